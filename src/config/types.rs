@@ -1,0 +1,283 @@
+//! The configuration as the rest of the program sees it: parsed, validated, with defaults filled in.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use secrecy::{SecretSlice, SecretString};
+use url::Url;
+
+/// Everything that the gate is told, valid as a whole.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// What people open.
+    pub origin: Origin,
+    /// Where the gate listens.
+    pub listen: Listen,
+    /// NocoBase's nodes.
+    pub upstream: Upstream,
+    /// NocoBase's sign-in.
+    pub nocobase: NocoBase,
+    /// One entry per company or app; names are unique.
+    pub wecom: Vec<WeComEntry>,
+    /// Who gets in without WeCom.
+    pub access: Access,
+    /// Session cookies.
+    pub session: Session,
+    /// Logs.
+    pub log: Log,
+}
+
+impl Config {
+    /// The entry with this name.
+    pub fn entry(&self, name: &str) -> Option<&WeComEntry> {
+        self.wecom.iter().find(|e| e.name == name)
+    }
+    /// The one entry that signs members in by itself inside WeCom, if there is one.
+    pub fn auto_entry(&self) -> Option<&WeComEntry> {
+        self.wecom.iter().find(|e| e.auto_login)
+    }
+}
+
+/// Scheme, host and port that people open; the only source of every absolute address that the gate makes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// `https` (then cookies are `__Host-` and `Secure`) or `http`.
+    pub https: bool,
+    /// Lower-case host, without port.
+    pub host: String,
+    /// The port, where it is not the scheme's default.
+    pub port: Option<u16>,
+}
+
+impl Origin {
+    /// `https` or `http`.
+    pub fn scheme(&self) -> &'static str {
+        if self.https { "https" } else { "http" }
+    }
+    /// `host` or `host:port`, default ports dropped (WeCom compares them to the letter).
+    pub fn authority(&self) -> String {
+        match self.port {
+            Some(p) => format!("{}:{p}", self.host),
+            None => self.host.clone(),
+        }
+    }
+    /// `scheme://authority`, without a slash at the end.
+    pub fn url(&self) -> String {
+        format!("{}://{}", self.scheme(), self.authority())
+    }
+}
+
+/// `[listen]`
+#[derive(Debug, Clone)]
+pub struct Listen {
+    /// Plain HTTP listeners.
+    pub http: Vec<SocketAddr>,
+    /// TLS listeners (HTTP/1.1 and HTTP/2).
+    pub https: Vec<SocketAddr>,
+    /// Certificate chain (PEM), needed when `https` is set.
+    pub cert: Option<PathBuf>,
+    /// Private key (PEM), needed when `https` is set.
+    pub key: Option<PathBuf>,
+    /// The operator's listener: `/livez`, `/readyz`, `/metrics`, `/version`.
+    pub ops: Option<SocketAddr>,
+}
+
+/// `[upstream]`
+#[derive(Debug, Clone)]
+pub struct Upstream {
+    /// `host:port` of each NocoBase node; names are resolved when the gate starts.
+    pub nodes: Vec<String>,
+    /// Time to open a connection.
+    pub connect_timeout: Duration,
+    /// Longest silence of NocoBase within one answer.
+    pub read_timeout: Duration,
+}
+
+/// How the page gets its token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenDelivery {
+    /// The browser holds an opaque phantom; NocoBase's token never leaves the gate.
+    Sealed,
+    /// The browser holds NocoBase's real token.
+    Browser,
+}
+
+/// What makes a WeCom member and a NocoBase user the same person, before there is a binding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MatchBy {
+    /// The phone number, verified by WeCom.
+    Phone,
+    /// WeCom's userid = NocoBase's user name.
+    Username,
+    /// The e-mail address (`biz_mail` before `email`).
+    Email,
+}
+
+/// `[nocobase]`
+#[derive(Debug, Clone)]
+pub struct NocoBase {
+    /// HS256 secret of NocoBase's tokens.
+    pub jwt_secret: SecretSlice<u8>,
+    /// How the gate itself signs in to NocoBase.
+    pub service: ServiceAccount,
+    /// NocoBase's application name.
+    pub app: String,
+    /// `APP_PUBLIC_PATH`: begins and ends with `/`.
+    pub public_path: String,
+    /// What the browser gets to hold.
+    pub token_delivery: TokenDelivery,
+    /// In this order.
+    pub match_by: Vec<MatchBy>,
+    /// Make a NocoBase user for a member who matches nobody.
+    pub auto_create_user: bool,
+    /// Roles of users that the gate makes; empty: NocoBase's default role.
+    pub default_roles: Vec<String>,
+    /// Send `X-WeCom-User` and its companions to NocoBase.
+    pub identity_headers: bool,
+}
+
+/// The account that finds, makes and binds users.
+#[derive(Debug, Clone)]
+pub enum ServiceAccount {
+    /// An API key made in NocoBase.
+    Token(SecretString),
+    /// The gate mints a token for this user id.
+    User(u64),
+}
+
+/// `[[wecom]]`: one app of one company.
+#[derive(Debug, Clone)]
+pub struct WeComEntry {
+    /// Name of the authenticator in NocoBase's binding table: `[A-Za-z0-9_-]{1,50}`.
+    pub name: String,
+    /// What people read on buttons.
+    pub title: String,
+    /// CorpID.
+    pub corp_id: String,
+    /// AgentID of the app.
+    pub agent_id: String,
+    /// Secret of the app.
+    pub secret: SecretString,
+    /// Sign in by itself inside WeCom; at most one entry.
+    pub auto_login: bool,
+    /// Where a member lands who opened `/`.
+    pub home: String,
+    /// The same on a phone.
+    pub home_mobile: String,
+    /// Names of domain verification files, `WW_verify_<token>.txt`.
+    pub verify_files: Vec<String>,
+    /// Department ids; sub-departments included.
+    pub allow_departments: Vec<u64>,
+    /// Tag ids.
+    pub allow_tags: Vec<u64>,
+    /// Userids.
+    pub allow_users: Vec<String>,
+    /// Receive-message callback: both or neither.
+    pub events: Option<EventKeys>,
+    /// WeCom's API, without a slash at the end.
+    pub api_base: Url,
+    /// In-client OAuth page.
+    pub authorize_url: Url,
+    /// Web login page.
+    pub web_login_url: Url,
+    /// Path of getuserinfo.
+    pub userinfo_path: String,
+    /// Path of getuserdetail.
+    pub userdetail_path: String,
+    /// Outbound proxy for calls to WeCom only.
+    pub http_proxy: Option<Url>,
+    /// Department or tag -> NocoBase role.
+    pub roles: Vec<RoleRule>,
+}
+
+/// Keys of WeCom's receive-message callback.
+#[derive(Debug, Clone)]
+pub struct EventKeys {
+    /// `event_token`
+    pub token: SecretString,
+    /// `event_aes_key`: 43 characters.
+    pub aes_key: SecretString,
+}
+
+/// `[[wecom.roles]]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoleRule {
+    /// Whom it is for.
+    pub group: Group,
+    /// NocoBase role name.
+    pub role: String,
+}
+
+/// A department or a tag of WeCom.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Group {
+    /// Department id.
+    Department(u64),
+    /// Tag id.
+    Tag(u64),
+}
+
+/// What happens to browsers outside WeCom's client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Browsers {
+    /// Straight to WeCom's QR page.
+    WebLogin,
+    /// The gate's own sign-in page.
+    SignInPage,
+    /// NocoBase's own sign-in page.
+    NocoBase,
+    /// Refused.
+    Deny,
+}
+
+/// `[access]`
+#[derive(Debug, Clone)]
+pub struct Access {
+    /// Browsers outside WeCom.
+    pub browsers: Browsers,
+    /// Link to NocoBase's password form on the gate's sign-in page.
+    pub password_login: bool,
+    /// NocoBase API keys pass.
+    pub api_keys: bool,
+    /// `METHOD /path` rules that pass without a session, as written (see `decide::rules`).
+    pub public: Vec<String>,
+    /// Networks that pass without a session.
+    pub bypass_networks: Vec<IpNet>,
+    /// Peers whose `X-Forwarded-For` counts.
+    pub trusted_proxies: Vec<IpNet>,
+}
+
+/// `[session]`
+#[derive(Debug, Clone)]
+pub struct Session {
+    /// 64 bytes each; the first seals, all open.
+    pub keys: Vec<SecretSlice<u8>>,
+    /// A session ends after this long without a request.
+    pub idle: Duration,
+    /// A session ends this long after sign-in.
+    pub absolute: Duration,
+    /// How often a session in use is checked again with NocoBase and WeCom.
+    pub recheck: Duration,
+}
+
+/// Shape of the log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One JSON object per line.
+    Json,
+    /// For people.
+    Pretty,
+}
+
+/// `[log]`
+#[derive(Debug, Clone)]
+pub struct Log {
+    /// Shape of the lines.
+    pub format: LogFormat,
+    /// `error`, `warn`, `info`, `debug`, `trace`, or a directive of `tracing`'s `EnvFilter`.
+    pub level: String,
+    /// One line per request.
+    pub access_log: bool,
+}

@@ -1,0 +1,3 @@
+//! `wecom-gate demo`: the simulator, a real NocoBase and the gate on one machine.
+//!
+//! Must never: be part of a deployment.

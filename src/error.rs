@@ -1,0 +1,221 @@
+//! Every way in which the gate says no, and the one place that turns it into an answer: status, page text,
+//! log level and a label that never changes (logs, metrics and `docs/troubleshooting.md` use it).
+//!
+//! A `Failure` carries no secret: what happened in detail goes to the log where it happened.
+
+/// Why the gate did not do what was asked of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Failure {
+    // The request itself.
+    /// The path is not canonical (R1).
+    BadPath,
+    /// The message's framing or headers are not acceptable.
+    BadRequest,
+    /// `Host` is not the configured origin's.
+    UnknownHost,
+    /// The gate has no such page.
+    NotFound,
+    /// The gate's page does not take this method.
+    MethodNotAllowed,
+    /// The request comes from another site.
+    CrossSite,
+    /// More headers or body than is allowed.
+    TooLarge,
+    /// Too many sign-ins from one address.
+    TooManyRequests,
+    // The session.
+    /// No session, and the request is not a page load.
+    NoSession,
+    /// There was a session; it has ended.
+    SessionEnded,
+    /// The API key or token is not valid.
+    InvalidToken,
+    /// This kind of browser is not let in (`access.browsers = "deny"`).
+    BrowserDenied,
+    /// Personal WeChat or a phone's own browser: to be opened in WeCom.
+    OpenInWeCom,
+    // The flow.
+    /// No flow cookie for this state.
+    FlowMissing,
+    /// The flow cookie did not come back twice in a row.
+    CookiesBlocked,
+    /// The flow is older than ten minutes.
+    FlowExpired,
+    /// `state` or `code` missing where it must not be, twice, or of the wrong form.
+    BadCallback,
+    /// The member did not agree, or closed WeCom's page.
+    ConsentDenied,
+    /// Signing in goes round in circles.
+    LoginLoop,
+    /// WeCom does not take the code (used, old, or not ours).
+    CodeRejected,
+    // The member.
+    /// WeCom knows the person, but not as a member of the company.
+    NotAMember,
+    /// A member of a linked company.
+    OtherCompany,
+    /// Outside the app's visible range, or gone from the company.
+    NotVisible,
+    /// Disabled, not activated, or has left.
+    MemberDisabled,
+    /// Not in `allow_departments`, `allow_tags`, `allow_users`.
+    NotAllowed,
+    /// An allow rule could not be evaluated (R22).
+    RuleUnevaluable,
+    // The account.
+    /// First login happened outside WeCom's client, which gives no phone number.
+    FirstTimeInWeCom,
+    /// WeCom gave nothing to match by (no phone number, or not agreed to).
+    NothingToMatch,
+    /// No NocoBase user matches, and none may be made.
+    NoMatchingUser,
+    /// More than one NocoBase user matches.
+    AmbiguousUser,
+    /// The matching NocoBase user belongs to another member already.
+    AlreadyBound,
+    // WeCom's side.
+    /// Wrong corp id, secret, agent, domain or privilege.
+    WeComConfig,
+    /// 60020: the gate's address is not among the trusted ones.
+    WeComIpNotTrusted,
+    /// Not reachable, or no answer in time.
+    WeComUnreachable,
+    /// System busy (-1), even after retries.
+    WeComBusy,
+    /// Rate limit (45009, 45033).
+    WeComRateLimited,
+    /// Not JSON, or not the documented fields.
+    WeComBadAnswer,
+    // NocoBase's side.
+    /// Not reachable.
+    NocoBaseUnreachable,
+    /// Starting or restarting (503).
+    NocoBaseStarting,
+    /// No answer in time.
+    NocoBaseTimeout,
+    /// Does not accept tokens made with `nocobase.jwt_secret`.
+    NocoBaseSecretWrong,
+    /// The service account may not do what it must.
+    NocoBaseServiceDenied,
+    /// An answer that the gate does not understand, or an error.
+    NocoBaseBadAnswer,
+    /// A defect of the gate.
+    Internal,
+}
+
+/// How loud the log line is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Everyday life.
+    Debug,
+    /// Worth knowing: somebody was refused.
+    Info,
+    /// An operator should look at it.
+    Warn,
+    /// An operator must act.
+    Error,
+}
+
+/// What a failure looks like from outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Answer {
+    /// HTTP status.
+    pub status: u16,
+    /// Stable label.
+    pub label: &'static str,
+    /// Of the log line.
+    pub level: Level,
+    /// `code` in the JSON body: one of NocoBase's where the page must act on it, else our own.
+    pub code: &'static str,
+    /// Seconds for `Retry-After`; pages reload by themselves after it.
+    pub retry_after: Option<u32>,
+}
+
+/// One row per failure: (failure, status, label, level, JSON code, retry-after).
+macro_rules! answers {
+    ($(($failure:ident, $status:expr, $label:literal, $level:ident, $code:literal, $retry:expr)),+ $(,)?) => {
+        impl Failure {
+            /// All of them, for tables in documentation and tests.
+            pub const ALL: &'static [Failure] = &[$(Failure::$failure),+];
+
+            /// The one map from failure to answer.
+            pub const fn answer(self) -> Answer {
+                match self {
+                    $(Failure::$failure => Answer {
+                        status: $status, label: $label, level: Level::$level, code: $code, retry_after: $retry,
+                    },)+
+                }
+            }
+        }
+    };
+}
+
+answers! {
+    (BadPath, 400, "bad_path", Info, "BAD_REQUEST", None),
+    (BadRequest, 400, "bad_request", Info, "BAD_REQUEST", None),
+    (UnknownHost, 421, "unknown_host", Info, "UNKNOWN_HOST", None),
+    (NotFound, 404, "not_found", Debug, "NOT_FOUND", None),
+    (MethodNotAllowed, 405, "method_not_allowed", Debug, "METHOD_NOT_ALLOWED", None),
+    (CrossSite, 403, "cross_site", Warn, "CROSS_SITE", None),
+    (TooLarge, 413, "too_large", Info, "TOO_LARGE", None),
+    (TooManyRequests, 429, "too_many_requests", Warn, "TOO_MANY_REQUESTS", Some(10)),
+    (NoSession, 401, "no_session", Debug, "EMPTY_TOKEN", None),
+    (SessionEnded, 401, "session_ended", Debug, "EMPTY_TOKEN", None),
+    (InvalidToken, 401, "invalid_token", Info, "INVALID_TOKEN", None),
+    (BrowserDenied, 403, "browser_denied", Info, "BROWSER_DENIED", None),
+    (OpenInWeCom, 403, "open_in_wecom", Info, "OPEN_IN_WECOM", None),
+    (FlowMissing, 400, "flow_missing", Info, "FLOW_MISSING", None),
+    (CookiesBlocked, 400, "cookies_blocked", Warn, "COOKIES_BLOCKED", None),
+    (FlowExpired, 400, "flow_expired", Info, "FLOW_EXPIRED", None),
+    (BadCallback, 400, "bad_callback", Info, "BAD_CALLBACK", None),
+    (ConsentDenied, 403, "consent_denied", Info, "CONSENT_DENIED", None),
+    (LoginLoop, 508, "login_loop", Warn, "LOGIN_LOOP", None),
+    (CodeRejected, 400, "code_rejected", Info, "CODE_REJECTED", None),
+    (NotAMember, 403, "not_a_member", Info, "NOT_A_MEMBER", None),
+    (OtherCompany, 403, "other_company", Info, "OTHER_COMPANY", None),
+    (NotVisible, 403, "not_visible", Info, "NOT_VISIBLE", None),
+    (MemberDisabled, 403, "member_disabled", Info, "MEMBER_DISABLED", None),
+    (NotAllowed, 403, "not_allowed", Info, "NOT_ALLOWED", None),
+    (RuleUnevaluable, 403, "rule_unevaluable", Warn, "RULE_UNEVALUABLE", None),
+    (FirstTimeInWeCom, 403, "first_time_in_wecom", Info, "FIRST_TIME_IN_WECOM", None),
+    (NothingToMatch, 403, "nothing_to_match", Info, "NOTHING_TO_MATCH", None),
+    (NoMatchingUser, 403, "no_matching_user", Info, "NO_MATCHING_USER", None),
+    (AmbiguousUser, 403, "ambiguous_user", Warn, "AMBIGUOUS_USER", None),
+    (AlreadyBound, 403, "already_bound", Warn, "ALREADY_BOUND", None),
+    (WeComConfig, 502, "wecom_config", Error, "WECOM_CONFIG", None),
+    (WeComIpNotTrusted, 502, "wecom_ip_not_trusted", Error, "WECOM_IP_NOT_TRUSTED", None),
+    (WeComUnreachable, 503, "wecom_unreachable", Error, "WECOM_UNREACHABLE", Some(10)),
+    (WeComBusy, 503, "wecom_busy", Warn, "WECOM_BUSY", Some(5)),
+    (WeComRateLimited, 503, "wecom_rate_limited", Error, "WECOM_RATE_LIMITED", Some(60)),
+    (WeComBadAnswer, 502, "wecom_bad_answer", Error, "WECOM_BAD_ANSWER", None),
+    (NocoBaseUnreachable, 502, "nocobase_unreachable", Error, "NOCOBASE_UNREACHABLE", Some(5)),
+    (NocoBaseStarting, 503, "nocobase_starting", Warn, "NOCOBASE_STARTING", Some(5)),
+    (NocoBaseTimeout, 504, "nocobase_timeout", Error, "NOCOBASE_TIMEOUT", None),
+    (NocoBaseSecretWrong, 502, "nocobase_secret_wrong", Error, "NOCOBASE_SECRET_WRONG", None),
+    (NocoBaseServiceDenied, 502, "nocobase_service_denied", Error, "NOCOBASE_SERVICE_DENIED", None),
+    (NocoBaseBadAnswer, 502, "nocobase_bad_answer", Error, "NOCOBASE_BAD_ANSWER", None),
+    (Internal, 500, "internal", Error, "INTERNAL", None),
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.answer().label)
+    }
+}
+impl std::error::Error for Failure {}
+
+#[cfg(test)]
+mod tests {
+    use super::Failure;
+
+    #[test]
+    fn labels_are_unique_and_plain() {
+        let mut seen = std::collections::HashSet::new();
+        for f in Failure::ALL {
+            let a = f.answer();
+            assert!(seen.insert(a.label), "{} twice", a.label);
+            assert!(a.label.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'));
+            assert!((400..600).contains(&a.status));
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! `wecom-gate`: the front door of NocoBase in companies that live in WeCom.
+//!
+//! Arrows run one way: `main -> proxy -> login -> {wecom, nocobase, session} -> config`.
+//! `decide` and `pages` import none of them: they take plain data and return plain data.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
+
+pub mod config;
+pub mod decide;
+pub mod demo;
+pub mod error;
+pub mod login;
+pub mod nocobase;
+pub mod ops;
+pub mod pages;
+pub mod proxy;
+pub mod session;
+pub mod sim;
+pub mod wecom;

@@ -1,0 +1,3 @@
+//! For the operator: logs, metrics, probes.
+//!
+//! Must never: be reachable on the public listener, or show a secret.
