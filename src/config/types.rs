@@ -27,6 +27,8 @@ pub struct Config {
     pub session: Session,
     /// Logs.
     pub log: Log,
+    /// Bounds on what one client may ask for.
+    pub limits: Limits,
 }
 
 impl Config {
@@ -148,7 +150,7 @@ pub enum ServiceAccount {
 }
 
 /// `[[wecom]]`: one app of one company.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct WeComEntry {
     /// Name of the authenticator in NocoBase's binding table: `[A-Za-z0-9_-]{1,50}`.
     pub name: String,
@@ -190,6 +192,22 @@ pub struct WeComEntry {
     pub http_proxy: Option<Url>,
     /// Department or tag -> NocoBase role.
     pub roles: Vec<RoleRule>,
+}
+
+/// By hand, because `http_proxy` may carry a password.
+impl std::fmt::Debug for WeComEntry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WeComEntry")
+            .field("name", &self.name)
+            .field("corp_id", &self.corp_id)
+            .field("agent_id", &self.agent_id)
+            .field("auto_login", &self.auto_login)
+            .field("home", &self.home)
+            .field("home_mobile", &self.home_mobile)
+            .field("api_base", &self.api_base.as_str())
+            .field("http_proxy", &self.http_proxy.as_ref().map(Url::host_str))
+            .finish_non_exhaustive()
+    }
 }
 
 /// Keys of WeCom's receive-message callback.
@@ -280,4 +298,19 @@ pub struct Log {
     pub level: String,
     /// One line per request.
     pub access_log: bool,
+}
+
+/// `[limits]`
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Bytes of one request's head.
+    pub header_bytes: usize,
+    /// Bytes of one request's body; `None`: no bound.
+    pub body_bytes: Option<u64>,
+    /// Connections open at once, over all public listeners.
+    pub connections: usize,
+    /// From the first byte of a request to the end of its head, however slowly it drips.
+    pub head_timeout: Duration,
+    /// How long a connection may wait for its next request.
+    pub keepalive_timeout: Duration,
 }
