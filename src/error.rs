@@ -19,8 +19,10 @@ pub enum Failure {
     MethodNotAllowed,
     /// The request comes from another site.
     CrossSite,
-    /// More headers or body than is allowed.
+    /// A larger body than is allowed.
     TooLarge,
+    /// More header bytes than is allowed.
+    HeadersTooLarge,
     /// Too many sign-ins from one address.
     TooManyRequests,
     // The session.
@@ -158,6 +160,7 @@ answers! {
     (MethodNotAllowed, 405, "method_not_allowed", Debug, "METHOD_NOT_ALLOWED", None),
     (CrossSite, 403, "cross_site", Warn, "CROSS_SITE", None),
     (TooLarge, 413, "too_large", Info, "TOO_LARGE", None),
+    (HeadersTooLarge, 431, "headers_too_large", Info, "HEADERS_TOO_LARGE", None),
     (TooManyRequests, 429, "too_many_requests", Warn, "TOO_MANY_REQUESTS", Some(10)),
     (NoSession, 401, "no_session", Debug, "EMPTY_TOKEN", None),
     (SessionEnded, 401, "session_ended", Debug, "EMPTY_TOKEN", None),
