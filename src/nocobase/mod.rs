@@ -2,3 +2,13 @@
 //! script goes in) and its WebSocket (where the token is swapped).
 //!
 //! Must never: let a token of NocoBase reach a log or, in sealed delivery, a browser.
+
+pub mod answers;
+pub mod client;
+mod crypto;
+pub mod token;
+mod user_id;
+
+pub use client::{CheckOutcome, NocoBase};
+pub use token::{Minted, Minter, TokenError, Verified};
+pub use user_id::UserId;

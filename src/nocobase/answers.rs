@@ -1,0 +1,220 @@
+//! How NocoBase says no: `{"errors":[{"message":"...","code":"EMPTY_TOKEN"}]}`, and which of its codes end a session.
+
+use serde::{Deserialize, Serialize};
+
+/// Most bytes of an error body that are looked at. NocoBase's have about 100.
+pub const MAX_ERROR_BODY: usize = 8 * 1024;
+
+/// One of NocoBase's codes for trouble with a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Code {
+    /// There was no token.
+    EmptyToken,
+    /// Over its end, and the request was not one that renews.
+    ExpiredToken,
+    /// Not signed with NocoBase's secret.
+    InvalidToken,
+    /// Over its end, and its session is not registered.
+    TokenRenewFailed,
+    /// Its session was signed out.
+    BlockedToken,
+    /// Its session is older than NocoBase's policy allows.
+    ExpiredSession,
+    /// Its user has been deleted.
+    NotExistUser,
+    /// Over its end, in a request that must not renew.
+    SkipTokenRenew,
+    /// The user has no role at all.
+    UserHasNoRoles,
+}
+
+/// The codes by NocoBase's names.
+const CODES: [(&str, Code); 9] = [
+    ("EMPTY_TOKEN", Code::EmptyToken),
+    ("EXPIRED_TOKEN", Code::ExpiredToken),
+    ("INVALID_TOKEN", Code::InvalidToken),
+    ("TOKEN_RENEW_FAILED", Code::TokenRenewFailed),
+    ("BLOCKED_TOKEN", Code::BlockedToken),
+    ("EXPIRED_SESSION", Code::ExpiredSession),
+    ("NOT_EXIST_USER", Code::NotExistUser),
+    ("SKIP_TOKEN_RENEW", Code::SkipTokenRenew),
+    ("USER_HAS_NO_ROLES_ERR", Code::UserHasNoRoles),
+];
+
+impl Code {
+    /// `None` for a code that is not about tokens.
+    pub fn parse(name: &str) -> Option<Self> {
+        CODES.iter().find(|(n, _)| *n == name).map(|(_, code)| *code)
+    }
+    /// NocoBase's name.
+    pub fn as_str(self) -> &'static str {
+        CODES.iter().find(|(_, code)| *code == self).map_or("", |(name, _)| name)
+    }
+    /// A 401 with this code on a token that the gate put in means that the session is over. The others say that
+    /// one request was wrong, or that a person has no role, which an administrator mends without a new sign-in.
+    pub fn ends_session(self) -> bool {
+        matches!(self, Self::BlockedToken | Self::ExpiredSession | Self::NotExistUser | Self::InvalidToken)
+    }
+}
+
+/// Body of a refusal.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorBody {
+    /// NocoBase sends one or more.
+    #[serde(default)]
+    pub errors: Vec<ErrorEntry>,
+}
+
+/// One reason.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorEntry {
+    /// For people, in the language of the request.
+    #[serde(default)]
+    pub message: String,
+    /// For programs; many answers have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+}
+
+impl ErrorBody {
+    /// `None` if it is not NocoBase's shape.
+    pub fn parse(body: &[u8]) -> Option<Self> {
+        serde_json::from_slice(body).ok()
+    }
+    /// The first code that is about the token.
+    pub fn token_code(&self) -> Option<Code> {
+        self.errors.iter().filter_map(|e| e.code.as_deref()).find_map(Code::parse)
+    }
+    /// The reasons in one line for a log, at most 200 characters, without line breaks.
+    pub fn summary(&self) -> String {
+        let mut line = String::new();
+        for e in &self.errors {
+            if !line.is_empty() {
+                line.push_str("; ");
+            }
+            line.extend(e.message.chars().map(|c| if c.is_control() { ' ' } else { c }));
+            if let Some(code) = &e.code {
+                line.push_str(" (");
+                line.extend(code.chars().filter(|c| !c.is_control()));
+                line.push(')');
+            }
+        }
+        line.chars().take(200).collect()
+    }
+}
+
+/// The JSON body in NocoBase's shape for the gate's own refusals.
+pub fn error_json(message: &str, code: &str) -> String {
+    let entry = ErrorEntry { message: message.to_owned(), code: Some(code.to_owned()) };
+    serde_json::to_string(&ErrorBody { errors: vec![entry] }).unwrap_or_default()
+}
+
+/// Finds the code in the body of a 401 that is passing by in pieces. Nothing is held back: feed it copies of what is
+/// forwarded, ask at the end. The body must not be compressed.
+#[derive(Debug, Default)]
+pub struct CodeReader {
+    seen: Vec<u8>,
+    too_long: bool,
+}
+
+impl CodeReader {
+    /// Takes the next piece.
+    pub fn push(&mut self, piece: &[u8]) {
+        if self.too_long || self.seen.len().saturating_add(piece.len()) > MAX_ERROR_BODY {
+            self.too_long = true;
+            self.seen = Vec::new();
+        } else {
+            self.seen.extend_from_slice(piece);
+        }
+    }
+    /// The code, once the body is complete. `None`: no code, not JSON, or longer than any answer about a token.
+    pub fn finish(&self) -> Option<Code> {
+        ErrorBody::parse(&self.seen)?.token_code()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const BLOCKED: &[u8] = br#"{"errors":[{"message":"Your session has expired.","code":"BLOCKED_TOKEN"}]}"#;
+
+    #[test]
+    fn r16_these_codes_end_a_session() {
+        let ending: Vec<_> = CODES.iter().filter(|(_, c)| c.ends_session()).map(|(n, _)| *n).collect();
+        assert_eq!(ending, ["INVALID_TOKEN", "BLOCKED_TOKEN", "EXPIRED_SESSION", "NOT_EXIST_USER"]);
+        for (name, code) in CODES {
+            assert_eq!((Code::parse(name), code.as_str()), (Some(code), name));
+        }
+    }
+
+    #[test]
+    fn bodies_of_every_kind() {
+        for (body, want) in [
+            (BLOCKED, Some(Code::BlockedToken)),
+            (
+                br#"{"errors":[{"message":"x"},{"message":"y","code":"NOT_EXIST_USER"}]}"#,
+                Some(Code::NotExistUser),
+            ),
+            (br#"{"errors":[{"message":"No permissions"}]}"#, None),
+            (br#"{"errors":[{"code":"SOMETHING_ELSE"}]}"#, None),
+            (br#"{"error":{"status":503,"message":"BLOCKED_TOKEN"}}"#, None),
+            (br#"{"errors":"BLOCKED_TOKEN"}"#, None),
+            (br#"{"errors":[{"message":"no code","code":null}]}"#, None),
+            (b"<html>BLOCKED_TOKEN</html>", None),
+            (b"", None),
+        ] {
+            let mut r = CodeReader::default();
+            r.push(body);
+            assert_eq!(r.finish(), want, "{}", String::from_utf8_lossy(body));
+        }
+    }
+
+    #[test]
+    fn r17_a_long_body_costs_no_memory_and_has_no_code() {
+        let mut r = CodeReader::default();
+        r.push(BLOCKED);
+        for _ in 0..100 {
+            r.push(&[b' '; 1024]);
+        }
+        assert_eq!((r.finish(), r.seen.capacity()), (None, 0));
+    }
+
+    #[test]
+    fn error_json_is_nocobases_shape_and_escaped() {
+        let body = error_json("a \"b\" </script>", "EMPTY_TOKEN");
+        assert_eq!(body, r#"{"errors":[{"message":"a \"b\" </script>","code":"EMPTY_TOKEN"}]}"#);
+        assert_eq!(ErrorBody::parse(body.as_bytes()).unwrap().token_code(), Some(Code::EmptyToken));
+    }
+
+    #[test]
+    fn r27_a_summary_is_one_short_line() {
+        let e = ErrorEntry { message: "x\r\n\u{7}y".repeat(200), code: Some("C\n".into()) };
+        let line = ErrorBody { errors: vec![e.clone(), e] }.summary();
+        assert_eq!(line.chars().count(), 200);
+        assert!(!line.chars().any(char::is_control));
+    }
+
+    proptest! {
+        #[test]
+        fn any_split_gives_the_same_code(cuts in proptest::collection::vec(0..BLOCKED.len(), 0..5)) {
+            let mut cuts = cuts;
+            cuts.sort_unstable();
+            let (mut r, mut from) = (CodeReader::default(), 0);
+            for cut in cuts {
+                r.push(&BLOCKED[from..cut]);
+                from = cut;
+            }
+            r.push(&BLOCKED[from..]);
+            prop_assert_eq!(r.finish(), Some(Code::BlockedToken));
+        }
+
+        #[test]
+        fn no_bytes_panic(body in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let mut r = CodeReader::default();
+            r.push(&body);
+            let _ = r.finish();
+        }
+    }
+}

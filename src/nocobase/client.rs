@@ -1,0 +1,445 @@
+//! Calls to NocoBase's API: as the service account, or with a session's own token.
+//!
+//! Every answer ends as a value or as a [`Failure`] that says whose fault it is; what an operator has to do about
+//! it is logged here, where it is known.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use http::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+use reqwest::Method;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Value, json};
+
+use super::answers::{Code, ErrorBody};
+use super::{Minter, UserId};
+use crate::config;
+use crate::error::Failure;
+
+/// From the first byte sent to the last byte read. NocoBase answers the calls below within milliseconds; what takes
+/// longer than this would keep a member waiting who had better try again.
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+/// Node closes idle connections after 5 s: closing ours earlier avoids sending into a connection that is just
+/// being closed.
+const POOL_IDLE: Duration = Duration::from_secs(4);
+/// Longest answer that is read: `auth:check` and lists have a few KiB.
+const MAX_ANSWER: usize = 2 * 1024 * 1024;
+
+/// What `auth:check` says of a session's token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CheckOutcome {
+    /// It counts.
+    Valid {
+        /// Whom NocoBase takes it for.
+        user_id: UserId,
+        /// The name that NocoBase shows; may be empty.
+        nickname: String,
+    },
+    /// The session is over: `BLOCKED_TOKEN`, `EXPIRED_SESSION` or `NOT_EXIST_USER`.
+    Ended(Code),
+}
+
+/// How the gate itself signs in.
+enum Service {
+    Token(SecretString),
+    User(UserId),
+}
+
+/// NocoBase's API.
+pub struct NocoBase {
+    http: reqwest::Client,
+    /// `http://node/public/path/api/`, one per node.
+    bases: Vec<String>,
+    /// The node that answered last: a node that is away costs one attempt, not one per call.
+    preferred: AtomicUsize,
+    service: Service,
+    minter: Arc<Minter>,
+    timeout: Duration,
+}
+
+impl fmt::Debug for NocoBase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NocoBase").field("bases", &self.bases).finish_non_exhaustive()
+    }
+}
+
+/// One call.
+pub(super) struct Call<'a> {
+    /// `resource:action`.
+    pub action: &'a str,
+    pub method: Method,
+    pub query: Vec<(&'static str, String)>,
+    pub body: Option<Value>,
+}
+
+impl<'a> Call<'a> {
+    pub(super) fn get(action: &'a str) -> Self {
+        Self { action, method: Method::GET, query: Vec::new(), body: None }
+    }
+    pub(super) fn post(action: &'a str, body: Option<Value>) -> Self {
+        Self { action, method: Method::POST, query: Vec::new(), body }
+    }
+    pub(super) fn query(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.query.push((name, value.into()));
+        self
+    }
+}
+
+/// What came back, whatever it is.
+struct Reply {
+    status: u16,
+    body: Vec<u8>,
+}
+
+/// What the service account's call came to, where NocoBase did answer it.
+#[derive(Debug)]
+pub(super) enum Done {
+    /// `data` of a 2xx answer; `Null` without.
+    Data(Value),
+    /// 400: the values were not accepted (a duplicate, for one). The reasons are in the language of the request and
+    /// without codes, so nothing can be decided by them.
+    Rejected(ErrorBody),
+}
+
+impl NocoBase {
+    /// `Failure::Internal` (and a log line) for a configuration that cannot be used.
+    pub fn new(
+        upstream: &config::Upstream,
+        nocobase: &config::NocoBase,
+        minter: Arc<Minter>,
+    ) -> Result<Self, Failure> {
+        let service = match &nocobase.service {
+            config::ServiceAccount::Token(token) => Service::Token(token.clone()),
+            config::ServiceAccount::User(id) => Service::User(UserId::new(*id).ok_or_else(|| {
+                tracing::error!(id, "nocobase.service_user is not the id of a user");
+                Failure::Internal
+            })?),
+        };
+        let unusable = |error: &dyn fmt::Display| {
+            tracing::error!(%error, "cannot set up the client for NocoBase");
+            Failure::Internal
+        };
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        // Messages end up in the log: in one language, whatever the service account's is.
+        headers.insert(HeaderName::from_static("x-locale"), HeaderValue::from_static("en-US"));
+        if nocobase.app != "main" {
+            let app = HeaderValue::from_str(&nocobase.app).map_err(|e| unusable(&e))?;
+            headers.insert(HeaderName::from_static("x-app"), app);
+        }
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(upstream.connect_timeout)
+            .pool_idle_timeout(POOL_IDLE)
+            .http1_only()
+            .default_headers(headers)
+            .build()
+            .map_err(|e| unusable(&e))?;
+        let bases =
+            upstream.nodes.iter().map(|n| format!("http://{n}{}api/", nocobase.public_path)).collect();
+        let preferred = AtomicUsize::new(0);
+        Ok(Self { http, bases, preferred, service, minter, timeout: CALL_TIMEOUT })
+    }
+
+    /// The same with another limit for a whole call (default: 10 s).
+    #[must_use]
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Asks NocoBase about a session's freshly minted token. A secret that NocoBase does not share is an error, not
+    /// the end of the session.
+    pub async fn check(&self, token: &str) -> Result<CheckOutcome, Failure> {
+        let call = Call::get("auth:check");
+        let reply = self.send(token, &call).await?;
+        match reply.status {
+            200 => {
+                let data = data_of(&call, &reply)?;
+                // Without an id nobody was recognised, whatever the status says.
+                let Some(user_id) = data.get("id").and_then(user_id_of) else {
+                    return Err(bad_answer(&call, reply.status, "no user id in the answer"));
+                };
+                let nickname = data.get("nickname").and_then(Value::as_str).unwrap_or_default().to_owned();
+                Ok(CheckOutcome::Valid { user_id, nickname })
+            }
+            401 => match token_code(&reply) {
+                Some(code @ (Code::BlockedToken | Code::ExpiredSession | Code::NotExistUser)) => {
+                    Ok(CheckOutcome::Ended(code))
+                }
+                code => Err(session_token_refused(&call, code)),
+            },
+            _ => Err(unexpected(&call, &reply)),
+        }
+    }
+
+    /// Ends a session in NocoBase, on all its nodes and for good: the token's `jti` is blocked. A session that is
+    /// over already is a success.
+    pub async fn sign_out(&self, token: &str) -> Result<(), Failure> {
+        let call = Call::post("auth:signOut", None);
+        let reply = self.send(token, &call).await?;
+        match reply.status {
+            200..=299 => Ok(()),
+            401 => match token_code(&reply) {
+                Some(Code::BlockedToken | Code::ExpiredSession | Code::NotExistUser) => Ok(()),
+                code => Err(session_token_refused(&call, code)),
+            },
+            _ => Err(unexpected(&call, &reply)),
+        }
+    }
+
+    /// Registers a session (`sid` = the `jti` of its tokens, a uuid), so that NocoBase knows and renews it.
+    /// Done already is a success: the same sign-in may arrive twice.
+    pub async fn register_session(
+        &self,
+        sid: &str,
+        user: UserId,
+        entry: &str,
+        sign_in_ms: u64,
+    ) -> Result<(), Failure> {
+        let row = json!({
+            "id": sid, "jti": sid, "signInTime": sign_in_ms, "issuedTime": sign_in_ms,
+            "userId": user, "authenticator": entry,
+        });
+        let create = Call::post("issuedTokens:create", Some(row));
+        let Done::Rejected(why) = self.service(&create).await? else { return Ok(()) };
+        // Most likely "id already exists", but the wording depends on version and language: look.
+        let list = Call::get("issuedTokens:list")
+            .query("filter", json!({ "id": sid }).to_string())
+            .query("fields", "id")
+            .query("pageSize", "1");
+        match self.service(&list).await? {
+            Done::Data(Value::Array(rows)) if !rows.is_empty() => Ok(()),
+            _ => Err(bad_answer(&create, 400, &why.summary())),
+        }
+    }
+
+    /// Names of a user's roles. `None`: no such user, or not visible to the service account.
+    pub async fn roles(&self, user: UserId) -> Result<Option<Vec<String>>, Failure> {
+        let call = Call::get("users:list")
+            .query("filter", json!({ "id": user }).to_string())
+            .query("fields", "id")
+            .query("appends", "roles");
+        let rows = self.service_list(&call).await?;
+        let Some(row) = rows.iter().find(|r| r.get("id").and_then(user_id_of) == Some(user)) else {
+            return Ok(None);
+        };
+        let roles = row.get("roles").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        Ok(Some(roles.iter().filter_map(|r| r.get("name")?.as_str()).map(str::to_owned).collect()))
+    }
+
+    /// A call whose answer is a list.
+    pub(super) async fn service_list(&self, call: &Call<'_>) -> Result<Vec<Value>, Failure> {
+        match self.service(call).await? {
+            Done::Data(Value::Array(rows)) => Ok(rows),
+            Done::Data(_) => Err(bad_answer(call, 200, "no list in the answer")),
+            Done::Rejected(why) => Err(bad_answer(call, 400, &why.summary())),
+        }
+    }
+
+    /// A call as the service account.
+    pub(super) async fn service(&self, call: &Call<'_>) -> Result<Done, Failure> {
+        let reply = match &self.service {
+            Service::Token(token) => self.send(token.expose_secret(), call).await?,
+            Service::User(id) => self.send(self.minter.service(*id, now_s())?.as_str(), call).await?,
+        };
+        match reply.status {
+            200..=299 => Ok(Done::Data(data_of(call, &reply)?)),
+            400 => Ok(Done::Rejected(ErrorBody::parse(&reply.body).unwrap_or_default())),
+            401 => Err(self.service_refused(call, token_code(&reply))),
+            403 => Err(denied(call)),
+            _ => Err(unexpected(call, &reply)),
+        }
+    }
+
+    /// NocoBase does not take the service account's token.
+    fn service_refused(&self, call: &Call<'_>, code: Option<Code>) -> Failure {
+        let answer = code.map_or("401", Code::as_str);
+        match (&self.service, code) {
+            (Service::Token(_), Some(Code::InvalidToken)) => {
+                tracing::error!(
+                    call = call.action,
+                    answer,
+                    "NocoBase does not accept nocobase.service_token: make a new API key in NocoBase"
+                );
+                Failure::NocoBaseSecretWrong
+            }
+            (Service::Token(_), _) => {
+                tracing::error!(
+                    call = call.action,
+                    answer,
+                    "nocobase.service_token has been withdrawn, or its user is gone: make a new API key in NocoBase"
+                );
+                Failure::NocoBaseServiceDenied
+            }
+            (Service::User(id), Some(Code::NotExistUser)) => {
+                tracing::error!(call = call.action, answer, service_user = %id,
+                    "nocobase.service_user is not a user of this NocoBase");
+                Failure::NocoBaseServiceDenied
+            }
+            (Service::User(_), code) => session_token_refused(call, code),
+        }
+    }
+
+    /// One call on the first node that takes the connection and is not just starting.
+    async fn send(&self, token: &str, call: &Call<'_>) -> Result<Reply, Failure> {
+        let mut auth = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| {
+            tracing::error!(call = call.action, "the token cannot be sent in a header");
+            Failure::NocoBaseSecretWrong
+        })?;
+        auth.set_sensitive(true);
+        let first = self.preferred.load(Ordering::Relaxed);
+        let mut last = Failure::NocoBaseUnreachable;
+        for i in 0..self.bases.len() {
+            let at = first.wrapping_add(i) % self.bases.len().max(1);
+            let Some(base) = self.bases.get(at) else { break };
+            match self.attempt(base, &auth, call).await {
+                Ok(reply) if reply.status == 503 => {
+                    tracing::warn!(call = call.action, base, "NocoBase is starting (503)");
+                    last = Failure::NocoBaseStarting;
+                }
+                Ok(reply) => {
+                    if i > 0 {
+                        self.preferred.store(at, Ordering::Relaxed);
+                    }
+                    return Ok(reply);
+                }
+                Err(error) => {
+                    let error = error.without_url(); // its query holds phone numbers
+                    let reason = causes(&error);
+                    if error.is_connect() {
+                        tracing::error!(call = call.action, base, reason, "cannot connect to NocoBase");
+                        last = Failure::NocoBaseUnreachable;
+                    } else if error.is_timeout() {
+                        // Not tried elsewhere: it may have been done, and the member has waited enough.
+                        tracing::error!(call = call.action, base, "NocoBase did not answer in time");
+                        return Err(Failure::NocoBaseTimeout);
+                    } else {
+                        tracing::error!(call = call.action, base, reason, "NocoBase broke off its answer");
+                        last = Failure::NocoBaseUnreachable;
+                        // What changes something may have been done already.
+                        if call.method != Method::GET {
+                            return Err(last);
+                        }
+                    }
+                }
+            }
+        }
+        Err(last)
+    }
+
+    async fn attempt(
+        &self,
+        base: &str,
+        auth: &HeaderValue,
+        call: &Call<'_>,
+    ) -> Result<Reply, reqwest::Error> {
+        let mut request = self
+            .http
+            .request(call.method.clone(), format!("{base}{}", call.action))
+            .header(AUTHORIZATION, auth.clone())
+            .timeout(self.timeout)
+            .query(&call.query);
+        if let Some(body) = &call.body {
+            request = request.json(body);
+        }
+        let mut response = request.send().await?;
+        let status = response.status().as_u16();
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await? {
+            if body.len().saturating_add(chunk.len()) > MAX_ANSWER {
+                // Not JSON any more: ends as "an answer that is not understood".
+                body.clear();
+                break;
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Reply { status, body })
+    }
+}
+
+/// Unix seconds.
+fn now_s() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
+}
+
+pub(super) fn user_id_of(value: &Value) -> Option<UserId> {
+    serde::Deserialize::deserialize(value).ok()
+}
+
+fn token_code(reply: &Reply) -> Option<Code> {
+    ErrorBody::parse(&reply.body)?.token_code()
+}
+
+/// `data` of a good answer.
+fn data_of(call: &Call<'_>, reply: &Reply) -> Result<Value, Failure> {
+    match serde_json::from_slice(&reply.body) {
+        Ok(Value::Object(mut answer)) => Ok(answer.remove("data").unwrap_or(Value::Null)),
+        _ => Err(bad_answer(call, reply.status, "not JSON; is nocobase.public_path right?")),
+    }
+}
+
+/// A token that the gate minted a moment ago is refused.
+fn session_token_refused(call: &Call<'_>, code: Option<Code>) -> Failure {
+    match code {
+        Some(Code::InvalidToken) => {
+            tracing::error!(
+                call = call.action,
+                "NocoBase does not accept tokens signed with nocobase.jwt_secret: it must be NocoBase's APP_KEY, or \
+                 the content of its storage/apps/main/jwt_secret.dat where that file exists"
+            );
+            Failure::NocoBaseSecretWrong
+        }
+        Some(code @ (Code::TokenRenewFailed | Code::ExpiredToken | Code::SkipTokenRenew)) => bad_answer(
+            call,
+            401,
+            &format!(
+                "{}: a token minted just now is over; compare the clocks of the gate and NocoBase",
+                code.as_str()
+            ),
+        ),
+        code => bad_answer(call, 401, code.map_or("no code that is known", Code::as_str)),
+    }
+}
+
+/// The service account may not do this.
+pub(super) fn denied(call: &Call<'_>) -> Failure {
+    tracing::error!(
+        call = call.action,
+        "the service account may not do this: in NocoBase, under Users & Permissions, give its role View and Create \
+         with all fields and all records on the tables users, usersAuthenticators and issuedTokens"
+    );
+    Failure::NocoBaseServiceDenied
+}
+
+/// Anything that no call expects.
+fn unexpected(call: &Call<'_>, reply: &Reply) -> Failure {
+    let Some(body) = ErrorBody::parse(&reply.body).filter(|b| !b.errors.is_empty()) else {
+        return bad_answer(call, reply.status, "not NocoBase's JSON; is nocobase.public_path right?");
+    };
+    // A role above the service account's own is refused with 500 and this text.
+    if reply.status == 500 && body.errors.iter().any(|e| e.message == "No permissions") {
+        return denied(call);
+    }
+    bad_answer(call, reply.status, &body.summary())
+}
+
+pub(super) fn bad_answer(call: &Call<'_>, status: u16, reason: &str) -> Failure {
+    tracing::error!(call = call.action, status, reason, "NocoBase gave an answer that the gate cannot use");
+    Failure::NocoBaseBadAnswer
+}
+
+/// An error with what lies below it.
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut below = error.source();
+    while let Some(cause) = below {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        below = cause.source();
+    }
+    text
+}

@@ -1,0 +1,189 @@
+//! NocoBase's tokens: minted for sessions and for the service account, and checked where a program brings one.
+//!
+//! Shape and meaning of the claims were found by experiment on NocoBase 2.2.15: a session token has `temp: true` and
+//! a `jti` by which it is blocked at sign-out; an API key has neither.
+
+use std::fmt;
+use std::sync::Arc;
+
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use serde::{Deserialize, Serialize};
+
+use super::{UserId, crypto};
+use crate::error::Failure;
+
+/// Seconds that a minted session token is good for.
+pub const LIFETIME_S: u64 = 30 * 60;
+/// A session token older than this many seconds is minted anew; the rest of its life is the margin for clocks
+/// that differ and for long requests.
+pub const RENEW_AFTER_S: u64 = 10 * 60;
+/// Seconds that a token for one call of the service account is good for.
+const SERVICE_LIFETIME_S: u64 = 10 * 60;
+/// Seconds by which a foreign token may be over its end (or before its beginning): clocks differ.
+const LEEWAY_S: u64 = 60;
+/// Longest token that is looked at. NocoBase's have about 300 bytes.
+const MAX_TOKEN: usize = 8 * 1024;
+
+/// A session token of NocoBase, ready for the `Authorization` header. Cheap to clone; `Debug` does not show it.
+#[derive(Clone)]
+pub struct Minted {
+    token: Arc<str>,
+    issued_at: u64,
+}
+
+impl Minted {
+    /// The token itself.
+    pub fn as_str(&self) -> &str {
+        &self.token
+    }
+    /// Unix seconds.
+    pub fn issued_at(&self) -> u64 {
+        self.issued_at
+    }
+    /// Time to mint a new one: too old, or from the future (the clock was set back).
+    pub fn is_stale(&self, now_s: u64) -> bool {
+        now_s.checked_sub(self.issued_at).is_none_or(|age| age >= RENEW_AFTER_S)
+    }
+}
+
+impl fmt::Debug for Minted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Minted").field("issued_at", &self.issued_at).finish_non_exhaustive()
+    }
+}
+
+/// What a token says whose signature is right and whose time is not over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verified {
+    /// Whom it is for.
+    pub user_id: UserId,
+    /// The session that it belongs to; API keys have none.
+    pub jti: Option<String>,
+    /// An API key (no `temp` claim) rather than a session token.
+    pub api_key: bool,
+    /// Unix seconds. `None`: without end, which NocoBase accepts too.
+    pub exp: Option<u64>,
+}
+
+/// Why a token does not count. One answer for every reason: which one it was is nobody's business.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a valid token of NocoBase")]
+pub struct TokenError;
+
+/// Claims of a session token, in NocoBase's order.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SessionClaims<'a> {
+    user_id: UserId,
+    temp: bool,
+    iat: u64,
+    /// Milliseconds, unlike its neighbours.
+    sign_in_time: u64,
+    exp: u64,
+    jti: &'a str,
+}
+
+/// Claims of an API key without `roleName`: the user's own roles count.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ServiceClaims {
+    user_id: UserId,
+    iat: u64,
+    exp: u64,
+}
+
+/// Claims of any token that NocoBase takes.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct AnyClaims {
+    user_id: UserId,
+    #[serde(default)]
+    temp: Option<bool>,
+    #[serde(default)]
+    jti: Option<String>,
+    #[serde(default)]
+    exp: Option<u64>,
+    #[serde(default)]
+    nbf: Option<u64>,
+}
+
+/// Makes and checks tokens with NocoBase's secret. Pure: the time is passed in.
+pub struct Minter {
+    signing: EncodingKey,
+    verifying: DecodingKey,
+    header: Header,
+    validation: Validation,
+}
+
+impl fmt::Debug for Minter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Minter(..)")
+    }
+}
+
+impl Minter {
+    /// `secret`: the bytes of `APP_KEY`, or of NocoBase's `jwt_secret.dat`.
+    pub fn new(secret: &[u8]) -> Self {
+        crypto::install();
+        let mut validation = Validation::new(Algorithm::HS256);
+        // Times are checked below against the time that is passed in.
+        validation.validate_exp = false;
+        validation.validate_nbf = false;
+        validation.required_spec_claims.clear();
+        Self {
+            signing: EncodingKey::from_secret(secret),
+            verifying: DecodingKey::from_secret(secret),
+            header: Header::new(Algorithm::HS256),
+            validation,
+        }
+    }
+
+    /// A token for session `sid` (its `jti`), which began at `sign_in_ms` (Unix milliseconds).
+    /// Every token of a session has the same `jti` and sign-in time and its own `iat`.
+    pub fn session(&self, user: UserId, sid: &str, sign_in_ms: u64, now_s: u64) -> Result<Minted, Failure> {
+        let claims = SessionClaims {
+            user_id: user,
+            temp: true,
+            iat: now_s,
+            sign_in_time: sign_in_ms,
+            exp: now_s.saturating_add(LIFETIME_S),
+            jti: sid,
+        };
+        Ok(Minted { token: self.sign(&claims)?.into(), issued_at: now_s })
+    }
+
+    /// A short-lived token for the service account.
+    pub fn service(&self, user: UserId, now_s: u64) -> Result<Minted, Failure> {
+        let exp = now_s.saturating_add(SERVICE_LIFETIME_S);
+        let claims = ServiceClaims { user_id: user, iat: now_s, exp };
+        Ok(Minted { token: self.sign(&claims)?.into(), issued_at: now_s })
+    }
+
+    fn sign<T: Serialize>(&self, claims: &T) -> Result<String, Failure> {
+        jsonwebtoken::encode(&self.header, claims, &self.signing).map_err(|error| {
+            tracing::error!(%error, "cannot sign a token");
+            Failure::Internal
+        })
+    }
+
+    /// Checks a token (without `Bearer `) that came from outside: HS256, signature in constant time, and not over its
+    /// end by more than a minute. Whether its user exists and its session goes on is for NocoBase to say.
+    pub fn verify(&self, token: &str, now_s: u64) -> Result<Verified, TokenError> {
+        if token.len() > MAX_TOKEN {
+            return Err(TokenError);
+        }
+        let claims = jsonwebtoken::decode::<AnyClaims>(token, &self.verifying, &self.validation)
+            .map_err(|_| TokenError)?
+            .claims;
+        let over = claims.exp.is_some_and(|exp| now_s > exp.saturating_add(LEEWAY_S));
+        let not_yet = claims.nbf.is_some_and(|nbf| now_s.saturating_add(LEEWAY_S) < nbf);
+        if over || not_yet {
+            return Err(TokenError);
+        }
+        let AnyClaims { user_id, temp, jti, exp, .. } = claims;
+        Ok(Verified { user_id, jti, api_key: !temp.unwrap_or(false), exp })
+    }
+}
+
+#[cfg(test)]
+mod tests;
