@@ -3,12 +3,15 @@
 //!
 //! Must never: let a token of NocoBase reach a log or, in sealed delivery, a browser.
 
+pub mod accounts;
 pub mod answers;
 pub mod client;
 mod crypto;
+pub mod phone;
 pub mod token;
 mod user_id;
 
+pub use accounts::{Accounts, Person};
 pub use client::{CheckOutcome, NocoBase};
 pub use token::{Minted, Minter, TokenError, Verified};
 pub use user_id::UserId;

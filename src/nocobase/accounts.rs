@@ -1,0 +1,414 @@
+//! From a WeCom member to a NocoBase user: the binding, the match, the new user.
+//!
+//! Matching is where accounts get stolen, so whatever NocoBase answers to a query is compared once more here, by
+//! rules that do not depend on its database (SQLite, PostgreSQL and MySQL fold letters differently), and every doubt
+//! ends in a refusal. Once there is a binding, only the binding counts.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+
+use super::UserId;
+use super::client::{Call, Done, NocoBase, bad_answer, user_id_of};
+use super::phone::Phone;
+use crate::config::{self, MatchBy};
+use crate::error::Failure;
+
+/// More rows than this answer no question that is asked here.
+const PAGE: usize = 100;
+/// NocoBase's own limit for user names, and the length of its columns.
+const MAX_USERNAME: usize = 50;
+const MAX_TEXT: usize = 255;
+
+/// A WeCom member, as far as accounts are concerned. Everything in it is data from outside.
+#[derive(Clone, Default)]
+pub struct Person {
+    /// Name of the WeCom entry = name of the authenticator in NocoBase's binding table.
+    pub entry: String,
+    /// As WeCom returned it.
+    pub userid: String,
+    /// Display name; may be empty.
+    pub name: String,
+    /// Address of a picture; may be empty. Stored, never fetched.
+    pub avatar: String,
+    /// Verified by WeCom.
+    pub mobile: Option<String>,
+    /// The company's mailbox: counts before `email`.
+    pub biz_mail: Option<String>,
+    /// May have been typed in by the member.
+    pub email: Option<String>,
+}
+
+impl std::fmt::Debug for Person {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Person")
+            .field("entry", &self.entry)
+            .field("userid", &self.userid)
+            .field("mobile", &self.mobile.is_some())
+            .field("biz_mail", &self.biz_mail.is_some())
+            .field("email", &self.email.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Person {
+    fn phone(&self) -> Option<Phone> {
+        self.mobile.as_deref().and_then(Phone::parse)
+    }
+
+    /// Addresses to match by, the better one first.
+    fn emails(&self) -> impl Iterator<Item = &str> {
+        [&self.biz_mail, &self.email].into_iter().filter_map(|e| e.as_deref()).filter(|e| is_email(e))
+    }
+
+    /// The userid, where NocoBase takes it for a user name. An `@` is out: NocoBase signs in by "user name or
+    /// e-mail", and a user name that is somebody's address would be both.
+    fn username(&self) -> Option<&str> {
+        let ok = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+        let name = self.userid.as_str();
+        ((1..=MAX_USERNAME).contains(&name.len()) && name.bytes().all(ok)).then_some(name)
+    }
+}
+
+/// Something that can only be an address: no blanks, one `@` with text on both sides.
+fn is_email(text: &str) -> bool {
+    let plain = text.len() <= MAX_TEXT && !text.chars().any(|c| c.is_whitespace() || c.is_control());
+    plain
+        && text
+            .split_once('@')
+            .is_some_and(|(user, host)| !user.is_empty() && !host.is_empty() && !host.contains('@'))
+}
+
+/// Finds, makes and binds NocoBase users.
+#[derive(Debug, Clone)]
+pub struct Accounts {
+    nocobase: Arc<NocoBase>,
+    match_by: Vec<MatchBy>,
+    auto_create: bool,
+    default_roles: Vec<String>,
+}
+
+impl Accounts {
+    /// By the rules of `[nocobase]`.
+    pub fn new(nocobase: Arc<NocoBase>, rules: &config::NocoBase) -> Self {
+        Self {
+            nocobase,
+            match_by: rules.match_by.clone(),
+            auto_create: rules.auto_create_user,
+            default_roles: rules.default_roles.clone(),
+        }
+    }
+
+    /// Whether a match may need what WeCom gives only with the member's consent (phone number, e-mail address).
+    pub fn needs_consent(&self) -> bool {
+        self.match_by.iter().any(|key| *key != MatchBy::Username)
+    }
+
+    /// The user that this member is bound to. Userids are compared as WeCom does, without regard to the case of ASCII
+    /// letters. A binding to a user that is gone is none: NocoBase takes bindings away with their user, so such a row
+    /// is a leftover; it is ignored, since the service account may not delete.
+    pub async fn find_binding(&self, entry: &str, userid: &str) -> Result<Option<UserId>, Failure> {
+        if userid.is_empty() || entry.is_empty() {
+            return Ok(None);
+        }
+        let filter = json!({ "$and": [{ "authenticator": entry }, same_letters("uuid", userid)] });
+        let mut users = Vec::new();
+        for row in self.rows("usersAuthenticators:list", filter, &["uuid", "userId", "authenticator"]).await?
+        {
+            let same =
+                text(&row, "authenticator") == entry && text(&row, "uuid").eq_ignore_ascii_case(userid);
+            if let Some(user) = row.get("userId").and_then(user_id_of).filter(|_| same) {
+                users.push(user);
+            }
+        }
+        users.sort_unstable();
+        users.dedup();
+        if users.is_empty() {
+            return Ok(None);
+        }
+        let filter = json!({ "id": { "$in": users } });
+        let living: Vec<UserId> = self
+            .rows("users:list", filter, &["id"])
+            .await?
+            .iter()
+            .filter_map(|row| row.get("id").and_then(user_id_of))
+            .filter(|id| users.contains(id))
+            .collect();
+        if living.len() < users.len() {
+            tracing::warn!(
+                entry,
+                userid,
+                ?users,
+                "a binding in usersAuthenticators leads to a user that is gone"
+            );
+        }
+        one_of(living, entry, userid, "bindings")
+    }
+
+    /// The user that matches by what is known without the member's consent: the user name. Only where
+    /// `match_by` puts it first; otherwise a better key, not known yet, might lead to somebody else.
+    pub async fn match_silent(&self, person: &Person) -> Result<Option<UserId>, Failure> {
+        match self.match_by.first() {
+            Some(MatchBy::Username) => self.match_key(MatchBy::Username, person).await.map(Option::flatten),
+            _ => Ok(None),
+        }
+    }
+
+    /// The user that matches by the keys of `match_by`, in their order.
+    /// [`Failure::NothingToMatch`] if the person has none of them.
+    pub async fn match_full(&self, person: &Person) -> Result<Option<UserId>, Failure> {
+        let mut any = false;
+        for key in &self.match_by {
+            match self.match_key(*key, person).await? {
+                Some(Some(user)) => return Ok(Some(user)),
+                Some(None) => any = true,
+                None => {}
+            }
+        }
+        if any { Ok(None) } else { Err(Failure::NothingToMatch) }
+    }
+
+    /// `None`: the person does not have this key. `Some(None)`: nobody matches.
+    async fn match_key(&self, key: MatchBy, person: &Person) -> Result<Option<Option<UserId>>, Failure> {
+        match key {
+            MatchBy::Phone => {
+                let Some(phone) = person.phone() else { return Ok(None) };
+                let filter = json!({ "phone": { "$in": phone.spellings() } });
+                let same = |s: &str| Phone::parse(s).as_ref() == Some(&phone);
+                self.user_where("phone", filter, same, person).await.map(Some)
+            }
+            MatchBy::Email => {
+                let mut known = None;
+                for email in person.emails() {
+                    let same = |s: &str| s.eq_ignore_ascii_case(email);
+                    let user = self.user_where("email", same_letters("email", email), same, person).await?;
+                    if user.is_some() {
+                        return Ok(Some(user));
+                    }
+                    known = Some(None);
+                }
+                Ok(known)
+            }
+            // To the letter: in NocoBase `lisi` and `LiSi` can be two people.
+            MatchBy::Username => {
+                let Some(name) = person.username() else { return Ok(None) };
+                let filter = json!({ "username": { "$in": [name] } });
+                self.user_where("username", filter, |s| s == name, person).await.map(Some)
+            }
+        }
+    }
+
+    /// The one user whose `field` is the `same`; two are [`Failure::AmbiguousUser`].
+    async fn user_where(
+        &self,
+        field: &'static str,
+        filter: Value,
+        same: impl Fn(&str) -> bool,
+        person: &Person,
+    ) -> Result<Option<UserId>, Failure> {
+        let rows = self.rows("users:list", filter, &["id", field]).await?;
+        let users = rows
+            .iter()
+            .filter(|row| row.get(field).and_then(Value::as_str).is_some_and(&same))
+            .filter_map(|row| row.get("id").and_then(user_id_of))
+            .collect();
+        one_of(users, &person.entry, &person.userid, field)
+    }
+
+    /// Makes a user for this member, or finds the one that another node (or an earlier attempt) made a moment ago.
+    /// The user carries every key of `match_by` that the person has, so that it is found again if the binding
+    /// cannot be written.
+    pub async fn create(&self, person: &Person) -> Result<UserId, Failure> {
+        let keys: Vec<MatchBy> = self.match_by.iter().copied().filter(|k| has_key(*k, person)).collect();
+        if keys.is_empty() {
+            return Err(Failure::NothingToMatch);
+        }
+        if !self.auto_create {
+            return Err(Failure::NoMatchingUser);
+        }
+        let mut fields = vec![MatchBy::Phone, MatchBy::Email, MatchBy::Username];
+        fields.retain(|k| has_key(*k, person));
+        // With all that is known; without what belongs to others; with nothing but the keys.
+        for attempt in 0..3 {
+            let call = Call::post("users:create", Some(self.new_user(person, &fields)));
+            let why = match self.nocobase.service(&call).await? {
+                Done::Data(user) => return self.created(&call, &user, person),
+                Done::Rejected(why) => why,
+            };
+            // A duplicate, most likely: of a key (somebody was faster), or of something that is not a key.
+            if let Some(user) = self.match_full(person).await? {
+                tracing::info!(userid = person.userid, user = %user, "the user was made elsewhere a moment ago");
+                return Ok(user);
+            }
+            let before = fields.len();
+            if attempt == 0 {
+                for key in fields.clone() {
+                    if !keys.contains(&key) && self.is_taken(key, person).await? {
+                        tracing::warn!(userid = person.userid, field = ?key, "belongs to another user: left out");
+                        fields.retain(|k| *k != key);
+                    }
+                }
+            }
+            if fields.len() == before {
+                fields.retain(|k| keys.contains(k));
+            }
+            if fields.len() == before {
+                return Err(bad_answer(&call, 400, &why.summary()));
+            }
+        }
+        Err(Failure::NocoBaseBadAnswer)
+    }
+
+    fn created(&self, call: &Call<'_>, user: &Value, person: &Person) -> Result<UserId, Failure> {
+        let Some(id) = user.get("id").and_then(user_id_of) else {
+            return Err(bad_answer(call, 200, "no user id in the answer"));
+        };
+        let roles = user.get("roles").and_then(Value::as_array).map_or(0, Vec::len);
+        if roles < self.default_roles.len() {
+            tracing::warn!(user = %id, wanted = ?self.default_roles,
+                "NocoBase does not know every role of nocobase.default_roles");
+        }
+        tracing::info!(userid = person.userid, user = %id, "made a NocoBase user");
+        Ok(id)
+    }
+
+    /// Body of `users:create`.
+    fn new_user(&self, person: &Person, fields: &[MatchBy]) -> Value {
+        let name = if person.name.trim().is_empty() { &person.userid } else { &person.name };
+        let mut user = Map::new();
+        user.insert("nickname".into(), name.chars().take(MAX_TEXT).collect::<String>().into());
+        for field in fields {
+            match field {
+                MatchBy::Phone => user.insert("phone".into(), person.phone().map(|p| p.stored()).into()),
+                MatchBy::Email => user.insert("email".into(), person.emails().next().into()),
+                MatchBy::Username => user.insert("username".into(), person.username().into()),
+            };
+        }
+        // Without this NocoBase gives its default role.
+        if !self.default_roles.is_empty() {
+            user.insert("roles".into(), json!(self.default_roles));
+        }
+        Value::Object(user)
+    }
+
+    /// Somebody has this value already.
+    async fn is_taken(&self, key: MatchBy, person: &Person) -> Result<bool, Failure> {
+        match self.match_key(key, person).await {
+            Ok(user) => Ok(user.flatten().is_some()),
+            Err(Failure::AmbiguousUser) => Ok(true),
+            Err(other) => Err(other),
+        }
+    }
+
+    /// Writes the binding. Done already is a success. [`Failure::AlreadyBound`]: the user belongs to another member
+    /// of this entry (phone numbers are given to new people). [`Failure::AmbiguousUser`]: the member has become bound to
+    /// two users at once.
+    pub async fn bind(&self, user: UserId, person: &Person) -> Result<(), Failure> {
+        let Person { entry, userid, name, avatar, .. } = person;
+        if userid.is_empty() {
+            return Err(Failure::NotAMember);
+        }
+        let cut = |s: &str| s.chars().take(MAX_TEXT).collect::<String>();
+        let row = json!({
+            "userId": user, "uuid": userid, "authenticator": entry, "nickname": cut(name),
+            // A cut address leads nowhere.
+            "avatar": if avatar.chars().count() <= MAX_TEXT { avatar } else { "" },
+            "meta": {},
+        });
+        let create = Call::post("usersAuthenticators:create", Some(row));
+        if let Done::Rejected(why) = self.nocobase.service(&create).await? {
+            // One row per user and authenticator: whose is it?
+            let filter = json!({ "$and": [{ "authenticator": entry }, { "userId": user }] });
+            let fields = ["uuid", "userId", "authenticator"];
+            let rows = self.rows("usersAuthenticators:list", filter, &fields).await?;
+            let mine = |r: &&Value| {
+                text(r, "authenticator") == entry && r.get("userId").and_then(user_id_of) == Some(user)
+            };
+            let Some(row) = rows.iter().find(mine) else {
+                return Err(bad_answer(&create, 400, &why.summary()));
+            };
+            if !text(row, "uuid").eq_ignore_ascii_case(userid) {
+                tracing::warn!(entry, userid, user = %user, bound_to = text(row, "uuid"),
+                    "the matching user is bound to another member already");
+                return Err(Failure::AlreadyBound);
+            }
+        }
+        // NocoBase would let one member have two users: another node may have bound another one meanwhile.
+        match self.find_binding(entry, userid).await? {
+            Some(bound) if bound == user => Ok(()),
+            _ => Err(bad_answer(&create, 200, "the binding just written is not there")),
+        }
+    }
+
+    /// Match, or make, then bind: what is left to do once everything is known of a member without a binding.
+    pub async fn settle(&self, person: &Person) -> Result<UserId, Failure> {
+        let user = match self.match_full(person).await? {
+            Some(user) => user,
+            None => self.create(person).await?,
+        };
+        self.bind(user, person).await?;
+        Ok(user)
+    }
+
+    /// Rows with the named fields.
+    async fn rows(&self, action: &str, filter: Value, fields: &[&str]) -> Result<Vec<Value>, Failure> {
+        let call = Call::get(action)
+            .query("filter", filter.to_string())
+            .query("fields", fields.join(","))
+            .query("pageSize", PAGE.to_string());
+        let rows = self.nocobase.service_list(&call).await?;
+        if rows.len() >= PAGE {
+            return Err(bad_answer(&call, 200, "far too many rows"));
+        }
+        // NocoBase leaves out what the role may not see. Taken for "no phone number", it would hide every user.
+        if rows.iter().any(|row| fields.iter().any(|f| row.get(*f).is_none())) {
+            tracing::error!(
+                call = action,
+                ?fields,
+                "the service account's role may not see all of these fields"
+            );
+            return Err(super::client::denied(&call));
+        }
+        Ok(rows)
+    }
+}
+
+fn has_key(key: MatchBy, person: &Person) -> bool {
+    match key {
+        MatchBy::Phone => person.phone().is_some(),
+        MatchBy::Email => person.emails().next().is_some(),
+        MatchBy::Username => person.username().is_some(),
+    }
+}
+
+/// A filter for the rows whose `field` is `value`, give or take the case of letters, and maybe some more.
+/// `$startsWith` and `$endWith` together: NocoBase has no comparison that ignores case, but these two do.
+fn same_letters(field: &str, value: &str) -> Value {
+    let spellings = [value.to_owned(), value.to_ascii_lowercase(), value.to_ascii_uppercase()];
+    json!({ "$or": [
+        { field: { "$in": spellings } },
+        { "$and": [{ field: { "$startsWith": value } }, { field: { "$endWith": value } }] },
+    ] })
+}
+
+fn text<'a>(row: &'a Value, field: &str) -> &'a str {
+    row.get(field).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// None or one; more than one is for an administrator to sort out.
+fn one_of(mut users: Vec<UserId>, entry: &str, userid: &str, by: &str) -> Result<Option<UserId>, Failure> {
+    users.sort_unstable();
+    users.dedup();
+    match users.as_slice() {
+        [] => Ok(None),
+        [user] => Ok(Some(*user)),
+        several => {
+            let ids = several.iter().map(UserId::to_string).collect::<Vec<_>>().join(", ");
+            tracing::warn!(entry, userid, by, users = ids, "more than one NocoBase user is this member");
+            Err(Failure::AmbiguousUser)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
