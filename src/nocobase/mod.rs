@@ -7,9 +7,11 @@ pub mod accounts;
 pub mod answers;
 pub mod client;
 mod crypto;
+pub mod inject;
 pub mod phone;
 pub mod token;
 mod user_id;
+pub mod ws;
 
 pub use accounts::{Accounts, Person};
 pub use client::{CheckOutcome, NocoBase};

@@ -1,0 +1,354 @@
+//! Swaps the token in the frames that NocoBase's page sends over its WebSocket: bytes from browser to NocoBase go
+//! through a [`Swapper`], which replaces the token in `{"type":"auth:token","payload":{"token":"..."}}` and passes
+//! everything else on as it came (RFC 6455, section 5).
+//!
+//! Only what may be such a message is held back until it is complete: unfragmented or not, at most
+//! [`MAX_MESSAGE`] bytes. No extension may have been negotiated: strip `Sec-WebSocket-Extensions` from the upgrade.
+
+use std::ops::Range;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use memchr::memmem;
+use serde_json::Value;
+
+/// Longest message that is looked into. One with a token has about 500 bytes.
+pub const MAX_MESSAGE: usize = 16 * 1024;
+/// Most bytes held back for a message in fragments, headers included.
+const MAX_HELD: usize = 2 * MAX_MESSAGE;
+/// Longest header of a masked frame.
+const MAX_HEADER: usize = 14;
+
+const TEXT: u8 = 1;
+
+/// The client broke the protocol; the tunnel has to be closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum WsError {
+    /// A reserved bit without an extension, or a reserved opcode.
+    #[error("a WebSocket frame with reserved bits or opcode")]
+    Reserved,
+    /// Browsers must mask.
+    #[error("a WebSocket frame without a mask")]
+    Unmasked,
+    /// A control frame that is fragmented or longer than 125 bytes.
+    #[error("a WebSocket control frame of the wrong form")]
+    Control,
+    /// A length that is not in its shortest form, or above 2^63.
+    #[error("a WebSocket frame with a wrong length")]
+    Length,
+    /// A continuation of nothing, or a new message within another.
+    #[error("a WebSocket message with fragments out of order")]
+    Fragments,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Header {
+    /// Bytes of the header itself.
+    size: usize,
+    fin: bool,
+    opcode: u8,
+    /// Of the payload.
+    length: u64,
+    mask: [u8; 4],
+}
+
+impl Header {
+    fn is_control(self) -> bool {
+        self.opcode >= 8
+    }
+
+    /// `None`: incomplete.
+    fn parse(bytes: &[u8]) -> Result<Option<Self>, WsError> {
+        let Some(&first) = bytes.first() else { return Ok(None) };
+        let opcode = first & 0x0f;
+        if first & 0x70 != 0 || matches!(opcode, 3..=7 | 11..) {
+            return Err(WsError::Reserved);
+        }
+        let fin = first & 0x80 != 0;
+        let Some(&second) = bytes.get(1) else { return Ok(None) };
+        if second & 0x80 == 0 {
+            return Err(WsError::Unmasked);
+        }
+        let short = second & 0x7f;
+        if opcode >= 8 && (!fin || short > 125) {
+            return Err(WsError::Control);
+        }
+        let (extended, least) = match short {
+            126 => (2, 126),
+            127 => (8, 1 << 16),
+            _ => (0, 0),
+        };
+        let mut length = u64::from(short);
+        if extended > 0 {
+            let Some(digits) = bytes.get(2..2 + extended) else { return Ok(None) };
+            length = digits.iter().fold(0, |n, d| (n << 8) | u64::from(*d));
+            if length < least || length > i64::MAX as u64 {
+                return Err(WsError::Length);
+            }
+        }
+        let size = extended + 6;
+        let Some(mask) = bytes.get(size - 4..size).and_then(|m| m.try_into().ok()) else { return Ok(None) };
+        Ok(Some(Self { size, fin, opcode, length, mask }))
+    }
+}
+
+/// What happens to the payload that comes next.
+#[derive(Debug)]
+enum State {
+    /// The next byte is one of a header.
+    Header,
+    /// This many bytes pass.
+    Passing(u64),
+    /// This many bytes belong to a message that is held back.
+    Holding { left: usize, fin: bool, mask: [u8; 4], at: usize },
+    /// After an error.
+    Broken,
+}
+
+/// The message in progress, across its fragments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Message {
+    None,
+    /// Some of it has passed already.
+    Passing,
+    Held,
+}
+
+/// One direction of one tunnel, from browser to NocoBase.
+pub struct Swapper<F> {
+    swap: F,
+    state: State,
+    message: Message,
+    /// The beginning of a header whose rest has not arrived.
+    partial: BytesMut,
+    /// The frames of the message that is held back, as they came.
+    raw: BytesMut,
+    /// Their payload, unmasked.
+    text: Vec<u8>,
+}
+
+impl<F> std::fmt::Debug for Swapper<F> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Swapper").field("state", &self.state).finish_non_exhaustive()
+    }
+}
+
+impl<F: FnMut(&str) -> Option<String>> Swapper<F> {
+    /// `swap` gets the token of each `auth:token` message and returns the one to send instead; with `None` the
+    /// message passes as it is.
+    pub fn new(swap: F) -> Self {
+        Self {
+            swap,
+            state: State::Header,
+            message: Message::None,
+            partial: BytesMut::new(),
+            raw: BytesMut::new(),
+            text: Vec::new(),
+        }
+    }
+
+    /// Takes bytes from the browser, gives those to send to NocoBase. After an error every call is an error.
+    pub fn push(&mut self, piece: Bytes) -> Result<Bytes, WsError> {
+        let mut out = Out::new(piece);
+        let result = self.read(&mut out);
+        if result.is_err() {
+            self.state = State::Broken;
+        }
+        result.map(|()| out.finish())
+    }
+
+    fn read(&mut self, out: &mut Out) -> Result<(), WsError> {
+        while !out.rest().is_empty() {
+            match self.state {
+                State::Broken => return Err(WsError::Reserved),
+                State::Passing(left) => {
+                    let n = out.rest().len().min(usize::try_from(left).unwrap_or(usize::MAX));
+                    out.pass(n);
+                    let left = left.saturating_sub(n as u64);
+                    self.state = if left == 0 { State::Header } else { State::Passing(left) };
+                }
+                State::Header => self.header(out)?,
+                State::Holding { left, fin, mask, at } => {
+                    let rest = out.rest();
+                    let part = rest.get(..left).unwrap_or(rest);
+                    self.raw.extend_from_slice(part);
+                    self.text.extend(part.iter().zip(mask.iter().cycle().skip(at % 4)).map(|(b, m)| b ^ m));
+                    let n = part.len();
+                    out.skip(n);
+                    self.state =
+                        State::Holding { left: left.saturating_sub(n), fin, mask, at: at.wrapping_add(n) };
+                    self.fragment_end(out);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads one header, or keeps what there is of it.
+    fn header(&mut self, out: &mut Out) -> Result<(), WsError> {
+        let header = if self.partial.is_empty() {
+            Header::parse(out.rest())?
+        } else {
+            let missing = MAX_HEADER.saturating_sub(self.partial.len());
+            let mut bytes = self.partial.clone();
+            bytes.extend_from_slice(out.rest().get(..missing).unwrap_or(out.rest()));
+            Header::parse(&bytes)?
+        };
+        let Some(header) = header else {
+            self.partial.extend_from_slice(out.rest());
+            out.skip(out.rest().len());
+            return Ok(());
+        };
+        let message = match (self.message, header.opcode) {
+            (message, _) if header.is_control() => message,
+            (Message::None, 0) | (Message::Passing | Message::Held, 1..) => return Err(WsError::Fragments),
+            (Message::None, TEXT) => Message::Held,
+            (Message::None, _) => Message::Passing,
+            (message, _) => message,
+        };
+        // Parsing consumed `partial` and the rest of the header from this piece.
+        let from_piece = header.size.saturating_sub(self.partial.len());
+        let held = self.raw.len().saturating_add(header.size);
+        let fits = usize::try_from(header.length).is_ok_and(|n| {
+            self.text.len().saturating_add(n) <= MAX_MESSAGE && held.saturating_add(n) <= MAX_HELD
+        });
+        if message == Message::Held && !header.is_control() && fits {
+            self.raw.extend_from_slice(&self.partial);
+            self.raw.extend_from_slice(out.rest().get(..from_piece).unwrap_or_default());
+            self.partial.clear();
+            out.skip(from_piece);
+            self.message = Message::Held;
+            let left = usize::try_from(header.length).unwrap_or(0);
+            self.state = State::Holding { left, fin: header.fin, mask: header.mask, at: 0 };
+            // An empty fragment has no byte that would come by later.
+            self.fragment_end(out);
+            return Ok(());
+        }
+        if !header.is_control() {
+            self.release(out);
+            self.message = if header.fin { Message::None } else { Message::Passing };
+        }
+        out.insert(&self.partial);
+        self.partial.clear();
+        out.pass(from_piece);
+        self.state = if header.length == 0 { State::Header } else { State::Passing(header.length) };
+        Ok(())
+    }
+
+    /// If the fragment that is held back is complete: go on, or, after the last one, send the message.
+    fn fragment_end(&mut self, out: &mut Out) {
+        let State::Holding { left: 0, fin, mask, .. } = self.state else { return };
+        self.state = State::Header;
+        if !fin {
+            return;
+        }
+        match swapped(&self.text, &mut self.swap) {
+            Some(text) => {
+                self.raw.clear();
+                self.text.clear();
+                out.insert(&frame(&text, mask));
+            }
+            None => self.release(out),
+        }
+        self.message = Message::None;
+    }
+
+    /// Sends what was held back as it came.
+    fn release(&mut self, out: &mut Out) {
+        out.insert(&self.raw);
+        self.raw.clear();
+        self.text.clear();
+    }
+}
+
+/// The message with another token, if it is one with a token.
+fn swapped(text: &[u8], swap: &mut impl FnMut(&str) -> Option<String>) -> Option<String> {
+    // Most messages are none. JSON may also spell the word with escapes.
+    let maybe = memmem::find(text, b"auth").is_some() || memchr::memchr(b'\\', text).is_some();
+    if !maybe {
+        return None;
+    }
+    let mut message: Value = serde_json::from_slice(text).ok()?;
+    if message.get("type")?.as_str()? != "auth:token" {
+        return None;
+    }
+    let token = message.get_mut("payload")?.get_mut("token")?;
+    let new = swap(token.as_str()?)?;
+    *token = Value::String(new);
+    serde_json::to_string(&message).ok()
+}
+
+/// A text frame, complete and masked.
+fn frame(text: &str, mask: [u8; 4]) -> BytesMut {
+    let mut out = BytesMut::with_capacity(text.len().saturating_add(MAX_HEADER));
+    out.put_u8(0x80 | TEXT);
+    match (u8::try_from(text.len()), u16::try_from(text.len())) {
+        (Ok(n @ 0..=125), _) => out.put_u8(0x80 | n),
+        (_, Ok(n)) => {
+            out.put_u8(0x80 | 126);
+            out.put_u16(n);
+        }
+        _ => {
+            out.put_u8(0x80 | 127);
+            out.put_u64(text.len() as u64);
+        }
+    }
+    out.extend_from_slice(&mask);
+    out.extend(text.bytes().zip(mask.iter().cycle()).map(|(b, m)| b ^ m));
+    out
+}
+
+/// What goes out for one piece. As long as that is one range of the piece itself, nothing is copied.
+struct Out {
+    piece: Bytes,
+    /// Everything before has been read.
+    at: usize,
+    /// A range of the piece that goes out after `copied`.
+    range: Range<usize>,
+    copied: BytesMut,
+}
+
+impl Out {
+    fn new(piece: Bytes) -> Self {
+        Self { piece, at: 0, range: 0..0, copied: BytesMut::new() }
+    }
+    fn rest(&self) -> &[u8] {
+        self.piece.get(self.at..).unwrap_or_default()
+    }
+    /// The next `n` bytes go out.
+    fn pass(&mut self, n: usize) {
+        let end = self.at.saturating_add(n).min(self.piece.len());
+        if self.range.end != self.at {
+            self.flush();
+        }
+        if self.range.is_empty() {
+            self.range.start = self.at;
+        }
+        self.range.end = end;
+        self.at = end;
+    }
+    /// The next `n` bytes do not.
+    fn skip(&mut self, n: usize) {
+        self.at = self.at.saturating_add(n).min(self.piece.len());
+    }
+    /// Other bytes go out here.
+    fn insert(&mut self, bytes: &[u8]) {
+        if !bytes.is_empty() {
+            self.flush();
+            self.copied.extend_from_slice(bytes);
+        }
+    }
+    fn flush(&mut self) {
+        let range = std::mem::replace(&mut self.range, 0..0);
+        self.copied.extend_from_slice(self.piece.get(range).unwrap_or_default());
+    }
+    fn finish(mut self) -> Bytes {
+        if self.copied.is_empty() {
+            return self.piece.slice(self.range);
+        }
+        self.flush();
+        self.copied.freeze()
+    }
+}
+
+#[cfg(test)]
+mod tests;
