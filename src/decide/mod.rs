@@ -1,3 +1,23 @@
-//! The decision core: plain data in, one `Decision` out.
+//! The decision core: plain data in, one [`Decision`] out.
+//!
+//! The edge turns a request into a [`Request`], [`decide()`] says what to do, and the edge does that: nothing else
+//! in the gate decides who gets through. An ordinary signed-in request allocates nothing here.
 //!
 //! Must never: do I/O, know Pingora, read a clock, or look at anything that is not an argument.
+
+pub mod address;
+pub mod client;
+mod decision;
+pub mod host;
+mod own;
+mod page_load;
+pub mod path;
+mod policy;
+pub mod query;
+pub mod rules;
+pub mod target;
+
+pub use client::Caller;
+pub use decision::{Decision, Identity, Page, Pass, Via, decide};
+pub use own::OwnPath;
+pub use policy::{Browsers, Credential, Policy, Request, SessionState};

@@ -1,0 +1,223 @@
+//! The decision itself.
+
+use super::client::{Caller, caller};
+use super::host::same_host;
+use super::own::{OwnPath, is_own};
+use super::page_load::{
+    cookie_counts, is_below, is_browser, is_get, is_navigation, is_our_origin, is_page_load,
+};
+use super::policy::{Browsers, Credential, Policy, Request, SessionState};
+use super::target::{SIGN_IN_PARAMETERS, of_request};
+use super::{address, query};
+use crate::error::Failure;
+
+/// What to do with a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// The gate answers itself.
+    Own(OwnPath),
+    /// The domain verification file with this index in `Policy::verify_files`.
+    VerifyFile(usize),
+    /// On to NocoBase.
+    Forward(Pass),
+    /// 302 to this target on our own origin: the same page, without a `token` in its address.
+    Redirect(String),
+    /// Starts a flow that ends where this request wanted to go.
+    Login {
+        /// Which of WeCom's pages.
+        via: Via,
+        /// Index in `Policy::entries`.
+        entry: usize,
+    },
+    /// The gate's own page in place of the one asked for.
+    Page(Page),
+    /// No.
+    Refuse {
+        /// Why.
+        failure: Failure,
+        /// Somebody looks at it: answer with a page, else with JSON.
+        page: bool,
+    },
+}
+
+/// How a request is forwarded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pass {
+    /// In whose name.
+    pub identity: Identity,
+    /// Put NocoBase's cookies (`nb_auth_token_<app>`, `nb_authenticator_<app>`) into the forwarded `Cookie`.
+    pub put_cookies: bool,
+    /// If the answer is a page: put the gate's script into it.
+    pub put_script: bool,
+}
+
+/// In whose name a request is forwarded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Identity {
+    /// The member's: the session's NocoBase token goes where the phantom was, in WebSockets in the first frame.
+    Member,
+    /// The client's own NocoBase token, as it came.
+    Token,
+    /// Nobody's, as far as the gate knows; what credentials the client brought go through as they came.
+    Nobody,
+}
+
+/// Which of WeCom's pages a flow begins with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Via {
+    /// In-client OAuth: silent.
+    WeCom,
+    /// Web login: QR code, or one click where WeCom runs.
+    Web,
+}
+
+/// A page of the gate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Page {
+    /// "Open this in WeCom."
+    OpenInWeCom,
+    /// The choice of ways in.
+    SignIn,
+    /// "You are signed out", with a way back in.
+    SignedOut,
+}
+
+/// Decides. Total: every request gets an answer, whatever it holds.
+pub fn decide(policy: &Policy, request: &Request<'_>) -> Decision {
+    if matches!(request.method, "CONNECT" | "TRACE") {
+        return refuse(request, Failure::MethodNotAllowed);
+    }
+    if !request.host.is_some_and(|host| same_host(host, &policy.authority, policy.https)) {
+        return refuse(request, Failure::UnknownHost);
+    }
+    if is_own(request.path) {
+        return own(policy, request);
+    }
+    if let Some(index) = verify_file(policy, request.path) {
+        return if is_get(request) {
+            Decision::VerifyFile(index)
+        } else {
+            refuse(request, Failure::MethodNotAllowed)
+        };
+    }
+    signed_in(policy, request).unwrap_or_else(|| without_session(policy, request))
+}
+
+/// The gate's own paths. A cookie that does not count must not act here either.
+fn own(policy: &Policy, request: &Request<'_>) -> Decision {
+    match OwnPath::find(request.path, request.method, &policy.entries) {
+        Ok(OwnPath::Me) if !cookie_counts(policy, request) => refuse(request, Failure::NoSession),
+        Ok(OwnPath::Logout) if request.method == "POST" && from_elsewhere(policy, request) => {
+            refuse(request, Failure::CrossSite)
+        }
+        Ok(own) => Decision::Own(own),
+        Err(failure) => refuse(request, failure),
+    }
+}
+
+/// Did another site make the browser send this form? Old browsers say `Origin: null` for forms of our own pages too
+/// (`Referrer-Policy: no-referrer`); there the cookie's `SameSite` has to do.
+fn from_elsewhere(policy: &Policy, request: &Request<'_>) -> bool {
+    match request.sec_fetch_site {
+        Some(site) => site != "same-origin",
+        None => request.origin.is_some_and(|origin| origin != "null" && !is_our_origin(policy, origin)),
+    }
+}
+
+fn verify_file(policy: &Policy, path: &str) -> Option<usize> {
+    let name = path.strip_prefix('/')?;
+    policy.verify_files.iter().position(|file| file == name)
+}
+
+/// A request with a live session whose cookie counts; `None` if there is no such, or if the request brings a
+/// credential that the session does not answer for.
+fn signed_in(policy: &Policy, request: &Request<'_>) -> Option<Decision> {
+    if request.session != SessionState::Valid || !cookie_counts(policy, request) {
+        return None;
+    }
+    // Browsers send cookies with WebSockets of any site, and always say which: no `Origin`, no member.
+    if request.upgrade && !request.origin.is_some_and(|origin| is_our_origin(policy, origin)) {
+        return None;
+    }
+    if brings_token(policy, request) {
+        let query = request.query.and_then(|q| query::without(q, &SIGN_IN_PARAMETERS));
+        return Some(Decision::Redirect(of_request(request.path, query.as_deref())));
+    }
+    // NocoBase takes its cookie for files, and only when reading.
+    let files = is_get(request)
+        && !request.upgrade
+        && ["files", "storage"].iter().any(|name| is_below(&policy.public_path, name, request.path));
+    let identity = match request.credential {
+        Credential::Phantom => Identity::Member,
+        // The page sends its token in the first frame.
+        Credential::None if files || request.upgrade => Identity::Member,
+        // Without the phantom it may be a page, or an API call that the page did not make: nobody's.
+        Credential::None => Identity::Nobody,
+        Credential::ApiToken if policy.api_keys => Identity::Token,
+        Credential::ApiToken | Credential::Invalid => return None,
+    };
+    Some(Decision::Forward(Pass {
+        identity,
+        put_cookies: files && identity == Identity::Member,
+        put_script: is_page_load(policy, request),
+    }))
+}
+
+/// Does the address hold a `token` that NocoBase's page would store? A link with somebody else's token would sign
+/// the member in as somebody else.
+fn brings_token(policy: &Policy, request: &Request<'_>) -> bool {
+    request.query.is_some_and(|q| query::has(q, "token"))
+        && is_navigation(request)
+        && !["api", "files"].iter().any(|name| is_below(&policy.public_path, name, request.path))
+}
+
+fn without_session(policy: &Policy, request: &Request<'_>) -> Decision {
+    const AS_IT_COMES: Pass = Pass { identity: Identity::Nobody, put_cookies: false, put_script: false };
+    if address::contains(&policy.bypass, request.client_ip)
+        || policy.public.matches(request.method, request.path)
+    {
+        return Decision::Forward(AS_IT_COMES);
+    }
+    if request.credential == Credential::ApiToken && policy.api_keys {
+        return Decision::Forward(Pass { identity: Identity::Token, ..AS_IT_COMES });
+    }
+    let page = is_page_load(policy, request);
+    let failure = match (request.credential, request.session) {
+        // The phantom of a session that has ended is an invalid token too: say what happened.
+        (Credential::Invalid, SessionState::Ended) if !page => Failure::SessionEnded,
+        (Credential::ApiToken | Credential::Invalid, _) => Failure::InvalidToken,
+        _ if page => return way_in(policy, request),
+        (_, SessionState::Valid) if request.upgrade => Failure::CrossSite,
+        (_, SessionState::Ended) => Failure::SessionEnded,
+        _ => Failure::NoSession,
+    };
+    Decision::Refuse { failure, page }
+}
+
+/// A person wants to see a page, and is not signed in.
+fn way_in(policy: &Policy, request: &Request<'_>) -> Decision {
+    if request.signed_out {
+        return Decision::Page(Page::SignedOut);
+    }
+    let login = |via, entry| Decision::Login { via, entry };
+    let sign_in = Decision::Page(Page::SignIn);
+    match (caller(request.user_agent), policy.browsers) {
+        (Caller::WeCom { .. }, _) => policy.auto_entry.map_or(sign_in, |entry| login(Via::WeCom, entry)),
+        (Caller::WeChat, _) => Decision::Page(Page::OpenInWeCom),
+        (_, Browsers::Deny) => Decision::Refuse { failure: Failure::BrowserDenied, page: true },
+        (Caller::Browser { mobile: true }, _) => Decision::Page(Page::OpenInWeCom),
+        (_, Browsers::WebLogin) => {
+            let first = (!policy.entries.is_empty()).then_some(0);
+            policy.auto_entry.or(first).map_or(sign_in, |entry| login(Via::Web, entry))
+        }
+        (_, Browsers::SignInPage | Browsers::NocoBase) => sign_in,
+    }
+}
+
+/// Refuses on a path that is not NocoBase's, where no path tells whether it is a page.
+fn refuse(request: &Request<'_>, failure: Failure) -> Decision {
+    Decision::Refuse { failure, page: is_navigation(request) && is_browser(request) }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,67 @@
+//! The gate's own paths, below `/wecom-gate/`. Nothing there is ever forwarded.
+
+use crate::error::Failure;
+
+const PREFIX: &str = "/wecom-gate/";
+
+/// A path of the gate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OwnPath {
+    /// `login`: starts a flow.
+    Login,
+    /// `callback`: the end of every flow.
+    Callback,
+    /// `sign-in`: the sign-in page.
+    SignIn,
+    /// `logout`: GET asks, POST does it.
+    Logout,
+    /// `me`: who is signed in.
+    Me,
+    /// `auth`: forward-auth.
+    Auth,
+    /// `events/<name>`: WeCom's callback of the entry with this index.
+    Events(usize),
+    /// `gate.js`: the script for NocoBase's pages.
+    Script,
+    /// `gate.css`: style of the gate's pages.
+    Style,
+}
+
+/// Is the path (canonical) the gate's?
+pub(super) fn is_own(path: &str) -> bool {
+    path.starts_with(PREFIX) || Some(path) == PREFIX.strip_suffix('/')
+}
+
+impl OwnPath {
+    /// Which of the gate's paths this is; for a path that [`is_own`].
+    pub(super) fn find(path: &str, method: &str, entries: &[String]) -> Result<Self, Failure> {
+        let own = match path.strip_prefix(PREFIX).unwrap_or_default() {
+            "login" => OwnPath::Login,
+            "callback" => OwnPath::Callback,
+            "sign-in" => OwnPath::SignIn,
+            "logout" => OwnPath::Logout,
+            "me" => OwnPath::Me,
+            "auth" => OwnPath::Auth,
+            "gate.js" => OwnPath::Script,
+            "gate.css" => OwnPath::Style,
+            rest => {
+                let name = rest.strip_prefix("events/").ok_or(Failure::NotFound)?;
+                OwnPath::Events(entries.iter().position(|entry| entry == name).ok_or(Failure::NotFound)?)
+            }
+        };
+        if own.takes(method) { Ok(own) } else { Err(Failure::MethodNotAllowed) }
+    }
+
+    /// A flow starts and ends with GET only: HEAD must not spend a code or leave a cookie.
+    fn takes(self, method: &str) -> bool {
+        match self {
+            OwnPath::Login | OwnPath::Callback => method == "GET",
+            OwnPath::SignIn | OwnPath::Me | OwnPath::Script | OwnPath::Style => {
+                matches!(method, "GET" | "HEAD")
+            }
+            OwnPath::Logout => matches!(method, "GET" | "HEAD" | "POST"),
+            OwnPath::Events(_) => matches!(method, "GET" | "POST"),
+            OwnPath::Auth => true,
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! What kind of request is this, by its shape: a page load, or something that a script or a program asked for?
+//! And does its session cookie count?
+
+use super::client::{Caller, caller};
+use super::host::same_origin;
+use super::policy::{Policy, Request};
+
+/// Endings of files that belong to a page but are none.
+const ASSETS: [&str; 26] = [
+    "js",
+    "mjs",
+    "cjs",
+    "css",
+    "map",
+    "json",
+    "webmanifest",
+    "wasm",
+    "xml",
+    "txt",
+    "ico",
+    "png",
+    "jpg",
+    "jpeg",
+    "gif",
+    "svg",
+    "webp",
+    "avif",
+    "woff",
+    "woff2",
+    "ttf",
+    "otf",
+    "eot",
+    "mp3",
+    "mp4",
+    "webm",
+];
+
+/// Does somebody look at the answer as a page? Only then is a redirect or a page of the gate of any use: a script
+/// that is redirected to WeCom ends in a CORS error.
+pub(super) fn is_page_load(policy: &Policy, request: &Request<'_>) -> bool {
+    is_navigation(request) && is_page_path(&policy.public_path, request.path) && is_browser(request)
+}
+
+/// The same, wherever it leads: NocoBase answers with its page under nearly any path.
+pub(super) fn is_navigation(request: &Request<'_>) -> bool {
+    is_get(request)
+        && !request.upgrade
+        && !is(request.x_requested_with, "XMLHttpRequest")
+        && request.sec_fetch_mode.is_none_or(|mode| mode == "navigate")
+        && request.sec_fetch_dest.is_none_or(|dest| dest == "document")
+        && request.accept.is_none_or(accepts_page)
+}
+
+pub(super) fn is_browser(request: &Request<'_>) -> bool {
+    caller(request.user_agent) != Caller::Program
+}
+
+pub(super) fn is_get(request: &Request<'_>) -> bool {
+    matches!(request.method, "GET" | "HEAD")
+}
+
+/// May the session cookie speak for this request? Not if another site made the browser send it, unless by a plain
+/// link. Browsers too old for `Sec-Fetch-Site` still send `Origin` with whatever changes something.
+pub(super) fn cookie_counts(policy: &Policy, request: &Request<'_>) -> bool {
+    match request.sec_fetch_site {
+        Some("same-origin" | "none") => true,
+        Some(_) => {
+            is_get(request)
+                && !request.upgrade
+                && request.sec_fetch_mode == Some("navigate")
+                && request.sec_fetch_dest == Some("document")
+        }
+        None => request.origin.is_none_or(|origin| is_our_origin(policy, origin)),
+    }
+}
+
+pub(super) fn is_our_origin(policy: &Policy, origin: &str) -> bool {
+    same_origin(origin, &policy.authority, policy.https)
+}
+
+/// Is the path (canonical) `<public path><name>` or below?
+pub(super) fn is_below(public_path: &str, name: &str, path: &str) -> bool {
+    path.strip_prefix(public_path)
+        .and_then(|rest| rest.strip_prefix(name))
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+fn is_page_path(public_path: &str, path: &str) -> bool {
+    let below = |name: &str| is_below(public_path, name, path) || is_below("/", name, path);
+    let extension =
+        path.rsplit('/').next().and_then(|name| name.rsplit_once('.')).map(|(_, extension)| extension);
+    !["api", "ws", "files", "assets", "static", "storage", "dist"].into_iter().any(below)
+        && !extension.is_some_and(|e| ASSETS.iter().any(|asset| asset.eq_ignore_ascii_case(e)))
+}
+
+fn accepts_page(accept: &str) -> bool {
+    accept.split(',').filter_map(|range| range.split(';').next()).any(|range| {
+        let range = range.trim_matches([' ', '\t']);
+        ["text/html", "application/xhtml+xml", "*/*"].iter().any(|page| page.eq_ignore_ascii_case(range))
+    })
+}
+
+fn is(value: Option<&str>, want: &str) -> bool {
+    value.is_some_and(|value| value.trim_matches([' ', '\t']).eq_ignore_ascii_case(want))
+}

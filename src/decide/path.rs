@@ -1,0 +1,357 @@
+//! One canonical path (R1): the value that is decided on is the value that is forwarded.
+
+use std::borrow::Cow;
+
+use crate::error::Failure;
+
+/// Makes a request's path canonical, or refuses it with [`Failure::BadPath`].
+///
+/// Percent-encoded unreserved characters are decoded and hexadecimal digits are upper-cased (RFC 3986, 6.2.2);
+/// everything else stays as it is, so two spellings that NocoBase reads alike become one. Doing it twice changes
+/// nothing. A path that is canonical already is borrowed.
+///
+/// Refused is whatever two parsers could read differently: a path that does not begin with `/` (`*`, an absolute
+/// form), backslashes, control characters, `#` and encoded slashes, `//`, dot segments, percent-encoding that is
+/// broken or not UTF-8, `%25` in front of digits that a second decoding would turn into any of these, and raw
+/// characters that no path has.
+pub fn canonical(raw_path: &str) -> Result<Cow<'_, str>, Failure> {
+    let path = if raw_path.bytes().all(is_plain) {
+        Cow::Borrowed(raw_path)
+    } else {
+        match decode_unreserved(raw_path) {
+            Some(decoded) if decoded.contains("%25") && hides_trouble(&decoded) => {
+                return Err(Failure::BadPath);
+            }
+            Some(decoded) if decoded == raw_path => Cow::Borrowed(raw_path),
+            Some(decoded) => Cow::Owned(decoded),
+            None => return Err(Failure::BadPath),
+        }
+    };
+    if !path.starts_with('/') || path.contains("//") || path.split('/').any(|s| matches!(s, "." | "..")) {
+        return Err(Failure::BadPath);
+    }
+    Ok(path)
+}
+
+/// Bytes that may stand in a path as they are. Browsers send `[ ] | ^ { }` raw, though RFC 3986 does not list them.
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_graphic() && !matches!(byte, b'%' | b'\\' | b'#' | b'?' | b'"' | b'<' | b'>' | b'`')
+}
+
+/// RFC 3986, 2.3.
+fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
+}
+
+/// The path with its percent-encoding in one form, or `None` if something in it is refused by itself.
+fn decode_unreserved(raw: &str) -> Option<String> {
+    let mut out = String::with_capacity(raw.len());
+    let mut bytes = raw.bytes();
+    while let Some(byte) = bytes.next() {
+        if byte != b'%' {
+            out.push(is_plain(byte).then_some(char::from(byte))?);
+            continue;
+        }
+        let first = hex_pair(&mut bytes)?;
+        if is_unreserved(first) {
+            out.push(char::from(first));
+        } else if first.is_ascii() {
+            if first.is_ascii_control() || matches!(first, b'/' | b'\\' | b'#') {
+                return None;
+            }
+            push_encoded(&mut out, first);
+        } else {
+            let mut sequence = [first, 0, 0, 0];
+            let sequence = sequence.get_mut(..sequence_len(first)?)?;
+            for slot in sequence.iter_mut().skip(1) {
+                if bytes.next() != Some(b'%') {
+                    return None;
+                }
+                *slot = hex_pair(&mut bytes)?;
+            }
+            // `from_utf8` refuses overlong forms and surrogates; C1 controls are well-formed, and refused here.
+            if std::str::from_utf8(sequence).ok()?.chars().any(char::is_control) {
+                return None;
+            }
+            sequence.iter().for_each(|b| push_encoded(&mut out, *b));
+        }
+    }
+    Some(out)
+}
+
+/// Does decoding once more, or more often, bring out anything that is refused above? What is nested deeper than
+/// anybody writes is refused as well.
+fn hides_trouble(path: &str) -> bool {
+    let slashes = path.matches('/').count();
+    let mut level = path.as_bytes().to_vec();
+    for _ in 0..8 {
+        let decoded: Vec<u8> = percent_encoding::percent_decode(&level).collect();
+        if decoded == level {
+            return false;
+        }
+        let refused = |b: &u8| b.is_ascii_control() || matches!(b, b'\\' | b'#');
+        if decoded.iter().any(refused)
+            || decoded.iter().filter(|b| **b == b'/').count() != slashes
+            || decoded.split(|b| *b == b'/').any(|s| matches!(s, b"." | b".."))
+        {
+            return true;
+        }
+        level = decoded;
+    }
+    true
+}
+
+/// Length of the UTF-8 sequence that this byte begins; `None` if it begins none.
+fn sequence_len(first: u8) -> Option<usize> {
+    match first {
+        0xC2..=0xDF => Some(2),
+        0xE0..=0xEF => Some(3),
+        0xF0..=0xF4 => Some(4),
+        _ => None,
+    }
+}
+
+/// The byte that the next two hexadecimal digits make.
+pub(super) fn hex_pair(bytes: &mut impl Iterator<Item = u8>) -> Option<u8> {
+    let mut digit = || char::from(bytes.next()?).to_digit(16).and_then(|d| u8::try_from(d).ok());
+    Some(digit()? << 4 | digit()?)
+}
+
+fn push_encoded(out: &mut String, byte: u8) {
+    out.push_str(percent_encoding::percent_encode_byte(byte));
+}
+
+#[cfg(test)]
+mod tests {
+    use percent_encoding::percent_decode_str;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn r01_what_is_forwarded_is_what_was_decided_on() {
+        for (raw, want) in [
+            ("/", "/"),
+            ("/admin", "/admin"),
+            ("/admin/", "/admin/"),
+            ("/api/users:list", "/api/users:list"),
+            ("/api/app%3agetLang", "/api/app%3AgetLang"),
+            ("/%61pi/%75sers:list", "/api/users:list"),
+            ("/%77ecom-gate/login", "/wecom-gate/login"),
+            ("/wecom%2dgate%5Flogin%7e%2e", "/wecom-gate_login~."),
+            ("/a%2Etxt", "/a.txt"),
+            ("/...", "/..."),
+            ("/.well-known/x", "/.well-known/x"),
+            ("/..a/b..", "/..a/b.."),
+            ("/files/%e4%b8%ad%E6%96%87.pdf", "/files/%E4%B8%AD%E6%96%87.pdf"),
+            ("/files/%f0%9f%98%80", "/files/%F0%9F%98%80"),
+            ("/a%20b", "/a%20b"),
+            ("/a%3fb", "/a%3Fb"),
+            ("/100%25", "/100%25"),
+            ("/100%25.pdf", "/100%25.pdf"),
+            ("/100%25abc", "/100%25abc"),
+            ("/100%25%20sure", "/100%25%20sure"),
+            ("/%2541", "/%2541"),
+            ("/a;b=c,d+e&f$g!h*i'(j)@k:l=", "/a;b=c,d+e&f$g!h*i'(j)@k:l="),
+            ("/a[1]|{b}^", "/a[1]|{b}^"),
+            ("/%22%3C%3e%60%5b%7C", "/%22%3C%3E%60%5B%7C"),
+        ] {
+            assert_eq!(canonical(raw).as_deref(), Ok(want), "{raw}");
+        }
+    }
+
+    #[test]
+    fn r01_what_parsers_disagree_about_is_refused() {
+        for raw in [
+            // Not a path.
+            "",
+            "admin",
+            "*",
+            "http://gate.example.com/admin",
+            "gate.example.com:443",
+            "?x",
+            "./",
+            "../",
+            // Encoded slash and backslash, raw backslash.
+            "/a%2fb",
+            "/a%2Fb",
+            "/%2f",
+            "/%2f%2fevil.com",
+            "/a%5cb",
+            "/a%5Cb",
+            "/a\\b",
+            "\\a",
+            "/\\evil.com",
+            // Control characters.
+            "/a\0b",
+            "/a\tb",
+            "/a\nb",
+            "/a\rb",
+            "/a\x1fb",
+            "/a\x7fb",
+            "/a%00",
+            "/a%00.png",
+            "/a%09",
+            "/a%0d%0aX:y",
+            "/a%1F",
+            "/a%7f",
+            "/a%c2%80",
+            "/a%C2%9f",
+            "/a\u{85}b",
+            // Fragment and query do not belong here.
+            "/a#b",
+            "/a%23b",
+            "/a?b",
+            "/#",
+            "/?",
+            // Encoded twice, or more often.
+            "/a%252fb",
+            "/a%252Fb",
+            "/a%255cb",
+            "/a%2523",
+            "/a%2500",
+            "/a%250a",
+            "/a%257f",
+            "/a/%252e%252e/b",
+            "/a%25252fb",
+            "/a%2525252fb",
+            "/a%25%32%66b",
+            "/a%25%2532Fb",
+            "/a%25%32Fb",
+            "/a%252%66",
+            "/%25252e",
+            // Not percent-encoding.
+            "/%",
+            "/a%",
+            "/a%2",
+            "/a%zz",
+            "/a%2g",
+            "/a%g2",
+            "/a% 41",
+            "/a%+1",
+            "/a%-1",
+            "/%u0041",
+            "/a%%41",
+            // Not UTF-8.
+            "/a%ff",
+            "/a%80",
+            "/a%c3",
+            "/a%c3A",
+            "/a%c3%28",
+            "/a%e4%b8",
+            "/a%e4%b8x",
+            "/a%c0%af",
+            "/a%c1%9c",
+            "/a%e0%80%af",
+            "/a%ed%a0%80",
+            "/a%f8%88%80%80%80",
+            "/a%f4%90%80%80",
+            "/a%f0%82%82%ac",
+            "/a%c3%c3",
+            // Raw characters that no URI has.
+            "/a b",
+            "/中文",
+            "/é",
+            "/a\"b",
+            "/a<b",
+            "/a>b",
+            "/a`b",
+            "/\u{2215}\u{2215}evil.com",
+            // Empty segments.
+            "//",
+            "//evil.com",
+            "/a//b",
+            "/a//",
+            "///",
+            // Dot segments.
+            "/.",
+            "/..",
+            "/./a",
+            "/../a",
+            "/a/.",
+            "/a/..",
+            "/a/./b",
+            "/a/../b",
+            "/%2e",
+            "/%2e%2e",
+            "/.%2e/a",
+            "/a/%2E%2E/b",
+            "/api/webhook:x/../users:list",
+            "/api/webhook:x/%2e%2e/users:list",
+        ] {
+            assert_eq!(canonical(raw), Err(Failure::BadPath), "{raw:?}");
+        }
+    }
+
+    #[test]
+    fn r06_requests_without_a_path_are_refused() {
+        // OPTIONS *, CONNECT host:port, absolute form, nothing at all.
+        for raw in ["*", "gate.example.com:443", "https://gate.example.com/admin", ""] {
+            assert_eq!(canonical(raw), Err(Failure::BadPath), "{raw:?}");
+        }
+    }
+
+    #[test]
+    fn canonical_paths_are_borrowed() {
+        for path in ["/api/users:list", "/a%20b", "/files/%E4%B8%AD%E6%96%87.pdf"] {
+            assert!(matches!(canonical(path), Ok(Cow::Borrowed(_))), "{path}");
+        }
+    }
+
+    /// Paths that are likely to come near an edge of the rules.
+    fn nasty() -> impl Strategy<Value = String> {
+        let piece = prop_oneof![
+            "[a-z/.%]{0,6}",
+            "%[0-9a-fA-F]{2}",
+            "%25[0-9a-fA-F]{2}",
+            Just("%25".to_owned()),
+            Just("%2".to_owned()),
+            Just("%E4%B8%AD".to_owned()),
+            Just("%32%66".to_owned()),
+            Just("/".to_owned()),
+            Just("..".to_owned()),
+            Just("\\".to_owned()),
+            ".",
+        ];
+        prop::collection::vec(piece, 0..8).prop_map(|pieces| format!("/{}", pieces.concat()))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+
+        #[test]
+        fn r01_canonical_is_idempotent(raw in prop_oneof![nasty(), ".*"]) {
+            if let Ok(once) = canonical(&raw) {
+                prop_assert_eq!(canonical(&once), Ok(Cow::Borrowed(once.as_ref())), "{}", raw);
+            }
+        }
+
+        #[test]
+        fn r01_no_decoding_of_a_canonical_path_brings_out_what_is_refused(raw in nasty()) {
+            if let Ok(path) = canonical(&raw) {
+                let mut text = path.into_owned();
+                // However often somebody behind us decodes.
+                for _ in 0..4 {
+                    prop_assert!(text.starts_with('/'));
+                    prop_assert!(!text.contains("//") && !text.contains('\\') && !text.contains('#'), "{}", text);
+                    prop_assert!(!text.chars().any(|c| c.is_ascii_control()), "{:?}", text);
+                    prop_assert!(!text.split('/').any(|s| s == "." || s == ".."), "{}", text);
+                    let slashes = text.matches('/').count();
+                    let decoded = percent_decode_str(&text).decode_utf8_lossy().into_owned();
+                    prop_assert_eq!(decoded.matches('/').count(), slashes, "{}", text);
+                    text = decoded;
+                }
+            }
+        }
+
+        #[test]
+        fn r01_a_canonical_path_means_what_was_sent(raw in nasty()) {
+            if let Ok(path) = canonical(&raw) {
+                prop_assert_eq!(
+                    percent_decode_str(&path).collect::<Vec<u8>>(),
+                    percent_decode_str(&raw).collect::<Vec<u8>>()
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! What goes into a decision: the policy (made once, from the configuration) and the request.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use super::rules::PublicRules;
+
+/// What happens to browsers outside WeCom's client (`access.browsers`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Browsers {
+    /// Straight to WeCom's QR page.
+    WebLogin,
+    /// The gate's own sign-in page.
+    SignInPage,
+    /// NocoBase's own sign-in page.
+    NocoBase,
+    /// Refused.
+    Deny,
+}
+
+/// The configuration, as far as it matters for decisions.
+#[derive(Debug, Clone)]
+pub struct Policy {
+    /// `host` or `host:port` of the configured origin, lower-case, default port dropped.
+    pub authority: String,
+    /// The configured origin is `https`.
+    pub https: bool,
+    /// `APP_PUBLIC_PATH` of NocoBase: begins and ends with `/`.
+    pub public_path: String,
+    /// Browsers outside WeCom.
+    pub browsers: Browsers,
+    /// NocoBase's own API keys and tokens pass.
+    pub api_keys: bool,
+    /// The sign-in page links to NocoBase's password form. Carried for that page; changes no decision.
+    pub password_login: bool,
+    /// What passes without a session.
+    pub public: PublicRules,
+    /// Who passes without a session.
+    pub bypass: Vec<IpNet>,
+    /// Names of domain verification files, served at the root (`WW_verify_<token>.txt`).
+    pub verify_files: Vec<String>,
+    /// Names of the WeCom entries, in the order of the configuration.
+    pub entries: Vec<String>,
+    /// The entry (index in `entries`) that signs members in by itself inside WeCom.
+    pub auto_entry: Option<usize>,
+}
+
+/// What the request shows besides its cookies. The edge has verified it already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Credential {
+    /// No `Authorization: Bearer`, and no phantom in the query.
+    None,
+    /// The header or `?token=` holds the phantom of the session in the cookie; where tokens are delivered to the
+    /// browser, that session's own token.
+    Phantom,
+    /// The header (never the query, R2) holds a NocoBase token with a good signature that has not expired.
+    ApiToken,
+    /// The header holds a bearer token that is neither.
+    Invalid,
+}
+
+/// What the session cookie is worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SessionState {
+    /// No cookie, or one that does not open (R7).
+    None,
+    /// A live session.
+    Valid,
+    /// A session that is over: idle, too old, signed out, revoked.
+    Ended,
+}
+
+/// One request, as the edge read it. All texts come from the client and may lie.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    /// As sent; methods are case-sensitive (RFC 9110, 9.1).
+    pub method: &'a str,
+    /// The path, made canonical by [`super::path::canonical`]; this is what is forwarded.
+    pub path: &'a str,
+    /// What follows `?`, raw.
+    pub query: Option<&'a str>,
+    /// `Host`, or `:authority`; `None` when there is not exactly one.
+    pub host: Option<&'a str>,
+    /// `User-Agent`
+    pub user_agent: Option<&'a str>,
+    /// `Accept`; several lines are one list, joined by commas.
+    pub accept: Option<&'a str>,
+    /// `Sec-Fetch-Mode`
+    pub sec_fetch_mode: Option<&'a str>,
+    /// `Sec-Fetch-Dest`
+    pub sec_fetch_dest: Option<&'a str>,
+    /// `Sec-Fetch-Site`
+    pub sec_fetch_site: Option<&'a str>,
+    /// `X-Requested-With`
+    pub x_requested_with: Option<&'a str>,
+    /// `Origin`
+    pub origin: Option<&'a str>,
+    /// `Connection`, read as a list, has `upgrade`, and there is an `Upgrade` header.
+    pub upgrade: bool,
+    /// From [`super::address::client_ip`].
+    pub client_ip: IpAddr,
+    /// Verified by the edge.
+    pub credential: Credential,
+    /// Opened by the edge.
+    pub session: SessionState,
+    /// The cookie that says "signed out on purpose: do not sign in again by yourself" is there.
+    pub signed_out: bool,
+}

@@ -1,0 +1,148 @@
+//! Rules for what passes without a session (`access.public`): method and path, never anything else (R2).
+//!
+//! A rule reads `METHOD /path`. METHOD is one method, or `*` for any. In the path, `*` is any run of characters
+//! (also none) except `/`, and `**` any run at all. The whole path must match. `GET` does not include `HEAD`.
+
+use super::path::canonical;
+
+/// Longest path of a rule, wildcards not counted, in bytes.
+const MAX_LITERALS: usize = 255;
+
+/// The compiled rules. Matching takes time in proportion to the path's length, whatever the rules and the path.
+#[derive(Debug, Clone, Default)]
+pub struct PublicRules {
+    rules: Vec<Rule>,
+}
+
+/// A rule that is not understood.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("\"{rule}\": {problem}")]
+pub struct RuleError {
+    /// Which rule, counted from 0.
+    pub index: usize,
+    /// As written.
+    pub rule: String,
+    /// What is wrong with it, and what to write instead.
+    pub problem: &'static str,
+}
+
+impl PublicRules {
+    /// Compiles the rules, or tells everything that is wrong with them.
+    pub fn parse(rules: &[String]) -> Result<Self, Vec<RuleError>> {
+        let (mut good, mut bad) = (Vec::with_capacity(rules.len()), Vec::new());
+        for (index, rule) in rules.iter().enumerate() {
+            match Rule::parse(rule) {
+                Ok(compiled) => good.push(compiled),
+                Err(problem) => bad.push(RuleError { index, rule: rule.clone(), problem }),
+            }
+        }
+        if bad.is_empty() { Ok(PublicRules { rules: good }) } else { Err(bad) }
+    }
+
+    /// May a request with this method and canonical path pass without a session?
+    pub fn matches(&self, method: &str, canonical_path: &str) -> bool {
+        self.rules.iter().any(|rule| {
+            rule.method.as_deref().is_none_or(|m| m == method)
+                && rule.pattern.matches(canonical_path.as_bytes())
+        })
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Rule {
+    /// `None`: any.
+    method: Option<String>,
+    pattern: Pattern,
+}
+
+impl Rule {
+    fn parse(rule: &str) -> Result<Self, &'static str> {
+        let (method, path) =
+            rule.trim().split_once(' ').ok_or("write METHOD /path, for example GET /api/app:getLang")?;
+        let method = match method {
+            "*" => None,
+            m if !m.is_empty() && m.bytes().all(|b| b.is_ascii_uppercase()) => Some(m.to_owned()),
+            _ => return Err("the method must be in capital letters, or * for any"),
+        };
+        let path = path.trim_start();
+        if path.contains(['?', '#']) {
+            return Err("rules match the path only: leave out ? and # and what follows");
+        }
+        if path.contains("***") {
+            return Err("write * (within one segment) or ** (across segments)");
+        }
+        let path = canonical(path).map_err(
+            |_| "the path must begin with /, have no //, no . or .. segments, and percent-encode what is not ASCII",
+        )?;
+        Ok(Rule { method, pattern: Pattern::compile(&path).ok_or("the path is longer than 255 characters")? })
+    }
+}
+
+/// One bit per literal character: state `i` means "the first `i` literals have matched".
+type States = [u64; 4];
+
+/// A path with wildcards as a bit-parallel automaton: a wildcard is a state that may keep itself.
+#[derive(Debug, Clone)]
+struct Pattern {
+    /// Per byte: the states from which it leads to the next one.
+    steps: Box<[States]>,
+    /// States that any byte but `/` keeps (`*`).
+    stay_in_segment: States,
+    /// States that any byte keeps (`**`).
+    stay: States,
+    /// How many literals there are; all of them matched is the last state.
+    literals: usize,
+}
+
+impl Pattern {
+    fn compile(path: &str) -> Option<Self> {
+        let mut pattern =
+            Pattern { steps: vec![[0; 4]; 256].into(), stay_in_segment: [0; 4], stay: [0; 4], literals: 0 };
+        let mut bytes = path.bytes().peekable();
+        while let Some(byte) = bytes.next() {
+            if byte == b'*' {
+                let across = bytes.next_if_eq(&b'*').is_some();
+                let stay = if across { &mut pattern.stay } else { &mut pattern.stay_in_segment };
+                set(stay, pattern.literals);
+            } else {
+                if pattern.literals == MAX_LITERALS {
+                    return None;
+                }
+                set(pattern.steps.get_mut(usize::from(byte))?, pattern.literals);
+                pattern.literals += 1;
+            }
+        }
+        Some(pattern)
+    }
+
+    fn matches(&self, path: &[u8]) -> bool {
+        let mut states: States = [1, 0, 0, 0];
+        for &byte in path {
+            let Some(steps) = self.steps.get(usize::from(byte)) else { return false };
+            let segment = if byte == b'/' { 0 } else { u64::MAX };
+            let mut carry = 0;
+            let mut alive = 0;
+            for (((state, step), stay), within) in
+                states.iter_mut().zip(steps).zip(&self.stay).zip(&self.stay_in_segment)
+            {
+                let moved = *state & step;
+                *state = (moved << 1) | carry | (*state & (stay | (within & segment)));
+                carry = moved >> 63;
+                alive |= *state;
+            }
+            if alive == 0 {
+                return false;
+            }
+        }
+        states.get(self.literals / 64).is_some_and(|word| word >> (self.literals % 64) & 1 == 1)
+    }
+}
+
+fn set(states: &mut States, bit: usize) {
+    if let Some(word) = states.get_mut(bit / 64) {
+        *word |= 1 << (bit % 64);
+    }
+}
+
+#[cfg(test)]
+mod tests;
