@@ -1,4 +1,20 @@
 //! Sessions and flows as the browser carries them: sealed cookies, the phantom, the `Cookie` header's
 //! stripping and filling, and what this node has seen of each session.
 //!
-//! Must never: talk to a network, or put a token of NocoBase or WeCom into a cookie.
+//! Must never: talk to a network, read a clock (`now` is an argument, see [`UnixMillis`]), or put a token of
+//! NocoBase or WeCom into a cookie.
+
+pub mod cookies;
+pub mod forward;
+pub mod phantom;
+pub mod random;
+pub mod record;
+pub mod seal;
+pub mod time;
+
+pub use cookies::{Names, OwnCookies};
+pub use forward::forwardable;
+pub use phantom::Phantom;
+pub use record::{Limits, Member, Session, SessionCookies, State};
+pub use seal::{Keyring, KeyringError, Purpose};
+pub use time::UnixMillis;

@@ -1,0 +1,253 @@
+//! The gate's own cookies: names, `Set-Cookie` lines, and finding them in the `Cookie` header.
+
+use std::time::Duration;
+
+use cookie::{Cookie, Expiration, SameSite};
+
+use crate::error::Failure;
+
+/// Most cookies in one request (R17).
+pub const MAX_COOKIES: usize = 100;
+/// Most bytes in all `Cookie` headers of one request (R17).
+pub const MAX_COOKIE_BYTES: usize = 16 * 1024;
+/// How many cookies of the session's name are tried. A site next door can plant one with a longer path or a parent domain;
+/// one that does not open is passed over, and trying is bounded.
+const MAX_SESSIONS: usize = 3;
+/// Life of the loop counter.
+const TRIES_LIFE: Duration = Duration::from_secs(60);
+
+const HOST: &str = "__Host-";
+const SESSION: &str = "wecom_gate";
+const FLOW: &str = "wecom_gate_flow_";
+const OUT: &str = "wecom_gate_out";
+const TRIES: &str = "wecom_gate_tries";
+
+/// Names and attributes of our cookies. With an `https` origin they are `__Host-` cookies: only this host, over TLS, can have
+/// set them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Names {
+    https: bool,
+}
+
+impl Names {
+    /// `https`: the scheme of the configured origin.
+    pub const fn new(https: bool) -> Self {
+        Names { https }
+    }
+
+    /// The session.
+    pub const fn session(self) -> &'static str {
+        if self.https { "__Host-wecom_gate" } else { SESSION }
+    }
+
+    /// The mark "signed out on purpose": as long as it is there, nobody is signed in by himself.
+    pub const fn out(self) -> &'static str {
+        if self.https { "__Host-wecom_gate_out" } else { OUT }
+    }
+
+    /// How many logins began within a minute.
+    pub const fn tries(self) -> &'static str {
+        if self.https { "__Host-wecom_gate_tries" } else { TRIES }
+    }
+
+    /// What the names of all flow cookies begin with.
+    pub const fn flow_prefix(self) -> &'static str {
+        if self.https { "__Host-wecom_gate_flow_" } else { FLOW }
+    }
+
+    /// A `Set-Cookie` line: HttpOnly, SameSite=Lax, Path=/, and Secure when the origin is https. `value` must be of
+    /// cookie characters. Without `max_age` (rounded down to seconds) it lives as long as the browser.
+    pub fn set(self, name: &str, value: &str, max_age: Option<Duration>) -> String {
+        let mut cookie = self.bare(name, value);
+        cookie.set_max_age(max_age.map(|a| i64::try_from(a.as_secs()).unwrap_or(i64::MAX)).map(seconds));
+        cookie.to_string()
+    }
+
+    /// The `Set-Cookie` line that deletes what [`Names::set`] set: all attributes are the same, else browsers keep `__Host-`
+    /// cookies (R16).
+    pub fn delete(self, name: &str) -> String {
+        let mut cookie = self.bare(name, "");
+        cookie.set_max_age(seconds(0));
+        cookie.set_expires(Expiration::from(cookie::time::OffsetDateTime::UNIX_EPOCH));
+        cookie.to_string()
+    }
+
+    /// Marks the browser as signed out on purpose, until it is closed or somebody signs in by hand.
+    pub fn set_out(self) -> String {
+        self.set(self.out(), "1", None)
+    }
+
+    /// Counts a login that begins.
+    pub fn set_tries(self, tries: u8) -> String {
+        self.set(self.tries(), &tries.to_string(), Some(TRIES_LIFE))
+    }
+
+    fn bare<'c>(self, name: &'c str, value: &'c str) -> Cookie<'c> {
+        Cookie::build((name, value))
+            .path("/")
+            .secure(self.https)
+            .http_only(true)
+            .same_site(SameSite::Lax)
+            .build()
+    }
+}
+
+fn seconds(n: i64) -> cookie::time::Duration {
+    cookie::time::Duration::seconds(n)
+}
+
+/// One login flow's cookie as it came in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct FlowCookie<'a> {
+    /// Its whole name.
+    pub name: &'a str,
+    /// Its sealed value.
+    pub value: &'a [u8],
+}
+
+/// Our own cookies in a request, unopened. Nothing is copied, and nothing allocated unless a login is under way.
+#[derive(Clone, Default)]
+pub struct OwnCookies<'a> {
+    sessions: [Option<&'a [u8]>; MAX_SESSIONS],
+    /// Cookies of login flows, in the order in which they came.
+    pub flows: Vec<FlowCookie<'a>>,
+    /// Signed out on purpose.
+    pub signed_out: bool,
+    /// Logins begun within a minute, as the browser counts them: a hint against loops, no proof of anything.
+    pub tries: u8,
+}
+
+impl std::fmt::Debug for OwnCookies<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OwnCookies")
+            .field("sessions", &self.sessions().count())
+            .field("flows", &self.flows.len())
+            .field("signed_out", &self.signed_out)
+            .field("tries", &self.tries)
+            .finish()
+    }
+}
+
+impl<'a> OwnCookies<'a> {
+    /// Finds our cookies in the values of all `Cookie` headers (HTTP/2 may send several). [`Failure::TooLarge`] beyond
+    /// [`MAX_COOKIES`] or [`MAX_COOKIE_BYTES`].
+    pub fn parse(names: Names, headers: impl IntoIterator<Item = &'a [u8]>) -> Result<Self, Failure> {
+        let mut own = OwnCookies::default();
+        let mut bounds = Bounds::default();
+        for header in headers {
+            bounds.header(header)?;
+            for segment in segments(header) {
+                bounds.segment(segment)?;
+                if let Some((name, value)) = name_and_value(segment) {
+                    own.note(names, name, value);
+                }
+            }
+        }
+        Ok(own)
+    }
+
+    fn note(&mut self, names: Names, name: &'a [u8], value: &'a [u8]) {
+        if name == names.session().as_bytes() {
+            if let Some(free) = self.sessions.iter_mut().find(|s| s.is_none()) {
+                *free = Some(value);
+            }
+        } else if name.starts_with(names.flow_prefix().as_bytes()) {
+            if let Ok(name) = std::str::from_utf8(name) {
+                self.flows.push(FlowCookie { name, value });
+            }
+        } else if name == names.out().as_bytes() {
+            self.signed_out |= value == b"1";
+        } else if name == names.tries().as_bytes() {
+            let tries = std::str::from_utf8(value).ok().and_then(|v| v.parse().ok()).unwrap_or(0);
+            self.tries = self.tries.max(tries);
+        }
+    }
+
+    /// Values of the first few cookies of the session's name.
+    pub fn sessions(&self) -> impl Iterator<Item = &'a [u8]> + '_ {
+        self.sessions.iter().copied().flatten()
+    }
+
+    /// Whether the browser sent a cookie of the session's name, good or not.
+    pub fn has_session(&self) -> bool {
+        self.sessions.iter().any(Option::is_some)
+    }
+}
+
+/// Counts against the limits of R17.
+#[derive(Default)]
+pub(super) struct Bounds {
+    bytes: usize,
+    cookies: usize,
+}
+
+impl Bounds {
+    pub(super) fn header(&mut self, header: &[u8]) -> Result<(), Failure> {
+        self.bytes = self.bytes.saturating_add(header.len());
+        if self.bytes > MAX_COOKIE_BYTES { Err(Failure::TooLarge) } else { Ok(()) }
+    }
+    pub(super) fn segment(&mut self, segment: &[u8]) -> Result<(), Failure> {
+        self.cookies += usize::from(!is_blank(segment));
+        if self.cookies > MAX_COOKIES { Err(Failure::TooLarge) } else { Ok(()) }
+    }
+}
+
+/// The parts between semicolons, as they are.
+pub(super) fn segments(header: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = Some(header);
+    std::iter::from_fn(move || {
+        let bytes = rest?;
+        let (segment, after) = match memchr::memchr(b';', bytes) {
+            Some(at) => (bytes.get(..at)?, bytes.get(at + 1..)),
+            None => (bytes, None),
+        };
+        rest = after;
+        Some(segment)
+    })
+}
+
+/// Name and value of one segment; `None` without `=`.
+pub(super) fn name_and_value(segment: &[u8]) -> Option<(&[u8], &[u8])> {
+    let at = memchr::memchr(b'=', segment)?;
+    let name = segment.get(..at)?;
+    let value = segment.get(at + 1..)?;
+    Some((trim(name), value.trim_ascii()))
+}
+
+/// Cuts off what any cookie parser behind us may take for white space. Node reads headers as Latin-1, and JavaScript's
+/// `trim()` also takes off 0xA0: `\xA0nb_auth_token_main` must not get past a comparison here and be read as
+/// `nb_auth_token_main` there.
+fn trim(mut name: &[u8]) -> &[u8] {
+    const fn blank(b: u8) -> bool {
+        b <= b' ' || b == 0x7f || b == 0x85 || b == 0xa0
+    }
+    while let [first, rest @ ..] = name
+        && blank(*first)
+    {
+        name = rest;
+    }
+    while let [rest @ .., last] = name
+        && blank(*last)
+    {
+        name = rest;
+    }
+    name
+}
+
+pub(super) fn is_blank(segment: &[u8]) -> bool {
+    segment.iter().all(u8::is_ascii_whitespace)
+}
+
+/// Whether this is the name of one of our cookies, for either scheme: after a change of scheme the old ones must not leak.
+pub(super) fn is_ours(name: &[u8]) -> bool {
+    let name = name.strip_prefix(HOST.as_bytes()).unwrap_or(name);
+    name.strip_prefix(SESSION.as_bytes()).is_some_and(|_| {
+        name == SESSION.as_bytes()
+            || name == OUT.as_bytes()
+            || name == TRIES.as_bytes()
+            || name.starts_with(FLOW.as_bytes())
+    })
+}
+
+#[cfg(test)]
+mod tests;

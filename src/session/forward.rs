@@ -1,0 +1,71 @@
+//! The `Cookie` header as NocoBase gets it: ours taken out, all others byte for byte (R11), NocoBase's own put in.
+
+use crate::error::Failure;
+
+use super::cookies::{Bounds, is_blank, is_ours, name_and_value, segments};
+
+/// Names of NocoBase's cookies that decide who somebody is. While a session of ours is in force, only the gate says that.
+const NOCOBASE_IDENTITY: [&[u8]; 2] = [b"nb_auth_token_", b"nb_authenticator_"];
+
+/// The `Cookie` header to forward, made of the values of all that came in:
+///
+/// - without the gate's own cookies, under their `http` and `https` names;
+/// - if `in_session`, without `nb_auth_token_*` and `nb_authenticator_*` of the client;
+/// - all others unchanged and in order, whatever bytes they have;
+/// - several headers joined by `"; "` (RFC 9113, 8.2.3);
+/// - then `extra`, already in the form `name=value; name=value`.
+///
+/// `None`: no `Cookie` header at all. [`Failure::TooLarge`] as in `OwnCookies::parse`.
+pub fn forwardable<'a>(
+    headers: impl IntoIterator<Item = &'a [u8]> + Clone,
+    in_session: bool,
+    extra: Option<&str>,
+) -> Result<Option<Vec<u8>>, Failure> {
+    let extra = extra.unwrap_or_default().as_bytes();
+    let room: usize = headers.clone().into_iter().map(|h| h.len() + 2).sum();
+    let mut bounds = Bounds::default();
+    let mut out = Vec::with_capacity(room.min(super::cookies::MAX_COOKIE_BYTES) + extra.len() + 2);
+    let mut cookies = false;
+    for header in headers {
+        bounds.header(header)?;
+        // Whether a segment of this very header is in `out` already.
+        let mut joined = false;
+        for segment in segments(header) {
+            bounds.segment(segment)?;
+            if is_dropped(segment, in_session) {
+                continue;
+            }
+            if joined {
+                out.push(b';');
+                out.extend_from_slice(segment);
+            } else if is_blank(segment) {
+                // Nothing to join to yet: `; a=1` after a cookie of ours would become an empty first part.
+                continue;
+            } else if cookies {
+                out.extend_from_slice(b"; ");
+                out.extend_from_slice(segment.trim_ascii_start());
+                joined = true;
+            } else {
+                out.extend_from_slice(segment.trim_ascii_start());
+                joined = true;
+            }
+            cookies = true;
+        }
+    }
+    if !extra.is_empty() {
+        if cookies {
+            out.extend_from_slice(b"; ");
+        }
+        out.extend_from_slice(extra);
+    }
+    Ok((!out.is_empty()).then_some(out))
+}
+
+fn is_dropped(segment: &[u8], in_session: bool) -> bool {
+    name_and_value(segment).is_some_and(|(name, _)| {
+        is_ours(name) || (in_session && NOCOBASE_IDENTITY.iter().any(|prefix| name.starts_with(prefix)))
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,231 @@
+//! What the session cookie says, how long it counts, and the one way from `Cookie` header to session and back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::config::{Config, WeComEntry};
+use crate::error::Failure;
+
+use super::cookies::{Names, OwnCookies};
+use super::phantom::Phantom;
+use super::random;
+use super::seal::{Keyring, Purpose};
+use super::time::UnixMillis;
+
+/// Who signed in: what a login knows when it is done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// Name of the WeCom entry, which is the authenticator's name in NocoBase.
+    pub entry: String,
+    /// The entry's corp id.
+    pub corp_id: String,
+    /// Userid in the form in which WeCom returned it.
+    pub userid: String,
+    /// Name to show.
+    pub name: String,
+    /// Id of the NocoBase user.
+    pub user_id: u64,
+    /// Language of the member, where known.
+    pub locale: Option<String>,
+}
+
+/// A signed-in member, as sealed into the session cookie. No token is inside.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    /// Session id: the `jti` of NocoBase's tokens for this session.
+    #[serde(with = "sid_bytes")]
+    pub sid: Uuid,
+    /// See [`Member::entry`].
+    pub entry: String,
+    /// See [`Member::corp_id`].
+    pub corp_id: String,
+    /// See [`Member::userid`].
+    pub userid: String,
+    /// See [`Member::name`].
+    pub name: String,
+    /// See [`Member::user_id`].
+    pub user_id: u64,
+    /// See [`Member::locale`].
+    pub locale: Option<String>,
+    /// When the member signed in: `signInTime` of NocoBase's tokens.
+    pub signed_in_at: UnixMillis,
+    /// When the cookie was sealed last. The last request may be later, by [`Limits::renew_after`].
+    pub last_seen: UnixMillis,
+    /// What the page holds in the place of a token.
+    pub phantom: Phantom,
+}
+
+/// A uuid as its 16 bytes.
+mod sid_bytes {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    use uuid::Uuid;
+
+    pub(super) fn serialize<S: Serializer>(sid: &Uuid, to: S) -> Result<S::Ok, S::Error> {
+        sid.as_bytes().serialize(to)
+    }
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Uuid, D::Error> {
+        <[u8; 16]>::deserialize(from).map(Uuid::from_bytes)
+    }
+}
+
+/// Whether a session counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// It does.
+    Live,
+    /// Too long without a request.
+    Idle,
+    /// Too long since sign-in.
+    Expired,
+    /// Made in the future, by more than clocks may differ.
+    FromTheFuture,
+}
+
+/// How long sessions live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Without a request.
+    pub idle: Duration,
+    /// Since sign-in.
+    pub absolute: Duration,
+}
+
+impl Limits {
+    /// A cookie older than this is sealed anew. An ordinary request thus writes no cookie: at the default idle time
+    /// of 12 hours one in half an hour does. The price: `idle` may be felt shorter by this much. A quarter of `idle` is the upper
+    /// bound, so that very short idle times slide too.
+    pub fn renew_after(&self) -> Duration {
+        (self.idle / 24).max(Duration::from_secs(60)).min(self.idle / 4)
+    }
+}
+
+impl Session {
+    /// A session that begins now, with a new id and a new phantom (R15).
+    pub fn begin(member: Member, now: UnixMillis) -> Result<Self, Failure> {
+        let Member { entry, corp_id, userid, name, user_id, locale } = member;
+        Ok(Session {
+            sid: uuid::Builder::from_random_bytes(random::bytes()?).into_uuid(),
+            entry,
+            corp_id,
+            userid,
+            name,
+            user_id,
+            locale,
+            signed_in_at: now,
+            last_seen: now,
+            phantom: Phantom::random()?,
+        })
+    }
+
+    /// Whether it counts at `now`. Both ends are exclusive: at exactly `idle` it is over.
+    pub fn state(&self, limits: &Limits, now: UnixMillis) -> State {
+        if self.signed_in_at.from_the_future(now) || self.last_seen.from_the_future(now) {
+            State::FromTheFuture
+        } else if now.since(self.signed_in_at) >= limits.absolute {
+            State::Expired
+        } else if now.since(self.last_seen) >= limits.idle {
+            State::Idle
+        } else {
+            State::Live
+        }
+    }
+
+    /// When it ends if no further request comes.
+    pub fn ends_at(&self, limits: &Limits) -> UnixMillis {
+        self.last_seen.plus(limits.idle).min(self.signed_in_at.plus(limits.absolute))
+    }
+
+    /// The same session seen at `now`, where that is worth a new cookie (see [`Limits::renew_after`]).
+    pub fn renewed(&self, limits: &Limits, now: UnixMillis) -> Option<Session> {
+        let due = now.since(self.last_seen) >= limits.renew_after() && self.state(limits, now) == State::Live;
+        due.then(|| Session { last_seen: now, ..self.clone() })
+    }
+
+    /// Whether its entry is still configured, for the same company (a webview keeps cookies when its user switches
+    /// company: wecom-api 14.8).
+    pub fn belongs_to(&self, entries: &[Company]) -> bool {
+        entries.iter().any(|c| c.entry == self.entry && c.corp_id == self.corp_id)
+    }
+}
+
+/// An entry's name and its company.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Company {
+    /// The entry's name.
+    pub entry: String,
+    /// The entry's corp id.
+    pub corp_id: String,
+}
+
+impl From<&WeComEntry> for Company {
+    fn from(e: &WeComEntry) -> Self {
+        Company { entry: e.name.clone(), corp_id: e.corp_id.clone() }
+    }
+}
+
+/// Reads and writes session cookies: keys, names, limits and companies in one place, made once at start.
+#[derive(Debug, Clone)]
+pub struct SessionCookies {
+    keyring: Arc<Keyring>,
+    names: Names,
+    limits: Limits,
+    companies: Vec<Company>,
+}
+
+impl SessionCookies {
+    /// From its parts.
+    pub fn new(keyring: Arc<Keyring>, names: Names, limits: Limits, companies: Vec<Company>) -> Self {
+        SessionCookies { keyring, names, limits, companies }
+    }
+
+    /// From the configuration; `keyring` is that of `config.session.keys`.
+    pub fn of(config: &Config, keyring: Arc<Keyring>) -> Self {
+        let limits = Limits { idle: config.session.idle, absolute: config.session.absolute };
+        let companies = config.wecom.iter().map(Company::from).collect();
+        Self::new(keyring, Names::new(config.origin.https), limits, companies)
+    }
+
+    /// How long sessions live.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// The names of the cookies.
+    pub fn names(&self) -> Names {
+        self.names
+    }
+
+    /// The session that the request carries, if it is one of ours and counts at `now`. Everything else is `None`: forged,
+    /// old, of a company that is gone, garbage (R7, R12). Whether it was ended is not known here: see
+    /// `SeenSessions`.
+    pub fn read(&self, cookies: &OwnCookies<'_>, now: UnixMillis) -> Option<Session> {
+        let context = self.names.session().as_bytes();
+        cookies
+            .sessions()
+            .filter_map(|text| self.keyring.open::<Session>(Purpose::Session, context, text))
+            .find(|s| s.state(&self.limits, now) == State::Live && s.belongs_to(&self.companies))
+    }
+
+    /// `Set-Cookie` for this session. The browser is told to forget it when it ends.
+    pub fn write(&self, session: &Session, now: UnixMillis) -> Result<String, Failure> {
+        let name = self.names.session();
+        let text = self.keyring.seal(Purpose::Session, name.as_bytes(), session)?;
+        Ok(self.names.set(name, &text, Some(session.ends_at(&self.limits).since(now))))
+    }
+
+    /// `Set-Cookie` with the session's new cookie, where it is time for one.
+    pub fn renew(&self, session: &Session, now: UnixMillis) -> Result<Option<String>, Failure> {
+        session.renewed(&self.limits, now).map(|s| self.write(&s, now)).transpose()
+    }
+
+    /// `Set-Cookie` that deletes the session cookie.
+    pub fn delete(&self) -> String {
+        self.names.delete(self.names.session())
+    }
+}
+
+#[cfg(test)]
+mod tests;

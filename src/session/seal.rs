@@ -1,0 +1,342 @@
+//! Sealing: turns a value into a text that only a holder of the session keys can read or make, and back.
+//!
+//! `base64url( version(1) || key id(4) || nonce(12) || AES-256-GCM( postcard(value) ) || tag(16) )`
+//!
+//! - From each configured key (64 random bytes) HKDF-SHA256 (RFC 5869) derives one AES key per [`Purpose`], and
+//!   a key id. What is sealed for one purpose does not open for another: the key differs, and so does the AAD.
+//! - The AAD names version, purpose and context (the cookie's name), each with its length before it, so that no two
+//!   different triples give the same bytes (R13).
+//! - The first key seals, all open (R14). The key id picks the key, so rotation costs no trial decryption.
+//! - Everything that can be wrong with a text has one answer, `None` (R12). There is no padding and no error
+//!   text that could tell an attacker how far it got.
+//! - Nonces are random. NIST SP 800-38D allows 2^32 of them per key, which keeps the chance of a single repetition
+//!   below 2^-32. A session is sealed about 24 times per `session.idle`: 10,000 members all day long at the default of
+//!   12 hours make 480,000 seals a day and need 24 years to get there; rotating the keys starts again from zero.
+//!
+//! Why not `cookie::PrivateJar`: it has one key for all cookies and no key ids, so purposes and rotation would have to
+//! be built around it; its key is the same for every purpose; and it brings a second AES implementation (`aes-gcm`)
+//! beside ring. The `cookie` crate writes our `Set-Cookie` lines.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
+use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use ring::hkdf::{HKDF_SHA256, KeyType, Prk, Salt};
+use secrecy::{ExposeSecret, SecretSlice};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::error::Failure;
+
+use super::random;
+
+/// Bytes of one configured key.
+pub const KEY_BYTES: usize = 64;
+/// Longest sealed text. Browsers keep 4096 bytes of name and value together; what is longer is neither made nor looked at.
+pub const MAX_TEXT: usize = 3900;
+
+const VERSION: u8 = 1;
+const KEY_ID_BYTES: usize = 4;
+
+/// What a sealed text is for. Each purpose has keys of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Purpose {
+    /// The session cookie.
+    Session,
+    /// A login flow's cookie.
+    Flow,
+}
+
+impl Purpose {
+    /// Goes into key derivation and AAD. Change it when the sealed type's fields change: postcard does not name
+    /// fields, and a text of the old form must not be read as the new one.
+    const fn label(self) -> &'static [u8] {
+        match self {
+            Purpose::Session => b"session.1",
+            Purpose::Flow => b"flow.1",
+        }
+    }
+}
+
+/// Why the configured keys cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum KeyringError {
+    /// There is none.
+    #[error("session.keys is empty: at least one key is needed (`wecom-gate keygen` makes one)")]
+    Empty,
+    /// One has the wrong length.
+    #[error(
+        "session.keys[{index}] has {length} bytes instead of {KEY_BYTES} (`wecom-gate keygen` makes one)"
+    )]
+    Length {
+        /// Position in the list, from 0.
+        index: usize,
+        /// Bytes it has.
+        length: usize,
+    },
+    /// Key derivation failed; a defect.
+    #[error("session.keys[{index}] cannot be used")]
+    Derivation {
+        /// Position in the list, from 0.
+        index: usize,
+    },
+}
+
+/// The session keys, derived once.
+pub struct Keyring {
+    /// Seals, and opens.
+    first: Keys,
+    /// Open only.
+    older: Vec<Keys>,
+}
+
+impl std::fmt::Debug for Keyring {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Keyring").field("keys", &(1 + self.older.len())).finish_non_exhaustive()
+    }
+}
+
+struct Keys {
+    id: [u8; KEY_ID_BYTES],
+    session: LessSafeKey,
+    flow: LessSafeKey,
+}
+
+/// HKDF output of four bytes.
+struct KeyId;
+impl KeyType for KeyId {
+    fn len(&self) -> usize {
+        KEY_ID_BYTES
+    }
+}
+
+impl Keys {
+    fn derive(secret: &[u8]) -> Option<Self> {
+        let prk = Salt::new(HKDF_SHA256, b"wecom-gate session keys").extract(secret);
+        let mut id = [0; KEY_ID_BYTES];
+        prk.expand(&[b"key id"], KeyId).ok()?.fill(&mut id).ok()?;
+        Some(Keys {
+            id,
+            session: Self::aead(&prk, Purpose::Session)?,
+            flow: Self::aead(&prk, Purpose::Flow)?,
+        })
+    }
+
+    fn aead(prk: &Prk, purpose: Purpose) -> Option<LessSafeKey> {
+        let info = [b"seal ", purpose.label()];
+        let okm = prk.expand(&info, &AES_256_GCM).ok()?;
+        Some(LessSafeKey::new(UnboundKey::from(okm)))
+    }
+
+    const fn of(&self, purpose: Purpose) -> &LessSafeKey {
+        match purpose {
+            Purpose::Session => &self.session,
+            Purpose::Flow => &self.flow,
+        }
+    }
+}
+
+impl Keyring {
+    /// Derives all keys. The first one seals.
+    pub fn new(secrets: &[SecretSlice<u8>]) -> Result<Self, KeyringError> {
+        let mut all = Vec::with_capacity(secrets.len());
+        for (index, secret) in secrets.iter().enumerate() {
+            let secret = secret.expose_secret();
+            if secret.len() != KEY_BYTES {
+                return Err(KeyringError::Length { index, length: secret.len() });
+            }
+            all.push(Keys::derive(secret).ok_or(KeyringError::Derivation { index })?);
+        }
+        let mut all = all.into_iter();
+        let first = all.next().ok_or(KeyringError::Empty)?;
+        Ok(Keyring { first, older: all.collect() })
+    }
+
+    /// Seals `value` for this purpose and context (the name of the cookie that will carry it).
+    ///
+    /// Fails with [`Failure::TooLarge`] when the text would not fit into a cookie, and with [`Failure::Internal`] when
+    /// the system has no random bytes.
+    pub fn seal<T: Serialize>(&self, purpose: Purpose, context: &[u8], value: &T) -> Result<String, Failure> {
+        let nonce = random::bytes::<NONCE_LEN>()?;
+        let mut body = postcard::to_stdvec(value).map_err(|_| Failure::Internal)?;
+        let tag = self
+            .first
+            .of(purpose)
+            .seal_in_place_separate_tag(
+                Nonce::assume_unique_for_key(nonce),
+                Aad::from(aad(purpose, context)),
+                &mut body,
+            )
+            .map_err(|_| Failure::Internal)?;
+        let raw = [&[VERSION], &self.first.id[..], &nonce, &body, tag.as_ref()].concat();
+        let text = BASE64URL.encode(raw);
+        if text.len() > MAX_TEXT { Err(Failure::TooLarge) } else { Ok(text) }
+    }
+
+    /// Opens what [`Keyring::seal`] made with the same purpose and context and any of the keys. `None` for
+    /// everything else, without saying why.
+    pub fn open<T: DeserializeOwned>(&self, purpose: Purpose, context: &[u8], text: &[u8]) -> Option<T> {
+        if text.len() > MAX_TEXT {
+            return None;
+        }
+        let mut raw = BASE64URL.decode(text).ok()?;
+        let (version, rest) = raw.split_first_mut()?;
+        if *version != VERSION {
+            return None;
+        }
+        let (id, rest) = rest.split_first_chunk_mut::<KEY_ID_BYTES>()?;
+        let (nonce, body) = rest.split_first_chunk_mut::<NONCE_LEN>()?;
+        // ring wipes the buffer when the tag is wrong, so there is one try per text; two keys with the same id
+        // (one chance in 2^32) would be noticed at once: the older of them opens nothing.
+        let keys = std::iter::once(&self.first).chain(&self.older).find(|k| k.id == *id)?;
+        let nonce = Nonce::assume_unique_for_key(*nonce);
+        let plain = keys.of(purpose).open_in_place(nonce, Aad::from(aad(purpose, context)), body).ok()?;
+        let (value, rest) = postcard::take_from_bytes(plain).ok()?;
+        rest.is_empty().then_some(value)
+    }
+}
+
+/// Version, purpose and context, unambiguously: each variable part with its length (8 bytes, big-endian) before it.
+fn aad(purpose: Purpose, context: &[u8]) -> Vec<u8> {
+    let label = purpose.label();
+    let mut out = Vec::with_capacity(1 + 8 + label.len() + 8 + context.len());
+    out.push(VERSION);
+    for part in [label, context] {
+        out.extend_from_slice(&(part.len() as u64).to_be_bytes());
+        out.extend_from_slice(part);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    type Value = (u64, String);
+
+    fn key(byte: u8) -> SecretSlice<u8> {
+        SecretSlice::from(vec![byte; KEY_BYTES])
+    }
+    fn ring(bytes: &[u8]) -> Keyring {
+        Keyring::new(&bytes.iter().map(|b| key(*b)).collect::<Vec<_>>()).unwrap()
+    }
+    fn value() -> Value {
+        (42, "张三".into())
+    }
+    fn open(ring: &Keyring, text: &str) -> Option<Value> {
+        ring.open(Purpose::Session, b"c", text.as_bytes())
+    }
+
+    #[test]
+    fn what_is_sealed_opens_and_never_looks_the_same_twice() {
+        let ring = ring(&[1]);
+        let a = ring.seal(Purpose::Session, b"c", &value()).unwrap();
+        let b = ring.seal(Purpose::Session, b"c", &value()).unwrap();
+        assert_ne!(a, b);
+        assert_eq!(open(&ring, &a), Some(value()));
+        assert_eq!(open(&ring, &b), Some(value()));
+        assert!(a.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-' || c == b'_'));
+    }
+
+    #[test]
+    fn keys_of_the_wrong_length_or_none_are_refused() {
+        assert_eq!(Keyring::new(&[]).unwrap_err(), KeyringError::Empty);
+        for length in [0, 32, 63, 65] {
+            let keys = [key(1), SecretSlice::from(vec![0; length])];
+            assert_eq!(Keyring::new(&keys).unwrap_err(), KeyringError::Length { index: 1, length });
+        }
+        assert_eq!(format!("{:?}", ring(&[1, 2])), "Keyring { keys: 2, .. }");
+    }
+
+    #[test]
+    fn r12_every_changed_byte_gives_the_one_failure() {
+        let ring = ring(&[1]);
+        let text = ring.seal(Purpose::Session, b"c", &value()).unwrap();
+        for i in 0..text.len() {
+            for replacement in [b'A', b'B', b'_', b'=', b' ', 0, 0xff] {
+                let mut bytes = text.clone().into_bytes();
+                if bytes[i] == replacement {
+                    continue;
+                }
+                bytes[i] = replacement;
+                assert_eq!(ring.open::<Value>(Purpose::Session, b"c", &bytes), None, "byte {i}");
+            }
+            assert_eq!(ring.open::<Value>(Purpose::Session, b"c", &text.as_bytes()[..i]), None, "cut at {i}");
+            assert_eq!(ring.open::<Value>(Purpose::Session, b"c", &text.as_bytes()[i + 1..]), None);
+        }
+        for tail in ["=", "A", "AAAA", "\n"] {
+            assert_eq!(open(&ring, &format!("{text}{tail}")), None);
+        }
+    }
+
+    #[test]
+    fn r12_a_well_sealed_value_of_another_type_gives_the_same_failure() {
+        let ring = ring(&[1]);
+        let short = ring.seal(Purpose::Session, b"c", &7_u8).unwrap();
+        let long = ring.seal(Purpose::Session, b"c", &(value(), 1_u8)).unwrap();
+        assert_eq!(open(&ring, &short), None);
+        assert_eq!(open(&ring, &long), None, "nothing may be left over");
+    }
+
+    #[test]
+    fn r13_another_purpose_or_context_does_not_open() {
+        let ring = ring(&[1]);
+        let text = ring.seal(Purpose::Flow, b"ab", &value()).unwrap();
+        assert_eq!(ring.open::<Value>(Purpose::Flow, b"ab", text.as_bytes()), Some(value()));
+        for (purpose, context) in [
+            (Purpose::Session, &b"ab"[..]),
+            (Purpose::Flow, b"a"),
+            (Purpose::Flow, b"abc"),
+            (Purpose::Flow, b"AB"),
+            (Purpose::Flow, b""),
+        ] {
+            assert_eq!(ring.open::<Value>(purpose, context, text.as_bytes()), None);
+        }
+    }
+
+    #[test]
+    fn r13_aad_parts_cannot_shift_into_each_other() {
+        let a = aad(Purpose::Flow, b"");
+        let b = aad(Purpose::Flow, b"\0");
+        let c = aad(Purpose::Session, b"");
+        assert!(a != b && a != c && b != c);
+        assert_eq!(a.len() + 1, b.len());
+    }
+
+    #[test]
+    fn r14_rotation_keeps_old_texts_open_until_their_key_goes() {
+        let old = ring(&[1]);
+        let text = old.seal(Purpose::Session, b"c", &value()).unwrap();
+        let both = ring(&[2, 1]);
+        assert_eq!(open(&both, &text), Some(value()), "the old key still opens");
+        let fresh = both.seal(Purpose::Session, b"c", &value()).unwrap();
+        assert_eq!(open(&old, &fresh), None, "the first key seals");
+        let new = ring(&[2]);
+        assert_eq!(open(&new, &fresh), Some(value()));
+        assert_eq!(open(&new, &text), None, "gone with its key");
+    }
+
+    #[test]
+    fn r17_oversized_texts_are_neither_made_nor_opened() {
+        let ring = ring(&[1]);
+        assert_eq!(ring.seal(Purpose::Flow, b"c", &"x".repeat(MAX_TEXT)), Err(Failure::TooLarge));
+        let fits = ring.seal(Purpose::Flow, b"c", &"x".repeat(2800)).unwrap();
+        assert!(ring.open::<String>(Purpose::Flow, b"c", fits.as_bytes()).is_some());
+        assert_eq!(ring.open::<String>(Purpose::Flow, b"c", &vec![b'A'; 10_000_000]), None);
+    }
+
+    proptest! {
+        #[test]
+        fn r07_no_bytes_that_we_did_not_make_open(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+            let ring = ring(&[1, 2]);
+            prop_assert_eq!(ring.open::<Value>(Purpose::Session, b"c", &bytes), None);
+            // The same with our own head, which gets past the first checks.
+            let mut raw = vec![VERSION];
+            raw.extend_from_slice(&ring.first.id);
+            raw.extend_from_slice(&bytes);
+            let text = BASE64URL.encode(raw);
+            prop_assert_eq!(ring.open::<Value>(Purpose::Session, b"c", text.as_bytes()), None);
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! Points in time. Nothing in this module reads a clock: callers pass `now`.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+/// How far the clocks of two nodes may be apart: a time stamp this far in the future is believed, one further
+/// ahead is not.
+pub const CLOCK_SKEW: Duration = Duration::from_secs(5 * 60);
+
+/// Milliseconds since 1970-01-01T00:00:00Z, as NocoBase's `signInTime` counts them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+pub struct UnixMillis(pub u64);
+
+impl UnixMillis {
+    /// The time that has passed since `earlier`; zero when `earlier` lies in the future.
+    pub const fn since(self, earlier: UnixMillis) -> Duration {
+        Duration::from_millis(self.0.saturating_sub(earlier.0))
+    }
+
+    /// This much later.
+    pub fn plus(self, span: Duration) -> UnixMillis {
+        UnixMillis(self.0.saturating_add(millis(span)))
+    }
+
+    /// Whether this lies further ahead of `now` than [`CLOCK_SKEW`] explains.
+    pub fn from_the_future(self, now: UnixMillis) -> bool {
+        self > now.plus(CLOCK_SKEW)
+    }
+
+    /// Whole seconds, as `iat` and `exp` of a JWT count them.
+    pub const fn as_secs(self) -> u64 {
+        self.0 / 1000
+    }
+}
+
+impl From<SystemTime> for UnixMillis {
+    /// Times before 1970 count as 1970.
+    fn from(time: SystemTime) -> Self {
+        UnixMillis(time.duration_since(UNIX_EPOCH).map_or(0, millis))
+    }
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arithmetic_saturates_instead_of_wrapping() {
+        assert_eq!(UnixMillis(5).since(UnixMillis(9)), Duration::ZERO);
+        assert_eq!(UnixMillis(9).since(UnixMillis(5)), Duration::from_millis(4));
+        assert_eq!(UnixMillis(u64::MAX).plus(Duration::from_secs(1)), UnixMillis(u64::MAX));
+        assert_eq!(UnixMillis(1).plus(Duration::MAX), UnixMillis(u64::MAX));
+        assert_eq!(UnixMillis::from(UNIX_EPOCH - Duration::from_secs(1)), UnixMillis(0));
+        assert_eq!(UnixMillis::from(UNIX_EPOCH + Duration::from_secs(2)).as_secs(), 2);
+    }
+
+    #[test]
+    fn five_minutes_ahead_are_believed_and_not_a_millisecond_more() {
+        let now = UnixMillis(1_000_000_000);
+        assert!(!UnixMillis(now.0 + 300_000).from_the_future(now));
+        assert!(UnixMillis(now.0 + 300_001).from_the_future(now));
+        assert!(!UnixMillis(0).from_the_future(now));
+    }
+}
