@@ -9,6 +9,8 @@ pub mod client;
 mod crypto;
 pub mod inject;
 pub mod phone;
+#[cfg(test)]
+pub(crate) mod stub;
 pub mod token;
 mod user_id;
 pub mod ws;

@@ -1,0 +1,197 @@
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::super::answers::Code;
+use super::super::stub::{Fault, SECRET, Stub, client, rules};
+use super::super::{Minted, Minter, NocoBase, UserId};
+use super::{CheckOutcome, now_s};
+use crate::config::ServiceAccount;
+use crate::error::Failure;
+
+const SID: &str = "0b2b5ba4-4d6f-4b3c-9a3e-6e5e7c7b7a10";
+
+fn user(id: u64) -> UserId {
+    UserId::new(id).unwrap()
+}
+
+fn token_by(secret: &[u8], id: u64) -> Minted {
+    Minter::new(secret).session(user(id), SID, now_s() * 1000, now_s()).unwrap()
+}
+
+fn token(id: u64) -> Minted {
+    token_by(SECRET, id)
+}
+
+async fn one() -> (Stub, NocoBase) {
+    let (stub, addr) = Stub::start().await;
+    stub.user(1, serde_json::json!({"nickname": "Root"}));
+    (stub, client(&[addr], &rules(&[], false)).with_timeout(Duration::from_millis(500)))
+}
+
+/// A port on which nobody listens.
+async fn closed_port() -> SocketAddr {
+    tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
+}
+
+#[tokio::test]
+async fn check_says_who_it_is_or_that_it_is_over() {
+    let (stub, nb) = one().await;
+    let valid = CheckOutcome::Valid { user_id: user(1), nickname: "Root".into() };
+    assert_eq!(nb.check(token(1).as_str()).await, Ok(valid));
+    assert_eq!(nb.check(token(9).as_str()).await, Ok(CheckOutcome::Ended(Code::NotExistUser)));
+    let expired = r#"{"errors":[{"message":"x","code":"EXPIRED_SESSION"}]}"#;
+    stub.fault("auth:check", &[Fault::Answer(401, expired)]);
+    assert_eq!(nb.check(token(1).as_str()).await, Ok(CheckOutcome::Ended(Code::ExpiredSession)));
+}
+
+#[tokio::test]
+async fn r16_after_sign_out_the_session_is_over_for_every_token_of_it() {
+    let (_stub, nb) = one().await;
+    nb.sign_out(token(1).as_str()).await.unwrap();
+    assert_eq!(nb.check(token(1).as_str()).await, Ok(CheckOutcome::Ended(Code::BlockedToken)));
+    assert_eq!(nb.sign_out(token(1).as_str()).await, Ok(()), "twice is fine");
+}
+
+#[tokio::test]
+async fn r07_an_answer_that_names_nobody_is_not_a_yes() {
+    let (stub, nb) = one().await;
+    for body in [
+        "{}",
+        r#"{"data":null}"#,
+        r#"{"data":{}}"#,
+        r#"{"data":{"id":null}}"#,
+        r#"{"data":{"id":0}}"#,
+        "[]",
+        "",
+    ] {
+        stub.fault("auth:check", &[Fault::Answer(200, body)]);
+        assert_eq!(nb.check(token(1).as_str()).await, Err(Failure::NocoBaseBadAnswer), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn every_kind_of_trouble_has_its_failure() {
+    use Failure::*;
+    let (stub, nb) = one().await;
+    let late = Fault::Delay(Duration::from_secs(2));
+    for (fault, want) in [
+        (Fault::Answer(503, r#"{"error":{"status":503,"code":"APP_PREPARING"}}"#), NocoBaseStarting),
+        (Fault::Answer(200, "<!doctype html><html></html>"), NocoBaseBadAnswer),
+        (Fault::Answer(502, "<html>Bad Gateway</html>"), NocoBaseBadAnswer),
+        (Fault::Answer(404, "Not Found"), NocoBaseBadAnswer),
+        (Fault::Answer(302, ""), NocoBaseBadAnswer),
+        (Fault::Answer(500, r#"{"errors":[{"message":"boom"}]}"#), NocoBaseBadAnswer),
+        (
+            Fault::Answer(401, r#"{"errors":[{"message":"x","code":"TOKEN_RENEW_FAILED"}]}"#),
+            NocoBaseBadAnswer,
+        ),
+        (Fault::Answer(401, "no"), NocoBaseBadAnswer),
+        (late, NocoBaseTimeout),
+    ] {
+        stub.fault("auth:check", &[fault.clone()]);
+        assert_eq!(nb.check(token(1).as_str()).await, Err(want));
+        if !matches!(fault, Fault::Answer(200, _)) {
+            stub.fault("issuedTokens:create", &[fault]);
+            let got = nb.register_session(SID, user(1), "wecom", 1).await;
+            if want != NocoBaseStarting && want != NocoBaseTimeout {
+                assert_eq!(got, Err(NocoBaseBadAnswer));
+            } else {
+                assert_eq!(got, Err(want));
+            }
+        }
+    }
+    for fault in [
+        Fault::Answer(403, r#"{"errors":[{"message":"No permissions"}]}"#),
+        Fault::Answer(500, r#"{"errors":[{"message":"No permissions"}]}"#),
+    ] {
+        stub.fault("issuedTokens:create", &[fault]);
+        let got = nb.register_session(SID, user(1), "wecom", 1).await;
+        assert_eq!(got, Err(NocoBaseServiceDenied));
+    }
+    assert!(nb.check(token(1).as_str()).await.is_ok(), "and all is well again");
+}
+
+#[tokio::test]
+async fn a_wrong_secret_is_not_the_end_of_a_session() {
+    let (_stub, nb) = one().await;
+    let wrong = token_by(b"another secret", 1);
+    assert_eq!(nb.check(wrong.as_str()).await, Err(Failure::NocoBaseSecretWrong));
+    assert_eq!(nb.sign_out(wrong.as_str()).await, Err(Failure::NocoBaseSecretWrong));
+}
+
+#[tokio::test]
+async fn a_service_account_that_does_not_count() {
+    let (stub, addr) = Stub::start().await;
+    stub.user(1, serde_json::json!({}));
+    let mut conf = rules(&[], false);
+    for (service, fault, want) in [
+        (ServiceAccount::Token("garbage".to_owned().into()), None, Failure::NocoBaseSecretWrong),
+        (ServiceAccount::Token("line\nbreak".to_owned().into()), None, Failure::NocoBaseSecretWrong),
+        (ServiceAccount::Token("x".to_owned().into()), Some("BLOCKED_TOKEN"), Failure::NocoBaseServiceDenied),
+        (ServiceAccount::User(1), Some("NOT_EXIST_USER"), Failure::NocoBaseServiceDenied),
+        (ServiceAccount::User(1), Some("INVALID_TOKEN"), Failure::NocoBaseSecretWrong),
+    ] {
+        conf.service = service;
+        if let Some(code) = fault {
+            let body = format!(r#"{{"errors":[{{"message":"x","code":"{code}"}}]}}"#);
+            stub.fault("users:list", &[Fault::Answer(401, body.leak())]);
+        }
+        assert_eq!(client(&[addr], &conf).roles(user(1)).await, Err(want));
+    }
+    conf.service = ServiceAccount::User(0);
+    let upstream = crate::config::Upstream {
+        nodes: vec![addr.to_string()],
+        connect_timeout: Duration::from_secs(1),
+        read_timeout: Duration::from_secs(1),
+    };
+    let minter = std::sync::Arc::new(Minter::new(SECRET));
+    assert_eq!(NocoBase::new(&upstream, &conf, minter).err(), Some(Failure::Internal));
+}
+
+#[tokio::test]
+async fn a_node_that_is_away_or_starting_is_passed_over() {
+    let (stub, addr) = Stub::start().await;
+    let (other, starting) = Stub::start().await;
+    stub.user(1, serde_json::json!({}));
+    let nb = client(&[closed_port().await, starting, addr], &rules(&[], false));
+    other.fault("auth:check", &vec![Fault::Answer(503, "{}"); 9]);
+    for _ in 0..3 {
+        assert!(nb.check(token(1).as_str()).await.is_ok());
+    }
+    assert_eq!(other.calls("auth:check"), 1, "a node that answers is asked first from then on");
+    let nobody = client(&[closed_port().await, closed_port().await], &rules(&[], false));
+    assert_eq!(nobody.check(token(1).as_str()).await, Err(Failure::NocoBaseUnreachable));
+}
+
+#[tokio::test]
+async fn a_session_is_registered_once_however_often_it_is_asked_for() {
+    let (stub, nb) = one().await;
+    for _ in 0..3 {
+        assert_eq!(nb.register_session(SID, user(1), "wecom", 1_800_000_000_123).await, Ok(()));
+    }
+    let want = serde_json::json!({
+        "id": SID, "jti": SID, "userId": 1, "authenticator": "wecom",
+        "signInTime": 1_800_000_000_123_u64, "issuedTime": 1_800_000_000_123_u64,
+    });
+    assert_eq!(stub.rows("issuedTokens"), [want]);
+    // Refused for another reason.
+    stub.fault("issuedTokens:create", &[Fault::Answer(400, r#"{"errors":[{"message":"notNull"}]}"#)]);
+    let got = nb.register_session("another", user(1), "wecom", 1).await;
+    assert_eq!(got, Err(Failure::NocoBaseBadAnswer));
+}
+
+#[tokio::test]
+async fn roles_of_a_user() {
+    let (stub, nb) = one().await;
+    stub.user(2, serde_json::json!({"roles": [{"name": "member"}, {"name": "sales"}]}));
+    assert_eq!(nb.roles(user(2)).await, Ok(Some(vec!["member".into(), "sales".into()])));
+    assert_eq!(nb.roles(user(3)).await, Ok(None));
+}
+
+#[tokio::test]
+async fn r17_an_endless_answer_is_cut_off() {
+    let (stub, nb) = one().await;
+    let long: &'static str = "x".repeat(3 << 20).leak();
+    stub.fault("auth:check", &[Fault::Answer(200, long)]);
+    assert_eq!(nb.check(token(1).as_str()).await, Err(Failure::NocoBaseBadAnswer));
+}
