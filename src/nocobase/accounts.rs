@@ -4,6 +4,9 @@
 //! rules that do not depend on its database (SQLite, PostgreSQL and MySQL fold letters differently), and every doubt
 //! ends in a refusal. Once there is a binding, only the binding counts.
 
+mod person;
+mod query;
+
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
@@ -14,70 +17,11 @@ use super::phone::Phone;
 use crate::config::{self, MatchBy};
 use crate::error::Failure;
 
-/// More rows than this answer no question that is asked here.
-const PAGE: usize = 100;
-/// NocoBase's own limit for user names, and the length of its columns.
-const MAX_USERNAME: usize = 50;
+pub use person::Person;
+use query::{one_of, text, user_in};
+
+/// Length of NocoBase's text columns.
 const MAX_TEXT: usize = 255;
-
-/// A WeCom member, as far as accounts are concerned. Everything in it is data from outside.
-#[derive(Clone, Default)]
-pub struct Person {
-    /// Name of the WeCom entry = name of the authenticator in NocoBase's binding table.
-    pub entry: String,
-    /// As WeCom returned it.
-    pub userid: String,
-    /// Display name; may be empty.
-    pub name: String,
-    /// Address of a picture; may be empty. Stored, never fetched.
-    pub avatar: String,
-    /// Verified by WeCom.
-    pub mobile: Option<String>,
-    /// The company's mailbox: counts before `email`.
-    pub biz_mail: Option<String>,
-    /// May have been typed in by the member.
-    pub email: Option<String>,
-}
-
-impl std::fmt::Debug for Person {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Person")
-            .field("entry", &self.entry)
-            .field("userid", &self.userid)
-            .field("mobile", &self.mobile.is_some())
-            .field("biz_mail", &self.biz_mail.is_some())
-            .field("email", &self.email.is_some())
-            .finish_non_exhaustive()
-    }
-}
-
-impl Person {
-    fn phone(&self) -> Option<Phone> {
-        self.mobile.as_deref().and_then(Phone::parse)
-    }
-
-    /// Addresses to match by, the better one first.
-    fn emails(&self) -> impl Iterator<Item = &str> {
-        [&self.biz_mail, &self.email].into_iter().filter_map(|e| e.as_deref()).filter(|e| is_email(e))
-    }
-
-    /// The userid, where NocoBase takes it for a user name. An `@` is out: NocoBase signs in by "user name or
-    /// e-mail", and a user name that is somebody's address would be both.
-    fn username(&self) -> Option<&str> {
-        let ok = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
-        let name = self.userid.as_str();
-        ((1..=MAX_USERNAME).contains(&name.len()) && name.bytes().all(ok)).then_some(name)
-    }
-}
-
-/// Something that can only be an address: no blanks, one `@` with text on both sides.
-fn is_email(text: &str) -> bool {
-    let plain = text.len() <= MAX_TEXT && !text.chars().any(|c| c.is_whitespace() || c.is_control());
-    plain
-        && text
-            .split_once('@')
-            .is_some_and(|(user, host)| !user.is_empty() && !host.is_empty() && !host.contains('@'))
-}
 
 /// Finds, makes and binds NocoBase users.
 #[derive(Debug, Clone)]
@@ -111,10 +55,10 @@ impl Accounts {
         if userid.is_empty() || entry.is_empty() {
             return Ok(None);
         }
-        let filter = json!({ "$and": [{ "authenticator": entry }, same_letters("uuid", userid)] });
         let mut users = Vec::new();
-        for row in self.rows("usersAuthenticators:list", filter, &["uuid", "userId", "authenticator"]).await?
-        {
+        let fields = ["uuid", "userId", "authenticator"];
+        let of_entry = json!({ "authenticator": entry });
+        for row in self.rows_like("usersAuthenticators:list", of_entry, ("uuid", userid), &fields).await? {
             let same =
                 text(&row, "authenticator") == entry && text(&row, "uuid").eq_ignore_ascii_case(userid);
             if let Some(user) = row.get("userId").and_then(user_id_of).filter(|_| same) {
@@ -174,14 +118,16 @@ impl Accounts {
             MatchBy::Phone => {
                 let Some(phone) = person.phone() else { return Ok(None) };
                 let filter = json!({ "phone": { "$in": phone.spellings() } });
+                let rows = self.rows("users:list", filter, &["id", "phone"]).await?;
                 let same = |s: &str| Phone::parse(s).as_ref() == Some(&phone);
-                self.user_where("phone", filter, same, person).await.map(Some)
+                user_in(&rows, "phone", same, person).map(Some)
             }
             MatchBy::Email => {
                 let mut known = None;
                 for email in person.emails() {
-                    let same = |s: &str| s.eq_ignore_ascii_case(email);
-                    let user = self.user_where("email", same_letters("email", email), same, person).await?;
+                    let rows =
+                        self.rows_like("users:list", json!({}), ("email", email), &["id", "email"]).await?;
+                    let user = user_in(&rows, "email", |s| s.eq_ignore_ascii_case(email), person)?;
                     if user.is_some() {
                         return Ok(Some(user));
                     }
@@ -193,33 +139,17 @@ impl Accounts {
             MatchBy::Username => {
                 let Some(name) = person.username() else { return Ok(None) };
                 let filter = json!({ "username": { "$in": [name] } });
-                self.user_where("username", filter, |s| s == name, person).await.map(Some)
+                let rows = self.rows("users:list", filter, &["id", "username"]).await?;
+                user_in(&rows, "username", |s| s == name, person).map(Some)
             }
         }
-    }
-
-    /// The one user whose `field` is the `same`; two are [`Failure::AmbiguousUser`].
-    async fn user_where(
-        &self,
-        field: &'static str,
-        filter: Value,
-        same: impl Fn(&str) -> bool,
-        person: &Person,
-    ) -> Result<Option<UserId>, Failure> {
-        let rows = self.rows("users:list", filter, &["id", field]).await?;
-        let users = rows
-            .iter()
-            .filter(|row| row.get(field).and_then(Value::as_str).is_some_and(&same))
-            .filter_map(|row| row.get("id").and_then(user_id_of))
-            .collect();
-        one_of(users, &person.entry, &person.userid, field)
     }
 
     /// Makes a user for this member, or finds the one that another node (or an earlier attempt) made a moment ago.
     /// The user carries every key of `match_by` that the person has, so that it is found again if the binding
     /// cannot be written.
     pub async fn create(&self, person: &Person) -> Result<UserId, Failure> {
-        let keys: Vec<MatchBy> = self.match_by.iter().copied().filter(|k| has_key(*k, person)).collect();
+        let keys: Vec<MatchBy> = self.match_by.iter().copied().filter(|k| person.has(*k)).collect();
         if keys.is_empty() {
             return Err(Failure::NothingToMatch);
         }
@@ -227,7 +157,7 @@ impl Accounts {
             return Err(Failure::NoMatchingUser);
         }
         let mut fields = vec![MatchBy::Phone, MatchBy::Email, MatchBy::Username];
-        fields.retain(|k| has_key(*k, person));
+        fields.retain(|k| person.has(*k));
         // With all that is known; without what belongs to others; with nothing but the keys.
         for attempt in 0..3 {
             let call = Call::post("users:create", Some(self.new_user(person, &fields)));
@@ -348,65 +278,6 @@ impl Accounts {
         };
         self.bind(user, person).await?;
         Ok(user)
-    }
-
-    /// Rows with the named fields.
-    async fn rows(&self, action: &str, filter: Value, fields: &[&str]) -> Result<Vec<Value>, Failure> {
-        let call = Call::get(action)
-            .query("filter", filter.to_string())
-            .query("fields", fields.join(","))
-            .query("pageSize", PAGE.to_string());
-        let rows = self.nocobase.service_list(&call).await?;
-        if rows.len() >= PAGE {
-            return Err(bad_answer(&call, 200, "far too many rows"));
-        }
-        // NocoBase leaves out what the role may not see. Taken for "no phone number", it would hide every user.
-        if rows.iter().any(|row| fields.iter().any(|f| row.get(*f).is_none())) {
-            tracing::error!(
-                call = action,
-                ?fields,
-                "the service account's role may not see all of these fields"
-            );
-            return Err(super::client::denied(&call));
-        }
-        Ok(rows)
-    }
-}
-
-fn has_key(key: MatchBy, person: &Person) -> bool {
-    match key {
-        MatchBy::Phone => person.phone().is_some(),
-        MatchBy::Email => person.emails().next().is_some(),
-        MatchBy::Username => person.username().is_some(),
-    }
-}
-
-/// A filter for the rows whose `field` is `value`, give or take the case of letters, and maybe some more.
-/// `$startsWith` and `$endWith` together: NocoBase has no comparison that ignores case, but these two do.
-fn same_letters(field: &str, value: &str) -> Value {
-    let spellings = [value.to_owned(), value.to_ascii_lowercase(), value.to_ascii_uppercase()];
-    json!({ "$or": [
-        { field: { "$in": spellings } },
-        { "$and": [{ field: { "$startsWith": value } }, { field: { "$endWith": value } }] },
-    ] })
-}
-
-fn text<'a>(row: &'a Value, field: &str) -> &'a str {
-    row.get(field).and_then(Value::as_str).unwrap_or_default()
-}
-
-/// None or one; more than one is for an administrator to sort out.
-fn one_of(mut users: Vec<UserId>, entry: &str, userid: &str, by: &str) -> Result<Option<UserId>, Failure> {
-    users.sort_unstable();
-    users.dedup();
-    match users.as_slice() {
-        [] => Ok(None),
-        [user] => Ok(Some(*user)),
-        several => {
-            let ids = several.iter().map(UserId::to_string).collect::<Vec<_>>().join(", ");
-            tracing::warn!(entry, userid, by, users = ids, "more than one NocoBase user is this member");
-            Err(Failure::AmbiguousUser)
-        }
     }
 }
 

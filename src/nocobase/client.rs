@@ -3,6 +3,8 @@
 //! Every answer ends as a value or as a [`Failure`] that says whose fault it is; what an operator has to do about
 //! it is logged here, where it is known.
 
+mod judge;
+
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,6 +19,8 @@ use super::answers::{Code, ErrorBody};
 use super::{Minter, UserId};
 use crate::config;
 use crate::error::Failure;
+pub(super) use judge::{bad_answer, denied};
+use judge::{causes, data_of, database_busy, session_token_refused, token_code, unexpected};
 
 /// From the first byte sent to the last byte read. NocoBase answers the calls below within milliseconds; what takes
 /// longer than this would keep a member waiting who had better try again.
@@ -24,6 +28,9 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// Node closes idle connections after 5 s: closing ours earlier avoids sending into a connection that is just
 /// being closed.
 const POOL_IDLE: Duration = Duration::from_secs(4);
+/// First and last pause before a call is tried again that found NocoBase's database busy (1.5 to 3 s in all).
+const BUSY_PAUSE: Duration = Duration::from_millis(50);
+const BUSY_PAUSE_MAX: Duration = Duration::from_millis(800);
 /// Longest answer that is read: `auth:check` and lists have a few KiB.
 const MAX_ANSWER: usize = 2 * 1024 * 1024;
 
@@ -284,8 +291,23 @@ impl NocoBase {
         }
     }
 
-    /// One call on the first node that takes the connection and is not just starting.
+    /// One call, again if NocoBase's database was busy with another one: what it then undid is done anew.
     async fn send(&self, token: &str, call: &Call<'_>) -> Result<Reply, Failure> {
+        let mut pause = BUSY_PAUSE;
+        loop {
+            let reply = self.send_once(token, call).await?;
+            if pause > BUSY_PAUSE_MAX || !database_busy(&reply) {
+                return Ok(reply);
+            }
+            tracing::debug!(call = call.action, "NocoBase's database is busy: trying again");
+            // Two that collided must not wait equally long.
+            tokio::time::sleep(pause + jitter(pause)).await;
+            pause *= 2;
+        }
+    }
+
+    /// One call on the first node that takes the connection and is not just starting.
+    async fn send_once(&self, token: &str, call: &Call<'_>) -> Result<Reply, Failure> {
         let mut auth = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| {
             tracing::error!(call = call.action, "the token cannot be sent in a header");
             Failure::NocoBaseSecretWrong
@@ -361,6 +383,12 @@ impl NocoBase {
     }
 }
 
+/// Up to as much again, by the clock's last digits.
+fn jitter(pause: Duration) -> Duration {
+    let nanos = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.subsec_nanos() / 100);
+    pause * (nanos % 100) / 100
+}
+
 /// Unix seconds.
 fn now_s() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
@@ -368,80 +396,6 @@ fn now_s() -> u64 {
 
 pub(super) fn user_id_of(value: &Value) -> Option<UserId> {
     serde::Deserialize::deserialize(value).ok()
-}
-
-fn token_code(reply: &Reply) -> Option<Code> {
-    ErrorBody::parse(&reply.body)?.token_code()
-}
-
-/// `data` of a good answer.
-fn data_of(call: &Call<'_>, reply: &Reply) -> Result<Value, Failure> {
-    match serde_json::from_slice(&reply.body) {
-        Ok(Value::Object(mut answer)) => Ok(answer.remove("data").unwrap_or(Value::Null)),
-        _ => Err(bad_answer(call, reply.status, "not JSON; is nocobase.public_path right?")),
-    }
-}
-
-/// A token that the gate minted a moment ago is refused.
-fn session_token_refused(call: &Call<'_>, code: Option<Code>) -> Failure {
-    match code {
-        Some(Code::InvalidToken) => {
-            tracing::error!(
-                call = call.action,
-                "NocoBase does not accept tokens signed with nocobase.jwt_secret: it must be NocoBase's APP_KEY, or \
-                 the content of its storage/apps/main/jwt_secret.dat where that file exists"
-            );
-            Failure::NocoBaseSecretWrong
-        }
-        Some(code @ (Code::TokenRenewFailed | Code::ExpiredToken | Code::SkipTokenRenew)) => bad_answer(
-            call,
-            401,
-            &format!(
-                "{}: a token minted just now is over; compare the clocks of the gate and NocoBase",
-                code.as_str()
-            ),
-        ),
-        code => bad_answer(call, 401, code.map_or("no code that is known", Code::as_str)),
-    }
-}
-
-/// The service account may not do this.
-pub(super) fn denied(call: &Call<'_>) -> Failure {
-    tracing::error!(
-        call = call.action,
-        "the service account may not do this: in NocoBase, under Users & Permissions, give its role View and Create \
-         with all fields and all records on the tables users, usersAuthenticators and issuedTokens"
-    );
-    Failure::NocoBaseServiceDenied
-}
-
-/// Anything that no call expects.
-fn unexpected(call: &Call<'_>, reply: &Reply) -> Failure {
-    let Some(body) = ErrorBody::parse(&reply.body).filter(|b| !b.errors.is_empty()) else {
-        return bad_answer(call, reply.status, "not NocoBase's JSON; is nocobase.public_path right?");
-    };
-    // A role above the service account's own is refused with 500 and this text.
-    if reply.status == 500 && body.errors.iter().any(|e| e.message == "No permissions") {
-        return denied(call);
-    }
-    bad_answer(call, reply.status, &body.summary())
-}
-
-pub(super) fn bad_answer(call: &Call<'_>, status: u16, reason: &str) -> Failure {
-    tracing::error!(call = call.action, status, reason, "NocoBase gave an answer that the gate cannot use");
-    Failure::NocoBaseBadAnswer
-}
-
-/// An error with what lies below it.
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut below = error.source();
-    while let Some(cause) = below {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        below = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use super::super::stub::{Fault, Stub, client, rules};
+use super::query::PAGE;
 use super::*;
 use MatchBy::{Email, Phone as ByPhone, Username};
 
@@ -90,6 +91,7 @@ async fn r21_userids_are_compared_as_wecom_does() {
         ("Zhang_San", Some(user(7))),
         ("zhang_san", Some(user(7))),
         ("ZHANG_SAN", Some(user(7))),
+        ("zHaNg_sAn", Some(user(7))),
         ("ZhangXSan", None),
         ("Zhang_San2", None),
         ("Zhang_Sa", None),
@@ -104,6 +106,18 @@ async fn r21_userids_are_compared_as_wecom_does() {
     }
     stub.binding("zhang_san", 8);
     assert_eq!(accounts.find_binding("wecom", "Zhang_San").await, Err(Failure::AmbiguousUser));
+}
+
+#[tokio::test]
+async fn a_short_userid_is_found_among_many() {
+    let (stub, accounts) = accounts(&[], false).await;
+    stub.user(7, json!({}));
+    for i in 0..PAGE as u64 {
+        stub.binding(&format!("a{i}"), 1000 + i);
+    }
+    assert_eq!(accounts.find_binding("wecom", "A_").await, Ok(None));
+    stub.binding("A_", 7);
+    assert_eq!(accounts.find_binding("wecom", "a_").await, Ok(Some(user(7))));
 }
 
 #[tokio::test]
@@ -133,6 +147,8 @@ async fn r21_a_user_of_another_member_is_not_taken_over() {
 async fn r21_e_mail_addresses() {
     for (stored, biz_mail, email, want) in [
         ("Zhang.San@corp.example", Some("zhang.san@CORP.example"), None, Ok(Some(user(7)))),
+        ("Zhang_San@corp.example", Some("zhang_San@corp.example"), None, Ok(Some(user(7)))),
+        ("ZhangXSan@corp.example", Some("zhang_San@corp.example"), None, Ok(None)),
         ("zhang@corp.example", None, Some("zhang@corp.example"), Ok(Some(user(7)))),
         ("zhang@corp.example", Some("zhang@corp.example.evil.example"), None, Ok(None)),
         ("zhang@corp.example", Some("xzhang@corp.example"), None, Ok(None)),
@@ -296,7 +312,7 @@ async fn r23_what_was_left_half_made_is_finished_by_the_next_attempt() {
         for key in [ByPhone, Email, Username] {
             let (stub, accounts) = accounts(&[key], true).await;
             let person = Person { email: Some("zhang@x.example".into()), ..zhang() };
-            stub.fault(action, &[fault.clone()]);
+            stub.fault(action, std::slice::from_ref(&fault));
             assert_eq!(accounts.settle(&person).await, Err(want), "{action}");
             let id = accounts.settle(&person).await.unwrap();
             assert_eq!(stub.rows("users").len(), 2, "{action} {key:?}: one user besides the service account");

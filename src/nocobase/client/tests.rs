@@ -88,7 +88,7 @@ async fn every_kind_of_trouble_has_its_failure() {
         (Fault::Answer(401, "no"), NocoBaseBadAnswer),
         (late, NocoBaseTimeout),
     ] {
-        stub.fault("auth:check", &[fault.clone()]);
+        stub.fault("auth:check", std::slice::from_ref(&fault));
         assert_eq!(nb.check(token(1).as_str()).await, Err(want));
         if !matches!(fault, Fault::Answer(200, _)) {
             stub.fault("issuedTokens:create", &[fault]);
@@ -194,4 +194,17 @@ async fn r17_an_endless_answer_is_cut_off() {
     let long: &'static str = "x".repeat(3 << 20).leak();
     stub.fault("auth:check", &[Fault::Answer(200, long)]);
     assert_eq!(nb.check(token(1).as_str()).await, Err(Failure::NocoBaseBadAnswer));
+}
+
+#[tokio::test]
+async fn a_busy_database_is_waited_for_but_not_for_ever() {
+    let (stub, nb) = one().await;
+    let busy = Fault::Answer(500, r#"{"errors":[{"message":"SQLITE_BUSY: database is locked"}]}"#);
+    stub.fault("issuedTokens:create", &[busy.clone(), busy.clone()]);
+    assert_eq!(nb.register_session(SID, user(1), "wecom", 1).await, Ok(()));
+    stub.fault("auth:signOut", std::slice::from_ref(&busy));
+    assert_eq!(nb.sign_out(token(1).as_str()).await, Ok(()));
+    stub.fault("users:list", &vec![busy; 99]);
+    assert_eq!(nb.roles(user(1)).await, Err(Failure::NocoBaseBadAnswer));
+    assert_eq!(stub.calls("users:list"), 6);
 }

@@ -1,0 +1,76 @@
+//! What is known of a WeCom member, and which of it is good enough to match by.
+
+use super::MAX_TEXT;
+use crate::config::MatchBy;
+use crate::nocobase::phone::Phone;
+
+/// NocoBase's own limit for user names.
+const MAX_USERNAME: usize = 50;
+
+/// A WeCom member, as far as accounts are concerned. Everything in it is data from outside.
+#[derive(Clone, Default)]
+pub struct Person {
+    /// Name of the WeCom entry = name of the authenticator in NocoBase's binding table.
+    pub entry: String,
+    /// As WeCom returned it.
+    pub userid: String,
+    /// Display name; may be empty.
+    pub name: String,
+    /// Address of a picture; may be empty. Stored, never fetched.
+    pub avatar: String,
+    /// Verified by WeCom.
+    pub mobile: Option<String>,
+    /// The company's mailbox: counts before `email`.
+    pub biz_mail: Option<String>,
+    /// May have been typed in by the member.
+    pub email: Option<String>,
+}
+
+impl std::fmt::Debug for Person {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Person")
+            .field("entry", &self.entry)
+            .field("userid", &self.userid)
+            .field("mobile", &self.mobile.is_some())
+            .field("biz_mail", &self.biz_mail.is_some())
+            .field("email", &self.email.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Person {
+    pub(super) fn phone(&self) -> Option<Phone> {
+        self.mobile.as_deref().and_then(Phone::parse)
+    }
+
+    /// Addresses to match by, the better one first.
+    pub(super) fn emails(&self) -> impl Iterator<Item = &str> {
+        [&self.biz_mail, &self.email].into_iter().filter_map(|e| e.as_deref()).filter(|e| is_email(e))
+    }
+
+    /// The userid, where NocoBase takes it for a user name. An `@` is out: NocoBase signs in by "user name or
+    /// e-mail", and a user name that is somebody's address would be both.
+    pub(super) fn username(&self) -> Option<&str> {
+        let ok = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+        let name = self.userid.as_str();
+        ((1..=MAX_USERNAME).contains(&name.len()) && name.bytes().all(ok)).then_some(name)
+    }
+
+    /// Whether there is something to match by this key.
+    pub(super) fn has(&self, key: MatchBy) -> bool {
+        match key {
+            MatchBy::Phone => self.phone().is_some(),
+            MatchBy::Email => self.emails().next().is_some(),
+            MatchBy::Username => self.username().is_some(),
+        }
+    }
+}
+
+/// Something that can only be an address: no blanks, one `@` with text on both sides.
+fn is_email(text: &str) -> bool {
+    let plain = text.len() <= MAX_TEXT && !text.chars().any(|c| c.is_whitespace() || c.is_control());
+    plain
+        && text
+            .split_once('@')
+            .is_some_and(|(user, host)| !user.is_empty() && !host.is_empty() && !host.contains('@'))
+}

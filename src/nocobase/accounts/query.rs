@@ -1,0 +1,119 @@
+//! Questions to NocoBase's tables, and how much of their answers counts.
+
+use serde_json::{Value, json};
+
+use super::{Accounts, Person};
+use crate::error::Failure;
+use crate::nocobase::UserId;
+use crate::nocobase::client::{Call, bad_answer, denied, user_id_of};
+
+/// More rows than this answer no question that is asked here.
+pub(super) const PAGE: usize = 100;
+
+impl Accounts {
+    /// Rows with the named fields; far too many are an error.
+    pub(super) async fn rows(
+        &self,
+        action: &str,
+        filter: Value,
+        fields: &[&str],
+    ) -> Result<Vec<Value>, Failure> {
+        let rows = self.page(action, filter, fields).await?;
+        if rows.len() >= PAGE {
+            return Err(bad_answer(&Call::get(action), 200, "far too many rows"));
+        }
+        Ok(rows)
+    }
+
+    /// The rows that fit `filter` and whose `field` is `value`, give or take the case of letters, and maybe more.
+    pub(super) async fn rows_like(
+        &self,
+        action: &str,
+        filter: Value,
+        (field, value): (&str, &str),
+        fields: &[&str],
+    ) -> Result<Vec<Value>, Failure> {
+        let exact = exactly(field, value);
+        let wide = json!({ "$and": [&filter, { "$or": [&exact, letters(field, value)] }] });
+        let rows = self.page(action, wide, fields).await?;
+        if rows.len() < PAGE {
+            return Ok(rows);
+        }
+        // `a_` asks for all that begins with `a`: then only the likely spellings.
+        self.rows(action, json!({ "$and": [filter, exact] }), fields).await
+    }
+
+    /// At most [`PAGE`] rows.
+    async fn page(&self, action: &str, filter: Value, fields: &[&str]) -> Result<Vec<Value>, Failure> {
+        let call = Call::get(action)
+            .query("filter", filter.to_string())
+            .query("fields", fields.join(","))
+            .query("pageSize", PAGE.to_string());
+        let rows = self.nocobase.service_list(&call).await?;
+        // NocoBase leaves out what the role may not see. Taken for "no phone number", it would hide every user.
+        if rows.iter().any(|row| fields.iter().any(|f| row.get(*f).is_none())) {
+            tracing::error!(
+                call = action,
+                ?fields,
+                "the service account's role may not see all of these fields"
+            );
+            return Err(denied(&call));
+        }
+        Ok(rows)
+    }
+}
+
+/// A filter for `value` as it is, and in small and capital letters.
+fn exactly(field: &str, value: &str) -> Value {
+    let spellings = [value.to_owned(), value.to_ascii_lowercase(), value.to_ascii_uppercase()];
+    json!({ field: { "$in": spellings } })
+}
+
+/// A filter for all that begins and ends as `value` does: NocoBase has no comparison that ignores case, but
+/// `$startsWith` and `$endWith` do. On SQLite they find nothing by a text with a character that is special to LIKE,
+/// so only what is before and after such characters is asked for.
+fn letters(field: &str, value: &str) -> Value {
+    let special = |c: char| matches!(c, '_' | '%' | '\\' | '[');
+    let begin = value.split(special).next().unwrap_or_default();
+    let end = value.rsplit(special).next().unwrap_or_default();
+    json!({ "$and": [{ field: { "$startsWith": begin } }, { field: { "$endWith": end } }] })
+}
+
+/// The one user among the rows whose `field` is the `same`; two are [`Failure::AmbiguousUser`].
+pub(super) fn user_in(
+    rows: &[Value],
+    field: &str,
+    same: impl Fn(&str) -> bool,
+    person: &Person,
+) -> Result<Option<UserId>, Failure> {
+    let users = rows
+        .iter()
+        .filter(|row| row.get(field).and_then(Value::as_str).is_some_and(&same))
+        .filter_map(|row| row.get("id").and_then(user_id_of))
+        .collect();
+    one_of(users, &person.entry, &person.userid, field)
+}
+
+pub(super) fn text<'a>(row: &'a Value, field: &str) -> &'a str {
+    row.get(field).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// None or one; more than one is for an administrator to sort out.
+pub(super) fn one_of(
+    mut users: Vec<UserId>,
+    entry: &str,
+    userid: &str,
+    by: &str,
+) -> Result<Option<UserId>, Failure> {
+    users.sort_unstable();
+    users.dedup();
+    match users.as_slice() {
+        [] => Ok(None),
+        [user] => Ok(Some(*user)),
+        several => {
+            let ids = several.iter().map(UserId::to_string).collect::<Vec<_>>().join(", ");
+            tracing::warn!(entry, userid, by, users = ids, "more than one NocoBase user is this member");
+            Err(Failure::AmbiguousUser)
+        }
+    }
+}
