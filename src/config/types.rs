@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use schemars::JsonSchema;
 use secrecy::{SecretSlice, SecretString};
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 /// Everything that the gate is told, valid as a whole.
@@ -98,7 +100,8 @@ pub struct Upstream {
 }
 
 /// How the page gets its token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum TokenDelivery {
     /// The browser holds an opaque phantom; NocoBase's token never leaves the gate.
     Sealed,
@@ -107,7 +110,8 @@ pub enum TokenDelivery {
 }
 
 /// What makes a WeCom member and a NocoBase user the same person, before there is a binding.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum MatchBy {
     /// The phone number, verified by WeCom.
     Phone,
@@ -238,13 +242,15 @@ pub enum Group {
 }
 
 /// What happens to browsers outside WeCom's client.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum Browsers {
     /// Straight to WeCom's QR page.
     WebLogin,
     /// The gate's own sign-in page.
     SignInPage,
-    /// NocoBase's own sign-in page.
+    /// NocoBase's own sign-in page (not supported yet).
+    #[serde(rename = "nocobase")]
     NocoBase,
     /// Refused.
     Deny,
@@ -281,7 +287,8 @@ pub struct Session {
 }
 
 /// Shape of the log lines.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     /// One JSON object per line.
     Json,

@@ -1,0 +1,156 @@
+//! What is wrong with a configuration, in words for the person who has to put it right.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use serde::Serialize;
+
+/// One thing that is wrong: where, what, and what to do about it. Never contains a secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ConfigError {
+    /// Path of the key, such as `wecom[0].corp_id`; the file's name where the file itself is the trouble.
+    pub key: String,
+    /// Where the value came from: `line 12`, or the name of an environment variable.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub place: Option<String>,
+    /// The value, as it would be written in TOML; none for secrets and for keys that are not set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+    /// What is wrong.
+    pub problem: String,
+    /// What to do.
+    pub remedy: String,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.key)?;
+        if let Some(value) = &self.value {
+            write!(f, " = {value}")?;
+        }
+        if let Some(place) = &self.place {
+            write!(f, " ({place})")?;
+        }
+        write!(f, ": {}\n     -> {}", self.problem, self.remedy)
+    }
+}
+
+/// Everything that is wrong, at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigErrors(pub Vec<ConfigError>);
+
+impl fmt::Display for ConfigErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.len() {
+            1 => writeln!(f, "the configuration has 1 error:")?,
+            n => writeln!(f, "the configuration has {n} errors:")?,
+        }
+        for (i, error) in self.0.iter().enumerate() {
+            write!(f, "\n{:>3}. {error}", i + 1)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ConfigErrors {}
+
+/// Where a value was written.
+#[derive(Debug, Clone)]
+pub(super) enum Place {
+    Line(usize),
+    Env(String),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Line(n) => write!(f, "line {n}"),
+            Self::Env(name) => write!(f, "environment {name}"),
+        }
+    }
+}
+
+/// Collects errors and warnings on the way through all steps.
+#[derive(Default)]
+pub(super) struct Report {
+    pub(super) errors: Vec<ConfigError>,
+    pub(super) warnings: Vec<String>,
+    /// By key path.
+    pub(super) places: HashMap<String, Place>,
+    /// Key paths whose values were dropped because they have the wrong shape: whatever is found there, above
+    /// or below it afterwards is an echo of that.
+    dropped: Vec<String>,
+}
+
+impl Report {
+    /// The key's value is not acceptable. Never for a secret.
+    pub(super) fn bad(
+        &mut self,
+        key: &str,
+        value: &str,
+        problem: impl Into<String>,
+        remedy: impl Into<String>,
+    ) {
+        self.push(key, Some(quote(value)), problem.into(), remedy.into());
+    }
+
+    /// The same without a value: a secret, or a key that is missing.
+    pub(super) fn say(&mut self, key: &str, problem: impl Into<String>, remedy: impl Into<String>) {
+        self.push(key, None, problem.into(), remedy.into());
+    }
+
+    /// The value has the wrong shape and was dropped; `value` as it is to be shown.
+    pub(super) fn dropped(&mut self, key: &str, value: Option<String>, problem: String, remedy: String) {
+        self.push(key, value, problem, remedy);
+        self.dropped.push(key.to_owned());
+    }
+
+    pub(super) fn warn(&mut self, key: &str, text: impl fmt::Display) {
+        self.warnings.push(format!("{key}: {text}"));
+    }
+
+    /// `None` is never an answer without a reason: says so if no step has given one.
+    pub(super) fn into_errors(mut self) -> ConfigErrors {
+        if self.errors.is_empty() {
+            self.say(
+                "configuration",
+                "could not be read",
+                "this is a mistake in wecom-gate: please report it",
+            );
+        }
+        ConfigErrors(self.errors)
+    }
+
+    fn push(&mut self, key: &str, value: Option<String>, problem: String, remedy: String) {
+        if self.dropped.iter().any(|d| within(key, d) || within(d, key)) {
+            return;
+        }
+        let place = self.places.get(key).map(Place::to_string);
+        self.errors.push(ConfigError { key: key.to_owned(), place, value, problem, remedy });
+    }
+}
+
+/// `inner` is `outer` or a key below it.
+pub(super) fn within(inner: &str, outer: &str) -> bool {
+    inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+}
+
+/// The text in quotes, control characters escaped, shortened where it is long, without the user and password
+/// of an address.
+pub(super) fn quote(text: &str) -> String {
+    const MOST: usize = 80;
+    let masked = match text.split_once("://") {
+        Some((scheme, rest)) => rest.rsplit_once('@').map(|(_, host)| format!("{scheme}://...@{host}")),
+        None => None,
+    };
+    let text = masked.as_deref().unwrap_or(text);
+    match text.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{:?}...", text.get(..end).unwrap_or_default()),
+        None => format!("{text:?}"),
+    }
+}
+
+/// `section.key`, or the key alone at the top.
+pub(super) fn join(path: &str, key: &str) -> String {
+    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
+}
