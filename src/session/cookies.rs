@@ -10,9 +10,11 @@ use crate::error::Failure;
 pub const MAX_COOKIES: usize = 100;
 /// Most bytes in all `Cookie` headers of one request (R17).
 pub const MAX_COOKIE_BYTES: usize = 16 * 1024;
-/// How many cookies of the session's name are tried. A site next door can plant one with a longer path or a parent domain;
-/// one that does not open is passed over, and trying is bounded.
+/// How many cookies of the session's name are tried. A site next door can plant one with a longer path or a
+/// parent domain; one that does not open is passed over, and trying is bounded.
 const MAX_SESSIONS: usize = 3;
+/// How many characters of a flow's state are in its cookie's name.
+pub(super) const FLOW_NAME_CHARS: usize = 8;
 /// Life of the loop counter.
 const TRIES_LIFE: Duration = Duration::from_secs(60);
 
@@ -22,8 +24,8 @@ const FLOW: &str = "wecom_gate_flow_";
 const OUT: &str = "wecom_gate_out";
 const TRIES: &str = "wecom_gate_tries";
 
-/// Names and attributes of our cookies. With an `https` origin they are `__Host-` cookies: only this host, over TLS, can have
-/// set them.
+/// Names and attributes of our cookies. With an `https` origin they are `__Host-` cookies: only this host,
+/// over TLS, can have set them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Names {
     https: bool,
@@ -55,16 +57,16 @@ impl Names {
         if self.https { "__Host-wecom_gate_flow_" } else { FLOW }
     }
 
-    /// A `Set-Cookie` line: HttpOnly, SameSite=Lax, Path=/, and Secure when the origin is https. `value` must be of
-    /// cookie characters. Without `max_age` (rounded down to seconds) it lives as long as the browser.
+    /// A `Set-Cookie` line: HttpOnly, SameSite=Lax, Path=/, and Secure when the origin is https. `value` must
+    /// be of cookie characters. Without `max_age` (rounded down to seconds) it lives as long as the browser.
     pub fn set(self, name: &str, value: &str, max_age: Option<Duration>) -> String {
         let mut cookie = self.bare(name, value);
         cookie.set_max_age(max_age.map(|a| i64::try_from(a.as_secs()).unwrap_or(i64::MAX)).map(seconds));
         cookie.to_string()
     }
 
-    /// The `Set-Cookie` line that deletes what [`Names::set`] set: all attributes are the same, else browsers keep `__Host-`
-    /// cookies (R16).
+    /// The `Set-Cookie` line that deletes what [`Names::set`] set: all attributes are the same, else browsers
+    /// keep `__Host-` cookies (R16).
     pub fn delete(self, name: &str) -> String {
         let mut cookie = self.bare(name, "");
         cookie.set_max_age(seconds(0));
@@ -105,7 +107,8 @@ pub struct FlowCookie<'a> {
     pub value: &'a [u8],
 }
 
-/// Our own cookies in a request, unopened. Nothing is copied, and nothing allocated unless a login is under way.
+/// Our own cookies in a request, unopened. Nothing is copied, and nothing allocated unless a login is under
+/// way.
 #[derive(Clone, Default)]
 pub struct OwnCookies<'a> {
     sessions: [Option<&'a [u8]>; MAX_SESSIONS],
@@ -129,8 +132,8 @@ impl std::fmt::Debug for OwnCookies<'_> {
 }
 
 impl<'a> OwnCookies<'a> {
-    /// Finds our cookies in the values of all `Cookie` headers (HTTP/2 may send several). [`Failure::TooLarge`] beyond
-    /// [`MAX_COOKIES`] or [`MAX_COOKIE_BYTES`].
+    /// Finds our cookies in the values of all `Cookie` headers (HTTP/2 may send several).
+    /// [`Failure::TooLarge`] beyond [`MAX_COOKIES`] or [`MAX_COOKIE_BYTES`].
     pub fn parse(names: Names, headers: impl IntoIterator<Item = &'a [u8]>) -> Result<Self, Failure> {
         let mut own = OwnCookies::default();
         let mut bounds = Bounds::default();
@@ -151,8 +154,10 @@ impl<'a> OwnCookies<'a> {
             if let Some(free) = self.sessions.iter_mut().find(|s| s.is_none()) {
                 *free = Some(value);
             }
-        } else if name.starts_with(names.flow_prefix().as_bytes()) {
-            if let Ok(name) = std::str::from_utf8(name) {
+        } else if let Some(flow) = name.strip_prefix(names.flow_prefix().as_bytes()) {
+            // The name may come back in a `Set-Cookie` that deletes it, so it must be one that we could have made.
+            let well_formed = flow.len() == FLOW_NAME_CHARS && flow.iter().all(u8::is_ascii_alphanumeric);
+            if well_formed && let Ok(name) = std::str::from_utf8(name) {
                 self.flows.push(FlowCookie { name, value });
             }
         } else if name == names.out().as_bytes() {
@@ -214,9 +219,9 @@ pub(super) fn name_and_value(segment: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((trim(name), value.trim_ascii()))
 }
 
-/// Cuts off what any cookie parser behind us may take for white space. Node reads headers as Latin-1, and JavaScript's
-/// `trim()` also takes off 0xA0: `\xA0nb_auth_token_main` must not get past a comparison here and be read as
-/// `nb_auth_token_main` there.
+/// Cuts off what any cookie parser behind us may take for white space. Node reads headers as Latin-1, and
+/// JavaScript's `trim()` also takes off 0xA0: `\xA0nb_auth_token_main` must not get past a comparison here
+/// and be read as `nb_auth_token_main` there.
 fn trim(mut name: &[u8]) -> &[u8] {
     const fn blank(b: u8) -> bool {
         b <= b' ' || b == 0x7f || b == 0x85 || b == 0xa0
@@ -238,7 +243,8 @@ pub(super) fn is_blank(segment: &[u8]) -> bool {
     segment.iter().all(u8::is_ascii_whitespace)
 }
 
-/// Whether this is the name of one of our cookies, for either scheme: after a change of scheme the old ones must not leak.
+/// Whether this is the name of one of our cookies, for either scheme: after a change of scheme the old ones
+/// must not leak.
 pub(super) fn is_ours(name: &[u8]) -> bool {
     let name = name.strip_prefix(HOST.as_bytes()).unwrap_or(name);
     name.strip_prefix(SESSION.as_bytes()).is_some_and(|_| {

@@ -1,10 +1,12 @@
-//! The `Cookie` header as NocoBase gets it: ours taken out, all others byte for byte (R11), NocoBase's own put in.
+//! The `Cookie` header as NocoBase gets it: ours taken out, all others byte for byte (R11), NocoBase's own
+//! put in.
 
 use crate::error::Failure;
 
 use super::cookies::{Bounds, is_blank, is_ours, name_and_value, segments};
 
-/// Names of NocoBase's cookies that decide who somebody is. While a session of ours is in force, only the gate says that.
+/// Names of NocoBase's cookies that decide who somebody is. While a session of ours is in force, only the
+/// gate says that.
 const NOCOBASE_IDENTITY: [&[u8]; 2] = [b"nb_auth_token_", b"nb_authenticator_"];
 
 /// The `Cookie` header to forward, made of the values of all that came in:

@@ -5,6 +5,7 @@
 //! NocoBase or WeCom into a cookie.
 
 pub mod cookies;
+pub mod flow;
 pub mod forward;
 pub mod phantom;
 pub mod random;
@@ -13,6 +14,7 @@ pub mod seal;
 pub mod time;
 
 pub use cookies::{Names, OwnCookies};
+pub use flow::{Flow, Flows, Stage, Via, Wish};
 pub use forward::forwardable;
 pub use phantom::Phantom;
 pub use record::{Limits, Member, Session, SessionCookies, State};

@@ -1,5 +1,5 @@
-//! The phantom: what the page holds in the place of NocoBase's token. Random, worth nothing without the session
-//! cookie that it belongs to.
+//! The phantom: what the page holds in the place of NocoBase's token. Random, worth nothing without the
+//! session cookie that it belongs to.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
@@ -56,7 +56,8 @@ impl Phantom {
         let mut out = [0; TEXT_BYTES];
         let (head, tail) = out.split_at_mut(PREFIX.len());
         head.copy_from_slice(PREFIX);
-        // 24 bytes are 32 characters exactly, so this cannot fail; if it did, the phantom would match nothing.
+        // 24 bytes are 32 characters exactly, so this cannot fail; if it did, the phantom would match
+        // nothing.
         if BASE64URL.encode_slice(self.0, tail) != Ok(tail.len()) {
             return [0; TEXT_BYTES];
         }

@@ -13,8 +13,8 @@ pub fn bytes<const N: usize>() -> Result<[u8; N], Failure> {
 
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-/// `n` random characters of `[0-9A-Za-z]`, each equally likely: bytes that would favour the first letters of the
-/// alphabet (248 and above, as 248 = 4 * 62) are thrown away instead of folded in.
+/// `n` random characters of `[0-9A-Za-z]`, each equally likely: bytes that would favour the first letters of
+/// the alphabet (248 and above, as 248 = 4 * 62) are thrown away instead of folded in.
 pub fn alphanumeric(n: usize) -> Result<String, Failure> {
     let mut out = String::with_capacity(n);
     while out.len() < n {

@@ -1,4 +1,5 @@
-//! What the session cookie says, how long it counts, and the one way from `Cookie` header to session and back.
+//! What the session cookie says, how long it counts, and the one way from `Cookie` header to session and
+//! back.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -94,9 +95,9 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// A cookie older than this is sealed anew. An ordinary request thus writes no cookie: at the default idle time
-    /// of 12 hours one in half an hour does. The price: `idle` may be felt shorter by this much. A quarter of `idle` is the upper
-    /// bound, so that very short idle times slide too.
+    /// A cookie older than this is sealed anew. An ordinary request thus writes no cookie: at the default
+    /// idle time of 12 hours one in half an hour does. The price: `idle` may be felt shorter by this much. A
+    /// quarter of `idle` is the upper bound, so that very short idle times slide too.
     pub fn renew_after(&self) -> Duration {
         (self.idle / 24).max(Duration::from_secs(60)).min(self.idle / 4)
     }
@@ -144,8 +145,8 @@ impl Session {
         due.then(|| Session { last_seen: now, ..self.clone() })
     }
 
-    /// Whether its entry is still configured, for the same company (a webview keeps cookies when its user switches
-    /// company: wecom-api 14.8).
+    /// Whether its entry is still configured, for the same company (a webview keeps cookies when its user
+    /// switches company: wecom-api 14.8).
     pub fn belongs_to(&self, entries: &[Company]) -> bool {
         entries.iter().any(|c| c.entry == self.entry && c.corp_id == self.corp_id)
     }
@@ -198,9 +199,9 @@ impl SessionCookies {
         self.names
     }
 
-    /// The session that the request carries, if it is one of ours and counts at `now`. Everything else is `None`: forged,
-    /// old, of a company that is gone, garbage (R7, R12). Whether it was ended is not known here: see
-    /// `SeenSessions`.
+    /// The session that the request carries, if it is one of ours and counts at `now`. Everything else is
+    /// `None`: forged, old, of a company that is gone, garbage (R7, R12). Whether it was ended is not known
+    /// here: see `SeenSessions`.
     pub fn read(&self, cookies: &OwnCookies<'_>, now: UnixMillis) -> Option<Session> {
         let context = self.names.session().as_bytes();
         cookies

@@ -2,20 +2,22 @@
 //!
 //! `base64url( version(1) || key id(4) || nonce(12) || AES-256-GCM( postcard(value) ) || tag(16) )`
 //!
-//! - From each configured key (64 random bytes) HKDF-SHA256 (RFC 5869) derives one AES key per [`Purpose`], and
-//!   a key id. What is sealed for one purpose does not open for another: the key differs, and so does the AAD.
-//! - The AAD names version, purpose and context (the cookie's name), each with its length before it, so that no two
-//!   different triples give the same bytes (R13).
+//! - From each configured key (64 random bytes) HKDF-SHA256 (RFC 5869) derives one AES key per [`Purpose`],
+//!   and a key id. What is sealed for one purpose does not open for another: the key differs, and so does the
+//!   AAD.
+//! - The AAD names version, purpose and context (the cookie's name), each with its length before it, so that
+//!   no two different triples give the same bytes (R13).
 //! - The first key seals, all open (R14). The key id picks the key, so rotation costs no trial decryption.
 //! - Everything that can be wrong with a text has one answer, `None` (R12). There is no padding and no error
 //!   text that could tell an attacker how far it got.
-//! - Nonces are random. NIST SP 800-38D allows 2^32 of them per key, which keeps the chance of a single repetition
-//!   below 2^-32. A session is sealed about 24 times per `session.idle`: 10,000 members all day long at the default of
-//!   12 hours make 480,000 seals a day and need 24 years to get there; rotating the keys starts again from zero.
+//! - Nonces are random. NIST SP 800-38D allows 2^32 of them per key, which keeps the chance of a single
+//!   repetition below 2^-32. A session is sealed about 24 times per `session.idle`: 10,000 members all day
+//!   long at the default of 12 hours make 480,000 seals a day and need 24 years to get there; rotating the
+//!   keys starts again from zero.
 //!
-//! Why not `cookie::PrivateJar`: it has one key for all cookies and no key ids, so purposes and rotation would have to
-//! be built around it; its key is the same for every purpose; and it brings a second AES implementation (`aes-gcm`)
-//! beside ring. The `cookie` crate writes our `Set-Cookie` lines.
+//! Why not `cookie::PrivateJar`: it has one key for all cookies and no key ids, so purposes and rotation
+//! would have to be built around it; its key is the same for every purpose; and it brings a second AES
+//! implementation (`aes-gcm`) beside ring. The `cookie` crate writes our `Set-Cookie` lines.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
@@ -31,7 +33,8 @@ use super::random;
 
 /// Bytes of one configured key.
 pub const KEY_BYTES: usize = 64;
-/// Longest sealed text. Browsers keep 4096 bytes of name and value together; what is longer is neither made nor looked at.
+/// Longest sealed text. Browsers keep 4096 bytes of name and value together; what is longer is neither made
+/// nor looked at.
 pub const MAX_TEXT: usize = 3900;
 
 const VERSION: u8 = 1;
@@ -47,8 +50,8 @@ pub enum Purpose {
 }
 
 impl Purpose {
-    /// Goes into key derivation and AAD. Change it when the sealed type's fields change: postcard does not name
-    /// fields, and a text of the old form must not be read as the new one.
+    /// Goes into key derivation and AAD. Change it when the sealed type's fields change: postcard does not
+    /// name fields, and a text of the old form must not be read as the new one.
     const fn label(self) -> &'static [u8] {
         match self {
             Purpose::Session => b"session.1",
@@ -153,8 +156,8 @@ impl Keyring {
 
     /// Seals `value` for this purpose and context (the name of the cookie that will carry it).
     ///
-    /// Fails with [`Failure::TooLarge`] when the text would not fit into a cookie, and with [`Failure::Internal`] when
-    /// the system has no random bytes.
+    /// Fails with [`Failure::TooLarge`] when the text would not fit into a cookie, and with
+    /// [`Failure::Internal`] when the system has no random bytes.
     pub fn seal<T: Serialize>(&self, purpose: Purpose, context: &[u8], value: &T) -> Result<String, Failure> {
         let nonce = random::bytes::<NONCE_LEN>()?;
         let mut body = postcard::to_stdvec(value).map_err(|_| Failure::Internal)?;
@@ -185,8 +188,8 @@ impl Keyring {
         }
         let (id, rest) = rest.split_first_chunk_mut::<KEY_ID_BYTES>()?;
         let (nonce, body) = rest.split_first_chunk_mut::<NONCE_LEN>()?;
-        // ring wipes the buffer when the tag is wrong, so there is one try per text; two keys with the same id
-        // (one chance in 2^32) would be noticed at once: the older of them opens nothing.
+        // ring wipes the buffer when the tag is wrong, so there is one try per text; two keys with the same
+        // id (one chance in 2^32) would be noticed at once: the older of them opens nothing.
         let keys = std::iter::once(&self.first).chain(&self.older).find(|k| k.id == *id)?;
         let nonce = Nonce::assume_unique_for_key(*nonce);
         let plain = keys.of(purpose).open_in_place(nonce, Aad::from(aad(purpose, context)), body).ok()?;
@@ -195,7 +198,8 @@ impl Keyring {
     }
 }
 
-/// Version, purpose and context, unambiguously: each variable part with its length (8 bytes, big-endian) before it.
+/// Version, purpose and context, unambiguously: each variable part with its length (8 bytes, big-endian)
+/// before it.
 fn aad(purpose: Purpose, context: &[u8]) -> Vec<u8> {
     let label = purpose.label();
     let mut out = Vec::with_capacity(1 + 8 + label.len() + 8 + context.len());

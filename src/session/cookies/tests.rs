@@ -79,9 +79,10 @@ fn ours_are_found_among_others_and_across_headers() {
 
 #[test]
 fn names_of_the_other_scheme_and_lookalikes_count_for_nothing() {
-    let lookalikes = b"wecom_gate=S; wecom_gate_out=1; wecom_gate_tries=9; wecom_gate_flow_0abcdefg=F; \
+    let lookalikes = "wecom_gate=S; wecom_gate_out=1; wecom_gate_tries=9; wecom_gate_flow_0abcdefg=F; \
+        __Host-wecom_gate_flow_=F; __Host-wecom_gate_flow_0abcdefgh=F; __Host-wecom_gate_flow_0abcdef\u{fc}=F; \
         __host-wecom_gate=S; __Host-wecom_gate2=S; __Host-wecom_gat=S; x__Host-wecom_gate=S; __Host-wecom_gate";
-    let own = parse(SECURE, &[lookalikes]);
+    let own = parse(SECURE, &[lookalikes.as_bytes()]);
     assert!(!own.has_session() && !own.signed_out && own.tries == 0 && own.flows.is_empty(), "{own:?}");
 }
 

@@ -1,0 +1,250 @@
+//! Login flows under way. Each lives in a sealed cookie of its own, so several tabs can sign in at once and
+//! any node can finish what another began.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use subtle::ConstantTimeEq as _;
+
+use crate::error::Failure;
+
+use super::cookies::{FLOW_NAME_CHARS, FlowCookie, Names, OwnCookies};
+use super::random;
+use super::seal::{Keyring, Purpose};
+use super::time::UnixMillis;
+
+/// A flow that is not finished by then has to begin anew.
+pub const LIFE: Duration = Duration::from_secs(10 * 60);
+/// Most flows of one browser at once; a further one ends the oldest.
+pub const MAX_FLOWS: usize = 5;
+/// Most bytes of flow cookies at once: five with the longest targets would fill the `Cookie` header.
+const MAX_FLOW_BYTES: usize = 8 * 1024;
+/// Longest return target in bytes.
+pub const MAX_TARGET: usize = 2048;
+/// Characters of a state. WeCom takes up to 128 of `[A-Za-z0-9]` (doc 91022).
+pub const STATE_CHARS: usize = 32;
+/// How many cookies of one flow's name are tried: see `OwnCookies::sessions`.
+const MAX_SAME_NAME: usize = 3;
+/// Most deletions in one answer; what is left goes with the next.
+const MAX_DELETIONS: usize = 20;
+/// How long a finished flow's cookie stays (see [`Flows::linger`]).
+pub const LINGER: Duration = Duration::from_secs(60);
+
+/// Which page of WeCom the flow goes through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Via {
+    /// In-client OAuth, inside WeCom.
+    WeCom,
+    /// Web login: QR code or one click.
+    Web,
+}
+
+/// How much the member is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Stage {
+    /// Nothing: `snsapi_base`, or web login.
+    Silent,
+    /// Consent to the phone number: `snsapi_privateinfo`.
+    Consent,
+}
+
+/// What somebody who signs in wants.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wish {
+    /// Where to return: a path of our own origin, checked by the caller (R20).
+    pub target: String,
+    /// Name of the WeCom entry.
+    pub entry: String,
+    /// Through which page.
+    pub via: Via,
+    /// How much to ask.
+    pub stage: Stage,
+    /// On a phone: decides between `home` and `home_mobile`.
+    pub mobile: bool,
+}
+
+/// A login flow.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Flow {
+    state: State,
+    /// What is wanted.
+    pub wish: Wish,
+    /// When it began.
+    pub started: UnixMillis,
+}
+
+/// The state of a flow: 32 characters of `[A-Za-z0-9]`. The first is a digit, the attempt; the others carry
+/// 184 random bits.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct State(String);
+
+impl std::fmt::Debug for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("State(..)")
+    }
+}
+
+/// A flow that has begun.
+#[derive(Debug)]
+pub struct Begun {
+    /// The flow.
+    pub flow: Flow,
+    /// `Set-Cookie` lines: the new flow's cookie first, then deletions of old ones.
+    pub set_cookies: Vec<String>,
+}
+
+/// A flow whose state came back in the browser that it began in.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Checked<'a> {
+    /// The flow.
+    pub flow: Flow,
+    /// The sealed cookie, for the memo of finished callbacks.
+    pub cookie: &'a [u8],
+}
+
+impl std::fmt::Debug for Checked<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Checked").field("flow", &self.flow).finish_non_exhaustive()
+    }
+}
+
+impl Flow {
+    /// A flow that begins now. `attempt` (at most 9) says how often this browser came back without its flow's
+    /// cookie before. A target longer than [`MAX_TARGET`] loses its query, or becomes `/`.
+    pub fn begin(mut wish: Wish, attempt: u8, now: UnixMillis) -> Result<Self, Failure> {
+        if wish.target.len() > MAX_TARGET {
+            let path = wish.target.split(['?', '#']).next().unwrap_or_default();
+            wish.target = if path.len() > MAX_TARGET { "/".into() } else { path.to_owned() };
+        }
+        let mut state = attempt.min(9).to_string();
+        state.push_str(&random::alphanumeric(STATE_CHARS - 1)?);
+        Ok(Flow { state: State(state), wish, started: now })
+    }
+
+    /// The `state` for WeCom's address.
+    pub fn state(&self) -> &str {
+        &self.state.0
+    }
+
+    fn is_over(&self, now: UnixMillis) -> bool {
+        now.since(self.started) >= LIFE || self.started.from_the_future(now)
+    }
+}
+
+/// The attempt that a state names (0 to 9); `None` if it is not the state of any flow of ours. It is not
+/// proven by anything: good for a page that says "cookies are blocked", for no more.
+pub fn attempt_of(state: &[u8]) -> Option<u8> {
+    let first = state.first()?;
+    let well_formed = state.len() == STATE_CHARS && state.iter().all(u8::is_ascii_alphanumeric);
+    (well_formed && first.is_ascii_digit()).then(|| first - b'0')
+}
+
+/// Reads and writes flow cookies.
+#[derive(Debug, Clone)]
+pub struct Flows {
+    keyring: Arc<Keyring>,
+    names: Names,
+}
+
+impl Flows {
+    /// From its parts.
+    pub fn new(keyring: Arc<Keyring>, names: Names) -> Self {
+        Flows { keyring, names }
+    }
+
+    /// Begins a flow (see [`Flow::begin`]) in a browser that sent these cookies. Flows that are over or do
+    /// not open are deleted, and the oldest where there would be more than [`MAX_FLOWS`].
+    pub fn begin(
+        &self,
+        cookies: &OwnCookies<'_>,
+        wish: Wish,
+        attempt: u8,
+        now: UnixMillis,
+    ) -> Result<Begun, Failure> {
+        let flow = Flow::begin(wish, attempt, now)?;
+        let name = self.name_of(flow.state())?;
+        let text = self.keyring.seal(Purpose::Flow, name.as_bytes(), &flow)?;
+        let mut set_cookies = vec![self.names.set(&name, &text, Some(LIFE))];
+        let room = MAX_FLOW_BYTES.saturating_sub(name.len() + text.len());
+        set_cookies.extend(self.superfluous(cookies, room, now).into_iter().map(|n| self.names.delete(n)));
+        Ok(Begun { flow, set_cookies })
+    }
+
+    /// Names of the flow cookies that have to go so that one more fits.
+    fn superfluous<'a>(&self, cookies: &OwnCookies<'a>, mut room: usize, now: UnixMillis) -> Vec<&'a str> {
+        let mut open = Vec::new();
+        let mut gone = Vec::new();
+        for cookie in &cookies.flows {
+            match self.open(cookie).filter(|f| !f.is_over(now)) {
+                Some(flow) => open.push((flow.started, cookie)),
+                None => gone.push(cookie.name),
+            }
+        }
+        open.sort_by_key(|(started, _)| std::cmp::Reverse(*started));
+        for (i, (_, cookie)) in open.iter().enumerate() {
+            let size = cookie.name.len() + cookie.value.len();
+            if i + 1 >= MAX_FLOWS || size > room {
+                room = 0; // what is older than one that goes, goes too
+                gone.push(cookie.name);
+            } else {
+                room -= size;
+            }
+        }
+        gone.sort_unstable();
+        gone.dedup();
+        gone.truncate(MAX_DELETIONS);
+        gone
+    }
+
+    /// The flow of this state, if it began in this browser and is not over (R19). To be asked before the code
+    /// is spent.
+    ///
+    /// - [`Failure::BadCallback`]: the state is missing or has not the form of ours;
+    /// - [`Failure::FlowMissing`]: no cookie of this flow, or one that we did not make, or another flow's;
+    /// - [`Failure::FlowExpired`]: more than [`LIFE`] ago.
+    pub fn check<'a>(
+        &self,
+        cookies: &OwnCookies<'a>,
+        state: &str,
+        now: UnixMillis,
+    ) -> Result<Checked<'a>, Failure> {
+        attempt_of(state.as_bytes()).ok_or(Failure::BadCallback)?;
+        let name = self.name_of(state)?;
+        let checked = cookies
+            .flows
+            .iter()
+            .filter(|c| c.name == name)
+            .take(MAX_SAME_NAME)
+            .filter_map(|c| Some(Checked { flow: self.open(c)?, cookie: c.value }))
+            .find(|c| c.flow.state().as_bytes().ct_eq(state.as_bytes()).into())
+            .ok_or(Failure::FlowMissing)?;
+        if checked.flow.is_over(now) { Err(Failure::FlowExpired) } else { Ok(checked) }
+    }
+
+    /// `Set-Cookie` that deletes a flow's cookie at once: for flows that failed for good.
+    pub fn delete(&self, flow: &Flow) -> Result<String, Failure> {
+        Ok(self.names.delete(&self.name_of(flow.state())?))
+    }
+
+    /// `Set-Cookie` that lets a finished flow's cookie live for another minute: a webview that asks for the
+    /// callback a second time (wecom-api 14.1) then gets the memo's answer, target and all, where a deleted
+    /// cookie would mean "flow missing". The state stays used.
+    pub fn linger(&self, checked: &Checked<'_>) -> Result<String, Failure> {
+        let name = self.name_of(checked.flow.state())?;
+        let value = std::str::from_utf8(checked.cookie).map_err(|_| Failure::Internal)?;
+        Ok(self.names.set(&name, value, Some(LINGER)))
+    }
+
+    fn open(&self, cookie: &FlowCookie<'_>) -> Option<Flow> {
+        self.keyring.open(Purpose::Flow, cookie.name.as_bytes(), cookie.value)
+    }
+
+    fn name_of(&self, state: &str) -> Result<String, Failure> {
+        let start = state.get(..FLOW_NAME_CHARS).ok_or(Failure::BadCallback)?;
+        Ok(format!("{}{start}", self.names.flow_prefix()))
+    }
+}
+
+#[cfg(test)]
+mod tests;
