@@ -155,7 +155,8 @@ impl<'a> OwnCookies<'a> {
                 *free = Some(value);
             }
         } else if let Some(flow) = name.strip_prefix(names.flow_prefix().as_bytes()) {
-            // The name may come back in a `Set-Cookie` that deletes it, so it must be one that we could have made.
+            // The name may come back in a `Set-Cookie` that deletes it, so it must be one that we could have
+            // made.
             let well_formed = flow.len() == FLOW_NAME_CHARS && flow.iter().all(u8::is_ascii_alphanumeric);
             if well_formed && let Ok(name) = std::str::from_utf8(name) {
                 self.flows.push(FlowCookie { name, value });

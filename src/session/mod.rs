@@ -7,16 +7,20 @@
 pub mod cookies;
 pub mod flow;
 pub mod forward;
+pub mod memo;
 pub mod phantom;
 pub mod random;
 pub mod record;
 pub mod seal;
+pub mod seen;
 pub mod time;
 
 pub use cookies::{Names, OwnCookies};
 pub use flow::{Flow, Flows, Stage, Via, Wish};
 pub use forward::forwardable;
+pub use memo::{Callback, Callbacks, Outcome, Refused};
 pub use phantom::Phantom;
 pub use record::{Limits, Member, Session, SessionCookies, State};
 pub use seal::{Keyring, KeyringError, Purpose};
+pub use seen::{Recheck, Seen, SeenSessions, Standing, Token};
 pub use time::UnixMillis;

@@ -201,7 +201,7 @@ impl SessionCookies {
 
     /// The session that the request carries, if it is one of ours and counts at `now`. Everything else is
     /// `None`: forged, old, of a company that is gone, garbage (R7, R12). Whether it was ended is not known
-    /// here: see `SeenSessions`.
+    /// here: see [`SeenSessions`](super::SeenSessions).
     pub fn read(&self, cookies: &OwnCookies<'_>, now: UnixMillis) -> Option<Session> {
         let context = self.names.session().as_bytes();
         cookies

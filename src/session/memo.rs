@@ -1,0 +1,156 @@
+//! Callbacks that have been carried out. WeCom's webviews may ask for the same callback twice, at once or a
+//! moment later (wecom-api 14.1), and the code is good for one use: the second gets the outcome of the first.
+//! Everything else that comes with a used state is a replay (R18, R19).
+
+use std::future::Future;
+use std::time::Duration;
+
+use moka::policy::EvictionPolicy;
+use ring::digest::{Context, SHA256};
+
+use crate::error::Failure;
+
+use super::flow;
+use super::time::{CLOCK_SKEW, UnixMillis};
+
+/// How long the same callback gets the same outcome, from its first arrival.
+pub const MEMO_LIFE: Duration = flow::LINGER;
+/// Most callbacks remembered.
+const CAPACITY: u64 = 100_000;
+
+/// Everything that makes a callback that one (R18).
+#[derive(Clone, Copy)]
+pub struct Callback<'a> {
+    /// `code` of the callback.
+    pub code: &'a str,
+    /// `state` of the callback, checked (`Flows::check`).
+    pub state: &'a str,
+    /// The sealed flow cookie: the browser.
+    pub cookie: &'a [u8],
+}
+
+impl std::fmt::Debug for Callback<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Callback(..)")
+    }
+}
+
+/// How a callback was carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome<T> {
+    /// This is the answer, also for a repetition.
+    Keep(T),
+    /// This is the answer for all who wait for it; a repetition tries again (the code was not spent).
+    Forget(T),
+}
+
+/// Why a callback was not carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refused {
+    /// Its state was used before: by another callback, or too long ago.
+    Replayed,
+    /// It ended without an outcome; a defect.
+    Died,
+}
+
+impl From<Refused> for Failure {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            // What the browser would get if its flow cookie had been deleted.
+            Refused::Replayed => Failure::FlowMissing,
+            Refused::Died => Failure::Internal,
+        }
+    }
+}
+
+type Key = [u8; 32];
+
+/// SHA-256 over the parts, each with its length before it.
+fn key(parts: &[&[u8]]) -> Key {
+    let mut context = Context::new(&SHA256);
+    for part in parts {
+        context.update(&(part.len() as u64).to_be_bytes());
+        context.update(part);
+    }
+    let mut out = Key::default();
+    for (to, from) in out.iter_mut().zip(context.finish().as_ref()) {
+        *to = *from;
+    }
+    out
+}
+
+/// The callbacks of this node. Several nodes do not share it: between them the flow cookie, which the first
+/// answer takes away, and WeCom's single-use code stand against replays.
+#[derive(Clone)]
+pub struct Callbacks<T> {
+    outcomes: moka::future::Cache<Key, T>,
+    /// By state: which callback used it first, and when.
+    used: moka::sync::Cache<Key, (Key, UnixMillis)>,
+}
+
+impl<T> std::fmt::Debug for Callbacks<T> {
+    // moka's own would print the outcomes.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Callbacks(..)")
+    }
+}
+
+impl<T: Clone + Send + Sync + 'static> Default for Callbacks<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T: Clone + Send + Sync + 'static> Callbacks<T> {
+    /// None yet.
+    pub fn new() -> Self {
+        Callbacks {
+            outcomes: moka::future::Cache::builder()
+                .max_capacity(CAPACITY)
+                .eviction_policy(EvictionPolicy::lru())
+                .time_to_live(MEMO_LIFE)
+                .build(),
+            // As long as any node's flow cookie for this state could be taken.
+            used: moka::sync::Cache::builder()
+                .max_capacity(CAPACITY)
+                .eviction_policy(EvictionPolicy::lru())
+                .time_to_live(flow::LIFE + CLOCK_SKEW)
+                .build(),
+        }
+    }
+
+    /// Carries a callback out, once: the same callback at the same time waits for the first one's outcome,
+    /// within [`MEMO_LIFE`] it gets a copy. Uses up the state.
+    ///
+    /// The work goes on by itself when its request is given up: webviews break off the first request when
+    /// they send the second, and a code half spent is a code lost (R23). Must be called within a tokio
+    /// runtime.
+    pub async fn once(
+        &self,
+        callback: Callback<'_>,
+        now: UnixMillis,
+        work: impl Future<Output = Outcome<T>> + Send + 'static,
+    ) -> Result<T, Refused> {
+        let this = key(&[callback.code.as_bytes(), callback.state.as_bytes(), callback.cookie]);
+        let state = key(&[callback.state.as_bytes()]);
+        let (first, at) = self.used.entry(state).or_insert_with(|| (this, now)).into_value();
+        if first != this || now.since(at) >= MEMO_LIFE {
+            return Err(Refused::Replayed);
+        }
+        let outcomes = self.outcomes.clone();
+        let runtime = tokio::runtime::Handle::try_current().map_err(|_| Refused::Died)?;
+        let done = runtime.spawn(async move {
+            let work = async {
+                match work.await {
+                    Outcome::Keep(outcome) => Ok(outcome),
+                    Outcome::Forget(outcome) => Err(outcome),
+                }
+            };
+            outcomes.try_get_with(this, work).await.unwrap_or_else(|forgotten| (*forgotten).clone())
+        });
+        done.await.map_err(|_| Refused::Died)
+    }
+}
+
+#[cfg(test)]
+mod tests;

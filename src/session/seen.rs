@@ -1,0 +1,369 @@
+//! What this node has seen of each session: whether it has ended, when NocoBase was last asked about it, and
+//! the token minted for it. NocoBase is the record; this is a bounded memory of its answers, and losing it
+//! costs a question.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use http::HeaderValue;
+use moka::policy::EvictionPolicy;
+use uuid::Uuid;
+
+use crate::error::Failure;
+
+use super::record::Session;
+use super::time::{CLOCK_SKEW, UnixMillis};
+
+/// Most sessions remembered. Beyond it the one unused for longest is forgotten, and asked about again when it
+/// comes back.
+pub const CAPACITY: u64 = 200_000;
+/// A token older than this is minted anew: far below NocoBase's `tokenExpirationTime` (a day by default), so
+/// that NocoBase never sees a stale one.
+pub const REMINT_AFTER: Duration = Duration::from_secs(10 * 60);
+/// After a recheck that got no answer, the next attempt is this much later.
+pub const RECHECK_RETRY: Duration = Duration::from_secs(30);
+/// moka refuses spans of centuries.
+const LONGEST_MEMORY: Duration = Duration::from_secs(366 * 24 * 3600);
+
+/// NocoBase's answer about a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It counts.
+    Live,
+    /// It was ended, or its user is gone.
+    Ended,
+}
+
+/// NocoBase's token for a session, in the forms in which requests need it.
+pub struct Token {
+    bearer: HeaderValue,
+    cookies: String,
+    minted_at: UnixMillis,
+}
+
+impl std::fmt::Debug for Token {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Token").field("minted_at", &self.minted_at).finish_non_exhaustive()
+    }
+}
+
+impl Token {
+    const SCHEME: &str = "Bearer ";
+
+    /// `jwt` as minted at `now`; `cookies` as to be added to the forwarded `Cookie` header (`name=value;
+    /// name=value`).
+    pub fn new(jwt: &str, cookies: String, now: UnixMillis) -> Result<Self, Failure> {
+        let text = format!("{}{jwt}", Self::SCHEME);
+        let mut bearer = HeaderValue::try_from(text).map_err(|_| Failure::Internal)?;
+        bearer.set_sensitive(true);
+        Ok(Token { bearer, cookies, minted_at: now })
+    }
+
+    /// Value of the `Authorization` header.
+    pub fn bearer(&self) -> &HeaderValue {
+        &self.bearer
+    }
+    /// The bare token, for the query and the WebSocket frame.
+    pub fn jwt(&self) -> &str {
+        self.bearer.to_str().ok().and_then(|b| b.strip_prefix(Self::SCHEME)).unwrap_or_default()
+    }
+    /// What the forwarded `Cookie` header gets in addition.
+    pub fn cookies(&self) -> &str {
+        &self.cookies
+    }
+
+    fn is_stale(&self, now: UnixMillis) -> bool {
+        now.since(self.minted_at) >= REMINT_AFTER || self.minted_at.from_the_future(now)
+    }
+}
+
+/// A member of one entry, as NocoBase's events name him. WeCom's userids are case-insensitive: ASCII lower
+/// case here, no other folding (R21).
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct MemberKey {
+    entry: String,
+    userid: String,
+}
+
+impl MemberKey {
+    fn new(entry: &str, userid: &str) -> Self {
+        MemberKey { entry: entry.to_owned(), userid: userid.to_ascii_lowercase() }
+    }
+}
+
+/// What is known of one session.
+#[derive(Debug)]
+pub struct Seen {
+    ended: AtomicBool,
+    /// [`UnixMillis`] of NocoBase's last answer.
+    checked_at: AtomicU64,
+    /// [`UnixMillis`] before which no recheck begins.
+    not_before: AtomicU64,
+    recheck_running: AtomicBool,
+    token: ArcSwapOption<Token>,
+    /// `None`: ended before it was seen.
+    member: Option<MemberKey>,
+    /// A random byte of the session's own, see [`Seen::due_recheck`].
+    spread: u8,
+}
+
+impl Seen {
+    fn new(sid: Uuid, member: Option<MemberKey>, ended: bool, checked_at: UnixMillis) -> Self {
+        Seen {
+            ended: AtomicBool::new(ended),
+            checked_at: AtomicU64::new(checked_at.0),
+            not_before: AtomicU64::new(0),
+            recheck_running: AtomicBool::new(false),
+            token: ArcSwapOption::empty(),
+            member,
+            spread: sid.as_bytes().first().copied().unwrap_or_default(),
+        }
+    }
+
+    /// Whether it has ended. What has ended never lives again.
+    pub fn is_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
+    }
+
+    fn end(&self) {
+        self.ended.store(true, Ordering::Release);
+        self.token.store(None);
+    }
+
+    /// When NocoBase last answered for it.
+    pub fn checked_at(&self) -> UnixMillis {
+        UnixMillis(self.checked_at.load(Ordering::Acquire))
+    }
+
+    fn checked(&self, now: UnixMillis) {
+        self.checked_at.fetch_max(now.0, Ordering::AcqRel);
+    }
+
+    /// Whether it is time to ask again, `every` so often: exactly one caller gets the order to do so, until
+    /// it is carried out or dropped. Up to an eighth earlier, each session by its own part, so that sessions
+    /// seen in the same moment (after a restart) do not ask in the same moment ever after.
+    pub fn due_recheck(self: &Arc<Self>, now: UnixMillis, every: Duration) -> Option<Recheck> {
+        if !self.is_due(now, every) || self.recheck_running.swap(true, Ordering::AcqRel) {
+            return None;
+        }
+        let order = Recheck { seen: Arc::clone(self), began: now, retry: RECHECK_RETRY.min(every) };
+        // Another order may have been carried out between the two looks.
+        self.is_due(now, every).then_some(order)
+    }
+
+    fn is_due(&self, now: UnixMillis, every: Duration) -> bool {
+        let checked_at = self.checked_at();
+        let every = every - every / 8 * u32::from(self.spread) / 256;
+        let old = now.since(checked_at) >= every || checked_at.from_the_future(now);
+        old && now.0 >= self.not_before.load(Ordering::Acquire) && !self.is_ended()
+    }
+
+    /// The token, minted by `mint` when there is none or it is older than [`REMINT_AFTER`]. Two requests at
+    /// the same moment may both mint; either token is good.
+    pub fn token<E>(
+        &self,
+        now: UnixMillis,
+        mint: impl FnOnce() -> Result<Token, E>,
+    ) -> Result<Arc<Token>, E> {
+        if let Some(token) = self.token.load_full()
+            && !token.is_stale(now)
+        {
+            return Ok(token);
+        }
+        let token = Arc::new(mint()?);
+        self.token.store(Some(Arc::clone(&token)));
+        Ok(token)
+    }
+
+    /// Forgets the token, so that the next request mints one.
+    pub fn drop_token(&self) {
+        self.token.store(None);
+    }
+}
+
+/// The order to ask NocoBase and WeCom about a session again. Dropped without an answer, it is given again
+/// after [`RECHECK_RETRY`]: the session goes on meanwhile.
+#[derive(Debug)]
+#[must_use = "say how the recheck ended"]
+pub struct Recheck {
+    seen: Arc<Seen>,
+    began: UnixMillis,
+    retry: Duration,
+}
+
+impl Recheck {
+    /// The session counts.
+    pub fn passed(self) {
+        self.seen.checked(self.began);
+    }
+    /// The session has ended.
+    pub fn ended(self) {
+        self.seen.end();
+    }
+}
+
+impl Drop for Recheck {
+    fn drop(&mut self) {
+        self.seen.not_before.store(self.began.plus(self.retry).0, Ordering::Release);
+        self.seen.recheck_running.store(false, Ordering::Release);
+    }
+}
+
+/// Sessions by member, for ends that name a member instead of a session.
+#[derive(Debug, Default)]
+struct ByMember(Mutex<HashMap<MemberKey, Vec<Uuid>>>);
+
+impl ByMember {
+    fn add(&self, member: &MemberKey, sid: Uuid) {
+        let mut map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let sids = map.entry(member.clone()).or_default();
+        if !sids.contains(&sid) {
+            sids.push(sid);
+        }
+    }
+    fn remove(&self, member: &MemberKey, sid: Uuid) {
+        let mut map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(sids) = map.get_mut(member) {
+            sids.retain(|s| *s != sid);
+            if sids.is_empty() {
+                map.remove(member);
+            }
+        }
+    }
+    fn of(&self, member: &MemberKey) -> Vec<Uuid> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(member).cloned().unwrap_or_default()
+    }
+}
+
+/// All that this node has seen.
+#[derive(Clone)]
+pub struct SeenSessions {
+    seen: moka::sync::Cache<Uuid, Arc<Seen>>,
+    /// First questions under way.
+    asking: moka::future::Cache<Uuid, Arc<Seen>>,
+    by_member: Arc<ByMember>,
+    /// Members who left, and when: sessions begun before are over, also those not seen yet.
+    left: moka::sync::Cache<MemberKey, UnixMillis>,
+}
+
+impl std::fmt::Debug for SeenSessions {
+    // moka's own would print every session.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SeenSessions").field("count", &self.count()).finish_non_exhaustive()
+    }
+}
+
+impl SeenSessions {
+    /// `absolute`: `session.absolute`; what is older is over by its own date and need not be remembered.
+    pub fn new(absolute: Duration) -> Self {
+        Self::with_capacity(absolute, CAPACITY)
+    }
+
+    /// With room for so many sessions.
+    pub fn with_capacity(absolute: Duration, capacity: u64) -> Self {
+        let memory = absolute.saturating_add(CLOCK_SKEW).min(LONGEST_MEMORY);
+        let by_member = Arc::new(ByMember::default());
+        let index = Arc::clone(&by_member);
+        SeenSessions {
+            // Least recently used, not moka's default: that one may refuse newcomers when it is full, who
+            // would then be asked about at every request.
+            seen: moka::sync::Cache::builder()
+                .max_capacity(capacity)
+                .eviction_policy(EvictionPolicy::lru())
+                .time_to_idle(memory)
+                .eviction_listener(move |sid: Arc<Uuid>, seen: Arc<Seen>, _| {
+                    if let Some(member) = &seen.member {
+                        index.remove(member, *sid);
+                    }
+                })
+                .build(),
+            asking: moka::future::Cache::builder()
+                .max_capacity(10_000)
+                .eviction_policy(EvictionPolicy::lru())
+                .time_to_live(Duration::from_secs(1))
+                .build(),
+            by_member,
+            left: moka::sync::Cache::builder()
+                .max_capacity(capacity)
+                .eviction_policy(EvictionPolicy::lru())
+                .time_to_live(memory)
+                .build(),
+        }
+    }
+
+    /// What is known of a session; `None`: this node sees it for the first time. Takes no lock.
+    pub fn get(&self, sid: Uuid) -> Option<Arc<Seen>> {
+        self.seen.get(&sid)
+    }
+
+    /// How many sessions are remembered, roughly.
+    pub fn count(&self) -> u64 {
+        self.seen.entry_count()
+    }
+
+    /// Notes that NocoBase let this session pass at `now`, or that it was registered there at this moment.
+    /// One that has ended meanwhile stays ended.
+    pub fn insert_checked(&self, session: &Session, now: UnixMillis) -> Arc<Seen> {
+        let member = MemberKey::new(&session.entry, &session.userid);
+        let make = || Arc::new(Seen::new(session.sid, Some(member.clone()), false, now));
+        let seen = self.seen.entry(session.sid).or_insert_with(make).into_value();
+        seen.checked(now);
+        // First into the index, then the look at who left; `end_member` does it the other way round. So
+        // whichever comes second sees the other.
+        if seen.member.is_some() {
+            self.by_member.add(&member, session.sid);
+        }
+        if self.left.get(&member).is_some_and(|left_at| session.signed_in_at <= left_at) {
+            seen.end();
+        }
+        seen
+    }
+
+    /// Ends a session on this node, also one that it has not seen.
+    pub fn end(&self, sid: Uuid) -> Arc<Seen> {
+        let make = || Arc::new(Seen::new(sid, None, true, UnixMillis(0)));
+        let seen = self.seen.entry(sid).or_insert_with(make).into_value();
+        seen.end();
+        seen
+    }
+
+    /// Ends every session of a member that began up to `now`: those seen here, which are returned so that
+    /// NocoBase can be told to block them, and those that other nodes made, when they come by.
+    pub fn end_member(&self, entry: &str, userid: &str, now: UnixMillis) -> Vec<Uuid> {
+        let member = MemberKey::new(entry, userid);
+        self.left.insert(member.clone(), now);
+        let sids = self.by_member.of(&member);
+        for sid in &sids {
+            self.end(*sid);
+        }
+        sids
+    }
+
+    /// Asks NocoBase about a session that this node sees for the first time. However many requests come at
+    /// once, one question is under way; if its request is given up, the next one asks. A failure is not
+    /// remembered.
+    pub async fn first_sight(
+        &self,
+        session: &Session,
+        now: UnixMillis,
+        ask: impl Future<Output = Result<Standing, Failure>>,
+    ) -> Result<Arc<Seen>, Failure> {
+        if let Some(seen) = self.get(session.sid) {
+            return Ok(seen);
+        }
+        let question = async {
+            ask.await.map(|standing| match standing {
+                Standing::Live => self.insert_checked(session, now),
+                Standing::Ended => self.end(session.sid),
+            })
+        };
+        self.asking.try_get_with(session.sid, question).await.map_err(|failure: Arc<Failure>| *failure)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,248 @@
+use std::sync::atomic::AtomicUsize;
+
+use super::super::record::Member;
+use super::*;
+
+const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
+const EVERY: Duration = Duration::from_secs(900);
+
+fn later(secs: u64) -> UnixMillis {
+    NOW.plus(Duration::from_secs(secs))
+}
+fn store() -> SeenSessions {
+    SeenSessions::new(Duration::from_secs(604_800))
+}
+fn session_of(entry: &str, userid: &str, signed_in_at: UnixMillis) -> Session {
+    let member = Member {
+        entry: entry.into(),
+        corp_id: "ww1".into(),
+        userid: userid.into(),
+        name: userid.into(),
+        user_id: 1,
+        locale: None,
+    };
+    Session::begin(member, signed_in_at).unwrap()
+}
+fn session() -> Session {
+    session_of("wecom", "ZhangSan", NOW)
+}
+fn token(text: &str, now: UnixMillis) -> Result<Token, Failure> {
+    Token::new(text, format!("nb_auth_token_main={text}"), now)
+}
+
+#[test]
+fn r16_an_end_is_remembered_for_good_also_before_first_sight() {
+    let seen = store();
+    let (a, b) = (session(), session());
+    assert!(seen.get(a.sid).is_none());
+    assert!(!seen.insert_checked(&a, NOW).is_ended());
+    seen.end(a.sid);
+    seen.end(b.sid);
+    for s in [&a, &b] {
+        assert!(seen.get(s.sid).unwrap().is_ended());
+        // An answer that was under way when it ended does not bring it back.
+        assert!(seen.insert_checked(s, later(1)).is_ended());
+        assert!(seen.get(s.sid).unwrap().is_ended());
+    }
+}
+
+#[test]
+fn r21_a_member_who_leaves_loses_every_session_of_his_and_nobody_else_does() {
+    let seen = store();
+    let mine = [session_of("wecom", "ZhangSan", NOW), session_of("wecom", "zhangsan", NOW)];
+    let others = [
+        session_of("wecom", "ZhangSan2", NOW),
+        session_of("other", "ZhangSan", NOW),
+        session_of("wecom", "ZhangSan ", NOW),
+        session_of("wecom", "Zhang\u{17f}an", NOW), // long s: lower-cases to s only in Unicode
+    ];
+    for s in mine.iter().chain(&others) {
+        seen.insert_checked(s, NOW);
+    }
+    let mut ended = seen.end_member("wecom", "ZHANGSAN", later(10));
+    ended.sort();
+    let mut expected: Vec<Uuid> = mine.iter().map(|s| s.sid).collect();
+    expected.sort();
+    assert_eq!(ended, expected);
+    for s in &mine {
+        assert!(seen.get(s.sid).unwrap().is_ended());
+    }
+    for s in &others {
+        assert!(!seen.get(s.sid).unwrap().is_ended(), "{}", s.userid);
+    }
+    // A session of his that another node made before, seen here for the first time now.
+    assert!(seen.insert_checked(&session_of("wecom", "zhangSan", later(9)), later(20)).is_ended());
+    // He is back.
+    assert!(!seen.insert_checked(&session_of("wecom", "ZhangSan", later(11)), later(20)).is_ended());
+}
+
+#[test]
+fn recheck_is_due_once() {
+    let seen = store();
+    let mut s = session();
+    s.sid = Uuid::from_bytes([0; 16]); // spread 0: to the second
+    let seen = seen.insert_checked(&s, NOW);
+    assert!(seen.due_recheck(later(899), EVERY).is_none());
+    let order = seen.due_recheck(later(900), EVERY).unwrap();
+    assert!(seen.due_recheck(later(901), EVERY).is_none(), "one at a time");
+    order.passed();
+    assert_eq!(seen.checked_at(), later(900));
+    assert!(seen.due_recheck(later(1799), EVERY).is_none());
+    // No answer: again after half a minute.
+    drop(seen.due_recheck(later(1800), EVERY).unwrap());
+    assert!(seen.due_recheck(later(1829), EVERY).is_none());
+    assert_eq!(seen.checked_at(), later(900));
+    seen.due_recheck(later(1830), EVERY).unwrap().ended();
+    assert!(seen.is_ended());
+    assert!(seen.due_recheck(later(9999), EVERY).is_none(), "nothing to ask any more");
+}
+
+#[test]
+fn rechecks_spread_out_but_never_later() {
+    let seen = store();
+    let mut due_early = 0;
+    for first in 0..=255_u8 {
+        let mut s = session();
+        s.sid = Uuid::from_bytes([first; 16]);
+        let seen = seen.insert_checked(&s, NOW);
+        assert!(seen.due_recheck(later(787), EVERY).is_none());
+        if let Some(order) = seen.due_recheck(later(844), EVERY) {
+            order.passed();
+            due_early += 1;
+        } else {
+            assert!(seen.due_recheck(later(900), EVERY).is_some());
+        }
+    }
+    assert!((120..=136).contains(&due_early), "half of them by half the window: {due_early}");
+}
+
+#[test]
+fn exactly_one_of_many_threads_gets_the_order() {
+    let seen = store().insert_checked(&session(), NOW);
+    for round in 1..50 {
+        let now = later(round * 900);
+        let orders = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..50 {
+                        if let Some(order) = seen.due_recheck(now, EVERY) {
+                            orders.fetch_add(1, Ordering::SeqCst);
+                            order.passed();
+                        }
+                    }
+                });
+            }
+        });
+        assert_eq!(orders.load(Ordering::SeqCst), 1);
+    }
+}
+
+#[test]
+fn tokens_are_minted_again_after_ten_minutes() {
+    let seen = store().insert_checked(&session(), NOW);
+    let never = || -> Result<Token, Failure> { panic!("minted without need") };
+    assert_eq!(seen.token(NOW, || Err(Failure::Internal)).unwrap_err(), Failure::Internal);
+    let first = seen.token(NOW, || token("a.b.c", NOW)).unwrap();
+    assert_eq!(first.bearer(), "Bearer a.b.c");
+    assert_eq!((first.jwt(), first.cookies()), ("a.b.c", "nb_auth_token_main=a.b.c"));
+    assert!(Arc::ptr_eq(&first, &seen.token(later(599), never).unwrap()));
+    assert_eq!(seen.token(later(600), || token("d", later(600))).unwrap().jwt(), "d");
+    seen.drop_token();
+    assert_eq!(seen.token(later(601), || token("e", later(601))).unwrap().jwt(), "e");
+    // The clock was put back.
+    assert_eq!(seen.token(NOW, || token("f", NOW)).unwrap().jwt(), "f");
+}
+
+#[test]
+fn r27_tokens_stay_out_of_debug() {
+    let store = store();
+    let seen = store.insert_checked(&session(), NOW);
+    let token = seen.token(NOW, || token("canary", NOW)).unwrap();
+    for shown in
+        [format!("{token:?}"), format!("{seen:?}"), format!("{store:?}"), format!("{:?}", token.bearer())]
+    {
+        assert!(!shown.contains("canary"), "{shown}");
+    }
+    assert_eq!(super::super::seen::Token::new("a\nb", String::new(), NOW).unwrap_err(), Failure::Internal);
+}
+
+#[test]
+fn memory_is_bounded_the_index_too_and_newcomers_are_let_in() {
+    let seen = SeenSessions::with_capacity(EVERY, 100);
+    for i in 0..2000 {
+        let s = session_of("wecom", &format!("u{i}"), NOW);
+        seen.insert_checked(&s, NOW);
+        seen.seen.run_pending_tasks();
+        assert!(seen.get(s.sid).is_some(), "the newest is never the one to go");
+    }
+    seen.seen.run_pending_tasks();
+    assert!(seen.count() <= 100);
+    assert!(seen.by_member.0.lock().unwrap().len() <= 100);
+}
+
+#[test]
+fn absurd_spans_do_no_harm() {
+    SeenSessions::new(Duration::MAX).insert_checked(&session(), UnixMillis(u64::MAX));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn first_sight_asks_once_for_many_requests() {
+    let (seen, s, asked) = (store(), Arc::new(session()), Arc::new(AtomicUsize::new(0)));
+    let tasks: Vec<_> = (0..130)
+        .map(|_| {
+            let (seen, s, asked) = (seen.clone(), Arc::clone(&s), Arc::clone(&asked));
+            tokio::spawn(async move {
+                let ask = async {
+                    asked.fetch_add(1, Ordering::SeqCst);
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    Ok(Standing::Live)
+                };
+                seen.first_sight(&s, NOW, ask).await.unwrap().is_ended()
+            })
+        })
+        .collect();
+    for task in tasks {
+        assert!(!task.await.unwrap());
+    }
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn first_sight_remembers_answers_but_no_failures() {
+    let (seen, s) = (store(), session());
+    let down = async { Err(Failure::NocoBaseUnreachable) };
+    assert_eq!(seen.first_sight(&s, NOW, down).await.unwrap_err(), Failure::NocoBaseUnreachable);
+    assert!(seen.get(s.sid).is_none());
+    assert!(seen.first_sight(&s, NOW, async { Ok(Standing::Ended) }).await.unwrap().is_ended());
+    let again = async { panic!("asked again") };
+    assert!(seen.first_sight(&s, NOW, again).await.unwrap().is_ended());
+}
+
+#[tokio::test]
+async fn r23_first_sight_given_up_by_one_request_is_taken_on_by_the_next() {
+    let (seen, s) = (store(), session());
+    let slow = seen.first_sight(&s, NOW, async {
+        std::future::pending::<()>().await;
+        Ok(Standing::Ended)
+    });
+    let next = seen.first_sight(&s, NOW, async { Ok(Standing::Live) });
+    assert!(tokio::time::timeout(Duration::from_millis(20), slow).await.is_err());
+    assert!(!next.await.unwrap().is_ended());
+}
+
+#[tokio::test]
+async fn an_end_during_first_sight_wins() {
+    let (seen, s) = (store(), session());
+    let ask = async {
+        seen.end(s.sid);
+        Ok(Standing::Live)
+    };
+    assert!(seen.first_sight(&s, NOW, ask).await.unwrap().is_ended());
+    let t = session();
+    let ask = async {
+        seen.end_member("wecom", "zhangsan", later(1));
+        Ok(Standing::Live)
+    };
+    assert!(seen.first_sight(&t, later(2), ask).await.unwrap().is_ended());
+}
