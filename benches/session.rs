@@ -1,0 +1,101 @@
+//! What a signed-in request costs in `session`: finding and opening the cookie, looking up what is known of it, comparing
+//! the phantom, and the `Cookie` header for NocoBase. Budget for all of it together: 3 microseconds.
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::Duration;
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use secrecy::SecretSlice;
+use wecom_gate::session::record::Company;
+use wecom_gate::session::{
+    Keyring, Limits, Member, Names, OwnCookies, SeenSessions, Session, SessionCookies, Token, UnixMillis,
+    forwardable,
+};
+
+const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
+
+struct World {
+    cookies: SessionCookies,
+    seen: SeenSessions,
+    session: Session,
+    header: String,
+    phantom: String,
+}
+
+fn world() -> Option<World> {
+    let keyring = Keyring::new(&[SecretSlice::from(vec![2; 64]), SecretSlice::from(vec![1; 64])]).ok()?;
+    let limits = Limits { idle: Duration::from_secs(43_200), absolute: Duration::from_secs(604_800) };
+    let company = Company { entry: "wecom".into(), corp_id: "ww0123456789abcdef".into() };
+    let cookies = SessionCookies::new(Arc::new(keyring), Names::new(true), limits, vec![company]);
+    let member = Member {
+        entry: "wecom".into(),
+        corp_id: "ww0123456789abcdef".into(),
+        userid: "ZhangSan".into(),
+        name: "张三".into(),
+        user_id: 42,
+        locale: Some("zh-CN".into()),
+    };
+    let session = Session::begin(member, NOW).ok()?;
+    let line = cookies.write(&session, NOW).ok()?;
+    let own = line.split(';').next()?;
+    // Ten cookies, as a browser that has been around sends them.
+    let header = format!(
+        "_ga=GA1.2.1234567890.1700000000; _gid=GA1.2.987654321.1700000000; nb_role_main=member; \
+         nb_csrf_token_main=0123456789abcdef0123456789abcdef; {own}; nb_auth_token_main=old; \
+         nb_authenticator_main=basic; theme=dark; lang=zh-CN; sidebar=collapsed"
+    );
+    let seen = SeenSessions::new(limits.absolute);
+    let known = seen.insert_checked(&session, NOW);
+    known.token(NOW, || Token::new(&"x".repeat(260), extra(), NOW)).ok()?;
+    let phantom = session.phantom.text();
+    Some(World { cookies, seen, session, header, phantom })
+}
+
+fn extra() -> String {
+    format!("nb_auth_token_main={}; nb_authenticator_main=wecom", "x".repeat(260))
+}
+
+fn parse<'a>(w: &World, header: &'a str) -> Option<OwnCookies<'a>> {
+    OwnCookies::parse(w.cookies.names(), [header.as_bytes()]).ok()
+}
+
+/// All that one request does.
+fn request(w: &World, header: &str, authorization: &str) -> Option<Vec<u8>> {
+    let own = parse(w, header)?;
+    let session = w.cookies.read(&own, NOW)?;
+    let known = w.seen.get(session.sid).filter(|s| !s.is_ended())?;
+    if known.due_recheck(NOW, Duration::from_secs(900)).is_some()
+        || !session.phantom.matches(authorization.as_bytes())
+    {
+        return None;
+    }
+    let token = known.token(NOW, || Err(())).ok()?;
+    black_box(token.bearer().clone());
+    forwardable([header.as_bytes()], true, Some(token.cookies())).ok()?
+}
+
+fn benches(c: &mut Criterion) {
+    let Some(w) = world() else { return };
+    assert!(request(&w, &w.header, &w.phantom).is_some(), "the measured request must be a good one");
+    let own = parse(&w, &w.header);
+    c.bench_function("session/parse 10 cookies", |b| b.iter(|| parse(&w, black_box(&w.header))));
+    c.bench_function("session/open the session cookie", |b| {
+        b.iter(|| own.as_ref().and_then(|own| w.cookies.read(black_box(own), NOW)));
+    });
+    c.bench_function("session/look up what is known", |b| b.iter(|| w.seen.get(black_box(w.session.sid))));
+    c.bench_function("session/compare the phantom", |b| {
+        b.iter(|| w.session.phantom.matches(black_box(w.phantom.as_bytes())));
+    });
+    let extra = extra();
+    c.bench_function("session/forwardable with 10 cookies", |b| {
+        b.iter(|| forwardable([black_box(w.header.as_bytes())], true, Some(&extra)));
+    });
+    c.bench_function("session/a whole request", |b| b.iter(|| request(&w, black_box(&w.header), &w.phantom)));
+    c.bench_function("session/seal (at sign-in and twice an hour)", |b| {
+        b.iter(|| w.cookies.write(&w.session, NOW))
+    });
+}
+
+criterion_group!(session, benches);
+criterion_main!(session);
