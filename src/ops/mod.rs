@@ -1,3 +1,5 @@
 //! For the operator: logs, metrics, probes.
 //!
 //! Must never: be reachable on the public listener, or show a secret.
+
+pub mod logging;

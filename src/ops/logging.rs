@@ -1,0 +1,167 @@
+//! Logs of `wecom-gate run`: one line per event on standard output, JSON or for people, times in UTC (RFC 3339).
+//!
+//! Lines are written by a thread of their own, so that no request waits for a slow reader of standard output. When
+//! that falls behind by a hundred thousand lines, further ones are dropped.
+//!
+//! Pingora and its helpers log through the `log` crate; those records come here too, but only what an operator can
+//! act on, and never the details in which HTTP clients repeat addresses and headers (they carry tokens).
+
+use std::io::{self, BufWriter};
+
+use tracing::Subscriber;
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::filter::ParseError;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, fmt};
+
+use crate::config::{Log, LogFormat};
+
+/// Modules of others that would say too much, whatever the level: at `debug` and `trace` they print requests.
+const AT_MOST_INFO: [&str; 8] = ["h2", "hyper", "hyper_util", "reqwest", "rustls", "tower", "want", "mio"];
+/// At `info` Pingora reports each listener and each connection; warnings and errors are what an operator needs.
+const PINGORA: [&str; 6] =
+    ["pingora", "pingora_core", "pingora_proxy", "pingora_pool", "pingora_load_balancing", "pingora_rustls"];
+
+/// Keep it until the end of the program: dropping it writes out what is left.
+#[must_use = "logs end when this is dropped"]
+pub struct Logging(#[allow(dead_code, reason = "lives for its drop")] WorkerGuard);
+
+/// Why there are no logs.
+#[derive(Debug, thiserror::Error)]
+pub enum LoggingError {
+    /// The level is not one (the configuration has been checked, so this does not happen).
+    #[error("log.level: {0}")]
+    Level(#[from] ParseError),
+    /// Logging has been set up before in this process.
+    #[error("logs are set up already")]
+    Twice,
+}
+
+/// Sets up logs for the whole process, the `log` crate's records included.
+///
+/// # Errors
+/// If it has been called before.
+pub fn init(log: &Log) -> Result<Logging, LoggingError> {
+    let (writer, guard) = NonBlockingBuilder::default()
+        .lossy(true)
+        .thread_name("logs")
+        .finish(BufWriter::with_capacity(64 * 1024, io::stdout()));
+    subscriber(log, writer)?.try_init().map_err(|_| LoggingError::Twice)?;
+    Ok(Logging(guard))
+}
+
+/// What `init` installs, for any writer.
+///
+/// # Errors
+/// If the level is not one.
+pub fn subscriber<W>(log: &Log, writer: W) -> Result<Box<dyn Subscriber + Send + Sync>, ParseError>
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    let filter = EnvFilter::builder().parse(directives(&log.level))?;
+    let builder = fmt().with_writer(writer).with_env_filter(filter);
+    Ok(match log.format {
+        LogFormat::Json => Box::new(builder.json().flatten_event(true).with_span_list(false).finish()),
+        LogFormat::Pretty => Box::new(builder.with_ansi(io::IsTerminal::is_terminal(&io::stdout())).finish()),
+    })
+}
+
+/// The operator's level after ours, because the last word for a module counts: whoever names a module gets it.
+fn directives(level: &str) -> String {
+    // `off` and `error` are quieter than what is set here.
+    if matches!(level.to_ascii_lowercase().as_str(), "off" | "error") {
+        return level.to_owned();
+    }
+    let mut text = String::new();
+    for module in AT_MOST_INFO {
+        text.push_str(module);
+        text.push_str("=info,");
+    }
+    for module in PINGORA {
+        text.push_str(module);
+        text.push_str("=warn,");
+    }
+    text.push_str(level);
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Sink(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Sink {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// What is written at this level when `events` happen.
+    fn logged(format: LogFormat, level: &str, events: impl FnOnce()) -> String {
+        let sink = Sink::default();
+        let copy = sink.clone();
+        let log = Log { format, level: level.into(), access_log: true };
+        let subscriber = subscriber(&log, move || copy.clone()).unwrap();
+        tracing::subscriber::with_default(subscriber, events);
+        let bytes = sink.0.lock().unwrap().clone();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn a_json_line_is_one_object_with_the_fields_at_its_top() {
+        let text = logged(LogFormat::Json, "info", || {
+            tracing::info!(target: "wecom_gate::login", userid = "ZhangSan", "signed in\nfor real");
+        });
+        assert_eq!(text.lines().count(), 1);
+        let line: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(line["level"], "INFO");
+        assert_eq!(line["target"], "wecom_gate::login");
+        assert_eq!(line["userid"], "ZhangSan");
+        assert_eq!(line["message"], "signed in\nfor real");
+        let time = line["timestamp"].as_str().unwrap();
+        assert!(time.ends_with('Z') && humantime::parse_rfc3339(time).is_ok(), "{time}");
+    }
+
+    #[test]
+    fn a_line_for_people_has_no_colours_in_a_file() {
+        let text = logged(LogFormat::Pretty, "info", || tracing::warn!("careful"));
+        assert!(text.contains("WARN") && text.contains("careful") && !text.contains('\u{1b}'), "{text}");
+    }
+
+    #[test]
+    fn others_speak_only_where_it_helps() {
+        let shown = |level: &str| {
+            let text = logged(LogFormat::Pretty, level, || {
+                tracing::trace!(target: "wecom_gate", "own trace");
+                tracing::info!(target: "wecom_gate", "own info");
+                tracing::info!(target: "pingora_core::server", "pingora info");
+                tracing::error!(target: "pingora_proxy", "pingora error");
+                tracing::debug!(target: "h2::codec", "h2 debug");
+                tracing::debug!(target: "reqwest::connect", "reqwest debug");
+            });
+            ["own trace", "own info", "pingora info", "pingora error", "h2 debug", "reqwest debug"]
+                .into_iter()
+                .filter(|what| text.contains(what))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(shown("off"), [""; 0]);
+        assert_eq!(shown("error"), ["pingora error"]);
+        assert_eq!(shown("info"), ["own info", "pingora error"]);
+        assert_eq!(shown("trace"), ["own trace", "own info", "pingora error"]);
+        assert_eq!(
+            shown("info,pingora_core=info,h2=debug"),
+            ["own info", "pingora info", "pingora error", "h2 debug"]
+        );
+        assert_eq!(shown("wecom_gate=info"), ["own info", "pingora error"]);
+    }
+}
