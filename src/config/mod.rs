@@ -25,7 +25,6 @@ pub use reference::markdown;
 pub use report::{ConfigError, ConfigErrors};
 pub use schema::schema;
 pub use types::*;
-pub use validate::parse_public_rule;
 
 use report::Report;
 

@@ -118,6 +118,12 @@ impl Report {
                 "this is a mistake in wecom-gate: please report it",
             );
         }
+        // In the order of the file, then whatever is not in it.
+        let places = &self.places;
+        self.errors.sort_by_key(|error| match places.get(&error.key) {
+            Some(Place::Line(n)) => *n,
+            _ => usize::MAX,
+        });
         ConfigErrors(self.errors)
     }
 

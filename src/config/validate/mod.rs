@@ -21,8 +21,8 @@ use super::types::{
     Access, Browsers, Config, Limits, Listen, Log, MatchBy, NocoBase, Origin, ServiceAccount, Session,
     Upstream,
 };
+use crate::decide::rules::PublicRules;
 use values::DAY;
-pub use values::parse_public_rule;
 
 const SECOND: Duration = Duration::from_secs(1);
 /// Shorter secrets of NocoBase are mistakes.
@@ -261,16 +261,15 @@ fn access(raw: raw::Access, report: &mut Report) -> Option<Access> {
         let remedy = "use \"web-login\", \"sign-in-page\" or \"deny\"";
         report.bad("access.browsers", "nocobase", "is not supported yet", remedy);
     }
-    for (i, rule) in raw.public.iter().enumerate() {
-        let key = format!("access.public[{i}]");
-        match parse_public_rule(rule) {
-            Ok((_, "/**" | "/**/")) => report.warn(&key, "lets everybody pass everywhere"),
-            Ok(_) => {}
-            Err(problem) => {
-                let remedy = "write METHOD and path, such as \"POST /api/webhook:*\" (* no /, ** anything)";
-                report.bad(&key, rule, problem, remedy);
-            }
-        }
+    for error in PublicRules::parse(&raw.public).err().unwrap_or_default() {
+        let key = format!("access.public[{}]", error.index);
+        report.bad(&key, &error.rule, "is not a rule", error.problem);
+    }
+    for (i, rule) in
+        raw.public.iter().enumerate().filter(|(_, rule)| rule.trim_end_matches('/').ends_with(" /**"))
+    {
+        report
+            .warn(&format!("access.public[{i}]"), format_args!("\"{rule}\" lets everybody pass everywhere"));
     }
     let bypass_networks = values::networks("access.bypass_networks", &raw.bypass_networks, report);
     let trusted_proxies = values::networks("access.trusted_proxies", &raw.trusted_proxies, report);

@@ -251,27 +251,3 @@ pub(super) fn is_path(text: &str) -> bool {
         && !text.starts_with("//")
         && !text.chars().any(|c| c.is_whitespace() || c.is_control() || c == '\\')
 }
-
-/// `METHOD /path`, as `access.public` takes it; otherwise what is wrong with it.
-pub fn parse_public_rule(rule: &str) -> Result<(&str, &str), &'static str> {
-    let (method, path) = rule.split_once(' ').ok_or("is not a method and a path")?;
-    if method != "*" && (method.is_empty() || !method.bytes().all(|b| b.is_ascii_uppercase())) {
-        return Err("does not begin with a method in capitals, or *");
-    }
-    if !path.starts_with('/') {
-        return Err("has a path that does not begin with /");
-    }
-    if path.contains(['?', '#']) {
-        return Err("has a query or fragment: only paths are compared");
-    }
-    if path.chars().any(|c| c.is_whitespace() || c.is_control() || c == '\\') {
-        return Err("has a character that no path has");
-    }
-    if path.contains("//") || path.split('/').any(|s| s == "." || s == "..") {
-        return Err("has a path that no request has: paths are compared after they are made canonical");
-    }
-    if path.contains("***") {
-        return Err("has more than two * in a row");
-    }
-    Ok((method, path))
-}
