@@ -2,3 +2,19 @@
 //! pages, and the receive-message callback.
 //!
 //! Must never: log a secret, a token, a code or a ticket; retry without a bound; treat `errcode` 0 as a login.
+
+mod address;
+mod answer;
+mod client;
+mod error;
+pub mod event;
+mod member;
+mod redact;
+mod rules;
+mod token;
+mod transport;
+
+pub use address::Scope;
+pub use client::Client;
+pub use error::{Call, Class, WeComError};
+pub use member::{Details, Identity, Member, Standing, same_userid};

@@ -1,0 +1,342 @@
+//! What WeCom's error codes mean: one table from `errcode` to class, and the error that the rest of the gate
+//! sees. An error carries numbers, our own words and at most a parsed address: nothing that WeCom sent as text.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use crate::error::Failure;
+
+/// A call to WeCom's API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Call {
+    /// `gettoken` (doc 91039).
+    GetToken,
+    /// `auth/getuserinfo` (doc 91023).
+    UserInfo,
+    /// `auth/getuserdetail` (doc 95833).
+    UserDetail,
+    /// `user/get` (doc 90196).
+    UserGet,
+    /// `department/simplelist` (doc 95350).
+    Departments,
+    /// `tag/get` (doc 90213).
+    Tag,
+}
+
+impl Call {
+    /// Stable name for logs and metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Call::GetToken => "gettoken",
+            Call::UserInfo => "getuserinfo",
+            Call::UserDetail => "getuserdetail",
+            Call::UserGet => "user/get",
+            Call::Departments => "department/simplelist",
+            Call::Tag => "tag/get",
+        }
+    }
+}
+
+/// What kind of "no" it is, and therefore what may be done about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Class {
+    /// System busy: at most three tries.
+    Transient,
+    /// The access token is stale: refresh it, try once more.
+    Token,
+    /// The code is used, old or not ours: start the sign-in again, once.
+    Code,
+    /// This person may not: deny, end the session.
+    User,
+    /// An operator must act; never tried again in a loop.
+    Config,
+    /// Rate limit: back off.
+    Rate,
+    /// The `user_ticket` is used up: a new OAuth round.
+    Detail,
+    /// The gate asked wrongly.
+    Bug,
+    /// Nothing came back, or not in time.
+    Transport,
+    /// Codes of third-party apps, which the gate is not.
+    ThirdParty,
+    /// Not JSON, not the documented fields, or a code that is not in the table.
+    BadAnswer,
+}
+
+impl Class {
+    /// Stable name for logs and metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Class::Transient => "transient",
+            Class::Token => "token",
+            Class::Code => "code",
+            Class::User => "user",
+            Class::Config => "config",
+            Class::Rate => "rate",
+            Class::Detail => "detail",
+            Class::Bug => "bug",
+            Class::Transport => "transport",
+            Class::ThirdParty => "third_party",
+            Class::BadAnswer => "bad_answer",
+        }
+    }
+}
+
+/// The codes that matter for signing in (doc 90313), sorted; where a call gives a code another meaning, see
+/// [`classify`].
+const TABLE: &[(i64, Class)] = &[
+    (-1, Class::Transient),
+    (40001, Class::Token), // from gettoken: Config
+    (40003, Class::User),
+    (40013, Class::Config),
+    (40014, Class::Token),
+    (40029, Class::Code),
+    (40056, Class::Config),
+    (40057, Class::Config),
+    (40063, Class::Bug),
+    (40068, Class::Config),
+    (40078, Class::Code),
+    (40082, Class::ThirdParty),
+    (40091, Class::Config),
+    (40163, Class::Code), // not in WeCom's list; official accounts' "code been used"
+    (41001, Class::Token),
+    (41002, Class::Bug), // from gettoken: Config
+    (41004, Class::Bug), // from gettoken: Config
+    (41008, Class::Bug), // from getuserinfo: Code
+    (41009, Class::Bug),
+    (41011, Class::Bug),
+    (42001, Class::Token),
+    (42003, Class::Code),
+    (42009, Class::ThirdParty),
+    (42022, Class::Code),
+    (43009, Class::Config),
+    (45009, Class::Rate),
+    (45031, Class::Config),
+    (45033, Class::Rate),
+    (46004, Class::User),
+    (48001, Class::Config),
+    (48002, Class::Config),
+    (48004, Class::Config),
+    (48006, Class::Config),
+    (48009, Class::Config),
+    (48010, Class::Transport),
+    (50001, Class::Config),
+    (50002, Class::User),
+    (50003, Class::Config),
+    (50006, Class::Config),
+    (60003, Class::Config),
+    (60011, Class::User), // from department and tag calls: Config
+    (60020, Class::Config),
+    (60021, Class::User),
+    (60031, Class::Config),
+    (60111, Class::User),
+    (60123, Class::Config),
+    (80001, Class::Config),
+    (81011, Class::Config),
+    (84014, Class::Detail),
+    (84015, Class::Detail),
+    (84025, Class::Bug),
+    (84090, Class::Detail),
+    (85004, Class::Config),
+    (85005, Class::Config),
+    (85111, Class::Config),
+    (301002, Class::Config),
+];
+
+/// The class of `errcode` (not 0) in the answer of `call`.
+pub(super) fn classify(call: Call, errcode: i64) -> Class {
+    match (call, errcode) {
+        // Refreshing a token cannot cure a refused request for a token.
+        (Call::GetToken, 40001 | 40014 | 41001 | 41002 | 41004 | 42001) => Class::Config,
+        (Call::UserInfo, 41008) => Class::Code,
+        // A department or tag that the app may not read: the rule is wrong, not the member.
+        (Call::Departments | Call::Tag, 60011) => Class::Config,
+        _ => TABLE
+            .binary_search_by_key(&errcode, |row| row.0)
+            .ok()
+            .and_then(|i| TABLE.get(i))
+            .map_or(Class::BadAnswer, |row| row.1),
+    }
+}
+
+/// Why WeCom did not give what was asked for. Holds nothing secret and no text of WeCom's (R24, R27).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WeComError {
+    call: Call,
+    class: Class,
+    errcode: Option<i64>,
+    failure: Failure,
+    address: Option<IpAddr>,
+}
+
+impl WeComError {
+    /// WeCom answered with this code; `errmsg` only serves to find the refused address of 60020.
+    pub(super) fn from_errcode(call: Call, errcode: i64, errmsg: &str) -> Self {
+        let class = classify(call, errcode);
+        let failure = match class {
+            Class::Transient => Failure::WeComBusy,
+            Class::Config if errcode == 60020 => Failure::WeComIpNotTrusted,
+            Class::Token | Class::Config | Class::ThirdParty => Failure::WeComConfig,
+            // A used-up ticket is cured like a used-up code: by a new OAuth round.
+            Class::Code | Class::Detail => Failure::CodeRejected,
+            Class::User => Failure::NotVisible,
+            Class::Rate => Failure::WeComRateLimited,
+            Class::Bug => Failure::Internal,
+            Class::Transport => Failure::WeComUnreachable,
+            Class::BadAnswer => Failure::WeComBadAnswer,
+        };
+        let address = if errcode == 60020 { refused_address(errmsg) } else { None };
+        Self { call, class, errcode: Some(errcode), failure, address }
+    }
+
+    /// No answer, or none in time.
+    pub(super) fn unreachable(call: Call) -> Self {
+        Self::plain(call, Class::Transport, Failure::WeComUnreachable)
+    }
+
+    /// An answer that is not what the documents promise.
+    pub(super) fn bad_answer(call: Call) -> Self {
+        Self::plain(call, Class::BadAnswer, Failure::WeComBadAnswer)
+    }
+
+    /// HTTP 429, without a code of WeCom's.
+    pub(super) fn rate_limited(call: Call) -> Self {
+        Self::plain(call, Class::Rate, Failure::WeComRateLimited)
+    }
+
+    /// The code cannot be one of WeCom's (empty, too long).
+    pub(super) fn code_rejected() -> Self {
+        Self::plain(Call::UserInfo, Class::Code, Failure::CodeRejected)
+    }
+
+    /// The person is not let in.
+    pub(super) fn person(call: Call, failure: Failure) -> Self {
+        Self::plain(call, Class::User, failure)
+    }
+
+    /// An allow rule could not be evaluated (R22); the code that was the reason is kept.
+    pub(super) fn rule_unevaluable(call: Call, errcode: Option<i64>) -> Self {
+        Self { errcode, ..Self::plain(call, Class::Config, Failure::RuleUnevaluable) }
+    }
+
+    fn plain(call: Call, class: Class, failure: Failure) -> Self {
+        Self { call, class, errcode: None, failure, address: None }
+    }
+
+    /// Which call it was.
+    pub fn call(&self) -> Call {
+        self.call
+    }
+    /// What may be done about it.
+    pub fn class(&self) -> Class {
+        self.class
+    }
+    /// WeCom's code, where there was one.
+    pub fn errcode(&self) -> Option<i64> {
+        self.errcode
+    }
+    /// What the caller is told.
+    pub fn failure(&self) -> Failure {
+        self.failure
+    }
+    /// With 60020: the address that must be added to the app's trusted ones.
+    pub fn address(&self) -> Option<IpAddr> {
+        self.address
+    }
+
+    /// What the operator can do; empty where there is nothing to do.
+    pub fn remedy(&self) -> String {
+        match (self.errcode, self.failure) {
+            (Some(60020), _) => match self.address {
+                Some(ip) => format!("add {ip} to the app's trusted IPs: console -> app -> 企业可信IP"),
+                None => "add the gate's public address to the app's trusted IPs: console -> app -> 企业可信IP".into(),
+            },
+            (Some(code), _) => remedy(code).into(),
+            (None, Failure::WeComUnreachable) => {
+                "check api_base, http_proxy, DNS and the firewall between the gate and WeCom".into()
+            }
+            (None, Failure::WeComBadAnswer) => {
+                "check api_base, userinfo_path and userdetail_path, and that no proxy answers in WeCom's place".into()
+            }
+            (None, Failure::RuleUnevaluable) => RULES.into(),
+            _ => String::new(),
+        }
+    }
+
+    /// The answer belongs to the rule, not to the moment: no use in trying again (R22).
+    pub(super) fn spoils_rule(&self) -> bool {
+        match self.class {
+            Class::Transient | Class::Rate | Class::Transport | Class::Token => false,
+            Class::Config => {
+                matches!(self.errcode, Some(40068 | 48001 | 48002 | 60003 | 60011 | 60123 | 81011))
+            }
+            _ => true,
+        }
+    }
+}
+
+const RULES: &str = "check the ids in allow_departments, allow_tags and roles; the app's visible range must contain \
+                     these departments and their parents";
+
+fn remedy(errcode: i64) -> &'static str {
+    match errcode {
+        40001 | 40091 | 41004 => {
+            "check secret and corp_id (console -> app -> Secret; My Company -> CorpID), and that the app is enabled"
+        }
+        40013 | 41002 => "check corp_id: console -> My Company -> CorpID",
+        40014 | 41001 | 42001 => "WeCom refuses a fresh access token: check that secret is this app's own",
+        40056 | 41011 | 301002 => "check agent_id: it must be the app that secret belongs to",
+        45031 => {
+            "WeCom finds the app's secret too weak: reset it in the console and put the new one into secret"
+        }
+        40057 | 50001 | 80001 | 85004 | 85005 | 85111 => {
+            "set the host (and port) of origin as the app's OAuth callback domain in the console, verified; secret \
+             must be this app's own, not the contact-sync one"
+        }
+        43009 => "the company must be verified in WeCom's console",
+        48001 | 48002 | 48004 | 48009 => {
+            "give the app this privilege in the console; use the app's own secret"
+        }
+        48006 | 50003 | 50006 | 60031 => "enable the app in the console",
+        48010 => "the connection to WeCom needs TLS 1.2 or newer: check http_proxy and api_base",
+        40068 | 60003 | 60123 | 81011 => RULES,
+        45009 | 45033 => {
+            "wait; a block can be looked up and lifted at https://open.work.weixin.qq.com/wwopen/devtool/checkCorpSpamBlock"
+        }
+        40082 | 42009 => {
+            "WeCom takes this for a third-party app: corp_id and secret must be a custom-built app's"
+        }
+        40003 | 46004 | 50002 | 60011 | 60021 | 60111 => {
+            "if this member should have access: console -> app -> visible range (可见范围)"
+        }
+        _ => "",
+    }
+}
+
+/// Takes the address out of "... from ip: 1.2.3.4, more info at ..." (section 2.4 of the reference). Only what
+/// parses as an address comes back, so nothing else of WeCom's text can travel with it.
+fn refused_address(errmsg: &str) -> Option<IpAddr> {
+    let (_, rest) = errmsg.split_once("from ip:")?;
+    let rest = rest.strip_prefix(' ').unwrap_or(rest);
+    let end = rest.find(|c: char| !(c.is_ascii_hexdigit() || c == '.' || c == ':')).unwrap_or(rest.len());
+    rest.get(..end)?.trim_end_matches('.').parse().ok()
+}
+
+impl fmt::Display for WeComError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} (class {}", self.call.name(), self.failure, self.class.name())?;
+        if let Some(code) = self.errcode {
+            write!(f, ", errcode {code}")?;
+        }
+        if let Some(ip) = self.address {
+            write!(f, ", from {ip}")?;
+        }
+        f.write_str(")")
+    }
+}
+
+impl std::error::Error for WeComError {}
+
+#[cfg(test)]
+mod tests;

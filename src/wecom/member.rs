@@ -1,0 +1,132 @@
+//! People, as WeCom tells of them. Phone numbers and addresses are shown to nobody by `Debug`.
+
+use std::fmt;
+
+use secrecy::SecretString;
+
+use crate::error::Failure;
+
+/// Whom a code belongs to.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// As WeCom spells it; compare with [`same_userid`].
+    pub userid: String,
+    /// Given after a consent (`snsapi_privateinfo`): opens [`Details`] for 30 minutes.
+    pub ticket: Option<SecretString>,
+}
+
+/// What the member agreed to show; a field that was not agreed to is absent.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Details {
+    /// Verified by WeCom.
+    pub mobile: Option<String>,
+    /// May have been typed in by the member.
+    pub email: Option<String>,
+    /// The company's own mail address.
+    pub biz_mail: Option<String>,
+    /// Address of a picture: data, never fetched by the gate (R24).
+    pub avatar: Option<String>,
+}
+
+/// An active member inside the app's visible range.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Member {
+    /// As WeCom spells it.
+    pub userid: String,
+    /// Display name; the userid where WeCom gives none.
+    pub name: String,
+    /// Direct departments that the app may see.
+    pub departments: Vec<u64>,
+    /// What apps made before 2022-06-20 still get without consent.
+    pub details: Details,
+}
+
+/// How a member stands when a session is checked again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// Still a member, still allowed.
+    Good,
+    /// Not any more: the session ends.
+    Gone(Failure),
+    /// WeCom could not say: the session goes on, no new one is made.
+    Unknown,
+}
+
+impl fmt::Debug for Details {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Details")
+            .field("mobile", &self.mobile.is_some())
+            .field("email", &self.email.is_some())
+            .field("biz_mail", &self.biz_mail.is_some())
+            .field("avatar", &self.avatar.is_some())
+            .finish()
+    }
+}
+
+impl fmt::Debug for Member {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Member")
+            .field("userid", &self.userid)
+            .field("departments", &self.departments)
+            .field("details", &self.details)
+            .finish_non_exhaustive()
+    }
+}
+
+/// WeCom takes userids as equal whatever the case of their ASCII letters (doc 90196); no other folding (R21).
+pub fn same_userid(a: &str, b: &str) -> bool {
+    a.eq_ignore_ascii_case(b)
+}
+
+/// Could this be a userid? 1 to 64 of letters, digits, `-_.@` (docs 90195, 90313 code 40003).
+pub(super) fn is_userid(s: &str) -> bool {
+    (1..=64).contains(&s.len())
+        && s.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'@'))
+}
+
+/// Empty is as good as absent.
+pub(super) fn filled(s: Option<String>) -> Option<String> {
+    s.filter(|s| !s.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn r21_userids_compare_by_ascii_case_only() {
+        let table = [
+            ("ZhangSan", "zhangsan", true),
+            ("a.b-c_d@e", "A.B-C_D@E", true),
+            ("zhangsan", "zhangsan ", false),
+            ("k", "\u{212a}", false), // KELVIN SIGN lower-cases to k in Unicode
+            ("i", "İ", false),
+            ("ß", "ss", false),
+            ("zhangsan", "zhangsan@corp", false),
+            ("a", "", false),
+        ];
+        for (a, b, want) in table {
+            assert_eq!(same_userid(a, b), want, "{a:?} {b:?}");
+            assert_eq!(same_userid(b, a), want, "{b:?} {a:?}");
+        }
+    }
+
+    #[test]
+    fn r21_only_documented_userids_are_taken() {
+        for good in ["a", "Zhang.San-1_2@x", &"a".repeat(64)] {
+            assert!(is_userid(good), "{good}");
+        }
+        for bad in ["", &"a".repeat(65), "ww1/zhangsan", "a b", "a\r\nX-User: b", "张三", "a%2f", "a\0"] {
+            assert!(!is_userid(bad), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn r27_debug_shows_no_phone_or_mail() {
+        let details =
+            Details { mobile: Some("13800000001".into()), email: Some("a@b.c".into()), ..Details::default() };
+        let member = Member { userid: "u".into(), name: "张三".into(), departments: vec![1], details };
+        let shown = format!("{member:?}");
+        assert!(!shown.contains("138") && !shown.contains("a@b.c") && !shown.contains("张三"), "{shown}");
+    }
+}

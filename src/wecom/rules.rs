@@ -1,0 +1,224 @@
+//! Who is let in: users, departments, tags (section 9.3 of the reference). What cannot be evaluated denies (R22).
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use moka::future::Cache;
+
+use super::client::Client;
+use super::error::{Call, WeComError};
+use super::member::{Member, same_userid};
+use crate::config::{Group, WeComEntry};
+use crate::error::Failure;
+
+/// How long departments and tags are remembered.
+const MEMORY: Duration = Duration::from_secs(5 * 60);
+/// The root department (doc 95350).
+const ROOT: u64 = 1;
+
+/// Departments and tags of one entry, as last seen.
+pub(super) struct Rules {
+    departments: Cache<(), Arc<Tree>>,
+    tags: Cache<u64, Arc<Bearers>>,
+}
+
+/// Department id -> id of its parent.
+struct Tree(HashMap<u64, u64>);
+
+/// Who bears a tag.
+struct Bearers {
+    /// In ASCII lower case.
+    users: HashSet<String>,
+    departments: HashSet<u64>,
+}
+
+/// The departments that a member is in, directly or from below.
+struct Ancestors {
+    ids: HashSet<u64>,
+    /// Every line ends at the root.
+    complete: bool,
+}
+
+impl Tree {
+    fn ancestors(&self, direct: &[u64]) -> Ancestors {
+        let mut found = Ancestors { ids: HashSet::new(), complete: true };
+        for start in direct {
+            let mut id = *start;
+            // What is in the set already has been walked: this ends cycles, too.
+            while found.ids.insert(id) && id != ROOT {
+                match self.0.get(&id) {
+                    Some(0) => break,
+                    Some(parent) => id = *parent,
+                    None => {
+                        found.complete = false;
+                        break;
+                    }
+                }
+            }
+        }
+        found
+    }
+
+    /// Is somebody with these ancestors below `id`? `None`: cannot be known. A department that the app sees it
+    /// sees with all below it, so an incomplete line can only lead to one that it does not see.
+    fn below(&self, ancestors: &Ancestors, id: u64) -> Option<bool> {
+        if ancestors.ids.contains(&id) {
+            Some(true)
+        } else if ancestors.complete || self.0.contains_key(&id) {
+            Some(false)
+        } else {
+            None
+        }
+    }
+}
+
+impl Rules {
+    pub(super) fn new() -> Self {
+        Self {
+            departments: Cache::builder().max_capacity(1).time_to_live(MEMORY).build(),
+            tags: Cache::builder().max_capacity(1000).time_to_live(MEMORY).build(),
+        }
+    }
+
+    pub(super) fn forget(&self) {
+        self.departments.invalidate_all();
+        self.tags.invalidate_all();
+    }
+
+    pub(super) async fn admit(
+        &self,
+        client: &Client,
+        entry: &WeComEntry,
+        member: &Member,
+    ) -> Result<(), WeComError> {
+        let (users, departments, tags) = (&entry.allow_users, &entry.allow_departments, &entry.allow_tags);
+        if users.is_empty() && departments.is_empty() && tags.is_empty() {
+            return Ok(());
+        }
+        if users.iter().any(|u| same_userid(u, &member.userid)) {
+            return Ok(());
+        }
+        let groups =
+            departments.iter().map(|id| Group::Department(*id)).chain(tags.iter().map(|id| Group::Tag(*id)));
+        let mut unevaluable = None;
+        for group in groups {
+            match self.is_in(client, member, group).await {
+                Ok(true) => return Ok(()),
+                Ok(false) => {}
+                Err(error) => unevaluable = unevaluable.or(Some(error)),
+            }
+        }
+        Err(unevaluable.unwrap_or_else(|| {
+            client.refuse(
+                WeComError::person(Call::UserGet, Failure::NotAllowed),
+                "in none of allow_users, allow_departments, allow_tags",
+            )
+        }))
+    }
+
+    pub(super) async fn is_in(
+        &self,
+        client: &Client,
+        member: &Member,
+        group: Group,
+    ) -> Result<bool, WeComError> {
+        match group {
+            Group::Department(id) => self.is_below(client, member, &[id], Call::Departments).await,
+            Group::Tag(id) => {
+                let tag = self.tag(client, id).await?;
+                if tag.users.contains(&member.userid.to_ascii_lowercase()) {
+                    return Ok(true);
+                }
+                let ids: Vec<u64> = tag.departments.iter().copied().collect();
+                self.is_below(client, member, &ids, Call::Tag).await
+            }
+        }
+    }
+
+    /// Is the member in one of these departments, or below?
+    async fn is_below(
+        &self,
+        client: &Client,
+        member: &Member,
+        ids: &[u64],
+        call: Call,
+    ) -> Result<bool, WeComError> {
+        if ids.is_empty() {
+            return Ok(false);
+        }
+        // Direct membership needs nobody's answer.
+        if ids.iter().any(|id| member.departments.contains(id)) {
+            return Ok(true);
+        }
+        let tree = self.tree(client).await?;
+        let ancestors = tree.ancestors(&member.departments);
+        let mut unknown = false;
+        for id in ids {
+            match tree.below(&ancestors, *id) {
+                Some(true) => return Ok(true),
+                Some(false) => {}
+                None => unknown = true,
+            }
+        }
+        if unknown {
+            return Err(client.refuse(
+                WeComError::rule_unevaluable(call, None),
+                "a department of the rule and the parents of the member's are outside the app's visible range",
+            ));
+        }
+        Ok(false)
+    }
+
+    /// Every id of the configuration must be one that the app sees.
+    pub(super) async fn check(&self, client: &Client, entry: &WeComEntry) -> Result<(), WeComError> {
+        let of_roles = entry.roles.iter().map(|r| r.group);
+        let groups = entry.allow_departments.iter().map(|id| Group::Department(*id));
+        let groups = groups.chain(entry.allow_tags.iter().map(|id| Group::Tag(*id))).chain(of_roles);
+        for group in groups {
+            match group {
+                Group::Department(id) => {
+                    if !self.tree(client).await?.0.contains_key(&id) {
+                        return Err(client.refuse(
+                            WeComError::rule_unevaluable(Call::Departments, None),
+                            &format!("department {id} does not exist, or is outside the app's visible range"),
+                        ));
+                    }
+                }
+                Group::Tag(id) => drop(self.tag(client, id).await?),
+            }
+        }
+        Ok(())
+    }
+
+    async fn tree(&self, client: &Client) -> Result<Arc<Tree>, WeComError> {
+        let fetch = async {
+            let list = client.fetch_departments().await?.department_id;
+            Ok(Arc::new(Tree(list.into_iter().map(|d| (d.id, d.parentid)).collect())))
+        };
+        self.departments.try_get_with((), fetch).await.map_err(|e| rule_error(&e))
+    }
+
+    async fn tag(&self, client: &Client, id: u64) -> Result<Arc<Bearers>, WeComError> {
+        let fetch = async {
+            let tag = client.fetch_tag(id).await?;
+            Ok(Arc::new(Bearers {
+                users: tag.userlist.into_iter().map(|u| u.userid.to_ascii_lowercase()).collect(),
+                departments: tag.partylist.into_iter().collect(),
+            }))
+        };
+        self.tags.try_get_with(id, fetch).await.map_err(|e| rule_error(&e))
+    }
+}
+
+/// What is wrong with the rule is told apart from what is wrong with WeCom at the moment.
+fn rule_error(error: &WeComError) -> WeComError {
+    if error.spoils_rule() {
+        WeComError::rule_unevaluable(error.call(), error.errcode())
+    } else {
+        error.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests;

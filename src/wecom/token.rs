@@ -1,0 +1,210 @@
+//! The app's access token: fetched by one at a time, renewed before its end, replaced when WeCom refuses it,
+//! and not asked for again at once after a failure (repeated wrong secrets get an address banned for an hour).
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use secrecy::SecretString;
+use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout};
+use tracing::Instrument as _;
+
+use super::error::{Call, Class, WeComError};
+
+/// The token is renewed this long before its end (half of its life, when that is shorter).
+const MARGIN: Duration = Duration::from_secs(200);
+/// Even a token that WeCom calls expired is used this long, so that `gettoken` is never called in a row.
+const SHORTEST_LIFE: Duration = Duration::from_secs(5);
+/// Pause after the first failure that an operator must cure; doubles up to [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_secs(5);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// Pause after a failure that passes by itself: long enough for all who waited to share one answer.
+const SHORT_PAUSE: Duration = Duration::from_secs(1);
+/// Nobody waits longer than this for somebody else's refresh.
+const LONGEST_WAIT: Duration = Duration::from_secs(20);
+
+/// One access token and how long it is good.
+pub(super) struct AccessToken {
+    pub(super) value: SecretString,
+    serial: u64,
+    renew_at: Instant,
+    end: Instant,
+}
+
+/// What `gettoken` gave: the token and its `expires_in`.
+pub(super) struct Fetched {
+    pub(super) value: SecretString,
+    pub(super) life: Duration,
+}
+
+type Refreshed = Result<Arc<AccessToken>, WeComError>;
+
+/// The one token of one app.
+#[derive(Default)]
+pub(super) struct TokenCache {
+    current: Arc<ArcSwapOption<AccessToken>>,
+    state: Arc<Mutex<State>>,
+}
+
+/// Held while a refresh is in flight.
+#[derive(Default)]
+struct State {
+    serial: u64,
+    /// Failures in a row of `gettoken`.
+    failures: u32,
+    /// No `gettoken` until then; everybody gets this error instead.
+    paused: Option<(Instant, WeComError)>,
+    /// Fresh tokens in a row that WeCom refused.
+    refusals: u32,
+    refused_serial: u64,
+    /// Refused tokens are not replaced until then.
+    no_replacement_until: Option<Instant>,
+}
+
+impl TokenCache {
+    /// The token, from the cache or from `fetch`.
+    pub(super) async fn get<F, Fut>(&self, fetch: F) -> Result<Arc<AccessToken>, WeComError>
+    where
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = Result<Fetched, WeComError>> + Send + 'static,
+    {
+        let now = Instant::now();
+        if let Some(token) = self.current.load_full()
+            && now < token.end
+        {
+            // Near its end but good: whoever is first has it renewed; nobody waits for that.
+            if now >= token.renew_at
+                && let Ok(state) = Arc::clone(&self.state).try_lock_owned()
+                && !state.is_paused(now)
+                && self.current.load().as_ref().is_some_and(|t| t.serial == token.serial)
+            {
+                drop(self.refresh(state, fetch()));
+            }
+            return Ok(token);
+        }
+        let state = self.lock().await?;
+        let now = Instant::now();
+        if let Some(token) = self.current.load_full()
+            && now < token.end
+        {
+            return Ok(token);
+        }
+        state.check_pause(now)?;
+        finished(self.refresh(state, fetch())).await
+    }
+
+    /// A token instead of `stale`, which WeCom refused: somebody else's newer one, or a fetched one. Clears the
+    /// cache only if it still holds `stale`.
+    pub(super) async fn replace<F, Fut>(
+        &self,
+        stale: &AccessToken,
+        fetch: F,
+    ) -> Result<Arc<AccessToken>, WeComError>
+    where
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = Result<Fetched, WeComError>> + Send + 'static,
+    {
+        let state = self.lock().await?;
+        let now = Instant::now();
+        if let Some(token) = self.current.load_full()
+            && token.serial != stale.serial
+            && now < token.end
+        {
+            return Ok(token);
+        }
+        if state.no_replacement_until.is_some_and(|until| now < until) {
+            return Err(WeComError::from_errcode(Call::GetToken, 40014, ""));
+        }
+        self.current.store(None);
+        state.check_pause(now)?;
+        finished(self.refresh(state, fetch())).await
+    }
+
+    /// Whether WeCom took a token that [`TokenCache::replace`] gave. While it refuses even fresh ones, they are
+    /// not replaced again at once: a broken app must not use up the quota of `gettoken`.
+    pub(super) async fn judge(&self, token: &AccessToken, accepted: bool) {
+        let Ok(mut state) = self.lock().await else { return };
+        if accepted {
+            state.refusals = 0;
+            state.no_replacement_until = None;
+        } else if state.refused_serial != token.serial {
+            state.refused_serial = token.serial;
+            state.refusals = state.refusals.saturating_add(1);
+            state.no_replacement_until = Some(Instant::now() + growing_pause(state.refusals));
+        }
+    }
+
+    async fn lock(&self) -> Result<OwnedMutexGuard<State>, WeComError> {
+        timeout(LONGEST_WAIT, Arc::clone(&self.state).lock_owned())
+            .await
+            .map_err(|_| WeComError::unreachable(Call::GetToken))
+    }
+
+    /// Runs on its own: a browser that goes away must not undo the count of failures (R23).
+    fn refresh<Fut>(&self, mut state: OwnedMutexGuard<State>, fetch: Fut) -> JoinHandle<Refreshed>
+    where
+        Fut: Future<Output = Result<Fetched, WeComError>> + Send + 'static,
+    {
+        let current = Arc::clone(&self.current);
+        let work = async move {
+            match fetch.await {
+                Ok(fetched) => {
+                    let now = Instant::now();
+                    let life = fetched.life.max(SHORTEST_LIFE);
+                    state.serial += 1;
+                    state.failures = 0;
+                    state.paused = None;
+                    let token = Arc::new(AccessToken {
+                        value: fetched.value,
+                        serial: state.serial,
+                        renew_at: now + (life - MARGIN.min(life / 2)),
+                        end: now + life,
+                    });
+                    current.store(Some(Arc::clone(&token)));
+                    Ok(token)
+                }
+                Err(error) => {
+                    let pause = match error.class() {
+                        Class::Transport | Class::Transient => SHORT_PAUSE,
+                        _ => {
+                            state.failures = state.failures.saturating_add(1);
+                            growing_pause(state.failures)
+                        }
+                    };
+                    state.paused = Some((Instant::now() + pause, error.clone()));
+                    Err(error)
+                }
+            }
+        };
+        tokio::spawn(work.in_current_span())
+    }
+}
+
+impl State {
+    fn is_paused(&self, now: Instant) -> bool {
+        self.check_pause(now).is_err()
+    }
+
+    fn check_pause(&self, now: Instant) -> Result<(), WeComError> {
+        match &self.paused {
+            Some((until, error)) if now < *until => Err(error.clone()),
+            _ => Ok(()),
+        }
+    }
+}
+
+async fn finished(refresh: JoinHandle<Refreshed>) -> Refreshed {
+    refresh.await.unwrap_or_else(|_| Err(WeComError::unreachable(Call::GetToken)))
+}
+
+/// 5 s, 10 s, 20 s, 40 s, 60 s, 60 s, ...
+fn growing_pause(times: u32) -> Duration {
+    let factor = 1u32 << times.saturating_sub(1).min(10);
+    FIRST_PAUSE.saturating_mul(factor).min(LONGEST_PAUSE)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,130 @@
+//! One HTTP exchange with WeCom: time, size and redirects bounded, nothing read from the environment, and no
+//! address (they carry secrets) in what goes wrong.
+
+use std::time::Duration;
+
+use reqwest::{Proxy, StatusCode, redirect};
+use url::Url;
+
+use super::address::with_query;
+
+/// No answer of WeCom's that the gate reads is longer.
+const LARGEST_ANSWER: usize = 1024 * 1024;
+
+/// Times; tests shorten them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Tuning {
+    /// To open a connection.
+    pub(super) connect: Duration,
+    /// For a whole exchange (WeCom's own advice is 5 to 10 s).
+    pub(super) total: Duration,
+    /// Before the second try when the system is busy; as much again, at random, and more before the third.
+    pub(super) backoff: Duration,
+}
+
+impl Default for Tuning {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(3),
+            total: Duration::from_secs(8),
+            backoff: Duration::from_millis(200),
+        }
+    }
+}
+
+/// Why there is no answer to read. `cause` is for the log, to be redacted first.
+pub(super) enum Trouble {
+    /// No connection, no answer in time, or HTTP 5xx.
+    Unreachable { cause: String, nothing_sent: bool },
+    /// HTTP 429.
+    RateLimited,
+    /// Longer than [`LARGEST_ANSWER`], or a redirect.
+    BadAnswer { cause: String },
+}
+
+/// A body and whether its status was 2xx.
+pub(super) struct Reply {
+    pub(super) body: Vec<u8>,
+    pub(super) status: StatusCode,
+}
+
+/// The connection pool of one entry.
+#[derive(Clone)]
+pub(super) struct Transport {
+    http: reqwest::Client,
+    base: String,
+}
+
+impl Transport {
+    pub(super) fn new(base: &Url, proxy: Option<&Url>, tuning: Tuning) -> Result<Self, reqwest::Error> {
+        // Errors when one is installed already: then that one is used.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut builder = reqwest::Client::builder()
+            .user_agent(concat!("wecom-gate/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(tuning.connect)
+            .timeout(tuning.total)
+            .pool_idle_timeout(Duration::from_secs(50))
+            .redirect(redirect::Policy::none())
+            .referer(false)
+            .no_proxy();
+        if let Some(proxy) = proxy {
+            builder = builder.proxy(Proxy::all(proxy.clone()).map_err(reqwest::Error::without_url)?);
+        }
+        let http = builder.build().map_err(reqwest::Error::without_url)?;
+        Ok(Self { http, base: base.as_str().trim_end_matches('/').to_owned() })
+    }
+
+    /// GET, or POST when there is a JSON body.
+    pub(super) async fn exchange(
+        &self,
+        path: &str,
+        params: &[(&str, &str)],
+        body: Option<&serde_json::Value>,
+    ) -> Result<Reply, Trouble> {
+        let address = with_query(&format!("{}{path}", self.base), params);
+        let request = match body {
+            Some(json) => self.http.post(address).json(json),
+            None => self.http.get(address),
+        };
+        let mut response = request.send().await.map_err(unreachable)?;
+        let status = response.status();
+        if status.is_server_error() {
+            return Err(Trouble::Unreachable {
+                cause: format!("HTTP {}", status.as_u16()),
+                nothing_sent: false,
+            });
+        }
+        if status == StatusCode::TOO_MANY_REQUESTS {
+            return Err(Trouble::RateLimited);
+        }
+        if status.is_redirection() {
+            return Err(Trouble::BadAnswer { cause: format!("HTTP {}, a redirect", status.as_u16()) });
+        }
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
+            if body.len() + chunk.len() > LARGEST_ANSWER {
+                return Err(Trouble::BadAnswer { cause: "an answer of more than 1 MiB".into() });
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Reply { body, status })
+    }
+}
+
+fn unreachable(error: reqwest::Error) -> Trouble {
+    let nothing_sent = error.is_connect();
+    let kind = if error.is_timeout() {
+        "timeout"
+    } else if nothing_sent {
+        "no connection"
+    } else {
+        "connection lost"
+    };
+    // The outermost text may hold the address, the innermost says what happened.
+    let error = error.without_url();
+    let mut innermost: &dyn std::error::Error = &error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    Trouble::Unreachable { cause: format!("{kind}: {innermost}"), nothing_sent }
+}
