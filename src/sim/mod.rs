@@ -1,4 +1,235 @@
 //! The WeCom simulator: same calls, answers, errors and limits as WeCom's own API, plus the pages of WeCom's
 //! client and QR login, for tests and the demo.
 //!
+//! - `data`, `range`: companies, apps, members; who may see what
+//! - `api`: `/cgi-bin/…`
+//! - `pages`: the client, the consent page, the QR page
+//! - `handle`, `control`: what tests may do, in Rust and as `/sim/…`
+//! - `fault`, `limit`, `settings`: trouble, rate limits, choices
+//! - `event`: callbacks to the app
+//!
 //! Must never: be part of a deployment.
+
+mod api;
+mod cli;
+mod control;
+mod data;
+mod event;
+mod fail;
+mod fault;
+mod handle;
+mod limit;
+mod net;
+mod pages;
+mod range;
+mod settings;
+mod state;
+#[cfg(test)]
+mod tests;
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::to_bytes;
+use axum::extract::{ConnectInfo, Request};
+use axum::http::{StatusCode, header};
+use axum::response::{Html, IntoResponse, Response};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use url::Url;
+
+pub use cli::{SimArgs, run_cli};
+pub use data::{App, Company, Data, DataError, Department, External, Member, SENSITIVE, Tag, Visible};
+pub use event::{Delivery, Event, Forgery, seal, sign};
+pub use fault::{Fault, FaultKind};
+pub use handle::{CodeRequest, Handle, SimError};
+pub use settings::{Consent, Limits, Refusal, Settings};
+pub use state::{Calls, LogLine};
+
+use fault::take;
+use net::{CuttableListener, Peer};
+use state::Shared;
+
+/// Largest request body, bytes.
+const BODY_LIMIT: usize = 1024 * 1024;
+
+/// What to start with.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where to listen; port 0 takes a free one.
+    pub bind: SocketAddr,
+    /// Companies; `None`: the built-in ones.
+    pub data: Option<Data>,
+    /// Behaviour.
+    pub settings: Settings,
+    /// The gate: becomes every app's trusted domain, callback domain, home page and event URL.
+    pub app_origin: Option<Url>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let bind = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        Options { bind, data: None, settings: Settings::default(), app_origin: None }
+    }
+}
+
+/// The simulator.
+#[derive(Debug)]
+pub struct Simulator;
+
+/// A simulator that runs; dropped, it stops.
+pub struct Running {
+    /// Where it listens.
+    pub addr: SocketAddr,
+    /// What may be done to it.
+    pub handle: Handle,
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl Simulator {
+    /// Starts on the runtime that this is called from.
+    ///
+    /// # Errors
+    /// The data contradicts itself, or the address cannot be listened on.
+    pub async fn start(options: Options) -> Result<Running, SimError> {
+        // Events may go to https. A provider that is already there stays.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let http =
+            reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build()?;
+        let mut data = match options.data {
+            Some(data) => data.validated()?,
+            None => Data::embedded()?,
+        };
+        if let Some(origin) = &options.app_origin {
+            data.set_gate(origin);
+        }
+        let failed = |e| SimError::Bind(options.bind, e);
+        let listener = TcpListener::bind(options.bind).await.map_err(failed)?;
+        let addr = listener.local_addr().map_err(failed)?;
+        let (stop, stopped) = watch::channel(false);
+        let shared = Arc::new(Shared::new(data, options.settings, stopped, http));
+        let handle = Handle { shared: Arc::clone(&shared) };
+
+        let on_stop = Arc::clone(&shared);
+        let app = Router::new().nest("/sim", control::router(handle.clone())).fallback(
+            move |ConnectInfo(peer): ConnectInfo<Peer>, request: Request| {
+                front(Arc::clone(&shared), peer, request)
+            },
+        );
+        let service = app.into_make_service_with_connect_info::<Peer>();
+        let task = tokio::spawn(async move {
+            let server = axum::serve(CuttableListener(listener), service);
+            let _ = server.with_graceful_shutdown(async move { on_stop.stopped().await }).await;
+        });
+        Ok(Running { addr, handle, stop, task })
+    }
+}
+
+impl Running {
+    /// `http://host:port`: the gate's `api_base`.
+    pub fn base(&self) -> String {
+        format!("http://{}", self.addr)
+    }
+
+    /// The gate's `authorize_url`.
+    pub fn authorize_url(&self) -> String {
+        format!("{}/connect/oauth2/authorize", self.base())
+    }
+
+    /// The gate's `web_login_url`.
+    pub fn web_login_url(&self) -> String {
+        format!("{}/wwlogin/sso/login", self.base())
+    }
+
+    /// Stops, and waits until the port is free and every connection is closed.
+    pub async fn stop(mut self) {
+        let _ = self.stop.send(true);
+        let task = std::mem::replace(&mut self.task, tokio::spawn(async {}));
+        let abort = task.abort_handle();
+        if tokio::time::timeout(Duration::from_secs(2), task).await.is_err() {
+            abort.abort();
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.stop.send(true);
+        self.task.abort();
+    }
+}
+
+/// Everything but the control API.
+async fn front(sim: Arc<Shared>, peer: Peer, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let Ok(body) = to_bytes(body, BODY_LIMIT).await else {
+        return StatusCode::PAYLOAD_TOO_LARGE.into_response();
+    };
+    let path = parts.uri.path();
+    // Tests play several machines: what a caller says of its address is believed.
+    let claimed: Option<IpAddr> =
+        parts.headers.get("x-sim-ip").and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok());
+    if path.starts_with("/cgi-bin/") {
+        let query = parts.uri.query().unwrap_or("");
+        return api::serve(Arc::clone(&sim), peer, parts.method, path, query, claimed, body).await;
+    }
+    let fault = {
+        let mut inner = sim.lock();
+        inner.count(path);
+        take(&mut inner.faults, path)
+    };
+    if let Some(f) = fault {
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_millis(f.latency_ms)) => {}
+            () = sim.stopped() => {}
+        }
+        if f.kind != FaultKind::None {
+            return misbehave(&sim, &peer, &f.kind).await;
+        }
+    }
+    let answer = pages::serve(&sim, &parts, &body).unwrap_or_else(|| not_found(path));
+    let line = LogLine {
+        at_ms: sim.now_ms(),
+        ip: claimed.unwrap_or(peer.ip),
+        method: parts.method.to_string(),
+        path: path.to_owned(),
+        query: api::redact(parts.uri.query().unwrap_or("")),
+        errcode: None,
+        status: answer.status().as_u16(),
+    };
+    sim.lock().write_log(line);
+    answer
+}
+
+/// What an address that does not exist answers: a web server's page, no JSON.
+fn not_found(_path: &str) -> Response {
+    let page = "<html>\r\n<head><title>404 Not Found</title></head>\r\n<body>\r\n\
+                <center><h1>404 Not Found</h1></center>\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n";
+    (StatusCode::NOT_FOUND, Html(page)).into_response()
+}
+
+/// Trouble in place of an answer.
+async fn misbehave(sim: &Shared, peer: &Peer, kind: &FaultKind) -> Response {
+    match kind {
+        FaultKind::Status(s) => {
+            StatusCode::from_u16(*s).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR).into_response()
+        }
+        FaultKind::Html => {
+            Html("<!doctype html><title>Sign in to the network</title><h1>Welcome</h1>").into_response()
+        }
+        FaultKind::Body(text) => ([(header::CONTENT_TYPE, "application/json")], text.clone()).into_response(),
+        FaultKind::Hang => {
+            sim.stopped().await;
+            peer.cut();
+            StatusCode::OK.into_response()
+        }
+        _ => {
+            peer.cut();
+            StatusCode::OK.into_response()
+        }
+    }
+}

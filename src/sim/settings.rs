@@ -1,0 +1,129 @@
+//! How the simulator behaves where WeCom leaves a choice, or where a test needs another number.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+/// Everything that can be set; the defaults are WeCom's.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Life of an access token, seconds.
+    pub token_ttl: u64,
+    /// A repeated `gettoken` gives the same token and what is left of its life (WeCom's older promise).
+    pub same_token: bool,
+    /// Life of a code, seconds.
+    pub code_ttl: u64,
+    /// Life of a `user_ticket`, seconds.
+    pub ticket_ttl: u64,
+    /// How long a consent is remembered, seconds.
+    pub consent_ttl: u64,
+    /// 企业可信IP; `None`: not set up, every address may call.
+    pub trusted_ips: Option<Vec<IpNet>>,
+    /// Callers appear to come from here, whatever their address.
+    pub apparent_ip: Option<IpAddr>,
+    /// Rate limits.
+    pub limits: Limits,
+    /// errcode for a used code: 40029 or 42022.
+    pub used_code: i64,
+    /// errcode for a code that was too old: 42003 or 40029.
+    pub expired_code: i64,
+    /// errcode for a code of another app: 40029 or 50001.
+    pub foreign_code: i64,
+    /// errcode of `user/get` outside the visible range: 60011, 60021, 60111 or 50002.
+    pub outside_range: i64,
+    /// A code is used up even by a call that fails for its token or its address (nobody has confirmed either).
+    pub code_dies_on_failure: bool,
+    /// `auth/getuserinfo` answers `UserId`, `OpenId` too (reported from the field).
+    pub legacy_spelling: bool,
+    /// A private deployment without the `auth/` paths: they are 404.
+    pub legacy_only: bool,
+    /// What the consent page does.
+    pub consent: Consent,
+    /// What happens after "refuse".
+    pub refusal: Refusal,
+    /// Who holds a WeCom client that nobody has picked a member on: userid, `corpid/userid` or openid.
+    pub default_member: Option<String>,
+    /// Pause between tries of an event, milliseconds.
+    pub event_retry_ms: u64,
+    /// Longest wait for an event's answer, milliseconds.
+    pub event_timeout_ms: u64,
+}
+
+/// Rate limits (docs 90312, 90313). A block lasts as long as its window.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Per company and API, in a minute.
+    pub api_minute: u32,
+    /// Per company and API, in an hour.
+    pub api_hour: u32,
+    /// Per source address, in a minute.
+    pub ip_minute: u32,
+    /// Per source address, in an hour.
+    pub ip_hour: u32,
+    /// Failing `gettoken` calls of one address in an hour; then the address is kept from it for an hour.
+    pub gettoken_failures: u32,
+}
+
+/// What the consent page does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Consent {
+    /// Asks.
+    Ask,
+    /// Everybody agrees to everything at once.
+    Allow,
+    /// Everybody refuses at once.
+    Refuse,
+}
+
+/// What happens after "refuse" (WeCom's documents do not say).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Refusal {
+    /// Back to `redirect_uri` with `state` and no `code`.
+    Redirect,
+    /// Stays on WeCom's page.
+    Stay,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            token_ttl: 7200,
+            same_token: true,
+            code_ttl: 300,
+            ticket_ttl: 1800,
+            consent_ttl: 30 * 86_400,
+            trusted_ips: None,
+            apparent_ip: None,
+            limits: Limits::default(),
+            used_code: 40029,
+            expired_code: 42003,
+            foreign_code: 40029,
+            outside_range: 60011,
+            code_dies_on_failure: false,
+            legacy_spelling: false,
+            legacy_only: false,
+            consent: Consent::Ask,
+            refusal: Refusal::Redirect,
+            default_member: None,
+            event_retry_ms: 1000,
+            event_timeout_ms: 5000,
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            api_minute: 10_000,
+            api_hour: 150_000,
+            ip_minute: 20_000,
+            ip_hour: 600_000,
+            gettoken_failures: 2000,
+        }
+    }
+}
