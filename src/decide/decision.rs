@@ -106,7 +106,9 @@ pub fn decide(policy: &Policy, request: &Request<'_>) -> Decision {
 /// The gate's own paths. A cookie that does not count must not act here either.
 fn own(policy: &Policy, request: &Request<'_>) -> Decision {
     match OwnPath::find(request.path, request.method, &policy.entries) {
-        Ok(OwnPath::Me) if !cookie_counts(policy, request) => refuse(request, Failure::NoSession),
+        Ok(OwnPath::Me | OwnPath::Auth) if !cookie_counts(policy, request) => {
+            refuse(request, Failure::NoSession)
+        }
         Ok(OwnPath::Logout) if request.method == "POST" && from_elsewhere(policy, request) => {
             refuse(request, Failure::CrossSite)
         }
@@ -143,10 +145,7 @@ fn signed_in(policy: &Policy, request: &Request<'_>) -> Option<Decision> {
         let query = request.query.and_then(|q| query::without(q, &SIGN_IN_PARAMETERS));
         return Some(Decision::Redirect(of_request(request.path, query.as_deref())));
     }
-    // NocoBase takes its cookie for files, and only when reading.
-    let files = is_get(request)
-        && !request.upgrade
-        && ["files", "storage"].iter().any(|name| is_below(&policy.public_path, name, request.path));
+    let files = is_get(request) && !request.upgrade && is_file(policy, request.path);
     let identity = match request.credential {
         Credential::Phantom => Identity::Member,
         // The page sends its token in the first frame.
@@ -163,12 +162,18 @@ fn signed_in(policy: &Policy, request: &Request<'_>) -> Option<Decision> {
     }))
 }
 
+/// Where NocoBase takes its cookie instead of a token, as long as nothing is changed.
+fn is_file(policy: &Policy, path: &str) -> bool {
+    path.strip_prefix(policy.public_path.as_str())
+        .is_some_and(|rest| rest.starts_with("files/") || rest.starts_with("storage/"))
+}
+
 /// Does the address hold a `token` that NocoBase's page would store? A link with somebody else's token would sign
 /// the member in as somebody else.
 fn brings_token(policy: &Policy, request: &Request<'_>) -> bool {
-    request.query.is_some_and(|q| query::has(q, "token"))
-        && is_navigation(request)
-        && !["api", "files"].iter().any(|name| is_below(&policy.public_path, name, request.path))
+    let Some(query) = request.query else { return false };
+    let is_page_less = |name| is_below(&policy.public_path, name, request.path);
+    !["api", "files"].into_iter().any(is_page_less) && is_navigation(request) && query::has(query, "token")
 }
 
 fn without_session(policy: &Policy, request: &Request<'_>) -> Decision {

@@ -47,16 +47,18 @@ pub struct Policy {
 }
 
 /// What the request shows besides its cookies. The edge has verified it already.
+///
+/// "The header" is `Authorization`, whatever it holds: NocoBase takes a token there with and without `Bearer`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Credential {
-    /// No `Authorization: Bearer`, and no phantom in the query.
+    /// No header, and no phantom in the query.
     None,
     /// The header or `?token=` holds the phantom of the session in the cookie; where tokens are delivered to the
     /// browser, that session's own token.
     Phantom,
     /// The header (never the query, R2) holds a NocoBase token with a good signature that has not expired.
     ApiToken,
-    /// The header holds a bearer token that is neither.
+    /// The header holds something else.
     Invalid,
 }
 

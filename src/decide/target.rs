@@ -40,7 +40,7 @@ pub fn sanitize(rd: &str) -> Option<String> {
     let (rest, fragment) = split(rd, '#');
     let (path, query) = split(rest, '?');
     // Form encoding has been undone before; names in Chinese come raw.
-    let path: String = path.chars().map(|c| if c.is_ascii() { c.to_string() } else { encode(c) }).collect();
+    let path = utf8_percent_encode(path, CONTROLS).to_string();
     build(&path, query, fragment).filter(|target| target.len() <= MAX_LEN)
 }
 
@@ -88,10 +88,6 @@ fn build(path: &str, query: Option<&str>, fragment: Option<&str>) -> Option<Stri
 
 fn split(text: &str, at: char) -> (&str, Option<&str>) {
     text.split_once(at).map_or((text, None), |(head, tail)| (head, Some(tail)))
-}
-
-fn encode(c: char) -> String {
-    utf8_percent_encode(c.encode_utf8(&mut [0; 4]), CONTROLS).collect()
 }
 
 #[cfg(test)]

@@ -1,0 +1,215 @@
+//! Requests of somebody who is signed in.
+
+use super::*;
+
+fn signed_in(request: Request<'_>) -> Request<'_> {
+    Request { session: SessionState::Valid, ..request }
+}
+
+fn phantom(path: &str) -> Request<'_> {
+    Request { credential: Credential::Phantom, ..signed_in(call(path)) }
+}
+
+fn forward(identity: Identity, put_cookies: bool, put_script: bool) -> Decision {
+    Decision::Forward(Pass { identity, put_cookies, put_script })
+}
+
+#[test]
+fn calls_count_only_with_cookie_and_phantom() {
+    for path in ["/api/users:list", "/api/users:destroy", "/ws", "/admin", "/anything"] {
+        for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] {
+            let with = Request { method, ..phantom(path) };
+            assert_eq!(decide(&policy(), &with), pass(Identity::Member), "{method} {path}");
+            let without = Request { credential: Credential::None, ..with };
+            assert_eq!(decide(&policy(), &without), pass(Identity::Nobody), "{method} {path}");
+            let ended = Request { session: SessionState::Ended, credential: Credential::Invalid, ..with };
+            assert_eq!(decide(&policy(), &ended), no(Failure::SessionEnded), "{method} {path}");
+        }
+    }
+}
+
+#[test]
+fn pages_get_the_script() {
+    for path in ["/", "/admin", "/admin/x.y/z", "/m/page", "/v/", "/signin"] {
+        assert_eq!(
+            decide(&policy(), &signed_in(page(path))),
+            forward(Identity::Nobody, false, true),
+            "{path}"
+        );
+    }
+    for path in
+        ["/assets/index-93181bbb.js", "/static/plugins/x/index.js", "/favicon/favicon.ico", "/nocobase.png"]
+    {
+        assert_eq!(decide(&policy(), &signed_in(call(path))), pass(Identity::Nobody), "{path}");
+    }
+}
+
+#[test]
+fn files_are_read_with_the_cookie_alone() {
+    let crm = Policy { public_path: "/crm/".to_owned(), ..policy() };
+    for (policy, path, file) in [
+        (&policy(), "/files/main/main/attachments/1.pdf", true),
+        (&policy(), "/storage/uploads/a.png", true),
+        (&policy(), "/files", false),
+        (&policy(), "/filesystem/x", false),
+        (&policy(), "/admin/files/x", false),
+        (&policy(), "/api/files/x", false),
+        (&crm, "/crm/files/main/1.pdf", true),
+        (&crm, "/files/main/1.pdf", false),
+    ] {
+        for credential in [Credential::None, Credential::Phantom] {
+            for method in ["GET", "HEAD"] {
+                let request = Request { method, credential, ..signed_in(call(path)) };
+                let member = file || credential == Credential::Phantom;
+                let identity = if member { Identity::Member } else { Identity::Nobody };
+                assert_eq!(decide(policy, &request), forward(identity, file, false), "{method} {path}");
+            }
+        }
+        for method in ["POST", "PUT", "DELETE", "OPTIONS"] {
+            let request = Request { method, ..signed_in(call(path)) };
+            assert_eq!(decide(policy, &request), pass(Identity::Nobody), "{method} {path}");
+        }
+    }
+}
+
+#[test]
+fn the_cookie_speaks_only_for_our_own_pages_and_plain_links() {
+    for (site, mode, dest, method, origin, counts) in [
+        (Some("same-origin"), "cors", "empty", "POST", Some(ORIGIN), true),
+        (Some("same-origin"), "navigate", "iframe", "GET", None, true),
+        (Some("none"), "navigate", "document", "GET", None, true),
+        // A link in a chat, an e-mail, another site; the way back from WeCom.
+        (Some("cross-site"), "navigate", "document", "GET", None, true),
+        (Some("cross-site"), "navigate", "document", "HEAD", None, true),
+        (Some("same-site"), "navigate", "document", "GET", None, true),
+        // All else that another site can make a browser do.
+        (Some("cross-site"), "navigate", "document", "POST", Some("https://evil.com"), false),
+        (Some("cross-site"), "navigate", "iframe", "GET", None, false),
+        (Some("cross-site"), "navigate", "empty", "GET", None, false),
+        (Some("cross-site"), "no-cors", "image", "GET", None, false),
+        (Some("cross-site"), "no-cors", "script", "GET", None, false),
+        (Some("cross-site"), "no-cors", "document", "GET", None, false),
+        (Some("cross-site"), "cors", "empty", "GET", Some("https://evil.com"), false),
+        (Some("same-site"), "cors", "empty", "GET", Some("https://other.example.com"), false),
+        (Some("same-site"), "no-cors", "image", "GET", None, false),
+        (Some("unheard-of"), "cors", "empty", "GET", None, false),
+        (Some(""), "cors", "empty", "GET", None, false),
+        // Browsers without Sec-Fetch.
+        (None, "", "", "GET", None, true),
+        (None, "", "", "POST", Some(ORIGIN), true),
+        (None, "", "", "POST", Some("https://evil.com"), false),
+        (None, "", "", "POST", Some("http://gate.example.com"), false),
+        (None, "", "", "POST", Some("null"), false),
+    ] {
+        let some = |text: &'static str| (!text.is_empty()).then_some(text);
+        let request = Request {
+            method,
+            origin,
+            sec_fetch_site: site,
+            sec_fetch_mode: some(mode),
+            sec_fetch_dest: some(dest),
+            ..phantom("/files/main/1.pdf")
+        };
+        let member =
+            matches!(decide(&policy(), &request), Decision::Forward(Pass { identity: Identity::Member, .. }));
+        assert_eq!(member, counts, "{method} {site:?} {mode} {dest} {origin:?}");
+        if !counts {
+            let stranger = Request { session: SessionState::None, ..request };
+            assert_eq!(
+                decide(&policy(), &request),
+                decide(&policy(), &stranger),
+                "as if there were no session"
+            );
+        }
+    }
+}
+
+#[test]
+fn websockets_need_our_origin() {
+    let socket = Request {
+        upgrade: true,
+        sec_fetch_mode: Some("websocket"),
+        sec_fetch_dest: Some("websocket"),
+        ..signed_in(call("/ws"))
+    };
+    for (origin, site, want) in [
+        (Some(ORIGIN), Some("same-origin"), pass(Identity::Member)),
+        (Some("https://GATE.example.com:443"), None, pass(Identity::Member)),
+        (None, Some("same-origin"), no(Failure::CrossSite)),
+        (None, None, no(Failure::CrossSite)),
+        (Some("null"), None, no(Failure::CrossSite)),
+        (Some("https://evil.com"), None, no(Failure::CrossSite)),
+        (Some("https://evil.com"), Some("cross-site"), no(Failure::CrossSite)),
+        (Some("https://other.example.com"), Some("same-site"), no(Failure::CrossSite)),
+        (Some("http://gate.example.com"), None, no(Failure::CrossSite)),
+        (Some(ORIGIN), Some("cross-site"), no(Failure::CrossSite)),
+    ] {
+        for credential in [Credential::None, Credential::Phantom] {
+            let request = Request { origin, sec_fetch_site: site, credential, ..socket };
+            assert_eq!(decide(&policy(), &request), want, "{origin:?} {site:?}");
+        }
+    }
+    // Without a session it is a plain 401, and where nobody needs a session, origins do not matter.
+    let stranger = Request { origin: Some(ORIGIN), session: SessionState::None, ..socket };
+    assert_eq!(decide(&policy(), &stranger), no(Failure::NoSession));
+    let ended = Request { session: SessionState::Ended, ..stranger };
+    assert_eq!(decide(&policy(), &ended), no(Failure::SessionEnded));
+    let open = Request { path: "/open/ws", origin: None, ..socket };
+    assert_eq!(decide(&policy(), &open), pass(Identity::Nobody));
+}
+
+#[test]
+fn a_credential_of_ones_own_is_judged_by_itself() {
+    let closed = Policy { api_keys: false, ..policy() };
+    let request = |credential| Request { credential, ..signed_in(call("/api/users:list")) };
+    assert_eq!(decide(&policy(), &request(Credential::ApiToken)), pass(Identity::Token));
+    assert_eq!(decide(&closed, &request(Credential::ApiToken)), no(Failure::InvalidToken));
+    assert_eq!(decide(&policy(), &request(Credential::Invalid)), no(Failure::InvalidToken));
+    // A session takes away nothing that strangers may do.
+    for credential in [Credential::ApiToken, Credential::Invalid] {
+        let office = Request { client_ip: [10, 0, 0, 1].into(), ..request(credential) };
+        assert_eq!(decide(&closed, &office), pass(Identity::Nobody));
+        let open = Request { path: "/open/x", ..request(credential) };
+        assert_eq!(decide(&closed, &open), pass(Identity::Nobody));
+    }
+}
+
+#[test]
+fn a_token_in_the_address_signs_nobody_in() {
+    for (path, query, want) in [
+        ("/admin", "token=x", "/admin"),
+        ("/admin", "token=x&authenticator=basic", "/admin"),
+        ("/admin", "a=b&%74oken=x&c", "/admin?a=b&c"),
+        ("/admin", "token", "/admin"),
+        ("/", "token=", "/"),
+        // NocoBase answers with its page under nearly any path.
+        ("/admin/x.js", "token=x", "/admin/x.js"),
+        ("/assets/none.js", "token=x", "/assets/none.js"),
+        ("/apidocs", "token=x", "/apidocs"),
+        ("/m/%E4%B8%AD", "token=x&q=%zz", "/m/%E4%B8%AD?q=%zz"),
+    ] {
+        for credential in [Credential::None, Credential::Phantom, Credential::Invalid] {
+            let request = Request { query: Some(query), credential, ..signed_in(page(path)) };
+            assert_eq!(decide(&policy(), &request), Decision::Redirect(want.to_owned()), "{path}?{query}");
+        }
+    }
+    for (path, query) in [
+        ("/admin", "authenticator=basic"),
+        ("/admin", "Token=x"),
+        ("/admin", "a=token"),
+        ("/api/attachments:get", "token=x"),
+        ("/files/main/1.pdf", "token=x"),
+    ] {
+        let request = Request { query: Some(query), ..signed_in(page(path)) };
+        assert!(matches!(decide(&policy(), &request), Decision::Forward(_)), "{path}?{query}");
+    }
+    // Only navigations: what the page itself fetches carries the phantom there.
+    let fetched =
+        Request { query: Some("token=x"), credential: Credential::Phantom, ..signed_in(call("/admin")) };
+    assert_eq!(decide(&policy(), &fetched), pass(Identity::Member));
+    // Below another public path too.
+    let crm = Policy { public_path: "/crm/".to_owned(), ..policy() };
+    let request = |path| Request { query: Some("token=x"), ..signed_in(page(path)) };
+    assert_eq!(decide(&crm, &request("/crm/admin")), Decision::Redirect("/crm/admin".to_owned()));
+    assert!(matches!(decide(&crm, &request("/crm/api/x")), Decision::Forward(_)));
+}

@@ -1,0 +1,185 @@
+//! Requests of somebody who is not signed in.
+
+use super::*;
+
+#[test]
+fn networks_rules_and_keys_pass_without_a_session() {
+    let closed = Policy { api_keys: false, ..policy() };
+    let office = [10, 1, 2, 3].into();
+    for credential in [Credential::None, Credential::Invalid, Credential::ApiToken] {
+        for request in [page("/admin"), call("/api/users:list"), call("/assets/x.js")] {
+            let request = Request { client_ip: office, credential, ..request };
+            assert_eq!(decide(&closed, &request), pass(Identity::Nobody));
+        }
+        for (method, path) in [("GET", "/api/app:getLang"), ("POST", "/api/webhook:x"), ("PUT", "/open/a/b")]
+        {
+            let request = Request { method, credential, ..call(path) };
+            assert_eq!(decide(&closed, &request), pass(Identity::Nobody), "{method} {path}");
+        }
+    }
+    for request in [page("/admin"), call("/api/users:list"), Request { method: "DELETE", ..call("/api/x") }] {
+        let key = Request { credential: Credential::ApiToken, user_agent: Some(CURL), ..request };
+        assert_eq!(decide(&policy(), &key), pass(Identity::Token));
+        assert_eq!(decide(&closed, &key), no(Failure::InvalidToken));
+        let bad = Request { credential: Credential::Invalid, ..key };
+        assert_eq!(decide(&policy(), &bad), no(Failure::InvalidToken));
+    }
+    let shown = Request { credential: Credential::Invalid, ..page("/admin") };
+    assert_eq!(decide(&policy(), &shown), no_page(Failure::InvalidToken));
+}
+
+#[test]
+fn r03_bypass_goes_by_the_address_alone() {
+    for (ip, passes) in [
+        ("10.255.0.1", true),
+        ("::ffff:10.0.0.1", true),
+        ("11.0.0.1", false),
+        ("::1", false),
+        ("127.0.0.1", false),
+    ] {
+        let request = Request { client_ip: ip.parse().unwrap(), ..call("/api/users:list") };
+        assert_eq!(matches!(decide(&policy(), &request), Decision::Forward(_)), passes, "{ip}");
+    }
+}
+
+#[test]
+fn r02_a_token_in_the_query_opens_nothing() {
+    for query in ["token=x", "token=eyJhbGciOiJIUzI1NiJ9.e30.x&authenticator=basic"] {
+        assert_eq!(
+            decide(&policy(), &Request { query: Some(query), ..call("/api/x") }),
+            no(Failure::NoSession)
+        );
+        let request = Request { query: Some(query), ..page("/admin") };
+        assert_eq!(decide(&policy(), &request), Decision::Login { via: Via::WeCom, entry: 1 });
+    }
+}
+
+#[test]
+fn what_is_no_page_load_gets_401_and_never_a_redirect() {
+    let base = page("/admin");
+    for (why, request) in [
+        ("POST", Request { method: "POST", ..base }),
+        ("PUT", Request { method: "PUT", ..base }),
+        ("OPTIONS", Request { method: "OPTIONS", ..base }),
+        ("get", Request { method: "get", ..base }),
+        ("upgrade", Request { upgrade: true, ..base }),
+        ("XHR", Request { x_requested_with: Some("XMLHttpRequest"), ..base }),
+        ("xhr", Request { x_requested_with: Some(" xmlhttprequest "), ..base }),
+        ("mode cors", Request { sec_fetch_mode: Some("cors"), ..base }),
+        ("mode no-cors", Request { sec_fetch_mode: Some("no-cors"), ..base }),
+        ("mode empty", Request { sec_fetch_mode: Some(""), ..base }),
+        ("dest empty", Request { sec_fetch_dest: Some("empty"), ..base }),
+        ("dest image", Request { sec_fetch_dest: Some("image"), ..base }),
+        ("dest iframe", Request { sec_fetch_dest: Some("iframe"), ..base }),
+        ("accept json", Request { accept: Some("application/json"), ..base }),
+        ("accept image", Request { accept: Some("image/*"), ..base }),
+        ("accept nothing", Request { accept: Some(""), ..base }),
+        ("accept alike", Request { accept: Some("text/htmlx, application/json;a=text/html"), ..base }),
+        ("curl", Request { user_agent: Some(CURL), ..base }),
+        ("nobody", Request { user_agent: None, ..base }),
+        ("api", Request { path: "/api/users:list", ..base }),
+        ("api itself", Request { path: "/api", ..base }),
+        ("ws", Request { path: "/ws", ..base }),
+        ("files", Request { path: "/files/main/1.pdf", ..base }),
+        ("storage", Request { path: "/storage/uploads/x", ..base }),
+        ("static", Request { path: "/static/plugins/x", ..base }),
+        ("assets", Request { path: "/assets/x", ..base }),
+        ("dist", Request { path: "/dist/x", ..base }),
+        ("script", Request { path: "/browser-checker.js", ..base }),
+        ("style", Request { path: "/global.CSS", ..base }),
+        ("font", Request { path: "/x/y.woff2", ..base }),
+        ("source map", Request { path: "/x/y.js.map", ..base }),
+    ] {
+        for signed_out in [false, true] {
+            let request = Request { signed_out, ..request };
+            assert_eq!(decide(&policy(), &request), no(Failure::NoSession), "{why}");
+            let ended = Request { session: SessionState::Ended, ..request };
+            assert_eq!(decide(&policy(), &ended), no(Failure::SessionEnded), "{why}");
+        }
+    }
+}
+
+#[test]
+fn page_loads_are_led_to_the_way_in() {
+    let base = page("/admin");
+    for (why, request) in [
+        ("plain", base),
+        ("HEAD", Request { method: "HEAD", ..base }),
+        ("deep link", Request { path: "/admin/settings/a.b/c", query: Some("x=y"), ..base }),
+        ("root", Request { path: "/", ..base }),
+        ("phone", Request { path: "/m", ..base }),
+        ("like api", Request { path: "/apidocs", ..base }),
+        ("like ws", Request { path: "/wsx", ..base }),
+        ("api below", Request { path: "/admin/api/x", ..base }),
+        ("no extension", Request { path: "/admin.js/x", ..base }),
+        (
+            "no headers",
+            Request {
+                accept: None,
+                sec_fetch_mode: None,
+                sec_fetch_dest: None,
+                sec_fetch_site: None,
+                ..base
+            },
+        ),
+        ("accept anything", Request { accept: Some("*/*"), ..base }),
+        ("accept xhtml", Request { accept: Some("application/json, Application/XHTML+xml ;q=0.1"), ..base }),
+        // Android's webview names the app.
+        ("WeCom on Android", Request { x_requested_with: Some("com.tencent.wework"), ..base }),
+        ("from another site", Request { sec_fetch_site: Some("cross-site"), ..base }),
+        ("session ended", Request { session: SessionState::Ended, ..base }),
+        ("phantom of nothing", Request { credential: Credential::Phantom, ..base }),
+    ] {
+        assert_eq!(decide(&policy(), &request), Decision::Login { via: Via::WeCom, entry: 1 }, "{why}");
+    }
+    let crm = Policy { public_path: "/crm/".to_owned(), ..policy() };
+    for (path, is_page) in [
+        ("/crm/admin", true),
+        ("/", true),
+        ("/crm/api/x", false),
+        ("/crm/ws", false),
+        ("/crm/assets/x", false),
+    ] {
+        let led = matches!(decide(&crm, &page(path)), Decision::Login { .. });
+        assert_eq!(led, is_page, "{path}");
+    }
+}
+
+#[test]
+fn every_caller_has_its_way_in() {
+    use Browsers::{Deny, NocoBase, SignInPage, WebLogin};
+    let sign_in = Decision::Page(Page::SignIn);
+    let open_in_wecom = Decision::Page(Page::OpenInWeCom);
+    let login = |via, entry| Decision::Login { via, entry };
+    for (ua, browsers, auto_entry, want) in [
+        (WECOM, WebLogin, Some(1), login(Via::WeCom, 1)),
+        (WECOM, SignInPage, Some(1), login(Via::WeCom, 1)),
+        (WECOM, NocoBase, Some(0), login(Via::WeCom, 0)),
+        (WECOM, Deny, Some(0), login(Via::WeCom, 0)),
+        (WECOM, WebLogin, None, sign_in.clone()),
+        (WECOM, Deny, None, sign_in.clone()),
+        (WECHAT, WebLogin, Some(1), open_in_wecom.clone()),
+        (WECHAT, SignInPage, None, open_in_wecom.clone()),
+        (WECHAT, NocoBase, Some(1), open_in_wecom.clone()),
+        (WECHAT, Deny, Some(1), open_in_wecom.clone()),
+        (PHONE, WebLogin, Some(1), open_in_wecom.clone()),
+        (PHONE, SignInPage, Some(1), open_in_wecom.clone()),
+        (PHONE, NocoBase, Some(1), open_in_wecom),
+        (PHONE, Deny, Some(1), no_page(Failure::BrowserDenied)),
+        (CHROME, WebLogin, Some(1), login(Via::Web, 1)),
+        (CHROME, WebLogin, None, login(Via::Web, 0)),
+        (CHROME, SignInPage, Some(1), sign_in.clone()),
+        (CHROME, NocoBase, Some(1), sign_in),
+        (CHROME, Deny, Some(1), no_page(Failure::BrowserDenied)),
+    ] {
+        let policy = Policy { browsers, auto_entry, ..policy() };
+        let request = Request { user_agent: Some(ua), ..page("/admin") };
+        assert_eq!(decide(&policy, &request), want, "{browsers:?} {auto_entry:?} {ua}");
+        // Who signed out on purpose is not signed in again by himself.
+        let out = Request { signed_out: true, ..request };
+        assert_eq!(decide(&policy, &out), Decision::Page(Page::SignedOut), "{browsers:?} {ua}");
+    }
+    let empty = Policy { entries: Vec::new(), auto_entry: None, ..policy() };
+    let request = Request { user_agent: Some(CHROME), ..page("/admin") };
+    assert_eq!(decide(&empty, &request), Decision::Page(Page::SignIn));
+}
