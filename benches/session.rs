@@ -1,5 +1,6 @@
-//! What a signed-in request costs in `session`: finding and opening the cookie, looking up what is known of it, comparing
-//! the phantom, and the `Cookie` header for NocoBase. Budget for all of it together: 3 microseconds.
+//! What a signed-in request costs in `session`: finding and opening the cookie, looking up what is known of
+//! it, comparing the phantom, and the `Cookie` header for NocoBase. Budget for all of it together: 3
+//! microseconds.
 
 use std::hint::black_box;
 use std::sync::Arc;

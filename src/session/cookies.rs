@@ -141,7 +141,9 @@ impl<'a> OwnCookies<'a> {
             bounds.header(header)?;
             for segment in segments(header) {
                 bounds.segment(segment)?;
-                if let Some((name, value)) = name_and_value(segment) {
+                if !is_plain(segment)
+                    && let Some((name, value)) = name_and_value(segment)
+                {
                     own.note(names, name, value);
                 }
             }
@@ -210,6 +212,13 @@ pub(super) fn segments(header: &[u8]) -> impl Iterator<Item = &[u8]> {
         rest = after;
         Some(segment)
     })
+}
+
+/// Whether a look at the name can be spared: the first byte is that of no name that matters here (ours begin
+/// with `w` or `_`, NocoBase's with `n`), nor a blank. Most cookies of a busy page go this way.
+pub(super) fn is_plain(segment: &[u8]) -> bool {
+    let name = segment.strip_prefix(b" ").unwrap_or(segment);
+    name.first().is_some_and(|b| b.is_ascii_graphic() && !matches!(b, b'w' | b'_' | b'n'))
 }
 
 /// Name and value of one segment; `None` without `=`.

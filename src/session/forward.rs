@@ -3,7 +3,7 @@
 
 use crate::error::Failure;
 
-use super::cookies::{Bounds, is_blank, is_ours, name_and_value, segments};
+use super::cookies::{Bounds, is_blank, is_ours, is_plain, name_and_value, segments};
 
 /// Names of NocoBase's cookies that decide who somebody is. While a session of ours is in force, only the
 /// gate says that.
@@ -64,9 +64,10 @@ pub fn forwardable<'a>(
 }
 
 fn is_dropped(segment: &[u8], in_session: bool) -> bool {
-    name_and_value(segment).is_some_and(|(name, _)| {
-        is_ours(name) || (in_session && NOCOBASE_IDENTITY.iter().any(|prefix| name.starts_with(prefix)))
-    })
+    !is_plain(segment)
+        && name_and_value(segment).is_some_and(|(name, _)| {
+            is_ours(name) || (in_session && NOCOBASE_IDENTITY.iter().any(|prefix| name.starts_with(prefix)))
+        })
 }
 
 #[cfg(test)]
