@@ -347,6 +347,7 @@ pub struct Limits {
     #[schemars(schema_with = "size_schema")]
     pub body_bytes: Size,
     /// Connections open at once, over all public listeners.
+    #[schemars(range(max = 4_294_967_295_u32))]
     pub connections: u32,
     /// From the first byte of a request to the end of its head, however slowly it drips.
     pub head_timeout: String,

@@ -73,12 +73,9 @@ impl<'a> Node<'a> {
         self.0.get("writeOnly").and_then(Value::as_bool).unwrap_or(false)
     }
 
-    /// The largest number that is accepted, where the type's own bound is not the bound of `u64`.
-    pub(super) fn most(self) -> Option<u64> {
-        match self.0.get("format").and_then(Value::as_str) {
-            Some("uint32") => Some(u64::from(u32::MAX)),
-            _ => None,
-        }
+    /// The largest number that is accepted.
+    pub(super) fn most(self) -> u64 {
+        self.0.get("maximum").and_then(Value::as_u64).unwrap_or(i64::MAX.unsigned_abs())
     }
 
     pub(super) fn default(self) -> Option<&'a Value> {

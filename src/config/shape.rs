@@ -24,6 +24,7 @@ fn check_table(
     map.retain(|key, value| {
         let path = join(path, key);
         match node.key(key) {
+            Some(_) if value.is_null() => false, // an empty variable for something that cannot be empty
             Some(child) => fits(value, child, &path, root, report),
             None => {
                 // Without its value: it may be a secret under a misspelt name.
@@ -61,9 +62,7 @@ fn fits(value: &mut Value, node: Node<'_>, path: &str, root: Node<'_>, report: &
         }
         (Kind::Text, Value::String(_)) | (Kind::Flag, Value::Bool(_)) => true,
         (Kind::Size, Value::String(_)) => true,
-        (Kind::Size | Kind::Whole, Value::Number(n)) => {
-            n.as_u64().is_some_and(|n| node.most().is_none_or(|most| n <= most))
-        }
+        (Kind::Size | Kind::Whole, Value::Number(n)) => n.as_u64().is_some_and(|n| n <= node.most()),
         (Kind::Word(words), Value::String(text)) => words.contains(&text.as_str()),
         _ => false,
     };
@@ -101,8 +100,7 @@ fn wrong(value: &Value, node: Node<'_>, secret: bool, path: &str, report: &mut R
         }
         (Kind::Flag, _) => ("must be true or false".into(), "write true or false, without quotes".into()),
         (Kind::Whole, Value::Number(_)) => {
-            let most = node.most().unwrap_or(i64::MAX.unsigned_abs());
-            ("is out of range".into(), format!("give a number from 0 to {most}"))
+            ("is out of range".into(), format!("give a number from 0 to {}", node.most()))
         }
         (Kind::Whole, _) => ("must be a whole number".into(), "write digits only, without quotes".into()),
         (Kind::Size, _) => {

@@ -18,17 +18,19 @@ const DEEPEST: usize = 16;
 pub(super) fn from_toml(text: &str, report: &mut Report) -> Option<Value> {
     let lines: Vec<usize> = text.match_indices('\n').map(|(at, _)| at).collect();
     let line_of = |at: usize| lines.partition_point(|&end| end < at) + 1;
-    let (table, errors) = DeTable::parse_recoverable(text);
+    let (table, mut errors) = DeTable::parse_recoverable(text);
     if errors.is_empty() {
         return Some(table_value(table.get_ref(), "", 0, &line_of, report));
     }
+    errors.sort_by_key(|error| error.span().map(|s| s.start));
     for error in errors {
-        let line = error.span().map(|s| line_of(s.start));
+        // What the parser expected instead is of little help, and often beside the point.
+        let what = error.message().split([',', '\n']).next().unwrap_or_default();
         report.errors.push(ConfigError {
             key: "TOML".into(),
-            place: line.map(|n| Place::Line(n).to_string()),
+            place: error.span().map(|s| Place::Line(line_of(s.start)).to_string()),
             value: None,
-            problem: format!("cannot be read: {}", error.message().lines().next().unwrap_or("wrong syntax")),
+            problem: format!("cannot be read: {what}"),
             remedy: "correct the line: text stands in quotes, lists in [ ], each key once, one key per line"
                 .into(),
         });
@@ -213,6 +215,7 @@ fn typed(node: Node<'_>, text: &str) -> Value {
 pub(super) fn written(value: &Value) -> String {
     match value {
         Value::String(text) => quote(text),
+        Value::Null => quote(""),
         Value::Array(_) => "[...]".into(),
         Value::Object(_) => "{...}".into(),
         other => other.to_string(),
