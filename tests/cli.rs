@@ -1,0 +1,192 @@
+//! The binary as people and containers call it: exit codes, and what goes where.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::process::{Command, Output};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+/// Valid, with canaries as secrets.
+const VALID: &str = r#"
+origin = "https://nb.example.com"
+upstream.nodes = ["127.0.0.1:13000"]
+nocobase = { jwt_secret = "CANARY-CANARY-CANARY", service_token = "CANARY" }
+wecom = [{ corp_id = "ww0123456789abcdef", agent_id = "1000002", secret = "CANARY", home_mobile = "/m" }]
+session.keys = ["AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8gISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0-Pw"]
+"#;
+
+fn gate(args: &[&str], env: &[(&str, &str)]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wecom-gate"));
+    command.args(args).env_clear().envs(env.iter().copied()).output().unwrap()
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().unwrap()
+}
+
+fn out(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn err(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+fn file(text: &str) -> tempfile::NamedTempFile {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    file
+}
+
+#[test]
+fn help_and_version_are_no_errors() {
+    for args in [&["--help"][..], &["--version"], &["help"], &["check", "--help"], &["run", "-h"]] {
+        let output = gate(args, &[]);
+        assert_eq!((code(&output), err(&output).as_str()), (0, ""), "{args:?}");
+        assert!(out(&output).contains("wecom-gate") || out(&output).contains("Usage"));
+    }
+    let help = out(&gate(&["--help"], &[]));
+    for command in ["run", "check", "demo", "sim", "keygen", "schema", "healthcheck"] {
+        assert!(help.contains(&format!("\n  {command} ")), "{command}");
+    }
+}
+
+#[test]
+fn wrong_usage_is_64() {
+    for args in [&[][..], &["bogus"], &["run", "--bogus"], &["run", "--conf"], &["healthcheck", "--ops", "x"]]
+    {
+        let output = gate(args, &[]);
+        assert_eq!((code(&output), out(&output).as_str()), (64, ""), "{args:?}");
+        assert!(err(&output).contains("Usage") || err(&output).contains("--help"), "{}", err(&output));
+    }
+}
+
+#[test]
+fn wrong_configuration_is_78_with_all_errors_and_no_secret() {
+    let wrong =
+        file(&format!("orgin = 'x'\n{}", VALID.replace("https://nb", "ftp://nb").replace("ww0", "CORP")));
+    let path = wrong.path().to_str().unwrap();
+    for args in [&["run", "--conf", path][..], &["healthcheck", "--conf", path], &["check", "--conf", path]] {
+        let output = gate(args, &[]);
+        assert_eq!(code(&output), 78, "{args:?}");
+        let text = if args[0] == "check" { out(&output) } else { err(&output) };
+        for part in [
+            "orgin (line 1)",
+            "did you mean `origin`",
+            "origin = \"ftp://nb.example.com\"",
+            "wecom[0].corp_id",
+        ] {
+            assert!(text.contains(part), "{part} is not in {text}");
+        }
+        assert!(!text.contains("CANARY"), "{text}");
+    }
+    for missing in [gate(&["run"], &[]), gate(&["run", "--conf", "/nonexistent.toml"], &[])] {
+        assert_eq!(code(&missing), 78);
+        assert!(!err(&missing).is_empty());
+    }
+}
+
+#[test]
+fn check_prints_the_links_for_wecoms_console() {
+    let valid = file(VALID);
+    let path = valid.path().to_str().unwrap();
+    let output = gate(&["check"], &[("WECOM_GATE_CONF", path), ("WECOM_GATE__WECOM__0__NAME", "office")]);
+    let text = out(&output);
+    assert_eq!(code(&output), 0, "{text}");
+    for part in [
+        "https://nb.example.com/admin",
+        "https://nb.example.com/m",
+        "/wecom-gate/events/office",
+        "ok      configuration",
+    ] {
+        assert!(text.contains(part), "{part} is not in {text}");
+    }
+    assert!(!text.contains("CANARY"));
+}
+
+#[test]
+fn check_speaks_json() {
+    let valid = file(VALID);
+    let output = gate(
+        &["check", "--json", "--conf", valid.path().to_str().unwrap()],
+        &[("WECOM_GATE__SESSION__ABSOLUTE", "8d")],
+    );
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((code(&output), &report["ok"]), (0, &true.into()));
+    assert_eq!(report["steps"][0]["name"], "configuration");
+    assert_eq!(report["steps"][0]["outcome"], "warning");
+    assert_eq!(report["steps"][0]["findings"][0]["about"], "session.absolute");
+    assert_eq!(report["links"][0]["callback_domain"], "nb.example.com");
+
+    let output = gate(&["check", "--json"], &[("WECOM_GATE__LOG__LEVEL", "loud")]);
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((code(&output), &report["ok"]), (78, &false.into()));
+    let findings = report["steps"][0]["findings"].as_array().unwrap();
+    let level = findings.iter().find(|f| f["about"] == "log.level").unwrap();
+    assert_eq!(
+        (&level["value"], &level["place"]),
+        (&"\"loud\"".into(), &"environment WECOM_GATE__LOG__LEVEL".into())
+    );
+}
+
+#[test]
+fn keygen_makes_keys_that_are_accepted() {
+    let key = || out(&gate(&["keygen"], &[]));
+    let (one, other) = (key(), key());
+    assert_ne!(one, other);
+    assert_eq!(STANDARD.decode(one.trim_end()).unwrap().len(), 64);
+    let env = format!("{},{}", one.trim(), other.trim());
+    let valid = file(VALID);
+    let output =
+        gate(&["check", "--conf", valid.path().to_str().unwrap()], &[("WECOM_GATE__SESSION__KEYS", &env)]);
+    assert_eq!(code(&output), 0, "{}", out(&output));
+}
+
+#[test]
+fn schema_and_reference() {
+    let output = gate(&["schema"], &[]);
+    let schema: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(schema["properties"]["session"]["properties"]["idle"]["default"], "12h");
+    assert_eq!(out(&gate(&["schema", "--markdown"], &[])), include_str!("../docs/configuration.md"));
+}
+
+/// Answers one request with this status line; gives the request back.
+fn answering(status: &'static str) -> (String, std::thread::JoinHandle<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let thread = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut head = [0; 1024];
+        let n = stream.read(&mut head).unwrap();
+        write!(stream, "HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").unwrap();
+        String::from_utf8_lossy(&head[..n]).into_owned()
+    });
+    (address, thread)
+}
+
+#[test]
+fn healthcheck_asks_the_ops_listener() {
+    let (address, asked) = answering("200 OK");
+    let valid = file(VALID);
+    let conf = valid.path().to_str().unwrap();
+    // A proxy in the environment is not for this.
+    let env = [("WECOM_GATE__LISTEN__OPS", address.as_str()), ("http_proxy", "http://127.0.0.1:1")];
+    let output = gate(&["healthcheck", "--conf", conf], &env);
+    assert_eq!(code(&output), 0, "{}", err(&output));
+    assert!(asked.join().unwrap().starts_with("GET /readyz HTTP/1.1\r\n"));
+
+    let (address, asked) = answering("503 Service Unavailable");
+    let output = gate(&["healthcheck", "--ops", &address], &[("WECOM_GATE_CONF", conf)]);
+    assert_eq!(code(&output), 1);
+    assert!(err(&output).contains("503"));
+    asked.join().unwrap();
+
+    let output = gate(&["healthcheck", "--ops", &address], &[]);
+    assert_eq!(code(&output), 1);
+    assert!(err(&output).contains("does not answer"), "{}", err(&output));
+    let output = gate(&["healthcheck", "--conf", conf], &[("WECOM_GATE__LISTEN__OPS", "")]);
+    assert_eq!(code(&output), 1);
+    assert!(err(&output).contains("listen.ops is switched off"));
+}
