@@ -263,7 +263,6 @@ impl Inner {
         }
     }
 
-    #[expect(dead_code, reason = "read by the consent page, which follows")]
     /// Fields that the member agreed to for this app, and still does.
     pub(super) fn consent(&self, seat: &Seat, now: i64) -> Option<&BTreeSet<String>> {
         self.consents.get(seat).filter(|c| now < c.until_ms).map(|c| &c.fields)

@@ -6,6 +6,8 @@ mod control;
 mod events;
 mod faults;
 mod limits;
+mod oauth;
+mod web;
 
 use reqwest::Response;
 use serde_json::Value;
