@@ -228,7 +228,7 @@ impl Flows {
     }
 
     /// `Set-Cookie` that lets a finished flow's cookie live for another minute: a webview that asks for the
-    /// callback a second time (wecom-api 14.1) then gets the memo's answer, target and all, where a deleted
+    /// callback a second time then gets the memo's answer, target and all, where a deleted
     /// cookie would mean "flow missing". The state stays used.
     pub fn linger(&self, checked: &Checked<'_>) -> Result<String, Failure> {
         let name = self.name_of(checked.flow.state())?;

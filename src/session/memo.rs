@@ -1,5 +1,5 @@
 //! Callbacks that have been carried out. WeCom's webviews may ask for the same callback twice, at once or a
-//! moment later (wecom-api 14.1), and the code is good for one use: the second gets the outcome of the first.
+//! moment later, and the code is good for one use: the second gets the outcome of the first.
 //! Everything else that comes with a used state is a replay (R18, R19).
 
 use std::future::Future;

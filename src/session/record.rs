@@ -146,7 +146,7 @@ impl Session {
     }
 
     /// Whether its entry is still configured, for the same company (a webview keeps cookies when its user
-    /// switches company: wecom-api 14.8).
+    /// switches company).
     pub fn belongs_to(&self, entries: &[Company]) -> bool {
         entries.iter().any(|c| c.entry == self.entry && c.corp_id == self.corp_id)
     }
