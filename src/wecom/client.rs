@@ -390,27 +390,25 @@ async fn fetch_token(inner: Arc<Inner>) -> Result<Fetched, WeComError> {
 
 /// Success is `errcode` absent or 0 in a 2xx answer; `errmsg` is never compared (doc 90664).
 fn check_errcode(call: Call, reply: Reply, hidden: &[&str]) -> Result<Vec<u8>, Failed> {
-    let envelope: answer::Envelope =
-        serde_json::from_slice(&reply.body).map_err(|error| not_json(call, &reply, &error))?;
+    let status = reply.status.as_u16();
+    let unreadable = |what: &str| (WeComError::bad_answer(call), format!("HTTP {status}: {what}"));
+    match reply.body.iter().find(|b| !b.is_ascii_whitespace()) {
+        Some(b'{') => {}
+        None => return Err(unreadable("an empty answer")),
+        Some(b'<') => return Err(unreadable("HTML instead of JSON")),
+        // Serde would read an array as a struct's fields in order.
+        Some(_) => return Err(unreadable("not a JSON object")),
+    }
+    let envelope: answer::Envelope = serde_json::from_slice(&reply.body)
+        .map_err(|_| unreadable("broken JSON, or errcode is no number"))?;
     if envelope.errcode != 0 {
         let errmsg = envelope.errmsg.unwrap_or_default();
         return Err((WeComError::from_errcode(call, envelope.errcode, &errmsg), redact(&errmsg, hidden)));
     }
     if !reply.status.is_success() {
-        return Err((WeComError::bad_answer(call), format!("HTTP {}", reply.status.as_u16())));
+        return Err(unreadable("not a success"));
     }
     Ok(reply.body)
-}
-
-/// Says what it was without quoting it.
-fn not_json(call: Call, reply: &Reply, error: &serde_json::Error) -> Failed {
-    let first = reply.body.iter().find(|b| !b.is_ascii_whitespace());
-    let what = match first {
-        None => "an empty answer".to_owned(),
-        Some(b'<') => "HTML instead of JSON".to_owned(),
-        Some(_) => format!("not the JSON expected, line {} column {}", error.line(), error.column()),
-    };
-    (WeComError::bad_answer(call), format!("HTTP {}: {what}", reply.status.as_u16()))
 }
 
 /// The documented fields of a success. What serde says may quote a value (a token, R27): only a missing field's

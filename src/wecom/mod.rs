@@ -11,6 +11,8 @@ pub mod event;
 mod member;
 mod redact;
 mod rules;
+#[cfg(test)]
+mod scripted;
 mod token;
 mod transport;
 

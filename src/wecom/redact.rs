@@ -1,11 +1,16 @@
-//! Makes text that came from outside fit for a log line: known secrets out, control characters out, short.
+//! Makes text that came from outside fit for a log line: known secrets out, whatever looks like a secret out,
+//! control characters out, short.
 
 use super::address::encode;
 
 /// Longest text of WeCom's that goes into a log line, in bytes.
 const LONGEST: usize = 300;
 
-/// `text` without any of `secrets` (as they are, and percent-encoded), on one line, cut to a sane length.
+/// From this length on an opaque word may be a secret: WeCom's secrets, codes, tickets and tokens are longer.
+const OPAQUE: usize = 24;
+
+/// `text` without any of `secrets` (as they are, and percent-encoded) and without opaque words that the gate does
+/// not know, on one line, cut to a sane length. WeCom's hint ids (`[1655882753557010848204971]`) stay.
 pub(super) fn redact(text: &str, secrets: &[&str]) -> String {
     // Longest first: a secret that is part of another must not leave the other's rest behind.
     let mut secrets: Vec<&str> = secrets.iter().copied().filter(|s| !s.is_empty()).collect();
@@ -18,12 +23,32 @@ pub(super) fn redact(text: &str, secrets: &[&str]) -> String {
             }
         }
     }
-    let mut line: String = out.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let mut line: String = mask_opaque(&out).chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     if line.len() > LONGEST {
         line.truncate(line.floor_char_boundary(LONGEST));
         line.push('…');
     }
     line
+}
+
+fn mask_opaque(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while !rest.is_empty() {
+        let end = rest.find(|c| !is_opaque(c)).unwrap_or(rest.len());
+        let (word, after) = rest.split_at(end);
+        let hint = out.ends_with('[') && word.bytes().all(|b| b.is_ascii_hexdigit() || b == b'_');
+        out.push_str(if word.len() < OPAQUE || hint { word } else { "***" });
+        let end = after.find(is_opaque).unwrap_or(after.len());
+        let (between, after) = after.split_at(end);
+        out.push_str(between);
+        rest = after;
+    }
+    out
+}
+
+fn is_opaque(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '+' | '=' | '%' | '~')
 }
 
 #[cfg(test)]
@@ -38,6 +63,13 @@ mod tests {
             ("abcdef abc", &["abc", "abcdef"], "*** ***"),
             ("two\r\nlines\u{0}", &[], "two  lines "),
             ("as it is", &[""], "as it is"),
+            ("old token k3Jd8_-Qz0aaBBccDDeeFF1122334455 refused", &[], "old token *** refused"),
+            (
+                "expired, hint: [1576065934_28_e0fae07666aa64636023c1fa7e8f49a4], from ip: 9.30.0.138, more info at https://open.work.weixin.qq.com/devtool/query?e=42001",
+                &[],
+                "expired, hint: [1576065934_28_e0fae07666aa64636023c1fa7e8f49a4], from ip: 9.30.0.138, more info at https://open.work.weixin.qq.com/devtool/query?e=42001",
+            ),
+            ("hint: [k3Jd8-Qz0aaBBccDDeeFF112233]", &[], "hint: [***]"),
         ];
         for (text, secrets, want) in cases {
             assert_eq!(redact(text, secrets), *want);
@@ -47,7 +79,7 @@ mod tests {
     #[test]
     fn r27_cutting_comes_after_redaction() {
         let secret = "s".repeat(64);
-        let text = format!("{}{secret}", "x".repeat(290));
+        let text = format!("{}{secret}", "x ".repeat(145));
         assert!(!redact(&text, &[&secret]).contains("ss"));
         assert!(redact(&"界".repeat(1000), &[]).len() < 310);
     }
