@@ -5,6 +5,7 @@
 
 mod address;
 mod answer;
+mod call;
 mod client;
 mod error;
 pub mod event;

@@ -23,10 +23,13 @@ pub(super) fn redact(text: &str, secrets: &[&str]) -> String {
             }
         }
     }
-    let mut line: String = mask_opaque(&out).chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    if line.len() > LONGEST {
-        line.truncate(line.floor_char_boundary(LONGEST));
-        line.push('…');
+    let mut line = String::new();
+    for c in mask_opaque(&out).chars() {
+        if line.len() >= LONGEST {
+            line.push('…');
+            break;
+        }
+        line.push(if c.is_control() { ' ' } else { c });
     }
     line
 }

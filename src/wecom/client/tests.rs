@@ -1,10 +1,13 @@
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 
+use std::time::Duration;
+
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::task::JoinSet;
 use url::Url;
 
 use super::*;
+use crate::wecom::call::pause_when_busy;
 use crate::wecom::scripted::{Log, Say, Seen, Server, client, entry, errcode, ok, status, token};
 
 const GETTOKEN: &str = "/cgi-bin/gettoken";

@@ -57,7 +57,7 @@ async fn a_thousand_at_once_cost_one_fetch() {
     let mut all = tokio::task::JoinSet::new();
     for _ in 0..1000 {
         let (cache, wecom) = (Arc::clone(&cache), wecom.clone());
-        all.spawn(async move { text(&*cache.get(|| wecom.ok(2 * HOUR)).await.ok().unwrap()).to_owned() });
+        all.spawn(async move { text(&cache.get(|| wecom.ok(2 * HOUR)).await.ok().unwrap()).to_owned() });
     }
     while let Some(one) = all.join_next().await {
         assert_eq!(one.unwrap(), "token-1");
@@ -82,19 +82,19 @@ async fn a_thousand_at_once_share_one_failure() {
 #[tokio::test(start_paused = true)]
 async fn renewed_before_its_end_without_anybody_waiting() {
     let (cache, wecom) = (TokenCache::default(), Wecom::default());
-    assert_eq!(text(&*cache.get(|| wecom.ok(2 * HOUR)).await.ok().unwrap()), "token-1");
+    assert_eq!(text(&cache.get(|| wecom.ok(2 * HOUR)).await.ok().unwrap()), "token-1");
     advance(2 * HOUR - MARGIN - Duration::from_secs(1)).await;
-    assert_eq!(text(&*cache.get(|| wecom.ok(2 * HOUR)).await.ok().unwrap()), "token-1");
+    assert_eq!(text(&cache.get(|| wecom.ok(2 * HOUR)).await.ok().unwrap()), "token-1");
     settle().await;
     assert_eq!(wecom.count(), 1, "not before the margin");
     advance(Duration::from_secs(2)).await;
     let before = Instant::now();
     for _ in 0..10 {
-        assert_eq!(text(&*cache.get(|| wecom.ok(2 * HOUR)).await.ok().unwrap()), "token-1");
+        assert_eq!(text(&cache.get(|| wecom.ok(2 * HOUR)).await.ok().unwrap()), "token-1");
     }
     assert_eq!(Instant::now(), before, "nobody waits");
     settle().await;
-    assert_eq!(text(&*cache.get(|| wecom.ok(2 * HOUR)).await.ok().unwrap()), "token-2");
+    assert_eq!(text(&cache.get(|| wecom.ok(2 * HOUR)).await.ok().unwrap()), "token-2");
     assert_eq!(wecom.count(), 2);
 }
 
@@ -105,11 +105,7 @@ async fn the_margin_of_a_short_life_is_half_of_it() {
     let token = cache.get(|| wecom.ok(life)).await.ok().unwrap();
     assert_eq!(token.end - token.renew_at, life / 2);
     advance(life + Duration::from_secs(1)).await;
-    assert_eq!(
-        text(&*cache.get(|| wecom.ok(life)).await.ok().unwrap()),
-        "token-2",
-        "after its end one waits"
-    );
+    assert_eq!(text(&cache.get(|| wecom.ok(life)).await.ok().unwrap()), "token-2", "after its end one waits");
 }
 
 #[tokio::test(start_paused = true)]
@@ -127,7 +123,7 @@ async fn a_failed_renewal_leaves_the_good_token_in_use() {
     cache.get(|| wecom.ok(2 * HOUR)).await.ok().unwrap();
     advance(2 * HOUR - Duration::from_secs(100)).await;
     for _ in 0..20 {
-        assert_eq!(text(&*cache.get(|| wecom.fail(-1)).await.ok().unwrap()), "token-1");
+        assert_eq!(text(&cache.get(|| wecom.fail(-1)).await.ok().unwrap()), "token-1");
         settle().await;
     }
     assert!(
@@ -181,7 +177,7 @@ async fn a_refused_token_is_replaced_once_whoever_asks() {
     for _ in 0..100 {
         let (cache, wecom, stale) = (Arc::clone(&cache), wecom.clone(), Arc::clone(&stale));
         all.spawn(
-            async move { text(&*cache.replace(&stale, || wecom.ok(HOUR)).await.ok().unwrap()).to_owned() },
+            async move { text(&cache.replace(&stale, || wecom.ok(HOUR)).await.ok().unwrap()).to_owned() },
         );
     }
     while let Some(one) = all.join_next().await {
@@ -189,7 +185,7 @@ async fn a_refused_token_is_replaced_once_whoever_asks() {
     }
     assert_eq!(wecom.count(), 2);
     // Late news about the old token does not touch the new one.
-    assert_eq!(text(&*cache.replace(&stale, || wecom.ok(HOUR)).await.ok().unwrap()), "token-2");
+    assert_eq!(text(&cache.replace(&stale, || wecom.ok(HOUR)).await.ok().unwrap()), "token-2");
     assert_eq!(wecom.count(), 2);
 }
 
@@ -217,7 +213,7 @@ async fn r23_a_browser_that_leaves_does_not_undo_the_refresh() {
     let (cache, wecom) = (TokenCache::default(), Wecom::default());
     let waited = timeout(Duration::from_millis(1), cache.get(|| wecom.ok(HOUR))).await;
     assert!(waited.is_err(), "gone before the answer");
-    assert_eq!(text(&*cache.get(|| wecom.ok(HOUR)).await.ok().unwrap()), "token-1");
+    assert_eq!(text(&cache.get(|| wecom.ok(HOUR)).await.ok().unwrap()), "token-1");
     assert_eq!(wecom.count(), 1);
 }
 
