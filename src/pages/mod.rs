@@ -1,3 +1,18 @@
 //! What people see of the gate: pages, their texts in people's languages, and the script for NocoBase's pages.
 //!
 //! Must never: contain anything that came from outside unescaped, or load anything from elsewhere.
+//! Plain data in, a finished answer out: nothing here reads a clock, a request or the configuration.
+
+mod answer;
+mod kinds;
+mod lang;
+mod script;
+mod view;
+
+#[cfg(test)]
+mod tests;
+
+pub use answer::{LOGIN_HEADER, Rendered, json_error};
+pub use lang::{Lang, language, wecom_hint};
+pub use script::{Script, gate_js, script, script_attributes};
+pub use view::{Entry, Page, View, message, render};

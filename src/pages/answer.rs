@@ -1,0 +1,73 @@
+//! A finished answer: status, headers and body. Every header that keeps a page harmless is set here, once.
+
+use std::sync::LazyLock;
+
+use base64::Engine;
+use serde_json::json;
+
+use crate::error::Failure;
+
+/// Tells NocoBase's page (through `gate.js`) and programs where one signs in.
+pub const LOGIN_HEADER: &str = "X-WeCom-Gate-Login";
+
+/// Ready to be sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rendered {
+    /// HTTP status.
+    pub status: u16,
+    /// The whole body.
+    pub body: String,
+    /// All headers but `Content-Length`, `Date`, `Set-Cookie` and HSTS.
+    pub headers: Vec<(&'static str, String)>,
+}
+
+impl Rendered {
+    /// The value of a header of this answer.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str())
+    }
+}
+
+/// The one style sheet; inline, so that a page is one answer.
+pub(super) const STYLE: &str = include_str!("style.css");
+
+/// Nothing may be loaded, run or sent anywhere but what the page itself needs. `style-src` names the one style by
+/// its hash, so injected markup could not even restyle the page.
+static CSP: LazyLock<String> = LazyLock::new(|| {
+    let hash = ring::digest::digest(&ring::digest::SHA256, STYLE.as_bytes());
+    let hash = base64::engine::general_purpose::STANDARD.encode(hash.as_ref());
+    format!(
+        "default-src 'none'; style-src 'sha256-{hash}'; img-src data:; form-action 'self'; \
+         frame-ancestors 'self'; base-uri 'none'"
+    )
+});
+
+/// A page of the gate.
+pub(super) fn html(status: u16, body: String, language: String, retry_after: Option<u32>) -> Rendered {
+    let mut headers = vec![
+        ("Content-Type", "text/html; charset=utf-8".to_owned()),
+        ("Cache-Control", "no-store".to_owned()),
+        ("Content-Security-Policy", CSP.clone()),
+        ("X-Content-Type-Options", "nosniff".to_owned()),
+        ("Referrer-Policy", "no-referrer".to_owned()),
+        ("X-Frame-Options", "SAMEORIGIN".to_owned()),
+        ("Content-Language", language),
+    ];
+    headers.extend(retry_after.map(|seconds| ("Retry-After", seconds.to_string())));
+    Rendered { status, body, headers }
+}
+
+/// For everything that is not a page load: NocoBase's error shape, so that its page and its client libraries
+/// understand it. `login` is the address to sign in at, where signing in would help.
+pub fn json_error(failure: Failure, message: &str, login: Option<&str>) -> Rendered {
+    let answer = failure.answer();
+    let mut headers = vec![
+        ("Content-Type", "application/json; charset=utf-8".to_owned()),
+        ("Cache-Control", "no-store".to_owned()),
+        ("X-Content-Type-Options", "nosniff".to_owned()),
+    ];
+    headers.extend(answer.retry_after.map(|seconds| ("Retry-After", seconds.to_string())));
+    headers.extend(login.map(|address| (LOGIN_HEADER, address.to_owned())));
+    let body = json!({ "errors": [{ "message": message, "code": answer.code }] }).to_string();
+    Rendered { status: answer.status, body, headers }
+}

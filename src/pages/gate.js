@@ -1,0 +1,317 @@
+/*
+ * wecom-gate in NocoBase's pages. Runs before the page's own code, in every webview that WeCom still ships (ES5).
+ *
+ * 1. Puts the token that the gate gave (its tag's data-token) where NocoBase's client looks for it, and takes away
+ *    what another member left in this browser.
+ * 2. When the session ends while the page is open, starts the way in again and keeps the place; after a sign-out it
+ *    shows the signed-out page instead.
+ *
+ * It holds no secret of its own, and writes the token nowhere but there.
+ */
+(function () {
+  'use strict';
+
+  var PREFIX = '__nocobase_api_client_storage_prefix__';
+  var TYPE = '__nocobase_api_client_storage_type__';
+  var SHARE = '__nocobase_api_client_share_token__';
+  var PUBLIC_PATH = '__nocobase_public_path__';
+  var DEFAULT_PREFIX = 'NOCOBASE_';
+  var LOGIN_HEADER = 'X-WeCom-Gate-Login';
+  var MARK_USER = 'WECOM_GATE_USER_'; // + app: whose leftovers these are
+  var MARK_OUT = 'WECOM_GATE_SIGNED_OUT'; // somebody signed out on purpose, in any tab
+  var MARK_BACK = 'WECOM_GATE_BACK'; // when this tab was sent to sign in by itself
+  var MOST_BACK = 2;
+  var MINUTE = 60000;
+
+  var tag = document.currentScript || ownTag();
+  if (!tag) return;
+  var token = tag.getAttribute('data-token');
+  var app = tag.getAttribute('data-app') || 'main';
+  var user = tag.getAttribute('data-user');
+  var login = tag.getAttribute('data-login');
+  tag.removeAttribute('data-token');
+
+  function ownTag() {
+    var all = document.getElementsByTagName('script');
+    for (var i = all.length - 1; i >= 0; i--) {
+      if (/\/wecom-gate\/gate\.js(\?|$)/.test(all[i].src)) return all[i];
+    }
+    return null;
+  }
+
+  /* Storage may be switched off, full or forbidden: then nothing is kept, and nothing breaks here. */
+  function storage(name) {
+    try {
+      return window[name] || null;
+    } catch (e) {
+      return null;
+    }
+  }
+  function read(store, key) {
+    try {
+      return store ? store.getItem(key) : null;
+    } catch (e) {
+      return null;
+    }
+  }
+  function write(store, key, value) {
+    try {
+      if (value === null) store.removeItem(key);
+      else store.setItem(key, value);
+    } catch (e) {
+      return false;
+    }
+    return true;
+  }
+
+  // ---- 1. The token ----
+
+  var local = storage('localStorage');
+  var placed = null; // where the token is now
+  var noLaterSettings = document.readyState !== 'loading';
+
+  /*
+   * The page's inline script, which comes after us, says where its client keeps things; its client, a module, runs
+   * after that. So we listen to those settings being made.
+   */
+  function watch(name) {
+    var value = window[name];
+    try {
+      Object.defineProperty(window, name, {
+        configurable: true,
+        enumerable: true,
+        get: function () {
+          return value;
+        },
+        set: function (v) {
+          value = v;
+          place();
+        }
+      });
+    } catch (e) {
+      /* Then the token is placed when the document has been read. */
+    }
+  }
+
+  /* NocoBase's sub-applications live below /apps/<name>/ and keep their things under names of their own. */
+  function subApp() {
+    var root = publicPath() + 'apps/';
+    if (location.pathname.indexOf(root) !== 0) return '';
+    return location.pathname.slice(root.length).split('/')[0];
+  }
+  function publicPath() {
+    return window[PUBLIC_PATH] || '/';
+  }
+
+  function place() {
+    var prefix = window[PREFIX];
+    if (!prefix) {
+      if (!noLaterSettings) return;
+      prefix = DEFAULT_PREFIX;
+    }
+    var store = window[TYPE] === 'sessionStorage' ? storage('sessionStorage') : local;
+    if (!store || !token) return;
+    var shared = window[SHARE] === true || window[SHARE] === 'true';
+    var base = String(prefix).toUpperCase();
+    var own = base + (subApp() === app ? app.toUpperCase() + '_' : '');
+    var key = (shared ? base : own) + 'TOKEN';
+
+    if (placed && (placed.key !== key || placed.store !== store) && read(placed.store, placed.key) === token) {
+      write(placed.store, placed.key, null);
+    }
+    forgetOthers(store, base);
+    write(store, key, token);
+    // Without a name NocoBase takes its default authenticator, which is what checks our token.
+    write(store, own + 'AUTH', null);
+    placed = { store: store, key: key };
+  }
+
+  /* Another member used this browser before: role, tokens of sub-applications and the like are theirs. */
+  function forgetOthers(store, base) {
+    var mark = MARK_USER + app;
+    if (user === null || read(store, mark) === user) return;
+    try {
+      for (var i = store.length - 1; i >= 0; i--) {
+        var key = store.key(i);
+        // The language is a setting of the device as much as of the person.
+        if (key && key.indexOf(base) === 0 && !/LOCALE$/.test(key)) store.removeItem(key);
+      }
+      var cookie = 'nb_role_' + app + '=; Max-Age=0; Path=';
+      document.cookie = cookie + '/';
+      document.cookie = cookie + (publicPath().replace(/\/+$/, '') || '/');
+    } catch (e) {
+      /* See above. */
+    }
+    write(store, mark, user);
+  }
+
+  if (token) {
+    write(local, MARK_OUT, null);
+    watch(PREFIX);
+    watch(TYPE);
+    watch(SHARE);
+    place();
+    document.addEventListener('readystatechange', function () {
+      // "interactive" comes before deferred scripts and modules run.
+      if (noLaterSettings) return;
+      noLaterSettings = true;
+      place();
+    });
+  }
+
+  // ---- 2. The way back in ----
+
+  if (!login) return;
+
+  var gate = login.replace(/login$/, '');
+  var leaving = false;
+  var signedOut = false;
+  var spot = isSignIn(location.pathname) ? '' : here(); // the last page that was not the sign-in page
+
+  function here() {
+    return location.pathname + location.search + location.hash;
+  }
+
+  /* NocoBase's own sign-in page, of any of its clients; what lies below /admin/ is pages that people made. */
+  function isSignIn(path) {
+    return /\/signin\/?$/.test(path) && path.indexOf('/admin/') < 0;
+  }
+
+  /* `?redirect=` of NocoBase's sign-in page, where we did not see the page before; it may lack the public path. */
+  function asked() {
+    var found = /[?&]redirect=([^&]*)/.exec(location.search);
+    var path = '';
+    try {
+      path = found ? decodeURIComponent(found[1].replace(/\+/g, ' ')) : '';
+    } catch (e) {
+      path = '';
+    }
+    if (!/^\/(?![\/\\])/.test(path) || isSignIn(path.split(/[?#]/)[0])) path = '/';
+    var root = publicPath();
+    return path.indexOf(root) === 0 ? path : root.replace(/\/$/, '') + path;
+  }
+
+  /* At most twice a minute by itself: whatever goes wrong, people do not fly in circles. */
+  function mayGo() {
+    var store = storage('sessionStorage');
+    var now = new Date().getTime();
+    var times;
+    try {
+      times = JSON.parse(read(store, MARK_BACK) || '[]');
+    } catch (e) {
+      times = [];
+    }
+    var recent = [];
+    for (var i = 0; i < (times && times.length) || 0; i++) {
+      if (typeof times[i] === 'number' && Math.abs(now - times[i]) < MINUTE) recent.push(times[i]);
+    }
+    if (recent.length >= MOST_BACK) return false;
+    recent.push(now);
+    // Where nothing can be counted, nothing happens by itself.
+    return !!store && write(store, MARK_BACK, JSON.stringify(recent));
+  }
+
+  /* Leaves this page: to sign in, to the sign-in page that waits for a click, or to the signed-out page. */
+  function leave() {
+    if (leaving) return;
+    leaving = true;
+    var back = encodeURIComponent(spot || asked());
+    var to;
+    if (signedOut || read(local, MARK_OUT)) to = gate + 'sign-in?out=1';
+    else to = (mayGo() ? login : gate + 'sign-in') + '?rd=' + back;
+    hide();
+    location.replace(to);
+  }
+
+  /* No flash of NocoBase's own sign-in form on the way out. */
+  function hide() {
+    var root = document.documentElement;
+    root.style.visibility = 'hidden';
+    setTimeout(function () {
+      root.style.visibility = '';
+      leaving = false;
+    }, 10000);
+  }
+
+  function moved() {
+    if (isSignIn(location.pathname)) leave();
+    else spot = here();
+  }
+
+  function hookHistory(name) {
+    var original = history[name];
+    history[name] = function () {
+      if (!isSignIn(location.pathname)) spot = here();
+      var result = original.apply(this, arguments);
+      moved();
+      return result;
+    };
+  }
+
+  /* Every answer to a call of the page. */
+  function answered(url, status, loginHeader) {
+    if (/(^|\/)auth(:|%3A)signOut([?#]|$)/i.test(url)) {
+      // 401: the session had ended already, and out is where the person wants to be.
+      if (status === 401 || (status >= 200 && status < 300)) {
+        signedOut = true;
+        write(local, MARK_OUT, '1');
+      }
+    } else if (status === 401 && loginHeader) {
+      if (!isSignIn(location.pathname)) spot = here();
+      leave();
+    }
+  }
+
+  function hookXhr() {
+    var proto = window.XMLHttpRequest && XMLHttpRequest.prototype;
+    if (!proto) return;
+    var open = proto.open;
+    proto.open = function (method, url) {
+      var xhr = this;
+      if (!xhr.wecomGate) {
+        xhr.addEventListener('load', function () {
+          var header = xhr.status === 401 && isOurs(xhr.wecomGate) && xhr.getResponseHeader(LOGIN_HEADER);
+          answered(xhr.wecomGate, xhr.status, header);
+        });
+      }
+      xhr.wecomGate = String(url);
+      return open.apply(xhr, arguments);
+    };
+  }
+
+  function hookFetch() {
+    var original = window.fetch;
+    if (!original) return;
+    window.fetch = function (input) {
+      var url = String((input && input.url) || input);
+      return original.apply(window, arguments).then(function (answer) {
+        var header = answer.status === 401 && isOurs(url) && answer.headers.get(LOGIN_HEADER);
+        answered(url, answer.status, header);
+        return answer;
+      });
+    };
+  }
+
+  /* Asking another site's answer for its headers makes browsers complain. */
+  function isOurs(url) {
+    var link = document.createElement('a');
+    link.href = url;
+    return link.host === location.host;
+  }
+
+  hookHistory('pushState');
+  hookHistory('replaceState');
+  window.addEventListener('popstate', moved);
+  window.addEventListener('hashchange', moved);
+  hookXhr();
+  hookFetch();
+
+  // Another tab has become another member's: what this one shows is not theirs.
+  window.addEventListener('storage', function (event) {
+    if (user !== null && event.key === MARK_USER + app && event.newValue && event.newValue !== user) {
+      location.reload();
+    }
+  });
+
+  moved();
+})();

@@ -1,0 +1,112 @@
+//! What each failure looks like to a person: which text, which picture, which way on.
+//!
+//! Several failures share one text where a person can do the same about them. Above all, what only an operator can
+//! repair is one page: it says whom to tell, not what is broken inside.
+
+use crate::error::Failure;
+
+/// The picture above the title; its colour goes with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Icon {
+    /// Sign in, or say yes.
+    Key,
+    /// Done.
+    Check,
+    /// Not allowed.
+    Lock,
+    /// It gets better by itself.
+    Clock,
+    /// Something to do.
+    Info,
+    /// Something is broken.
+    Alert,
+    /// On to WeCom's client.
+    Phone,
+}
+
+/// The way on that the page offers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// Signing in is the very next thing to do.
+    SignIn,
+    /// Trying again may well help.
+    Again,
+    /// Trying again helps only after somebody has done something.
+    AgainLater,
+    /// To the start page.
+    Start,
+    /// No button.
+    Nowhere,
+}
+
+/// A page without its words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Kind {
+    /// Message in `texts/*/pages.ftl`.
+    pub(super) key: &'static str,
+    pub(super) icon: Icon,
+    pub(super) way: Way,
+    /// Whether the address to open in WeCom is shown.
+    pub(super) link: bool,
+}
+
+const fn kind(key: &'static str, icon: Icon, way: Way) -> Kind {
+    Kind { key, icon, way, link: false }
+}
+
+const fn with_link(key: &'static str) -> Kind {
+    Kind { key, icon: Icon::Phone, way: Way::Nowhere, link: true }
+}
+
+/// The page for a failure.
+pub(super) const fn of(failure: Failure) -> Kind {
+    use Failure as F;
+    match failure {
+        F::BadPath | F::BadRequest | F::MethodNotAllowed => kind("bad-address", Icon::Info, Way::Start),
+        F::UnknownHost => kind("unknown-host", Icon::Info, Way::Nowhere),
+        F::NotFound => kind("not-found", Icon::Info, Way::Start),
+        F::CrossSite => kind("cross-site", Icon::Lock, Way::Start),
+        F::TooLarge => kind("too-large", Icon::Info, Way::Start),
+        F::HeadersTooLarge => kind("headers-too-large", Icon::Info, Way::Start),
+        F::TooManyRequests => kind("too-many-requests", Icon::Clock, Way::Again),
+        F::NoSession => kind("no-session", Icon::Key, Way::SignIn),
+        F::SessionEnded => kind("session-ended", Icon::Key, Way::SignIn),
+        F::InvalidToken => kind("invalid-token", Icon::Lock, Way::SignIn),
+        F::BrowserDenied => with_link("browser-denied"),
+        F::OpenInWeCom => with_link("open-in-wecom"),
+        F::FlowMissing => kind("flow-missing", Icon::Info, Way::Again),
+        F::CookiesBlocked => kind("cookies-blocked", Icon::Alert, Way::Again),
+        F::FlowExpired => kind("flow-expired", Icon::Clock, Way::Again),
+        F::BadCallback | F::CodeRejected => kind("code-rejected", Icon::Info, Way::Again),
+        F::ConsentDenied => kind("consent-denied", Icon::Info, Way::Again),
+        F::LoginLoop => kind("login-loop", Icon::Alert, Way::Again),
+        F::NotAMember => kind("not-a-member", Icon::Lock, Way::AgainLater),
+        F::OtherCompany => kind("other-company", Icon::Lock, Way::AgainLater),
+        F::NotVisible => kind("not-visible", Icon::Lock, Way::AgainLater),
+        F::MemberDisabled => kind("member-disabled", Icon::Lock, Way::AgainLater),
+        F::NotAllowed => kind("not-allowed", Icon::Lock, Way::AgainLater),
+        F::FirstTimeInWeCom => with_link("first-time-in-wecom"),
+        F::NothingToMatch => kind("nothing-to-match", Icon::Info, Way::Again),
+        F::NoMatchingUser => kind("no-matching-user", Icon::Lock, Way::AgainLater),
+        F::AmbiguousUser => kind("ambiguous-user", Icon::Lock, Way::AgainLater),
+        F::AlreadyBound => kind("already-bound", Icon::Lock, Way::AgainLater),
+        F::RuleUnevaluable
+        | F::WeComConfig
+        | F::WeComIpNotTrusted
+        | F::NocoBaseSecretWrong
+        | F::NocoBaseServiceDenied => kind("setup", Icon::Alert, Way::AgainLater),
+        F::WeComUnreachable | F::WeComBadAnswer => kind("wecom-unreachable", Icon::Alert, Way::Again),
+        F::WeComBusy | F::WeComRateLimited => kind("wecom-busy", Icon::Clock, Way::Again),
+        F::NocoBaseUnreachable => kind("app-unreachable", Icon::Alert, Way::Again),
+        F::NocoBaseStarting => kind("app-starting", Icon::Clock, Way::Again),
+        F::NocoBaseTimeout => kind("app-slow", Icon::Clock, Way::Again),
+        F::NocoBaseBadAnswer | F::Internal => kind("internal", Icon::Alert, Way::Again),
+    }
+}
+
+/// Pages that are no failure.
+pub(super) const SIGNED_OUT: Kind = kind("signed-out", Icon::Check, Way::SignIn);
+/// A button per entry.
+pub(super) const SIGN_IN: Kind = kind("sign-in", Icon::Key, Way::Nowhere);
+/// Are you sure?
+pub(super) const LOGOUT: Kind = kind("logout", Icon::Key, Way::Nowhere);

@@ -1,0 +1,170 @@
+//! Languages of the pages: the texts themselves, and which of them a person reads.
+//!
+//! A language is a folder of `texts/`; nothing else has to change when one is added.
+
+use fluent_langneg::{NegotiationStrategy, negotiate_languages};
+use fluent_templates::{Loader, static_loader};
+use unic_langid::LanguageIdentifier;
+
+static_loader! {
+    static TEXTS = {
+        locales: "./src/pages/texts",
+        fallback_language: "en",
+        // Without the invisible marks that Fluent puts around arguments: old webviews draw them as boxes.
+        customise: |bundle| { bundle.set_use_isolating(false) },
+    };
+}
+
+/// A language that the pages are written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lang(&'static LanguageIdentifier);
+
+impl Lang {
+    /// All of them, by name.
+    pub fn all() -> Vec<Lang> {
+        let mut all: Vec<Lang> = TEXTS.locales().map(Lang).collect();
+        all.sort_by_key(|l| l.tag());
+        all
+    }
+
+    /// BCP 47 tag, for `lang="..."` and `Content-Language`.
+    pub fn tag(self) -> String {
+        self.0.to_string()
+    }
+
+    /// The text with this key (`message` or `message.attribute`), if there is one.
+    pub(super) fn find(self, key: &str) -> Option<String> {
+        TEXTS.try_lookup(self.0, key)
+    }
+
+    /// The text with this key; the key itself should it be missing, which a test rules out.
+    pub(super) fn text(self, key: &str) -> String {
+        self.find(key).unwrap_or_else(|| key.to_owned())
+    }
+
+    /// The same with one argument, `$name`.
+    pub(super) fn text_with_name(self, key: &'static str, name: &str) -> String {
+        let args = std::collections::HashMap::from([(std::borrow::Cow::Borrowed("name"), name.into())]);
+        TEXTS.try_lookup_with_args(self.0, key, &args).unwrap_or_else(|| name.to_owned())
+    }
+
+    /// The best of our languages for these, best first; none if none fits.
+    fn best(wanted: &[LanguageIdentifier]) -> Option<Lang> {
+        let ours: Vec<&'static LanguageIdentifier> = TEXTS.locales().collect();
+        let found = negotiate_languages(wanted, &ours, None, NegotiationStrategy::Lookup);
+        found.first().map(|l| Lang(l))
+    }
+}
+
+impl Default for Lang {
+    fn default() -> Self {
+        Lang(TEXTS.fallback())
+    }
+}
+
+/// How many languages of a header are looked at.
+const MOST_WANTED: usize = 16;
+
+/// The language for a person: the one chosen in NocoBase (`NOCOBASE_LOCALE`, `X-Locale`), else that of their WeCom
+/// client ([`wecom_hint`]), else what the browser accepts (RFC 9110 12.5.4), else English.
+pub fn language(
+    accept_language: Option<&str>,
+    wecom_hint: Option<&str>,
+    nocobase_locale: Option<&str>,
+) -> Lang {
+    let one = |tag: Option<&str>| Lang::best(&[tag?.trim().parse().ok()?]);
+    one(nocobase_locale)
+        .or_else(|| one(wecom_hint))
+        .or_else(|| Lang::best(&accepted(accept_language?)))
+        .unwrap_or_default()
+}
+
+/// The value of the `Language/zh` token that WeCom's clients put into their User-Agent.
+pub fn wecom_hint(user_agent: &str) -> Option<&str> {
+    user_agent
+        .split_ascii_whitespace()
+        .find_map(|token| token.strip_prefix("Language/"))
+        .filter(|v| !v.is_empty())
+}
+
+/// `Accept-Language`, best first. Own code, because the crate for it sorts by raw floats and can panic on `q=NaN`.
+fn accepted(header: &str) -> Vec<LanguageIdentifier> {
+    let mut all: Vec<(u16, LanguageIdentifier)> =
+        header.split(',').take(MOST_WANTED).filter_map(accepted_item).collect();
+    all.sort_by_key(|(weight, _)| std::cmp::Reverse(*weight));
+    all.into_iter().map(|(_, language)| language).collect()
+}
+
+/// One `zh-CN;q=0.9`: its weight in thousandths, and the language; none if not wanted (`q=0`) or not readable.
+fn accepted_item(item: &str) -> Option<(u16, LanguageIdentifier)> {
+    let mut parts = item.split(';').map(str::trim);
+    let language = parts.next()?.parse().ok()?;
+    let weight = match parts.find_map(|p| p.strip_prefix("q=").or_else(|| p.strip_prefix("Q="))) {
+        None => 1000,
+        Some(q) => {
+            let q: f32 = q.trim().parse().ok()?;
+            if !(q > 0.0 && q <= 1.0) {
+                return None;
+            }
+            (q * 1000.0) as u16
+        }
+    };
+    Some((weight, language))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn choose(accept: &str, hint: &str, locale: &str) -> String {
+        let some = |s: &'static str| (!s.is_empty()).then_some(s);
+        let leak = |s: &str| -> &'static str { Box::leak(s.to_owned().into_boxed_str()) };
+        language(some(leak(accept)), some(leak(hint)), some(leak(locale))).tag()
+    }
+
+    #[test]
+    fn chooses_the_language_of_the_person() {
+        for (accept, hint, locale, want) in [
+            ("", "", "", "en"),
+            ("zh-CN,zh;q=0.9,en;q=0.8", "", "", "zh"),
+            ("en-GB,en;q=0.9,zh;q=0.8", "", "", "en"),
+            ("en;q=0.2, zh-TW;q=0.7", "", "", "zh"),
+            ("fr;q=1.0, zh;q=0, en;q=0.1", "", "", "en"),
+            ("fr-FR,ja;q=0.5", "", "", "en"),
+            ("zh;q=NaN,en;q=0.3", "", "", "en"),
+            ("*", "", "", "en"),
+            ("en-US", "zh", "", "zh"),
+            ("zh-CN", "en", "", "en"),
+            ("zh-CN", "zh_CN", "", "zh"),
+            ("zh-CN", "ja", "", "zh"),
+            ("en", "en", "zh-CN", "zh"),
+            ("zh", "zh", "en-US", "en"),
+            ("zh", "", "xx", "zh"),
+            (",;,q=;;;", "///", "\u{0}", "en"),
+        ] {
+            assert_eq!(choose(accept, hint, locale), want, "{accept:?} {hint:?} {locale:?}");
+        }
+    }
+
+    #[test]
+    fn finds_wecoms_hint() {
+        let phone = "Mozilla/5.0 (Linux; Android 15; wv) wxwork/4.1.36 MicroMessenger/7.0.1 NetType/4G Language/zh Lang/zh";
+        assert_eq!(wecom_hint(phone), Some("zh"));
+        assert_eq!(wecom_hint("Mozilla/5.0 Language/en wxwork/4.1.39"), Some("en"));
+        assert_eq!(wecom_hint("Mozilla/5.0 Language/ Firefox"), None);
+        assert_eq!(wecom_hint(""), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_header_gives_a_language(a in any::<String>(), b in any::<String>(), c in any::<String>()) {
+            let tag = language(Some(&a), Some(&b), Some(&c)).tag();
+            prop_assert!(Lang::all().iter().any(|l| l.tag() == tag));
+        }
+        #[test]
+        fn any_weights_are_sorted_without_panic(w in proptest::collection::vec("[a-z]{2};q=[0-9a-zA-Z.-]{0,6}", 0..64)) {
+            language(Some(&w.join(",")), None, None);
+        }
+    }
+}

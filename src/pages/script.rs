@@ -1,0 +1,105 @@
+//! The script for NocoBase's pages (`gate.js`): serving it, and what its tag tells it.
+
+use std::sync::LazyLock;
+
+use super::answer::Rendered;
+use super::view::LOGIN;
+
+/// A file that is part of the program.
+#[derive(Debug)]
+pub struct Script {
+    /// Its text.
+    pub body: &'static str,
+    /// The beginning of its SHA-256 in hex: changes when the text does.
+    pub version: String,
+    /// The address under which browsers may keep it for good.
+    pub src: String,
+}
+
+static GATE_JS: LazyLock<Script> = LazyLock::new(|| {
+    let body = include_str!("gate.js");
+    let hash = ring::digest::digest(&ring::digest::SHA256, body.as_bytes());
+    let version: String = hash.as_ref().iter().take(8).map(|b| format!("{b:02x}")).collect();
+    Script { body, src: format!("/wecom-gate/gate.js?v={version}"), version }
+});
+
+/// The script itself.
+pub fn script() -> &'static Script {
+    &GATE_JS
+}
+
+/// Answers `GET /wecom-gate/gate.js?v=...`. Only the address that names this very text may be kept for good: after an
+/// update, or from another node, another text must not be kept under it.
+pub fn gate_js(version: Option<&str>) -> Rendered {
+    let cache = if version == Some(GATE_JS.version.as_str()) {
+        "public, max-age=31536000, immutable"
+    } else {
+        "no-cache"
+    };
+    Rendered {
+        status: 200,
+        body: GATE_JS.body.to_owned(),
+        headers: vec![
+            ("Content-Type", "text/javascript; charset=utf-8".to_owned()),
+            ("Cache-Control", cache.to_owned()),
+            ("X-Content-Type-Options", "nosniff".to_owned()),
+            ("Cross-Origin-Resource-Policy", "same-origin".to_owned()),
+        ],
+    }
+}
+
+/// What the script is told, as attributes of its tag, which goes first into the `<head>` of NocoBase's index.html.
+///
+/// `token` is what the page is to use as its token: the phantom (`sealed`) or NocoBase's own. `user` is NocoBase's
+/// user id: when it changes, what the person before left in the browser is removed.
+pub fn script_attributes<'a>(
+    token: &'a str,
+    app: &'a str,
+    sealed: bool,
+    user: &'a str,
+) -> [(&'static str, &'a str); 5] {
+    [
+        ("data-token", token),
+        ("data-app", app),
+        ("data-delivery", if sealed { "sealed" } else { "browser" }),
+        ("data-login", LOGIN),
+        ("data-user", user),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_right_version_is_kept_for_good() {
+        let right = gate_js(Some(&script().version));
+        assert_eq!(right.header("cache-control"), Some("public, max-age=31536000, immutable"));
+        for wrong in [None, Some(""), Some("0123456789abcdef")] {
+            assert_eq!(gate_js(wrong).header("cache-control"), Some("no-cache"));
+        }
+        assert_eq!(right.header("content-type"), Some("text/javascript; charset=utf-8"));
+        assert_eq!(right.header("x-content-type-options"), Some("nosniff"));
+        assert_eq!(right.header("cross-origin-resource-policy"), Some("same-origin"));
+    }
+
+    #[test]
+    fn the_script_runs_in_old_webviews() {
+        // A rough sieve; the script's own tests parse it as ES5.
+        let comment = |line: &&str| ["*", "/*", "//"].iter().any(|c| line.trim_start().starts_with(c));
+        let code: String = script().body.lines().filter(|line| !comment(line)).collect();
+        for newer in ["=>", "`", "const ", "let ", "class ", "...", "async ", "for (var x of"] {
+            assert!(!code.contains(newer), "{newer}");
+        }
+    }
+
+    #[test]
+    fn the_script_reads_every_attribute_that_it_is_given() {
+        for (name, value) in script_attributes("wcg_x", "main", true, "7") {
+            // The script treats both deliveries alike; which one it is, is for people who look at the page.
+            let read = script().body.contains(&format!("'{name}'"));
+            assert!((read || name == "data-delivery") && !value.is_empty(), "{name}");
+        }
+        assert_eq!(script().src, format!("/wecom-gate/gate.js?v={}", script().version));
+    }
+}

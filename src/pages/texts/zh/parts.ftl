@@ -1,0 +1,17 @@
+# 各页面共用的按钮和小字。
+
+button-sign-in = 登录
+button-sign-in-again = 重新登录
+button-sign-in-with = 使用 { $name } 登录
+button-try-again = 重试
+button-start = 返回首页
+button-sign-out = 退出登录
+button-stay = 保持登录
+link-password = 使用密码登录
+# 页面会在几秒后自动重新加载。
+reloads = 此页面会自动重试。
+# 页面底部的小字，供管理员排查问题。
+support = 供管理员参考
+support-code = 代码
+support-request = 请求
+support-time = 时间

@@ -1,0 +1,306 @@
+//! One page, from plain data to a finished answer.
+
+use std::fmt::Write;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use askama::Template;
+
+use super::answer::{self, Rendered, STYLE};
+use super::kinds::{self, Icon, Kind, Way};
+use super::lang::Lang;
+use crate::error::Failure;
+
+/// Where signing in begins.
+pub(super) const LOGIN: &str = "/wecom-gate/login";
+/// Where signing out is done.
+const LOGOUT: &str = "/wecom-gate/logout";
+
+/// Which page.
+#[derive(Debug, Clone, Copy)]
+pub enum Page<'a> {
+    /// The gate says no, or something is broken.
+    Failure(Failure),
+    /// After signing out: does not sign in again by itself.
+    SignedOut,
+    /// The gate's own sign-in page.
+    SignIn {
+        /// A button each.
+        entries: &'a [Entry<'a>],
+        /// Path of NocoBase's password form, where it is offered.
+        password: Option<&'a str>,
+    },
+    /// Asks before signing out (`POST /wecom-gate/logout`).
+    Logout,
+}
+
+/// A button of the sign-in page.
+#[derive(Debug, Clone, Copy)]
+pub struct Entry<'a> {
+    /// What the button says after "Sign in with".
+    pub title: &'a str,
+    /// A path of this origin.
+    pub href: &'a str,
+}
+
+/// All that a page is made from. Everything in it may come from outside: it is escaped, and what is to be clicked must
+/// be a path of this origin, else it is left out.
+#[derive(Debug, Clone, Copy)]
+pub struct View<'a> {
+    /// See [`super::language`].
+    pub lang: Lang,
+    /// Which page.
+    pub page: Page<'a>,
+    /// For support; shown on failures.
+    pub request_id: &'a str,
+    /// For support; shown on failures, in UTC.
+    pub now: SystemTime,
+    /// Path that tries again, mostly `/wecom-gate/login?rd=...`.
+    pub retry: Option<&'a str>,
+    /// Path of the start page.
+    pub home: &'a str,
+    /// Whole address to open in WeCom, shown as text.
+    pub link: Option<&'a str>,
+    /// Name of the company or the app, above the title.
+    pub company: Option<&'a str>,
+}
+
+impl<'a> View<'a> {
+    /// A page with nothing but its own words.
+    pub fn new(lang: Lang, page: Page<'a>, request_id: &'a str, now: SystemTime) -> Self {
+        View { lang, page, request_id, now, retry: None, home: "/", link: None, company: None }
+    }
+}
+
+/// What a person reads about a failure in one line, for JSON answers that NocoBase's page shows.
+pub fn message(failure: Failure, lang: Lang) -> String {
+    lang.text(kinds::of(failure).key)
+}
+
+/// Makes the page. The status is the failure's, 200 for pages that are none.
+pub fn render(view: &View<'_>) -> Rendered {
+    let (status, retry_after) = match view.page {
+        Page::Failure(failure) => (failure.answer().status, failure.answer().retry_after),
+        _ => (200, None),
+    };
+    let page = PageTemplate::of(view, retry_after);
+    // Writing to a string does not fail; should it ever, the title alone says enough.
+    let body = page.render().unwrap_or_else(|_| "<!doctype html><title>wecom-gate</title>".to_owned());
+    answer::html(status, body, view.lang.tag(), retry_after)
+}
+
+#[derive(Template)]
+#[template(path = "page.html", config = "src/pages/askama.toml")]
+struct PageTemplate<'a> {
+    lang: String,
+    style: &'static str,
+    /// `content` of the refresh.
+    refresh: Option<String>,
+    company: Option<&'a str>,
+    icon: Drawing,
+    title: String,
+    what: Option<String>,
+    steps: Vec<String>,
+    todo: Option<String>,
+    link: Option<Link<'a>>,
+    reloads: String,
+    form: Option<Form>,
+    buttons: Vec<Button<'a>>,
+    password: Option<Button<'a>>,
+    support: Option<Support<'a>>,
+}
+
+struct Drawing {
+    name: &'static str,
+    path: &'static str,
+}
+
+struct Link<'a> {
+    label: String,
+    address: &'a str,
+}
+
+struct Form {
+    action: &'static str,
+    label: String,
+}
+
+struct Button<'a> {
+    href: &'a str,
+    label: String,
+    main: bool,
+}
+
+struct Support<'a> {
+    label: String,
+    code_label: String,
+    code: &'static str,
+    request_label: String,
+    request: &'a str,
+    time_label: String,
+    time: String,
+}
+
+impl<'a> PageTemplate<'a> {
+    fn of(view: &View<'a>, retry_after: Option<u32>) -> Self {
+        let lang = view.lang;
+        let kind = match view.page {
+            Page::Failure(failure) => kinds::of(failure),
+            Page::SignedOut => kinds::SIGNED_OUT,
+            Page::SignIn { .. } => kinds::SIGN_IN,
+            Page::Logout => kinds::LOGOUT,
+        };
+        let part = |attribute: &str| lang.find(&format!("{}.{attribute}", kind.key));
+        let retry = view.retry.filter(|href| is_own_path(href));
+        PageTemplate {
+            lang: lang.tag(),
+            style: STYLE,
+            refresh: retry_after.map(|seconds| match retry {
+                Some(href) => format!("{seconds};url={href}"),
+                None => seconds.to_string(),
+            }),
+            company: view.company.filter(|c| !c.is_empty()),
+            icon: drawing(kind.icon),
+            title: lang.text(kind.key),
+            what: part("what"),
+            steps: STEPS.iter().map_while(|step| part(step)).collect(),
+            todo: part("do"),
+            link: view
+                .link
+                .filter(|_| kind.link)
+                .zip(part("link"))
+                .map(|(address, label)| Link { label, address }),
+            reloads: lang.text(parts::RELOADS),
+            form: matches!(view.page, Page::Logout)
+                .then(|| Form { action: LOGOUT, label: lang.text(parts::SIGN_OUT) }),
+            buttons: buttons(view, kind, retry),
+            password: match view.page {
+                Page::SignIn { password: Some(href), .. } if is_own_path(href) => {
+                    Some(Button { href, label: lang.text(parts::PASSWORD), main: false })
+                }
+                _ => None,
+            },
+            support: match view.page {
+                Page::Failure(failure) => Some(support(view, failure)),
+                _ => None,
+            },
+        }
+    }
+}
+
+/// Numbered steps of a message, as many as it has.
+pub(super) const STEPS: [&str; 4] = ["step1", "step2", "step3", "step4"];
+
+fn buttons<'a>(view: &View<'a>, kind: Kind, retry: Option<&'a str>) -> Vec<Button<'a>> {
+    let button = |href: &'a str, text: &str, main: bool| Button { href, label: view.lang.text(text), main };
+    match (view.page, kind.way) {
+        (Page::SignIn { entries, .. }, _) => entries
+            .iter()
+            .filter(|entry| is_own_path(entry.href))
+            .map(|entry| Button {
+                href: entry.href,
+                label: view.lang.text_with_name(parts::SIGN_IN_WITH, entry.title),
+                main: true,
+            })
+            .collect(),
+        (Page::Logout, _) => vec![button(retry.unwrap_or(own(view.home)), parts::STAY, false)],
+        (Page::SignedOut, _) => vec![button(retry.unwrap_or(LOGIN), parts::SIGN_IN_AGAIN, true)],
+        (_, Way::SignIn) => vec![button(retry.unwrap_or(LOGIN), parts::SIGN_IN, true)],
+        (_, Way::Again) => retry.map(|href| button(href, parts::TRY_AGAIN, true)).into_iter().collect(),
+        (_, Way::AgainLater) => retry.map(|href| button(href, parts::TRY_AGAIN, false)).into_iter().collect(),
+        (_, Way::Start) => vec![button(own(view.home), parts::START, true)],
+        (_, Way::Nowhere) => Vec::new(),
+    }
+}
+
+fn support<'a>(view: &View<'a>, failure: Failure) -> Support<'a> {
+    let mut time = String::new();
+    // A clock before 1970 or after 9999 leaves the time out, nothing worse.
+    let _ = write!(time, "{}", humantime::format_rfc3339_seconds(view.now.max(UNIX_EPOCH)));
+    Support {
+        label: view.lang.text(parts::SUPPORT),
+        code_label: view.lang.text(parts::SUPPORT_CODE),
+        code: failure.answer().label,
+        request_label: view.lang.text(parts::SUPPORT_REQUEST),
+        request: view.request_id,
+        time_label: view.lang.text(parts::SUPPORT_TIME),
+        time,
+    }
+}
+
+/// Whether this stays on our origin when a browser follows it: one slash first (browsers read `\` as `/`), nothing
+/// that they drop before they look (tabs, line ends).
+fn is_own_path(href: &str) -> bool {
+    let mut bytes = href.bytes();
+    bytes.next() == Some(b'/')
+        && !matches!(bytes.next(), Some(b'/' | b'\\'))
+        && !href.bytes().any(|b| b.is_ascii_control())
+}
+
+fn own(href: &str) -> &str {
+    if is_own_path(href) { href } else { "/" }
+}
+
+const fn drawing(icon: Icon) -> Drawing {
+    let (name, path) = match icon {
+        Icon::Key => ("info", "M12 12a4 4 0 1 0 0-8 4 4 0 0 0 0 8zM4.5 20.5a7.5 7.5 0 0 1 15 0"),
+        Icon::Check => ("good", "M12 3a9 9 0 1 0 0 18 9 9 0 0 0 0-18zM8 12.4l2.8 2.8L16 9.6"),
+        Icon::Lock => (
+            "wait",
+            "M8 11V8a4 4 0 0 1 8 0v3M6.5 11h11a1.5 1.5 0 0 1 1.5 1.5v6a1.5 1.5 0 0 1-1.5 1.5h-11A1.5 1.5 0 0 1 \
+             5 18.5v-6A1.5 1.5 0 0 1 6.5 11zM12 14.5v2",
+        ),
+        Icon::Clock => ("info", "M12 3a9 9 0 1 0 0 18 9 9 0 0 0 0-18zM12 7v5l3.4 2"),
+        Icon::Info => ("info", "M12 3a9 9 0 1 0 0 18 9 9 0 0 0 0-18zM12 11v5.2M12 7.7v.1"),
+        Icon::Alert => ("bad", "M12 4 2.8 19.8h18.4zM12 10.4v4.4M12 17.2v.1"),
+        Icon::Phone => (
+            "info",
+            "M8 2.5h8A1.5 1.5 0 0 1 17.5 4v16a1.5 1.5 0 0 1-1.5 1.5H8A1.5 1.5 0 0 1 6.5 20V4A1.5 1.5 0 0 1 8 \
+             2.5zM11 18.5h2",
+        ),
+    };
+    Drawing { name, path }
+}
+
+/// Keys of `texts/*/parts.ftl`.
+pub(super) mod parts {
+    macro_rules! parts {
+        ($($name:ident = $key:literal),+ $(,)?) => {
+            $(pub const $name: &str = $key;)+
+            /// All of them, to be compared with the texts.
+            #[cfg(test)]
+            pub const ALL: &[&str] = &[$($key),+];
+        };
+    }
+    parts! {
+        SIGN_IN = "button-sign-in",
+        SIGN_IN_AGAIN = "button-sign-in-again",
+        SIGN_IN_WITH = "button-sign-in-with",
+        TRY_AGAIN = "button-try-again",
+        START = "button-start",
+        SIGN_OUT = "button-sign-out",
+        STAY = "button-stay",
+        PASSWORD = "link-password",
+        RELOADS = "reloads",
+        SUPPORT = "support",
+        SUPPORT_CODE = "support-code",
+        SUPPORT_REQUEST = "support-request",
+        SUPPORT_TIME = "support-time",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_own_path;
+
+    #[test]
+    fn only_paths_of_this_origin_can_be_clicked() {
+        for good in ["/", "/wecom-gate/login?rd=%2Fadmin", "/a//b", "/?x=https://else.where"] {
+            assert!(is_own_path(good), "{good}");
+        }
+        for bad in
+            ["", "//x", "/\\x", "\\/x", "javascript:alert(1)", "https://x", "/\t/x", "/a\r\nb", " /a", "a"]
+        {
+            assert!(!is_own_path(bad), "{bad:?}");
+        }
+    }
+}
