@@ -16,6 +16,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use wecom_gate::check;
 use wecom_gate::config::{self, Config, ConfigErrors, Loaded};
 use wecom_gate::ops::logging;
+use wecom_gate::sim::SimArgs;
 
 /// Something failed that is neither usage nor configuration.
 const FAILED: u8 = 1;
@@ -60,7 +61,7 @@ enum Command {
     /// Run the WeCom simulator alone
     ///
     /// For trying out and for tests; never part of a deployment.
-    Sim,
+    Sim(SimArgs),
     /// Print a fresh key for `session.keys`: 64 random bytes in base64
     Keygen,
     /// Print the JSON schema of the configuration file
@@ -110,7 +111,7 @@ fn dispatch(command: Command, env: Environment) -> u8 {
         },
         Command::Check { conf, json } => self::check(&load(&conf, env), json),
         Command::Demo => done(demo()),
-        Command::Sim => done(sim()),
+        Command::Sim(args) => done(sim(args)),
         Command::Keygen => done(keygen()),
         Command::Schema { markdown: true } => done(show(config::markdown().trim_end())),
         Command::Schema { markdown: false } => done(show(format_args!("{:#}", config::schema()))),
@@ -205,8 +206,9 @@ fn demo() -> Result<(), String> {
 }
 
 /// Hands over to the simulator.
-fn sim() -> Result<(), String> {
-    Err("sim is not part of this build yet".into())
+fn sim(args: SimArgs) -> Result<(), String> {
+    let runtime = tokio::runtime::Runtime::new().map_err(|e| format!("runtime: {e}"))?;
+    runtime.block_on(wecom_gate::sim::run_cli(args)).map_err(|e| e.to_string())
 }
 
 /// Prints what the command was asked for.

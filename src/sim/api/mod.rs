@@ -37,7 +37,7 @@ enum Api {
     TagGet,
     TagList,
     AgentGet,
-    ApiDomainIp,
+    DomainIp,
     CallbackIp,
 }
 
@@ -58,7 +58,7 @@ const APIS: [(&str, Api, Method); 17] = [
     ("/cgi-bin/tag/get", Api::TagGet, Method::GET),
     ("/cgi-bin/tag/list", Api::TagList, Method::GET),
     ("/cgi-bin/agent/get", Api::AgentGet, Method::GET),
-    ("/cgi-bin/get_api_domain_ip", Api::ApiDomainIp, Method::GET),
+    ("/cgi-bin/get_api_domain_ip", Api::DomainIp, Method::GET),
     ("/cgi-bin/getcallbackip", Api::CallbackIp, Method::GET),
 ];
 
@@ -258,7 +258,7 @@ impl Inner {
             Api::TagGet => contacts::tag_get(call, &caller),
             Api::TagList => contacts::tag_list(&caller),
             Api::AgentGet => contacts::agent_get(call, &caller),
-            Api::ApiDomainIp => Ok(contacts::ip_list(&["182.254.11.176", "182.254.78.66"])),
+            Api::DomainIp => Ok(contacts::ip_list(&["182.254.11.176", "182.254.78.66"])),
             Api::CallbackIp => Ok(contacts::ip_list(&["101.226.103.0/25", "182.254.11.199"])),
             Api::GetToken | Api::UserInfo { .. } | Api::UserDetail => Err(fail(-1)),
         }

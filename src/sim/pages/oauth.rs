@@ -274,7 +274,7 @@ fn consent_page(ask: &Ask, company: &Company, app: &App, member: &Member) -> Res
                         _ => none(),
                     },
                 ),
-                "avatar" => (l.t("Picture", "头像"), initials(&member.name)),
+                "avatar" => (l.t("Picture", "头像"), String::new()),
                 "qr_code" => (l.t("Personal QR code", "个人二维码"), String::new()),
                 _ => (l.t("Address", "地址"), String::new()),
             };

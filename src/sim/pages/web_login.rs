@@ -15,8 +15,11 @@ use super::{message, page, redirect};
 /// The link's parameters, to be carried through the page's form.
 const PARAMS: [&str; 6] = ["login_type", "appid", "agentid", "redirect_uri", "state", "lang"];
 
-/// Checks a link: the company and its app, or the panel's code with what it means.
-fn check(sim: &Shared, ask: &Ask) -> Result<(Company, App), (i64, (&'static str, &'static str))> {
+/// The panel's code, and what it means in both languages.
+type Wrong = (i64, (&'static str, &'static str));
+
+/// Checks a link: the company and its app, or what is wrong.
+fn check(sim: &Shared, ask: &Ask) -> Result<(Company, App), Wrong> {
     // The old link has no login_type.
     match ask.get("login_type") {
         "CorpApp" => {}
@@ -45,7 +48,7 @@ fn check(sim: &Shared, ask: &Ask) -> Result<(Company, App), (i64, (&'static str,
     Ok((company.clone(), app.clone()))
 }
 
-fn wrong(l: Lang, (code, title): (i64, (&'static str, &'static str))) -> Response {
+fn wrong(l: Lang, (code, title): Wrong) -> Response {
     let text = (
         "Compare the link with the app's settings in WeCom's admin console (企业微信授权登录).",
         "请对照企业微信管理后台中该应用的“企业微信授权登录”设置。",
