@@ -250,7 +250,7 @@
 
   /* Every answer to a call of the page. */
   function answered(url, status, loginHeader) {
-    if (/(^|\/)auth(:|%3A)signOut([?#]|$)/i.test(url)) {
+    if (/(^|\/)auth(:|%3A)signOut([\/?#]|$)/i.test(url)) {
       // 401: the session had ended already, and out is where the person wants to be.
       if (status === 401 || (status >= 200 && status < 300)) {
         signedOut = true;
