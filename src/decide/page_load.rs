@@ -37,7 +37,7 @@ const ASSETS: [&str; 26] = [
 
 /// Does somebody look at the answer as a page? Only then is a redirect or a page of the gate of any use: a script
 /// that is redirected to WeCom ends in a CORS error.
-pub(super) fn is_page_load(policy: &Policy, request: &Request<'_>) -> bool {
+pub fn is_page_load(policy: &Policy, request: &Request<'_>) -> bool {
     is_navigation(request) && is_page_path(&policy.public_path, request.path) && is_browser(request)
 }
 

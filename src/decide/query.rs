@@ -22,6 +22,28 @@ pub fn without(query: &str, names: &[&str]) -> Option<String> {
     (!out.is_empty()).then_some(out)
 }
 
+/// The query with the value of every `token` replaced by what `swap` makes of it; `None` if it makes nothing of any.
+/// The rest stays as it was written.
+pub fn replace_token(query: &str, mut swap: impl FnMut(&str) -> Option<String>) -> Option<String> {
+    let mut swapped = false;
+    let mut out = String::with_capacity(query.len() + 512);
+    for (i, pair) in query.split('&').enumerate() {
+        if i > 0 {
+            out.push('&');
+        }
+        let new = pair.split_once('=').filter(|_| is_named(pair, "token")).and_then(|(_, value)| swap(value));
+        match new {
+            Some(value) => {
+                swapped = true;
+                out.push_str("token=");
+                out.push_str(&value);
+            }
+            None => out.push_str(pair),
+        }
+    }
+    swapped.then_some(out)
+}
+
 fn is_named(pair: &str, name: &str) -> bool {
     let written = pair.split_once('=').map_or(pair, |(written, _)| written);
     written == name || (written.contains('%') && decodes_to(written, name))
@@ -52,6 +74,23 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn tokens_are_replaced_and_nothing_else() {
+        let swap = |t: &str| (t == "phantom").then(|| "real".to_owned());
+        for (query, swapped) in [
+            ("token=phantom", Some("token=real")),
+            ("a=1&token=phantom&b=%20", Some("a=1&token=real&b=%20")),
+            ("%74oken=phantom", Some("token=real")),
+            ("token=phantom&token=other", Some("token=real&token=other")),
+            ("token=other", None),
+            ("xtoken=phantom", None),
+            ("token", None),
+            ("", None),
+        ] {
+            assert_eq!(replace_token(query, swap).as_deref(), swapped, "{query}");
+        }
+    }
 
     #[test]
     fn names_are_found_as_a_browser_reads_them() {

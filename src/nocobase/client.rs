@@ -185,17 +185,21 @@ impl NocoBase {
 
     /// Ends a session in NocoBase, on all its nodes and for good: the token's `jti` is blocked. A session that is
     /// over already is a success.
+    ///
+    /// Every node is told: each keeps a filter of blocked sessions in its own memory and looks into the shared table only
+    /// for those that the filter has. A node that is away reads the table when it starts.
     pub async fn sign_out(&self, token: &str) -> Result<(), Failure> {
         let call = Call::post("auth:signOut", None);
-        let reply = self.send(token, &call).await?;
-        match reply.status {
-            200..=299 => Ok(()),
-            401 => match token_code(&reply) {
-                Some(Code::BlockedToken | Code::ExpiredSession | Code::NotExistUser) => Ok(()),
-                code => Err(session_token_refused(&call, code)),
-            },
-            _ => Err(unexpected(&call, &reply)),
+        let mut done = None;
+        let mut failed = None;
+        for base in &self.bases {
+            let reply = self.send_to(std::slice::from_ref(base), token, &call).await;
+            match reply.and_then(|reply| signed_out(&call, &reply)) {
+                Ok(()) => done = Some(()),
+                Err(failure) => failed = Some(failure),
+            }
         }
+        done.ok_or(failed.unwrap_or(Failure::NocoBaseUnreachable))
     }
 
     /// Registers a session (`sid` = the `jti` of its tokens, a uuid), so that NocoBase knows and renews it.
@@ -293,9 +297,13 @@ impl NocoBase {
 
     /// One call, again if NocoBase's database was busy with another one: what it then undid is done anew.
     async fn send(&self, token: &str, call: &Call<'_>) -> Result<Reply, Failure> {
+        self.send_to(&self.bases, token, call).await
+    }
+
+    async fn send_to(&self, bases: &[String], token: &str, call: &Call<'_>) -> Result<Reply, Failure> {
         let mut pause = BUSY_PAUSE;
         loop {
-            let reply = self.send_once(token, call).await?;
+            let reply = self.send_once(bases, token, call).await?;
             if pause > BUSY_PAUSE_MAX || !database_busy(&reply) {
                 return Ok(reply);
             }
@@ -307,7 +315,7 @@ impl NocoBase {
     }
 
     /// One call on the first node that takes the connection and is not just starting.
-    async fn send_once(&self, token: &str, call: &Call<'_>) -> Result<Reply, Failure> {
+    async fn send_once(&self, bases: &[String], token: &str, call: &Call<'_>) -> Result<Reply, Failure> {
         let mut auth = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| {
             tracing::error!(call = call.action, "the token cannot be sent in a header");
             Failure::NocoBaseSecretWrong
@@ -315,9 +323,9 @@ impl NocoBase {
         auth.set_sensitive(true);
         let first = self.preferred.load(Ordering::Relaxed);
         let mut last = Failure::NocoBaseUnreachable;
-        for i in 0..self.bases.len() {
-            let at = first.wrapping_add(i) % self.bases.len().max(1);
-            let Some(base) = self.bases.get(at) else { break };
+        for i in 0..bases.len() {
+            let at = first.wrapping_add(i) % bases.len().max(1);
+            let Some(base) = bases.get(at) else { break };
             match self.attempt(base, &auth, call).await {
                 Ok(reply) if reply.status == 503 => {
                     tracing::warn!(call = call.action, base, "NocoBase is starting (503)");
@@ -387,6 +395,18 @@ impl NocoBase {
 fn jitter(pause: Duration) -> Duration {
     let nanos = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.subsec_nanos() / 100);
     pause * (nanos % 100) / 100
+}
+
+/// Is the session over after this answer? One that is over already is a success.
+fn signed_out(call: &Call<'_>, reply: &Reply) -> Result<(), Failure> {
+    match reply.status {
+        200..=299 => Ok(()),
+        401 => match token_code(reply) {
+            Some(Code::BlockedToken | Code::ExpiredSession | Code::NotExistUser) => Ok(()),
+            code => Err(session_token_refused(call, code)),
+        },
+        _ => Err(unexpected(call, reply)),
+    }
 }
 
 /// Unix seconds.

@@ -152,6 +152,27 @@ impl Minter {
         Ok(Minted { token: self.sign(&claims)?.into(), issued_at: now_s })
     }
 
+    /// The same with an end of its own, `exp_s` (Unix seconds): a token to sign out with, or one for the browser to hold.
+    /// NocoBase remembers a blocked `jti` only until the token that signed out would have ended.
+    pub fn session_until(
+        &self,
+        user: UserId,
+        sid: &str,
+        sign_in_ms: u64,
+        now_s: u64,
+        exp_s: u64,
+    ) -> Result<Minted, Failure> {
+        let claims = SessionClaims {
+            user_id: user,
+            temp: true,
+            iat: now_s,
+            sign_in_time: sign_in_ms,
+            exp: exp_s,
+            jti: sid,
+        };
+        Ok(Minted { token: self.sign(&claims)?.into(), issued_at: now_s })
+    }
+
     /// A short-lived token for the service account.
     pub fn service(&self, user: UserId, now_s: u64) -> Result<Minted, Failure> {
         let exp = now_s.saturating_add(SERVICE_LIFETIME_S);
