@@ -1,3 +1,124 @@
-//! One sign-in from its start to the session: uses `wecom`, `nocobase` and `session`, knows no Pingora.
+//! One sign-in from its start to the session, and a session from then to its end: uses `wecom`, `nocobase` and
+//! `session`, knows no Pingora.
 //!
 //! Must never: spend a code before the state is checked, or hand out a session that is not registered.
+
+mod account;
+mod events;
+mod finish;
+mod lifetime;
+mod start;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use secrecy::ExposeSecret;
+
+pub use finish::{Answer as FinishAnswer, Callback, Finished};
+pub use lifetime::Found;
+pub use start::{Start, Started};
+
+use crate::config::{Config, WeComEntry};
+use crate::nocobase::{Accounts, Minter, NocoBase};
+use crate::session::{Callbacks, Flows, Keyring, Limits, Names, SeenSessions, SessionCookies, UnixMillis};
+use crate::wecom::{self, event::Receiver};
+
+/// Path of the end of every flow.
+pub const CALLBACK: &str = "/wecom-gate/callback";
+
+/// Now, by this machine's clock.
+pub fn now() -> UnixMillis {
+    SystemTime::now().into()
+}
+
+/// Sign-ins and sessions of one gate.
+pub struct Logins {
+    config: Arc<Config>,
+    /// Reads and writes session cookies.
+    pub sessions: SessionCookies,
+    flows: Flows,
+    /// Names and attributes of the gate's cookies.
+    pub cookie_names: Names,
+    /// Makes and checks NocoBase's tokens.
+    pub minter: Arc<Minter>,
+    limits: Limits,
+    clients: HashMap<String, wecom::Client>,
+    nocobase: Arc<NocoBase>,
+    accounts: Accounts,
+    seen: SeenSessions,
+    callbacks: Callbacks<Finished>,
+    receivers: HashMap<String, Receiver>,
+    notices: moka::sync::Cache<String, ()>,
+    token_cookie: String,
+    authenticator_cookie: String,
+}
+
+impl Logins {
+    /// Builds everybody that takes part; an error says what of the configuration is at fault.
+    pub fn new(config: Arc<Config>) -> Result<Logins, String> {
+        let clients = config
+            .wecom
+            .iter()
+            .map(|e| {
+                Ok((e.name.clone(), wecom::Client::new(e).map_err(|x| format!("wecom {}: {x}", e.name))?))
+            })
+            .collect::<Result<HashMap<_, _>, String>>()?;
+        let receivers = config
+            .wecom
+            .iter()
+            .filter_map(|e| Some((e, e.events.as_ref()?)))
+            .map(|(e, keys)| {
+                let receiver =
+                    Receiver::new(&e.corp_id, keys).map_err(|x| format!("wecom {}: {x}", e.name))?;
+                Ok((e.name.clone(), receiver))
+            })
+            .collect::<Result<HashMap<_, _>, String>>()?;
+        let minter = Arc::new(Minter::new(config.nocobase.jwt_secret.expose_secret()));
+        let nocobase = NocoBase::new(&config.upstream, &config.nocobase, minter.clone())
+            .map_err(|e| format!("nocobase: {e}"))?;
+        let nocobase = Arc::new(nocobase);
+        let keyring = Arc::new(Keyring::new(&config.session.keys).map_err(|e| format!("session.keys: {e}"))?);
+        let cookie_names = Names::new(config.origin.https);
+        Ok(Logins {
+            sessions: SessionCookies::of(&config, keyring.clone()),
+            flows: Flows::new(keyring, cookie_names),
+            cookie_names,
+            minter,
+            limits: Limits { idle: config.session.idle, absolute: config.session.absolute },
+            clients,
+            accounts: Accounts::new(nocobase.clone(), &config.nocobase),
+            nocobase,
+            seen: SeenSessions::new(config.session.absolute),
+            callbacks: Callbacks::new(),
+            receivers,
+            notices: moka::sync::Cache::builder().max_capacity(10_000).time_to_live(events::REPEATS).build(),
+            token_cookie: format!("nb_auth_token_{}", config.nocobase.app),
+            authenticator_cookie: format!("nb_authenticator_{}", config.nocobase.app),
+            config,
+        })
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// How long sessions live.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// NocoBase's API.
+    pub fn nocobase(&self) -> &Arc<NocoBase> {
+        &self.nocobase
+    }
+
+    fn entry(&self, name: &str) -> Option<(&WeComEntry, &wecom::Client)> {
+        Some((self.config.entry(name)?, self.clients.get(name)?))
+    }
+
+    fn redirect_uri(&self) -> String {
+        format!("{}{CALLBACK}", self.config.origin.url())
+    }
+}

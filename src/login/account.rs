@@ -1,0 +1,69 @@
+//! From a member of the company to a user of NocoBase.
+
+use super::Logins;
+use crate::config::{MatchBy, WeComEntry};
+use crate::error::Failure;
+use crate::nocobase::Person;
+use crate::nocobase::UserId;
+use crate::session::{Stage, Via, Wish};
+use crate::wecom::{self, Details, Identity, Member};
+
+/// What became of the search.
+pub(super) enum Account {
+    /// This user.
+    User(UserId),
+    /// The member has to agree that the gate reads the phone number.
+    NeedsConsent,
+}
+
+impl Logins {
+    /// The user that this member is bound to; else one that matches, or a new one, bound from now on.
+    pub(super) async fn account(
+        &self,
+        entry: &WeComEntry,
+        client: &wecom::Client,
+        wish: &Wish,
+        identity: &Identity,
+        member: &Member,
+    ) -> Result<Account, Failure> {
+        let accounts = &self.accounts;
+        if let Some(user) = accounts.find_binding(&entry.name, &identity.userid).await? {
+            return Ok(Account::User(user));
+        }
+        // Apps from before June 2022 still get phone and e-mail with user/get.
+        let mut person = person(entry, member, &member.details);
+        if let Some(user) = accounts.match_silent(&person).await? {
+            accounts.bind(user, &person).await?;
+            return Ok(Account::User(user));
+        }
+        let wants = |by| self.config.nocobase.match_by.contains(&by);
+        let sensitive = wants(MatchBy::Phone) || wants(MatchBy::Email);
+        let known = (wants(MatchBy::Phone) && person.mobile.is_some())
+            || (wants(MatchBy::Email) && (person.biz_mail.is_some() || person.email.is_some()));
+        if sensitive && !known {
+            match (wish.stage, wish.via, &identity.ticket) {
+                (Stage::Silent, Via::WeCom, _) => return Ok(Account::NeedsConsent),
+                (_, Via::Web, _) => return Err(Failure::FirstTimeInWeCom),
+                (Stage::Consent, Via::WeCom, None) => return Err(Failure::NothingToMatch),
+                (Stage::Consent, Via::WeCom, Some(ticket)) => {
+                    let details = client.details(&identity.userid, ticket).await.map_err(|e| e.failure())?;
+                    person = self::person(entry, member, &details);
+                }
+            }
+        }
+        let user = accounts.settle(&person).await?;
+        Ok(Account::User(user))
+    }
+}
+
+fn person(entry: &WeComEntry, member: &Member, details: &Details) -> Person {
+    Person {
+        entry: entry.name.clone(),
+        userid: member.userid.clone(),
+        name: member.name.clone(),
+        avatar: details.avatar.clone().unwrap_or_default(),
+        mobile: details.mobile.clone(),
+        biz_mail: details.biz_mail.clone(),
+        email: details.email.clone(),
+    }
+}

@@ -1,0 +1,299 @@
+//! The end of a flow: WeCom sends the browser back, with a code or without.
+
+use std::sync::Arc;
+
+use super::account::Account;
+use super::{Logins, Start, now};
+use crate::decide::target::landing;
+use crate::error::Failure;
+use crate::session::flow::attempt_of;
+use crate::session::{self, Outcome, OwnCookies, Session, Stage, Via, Wish};
+
+/// The callback as it came in.
+#[derive(Debug, Clone, Copy)]
+pub struct Callback<'a> {
+    /// Raw query.
+    pub query: Option<&'a str>,
+    /// The gate's cookies.
+    pub cookies: &'a OwnCookies<'a>,
+    /// The browser is WeCom's.
+    pub in_wecom: bool,
+    /// The browser is a phone's.
+    pub mobile: bool,
+    /// Language of WeCom's page, should the flow start over.
+    pub lang: &'static str,
+}
+
+/// How a sign-in ended: what a second presentation of the same callback gets too.
+#[derive(Debug, Clone)]
+pub enum Finished {
+    /// Signed in.
+    SignedIn(Box<Session>),
+    /// The member has to agree first.
+    NeedsConsent,
+    /// Not signed in.
+    Failed(Failure),
+}
+
+/// What the browser is told.
+#[derive(Debug, Clone)]
+pub enum Answer {
+    /// Go on there.
+    Redirect(String),
+    /// A page, with the way to try again.
+    Failed(Failure, Option<String>),
+}
+
+impl Logins {
+    /// Takes a callback to its end. Returns the answer and its cookies.
+    pub async fn finish(self: &Arc<Self>, callback: Callback<'_>) -> (Answer, Vec<String>) {
+        let params = Params::read(callback.query.unwrap_or_default());
+        let signed_in = self.live(callback.cookies);
+        let Some(state) = params.state else {
+            return (self.stray(signed_in.is_some(), Failure::BadCallback), Vec::new());
+        };
+        // Before anything is asked of WeCom: is this flow this browser's (R19)?
+        let checked = match self.flows.check(callback.cookies, &state, now()) {
+            Ok(checked) => checked,
+            Err(failure) => return self.no_flow(&callback, &state, signed_in.is_some(), failure),
+        };
+        let wish = &checked.flow.wish;
+        let mut cookies: Vec<String> = self.flows.delete(&checked.flow).into_iter().collect();
+        let retry = Some(login_address(wish));
+        let code = match params.code {
+            Code::One(code) => code,
+            Code::None => {
+                tracing::info!(
+                    event = "sign_in",
+                    entry = wish.entry,
+                    outcome = "refused",
+                    label = Failure::ConsentDenied.answer().label,
+                    "WeCom sent no code"
+                );
+                return (Answer::Failed(Failure::ConsentDenied, retry), cookies);
+            }
+            Code::Several => return (Answer::Failed(Failure::BadCallback, retry), cookies),
+        };
+
+        let once = session::Callback { code: &code, state: &state, cookie: checked.cookie };
+        let (logins, work, spent) = (self.clone(), wish.clone(), code.clone());
+        let finished = self.callbacks.once(once, now(), async move { sign_in(&logins, &work, &spent).await });
+        let finished = finished.await.unwrap_or_else(|refused| Finished::Failed(refused.into()));
+        let answer = match finished {
+            Finished::SignedIn(session) => match self.sessions.write(&session, now()) {
+                Ok(cookie) => {
+                    // The flow stays for a minute: WeCom's webviews may ask for the callback twice.
+                    cookies = self.flows.linger(&checked).into_iter().collect();
+                    cookies.push(cookie);
+                    if callback.cookies.signed_out {
+                        cookies.push(self.cookie_names.delete(self.cookie_names.out()));
+                    }
+                    self.replace(signed_in, &session);
+                    Answer::Redirect(self.landing(wish))
+                }
+                Err(failure) => Answer::Failed(failure, retry),
+            },
+            Finished::NeedsConsent => self.again(&callback, wish, true, 0, &mut cookies),
+            Finished::Failed(Failure::CodeRejected) if signed_in.is_some() => {
+                Answer::Redirect(self.landing(wish))
+            }
+            Finished::Failed(Failure::CodeRejected) if attempt_of(state.as_bytes()) == Some(0) => {
+                self.again(&callback, wish, wish.stage == Stage::Consent, 1, &mut cookies)
+            }
+            Finished::Failed(failure) => Answer::Failed(failure, retry),
+        };
+        (answer, cookies)
+    }
+
+    /// The same flow once more.
+    fn again(
+        &self,
+        callback: &Callback<'_>,
+        wish: &Wish,
+        consent: bool,
+        attempt: u8,
+        cookies: &mut Vec<String>,
+    ) -> Answer {
+        let Some(entry) = self.config.wecom.iter().position(|e| e.name == wish.entry) else {
+            return Answer::Failed(Failure::NotFound, None);
+        };
+        let start = Start {
+            via: wish.via,
+            entry,
+            target: wish.target.clone(),
+            mobile: wish.mobile,
+            automatic: true,
+            attempt,
+            consent,
+            lang: callback.lang,
+        };
+        match self.start(callback.cookies, &start) {
+            Ok(started) => {
+                cookies.extend(started.cookies);
+                Answer::Redirect(started.location)
+            }
+            Err(failure) => Answer::Failed(failure, Some(login_address(wish))),
+        }
+    }
+
+    /// A callback without a flow of this browser: old, foreign, or the browser keeps no cookies. It starts over once,
+    /// with a code of its own; a second time in a row it is told that its cookies are blocked.
+    fn no_flow(
+        &self,
+        callback: &Callback<'_>,
+        state: &str,
+        signed_in: bool,
+        failure: Failure,
+    ) -> (Answer, Vec<String>) {
+        if signed_in || failure == Failure::BadCallback {
+            return (self.stray(signed_in, failure), Vec::new());
+        }
+        if attempt_of(state.as_bytes()).is_some_and(|n| n > 0) && failure == Failure::FlowMissing {
+            return (Answer::Failed(Failure::CookiesBlocked, Some("/wecom-gate/login".into())), Vec::new());
+        }
+        let entry = self.config.wecom.iter().position(|e| e.auto_login);
+        let (Some(entry), true, false) = (entry, callback.in_wecom, callback.cookies.signed_out) else {
+            return (Answer::Failed(failure, Some("/wecom-gate/login".into())), Vec::new());
+        };
+        let start = Start {
+            via: Via::WeCom,
+            entry,
+            target: "/".into(),
+            mobile: callback.mobile,
+            automatic: true,
+            attempt: 1,
+            consent: false,
+            lang: callback.lang,
+        };
+        match self.start(callback.cookies, &start) {
+            Ok(started) => (Answer::Redirect(started.location), started.cookies),
+            Err(failure) => (Answer::Failed(failure, Some("/wecom-gate/login".into())), Vec::new()),
+        }
+    }
+
+    /// Whoever is signed in already and comes back to an old callback goes on to the start page.
+    fn stray(&self, signed_in: bool, failure: Failure) -> Answer {
+        if signed_in {
+            Answer::Redirect("/".into())
+        } else {
+            Answer::Failed(failure, Some("/wecom-gate/login".into()))
+        }
+    }
+
+    fn landing(&self, wish: &Wish) -> String {
+        match self.config.entry(&wish.entry) {
+            Some(e) => {
+                let path = &self.config.nocobase.public_path;
+                landing(&wish.target, &e.home, &e.home_mobile, wish.mobile, path).to_owned()
+            }
+            None => wish.target.clone(),
+        }
+    }
+}
+
+/// From the code to a registered session. Goes on when the browser goes away (R23).
+async fn sign_in(logins: &Logins, wish: &Wish, code: &str) -> Outcome<Finished> {
+    let began = std::time::Instant::now();
+    let mut userid = String::new();
+    let finished = match steps(logins, wish, code, &mut userid).await {
+        Ok(finished) => finished,
+        Err(failure) => Finished::Failed(failure),
+    };
+    let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let via = match wish.via {
+        Via::WeCom => "wecom",
+        Via::Web => "web",
+    };
+    match &finished {
+        Finished::SignedIn(s) => {
+            tracing::info!(event = "sign_in", outcome = "signed_in", entry = s.entry, via,
+            userid = s.userid, name = s.name, nocobase_user = s.user_id, session = %s.sid, ms, "signed in")
+        }
+        Finished::NeedsConsent => tracing::info!(
+            event = "sign_in",
+            outcome = "needs_consent",
+            entry = wish.entry,
+            via,
+            userid,
+            ms,
+            "asking for consent: this member is not bound yet"
+        ),
+        Finished::Failed(failure) => {
+            let answer = failure.answer();
+            tracing::info!(
+                event = "sign_in",
+                outcome = "refused",
+                label = answer.label,
+                entry = wish.entry,
+                via,
+                userid,
+                ms,
+                "not signed in"
+            );
+        }
+    }
+    Outcome::Keep(finished)
+}
+
+async fn steps(logins: &Logins, wish: &Wish, code: &str, userid: &mut String) -> Result<Finished, Failure> {
+    let (entry, client) = logins.entry(&wish.entry).ok_or(Failure::NotFound)?;
+    let identity = client.identify(code).await.map_err(|e| e.failure())?;
+    userid.clone_from(&identity.userid);
+    // getuserinfo answers for members outside the visible range too: user/get is the permission (wecom-api 6.1, 8).
+    let member = client.member(&identity.userid).await.map_err(|e| e.failure())?;
+    client.admit(&member).await.map_err(|e| e.failure())?;
+    match logins.account(entry, client, wish, &identity, &member).await? {
+        Account::NeedsConsent => Ok(Finished::NeedsConsent),
+        Account::User(user) => logins.open(entry, &member, user).await.map(Finished::SignedIn),
+    }
+}
+
+/// `/wecom-gate/login` with everything that leads back into this flow.
+fn login_address(wish: &Wish) -> String {
+    let via = match wish.via {
+        Via::WeCom => "wecom",
+        Via::Web => "web",
+    };
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    query.append_pair("rd", &wish.target).append_pair("via", via).append_pair("with", &wish.entry);
+    format!("/wecom-gate/login?{}", query.finish())
+}
+
+/// `state` and `code` of the query. Twice is refused: which one counts would be anybody's guess.
+struct Params {
+    state: Option<String>,
+    code: Code,
+}
+
+enum Code {
+    None,
+    One(String),
+    Several,
+}
+
+impl Params {
+    fn read(query: &str) -> Params {
+        let mut params = Params { state: None, code: Code::None };
+        let mut states = 0;
+        for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+            match name.as_ref() {
+                "state" => {
+                    states += 1;
+                    params.state = Some(value.into_owned());
+                }
+                "code" => {
+                    params.code = match params.code {
+                        Code::None if value.is_empty() => Code::None,
+                        Code::None => Code::One(value.into_owned()),
+                        _ => Code::Several,
+                    }
+                }
+                _ => {}
+            }
+        }
+        if states != 1 {
+            params.state = None;
+        }
+        params
+    }
+}

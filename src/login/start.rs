@@ -1,0 +1,87 @@
+//! The beginning of a flow: a flow cookie, and the address of WeCom's page.
+
+use super::{Logins, now};
+use crate::error::Failure;
+use crate::session::{OwnCookies, Stage, Via, Wish};
+use crate::wecom::Scope;
+
+/// Automatic starts within a minute after which the gate stops sending the browser round.
+const MOST_TRIES: u8 = 8;
+
+/// What to start.
+#[derive(Debug, Clone)]
+pub struct Start {
+    /// Which of WeCom's pages.
+    pub via: Via,
+    /// Index of the entry in the configuration.
+    pub entry: usize,
+    /// Where to go afterwards: a path of our own origin.
+    pub target: String,
+    /// The browser is a phone's.
+    pub mobile: bool,
+    /// Nobody asked for it by hand: counts against the loop breaker.
+    pub automatic: bool,
+    /// How often this flow has been started over (0-9).
+    pub attempt: u8,
+    /// Ask for consent to read the phone number.
+    pub consent: bool,
+    /// Language of WeCom's page: `zh` or `en`.
+    pub lang: &'static str,
+}
+
+/// A redirect to WeCom, with the cookies that belong to it.
+#[derive(Debug, Clone)]
+pub struct Started {
+    /// WeCom's page.
+    pub location: String,
+    /// `Set-Cookie` values.
+    pub cookies: Vec<String>,
+}
+
+impl Logins {
+    /// Starts a flow.
+    pub fn start(&self, cookies: &OwnCookies<'_>, start: &Start) -> Result<Started, Failure> {
+        if start.automatic && cookies.tries >= MOST_TRIES {
+            tracing::warn!(
+                event = "sign_in",
+                label = Failure::LoginLoop.answer().label,
+                tries = cookies.tries,
+                "sign-in goes round in circles: does the browser keep cookies, is the clock right?"
+            );
+            return Err(Failure::LoginLoop);
+        }
+        let entry = self.config.wecom.get(start.entry).ok_or(Failure::NotFound)?;
+        let (_, client) = self.entry(&entry.name).ok_or(Failure::Internal)?;
+        let wish = Wish {
+            target: start.target.clone(),
+            entry: entry.name.clone(),
+            via: start.via,
+            stage: if start.consent { Stage::Consent } else { Stage::Silent },
+            mobile: start.mobile,
+        };
+        let begun = self.flows.begin(cookies, wish, start.attempt, now())?;
+        let state = begun.flow.state();
+        let redirect_uri = self.redirect_uri();
+        let location = match start.via {
+            Via::WeCom => {
+                let scope = if start.consent { Scope::PrivateInfo } else { Scope::Base };
+                client.authorize_url(scope, state, &redirect_uri)
+            }
+            Via::Web => client.web_login_url(state, &redirect_uri, start.lang),
+        };
+        let mut set = begun.set_cookies;
+        if start.automatic {
+            set.push(self.cookie_names.set_tries(cookies.tries.saturating_add(1)));
+        }
+        Ok(Started { location, cookies: set })
+    }
+}
+
+impl From<crate::decide::Via> for Via {
+    fn from(via: crate::decide::Via) -> Via {
+        match via {
+            crate::decide::Via::WeCom => Via::WeCom,
+            crate::decide::Via::Web => Via::Web,
+        }
+    }
+}
