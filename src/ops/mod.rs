@@ -2,4 +2,7 @@
 //!
 //! Must never: be reachable on the public listener, or show a secret.
 
+mod listener;
 pub mod logging;
+
+pub use listener::listen;

@@ -1,3 +1,28 @@
 //! Pingora's phases, each a short file that asks `decide` and does what it says.
 //!
-//! Must never: decide by itself who gets in, or add a protected header outside `headers`.
+//! A request goes through `guard` (time limits and a cap on connections), `framing` (is this a message that everybody
+//! reads alike?), `admit` (reads cookies and credentials, lets `decide` decide), then either `own` and `reply` (the
+//! gate answers) or `request_to_upstream` and `answers` (NocoBase answers), and ends in `access_log`.
+//!
+//! Must never: decide by itself who gets in, or set a protected header outside `headers`.
+
+mod access_log;
+mod admit;
+mod answers;
+mod ctx;
+mod framing;
+mod gate;
+mod guard;
+mod headers;
+mod own;
+mod phases;
+mod reply;
+mod request_id;
+mod request_to_upstream;
+mod serve;
+mod tls;
+mod tunnel;
+mod upstream;
+
+pub use gate::Gate;
+pub use serve::{Running, StartError, run, start};

@@ -1,0 +1,316 @@
+//! The first phase: reads the request, lets `decide` decide, and does what it says.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use http::header::{self, HeaderName};
+use pingora::http::RequestHeader;
+use pingora::proxy::Session as Exchange;
+
+use super::ctx::{Ctx, Member, Presented, Swap};
+use super::gate::Gate;
+use super::phases::text;
+use super::reply::Reply;
+use super::{answers, framing, own, request_id};
+use crate::decide::{self, Credential, Decision, Request, SessionState};
+use crate::error::Failure;
+use crate::login::{self, Found, Logins};
+use crate::nocobase::ws::Swapper;
+use crate::session::OwnCookies;
+
+const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+const X_REQUESTED_WITH: HeaderName = HeaderName::from_static("x-requested-with");
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// What becomes of a request.
+pub enum Admitted {
+    /// It goes to NocoBase; the context says how.
+    Forward,
+    /// The gate answers.
+    Answer(Reply),
+}
+
+/// Reads, decides, does.
+pub async fn admit(gate: &Gate, exchange: &mut Exchange, ctx: &mut Ctx) -> Admitted {
+    identify_client(gate, exchange, ctx);
+    match read(gate, exchange, ctx).await {
+        Ok(admitted) => admitted,
+        Err(failure) => {
+            ctx.failure = Some(failure);
+            Admitted::Answer(answers::failed(gate, exchange, ctx, failure))
+        }
+    }
+}
+
+/// The client's address and, from a trusted proxy, its request id.
+fn identify_client(gate: &Gate, exchange: &Exchange, ctx: &mut Ctx) {
+    let Some(peer) = exchange.client_addr().and_then(|a| a.as_inet()).map(std::net::SocketAddr::ip) else {
+        return;
+    };
+    let trusted = &gate.config.access.trusted_proxies;
+    ctx.client = peer.to_canonical();
+    if trusted.is_empty() || !trusted.iter().any(|net| net.contains(&ctx.client)) {
+        return;
+    }
+    let headers = &exchange.req_header().headers;
+    let chain: Vec<&str> = headers.get_all(X_FORWARDED_FOR).iter().filter_map(|v| v.to_str().ok()).collect();
+    ctx.client = decide::address::client_ip(ctx.client, &chain, trusted);
+    if let Some(id) = headers.get(super::headers::REQUEST_ID)
+        && id.to_str().is_ok_and(request_id::acceptable)
+    {
+        ctx.request_id = id.clone();
+    }
+}
+
+async fn read(gate: &Gate, exchange: &mut Exchange, ctx: &mut Ctx) -> Result<Admitted, Failure> {
+    let limits = &gate.config.limits;
+    let request = exchange.req_header();
+    if let Err(failure) = framing::check(request, limits.header_bytes, limits.body_bytes) {
+        ctx.close = true;
+        return Err(failure);
+    }
+    canonicalise(exchange.req_header_mut())?;
+    let request = exchange.req_header();
+    // Cheap copies (they share the bytes), so that own pages may read the request's body meanwhile.
+    let values: Vec<header::HeaderValue> = request.headers.get_all(header::COOKIE).iter().cloned().collect();
+    let cookies =
+        OwnCookies::parse(gate.logins.cookie_names, values.iter().map(header::HeaderValue::as_bytes))?;
+
+    // The gate's own pages look at the session by themselves, where they need it.
+    let own_page =
+        request.uri.path().starts_with("/wecom-gate") || request.uri.path().starts_with("/WW_verify_");
+    let found = if own_page { Found::Nothing } else { gate.logins.find(&cookies).await };
+    let (state, member) = match found {
+        Found::Nothing => (SessionState::None, None),
+        Found::Ended => (SessionState::Ended, None),
+        Found::Unknown(failure) => return Err(failure),
+        Found::Live { session, seen } => (SessionState::Valid, Some(Member { session, seen })),
+    };
+    let presented = member.as_ref().map(|m| presented(gate, m));
+    let (credential, query) = credential(gate, request, presented.as_ref(), member.as_ref());
+    let facts = facts(request, ctx.client, credential, state, cookies.signed_out);
+    let decision = decide::decide(&gate.policy, &facts);
+    let caller = decide::client::caller(facts.user_agent);
+    ctx.page_load = decide::is_page_load(&gate.policy, &facts);
+
+    match decision {
+        Decision::Forward(pass) => {
+            let sign_out = is_sign_out(gate, request);
+            let upgrade = facts.upgrade;
+            ctx.pass = Some(pass);
+            ctx.query = query.filter(|_| pass.identity == decide::Identity::Member);
+            if member.is_some() && ctx.query.is_none() && pass.identity != decide::Identity::Token {
+                // NocoBase would take any token of its own from the address; in a session only the session's counts.
+                ctx.query = foreign_token_removed(request);
+            }
+            ctx.first_node = gate.upstreams.start();
+            if let Some(member) = member {
+                if upgrade && let Some(presented) = presented {
+                    let swap = swap(gate.logins.clone(), &member, presented);
+                    ctx.swapper = Some(Box::new(Swapper::new(swap)));
+                }
+                ctx.sign_out = sign_out && pass.identity == decide::Identity::Member;
+                if worth_renewing(gate, request, ctx.page_load) {
+                    ctx.cookies.extend(gate.logins.renew(&member.session));
+                }
+                gate.logins.recheck_if_due(&member.session, &member.seen);
+                ctx.member = Some(Box::new(member));
+            }
+            Ok(Admitted::Forward)
+        }
+        Decision::Redirect(target) => Ok(Admitted::Answer(Reply::redirect(&target))),
+        Decision::Login { via, entry } => {
+            let start = login::Start {
+                via: via.into(),
+                entry,
+                target: decide::target::of_request(request.uri.path(), request.uri.query()),
+                mobile: caller.is_mobile(),
+                automatic: true,
+                attempt: 0,
+                consent: false,
+                lang: answers::wecom_lang(request),
+            };
+            ctx.as_page = true;
+            Ok(Admitted::Answer(own::start_login(gate, &cookies, &start)?))
+        }
+        Decision::Own(page) => {
+            let asked = own::Asked { page, cookies, caller };
+            own::serve(gate, exchange, ctx, asked).await.map(Admitted::Answer)
+        }
+        Decision::VerifyFile(index) => Ok(Admitted::Answer(own::verify_file(gate, index))),
+        Decision::Page(page) => Ok(Admitted::Answer(answers::page(gate, exchange, ctx, page))),
+        Decision::Refuse { failure, page } => {
+            ctx.as_page = page;
+            Err(failure)
+        }
+    }
+}
+
+/// What is decided on is what is forwarded: the canonical path, in origin form (R1).
+fn canonicalise(request: &mut RequestHeader) -> Result<(), Failure> {
+    if !request.raw_path_is_utf8() {
+        return Err(Failure::BadPath);
+    }
+    let canonical = decide::path::canonical(request.uri.path())?;
+    let absolute = request.uri.scheme().is_some() && request.version != http::Version::HTTP_2;
+    if matches!(canonical, std::borrow::Cow::Borrowed(_)) && !absolute {
+        return Ok(());
+    }
+    let target = match request.uri.query() {
+        Some(query) => format!("{canonical}?{query}"),
+        None => canonical.into_owned(),
+    };
+    let mut parts = http::uri::Parts::default();
+    parts.path_and_query = Some(target.parse().map_err(|_| Failure::BadPath)?);
+    if request.version == http::Version::HTTP_2 {
+        parts.scheme = request.uri.scheme().cloned();
+        parts.authority = request.uri.authority().cloned();
+    }
+    let uri = http::Uri::from_parts(parts).map_err(|_| Failure::BadPath)?;
+    request.set_uri(uri);
+    Ok(())
+}
+
+fn presented(gate: &Gate, member: &Member) -> Presented {
+    if gate.delivers_tokens() {
+        Presented::OwnToken(member.session.sid)
+    } else {
+        Presented::Phantom(member.session.phantom)
+    }
+}
+
+/// Swaps tokens in a tunnel for as long as it is open: each time with one that is fresh.
+fn swap(logins: Arc<Logins>, member: &Member, presented: Presented) -> Swap {
+    let (session, seen) = (member.session.clone(), member.seen.clone());
+    Box::new(move |token| {
+        let token = presented.is(&logins, token).then(|| logins.token(&session, &seen))?;
+        Some(token.ok()?.jwt().to_owned())
+    })
+}
+
+/// What the request shows besides cookies, and its query with the phantom replaced, if it was there.
+fn credential(
+    gate: &Gate,
+    request: &RequestHeader,
+    presented: Option<&Presented>,
+    member: Option<&Member>,
+) -> (Credential, Option<String>) {
+    let mut authorizations = request.headers.get_all(header::AUTHORIZATION).iter();
+    let credential = match (authorizations.next(), authorizations.next()) {
+        (None, _) => Credential::None,
+        (Some(_), Some(_)) => Credential::Invalid,
+        (Some(value), None) => match value.to_str().ok().map(token_of) {
+            Some("") | None => Credential::Invalid,
+            Some(token) if presented.is_some_and(|p| p.is(&gate.logins, token)) => Credential::Phantom,
+            Some(token) if gate.logins.minter.verify(token, login::now().as_secs()).is_ok() => {
+                Credential::ApiToken
+            }
+            Some(_) => Credential::Invalid,
+        },
+    };
+    if credential == Credential::None
+        && let (Some(query), Some(presented), Some(member)) = (request.uri.query(), presented, member)
+        && query.contains("token=")
+        && let Some(rewritten) = decide::query::replace_token(query, |token| {
+            let token = presented
+                .is(&gate.logins, token)
+                .then(|| gate.logins.token(&member.session, &member.seen))?;
+            Some(token.ok()?.jwt().to_owned())
+        })
+    {
+        return (Credential::Phantom, Some(rewritten));
+    }
+    (credential, None)
+}
+
+/// The token in `Authorization`: after `Bearer`, in any case (RFC 9110, 11.1), or the whole value, since NocoBase takes
+/// a bare token too. What is no token does not verify.
+fn token_of(value: &str) -> &str {
+    match value.split_once(' ') {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim(),
+        None if value.eq_ignore_ascii_case("bearer") => "",
+        _ => value,
+    }
+}
+
+fn facts<'a>(
+    request: &'a RequestHeader,
+    client_ip: IpAddr,
+    credential: Credential,
+    session: SessionState,
+    signed_out: bool,
+) -> Request<'a> {
+    Request {
+        method: request.method.as_str(),
+        path: request.uri.path(),
+        query: request.uri.query(),
+        host: framing::host(request),
+        user_agent: text(request, &header::USER_AGENT),
+        accept: text(request, &header::ACCEPT),
+        sec_fetch_mode: text(request, &SEC_FETCH_MODE),
+        sec_fetch_dest: text(request, &SEC_FETCH_DEST),
+        sec_fetch_site: text(request, &SEC_FETCH_SITE),
+        x_requested_with: text(request, &X_REQUESTED_WITH),
+        origin: text(request, &header::ORIGIN),
+        upgrade: framing::is_upgrade(request),
+        client_ip,
+        credential,
+        session,
+        signed_out,
+    }
+}
+
+/// The query without `token`, when it has one.
+fn foreign_token_removed(request: &RequestHeader) -> Option<String> {
+    let query = request.uri.query().filter(|q| decide::query::has(q, "token"))?;
+    Some(decide::query::without(query, &["token"]).unwrap_or_default())
+}
+
+fn is_sign_out(gate: &Gate, request: &RequestHeader) -> bool {
+    request
+        .uri
+        .path()
+        .strip_prefix(&gate.config.nocobase.public_path)
+        .is_some_and(|rest| rest == "api/auth:signOut")
+}
+
+/// Cookies are renewed by pages and API calls, so that assets stay cacheable.
+fn worth_renewing(gate: &Gate, request: &RequestHeader, page_load: bool) -> bool {
+    page_load
+        || request
+            .uri
+            .path()
+            .strip_prefix(&gate.config.nocobase.public_path)
+            .is_some_and(|p| p.starts_with("api/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bearers_are_read_to_the_letter() {
+        for (value, token) in [
+            ("Bearer abc", "abc"),
+            ("bearer  abc ", "abc"),
+            ("Bearer", ""),
+            ("Bearer ", ""),
+            ("Basic abc", "Basic abc"),
+            ("abc", "abc"),
+        ] {
+            assert_eq!(token_of(value), token, "{value}");
+        }
+    }
+
+    #[test]
+    fn r01_what_is_decided_on_is_what_is_forwarded() {
+        let mut r = RequestHeader::build("GET", b"http://gate.test/%61pi/x?q=%61", None).unwrap();
+        canonicalise(&mut r).unwrap();
+        assert_eq!(r.raw_path(), b"/api/x?q=%61");
+        assert!(r.uri.authority().is_none());
+        let mut r = RequestHeader::build("GET", b"/a/../b", None).unwrap();
+        assert_eq!(canonicalise(&mut r), Err(Failure::BadPath));
+    }
+}

@@ -1,0 +1,263 @@
+//! Answers on their way to the browser: NocoBase's, changed where they must be, and the gate's own.
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, header};
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::prelude::*;
+use pingora::proxy::Session as Exchange;
+
+use super::ctx::Ctx;
+use super::gate::Gate;
+use super::headers::REQUEST_ID;
+use super::phases::text;
+use super::reply::Reply;
+use crate::decide;
+use crate::error::{Failure, Level};
+use crate::nocobase::answers::CodeReader;
+use crate::nocobase::inject::Injector;
+use crate::pages::{self, Entry, Lang, Page, Rendered, View};
+
+const X_NEW_TOKEN: HeaderName = HeaderName::from_static("x-new-token");
+
+/// Changes the head of NocoBase's answer.
+pub fn head(gate: &Gate, exchange: &Exchange, response: &mut ResponseHeader, ctx: &mut Ctx) -> Result<()> {
+    response.insert_header(REQUEST_ID, ctx.request_id.clone())?;
+    if gate.config.origin.https {
+        response.insert_header(header::STRICT_TRANSPORT_SECURITY, "max-age=31536000")?;
+    }
+    if response.status.is_informational() {
+        return Ok(());
+    }
+    if ctx.member.is_some() {
+        // What the gate put in must not come out again. In browser delivery the page has a token of its own.
+        response.remove_header(&X_NEW_TOKEN);
+        drop_token_cookies(response)?;
+        in_session(gate, exchange, response, ctx)?;
+    }
+    for cookie in std::mem::take(&mut ctx.cookies) {
+        response.append_header(header::SET_COOKIE, cookie)?;
+        response.insert_header(header::CACHE_CONTROL, "no-store")?;
+    }
+    Ok(())
+}
+
+fn in_session(gate: &Gate, exchange: &Exchange, response: &mut ResponseHeader, ctx: &mut Ctx) -> Result<()> {
+    let Some(member) = &ctx.member else { return Ok(()) };
+    let as_member = ctx.pass.is_some_and(|p| p.identity == decide::Identity::Member);
+    if ctx.sign_out && response.status.is_success() {
+        gate.logins.end(&member.session, "signed out in NocoBase");
+        ctx.cookies.clear();
+        ctx.cookies.push(gate.logins.sessions.delete());
+        ctx.cookies.push(gate.logins.cookie_names.set_out());
+    }
+    if response.status == 401 && as_member {
+        if response.headers.contains_key(header::CONTENT_ENCODING) {
+            gate.logins.refused_by_nocobase(&member.session, &member.seen, None);
+        } else {
+            ctx.code = Some(Box::new(CodeReader::default()));
+        }
+    }
+    if ctx.pass.is_some_and(|p| p.put_script) && is_plain_page(response) {
+        let session = &member.session;
+        let token = if gate.delivers_tokens() {
+            gate.logins.browser_token(session).map(|t| t.as_str().to_owned())
+        } else {
+            Ok(session.phantom.text())
+        };
+        // Without a token the page would come up signed out; better no page than that.
+        let token = token.map_err(|_| Error::explain(InternalError, "token"))?;
+        ctx.injector = Some(Box::new(Injector::new(gate.script_tag(&token, session.user_id))));
+        for name in [header::CONTENT_LENGTH, header::ETAG, header::LAST_MODIFIED, header::ACCEPT_RANGES] {
+            response.remove_header(&name);
+        }
+        response.insert_header(header::CACHE_CONTROL, "no-store")?;
+        if exchange.req_header().version == http::Version::HTTP_11 {
+            response.insert_header(header::TRANSFER_ENCODING, "chunked")?;
+        }
+    }
+    Ok(())
+}
+
+/// A page of NocoBase's that can be changed on its way.
+fn is_plain_page(response: &ResponseHeader) -> bool {
+    let html = response
+        .headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|v| v.to_str().ok())
+        .is_some_and(|t| t.get(..9).is_some_and(|t| t.eq_ignore_ascii_case("text/html")));
+    html && response.status == 200 && !response.headers.contains_key(header::CONTENT_ENCODING)
+}
+
+/// NocoBase's own token cookies stay out of the browser.
+fn drop_token_cookies(response: &mut ResponseHeader) -> Result<()> {
+    let is_token = |v: &HeaderValue| {
+        let v = v.as_bytes();
+        v.starts_with(b"nb_auth_token_") || v.starts_with(b"nb_authenticator_")
+    };
+    if !response.headers.get_all(header::SET_COOKIE).iter().any(is_token) {
+        return Ok(());
+    }
+    let kept: Vec<HeaderValue> =
+        response.headers.get_all(header::SET_COOKIE).iter().filter(|v| !is_token(v)).cloned().collect();
+    response.remove_header(&header::SET_COOKIE);
+    for cookie in kept {
+        response.append_header(header::SET_COOKIE, cookie)?;
+    }
+    Ok(())
+}
+
+/// Changes the body of NocoBase's answer, piece by piece.
+pub fn body(gate: &Gate, body: &mut Option<Bytes>, end: bool, ctx: &mut Ctx) {
+    if let Some(injector) = &mut ctx.injector {
+        let out = injector.push(body.take().unwrap_or_default(), end);
+        *body = Some(out);
+    }
+    if let Some(reader) = &mut ctx.code {
+        if let Some(piece) = body {
+            reader.push(piece);
+        }
+        if end && let Some(member) = &ctx.member {
+            let code = reader.finish();
+            gate.logins.refused_by_nocobase(&member.session, &member.seen, code);
+            ctx.code = None;
+        }
+    }
+}
+
+/// The language of whoever is at the other end.
+pub fn lang(request: &RequestHeader) -> Lang {
+    let hint = text(request, &header::USER_AGENT).and_then(pages::wecom_hint);
+    let locale = request.headers.get("x-locale").and_then(|v| v.to_str().ok());
+    pages::language(text(request, &header::ACCEPT_LANGUAGE), hint.as_deref(), locale)
+}
+
+/// The language of WeCom's own pages, which have two.
+pub fn wecom_lang(request: &RequestHeader) -> &'static str {
+    if lang(request).tag().starts_with("zh") { "zh" } else { "en" }
+}
+
+/// The answer to a failure: a page for people, JSON for programs, a line in the log.
+pub fn failed(gate: &Gate, exchange: &Exchange, ctx: &mut Ctx, failure: Failure) -> Reply {
+    failed_with(gate, exchange, ctx, failure, None)
+}
+
+/// The same with a way to try again.
+pub fn failed_with(
+    gate: &Gate,
+    exchange: &Exchange,
+    ctx: &mut Ctx,
+    failure: Failure,
+    retry: Option<&str>,
+) -> Reply {
+    ctx.failure = Some(failure);
+    let request = exchange.req_header();
+    log(ctx, request, failure);
+    let lang = lang(request);
+    let rendered = if ctx.as_page || ctx.page_load {
+        let here = decide::target::of_request(request.uri.path(), request.uri.query());
+        let own = request.uri.path().starts_with("/wecom-gate/");
+        let retry = retry.map(str::to_owned).or_else(|| (!own).then_some(here));
+        let link = gate.config.origin.url();
+        let id = ctx.request_id.to_str().unwrap_or_default();
+        let mut view = View::new(lang, Page::Failure(failure), id, std::time::SystemTime::now());
+        view.retry = retry.as_deref();
+        view.link = Some(&link);
+        pages::render(&view)
+    } else {
+        let login = (failure.answer().status == 401).then_some("/wecom-gate/login");
+        pages::json_error(failure, &pages::message(failure, lang), login)
+    };
+    let mut reply = from_page(gate, rendered);
+    if failure == Failure::SessionEnded {
+        reply.cookies.push(gate.logins.sessions.delete());
+    }
+    reply.cookies.append(&mut ctx.cookies);
+    reply
+}
+
+fn log(ctx: &Ctx, request: &RequestHeader, failure: Failure) {
+    let a = failure.answer();
+    let (id, path) = (ctx.request_id.to_str().unwrap_or_default(), request.uri.path());
+    macro_rules! line {
+        ($level:ident) => {
+            tracing::$level!(event = "refused", label = a.label, status = a.status, request_id = id,
+                method = %request.method, path, client = %ctx.client, "refused")
+        };
+    }
+    match a.level {
+        Level::Debug => line!(debug),
+        Level::Info => line!(info),
+        Level::Warn => line!(warn),
+        Level::Error => line!(error),
+    }
+}
+
+/// A page in place of the one that was asked for.
+pub fn page(gate: &Gate, exchange: &Exchange, ctx: &mut Ctx, page: decide::Page) -> Reply {
+    let request = exchange.req_header();
+    let here = decide::target::of_request(request.uri.path(), request.uri.query());
+    match page {
+        decide::Page::OpenInWeCom => {
+            ctx.as_page = true;
+            failed_with(gate, exchange, ctx, Failure::OpenInWeCom, None)
+        }
+        decide::Page::SignIn => sign_in(gate, exchange, ctx, &here),
+        decide::Page::SignedOut => signed_out(gate, exchange, ctx, &here),
+    }
+}
+
+/// The gate's own sign-in page.
+pub fn sign_in(gate: &Gate, exchange: &Exchange, ctx: &Ctx, target: &str) -> Reply {
+    let hrefs: Vec<(String, String)> =
+        gate.config.wecom.iter().map(|e| (e.title.clone(), login_address(target, Some(&e.name)))).collect();
+    let entries: Vec<Entry<'_>> = hrefs.iter().map(|(title, href)| Entry { title, href }).collect();
+    let page = Page::SignIn { entries: &entries, password: None };
+    render(gate, exchange, ctx, page, Some(&login_address(target, None)))
+}
+
+/// "You are signed out."
+pub fn signed_out(gate: &Gate, exchange: &Exchange, ctx: &Ctx, target: &str) -> Reply {
+    render(gate, exchange, ctx, Page::SignedOut, Some(&login_address(target, None)))
+}
+
+/// Asks before signing out.
+pub fn ask_logout(gate: &Gate, exchange: &Exchange, ctx: &Ctx) -> Reply {
+    render(gate, exchange, ctx, Page::Logout, None)
+}
+
+fn render(gate: &Gate, exchange: &Exchange, ctx: &Ctx, page: Page<'_>, retry: Option<&str>) -> Reply {
+    let id = ctx.request_id.to_str().unwrap_or_default();
+    let mut view = View::new(lang(exchange.req_header()), page, id, std::time::SystemTime::now());
+    view.retry = retry;
+    from_page(gate, pages::render(&view))
+}
+
+/// `/wecom-gate/login` that leads to `target`.
+pub fn login_address(target: &str, with: Option<&str>) -> String {
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    query.append_pair("rd", target);
+    if let Some(name) = with {
+        query.append_pair("with", name);
+    }
+    format!("/wecom-gate/login?{}", query.finish())
+}
+
+/// A finished page as an answer.
+pub fn from_page(gate: &Gate, page: Rendered) -> Reply {
+    let mut reply = Reply { status: page.status, body: Bytes::from(page.body), ..Reply::default() };
+    for (name, value) in page.headers {
+        if let Ok(name) = HeaderName::from_bytes(name.as_bytes()) {
+            reply = reply.with(name, &value);
+        }
+    }
+    if gate.config.origin.https {
+        reply = reply.with(header::STRICT_TRANSPORT_SECURITY, "max-age=31536000");
+    }
+    reply
+}
+
+/// Seconds since 1970 as NocoBase's API writes times.
+pub fn rfc3339(ms: u64) -> String {
+    let time = std::time::UNIX_EPOCH + std::time::Duration::from_millis(ms);
+    humantime::format_rfc3339_millis(time).to_string()
+}

@@ -1,0 +1,117 @@
+//! What a request must be before anything is decided about it. Where Pingora is lenient, the gate refuses: a
+//! message that two servers could read differently never reaches NocoBase (R6, R10, R17, R28).
+
+use http::{Method, Version, header};
+use pingora::http::RequestHeader;
+
+use super::headers;
+use crate::error::Failure;
+
+/// The refusals. Each closes the connection: what follows on it cannot be trusted.
+pub fn check(request: &RequestHeader, header_bytes: usize, body_bytes: Option<u64>) -> Result<(), Failure> {
+    let lengths = request.headers.get_all(header::CONTENT_LENGTH).iter().count();
+    let codings = request.headers.get_all(header::TRANSFER_ENCODING).iter().count();
+    let chunked = codings > 0;
+    if lengths > 1 || codings > 1 || (lengths == 1 && chunked) {
+        return Err(Failure::BadRequest);
+    }
+    if chunked && request.version != Version::HTTP_11 && request.version != Version::HTTP_2 {
+        return Err(Failure::BadRequest);
+    }
+    // Anything but plain `chunked` is read differently by different servers.
+    if request
+        .headers
+        .get_all(header::TRANSFER_ENCODING)
+        .iter()
+        .any(|v| !v.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked"))
+    {
+        return Err(Failure::BadRequest);
+    }
+    if matches!(request.method, Method::CONNECT | Method::TRACE) {
+        return Err(Failure::MethodNotAllowed);
+    }
+    if headers::nominates_protected(request) {
+        return Err(Failure::BadRequest);
+    }
+    let size: usize = request.headers.iter().map(|(n, v)| n.as_str().len() + v.len() + 4).sum();
+    if size + request.raw_path().len() > header_bytes {
+        return Err(Failure::HeadersTooLarge);
+    }
+    if let (Some(limit), Some(length)) = (body_bytes, content_length(request))
+        && length > limit
+    {
+        return Err(Failure::TooLarge);
+    }
+    Ok(())
+}
+
+/// The declared length of the body.
+pub fn content_length(request: &RequestHeader) -> Option<u64> {
+    request.headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// The one value of `Host`, or HTTP/2's `:authority`.
+pub fn host(request: &RequestHeader) -> Option<&str> {
+    let mut values = request.headers.get_all(header::HOST).iter();
+    match (values.next(), values.next()) {
+        (Some(host), None) => host.to_str().ok(),
+        (None, None) => request.uri.authority().map(http::uri::Authority::as_str),
+        _ => None,
+    }
+}
+
+/// Is this an HTTP/1.1 upgrade? `Connection` is a list: browsers send `keep-alive, Upgrade`.
+pub fn is_upgrade(request: &RequestHeader) -> bool {
+    request.headers.contains_key(header::UPGRADE)
+        && request.headers.get_all(header::CONNECTION).iter().any(|v| {
+            v.as_bytes().split(|b| *b == b',').any(|t| t.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(headers: &[(&'static str, &'static str)]) -> RequestHeader {
+        let mut r = RequestHeader::build("POST", b"/x", None).unwrap();
+        for (n, v) in headers {
+            r.append_header(*n, *v).unwrap();
+        }
+        r
+    }
+
+    #[test]
+    fn r28_ambiguous_framing_is_refused() {
+        for (headers, verdict) in [
+            (&[("content-length", "3"), ("transfer-encoding", "chunked")][..], Err(Failure::BadRequest)),
+            (&[("content-length", "3"), ("content-length", "3")], Err(Failure::BadRequest)),
+            (&[("transfer-encoding", "gzip, chunked")], Err(Failure::BadRequest)),
+            (&[("transfer-encoding", "chunked"), ("transfer-encoding", "chunked")], Err(Failure::BadRequest)),
+            (&[("transfer-encoding", "\u{b}chunked")], Err(Failure::BadRequest)),
+            (&[("transfer-encoding", "Chunked")], Ok(())),
+            (&[("content-length", "3")], Ok(())),
+            (&[], Ok(())),
+        ] {
+            // A vertical tab cannot even be built into a header value: skip what the parser refuses already.
+            if headers.iter().any(|(_, v)| http::HeaderValue::from_str(v).is_err()) {
+                continue;
+            }
+            assert_eq!(check(&request(headers), 32 << 10, None), verdict, "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn r17_heads_and_bodies_are_bounded() {
+        let big: &'static str = "x".repeat(4000).leak();
+        assert_eq!(check(&request(&[("x-a", big)]), 4000, None), Err(Failure::HeadersTooLarge));
+        assert_eq!(check(&request(&[("content-length", "11")]), 4000, Some(10)), Err(Failure::TooLarge));
+        assert_eq!(check(&request(&[("content-length", "10")]), 4000, Some(10)), Ok(()));
+    }
+
+    #[test]
+    fn upgrades_are_read_from_a_list() {
+        assert!(is_upgrade(&request(&[("connection", "keep-alive, Upgrade"), ("upgrade", "websocket")])));
+        assert!(!is_upgrade(&request(&[("connection", "keep-alive"), ("upgrade", "websocket")])));
+        assert!(!is_upgrade(&request(&[("connection", "upgrade")])));
+    }
+}

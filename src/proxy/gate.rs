@@ -1,0 +1,95 @@
+//! Everything that the phases share: made once from the configuration, read by every request, locked by none.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
+
+use bytes::Bytes;
+use http::HeaderValue;
+
+use super::headers;
+use super::request_id::RequestIds;
+use super::upstream::Upstreams;
+use crate::config::{self, Config, TokenDelivery};
+use crate::decide::{self, Policy};
+use crate::login::Logins;
+use crate::nocobase::inject::script_tag;
+use crate::pages;
+
+/// The gate.
+pub struct Gate {
+    /// As loaded.
+    pub config: Arc<Config>,
+    /// What decisions rest on.
+    pub policy: Policy,
+    /// Sign-ins, sessions and everybody they need.
+    pub logins: Arc<Logins>,
+    /// NocoBase's nodes.
+    pub upstreams: Upstreams,
+    /// `Host` and its companions.
+    pub origin: headers::Origin,
+    /// Makes request ids.
+    pub request_ids: RequestIds,
+    /// Requests in flight.
+    pub in_flight: Arc<AtomicUsize>,
+    /// The gate is stopping: readiness says no.
+    pub stopping: AtomicBool,
+}
+
+impl Gate {
+    /// Builds everything; an error says what of the configuration cannot be built.
+    pub fn new(config: Config) -> Result<Gate, String> {
+        let config = Arc::new(config);
+        let authority = config.origin.authority();
+        let origin = headers::Origin {
+            authority: HeaderValue::from_str(&authority).map_err(|e| format!("origin: {e}"))?,
+            scheme: HeaderValue::from_static(config.origin.scheme()),
+        };
+        Ok(Gate {
+            policy: policy(&config)?,
+            logins: Arc::new(Logins::new(config.clone())?),
+            upstreams: Upstreams::new(&config.upstream).map_err(|e| e.to_string())?,
+            origin,
+            request_ids: RequestIds::new(),
+            in_flight: Arc::new(AtomicUsize::new(0)),
+            stopping: AtomicBool::new(false),
+            config,
+        })
+    }
+
+    /// Does the browser hold NocoBase's real token?
+    pub fn delivers_tokens(&self) -> bool {
+        self.config.nocobase.token_delivery == TokenDelivery::Browser
+    }
+
+    /// The script tag for a page of this session.
+    pub fn script_tag(&self, token: &str, user: u64) -> Bytes {
+        let (user, sealed) = (user.to_string(), !self.delivers_tokens());
+        script_tag(
+            &pages::script().src,
+            &pages::script_attributes(token, &self.config.nocobase.app, sealed, &user),
+        )
+    }
+}
+
+/// The configuration, as far as decisions rest on it.
+fn policy(config: &Config) -> Result<Policy, String> {
+    Ok(Policy {
+        authority: config.origin.authority(),
+        https: config.origin.https,
+        public_path: config.nocobase.public_path.clone(),
+        browsers: match config.access.browsers {
+            config::Browsers::WebLogin => decide::Browsers::WebLogin,
+            config::Browsers::SignInPage => decide::Browsers::SignInPage,
+            config::Browsers::NocoBase => decide::Browsers::NocoBase,
+            config::Browsers::Deny => decide::Browsers::Deny,
+        },
+        api_keys: config.access.api_keys,
+        password_login: config.access.password_login,
+        public: decide::rules::PublicRules::parse(&config.access.public)
+            .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?,
+        bypass: config.access.bypass_networks.clone(),
+        verify_files: config.wecom.iter().flat_map(|e| e.verify_files.iter().cloned()).collect(),
+        entries: config.wecom.iter().map(|e| e.name.clone()).collect(),
+        auto_entry: config.wecom.iter().position(|e| e.auto_login),
+    })
+}

@@ -1,0 +1,227 @@
+//! What Pingora lacks at the door: one deadline for a whole request head (not one per read), a limit on idle
+//! keep-alive connections and HTTP/2 prefaces that never come, and a cap on connections.
+//!
+//! `App` wraps every accepted connection in a `Guarded` stream; the phases disarm its deadline when a head has
+//! arrived and arm it again when a request is done.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use pingora::apps::ServerApp;
+use pingora::protocols::raw_connect::ProxyDigest;
+use pingora::protocols::tls::{SslDigest, TlsRef};
+use pingora::protocols::{
+    ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, Stream,
+    TimingDigest, UniqueID, UniqueIDType,
+};
+use pingora::proxy::{HttpProxy, ProxyHttp, Session};
+use pingora::server::ShutdownWatch;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, Sleep};
+
+/// No deadline at present.
+const DISARMED: u64 = u64::MAX;
+/// HTTP/2: the preface (24 bytes) and the first frame's header (9 bytes); then `h2_idle_timeout` takes over.
+const H2_OPENING: usize = 33;
+
+/// A connection whose reads fail once its deadline has passed.
+#[derive(Debug)]
+pub struct Guarded {
+    inner: Stream,
+    start: Instant,
+    /// Milliseconds after `start`. Atomic, because phases only hold a shared reference.
+    deadline: AtomicU64,
+    timer: Option<Pin<Box<Sleep>>>,
+    timer_at: u64,
+    h2_read: Option<usize>,
+}
+
+impl Guarded {
+    fn new(inner: Stream, first: Duration, h2: bool) -> Self {
+        let deadline = AtomicU64::new(millis(first));
+        Guarded {
+            inner,
+            start: Instant::now(),
+            deadline,
+            timer: None,
+            timer_at: DISARMED,
+            h2_read: h2.then_some(0),
+        }
+    }
+
+    /// The request head is complete.
+    pub fn disarm(&self) {
+        self.deadline.store(DISARMED, Ordering::Relaxed);
+    }
+
+    /// The next request head must be complete within this time.
+    pub fn arm(&self, within: Duration) {
+        self.deadline.store(millis(self.start.elapsed().saturating_add(within)), Ordering::Relaxed);
+    }
+}
+
+fn millis(d: Duration) -> u64 {
+    u64::try_from(d.as_millis()).unwrap_or(DISARMED - 1).min(DISARMED - 1)
+}
+
+/// The guard of this request's connection. HTTP/2 streams have none: there the connection is Pingora's.
+pub fn of(session: &Session) -> Option<&Guarded> {
+    session.stream().and_then(|s| s.as_any().downcast_ref::<Guarded>())
+}
+
+impl AsyncRead for Guarded {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let me = &mut *self;
+        let deadline = me.deadline.load(Ordering::Relaxed);
+        if deadline != DISARMED && millis(me.start.elapsed()) >= deadline {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        let before = buf.filled().len();
+        if let Poll::Ready(done) = Pin::new(&mut me.inner).poll_read(cx, buf) {
+            if let Some(read) = me.h2_read.as_mut() {
+                *read += buf.filled().len().saturating_sub(before);
+                if *read >= H2_OPENING {
+                    me.h2_read = None;
+                    me.disarm();
+                }
+            }
+            return Poll::Ready(done);
+        }
+        if deadline == DISARMED {
+            return Poll::Pending;
+        }
+        // Timers are made lazily: a connection that always has bytes ready never pays for one.
+        let at = me.start + Duration::from_millis(deadline);
+        let timer = me.timer.get_or_insert_with(|| {
+            me.timer_at = deadline;
+            Box::pin(tokio::time::sleep_until(at))
+        });
+        if me.timer_at != deadline {
+            me.timer_at = deadline;
+            timer.as_mut().reset(at);
+        }
+        match timer.as_mut().poll(cx) {
+            Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+impl AsyncWrite for Guarded {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, b: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write(cx, b)
+    }
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        b: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write_vectored(cx, b)
+    }
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+}
+
+// Everything else is the inner stream's.
+#[async_trait]
+impl Shutdown for Guarded {
+    async fn shutdown(&mut self) {
+        self.inner.shutdown().await;
+    }
+}
+impl UniqueID for Guarded {
+    fn id(&self) -> UniqueIDType {
+        self.inner.id()
+    }
+}
+impl Ssl for Guarded {
+    fn get_ssl(&self) -> Option<&TlsRef> {
+        self.inner.get_ssl()
+    }
+    fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
+        self.inner.get_ssl_digest()
+    }
+    fn selected_alpn_proto(&self) -> Option<ALPN> {
+        self.inner.selected_alpn_proto()
+    }
+}
+impl GetTimingDigest for Guarded {
+    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
+        self.inner.get_timing_digest()
+    }
+    fn get_read_pending_time(&self) -> Duration {
+        self.inner.get_read_pending_time()
+    }
+    fn get_write_pending_time(&self) -> Duration {
+        self.inner.get_write_pending_time()
+    }
+}
+impl GetProxyDigest for Guarded {
+    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
+        self.inner.get_proxy_digest()
+    }
+}
+impl GetSocketDigest for Guarded {
+    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
+        self.inner.get_socket_digest()
+    }
+}
+#[async_trait]
+impl Peek for Guarded {
+    async fn try_peek(&mut self, b: &mut [u8]) -> io::Result<bool> {
+        self.inner.try_peek(b).await
+    }
+}
+
+/// The proxy behind its guard.
+pub struct App<P> {
+    proxy: Arc<HttpProxy<P>>,
+    head_timeout: Duration,
+    connections: Arc<Semaphore>,
+}
+
+impl<P> App<P> {
+    /// `head_timeout`: for a whole request head; `connections`: open at once, over it new ones are closed.
+    pub fn new(proxy: HttpProxy<P>, head_timeout: Duration, connections: usize) -> Self {
+        let connections = Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS)));
+        App { proxy: Arc::new(proxy), head_timeout, connections }
+    }
+}
+
+#[async_trait]
+impl<P> ServerApp for App<P>
+where
+    P: ProxyHttp + Send + Sync + 'static,
+    P::CTX: Send + Sync,
+{
+    async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
+        let Ok(_permit) = self.connections.clone().try_acquire_owned() else {
+            tracing::warn!(target: "wecom_gate::proxy", label = "too_many_connections",
+                "connection closed: limits.connections is reached");
+            return None;
+        };
+        let h2 = matches!(stream.selected_alpn_proto(), Some(ALPN::H2));
+        let guarded = Guarded::new(stream, self.head_timeout, h2);
+        self.proxy.process_new(Box::new(guarded), shutdown).await
+    }
+    async fn cleanup(&self) {
+        self.proxy.cleanup().await;
+    }
+}

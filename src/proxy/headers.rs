@@ -1,0 +1,218 @@
+//! Headers between the client and NocoBase: what a client may never say, and what only the gate says.
+//!
+//! Must never: leave a protected header of a client in place, whatever its spelling and whether or not the gate
+//! has something to put there (R3, R8, R9). Called only from the phase that runs after Pingora's hop-by-hop
+//! scrub, so that nothing set here can be nominated away in `Connection` (R10).
+
+use http::{HeaderName, HeaderValue, header};
+use pingora::Result;
+use pingora::http::RequestHeader;
+
+/// Identity headers for the application, and the families that proxies use to talk about a request's origin.
+/// Compared by `folded`, so aliases such as `X_WeCom_User` and `x.wecom.user` are the same name.
+const PROTECTED: &[&str] = &[
+    "forwarded",
+    "x-real-ip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "true-client-ip",
+    "x-original-url",
+    "x-original-uri",
+    "x-original-method",
+    "x-original-host",
+    "x-rewrite-url",
+    "x-user",
+    "x-user-id",
+    "x-remote-user",
+    "remote-user",
+    "x-request-id",
+    "proxy",
+];
+/// Every name that begins with one of these.
+const PROTECTED_PREFIXES: &[&str] =
+    &["x-forwarded", "x-wecom", "x-auth-request", "x-authenticated", "x-original"];
+
+/// Is this header one that only the gate may set?
+pub fn is_protected(name: &str) -> bool {
+    let b = name.as_bytes();
+    // Nearly every header of an ordinary request leaves here.
+    if !matches!(b.first().map(u8::to_ascii_lowercase), Some(b'x' | b'f' | b't' | b'r' | b'p')) {
+        return false;
+    }
+    PROTECTED.iter().any(|p| p.len() == b.len() && folded_starts_with(b, p.as_bytes()))
+        || PROTECTED_PREFIXES.iter().any(|p| folded_starts_with(b, p.as_bytes()))
+}
+
+/// Case is folded and every byte that is neither letter nor digit counts as `-` (R8).
+fn folded_starts_with(name: &[u8], prefix: &[u8]) -> bool {
+    name.len() >= prefix.len()
+        && name.iter().zip(prefix).all(|(n, p)| {
+            let n = if n.is_ascii_alphanumeric() { n.to_ascii_lowercase() } else { b'-' };
+            n == *p
+        })
+}
+
+/// Does `Connection` name a header that the gate protects, or one it relies on? Then the request is refused (R10).
+pub fn nominates_protected(request: &RequestHeader) -> bool {
+    request.headers.get_all(header::CONNECTION).iter().any(|v| {
+        v.as_bytes().split(|b| *b == b',').any(|token| {
+            let token = token.trim_ascii();
+            std::str::from_utf8(token).is_ok_and(|t| {
+                is_protected(t)
+                    || ["authorization", "cookie", "host"].iter().any(|n| t.eq_ignore_ascii_case(n))
+            })
+        })
+    })
+}
+
+/// Removes every protected header.
+pub fn strip_protected(request: &mut RequestHeader) {
+    if !request.headers.keys().any(|n| is_protected(n.as_str())) {
+        return;
+    }
+    let names: Vec<HeaderName> =
+        request.headers.keys().filter(|n| is_protected(n.as_str())).cloned().collect();
+    for name in &names {
+        request.remove_header(name);
+    }
+}
+
+/// What the gate tells NocoBase of where a request comes from. Built once; only the address changes.
+#[derive(Debug, Clone)]
+pub struct Origin {
+    /// `Host` and `X-Forwarded-Host`.
+    pub authority: HeaderValue,
+    /// `X-Forwarded-Proto`.
+    pub scheme: HeaderValue,
+}
+
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+/// Correlates the log lines of everybody on a request's way.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Sets the forwarding headers; clients' own have been removed before.
+pub fn set_forwarding(
+    request: &mut RequestHeader,
+    origin: &Origin,
+    client: HeaderValue,
+    request_id: HeaderValue,
+) -> Result<()> {
+    request.insert_header(header::HOST, origin.authority.clone())?;
+    request.insert_header(FORWARDED_FOR, client)?;
+    request.insert_header(FORWARDED_HOST, origin.authority.clone())?;
+    request.insert_header(FORWARDED_PROTO, origin.scheme.clone())?;
+    request.insert_header(REQUEST_ID, request_id)
+}
+
+/// The member, for applications that read headers (`nocobase.identity_headers`).
+#[derive(Debug, Clone, Copy)]
+pub struct Identity<'a> {
+    /// WeCom's userid.
+    pub userid: &'a str,
+    /// Corp id.
+    pub corp_id: &'a str,
+    /// Name of the WeCom entry.
+    pub entry: &'a str,
+    /// Display name.
+    pub name: &'a str,
+    /// NocoBase's user id.
+    pub user_id: u64,
+}
+
+/// Sets the identity headers. A name outside ASCII is percent-encoded; a userid that cannot be a header is refused
+/// by leaving all of them out.
+pub fn set_identity(request: &mut RequestHeader, who: &Identity<'_>) -> Result<()> {
+    for (name, value) in identity_headers(who) {
+        request.insert_header(name, value)?;
+    }
+    Ok(())
+}
+
+/// The identity headers and their values.
+pub fn identity_headers(who: &Identity<'_>) -> Vec<(HeaderName, HeaderValue)> {
+    let encoded = |s: &str| {
+        let text = percent_encoding::utf8_percent_encode(s, percent_encoding::CONTROLS).to_string();
+        HeaderValue::from_str(&text).ok()
+    };
+    let pairs = [
+        (HeaderName::from_static("x-wecom-user"), encoded(who.userid)),
+        (HeaderName::from_static("x-wecom-corp"), encoded(who.corp_id)),
+        (HeaderName::from_static("x-wecom-entry"), encoded(who.entry)),
+        (HeaderName::from_static("x-wecom-name"), encoded(who.name)),
+        (HeaderName::from_static("x-forwarded-user"), encoded(&who.user_id.to_string())),
+    ];
+    pairs.into_iter().filter_map(|(n, v)| v.map(|v| (n, v))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn r08_aliases_of_protected_names_are_the_same_name() {
+        for name in [
+            "X-WeCom-User",
+            "x_wecom_user",
+            "x.wecom.user",
+            "X-WECOM-USER",
+            "x-forwarded-for",
+            "X_Forwarded_Proto",
+            "x.forwarded.user",
+            "X-Forwarded",
+            "X-Real-IP",
+            "x_real_ip",
+            "Forwarded",
+            "X-Original-URL",
+            "x!forwarded!for",
+            "X-Auth-Request-User",
+        ] {
+            assert!(is_protected(name), "{name}");
+        }
+        for name in
+            ["x-role", "X-Locale", "x-authenticator", "x-csrf-token", "x-timezone", "accept", "x-app", "x"]
+        {
+            assert!(!is_protected(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn r09_protected_headers_go_even_when_there_is_nothing_to_set() {
+        let mut r = RequestHeader::build("GET", b"/", None).unwrap();
+        for n in ["X-WeCom-User", "x_wecom_user", "X-Forwarded-For", "X-Role"] {
+            r.append_header(n, "a").unwrap();
+            r.append_header(n, "b").unwrap();
+        }
+        strip_protected(&mut r);
+        let left: Vec<_> = r.headers.keys().map(HeaderName::as_str).collect();
+        assert_eq!(left, ["x-role"]);
+    }
+
+    #[test]
+    fn r10_nominations_of_protected_headers_are_seen() {
+        for (value, refused) in [
+            ("close, X-WeCom-User", true),
+            ("x_forwarded_user", true),
+            ("keep-alive, Authorization", true),
+            ("cookie", true),
+            ("keep-alive, Upgrade", false),
+            ("close", false),
+        ] {
+            let mut r = RequestHeader::build("GET", b"/", None).unwrap();
+            r.insert_header("Connection", value).unwrap();
+            assert_eq!(nominates_protected(&r), refused, "{value}");
+        }
+    }
+
+    #[test]
+    fn names_outside_ascii_are_percent_encoded() {
+        let who =
+            Identity {
+                userid: "ZhangSan", corp_id: "ww1", entry: "wecom", name: "张三\r\nX: y", user_id: 7
+            };
+        let headers = identity_headers(&who);
+        assert_eq!(headers.len(), 5);
+        assert_eq!(headers[3].1, "%E5%BC%A0%E4%B8%89%0D%0AX: y");
+    }
+}

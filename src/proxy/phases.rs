@@ -1,0 +1,250 @@
+//! Pingora's phases: each one asks the module that knows and does what it says.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::header;
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::prelude::*;
+use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
+use pingora::upstreams::peer::HttpPeer;
+
+use super::ctx::Ctx;
+use super::gate::Gate;
+use super::{access_log, admit, answers, guard, reply, request_to_upstream};
+use crate::error::Failure;
+
+/// Time for the rest of a request that Pingora still has to read before a connection can be used again.
+const DRAIN: Duration = Duration::from_secs(5);
+/// Longest silence between two reads of a request's body.
+const BODY_READ: Duration = Duration::from_secs(60);
+/// Longest silence of a tunnel in both directions. NocoBase's page pings every 30 seconds or so.
+const TUNNEL_SILENCE: Duration = Duration::from_secs(3600);
+/// Our own mark on errors that have a `Failure` behind them.
+const STARTING: ErrorType = ErrorType::Custom("NocoBase is starting");
+
+/// The proxy.
+pub struct Phases {
+    gate: Arc<Gate>,
+}
+
+impl Phases {
+    /// Serves this gate.
+    pub fn new(gate: Arc<Gate>) -> Phases {
+        Phases { gate }
+    }
+}
+
+#[async_trait]
+impl ProxyHttp for Phases {
+    type CTX = Ctx;
+
+    fn new_ctx(&self) -> Ctx {
+        Ctx::new(&self.gate)
+    }
+
+    async fn early_request_filter(&self, session: &mut Session, _ctx: &mut Ctx) -> Result<()> {
+        if let Some(guard) = guard::of(session) {
+            guard.disarm();
+        }
+        // Only where Pingora means to keep the connection: it has switched that off for messages after which
+        // nothing on the connection can be trusted, and for a shutdown.
+        if session.get_keepalive().is_some() {
+            session.set_keepalive(Some(self.gate.config.limits.keepalive_timeout.as_secs()));
+        }
+        session.set_read_timeout(Some(BODY_READ));
+        session.set_total_drain_timeout(Some(DRAIN));
+        Ok(())
+    }
+
+    async fn request_filter(&self, session: &mut Session, ctx: &mut Ctx) -> Result<bool> {
+        match admit::admit(&self.gate, session, ctx).await {
+            admit::Admitted::Forward => {
+                if session.is_upgrade_req() {
+                    session.set_read_timeout(Some(TUNNEL_SILENCE));
+                }
+                Ok(false)
+            }
+            admit::Admitted::Answer(answer) => {
+                reply::send(session, answer, &ctx.request_id, ctx.close).await?;
+                Ok(true)
+            }
+        }
+    }
+
+    async fn upstream_peer(&self, session: &mut Session, ctx: &mut Ctx) -> Result<Box<HttpPeer>> {
+        let picked = self.gate.upstreams.pick(ctx.first_node, ctx.attempts, session.is_upgrade_req());
+        ctx.attempts += 1;
+        match picked {
+            Some((node, peer)) => {
+                ctx.node = node;
+                Ok(Box::new(peer))
+            }
+            None => Error::e_explain(ConnectError, "no node"),
+        }
+    }
+
+    fn fail_to_connect(
+        &self,
+        _session: &mut Session,
+        _peer: &HttpPeer,
+        ctx: &mut Ctx,
+        mut e: Box<Error>,
+    ) -> Box<Error> {
+        // Nothing has been sent: the next node may have it, whatever the method.
+        e.set_retry(ctx.attempts < self.gate.upstreams.len());
+        e
+    }
+
+    async fn upstream_request_filter(
+        &self,
+        session: &mut Session,
+        request: &mut RequestHeader,
+        ctx: &mut Ctx,
+    ) -> Result<()> {
+        request_to_upstream::prepare(&self.gate, session, request, ctx)
+    }
+
+    async fn request_body_filter(
+        &self,
+        session: &mut Session,
+        body: &mut Option<Bytes>,
+        end: bool,
+        ctx: &mut Ctx,
+    ) -> Result<()> {
+        if session.was_upgraded() {
+            return tunnel_out(body, ctx);
+        }
+        // Pingora's open bug 935: an empty last piece would be written as a second end of the body, and the pooled
+        // connection would be out of step from then on.
+        if end && body.as_ref().is_some_and(Bytes::is_empty) {
+            *body = None;
+        }
+        if let Some(piece) = body {
+            ctx.body_in += piece.len() as u64;
+            if self.gate.config.limits.body_bytes.is_some_and(|limit| ctx.body_in > limit) {
+                return Error::e_explain(HTTPStatus(413), "request body over limits.body_bytes");
+            }
+        }
+        Ok(())
+    }
+
+    async fn response_filter(
+        &self,
+        session: &mut Session,
+        response: &mut ResponseHeader,
+        ctx: &mut Ctx,
+    ) -> Result<()> {
+        if response.status == 503 && ctx.page_load {
+            return Error::e_explain(STARTING, "503");
+        }
+        answers::head(&self.gate, session, response, ctx)
+    }
+
+    fn response_body_filter(
+        &self,
+        session: &mut Session,
+        body: &mut Option<Bytes>,
+        end: bool,
+        ctx: &mut Ctx,
+    ) -> Result<Option<Duration>> {
+        if session.was_upgraded() {
+            return if ctx.member_ended() {
+                Error::e_explain(ConnectionClosed, "the session has ended")
+            } else {
+                Ok(None)
+            };
+        }
+        answers::body(&self.gate, body, end, ctx);
+        Ok(None)
+    }
+
+    async fn fail_to_proxy(&self, session: &mut Session, e: &Error, ctx: &mut Ctx) -> FailToProxy {
+        let (code, failure) = classify(e);
+        ctx.failure = failure;
+        if let Some(failure) = failure
+            && session.response_written().is_none()
+        {
+            let answer = answers::failed(&self.gate, session, ctx, failure);
+            // The client may be gone; there is nobody left to tell.
+            let _ = reply::send(session, answer, &ctx.request_id, true).await;
+        }
+        FailToProxy { error_code: code, can_reuse_downstream: false }
+    }
+
+    async fn logging(&self, session: &mut Session, e: Option<&Error>, ctx: &mut Ctx) {
+        if let Some(guard) = guard::of(session) {
+            let limits = &self.gate.config.limits;
+            guard.arm(limits.keepalive_timeout + limits.head_timeout);
+        }
+        access_log::write(&self.gate, session, e, ctx);
+    }
+
+    fn suppress_error_log(&self, _session: &Session, _ctx: &Ctx, _e: &Error) -> bool {
+        // Pingora's line would hold the whole target, query included; ours does not.
+        true
+    }
+
+    fn suppress_proxy_warn_log(
+        &self,
+        _session: &Session,
+        _ctx: &Ctx,
+        _e: &Error,
+        _log: ProxyWarnLogContext,
+    ) -> bool {
+        true
+    }
+
+    fn request_summary(&self, session: &Session, _ctx: &Ctx) -> String {
+        format!("{} {}", session.req_header().method, session.req_header().uri.path())
+    }
+}
+
+/// Bytes from the browser into a tunnel: the token is swapped, and an ended session ends the tunnel.
+fn tunnel_out(body: &mut Option<Bytes>, ctx: &mut Ctx) -> Result<()> {
+    if ctx.member_ended() {
+        return Error::e_explain(ConnectionClosed, "the session has ended");
+    }
+    if let (Some(piece), Some(swapper)) = (body.as_mut(), &mut ctx.swapper) {
+        match swapper.push(std::mem::take(piece)) {
+            Ok(bytes) => *piece = bytes,
+            Err(e) => return Error::e_explain(ReadError, e.to_string()),
+        }
+    }
+    Ok(())
+}
+
+/// Status for Pingora's books (0: nobody to answer) and what went wrong.
+fn classify(e: &Error) -> (u16, Option<Failure>) {
+    let failure = match e.etype() {
+        HTTPStatus(413) => Failure::TooLarge,
+        HTTPStatus(400) => Failure::BadRequest,
+        HTTPStatus(_) => Failure::Internal,
+        t if *t == STARTING => Failure::NocoBaseStarting,
+        t => match e.esource() {
+            ErrorSource::Upstream => match t {
+                ConnectTimedout | ReadTimedout | WriteTimedout => Failure::NocoBaseTimeout,
+                _ => Failure::NocoBaseUnreachable,
+            },
+            ErrorSource::Downstream => match t {
+                ReadTimedout => return (408, None),
+                WriteError | ReadError | ConnectionClosed | WriteTimedout => return (0, None),
+                _ => Failure::BadRequest,
+            },
+            _ => Failure::Internal,
+        },
+    };
+    (failure.answer().status, Some(failure))
+}
+
+/// Milliseconds since the request began.
+pub fn elapsed_ms(started: Instant) -> f64 {
+    started.elapsed().as_secs_f64() * 1000.0
+}
+
+/// The header's text, when it has exactly this one value and it is visible ASCII.
+pub fn text<'a>(request: &'a RequestHeader, name: &header::HeaderName) -> Option<&'a str> {
+    request.headers.get(name)?.to_str().ok()
+}

@@ -1,0 +1,222 @@
+//! Start, stop and everything between: listeners, Pingora's service on our own runtime, signals, the drain.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::IntoRawFd;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use pingora::apps::HttpServerOptions;
+use pingora::listeners::{L4BufferSettings, ListenerConfig};
+use pingora::proxy::http_proxy;
+use pingora::server::configuration::ServerConf;
+use pingora::server::{Fds, ListenFds};
+use pingora::services::Service as _;
+use pingora::services::listening::Service;
+use thiserror::Error;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::gate::Gate;
+use super::guard::App;
+use super::phases::Phases;
+use super::tls::{Certificate, TlsError};
+use crate::config::{Config, Listen};
+
+/// Longest wait for requests in flight when the gate stops.
+const GRACE: Duration = Duration::from_secs(30);
+/// Read and write buffer of a connection, in bytes. Pingora's own 64 KiB cost about 98 KiB per idle connection;
+/// `docs/performance.md` has the measurements.
+const READ_BUFFER: usize = 8 * 1024;
+const WRITE_BUFFER: usize = 1460;
+
+/// Why the gate does not start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// Cannot listen.
+    #[error("{key}: cannot listen on {address}: {why}")]
+    Listen {
+        /// Configuration key.
+        key: &'static str,
+        /// As configured.
+        address: SocketAddr,
+        /// What the system says, with the usual remedy.
+        why: String,
+    },
+    /// The certificate cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// Something that the configuration describes cannot be built.
+    #[error("{0}")]
+    Build(String),
+}
+
+/// A gate that is listening.
+pub struct Running {
+    /// Plain HTTP addresses, as bound.
+    pub http: Vec<SocketAddr>,
+    /// TLS addresses, as bound.
+    pub https: Vec<SocketAddr>,
+    /// The operator's listener, as bound.
+    pub ops: Option<SocketAddr>,
+    gate: Arc<Gate>,
+    stop: watch::Sender<bool>,
+    service: JoinHandle<()>,
+}
+
+impl Running {
+    /// Stops accepting, and waits for what is in flight, up to `grace`.
+    pub async fn stop(self, grace: Duration) {
+        self.gate.stopping.store(true, Ordering::Relaxed);
+        let _ = self.stop.send(true);
+        let _ = tokio::time::timeout(grace, self.service).await;
+        let drained = tokio::time::timeout(grace, async {
+            while self.gate.in_flight.load(Ordering::Relaxed) > 0 {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        });
+        let left = if drained.await.is_err() { self.gate.in_flight.load(Ordering::Relaxed) } else { 0 };
+        tracing::info!(event = "stopped", left, "stopped");
+    }
+}
+
+/// The listeners, bound and not yet served: errors show before anything else starts.
+struct Bound {
+    http: Vec<(SocketAddr, TcpListener)>,
+    https: Vec<(SocketAddr, TcpListener)>,
+}
+
+fn bind(listen: &Listen) -> Result<Bound, StartError> {
+    let all = |key: &'static str, addresses: &[SocketAddr]| {
+        addresses
+            .iter()
+            .map(|a| bind_one(*a).map_err(|e| StartError::Listen { key, address: *a, why: explain(&e) }))
+            .collect::<Result<Vec<_>, _>>()
+    };
+    Ok(Bound { http: all("listen.http", &listen.http)?, https: all("listen.https", &listen.https)? })
+}
+
+fn bind_one(address: SocketAddr) -> io::Result<(SocketAddr, TcpListener)> {
+    let socket = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(4096)?;
+    let listener = TcpListener::from(socket);
+    Ok((listener.local_addr()?, listener))
+}
+
+fn explain(e: &io::Error) -> String {
+    match e.kind() {
+        io::ErrorKind::AddrInUse => "the address is in use; stop the other program or choose another".into(),
+        io::ErrorKind::PermissionDenied => {
+            "not allowed; ports below 1024 need CAP_NET_BIND_SERVICE (systemd: AmbientCapabilities)".into()
+        }
+        io::ErrorKind::AddrNotAvailable => "this machine has no such address".into(),
+        _ => e.to_string(),
+    }
+}
+
+/// Starts the gate on the runtime it is called on.
+pub async fn start(config: Config) -> Result<Running, StartError> {
+    pingora_rustls::install_default_crypto_provider();
+    let bound = bind(&config.listen)?;
+    let certificate = match (&config.listen.cert, &config.listen.key) {
+        (Some(cert), Some(key)) if !bound.https.is_empty() => Some(Certificate::load(cert, key)?),
+        _ => None,
+    };
+    let gate = Arc::new(Gate::new(config).map_err(StartError::Build)?);
+
+    let mut service = Service::new("wecom-gate".into(), app(&gate));
+    let mut fds = Fds::new();
+    let buffers = L4BufferSettings::new(READ_BUFFER, WRITE_BUFFER);
+    let (mut http, mut https) = (Vec::new(), Vec::new());
+    for (address, listener) in bound.http {
+        fds.add(address.to_string(), listener.into_raw_fd());
+        service.add_listener(ListenerConfig::tcp(address.to_string()).l4_buffer(buffers));
+        http.push(address);
+    }
+    for (address, listener) in bound.https {
+        let Some(certificate) = &certificate else { continue };
+        let tls = certificate.settings().map_err(|e| StartError::Build(e.to_string()))?;
+        fds.add(address.to_string(), listener.into_raw_fd());
+        service.add_listener(ListenerConfig::tcp(address.to_string()).tls(tls).l4_buffer(buffers));
+        https.push(address);
+    }
+    let fds: ListenFds = Arc::new(parking_lot::Mutex::new(fds));
+    let (stop, stopped) = watch::channel(false);
+    let service = tokio::spawn(async move { service.start_service(Some(fds), stopped, 1).await });
+    let ops =
+        match gate.config.listen.ops {
+            Some(address) => Some(
+                crate::ops::listen(address, gate.clone(), stop.subscribe())
+                    .map_err(|e| StartError::Listen { key: "listen.ops", address, why: explain(&e) })?,
+            ),
+            None => None,
+        };
+    Ok(Running { http, https, ops, gate, stop, service })
+}
+
+fn app(gate: &Arc<Gate>) -> App<Phases> {
+    let threads = std::thread::available_parallelism().map_or(2, usize::from);
+    let conf = ServerConf {
+        threads,
+        upstream_keepalive_pool_size: 512,
+        max_retries: 3,
+        // Connections to NocoBase are plain HTTP, so no trust store is needed; without a file Pingora loads the
+        // system's and panics when it is broken.
+        ca_file: Some("/dev/null".into()),
+        ..ServerConf::default()
+    };
+    let limits = &gate.config.limits;
+    let (head_timeout, connections) = (limits.head_timeout, limits.connections);
+    let mut options = HttpServerOptions::default();
+    options.h2_idle_timeout = Some(limits.keepalive_timeout);
+    let mut proxy = http_proxy(&Arc::new(conf), Phases::new(gate.clone()));
+    proxy.server_options = Some(options);
+    App::new(proxy, head_timeout, connections)
+}
+
+/// `wecom-gate run`: starts, tells where it listens, and runs until a signal ends it.
+pub fn run(config: Config) -> Result<(), StartError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("wecom-gate")
+        .build()
+        .map_err(|e| StartError::Build(format!("cannot start threads: {e}")))?;
+    runtime.block_on(async {
+        let failed = |e: io::Error| StartError::Build(format!("cannot listen for signals: {e}"));
+        let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+        let mut hangup = signal(SignalKind::hangup()).map_err(failed)?;
+        let running = start(config).await?;
+        for address in &running.http {
+            tracing::info!(event = "listening", scheme = "http", %address, "listening");
+        }
+        for address in &running.https {
+            tracing::info!(event = "listening", scheme = "https", %address, "listening");
+        }
+        if let Some(address) = running.ops {
+            tracing::info!(event = "listening", scheme = "ops", %address, "listening");
+        }
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => break,
+                _ = hangup.recv() => {
+                    // Without a handler the signal would kill the process and with it every request.
+                    tracing::warn!(event = "reload", "SIGHUP: reloading is not supported yet, restart instead");
+                }
+            }
+        }
+        tracing::info!(event = "stopping", grace = GRACE.as_secs(), "stopping; a second signal ends at once");
+        tokio::select! {
+            () = running.stop(GRACE) => {}
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        Ok(())
+    })
+}
