@@ -57,7 +57,7 @@ enum Command {
     /// Run everything at once on this machine: WeCom simulator, a real NocoBase, the gate
     ///
     /// Prints the address to open. For trying out; never part of a deployment.
-    Demo,
+    Demo(DemoArgs),
     /// Run the WeCom simulator alone
     ///
     /// For trying out and for tests; never part of a deployment.
@@ -110,7 +110,7 @@ fn dispatch(command: Command, env: Environment) -> u8 {
             Err(errors) => refused(&errors),
         },
         Command::Check { conf, json } => self::check(&load(&conf, env), json),
-        Command::Demo => done(demo()),
+        Command::Demo(args) => done(demo(args)),
         Command::Sim(args) => done(sim(args)),
         Command::Keygen => done(keygen()),
         Command::Schema { markdown: true } => done(show(config::markdown().trim_end())),
@@ -196,19 +196,43 @@ fn innermost(mut error: &dyn std::error::Error) -> String {
 }
 
 /// Hands over to the proxy.
-fn serve(_config: Config) -> Result<(), String> {
-    Err("run: the proxy is not part of this build yet".into())
+fn serve(config: Config) -> Result<(), String> {
+    wecom_gate::proxy::run(config).map_err(|e| e.to_string())
+}
+
+/// Flags of `demo`.
+#[derive(Debug, clap::Args)]
+struct DemoArgs {
+    /// Port of the gate; another one is taken if it is in use
+    #[arg(long, default_value_t = 8080)]
+    port: u16,
+    /// Where NocoBase is installed, or is to be; default: the cache of this user
+    #[arg(long, value_name = "DIR", env = "WECOM_GATE_NOCOBASE")]
+    nocobase: Option<PathBuf>,
+    /// Folder for the demo's configuration and database; default: the cache of this user
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
 }
 
 /// Hands over to the demo.
-fn demo() -> Result<(), String> {
-    Err("demo is not part of this build yet".into())
+fn demo(args: DemoArgs) -> Result<(), String> {
+    let log = config::Log { format: config::LogFormat::Pretty, level: "info".into(), access_log: false };
+    let _logging = logging::init(&log).map_err(|e| e.to_string())?;
+    let options = wecom_gate::demo::Options { nocobase: args.nocobase, state: args.state, port: args.port };
+    let mut out = io::stderr();
+    runtime()?.block_on(wecom_gate::demo::run(options, &mut out)).map_err(|e| e.to_string())
 }
 
 /// Hands over to the simulator.
 fn sim(args: SimArgs) -> Result<(), String> {
-    let runtime = tokio::runtime::Runtime::new().map_err(|e| format!("runtime: {e}"))?;
-    runtime.block_on(wecom_gate::sim::run_cli(args)).map_err(|e| e.to_string())
+    runtime()?.block_on(wecom_gate::sim::run_cli(args)).map_err(|e| e.to_string())
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, String> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| format!("cannot start threads: {e}"))
 }
 
 /// Prints what the command was asked for.
