@@ -1,0 +1,51 @@
+# make demo: see it work. make test: prove it. Both install what is missing (Debian packages as root, npm, cargo).
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+CARGO ?= cargo
+# Real NocoBase, cached between runs.
+export WECOM_GATE_NOCOBASE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/wecom-gate/nocobase-2.2.15
+
+.PHONY: help demo test test-rust test-browser lint deny fmt bench bench-micro certs packages nocobase docs
+
+help: ## What there is
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+demo: nocobase-packages ## WeCom simulator, a real NocoBase and the gate on this machine
+	$(CARGO) run --quiet --profile quick -- demo
+
+test: packages nocobase ## Every test: Rust, real NocoBase, Chromium
+	$(MAKE) test-rust
+	$(MAKE) test-browser
+
+test-rust: ## Unit and integration tests
+	$(CARGO) test --no-fail-fast
+
+test-browser: packages nocobase ## Chromium against the real NocoBase through the gate
+	$(CARGO) build
+	cd tests/browser && npm ci --no-audit --no-fund --loglevel=error
+	cd tests/browser && node --test --test-concurrency=1 --test-reporter=spec .
+	node --test tests/script
+
+lint: ## Format, clippy, documentation warnings
+	$(CARGO) fmt --check
+	$(CARGO) clippy --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --document-private-items --quiet
+
+deny: ## Licences, sources, bans, advisories of the dependencies
+	./tests/setup/deny.sh
+
+bench: ## Side by side with bare Pingora and nginx: ratios and medians
+	./benches/compare/run.sh
+
+bench-micro: ## Criterion: decision core, cookies, token swap
+	$(CARGO) bench
+
+packages: ## Debian packages that the tests use
+	@./tests/setup/packages.sh chromium fonts-noto-cjk nginx-light redis-server
+
+nocobase-packages:
+	@./tests/setup/packages.sh
+
+nocobase: ## A real NocoBase 2.2.15 from npm (about 3 minutes and 1.2 GB the first time)
+	@./src/demo/nocobase.sh install "$(WECOM_GATE_NOCOBASE)"

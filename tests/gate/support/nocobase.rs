@@ -1,0 +1,340 @@
+//! A stand-in for NocoBase where a test needs faults, races or the bytes of a request. It answers the calls that the
+//! gate makes as NocoBase 2.2.15 does; what NocoBase really does is shown by the tests against the real one.
+
+use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+use wecom_gate::nocobase::Minter;
+
+/// One request as the stand-in saw it.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    pub method: Method,
+    /// Path and query.
+    pub target: String,
+    pub headers: HeaderMap,
+    pub body_len: usize,
+}
+
+impl Seen {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|v| v.to_str().ok())
+    }
+}
+
+/// What goes wrong, and how often.
+#[derive(Debug, Clone)]
+pub struct Fault {
+    /// `resource:action`, or a prefix of a path.
+    pub on: String,
+    pub status: u16,
+    pub body: String,
+    pub delay: Duration,
+    /// How many times still; `usize::MAX`: always.
+    pub times: usize,
+}
+
+#[derive(Default)]
+pub struct Data {
+    pub users: Vec<Value>,
+    pub bindings: Vec<Value>,
+    pub tokens: Vec<Value>,
+    pub blocked: HashSet<String>,
+    pub faults: Vec<Fault>,
+    pub seen: Vec<Seen>,
+    pub calls: HashMap<String, usize>,
+    next_id: u64,
+}
+
+#[derive(Clone)]
+pub struct NocoBase {
+    pub address: SocketAddr,
+    data: Arc<Mutex<Data>>,
+    minter: Arc<Minter>,
+    _stop: Arc<tokio::sync::oneshot::Sender<()>>,
+}
+
+pub const SECRET: &str = "stand-in-secret-of-nocobase";
+/// Answer of every page.
+pub const PAGE: &str = "<!DOCTYPE html>\n<html>\n\n<head>\n  <meta charset=\"UTF-8\" />\n<script>window['__nocobase_api_client_storage_prefix__'] = 'NOCOBASE_';</script></head><body><div id=\"root\"></div></body></html>\n";
+
+impl NocoBase {
+    pub async fn start() -> NocoBase {
+        Self::start_with(SECRET).await
+    }
+
+    pub async fn start_with(secret: &str) -> NocoBase {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let nocobase = NocoBase {
+            address,
+            data: Arc::new(Mutex::new(Data { next_id: 100, ..Data::default() })),
+            minter: Arc::new(Minter::new(secret.as_bytes())),
+            _stop: Arc::new(stop),
+        };
+        let app = Router::new().fallback(answer).with_state(nocobase.clone().weak());
+        tokio::spawn(async move {
+            let done = async { stopped.await.unwrap_or(()) };
+            axum::serve(listener, app).with_graceful_shutdown(done).await.unwrap();
+        });
+        nocobase
+    }
+
+    /// Without the handle that keeps the server alive.
+    fn weak(self) -> Shared {
+        Shared { data: self.data, minter: self.minter }
+    }
+
+    pub fn data(&self) -> MutexGuard<'_, Data> {
+        self.data.lock().unwrap()
+    }
+
+    /// Adds a user; returns its id.
+    pub fn user(&self, fields: Value) -> u64 {
+        self.data().add_user(fields)
+    }
+
+    pub fn fail(&self, on: &str, status: u16, body: &str, times: usize) {
+        self.data().faults.push(Fault { on: on.into(), status, body: body.into(), delay: Duration::ZERO, times });
+    }
+
+    pub fn delay(&self, on: &str, delay: Duration, times: usize) {
+        self.data().faults.push(Fault { on: on.into(), status: 0, body: String::new(), delay, times });
+    }
+
+    pub fn heal(&self) {
+        self.data().faults.clear();
+    }
+
+    /// How often `resource:action` was called.
+    pub fn calls(&self, action: &str) -> usize {
+        self.data().calls.get(action).copied().unwrap_or(0)
+    }
+
+    /// The last request to this path.
+    pub fn last(&self, path: &str) -> Option<Seen> {
+        self.data().seen.iter().rev().find(|s| s.target.split('?').next() == Some(path)).cloned()
+    }
+
+    pub fn count(&self, path: &str) -> usize {
+        self.data().seen.iter().filter(|s| s.target.split('?').next() == Some(path)).count()
+    }
+}
+
+impl Data {
+    fn add_user(&mut self, mut fields: Value) -> u64 {
+        self.next_id += 1;
+        fields["id"] = json!(self.next_id);
+        self.users.push(fields);
+        self.next_id
+    }
+}
+
+#[derive(Clone)]
+struct Shared {
+    data: Arc<Mutex<Data>>,
+    minter: Arc<Minter>,
+}
+
+fn error(status: u16, message: &str, code: Option<&str>) -> Response {
+    let mut entry = json!({ "message": message });
+    if let Some(code) = code {
+        entry["code"] = json!(code);
+    }
+    (StatusCode::from_u16(status).unwrap(), axum::Json(json!({ "errors": [entry] }))).into_response()
+}
+
+async fn answer(State(shared): State<Shared>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let target = parts.uri.path_and_query().map(ToString::to_string).unwrap_or_default();
+    let path = parts.uri.path().to_owned();
+    let query = parts.uri.query().unwrap_or_default().to_owned();
+    let body = axum::body::to_bytes(body, 512 << 20).await.unwrap_or_default();
+    let fault = {
+        let mut data = shared.data.lock().unwrap();
+        data.seen.push(Seen {
+            method: parts.method.clone(),
+            target,
+            headers: parts.headers.clone(),
+            body_len: body.len(),
+        });
+        if let Some(action) = path.strip_prefix("/api/") {
+            *data.calls.entry(action.to_owned()).or_default() += 1;
+        }
+        let hit = data.faults.iter_mut().find(|f| f.times > 0 && (path.ends_with(&f.on) || path.starts_with(&f.on)));
+        hit.map(|f| {
+            f.times -= usize::from(f.times != usize::MAX);
+            f.clone()
+        })
+    };
+    if let Some(fault) = fault {
+        tokio::time::sleep(fault.delay).await;
+        if fault.status > 0 {
+            let kind = if fault.body.starts_with('{') { "application/json" } else { "text/html" };
+            return (StatusCode::from_u16(fault.status).unwrap(), [(header::CONTENT_TYPE, kind)], fault.body)
+                .into_response();
+        }
+    }
+    match path.strip_prefix("/api/") {
+        Some(action) => api(&shared, action, &parts.headers, &query, &body),
+        None if path == "/sse" => sse(),
+        None if path.starts_with("/files/") => file(&shared, &parts.headers, &path),
+        None if path.starts_with("/big/") => {
+            let n: usize = path.trim_start_matches("/big/").parse().unwrap_or(0);
+            vec![b'x'; n].into_response()
+        }
+        None => {
+            let head = [(header::CONTENT_TYPE, "text/html; charset=utf-8"), (header::LAST_MODIFIED, "Sat, 21 Nov 2026 00:00:00 GMT")];
+            (head, PAGE).into_response()
+        }
+    }
+}
+
+fn sse() -> Response {
+    let (tx, rx) = tokio::sync::mpsc::channel::<Result<Bytes, std::io::Error>>(1);
+    tokio::spawn(async move {
+        for i in 0..4 {
+            if tx.send(Ok(Bytes::from(format!("data: {i}\n\n")))).await.is_err() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    });
+    let stream = futures_util::stream::unfold(rx, |mut rx| async move { rx.recv().await.map(|item| (item, rx)) });
+    ([(header::CONTENT_TYPE, "text/event-stream")], Body::from_stream(stream)).into_response()
+}
+
+fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
+    let all = headers.get(header::COOKIE)?.to_str().ok()?;
+    all.split(';').find_map(|c| c.trim().strip_prefix(name)?.strip_prefix('=').map(str::to_owned))
+}
+
+fn file(shared: &Shared, headers: &HeaderMap, path: &str) -> Response {
+    let ok = cookie(headers, "nb_auth_token_main").is_some_and(|t| who(shared, Some(&t)).is_ok());
+    if ok { format!("content of {path}").into_response() } else { error(403, "No permissions", None) }
+}
+
+fn now_s() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
+}
+
+/// The user and `jti` of a token, as NocoBase judges it.
+fn who(shared: &Shared, token: Option<&str>) -> Result<(Value, Option<String>), (&'static str, &'static str)> {
+    let token = token.filter(|t| !t.is_empty()).ok_or(("Unauthenticated. Please sign in to continue.", "EMPTY_TOKEN"))?;
+    let verified = shared
+        .minter
+        .verify(token, now_s())
+        .map_err(|_| ("Your session has expired. Please sign in again.", "INVALID_TOKEN"))?;
+    let data = shared.data.lock().unwrap();
+    if verified.jti.as_ref().is_some_and(|j| data.blocked.contains(j)) {
+        return Err(("Your session has expired. Please sign in again.", "BLOCKED_TOKEN"));
+    }
+    let user = data
+        .users
+        .iter()
+        .find(|u| u["id"] == json!(verified.user_id.get()))
+        .cloned()
+        .ok_or(("User not found. Please sign in again to continue.", "NOT_EXIST_USER"))?;
+    Ok((user, verified.jti))
+}
+
+fn bearer(headers: &HeaderMap, query: &str) -> Option<String> {
+    let header = headers.get(header::AUTHORIZATION).and_then(|v| v.to_str().ok()).and_then(|v| v.strip_prefix("Bearer "));
+    header.map(str::to_owned).or_else(|| {
+        url::form_urlencoded::parse(query.as_bytes()).find(|(n, _)| n == "token").map(|(_, v)| v.into_owned())
+    })
+}
+
+fn api(shared: &Shared, action: &str, headers: &HeaderMap, query: &str, body: &Bytes) -> Response {
+    if action == "__health_check" {
+        return "ok".into_response();
+    }
+    if action == "public" {
+        return axum::Json(json!({ "data": "public" })).into_response();
+    }
+    let (user, jti) = match who(shared, bearer(headers, query).as_deref()) {
+        Ok(found) => found,
+        Err((message, code)) => return error(401, message, Some(code)),
+    };
+    let mut data = shared.data.lock().unwrap();
+    let body: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
+    let filter: Value = url::form_urlencoded::parse(query.as_bytes())
+        .find(|(n, _)| n == "filter")
+        .and_then(|(_, v)| serde_json::from_str(&v).ok())
+        .unwrap_or(json!({}));
+    match action {
+        "auth:check" => axum::Json(json!({ "data": user })).into_response(),
+        "auth:signOut" => {
+            data.blocked.extend(jti);
+            axum::Json(json!({})).into_response()
+        }
+        "users:list" => list(&data.users, &filter),
+        "usersAuthenticators:list" => list(&data.bindings, &filter),
+        "issuedTokens:list" => list(&data.tokens, &filter),
+        "users:create" => {
+            for (field, name) in [("phone", "Phone"), ("username", "Username"), ("email", "Email")] {
+                let taken = !body[field].is_null() && data.users.iter().any(|u| u[field] == body[field]);
+                if taken {
+                    return error(400, &format!("{name} already exists"), None);
+                }
+            }
+            let id = data.add_user(body);
+            let made = data.users.iter().find(|u| u["id"] == json!(id)).cloned();
+            axum::Json(json!({ "data": made })).into_response()
+        }
+        "usersAuthenticators:create" => {
+            let same = |b: &Value| b["authenticator"] == body["authenticator"] && b["userId"] == body["userId"];
+            if data.bindings.iter().any(same) {
+                return error(400, "authenticator already exists", None);
+            }
+            data.bindings.push(body.clone());
+            axum::Json(json!({ "data": body })).into_response()
+        }
+        "issuedTokens:create" => {
+            if data.tokens.iter().any(|t| t["id"] == body["id"]) {
+                return error(400, "id already exists", None);
+            }
+            data.tokens.push(body.clone());
+            axum::Json(json!({ "data": body })).into_response()
+        }
+        _ => axum::Json(json!({ "data": { "action": action, "as": user["id"] } })).into_response(),
+    }
+}
+
+fn list(rows: &[Value], filter: &Value) -> Response {
+    let found: Vec<&Value> = rows.iter().filter(|r| matches(r, filter)).collect();
+    axum::Json(json!({ "data": found, "meta": { "count": found.len(), "page": 1 } })).into_response()
+}
+
+/// The part of NocoBase's filters that the gate uses.
+fn matches(row: &Value, filter: &Value) -> bool {
+    let Some(filter) = filter.as_object() else { return true };
+    filter.iter().all(|(key, want)| match key.as_str() {
+        "$and" => want.as_array().unwrap().iter().all(|f| matches(row, f)),
+        "$or" => want.as_array().unwrap().iter().any(|f| matches(row, f)),
+        field => field_matches(&row[field], want),
+    })
+}
+
+fn field_matches(value: &Value, want: &Value) -> bool {
+    let Some(operators) = want.as_object() else { return value == want };
+    operators.iter().all(|(operator, want)| match operator.as_str() {
+        "$in" => want.as_array().unwrap().contains(value),
+        "$eq" => value == want,
+        // LIKE '%...%', without regard to case.
+        "$includes" => {
+            let lower = |v: &Value| v.as_str().unwrap_or_default().to_lowercase();
+            lower(value).contains(&lower(want))
+        }
+        other => panic!("the stand-in does not know {other}"),
+    })
+}

@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Installs the named Debian packages, and a C++ compiler with make and python3 (npm's sqlite3 is compiled),
+# unless they are there. Needs root only when something is missing.
+set -euo pipefail
+
+missing=()
+for package in g++ make python3 curl ca-certificates "$@"; do
+    dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing+=("$package")
+done
+[ ${#missing[@]} -eq 0 ] && exit 0
+
+echo "Installing Debian packages: ${missing[*]}"
+as_root=()
+if [ "$(id -u)" -ne 0 ]; then
+    command -v sudo >/dev/null || { echo "Run as root, or install by hand: ${missing[*]}" >&2; exit 1; }
+    as_root=(sudo)
+fi
+log=$(mktemp)
+export DEBIAN_FRONTEND=noninteractive
+if ! { "${as_root[@]}" apt-get update -qq && "${as_root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}"; } >"$log" 2>&1; then
+    tail -n 20 "$log" >&2
+    echo "apt-get failed; the whole log is $log" >&2
+    exit 1
+fi
+rm -f "$log"
+# Debian starts servers as it installs them; the tests start their own.
+for service in nginx redis-server; do
+    if [ -x "/etc/init.d/$service" ] && printf '%s\n' "${missing[@]}" | grep -q "$service"; then
+        "${as_root[@]}" "/etc/init.d/$service" stop >/dev/null 2>&1 || true
+    fi
+done
