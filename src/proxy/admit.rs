@@ -71,6 +71,7 @@ async fn read(gate: &Gate, exchange: &mut Exchange, ctx: &mut Ctx) -> Result<Adm
         ctx.close = true;
         return Err(failure);
     }
+    framing::drop_idle_upgrade(exchange.req_header_mut());
     canonicalise(exchange.req_header_mut())?;
     let request = exchange.req_header();
     // Cheap copies (they share the bytes), so that own pages may read the request's body meanwhile.

@@ -128,7 +128,7 @@ pub fn body(gate: &Gate, body: &mut Option<Bytes>, end: bool, ctx: &mut Ctx) {
 pub fn lang(request: &RequestHeader) -> Lang {
     let hint = text(request, &header::USER_AGENT).and_then(pages::wecom_hint);
     let locale = request.headers.get("x-locale").and_then(|v| v.to_str().ok());
-    pages::language(text(request, &header::ACCEPT_LANGUAGE), hint.as_deref(), locale)
+    pages::language(text(request, &header::ACCEPT_LANGUAGE), hint, locale)
 }
 
 /// The language of WeCom's own pages, which have two.

@@ -60,9 +60,21 @@ pub fn host(request: &RequestHeader) -> Option<&str> {
     }
 }
 
-/// Is this an HTTP/1.1 upgrade? `Connection` is a list: browsers send `keep-alive, Upgrade`.
+/// Takes out an `Upgrade` that is none: not to WebSocket, or not named in `Connection`. Pingora takes any request with
+/// this header for an upgrade, so one that stays in must be one that is decided on as an upgrade. What is left without
+/// it is an ordinary request, as RFC 9110 (7.8) allows.
+pub fn drop_idle_upgrade(request: &mut RequestHeader) {
+    if request.headers.contains_key(header::UPGRADE) && !is_upgrade(request) {
+        request.remove_header(&header::UPGRADE);
+    }
+}
+
+/// Is this an HTTP/1.1 upgrade to WebSocket? `Connection` is a list: browsers send `keep-alive, Upgrade`.
 pub fn is_upgrade(request: &RequestHeader) -> bool {
-    request.headers.contains_key(header::UPGRADE)
+    let mut protocols = request.headers.get_all(header::UPGRADE).iter();
+    request.version == Version::HTTP_11
+        && protocols.next().is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"websocket"))
+        && protocols.next().is_none()
         && request.headers.get_all(header::CONNECTION).iter().any(|v| {
             v.as_bytes().split(|b| *b == b',').any(|t| t.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
         })
@@ -113,5 +125,22 @@ mod tests {
         assert!(is_upgrade(&request(&[("connection", "keep-alive, Upgrade"), ("upgrade", "websocket")])));
         assert!(!is_upgrade(&request(&[("connection", "keep-alive"), ("upgrade", "websocket")])));
         assert!(!is_upgrade(&request(&[("connection", "upgrade")])));
+    }
+
+    #[test]
+    fn r31_an_upgrade_that_is_none_is_no_upgrade_to_pingora_either() {
+        for (headers, stays) in [
+            (&[("connection", "Upgrade"), ("upgrade", "WebSocket")][..], true),
+            (&[("connection", "close"), ("upgrade", "websocket")], false),
+            (&[("upgrade", "websocket")], false),
+            (&[("connection", "Upgrade, HTTP2-Settings"), ("upgrade", "h2c")], false),
+            (&[("connection", "Upgrade"), ("upgrade", "websocket"), ("upgrade", "h2c")], false),
+            (&[("connection", "Upgrade"), ("upgrade", "h2c, websocket")], false),
+        ] {
+            let mut r = request(headers);
+            drop_idle_upgrade(&mut r);
+            assert_eq!(r.headers.contains_key("upgrade"), stays, "{headers:?}");
+            assert_eq!(is_upgrade(&r), stays, "{headers:?}");
+        }
     }
 }

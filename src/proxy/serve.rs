@@ -62,11 +62,29 @@ pub struct Running {
     /// The operator's listener, as bound.
     pub ops: Option<SocketAddr>,
     gate: Arc<Gate>,
+    certificate: Option<Arc<Certificate>>,
     stop: watch::Sender<bool>,
     service: JoinHandle<()>,
 }
 
 impl Running {
+    /// Reads the certificate's files again; bad ones leave the old pair in use, and say so.
+    fn reload(&self) {
+        let listen = &self.gate.config.listen;
+        let (Some(certificate), Some(cert), Some(key)) = (&self.certificate, &listen.cert, &listen.key)
+        else {
+            tracing::warn!(
+                event = "reload",
+                "SIGHUP: nothing to reload; a changed configuration needs a restart"
+            );
+            return;
+        };
+        match certificate.reload(cert, key) {
+            Ok(()) => tracing::info!(event = "reload", "certificate reloaded"),
+            Err(error) => tracing::error!(event = "reload", %error, "the old certificate stays in use"),
+        }
+    }
+
     /// Stops accepting, and waits for what is in flight, up to `grace`.
     pub async fn stop(self, grace: Duration) {
         self.gate.stopping.store(true, Ordering::Relaxed);
@@ -156,7 +174,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
             ),
             None => None,
         };
-    Ok(Running { http, https, ops, gate, stop, service })
+    Ok(Running { http, https, ops, gate, certificate, stop, service })
 }
 
 fn app(gate: &Arc<Gate>) -> App<Phases> {
@@ -205,10 +223,8 @@ pub fn run(config: Config) -> Result<(), StartError> {
             tokio::select! {
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
-                _ = hangup.recv() => {
-                    // Without a handler the signal would kill the process and with it every request.
-                    tracing::warn!(event = "reload", "SIGHUP: reloading is not supported yet, restart instead");
-                }
+                // Without a handler the signal would kill the process and with it every request.
+                _ = hangup.recv() => running.reload(),
             }
         }
         tracing::info!(event = "stopping", grace = GRACE.as_secs(), "stopping; a second signal ends at once");
