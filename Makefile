@@ -24,7 +24,7 @@ test-rust: ## Unit and integration tests
 test-browser: packages nocobase ## Chromium against the real NocoBase through the gate
 	$(CARGO) build
 	cd tests/browser && npm ci --no-audit --no-fund --loglevel=error
-	cd tests/browser && node --test --test-concurrency=1 --test-reporter=spec .
+	cd tests/browser && node --test --test-reporter=spec browser.test.mjs
 	node --test tests/script
 
 lint: ## Format, clippy, documentation warnings

@@ -1,0 +1,13 @@
+// `make test-browser`: real Chromium, real NocoBase, the gate between them, the simulator as WeCom.
+//
+// One file, so that all start once; the parts are in the modules.
+import { after, afterEach, before } from 'node:test';
+import { stage } from './stage.mjs';
+
+before(() => stage.start(), { timeout: 240_000 });
+after(() => stage.stop(), { timeout: 60_000 });
+afterEach(async (t) => {
+  if (t.passed === false || t.error) await stage.pictures(t.name);
+});
+
+await import('./member.mjs');

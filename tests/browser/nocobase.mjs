@@ -1,0 +1,101 @@
+// The real NocoBase, and what an administrator does in it.
+import assert from 'node:assert/strict';
+import { createHmac, randomUUID } from 'node:crypto';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Program, freePort, run } from './process.mjs';
+
+const SCRIPT = fileURLToPath(new URL('../../src/demo/nocobase.sh', import.meta.url));
+const CACHE = process.env.XDG_CACHE_HOME || join(homedir(), '.cache');
+const HOME = process.env.WECOM_GATE_NOCOBASE || join(CACHE, 'wecom-gate', 'nocobase-2.2.15');
+const ROOT = 1;
+
+const base64url = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
+
+export class NocoBase {
+  /** Starts one with an empty database below `state`. */
+  static async start(state, key) {
+    await run('bash', [SCRIPT, 'install', HOME]);
+    const port = await freePort();
+    const args = [SCRIPT, 'start', HOME, join(state, 'nocobase'), String(port), key, '--stop-on-eof'];
+    const program = new Program('NocoBase', 'bash', args);
+    await program.line(/ready at/);
+    return new NocoBase(program, port, key);
+  }
+
+  constructor(program, port, key) {
+    this.program = program;
+    this.port = port;
+    this.base = `http://127.0.0.1:${port}`;
+    this.key = key;
+  }
+
+  /** A token as NocoBase makes them: for `roleName` it is an API key, without one a session's. */
+  mint(userId, roleName, lifetime = 3600) {
+    const now = Math.floor(Date.now() / 1000);
+    const claims = { userId, ...(roleName ? { roleName } : { temp: true, jti: randomUUID(), signInTime: now * 1000 }) };
+    const body = `${base64url({ alg: 'HS256', typ: 'JWT' })}.${base64url({ ...claims, iat: now, exp: now + lifetime })}`;
+    return `${body}.${createHmac('sha256', this.key).update(body).digest('base64url')}`;
+  }
+
+  /** A call past the gate, by default as the root user. Returns `data` of the answer. */
+  async call(path, body, token = this.mint(ROOT, 'root')) {
+    const answer = await fetch(`${this.base}/api/${path}`, {
+      method: body === undefined ? 'GET' : 'POST',
+      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+      body: body === undefined ? undefined : JSON.stringify(body),
+    });
+    const text = await answer.text();
+    assert.equal(answer.status, 200, `${path}: ${answer.status} ${text}`);
+    return text ? JSON.parse(text).data : undefined;
+  }
+
+  /** The users that match. */
+  users(filter) {
+    return this.call(`users:list?filter=${encodeURIComponent(JSON.stringify(filter))}`);
+  }
+
+  /** A user who may do what the gate needs and nothing else; returns the id. */
+  async serviceUser() {
+    const name = 'wecom_gate';
+    await this.call('roles:create', {
+      name, title: 'WeCom gate', hidden: false, default: false,
+      snippets: ['!ui.*', '!pm', '!pm.*'], strategy: { actions: [] },
+    });
+    const rights = {
+      users: {
+        view: ['id', 'username', 'nickname', 'phone', 'email'],
+        create: ['nickname', 'username', 'phone', 'email', 'roles'],
+      },
+      usersAuthenticators: {
+        view: ['uuid', 'authenticator', 'userId', 'nickname', 'meta'],
+        create: ['uuid', 'userId', 'authenticator', 'nickname', 'avatar', 'meta'],
+      },
+      issuedTokens: {
+        view: ['id', 'jti', 'userId'],
+        create: ['id', 'jti', 'signInTime', 'issuedTime', 'userId', 'authenticator'],
+      },
+    };
+    for (const [resource, actions] of Object.entries(rights)) {
+      await this.call(`roles/${name}/resources:create`, {
+        name: resource,
+        usingActionsConfig: true,
+        actions: Object.entries(actions).map(([action, fields]) => ({ name: action, fields, scope: null })),
+      });
+    }
+    const user = await this.call('users:create', { username: 'wecom-gate', nickname: 'WeCom gate', roles: [name] });
+    return user.id;
+  }
+
+  /** A page in the menu that every member sees; returns its path. */
+  async page(title, uid) {
+    const route = await this.call('desktopRoutes:create', {
+      type: 'flowPage', title, schemaUid: uid, menuSchemaUid: `${uid}menu`, enableTabs: false, displayTitle: true,
+      children: [{ type: 'tabs', title: 'Tab', schemaUid: `${uid}tab`, tabSchemaName: `${uid}tabname`, hidden: true }],
+    });
+    const routes = [route.id, ...(route.children ?? []).map((c) => c.id)];
+    await this.call('roles/member/desktopRoutes:add', routes);
+    return `/admin/${uid}`;
+  }
+}

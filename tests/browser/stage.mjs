@@ -1,0 +1,188 @@
+// Everything on one stage: the real NocoBase, the simulator as WeCom, gates, Chromium.
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { chromium } from 'playwright-core';
+import { NocoBase } from './nocobase.mjs';
+import { Program, freePort, run } from './process.mjs';
+import { Watch } from './watch.mjs';
+
+const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+const TARGET = process.env.CARGO_TARGET_DIR || join(ROOT, 'target');
+const GATE = process.env.WECOM_GATE_BIN || join(TARGET, 'debug', 'wecom-gate');
+const CHROMIUM = process.env.CHROMIUM || '/usr/bin/chromium';
+const SCREENSHOTS = join(ROOT, 'target', 'browser-screenshots');
+
+export const CORP = 'ww0123456789abcdef';
+export const UA = {
+  phone:
+    'Mozilla/5.0 (Linux; Android 14; Pixel 8 Build/AP2A; wv) AppleWebKit/537.36 (KHTML, like Gecko) Version/4.0 ' +
+    'Chrome/116.0.0.0 Mobile Safari/537.36 wxwork/4.1.30 MicroMessenger/7.0.1 Language/en ColorScheme/Light',
+  desktop:
+    'Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/108.0.0.0 ' +
+    'Safari/537.36 wxwork/4.1.30 MicroMessenger/7.0.1 WindowsWechat MailPlugin_Electron WeMail Lang/en',
+};
+const DEVICE = {
+  phone: { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true },
+  desktop: { viewport: { width: 1280, height: 800 } },
+};
+
+class Stage {
+  #closing = [];
+
+  async start() {
+    mkdirSync(SCREENSHOTS, { recursive: true });
+    this.dir = mkdtempSync(join(tmpdir(), 'wecom-gate-browser-'));
+    this.#closing.push(() => rmSync(this.dir, { recursive: true, force: true, maxRetries: 5 }));
+    this.secret = randomBytes(32).toString('base64url');
+    this.sessionKey = randomBytes(64).toString('base64');
+    // Each its own host name: cookies know no ports.
+    this.origin = `http://127.0.0.1:${await freePort()}`;
+    this.tlsOrigin = `https://localhost:${await freePort()}`;
+    const [nocobase, sim, browser] = await Promise.allSettled([this.#nocobase(), this.#simulator(), this.#chromium()]);
+    for (const part of [nocobase, sim, browser]) if (part.status === 'rejected') throw part.reason;
+    this.serviceUser = await this.nocobase.serviceUser();
+    this.page = await this.nocobase.page('Orders 订单', 'orders1');
+    this.gate = await this.startGate('a');
+  }
+
+  async #nocobase() {
+    this.nocobase = await NocoBase.start(this.dir, this.secret);
+    this.#closing.push(() => this.nocobase.program.stop(20_000));
+  }
+
+  async #simulator() {
+    const port = await freePort();
+    this.sim = `http://127.0.0.1:${port}`;
+    this.simulator = new Program('simulator', GATE, [
+      'sim', '--listen', `127.0.0.1:${port}`, '--app-origin', this.origin,
+    ]);
+    this.#closing.push(() => this.simulator.stop());
+    await this.simulator.line(/WeCom simulator at/);
+  }
+
+  async #chromium() {
+    await this.startChromium();
+    this.#closing.push(() => this.browser.close());
+  }
+
+  async startChromium() {
+    this.browser = await chromium.launch({
+      executablePath: CHROMIUM,
+      headless: true,
+      args: [
+        '--headless=new', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
+        '--disable-background-networking', '--disable-component-update', '--disable-sync',
+      ],
+    });
+  }
+
+  /** What `/sim/...` of the simulator answers. */
+  async simulate(method, path, body) {
+    const answer = await fetch(`${this.sim}/sim/${path}`, {
+      method,
+      headers: { 'content-type': 'application/json' },
+      body: body === undefined ? undefined : JSON.stringify(body),
+    });
+    const text = await answer.text();
+    assert.ok(answer.ok, `${path}: ${answer.status} ${text}`);
+    return text ? JSON.parse(text) : undefined;
+  }
+
+  /**
+   * A gate. `listen` is where (default: the origin's own port), `top`, `nocobase`, `access` are more lines of its
+   * file; `agent` is one of the simulator's apps.
+   */
+  async startGate(name, { origin = this.origin, port, nocobase = [], access = [], agent = 1000002, tls } = {}) {
+    port ??= new URL(origin).port;
+    const company = (await this.simulate('GET', 'data')).companies.find((c) => c.corp_id === CORP);
+    const app = company.apps.find((a) => a.agent_id === agent);
+    const text = (value) => JSON.stringify(value);
+    const listen = tls
+      ? [`https = ["127.0.0.1:${port}"]`, `cert = ${text(tls.cert)}`, `key = ${text(tls.key)}`]
+      : [`http = ["127.0.0.1:${port}"]`];
+    const file = join(this.dir, `gate-${name}.toml`);
+    const lines = [
+      `origin = ${text(origin)}`,
+      '[listen]', ...listen, 'ops = "127.0.0.1:0"',
+      '[upstream]', `nodes = ["127.0.0.1:${this.nocobase.port}"]`,
+      '[nocobase]', `jwt_secret = ${text(this.secret)}`, `service_user = ${this.serviceUser}`, ...nocobase,
+      '[[wecom]]', `name = "wecom"`, `corp_id = "${CORP}"`, `agent_id = "${agent}"`, `secret = ${text(app.secret)}`,
+      'auto_login = true', 'home = "/admin"', 'home_mobile = "/m"', `api_base = "${this.sim}"`,
+      `authorize_url = "${this.sim}/connect/oauth2/authorize"`,
+      `web_login_url = "${this.sim}/wwlogin/sso/login"`,
+      '[access]', ...access,
+      '[session]', `keys = ["${this.sessionKey}"]`,
+    ];
+    if (!nocobase.some((l) => l.startsWith('auto_create_user'))) {
+      lines.splice(lines.indexOf('[[wecom]]'), 0, 'auto_create_user = true');
+    }
+    writeFileSync(file, lines.join('\n'));
+    const gate = new Program(`gate ${name}`, GATE, ['run', '--conf', file]);
+    this.#closing.push(() => gate.stop());
+    gate.base = `${new URL(origin).protocol}//127.0.0.1:${port}`;
+    gate.origin = origin;
+    gate.port = Number(port);
+    await gate.line(new RegExp(`"listening".*127\\.0\\.0\\.1:${port}`));
+    return gate;
+  }
+
+  /** A self-signed certificate for localhost. */
+  async certificate() {
+    const [cert, key] = [join(this.dir, 'cert.pem'), join(this.dir, 'key.pem')];
+    await run('openssl', [
+      'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2',
+      '-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost', '-keyout', key, '-out', cert,
+    ]);
+    return { cert, key };
+  }
+
+  /** WeCom's client in the hands of `member`: a browser window of its own with nothing in it. */
+  async client(member, device = 'desktop', options = {}) {
+    const context = await this.browser.newContext({
+      userAgent: UA[device], ...DEVICE[device], locale: 'en-US', serviceWorkers: 'block', ...options,
+    });
+    context.setDefaultTimeout(40_000);
+    const page = await context.newPage();
+    const watch = await Watch.on(page);
+    if (member) await this.pick(context, member);
+    return { context, page, watch, close: () => context.close() };
+  }
+
+  /** This window counts as that member's client. */
+  async pick(context, member) {
+    const answer = await context.request.post(`${this.sim}/client/member`, {
+      form: { member: member.includes('/') ? member : `${CORP}/${member}`, next: '/' },
+      maxRedirects: 0,
+    });
+    assert.equal(answer.status(), 303);
+  }
+
+  /** The page as it looks now, for whoever reads the report. */
+  async picture(page, name) {
+    await page.screenshot({ path: join(SCREENSHOTS, `${name}.png`) }).catch(() => {});
+  }
+
+  /** Pictures of every window that is open: something went wrong. */
+  async pictures(name) {
+    const pages = (this.browser?.contexts() ?? []).flatMap((c) => c.pages());
+    const file = name.replace(/[^\p{L}\p{N}]+/gu, '-').slice(0, 80);
+    for (const [i, page] of pages.entries()) await this.picture(page, `failed-${file}-${i}`);
+    return pages.map((p) => p.url());
+  }
+
+  async stop() {
+    for (const close of this.#closing.splice(0).reverse()) {
+      try {
+        await close();
+      } catch (e) {
+        console.error(e);
+      }
+    }
+  }
+}
+
+export const stage = new Stage();

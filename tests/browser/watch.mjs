@@ -1,0 +1,122 @@
+// Everything that a browser window sends and sees, as the DevTools protocol tells it.
+import assert from 'node:assert/strict';
+
+/** A JSON Web Token, anywhere. */
+export const JWT = /eyJ[\w-]+\.[\w-]+\.[\w-]+/;
+
+export class Watch {
+  requests = []; // {id, url, method, type, headers}
+  responses = []; // {url, status, headers}
+  frames = []; // {way: 'sent' | 'received', text}
+  bodies = []; // {url, text} of answers to API calls
+  console = [];
+  #headers = new Map(); // request id -> what really went out
+  #waiting = [];
+  #reading = [];
+
+  static async on(page) {
+    const watch = new Watch();
+    watch.page = page;
+    const cdp = await page.context().newCDPSession(page);
+    const on = (event, f) => cdp.on(`Network.${event}`, f);
+    on('requestWillBeSent', ({ requestId, request, type, redirectResponse }) => {
+      // A redirect is the next request by the same id.
+      if (redirectResponse) watch.responses.push(redirectResponse);
+      const { url, method, headers, postData } = request;
+      watch.#add(watch.requests, { id: requestId, url, method, type, headers, postData });
+    });
+    on('requestWillBeSentExtraInfo', ({ requestId, headers, associatedCookies }) => {
+      const all = watch.#headers.get(requestId) ?? [];
+      watch.#headers.set(requestId, [...all, { headers, associatedCookies }]);
+    });
+    on('responseReceived', ({ requestId, response }) => {
+      watch.#add(watch.responses, { id: requestId, ...response });
+    });
+    on('responseReceivedExtraInfo', ({ requestId, headers, headersText }) => {
+      watch.responses.push({ id: requestId, url: '(extra info)', headers, headersText });
+    });
+    on('loadingFinished', ({ requestId }) => {
+      const answer = watch.responses.find((r) => r.id === requestId && r.url.includes('/api/'));
+      if (!answer) return;
+      const read = cdp.send('Network.getResponseBody', { requestId });
+      // Gone with its page: nobody sees it any more.
+      watch.#reading.push(read.then(({ body }) => watch.bodies.push({ url: answer.url, text: body }), () => {}));
+    });
+    on('webSocketFrameSent', ({ response }) => {
+      watch.#add(watch.frames, { way: 'sent', text: response.payloadData });
+    });
+    on('webSocketFrameReceived', ({ response }) => {
+      watch.#add(watch.frames, { way: 'received', text: response.payloadData });
+    });
+    on('webSocketCreated', ({ requestId, url }) => watch.#add(watch.requests, { id: requestId, url, type: 'WebSocket' }));
+    on('webSocketWillSendHandshakeRequest', ({ requestId, request }) => {
+      watch.#headers.set(requestId, [{ headers: request.headers }]);
+    });
+    on('webSocketHandshakeResponseReceived', ({ response }) => watch.responses.push({ url: '(websocket)', ...response }));
+    page.on('console', (m) => m.type() === 'error' && watch.console.push(`${m.text()} ${m.location().url}`));
+    page.on('pageerror', (e) => watch.console.push(`exception: ${e.message}`));
+    await cdp.send('Network.enable');
+    return watch;
+  }
+
+  #add(list, item) {
+    list.push(item);
+    this.#waiting = this.#waiting.filter((w) => !(w.list === list && w.test(item) && (w.resolve(item), true)));
+  }
+
+  /** The first item, past or to come, of `requests`, `responses` or `frames` for which `test` holds. */
+  async first(list, test, what, timeout = 30_000) {
+    const there = this[list].find(test);
+    if (there) return there;
+    let timer;
+    const late = new Promise((_, reject) => {
+      timer = setTimeout(() => reject(new Error(`${what} did not come within ${timeout} ms`)), timeout);
+    });
+    const waited = new Promise((resolve) => this.#waiting.push({ list: this[list], test, resolve }));
+    return Promise.race([waited, late]).finally(() => clearTimeout(timer));
+  }
+
+  /** Forgets what was, from here on. */
+  clear() {
+    for (const list of [this.requests, this.responses, this.frames, this.bodies, this.console]) list.length = 0;
+    this.#headers.clear();
+  }
+
+  /** Document requests: what a person goes through. */
+  documents() {
+    return this.requests.filter((r) => r.type === 'Document');
+  }
+
+  /** Calls of NocoBase's API by its own pages. */
+  apiCalls(origin) {
+    return this.requests.filter((r) => r.url.startsWith(`${origin}/api/`));
+  }
+
+  /** The values of a header that really went out with this request. */
+  sentHeader(request, name) {
+    const all = [request.headers ?? {}, ...(this.#headers.get(request.id) ?? []).map((h) => h.headers)];
+    return all.flatMap((h) => Object.entries(h)).filter(([k]) => k.toLowerCase() === name).map(([, v]) => v);
+  }
+
+  /** No token of NocoBase in anything that the browser sent, saw or keeps. */
+  async assertNoToken() {
+    await Promise.allSettled(this.#reading);
+    const places = {
+      requests: this.requests,
+      headers: [...this.#headers.entries()],
+      responses: this.responses,
+      frames: this.frames,
+      bodies: this.bodies,
+      cookies: await this.page.context().cookies(),
+      storage: await this.page.evaluate(() => ({ local: { ...localStorage }, session: { ...sessionStorage } })),
+      document: await this.page.content(),
+    };
+    for (const [place, what] of Object.entries(places)) {
+      for (const item of Array.isArray(what) ? what : [what]) {
+        const text = JSON.stringify(item);
+        const found = JWT.exec(text);
+        assert.equal(found, null, `a JWT in ${place}: ${text.slice(0, 600)}`);
+      }
+    }
+  }
+}
