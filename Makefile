@@ -12,7 +12,7 @@ help: ## What there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 demo: nocobase-packages ## WeCom simulator, a real NocoBase and the gate on this machine
-	$(CARGO) run --quiet --profile quick -- demo
+	$(CARGO) run -- demo
 
 test: packages nocobase ## Every test: Rust, real NocoBase, Chromium
 	$(MAKE) test-rust

@@ -20,6 +20,7 @@ pub use lifetime::Found;
 pub use start::{Start, Started};
 
 use crate::config::{Config, WeComEntry};
+use crate::error::Failure;
 use crate::nocobase::{Accounts, Minter, NocoBase};
 use crate::session::{Callbacks, Flows, Keyring, Limits, Names, SeenSessions, SessionCookies, UnixMillis};
 use crate::wecom::{self, event::Receiver};
@@ -112,6 +113,29 @@ impl Logins {
     /// NocoBase's API.
     pub fn nocobase(&self) -> &Arc<NocoBase> {
         &self.nocobase
+    }
+
+    /// Do the departments and tags of the allow rules exist (R22)? The error says which entry's do not. WeCom being away is
+    /// no reason not to start: rules that cannot be evaluated deny.
+    pub async fn check_rules(&self) -> Result<(), String> {
+        for (entry, client) in &self.clients {
+            match client.check_rules().await {
+                Err(e) if e.failure() == Failure::RuleUnevaluable => {
+                    return Err(format!(
+                        "wecom {entry}: allow_departments or allow_tags names one that WeCom does not know or does not \
+                         show to this app; compare the ids with the console, or widen the app's visible range"
+                    ));
+                }
+                Err(e) => tracing::warn!(
+                    event = "rules",
+                    entry,
+                    label = e.failure().answer().label,
+                    "the allow rules could not be checked at start"
+                ),
+                Ok(()) => {}
+            }
+        }
+        Ok(())
     }
 
     fn entry(&self, name: &str) -> Option<(&WeComEntry, &wecom::Client)> {

@@ -154,10 +154,14 @@ pub fn failed_with(
     log(ctx, request, failure);
     let lang = lang(request);
     let rendered = if ctx.as_page || ctx.page_load {
-        let here = decide::target::of_request(request.uri.path(), request.uri.query());
         let own = request.uri.path().starts_with("/wecom-gate/");
+        let here = if own {
+            asked_for(request.uri.query())
+        } else {
+            decide::target::of_request(request.uri.path(), request.uri.query())
+        };
+        let link = format!("{}{here}", gate.config.origin.url());
         let retry = retry.map(str::to_owned).or_else(|| (!own).then_some(here));
-        let link = gate.config.origin.url();
         let id = ctx.request_id.to_str().unwrap_or_default();
         let mut view = View::new(lang, Page::Failure(failure), id, std::time::SystemTime::now());
         view.retry = retry.as_deref();
@@ -173,6 +177,14 @@ pub fn failed_with(
     }
     reply.cookies.append(&mut ctx.cookies);
     reply
+}
+
+/// Where the person wanted to go who is on one of the gate's own pages.
+fn asked_for(query: Option<&str>) -> String {
+    let pairs = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+    let rd =
+        pairs.into_iter().find(|(name, _)| name == "rd").and_then(|(_, rd)| decide::target::sanitize(&rd));
+    rd.unwrap_or_else(|| "/".into())
 }
 
 fn log(ctx: &Ctx, request: &RequestHeader, failure: Failure) {

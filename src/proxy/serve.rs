@@ -146,6 +146,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         _ => None,
     };
     let gate = Arc::new(Gate::new(config).map_err(StartError::Build)?);
+    gate.logins.check_rules().await.map_err(StartError::Build)?;
 
     let mut service = Service::new("wecom-gate".into(), app(&gate));
     let mut fds = Fds::new();
