@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::{Request, State};
+use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
+use axum::extract::{FromRequestParts, Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 use wecom_gate::nocobase::Minter;
 
@@ -50,6 +52,8 @@ pub struct Data {
     pub blocked: HashSet<String>,
     pub faults: Vec<Fault>,
     pub seen: Vec<Seen>,
+    /// Text frames of all WebSockets.
+    pub frames: Vec<String>,
     pub calls: HashMap<String, usize>,
     next_id: u64,
 }
@@ -59,7 +63,7 @@ pub struct NocoBase {
     pub address: SocketAddr,
     data: Arc<Mutex<Data>>,
     minter: Arc<Minter>,
-    _stop: Arc<tokio::sync::oneshot::Sender<()>>,
+    stop: Arc<Mutex<Option<tokio::sync::oneshot::Sender<()>>>>,
 }
 
 pub const SECRET: &str = "stand-in-secret-of-nocobase";
@@ -74,19 +78,36 @@ impl NocoBase {
     pub async fn start_with(secret: &str) -> NocoBase {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let nocobase = NocoBase {
             address,
             data: Arc::new(Mutex::new(Data { next_id: 100, ..Data::default() })),
             minter: Arc::new(Minter::new(secret.as_bytes())),
-            _stop: Arc::new(stop),
+            stop: Arc::default(),
         };
-        let app = Router::new().fallback(answer).with_state(nocobase.clone().weak());
+        nocobase.serve(listener);
+        nocobase
+    }
+
+    fn serve(&self, listener: tokio::net::TcpListener) {
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        *self.stop.lock().unwrap() = Some(stop);
+        let app = Router::new().fallback(answer).with_state(self.clone().weak());
         tokio::spawn(async move {
             let done = async { stopped.await.unwrap_or(()) };
             axum::serve(listener, app).with_graceful_shutdown(done).await.unwrap();
         });
-        nocobase
+    }
+
+    /// Nobody listens any more, until [`NocoBase::up`].
+    pub async fn down(&self) {
+        drop(self.stop.lock().unwrap().take());
+        while tokio::net::TcpStream::connect(self.address).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    pub async fn up(&self) {
+        self.serve(tokio::net::TcpListener::bind(self.address).await.unwrap());
     }
 
     /// Without the handle that keeps the server alive.
@@ -104,7 +125,13 @@ impl NocoBase {
     }
 
     pub fn fail(&self, on: &str, status: u16, body: &str, times: usize) {
-        self.data().faults.push(Fault { on: on.into(), status, body: body.into(), delay: Duration::ZERO, times });
+        self.data().faults.push(Fault {
+            on: on.into(),
+            status,
+            body: body.into(),
+            delay: Duration::ZERO,
+            times,
+        });
     }
 
     pub fn delay(&self, on: &str, delay: Duration, times: usize) {
@@ -154,23 +181,26 @@ fn error(status: u16, message: &str, code: Option<&str>) -> Response {
 }
 
 async fn answer(State(shared): State<Shared>, request: Request) -> Response {
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
     let target = parts.uri.path_and_query().map(ToString::to_string).unwrap_or_default();
     let path = parts.uri.path().to_owned();
     let query = parts.uri.query().unwrap_or_default().to_owned();
-    let body = axum::body::to_bytes(body, 512 << 20).await.unwrap_or_default();
+    let (body, body_len) = read(body).await;
     let fault = {
         let mut data = shared.data.lock().unwrap();
         data.seen.push(Seen {
             method: parts.method.clone(),
             target,
             headers: parts.headers.clone(),
-            body_len: body.len(),
+            body_len,
         });
         if let Some(action) = path.strip_prefix("/api/") {
             *data.calls.entry(action.to_owned()).or_default() += 1;
         }
-        let hit = data.faults.iter_mut().find(|f| f.times > 0 && (path.ends_with(&f.on) || path.starts_with(&f.on)));
+        let hit = data
+            .faults
+            .iter_mut()
+            .find(|f| f.times > 0 && (path.ends_with(&f.on) || path.starts_with(&f.on)));
         hit.map(|f| {
             f.times -= usize::from(f.times != usize::MAX);
             f.clone()
@@ -187,14 +217,69 @@ async fn answer(State(shared): State<Shared>, request: Request) -> Response {
     match path.strip_prefix("/api/") {
         Some(action) => api(&shared, action, &parts.headers, &query, &body),
         None if path == "/sse" => sse(),
-        None if path.starts_with("/files/") => file(&shared, &parts.headers, &path),
-        None if path.starts_with("/big/") => {
-            let n: usize = path.trim_start_matches("/big/").parse().unwrap_or(0);
-            vec![b'x'; n].into_response()
+        None if path == "/ws" => match WebSocketUpgrade::from_request_parts(&mut parts, &()).await {
+            Ok(upgrade) => upgrade.on_upgrade(move |socket| echo(shared, socket)),
+            Err(refused) => refused.into_response(),
+        },
+        None if path.starts_with("/assets/") => asset(&parts.headers),
+        None if path.starts_with("/slow/") => {
+            let ms = path.trim_start_matches("/slow/").parse().unwrap_or(0);
+            tokio::time::sleep(Duration::from_millis(ms)).await;
+            "at last".into_response()
         }
+        None if path.starts_with("/files/") => file(&shared, &parts.headers, &path),
+        None if path.starts_with("/big/") => big(path.trim_start_matches("/big/").parse().unwrap_or(0)),
         None => {
-            let head = [(header::CONTENT_TYPE, "text/html; charset=utf-8"), (header::LAST_MODIFIED, "Sat, 21 Nov 2026 00:00:00 GMT")];
+            let head = [
+                (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+                (header::LAST_MODIFIED, "Sat, 21 Nov 2026 00:00:00 GMT"),
+            ];
             (head, PAGE).into_response()
+        }
+    }
+}
+
+/// Keeps what an API call may send; of more only the length.
+async fn read(body: Body) -> (Bytes, usize) {
+    const KEPT: usize = 1 << 20;
+    let (mut kept, mut length) = (Vec::new(), 0);
+    let mut pieces = body.into_data_stream();
+    while let Some(Ok(piece)) = pieces.next().await {
+        length += piece.len();
+        if length <= KEPT {
+            kept.extend_from_slice(&piece);
+        }
+    }
+    (kept.into(), length)
+}
+
+/// So many bytes, made while they are sent.
+fn big(length: usize) -> Response {
+    static PIECE: [u8; 64 * 1024] = [b'x'; 64 * 1024];
+    let stream = futures_util::stream::unfold(length, |left| async move {
+        let now = left.min(PIECE.len());
+        (now > 0).then(|| (Ok::<_, std::io::Error>(Bytes::from_static(&PIECE[..now])), left - now))
+    });
+    ([(header::CONTENT_LENGTH, length)], Body::from_stream(stream)).into_response()
+}
+
+/// A file with an ETag.
+fn asset(headers: &HeaderMap) -> Response {
+    let tags = [(header::ETAG, "\"v1\""), (header::CACHE_CONTROL, "public, max-age=600")];
+    if headers.get(header::IF_NONE_MATCH).is_some_and(|t| t == "\"v1\"") {
+        return (StatusCode::NOT_MODIFIED, tags).into_response();
+    }
+    (tags, [(header::CONTENT_TYPE, "text/javascript")], "export default 1;\n").into_response()
+}
+
+/// Writes down every frame, and sends it back.
+async fn echo(shared: Shared, mut socket: WebSocket) {
+    while let Some(Ok(message)) = socket.recv().await {
+        if let Message::Text(text) = &message {
+            shared.data.lock().unwrap().frames.push(text.to_string());
+        }
+        if matches!(message, Message::Text(_) | Message::Binary(_)) && socket.send(message).await.is_err() {
+            return;
         }
     }
 }
@@ -209,7 +294,8 @@ fn sse() -> Response {
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
     });
-    let stream = futures_util::stream::unfold(rx, |mut rx| async move { rx.recv().await.map(|item| (item, rx)) });
+    let stream =
+        futures_util::stream::unfold(rx, |mut rx| async move { rx.recv().await.map(|item| (item, rx)) });
     ([(header::CONTENT_TYPE, "text/event-stream")], Body::from_stream(stream)).into_response()
 }
 
@@ -228,8 +314,13 @@ fn now_s() -> u64 {
 }
 
 /// The user and `jti` of a token, as NocoBase judges it.
-fn who(shared: &Shared, token: Option<&str>) -> Result<(Value, Option<String>), (&'static str, &'static str)> {
-    let token = token.filter(|t| !t.is_empty()).ok_or(("Unauthenticated. Please sign in to continue.", "EMPTY_TOKEN"))?;
+fn who(
+    shared: &Shared,
+    token: Option<&str>,
+) -> Result<(Value, Option<String>), (&'static str, &'static str)> {
+    let token = token
+        .filter(|t| !t.is_empty())
+        .ok_or(("Unauthenticated. Please sign in to continue.", "EMPTY_TOKEN"))?;
     let verified = shared
         .minter
         .verify(token, now_s())
@@ -248,7 +339,10 @@ fn who(shared: &Shared, token: Option<&str>) -> Result<(Value, Option<String>), 
 }
 
 fn bearer(headers: &HeaderMap, query: &str) -> Option<String> {
-    let header = headers.get(header::AUTHORIZATION).and_then(|v| v.to_str().ok()).and_then(|v| v.strip_prefix("Bearer "));
+    let header = headers
+        .get(header::AUTHORIZATION)
+        .and_then(|v| v.to_str().ok())
+        .and_then(|v| v.strip_prefix("Bearer "));
     header.map(str::to_owned).or_else(|| {
         url::form_urlencoded::parse(query.as_bytes()).find(|(n, _)| n == "token").map(|(_, v)| v.into_owned())
     })
@@ -292,7 +386,8 @@ fn api(shared: &Shared, action: &str, headers: &HeaderMap, query: &str, body: &B
             axum::Json(json!({ "data": made })).into_response()
         }
         "usersAuthenticators:create" => {
-            let same = |b: &Value| b["authenticator"] == body["authenticator"] && b["userId"] == body["userId"];
+            let same =
+                |b: &Value| b["authenticator"] == body["authenticator"] && b["userId"] == body["userId"];
             if data.bindings.iter().any(same) {
                 return error(400, "authenticator already exists", None);
             }

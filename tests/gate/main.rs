@@ -1,0 +1,13 @@
+//! The gate from the outside: the real binary between the WeCom simulator and a stand-in for NocoBase.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods
+)]
+#![allow(missing_docs)]
+
+mod login;
+#[allow(dead_code, unreachable_pub)]
+mod support;

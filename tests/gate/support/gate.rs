@@ -1,0 +1,127 @@
+//! The gate as a process of its own.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::Config;
+
+/// A running gate; dropped, it is killed.
+pub struct Gate {
+    pub http: SocketAddr,
+    pub ops: SocketAddr,
+    child: Child,
+    lines: Arc<Mutex<Vec<String>>>,
+    readers: Vec<JoinHandle<()>>,
+    _config: tempfile::NamedTempFile,
+}
+
+impl Gate {
+    /// Starts it, and waits until it listens.
+    pub async fn start(config: &Config) -> Gate {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(config.text().as_bytes()).unwrap();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_wecom-gate"))
+            .args(["run", "--conf"])
+            .arg(file.path())
+            .env_clear()
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let readers = vec![
+            collect(child.stdout.take().unwrap(), lines.clone()),
+            collect(child.stderr.take().unwrap(), lines.clone()),
+        ];
+        let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut gate = Gate { http: nowhere, ops: nowhere, child, lines, readers, _config: file };
+        let until = Instant::now() + Duration::from_secs(30);
+        loop {
+            let address = |scheme| {
+                let said =
+                    gate.log_where("event", "listening").into_iter().find(|l| l["scheme"] == scheme)?;
+                said["address"].as_str()?.parse().ok()
+            };
+            if let (Some(http), Some(ops)) = (address("http"), address("ops")) {
+                (gate.http, gate.ops) = (http, ops);
+                return gate;
+            }
+            if let Some(status) = gate.child.try_wait().unwrap() {
+                panic!("the gate ended with {status}:\n{}", gate.output());
+            }
+            assert!(Instant::now() < until, "the gate does not listen:\n{}", gate.output());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Resident memory, KiB.
+    pub fn rss_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches("kB").trim().parse().unwrap()
+    }
+
+    /// Ends the process, and waits until all it wrote has been read.
+    pub fn stop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        for reader in self.readers.drain(..) {
+            reader.join().unwrap();
+        }
+    }
+
+    /// All it has written so far, logs and everything else.
+    pub fn output(&self) -> String {
+        self.lines.lock().unwrap().join("\n")
+    }
+
+    /// Its log so far.
+    pub fn log(&self) -> Vec<Value> {
+        self.lines.lock().unwrap().iter().filter_map(|l| serde_json::from_str(l).ok()).collect()
+    }
+
+    /// Lines of its log in which this field has this value.
+    pub fn log_where(&self, field: &str, value: &str) -> Vec<Value> {
+        self.log().into_iter().filter(|l| l[field] == value).collect()
+    }
+
+    /// Waits for a log line that contains all of these; logs are written by a thread of their own.
+    pub async fn wait_for_log(&self, parts: &[&str]) -> String {
+        for _ in 0..100 {
+            let found =
+                self.lines.lock().unwrap().iter().find(|l| parts.iter().all(|p| l.contains(p))).cloned();
+            if let Some(line) = found {
+                return line;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("no log line with {parts:?} in:\n{}", self.output());
+    }
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn collect(pipe: impl Read + Send + 'static, lines: Arc<Mutex<Vec<String>>>) -> JoinHandle<()> {
+    std::thread::spawn(move || {
+        for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+            lines.lock().unwrap().push(line);
+        }
+    })
+}

@@ -1,0 +1,114 @@
+//! The stage: the real binary, the WeCom simulator, a stand-in for NocoBase, and browsers.
+
+pub mod browser;
+pub mod config;
+pub mod gate;
+pub mod nocobase;
+
+use std::time::Duration;
+
+use serde_json::json;
+use wecom_gate::sim::{Handle, Options, Running, Settings, Simulator};
+
+pub use browser::{Answer, Browser};
+pub use config::Config;
+pub use gate::Gate;
+pub use nocobase::NocoBase;
+
+/// Host of the gate's origin. No name server knows it: browsers of the tests send it as `Host`.
+pub const HOST: &str = "gate.test";
+/// The company, and its app, in the simulator's data.
+pub const CORP: &str = "ww0123456789abcdef";
+pub const AGENT: u64 = 1_000_002;
+pub const APP_SECRET: &str = "SimAppSecret1000002-AAAAAAAAAAAAAAAAAAAAAAA";
+/// NocoBase's user that the gate works as.
+pub const SERVICE_USER: u64 = 1;
+
+/// Everything that a test needs. Dropped, it is gone.
+pub struct Stage {
+    pub gate: Gate,
+    pub sim: Running,
+    pub nocobase: NocoBase,
+    pub config: Config,
+}
+
+impl Stage {
+    /// Simulator, stand-in and gate, with a configuration to change first.
+    pub async fn start(change: impl FnOnce(&mut Config)) -> Stage {
+        Self::with(Settings::default(), change).await
+    }
+
+    /// The same with other settings of the simulator.
+    pub async fn with(settings: Settings, change: impl FnOnce(&mut Config)) -> Stage {
+        let origin = format!("http://{HOST}").parse().unwrap();
+        let options = Options { settings, app_origin: Some(origin), ..Options::default() };
+        let sim = Simulator::start(options).await.unwrap();
+        let nocobase = NocoBase::start().await;
+        nocobase.data().users.push(json!({ "id": SERVICE_USER, "username": "gate", "nickname": "service" }));
+        let mut config = Config::new(&sim, nocobase.address);
+        change(&mut config);
+        let gate = Gate::start(&config).await;
+        Stage { gate, sim, nocobase, config }
+    }
+
+    /// The simulator's controls.
+    pub fn wecom(&self) -> &Handle {
+        &self.sim.handle
+    }
+
+    /// The gate stops and starts again: same configuration and keys, empty memory.
+    pub async fn restart(&mut self) {
+        self.gate.stop();
+        self.gate = Gate::start(&self.config).await;
+    }
+
+    /// The same with a changed configuration.
+    pub async fn restart_with(&mut self, change: impl FnOnce(&mut Config)) {
+        change(&mut self.config);
+        self.restart().await;
+    }
+
+    /// Another node of the gate: same configuration and keys, nothing else shared.
+    pub async fn second_node(&self) -> Gate {
+        Gate::start(&self.config).await
+    }
+
+    /// A NocoBase user who is bound to this member.
+    pub fn bound(&self, userid: &str) -> u64 {
+        let id = self.nocobase.user(json!({ "nickname": userid }));
+        self.nocobase.data().bindings.push(json!({ "authenticator": "wecom", "uuid": userid, "userId": id }));
+        id
+    }
+
+    /// WeCom on this member's phone.
+    pub fn phone(&self, userid: &str) -> Browser {
+        Browser::new(&self.gate, browser::WECOM_PHONE).member(userid)
+    }
+
+    /// WeCom on this member's phone, signed in, with the page `/admin` open. The member is bound first.
+    pub async fn signed_in(&self, userid: &str) -> Browser {
+        if !self.nocobase.data().bindings.iter().any(|b| b["uuid"] == userid) {
+            self.bound(userid);
+        }
+        let mut browser = self.phone(userid);
+        let page = browser.open("/admin").await;
+        assert_eq!(
+            (page.status, page.at.as_str()),
+            (200, "/admin"),
+            "{userid} is not signed in: {}",
+            page.body
+        );
+        browser
+    }
+}
+
+/// Asks again until it holds; a test that waits for something that happens in the background.
+pub async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    for _ in 0..100 {
+        if holds().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("never: {what}");
+}
