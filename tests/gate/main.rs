@@ -8,6 +8,7 @@
 )]
 #![allow(missing_docs)]
 
+mod events;
 mod login;
 #[allow(dead_code, unreachable_pub)]
 mod support;

@@ -425,11 +425,14 @@ fn field_matches(value: &Value, want: &Value) -> bool {
     operators.iter().all(|(operator, want)| match operator.as_str() {
         "$in" => want.as_array().unwrap().contains(value),
         "$eq" => value == want,
-        // LIKE '%...%', without regard to case.
-        "$includes" => {
-            let lower = |v: &Value| v.as_str().unwrap_or_default().to_lowercase();
-            lower(value).contains(&lower(want))
-        }
+        // LIKE, without regard to case.
+        "$includes" => lower(value).contains(&lower(want)),
+        "$startsWith" => lower(value).starts_with(&lower(want)),
+        "$endWith" => lower(value).ends_with(&lower(want)),
         other => panic!("the stand-in does not know {other}"),
     })
+}
+
+fn lower(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_lowercase()
 }

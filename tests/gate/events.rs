@@ -1,0 +1,109 @@
+//! What WeCom tells the gate by itself: signed, sealed, and acted on at once.
+
+use reqwest::Method;
+use wecom_gate::sim::{seal, sign};
+
+use crate::support::browser::CHROME;
+use crate::support::{Answer, Browser, CORP, Stage, eventually};
+
+const TOKEN: &str = "testToken0123456789";
+const AES_KEY: &str = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG";
+const ADDRESS: &str = "/wecom-gate/events/wecom";
+
+async fn stage() -> Stage {
+    Stage::start(|config| {
+        config.set("wecom.event_token", TOKEN).set("wecom.event_aes_key", AES_KEY);
+    })
+    .await
+}
+
+fn now() -> String {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs().to_string()
+}
+
+fn encoded(text: &str) -> String {
+    url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
+}
+
+/// An event as WeCom sends it; `forge` may spoil the parts: signature, time, message for which company.
+async fn send(stage: &Stage, message: &str, forge: impl FnOnce(&mut [String; 3])) -> Answer {
+    let mut parts = [String::new(), now(), CORP.to_owned()];
+    forge(&mut parts);
+    let [signature, time, company] = parts;
+    let cipher = seal(AES_KEY, b"0123456789abcdef", message, &company).unwrap();
+    let signature = if signature.is_empty() { sign(TOKEN, &time, "nonce1", &cipher) } else { signature };
+    let body = format!(
+        "<xml><ToUserName><![CDATA[{CORP}]]></ToUserName><Encrypt><![CDATA[{cipher}]]></Encrypt></xml>"
+    );
+    let mut wecom = Browser::new(&stage.gate, CHROME);
+    let address = format!("{ADDRESS}?msg_signature={signature}&timestamp={time}&nonce=nonce1");
+    let request = wecom.request(Method::POST, &address).body(body);
+    wecom.send(request).await
+}
+
+fn left(userid: &str) -> String {
+    format!(
+        "<xml><ToUserName><![CDATA[{CORP}]]></ToUserName><FromUserName><![CDATA[{userid}]]></FromUserName>\
+         <CreateTime>{}</CreateTime><MsgType><![CDATA[event]]></MsgType><Event><![CDATA[unsubscribe]]></Event>\
+         <EventKey></EventKey><AgentID>1000002</AgentID></xml>",
+        now()
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_who_leaves_is_out_at_once_on_every_node() {
+    let stage = stage().await;
+    stage.bound("zhangsan");
+    stage.bound("lisi");
+    let mut leaver = stage.signed_in("zhangsan").await;
+    let mut other = stage.signed_in("lisi").await;
+    // In another case: WeCom's userids are case-insensitive.
+    let answer = send(&stage, &left("ZhangSan"), |_| {}).await;
+    assert_eq!((answer.status, answer.body.as_str()), (200, "success"));
+    assert_eq!(leaver.api(Method::GET, "/api/orders:list").await.status, 401);
+    assert_eq!(other.api(Method::GET, "/api/orders:list").await.status, 200);
+    eventually("NocoBase has blocked the session", async || stage.nocobase.data().blocked.len() == 1).await;
+    let node = stage.second_node().await;
+    leaver.go_to(&node);
+    assert_eq!(leaver.api(Method::GET, "/api/orders:list").await.status, 401);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r12_every_forged_event_gets_the_same_answer_and_changes_nothing() {
+    let stage = stage().await;
+    stage.bound("zhangsan");
+    let mut member = stage.signed_in("zhangsan").await;
+    let message = left("zhangsan");
+    let mut answers = Vec::new();
+    answers.push(send(&stage, &message, |p| p[0] = "0".repeat(40)).await);
+    answers.push(send(&stage, &message, |p| p[1] = "1700000000".into()).await);
+    answers.push(send(&stage, &message, |p| p[2] = "wwffffffffffffffff".into()).await);
+    answers.push(
+        send(&stage, "<!DOCTYPE x [<!ENTITY e SYSTEM \"file:///etc/passwd\">]><xml>&e;</xml>", |_| {}).await,
+    );
+    for answer in &answers {
+        assert_eq!(answer.status, 400);
+        assert_eq!(answer.body, answers[0].body);
+    }
+    assert_eq!(member.api(Method::GET, "/api/orders:list").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_console_can_verify_the_address() {
+    let stage = stage().await;
+    let cipher = seal(AES_KEY, b"0123456789abcdef", "1616140317555161061", CORP).unwrap();
+    let time = now();
+    let signature = sign(TOKEN, &time, "n", &cipher);
+    let mut console = Browser::new(&stage.gate, CHROME);
+    let address =
+        format!("{ADDRESS}?msg_signature={signature}&timestamp={time}&nonce=n&echostr={}", encoded(&cipher));
+    let request = console.request(Method::GET, &address);
+    let answer = console.send(request).await;
+    assert_eq!((answer.status, answer.body.as_str()), (200, "1616140317555161061"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_keys_there_is_no_such_page() {
+    let stage = Stage::start(|_| {}).await;
+    assert_eq!(send(&stage, &left("zhangsan"), |_| {}).await.status, 404);
+}
