@@ -128,12 +128,7 @@ fn configuration(
 ) -> Result<String, DemoError> {
     let sim = format!("http://{}", simulator.addr);
     let session_key = base64_secret(64)?;
-    let data = simulator.handle.data();
-    let (company, app) = data
-        .companies
-        .iter()
-        .find_map(|c| Some((c, c.apps.first()?)))
-        .ok_or_else(|| DemoError::Simulator("it has no app".into()))?;
+    let entries = entries(simulator, &sim);
     Ok(format!(
         r#"# Written by `wecom-gate demo`. What each key means: docs/configuration.md
 origin = "{origin}"
@@ -150,28 +145,45 @@ jwt_secret = "{key}"
 service_user = 1
 auto_create_user = true
 
-[[wecom]]
-name = "wecom"
-title = "WeCom"
-corp_id = "{corp}"
-agent_id = "{agent}"
-secret = "{secret}"
-auto_login = true
-home = "/admin"
-api_base = "{sim}"
-authorize_url = "{sim}/connect/oauth2/authorize"
-web_login_url = "{sim}/wwlogin/sso/login"
-
+{entries}
 [session]
 keys = ["{session_key}"]
 
 [log]
 format = "pretty"
-"#,
-        corp = company.corp_id,
-        agent = app.agent_id,
-        secret = app.secret,
+"#
     ))
+}
+
+/// A `[[wecom]]` for each of the simulator's apps; the first signs members in by itself.
+fn entries(simulator: &sim::Running, sim: &str) -> String {
+    let mut text = String::new();
+    for company in simulator.handle.data().companies {
+        for app in company.apps {
+            text.push_str(&format!(
+                r#"[[wecom]]
+name = "{name}"
+title = "{title}"
+corp_id = "{corp}"
+agent_id = "{agent}"
+secret = "{secret}"
+auto_login = {first}
+home = "/admin"
+api_base = "{sim}"
+authorize_url = "{sim}/connect/oauth2/authorize"
+web_login_url = "{sim}/wwlogin/sso/login"
+
+"#,
+                name = app.entry,
+                title = app.name,
+                corp = company.corp_id,
+                agent = app.agent_id,
+                secret = app.secret,
+                first = text.is_empty(),
+            ));
+        }
+    }
+    text
 }
 
 fn cache_dir() -> PathBuf {
