@@ -10,7 +10,7 @@ mod crypto;
 pub mod inject;
 pub mod phone;
 #[cfg(test)]
-pub(crate) mod stub;
+pub(crate) mod scripted;
 pub mod token;
 mod user_id;
 pub mod ws;

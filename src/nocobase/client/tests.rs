@@ -2,7 +2,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::super::answers::Code;
-use super::super::stub::{Fault, SECRET, Stub, client, rules};
+use super::super::scripted::{Fault, SECRET, Scripted, client, rules};
 use super::super::{Minted, Minter, NocoBase, UserId};
 use super::{CheckOutcome, now_s};
 use crate::config::ServiceAccount;
@@ -22,10 +22,10 @@ fn token(id: u64) -> Minted {
     token_by(SECRET, id)
 }
 
-async fn one() -> (Stub, NocoBase) {
-    let (stub, addr) = Stub::start().await;
-    stub.user(1, serde_json::json!({"nickname": "Root"}));
-    (stub, client(&[addr], &rules(&[], false)).with_timeout(Duration::from_millis(500)))
+async fn one() -> (Scripted, NocoBase) {
+    let (scripted, addr) = Scripted::start().await;
+    scripted.user(1, serde_json::json!({"nickname": "Root"}));
+    (scripted, client(&[addr], &rules(&[], false)).with_timeout(Duration::from_millis(500)))
 }
 
 /// A port on which nobody listens.
@@ -35,12 +35,12 @@ async fn closed_port() -> SocketAddr {
 
 #[tokio::test]
 async fn check_says_who_it_is_or_that_it_is_over() {
-    let (stub, nb) = one().await;
+    let (scripted, nb) = one().await;
     let valid = CheckOutcome::Valid { user_id: user(1), nickname: "Root".into() };
     assert_eq!(nb.check(token(1).as_str()).await, Ok(valid));
     assert_eq!(nb.check(token(9).as_str()).await, Ok(CheckOutcome::Ended(Code::NotExistUser)));
     let expired = r#"{"errors":[{"message":"x","code":"EXPIRED_SESSION"}]}"#;
-    stub.fault("auth:check", &[Fault::Answer(401, expired)]);
+    scripted.fault("auth:check", &[Fault::Answer(401, expired)]);
     assert_eq!(nb.check(token(1).as_str()).await, Ok(CheckOutcome::Ended(Code::ExpiredSession)));
 }
 
@@ -54,7 +54,7 @@ async fn r16_after_sign_out_the_session_is_over_for_every_token_of_it() {
 
 #[tokio::test]
 async fn r07_an_answer_that_names_nobody_is_not_a_yes() {
-    let (stub, nb) = one().await;
+    let (scripted, nb) = one().await;
     for body in [
         "{}",
         r#"{"data":null}"#,
@@ -64,7 +64,7 @@ async fn r07_an_answer_that_names_nobody_is_not_a_yes() {
         "[]",
         "",
     ] {
-        stub.fault("auth:check", &[Fault::Answer(200, body)]);
+        scripted.fault("auth:check", &[Fault::Answer(200, body)]);
         assert_eq!(nb.check(token(1).as_str()).await, Err(Failure::NocoBaseBadAnswer), "{body}");
     }
 }
@@ -72,7 +72,7 @@ async fn r07_an_answer_that_names_nobody_is_not_a_yes() {
 #[tokio::test]
 async fn every_kind_of_trouble_has_its_failure() {
     use Failure::*;
-    let (stub, nb) = one().await;
+    let (scripted, nb) = one().await;
     let late = Fault::Delay(Duration::from_secs(2));
     for (fault, want) in [
         (Fault::Answer(503, r#"{"error":{"status":503,"code":"APP_PREPARING"}}"#), NocoBaseStarting),
@@ -88,10 +88,10 @@ async fn every_kind_of_trouble_has_its_failure() {
         (Fault::Answer(401, "no"), NocoBaseBadAnswer),
         (late, NocoBaseTimeout),
     ] {
-        stub.fault("auth:check", std::slice::from_ref(&fault));
+        scripted.fault("auth:check", std::slice::from_ref(&fault));
         assert_eq!(nb.check(token(1).as_str()).await, Err(want));
         if !matches!(fault, Fault::Answer(200, _)) {
-            stub.fault("issuedTokens:create", &[fault]);
+            scripted.fault("issuedTokens:create", &[fault]);
             let got = nb.register_session(SID, user(1), "wecom", 1).await;
             if want != NocoBaseStarting && want != NocoBaseTimeout {
                 assert_eq!(got, Err(NocoBaseBadAnswer));
@@ -104,7 +104,7 @@ async fn every_kind_of_trouble_has_its_failure() {
         Fault::Answer(403, r#"{"errors":[{"message":"No permissions"}]}"#),
         Fault::Answer(500, r#"{"errors":[{"message":"No permissions"}]}"#),
     ] {
-        stub.fault("issuedTokens:create", &[fault]);
+        scripted.fault("issuedTokens:create", &[fault]);
         let got = nb.register_session(SID, user(1), "wecom", 1).await;
         assert_eq!(got, Err(NocoBaseServiceDenied));
     }
@@ -121,8 +121,8 @@ async fn a_wrong_secret_is_not_the_end_of_a_session() {
 
 #[tokio::test]
 async fn a_service_account_that_does_not_count() {
-    let (stub, addr) = Stub::start().await;
-    stub.user(1, serde_json::json!({}));
+    let (scripted, addr) = Scripted::start().await;
+    scripted.user(1, serde_json::json!({}));
     let mut conf = rules(&[], false);
     for (service, fault, want) in [
         (ServiceAccount::Token("garbage".to_owned().into()), None, Failure::NocoBaseSecretWrong),
@@ -134,7 +134,7 @@ async fn a_service_account_that_does_not_count() {
         conf.service = service;
         if let Some(code) = fault {
             let body = format!(r#"{{"errors":[{{"message":"x","code":"{code}"}}]}}"#);
-            stub.fault("users:list", &[Fault::Answer(401, body.leak())]);
+            scripted.fault("users:list", &[Fault::Answer(401, body.leak())]);
         }
         assert_eq!(client(&[addr], &conf).roles(user(1)).await, Err(want));
     }
@@ -150,9 +150,9 @@ async fn a_service_account_that_does_not_count() {
 
 #[tokio::test]
 async fn a_node_that_is_away_or_starting_is_passed_over() {
-    let (stub, addr) = Stub::start().await;
-    let (other, starting) = Stub::start().await;
-    stub.user(1, serde_json::json!({}));
+    let (scripted, addr) = Scripted::start().await;
+    let (other, starting) = Scripted::start().await;
+    scripted.user(1, serde_json::json!({}));
     let nb = client(&[closed_port().await, starting, addr], &rules(&[], false));
     other.fault("auth:check", &vec![Fault::Answer(503, "{}"); 9]);
     for _ in 0..3 {
@@ -165,7 +165,7 @@ async fn a_node_that_is_away_or_starting_is_passed_over() {
 
 #[tokio::test]
 async fn a_session_is_registered_once_however_often_it_is_asked_for() {
-    let (stub, nb) = one().await;
+    let (scripted, nb) = one().await;
     for _ in 0..3 {
         assert_eq!(nb.register_session(SID, user(1), "wecom", 1_800_000_000_123).await, Ok(()));
     }
@@ -173,38 +173,38 @@ async fn a_session_is_registered_once_however_often_it_is_asked_for() {
         "id": SID, "jti": SID, "userId": 1, "authenticator": "wecom",
         "signInTime": 1_800_000_000_123_u64, "issuedTime": 1_800_000_000_123_u64,
     });
-    assert_eq!(stub.rows("issuedTokens"), [want]);
+    assert_eq!(scripted.rows("issuedTokens"), [want]);
     // Refused for another reason.
-    stub.fault("issuedTokens:create", &[Fault::Answer(400, r#"{"errors":[{"message":"notNull"}]}"#)]);
+    scripted.fault("issuedTokens:create", &[Fault::Answer(400, r#"{"errors":[{"message":"notNull"}]}"#)]);
     let got = nb.register_session("another", user(1), "wecom", 1).await;
     assert_eq!(got, Err(Failure::NocoBaseBadAnswer));
 }
 
 #[tokio::test]
 async fn roles_of_a_user() {
-    let (stub, nb) = one().await;
-    stub.user(2, serde_json::json!({"roles": [{"name": "member"}, {"name": "sales"}]}));
+    let (scripted, nb) = one().await;
+    scripted.user(2, serde_json::json!({"roles": [{"name": "member"}, {"name": "sales"}]}));
     assert_eq!(nb.roles(user(2)).await, Ok(Some(vec!["member".into(), "sales".into()])));
     assert_eq!(nb.roles(user(3)).await, Ok(None));
 }
 
 #[tokio::test]
 async fn r17_an_endless_answer_is_cut_off() {
-    let (stub, nb) = one().await;
+    let (scripted, nb) = one().await;
     let long: &'static str = "x".repeat(3 << 20).leak();
-    stub.fault("auth:check", &[Fault::Answer(200, long)]);
+    scripted.fault("auth:check", &[Fault::Answer(200, long)]);
     assert_eq!(nb.check(token(1).as_str()).await, Err(Failure::NocoBaseBadAnswer));
 }
 
 #[tokio::test]
 async fn a_busy_database_is_waited_for_but_not_for_ever() {
-    let (stub, nb) = one().await;
+    let (scripted, nb) = one().await;
     let busy = Fault::Answer(500, r#"{"errors":[{"message":"SQLITE_BUSY: database is locked"}]}"#);
-    stub.fault("issuedTokens:create", &[busy.clone(), busy.clone()]);
+    scripted.fault("issuedTokens:create", &[busy.clone(), busy.clone()]);
     assert_eq!(nb.register_session(SID, user(1), "wecom", 1).await, Ok(()));
-    stub.fault("auth:signOut", std::slice::from_ref(&busy));
+    scripted.fault("auth:signOut", std::slice::from_ref(&busy));
     assert_eq!(nb.sign_out(token(1).as_str()).await, Ok(()));
-    stub.fault("users:list", &vec![busy; 99]);
+    scripted.fault("users:list", &vec![busy; 99]);
     assert_eq!(nb.roles(user(1)).await, Err(Failure::NocoBaseBadAnswer));
-    assert_eq!(stub.calls("users:list"), 6);
+    assert_eq!(scripted.calls("users:list"), 6);
 }

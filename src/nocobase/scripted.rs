@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 use super::{Minter, NocoBase};
 use crate::config::{self, MatchBy, ServiceAccount, TokenDelivery};
 
-pub(crate) const SECRET: &[u8] = b"the stub's secret";
+pub(crate) const SECRET: &[u8] = b"the scripted's secret";
 
 /// What happens to the next call of an action instead of, or around, its answer.
 #[derive(Clone)]
@@ -39,18 +39,18 @@ pub(crate) struct Data {
 }
 
 #[derive(Clone, Default)]
-pub(crate) struct Stub {
+pub(crate) struct Scripted {
     pub(crate) data: Arc<Mutex<Data>>,
 }
 
-impl Stub {
+impl Scripted {
     pub(crate) async fn start() -> (Self, SocketAddr) {
-        let stub = Self::default();
+        let scripted = Self::default();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
-        let app = axum::Router::new().fallback(answer).with_state(stub.clone());
+        let app = axum::Router::new().fallback(answer).with_state(scripted.clone());
         tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
-        (stub, addr)
+        (scripted, addr)
     }
 
     /// Puts a row in without any check.
@@ -104,7 +104,7 @@ pub(crate) fn client(nodes: &[SocketAddr], rules: &config::NocoBase) -> NocoBase
 }
 
 async fn answer(
-    State(stub): State<Stub>,
+    State(scripted): State<Scripted>,
     method: Method,
     uri: Uri,
     Query(query): Query<HashMap<String, String>>,
@@ -113,14 +113,14 @@ async fn answer(
 ) -> Response {
     let action = uri.path().strip_prefix("/api/").unwrap_or("?").to_owned();
     let fault = {
-        let mut data = stub.data.lock().unwrap();
+        let mut data = scripted.data.lock().unwrap();
         data.calls.push(action.clone());
         data.faults.get_mut(action.as_str()).and_then(VecDeque::pop_front)
     };
     if let Some(Fault::Answer(status, text)) = fault {
         return (StatusCode::from_u16(status).unwrap(), text).into_response();
     }
-    let (status, json) = stub.act(&method, &action, &query, &headers, &body);
+    let (status, json) = scripted.act(&method, &action, &query, &headers, &body);
     match fault {
         Some(Fault::Delay(time)) => tokio::time::sleep(time).await,
         Some(Fault::LoseAnswer) => return (StatusCode::BAD_GATEWAY, "<html>lost</html>").into_response(),
@@ -137,7 +137,7 @@ fn code(code: &str) -> (u16, Value) {
     (401, json!({ "errors": [{ "message": "Your session has expired.", "code": code }] }))
 }
 
-impl Stub {
+impl Scripted {
     fn act(
         &self,
         method: &Method,
