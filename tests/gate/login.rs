@@ -1,15 +1,324 @@
-//! How members get in.
+//! How members get in, and how the gate tells those who do not.
 
-use crate::support::{Browser, Stage};
+use std::time::Duration;
+
+use serde_json::json;
+use wecom_gate::error::Failure;
+use wecom_gate::sim::{Consent, Settings};
+
+use crate::support::browser::{CHROME, CHROME_PHONE, CURL, WECHAT, WECOM_DESKTOP};
+use crate::support::{Answer, Browser, Stage};
+
+const USERINFO: &str = "/cgi-bin/auth/getuserinfo";
+
+/// Everybody agrees to be asked for the phone number.
+async fn agreeing(change: impl FnOnce(&mut crate::support::Config)) -> Stage {
+    Stage::with(Settings { consent: Consent::Allow, ..Settings::default() }, change).await
+}
+
+fn landed(page: &Answer, at: &str) {
+    assert_eq!((page.status, page.at.as_str()), (200, at), "{}", page.body);
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bound_member_lands_on_the_deep_link() {
     let stage = Stage::start(|_| {}).await;
-    stage.bound("zhangsan");
-    let mut phone: Browser = stage.phone("zhangsan");
+    let user = stage.bound("zhangsan");
+    let mut phone = stage.phone("zhangsan");
     let page = phone.open("/admin/orders?status=open&q=%E5%BC%A0").await;
-    assert_eq!((page.status, page.at.as_str()), (200, "/admin/orders?status=open&q=%E5%BC%A0"));
+    landed(&page, "/admin/orders?status=open&q=%E5%BC%A0");
     assert!(phone.phantom().starts_with("wcg_"));
     let me = phone.api(reqwest::Method::GET, "/wecom-gate/me").await.json();
-    assert_eq!(me["userid"], "zhangsan");
+    assert_eq!(
+        (&me["userid"], &me["name"], &me["nocobase_user_id"]),
+        (&json!("zhangsan"), &json!("张三"), &json!(user))
+    );
+    assert_eq!(stage.wecom().calls(USERINFO), 1, "silently, with one code");
+    let line = stage.gate.wait_for_log(&["\"sign_in\"", "signed_in"]).await;
+    assert!(line.contains("zhangsan"), "{line}");
+    let issued = stage.nocobase.data().tokens.clone();
+    assert_eq!((issued.len(), &issued[0]["userId"]), (1, &json!(user)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unbound_member_agrees_once_and_is_silent_from_then_on() {
+    let stage = agreeing(|_| {}).await;
+    let user = stage.nocobase.user(json!({ "nickname": "Zhang San", "phone": "+86 13800000001" }));
+    let mut phone = stage.phone("zhangsan");
+    landed(&phone.open("/admin/a?b=1").await, "/admin/a?b=1");
+    assert_eq!(stage.wecom().calls(USERINFO), 2, "one silent code, one with consent");
+    let bindings = stage.nocobase.data().bindings.clone();
+    assert_eq!(bindings.len(), 1, "{bindings:?}");
+    assert_eq!((&bindings[0]["uuid"], &bindings[0]["userId"]), (&json!("zhangsan"), &json!(user)));
+
+    stage.wecom().clear_calls();
+    landed(&stage.phone("zhangsan").open("/admin").await, "/admin");
+    assert_eq!(stage.wecom().calls(USERINFO), 1);
+    assert_eq!(stage.nocobase.data().bindings.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_name_matches_without_consent() {
+    let stage = Stage::start(|c| _ = c.set("nocobase.match_by", vec!["username"])).await;
+    let user = stage.nocobase.user(json!({ "username": "zhangsan" }));
+    landed(&stage.phone("zhangsan").open("/admin").await, "/admin");
+    assert_eq!(stage.wecom().calls(USERINFO), 1);
+    assert_eq!(stage.nocobase.data().bindings[0]["userId"], json!(user));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unknown_member_gets_an_account_only_where_that_is_allowed() {
+    for allowed in [false, true] {
+        let stage = agreeing(|c| _ = c.set("nocobase.auto_create_user", allowed)).await;
+        let page = stage.phone("lisi").open("/admin").await;
+        let users = stage.nocobase.data().users.len() - 1;
+        if allowed {
+            landed(&page, "/admin");
+            assert_eq!(users, 1);
+            assert_eq!(stage.nocobase.data().users[1]["phone"], "13800000002");
+        } else {
+            stage.refused(&page, Failure::NoMatchingUser, "You have no account here yet").await;
+            assert_eq!((users, stage.nocobase.data().bindings.len()), (0, 0));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_page_in_particular_is_the_home_page_of_the_device() {
+    let stage = Stage::start(|_| {}).await;
+    stage.bound("zhangsan");
+    landed(&stage.phone("zhangsan").open("/").await, "/m");
+    landed(&stage.phone("zhangsan").user_agent(WECOM_DESKTOP).open("/").await, "/admin");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn three_tabs_at_once_all_finish() {
+    let stage = Stage::start(|_| {}).await;
+    stage.bound("zhangsan");
+    let mut phone = stage.phone("zhangsan");
+    let mut callbacks = Vec::new();
+    for page in ["/admin/1", "/admin/2", "/admin/3"] {
+        callbacks.push((page, phone.up_to_callback(page).await));
+    }
+    for (page, callback) in callbacks {
+        let back = phone.visit(&callback).await;
+        landed(&phone.follow(back).await, page);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_callback_that_comes_twice_spends_the_code_once() {
+    let stage = Stage::start(|_| {}).await;
+    stage.bound("zhangsan");
+    let mut phone = stage.phone("zhangsan");
+    let callback = phone.up_to_callback("/admin/x").await;
+    let mut twin = phone.clone();
+    let (first, second) = tokio::join!(phone.visit(&callback), twin.visit(&callback));
+    for answer in [&first, &second] {
+        assert_eq!((answer.status, answer.location()), (302, "/admin/x"), "{}", answer.body);
+        assert!(answer.sets("wecom_gate"));
+    }
+    // Reloaded, or reached with "back".
+    let third = phone.visit(&callback).await;
+    assert_eq!((third.status, third.location()), (302, "/admin/x"), "{}", third.body);
+    landed(&phone.open("/admin").await, "/admin");
+    landed(&twin.open("/admin").await, "/admin");
+    assert_eq!(stage.wecom().calls(USERINFO), 1);
+    assert_eq!(stage.nocobase.data().tokens.len(), 1, "one session");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_refuses_consent_is_told_and_may_try_again() {
+    let stage = Stage::with(Settings { consent: Consent::Refuse, ..Settings::default() }, |_| {}).await;
+    stage.nocobase.user(json!({ "phone": "13800000001" }));
+    let mut phone = stage.phone("zhangsan");
+    let page = phone.open("/admin/deep?x=1").await;
+    stage.refused(&page, Failure::ConsentDenied, "You did not agree").await;
+    let again = retry(&page);
+    assert!(again.contains("%2Fadmin%2Fdeep%3Fx%3D1"), "{again}");
+    assert!(stage.nocobase.data().bindings.is_empty() && stage.nocobase.data().tokens.is_empty());
+
+    stage.wecom().configure(|s| s.consent = Consent::Allow);
+    landed(&phone.open(&again).await, "/admin/deep?x=1");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_callback_without_code_gets_a_page_with_a_way_on() {
+    let stage = Stage::start(|_| {}).await;
+    stage.bound("zhangsan");
+    let mut phone = stage.phone("zhangsan");
+    let callback = phone.up_to_callback("/admin").await;
+    let state = callback.split("state=").nth(1).unwrap().split('&').next().unwrap();
+    let page = phone.visit(&format!("/wecom-gate/callback?state={state}")).await;
+    stage.refused(&page, Failure::ConsentDenied, "You did not agree").await;
+    landed(&phone.open(&retry(&page)).await, "/admin");
+}
+
+/// Where the button of a page leads.
+fn retry(page: &Answer) -> String {
+    let start =
+        page.body.find("href=\"/wecom-gate/login").unwrap_or_else(|| panic!("no way on: {}", page.body));
+    page.body[start + 6..].split('"').next().unwrap().replace("&amp;", "&").replace("&#38;", "&")
+}
+
+/// A callback that is not this browser's: no code is spent, nobody is signed in.
+async fn stays_out(stage: &Stage, browser: &mut Browser, path: &str) -> Answer {
+    let answer = browser.visit(path).await;
+    assert!(!answer.sets("wecom_gate"), "signed in by {path}");
+    assert_eq!(stage.wecom().calls(USERINFO), 0, "a code was spent by {path}");
+    answer
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r19_a_callback_without_state_spends_no_code() {
+    let stage = Stage::start(|_| {}).await;
+    stage.bound("zhangsan");
+    let mut phone = stage.phone("zhangsan");
+    let callback = phone.up_to_callback("/admin").await;
+    let code = callback.split("code=").nth(1).unwrap().split('&').next().unwrap();
+    let page = stays_out(&stage, &mut phone, &format!("/wecom-gate/callback?code={code}")).await;
+    stage.refused(&page, Failure::BadCallback, "Sign-in did not work").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r19_an_empty_state_spends_no_code() {
+    let stage = Stage::start(|_| {}).await;
+    let mut phone = stage.phone("zhangsan");
+    phone.up_to_callback("/admin").await;
+    let page = stays_out(&stage, &mut phone, "/wecom-gate/callback?code=abc&state=").await;
+    assert_eq!(page.status, 400);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r19_a_state_given_twice_spends_no_code() {
+    let stage = Stage::start(|_| {}).await;
+    stage.bound("zhangsan");
+    let mut phone = stage.phone("zhangsan");
+    let callback = phone.up_to_callback("/admin").await;
+    let state = callback.split("state=").nth(1).unwrap();
+    let page = stays_out(&stage, &mut phone, &format!("{callback}&state={state}")).await;
+    assert_eq!(page.status, 400);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r19_an_invented_state_spends_no_code() {
+    let stage = Stage::start(|_| {}).await;
+    let mut chrome = stage.phone("zhangsan").user_agent(CHROME);
+    let path = "/wecom-gate/callback?code=abc&state=0aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+    let page = stays_out(&stage, &mut chrome, path).await;
+    assert_eq!(page.status, 400);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r19_a_callback_in_another_browser_spends_no_code() {
+    let stage = Stage::start(|_| {}).await;
+    stage.bound("zhangsan");
+    stage.bound("lisi");
+    let callback = stage.phone("zhangsan").up_to_callback("/admin").await;
+    // The attacker's link, opened by a member who is not signed in, and by one in the middle of a flow.
+    let mut victim = stage.phone("lisi");
+    stays_out(&stage, &mut victim, &callback).await;
+    let mut busy = stage.phone("lisi");
+    busy.up_to_callback("/admin").await;
+    stays_out(&stage, &mut busy, &callback).await;
+    // Whoever follows the gate's answer is signed in as himself.
+    landed(&victim.open(&callback).await, "/m");
+    assert_eq!(victim.api(reqwest::Method::GET, "/wecom-gate/me").await.json()["userid"], "lisi");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn going_round_in_circles_ends_with_a_page() {
+    let stage = Stage::start(|_| {}).await;
+    let mut phone = stage.phone("zhangsan");
+    for _ in 0..8 {
+        assert_eq!(phone.visit("/admin").await.status, 302);
+    }
+    let page = phone.visit("/admin").await;
+    stage.refused(&page, Failure::LoginLoop, "Sign-in goes round in circles").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_browser_without_cookies_is_told_so() {
+    let stage = Stage::start(|_| {}).await;
+    stage.bound("zhangsan");
+    let mut phone = stage.phone("zhangsan");
+    phone.cookies_blocked = true;
+    let page = phone.open("/admin").await;
+    stage.refused(&page, Failure::CookiesBlocked, "Cookies are blocked").await;
+    assert_eq!(stage.wecom().calls(USERINFO), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_desktop_browser_signs_in_with_the_qr_page() {
+    let stage = Stage::start(|_| {}).await;
+    stage.bound("zhangsan");
+    let mut chrome = stage.phone("zhangsan").user_agent(CHROME);
+    let page = chrome.open("/admin/x").await;
+    landed(&page, "/admin/x");
+    assert!(page.hops.iter().any(|h| h.contains("/wwlogin/sso/login")), "{:?}", page.hops);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_time_in_a_desktop_browser_leads_to_wecom() {
+    let stage = Stage::start(|c| _ = c.set("nocobase.auto_create_user", true)).await;
+    let page = stage.phone("zhangsan").user_agent(CHROME).open("/admin").await;
+    stage.refused(&page, Failure::FirstTimeInWeCom, "Sign in once inside").await;
+    assert!(stage.nocobase.data().bindings.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wechat_and_phone_browsers_are_sent_to_wecom() {
+    let stage = Stage::start(|_| {}).await;
+    for user_agent in [WECHAT, CHROME_PHONE] {
+        let page = Browser::new(&stage.gate, user_agent).visit("/admin/x?y=1").await;
+        stage.refused(&page, Failure::OpenInWeCom, "Open this page in").await;
+        assert!(page.body.contains("http://gate.test/admin/x?y=1"), "{}", page.body);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn programs_and_scripts_get_nocobase_s_error_and_no_redirect() {
+    let stage = Stage::start(|_| {}).await;
+    let mut curl = Browser::new(&stage.gate, CURL);
+    for path in ["/api/users:list", "/admin"] {
+        let request = curl.request(reqwest::Method::GET, path);
+        let answer = curl.send(request).await;
+        assert_eq!((answer.status, answer.code().as_str()), (401, "EMPTY_TOKEN"));
+        assert_eq!(answer.header("x-wecom-gate-login"), Some("/wecom-gate/login"));
+    }
+    let phone = stage.phone("zhangsan");
+    for method in [reqwest::Method::GET, reqwest::Method::POST] {
+        let answer = phone.clone().send(phone.fetch(method, "/api/users:list")).await;
+        assert_eq!((answer.status, answer.code().as_str()), (401, "EMPTY_TOKEN"));
+    }
+    assert_eq!(stage.nocobase.data().seen.len(), 0, "nothing of it reached NocoBase");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_nodes_that_create_a_member_at_once_end_with_one_user() {
+    let stage = agreeing(|c| _ = c.set("nocobase.auto_create_user", true)).await;
+    let other = stage.second_node().await;
+    stage.nocobase.delay("users:create", Duration::from_millis(300), usize::MAX);
+    let (mut here, mut there) = (stage.phone("lisi"), stage.phone("lisi"));
+    there.go_to(&other);
+    let (a, b) = tokio::join!(here.open("/admin"), there.open("/admin"));
+    landed(&a, "/admin");
+    landed(&b, "/admin");
+    let data = stage.nocobase.data();
+    assert_eq!(data.calls["users:create"], 2, "both tried");
+    assert_eq!((data.users.len() - 1, data.bindings.len()), (1, 1), "{:?} {:?}", data.users, data.bindings);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flow_begun_on_one_node_ends_on_another() {
+    let stage = Stage::start(|_| {}).await;
+    stage.bound("zhangsan");
+    let other = stage.second_node().await;
+    let mut phone = stage.phone("zhangsan");
+    let callback = phone.up_to_callback("/admin/x").await;
+    phone.go_to(&other);
+    let back = phone.visit(&callback).await;
+    landed(&phone.follow(back).await, "/admin/x");
+    phone.go_to(&stage.gate);
+    landed(&phone.open("/admin/y").await, "/admin/y");
 }

@@ -10,5 +10,8 @@
 
 mod events;
 mod login;
+mod proxying;
+mod session;
 #[allow(dead_code, unreachable_pub)]
 mod support;
+mod trouble;

@@ -55,7 +55,7 @@ impl Config {
         Config(text.parse().unwrap())
     }
 
-    /// Sets a key such as `nocobase.match_by` or `wecom.home` (the first entry).
+    /// Sets a key such as `nocobase.match_by` or `wecom.home` (of the first entry).
     pub fn set(&mut self, key: &str, value: impl Into<Value>) -> &mut Config {
         let (section, name) = key.rsplit_once('.').unwrap_or(("", key));
         self.section(section).insert(name.to_owned(), value.into());

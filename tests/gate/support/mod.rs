@@ -8,6 +8,7 @@ pub mod nocobase;
 use std::time::Duration;
 
 use serde_json::json;
+use wecom_gate::error::Failure;
 use wecom_gate::sim::{Handle, Options, Running, Settings, Simulator};
 
 pub use browser::{Answer, Browser};
@@ -44,7 +45,8 @@ impl Stage {
         let options = Options { settings, app_origin: Some(origin), ..Options::default() };
         let sim = Simulator::start(options).await.unwrap();
         let nocobase = NocoBase::start().await;
-        nocobase.data().users.push(json!({ "id": SERVICE_USER, "username": "gate", "nickname": "service" }));
+        nocobase.data().users.push(json!({ "id": SERVICE_USER, "username": "gate", "nickname": "service",
+            "phone": null, "email": null }));
         let mut config = Config::new(&sim, nocobase.address);
         change(&mut config);
         let gate = Gate::start(&config).await;
@@ -78,6 +80,17 @@ impl Stage {
         let id = self.nocobase.user(json!({ "nickname": userid }));
         self.nocobase.data().bindings.push(json!({ "authenticator": "wecom", "uuid": userid, "userId": id }));
         id
+    }
+
+    /// A page says no: status, title, and a line in the log.
+    pub async fn refused(&self, page: &Answer, failure: Failure, title: &str) {
+        let answer = failure.answer();
+        assert_eq!(page.status, answer.status, "{failure}: {}", page.body);
+        assert!(page.body.contains(title), "{failure}, not {title:?}: {}", page.body);
+        assert!(!page.sets("wecom_gate"), "{failure}: and yet a session");
+        let retry = answer.retry_after.map(|s| s.to_string());
+        assert_eq!(page.header("retry-after"), retry.as_deref(), "{failure}");
+        self.gate.wait_for_log(&["\"refused\"", &format!("\"{}\"", answer.label)]).await;
     }
 
     /// WeCom on this member's phone.

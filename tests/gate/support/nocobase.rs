@@ -54,6 +54,8 @@ pub struct Data {
     pub seen: Vec<Seen>,
     /// Text frames of all WebSockets.
     pub frames: Vec<String>,
+    /// Has an answer told a token, in a header and in cookies?
+    pub answered_with_token: bool,
     pub calls: HashMap<String, usize>,
     next_id: u64,
 }
@@ -161,6 +163,9 @@ impl Data {
     fn add_user(&mut self, mut fields: Value) -> u64 {
         self.next_id += 1;
         fields["id"] = json!(self.next_id);
+        for column in ["nickname", "username", "email", "phone"] {
+            fields.as_object_mut().unwrap().entry(column).or_insert(Value::Null);
+        }
         self.users.push(fields);
         self.next_id
     }
@@ -371,6 +376,20 @@ fn api(shared: &Shared, action: &str, headers: &HeaderMap, query: &str, body: &B
             data.blocked.extend(jti);
             axum::Json(json!({})).into_response()
         }
+        "auth:syncCookies" => {
+            data.answered_with_token = true;
+            let cookies = [
+                "nb_auth_token_main=a.b.c; Path=/; HttpOnly",
+                "nb_csrf_token_main=c; Path=/",
+                "nb_authenticator_main=basic; Path=/",
+            ];
+            let mut answer = axum::Json(json!({})).into_response();
+            for cookie in cookies {
+                answer.headers_mut().append(header::SET_COOKIE, header::HeaderValue::from_static(cookie));
+            }
+            answer.headers_mut().insert("x-new-token", header::HeaderValue::from_static("a.b.c"));
+            answer
+        }
         "users:list" => list(&data.users, &filter),
         "usersAuthenticators:list" => list(&data.bindings, &filter),
         "issuedTokens:list" => list(&data.tokens, &filter),
@@ -421,18 +440,16 @@ fn matches(row: &Value, filter: &Value) -> bool {
 }
 
 fn field_matches(value: &Value, want: &Value) -> bool {
+    let lower = |v: &Value| v.as_str().unwrap_or_default().to_lowercase();
+    let plain = |v: &Value| !v.as_str().unwrap_or_default().contains(['_', '%', '\\']);
     let Some(operators) = want.as_object() else { return value == want };
     operators.iter().all(|(operator, want)| match operator.as_str() {
         "$in" => want.as_array().unwrap().contains(value),
         "$eq" => value == want,
-        // LIKE, without regard to case.
-        "$includes" => lower(value).contains(&lower(want)),
-        "$startsWith" => lower(value).starts_with(&lower(want)),
-        "$endWith" => lower(value).ends_with(&lower(want)),
+        // LIKE without regard to case, and with SQLite's habit of finding nothing by what is special to it.
+        "$startsWith" => plain(want) && lower(value).starts_with(&lower(want)),
+        "$endWith" => plain(want) && lower(value).ends_with(&lower(want)),
+        "$includes" => plain(want) && lower(value).contains(&lower(want)),
         other => panic!("the stand-in does not know {other}"),
     })
-}
-
-fn lower(value: &Value) -> String {
-    value.as_str().unwrap_or_default().to_lowercase()
 }
