@@ -1,0 +1,292 @@
+//! The documentation says what is there: labels, events, fields, dependencies, links, commands, paths.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use wecom_gate::config;
+use wecom_gate::error::Failure;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn text(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|e| panic!("{path}: {e}"))
+}
+
+/// Files below `folder` with this ending; what is built or fetched is left out.
+fn files(folder: &Path, ending: &str, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        if path.is_dir() && !path.is_symlink() {
+            if !name.starts_with('.') && name != "target" && name != "node_modules" {
+                files(&path, ending, found);
+            }
+        } else if name.ends_with(ending) {
+            found.push(path);
+        }
+    }
+}
+
+fn markdown() -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    files(root(), ".md", &mut found);
+    // A part of docs/configuration.md: its links are right from there.
+    found.retain(|f| !f.ends_with("src/config/reference_intro.md"));
+    assert!(found.len() > 8, "{found:?}");
+    found
+}
+
+/// What stands between backticks in the first cells of tables.
+fn first_cells(text: &str) -> BTreeSet<String> {
+    let cells = text.lines().filter(|l| l.starts_with("| `")).filter_map(|l| l.split('|').nth(1));
+    cells.flat_map(|c| c.split('`').skip(1).step_by(2)).map(str::to_owned).collect()
+}
+
+#[test]
+fn troubleshooting_has_an_entry_for_every_label_and_none_besides() {
+    let text = text("docs/troubleshooting.md");
+    let labels: BTreeSet<&str> = Failure::ALL.iter().map(|f| f.answer().label).collect();
+    let entries: Vec<(&str, &str)> = text
+        .split("\n### `")
+        .skip(1)
+        .map(|e| e.split_once('`').unwrap())
+        .map(|(label, rest)| (label, rest.split("\n## ").next().unwrap()))
+        .collect();
+    let described: BTreeSet<&str> = entries.iter().map(|(label, _)| *label).collect();
+    assert_eq!(labels, described);
+    assert_eq!(entries.len(), described.len(), "a label has two entries");
+    for (label, entry) in entries {
+        for part in ["- **Seen:**", "- **Means:**", "- **Do:**"] {
+            assert_eq!(entry.matches(part).count(), 1, "{label}: {part}");
+        }
+    }
+}
+
+/// The `(fields, event)` of every `tracing` line in `src`.
+fn lines_of_source() -> Vec<(BTreeSet<String>, Option<String>)> {
+    let mut sources = Vec::new();
+    files(&root().join("src"), ".rs", &mut sources);
+    let mut lines = Vec::new();
+    for path in sources {
+        let path_text = path.to_str().unwrap();
+        if path_text.contains("tests") || path_text.ends_with("stub.rs") || path_text.ends_with("scripted.rs")
+        {
+            continue;
+        }
+        let source = fs::read_to_string(&path).unwrap();
+        let source = source.split("#[cfg(test)]\nmod tests {").next().unwrap().to_owned();
+        for (at, _) in source.match_indices("tracing::") {
+            let rest = &source[at + "tracing::".len()..];
+            let Some((level, rest)) = rest.split_once("!(") else { continue };
+            if level.len() < 9 && level.chars().all(|c| c.is_ascii_lowercase() || c == '$') {
+                lines.push(read_line(&arguments(rest)));
+            }
+        }
+    }
+    assert!(lines.len() > 30, "only {} lines found: has the way of logging changed?", lines.len());
+    lines
+}
+
+/// The arguments of a macro, up to its closing bracket, split at the outermost commas.
+fn arguments(rest: &str) -> Vec<String> {
+    let (mut depth, mut quoted, mut escaped) = (0, false, false);
+    let mut all = vec![String::new()];
+    for c in rest.chars() {
+        let last = all.last_mut().unwrap();
+        if quoted {
+            quoted = escaped || c != '"';
+            escaped = c == '\\' && !escaped;
+        } else {
+            match c {
+                '"' => quoted = true,
+                '(' | '{' | '[' => depth += 1,
+                ')' if depth == 0 => return all,
+                ')' | '}' | ']' => depth -= 1,
+                ',' if depth == 0 => {
+                    all.push(String::new());
+                    continue;
+                }
+                _ => {}
+            }
+        }
+        last.push(c);
+    }
+    panic!("a macro without an end: {rest:.80}");
+}
+
+fn read_line(arguments: &[String]) -> (BTreeSet<String>, Option<String>) {
+    let (mut fields, mut event) = (BTreeSet::new(), None);
+    for argument in arguments.iter().map(|a| a.trim()) {
+        if argument.is_empty() || argument.starts_with('"') || argument.starts_with("target:") {
+            continue;
+        }
+        let (name, value) = argument.split_once('=').unwrap_or((argument, ""));
+        let name = name.trim().trim_start_matches(['%', '?']);
+        if name == "event" {
+            event = Some(value.trim().trim_matches('"').to_owned());
+        } else {
+            fields.insert(name.to_owned());
+        }
+    }
+    (fields, event)
+}
+
+#[test]
+fn every_event_and_field_of_the_logs_is_described() {
+    let text = text("docs/logs.md");
+    let events = text.split("\n## Events").nth(1).unwrap().split("\n## ").next().unwrap();
+    let described = first_cells(text.split("\n## Fields").nth(1).unwrap());
+    let mut seen_events = BTreeSet::new();
+    let mut seen_fields = BTreeSet::new();
+    for (fields, event) in lines_of_source() {
+        if let Some(event) = event {
+            let row = events.lines().find(|l| l.starts_with(&format!("| `{event}` |")));
+            let row = row.unwrap_or_else(|| panic!("docs/logs.md has no row for the event {event}"));
+            for field in &fields {
+                assert!(row.contains(&format!("`{field}`")), "docs/logs.md, {event}: {field} is missing");
+            }
+            seen_events.insert(event);
+        }
+        seen_fields.extend(fields);
+    }
+    assert_eq!(first_cells(events), seen_events, "events in docs/logs.md, and in src");
+    assert_eq!(described, seen_fields, "fields in docs/logs.md, and in src");
+}
+
+#[test]
+fn every_dependency_has_a_reason() {
+    let manifest: toml::Table = text("Cargo.toml").parse().unwrap();
+    let text = text("docs/dependencies.md");
+    let (binary, tests) = text.split_once("\n## In tests").unwrap();
+    for (table, described) in [("dependencies", binary), ("dev-dependencies", tests)] {
+        let names: BTreeSet<String> = manifest[table].as_table().unwrap().keys().cloned().collect();
+        assert_eq!(names, first_cells(described), "[{table}] and docs/dependencies.md");
+    }
+}
+
+/// As GitHub makes them out of headings.
+fn anchor(heading: &str) -> String {
+    let kept = heading.trim().chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+    kept.collect::<String>().to_lowercase().replace(' ', "-")
+}
+
+/// Text outside fenced blocks.
+fn prose(text: &str) -> String {
+    let mut fenced = false;
+    let mut out = String::new();
+    for line in text.lines() {
+        if line.trim_start().starts_with("```") {
+            fenced = !fenced;
+        } else if !fenced {
+            out.push_str(line);
+            out.push('\n');
+        }
+    }
+    out
+}
+
+#[test]
+fn links_lead_somewhere() {
+    for file in markdown() {
+        let text = prose(&fs::read_to_string(&file).unwrap());
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            if link.contains("://") || link.starts_with("mailto:") {
+                continue;
+            }
+            let (path, fragment) = link.split_once('#').unwrap_or((link, ""));
+            let target = if path.is_empty() { file.clone() } else { file.parent().unwrap().join(path) };
+            assert!(target.exists(), "{}: {link} leads nowhere", file.display());
+            if !fragment.is_empty() {
+                let there = prose(&fs::read_to_string(&target).unwrap());
+                let found = there
+                    .lines()
+                    .filter(|l| l.starts_with('#'))
+                    .any(|l| anchor(l.trim_start_matches('#')) == fragment);
+                assert!(found, "{}: {link} leads to no heading", file.display());
+            }
+        }
+    }
+}
+
+/// Words after `prefix` at the beginning of code (lines of fenced blocks, and what is between backticks).
+fn said(prefix: &str) -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    for file in markdown().into_iter().filter(|f| !f.ends_with("CHANGELOG.md")) {
+        let text = fs::read_to_string(&file).unwrap();
+        let prose = prose(&text);
+        let fenced = text.split("```").skip(1).step_by(2).flat_map(str::lines).map(str::trim_start);
+        let spans = prose.split('`').skip(1).step_by(2);
+        for code in fenced.chain(spans) {
+            if let Some(rest) = code.trim_start_matches("sudo ").strip_prefix(prefix) {
+                let word = rest.split(|c: char| !(c.is_ascii_lowercase() || c == '-')).next().unwrap();
+                found.push((file.clone(), word.to_owned()));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn commands_exist() {
+    let makefile = text("Makefile");
+    let targets = said("make ");
+    assert!(targets.iter().any(|(_, t)| t == "demo") && targets.iter().any(|(_, t)| t == "test"));
+    for (file, target) in targets {
+        let there = makefile.lines().any(|l| l.starts_with(&format!("{target}:")));
+        assert!(there, "{}: make {target}: no such target", file.display());
+    }
+    let help = std::process::Command::new(env!("CARGO_BIN_EXE_wecom-gate")).arg("--help").output().unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    let commands = said("wecom-gate ");
+    assert!(commands.iter().any(|(_, c)| c == "check"));
+    for (file, command) in commands.into_iter().filter(|(_, c)| !c.is_empty() && !c.starts_with('-')) {
+        assert!(help.contains(&format!("\n  {command} ")), "{}: wecom-gate {command}", file.display());
+    }
+}
+
+#[test]
+fn paths_in_the_readme_and_in_contributing_exist() {
+    for file in ["README.md", "CONTRIBUTING.md", "docs/architecture.md"] {
+        for code in prose(&text(file)).split('`').skip(1).step_by(2) {
+            let below = ["src/", "tests/", "docs/", "conf/", "benches/", "certs/", ".ci/"];
+            if below.iter().any(|b| code.starts_with(b)) && !code.contains(['*', ' ', '<']) {
+                assert!(root().join(code).exists(), "{file}: {code} is not there");
+            }
+        }
+    }
+}
+
+/// The configuration that the README shows is one that the gate takes.
+#[test]
+fn configuration_in_the_documents_is_valid() {
+    let mut checked = 0;
+    for file in ["README.md", "docs/install.md"] {
+        for block in text(file).split("```toml\n").skip(1).filter_map(|b| b.split("\n```").next()) {
+            if !block.contains("origin = ") {
+                continue;
+            }
+            // Secrets come from files there; here, from the environment.
+            let block: String = block
+                .lines()
+                .filter(|l| !l.split('=').next().is_some_and(|key| key.trim().ends_with("_file")))
+                .map(|l| format!("{l}\n"))
+                .collect();
+            let key =
+                "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8gISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0-Pw";
+            let env = [
+                ("WECOM_GATE__SESSION__KEYS", key),
+                ("WECOM_GATE__WECOM__0__SECRET", "secret"),
+                ("WECOM_GATE__NOCOBASE__JWT_SECRET", "0123456789abcdef0123456789abcdef"),
+            ];
+            let env = env.map(|(k, v)| (k.to_owned(), v.to_owned()));
+            let loaded = config::load_str(&block, env).unwrap_or_else(|e| panic!("{file}: {e}\n{block}"));
+            assert!(loaded.warnings.is_empty(), "{file}: {:?}", loaded.warnings);
+            checked += 1;
+        }
+    }
+    assert!(checked >= 1, "no configuration found");
+}
