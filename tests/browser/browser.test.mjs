@@ -11,3 +11,5 @@ afterEach(async (t) => {
 });
 
 await import('./member.mjs');
+await import('./out.mjs');
+await import('./elsewhere.mjs');
