@@ -210,6 +210,15 @@ fn nocobase(raw: raw::NocoBase, report: &mut Report) -> Option<NocoBase> {
                 "give the role's name, or remove it",
             );
         }
+        // NocoBase gives `root` to new users if its administrator asks, and the service account may be he.
+        if role.trim() == "root" {
+            report.bad(
+                &format!("nocobase.default_roles[{i}]"),
+                role,
+                "would make every new member an administrator of everything",
+                "give another role; make single users root in NocoBase itself",
+            );
+        }
     }
     if !raw.default_roles.is_empty() && !raw.auto_create_user {
         report.warn("nocobase.default_roles", "has no effect while nocobase.auto_create_user is false");
