@@ -270,6 +270,12 @@ fn access(raw: raw::Access, report: &mut Report) -> Option<Access> {
         let remedy = "use \"web-login\", \"sign-in-page\" or \"deny\"";
         report.bad("access.browsers", "nocobase", "is not supported yet", remedy);
     }
+    if raw.password_login {
+        report.warn(
+            "access.password_login",
+            "has no effect yet: nobody without a session reaches NocoBase's form",
+        );
+    }
     for error in PublicRules::parse(&raw.public).err().unwrap_or_default() {
         let key = format!("access.public[{}]", error.index);
         report.bad(&key, &error.rule, "is not a rule", error.problem);
