@@ -193,7 +193,9 @@ fn prose(text: &str) -> String {
 fn links_lead_somewhere() {
     for file in markdown() {
         let text = prose(&fs::read_to_string(&file).unwrap());
-        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+        let links = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+        let images = text.split("src=\"").skip(1).filter_map(|rest| rest.split('"').next());
+        for link in links.chain(images) {
             if link.contains("://") || link.starts_with("mailto:") {
                 continue;
             }

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Installs the named Debian packages, and a C++ compiler with make and python3 (npm's sqlite3 is compiled),
+# Installs the named Debian packages, and what compiles C and C++: cmake (zlib-ng) and python3 (npm's sqlite3) too,
 # unless they are there. Needs root only when something is missing.
 set -euo pipefail
 
 missing=()
-for package in g++ make python3 curl ca-certificates "$@"; do
+for package in g++ make cmake python3 curl ca-certificates "$@"; do
     dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing+=("$package")
 done
 [ ${#missing[@]} -eq 0 ] && exit 0
