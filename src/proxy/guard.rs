@@ -100,19 +100,29 @@ impl AsyncRead for Guarded {
         if deadline == DISARMED {
             return Poll::Pending;
         }
-        // Timers are made lazily: a connection that always has bytes ready never pays for one.
-        let at = me.start + Duration::from_millis(deadline);
+        // Timers are made lazily: a connection that always has bytes ready never pays for one. And they are set anew
+        // only to go off earlier: one that goes off too early for the deadline of now is cheaper than moving it with
+        // each request.
+        let at = |deadline| me.start + Duration::from_millis(deadline);
         let timer = me.timer.get_or_insert_with(|| {
             me.timer_at = deadline;
-            Box::pin(tokio::time::sleep_until(at))
+            Box::pin(tokio::time::sleep_until(at(deadline)))
         });
-        if me.timer_at != deadline {
+        if deadline < me.timer_at {
             me.timer_at = deadline;
-            timer.as_mut().reset(at);
+            timer.as_mut().reset(at(deadline));
         }
-        match timer.as_mut().poll(cx) {
-            Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
-            Poll::Pending => Poll::Pending,
+        loop {
+            match timer.as_mut().poll(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(()) if deadline <= me.timer_at => {
+                    return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+                }
+                Poll::Ready(()) => {
+                    me.timer_at = deadline;
+                    timer.as_mut().reset(at(deadline));
+                }
+            }
         }
     }
 }
@@ -223,5 +233,59 @@ where
     }
     async fn cleanup(&self) {
         self.proxy.cleanup().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
+    use tokio::time::timeout;
+
+    const S: Duration = Duration::from_secs(1);
+
+    fn guarded() -> (DuplexStream, Guarded, Instant) {
+        let (far, near) = tokio::io::duplex(64);
+        (far, Guarded::new(Box::new(near), 10 * S, false), Instant::now())
+    }
+
+    async fn fails_after(guarded: &mut Guarded) -> Duration {
+        let began = Instant::now();
+        let e = guarded.read(&mut [0; 8]).await.unwrap_err();
+        assert_eq!(e.kind(), io::ErrorKind::TimedOut);
+        began.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn r17_a_dripping_head_has_one_deadline() {
+        let (mut far, mut guarded, began) = guarded();
+        for _ in 0..3 {
+            far.write_all(b"a").await.unwrap();
+            assert_eq!(guarded.read(&mut [0; 8]).await.unwrap(), 1);
+            tokio::time::sleep(3 * S).await;
+        }
+        fails_after(&mut guarded).await;
+        assert_eq!(began.elapsed().as_secs(), 10);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn r17_a_timer_that_goes_off_early_is_no_deadline() {
+        let (_far, mut guarded, _) = guarded();
+        assert!(timeout(S, guarded.read(&mut [0; 8])).await.is_err());
+        guarded.disarm();
+        assert!(timeout(60 * S, guarded.read(&mut [0; 8])).await.is_err(), "a request takes its time");
+        guarded.arm(75 * S);
+        assert_eq!(fails_after(&mut guarded).await.as_secs(), 75);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn r17_a_later_and_an_earlier_deadline_count() {
+        let (_far, mut guarded, _) = guarded();
+        guarded.arm(30 * S);
+        assert!(timeout(S, guarded.read(&mut [0; 8])).await.is_err());
+        guarded.arm(100 * S);
+        assert!(timeout(50 * S, guarded.read(&mut [0; 8])).await.is_err());
+        guarded.arm(2 * S);
+        assert_eq!(fails_after(&mut guarded).await.as_secs(), 2);
     }
 }
