@@ -1,7 +1,8 @@
 //! A request as NocoBase gets it: protected headers removed and set, the phantom replaced by the token, cookies
 //! without the gate's own.
 
-use http::{HeaderValue, header};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, header};
 use pingora::http::RequestHeader;
 use pingora::prelude::*;
 use pingora::proxy::Session as Exchange;
@@ -13,10 +14,22 @@ use crate::decide;
 use crate::session;
 
 /// Makes the head that goes to NocoBase. Runs after Pingora's hop-by-hop scrub and again for every attempt.
+///
+/// Works on plain parts: Pingora's own type keeps the spelling of every header's name beside it, and each change of a
+/// header there costs several allocations. NocoBase gets names in lower case, as from any HTTP/2 client, and the target
+/// that was decided on (R1).
 pub fn prepare(gate: &Gate, exchange: &Exchange, request: &mut RequestHeader, ctx: &mut Ctx) -> Result<()> {
-    headers::strip_protected(request);
+    let nothing = RequestHeader::from(http::Request::new(()).into_parts().0);
+    let mut parts = Parts::from(std::mem::replace(request, nothing));
+    let done = change(gate, exchange, &mut parts, ctx);
+    *request = RequestHeader::from(parts);
+    done
+}
+
+fn change(gate: &Gate, exchange: &Exchange, request: &mut Parts, ctx: &mut Ctx) -> Result<()> {
+    headers::strip_protected(&mut request.headers);
     let client = HeaderValue::from_str(&ctx.client.to_string()).or_err(InternalError, "address")?;
-    headers::set_forwarding(request, &gate.origin, client, ctx.request_id.clone())?;
+    headers::set_forwarding(&mut request.headers, &gate.origin, client, ctx.request_id.clone());
     // A pass is always there: nothing else reaches this phase. Without one, nothing is added and NocoBase sees an
     // anonymous request.
     let member = ctx.member.as_deref();
@@ -31,15 +44,15 @@ pub fn prepare(gate: &Gate, exchange: &Exchange, request: &mut RequestHeader, ct
     if let Some(token) = &token
         && request.headers.contains_key(header::AUTHORIZATION)
     {
-        request.insert_header(header::AUTHORIZATION, token.bearer().clone())?;
+        request.headers.insert(header::AUTHORIZATION, token.bearer().clone());
     }
     let extra = token.as_ref().filter(|_| put_cookies).map(|token| token.cookies());
-    rewrite_cookies(request, member.is_some(), extra)?;
+    rewrite_cookies(&mut request.headers, member.is_some(), extra)?;
 
     if let Some(query) = &ctx.query {
         let mark = if query.is_empty() { "" } else { "?" };
         let target = format!("{}{mark}{query}", request.uri.path());
-        request.set_uri(target.parse().or_err(InternalError, "target")?);
+        request.uri = target.parse().or_err(InternalError, "target")?;
     }
     if let Some(member) = member
         && gate.config.nocobase.identity_headers
@@ -52,11 +65,11 @@ pub fn prepare(gate: &Gate, exchange: &Exchange, request: &mut RequestHeader, ct
             name: &s.name,
             user_id: s.user_id,
         };
-        headers::set_identity(request, &who)?;
+        headers::set_identity(&mut request.headers, &who);
     }
     if ctx.page_load && ctx.pass.is_some_and(|p| p.put_script) {
         // The page is changed on its way: it must come whole, plain and fresh.
-        request.insert_header(header::ACCEPT_ENCODING, "identity")?;
+        request.headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         for name in [
             header::IF_NONE_MATCH,
             header::IF_MODIFIED_SINCE,
@@ -65,31 +78,30 @@ pub fn prepare(gate: &Gate, exchange: &Exchange, request: &mut RequestHeader, ct
             header::IF_RANGE,
             header::RANGE,
         ] {
-            request.remove_header(&name);
+            request.headers.remove(name);
         }
     }
     if exchange.is_upgrade_req() {
         // Compressed frames could not be read.
-        request.remove_header(&header::SEC_WEBSOCKET_EXTENSIONS);
+        request.headers.remove(header::SEC_WEBSOCKET_EXTENSIONS);
     }
     Ok(())
 }
 
 /// `Cookie` without what is the gate's, and with what NocoBase reads for downloads.
-fn rewrite_cookies(request: &mut RequestHeader, in_session: bool, extra: Option<&str>) -> Result<()> {
-    if extra.is_none() && !request.headers.contains_key(header::COOKIE) {
+fn rewrite_cookies(headers: &mut HeaderMap, in_session: bool, extra: Option<&str>) -> Result<()> {
+    if extra.is_none() && !headers.contains_key(header::COOKIE) {
         return Ok(());
     }
-    // Cheap copies: they share the bytes.
-    let values: Vec<HeaderValue> = request.headers.get_all(header::COOKIE).iter().cloned().collect();
-    let left = session::forwardable(values.iter().map(HeaderValue::as_bytes), in_session, extra);
+    let came: Vec<&[u8]> = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    let left = session::forwardable(came.iter().copied(), in_session, extra);
     match left.or_err(InternalError, "cookies")? {
         Some(value) => {
             let value = HeaderValue::try_from(value).or_err(InternalError, "cookies")?;
-            request.insert_header(header::COOKIE, value)?;
+            headers.insert(header::COOKIE, value);
         }
         None => {
-            request.remove_header(&header::COOKIE);
+            headers.remove(header::COOKIE);
         }
     }
     Ok(())
