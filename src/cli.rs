@@ -43,7 +43,7 @@ struct Cli {
 enum Command {
     /// Run the gate
     Run(Conf),
-    /// Check every step of setting up, and print the links for WeCom's console
+    /// Check the configuration, and print the links for WeCom's console
     ///
     /// Each step that fails says what to do. Exit code 0 if all is well, 78 if the configuration is wrong, 1 if
     /// another step failed.

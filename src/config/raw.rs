@@ -69,7 +69,7 @@ impl Default for Listen {
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Upstream {
-    /// **Required.** `host:port` of NocoBase; several are load-balanced with health checks.
+    /// **Required.** `host:port` of NocoBase; several take turns, and a node that does not take the connection is passed over.
     pub nodes: Vec<String>,
     /// Time to open a connection to NocoBase.
     pub connect_timeout: String,

@@ -151,6 +151,7 @@ keys = ["{session_key}"]
 
 [log]
 format = "pretty"
+access_log = false
 "#
     ))
 }
