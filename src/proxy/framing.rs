@@ -15,6 +15,11 @@ pub fn check(request: &RequestHeader, header_bytes: usize, body_bytes: Option<u6
     if lengths > 1 || codings > 1 || (lengths == 1 && chunked) {
         return Err(Failure::BadRequest);
     }
+    // A list, a sign or a blank is read differently by different servers.
+    let digits = |v: &header::HeaderValue| !v.is_empty() && v.as_bytes().iter().all(u8::is_ascii_digit);
+    if !request.headers.get_all(header::CONTENT_LENGTH).iter().all(digits) {
+        return Err(Failure::BadRequest);
+    }
     if chunked && request.version != Version::HTTP_11 && request.version != Version::HTTP_2 {
         return Err(Failure::BadRequest);
     }
@@ -43,6 +48,14 @@ pub fn check(request: &RequestHeader, header_bytes: usize, body_bytes: Option<u6
         return Err(Failure::TooLarge);
     }
     Ok(())
+}
+
+/// Does this head, as it came in, have a `Content-Length`? Folded lines do not get as far as here.
+pub fn has_length(head: &[u8]) -> bool {
+    const NAME: &[u8] = b"content-length";
+    head.split(|b| *b == b'\n')
+        .skip(1)
+        .any(|line| line.get(..NAME.len()).is_some_and(|n| n.eq_ignore_ascii_case(NAME)))
 }
 
 /// The declared length of the body.
@@ -97,6 +110,9 @@ mod tests {
         for (headers, verdict) in [
             (&[("content-length", "3"), ("transfer-encoding", "chunked")][..], Err(Failure::BadRequest)),
             (&[("content-length", "3"), ("content-length", "3")], Err(Failure::BadRequest)),
+            (&[("content-length", "3, 3")], Err(Failure::BadRequest)),
+            (&[("content-length", "+3")], Err(Failure::BadRequest)),
+            (&[("content-length", "")], Err(Failure::BadRequest)),
             (&[("transfer-encoding", "gzip, chunked")], Err(Failure::BadRequest)),
             (&[("transfer-encoding", "chunked"), ("transfer-encoding", "chunked")], Err(Failure::BadRequest)),
             (&[("transfer-encoding", "\u{b}chunked")], Err(Failure::BadRequest)),
@@ -109,6 +125,18 @@ mod tests {
                 continue;
             }
             assert_eq!(check(&request(headers), 32 << 10, None), verdict, "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn r28_a_length_is_found_in_the_raw_head() {
+        for (head, found) in [
+            (&b"POST /x HTTP/1.1\r\nHost: a\r\ncontent-LENGTH: 3\r\n\r\n"[..], true),
+            (b"POST /x HTTP/1.1\nContent-Length:3\n\n", true),
+            (b"POST /Content-Length:3 HTTP/1.1\r\nX-Content-Length: 3\r\n\r\n", false),
+            (b"", false),
+        ] {
+            assert_eq!(has_length(head), found, "{}", String::from_utf8_lossy(head));
         }
     }
 
