@@ -131,14 +131,20 @@ fn verify_file(policy: &Policy, path: &str) -> Option<usize> {
     policy.verify_files.iter().position(|file| file == name)
 }
 
+/// Does the request come from the member behind its session? Where it passes without one (`access.public`), a cookie
+/// that another site made the browser send must not put the member's name on it.
+pub fn session_counts(policy: &Policy, request: &Request<'_>) -> bool {
+    // Browsers send cookies with WebSockets of any site, and always say which: no `Origin`, no member.
+    let own_tunnel = || request.origin.is_some_and(|origin| is_our_origin(policy, origin));
+    request.session == SessionState::Valid
+        && cookie_counts(policy, request)
+        && (!request.upgrade || own_tunnel())
+}
+
 /// A request with a live session whose cookie counts; `None` if there is no such, or if the request brings a
 /// credential that the session does not answer for.
 fn signed_in(policy: &Policy, request: &Request<'_>) -> Option<Decision> {
-    if request.session != SessionState::Valid || !cookie_counts(policy, request) {
-        return None;
-    }
-    // Browsers send cookies with WebSockets of any site, and always say which: no `Origin`, no member.
-    if request.upgrade && !request.origin.is_some_and(|origin| is_our_origin(policy, origin)) {
+    if !session_counts(policy, request) {
         return None;
     }
     if brings_token(policy, request) {

@@ -18,7 +18,7 @@ pub mod rules;
 pub mod target;
 
 pub use client::Caller;
-pub use decision::{Decision, Identity, Page, Pass, Via, decide};
+pub use decision::{Decision, Identity, Page, Pass, Via, decide, session_counts};
 pub use own::OwnPath;
 pub use page_load::is_page_load;
 pub use policy::{Browsers, Credential, Policy, Request, SessionState};

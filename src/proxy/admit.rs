@@ -109,6 +109,9 @@ async fn read(gate: &Gate, exchange: &mut Exchange, ctx: &mut Ctx) -> Result<Adm
             }
             ctx.first_node = gate.upstreams.start();
             if let Some(member) = member {
+                // A token of its own is somebody else's name, perhaps.
+                ctx.named = decide::session_counts(&gate.policy, &facts)
+                    && matches!(credential, Credential::None | Credential::Phantom);
                 if upgrade && let Some(presented) = presented {
                     let swap = swap(gate.logins.clone(), &member, presented);
                     ctx.swapper = Some(Box::new(Swapper::new(swap)));

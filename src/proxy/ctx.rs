@@ -28,6 +28,8 @@ pub struct Ctx {
     pub pass: Option<Pass>,
     /// Whose session it is.
     pub member: Option<Box<Member>>,
+    /// The request is the member's own doing: only then does it get identity headers.
+    pub named: bool,
     /// A page load of NocoBase's.
     pub page_load: bool,
     /// NocoBase's own sign-out.
@@ -98,6 +100,7 @@ impl Ctx {
             client: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             pass: None,
             member: None,
+            named: false,
             page_load: false,
             sign_out: false,
             query: None,

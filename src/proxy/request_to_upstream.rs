@@ -54,7 +54,7 @@ fn change(gate: &Gate, exchange: &Exchange, request: &mut Parts, ctx: &mut Ctx) 
         let target = format!("{}{mark}{query}", request.uri.path());
         request.uri = target.parse().or_err(InternalError, "target")?;
     }
-    if let Some(member) = member
+    if let Some(member) = member.filter(|_| ctx.named)
         && gate.config.nocobase.identity_headers
     {
         let s = &member.session;
