@@ -42,7 +42,7 @@ bench-micro: ## Criterion: decision core, cookies, token swap
 	$(CARGO) bench
 
 packages: ## Debian packages that the tests use
-	@./tests/setup/packages.sh chromium fonts-noto-cjk
+	@./tests/setup/packages.sh chromium fonts-noto-cjk nginx-light redis-server
 
 nocobase-packages:
 	@./tests/setup/packages.sh

@@ -11,6 +11,3 @@ afterEach(async (t) => {
 });
 
 await import('./member.mjs');
-await import('./out.mjs');
-await import('./elsewhere.mjs');
-await import('./delivery.mjs');

@@ -8,6 +8,7 @@
 )]
 #![allow(missing_docs)]
 
+mod attacks;
 mod events;
 mod login;
 mod proxying;

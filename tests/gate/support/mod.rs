@@ -4,6 +4,7 @@ pub mod browser;
 pub mod config;
 pub mod gate;
 pub mod nocobase;
+pub mod raw;
 
 use std::time::Duration;
 

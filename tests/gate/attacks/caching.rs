@@ -1,0 +1,106 @@
+//! R25, R26: no answer of one person reaches another through a cache, and refusals carry nothing of NocoBase's.
+
+use crate::support::Stage;
+use crate::support::raw::{Answer, WECOM, gate, gate_with, get, request, talk};
+
+fn is_not_stored(answer: &Answer) -> bool {
+    answer.header("cache-control").is_some_and(|c| c.contains("no-store"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r25_every_answer_of_the_gates_own_is_not_to_be_stored() {
+    let (_upstream, setup, gate) = gate().await;
+    let cookie = setup.visitor().cookie_line();
+    let page = format!("Accept: text/html\r\nUser-Agent: {WECOM}\r\n");
+    let browser = "Accept: text/html\r\nUser-Agent: Mozilla/5.0 (X11; Linux) Chrome/126\r\n".to_owned();
+    for (what, bytes) in [
+        ("login", get("/admin", &page)),
+        ("login of a browser", get("/admin", &browser)),
+        ("login page", get("/wecom-gate/login", &page)),
+        ("401", get("/api/users:list", "")),
+        ("401 for garbage", get("/api/users:list", "Cookie: wecom_gate=x\r\n")),
+        ("401 for a token", get("/api/users:list", "Authorization: Bearer x\r\n")),
+        ("400", get("//x", "")),
+        ("400 page", get("//x", &page)),
+        ("unknown host", get("/", "").replace("gate.test", "evil.test")),
+        ("me", get("/wecom-gate/me", &cookie)),
+        ("me of nobody", get("/wecom-gate/me", "")),
+        ("auth", get("/wecom-gate/auth", &cookie)),
+        ("auth of nobody", get("/wecom-gate/auth", "")),
+        ("sign-in", get("/wecom-gate/sign-in", &browser)),
+        ("callback", get("/wecom-gate/callback?code=a&state=b", &page)),
+        ("without its token", get("/admin?token=x", &format!("{page}{cookie}"))),
+        ("logout page", get("/wecom-gate/logout", &cookie)),
+        ("404", get("/wecom-gate/nope", &page)),
+        ("405", request("DELETE", "/wecom-gate/me", "")),
+        ("logout", request("POST", "/wecom-gate/logout", &format!("{cookie}Content-Length: 0\r\n"))),
+    ] {
+        let answer = talk(gate.http, bytes).await;
+        assert!(answer.status() >= 200, "{what}: {}", answer.text());
+        assert!(is_not_stored(&answer), "{what}: {}", answer.text());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r25_what_depends_on_the_person_is_not_to_be_stored() {
+    // Cookies are due all the time.
+    let (upstream, setup, gate) = gate_with(|s| s.set("session.idle", "1m")).await;
+    let html = "Content-Type: text/html; charset=utf-8\r\nCache-Control: public, max-age=31536000\r\nETag: \"a\"\r\nLast-Modified: Sat, 21 Nov 2026 00:00:00 GMT\r\n";
+    upstream.answer(
+        "/admin",
+        "200 OK",
+        html,
+        "<!DOCTYPE html>\n<html>\n\n<head>\n<title>x</title></head><body></body></html>",
+    );
+    let member = setup.visitor_seen_ago(std::time::Duration::from_secs(30));
+    let page = format!(
+        "{}Accept: text/html\r\nUser-Agent: {WECOM}\r\nIf-None-Match: \"a\"\r\n",
+        member.cookie_line()
+    );
+    let answer = talk(gate.http, get("/admin", &page)).await;
+    // The page holds the session's phantom.
+    assert!(answer.body().contains(&member.phantom), "{}", answer.text());
+    assert!(is_not_stored(&answer) && !answer.text().contains("max-age=31536000"), "{}", answer.text());
+    assert!(answer.header("etag").is_none() && answer.header("last-modified").is_none());
+    assert!(upstream.take()[0].all("if-none-match").is_empty());
+    // A renewed cookie on an answer that NocoBase wants cached.
+    upstream.answer("/api/x", "200 OK", "Cache-Control: public, max-age=600\r\n", "{}");
+    let answer = talk(gate.http, get("/api/x", &member.lines())).await;
+    assert!(!answer.all("set-cookie").is_empty(), "{}", answer.text());
+    assert!(is_not_stored(&answer) && answer.all("cache-control").len() == 1, "{}", answer.text());
+    // Nothing is answered twice from memory: each asks NocoBase.
+    for _ in 0..3 {
+        talk(gate.http, get("/api/x", &member.lines())).await;
+    }
+    assert_eq!(upstream.take().len(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r26_refusals_and_redirects_carry_nothing_of_nocobases() {
+    let (upstream, _setup, gate) = gate().await;
+    upstream.answer("/admin", "200 OK", "X-Secret: PROTECTED\r\n", "PROTECTED");
+    upstream.answer("/api/x", "200 OK", "X-Secret: PROTECTED\r\n", "PROTECTED");
+    let page = format!("Accept: text/html\r\nUser-Agent: {WECOM}\r\n");
+    let to_login = talk(gate.http, get("/admin", &page)).await;
+    assert_eq!(to_login.status(), 302);
+    assert_eq!(to_login.body(), "");
+    for answer in [
+        to_login,
+        talk(gate.http, get("/api/x", "")).await,
+        talk(gate.http, request("HEAD", "/admin", &page)).await,
+    ] {
+        assert!(!answer.text().contains("PROTECTED"), "{}", answer.text());
+    }
+    assert!(upstream.take().is_empty());
+    assert!(upstream.recorded().own.is_empty(), "NocoBase is not even asked");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r26_neither_does_the_answer_to_a_session_that_nocobase_ends() {
+    let stage = Stage::start(|_| {}).await;
+    let browser = stage.signed_in("zhangsan").await;
+    let me = browser.fetch(http::Method::POST, "/wecom-gate/logout").header("origin", "http://gate.test");
+    let answer = browser.clone().send(me).await;
+    assert_eq!(answer.status, 303);
+    assert_eq!(answer.body, "");
+}

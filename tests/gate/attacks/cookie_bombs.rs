@@ -1,0 +1,86 @@
+//! R17: what a client may send is bounded, and what is over the bounds costs nothing.
+
+use crate::support::raw::{gate, gate_with, get, talk};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r17_cookie_bombs_are_refused() {
+    let (upstream, setup, mut gate) = gate().await;
+    let member = setup.visitor();
+    let many = |n: usize, name: &str| (0..n).map(|i| format!("{name}{i}=x")).collect::<Vec<_>>().join("; ");
+    let lines = |n: usize| (0..n).map(|i| format!("Cookie: c{i}=x\r\n")).collect::<String>();
+    let flows = |n: usize| (0..n).map(|i| format!("wecom_gate_flow_{i:08}=x")).collect::<Vec<_>>().join("; ");
+    for (what, headers) in [
+        ("101 cookies", format!("Cookie: {}\r\n", many(101, "c"))),
+        ("101 lines", lines(101)),
+        ("17 KiB", format!("Cookie: a={}\r\n", "x".repeat(17 << 10))),
+        ("17 KiB in lines", format!("Cookie: a={}\r\n", "x".repeat(1 << 10)).repeat(17)),
+        ("101 sessions", format!("Cookie: {}\r\n", many(101, "wecom_gate_"))),
+        ("101 flows", format!("Cookie: {}\r\n", flows(101))),
+        ("40 KiB header", format!("X-A: {}\r\n", "x".repeat(40 << 10))),
+        ("1000 headers", (0..1000).map(|i| format!("X-{i}: y\r\n")).collect()),
+    ] {
+        for target in [
+            "/api/public",
+            "/api/users:list",
+            "/admin",
+            "/wecom-gate/login",
+            "/wecom-gate/callback?code=x&state=y",
+        ] {
+            let answer = talk(gate.http, get(target, &format!("{headers}{}", member.lines()))).await;
+            assert!(matches!(answer.status(), 400 | 413 | 431), "{what} {target}: {}", answer.text());
+        }
+    }
+    let answer = talk(gate.http, get(&format!("/api/public?{}", "x".repeat(40 << 10)), "")).await;
+    assert!(matches!(answer.status(), 400 | 413 | 414 | 431), "{}", answer.text());
+    assert!(upstream.take().is_empty());
+    assert!(gate.is_well().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r17_what_is_under_the_bounds_but_ours_in_name_only_is_passed_over() {
+    let (upstream, setup, gate) = gate().await;
+    let member = setup.visitor();
+    let flows: Vec<String> = (0..60).map(|i| format!("wecom_gate_flow_{i:08}={}", "x".repeat(100))).collect();
+    let headers = format!(
+        "Cookie: {}; {}\r\nAuthorization: Bearer {}\r\n",
+        flows.join("; "),
+        member.cookie,
+        member.phantom
+    );
+    let answer = talk(gate.http, get("/api/users:list", &headers)).await;
+    assert_eq!(answer.status(), 200, "{}", answer.text());
+    assert!(!upstream.take()[0].head.contains("wecom_gate"));
+    // A login with them does not answer with as many deletions, nor adds to them.
+    let answer =
+        talk(gate.http, get("/wecom-gate/login?via=wecom", &format!("Cookie: {}\r\n", flows.join("; "))))
+            .await;
+    assert!(answer.all("set-cookie").len() <= 25, "{}", answer.text());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r17_cookie_crumbs_of_http_2_are_counted_together() {
+    let (upstream, setup, mut gate) = gate_with(|s| s.https()).await;
+    let h2 = setup.h2(&gate).await;
+    for (count, size) in [(101, 1), (40, 1000), (2000, 1)] {
+        let crumbs: Vec<(String, String)> =
+            (0..count).map(|i| ("cookie".to_owned(), format!("c{i}={}", "x".repeat(size)))).collect();
+        let (status, _) = h2.ask("GET", "/api/public", &crumbs, &[]).await;
+        assert!(matches!(status, 0 | 400 | 413 | 431), "{count} x {size}: {status}");
+    }
+    assert!(upstream.take().is_empty());
+    assert!(gate.is_well().await);
+    // A few of them are one cookie header.
+    let member = setup.visitor();
+    let crumbs = [
+        ("cookie".to_owned(), "a=1".to_owned()),
+        ("cookie".to_owned(), member.cookie.clone()),
+        ("cookie".to_owned(), "b=2".to_owned()),
+        ("authorization".to_owned(), format!("Bearer {}", member.phantom)),
+    ];
+    let h2 = setup.h2(&gate).await;
+    assert_eq!(h2.ask("GET", "/api/users:list", &crumbs, &[]).await.0, 200);
+    let seen = upstream.take();
+    let cookies = seen[0].all("cookie");
+    assert_eq!(cookies.len(), 1, "{}", seen[0].head);
+    assert!(cookies[0].contains("a=1") && cookies[0].contains("b=2") && !cookies[0].contains("wecom_gate"));
+}

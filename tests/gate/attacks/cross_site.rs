@@ -1,0 +1,120 @@
+//! A cookie alone never acts as the member, and other sites act not at all (CSRF, WebSocket hijacking).
+
+use crate::support::raw::{frame, gate, gate_with, get, read_answer, request, talk, upgrade};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+
+/// How browsers mark what another site made them send.
+const ELSEWHERE: &[&str] = &[
+    "Origin: http://evil.test\r\n",
+    "Origin: null\r\nSec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: cors\r\n",
+    "Sec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: no-cors\r\nSec-Fetch-Dest: image\r\n",
+    "Sec-Fetch-Site: same-site\r\nSec-Fetch-Mode: cors\r\nSec-Fetch-Dest: empty\r\nOrigin: http://other.gate.test\r\n",
+    "Sec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: iframe\r\n",
+    "Origin: https://gate.test\r\n",
+    "Origin: http://gate.test:81\r\n",
+    "Origin: http://gate.test.evil.test\r\n",
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cookie_alone_never_acts_as_the_member() {
+    let (upstream, setup, gate) = gate().await;
+    let member = setup.visitor();
+    for (method, target) in [
+        ("POST", "/api/users:destroy"),
+        ("PUT", "/api/users:update"),
+        ("DELETE", "/api/users/1"),
+        ("GET", "/api/users:destroy"),
+        ("POST", "/files/1"),
+        ("POST", "/storage/uploads/x"),
+        ("PATCH", "/"),
+        ("POST", "/admin"),
+        ("OPTIONS", "/api/users:list"),
+    ] {
+        let headers = format!("{}Origin: http://gate.test\r\nContent-Length: 0\r\n", member.cookie_line());
+        talk(gate.http, request(method, target, &headers)).await;
+        for seen in upstream.take() {
+            assert!(seen.all("authorization").is_empty(), "{method} {target}: {}", seen.head);
+            assert!(!seen.head.contains("eyJ"), "{method} {target} carries a token: {}", seen.head);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_another_site_sends_is_nobodys() {
+    let (upstream, setup, gate) = gate_with(|s| s.set("nocobase.identity_headers", true)).await;
+    let member = setup.visitor();
+    for elsewhere in ELSEWHERE {
+        for (method, target) in
+            [("POST", "/api/users:destroy"), ("GET", "/api/users:list"), ("GET", "/files/1.png")]
+        {
+            let headers = format!("{}{elsewhere}Content-Length: 0\r\n", member.cookie_line());
+            let answer = talk(gate.http, request(method, target, &headers)).await;
+            assert!(
+                (400..500).contains(&answer.status()),
+                "{method} {target} {elsewhere}: {}",
+                answer.text()
+            );
+            assert!(upstream.take().is_empty(), "{method} {target} {elsewhere}");
+        }
+        // Where everybody may go, other sites may too, but not in the member's name.
+        for method in ["GET", "POST"] {
+            let headers = format!("{}{elsewhere}Content-Length: 0\r\n", member.cookie_line());
+            assert_eq!(talk(gate.http, request(method, "/api/public", &headers)).await.status(), 200);
+            let seen = upstream.take().remove(0);
+            assert!(
+                !seen.head.to_lowercase().contains("x-wecom") && !seen.head.contains("eyJ"),
+                "{elsewhere}: {}",
+                seen.head
+            );
+            assert!(seen.all("x-forwarded-user").is_empty(), "{elsewhere}: {}", seen.head);
+        }
+        let answer =
+            talk(gate.http, get("/wecom-gate/auth", &format!("{}{elsewhere}", member.cookie_line()))).await;
+        assert_ne!(answer.status(), 204, "{elsewhere}");
+        let answer =
+            talk(gate.http, get("/wecom-gate/me", &format!("{}{elsewhere}", member.cookie_line()))).await;
+        assert_ne!(answer.status(), 200, "{elsewhere}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn websockets_of_other_sites_are_refused() {
+    let (upstream, setup, gate) = gate().await;
+    let member = setup.visitor();
+    let none = [""];
+    for origin in ELSEWHERE.iter().chain(&none).chain(&["Origin: null\r\n", "Origin: \r\n"]) {
+        let answer = talk(gate.http, upgrade("/ws", &format!("{}{origin}", member.cookie_line()))).await;
+        assert!((400..500).contains(&answer.status()), "{origin}: {}", answer.text());
+    }
+    assert!(upstream.take().is_empty());
+    // Where a public rule lets them through, the page's token is worth nothing in them.
+    for origin in ELSEWHERE {
+        let mut stream = TcpStream::connect(gate.http).await.unwrap();
+        let bytes = upgrade("/ws-public", &format!("{}{origin}", member.cookie_line()));
+        stream.write_all(bytes.as_bytes()).await.unwrap();
+        assert_eq!(read_answer(&mut stream).await.status(), 101);
+        stream.write_all(&frame(r#"{"type":"auth:token","payload":{"token":"guess"}}"#)).await.unwrap();
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        let through = upstream.take().remove(0);
+        assert!(!through.head.contains("eyJ"), "{}", through.head);
+    }
+    assert!(!String::from_utf8_lossy(&upstream.recorded().tunnelled).contains("eyJ"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn other_sites_sign_nobody_out() {
+    let (_upstream, setup, gate) = gate().await;
+    let member = setup.visitor();
+    let me = get("/wecom-gate/me", &member.cookie_line());
+    assert_eq!(talk(gate.http, &me).await.status(), 200);
+    for elsewhere in ELSEWHERE {
+        let headers = format!("{}{elsewhere}Content-Length: 0\r\n", member.cookie_line());
+        let answer = talk(gate.http, request("POST", "/wecom-gate/logout", &headers)).await;
+        assert_eq!(answer.status(), 403, "{elsewhere}: {}", answer.text());
+    }
+    // A link or an image only asks.
+    let answer = talk(gate.http, get("/wecom-gate/logout", &member.cookie_line())).await;
+    assert!(answer.all("set-cookie").is_empty(), "{}", answer.text());
+    assert_eq!(talk(gate.http, &me).await.status(), 200);
+}

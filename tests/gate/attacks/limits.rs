@@ -1,0 +1,150 @@
+//! R17, R29: time and room that one client may take.
+
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::support::raw::{gate_with, get, read_answer, request, talk};
+
+/// Sends one line each quarter of a second until the gate has had enough; how long that took.
+async fn drip(address: std::net::SocketAddr, first: &[u8], line: &[u8]) -> Duration {
+    let stream = TcpStream::connect(address).await.unwrap();
+    drip_on(stream, first, line).await
+}
+
+/// The same after one request.
+async fn drip_second(address: std::net::SocketAddr, first: &[u8], line: &[u8]) -> Duration {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(get("/api/public", "").as_bytes()).await.unwrap();
+    assert_eq!(read_answer(&mut stream).await.status(), 200);
+    drip_on(stream, first, line).await
+}
+
+async fn drip_on(mut stream: TcpStream, first: &[u8], line: &[u8]) -> Duration {
+    let began = Instant::now();
+    let _ = stream.write_all(first).await;
+    let mut buffer = [0; 1024];
+    while began.elapsed() < Duration::from_secs(10) {
+        match tokio::time::timeout(Duration::from_millis(250), stream.read(&mut buffer)).await {
+            Ok(Ok(n)) if n > 0 => {}
+            Ok(_) => break,
+            Err(_) => {
+                if !line.is_empty() && stream.write_all(line).await.is_err() {
+                    break;
+                }
+            }
+        }
+    }
+    began.elapsed()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r17_slow_heads_and_idle_connections_are_closed() {
+    let (upstream, _setup, gate) =
+        gate_with(|s| s.https().set("limits.head_timeout", "1s").set("limits.keepalive_timeout", "1s")).await;
+    let bound = Duration::from_secs(5);
+    let (nothing, head, second, idle, handshake) = tokio::join!(
+        drip(gate.http, b"", b""),
+        drip(gate.http, b"GET /api/public HTTP/1.1\r\nHost: gate.test\r\n", b"X-A: b\r\n"),
+        drip_second(gate.http, b"GET /api/public HTTP/1.1\r\nHost: gate.test\r\n", b"X-A: b\r\n"),
+        drip_second(gate.http, b"", b""),
+        drip(gate.http, b"P", b"R"),
+    );
+    for (what, took) in [
+        ("silence", nothing),
+        ("dripping head", head),
+        ("second head", second),
+        ("idle", idle),
+        ("dripping line", handshake),
+    ] {
+        assert!(took < bound, "{what}: open after {took:?}");
+        assert!(took > Duration::from_millis(500), "{what}: closed after {took:?}");
+    }
+    assert!(upstream.take().iter().all(|r| r.target() == "/api/public"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r17_http_2_that_never_begins_is_closed() {
+    let (_upstream, setup, gate) =
+        gate_with(|s| s.https().set("limits.head_timeout", "1s").set("limits.keepalive_timeout", "1s")).await;
+    let mut silent = setup.tls(&gate, "h2").await;
+    let began = Instant::now();
+    let mut all = Vec::new();
+    let end = tokio::time::timeout(Duration::from_secs(8), silent.read_to_end(&mut all)).await;
+    assert!(end.is_ok(), "open after {:?}", began.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r17_connections_are_capped() {
+    let (_upstream, _setup, gate) = gate_with(|s| s.set("limits.connections", 4)).await;
+    let mut open = Vec::new();
+    for _ in 0..4 {
+        let mut stream = TcpStream::connect(gate.http).await.unwrap();
+        stream.write_all(get("/api/public", "").as_bytes()).await.unwrap();
+        assert_eq!(read_answer(&mut stream).await.status(), 200);
+        open.push(stream);
+    }
+    let over = talk(gate.http, get("/api/public", "")).await;
+    assert!(over.closed && over.status() == 0, "{}", over.text());
+    drop(open);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(talk(gate.http, get("/api/public", "")).await.status(), 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r17_bodies_are_bounded() {
+    let (upstream, setup, gate) = gate_with(|s| s.https().set("limits.body_bytes", "64KiB")).await;
+    let answer = talk(gate.http, request("POST", "/api/public", "Content-Length: 65537\r\n")).await;
+    assert_eq!(answer.status(), 413, "{}", answer.text());
+    assert!(upstream.take().is_empty());
+    // Without a length it is noticed on the way; NocoBase never gets the end of it.
+    let chunk = format!("4000\r\n{}\r\n", "x".repeat(0x4000));
+    let chunked = format!(
+        "{}{}0\r\n\r\n",
+        request("POST", "/api/public", "Transfer-Encoding: chunked\r\n"),
+        chunk.repeat(6)
+    );
+    let answer = talk(gate.http, chunked).await;
+    assert!(matches!(answer.status(), 0 | 413), "{}", answer.text());
+    let frame = vec![b'x'; 40_000];
+    let h2 = setup.h2(&gate).await;
+    let (status, _) = h2.ask("POST", "/api/public", &[], &[&frame, &frame]).await;
+    assert!(matches!(status, 0 | 413), "{status}");
+    assert!(upstream.take().is_empty());
+    // As much as is allowed comes through.
+    let whole = format!(
+        "{}{}0\r\n\r\n",
+        request("POST", "/api/public", "Transfer-Encoding: chunked\r\n"),
+        chunk.repeat(4)
+    );
+    assert_eq!(talk(gate.http, whole).await.status(), 200);
+    assert_eq!(upstream.take()[0].body.len(), 65536);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r29_http_2_says_its_bounds_and_keeps_them() {
+    let (upstream, setup, mut gate) = gate_with(|s| s.https()).await;
+    let mut stream = setup.tls(&gate, "h2").await;
+    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+    let mut head = [0; 9];
+    stream.read_exact(&mut head).await.unwrap();
+    assert_eq!(head[3], 4, "the first frame is SETTINGS");
+    let mut settings = vec![0; usize::from(u16::from_be_bytes([head[1], head[2]]))];
+    stream.read_exact(&mut settings).await.unwrap();
+    let value = |id: u16| {
+        let all = settings.chunks_exact(6).find(|s| u16::from_be_bytes([s[0], s[1]]) == id);
+        all.map(|s| u32::from_be_bytes([s[2], s[3], s[4], s[5]]))
+    };
+    // SETTINGS_MAX_CONCURRENT_STREAMS and SETTINGS_MAX_HEADER_LIST_SIZE (RFC 9113, 6.5.2).
+    let streams = value(3).expect("a bound on streams");
+    let list = value(6).expect("a bound on the size of a head");
+    assert!((1..=1000).contains(&streams), "{streams}");
+    assert!((1..=1 << 20).contains(&list), "{list}");
+    // A head beyond the gate's own bound is refused, by the gate or before it.
+    let big: Vec<(String, String)> = (0..200).map(|i| (format!("x-{i}"), "y".repeat(1000))).collect();
+    let (status, _) = setup.h2(&gate).await.ask("GET", "/api/public", &big, &[]).await;
+    assert!(matches!(status, 0 | 400 | 431), "{status}");
+    assert!(upstream.take().is_empty());
+    assert!(gate.is_well().await);
+}

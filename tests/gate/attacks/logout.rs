@@ -1,0 +1,70 @@
+//! R16: signed out is signed out, on every node, and the browser is told so in words that it understands.
+
+use http::Method;
+use tokio::io::AsyncWriteExt as _;
+
+use crate::support::raw::{gate_with, read_answer, request};
+use crate::support::{Browser, Stage, eventually};
+
+async fn me(browser: &Browser) -> u16 {
+    let request = browser.fetch(Method::GET, "/wecom-gate/me");
+    browser.clone().send(request).await.status
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r16_a_cookie_replayed_after_sign_out_is_refused_everywhere() {
+    for own_sign_out in [true, false] {
+        let stage = Stage::start(|_| {}).await;
+        let node = stage.second_node().await;
+        let mut browser = stage.signed_in("zhangsan").await;
+        let copy = browser.clone();
+        assert_eq!(me(&copy).await, 200);
+        let answer = if own_sign_out {
+            let post =
+                browser.request(Method::POST, "/wecom-gate/logout").header("origin", "http://gate.test");
+            browser.send(post).await
+        } else {
+            browser.api(Method::POST, "/api/auth:signOut").await
+        };
+        assert!(answer.status < 400, "{}", answer.body);
+        assert!(browser.cookie("wecom_gate").is_none(), "{:?}", answer.set_cookies());
+        assert_eq!(me(&copy).await, 401, "own: {own_sign_out}");
+        eventually("NocoBase knows", async || stage.nocobase.data().blocked.len() == 1).await;
+        let mut elsewhere = copy.clone();
+        elsewhere.go_to(&node);
+        assert_eq!(me(&elsewhere).await, 401, "own: {own_sign_out}");
+        // The page that still holds the phantom gets nothing either.
+        let call = copy.clone().api(Method::GET, "/api/users:list").await;
+        assert_eq!(call.status, 401, "{}", call.body);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r16_a_restarted_gate_still_refuses_it() {
+    let mut stage = Stage::start(|_| {}).await;
+    let mut browser = stage.signed_in("zhangsan").await;
+    let mut copy = browser.clone();
+    let post = browser.request(Method::POST, "/wecom-gate/logout").header("origin", "http://gate.test");
+    browser.send(post).await;
+    stage.restart().await;
+    copy.go_to(&stage.gate);
+    assert_eq!(me(&copy).await, 401);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r16_the_deleting_cookie_has_every_attribute_of_the_real_one() {
+    let (_upstream, setup, gate) = gate_with(|s| s.https()).await;
+    let member = setup.visitor();
+    let mut stream = setup.tls(&gate, "http/1.1").await;
+    let headers = format!("{}Origin: https://gate.test\r\nContent-Length: 0\r\n", member.cookie_line());
+    stream.write_all(request("POST", "/wecom-gate/logout", &headers).as_bytes()).await.unwrap();
+    let answer = read_answer(&mut stream).await;
+    assert_eq!(answer.status(), 303, "{}", answer.text());
+    let lines = answer.all("set-cookie");
+    let line =
+        lines.iter().find(|l| l.starts_with("__Host-wecom_gate=;")).unwrap_or_else(|| panic!("{lines:?}"));
+    for attribute in ["Path=/", "Secure", "HttpOnly", "SameSite=Lax", "Max-Age=0"] {
+        assert!(line.split("; ").any(|a| a == attribute), "{attribute} is not in {line}");
+    }
+    assert!(!line.contains("Domain"));
+}

@@ -1,0 +1,17 @@
+//! What attackers send. Everything goes to the binary over sockets, and the upstream tells what came through.
+
+mod caching;
+mod cookie_bombs;
+mod cross_site;
+mod fail_closed;
+mod header_spoofing;
+mod limits;
+mod login_csrf;
+mod logout;
+mod open_redirect;
+mod ops;
+mod path_confusion;
+mod secrets_in_logs;
+mod session_fixation;
+mod smuggling;
+mod websocket;

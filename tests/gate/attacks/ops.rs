@@ -1,0 +1,58 @@
+//! R5: the operator's paths are on the operator's listener, by exact path, and nowhere else.
+
+use crate::support::raw::{WECOM, gate, get, request, talk};
+
+const PATHS: [&str; 4] = ["/livez", "/readyz", "/metrics", "/version"];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r05_on_the_public_listener_the_operators_paths_are_nothing_special() {
+    let (upstream, setup, gate) = gate().await;
+    let member = setup.visitor();
+    for path in PATHS.iter().chain(&["/healthz", "/debug/pprof/", "/ping", "/-/healthy"]) {
+        let answer = talk(gate.http, get(path, "User-Agent: kube-probe/1.30\r\nAccept: */*\r\n")).await;
+        assert_eq!(answer.status(), 401, "{path}: {}", answer.text());
+        let answer =
+            talk(gate.http, get(path, &format!("Accept: text/html\r\nUser-Agent: {WECOM}\r\n"))).await;
+        assert_eq!(answer.status(), 302, "{path}: {}", answer.text());
+        assert!(upstream.take().is_empty());
+        let answer = talk(gate.http, get(path, &member.lines())).await;
+        assert_eq!(
+            (answer.status(), upstream.take().len()),
+            (200, 1),
+            "{path} is NocoBase's: {}",
+            answer.text()
+        );
+        assert!(!answer.text().contains("wecom_gate_"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r05_the_operators_listener_serves_four_paths_and_forwards_nothing() {
+    let (upstream, setup, gate) = gate().await;
+    let member = setup.visitor();
+    for path in PATHS {
+        // The stand-in has no health check, so ready may say no; an answer it is.
+        let status = talk(gate.ops, get(path, "")).await.status();
+        assert!(matches!(status, 200 | 503), "{path}: {status}");
+    }
+    for path in [
+        "/",
+        "/admin",
+        "/api/users:list",
+        "/wecom-gate/me",
+        "/wecom-gate/login",
+        "/metrics/",
+        "//metrics",
+        "/metrics/x",
+        "/%6detrics%2f",
+        "/METRICS",
+        "/livez/../admin",
+        "/metrics;x",
+    ] {
+        let status = talk(gate.ops, get(path, &member.lines())).await.status();
+        assert!(matches!(status, 400 | 404), "{path}: {status}");
+    }
+    let status = talk(gate.ops, request("POST", "/livez", "Content-Length: 0\r\n")).await.status();
+    assert_eq!(status, 405);
+    assert!(upstream.take().is_empty());
+}

@@ -1,0 +1,147 @@
+//! R1, R2, R6: what is decided on is what is forwarded, and nothing but method and path opens a door.
+
+use crate::support::raw::{gate, get, request, talk};
+
+/// Paths that two parsers could read differently.
+const CONFUSING: &[&str] = &[
+    "/api/public/..%2fsecret",
+    "/api/public/%2e%2e/secret",
+    "/api/public/../secret",
+    "/api/./public",
+    "/api/public/%2e/x",
+    "//api/public",
+    "/api//public",
+    "/api%2fpublic",
+    "/api%2Fpublic",
+    "/api%5cpublic",
+    "/api\\public",
+    "/api/public%23x",
+    "/api/public%00",
+    "/api/public%0d%0aX-User:%20root",
+    "/api/public%09",
+    "/api/public%7f",
+    "/api/public/%252e%252e/x",
+    "/api/%252e%252e/secret",
+    "/api/%25252e%25252e/secret",
+    "/api%252fpublic",
+    "/api/public%ff",
+    "/api/public%c0%ae%c0%ae/x",
+    "/api/public%e0%80%af",
+    "/api/public%",
+    "/api/public%2",
+    "/api/public%zz",
+    "/api/public%u002e",
+    "/api/public%c2%85",
+    "/files/..%5c..%5csecret",
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r01_what_parsers_read_differently_never_reaches_nocobase() {
+    let (upstream, setup, gate) = gate().await;
+    let member = setup.visitor();
+    for path in CONFUSING {
+        for headers in [String::new(), member.lines()] {
+            let answer = talk(gate.http, get(path, &headers)).await;
+            assert_eq!(answer.status(), 400, "{path}: {}", answer.text());
+        }
+    }
+    // Bytes that no URL has: refused, or at most not a pass.
+    for path in
+        [&b"/api/public\x80"[..], b"/api/\xff\xfe", b"/api/public\x01", b"/api/\xc0\xae\xc0\xae/secret"]
+    {
+        let bytes =
+            [b"GET ", path, b" HTTP/1.1\r\nHost: gate.test\r\n", member.lines().as_bytes(), b"\r\n"].concat();
+        let answer = talk(gate.http, bytes).await;
+        assert!(matches!(answer.status(), 0 | 400), "{path:?}: {}", answer.text());
+    }
+    assert!(upstream.take().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r01_one_spelling_reaches_nocobase() {
+    let (upstream, setup, gate) = gate().await;
+    let member = setup.visitor();
+    for (sent, headers, forwarded) in [
+        ("/api/public", String::new(), "/api/public"),
+        ("/%61pi/publi%63", String::new(), "/api/public"),
+        ("/api/%70ublic?a=%61&b=/../x", String::new(), "/api/public?a=%61&b=/../x"),
+        ("/api/users%3alist", member.lines(), "/api/users%3Alist"),
+        ("/api/users:list?filter=%7B%22a%22:1%7D", member.lines(), "/api/users:list?filter=%7B%22a%22:1%7D"),
+        ("/api/caf%c3%a9", member.lines(), "/api/caf%C3%A9"),
+    ] {
+        let answer = talk(gate.http, get(sent, &headers)).await;
+        assert_eq!(answer.status(), 200, "{sent}: {}", answer.text());
+        let seen = upstream.take();
+        assert_eq!(seen.len(), 1, "{sent}");
+        assert_eq!(seen[0].target(), forwarded);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r02_nothing_but_method_and_path_opens_a_public_door() {
+    let (upstream, _setup, gate) = gate().await;
+    for (method, target, headers) in [
+        ("GET", "/api/secret?/api/public", ""),
+        ("GET", "/api/secret?x=/api/public", ""),
+        ("GET", "/api/secret;/api/public", ""),
+        ("GET", "/api/publi", ""),
+        ("GET", "/api/publicx", ""),
+        ("GET", "/api/public/", ""),
+        ("GET", "/api/public/x", ""),
+        ("GET", "/x/api/public", ""),
+        ("GET", "/API/PUBLIC", ""),
+        ("DELETE", "/api/public", ""),
+        ("HEAD", "/api/public", ""),
+        ("get", "/api/public", ""),
+        ("GET", "/api/secret", "User-Agent: GoogleHC/1.0\r\n"),
+        ("GET", "/api/secret", "User-Agent: kube-probe/1.27\r\n"),
+        ("GET", "/api/secret", "X-Original-URI: /api/public\r\nX-Original-URL: /api/public\r\n"),
+        ("GET", "/api/secret", "X-Forwarded-Uri: /api/public\r\nX-Rewrite-URL: /api/public\r\n"),
+        ("DELETE", "/api/public", "X-HTTP-Method-Override: GET\r\nX-Forwarded-Method: GET\r\n"),
+        ("GET", "/api/secret", "Referer: http://gate.test/api/public\r\n"),
+        ("GET", "/api/secret", "X-Forwarded-For: 127.0.0.1\r\nX-Real-IP: 127.0.0.1\r\n"),
+        ("GET", "/api/secret?token=x", ""),
+    ] {
+        let answer = talk(gate.http, request(method, target, headers)).await;
+        assert!((400..500).contains(&answer.status()), "{method} {target} {headers}: {}", answer.text());
+    }
+    // `#` is no part of any request's target.
+    let answer = talk(gate.http, get("/api/secret#/api/public", "")).await;
+    assert!((400..500).contains(&answer.status()), "{}", answer.text());
+    assert!(upstream.take().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r06_requests_without_a_path_are_refused_and_harm_nobody() {
+    let (upstream, setup, mut gate) = gate().await;
+    let cookie = setup.visitor().lines();
+    let h = format!("Host: gate.test\r\n{cookie}\r\n");
+    for line in [
+        format!("CONNECT gate.test:443 HTTP/1.1\r\n{h}"),
+        format!("CONNECT / HTTP/1.1\r\n{h}"),
+        format!("OPTIONS * HTTP/1.1\r\n{h}"),
+        format!("GET * HTTP/1.1\r\n{h}"),
+        format!("GET  HTTP/1.1\r\n{h}"),
+        format!("GET HTTP/1.1\r\n{h}"),
+        format!("GET ? HTTP/1.1\r\n{h}"),
+        format!("GET api/public HTTP/1.1\r\n{h}"),
+        format!("GET http://evil.test/api/public HTTP/1.1\r\n{h}"),
+        format!("GET http://gate.test:1/api/public HTTP/1.1\r\n{h}"),
+        format!("GET http://user@gate.test/api/public HTTP/1.1\r\n{h}"),
+        format!("GET gate.test:80 HTTP/1.1\r\n{h}"),
+        format!("TRACE /api/public HTTP/1.1\r\n{h}"),
+        format!("GET file:///etc/passwd HTTP/1.1\r\n{h}"),
+        "POST /wecom-gate/logout HTTP/1.1\r\nHost: gate.test\r\nContent-Length: 0\r\n\r\n"
+            .replace("/wecom-gate/logout", "*"),
+    ] {
+        let answer = talk(gate.http, &line).await;
+        assert!(matches!(answer.status(), 0 | 400 | 404 | 405 | 421), "{line}: {}", answer.text());
+    }
+    assert!(upstream.take().is_empty());
+    assert!(gate.is_well().await);
+    assert!(!gate.output().contains("panicked"), "{}", gate.output());
+    // The absolute form of our own address is the same request, and is forwarded in the usual form.
+    let answer = talk(gate.http, get("http://gate.test/api/public?x", "")).await;
+    assert_eq!(answer.status(), 200, "{}", answer.text());
+    assert_eq!(upstream.take()[0].target(), "/api/public?x");
+}

@@ -1,0 +1,130 @@
+//! R27: no secret is in anything that the gate writes, when all goes well and when nothing does.
+
+use http::Method;
+use wecom_gate::sim::{Fault, FaultKind};
+
+use crate::support::raw::talk;
+use crate::support::{APP_SECRET, Stage, config, nocobase};
+
+fn parameter<'a>(address: &'a str, name: &str) -> &'a str {
+    address.split(['?', '&', '#']).find_map(|p| p.strip_prefix(name)?.strip_prefix('=')).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r27_nothing_secret_is_written() {
+    let mut stage = Stage::start(|c| {
+        c.set("log.level", "trace")
+            .set("nocobase.auto_create_user", true)
+            .set("nocobase.identity_headers", true);
+    })
+    .await;
+    let mut secrets: Vec<(&str, String)> = vec![
+        ("app secret", APP_SECRET.into()),
+        ("NocoBase's secret", nocobase::SECRET.into()),
+        ("session key", config::KEY.into()),
+        ("token", "eyJ".into()),
+        ("phone number", "13800000001".into()),
+        ("mail address", "zhangsan@".into()),
+    ];
+    // Somebody new: consent, phone number, a user that is made.
+    let mut browser = stage.phone("zhangsan");
+    let page = browser.open("/admin?secret-query=CANARY-QUERY").await;
+    secrets.push(("query", "CANARY-QUERY".into()));
+    for hop in &page.hops {
+        if hop.contains("/wecom-gate/callback?") {
+            secrets.push(("code", parameter(hop, "code").into()));
+            secrets.push(("state", parameter(hop, "state").into()));
+        }
+    }
+    let mut browser = stage.signed_in("lisi").await;
+    let back = { stage.phone("WangWu").up_to_callback("/m").await };
+    secrets.push(("unused code", parameter(&back, "code").into()));
+    secrets.push(("session cookie", browser.cookie("wecom_gate").unwrap().into()));
+    secrets.push(("phantom", browser.phantom()));
+    assert_eq!(browser.api(Method::GET, "/api/users:list?token=CANARY-TOKEN-IN-QUERY").await.status, 200);
+    secrets.push(("token in a query", "CANARY-TOKEN-IN-QUERY".into()));
+
+    // Failures: WeCom's, NocoBase's, and of what clients send.
+    for fault in [
+        Fault::errcode("/cgi-bin/auth/getuserinfo", 40029, 1),
+        Fault::errcode("/cgi-bin/auth/getuserinfo", 60020, 1),
+        Fault::errcode("/cgi-bin/user/get", 60111, 1),
+        Fault::new("/cgi-bin/auth/getuserinfo", FaultKind::Html).times(1),
+        Fault::new("/cgi-bin/auth/getuserinfo", FaultKind::Drop).times(3),
+        Fault::new("/cgi-bin/user/get", FaultKind::Truncated).times(3),
+    ] {
+        stage.wecom().add_fault(fault);
+        let mut unlucky = stage.phone("lisi");
+        let callback = unlucky.up_to_callback("/m").await;
+        secrets.push(("code of a failure", parameter(&callback, "code").into()));
+        unlucky.visit(&callback).await;
+        stage.wecom().clear_faults();
+    }
+    stage.wecom().forget_tokens();
+    stage.wecom().add_fault(Fault::errcode("/cgi-bin/gettoken", 40001, 2));
+    stage.phone("WangWu").open("/m").await;
+    stage.wecom().clear_faults();
+    stage.nocobase.fail("/api/users:list", 500, r#"{"errors":[{"message":"CANARY-UPSTREAM-BODY"}]}"#, 1);
+    secrets.push(("body", "CANARY-UPSTREAM-BODY".into()));
+    stage.phone("WangWu").open("/m").await;
+    for headers in [
+        "Authorization: Bearer CANARY-BEARER\r\n",
+        "Cookie: wecom_gate=CANARY-COOKIE; other=CANARY-OTHER\r\n",
+        "X-Forwarded-User: CANARY-HEADER\r\nConnection: x-forwarded-user\r\n",
+    ] {
+        for target in [
+            "/api/x?password=CANARY-PASSWORD",
+            "/wecom-gate/callback?code=CANARY-CODE&state=CANARYSTATE",
+            "/wecom-gate/me",
+        ] {
+            talk(stage.gate.http, crate::support::raw::get(target, headers)).await;
+        }
+    }
+    secrets.push(("whatever a client sent", "CANARY".into()));
+
+    let metrics = talk(stage.gate.ops, "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").await.text();
+    let ready = talk(stage.gate.ops, "GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n").await.text();
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    stage.gate.stop();
+    let output = stage.gate.output();
+    assert!(output.contains("signed in") && output.contains("refused"), "{output}");
+    for (what, secret) in &secrets {
+        assert!(secret.len() >= 3, "{what}");
+        let line = output.lines().find(|l| l.contains(secret.as_str()));
+        assert!(line.is_none(), "{what} ({secret}) is in the logs: {}", line.unwrap());
+        assert!(
+            !metrics.contains(secret.as_str()) && !ready.contains(secret.as_str()),
+            "{what} is on the ops listener"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r27_answers_show_no_secret_and_escape_what_came_in() {
+    let stage = Stage::start(|_| {}).await;
+    let mut browser = stage.signed_in("zhangsan").await;
+    let cookie = browser.cookie("wecom_gate").unwrap().to_owned();
+    for path in [
+        "/wecom-gate/me",
+        "/wecom-gate/auth",
+        "/wecom-gate/logout",
+        "/wecom-gate/sign-in",
+        "/wecom-gate/gate.js",
+        "/wecom-gate/nope",
+        "/wecom-gate/callback?code=<script>alert(1)</script>&state=<script>",
+        "/wecom-gate/sign-in?rd=/%22%3E%3Cscript%3Ealert(1)%3C/script%3E",
+        "/wecom-gate/login?with=%3Cscript%3E",
+        "/a/..%2f%3Cscript%3Ealert(1)%3C/script%3E",
+    ] {
+        let answer = browser.visit(path).await;
+        let all = format!("{:?}{}", answer.headers, answer.body);
+        assert!(!answer.body.contains("<script>alert"), "{path}: {}", answer.body);
+        for secret in ["eyJ", APP_SECRET, nocobase::SECRET, cookie.as_str()] {
+            assert!(!all.contains(secret), "{path} shows {secret}");
+        }
+        if answer.header("content-type").is_some_and(|t| t.starts_with("text/html")) {
+            let csp = answer.header("content-security-policy").unwrap_or_default();
+            assert!(csp.contains("default-src 'none'") && !csp.contains("unsafe"), "{path}: {csp}");
+        }
+    }
+}

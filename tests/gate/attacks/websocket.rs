@@ -1,0 +1,142 @@
+//! R30: tunnels come up, however fast the upstream, and end with their session.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+
+use crate::support::raw::{SWITCH, Setup, frame, gate, read_answer, request, talk, upgrade};
+
+const UPGRADES: usize = 10_000;
+const AT_ONCE: usize = 32;
+
+/// Says 101 as soon as anything arrives, and sends back what comes after.
+async fn eager() -> std::net::SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            stream.set_nodelay(true).unwrap();
+            tokio::spawn(async move {
+                let mut buffer = vec![0; 4096];
+                if matches!(stream.read(&mut buffer).await, Ok(n) if n > 0)
+                    && stream.write_all(SWITCH).await.is_ok()
+                {
+                    while let Ok(n) = stream.read(&mut buffer).await {
+                        if n == 0 || stream.write_all(&buffer[..n]).await.is_err() {
+                            return;
+                        }
+                    }
+                }
+            });
+        }
+    });
+    address
+}
+
+/// One upgrade and one frame there and back.
+async fn echoes(gate: std::net::SocketAddr) -> bool {
+    let Ok(mut stream) = TcpStream::connect(gate).await else { return false };
+    stream.set_nodelay(true).unwrap();
+    let frame = frame("ping!");
+    if stream.write_all(upgrade("/ws-public", "").as_bytes()).await.is_err() {
+        return false;
+    }
+    if read_answer(&mut stream).await.status() != 101 || stream.write_all(&frame).await.is_err() {
+        return false;
+    }
+    let mut back = vec![0; frame.len()];
+    stream.read_exact(&mut back).await.is_ok() && back == frame
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r30_ten_thousand_upgrades_all_echo() {
+    let setup = Setup::new(eager().await).set("log.level", "info").set("log.access_log", false);
+    let gate = setup.start().await;
+    let (permits, lost) = (Arc::new(Semaphore::new(AT_ONCE)), Arc::new(AtomicUsize::new(0)));
+    let mut tasks = Vec::with_capacity(UPGRADES);
+    for _ in 0..UPGRADES {
+        let permit = permits.clone().acquire_owned().await.unwrap();
+        let (address, lost) = (gate.http, lost.clone());
+        tasks.push(tokio::spawn(async move {
+            let ok = tokio::time::timeout(Duration::from_secs(20), echoes(address)).await;
+            lost.fetch_add(usize::from(ok != Ok(true)), Ordering::Relaxed);
+            drop(permit);
+        }));
+    }
+    for task in tasks {
+        task.await.unwrap();
+    }
+    assert_eq!(lost.load(Ordering::Relaxed), 0, "of {UPGRADES} upgrades:\n{}", gate.output());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r16_tunnels_end_with_their_session() {
+    let (upstream, setup, gate) = gate().await;
+    let (member, other) = (setup.visitor(), setup.visitor());
+    let mut tunnels = Vec::new();
+    for visitor in [&member, &other] {
+        let mut stream = TcpStream::connect(gate.http).await.unwrap();
+        let headers = format!("{}Origin: http://gate.test\r\n", visitor.cookie_line());
+        stream.write_all(upgrade("/ws", &headers).as_bytes()).await.unwrap();
+        assert_eq!(read_answer(&mut stream).await.status(), 101);
+        let hello = frame("hello");
+        stream.write_all(&hello).await.unwrap();
+        let mut back = vec![0; hello.len()];
+        stream.read_exact(&mut back).await.unwrap();
+        tunnels.push(stream);
+    }
+    let headers = format!("{}Content-Length: 0\r\n", member.lines());
+    assert_eq!(talk(gate.http, request("POST", "/api/auth:signOut", &headers)).await.status(), 200);
+    upstream.recorded().tunnelled.clear();
+
+    let late = frame("after the end");
+    let _ = tunnels[0].write_all(&late).await;
+    let mut rest = Vec::new();
+    let end = tokio::time::timeout(Duration::from_secs(5), tunnels[0].read_to_end(&mut rest)).await;
+    assert!(end.is_ok(), "the tunnel stays open");
+    assert!(rest.is_empty(), "{rest:?}");
+    assert!(upstream.recorded().tunnelled.is_empty(), "a frame came through after the end");
+    // Only that session's.
+    tunnels[1].write_all(&late).await.unwrap();
+    let mut back = vec![0; late.len()];
+    tunnels[1].read_exact(&mut back).await.unwrap();
+    assert_eq!(back, late);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_token_goes_in_where_the_phantom_was_and_nowhere_else() {
+    let (upstream, setup, gate) = gate().await;
+    let (member, other) = (setup.visitor(), setup.visitor());
+    for (token, swapped) in [(&member.phantom, true), (&other.phantom, false)] {
+        let mut stream = TcpStream::connect(gate.http).await.unwrap();
+        let headers = format!("{}Origin: http://gate.test\r\n", member.cookie_line());
+        stream.write_all(upgrade("/ws", &headers).as_bytes()).await.unwrap();
+        assert_eq!(read_answer(&mut stream).await.status(), 101);
+        let hello =
+            format!(r#"{{"type":"auth:token","payload":{{"token":"{token}","authenticator":null}}}}"#);
+        stream.write_all(&frame(&hello)).await.unwrap();
+        let mut back = vec![0; 8];
+        let came = tokio::time::timeout(Duration::from_secs(2), stream.read_exact(&mut back)).await;
+        let sent = std::mem::take(&mut upstream.recorded().tunnelled);
+        let text = unmasked(&sent);
+        assert!(!text.contains(&member.phantom), "{text}");
+        assert_eq!(text.contains("eyJ"), swapped, "{came:?} {text}");
+    }
+}
+
+/// Text of the first frame.
+fn unmasked(bytes: &[u8]) -> String {
+    if bytes.len() < 6 {
+        return String::new();
+    }
+    let (masked, length) = (bytes[1] & 0x80 != 0, bytes[1] & 0x7f);
+    let at = if length == 126 { 4 } else { 2 };
+    let mask = if masked { &bytes[at..at + 4] } else { &[0; 4] };
+    let rest = &bytes[at + if masked { 4 } else { 0 }..];
+    String::from_utf8_lossy(&rest.iter().zip(mask.iter().cycle()).map(|(b, m)| b ^ m).collect::<Vec<_>>())
+        .into_owned()
+}
