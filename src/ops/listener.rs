@@ -102,7 +102,7 @@ async fn metrics(State(gate): State<Arc<Gate>>) -> Response {
         "# HELP wecom_gate_build_info Version of the running gate.\n\
          # TYPE wecom_gate_build_info gauge\n\
          wecom_gate_build_info{{version=\"{}\"}} 1\n\
-         # HELP wecom_gate_requests_in_flight Requests that have begun and not ended, tunnels included.\n\
+         # HELP wecom_gate_requests_in_flight Requests that have begun and not ended; WebSockets do not count.\n\
          # TYPE wecom_gate_requests_in_flight gauge\n\
          wecom_gate_requests_in_flight {}\n",
         env!("CARGO_PKG_VERSION"),

@@ -58,7 +58,7 @@ pub struct Ctx {
     pub close: bool,
     /// A person looks at this, whatever the request's headers say.
     pub as_page: bool,
-    _in_flight: InFlight,
+    in_flight: Option<InFlight>,
 }
 
 /// The session behind a request.
@@ -115,8 +115,13 @@ impl Ctx {
             failure: None,
             close: false,
             as_page: false,
-            _in_flight: InFlight::new(&gate.in_flight),
+            in_flight: Some(InFlight::new(&gate.in_flight)),
         }
+    }
+
+    /// A tunnel may stay open for days: stopping does not wait for it.
+    pub fn becomes_tunnel(&mut self) {
+        self.in_flight = None;
     }
 
     /// Has the session behind this request ended meanwhile?

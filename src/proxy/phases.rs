@@ -63,6 +63,7 @@ impl ProxyHttp for Phases {
         match admit::admit(&self.gate, session, ctx).await {
             admit::Admitted::Forward => {
                 if session.is_upgrade_req() {
+                    ctx.becomes_tunnel();
                     session.set_read_timeout(Some(TUNNEL_SILENCE));
                 }
                 Ok(false)

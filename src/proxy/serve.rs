@@ -91,6 +91,8 @@ impl Running {
         let _ = self.stop.send(true);
         let _ = tokio::time::timeout(grace, self.service).await;
         let drained = tokio::time::timeout(grace, async {
+            // What has been accepted and not been read yet counts too.
+            tokio::time::sleep(Duration::from_millis(100)).await;
             while self.gate.in_flight.load(Ordering::Relaxed) > 0 {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }

@@ -14,7 +14,7 @@ use wecom_gate::session::{Keyring, Session};
 
 use crate::support::config::{KEY, OTHER_KEY};
 use crate::support::nocobase::{SECRET, Seen};
-use crate::support::{Browser, Stage, eventually};
+use crate::support::{Browser, SERVICE_USER, Stage, eventually};
 
 fn now_s() -> u64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
@@ -411,4 +411,18 @@ async fn a_member_who_leaves_loses_the_session_within_the_recheck() {
     eventually("the session ends", async || page.api(Method::GET, "/api/orders:list").await.status == 401)
         .await;
     eventually("NocoBase is told", async || stage.nocobase.data().blocked.len() == 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r18_a_token_of_somebody_else_in_the_address_does_not_reach_nocobase() {
+    let stage = Stage::start(|_| {}).await;
+    stage.bound("zhangsan");
+    let mut member = stage.signed_in("zhangsan").await;
+    let other = Minter::new(SECRET.as_bytes())
+        .session(UserId::new(SERVICE_USER).unwrap(), "00000000-0000-4000-8000-000000000000", 0, now_s())
+        .unwrap();
+    let request = member.request(Method::GET, &format!("/api/orders:list?a=1&token={}&b=2", other.as_str()));
+    let answer = member.send(request.header("accept", "application/json")).await;
+    assert_eq!(answer.status, 401, "{}", answer.body);
+    assert_eq!(stage.nocobase.last("/api/orders:list").unwrap().target, "/api/orders:list?a=1&b=2");
 }
