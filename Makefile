@@ -42,7 +42,7 @@ bench-micro: ## Criterion: decision core, cookies, token swap
 	$(CARGO) bench
 
 packages: ## Debian packages that the tests use
-	@./tests/setup/packages.sh chromium fonts-noto-cjk nginx-light redis-server
+	@./tests/setup/packages.sh chromium fonts-noto-cjk
 
 nocobase-packages:
 	@./tests/setup/packages.sh

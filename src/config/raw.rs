@@ -258,7 +258,7 @@ pub struct Role {
 pub struct Access {
     /// What happens to browsers outside WeCom's client.
     pub browsers: Browsers,
-    /// Show a link to NocoBase's password form on the gate's sign-in page.
+    /// Show a link to NocoBase's password form on the gate's sign-in page. Not supported yet.
     pub password_login: bool,
     /// Let programs pass that bring a valid NocoBase API key or token.
     pub api_keys: bool,

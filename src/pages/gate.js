@@ -3,7 +3,8 @@
  *
  * 1. Puts the token that the gate gave (its tag's data-token) where NocoBase's client looks for it, and takes away
  *    what another member left in this browser.
- * 2. When the session ends while the page is open, starts the way in again and keeps the place; after a sign-out it
+ * 2. Takes WeCom's `#wechat_redirect` off the address.
+ * 3. When the session ends while the page is open, starts the way in again and keeps the place; after a sign-out it
  *    shows the signed-out page instead.
  *
  * It holds no secret of its own, and writes the token nowhere but there.
@@ -30,6 +31,11 @@
   var user = tag.getAttribute('data-user');
   var login = tag.getAttribute('data-login');
   tag.removeAttribute('data-token');
+
+  // The end of WeCom's own link, which browsers carry through every redirect: no place in NocoBase.
+  if (location.hash === '#wechat_redirect') {
+    history.replaceState(history.state, '', location.pathname + location.search);
+  }
 
   function ownTag() {
     var all = document.getElementsByTagName('script');
@@ -159,7 +165,7 @@
     });
   }
 
-  // ---- 2. The way back in ----
+  // ---- 3. The way back in ----
 
   if (!login) return;
 

@@ -11,3 +11,6 @@ afterEach(async (t) => {
 });
 
 await import('./member.mjs');
+await import('./out.mjs');
+await import('./elsewhere.mjs');
+await import('./delivery.mjs');

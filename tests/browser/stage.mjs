@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import http from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -32,8 +33,10 @@ const DEVICE = {
 
 class Stage {
   #closing = [];
+  #idle = new Map(); // windows that wait for the next test, by kind
 
   async start() {
+    rmSync(SCREENSHOTS, { recursive: true, force: true });
     mkdirSync(SCREENSHOTS, { recursive: true });
     this.dir = mkdtempSync(join(tmpdir(), 'wecom-gate-browser-'));
     this.#closing.push(() => rmSync(this.dir, { recursive: true, force: true, maxRetries: 5 }));
@@ -80,6 +83,34 @@ class Stage {
     });
   }
 
+  async restartChromium() {
+    await this.browser.close();
+    this.#idle.clear();
+    await this.startChromium();
+  }
+
+  freePort() {
+    return freePort();
+  }
+
+  /** A request as a program sends it: no header but these. The `Host` is the origin's, whichever node answers. */
+  ask(gate, path, { method = 'GET', headers = {}, body } = {}) {
+    return new Promise((resolve, reject) => {
+      const host = new URL(gate.origin).host;
+      const options = { host: '127.0.0.1', port: gate.port, path, method, headers: { host, ...headers }, agent: false };
+      const request = http.request(options, (answer) => {
+        const chunks = [];
+        answer.on('data', (chunk) => chunks.push(chunk));
+        answer.on('error', reject);
+        answer.on('end', () => {
+          resolve({ status: answer.statusCode, headers: answer.headers, body: Buffer.concat(chunks).toString() });
+        });
+      });
+      request.on('error', reject);
+      request.end(body);
+    });
+  }
+
   /** What `/sim/...` of the simulator answers. */
   async simulate(method, path, body) {
     const answer = await fetch(`${this.sim}/sim/${path}`, {
@@ -110,7 +141,7 @@ class Stage {
       '[listen]', ...listen, 'ops = "127.0.0.1:0"',
       '[upstream]', `nodes = ["127.0.0.1:${this.nocobase.port}"]`,
       '[nocobase]', `jwt_secret = ${text(this.secret)}`, `service_user = ${this.serviceUser}`, ...nocobase,
-      '[[wecom]]', `name = "wecom"`, `corp_id = "${CORP}"`, `agent_id = "${agent}"`, `secret = ${text(app.secret)}`,
+      '[[wecom]]', `name = ${text(app.entry)}`, `corp_id = "${CORP}"`, `agent_id = "${agent}"`, `secret = ${text(app.secret)}`,
       'auto_login = true', 'home = "/admin"', 'home_mobile = "/m"', `api_base = "${this.sim}"`,
       `authorize_url = "${this.sim}/connect/oauth2/authorize"`,
       `web_login_url = "${this.sim}/wwlogin/sso/login"`,
@@ -140,16 +171,36 @@ class Stage {
     return { cert, key };
   }
 
-  /** WeCom's client in the hands of `member`: a browser window of its own with nothing in it. */
-  async client(member, device = 'desktop', options = {}) {
-    const context = await this.browser.newContext({
+  /**
+   * WeCom's client in the hands of `member`: a window with nothing in it but the browser's cache of NocoBase's files,
+   * which would take ten seconds each time. `closed` keeps the window for the next test.
+   */
+  async client(member, device = 'desktop', { state, ...options } = {}) {
+    const kind = JSON.stringify([device, options, 'userAgent' in options]);
+    const context = this.#idle.get(kind)?.pop() ?? (await this.browser.newContext({
       userAgent: UA[device], ...DEVICE[device], locale: 'en-US', serviceWorkers: 'block', ...options,
-    });
-    context.setDefaultTimeout(40_000);
+    }));
+    context.setDefaultTimeout(60_000);
     const page = await context.newPage();
+    if (state) await context.addCookies(state.cookies);
     const watch = await Watch.on(page);
     if (member) await this.pick(context, member);
-    return { context, page, watch, close: () => context.close() };
+    const close = async () => {
+      await this.#wipe(context, page);
+      await page.close();
+      this.#idle.set(kind, [...(this.#idle.get(kind) ?? []), context]);
+    };
+    return { context, page, watch, close };
+  }
+
+  /** No cookies, nothing kept. */
+  async #wipe(context, page) {
+    await page.goto('about:blank');
+    const cdp = await context.newCDPSession(page);
+    for (const origin of [this.origin, this.tlsOrigin]) {
+      await cdp.send('Storage.clearDataForOrigin', { origin, storageTypes: 'local_storage,indexeddb,cache_storage' });
+    }
+    await context.clearCookies();
   }
 
   /** This window counts as that member's client. */
@@ -171,7 +222,8 @@ class Stage {
     const pages = (this.browser?.contexts() ?? []).flatMap((c) => c.pages());
     const file = name.replace(/[^\p{L}\p{N}]+/gu, '-').slice(0, 80);
     for (const [i, page] of pages.entries()) await this.picture(page, `failed-${file}-${i}`);
-    return pages.map((p) => p.url());
+    const where = pages.map((p) => p.url()).join(' ');
+    console.error(`open: ${where}\npictures: ${SCREENSHOTS}\nthe gate's last lines:\n${this.gate?.lines.filter((l) => !l.includes('"status":2')).slice(-12).join('\n')}`);
   }
 
   async stop() {

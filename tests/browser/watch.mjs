@@ -65,7 +65,7 @@ export class Watch {
   }
 
   /** The first item, past or to come, of `requests`, `responses` or `frames` for which `test` holds. */
-  async first(list, test, what, timeout = 30_000) {
+  async first(list, test, what, timeout = 60_000) {
     const there = this[list].find(test);
     if (there) return there;
     let timer;

@@ -277,6 +277,22 @@ async fn wechat_and_phone_browsers_are_sent_to_wecom() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn other_browsers_get_what_is_configured() {
+    let stage = Stage::start(|c| _ = c.set("access.browsers", "deny")).await;
+    let page = Browser::new(&stage.gate, CHROME).visit("/admin/x").await;
+    stage.refused(&page, Failure::BrowserDenied, "Open this app in").await;
+    let page = Browser::new(&stage.gate, CHROME).visit("/wecom-gate/login?via=web").await;
+    stage.refused(&page, Failure::BrowserDenied, "Open this app in").await;
+
+    let stage = Stage::start(|c| _ = c.set("access.browsers", "sign-in-page")).await;
+    stage.bound("zhangsan");
+    let mut chrome = stage.phone("zhangsan").user_agent(CHROME);
+    let page = chrome.visit("/admin/x?y=1").await;
+    assert!(page.status == 200 && page.body.contains("Sign in with your company account"), "{}", page.body);
+    landed(&chrome.open(&retry(&page)).await, "/admin/x?y=1");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn programs_and_scripts_get_nocobase_s_error_and_no_redirect() {
     let stage = Stage::start(|_| {}).await;
     let mut curl = Browser::new(&stage.gate, CURL);

@@ -338,7 +338,7 @@ async fn a_session_ends_when_idle_and_in_the_end() {
 #[tokio::test(flavor = "multi_thread")]
 async fn clocks_may_differ_by_a_few_minutes_and_no_more() {
     let stage = Stage::start(|_| {}).await;
-    for (seconds, status) in [(-290, 200), (60, 200), (3600, 401)] {
+    for (seconds, status) in [(-290, 200), (290, 200), (330, 401)] {
         let mut phone = stage.signed_in("zhangsan").await;
         shift(&mut phone, seconds);
         assert_eq!(phone.api(Method::GET, "/api/orders:list").await.status, status, "{seconds} s");
@@ -352,13 +352,11 @@ async fn r14_changing_the_key_signs_nobody_out() {
     stage.restart_with(|c| _ = c.set("session.keys", vec![OTHER_KEY, KEY])).await;
     phone.go_to(&stage.gate);
     assert_eq!(phone.api(Method::GET, "/api/orders:list").await.status, 200);
-    // Without the old key its cookies are nobody's.
-    let old = phone.clone();
+    // What is sealed now does not need the old key; what was sealed then does.
+    let mut later = stage.signed_in("zhangsan").await;
     stage.restart_with(|c| _ = c.set("session.keys", vec![OTHER_KEY])).await;
-    let mut late = old;
-    late.go_to(&stage.gate);
-    late.cookies.insert("wecom_gate".into(), format!("{}x", late.cookie("wecom_gate").unwrap()));
-    assert_eq!(late.api(Method::GET, "/api/orders:list").await.status, 401);
+    assert_eq!(later.go_to(&stage.gate).api(Method::GET, "/api/orders:list").await.status, 200);
+    assert_eq!(phone.go_to(&stage.gate).api(Method::GET, "/api/orders:list").await.status, 401);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -189,19 +189,59 @@ async fn a_session_never_seen_waits_until_nocobase_can_say_whether_it_goes_on() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nocobase_dies_after_the_user_was_made_and_the_next_attempt_binds_that_user() {
-    let stage = creating().await;
-    stage.nocobase.fail("usersAuthenticators:create", 502, "<h1>Bad gateway</h1>", 1);
-    let mut phone = stage.phone("zhangsan");
-    let page = phone.open("/admin/x").await;
-    assert!(page.status >= 500, "{}", page.body);
-    assert_eq!((phone.cookie("wecom_gate"), stage.nocobase.data().tokens.len()), (None, 0));
+async fn nocobase_dies_in_the_middle_and_the_next_attempt_goes_on_with_the_same_user() {
+    // Before the binding; after a user was made whose number nobody was told; after the binding; at the end.
+    for (on, lost) in [
+        ("usersAuthenticators:create", false),
+        ("users:create", true),
+        ("usersAuthenticators:create", true),
+        ("issuedTokens:create", true),
+    ] {
+        let stage = creating().await;
+        match lost {
+            true => stage.nocobase.lose_answer(on, 1),
+            false => stage.nocobase.fail(on, 502, "<h1>Bad gateway</h1>", 1),
+        }
+        let mut phone = stage.phone("zhangsan");
+        let page = phone.open("/admin/x").await;
+        assert!(page.status >= 500, "{on}: {}", page.body);
+        assert_eq!(phone.cookie("wecom_gate"), None, "{on}");
+        and_then_it_works(&stage).await;
+        let data = stage.nocobase.data();
+        let made: Vec<_> = data.users.iter().filter(|u| u["phone"] == "13800000001").collect();
+        assert_eq!(made.len(), 1, "{on}: no user twice: {made:?}");
+        assert_eq!(data.bindings.len(), 1, "{on}");
+        assert_eq!(data.bindings[0]["userId"], made[0]["id"], "{on}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nocobase_is_too_slow() {
+    let stage = Stage::start(|c| _ = c.set("upstream.read_timeout", "1s")).await;
+    let mut phone = stage.signed_in("zhangsan").await;
+    let answer = phone.api(Method::GET, "/slow/4000").await;
+    assert_eq!((answer.status, answer.code().as_str()), (504, "NOCOBASE_TIMEOUT"));
+    stage.gate.wait_for_log(&["ERROR", "nocobase_timeout"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nocobases_clock_is_wrong_and_the_log_says_so() {
+    let stage = bound().await;
+    let over = r#"{"errors":[{"message":"Your session has expired.","code":"TOKEN_RENEW_FAILED"}]}"#;
+    stage.nocobase.fail("auth:check", 401, over, usize::MAX);
+    let page = stage.phone("zhangsan").open("/admin").await;
+    stage.refused(&page, Failure::NocoBaseBadAnswer, "Something went wrong").await;
+    stage.gate.wait_for_log(&["ERROR", "compare the clocks of the gate and NocoBase"]).await;
     and_then_it_works(&stage).await;
-    let data = stage.nocobase.data();
-    let made: Vec<_> = data.users.iter().filter(|u| u["phone"] == "13800000001").collect();
-    assert_eq!(made.len(), 1, "no user twice: {made:?}");
-    assert_eq!(data.bindings.len(), 1);
-    assert_eq!(data.bindings[0]["userId"], made[0]["id"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wecoms_clock_does_not_matter() {
+    for seconds in [-300, 300] {
+        let stage = bound().await;
+        stage.wecom().set_clock_offset_ms(seconds * 1000);
+        assert_eq!(stage.phone("zhangsan").open("/admin").await.at, "/admin", "{seconds} s");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -220,6 +260,25 @@ async fn the_jwt_secret_is_wrong_and_the_log_names_the_setting() {
     fails(&stage, Failure::NocoBaseSecretWrong, "Sign-in is not set up correctly").await;
     stage.gate.wait_for_log(&["ERROR", "nocobase.jwt_secret", "APP_KEY"]).await;
     assert!(!stage.gate.output().contains("CanaryWrongSecret"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_jwt_secret_is_wrong_while_the_service_token_is_right() {
+    let minter = wecom_gate::nocobase::Minter::new(crate::support::nocobase::SECRET.as_bytes());
+    let service = wecom_gate::nocobase::UserId::new(crate::support::SERVICE_USER).unwrap();
+    let key = minter.session_until(service, "api-key", 0, 1_700_000_000, 4_000_000_000).unwrap();
+    let stage = Stage::start(|c| {
+        c.unset("nocobase.service_user").set("nocobase.service_token", key.as_str());
+        c.set("nocobase.jwt_secret", "CanaryWrongSecret");
+    })
+    .await;
+    stage.bound("zhangsan");
+    let mut phone = stage.phone("zhangsan");
+    let page = phone.open("/admin").await;
+    stage.refused(&page, Failure::NocoBaseSecretWrong, "Sign-in is not set up correctly").await;
+    assert_eq!(phone.cookie("wecom_gate"), None);
+    stage.gate.wait_for_log(&["ERROR", "auth:check", "nocobase.jwt_secret"]).await;
+    assert!(!stage.gate.output().contains(key.as_str()));
 }
 
 #[tokio::test(flavor = "multi_thread")]

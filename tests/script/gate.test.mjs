@@ -118,6 +118,20 @@ function open(path, options = {}) {
   };
 }
 
+describe('the address', () => {
+  test('loses the end of WeCom’s own link, and keeps every other', () => {
+    for (const [opened, kept] of [
+      ['/admin/x?tab=1#wechat_redirect', '/admin/x?tab=1'],
+      ['/m#wechat_redirect', '/m'],
+      ['/admin/x#row-7', '/admin/x#row-7'],
+      ['/admin/x#wechat_redirects', '/admin/x#wechat_redirects'],
+    ]) {
+      const { location } = open(opened).window;
+      assert.equal(location.pathname + location.search + location.hash, kept);
+    }
+  });
+});
+
 describe('the token', () => {
   test('is where the client looks before the client runs', () => {
     const page = open('/admin');

@@ -88,6 +88,7 @@ const TABLE: &[Row<'_>] = &[
     (&[("nocobase.match_by", "[]")], "nocobase.match_by", "empty", "phone"),
     (&[("nocobase.match_by", "['phone', 'phone']")], "nocobase.match_by[1]", "twice", "remove"),
     (&[("nocobase.default_roles", "['']")], "nocobase.default_roles[0]", "empty", "role's name"),
+    (&[("nocobase.default_roles", "['member', 'root']")], "nocobase.default_roles[1]", "administrator", "another role"),
     // wecom
     (&[("wecom", "")], "wecom", "missing", "[[wecom]]"),
     (&[("wecom.0.name", "'a b'")], "wecom[0].name", "not a name", "1 to 50"),

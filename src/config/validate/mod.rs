@@ -210,6 +210,15 @@ fn nocobase(raw: raw::NocoBase, report: &mut Report) -> Option<NocoBase> {
                 "give the role's name, or remove it",
             );
         }
+        // NocoBase gives `root` to new users if its administrator asks, and the service account may be he.
+        if role.trim() == "root" {
+            report.bad(
+                &format!("nocobase.default_roles[{i}]"),
+                role,
+                "would make every new member an administrator of everything",
+                "give another role; make single users root in NocoBase itself",
+            );
+        }
     }
     if !raw.default_roles.is_empty() && !raw.auto_create_user {
         report.warn("nocobase.default_roles", "has no effect while nocobase.auto_create_user is false");
@@ -260,6 +269,12 @@ fn access(raw: raw::Access, report: &mut Report) -> Option<Access> {
     if raw.browsers == Browsers::NocoBase {
         let remedy = "use \"web-login\", \"sign-in-page\" or \"deny\"";
         report.bad("access.browsers", "nocobase", "is not supported yet", remedy);
+    }
+    if raw.password_login {
+        report.warn(
+            "access.password_login",
+            "has no effect yet: nobody without a session reaches NocoBase's form",
+        );
     }
     for error in PublicRules::parse(&raw.public).err().unwrap_or_default() {
         let key = format!("access.public[{}]", error.index);

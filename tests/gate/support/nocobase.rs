@@ -40,8 +40,16 @@ pub struct Fault {
     pub status: u16,
     pub body: String,
     pub delay: Duration,
+    /// The call is carried out first: only its answer is lost.
+    pub done: bool,
     /// How many times still; `usize::MAX`: always.
     pub times: usize,
+}
+
+impl Fault {
+    fn at(on: &str, times: usize) -> Fault {
+        Fault { on: on.into(), status: 0, body: String::new(), delay: Duration::ZERO, done: false, times }
+    }
 }
 
 #[derive(Default)]
@@ -127,17 +135,21 @@ impl NocoBase {
     }
 
     pub fn fail(&self, on: &str, status: u16, body: &str, times: usize) {
-        self.data().faults.push(Fault {
-            on: on.into(),
-            status,
-            body: body.into(),
-            delay: Duration::ZERO,
-            times,
-        });
+        self.fault(Fault { status, body: body.into(), ..Fault::at(on, times) });
+    }
+
+    /// Does what it is asked for, and then answers 502, as a proxy does before a NocoBase that has just died.
+    pub fn lose_answer(&self, on: &str, times: usize) {
+        let body = "<h1>Bad gateway</h1>".into();
+        self.fault(Fault { status: 502, body, done: true, ..Fault::at(on, times) });
     }
 
     pub fn delay(&self, on: &str, delay: Duration, times: usize) {
-        self.data().faults.push(Fault { on: on.into(), status: 0, body: String::new(), delay, times });
+        self.fault(Fault { delay, ..Fault::at(on, times) });
+    }
+
+    fn fault(&self, fault: Fault) {
+        self.data().faults.push(fault);
     }
 
     pub fn heal(&self) {
@@ -213,6 +225,11 @@ async fn answer(State(shared): State<Shared>, request: Request) -> Response {
     };
     if let Some(fault) = fault {
         tokio::time::sleep(fault.delay).await;
+        if fault.done
+            && let Some(action) = path.strip_prefix("/api/")
+        {
+            drop(api(&shared, action, &parts.headers, &query, &body));
+        }
         if fault.status > 0 {
             let kind = if fault.body.starts_with('{') { "application/json" } else { "text/html" };
             return (StatusCode::from_u16(fault.status).unwrap(), [(header::CONTENT_TYPE, kind)], fault.body)
