@@ -50,7 +50,9 @@ async fn r19_without_its_own_state_no_code_is_spent() {
 #[tokio::test(flavor = "multi_thread")]
 async fn r19_a_callback_planted_by_somebody_else_signs_nobody_in() {
     let stage = Stage::start(|_| {}).await;
-    (stage.bound("zhangsan"), stage.bound("lisi"));
+    for userid in ["zhangsan", "lisi"] {
+        stage.bound(userid);
+    }
     let mut attacker = stage.phone("lisi");
     let planted = attacker.up_to_callback("/admin").await;
     let mut victim = stage.phone("zhangsan");

@@ -72,7 +72,7 @@ fn attempts() -> Vec<(&'static str, String, bool)> {
             post("Transfer-Encoding: chunked\r\n", "0\r\nContent-Length: 60\r\nX-WeCom-User: boss\r\n\r\n"),
             false,
         ),
-        ("bare LF", format!("GET /api/public HTTP/1.1\nHost: gate.test\nX-A: b\n\n"), false),
+        ("bare LF", "GET /api/public HTTP/1.1\nHost: gate.test\nX-A: b\n\n".into(), false),
         ("bare CR", format!("GET /api/public HTTP/1.1\r\n{H}X-A: b\rContent-Length: 60\r\n\r\n"), false),
         ("NUL in a header", format!("GET /api/public HTTP/1.1\r\n{H}X-A: a\0b\r\n\r\n"), true),
         ("GET with a length", format!("GET /api/public HTTP/1.1\r\n{H}Content-Length: 60\r\n\r\n"), false),
