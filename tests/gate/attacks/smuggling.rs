@@ -230,8 +230,13 @@ async fn r31_bytes_behind_an_upgrade_are_no_request() {
     stream.write_all(upgrade("/ws-refused", "").as_bytes()).await.unwrap();
     stream.write_all(SMUGGLED.as_bytes()).await.unwrap();
     let answer = read_all(&mut stream).await;
-    assert_eq!((answer.status(), answer.count()), (200, 1), "{}", answer.text());
+    // NocoBase's answer, or a refusal when the bytes were there before it.
+    assert!(
+        matches!(answer.status(), 200 | 400) && answer.count() == 1 && answer.closed,
+        "{}",
+        answer.text()
+    );
     let seen = upstream.take();
-    assert_eq!(seen.len(), 1, "{seen:?}");
+    assert!(seen.len() <= 1 && seen.iter().all(|r| r.target() == "/ws-refused"), "{seen:?}");
     assert!(upstream.recorded().garbage.is_empty(), "{:?}", upstream.recorded().garbage);
 }
