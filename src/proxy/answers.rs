@@ -50,6 +50,10 @@ fn in_session(gate: &Gate, exchange: &Exchange, response: &mut ResponseHeader, c
         ctx.cookies.push(gate.logins.sessions.delete());
         ctx.cookies.push(gate.logins.cookie_names.set_out());
     }
+    // Depends on who asks: no cache on the way may keep it (R25). NocoBase's API says nothing about it.
+    if as_member && !response.headers.contains_key(header::CACHE_CONTROL) {
+        response.insert_header("Cache-Control", "private, no-store")?;
+    }
     if response.status == 401 && as_member {
         if response.headers.contains_key(header::CONTENT_ENCODING) {
             gate.logins.refused_by_nocobase(&member.session, &member.seen, None);

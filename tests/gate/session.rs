@@ -412,7 +412,7 @@ async fn a_member_who_leaves_loses_the_session_within_the_recheck() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r18_a_token_of_somebody_else_in_the_address_does_not_reach_nocobase() {
+async fn r18_r25_a_foreign_token_in_the_address_goes_no_further_and_answers_are_not_kept() {
     let stage = Stage::start(|_| {}).await;
     stage.bound("zhangsan");
     let mut member = stage.signed_in("zhangsan").await;
@@ -421,6 +421,10 @@ async fn r18_a_token_of_somebody_else_in_the_address_does_not_reach_nocobase() {
         .unwrap();
     let request = member.request(Method::GET, &format!("/api/orders:list?a=1&token={}&b=2", other.as_str()));
     let answer = member.send(request.header("accept", "application/json")).await;
+    assert_eq!(
+        member.api(Method::GET, "/api/orders:get").await.header("cache-control"),
+        Some("private, no-store")
+    );
     assert_eq!(answer.status, 401, "{}", answer.body);
     assert_eq!(stage.nocobase.last("/api/orders:list").unwrap().target, "/api/orders:list?a=1&b=2");
 }
