@@ -222,13 +222,13 @@ ops = ""
 [upstream]
 nodes = ["127.0.0.1:{self.upstream.port}"]
 [nocobase]
-jwt_secret = "a secret of the benchmark, known to all"
+jwt_secret = "a-secret-of-the-benchmark-known-to-all"
 service_user = 1
 [[wecom]]
 name = "wecom"
 corp_id = "{CORP}"
 agent_id = "1000002"
-secret = "a secret of the benchmark, known to all"
+secret = "a-secret-of-the-benchmark-known-to-all"
 auto_login = true
 api_base = "http://127.0.0.1:{self.upstream.port}"
 [session]
