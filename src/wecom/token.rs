@@ -5,7 +5,8 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
+use moka::Expiry;
+use moka::sync::Cache;
 use secrecy::SecretString;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::task::JoinHandle;
@@ -43,10 +44,40 @@ pub(super) struct Fetched {
 type Refreshed = Result<Arc<AccessToken>, WeComError>;
 
 /// The one token of one app.
-#[derive(Default)]
 pub(super) struct TokenCache {
-    current: Arc<ArcSwapOption<AccessToken>>,
+    /// Moka drops the token at its end, so that no dead secret stays in memory. Single flight is `state`'s: moka's
+    /// own gives up after 200 waiters that went away, and could not pause after a failure.
+    current: Cache<(), Arc<AccessToken>>,
     state: Arc<Mutex<State>>,
+}
+
+struct UntilItsEnd;
+
+impl Expiry<(), Arc<AccessToken>> for UntilItsEnd {
+    fn expire_after_create(
+        &self,
+        (): &(),
+        token: &Arc<AccessToken>,
+        _: std::time::Instant,
+    ) -> Option<Duration> {
+        Some(token.end.saturating_duration_since(Instant::now()))
+    }
+    fn expire_after_update(
+        &self,
+        (): &(),
+        token: &Arc<AccessToken>,
+        _: std::time::Instant,
+        _: Option<Duration>,
+    ) -> Option<Duration> {
+        Some(token.end.saturating_duration_since(Instant::now()))
+    }
+}
+
+impl Default for TokenCache {
+    fn default() -> Self {
+        let current = Cache::builder().max_capacity(1).expire_after(UntilItsEnd).build();
+        TokenCache { current, state: Arc::default() }
+    }
 }
 
 /// Held while a refresh is in flight.
@@ -72,14 +103,14 @@ impl TokenCache {
         Fut: Future<Output = Result<Fetched, WeComError>> + Send + 'static,
     {
         let now = Instant::now();
-        if let Some(token) = self.current.load_full()
+        if let Some(token) = self.current.get(&())
             && now < token.end
         {
             // Near its end but good: whoever is first has it renewed; nobody waits for that.
             if now >= token.renew_at
                 && let Ok(state) = Arc::clone(&self.state).try_lock_owned()
                 && !state.is_paused(now)
-                && self.current.load().as_ref().is_some_and(|t| t.serial == token.serial)
+                && self.current.get(&()).is_some_and(|t| t.serial == token.serial)
             {
                 drop(self.refresh(state, fetch()));
             }
@@ -87,7 +118,7 @@ impl TokenCache {
         }
         let state = self.lock().await?;
         let now = Instant::now();
-        if let Some(token) = self.current.load_full()
+        if let Some(token) = self.current.get(&())
             && now < token.end
         {
             return Ok(token);
@@ -109,7 +140,7 @@ impl TokenCache {
     {
         let state = self.lock().await?;
         let now = Instant::now();
-        if let Some(token) = self.current.load_full()
+        if let Some(token) = self.current.get(&())
             && token.serial != stale.serial
             && now < token.end
         {
@@ -118,7 +149,7 @@ impl TokenCache {
         if state.no_replacement_until.is_some_and(|until| now < until) {
             return Err(WeComError::from_errcode(Call::GetToken, 40014, ""));
         }
-        self.current.store(None);
+        self.current.invalidate(&());
         state.check_pause(now)?;
         finished(self.refresh(state, fetch())).await
     }
@@ -148,7 +179,7 @@ impl TokenCache {
     where
         Fut: Future<Output = Result<Fetched, WeComError>> + Send + 'static,
     {
-        let current = Arc::clone(&self.current);
+        let current = self.current.clone();
         let work = async move {
             match fetch.await {
                 Ok(fetched) => {
@@ -163,7 +194,7 @@ impl TokenCache {
                         renew_at: now + (life - MARGIN.min(life / 2)),
                         end: now + life,
                     });
-                    current.store(Some(Arc::clone(&token)));
+                    current.insert((), Arc::clone(&token));
                     Ok(token)
                 }
                 Err(error) => {
