@@ -21,6 +21,7 @@
   var MARK_USER = 'WECOM_GATE_USER_'; // + app: whose leftovers these are
   var MARK_OUT = 'WECOM_GATE_SIGNED_OUT'; // somebody signed out on purpose, in any tab
   var MARK_BACK = 'WECOM_GATE_BACK'; // when this tab was sent to sign in by itself
+  var COOKIE_LANGUAGE = 'wecom_gate_lang';
   var MOST_BACK = 2;
   var MINUTE = 60000;
 
@@ -69,6 +70,15 @@
     }
     return true;
   }
+
+  /* The gate's own pages speak the language chosen in NocoBase: only a script can read where NocoBase keeps it. */
+  function tellLanguage() {
+    var lang = read(storage('localStorage'), DEFAULT_PREFIX + 'LOCALE');
+    if (!/^[a-z]{2,3}([-_][a-z0-9]{2,8})*$/i.test(lang || '')) return;
+    var secure = location.protocol === 'https:' ? '; Secure' : '';
+    document.cookie = COOKIE_LANGUAGE + '=' + lang + '; Path=/; SameSite=Lax; Max-Age=31536000' + secure;
+  }
+  tellLanguage();
 
   // ---- 1. The token ----
 
@@ -221,6 +231,7 @@
   function leave() {
     if (leaving) return;
     leaving = true;
+    tellLanguage();
     var back = encodeURIComponent(spot || asked());
     var to;
     if (signedOut || read(local, MARK_OUT)) to = gate + 'sign-in?out=1';

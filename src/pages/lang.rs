@@ -65,7 +65,8 @@ impl Default for Lang {
 /// How many languages of a header are looked at.
 const MOST_WANTED: usize = 16;
 
-/// The language for a person: the one chosen in NocoBase (`NOCOBASE_LOCALE`, `X-Locale`), else that of their WeCom
+/// The language for a person: the one chosen in NocoBase (`X-Locale` of its calls, else the copy of `NOCOBASE_LOCALE`
+/// that `gate.js` keeps in a cookie), else that of their WeCom
 /// client ([`wecom_hint`]), else what the browser accepts (RFC 9110 12.5.4), else English.
 pub fn language(
     accept_language: Option<&str>,
@@ -79,11 +80,11 @@ pub fn language(
         .unwrap_or_default()
 }
 
-/// The value of the `Language/zh` token that WeCom's clients put into their User-Agent.
+/// The value of the `Language/zh` or `Lang/zh` token that WeCom's clients put into their User-Agent.
 pub fn wecom_hint(user_agent: &str) -> Option<&str> {
     user_agent
         .split_ascii_whitespace()
-        .find_map(|token| token.strip_prefix("Language/"))
+        .find_map(|token| token.strip_prefix("Language/").or_else(|| token.strip_prefix("Lang/")))
         .filter(|v| !v.is_empty())
 }
 
@@ -141,6 +142,12 @@ mod tests {
             ("en", "en", "zh-CN", "zh"),
             ("zh", "zh", "en-US", "en"),
             ("zh", "", "xx", "zh"),
+            ("de-AT,de;q=0.9,en;q=0.8", "", "", "de"),
+            ("fr, nl-BE;q=0.6, en;q=0.5", "", "", "nl"),
+            ("sv-FI", "", "", "sv"),
+            ("en", "", "es-ES", "es"),
+            ("ru-RU", "", "", "ru"),
+            ("en", "zh", "de-DE", "de"),
             (",;,q=;;;", "///", "\u{0}", "en"),
         ] {
             assert_eq!(choose(accept, hint, locale), want, "{accept:?} {hint:?} {locale:?}");
@@ -152,6 +159,7 @@ mod tests {
         let phone = "Mozilla/5.0 (Linux; Android 15; wv) wxwork/4.1.36 MicroMessenger/7.0.1 NetType/4G Language/zh Lang/zh";
         assert_eq!(wecom_hint(phone), Some("zh"));
         assert_eq!(wecom_hint("Mozilla/5.0 Language/en wxwork/4.1.39"), Some("en"));
+        assert_eq!(wecom_hint("Mozilla/5.0 WindowsWechat MailPlugin_Electron WeMail Lang/en"), Some("en"));
         assert_eq!(wecom_hint("Mozilla/5.0 Language/ Firefox"), None);
         assert_eq!(wecom_hint(""), None);
     }

@@ -16,7 +16,9 @@ use crate::error::{Failure, Level};
 use crate::nocobase::answers::CodeReader;
 use crate::nocobase::inject::Injector;
 use crate::pages::{self, Entry, Lang, Page, Rendered, View};
+use crate::session;
 
+const X_LOCALE: HeaderName = HeaderName::from_static("x-locale");
 const X_NEW_TOKEN: HeaderName = HeaderName::from_static("x-new-token");
 
 /// Changes the head of NocoBase's answer.
@@ -131,7 +133,9 @@ pub fn body(gate: &Gate, body: &mut Option<Bytes>, end: bool, ctx: &mut Ctx) {
 /// The language of whoever is at the other end.
 pub fn lang(request: &RequestHeader) -> Lang {
     let hint = text(request, &header::USER_AGENT).and_then(pages::wecom_hint);
-    let locale = request.headers.get("x-locale").and_then(|v| v.to_str().ok());
+    let cookies = request.headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes);
+    let locale = text(request, &X_LOCALE)
+        .or_else(|| std::str::from_utf8(session::first_cookie(cookies, session::LANGUAGE.as_bytes())?).ok());
     pages::language(text(request, &header::ACCEPT_LANGUAGE), hint, locale)
 }
 

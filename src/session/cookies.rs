@@ -23,6 +23,9 @@ const SESSION: &str = "wecom_gate";
 const FLOW: &str = "wecom_gate_flow_";
 const OUT: &str = "wecom_gate_out";
 const TRIES: &str = "wecom_gate_tries";
+/// The language chosen in NocoBase's page. `gate.js` writes it, because only scripts can read where NocoBase keeps it; a
+/// hint and no more, so it has the same name for either scheme.
+pub const LANGUAGE: &str = "wecom_gate_lang";
 
 /// Names and attributes of our cookies. With an `https` origin they are `__Host-` cookies: only this host,
 /// over TLS, can have set them.
@@ -229,6 +232,15 @@ pub(super) fn name_and_value(segment: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((trim(name), value.trim_ascii()))
 }
 
+/// The value of the first cookie of this name.
+pub fn first_cookie<'a>(headers: impl IntoIterator<Item = &'a [u8]>, name: &[u8]) -> Option<&'a [u8]> {
+    headers
+        .into_iter()
+        .flat_map(segments)
+        .filter_map(name_and_value)
+        .find_map(|(found, value)| (found == name).then_some(value))
+}
+
 /// Cuts off what any cookie parser behind us may take for white space. Node reads headers as Latin-1, and
 /// JavaScript's `trim()` also takes off 0xA0: `\xA0nb_auth_token_main` must not get past a comparison here
 /// and be read as `nb_auth_token_main` there.
@@ -261,6 +273,7 @@ pub(super) fn is_ours(name: &[u8]) -> bool {
         name == SESSION.as_bytes()
             || name == OUT.as_bytes()
             || name == TRIES.as_bytes()
+            || name == LANGUAGE.as_bytes()
             || name.starts_with(FLOW.as_bytes())
     })
 }

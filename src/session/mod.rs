@@ -15,7 +15,7 @@ pub mod seal;
 pub mod seen;
 pub mod time;
 
-pub use cookies::{Names, OwnCookies};
+pub use cookies::{LANGUAGE, Names, OwnCookies, first_cookie};
 pub use flow::{Flow, Flows, Stage, Via, Wish};
 pub use forward::forwardable;
 pub use memo::{Callback, Callbacks, Outcome, Refused};

@@ -63,6 +63,7 @@ function open(path, options = {}) {
     get search() { return url.search; },
     get hash() { return url.hash; },
     get host() { return url.host; },
+    get protocol() { return url.protocol; },
     replace: (to) => gone.push(to),
     reload: () => gone.push('reload'),
   };
@@ -105,6 +106,8 @@ function open(path, options = {}) {
     Object.entries(settings).map(([k, v]) => `window['${k}'] = ${JSON.stringify(v)};`).join('\n'), context);
   return {
     window, local, session, document, history, gone, cookies, attributes, timers, context, inline,
+    /** Cookies but the one of the language. */
+    get roles() { return cookies.filter((c) => !c.startsWith('wecom_gate_lang=')); },
     /** What NocoBase's inline script does. */
     settings: (prefix = 'NOCOBASE_', more = {}) => inline({
       __nocobase_public_path__: '/', __nocobase_api_client_storage_prefix__: prefix,
@@ -221,7 +224,7 @@ describe('another member on the same computer', () => {
     page.settings();
     assert.equal(page.local.getItem('NOCOBASE_ROLE'), 'admin');
     assert.equal(page.local.getItem('NOCOBASE_AUTH'), null, 'the default authenticator checks our token');
-    assert.deepEqual(page.cookies, []);
+    assert.deepEqual(page.roles, []);
   });
   test('a tab of the member before loads anew', () => {
     const page = open('/admin');
@@ -365,5 +368,23 @@ describe('after signing out on purpose', () => {
     await page.window.fetch('/api/auth:signOut');
     page.history.replaceState(null, '', '/signin');
     assert.deepEqual(page.gone, ['/wecom-gate/sign-in?out=1']);
+  });
+});
+
+describe('the language chosen in NocoBase', () => {
+  const told = (page) => page.cookies.filter((c) => c.startsWith('wecom_gate_lang='));
+
+  test('is told to the gate, when the page opens and when it is left', () => {
+    const page = open('/admin', { local: new Store({ NOCOBASE_LOCALE: 'de-DE' }) });
+    assert.deepEqual(told(page), ['wecom_gate_lang=de-DE; Path=/; SameSite=Lax; Max-Age=31536000; Secure']);
+    page.local.setItem('NOCOBASE_LOCALE', 'zh-CN');
+    page.history.pushState(null, '', '/signin?redirect=/admin');
+    assert.match(told(page)[1], /^wecom_gate_lang=zh-CN;/);
+  });
+
+  test('is not told where there is none, or something else', () => {
+    for (const items of [{}, { NOCOBASE_LOCALE: '' }, { NOCOBASE_LOCALE: 'de; Domain=example.com' }, { NOCOBASE_LOCALE: '张' }]) {
+      assert.deepEqual(told(open('/admin', { local: new Store(items) })), [], JSON.stringify(items));
+    }
   });
 });

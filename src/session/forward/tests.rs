@@ -20,6 +20,7 @@ fn r11_ours_go_and_the_others_stay() {
         ("a=1; wecom_gate_flow_0abcdefg=F", Some("a=1")),
         ("__Host-wecom_gate_flow_0abcdefg=F; wecom_gate_out=1; __Host-wecom_gate_tries=2", None),
         ("wecom_gate_tries=2 ;wecom_gate_out=1; a=1", Some("a=1")),
+        ("a=1; wecom_gate_lang=de-DE; wecom_gate_language=mine", Some("a=1; wecom_gate_language=mine")),
         // Not ours, though it looks like it.
         (
             "wecom_gate2=x; xwecom_gate=y; wecom_gate_outer=1",

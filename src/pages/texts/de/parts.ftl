@@ -1,0 +1,17 @@
+# Schaltflächen und Kleingedrucktes, die mehrere Seiten gemeinsam haben.
+
+button-sign-in = Anmelden
+button-sign-in-again = Erneut anmelden
+button-sign-in-with = Mit { $name } anmelden
+button-try-again = Noch einmal versuchen
+button-start = Zur Startseite
+button-sign-out = Abmelden
+button-stay = Angemeldet bleiben
+link-password = Mit einem Passwort anmelden
+# Diese Seite lädt sich nach einigen Sekunden selbst neu.
+reloads = Diese Seite versucht es von selbst noch einmal.
+# Kleingedrucktes am Ende, für den Support: wie Code, Nummer der Anfrage und Zeit heißen.
+support = Für Ihren Administrator
+support-code = Code
+support-request = Anfrage
+support-time = Zeit

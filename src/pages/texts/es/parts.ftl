@@ -1,0 +1,17 @@
+# Botones y letra pequeña que comparten las páginas.
+
+button-sign-in = Iniciar sesión
+button-sign-in-again = Iniciar sesión de nuevo
+button-sign-in-with = Iniciar sesión con { $name }
+button-try-again = Intentarlo de nuevo
+button-start = Ir a la página de inicio
+button-sign-out = Cerrar sesión
+button-stay = Mantener la sesión iniciada
+link-password = Iniciar sesión con contraseña
+# Esta página se recarga sola al cabo de unos segundos.
+reloads = Esta página lo vuelve a intentar por sí sola.
+# Letra pequeña al final, para el soporte: cómo se llaman el código, el número de la petición y la hora.
+support = Para su administrador
+support-code = Código
+support-request = Petición
+support-time = Hora

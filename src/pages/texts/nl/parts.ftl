@@ -1,0 +1,17 @@
+# Knoppen en kleine letters die pagina’s delen.
+
+button-sign-in = Inloggen
+button-sign-in-again = Opnieuw inloggen
+button-sign-in-with = Inloggen met { $name }
+button-try-again = Opnieuw proberen
+button-start = Naar de startpagina
+button-sign-out = Uitloggen
+button-stay = Ingelogd blijven
+link-password = Inloggen met een wachtwoord
+# Deze pagina laadt zichzelf na enkele seconden opnieuw.
+reloads = Deze pagina probeert het vanzelf opnieuw.
+# Kleine letters aan het eind, voor de helpdesk: hoe code, nummer van het verzoek en tijd heten.
+support = Voor je beheerder
+support-code = Code
+support-request = Verzoek
+support-time = Tijd
