@@ -114,9 +114,11 @@ async fn nothing_is_left_over(upstream: &Upstream, gate: &crate::support::raw::G
 
 #[tokio::test(flavor = "multi_thread")]
 async fn r28_ambiguous_messages_are_one_request_or_none() {
-    let (upstream, _setup, mut gate) = gate().await;
-    for (what, bytes, refused) in attempts() {
-        let answer = talk_on(gate.http, format!("{bytes}{SMUGGLED}")).await;
+    let (upstream, setup, mut gate) = gate_with(|s| s.https()).await;
+    for (tls, (what, bytes, refused)) in
+        [false, true].into_iter().flat_map(|tls| attempts().into_iter().map(move |a| (tls, a)))
+    {
+        let answer = setup.talk_over(&gate, tls, format!("{bytes}{SMUGGLED}")).await;
         let seen = upstream.take();
         assert!(seen.len() <= 1, "{what}: {:?}", seen.iter().map(|r| r.line()).collect::<Vec<_>>());
         assert!(seen.iter().all(|r| !r.target().contains("smuggled") && !r.head.contains("boss")), "{what}");

@@ -1,0 +1,77 @@
+//! TLS, and HTTP/2 as a well-behaved library speaks it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
+
+use super::{Gate, HOST, Setup};
+
+impl Setup {
+    /// A TLS connection to the gate that speaks this protocol.
+    pub async fn tls(&self, gate: &Gate, alpn: &str) -> TlsStream<TcpStream> {
+        let pem = std::fs::read(self.dir.path().join("cert.pem")).unwrap();
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_slice(&pem).unwrap()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut config = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        config.alpn_protocols = vec![alpn.as_bytes().to_vec()];
+        let tcp = TcpStream::connect(gate.https).await.unwrap();
+        let name = ServerName::try_from(HOST).unwrap();
+        tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, tcp).await.unwrap()
+    }
+
+    /// An HTTP/2 connection to the gate.
+    pub async fn h2(&self, gate: &Gate) -> H2 {
+        let (client, connection) = h2::client::handshake(self.tls(gate, "h2").await).await.unwrap();
+        tokio::spawn(connection);
+        H2(client)
+    }
+}
+
+/// One HTTP/2 connection.
+#[derive(Clone)]
+pub struct H2(h2::client::SendRequest<Bytes>);
+
+impl H2 {
+    /// Sends a request whose body is these DATA frames, the last of which ends the stream; no frame: no body. The
+    /// status is 0 when the stream is reset.
+    pub async fn ask(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(String, String)],
+        frames: &[&[u8]],
+    ) -> (u16, HeaderMap) {
+        let mut request = http::Request::builder().method(method).uri(format!("https://{HOST}{path}"));
+        for (name, value) in headers {
+            request = request.header(name.as_str(), value.as_str());
+        }
+        let failed = (0, HeaderMap::new());
+        let Ok(mut client) = self.0.clone().ready().await else { return failed };
+        let Ok((response, mut body)) = client.send_request(request.body(()).unwrap(), frames.is_empty())
+        else {
+            return failed;
+        };
+        for (i, frame) in frames.iter().enumerate() {
+            // Apart in time, so that they are read one by one.
+            tokio::time::sleep(Duration::from_millis(30)).await;
+            if body.send_data(Bytes::copy_from_slice(frame), i + 1 == frames.len()).is_err() {
+                break;
+            }
+        }
+        match tokio::time::timeout(Duration::from_secs(10), response).await {
+            Ok(Ok(response)) => (response.status().as_u16(), response.headers().clone()),
+            _ => failed,
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! The gate as a process.
+
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use super::{Setup, talk};
+
+impl Setup {
+    pub async fn start(&self) -> Gate {
+        let mut child = self.command().stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let output: Arc<Mutex<String>> = Arc::default();
+        let (stdout, stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+        let pipes: [Box<dyn std::io::Read + Send>; 2] = [Box::new(stdout), Box::new(stderr)];
+        for pipe in pipes {
+            let output = output.clone();
+            std::thread::spawn(move || {
+                for line in BufReader::new(pipe).split(b'\n').map_while(Result::ok) {
+                    let mut all = output.lock().unwrap();
+                    all.push_str(&String::from_utf8_lossy(&line));
+                    all.push('\n');
+                }
+            });
+        }
+        let unbound = SocketAddr::from(([0, 0, 0, 0], 0));
+        let mut gate = Gate { child, http: unbound, https: unbound, ops: unbound, output };
+        for _ in 0..500 {
+            let bound = |scheme| gate.listening(scheme);
+            if let (Some(http), Some(ops)) = (bound("http"), bound("ops")) {
+                let https = bound("https").unwrap_or(unbound);
+                (gate.http, gate.https, gate.ops) = (http, https, ops);
+                return gate;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("the gate does not start:\n{}", gate.output());
+    }
+}
+
+/// A gate that runs; dropped, it is killed.
+pub struct Gate {
+    child: Child,
+    pub http: SocketAddr,
+    pub https: SocketAddr,
+    pub ops: SocketAddr,
+    output: Arc<Mutex<String>>,
+}
+
+impl Gate {
+    /// Everything that it wrote so far.
+    pub fn output(&self) -> String {
+        self.output.lock().unwrap().clone()
+    }
+
+    /// Lines of its log in which this field has this value; waits a little for at least one.
+    pub async fn log_where(&self, field: &str, value: &str) -> Vec<serde_json::Value> {
+        for _ in 0..50 {
+            let lines: Vec<serde_json::Value> =
+                self.output().lines().filter_map(|l| serde_json::from_str(l).ok()).collect();
+            let found: Vec<_> = lines.into_iter().filter(|l| l[field] == value).collect();
+            if !found.is_empty() {
+                return found;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Vec::new()
+    }
+
+    /// Resident memory, KiB.
+    pub fn rss_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches("kB").trim().parse().unwrap()
+    }
+
+    /// It lives and serves.
+    pub async fn is_well(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+            && talk(self.ops, "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n").await.status() == 200
+    }
+
+    fn listening(&self, scheme: &str) -> Option<SocketAddr> {
+        self.output().lines().find_map(|line| {
+            let line: serde_json::Value = serde_json::from_str(line).ok()?;
+            (line["event"] == "listening" && line["scheme"] == scheme)
+                .then(|| line["address"].as_str()?.parse().ok())?
+        })
+    }
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,166 @@
+//! How the gate is configured, and who has signed in at it.
+
+use std::net::SocketAddr;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use base64::Engine as _;
+use secrecy::SecretSlice;
+use wecom_gate::session::{Keyring, Limits, Member, Names, Session, SessionCookies};
+
+use super::{APP_SECRET, CORP, HOST, SECRET};
+
+fn key_bytes() -> [u8; 64] {
+    std::array::from_fn(|i| u8::try_from(i).unwrap().wrapping_mul(7) ^ 0x5a)
+}
+
+/// How the gate is configured.
+pub struct Setup {
+    toml: toml::Table,
+    pub(super) dir: tempfile::TempDir,
+    https: bool,
+    environment: Vec<(&'static str, String)>,
+}
+
+/// A signed-in browser.
+pub struct Visitor {
+    /// `name=value`.
+    pub cookie: String,
+    pub phantom: String,
+    pub session: Session,
+}
+
+impl Visitor {
+    /// Header line with the cookie.
+    pub fn cookie_line(&self) -> String {
+        format!("Cookie: {}\r\n", self.cookie)
+    }
+    /// Header lines of the page's own API calls.
+    pub fn lines(&self) -> String {
+        format!("Cookie: {}\r\nAuthorization: Bearer {}\r\n", self.cookie, self.phantom)
+    }
+}
+
+impl Setup {
+    /// Plain HTTP, no WeCom in reach.
+    pub fn new(upstream: SocketAddr) -> Setup {
+        let key = base64::engine::general_purpose::STANDARD.encode(key_bytes());
+        let toml = format!(
+            r#"
+origin = "http://{HOST}"
+[listen]
+http = ["127.0.0.1:0"]
+ops = "127.0.0.1:0"
+[upstream]
+nodes = ["{upstream}"]
+[nocobase]
+jwt_secret = "{SECRET}"
+service_user = 1
+[[wecom]]
+corp_id = "{CORP}"
+agent_id = "1000002"
+secret = "{APP_SECRET}"
+api_base = "http://127.0.0.1:9"
+authorize_url = "http://127.0.0.1:9/connect/oauth2/authorize"
+web_login_url = "http://127.0.0.1:9/wwlogin/sso/login"
+[access]
+public = ["GET /api/public", "POST /api/public", "OPTIONS /api/public", "GET /ws-public", "GET /ws-refused"]
+[session]
+keys = ["{key}"]
+[log]
+level = "debug"
+[limits]
+"#
+        );
+        Setup {
+            toml: toml.parse().unwrap(),
+            dir: tempfile::tempdir().unwrap(),
+            https: false,
+            environment: Vec::new(),
+        }
+    }
+
+    /// `section.key`, or `wecom.key` of the one entry.
+    pub fn set(mut self, key: &str, value: impl Into<toml::Value>) -> Setup {
+        let (section, key) = key.split_once('.').unwrap();
+        let section = self.toml.get_mut(section).unwrap();
+        let table = match section {
+            toml::Value::Array(entries) => entries[0].as_table_mut().unwrap(),
+            section => section.as_table_mut().unwrap(),
+        };
+        table.insert(key.to_owned(), value.into());
+        self
+    }
+
+    /// What `section.key` is set to.
+    pub fn get(&self, key: &str) -> toml::Value {
+        let (section, key) = key.split_once('.').unwrap();
+        self.toml[section][key].clone()
+    }
+
+    /// In the environment of the process.
+    pub fn environment(mut self, name: &'static str, value: &str) -> Setup {
+        self.environment.push((name, value.to_owned()));
+        self
+    }
+
+    /// TLS too, and an `https` origin.
+    pub fn https(mut self) -> Setup {
+        let made = rcgen::generate_simple_self_signed(vec![HOST.to_owned()]).unwrap();
+        let path = |name: &str| self.dir.path().join(name).to_str().unwrap().to_owned();
+        std::fs::write(path("cert.pem"), made.cert.pem()).unwrap();
+        std::fs::write(path("key.pem"), made.signing_key.serialize_pem()).unwrap();
+        let (cert, key) = (path("cert.pem"), path("key.pem"));
+        self.toml.insert("origin".into(), format!("https://{HOST}").into());
+        self.https = true;
+        self.set("listen.https", vec!["127.0.0.1:0"]).set("listen.cert", cert).set("listen.key", key)
+    }
+
+    /// Signs in against this simulator.
+    pub fn wecom(self, sim: &str) -> Setup {
+        self.set("wecom.api_base", sim)
+            .set("wecom.authorize_url", format!("{sim}/connect/oauth2/authorize"))
+            .set("wecom.web_login_url", format!("{sim}/wwlogin/sso/login"))
+    }
+
+    /// `wecom-gate run` with this configuration.
+    pub(super) fn command(&self) -> Command {
+        let conf = self.dir.path().join("gate.toml");
+        std::fs::write(&conf, self.toml.to_string()).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_wecom-gate"));
+        command.args(["run", "--conf"]).arg(&conf).env_remove("RUST_LOG");
+        command.envs(self.environment.iter().cloned());
+        command
+    }
+
+    fn cookies(&self) -> SessionCookies {
+        let ring = Keyring::new(&[SecretSlice::from(key_bytes().to_vec())]).unwrap();
+        let limits =
+            Limits { idle: Duration::from_secs(12 * 3600), absolute: Duration::from_secs(7 * 24 * 3600) };
+        let company = wecom_gate::session::record::Company { entry: "wecom".into(), corp_id: CORP.into() };
+        SessionCookies::new(Arc::new(ring), Names::new(self.https), limits, vec![company])
+    }
+
+    /// Somebody who has signed in on another node that shares the keys.
+    pub fn visitor(&self) -> Visitor {
+        self.visitor_seen_ago(Duration::ZERO)
+    }
+
+    /// The same, some time ago.
+    pub fn visitor_seen_ago(&self, ago: Duration) -> Visitor {
+        let member = Member {
+            entry: "wecom".into(),
+            corp_id: CORP.into(),
+            userid: "zhangsan".into(),
+            name: "张三".into(),
+            user_id: 7,
+            locale: None,
+        };
+        let now = (SystemTime::now() - ago).into();
+        let session = Session::begin(member, now).unwrap();
+        let line = self.cookies().write(&session, now).unwrap();
+        let cookie = line.split(';').next().unwrap().to_owned();
+        Visitor { cookie, phantom: session.phantom.text(), session }
+    }
+}

@@ -1,0 +1,230 @@
+//! An upstream that keeps what arrived.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::SWITCH;
+
+/// A request as it arrived.
+#[derive(Debug, Clone)]
+pub struct Request {
+    pub connection: usize,
+    pub head: String,
+    /// Decoded.
+    pub body: Vec<u8>,
+}
+
+impl Request {
+    pub fn line(&self) -> &str {
+        self.head.split("\r\n").next().unwrap()
+    }
+    pub fn target(&self) -> &str {
+        self.line().split(' ').nth(1).unwrap()
+    }
+    /// Names as sent, values without blanks around them.
+    pub fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.head.split("\r\n").skip(1).filter_map(|l| l.split_once(':')).map(|(n, v)| (n, v.trim()))
+    }
+    pub fn all(&self, name: &str) -> Vec<&str> {
+        self.headers().filter(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v).collect()
+    }
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.all(name).first().copied()
+    }
+}
+
+#[derive(Default)]
+pub struct Recorded {
+    /// Of clients; the gate's own calls are in `own`.
+    pub requests: Vec<Request>,
+    pub own: Vec<Request>,
+    /// Bytes where a request should have begun.
+    pub garbage: Vec<Vec<u8>>,
+    /// What a path is answered with, instead of a small 200; `own:` before it: the gate's own calls.
+    pub answers: HashMap<String, Vec<u8>>,
+    /// `auth:check` says that the session has ended.
+    pub ended: bool,
+    /// Bytes that arrived in tunnels.
+    pub tunnelled: Vec<u8>,
+    connections: usize,
+}
+
+/// An upstream that records.
+#[derive(Clone)]
+pub struct Upstream {
+    pub address: SocketAddr,
+    recorded: Arc<Mutex<Recorded>>,
+}
+
+impl Upstream {
+    pub async fn start() -> Upstream {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let upstream = Upstream { address, recorded: Arc::default() };
+        let recorded = upstream.recorded.clone();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                stream.set_nodelay(true).unwrap();
+                let id = {
+                    let mut r = recorded.lock().unwrap();
+                    r.connections += 1;
+                    r.connections
+                };
+                tokio::spawn(serve(stream, id, recorded.clone()));
+            }
+        });
+        upstream
+    }
+
+    pub fn recorded(&self) -> MutexGuard<'_, Recorded> {
+        self.recorded.lock().unwrap()
+    }
+
+    /// What clients' requests have come so far; forgets them.
+    pub fn take(&self) -> Vec<Request> {
+        std::mem::take(&mut self.recorded().requests)
+    }
+
+    pub fn answer(&self, path: &str, status: &str, headers: &str, body: &str) {
+        let answer = format!("HTTP/1.1 {status}\r\n{headers}Content-Length: {}\r\n\r\n{body}", body.len());
+        self.recorded().answers.insert(path.to_owned(), answer.into_bytes());
+    }
+}
+
+async fn fill(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> bool {
+    matches!(stream.read_buf(buffer).await, Ok(n) if n > 0)
+}
+
+pub(super) fn find(buffer: &[u8], what: &[u8]) -> Option<usize> {
+    buffer.windows(what.len()).position(|w| w == what)
+}
+
+async fn serve(mut stream: TcpStream, connection: usize, recorded: Arc<Mutex<Recorded>>) {
+    let mut buffer = Vec::new();
+    loop {
+        let end = loop {
+            if let Some(at) = find(&buffer, b"\r\n\r\n") {
+                break at + 4;
+            }
+            if !fill(&mut stream, &mut buffer).await {
+                if !buffer.is_empty() {
+                    recorded.lock().unwrap().garbage.push(buffer);
+                }
+                return;
+            }
+        };
+        let head: Vec<u8> = buffer.drain(..end).collect();
+        let head = String::from_utf8_lossy(&head[..end - 4]).into_owned();
+        let mut request = Request { connection, head, body: Vec::new() };
+        let parts: Vec<&str> = request.line().split(' ').collect();
+        if parts.len() != 3 || parts[2] != "HTTP/1.1" || !parts[0].bytes().all(|b| b.is_ascii_uppercase()) {
+            recorded.lock().unwrap().garbage.push(request.head.into_bytes());
+            return;
+        }
+        let path = request.target().split('?').next().unwrap().to_owned();
+        if request.header("upgrade").is_some() && !recorded.lock().unwrap().answers.contains_key(&path) {
+            recorded.lock().unwrap().requests.push(request);
+            return tunnel(stream, buffer, recorded).await;
+        }
+        let Some(body) = body(&mut stream, &mut buffer, &request).await else {
+            recorded.lock().unwrap().garbage.push(request.head.into_bytes());
+            return;
+        };
+        request.body = body;
+        let answer = {
+            let mut r = recorded.lock().unwrap();
+            let own = request.header("x-request-id").is_none();
+            let answer = if own && let Some(answer) = r.answers.get(&format!("own:{path}")) {
+                answer.clone()
+            } else if own && path == "/api/auth:check" {
+                if r.ended {
+                    json(
+                        "401 Unauthorized",
+                        r#"{"errors":[{"message":"Your session has expired.","code":"BLOCKED_TOKEN"}]}"#,
+                    )
+                } else {
+                    json("200 OK", r#"{"data":{"id":7}}"#)
+                }
+            } else if own {
+                json("200 OK", "{}")
+            } else {
+                r.answers.get(&path).cloned().unwrap_or_else(|| json("200 OK", r#"{"data":"upstream"}"#))
+            };
+            if own {
+                r.own.push(request)
+            } else {
+                r.requests.push(request)
+            }
+            answer
+        };
+        if stream.write_all(&answer).await.is_err() {
+            return;
+        }
+    }
+}
+
+fn json(status: &str, body: &str) -> Vec<u8> {
+    format!(
+        "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .into_bytes()
+}
+
+async fn body(stream: &mut TcpStream, buffer: &mut Vec<u8>, request: &Request) -> Option<Vec<u8>> {
+    if request.all("transfer-encoding").is_empty() {
+        let lengths = request.all("content-length");
+        let length: usize = if lengths.is_empty() { 0 } else { lengths[0].parse().ok()? };
+        while buffer.len() < length {
+            if !fill(stream, buffer).await {
+                return None;
+            }
+        }
+        return Some(buffer.drain(..length).collect());
+    }
+    let mut body = Vec::new();
+    loop {
+        let line = loop {
+            match find(buffer, b"\r\n") {
+                Some(at) => break at,
+                None if fill(stream, buffer).await => {}
+                None => return None,
+            }
+        };
+        let size = usize::from_str_radix(std::str::from_utf8(&buffer[..line]).ok()?, 16).ok()?;
+        while buffer.len() < line + 2 + size + 2 {
+            if !fill(stream, buffer).await {
+                return None;
+            }
+        }
+        let chunk: Vec<u8> = buffer.drain(..line + 2 + size + 2).collect();
+        if size == 0 {
+            return Some(body);
+        }
+        body.extend_from_slice(&chunk[line + 2..line + 2 + size]);
+    }
+}
+
+/// Says 101 at once and sends everything back.
+async fn tunnel(mut stream: TcpStream, early: Vec<u8>, recorded: Arc<Mutex<Recorded>>) {
+    if stream.write_all(SWITCH).await.is_err() {
+        return;
+    }
+    let mut piece = early;
+    loop {
+        if !piece.is_empty() {
+            recorded.lock().unwrap().tunnelled.extend_from_slice(&piece);
+            if stream.write_all(&piece).await.is_err() {
+                return;
+            }
+        }
+        piece.clear();
+        if !fill(&mut stream, &mut piece).await {
+            return;
+        }
+    }
+}
