@@ -353,6 +353,17 @@ pub struct Limits {
     pub head_timeout: String,
     /// How long a connection may wait for its next request.
     pub keepalive_timeout: String,
+    /// Sign-ins that one address may begin within a minute (of IPv6 addresses the first 64 bits count); `0`: no bound.
+    /// A whole company may come from one address: think of nine o'clock before making it smaller.
+    #[schemars(range(max = 4_294_967_295_u32))]
+    pub sign_ins_per_minute: u32,
+    /// Callbacks with a worthless state or code that one address may bring within a minute; `0`: no bound. Real
+    /// sign-ins do not count.
+    #[schemars(range(max = 4_294_967_295_u32))]
+    pub bad_callbacks_per_minute: u32,
+    /// Sign-ins that wait for WeCom and NocoBase at once.
+    #[schemars(range(max = 4_294_967_295_u32))]
+    pub sign_ins_at_once: u32,
 }
 
 impl Default for Limits {
@@ -363,6 +374,9 @@ impl Default for Limits {
             connections: 20_000,
             head_timeout: "10s".into(),
             keepalive_timeout: "75s".into(),
+            sign_ins_per_minute: 12_000,
+            bad_callbacks_per_minute: 600,
+            sign_ins_at_once: 2_000,
         }
     }
 }

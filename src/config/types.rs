@@ -320,4 +320,10 @@ pub struct Limits {
     pub head_timeout: Duration,
     /// How long a connection may wait for its next request.
     pub keepalive_timeout: Duration,
+    /// Sign-ins that one address may begin within a minute; 0: no bound.
+    pub sign_ins_per_minute: u32,
+    /// Worthless callbacks that one address may bring within a minute; 0: no bound.
+    pub bad_callbacks_per_minute: u32,
+    /// Sign-ins that are worked on at once.
+    pub sign_ins_at_once: usize,
 }

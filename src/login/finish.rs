@@ -1,6 +1,8 @@
 //! The end of a flow: WeCom sends the browser back, with a code or without.
 
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::account::Account;
 use super::{Logins, Start, now};
@@ -16,6 +18,8 @@ pub struct Callback<'a> {
     pub query: Option<&'a str>,
     /// The gate's cookies.
     pub cookies: &'a OwnCookies<'a>,
+    /// Where it comes from.
+    pub client: IpAddr,
     /// The browser is WeCom's.
     pub in_wecom: bool,
     /// The browser is a phone's.
@@ -47,15 +51,23 @@ pub enum Answer {
 impl Logins {
     /// Takes a callback to its end. Returns the answer and its cookies.
     pub async fn finish(self: &Arc<Self>, callback: Callback<'_>) -> (Answer, Vec<String>) {
+        let client = callback.client;
+        if let Err(failure) = self.throttle.callback(client, Instant::now()) {
+            return (Answer::Failed(failure, None), Vec::new());
+        }
         let params = Params::read(callback.query.unwrap_or_default());
         let signed_in = self.live(callback.cookies);
         let Some(state) = params.state else {
+            self.throttle.was_worthless(client, Instant::now());
             return (self.stray(signed_in.is_some(), Failure::BadCallback), Vec::new());
         };
         // Before anything is asked of WeCom: is this flow this browser's (R19)?
         let checked = match self.flows.check(callback.cookies, &state, now()) {
             Ok(checked) => checked,
-            Err(failure) => return self.no_flow(&callback, &state, signed_in.is_some(), failure),
+            Err(failure) => {
+                self.throttle.was_worthless(client, Instant::now());
+                return self.no_flow(&callback, &state, signed_in.is_some(), failure);
+            }
         };
         let wish = &checked.flow.wish;
         let mut cookies: Vec<String> = self.flows.delete(&checked.flow).into_iter().collect();
@@ -75,10 +87,23 @@ impl Logins {
             Code::Several => return (Answer::Failed(Failure::BadCallback, retry), cookies),
         };
 
+        // The flow's cookie stays: the page comes back by itself with the same code.
+        let place = match self.throttle.place(client, Instant::now()) {
+            Ok(place) => place,
+            Err(failure) => return (Answer::Failed(failure, None), Vec::new()),
+        };
         let once = session::Callback { code: &code, state: &state, cookie: checked.cookie };
         let (logins, work, spent) = (self.clone(), wish.clone(), code.clone());
-        let finished = self.callbacks.once(once, now(), async move { sign_in(&logins, &work, &spent).await });
-        let finished = finished.await.unwrap_or_else(|refused| Finished::Failed(refused.into()));
+        // The place is held for as long as the work goes on, also when the browser does not wait for it.
+        let work = async move {
+            let _place = place;
+            sign_in(&logins, &work, &spent).await
+        };
+        let finished = self.callbacks.once(once, now(), work).await;
+        let finished = finished.unwrap_or_else(|refused| Finished::Failed(refused.into()));
+        if matches!(finished, Finished::Failed(Failure::CodeRejected | Failure::FlowMissing)) {
+            self.throttle.was_worthless(client, Instant::now());
+        }
         let answer = match finished {
             Finished::SignedIn(session) => match self.sessions.write(&session, now()) {
                 Ok(cookie) => {

@@ -8,6 +8,7 @@ mod events;
 mod finish;
 mod lifetime;
 mod start;
+mod throttle;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use secrecy::ExposeSecret;
 pub use finish::{Answer as FinishAnswer, Callback, Finished};
 pub use lifetime::Found;
 pub use start::{Start, Started};
+pub use throttle::Throttle;
 
 use crate::config::{Config, WeComEntry};
 use crate::error::Failure;
@@ -38,6 +40,8 @@ pub struct Logins {
     config: Arc<Config>,
     /// Reads and writes session cookies.
     pub sessions: SessionCookies,
+    /// Bounds on signing in.
+    pub throttle: Throttle,
     flows: Flows,
     /// Names and attributes of the gate's cookies.
     pub cookie_names: Names,
@@ -83,6 +87,7 @@ impl Logins {
         let cookie_names = Names::new(config.origin.https);
         Ok(Logins {
             sessions: SessionCookies::of(&config, keyring.clone()),
+            throttle: Throttle::new(&config.limits),
             flows: Flows::new(keyring, cookie_names),
             cookie_names,
             minter,

@@ -138,7 +138,7 @@ async fn read(gate: &Gate, exchange: &mut Exchange, ctx: &mut Ctx) -> Result<Adm
                 lang: answers::wecom_lang(request),
             };
             ctx.as_page = true;
-            Ok(Admitted::Answer(own::start_login(gate, &cookies, &start)?))
+            Ok(Admitted::Answer(own::start_login(gate, ctx, &cookies, &start)?))
         }
         Decision::Own(page) => {
             let asked = own::Asked { page, cookies, caller };

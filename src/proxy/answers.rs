@@ -196,6 +196,10 @@ fn asked_for(query: Option<&str>) -> String {
 }
 
 fn log(ctx: &Ctx, request: &RequestHeader, failure: Failure) {
+    // Has its own line, one for many.
+    if failure == Failure::TooManyRequests {
+        return;
+    }
     let a = failure.answer();
     let (id, path) = (ctx.request_id.to_str().unwrap_or_default(), request.uri.path());
     macro_rules! line {

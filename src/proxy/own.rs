@@ -1,5 +1,7 @@
 //! The gate's own pages below `/wecom-gate/`, and the domain verification files.
 
+use std::time::Instant;
+
 use bytes::Bytes;
 use http::{Method, header};
 use pingora::proxy::Session as Exchange;
@@ -50,7 +52,7 @@ pub async fn serve(
     ctx.as_page =
         matches!(asked.page, OwnPath::Login | OwnPath::Callback | OwnPath::SignIn | OwnPath::Logout);
     match asked.page {
-        OwnPath::Login => login(gate, &asked, &head).await,
+        OwnPath::Login => login(gate, ctx, &asked, &head).await,
         OwnPath::Callback => Ok(callback(gate, exchange, ctx, &asked, &head).await),
         OwnPath::SignIn => {
             let rd = is("rd").and_then(|rd| target::sanitize(&rd)).unwrap_or_else(|| "/".into());
@@ -76,7 +78,7 @@ fn parameter(query: Option<&str>, name: &str) -> Option<String> {
 }
 
 /// `login?rd=&via=&with=`: starts a flow. Whoever is signed in already goes where he wanted.
-async fn login(gate: &Gate, asked: &Asked<'_>, head: &Head) -> Result<Reply, Failure> {
+async fn login(gate: &Gate, ctx: &Ctx, asked: &Asked<'_>, head: &Head) -> Result<Reply, Failure> {
     let query = head.query.as_deref();
     let rd = parameter(query, "rd").and_then(|rd| target::sanitize(&rd)).unwrap_or_else(|| "/".into());
     if let Found::Live { .. } = gate.logins.find(&asked.cookies).await {
@@ -112,11 +114,17 @@ async fn login(gate: &Gate, asked: &Asked<'_>, head: &Head) -> Result<Reply, Fai
         consent: false,
         lang: head.lang,
     };
-    start_login(gate, &asked.cookies, &start)
+    start_login(gate, ctx, &asked.cookies, &start)
 }
 
 /// The redirect that starts a flow.
-pub fn start_login(gate: &Gate, cookies: &OwnCookies<'_>, start: &Start) -> Result<Reply, Failure> {
+pub fn start_login(
+    gate: &Gate,
+    ctx: &Ctx,
+    cookies: &OwnCookies<'_>,
+    start: &Start,
+) -> Result<Reply, Failure> {
+    gate.logins.throttle.start(ctx.client, Instant::now())?;
     let started = gate.logins.start(cookies, start)?;
     Ok(Reply::redirect(&started.location).with_cookies(started.cookies))
 }
@@ -125,6 +133,7 @@ async fn callback(gate: &Gate, exchange: &Exchange, ctx: &mut Ctx, asked: &Asked
     let callback = Callback {
         query: head.query.as_deref(),
         cookies: &asked.cookies,
+        client: ctx.client,
         in_wecom: matches!(asked.caller, decide::Caller::WeCom { .. }),
         mobile: asked.caller.is_mobile(),
         lang: head.lang,

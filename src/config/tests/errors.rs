@@ -153,6 +153,7 @@ const TABLE: &[Row<'_>] = &[
     (&[("log.level", "'info,a=b=c'")], "log.level", "not a level", "directives"),
     (&[("limits.header_bytes", "100")], "limits.header_bytes", "out of range", "4KiB to 1MiB"),
     (&[("limits.connections", "0")], "limits.connections", "lets nobody in", "1 or more"),
+    (&[("limits.sign_ins_at_once", "0")], "limits.sign_ins_at_once", "lets nobody sign in", "1 or more"),
     (&[("limits.head_timeout", "'0s'")], "limits.head_timeout", "out of range", "1s to 1h"),
     (&[("limits.keepalive_timeout", "'2h'")], "limits.keepalive_timeout", "out of range", "1s to 1h"),
 ];

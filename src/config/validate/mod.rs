@@ -352,6 +352,9 @@ fn limits(raw: raw::Limits, report: &mut Report) -> Option<Limits> {
     if raw.connections == 0 {
         report.bad("limits.connections", "0", "lets nobody in", "give 1 or more");
     }
+    if raw.sign_ins_at_once == 0 {
+        report.bad("limits.sign_ins_at_once", "0", "lets nobody sign in", "give 1 or more");
+    }
     let head = values::duration("limits.head_timeout", &raw.head_timeout, SECOND, 3600 * SECOND, report);
     let keepalive =
         values::duration("limits.keepalive_timeout", &raw.keepalive_timeout, SECOND, 3600 * SECOND, report);
@@ -361,5 +364,8 @@ fn limits(raw: raw::Limits, report: &mut Report) -> Option<Limits> {
         connections: usize::try_from(raw.connections).ok()?,
         head_timeout: head?,
         keepalive_timeout: keepalive?,
+        sign_ins_per_minute: raw.sign_ins_per_minute,
+        bad_callbacks_per_minute: raw.bad_callbacks_per_minute,
+        sign_ins_at_once: usize::try_from(raw.sign_ins_at_once).ok()?,
     })
 }

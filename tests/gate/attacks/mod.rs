@@ -13,5 +13,6 @@ mod ops;
 mod path_confusion;
 mod secrets_in_logs;
 mod session_fixation;
+mod sign_in_floods;
 mod smuggling;
 mod websocket;

@@ -1,0 +1,191 @@
+//! R17: what one address may ask of WeCom, and what many may ask at once. Who is signed in notices nothing.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+use wecom_gate::sim::Fault;
+
+use crate::support::Stage;
+use crate::support::raw::{WECOM, gate_with, get, read_answer, talk};
+
+const SPENT: &str = "/cgi-bin/auth/getuserinfo";
+
+fn page(target: &str, headers: &str) -> String {
+    get(target, &format!("User-Agent: {WECOM}\r\nAccept: text/html\r\nAccept-Language: en\r\n{headers}"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r17_sign_ins_of_one_address_are_counted_and_nothing_else_is() {
+    let (upstream, setup, gate) = gate_with(|s| s.set("limits.sign_ins_per_minute", 6)).await;
+    let member = setup.visitor();
+    for target in ["/admin", "/wecom-gate/login?rd=/x"].repeat(3) {
+        let answer = talk(gate.http, page(target, "")).await;
+        assert_eq!(answer.status(), 302, "{target}: {}", answer.text());
+    }
+    for _ in 0..20 {
+        for target in ["/admin", "/wecom-gate/login"] {
+            let answer = talk(gate.http, page(target, "")).await;
+            assert_eq!(answer.status(), 429, "{target}: {}", answer.text());
+            assert_eq!(answer.header("retry-after").as_deref(), Some("10"));
+            assert_eq!(answer.header("cache-control").as_deref(), Some("no-store"));
+            assert!(answer.body().contains("Please wait a moment"), "{}", answer.text());
+            assert!(answer.cookies().is_empty(), "{:?}", answer.cookies());
+        }
+    }
+    // A session, a public door and a program that is refused anyway cost none of it.
+    for _ in 0..20 {
+        let lines = member.lines();
+        assert_eq!(talk(gate.http, get("/api/x", &lines)).await.status(), 200);
+        assert_eq!(talk(gate.http, page("/admin", &member.cookie_line())).await.status(), 200);
+        assert_eq!(talk(gate.http, get("/api/public", "")).await.status(), 200);
+        assert_eq!(talk(gate.http, get("/api/x", "")).await.status(), 401);
+    }
+    assert_eq!(talk(gate.http, page("/wecom-gate/login", &member.cookie_line())).await.status(), 302);
+    assert_eq!(upstream.take().len(), 60);
+    // One line for all of them.
+    let lines = gate.log_where("event", "throttled").await;
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert_eq!(lines[0]["client"], "127.0.0.1");
+    assert_eq!(lines[0]["key"], "limits.sign_ins_per_minute");
+    assert_eq!(lines[0]["label"], "too_many_requests");
+    assert!(!gate.output().contains(r#""refused","label":"too_many_requests""#), "{}", gate.output());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r17_behind_a_proxy_each_client_is_counted_and_lies_are_not() {
+    let (_upstream, _setup, gate) = gate_with(|s| {
+        s.set("limits.sign_ins_per_minute", 2).set("access.trusted_proxies", vec!["127.0.0.0/8"])
+    })
+    .await;
+    let ask = async |from: &str| {
+        talk(gate.http, page("/admin", &format!("X-Forwarded-For: {from}\r\n"))).await.status()
+    };
+    for (from, passes) in [
+        ("198.51.100.1", true),
+        ("198.51.100.1", true),
+        ("198.51.100.1", false),
+        ("203.0.113.8, 198.51.100.1", false),
+        ("198.51.100.2", true),
+        // A network of IPv6 is one address.
+        ("2001:db8:1:2::1", true),
+        ("2001:db8:1:2:ffff::7", true),
+        ("2001:db8:1:2:3:4:5:6", false),
+        ("2001:db8:1:3::1", true),
+    ] {
+        assert_eq!(ask(from).await, if passes { 302 } else { 429 }, "{from}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r17_without_a_proxy_nobody_chooses_his_address() {
+    let (_upstream, _setup, gate) = gate_with(|s| s.set("limits.sign_ins_per_minute", 3)).await;
+    let mut passed = 0;
+    for i in 0..10 {
+        let lie =
+            format!("X-Forwarded-For: 10.0.0.{i}\r\nX-Real-IP: 10.0.0.{i}\r\nForwarded: for=10.0.0.{i}\r\n");
+        passed += usize::from(talk(gate.http, page("/admin", &lie)).await.status() == 302);
+    }
+    assert_eq!(passed, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r17_a_whole_company_comes_from_one_address_at_nine_o_clock() {
+    let (_upstream, _setup, gate) =
+        gate_with(|s| s.set("log.level", "info").set("log.access_log", false)).await;
+    let mut crowd = Vec::new();
+    for _ in 0..10 {
+        let address = gate.http;
+        crowd.push(tokio::spawn(async move {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            for _ in 0..500 {
+                stream.write_all(page("/admin", "").as_bytes()).await.unwrap();
+                let answer = read_answer(&mut stream).await;
+                assert_eq!(answer.status(), 302, "{}", answer.text());
+            }
+        }));
+    }
+    for members in crowd {
+        members.await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r17_worthless_callbacks_are_counted_and_real_ones_are_not() {
+    let stage = Stage::start(|c| {
+        c.set("limits.bad_callbacks_per_minute", 4);
+        c.set("access.trusted_proxies", vec!["127.0.0.0/8"]);
+    })
+    .await;
+    let from = |address: &str, userid: &str| {
+        let mut browser = stage.phone(userid);
+        browser.extra.insert("x-forwarded-for", address.parse().unwrap());
+        browser
+    };
+    // However many sign in for real.
+    stage.bound("zhangsan");
+    for _ in 0..8 {
+        let page = from("198.51.100.1", "zhangsan").open("/admin").await;
+        assert_eq!(page.status, 200, "{}", page.body);
+    }
+    // A flow of one's own, and codes that WeCom has never seen.
+    let mut calls = 0;
+    for i in 0..10 {
+        let mut attacker = from("198.51.100.9", "lisi");
+        let callback = attacker.up_to_callback("/admin").await;
+        let state = callback.split(['?', '&']).find(|p| p.starts_with("state=")).unwrap();
+        let before = stage.wecom().calls(SPENT);
+        let answer = attacker.visit(&format!("/wecom-gate/callback?code=INVENTED{i}&{state}")).await;
+        calls += stage.wecom().calls(SPENT) - before;
+        assert_eq!(answer.status == 429, i >= 4, "{i}: {} {}", answer.status, answer.body);
+        if answer.status == 429 {
+            assert_eq!(answer.header("retry-after"), Some("10"));
+            assert!(answer.set_cookies().is_empty(), "the flow is lost: {:?}", answer.set_cookies());
+        }
+    }
+    assert_eq!(calls, 4, "WeCom is asked for each worthless code that is let in, and for no other");
+    // States that are nobody's count too, and cost WeCom nothing.
+    let before = stage.wecom().calls(SPENT);
+    for i in 0..6 {
+        let mut stranger = from("198.51.100.10", "lisi");
+        let answer = stranger.visit(&format!("/wecom-gate/callback?code=x&state=a{i}bcdefgh")).await;
+        assert_eq!(answer.status == 429, i >= 4, "{i}: {}", answer.status);
+    }
+    assert_eq!(stage.wecom().calls(SPENT), before);
+    // Nobody else notices.
+    assert_eq!(from("198.51.100.1", "zhangsan").open("/admin").await.status, 200);
+    assert_eq!(stage.gate.log_where("event", "throttled").len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r17_sign_ins_that_wait_for_wecom_are_bounded_and_nobody_loses_his_code() {
+    let stage = Stage::start(|c| {
+        c.set("limits.sign_ins_at_once", 1);
+    })
+    .await;
+    for userid in ["zhangsan", "lisi"] {
+        stage.bound(userid);
+    }
+    let (mut first, mut second) = (stage.phone("zhangsan"), stage.phone("lisi"));
+    let (one, two) = (first.up_to_callback("/admin").await, second.up_to_callback("/admin").await);
+    stage.wecom().add_fault(Fault {
+        path: SPENT.into(),
+        count: Some(1),
+        latency_ms: 1500,
+        ..Fault::default()
+    });
+    let slow = tokio::spawn(async move { first.visit(&one).await.sets("wecom_gate") });
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    let refused = second.visit(&two).await;
+    assert_eq!((refused.status, refused.header("retry-after")), (429, Some("10")), "{}", refused.body);
+    assert!(refused.body.contains("http-equiv=\"refresh\" content=\"10\""), "{}", refused.body);
+    assert!(slow.await.unwrap(), "the first is signed in");
+    assert!(
+        second.visit(&two).await.sets("wecom_gate"),
+        "the page comes back with the same code, and it is good"
+    );
+    let lines = stage.gate.log_where("event", "throttled");
+    assert_eq!(lines.len(), 1);
+    assert_eq!(lines[0]["key"], json!("limits.sign_ins_at_once"));
+}
