@@ -69,17 +69,24 @@ impl Default for Listen {
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Upstream {
-    /// **Required.** `host:port` of NocoBase; several take turns, and a node that does not take the connection is passed over.
+    /// **Required.** `host:port` of NocoBase, 64 at most; several take turns, and a node that is not well is passed over.
     pub nodes: Vec<String>,
     /// Time to open a connection to NocoBase.
     pub connect_timeout: String,
     /// Longest silence of NocoBase within one answer.
     pub read_timeout: String,
+    /// Time between two health checks (`GET /api/__health_check`) of a node.
+    pub health_interval: String,
 }
 
 impl Default for Upstream {
     fn default() -> Self {
-        Self { nodes: Vec::new(), connect_timeout: "3s".into(), read_timeout: "5m".into() }
+        Self {
+            nodes: Vec::new(),
+            connect_timeout: "3s".into(),
+            read_timeout: "5m".into(),
+            health_interval: "2s".into(),
+        }
     }
 }
 

@@ -97,6 +97,8 @@ pub struct Upstream {
     pub connect_timeout: Duration,
     /// Longest silence of NocoBase within one answer.
     pub read_timeout: Duration,
+    /// Time between two health checks of a node.
+    pub health_interval: Duration,
 }
 
 /// How the page gets its token.

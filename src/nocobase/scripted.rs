@@ -99,6 +99,7 @@ pub(crate) fn client(nodes: &[SocketAddr], rules: &config::NocoBase) -> NocoBase
         nodes: nodes.iter().map(SocketAddr::to_string).collect(),
         connect_timeout: Duration::from_secs(2),
         read_timeout: Duration::from_secs(5),
+        health_interval: std::time::Duration::from_secs(2),
     };
     NocoBase::new(&upstream, rules, Arc::new(Minter::new(SECRET))).unwrap()
 }

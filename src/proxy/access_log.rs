@@ -14,7 +14,7 @@ pub fn write(gate: &Gate, exchange: &Exchange, error: Option<&Error>, ctx: &Ctx)
     }
     let request = exchange.req_header();
     let status = exchange.response_written().map_or(0, |r| r.status.as_u16());
-    let node = if ctx.attempts > 0 { gate.upstreams.name(ctx.node) } else { "" };
+    let node = ctx.node.map_or("", |node| gate.upstreams.name(node));
     tracing::info!(
         target: "wecom_gate::access",
         event = "request",

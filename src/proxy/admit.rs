@@ -107,7 +107,6 @@ async fn read(gate: &Gate, exchange: &mut Exchange, ctx: &mut Ctx) -> Result<Adm
                 // NocoBase would take any token of its own from the address; in a session only the session's counts.
                 ctx.query = foreign_token_removed(request);
             }
-            ctx.first_node = gate.upstreams.start();
             if let Some(member) = member {
                 // A token of its own is somebody else's name, perhaps.
                 ctx.named = decide::session_counts(&gate.policy, &facts)

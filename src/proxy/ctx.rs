@@ -8,6 +8,7 @@ use std::time::Instant;
 use http::HeaderValue;
 
 use super::gate::Gate;
+use super::upstream::Tried;
 use crate::decide::Pass;
 use crate::error::Failure;
 use crate::login::Logins;
@@ -38,12 +39,10 @@ pub struct Ctx {
     pub query: Option<String>,
     /// `Set-Cookie` for the answer.
     pub cookies: Vec<String>,
-    /// Node that the first attempt goes to.
-    pub first_node: usize,
-    /// Attempts so far.
-    pub attempts: usize,
-    /// Index of the node that got it.
-    pub node: usize,
+    /// Nodes that it has been tried on.
+    pub tried: Tried,
+    /// Index of the node that got it, if any did.
+    pub node: Option<usize>,
     /// Bytes of the request's body so far.
     pub body_in: u64,
     /// Puts the script into the page.
@@ -105,9 +104,8 @@ impl Ctx {
             sign_out: false,
             query: None,
             cookies: Vec::new(),
-            first_node: 0,
-            attempts: 0,
-            node: 0,
+            tried: Tried::default(),
+            node: None,
             body_in: 0,
             injector: None,
             code: None,

@@ -47,7 +47,8 @@ impl Gate {
         Ok(Gate {
             policy: policy(&config)?,
             logins: Arc::new(Logins::new(config.clone())?),
-            upstreams: Upstreams::new(&config.upstream).map_err(|e| e.to_string())?,
+            upstreams: Upstreams::new(&config.upstream, &config.nocobase.public_path)
+                .map_err(|e| e.to_string())?,
             origin,
             request_ids: RequestIds::new(),
             in_flight: Arc::new(AtomicUsize::new(0)),

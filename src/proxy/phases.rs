@@ -35,6 +35,10 @@ impl Phases {
     pub fn new(gate: Arc<Gate>) -> Phases {
         Phases { gate }
     }
+
+    fn is_another_node(&self, ctx: &Ctx) -> bool {
+        ctx.tried.count() < self.gate.upstreams.len()
+    }
 }
 
 #[async_trait]
@@ -76,11 +80,9 @@ impl ProxyHttp for Phases {
     }
 
     async fn upstream_peer(&self, session: &mut Session, ctx: &mut Ctx) -> Result<Box<HttpPeer>> {
-        let picked = self.gate.upstreams.pick(ctx.first_node, ctx.attempts, session.is_upgrade_req());
-        ctx.attempts += 1;
-        match picked {
+        match self.gate.upstreams.pick(&mut ctx.tried, session.is_upgrade_req()) {
             Some((node, peer)) => {
-                ctx.node = node;
+                ctx.node = Some(node);
                 Ok(Box::new(peer))
             }
             None => Error::e_explain(ConnectError, "no node"),
@@ -94,8 +96,39 @@ impl ProxyHttp for Phases {
         ctx: &mut Ctx,
         mut e: Box<Error>,
     ) -> Box<Error> {
+        if let Some(node) = ctx.node {
+            self.gate.upstreams.did_not_connect(node);
+        }
         // Nothing has been sent: the next node may have it, whatever the method.
-        e.set_retry(ctx.attempts < self.gate.upstreams.len());
+        e.set_retry(ctx.tried.count() < self.gate.upstreams.len());
+        e
+    }
+
+    fn error_while_proxy(
+        &self,
+        _peer: &HttpPeer,
+        session: &mut Session,
+        mut e: Box<Error>,
+        ctx: &mut Ctx,
+        client_reused: bool,
+    ) -> Box<Error> {
+        let method = &session.req_header().method;
+        let whole = !session.as_ref().retry_buffer_truncated() && session.response_written().is_none();
+        if whole && method.is_safe() && (*e.etype() == STARTING || is_lost(&e)) && self.is_another_node(ctx) {
+            e.set_retry(true);
+            return e;
+        }
+        if whole && method.is_idempotent() {
+            e.retry.decide_reuse(client_reused);
+        } else {
+            e.set_retry(false);
+        }
+        if e.retry()
+            && let Some(node) = ctx.node
+        {
+            // Only the pooled connection was stale.
+            ctx.tried.forget(node);
+        }
         e
     }
 
@@ -138,7 +171,8 @@ impl ProxyHttp for Phases {
         response: &mut ResponseHeader,
         ctx: &mut Ctx,
     ) -> Result<()> {
-        if response.status == 503 && ctx.page_load {
+        let again = session.req_header().method.is_safe() && self.is_another_node(ctx);
+        if response.status == 503 && (ctx.page_load || again) {
             return Error::e_explain(STARTING, "503");
         }
         answers::head(&self.gate, session, response, ctx)
@@ -201,6 +235,11 @@ impl ProxyHttp for Phases {
     fn request_summary(&self, session: &Session, _ctx: &Ctx) -> String {
         format!("{} {}", session.req_header().method, session.req_header().uri.path())
     }
+}
+
+/// The node went away before it answered.
+fn is_lost(e: &Error) -> bool {
+    *e.esource() == ErrorSource::Upstream && matches!(e.etype(), ConnectionClosed | ReadError | WriteError)
 }
 
 /// Bytes from the browser into a tunnel: the token is swapped, and an ended session ends the tunnel.

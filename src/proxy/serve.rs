@@ -168,6 +168,13 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     }
     let fds: ListenFds = Arc::new(parking_lot::Mutex::new(fds));
     let (stop, stopped) = watch::channel(false);
+    let (watched, mut until) = (gate.clone(), stopped.clone());
+    tokio::spawn(async move {
+        tokio::select! {
+            () = watched.upstreams.watch() => {}
+            _ = until.wait_for(|stopped| *stopped) => {}
+        }
+    });
     let service = tokio::spawn(async move { service.start_service(Some(fds), stopped, 1).await });
     let ops =
         match gate.config.listen.ops {
@@ -185,7 +192,7 @@ fn app(gate: &Arc<Gate>) -> App<Phases> {
     let conf = ServerConf {
         threads,
         upstream_keepalive_pool_size: 512,
-        max_retries: 3,
+        max_retries: gate.upstreams.len().max(3),
         // Connections to NocoBase are plain HTTP, so no trust store is needed; without a file Pingora loads the
         // system's and panics when it is broken.
         ca_file: Some("/dev/null".into()),

@@ -11,6 +11,7 @@
 mod attacks;
 mod events;
 mod login;
+mod nodes;
 mod proxying;
 mod session;
 #[allow(dead_code, unreachable_pub)]

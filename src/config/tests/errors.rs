@@ -71,6 +71,7 @@ const TABLE: &[Row<'_>] = &[
     (&[("upstream.nodes", "['::1:80']")], "upstream.nodes[0]", "not host:port", "13000"),
     (&[("upstream.nodes", "['nb:80/']")], "upstream.nodes[0]", "not host:port", "13000"),
     (&[("upstream.nodes", "['nb:80', 'nb:80']")], "upstream.nodes[1]", "twice", "remove"),
+    (&[("upstream.health_interval", "'5ms'")], "upstream.health_interval", "out of range", "100ms to 1m"),
     (&[("upstream.connect_timeout", "'3'")], "upstream.connect_timeout", "not a time", "30s"),
     (&[("upstream.read_timeout", "'0s'")], "upstream.read_timeout", "out of range", "1ms to 1day"),
     // nocobase

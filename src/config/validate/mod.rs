@@ -25,6 +25,8 @@ use crate::decide::rules::PublicRules;
 use values::DAY;
 
 const SECOND: Duration = Duration::from_secs(1);
+/// A request remembers the nodes that it has tried in one word.
+const MOST_NODES: usize = 64;
 /// Shorter secrets of NocoBase are mistakes.
 const LEAST_JWT_SECRET: usize = 8;
 /// Shorter secrets of NocoBase can be guessed from one token.
@@ -130,6 +132,9 @@ fn upstream(raw: raw::Upstream, report: &mut Report) -> Option<Upstream> {
             "give NocoBase's host:port, such as [\"127.0.0.1:13000\"]",
         );
     }
+    if raw.nodes.len() > MOST_NODES {
+        report.say("upstream.nodes", format!("has more than {MOST_NODES} nodes"), "remove some");
+    }
     let mut nodes = Vec::with_capacity(raw.nodes.len());
     for (i, text) in raw.nodes.iter().enumerate() {
         let key = format!("upstream.nodes[{i}]");
@@ -143,7 +148,14 @@ fn upstream(raw: raw::Upstream, report: &mut Report) -> Option<Upstream> {
     let key = "upstream.connect_timeout";
     let connect_timeout = values::duration(key, &raw.connect_timeout, millisecond, 60 * SECOND, report);
     let read_timeout = values::duration("upstream.read_timeout", &raw.read_timeout, millisecond, DAY, report);
-    Some(Upstream { nodes, connect_timeout: connect_timeout?, read_timeout: read_timeout? })
+    let key = "upstream.health_interval";
+    let health_interval = values::duration(key, &raw.health_interval, 100 * millisecond, 60 * SECOND, report);
+    Some(Upstream {
+        nodes,
+        connect_timeout: connect_timeout?,
+        read_timeout: read_timeout?,
+        health_interval: health_interval?,
+    })
 }
 
 fn nocobase(raw: raw::NocoBase, report: &mut Report) -> Option<NocoBase> {

@@ -143,6 +143,7 @@ async fn a_service_account_that_does_not_count() {
         nodes: vec![addr.to_string()],
         connect_timeout: Duration::from_secs(1),
         read_timeout: Duration::from_secs(1),
+        health_interval: std::time::Duration::from_secs(2),
     };
     let minter = std::sync::Arc::new(Minter::new(SECRET));
     assert_eq!(NocoBase::new(&upstream, &conf, minter).err(), Some(Failure::Internal));

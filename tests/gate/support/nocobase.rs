@@ -98,6 +98,15 @@ impl NocoBase {
         nocobase
     }
 
+    /// Another node of the same NocoBase: the same data at another address.
+    pub async fn another_node(&self) -> NocoBase {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let node = NocoBase { address, stop: Arc::default(), ..self.clone() };
+        node.serve(listener);
+        node
+    }
+
     fn serve(&self, listener: tokio::net::TcpListener) {
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         *self.stop.lock().unwrap() = Some(stop);

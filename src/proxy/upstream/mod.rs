@@ -1,0 +1,175 @@
+//! NocoBase's nodes: which one a request goes to, how connections to it are made, and which of them are well.
+//!
+//! A node is passed over while its health check fails (`health`), for a moment after it did not take a connection, and
+//! it gets less than its share while it warms up (`node`). If that leaves none, every node is tried: a check that is wrong
+//! must not close the door.
+
+mod health;
+mod node;
+
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use pingora::lb::selection::RoundRobin;
+use pingora::lb::{Backend, LoadBalancer};
+use pingora::prelude::HttpPeer;
+use thiserror::Error;
+
+pub use node::Node;
+
+use crate::config;
+
+/// A request remembers the nodes that it has tried in one word; the configuration allows no more of them.
+const WORD: usize = 64;
+
+/// Nodes that cannot be used.
+#[derive(Debug, Error)]
+pub enum NodesError {
+    /// A name that does not resolve.
+    #[error("upstream.nodes: {node} does not resolve: {why}; check the name, or write an address")]
+    Unresolved {
+        /// As configured.
+        node: String,
+        /// What the resolver says.
+        why: String,
+    },
+    /// Two names of one node.
+    #[error("upstream.nodes: {one} and {other} are both {address}; remove one of the two")]
+    Same {
+        /// As configured.
+        one: String,
+        /// As configured.
+        other: String,
+        /// Where both lead.
+        address: SocketAddr,
+    },
+    /// Pingora does not take them.
+    #[error("upstream.nodes: {0}")]
+    Balancer(String),
+}
+
+/// The nodes that a request has been sent to, or could not be sent to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tried(u64);
+
+impl Tried {
+    fn has(self, index: usize) -> bool {
+        self.0 & (1 << (index % WORD)) != 0
+    }
+
+    fn add(&mut self, index: usize) {
+        self.0 |= 1 << (index % WORD);
+    }
+
+    /// It may be tried again.
+    pub fn forget(&mut self, index: usize) {
+        self.0 &= !(1 << (index % WORD));
+    }
+
+    /// How many.
+    pub fn count(self) -> usize {
+        self.0.count_ones() as usize
+    }
+}
+
+/// The nodes, ready to be dialled.
+pub struct Upstreams {
+    nodes: Arc<[Node]>,
+    balancer: LoadBalancer<RoundRobin>,
+    interval: Duration,
+    /// The clock of every [`Node`].
+    began: Instant,
+}
+
+impl Upstreams {
+    /// Resolves every node once. `public_path` leads to NocoBase's health check.
+    pub fn new(upstream: &config::Upstream, public_path: &str) -> Result<Upstreams, NodesError> {
+        let mut nodes: Vec<Node> = Vec::with_capacity(upstream.nodes.len());
+        for name in &upstream.nodes {
+            let unresolved = |why: String| NodesError::Unresolved { node: name.clone(), why };
+            let mut found = name.to_socket_addrs().map_err(|e| unresolved(e.to_string()))?;
+            let address = found.next().ok_or_else(|| unresolved("no address".into()))?;
+            if let Some(same) = nodes.iter().find(|n| n.address == address) {
+                let (one, other) = (same.name.clone(), name.clone());
+                return Err(NodesError::Same { one, other, address });
+            }
+            nodes.push(Node::new(name.clone(), address, upstream));
+        }
+        let nodes: Arc<[Node]> = nodes.into();
+        let began = Instant::now();
+        let mut balancer = LoadBalancer::try_from_iter(nodes.iter().map(|n| n.address))
+            .map_err(|e| NodesError::Balancer(e.to_string()))?;
+        balancer.set_health_check(Box::new(health::Check::new(nodes.clone(), began, upstream, public_path)));
+        Ok(Upstreams { nodes, balancer, interval: upstream.health_interval, began })
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Are there none?
+    pub fn is_empty(&self) -> bool {
+        self.nodes.is_empty()
+    }
+
+    /// All of them, in the order of the configuration.
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    /// The next node (its index) for a request, and how to dial it. `None` when all have been tried.
+    pub fn pick(&self, tried: &mut Tried, tunnel: bool) -> Option<(usize, HttpPeer)> {
+        let index = if self.nodes.len() < 2 {
+            (tried.count() == 0).then_some(0)?
+        } else {
+            let now = self.began.elapsed();
+            self.select(*tried, |node, well| well && node.takes(now))
+                .or_else(|| self.select(*tried, |_, well| well))
+                .or_else(|| self.select(*tried, |_, _| true))?
+        };
+        tried.add(index);
+        let node = self.nodes.get(index)?;
+        Some((index, node.peer(tunnel)))
+    }
+
+    fn select(&self, tried: Tried, accept: impl Fn(&Node, bool) -> bool) -> Option<usize> {
+        let index_of = |backend: &Backend| {
+            let address = backend.addr.as_inet()?;
+            self.nodes.iter().position(|n| n.address == *address)
+        };
+        let rounds = self.nodes.len().saturating_mul(2);
+        let backend = self.balancer.select_with(b"", rounds, |backend, well| {
+            index_of(backend)
+                .and_then(|i| (!tried.has(i)).then(|| self.nodes.get(i))?)
+                .is_some_and(|node| accept(node, well))
+        })?;
+        index_of(&backend)
+    }
+
+    /// A node did not take a connection: it is passed over until its next health check, wherever there is another.
+    pub fn did_not_connect(&self, index: usize) {
+        if let Some(node) = self.nodes.get(index) {
+            node.avoid_until(self.began.elapsed() + self.interval);
+        }
+    }
+
+    /// Name of a node, as configured.
+    pub fn name(&self, index: usize) -> &str {
+        self.nodes.get(index).map_or("", |n| &n.name)
+    }
+
+    /// Checks the nodes for ever.
+    pub async fn watch(&self) {
+        let mut ticks = tokio::time::interval(self.interval);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            self.balancer.backends().run_health_check(true).await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

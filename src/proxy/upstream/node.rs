@@ -1,0 +1,147 @@
+//! One node of NocoBase: how it is dialled, and what is known of its health. Written by the health check, read by every
+//! request, so all of it is atomic.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+
+use pingora::prelude::HttpPeer;
+
+use super::super::tunnel;
+use crate::config;
+
+/// Keeps connections that carry tunnels apart from pooled ones: they are made by another connector.
+const TUNNEL_GROUP: u64 = 1 << 63;
+/// A node that has come back gets less than its share for so long: Node.js compiles what it runs first.
+const WARM_UP: Duration = Duration::from_secs(20);
+/// What it gets at least, in thousandths of its share.
+const LEAST_SHARE: u64 = 100;
+/// No warm-up.
+const WARM: u64 = 0;
+
+/// How a node is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum State {
+    /// It answers.
+    Well = 0,
+    /// It answers 503: NocoBase is starting.
+    Starting = 1,
+    /// It answers something else than it should.
+    Unhealthy = 2,
+    /// It does not answer.
+    Unreachable = 3,
+}
+
+impl State {
+    /// Stable name.
+    pub fn name(self) -> &'static str {
+        match self {
+            State::Well => "ok",
+            State::Starting => "starting",
+            State::Unhealthy => "unhealthy",
+            State::Unreachable => "unreachable",
+        }
+    }
+}
+
+/// One node of NocoBase.
+pub struct Node {
+    /// As configured.
+    pub name: String,
+    /// Where it is.
+    pub address: SocketAddr,
+    http: HttpPeer,
+    tunnel: HttpPeer,
+    state: AtomicU8,
+    /// Milliseconds; before it, other nodes are preferred.
+    avoid_until: AtomicU64,
+    /// Milliseconds; when it came back, or [`WARM`].
+    back_since: AtomicU64,
+    turn: AtomicU32,
+}
+
+impl Node {
+    pub(super) fn new(name: String, address: SocketAddr, upstream: &config::Upstream) -> Node {
+        let mut http = HttpPeer::new(address, false, String::new());
+        http.options.connection_timeout = Some(upstream.connect_timeout);
+        http.options.total_connection_timeout = Some(upstream.connect_timeout);
+        http.options.read_timeout = Some(upstream.read_timeout);
+        http.options.write_timeout = Some(upstream.read_timeout);
+        // Below Node's own keep-alive time-out (5 s by default), so that a request is not sent into a
+        // connection that is just being closed.
+        http.options.idle_timeout = Some(Duration::from_secs(4));
+        let mut tunnel = http.clone();
+        tunnel.group_key = TUNNEL_GROUP;
+        // Silence is normal in a tunnel; TCP keep-alive tells when the other side is gone.
+        tunnel.options.read_timeout = None;
+        tunnel.options.write_timeout = None;
+        tunnel.options.custom_l4 = Some(Arc::new(tunnel::Connect { timeout: upstream.connect_timeout }));
+        Node {
+            name,
+            address,
+            http,
+            tunnel,
+            state: AtomicU8::new(State::Well as u8),
+            avoid_until: AtomicU64::new(0),
+            back_since: AtomicU64::new(WARM),
+            turn: AtomicU32::new(0),
+        }
+    }
+
+    pub(super) fn peer(&self, tunnel: bool) -> HttpPeer {
+        if tunnel { self.tunnel.clone() } else { self.http.clone() }
+    }
+
+    /// As of the last health check. A node is taken for well until one has failed.
+    pub fn state(&self) -> State {
+        match self.state.load(Ordering::Relaxed) {
+            1 => State::Starting,
+            2 => State::Unhealthy,
+            3 => State::Unreachable,
+            _ => State::Well,
+        }
+    }
+
+    /// What a health check found. A node that comes back warms up; `now` is time since the start. Gives the state before.
+    pub(super) fn found(&self, state: State, now: Duration) -> State {
+        let before = self.state();
+        self.state.store(state as u8, Ordering::Relaxed);
+        if state == State::Well {
+            self.avoid_until.store(0, Ordering::Relaxed);
+            if before != State::Well {
+                self.back_since.store(millis(now).max(1), Ordering::Relaxed);
+            }
+        }
+        before
+    }
+
+    pub(super) fn avoid_until(&self, when: Duration) {
+        self.avoid_until.store(millis(when), Ordering::Relaxed);
+    }
+
+    /// Is it this node's turn, though it may be warming up, or have been away a moment ago?
+    pub(super) fn takes(&self, now: Duration) -> bool {
+        let now = millis(now);
+        if now < self.avoid_until.load(Ordering::Relaxed) {
+            return false;
+        }
+        let back = self.back_since.load(Ordering::Relaxed);
+        if back == WARM {
+            return true;
+        }
+        let share = (now.saturating_sub(back).saturating_mul(1000) / millis(WARM_UP)).max(LEAST_SHARE);
+        if share >= 1000 {
+            self.back_since.store(WARM, Ordering::Relaxed);
+            return true;
+        }
+        // Takes `share` of a thousand turns, evenly spread.
+        let turn = u64::from(self.turn.fetch_add(1, Ordering::Relaxed));
+        (turn + 1) * share / 1000 != turn * share / 1000
+    }
+}
+
+fn millis(d: Duration) -> u64 {
+    u64::try_from(d.as_millis()).unwrap_or(u64::MAX)
+}

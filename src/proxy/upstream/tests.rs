@@ -1,0 +1,70 @@
+use super::node::State;
+use super::*;
+
+fn upstream(nodes: &[&str]) -> config::Upstream {
+    config::Upstream {
+        nodes: nodes.iter().map(|n| (*n).to_owned()).collect(),
+        connect_timeout: Duration::from_secs(3),
+        read_timeout: Duration::from_secs(300),
+        health_interval: Duration::from_secs(2),
+    }
+}
+
+fn three() -> Upstreams {
+    Upstreams::new(&upstream(&["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"]), "/").unwrap()
+}
+
+fn firsts(u: &Upstreams, requests: usize) -> [usize; 3] {
+    let mut counts = [0; 3];
+    for _ in 0..requests {
+        counts[u.pick(&mut Tried::default(), false).unwrap().0] += 1;
+    }
+    counts
+}
+
+#[test]
+fn nodes_take_turns() {
+    assert_eq!(firsts(&three(), 300), [100, 100, 100]);
+}
+
+#[test]
+fn a_request_meets_each_node_once() {
+    for u in [three(), Upstreams::new(&upstream(&["127.0.0.1:1"]), "/").unwrap()] {
+        let mut tried = Tried::default();
+        let mut met: Vec<_> = std::iter::from_fn(|| u.pick(&mut tried, false).map(|p| p.0)).collect();
+        met.sort_unstable();
+        assert_eq!(met, (0..u.len()).collect::<Vec<_>>());
+        assert_eq!(tried.count(), u.len());
+    }
+}
+
+#[test]
+fn a_node_that_did_not_connect_is_the_last_resort() {
+    let u = three();
+    u.did_not_connect(1);
+    assert_eq!(firsts(&u, 300)[1], 0);
+    let mut tried = Tried::default();
+    let met: Vec<_> = std::iter::from_fn(|| u.pick(&mut tried, false).map(|p| p.0)).collect();
+    assert_eq!((met.len(), met[2]), (3, 1), "but it is tried when the others fail");
+    u.nodes[1].found(State::Well, Duration::from_secs(1));
+    assert_eq!(firsts(&u, 300), [100, 100, 100]);
+}
+
+#[test]
+fn a_node_that_comes_back_warms_up() {
+    let share = |seconds: u64| {
+        let u = three();
+        let node = &u.nodes[0];
+        node.found(State::Unreachable, Duration::from_secs(90));
+        node.found(State::Well, Duration::from_secs(100));
+        (0..1000).filter(|_| node.takes(Duration::from_secs(100 + seconds))).count()
+    };
+    assert_eq!([share(0), share(5), share(10), share(20)], [100, 250, 500, 1000]);
+}
+
+#[test]
+fn names_that_cannot_be_used_are_told() {
+    let told = |nodes: &[&str]| Upstreams::new(&upstream(nodes), "/").err().unwrap().to_string();
+    assert!(told(&["no-such-host.invalid:1"]).contains("no-such-host.invalid:1"));
+    assert!(told(&["127.0.0.1:1", "localhost:2", "127.0.0.1:2"]).contains("127.0.0.1:2"));
+}

@@ -1,0 +1,143 @@
+//! Several nodes of NocoBase: requests are spread, and none is lost while one of them is away.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use reqwest::Method;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+
+use crate::support::{Browser, Stage, eventually};
+
+const STARTING: &str = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+const WELL: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok";
+
+/// A node that does as it is told: answers every request with these bytes, or hangs up when there are none.
+struct Puppet {
+    address: SocketAddr,
+    requests: Arc<AtomicUsize>,
+    /// Its health check says that it is well.
+    pretends: Arc<AtomicBool>,
+}
+
+impl Puppet {
+    async fn start(answer: &'static str) -> Puppet {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (requests, pretends) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(true)));
+        let (count, well) = (requests.clone(), pretends.clone());
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let (count, well) = (count.clone(), well.clone());
+                tokio::spawn(async move {
+                    let mut head = vec![0; 16 * 1024];
+                    let n = stream.read(&mut head).await.unwrap_or(0);
+                    if head[..n].windows(14).any(|w| w == b"__health_check") {
+                        let answer = if well.load(Ordering::Relaxed) { WELL } else { STARTING };
+                        let _ = stream.write_all(answer.as_bytes()).await;
+                    } else if n > 0 {
+                        count.fetch_add(1, Ordering::Relaxed);
+                        let _ = stream.write_all(answer.as_bytes()).await;
+                    }
+                });
+            }
+        });
+        Puppet { address, requests, pretends }
+    }
+
+    fn requests(&self) -> usize {
+        self.requests.load(Ordering::Relaxed)
+    }
+}
+
+/// A member who is signed in, before a gate with two nodes: the stage's and this one.
+async fn two(stage: &mut Stage, other: SocketAddr) -> Browser {
+    let both = vec![stage.nocobase.address.to_string(), other.to_string()];
+    stage
+        .restart_with(|config| {
+            config.set("upstream.nodes", both).set("upstream.health_interval", "100ms");
+        })
+        .await;
+    stage.signed_in("zhangsan").await
+}
+
+/// The nodes that the access log names for requests to this path.
+fn nodes(stage: &Stage, path: &str) -> Vec<String> {
+    let named = |line: &serde_json::Value| Some(line["node"].as_str()?.to_owned());
+    stage.gate.log_where("path", path).iter().filter_map(named).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_are_spread_and_none_is_lost_while_a_node_restarts() {
+    let mut stage = Stage::start(|_| {}).await;
+    let other = stage.nocobase.another_node().await;
+    let mut phone = two(&mut stage, other.address).await;
+    for _ in 0..10 {
+        assert_eq!(phone.visit("/admin/spread").await.status, 200);
+    }
+    let named = nodes(&stage, "/admin/spread");
+    for node in [stage.nocobase.address, other.address] {
+        assert!(named.iter().filter(|n| **n == node.to_string()).count() >= 4, "{named:?}");
+    }
+
+    other.down().await;
+    for _ in 0..20 {
+        assert_eq!(phone.visit("/admin/away").await.status, 200);
+        let post = phone.api(Method::POST, "/api/orders:create").await;
+        assert_eq!(post.status, 200, "nothing was sent to the node that is away: {}", post.body);
+    }
+    stage.gate.wait_for_log(&["upstream", "unreachable"]).await;
+    other.up().await;
+    stage.gate.wait_for_log(&["upstream", "is back"]).await;
+    eventually("the node gets requests again", async || {
+        phone.clone().visit("/admin/back").await;
+        nodes(&stage, "/admin/back").contains(&other.address.to_string())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_hangs_up_costs_no_safe_request_and_repeats_no_other() {
+    let puppet = Puppet::start("").await;
+    let mut stage = Stage::start(|_| {}).await;
+    let mut phone = two(&mut stage, puppet.address).await;
+    for _ in 0..8 {
+        assert_eq!(phone.visit("/admin/x").await.status, 200);
+    }
+    assert!(puppet.requests() > 0, "the node was tried");
+    let (before, mut lost) = (stage.nocobase.count("/api/orders:create"), 0);
+    for _ in 0..8 {
+        let answer = phone.api(Method::POST, "/api/orders:create").await;
+        if answer.status == 502 {
+            assert_eq!(answer.header("retry-after"), Some("5"));
+            lost += 1;
+        } else {
+            assert_eq!(answer.status, 200);
+        }
+    }
+    assert!(lost > 0, "the node may have done it: it is not for the gate to do it again");
+    assert_eq!(stage.nocobase.count("/api/orders:create") - before, 8 - lost);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_is_starting_is_passed_over() {
+    let puppet = Puppet::start(STARTING).await;
+    let mut stage = Stage::start(|_| {}).await;
+    let mut phone = two(&mut stage, puppet.address).await;
+    for _ in 0..8 {
+        assert_eq!(phone.visit("/admin/x").await.status, 200);
+        assert_eq!(phone.api(Method::GET, "/api/orders:list").await.status, 200);
+    }
+    assert!(puppet.requests() > 0, "the node was tried");
+    puppet.pretends.store(false, Ordering::Relaxed);
+    stage.gate.wait_for_log(&["upstream", "starting"]).await;
+    // The second failure in a row counts.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let before = puppet.requests();
+    for _ in 0..8 {
+        assert_eq!(phone.api(Method::POST, "/api/orders:create").await.status, 200);
+    }
+    assert_eq!(puppet.requests(), before);
+}
