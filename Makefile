@@ -25,6 +25,7 @@ test-browser: packages nocobase ## Chromium against the real NocoBase through th
 	$(CARGO) build
 	cd tests/browser && npm ci --no-audit --no-fund --loglevel=error
 	cd tests/browser && node --test --test-reporter=spec browser.test.mjs
+	cd tests/browser && node --test --test-reporter=spec pages.test.mjs
 	node --test tests/script
 
 lint: ## Format, clippy, documentation warnings
@@ -42,7 +43,7 @@ bench-micro: ## Criterion: decision core, cookies, token swap
 	$(CARGO) bench
 
 packages: ## Debian packages that the tests use
-	@./tests/setup/packages.sh chromium fonts-noto-cjk
+	@./tests/setup/packages.sh chromium fonts-noto-cjk nginx caddy haproxy
 
 nocobase-packages:
 	@./tests/setup/packages.sh
