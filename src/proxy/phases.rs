@@ -210,10 +210,6 @@ impl ProxyHttp for Phases {
     }
 
     async fn logging(&self, session: &mut Session, e: Option<&Error>, ctx: &mut Ctx) {
-        if let Some(guard) = guard::of(session) {
-            let limits = &self.gate.config.limits;
-            guard.arm(limits.keepalive_timeout + limits.head_timeout);
-        }
         access_log::write(&self.gate, session, e, ctx);
     }
 

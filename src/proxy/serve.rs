@@ -20,7 +20,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::gate::Gate;
-use super::guard::App;
+use super::guard::{App, Times};
 use super::phases::Phases;
 use super::tls::{Certificate, TlsError};
 use crate::config::{Config, Listen};
@@ -199,12 +199,12 @@ fn app(gate: &Arc<Gate>) -> App<Phases> {
         ..ServerConf::default()
     };
     let limits = &gate.config.limits;
-    let (head_timeout, connections) = (limits.head_timeout, limits.connections);
+    let times = Times { head: limits.head_timeout, idle: limits.keepalive_timeout };
     let mut options = HttpServerOptions::default();
     options.h2_idle_timeout = Some(limits.keepalive_timeout);
     let mut proxy = http_proxy(&Arc::new(conf), Phases::new(gate.clone()));
     proxy.server_options = Some(options);
-    App::new(proxy, head_timeout, connections)
+    App::new(proxy, times, limits.connections)
 }
 
 /// `wecom-gate run`: starts, tells where it listens, and runs until a signal ends it.

@@ -1,8 +1,4 @@
-//! What Pingora lacks at the door: one deadline for a whole request head (not one per read), a limit on idle
-//! keep-alive connections and HTTP/2 prefaces that never come, and a cap on connections.
-//!
-//! `App` wraps every accepted connection in a `Guarded` stream; the phases disarm its deadline when a head has
-//! arrived and arm it again when a request is done.
+//! A connection whose reads have one deadline in common, however many there are.
 
 use std::io;
 use std::pin::Pin;
@@ -12,17 +8,13 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use pingora::apps::ServerApp;
 use pingora::protocols::raw_connect::ProxyDigest;
 use pingora::protocols::tls::{SslDigest, TlsRef};
 use pingora::protocols::{
     ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, Stream,
     TimingDigest, UniqueID, UniqueIDType,
 };
-use pingora::proxy::{HttpProxy, ProxyHttp, Session};
-use pingora::server::ShutdownWatch;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::sync::Semaphore;
 use tokio::time::{Instant, Sleep};
 
 /// No deadline at present.
@@ -43,7 +35,8 @@ pub struct Guarded {
 }
 
 impl Guarded {
-    fn new(inner: Stream, first: Duration, h2: bool) -> Self {
+    /// `first`: the deadline from now on; `h2`: it ends by itself once HTTP/2 has begun.
+    pub fn new(inner: Stream, first: Duration, h2: bool) -> Self {
         let deadline = AtomicU64::new(millis(first));
         Guarded {
             inner,
@@ -55,12 +48,12 @@ impl Guarded {
         }
     }
 
-    /// The request head is complete.
+    /// Reads may take their time: the request head is complete.
     pub fn disarm(&self) {
         self.deadline.store(DISARMED, Ordering::Relaxed);
     }
 
-    /// The next request head must be complete within this time.
+    /// Reads fail from then on.
     pub fn arm(&self, within: Duration) {
         self.deadline.store(millis(self.start.elapsed().saturating_add(within)), Ordering::Relaxed);
     }
@@ -68,11 +61,6 @@ impl Guarded {
 
 fn millis(d: Duration) -> u64 {
     u64::try_from(d.as_millis()).unwrap_or(DISARMED - 1).min(DISARMED - 1)
-}
-
-/// The guard of this request's connection. HTTP/2 streams have none: there the connection is Pingora's.
-pub fn of(session: &Session) -> Option<&Guarded> {
-    session.stream().and_then(|s| s.as_any().downcast_ref::<Guarded>())
 }
 
 impl AsyncRead for Guarded {
@@ -197,42 +185,6 @@ impl GetSocketDigest for Guarded {
 impl Peek for Guarded {
     async fn try_peek(&mut self, b: &mut [u8]) -> io::Result<bool> {
         self.inner.try_peek(b).await
-    }
-}
-
-/// The proxy behind its guard.
-pub struct App<P> {
-    proxy: Arc<HttpProxy<P>>,
-    head_timeout: Duration,
-    connections: Arc<Semaphore>,
-}
-
-impl<P> App<P> {
-    /// `head_timeout`: for a whole request head; `connections`: open at once, over it new ones are closed.
-    pub fn new(proxy: HttpProxy<P>, head_timeout: Duration, connections: usize) -> Self {
-        let connections = Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS)));
-        App { proxy: Arc::new(proxy), head_timeout, connections }
-    }
-}
-
-#[async_trait]
-impl<P> ServerApp for App<P>
-where
-    P: ProxyHttp + Send + Sync + 'static,
-    P::CTX: Send + Sync,
-{
-    async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
-        let Ok(_permit) = self.connections.clone().try_acquire_owned() else {
-            tracing::warn!(target: "wecom_gate::proxy", label = "too_many_connections",
-                "connection closed: limits.connections is reached");
-            return None;
-        };
-        let h2 = matches!(stream.selected_alpn_proto(), Some(ALPN::H2));
-        let guarded = Guarded::new(stream, self.head_timeout, h2);
-        self.proxy.process_new(Box::new(guarded), shutdown).await
-    }
-    async fn cleanup(&self) {
-        self.proxy.cleanup().await;
     }
 }
 

@@ -1,0 +1,91 @@
+//! One HTTP/1 connection: wait, let Pingora serve a request, wait for the next.
+//!
+//! Pingora has such a loop itself (`ServerApp::process_new` of `pingora_core::apps`), but begins a request before its
+//! first byte is there: an idle connection then holds buffers and the state of a whole request, more than 20 KiB.
+//! Here a request begins with its first bytes, which Pingora takes as if left over from the request before.
+
+use std::future::poll_fn;
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::BytesMut;
+use pingora::apps::{HttpPersistentSettings, HttpServerApp};
+use pingora::protocols::Stream;
+use pingora::protocols::http::ServerSession;
+use pingora::server::ShutdownWatch;
+use tokio::io::{AsyncRead as _, ReadBuf};
+
+use super::{Guarded, Times};
+
+/// Room for a request's head at first, as in Pingora. Most fit.
+const HEAD: usize = 4096;
+/// Pingora's own for a connection's first request, in seconds. The phases set it anew when they see the request.
+const KEEPALIVE: u64 = 60;
+
+/// Serves the connection until it ends, the gate stops, or a deadline passes.
+pub async fn serve<A>(app: &Arc<A>, mut stream: Stream, times: Times, mut shutdown: ShutdownWatch)
+where
+    A: HttpServerApp + Send + Sync + 'static,
+{
+    let mut settings: Option<HttpPersistentSettings> = None;
+    loop {
+        let Some(first) = first_bytes(&mut stream, &mut shutdown).await else { return };
+        arm(&stream, times.head);
+        let mut session = ServerSession::new_http1(stream);
+        match settings.take() {
+            Some(settings) => settings.apply_to_session(&mut session),
+            None => {
+                session.set_keepalive((!*shutdown.borrow()).then_some(KEEPALIVE));
+                let limit = app.server_options().and_then(|options| options.keepalive_request_limit);
+                session.set_keepalive_reuses_remaining(limit);
+            }
+        }
+        // Nothing else is in that place: Pingora fills it with requests that came too early (pipelining), but only
+        // when asked to; otherwise it closes the connection, and we never see it again.
+        session.set_pipelined_prefix(first);
+        let Some(reused) = app.process_new_http(session, &shutdown).await else { return };
+        (stream, settings) = reused.consume();
+        arm(&stream, times.idle);
+    }
+}
+
+fn arm(stream: &Stream, within: std::time::Duration) {
+    if let Some(guarded) = stream.as_any().downcast_ref::<Guarded>() {
+        guarded.arm(within);
+    }
+}
+
+/// What begins the next request, or nothing when there will be none.
+async fn first_bytes(stream: &mut Stream, shutdown: &mut ShutdownWatch) -> Option<BytesMut> {
+    tokio::select! {
+        // A request that has arrived is served, also when the gate stops.
+        biased;
+        first = poll_fn(|cx| poll_first(stream, cx)) => first,
+        () = stopped(shutdown) => None,
+    }
+}
+
+/// The bytes go through the stack: a connection that waits holds no room for them.
+fn poll_first(stream: &mut Stream, cx: &mut Context<'_>) -> Poll<Option<BytesMut>> {
+    let mut room = [const { MaybeUninit::uninit() }; HEAD];
+    let mut read = ReadBuf::uninit(&mut room);
+    let done = ready!(Pin::new(stream).poll_read(cx, &mut read));
+    let bytes = read.filled();
+    if done.is_err() || bytes.is_empty() {
+        return Poll::Ready(None);
+    }
+    let mut first = BytesMut::with_capacity(HEAD);
+    first.extend_from_slice(bytes);
+    Poll::Ready(Some(first))
+}
+
+/// Waits until the gate stops.
+async fn stopped(shutdown: &mut ShutdownWatch) {
+    // An error means that nobody is left who could say so.
+    let _ = shutdown.wait_for(|stop| *stop).await;
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,88 @@
+//! What Pingora lacks at the door: one deadline for a whole request head (not one per read), a limit on idle
+//! keep-alive connections and HTTP/2 prefaces that never come, a cap on connections, and idle connections that cost
+//! little memory.
+//!
+//! `App` takes every accepted connection, wraps it in a `Guarded` stream (`stream`) and gives it a task: `http1` waits
+//! for requests and has Pingora serve them, one by one; HTTP/2 is Pingora's from the start. Nothing here looks into a
+//! request.
+
+mod http1;
+mod stream;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use pingora::apps::ServerApp;
+use pingora::protocols::{ALPN, Stream};
+use pingora::proxy::{HttpProxy, ProxyHttp, Session};
+use pingora::server::ShutdownWatch;
+use tokio::sync::Semaphore;
+
+pub use stream::Guarded;
+
+/// How long a client may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Times {
+    /// For a whole request head.
+    pub head: Duration,
+    /// Between two requests.
+    pub idle: Duration,
+}
+
+/// The guard of this request's connection. HTTP/2 streams have none: there the connection is Pingora's.
+pub fn of(session: &Session) -> Option<&Guarded> {
+    session.stream().and_then(|s| s.as_any().downcast_ref::<Guarded>())
+}
+
+/// The proxy behind its guard.
+pub struct App<P> {
+    proxy: Arc<HttpProxy<P>>,
+    times: Times,
+    connections: Arc<Semaphore>,
+}
+
+impl<P> App<P> {
+    /// `connections`: open at once, over it new ones are closed.
+    pub fn new(proxy: HttpProxy<P>, times: Times, connections: usize) -> Self {
+        let connections = Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS)));
+        App { proxy: Arc::new(proxy), times, connections }
+    }
+}
+
+#[async_trait]
+impl<P> ServerApp for App<P>
+where
+    P: ProxyHttp + Send + Sync + 'static,
+    P::CTX: Send + Sync,
+{
+    async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
+        let Ok(permit) = self.connections.clone().try_acquire_owned() else {
+            tracing::warn!(target: "wecom_gate::proxy", label = "too_many_connections",
+                "connection closed: limits.connections is reached");
+            return None;
+        };
+        let h2 = matches!(stream.selected_alpn_proto(), Some(ALPN::H2));
+        let stream: Stream = Box::new(Guarded::new(stream, self.times.head, h2));
+        let (proxy, shutdown) = (self.proxy.clone(), shutdown.clone());
+        // Tasks of their own, because Pingora's, which ends here, is as large as the TLS handshake that it has
+        // done, for as long as the connection lasts.
+        if h2 {
+            tokio::spawn(async move {
+                let _permit = permit;
+                proxy.process_new(stream, &shutdown).await;
+            });
+        } else {
+            let times = self.times;
+            tokio::spawn(async move {
+                let _permit = permit;
+                http1::serve(&proxy, stream, times, shutdown).await;
+            });
+        }
+        None
+    }
+
+    async fn cleanup(&self) {
+        self.proxy.cleanup().await;
+    }
+}
