@@ -48,10 +48,10 @@ struct Proxy {
     #[arg(long)]
     key: Option<String>,
     /// Bytes per connection; Pingora's own default is 65536.
-    #[arg(long, default_value_t = 8192)]
+    #[arg(long, default_value_t = 0)]
     read_buffer: usize,
     /// Bytes per connection.
-    #[arg(long, default_value_t = 1460)]
+    #[arg(long, default_value_t = 4096)]
     write_buffer: usize,
     /// Seconds that an idle connection of a client is kept.
     #[arg(long, default_value_t = 75)]
