@@ -94,7 +94,6 @@ async fn read(gate: &Gate, exchange: &mut Exchange, ctx: &mut Ctx) -> Result<Adm
     let (credential, query) = credential(gate, request, presented.as_ref(), member.as_ref());
     let facts = facts(request, ctx.client, credential, state, cookies.signed_out);
     let decision = decide::decide(&gate.policy, &facts);
-    let caller = decide::client::caller(facts.user_agent);
     ctx.page_load = decide::is_page_load(&gate.policy, &facts);
 
     match decision {
@@ -130,7 +129,7 @@ async fn read(gate: &Gate, exchange: &mut Exchange, ctx: &mut Ctx) -> Result<Adm
                 via: via.into(),
                 entry,
                 target: decide::target::of_request(request.uri.path(), request.uri.query()),
-                mobile: caller.is_mobile(),
+                mobile: decide::client::caller(facts.user_agent).is_mobile(),
                 automatic: true,
                 attempt: 0,
                 consent: false,
@@ -140,6 +139,7 @@ async fn read(gate: &Gate, exchange: &mut Exchange, ctx: &mut Ctx) -> Result<Adm
             Ok(Admitted::Answer(own::start_login(gate, ctx, &cookies, &start)?))
         }
         Decision::Own(page) => {
+            let caller = decide::client::caller(facts.user_agent);
             let asked = own::Asked { page, cookies, caller };
             own::serve(gate, exchange, ctx, asked).await.map(Admitted::Answer)
         }

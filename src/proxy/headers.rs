@@ -4,8 +4,12 @@
 //! has something to put there (R3, R8, R9). Called only from the phase that runs after Pingora's hop-by-hop
 //! scrub, so that nothing set here can be nominated away in `Connection` (R10).
 
+use std::io::Write as _;
+use std::net::IpAddr;
+
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use pingora::http::RequestHeader;
+use pingora::prelude::*;
 
 /// Identity headers for the application, and the families that proxies use to talk about a request's origin.
 /// Compared by `folded`, so aliases such as `X_WeCom_User` and `x.wecom.user` are the same name.
@@ -79,6 +83,17 @@ pub struct Origin {
     pub authority: HeaderValue,
     /// `X-Forwarded-Proto`.
     pub scheme: HeaderValue,
+}
+
+/// An address as a header's value. Written in place first: text that grows piece by piece costs an allocation for each.
+pub fn address(address: IpAddr) -> Result<HeaderValue> {
+    // The longest: `ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255`.
+    let mut text = [0_u8; 45];
+    let mut rest = &mut text[..];
+    write!(rest, "{address}").or_err(InternalError, "address")?;
+    let left = rest.len();
+    let written = text.get(..text.len() - left).unwrap_or_default();
+    HeaderValue::from_bytes(written).or_err(InternalError, "address")
 }
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -198,6 +213,16 @@ mod tests {
             r.insert_header("Connection", value).unwrap();
             assert_eq!(nominates_protected(&r), refused, "{value}");
         }
+    }
+
+    #[test]
+    fn addresses_are_written_whole() {
+        for text in ["1.2.3.4", "255.255.255.255", "::1", "2001:db8:1111:2222:3333:4444:5555:6666"] {
+            assert_eq!(address(text.parse().unwrap()).unwrap(), text);
+        }
+        let longest: IpAddr = "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff".parse().unwrap();
+        assert_eq!(address(longest).unwrap(), "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff");
+        assert_eq!(address("::ffff:255.255.255.255".parse().unwrap()).unwrap(), "::ffff:255.255.255.255");
     }
 
     #[test]

@@ -28,8 +28,12 @@ pub fn prepare(gate: &Gate, exchange: &Exchange, request: &mut RequestHeader, ct
 
 fn change(gate: &Gate, exchange: &Exchange, request: &mut Parts, ctx: &mut Ctx) -> Result<()> {
     headers::strip_protected(&mut request.headers);
-    let client = HeaderValue::from_str(&ctx.client.to_string()).or_err(InternalError, "address")?;
-    headers::set_forwarding(&mut request.headers, &gate.origin, client, ctx.request_id.clone());
+    headers::set_forwarding(
+        &mut request.headers,
+        &gate.origin,
+        headers::address(ctx.client)?,
+        ctx.request_id.clone(),
+    );
     // A pass is always there: nothing else reaches this phase. Without one, nothing is added and NocoBase sees an
     // anonymous request.
     let member = ctx.member.as_deref();
