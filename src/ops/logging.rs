@@ -6,7 +6,8 @@
 //! Pingora and its helpers log through the `log` crate; those records come here too, but only what an operator can
 //! act on, and never the details in which HTTP clients repeat addresses and headers (they carry tokens).
 
-use std::io::{self, BufWriter};
+use std::io::{self, BufWriter, Write};
+use std::time::Duration;
 
 use tracing::Subscriber;
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
@@ -15,6 +16,7 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, fmt};
 
+use super::json_line::JsonLine;
 use crate::config::{Log, LogFormat};
 
 /// Modules of others that would say too much, whatever the level: at `debug` and `trace` they print requests.
@@ -22,6 +24,10 @@ const AT_MOST_INFO: [&str; 8] = ["h2", "hyper", "hyper_util", "reqwest", "rustls
 /// At `info` Pingora reports each listener and each connection; warnings and errors are what an operator needs.
 const PINGORA: [&str; 6] =
     ["pingora", "pingora_core", "pingora_proxy", "pingora_pool", "pingora_load_balancing", "pingora_rustls"];
+
+/// How long lines may collect before they are written together. Under load, waking the writing thread for each line
+/// costs more than writing it; a single line is written at once.
+const COLLECT: Duration = Duration::from_millis(5);
 
 /// Keep it until the end of the program: dropping it writes out what is left.
 #[must_use = "logs end when this is dropped"]
@@ -46,9 +52,24 @@ pub fn init(log: &Log) -> Result<Logging, LoggingError> {
     let (writer, guard) = NonBlockingBuilder::default()
         .lossy(true)
         .thread_name("logs")
-        .finish(BufWriter::with_capacity(64 * 1024, io::stdout()));
+        .finish(Paced(BufWriter::with_capacity(64 * 1024, io::stdout())));
     subscriber(log, writer)?.try_init().map_err(|_| LoggingError::Twice)?;
     Ok(Logging(guard))
+}
+
+/// A writer that rests after what it has written. Only the thread of the logs may wait for it.
+struct Paced<W>(W);
+
+impl<W: Write> Write for Paced<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+    #[allow(clippy::disallowed_methods, reason = "the thread of the logs may sleep: it is no worker")]
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()?;
+        std::thread::sleep(COLLECT);
+        Ok(())
+    }
 }
 
 /// What `init` installs, for any writer.
@@ -62,7 +83,10 @@ where
     let filter = EnvFilter::builder().parse(directives(&log.level))?;
     let builder = fmt().with_writer(writer).with_env_filter(filter);
     Ok(match log.format {
-        LogFormat::Json => Box::new(builder.json().flatten_event(true).with_span_list(false).finish()),
+        LogFormat::Json => {
+            let json = builder.json().flatten_event(true).with_span_list(false);
+            Box::new(json.map_event_format(|others| JsonLine { others }).finish())
+        }
         LogFormat::Pretty => Box::new(builder.with_ansi(io::IsTerminal::is_terminal(&io::stdout())).finish()),
     })
 }
@@ -88,7 +112,6 @@ fn directives(level: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
     use std::sync::{Arc, Mutex};
 
     use super::*;

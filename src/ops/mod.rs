@@ -2,6 +2,7 @@
 //!
 //! Must never: be reachable on the public listener, or show a secret.
 
+mod json_line;
 mod listener;
 pub mod logging;
 
