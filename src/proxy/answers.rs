@@ -1,7 +1,8 @@
 //! Answers on their way to the browser: NocoBase's, changed where they must be, and the gate's own.
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, header};
+use http::response::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::prelude::*;
 use pingora::proxy::Session as Exchange;
@@ -20,30 +21,48 @@ use crate::session;
 
 const X_LOCALE: HeaderName = HeaderName::from_static("x-locale");
 const X_NEW_TOKEN: HeaderName = HeaderName::from_static("x-new-token");
+const HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000");
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 /// Changes the head of NocoBase's answer.
+///
+/// Works on plain parts, as `request_to_upstream` does: browsers get names in lower case, as over HTTP/2. The answer to an
+/// upgrade keeps its spelling, since some clients of WebSockets read it to the letter.
 pub fn head(gate: &Gate, exchange: &Exchange, response: &mut ResponseHeader, ctx: &mut Ctx) -> Result<()> {
-    response.insert_header(REQUEST_ID, ctx.request_id.clone())?;
-    if gate.config.origin.https {
-        response.insert_header(header::STRICT_TRANSPORT_SECURITY, "max-age=31536000")?;
-    }
     if response.status.is_informational() {
+        response.insert_header(REQUEST_ID, ctx.request_id.clone())?;
+        if gate.config.origin.https {
+            response.insert_header(header::STRICT_TRANSPORT_SECURITY, HSTS)?;
+        }
         return Ok(());
+    }
+    let nothing = ResponseHeader::from(http::Response::new(()).into_parts().0);
+    let mut parts = Parts::from(std::mem::replace(response, nothing));
+    let done = change(gate, exchange, &mut parts, ctx);
+    *response = ResponseHeader::from(parts);
+    done
+}
+
+fn change(gate: &Gate, exchange: &Exchange, response: &mut Parts, ctx: &mut Ctx) -> Result<()> {
+    response.headers.insert(REQUEST_ID, ctx.request_id.clone());
+    if gate.config.origin.https {
+        response.headers.insert(header::STRICT_TRANSPORT_SECURITY, HSTS);
     }
     if ctx.member.is_some() {
         // What the gate put in must not come out again. In browser delivery the page has a token of its own.
-        response.remove_header(&X_NEW_TOKEN);
-        drop_token_cookies(response)?;
+        response.headers.remove(X_NEW_TOKEN);
+        drop_token_cookies(&mut response.headers);
         in_session(gate, exchange, response, ctx)?;
     }
     for cookie in std::mem::take(&mut ctx.cookies) {
-        response.append_header(header::SET_COOKIE, cookie)?;
-        response.insert_header(header::CACHE_CONTROL, "no-store")?;
+        let cookie = HeaderValue::try_from(cookie).or_err(InternalError, "cookie")?;
+        response.headers.append(header::SET_COOKIE, cookie);
+        response.headers.insert(header::CACHE_CONTROL, NO_STORE);
     }
     Ok(())
 }
 
-fn in_session(gate: &Gate, exchange: &Exchange, response: &mut ResponseHeader, ctx: &mut Ctx) -> Result<()> {
+fn in_session(gate: &Gate, exchange: &Exchange, response: &mut Parts, ctx: &mut Ctx) -> Result<()> {
     let Some(member) = &ctx.member else { return Ok(()) };
     let as_member = ctx.pass.is_some_and(|p| p.identity == decide::Identity::Member);
     if ctx.sign_out && response.status.is_success() {
@@ -54,7 +73,7 @@ fn in_session(gate: &Gate, exchange: &Exchange, response: &mut ResponseHeader, c
     }
     // Depends on who asks: no cache on the way may keep it (R25). NocoBase's API says nothing about it.
     if as_member && !response.headers.contains_key(header::CACHE_CONTROL) {
-        response.insert_header("Cache-Control", "private, no-store")?;
+        response.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
     }
     if response.status == 401 && as_member {
         if response.headers.contains_key(header::CONTENT_ENCODING) {
@@ -74,18 +93,18 @@ fn in_session(gate: &Gate, exchange: &Exchange, response: &mut ResponseHeader, c
         let token = token.map_err(|_| Error::explain(InternalError, "token"))?;
         ctx.injector = Some(Box::new(Injector::new(gate.script_tag(&token, session.user_id))));
         for name in [header::CONTENT_LENGTH, header::ETAG, header::LAST_MODIFIED, header::ACCEPT_RANGES] {
-            response.remove_header(&name);
+            response.headers.remove(name);
         }
-        response.insert_header(header::CACHE_CONTROL, "no-store")?;
+        response.headers.insert(header::CACHE_CONTROL, NO_STORE);
         if exchange.req_header().version == http::Version::HTTP_11 {
-            response.insert_header(header::TRANSFER_ENCODING, "chunked")?;
+            response.headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
         }
     }
     Ok(())
 }
 
 /// A page of NocoBase's that can be changed on its way.
-fn is_plain_page(response: &ResponseHeader) -> bool {
+fn is_plain_page(response: &Parts) -> bool {
     let html = response
         .headers
         .get(header::CONTENT_TYPE)
@@ -95,21 +114,20 @@ fn is_plain_page(response: &ResponseHeader) -> bool {
 }
 
 /// NocoBase's own token cookies stay out of the browser.
-fn drop_token_cookies(response: &mut ResponseHeader) -> Result<()> {
+fn drop_token_cookies(headers: &mut HeaderMap) {
     let is_token = |v: &HeaderValue| {
         let v = v.as_bytes();
         v.starts_with(b"nb_auth_token_") || v.starts_with(b"nb_authenticator_")
     };
-    if !response.headers.get_all(header::SET_COOKIE).iter().any(is_token) {
-        return Ok(());
+    if !headers.get_all(header::SET_COOKIE).iter().any(is_token) {
+        return;
     }
     let kept: Vec<HeaderValue> =
-        response.headers.get_all(header::SET_COOKIE).iter().filter(|v| !is_token(v)).cloned().collect();
-    response.remove_header(&header::SET_COOKIE);
+        headers.get_all(header::SET_COOKIE).iter().filter(|v| !is_token(v)).cloned().collect();
+    headers.remove(header::SET_COOKIE);
     for cookie in kept {
-        response.append_header(header::SET_COOKIE, cookie)?;
+        headers.append(header::SET_COOKIE, cookie);
     }
-    Ok(())
 }
 
 /// Changes the body of NocoBase's answer, piece by piece.
