@@ -4,27 +4,42 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::HeaderValue;
 
+/// Characters of what begins all ids of a process: 16 hexadecimal digits and a dash.
+const PREFIX: usize = 17;
+/// Most characters of an id.
+const LONGEST: usize = PREFIX + 16;
+
 /// Makes ids.
 pub struct RequestIds {
-    start: u64,
+    prefix: String,
     count: AtomicU64,
 }
 
 impl RequestIds {
     /// Ids of this process.
     pub fn new() -> RequestIds {
-        RequestIds { start: uuid::Uuid::new_v4().as_u64_pair().0, count: AtomicU64::new(0) }
+        let start = uuid::Uuid::new_v4().as_u64_pair().0;
+        RequestIds { prefix: format!("{start:016x}-"), count: AtomicU64::new(0) }
     }
 
     /// The next one: 16 hexadecimal digits of the process, a dash, and a count.
     pub fn next(&self) -> HeaderValue {
-        let n = self.count.fetch_add(1, Ordering::Relaxed);
-        let mut text = [0_u8; 33];
-        let mut rest = &mut text[..];
-        // 16 + 1 + up to 16 digits fit into 33 bytes.
-        let _ = std::io::Write::write_fmt(&mut rest, format_args!("{:016x}-{n:x}", self.start));
-        let left = rest.len();
-        let written = text.get(..33 - left).unwrap_or(&text);
+        self.id(self.count.fetch_add(1, Ordering::Relaxed))
+    }
+
+    fn id(&self, n: u64) -> HeaderValue {
+        // Written by hand: formatting would take longer than all else here.
+        let mut text = [0_u8; LONGEST];
+        let (begin, digits) = text.split_at_mut(PREFIX);
+        if self.prefix.len() == PREFIX {
+            begin.copy_from_slice(self.prefix.as_bytes());
+        }
+        let count = (n.max(1).ilog2() / 4 + 1) as usize;
+        for (at, digit) in digits.iter_mut().take(count).enumerate() {
+            let nibble = (n >> (4 * (count - 1 - at))) & 0xf;
+            *digit = b"0123456789abcdef".get(nibble as usize).copied().unwrap_or(b'0');
+        }
+        let written = text.get(..PREFIX + count).unwrap_or_default();
         HeaderValue::from_bytes(written).unwrap_or(HeaderValue::from_static("-"))
     }
 }
@@ -51,6 +66,14 @@ mod tests {
         assert_ne!(a, b);
         assert!(acceptable(a.to_str().unwrap()));
         assert_eq!(a.to_str().unwrap().len(), 18);
+    }
+
+    #[test]
+    fn the_count_is_hexadecimal() {
+        let ids = RequestIds::new();
+        for n in [0, 1, 9, 10, 15, 16, 255, 256, 0xdead_beef, u64::MAX - 1, u64::MAX] {
+            assert_eq!(ids.id(n).to_str().unwrap(), format!("{}{n:x}", ids.prefix));
+        }
     }
 
     #[test]
