@@ -9,37 +9,39 @@ use crate::error::Failure;
 
 /// The refusals. Each closes the connection: what follows on it cannot be trusted.
 pub fn check(request: &RequestHeader, header_bytes: usize, body_bytes: Option<u64>) -> Result<(), Failure> {
-    let lengths = request.headers.get_all(header::CONTENT_LENGTH).iter().count();
-    let codings = request.headers.get_all(header::TRANSFER_ENCODING).iter().count();
-    let chunked = codings > 0;
-    if lengths > 1 || codings > 1 || (lengths == 1 && chunked) {
-        return Err(Failure::BadRequest);
+    let (mut lengths, mut codings, mut odd, mut nominates) = (0_usize, 0_usize, false, false);
+    let mut size = request.raw_path().len();
+    for (name, value) in &request.headers {
+        size += name.as_str().len() + value.len() + 4;
+        match *name {
+            header::CONTENT_LENGTH => {
+                lengths += 1;
+                // A list, a sign or a blank is read differently by different servers.
+                odd |= value.is_empty() || !value.as_bytes().iter().all(u8::is_ascii_digit);
+            }
+            header::TRANSFER_ENCODING => {
+                codings += 1;
+                // And so is anything but plain `chunked`.
+                odd |= !value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked");
+            }
+            header::CONNECTION => nominates |= headers::nominates_protected(value),
+            _ => {}
+        }
     }
-    // A list, a sign or a blank is read differently by different servers.
-    let digits = |v: &header::HeaderValue| !v.is_empty() && v.as_bytes().iter().all(u8::is_ascii_digit);
-    if !request.headers.get_all(header::CONTENT_LENGTH).iter().all(digits) {
+    let chunked = codings > 0;
+    if odd || lengths > 1 || codings > 1 || (lengths == 1 && chunked) {
         return Err(Failure::BadRequest);
     }
     if chunked && request.version != Version::HTTP_11 && request.version != Version::HTTP_2 {
         return Err(Failure::BadRequest);
     }
-    // Anything but plain `chunked` is read differently by different servers.
-    if request
-        .headers
-        .get_all(header::TRANSFER_ENCODING)
-        .iter()
-        .any(|v| !v.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked"))
-    {
-        return Err(Failure::BadRequest);
-    }
     if matches!(request.method, Method::CONNECT | Method::TRACE) {
         return Err(Failure::MethodNotAllowed);
     }
-    if headers::nominates_protected(request) {
+    if nominates {
         return Err(Failure::BadRequest);
     }
-    let size: usize = request.headers.iter().map(|(n, v)| n.as_str().len() + v.len() + 4).sum();
-    if size + request.raw_path().len() > header_bytes {
+    if size > header_bytes {
         return Err(Failure::HeadersTooLarge);
     }
     if let (Some(limit), Some(length)) = (body_bytes, content_length(request))

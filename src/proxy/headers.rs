@@ -8,7 +8,6 @@ use std::io::Write as _;
 use std::net::IpAddr;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use pingora::http::RequestHeader;
 use pingora::prelude::*;
 
 /// Identity headers for the application, and the families that proxies use to talk about a request's origin.
@@ -55,21 +54,20 @@ fn folded_starts_with(name: &[u8], prefix: &[u8]) -> bool {
         })
 }
 
-/// Does `Connection` name a header that the gate protects, or one it relies on? Then the request is refused (R10).
-pub fn nominates_protected(request: &RequestHeader) -> bool {
-    request.headers.get_all(header::CONNECTION).iter().any(|v| {
-        v.as_bytes().split(|b| *b == b',').any(|token| {
-            let token = token.trim_ascii();
-            std::str::from_utf8(token).is_ok_and(|t| {
-                is_protected(t)
-                    || ["authorization", "cookie", "host"].iter().any(|n| t.eq_ignore_ascii_case(n))
-            })
+/// Does this value of `Connection` name a header that the gate protects, or one it relies on? Then the request is refused
+/// (R10).
+pub fn nominates_protected(connection: &HeaderValue) -> bool {
+    connection.as_bytes().split(|b| *b == b',').any(|token| {
+        let token = token.trim_ascii();
+        std::str::from_utf8(token).is_ok_and(|t| {
+            is_protected(t) || ["authorization", "cookie", "host"].iter().any(|n| t.eq_ignore_ascii_case(n))
         })
     })
 }
 
 /// Removes every protected header.
 pub fn strip_protected(headers: &mut HeaderMap) {
+    // Copies of names, made only where there is something to remove.
     let names: Vec<HeaderName> = headers.keys().filter(|n| is_protected(n.as_str())).cloned().collect();
     for name in &names {
         headers.remove(name);
@@ -90,7 +88,20 @@ pub fn address(address: IpAddr) -> Result<HeaderValue> {
     // The longest: `ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255`.
     let mut text = [0_u8; 45];
     let mut rest = &mut text[..];
-    write!(rest, "{address}").or_err(InternalError, "address")?;
+    match address {
+        IpAddr::V4(v4) => {
+            // By hand: the usual way takes longer than the rest of the header.
+            for (at, octet) in v4.octets().into_iter().enumerate() {
+                let dot = (at > 0).then_some(b'.');
+                let hundreds = (octet > 99).then_some(b'0' + octet / 100);
+                let tens = (octet > 9).then_some(b'0' + octet / 10 % 10);
+                for byte in [dot, hundreds, tens, Some(b'0' + octet % 10)].into_iter().flatten() {
+                    rest.write_all(&[byte]).or_err(InternalError, "address")?;
+                }
+            }
+        }
+        IpAddr::V6(v6) => write!(rest, "{v6}").or_err(InternalError, "address")?,
+    }
     let left = rest.len();
     let written = text.get(..text.len() - left).unwrap_or_default();
     HeaderValue::from_bytes(written).or_err(InternalError, "address")
@@ -188,12 +199,11 @@ mod tests {
 
     #[test]
     fn r09_protected_headers_go_even_when_there_is_nothing_to_set() {
-        let mut r = RequestHeader::build("GET", b"/", None).unwrap();
-        for n in ["X-WeCom-User", "x_wecom_user", "X-Forwarded-For", "X-Role"] {
-            r.append_header(n, "a").unwrap();
-            r.append_header(n, "b").unwrap();
+        let mut headers = HeaderMap::new();
+        for n in ["x-wecom-user", "x_wecom_user", "x-forwarded-for", "x-role"] {
+            headers.append(n, HeaderValue::from_static("a"));
+            headers.append(n, HeaderValue::from_static("b"));
         }
-        let mut headers = r.headers.clone();
         strip_protected(&mut headers);
         let left: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
         assert_eq!(left, ["x-role"]);
@@ -209,15 +219,20 @@ mod tests {
             ("keep-alive, Upgrade", false),
             ("close", false),
         ] {
-            let mut r = RequestHeader::build("GET", b"/", None).unwrap();
-            r.insert_header("Connection", value).unwrap();
-            assert_eq!(nominates_protected(&r), refused, "{value}");
+            assert_eq!(nominates_protected(&HeaderValue::from_static(value)), refused, "{value}");
         }
     }
 
     #[test]
     fn addresses_are_written_whole() {
-        for text in ["1.2.3.4", "255.255.255.255", "::1", "2001:db8:1111:2222:3333:4444:5555:6666"] {
+        for text in [
+            "1.2.3.4",
+            "0.10.109.99",
+            "100.200.255.9",
+            "255.255.255.255",
+            "::1",
+            "2001:db8:1111:2222:3333:4444:5555:6666",
+        ] {
             assert_eq!(address(text.parse().unwrap()).unwrap(), text);
         }
         let longest: IpAddr = "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff".parse().unwrap();
