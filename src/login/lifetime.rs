@@ -42,7 +42,7 @@ impl Logins {
         };
         let seen = match self.seen.get(session.sid) {
             Some(seen) => seen,
-            None => match self.seen.first_sight(&session, now(), self.ask(&session)).await {
+            None => match Box::pin(self.seen.first_sight(&session, now(), self.ask(&session))).await {
                 Ok(seen) => seen,
                 Err(failure) => return Found::Unknown(failure),
             },

@@ -9,7 +9,7 @@ use pingora::proxy::Session as Exchange;
 
 use super::ctx::{Ctx, Member, Presented, Swap};
 use super::gate::Gate;
-use super::phases::text;
+use super::phases::ascii;
 use super::reply::Reply;
 use super::{answers, framing, own, request_id};
 use crate::decide::{self, Credential, Decision, Request, SessionState};
@@ -18,10 +18,6 @@ use crate::login::{self, Found, Logins};
 use crate::nocobase::ws::Swapper;
 use crate::session::OwnCookies;
 
-const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
-const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
-const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
-const X_REQUESTED_WITH: HeaderName = HeaderName::from_static("x-requested-with");
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// What becomes of a request.
@@ -72,8 +68,10 @@ async fn read(gate: &Gate, exchange: &mut Exchange, ctx: &mut Ctx) -> Result<Adm
         ctx.close = true;
         return Err(failure);
     }
-    framing::drop_idle_upgrade(exchange.req_header_mut());
-    canonicalise(exchange.req_header_mut())?;
+    let request = exchange.req_header_mut();
+    framing::drop_idle_upgrade(request);
+    canonicalise(request)?;
+    forget_spelling(request);
     let request = exchange.req_header();
     // Cheap copies (they share the bytes), so that own pages may read the request's body meanwhile.
     let values: Vec<header::HeaderValue> = request.headers.get_all(header::COOKIE).iter().cloned().collect();
@@ -141,7 +139,8 @@ async fn read(gate: &Gate, exchange: &mut Exchange, ctx: &mut Ctx) -> Result<Adm
         Decision::Own(page) => {
             let caller = decide::client::caller(facts.user_agent);
             let asked = own::Asked { page, cookies, caller };
-            own::serve(gate, exchange, ctx, asked).await.map(Admitted::Answer)
+            // In a box of its own, made only here: else every request would carry room for a whole sign-in.
+            Box::pin(own::serve(gate, exchange, ctx, asked)).await.map(Admitted::Answer)
         }
         Decision::VerifyFile(index) => Ok(Admitted::Answer(own::verify_file(gate, index))),
         Decision::Page(page) => Ok(Admitted::Answer(answers::page(gate, exchange, ctx, page))),
@@ -192,6 +191,16 @@ fn canonicalise(request: &mut RequestHeader) -> Result<(), Failure> {
     let uri = http::Uri::from_parts(parts).map_err(|_| Failure::BadPath)?;
     request.set_uri(uri);
     Ok(())
+}
+
+/// Pingora keeps the spelling of every header's name beside the header, and would copy both for NocoBase, which gets names
+/// in lower case, as from any HTTP/2 client. Keeps no target but the canonical one: comes after that.
+fn forget_spelling(request: &mut RequestHeader) {
+    if request.has_case() {
+        let nothing = RequestHeader::from(http::Request::new(()).into_parts().0);
+        let parts = http::request::Parts::from(std::mem::replace(request, nothing));
+        *request = RequestHeader::from(parts);
+    }
 }
 
 fn presented(gate: &Gate, member: &Member) -> Presented {
@@ -263,18 +272,36 @@ fn facts<'a>(
     session: SessionState,
     signed_out: bool,
 ) -> Request<'a> {
+    // One look at each header instead of a search for each name. Of several under one name the first counts.
+    let (mut user_agent, mut accept, mut origin, mut x_requested_with) = (None, None, None, None);
+    let (mut sec_fetch_mode, mut sec_fetch_dest, mut sec_fetch_site) = (None, None, None);
+    for (name, value) in &request.headers {
+        let fact = match *name {
+            header::USER_AGENT => &mut user_agent,
+            header::ACCEPT => &mut accept,
+            header::ORIGIN => &mut origin,
+            _ => match name.as_str() {
+                "sec-fetch-mode" => &mut sec_fetch_mode,
+                "sec-fetch-dest" => &mut sec_fetch_dest,
+                "sec-fetch-site" => &mut sec_fetch_site,
+                "x-requested-with" => &mut x_requested_with,
+                _ => continue,
+            },
+        };
+        fact.get_or_insert(ascii(value));
+    }
     Request {
         method: request.method.as_str(),
         path: request.uri.path(),
         query: request.uri.query(),
         host: framing::host(request),
-        user_agent: text(request, &header::USER_AGENT),
-        accept: text(request, &header::ACCEPT),
-        sec_fetch_mode: text(request, &SEC_FETCH_MODE),
-        sec_fetch_dest: text(request, &SEC_FETCH_DEST),
-        sec_fetch_site: text(request, &SEC_FETCH_SITE),
-        x_requested_with: text(request, &X_REQUESTED_WITH),
-        origin: text(request, &header::ORIGIN),
+        user_agent: user_agent.flatten(),
+        accept: accept.flatten(),
+        sec_fetch_mode: sec_fetch_mode.flatten(),
+        sec_fetch_dest: sec_fetch_dest.flatten(),
+        sec_fetch_site: sec_fetch_site.flatten(),
+        x_requested_with: x_requested_with.flatten(),
+        origin: origin.flatten(),
         upgrade: framing::is_upgrade(request),
         client_ip,
         credential,
@@ -323,6 +350,48 @@ mod tests {
         ] {
             assert_eq!(token_of(value), token, "{value}");
         }
+    }
+
+    #[test]
+    fn facts_are_the_first_of_each_name() {
+        let mut r = RequestHeader::build("GET", b"/", None).unwrap();
+        for (name, value) in [
+            ("Host", &b"gate.test"[..]),
+            ("User-Agent", b"one"),
+            ("User-Agent", b"two"),
+            ("Accept", b"\xe5"),
+            ("Accept", b"text/html"),
+            ("Sec-Fetch-Mode", b"navigate"),
+            ("Sec-Fetch-Dest", b"document"),
+            ("Sec-Fetch-Site", b"none"),
+            ("X-Requested-With", b"XMLHttpRequest"),
+            ("Origin", b"http://gate.test"),
+            ("Sec-Fetch-User", b"?1"),
+        ] {
+            r.append_header(name, value).unwrap();
+        }
+        for spelled in [true, false] {
+            if !spelled {
+                forget_spelling(&mut r);
+            }
+            let f = facts(&r, IpAddr::from([127, 0, 0, 1]), Credential::None, SessionState::None, false);
+            assert_eq!(f.host, Some("gate.test"));
+            assert_eq!((f.user_agent, f.accept), (Some("one"), None));
+            assert_eq!((f.sec_fetch_mode, f.sec_fetch_dest), (Some("navigate"), Some("document")));
+            assert_eq!((f.sec_fetch_site, f.x_requested_with), (Some("none"), Some("XMLHttpRequest")));
+            assert_eq!(f.origin, Some("http://gate.test"));
+        }
+    }
+
+    #[test]
+    fn forgotten_spelling_keeps_everything_else() {
+        let mut r = RequestHeader::build("POST", b"/api/x?q=%61", None).unwrap();
+        r.append_header("X-Role", "a").unwrap();
+        r.append_header("x-rOLE", "b").unwrap();
+        forget_spelling(&mut r);
+        assert!(!r.has_case());
+        assert_eq!((r.method.as_str(), r.raw_path()), ("POST", &b"/api/x?q=%61"[..]));
+        assert_eq!(r.headers.get_all("x-role").iter().collect::<Vec<_>>(), ["a", "b"]);
     }
 
     #[test]

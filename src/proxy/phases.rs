@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::header;
 use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::modules::http::HttpModules;
 use pingora::prelude::*;
 use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use pingora::upstreams::peer::HttpPeer;
@@ -45,6 +46,10 @@ impl Phases {
 impl ProxyHttp for Phases {
     type CTX = Ctx;
 
+    fn init_downstream_modules(&self, _modules: &mut HttpModules) {
+        // None. Pingora's own, compression, is switched off and yet looks at each request and each piece of an answer.
+    }
+
     fn new_ctx(&self) -> Ctx {
         Ctx::new(&self.gate)
     }
@@ -73,7 +78,7 @@ impl ProxyHttp for Phases {
                 Ok(false)
             }
             admit::Admitted::Answer(answer) => {
-                reply::send(session, answer, &ctx.request_id, ctx.close).await?;
+                Box::pin(reply::send(session, answer, &ctx.request_id, ctx.close)).await?;
                 Ok(true)
             }
         }
@@ -280,7 +285,13 @@ pub fn elapsed_ms(started: Instant) -> f64 {
     started.elapsed().as_secs_f64() * 1000.0
 }
 
-/// The header's text, when it has exactly this one value and it is visible ASCII.
+/// The text of the first header of this name, when it is ASCII.
 pub fn text<'a>(request: &'a RequestHeader, name: &header::HeaderName) -> Option<&'a str> {
-    request.headers.get(name)?.to_str().ok()
+    ascii(request.headers.get(name)?)
+}
+
+/// A header's text, when it is ASCII. `HeaderValue::to_str` looks at each byte by itself.
+pub fn ascii(value: &header::HeaderValue) -> Option<&str> {
+    let bytes = value.as_bytes();
+    if bytes.is_ascii() { std::str::from_utf8(bytes).ok() } else { None }
 }
