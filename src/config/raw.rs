@@ -360,6 +360,8 @@ pub struct Limits {
     pub head_timeout: String,
     /// How long a connection may wait for its next request.
     pub keepalive_timeout: String,
+    /// Longest silence of a client in the middle of a body that it sends, or of an answer that it takes.
+    pub body_timeout: String,
     /// Sign-ins that one address may begin within a minute (of IPv6 addresses the first 64 bits count); `0`: no bound.
     /// A whole company may come from one address: think of nine o'clock before making it smaller.
     #[schemars(range(max = 4_294_967_295_u32))]
@@ -381,6 +383,7 @@ impl Default for Limits {
             connections: 20_000,
             head_timeout: "10s".into(),
             keepalive_timeout: "75s".into(),
+            body_timeout: "60s".into(),
             sign_ins_per_minute: 12_000,
             bad_callbacks_per_minute: 600,
             sign_ins_at_once: 2_000,

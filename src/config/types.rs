@@ -322,6 +322,8 @@ pub struct Limits {
     pub head_timeout: Duration,
     /// How long a connection may wait for its next request.
     pub keepalive_timeout: Duration,
+    /// Longest silence of a client that sends a body, or that does not take an answer.
+    pub body_timeout: Duration,
     /// Sign-ins that one address may begin within a minute; 0: no bound.
     pub sign_ins_per_minute: u32,
     /// Worthless callbacks that one address may bring within a minute; 0: no bound.

@@ -197,7 +197,7 @@ pub fn failed_with(
         let login = (failure.answer().status == 401).then_some("/wecom-gate/login");
         pages::json_error(failure, &pages::message(failure, lang), login)
     };
-    let mut reply = from_page(gate, rendered);
+    let mut reply = from_page(rendered);
     if failure == Failure::SessionEnded {
         reply.cookies.push(gate.logins.sessions.delete());
     }
@@ -244,7 +244,7 @@ pub fn page(gate: &Gate, exchange: &Exchange, ctx: &mut Ctx, page: decide::Page)
             failed_with(gate, exchange, ctx, Failure::OpenInWeCom, None)
         }
         decide::Page::SignIn => sign_in(gate, exchange, ctx, &here),
-        decide::Page::SignedOut => signed_out(gate, exchange, ctx, &here),
+        decide::Page::SignedOut => signed_out(exchange, ctx, &here),
     }
 }
 
@@ -254,24 +254,24 @@ pub fn sign_in(gate: &Gate, exchange: &Exchange, ctx: &Ctx, target: &str) -> Rep
         gate.config.wecom.iter().map(|e| (e.title.clone(), login_address(target, Some(&e.name)))).collect();
     let entries: Vec<Entry<'_>> = hrefs.iter().map(|(title, href)| Entry { title, href }).collect();
     let page = Page::SignIn { entries: &entries, password: None };
-    render(gate, exchange, ctx, page, Some(&login_address(target, None)))
+    render(exchange, ctx, page, Some(&login_address(target, None)))
 }
 
 /// "You are signed out."
-pub fn signed_out(gate: &Gate, exchange: &Exchange, ctx: &Ctx, target: &str) -> Reply {
-    render(gate, exchange, ctx, Page::SignedOut, Some(&login_address(target, None)))
+pub fn signed_out(exchange: &Exchange, ctx: &Ctx, target: &str) -> Reply {
+    render(exchange, ctx, Page::SignedOut, Some(&login_address(target, None)))
 }
 
 /// Asks before signing out.
-pub fn ask_logout(gate: &Gate, exchange: &Exchange, ctx: &Ctx) -> Reply {
-    render(gate, exchange, ctx, Page::Logout, None)
+pub fn ask_logout(exchange: &Exchange, ctx: &Ctx) -> Reply {
+    render(exchange, ctx, Page::Logout, None)
 }
 
-fn render(gate: &Gate, exchange: &Exchange, ctx: &Ctx, page: Page<'_>, retry: Option<&str>) -> Reply {
+fn render(exchange: &Exchange, ctx: &Ctx, page: Page<'_>, retry: Option<&str>) -> Reply {
     let id = ctx.request_id.to_str().unwrap_or_default();
     let mut view = View::new(lang(exchange.req_header()), page, id, std::time::SystemTime::now());
     view.retry = retry;
-    from_page(gate, pages::render(&view))
+    from_page(pages::render(&view))
 }
 
 /// `/wecom-gate/login` that leads to `target`.
@@ -285,17 +285,23 @@ pub fn login_address(target: &str, with: Option<&str>) -> String {
 }
 
 /// A finished page as an answer.
-pub fn from_page(gate: &Gate, page: Rendered) -> Reply {
+pub fn from_page(page: Rendered) -> Reply {
     let mut reply = Reply { status: page.status, body: Bytes::from(page.body), ..Reply::default() };
     for (name, value) in page.headers {
         if let Ok(name) = HeaderName::from_bytes(name.as_bytes()) {
             reply = reply.with(name, &value);
         }
     }
-    if gate.config.origin.https {
-        reply = reply.with(header::STRICT_TRANSPORT_SECURITY, "max-age=31536000");
-    }
     reply
+}
+
+/// Where the origin is https, browsers are to stay with it.
+pub fn stay_with_https(gate: &Gate, reply: Reply) -> Reply {
+    if gate.config.origin.https {
+        reply.with(header::STRICT_TRANSPORT_SECURITY, "max-age=31536000")
+    } else {
+        reply
+    }
 }
 
 /// Seconds since 1970 as NocoBase's API writes times.

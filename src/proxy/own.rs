@@ -57,17 +57,17 @@ pub async fn serve(
         OwnPath::SignIn => {
             let rd = is("rd").and_then(|rd| target::sanitize(&rd)).unwrap_or_else(|| "/".into());
             Ok(if is("out").is_some() || asked.cookies.signed_out {
-                answers::signed_out(gate, exchange, ctx, &rd)
+                answers::signed_out(exchange, ctx, &rd)
             } else {
                 answers::sign_in(gate, exchange, ctx, &rd)
             })
         }
         OwnPath::Logout if head.method == Method::POST => logout(gate, exchange, ctx, &asked).await,
-        OwnPath::Logout => Ok(answers::ask_logout(gate, exchange, ctx)),
+        OwnPath::Logout => Ok(answers::ask_logout(exchange, ctx)),
         OwnPath::Me => me(gate, &asked).await,
         OwnPath::Auth => auth(gate, &asked).await,
         OwnPath::Events(entry) => events(gate, exchange, &head, entry).await,
-        OwnPath::Script => Ok(from_page(gate, pages::gate_js(is("v").as_deref()))),
+        OwnPath::Script => Ok(from_page(pages::gate_js(is("v").as_deref()))),
         OwnPath::Style => Err(Failure::NotFound),
     }
 }

@@ -19,8 +19,6 @@ use crate::error::Failure;
 
 /// Time for the rest of a request that Pingora still has to read before a connection can be used again.
 const DRAIN: Duration = Duration::from_secs(5);
-/// Longest silence between two reads of a request's body.
-const BODY_READ: Duration = Duration::from_secs(60);
 /// Longest silence of a tunnel in both directions. NocoBase's page pings every 30 seconds or so.
 const TUNNEL_SILENCE: Duration = Duration::from_secs(3600);
 /// Our own mark on errors that have a `Failure` behind them.
@@ -63,7 +61,10 @@ impl ProxyHttp for Phases {
         if session.get_keepalive().is_some() {
             session.set_keepalive(Some(self.gate.config.limits.keepalive_timeout.as_secs()));
         }
-        session.set_read_timeout(Some(BODY_READ));
+        let body_timeout = self.gate.config.limits.body_timeout;
+        session.set_read_timeout(Some(body_timeout));
+        // Pingora has none: who asks for much and takes nothing would hold NocoBase's connection for ever.
+        session.set_write_timeout(Some(body_timeout));
         session.set_total_drain_timeout(Some(DRAIN));
         Ok(())
     }
@@ -78,6 +79,7 @@ impl ProxyHttp for Phases {
                 Ok(false)
             }
             admit::Admitted::Answer(answer) => {
+                let answer = answers::stay_with_https(&self.gate, answer);
                 Box::pin(reply::send(session, answer, &ctx.request_id, ctx.close)).await?;
                 Ok(true)
             }
@@ -208,6 +210,7 @@ impl ProxyHttp for Phases {
             && session.response_written().is_none()
         {
             let answer = answers::failed(&self.gate, session, ctx, failure);
+            let answer = answers::stay_with_https(&self.gate, answer);
             // The client may be gone; there is nobody left to tell.
             let _ = reply::send(session, answer, &ctx.request_id, true).await;
         }

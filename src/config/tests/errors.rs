@@ -156,6 +156,7 @@ const TABLE: &[Row<'_>] = &[
     (&[("limits.connections", "0")], "limits.connections", "lets nobody in", "1 or more"),
     (&[("limits.sign_ins_at_once", "0")], "limits.sign_ins_at_once", "lets nobody sign in", "1 or more"),
     (&[("limits.head_timeout", "'0s'")], "limits.head_timeout", "out of range", "1s to 1h"),
+    (&[("limits.body_timeout", "'0s'")], "limits.body_timeout", "out of range", "1s to 1h"),
     (&[("limits.keepalive_timeout", "'2h'")], "limits.keepalive_timeout", "out of range", "1s to 1h"),
 ];
 

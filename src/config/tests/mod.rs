@@ -103,6 +103,7 @@ fn the_smallest_file_gets_the_documented_defaults() {
     assert_eq!(config.limits.connections, 20_000);
     assert_eq!(config.limits.head_timeout, Duration::from_secs(10));
     assert_eq!(config.limits.keepalive_timeout, Duration::from_secs(75));
+    assert_eq!(config.limits.body_timeout, Duration::from_secs(60));
     assert_eq!((config.limits.sign_ins_per_minute, config.limits.bad_callbacks_per_minute), (12_000, 600));
     assert_eq!(config.limits.sign_ins_at_once, 2_000);
 }

@@ -370,12 +370,14 @@ fn limits(raw: raw::Limits, report: &mut Report) -> Option<Limits> {
     let head = values::duration("limits.head_timeout", &raw.head_timeout, SECOND, 3600 * SECOND, report);
     let keepalive =
         values::duration("limits.keepalive_timeout", &raw.keepalive_timeout, SECOND, 3600 * SECOND, report);
+    let body = values::duration("limits.body_timeout", &raw.body_timeout, SECOND, 3600 * SECOND, report);
     Some(Limits {
         header_bytes: usize::try_from(header_bytes?).ok()?,
         body_bytes: body_bytes.map(|n| (n > 0).then_some(n))?,
         connections: usize::try_from(raw.connections).ok()?,
         head_timeout: head?,
         keepalive_timeout: keepalive?,
+        body_timeout: body?,
         sign_ins_per_minute: raw.sign_ins_per_minute,
         bad_callbacks_per_minute: raw.bad_callbacks_per_minute,
         sign_ins_at_once: usize::try_from(raw.sign_ins_at_once).ok()?,

@@ -1,0 +1,116 @@
+//! Old TLS, weak ciphers and downgrades: a handshake is made with TLS 1.2 or 1.3 and forward secrecy, or not at all; and
+//! where the origin is https, every answer says that it stays so.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::support::raw::{Gate, HOST, WECOM, gate_with, get, request};
+
+/// Suites of TLS 1.2 with forward secrecy and AEAD, for ECDSA and RSA certificates, as hello messages name them.
+const MODERN: [u16; 6] = [0xc02b, 0xc02c, 0xcca9, 0xc02f, 0xc030, 0xcca8];
+/// Without forward secrecy, CBC, 3DES, RC4, export, anonymous, NULL.
+const WEAK: [u16; 12] =
+    [0x009c, 0x009d, 0x002f, 0x0035, 0xc009, 0xc00a, 0xc013, 0xc014, 0x000a, 0x0005, 0x0003, 0x0001];
+
+/// What the gate says to a hello of this version with these suites and nothing of TLS 1.3: the type of its first record
+/// (22: the handshake goes on; 21: an alert), and the alert, or the version of its hello.
+async fn hello(gate: &Gate, version: u16, suites: &[u16]) -> (u8, u16) {
+    let extension = |kind: u16, body: &[u8]| {
+        let length = u16::try_from(body.len()).unwrap();
+        [&kind.to_be_bytes()[..], &length.to_be_bytes(), body].concat()
+    };
+    let host = u16::try_from(HOST.len()).unwrap();
+    let name = [&(host + 3).to_be_bytes()[..], &[0], &host.to_be_bytes(), HOST.as_bytes()].concat();
+    let extensions = [
+        extension(0, &name),
+        // Groups: x25519, secp256r1. Point format. Signatures: ECDSA and RSA with SHA-256, and SHA-1 as of old.
+        extension(10, &[0, 4, 0, 29, 0, 23]),
+        extension(11, &[1, 0]),
+        extension(13, &[0, 8, 4, 3, 4, 1, 2, 3, 2, 1]),
+        // Extended master secret.
+        extension(23, &[]),
+    ]
+    .concat();
+    let suites: Vec<u8> = suites.iter().flat_map(|s| s.to_be_bytes()).collect();
+    let body = [
+        &version.to_be_bytes()[..],
+        &[7; 32],
+        &[0],
+        &u16::try_from(suites.len()).unwrap().to_be_bytes(),
+        &suites,
+        &[1, 0],
+        &u16::try_from(extensions.len()).unwrap().to_be_bytes(),
+        &extensions,
+    ]
+    .concat();
+    let length = u32::try_from(body.len()).unwrap().to_be_bytes();
+    let message = [&[1][..], &length[1..], &body].concat();
+    let record = [&[22, 3, 1][..], &u16::try_from(message.len()).unwrap().to_be_bytes(), &message].concat();
+    let mut stream = TcpStream::connect(gate.https).await.unwrap();
+    stream.write_all(&record).await.unwrap();
+    let mut answer = Vec::new();
+    while answer.len() < 11 {
+        match tokio::time::timeout(Duration::from_secs(5), stream.read_buf(&mut answer)).await {
+            Ok(Ok(n)) if n > 0 => {}
+            _ => break,
+        }
+    }
+    match answer.first() {
+        Some(21) => (21, u16::from(answer[6])),
+        Some(kind) => (*kind, u16::from_be_bytes([answer[9], answer[10]])),
+        None => (0, 0),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r28_old_tls_and_weak_ciphers_are_refused() {
+    let (_upstream, setup, gate) = gate_with(|s| s.https()).await;
+    // SSL 3.0, TLS 1.0, TLS 1.1: protocol_version.
+    for version in [0x0300, 0x0301, 0x0302] {
+        assert_eq!(hello(&gate, version, &MODERN).await, (21, 70), "{version:#06x}");
+    }
+    assert_eq!(hello(&gate, 0x0303, &MODERN).await, (22, 0x0303));
+    // handshake_failure, each by itself, so that none hides behind another.
+    for suite in WEAK {
+        assert_eq!(hello(&gate, 0x0303, &[suite]).await, (21, 40), "{suite:#06x}");
+    }
+    // And TLS 1.3 with who knows it.
+    let line = setup.tls(&gate, "http/1.1").await;
+    let (_, connection) = line.get_ref();
+    assert_eq!(connection.protocol_version(), Some(rustls::ProtocolVersion::TLSv1_3));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r27_with_https_every_answer_says_so() {
+    let (_upstream, setup, gate) = gate_with(|s| s.https()).await;
+    let member = setup.visitor();
+    let page = format!("User-Agent: {WECOM}\r\nAccept: text/html\r\n");
+    for (what, bytes, status) in [
+        ("to WeCom", get("/admin", &page), 302),
+        ("NocoBase's", get("/api/public", ""), 200),
+        ("a member's page", get("/admin", &member.cookie_line()), 200),
+        ("no session", get("/api/x", ""), 401),
+        ("no such page", get("/wecom-gate/none", &page), 404),
+        ("me", get("/wecom-gate/me", &member.cookie_line()), 200),
+        ("forward-auth", get("/wecom-gate/auth", &member.cookie_line()), 204),
+        ("script", get("/wecom-gate/gate.js", ""), 200),
+        ("sign-in page", get("/wecom-gate/sign-in", &page), 200),
+        ("sign-out", request("POST", "/wecom-gate/logout", "Content-Length: 0\r\n"), 303),
+        ("bad path", get("/a/../b", &page), 400),
+        ("other host", get("/admin", &page).replace(HOST, "other.test"), 421),
+    ] {
+        for tls in [true, false] {
+            let answer = setup.talk_over(&gate, tls, &bytes).await;
+            assert_eq!(answer.status(), status, "{what}: {}", answer.text());
+            assert_eq!(answer.all("strict-transport-security"), ["max-age=31536000"], "{what}");
+        }
+    }
+    // A plain origin must not lock browsers out of itself.
+    let (_upstream, _setup, gate) = gate_with(|s| s).await;
+    for bytes in [get("/admin", &page), get("/api/public", ""), get("/wecom-gate/me", "")] {
+        let answer = crate::support::raw::talk(gate.http, bytes).await;
+        assert!(answer.header("strict-transport-security").is_none(), "{}", answer.text());
+    }
+}
