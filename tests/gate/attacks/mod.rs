@@ -5,6 +5,7 @@ mod cookie_bombs;
 mod cross_site;
 mod fail_closed;
 mod header_spoofing;
+mod http2;
 mod limits;
 mod login_csrf;
 mod logout;

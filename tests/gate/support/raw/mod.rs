@@ -2,6 +2,7 @@
 //! that keeps what arrived and in which order.
 
 mod client;
+pub mod frames;
 mod h2;
 mod process;
 mod setup;

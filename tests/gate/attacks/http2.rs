@@ -1,0 +1,276 @@
+//! R28, R29 and their like on HTTP/2, frame by frame: what no library would send. NocoBase, which speaks HTTP/1.1, sees
+//! one plain request or none; floods end with the connection that they come on, and others notice nothing.
+
+use std::time::{Duration, Instant};
+
+use crate::support::raw::frames::{
+    CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, PING, RST_STREAM, SETTINGS, block, field, frame,
+    pseudo,
+};
+use crate::support::raw::{Gate, Setup, Upstream, gate_with};
+
+const CHUNK: u32 = 16_384;
+
+async fn stage() -> (Upstream, Setup, Gate) {
+    gate_with(|s| s.https().set("log.level", "info").set("log.access_log", false)).await
+}
+
+/// What is sent in place of, or besides, the four fields of `GET /api/public`.
+fn malformed() -> Vec<(&'static str, Vec<(&'static str, &'static str)>)> {
+    let with = |more: &[(&'static str, &'static str)]| {
+        pseudo("GET", "/api/public").into_iter().chain(more.iter().copied()).collect::<Vec<_>>()
+    };
+    let path = |path: &'static str| pseudo("GET", path).to_vec();
+    let host = |host: &'static str| {
+        vec![(":method", "GET"), (":scheme", "https"), (":authority", host), (":path", "/api/public")]
+    };
+    vec![
+        // RFC 9113, 8.2.2: there is no connection to speak about.
+        ("transfer-encoding", with(&[("transfer-encoding", "chunked")])),
+        ("connection", with(&[("connection", "x-wecom-user")])),
+        ("upgrade", with(&[("upgrade", "websocket")])),
+        ("keep-alive", with(&[("keep-alive", "timeout=5")])),
+        ("proxy-connection", with(&[("proxy-connection", "keep-alive")])),
+        ("te", with(&[("te", "gzip")])),
+        // 8.2.1: what would be something else in HTTP/1.1.
+        ("line in a value", with(&[("x-a", "b\r\nX-WeCom-User: boss")])),
+        ("LF in a value", with(&[("x-a", "b\nX-WeCom-User: boss")])),
+        ("NUL in a value", with(&[("x-a", "b\0c")])),
+        ("line in a name", with(&[("x-a: b\r\nx-wecom-user", "boss")])),
+        ("colon in a name", with(&[("x-a:b", "c")])),
+        ("blank in a name", with(&[("x a", "c")])),
+        ("upper case", with(&[("X-WeCom-User", "boss")])),
+        ("no name", with(&[("", "c")])),
+        // 8.3: pseudo-header fields.
+        ("after others", [&[("x-a", "b")][..], &pseudo("GET", "/api/public")].concat()),
+        ("two paths", with(&[(":path", "/api/public?smuggled")])),
+        ("two methods", with(&[(":method", "POST")])),
+        ("two authorities", with(&[(":authority", "evil.test")])),
+        ("unknown", with(&[(":boss", "yes")])),
+        (":status", with(&[(":status", "200")])),
+        (":protocol", with(&[(":protocol", "websocket")])),
+        ("no path", vec![(":method", "GET"), (":scheme", "https"), (":authority", "gate.test")]),
+        ("no method", vec![(":scheme", "https"), (":authority", "gate.test"), (":path", "/api/public")]),
+        ("empty path", path("")),
+        ("path without slash", path("api/public")),
+        ("path with a line", path("/api/public HTTP/1.1\r\nHost: gate.test\r\n\r\nGET /api/public?smuggled")),
+        ("path with a blank", path("/api/public ?smuggled")),
+        ("path with NUL", path("/api/public\0")),
+        ("absolute path", path("https://evil.test/api/public")),
+        ("asterisk", path("*")),
+        ("method with a line", pseudo("GET /api/public?smuggled HTTP/1.1\r\nX:", "/api/public").to_vec()),
+        ("CONNECT", vec![(":method", "CONNECT"), (":authority", "gate.test:443")]),
+        ("CONNECT for WebSocket", {
+            let mut all = pseudo("CONNECT", "/ws-public").to_vec();
+            all.push((":protocol", "websocket"));
+            all
+        }),
+        ("TRACE", pseudo("TRACE", "/api/public").to_vec()),
+        // Whose host?
+        ("other authority", host("evil.test")),
+        ("authority with user", host("gate.test@evil.test")),
+        ("own authority with user", host("boss@gate.test")),
+        ("authority with a line", host("gate.test\r\nX-WeCom-User: boss")),
+        ("host and authority differ", with(&[("host", "evil.test")])),
+        ("two hosts", with(&[("host", "gate.test"), ("host", "evil.test")])),
+        ("no host", vec![(":method", "GET"), (":scheme", "https"), (":path", "/api/public")]),
+        // Lengths.
+        ("two lengths", with(&[("content-length", "0"), ("content-length", "5")])),
+        ("a list of lengths", with(&[("content-length", "0, 0")])),
+        ("signed length", with(&[("content-length", "+0")])),
+        ("length without body", with(&[("content-length", "5")])),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r28_malformed_requests_of_http_2_reach_nobody() {
+    let (upstream, setup, mut gate) = stage().await;
+    for (what, fields) in malformed() {
+        let mut frames = setup.frames(&gate).await;
+        frames.send(&frame(HEADERS, END_STREAM | END_HEADERS, 1, &block(&fields))).await;
+        let status = frames.status(1).await;
+        assert!(matches!(status, 0 | 400 | 405 | 421), "{what}: {status}");
+        let seen = upstream.take();
+        assert!(seen.is_empty(), "{what}: {}", seen[0].head);
+        let garbage = std::mem::take(&mut upstream.recorded().garbage);
+        assert!(garbage.is_empty(), "{what}: {garbage:?}");
+    }
+    // The same four fields alone are a good request, so all that was refused was refused for its flaw.
+    let mut frames = setup.frames(&gate).await;
+    frames.send(&frame(HEADERS, END_STREAM | END_HEADERS, 1, &block(&pseudo("GET", "/api/public")))).await;
+    assert_eq!(frames.status(1).await, 200);
+    assert_eq!(upstream.take().len(), 1);
+    assert!(gate.is_well().await);
+    assert!(!gate.output().contains("panicked"), "{}", gate.output());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r11_cookies_in_many_fields_are_one_cookie_to_nocobase() {
+    let (upstream, setup, gate) = stage().await;
+    let member = setup.visitor();
+    let mut fields = pseudo("GET", "/api/x").to_vec();
+    // RFC 9113, 8.2.3: a browser may send each pair by itself.
+    let bearer = format!("Bearer {}", member.phantom);
+    fields.extend([("cookie", "a=1"), ("cookie", member.cookie.as_str()), ("cookie", "b=2")]);
+    fields.push(("authorization", &bearer));
+    let mut frames = setup.frames(&gate).await;
+    frames.send(&frame(HEADERS, END_STREAM | END_HEADERS, 1, &block(&fields))).await;
+    assert_eq!(frames.status(1).await, 200);
+    let seen = upstream.take();
+    assert_eq!(seen.len(), 1);
+    let cookies = seen[0].all("cookie");
+    assert_eq!(cookies.len(), 1, "{}", seen[0].head);
+    assert!(cookies[0].starts_with("a=1; b=2"), "{}", cookies[0]);
+    assert!(!seen[0].head.contains("wecom_gate"), "{}", seen[0].head);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r08_no_spelling_of_a_name_passes_in_http_2() {
+    let (upstream, setup, gate) = stage().await;
+    for name in [
+        "x-wecom-user",
+        "x_wecom_user",
+        "x.wecom.user",
+        "x-wecom_user",
+        "x-forwarded-user",
+        "x_forwarded_user",
+        "x-forwarded-for",
+        "x_forwarded_for",
+        "forwarded",
+        "x-real-ip",
+        "x.real.ip",
+        "x-original-uri",
+    ] {
+        let mut fields = pseudo("GET", "/api/public").to_vec();
+        fields.extend([(name, "canary"), (name, "canary")]);
+        let mut frames = setup.frames(&gate).await;
+        frames.send(&frame(HEADERS, END_STREAM | END_HEADERS, 1, &block(&fields))).await;
+        assert_eq!(frames.status(1).await, 200, "{name}");
+        let seen = upstream.take();
+        assert!(!seen[0].head.contains("canary"), "{name}: {}", seen[0].head);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r28_trailers_of_http_2_are_no_headers() {
+    let (upstream, setup, gate) = stage().await;
+    let mut frames = setup.frames(&gate).await;
+    let mut all = frame(HEADERS, END_HEADERS, 1, &block(&pseudo("POST", "/api/public")));
+    all.extend(frame(DATA, 0, 1, b"hello"));
+    let trailers =
+        block(&[("x-wecom-user", "boss"), ("content-length", "50"), ("transfer-encoding", "chunked")]);
+    all.extend(frame(HEADERS, END_STREAM | END_HEADERS, 1, &trailers));
+    frames.send(&all).await;
+    let status = frames.status(1).await;
+    assert!(matches!(status, 0 | 200 | 400), "{status}");
+    // Nothing is left over for whoever comes next on the connection to NocoBase.
+    let h2 = setup.h2(&gate).await;
+    for _ in 0..3 {
+        assert_eq!(h2.ask("GET", "/api/public?next", &[], &[]).await.0, 200);
+    }
+    let recorded = upstream.recorded();
+    assert!(recorded.requests.iter().all(|r| !r.head.contains("boss")), "{:?}", recorded.requests);
+    assert_eq!(recorded.requests.iter().filter(|r| r.target().ends_with("?next")).count(), 3);
+    assert!(
+        recorded.garbage.iter().all(|g| g.starts_with(b"POST /api/public HTTP/1.1")),
+        "{:?}",
+        recorded.garbage
+    );
+}
+
+/// Sends this again and again on one connection until the gate has had enough or all is sent, while somebody else is
+/// served; the gate's growth in KiB.
+async fn flood(what: &str, first: Vec<u8>, times: usize, mut piece: impl FnMut(u32) -> Vec<u8>) -> u64 {
+    let (_upstream, setup, mut gate) = stage().await;
+    let good = setup.h2(&gate).await;
+    assert_eq!(good.ask("GET", "/api/public", &[], &[]).await.0, 200);
+    let before = gate.rss_kib();
+    let mut peak = before;
+    let mut frames = setup.frames(&gate).await;
+    frames.send(&first).await;
+    let began = Instant::now();
+    // Many frames per write: a flood, not a conversation.
+    for round in 0..times / 64 {
+        let bytes: Vec<u8> = (0..64).flat_map(|i| piece(u32::try_from(round * 64 + i).unwrap())).collect();
+        let sent = tokio::time::timeout(Duration::from_secs(2), frames.send(&bytes)).await;
+        if round % 16 == 0 {
+            peak = peak.max(gate.rss_kib());
+            let slow = Instant::now();
+            assert_eq!(
+                good.ask("GET", "/api/public", &[], &[]).await.0,
+                200,
+                "{what}: others are not served"
+            );
+            assert!(slow.elapsed() < Duration::from_secs(5), "{what}: others wait {:?}", slow.elapsed());
+        }
+        // Closed, or not read from any more: either way it goes no further.
+        if sent != Ok(true) || began.elapsed() > Duration::from_secs(20) {
+            break;
+        }
+    }
+    peak = peak.max(gate.rss_kib());
+    assert_eq!(setup.h2(&gate).await.ask("GET", "/api/public", &[], &[]).await.0, 200, "{what}");
+    assert!(gate.is_well().await, "{what}");
+    assert!(!gate.output().contains("panicked"), "{what}: {}", gate.output());
+    peak.saturating_sub(before)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r29_floods_of_http_2_end_with_their_connection() {
+    let request = block(&pseudo("GET", "/api/public"));
+    let stranger = block(&pseudo("GET", "/api/x"));
+    let open = frame(HEADERS, END_HEADERS, 1, &block(&pseudo("POST", "/api/public")));
+    let filler = field(b"x-filler", "y".repeat(CHUNK as usize - 100).as_bytes());
+    let mut grown = Vec::new();
+    // CVE-2023-44487, once with requests that go to NocoBase and once with such as the gate answers.
+    for (what, block) in [("rapid reset", &request), ("rapid reset, refused", &stranger)] {
+        let piece = |i: u32| {
+            let stream = 2 * i + 1;
+            let mut both = frame(HEADERS, END_STREAM | END_HEADERS, stream, block);
+            both.extend(frame(RST_STREAM, 0, stream, &8_u32.to_be_bytes()));
+            both
+        };
+        grown.push((what, flood(what, Vec::new(), 30_000, piece).await));
+    }
+    // CVE-2024-27316: a head that never ends. 160 MB of it.
+    let what = "continuation";
+    let first = frame(HEADERS, END_STREAM, 1, &request);
+    grown.push((what, flood(what, first, 10_000, |_| frame(CONTINUATION, 0, 1, &filler)).await));
+    let what = "empty continuation";
+    let first = frame(HEADERS, END_STREAM, 1, &request);
+    grown.push((what, flood(what, first, 100_000, |_| frame(CONTINUATION, 0, 1, b"")).await));
+    // CVE-2019-9512, -9515, -9518: answers that nobody reads, and frames that say nothing.
+    let what = "ping";
+    grown.push((
+        what,
+        flood(what, Vec::new(), 200_000, |i| frame(PING, 0, 0, &u64::from(i).to_be_bytes())).await,
+    ));
+    let what = "settings";
+    grown
+        .push((what, flood(what, Vec::new(), 200_000, |_| frame(SETTINGS, 0, 0, &[0, 3, 0, 0, 0, 1])).await));
+    let what = "empty data";
+    grown.push((what, flood(what, open, 100_000, |_| frame(DATA, 0, 1, b"")).await));
+    println!("growth in KiB: {grown:?}");
+    for (what, kib) in &grown {
+        assert!(*kib < 64 * 1024, "{what}: grew by {kib} KiB; all: {grown:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r29_more_streams_than_allowed_are_refused() {
+    let (upstream, setup, gate) = stage().await;
+    let mut frames = setup.frames(&gate).await;
+    // Requests whose bodies never come.
+    let post = block(&pseudo("POST", "/api/public"));
+    let all: Vec<u8> = (0..400).flat_map(|i| frame(HEADERS, END_HEADERS, 2 * i + 1, &post)).collect();
+    frames.send(&all).await;
+    let mut refused = 0;
+    while let Some(frame) = frames.next().await {
+        refused += usize::from(frame.kind == RST_STREAM);
+        if refused >= 300 {
+            break;
+        }
+    }
+    assert_eq!(refused, 300, "100 streams at once, and no more");
+    assert!(upstream.take().is_empty());
+}
