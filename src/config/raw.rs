@@ -116,8 +116,8 @@ pub struct NocoBase {
     /// What the browser gets to hold.
     pub token_delivery: TokenDelivery,
     /// What makes a member and a NocoBase user the same person before there is a binding, in this order.
-    /// WeCom verifies phone numbers; a member may have typed in an e-mail address, and anybody may have
-    /// taken a user name.
+    /// WeCom verifies phone numbers. Of e-mail addresses only the company's own (`biz_mail`) counts, not the one
+    /// that members type in. Anybody may have taken a user name in NocoBase before.
     pub match_by: Vec<MatchBy>,
     /// Make a NocoBase user for a member who matches nobody.
     pub auto_create_user: bool,

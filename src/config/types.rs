@@ -119,7 +119,7 @@ pub enum MatchBy {
     Phone,
     /// WeCom's userid = NocoBase's user name.
     Username,
-    /// The e-mail address (`biz_mail` before `email`).
+    /// The company's e-mail address (`biz_mail`).
     Email,
 }
 

@@ -39,7 +39,7 @@ impl Logins {
         let wants = |by| self.config.nocobase.match_by.contains(&by);
         let sensitive = wants(MatchBy::Phone) || wants(MatchBy::Email);
         let known = (wants(MatchBy::Phone) && person.mobile.is_some())
-            || (wants(MatchBy::Email) && (person.biz_mail.is_some() || person.email.is_some()));
+            || (wants(MatchBy::Email) && person.biz_mail.is_some());
         if sensitive && !known {
             match (wish.stage, wish.via, &identity.ticket) {
                 (Stage::Silent, Via::WeCom, _) => return Ok(Account::NeedsConsent),
@@ -64,6 +64,5 @@ fn person(entry: &WeComEntry, member: &Member, details: &Details) -> Person {
         avatar: details.avatar.clone().unwrap_or_default(),
         mobile: details.mobile.clone(),
         biz_mail: details.biz_mail.clone(),
-        email: details.email.clone(),
     }
 }

@@ -123,17 +123,10 @@ impl Accounts {
                 user_in(&rows, "phone", same, person).map(Some)
             }
             MatchBy::Email => {
-                let mut known = None;
-                for email in person.emails() {
-                    let rows =
-                        self.rows_like("users:list", json!({}), ("email", email), &["id", "email"]).await?;
-                    let user = user_in(&rows, "email", |s| s.eq_ignore_ascii_case(email), person)?;
-                    if user.is_some() {
-                        return Ok(Some(user));
-                    }
-                    known = Some(None);
-                }
-                Ok(known)
+                let Some(email) = person.email() else { return Ok(None) };
+                let rows =
+                    self.rows_like("users:list", json!({}), ("email", email), &["id", "email"]).await?;
+                user_in(&rows, "email", |s| s.eq_ignore_ascii_case(email), person).map(Some)
             }
             // To the letter: in NocoBase `lisi` and `LiSi` can be two people.
             MatchBy::Username => {
@@ -210,7 +203,7 @@ impl Accounts {
         for field in fields {
             match field {
                 MatchBy::Phone => user.insert("phone".into(), person.phone().map(|p| p.stored()).into()),
-                MatchBy::Email => user.insert("email".into(), person.emails().next().into()),
+                MatchBy::Email => user.insert("email".into(), person.email().into()),
                 MatchBy::Username => user.insert("username".into(), person.username().into()),
             };
         }

@@ -13,4 +13,5 @@ afterEach(async (t) => {
 await import('./member.mjs');
 await import('./out.mjs');
 await import('./elsewhere.mjs');
+await import('./who.mjs');
 await import('./delivery.mjs');

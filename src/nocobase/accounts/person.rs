@@ -20,10 +20,8 @@ pub struct Person {
     pub avatar: String,
     /// Verified by WeCom.
     pub mobile: Option<String>,
-    /// The company's mailbox: counts before `email`.
+    /// The company's mailbox. WeCom's other address, `email`, is not here on purpose: members type it in themselves.
     pub biz_mail: Option<String>,
-    /// May have been typed in by the member.
-    pub email: Option<String>,
 }
 
 impl std::fmt::Debug for Person {
@@ -33,7 +31,6 @@ impl std::fmt::Debug for Person {
             .field("userid", &self.userid)
             .field("mobile", &self.mobile.is_some())
             .field("biz_mail", &self.biz_mail.is_some())
-            .field("email", &self.email.is_some())
             .finish_non_exhaustive()
     }
 }
@@ -43,9 +40,9 @@ impl Person {
         self.mobile.as_deref().and_then(Phone::parse)
     }
 
-    /// Addresses to match by, the better one first.
-    pub(super) fn emails(&self) -> impl Iterator<Item = &str> {
-        [&self.biz_mail, &self.email].into_iter().filter_map(|e| e.as_deref()).filter(|e| is_email(e))
+    /// The address to match by.
+    pub(super) fn email(&self) -> Option<&str> {
+        self.biz_mail.as_deref().filter(|e| is_email(e))
     }
 
     /// The userid, where NocoBase takes it for a user name. An `@` is out: NocoBase signs in by "user name or
@@ -60,7 +57,7 @@ impl Person {
     pub(super) fn has(&self, key: MatchBy) -> bool {
         match key {
             MatchBy::Phone => self.phone().is_some(),
-            MatchBy::Email => self.emails().next().is_some(),
+            MatchBy::Email => self.email().is_some(),
             MatchBy::Username => self.username().is_some(),
         }
     }
