@@ -8,6 +8,7 @@ if ! cargo deny --version >/dev/null 2>&1; then
         cargo install cargo-deny --version 0.20.2 --locked --quiet
 fi
 cargo deny --log-level error check bans licenses sources
+"$(dirname "$0")/deny_denies.sh"
 
 out=$(mktemp)
 if cargo deny check advisories >"$out" 2>&1; then
