@@ -336,6 +336,8 @@ fn worth_renewing(gate: &Gate, request: &RequestHeader, page_load: bool) -> bool
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -405,6 +407,26 @@ mod tests {
         assert_eq!(r.raw_path(), b"/api/x?q");
         let mut r = RequestHeader::build("GET", b"/a/../b", None).unwrap();
         assert_eq!(canonicalise(&mut r), Err(Failure::BadPath));
+    }
+
+    proptest! {
+        #[test]
+        fn r01_whatever_comes_in_is_forwarded_as_it_was_decided_on(
+            target in "(http://[a-z:/]{0,12})?/([ -~]|%2[0-9A-F]|/|%|[.]|[?]){0,24}",
+        ) {
+            let built = RequestHeader::build("GET", target.as_bytes(), None);
+            if let Some(mut r) = built.ok().filter(|r| r.raw_path_is_utf8())
+                && canonicalise(&mut r).is_ok()
+            {
+                let query = r.uri.query().map(str::to_owned);
+                let sent = std::str::from_utf8(r.raw_path()).unwrap().to_owned();
+                let (path, after) = sent.split_once('?').map_or((&*sent, None), |(p, q)| (p, Some(q)));
+                prop_assert_eq!(path, r.uri.path());
+                let again = decide::path::canonical(path);
+                prop_assert_eq!(again.as_deref(), Ok(path));
+                prop_assert_eq!(after, query.as_deref());
+            }
+        }
     }
 
     #[test]

@@ -1,0 +1,45 @@
+//! R11: `Cookie` goes on without the gate's cookies, the others byte for byte and in order. Lines are headers.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use wecom_gate::session::forwardable;
+
+/// The cookies as any server reads them: between semicolons, without blanks around.
+fn read<'a>(headers: impl IntoIterator<Item = &'a [u8]>) -> Vec<&'a [u8]> {
+    let all = headers.into_iter().flat_map(|h| h.split(|b| *b == b';'));
+    all.map(<[u8]>::trim_ascii).filter(|c| !c.is_empty()).collect()
+}
+
+fn name(cookie: &[u8]) -> &[u8] {
+    cookie.split(|b| *b == b'=').next().unwrap_or_default().trim_ascii()
+}
+
+fn is_ours(cookie: &[u8]) -> bool {
+    let name = name(cookie);
+    let name = name.strip_prefix(b"__Host-").unwrap_or(name);
+    name.starts_with(b"wecom_gate")
+}
+
+fn is_nocobases(cookie: &[u8]) -> bool {
+    name(cookie).starts_with(b"nb_auth_token_") || name(cookie).starts_with(b"nb_authenticator_")
+}
+
+fuzz_target!(|data: &[u8]| {
+    let Some((flags, data)) = data.split_first() else { return };
+    let in_session = flags & 1 == 1;
+    let extra = (flags & 2 == 2).then_some("k=v; l=w");
+    let headers: Vec<&[u8]> = data.split(|b| *b == b'\n').collect();
+    let Ok(forwarded) = forwardable(headers.iter().copied(), in_session, extra) else { return };
+    let forwarded = forwarded.unwrap_or_default();
+    let mut out = read([&forwarded[..]]);
+    if let Some(extra) = extra {
+        let added = read([extra.as_bytes()]);
+        assert!(out.ends_with(&added));
+        out.truncate(out.len() - added.len());
+    }
+    assert!(!out.iter().any(|c| is_ours(c)), "{}", forwarded.escape_ascii());
+    assert!(!in_session || !out.iter().any(|c| is_nocobases(c)), "{}", forwarded.escape_ascii());
+    let mut others = read(headers);
+    others.retain(|c| !is_ours(c) && !(in_session && is_nocobases(c)));
+    assert_eq!(out, others);
+});
