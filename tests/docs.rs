@@ -292,3 +292,29 @@ fn configuration_in_the_documents_is_valid() {
     }
     assert!(checked >= 1, "no configuration found");
 }
+
+/// Numbers are never given anew: a requirement whose tests have gone is one that nobody checks.
+#[test]
+fn every_security_requirement_has_a_defence_and_tests() {
+    let model = text("docs/threat-model.md");
+    let rows: Vec<Vec<&str>> = model
+        .lines()
+        .filter(|l| l.starts_with("| R"))
+        .map(|l| l.split('|').map(str::trim).collect())
+        .collect();
+    let numbers: Vec<&str> = rows.iter().map(|row| row[1]).collect();
+    assert_eq!(numbers, (1..=31).map(|n| format!("R{n}")).collect::<Vec<_>>());
+    let paths =
+        |cell: &str| -> Vec<String> { cell.split('`').skip(1).step_by(2).map(str::to_owned).collect() };
+    for row in rows {
+        let [defended, tests] = [paths(row[3]), paths(row[4])];
+        assert!(!defended.is_empty() && !tests.is_empty(), "{row:?}");
+        for path in defended {
+            assert!(root().join(&path).exists(), "{}: {path} is not there", row[1]);
+        }
+        let name = format!("fn r{:0>2}_", &row[1][1..]);
+        for path in tests {
+            assert!(text(&path).contains(&name), "{}: {path} has no test {name}", row[1]);
+        }
+    }
+}
