@@ -13,5 +13,6 @@ afterEach(async (t) => {
 await import('./member.mjs');
 await import('./out.mjs');
 await import('./elsewhere.mjs');
+await import('./crosssite.mjs');
 await import('./who.mjs');
 await import('./delivery.mjs');

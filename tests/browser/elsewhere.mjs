@@ -1,6 +1,5 @@
-// TLS in front, and pages of other sites.
+// TLS in front.
 import assert from 'node:assert/strict';
-import { createServer } from 'node:http';
 import { after, before, describe, test } from 'node:test';
 import { call } from './member.mjs';
 import { CORP, stage } from './stage.mjs';
@@ -48,68 +47,6 @@ describe('with TLS', () => {
     const page = client.watch.responses.find((r) => r.url === stage.tlsOrigin + stage.page);
     assert.equal(page.protocol, 'h2');
     await client.watch.assertNoToken();
-    await client.close();
-  });
-});
-
-describe('a page of another site', () => {
-  const wait = () => new Promise((resolve) => (arrived = resolve));
-  let arrived;
-  let server;
-  let evil;
-  let victim;
-  before(async () => {
-    victim = await stage.nocobase.call('users:create', { nickname: 'Victim', username: 'victim' });
-    const destroy = `${stage.origin}/api/users:destroy?filterByTk=${victim.id}`;
-    const pages = {
-      '/img': `<img src="${destroy}" onerror="fetch('/done')">`,
-      '/fetch': `<script>fetch("${destroy}", { method: "POST", mode: "no-cors", credentials: "include" })
-        .catch(() => {}).then(() => fetch("/done"))</script>`,
-      '/form': `<form method="post" action="${destroy}"><button>Win a prize</button></form>`,
-      '/link': `<a href="${destroy}">Win a prize</a>`,
-    };
-    server = createServer((request, response) => {
-      if (request.url === '/done') arrived?.();
-      response.setHeader('content-type', 'text/html');
-      response.end(`<!doctype html>${pages[request.url] ?? ''}`);
-    });
-    await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
-    evil = `http://localhost:${server.address().port}`;
-  });
-  after(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-
-  test('does nothing in the name of whoever is signed in', async () => {
-    // Somebody who could do it; otherwise this would show nothing.
-    await stage.nocobase.call('users:create', { nickname: 'Boss', phone: '13800000001', roles: ['admin'] });
-    const client = await stage.client('zhangsan');
-    await client.page.goto(stage.origin + stage.page);
-    await client.page.getByRole('button', { name: 'Allow' }).click();
-    await client.page.getByTestId('user-center-button').waitFor();
-    assert.equal((await call(client.page, 'auth:check')).data.nickname, 'Boss');
-    const there = async () => (await stage.nocobase.users({ id: victim.id })).length;
-
-    for (const way of ['/img', '/fetch']) {
-      const done = wait();
-      await client.page.goto(evil + way);
-      await done;
-      assert.equal(await there(), 1, way);
-    }
-    for (const [way, role] of [['/form', 'button'], ['/link', 'link']]) {
-      await client.page.goto(evil + way);
-      await client.page.getByRole(role, { name: 'Win a prize' }).click();
-      await client.page.waitForURL(/users:destroy/);
-      await client.page.waitForLoadState();
-      assert.equal(await there(), 1, way);
-      await stage.picture(client.page, `cross-site${way.replace('/', '-')}`);
-    }
-
-    await client.page.goto(stage.origin + stage.page);
-    const own = await call(client.page, `users:destroy?filterByTk=${victim.id}`, { method: 'POST' });
-    assert.equal(own.status, 200);
-    assert.equal(await there(), 0, 'NocoBase’s own page may');
     await client.close();
   });
 });

@@ -79,6 +79,8 @@ class Stage {
       args: [
         '--headless=new', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
         '--disable-background-networking', '--disable-component-update', '--disable-sync',
+        // Hosts of one site, and of another.
+        '--host-resolver-rules=MAP *.test 127.0.0.1',
       ],
     });
   }

@@ -1,0 +1,177 @@
+// Pages of other sites, and of this site's other hosts and ports: they never act as the member, whatever they make the
+// member's browser send. NocoBase executes actions by GET.
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Attacker, Naive, WAYS } from './attacker.mjs';
+import { call } from './member.mjs';
+import { stage } from './stage.mjs';
+
+/**
+ * Where the gate is and who attacks. Browsers send `SameSite=Lax` cookies to the neighbours' requests as to one's own.
+ * They mark requests (`Sec-Fetch-Site`) only where an address counts as trustworthy: `127.0.0.1` does, a name with plain
+ * HTTP does not, and is what an old browser is like.
+ */
+const PLACES = {
+  'by address': { gate: '127.0.0.1', stranger: 'localhost', neighbour: '127.0.0.1', marks: true },
+  'by name': { gate: 'nocobase.company.test', stranger: 'evil.test', neighbour: 'wiki.company.test', marks: false },
+};
+
+describe('pages of other sites', () => {
+  let attacker;
+  let cookie;
+  let targets;
+  before(async () => {
+    attacker = await Attacker.start();
+    // Somebody who could do it; otherwise nothing would be shown.
+    await stage.nocobase.call('users:create', { nickname: 'Boss', phone: '13800000001', roles: ['admin'] });
+    const client = await stage.client('zhangsan');
+    await client.page.goto(`${stage.origin}/wecom-gate/login?rd=/global.css`);
+    await client.page.getByRole('button', { name: 'Allow' }).click();
+    await client.page.waitForURL('**/global.css');
+    cookie = (await client.context.cookies(stage.origin)).find((c) => c.name === 'wecom_gate');
+    await client.close();
+    targets = await victims();
+  });
+  after(() => attacker.stop());
+
+  /** The member's browser, signed in at this host. */
+  async function member(host) {
+    const client = await stage.client(null, 'desktop', { userAgent: undefined });
+    // The page's own scripts take long, and are not what this is about: the gate's comes first.
+    await client.page.route('**/assets/**', (route) => route.abort());
+    const { name, value } = cookie;
+    await client.context.addCookies([{ name, value, domain: host, path: '/', httpOnly: true, sameSite: 'Lax' }]);
+    return client;
+  }
+
+  /** A user for each way, who is to be destroyed by it: `[[way, id]]`. */
+  async function victims() {
+    const all = [];
+    for (const way of WAYS) {
+      all.push([way, (await stage.nocobase.call('users:create', { nickname: `Victim of ${way}` })).id]);
+    }
+    return all;
+  }
+
+  /** Attacks `base` from `host`. `answered()` tells the paths that were asked for and answered since. */
+  async function attack(client, host, base, targets, answered) {
+    const path = (way) => `/api/users:destroy/${new Map(targets).get(way)}`;
+    const reached = async (way) => {
+      for (let i = 0; i < 300 && !answered().includes(path(way)); i += 1) await sleep(50);
+      assert.ok(answered().includes(path(way)), `no request came: ${way} from ${host}`);
+    };
+    await attacker.tryEverything(client, host, (way) => base + path(way), reached);
+  }
+
+  /** The ways whose victim is gone. */
+  async function gone(targets) {
+    const filter = JSON.stringify({ id: { $in: targets.map(([, id]) => id) } });
+    const left = (await stage.nocobase.call(`users:list?paginate=false&filter=${filter}`)).map((u) => u.id);
+    return targets.filter(([, id]) => !left.includes(id)).map(([way]) => way);
+  }
+
+  for (const [place, { gate: host, stranger, neighbour }] of Object.entries(PLACES)) {
+    test(`would get through to whoever believes the cookie (${place})`, async () => {
+      const client = await member(host);
+      const ways = async (from) => {
+        const naive = await Naive.start();
+        await attack(client, from, `http://${host}:${naive.port}`, targets, () => naive.answered);
+        naive.stop();
+        return targets.filter(([, id]) => naive.acted.includes(`/api/users:destroy/${id}`)).map(([way]) => way);
+      };
+      // `SameSite=Lax` stops strangers only where nobody goes anywhere.
+      const byStranger = await ways(stranger);
+      for (const way of ['a link', 'a form', 'a refresh', 'a redirect', 'a window', 'a script that goes there']) {
+        assert.ok(byStranger.includes(way), `${way}: ${byStranger}`);
+      }
+      assert.ok(!byStranger.includes('an image') && !byStranger.includes('a form that posts'), `${byStranger}`);
+      const byNeighbour = await ways(neighbour);
+      assert.deepEqual(WAYS.filter((way) => !byNeighbour.includes(way)), []);
+      await client.close();
+    });
+
+    for (const delivery of ['sealed', 'browser']) {
+      describe(`at a gate ${place}, token_delivery = "${delivery}"`, () => {
+        let gate;
+        let client;
+        let base;
+        before(async () => {
+          const port = await stage.freePort();
+          base = `http://${host}:${port}`;
+          gate = await stage.startGate(`cross-${host}-${delivery}`, {
+            origin: base, nocobase: [`token_delivery = "${delivery}"`],
+          });
+          client = await member(host);
+          await signedIn();
+        });
+        after(async () => {
+          await client.close();
+          await gate.stop();
+        });
+
+        /** NocoBase's page, and its token works. */
+        async function signedIn() {
+          await client.page.goto(base + stage.page);
+          assert.equal((await call(client.page, 'auth:check')).data.nickname, 'Boss');
+          const kept = await client.page.evaluate(() => localStorage.getItem('NOCOBASE_TOKEN'));
+          assert.match(kept, delivery === 'sealed' ? /^wcg_/ : /^eyJ/);
+          return kept;
+        }
+
+        const asked = () => gate.lines.flatMap((l) => /"path":"(\/api\/users:destroy\/\d+)"/.exec(l)?.[1] ?? []);
+        for (const [who, from] of Object.entries({ stranger, neighbour })) {
+          test(`a ${who} does nothing in the member’s name`, async () => {
+            const before = asked().length;
+            await attack(client, from, base, targets, () => asked().slice(before));
+            assert.deepEqual(await gone(targets), []);
+          });
+
+          test(`a ${who} reads nothing of the member’s`, async () => {
+            const token = await signedIn();
+            await attacker.show(client.page, from, '');
+            const paths = ['/wecom-gate/me', '/wecom-gate/auth', '/api/auth:check', '/admin', stage.page, '/wecom-gate/gate.js'];
+            const read = await client.page.evaluate(async ([base, paths]) => {
+              const texts = [];
+              for (const path of paths) {
+                for (const headers of [{}, { accept: 'text/html' }]) {
+                  const options = { credentials: 'include', headers };
+                  texts.push(await fetch(base + path, options).then((a) => a.text(), (e) => `${e}`));
+                }
+              }
+              return texts;
+            }, [base, paths]);
+            const all = read.join('\n');
+            assert.ok(!all.includes(token) && !all.includes('Boss') && !all.includes('zhangsan'), all.slice(0, 2000));
+          });
+
+          test(`a ${who} opens no WebSocket`, async () => {
+            await attacker.show(client.page, from, '');
+            const opened = await client.page.evaluate((url) => new Promise((resolve) => {
+              const socket = new WebSocket(url);
+              socket.onopen = () => resolve(true);
+              socket.onerror = () => resolve(false);
+            }), `${base.replace('http', 'ws')}/ws`);
+            assert.equal(opened, false);
+          });
+
+          test(`a ${who} signs nobody out`, async () => {
+            for (const path of ['/wecom-gate/logout', '/api/auth:signOut']) {
+              await attacker.show(client.page, from, `<form method="post" action="${base}${path}"><button>Go</button></form>`);
+              await client.page.getByRole('button').click();
+              await client.page.waitForURL(base + path);
+            }
+            await signedIn();
+          });
+        }
+
+        test('NocoBase’s own page may', async () => {
+          await signedIn();
+          const { id } = await stage.nocobase.call('users:create', { nickname: 'Victim' });
+          assert.equal((await call(client.page, `users:destroy?filterByTk=${id}`)).status, 200, 'by GET, too');
+          assert.deepEqual(await stage.nocobase.users({ id }), []);
+        });
+      });
+    }
+  }
+});
