@@ -29,7 +29,7 @@ mod tests;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use axum::Router;
 use axum::body::to_bytes;
@@ -117,7 +117,12 @@ impl Simulator {
         let on_stop = Arc::clone(&shared);
         let app = Router::new().nest("/sim", control::router(handle.clone())).fallback(
             move |ConnectInfo(peer): ConnectInfo<Peer>, request: Request| {
-                front(Arc::clone(&shared), peer, request)
+                let sim = Arc::clone(&shared);
+                async move {
+                    let mut answer = front(Arc::clone(&sim), peer, request).await;
+                    answer.headers_mut().extend(date(sim.now_ms()));
+                    answer
+                }
             },
         );
         let service = app.into_make_service_with_connect_info::<Peer>();
@@ -161,6 +166,12 @@ impl Drop for Running {
         let _ = self.stop.send(true);
         self.task.abort();
     }
+}
+
+/// The simulator's clock, as its answers tell it.
+fn date(now_ms: i64) -> Option<(header::HeaderName, header::HeaderValue)> {
+    let now = SystemTime::UNIX_EPOCH + Duration::from_millis(u64::try_from(now_ms).ok()?);
+    Some((header::DATE, httpdate::fmt_http_date(now).parse().ok()?))
 }
 
 /// Everything but the control API.

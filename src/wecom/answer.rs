@@ -102,3 +102,39 @@ pub(super) struct TagUser {
     #[serde(default)]
     pub(super) userid: String,
 }
+
+/// `agent/get`; the app's visible range is what the three lists name.
+#[derive(Deserialize)]
+pub(super) struct Agent {
+    #[serde(default)]
+    pub(super) name: String,
+    /// 1: disabled.
+    #[serde(default)]
+    pub(super) close: i64,
+    #[serde(default)]
+    pub(super) redirect_domain: String,
+    #[serde(default)]
+    pub(super) allow_userinfos: AllowedUsers,
+    #[serde(default)]
+    pub(super) allow_partys: AllowedParties,
+    #[serde(default)]
+    pub(super) allow_tags: AllowedTags,
+}
+
+#[derive(Deserialize, Default)]
+pub(super) struct AllowedUsers {
+    #[serde(default)]
+    pub(super) user: Vec<TagUser>,
+}
+
+#[derive(Deserialize, Default)]
+pub(super) struct AllowedParties {
+    #[serde(default)]
+    pub(super) partyid: Vec<u64>,
+}
+
+#[derive(Deserialize, Default)]
+pub(super) struct AllowedTags {
+    #[serde(default)]
+    pub(super) tagid: Vec<u64>,
+}

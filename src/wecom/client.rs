@@ -9,7 +9,7 @@ use super::address::{self, Scope};
 use super::answer;
 use super::call::{Inner, Request, TRIES_WHEN_BUSY};
 use super::error::{Call, Class, WeComError};
-use super::member::{Details, Identity, Member, Standing, filled, is_userid, same_userid};
+use super::member::{Agent, Details, Identity, Member, Standing, filled, is_userid, same_userid};
 use super::transport::Tuning;
 use crate::config::{Group, WeComEntry};
 use crate::error::Failure;
@@ -191,6 +191,24 @@ impl Client {
     /// Forgets departments and tags: WeCom said that they changed.
     pub fn drop_caches(&self) {
         self.inner.rules.forget();
+    }
+
+    /// How the app is set up in WeCom's console (`agent/get`).
+    ///
+    /// # Errors
+    /// 301002 or 40056 where `agent_id` is not the app that the secret belongs to; or WeCom's side.
+    pub async fn agent(&self) -> Result<Agent, WeComError> {
+        let params = [("agentid", self.inner.entry.agent_id.as_str())];
+        let a: answer::Agent =
+            self.inner.call(&Request::get(Call::Agent, "/cgi-bin/agent/get", &params)).await?;
+        Ok(Agent {
+            name: a.name,
+            enabled: a.close == 0,
+            oauth_domain: a.redirect_domain,
+            users: a.allow_userinfos.user.len(),
+            departments: a.allow_partys.partyid.len(),
+            tags: a.allow_tags.tagid.len(),
+        })
     }
 
     /// Asks for all departments that the app sees.

@@ -21,6 +21,8 @@ pub enum Call {
     Departments,
     /// `tag/get` (doc 90213).
     Tag,
+    /// `agent/get` (doc 90227).
+    Agent,
 }
 
 impl Call {
@@ -33,6 +35,7 @@ impl Call {
             Call::UserGet => "user/get",
             Call::Departments => "department/simplelist",
             Call::Tag => "tag/get",
+            Call::Agent => "agent/get",
         }
     }
 }
@@ -151,7 +154,7 @@ pub(super) fn classify(call: Call, errcode: i64) -> Class {
         (Call::GetToken, 40001 | 40014 | 41001 | 41002 | 41004 | 42001) => Class::Config,
         (Call::UserInfo, 41008) => Class::Code,
         // A department or tag that the app may not read: the rule is wrong, not the member.
-        (Call::Departments | Call::Tag, 60011) => Class::Config,
+        (Call::Departments | Call::Tag | Call::Agent, 60011) => Class::Config,
         _ => TABLE
             .binary_search_by_key(&errcode, |row| row.0)
             .ok()
@@ -172,7 +175,7 @@ pub struct WeComError {
 
 impl WeComError {
     /// WeCom answered with this code; `errmsg` only serves to find the refused address of 60020.
-    pub(super) fn from_errcode(call: Call, errcode: i64, errmsg: &str) -> Self {
+    pub(crate) fn from_errcode(call: Call, errcode: i64, errmsg: &str) -> Self {
         let class = classify(call, errcode);
         let failure = match class {
             Class::Transient => Failure::WeComBusy,
@@ -191,12 +194,12 @@ impl WeComError {
     }
 
     /// No answer, or none in time.
-    pub(super) fn unreachable(call: Call) -> Self {
+    pub(crate) fn unreachable(call: Call) -> Self {
         Self::plain(call, Class::Transport, Failure::WeComUnreachable)
     }
 
     /// An answer that is not what the documents promise.
-    pub(super) fn bad_answer(call: Call) -> Self {
+    pub(crate) fn bad_answer(call: Call) -> Self {
         Self::plain(call, Class::BadAnswer, Failure::WeComBadAnswer)
     }
 
@@ -216,7 +219,7 @@ impl WeComError {
     }
 
     /// An allow rule could not be evaluated (R22); the code that was the reason is kept.
-    pub(super) fn rule_unevaluable(call: Call, errcode: Option<i64>) -> Self {
+    pub(crate) fn rule_unevaluable(call: Call, errcode: Option<i64>) -> Self {
         Self { errcode, ..Self::plain(call, Class::Config, Failure::RuleUnevaluable) }
     }
 

@@ -41,6 +41,23 @@ pub struct Member {
     pub details: Details,
 }
 
+/// An app, as WeCom's console has it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Agent {
+    /// Its name, as the administrator wrote it.
+    pub name: String,
+    /// Switched on.
+    pub enabled: bool,
+    /// The trusted domain for OAuth: host, and port where there is one; empty: none is set.
+    pub oauth_domain: String,
+    /// How many members its visible range names one by one.
+    pub users: usize,
+    /// How many departments.
+    pub departments: usize,
+    /// How many tags.
+    pub tags: usize,
+}
+
 /// How a member stands when a session is checked again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Standing {

@@ -20,4 +20,4 @@ mod transport;
 pub use address::Scope;
 pub use client::Client;
 pub use error::{Call, Class, WeComError};
-pub use member::{Details, Identity, Member, Standing, same_userid};
+pub use member::{Agent, Details, Identity, Member, Standing, same_userid};
