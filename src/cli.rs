@@ -5,13 +5,13 @@ use std::ffi::OsString;
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use ring::rand::{SecureRandom, SystemRandom};
 use wecom_gate::check;
 use wecom_gate::config::{self, Config, ConfigErrors, Loaded};
@@ -42,29 +42,45 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Run the gate
+    #[command(after_long_help = "Examples:\n  wecom-gate run --conf /etc/wecom-gate/wecom-gate.toml")]
     Run(Conf),
-    /// Check the configuration, and print the links for WeCom's console
+    /// Check every step of setting up, and print the links for WeCom's console
     ///
-    /// Each step that fails says what to do. Exit code 0 if all is well, 78 if the configuration is wrong, 1 if
-    /// another step failed.
+    /// Asks WeCom and NocoBase, changes nothing there. Each step that fails says what to do; docs/check.md describes
+    /// the steps. Exit code 0 if none failed, 78 if the configuration is wrong, 1 if another step failed.
+    #[command(
+        after_long_help = "Examples:\n  wecom-gate check --conf /etc/wecom-gate/wecom-gate.toml\n  wecom-gate check --conf /etc/wecom-gate/wecom-gate.toml --member zhangsan\n  wecom-gate check --json | jq .steps"
+    )]
     Check {
         #[command(flatten)]
         conf: Conf,
         /// Print the result as JSON
         #[arg(long)]
         json: bool,
+        /// Ask nobody: look at the configuration and its files only
+        #[arg(long)]
+        offline: bool,
+        /// Try the sign-in of this member of WeCom's, without writing anything
+        #[arg(long, value_name = "[ENTRY/]USERID", conflicts_with = "offline")]
+        member: Option<String>,
     },
     /// Run everything at once on this machine: WeCom simulator, a real NocoBase, the gate
     ///
     /// Prints the address to open. For trying out; never part of a deployment.
+    #[command(after_long_help = "Examples:\n  wecom-gate demo\n  wecom-gate demo --port 8090")]
     Demo(DemoArgs),
     /// Run the WeCom simulator alone
     ///
     /// For trying out and for tests; never part of a deployment.
+    #[command(
+        after_long_help = "Examples:\n  wecom-gate sim --listen 127.0.0.1:8081 --app-origin http://127.0.0.1:8080"
+    )]
     Sim(SimArgs),
     /// Print a fresh key for `session.keys`: 64 random bytes in base64
+    #[command(after_long_help = "Examples:\n  wecom-gate keygen > /etc/wecom-gate/session.key")]
     Keygen,
     /// Print the JSON schema of the configuration file
+    #[command(after_long_help = "Examples:\n  wecom-gate schema > wecom-gate.schema.json")]
     Schema {
         /// Print the reference of all keys as Markdown instead
         #[arg(long, hide = true)]
@@ -73,6 +89,9 @@ enum Command {
     /// Ask the running gate whether it is ready: exit code 0 or 1
     ///
     /// For containers. Asks /readyz at `listen.ops`.
+    #[command(
+        after_long_help = "Examples:\n  wecom-gate healthcheck --conf /etc/wecom-gate/wecom-gate.toml\n  wecom-gate healthcheck --ops 127.0.0.1:9090"
+    )]
     Healthcheck {
         #[command(flatten)]
         conf: Conf,
@@ -80,6 +99,31 @@ enum Command {
         #[arg(long, value_name = "IP:PORT")]
         ops: Option<SocketAddr>,
     },
+    /// Print what a shell needs to complete this command's words
+    #[command(
+        after_long_help = "Examples:\n  wecom-gate completions bash > /usr/share/bash-completion/completions/wecom-gate\n  wecom-gate completions zsh > /usr/local/share/zsh/site-functions/_wecom-gate\n  wecom-gate completions fish > /usr/share/fish/vendor_completions.d/wecom-gate.fish"
+    )]
+    Completions {
+        /// Which shell
+        shell: ShellName,
+    },
+    /// Print the manual page, or write those of all commands into a folder
+    #[command(
+        after_long_help = "Examples:\n  wecom-gate man | man -l -\n  wecom-gate man --dir /usr/local/share/man/man1"
+    )]
+    Man {
+        /// Write wecom-gate.1, wecom-gate-check.1 and the others here
+        #[arg(long, value_name = "DIR")]
+        dir: Option<PathBuf>,
+    },
+}
+
+/// Shells with completions.
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum ShellName {
+    Bash,
+    Zsh,
+    Fish,
 }
 
 #[derive(Args)]
@@ -109,12 +153,16 @@ fn dispatch(command: Command, env: Environment) -> u8 {
             Ok(loaded) => run(loaded),
             Err(errors) => refused(&errors),
         },
-        Command::Check { conf, json } => self::check(&load(&conf, env), json),
+        Command::Check { conf, json, offline, member } => {
+            self::check(&load(&conf, env), json, &check::Options { offline, member })
+        }
         Command::Demo(args) => done(demo(args)),
         Command::Sim(args) => done(sim(args)),
         Command::Keygen => done(keygen()),
         Command::Schema { markdown: true } => done(show(config::markdown().trim_end())),
         Command::Schema { markdown: false } => done(show(format_args!("{:#}", config::schema()))),
+        Command::Completions { shell } => done(completions(shell)),
+        Command::Man { dir } => done(man(dir.as_deref())),
         Command::Healthcheck { ops: Some(ops), .. } => done(healthcheck(ops)),
         Command::Healthcheck { conf, .. } => match load(&conf, env) {
             Ok(Loaded { config, .. }) => match config.listen.ops {
@@ -143,18 +191,23 @@ fn run(loaded: Loaded) -> u8 {
     code
 }
 
-fn check(loaded: &Result<Loaded, ConfigErrors>, json: bool) -> u8 {
-    let steps = vec![check::configuration(loaded)];
-    let report = check::Report::new(steps, loaded.as_ref().ok().map(|l| &l.config));
-    let shown = if json {
-        serde_json::to_string_pretty(&report).map_err(|e| e.to_string()).and_then(show)
-    } else {
-        show(report.to_string().trim_end())
-    };
-    match (loaded, report.ok, shown) {
-        (Err(_), _, Ok(())) => CONFIGURATION,
-        (Ok(_), true, Ok(())) => 0,
-        _ => FAILED,
+fn check(loaded: &Result<Loaded, ConfigErrors>, json: bool, options: &check::Options) -> u8 {
+    let mut printer = (!json).then(check::Printer::default);
+    let report = runtime().and_then(|runtime| {
+        let report = runtime.block_on(check::run(loaded, options, printer.as_mut()));
+        report.map_err(|e| format!("standard output: {e}"))
+    });
+    let shown = report.and_then(|report| {
+        if json {
+            show(serde_json::to_string_pretty(&report).map_err(|e| e.to_string())?)?;
+        }
+        Ok(report.ok)
+    });
+    match (loaded, shown) {
+        (Err(_), Ok(_)) => CONFIGURATION,
+        (Ok(_), Ok(true)) => 0,
+        (Ok(_), Ok(false)) => FAILED,
+        (_, Err(problem)) => done(Err(problem)),
     }
 }
 
@@ -162,6 +215,28 @@ fn keygen() -> Result<(), String> {
     let mut key = [0; 64];
     SystemRandom::new().fill(&mut key).map_err(|_| "the system gives no random numbers")?;
     show(STANDARD.encode(key))
+}
+
+fn completions(shell: ShellName) -> Result<(), String> {
+    let shell = match shell {
+        ShellName::Bash => clap_complete::Shell::Bash,
+        ShellName::Zsh => clap_complete::Shell::Zsh,
+        ShellName::Fish => clap_complete::Shell::Fish,
+    };
+    // Into memory first: clap_complete panics where it cannot write.
+    let mut text = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "wecom-gate", &mut text);
+    io::stdout().write_all(&text).map_err(|e| format!("standard output: {e}"))
+}
+
+fn man(dir: Option<&Path>) -> Result<(), String> {
+    let command = Cli::command().name("wecom-gate");
+    match dir {
+        Some(dir) => clap_mangen::generate_to(command, dir).map_err(|e| format!("{}: {e}", dir.display())),
+        None => clap_mangen::Man::new(command)
+            .render(&mut io::stdout())
+            .map_err(|e| format!("standard output: {e}")),
+    }
 }
 
 fn healthcheck(ops: SocketAddr) -> Result<(), String> {

@@ -48,7 +48,7 @@ fn help_and_version_are_no_errors() {
         assert!(out(&output).contains("wecom-gate") || out(&output).contains("Usage"));
     }
     let help = out(&gate(&["--help"], &[]));
-    for command in ["run", "check", "demo", "sim", "keygen", "schema", "healthcheck"] {
+    for command in ["run", "check", "demo", "sim", "keygen", "schema", "healthcheck", "completions", "man"] {
         assert!(help.contains(&format!("\n  {command} ")), "{command}");
     }
 }
@@ -92,7 +92,8 @@ fn wrong_configuration_is_78_with_all_errors_and_no_secret() {
 fn check_prints_the_links_for_wecoms_console() {
     let valid = file(VALID);
     let path = valid.path().to_str().unwrap();
-    let output = gate(&["check"], &[("WECOM_GATE_CONF", path), ("WECOM_GATE__WECOM__0__NAME", "office")]);
+    let output =
+        gate(&["check", "--offline"], &[("WECOM_GATE_CONF", path), ("WECOM_GATE__WECOM__0__NAME", "office")]);
     let text = out(&output);
     assert_eq!(code(&output), 0, "{text}");
     for part in [
@@ -110,7 +111,7 @@ fn check_prints_the_links_for_wecoms_console() {
 fn check_speaks_json() {
     let valid = file(VALID);
     let output = gate(
-        &["check", "--json", "--conf", valid.path().to_str().unwrap()],
+        &["check", "--json", "--offline", "--conf", valid.path().to_str().unwrap()],
         &[("WECOM_GATE__SESSION__ABSOLUTE", "8d")],
     );
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -139,8 +140,10 @@ fn keygen_makes_keys_that_are_accepted() {
     assert_eq!(STANDARD.decode(one.trim_end()).unwrap().len(), 64);
     let env = format!("{},{}", one.trim(), other.trim());
     let valid = file(VALID);
-    let output =
-        gate(&["check", "--conf", valid.path().to_str().unwrap()], &[("WECOM_GATE__SESSION__KEYS", &env)]);
+    let output = gate(
+        &["check", "--offline", "--conf", valid.path().to_str().unwrap()],
+        &[("WECOM_GATE__SESSION__KEYS", &env)],
+    );
     assert_eq!(code(&output), 0, "{}", out(&output));
 }
 
@@ -189,4 +192,66 @@ fn healthcheck_asks_the_ops_listener() {
     let output = gate(&["healthcheck", "--conf", conf], &[("WECOM_GATE__LISTEN__OPS", "")]);
     assert_eq!(code(&output), 1);
     assert!(err(&output).contains("listen.ops is switched off"));
+}
+
+#[test]
+fn every_command_has_help_with_an_example() {
+    let help = out(&gate(&["--help"], &[]));
+    let commands: Vec<&str> = help
+        .split("\nCommands:\n")
+        .nth(1)
+        .unwrap()
+        .lines()
+        .take_while(|l| !l.is_empty())
+        .filter_map(|l| l.split_whitespace().next())
+        .collect();
+    assert!(commands.len() >= 10, "{commands:?}");
+    for command in commands.into_iter().filter(|c| *c != "help") {
+        let help = out(&gate(&[command, "--help"], &[]));
+        let example = help.split("Examples:\n").nth(1).unwrap_or_else(|| panic!("{command}: no example"));
+        assert!(example.contains(&format!("wecom-gate {command}")), "{command}: {example}");
+    }
+}
+
+#[test]
+fn completions_know_the_commands_and_options() {
+    for (shell, sign) in
+        [("bash", "complete -F"), ("zsh", "#compdef wecom-gate"), ("fish", "complete -c wecom-gate")]
+    {
+        let output = gate(&["completions", shell], &[]);
+        let text = out(&output);
+        assert_eq!((code(&output), err(&output).as_str()), (0, ""), "{shell}");
+        for part in [sign, "healthcheck", "offline", "member"] {
+            assert!(text.contains(part), "{shell}: no {part}");
+        }
+        assert!(!text.contains("markdown"), "{shell}: a hidden option");
+    }
+    assert_eq!(code(&gate(&["completions", "csh"], &[])), 64);
+}
+
+/// Bash itself completes with them.
+#[test]
+fn bash_completes() {
+    let script = file(&out(&gate(&["completions", "bash"], &[])));
+    let ask = "source \"$1\"; COMP_WORDS=(wecom-gate health); COMP_CWORD=1; _wecom-gate wecom-gate health wecom-gate; \
+               echo \"${COMPREPLY[@]}\"";
+    let output = Command::new("bash").args(["--norc", "-c", ask, "-"]).arg(script.path()).output().unwrap();
+    assert_eq!(out(&output).trim(), "healthcheck", "{}", err(&output));
+}
+
+#[test]
+fn man_pages() {
+    let page = out(&gate(&["man"], &[]));
+    assert!(page.contains(".TH wecom-gate 1") && page.contains(".SH NAME"), "{page}");
+    let dir = tempfile::tempdir().unwrap();
+    let output = gate(&["man", "--dir", dir.path().to_str().unwrap()], &[]);
+    assert_eq!(code(&output), 0, "{}", err(&output));
+    for name in ["wecom-gate.1", "wecom-gate-check.1", "wecom-gate-run.1", "wecom-gate-healthcheck.1"] {
+        let page = std::fs::read_to_string(dir.path().join(name)).unwrap();
+        assert!(page.contains(".SH SYNOPSIS"), "{name}");
+        assert!(name == "wecom-gate.1" || page.contains("Examples:"), "{name}: no examples");
+    }
+    let output = gate(&["man", "--dir", "/nonexistent"], &[]);
+    assert_eq!(code(&output), 1);
+    assert!(err(&output).contains("/nonexistent"), "{}", err(&output));
 }

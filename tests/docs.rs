@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use wecom_gate::check;
 use wecom_gate::config;
 use wecom_gate::error::Failure;
 
@@ -63,6 +64,49 @@ fn troubleshooting_has_an_entry_for_every_label_and_none_besides() {
         for part in ["- **Seen:**", "- **Means:**", "- **Do:**"] {
             assert_eq!(entry.matches(part).count(), 1, "{label}: {part}");
         }
+    }
+}
+
+#[test]
+fn check_has_a_description_of_every_step_in_order() {
+    let text = text("docs/check.md");
+    let entries: Vec<(&str, &str)> =
+        text.split("\n### `").skip(1).map(|e| e.split_once('`').unwrap()).collect();
+    let described: Vec<&str> = entries.iter().map(|(name, _)| *name).collect();
+    assert_eq!(described, check::Id::ALL.map(check::Id::name));
+    for (name, entry) in entries {
+        for part in ["- **Looks at:**", "- **Do:**"] {
+            assert_eq!(entry.matches(part).count(), 1, "{name}: {part}");
+        }
+    }
+    // The example of the JSON has the fields of the real thing.
+    let example: serde_json::Value =
+        serde_json::from_str(text.split("```json\n").nth(1).unwrap().split("```").next().unwrap()).unwrap();
+    let mut step = check::Step::new(
+        check::Id::WecomTrustedIp,
+        Some("wecom"),
+        check::Verdict::failed("a", "b", "c").seen("d"),
+    );
+    step.findings.truncate(1);
+    let keys = |v: &serde_json::Value| v.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    let report = serde_json::to_value(check::Report::new(vec![step], None)).unwrap();
+    assert_eq!(keys(&example), keys(&report));
+    assert_eq!(keys(&example["steps"][0]), keys(&report["steps"][0]));
+    assert_eq!(keys(&example["steps"][0]["findings"][0]), keys(&report["steps"][0]["findings"][0]));
+}
+
+/// The README shows what `check` really prints for the configuration above it, line by line; what is seen of
+/// WeCom and NocoBase there is an example.
+#[test]
+fn the_readme_shows_the_steps_of_check() {
+    let text = text("README.md");
+    let block = text.split("```text\n").find(|b| b.starts_with("ok      configuration")).expect("no output");
+    let block = block.split("\n```").next().unwrap();
+    let steps: Vec<&str> = block.lines().take_while(|l| !l.is_empty()).collect();
+    let names: Vec<&str> = steps.iter().filter_map(|l| l.split_whitespace().nth(1)).collect();
+    assert_eq!(names, check::Id::ALL.map(check::Id::name));
+    for (outcome, line) in steps.iter().map(|l| (l.split(' ').next().unwrap(), l)) {
+        assert!(["ok", "skipped"].contains(&outcome), "{line}");
     }
 }
 

@@ -56,7 +56,7 @@ impl Logins {
     }
 }
 
-fn person(entry: &WeComEntry, member: &Member, details: &Details) -> Person {
+pub(crate) fn person(entry: &WeComEntry, member: &Member, details: &Details) -> Person {
     Person {
         entry: entry.name.clone(),
         userid: member.userid.clone(),

@@ -16,6 +16,7 @@ use std::time::SystemTime;
 
 use secrecy::ExposeSecret;
 
+pub(crate) use account::person;
 pub use finish::{Answer as FinishAnswer, Callback, Finished};
 pub use lifetime::Found;
 pub use start::{Start, Started};

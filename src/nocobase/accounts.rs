@@ -5,6 +5,7 @@
 //! ends in a refusal. Once there is a binding, only the binding counts.
 
 mod person;
+mod preview;
 mod query;
 
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use crate::config::{self, MatchBy};
 use crate::error::Failure;
 
 pub use person::Person;
+pub use preview::Preview;
 use query::{one_of, text, user_in};
 
 /// Length of NocoBase's text columns.

@@ -15,7 +15,7 @@ pub mod token;
 mod user_id;
 pub mod ws;
 
-pub use accounts::{Accounts, Person};
+pub use accounts::{Accounts, Person, Preview};
 pub use client::{CheckOutcome, NocoBase};
 pub use token::{Minted, Minter, TokenError, Verified};
 pub use user_id::UserId;

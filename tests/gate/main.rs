@@ -9,6 +9,7 @@
 #![allow(missing_docs)]
 
 mod attacks;
+mod check;
 mod events;
 mod login;
 mod nodes;

@@ -65,7 +65,27 @@ pub struct Data {
     /// Has an answer told a token, in a header and in cookies?
     pub answered_with_token: bool,
     pub calls: HashMap<String, usize>,
+    /// `data` of `roles:check`.
+    pub role: Value,
+    pub version: &'static str,
+    /// NocoBase's own sign-up is open.
+    pub sign_up: bool,
     next_id: u64,
+}
+
+/// What `roles:check` of NocoBase 2.2.15 says of the role of docs/install.md.
+fn least_role() -> Value {
+    json!({
+        "role": "wecom_gate", "allowAll": false, "strategy": { "actions": [] }, "snippets": ["!pm", "!pm.*", "!ui.*"],
+        "actions": {
+            "users:view": { "appends": [], "fields": ["email", "id", "nickname", "phone", "username"] },
+            "users:create": { "whitelist": ["email", "nickname", "phone", "roles", "username"] },
+            "usersAuthenticators:view": { "fields": ["authenticator", "meta", "nickname", "userId", "uuid"] },
+            "usersAuthenticators:create": { "whitelist": [] },
+            "issuedTokens:view": { "fields": ["id", "jti", "userId"] },
+            "issuedTokens:create": { "whitelist": [] }
+        }
+    })
 }
 
 #[derive(Clone)]
@@ -90,7 +110,12 @@ impl NocoBase {
         let address = listener.local_addr().unwrap();
         let nocobase = NocoBase {
             address,
-            data: Arc::new(Mutex::new(Data { next_id: 100, ..Data::default() })),
+            data: Arc::new(Mutex::new(Data {
+                next_id: 100,
+                role: least_role(),
+                version: "2.2.15",
+                ..Data::default()
+            })),
             minter: Arc::new(Minter::new(secret.as_bytes())),
             stop: Arc::default(),
         };
@@ -386,6 +411,15 @@ fn api(shared: &Shared, action: &str, headers: &HeaderMap, query: &str, body: &B
     if action == "public" {
         return axum::Json(json!({ "data": "public" })).into_response();
     }
+    if action == "app:getInfo" {
+        let version = shared.data.lock().unwrap().version;
+        return axum::Json(json!({ "data": { "version": version, "name": "main" } })).into_response();
+    }
+    if action == "authenticators:publicList" {
+        let form = json!([{ "field": "username", "show": true, "required": true }]);
+        let options = json!({ "allowSignUp": shared.data.lock().unwrap().sign_up, "signupForm": form });
+        return axum::Json(json!({ "data": [{ "name": "basic", "options": options }] })).into_response();
+    }
     let (user, jti) = match who(shared, bearer(headers, query).as_deref()) {
         Ok(found) => found,
         Err((message, code)) => return error(401, message, Some(code)),
@@ -397,7 +431,16 @@ fn api(shared: &Shared, action: &str, headers: &HeaderMap, query: &str, body: &B
         .and_then(|(_, v)| serde_json::from_str(&v).ok())
         .unwrap_or(json!({}));
     match action {
-        "auth:check" => axum::Json(json!({ "data": user })).into_response(),
+        "auth:check" => {
+            let mut user = user;
+            user["roles"] = json!([{ "name": data.role["role"] }]);
+            axum::Json(json!({ "data": user })).into_response()
+        }
+        "roles:check" => axum::Json(json!({ "data": data.role })).into_response(),
+        // No rows are made of an empty list.
+        _ if action.ends_with(":create") && body == json!([]) => {
+            axum::Json(json!({ "data": [] })).into_response()
+        }
         "auth:signOut" => {
             data.blocked.extend(jti);
             axum::Json(json!({})).into_response()

@@ -1,0 +1,81 @@
+//! This machine's clock, against the clocks of those it works with.
+
+use std::time::{Duration, SystemTime};
+
+use super::Verdict;
+
+/// More than the second that `Date` is exact to, and the way of the answer.
+const NOTEWORTHY: Duration = Duration::from_secs(30);
+/// Tokens that the gate mints live for 30 minutes, and are taken for old after 10.
+const TOO_MUCH: Duration = Duration::from_secs(300);
+
+/// One comparison: whose clock, its time, and ours when its answer came in.
+#[derive(Debug, Clone)]
+pub(super) struct Sample {
+    pub(super) who: String,
+    pub(super) theirs: SystemTime,
+    pub(super) ours: SystemTime,
+}
+
+impl Sample {
+    /// How far apart, and is ours ahead?
+    fn difference(&self) -> (Duration, bool) {
+        match self.ours.duration_since(self.theirs) {
+            Ok(d) => (d, true),
+            Err(e) => (e.duration(), false),
+        }
+    }
+}
+
+/// All must agree.
+pub(super) fn verdict(samples: &[Sample]) -> Verdict {
+    let Some(worst) = samples.iter().max_by_key(|s| s.difference().0) else {
+        return Verdict::skipped("nobody answered whose clock could be compared");
+    };
+    let (difference, ahead) = worst.difference();
+    let who = samples.iter().map(|s| s.who.as_str()).collect::<Vec<_>>().join(", ");
+    if difference < NOTEWORTHY {
+        return Verdict::ok(format!("agrees with {who}"));
+    }
+    let seconds = difference.as_secs();
+    let what =
+        format!("this machine is {seconds} s {} {}", if ahead { "ahead of" } else { "behind" }, worst.who);
+    let remedy = "switch on time synchronisation (timedatectl set-ntp true) on whichever of the two is wrong";
+    if difference < TOO_MUCH {
+        Verdict::warning("clock", what, remedy)
+    } else {
+        Verdict::failed("clock", format!("{what}: tokens will be taken for expired"), remedy)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::Outcome;
+
+    #[test]
+    fn clocks_may_differ_a_little() {
+        let ours = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+        let sample = |seconds: i64| {
+            let by = Duration::from_secs(seconds.unsigned_abs());
+            let theirs = if seconds < 0 { ours - by } else { ours + by };
+            Sample { who: format!("other{seconds}"), theirs, ours }
+        };
+        for (offsets, want, words) in [
+            (&[][..], Outcome::Skipped, "nobody"),
+            (&[0], Outcome::Ok, "other0"),
+            (&[-2, 3], Outcome::Ok, "other-2, other3"),
+            (&[29], Outcome::Ok, ""),
+            (&[0, 30], Outcome::Warning, "30 s behind other30"),
+            (&[-45, 0], Outcome::Warning, "45 s ahead of other-45"),
+            (&[299], Outcome::Warning, ""),
+            (&[300, 1], Outcome::Failed, "300 s behind"),
+            (&[-86_400], Outcome::Failed, "expired"),
+        ] {
+            let samples: Vec<_> = offsets.iter().map(|o| sample(*o)).collect();
+            let got = verdict(&samples);
+            assert_eq!(got.outcome, want, "{offsets:?}");
+            assert!(format!("{got:?}").contains(words), "{got:?}");
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! One request, bounded in time and size; what is known of it afterwards, as plain data.
+
+use std::time::{Duration, SystemTime};
+
+use reqwest::{Method, Proxy, redirect};
+use url::Url;
+
+/// To open a connection.
+const CONNECT: Duration = Duration::from_secs(5);
+/// For a whole request.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+/// No answer that is read here is longer.
+const LARGEST: usize = 1024 * 1024;
+
+/// An answer, whatever it is.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Answer {
+    pub(super) status: u16,
+    /// The server's clock when it answered (to the second).
+    pub(super) date: Option<SystemTime>,
+    /// Where it sends us.
+    pub(super) location: Option<String>,
+    /// It has the header that only the gate writes.
+    pub(super) from_gate: bool,
+    pub(super) body: Vec<u8>,
+}
+
+impl Answer {
+    /// The body as JSON; `Null` where it is none.
+    pub(super) fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap_or_default()
+    }
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Trouble {
+    /// No name server knows it.
+    #[error("the host name cannot be resolved")]
+    Name,
+    /// Nobody listens, or no way there.
+    #[error("no connection")]
+    Connect,
+    /// The certificate is not one to trust, or no common version.
+    #[error("the TLS connection fails: the certificate is over, of another name, or of an unknown issuer")]
+    Tls,
+    /// Too slow.
+    #[error("no answer within 10 seconds")]
+    Timeout,
+    /// Broken off, or no HTTP.
+    #[error("no proper HTTP answer")]
+    Broken,
+}
+
+/// A client; without redirects, and with no proxy but this one.
+pub(super) struct Http(reqwest::Client);
+
+impl Http {
+    pub(super) fn new(proxy: Option<&Url>) -> Result<Self, String> {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut builder = reqwest::Client::builder()
+            .user_agent(concat!("wecom-gate/", env!("CARGO_PKG_VERSION"), " check"))
+            .connect_timeout(CONNECT)
+            .timeout(PATIENCE)
+            .redirect(redirect::Policy::none())
+            .referer(false)
+            .no_proxy();
+        if let Some(proxy) = proxy {
+            builder = builder.proxy(Proxy::all(proxy.clone()).map_err(|e| e.without_url().to_string())?);
+        }
+        Ok(Self(builder.build().map_err(|e| e.without_url().to_string())?))
+    }
+
+    pub(super) async fn get(&self, url: &str) -> Result<Answer, Trouble> {
+        self.ask(Method::GET, url, &[], None).await
+    }
+
+    /// With these headers, and this JSON as the body.
+    pub(super) async fn ask(
+        &self,
+        method: Method,
+        url: &str,
+        headers: &[(&'static str, &str)],
+        body: Option<&serde_json::Value>,
+    ) -> Result<Answer, Trouble> {
+        let mut request = self.0.request(method, url);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let mut response = request.send().await.map_err(|e| trouble(&e))?;
+        let header = |name: &str| response.headers().get(name).and_then(|v| v.to_str().ok());
+        let mut answer = Answer {
+            status: response.status().as_u16(),
+            date: header("date").and_then(|d| httpdate::parse_http_date(d).ok()),
+            location: header("location").map(str::to_owned),
+            from_gate: header(crate::pages::LOGIN_HEADER).is_some(),
+            body: Vec::new(),
+        };
+        while let Some(chunk) = response.chunk().await.map_err(|e| trouble(&e))? {
+            if answer.body.len() + chunk.len() > LARGEST {
+                return Err(Trouble::Broken);
+            }
+            answer.body.extend_from_slice(&chunk);
+        }
+        Ok(answer)
+    }
+}
+
+fn trouble(error: &reqwest::Error) -> Trouble {
+    if error.is_timeout() {
+        return Trouble::Timeout;
+    }
+    let mut texts = String::new();
+    let mut below: Option<&dyn std::error::Error> = Some(error);
+    while let Some(cause) = below {
+        texts.push_str(&cause.to_string());
+        texts.push('\n');
+        below = cause.source();
+    }
+    let texts = texts.to_ascii_lowercase();
+    if texts.contains("dns error") || texts.contains("lookup address") {
+        Trouble::Name
+    } else if texts.contains("certificate") || texts.contains("alert") || texts.contains("tls") {
+        Trouble::Tls
+    } else if error.is_connect() {
+        Trouble::Connect
+    } else {
+        Trouble::Broken
+    }
+}

@@ -1,0 +1,149 @@
+//! The sign-in of one member, up to the point where something would be written.
+
+use super::{Outcome, Verdict};
+use crate::config::{Config, WeComEntry};
+use crate::error::Failure;
+use crate::nocobase::{Accounts, Preview};
+use crate::wecom::{self, Member, WeComError};
+
+/// What was found out on the way.
+pub(super) enum Way {
+    /// WeCom, or the gate's own rules, let nobody through.
+    Refused(WeComError),
+    /// Let in by WeCom; then NocoBase.
+    Admitted(Member, Result<Preview, Failure>),
+}
+
+/// Asks WeCom and NocoBase.
+pub(super) async fn look(
+    client: &wecom::Client,
+    accounts: &Accounts,
+    entry: &WeComEntry,
+    userid: &str,
+) -> Way {
+    let member = match client.member(userid).await {
+        Ok(member) => member,
+        Err(error) => return Way::Refused(error),
+    };
+    if let Err(error) = client.admit(&member).await {
+        return Way::Refused(error);
+    }
+    let person = crate::login::person(entry, &member, &member.details);
+    let preview = accounts.preview(&person).await;
+    Way::Admitted(member, preview)
+}
+
+/// The entry and userid of `--member [ENTRY/]USERID`; without an entry, the one that signs in by itself.
+pub(super) fn choose<'a, 'm>(
+    config: &'a Config,
+    member: &'m str,
+) -> Result<(&'a WeComEntry, &'m str), Verdict> {
+    let (name, userid) = member.split_once('/').map_or((None, member), |(e, u)| (Some(e), u));
+    let entry = match name {
+        Some(name) => config.entry(name),
+        None => config.auto_entry().or(config.wecom.first()),
+    };
+    entry.map(|e| (e, userid)).ok_or_else(|| {
+        let names = config.wecom.iter().map(|e| e.name.as_str()).collect::<Vec<_>>().join(", ");
+        Verdict::failed("--member", "no [[wecom]] entry has this name", format!("one of: {names}"))
+    })
+}
+
+pub(super) fn verdict(way: &Way, userid: &str, config: &Config) -> Verdict {
+    let see = |label: &str| format!("docs/troubleshooting.md, {label}");
+    match way {
+        Way::Refused(error) => {
+            let label = error.failure().answer().label;
+            let remedy = match error.failure() {
+                Failure::NotVisible => {
+                    "is the userid right (通讯录, Contacts: 帐号, Account)? Then put the member into the app's visible range \
+                     (可见范围)"
+                        .to_owned()
+                }
+                _ if error.remedy().is_empty() => see(label),
+                _ => error.remedy(),
+            };
+            Verdict::failed(userid, format!("would be refused: {label}"), remedy)
+        }
+        Way::Admitted(member, preview) => {
+            let who = format!("{userid} ({})", member.name);
+            match preview {
+                Ok(Preview::Bound(user)) => Verdict::ok(format!("{who} is bound to NocoBase user {user}")),
+                Ok(Preview::Match(user)) => {
+                    Verdict::ok(format!("{who} would be bound to NocoBase user {user}"))
+                }
+                Ok(Preview::Create) => Verdict::ok(format!("{who} would get a new NocoBase user")),
+                Ok(Preview::NeedsConsent) => Verdict {
+                    outcome: Outcome::Ok,
+                    detail: format!(
+                        "{who} is let in; whom he matches shows at the first sign-in, when WeCom asks him for {}",
+                        if config.nocobase.auto_create_user {
+                            "his phone number (nobody: a user is made)"
+                        } else {
+                            "his phone number"
+                        }
+                    ),
+                    findings: Vec::new(),
+                },
+                Err(failure) => {
+                    let label = failure.answer().label;
+                    Verdict::failed(
+                        userid,
+                        format!("{who} is let in by WeCom, then refused: {label}"),
+                        see(label),
+                    )
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::links::tests::two;
+    use crate::nocobase::UserId;
+    use crate::wecom::Call;
+
+    #[test]
+    fn whom_it_would_be() {
+        let mut config = two();
+        config.nocobase.auto_create_user = true;
+        let member = Member {
+            userid: "zhangsan".into(),
+            name: "张三".into(),
+            departments: vec![],
+            details: wecom::Details { mobile: Some("13800000001".into()), ..Default::default() },
+        };
+        let user = UserId::new(7).unwrap();
+        for (preview, want, words) in [
+            (Ok(Preview::Bound(user)), Outcome::Ok, "is bound to NocoBase user 7"),
+            (Ok(Preview::Match(user)), Outcome::Ok, "would be bound to NocoBase user 7"),
+            (Ok(Preview::Create), Outcome::Ok, "new NocoBase user"),
+            (Ok(Preview::NeedsConsent), Outcome::Ok, "a user is made"),
+            (Err(Failure::NoMatchingUser), Outcome::Failed, "no_matching_user"),
+            (Err(Failure::AlreadyBound), Outcome::Failed, "already_bound"),
+            (Err(Failure::NocoBaseServiceDenied), Outcome::Failed, "nocobase_service_denied"),
+        ] {
+            let got = verdict(&Way::Admitted(member.clone(), preview), "zhangsan", &config);
+            assert_eq!(got.outcome, want, "{preview:?}");
+            let text = format!("{got:?}");
+            assert!(text.contains(words) && text.contains("张三") && !text.contains("13800000001"), "{text}");
+        }
+        for (code, words) in [(60111, "not_visible"), (60020, "wecom_ip_not_trusted")] {
+            let error = WeComError::from_errcode(Call::UserGet, code, "");
+            let got = verdict(&Way::Refused(error), "lisi", &config);
+            assert_eq!(got.outcome, Outcome::Failed);
+            assert!(got.findings[0].what.contains(words) && !got.findings[0].remedy.is_empty(), "{got:?}");
+        }
+    }
+
+    #[test]
+    fn which_entry() {
+        let config = two();
+        assert_eq!(choose(&config, "lisi").unwrap().0.name, "wecom");
+        let (entry, userid) = choose(&config, "other/lisi").unwrap();
+        assert_eq!((entry.name.as_str(), userid), ("other", "lisi"));
+        assert!(choose(&config, "none/lisi").unwrap_err().findings[0].remedy.contains("wecom, other"));
+    }
+}

@@ -1,0 +1,29 @@
+//! `wecom-gate check`: every step of setting up, tried against the real services one by one, each with what to do
+//! where it fails; and the links to paste into WeCom's console. `docs/check.md` describes each step.
+//!
+//! - `report`: what came out, as plain data; `show`: the same for people; `links`: for WeCom's console
+//! - `steps`: the steps and their names; `run`: their order
+//! - `http`: one bounded request; `clock`, `tls`, `origin`, `wecom`, `nocobase`, `rights`, `member`: per service the calls,
+//!   and apart from them the verdicts, which are pure: plain answers in, a [`Verdict`] out
+//!
+//! Must never: change anything anywhere, or show a secret.
+
+mod clock;
+mod http;
+mod links;
+mod member;
+mod nocobase;
+mod origin;
+mod report;
+mod rights;
+mod run;
+mod show;
+mod steps;
+mod tls;
+mod wecom;
+
+pub use links::{Links, links};
+pub use report::{Finding, Outcome, Report, Step, Verdict};
+pub use run::{Options, run};
+pub use show::{Printer, plain};
+pub use steps::Id;

@@ -1,0 +1,372 @@
+//! NocoBase: is it there, does it take our tokens, who is the service account, may people sign up by themselves?
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use reqwest::Method;
+use secrecy::ExposeSecret;
+use serde_json::{Value, json};
+
+use super::http::{Answer, Http, Trouble};
+use super::{Finding, Outcome, Verdict};
+use crate::config::{Config, MatchBy, ServiceAccount};
+use crate::nocobase::answers::{Code, ErrorBody};
+use crate::nocobase::{Minter, UserId};
+
+/// What the gate is tried with.
+const TRIED: &str = "2.2.15";
+
+pub(super) type Asked = Result<Answer, Trouble>;
+
+/// NocoBase's API, one request at a time.
+pub(super) struct Api<'a> {
+    pub(super) http: &'a Http,
+    pub(super) config: &'a Config,
+    pub(super) minter: Arc<Minter>,
+}
+
+impl Api<'_> {
+    /// `path`: `resource:action`, and a query where there is one.
+    pub(super) async fn ask(
+        &self,
+        node: &str,
+        path: &str,
+        token: Option<&str>,
+        body: Option<&Value>,
+    ) -> Asked {
+        let url = format!("http://{node}{}api/{path}", self.config.nocobase.public_path);
+        let bearer = token.map(|t| format!("Bearer {t}"));
+        let mut headers = vec![("accept", "application/json"), ("x-locale", "en-US")];
+        headers.extend(bearer.as_deref().map(|b| ("authorization", b)));
+        if self.config.nocobase.app != "main" {
+            headers.push(("x-app", self.config.nocobase.app.as_str()));
+        }
+        let method = if body.is_some() { Method::POST } else { Method::GET };
+        self.http.ask(method, &url, &headers, body).await
+    }
+
+    /// The service account's own token.
+    pub(super) fn service_token(&self) -> Option<String> {
+        match &self.config.nocobase.service {
+            ServiceAccount::Token(token) => Some(token.expose_secret().to_owned()),
+            ServiceAccount::User(id) => {
+                Some(self.minter.service(UserId::new(*id)?, now_s()).ok()?.as_str().to_owned())
+            }
+        }
+    }
+
+    /// A session's token for somebody who is likely to exist; with it, whoever it is for, the secret is tried.
+    pub(super) fn session_token(&self) -> Option<String> {
+        let id = match &self.config.nocobase.service {
+            ServiceAccount::User(id) => UserId::new(*id)?,
+            ServiceAccount::Token(token) => match self.minter.verify(token.expose_secret(), now_s()) {
+                Ok(verified) => verified.user_id,
+                Err(_) => UserId::new(1)?,
+            },
+        };
+        let (now, sid) = (now_s(), uuid::Uuid::new_v4().to_string());
+        Some(self.minter.session(id, &sid, now * 1000, now).ok()?.as_str().to_owned())
+    }
+}
+
+fn now_s() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
+}
+
+/// Is the health check's answer a good one?
+pub(super) fn is_well(answer: &Asked) -> bool {
+    matches!(answer, Ok(a) if a.status == 200 && a.body == b"ok")
+}
+
+/// The step `nocobase_reachable`, from each node's health check and `app:getInfo` of one that is well.
+pub(super) fn reachable(nodes: &[(String, Asked)], info: Option<&Value>) -> Verdict {
+    let mut findings = Vec::new();
+    for (node, answer) in nodes.iter().filter(|(_, a)| !is_well(a)) {
+        let (what, remedy) = match answer {
+            Ok(a) if a.status == 503 => {
+                ("is starting or stopping (HTTP 503)".to_owned(), "wait, and check again")
+            }
+            Ok(a) => (
+                format!("answers, but not as NocoBase's health check does (HTTP {})", a.status),
+                "upstream.nodes must lead to NocoBase itself, and nocobase.public_path must be its APP_PUBLIC_PATH",
+            ),
+            Err(trouble) => {
+                (trouble.to_string(), "start NocoBase; correct upstream.nodes; see to the firewall")
+            }
+        };
+        findings.push(Finding::new(format!("upstream.nodes: {node}"), what, remedy));
+    }
+    if findings.len() == nodes.len() {
+        return Verdict::found(Outcome::Failed, findings);
+    }
+    let version = info.and_then(|i| i.get("data")?.get("version")?.as_str());
+    let detail = match version {
+        Some(version) => {
+            format!("NocoBase {version} on {} of {} nodes", nodes.len() - findings.len(), nodes.len())
+        }
+        None => "NocoBase answers (its version is not known)".to_owned(),
+    };
+    if let Some(version) = version.filter(|v| minor(v) != minor(TRIED)) {
+        findings.push(Finding::new(
+            "NocoBase",
+            format!("version {version}; the gate is tried with {TRIED}"),
+            "try the gate with this version before members depend on it",
+        ));
+    }
+    if findings.is_empty() {
+        Verdict::ok(detail)
+    } else {
+        Verdict::found(Outcome::Warning, findings).seen(detail)
+    }
+}
+
+fn minor(version: &str) -> Option<(&str, &str)> {
+    let mut parts = version.split('.');
+    Some((parts.next()?, parts.next()?))
+}
+
+/// NocoBase's code in a refusal, and its words.
+fn refusal(answer: &Answer) -> (Option<Code>, String) {
+    let body = ErrorBody::parse(&answer.body).unwrap_or_default();
+    (body.token_code(), body.summary())
+}
+
+/// The step `nocobase_secret`, from `auth:check` with a token that was minted a moment ago.
+pub(super) fn secret(answer: &Asked) -> Verdict {
+    let answer = match answer {
+        Ok(answer) => answer,
+        Err(trouble) => return Verdict::failed("upstream.nodes", trouble.to_string(), "check again"),
+    };
+    let (code, words) = refusal(answer);
+    match (answer.status, code) {
+        // Who the token is for was looked up: the signature has been found right.
+        (401, Some(Code::NotExistUser | Code::UserHasNoRoles)) => {
+            Verdict::ok("NocoBase takes the gate's tokens")
+        }
+        (401, Some(Code::InvalidToken)) if words.contains("password changed") => Verdict::warning(
+            "nocobase.jwt_secret",
+            "the service account's password was changed this very moment",
+            "check again",
+        ),
+        (401, Some(Code::InvalidToken)) => Verdict::failed(
+            "nocobase.jwt_secret",
+            "NocoBase does not take tokens that are signed with it",
+            "it must be the content of NocoBase's storage/apps/main/jwt_secret.dat where that file exists (give its path as \
+             jwt_secret_file), else APP_KEY of NocoBase's .env",
+        ),
+        (
+            401,
+            Some(Code::TokenRenewFailed | Code::ExpiredToken | Code::ExpiredSession | Code::SkipTokenRenew),
+        ) => Verdict::failed(
+            "clock",
+            format!("NocoBase takes a token of this moment for expired ({words})"),
+            "compare the clocks of both machines",
+        ),
+        (200, _) if answer.json().pointer("/data/id").is_some() => {
+            Verdict::ok("NocoBase takes the gate's tokens")
+        }
+        (status, _) => Verdict::failed(
+            "auth:check",
+            format!("an answer that is not NocoBase's: HTTP {status} {words}"),
+            "upstream.nodes must lead to NocoBase itself, nocobase.public_path must be its APP_PUBLIC_PATH",
+        ),
+    }
+}
+
+/// The step `nocobase_service`, from `auth:check` as the service account.
+pub(super) fn service(answer: &Asked, account: &ServiceAccount) -> Verdict {
+    let (key, again) = match account {
+        ServiceAccount::Token(_) => (
+            "nocobase.service_token",
+            "make a new API key: Settings → API keys in NocoBase, with the service account's role",
+        ),
+        ServiceAccount::User(_) => (
+            "nocobase.service_user",
+            "give the id of the user that was made for the gate: Settings → Users & Permissions in NocoBase",
+        ),
+    };
+    let answer = match answer {
+        Ok(answer) => answer,
+        Err(trouble) => return Verdict::failed(key, trouble.to_string(), "check again"),
+    };
+    let data = answer.json();
+    let names = |at: &str| -> Vec<String> {
+        let all = data.pointer(at).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        all.iter().filter_map(|r| r.get("name")?.as_str()).map(str::to_owned).collect()
+    };
+    match (answer.status, data.pointer("/data/id")) {
+        (200, Some(id)) => {
+            let roles = names("/data/roles");
+            if roles.is_empty() {
+                let remedy = "give it the role of docs/install.md, section 5";
+                return Verdict::failed(key, format!("user {id} has no role"), remedy);
+            }
+            let name = data.pointer("/data/username").or(data.pointer("/data/nickname"));
+            let name = name.and_then(Value::as_str).unwrap_or_default();
+            Verdict::ok(format!("user {id} {name}, {}", roles.join(", ")))
+        }
+        _ => {
+            let (code, words) = refusal(answer);
+            let what = match code {
+                Some(Code::NotExistUser) => "NocoBase has no such user".to_owned(),
+                Some(Code::UserHasNoRoles) => "this user has no role".to_owned(),
+                Some(Code::InvalidToken) => "NocoBase does not take it: not made here, or over".to_owned(),
+                Some(Code::BlockedToken) => "it has been withdrawn".to_owned(),
+                _ => format!("HTTP {} {words}", answer.status),
+            };
+            Verdict::failed(key, what, again)
+        }
+    }
+}
+
+/// The step `nocobase_sign_up`, from `authenticators:publicList`.
+pub(super) fn sign_up(answer: &Asked, match_by: &[MatchBy]) -> Verdict {
+    let list = match answer {
+        Ok(a) if a.status == 200 => a.json(),
+        Ok(a) => {
+            return Verdict::warning("sign-up", format!("cannot be seen: HTTP {}", a.status), "look by hand");
+        }
+        Err(t) => return Verdict::warning("sign-up", format!("cannot be seen: {t}"), "look by hand"),
+    };
+    let all = list.get("data").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let open: Vec<&Value> =
+        all.iter().filter(|a| a.pointer("/options/allowSignUp") == Some(&json!(true))).collect();
+    if open.is_empty() {
+        return Verdict::ok("closed");
+    }
+    let form_has = |field: &str| {
+        open.iter()
+            .filter_map(|a| a.pointer("/options/signupForm")?.as_array())
+            .flatten()
+            .any(|f| f.get("field") == Some(&json!(field)) && f.get("show") == Some(&json!(true)))
+    };
+    // An address or a user name can be had by whoever signs up; a phone number, where the form asks for one.
+    let at_risk: Vec<&str> = match_by
+        .iter()
+        .filter_map(|key| match key {
+            MatchBy::Username => Some("username"),
+            MatchBy::Email => Some("email"),
+            MatchBy::Phone => form_has("phone").then_some("phone"),
+        })
+        .collect();
+    if at_risk.is_empty() {
+        return Verdict::ok("open, but what members are matched by cannot be chosen there");
+    }
+    Verdict::warning(
+        "nocobase.match_by",
+        format!(
+            "NocoBase lets anybody sign up, and members are matched by {}: who signs up first under a member's {} waits \
+             for that member's sign-in in an account of his own",
+            at_risk.join(", "),
+            at_risk.join(" or ")
+        ),
+        "NocoBase → Settings → Authentication → Password → uncheck \"Allow to sign up\"; or match by phone alone",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn says(status: u16, body: &str) -> Asked {
+        Ok(Answer { status, body: body.into(), ..Answer::default() })
+    }
+
+    fn code(code: &str, message: &str) -> Asked {
+        says(401, &json!({ "errors": [{ "message": message, "code": code }] }).to_string())
+    }
+
+    #[test]
+    fn nodes_and_version() {
+        let info = |version: &str| json!({ "data": { "version": version } });
+        let well = || says(200, "ok");
+        for (answers, info, want, words) in [
+            (vec![well()], Some(info("2.2.15")), Outcome::Ok, "NocoBase 2.2.15 on 1 of 1"),
+            (vec![well()], Some(info("2.2.99")), Outcome::Ok, "2.2.99"),
+            (vec![well()], Some(info("3.0.0")), Outcome::Warning, "tried with 2.2.15"),
+            (vec![well()], Some(info("2.20.1")), Outcome::Warning, "2.20.1"),
+            (vec![well()], None, Outcome::Ok, "not known"),
+            (vec![well(), Err(Trouble::Connect)], Some(info("2.2.15")), Outcome::Warning, "1 of 2"),
+            (vec![Err(Trouble::Connect)], None, Outcome::Failed, "start NocoBase"),
+            (vec![Err(Trouble::Timeout), says(503, "{}")], None, Outcome::Failed, "HTTP 503"),
+            // With a wrong path NocoBase answers its page, 200.
+            (vec![says(200, "<!DOCTYPE html>")], None, Outcome::Failed, "APP_PUBLIC_PATH"),
+            (vec![says(404, "")], None, Outcome::Failed, "HTTP 404"),
+        ] {
+            let nodes: Vec<_> = answers.into_iter().map(|a| ("n:1".to_owned(), a)).collect();
+            let got = reachable(&nodes, info.as_ref());
+            assert_eq!(got.outcome, want, "{nodes:?}");
+            assert!(format!("{got:?}").contains(words), "{got:?}");
+        }
+    }
+
+    #[test]
+    fn is_it_the_secret() {
+        for (answer, want, words) in [
+            (says(200, r#"{"data":{"id":1}}"#), Outcome::Ok, "takes"),
+            (code("NOT_EXIST_USER", "User not found."), Outcome::Ok, "takes"),
+            (code("INVALID_TOKEN", "Your session has expired."), Outcome::Failed, "jwt_secret.dat"),
+            (
+                code("INVALID_TOKEN", "User password changed, please signin again."),
+                Outcome::Warning,
+                "password",
+            ),
+            (code("TOKEN_RENEW_FAILED", "x"), Outcome::Failed, "clocks"),
+            (says(200, "<html>"), Outcome::Failed, "not NocoBase's"),
+            (says(200, "{}"), Outcome::Failed, "not NocoBase's"),
+            (says(502, ""), Outcome::Failed, "HTTP 502"),
+            (Err(Trouble::Timeout), Outcome::Failed, "10 seconds"),
+        ] {
+            let got = secret(&answer);
+            assert_eq!(got.outcome, want, "{answer:?}");
+            assert!(format!("{got:?}").contains(words), "{got:?}");
+        }
+    }
+
+    #[test]
+    fn who_is_the_service_account() {
+        let user = ServiceAccount::User(2);
+        let key = ServiceAccount::Token("secret-token".into());
+        let good =
+            || says(200, r#"{"data":{"id":2,"username":"wecom-gate","roles":[{"name":"wecom_gate"}]}}"#);
+        for (answer, account, want, words) in [
+            (good(), &user, Outcome::Ok, "user 2 wecom-gate, wecom_gate"),
+            (says(200, r#"{"data":{"id":2,"roles":[]}}"#), &user, Outcome::Failed, "has no role"),
+            (code("NOT_EXIST_USER", "x"), &user, Outcome::Failed, "no such user"),
+            (code("USER_HAS_NO_ROLES_ERR", "x"), &user, Outcome::Failed, "no role"),
+            (good(), &key, Outcome::Ok, ""),
+            (code("INVALID_TOKEN", "x"), &key, Outcome::Failed, "new API key"),
+            (code("BLOCKED_TOKEN", "x"), &key, Outcome::Failed, "withdrawn"),
+            (says(500, "x"), &key, Outcome::Failed, "HTTP 500"),
+        ] {
+            let got = service(&answer, account);
+            assert_eq!(got.outcome, want, "{answer:?}");
+            let text = format!("{got:?}");
+            assert!(text.contains(words) && !text.contains("secret-token"), "{text}");
+        }
+    }
+
+    #[test]
+    fn sign_up_matters_where_it_can_steal_an_account() {
+        use MatchBy::{Email, Phone, Username};
+        let form = |open: bool, fields: &[&str]| {
+            let form: Vec<_> = fields.iter().map(|f| json!({ "field": f, "show": true })).collect();
+            says(
+                200,
+                &json!({ "data": [{ "options": { "allowSignUp": open, "signupForm": form } }] }).to_string(),
+            )
+        };
+        for (answer, keys, want) in [
+            (form(false, &["username"]), &[Username, Email, Phone][..], Outcome::Ok),
+            (form(true, &["username"]), &[Phone], Outcome::Ok),
+            (form(true, &["username"]), &[Phone, Username], Outcome::Warning),
+            (form(true, &["username"]), &[Email], Outcome::Warning),
+            (form(true, &["username", "phone"]), &[Phone], Outcome::Warning),
+            (says(200, r#"{"data":[]}"#), &[Username], Outcome::Ok),
+            (says(404, ""), &[Username], Outcome::Warning),
+            (Err(Trouble::Timeout), &[Username], Outcome::Warning),
+        ] {
+            assert_eq!(sign_up(&answer, keys).outcome, want, "{answer:?} {keys:?}");
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Does what people open lead to the gate, and does the gate serve WeCom's verification file there?
+
+use super::http::{Answer, Http, Trouble};
+use super::{Finding, Outcome, Verdict};
+use crate::config::{Config, WeComEntry};
+
+/// A path of the gate's that answers 401 with a header of its own to whoever has no session.
+const PROBE: &str = "/wecom-gate/me";
+
+/// Asks the origin; the second value says whether the gate was there.
+pub(super) async fn check(http: &Http, config: &Config) -> (Verdict, bool) {
+    let url = config.origin.url();
+    let answer = http.get(&format!("{url}{PROBE}")).await;
+    let there = matches!(&answer, Ok(a) if a.from_gate);
+    (verdict(&url, &answer), there)
+}
+
+fn verdict(url: &str, answer: &Result<Answer, Trouble>) -> Verdict {
+    match answer {
+        Ok(a) if a.from_gate => Verdict::ok(format!("the gate answers at {url}")),
+        Ok(a) => {
+            let what = match &a.location {
+                Some(to) => format!("something else than this gate answers: HTTP {}, to {to}", a.status),
+                None => format!("something else than this gate answers: HTTP {}", a.status),
+            };
+            let remedy = "lead the host to the gate: DNS, and the proxy in front (which must pass Host on); origin must be \
+                          exactly what people open, with scheme and port";
+            Verdict::failed("origin", what, remedy)
+        }
+        Err(trouble @ Trouble::Tls) => Verdict::failed(
+            "origin",
+            trouble.to_string(),
+            "get a certificate for this host from a public authority, with its intermediate certificates",
+        ),
+        Err(trouble) => Verdict::warning(
+            "origin",
+            format!("{url} cannot be reached from this machine: {trouble}"),
+            "if the gate does not run yet, start it and check again; else see to DNS, the proxy in front and the firewall \
+             (where only this machine cannot reach it, nothing need be done)",
+        ),
+    }
+}
+
+/// The step for one entry.
+pub(super) async fn files(http: &Http, config: &Config, entry: &WeComEntry, gate_is_there: bool) -> Verdict {
+    if entry.verify_files.is_empty() {
+        return Verdict::skipped("verify_files is empty: only needed while WeCom verifies the domain");
+    }
+    if !gate_is_there {
+        return Verdict::skipped("the gate does not answer at origin");
+    }
+    let mut findings = Vec::new();
+    for file in &entry.verify_files {
+        let answer = http.get(&format!("{}/{file}", config.origin.url())).await;
+        findings.extend(file_finding(file, &answer));
+    }
+    if findings.is_empty() {
+        return Verdict::ok(entry.verify_files.join(", "));
+    }
+    Verdict::found(Outcome::Failed, findings)
+}
+
+/// What WeCom wants to see is the part of the name after `WW_verify_`.
+fn file_finding(file: &str, answer: &Result<Answer, Trouble>) -> Option<Finding> {
+    let want = file.strip_prefix("WW_verify_").and_then(|f| f.strip_suffix(".txt")).unwrap_or_default();
+    let what = match answer {
+        Ok(a) if a.status == 200 && a.body == want.as_bytes() => return None,
+        Ok(a) if a.status == 200 => "another content than WeCom expects is served".to_owned(),
+        Ok(a) => format!("HTTP {}", a.status),
+        Err(trouble) => trouble.to_string(),
+    };
+    let remedy =
+        "restart the gate if the name is new in its configuration; a proxy in front must pass this path on";
+    Some(Finding::new(file, what, remedy))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(status: u16) -> Answer {
+        Answer { status, ..Answer::default() }
+    }
+
+    #[test]
+    fn who_answers_at_origin() {
+        let gate = Answer { from_gate: true, ..answer(401) };
+        let moved = Answer { location: Some("https://other.example/".into()), ..answer(302) };
+        for (answer, want, words) in [
+            (Ok(gate), Outcome::Ok, "the gate answers at http://nb"),
+            (Ok(answer(200)), Outcome::Failed, "HTTP 200"),
+            (Ok(answer(502)), Outcome::Failed, "HTTP 502"),
+            (Ok(moved), Outcome::Failed, "to https://other.example/"),
+            (Err(Trouble::Tls), Outcome::Failed, "certificate"),
+            (Err(Trouble::Name), Outcome::Warning, "cannot be resolved"),
+            (Err(Trouble::Connect), Outcome::Warning, "start it and check again"),
+            (Err(Trouble::Timeout), Outcome::Warning, "within 10 seconds"),
+            (Err(Trouble::Broken), Outcome::Warning, "no proper HTTP"),
+        ] {
+            let got = verdict("http://nb", &answer);
+            assert_eq!(got.outcome, want, "{answer:?}");
+            assert!(format!("{got:?}").contains(words), "{got:?}");
+        }
+    }
+
+    #[test]
+    fn what_the_verification_file_holds() {
+        let file = "WW_verify_7rG3kjVbXHngiald.txt";
+        let with = |body: &str| Answer { body: body.into(), ..answer(200) };
+        assert_eq!(file_finding(file, &Ok(with("7rG3kjVbXHngiald"))), None);
+        for (answer, words) in [
+            (Ok(with("7rG3kjVbXHngiald\n")), "another content"),
+            (Ok(with("<!DOCTYPE html>")), "another content"),
+            (Ok(answer(404)), "HTTP 404"),
+            (Ok(answer(302)), "HTTP 302"),
+            (Err(Trouble::Timeout), "within"),
+        ] {
+            assert!(file_finding(file, &answer).unwrap().what.contains(words), "{answer:?}");
+        }
+    }
+}

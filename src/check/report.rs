@@ -1,0 +1,129 @@
+//! What came out: plain data, for people (`show`) and for programs (JSON).
+
+use serde::Serialize;
+
+use super::Id;
+use super::links::{Links, links};
+use crate::config::Config;
+
+/// How a step ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// As it should be.
+    Ok,
+    /// Works, or cannot be told from here; deserves a second look.
+    Warning,
+    /// Must be put right.
+    Failed,
+    /// Not needed, or not possible because an earlier step failed.
+    Skipped,
+}
+
+/// Something that was found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// What it is about: a key of the configuration, or what was looked at.
+    pub about: String,
+    /// Its value, as it would be written in TOML; never a secret.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+    /// Where that was written: `line 12`, or a variable of the environment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub place: Option<String>,
+    /// What was found.
+    pub what: String,
+    /// What to do about it; empty where nothing need be done.
+    pub remedy: String,
+}
+
+impl Finding {
+    /// Without value and place.
+    pub fn new(about: impl Into<String>, what: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { about: about.into(), value: None, place: None, what: what.into(), remedy: remedy.into() }
+    }
+}
+
+/// What is to be said of a step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// One line: what was seen, or why it was skipped; may be empty.
+    pub detail: String,
+    /// What was found; empty where all is well.
+    pub findings: Vec<Finding>,
+}
+
+impl Verdict {
+    /// All is well.
+    pub fn ok(detail: impl Into<String>) -> Self {
+        Self { outcome: Outcome::Ok, detail: detail.into(), findings: Vec::new() }
+    }
+    /// Not looked at.
+    pub fn skipped(why: impl Into<String>) -> Self {
+        Self { outcome: Outcome::Skipped, detail: why.into(), findings: Vec::new() }
+    }
+    /// One thing deserves a second look.
+    pub fn warning(about: impl Into<String>, what: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self::found(Outcome::Warning, vec![Finding::new(about, what, remedy)])
+    }
+    /// One thing must be put right.
+    pub fn failed(about: impl Into<String>, what: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self::found(Outcome::Failed, vec![Finding::new(about, what, remedy)])
+    }
+    /// These findings.
+    pub fn found(outcome: Outcome, findings: Vec<Finding>) -> Self {
+        Self { outcome, detail: String::new(), findings }
+    }
+    /// With a line of what was seen.
+    #[must_use]
+    pub fn seen(mut self, detail: impl Into<String>) -> Self {
+        self.detail = detail.into();
+        self
+    }
+}
+
+/// One step of setting up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Step {
+    /// Never changes: `configuration`, ...
+    pub name: &'static str,
+    /// The `[[wecom]]` entry that it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub entry: Option<String>,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// One line: what was seen, or why it was skipped.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub detail: String,
+    /// What was found; empty where all is well.
+    pub findings: Vec<Finding>,
+}
+
+impl Step {
+    /// A step with its verdict.
+    pub fn new(id: Id, entry: Option<&str>, verdict: Verdict) -> Self {
+        let Verdict { outcome, detail, findings } = verdict;
+        Self { name: id.name(), entry: entry.map(str::to_owned), outcome, detail, findings }
+    }
+}
+
+/// All steps, in their order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// No step has failed.
+    pub ok: bool,
+    /// In the order in which they were taken.
+    pub steps: Vec<Step>,
+    /// One per `[[wecom]]`; none while the configuration is wrong.
+    pub links: Vec<Links>,
+}
+
+impl Report {
+    /// From the steps that were taken; a step that needs the configuration is only taken when there is one.
+    pub fn new(steps: Vec<Step>, config: Option<&Config>) -> Self {
+        let links = config.map(|c| c.wecom.iter().map(|entry| links(c, entry)).collect()).unwrap_or_default();
+        Self { ok: steps.iter().all(|s| s.outcome != Outcome::Failed), steps, links }
+    }
+}

@@ -1,0 +1,175 @@
+//! The report for people: a list that grows while the steps are taken, and the links at its end.
+
+use std::fmt::{self, Write as _};
+use std::io::{self, IsTerminal, Write};
+
+use anstyle::{AnsiColor, Style};
+
+use super::{Finding, Id, Links, Outcome, Report, Step};
+
+/// Prints the steps as they end. What is not a terminal gets neither colours nor the line that says what is going
+/// on; nor does a terminal where `NO_COLOR` is set get colours.
+pub struct Printer {
+    out: anstream::AutoStream<io::Stdout>,
+    /// A step that has begun is shown, and wiped out when it ends.
+    live: bool,
+}
+
+impl Default for Printer {
+    fn default() -> Self {
+        let live = io::stdout().is_terminal();
+        Self { out: anstream::AutoStream::auto(io::stdout()), live }
+    }
+}
+
+impl Printer {
+    /// A step begins.
+    pub fn begin(&mut self, id: Id, entry: Option<&str>) {
+        if self.live {
+            let _ = write!(self.out, "...     {}", label(id.name(), entry)).and_then(|()| self.out.flush());
+        }
+    }
+
+    /// A step has ended.
+    ///
+    /// # Errors
+    /// Standard output is gone.
+    pub fn done(&mut self, step: &Step) -> io::Result<()> {
+        if self.live {
+            self.out.write_all(b"\r\x1b[2K")?;
+        }
+        self.out.write_all(coloured(step).as_bytes())?;
+        self.out.flush()
+    }
+
+    /// The links, and a last line that sums up.
+    ///
+    /// # Errors
+    /// Standard output is gone.
+    pub fn end(&mut self, report: &Report) -> io::Result<()> {
+        self.out.write_all(tail(report).as_bytes())?;
+        self.out.flush()
+    }
+}
+
+/// All of it, without colours.
+pub fn plain(report: &Report) -> String {
+    let all = report.steps.iter().map(coloured).collect::<String>() + &tail(report);
+    anstream::adapter::strip_str(&all).to_string()
+}
+
+fn label(name: &str, entry: Option<&str>) -> String {
+    entry.map_or_else(|| name.to_owned(), |entry| format!("{name} [{entry}]"))
+}
+
+/// Texts of other programs end up here: whatever could steer a terminal is taken out.
+fn clean(text: &str) -> impl fmt::Display {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>()
+}
+
+fn coloured(step: &Step) -> String {
+    let (mark, colour) = match step.outcome {
+        Outcome::Ok => ("ok     ", AnsiColor::Green.on_default()),
+        Outcome::Warning => ("warning", AnsiColor::Yellow.on_default().bold()),
+        Outcome::Failed => ("FAILED ", AnsiColor::Red.on_default().bold()),
+        Outcome::Skipped => ("skipped", Style::new().dimmed()),
+    };
+    let name = label(step.name, step.entry.as_deref());
+    let mut text = format!("{colour}{mark}{colour:#} ");
+    let _ = if step.detail.is_empty() {
+        writeln!(text, "{name}")
+    } else {
+        let dim = Style::new().dimmed();
+        writeln!(text, "{name:<24}{dim} {}{dim:#}", clean(&step.detail))
+    };
+    for (i, finding) in step.findings.iter().enumerate() {
+        let _ = writeln!(text, "  {:>3}. {finding}", i + 1);
+    }
+    text
+}
+
+fn tail(report: &Report) -> String {
+    let mut text = String::new();
+    for links in &report.links {
+        let _ = write!(text, "\n{links}");
+    }
+    let count = |outcome| report.steps.iter().filter(|s| s.outcome == outcome).count();
+    let (failed, warnings) = (count(Outcome::Failed), count(Outcome::Warning));
+    let summary = match (failed, warnings) {
+        (0, 0) => "All is well.".to_owned(),
+        (0, n) => format!("Nothing failed; {n} to look at."),
+        (n, m) => format!("{n} failed, {m} to look at. Each step is described in docs/check.md."),
+    };
+    let _ = writeln!(text, "\n{summary}");
+    text
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", clean(&self.about))?;
+        if let Some(value) = &self.value {
+            write!(f, " = {}", clean(value))?;
+        }
+        if let Some(place) = &self.place {
+            write!(f, " ({place})")?;
+        }
+        write!(f, ": {}", clean(&self.what))?;
+        if !self.remedy.is_empty() {
+            write!(f, "\n       -> {}", clean(&self.remedy))?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Links {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "For WeCom's console, entry \"{}\":", self.entry)?;
+        writeln!(f, "  Application home page, desktop   {}", self.home_desktop)?;
+        writeln!(f, "  Application home page, mobile    {}", self.home_mobile)?;
+        writeln!(f, "  Callback and trusted domain      {}", self.callback_domain)?;
+        writeln!(f, "  Receive messages, URL (optional) {}", self.event_url)?;
+        for url in &self.verify_urls {
+            writeln!(f, "  Domain verification file         {url}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::Verdict;
+
+    #[test]
+    fn a_list_for_people() {
+        let warning = Verdict::warning("origin", "is plain http", "use https").seen("x");
+        let steps = vec![
+            Step::new(Id::Configuration, None, Verdict::ok("")),
+            Step::new(Id::WecomSecret, Some("office"), Verdict::ok("accepted")),
+            Step::new(Id::Origin, None, warning),
+            Step::new(Id::Redis, None, Verdict::skipped("not set")),
+            Step::new(Id::Tls, None, Verdict::failed("listen.cert", "is over", "renew it")),
+        ];
+        let text = plain(&Report::new(steps, None));
+        assert_eq!(
+            text,
+            "ok      configuration\n\
+             ok      wecom_secret [office]    accepted\n\
+             warning origin                   x\n    1. origin: is plain http\n       -> use https\n\
+             skipped redis                    not set\n\
+             FAILED  tls\n    1. listen.cert: is over\n       -> renew it\n\
+             \n1 failed, 1 to look at. Each step is described in docs/check.md.\n"
+        );
+    }
+
+    #[test]
+    fn what_others_say_cannot_steer_the_terminal() {
+        let hostile = "a\x1b]0;title\x07b\x1b[2J\r\nFAKE ok";
+        let verdict = Verdict::failed(hostile, hostile, hostile).seen(hostile);
+        let text = coloured(&Step::new(Id::Member, None, verdict));
+        let own =
+            text.replace("\x1b[31m", "").replace("\x1b[1m", "").replace("\x1b[2m", "").replace("\x1b[0m", "");
+        assert!(!own.contains('\x1b') && !own.contains('\x07') && !own.contains('\r'), "{own:?}");
+        assert_eq!(own.lines().count(), 3, "{own:?}");
+    }
+}

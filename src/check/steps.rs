@@ -1,0 +1,94 @@
+//! The steps and their names, which never change: programs read them.
+
+/// A step of setting up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Id {
+    /// The configuration file and the environment.
+    Configuration,
+    /// Certificate and key of the gate's own TLS listeners.
+    Tls,
+    /// What people open leads to the gate.
+    Origin,
+    /// WeCom's domain verification file is served.
+    VerificationFile,
+    /// WeCom's API answers.
+    WecomReachable,
+    /// Corp id and secret.
+    WecomSecret,
+    /// WeCom takes calls from this machine's address.
+    WecomTrustedIp,
+    /// The app is the secret's, and enabled.
+    WecomAgent,
+    /// The app's OAuth domain is the origin's host.
+    WecomCallbackDomain,
+    /// Somebody sees the app.
+    WecomVisibleRange,
+    /// The departments and tags of the configuration exist.
+    WecomRules,
+    /// NocoBase answers, and is of a version that is known.
+    NocobaseReachable,
+    /// NocoBase takes tokens signed with our secret.
+    NocobaseSecret,
+    /// The service account exists and has a role.
+    NocobaseService,
+    /// It may do what it must, and little else.
+    NocobaseRights,
+    /// NocoBase's own sign-up does not undermine `match_by`.
+    NocobaseSignUp,
+    /// This machine's clock.
+    Clock,
+    /// A sign-in of one member, without its effects.
+    Member,
+    /// State that several nodes share.
+    Redis,
+}
+
+impl Id {
+    /// In the order in which they are taken.
+    pub const ALL: [Id; 19] = [
+        Id::Configuration,
+        Id::Tls,
+        Id::Origin,
+        Id::VerificationFile,
+        Id::WecomReachable,
+        Id::WecomSecret,
+        Id::WecomTrustedIp,
+        Id::WecomAgent,
+        Id::WecomCallbackDomain,
+        Id::WecomVisibleRange,
+        Id::WecomRules,
+        Id::NocobaseReachable,
+        Id::NocobaseSecret,
+        Id::NocobaseService,
+        Id::NocobaseRights,
+        Id::NocobaseSignUp,
+        Id::Clock,
+        Id::Member,
+        Id::Redis,
+    ];
+
+    /// As in the report.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Id::Configuration => "configuration",
+            Id::Tls => "tls",
+            Id::Origin => "origin",
+            Id::VerificationFile => "verification_file",
+            Id::WecomReachable => "wecom_reachable",
+            Id::WecomSecret => "wecom_secret",
+            Id::WecomTrustedIp => "wecom_trusted_ip",
+            Id::WecomAgent => "wecom_agent",
+            Id::WecomCallbackDomain => "wecom_callback_domain",
+            Id::WecomVisibleRange => "wecom_visible_range",
+            Id::WecomRules => "wecom_rules",
+            Id::NocobaseReachable => "nocobase_reachable",
+            Id::NocobaseSecret => "nocobase_secret",
+            Id::NocobaseService => "nocobase_service",
+            Id::NocobaseRights => "nocobase_rights",
+            Id::NocobaseSignUp => "nocobase_sign_up",
+            Id::Clock => "clock",
+            Id::Member => "member",
+            Id::Redis => "redis",
+        }
+    }
+}

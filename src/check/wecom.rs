@@ -1,0 +1,282 @@
+//! WeCom's side of one entry. One call, `agent/get`, tells most of it: how far it comes says which step is at fault.
+
+use super::{Finding, Id, Outcome, Verdict};
+use crate::config::WeComEntry;
+use crate::error::Failure;
+use crate::wecom::{Agent, Call, Class, WeComError};
+
+/// Where the console keeps what belongs to the app.
+const APP: &str = "应用管理 → 自建 → the app (App Management → Custom-built → the app)";
+
+/// The steps that `agent/get` decides, in their order.
+const STEPS: [Id; 6] = [
+    Id::WecomReachable,
+    Id::WecomSecret,
+    Id::WecomTrustedIp,
+    Id::WecomAgent,
+    Id::WecomCallbackDomain,
+    Id::WecomVisibleRange,
+];
+
+/// From the answer to the steps.
+pub(super) fn verdicts(
+    answer: &Result<Agent, WeComError>,
+    entry: &WeComEntry,
+    authority: &str,
+) -> Vec<(Id, Verdict)> {
+    let at_fault = answer.as_ref().err().map(step_of);
+    let mut out = Vec::new();
+    let mut failed: Option<Id> = None;
+    for id in STEPS {
+        let verdict = match (failed, answer) {
+            (Some(before), _) => Verdict::skipped(format!("{} failed", before.name())),
+            (None, Err(error)) if at_fault == Some(id) => {
+                failed = Some(id);
+                refusal(id, error, entry)
+            }
+            // Nothing but gettoken was answered: what the address is worth was not tried.
+            (None, Err(e)) if id == Id::WecomTrustedIp && e.call() == Call::GetToken => {
+                Verdict::skipped("WeCom gives no access token to try it with")
+            }
+            (None, Err(_)) => Verdict::ok(passed(id, entry)),
+            (None, Ok(agent)) => seen(id, agent, entry, authority),
+        };
+        out.push((id, verdict));
+    }
+    out
+}
+
+/// Which step an error belongs to.
+fn step_of(error: &WeComError) -> Id {
+    match (error.errcode(), error.class(), error.call()) {
+        (Some(60020), ..) => Id::WecomTrustedIp,
+        (Some(40056 | 41011 | 301002 | 48006 | 50003 | 50006 | 60031), ..) => Id::WecomAgent,
+        (_, Class::Transport | Class::Rate | Class::Transient, _) => Id::WecomReachable,
+        (None, Class::BadAnswer, _) => Id::WecomReachable,
+        (_, _, Call::GetToken) | (_, Class::Token, _) | (Some(48001 | 48002), ..) => Id::WecomSecret,
+        _ => Id::WecomAgent,
+    }
+}
+
+fn passed(id: Id, entry: &WeComEntry) -> String {
+    match id {
+        Id::WecomReachable => entry.api_base.as_str().trim_end_matches('/').to_owned(),
+        Id::WecomSecret => format!("WeCom knows {} and the secret", entry.corp_id),
+        Id::WecomTrustedIp => "WeCom takes calls from this machine".into(),
+        _ => String::new(),
+    }
+}
+
+fn refusal(id: Id, error: &WeComError, entry: &WeComEntry) -> Verdict {
+    let what = match (error.errcode(), error.failure()) {
+        (Some(60020), _) => match error.address() {
+            Some(ip) => format!("WeCom refuses calls from {ip} (errcode 60020)"),
+            None => "WeCom refuses calls from this machine's address (errcode 60020)".into(),
+        },
+        (Some(code), _) => format!(
+            "{} answers errcode {code}; WeCom explains it at https://open.work.weixin.qq.com/devtool/query?e={code}",
+            error.call().name()
+        ),
+        (None, Failure::WeComUnreachable) => format!("{} gives no answer in time", entry.api_base),
+        (None, Failure::WeComRateLimited) => "WeCom refuses for now: too many calls (HTTP 429)".into(),
+        (None, _) => format!("{} answers, but not as WeCom's API does", entry.api_base),
+    };
+    let (about, remedy) = match id {
+        Id::WecomTrustedIp => (
+            "企业可信IP",
+            match error.address() {
+                Some(ip) => format!(
+                    "add {ip} in WeCom's console: {APP} → 开发者接口 → 企业可信IP (Developer API → Corporate trusted IP); \
+                     it counts after about a minute"
+                ),
+                None => format!(
+                    "add this machine's public address in WeCom's console: {APP} → 企业可信IP (Corporate trusted IP)"
+                ),
+            },
+        ),
+        Id::WecomSecret => (
+            "wecom.secret",
+            format!(
+                "{}. CorpID: 我的企业 → 企业信息 → 企业ID (My Company → CorpID). Secret: {APP} → Secret",
+                error.remedy()
+            ),
+        ),
+        Id::WecomAgent if matches!(error.errcode(), Some(48006 | 50003 | 50006 | 60031)) => (
+            "wecom.agent_id",
+            format!("the app is switched off: enable it, {APP} → 已停用/启用 (Disabled/Enabled)"),
+        ),
+        Id::WecomAgent => ("wecom.agent_id", format!("{}. AgentId: {APP}", error.remedy())),
+        _ => ("wecom.api_base", error.remedy()),
+    };
+    Verdict::failed(about, what, remedy)
+}
+
+fn seen(id: Id, agent: &Agent, entry: &WeComEntry, authority: &str) -> Verdict {
+    match id {
+        Id::WecomAgent if agent.enabled => {
+            Verdict::ok(format!("{} \"{}\", enabled", entry.agent_id, agent.name))
+        }
+        Id::WecomAgent => Verdict::failed(
+            "wecom.agent_id",
+            format!("the app {} \"{}\" is switched off", entry.agent_id, agent.name),
+            format!("enable it: {APP} → 已停用/启用 (Disabled/Enabled)"),
+        ),
+        Id::WecomCallbackDomain => callback_domain(&agent.oauth_domain, authority),
+        Id::WecomVisibleRange if agent.users + agent.departments + agent.tags == 0 => Verdict::failed(
+            "可见范围",
+            "nobody sees the app, so nobody can sign in",
+            format!("choose members, departments or tags: {APP} → 可见范围 (visible range)"),
+        ),
+        Id::WecomVisibleRange => Verdict::ok(format!(
+            "departments {}, tags {}, single members {}",
+            agent.departments, agent.tags, agent.users
+        )),
+        _ => Verdict::ok(passed(id, entry)),
+    }
+}
+
+/// WeCom compares host and port of `redirect_uri` with this domain to the letter (doc 91335). The callback domain of web
+/// login is another setting, which no API tells.
+fn callback_domain(domain: &str, authority: &str) -> Verdict {
+    let path = format!("{APP} → 网页授权及JS-SDK (Web authorization and JS-SDK) → OAuth2.0 callback domain");
+    if domain.eq_ignore_ascii_case(authority) {
+        return Verdict::ok(format!(
+            "{authority} (the one of web login, 企业微信授权登录, must be the same: WeCom's API does not show it)"
+        ));
+    }
+    let what = if domain.is_empty() {
+        format!("the app has no OAuth callback domain; the gate's is {authority}")
+    } else if domain.split(':').next().is_some_and(|h| authority.split(':').next() == Some(h)) {
+        format!(
+            "the app's OAuth callback domain is {domain}, the gate's is {authority}: the port must be the same, too"
+        )
+    } else {
+        format!("the app's OAuth callback domain is {domain}, the gate's is {authority}")
+    };
+    Verdict::failed("可信域名", what, format!("set it to {authority}: {path}; or correct origin"))
+}
+
+/// The step `wecom_rules`.
+pub(super) fn rules(answer: Result<(), WeComError>, entry: &WeComEntry) -> Verdict {
+    let departments = entry.allow_departments.len();
+    let counts =
+        format!("{departments} departments, {} tags, {} roles", entry.allow_tags.len(), entry.roles.len());
+    match answer {
+        Ok(()) => Verdict::ok(counts),
+        Err(error) if error.failure() == Failure::RuleUnevaluable => Verdict::failed(
+            "wecom.allow_departments, allow_tags, roles",
+            "one of the ids does not exist, or is outside the app's visible range",
+            format!(
+                "compare the ids with 通讯录 (Contacts) in WeCom's console, or widen {APP} → 可见范围 (visible range)"
+            ),
+        ),
+        Err(error) => Verdict::found(
+            Outcome::Failed,
+            vec![Finding::new(
+                "wecom",
+                format!("departments and tags cannot be read: {error}"),
+                error.remedy(),
+            )],
+        ),
+    }
+}
+
+/// Whether there is anything to look at in `wecom_rules`.
+pub(super) fn has_rules(entry: &WeComEntry) -> bool {
+    !(entry.allow_departments.is_empty() && entry.allow_tags.is_empty() && entry.roles.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::links::tests::two;
+
+    fn agent() -> Agent {
+        Agent {
+            name: "Data".into(),
+            enabled: true,
+            oauth_domain: "nb.example.com".into(),
+            users: 1,
+            departments: 0,
+            tags: 0,
+        }
+    }
+
+    /// Outcomes as letters, in the order of the steps.
+    fn letters(answer: Result<Agent, WeComError>) -> (String, String) {
+        let config = two();
+        let all = verdicts(&answer, &config.wecom[0], "nb.example.com");
+        let letter = |v: &Verdict| match v.outcome {
+            Outcome::Ok => 'o',
+            Outcome::Warning => 'w',
+            Outcome::Failed => 'F',
+            Outcome::Skipped => '-',
+        };
+        (all.iter().map(|(_, v)| letter(v)).collect(), format!("{all:?}"))
+    }
+
+    #[test]
+    fn each_error_is_one_steps_fault() {
+        let token = |code| WeComError::from_errcode(Call::GetToken, code, "");
+        let get = |code| WeComError::from_errcode(Call::Agent, code, "x, from ip: 203.0.113.9, more");
+        for (error, want, words) in [
+            (WeComError::unreachable(Call::GetToken), "F-----", "no answer in time"),
+            (WeComError::bad_answer(Call::GetToken), "F-----", "not as WeCom's API"),
+            (token(-1), "F-----", "errcode -1"),
+            (token(45009), "F-----", "checkCorpSpamBlock"),
+            (token(40001), "oF----", "Secret"),
+            (token(40013), "oF----", "企业ID"),
+            (token(40091), "oF----", "errcode 40091"),
+            (token(45031), "oF----", "weak"),
+            (token(50003), "oo-F--", "enable it"),
+            (token(48006), "oo-F--", "enable it"),
+            (token(60020), "ooF---", "企业可信IP"),
+            (get(60020), "ooF---", "add 203.0.113.9 in WeCom's console"),
+            (get(301002), "oooF--", "agent_id"),
+            (get(40056), "oooF--", "AgentId"),
+            (get(50003), "oooF--", "enable it"),
+            (get(40014), "oF----", "fresh access token"),
+            (get(48002), "oF----", "own secret"),
+            (get(99999), "oooF--", "errcode 99999"),
+            (WeComError::unreachable(Call::Agent), "F-----", ""),
+        ] {
+            let (outcomes, text) = letters(Err(error.clone()));
+            assert_eq!(outcomes, want, "{error}");
+            assert!(text.contains(words), "{error}: no {words:?} in {text}");
+        }
+    }
+
+    #[test]
+    fn what_an_answer_says() {
+        for (change, want, words) in [
+            ((|_| ()) as fn(&mut Agent), "oooooo", "does not show it"),
+            (|a| a.enabled = false, "oooFoo", "switched off"),
+            (|a| a.oauth_domain = String::new(), "ooooFo", "no OAuth callback domain"),
+            (|a| a.oauth_domain = "NB.example.com".into(), "oooooo", ""),
+            (|a| a.oauth_domain = "other.example.com".into(), "ooooFo", "set it to nb.example.com"),
+            (|a| a.oauth_domain = "nb.example.com:443".into(), "ooooFo", "port"),
+            (|a| a.oauth_domain = "example.com".into(), "ooooFo", "is example.com"),
+            (|a| a.users = 0, "oooooF", "可见范围"),
+            (|a| (a.users, a.tags) = (0, 1), "oooooo", "tags 1"),
+        ] {
+            let mut agent = agent();
+            change(&mut agent);
+            let (outcomes, text) = letters(Ok(agent));
+            assert_eq!(outcomes, want, "{text}");
+            assert!(text.contains(words), "no {words:?} in {text}");
+        }
+    }
+
+    #[test]
+    fn ids_that_wecom_does_not_know() {
+        let mut config = two();
+        let entry = &mut config.wecom[0];
+        assert!(!has_rules(entry));
+        entry.allow_tags = vec![7];
+        assert!(has_rules(entry));
+        assert_eq!(rules(Ok(()), entry).outcome, Outcome::Ok);
+        let wrong = rules(Err(WeComError::rule_unevaluable(Call::Tag, Some(40068))), entry);
+        assert!(wrong.outcome == Outcome::Failed && wrong.findings[0].remedy.contains("通讯录"), "{wrong:?}");
+        assert_eq!(rules(Err(WeComError::unreachable(Call::Tag)), entry).outcome, Outcome::Failed);
+    }
+}

@@ -1,0 +1,55 @@
+//! What would become of a member's first sign-in, found without writing anything.
+
+use serde_json::json;
+
+use super::query::text;
+use super::{Accounts, Person, user_id_of};
+use crate::config::MatchBy;
+use crate::error::Failure;
+use crate::nocobase::UserId;
+
+/// The user that a sign-in would end with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Preview {
+    /// Bound already.
+    Bound(UserId),
+    /// Would be bound to this user from now on.
+    Match(UserId),
+    /// A user would be made.
+    Create,
+    /// Cannot be told: phone or e-mail are needed, which WeCom gives only when the member agrees at the sign-in.
+    NeedsConsent,
+}
+
+impl Accounts {
+    /// Goes the way of a sign-in up to its first write.
+    pub async fn preview(&self, person: &Person) -> Result<Preview, Failure> {
+        if let Some(user) = self.find_binding(&person.entry, &person.userid).await? {
+            return Ok(Preview::Bound(user));
+        }
+        if let Some(user) = self.match_silent(person).await? {
+            return self.unbound(user, person).await;
+        }
+        let known = self.match_by.iter().any(|key| *key != MatchBy::Username && person.has(*key));
+        if self.needs_consent() && !known {
+            return Ok(Preview::NeedsConsent);
+        }
+        match self.match_full(person).await? {
+            Some(user) => self.unbound(user, person).await,
+            None if self.auto_create => Ok(Preview::Create),
+            None => Err(Failure::NoMatchingUser),
+        }
+    }
+
+    /// A user who belongs to another member is nobody's match.
+    async fn unbound(&self, user: UserId, person: &Person) -> Result<Preview, Failure> {
+        let filter = json!({ "$and": [{ "authenticator": person.entry }, { "userId": user }] });
+        let fields = ["uuid", "userId", "authenticator"];
+        let rows = self.rows("usersAuthenticators:list", filter, &fields).await?;
+        let taken = rows
+            .iter()
+            .filter(|r| text(r, "authenticator") == person.entry)
+            .any(|r| r.get("userId").and_then(user_id_of) == Some(user));
+        if taken { Err(Failure::AlreadyBound) } else { Ok(Preview::Match(user)) }
+    }
+}
