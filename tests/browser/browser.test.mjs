@@ -10,6 +10,7 @@ afterEach(async (t) => {
   if (t.passed === false || t.error) await stage.pictures(t.name);
 });
 
+await import('./check.mjs');
 await import('./member.mjs');
 await import('./out.mjs');
 await import('./elsewhere.mjs');

@@ -56,9 +56,11 @@ export class NocoBase {
     return this.call(`users:list?filter=${encodeURIComponent(JSON.stringify(filter))}`);
   }
 
-  /** A user who may do what the gate needs and nothing else; returns the id. */
-  async serviceUser() {
-    const name = 'wecom_gate';
+  /**
+   * A user who may do what the gate needs and nothing else; returns the id. `change` takes something away from its
+   * rights: table -> action -> fields.
+   */
+  async serviceUser(name = 'wecom_gate', change = () => {}) {
     await this.call('roles:create', {
       name, title: 'WeCom gate', hidden: false, default: false,
       snippets: ['!ui.*', '!pm', '!pm.*'], strategy: { actions: [] },
@@ -77,6 +79,7 @@ export class NocoBase {
         create: ['id', 'jti', 'signInTime', 'issuedTime', 'userId', 'authenticator'],
       },
     };
+    change(rights);
     for (const [resource, actions] of Object.entries(rights)) {
       await this.call(`roles/${name}/resources:create`, {
         name: resource,
@@ -84,7 +87,7 @@ export class NocoBase {
         actions: Object.entries(actions).map(([action, fields]) => ({ name: action, fields, scope: null })),
       });
     }
-    const user = await this.call('users:create', { username: 'wecom-gate', nickname: 'WeCom gate', roles: [name] });
+    const user = await this.call('users:create', { username: name.replaceAll('_', '-'), nickname: 'WeCom gate', roles: [name] });
     return user.id;
   }
 

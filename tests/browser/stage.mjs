@@ -13,7 +13,7 @@ import { Watch } from './watch.mjs';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const TARGET = process.env.CARGO_TARGET_DIR || join(ROOT, 'target');
-const GATE = process.env.WECOM_GATE_BIN || join(TARGET, 'debug', 'wecom-gate');
+export const GATE = process.env.WECOM_GATE_BIN || join(TARGET, 'debug', 'wecom-gate');
 const CHROMIUM = process.env.CHROMIUM || '/usr/bin/chromium';
 const SCREENSHOTS = join(ROOT, 'target', 'browser-screenshots');
 
@@ -158,6 +158,7 @@ class Stage {
     this.#closing.push(() => gate.stop());
     gate.base = `${new URL(origin).protocol}//127.0.0.1:${port}`;
     gate.origin = origin;
+    gate.file = file;
     gate.port = Number(port);
     await gate.line(new RegExp(`"listening".*127\\.0\\.0\\.1:${port}`));
     return gate;
