@@ -110,11 +110,13 @@ impl Http {
 }
 
 fn trouble(error: &reqwest::Error) -> Trouble {
+    use std::error::Error as _;
     if error.is_timeout() {
         return Trouble::Timeout;
     }
     let mut texts = String::new();
-    let mut below: Option<&dyn std::error::Error> = Some(error);
+    // The outermost text has the address in it, and that may hold any word.
+    let mut below = error.source();
     while let Some(cause) = below {
         texts.push_str(&cause.to_string());
         texts.push('\n');

@@ -76,11 +76,12 @@ pub(super) fn verdict(way: &Way, userid: &str, config: &Config) -> Verdict {
                 Ok(Preview::NeedsConsent) => Verdict {
                     outcome: Outcome::Ok,
                     detail: format!(
-                        "{who} is let in; whom he matches shows at the first sign-in, when WeCom asks him for {}",
+                        "{who} is let in; the matching user shows at the first sign-in, when WeCom asks for consent to \
+                         phone number and e-mail address{}",
                         if config.nocobase.auto_create_user {
-                            "his phone number (nobody: a user is made)"
+                            "; where nobody matches, a user is made"
                         } else {
-                            "his phone number"
+                            ""
                         }
                     ),
                     findings: Vec::new(),

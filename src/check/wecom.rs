@@ -96,19 +96,25 @@ fn refusal(id: Id, error: &WeComError, entry: &WeComEntry) -> Verdict {
         ),
         Id::WecomSecret => (
             "wecom.secret",
-            format!(
-                "{}. CorpID: 我的企业 → 企业信息 → 企业ID (My Company → CorpID). Secret: {APP} → Secret",
-                error.remedy()
-            ),
+            sentence(&error.remedy())
+                + "CorpID: 我的企业 → 企业信息 → 企业ID (My Company → CorpID). Secret: "
+                + APP
+                + " → Secret",
         ),
         Id::WecomAgent if matches!(error.errcode(), Some(48006 | 50003 | 50006 | 60031)) => (
             "wecom.agent_id",
             format!("the app is switched off: enable it, {APP} → 已停用/启用 (Disabled/Enabled)"),
         ),
-        Id::WecomAgent => ("wecom.agent_id", format!("{}. AgentId: {APP}", error.remedy())),
+        Id::WecomAgent => ("wecom.agent_id", sentence(&error.remedy()) + "AgentId: " + APP),
+        _ if error.remedy().is_empty() => ("wecom.api_base", "wait a little, and check again".to_owned()),
         _ => ("wecom.api_base", error.remedy()),
     };
     Verdict::failed(about, what, remedy)
+}
+
+/// With a full stop, where there is anything.
+fn sentence(text: &str) -> String {
+    if text.is_empty() { String::new() } else { format!("{text}. ") }
 }
 
 fn seen(id: Id, agent: &Agent, entry: &WeComEntry, authority: &str) -> Verdict {
@@ -243,6 +249,10 @@ mod tests {
             let (outcomes, text) = letters(Err(error.clone()));
             assert_eq!(outcomes, want, "{error}");
             assert!(text.contains(words), "{error}: no {words:?} in {text}");
+            assert!(
+                !text.contains("remedy: \"\"") && !text.contains("remedy: \". "),
+                "{error}: no remedy in {text}"
+            );
         }
     }
 

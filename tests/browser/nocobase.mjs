@@ -62,7 +62,7 @@ export class NocoBase {
    */
   async serviceUser(name = 'wecom_gate', change = () => {}) {
     await this.call('roles:create', {
-      name, title: 'WeCom gate', hidden: false, default: false,
+      name, title: name, hidden: false, default: false,
       snippets: ['!ui.*', '!pm', '!pm.*'], strategy: { actions: [] },
     });
     const rights = {

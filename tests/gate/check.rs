@@ -105,7 +105,7 @@ async fn all_is_well_and_nothing_is_changed() {
     let _gate = Gate::start(&scene.config).await;
     let checked = scene.check(&[]).await;
     assert_eq!((checked.code, checked.with("failed")), (0, vec![]), "{:#}", checked.report);
-    assert_eq!(checked.with("warning"), ["configuration"], "plain http: {:#}", checked.report);
+    assert!(checked.with("warning").is_empty(), "{:#}", checked.report);
     assert_eq!(checked.with("skipped"), ["tls", "wecom_rules", "member", "redis"]);
     checked.says("nocobase_reachable", "NocoBase 2.2.15");
     {
