@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize};
 
 use bytes::Bytes;
 use http::HeaderValue;
+use tokio::sync::watch;
 
 use super::headers;
 use super::request_id::RequestIds;
@@ -33,6 +34,8 @@ pub struct Gate {
     pub in_flight: Arc<AtomicUsize>,
     /// The gate is stopping: readiness says no.
     pub stopping: AtomicBool,
+    /// Turns true when WebSockets have to end, because the gate stops.
+    pub tunnels_end: watch::Sender<bool>,
 }
 
 impl Gate {
@@ -53,6 +56,7 @@ impl Gate {
             request_ids: RequestIds::new(),
             in_flight: Arc::new(AtomicUsize::new(0)),
             stopping: AtomicBool::new(false),
+            tunnels_end: watch::Sender::new(false),
             config,
         })
     }

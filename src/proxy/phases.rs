@@ -14,7 +14,7 @@ use pingora::upstreams::peer::HttpPeer;
 
 use super::ctx::Ctx;
 use super::gate::Gate;
-use super::{access_log, admit, answers, guard, reply, request_to_upstream};
+use super::{access_log, admit, answers, frames, guard, reply, request_to_upstream, tunnel};
 use crate::error::Failure;
 
 /// Time for the rest of a request that Pingora still has to read before a connection can be used again.
@@ -88,8 +88,15 @@ impl ProxyHttp for Phases {
 
     async fn upstream_peer(&self, session: &mut Session, ctx: &mut Ctx) -> Result<Box<HttpPeer>> {
         match self.gate.upstreams.pick(&mut ctx.tried, session.is_upgrade_req()) {
-            Some((node, peer)) => {
+            Some((node, mut peer)) => {
                 ctx.node = Some(node);
+                if session.is_upgrade_req() {
+                    peer.options.custom_l4 = Some(Arc::new(tunnel::Connect {
+                        timeout: self.gate.config.upstream.connect_timeout,
+                        session: ctx.member.as_ref().map(|m| m.seen.clone()),
+                        stopping: self.gate.tunnels_end.subscribe(),
+                    }));
+                }
                 Ok(Box::new(peer))
             }
             None => Error::e_explain(ConnectError, "no node"),
@@ -193,7 +200,8 @@ impl ProxyHttp for Phases {
         ctx: &mut Ctx,
     ) -> Result<Option<Duration>> {
         if session.was_upgraded() {
-            return if ctx.member_ended() {
+            // `tunnel` says good-bye; nothing else may come.
+            return if ctx.member_ended() && body.as_deref().is_some_and(|b| b != frames::NOT_ALLOWED) {
                 Error::e_explain(ConnectionClosed, "the session has ended")
             } else {
                 Ok(None)

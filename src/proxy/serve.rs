@@ -90,6 +90,7 @@ impl Running {
     pub async fn stop(self, grace: Duration) {
         self.gate.stopping.store(true, Ordering::Relaxed);
         let _ = self.stop.send(true);
+        self.gate.tunnels_end.send_replace(true);
         let _ = tokio::time::timeout(grace, self.service).await;
         let drained = tokio::time::timeout(grace, async {
             // What has been accepted and not been read yet counts too.

@@ -3,9 +3,15 @@
 //! Pingora 0.9.1 tears a tunnel down right after the 101 when the upstream answers before the request's empty
 //! body has been consumed (its open bug 946). A connection that yields once before the first read after a write
 //! lets the proxy consume that body first.
+//!
+//! And a tunnel ends when the session behind it does, or when the gate stops, also when nothing moves in it: the page is told
+//! with a Close frame, where no frame of NocoBase's is under way.
 
+use std::fmt;
+use std::future::Future;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -17,12 +23,46 @@ use pingora::protocols::l4::stream::Stream;
 use pingora::protocols::l4::virt::{VirtualSockOpt, VirtualSocket, VirtualSocketStream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 
-/// Dials TCP and yields once after each write.
-#[derive(Debug)]
+use super::frames::{Frames, GOING_AWAY, NOT_ALLOWED};
+use crate::session::Seen;
+
+/// Dials TCP for one tunnel.
 pub struct Connect {
     /// Time to open the connection.
     pub timeout: Duration,
+    /// The session behind it, unless it is nobody's.
+    pub session: Option<Arc<Seen>>,
+    /// Turns true when the gate stops.
+    pub stopping: watch::Receiver<bool>,
+}
+
+impl fmt::Debug for Connect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connect").field("timeout", &self.timeout).finish_non_exhaustive()
+    }
+}
+
+type End = Pin<Box<dyn Future<Output = &'static [u8]> + Send + Sync>>;
+
+impl Connect {
+    /// Done when the tunnel has to end: the Close frame that says why.
+    fn end(&self) -> End {
+        let (session, mut stopping) = (self.session.clone(), self.stopping.clone());
+        Box::pin(async move {
+            let ended = async {
+                match session {
+                    Some(seen) => seen.until_ended().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = ended => NOT_ALLOWED,
+                _ = stopping.wait_for(|stopping| *stopping) => GOING_AWAY,
+            }
+        })
+    }
 }
 
 #[async_trait]
@@ -34,32 +74,68 @@ impl L4Connect for Connect {
             .or_err(ConnectTimedout, "WebSocket upstream")?
             .or_err(ConnectError, "WebSocket upstream")?;
         stream.set_nodelay(true).or_err(ConnectError, "TCP_NODELAY")?;
-        let socket = YieldAfterWrite { stream, wrote: false };
+        let socket =
+            Tunnel { stream, wrote: false, frames: Frames::new(), end: Some(self.end()), farewell: None };
         Ok(Stream::from(VirtualSocketStream::new(Box::new(socket))))
     }
 }
 
-#[derive(Debug)]
-struct YieldAfterWrite {
+struct Tunnel {
     stream: TcpStream,
+    /// Yield before the next read.
     wrote: bool,
+    frames: Frames,
+    /// Taken when it is done.
+    end: Option<End>,
+    /// What is left to tell the page; then the tunnel is at its end.
+    farewell: Option<&'static [u8]>,
 }
 
-impl AsyncRead for YieldAfterWrite {
+impl fmt::Debug for Tunnel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tunnel").field("stream", &self.stream).finish_non_exhaustive()
+    }
+}
+
+impl Tunnel {
+    fn say_farewell(&mut self, buf: &mut ReadBuf<'_>) -> bool {
+        let Some(words) = self.farewell.as_mut() else { return false };
+        let (now, later) = words.split_at_checked(buf.remaining()).unwrap_or((words, &[]));
+        buf.put_slice(now);
+        *words = later;
+        true
+    }
+}
+
+impl AsyncRead for Tunnel {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if std::mem::take(&mut self.wrote) {
+        let me = &mut *self;
+        if me.say_farewell(buf) {
+            return Poll::Ready(Ok(()));
+        }
+        if std::mem::take(&mut me.wrote) {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+        let before = buf.filled().len();
+        if let Poll::Ready(done) = Pin::new(&mut me.stream).poll_read(cx, buf) {
+            me.frames.push(buf.filled().get(before..).unwrap_or_default());
+            return Poll::Ready(done);
+        }
+        let Some(end) = me.end.as_mut() else { return Poll::Pending };
+        let Poll::Ready(close) = end.as_mut().poll(cx) else { return Poll::Pending };
+        me.end = None;
+        me.farewell = Some(if me.frames.at_boundary() { close } else { &[] });
+        me.say_farewell(buf);
+        Poll::Ready(Ok(()))
     }
 }
 
-impl AsyncWrite for YieldAfterWrite {
+impl AsyncWrite for Tunnel {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, b: &[u8]) -> Poll<io::Result<usize>> {
         let done = Pin::new(&mut self.stream).poll_write(cx, b);
         if matches!(done, Poll::Ready(Ok(_))) {
@@ -75,7 +151,7 @@ impl AsyncWrite for YieldAfterWrite {
     }
 }
 
-impl VirtualSocket for YieldAfterWrite {
+impl VirtualSocket for Tunnel {
     fn set_socket_option(&self, option: VirtualSockOpt) -> io::Result<()> {
         match option {
             VirtualSockOpt::NoDelay => self.stream.set_nodelay(true),

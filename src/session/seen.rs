@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::future::Future;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use http::HeaderValue;
 use moka::policy::EvictionPolicy;
+use tokio::sync::Notify;
 use uuid::Uuid;
 
 use crate::error::Failure;
@@ -99,6 +101,8 @@ impl MemberKey {
 #[derive(Debug)]
 pub struct Seen {
     ended: AtomicBool,
+    /// Wakes those who wait for that.
+    at_end: Notify,
     /// [`UnixMillis`] of NocoBase's last answer.
     checked_at: AtomicU64,
     /// [`UnixMillis`] before which no recheck begins.
@@ -115,6 +119,7 @@ impl Seen {
     fn new(sid: Uuid, member: Option<MemberKey>, ended: bool, checked_at: UnixMillis) -> Self {
         Seen {
             ended: AtomicBool::new(ended),
+            at_end: Notify::new(),
             checked_at: AtomicU64::new(checked_at.0),
             not_before: AtomicU64::new(0),
             recheck_running: AtomicBool::new(false),
@@ -129,8 +134,19 @@ impl Seen {
         self.ended.load(Ordering::Acquire)
     }
 
+    /// Waits until it has.
+    pub async fn until_ended(&self) {
+        let mut ends = pin!(self.at_end.notified());
+        // Listens before it looks: an end between the two is not missed.
+        ends.as_mut().enable();
+        if !self.is_ended() {
+            ends.await;
+        }
+    }
+
     fn end(&self) {
         self.ended.store(true, Ordering::Release);
+        self.at_end.notify_waiters();
         self.token.store(None);
     }
 

@@ -16,6 +16,7 @@ use crate::support::nocobase::SECRET;
 use crate::support::{Browser, HOST, Stage, eventually};
 
 const MIB: usize = 1 << 20;
+const ORIGIN: &str = "http://gate.test";
 /// A debug build of the gate with a few connections takes about half of this.
 const MOST_KIB: u64 = 80 * 1024;
 
@@ -139,6 +140,36 @@ async fn r16_a_websocket_ends_with_its_session() {
     let _ = ws.send(Message::text("still there?")).await;
     let next = tokio::time::timeout(Duration::from_secs(5), ws.next()).await.expect("an end");
     assert!(!matches!(next, Some(Ok(Message::Text(_)))), "{next:?}");
+}
+
+/// The code with which a silent socket is closed.
+async fn close_code(ws: &mut Socket) -> Option<u16> {
+    match tokio::time::timeout(Duration::from_secs(5), ws.next()).await.expect("an end") {
+        Some(Ok(Message::Close(Some(frame)))) => Some(frame.code.into()),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r16_a_silent_websocket_ends_with_its_session_too() {
+    let stage = Stage::start(|_| {}).await;
+    let mut phone = stage.signed_in("zhangsan").await;
+    let (mut silent, mut talked) =
+        (socket(&phone, ORIGIN).await.unwrap(), socket(&phone, ORIGIN).await.unwrap());
+    let mut other = socket(&stage.signed_in("lisi").await, ORIGIN).await.unwrap();
+    assert_eq!(say(&mut talked, &"x".repeat(70_000)).await.len(), 70_000);
+    phone.api(Method::POST, "/api/auth:signOut").await;
+    assert_eq!((close_code(&mut silent).await, close_code(&mut talked).await), (Some(1008), Some(1008)));
+    assert_eq!(say(&mut other, "ping").await, "ping", "somebody else's goes on");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn websockets_are_told_when_the_gate_stops() {
+    let stage = Stage::start(|_| {}).await;
+    let mut ws = socket(&stage.signed_in("zhangsan").await, ORIGIN).await.unwrap();
+    assert_eq!(say(&mut ws, "ping").await, "ping");
+    stage.gate.signal("TERM");
+    assert_eq!(close_code(&mut ws).await, Some(1001));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,13 +2,11 @@
 //! request, so all of it is atomic.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use pingora::prelude::HttpPeer;
 
-use super::super::tunnel;
 use crate::config;
 
 /// Keeps connections that carry tunnels apart from pooled ones: they are made by another connector.
@@ -77,7 +75,6 @@ impl Node {
         // Silence is normal in a tunnel; TCP keep-alive tells when the other side is gone.
         tunnel.options.read_timeout = None;
         tunnel.options.write_timeout = None;
-        tunnel.options.custom_l4 = Some(Arc::new(tunnel::Connect { timeout: upstream.connect_timeout }));
         Node {
             name,
             address,

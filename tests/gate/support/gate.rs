@@ -73,6 +73,12 @@ impl Gate {
         line.trim().trim_end_matches("kB").trim().parse().unwrap()
     }
 
+    /// Sends a signal, such as `TERM` or `HUP`.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").arg(format!("-{name}")).arg(self.pid().to_string()).status().unwrap();
+        assert!(sent.success());
+    }
+
     /// Ends the process, and waits until all it wrote has been read.
     pub fn stop(&mut self) {
         let _ = self.child.kill();
