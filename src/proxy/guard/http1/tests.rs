@@ -60,7 +60,7 @@ async fn ask(far: &mut DuplexStream, request: &[u8]) -> String {
     let write = async { writer.write_all(request).await };
     let read = async {
         let mut all = Vec::new();
-        while !(all.ends_with(b"\n") && !all.ends_with(b"\r\n")) {
+        while !all.ends_with(b"\n") || all.ends_with(b"\r\n") {
             if reader.read_buf(&mut all).await.unwrap_or(0) == 0 {
                 return String::new();
             }
