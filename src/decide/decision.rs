@@ -87,18 +87,20 @@ pub fn decide(policy: &Policy, request: &Request<'_>) -> Decision {
     if matches!(request.method, "CONNECT" | "TRACE") {
         return refuse(request, Failure::MethodNotAllowed);
     }
-    if !request.host.is_some_and(|host| same_host(host, &policy.authority, policy.https)) {
-        return refuse(request, Failure::UnknownHost);
-    }
-    if is_own(request.path) {
-        return own(policy, request);
-    }
+    // Before everything else, also before the host: WeCom asks for the domain, whatever port the origin has, and the
+    // content is no more than the name.
     if let Some(index) = verify_file(policy, request.path) {
         return if is_get(request) {
             Decision::VerifyFile(index)
         } else {
             refuse(request, Failure::MethodNotAllowed)
         };
+    }
+    if !request.host.is_some_and(|host| same_host(host, &policy.authority, policy.https)) {
+        return refuse(request, Failure::UnknownHost);
+    }
+    if is_own(request.path) {
+        return own(policy, request);
     }
     signed_in(policy, request).unwrap_or_else(|| without_session(policy, request))
 }

@@ -91,12 +91,16 @@ fn r06_requests_without_a_path_get_405() {
 #[test]
 fn r04_unknown_hosts_are_refused_whatever_they_ask_for() {
     for host in [None, Some(""), Some("evil.com"), Some("gate.example.com.evil.com"), Some("127.0.0.1")] {
-        for path in ["/admin", "/api/app:getLang", "/wecom-gate/login", "/WW_verify_a.txt"] {
+        for path in ["/admin", "/api/app:getLang", "/wecom-gate/login", "/WW_verify_c.txt"] {
             for session in [SessionState::None, SessionState::Valid] {
                 let request = Request { host, session, client_ip: [10, 0, 0, 1].into(), ..page(path) };
                 assert_eq!(decide(&policy(), &request), no_page(Failure::UnknownHost), "{host:?} {path}");
             }
         }
+    }
+    // The port of the origin may be another than the one that WeCom comes by.
+    for host in [None, Some("gate.example.com"), Some("gate.example.com:80")] {
+        assert_eq!(decide(&policy(), &Request { host, ..page("/WW_verify_a.txt") }), Decision::VerifyFile(0));
     }
     for host in ["GATE.example.COM", "gate.example.com:443"] {
         assert!(matches!(
