@@ -276,6 +276,12 @@ pub struct Access {
     pub bypass_networks: Vec<String>,
     /// Networks of the proxies in front of the gate, whose `X-Forwarded-For` counts. Never everyone.
     pub trusted_proxies: Vec<String>,
+    /// A trusted proxy that asks `/wecom-gate/auth` with this in `X-WeCom-Gate-Secret` is told NocoBase's token for
+    /// the request; at least 16 characters. See `docs/forward-auth.md`.
+    #[schemars(extend("writeOnly" = true))]
+    pub forward_auth_secret: String,
+    /// File that holds `forward_auth_secret`.
+    pub forward_auth_secret_file: String,
 }
 
 impl Default for Access {
@@ -287,6 +293,8 @@ impl Default for Access {
             public: Vec::new(),
             bypass_networks: Vec::new(),
             trusted_proxies: Vec::new(),
+            forward_auth_secret: String::new(),
+            forward_auth_secret_file: String::new(),
         }
     }
 }

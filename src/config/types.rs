@@ -273,6 +273,8 @@ pub struct Access {
     pub bypass_networks: Vec<IpNet>,
     /// Peers whose `X-Forwarded-For` counts.
     pub trusted_proxies: Vec<IpNet>,
+    /// What a trusted proxy shows to be told NocoBase's token by `/wecom-gate/auth`.
+    pub forward_auth_secret: Option<SecretString>,
 }
 
 /// `[session]`

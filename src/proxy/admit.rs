@@ -203,7 +203,7 @@ fn forget_spelling(request: &mut RequestHeader) {
     }
 }
 
-fn presented(gate: &Gate, member: &Member) -> Presented {
+pub(super) fn presented(gate: &Gate, member: &Member) -> Presented {
     if gate.delivers_tokens() {
         Presented::OwnToken(member.session.sid)
     } else {
@@ -221,7 +221,7 @@ fn swap(logins: Arc<Logins>, member: &Member, presented: Presented) -> Swap {
 }
 
 /// What the request shows besides cookies, and its query with the phantom replaced, if it was there.
-fn credential(
+pub(super) fn credential(
     gate: &Gate,
     request: &RequestHeader,
     presented: Option<&Presented>,

@@ -10,6 +10,7 @@ mod access_log;
 mod admit;
 mod answers;
 mod ctx;
+mod forward_auth;
 mod frames;
 mod framing;
 mod gate;

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::answers::{self, from_page, rfc3339};
 use super::ctx::Ctx;
+use super::forward_auth;
 use super::gate::Gate;
 use super::reply::Reply;
 use crate::decide::{self, OwnPath, target};
@@ -65,7 +66,7 @@ pub async fn serve(
         OwnPath::Logout if head.method == Method::POST => logout(gate, exchange, ctx, &asked).await,
         OwnPath::Logout => Ok(answers::ask_logout(exchange, ctx)),
         OwnPath::Me => me(gate, &asked).await,
-        OwnPath::Auth => auth(gate, &asked).await,
+        OwnPath::Auth => forward_auth::auth(gate, exchange, &asked).await,
         OwnPath::Events(entry) => events(gate, exchange, &head, entry).await,
         OwnPath::Script => Ok(from_page(pages::gate_js(is("v").as_deref()))),
         OwnPath::Style => Err(Failure::NotFound),
@@ -185,28 +186,6 @@ async fn me(gate: &Gate, asked: &Asked<'_>) -> Result<Reply, Failure> {
     }
 }
 
-/// Forward-auth: 204 with the identity, or 401 with the way in. Decides by the cookie alone.
-async fn auth(gate: &Gate, asked: &Asked<'_>) -> Result<Reply, Failure> {
-    match gate.logins.find(&asked.cookies).await {
-        Found::Live { session, seen } => {
-            gate.logins.recheck_if_due(&session, &seen);
-            let who = super::headers::Identity {
-                userid: &session.userid,
-                corp_id: &session.corp_id,
-                entry: &session.entry,
-                name: &session.name,
-                user_id: session.user_id,
-            };
-            let mut reply = Reply::empty(204);
-            reply.headers.extend(super::headers::identity_headers(&who));
-            Ok(reply)
-        }
-        Found::Nothing => Err(Failure::NoSession),
-        Found::Ended => Err(Failure::SessionEnded),
-        Found::Unknown(failure) => Err(failure),
-    }
-}
-
 /// The content of a domain verification file is the part of its name between `WW_verify_` and `.txt`.
 pub fn verify_file(gate: &Gate, index: usize) -> Reply {
     let token = gate
@@ -215,7 +194,9 @@ pub fn verify_file(gate: &Gate, index: usize) -> Reply {
         .get(index)
         .and_then(|name| name.strip_prefix("WW_verify_")?.strip_suffix(".txt"))
         .unwrap_or_default();
-    let mut reply = Reply::empty(200).with(header::CONTENT_TYPE, "text/plain");
+    let mut reply = Reply::empty(200)
+        .with(header::CONTENT_TYPE, "text/plain")
+        .with(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
     reply.body = Bytes::from(token.to_owned());
     reply
 }

@@ -11,6 +11,8 @@
 mod attacks;
 mod check;
 mod events;
+mod forward_auth;
+mod languages;
 mod login;
 mod nodes;
 mod proxying;
@@ -18,3 +20,4 @@ mod session;
 #[allow(dead_code, unreachable_pub)]
 mod support;
 mod trouble;
+mod verify_files;

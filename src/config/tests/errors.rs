@@ -135,6 +135,8 @@ const TABLE: &[Row<'_>] = &[
     (&[("access.public", "['get /api/x']")], "access.public[0]", "not a rule", "capital"),
     (&[("access.public", "['GET api/x']")], "access.public[0]", "not a rule", "begin with /"),
     (&[("access.public", "['GET /a?b=1']")], "access.public[0]", "not a rule", "leave out ?"),
+    (&[("access.forward_auth_secret", "'a-secret-of-the-proxy'")], "access.forward_auth_secret", "has no effect without a proxy", "trusted_proxies"),
+    (&[("access.forward_auth_secret", "'short'"), ("access.trusted_proxies", "['10.1.2.3']")], "access.forward_auth_secret", "guessed", "openssl rand"),
     (&[("access.trusted_proxies", "['proxy.example']")], "access.trusted_proxies[0]", "not a network", "10.1.2.0/24"),
     (&[("access.bypass_networks", "['10.0.0.0/33']")], "access.bypass_networks[0]", "not a network", "10.1.2.0/24"),
     // session

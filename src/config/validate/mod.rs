@@ -29,6 +29,8 @@ const SECOND: Duration = Duration::from_secs(1);
 const MOST_NODES: usize = 64;
 /// Shorter secrets of NocoBase are mistakes.
 const LEAST_JWT_SECRET: usize = 8;
+/// Characters of `access.forward_auth_secret`.
+const LEAST_FORWARD_AUTH_SECRET: usize = 16;
 /// Shorter secrets of NocoBase can be guessed from one token.
 const WEAK_JWT_SECRET: usize = 16;
 
@@ -300,6 +302,17 @@ fn access(raw: raw::Access, report: &mut Report) -> Option<Access> {
     }
     let bypass_networks = values::networks("access.bypass_networks", &raw.bypass_networks, report);
     let trusted_proxies = values::networks("access.trusted_proxies", &raw.trusted_proxies, report);
+    let (inline, file) = (&raw.forward_auth_secret, &raw.forward_auth_secret_file);
+    let forward_auth_secret = secrets::text("access", "forward_auth_secret", inline, file, report);
+    if let Ok(Some(secret)) = &forward_auth_secret {
+        let key = "access.forward_auth_secret";
+        if secret.expose_secret().len() < LEAST_FORWARD_AUTH_SECRET {
+            report.say(key, "is short enough to be guessed", "make one: openssl rand -base64 24");
+        }
+        if raw.trusted_proxies.is_empty() {
+            report.say(key, "has no effect without a proxy", "name the proxy in access.trusted_proxies");
+        }
+    }
     Some(Access {
         browsers: raw.browsers,
         password_login: raw.password_login,
@@ -307,6 +320,7 @@ fn access(raw: raw::Access, report: &mut Report) -> Option<Access> {
         public: raw.public,
         bypass_networks: bypass_networks?,
         trusted_proxies: trusted_proxies?,
+        forward_auth_secret: forward_auth_secret.ok()?,
     })
 }
 

@@ -1,0 +1,46 @@
+-- Asks wecom-gate who is calling, for haproxy.cfg beside this file. HAProxy 2.6 and later.
+--
+-- Sets txn.wecom_gate_ok when the gate says yes, and what NocoBase is to see. On any other answer, and without one, it
+-- sets nothing: the request then goes through the gate, which answers as it sees fit.
+local url, secret = os.getenv("WECOM_GATE_AUTH"), os.getenv("WECOM_GATE_SECRET")
+
+-- Of the connection to HAProxy, or of a body that is not sent along.
+local not_for_the_question = {
+    ["connection"] = true, ["content-length"] = true, ["transfer-encoding"] = true, ["upgrade"] = true,
+    ["expect"] = true, ["te"] = true, ["trailer"] = true, ["keep-alive"] = true, ["content-type"] = true,
+}
+local told = {
+    ["authorization"] = "txn.wecom_gate_authorization",
+    ["x-wecom-gate-cookie"] = "txn.wecom_gate_cookie",
+    ["set-cookie"] = "txn.wecom_gate_renewed",
+    ["x-wecom-user"] = "txn.wecom_gate_user",
+    ["x-wecom-corp"] = "txn.wecom_gate_corp",
+    ["x-wecom-entry"] = "txn.wecom_gate_entry",
+    ["x-wecom-name"] = "txn.wecom_gate_name",
+    ["x-forwarded-user"] = "txn.wecom_gate_id",
+}
+
+core.register_action("wecom_gate_auth", { "http-req" }, function(txn)
+    local headers = {}
+    for name, values in pairs(txn.http:req_get_headers()) do
+        if not not_for_the_question[name] then
+            local list = {}
+            for i = 0, #values do
+                list[#list + 1] = values[i]
+            end
+            headers[name] = list
+        end
+    end
+    headers["x-wecom-gate-secret"] = { secret }
+    local answer = core.httpclient():get({ url = url, headers = headers, timeout = 5000 })
+    if not answer or answer.status ~= 204 then
+        return
+    end
+    for name, variable in pairs(told) do
+        local values = answer.headers[name]
+        if values and values[0] and values[0] ~= "" then
+            txn:set_var(variable, values[0])
+        end
+    end
+    txn:set_var("txn.wecom_gate_ok", true)
+end)

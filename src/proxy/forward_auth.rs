@@ -1,0 +1,110 @@
+//! `/wecom-gate/auth`: the answer to a proxy of somebody else's that asks who is calling (`docs/forward-auth.md`).
+//!
+//! Must never: decide on anything that the proxy says about the request it asks for (its path, its method: R3), or tell
+//! NocoBase's token to anybody but a proxy that has shown that it is one.
+
+use http::{HeaderName, HeaderValue, header};
+use pingora::http::RequestHeader;
+use pingora::proxy::Session as Exchange;
+use secrecy::ExposeSecret as _;
+use subtle::ConstantTimeEq as _;
+
+use super::ctx::Member;
+use super::gate::Gate;
+use super::own::Asked;
+use super::reply::Reply;
+use super::{admit, headers};
+use crate::decide::Credential;
+use crate::error::Failure;
+use crate::login::Found;
+use crate::session;
+
+/// With this a proxy shows that it is one, and not a script in a page that came through it.
+const SECRET: HeaderName = HeaderName::from_static("x-wecom-gate-secret");
+/// The request's `Cookie` for NocoBase: without the gate's own cookies, and without foreign tokens.
+const COOKIE: HeaderName = HeaderName::from_static("x-wecom-gate-cookie");
+
+/// 204 with the member, or 401 with the way in. To a proxy with the secret, 204 also says which `Authorization` and
+/// `Cookie` NocoBase is to see in place of those that came: the same that the gate itself would have sent.
+pub async fn auth(gate: &Gate, exchange: &Exchange, asked: &Asked<'_>) -> Result<Reply, Failure> {
+    let request = exchange.req_header();
+    let (member, failure) = match gate.logins.find(&asked.cookies).await {
+        Found::Live { session, seen } => {
+            gate.logins.recheck_if_due(&session, &seen);
+            (Some(Member { session, seen }), Failure::InvalidToken)
+        }
+        Found::Nothing => (None, Failure::NoSession),
+        Found::Ended => (None, Failure::SessionEnded),
+        Found::Unknown(failure) => return Err(failure),
+    };
+    if !is_proxy(gate, exchange) {
+        return Ok(with_identity(Reply::empty(204), &member.ok_or(failure)?));
+    }
+    let presented = member.as_ref().map(|m| admit::presented(gate, m));
+    let (credential, in_query) = admit::credential(gate, request, presented.as_ref(), member.as_ref());
+    let mut reply = Reply::empty(204);
+    match (credential, &member) {
+        // The query is of this very call: no token in it says anything about another.
+        (Credential::Phantom, Some(member)) if in_query.is_none() => {
+            let token = gate.logins.token(&member.session, &member.seen)?;
+            reply.headers.push((header::AUTHORIZATION, token.bearer().clone()));
+            reply = with_identity(reply, member);
+        }
+        (Credential::None | Credential::Phantom, Some(member)) => reply = with_identity(reply, member),
+        (Credential::ApiToken, _) if gate.policy.api_keys => {
+            reply.headers.extend(
+                request.headers.get(header::AUTHORIZATION).map(|v| (header::AUTHORIZATION, v.clone())),
+            );
+        }
+        _ => return Err(failure),
+    }
+    reply.headers.extend(cookies(request, member.is_some())?.map(|value| (COOKIE, value)));
+    leave_none_out(&mut reply);
+    if let Some(member) = &member {
+        reply.cookies.extend(gate.logins.renew(&member.session));
+    }
+    Ok(reply)
+}
+
+/// Every header is there, if only empty: Caddy before 2.9 would send NocoBase the name of a placeholder in place of one that
+/// is missing, and later ones the client's own.
+fn leave_none_out(reply: &mut Reply) {
+    let identity = ["x-wecom-user", "x-wecom-corp", "x-wecom-entry", "x-wecom-name", "x-forwarded-user"];
+    for name in [header::AUTHORIZATION, COOKIE].into_iter().chain(identity.map(HeaderName::from_static)) {
+        if !reply.headers.iter().any(|(there, _)| *there == name) {
+            reply.headers.push((name, HeaderValue::from_static("")));
+        }
+    }
+}
+
+/// Is it a proxy that asks: by its address, and by the secret?
+fn is_proxy(gate: &Gate, exchange: &Exchange) -> bool {
+    let access = &gate.config.access;
+    let Some(secret) = &access.forward_auth_secret else { return false };
+    let peer = exchange.client_addr().and_then(|a| a.as_inet()).map(|a| a.ip().to_canonical());
+    let mut shown = exchange.req_header().headers.get_all(SECRET).iter();
+    let (first, more) = (shown.next(), shown.next());
+    peer.is_some_and(|peer| access.trusted_proxies.iter().any(|net| net.contains(&peer)))
+        && more.is_none()
+        && first.is_some_and(|v| bool::from(v.as_bytes().ct_eq(secret.expose_secret().as_bytes())))
+}
+
+fn with_identity(mut reply: Reply, member: &Member) -> Reply {
+    let session = &member.session;
+    let who = headers::Identity {
+        userid: &session.userid,
+        corp_id: &session.corp_id,
+        entry: &session.entry,
+        name: &session.name,
+        user_id: session.user_id,
+    };
+    reply.headers.extend(headers::identity_headers(&who));
+    reply
+}
+
+fn cookies(request: &RequestHeader, in_session: bool) -> Result<Option<HeaderValue>, Failure> {
+    let came: Vec<&[u8]> =
+        request.headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    let left = session::forwardable(came.iter().copied(), in_session, None)?;
+    left.map(|value| HeaderValue::try_from(value).map_err(|_| Failure::BadRequest)).transpose()
+}

@@ -1,0 +1,311 @@
+//! The examples in `conf/` for those who keep their own proxy, run as they are by the real nginx, Caddy and HAProxy; only
+//! addresses are replaced.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, SystemTime};
+
+use wecom_gate::nocobase::{Minter, UserId};
+
+use crate::support::raw::{self, Gate, Request, SECRET as NOCOBASE_SECRET, Setup, Upstream, talk};
+
+/// What the examples have in its place.
+const SECRET: &str = "change-this-secret";
+const PROXIES: [&str; 3] = ["nginx", "caddy", "haproxy"];
+
+/// A proxy that runs; dropped, it is ended.
+struct Proxy {
+    at: SocketAddr,
+    child: Child,
+    _dir: tempfile::TempDir,
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Proxy {
+    async fn start(name: &str, gate: SocketAddr, nocobase: SocketAddr) -> Proxy {
+        let dir = tempfile::tempdir().unwrap();
+        let at = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let write = |file: &str, more: &[(&str, &str)]| {
+            let mut text =
+                std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("conf").join(file))
+                    .unwrap();
+            let addresses = [("127.0.0.1:8080", gate.to_string()), ("127.0.0.1:13000", nocobase.to_string())];
+            let addresses = addresses.iter().map(|(from, to)| (*from, to.as_str()));
+            for (from, to) in addresses.chain(more.iter().copied()) {
+                text = text.replace(from, to);
+            }
+            let path = dir.path().join(file);
+            std::fs::write(&path, text).unwrap();
+            path.to_str().unwrap().to_owned()
+        };
+        let here = dir.path().to_str().unwrap();
+        let mut command = match name {
+            "nginx" => {
+                let conf = write("nginx-auth-request.conf", &[("listen 80;", &format!("listen {at};"))]);
+                let whole = format!(
+                    "daemon off; master_process off; pid {here}/pid; error_log {here}/log;\nevents {{}}\nhttp {{\n\
+                     access_log off; client_body_temp_path {here}/b; proxy_temp_path {here}/p;\n\
+                     fastcgi_temp_path {here}/f; uwsgi_temp_path {here}/u; scgi_temp_path {here}/s;\n\
+                     include {conf};\n}}\n"
+                );
+                std::fs::write(dir.path().join("nginx.conf"), whole).unwrap();
+                let mut command = Command::new("/usr/sbin/nginx");
+                command.args(["-p", here, "-e", &format!("{here}/log"), "-c", &format!("{here}/nginx.conf")]);
+                command
+            }
+            "caddy" => {
+                let site = format!("http://gate.test:{} {{\n\tbind 127.0.0.1", at.port());
+                let conf = write("Caddyfile", &[("nocobase.example.com {", &site)]);
+                let mut command = Command::new("/usr/bin/caddy");
+                command.args(["run", "--config", &conf, "--adapter", "caddyfile"]);
+                command.env("HOME", here).env("XDG_DATA_HOME", here).env("XDG_CONFIG_HOME", here);
+                command
+            }
+            _ => {
+                let lua = write("haproxy-forward-auth.lua", &[]);
+                let more = [
+                    ("/etc/haproxy/haproxy-forward-auth.lua", lua.as_str()),
+                    ("bind :80", &format!("bind {at}")),
+                ];
+                let mut command = Command::new("/usr/sbin/haproxy");
+                command.args(["-db", "-f", &write("haproxy.cfg", &more)]);
+                command
+            }
+        };
+        let log = std::fs::File::create(dir.path().join("output")).unwrap();
+        let command = command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+        let mut child = command.spawn().unwrap_or_else(|e| panic!("{name}: {e}; try `make packages`"));
+        for _ in 0..1500 {
+            if tokio::net::TcpStream::connect(at).await.is_ok() {
+                return Proxy { at, child, _dir: dir };
+            }
+            if let Some(status) = child.try_wait().unwrap() {
+                panic!("{name}: {status}: {}", output(dir.path()));
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let _ = child.kill();
+        panic!("{name} does not listen: {}", output(dir.path()));
+    }
+}
+
+fn output(dir: &Path) -> String {
+    ["output", "log"].map(|file| std::fs::read_to_string(dir.join(file)).unwrap_or_default()).concat()
+}
+
+async fn stage(change: impl FnOnce(Setup) -> Setup) -> (Upstream, Setup, Gate) {
+    raw::gate_with(|setup| {
+        change(
+            setup
+                .set("access.trusted_proxies", vec!["127.0.0.1"])
+                .set("access.forward_auth_secret", SECRET)
+                .set("wecom.verify_files", vec!["WW_verify_7rG3kjVbXHngiald.txt"]),
+        )
+    })
+    .await
+}
+
+fn api_key() -> String {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+    Minter::new(NOCOBASE_SECRET.as_bytes()).service(UserId::new(3).unwrap(), now).unwrap().as_str().to_owned()
+}
+
+/// The upstream tells requests of clients from the gate's own calls by their id.
+fn request(method: &str, target: &str, headers: &str) -> String {
+    raw::request(method, target, &format!("X-Request-Id: of-a-test\r\n{headers}"))
+}
+
+fn get(target: &str, headers: &str) -> String {
+    request("GET", target, headers)
+}
+
+/// The one request that arrived.
+fn only(upstream: &Upstream, what: &str) -> Request {
+    let mut all = upstream.take();
+    assert_eq!(all.len(), 1, "{what}: {all:?}");
+    all.remove(0)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn members_work_through_other_proxies() {
+    let (upstream, setup, gate) = stage(|s| s).await;
+    let member = setup.visitor();
+    let others = format!("Cookie: theme=dark; {}; a=1\r\n", member.cookie);
+    for name in PROXIES {
+        let proxy = Proxy::start(name, gate.http, upstream.address).await;
+        let call = format!("{others}Authorization: Bearer {}\r\n", member.phantom);
+
+        let answer = talk(proxy.at, get("/api/users:list?page=2", &call)).await;
+        assert_eq!(answer.status(), 200, "{name}: {}", answer.text());
+        assert!(!answer.text().contains("ey"), "{name}: a token came out: {}", answer.text());
+        let seen = only(&upstream, name);
+        assert_eq!(seen.target(), "/api/users:list?page=2", "{name}");
+        assert!(seen.header("authorization").unwrap().starts_with("Bearer ey"), "{name}: {}", seen.head);
+        assert_eq!(seen.all("cookie"), ["theme=dark; a=1"], "{name}: {}", seen.head);
+        assert_eq!(seen.all("x-wecom-user"), ["zhangsan"], "{name}: {}", seen.head);
+        assert_eq!(seen.all("x-wecom-gate-secret"), Vec::<&str>::new(), "{name}: {}", seen.head);
+        assert_eq!(seen.all("x-forwarded-for"), ["127.0.0.1"], "{name}: {}", seen.head);
+        assert!(!seen.head.contains(&member.phantom), "{name}: {}", seen.head);
+
+        let body = "x".repeat(100_000);
+        let head = format!("{call}Origin: http://gate.test\r\nContent-Length: {}\r\n", body.len());
+        let answer = talk(proxy.at, request("POST", "/api/orders:create", &head) + &body).await;
+        assert_eq!(answer.status(), 200, "{name}: {}", answer.text());
+        let seen = only(&upstream, name);
+        assert_eq!(
+            (seen.line(), seen.body.len()),
+            ("POST /api/orders:create HTTP/1.1", body.len()),
+            "{name}"
+        );
+        assert!(seen.header("authorization").unwrap().starts_with("Bearer ey"), "{name}: {}", seen.head);
+
+        // The cookie alone is no credential for NocoBase, here as in front (CSRF).
+        let answer = talk(proxy.at, get("/api/users:list", &others)).await;
+        assert_eq!(answer.status(), 200, "{name}: {}", answer.text());
+        let seen = only(&upstream, name);
+        assert!(seen.header("authorization").unwrap_or_default().is_empty(), "{name}: {}", seen.head);
+
+        // Programs.
+        let key = api_key();
+        let answer = talk(proxy.at, get("/api/x", &format!("Authorization: Bearer {key}\r\n"))).await;
+        assert_eq!(answer.status(), 200, "{name}: {}", answer.text());
+        assert_eq!(
+            only(&upstream, name).header("authorization"),
+            Some(format!("Bearer {key}").as_str()),
+            "{name}"
+        );
+
+        // What NocoBase says about tokens stays behind the proxy.
+        upstream.answer(
+            "/api/renews",
+            "200 OK",
+            "Set-Cookie: nb_auth_token_main=eyReal\r\nX-New-Token: eyReal\r\n",
+            "{}",
+        );
+        let answer = talk(proxy.at, get("/api/renews", &call)).await;
+        assert_eq!(answer.status(), 200, "{name}: {}", answer.text());
+        assert!(!answer.text().contains("eyReal"), "{name}: {}", answer.text());
+        assert_eq!(only(&upstream, name).target(), "/api/renews");
+
+        // Through the gate: the WebSocket, signing in, WeCom's file.
+        let tunnel = format!("{others}Origin: http://gate.test\r\n");
+        let answer = talk(proxy.at, raw::upgrade("/ws", &tunnel)).await;
+        assert_eq!(answer.status(), 101, "{name}: {}", answer.text());
+        assert!(!only(&upstream, name).head.contains("wecom_gate="), "{name}");
+        let page = format!("Accept: text/html\r\nUser-Agent: {}\r\n", raw::WECOM);
+        let answer = talk(proxy.at, get("/admin", &page)).await;
+        assert!(answer.header("location").unwrap().contains("oauth2/authorize"), "{name}: {}", answer.text());
+        let answer = talk(proxy.at, get("/WW_verify_7rG3kjVbXHngiald.txt", "")).await;
+        assert_eq!((answer.status(), answer.body().as_str()), (200, "7rG3kjVbXHngiald"), "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_get_nowhere_whatever_they_say() {
+    let (upstream, setup, gate) = stage(|s| s).await;
+    let member = setup.visitor();
+    // R3: neither what the client says about the path nor what the proxy passes on of it changes anything.
+    let lies = "X-Original-URI: /api/public\r\nX-Forwarded-Uri: /api/public\r\nX-Original-URL: /api/public\r\n\
+                X-Forwarded-Method: OPTIONS\r\nX-Original-Method: OPTIONS\r\n";
+    for name in PROXIES {
+        let proxy = Proxy::start(name, gate.http, upstream.address).await;
+        for headers in [
+            String::new(),
+            lies.to_owned(),
+            format!("X-WeCom-Gate-Secret: {SECRET}\r\nX-WeCom-User: boss\r\nX-Forwarded-User: 1\r\n"),
+            format!("Authorization: Bearer {}\r\n", member.phantom),
+            format!("Authorization: Bearer {}x\r\n", api_key()),
+            format!("{}Sec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: no-cors\r\n", member.lines()),
+        ] {
+            let answer = talk(proxy.at, get("/api/secret", &headers)).await;
+            assert_eq!(answer.status(), 401, "{name}, {headers}: {}", answer.text());
+            assert_eq!(answer.header("x-wecom-gate-login").as_deref(), Some("/wecom-gate/login"), "{name}");
+            assert!(upstream.take().is_empty(), "{name}, {headers}");
+        }
+        // The answer that is for the proxy only.
+        for path in ["/wecom-gate/auth", "/wecom-gate/auth?x=1", "/.wecom-gate-auth", "/%77ecom-gate/auth"] {
+            let headers = format!("{}X-WeCom-Gate-Secret: {SECRET}\r\n", member.lines());
+            let answer = talk(proxy.at, get(path, &headers)).await;
+            assert!(!answer.text().contains("Bearer"), "{name}, {path}: {}", answer.text());
+            assert!(answer.header("authorization").is_none(), "{name}, {path}: {}", answer.text());
+        }
+        upstream.take();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn headers_of_clients_are_stripped_by_other_proxies() {
+    let (upstream, setup, gate) = stage(|s| s).await;
+    let member = setup.visitor();
+    let lies: String = [
+        "X-WeCom-User",
+        "x-wecom-user",
+        "X_WeCom_User",
+        "x.wecom.user",
+        "X-WeCom-Corp",
+        "X-WeCom-Entry",
+        "X-WeCom-Name",
+        "X-Forwarded-User",
+        "X_Forwarded_User",
+        "Forwarded",
+        "X-Real-IP",
+        "X-WeCom-Gate-Secret",
+        "X-WeCom-Gate-Cookie",
+        "X-Forwarded-For",
+    ]
+    .map(|header| format!("{header}: spoofed\r\n{header}: spoofed\r\n"))
+    .concat();
+    for name in PROXIES {
+        let proxy = Proxy::start(name, gate.http, upstream.address).await;
+        for (credentials, users) in [
+            (member.lines(), vec!["zhangsan"]),
+            (member.cookie_line(), vec!["zhangsan"]),
+            (format!("Authorization: Bearer {}\r\n", api_key()), vec![]),
+        ] {
+            let answer = talk(proxy.at, get("/api/x", &format!("{lies}{credentials}"))).await;
+            assert_eq!(answer.status(), 200, "{name}: {}", answer.text());
+            let seen = only(&upstream, name);
+            assert!(!seen.head.contains("spoofed"), "{name}: {}", seen.head);
+            let said: Vec<&str> = seen.all("x-wecom-user").into_iter().filter(|v| !v.is_empty()).collect();
+            assert_eq!(said, users, "{name}: {}", seen.head);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_are_told_to_the_proxy_alone() {
+    let ask = |setup: &Setup, secret: &str| {
+        get("/wecom-gate/auth", &format!("{}{secret}", setup.visitor().lines()))
+    };
+    let right = format!("X-WeCom-Gate-Secret: {SECRET}\r\n");
+    let (_upstream, setup, gate) = stage(|s| s).await;
+    let told = talk(gate.http, ask(&setup, &right)).await;
+    assert!(told.header("authorization").unwrap().starts_with("Bearer ey"), "{}", told.text());
+    for wrong in [
+        String::new(),
+        "X-WeCom-Gate-Secret: \r\n".to_owned(),
+        format!("X-WeCom-Gate-Secret: {SECRET}x\r\n"),
+        format!("{right}{right}"),
+        format!("X_WeCom_Gate_Secret: {SECRET}\r\n"),
+    ] {
+        let answer = talk(gate.http, ask(&setup, &wrong)).await;
+        assert_eq!(answer.status(), 204, "{wrong}: {}", answer.text());
+        assert!(answer.header("authorization").is_none(), "{wrong}: {}", answer.text());
+        assert_eq!(answer.header("x-wecom-user").as_deref(), Some("zhangsan"), "{wrong}");
+    }
+    // A peer that is no trusted proxy, whatever it knows; and a gate that has no secret.
+    let (_upstream, setup, gate) = stage(|s| s.set("access.trusted_proxies", vec!["10.0.0.1"])).await;
+    let answer = talk(gate.http, ask(&setup, &right)).await;
+    assert!(answer.header("authorization").is_none(), "{}", answer.text());
+    let (_upstream, setup, gate) =
+        raw::gate_with(|s| s.set("access.trusted_proxies", vec!["127.0.0.1"])).await;
+    let answer = talk(gate.http, ask(&setup, "X-WeCom-Gate-Secret: \r\n")).await;
+    assert!(answer.header("authorization").is_none(), "{}", answer.text());
+}
