@@ -10,6 +10,7 @@ pub mod decide;
 pub mod demo;
 pub mod error;
 pub mod login;
+pub mod metrics;
 pub mod nocobase;
 pub mod ops;
 pub mod pages;

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use wecom_gate::check;
 use wecom_gate::config;
 use wecom_gate::error::Failure;
+use wecom_gate::metrics::Metrics;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -199,6 +200,28 @@ fn every_event_and_field_of_the_logs_is_described() {
     }
     assert_eq!(first_cells(events), seen_events, "events in docs/logs.md, and in src");
     assert_eq!(described, seen_fields, "fields in docs/logs.md, and in src");
+}
+
+/// `name`, kind and labels of each row, against what the gate registers.
+#[test]
+fn every_metric_is_described() {
+    let metrics = Metrics::new(&["wecom"], &["127.0.0.1:1"]).unwrap();
+    let there: BTreeSet<(String, String, String)> = metrics
+        .described()
+        .iter()
+        .map(|m| (m.name.clone(), format!("{:?}", m.kind).to_lowercase(), m.labels.join(", ")))
+        .collect();
+    assert!(there.len() > 30 && there.len() == metrics.described().len());
+    let text = text("docs/metrics.md");
+    let described: BTreeSet<(String, String, String)> = text
+        .lines()
+        .filter(|l| l.starts_with("| `wecom_gate_"))
+        .map(|l| {
+            let cells: Vec<&str> = l.split('|').map(str::trim).collect();
+            (cells[1].replace('`', ""), cells[2].to_owned(), cells[3].replace('`', ""))
+        })
+        .collect();
+    assert_eq!(described, there, "docs/metrics.md, and what src/metrics registers");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::account::Account;
 use super::{Logins, Start, now};
@@ -75,6 +75,7 @@ impl Logins {
         let code = match params.code {
             Code::One(code) => code,
             Code::None => {
+                self.metrics.sign_ins.refused(&wish.entry, Failure::ConsentDenied, Duration::ZERO);
                 tracing::info!(
                     event = "sign_in",
                     entry = wish.entry,
@@ -224,7 +225,13 @@ async fn sign_in(logins: &Logins, wish: &Wish, code: &str) -> Outcome<Finished> 
         Ok(finished) => finished,
         Err(failure) => Finished::Failed(failure),
     };
-    let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let took = began.elapsed();
+    match &finished {
+        Finished::SignedIn(_) => logins.metrics.sign_ins.signed_in(&wish.entry, took),
+        Finished::NeedsConsent => logins.metrics.sign_ins.needs_consent(&wish.entry, took),
+        Finished::Failed(failure) => logins.metrics.sign_ins.refused(&wish.entry, *failure, took),
+    }
+    let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     let via = match wish.via {
         Via::WeCom => "wecom",
         Via::Web => "web",

@@ -63,6 +63,7 @@ impl Logins {
             CheckOutcome::Valid { user_id, .. } if user_id.get() == session.user_id => Ok(Standing::Live),
             CheckOutcome::Valid { .. } => Err(Failure::NocoBaseBadAnswer),
             CheckOutcome::Ended(code) => {
+                self.metrics.sign_ins.sessions_ended("nocobase", 1);
                 tracing::info!(event = "session_ended", session = %session.sid, userid = session.userid,
                     reason = code.as_str(), "NocoBase has ended this session");
                 Ok(Standing::Ended)
@@ -169,7 +170,7 @@ impl Logins {
         match client.standing(&session.userid).await {
             wecom::Standing::Gone(failure) => {
                 order.ended();
-                self.end(session, failure.answer().label);
+                self.ended_by("wecom", session, failure.answer().label);
             }
             wecom::Standing::Good if asked.is_ok() => order.passed(),
             // Trouble on the other side keeps the session; the order, dropped, is given again soon.
@@ -189,6 +190,11 @@ impl Logins {
 
     /// Ends a session: here at once, in NocoBase (and so on every node) right after.
     pub fn end(self: &Arc<Self>, session: &Session, reason: &'static str) {
+        self.ended_by("member", session, reason);
+    }
+
+    fn ended_by(self: &Arc<Self>, by: &'static str, session: &Session, reason: &'static str) {
+        self.metrics.sign_ins.sessions_ended(by, 1);
         tracing::info!(event = "session_ended", session = %session.sid, userid = session.userid, reason, "session ended");
         self.seen.end(session.sid);
         let (logins, session) = (self.clone(), session.clone());
@@ -201,6 +207,7 @@ impl Logins {
 
     /// The same, done when NocoBase has it on record.
     pub async fn end_now(&self, session: &Session, reason: &'static str) -> Result<(), Failure> {
+        self.metrics.sign_ins.sessions_ended("member", 1);
         tracing::info!(event = "session_ended", session = %session.sid, userid = session.userid, reason, "session ended");
         self.seen.end(session.sid);
         self.nocobase.sign_out(self.mint(session)?.as_str()).await
@@ -223,6 +230,7 @@ impl Logins {
     pub fn refused_by_nocobase(self: &Arc<Self>, session: &Session, seen: &Arc<Seen>, code: Option<Code>) {
         match code {
             Some(code @ (Code::BlockedToken | Code::ExpiredSession | Code::NotExistUser)) => {
+                self.metrics.sign_ins.sessions_ended("nocobase", 1);
                 tracing::info!(event = "session_ended", session = %session.sid, userid = session.userid,
                     reason = code.as_str(), "NocoBase has ended this session");
                 self.seen.end(session.sid);
@@ -241,6 +249,7 @@ impl Logins {
     /// All sessions of a member that this node knows end: he has left, or is out of range.
     pub fn end_member(self: &Arc<Self>, entry: &str, userid: &str, reason: &'static str) {
         let sids = self.seen.end_member(entry, userid, now());
+        self.metrics.sign_ins.sessions_ended("wecom", sids.len());
         tracing::info!(
             event = "session_ended",
             entry,

@@ -24,6 +24,7 @@ pub use throttle::Throttle;
 
 use crate::config::{Config, WeComEntry};
 use crate::error::Failure;
+use crate::metrics::Metrics;
 use crate::nocobase::{Accounts, Minter, NocoBase};
 use crate::session::{Callbacks, Flows, Keyring, Limits, Names, SeenSessions, SessionCookies, UnixMillis};
 use crate::wecom::{self, event::Receiver};
@@ -39,6 +40,7 @@ pub fn now() -> UnixMillis {
 /// Sign-ins and sessions of one gate.
 pub struct Logins {
     config: Arc<Config>,
+    metrics: Arc<Metrics>,
     /// Reads and writes session cookies.
     pub sessions: SessionCookies,
     /// Bounds on signing in.
@@ -62,12 +64,14 @@ pub struct Logins {
 
 impl Logins {
     /// Builds everybody that takes part; an error says what of the configuration is at fault.
-    pub fn new(config: Arc<Config>) -> Result<Logins, String> {
+    pub fn new(config: Arc<Config>, metrics: Arc<Metrics>) -> Result<Logins, String> {
         let clients = config
             .wecom
             .iter()
             .map(|e| {
-                Ok((e.name.clone(), wecom::Client::new(e).map_err(|x| format!("wecom {}: {x}", e.name))?))
+                let client = wecom::Client::new(e).map_err(|x| format!("wecom {}: {x}", e.name))?;
+                client.count_into(&metrics.wecom);
+                Ok((e.name.clone(), client))
             })
             .collect::<Result<HashMap<_, _>, String>>()?;
         let receivers = config
@@ -83,7 +87,7 @@ impl Logins {
         let minter = Arc::new(Minter::new(config.nocobase.jwt_secret.expose_secret()));
         let nocobase = NocoBase::new(&config.upstream, &config.nocobase, minter.clone())
             .map_err(|e| format!("nocobase: {e}"))?;
-        let nocobase = Arc::new(nocobase);
+        let nocobase = Arc::new(nocobase.counted(&metrics.nocobase));
         let keyring = Arc::new(Keyring::new(&config.session.keys).map_err(|e| format!("session.keys: {e}"))?);
         let cookie_names = Names::new(config.origin.https);
         Ok(Logins {
@@ -103,7 +107,18 @@ impl Logins {
             token_cookie: format!("nb_auth_token_{}", config.nocobase.app),
             authenticator_cookie: format!("nb_authenticator_{}", config.nocobase.app),
             config,
+            metrics,
         })
+    }
+
+    /// How many sessions this process remembers, roughly.
+    pub fn sessions_seen(&self) -> u64 {
+        self.seen.count()
+    }
+
+    /// The clients of WeCom by entry.
+    pub fn wecom(&self) -> impl Iterator<Item = (&str, &wecom::Client)> {
+        self.clients.iter().map(|(entry, client)| (entry.as_str(), client))
     }
 
     /// The configuration.

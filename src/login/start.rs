@@ -2,6 +2,7 @@
 
 use super::{Logins, now};
 use crate::error::Failure;
+use crate::metrics;
 use crate::session::{OwnCookies, Stage, Via, Wish};
 use crate::wecom::Scope;
 
@@ -48,6 +49,8 @@ impl Logins {
                 tries = cookies.tries,
                 "sign-in goes round in circles: does the browser keep cookies, is the clock right?"
             );
+            let entry = self.config.wecom.get(start.entry).map_or("", |e| e.name.as_str());
+            self.metrics.sign_ins.refused(entry, Failure::LoginLoop, std::time::Duration::ZERO);
             return Err(Failure::LoginLoop);
         }
         let entry = self.config.wecom.get(start.entry).ok_or(Failure::NotFound)?;
@@ -60,6 +63,8 @@ impl Logins {
             mobile: start.mobile,
         };
         let begun = self.flows.begin(cookies, wish, start.attempt, now())?;
+        let via = if start.via == Via::Web { metrics::Via::Web } else { metrics::Via::WeCom };
+        self.metrics.sign_ins.started(&entry.name, via);
         let state = begun.flow.state();
         let redirect_uri = self.redirect_uri();
         let location = match start.via {

@@ -8,7 +8,7 @@ mod judge;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use http::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use reqwest::Method;
@@ -19,6 +19,7 @@ use super::answers::{Code, ErrorBody};
 use super::{Minter, UserId};
 use crate::config;
 use crate::error::Failure;
+use crate::metrics::NocoBaseCalls;
 pub(super) use judge::{bad_answer, denied};
 use judge::{causes, data_of, database_busy, session_token_refused, token_code, unexpected};
 
@@ -64,6 +65,8 @@ pub struct NocoBase {
     service: Service,
     minter: Arc<Minter>,
     timeout: Duration,
+    /// Who counts, if anybody does.
+    calls: Option<NocoBaseCalls>,
 }
 
 impl fmt::Debug for NocoBase {
@@ -148,13 +151,20 @@ impl NocoBase {
         let bases =
             upstream.nodes.iter().map(|n| format!("http://{n}{}api/", nocobase.public_path)).collect();
         let preferred = AtomicUsize::new(0);
-        Ok(Self { http, bases, preferred, service, minter, timeout: CALL_TIMEOUT })
+        Ok(Self { http, bases, preferred, service, minter, timeout: CALL_TIMEOUT, calls: None })
     }
 
     /// The same with another limit for a whole call (default: 10 s).
     #[must_use]
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
+        self
+    }
+
+    /// The same with its calls counted.
+    #[must_use]
+    pub fn counted(mut self, calls: &NocoBaseCalls) -> Self {
+        self.calls = Some(calls.clone());
         self
     }
 
@@ -326,7 +336,12 @@ impl NocoBase {
         for i in 0..bases.len() {
             let at = first.wrapping_add(i) % bases.len().max(1);
             let Some(base) = bases.get(at) else { break };
-            match self.attempt(base, &auth, call).await {
+            let began = Instant::now();
+            let reply = self.attempt(base, &auth, call).await;
+            if let Some(calls) = &self.calls {
+                calls.done(call.action, result(&reply), began.elapsed());
+            }
+            match reply {
                 Ok(reply) if reply.status == 503 => {
                     tracing::warn!(call = call.action, base, "NocoBase is starting (503)");
                     last = Failure::NocoBaseStarting;
@@ -388,6 +403,19 @@ impl NocoBase {
             body.extend_from_slice(&chunk);
         }
         Ok(Reply { status, body })
+    }
+}
+
+/// What came of a call, for the metrics.
+fn result(reply: &Result<Reply, reqwest::Error>) -> &'static str {
+    match reply {
+        Ok(Reply { status: 200..=399, .. }) => "ok",
+        Ok(Reply { status: 503, .. }) => "starting",
+        Ok(Reply { status: 500.., .. }) => "error",
+        Ok(_) => "refused",
+        Err(e) if e.is_connect() => "unreachable",
+        Err(e) if e.is_timeout() => "timeout",
+        Err(_) => "broken_off",
     }
 }
 

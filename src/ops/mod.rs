@@ -5,5 +5,6 @@
 mod json_line;
 mod listener;
 pub mod logging;
+mod ready;
 
 pub use listener::listen;

@@ -24,6 +24,7 @@ pub fn write(gate: &Gate, exchange: &Exchange, error: Option<&Error>, ctx: &Ctx)
         path = request.uri.path(),
         status,
         ms = elapsed_ms(ctx.started),
+        upstream_ms = upstream_ms(ctx),
         bytes_in = exchange.body_bytes_read(),
         bytes_out = exchange.body_bytes_sent(),
         userid = ctx.member.as_ref().map_or("", |m| m.session.userid.as_str()),
@@ -31,4 +32,9 @@ pub fn write(gate: &Gate, exchange: &Exchange, error: Option<&Error>, ctx: &Ctx)
         label = ctx.failure.map_or("", |f| f.answer().label),
         error = error.map_or("", |e| e.etype().as_str()),
     );
+}
+
+/// Milliseconds until NocoBase's head was there; absent where it had no part.
+fn upstream_ms(ctx: &Ctx) -> Option<f64> {
+    Some(ctx.answered?.saturating_duration_since(ctx.handed?).as_secs_f64() * 1000.0)
 }

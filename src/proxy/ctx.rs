@@ -12,6 +12,7 @@ use super::upstream::Tried;
 use crate::decide::Pass;
 use crate::error::Failure;
 use crate::login::Logins;
+use crate::metrics::Open;
 use crate::nocobase::answers::CodeReader;
 use crate::nocobase::inject::Injector;
 use crate::nocobase::ws::Swapper;
@@ -57,6 +58,12 @@ pub struct Ctx {
     pub close: bool,
     /// A person looks at this, whatever the request's headers say.
     pub as_page: bool,
+    /// When NocoBase first had it.
+    pub handed: Option<Instant>,
+    /// When the head of NocoBase's answer was there.
+    pub answered: Option<Instant>,
+    /// A WebSocket, while it is open.
+    pub tunnel: Option<Open>,
     in_flight: Option<InFlight>,
 }
 
@@ -113,6 +120,9 @@ impl Ctx {
             failure: None,
             close: false,
             as_page: false,
+            handed: None,
+            answered: None,
+            tunnel: None,
             in_flight: Some(InFlight::new(&gate.in_flight)),
         }
     }

@@ -13,6 +13,7 @@ use super::upstream::Upstreams;
 use crate::config::{self, Config, TokenDelivery};
 use crate::decide::{self, Policy};
 use crate::login::Logins;
+use crate::metrics::Metrics;
 use crate::nocobase::inject::script_tag;
 use crate::pages;
 
@@ -24,6 +25,8 @@ pub struct Gate {
     pub policy: Policy,
     /// Sign-ins, sessions and everybody they need.
     pub logins: Arc<Logins>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
     /// NocoBase's nodes.
     pub upstreams: Upstreams,
     /// `Host` and its companions.
@@ -47,9 +50,13 @@ impl Gate {
             authority: HeaderValue::from_str(&authority).map_err(|e| format!("origin: {e}"))?,
             scheme: HeaderValue::from_static(config.origin.scheme()),
         };
+        let entries: Vec<&str> = config.wecom.iter().map(|e| e.name.as_str()).collect();
+        let nodes: Vec<&str> = config.upstream.nodes.iter().map(String::as_str).collect();
+        let metrics = Arc::new(Metrics::new(&entries, &nodes).map_err(|e| format!("metrics: {e}"))?);
         Ok(Gate {
             policy: policy(&config)?,
-            logins: Arc::new(Logins::new(config.clone())?),
+            logins: Arc::new(Logins::new(config.clone(), metrics.clone())?),
+            metrics,
             upstreams: Upstreams::new(&config.upstream, &config.nocobase.public_path)
                 .map_err(|e| e.to_string())?,
             origin,

@@ -2,13 +2,15 @@
 //!
 //! A request goes through `guard` (time limits and a cap on connections), `framing` (is this a message that everybody
 //! reads alike?), `admit` (reads cookies and credentials, lets `decide` decide), then either `own` and `reply` (the
-//! gate answers) or `request_to_upstream` and `answers` (NocoBase answers), and ends in `access_log`.
+//! gate answers) or `request_to_upstream` and `answers` (NocoBase answers), and ends in `access_log` and
+//! `counts`.
 //!
 //! Must never: decide by itself who gets in, or set a protected header outside `headers`.
 
 mod access_log;
 mod admit;
 mod answers;
+mod counts;
 mod ctx;
 mod forward_auth;
 mod frames;

@@ -14,7 +14,7 @@ use pingora::upstreams::peer::HttpPeer;
 
 use super::ctx::Ctx;
 use super::gate::Gate;
-use super::{access_log, admit, answers, frames, guard, reply, request_to_upstream, tunnel};
+use super::{access_log, admit, answers, counts, frames, guard, reply, request_to_upstream, tunnel};
 use crate::error::Failure;
 
 /// Time for the rest of a request that Pingora still has to read before a connection can be used again.
@@ -87,6 +87,7 @@ impl ProxyHttp for Phases {
     }
 
     async fn upstream_peer(&self, session: &mut Session, ctx: &mut Ctx) -> Result<Box<HttpPeer>> {
+        ctx.handed.get_or_insert_with(Instant::now);
         match self.gate.upstreams.pick(&mut ctx.tried, session.is_upgrade_req()) {
             Some((node, mut peer)) => {
                 ctx.node = Some(node);
@@ -110,6 +111,7 @@ impl ProxyHttp for Phases {
         ctx: &mut Ctx,
         mut e: Box<Error>,
     ) -> Box<Error> {
+        counts::lost(&self.gate, ctx);
         if let Some(node) = ctx.node {
             self.gate.upstreams.did_not_connect(node);
         }
@@ -127,8 +129,12 @@ impl ProxyHttp for Phases {
         client_reused: bool,
     ) -> Box<Error> {
         let method = &session.req_header().method;
+        if *e.esource() == ErrorSource::Upstream {
+            counts::lost(&self.gate, ctx);
+        }
         let whole = !session.as_ref().retry_buffer_truncated() && session.response_written().is_none();
         if whole && method.is_safe() && (*e.etype() == STARTING || is_lost(&e)) && self.is_another_node(ctx) {
+            ctx.answered = None;
             e.set_retry(true);
             return e;
         }
@@ -185,6 +191,7 @@ impl ProxyHttp for Phases {
         response: &mut ResponseHeader,
         ctx: &mut Ctx,
     ) -> Result<()> {
+        counts::answered(&self.gate, response.status.as_u16(), ctx);
         let again = session.req_header().method.is_safe() && self.is_another_node(ctx);
         if response.status == 503 && (ctx.page_load || again) {
             return Error::e_explain(STARTING, "503");
@@ -227,6 +234,7 @@ impl ProxyHttp for Phases {
 
     async fn logging(&self, session: &mut Session, e: Option<&Error>, ctx: &mut Ctx) {
         access_log::write(&self.gate, session, e, ctx);
+        counts::done(&self.gate, session, e, ctx);
     }
 
     fn suppress_error_log(&self, _session: &Session, _ctx: &Ctx, _e: &Error) -> bool {

@@ -24,6 +24,7 @@ use super::guard::{App, Times};
 use super::phases::Phases;
 use super::tls::{Certificate, TlsError};
 use crate::config::{Config, Listen};
+use crate::metrics::Reload;
 
 /// Longest wait for requests in flight when the gate stops.
 const GRACE: Duration = Duration::from_secs(30);
@@ -81,8 +82,15 @@ impl Running {
             return;
         };
         match certificate.reload(cert, key) {
-            Ok(()) => tracing::info!(event = "reload", "certificate reloaded"),
-            Err(error) => tracing::error!(event = "reload", %error, "the old certificate stays in use"),
+            Ok(()) => {
+                self.gate.metrics.state.reloaded(Reload::Certificate, None);
+                self.gate.metrics.state.certificates([(cert.display().to_string(), certificate.not_after())]);
+                tracing::info!(event = "reload", "certificate reloaded");
+            }
+            Err(error) => {
+                self.gate.metrics.state.reloaded(Reload::Certificate, Some(error.to_string()));
+                tracing::error!(event = "reload", %error, "the old certificate stays in use");
+            }
         }
     }
 
@@ -152,6 +160,10 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let gate = Arc::new(Gate::new(config).map_err(StartError::Build)?);
     gate.logins.check_rules().await.map_err(StartError::Build)?;
 
+    if let (Some(certificate), Some(file)) = (&certificate, &gate.config.listen.cert) {
+        gate.metrics.state.certificates([(file.display().to_string(), certificate.not_after())]);
+    }
+
     let mut service = Service::new("wecom-gate".into(), app(&gate));
     let mut fds = Fds::new();
     let buffers = L4BufferSettings::new(READ_BUFFER, WRITE_BUFFER);
@@ -206,7 +218,7 @@ fn app(gate: &Arc<Gate>) -> App<Phases> {
     options.h2_idle_timeout = Some(limits.keepalive_timeout);
     let mut proxy = http_proxy(&Arc::new(conf), Phases::new(gate.clone()));
     proxy.server_options = Some(options);
-    App::new(proxy, times, limits.connections)
+    App::new(proxy, times, limits.connections, gate.metrics.connections.clone())
 }
 
 /// `wecom-gate run`: starts, tells where it listens, and runs until a signal ends it.

@@ -64,6 +64,13 @@ impl Certificate {
         Ok(())
     }
 
+    /// When the certificate in use ends, in seconds since 1970; 0 if its date cannot be read.
+    pub fn not_after(&self) -> i64 {
+        let pair = self.0.load();
+        let leaf = pair.cert.first().and_then(|der| x509_parser::parse_x509_certificate(der).ok());
+        leaf.map_or(0, |(_, leaf)| leaf.validity().not_after.timestamp())
+    }
+
     /// Listener settings with this certificate: TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1.
     pub fn settings(self: &Arc<Self>) -> pingora::Result<TlsSettings> {
         let mut settings = TlsSettings::with_callbacks(Box::new(NoCallbacks))?;
@@ -113,6 +120,8 @@ mod tests {
         let (other, other_key) = pair(dir.path(), "b");
         let loaded = Certificate::load(&cert, &key).unwrap();
         let first = loaded.0.load_full();
+        // rcgen's default: the end of the year 4095.
+        assert_eq!(loaded.not_after(), 67_090_118_400);
         assert!(matches!(loaded.reload(&cert, &other_key), Err(TlsError::Mismatch { .. })));
         std::fs::write(dir.path().join("empty.pem"), "").unwrap();
         assert!(matches!(loaded.reload(&dir.path().join("empty.pem"), &key), Err(TlsError::Empty(_))));

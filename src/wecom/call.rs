@@ -1,8 +1,10 @@
 //! How a call is made: with the access token, a bounded number of times, its errors told apart by class. Every
 //! error is logged here, once, where WeCom's answer turns into one of ours.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwapOption;
 
 use secrecy::ExposeSecret as _;
 use serde::de::DeserializeOwned;
@@ -15,6 +17,7 @@ use super::token::{Fetched, TokenCache};
 use super::transport::{Reply, Transport, Trouble, Tuning};
 use crate::config::WeComEntry;
 use crate::error::Level;
+use crate::metrics::WeComCalls;
 
 /// WeCom's own bound on tries when the system is busy (doc 90313, code -1).
 pub(super) const TRIES_WHEN_BUSY: u32 = 3;
@@ -26,6 +29,12 @@ pub(super) struct Inner {
     tuning: Tuning,
     token: TokenCache,
     pub(super) rules: Rules,
+    /// Who counts, if anybody does.
+    pub(super) calls: OnceLock<WeComCalls>,
+    /// Why there is no access token, as far as is known.
+    pub(super) no_token: ArcSwapOption<WeComError>,
+    /// Why the last other call failed, where that is not the member's doing.
+    pub(super) no_answer: ArcSwapOption<WeComError>,
 }
 
 /// One call, without the access token.
@@ -57,6 +66,9 @@ impl Inner {
             tuning,
             token: TokenCache::default(),
             rules: Rules::new(),
+            calls: OnceLock::new(),
+            no_token: ArcSwapOption::empty(),
+            no_answer: ArcSwapOption::empty(),
         })
     }
 
@@ -115,6 +127,37 @@ impl Inner {
         body: Option<&serde_json::Value>,
         hidden: &[&str],
     ) -> Result<Vec<u8>, Failed> {
+        let began = Instant::now();
+        let result = self.exchange(call, path, params, body, hidden).await;
+        self.note(call, result.as_ref().err().map(|(error, _)| error), began.elapsed());
+        result
+    }
+
+    /// Counts a call, and remembers how it ended where an operator has to know.
+    fn note(&self, call: Call, error: Option<&WeComError>, took: Duration) {
+        if let Some(calls) = self.calls.get() {
+            calls.done(&self.entry.name, call.name(), error.map_or("ok", |e| e.class().name()), took);
+        }
+        match error.map(WeComError::class) {
+            // Says something about the person or the code; about WeCom only that it answers.
+            _ if call == Call::GetToken => {}
+            None | Some(Class::User | Class::Code | Class::Detail) => {
+                if self.no_answer.load().is_some() {
+                    self.no_answer.store(None);
+                }
+            }
+            Some(_) => self.no_answer.store(error.map(|e| Arc::new(e.clone()))),
+        }
+    }
+
+    async fn exchange(
+        &self,
+        call: Call,
+        path: &str,
+        params: &[(&str, &str)],
+        body: Option<&serde_json::Value>,
+        hidden: &[&str],
+    ) -> Result<Vec<u8>, Failed> {
         let mut reply = self.transport.exchange(path, params, body).await;
         if let Err(Trouble::Unreachable { nothing_sent: true, .. }) = reply {
             reply = self.transport.exchange(path, params, body).await;
@@ -126,6 +169,13 @@ impl Inner {
             }
             Err(Trouble::RateLimited) => Err((WeComError::rate_limited(call), "HTTP 429".into())),
             Err(Trouble::BadAnswer { cause }) => Err((WeComError::bad_answer(call), redact(&cause, hidden))),
+        }
+    }
+
+    fn token_fetched(&self, error: Option<&WeComError>) {
+        self.no_token.store(error.map(|e| Arc::new(e.clone())));
+        if let Some(calls) = self.calls.get() {
+            calls.token(&self.entry.name, error.map(|e| e.class().name()));
         }
     }
 
@@ -168,6 +218,7 @@ async fn fetch_token(inner: Arc<Inner>) -> Result<Fetched, WeComError> {
             }
             Ok(token) => {
                 let life = Duration::from_secs(u64::try_from(token.expires_in).unwrap_or(0).min(86_400));
+                inner.token_fetched(None);
                 tracing::debug!(entry = inner.entry.name, seconds = life.as_secs(), "new access token");
                 return Ok(Fetched { value: token.access_token, life });
             }
@@ -178,6 +229,7 @@ async fn fetch_token(inner: Arc<Inner>) -> Result<Fetched, WeComError> {
             Err(failed) => break failed,
         }
     };
+    inner.token_fetched(Some(&error));
     inner.log(&error, &text);
     Err(error)
 }

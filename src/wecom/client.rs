@@ -13,6 +13,7 @@ use super::member::{Agent, Details, Identity, Member, Standing, filled, is_useri
 use super::transport::Tuning;
 use crate::config::{Group, WeComEntry};
 use crate::error::Failure;
+use crate::metrics::WeComCalls;
 
 /// Documented bound of a code, in bytes (doc 91022).
 const LONGEST_CODE: usize = 512;
@@ -41,6 +42,21 @@ impl Client {
     pub(super) fn tuned(entry: &WeComEntry, tuning: Tuning) -> Result<Self, reqwest::Error> {
         let inner = Inner::new(entry, tuning)?;
         Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Counts calls from now on; set once.
+    pub fn count_into(&self, calls: &WeComCalls) {
+        let _ = self.inner.calls.set(calls.clone());
+    }
+
+    /// Why there is no access token, by the last time one was asked for. Asks nobody.
+    pub fn no_token(&self) -> Option<Arc<WeComError>> {
+        self.inner.no_token.load_full()
+    }
+
+    /// Why the last other call failed, where that was not the member's doing. Asks nobody.
+    pub fn no_answer(&self) -> Option<Arc<WeComError>> {
+        self.inner.no_answer.load_full()
     }
 
     /// Address of WeCom's page inside its client. `state`: `[A-Za-z0-9]`, at most 128 bytes (doc 91022).

@@ -21,6 +21,8 @@ use tokio::sync::Semaphore;
 
 pub use stream::Guarded;
 
+use crate::metrics::Connections;
+
 /// How long a client may take.
 #[derive(Debug, Clone, Copy)]
 pub struct Times {
@@ -40,13 +42,14 @@ pub struct App<P> {
     proxy: Arc<HttpProxy<P>>,
     times: Times,
     connections: Arc<Semaphore>,
+    counts: Connections,
 }
 
 impl<P> App<P> {
     /// `connections`: open at once, over it new ones are closed.
-    pub fn new(proxy: HttpProxy<P>, times: Times, connections: usize) -> Self {
+    pub fn new(proxy: HttpProxy<P>, times: Times, connections: usize, counts: Connections) -> Self {
         let connections = Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS)));
-        App { proxy: Arc::new(proxy), times, connections }
+        App { proxy: Arc::new(proxy), times, connections, counts }
     }
 }
 
@@ -60,22 +63,25 @@ where
         let Ok(permit) = self.connections.clone().try_acquire_owned() else {
             tracing::warn!(target: "wecom_gate::proxy", label = "too_many_connections",
                 "connection closed: limits.connections is reached");
+            self.counts.over_limit();
             return None;
         };
         let h2 = matches!(stream.selected_alpn_proto(), Some(ALPN::H2));
-        let stream: Stream = Box::new(Guarded::new(stream, self.times.head, h2));
+        let open = self.counts.accepted();
+        let guarded = Guarded::new(stream, self.times.head, h2).count_malformed(&self.counts);
+        let stream: Stream = Box::new(guarded);
         let (proxy, shutdown) = (self.proxy.clone(), shutdown.clone());
         // Tasks of their own, because Pingora's, which ends here, is as large as the TLS handshake that it has
         // done, for as long as the connection lasts.
         if h2 {
             tokio::spawn(async move {
-                let _permit = permit;
+                let _held = (permit, open);
                 proxy.process_new(stream, &shutdown).await;
             });
         } else {
             let times = self.times;
             tokio::spawn(async move {
-                let _permit = permit;
+                let _held = (permit, open);
                 http1::serve(&proxy, stream, times, shutdown).await;
             });
         }

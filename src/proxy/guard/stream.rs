@@ -17,6 +17,8 @@ use pingora::protocols::{
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
+use crate::metrics::Connections;
+
 /// No deadline at present.
 const DISARMED: u64 = u64::MAX;
 /// HTTP/2: the preface (24 bytes) and the first frame's header (9 bytes); then `h2_idle_timeout` takes over.
@@ -32,6 +34,8 @@ pub struct Guarded {
     timer: Option<Pin<Box<Sleep>>>,
     timer_at: u64,
     h2_read: Option<usize>,
+    /// Told when Pingora answers by itself. Not on HTTP/2, where it writes at any time.
+    malformed: Option<Connections>,
 }
 
 impl Guarded {
@@ -45,6 +49,29 @@ impl Guarded {
             timer: None,
             timer_at: DISARMED,
             h2_read: h2.then_some(0),
+            malformed: None,
+        }
+    }
+
+    /// Tells when Pingora answers by itself (HTTP/1).
+    pub fn count_malformed(mut self, connections: &Connections) -> Self {
+        if self.h2_read.is_none() {
+            self.malformed = Some(connections.clone());
+        }
+        self
+    }
+
+    /// An answer before any phase has seen a request: Pingora refuses what came in by itself, tells no hook, and closes
+    /// the connection.
+    fn answers_by_itself(&mut self) {
+        if self.deadline.load(Ordering::Relaxed) == DISARMED {
+            return;
+        }
+        if let Some(connections) = self.malformed.take() {
+            connections.malformed();
+            let client = self.get_socket_digest().and_then(|d| d.peer_addr().map(ToString::to_string));
+            tracing::info!(target: "wecom_gate::proxy", event = "malformed", client,
+                "what came in is no request; the connection is closed");
         }
     }
 
@@ -117,6 +144,7 @@ impl AsyncRead for Guarded {
 
 impl AsyncWrite for Guarded {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, b: &[u8]) -> Poll<io::Result<usize>> {
+        self.answers_by_itself();
         Pin::new(&mut self.inner).poll_write(cx, b)
     }
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -130,6 +158,7 @@ impl AsyncWrite for Guarded {
         cx: &mut Context<'_>,
         b: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.answers_by_itself();
         Pin::new(&mut self.inner).poll_write_vectored(cx, b)
     }
     fn is_write_vectored(&self) -> bool {

@@ -1,0 +1,216 @@
+//! What the gate counts: every metric, its name, its help and its labels, each in one place. `ops` shows them.
+//!
+//! What a signed-in request touches is resolved at the start: counting is an atomic addition, without a lock and
+//! without looking up a label. All labels come from fixed lists or from the configuration, so that no client can make
+//! new series.
+//!
+//! Must never: hold anything about a person, or import another module than `error`.
+
+mod book;
+mod calls;
+mod requests;
+mod sign_ins;
+mod state;
+
+use prometheus::proto::MetricFamily;
+use prometheus::{IntGauge, Registry};
+
+pub use book::{Described, Kind};
+pub use calls::{NocoBaseCalls, WeComCalls};
+pub use requests::{Connections, Done, Node, Open, Outcome, Requests};
+pub use sign_ins::{SignIns, Via};
+pub use state::{Reload, State};
+
+use book::Book;
+
+/// Everything that is counted in one gate.
+pub struct Metrics {
+    registry: Registry,
+    described: Vec<Described>,
+    /// Requests, and the connections that they come on.
+    pub requests: Requests,
+    /// Connections of clients.
+    pub connections: Connections,
+    /// NocoBase's nodes, in the order of the configuration.
+    pub nodes: Vec<Node>,
+    /// Sign-ins.
+    pub sign_ins: SignIns,
+    /// Calls to WeCom.
+    pub wecom: WeComCalls,
+    /// Calls to NocoBase.
+    pub nocobase: NocoBaseCalls,
+    /// What is so, rather than how often something happened.
+    pub state: State,
+    sessions: IntGauge,
+    in_flight: IntGauge,
+}
+
+impl Metrics {
+    /// `entries`: names of the `[[wecom]]` blocks; `nodes`: NocoBase's, as configured.
+    ///
+    /// # Errors
+    /// Two metrics with one name, or a name that Prometheus does not take: a defect.
+    pub fn new(entries: &[&str], nodes: &[&str]) -> prometheus::Result<Metrics> {
+        let mut book = Book::default();
+        let build = book.gauges(
+            "build_info",
+            "Always 1; its label is the version of the running gate.",
+            &["version"],
+        )?;
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        let requests = Requests::new(&mut book)?;
+        let connections = Connections::new(&mut book)?;
+        let nodes = Node::all(&mut book, nodes)?;
+        let sign_ins = SignIns::new(&mut book, entries)?;
+        let wecom = WeComCalls::new(&mut book, entries)?;
+        let nocobase = NocoBaseCalls::new(&mut book)?;
+        let state = State::new(&mut book)?;
+        let sessions =
+            book.gauge("sessions_seen", "Sessions that this process knows of: live ones, and ended ones.")?;
+        let in_flight = book.gauge(
+            "requests_in_flight",
+            "Requests that have begun and not ended; WebSockets do not count.",
+        )?;
+        book.process()?;
+        let (registry, described) = book.close();
+        Ok(Metrics {
+            registry,
+            described,
+            requests,
+            connections,
+            nodes,
+            sign_ins,
+            wecom,
+            nocobase,
+            state,
+            sessions,
+            in_flight,
+        })
+    }
+
+    /// Name, kind, labels and help of every metric, also of those that have no value yet.
+    pub fn described(&self) -> &[Described] {
+        &self.described
+    }
+
+    /// All values now. `sessions` and `in_flight` are counted elsewhere.
+    pub fn gather(&self, sessions: u64, in_flight: usize) -> Vec<MetricFamily> {
+        self.sessions.set(i64::try_from(sessions).unwrap_or(i64::MAX));
+        self.in_flight.set(i64::try_from(in_flight).unwrap_or(i64::MAX));
+        self.registry.gather()
+    }
+
+    /// All values now, in Prometheus' text format.
+    ///
+    /// # Errors
+    /// A value that cannot be written: a defect.
+    pub fn text(&self, sessions: u64, in_flight: usize) -> prometheus::Result<String> {
+        prometheus::TextEncoder::new().encode_to_string(&self.gather(sessions, in_flight))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::error::Failure;
+
+    fn metrics() -> Metrics {
+        Metrics::new(&["wecom", "other"], &["127.0.0.1:1"]).unwrap()
+    }
+
+    #[test]
+    fn every_name_is_ours_and_says_its_unit() {
+        for d in metrics().described() {
+            assert!(d.name.starts_with("wecom_gate_"), "{}", d.name);
+            assert!(!d.help.is_empty() && d.help.ends_with('.'), "{}: {}", d.name, d.help);
+            assert_eq!(d.name.ends_with("_total"), d.kind == Kind::Counter, "{}", d.name);
+            assert_eq!(
+                d.name.ends_with("_seconds"),
+                d.kind == Kind::Histogram || d.name.contains("_time_") || d.name.contains("not_after"),
+                "{}",
+                d.name
+            );
+        }
+    }
+
+    #[test]
+    fn a_request_is_counted_once_in_each() {
+        let m = metrics();
+        m.requests.done(&Done {
+            outcome: Outcome::Refused,
+            status: 429,
+            failure: Some(Failure::TooManyRequests),
+            total: Duration::from_millis(3),
+            own: Duration::from_micros(40),
+            tunnel: false,
+            bytes_in: 5,
+            bytes_out: 7,
+        });
+        let text = m.text(3, 2).unwrap();
+        for line in [
+            r#"wecom_gate_requests_total{code="4xx",outcome="refused"} 1"#,
+            r#"wecom_gate_requests_total{code="2xx",outcome="nocobase"} 0"#,
+            r#"wecom_gate_refusals_total{label="too_many_requests"} 1"#,
+            r#"wecom_gate_refusals_total{label="internal"} 0"#,
+            r#"wecom_gate_limits_hit_total{limit="requests"} 1"#,
+            "wecom_gate_request_duration_seconds_count 1",
+            r#"wecom_gate_own_duration_seconds_bucket{le="0.00005"} 1"#,
+            r#"wecom_gate_own_duration_seconds_bucket{le="0.000025"} 0"#,
+            "wecom_gate_request_bytes_total 5",
+            "wecom_gate_response_bytes_total 7",
+            "wecom_gate_sessions_seen 3",
+            "wecom_gate_requests_in_flight 2",
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line}\n{text}");
+        }
+    }
+
+    #[test]
+    fn tunnels_have_no_part_in_latency() {
+        let m = metrics();
+        let open = m.requests.tunnel();
+        assert!(m.text(0, 0).unwrap().contains("\nwecom_gate_websockets_open 1\n"));
+        drop(open);
+        let hour = Duration::from_secs(3600);
+        m.requests.done(&Done {
+            outcome: Outcome::NocoBase,
+            status: 101,
+            failure: None,
+            total: hour,
+            own: Duration::from_micros(40),
+            tunnel: true,
+            bytes_in: 0,
+            bytes_out: 0,
+        });
+        let text = m.text(0, 0).unwrap();
+        assert!(text.contains("\nwecom_gate_websockets_open 0\n"), "{text}");
+        assert!(text.contains("\nwecom_gate_request_duration_seconds_count 0\n"), "{text}");
+        assert!(text.contains(r#"wecom_gate_requests_total{code="1xx",outcome="nocobase"} 1"#), "{text}");
+    }
+
+    #[test]
+    fn what_is_not_in_the_lists_makes_no_series() {
+        let m = metrics();
+        let series = || m.text(0, 0).unwrap().lines().filter(|l| !l.starts_with('#')).count();
+        let before = series();
+        for i in 0..100 {
+            let name = format!("made-up-{i}");
+            m.sign_ins.refused(&name, Failure::NotAllowed, Duration::ZERO);
+            m.sign_ins.started(&name, Via::Web);
+            m.nocobase.done(&name, "ok", Duration::ZERO);
+            m.wecom.done(&name, &name, &name, Duration::ZERO);
+            m.wecom.token(&name, None);
+            m.requests.done(&Done { status: 600 + i, ..Done::default() });
+        }
+        assert!(series() <= before + 70, "{before} series have become {}", series());
+        let after = series();
+        for i in 0..100 {
+            m.sign_ins.refused(&format!("again-{i}"), Failure::NotAllowed, Duration::ZERO);
+            m.wecom.done(&format!("again-{i}"), "x", "y", Duration::ZERO);
+            m.nocobase.done(&format!("again-{i}"), "ok", Duration::ZERO);
+        }
+        assert_eq!(series(), after);
+    }
+}

@@ -1,0 +1,295 @@
+//! On the way of every request: no lock, no lookup.
+
+use std::time::Duration;
+
+use prometheus::{Histogram, IntCounter, IntGauge, Result};
+
+use super::book::Book;
+use crate::error::Failure;
+
+/// Seconds, of whole requests and of NocoBase's part.
+const TOTAL: [f64; 14] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+/// Seconds, of the gate's own part: tens of microseconds, unless it asks WeCom or NocoBase.
+const OWN: [f64; 12] =
+    [0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.005, 0.025, 0.1, 0.5, 2.0, 10.0];
+/// First digit of a status; `none` where there was no answer.
+const CODES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
+
+/// What became of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Outcome {
+    /// NocoBase answered.
+    #[default]
+    NocoBase,
+    /// The gate answered by itself: a page of its own, a redirect to WeCom.
+    Gate,
+    /// The gate said no to the client.
+    Refused,
+    /// It went wrong on this side: the gate, WeCom or NocoBase.
+    Failed,
+    /// The client went away.
+    Aborted,
+}
+
+impl Outcome {
+    const ALL: [Outcome; 5] =
+        [Outcome::NocoBase, Outcome::Gate, Outcome::Refused, Outcome::Failed, Outcome::Aborted];
+
+    fn name(self) -> &'static str {
+        match self {
+            Outcome::NocoBase => "nocobase",
+            Outcome::Gate => "gate",
+            Outcome::Refused => "refused",
+            Outcome::Failed => "failed",
+            Outcome::Aborted => "aborted",
+        }
+    }
+}
+
+/// A request that is over.
+#[derive(Debug, Default)]
+pub struct Done {
+    /// What became of it.
+    pub outcome: Outcome,
+    /// HTTP status; 0 without an answer.
+    pub status: u16,
+    /// Why not.
+    pub failure: Option<Failure>,
+    /// From its head to the end of its answer.
+    pub total: Duration,
+    /// The gate's part: until NocoBase had it, or all of it.
+    pub own: Duration,
+    /// It became a WebSocket: its time is no latency.
+    pub tunnel: bool,
+    /// Bytes of its body.
+    pub bytes_in: u64,
+    /// Bytes of the answer's body.
+    pub bytes_out: u64,
+}
+
+/// Counters of requests.
+pub struct Requests {
+    /// By outcome, then by first digit.
+    counts: [[IntCounter; CODES.len()]; Outcome::ALL.len()],
+    /// By failure, in the order of the enum.
+    refusals: Vec<IntCounter>,
+    total: Histogram,
+    own: Histogram,
+    bytes_in: IntCounter,
+    bytes_out: IntCounter,
+    limits: [IntCounter; 3],
+    tunnels: IntCounter,
+    tunnels_open: IntGauge,
+}
+
+/// Makes an array of counters.
+fn array<const N: usize>(mut make: impl FnMut(usize) -> IntCounter) -> [IntCounter; N] {
+    std::array::from_fn(|i| make(i))
+}
+
+impl Requests {
+    pub(super) fn new(book: &mut Book) -> Result<Requests> {
+        let counts = book.counters(
+            "requests_total",
+            "Requests by what became of them and by the first digit of the status.",
+            &["outcome", "code"],
+        )?;
+        let refusals = book.counters(
+            "refusals_total",
+            "Requests that the gate refused or could not do, by reason label.",
+            &["label"],
+        )?;
+        let mut failures = Failure::ALL.to_vec();
+        failures.sort_by_key(|f| *f as usize);
+        let limits = book.counters(
+            "limits_hit_total",
+            "Refused because of a limit: of requests, of body bytes, of header bytes.",
+            &["limit"],
+        )?;
+        let name = |names: &[&'static str], i: usize| names.get(i).copied().unwrap_or_default();
+        Ok(Requests {
+            counts: Outcome::ALL
+                .map(|o| array(|code| counts.with_label_values(&[o.name(), name(&CODES, code)]))),
+            refusals: failures.iter().map(|f| refusals.with_label_values(&[f.answer().label])).collect(),
+            total: book.histogram(
+                "request_duration_seconds",
+                "From the head of a request to the end of its answer; WebSockets do not count.",
+                &TOTAL,
+            )?,
+            own: book.histogram(
+                "own_duration_seconds",
+                "The gate's own part of it: until NocoBase has the request, or all of it where the gate answers.",
+                &OWN,
+            )?,
+            bytes_in: book.counter("request_bytes_total", "Bytes of request bodies.")?,
+            bytes_out: book.counter("response_bytes_total", "Bytes of answers' bodies.")?,
+            limits: array(|i| limits.with_label_values(&[name(&["requests", "body_bytes", "header_bytes"], i)])),
+            tunnels: book.counter("websockets_total", "WebSockets that were opened.")?,
+            tunnels_open: book.gauge("websockets_open", "WebSockets that are open.")?,
+        })
+    }
+
+    /// A request is over.
+    pub fn done(&self, done: &Done) {
+        let code = match done.status / 100 {
+            code @ 1..=5 => usize::from(code),
+            _ => 0,
+        };
+        if let Some(counter) = self.counts.get(done.outcome as usize).and_then(|row| row.get(code)) {
+            counter.inc();
+        }
+        if !done.tunnel {
+            self.total.observe(done.total.as_secs_f64());
+            self.own.observe(done.own.as_secs_f64());
+        }
+        if done.bytes_in > 0 {
+            self.bytes_in.inc_by(done.bytes_in);
+        }
+        self.bytes_out.inc_by(done.bytes_out);
+        if let Some(failure) = done.failure {
+            self.refused(failure);
+        }
+    }
+
+    #[cold]
+    fn refused(&self, failure: Failure) {
+        if let Some(counter) = self.refusals.get(failure as usize) {
+            counter.inc();
+        }
+        let limit = match failure {
+            Failure::TooManyRequests => 0,
+            Failure::TooLarge => 1,
+            Failure::HeadersTooLarge => 2,
+            _ => return,
+        };
+        if let Some(counter) = self.limits.get(limit) {
+            counter.inc();
+        }
+    }
+
+    /// A WebSocket is open until this is dropped.
+    pub fn tunnel(&self) -> Open {
+        self.tunnels.inc();
+        Open::new(&self.tunnels_open)
+    }
+}
+
+/// Counts something as open for as long as it lives.
+#[must_use = "what is dropped at once has never been open"]
+#[derive(Debug)]
+pub struct Open(IntGauge);
+
+impl Open {
+    fn new(gauge: &IntGauge) -> Open {
+        gauge.inc();
+        Open(gauge.clone())
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+/// Connections of clients.
+#[derive(Debug, Clone)]
+pub struct Connections {
+    accepted: IntCounter,
+    open: IntGauge,
+    over_limit: IntCounter,
+    malformed: IntCounter,
+}
+
+impl Connections {
+    pub(super) fn new(book: &mut Book) -> Result<Connections> {
+        Ok(Connections {
+            accepted: book.counter("connections_total", "Connections of clients that were taken.")?,
+            open: book.gauge("connections_open", "Connections of clients that are open.")?,
+            over_limit: book.counter(
+                "connections_over_limit_total",
+                "Connections that were closed at once, because limits.connections were open.",
+            )?,
+            malformed: book.counter(
+                "malformed_requests_total",
+                "Answers to what is no request (HTTP/1): refused before any rule, and in no other count.",
+            )?,
+        })
+    }
+
+    /// A connection is open until this is dropped.
+    pub fn accepted(&self) -> Open {
+        self.accepted.inc();
+        Open::new(&self.open)
+    }
+
+    /// `limits.connections` is reached.
+    pub fn over_limit(&self) {
+        self.over_limit.inc();
+    }
+
+    /// Pingora has answered something that is no request.
+    pub fn malformed(&self) {
+        self.malformed.inc();
+    }
+}
+
+/// One node of NocoBase.
+pub struct Node {
+    /// As configured.
+    pub name: String,
+    up: IntGauge,
+    answers: [IntCounter; CODES.len()],
+    seconds: Histogram,
+}
+
+impl Node {
+    pub(super) fn all(book: &mut Book, names: &[&str]) -> Result<Vec<Node>> {
+        let up = book.gauges(
+            "upstream_up",
+            "1 if this node of NocoBase was well when it was last looked at, else 0.",
+            &["node"],
+        )?;
+        let answers = book.counters(
+            "upstream_responses_total",
+            "Answers of this node by the first digit of the status; none: it could not be reached or broke off.",
+            &["node", "code"],
+        )?;
+        let seconds = book.histograms(
+            "upstream_duration_seconds",
+            "From when NocoBase has the request to the head of its answer.",
+            &["node"],
+            &TOTAL,
+        )?;
+        let node = |name: &&str| Node {
+            name: (*name).to_owned(),
+            up: up.with_label_values(&[*name]),
+            answers: array(|i| {
+                answers.with_label_values(&[*name, CODES.get(i).copied().unwrap_or_default()])
+            }),
+            seconds: seconds.with_label_values(&[*name]),
+        };
+        Ok(names.iter().map(node).collect())
+    }
+
+    /// It was looked at.
+    pub fn looked_at(&self, well: bool) {
+        self.up.set(i64::from(well));
+    }
+
+    /// The head of its answer is there.
+    pub fn answered(&self, status: u16, took: Duration) {
+        if let Some(counter) = self.answers.get(usize::from(status / 100)) {
+            counter.inc();
+        }
+        // The head of a WebSocket's answer is as quick as others.
+        self.seconds.observe(took.as_secs_f64());
+    }
+
+    /// No answer, or none in time.
+    pub fn lost(&self) {
+        if let Some(counter) = self.answers.first() {
+            counter.inc();
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Sign-ins by entry, outcome and reason.
+
+use std::time::Duration;
+
+use prometheus::{Histogram, IntCounterVec, Result};
+
+use super::book::Book;
+use crate::error::Failure;
+
+const SECONDS: [f64; 9] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+/// For a name that is not in the configuration.
+pub(super) const OTHER: &str = "other";
+
+/// Which of WeCom's pages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Via {
+    /// Inside WeCom's client.
+    WeCom,
+    /// QR code or one click.
+    Web,
+}
+
+/// Counters of sign-ins.
+pub struct SignIns {
+    entries: Vec<String>,
+    started: IntCounterVec,
+    ended: IntCounterVec,
+    seconds: Histogram,
+    sessions_ended: IntCounterVec,
+}
+
+impl SignIns {
+    pub(super) fn new(book: &mut Book, entries: &[&str]) -> Result<SignIns> {
+        let me = SignIns {
+            entries: entries.iter().map(|e| (*e).to_owned()).collect(),
+            started: book.counters(
+                "sign_ins_started_total",
+                "Browsers sent to WeCom, by entry and by which of its pages.",
+                &["entry", "via"],
+            )?,
+            ended: book.counters(
+                "sign_ins_total",
+                "Sign-ins that came to an end: signed_in, needs_consent, refused; why, if refused.",
+                &["entry", "outcome", "reason"],
+            )?,
+            seconds: book.histogram(
+                "sign_in_duration_seconds",
+                "From WeCom's callback to the session: the calls to WeCom and NocoBase.",
+                &SECONDS,
+            )?,
+            sessions_ended: book.counters(
+                "sessions_ended_total",
+                "Sessions that were over before their time, by who ended them.",
+                &["by"],
+            )?,
+        };
+        // A series that begins with its first event does not show that event as an increase.
+        for entry in entries {
+            for via in ["wecom", "web"] {
+                let _ = me.started.with_label_values(&[*entry, via]);
+            }
+            for outcome in ["signed_in", "needs_consent"] {
+                let _ = me.ended.with_label_values(&[*entry, outcome, ""]);
+            }
+            for failure in Failure::ALL {
+                let _ = me.ended.with_label_values(&[*entry, "refused", failure.answer().label]);
+            }
+        }
+        for by in ["member", "nocobase", "wecom"] {
+            let _ = me.sessions_ended.with_label_values(&[by]);
+        }
+        Ok(me)
+    }
+
+    /// A browser is sent to WeCom.
+    pub fn started(&self, entry: &str, via: Via) {
+        let via = if via == Via::Web { "web" } else { "wecom" };
+        self.started.with_label_values(&[self.known(entry), via]).inc();
+    }
+
+    /// A member is signed in.
+    pub fn signed_in(&self, entry: &str, took: Duration) {
+        self.end(entry, "signed_in", "", took);
+    }
+
+    /// A member has to agree first.
+    pub fn needs_consent(&self, entry: &str, took: Duration) {
+        self.end(entry, "needs_consent", "", took);
+    }
+
+    /// Somebody is not signed in.
+    pub fn refused(&self, entry: &str, why: Failure, took: Duration) {
+        self.end(entry, "refused", why.answer().label, took);
+    }
+
+    /// Sessions have ended, by `member`, `nocobase` or `wecom`.
+    pub fn sessions_ended(&self, by: &'static str, how_many: usize) {
+        self.sessions_ended.with_label_values(&[by]).inc_by(how_many as u64);
+    }
+
+    fn end(&self, entry: &str, outcome: &str, reason: &str, took: Duration) {
+        self.ended.with_label_values(&[self.known(entry), outcome, reason]).inc();
+        self.seconds.observe(took.as_secs_f64());
+    }
+
+    fn known<'a>(&self, entry: &'a str) -> &'a str {
+        if self.entries.iter().any(|e| e == entry) { entry } else { OTHER }
+    }
+}

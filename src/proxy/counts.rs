@@ -1,0 +1,60 @@
+//! What a request adds to the metrics. Every count is an atomic addition to a counter that was looked up at the start.
+
+use std::time::Instant;
+
+use pingora::prelude::Error;
+use pingora::proxy::Session as Exchange;
+
+use super::ctx::Ctx;
+use super::gate::Gate;
+use crate::metrics::{Done, Node, Outcome};
+
+/// NocoBase's head is there.
+pub fn answered(gate: &Gate, status: u16, ctx: &mut Ctx) {
+    if ctx.answered.is_some() || (status < 200 && status != 101) {
+        return;
+    }
+    let now = Instant::now();
+    ctx.answered = Some(now);
+    if let (Some(node), Some(handed)) = (node(gate, ctx), ctx.handed) {
+        node.answered(status, now.saturating_duration_since(handed));
+    }
+    if status == 101 {
+        ctx.tunnel = Some(gate.metrics.requests.tunnel());
+    }
+}
+
+/// A node could not be reached, or broke off before its answer.
+pub fn lost(gate: &Gate, ctx: &Ctx) {
+    if let Some(node) = node(gate, ctx).filter(|_| ctx.answered.is_none()) {
+        node.lost();
+    }
+}
+
+/// The request is over.
+pub fn done(gate: &Gate, exchange: &Exchange, error: Option<&Error>, ctx: &mut Ctx) {
+    let now = Instant::now();
+    let status = exchange.response_written().map_or(0, |r| r.status.as_u16());
+    let outcome = match ctx.failure {
+        Some(failure) if failure.answer().status >= 500 => Outcome::Failed,
+        Some(_) => Outcome::Refused,
+        None if error.is_some() && ctx.tunnel.is_none() => Outcome::Aborted,
+        None if ctx.answered.is_some() => Outcome::NocoBase,
+        None => Outcome::Gate,
+    };
+    gate.metrics.requests.done(&Done {
+        outcome,
+        status,
+        failure: ctx.failure,
+        total: now.saturating_duration_since(ctx.started),
+        own: ctx.handed.unwrap_or(now).saturating_duration_since(ctx.started),
+        tunnel: ctx.tunnel.take().is_some(),
+        bytes_in: exchange.body_bytes_read() as u64,
+        bytes_out: exchange.body_bytes_sent() as u64,
+    });
+}
+
+/// The node that has the request.
+fn node<'a>(gate: &'a Gate, ctx: &Ctx) -> Option<&'a Node> {
+    gate.metrics.nodes.get(ctx.node?)
+}
