@@ -50,7 +50,7 @@ bench-micro: ## Criterion: decision core, cookies, token swap
 	$(CARGO) bench
 
 packages: ## Debian packages that the tests use
-	@./tests/setup/packages.sh chromium fonts-noto-cjk nginx caddy haproxy
+	@./tests/setup/packages.sh chromium fonts-noto-cjk nginx caddy haproxy prometheus
 
 nocobase-packages:
 	@./tests/setup/packages.sh

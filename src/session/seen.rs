@@ -318,6 +318,8 @@ impl SeenSessions {
 
     /// How many sessions are remembered, roughly.
     pub fn count(&self) -> u64 {
+        // moka counts what it has worked through, a batch at a time.
+        self.seen.run_pending_tasks();
         self.seen.entry_count()
     }
 

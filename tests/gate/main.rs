@@ -15,6 +15,8 @@ mod forward_auth;
 mod languages;
 mod login;
 mod nodes;
+mod numbers;
+mod prometheus;
 mod proxying;
 mod session;
 #[allow(dead_code, unreachable_pub)]

@@ -1,0 +1,197 @@
+//! What the operator's port says: readiness with its reasons, and numbers that are right and stay few.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use http::Method;
+use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+use wecom_gate::sim::Fault;
+
+use crate::support::browser::CURL;
+use crate::support::raw::{get, read_answer, request, talk, upgrade};
+use crate::support::{Browser, Stage, eventually};
+
+async fn ready(stage: &Stage) -> (u16, Value) {
+    let answer = talk(stage.gate.ops, "GET /readyz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
+    (answer.status(), serde_json::from_str(&answer.body()).unwrap())
+}
+
+/// Series and their values.
+pub async fn numbers(stage: &Stage) -> BTreeMap<String, f64> {
+    let text =
+        talk(stage.gate.ops, "GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.body();
+    let lines = text.lines().filter(|l| !l.starts_with('#') && !l.is_empty());
+    lines
+        .map(|l| l.rsplit_once(' ').unwrap())
+        .map(|(name, n)| (name.to_owned(), n.parse().unwrap()))
+        .collect()
+}
+
+fn reasons(ready: &Value) -> Vec<&str> {
+    ready["degraded"].as_array().unwrap().iter().map(|d| d["what"].as_str().unwrap()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readiness_says_what_is_degraded_and_why() {
+    let stage = Stage::start(|_| {}).await;
+    stage.bound("zhangsan");
+    let (status, well) = ready(&stage).await;
+    let node = stage.nocobase.address.to_string();
+    assert_eq!(status, 200);
+    assert_eq!(
+        well,
+        json!({ "status": "ok", "stopping": false, "upstream": { &node: "ok" }, "degraded": [] })
+    );
+
+    stage.wecom().add_fault(Fault::errcode("/cgi-bin/user/get", 60020, 1));
+    assert_eq!(stage.phone("zhangsan").open("/admin").await.status, 502);
+    let (status, said) = ready(&stage).await;
+    assert_eq!((status, &said["status"], reasons(&said)), (200, &json!("degraded"), vec!["wecom_calls"]));
+    let why = said["degraded"][0]["why"].as_str().unwrap();
+    assert!(why.contains("wecom_ip_not_trusted") && why.contains("60020"), "{why}");
+    stage.wecom().clear_faults();
+    assert_eq!(stage.phone("zhangsan").open("/admin").await.status, 200);
+    assert_eq!(ready(&stage).await.1["status"], "ok");
+
+    stage.wecom().forget_tokens();
+    stage.wecom().add_fault(Fault::errcode("/cgi-bin/gettoken", 40001, 9));
+    assert_eq!(stage.phone("zhangsan").open("/admin").await.status, 502);
+    let (status, said) = ready(&stage).await;
+    assert_eq!(status, 200);
+    assert!(reasons(&said).contains(&"wecom_token"), "{said}");
+    let numbers = numbers(&stage).await;
+    assert_eq!(numbers[r#"wecom_gate_wecom_token_ok{entry="wecom"}"#], 0.0);
+    assert_eq!(numbers[r#"wecom_gate_degraded{what="wecom_token"}"#], 1.0);
+    assert_eq!(numbers["wecom_gate_ready"], 1.0);
+
+    stage.nocobase.down().await;
+    eventually("503 without NocoBase", async || ready(&stage).await.0 == 503).await;
+    let (_, said) = ready(&stage).await;
+    assert_eq!((&said["status"], &said["upstream"][&node]), (&json!("unavailable"), &json!("unreachable")));
+    assert!(reasons(&said).contains(&"nocobase"), "{said}");
+    assert_eq!(crate::numbers::numbers(&stage).await["wecom_gate_ready"], 0.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn asking_whether_it_is_ready_asks_nocobase_now_and_then() {
+    let stage = Stage::start(|_| {}).await;
+    let stage = &stage;
+    let began = std::time::Instant::now();
+    futures_util::future::join_all((0..100).map(|_| ready(stage))).await;
+    let asked = stage.nocobase.count("/api/__health_check");
+    // The balancer's own check asks about once a second, whoever else does.
+    let most = 3 + 2 * began.elapsed().as_secs() as usize;
+    assert!((1..=most).contains(&asked), "asked {asked} times in {:?}", began.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_happens_is_counted() {
+    let stage = Stage::start(|_| {}).await;
+    let mut browser = stage.signed_in("zhangsan").await;
+    let before = numbers(&stage).await;
+    for _ in 0..5 {
+        assert_eq!(browser.api(Method::GET, "/api/orders:list").await.status, 200);
+    }
+    stage.nocobase.fail("/api/broken", 500, "{}", 1);
+    browser.api(Method::GET, "/api/broken").await;
+    assert_eq!(Browser::new(&stage.gate, CURL).visit("/api/x").await.status, 401);
+    stage.wecom().add_fault(Fault::errcode("/cgi-bin/user/get", 60111, 1));
+    stage.phone("lisi").open("/admin").await;
+    let cookie = format!(
+        "Cookie: wecom_gate={}\r\nOrigin: http://gate.test\r\n",
+        browser.cookie("wecom_gate").unwrap()
+    );
+    let mut socket = TcpStream::connect(stage.gate.http).await.unwrap();
+    socket.write_all(upgrade("/ws", &cookie).as_bytes()).await.unwrap();
+    assert_eq!(read_answer(&mut socket).await.status(), 101);
+    assert_eq!(talk(stage.gate.http, "no request at all\r\n\r\n").await.status(), 400);
+    assert_eq!(talk(stage.gate.http, request("CONNECT", "gate.test:1", "")).await.status(), 405);
+
+    let node = stage.nocobase.address;
+    let after = numbers(&stage).await;
+    let more = |name: &str| after[name] - before[name];
+    for (name, n) in [
+        (r#"wecom_gate_requests_total{code="2xx",outcome="nocobase"}"#, 5.0),
+        (r#"wecom_gate_requests_total{code="5xx",outcome="nocobase"}"#, 1.0),
+        // The stray program, and the member whom WeCom does not show.
+        (r#"wecom_gate_requests_total{code="4xx",outcome="refused"}"#, 2.0),
+        (r#"wecom_gate_refusals_total{label="no_session"}"#, 1.0),
+        (r#"wecom_gate_refusals_total{label="not_visible"}"#, 1.0),
+        (r#"wecom_gate_sign_ins_total{entry="wecom",outcome="refused",reason="not_visible"}"#, 1.0),
+        (r#"wecom_gate_sign_ins_total{entry="wecom",outcome="signed_in",reason=""}"#, 0.0),
+        (r#"wecom_gate_sign_ins_started_total{entry="wecom",via="wecom"}"#, 1.0),
+        (r#"wecom_gate_wecom_calls_total{call="user/get",entry="wecom",result="user"}"#, 1.0),
+        (r#"wecom_gate_wecom_calls_total{call="getuserinfo",entry="wecom",result="ok"}"#, 1.0),
+        ("wecom_gate_websockets_total", 1.0),
+        ("wecom_gate_websockets_open", 1.0),
+        ("wecom_gate_malformed_requests_total", 2.0),
+        (&format!(r#"wecom_gate_upstream_responses_total{{code="5xx",node="{node}"}}"#), 1.0),
+        (&format!(r#"wecom_gate_upstream_responses_total{{code="1xx",node="{node}"}}"#), 1.0),
+        (&format!(r#"wecom_gate_upstream_duration_seconds_count{{node="{node}"}}"#), 7.0),
+    ] {
+        assert_eq!(more(name), n, "{name}");
+    }
+    assert_eq!(before[r#"wecom_gate_sign_ins_total{entry="wecom",outcome="signed_in",reason=""}"#], 1.0);
+    assert_eq!(before[r#"wecom_gate_wecom_token_refreshes_total{entry="wecom",result="ok"}"#], 1.0);
+    assert_eq!(before["wecom_gate_sessions_seen"], 1.0);
+    assert!(before[r#"wecom_gate_nocobase_calls_total{call="auth:check",result="ok"}"#] >= 1.0);
+    assert!(more("wecom_gate_own_duration_seconds_count") >= 8.0);
+    assert!(after["wecom_gate_connections_open"] >= 1.0);
+    assert!(after["wecom_gate_process_resident_memory_bytes"] > 1e6);
+
+    drop(socket);
+    eventually("the WebSocket is closed", async || {
+        numbers(&stage).await["wecom_gate_websockets_open"] == 0.0
+    })
+    .await;
+    stage.nocobase.down().await;
+    assert_eq!(browser.api(Method::GET, "/api/orders:list").await.status, 502);
+    let lost = format!(r#"wecom_gate_upstream_responses_total{{code="none",node="{node}"}}"#);
+    assert_eq!(numbers(&stage).await[&lost], 1.0);
+    // And the line of a request says how long NocoBase took, and nothing where it had no part.
+    let lines = stage.gate.log_where("event", "request");
+    let of = |path: &str| lines.iter().rev().find(|l| l["path"] == path).unwrap();
+    let broken = of("/api/broken");
+    assert!(broken["upstream_ms"].as_f64().unwrap() <= broken["ms"].as_f64().unwrap(), "{broken}");
+    assert_eq!(broken["node"], node.to_string());
+    assert!(of("/api/x").get("upstream_ms").is_none(), "{}", of("/api/x"));
+    assert_eq!(stage.gate.log_where("event", "malformed").len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hostile_client_makes_no_new_series() {
+    let stage = Stage::start(|_| {}).await;
+    let mut browser = stage.signed_in("zhangsan").await;
+    let names = async || numbers(&stage).await.into_keys().collect::<BTreeSet<_>>();
+    let before = names().await;
+    assert!(before.len() > 200, "{}", before.len());
+    let cookie = format!("Cookie: wecom_gate={}\r\n", browser.cookie("wecom_gate").unwrap());
+    for i in 0..20 {
+        for method in ["GET", "POST", "BREW", &format!("M{i}")] {
+            talk(stage.gate.http, request(method, &format!("/made/up/{i}?q={i}"), &cookie)).await;
+            talk(stage.gate.http, request(method, &format!("/api/{i}:list"), "Authorization: Bearer x\r\n"))
+                .await;
+        }
+        for target in [
+            format!("/wecom-gate/login?with=entry{i}"),
+            format!("/wecom-gate/login?via=way{i}"),
+            format!("/wecom-gate/events/entry{i}?msg_signature=x&timestamp=1&nonce=2&echostr=z"),
+            format!("/wecom-gate/callback?code=c{i}&state=s{i}"),
+            format!("/wecom-gate/page{i}"),
+            format!("/%2e%2e/{i}"),
+        ] {
+            talk(stage.gate.http, get(&target, "")).await;
+        }
+        talk(stage.gate.http, format!("GET / HTTP/1.1\r\nHost: host{i}.example\r\nUser-Agent: a{i}\r\n\r\n"))
+            .await;
+        talk(stage.gate.http, format!("NONSENSE{i}\r\n\r\n")).await;
+    }
+    // What NocoBase says is as far away from labels.
+    for status in [299, 418, 599] {
+        stage.nocobase.fail("/api/odd", status, "{}", 1);
+        browser.api(Method::GET, "/api/odd").await;
+    }
+    let new: Vec<_> = names().await.difference(&before).cloned().collect();
+    assert!(new.is_empty(), "{new:#?}");
+}
