@@ -19,7 +19,7 @@ fn policy() -> Policy {
         public_path: "/".to_owned(),
         browsers: Browsers::WebLogin,
         api_keys: true,
-        password_login: false,
+        password: false,
         public: PublicRules::parse(&public).unwrap_or_default(),
         bypass: Vec::new(),
         verify_files: vec!["WW_verify_7rG3kjVbXHngiald.txt".to_owned()],
@@ -51,6 +51,7 @@ fn request(
         credential: Credential::None,
         session: SessionState::Valid,
         signed_out: false,
+        own_cookie: false,
     }
 }
 

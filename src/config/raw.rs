@@ -265,7 +265,8 @@ pub struct Role {
 pub struct Access {
     /// What happens to browsers outside WeCom's client.
     pub browsers: Browsers,
-    /// Show a link to NocoBase's password form on the gate's sign-in page. Not supported yet.
+    /// Show a link to NocoBase's own password form on the gate's sign-in page, and let those pass who sign in there: for
+    /// administrators without a WeCom account, and for the day when WeCom is away. Always on with `browsers = "nocobase"`.
     pub password_login: bool,
     /// Let programs pass that bring a valid NocoBase API key or token.
     pub api_keys: bool,

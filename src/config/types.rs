@@ -38,6 +38,10 @@ impl Config {
     pub fn entry(&self, name: &str) -> Option<&WeComEntry> {
         self.wecom.iter().find(|e| e.name == name)
     }
+    /// Does NocoBase's own password form pass?
+    pub fn password_form(&self) -> bool {
+        self.access.password_login || self.access.browsers == Browsers::NocoBase
+    }
     /// The one entry that signs members in by itself inside WeCom, if there is one.
     pub fn auto_entry(&self) -> Option<&WeComEntry> {
         self.wecom.iter().find(|e| e.auto_login)
@@ -251,7 +255,7 @@ pub enum Browsers {
     WebLogin,
     /// The gate's own sign-in page.
     SignInPage,
-    /// NocoBase's own sign-in page (not supported yet).
+    /// NocoBase's own sign-in page, with a button per WeCom entry below its form.
     #[serde(rename = "nocobase")]
     NocoBase,
     /// Refused.
@@ -263,7 +267,7 @@ pub enum Browsers {
 pub struct Access {
     /// Browsers outside WeCom.
     pub browsers: Browsers,
-    /// Link to NocoBase's password form on the gate's sign-in page.
+    /// Link to NocoBase's password form on the gate's sign-in page; who signs in there passes.
     pub password_login: bool,
     /// NocoBase API keys pass.
     pub api_keys: bool,

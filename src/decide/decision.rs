@@ -6,6 +6,7 @@ use super::own::{OwnPath, is_own};
 use super::page_load::{
     cookie_counts, is_below, is_browser, is_get, is_navigation, is_our_origin, is_page_load,
 };
+use super::password::{form_address, is_form, rests_on_cookie};
 use super::policy::{Browsers, Credential, Policy, Request, SessionState};
 use super::target::{SIGN_IN_PARAMETERS, of_request};
 use super::{address, query};
@@ -160,14 +161,23 @@ fn signed_in(policy: &Policy, request: &Request<'_>) -> Option<Decision> {
         Credential::None if files || request.upgrade => Identity::Member,
         // Without the phantom it may be a page, or an API call that the page did not make: nobody's.
         Credential::None => Identity::Nobody,
-        Credential::ApiToken if policy.api_keys => Identity::Token,
-        Credential::ApiToken | Credential::Invalid => return None,
+        _ if token_passes(policy, request) => Identity::Token,
+        Credential::ApiToken | Credential::OwnToken | Credential::Invalid => return None,
     };
     Some(Decision::Forward(Pass {
         identity,
         put_cookies: files && identity == Identity::Member,
         put_script: is_page_load(policy, request),
     }))
+}
+
+/// May this request go on in the name of the token that it brings?
+fn token_passes(policy: &Policy, request: &Request<'_>) -> bool {
+    match request.credential {
+        Credential::ApiToken => policy.api_keys,
+        Credential::OwnToken => policy.api_keys || policy.password,
+        Credential::None | Credential::Phantom | Credential::Invalid => false,
+    }
 }
 
 /// Where NocoBase takes its cookie instead of a token, as long as nothing is changed.
@@ -191,14 +201,22 @@ fn without_session(policy: &Policy, request: &Request<'_>) -> Decision {
     {
         return Decision::Forward(AS_IT_COMES);
     }
-    if request.credential == Credential::ApiToken && policy.api_keys {
+    if token_passes(policy, request) {
         return Decision::Forward(Pass { identity: Identity::Token, ..AS_IT_COMES });
     }
     let page = is_page_load(policy, request);
+    if policy.password && password_passes(policy, request) {
+        // A link with somebody else's token in it would sign this person in as somebody else.
+        if brings_token(policy, request) {
+            let query = request.query.and_then(|q| query::without(q, &SIGN_IN_PARAMETERS));
+            return Decision::Redirect(of_request(request.path, query.as_deref()));
+        }
+        return Decision::Forward(Pass { put_script: page, ..AS_IT_COMES });
+    }
     let failure = match (request.credential, request.session) {
         // The phantom of a session that has ended is an invalid token too: say what happened.
         (Credential::Invalid, SessionState::Ended) if !page => Failure::SessionEnded,
-        (Credential::ApiToken | Credential::Invalid, _) => Failure::InvalidToken,
+        (Credential::ApiToken | Credential::OwnToken | Credential::Invalid, _) => Failure::InvalidToken,
         _ if page => return way_in(policy, request),
         (_, SessionState::Valid) if request.upgrade => Failure::CrossSite,
         (_, SessionState::Ended) => Failure::SessionEnded,
@@ -207,15 +225,28 @@ fn without_session(policy: &Policy, request: &Request<'_>) -> Decision {
     Decision::Refuse { failure, page }
 }
 
+/// NocoBase's form, or a person who has signed in there and whose browser shows it by NocoBase's cookie.
+fn password_passes(policy: &Policy, request: &Request<'_>) -> bool {
+    is_form(policy, request)
+        || request.own_cookie && request.credential == Credential::None && rests_on_cookie(policy, request)
+}
+
 /// A person wants to see a page, and is not signed in.
 fn way_in(policy: &Policy, request: &Request<'_>) -> Decision {
-    if request.signed_out {
-        return Decision::Page(Page::SignedOut);
-    }
     let login = |via, entry| Decision::Login { via, entry };
-    let sign_in = Decision::Page(Page::SignIn);
+    let sign_in = match policy.browsers {
+        Browsers::NocoBase => {
+            Decision::Redirect(form_address(policy, &of_request(request.path, request.query)))
+        }
+        _ => Decision::Page(Page::SignIn),
+    };
+    if request.signed_out {
+        // NocoBase's form signs nobody in by itself.
+        return if policy.browsers == Browsers::NocoBase { sign_in } else { Decision::Page(Page::SignedOut) };
+    }
     match (caller(request.user_agent), policy.browsers) {
         (Caller::WeCom { .. }, _) => policy.auto_entry.map_or(sign_in, |entry| login(Via::WeCom, entry)),
+        (_, Browsers::NocoBase) => sign_in,
         (Caller::WeChat, _) => Decision::Page(Page::OpenInWeCom),
         (_, Browsers::Deny) => Decision::Refuse { failure: Failure::BrowserDenied, page: true },
         (Caller::Browser { mobile: true }, _) => Decision::Page(Page::OpenInWeCom),
@@ -223,7 +254,7 @@ fn way_in(policy: &Policy, request: &Request<'_>) -> Decision {
             let first = (!policy.entries.is_empty()).then_some(0);
             policy.auto_entry.or(first).map_or(sign_in, |entry| login(Via::Web, entry))
         }
-        (_, Browsers::SignInPage | Browsers::NocoBase) => sign_in,
+        (_, Browsers::SignInPage) => sign_in,
     }
 }
 

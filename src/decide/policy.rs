@@ -32,8 +32,8 @@ pub struct Policy {
     pub browsers: Browsers,
     /// NocoBase's own API keys and tokens pass.
     pub api_keys: bool,
-    /// The sign-in page links to NocoBase's password form. Carried for that page; changes no decision.
-    pub password_login: bool,
+    /// NocoBase's own password form, and whoever has signed in there, pass.
+    pub password: bool,
     /// What passes without a session.
     pub public: PublicRules,
     /// Who passes without a session.
@@ -58,6 +58,8 @@ pub enum Credential {
     Phantom,
     /// The header (never the query, R2) holds a NocoBase token with a good signature that has not expired.
     ApiToken,
+    /// The same, made by NocoBase at a sign-in of its own: what a page of NocoBase brings whose person came by password.
+    OwnToken,
     /// The header holds something else.
     Invalid,
 }
@@ -108,4 +110,7 @@ pub struct Request<'a> {
     pub session: SessionState,
     /// The cookie that says "signed out on purpose: do not sign in again by yourself" is there.
     pub signed_out: bool,
+    /// NocoBase's own cookie is there, with a token that is good. Looked at only where `Policy::password` is on and
+    /// there is no session.
+    pub own_cookie: bool,
 }

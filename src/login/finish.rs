@@ -114,6 +114,10 @@ impl Logins {
                     if callback.cookies.signed_out {
                         cookies.push(self.cookie_names.delete(self.cookie_names.out()));
                     }
+                    if self.config.password_form() {
+                        // Whoever was here by password before has left: their cookies must not open files any more.
+                        cookies.extend(self.forget_nocobase());
+                    }
                     self.replace(signed_in, &session);
                     Answer::Redirect(self.landing(wish))
                 }

@@ -213,6 +213,36 @@ impl Logins {
         self.nocobase.sign_out(self.mint(session)?.as_str()).await
     }
 
+    /// Ends a session of NocoBase's own, by the token of somebody who signed in by password.
+    pub async fn end_own(&self, token: &str) -> Result<(), Failure> {
+        let Ok(verified) = self.minter.verify_renewable(token, now().as_secs()) else { return Ok(()) };
+        let Some(jti) = verified.jti else { return Ok(()) };
+        tracing::info!(event = "session_ended", session = jti, reason = "signed out", "session ended");
+        // With a token that lasts: NocoBase remembers the end only as long as the token that told it.
+        let end = now().plus(self.limits.absolute).plus(BLOCK_MARGIN).as_secs();
+        let now = now();
+        let lasting = self.minter.session_until(verified.user_id, &jti, now.0, now.as_secs(), end)?;
+        self.nocobase.sign_out(lasting.as_str()).await
+    }
+
+    /// `Set-Cookie` lines of a sign-out: nothing of the gate's stays but the mark that nobody is signed straight in again.
+    pub fn signed_out_cookies(&self, cookies: &OwnCookies<'_>) -> Vec<String> {
+        let names = self.cookie_names;
+        let flows = cookies.flows.iter().map(|flow| names.delete(flow.name));
+        let tries = (cookies.tries > 0).then(|| names.delete(names.tries()));
+        [self.sessions.delete(), names.set_out()].into_iter().chain(flows).chain(tries).collect()
+    }
+
+    /// `Set-Cookie` lines that take away what a sign-in of NocoBase's own left in the browser.
+    pub fn forget_nocobase(&self) -> impl Iterator<Item = String> + '_ {
+        let (app, root) = (&self.config.nocobase.app, &self.config.nocobase.public_path);
+        let path = root.strip_suffix('/').filter(|path| !path.is_empty()).unwrap_or("/");
+        let secure = if self.config.origin.https { "; Secure" } else { "" };
+        ["nb_auth_token", "nb_authenticator", "nb_role", "nb_csrf_token"].into_iter().map(move |name| {
+            format!("{name}_{app}=; Path={path}; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT; SameSite=Lax{secure}")
+        })
+    }
+
     /// Blocks the session in NocoBase; tries a few times, since a session that goes on elsewhere is a hole.
     async fn block(&self, sid: uuid::Uuid, token: &str) {
         for pause in [1, 5, 30, 0] {

@@ -131,6 +131,11 @@ impl Logins {
         &self.limits
     }
 
+    /// Name of the cookie in which NocoBase keeps its token.
+    pub fn token_cookie(&self) -> &str {
+        &self.token_cookie
+    }
+
     /// NocoBase's API.
     pub fn nocobase(&self) -> &Arc<NocoBase> {
         &self.nocobase

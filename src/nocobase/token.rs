@@ -21,6 +21,9 @@ pub const RENEW_AFTER_S: u64 = 10 * 60;
 const SERVICE_LIFETIME_S: u64 = 10 * 60;
 /// Seconds by which a foreign token may be over its end (or before its beginning): clocks differ.
 const LEEWAY_S: u64 = 60;
+/// Seconds by which a session token of NocoBase's own may be over its end: NocoBase itself renews it that long (its
+/// `expiredTokenRenewLimit` is a day), and it is NocoBase that then says yes or no.
+const RENEWABLE_S: u64 = 24 * 3600;
 /// Longest token that is looked at. NocoBase's have about 300 bytes.
 const MAX_TOKEN: usize = 8 * 1024;
 
@@ -190,13 +193,25 @@ impl Minter {
     /// Checks a token (without `Bearer `) that came from outside: HS256, signature in constant time, and not over its
     /// end by more than a minute. Whether its user exists and its session goes on is for NocoBase to say.
     pub fn verify(&self, token: &str, now_s: u64) -> Result<Verified, TokenError> {
+        self.verify_within(token, now_s, LEEWAY_S)
+    }
+
+    /// The same, but session tokens of NocoBase's own also while NocoBase would renew them. For people who signed in by
+    /// password: their page brings the old token and gets a new one with the answer.
+    pub fn verify_renewable(&self, token: &str, now_s: u64) -> Result<Verified, TokenError> {
+        self.verify_within(token, now_s, RENEWABLE_S)
+    }
+
+    fn verify_within(&self, token: &str, now_s: u64, session_grace_s: u64) -> Result<Verified, TokenError> {
         if token.len() > MAX_TOKEN {
             return Err(TokenError);
         }
         let claims = jsonwebtoken::decode::<AnyClaims>(token, &self.verifying, &self.validation)
             .map_err(|_| TokenError)?
             .claims;
-        let over = claims.exp.is_some_and(|exp| now_s > exp.saturating_add(LEEWAY_S));
+        let session = claims.temp == Some(true) && claims.jti.is_some();
+        let grace_s = if session { session_grace_s } else { LEEWAY_S };
+        let over = claims.exp.is_some_and(|exp| now_s > exp.saturating_add(grace_s));
         let not_yet = claims.nbf.is_some_and(|nbf| now_s.saturating_add(LEEWAY_S) < nbf);
         if over || not_yet {
             return Err(TokenError);

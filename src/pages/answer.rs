@@ -31,13 +31,19 @@ impl Rendered {
 /// The one style sheet; inline, so that a page is one answer.
 pub(super) const STYLE: &str = include_str!("style.css");
 
-/// Nothing may be loaded, run or sent anywhere but what the page itself needs. `style-src` names the one style by
-/// its hash, so injected markup could not even restyle the page.
+/// The one script, for pages with an address to copy; inline for the same reason.
+pub(super) const SCRIPT: &str = include_str!("page.js");
+
+/// Nothing may be loaded, run or sent anywhere but what the page itself needs. The one style and the one
+/// script are named by their hashes, so injected markup could not even restyle the page.
 static CSP: LazyLock<String> = LazyLock::new(|| {
-    let hash = ring::digest::digest(&ring::digest::SHA256, STYLE.as_bytes());
-    let hash = base64::engine::general_purpose::STANDARD.encode(hash.as_ref());
+    let hash = |text: &str| {
+        let hash = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
+        base64::engine::general_purpose::STANDARD.encode(hash.as_ref())
+    };
+    let (script, style) = (hash(SCRIPT), hash(STYLE));
     format!(
-        "default-src 'none'; style-src 'sha256-{hash}'; img-src data:; form-action 'self'; \
+        "default-src 'none'; script-src 'sha256-{script}'; style-src 'sha256-{style}'; img-src data:; form-action 'self'; \
          frame-ancestors 'self'; base-uri 'none'"
     )
 });

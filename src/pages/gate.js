@@ -5,7 +5,8 @@
  *    what another member left in this browser.
  * 2. Takes WeCom's `#wechat_redirect` off the address.
  * 3. When the session ends while the page is open, starts the way in again and keeps the place; after a sign-out it
- *    shows the signed-out page instead.
+ *    shows the signed-out page instead. Whoever has a form open that is not saved keeps it, and is asked first.
+ * 4. Where NocoBase's own sign-in page is in use: puts a button per WeCom entry below its form.
  *
  * It holds no secret of its own, and writes the token nowhere but there.
  */
@@ -22,6 +23,10 @@
   var MARK_OUT = 'WECOM_GATE_SIGNED_OUT'; // somebody signed out on purpose, in any tab
   var MARK_BACK = 'WECOM_GATE_BACK'; // when this tab was sent to sign in by itself
   var COOKIE_LANGUAGE = 'wecom_gate_lang';
+  var PHANTOM = /^wcg_/;
+  var SIGN_OUT = /(^|\/)auth(:|%3A)signOut([\/?#]|$)/i;
+  // What NocoBase's page takes for the end of a session.
+  var OVER = /"code":"(EMPTY_TOKEN|EXPIRED_TOKEN|INVALID_TOKEN|TOKEN_RENEW_FAILED|BLOCKED_TOKEN|EXPIRED_SESSION|NOT_EXIST_USER)"/;
   var MOST_BACK = 2;
   var MINUTE = 60000;
 
@@ -31,6 +36,9 @@
   var app = tag.getAttribute('data-app') || 'main';
   var user = tag.getAttribute('data-user');
   var login = tag.getAttribute('data-login');
+  var entries = list(tag.getAttribute('data-entries')); // [name, title]: a page without a session of the gate
+  var spoken = tag.getAttribute('data-lang');
+  var TEXTS = {} /* texts */;
   tag.removeAttribute('data-token');
 
   // The end of WeCom's own link, which browsers carry through every redirect: no place in NocoBase.
@@ -44,6 +52,21 @@
       if (/\/wecom-gate\/gate\.js(\?|$)/.test(all[i].src)) return all[i];
     }
     return null;
+  }
+
+  function list(json) {
+    try {
+      return JSON.parse(json || 'null');
+    } catch (e) {
+      return null;
+    }
+  }
+
+  /* What we say to people: in the language that NocoBase's page speaks, else in the one that the gate chose. */
+  function text(name, title) {
+    var lang = String(read(local, 'NOCOBASE_LOCALE') || document.documentElement.lang || '').split('-')[0];
+    var texts = TEXTS[lang] || TEXTS[spoken] || TEXTS.en || {};
+    return (texts[name] || '').replace('{title}', title);
   }
 
   /* Storage may be switched off, full or forbidden: then nothing is kept, and nothing breaks here. */
@@ -161,6 +184,11 @@
     write(store, mark, user);
   }
 
+  if (entries) {
+    // Nobody of the gate's: what the gate put here has ended, and whoever signs in now leaves things of their own.
+    if (PHANTOM.test(read(local, DEFAULT_PREFIX + 'TOKEN') || '')) write(local, DEFAULT_PREFIX + 'TOKEN', null);
+    write(local, MARK_USER + app, null);
+  }
   if (token) {
     write(local, MARK_OUT, null);
     watch(PREFIX);
@@ -175,9 +203,10 @@
     });
   }
 
-  // ---- 3. The way back in ----
-
   if (!login) return;
+  if (entries) return form();
+
+  // ---- 3. The way back in ----
 
   var gate = login.replace(/login$/, '');
   var leaving = false;
@@ -267,7 +296,7 @@
 
   /* Every answer to a call of the page. */
   function answered(url, status, loginHeader) {
-    if (/(^|\/)auth(:|%3A)signOut([\/?#]|$)/i.test(url)) {
+    if (SIGN_OUT.test(url)) {
       // 401: the session had ended already, and out is where the person wants to be.
       if (status === 401 || (status >= 200 && status < 300)) {
         signedOut = true;
@@ -279,13 +308,94 @@
     }
   }
 
+  /* Does this answer tell NocoBase's page that the session is over? It would put its sign-in form in place of all else. */
+  function isOver(xhr) {
+    if (xhr.status !== 401 || !isOurs(xhr.wecomGate) || SIGN_OUT.test(xhr.wecomGate)) return false;
+    if (xhr.getResponseHeader(LOGIN_HEADER)) return true;
+    try {
+      return OVER.test(typeof xhr.response === 'string' ? xhr.response : JSON.stringify(xhr.response));
+    } catch (e) {
+      return false;
+    }
+  }
+
+  // ---- What is not saved yet ----
+
+  var edited = []; // fields that somebody has typed into
+
+  document.addEventListener('input', function (event) {
+    if (event.target && edited.indexOf(event.target) < 0) edited.push(event.target);
+  }, true);
+
+  /* Is there, on the page as it is now, something that somebody has typed? */
+  function isBusy() {
+    edited = edited.filter(function (field) {
+      return document.documentElement.contains(field);
+    });
+    return edited.some(function (field) {
+      return field.getClientRects().length && (field.value || field.textContent || field.checked);
+    });
+  }
+
+  /* Whoever has a form open is asked, and keeps it; true if so. */
+  function offer() {
+    if (signedOut || leaving || !isBusy()) return false;
+    var strip = document.getElementById('wecom-gate-over');
+    if (strip || !document.body) return !!strip;
+    strip = document.createElement('div');
+    strip.id = 'wecom-gate-over';
+    strip.setAttribute('role', 'alert');
+    style(strip, {
+      position: 'fixed', zIndex: '2147483000', top: '0', left: '0', right: '0', padding: '10px 16px',
+      display: 'flex', flexWrap: 'wrap', alignItems: 'center', justifyContent: 'center',
+      background: '#fffbe6', color: '#1f1f1f', borderBottom: '1px solid #d48806', fontSize: '14px', lineHeight: '1.5'
+    });
+    var words = document.createElement('span');
+    words.appendChild(document.createTextNode(text('out')));
+    style(words, { margin: '4px 16px 4px 0' });
+    var link = document.createElement('a');
+    link.href = login + '?rd=' + encodeURIComponent(here());
+    // In a window of its own: this one goes on with the session that is made there.
+    link.target = '_blank';
+    link.appendChild(document.createTextNode(text('again')));
+    style(link, {
+      padding: '4px 16px', borderRadius: '6px', background: '#0958d9', color: '#fff', textDecoration: 'none', whiteSpace: 'nowrap'
+    });
+    strip.appendChild(words);
+    strip.appendChild(link);
+    document.body.appendChild(strip);
+    return true;
+  }
+
+  function style(element, rules) {
+    for (var name in rules) element.style[name] = rules[name];
+  }
+
   function hookXhr() {
     var proto = window.XMLHttpRequest && XMLHttpRequest.prototype;
     if (!proto) return;
     var open = proto.open;
+
+    /* First to hear of every answer. The page hears of one that would cost a form as a failure of the network. */
+    function hold(event) {
+      var xhr = this;
+      if (xhr.readyState !== 4 || !(xhr.wecomGateHeld || (isOver(xhr) && offer()))) return;
+      event.stopImmediatePropagation();
+      if (xhr.wecomGateHeld) return;
+      xhr.wecomGateHeld = true;
+      setTimeout(function () {
+        var failed = document.createEvent('Event');
+        failed.initEvent('error', false, false);
+        xhr.dispatchEvent(failed);
+      }, 0);
+    }
+
     proto.open = function (method, url) {
       var xhr = this;
       if (!xhr.wecomGate) {
+        xhr.addEventListener('readystatechange', hold);
+        xhr.addEventListener('load', hold);
+        xhr.addEventListener('loadend', hold);
         xhr.addEventListener('load', function () {
           var header = xhr.status === 401 && isOurs(xhr.wecomGate) && xhr.getResponseHeader(LOGIN_HEADER);
           answered(xhr.wecomGate, xhr.status, header);
@@ -303,6 +413,7 @@
       var url = String((input && input.url) || input);
       return original.apply(window, arguments).then(function (answer) {
         var header = answer.status === 401 && isOurs(url) && answer.headers.get(LOGIN_HEADER);
+        if (header && !SIGN_OUT.test(url) && offer()) throw new TypeError('Failed to fetch');
         answered(url, answer.status, header);
         return answer;
       });
@@ -328,7 +439,89 @@
     if (user !== null && event.key === MARK_USER + app && event.newValue && event.newValue !== user) {
       location.reload();
     }
+    // The same member has signed in again there: this page goes on, with the token that is there now.
+    var strip = document.getElementById('wecom-gate-over');
+    if (strip && placed && event.key === placed.key && event.newValue) strip.parentNode.removeChild(strip);
   });
 
   moved();
+
+  // ---- 4. NocoBase's own sign-in page ----
+
+  /* Runs in pages without a session of the gate: NocoBase's form, and the pages of those who signed in there. */
+  function form() {
+    // NocoBase's page goes where `redirect` says; what a deep link had after its `#` goes along.
+    var hash = isSignIn(location.pathname) ? location.hash : '';
+    if (hash) {
+      var to = /[?&]redirect=[^&#]/.test(location.search) && location.search.indexOf('%23') < 0;
+      history.replaceState(history.state, '', location.pathname + location.search + (to ? encodeURIComponent(hash) : ''));
+    }
+    // NocoBase draws its form when it likes, and draws it anew when the language changes.
+    if (window.MutationObserver) new MutationObserver(soon).observe(document.documentElement, { childList: true, subtree: true });
+    document.addEventListener('readystatechange', soon);
+    window.addEventListener('storage', function (event) {
+      // Somebody has come through the gate in another tab.
+      if (event.key === MARK_USER + app && event.newValue) location.reload();
+    });
+    soon();
+
+    var waiting = false;
+    function soon() {
+      if (waiting) return;
+      waiting = true;
+      setTimeout(function () {
+        waiting = false;
+        buttons();
+      }, 50);
+    }
+  }
+
+  /* The buttons, once, below the form with the password; nothing where there is none. */
+  function buttons() {
+    if (!isSignIn(location.pathname)) return;
+    var password = document.querySelector('form input[type="password"]');
+    var box = document.getElementById('wecom-gate');
+    var words = text('or') + spoken + document.documentElement.lang;
+    if (!password) return;
+    var form = password;
+    while (form && form.tagName !== 'FORM') form = form.parentNode;
+    var place = form;
+    for (var up = form; up && up !== document.body; up = up.parentNode) {
+      if (/(^|\s)ant-space-vertical(\s|$)/.test(up.className || '')) {
+        place = up;
+        break;
+      }
+    }
+    if (box && box.previousSibling === place && box.getAttribute('data-words') === words) return;
+    if (box) box.parentNode.removeChild(box);
+    var submit = form.querySelector('button[type="submit"]') || form.querySelector('button');
+    // NocoBase's own class for this very theme, on buttons that are not the main one.
+    var hashed = /(^|\s)(css-[\w-]+)/.exec((submit && submit.className) || '');
+    var look = 'ant-btn ant-btn-default ant-btn-color-default ant-btn-variant-outlined ant-btn-block ';
+    if (submit && /ant-btn-lg/.test(submit.className)) look += 'ant-btn-lg ';
+    look += (hashed && hashed[2]) || '';
+
+    box = document.createElement('div');
+    box.id = 'wecom-gate';
+    box.setAttribute('data-words', words);
+    box.style.marginTop = '16px';
+    var or = document.createElement('div');
+    or.setAttribute('role', 'separator');
+    or.style.textAlign = 'center';
+    or.style.opacity = '.65';
+    or.style.fontSize = '14px';
+    or.appendChild(document.createTextNode(text('or')));
+    box.appendChild(or);
+    for (var i = 0; i < entries.length; i++) {
+      var link = document.createElement('a');
+      link.className = look;
+      link.style.marginTop = '12px';
+      link.href = login + '?rd=' + encodeURIComponent(asked()) + '&with=' + encodeURIComponent(entries[i][0]);
+      var label = document.createElement('span');
+      label.appendChild(document.createTextNode(text('with', entries[i][1])));
+      link.appendChild(label);
+      box.appendChild(link);
+    }
+    place.parentNode.insertBefore(box, place.nextSibling);
+  }
 })();

@@ -2,14 +2,17 @@
 
 use std::sync::LazyLock;
 
+use serde_json::json;
+
 use super::answer::Rendered;
-use super::view::LOGIN;
+use super::lang::Lang;
+use super::view::{LOGIN, parts};
 
 /// A file that is part of the program.
 #[derive(Debug)]
 pub struct Script {
     /// Its text.
-    pub body: &'static str,
+    pub body: String,
     /// The beginning of its SHA-256 in hex: changes when the text does.
     pub version: String,
     /// The address under which browsers may keep it for good.
@@ -17,11 +20,29 @@ pub struct Script {
 }
 
 static GATE_JS: LazyLock<Script> = LazyLock::new(|| {
-    let body = include_str!("gate.js");
-    let hash = ring::digest::digest(&ring::digest::SHA256, body.as_bytes());
-    let version: String = hash.as_ref().iter().take(8).map(|b| format!("{b:02x}")).collect();
+    let body = include_str!("gate.js").replacen("{} /* texts */", &texts().to_string(), 1);
+    let version = version_of(&body);
     Script { body, src: format!("/wecom-gate/gate.js?v={version}"), version }
 });
+
+/// The beginning of a text's SHA-256.
+fn version_of(body: &str) -> String {
+    let hash = ring::digest::digest(&ring::digest::SHA256, body.as_bytes());
+    hash.as_ref().iter().take(8).map(|b| format!("{b:02x}")).collect()
+}
+
+/// What the script says to people, by language: it knows better than any header which one NocoBase's page speaks.
+fn texts() -> serde_json::Value {
+    let of = |lang: Lang| {
+        json!({
+            "with": lang.text_with_name(parts::SIGN_IN_WITH, "{title}"),
+            "or": lang.text(parts::OR),
+            "out": lang.text(parts::SESSION_OVER),
+            "again": lang.text(parts::SIGN_IN_AGAIN),
+        })
+    };
+    Lang::all().into_iter().map(|lang| (lang.tag(), of(lang))).collect::<serde_json::Map<_, _>>().into()
+}
 
 /// The script itself.
 pub fn script() -> &'static Script {
@@ -38,7 +59,7 @@ pub fn gate_js(version: Option<&str>) -> Rendered {
     };
     Rendered {
         status: 200,
-        body: GATE_JS.body.to_owned(),
+        body: GATE_JS.body.clone(),
         headers: vec![
             ("Content-Type", "text/javascript; charset=utf-8".to_owned()),
             ("Cache-Control", cache.to_owned()),
@@ -67,6 +88,14 @@ pub fn script_attributes<'a>(
     ]
 }
 
+/// The same for pages without a session of the gate: NocoBase's own sign-in page, and those of people who came that way.
+///
+/// `entries` is a JSON list of `[name, title]`, a button each below NocoBase's form; `lang` the language for it where
+/// NocoBase's page has none stored.
+pub fn form_attributes<'a>(app: &'a str, entries: &'a str, lang: &'a str) -> [(&'static str, &'a str); 4] {
+    [("data-app", app), ("data-login", LOGIN), ("data-entries", entries), ("data-lang", lang)]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -88,6 +117,7 @@ mod tests {
         // A rough sieve; the script's own tests parse it as ES5.
         let comment = |line: &&str| ["*", "/*", "//"].iter().any(|c| line.trim_start().starts_with(c));
         let code: String = script().body.lines().filter(|line| !comment(line)).collect();
+        let code = code + super::super::answer::SCRIPT;
         for newer in ["=>", "`", "const ", "let ", "class ", "...", "async ", "for (var x of"] {
             assert!(!code.contains(newer), "{newer}");
         }

@@ -8,7 +8,7 @@ use base64::Engine;
 use fluent_syntax::{ast, parser};
 use proptest::prelude::*;
 
-use super::answer::STYLE;
+use super::answer::{SCRIPT, STYLE};
 use super::view::{STEPS, parts};
 use super::{Entry, Lang, Page, Rendered, View, json_error, kinds, message, render};
 use crate::error::Failure;
@@ -30,7 +30,7 @@ const ENTRIES: [Entry<'_>; 2] = [
 fn pages() -> Vec<(String, Page<'static>)> {
     let failures = Failure::ALL.iter().map(|f| (f.answer().label.to_owned(), Page::Failure(*f)));
     let others = [
-        ("sign_in".to_owned(), Page::SignIn { entries: &ENTRIES, password: Some("/signin") }),
+        ("sign_in".to_owned(), Page::SignIn { entries: &ENTRIES }),
         ("signed_out".to_owned(), Page::SignedOut),
         ("logout".to_owned(), Page::Logout),
     ];
@@ -41,6 +41,7 @@ fn view<'a>(lang: Lang, page: Page<'a>) -> View<'a> {
     View {
         retry: Some(RETRY),
         link: Some(LINK),
+        password: Some("/signin"),
         company: Some("Example Ltd"),
         ..View::new(lang, page, "7f3c9a41d2e84b06", now())
     }
@@ -237,14 +238,15 @@ fn pages_that_wait_go_on_by_themselves() {
 #[test]
 fn sign_in_has_a_button_per_entry() {
     let entries = [ENTRIES[0], Entry { title: "Elsewhere", href: "https://evil.example/" }];
-    let page = Page::SignIn { entries: &entries, password: None };
-    let body = render(&view(Lang::default(), page)).body;
+    let page = Page::SignIn { entries: &entries };
+    let body = render(&View { password: None, ..view(Lang::default(), page) }).body;
     assert!(body.contains("href=\"/wecom-gate/login?with=wecom\">Sign in with Example Ltd</a>"), "{body}");
     assert!(!body.contains("evil.example") && !body.contains("password\"><a"), "{body}");
-    let page = Page::SignIn { entries: &entries, password: Some("/signin") };
-    assert!(
-        render(&view(Lang::default(), page)).body.contains("<a href=\"/signin\">Sign in with a password</a>")
-    );
+    // Where it is offered, it is offered everywhere that signing in may not work.
+    for page in [page, Page::SignedOut, Page::Failure(Failure::WeComUnreachable)] {
+        let body = render(&view(Lang::default(), page)).body;
+        assert!(body.contains("<a href=\"/signin\">Sign in with a password</a>"), "{body}");
+    }
 }
 
 #[test]
@@ -287,12 +289,12 @@ fn r25_r27_every_page_carries_the_headers_that_keep_it_harmless() {
         {
             assert!(csp.split("; ").any(|d| d == directive), "{name}: {csp}");
         }
-        assert!(!csp.contains("unsafe") && !csp.contains("script-src"), "{name}: {csp}");
+        assert!(!csp.contains("unsafe") && !csp.contains("script-src 'self'"), "{name}: {csp}");
     }
 }
 
 #[test]
-fn r27_the_policy_allows_exactly_the_one_style() {
+fn r27_the_policy_allows_exactly_the_one_style_and_the_one_script() {
     for (name, rendered) in all() {
         let styles: Vec<&str> = rendered
             .body
@@ -302,12 +304,21 @@ fn r27_the_policy_allows_exactly_the_one_style() {
             .map(|s| s.0)
             .collect();
         let [style] = styles[..] else { panic!("{name}: {} styles", styles.len()) };
-        let hash = ring::digest::digest(&ring::digest::SHA256, style.as_bytes());
-        let hash = base64::engine::general_purpose::STANDARD.encode(hash.as_ref());
+        let hash = |text: &str| {
+            let hash = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
+            base64::engine::general_purpose::STANDARD.encode(hash.as_ref())
+        };
         let csp = rendered.header("content-security-policy").unwrap();
-        assert!(csp.contains(&format!("style-src 'sha256-{hash}'")), "{name}");
-        assert!(!rendered.body.contains(" style=\"") && !rendered.body.contains("<script"), "{name}");
+        assert!(csp.contains(&format!("style-src 'sha256-{}'", hash(style))), "{name}");
+        assert!(csp.contains(&format!("script-src 'sha256-{}'", hash(SCRIPT))), "{name}");
+        let body = rendered.body.replace(&ours(), "");
+        assert!(!body.contains(" style=\"") && !body.contains("<script"), "{name}");
     }
+}
+
+/// The one script, as it stands in pages with an address to copy.
+fn ours() -> String {
+    format!("<script>{SCRIPT}</script>")
 }
 
 #[test]
@@ -324,7 +335,7 @@ fn r27_nothing_is_loaded_from_anywhere() {
 fn r27_what_comes_from_outside_is_escaped() {
     let entries = [Entry { title: HOSTILE, href: "/\"onclick=alert(3)>" }];
     let mut all = pages();
-    all.push(("hostile".to_owned(), Page::SignIn { entries: &entries, password: Some("/\"><b>") }));
+    all.push(("hostile".to_owned(), Page::SignIn { entries: &entries }));
     for lang in Lang::all() {
         for (name, page) in &all {
             let body = render(&View {
@@ -332,10 +343,12 @@ fn r27_what_comes_from_outside_is_escaped() {
                 retry: Some("/\"><script>alert(4)</script>"),
                 home: "/'\"><script>alert(5)</script>",
                 link: Some(HOSTILE),
+                password: Some("/\"><b>"),
                 company: Some(HOSTILE),
                 ..View::new(lang, *page, HOSTILE, now())
             })
             .body;
+            let body = body.replace(&ours(), "");
             for raw in ["<script", "<img", "<b>", "\"onclick", "'><"] {
                 assert!(!body.contains(raw), "{name}: {raw} in {body}");
             }
@@ -347,18 +360,18 @@ proptest! {
     #[test]
     fn r27_no_input_breaks_out_of_a_page(text in "\\PC{0,40}", path in "/?[\\PC\t\r\n]{0,40}") {
         let entries = [Entry { title: &text, href: &path }];
-        let page = Page::SignIn { entries: &entries, password: Some(&path) };
+        let page = Page::SignIn { entries: &entries };
         for page in [page, Page::Failure(Failure::OpenInWeCom), Page::Failure(Failure::NocoBaseStarting)] {
-            let tame = View { retry: Some("/x"), link: Some("x"), company: Some("x"), ..View::new(Lang::default(), page, "x", now()) };
+            let tame = View { retry: Some("/x"), link: Some("x"), password: Some("/x"), company: Some("x"), ..View::new(Lang::default(), page, "x", now()) };
             let tame_entries = [Entry { title: "x", href: "/x" }];
             let tame = View {
                 page: match page {
-                    Page::SignIn { .. } => Page::SignIn { entries: &tame_entries, password: Some("/x") },
+                    Page::SignIn { .. } => Page::SignIn { entries: &tame_entries },
                     other => other,
                 },
                 ..tame
             };
-            let wild = View { request_id: &text, retry: Some(&path), link: Some(&text), company: Some(&text), home: &path, ..View::new(Lang::default(), page, &text, now()) };
+            let wild = View { request_id: &text, retry: Some(&path), link: Some(&text), password: Some(&path), company: Some(&text), home: &path, ..View::new(Lang::default(), page, &text, now()) };
             // A path that is refused takes its button away; nothing ever adds an element.
             let count = |body: &str| body.matches('<').count();
             prop_assert!(count(&render(&wild).body) <= count(&render(&tame).body));

@@ -26,8 +26,6 @@ pub enum Page<'a> {
     SignIn {
         /// A button each.
         entries: &'a [Entry<'a>],
-        /// Path of NocoBase's password form, where it is offered.
-        password: Option<&'a str>,
     },
     /// Asks before signing out (`POST /wecom-gate/logout`).
     Logout,
@@ -60,6 +58,8 @@ pub struct View<'a> {
     pub home: &'a str,
     /// Whole address to open in WeCom, shown as text.
     pub link: Option<&'a str>,
+    /// Path of NocoBase's password form, where it is offered.
+    pub password: Option<&'a str>,
     /// Name of the company or the app, above the title.
     pub company: Option<&'a str>,
 }
@@ -67,7 +67,17 @@ pub struct View<'a> {
 impl<'a> View<'a> {
     /// A page with nothing but its own words.
     pub fn new(lang: Lang, page: Page<'a>, request_id: &'a str, now: SystemTime) -> Self {
-        View { lang, page, request_id, now, retry: None, home: "/", link: None, company: None }
+        View {
+            lang,
+            page,
+            request_id,
+            now,
+            retry: None,
+            home: "/",
+            link: None,
+            password: None,
+            company: None,
+        }
     }
 }
 
@@ -102,6 +112,7 @@ struct PageTemplate<'a> {
     steps: Vec<String>,
     todo: Option<String>,
     link: Option<Link<'a>>,
+    script: &'static str,
     reloads: String,
     form: Option<Form>,
     buttons: Vec<Button<'a>>,
@@ -117,6 +128,9 @@ struct Drawing {
 struct Link<'a> {
     label: String,
     address: &'a str,
+    copy: String,
+    copied: String,
+    here: bool,
 }
 
 struct Form {
@@ -164,21 +178,23 @@ impl<'a> PageTemplate<'a> {
             what: part("what"),
             steps: STEPS.iter().map_while(|step| part(step)).collect(),
             todo: part("do"),
-            link: view
-                .link
-                .filter(|_| kind.link)
-                .zip(part("link"))
-                .map(|(address, label)| Link { label, address }),
+            link: view.link.filter(|_| kind.link).zip(part("link")).map(|(address, label)| Link {
+                label,
+                address,
+                copy: lang.text(parts::COPY),
+                copied: lang.text(parts::COPIED),
+                here: matches!(view.page, Page::Failure(Failure::OpenInWeCom | Failure::BrowserDenied)),
+            }),
+            script: answer::SCRIPT,
             reloads: lang.text(parts::RELOADS),
             form: matches!(view.page, Page::Logout)
                 .then(|| Form { action: LOGOUT, label: lang.text(parts::SIGN_OUT) }),
             buttons: buttons(view, kind, retry),
-            password: match view.page {
-                Page::SignIn { password: Some(href), .. } if is_own_path(href) => {
-                    Some(Button { href, label: lang.text(parts::PASSWORD), main: false })
-                }
-                _ => None,
-            },
+            password: view.password.filter(|href| is_own_path(href)).map(|href| Button {
+                href,
+                label: lang.text(parts::PASSWORD),
+                main: false,
+            }),
             support: match view.page {
                 Page::Failure(failure) => Some(support(view, failure)),
                 _ => None,
@@ -193,7 +209,7 @@ pub(super) const STEPS: [&str; 4] = ["step1", "step2", "step3", "step4"];
 fn buttons<'a>(view: &View<'a>, kind: Kind, retry: Option<&'a str>) -> Vec<Button<'a>> {
     let button = |href: &'a str, text: &str, main: bool| Button { href, label: view.lang.text(text), main };
     match (view.page, kind.way) {
-        (Page::SignIn { entries, .. }, _) => entries
+        (Page::SignIn { entries }, _) => entries
             .iter()
             .filter(|entry| is_own_path(entry.href))
             .map(|entry| Button {
@@ -275,6 +291,10 @@ pub(super) mod parts {
         SIGN_IN = "button-sign-in",
         SIGN_IN_AGAIN = "button-sign-in-again",
         SIGN_IN_WITH = "button-sign-in-with",
+        COPY = "button-copy",
+        COPIED = "button-copied",
+        OR = "or",
+        SESSION_OVER = "session-over",
         TRY_AGAIN = "button-try-again",
         START = "button-start",
         SIGN_OUT = "button-sign-out",

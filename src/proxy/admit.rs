@@ -16,7 +16,7 @@ use crate::decide::{self, Credential, Decision, Request, SessionState};
 use crate::error::Failure;
 use crate::login::{self, Found, Logins};
 use crate::nocobase::ws::Swapper;
-use crate::session::OwnCookies;
+use crate::session::{self, OwnCookies};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
@@ -90,7 +90,11 @@ async fn read(gate: &Gate, exchange: &mut Exchange, ctx: &mut Ctx) -> Result<Adm
     };
     let presented = member.as_ref().map(|m| presented(gate, m));
     let (credential, query) = credential(gate, request, presented.as_ref(), member.as_ref());
-    let facts = facts(request, ctx.client, credential, state, cookies.signed_out);
+    let mut facts = facts(request, ctx.client, credential, state, cookies.signed_out);
+    facts.own_cookie = gate.policy.password
+        && state != SessionState::Valid
+        && credential == Credential::None
+        && own_token(gate, request).is_some();
     let decision = decide::decide(&gate.policy, &facts);
     ctx.page_load = decide::is_page_load(&gate.policy, &facts);
 
@@ -103,6 +107,9 @@ async fn read(gate: &Gate, exchange: &mut Exchange, ctx: &mut Ctx) -> Result<Adm
             if member.is_some() && ctx.query.is_none() && pass.identity != decide::Identity::Token {
                 // NocoBase would take any token of its own from the address; in a session only the session's counts.
                 ctx.query = foreign_token_removed(request);
+            }
+            if sign_out && (pass.identity == decide::Identity::Member || gate.policy.password) {
+                ctx.out = gate.logins.signed_out_cookies(&cookies);
             }
             if let Some(member) = member {
                 // A token of its own is somebody else's name, perhaps.
@@ -234,10 +241,7 @@ pub(super) fn credential(
         (Some(value), None) => match value.to_str().ok().map(token_of) {
             Some("") | None => Credential::Invalid,
             Some(token) if presented.is_some_and(|p| p.is(&gate.logins, token)) => Credential::Phantom,
-            Some(token) if gate.logins.minter.verify(token, login::now().as_secs()).is_ok() => {
-                Credential::ApiToken
-            }
-            Some(_) => Credential::Invalid,
+            Some(token) => token_kind(gate, token),
         },
     };
     if credential == Credential::None
@@ -253,6 +257,30 @@ pub(super) fn credential(
         return (Credential::Phantom, Some(rewritten));
     }
     (credential, None)
+}
+
+/// What a token of NocoBase's is worth that is not this session's.
+fn token_kind(gate: &Gate, token: &str) -> Credential {
+    let (minter, now) = (&gate.logins.minter, login::now().as_secs());
+    let verified =
+        if gate.policy.password { minter.verify_renewable(token, now) } else { minter.verify(token, now) };
+    match verified {
+        Ok(verified) if verified.api_key => Credential::ApiToken,
+        Ok(_) => Credential::OwnToken,
+        Err(_) => Credential::Invalid,
+    }
+}
+
+/// The token in NocoBase's own cookie, if it is one of a sign-in of NocoBase's own, and good. The first cookie of that name
+/// is the one that NocoBase reads. Only where NocoBase's form is in use.
+pub fn own_token(gate: &Gate, request: &RequestHeader) -> Option<String> {
+    if !gate.policy.password {
+        return None;
+    }
+    let values = request.headers.get_all(header::COOKIE).iter().map(header::HeaderValue::as_bytes);
+    let token = session::first_cookie(values, gate.logins.token_cookie().as_bytes())?;
+    let token = std::str::from_utf8(token).ok()?;
+    (token_kind(gate, token) == Credential::OwnToken).then(|| token.to_owned())
 }
 
 /// The token in `Authorization`: after `Bearer`, in any case (RFC 9110, 11.1), or the whole value, since NocoBase takes
@@ -307,6 +335,7 @@ fn facts<'a>(
         credential,
         session,
         signed_out,
+        own_cookie: false,
     }
 }
 

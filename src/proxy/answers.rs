@@ -51,8 +51,17 @@ fn change(gate: &Gate, exchange: &Exchange, response: &mut Parts, ctx: &mut Ctx)
     if ctx.member.is_some() {
         // What the gate put in must not come out again. In browser delivery the page has a token of its own.
         response.headers.remove(X_NEW_TOKEN);
-        drop_token_cookies(&mut response.headers);
+        if !ctx.sign_out {
+            drop_token_cookies(&mut response.headers);
+        }
         in_session(gate, exchange, response, ctx)?;
+    }
+    if !ctx.out.is_empty() && response.status.is_success() {
+        ctx.cookies = std::mem::take(&mut ctx.out);
+    }
+    if ctx.member.is_none() && ctx.pass.is_some_and(|p| p.put_script) && is_plain_page(response) {
+        let tag = gate.form_tag(lang(exchange.req_header()));
+        inject(exchange, response, ctx, tag)?;
     }
     for cookie in std::mem::take(&mut ctx.cookies) {
         let cookie = HeaderValue::try_from(cookie).or_err(InternalError, "cookie")?;
@@ -67,9 +76,6 @@ fn in_session(gate: &Gate, exchange: &Exchange, response: &mut Parts, ctx: &mut 
     let as_member = ctx.pass.is_some_and(|p| p.identity == decide::Identity::Member);
     if ctx.sign_out && response.status.is_success() {
         gate.logins.end(&member.session, "signed out in NocoBase");
-        ctx.cookies.clear();
-        ctx.cookies.push(gate.logins.sessions.delete());
-        ctx.cookies.push(gate.logins.cookie_names.set_out());
     }
     // Depends on who asks: no cache on the way may keep it (R25). NocoBase's API says nothing about it.
     if as_member && !response.headers.contains_key(header::CACHE_CONTROL) {
@@ -91,14 +97,21 @@ fn in_session(gate: &Gate, exchange: &Exchange, response: &mut Parts, ctx: &mut 
         };
         // Without a token the page would come up signed out; better no page than that.
         let token = token.map_err(|_| Error::explain(InternalError, "token"))?;
-        ctx.injector = Some(Box::new(Injector::new(gate.script_tag(&token, session.user_id))));
-        for name in [header::CONTENT_LENGTH, header::ETAG, header::LAST_MODIFIED, header::ACCEPT_RANGES] {
-            response.headers.remove(name);
-        }
-        response.headers.insert(header::CACHE_CONTROL, NO_STORE);
-        if exchange.req_header().version == http::Version::HTTP_11 {
-            response.headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
-        }
+        let tag = gate.script_tag(&token, session.user_id);
+        inject(exchange, response, ctx, tag)?;
+    }
+    Ok(())
+}
+
+/// Puts the gate's script into this page.
+fn inject(exchange: &Exchange, response: &mut Parts, ctx: &mut Ctx, tag: Bytes) -> Result<()> {
+    ctx.injector = Some(Box::new(Injector::new(tag)));
+    for name in [header::CONTENT_LENGTH, header::ETAG, header::LAST_MODIFIED, header::ACCEPT_RANGES] {
+        response.headers.remove(name);
+    }
+    response.headers.insert(header::CACHE_CONTROL, NO_STORE);
+    if exchange.req_header().version == http::Version::HTTP_11 {
+        response.headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
     Ok(())
 }
@@ -187,11 +200,15 @@ pub fn failed_with(
             decide::target::of_request(request.uri.path(), request.uri.query())
         };
         let link = format!("{}{here}", gate.config.origin.url());
-        let retry = retry.map(str::to_owned).or_else(|| (!own).then_some(here));
+        let retry = retry.map(str::to_owned).or_else(|| (!own).then(|| here.clone()));
         let id = ctx.request_id.to_str().unwrap_or_default();
         let mut view = View::new(lang, Page::Failure(failure), id, std::time::SystemTime::now());
         view.retry = retry.as_deref();
         view.link = Some(&link);
+        // Where signing in does not work, or not here, a password may: that is what it is for.
+        let password =
+            (own || failure == Failure::OpenInWeCom).then(|| password_address(gate, &here)).flatten();
+        view.password = password.as_deref();
         pages::render(&view)
     } else {
         let login = (failure.answer().status == 401).then_some("/wecom-gate/login");
@@ -253,25 +270,34 @@ pub fn sign_in(gate: &Gate, exchange: &Exchange, ctx: &Ctx, target: &str) -> Rep
     let hrefs: Vec<(String, String)> =
         gate.config.wecom.iter().map(|e| (e.title.clone(), login_address(target, Some(&e.name)))).collect();
     let entries: Vec<Entry<'_>> = hrefs.iter().map(|(title, href)| Entry { title, href }).collect();
-    let page = Page::SignIn { entries: &entries, password: None };
-    render(exchange, ctx, page, Some(&login_address(target, None)))
+    let page = Page::SignIn { entries: &entries };
+    render(gate, exchange, ctx, page, Some(target))
 }
 
 /// "You are signed out."
-pub fn signed_out(exchange: &Exchange, ctx: &Ctx, target: &str) -> Reply {
-    render(exchange, ctx, Page::SignedOut, Some(&login_address(target, None)))
+pub fn signed_out(gate: &Gate, exchange: &Exchange, ctx: &Ctx, target: &str) -> Reply {
+    render(gate, exchange, ctx, Page::SignedOut, Some(target))
 }
 
 /// Asks before signing out.
-pub fn ask_logout(exchange: &Exchange, ctx: &Ctx) -> Reply {
-    render(exchange, ctx, Page::Logout, None)
+pub fn ask_logout(gate: &Gate, exchange: &Exchange, ctx: &Ctx) -> Reply {
+    render(gate, exchange, ctx, Page::Logout, None)
 }
 
-fn render(exchange: &Exchange, ctx: &Ctx, page: Page<'_>, retry: Option<&str>) -> Reply {
+/// `target`: where one wants to go, where the page leads on to signing in.
+fn render(gate: &Gate, exchange: &Exchange, ctx: &Ctx, page: Page<'_>, target: Option<&str>) -> Reply {
     let id = ctx.request_id.to_str().unwrap_or_default();
     let mut view = View::new(lang(exchange.req_header()), page, id, std::time::SystemTime::now());
-    view.retry = retry;
+    let retry = target.map(|target| login_address(target, None));
+    let password = target.and_then(|target| password_address(gate, target));
+    view.retry = retry.as_deref();
+    view.password = password.as_deref();
     from_page(pages::render(&view))
+}
+
+/// NocoBase's password form, with the way to `target`, where it is in use.
+fn password_address(gate: &Gate, target: &str) -> Option<String> {
+    gate.policy.password.then(|| decide::form_address(&gate.policy, target))
 }
 
 /// `/wecom-gate/login` that leads to `target`.

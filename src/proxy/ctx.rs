@@ -36,6 +36,8 @@ pub struct Ctx {
     pub page_load: bool,
     /// NocoBase's own sign-out.
     pub sign_out: bool,
+    /// `Set-Cookie` for the answer to it, should it succeed.
+    pub out: Vec<String>,
     /// Query with the phantom replaced by the token, when it was there.
     pub query: Option<String>,
     /// `Set-Cookie` for the answer.
@@ -109,6 +111,7 @@ impl Ctx {
             named: false,
             page_load: false,
             sign_out: false,
+            out: Vec::new(),
             query: None,
             cookies: Vec::new(),
             tried: Tried::default(),

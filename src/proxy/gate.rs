@@ -83,6 +83,18 @@ impl Gate {
     }
 }
 
+impl Gate {
+    /// The script tag for a page of NocoBase's own sign-in: a button per entry, in this language.
+    pub fn form_tag(&self, lang: pages::Lang) -> Bytes {
+        let entries: Vec<_> = self.config.wecom.iter().map(|e| (&e.name, &e.title)).collect();
+        let entries = serde_json::to_string(&entries).unwrap_or_default();
+        script_tag(
+            &pages::script().src,
+            &pages::form_attributes(&self.config.nocobase.app, &entries, &lang.tag()),
+        )
+    }
+}
+
 /// The configuration, as far as decisions rest on it.
 fn policy(config: &Config) -> Result<Policy, String> {
     Ok(Policy {
@@ -96,7 +108,7 @@ fn policy(config: &Config) -> Result<Policy, String> {
             config::Browsers::Deny => decide::Browsers::Deny,
         },
         api_keys: config.access.api_keys,
-        password_login: config.access.password_login,
+        password: config.password_form(),
         public: decide::rules::PublicRules::parse(&config.access.public)
             .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?,
         bypass: config.access.bypass_networks.clone(),

@@ -63,8 +63,11 @@ pub async fn serve(
                 answers::sign_in(gate, exchange, ctx, &rd)
             })
         }
-        OwnPath::Logout if head.method == Method::POST => logout(gate, exchange, ctx, &asked).await,
-        OwnPath::Logout => Ok(answers::ask_logout(exchange, ctx)),
+        OwnPath::Logout if head.method == Method::POST => {
+            let own_token = super::admit::own_token(gate, exchange.req_header());
+            logout(gate, own_token, &asked).await
+        }
+        OwnPath::Logout => Ok(answers::ask_logout(gate, exchange, ctx)),
         OwnPath::Me => me(gate, &asked).await,
         OwnPath::Auth => forward_auth::auth(gate, exchange, &asked).await,
         OwnPath::Events(entry) => events(gate, exchange, &head, entry).await,
@@ -151,19 +154,17 @@ async fn callback(gate: &Gate, exchange: &Exchange, ctx: &mut Ctx, asked: &Asked
 
 /// Ends the session here, in NocoBase and so everywhere. The mark keeps the browser from being signed straight in
 /// again.
-async fn logout(gate: &Gate, exchange: &Exchange, ctx: &Ctx, asked: &Asked<'_>) -> Result<Reply, Failure> {
+async fn logout(gate: &Gate, own_token: Option<String>, asked: &Asked<'_>) -> Result<Reply, Failure> {
     if let Some(session) = gate.logins.sessions.read(&asked.cookies, crate::login::now()) {
         gate.logins.end_now(&session, "signed out").await?;
     }
-    let _ = (exchange, ctx);
-    let names = &gate.logins.cookie_names;
+    if let Some(token) = own_token {
+        gate.logins.end_own(&token).await?;
+    }
     let mut reply = Reply::redirect("/wecom-gate/sign-in?out=1");
     reply.status = 303;
-    reply.cookies.push(gate.logins.sessions.delete());
-    reply.cookies.push(names.set_out());
-    for flow in &asked.cookies.flows {
-        reply.cookies.push(names.delete(flow.name));
-    }
+    reply.cookies = gate.logins.signed_out_cookies(&asked.cookies);
+    reply.cookies.extend(gate.logins.forget_nocobase());
     Ok(reply)
 }
 

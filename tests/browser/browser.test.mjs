@@ -16,4 +16,5 @@ await import('./out.mjs');
 await import('./elsewhere.mjs');
 await import('./crosssite.mjs');
 await import('./who.mjs');
+await import('./doors.mjs');
 await import('./delivery.mjs');

@@ -72,18 +72,43 @@ function open(path, options = {}) {
     replaceState(_s, _t, to) { url = new URL(to, url); },
   };
   const cookies = [];
+  const element = (tagName) => ({
+    tagName, style: {}, children: [], attributes: {}, set href(h) { this.to = h; this.host = new URL(h, url).host; },
+    appendChild(child) { this.children.push(child); child.parentNode = this; },
+    removeChild(child) { this.children = this.children.filter((c) => c !== child); },
+    setAttribute(n, v) { this.attributes[n] = v; },
+  });
+  const body = element('BODY');
   const document = Object.assign(new Emitter(), {
+    body,
+    getElementById: (id) => body.children.find((c) => c.id === id) ?? null,
+    createTextNode: (text) => ({ text }),
+    createEvent: () => ({ initEvent(type) { this.type = type; } }),
     currentScript: options.noCurrentScript ? null : tag,
     readyState,
-    documentElement: { style: {} },
+    documentElement: { style: {}, contains: (e) => !e.gone },
     getElementsByTagName: () => [{ src: '' }, tag, { src: `${ORIGIN}/assets/x.js` }],
-    createElement: () => ({ set href(h) { this.host = new URL(h, url).host; } }),
+    createElement: element,
   });
   Object.defineProperty(document, 'cookie', { set: (c) => cookies.push(c) });
   class XMLHttpRequest extends Emitter {
     open(method, to) { this.opened = [method, to]; }
     getResponseHeader(n) { return n.toLowerCase() === HEADER ? this.login ?? null : null; }
-    finish(status, login) { this.status = status; this.login = login; this.emit('load'); }
+    finish(status, login, response = '') {
+      Object.assign(this, { status, login, response, readyState: 4 });
+      let heard = [];
+      const emit = (type) => {
+        for (const f of this.listeners[type] ?? []) {
+          let stop = false;
+          f.call(this, { type, stopImmediatePropagation: () => (stop = true) });
+          if (stop) return;
+        }
+        heard.push(type);
+      };
+      this.dispatchEvent = (event) => heard.push(event.type);
+      ['readystatechange', 'load', 'loadend'].forEach(emit);
+      this.heard = heard;
+    }
   }
   const timers = [];
   let now = 1_000_000_000_000;
@@ -113,10 +138,17 @@ function open(path, options = {}) {
       __nocobase_public_path__: '/', __nocobase_api_client_storage_prefix__: prefix,
       __nocobase_api_client_storage_type__: 'localStorage', __nocobase_api_client_share_token__: false, ...more,
     }),
-    xhr(to, status, login) {
+    xhr(to, status, login, response) {
       const xhr = new window.XMLHttpRequest();
       xhr.open('GET', to);
-      xhr.finish(status, login);
+      xhr.finish(status, login, response);
+      timers.splice(0).forEach(([f, ms]) => ms === 0 && f());
+      return xhr.heard;
+    },
+    type(value = 'a draft') {
+      const field = { value, getClientRects: () => [{}] };
+      document.emit('input', { target: field });
+      return field;
     },
   };
 }
@@ -386,5 +418,65 @@ describe('the language chosen in NocoBase', () => {
     for (const items of [{}, { NOCOBASE_LOCALE: '' }, { NOCOBASE_LOCALE: 'de; Domain=example.com' }, { NOCOBASE_LOCALE: '张' }]) {
       assert.deepEqual(told(open('/admin', { local: new Store(items) })), [], JSON.stringify(items));
     }
+  });
+});
+
+describe('a form that is not saved', () => {
+  const OVER = '{"errors":[{"message":"x","code":"BLOCKED_TOKEN"}]}';
+  const strip = (page) => page.document.getElementById('wecom-gate-over');
+
+  test('stays when the session ends, and its person is asked', () => {
+    for (const [login, body] of [[LOGIN, ''], [null, OVER]]) {
+      const page = open('/admin/x?a=1#y');
+      page.settings();
+      page.type();
+      assert.deepEqual(page.xhr('/api/a', 401, login, body), ['error'], 'the page does not hear of the end');
+      page.xhr('/api/b', 401, login, body);
+      assert.deepEqual(page.gone, []);
+      assert.equal(page.document.body.children.length, 1);
+      assert.equal(strip(page).attributes.role, 'alert');
+      const link = strip(page).children[1];
+      assert.deepEqual([link.to, link.target], [`${LOGIN}?rd=${encodeURIComponent('/admin/x?a=1#y')}`, '_blank']);
+      // Signed in again in that window.
+      page.window.emit('storage', { key: 'NOCOBASE_TOKEN', newValue: 'wcg_new' });
+      assert.equal(strip(page), null);
+    }
+  });
+
+  test('by fetch as well', async () => {
+    const page = open('/admin', { answer: { status: 401, headers: new Map([['X-WeCom-Gate-Login', LOGIN]]) } });
+    page.type();
+    await assert.rejects(page.window.fetch('/api/a'), { name: 'TypeError' });
+    assert.ok(strip(page));
+    assert.deepEqual(page.gone, []);
+  });
+
+  test('is none once it is gone, empty or out of sight', () => {
+    for (const change of [{ gone: true }, { value: '' }, { getClientRects: () => [] }]) {
+      const page = open('/admin');
+      Object.assign(page.type(), change);
+      assert.deepEqual(page.xhr('/api/a', 401, LOGIN), ['readystatechange', 'load', 'loadend']);
+      assert.deepEqual(page.gone, [`${LOGIN}?rd=%2Fadmin`]);
+    }
+  });
+
+  test('hides no other answer', () => {
+    const page = open('/admin');
+    page.type();
+    for (const [to, status, login, body] of [
+      ['/api/a', 200, null, OVER], ['/api/a', 403, LOGIN, OVER], ['/api/a', 401, null, '{"errors":[{"code":"USER_HAS_NO_ROLES_ERR"}]}'],
+      ['https://elsewhere.example/a', 401, LOGIN, OVER],
+    ]) {
+      assert.deepEqual(page.xhr(to, status, login, body), ['readystatechange', 'load', 'loadend'], `${to} ${status}`);
+    }
+    assert.equal(strip(page), null);
+  });
+
+  test('does not keep anybody from signing out', () => {
+    const page = open('/admin');
+    page.type();
+    page.xhr('/api/auth:signOut', 401, LOGIN);
+    page.history.pushState(null, '', '/signin?redirect=');
+    assert.deepEqual(page.gone, ['/wecom-gate/sign-in?out=1']);
   });
 });

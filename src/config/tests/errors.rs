@@ -130,7 +130,6 @@ const TABLE: &[Row<'_>] = &[
     (&[("wecom.0.roles", "[{role='sales'}]")], "wecom[0].roles[0]", "exactly one", "keep one"),
     (&[("wecom.0.roles", "[{tag=1}]")], "wecom[0].roles[0].role", "missing", "role"),
     // access
-    (&[("access.browsers", "'nocobase'")], "access.browsers", "not supported yet", "web-login"),
     (&[("access.public", "['/api/x']")], "access.public[0]", "not a rule", "METHOD /path"),
     (&[("access.public", "['get /api/x']")], "access.public[0]", "not a rule", "capital"),
     (&[("access.public", "['GET api/x']")], "access.public[0]", "not a rule", "begin with /"),

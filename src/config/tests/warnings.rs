@@ -12,7 +12,6 @@ fn each_is_said_with_its_key() {
         (&[("nocobase.match_by", "['username']")], "nocobase.match_by: contains \"username\""),
         (&[("nocobase.jwt_secret", "'0123456789'")], "nocobase.jwt_secret: is short"),
         (&[("nocobase.default_roles", "['member']")], "nocobase.default_roles: has no effect"),
-        (&[("access.password_login", "true")], "access.password_login: has no effect"),
         (&[("nocobase.public_path", "'/crm/'"), ("wecom.0.home", "'/admin'")], "wecom[0].home: lies outside"),
         (&[("wecom.0.api_base", "'http://wecom.example'")], "wecom[0].api_base: is plain http"),
         (&[("wecom.0.corp_id", "'wwcompany'")], "wecom[0].corp_id: does not look like"),

@@ -18,8 +18,7 @@ use tracing_subscriber::EnvFilter;
 use super::raw::{self, Raw};
 use super::report::Report;
 use super::types::{
-    Access, Browsers, Config, Limits, Listen, Log, MatchBy, NocoBase, Origin, ServiceAccount, Session,
-    Upstream,
+    Access, Config, Limits, Listen, Log, MatchBy, NocoBase, Origin, ServiceAccount, Session, Upstream,
 };
 use crate::decide::rules::PublicRules;
 use values::DAY;
@@ -280,16 +279,6 @@ fn service(raw: &raw::NocoBase, report: &mut Report) -> Option<ServiceAccount> {
 }
 
 fn access(raw: raw::Access, report: &mut Report) -> Option<Access> {
-    if raw.browsers == Browsers::NocoBase {
-        let remedy = "use \"web-login\", \"sign-in-page\" or \"deny\"";
-        report.bad("access.browsers", "nocobase", "is not supported yet", remedy);
-    }
-    if raw.password_login {
-        report.warn(
-            "access.password_login",
-            "has no effect yet: nobody without a session reaches NocoBase's form",
-        );
-    }
     for error in PublicRules::parse(&raw.public).err().unwrap_or_default() {
         let key = format!("access.public[{}]", error.index);
         report.bad(&key, &error.rule, "is not a rule", error.problem);

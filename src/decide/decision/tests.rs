@@ -1,6 +1,7 @@
 use super::*;
 use crate::decide::rules::PublicRules;
 
+mod password;
 mod properties;
 mod sessions;
 mod strangers;
@@ -21,7 +22,7 @@ fn policy() -> Policy {
         public_path: "/".to_owned(),
         browsers: Browsers::WebLogin,
         api_keys: true,
-        password_login: false,
+        password: false,
         public: PublicRules::parse(&public).unwrap(),
         bypass: vec!["10.0.0.0/8".parse().unwrap()],
         verify_files: vec!["WW_verify_a.txt".to_owned(), "WW_verify_b.txt".to_owned()],
@@ -49,6 +50,7 @@ fn page(path: &str) -> Request<'_> {
         credential: Credential::None,
         session: SessionState::None,
         signed_out: false,
+        own_cookie: false,
     }
 }
 

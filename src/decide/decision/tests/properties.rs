@@ -20,8 +20,8 @@ const PATHS: [&str; 9] = [
 const AGENTS: [Option<&str>; 5] = [Some(WECOM), Some(WECHAT), Some(PHONE), Some(CHROME), None];
 const SITES: [Option<&str>; 4] = [None, Some("same-origin"), Some("none"), Some("cross-site")];
 const ORIGINS: [Option<&str>; 3] = [None, Some(ORIGIN), Some("https://evil.com")];
-const CREDENTIALS: [Credential; 4] =
-    [Credential::None, Credential::Phantom, Credential::ApiToken, Credential::Invalid];
+const CREDENTIALS: [Credential; 5] =
+    [Credential::None, Credential::Phantom, Credential::ApiToken, Credential::OwnToken, Credential::Invalid];
 const SESSIONS: [SessionState; 3] = [SessionState::None, SessionState::Valid, SessionState::Ended];
 
 /// Calls `check` with every combination of what matters.
@@ -76,7 +76,11 @@ fn check_one(policy: &Policy, request: &Request<'_>) {
                 && cookie_counts(policy, request)
                 && matches!(request.credential, Credential::None | Credential::Phantom)
         }
-        Identity::Token => request.credential == Credential::ApiToken && policy.api_keys,
+        Identity::Token => match request.credential {
+            Credential::ApiToken => policy.api_keys,
+            Credential::OwnToken => policy.api_keys || policy.password,
+            _ => false,
+        },
         Identity::Nobody => request.session == SessionState::Valid || free(policy, request),
     };
     if let Some(identity) = passes(&decision) {
@@ -228,7 +232,7 @@ proptest! {
         let may = !is_own(request.path)
             && verify_file(&policy, request.path).is_none()
             && !matches!(request.method, "CONNECT" | "TRACE")
-            && (free(&policy, &request) || credential == Credential::ApiToken);
+            && (free(&policy, &request) || matches!(credential, Credential::ApiToken | Credential::OwnToken));
         prop_assert_eq!(passes(&decide(&policy, &request)).is_some(), may);
     }
 
@@ -255,11 +259,5 @@ proptest! {
             }
             decision => prop_assert_eq!(decision, decide(&policy, &bare)),
         }
-    }
-
-    #[test]
-    fn the_link_to_the_password_form_changes_no_decision(texts in texts()) {
-        let with = Policy { password_login: true, ..policy() };
-        prop_assert_eq!(decide(&with, &texts.request()), decide(&policy(), &texts.request()));
     }
 }

@@ -151,6 +151,7 @@ fn every_caller_has_its_way_in() {
     let sign_in = Decision::Page(Page::SignIn);
     let open_in_wecom = Decision::Page(Page::OpenInWeCom);
     let login = |via, entry| Decision::Login { via, entry };
+    let form = Decision::Redirect("/signin?redirect=%2Fadmin".to_owned());
     for (ua, browsers, auto_entry, want) in [
         (WECOM, WebLogin, Some(1), login(Via::WeCom, 1)),
         (WECOM, SignInPage, Some(1), login(Via::WeCom, 1)),
@@ -160,16 +161,17 @@ fn every_caller_has_its_way_in() {
         (WECOM, Deny, None, sign_in.clone()),
         (WECHAT, WebLogin, Some(1), open_in_wecom.clone()),
         (WECHAT, SignInPage, None, open_in_wecom.clone()),
-        (WECHAT, NocoBase, Some(1), open_in_wecom.clone()),
+        (WECHAT, NocoBase, Some(1), form.clone()),
+        (WECOM, NocoBase, None, form.clone()),
         (WECHAT, Deny, Some(1), open_in_wecom.clone()),
         (PHONE, WebLogin, Some(1), open_in_wecom.clone()),
         (PHONE, SignInPage, Some(1), open_in_wecom.clone()),
-        (PHONE, NocoBase, Some(1), open_in_wecom),
+        (PHONE, NocoBase, Some(1), form.clone()),
         (PHONE, Deny, Some(1), no_page(Failure::BrowserDenied)),
         (CHROME, WebLogin, Some(1), login(Via::Web, 1)),
         (CHROME, WebLogin, None, login(Via::Web, 0)),
         (CHROME, SignInPage, Some(1), sign_in.clone()),
-        (CHROME, NocoBase, Some(1), sign_in),
+        (CHROME, NocoBase, Some(1), form.clone()),
         (CHROME, Deny, Some(1), no_page(Failure::BrowserDenied)),
     ] {
         let policy = Policy { browsers, auto_entry, ..policy() };
@@ -177,7 +179,8 @@ fn every_caller_has_its_way_in() {
         assert_eq!(decide(&policy, &request), want, "{browsers:?} {auto_entry:?} {ua}");
         // Who signed out on purpose is not signed in again by himself.
         let out = Request { signed_out: true, ..request };
-        assert_eq!(decide(&policy, &out), Decision::Page(Page::SignedOut), "{browsers:?} {ua}");
+        let waits = if browsers == NocoBase { form.clone() } else { Decision::Page(Page::SignedOut) };
+        assert_eq!(decide(&policy, &out), waits, "{browsers:?} {ua}");
     }
     let empty = Policy { entries: Vec::new(), auto_entry: None, ..policy() };
     let request = Request { user_agent: Some(CHROME), ..page("/admin") };

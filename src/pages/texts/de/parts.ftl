@@ -3,6 +3,8 @@
 button-sign-in = Anmelden
 button-sign-in-again = Erneut anmelden
 button-sign-in-with = Mit { $name } anmelden
+button-copy = Link kopieren
+button-copied = Kopiert
 button-try-again = Noch einmal versuchen
 button-start = Zur Startseite
 button-sign-out = Abmelden
@@ -15,3 +17,6 @@ support = Für Ihren Administrator
 support-code = Code
 support-request = Anfrage
 support-time = Zeit
+# Zwischen der Anmeldemaske von NocoBase und den Schaltflächen darunter.
+or = oder
+session-over = Ihre Sitzung ist abgelaufen. Ihre Eingaben sind noch da, können aber erst gespeichert werden, wenn Sie sich wieder anmelden.

@@ -3,6 +3,8 @@
 button-sign-in = Sign in
 button-sign-in-again = Sign in again
 button-sign-in-with = Sign in with { $name }
+button-copy = Copy link
+button-copied = Copied
 button-try-again = Try again
 button-start = Go to the start page
 button-sign-out = Sign out
@@ -15,3 +17,7 @@ support = For your administrator
 support-code = Code
 support-request = Request
 support-time = Time
+# Between NocoBase's own sign-in form and the buttons below it.
+or = or
+# In a strip above an open page of the app with a form that has not been saved.
+session-over = Your session has ended. What you entered is still here, but cannot be saved until you sign in again.

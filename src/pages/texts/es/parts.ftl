@@ -3,6 +3,8 @@
 button-sign-in = Iniciar sesión
 button-sign-in-again = Iniciar sesión de nuevo
 button-sign-in-with = Iniciar sesión con { $name }
+button-copy = Copiar enlace
+button-copied = Copiado
 button-try-again = Intentarlo de nuevo
 button-start = Ir a la página de inicio
 button-sign-out = Cerrar sesión
@@ -15,3 +17,6 @@ support = Para su administrador
 support-code = Código
 support-request = Petición
 support-time = Hora
+# Entre el formulario de NocoBase y los botones de debajo.
+or = o
+session-over = Su sesión ha terminado. Lo que ha escrito sigue aquí, pero no podrá guardarse hasta que vuelva a iniciar sesión.

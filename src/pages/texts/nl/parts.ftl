@@ -3,6 +3,8 @@
 button-sign-in = Inloggen
 button-sign-in-again = Opnieuw inloggen
 button-sign-in-with = Inloggen met { $name }
+button-copy = Link kopiëren
+button-copied = Gekopieerd
 button-try-again = Opnieuw proberen
 button-start = Naar de startpagina
 button-sign-out = Uitloggen
@@ -15,3 +17,6 @@ support = Voor je beheerder
 support-code = Code
 support-request = Verzoek
 support-time = Tijd
+# Tussen het aanmeldformulier van NocoBase en de knoppen eronder.
+or = of
+session-over = Uw sessie is beëindigd. Wat u hebt ingevuld staat er nog, maar kan pas worden opgeslagen als u zich opnieuw aanmeldt.

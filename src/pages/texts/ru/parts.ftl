@@ -3,6 +3,8 @@
 button-sign-in = Войти
 button-sign-in-again = Войти снова
 button-sign-in-with = Войти через { $name }
+button-copy = Скопировать ссылку
+button-copied = Скопировано
 button-try-again = Попробовать ещё раз
 button-start = На главную страницу
 button-sign-out = Выйти
@@ -15,3 +17,6 @@ support = Для администратора
 support-code = Код
 support-request = Запрос
 support-time = Время
+# Между формой входа NocoBase и кнопками под ней.
+or = или
+session-over = Сеанс завершён. Введённые данные ещё здесь, но сохранить их можно будет только после повторного входа.

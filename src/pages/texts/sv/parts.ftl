@@ -3,6 +3,8 @@
 button-sign-in = Logga in
 button-sign-in-again = Logga in igen
 button-sign-in-with = Logga in med { $name }
+button-copy = Kopiera länken
+button-copied = Kopierad
 button-try-again = Försök igen
 button-start = Till startsidan
 button-sign-out = Logga ut
@@ -15,3 +17,6 @@ support = För din administratör
 support-code = Kod
 support-request = Begäran
 support-time = Tid
+# Mellan NocoBase eget inloggningsformulär och knapparna under det.
+or = eller
+session-over = Din session har avslutats. Det du har skrivit finns kvar, men kan inte sparas förrän du loggar in igen.

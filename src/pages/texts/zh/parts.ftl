@@ -3,6 +3,8 @@
 button-sign-in = 登录
 button-sign-in-again = 重新登录
 button-sign-in-with = 使用 { $name } 登录
+button-copy = 复制链接
+button-copied = 已复制
 button-try-again = 重试
 button-start = 返回首页
 button-sign-out = 退出登录
@@ -15,3 +17,7 @@ support = 供管理员参考
 support-code = 代码
 support-request = 请求
 support-time = 时间
+# Between NocoBase's own sign-in form and the buttons below it.
+or = 或
+# In a strip above an open page of the app with a form that has not been saved.
+session-over = 您的登录已失效。已填写的内容仍保留在此页面，重新登录后才能保存。

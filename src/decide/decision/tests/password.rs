@@ -1,0 +1,151 @@
+//! NocoBase's own password form beside the gate.
+
+use super::*;
+
+fn with_password() -> Policy {
+    Policy { password: true, public: PublicRules::parse(&[]).unwrap(), ..policy() }
+}
+
+fn forwards(policy: &Policy, request: &Request<'_>) -> bool {
+    matches!(decide(policy, request), Decision::Forward(_))
+}
+
+const SCRIPTED: Decision =
+    Decision::Forward(Pass { identity: Identity::Nobody, put_cookies: false, put_script: true });
+
+#[test]
+fn the_form_and_what_it_is_made_of_pass_to_the_letter() {
+    let crm = Policy { public_path: "/crm/".to_owned(), ..with_password() };
+    for (policy, root) in [(with_password(), "/"), (crm, "/crm/")] {
+        for name in ["signin", "v/signin"] {
+            let path = format!("{root}{name}");
+            for signed_out in [false, true] {
+                let request = Request { query: Some("redirect=/admin"), signed_out, ..page(&path) };
+                assert_eq!(decide(&policy, &request), SCRIPTED, "{path}");
+            }
+            assert!(!forwards(&policy, &Request { method: "POST", ..page(&path) }), "{path}");
+        }
+        for (method, name) in [
+            ("GET", "assets/index-93181bbb.js"),
+            ("HEAD", "static/plugins/@nocobase/plugin-auth/dist/client/index.js"),
+            ("GET", "v/assets/x.css"),
+            ("GET", "global.css"),
+            ("GET", "api/app:getLang"),
+            ("GET", "api/pm:listEnabled"),
+            ("GET", "api/pm:listEnabledV2"),
+            ("GET", "api/systemSettings:get"),
+            ("GET", "api/themeConfig:list"),
+            ("POST", "api/authenticators:publicList"),
+            ("POST", "api/auth:signIn"),
+        ] {
+            let path = format!("{root}{name}");
+            // With what the session before left, too: an invalid token.
+            for credential in [Credential::None, Credential::Invalid] {
+                let request = Request { method, credential, ..call(&path) };
+                assert_eq!(decide(&policy, &request), pass(Identity::Nobody), "{method} {path}");
+            }
+            // Nothing of it passes where the form is not in use.
+            let closed = Policy { password: false, ..policy.clone() };
+            assert!(!forwards(&closed, &Request { method, ..call(&path) }), "{method} {path}");
+        }
+        for (method, name) in [
+            ("GET", "signin/x"),
+            ("GET", "admin/signin"),
+            ("GET", "signup"),
+            ("GET", "api/auth:signIn"),
+            ("POST", "api/auth:signIn/"),
+            ("POST", "api/auth:signUp"),
+            ("POST", "api/auth:signin"),
+            ("GET", "api/auth:check"),
+            ("POST", "api/app:getLang"),
+            ("GET", "api/app:getLangs"),
+            ("GET", "api/app:getInfo"),
+            ("POST", "api/pm:listEnabled"),
+            ("GET", "api/systemSettings:get/1"),
+            ("GET", "api/__app/main/auth:signIn"),
+            ("GET", "api/users:list"),
+            ("POST", "assets/x.js"),
+            ("GET", "assets"),
+            ("GET", "storage/uploads/x.png"),
+            ("GET", "files/main/main/attachments/1.png"),
+            ("GET", "ws"),
+            ("GET", "global.css/x"),
+        ] {
+            let path = format!("{root}{name}");
+            assert!(!forwards(&policy, &Request { method, ..call(&path) }), "{method} {path}");
+            assert!(!forwards(&policy, &Request { upgrade: true, ..call(&path) }), "{method} {path}");
+        }
+    }
+    // The same names outside NocoBase's public path are nothing.
+    let crm = Policy { public_path: "/crm/".to_owned(), ..with_password() };
+    assert!(!forwards(&crm, &page("/signin")) && !forwards(&crm, &call("/assets/x.js")));
+}
+
+#[test]
+fn nobody_is_signed_in_as_somebody_else_by_a_link_to_the_form() {
+    let request = Request { query: Some("redirect=/x&token=eyJ&authenticator=basic"), ..page("/signin") };
+    assert_eq!(decide(&with_password(), &request), Decision::Redirect("/signin?redirect=/x".to_owned()));
+}
+
+#[test]
+fn who_came_by_password_is_as_free_as_the_token_says() {
+    let keyless = Policy { api_keys: false, ..with_password() };
+    for request in [call("/api/users:list"), Request { method: "DELETE", ..call("/api/x") }] {
+        let with = |credential| Request { credential, ..request };
+        assert_eq!(decide(&keyless, &with(Credential::OwnToken)), pass(Identity::Token));
+        assert_eq!(decide(&keyless, &with(Credential::ApiToken)), no(Failure::InvalidToken));
+        assert_eq!(decide(&keyless, &with(Credential::Invalid)), no(Failure::InvalidToken));
+        assert_eq!(decide(&keyless, &with(Credential::None)), no(Failure::NoSession));
+        // Without the form a page's token is worth what an API key is.
+        for (api_keys, passes) in [(true, true), (false, false)] {
+            let closed = Policy { api_keys, password: false, ..policy() };
+            assert_eq!(forwards(&closed, &with(Credential::OwnToken)), passes);
+        }
+    }
+}
+
+#[test]
+fn nocobases_cookie_opens_pages_files_and_the_websocket_and_no_call() {
+    let policy = with_password();
+    let cookie = |request| Request { own_cookie: true, user_agent: Some(CHROME), ..request };
+    assert_eq!(decide(&policy, &cookie(page("/admin/x"))), SCRIPTED);
+    let ws =
+        Request { upgrade: true, origin: Some(ORIGIN), sec_fetch_mode: Some("websocket"), ..call("/ws") };
+    for request in [call("/files/main/main/attachments/1.png"), call("/storage/uploads/1.png"), ws] {
+        assert_eq!(decide(&policy, &cookie(request)), pass(Identity::Nobody), "{}", request.path);
+        assert!(!forwards(&policy, &request), "{}", request.path);
+        // Not if another site made the browser ask, nor beside a token that is none.
+        let foreign =
+            Request { sec_fetch_site: Some("cross-site"), origin: Some("https://evil.com"), ..request };
+        assert!(!forwards(&policy, &cookie(foreign)), "{}", request.path);
+        let invalid = Request { credential: Credential::Invalid, ..request };
+        assert!(!forwards(&policy, &cookie(invalid)), "{}", request.path);
+    }
+    for request in [
+        call("/api/users:list"),
+        Request { method: "POST", ..call("/api/users:create") },
+        Request { method: "POST", ..call("/files/main/main/attachments/1.png") },
+        Request { path: "/ws/x", ..ws },
+        Request { origin: None, ..ws },
+        Request { upgrade: true, origin: Some(ORIGIN), ..call("/admin") },
+        call("/metrics"),
+    ] {
+        assert!(!forwards(&policy, &cookie(request)), "{} {}", request.method, request.path);
+    }
+}
+
+#[test]
+fn the_address_of_the_form_keeps_the_place_and_the_client() {
+    let crm = Policy { public_path: "/crm/".to_owned(), ..policy() };
+    for (policy, here, want) in [
+        (policy(), "/admin/x?a=1&b=2", "/signin?redirect=%2Fadmin%2Fx%3Fa%3D1%26b%3D2"),
+        (policy(), "/", "/signin?redirect=%2F"),
+        (policy(), "/v/admin", "/v/signin?redirect=%2Fadmin"),
+        (policy(), "/v", "/v/signin?redirect=%2F"),
+        (policy(), "/vx", "/signin?redirect=%2Fvx"),
+        (crm.clone(), "/crm/admin", "/crm/signin?redirect=%2Fadmin"),
+        (crm, "/", "/crm/signin?redirect=%2F"),
+    ] {
+        assert_eq!(crate::decide::form_address(&policy, here), want, "{here}");
+    }
+}

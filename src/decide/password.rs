@@ -1,0 +1,80 @@
+//! NocoBase's own password form beside the gate (`access.browsers = "nocobase"`, `access.password_login`): what passes
+//! without a session of the gate.
+//!
+//! Three things, nothing else: the form with what it is made of ([`is_form`]); what a token of NocoBase's own in
+//! `Authorization` asks for, once the gate has checked it; and, on the strength of NocoBase's own cookie, once the gate
+//! has checked that, what a browser asks for without that header ([`rests_on_cookie`]).
+
+use super::page_load::{cookie_counts, is_below, is_get, is_our_origin, is_page_load};
+use super::policy::{Policy, Request};
+
+/// NocoBase's sign-in page: in its client, and in the one that is to follow it.
+const PAGES: [&str; 2] = ["signin", "v/signin"];
+/// Files that every page of NocoBase loads. They hold code and style of NocoBase and its plugins, no data.
+const FILES: [&str; 6] = [
+    "global.css",
+    "browser-checker.js",
+    "favicon.ico",
+    "v/global.css",
+    "v/browser-checker.js",
+    "v/favicon.ico",
+];
+/// Folders of such files; the names in them change with every version.
+const FOLDERS: [&str; 4] = ["assets/", "static/", "v/assets/", "v/static/"];
+/// What the page calls before anybody is signed in, and the sign-in itself. All are public in NocoBase.
+const CALLS: [(&str, &str); 8] = [
+    ("GET", "api/app:getLang"),
+    ("GET", "api/pm:listEnabled"),
+    ("GET", "api/pm:listEnabledV2"),
+    ("GET", "api/systemSettings:get"),
+    ("GET", "api/themeConfig:list"),
+    ("GET", "api/authenticators:publicList"),
+    ("POST", "api/authenticators:publicList"),
+    ("POST", "api/auth:signIn"),
+];
+
+/// Is this the form, a file that it is made of, or a call that it needs? Exact names: everything else stays closed.
+pub(super) fn is_form(policy: &Policy, request: &Request<'_>) -> bool {
+    let Some(rest) = request.path.strip_prefix(policy.public_path.as_str()) else { return false };
+    if request.upgrade {
+        return false;
+    }
+    let file = || FILES.contains(&rest) || FOLDERS.iter().any(|folder| rest.starts_with(folder));
+    is_form_page(policy, request.path) && is_page_load(policy, request)
+        || is_get(request) && file()
+        || CALLS.contains(&(request.method, rest))
+}
+
+/// Is this the path of NocoBase's sign-in page?
+pub(super) fn is_form_page(policy: &Policy, path: &str) -> bool {
+    path.strip_prefix(policy.public_path.as_str()).is_some_and(|rest| PAGES.contains(&rest))
+}
+
+/// Is this what a browser asks for without `Authorization`, so that NocoBase's cookie is all that says who it is:
+/// NocoBase's page (whose text is the same for everybody), a file, or the WebSocket, in which the page then names
+/// itself? Never a call of the API: those NocoBase does not take from a cookie either.
+pub(super) fn rests_on_cookie(policy: &Policy, request: &Request<'_>) -> bool {
+    let below = |name| is_below(&policy.public_path, name, request.path);
+    if !cookie_counts(policy, request) {
+        return false;
+    }
+    if request.upgrade {
+        let own = request.origin.is_some_and(|origin| is_our_origin(policy, origin));
+        return own && request.path.strip_prefix(policy.public_path.as_str()) == Some("ws");
+    }
+    is_page_load(policy, request) || is_get(request) && (below("files") || below("storage"))
+}
+
+/// Where NocoBase's sign-in page is, with the way back to this request.
+pub fn form_address(policy: &Policy, here: &str) -> String {
+    let inside = here.strip_prefix(policy.public_path.as_str());
+    let (client, back) = match inside {
+        Some(rest) if rest == "v" || rest.starts_with("v/") => ("v/", rest.get(2..).unwrap_or_default()),
+        Some(rest) => ("", rest),
+        None => ("", ""),
+    };
+    // NocoBase's page knows its own addresses by what comes after its public path.
+    let back = format!("/{back}");
+    let query = url::form_urlencoded::Serializer::new(String::new()).append_pair("redirect", &back).finish();
+    format!("{}{client}signin?{query}", policy.public_path)
+}
