@@ -261,7 +261,7 @@ pub fn page(gate: &Gate, exchange: &Exchange, ctx: &mut Ctx, page: decide::Page)
             failed_with(gate, exchange, ctx, Failure::OpenInWeCom, None)
         }
         decide::Page::SignIn => sign_in(gate, exchange, ctx, &here),
-        decide::Page::SignedOut => signed_out(exchange, ctx, &here),
+        decide::Page::SignedOut => signed_out(gate, exchange, ctx, &here),
     }
 }
 

@@ -58,7 +58,7 @@ pub async fn serve(
         OwnPath::SignIn => {
             let rd = is("rd").and_then(|rd| target::sanitize(&rd)).unwrap_or_else(|| "/".into());
             Ok(if is("out").is_some() || asked.cookies.signed_out {
-                answers::signed_out(exchange, ctx, &rd)
+                answers::signed_out(gate, exchange, ctx, &rd)
             } else {
                 answers::sign_in(gate, exchange, ctx, &rd)
             })
