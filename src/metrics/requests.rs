@@ -83,8 +83,8 @@ pub struct Requests {
 }
 
 /// Makes an array of counters.
-fn array<const N: usize>(mut make: impl FnMut(usize) -> IntCounter) -> [IntCounter; N] {
-    std::array::from_fn(|i| make(i))
+fn array<const N: usize>(make: impl FnMut(usize) -> IntCounter) -> [IntCounter; N] {
+    std::array::from_fn(make)
 }
 
 impl Requests {
