@@ -26,7 +26,7 @@ pub fn listen(
     listener.set_nonblocking(true)?;
     let bound = listener.local_addr()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let readiness = Readiness::new(gate).map_err(io::Error::other)?;
+    let readiness = Readiness::new(gate);
     std::thread::Builder::new().name("wecom-gate-ops".into()).spawn(move || {
         runtime.block_on(async move {
             let listener = match tokio::net::TcpListener::from_std(listener) {
@@ -63,14 +63,14 @@ async fn version() -> Response {
 
 /// 200 while the gate can serve, with what is degraded and why; else 503.
 async fn ready(State(readiness): State<Arc<Readiness>>) -> Response {
-    let report = readiness.report().await;
+    let report = readiness.report();
     let code = if report.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (code, Json(report.json())).into_response()
 }
 
 async fn metrics(State(readiness): State<Arc<Readiness>>) -> Response {
     // Sets the gauges of readiness and of nodes.
-    readiness.report().await;
+    readiness.report();
     let gate = readiness.gate();
     match gate.metrics.text(gate.logins.sessions_seen(), gate.in_flight.load(Ordering::Relaxed)) {
         Ok(text) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),

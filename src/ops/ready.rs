@@ -1,23 +1,17 @@
-//! Whether the gate can serve, and what is not as it should be. Asks nobody but NocoBase's nodes, and these at most
-//! once within a few seconds, however often `/readyz` and `/metrics` are asked for; the rest is what is known already.
+//! Whether the gate can serve, and what is not as it should be. Asks nobody: it says what the health checks and the calls
+//! have found already, however often `/readyz` and `/metrics` are asked for.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
-use tokio::sync::Mutex;
-use tokio::task::JoinSet;
-use tokio::time::Instant;
 
 use crate::metrics::Reload;
 use crate::proxy::Gate;
+use crate::proxy::upstream::State;
 
-/// How long a node may take to say that it is well.
-const PROBE: Duration = Duration::from_secs(2);
-/// How long that counts.
-const FRESH: Duration = Duration::from_secs(2);
 /// A certificate that ends sooner should have been renewed long before.
 const EXPIRING_S: i64 = 7 * 24 * 3600;
 
@@ -27,8 +21,6 @@ type Trouble = Option<&'static str>;
 /// Looks at what the gate depends on.
 pub(super) struct Readiness {
     gate: Arc<Gate>,
-    http: reqwest::Client,
-    nodes: Mutex<Option<(Instant, Vec<Trouble>)>>,
 }
 
 /// Something that does not work as it should, while the gate goes on.
@@ -64,9 +56,8 @@ impl Report {
 }
 
 impl Readiness {
-    pub(super) fn new(gate: Arc<Gate>) -> reqwest::Result<Readiness> {
-        let http = reqwest::Client::builder().no_proxy().timeout(PROBE).pool_max_idle_per_host(0).build()?;
-        Ok(Readiness { gate, http, nodes: Mutex::new(None) })
+    pub(super) fn new(gate: Arc<Gate>) -> Readiness {
+        Readiness { gate }
     }
 
     pub(super) fn gate(&self) -> &Gate {
@@ -74,10 +65,11 @@ impl Readiness {
     }
 
     /// What is so now; the metrics say the same from then on.
-    pub(super) async fn report(&self) -> Report {
+    pub(super) fn report(&self) -> Report {
         let gate = &self.gate;
-        let names = &gate.config.upstream.nodes;
-        let nodes: Vec<(String, Trouble)> = names.iter().cloned().zip(self.nodes().await).collect();
+        let trouble = |state: State| (state != State::Well).then(|| state.name());
+        let nodes: Vec<(String, Trouble)> =
+            gate.upstreams.nodes().iter().map(|n| (n.name.clone(), trouble(n.state()))).collect();
         let stopping = gate.stopping.load(Ordering::Relaxed);
         let ready = !stopping && nodes.iter().any(|(_, trouble)| trouble.is_none());
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
@@ -98,42 +90,6 @@ impl Readiness {
             node.looked_at(trouble.is_none());
         }
         Report { ready, stopping, nodes, degraded }
-    }
-
-    /// How the nodes are, in the order of the configuration. Whoever comes while they are being asked waits for that.
-    async fn nodes(&self) -> Vec<Trouble> {
-        let mut last = self.nodes.lock().await;
-        if let Some((at, known)) = &*last
-            && at.elapsed() < FRESH
-        {
-            return known.clone();
-        }
-        let mut asked = JoinSet::new();
-        let config = &self.gate.config;
-        for (index, node) in config.upstream.nodes.iter().enumerate() {
-            let address = format!("http://{node}{}api/__health_check", config.nocobase.public_path);
-            let http = self.http.clone();
-            asked.spawn(async move { (index, probe(&http, address).await) });
-        }
-        let mut found = vec![Some("unreachable"); config.upstream.nodes.len()];
-        while let Some(answer) = asked.join_next().await {
-            if let Ok((index, trouble)) = answer
-                && let Some(slot) = found.get_mut(index)
-            {
-                *slot = trouble;
-            }
-        }
-        *last = Some((Instant::now(), found.clone()));
-        found
-    }
-}
-
-async fn probe(http: &reqwest::Client, address: String) -> Trouble {
-    match http.get(address).send().await {
-        Ok(answer) if answer.status().is_success() => None,
-        Ok(answer) if answer.status() == 503 => Some("starting"),
-        Ok(_) => Some("unhealthy"),
-        Err(_) => Some("unreachable"),
     }
 }
 

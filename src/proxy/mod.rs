@@ -26,7 +26,7 @@ mod request_to_upstream;
 mod serve;
 mod tls;
 mod tunnel;
-mod upstream;
+pub mod upstream;
 
 pub use gate::Gate;
 pub use serve::{Running, StartError, run, start};

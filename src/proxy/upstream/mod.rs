@@ -16,7 +16,7 @@ use pingora::lb::{Backend, LoadBalancer};
 use pingora::prelude::HttpPeer;
 use thiserror::Error;
 
-pub use node::Node;
+pub use node::{Node, State};
 
 use crate::config;
 
