@@ -49,6 +49,9 @@ bench: ## Side by side with bare Pingora and nginx: ratios and medians
 bench-micro: ## Criterion: decision core, cookies, token swap
 	$(CARGO) bench
 
+certs: ## A certificate for development in certs/
+	$(CARGO) run -- certs --dir certs
+
 packages: ## Debian packages that the tests use
 	@./tests/setup/packages.sh chromium fonts-noto-cjk nginx caddy haproxy prometheus
 

@@ -3,11 +3,13 @@
 
 use std::ffi::OsString;
 use std::fmt::Display;
+use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -79,6 +81,20 @@ enum Command {
     /// Print a fresh key for `session.keys`: 64 random bytes in base64
     #[command(after_long_help = "Examples:\n  wecom-gate keygen > /etc/wecom-gate/session.key")]
     Keygen,
+    /// Make a certificate for development: privkey.pem and fullchain.pem, signed by itself
+    ///
+    /// For trying out on one machine; phones and WeCom refuse it. certs/README.md tells how to get a real one.
+    #[command(
+        after_long_help = "Examples:\n  wecom-gate certs --dir certs\n  wecom-gate certs --dir certs gate.test *.gate.test"
+    )]
+    Certs {
+        /// Where to write the two files; there must be none of these names yet
+        #[arg(long, value_name = "DIR", default_value = "certs")]
+        dir: PathBuf,
+        /// Host names and addresses
+        #[arg(value_name = "NAME", default_values = ["localhost", "127.0.0.1", "::1"])]
+        names: Vec<String>,
+    },
     /// Print the JSON schema of the configuration file
     #[command(after_long_help = "Examples:\n  wecom-gate schema > wecom-gate.schema.json")]
     Schema {
@@ -159,6 +175,7 @@ fn dispatch(command: Command, env: Environment) -> u8 {
         Command::Demo(args) => done(demo(args)),
         Command::Sim(args) => done(sim(args)),
         Command::Keygen => done(keygen()),
+        Command::Certs { dir, names } => done(certs(&dir, names)),
         Command::Schema { markdown: true } => done(show(config::markdown().trim_end())),
         Command::Schema { markdown: false } => done(show(format_args!("{:#}", config::schema()))),
         Command::Completions { shell } => done(completions(shell)),
@@ -215,6 +232,28 @@ fn keygen() -> Result<(), String> {
     let mut key = [0; 64];
     SystemRandom::new().fill(&mut key).map_err(|_| "the system gives no random numbers")?;
     show(STANDARD.encode(key))
+}
+
+fn certs(dir: &Path, names: Vec<String>) -> Result<(), String> {
+    let say = |e: rcgen::Error| format!("certificate: {e}");
+    let mut params = rcgen::CertificateParams::new(names).map_err(say)?;
+    let today = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+    let year = today.get(..4).and_then(|year| year.parse().ok()).ok_or("this clock has no year")?;
+    params.not_before = rcgen::date_time_ymd(year, 1, 1);
+    params.not_after = rcgen::date_time_ymd(year + 2, 1, 1);
+    let key = rcgen::KeyPair::generate().map_err(say)?;
+    let cert = params.self_signed(&key).map_err(say)?;
+    for (name, text, mode) in
+        [("privkey.pem", key.serialize_pem(), 0o600), ("fullchain.pem", cert.pem(), 0o644)]
+    {
+        let path = dir.join(name);
+        // Never over a key that is there: it may be a real one.
+        let file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&path);
+        file.and_then(|mut file| file.write_all(text.as_bytes()))
+            .map_err(|e| format!("{}: {e}", path.display()))?;
+        show(path.display())?;
+    }
+    Ok(())
 }
 
 fn completions(shell: ShellName) -> Result<(), String> {

@@ -48,7 +48,9 @@ fn help_and_version_are_no_errors() {
         assert!(out(&output).contains("wecom-gate") || out(&output).contains("Usage"));
     }
     let help = out(&gate(&["--help"], &[]));
-    for command in ["run", "check", "demo", "sim", "keygen", "schema", "healthcheck", "completions", "man"] {
+    for command in
+        ["run", "check", "demo", "sim", "keygen", "certs", "schema", "healthcheck", "completions", "man"]
+    {
         assert!(help.contains(&format!("\n  {command} ")), "{command}");
     }
 }
@@ -253,4 +255,33 @@ fn man_pages() {
     let output = gate(&["man", "--dir", "/nonexistent"], &[]);
     assert_eq!(code(&output), 1);
     assert!(err(&output).contains("/nonexistent"), "{}", err(&output));
+}
+
+#[test]
+fn certs_makes_a_pair_that_check_takes_and_overwrites_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    let make = || gate(&["certs", "--dir", dir.path().to_str().unwrap(), "nb.example.com"], &[]);
+    assert_eq!((code(&make()), code(&make())), (0, 1));
+    let mode = std::os::unix::fs::PermissionsExt::mode(
+        &std::fs::metadata(path("privkey.pem")).unwrap().permissions(),
+    );
+    assert_eq!(mode & 0o777, 0o600);
+    let listen = format!(
+        "listen = {{ https = [\"127.0.0.1:8443\"], cert = {:?}, key = {:?} }}\n",
+        path("fullchain.pem"),
+        path("privkey.pem")
+    );
+    let conf = file(&format!("{listen}{VALID}"));
+    let output = gate(&["check", "--offline", "--json", "--conf", conf.path().to_str().unwrap()], &[]);
+    let said: serde_json::Value = serde_json::from_str(&out(&output)).unwrap();
+    let tls = said["steps"].as_array().unwrap().iter().find(|s| s["name"] == "tls").unwrap().clone();
+    assert_eq!(tls["outcome"], "warning", "{tls}");
+    assert!(
+        tls["findings"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|f| f["what"].to_string().contains("signed by itself"))
+    );
 }

@@ -12,7 +12,7 @@ use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::{Finding, Outcome, Verdict};
-use crate::config::Config;
+use crate::config::{CertificateFiles, Config};
 
 /// Time to renew, and then some.
 const SOON: Duration = Duration::from_secs(14 * 86_400);
@@ -31,40 +31,61 @@ struct Leaf {
     chain: usize,
 }
 
-/// The step.
+/// The step: every pair, and whether one of them is for the host of the origin.
 pub(super) fn check(config: &Config, now: SystemTime) -> Verdict {
-    let listen = &config.listen;
-    let (Some(cert), Some(key)) = (&listen.cert, &listen.key) else {
+    let pairs = config.listen.pairs();
+    if pairs.is_empty() {
         return Verdict::skipped(
             "the gate has no TLS listener (listen.https): a proxy in front has the certificate",
         );
-    };
-    match read(cert, key) {
-        Ok(leaf) => verdict(&leaf, &config.origin.host, now),
-        Err(finding) => Verdict::found(Outcome::Failed, vec![finding]),
     }
+    let section = |i: usize| match i.checked_sub(1) {
+        None => "listen".to_owned(),
+        Some(i) => format!("listen.certificates[{i}]"),
+    };
+    let read: Vec<_> = pairs.iter().enumerate().map(|(i, pair)| read(&section(i), pair)).collect();
+    let host = &config.origin.host;
+    let for_origin = read.iter().position(|r| r.as_ref().is_ok_and(|leaf| covers(leaf, host))).unwrap_or(0);
+    let verdicts = read.into_iter().enumerate().map(|(i, read)| match read {
+        Ok(leaf) => verdict(&section(i), &leaf, (i == for_origin).then_some(host), now),
+        Err(finding) => Verdict::found(Outcome::Failed, vec![finding]),
+    });
+    together(verdicts.collect())
+}
+
+/// The worst of them counts, and all are told.
+fn together(verdicts: Vec<Verdict>) -> Verdict {
+    let any = |outcome| verdicts.iter().any(|v| v.outcome == outcome);
+    let outcome = match (any(Outcome::Failed), any(Outcome::Warning)) {
+        (true, _) => Outcome::Failed,
+        (false, true) => Outcome::Warning,
+        (false, false) => Outcome::Ok,
+    };
+    let seen: Vec<&str> = verdicts.iter().map(|v| v.detail.as_str()).filter(|d| !d.is_empty()).collect();
+    let detail = if outcome == Outcome::Ok { seen.join("; ") } else { String::new() };
+    Verdict::found(outcome, verdicts.into_iter().flat_map(|v| v.findings).collect()).seen(detail)
 }
 
 /// Reads both, and sees that they belong together.
-fn read(cert: &Path, key: &Path) -> Result<Leaf, Finding> {
-    let finding = |about: &str, path: &Path, what: String, remedy: &str| Finding {
+fn read(section: &str, files: &CertificateFiles) -> Result<Leaf, Finding> {
+    let (cert, key) = (&files.cert, &files.key);
+    let finding = |name: &str, path: &Path, what: String, remedy: &str| Finding {
         value: Some(format!("{:?}", path.display().to_string())),
-        ..Finding::new(about, what, remedy)
+        ..Finding::new(format!("{section}.{name}"), what, remedy)
     };
     const READABLE: &str = "give the path of a PEM file that the gate's user may read";
     let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(cert)
         .and_then(Iterator::collect)
-        .map_err(|e| finding("listen.cert", cert, format!("cannot be read: {e}"), READABLE))?;
+        .map_err(|e| finding("cert", cert, format!("cannot be read: {e}"), READABLE))?;
     let Some(first) = chain.first() else {
         let remedy = "it must hold the chain in PEM, the server's own certificate first";
-        return Err(finding("listen.cert", cert, "holds no certificate".into(), remedy));
+        return Err(finding("cert", cert, "holds no certificate".into(), remedy));
     };
-    let mut leaf = parse(first).ok_or_else(|| {
-        finding("listen.cert", cert, "its first certificate is not X.509".into(), "get it anew")
-    })?;
+    let mut leaf = parse(first)
+        .ok_or_else(|| finding("cert", cert, "its first certificate is not X.509".into(), "get it anew"))?;
     leaf.chain = chain.len();
     let secret = PrivateKeyDer::from_pem_file(key)
-        .map_err(|e| finding("listen.key", key, format!("cannot be read: {e}"), READABLE))?;
+        .map_err(|e| finding("key", key, format!("cannot be read: {e}"), READABLE))?;
     let _ = rustls::crypto::ring::default_provider().install_default();
     let pair = CryptoProvider::get_default().map(|p| CertifiedKey::from_der(chain, secret, p));
     match pair {
@@ -72,9 +93,9 @@ fn read(cert: &Path, key: &Path) -> Result<Leaf, Finding> {
         _ => {
             let remedy = "give the key that the certificate was made for (RSA, ECDSA or Ed25519, without a passphrase)";
             Err(finding(
-                "listen.key",
+                "key",
                 key,
-                "does not belong to listen.cert, or is of an unknown kind".into(),
+                "does not belong to the certificate, or is of an unknown kind".into(),
                 remedy,
             ))
         }
@@ -118,12 +139,14 @@ fn covers(leaf: &Leaf, host: &str) -> bool {
     })
 }
 
-fn verdict(leaf: &Leaf, host: &str, now: SystemTime) -> Verdict {
+/// `host`: of the origin, if this is its certificate.
+fn verdict(section: &str, leaf: &Leaf, host: Option<&String>, now: SystemTime) -> Verdict {
+    let about = format!("{section}.cert");
     let seconds = |t: i64| UNIX_EPOCH + Duration::from_secs(u64::try_from(t).unwrap_or(0));
     let (begins, ends) = (seconds(leaf.not_before), seconds(leaf.not_after));
     let day = |t| humantime::format_rfc3339_seconds(t).to_string().chars().take(10).collect::<String>();
     let (mut failed, mut warnings) = (Vec::new(), Vec::new());
-    let mut fail = |what: String, remedy: &str| failed.push(Finding::new("listen.cert", what, remedy));
+    let mut fail = |what: String, remedy: &str| failed.push(Finding::new(&about, what, remedy));
     if now < begins {
         fail(
             format!("counts only from {} on", day(begins)),
@@ -134,26 +157,28 @@ fn verdict(leaf: &Leaf, host: &str, now: SystemTime) -> Verdict {
         fail(format!("has been over since {}", day(ends)), "renew it, then reload the gate (SIGHUP)");
     } else if ends < now + SOON {
         warnings.push(Finding::new(
-            "listen.cert",
+            &about,
             format!("ends on {}", day(ends)),
             "renew it, then reload the gate (SIGHUP); let an ACME client do both",
         ));
     }
-    if !covers(leaf, host) {
-        let mut names = leaf.names.clone();
-        names.extend(leaf.addresses.iter().map(IpAddr::to_string));
-        let names = if names.is_empty() { "no name at all".to_owned() } else { names.join(", ") };
+    let mut names = leaf.names.clone();
+    names.extend(leaf.addresses.iter().map(IpAddr::to_string));
+    let names = if names.is_empty() { "no name at all".to_owned() } else { names.join(", ") };
+    if let Some(host) = host
+        && !covers(leaf, host)
+    {
         fail(format!("is for {names}; people open {host}"), "get a certificate for the host of origin");
     }
     if leaf.self_signed {
         warnings.push(Finding::new(
-            "listen.cert",
+            &about,
             "is signed by itself: browsers and WeCom will not trust it",
             "for production get one from a public authority (certs/README.md)",
         ));
     } else if leaf.chain == 1 {
         warnings.push(Finding::new(
-            "listen.cert",
+            &about,
             "the file holds one certificate: most authorities want an intermediate after it, without which phones refuse",
             "use the full chain (fullchain.pem)",
         ));
@@ -163,13 +188,15 @@ fn verdict(leaf: &Leaf, host: &str, now: SystemTime) -> Verdict {
     let outcome = match (any_failed, any_warning) {
         (true, _) => Outcome::Failed,
         (false, true) => Outcome::Warning,
-        (false, false) => return Verdict::ok(format!("for {host}, until {}", day(ends))),
+        (false, false) => return Verdict::ok(format!("for {}, until {}", host.unwrap_or(&names), day(ends))),
     };
     Verdict::found(outcome, failed)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
 
     const NOW: i64 = 1_800_000_000;
@@ -204,7 +231,7 @@ mod tests {
             (Leaf { self_signed: true, chain: 1, ..leaf() }, host, Outcome::Warning, "signed by itself"),
             (Leaf { chain: 1, ..leaf() }, host, Outcome::Warning, "intermediate"),
         ] {
-            let got = verdict(&leaf, host, now);
+            let got = verdict("listen", &leaf, Some(&host.to_owned()), now);
             assert_eq!(got.outcome, want, "{leaf:?}");
             assert!(format!("{got:?}").contains(words), "{got:?} without {words}");
         }
@@ -221,7 +248,8 @@ mod tests {
         let made = rcgen::generate_simple_self_signed(vec!["GATE.test".into(), "127.0.0.1".into()]).unwrap();
         let other = rcgen::generate_simple_self_signed(vec!["gate.test".into()]).unwrap();
         let (cert, key) = (write("c", &made.cert.pem()), write("k", &made.signing_key.serialize_pem()));
-        let leaf = read(&cert, &key).unwrap();
+        let files = |cert: &PathBuf, key: &PathBuf| CertificateFiles { cert: cert.clone(), key: key.clone() };
+        let leaf = read("listen", &files(&cert, &key)).unwrap();
         assert_eq!(
             (leaf.names.as_slice(), leaf.chain, leaf.self_signed),
             (&["gate.test".to_owned()][..], 1, true)
@@ -235,9 +263,23 @@ mod tests {
             (&cert, &empty, "listen.key", "cannot be read"),
             (&cert, &foreign, "listen.key", "does not belong"),
         ] {
-            let finding = read(cert, key).unwrap_err();
+            let finding = read("listen", &files(cert, key)).unwrap_err();
             assert!(finding.about == about && finding.what.contains(words), "{finding:?}");
             assert!(!finding.remedy.is_empty());
         }
+    }
+
+    #[test]
+    fn the_worst_of_several_counts_and_all_are_told() {
+        let now = UNIX_EPOCH + Duration::from_secs(NOW.unsigned_abs());
+        let one = |section: &str, leaf: Leaf| verdict(section, &leaf, None, now);
+        let over = Leaf { not_after: NOW, ..leaf() };
+        let soon = Leaf { not_after: NOW + DAY, ..leaf() };
+        let all = together(vec![one("listen", leaf()), one("a", soon), one("b", over)]);
+        assert_eq!(all.outcome, Outcome::Failed);
+        let about: Vec<&str> = all.findings.iter().map(|f| f.about.as_str()).collect();
+        assert_eq!(about, ["a.cert", "b.cert"]);
+        let well = together(vec![one("listen", leaf()), one("a", leaf())]);
+        assert_eq!((well.outcome, well.detail.matches("until").count()), (Outcome::Ok, 2));
     }
 }

@@ -50,6 +50,11 @@ pub struct Listen {
     pub cert: String,
     /// File with the private key (PEM).
     pub key: String,
+    /// Answer plain HTTP with a redirect to `origin`. Not for requests that a trusted proxy has taken in by TLS
+    /// (`X-Forwarded-Proto: https`), nor for WeCom's verification files.
+    pub redirect_http: bool,
+    /// More certificates. A client gets the one for the name that it asks for (SNI), and `cert` where none fits.
+    pub certificates: Vec<Certificate>,
     /// The operator's listener (`/livez`, `/readyz`, `/metrics`, `/version`); `""` switches it off.
     pub ops: String,
 }
@@ -61,9 +66,20 @@ impl Default for Listen {
             https: None,
             cert: String::new(),
             key: String::new(),
+            redirect_http: false,
+            certificates: Vec::new(),
             ops: "127.0.0.1:9090".into(),
         }
     }
+}
+
+#[derive(Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Certificate {
+    /// File with the certificate chain (PEM), the host's own certificate first.
+    pub cert: String,
+    /// File with its private key (PEM).
+    pub key: String,
 }
 
 #[derive(Serialize, Deserialize, JsonSchema)]

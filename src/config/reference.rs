@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use super::raw::{Listen, NocoBase, Raw, Role, WeCom};
+use super::raw::{Certificate, Listen, NocoBase, Raw, Role, WeCom};
 use super::report::join;
 use super::schema::{Kind, Node, schema};
 
@@ -98,7 +98,12 @@ fn declared_order() -> String {
     let some = || Some(Vec::new());
     let roles = vec![Role { department: Some(1), tag: Some(1), role: String::new() }];
     serde_json::to_string(&Raw {
-        listen: Listen { http: some(), https: some(), ..Listen::default() },
+        listen: Listen {
+            http: some(),
+            https: some(),
+            certificates: vec![Certificate::default()],
+            ..Listen::default()
+        },
         nocobase: NocoBase { service_user: Some(1), ..NocoBase::default() },
         wecom: vec![WeCom { auto_login: Some(true), roles, ..WeCom::default() }],
         ..Raw::default()

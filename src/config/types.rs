@@ -88,8 +88,33 @@ pub struct Listen {
     pub cert: Option<PathBuf>,
     /// Private key (PEM), needed when `https` is set.
     pub key: Option<PathBuf>,
+    /// Is plain HTTP redirected to the origin?
+    pub redirect_http: bool,
+    /// Certificates for other names.
+    pub certificates: Vec<CertificateFiles>,
     /// The operator's listener: `/livez`, `/readyz`, `/metrics`, `/version`.
     pub ops: Option<SocketAddr>,
+}
+
+impl Listen {
+    /// Every pair, `cert` and `key` first: that one is the default.
+    pub fn pairs(&self) -> Vec<CertificateFiles> {
+        let first = self
+            .cert
+            .iter()
+            .zip(&self.key)
+            .map(|(cert, key)| CertificateFiles { cert: cert.clone(), key: key.clone() });
+        first.chain(self.certificates.iter().cloned()).collect()
+    }
+}
+
+/// A certificate and its key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateFiles {
+    /// Certificate chain (PEM).
+    pub cert: PathBuf,
+    /// Private key (PEM).
+    pub key: PathBuf,
 }
 
 /// `[upstream]`

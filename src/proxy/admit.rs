@@ -19,6 +19,7 @@ use crate::nocobase::ws::Swapper;
 use crate::session::{self, OwnCookies};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// What becomes of a request.
 pub enum Admitted {
@@ -68,9 +69,13 @@ async fn read(gate: &Gate, exchange: &mut Exchange, ctx: &mut Ctx) -> Result<Adm
         ctx.close = true;
         return Err(failure);
     }
+    let plain = gate.config.listen.redirect_http && is_plain(gate, exchange);
     let request = exchange.req_header_mut();
     framing::drop_idle_upgrade(request);
     canonicalise(request)?;
+    if plain && !request.uri.path().starts_with("/WW_verify_") {
+        return Ok(Admitted::Answer(to_https(gate, request)));
+    }
     forget_spelling(request);
     let request = exchange.req_header();
     // Cheap copies (they share the bytes), so that own pages may read the request's body meanwhile.
@@ -156,6 +161,25 @@ async fn read(gate: &Gate, exchange: &mut Exchange, ctx: &mut Ctx) -> Result<Adm
             Err(failure)
         }
     }
+}
+
+/// Has this request come without TLS? A trusted proxy knows better than the connection to it.
+fn is_plain(gate: &Gate, exchange: &Exchange) -> bool {
+    if exchange.digest().is_some_and(|d| d.ssl_digest.is_some()) {
+        return false;
+    }
+    let peer = exchange.client_addr().and_then(|a| a.as_inet()).map(|a| a.ip().to_canonical());
+    let trusted = &gate.config.access.trusted_proxies;
+    let told = exchange.req_header().headers.get(X_FORWARDED_PROTO);
+    !(told.is_some_and(|proto| proto.as_bytes().eq_ignore_ascii_case(b"https"))
+        && peer.is_some_and(|peer| trusted.iter().any(|net| net.contains(&peer))))
+}
+
+/// The same page at the origin. 308, so that a method and a body stay what they are.
+fn to_https(gate: &Gate, request: &RequestHeader) -> Reply {
+    // Canonical by now: it begins with a slash, so that nothing can turn the origin into another one.
+    let target = request.uri.path_and_query().map_or("/", |target| target.as_str());
+    Reply::empty(308).with(header::LOCATION, &format!("{}{target}", gate.config.origin.url()))
 }
 
 /// Pingora takes `Content-Length` out of a request that is chunked as well, before anybody can see it (its issue 945).

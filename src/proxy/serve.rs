@@ -22,9 +22,8 @@ use tokio::task::JoinHandle;
 use super::gate::Gate;
 use super::guard::{App, Times};
 use super::phases::Phases;
-use super::tls::{Certificate, TlsError};
+use super::tls::{Certificates, TlsError};
 use crate::config::{Config, Listen};
-use crate::metrics::Reload;
 
 /// Longest wait for requests in flight when the gate stops.
 const GRACE: Duration = Duration::from_secs(30);
@@ -64,34 +63,22 @@ pub struct Running {
     /// The operator's listener, as bound.
     pub ops: Option<SocketAddr>,
     gate: Arc<Gate>,
-    certificate: Option<Arc<Certificate>>,
+    certificates: Option<Arc<Certificates>>,
     stop: watch::Sender<bool>,
     service: JoinHandle<()>,
 }
 
 impl Running {
-    /// Reads the certificate's files again; bad ones leave the old pair in use, and say so.
+    /// Reads the certificates again; bad ones leave those before in use, and say so.
     fn reload(&self) {
-        let listen = &self.gate.config.listen;
-        let (Some(certificate), Some(cert), Some(key)) = (&self.certificate, &listen.cert, &listen.key)
-        else {
+        let Some(certificates) = &self.certificates else {
             tracing::warn!(
                 event = "reload",
                 "SIGHUP: nothing to reload; a changed configuration needs a restart"
             );
             return;
         };
-        match certificate.reload(cert, key) {
-            Ok(()) => {
-                self.gate.metrics.state.reloaded(Reload::Certificate, None);
-                self.gate.metrics.state.certificates([(cert.display().to_string(), certificate.not_after())]);
-                tracing::info!(event = "reload", "certificate reloaded");
-            }
-            Err(error) => {
-                self.gate.metrics.state.reloaded(Reload::Certificate, Some(error.to_string()));
-                tracing::error!(event = "reload", %error, "the old certificate stays in use");
-            }
-        }
+        certificates.reload(&self.gate.config.listen.pairs(), &self.gate.metrics.state);
     }
 
     /// Stops accepting, and waits for what is in flight, up to `grace`.
@@ -153,16 +140,12 @@ fn explain(e: &io::Error) -> String {
 pub async fn start(config: Config) -> Result<Running, StartError> {
     pingora_rustls::install_default_crypto_provider();
     let bound = bind(&config.listen)?;
-    let certificate = match (&config.listen.cert, &config.listen.key) {
-        (Some(cert), Some(key)) if !bound.https.is_empty() => Some(Certificate::load(cert, key)?),
-        _ => None,
+    let certificates = match bound.https.is_empty() {
+        true => None,
+        false => Some(Certificates::load(&config.listen.pairs())?),
     };
     let gate = Arc::new(Gate::new(config).map_err(StartError::Build)?);
     gate.logins.check_rules().await.map_err(StartError::Build)?;
-
-    if let (Some(certificate), Some(file)) = (&certificate, &gate.config.listen.cert) {
-        gate.metrics.state.certificates([(file.display().to_string(), certificate.not_after())]);
-    }
 
     let mut service = Service::new("wecom-gate".into(), app(&gate));
     let mut fds = Fds::new();
@@ -174,8 +157,8 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         http.push(address);
     }
     for (address, listener) in bound.https {
-        let Some(certificate) = &certificate else { continue };
-        let tls = certificate.settings().map_err(|e| StartError::Build(e.to_string()))?;
+        let Some(certificates) = &certificates else { continue };
+        let tls = certificates.settings().map_err(|e| StartError::Build(e.to_string()))?;
         fds.add(address.to_string(), listener.into_raw_fd());
         service.add_listener(ListenerConfig::tcp(address.to_string()).tls(tls).l4_buffer(buffers));
         https.push(address);
@@ -189,6 +172,16 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
             _ = until.wait_for(|stopped| *stopped) => {}
         }
     });
+    if let Some(certificates) = &certificates {
+        gate.metrics.state.certificates(certificates.ends());
+        let (watched, gate, mut until) = (certificates.clone(), gate.clone(), stopped.clone());
+        tokio::spawn(async move {
+            tokio::select! {
+                () = watched.watch(|| gate.config.listen.pairs(), &gate.metrics.state) => {}
+                _ = until.wait_for(|stopped| *stopped) => {}
+            }
+        });
+    }
     let service = tokio::spawn(async move { service.start_service(Some(fds), stopped, 1).await });
     let ops =
         match gate.config.listen.ops {
@@ -198,7 +191,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
             ),
             None => None,
         };
-    Ok(Running { http, https, ops, gate, certificate, stop, service })
+    Ok(Running { http, https, ops, gate, certificates, stop, service })
 }
 
 fn app(gate: &Arc<Gate>) -> App<Phases> {

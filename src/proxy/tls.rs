@@ -1,10 +1,16 @@
-//! Certificates of the TLS listeners: checked before anything listens, swapped without a restart.
+//! Certificates of the TLS listeners: checked before anything listens, chosen by the name that the client asks for, swapped
+//! without a restart when their files change.
 
-use std::path::{Path, PathBuf};
+use std::collections::HashMap;
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use pingora::listeners::TlsAccept;
 use pingora::listeners::tls::TlsSettings;
 use rustls::crypto::CryptoProvider;
@@ -13,6 +19,14 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use thiserror::Error;
+use x509_parser::extensions::GeneralName;
+
+use crate::config::CertificateFiles;
+use crate::metrics::{Reload, State};
+
+/// How often the files are looked at. A change is taken up once it has lasted from one look to the next, because a
+/// certificate and its key are never written at the same moment.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// What is wrong with a certificate or its key. Each says which file, and what to do.
 #[derive(Debug, Error)]
@@ -21,18 +35,25 @@ pub enum TlsError {
     #[error("{key}: cannot read {path}: {why}; give the path of a PEM file that the gate's user may read")]
     Unreadable {
         /// Configuration key.
-        key: &'static str,
+        key: String,
         /// The file.
         path: PathBuf,
         /// What the system says.
         why: String,
     },
     /// No certificate in the file.
-    #[error("listen.cert: {0} holds no certificate; it must hold the chain, leaf first, in PEM")]
-    Empty(PathBuf),
+    #[error("{key}: {path} holds no certificate; it must hold the chain, leaf first, in PEM")]
+    Empty {
+        /// Configuration key.
+        key: String,
+        /// The file.
+        path: PathBuf,
+    },
     /// They do not belong together, or are of a kind that the gate cannot use.
-    #[error("listen.key: {key} does not belong to {cert}, or is of an unknown kind: {why}")]
+    #[error("{section}.key: {key} does not belong to {cert}, or is of an unknown kind: {why}")]
     Mismatch {
+        /// Section of the configuration.
+        section: String,
         /// Certificate chain.
         cert: PathBuf,
         /// Private key.
@@ -42,36 +63,129 @@ pub enum TlsError {
     },
 }
 
-/// The certificate in use.
+/// A certificate in use.
 #[derive(Debug)]
-pub struct Certificate(ArcSwap<CertifiedKey>);
+struct Pair {
+    key: Arc<CertifiedKey>,
+    file: String,
+    /// Seconds since 1970; 0 if its date cannot be read.
+    not_after: i64,
+}
 
-impl ResolvesServerCert for Certificate {
-    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.0.load_full())
+/// Certificates that were read together, by the names that they are for.
+#[derive(Debug, Default)]
+struct Set {
+    pairs: Vec<Pair>,
+    exact: HashMap<String, usize>,
+    /// By what follows `*.`
+    wild: HashMap<String, usize>,
+}
+
+impl Set {
+    /// All of them, or what is wrong with the first bad one.
+    fn read(files: &[CertificateFiles]) -> Result<Set, TlsError> {
+        let mut set = Set::default();
+        for (i, files) in files.iter().enumerate() {
+            // The first pair has the keys `listen.cert` and `listen.key`.
+            let section =
+                i.checked_sub(1).map_or("listen".to_owned(), |i| format!("listen.certificates[{i}]"));
+            let key = read_pair(&section, files)?;
+            let (names, not_after) = key.cert.first().map(about).unwrap_or_default();
+            for name in names {
+                match name.strip_prefix("*.") {
+                    Some(parent) => set.wild.entry(parent.to_owned()).or_insert(i),
+                    None => set.exact.entry(name).or_insert(i),
+                };
+            }
+            set.pairs.push(Pair { key, file: files.cert.display().to_string(), not_after });
+        }
+        Ok(set)
+    }
+
+    /// The one for this name: the very name before one with a star, which stands for one label (RFC 6125); else the
+    /// first of all.
+    fn choose(&self, name: Option<&str>) -> Option<Arc<CertifiedKey>> {
+        let by_name = name.and_then(|name| {
+            let wild = || self.wild.get(name.split_once('.')?.1);
+            self.exact.get(name).or_else(wild).copied()
+        });
+        self.pairs.get(by_name.unwrap_or(0)).map(|pair| pair.key.clone())
     }
 }
 
-impl Certificate {
-    /// Loads and checks a pair.
-    pub fn load(cert: &Path, key: &Path) -> Result<Arc<Certificate>, TlsError> {
-        Ok(Arc::new(Certificate(ArcSwap::new(read_pair(cert, key)?))))
+/// Where and when the bytes of a file were written, as far as can be told without reading them. Follows links, so that a
+/// link that leads somewhere else is a change as well.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Stamp(Option<(u64, u64, u64, i64, i64)>);
+
+impl Stamp {
+    fn of(files: &[CertificateFiles]) -> Vec<Stamp> {
+        let stamp = |m: Metadata| (m.dev(), m.ino(), m.len(), m.mtime(), m.mtime_nsec());
+        let each = files.iter().flat_map(|pair| [&pair.cert, &pair.key]);
+        each.map(|path| Stamp(std::fs::metadata(path).ok().map(stamp))).collect()
+    }
+}
+
+/// The certificates in use.
+#[derive(Debug)]
+pub struct Certificates {
+    set: ArcSwap<Set>,
+    /// Of the files when they were last read, well or badly.
+    read: Mutex<Vec<Stamp>>,
+}
+
+impl ResolvesServerCert for Certificates {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        self.set.load().choose(hello.server_name())
+    }
+}
+
+impl Certificates {
+    /// Loads and checks every pair; the first is the default.
+    pub fn load(files: &[CertificateFiles]) -> Result<Arc<Certificates>, TlsError> {
+        let read = Mutex::new(Stamp::of(files));
+        Ok(Arc::new(Certificates { set: ArcSwap::from_pointee(Set::read(files)?), read }))
     }
 
-    /// Takes a new pair into use for new connections; a bad one leaves the old in place.
-    pub fn reload(&self, cert: &Path, key: &Path) -> Result<(), TlsError> {
-        self.0.store(read_pair(cert, key)?);
-        Ok(())
+    /// Takes new certificates into use for new connections; if one of them is bad, all stay as they were, and the log
+    /// and the metrics say so.
+    pub fn reload(&self, files: &[CertificateFiles], state: &State) {
+        *self.read.lock() = Stamp::of(files);
+        match Set::read(files) {
+            Ok(set) => {
+                self.set.store(Arc::new(set));
+                state.certificates(self.ends());
+                state.reloaded(Reload::Certificate, None);
+                tracing::info!(event = "reload", what = "certificate", "certificates reloaded");
+            }
+            Err(error) => {
+                state.reloaded(Reload::Certificate, Some(error.to_string()));
+                tracing::error!(event = "reload", what = "certificate", %error,
+                    "the old certificates stay in use");
+            }
+        }
     }
 
-    /// When the certificate in use ends, in seconds since 1970; 0 if its date cannot be read.
-    pub fn not_after(&self) -> i64 {
-        let pair = self.0.load();
-        let leaf = pair.cert.first().and_then(|der| x509_parser::parse_x509_certificate(der).ok());
-        leaf.map_or(0, |(_, leaf)| leaf.validity().not_after.timestamp())
+    /// Looks at the files for ever, and reloads them when they have changed.
+    pub async fn watch(&self, files: impl Fn() -> Vec<CertificateFiles>, state: &State) {
+        let mut before = self.read.lock().clone();
+        loop {
+            tokio::time::sleep(LOOK).await;
+            let files = files();
+            let now = Stamp::of(&files);
+            if now == before && now != *self.read.lock() {
+                self.reload(&files, state);
+            }
+            before = now;
+        }
     }
 
-    /// Listener settings with this certificate: TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1.
+    /// The files of the certificates in use, and the end of each in seconds since 1970.
+    pub fn ends(&self) -> Vec<(String, i64)> {
+        self.set.load().pairs.iter().map(|pair| (pair.file.clone(), pair.not_after)).collect()
+    }
+
+    /// Listener settings with these certificates: TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1.
     pub fn settings(self: &Arc<Self>) -> pingora::Result<TlsSettings> {
         let mut settings = TlsSettings::with_callbacks(Box::new(NoCallbacks))?;
         settings.set_cert_resolver(self.clone());
@@ -80,18 +194,38 @@ impl Certificate {
     }
 }
 
-fn read_pair(cert: &Path, key: &Path) -> Result<Arc<CertifiedKey>, TlsError> {
-    let unreadable = |key, path: &Path, why: String| TlsError::Unreadable { key, path: path.into(), why };
+/// Host names, lower case, and the end of a certificate.
+fn about(der: &CertificateDer<'_>) -> (Vec<String>, i64) {
+    let Ok((_, leaf)) = x509_parser::parse_x509_certificate(der) else { return Default::default() };
+    let names = leaf.subject_alternative_name().ok().flatten();
+    let names = names.iter().flat_map(|names| &names.value.general_names).filter_map(|name| match name {
+        GeneralName::DNSName(name) => Some(name.to_ascii_lowercase()),
+        _ => None,
+    });
+    (names.collect(), leaf.validity().not_after.timestamp())
+}
+
+fn read_pair(section: &str, files: &CertificateFiles) -> Result<Arc<CertifiedKey>, TlsError> {
+    let CertificateFiles { cert, key } = files;
+    let unreadable = |name: &str, path: &PathBuf, why: String| TlsError::Unreadable {
+        key: format!("{section}.{name}"),
+        path: path.clone(),
+        why,
+    };
     let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(cert)
         .and_then(Iterator::collect)
-        .map_err(|e| unreadable("listen.cert", cert, e.to_string()))?;
+        .map_err(|e| unreadable("cert", cert, e.to_string()))?;
     if chain.is_empty() {
-        return Err(TlsError::Empty(cert.into()));
+        return Err(TlsError::Empty { key: format!("{section}.cert"), path: cert.clone() });
     }
-    let secret =
-        PrivateKeyDer::from_pem_file(key).map_err(|e| unreadable("listen.key", key, e.to_string()))?;
+    let secret = PrivateKeyDer::from_pem_file(key).map_err(|e| unreadable("key", key, e.to_string()))?;
     pingora_rustls::install_default_crypto_provider();
-    let mismatch = |why: String| TlsError::Mismatch { cert: cert.into(), key: key.into(), why };
+    let mismatch = |why: String| TlsError::Mismatch {
+        section: section.to_owned(),
+        cert: cert.clone(),
+        key: key.clone(),
+        why,
+    };
     let provider = CryptoProvider::get_default().ok_or_else(|| mismatch("no crypto provider".into()))?;
     let pair = CertifiedKey::from_der(chain, secret, provider).map_err(|e| mismatch(e.to_string()))?;
     Ok(Arc::new(pair))
@@ -103,34 +237,89 @@ impl TlsAccept for NoCallbacks {}
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
-    fn pair(dir: &Path, name: &str) -> (PathBuf, PathBuf) {
-        let made = rcgen::generate_simple_self_signed(vec!["gate.test".into()]).unwrap();
+    fn pair(dir: &Path, name: &str, hosts: &[&str]) -> CertificateFiles {
+        let hosts: Vec<String> = hosts.iter().map(|h| (*h).to_owned()).collect();
+        let made = rcgen::generate_simple_self_signed(hosts).unwrap();
         let (cert, key) = (dir.join(format!("{name}.pem")), dir.join(format!("{name}.key")));
         std::fs::write(&cert, made.cert.pem()).unwrap();
         std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
-        (cert, key)
+        CertificateFiles { cert, key }
+    }
+
+    fn metrics() -> crate::metrics::Metrics {
+        crate::metrics::Metrics::new(&[], &[]).unwrap()
     }
 
     #[test]
-    fn a_bad_pair_is_told_and_the_old_one_stays() {
+    fn bad_files_are_told_and_the_old_ones_stay() {
         let dir = tempfile::tempdir().unwrap();
-        let (cert, key) = pair(dir.path(), "a");
-        let (other, other_key) = pair(dir.path(), "b");
-        let loaded = Certificate::load(&cert, &key).unwrap();
-        let first = loaded.0.load_full();
+        let path = |name: &str| dir.path().join(name);
+        let (a, b) = (pair(dir.path(), "a", &["gate.test"]), pair(dir.path(), "b", &["b.test"]));
+        let loaded = Certificates::load(std::slice::from_ref(&a)).unwrap();
+        let first = loaded.set.load_full();
         // rcgen's default: the end of the year 4095.
-        assert_eq!(loaded.not_after(), 67_090_118_400);
-        assert!(matches!(loaded.reload(&cert, &other_key), Err(TlsError::Mismatch { .. })));
-        std::fs::write(dir.path().join("empty.pem"), "").unwrap();
-        assert!(matches!(loaded.reload(&dir.path().join("empty.pem"), &key), Err(TlsError::Empty(_))));
-        assert!(matches!(
-            loaded.reload(&dir.path().join("none.pem"), &key),
-            Err(TlsError::Unreadable { .. })
-        ));
-        assert!(Arc::ptr_eq(&first, &loaded.0.load_full()));
-        loaded.reload(&other, &other_key).unwrap();
-        assert!(!Arc::ptr_eq(&first, &loaded.0.load_full()));
+        assert_eq!(loaded.ends(), [(a.cert.display().to_string(), 67_090_118_400)]);
+        std::fs::write(path("empty.pem"), "").unwrap();
+        let metrics = metrics();
+        for (bad, why) in [
+            (CertificateFiles { key: b.key.clone(), ..a.clone() }, "listen.certificates[0].key: "),
+            (CertificateFiles { cert: path("empty.pem"), ..a.clone() }, "[0].cert: "),
+            (CertificateFiles { cert: path("none.pem"), ..a.clone() }, "listen.certificates[0].cert: cannot"),
+        ] {
+            loaded.reload(&[b.clone(), bad], &metrics.state);
+            assert!(Arc::ptr_eq(&first, &loaded.set.load_full()), "one bad one keeps all");
+            let failed = metrics.state.failed_reloads();
+            assert!(failed[0].1.contains(why), "{failed:?}");
+        }
+        loaded.reload(std::slice::from_ref(&b), &metrics.state);
+        assert!(!Arc::ptr_eq(&first, &loaded.set.load_full()));
+        assert!(metrics.state.failed_reloads().is_empty());
+        assert_eq!(metrics.state.certificate_ends()[0].0, b.cert.display().to_string());
+    }
+
+    #[test]
+    fn the_name_chooses() {
+        let dir = tempfile::tempdir().unwrap();
+        let make = |name: &str, hosts: &[&str]| pair(dir.path(), name, hosts);
+        let set = Set::read(&[
+            make("first", &["gate.test"]),
+            make("wild", &["*.Wild.test", "x.y.test"]),
+            make("one", &["one.wild.test", "gate.test"]),
+        ])
+        .unwrap();
+        for (name, index) in [
+            (None, 0),
+            (Some("nobody.test"), 0),
+            (Some("gate.test"), 0),
+            (Some("a.wild.test"), 1),
+            (Some("x.y.test"), 1),
+            (Some("one.wild.test"), 2),
+            (Some("a.b.wild.test"), 0),
+            (Some("wild.test"), 0),
+            (Some(""), 0),
+        ] {
+            let chosen = set.choose(name).unwrap();
+            assert!(Arc::ptr_eq(&chosen, &set.pairs[index].key), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn a_link_that_leads_elsewhere_is_a_change() {
+        let dir = tempfile::tempdir().unwrap();
+        let (a, b) = (pair(dir.path(), "a", &["a.test"]), pair(dir.path(), "b", &["b.test"]));
+        let link = dir.path().join("live");
+        std::os::unix::fs::symlink(&a.cert, &link).unwrap();
+        let files = [CertificateFiles { cert: link.clone(), key: a.key.clone() }];
+        let before = Stamp::of(&files);
+        assert_eq!(before, Stamp::of(&files));
+        std::os::unix::fs::symlink(&b.cert, dir.path().join("new")).unwrap();
+        std::fs::rename(dir.path().join("new"), &link).unwrap();
+        assert_ne!(before, Stamp::of(&files));
+        std::fs::remove_file(&link).unwrap();
+        assert_eq!(Stamp::of(&files)[0], Stamp(None));
     }
 }

@@ -9,6 +9,7 @@
 #![allow(missing_docs)]
 
 mod attacks;
+mod certificates;
 mod check;
 mod events;
 mod forward_auth;

@@ -280,3 +280,29 @@ fn r14_session_keys_have_64_bytes_and_none_is_there_twice() {
     let two = good(&[("session.keys", &format!("['{}', '{KEY}']", STANDARD.encode(bytes(64))))]).config;
     assert_eq!(two.session.keys.len(), 2, "an old key for opening beside the new one");
 }
+
+#[test]
+fn certificates_and_redirects_that_cannot_work() {
+    for (changes, key, words) in [
+        (
+            &[("listen.certificates", "[{cert = '/none', key = ''}]")][..],
+            "listen.certificates[0].key",
+            "is missing",
+        ),
+        (
+            &[("listen.certificates", "[{cert = '/none', key = ''}]")],
+            "listen.certificates[0].cert",
+            "cannot be read",
+        ),
+        (&[("listen.redirect_http", "true")], "listen.redirect_http", "in circles"),
+        (
+            &[("origin", "'http://nb.example.com'"), ("listen.redirect_http", "true")],
+            "listen.redirect_http",
+            "nowhere",
+        ),
+    ] {
+        let errors = bad(changes);
+        assert!(errors.iter().any(|e| e.key == key && e.problem.contains(words)), "{changes:?}: {errors:?}");
+    }
+    good(&[("listen.redirect_http", "true"), ("access.trusted_proxies", "['127.0.0.1']")]);
+}

@@ -18,7 +18,8 @@ use tracing_subscriber::EnvFilter;
 use super::raw::{self, Raw};
 use super::report::Report;
 use super::types::{
-    Access, Config, Limits, Listen, Log, MatchBy, NocoBase, Origin, ServiceAccount, Session, Upstream,
+    Access, CertificateFiles, Config, Limits, Listen, Log, MatchBy, NocoBase, Origin, ServiceAccount,
+    Session, Upstream,
 };
 use crate::decide::rules::PublicRules;
 use values::DAY;
@@ -36,7 +37,8 @@ const WEAK_JWT_SECRET: usize = 16;
 /// `None` only with errors in the report.
 pub(super) fn resolve(raw: Raw, report: &mut Report) -> Option<Config> {
     let origin = values::origin("origin", &raw.origin, report);
-    let listen = listen(raw.listen, origin.as_ref(), report);
+    let behind_proxy = !raw.access.trusted_proxies.is_empty();
+    let listen = listen(raw.listen, origin.as_ref(), behind_proxy, report);
     let upstream = upstream(raw.upstream, report);
     let public_path = raw.nocobase.public_path.clone();
     let nocobase = nocobase(raw.nocobase, report);
@@ -58,7 +60,12 @@ pub(super) fn resolve(raw: Raw, report: &mut Report) -> Option<Config> {
     })
 }
 
-fn listen(raw: raw::Listen, origin: Option<&Origin>, report: &mut Report) -> Option<Listen> {
+fn listen(
+    raw: raw::Listen,
+    origin: Option<&Origin>,
+    behind_proxy: bool,
+    report: &mut Report,
+) -> Option<Listen> {
     let before = report.errors.len();
     let default = vec!["0.0.0.0:8080".to_owned()];
     let neither = raw.http.is_none() && raw.https.is_none();
@@ -97,14 +104,48 @@ fn listen(raw: raw::Listen, origin: Option<&Origin>, report: &mut Report) -> Opt
     if origin.is_some_and(|o| !o.https) && !https.is_empty() {
         report.warn("origin", "is plain http although the gate listens for TLS");
     }
+    let certificates = certificates(&raw.certificates, report);
+    if !raw.certificates.is_empty() && https.is_empty() {
+        report.warn("listen.certificates", "has no effect without listen.https");
+    }
+    if raw.redirect_http {
+        if origin.is_some_and(|o| !o.https) {
+            let remedy = "begin origin with https://, or remove listen.redirect_http";
+            report.say("listen.redirect_http", "has nowhere to lead: origin is plain http", remedy);
+        } else if https.is_empty() && !behind_proxy {
+            let remedy = "set listen.https, or name the proxy that speaks TLS in access.trusted_proxies";
+            report.say("listen.redirect_http", "would lead round in circles: nobody speaks TLS", remedy);
+        }
+    }
     let file = |text: String| (!text.is_empty()).then(|| PathBuf::from(text));
     (report.errors.len() == before).then(|| Listen {
         http,
         https,
         cert: file(raw.cert),
         key: file(raw.key),
+        redirect_http: raw.redirect_http,
+        certificates,
         ops,
     })
+}
+
+fn certificates(raw: &[raw::Certificate], report: &mut Report) -> Vec<CertificateFiles> {
+    let mut all = Vec::with_capacity(raw.len());
+    for (i, pair) in raw.iter().enumerate() {
+        for (name, file, what) in
+            [("cert", &pair.cert, "the certificate chain"), ("key", &pair.key, "the private key")]
+        {
+            let key = format!("listen.certificates[{i}].{name}");
+            let remedy = format!("give the file with {what} (PEM)");
+            if file.is_empty() {
+                report.say(&key, "is missing", remedy);
+            } else if let Err(e) = std::fs::File::open(file) {
+                report.bad(&key, file, format!("cannot be read: {e}"), remedy);
+            }
+        }
+        all.push(CertificateFiles { cert: PathBuf::from(&pair.cert), key: PathBuf::from(&pair.key) });
+    }
+    all
 }
 
 fn listeners(
