@@ -153,6 +153,7 @@ http {{
         listen 127.0.0.1:{port} backlog=4096;
         location = /api/bench:1k {{ return 200 '{small}'; }}
         location = /api/bench:who {{ return 200 '$http_authorization'; }}
+        location = /api/__health_check {{ return 200 ok; }}
         location = /api/auth:check {{ return 200 '{CHECK}'; }}
         {files}
         location / {{ return 404; }}
