@@ -65,6 +65,8 @@ const TABLE: &[Row<'_>] = &[
     (&[("upstream.nodes", "")], "upstream.nodes", "missing", "13000"),
     (&[("upstream.nodes", "[]")], "upstream.nodes", "missing", "13000"),
     (&[("upstream.nodes", "['http://nb:13000']")], "upstream.nodes[0]", "not host:port", "without http://"),
+    (&[("upstream.nodes", "['https://nb:443']")], "upstream.nodes[0]", "not host:port", "plain HTTP"),
+    (&[("upstream.nodes", "['a:1', 'https://nb']")], "upstream.nodes[1]", "not host:port", "plain HTTP"),
     (&[("upstream.nodes", "['nb']")], "upstream.nodes[0]", "not host:port", "13000"),
     (&[("upstream.nodes", "['nb:0']")], "upstream.nodes[0]", "not host:port", "13000"),
     (&[("upstream.nodes", "['nb:+80']")], "upstream.nodes[0]", "not host:port", "13000"),

@@ -136,12 +136,13 @@ pub(super) fn node(key: &str, text: &str, report: &mut Report) -> Option<String>
         host_fits && port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|p| p != 0)
     });
     if !fits {
-        report.bad(
-            key,
-            text,
-            "is not host:port",
-            "write it without http:// and path, such as \"127.0.0.1:13000\"",
-        );
+        // None can be configured: Pingora's pool would lend a connection verified by one CA to a peer with another.
+        let remedy = if text.starts_with("https:") {
+            "the gate speaks plain HTTP to NocoBase: on the same machine or a network of their own; write host:port"
+        } else {
+            "write it without http:// and path, such as \"127.0.0.1:13000\""
+        };
+        report.bad(key, text, "is not host:port", remedy);
     }
     fits.then(|| text.to_owned())
 }
