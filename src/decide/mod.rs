@@ -21,6 +21,6 @@ pub mod target;
 pub use client::Caller;
 pub use decision::{Decision, Identity, Page, Pass, Via, decide, session_counts};
 pub use own::OwnPath;
-pub use page_load::is_page_load;
+pub use page_load::{is_page_load, takes_page};
 pub use password::form_address;
 pub use policy::{Browsers, Credential, Policy, Request, SessionState};

@@ -45,10 +45,19 @@ pub fn is_page_load(policy: &Policy, request: &Request<'_>) -> bool {
 pub(super) fn is_navigation(request: &Request<'_>) -> bool {
     is_get(request)
         && !request.upgrade
-        && !is(request.x_requested_with, "XMLHttpRequest")
-        && request.sec_fetch_mode.is_none_or(|mode| mode == "navigate")
         && request.sec_fetch_dest.is_none_or(|dest| dest == "document")
-        && request.accept.is_none_or(accepts_page)
+        && takes_page(request.x_requested_with, request.sec_fetch_mode, request.accept)
+}
+
+/// Is a page of any use to who asks? Not to a script, nor to a program that says what it takes.
+pub fn takes_page(
+    x_requested_with: Option<&str>,
+    sec_fetch_mode: Option<&str>,
+    accept: Option<&str>,
+) -> bool {
+    !is(x_requested_with, "XMLHttpRequest")
+        && sec_fetch_mode.is_none_or(|mode| mode == "navigate")
+        && accept.is_none_or(accepts_page)
 }
 
 pub(super) fn is_browser(request: &Request<'_>) -> bool {

@@ -11,6 +11,7 @@ use super::answers::{self, from_page, rfc3339};
 use super::ctx::Ctx;
 use super::forward_auth;
 use super::gate::Gate;
+use super::phases::text;
 use super::reply::Reply;
 use crate::decide::{self, OwnPath, target};
 use crate::error::Failure;
@@ -51,7 +52,12 @@ pub async fn serve(
     };
     let is = |name: &str| parameter(head.query.as_deref(), name);
     ctx.as_page =
-        matches!(asked.page, OwnPath::Login | OwnPath::Callback | OwnPath::SignIn | OwnPath::Logout);
+        matches!(asked.page, OwnPath::Login | OwnPath::Callback | OwnPath::SignIn | OwnPath::Logout)
+            && decide::takes_page(
+                text(request, &header::HeaderName::from_static("x-requested-with")),
+                text(request, &header::HeaderName::from_static("sec-fetch-mode")),
+                text(request, &header::ACCEPT),
+            );
     match asked.page {
         OwnPath::Login => login(gate, ctx, &asked, &head).await,
         OwnPath::Callback => Ok(callback(gate, exchange, ctx, &asked, &head).await),

@@ -19,6 +19,8 @@ use crate::error::Failure;
 
 /// Time for the rest of a request that Pingora still has to read before a connection can be used again.
 const DRAIN: Duration = Duration::from_secs(5);
+/// Of a request's body, once `limits.body_timeout` has passed. Slower than any line, faster than any trickle.
+const LEAST_BYTES_PER_SECOND: u64 = 500;
 /// Longest silence of a tunnel in both directions. NocoBase's page pings every 30 seconds or so.
 const TUNNEL_SILENCE: Duration = Duration::from_secs(3600);
 /// Our own mark on errors that have a `Failure` behind them.
@@ -182,6 +184,9 @@ impl ProxyHttp for Phases {
                 return Error::e_explain(HTTPStatus(413), "request body over limits.body_bytes");
             }
         }
+        if !end && is_too_slow(ctx.body_in, ctx.started.elapsed(), self.gate.config.limits.body_timeout) {
+            return Err(Error::explain(ReadTimedout, "request body slower than a trickle").into_down());
+        }
         Ok(())
     }
 
@@ -255,6 +260,12 @@ impl ProxyHttp for Phases {
     fn request_summary(&self, session: &Session, _ctx: &Ctx) -> String {
         format!("{} {}", session.req_header().method, session.req_header().uri.path())
     }
+}
+
+/// Does a body only trickle? Silence ends one on HTTP/1.1; a byte now and then would hold NocoBase's connection for ever,
+/// and on HTTP/2 each of a hundred streams could.
+fn is_too_slow(body: u64, after: Duration, body_timeout: Duration) -> bool {
+    after > body_timeout.saturating_add(Duration::from_secs(body / LEAST_BYTES_PER_SECOND))
 }
 
 /// The node went away before it answered.

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+use crate::support::raw::frames::{DATA, END_HEADERS, HEADERS, RST_STREAM, block, frame, pseudo};
 use crate::support::raw::{gate_with, get, read_answer, request, talk};
 
 /// Sends one line each quarter of a second until the gate has had enough; how long that took.
@@ -62,6 +63,66 @@ async fn r17_slow_heads_and_idle_connections_are_closed() {
         assert!(took > Duration::from_millis(500), "{what}: closed after {took:?}");
     }
     assert!(upstream.take().iter().all(|r| r.target() == "/api/public"));
+}
+
+/// A body of which a byte comes now and then, which no deadline for one read ends.
+#[tokio::test(flavor = "multi_thread")]
+async fn r17_bodies_that_trickle_are_given_up() {
+    let (upstream, setup, mut gate) = gate_with(|s| s.https().set("limits.body_timeout", "1s")).await;
+    let bound = Duration::from_secs(6);
+    for tls in [false, true] {
+        let began = Instant::now();
+        let mut line = setup.line(&gate, tls).await;
+        let head = request("POST", "/api/public", "Content-Length: 1000\r\n");
+        let _ = line.write_all(head.as_bytes()).await;
+        let mut buffer = [0; 1024];
+        while began.elapsed() < bound {
+            let _ = line.write_all(b"x").await;
+            let _ = line.flush().await;
+            if tokio::time::timeout(Duration::from_millis(250), line.read(&mut buffer)).await.is_ok() {
+                break;
+            }
+        }
+        assert!(began.elapsed() < bound, "tls {tls}: open after {:?}", began.elapsed());
+    }
+    let mut frames = setup.frames(&gate).await;
+    let post = block(&pseudo("POST", "/api/public"));
+    frames.send(&frame(HEADERS, END_HEADERS, 1, &post)).await;
+    let began = Instant::now();
+    let mut ended = false;
+    while !ended && began.elapsed() < bound {
+        frames.send(&frame(DATA, 0, 1, b"x")).await;
+        // Settings, windows and the like come too.
+        while let Ok(Some(frame)) = tokio::time::timeout(Duration::from_millis(250), frames.next()).await {
+            ended |= matches!(frame.kind, HEADERS | RST_STREAM) && frame.stream == 1;
+        }
+    }
+    assert!(ended, "the stream is open after {:?}", began.elapsed());
+    assert!(upstream.take().is_empty());
+    assert!(gate.is_well().await);
+}
+
+/// HTTP/2 has no time for one read; what ends a silent body there is the wait for NocoBase's answer.
+#[tokio::test(flavor = "multi_thread")]
+async fn r17_silent_bodies_of_http_2_are_given_up() {
+    let (upstream, setup, gate) = gate_with(|s| s.https().set("upstream.read_timeout", "1s")).await;
+    let mut frames = setup.frames(&gate).await;
+    let post = block(&pseudo("POST", "/api/public"));
+    let began = Instant::now();
+    let all: Vec<u8> = (0..50).flat_map(|i| frame(HEADERS, END_HEADERS, 2 * i + 1, &post)).collect();
+    frames.send(&all).await;
+    let mut ended = std::collections::HashSet::new();
+    // The second, and five more in which the answer waits for the rest of the body.
+    while ended.len() < 50 && began.elapsed() < Duration::from_secs(20) {
+        if let Some(frame) = frames.next().await
+            && matches!(frame.kind, HEADERS | RST_STREAM)
+        {
+            ended.insert(frame.stream);
+        }
+    }
+    assert_eq!(ended.len(), 50, "streams are open after {:?}", began.elapsed());
+    assert!(upstream.take().is_empty());
+    assert_eq!(setup.h2(&gate).await.ask("GET", "/api/public", &[], &[]).await.0, 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]

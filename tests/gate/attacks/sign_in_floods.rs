@@ -34,6 +34,17 @@ async fn r17_sign_ins_of_one_address_are_counted_and_nothing_else_is() {
             assert!(answer.cookies().is_empty(), "{:?}", answer.cookies());
         }
     }
+    // A script or a program is told so in the way that it reads.
+    for asks in
+        ["Accept: application/json\r\n", "X-Requested-With: XMLHttpRequest\r\n", "Sec-Fetch-Mode: cors\r\n"]
+    {
+        let ua = format!("User-Agent: {WECOM}\r\n{asks}");
+        let answer = talk(gate.http, get("/wecom-gate/login", &ua)).await;
+        assert_eq!((answer.status(), answer.header("retry-after").as_deref()), (429, Some("10")), "{asks}");
+        assert_eq!(answer.header("cache-control").as_deref(), Some("no-store"));
+        let body: serde_json::Value = serde_json::from_str(&answer.body()).unwrap_or_default();
+        assert_eq!(body["errors"][0]["code"], "TOO_MANY_REQUESTS", "{asks}: {}", answer.text());
+    }
     // A session, a public door and a program that is refused anyway cost none of it.
     for _ in 0..20 {
         let lines = member.lines();
