@@ -6,7 +6,7 @@ CARGO ?= cargo
 # Real NocoBase, cached between runs.
 export WECOM_GATE_NOCOBASE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/wecom-gate/nocobase-2.2.15
 
-.PHONY: help demo test test-rust test-browser lint deny fuzz fuzz-short fmt bench bench-micro certs packages nocobase docs
+.PHONY: help demo test test-rust test-browser lint deny fuzz fuzz-short fmt bench bench-micro certs packages nocobase-packages nocobase docs
 
 help: ## What there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -36,11 +36,11 @@ lint: ## Format, clippy, documentation warnings
 deny: ## Licences, sources, bans, advisories of the dependencies
 	./tests/setup/deny.sh
 
-fuzz-short: ## Each fuzz target for a few seconds
+fuzz-short: nocobase-packages ## Each fuzz target for a few seconds
 	./fuzz/run.sh 4
 
 SECONDS_EACH ?= 600
-fuzz: ## Each fuzz target for ten minutes (SECONDS_EACH=...)
+fuzz: nocobase-packages ## Each fuzz target for ten minutes (SECONDS_EACH=...)
 	./fuzz/run.sh $(SECONDS_EACH)
 
 bench: ## Side by side with bare Pingora and nginx: ratios and medians

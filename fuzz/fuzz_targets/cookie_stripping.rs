@@ -7,21 +7,32 @@ use wecom_gate::session::forwardable;
 /// The cookies as any server reads them: between semicolons, without blanks around.
 fn read<'a>(headers: impl IntoIterator<Item = &'a [u8]>) -> Vec<&'a [u8]> {
     let all = headers.into_iter().flat_map(|h| h.split(|b| *b == b';'));
-    all.map(<[u8]>::trim_ascii).filter(|c| !c.is_empty()).collect()
+    all.map(<[u8]>::trim_ascii).filter(|c| !bare(c).is_empty()).collect()
+}
+
+/// Without what any parser takes for blanks, JavaScript's 0x85 and 0xA0 too.
+fn bare(text: &[u8]) -> &[u8] {
+    let solid = |b: &u8| *b > b' ' && !matches!(b, 0x7f | 0x85 | 0xa0);
+    let Some(first) = text.iter().position(solid) else { return b"" };
+    let last = text.iter().rposition(solid).unwrap_or(first);
+    &text[first..=last]
 }
 
 fn name(cookie: &[u8]) -> &[u8] {
-    cookie.split(|b| *b == b'=').next().unwrap_or_default().trim_ascii()
+    bare(cookie.split(|b| *b == b'=').next().unwrap_or_default())
 }
 
+/// Only names of the gate's own: `wecom_gatekeeper` is somebody else's.
 fn is_ours(cookie: &[u8]) -> bool {
     let name = name(cookie);
     let name = name.strip_prefix(b"__Host-").unwrap_or(name);
-    name.starts_with(b"wecom_gate")
+    let whole: [&[u8]; 4] = [b"wecom_gate", b"wecom_gate_out", b"wecom_gate_tries", b"wecom_gate_lang"];
+    cookie.contains(&b'=') && (whole.contains(&name) || name.starts_with(b"wecom_gate_flow_"))
 }
 
 fn is_nocobases(cookie: &[u8]) -> bool {
-    name(cookie).starts_with(b"nb_auth_token_") || name(cookie).starts_with(b"nb_authenticator_")
+    cookie.contains(&b'=')
+        && [&b"nb_auth_token_"[..], b"nb_authenticator_"].iter().any(|p| name(cookie).starts_with(p))
 }
 
 fuzz_target!(|data: &[u8]| {
