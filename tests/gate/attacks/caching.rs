@@ -95,6 +95,34 @@ async fn r26_refusals_and_redirects_carry_nothing_of_nocobases() {
     assert!(upstream.recorded().own.is_empty(), "NocoBase is not even asked");
 }
 
+/// A session that has ended, a cookie that is none, HTTP/2: the page that is there for members stays where it is.
+#[tokio::test(flavor = "multi_thread")]
+async fn r26_nor_with_a_session_that_is_over() {
+    let (upstream, setup, gate) = gate_with(|s| s.https()).await;
+    upstream.answer("/admin", "200 OK", "X-Secret: PROTECTED\r\n", "PROTECTED");
+    upstream.answer(
+        "own:/api/auth:check",
+        "401 Unauthorized",
+        "Content-Type: application/json\r\n",
+        r#"{"errors":[{"message":"PROTECTED","code":"BLOCKED_TOKEN"}]}"#,
+    );
+    let ended = setup.visitor().cookie;
+    for cookie in [ended.as_str(), "__Host-wecom_gate=PLANTED"] {
+        let page = format!("Accept: text/html\r\nUser-Agent: {WECOM}\r\nCookie: {cookie}\r\n");
+        for tls in [false, true] {
+            let answer = setup.talk_over(&gate, tls, get("/admin", &page)).await;
+            assert_eq!((answer.status(), answer.body().as_str()), (302, ""), "{}", answer.text());
+            assert!(!answer.text().contains("PROTECTED"), "{}", answer.text());
+        }
+        let headers = [("accept", "text/html"), ("user-agent", WECOM), ("cookie", cookie)];
+        let headers = headers.map(|(n, v)| (n.to_owned(), v.to_owned()));
+        let (status, head) = setup.h2(&gate).await.ask("GET", "/admin", &headers, &[]).await;
+        assert_eq!((status, head["content-length"].to_str().unwrap()), (302, "0"));
+        assert!(!format!("{head:?}").contains("PROTECTED"), "{head:?}");
+    }
+    assert!(upstream.take().is_empty());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn r26_neither_does_the_answer_to_a_session_that_nocobase_ends() {
     let stage = Stage::start(|_| {}).await;

@@ -186,6 +186,43 @@ async fn r09_nothing_to_set_is_no_reason_to_leave_it() {
     }
 }
 
+/// Networks that need no session pass as nobody.
+#[tokio::test(flavor = "multi_thread")]
+async fn r09_who_passes_by_address_is_nobody() {
+    let (upstream, setup, gate) = gate_with(|s| {
+        s.https().set("nocobase.identity_headers", true).set("access.bypass_networks", vec!["127.0.0.0/8"])
+    })
+    .await;
+    let lies = lies();
+    let tunnel = upgrade("/ws-other", &format!("{lies}Origin: https://gate.test\r\n"));
+    for (what, bytes) in [
+        ("call", get("/api/users:list", &lies)),
+        ("page", get("/admin", &format!("{lies}Accept: text/html\r\n"))),
+        ("OPTIONS", request("OPTIONS", "/api/users:list", &lies)),
+        ("POST", request("POST", "/api/x", &format!("Content-Length: 2\r\n{lies}")) + "ab"),
+        ("tunnel", tunnel),
+    ] {
+        for tls in [false, true] {
+            let answer = setup.talk_over(&gate, tls, &bytes).await;
+            assert!(matches!(answer.status(), 200 | 101), "{what}: {}", answer.text());
+            let seen = upstream.take();
+            assert_eq!(seen.len(), 1, "{what}");
+            let head = &seen[0].head;
+            assert!(!head.contains("spoofed"), "{what}: {head}");
+            let names: Vec<String> = seen[0].headers().map(|(n, _)| folded(n)).collect();
+            assert!(
+                !names.iter().any(|n| n.starts_with("x-wecom") || n == "x-forwarded-user"),
+                "{what}: {head}"
+            );
+        }
+    }
+    let headers: Vec<(String, String)> =
+        BELIEVED.iter().map(|n| (n.to_ascii_lowercase(), "spoofed".to_owned())).collect();
+    assert_eq!(setup.h2(&gate).await.ask("GET", "/api/users:list", &headers, &[]).await.0, 200);
+    let head = &upstream.take()[0].head;
+    assert!(!head.contains("spoofed") && !head.contains("x-wecom"), "{head}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn r10_what_the_gate_sets_cannot_be_nominated_away() {
     let (upstream, setup, gate) = gate_with(|s| s.set("nocobase.identity_headers", true)).await;

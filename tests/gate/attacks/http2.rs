@@ -1,4 +1,4 @@
-//! R28, R29 and their like on HTTP/2, frame by frame: what no library would send. NocoBase, which speaks HTTP/1.1, sees
+//! R6, R28, R29 and their like on HTTP/2, frame by frame: what no library would send. NocoBase, which speaks HTTP/1.1, sees
 //! one plain request or none; floods end with the connection that they come on, and others notice nothing.
 
 use std::time::{Duration, Instant};
@@ -58,6 +58,9 @@ fn malformed() -> Vec<(&'static str, Vec<(&'static str, &'static str)>)> {
         ("path with NUL", path("/api/public\0")),
         ("absolute path", path("https://evil.test/api/public")),
         ("asterisk", path("*")),
+        ("OPTIONS *", pseudo("OPTIONS", "*").to_vec()),
+        ("absolute path, own", path("https://gate.test/api/public")),
+        ("CONNECT with a path", pseudo("CONNECT", "/api/public").to_vec()),
         ("method with a line", pseudo("GET /api/public?smuggled HTTP/1.1\r\nX:", "/api/public").to_vec()),
         ("CONNECT", vec![(":method", "CONNECT"), (":authority", "gate.test:443")]),
         ("CONNECT for WebSocket", {
@@ -72,6 +75,11 @@ fn malformed() -> Vec<(&'static str, Vec<(&'static str, &'static str)>)> {
         ("own authority with user", host("boss@gate.test")),
         ("authority with a line", host("gate.test\r\nX-WeCom-User: boss")),
         ("host and authority differ", with(&[("host", "evil.test")])),
+        ("authority and host differ", {
+            let mut all = host("evil.test");
+            all.push(("host", "gate.test"));
+            all
+        }),
         ("two hosts", with(&[("host", "gate.test"), ("host", "evil.test")])),
         ("no host", vec![(":method", "GET"), (":scheme", "https"), (":path", "/api/public")]),
         // Lengths.
@@ -83,7 +91,7 @@ fn malformed() -> Vec<(&'static str, Vec<(&'static str, &'static str)>)> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r28_malformed_requests_of_http_2_reach_nobody() {
+async fn r06_r28_malformed_requests_of_http_2_reach_nobody() {
     let (upstream, setup, mut gate) = stage().await;
     for (what, fields) in malformed() {
         let mut frames = setup.frames(&gate).await;

@@ -2,7 +2,7 @@
 
 mod caching;
 mod cookie_bombs;
-mod cross_site;
+mod cross_site_request;
 mod fail_closed;
 mod header_spoofing;
 mod http2;
@@ -13,9 +13,12 @@ mod open_redirect;
 mod ops;
 mod path_confusion;
 mod pingora;
+mod rules;
 mod secrets_in_logs;
 mod session_fixation;
 mod sign_in_floods;
 mod smuggling;
 mod tls;
+mod verdicts;
 mod websocket;
+mod wecom_data;

@@ -1,6 +1,6 @@
 //! R1, R2, R6: what is decided on is what is forwarded, and nothing but method and path opens a door.
 
-use crate::support::raw::{gate, get, request, talk};
+use crate::support::raw::{gate, gate_with, get, request, talk};
 
 /// Paths that two parsers could read differently.
 const CONFUSING: &[&str] = &[
@@ -113,10 +113,10 @@ async fn r02_nothing_but_method_and_path_opens_a_public_door() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn r06_requests_without_a_path_are_refused_and_harm_nobody() {
-    let (upstream, setup, mut gate) = gate().await;
+    let (upstream, setup, mut gate) = gate_with(|s| s.https()).await;
     let cookie = setup.visitor().lines();
     let h = format!("Host: gate.test\r\n{cookie}\r\n");
-    for line in [
+    let lines = [
         format!("CONNECT gate.test:443 HTTP/1.1\r\n{h}"),
         format!("CONNECT / HTTP/1.1\r\n{h}"),
         format!("OPTIONS * HTTP/1.1\r\n{h}"),
@@ -133,15 +133,21 @@ async fn r06_requests_without_a_path_are_refused_and_harm_nobody() {
         format!("GET file:///etc/passwd HTTP/1.1\r\n{h}"),
         "POST /wecom-gate/logout HTTP/1.1\r\nHost: gate.test\r\nContent-Length: 0\r\n\r\n"
             .replace("/wecom-gate/logout", "*"),
-    ] {
-        let answer = talk(gate.http, &line).await;
+    ];
+    for (tls, line) in [false, true].into_iter().flat_map(|tls| lines.iter().map(move |line| (tls, line))) {
+        let answer = setup.talk_over(&gate, tls, format!("{line}{}", get("/api/public?second", ""))).await;
         assert!(matches!(answer.status(), 0 | 400 | 404 | 405 | 421), "{line}: {}", answer.text());
+        let seen = upstream.take();
+        assert!(seen.iter().all(|r| r.target() == "/api/public?second"), "{line}: {seen:?}");
+        assert!(upstream.recorded().garbage.is_empty(), "{line}: {:?}", upstream.recorded().garbage);
     }
-    assert!(upstream.take().is_empty());
     assert!(gate.is_well().await);
     assert!(!gate.output().contains("panicked"), "{}", gate.output());
     // The absolute form of our own address is the same request, and is forwarded in the usual form.
-    let answer = talk(gate.http, get("http://gate.test/api/public?x", "")).await;
-    assert_eq!(answer.status(), 200, "{}", answer.text());
-    assert_eq!(upstream.take()[0].target(), "/api/public?x");
+    for (tls, scheme) in [(false, "http"), (true, "https")] {
+        let absolute = get(&format!("{scheme}://gate.test/api/public?x"), "");
+        let answer = setup.talk_over(&gate, tls, absolute).await;
+        assert_eq!(answer.status(), 200, "{}", answer.text());
+        assert_eq!(upstream.take()[0].target(), "/api/public?x");
+    }
 }

@@ -3,7 +3,7 @@
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
-use crate::support::raw::{Upstream, gate, gate_with, get, read_all, talk, talk_on, upgrade};
+use crate::support::raw::{Upstream, gate, gate_with, get, read_all, talk, upgrade};
 
 const H: &str = "Host: gate.test\r\n";
 const SMUGGLED: &str = "GET /api/public?smuggled HTTP/1.1\r\nHost: gate.test\r\n\r\n";
@@ -198,21 +198,42 @@ fn r28_pingora_is_new_enough() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn r31_upgrades_that_are_not_made_close_the_connection() {
-    let (upstream, setup, gate) = gate().await;
+    let (upstream, setup, gate) = gate_with(|s| {
+        s.https()
+            .set("limits.sign_ins_per_minute", 2)
+            .set("wecom.event_token", "EventToken")
+            .set("wecom.event_aes_key", "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG")
+    })
+    .await;
     upstream.answer("/ws-refused", "200 OK", "", "no");
     let member = setup.visitor();
     let cookie = member.cookie_line();
-    for (what, bytes) in [
+    let page = "Accept: text/html\r\nUser-Agent: wxwork/4.1.28 MicroMessenger/7\r\n";
+    let attempts = [
         ("without session", upgrade("/ws", "")),
-        ("foreign origin", upgrade("/ws", &format!("{cookie}Origin: http://evil.test\r\n"))),
+        ("foreign origin", upgrade("/ws", &format!("{cookie}Origin: https://evil.test\r\n"))),
+        ("a page", upgrade("/admin", page)),
+        ("sign-in begins", upgrade("/wecom-gate/login", page)),
+        ("sign-in begins again", upgrade("/wecom-gate/login", page)),
+        ("too many sign-ins", upgrade("/wecom-gate/login", page)),
+        ("callback", upgrade("/wecom-gate/callback?code=a&state=b", page)),
+        ("sign-in page", upgrade("/wecom-gate/sign-in", page)),
+        ("script", upgrade("/wecom-gate/gate.js", page)),
+        ("forward auth", upgrade("/wecom-gate/auth", &cookie)),
+        ("event", upgrade("/wecom-gate/events/wecom?msg_signature=x&timestamp=1&nonce=n", "")),
+        ("nothing there", upgrade("/wecom-gate/none", "")),
+        ("nominates ours", upgrade("/ws", &format!("{cookie}Connection: x-wecom-user\r\n"))),
+        ("cookie bomb", upgrade("/ws", &format!("Cookie: {}\r\n", "wecom_gate=x; ".repeat(500)))),
         ("own page", upgrade("/wecom-gate/me", &cookie)),
         ("own logout", upgrade("/wecom-gate/logout", &cookie)),
         ("bad path", upgrade("//ws", &cookie)),
         ("unknown host", upgrade("/ws", "").replace("Host: gate.test", "Host: evil.test")),
         ("bad framing", upgrade("/ws", "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n")),
         ("refused by NocoBase", upgrade("/ws-refused", "")),
-    ] {
-        let answer = talk_on(gate.http, format!("{bytes}{SMUGGLED}")).await;
+    ];
+    let both = [false, true].into_iter();
+    for (tls, (what, bytes)) in both.flat_map(|tls| attempts.iter().map(move |a| (tls, a))) {
+        let answer = setup.talk_over(&gate, tls, format!("{bytes}{SMUGGLED}")).await;
         assert!(answer.closed, "{what} leaves the connection open: {}", answer.text());
         assert_eq!(answer.count(), 1, "{what}: {}", answer.text());
         let seen = upstream.take();

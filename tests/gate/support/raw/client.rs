@@ -107,13 +107,6 @@ pub async fn talk(to: SocketAddr, bytes: impl AsRef<[u8]>) -> Answer {
     read_answer(&mut stream).await
 }
 
-/// The same, and whatever else comes on this connection.
-pub async fn talk_on(to: SocketAddr, bytes: impl AsRef<[u8]>) -> Answer {
-    let mut stream = TcpStream::connect(to).await.unwrap();
-    let _ = stream.write_all(bytes.as_ref()).await;
-    read_all(&mut stream).await
-}
-
 /// A connection to the gate, plain or TLS.
 pub trait Line: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Line for S {}

@@ -8,7 +8,7 @@ mod process;
 mod setup;
 mod upstream;
 
-pub use client::{Answer, frame, get, read_all, read_answer, request, talk, talk_on, upgrade};
+pub use client::{Answer, frame, get, read_all, read_answer, request, talk, upgrade};
 pub use process::Gate;
 pub use setup::{Setup, Visitor};
 pub use upstream::{Request, Upstream};

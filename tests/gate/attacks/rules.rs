@@ -1,0 +1,92 @@
+//! R22: rules about who may sign in, when they cannot be checked.
+
+use std::io::Read as _;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use wecom_gate::error::Failure;
+use wecom_gate::sim::{Fault, FaultKind};
+
+use crate::support::Stage;
+
+const DEPARTMENTS: &str = "/cgi-bin/department/simplelist";
+const TAG: &str = "/cgi-bin/tag/get";
+
+/// Whatever WeCom answers instead of what is asked for, nobody gets in; and when it answers again, whoever may does.
+#[tokio::test(flavor = "multi_thread")]
+async fn r22_a_rule_that_cannot_be_checked_lets_nobody_in() {
+    // A department that the member belongs to by one below it, and a tag.
+    for (key, id, path) in [("wecom.allow_departments", 1, DEPARTMENTS), ("wecom.allow_tags", 1, TAG)] {
+        for kind in [
+            FaultKind::Errcode(60011),
+            FaultKind::Errcode(-1),
+            FaultKind::Status(500),
+            FaultKind::Html,
+            FaultKind::Drop,
+            FaultKind::Truncated,
+            FaultKind::Body("{}".into()),
+            FaultKind::Body(r#"{"errcode":0}"#.into()),
+            FaultKind::Body(r#"{"errcode":0,"department_id":"all","userlist":true}"#.into()),
+        ] {
+            let mut stage = Stage::start(|_| {}).await;
+            stage.bound("zhangsan");
+            // WeCom is away when the gate starts, which is no reason not to.
+            stage.wecom().add_fault(Fault::new(path, FaultKind::Drop));
+            stage.restart_with(|c| _ = c.set(key, vec![id])).await;
+            stage.wecom().clear_faults();
+            stage.wecom().add_fault(Fault::new(path, kind.clone()));
+            let page = stage.phone("zhangsan").open("/admin").await;
+            assert!(page.status >= 400, "{key} {kind:?}: {} {}", page.status, page.body);
+            assert!(!page.sets("wecom_gate"), "{key} {kind:?}");
+            assert!(stage.nocobase.data().tokens.is_empty(), "{key} {kind:?}: a session in NocoBase");
+            assert!(
+                !stage.gate.log_where("event", "sign_in").is_empty(),
+                "{key} {kind:?}: no line in the log"
+            );
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r22_who_is_outside_the_rule_stays_outside() {
+    let stage = Stage::start(|c| _ = c.set("wecom.allow_users", vec!["somebodyelse"])).await;
+    stage.bound("zhangsan");
+    let page = stage.phone("zhangsan").open("/admin").await;
+    stage.refused(&page, Failure::NotAllowed, "You have no access to this app").await;
+}
+
+/// A rule about what does not exist would let nobody in for ever, or, worse, be taken for none.
+#[tokio::test(flavor = "multi_thread")]
+async fn r22_a_rule_about_what_does_not_exist_stops_the_start() {
+    let mut stage = Stage::start(|_| {}).await;
+    stage.gate.stop();
+    for key in ["wecom.allow_departments", "wecom.allow_tags"] {
+        let mut config = stage.config.clone();
+        config.set(key, vec![987_654]);
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), config.text()).unwrap();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_wecom-gate"))
+            .args(["run", "--conf"])
+            .arg(file.path())
+            .env_clear()
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let began = Instant::now();
+        let status = loop {
+            match child.try_wait().unwrap() {
+                Some(status) => break Some(status),
+                None if began.elapsed() > Duration::from_secs(20) => break None,
+                None => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        };
+        let _ = child.kill();
+        let mut said = String::new();
+        child.stdout.take().unwrap().read_to_string(&mut said).unwrap();
+        child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        assert!(status.is_some_and(|s| !s.success()), "{key}: it runs: {said}");
+        assert!(said.contains("allow_departments or allow_tags"), "{key}: {said}");
+    }
+}

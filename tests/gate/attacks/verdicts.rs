@@ -1,0 +1,114 @@
+//! R18: what was found out for one request counts for no other one, whoever comes next and on whatever connection.
+
+use tokio::io::AsyncWriteExt as _;
+
+use crate::support::Stage;
+use crate::support::raw::{gate_with, get, read_answer};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r18_who_comes_next_on_a_connection_is_not_who_came_before() {
+    let (upstream, setup, gate) = gate_with(|s| s.https().set("nocobase.identity_headers", true)).await;
+    let member = setup.visitor();
+    for tls in [false, true] {
+        let mut line = setup.line(&gate, tls).await;
+        for (what, headers, status) in [
+            ("member", member.lines(), 200),
+            ("nobody", String::new(), 401),
+            ("member again", member.lines(), 200),
+            ("phantom without cookie", format!("Authorization: Bearer {}\r\n", member.phantom), 401),
+            (
+                "cookie and another's phantom",
+                format!("{}Authorization: Bearer {}\r\n", member.cookie_line(), setup.visitor().phantom),
+                401,
+            ),
+        ] {
+            line.write_all(get("/api/users:list", &headers).as_bytes()).await.unwrap();
+            line.flush().await.unwrap();
+            let answer = read_answer(&mut line).await;
+            assert_eq!(answer.status(), status, "{what}: {}", answer.text());
+            assert_eq!(upstream.take().len(), usize::from(status == 200), "{what}");
+        }
+        // Public for both, and in nobody's name for the second.
+        for (headers, names) in [(member.lines(), 1), (String::new(), 0)] {
+            line.write_all(get("/api/public", &headers).as_bytes()).await.unwrap();
+            line.flush().await.unwrap();
+            assert_eq!(read_answer(&mut line).await.status(), 200);
+            let seen = upstream.take();
+            assert_eq!(seen[0].all("x-wecom-user").len(), names, "{}", seen[0].head);
+            assert!(seen[0].all("authorization").is_empty() || !headers.is_empty(), "{}", seen[0].head);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r18_streams_of_one_connection_know_nothing_of_each_other() {
+    let (upstream, setup, gate) = gate_with(|s| s.https().set("nocobase.identity_headers", true)).await;
+    let member = setup.visitor();
+    let h2 = setup.h2(&gate).await;
+    let as_member = [
+        ("cookie".to_owned(), member.cookie.clone()),
+        ("authorization".to_owned(), format!("Bearer {}", member.phantom)),
+    ];
+    let mut streams = Vec::new();
+    for i in 0..60 {
+        let (h2, headers) = (h2.clone(), if i % 2 == 0 { as_member.to_vec() } else { Vec::new() });
+        streams.push(tokio::spawn(async move {
+            (i, h2.ask("GET", &format!("/api/users:list?{i}"), &headers, &[]).await.0)
+        }));
+    }
+    for stream in streams {
+        let (i, status) = stream.await.unwrap();
+        assert_eq!(status, if i % 2 == 0 { 200 } else { 401 }, "{i}");
+    }
+    assert_eq!(upstream.take().len(), 30);
+}
+
+/// NocoBase is asked about each session by itself: that it knows one says nothing about another of the same member.
+#[tokio::test(flavor = "multi_thread")]
+async fn r18_what_nocobase_said_of_one_session_counts_for_no_other() {
+    let (upstream, setup, gate) = gate_with(|s| s).await;
+    let (first, second) = (setup.visitor(), setup.visitor());
+    let ask = async |lines: String| {
+        crate::support::raw::talk(gate.http, get("/api/users:list", &lines)).await.status()
+    };
+    assert_eq!(ask(first.lines()).await, 200);
+    upstream.recorded().ended = true;
+    assert_eq!(ask(second.lines()).await, 401, "another session, about which nobody has been asked");
+    upstream.recorded().ended = false;
+    assert_eq!(ask(second.lines()).await, 401, "an end is an end");
+    assert_eq!(ask(first.lines()).await, 200, "and of that one only");
+}
+
+/// The memo of callbacks that are asked for twice is the browser's own.
+#[tokio::test(flavor = "multi_thread")]
+async fn r18_an_outcome_is_told_to_the_browser_that_earned_it_only() {
+    let stage = Stage::start(|_| {}).await;
+    stage.bound("zhangsan");
+    let mut browser = stage.phone("zhangsan");
+    let callback = browser.up_to_callback("/admin").await;
+    let before = browser.clone();
+    assert!(browser.visit(&callback).await.sets("wecom_gate"));
+    // The same browser twice: once signed in.
+    assert!(before.clone().visit(&callback).await.sets("wecom_gate"));
+    // Another one with the same address, with nothing, with a flow of its own, and with this flow's name and another's seal.
+    let mut nobody = stage.phone("lisi");
+    assert!(!nobody.visit(&callback).await.sets("wecom_gate"));
+    let mut other = stage.phone("lisi");
+    other.up_to_callback("/admin").await;
+    assert!(!other.clone().visit(&callback).await.sets("wecom_gate"));
+    let own = other
+        .cookies
+        .iter()
+        .find(|(n, _)| n.starts_with("wecom_gate_flow_"))
+        .map(|(_, v)| v.clone())
+        .unwrap();
+    let name = before.cookies.keys().find(|n| n.starts_with("wecom_gate_flow_")).unwrap().clone();
+    other.cookies.insert(name, own);
+    assert!(!other.visit(&callback).await.sets("wecom_gate"));
+    // Another code for the same flow.
+    let mut changed = before.clone();
+    let code = callback.split(['?', '&']).find(|p| p.starts_with("code=")).unwrap();
+    let answer = changed.visit(&callback.replace(code, "code=INVENTED")).await;
+    assert!(!answer.sets("wecom_gate"), "{} {}", answer.status, answer.body);
+    assert_eq!(stage.nocobase.data().tokens.len(), 1, "one session in all");
+}
