@@ -47,6 +47,8 @@ pub enum Failure {
     BadCallback,
     /// The member did not agree, or closed WeCom's page.
     ConsentDenied,
+    /// Nobody scanned the code on WeCom's page, and its "cancel" was used.
+    LoginCancelled,
     /// Signing in goes round in circles.
     LoginLoop,
     /// WeCom does not take the code (used, old, or not ours).
@@ -172,6 +174,7 @@ answers! {
     (FlowExpired, 400, "flow_expired", Info, "FLOW_EXPIRED", None),
     (BadCallback, 400, "bad_callback", Info, "BAD_CALLBACK", None),
     (ConsentDenied, 403, "consent_denied", Info, "CONSENT_DENIED", None),
+    (LoginCancelled, 403, "login_cancelled", Info, "LOGIN_CANCELLED", None),
     (LoginLoop, 508, "login_loop", Warn, "LOGIN_LOOP", None),
     (CodeRejected, 400, "code_rejected", Info, "CODE_REJECTED", None),
     (NotAMember, 403, "not_a_member", Info, "NOT_A_MEMBER", None),

@@ -75,15 +75,20 @@ impl Logins {
         let code = match params.code {
             Code::One(code) => code,
             Code::None => {
-                self.metrics.sign_ins.refused(&wish.entry, Failure::ConsentDenied, Duration::ZERO);
+                // Only WeCom's client asks for consent.
+                let failure = match wish.via {
+                    Via::WeCom => Failure::ConsentDenied,
+                    Via::Web => Failure::LoginCancelled,
+                };
+                self.metrics.sign_ins.refused(&wish.entry, failure, Duration::ZERO);
                 tracing::info!(
                     event = "sign_in",
                     entry = wish.entry,
                     outcome = "refused",
-                    label = Failure::ConsentDenied.answer().label,
+                    label = failure.answer().label,
                     "WeCom sent no code"
                 );
-                return (Answer::Failed(Failure::ConsentDenied, retry), cookies);
+                return (Answer::Failed(failure, retry), cookies);
             }
             Code::Several => return (Answer::Failed(Failure::BadCallback, retry), cookies),
         };

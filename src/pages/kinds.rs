@@ -79,6 +79,7 @@ pub(super) const fn of(failure: Failure) -> Kind {
         F::FlowExpired => kind("flow-expired", Icon::Clock, Way::Again),
         F::BadCallback | F::CodeRejected => kind("code-rejected", Icon::Info, Way::Again),
         F::ConsentDenied => kind("consent-denied", Icon::Info, Way::Again),
+        F::LoginCancelled => kind("login-cancelled", Icon::Info, Way::Again),
         F::LoginLoop => kind("login-loop", Icon::Alert, Way::Again),
         F::NotAMember => kind("not-a-member", Icon::Lock, Way::AgainLater),
         F::OtherCompany => kind("other-company", Icon::Lock, Way::AgainLater),

@@ -93,6 +93,10 @@ consent-denied = Sie haben nicht zugestimmt
     .what = { -wecom } fragt Sie einmal, ob die App Ihre Telefonnummer erhalten darf, damit sie Ihr Konto findet. Dem wurde nicht zugestimmt, oder die Seite wurde geschlossen.
     .do = Versuchen Sie es noch einmal, und wählen Sie „Allow“. Wenn Sie die Nummer nicht weitergeben möchten, bitten Sie Ihren Administrator, Ihr Konto zu verknüpfen.
 
+login-cancelled = Die Anmeldung wurde abgebrochen
+    .what = { -wecom } hat der App nicht mitgeteilt, wer Sie sind, weil die Anmeldung abgebrochen wurde.
+    .do = Versuchen Sie es noch einmal, wann immer Sie möchten.
+
 login-loop = Die Anmeldung dreht sich im Kreis
     .what = Sie wurden mehrmals zu { -wecom } und zurück geleitet und sind noch immer nicht angemeldet.
     .do = Schließen Sie diese Seite, und öffnen Sie die App noch einmal. Wenn das nicht hilft, erlauben Sie Cookies für diese Website, oder informieren Sie Ihren Administrator.

@@ -93,6 +93,10 @@ consent-denied = You did not agree
     .what = { -wecom } asks you once to share your phone number with the app, so that it can find your account. This was not agreed to, or the page was closed.
     .do = Try again, and choose “Allow”. If you do not want to share it, ask your administrator to link your account for you.
 
+login-cancelled = Sign-in was cancelled
+    .what = { -wecom } did not tell the app who you are, because the sign-in was cancelled.
+    .do = Try again whenever you like.
+
 login-loop = Sign-in goes round in circles
     .what = You were sent to { -wecom } and back several times, and still are not signed in.
     .do = Close this page and open the app again. If that does not help, allow cookies for this site, or tell your administrator.

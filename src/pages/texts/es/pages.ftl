@@ -93,6 +93,10 @@ consent-denied = No ha dado su permiso
     .what = { -wecom } le pregunta una vez si la aplicación puede recibir su número de teléfono para encontrar su cuenta. No se aceptó, o se cerró la página.
     .do = Inténtelo de nuevo y elija «Allow». Si no quiere compartirlo, pida a su administrador que vincule su cuenta.
 
+login-cancelled = Se canceló el inicio de sesión
+    .what = { -wecom } no ha dicho a la aplicación quién es usted, porque se canceló el inicio de sesión.
+    .do = Inténtelo de nuevo cuando quiera.
+
 login-loop = El inicio de sesión da vueltas sin fin
     .what = Se le ha enviado varias veces a { -wecom } y de vuelta, y la sesión sigue sin iniciarse.
     .do = Cierre esta página y vuelva a abrir la aplicación. Si no ayuda, permita las cookies de este sitio o avise a su administrador.

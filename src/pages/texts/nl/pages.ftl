@@ -93,6 +93,10 @@ consent-denied = Je hebt geen toestemming gegeven
     .what = { -wecom } vraagt je één keer of de app je telefoonnummer mag krijgen, zodat die je account kan vinden. Daar is niet mee ingestemd, of de pagina is gesloten.
     .do = Probeer het opnieuw en kies ‘Allow’. Wil je het nummer niet delen, vraag dan je beheerder om je account te koppelen.
 
+login-cancelled = Het inloggen is geannuleerd
+    .what = { -wecom } heeft de app niet verteld wie je bent, omdat het inloggen is geannuleerd.
+    .do = Probeer het opnieuw wanneer je wilt.
+
 login-loop = Het inloggen draait in een kringetje
     .what = Je bent een paar keer naar { -wecom } en terug gestuurd, en bent nog steeds niet ingelogd.
     .do = Sluit deze pagina en open de app opnieuw. Helpt dat niet, sta dan cookies voor deze website toe of vertel het je beheerder.

@@ -93,6 +93,10 @@ consent-denied = Du gav inte ditt tillstånd
     .what = { -wecom } frågar dig en gång om appen får ditt telefonnummer, så att den kan hitta ditt konto. Det godkändes inte, eller så stängdes sidan.
     .do = Försök igen och välj ”Allow”. Om du inte vill dela numret, be din administratör att koppla ditt konto.
 
+login-cancelled = Inloggningen avbröts
+    .what = { -wecom } talade inte om för appen vem du är, eftersom inloggningen avbröts.
+    .do = Försök igen när du vill.
+
 login-loop = Inloggningen går runt i cirklar
     .what = Du har skickats till { -wecom } och tillbaka flera gånger och är ändå inte inloggad.
     .do = Stäng sidan och öppna appen igen. Om det inte hjälper, tillåt kakor för webbplatsen eller kontakta din administratör.
