@@ -195,11 +195,12 @@ pub fn failed_with(
     let rendered = if ctx.as_page || ctx.page_load {
         let own = request.uri.path().starts_with("/wecom-gate/");
         let here = if own {
-            asked_for(request.uri.query())
+            // WeCom's way back does not name the place; the way to try again does.
+            asked_for(retry.and_then(|r| r.split_once('?')).map(|(_, q)| q).or(request.uri.query()))
         } else {
             decide::target::of_request(request.uri.path(), request.uri.query())
         };
-        let link = format!("{}{here}", gate.config.origin.url());
+        let link = format!("{}{}", gate.config.origin.url(), inside_wecom(gate, retry, &here));
         let retry = retry.map(str::to_owned).or_else(|| (!own).then(|| here.clone()));
         let id = ctx.request_id.to_str().unwrap_or_default();
         let mut view = View::new(lang, Page::Failure(failure), id, std::time::SystemTime::now());
@@ -220,6 +221,21 @@ pub fn failed_with(
     }
     reply.cookies.append(&mut ctx.cookies);
     reply
+}
+
+/// What leads to `here` when it is opened inside WeCom: the page itself, which signs in by itself, unless the sign-in
+/// that failed was another entry's.
+fn inside_wecom(gate: &Gate, retry: Option<&str>, here: &str) -> String {
+    let query = retry.and_then(|r| r.split_once('?')).map_or("", |(_, query)| query);
+    let with = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "with");
+    match with.and_then(|(_, name)| gate.config.entry(&name)) {
+        Some(entry) if !entry.auto_login => {
+            let mut query = url::form_urlencoded::Serializer::new(String::new());
+            query.append_pair("rd", here).append_pair("with", &entry.name);
+            format!("/wecom-gate/login?{}", query.finish())
+        }
+        _ => here.to_owned(),
+    }
 }
 
 /// Where the person wanted to go who is on one of the gate's own pages.

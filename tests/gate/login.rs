@@ -263,6 +263,7 @@ async fn the_first_time_in_a_desktop_browser_leads_to_wecom() {
     let stage = Stage::start(|c| _ = c.set("nocobase.auto_create_user", true)).await;
     let page = stage.phone("zhangsan").user_agent(CHROME).open("/admin").await;
     stage.refused(&page, Failure::FirstTimeInWeCom, "Sign in once inside").await;
+    assert!(page.body.contains(">http://gate.test/admin<"), "the page to open there: {}", page.body);
     assert!(stage.nocobase.data().bindings.is_empty());
 }
 
