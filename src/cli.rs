@@ -18,6 +18,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use wecom_gate::check;
 use wecom_gate::config::{self, Config, ConfigErrors, Loaded};
 use wecom_gate::ops::logging;
+use wecom_gate::proxy::Reread;
 use wecom_gate::sim::SimArgs;
 
 /// Something failed that is neither usage nor configuration.
@@ -165,8 +166,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>, env: Environment) -> ExitC
 
 fn dispatch(command: Command, env: Environment) -> u8 {
     match command {
-        Command::Run(conf) => match load(&conf, env) {
-            Ok(loaded) => run(loaded),
+        Command::Run(conf) => match load(&conf, env.clone()) {
+            Ok(loaded) => run(loaded, Box::new(move || load(&conf, env.clone()))),
             Err(errors) => refused(&errors),
         },
         Command::Check { conf, json, offline, member } => {
@@ -195,7 +196,7 @@ fn load(conf: &Conf, env: Environment) -> Result<Loaded, ConfigErrors> {
     config::load(conf.conf.as_deref(), env)
 }
 
-fn run(loaded: Loaded) -> u8 {
+fn run(loaded: Loaded, reread: Reread) -> u8 {
     let logging = match logging::init(&loaded.config.log) {
         Ok(logging) => logging,
         Err(e) => return done(Err(e.to_string())),
@@ -203,7 +204,7 @@ fn run(loaded: Loaded) -> u8 {
     for warning in &loaded.warnings {
         tracing::warn!("configuration: {warning}");
     }
-    let code = done(serve(loaded.config));
+    let code = done(serve(loaded.config, reread));
     drop(logging); // writes out the last lines
     code
 }
@@ -310,8 +311,8 @@ fn innermost(mut error: &dyn std::error::Error) -> String {
 }
 
 /// Hands over to the proxy.
-fn serve(config: Config) -> Result<(), String> {
-    wecom_gate::proxy::run(config).map_err(|e| e.to_string())
+fn serve(config: Config, reread: Reread) -> Result<(), String> {
+    wecom_gate::proxy::run(config, reread).map_err(|e| e.to_string())
 }
 
 /// Flags of `demo`.

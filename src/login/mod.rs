@@ -44,7 +44,7 @@ pub struct Logins {
     /// Reads and writes session cookies.
     pub sessions: SessionCookies,
     /// Bounds on signing in.
-    pub throttle: Throttle,
+    pub throttle: Arc<Throttle>,
     flows: Flows,
     /// Names and attributes of the gate's cookies.
     pub cookie_names: Names,
@@ -65,11 +65,25 @@ pub struct Logins {
 impl Logins {
     /// Builds everybody that takes part; an error says what of the configuration is at fault.
     pub fn new(config: Arc<Config>, metrics: Arc<Metrics>) -> Result<Logins, String> {
+        Self::after(None, config, metrics)
+    }
+
+    /// In place of `before` after a change of the configuration: nobody is signed out, NocoBase is not asked anew,
+    /// callbacks count once, and WeCom's access tokens go on where the app is the same.
+    pub fn after(
+        before: Option<&Logins>,
+        config: Arc<Config>,
+        metrics: Arc<Metrics>,
+    ) -> Result<Logins, String> {
         let clients = config
             .wecom
             .iter()
             .map(|e| {
-                let client = wecom::Client::new(e).map_err(|x| format!("wecom {}: {x}", e.name))?;
+                let client = match before.and_then(|b| b.clients.get(&e.name)) {
+                    Some(old) => wecom::Client::after(old, e),
+                    None => wecom::Client::new(e),
+                };
+                let client = client.map_err(|x| format!("wecom {}: {x}", e.name))?;
                 client.count_into(&metrics.wecom);
                 Ok((e.name.clone(), client))
             })
@@ -90,9 +104,14 @@ impl Logins {
         let nocobase = Arc::new(nocobase.counted(&metrics.nocobase));
         let keyring = Arc::new(Keyring::new(&config.session.keys).map_err(|e| format!("session.keys: {e}"))?);
         let cookie_names = Names::new(config.origin.https);
+        let limits = |c: &Config| {
+            let l = &c.limits;
+            (l.sign_ins_per_minute, l.bad_callbacks_per_minute, l.sign_ins_at_once)
+        };
+        let throttle = before.filter(|b| limits(&b.config) == limits(&config)).map(|b| b.throttle.clone());
         Ok(Logins {
             sessions: SessionCookies::of(&config, keyring.clone()),
-            throttle: Throttle::new(&config.limits),
+            throttle: throttle.unwrap_or_else(|| Arc::new(Throttle::new(&config.limits))),
             flows: Flows::new(keyring, cookie_names),
             cookie_names,
             minter,
@@ -100,15 +119,30 @@ impl Logins {
             clients,
             accounts: Accounts::new(nocobase.clone(), &config.nocobase),
             nocobase,
-            seen: SeenSessions::new(config.session.absolute),
-            callbacks: Callbacks::new(),
+            seen: before
+                .map_or_else(|| SeenSessions::new(config.session.absolute), |before| before.seen.clone()),
+            callbacks: before.map_or_else(Callbacks::new, |before| before.callbacks.clone()),
             receivers,
-            notices: moka::sync::Cache::builder().max_capacity(10_000).time_to_live(events::REPEATS).build(),
+            notices: before.map_or_else(
+                || moka::sync::Cache::builder().max_capacity(10_000).time_to_live(events::REPEATS).build(),
+                |before| before.notices.clone(),
+            ),
             token_cookie: format!("nb_auth_token_{}", config.nocobase.app),
             authenticator_cookie: format!("nb_authenticator_{}", config.nocobase.app),
             config,
             metrics,
         })
+    }
+
+    /// This has taken the place of `before`: tokens are minted anew where they would be others now.
+    pub fn took_over(&self, before: &Logins) {
+        let made_of = |l: &Logins| {
+            let nocobase = &l.config.nocobase;
+            (nocobase.jwt_secret.expose_secret().to_vec(), nocobase.app.clone())
+        };
+        if made_of(self) != made_of(before) {
+            self.seen.forget_tokens();
+        }
     }
 
     /// How many sessions this process remembers, roughly.

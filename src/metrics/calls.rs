@@ -1,12 +1,11 @@
 //! Calls of the gate's own, to WeCom and to NocoBase.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus::{HistogramVec, IntCounterVec, IntGaugeVec, Result};
 
 use super::book::Book;
-use super::sign_ins::OTHER;
+use super::sign_ins::{Entries, OTHER};
 
 const SECONDS: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 /// Names of the calls, as in the logs.
@@ -44,7 +43,7 @@ const NOCOBASE_RESULTS: [&str; 7] =
 /// Calls to WeCom's API. A clone counts into the same.
 #[derive(Clone)]
 pub struct WeComCalls {
-    entries: Arc<[String]>,
+    entries: Entries,
     calls: IntCounterVec,
     seconds: HistogramVec,
     refreshes: IntCounterVec,
@@ -54,7 +53,7 @@ pub struct WeComCalls {
 impl WeComCalls {
     pub(super) fn new(book: &mut Book, entries: &[&str]) -> Result<WeComCalls> {
         let me = WeComCalls {
-            entries: entries.iter().map(|e| (*e).to_owned()).collect(),
+            entries: Entries::default(),
             calls: book.counters(
                 "wecom_calls_total",
                 "Calls to WeCom's API by call and by result: ok, or the class of WeCom's error.",
@@ -77,19 +76,25 @@ impl WeComCalls {
                 &["entry"],
             )?,
         };
-        for entry in entries {
-            for result in WECOM_RESULTS {
-                for call in WECOM {
-                    let _ = me.calls.with_label_values(&[*entry, call, result]);
-                }
-                let _ = me.refreshes.with_label_values(&[*entry, result]);
-            }
-            me.token_ok.with_label_values(&[*entry]).set(1);
-        }
         for call in WECOM {
             let _ = me.seconds.with_label_values(&[call]);
         }
+        me.know(entries);
         Ok(me)
+    }
+
+    /// These are the entries from now on; what has been counted for others stays.
+    pub(super) fn know(&self, entries: &[&str]) {
+        for entry in entries.iter().filter(|entry| !self.entries.has(entry)) {
+            for result in WECOM_RESULTS {
+                for call in WECOM {
+                    let _ = self.calls.with_label_values(&[*entry, call, result]);
+                }
+                let _ = self.refreshes.with_label_values(&[*entry, result]);
+            }
+            self.token_ok.with_label_values(&[*entry]).set(1);
+        }
+        self.entries.set(entries);
     }
 
     /// A call has ended: `ok`, or the class of the error.
@@ -108,7 +113,7 @@ impl WeComCalls {
     }
 
     fn entry<'a>(&self, entry: &'a str) -> &'a str {
-        if self.entries.iter().any(|e| e == entry) { entry } else { OTHER }
+        if self.entries.has(entry) { entry } else { OTHER }
     }
 }
 

@@ -17,7 +17,7 @@ use prometheus::{IntGauge, Registry};
 
 pub use book::{Described, Kind};
 pub use calls::{NocoBaseCalls, WeComCalls};
-pub use requests::{Connections, Done, Node, Open, Outcome, Requests};
+pub use requests::{Connections, Done, Node, Nodes, Open, Outcome, Requests};
 pub use sign_ins::{SignIns, Via};
 pub use state::{Reload, State};
 
@@ -31,8 +31,8 @@ pub struct Metrics {
     pub requests: Requests,
     /// Connections of clients.
     pub connections: Connections,
-    /// NocoBase's nodes, in the order of the configuration.
-    pub nodes: Vec<Node>,
+    /// NocoBase's nodes.
+    pub nodes: Nodes,
     /// Sign-ins.
     pub sign_ins: SignIns,
     /// Calls to WeCom.
@@ -46,11 +46,11 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// `entries`: names of the `[[wecom]]` blocks; `nodes`: NocoBase's, as configured.
+    /// `entries`: names of the `[[wecom]]` blocks.
     ///
     /// # Errors
     /// Two metrics with one name, or a name that Prometheus does not take: a defect.
-    pub fn new(entries: &[&str], nodes: &[&str]) -> prometheus::Result<Metrics> {
+    pub fn new(entries: &[&str]) -> prometheus::Result<Metrics> {
         let mut book = Book::default();
         let build = book.gauges(
             "build_info",
@@ -60,7 +60,7 @@ impl Metrics {
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         let requests = Requests::new(&mut book)?;
         let connections = Connections::new(&mut book)?;
-        let nodes = Node::all(&mut book, nodes)?;
+        let nodes = Nodes::new(&mut book)?;
         let sign_ins = SignIns::new(&mut book, entries)?;
         let wecom = WeComCalls::new(&mut book, entries)?;
         let nocobase = NocoBaseCalls::new(&mut book)?;
@@ -86,6 +86,12 @@ impl Metrics {
             sessions,
             in_flight,
         })
+    }
+
+    /// The names of the `[[wecom]]` blocks are these from now on.
+    pub fn know(&self, entries: &[&str]) {
+        self.sign_ins.know(entries);
+        self.wecom.know(entries);
     }
 
     /// Name, kind, labels and help of every metric, also of those that have no value yet.
@@ -117,7 +123,7 @@ mod tests {
     use crate::error::Failure;
 
     fn metrics() -> Metrics {
-        Metrics::new(&["wecom", "other"], &["127.0.0.1:1"]).unwrap()
+        Metrics::new(&["wecom", "other"]).unwrap()
     }
 
     #[test]

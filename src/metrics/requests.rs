@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use prometheus::{Histogram, IntCounter, IntGauge, Result};
+use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Result};
 
 use super::book::Book;
 use crate::error::Failure;
@@ -243,8 +243,15 @@ pub struct Node {
     seconds: Histogram,
 }
 
-impl Node {
-    pub(super) fn all(book: &mut Book, names: &[&str]) -> Result<Vec<Node>> {
+/// What is counted for each node.
+pub struct Nodes {
+    up: IntGaugeVec,
+    answers: IntCounterVec,
+    seconds: HistogramVec,
+}
+
+impl Nodes {
+    pub(super) fn new(book: &mut Book) -> Result<Nodes> {
         let up = book.gauges(
             "upstream_up",
             "1 if this node of NocoBase was well when it was last looked at, else 0.",
@@ -261,17 +268,31 @@ impl Node {
             &["node"],
             &TOTAL,
         )?;
-        let node = |name: &&str| Node {
-            name: (*name).to_owned(),
-            up: up.with_label_values(&[*name]),
-            answers: array(|i| {
-                answers.with_label_values(&[*name, CODES.get(i).copied().unwrap_or_default()])
-            }),
-            seconds: seconds.with_label_values(&[*name]),
-        };
-        Ok(names.iter().map(node).collect())
+        Ok(Nodes { up, answers, seconds })
     }
 
+    /// The counters of these nodes, in this order.
+    pub fn of(&self, names: &[&str]) -> Vec<Node> {
+        let node = |name: &&str| Node {
+            name: (*name).to_owned(),
+            up: self.up.with_label_values(&[*name]),
+            answers: array(|i| {
+                self.answers.with_label_values(&[*name, CODES.get(i).copied().unwrap_or_default()])
+            }),
+            seconds: self.seconds.with_label_values(&[*name]),
+        };
+        names.iter().map(node).collect()
+    }
+}
+
+impl Nodes {
+    /// There is no such node any more: it is neither up nor down. What has been counted stays.
+    pub fn forget(&self, name: &str) {
+        let _ = self.up.remove_label_values(&[name]);
+    }
+}
+
+impl Node {
     /// It was looked at.
     pub fn looked_at(&self, well: bool) {
         self.up.set(i64::from(well));

@@ -1,7 +1,9 @@
 //! Sign-ins by entry, outcome and reason.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use prometheus::{Histogram, IntCounterVec, Result};
 
 use super::book::Book;
@@ -20,9 +22,22 @@ pub enum Via {
     Web,
 }
 
+/// Names of the `[[wecom]]` blocks: nothing else becomes a label.
+#[derive(Clone, Default)]
+pub(super) struct Entries(Arc<ArcSwap<Vec<String>>>);
+
+impl Entries {
+    pub(super) fn set(&self, entries: &[&str]) {
+        self.0.store(Arc::new(entries.iter().map(|e| (*e).to_owned()).collect()));
+    }
+    pub(super) fn has(&self, entry: &str) -> bool {
+        self.0.load().iter().any(|e| e == entry)
+    }
+}
+
 /// Counters of sign-ins.
 pub struct SignIns {
-    entries: Vec<String>,
+    entries: Entries,
     started: IntCounterVec,
     ended: IntCounterVec,
     seconds: Histogram,
@@ -32,7 +47,7 @@ pub struct SignIns {
 impl SignIns {
     pub(super) fn new(book: &mut Book, entries: &[&str]) -> Result<SignIns> {
         let me = SignIns {
-            entries: entries.iter().map(|e| (*e).to_owned()).collect(),
+            entries: Entries::default(),
             started: book.counters(
                 "sign_ins_started_total",
                 "Browsers sent to WeCom, by entry and by which of its pages.",
@@ -54,22 +69,28 @@ impl SignIns {
                 &["by"],
             )?,
         };
-        // A series that begins with its first event does not show that event as an increase.
-        for entry in entries {
-            for via in ["wecom", "web"] {
-                let _ = me.started.with_label_values(&[*entry, via]);
-            }
-            for outcome in ["signed_in", "needs_consent"] {
-                let _ = me.ended.with_label_values(&[*entry, outcome, ""]);
-            }
-            for failure in Failure::ALL {
-                let _ = me.ended.with_label_values(&[*entry, "refused", failure.answer().label]);
-            }
-        }
         for by in ["member", "nocobase", "wecom"] {
             let _ = me.sessions_ended.with_label_values(&[by]);
         }
+        me.know(entries);
         Ok(me)
+    }
+
+    /// These are the entries from now on; what has been counted for others stays.
+    pub(super) fn know(&self, entries: &[&str]) {
+        self.entries.set(entries);
+        // A series that begins with its first event does not show that event as an increase.
+        for entry in entries {
+            for via in ["wecom", "web"] {
+                let _ = self.started.with_label_values(&[*entry, via]);
+            }
+            for outcome in ["signed_in", "needs_consent"] {
+                let _ = self.ended.with_label_values(&[*entry, outcome, ""]);
+            }
+            for failure in Failure::ALL {
+                let _ = self.ended.with_label_values(&[*entry, "refused", failure.answer().label]);
+            }
+        }
     }
 
     /// A browser is sent to WeCom.
@@ -104,6 +125,6 @@ impl SignIns {
     }
 
     fn known<'a>(&self, entry: &'a str) -> &'a str {
-        if self.entries.iter().any(|e| e == entry) { entry } else { OTHER }
+        if self.entries.has(entry) { entry } else { OTHER }
     }
 }

@@ -14,19 +14,19 @@ use serde_json::json;
 use tokio::sync::watch;
 
 use super::ready::Readiness;
-use crate::proxy::Gate;
+use crate::proxy::Live;
 
 /// Listens, and serves until `stopped`. Returns the address as bound.
 pub fn listen(
     address: SocketAddr,
-    gate: Arc<Gate>,
+    live: Arc<Live>,
     mut stopped: watch::Receiver<bool>,
 ) -> io::Result<SocketAddr> {
     let listener = TcpListener::bind(address)?;
     listener.set_nonblocking(true)?;
     let bound = listener.local_addr()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let readiness = Readiness::new(gate);
+    let readiness = Readiness::new(live);
     std::thread::Builder::new().name("wecom-gate-ops".into()).spawn(move || {
         runtime.block_on(async move {
             let listener = match tokio::net::TcpListener::from_std(listener) {

@@ -9,8 +9,8 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::metrics::Reload;
-use crate::proxy::Gate;
 use crate::proxy::upstream::State;
+use crate::proxy::{Gate, Live};
 
 /// A certificate that ends sooner should have been renewed long before.
 const EXPIRING_S: i64 = 7 * 24 * 3600;
@@ -20,7 +20,7 @@ type Trouble = Option<&'static str>;
 
 /// Looks at what the gate depends on.
 pub(super) struct Readiness {
-    gate: Arc<Gate>,
+    live: Arc<Live>,
 }
 
 /// Something that does not work as it should, while the gate goes on.
@@ -56,17 +56,17 @@ impl Report {
 }
 
 impl Readiness {
-    pub(super) fn new(gate: Arc<Gate>) -> Readiness {
-        Readiness { gate }
+    pub(super) fn new(live: Arc<Live>) -> Readiness {
+        Readiness { live }
     }
 
-    pub(super) fn gate(&self) -> &Gate {
-        &self.gate
+    pub(super) fn gate(&self) -> Arc<Gate> {
+        self.live.now()
     }
 
     /// What is so now; the metrics say the same from then on.
     pub(super) fn report(&self) -> Report {
-        let gate = &self.gate;
+        let gate = &self.live.now();
         let trouble = |state: State| (state != State::Well).then(|| state.name());
         let nodes: Vec<(String, Trouble)> =
             gate.upstreams.nodes().iter().map(|n| (n.name.clone(), trouble(n.state()))).collect();
@@ -86,7 +86,7 @@ impl Readiness {
         }));
         let what: Vec<&str> = degraded.iter().map(|d| d.what).collect();
         gate.metrics.state.readiness(ready, &what);
-        for (node, (_, trouble)) in gate.metrics.nodes.iter().zip(&nodes) {
+        for (node, (_, trouble)) in gate.nodes.iter().zip(&nodes) {
             node.looked_at(trouble.is_none());
         }
         Report { ready, stopping, nodes, degraded }

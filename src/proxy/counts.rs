@@ -56,5 +56,5 @@ pub fn done(gate: &Gate, exchange: &Exchange, error: Option<&Error>, ctx: &mut C
 
 /// The node that has the request.
 fn node<'a>(gate: &'a Gate, ctx: &Ctx) -> Option<&'a Node> {
-    gate.metrics.nodes.get(ctx.node?)
+    gate.nodes.get(ctx.node?)
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::HeaderValue;
 use tokio::sync::watch;
@@ -17,6 +18,32 @@ use crate::metrics::Metrics;
 use crate::nocobase::inject::script_tag;
 use crate::pages;
 
+/// The gate as the last good configuration describes it. A request takes it once, at its beginning.
+pub struct Live(ArcSwap<Gate>);
+
+impl Live {
+    /// Begins with this one.
+    pub fn new(gate: Arc<Gate>) -> Live {
+        Live(ArcSwap::new(gate))
+    }
+
+    /// The one that new requests get. Takes no lock.
+    pub fn now(&self) -> Arc<Gate> {
+        self.0.load_full()
+    }
+
+    /// New requests get this one from now on.
+    pub fn replace(&self, gate: Arc<Gate>) {
+        let before = self.0.swap(gate.clone());
+        gate.logins.took_over(&before.logins);
+        let entries: Vec<&str> = gate.config.wecom.iter().map(|e| e.name.as_str()).collect();
+        gate.metrics.know(&entries);
+        for gone in before.nodes.iter().filter(|old| gate.nodes.iter().all(|new| new.name != old.name)) {
+            gate.metrics.nodes.forget(&gone.name);
+        }
+    }
+}
+
 /// The gate.
 pub struct Gate {
     /// As loaded.
@@ -27,16 +54,18 @@ pub struct Gate {
     pub logins: Arc<Logins>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// What is counted for each node.
+    pub nodes: Vec<crate::metrics::Node>,
     /// NocoBase's nodes.
     pub upstreams: Upstreams,
     /// `Host` and its companions.
     pub origin: headers::Origin,
     /// Makes request ids.
-    pub request_ids: RequestIds,
+    pub request_ids: Arc<RequestIds>,
     /// Requests in flight.
     pub in_flight: Arc<AtomicUsize>,
     /// The gate is stopping: readiness says no.
-    pub stopping: AtomicBool,
+    pub stopping: Arc<AtomicBool>,
     /// Turns true when WebSockets have to end, because the gate stops.
     pub tunnels_end: watch::Sender<bool>,
 }
@@ -44,6 +73,11 @@ pub struct Gate {
 impl Gate {
     /// Builds everything; an error says what of the configuration cannot be built.
     pub fn new(config: Config) -> Result<Gate, String> {
+        Self::after(None, config)
+    }
+
+    /// In place of `before` after a change of the configuration: what has been seen, counted and begun goes on.
+    pub fn after(before: Option<&Gate>, config: Config) -> Result<Gate, String> {
         let config = Arc::new(config);
         let authority = config.origin.authority();
         let origin = headers::Origin {
@@ -52,18 +86,26 @@ impl Gate {
         };
         let entries: Vec<&str> = config.wecom.iter().map(|e| e.name.as_str()).collect();
         let nodes: Vec<&str> = config.upstream.nodes.iter().map(String::as_str).collect();
-        let metrics = Arc::new(Metrics::new(&entries, &nodes).map_err(|e| format!("metrics: {e}"))?);
+        let metrics = match before {
+            Some(before) => before.metrics.clone(),
+            None => Arc::new(Metrics::new(&entries).map_err(|e| format!("metrics: {e}"))?),
+        };
+        let known = before.map(|before| &before.upstreams);
+        let upstreams = Upstreams::new(&config.upstream, &config.nocobase.public_path, known)
+            .map_err(|e| e.to_string())?;
+        let logins = Logins::after(before.map(|b| &*b.logins), config.clone(), metrics.clone())?;
+        let policy = policy(&config)?;
         Ok(Gate {
-            policy: policy(&config)?,
-            logins: Arc::new(Logins::new(config.clone(), metrics.clone())?),
+            policy,
+            logins: Arc::new(logins),
+            nodes: metrics.nodes.of(&nodes),
             metrics,
-            upstreams: Upstreams::new(&config.upstream, &config.nocobase.public_path)
-                .map_err(|e| e.to_string())?,
+            upstreams,
             origin,
-            request_ids: RequestIds::new(),
-            in_flight: Arc::new(AtomicUsize::new(0)),
-            stopping: AtomicBool::new(false),
-            tunnels_end: watch::Sender::new(false),
+            request_ids: before.map(|b| b.request_ids.clone()).unwrap_or_default(),
+            in_flight: before.map(|b| b.in_flight.clone()).unwrap_or_default(),
+            stopping: before.map(|b| b.stopping.clone()).unwrap_or_default(),
+            tunnels_end: before.map_or_else(|| watch::Sender::new(false), |b| b.tunnels_end.clone()),
             config,
         })
     }

@@ -20,6 +20,7 @@ mod guard;
 mod headers;
 mod own;
 mod phases;
+mod reload;
 mod reply;
 mod request_id;
 mod request_to_upstream;
@@ -28,5 +29,5 @@ mod tls;
 mod tunnel;
 pub mod upstream;
 
-pub use gate::Gate;
-pub use serve::{Running, StartError, run, start};
+pub use gate::{Gate, Live};
+pub use serve::{Reread, Running, StartError, run, start};

@@ -13,7 +13,7 @@ use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use pingora::upstreams::peer::HttpPeer;
 
 use super::ctx::Ctx;
-use super::gate::Gate;
+use super::gate::{Gate, Live};
 use super::{access_log, admit, answers, counts, frames, guard, reply, request_to_upstream, tunnel};
 use crate::error::Failure;
 
@@ -28,42 +28,50 @@ const STARTING: ErrorType = ErrorType::Custom("NocoBase is starting");
 
 /// The proxy.
 pub struct Phases {
+    live: Arc<Live>,
+}
+
+/// A request, and the gate as it was when the request began: a change of the configuration in between is for others.
+pub struct Carried {
     gate: Arc<Gate>,
+    ctx: Ctx,
 }
 
 impl Phases {
     /// Serves this gate.
-    pub fn new(gate: Arc<Gate>) -> Phases {
-        Phases { gate }
+    pub fn new(live: Arc<Live>) -> Phases {
+        Phases { live }
     }
+}
 
-    fn is_another_node(&self, ctx: &Ctx) -> bool {
-        ctx.tried.count() < self.gate.upstreams.len()
-    }
+fn is_another_node(gate: &Gate, ctx: &Ctx) -> bool {
+    ctx.tried.count() < gate.upstreams.len()
 }
 
 #[async_trait]
 impl ProxyHttp for Phases {
-    type CTX = Ctx;
+    type CTX = Carried;
 
     fn init_downstream_modules(&self, _modules: &mut HttpModules) {
         // None. Pingora's own, compression, is switched off and yet looks at each request and each piece of an answer.
     }
 
-    fn new_ctx(&self) -> Ctx {
-        Ctx::new(&self.gate)
+    fn new_ctx(&self) -> Carried {
+        let gate = self.live.now();
+        Carried { ctx: Ctx::new(&gate), gate }
     }
 
-    async fn early_request_filter(&self, session: &mut Session, _ctx: &mut Ctx) -> Result<()> {
+    async fn early_request_filter(&self, session: &mut Session, carried: &mut Carried) -> Result<()> {
+        let Carried { gate, .. } = carried;
         if let Some(guard) = guard::of(session) {
             guard.disarm();
         }
         // Only where Pingora means to keep the connection: it has switched that off for messages after which
         // nothing on the connection can be trusted, and for a shutdown.
         if session.get_keepalive().is_some() {
-            session.set_keepalive(Some(self.gate.config.limits.keepalive_timeout.as_secs()));
+            session.set_keepalive(Some(gate.config.limits.keepalive_timeout.as_secs()));
         }
-        let body_timeout = self.gate.config.limits.body_timeout;
+        let body_timeout = gate.config.limits.body_timeout;
         session.set_read_timeout(Some(body_timeout));
         // Pingora has none: who asks for much and takes nothing would hold NocoBase's connection for ever.
         session.set_write_timeout(Some(body_timeout));
@@ -71,8 +79,9 @@ impl ProxyHttp for Phases {
         Ok(())
     }
 
-    async fn request_filter(&self, session: &mut Session, ctx: &mut Ctx) -> Result<bool> {
-        match admit::admit(&self.gate, session, ctx).await {
+    async fn request_filter(&self, session: &mut Session, carried: &mut Carried) -> Result<bool> {
+        let Carried { gate, ctx } = carried;
+        match admit::admit(gate, session, ctx).await {
             admit::Admitted::Forward => {
                 if session.is_upgrade_req() {
                     ctx.becomes_tunnel();
@@ -81,23 +90,24 @@ impl ProxyHttp for Phases {
                 Ok(false)
             }
             admit::Admitted::Answer(answer) => {
-                let answer = answers::stay_with_https(&self.gate, answer);
+                let answer = answers::stay_with_https(gate, answer);
                 Box::pin(reply::send(session, answer, &ctx.request_id, ctx.close)).await?;
                 Ok(true)
             }
         }
     }
 
-    async fn upstream_peer(&self, session: &mut Session, ctx: &mut Ctx) -> Result<Box<HttpPeer>> {
+    async fn upstream_peer(&self, session: &mut Session, carried: &mut Carried) -> Result<Box<HttpPeer>> {
+        let Carried { gate, ctx } = carried;
         ctx.handed.get_or_insert_with(Instant::now);
-        match self.gate.upstreams.pick(&mut ctx.tried, session.is_upgrade_req()) {
+        match gate.upstreams.pick(&mut ctx.tried, session.is_upgrade_req()) {
             Some((node, mut peer)) => {
                 ctx.node = Some(node);
                 if session.is_upgrade_req() {
                     peer.options.custom_l4 = Some(Arc::new(tunnel::Connect {
-                        timeout: self.gate.config.upstream.connect_timeout,
+                        timeout: gate.config.upstream.connect_timeout,
                         session: ctx.member.as_ref().map(|m| m.seen.clone()),
-                        stopping: self.gate.tunnels_end.subscribe(),
+                        stopping: gate.tunnels_end.subscribe(),
                     }));
                 }
                 Ok(Box::new(peer))
@@ -110,15 +120,16 @@ impl ProxyHttp for Phases {
         &self,
         _session: &mut Session,
         _peer: &HttpPeer,
-        ctx: &mut Ctx,
+        carried: &mut Carried,
         mut e: Box<Error>,
     ) -> Box<Error> {
-        counts::lost(&self.gate, ctx);
+        let Carried { gate, ctx } = carried;
+        counts::lost(gate, ctx);
         if let Some(node) = ctx.node {
-            self.gate.upstreams.did_not_connect(node);
+            gate.upstreams.did_not_connect(node);
         }
         // Nothing has been sent: the next node may have it, whatever the method.
-        e.set_retry(ctx.tried.count() < self.gate.upstreams.len());
+        e.set_retry(ctx.tried.count() < gate.upstreams.len());
         e
     }
 
@@ -127,15 +138,17 @@ impl ProxyHttp for Phases {
         _peer: &HttpPeer,
         session: &mut Session,
         mut e: Box<Error>,
-        ctx: &mut Ctx,
+        carried: &mut Carried,
         client_reused: bool,
     ) -> Box<Error> {
+        let Carried { gate, ctx } = carried;
         let method = &session.req_header().method;
         if *e.esource() == ErrorSource::Upstream {
-            counts::lost(&self.gate, ctx);
+            counts::lost(gate, ctx);
         }
         let whole = !session.as_ref().retry_buffer_truncated() && session.response_written().is_none();
-        if whole && method.is_safe() && (*e.etype() == STARTING || is_lost(&e)) && self.is_another_node(ctx) {
+        if whole && method.is_safe() && (*e.etype() == STARTING || is_lost(&e)) && is_another_node(gate, ctx)
+        {
             ctx.answered = None;
             e.set_retry(true);
             return e;
@@ -158,9 +171,10 @@ impl ProxyHttp for Phases {
         &self,
         session: &mut Session,
         request: &mut RequestHeader,
-        ctx: &mut Ctx,
+        carried: &mut Carried,
     ) -> Result<()> {
-        request_to_upstream::prepare(&self.gate, session, request, ctx)
+        let Carried { gate, ctx } = carried;
+        request_to_upstream::prepare(gate, session, request, ctx)
     }
 
     async fn request_body_filter(
@@ -168,8 +182,9 @@ impl ProxyHttp for Phases {
         session: &mut Session,
         body: &mut Option<Bytes>,
         end: bool,
-        ctx: &mut Ctx,
+        carried: &mut Carried,
     ) -> Result<()> {
+        let Carried { gate, ctx } = carried;
         if session.was_upgraded() {
             return tunnel_out(body, ctx);
         }
@@ -180,11 +195,11 @@ impl ProxyHttp for Phases {
         }
         if let Some(piece) = body {
             ctx.body_in += piece.len() as u64;
-            if self.gate.config.limits.body_bytes.is_some_and(|limit| ctx.body_in > limit) {
+            if gate.config.limits.body_bytes.is_some_and(|limit| ctx.body_in > limit) {
                 return Error::e_explain(HTTPStatus(413), "request body over limits.body_bytes");
             }
         }
-        if !end && is_too_slow(ctx.body_in, ctx.started.elapsed(), self.gate.config.limits.body_timeout) {
+        if !end && is_too_slow(ctx.body_in, ctx.started.elapsed(), gate.config.limits.body_timeout) {
             return Err(Error::explain(ReadTimedout, "request body slower than a trickle").into_down());
         }
         Ok(())
@@ -194,14 +209,15 @@ impl ProxyHttp for Phases {
         &self,
         session: &mut Session,
         response: &mut ResponseHeader,
-        ctx: &mut Ctx,
+        carried: &mut Carried,
     ) -> Result<()> {
-        counts::answered(&self.gate, response.status.as_u16(), ctx);
-        let again = session.req_header().method.is_safe() && self.is_another_node(ctx);
+        let Carried { gate, ctx } = carried;
+        counts::answered(gate, response.status.as_u16(), ctx);
+        let again = session.req_header().method.is_safe() && is_another_node(gate, ctx);
         if response.status == 503 && (ctx.page_load || again) {
             return Error::e_explain(STARTING, "503");
         }
-        answers::head(&self.gate, session, response, ctx)
+        answers::head(gate, session, response, ctx)
     }
 
     fn response_body_filter(
@@ -209,8 +225,9 @@ impl ProxyHttp for Phases {
         session: &mut Session,
         body: &mut Option<Bytes>,
         end: bool,
-        ctx: &mut Ctx,
+        carried: &mut Carried,
     ) -> Result<Option<Duration>> {
+        let Carried { gate, ctx } = carried;
         if session.was_upgraded() {
             // `tunnel` says good-bye; nothing else may come.
             return if ctx.member_ended() && body.as_deref().is_some_and(|b| b != frames::NOT_ALLOWED) {
@@ -219,30 +236,32 @@ impl ProxyHttp for Phases {
                 Ok(None)
             };
         }
-        answers::body(&self.gate, body, end, ctx);
+        answers::body(gate, body, end, ctx);
         Ok(None)
     }
 
-    async fn fail_to_proxy(&self, session: &mut Session, e: &Error, ctx: &mut Ctx) -> FailToProxy {
+    async fn fail_to_proxy(&self, session: &mut Session, e: &Error, carried: &mut Carried) -> FailToProxy {
+        let Carried { gate, ctx } = carried;
         let (code, failure) = classify(e);
         ctx.failure = failure;
         if let Some(failure) = failure
             && session.response_written().is_none()
         {
-            let answer = answers::failed(&self.gate, session, ctx, failure);
-            let answer = answers::stay_with_https(&self.gate, answer);
+            let answer = answers::failed(gate, session, ctx, failure);
+            let answer = answers::stay_with_https(gate, answer);
             // The client may be gone; there is nobody left to tell.
             let _ = reply::send(session, answer, &ctx.request_id, true).await;
         }
         FailToProxy { error_code: code, can_reuse_downstream: false }
     }
 
-    async fn logging(&self, session: &mut Session, e: Option<&Error>, ctx: &mut Ctx) {
-        access_log::write(&self.gate, session, e, ctx);
-        counts::done(&self.gate, session, e, ctx);
+    async fn logging(&self, session: &mut Session, e: Option<&Error>, carried: &mut Carried) {
+        let Carried { gate, ctx } = carried;
+        access_log::write(gate, session, e, ctx);
+        counts::done(gate, session, e, ctx);
     }
 
-    fn suppress_error_log(&self, _session: &Session, _ctx: &Ctx, _e: &Error) -> bool {
+    fn suppress_error_log(&self, _session: &Session, _carried: &Carried, _e: &Error) -> bool {
         // Pingora's line would hold the whole target, query included; ours does not.
         true
     }
@@ -250,14 +269,14 @@ impl ProxyHttp for Phases {
     fn suppress_proxy_warn_log(
         &self,
         _session: &Session,
-        _ctx: &Ctx,
+        _carried: &Carried,
         _e: &Error,
         _log: ProxyWarnLogContext,
     ) -> bool {
         true
     }
 
-    fn request_summary(&self, session: &Session, _ctx: &Ctx) -> String {
+    fn request_summary(&self, session: &Session, _carried: &Carried) -> String {
         format!("{} {}", session.req_header().method, session.req_header().uri.path())
     }
 }

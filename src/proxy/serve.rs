@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use listenfd::ListenFd;
 use pingora::apps::HttpServerOptions;
 use pingora::listeners::{L4BufferSettings, ListenerConfig};
 use pingora::proxy::http_proxy;
@@ -14,19 +15,22 @@ use pingora::server::configuration::ServerConf;
 use pingora::server::{Fds, ListenFds};
 use pingora::services::Service as _;
 use pingora::services::listening::Service;
+use sd_notify::NotifyState;
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::gate::Gate;
-use super::guard::{App, Times};
+use super::gate::{Gate, Live};
+use super::guard::{App, LINGER, Times};
 use super::phases::Phases;
 use super::tls::{Certificates, TlsError};
-use crate::config::{Config, Listen};
+use crate::config::{Config, ConfigErrors, Listen, Loaded};
 
 /// Longest wait for requests in flight when the gate stops.
 const GRACE: Duration = Duration::from_secs(30);
+/// As many as there can be nodes.
+const MOST_RETRIES: usize = 64;
 /// Read and write buffer of a connection, for as long as it lasts, in bytes. Heads and bodies have room of their own to
 /// be read into, so a read buffer only copies; this write buffer sends head and body of a small answer in one piece.
 /// `docs/performance.md` has the measurements.
@@ -62,39 +66,33 @@ pub struct Running {
     pub https: Vec<SocketAddr>,
     /// The operator's listener, as bound.
     pub ops: Option<SocketAddr>,
-    gate: Arc<Gate>,
-    certificates: Option<Arc<Certificates>>,
-    stop: watch::Sender<bool>,
+    pub(super) live: Arc<Live>,
+    /// As it was at the start: some of it stays until the end.
+    pub(super) started: Arc<Config>,
+    pub(super) certificates: Option<Arc<Certificates>>,
+    pub(super) stop: watch::Sender<bool>,
+    /// Checks the nodes of the gate that is live.
+    pub(super) checks: JoinHandle<()>,
     service: JoinHandle<()>,
 }
 
 impl Running {
-    /// Reads the certificates again; bad ones leave those before in use, and say so.
-    fn reload(&self) {
-        let Some(certificates) = &self.certificates else {
-            tracing::warn!(
-                event = "reload",
-                "SIGHUP: nothing to reload; a changed configuration needs a restart"
-            );
-            return;
-        };
-        certificates.reload(&self.gate.config.listen.pairs(), &self.gate.metrics.state);
-    }
-
     /// Stops accepting, and waits for what is in flight, up to `grace`.
     pub async fn stop(self, grace: Duration) {
-        self.gate.stopping.store(true, Ordering::Relaxed);
+        // These are the same for every gate that has been live.
+        let gate = self.live.now();
+        gate.stopping.store(true, Ordering::Relaxed);
         let _ = self.stop.send(true);
-        self.gate.tunnels_end.send_replace(true);
+        gate.tunnels_end.send_replace(true);
         let _ = tokio::time::timeout(grace, self.service).await;
         let drained = tokio::time::timeout(grace, async {
-            // What has been accepted and not been read yet counts too.
-            tokio::time::sleep(Duration::from_millis(100)).await;
-            while self.gate.in_flight.load(Ordering::Relaxed) > 0 {
+            // What has been accepted and not been read yet counts too, and so does what is just on its way.
+            tokio::time::sleep(LINGER + Duration::from_millis(100)).await;
+            while gate.in_flight.load(Ordering::Relaxed) > 0 {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         });
-        let left = if drained.await.is_err() { self.gate.in_flight.load(Ordering::Relaxed) } else { 0 };
+        let left = if drained.await.is_err() { gate.in_flight.load(Ordering::Relaxed) } else { 0 };
         tracing::info!(event = "stopped", left, "stopped");
     }
 }
@@ -105,17 +103,35 @@ struct Bound {
     https: Vec<(SocketAddr, TcpListener)>,
 }
 
-fn bind(listen: &Listen) -> Result<Bound, StartError> {
-    let all = |key: &'static str, addresses: &[SocketAddr]| {
+/// Sockets that systemd has opened (`LISTEN_FDS`): they are there while no gate runs, so that a restart refuses nobody.
+fn handed_over() -> Vec<TcpListener> {
+    let mut all = ListenFd::from_env();
+    (0..all.len()).filter_map(|i| all.take_tcp_listener(i).ok().flatten()).collect()
+}
+
+/// The one for this address, if it was handed over.
+fn take(address: SocketAddr, handed: &mut Vec<TcpListener>) -> Option<io::Result<TcpListener>> {
+    let at = handed.iter().position(|l| l.local_addr().is_ok_and(|a| a == address))?;
+    let listener = handed.swap_remove(at);
+    Some(listener.set_nonblocking(true).map(|()| listener))
+}
+
+fn bind(listen: &Listen, handed: &mut Vec<TcpListener>) -> Result<Bound, StartError> {
+    let mut all = |key: &'static str, addresses: &[SocketAddr]| {
         addresses
             .iter()
-            .map(|a| bind_one(*a).map_err(|e| StartError::Listen { key, address: *a, why: explain(&e) }))
+            .map(|a| {
+                bind_one(*a, handed).map_err(|e| StartError::Listen { key, address: *a, why: explain(&e) })
+            })
             .collect::<Result<Vec<_>, _>>()
     };
     Ok(Bound { http: all("listen.http", &listen.http)?, https: all("listen.https", &listen.https)? })
 }
 
-fn bind_one(address: SocketAddr) -> io::Result<(SocketAddr, TcpListener)> {
+fn bind_one(address: SocketAddr, handed: &mut Vec<TcpListener>) -> io::Result<(SocketAddr, TcpListener)> {
+    if let Some(listener) = take(address, handed) {
+        return Ok((address, listener?));
+    }
     let socket = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, None)?;
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
@@ -139,7 +155,12 @@ fn explain(e: &io::Error) -> String {
 /// Starts the gate on the runtime it is called on.
 pub async fn start(config: Config) -> Result<Running, StartError> {
     pingora_rustls::install_default_crypto_provider();
-    let bound = bind(&config.listen)?;
+    let mut handed = handed_over();
+    let bound = bind(&config.listen, &mut handed)?;
+    for left in handed.iter().filter_map(|l| l.local_addr().ok()) {
+        tracing::warn!(event = "listening", address = %left,
+            "a socket that was handed over is not used: no key of [listen] has exactly this address");
+    }
     let certificates = match bound.https.is_empty() {
         true => None,
         false => Some(Certificates::load(&config.listen.pairs())?),
@@ -147,7 +168,8 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let gate = Arc::new(Gate::new(config).map_err(StartError::Build)?);
     gate.logins.check_rules().await.map_err(StartError::Build)?;
 
-    let mut service = Service::new("wecom-gate".into(), app(&gate));
+    let live = Arc::new(Live::new(gate.clone()));
+    let mut service = Service::new("wecom-gate".into(), app(&gate, &live));
     let mut fds = Fds::new();
     let buffers = L4BufferSettings::new(READ_BUFFER, WRITE_BUFFER);
     let (mut http, mut https) = (Vec::new(), Vec::new());
@@ -165,19 +187,14 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     }
     let fds: ListenFds = Arc::new(parking_lot::Mutex::new(fds));
     let (stop, stopped) = watch::channel(false);
-    let (watched, mut until) = (gate.clone(), stopped.clone());
-    tokio::spawn(async move {
-        tokio::select! {
-            () = watched.upstreams.watch() => {}
-            _ = until.wait_for(|stopped| *stopped) => {}
-        }
-    });
+    let checks = check_nodes(&gate, &stopped);
     if let Some(certificates) = &certificates {
         gate.metrics.state.certificates(certificates.ends());
-        let (watched, gate, mut until) = (certificates.clone(), gate.clone(), stopped.clone());
+        let (watched, live, mut until) = (certificates.clone(), live.clone(), stopped.clone());
+        let metrics = gate.metrics.clone();
         tokio::spawn(async move {
             tokio::select! {
-                () = watched.watch(|| gate.config.listen.pairs(), &gate.metrics.state) => {}
+                () = watched.watch(|| live.now().config.listen.pairs(), &metrics.state) => {}
                 _ = until.wait_for(|stopped| *stopped) => {}
             }
         });
@@ -186,20 +203,33 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let ops =
         match gate.config.listen.ops {
             Some(address) => Some(
-                crate::ops::listen(address, gate.clone(), stop.subscribe())
+                crate::ops::listen(address, live.clone(), stop.subscribe())
                     .map_err(|e| StartError::Listen { key: "listen.ops", address, why: explain(&e) })?,
             ),
             None => None,
         };
-    Ok(Running { http, https, ops, gate, certificates, stop, service })
+    let started = gate.config.clone();
+    Ok(Running { http, https, ops, live, started, certificates, stop, checks, service })
 }
 
-fn app(gate: &Arc<Gate>) -> App<Phases> {
+/// Until the gate stops, or the handle is told to.
+pub(super) fn check_nodes(gate: &Arc<Gate>, stopped: &watch::Receiver<bool>) -> JoinHandle<()> {
+    let (gate, mut until) = (gate.clone(), stopped.clone());
+    tokio::spawn(async move {
+        tokio::select! {
+            () = gate.upstreams.watch() => {}
+            _ = until.wait_for(|stopped| *stopped) => {}
+        }
+    })
+}
+
+fn app(gate: &Gate, live: &Arc<Live>) -> App<Phases> {
     let threads = std::thread::available_parallelism().map_or(2, usize::from);
     let conf = ServerConf {
         threads,
         upstream_keepalive_pool_size: 512,
-        max_retries: gate.upstreams.len().max(3),
+        // A request remembers what it has tried; nodes may be added later.
+        max_retries: MOST_RETRIES,
         // Connections to NocoBase are plain HTTP, so no trust store is needed; without a file Pingora loads the
         // system's and panics when it is broken.
         ca_file: Some("/dev/null".into()),
@@ -209,13 +239,23 @@ fn app(gate: &Arc<Gate>) -> App<Phases> {
     let times = Times { head: limits.head_timeout, idle: limits.keepalive_timeout };
     let mut options = HttpServerOptions::default();
     options.h2_idle_timeout = Some(limits.keepalive_timeout);
-    let mut proxy = http_proxy(&Arc::new(conf), Phases::new(gate.clone()));
+    let mut proxy = http_proxy(&Arc::new(conf), Phases::new(live.clone()));
     proxy.server_options = Some(options);
     App::new(proxy, times, limits.connections, gate.metrics.connections.clone())
 }
 
+/// Where systemd wants to know (`Type=notify`); nothing elsewhere.
+fn tell_systemd(state: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        tracing::warn!(%error, "systemd cannot be told how the gate is");
+    }
+}
+
+/// Reads the configuration again.
+pub type Reread = Box<dyn Fn() -> Result<Loaded, ConfigErrors> + Send + Sync>;
+
 /// `wecom-gate run`: starts, tells where it listens, and runs until a signal ends it.
-pub fn run(config: Config) -> Result<(), StartError> {
+pub fn run(config: Config, reread: Reread) -> Result<(), StartError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("wecom-gate")
@@ -226,7 +266,7 @@ pub fn run(config: Config) -> Result<(), StartError> {
         let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
         let mut hangup = signal(SignalKind::hangup()).map_err(failed)?;
-        let running = start(config).await?;
+        let mut running = start(config).await?;
         for address in &running.http {
             tracing::info!(event = "listening", scheme = "http", %address, "listening");
         }
@@ -236,14 +276,22 @@ pub fn run(config: Config) -> Result<(), StartError> {
         if let Some(address) = running.ops {
             tracing::info!(event = "listening", scheme = "ops", %address, "listening");
         }
+        tell_systemd(&[NotifyState::Ready]);
         loop {
             tokio::select! {
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
                 // Without a handler the signal would kill the process and with it every request.
-                _ = hangup.recv() => running.reload(),
+                _ = hangup.recv() => {
+                    if let Ok(now) = NotifyState::monotonic_usec_now() {
+                        tell_systemd(&[NotifyState::Reloading, now]);
+                    }
+                    running.reload(&reread).await;
+                    tell_systemd(&[NotifyState::Ready]);
+                }
             }
         }
+        tell_systemd(&[NotifyState::Stopping]);
         tracing::info!(event = "stopping", grace = GRACE.as_secs(), "stopping; a second signal ends at once");
         tokio::select! {
             () = running.stop(GRACE) => {}

@@ -251,7 +251,7 @@ mod tests {
     }
 
     fn metrics() -> crate::metrics::Metrics {
-        crate::metrics::Metrics::new(&[], &[]).unwrap()
+        crate::metrics::Metrics::new(&[]).unwrap()
     }
 
     #[test]

@@ -316,6 +316,13 @@ impl SeenSessions {
         self.seen.get(&sid)
     }
 
+    /// Forgets every minted token: they are made in another way from now on.
+    pub fn forget_tokens(&self) {
+        for (_, seen) in &self.seen {
+            seen.drop_token();
+        }
+    }
+
     /// How many sessions are remembered, roughly.
     pub fn count(&self) -> u64 {
         // moka counts what it has worked through, a batch at a time.

@@ -27,7 +27,7 @@ pub(super) struct Inner {
     pub(super) entry: WeComEntry,
     transport: Transport,
     tuning: Tuning,
-    token: TokenCache,
+    token: Arc<TokenCache>,
     pub(super) rules: Rules,
     /// Who counts, if anybody does.
     pub(super) calls: OnceLock<WeComCalls>,
@@ -64,12 +64,26 @@ impl Inner {
             entry: entry.clone(),
             transport,
             tuning,
-            token: TokenCache::default(),
+            token: Arc::default(),
             rules: Rules::new(),
             calls: OnceLock::new(),
             no_token: ArcSwapOption::empty(),
             no_answer: ArcSwapOption::empty(),
         })
+    }
+
+    /// Goes on with the access token of `before`, if both are the same app.
+    pub(super) fn after(mut self, before: &Inner) -> Self {
+        let (old, new) = (&before.entry, &self.entry);
+        let same = (&old.corp_id, &old.agent_id, &old.api_base, &old.http_proxy)
+            == (&new.corp_id, &new.agent_id, &new.api_base, &new.http_proxy)
+            && old.secret.expose_secret() == new.secret.expose_secret();
+        if same {
+            self.token = Arc::clone(&before.token);
+            self.no_token = ArcSwapOption::new(before.no_token.load_full());
+            self.no_answer = ArcSwapOption::new(before.no_answer.load_full());
+        }
+        self
     }
 
     /// One call with the access token: a refused token is replaced once, a busy system asked again.

@@ -39,6 +39,15 @@ impl Client {
         Self::tuned(entry, Tuning::default())
     }
 
+    /// In place of `before` after a change of the configuration. The same app keeps its access token: no `gettoken` more.
+    ///
+    /// # Errors
+    /// As [`Client::new`].
+    pub fn after(before: &Client, entry: &WeComEntry) -> Result<Self, reqwest::Error> {
+        let inner = Inner::new(entry, Tuning::default())?.after(&before.inner);
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
     pub(super) fn tuned(entry: &WeComEntry, tuning: Tuning) -> Result<Self, reqwest::Error> {
         let inner = Inner::new(entry, tuning)?;
         Ok(Self { inner: Arc::new(inner) })

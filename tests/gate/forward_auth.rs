@@ -47,8 +47,9 @@ impl Proxy {
         };
         let here = dir.path().to_str().unwrap();
         let mut command = match name {
-            "nginx" => {
-                let conf = write("nginx-auth-request.conf", &[("listen 80;", &format!("listen {at};"))]);
+            "nginx" | "nginx in front" => {
+                let file = if name == "nginx" { "nginx-auth-request.conf" } else { "nginx-in-front.conf" };
+                let conf = write(file, &[("listen 80;", &format!("listen {at};"))]);
                 let whole = format!(
                     "daemon off; master_process off; pid {here}/pid; error_log {here}/log;\nevents {{}}\nhttp {{\n\
                      access_log off; client_body_temp_path {here}/b; proxy_temp_path {here}/p;\n\
@@ -308,4 +309,28 @@ async fn tokens_are_told_to_the_proxy_alone() {
         raw::gate_with(|s| s.set("access.trusted_proxies", vec!["127.0.0.1"])).await;
     let answer = talk(gate.http, ask(&setup, "X-WeCom-Gate-Secret: \r\n")).await;
     assert!(answer.header("authorization").is_none(), "{}", answer.text());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nginx_in_front_passes_everything_through_the_gate() {
+    let (upstream, setup, gate) = stage(|s| s).await;
+    let member = setup.visitor();
+    let proxy = Proxy::start("nginx in front", gate.http, upstream.address).await;
+    let lines = format!("{}X-Forwarded-For: 203.0.113.9\r\n", member.lines());
+    let answer = talk(proxy.at, raw::get("/api/users:list?page=2", &lines)).await;
+    assert_eq!(answer.status(), 200, "{}", answer.text());
+    let seen = upstream.take();
+    let seen = seen.iter().find(|r| r.target() == "/api/users:list?page=2").expect("it reaches NocoBase");
+    assert!(seen.header("authorization").unwrap().starts_with("Bearer ey"), "{}", seen.head);
+    assert_eq!(talk(proxy.at, raw::get("/api/users:list", "")).await.status(), 401);
+    let page = format!("User-Agent: {}\r\nAccept: text/html\r\n", raw::WECOM);
+    let login = talk(proxy.at, raw::get("/admin", &page)).await;
+    assert_eq!(login.status(), 302, "{}", login.text());
+    let file = talk(proxy.at, raw::get("/WW_verify_7rG3kjVbXHngiald.txt", "")).await;
+    assert_eq!((file.status(), file.body().as_str()), (200, "7rG3kjVbXHngiald"));
+    let tunnel = talk(proxy.at, raw::upgrade("/ws-public", "")).await;
+    assert_eq!(tunnel.status(), 101, "{}", tunnel.text());
+    // The client's word about its address does not count; nginx's does.
+    let lines = gate.log_where("event", "request").await;
+    assert!(lines.iter().all(|l| l["client"] == "127.0.0.1"), "{lines:?}");
 }

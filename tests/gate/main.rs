@@ -19,6 +19,7 @@ mod nodes;
 mod numbers;
 mod prometheus;
 mod proxying;
+mod reload;
 mod session;
 #[allow(dead_code, unreachable_pub)]
 mod support;

@@ -19,6 +19,7 @@ use pingora::proxy::{HttpProxy, ProxyHttp, Session};
 use pingora::server::ShutdownWatch;
 use tokio::sync::Semaphore;
 
+pub use http1::LINGER;
 pub use stream::Guarded;
 
 use crate::metrics::Connections;

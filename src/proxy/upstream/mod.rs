@@ -83,8 +83,13 @@ pub struct Upstreams {
 }
 
 impl Upstreams {
-    /// Resolves every node once. `public_path` leads to NocoBase's health check.
-    pub fn new(upstream: &config::Upstream, public_path: &str) -> Result<Upstreams, NodesError> {
+    /// Resolves every node once. `public_path` leads to NocoBase's health check. What was known `before` of a node that stays
+    /// is known from the beginning.
+    pub fn new(
+        upstream: &config::Upstream,
+        public_path: &str,
+        before: Option<&Upstreams>,
+    ) -> Result<Upstreams, NodesError> {
         let mut nodes: Vec<Node> = Vec::with_capacity(upstream.nodes.len());
         for name in &upstream.nodes {
             let unresolved = |why: String| NodesError::Unresolved { node: name.clone(), why };
@@ -97,7 +102,14 @@ impl Upstreams {
             nodes.push(Node::new(name.clone(), address, upstream));
         }
         let nodes: Arc<[Node]> = nodes.into();
-        let began = Instant::now();
+        let began = before.map_or_else(Instant::now, |before| before.began);
+        for node in nodes.iter() {
+            let same = before.and_then(|b| b.nodes.iter().find(|n| n.address == node.address));
+            if let Some(same) = same {
+                // The balancer takes every node for well until it has failed twice more.
+                node.goes_on_as(same, began.elapsed() + upstream.health_interval * 3);
+            }
+        }
         let mut balancer = LoadBalancer::try_from_iter(nodes.iter().map(|n| n.address))
             .map_err(|e| NodesError::Balancer(e.to_string()))?;
         balancer.set_health_check(Box::new(health::Check::new(nodes.clone(), began, upstream, public_path)));

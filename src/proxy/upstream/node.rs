@@ -114,6 +114,16 @@ impl Node {
         before
     }
 
+    /// This is the same node after a change of the configuration; if it is not well, others are preferred until `then`.
+    pub(super) fn goes_on_as(&self, before: &Node, then: Duration) {
+        self.state.store(before.state() as u8, Ordering::Relaxed);
+        self.back_since.store(before.back_since.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.avoid_until.store(before.avoid_until.load(Ordering::Relaxed), Ordering::Relaxed);
+        if before.state() != State::Well {
+            self.avoid_until(then);
+        }
+    }
+
     pub(super) fn avoid_until(&self, when: Duration) {
         self.avoid_until.store(millis(when), Ordering::Relaxed);
     }

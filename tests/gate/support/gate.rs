@@ -18,30 +18,45 @@ pub struct Gate {
     child: Child,
     lines: Arc<Mutex<Vec<String>>>,
     readers: Vec<JoinHandle<()>>,
-    _config: tempfile::NamedTempFile,
+    config: tempfile::NamedTempFile,
 }
 
 impl Gate {
     /// Starts it, and waits until it listens.
     pub async fn start(config: &Config) -> Gate {
+        Self::start_with(config, &[]).await
+    }
+
+    /// The same with these variables in its environment.
+    pub async fn start_with(config: &Config, environment: &[(&str, &str)]) -> Gate {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(config.text().as_bytes()).unwrap();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_wecom-gate"))
-            .args(["run", "--conf"])
-            .arg(file.path())
-            .env_clear()
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_wecom-gate"));
+        command.args(["run", "--conf"]).arg(file.path()).env_clear().stdin(Stdio::null());
+        command.envs(environment.iter().copied());
+        Self::launch(command, file).await
+    }
+
+    /// Starts it as systemd does when it holds the public socket itself.
+    pub async fn start_on(config: &Config, socket: &std::net::TcpListener) -> Gate {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(config.text().as_bytes()).unwrap();
+        let mut command = Command::new("/bin/sh");
+        let take = "exec 3<&0 </dev/null; LISTEN_PID=$$ LISTEN_FDS=1 exec \"$0\" run --conf \"$1\"";
+        command.args(["-c", take, env!("CARGO_BIN_EXE_wecom-gate")]).arg(file.path()).env_clear();
+        command.stdin(Stdio::from(std::os::fd::OwnedFd::from(socket.try_clone().unwrap())));
+        Self::launch(command, file).await
+    }
+
+    async fn launch(mut command: Command, file: tempfile::NamedTempFile) -> Gate {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let lines = Arc::new(Mutex::new(Vec::new()));
         let readers = vec![
             collect(child.stdout.take().unwrap(), lines.clone()),
             collect(child.stderr.take().unwrap(), lines.clone()),
         ];
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut gate = Gate { http: nowhere, ops: nowhere, child, lines, readers, _config: file };
+        let mut gate = Gate { http: nowhere, ops: nowhere, child, lines, readers, config: file };
         let until = Instant::now() + Duration::from_secs(30);
         loop {
             let address = |scheme| {
@@ -77,6 +92,21 @@ impl Gate {
     pub fn signal(&self, name: &str) {
         let sent = Command::new("kill").arg(format!("-{name}")).arg(self.pid().to_string()).status().unwrap();
         assert!(sent.success());
+    }
+
+    /// Writes another configuration file in place of the one it was started with.
+    pub fn rewrite(&self, text: &str) {
+        std::fs::write(self.config.path(), text).unwrap();
+    }
+
+    /// Asks it to end, and waits until it has.
+    pub async fn end(&mut self) {
+        self.signal("TERM");
+        let until = Instant::now() + Duration::from_secs(40);
+        while self.child.try_wait().unwrap().is_none() {
+            assert!(Instant::now() < until, "it does not end:\n{}", self.output());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 
     /// Ends the process, and waits until all it wrote has been read.

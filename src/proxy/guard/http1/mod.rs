@@ -9,6 +9,7 @@ use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::BytesMut;
 use pingora::apps::{HttpPersistentSettings, HttpServerApp};
@@ -24,6 +25,10 @@ const HEAD: usize = 4096;
 /// Pingora's own for a connection's first request, in seconds. The phases set it anew when they see the request.
 const KEEPALIVE: u64 = 60;
 
+/// How long a connection without a request stays open when the gate stops. A request that is on its way in that moment is
+/// answered, with `Connection: close`, and not lost.
+pub const LINGER: Duration = Duration::from_millis(500);
+
 /// Serves the connection until it ends, the gate stops, or a deadline passes.
 pub async fn serve<A>(app: &Arc<A>, mut stream: Stream, times: Times, mut shutdown: ShutdownWatch)
 where
@@ -35,6 +40,7 @@ where
         arm(&stream, times.head);
         let mut session = ServerSession::new_http1(stream);
         match settings.take() {
+            Some(_) if *shutdown.borrow() => session.set_keepalive(None),
             Some(settings) => settings.apply_to_session(&mut session),
             None => {
                 session.set_keepalive((!*shutdown.borrow()).then_some(KEEPALIVE));
@@ -51,7 +57,7 @@ where
     }
 }
 
-fn arm(stream: &Stream, within: std::time::Duration) {
+fn arm(stream: &Stream, within: Duration) {
     if let Some(guarded) = stream.as_any().downcast_ref::<Guarded>() {
         guarded.arm(within);
     }
@@ -62,9 +68,11 @@ async fn first_bytes(stream: &mut Stream, shutdown: &mut ShutdownWatch) -> Optio
     tokio::select! {
         // A request that has arrived is served, also when the gate stops.
         biased;
-        first = poll_fn(|cx| poll_first(stream, cx)) => first,
-        () = stopped(shutdown) => None,
+        first = poll_fn(|cx| poll_first(stream, cx)) => return first,
+        () = stopped(shutdown) => {}
     }
+    let last = poll_fn(|cx| poll_first(stream, cx));
+    tokio::time::timeout(LINGER, last).await.ok().flatten()
 }
 
 /// The bytes go through the stack: a connection that waits holds no room for them.

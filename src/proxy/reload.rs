@@ -1,0 +1,97 @@
+//! A changed configuration while the gate serves: read and built as a whole before it counts. A bad one changes nothing.
+
+use std::sync::Arc;
+
+use super::gate::Gate;
+use super::serve::{Reread, Running, check_nodes};
+use crate::config::{Config, ConfigErrors, Loaded};
+use crate::metrics::Reload;
+
+/// Why the configuration before stays.
+enum Bad {
+    /// It is not valid.
+    Errors(ConfigErrors),
+    /// It is, but describes something that cannot be.
+    Build(String),
+}
+
+impl Running {
+    /// Takes the configuration as it is now, and the certificates. What is bad leaves in use what was before, and the log,
+    /// the metrics and `/readyz` say so.
+    pub(super) async fn reload(&mut self, reread: &Reread) {
+        let before = self.live.now();
+        let state = &before.metrics.state;
+        match self.build(&before, reread).await {
+            Ok(gate) => {
+                self.live.replace(gate.clone());
+                self.checks.abort();
+                self.checks = check_nodes(&gate, &self.stop.subscribe());
+                state.reloaded(Reload::Configuration, None);
+                tracing::info!(event = "reload", what = "configuration", "configuration reloaded");
+                for key in needs_restart(&self.started, &gate.config) {
+                    tracing::warn!(
+                        event = "reload",
+                        what = "configuration",
+                        key,
+                        "has changed, and counts only after a restart"
+                    );
+                }
+            }
+            Err(Bad::Errors(errors)) => {
+                let count = errors.0.len();
+                for error in &errors.0 {
+                    tracing::error!(event = "reload", what = "configuration", key = error.key, %error,
+                        "the configuration before stays in use");
+                }
+                let first = errors.0.first().map(ToString::to_string).unwrap_or_default();
+                let why = if count > 1 { format!("{first} (and {} more)", count - 1) } else { first };
+                state.reloaded(Reload::Configuration, Some(why));
+            }
+            Err(Bad::Build(error)) => {
+                tracing::error!(
+                    event = "reload",
+                    what = "configuration",
+                    error,
+                    "the configuration before stays in use"
+                );
+                state.reloaded(Reload::Configuration, Some(error));
+            }
+        }
+        if let Some(certificates) = &self.certificates {
+            certificates.reload(&self.live.now().config.listen.pairs(), state);
+        }
+    }
+
+    async fn build(&self, before: &Gate, reread: &Reread) -> Result<Arc<Gate>, Bad> {
+        // Reads files and resolves names: the other threads serve meanwhile.
+        let built = tokio::task::block_in_place(|| {
+            let Loaded { config, warnings } = reread().map_err(Bad::Errors)?;
+            for warning in warnings {
+                tracing::warn!("configuration: {warning}");
+            }
+            Gate::after(Some(before), config).map_err(Bad::Build)
+        });
+        let gate = Arc::new(built?);
+        gate.logins.check_rules().await.map_err(Bad::Build)?;
+        Ok(gate)
+    }
+}
+
+/// Keys that have changed and are looked at only when the gate starts.
+fn needs_restart(started: &Config, now: &Config) -> Vec<&'static str> {
+    let (old, new) = (&started.listen, &now.listen);
+    let (limits, changed) = (&started.limits, &now.limits);
+    [
+        ("listen.http", old.http != new.http),
+        ("listen.https", old.https != new.https),
+        ("listen.ops", old.ops != new.ops),
+        ("log.format", started.log.format != now.log.format),
+        ("log.level", started.log.level != now.log.level),
+        ("limits.connections", limits.connections != changed.connections),
+        ("limits.head_timeout", limits.head_timeout != changed.head_timeout),
+        ("limits.keepalive_timeout", limits.keepalive_timeout != changed.keepalive_timeout),
+    ]
+    .into_iter()
+    .filter_map(|(key, differs)| differs.then_some(key))
+    .collect()
+}
