@@ -101,6 +101,8 @@ function swap(html) {
   const next = new DOMParser().parseFromString(html, 'text/html').documentElement;
   document.documentElement.innerHTML = next.innerHTML;
   document.documentElement.lang = next.lang;
+  // Scripts do not run in what is put in so; this is what the page's own does first.
+  for (const button of document.querySelectorAll('button[hidden]')) button.hidden = false;
 }
 
 /** Goes through the page with the tab key: everything that can be used is reached, and shows it. */
