@@ -213,6 +213,10 @@ impl ProxyHttp for Phases {
     ) -> Result<()> {
         let Carried { gate, ctx } = carried;
         counts::answered(gate, response.status.as_u16(), ctx);
+        // What the client sends after an upgrade that was not made was meant for a tunnel: it is no request (R31).
+        if session.is_upgrade_req() && response.status != 101 {
+            session.set_keepalive(None);
+        }
         let again = session.req_header().method.is_safe() && is_another_node(gate, ctx);
         if response.status == 503 && (ctx.page_load || again) {
             return Error::e_explain(STARTING, "503");
