@@ -126,14 +126,25 @@ class Stage {
   }
 
   /**
-   * A gate. `listen` is where (default: the origin's own port), `top`, `nocobase`, `access` are more lines of its
-   * file; `agent` is one of the simulator's apps.
+   * A gate. `port` is where (default: the origin's own), `nocobase`, `access`, `session` are more lines of its file;
+   * `agent` is one of the simulator's apps, `others` are more of them, as `corpid/agentid`.
    */
-  async startGate(name, { origin = this.origin, port, nocobase = [], access = [], agent = 1000002, tls } = {}) {
+  async startGate(name, {
+    origin = this.origin, port, nocobase = [], access = [], session = [], agent = 1000002, others = [], tls,
+  } = {}) {
     port ??= new URL(origin).port;
-    const company = (await this.simulate('GET', 'data')).companies.find((c) => c.corp_id === CORP);
-    const app = company.apps.find((a) => a.agent_id === agent);
+    const { companies } = await this.simulate('GET', 'data');
     const text = (value) => JSON.stringify(value);
+    const entry = (app, i) => {
+      const [corp, agent] = app.split('/');
+      const { entry, secret } = companies.find((c) => c.corp_id === corp).apps.find((a) => a.agent_id === Number(agent));
+      return [
+        '[[wecom]]', `name = ${text(entry)}`, `corp_id = "${corp}"`, `agent_id = "${agent}"`, `secret = ${text(secret)}`,
+        `auto_login = ${i === 0}`, 'home = "/admin"', 'home_mobile = "/m"', `api_base = "${this.sim}"`,
+        `authorize_url = "${this.sim}/connect/oauth2/authorize"`,
+        `web_login_url = "${this.sim}/wwlogin/sso/login"`,
+      ];
+    };
     const listen = tls
       ? [`https = ["127.0.0.1:${port}"]`, `cert = ${text(tls.cert)}`, `key = ${text(tls.key)}`]
       : [`http = ["127.0.0.1:${port}"]`];
@@ -143,12 +154,9 @@ class Stage {
       '[listen]', ...listen, 'ops = "127.0.0.1:0"',
       '[upstream]', `nodes = ["127.0.0.1:${this.nocobase.port}"]`,
       '[nocobase]', `jwt_secret = ${text(this.secret)}`, `service_user = ${this.serviceUser}`, ...nocobase,
-      '[[wecom]]', `name = ${text(app.entry)}`, `corp_id = "${CORP}"`, `agent_id = "${agent}"`, `secret = ${text(app.secret)}`,
-      'auto_login = true', 'home = "/admin"', 'home_mobile = "/m"', `api_base = "${this.sim}"`,
-      `authorize_url = "${this.sim}/connect/oauth2/authorize"`,
-      `web_login_url = "${this.sim}/wwlogin/sso/login"`,
+      ...[`${CORP}/${agent}`, ...others].flatMap(entry),
       '[access]', ...access,
-      '[session]', `keys = ["${this.sessionKey}"]`,
+      '[session]', `keys = ["${this.sessionKey}"]`, ...session,
     ];
     if (!nocobase.some((l) => l.startsWith('auto_create_user'))) {
       lines.splice(lines.indexOf('[[wecom]]'), 0, 'auto_create_user = true');
@@ -204,6 +212,15 @@ class Stage {
       await cdp.send('Storage.clearDataForOrigin', { origin, storageTypes: 'local_storage,indexeddb,cache_storage' });
     }
     await context.clearCookies();
+  }
+
+  /** One more member of a company of the simulator's, or a member as they are from now on. */
+  async member(member, corp = CORP) {
+    const data = await this.simulate('GET', 'data');
+    const company = data.companies.find((c) => c.corp_id === corp);
+    company.members = company.members.filter((m) => m.userid !== member.userid);
+    company.members.push({ departments: [corp === CORP ? 3 : 2], ...member });
+    await this.simulate('PUT', 'data', data);
   }
 
   /** This window counts as that member's client. */
