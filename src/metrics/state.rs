@@ -14,23 +14,33 @@ pub enum Reload {
     Configuration,
     /// Certificates and their keys.
     Certificate,
+    /// The program itself.
+    Program,
 }
 
 impl Reload {
-    const ALL: [Reload; 2] = [Reload::Configuration, Reload::Certificate];
+    const ALL: [Reload; 3] = [Reload::Configuration, Reload::Certificate, Reload::Program];
 
     /// In labels and in `/readyz`.
     pub const fn name(self) -> &'static str {
         match self {
             Reload::Configuration => "configuration",
             Reload::Certificate => "certificate",
+            Reload::Program => "program",
         }
     }
 }
 
 /// Whatever `/readyz` may name as degraded.
-pub const DEGRADED: [&str; 6] =
-    ["nocobase", "wecom_token", "wecom_calls", "certificate", "reload_configuration", "reload_certificate"];
+pub const DEGRADED: [&str; 7] = [
+    "nocobase",
+    "wecom_token",
+    "wecom_calls",
+    "certificate",
+    "reload_configuration",
+    "reload_certificate",
+    "reload_program",
+];
 
 /// Certificates, reloads and what is degraded.
 pub struct State {

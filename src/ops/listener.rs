@@ -2,7 +2,7 @@
 //! thread and runtime of its own, so that it answers when everything else is stuck.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -16,15 +16,8 @@ use tokio::sync::watch;
 use super::ready::Readiness;
 use crate::proxy::Live;
 
-/// Listens, and serves until `stopped`. Returns the address as bound.
-pub fn listen(
-    address: SocketAddr,
-    live: Arc<Live>,
-    mut stopped: watch::Receiver<bool>,
-) -> io::Result<SocketAddr> {
-    let listener = TcpListener::bind(address)?;
-    listener.set_nonblocking(true)?;
-    let bound = listener.local_addr()?;
+/// Serves until `stopped`. The socket must be non-blocking.
+pub fn serve(listener: TcpListener, live: Arc<Live>, mut stopped: watch::Receiver<bool>) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let readiness = Readiness::new(live);
     std::thread::Builder::new().name("wecom-gate-ops".into()).spawn(move || {
@@ -45,7 +38,7 @@ pub fn listen(
             }
         });
     })?;
-    Ok(bound)
+    Ok(())
 }
 
 fn router(readiness: Readiness) -> axum::Router {

@@ -7,4 +7,4 @@ mod listener;
 pub mod logging;
 mod ready;
 
-pub use listener::listen;
+pub use listener::serve;

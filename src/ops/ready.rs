@@ -83,6 +83,7 @@ impl Readiness {
         degraded.extend(gate.metrics.state.failed_reloads().into_iter().map(|(what, why)| match what {
             Reload::Configuration => Degraded::new("reload_configuration", what.name(), &why),
             Reload::Certificate => Degraded::new("reload_certificate", what.name(), &why),
+            Reload::Program => Degraded::new("reload_program", what.name(), &why),
         }));
         let what: Vec<&str> = degraded.iter().map(|d| d.what).collect();
         gate.metrics.state.readiness(ready, &what);

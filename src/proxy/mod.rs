@@ -25,8 +25,10 @@ mod reply;
 mod request_id;
 mod request_to_upstream;
 mod serve;
+mod sockets;
 mod tls;
 mod tunnel;
+mod upgrade;
 pub mod upstream;
 
 pub use gate::{Gate, Live};

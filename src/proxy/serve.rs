@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use listenfd::ListenFd;
 use pingora::apps::HttpServerOptions;
 use pingora::listeners::{L4BufferSettings, ListenerConfig};
 use pingora::proxy::http_proxy;
@@ -24,8 +23,11 @@ use tokio::task::JoinHandle;
 use super::gate::{Gate, Live};
 use super::guard::{App, LINGER, Times};
 use super::phases::Phases;
+use super::sockets::{Bound, explain};
 use super::tls::{Certificates, TlsError};
-use crate::config::{Config, ConfigErrors, Listen, Loaded};
+use super::upgrade;
+use crate::config::{Config, ConfigErrors, Loaded};
+use crate::metrics::Reload;
 
 /// Longest wait for requests in flight when the gate stops.
 const GRACE: Duration = Duration::from_secs(30);
@@ -74,11 +76,33 @@ pub struct Running {
     /// Checks the nodes of the gate that is live.
     pub(super) checks: JoinHandle<()>,
     service: JoinHandle<()>,
+    /// Copies, for the program that takes over.
+    sockets: Vec<TcpListener>,
 }
 
 impl Running {
+    /// Whether a new program serves in this one's place, so that this one may end.
+    async fn hand_over(&self) -> bool {
+        tracing::info!(event = "upgrade", "starting the program as it is now");
+        let gate = self.live.now();
+        match upgrade::start(&self.sockets).await {
+            Ok(pid) => {
+                tracing::info!(event = "upgrade", pid, "another process serves from now on");
+                tell_systemd(&[NotifyState::MainPid(pid)]);
+                true
+            }
+            Err(error) => {
+                tracing::error!(event = "upgrade", error, "this process goes on serving");
+                gate.metrics.state.reloaded(Reload::Program, Some(error));
+                false
+            }
+        }
+    }
+
     /// Stops accepting, and waits for what is in flight, up to `grace`.
     pub async fn stop(self, grace: Duration) {
+        // Or connections would go on arriving here that nobody accepts.
+        drop(self.sockets);
         // These are the same for every gate that has been live.
         let gate = self.live.now();
         gate.stopping.store(true, Ordering::Relaxed);
@@ -97,70 +121,11 @@ impl Running {
     }
 }
 
-/// The listeners, bound and not yet served: errors show before anything else starts.
-struct Bound {
-    http: Vec<(SocketAddr, TcpListener)>,
-    https: Vec<(SocketAddr, TcpListener)>,
-}
-
-/// Sockets that systemd has opened (`LISTEN_FDS`): they are there while no gate runs, so that a restart refuses nobody.
-fn handed_over() -> Vec<TcpListener> {
-    let mut all = ListenFd::from_env();
-    (0..all.len()).filter_map(|i| all.take_tcp_listener(i).ok().flatten()).collect()
-}
-
-/// The one for this address, if it was handed over.
-fn take(address: SocketAddr, handed: &mut Vec<TcpListener>) -> Option<io::Result<TcpListener>> {
-    let at = handed.iter().position(|l| l.local_addr().is_ok_and(|a| a == address))?;
-    let listener = handed.swap_remove(at);
-    Some(listener.set_nonblocking(true).map(|()| listener))
-}
-
-fn bind(listen: &Listen, handed: &mut Vec<TcpListener>) -> Result<Bound, StartError> {
-    let mut all = |key: &'static str, addresses: &[SocketAddr]| {
-        addresses
-            .iter()
-            .map(|a| {
-                bind_one(*a, handed).map_err(|e| StartError::Listen { key, address: *a, why: explain(&e) })
-            })
-            .collect::<Result<Vec<_>, _>>()
-    };
-    Ok(Bound { http: all("listen.http", &listen.http)?, https: all("listen.https", &listen.https)? })
-}
-
-fn bind_one(address: SocketAddr, handed: &mut Vec<TcpListener>) -> io::Result<(SocketAddr, TcpListener)> {
-    if let Some(listener) = take(address, handed) {
-        return Ok((address, listener?));
-    }
-    let socket = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, None)?;
-    socket.set_reuse_address(true)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(4096)?;
-    let listener = TcpListener::from(socket);
-    Ok((listener.local_addr()?, listener))
-}
-
-fn explain(e: &io::Error) -> String {
-    match e.kind() {
-        io::ErrorKind::AddrInUse => "the address is in use; stop the other program or choose another".into(),
-        io::ErrorKind::PermissionDenied => {
-            "not allowed; ports below 1024 need CAP_NET_BIND_SERVICE (systemd: AmbientCapabilities)".into()
-        }
-        io::ErrorKind::AddrNotAvailable => "this machine has no such address".into(),
-        _ => e.to_string(),
-    }
-}
-
 /// Starts the gate on the runtime it is called on.
 pub async fn start(config: Config) -> Result<Running, StartError> {
     pingora_rustls::install_default_crypto_provider();
-    let mut handed = handed_over();
-    let bound = bind(&config.listen, &mut handed)?;
-    for left in handed.iter().filter_map(|l| l.local_addr().ok()) {
-        tracing::warn!(event = "listening", address = %left,
-            "a socket that was handed over is not used: no key of [listen] has exactly this address");
-    }
+    let bound = Bound::new(&config.listen)?;
+    let sockets = bound.copies().map_err(|e| StartError::Build(format!("cannot keep the sockets: {e}")))?;
     let certificates = match bound.https.is_empty() {
         true => None,
         false => Some(Certificates::load(&config.listen.pairs())?),
@@ -201,15 +166,16 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     }
     let service = tokio::spawn(async move { service.start_service(Some(fds), stopped, 1).await });
     let ops =
-        match gate.config.listen.ops {
-            Some(address) => Some(
-                crate::ops::listen(address, live.clone(), stop.subscribe())
-                    .map_err(|e| StartError::Listen { key: "listen.ops", address, why: explain(&e) })?,
-            ),
+        match bound.ops {
+            Some((address, listener)) => {
+                crate::ops::serve(listener, live.clone(), stop.subscribe())
+                    .map_err(|e| StartError::Listen { key: "listen.ops", address, why: explain(&e) })?;
+                Some(address)
+            }
             None => None,
         };
     let started = gate.config.clone();
-    Ok(Running { http, https, ops, live, started, certificates, stop, checks, service })
+    Ok(Running { http, https, ops, live, started, certificates, stop, checks, service, sockets })
 }
 
 /// Until the gate stops, or the handle is told to.
@@ -266,6 +232,7 @@ pub fn run(config: Config, reread: Reread) -> Result<(), StartError> {
         let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
         let mut hangup = signal(SignalKind::hangup()).map_err(failed)?;
+        let mut upgrade = signal(SignalKind::user_defined2()).map_err(failed)?;
         let mut running = start(config).await?;
         for address in &running.http {
             tracing::info!(event = "listening", scheme = "http", %address, "listening");
@@ -276,11 +243,23 @@ pub fn run(config: Config, reread: Reread) -> Result<(), StartError> {
         if let Some(address) = running.ops {
             tracing::info!(event = "listening", scheme = "ops", %address, "listening");
         }
+        upgrade::tell_predecessor().map_err(|e| {
+            StartError::Build(format!("the gate that was to be replaced no longer waits for this one: {e}"))
+        })?;
         tell_systemd(&[NotifyState::Ready]);
+        let mut replaced = false;
         loop {
             tokio::select! {
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
+                _ = upgrade.recv() => tokio::select! {
+                    handed_over = running.hand_over() => if handed_over {
+                        replaced = true;
+                        break;
+                    },
+                    _ = terminate.recv() => break,
+                    _ = interrupt.recv() => break,
+                },
                 // Without a handler the signal would kill the process and with it every request.
                 _ = hangup.recv() => {
                     if let Ok(now) = NotifyState::monotonic_usec_now() {
@@ -291,7 +270,9 @@ pub fn run(config: Config, reread: Reread) -> Result<(), StartError> {
                 }
             }
         }
-        tell_systemd(&[NotifyState::Stopping]);
+        if !replaced {
+            tell_systemd(&[NotifyState::Stopping]);
+        }
         tracing::info!(event = "stopping", grace = GRACE.as_secs(), "stopping; a second signal ends at once");
         tokio::select! {
             () = running.stop(GRACE) => {}

@@ -24,4 +24,5 @@ mod session;
 #[allow(dead_code, unreachable_pub)]
 mod support;
 mod trouble;
+mod upgrade;
 mod verify_files;

@@ -10,6 +10,7 @@ use tokio::net::TcpStream;
 
 use crate::numbers::numbers;
 use crate::support::config::{KEY, OTHER_KEY};
+use crate::support::load::Load;
 use crate::support::raw::{get, read_answer, talk};
 use crate::support::{Gate, Stage, eventually};
 
@@ -166,40 +167,14 @@ async fn no_request_is_lost_over_restarts_while_systemd_holds_the_socket() {
     stage.config.set("listen.http", vec![address.to_string()]);
     stage.gate = Gate::start_on(&stage.config, &socket).await;
     assert_eq!(stage.gate.http, address);
-    let (stop, done) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
-    let mut clients = Vec::new();
-    // As fast as they can, and with pauses in which the connection is idle.
-    for (keep, pause) in [(true, 0), (true, 30), (true, 90), (false, 0), (false, 10)] {
-        let (stop, done) = (stop.clone(), done.clone());
-        clients.push(tokio::spawn(async move {
-            let mut stream = TcpStream::connect(address).await.unwrap();
-            let mut close = false;
-            while !stop.load(Ordering::Relaxed) {
-                if !keep || close {
-                    stream = TcpStream::connect(address).await.unwrap();
-                }
-                stream.write_all(get("/big/64", "").as_bytes()).await.unwrap();
-                let answer = read_answer(&mut stream).await;
-                assert_eq!(answer.status(), 200, "{}", answer.text());
-                close = answer.header("connection").is_some_and(|c| c.eq_ignore_ascii_case("close"));
-                done.fetch_add(1, Ordering::Relaxed);
-                tokio::time::sleep(Duration::from_millis(pause)).await;
-            }
-        }));
-    }
+    let load = Load::on(address);
     for _ in 0..3 {
-        let before = done.load(Ordering::Relaxed);
-        eventually("requests go on", async || done.load(Ordering::Relaxed) > before + 20).await;
+        load.goes_on().await;
         stage.gate.end().await;
         stage.gate = Gate::start_on(&stage.config, &socket).await;
     }
-    let before = done.load(Ordering::Relaxed);
-    eventually("requests go on", async || done.load(Ordering::Relaxed) > before + 20).await;
-    stop.store(true, Ordering::Relaxed);
-    for client in clients {
-        tokio::time::timeout(Duration::from_secs(20), client).await.unwrap().expect("no request fails");
-    }
-    println!("{} requests over 3 restarts", done.load(Ordering::Relaxed));
+    load.goes_on().await;
+    println!("{} requests over 3 restarts", load.end().await);
 }
 
 #[tokio::test(flavor = "multi_thread")]

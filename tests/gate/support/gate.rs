@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -29,9 +30,14 @@ impl Gate {
 
     /// The same with these variables in its environment.
     pub async fn start_with(config: &Config, environment: &[(&str, &str)]) -> Gate {
+        Self::start_program(Path::new(env!("CARGO_BIN_EXE_wecom-gate")), config, environment).await
+    }
+
+    /// Starts it by this name of it.
+    pub async fn start_program(program: &Path, config: &Config, environment: &[(&str, &str)]) -> Gate {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(config.text().as_bytes()).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_wecom-gate"));
+        let mut command = Command::new(program);
         command.args(["run", "--conf"]).arg(file.path()).env_clear().stdin(Stdio::null());
         command.envs(environment.iter().copied());
         Self::launch(command, file).await
@@ -102,6 +108,11 @@ impl Gate {
     /// Asks it to end, and waits until it has.
     pub async fn end(&mut self) {
         self.signal("TERM");
+        self.ended().await;
+    }
+
+    /// Waits until it has ended.
+    pub async fn ended(&mut self) {
         let until = Instant::now() + Duration::from_secs(40);
         while self.child.try_wait().unwrap().is_none() {
             assert!(Instant::now() < until, "it does not end:\n{}", self.output());

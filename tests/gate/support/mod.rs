@@ -3,6 +3,7 @@
 pub mod browser;
 pub mod config;
 pub mod gate;
+pub mod load;
 pub mod nocobase;
 pub mod raw;
 

@@ -1,0 +1,84 @@
+//! SIGUSR2: the program as it is on disk now takes the listening sockets over, and this one ends when its requests
+//! have. Nobody is refused meanwhile: both accept until the new one has said that it is ready.
+//!
+//! The new program gets the sockets as systemd hands them over (`LISTEN_FDS`), and a socket as its standard input, into
+//! which it writes one byte when it serves. If it ends before that, what it was started with closes, and this one
+//! goes on; if this one has stopped waiting, the new one cannot write, and ends.
+
+use std::ffi::OsString;
+use std::io::{self, Write as _};
+use std::net::TcpListener;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::process::Stdio;
+use std::time::Duration;
+
+use command_fds::{CommandFdExt as _, FdMapping};
+use tokio::io::AsyncReadExt as _;
+use tokio::process::Command;
+
+/// Says to a gate that another one waits for it.
+const EXPECTED: &str = "WECOM_GATE_EXPECTED";
+/// The first descriptor of `LISTEN_FDS`.
+const FIRST: i32 = 3;
+/// How long the new program may take until it serves.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Starts the program anew, with these sockets, and waits until it serves. Its process id; or why it does not serve: then
+/// it has ended.
+pub(super) async fn start(sockets: &[TcpListener]) -> Result<u32, String> {
+    let mut arguments = std::env::args_os();
+    let program = arguments.next().ok_or("the name of this program is not known")?;
+    let (mut ours, mut command) = prepare(program, arguments, sockets).map_err(|e| e.to_string())?;
+    let mut child = command.spawn().map_err(|e| format!("the new program does not start: {e}"))?;
+    // Its end of the socket is in there.
+    drop(command);
+    let id = child.id().unwrap_or_default();
+    let mut ready = [0];
+    let failure = match tokio::time::timeout(PATIENCE, ours.read_exact(&mut ready)).await {
+        Ok(Ok(_)) => {
+            // Waited for, so that nothing of it is left should it end first.
+            tokio::spawn(async move { child.wait().await });
+            return Ok(id);
+        }
+        Ok(Err(_)) => None,
+        Err(_) => Some(format!("the new program does not serve after {} seconds", PATIENCE.as_secs())),
+    };
+    if failure.is_some() {
+        let _ = child.start_kill();
+    }
+    let ended = child.wait().await.map_or_else(|e| e.to_string(), |status| status.to_string());
+    Err(failure.unwrap_or_else(|| format!("the new program ended ({ended}); what it wrote says why")))
+}
+
+fn prepare(
+    program: OsString,
+    arguments: impl Iterator<Item = OsString>,
+    sockets: &[TcpListener],
+) -> io::Result<(tokio::net::UnixStream, Command)> {
+    let (ours, theirs) = UnixStream::pair()?;
+    ours.set_nonblocking(true)?;
+    let mut mappings = Vec::new();
+    for (child_fd, socket) in (FIRST..).zip(sockets) {
+        mappings.push(FdMapping { parent_fd: OwnedFd::from(socket.try_clone()?), child_fd });
+    }
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::from(OwnedFd::from(theirs))).kill_on_drop(false);
+    // Without LISTEN_PID: it is not known before the program runs.
+    command
+        .env("LISTEN_FDS", sockets.len().to_string())
+        .env_remove("LISTEN_PID")
+        .env_remove("LISTEN_FDNAMES");
+    command.env(EXPECTED, "1");
+    command.fd_mappings(mappings).map_err(|e| io::Error::other(e.to_string()))?;
+    Ok((tokio::net::UnixStream::from_std(ours)?, command))
+}
+
+/// Tells the gate before, if there is one, that this one serves. An error: that gate no longer waits, and goes on by
+/// itself or was told to end.
+pub(super) fn tell_predecessor() -> io::Result<()> {
+    if std::env::var_os(EXPECTED).is_none() {
+        return Ok(());
+    }
+    UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?).write_all(b"1")
+}

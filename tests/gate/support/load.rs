@@ -1,0 +1,61 @@
+//! People who ask all the time, while something is done to the gate.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+
+use super::eventually;
+use super::raw::{get, read_answer};
+
+/// Five clients that ask for `/big/64` until they are told to end: as fast as they can, and with pauses in which the
+/// connection is idle. The first request that fails ends its client.
+pub struct Load {
+    stop: Arc<AtomicBool>,
+    done: Arc<AtomicUsize>,
+    clients: Vec<JoinHandle<()>>,
+}
+
+impl Load {
+    pub fn on(address: SocketAddr) -> Load {
+        let (stop, done) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        let clients = [(true, 0), (true, 30), (true, 90), (false, 0), (false, 10)].map(|(keep, pause)| {
+            let (stop, done) = (stop.clone(), done.clone());
+            tokio::spawn(async move {
+                let mut stream = TcpStream::connect(address).await.unwrap();
+                let mut close = false;
+                while !stop.load(Ordering::Relaxed) {
+                    if !keep || close {
+                        stream = TcpStream::connect(address).await.unwrap();
+                    }
+                    stream.write_all(get("/big/64", "").as_bytes()).await.unwrap();
+                    let answer = read_answer(&mut stream).await;
+                    assert_eq!(answer.status(), 200, "{}", answer.text());
+                    close = answer.header("connection").is_some_and(|c| c.eq_ignore_ascii_case("close"));
+                    done.fetch_add(1, Ordering::Relaxed);
+                    tokio::time::sleep(Duration::from_millis(pause)).await;
+                }
+            })
+        });
+        Load { stop, done, clients: clients.into() }
+    }
+
+    /// Waits for twenty more answers.
+    pub async fn goes_on(&self) {
+        let before = self.done.load(Ordering::Relaxed);
+        eventually("requests go on", async || self.done.load(Ordering::Relaxed) > before + 20).await;
+    }
+
+    /// How many were answered. Panics if one was not.
+    pub async fn end(self) -> usize {
+        self.stop.store(true, Ordering::Relaxed);
+        for client in self.clients {
+            tokio::time::timeout(Duration::from_secs(20), client).await.unwrap().expect("no request fails");
+        }
+        self.done.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,177 @@
+//! SIGUSR2: another program takes over while people go on asking.
+
+use std::net::SocketAddr;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use http::Method;
+
+use crate::numbers::numbers;
+use crate::support::load::Load;
+use crate::support::raw::{get, talk};
+use crate::support::{Gate, Stage, eventually};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_wecom-gate");
+
+/// A gate that was started by a name which may lead elsewhere later. Dropped, whatever runs by then is killed.
+struct Replaceable {
+    stage: Stage,
+    dir: tempfile::TempDir,
+    heirs: Vec<u32>,
+}
+
+impl Replaceable {
+    async fn start(environment: &[(&str, &str)]) -> Replaceable {
+        let mut stage = Stage::start(|c| _ = c.set("access.public", vec!["GET /big/64"])).await;
+        let dir = tempfile::tempdir().unwrap();
+        symlink(PROGRAM, dir.path().join("wecom-gate")).unwrap();
+        stage.config.set("listen.http", vec![free().to_string()]).set("listen.ops", free().to_string());
+        stage.gate = Gate::start_program(&dir.path().join("wecom-gate"), &stage.config, environment).await;
+        Replaceable { stage, dir, heirs: Vec::new() }
+    }
+
+    /// From now on the name leads there.
+    fn install(&self, program: &Path) {
+        let new = self.dir.path().join("new");
+        symlink(program, &new).unwrap();
+        std::fs::rename(new, self.dir.path().join("wecom-gate")).unwrap();
+    }
+
+    fn script(&self, text: &str) -> PathBuf {
+        let path = self.dir.path().join("script");
+        std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        path
+    }
+
+    /// Process ids of those that have taken over so far.
+    fn taken(&self) -> Vec<u32> {
+        let lines = self.stage.gate.log_where("event", "upgrade");
+        lines.iter().filter_map(|l| l["pid"].as_u64()).map(|pid| pid.try_into().unwrap()).collect()
+    }
+
+    fn current(&self) -> u32 {
+        self.heirs.last().copied().unwrap_or_else(|| self.stage.gate.pid())
+    }
+
+    async fn upgrade(&mut self) {
+        let old = self.current();
+        signal("USR2", old);
+        eventually("another takes over", async || self.taken().len() > self.heirs.len()).await;
+        self.heirs = self.taken();
+        if old == self.stage.gate.pid() {
+            self.stage.gate.ended().await;
+        } else {
+            eventually("it ends", async || !Path::new(&format!("/proc/{old}")).exists()).await;
+        }
+    }
+}
+
+impl Drop for Replaceable {
+    fn drop(&mut self) {
+        for pid in &self.heirs {
+            let _ = Command::new("kill")
+                .arg("-KILL")
+                .arg(pid.to_string())
+                .stderr(std::process::Stdio::null())
+                .status();
+        }
+    }
+}
+
+/// Nobody listens there yet.
+fn free() -> SocketAddr {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+fn signal(name: &str, pid: u32) {
+    assert!(Command::new("kill").arg(format!("-{name}")).arg(pid.to_string()).status().unwrap().success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_request_is_lost_while_a_new_program_takes_over() {
+    let mut gate = Replaceable::start(&[]).await;
+    let mut phone = gate.stage.signed_in("zhangsan").await;
+    let load = Load::on(gate.stage.gate.http);
+    let copy = gate.dir.path().join("version-two");
+    std::fs::copy(PROGRAM, &copy).unwrap();
+    gate.install(&copy);
+    for _ in 0..3 {
+        load.goes_on().await;
+        gate.upgrade().await;
+        load.goes_on().await;
+    }
+    assert_eq!(gate.heirs.len(), 3);
+    let runs = std::fs::read_link(format!("/proc/{}/exe", gate.current())).unwrap();
+    assert_eq!(runs, copy.canonicalize().unwrap());
+    // The operator's listener went along, and nobody was signed out.
+    assert_eq!(phone.api(Method::GET, "/api/orders:list").await.status, 200);
+    let numbers = numbers(&gate.stage).await;
+    assert_eq!(numbers["wecom_gate_ready"], 1.0);
+    println!("{} requests over 3 upgrades", load.end().await);
+    // The last one ends as any gate does, and then nobody listens.
+    signal("TERM", gate.current());
+    eventually("it ends", async || !Path::new(&format!("/proc/{}", gate.current())).exists()).await;
+    assert!(std::net::TcpStream::connect(gate.stage.gate.http).is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_that_does_not_serve_changes_nothing() {
+    let gate = Replaceable::start(&[]).await;
+    let (load, http) = (Load::on(gate.stage.gate.http), gate.stage.gate.http);
+    // Ends at once; is no program; reads a configuration that is wrong by now.
+    gate.install(&gate.script("exit 3"));
+    signal("USR2", gate.current());
+    gate.stage.gate.wait_for_log(&["\"upgrade\"", "\"ERROR\"", "exit status: 3"]).await;
+    gate.install(Path::new("/nonexistent"));
+    signal("USR2", gate.current());
+    gate.stage.gate.wait_for_log(&["\"upgrade\"", "\"ERROR\"", "does not start"]).await;
+    gate.install(Path::new(PROGRAM));
+    gate.stage.gate.rewrite("origin = 1");
+    signal("USR2", gate.current());
+    gate.stage.gate.wait_for_log(&["\"upgrade\"", "\"ERROR\"", "exit status: 78"]).await;
+    load.goes_on().await;
+    assert!(gate.taken().is_empty());
+    let seen = numbers(&gate.stage).await;
+    assert_eq!(seen[r#"wecom_gate_reloads_total{result="failed",what="program"}"#], 3.0);
+    assert_eq!(seen[r#"wecom_gate_degraded{what="reload_program"}"#], 1.0);
+    assert_eq!(talk(http, get("/big/64", "")).await.status(), 200);
+    load.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_told_to_end_meanwhile_ends_and_leaves_no_heir() {
+    let mut gate = Replaceable::start(&[]).await;
+    let late = format!("sleep 1; echo late; exec '{PROGRAM}' \"$@\"");
+    gate.install(&gate.script(&late));
+    signal("USR2", gate.current());
+    gate.stage.gate.wait_for_log(&["\"upgrade\""]).await;
+    gate.stage.gate.end().await;
+    gate.stage.gate.wait_for_log(&["no longer waits"]).await;
+    assert!(gate.taken().is_empty());
+    eventually("nobody listens", async || std::net::TcpStream::connect(gate.stage.gate.http).is_err()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn systemd_learns_who_the_main_process_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("notify");
+    let socket = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let mut gate = Replaceable::start(&[("NOTIFY_SOCKET", path.to_str().unwrap())]).await;
+    gate.upgrade().await;
+    let mut said = Vec::new();
+    for _ in 0..3 {
+        let mut room = [0; 256];
+        let n = socket.recv(&mut room).unwrap();
+        said.push(String::from_utf8(room[..n].to_vec()).unwrap());
+    }
+    // It is told of the new one, and by the new one, in any order; never that the service stops.
+    said[1..].sort();
+    socket.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+    assert!(socket.recv(&mut [0; 256]).is_err());
+    let main = format!("MAINPID={}\n", gate.current());
+    assert_eq!(said, ["READY=1\n", &main, "READY=1\n"]);
+}
