@@ -45,6 +45,9 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Run the gate
+    ///
+    /// Signals: SIGTERM or SIGINT ends it when the requests in flight have ended, a second one at once; SIGHUP reads configuration
+    /// and certificates again; SIGUSR2 lets the program as it is on disk take over.
     #[command(after_long_help = "Examples:\n  wecom-gate run --conf /etc/wecom-gate/wecom-gate.toml")]
     Run(Conf),
     /// Check every step of setting up, and print the links for WeCom's console

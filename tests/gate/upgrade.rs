@@ -4,14 +4,20 @@ use std::net::SocketAddr;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use h2::client::SendRequest;
 use http::Method;
+use rustls::pki_types::{CertificateDer, ServerName};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 
 use crate::numbers::numbers;
 use crate::support::load::Load;
 use crate::support::raw::{get, talk};
-use crate::support::{Gate, Stage, eventually};
+use crate::support::{Gate, HOST, Stage, eventually};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_wecom-gate");
 
@@ -19,6 +25,8 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_wecom-gate");
 struct Replaceable {
     stage: Stage,
     dir: tempfile::TempDir,
+    https: SocketAddr,
+    certificate: CertificateDer<'static>,
     heirs: Vec<u32>,
 }
 
@@ -27,9 +35,16 @@ impl Replaceable {
         let mut stage = Stage::start(|c| _ = c.set("access.public", vec!["GET /big/64"])).await;
         let dir = tempfile::tempdir().unwrap();
         symlink(PROGRAM, dir.path().join("wecom-gate")).unwrap();
+        let made = rcgen::generate_simple_self_signed(vec![HOST.to_owned()]).unwrap();
+        let (cert, key) = (dir.path().join("cert.pem"), dir.path().join("key.pem"));
+        std::fs::write(&cert, made.cert.pem()).unwrap();
+        std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+        let https = free();
+        stage.config.set("listen.https", vec![https.to_string()]);
+        stage.config.set("listen.cert", cert.to_str().unwrap()).set("listen.key", key.to_str().unwrap());
         stage.config.set("listen.http", vec![free().to_string()]).set("listen.ops", free().to_string());
         stage.gate = Gate::start_program(&dir.path().join("wecom-gate"), &stage.config, environment).await;
-        Replaceable { stage, dir, heirs: Vec::new() }
+        Replaceable { stage, dir, https, certificate: made.cert.der().clone(), heirs: Vec::new() }
     }
 
     /// From now on the name leads there.
@@ -37,6 +52,25 @@ impl Replaceable {
         let new = self.dir.path().join("new");
         symlink(program, &new).unwrap();
         std::fs::rename(new, self.dir.path().join("wecom-gate")).unwrap();
+    }
+
+    /// A browser's HTTP/2 connection.
+    async fn h2(https: SocketAddr, certificate: &CertificateDer<'static>) -> SendRequest<bytes::Bytes> {
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(certificate.clone()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut config = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        let tcp = TcpStream::connect(https).await.unwrap();
+        let name = ServerName::try_from(HOST).unwrap();
+        let tls = TlsConnector::from(Arc::new(config)).connect(name, tcp).await.unwrap();
+        let (client, connection) = h2::client::handshake(tls).await.unwrap();
+        tokio::spawn(connection);
+        client
     }
 
     fn script(&self, text: &str) -> PathBuf {
@@ -115,6 +149,52 @@ async fn no_request_is_lost_while_a_new_program_takes_over() {
     signal("TERM", gate.current());
     eventually("it ends", async || !Path::new(&format!("/proc/{}", gate.current())).exists()).await;
     assert!(std::net::TcpStream::connect(gate.stage.gate.http).is_err());
+}
+
+/// A client may send again what the server says it has not looked at (RFC 9113, 8.7); nothing else may fail.
+#[tokio::test(flavor = "multi_thread")]
+async fn http2_connections_go_over_without_losing_a_request() {
+    let mut gate = Replaceable::start(&[]).await;
+    let stop = Arc::new(AtomicBool::new(false));
+    let clients: Vec<_> = (0..3)
+        .map(|_| {
+            let (stop, https, certificate) = (stop.clone(), gate.https, gate.certificate.clone());
+            tokio::spawn(async move {
+                let (mut done, mut connections) = (0, 0);
+                while !stop.load(Ordering::Relaxed) {
+                    let mut client = Replaceable::h2(https, &certificate).await;
+                    connections += 1;
+                    while !stop.load(Ordering::Relaxed) {
+                        let Ok(ready) = client.ready().await else { break };
+                        client = ready;
+                        let uri = format!("https://{HOST}/big/64");
+                        let Ok((answer, _)) =
+                            client.send_request(http::Request::get(uri).body(()).unwrap(), true)
+                        else {
+                            break;
+                        };
+                        match answer.await {
+                            Ok(answer) => assert_eq!(answer.status(), 200),
+                            Err(e) if e.is_go_away() && e.reason() == Some(h2::Reason::NO_ERROR) => break,
+                            Err(e) => panic!("lost: {e}"),
+                        }
+                        done += 1;
+                    }
+                }
+                (done, connections)
+            })
+        })
+        .collect();
+    for _ in 0..3 {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        gate.upgrade().await;
+    }
+    stop.store(true, Ordering::Relaxed);
+    for client in clients {
+        let (done, connections) = client.await.expect("no request fails");
+        println!("{done} requests on {connections} connections over 3 upgrades");
+        assert!(done > 20 && (4..=7).contains(&connections), "{done} {connections}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
