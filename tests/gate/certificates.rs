@@ -113,6 +113,22 @@ async fn the_name_chooses_the_certificate_and_new_files_are_taken_up() {
     }
 }
 
+/// The signal reads them at once, changed or not: `systemctl reload` need not be waited for.
+#[tokio::test(flavor = "multi_thread")]
+async fn sighup_reads_the_certificates_too() {
+    let (_upstream, _setup, gate) = gate_with(Setup::https).await;
+    let taken = || gate.output().matches("certificates reloaded").count();
+    for n in 1..=2 {
+        gate.signal("HUP");
+        let began = Instant::now();
+        while taken() < n {
+            assert!(began.elapsed() < Duration::from_secs(30), "not read:\n{}", gate.output());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+    assert_eq!(taken(), 2);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn plain_http_is_led_to_the_origin() {
     let change = |s: Setup| {

@@ -11,9 +11,19 @@ fn parameter<'a>(address: &'a str, name: &str) -> &'a str {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r27_nothing_secret_is_written() {
+async fn r27_nothing_secret_is_written_as_json() {
+    nothing_secret_is_written("json").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r27_nothing_secret_is_written_for_people() {
+    nothing_secret_is_written("pretty").await;
+}
+
+async fn nothing_secret_is_written(format: &str) {
     let mut stage = Stage::start(|c| {
         c.set("log.level", "trace")
+            .set("log.format", format)
             .set("nocobase.auto_create_user", true)
             .set("nocobase.identity_headers", true);
     })
@@ -97,6 +107,7 @@ async fn r27_nothing_secret_is_written() {
     stage.gate.stop();
     let output = stage.gate.output();
     assert!(output.contains("signed in") && output.contains("refused"), "{output}");
+    assert_eq!(output.lines().any(|l| l.starts_with('{')), format == "json");
     for (what, secret) in &secrets {
         assert!(secret.len() >= 3, "{what}");
         let line = output.lines().find(|l| l.contains(secret.as_str()));

@@ -65,11 +65,7 @@ impl Gate {
         let mut gate = Gate { http: nowhere, ops: nowhere, child, lines, readers, config: file };
         let until = Instant::now() + Duration::from_secs(30);
         loop {
-            let address = |scheme| {
-                let said =
-                    gate.log_where("event", "listening").into_iter().find(|l| l["scheme"] == scheme)?;
-                said["address"].as_str()?.parse().ok()
-            };
+            let address = |scheme| gate.listens(scheme);
             if let (Some(http), Some(ops)) = (address("http"), address("ops")) {
                 (gate.http, gate.ops) = (http, ops);
                 return gate;
@@ -80,6 +76,16 @@ impl Gate {
             assert!(Instant::now() < until, "the gate does not listen:\n{}", gate.output());
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
+    }
+
+    /// The address it says it listens on, in either format of the log.
+    fn listens(&self, scheme: &str) -> Option<SocketAddr> {
+        if let Some(said) = self.log_where("event", "listening").iter().find(|l| l["scheme"] == scheme) {
+            return said["address"].as_str()?.parse().ok();
+        }
+        let (output, mark) = (self.output(), format!("scheme=\"{scheme}\""));
+        let line = output.lines().find(|l| l.contains("listening") && l.contains(&mark))?;
+        line.split("address=").nth(1)?.split_whitespace().next()?.parse().ok()
     }
 
     /// Its process id.
