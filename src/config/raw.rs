@@ -385,7 +385,8 @@ pub struct Limits {
     pub head_timeout: String,
     /// How long a connection may wait for its next request.
     pub keepalive_timeout: String,
-    /// Longest silence of a client in the middle of a body that it sends, or of an answer that it takes.
+    /// Longest silence of a client in the middle of a body that it sends, or of an answer that it takes. A body that has lasted longer
+    /// must have come at 500 bytes a second or more. Over HTTP/2 silence in a body counts as `upstream.read_timeout`.
     pub body_timeout: String,
     /// Sign-ins that one address may begin within a minute (of IPv6 addresses the first 64 bits count); `0`: no bound.
     /// A whole company may come from one address: think of nine o'clock before making it smaller.

@@ -1,17 +1,15 @@
 //! Certificates by name, their change while the gate serves, and the way from plain HTTP to TLS.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::support::raw::{Gate, HOST, Setup, gate_with, get, read_answer, request, talk};
+use crate::support::raw::{Gate, HOST, Setup, gate_with, get, read_answer, request, talk, tls};
 
 const VERIFY: &str = "WW_verify_7rG3kjVbXHngiald.txt";
 
@@ -30,18 +28,7 @@ async fn connect(
     trusted: &[&CertificateDer<'static>],
     name: &'static str,
 ) -> std::io::Result<TlsStream<TcpStream>> {
-    let mut roots = rustls::RootCertStore::empty();
-    for der in trusted {
-        roots.add((*der).clone()).unwrap();
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let tcp = TcpStream::connect(gate.https).await.unwrap();
-    TlsConnector::from(Arc::new(config)).connect(ServerName::try_from(name).unwrap(), tcp).await
+    tls(gate.https, trusted, name, None).await
 }
 
 fn shown(stream: &TlsStream<TcpStream>) -> CertificateDer<'static> {

@@ -10,13 +10,11 @@ use std::time::Duration;
 
 use h2::client::SendRequest;
 use http::Method;
-use rustls::pki_types::{CertificateDer, ServerName};
-use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
+use rustls::pki_types::CertificateDer;
 
 use crate::numbers::numbers;
 use crate::support::load::Load;
-use crate::support::raw::{get, talk};
+use crate::support::raw::{get, talk, tls};
 use crate::support::{Gate, HOST, Stage, eventually};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_wecom-gate");
@@ -56,18 +54,7 @@ impl Replaceable {
 
     /// A browser's HTTP/2 connection.
     async fn h2(https: SocketAddr, certificate: &CertificateDer<'static>) -> SendRequest<bytes::Bytes> {
-        let mut roots = rustls::RootCertStore::empty();
-        roots.add(certificate.clone()).unwrap();
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let mut config = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        config.alpn_protocols = vec![b"h2".to_vec()];
-        let tcp = TcpStream::connect(https).await.unwrap();
-        let name = ServerName::try_from(HOST).unwrap();
-        let tls = TlsConnector::from(Arc::new(config)).connect(name, tcp).await.unwrap();
+        let tls = tls(https, &[certificate], HOST, Some("h2")).await.unwrap();
         let (client, connection) = h2::client::handshake(tls).await.unwrap();
         tokio::spawn(connection);
         client

@@ -1,5 +1,7 @@
 //! TLS, and HTTP/2 as a well-behaved library speaks it.
 
+use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,22 +14,34 @@ use tokio_rustls::client::TlsStream;
 
 use super::{Gate, HOST, Setup};
 
+/// A TLS connection for this name that trusts these certificates alone, and speaks this protocol.
+pub async fn tls(
+    to: SocketAddr,
+    trusted: &[&CertificateDer<'static>],
+    name: &'static str,
+    alpn: Option<&str>,
+) -> io::Result<TlsStream<TcpStream>> {
+    let mut roots = rustls::RootCertStore::empty();
+    for der in trusted {
+        roots.add((*der).clone()).unwrap();
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = alpn.map(|alpn| alpn.as_bytes().to_vec()).into_iter().collect();
+    let tcp = TcpStream::connect(to).await.unwrap();
+    tokio_rustls::TlsConnector::from(Arc::new(config)).connect(ServerName::try_from(name).unwrap(), tcp).await
+}
+
 impl Setup {
     /// A TLS connection to the gate that speaks this protocol.
     pub async fn tls(&self, gate: &Gate, alpn: &str) -> TlsStream<TcpStream> {
         let pem = std::fs::read(self.dir.path().join("cert.pem")).unwrap();
-        let mut roots = rustls::RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_slice(&pem).unwrap()).unwrap();
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let mut config = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        config.alpn_protocols = vec![alpn.as_bytes().to_vec()];
-        let tcp = TcpStream::connect(gate.https).await.unwrap();
-        let name = ServerName::try_from(HOST).unwrap();
-        tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, tcp).await.unwrap()
+        let own = CertificateDer::from_pem_slice(&pem).unwrap();
+        tls(gate.https, &[&own], HOST, Some(alpn)).await.unwrap()
     }
 
     /// An HTTP/2 connection to the gate.

@@ -9,6 +9,7 @@ mod setup;
 mod upstream;
 
 pub use client::{Answer, frame, get, read_all, read_answer, request, talk, upgrade};
+pub use h2::tls;
 pub use process::Gate;
 pub use setup::{Setup, Visitor};
 pub use upstream::{Request, Upstream};
