@@ -279,7 +279,9 @@ pub struct Role {
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Access {
-    /// What happens to browsers outside WeCom's client.
+    /// What happens to browsers outside WeCom's client. On phones, and in personal WeChat, a QR code would be of no use:
+    /// `web-login` and `sign-in-page` show there how to open the page in WeCom, and with `nocobase` the button below the
+    /// form leads to that page.
     pub browsers: Browsers,
     /// Show a link to NocoBase's own password form on the gate's sign-in page, and let those pass who sign in there: for
     /// administrators without a WeCom account, and for the day when WeCom is away. Always on with `browsers = "nocobase"`.

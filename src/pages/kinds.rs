@@ -86,7 +86,8 @@ pub(super) const fn of(failure: Failure) -> Kind {
         F::NotVisible => kind("not-visible", Icon::Lock, Way::AgainLater),
         F::MemberDisabled => kind("member-disabled", Icon::Lock, Way::AgainLater),
         F::NotAllowed => kind("not-allowed", Icon::Lock, Way::AgainLater),
-        F::FirstTimeInWeCom => with_link("first-time-in-wecom"),
+        // Once that is done, this is where to go on.
+        F::FirstTimeInWeCom => Kind { way: Way::AgainLater, ..with_link("first-time-in-wecom") },
         F::NothingToMatch => kind("nothing-to-match", Icon::Info, Way::Again),
         F::NoMatchingUser => kind("no-matching-user", Icon::Lock, Way::AgainLater),
         F::AmbiguousUser => kind("ambiguous-user", Icon::Lock, Way::AgainLater),

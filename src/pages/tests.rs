@@ -27,18 +27,20 @@ const ENTRIES: [Entry<'_>; 2] = [
 ];
 
 /// Every page once: (name, page).
-fn pages() -> Vec<(String, Page<'static>)> {
+fn pages() -> Vec<(String, Page)> {
     let failures = Failure::ALL.iter().map(|f| (f.answer().label.to_owned(), Page::Failure(*f)));
     let others = [
-        ("sign_in".to_owned(), Page::SignIn { entries: &ENTRIES }),
+        ("sign_in".to_owned(), Page::SignIn),
         ("signed_out".to_owned(), Page::SignedOut),
         ("logout".to_owned(), Page::Logout),
     ];
     failures.chain(others).collect()
 }
 
-fn view<'a>(lang: Lang, page: Page<'a>) -> View<'a> {
+fn view<'a>(lang: Lang, page: Page) -> View<'a> {
+    let choice = matches!(page, Page::SignIn | Page::Failure(Failure::OtherCompany));
     View {
+        entries: if choice { &ENTRIES } else { &[] },
         retry: Some(RETRY),
         link: Some(LINK),
         password: Some("/signin"),
@@ -238,8 +240,8 @@ fn pages_that_wait_go_on_by_themselves() {
 #[test]
 fn sign_in_has_a_button_per_entry() {
     let entries = [ENTRIES[0], Entry { title: "Elsewhere", href: "https://evil.example/" }];
-    let page = Page::SignIn { entries: &entries };
-    let body = render(&View { password: None, ..view(Lang::default(), page) }).body;
+    let page = Page::SignIn;
+    let body = render(&View { entries: &entries, password: None, ..view(Lang::default(), page) }).body;
     assert!(body.contains("href=\"/wecom-gate/login?with=wecom\">Sign in with Example Ltd</a>"), "{body}");
     assert!(!body.contains("evil.example") && !body.contains("password\"><a"), "{body}");
     // Where it is offered, it is offered everywhere that signing in may not work.
@@ -257,6 +259,24 @@ fn signing_out_is_a_post_and_the_page_after_it_waits_for_a_click() {
     assert_eq!(out.status, 200);
     assert!(out.body.contains("href=\"/wecom-gate/login\">Sign in again</a>"), "{}", out.body);
     assert!(!out.body.contains("http-equiv"), "{}", out.body);
+}
+
+#[test]
+fn whoever_has_several_entries_chooses_after_signing_out_and_where_one_did_not_do() {
+    let body = |entries, page| render(&View { entries, ..view(Lang::default(), page) }).body;
+    let with = |body: &str| body.matches("&with=").count() + body.matches("?with=").count();
+    let out = body(&ENTRIES, Page::SignedOut);
+    assert!(with(&out) == 2 && !out.contains("Sign in again"), "{out}");
+    let out = body(&ENTRIES[..1], Page::SignedOut);
+    assert!(with(&out) == 0 && out.contains("Sign in again"), "one needs no name: {out}");
+    let other = body(&ENTRIES[..1], Page::Failure(Failure::OtherCompany));
+    assert!(with(&other) == 1 && other.contains("Try again"), "{other}");
+}
+
+#[test]
+fn the_first_time_leads_on_where_it_began() {
+    let body = render(&view(Lang::default(), Page::Failure(Failure::FirstTimeInWeCom))).body;
+    assert!(body.contains(&format!("href=\"{RETRY}\">Try again</a>")), "{body}");
 }
 
 #[test]
@@ -334,8 +354,7 @@ fn r27_nothing_is_loaded_from_anywhere() {
 #[test]
 fn r27_what_comes_from_outside_is_escaped() {
     let entries = [Entry { title: HOSTILE, href: "/\"onclick=alert(3)>" }];
-    let mut all = pages();
-    all.push(("hostile".to_owned(), Page::SignIn { entries: &entries }));
+    let all = pages();
     for lang in Lang::all() {
         for (name, page) in &all {
             let body = render(&View {
@@ -343,6 +362,7 @@ fn r27_what_comes_from_outside_is_escaped() {
                 retry: Some("/\"><script>alert(4)</script>"),
                 home: "/'\"><script>alert(5)</script>",
                 link: Some(HOSTILE),
+                entries: &entries,
                 password: Some("/\"><b>"),
                 company: Some(HOSTILE),
                 ..View::new(lang, *page, HOSTILE, now())
@@ -360,18 +380,10 @@ proptest! {
     #[test]
     fn r27_no_input_breaks_out_of_a_page(text in "\\PC{0,40}", path in "/?[\\PC\t\r\n]{0,40}") {
         let entries = [Entry { title: &text, href: &path }];
-        let page = Page::SignIn { entries: &entries };
-        for page in [page, Page::Failure(Failure::OpenInWeCom), Page::Failure(Failure::NocoBaseStarting)] {
-            let tame = View { retry: Some("/x"), link: Some("x"), password: Some("/x"), company: Some("x"), ..View::new(Lang::default(), page, "x", now()) };
+        for page in [Page::SignIn, Page::Failure(Failure::OpenInWeCom), Page::Failure(Failure::NocoBaseStarting)] {
             let tame_entries = [Entry { title: "x", href: "/x" }];
-            let tame = View {
-                page: match page {
-                    Page::SignIn { .. } => Page::SignIn { entries: &tame_entries },
-                    other => other,
-                },
-                ..tame
-            };
-            let wild = View { request_id: &text, retry: Some(&path), link: Some(&text), password: Some(&path), company: Some(&text), home: &path, ..View::new(Lang::default(), page, &text, now()) };
+            let tame = View { entries: &tame_entries, retry: Some("/x"), link: Some("x"), password: Some("/x"), company: Some("x"), ..View::new(Lang::default(), page, "x", now()) };
+            let wild = View { entries: &entries, request_id: &text, retry: Some(&path), link: Some(&text), password: Some(&path), company: Some(&text), home: &path, ..View::new(Lang::default(), page, &text, now()) };
             // A path that is refused takes its button away; nothing ever adds an element.
             let count = |body: &str| body.matches('<').count();
             prop_assert!(count(&render(&wild).body) <= count(&render(&tame).body));

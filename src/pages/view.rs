@@ -17,21 +17,18 @@ const LOGOUT: &str = "/wecom-gate/logout";
 
 /// Which page.
 #[derive(Debug, Clone, Copy)]
-pub enum Page<'a> {
+pub enum Page {
     /// The gate says no, or something is broken.
     Failure(Failure),
     /// After signing out: does not sign in again by itself.
     SignedOut,
     /// The gate's own sign-in page.
-    SignIn {
-        /// A button each.
-        entries: &'a [Entry<'a>],
-    },
+    SignIn,
     /// Asks before signing out (`POST /wecom-gate/logout`).
     Logout,
 }
 
-/// A button of the sign-in page.
+/// A button that begins a sign-in.
 #[derive(Debug, Clone, Copy)]
 pub struct Entry<'a> {
     /// What the button says after "Sign in with".
@@ -47,7 +44,7 @@ pub struct View<'a> {
     /// See [`super::language`].
     pub lang: Lang,
     /// Which page.
-    pub page: Page<'a>,
+    pub page: Page,
     /// For support; shown on failures.
     pub request_id: &'a str,
     /// For support; shown on failures, in UTC.
@@ -58,6 +55,8 @@ pub struct View<'a> {
     pub home: &'a str,
     /// Whole address to open in WeCom, shown as text.
     pub link: Option<&'a str>,
+    /// A button each, on pages where one chooses with which company to sign in.
+    pub entries: &'a [Entry<'a>],
     /// Path of NocoBase's password form, where it is offered.
     pub password: Option<&'a str>,
     /// Name of the company or the app, above the title.
@@ -66,7 +65,7 @@ pub struct View<'a> {
 
 impl<'a> View<'a> {
     /// A page with nothing but its own words.
-    pub fn new(lang: Lang, page: Page<'a>, request_id: &'a str, now: SystemTime) -> Self {
+    pub fn new(lang: Lang, page: Page, request_id: &'a str, now: SystemTime) -> Self {
         View {
             lang,
             page,
@@ -75,6 +74,7 @@ impl<'a> View<'a> {
             retry: None,
             home: "/",
             link: None,
+            entries: &[],
             password: None,
             company: None,
         }
@@ -160,7 +160,7 @@ impl<'a> PageTemplate<'a> {
         let kind = match view.page {
             Page::Failure(failure) => kinds::of(failure),
             Page::SignedOut => kinds::SIGNED_OUT,
-            Page::SignIn { .. } => kinds::SIGN_IN,
+            Page::SignIn => kinds::SIGN_IN,
             Page::Logout => kinds::LOGOUT,
         };
         let part = |attribute: &str| lang.find(&format!("{}.{attribute}", kind.key));
@@ -208,21 +208,22 @@ pub(super) const STEPS: [&str; 4] = ["step1", "step2", "step3", "step4"];
 
 fn buttons<'a>(view: &View<'a>, kind: Kind, retry: Option<&'a str>) -> Vec<Button<'a>> {
     let button = |href: &'a str, text: &str, main: bool| Button { href, label: view.lang.text(text), main };
+    let entries = view.entries.iter().filter(|entry| is_own_path(entry.href)).map(|entry| Button {
+        href: entry.href,
+        label: view.lang.text_with_name(parts::SIGN_IN_WITH, entry.title),
+        main: true,
+    });
     match (view.page, kind.way) {
-        (Page::SignIn { entries }, _) => entries
-            .iter()
-            .filter(|entry| is_own_path(entry.href))
-            .map(|entry| Button {
-                href: entry.href,
-                label: view.lang.text_with_name(parts::SIGN_IN_WITH, entry.title),
-                main: true,
-            })
-            .collect(),
+        (Page::SignIn, _) => entries.collect(),
+        (Page::SignedOut, _) if view.entries.len() > 1 => entries.collect(),
         (Page::Logout, _) => vec![button(retry.unwrap_or(own(view.home)), parts::STAY, false)],
         (Page::SignedOut, _) => vec![button(retry.unwrap_or(LOGIN), parts::SIGN_IN_AGAIN, true)],
         (_, Way::SignIn) => vec![button(retry.unwrap_or(LOGIN), parts::SIGN_IN, true)],
         (_, Way::Again) => retry.map(|href| button(href, parts::TRY_AGAIN, true)).into_iter().collect(),
-        (_, Way::AgainLater) => retry.map(|href| button(href, parts::TRY_AGAIN, false)).into_iter().collect(),
+        // Not with this company: perhaps with another one.
+        (_, Way::AgainLater) => {
+            entries.chain(retry.map(|href| button(href, parts::TRY_AGAIN, false))).collect()
+        }
         (_, Way::Start) => vec![button(own(view.home), parts::START, true)],
         (_, Way::Nowhere) => Vec::new(),
     }

@@ -12,6 +12,7 @@ use super::gate::Gate;
 use super::headers::REQUEST_ID;
 use super::phases::text;
 use super::reply::Reply;
+use crate::config::WeComEntry;
 use crate::decide;
 use crate::error::{Failure, Level};
 use crate::nocobase::answers::CodeReader;
@@ -194,18 +195,27 @@ pub fn failed_with(
     let lang = lang(request);
     let rendered = if ctx.as_page || ctx.page_load {
         let own = request.uri.path().starts_with("/wecom-gate/");
+        // WeCom's way back does not name place and entry; the way to try again does.
+        let asked = retry.and_then(|r| r.split_once('?')).map(|(_, q)| q).or(request.uri.query());
         let here = if own {
-            // WeCom's way back does not name the place; the way to try again does.
-            asked_for(retry.and_then(|r| r.split_once('?')).map(|(_, q)| q).or(request.uri.query()))
+            asked_for(asked)
         } else {
             decide::target::of_request(request.uri.path(), request.uri.query())
         };
-        let link = format!("{}{}", gate.config.origin.url(), inside_wecom(gate, retry, &here));
+        let with = own.then(|| with(gate, asked)).flatten();
+        let link = format!("{}{}", gate.config.origin.url(), inside_wecom(with, &here));
         let retry = retry.map(str::to_owned).or_else(|| (!own).then(|| here.clone()));
         let id = ctx.request_id.to_str().unwrap_or_default();
         let mut view = View::new(lang, Page::Failure(failure), id, std::time::SystemTime::now());
         view.retry = retry.as_deref();
         view.link = Some(&link);
+        // Whoever is not of this company may be of another one that is at home here.
+        let others = match failure {
+            Failure::NotAMember | Failure::OtherCompany => ways(gate, &here, with),
+            _ => Vec::new(),
+        };
+        let entries = buttons(&others);
+        view.entries = &entries;
         // Where signing in does not work, or not here, a password may: that is what it is for.
         let password =
             (own || failure == Failure::OpenInWeCom).then(|| password_address(gate, &here)).flatten();
@@ -225,17 +235,27 @@ pub fn failed_with(
 
 /// What leads to `here` when it is opened inside WeCom: the page itself, which signs in by itself, unless the sign-in
 /// that failed was another entry's.
-fn inside_wecom(gate: &Gate, retry: Option<&str>, here: &str) -> String {
-    let query = retry.and_then(|r| r.split_once('?')).map_or("", |(_, query)| query);
-    let with = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "with");
-    match with.and_then(|(_, name)| gate.config.entry(&name)) {
-        Some(entry) if !entry.auto_login => {
-            let mut query = url::form_urlencoded::Serializer::new(String::new());
-            query.append_pair("rd", here).append_pair("with", &entry.name);
-            format!("/wecom-gate/login?{}", query.finish())
-        }
+fn inside_wecom(with: Option<&WeComEntry>, here: &str) -> String {
+    match with {
+        Some(entry) if !entry.auto_login => login_address(here, Some(&entry.name)),
         _ => here.to_owned(),
     }
+}
+
+/// The entry that a query of `/wecom-gate/login` names.
+fn with<'g>(gate: &'g Gate, query: Option<&str>) -> Option<&'g WeComEntry> {
+    let mut pairs = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+    pairs.find(|(name, _)| name == "with").and_then(|(_, name)| gate.config.entry(&name))
+}
+
+/// Title and address of every way to `target` through WeCom, but that of one entry.
+fn ways(gate: &Gate, target: &str, but: Option<&WeComEntry>) -> Vec<(String, String)> {
+    let others = gate.config.wecom.iter().filter(|e| but.is_none_or(|but| but.name != e.name));
+    others.map(|e| (e.title.clone(), login_address(target, Some(&e.name)))).collect()
+}
+
+fn buttons(ways: &[(String, String)]) -> Vec<Entry<'_>> {
+    ways.iter().map(|(title, href)| Entry { title, href }).collect()
 }
 
 /// Where the person wanted to go who is on one of the gate's own pages.
@@ -283,11 +303,7 @@ pub fn page(gate: &Gate, exchange: &Exchange, ctx: &mut Ctx, page: decide::Page)
 
 /// The gate's own sign-in page.
 pub fn sign_in(gate: &Gate, exchange: &Exchange, ctx: &Ctx, target: &str) -> Reply {
-    let hrefs: Vec<(String, String)> =
-        gate.config.wecom.iter().map(|e| (e.title.clone(), login_address(target, Some(&e.name)))).collect();
-    let entries: Vec<Entry<'_>> = hrefs.iter().map(|(title, href)| Entry { title, href }).collect();
-    let page = Page::SignIn { entries: &entries };
-    render(gate, exchange, ctx, page, Some(target))
+    render(gate, exchange, ctx, Page::SignIn, Some(target))
 }
 
 /// "You are signed out."
@@ -301,13 +317,16 @@ pub fn ask_logout(gate: &Gate, exchange: &Exchange, ctx: &Ctx) -> Reply {
 }
 
 /// `target`: where one wants to go, where the page leads on to signing in.
-fn render(gate: &Gate, exchange: &Exchange, ctx: &Ctx, page: Page<'_>, target: Option<&str>) -> Reply {
+fn render(gate: &Gate, exchange: &Exchange, ctx: &Ctx, page: Page, target: Option<&str>) -> Reply {
     let id = ctx.request_id.to_str().unwrap_or_default();
     let mut view = View::new(lang(exchange.req_header()), page, id, std::time::SystemTime::now());
     let retry = target.map(|target| login_address(target, None));
     let password = target.and_then(|target| password_address(gate, target));
     view.retry = retry.as_deref();
     view.password = password.as_deref();
+    let ways = target.map(|target| ways(gate, target, None)).unwrap_or_default();
+    let entries = buttons(&ways);
+    view.entries = &entries;
     from_page(pages::render(&view))
 }
 

@@ -17,4 +17,6 @@ await import('./elsewhere.mjs');
 await import('./crosssite.mjs');
 await import('./who.mjs');
 await import('./doors.mjs');
+await import('./outside.mjs');
+await import('./entries.mjs');
 await import('./delivery.mjs');

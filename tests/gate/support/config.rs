@@ -80,6 +80,11 @@ impl Config {
         self
     }
 
+    /// The `[[wecom]]` that was added last.
+    pub fn last_entry(&mut self) -> &mut Table {
+        self.0["wecom"].as_array_mut().unwrap().last_mut().unwrap().as_table_mut().unwrap()
+    }
+
     /// As a file.
     pub fn text(&self) -> String {
         toml::to_string(&self.0).unwrap()
