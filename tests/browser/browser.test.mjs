@@ -18,5 +18,4 @@ await import('./crosssite.mjs');
 await import('./who.mjs');
 await import('./doors.mjs');
 await import('./outside.mjs');
-await import('./entries.mjs');
 await import('./delivery.mjs');
