@@ -63,7 +63,19 @@ impl From<Refused> for Failure {
     }
 }
 
-type Key = [u8; 32];
+/// What stands for a callback, or for a state: SHA-256.
+pub type Key = [u8; 32];
+
+impl Callback<'_> {
+    /// Stands for this callback.
+    pub fn key(&self) -> Key {
+        key(&[self.code.as_bytes(), self.state.as_bytes(), self.cookie])
+    }
+    /// Stands for its state.
+    pub fn state_key(&self) -> Key {
+        key(&[self.state.as_bytes()])
+    }
+}
 
 /// SHA-256 over the parts, each with its length before it.
 fn key(parts: &[&[u8]]) -> Key {
@@ -79,8 +91,8 @@ fn key(parts: &[&[u8]]) -> Key {
     out
 }
 
-/// The callbacks of this node. Several nodes do not share it: between them the flow cookie, which the first
-/// answer takes away, and WeCom's single-use code stand against replays.
+/// The callbacks of this node. Between several nodes, what they share in Redis stands against replays; without Redis,
+/// or while it is away, the flow cookie, which the first answer takes away, and WeCom's single-use code.
 #[derive(Clone)]
 pub struct Callbacks<T> {
     outcomes: moka::future::Cache<Key, T>,
@@ -131,8 +143,7 @@ impl<T: Clone + Send + Sync + 'static> Callbacks<T> {
         now: UnixMillis,
         work: impl Future<Output = Outcome<T>> + Send + 'static,
     ) -> Result<T, Refused> {
-        let this = key(&[callback.code.as_bytes(), callback.state.as_bytes(), callback.cookie]);
-        let state = key(&[callback.state.as_bytes()]);
+        let (this, state) = (callback.key(), callback.state_key());
         let (first, at) = self.used.entry(state).or_insert_with(|| (this, now)).into_value();
         if first != this || now.since(at) >= MEMO_LIFE {
             return Err(Refused::Replayed);

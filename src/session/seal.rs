@@ -47,6 +47,12 @@ pub enum Purpose {
     Session,
     /// A login flow's cookie.
     Flow,
+    /// What the nodes share of a callback.
+    Claim,
+    /// WeCom's access token, as the nodes share it.
+    AccessToken,
+    /// A session that has ended, as the nodes tell each other.
+    Ending,
 }
 
 impl Purpose {
@@ -56,6 +62,9 @@ impl Purpose {
         match self {
             Purpose::Session => b"session.1",
             Purpose::Flow => b"flow.1",
+            Purpose::Claim => b"claim.1",
+            Purpose::AccessToken => b"access token.1",
+            Purpose::Ending => b"ending.1",
         }
     }
 }
@@ -102,6 +111,9 @@ struct Keys {
     id: [u8; KEY_ID_BYTES],
     session: LessSafeKey,
     flow: LessSafeKey,
+    claim: LessSafeKey,
+    access_token: LessSafeKey,
+    ending: LessSafeKey,
 }
 
 /// HKDF output of four bytes.
@@ -121,6 +133,9 @@ impl Keys {
             id,
             session: Self::aead(&prk, Purpose::Session)?,
             flow: Self::aead(&prk, Purpose::Flow)?,
+            claim: Self::aead(&prk, Purpose::Claim)?,
+            access_token: Self::aead(&prk, Purpose::AccessToken)?,
+            ending: Self::aead(&prk, Purpose::Ending)?,
         })
     }
 
@@ -134,6 +149,9 @@ impl Keys {
         match purpose {
             Purpose::Session => &self.session,
             Purpose::Flow => &self.flow,
+            Purpose::Claim => &self.claim,
+            Purpose::AccessToken => &self.access_token,
+            Purpose::Ending => &self.ending,
         }
     }
 }
@@ -154,7 +172,7 @@ impl Keyring {
         Ok(Keyring { first, older: all.collect() })
     }
 
-    /// Seals `value` for this purpose and context (the name of the cookie that will carry it).
+    /// Seals `value` for this purpose and context (the name of the cookie or of the key in Redis that will carry it).
     ///
     /// Fails with [`Failure::TooLarge`] when the text would not fit into a cookie, and with
     /// [`Failure::Internal`] when the system has no random bytes.
@@ -290,6 +308,9 @@ mod tests {
         assert_eq!(ring.open::<Value>(Purpose::Flow, b"ab", text.as_bytes()), Some(value()));
         for (purpose, context) in [
             (Purpose::Session, &b"ab"[..]),
+            (Purpose::Claim, b"ab"),
+            (Purpose::AccessToken, b"ab"),
+            (Purpose::Ending, b"ab"),
             (Purpose::Flow, b"a"),
             (Purpose::Flow, b"abc"),
             (Purpose::Flow, b"AB"),

@@ -111,20 +111,33 @@ pub struct Seen {
     token: ArcSwapOption<Token>,
     /// `None`: ended before it was seen.
     member: Option<MemberKey>,
+    signed_in_at: UnixMillis,
     /// A random byte of the session's own, see [`Seen::due_recheck`].
     spread: u8,
 }
 
 impl Seen {
-    fn new(sid: Uuid, member: Option<MemberKey>, ended: bool, checked_at: UnixMillis) -> Self {
+    /// One that NocoBase let pass, or registered.
+    fn live(session: &Session, member: MemberKey, checked_at: UnixMillis) -> Self {
+        let mut seen = Seen::over(session.sid);
+        seen.ended = AtomicBool::new(false);
+        seen.checked_at = AtomicU64::new(checked_at.0);
+        seen.member = Some(member);
+        seen.signed_in_at = session.signed_in_at;
+        seen
+    }
+
+    /// One that ended before it was seen.
+    fn over(sid: Uuid) -> Self {
         Seen {
-            ended: AtomicBool::new(ended),
+            ended: AtomicBool::new(true),
             at_end: Notify::new(),
-            checked_at: AtomicU64::new(checked_at.0),
+            checked_at: AtomicU64::new(0),
             not_before: AtomicU64::new(0),
             recheck_running: AtomicBool::new(false),
             token: ArcSwapOption::empty(),
-            member,
+            member: None,
+            signed_in_at: UnixMillis(0),
             spread: sid.as_bytes().first().copied().unwrap_or_default(),
         }
     }
@@ -334,7 +347,7 @@ impl SeenSessions {
     /// One that has ended meanwhile stays ended.
     pub fn insert_checked(&self, session: &Session, now: UnixMillis) -> Arc<Seen> {
         let member = MemberKey::new(&session.entry, &session.userid);
-        let make = || Arc::new(Seen::new(session.sid, Some(member.clone()), false, now));
+        let make = || Arc::new(Seen::live(session, member.clone(), now));
         let seen = self.seen.entry(session.sid).or_insert_with(make).into_value();
         seen.checked(now);
         // First into the index, then the look at who left; `end_member` does it the other way round. So
@@ -350,21 +363,27 @@ impl SeenSessions {
 
     /// Ends a session on this node, also one that it has not seen.
     pub fn end(&self, sid: Uuid) -> Arc<Seen> {
-        let make = || Arc::new(Seen::new(sid, None, true, UnixMillis(0)));
-        let seen = self.seen.entry(sid).or_insert_with(make).into_value();
+        let seen = self.seen.entry(sid).or_insert_with(|| Arc::new(Seen::over(sid))).into_value();
         seen.end();
         seen
     }
 
-    /// Ends every session of a member that began up to `now`: those seen here, which are returned so that
-    /// NocoBase can be told to block them, and those that other nodes made, when they come by.
-    pub fn end_member(&self, entry: &str, userid: &str, now: UnixMillis) -> Vec<Uuid> {
+    /// Ends every session of a member that began up to `at`: those seen here, of which those that were live are
+    /// returned so that NocoBase can be told to block them, and those that other nodes made, when they come by. May be
+    /// told again, and late: a member who came back meanwhile keeps the new session.
+    pub fn end_member(&self, entry: &str, userid: &str, at: UnixMillis) -> Vec<Uuid> {
         let member = MemberKey::new(entry, userid);
-        self.left.insert(member.clone(), now);
-        let sids = self.by_member.of(&member);
-        for sid in &sids {
-            self.end(*sid);
-        }
+        self.left
+            .entry(member.clone())
+            .and_upsert_with(|before| before.map_or(at, |before| at.max(before.into_value())));
+        let mut sids = self.by_member.of(&member);
+        sids.retain(|sid| match self.get(*sid).filter(|s| !s.is_ended() && s.signed_in_at <= at) {
+            Some(seen) => {
+                seen.end();
+                true
+            }
+            None => false,
+        });
         sids
     }
 
