@@ -53,7 +53,7 @@ certs: ## A certificate for development in certs/
 	$(CARGO) run -- certs --dir certs
 
 packages: ## Debian packages that the tests use
-	@./tests/setup/packages.sh chromium fonts-noto-cjk nginx caddy haproxy prometheus
+	@./tests/setup/packages.sh chromium fonts-noto-cjk nginx caddy haproxy prometheus redis-server
 
 nocobase-packages:
 	@./tests/setup/packages.sh

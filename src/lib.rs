@@ -16,5 +16,6 @@ pub mod ops;
 pub mod pages;
 pub mod proxy;
 pub mod session;
+pub mod shared;
 pub mod sim;
 pub mod wecom;

@@ -10,7 +10,7 @@ use super::clock::Sample;
 use super::http::Http;
 use super::nocobase::{Api, is_well};
 use super::{Finding, Id, Outcome, Printer, Report, Step, Verdict};
-use super::{clock, member, nocobase, origin, rights, tls, wecom};
+use super::{clock, member, nocobase, origin, redis, rights, tls, wecom};
 use crate::config::{Config, ConfigError, ConfigErrors, Loaded, WeComEntry};
 use crate::nocobase::{Accounts, Minter, NocoBase};
 use crate::wecom::{Client, WeComError};
@@ -179,7 +179,16 @@ async fn online(config: &Config, options: &Options, steps: &mut Steps<'_>) {
             }
         })
         .await;
-    steps.add(Id::Redis, None, Verdict::skipped("session.redis is not supported yet"));
+    steps
+        .take(Id::Redis, None, async {
+            match &config.session.redis {
+                Some(redis) => {
+                    redis::verdict(redis, &crate::shared::probe(redis, &config.origin.url()).await)
+                }
+                None => Verdict::skipped("session.redis is empty: each node goes on by itself"),
+            }
+        })
+        .await;
 }
 
 /// WeCom's side of one entry; the client, where WeCom takes its calls.

@@ -333,10 +333,13 @@ pub struct Session {
     pub absolute: String,
     /// How often a session in use is checked again with NocoBase and WeCom; 10 seconds to 24 hours.
     pub recheck: String,
-    /// `redis://...`: state that several nodes share. Not supported yet.
+    /// Redis, or Valkey, for several nodes of the gate: `redis://:password@host:6379/0`, `rediss://...` with TLS, or
+    /// `unix:///run/redis/redis.sock`. The nodes then share WeCom's access token, end a session on all nodes within a
+    /// second, and take each callback once. See [install.md](install.md#12-several-nodes). Special characters in the
+    /// password are percent-encoded. Without it, or while it is away, each node goes on by itself.
     #[schemars(extend("writeOnly" = true))]
     pub redis: String,
-    /// File that holds `redis`. Not supported yet.
+    /// File that holds `redis`.
     pub redis_file: String,
 }
 

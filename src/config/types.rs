@@ -317,6 +317,17 @@ pub struct Session {
     pub absolute: Duration,
     /// How often a session in use is checked again with NocoBase and WeCom.
     pub recheck: Duration,
+    /// Where the nodes of the gate share what they share.
+    pub redis: Option<Redis>,
+}
+
+/// `session.redis`
+#[derive(Debug, Clone)]
+pub struct Redis {
+    /// With the password, if there is one.
+    pub url: SecretString,
+    /// The same to show: `host:port`, or the path of the socket.
+    pub address: String,
 }
 
 /// Shape of the log lines.

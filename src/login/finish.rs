@@ -9,7 +9,8 @@ use super::{Logins, Start, now};
 use crate::decide::target::landing;
 use crate::error::Failure;
 use crate::session::flow::attempt_of;
-use crate::session::{self, Outcome, OwnCookies, Session, Stage, Via, Wish};
+use crate::session::{self, OwnCookies, Session, Stage, Via, Wish};
+use crate::shared::Mark;
 
 /// The callback as it came in.
 #[derive(Debug, Clone, Copy)]
@@ -101,9 +102,10 @@ impl Logins {
         let once = session::Callback { code: &code, state: &state, cookie: checked.cookie };
         let (logins, work, spent) = (self.clone(), wish.clone(), code.clone());
         // The place is held for as long as the work goes on, also when the browser does not wait for it.
+        let mark = Mark::of(&once);
         let work = async move {
             let _place = place;
-            sign_in(&logins, &work, &spent).await
+            logins.once_in_all(mark, sign_in(&logins, &work, &spent)).await
         };
         let finished = self.callbacks.once(once, now(), work).await;
         let finished = finished.unwrap_or_else(|refused| Finished::Failed(refused.into()));
@@ -227,7 +229,7 @@ impl Logins {
 }
 
 /// From the code to a registered session. Goes on when the browser goes away (R23).
-async fn sign_in(logins: &Logins, wish: &Wish, code: &str) -> Outcome<Finished> {
+async fn sign_in(logins: &Logins, wish: &Wish, code: &str) -> Finished {
     let began = std::time::Instant::now();
     let mut userid = String::new();
     let finished = match steps(logins, wish, code, &mut userid).await {
@@ -273,7 +275,7 @@ async fn sign_in(logins: &Logins, wish: &Wish, code: &str) -> Outcome<Finished> 
             );
         }
     }
-    Outcome::Keep(finished)
+    finished
 }
 
 async fn steps(logins: &Logins, wish: &Wish, code: &str, userid: &mut String) -> Result<Finished, Failure> {

@@ -10,6 +10,7 @@ use crate::error::Failure;
 use crate::nocobase::answers::Code;
 use crate::nocobase::{CheckOutcome, Minted, UserId};
 use crate::session::{self, OwnCookies, Recheck, Seen, Session, Standing, Token};
+use crate::shared::Ending;
 use crate::wecom::{self, Member};
 
 /// A blocked `jti` is remembered by NocoBase until the token that signed out would have ended: that token must
@@ -66,6 +67,7 @@ impl Logins {
                 self.metrics.sign_ins.sessions_ended("nocobase", 1);
                 tracing::info!(event = "session_ended", session = %session.sid, userid = session.userid,
                     reason = code.as_str(), "NocoBase has ended this session");
+                self.tell(Ending::of(session.sid));
                 Ok(Standing::Ended)
             }
         }
@@ -197,6 +199,7 @@ impl Logins {
         self.metrics.sign_ins.sessions_ended(by, 1);
         tracing::info!(event = "session_ended", session = %session.sid, userid = session.userid, reason, "session ended");
         self.seen.end(session.sid);
+        self.tell(Ending::of(session.sid));
         let (logins, session) = (self.clone(), session.clone());
         tokio::spawn(async move {
             if let Ok(token) = logins.mint(&session) {
@@ -210,6 +213,7 @@ impl Logins {
         self.metrics.sign_ins.sessions_ended("member", 1);
         tracing::info!(event = "session_ended", session = %session.sid, userid = session.userid, reason, "session ended");
         self.seen.end(session.sid);
+        self.tell(Ending::of(session.sid));
         self.nocobase.sign_out(self.mint(session)?.as_str()).await
     }
 
@@ -264,6 +268,7 @@ impl Logins {
                 tracing::info!(event = "session_ended", session = %session.sid, userid = session.userid,
                     reason = code.as_str(), "NocoBase has ended this session");
                 self.seen.end(session.sid);
+                self.tell(Ending::of(session.sid));
             }
             // A changed password makes older tokens invalid while the session goes on; a wrong secret shows in the
             // check. A fresh token decides.
@@ -276,10 +281,24 @@ impl Logins {
         }
     }
 
-    /// All sessions of a member that this node knows end: he has left, or is out of range.
+    /// All sessions of a member end: he has left, or is out of range.
     pub fn end_member(self: &Arc<Self>, entry: &str, userid: &str, reason: &'static str) {
-        let sids = self.seen.end_member(entry, userid, now());
-        self.metrics.sign_ins.sessions_ended("wecom", sids.len());
+        let at = now();
+        self.tell(Ending::Member { entry: entry.to_owned(), userid: userid.to_owned(), at });
+        let sids = self.seen.end_member(entry, userid, at);
+        self.member_ended("wecom", entry, userid, reason, sids);
+    }
+
+    /// These sessions of a member, which this node knew, are over.
+    pub(super) fn member_ended(
+        self: &Arc<Self>,
+        by: &'static str,
+        entry: &str,
+        userid: &str,
+        reason: &'static str,
+        sids: Vec<uuid::Uuid>,
+    ) {
+        self.metrics.sign_ins.sessions_ended(by, sids.len());
         tracing::info!(
             event = "session_ended",
             entry,
@@ -290,7 +309,7 @@ impl Logins {
         );
         let (logins, entry, userid) = (self.clone(), entry.to_owned(), userid.to_owned());
         tokio::spawn(async move {
-            // Whose tokens these are is what the binding says; other nodes learn it from NocoBase.
+            // Whose tokens these are is what the binding says. Without Redis, other nodes learn it from NocoBase.
             let Ok(Some(user)) = logins.accounts.find_binding(&entry, &userid).await else { return };
             for sid in sids {
                 if let Ok(token) = logins.lasting(user, sid, now()) {

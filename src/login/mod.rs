@@ -7,6 +7,7 @@ mod account;
 mod events;
 mod finish;
 mod lifetime;
+mod nodes;
 mod start;
 mod throttle;
 
@@ -27,6 +28,7 @@ use crate::error::Failure;
 use crate::metrics::Metrics;
 use crate::nocobase::{Accounts, Minter, NocoBase};
 use crate::session::{Callbacks, Flows, Keyring, Limits, Names, SeenSessions, SessionCookies, UnixMillis};
+use crate::shared::Shared;
 use crate::wecom::{self, event::Receiver};
 
 /// Path of the end of every flow.
@@ -56,6 +58,8 @@ pub struct Logins {
     accounts: Accounts,
     seen: SeenSessions,
     callbacks: Callbacks<Finished>,
+    /// What the nodes share, where `session.redis` says so.
+    shared: Option<Arc<Shared>>,
     receivers: HashMap<String, Receiver>,
     notices: moka::sync::Cache<String, ()>,
     token_cookie: String,
@@ -88,6 +92,12 @@ impl Logins {
                 Ok((e.name.clone(), client))
             })
             .collect::<Result<HashMap<_, _>, String>>()?;
+        let keyring = Arc::new(Keyring::new(&config.session.keys).map_err(|e| format!("session.keys: {e}"))?);
+        let shared =
+            Shared::after(before.and_then(|b| b.shared.as_deref()), &config, &keyring, &metrics.redis)?;
+        if let Some(shared) = &shared {
+            clients.values().for_each(|client| client.share(shared));
+        }
         let receivers = config
             .wecom
             .iter()
@@ -102,7 +112,6 @@ impl Logins {
         let nocobase = NocoBase::new(&config.upstream, &config.nocobase, minter.clone())
             .map_err(|e| format!("nocobase: {e}"))?;
         let nocobase = Arc::new(nocobase.counted(&metrics.nocobase));
-        let keyring = Arc::new(Keyring::new(&config.session.keys).map_err(|e| format!("session.keys: {e}"))?);
         let cookie_names = Names::new(config.origin.https);
         let limits = |c: &Config| {
             let l = &c.limits;
@@ -122,6 +131,7 @@ impl Logins {
             seen: before
                 .map_or_else(|| SeenSessions::new(config.session.absolute), |before| before.seen.clone()),
             callbacks: before.map_or_else(Callbacks::new, |before| before.callbacks.clone()),
+            shared,
             receivers,
             notices: before.map_or_else(
                 || moka::sync::Cache::builder().max_capacity(10_000).time_to_live(events::REPEATS).build(),

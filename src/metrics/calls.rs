@@ -112,6 +112,11 @@ impl WeComCalls {
         self.token_ok.with_label_values(&[entry]).set(i64::from(failed.is_none()));
     }
 
+    /// There is an access token that another node asked for.
+    pub fn token_shared(&self, entry: &str) {
+        self.token_ok.with_label_values(&[self.entry(entry)]).set(1);
+    }
+
     fn entry<'a>(&self, entry: &'a str) -> &'a str {
         if self.entries.has(entry) { entry } else { OTHER }
     }

@@ -8,6 +8,7 @@
 
 mod book;
 mod calls;
+mod redis;
 mod requests;
 mod sign_ins;
 mod state;
@@ -17,6 +18,7 @@ use prometheus::{IntGauge, Registry};
 
 pub use book::{Described, Kind};
 pub use calls::{NocoBaseCalls, WeComCalls};
+pub use redis::{Redis, RedisOperation};
 pub use requests::{Connections, Done, Node, Nodes, Open, Outcome, Requests};
 pub use sign_ins::{SignIns, Via};
 pub use state::{Reload, State};
@@ -39,6 +41,8 @@ pub struct Metrics {
     pub wecom: WeComCalls,
     /// Calls to NocoBase.
     pub nocobase: NocoBaseCalls,
+    /// What the nodes share.
+    pub redis: Redis,
     /// What is so, rather than how often something happened.
     pub state: State,
     sessions: IntGauge,
@@ -64,6 +68,7 @@ impl Metrics {
         let sign_ins = SignIns::new(&mut book, entries)?;
         let wecom = WeComCalls::new(&mut book, entries)?;
         let nocobase = NocoBaseCalls::new(&mut book)?;
+        let redis = Redis::new(&mut book)?;
         let state = State::new(&mut book)?;
         let sessions =
             book.gauge("sessions_seen", "Sessions that this process knows of: live ones, and ended ones.")?;
@@ -82,6 +87,7 @@ impl Metrics {
             sign_ins,
             wecom,
             nocobase,
+            redis,
             state,
             sessions,
             in_flight,

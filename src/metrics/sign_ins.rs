@@ -69,7 +69,7 @@ impl SignIns {
                 &["by"],
             )?,
         };
-        for by in ["member", "nocobase", "wecom"] {
+        for by in ["member", "nocobase", "wecom", "node"] {
             let _ = me.sessions_ended.with_label_values(&[by]);
         }
         me.know(entries);

@@ -32,10 +32,11 @@ impl Reload {
 }
 
 /// Whatever `/readyz` may name as degraded.
-pub const DEGRADED: [&str; 7] = [
+pub const DEGRADED: [&str; 8] = [
     "nocobase",
     "wecom_token",
     "wecom_calls",
+    "redis",
     "certificate",
     "reload_configuration",
     "reload_certificate",

@@ -78,6 +78,8 @@ impl Readiness {
             .filter_map(|(name, trouble)| Some(Degraded::new("nocobase", name, (*trouble)?)))
             .collect();
         degraded.extend(wecom(gate));
+        let away = gate.logins.shared().and_then(|shared| shared.trouble());
+        degraded.extend(away.map(|(address, why)| Degraded::new("redis", address, &why)));
         let ends = gate.metrics.state.certificate_ends();
         degraded.extend(certificates(&ends, i64::try_from(now).unwrap_or(i64::MAX)));
         degraded.extend(gate.metrics.state.failed_reloads().into_iter().map(|(what, why)| match what {

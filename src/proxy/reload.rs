@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::gate::Gate;
-use super::serve::{Reread, Running, check_nodes};
+use super::serve::{Reread, Running, check_nodes, share};
 use crate::config::{Config, ConfigErrors, Loaded};
 use crate::metrics::Reload;
 
@@ -26,6 +26,8 @@ impl Running {
                 self.live.replace(gate.clone());
                 self.checks.abort();
                 self.checks = check_nodes(&gate, &self.stop.subscribe());
+                self.sharing.abort();
+                self.sharing = share(&gate);
                 state.reloaded(Reload::Configuration, None);
                 tracing::info!(event = "reload", what = "configuration", "configuration reloaded");
                 for key in needs_restart(&self.started, &gate.config) {

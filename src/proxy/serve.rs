@@ -75,6 +75,8 @@ pub struct Running {
     pub(super) stop: watch::Sender<bool>,
     /// Checks the nodes of the gate that is live.
     pub(super) checks: JoinHandle<()>,
+    /// Shares with the other nodes.
+    pub(super) sharing: JoinHandle<()>,
     service: JoinHandle<()>,
     /// Copies, for the program that takes over.
     sockets: Vec<TcpListener>,
@@ -117,6 +119,7 @@ impl Running {
             }
         });
         let left = if drained.await.is_err() { gate.in_flight.load(Ordering::Relaxed) } else { 0 };
+        self.sharing.abort();
         tracing::info!(event = "stopped", left, "stopped");
     }
 }
@@ -131,6 +134,10 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         false => Some(Certificates::load(&config.listen.pairs())?),
     };
     let gate = Arc::new(Gate::new(config).map_err(StartError::Build)?);
+    let sharing = share(&gate);
+    if let Some(shared) = gate.logins.shared() {
+        shared.tried().await;
+    }
     gate.logins.check_rules().await.map_err(StartError::Build)?;
 
     let live = Arc::new(Live::new(gate.clone()));
@@ -175,7 +182,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
             None => None,
         };
     let started = gate.config.clone();
-    Ok(Running { http, https, ops, live, started, certificates, stop, checks, service, sockets })
+    Ok(Running { http, https, ops, live, started, certificates, stop, checks, sharing, service, sockets })
 }
 
 /// Until the gate stops, or the handle is told to.
@@ -187,6 +194,11 @@ pub(super) fn check_nodes(gate: &Arc<Gate>, stopped: &watch::Receiver<bool>) -> 
             _ = until.wait_for(|stopped| *stopped) => {}
         }
     })
+}
+
+/// Until the handle is told to end.
+pub(super) fn share(gate: &Gate) -> JoinHandle<()> {
+    tokio::spawn(gate.logins.clone().take_part())
 }
 
 fn app(gate: &Gate, live: &Arc<Live>) -> App<Phases> {

@@ -6,18 +6,19 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::de::DeserializeOwned;
 
 use super::answer;
 use super::error::{Call, Class, WeComError};
 use super::redact::redact;
 use super::rules::Rules;
-use super::token::{Fetched, TokenCache};
+use super::token::{Fetched, TokenCache, renew_after};
 use super::transport::{Reply, Transport, Trouble, Tuning};
 use crate::config::WeComEntry;
 use crate::error::Level;
 use crate::metrics::WeComCalls;
+use crate::shared::{App, Lent, Shared, Token};
 
 /// WeCom's own bound on tries when the system is busy (doc 90313, code -1).
 pub(super) const TRIES_WHEN_BUSY: u32 = 3;
@@ -31,6 +32,8 @@ pub(super) struct Inner {
     pub(super) rules: Rules,
     /// Who counts, if anybody does.
     pub(super) calls: OnceLock<WeComCalls>,
+    /// Who shares the access token with the other nodes, and the app for whom.
+    pub(super) shared: OnceLock<(Arc<Shared>, App)>,
     /// Why there is no access token, as far as is known.
     pub(super) no_token: ArcSwapOption<WeComError>,
     /// Why the last other call failed, where that is not the member's doing.
@@ -67,6 +70,7 @@ impl Inner {
             token: Arc::default(),
             rules: Rules::new(),
             calls: OnceLock::new(),
+            shared: OnceLock::new(),
             no_token: ArcSwapOption::empty(),
             no_answer: ArcSwapOption::empty(),
         })
@@ -91,7 +95,7 @@ impl Inner {
         self: &Arc<Self>,
         request: &Request<'_>,
     ) -> Result<T, WeComError> {
-        let mut token = self.token.get(|| fetch_token(Arc::clone(self))).await?;
+        let mut token = self.token.get(|| obtain_token(Arc::clone(self), None)).await?;
         let mut replaced = false;
         let mut busy = 0;
         loop {
@@ -117,7 +121,8 @@ impl Inner {
                         errcode = error.errcode(),
                         "WeCom refuses the access token; fetching another"
                     );
-                    token = self.token.replace(&token, || fetch_token(Arc::clone(self))).await?;
+                    let refused = Some(token.value.clone());
+                    token = self.token.replace(&token, || obtain_token(Arc::clone(self), refused)).await?;
                     replaced = true;
                 }
                 Class::Transient if busy + 1 < request.tries_when_busy => {
@@ -219,8 +224,32 @@ impl Inner {
     }
 }
 
+/// The token that another node has fetched, unless WeCom has refused it; else one from WeCom.
+async fn obtain_token(inner: Arc<Inner>, refused: Option<SecretString>) -> Result<Fetched, WeComError> {
+    let Some((shared, app)) = inner.shared.get() else { return fetch_token(&inner).await };
+    let lease = match shared.token(app, refused.as_ref()).await {
+        Token::Lent(Lent { value, life }) => {
+            inner.no_token.store(None);
+            if let Some(calls) = inner.calls.get() {
+                calls.token_shared(&inner.entry.name);
+            }
+            tracing::debug!(
+                entry = inner.entry.name,
+                seconds = life.as_secs(),
+                "another node's access token"
+            );
+            return Ok(Fetched { value, life });
+        }
+        Token::Fetch(lease) => lease,
+    };
+    let fetched = fetch_token(&inner).await;
+    let token = fetched.as_ref().ok().map(|f| (&f.value, f.life, renew_after(f.life)));
+    shared.fetched(app, lease, token).await;
+    fetched
+}
+
 /// `gettoken`: asked again when busy, else never; [`TokenCache`] decides about the next time.
-async fn fetch_token(inner: Arc<Inner>) -> Result<Fetched, WeComError> {
+async fn fetch_token(inner: &Inner) -> Result<Fetched, WeComError> {
     let secret = inner.entry.secret.expose_secret();
     let params = [("corpid", inner.entry.corp_id.as_str()), ("corpsecret", secret)];
     let mut tries = 1;

@@ -14,6 +14,7 @@ use super::transport::Tuning;
 use crate::config::{Group, WeComEntry};
 use crate::error::Failure;
 use crate::metrics::WeComCalls;
+use crate::shared::Shared;
 
 /// Documented bound of a code, in bytes (doc 91022).
 const LONGEST_CODE: usize = 512;
@@ -56,6 +57,11 @@ impl Client {
     /// Counts calls from now on; set once.
     pub fn count_into(&self, calls: &WeComCalls) {
         let _ = self.inner.calls.set(calls.clone());
+    }
+
+    /// Shares the access token with the other nodes from now on; set once.
+    pub fn share(&self, shared: &Arc<Shared>) {
+        let _ = self.inner.shared.set((shared.clone(), shared.app(&self.inner.entry)));
     }
 
     /// Why there is no access token, by the last time one was asked for. Asks nobody.

@@ -35,6 +35,11 @@ pub(super) struct AccessToken {
     end: Instant,
 }
 
+/// After which part of its life a token is renewed.
+pub(super) fn renew_after(life: Duration) -> Duration {
+    life - MARGIN.min(life / 2)
+}
+
 /// What `gettoken` gave: the token and its `expires_in`.
 pub(super) struct Fetched {
     pub(super) value: SecretString,
@@ -191,7 +196,7 @@ impl TokenCache {
                     let token = Arc::new(AccessToken {
                         value: fetched.value,
                         serial: state.serial,
-                        renew_at: now + (life - MARGIN.min(life / 2)),
+                        renew_at: now + renew_after(life),
                         end: now + life,
                     });
                     current.insert((), Arc::clone(&token));

@@ -50,6 +50,11 @@ fn left(userid: &str) -> String {
     )
 }
 
+/// WeCom says so; the entry has the token and the key of this file.
+pub async fn member_left(stage: &Stage, userid: &str) {
+    assert_eq!(send(stage, &left(userid), |_| {}).await.status, 200);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_member_who_leaves_is_out_at_once_on_every_node() {
     let stage = stage().await;

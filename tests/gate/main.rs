@@ -20,6 +20,7 @@ mod nodes;
 mod numbers;
 mod prometheus;
 mod proxying;
+mod redis;
 mod reload;
 mod session;
 #[allow(dead_code, unreachable_pub)]

@@ -149,8 +149,10 @@ const TABLE: &[Row<'_>] = &[
     (&[("session.absolute", "'99999999999999999999y'")], "session.absolute", "not a time", "7d"),
     (&[("session.recheck", "'9s'")], "session.recheck", "out of range", "10s to 1day"),
     (&[("session.recheck", "'25h'")], "session.recheck", "out of range", "10s to 1day"),
-    (&[("session.redis", "'redis://h'")], "session.redis", "not supported yet", "session.keys"),
-    (&[("session.redis_file", "'/x'")], "session.redis_file", "not supported yet", "session.keys"),
+    (&[("session.redis", "'redis'")], "session.redis", "not an address", "redis://:password@host"),
+    (&[("session.redis", "'http://:secret@h'")], "session.redis", "does not begin with redis://", "rediss://"),
+    (&[("session.redis", "'rediss://h#insecure'")], "session.redis", "has a #", "rediss://"),
+    (&[("session.redis_file", "'/no-such-file'")], "session.redis_file", "cannot be read", "may read"),
     // log and limits
     (&[("log.level", "'verbose'")], "log.level", "not a level", "error, warn, info"),
     (&[("log.level", "''")], "log.level", "not a level", "error, warn, info"),

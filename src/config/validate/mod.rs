@@ -3,6 +3,7 @@
 //!
 //! Must never: stop at the first error, or put a secret into a report.
 
+mod redis;
 mod secrets;
 mod values;
 mod wecom;
@@ -355,16 +356,8 @@ fn access(raw: raw::Access, report: &mut Report) -> Option<Access> {
 }
 
 fn session(raw: raw::Session, report: &mut Report) -> Option<Session> {
-    for (key, text) in [("session.redis", &raw.redis), ("session.redis_file", &raw.redis_file)] {
-        if !text.is_empty() {
-            report.say(
-                key,
-                "is not supported yet",
-                "remove it: nodes that share session.keys already share sessions",
-            );
-        }
-    }
     let keys = secrets::keys(&raw.keys, &raw.keys_file, report);
+    let redis = redis::redis(&raw.redis, &raw.redis_file, report);
     let year = 366 * DAY;
     let idle = values::duration("session.idle", &raw.idle, 60 * SECOND, year, report);
     let absolute = values::duration("session.absolute", &raw.absolute, 60 * SECOND, year, report);
@@ -379,7 +372,7 @@ fn session(raw: raw::Session, report: &mut Report) -> Option<Session> {
                 .warn("session.absolute", "is longer than 7 days: a stolen device stays signed in that long");
         }
     }
-    Some(Session { keys: keys?, idle: idle?, absolute: absolute?, recheck: recheck? })
+    Some(Session { keys: keys?, idle: idle?, absolute: absolute?, recheck: recheck?, redis: redis.ok()? })
 }
 
 fn log(raw: raw::Log, report: &mut Report) -> Option<Log> {

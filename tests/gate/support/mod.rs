@@ -6,6 +6,7 @@ pub mod gate;
 pub mod load;
 pub mod nocobase;
 pub mod raw;
+pub mod redis;
 
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ pub use browser::{Answer, Browser};
 pub use config::Config;
 pub use gate::Gate;
 pub use nocobase::NocoBase;
+pub use redis::Redis;
 
 /// Host of the gate's origin. No name server knows it: browsers of the tests send it as `Host`.
 pub const HOST: &str = "gate.test";

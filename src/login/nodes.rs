@@ -1,0 +1,80 @@
+//! What the nodes of one gate have in common: a session that ends on one ends on all, and a callback is carried out once.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::Logins;
+use super::finish::Finished;
+use crate::error::Failure;
+use crate::session::Outcome;
+use crate::shared::{Claim, Ending, Mark, Shared};
+
+const ELSEWHERE: &str = "ended on another node";
+
+impl Logins {
+    /// What this node shares with others, if it does.
+    pub fn shared(&self) -> Option<&Arc<Shared>> {
+        self.shared.as_ref()
+    }
+
+    /// Hears and tells what the nodes share, until dropped; ends at once where nothing is shared.
+    pub async fn take_part(self: Arc<Self>) {
+        match &self.shared {
+            Some(shared) => shared.run(|ending| self.heard(ending)).await,
+            None => self.metrics.redis.up(None),
+        }
+    }
+
+    /// The other nodes are to know.
+    pub(super) fn tell(&self, ending: Ending) {
+        if let Some(shared) = &self.shared {
+            shared.tell(ending);
+        }
+    }
+
+    /// A node has told this, perhaps this one.
+    fn heard(self: &Arc<Self>, ending: Ending) {
+        match ending {
+            Ending::Session(sid) => {
+                let sid = Uuid::from_bytes(sid);
+                let was_live = self.seen.get(sid).is_some_and(|seen| !seen.is_ended());
+                self.seen.end(sid);
+                if was_live {
+                    self.metrics.sign_ins.sessions_ended("node", 1);
+                    tracing::info!(event = "session_ended", session = %sid, reason = ELSEWHERE, "session ended");
+                }
+            }
+            Ending::Member { entry, userid, at } => {
+                let sids = self.seen.end_member(&entry, &userid, at);
+                if !sids.is_empty() {
+                    // The node that told it does not know them, so NocoBase hears of them from here.
+                    self.member_ended("node", &entry, &userid, ELSEWHERE, sids);
+                }
+            }
+        }
+    }
+
+    /// Carries a callback out, unless another node does or did.
+    pub(super) async fn once_in_all(
+        &self,
+        mark: Mark,
+        work: impl Future<Output = Finished>,
+    ) -> Outcome<Finished> {
+        let Some(shared) = &self.shared else { return Outcome::Keep(work.await) };
+        Outcome::Keep(match shared.claim(&mark).await {
+            Claim::Alone => work.await,
+            Claim::Ours(at) => {
+                let finished = work.await;
+                let session = match &finished {
+                    Finished::SignedIn(session) => Some(&**session),
+                    _ => None,
+                };
+                shared.came(&mark, at, session).await;
+                finished
+            }
+            Claim::Session(session) => Finished::SignedIn(session),
+            Claim::Used => Finished::Failed(Failure::FlowMissing),
+        })
+    }
+}

@@ -1,0 +1,168 @@
+//! Sessions that have ended, told from node to node: a stream in Redis, which each node reads from where it left off. So
+//! a node that was away misses nothing that the stream still holds.
+
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use redis::aio::MultiplexedConnection;
+use redis::cmd;
+use redis::streams::{StreamRangeReply, StreamReadReply};
+use tokio::sync::Notify;
+use tokio::time::{sleep, timeout};
+
+use super::link::{WAIT, Why, within};
+use super::outbox::Outbox;
+use super::payload::Ending;
+use super::{Shared, now};
+use crate::metrics::RedisOperation;
+use crate::session::{Purpose, UnixMillis};
+
+/// How long Redis holds a question for news. Then it is asked again, which also shows that it is there.
+const LISTEN: Duration = Duration::from_secs(1);
+/// Between two tries to connect.
+const RETRY: Duration = Duration::from_secs(1);
+/// Redis forgets endings beyond this number, about ...
+const MOST: usize = 50_000;
+/// ... and all of them when this long none has been added.
+const KEPT: Duration = Duration::from_secs(24 * 3600);
+/// Most in one answer.
+const AT_ONCE: usize = 1000;
+/// What was told this long before the connection broke is told again: Redis may have lost it in a crash or a failover.
+const UNSURE_MS: u64 = 60_000;
+/// The one field of an entry.
+const FIELD: &str = "e";
+
+/// A place in the stream.
+type Place = (u64, u64);
+
+/// How far this node has read, and what it has to tell.
+#[derive(Default)]
+pub(super) struct Ledger {
+    read_to: Mutex<Place>,
+    outbox: Mutex<Outbox>,
+    news: Notify,
+    last_answer: Mutex<Option<UnixMillis>>,
+}
+
+impl Shared {
+    /// Tells the other nodes, at once or as soon as Redis is there. Does not wait.
+    pub fn tell(&self, ending: Ending) {
+        self.ledger.outbox.lock().add(ending, now());
+        self.ledger.news.notify_one();
+    }
+
+    /// Connects, and connects again; tells, and hands what it hears to `heard` (also what this node has told itself).
+    /// Does not end: drop it.
+    pub async fn run(&self, heard: impl Fn(Ending)) {
+        loop {
+            match self.meet().await {
+                Ok((talking, listening)) => {
+                    self.link.is_up(talking.clone());
+                    tokio::select! {
+                        why = self.listen(listening, &heard) => self.link.is_away(RedisOperation::Listen, why),
+                        why = self.talk(talking) => self.link.is_away(RedisOperation::Tell, why),
+                        // Whoever found it broken has said so.
+                        () = self.link.broken() => {}
+                    }
+                }
+                Err(why) => self.link.is_away(RedisOperation::Connect, why),
+            }
+            sleep(RETRY).await;
+        }
+    }
+
+    /// Two connections, one of which waits for news; and whether Redis does what it has to.
+    async fn meet(&self) -> Result<(MultiplexedConnection, MultiplexedConnection), Why> {
+        let mut talking = self.link.connect().await?;
+        let listening = self.link.connect().await?;
+        let mut probe = cmd("SET");
+        probe.arg(self.names.probe()).arg("1").arg("EX").arg(10);
+        within(probe.query_async::<()>(&mut talking)).await?;
+        let mut newest = cmd("XREVRANGE");
+        newest.arg(self.names.endings()).arg("+").arg("-").arg("COUNT").arg(1);
+        let newest: StreamRangeReply = within(newest.query_async(&mut talking)).await?;
+        let newest = newest.ids.first().and_then(|entry| place(&entry.id)).unwrap_or_default();
+        {
+            let mut read_to = self.ledger.read_to.lock();
+            if newest < *read_to {
+                // It has lost what was there: a new stream may count from anywhere.
+                *read_to = Place::default();
+            }
+        }
+        if let Some(last) = *self.ledger.last_answer.lock() {
+            self.ledger.outbox.lock().again(UnixMillis(last.0.saturating_sub(UNSURE_MS)));
+        }
+        Ok((talking, listening))
+    }
+
+    async fn listen(&self, mut connection: MultiplexedConnection, heard: &impl Fn(Ending)) -> Why {
+        let name = self.names.endings();
+        loop {
+            let (ms, n) = *self.ledger.read_to.lock();
+            let mut read = cmd("XREAD");
+            read.arg("COUNT").arg(AT_ONCE).arg("BLOCK").arg(LISTEN.as_millis() as u64);
+            read.arg("STREAMS").arg(&name).arg(format!("{ms}-{n}"));
+            let answer = timeout(LISTEN + WAIT, read.query_async::<Option<StreamReadReply>>(&mut connection));
+            let entries = match answer.await {
+                Ok(Ok(answer)) => answer.map(|a| a.keys).unwrap_or_default(),
+                Ok(Err(error)) => return Why::from(&error),
+                Err(_) => return Why::Slow,
+            };
+            *self.ledger.last_answer.lock() = Some(now());
+            let mut ignored = 0;
+            for entry in entries.into_iter().flat_map(|key| key.ids) {
+                let Some(at) = place(&entry.id) else { return Why::NotRedis };
+                let text: Option<Vec<u8>> = entry.get(FIELD);
+                let ending = text.and_then(|t| self.keyring.open(Purpose::Ending, name.as_bytes(), &t));
+                match ending {
+                    Some(ending) => heard(ending),
+                    None => ignored += 1,
+                }
+                *self.ledger.read_to.lock() = at;
+            }
+            if ignored > 0 {
+                self.ignored(RedisOperation::Listen, ignored);
+            }
+        }
+    }
+
+    async fn talk(&self, mut connection: MultiplexedConnection) -> Why {
+        let name = self.names.endings();
+        loop {
+            let next = self.ledger.outbox.lock().next();
+            let Some((serial, ending)) = next else {
+                self.ledger.news.notified().await;
+                continue;
+            };
+            if let Ok(sealed) = self.keyring.seal(Purpose::Ending, name.as_bytes(), &ending) {
+                let mut add = redis::pipe();
+                add.cmd("XADD").arg(&name).arg("MAXLEN").arg("~").arg(MOST).arg("*").arg(FIELD).arg(sealed);
+                add.ignore().cmd("EXPIRE").arg(&name).arg(KEPT.as_secs()).ignore();
+                if let Err(why) = within(add.query_async::<()>(&mut connection)).await {
+                    return why;
+                }
+            }
+            self.ledger.outbox.lock().told(serial);
+        }
+    }
+}
+
+/// `ms-n`, as Redis numbers entries.
+fn place(id: &str) -> Option<Place> {
+    let (ms, n) = id.split_once('-')?;
+    Some((ms.parse().ok()?, n.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_in_order() {
+        assert_eq!(place("1700000000000-3"), Some((1_700_000_000_000, 3)));
+        assert!(place("9-1") < place("10-0") && place("10-2") < place("10-10"));
+        for odd in ["", "1", "1-", "-1", "a-b", "1-2-3", "99999999999999999999-0"] {
+            assert_eq!(place(odd), None, "{odd}");
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! Names of the keys in Redis. All begin with the origin, so that two gates on one Redis do not meet, and an operator
+//! sees whose they are.
+
+use super::payload::hex;
+
+/// The names of one gate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Names {
+    prefix: String,
+}
+
+impl Names {
+    /// `origin` as people open it: all nodes have the same.
+    pub(super) fn new(origin: &str) -> Names {
+        Names { prefix: format!("wecom-gate:{origin}") }
+    }
+
+    /// The stream of sessions that have ended.
+    pub(super) fn endings(&self) -> String {
+        format!("{}:endings", self.prefix)
+    }
+
+    /// A callback that is being used, or was; by what stands for its state.
+    pub(super) fn callback(&self, state: &[u8]) -> String {
+        format!("{}:callback:{}", self.prefix, hex(state))
+    }
+
+    /// WeCom's access token of this app.
+    pub(super) fn token(&self, corp_id: &str, agent_id: &str) -> String {
+        format!("{}:token:{corp_id}:{agent_id}", self.prefix)
+    }
+
+    /// Held by the node that fetches this app's token.
+    pub(super) fn token_lease(&self, corp_id: &str, agent_id: &str) -> String {
+        format!("{}:fetching:{corp_id}:{agent_id}", self.prefix)
+    }
+
+    /// Written to see whether writing works.
+    pub(super) fn probe(&self) -> String {
+        format!("{}:probe", self.prefix)
+    }
+
+    /// The same, as a stream.
+    pub(super) fn probe_stream(&self) -> String {
+        format!("{}:probe-stream", self.prefix)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn all(origin: &str, corp: &str, agent: &str) -> Vec<String> {
+        let n = Names::new(origin);
+        vec![
+            n.endings(),
+            n.callback(&[1, 0xab]),
+            n.token(corp, agent),
+            n.token_lease(corp, agent),
+            n.probe(),
+            n.probe_stream(),
+        ]
+    }
+
+    #[test]
+    fn they_are_what_the_documentation_says() {
+        let n = Names::new("https://nb.example.com");
+        assert_eq!(n.callback(&[1, 0xab]), "wecom-gate:https://nb.example.com:callback:01ab");
+        assert_eq!(n.token("ww1", "1000002"), "wecom-gate:https://nb.example.com:token:ww1:1000002");
+    }
+
+    #[test]
+    fn two_installations_on_one_redis_do_not_meet() {
+        let mut seen = BTreeSet::new();
+        for origin in ["https://a.example", "http://a.example", "https://a.example:8443", "https://b.example"]
+        {
+            for name in all(origin, "ww1", "1") {
+                assert!(name.starts_with("wecom-gate:") && seen.insert(name.clone()), "{name}");
+            }
+        }
+        let (a, b) = (all("https://a.example", "ww1", "1"), all("https://a.example", "ww1", "2"));
+        assert!(a[2] != b[2] && a[3] != b[3], "two apps");
+    }
+}

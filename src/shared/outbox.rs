@@ -1,0 +1,133 @@
+//! What this node has to tell the others, and has told: until Redis has it, and again where Redis may have lost it.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::payload::Ending;
+use crate::session::UnixMillis;
+
+/// Most of them remembered. Beyond it the oldest are forgotten: NocoBase, which has them on record, is asked about every
+/// session each `session.recheck`.
+const CAPACITY: usize = 20_000;
+/// What has been told is remembered this long.
+const MEMORY: Duration = Duration::from_secs(3600);
+
+#[derive(Debug, Default)]
+pub(super) struct Outbox {
+    all: VecDeque<Entry>,
+    /// Serial of the youngest.
+    serial: u64,
+    /// Serial of the youngest that has been told.
+    told: u64,
+}
+
+#[derive(Debug, Clone)]
+struct Entry {
+    serial: u64,
+    at: UnixMillis,
+    ending: Ending,
+}
+
+impl Outbox {
+    /// To be told.
+    pub(super) fn add(&mut self, ending: Ending, now: UnixMillis) {
+        let told = self.told;
+        while self.all.len() >= CAPACITY
+            || self.all.front().is_some_and(|e| e.serial <= told && now.since(e.at) > MEMORY)
+        {
+            self.all.pop_front();
+        }
+        self.serial += 1;
+        self.all.push_back(Entry { serial: self.serial, at: now, ending });
+    }
+
+    /// The next to tell, and the number to say so with.
+    pub(super) fn next(&self) -> Option<(u64, Ending)> {
+        let at = self.all.partition_point(|e| e.serial <= self.told);
+        self.all.get(at).map(|e| (e.serial, e.ending.clone()))
+    }
+
+    /// It has been told.
+    pub(super) fn told(&mut self, serial: u64) {
+        self.told = self.told.max(serial);
+    }
+
+    /// What has happened from then on has to be told again.
+    pub(super) fn again(&mut self, since: UnixMillis) {
+        let before = self.all.iter().rev().find(|e| e.at < since).map_or(0, |e| e.serial);
+        self.told = self.told.min(before);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> UnixMillis {
+        UnixMillis(1_700_000_000_000 + seconds * 1000)
+    }
+    fn ending(n: u8) -> Ending {
+        Ending::Session([n; 16])
+    }
+    /// Tells all that there is.
+    fn tell(outbox: &mut Outbox) -> Vec<Ending> {
+        let mut out = Vec::new();
+        while let Some((serial, ending)) = outbox.next() {
+            outbox.told(serial);
+            out.push(ending);
+        }
+        out
+    }
+
+    #[test]
+    fn everything_is_told_once_in_order() {
+        let mut outbox = Outbox::default();
+        assert!(outbox.next().is_none());
+        outbox.add(ending(1), at(0));
+        outbox.add(ending(2), at(0));
+        assert_eq!(outbox.next(), outbox.next(), "until it is told");
+        assert_eq!(tell(&mut outbox), [ending(1), ending(2)]);
+        outbox.add(ending(3), at(1));
+        assert_eq!(tell(&mut outbox), [ending(3)]);
+    }
+
+    #[test]
+    fn what_redis_may_have_lost_is_told_again() {
+        let mut outbox = Outbox::default();
+        for n in 1..=4 {
+            outbox.add(ending(n), at(u64::from(n) * 10));
+        }
+        assert_eq!(tell(&mut outbox).len(), 4);
+        outbox.add(ending(5), at(50));
+        outbox.again(at(30));
+        assert_eq!(tell(&mut outbox), [ending(3), ending(4), ending(5)]);
+        outbox.again(at(1000));
+        assert!(outbox.next().is_none());
+        outbox.again(at(0));
+        assert_eq!(tell(&mut outbox).len(), 5);
+    }
+
+    #[test]
+    fn what_is_untold_is_not_skipped_by_telling_again() {
+        let mut outbox = Outbox::default();
+        outbox.add(ending(1), at(0));
+        outbox.again(at(100));
+        assert_eq!(tell(&mut outbox), [ending(1)]);
+    }
+
+    #[test]
+    fn it_is_bounded_and_the_oldest_go() {
+        let mut outbox = Outbox::default();
+        outbox.add(ending(1), at(0));
+        let in_flight = outbox.next().unwrap().0;
+        for n in 0..CAPACITY {
+            outbox.add(ending(u8::try_from(n % 200).unwrap()), at(1));
+        }
+        assert_eq!(outbox.all.len(), CAPACITY);
+        outbox.told(in_flight);
+        assert_eq!(outbox.next().unwrap().1, ending(0), "and none is taken for another");
+        tell(&mut outbox);
+        outbox.add(ending(9), at(2 * 3600));
+        assert_eq!(outbox.all.len(), 1, "what was told an hour ago is forgotten");
+    }
+}

@@ -1,0 +1,77 @@
+//! Whether Redis does all that the nodes will ask of it, for `wecom-gate check`. What is written is gone ten seconds later
+//! at the latest.
+
+use redis::{Cmd, Value, cmd};
+
+use super::link::{Why, connect_to, within};
+use super::names::Names;
+use crate::config::Redis;
+
+/// What was found.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Found {
+    /// `redis_version`; `None` where Redis does not tell.
+    pub(crate) version: Option<String>,
+    /// It is full at some point, and then throws keys away by this rule.
+    pub(crate) throws_away: Option<String>,
+    /// What it does not do.
+    pub(crate) refused: Vec<(&'static str, Why)>,
+}
+
+/// Asks everything once.
+pub(crate) async fn probe(redis: &Redis, origin: &str) -> Result<Found, Why> {
+    let mut connection = connect_to(redis).await?;
+    let names = Names::new(origin);
+    let (key, stream) = (names.probe(), names.probe_stream());
+    let mut found = Found::default();
+    let tries: [(&'static str, &[&str]); 8] = [
+        ("SET", &[&key, "1", "NX", "EX", "10"]),
+        ("GET", &[&key]),
+        ("DEL", &[&key]),
+        ("XADD", &[&stream, "MAXLEN", "~", "10", "*", "e", "1"]),
+        ("EXPIRE", &[&stream, "10"]),
+        ("XREAD", &["COUNT", "1", "STREAMS", &stream, "0"]),
+        ("XREVRANGE", &[&stream, "+", "-", "COUNT", "1"]),
+        ("DEL", &[&stream]),
+    ];
+    for (name, arguments) in tries {
+        let mut command = cmd(name);
+        command.arg(arguments);
+        match within(command.query_async::<Value>(&mut connection)).await {
+            Ok(_) => {}
+            // Nothing is better after that.
+            Err(why @ (Why::Slow | Why::Io(_) | Why::NoPassword | Why::NotRedis)) => return Err(why),
+            Err(why) if found.refused.iter().any(|(refused, _)| *refused == name) => drop(why),
+            Err(why) => found.refused.push((name, why)),
+        }
+    }
+    let mut info = async |section: &str| {
+        let command: Cmd = cmd("INFO").arg(section).take();
+        within(command.query_async::<String>(&mut connection)).await.unwrap_or_default()
+    };
+    found.version = line(&info("server").await, "redis_version").map(str::to_owned);
+    let memory = info("memory").await;
+    if line(&memory, "maxmemory").is_some_and(|most| most != "0") {
+        let rule = line(&memory, "maxmemory_policy").filter(|rule| *rule != "noeviction");
+        found.throws_away = rule.map(str::to_owned);
+    }
+    Ok(found)
+}
+
+/// The value of this line of `INFO`.
+fn line<'a>(info: &'a str, name: &str) -> Option<&'a str> {
+    info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_info() {
+        let info = "# Memory\r\nmaxmemory:0\r\nmaxmemory_policy:noeviction\r\n";
+        assert_eq!(line(info, "maxmemory"), Some("0"));
+        assert_eq!(line(info, "maxmemory_policy"), Some("noeviction"));
+        assert_eq!(line(info, "max"), None);
+    }
+}

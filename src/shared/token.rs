@@ -1,0 +1,139 @@
+//! WeCom's access token, fetched by one node for all. Fetching it anew for each node is not wrong, but WeCom counts it,
+//! and a token that one node had refused is replaced for all.
+
+use std::time::Duration;
+
+use redis::cmd;
+use secrecy::{ExposeSecret as _, SecretString};
+use tokio::time::{Instant, sleep};
+
+use super::payload::{AccessToken, fingerprint};
+use super::{Shared, now};
+use crate::config::WeComEntry;
+use crate::metrics::RedisOperation::Token as OPERATION;
+use crate::session::Purpose;
+
+/// How long a node waits for the token that another fetches; then it fetches one itself.
+const LONGEST_WAIT: Duration = Duration::from_secs(3);
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// How long a node may take to fetch one before another does so.
+const LEASE: Duration = Duration::from_secs(10);
+/// WeCom's tokens live two hours; none is believed to live longer than a day.
+const LONGEST_LIFE: Duration = Duration::from_secs(24 * 3600);
+
+/// The app that a token is for.
+pub struct App {
+    name: String,
+    lease: String,
+    fingerprint: [u8; 32],
+}
+
+/// A token that another node has fetched.
+pub struct Lent {
+    /// The token.
+    pub value: SecretString,
+    /// How long it is good for.
+    pub life: Duration,
+}
+
+/// Where the token is to be had.
+pub enum Token {
+    /// Here.
+    Lent(Lent),
+    /// From WeCom. The lease is to be given back by [`Shared::fetched`].
+    Fetch(Lease),
+}
+
+/// The right to fetch it, if there is one to be had.
+pub struct Lease {
+    until: Option<Instant>,
+}
+
+impl Shared {
+    /// The app of this entry.
+    pub fn app(&self, entry: &WeComEntry) -> App {
+        let (corp, agent) = (&entry.corp_id, &entry.agent_id);
+        App {
+            name: self.names.token(corp, agent),
+            lease: self.names.token_lease(corp, agent),
+            fingerprint: fingerprint(&[corp, agent, entry.api_base.as_str(), entry.secret.expose_secret()]),
+        }
+    }
+
+    /// The token of this app, but not the one that WeCom has `refused`; or the order to fetch one.
+    pub async fn token(&self, app: &App, refused: Option<&SecretString>) -> Token {
+        let until = Instant::now() + LONGEST_WAIT;
+        let mut take = cmd("SET");
+        take.arg(&app.lease).arg("1").arg("NX").arg("PX").arg(millis(LEASE));
+        loop {
+            if let Some(lent) = self.lent(app, refused).await {
+                return Token::Lent(lent);
+            }
+            let asked_at = Instant::now();
+            match self.link.ask::<Option<String>>(OPERATION, &take).await {
+                // While Redis is away, everybody for himself.
+                None => return Token::Fetch(Lease { until: None }),
+                Some(Some(_)) => {
+                    // Whoever held it before may have put the token there between the two questions.
+                    return match self.lent(app, refused).await {
+                        Some(lent) => {
+                            self.give_back(app, &Lease { until: Some(asked_at + LEASE) }).await;
+                            Token::Lent(lent)
+                        }
+                        None => Token::Fetch(Lease { until: Some(asked_at + LEASE) }),
+                    };
+                }
+                Some(None) if Instant::now() >= until => return Token::Fetch(Lease { until: None }),
+                Some(None) => sleep(LOOK_EVERY).await,
+            }
+        }
+    }
+
+    /// The token in Redis, where it is good.
+    async fn lent(&self, app: &App, refused: Option<&SecretString>) -> Option<Lent> {
+        let mut get = cmd("GET");
+        get.arg(&app.name);
+        let text = self.link.ask::<Option<Vec<u8>>>(OPERATION, &get).await??;
+        let context = app.name.as_bytes();
+        let Some(token) = self.keyring.open::<AccessToken>(Purpose::AccessToken, context, &text) else {
+            self.ignored(OPERATION, 1);
+            return None;
+        };
+        let life = token.life(&app.fingerprint, refused.map(|r| r.expose_secret()), now())?;
+        Some(Lent { value: token.value.into(), life: life.min(LONGEST_LIFE) })
+    }
+
+    /// What came of fetching: the token, how long it is good for, and after which time it is to be renewed.
+    pub async fn fetched(&self, app: &App, lease: Lease, token: Option<(&SecretString, Duration, Duration)>) {
+        if let Some((value, life, renew_after)) = token
+            && !life.is_zero()
+        {
+            let now = now();
+            let token = AccessToken {
+                app: app.fingerprint,
+                value: value.expose_secret().to_owned(),
+                renew_at: now.plus(renew_after),
+                end: now.plus(life),
+            };
+            if let Ok(sealed) = self.keyring.seal(Purpose::AccessToken, app.name.as_bytes(), &token) {
+                let mut set = cmd("SET");
+                set.arg(&app.name).arg(sealed).arg("PX").arg(millis(life));
+                self.link.ask::<()>(OPERATION, &set).await;
+            }
+        }
+        self.give_back(app, &lease).await;
+    }
+
+    /// Unless another node may have it by now.
+    async fn give_back(&self, app: &App, lease: &Lease) {
+        if lease.until.is_some_and(|until| Instant::now() < until) {
+            let mut del = cmd("DEL");
+            del.arg(&app.lease);
+            self.link.ask::<()>(OPERATION, &del).await;
+        }
+    }
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX).max(1)
+}

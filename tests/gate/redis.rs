@@ -1,0 +1,425 @@
+//! Several nodes and one Redis (the real server): what they share, and that nobody is the worse off while it is away.
+
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
+
+use reqwest::Method;
+use secrecy::SecretSlice;
+use serde_json::{Value, json};
+use wecom_gate::session::{Keyring, Purpose, UnixMillis};
+use wecom_gate::shared::Ending;
+use wecom_gate::sim::Fault;
+
+use crate::support::config::KEY;
+use crate::support::raw::talk;
+use crate::support::{Browser, Gate, HOST, Redis, Stage, eventually};
+
+const GETTOKEN: &str = "/cgi-bin/gettoken";
+const GETUSERINFO: &str = "/cgi-bin/auth/getuserinfo";
+/// What NocoBase gives to everybody: without Redis a node goes on giving it until it asks about the session again.
+const FILE: &str = "/assets/index.js";
+
+/// Two nodes and what they share.
+async fn two(redis: &Redis) -> (Stage, Gate) {
+    let stage = Stage::start(|c| {
+        c.set("session.redis", redis.url());
+        c.set("wecom.event_token", "testToken0123456789");
+        c.set("wecom.event_aes_key", "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG");
+    })
+    .await;
+    let other = stage.second_node().await;
+    (stage, other)
+}
+
+async fn ops(gate: &Gate, path: &str) -> String {
+    talk(gate.ops, format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")).await.body()
+}
+
+/// This number of `/metrics`.
+async fn number(gate: &Gate, name: &str) -> Option<f64> {
+    let text = ops(gate, "/metrics").await;
+    text.lines().find_map(|l| l.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
+}
+
+async fn is_up(gate: &Gate, up: bool) {
+    let wanted = Some(if up { 1.0 } else { 0.0 });
+    eventually("Redis is as it should be", async || number(gate, "wecom_gate_redis_up").await == wanted)
+        .await;
+}
+
+/// What `/readyz` says of Redis.
+async fn trouble(gate: &Gate) -> Option<Value> {
+    let ready: Value = serde_json::from_str(&ops(gate, "/readyz").await).unwrap();
+    let all = ready["degraded"].as_array().unwrap();
+    let found = all.iter().find(|d| d["what"] == "redis").cloned();
+    assert_eq!(ready["status"], if all.is_empty() { "ok" } else { "degraded" }, "{ready}");
+    found
+}
+
+async fn file(browser: &mut Browser) -> u16 {
+    let request = browser.request(Method::GET, FILE);
+    browser.clone().send(request).await.status
+}
+
+fn state_of(callback: &str) -> &str {
+    callback.split("state=").nth(1).unwrap().split('&').next().unwrap()
+}
+
+/// How long it takes until this node refuses what NocoBase would not.
+async fn refused_after(browser: &mut Browser) -> Duration {
+    let began = Instant::now();
+    while file(browser).await == 200 {
+        assert!(began.elapsed() < Duration::from_secs(10), "it goes on");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(file(browser).await, 401);
+    began.elapsed()
+}
+
+/// Signed in on the first node, and known to the second.
+async fn on_both(stage: &Stage, other: &Gate, userid: &str) -> (Browser, Browser) {
+    let here = stage.signed_in(userid).await;
+    let mut there = here.clone();
+    there.go_to(other);
+    assert_eq!(file(&mut there).await, 200);
+    (here, there)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_access_token_for_all_nodes() {
+    let redis = Redis::start();
+    let (mut stage, other) = two(&redis).await;
+    for userid in ["zhangsan", "lisi"] {
+        stage.bound(userid);
+    }
+    // At the same moment, and WeCom takes its time.
+    stage.wecom().add_fault(Fault::latency(GETTOKEN, 300));
+    let (mut a, mut b) = (stage.phone("zhangsan"), stage.phone("lisi"));
+    b.go_to(&other);
+    let (a_page, b_page) = tokio::join!(a.open("/admin"), b.open("/admin"));
+    assert_eq!((a_page.status, b_page.status), (200, 200));
+    assert_eq!(stage.wecom().calls(GETTOKEN), 1);
+    // After a restart, too.
+    stage.wecom().clear_faults();
+    stage.restart().await;
+    assert_eq!(stage.phone("zhangsan").open("/admin").await.status, 200);
+    assert_eq!(stage.wecom().calls(GETTOKEN), 1);
+    // One that WeCom does not take any more is replaced once, for both.
+    stage.wecom().forget_tokens();
+    for gate in [&stage.gate, &other, &stage.gate] {
+        let mut phone = stage.phone("zhangsan");
+        phone.go_to(gate);
+        assert_eq!(phone.open("/admin").await.status, 200);
+    }
+    assert_eq!(stage.wecom().calls(GETTOKEN), 2);
+    // Whoever reads Redis learns nothing.
+    let dump = redis.dump();
+    assert!(dump.contains(&format!("wecom-gate:http://{HOST}:token:")), "{dump}");
+    for secret in ["SimToken", "zhangsan", "张三", "13800000001"] {
+        assert!(!dump.contains(secret), "{dump}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_callback_on_two_nodes_gives_one_session() {
+    let redis = Redis::start();
+    let (stage, other) = two(&redis).await;
+    stage.bound("zhangsan");
+    let mut here = stage.phone("zhangsan");
+    let callback = here.up_to_callback("/admin").await;
+    let mut there = here.clone();
+    there.go_to(&other);
+    let late = there.clone();
+    let (a, b) = tokio::join!(here.visit(&callback), there.visit(&callback));
+    for answer in [&a, &b] {
+        assert_eq!((answer.status, answer.location()), (302, "/admin"), "{}", answer.body);
+        assert!(answer.sets("wecom_gate"));
+    }
+    assert_eq!(stage.wecom().calls(GETUSERINFO), 1);
+    assert_eq!(stage.nocobase.data().tokens.len(), 1, "one session");
+    assert_eq!((file(&mut here).await, file(&mut there).await), (200, 200));
+    // And one for both: it ends for both.
+    here.visit("/admin").await;
+    assert_eq!(here.api(Method::POST, "/api/auth:signOut").await.status, 200);
+    assert!(refused_after(&mut there).await < Duration::from_secs(1));
+
+    // With another code: the state is used, wherever.
+    let replay = format!("/wecom-gate/callback?code=another&state={}", state_of(&callback));
+    let answer = late.clone().visit(&replay).await;
+    assert!(!answer.sets("wecom_gate") && answer.body.contains("flow_missing"), "{}", answer.body);
+    assert_eq!(stage.wecom().calls(GETUSERINFO), 1, "WeCom is not asked about it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r16_a_session_that_ends_on_one_node_ends_on_all_within_a_second() {
+    let redis = Redis::start();
+    let (stage, other) = two(&redis).await;
+    let (mut here, mut there) = on_both(&stage, &other, "zhangsan").await;
+    let checks = stage.nocobase.calls("auth:check");
+    assert_eq!(here.api(Method::POST, "/api/auth:signOut").await.status, 200);
+    let took = refused_after(&mut there).await;
+    println!("signed out on the other node after {took:?}");
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    assert_eq!(stage.nocobase.calls("auth:check"), checks, "nobody had to ask NocoBase");
+
+    // NocoBase ends it, and one node notices.
+    let (mut here, mut there) = on_both(&stage, &other, "lisi").await;
+    let jti = stage.nocobase.data().tokens.last().unwrap()["jti"].as_str().unwrap().to_owned();
+    stage.nocobase.data().blocked.insert(jti);
+    assert_eq!(file(&mut there).await, 200, "NocoBase does not ask");
+    assert_eq!(here.api(Method::GET, "/api/orders:list").await.status, 401);
+    assert!(refused_after(&mut there).await < Duration::from_secs(1));
+
+    // WeCom tells one node that a member has left; this session only the other knows, and NocoBase hears of it.
+    let (mut here, _) = on_both(&stage, &other, "anna.smith").await;
+    let mut phone = stage.phone("anna.smith");
+    phone.go_to(&other);
+    assert_eq!(phone.open("/admin").await.status, 200);
+    let blocked = stage.nocobase.data().blocked.len();
+    crate::events::member_left(&stage, "anna.smith").await;
+    assert!(refused_after(&mut phone).await < Duration::from_secs(1));
+    assert_eq!(file(&mut here).await, 401);
+    eventually("both blocked", async || stage.nocobase.data().blocked.len() == blocked + 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_redis_is_away_everything_goes_on_and_what_was_missed_is_made_up_for() {
+    let mut redis = Redis::start();
+    let (stage, mut other) = two(&redis).await;
+    let (mut here, mut there) = on_both(&stage, &other, "zhangsan").await;
+    let (mut stays, _) = on_both(&stage, &other, "lisi").await;
+    assert_eq!(trouble(&stage.gate).await, None);
+    redis.down();
+    for gate in [&stage.gate, &other] {
+        is_up(gate, false).await;
+        eventually("/readyz says why", async || {
+            let said = trouble(gate).await.unwrap();
+            assert_eq!(said["name"], json!(redis.address.to_string()));
+            said["why"] == "the connection is refused"
+        })
+        .await;
+    }
+    for browser in [&mut here, &mut there, &mut stays] {
+        assert_eq!(file(browser).await, 200);
+    }
+    let began = Instant::now();
+    stage.bound("anna.smith");
+    assert_eq!(stage.phone("anna.smith").open("/admin").await.status, 200);
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    // Ended now: the other node is told as soon as it can be.
+    assert_eq!(here.api(Method::POST, "/api/auth:signOut").await.status, 200);
+    assert_eq!(file(&mut there).await, 200);
+    redis.up();
+    for gate in [&stage.gate, &other] {
+        is_up(gate, true).await;
+    }
+    let took = refused_after(&mut there).await;
+    println!("told {took:?} after Redis was back");
+    assert_eq!(trouble(&stage.gate).await, None);
+    assert_eq!(file(&mut stays).await, 200, "and nobody else is signed out");
+
+    // One node is away, and hears of it when it is back.
+    let (mut here, mut there) = on_both(&stage, &other, "zhangsan").await;
+    other.signal("STOP");
+    assert_eq!(here.api(Method::POST, "/api/auth:signOut").await.status, 200);
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    other.signal("CONT");
+    assert!(refused_after(&mut there).await < Duration::from_secs(4));
+
+    // A node that starts later hears of it too, though NocoBase forgets.
+    let (mut here, _) = on_both(&stage, &other, "lisi").await;
+    let mut kept = here.clone();
+    assert_eq!(here.api(Method::POST, "/api/auth:signOut").await.status, 200);
+    stage.nocobase.data().blocked.clear();
+    other = stage.second_node().await;
+    kept.go_to(&other);
+    eventually("it is refused", async || file(&mut kept).await == 401).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_hangs_slows_nobody_down() {
+    // One that accepts and never says a word.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut stage =
+        Stage::start(|c| _ = c.set("session.redis", format!("redis://{}", silent.local_addr().unwrap())))
+            .await;
+    let began = Instant::now();
+    let mut phone = stage.signed_in("zhangsan").await;
+    let took = began.elapsed();
+    println!("sign-in with a silent Redis: {took:?}");
+    assert!(took < Duration::from_millis(1900), "{took:?}");
+    assert!(
+        trouble(&stage.gate).await.unwrap()["why"].as_str().unwrap().contains("no answer within a second")
+    );
+    assert_eq!(phone.api(Method::GET, "/api/orders:list").await.status, 200);
+
+    // One that stops in the middle.
+    let redis = Redis::start();
+    stage.restart_with(|c| _ = c.set("session.redis", redis.url())).await;
+    let mut phone = stage.signed_in("zhangsan").await;
+    is_up(&stage.gate, true).await;
+    stage.bound("lisi");
+    redis.signal("STOP");
+    let began = Instant::now();
+    let mut second = stage.phone("lisi");
+    let (page, slowest) = tokio::join!(second.open("/admin"), async {
+        let mut slowest = Duration::ZERO;
+        for _ in 0..20 {
+            let began = Instant::now();
+            assert_eq!(file(&mut phone).await, 200);
+            slowest = slowest.max(began.elapsed());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        slowest
+    });
+    let took = began.elapsed();
+    println!("sign-in while Redis hangs: {took:?}; slowest signed-in request {slowest:?}");
+    assert_eq!(page.status, 200);
+    assert!(took < Duration::from_millis(2500), "{took:?}");
+    assert!(slowest < Duration::from_millis(500), "signed-in requests do not wait for it: {slowest:?}");
+    is_up(&stage.gate, false).await;
+    redis.signal("CONT");
+    is_up(&stage.gate, true).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r27_a_wrong_password_is_told_and_not_shown() {
+    let redis = Redis::start_with(&["--requirepass", "the right one"]);
+    let url = |password: &str| format!("redis://{password}{}", redis.address);
+    let mut stage = Stage::start(|c| _ = c.set("session.redis", url(":CANARY@"))).await;
+    let said = trouble(&stage.gate).await.unwrap();
+    assert_eq!(said["why"], "the password is wrong");
+    stage.signed_in("zhangsan").await;
+    let shown = stage.gate.output() + &ops(&stage.gate, "/metrics").await + &said.to_string();
+    assert!(!shown.contains("CANARY"), "{shown}");
+    stage.restart_with(|c| _ = c.set("session.redis", url(""))).await;
+    assert!(trouble(&stage.gate).await.unwrap()["why"].as_str().unwrap().contains("NOAUTH"));
+    stage.restart_with(|c| _ = c.set("session.redis", url(":the%20right%20one@"))).await;
+    assert_eq!(trouble(&stage.gate).await, None);
+    stage.signed_in("zhangsan").await;
+    assert!(!stage.gate.output().contains("right one"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r07_r13_what_others_write_into_redis_is_not_believed() {
+    let redis = Redis::start();
+    let (stage, other) = two(&redis).await;
+    let (mut here, mut there) = on_both(&stage, &other, "zhangsan").await;
+    let sid = stage.nocobase.data().tokens.last().unwrap()["jti"].as_str().unwrap().to_owned();
+    let stream = format!("wecom-gate:http://{HOST}:endings");
+    let token = redis.keys(":token:").pop().expect("the shared token");
+    let good: String = redis.ask_parts(&["GET", &token]);
+
+    // Endings: in clear, sealed with another key, and with ours but for another purpose or name.
+    let sealed = |key: [u8; 64], purpose, name: &str| {
+        let ring = Keyring::new(&[SecretSlice::from(key.to_vec())]).unwrap();
+        let member =
+            Ending::Member { entry: "wecom".into(), userid: "zhangsan".into(), at: UnixMillis(u64::MAX / 2) };
+        ring.seal(purpose, name.as_bytes(), &member).unwrap()
+    };
+    let ours: [u8; 64] = std::array::from_fn(|i| u8::try_from(i).unwrap());
+    assert!(KEY.starts_with("AAECAwQF"), "that is the key of the stage");
+    let forged = [
+        sid.clone(),
+        format!("{{\"session\":\"{sid}\"}}"),
+        sealed([7; 64], Purpose::Ending, &stream),
+        sealed(ours, Purpose::Session, &stream),
+        sealed(ours, Purpose::Ending, "wecom-gate:https://another.example:endings"),
+        good.clone(),
+        "A".repeat(100_000),
+        String::new(),
+    ];
+    for text in &forged {
+        let _: String = redis.ask_parts(&["XADD", &stream, "*", "e", text]);
+        let _: i64 = redis.ask_parts(&["PUBLISH", &stream, text]);
+    }
+    let _: String = redis.ask_parts(&["XADD", &stream, "*", "other", "field", "e2", "x"]);
+    let ignored = r#"wecom_gate_redis_ignored_total{operation="listen"}"#;
+    for gate in [&stage.gate, &other] {
+        eventually("all are read", async || number(gate, ignored).await == Some(9.0)).await;
+        gate.wait_for_log(&["\"redis\"", "\"WARN\"", "not sealed with session.keys"]).await;
+    }
+    assert_eq!((file(&mut here).await, file(&mut there).await), (200, 200), "nobody is signed out");
+
+    // The token: garbage, and the sealed one of another app.
+    let elsewhere = "wecom-gate:http://gate.test:token:another:1";
+    let moved = {
+        let ring = Keyring::new(&[SecretSlice::from(ours.to_vec())]).unwrap();
+        ring.seal(Purpose::AccessToken, elsewhere.as_bytes(), &"forged").unwrap()
+    };
+    for text in ["", "forged-token", &forged[2], &moved] {
+        let calls = stage.wecom().calls(GETTOKEN);
+        let _: String = redis.ask_parts(&["SET", &token, text]);
+        let node = stage.second_node().await;
+        let mut phone = stage.phone("zhangsan");
+        phone.go_to(&node);
+        assert_eq!(phone.open("/admin").await.status, 200, "{text}");
+        assert_eq!(stage.wecom().calls(GETTOKEN), calls + 1, "fetched anew");
+        assert_eq!(number(&node, r#"wecom_gate_redis_ignored_total{operation="token"}"#).await, Some(2.0));
+    }
+
+    // A callback that somebody has marked in advance cannot be given a session.
+    let mut phone = stage.phone("zhangsan");
+    let callback = phone.up_to_callback("/admin").await;
+    let state = state_of(&callback);
+    let mark = wecom_gate::session::Callback { code: "x", state, cookie: b"" }.state_key();
+    let name: String = mark.iter().map(|b| format!("{b:02x}")).collect();
+    let _: String = redis.ask_parts(&["SET", &format!("wecom-gate:http://{HOST}:callback:{name}"), &good]);
+    let answer = phone.visit(&callback).await;
+    assert!(answer.sets("wecom_gate"), "goes on by itself: {}", answer.body);
+    assert_eq!(
+        number(&stage.gate, r#"wecom_gate_redis_ignored_total{operation="callback"}"#).await,
+        Some(1.0)
+    );
+
+    // What is real still arrives.
+    assert_eq!(here.api(Method::POST, "/api/auth:signOut").await.status, 200);
+    assert!(refused_after(&mut there).await < Duration::from_secs(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_installations_on_one_redis_do_not_meet() {
+    let redis = Redis::start();
+    let (stage, _) = two(&redis).await;
+    let another = Stage::start(|c| {
+        c.set("session.redis", redis.url()).set("origin", "http://another.test");
+    })
+    .await;
+    is_up(&another.gate, true).await;
+    let mut phone = stage.signed_in("zhangsan").await;
+    phone.api(Method::POST, "/api/auth:signOut").await;
+    let seen = number(&another.gate, "wecom_gate_sessions_seen").await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(seen, Some(0.0));
+    assert!(redis.keys("").iter().all(|k| k.starts_with("wecom-gate:http://")), "{:?}", redis.keys(""));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_can_be_set_and_taken_away_while_the_gate_serves() {
+    let redis = Redis::start();
+    let mut stage = Stage::start(|_| {}).await;
+    let other = {
+        let mut config = stage.config.clone();
+        config.set("session.redis", redis.url());
+        Gate::start(&config).await
+    };
+    let (mut here, mut there) = on_both(&stage, &other, "zhangsan").await;
+    assert_eq!(number(&stage.gate, "wecom_gate_redis_up").await, None);
+    stage.config.set("session.redis", redis.url());
+    stage.gate.rewrite(&stage.config.text());
+    stage.gate.signal("HUP");
+    is_up(&stage.gate, true).await;
+    assert_eq!(here.api(Method::POST, "/api/auth:signOut").await.status, 200);
+    assert!(refused_after(&mut there).await < Duration::from_secs(1));
+    // The same again: the connection stays.
+    let (mut here, mut there) = on_both(&stage, &other, "lisi").await;
+    stage.gate.signal("HUP");
+    assert_eq!(here.api(Method::POST, "/api/auth:signOut").await.status, 200);
+    assert!(refused_after(&mut there).await < Duration::from_secs(1));
+    stage.config.unset("session.redis");
+    stage.gate.rewrite(&stage.config.text());
+    stage.gate.signal("HUP");
+    eventually("it is gone", async || number(&stage.gate, "wecom_gate_redis_up").await.is_none()).await;
+    assert_eq!(trouble(&stage.gate).await, None);
+    stage.signed_in("zhangsan").await;
+}

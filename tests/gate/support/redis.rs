@@ -1,0 +1,107 @@
+//! A Redis of the test's own: the real server, which can be stopped, held and started again.
+
+use std::net::{SocketAddr, TcpListener};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use redis::{Client, Connection, FromRedisValue};
+
+/// A running Redis; dropped, it is killed.
+pub struct Redis {
+    pub address: SocketAddr,
+    arguments: Vec<String>,
+    child: Option<Child>,
+    _dir: tempfile::TempDir,
+}
+
+impl Redis {
+    /// Starts it.
+    pub fn start() -> Redis {
+        Self::start_with(&[])
+    }
+
+    /// The same with these options, such as `--requirepass x`.
+    pub fn start_with(options: &[&str]) -> Redis {
+        // A port that was free a moment ago.
+        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let port = address.port().to_string();
+        let folder = dir.path().to_str().unwrap();
+        let fixed =
+            ["--bind", "127.0.0.1", "--port", &port, "--save", "", "--appendonly", "no", "--dir", folder];
+        let arguments = fixed.iter().chain(options).map(|a| (*a).to_owned()).collect();
+        let mut redis = Redis { address, arguments, child: None, _dir: dir };
+        redis.up();
+        redis
+    }
+
+    /// Starts it again at the same address, empty.
+    pub fn up(&mut self) {
+        let mut command = Command::new("redis-server");
+        command.args(&self.arguments).stdin(Stdio::null()).stdout(Stdio::null());
+        self.child = Some(command.spawn().expect("the Debian package redis-server"));
+        let until = Instant::now() + Duration::from_secs(20);
+        while std::net::TcpStream::connect(self.address).is_err() {
+            assert!(Instant::now() < until, "redis-server does not listen");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Ends it.
+    pub fn down(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// Stops it where it is, connections and all (`STOP`), or lets it go on (`CONT`).
+    pub fn signal(&self, name: &str) {
+        let pid = self.child.as_ref().unwrap().id().to_string();
+        assert!(Command::new("kill").arg(format!("-{name}")).arg(pid).status().unwrap().success());
+    }
+
+    /// For `session.redis`.
+    pub fn url(&self) -> String {
+        format!("redis://{}", self.address)
+    }
+
+    fn connection(&self) -> Connection {
+        Client::open(self.url()).unwrap().get_connection().unwrap()
+    }
+
+    /// One command, words separated by spaces.
+    pub fn ask<T: FromRedisValue>(&self, command: &str) -> T {
+        self.ask_parts(&command.split(' ').collect::<Vec<_>>())
+    }
+
+    /// One command.
+    pub fn ask_parts<T: FromRedisValue>(&self, parts: &[&str]) -> T {
+        redis::cmd(parts[0]).arg(&parts[1..]).query(&mut self.connection()).unwrap()
+    }
+
+    /// Names of all keys that contain this.
+    pub fn keys(&self, part: &str) -> Vec<String> {
+        self.ask(&format!("KEYS *{part}*"))
+    }
+
+    /// Everything in it that can be read.
+    pub fn dump(&self) -> String {
+        let mut all = String::new();
+        for key in self.keys("") {
+            let kind: String = self.ask_parts(&["TYPE", &key]);
+            let value: redis::Value = match kind.as_str() {
+                "stream" => self.ask_parts(&["XRANGE", &key, "-", "+"]),
+                _ => self.ask_parts(&["GET", &key]),
+            };
+            all.push_str(&format!("{key} {value:?}\n"));
+        }
+        all
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        self.down();
+    }
+}
