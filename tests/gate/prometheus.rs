@@ -11,7 +11,7 @@ use wecom_gate::sim::Fault;
 
 use crate::support::browser::CURL;
 use crate::support::raw::talk;
-use crate::support::{Browser, Stage};
+use crate::support::{Browser, Redis, Stage};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -147,7 +147,9 @@ async fn every_query_of_the_dashboard_and_of_the_alerts_finds_something() {
     let (cert, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
     std::fs::write(&cert, made.cert.pem()).unwrap();
     std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let redis = Redis::start();
     let stage = Stage::start(|c| {
+        c.set("session.redis", redis.url());
         c.set("listen.https", toml::Value::from(vec!["127.0.0.1:0"]))
             .set("listen.cert", cert.to_str().unwrap())
             .set("listen.key", key.to_str().unwrap());
