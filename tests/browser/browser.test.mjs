@@ -18,4 +18,6 @@ await import('./crosssite.mjs');
 await import('./who.mjs');
 await import('./doors.mjs');
 await import('./outside.mjs');
+await import('./turns.mjs');
+await import('./entries.mjs');
 await import('./delivery.mjs');

@@ -30,7 +30,7 @@ export async function whoami(context, gate = stage.gate) {
 }
 
 /** A page of NocoBase's without what it loads, for those who need only come there: that takes long. */
-async function bare(client) {
+export async function bare(client) {
   await client.page.route('**/assets/**', (route) => route.abort());
   return client;
 }
