@@ -21,7 +21,7 @@ use crate::config;
 use crate::error::Failure;
 use crate::metrics::NocoBaseCalls;
 pub(super) use judge::{bad_answer, denied};
-use judge::{causes, data_of, database_busy, session_token_refused, token_code, unexpected};
+use judge::{causes, data_of, database_busy, session_token_refused, stopping, token_code, unexpected};
 
 /// From the first byte sent to the last byte read. NocoBase answers the calls below within milliseconds; what takes
 /// longer than this would keep a member waiting who had better try again.
@@ -324,7 +324,7 @@ impl NocoBase {
         }
     }
 
-    /// One call on the first node that takes the connection and is not just starting.
+    /// One call on the first node that takes the connection and is neither starting nor stopping.
     async fn send_once(&self, bases: &[String], token: &str, call: &Call<'_>) -> Result<Reply, Failure> {
         let mut auth = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| {
             tracing::error!(call = call.action, "the token cannot be sent in a header");
@@ -344,6 +344,10 @@ impl NocoBase {
             match reply {
                 Ok(reply) if reply.status == 503 => {
                     tracing::warn!(call = call.action, base, "NocoBase is starting (503)");
+                    last = Failure::NocoBaseStarting;
+                }
+                Ok(reply) if call.method == Method::GET && stopping(&reply) => {
+                    tracing::warn!(call = call.action, base, "NocoBase is stopping (500)");
                     last = Failure::NocoBaseStarting;
                 }
                 Ok(reply) => {

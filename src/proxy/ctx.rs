@@ -64,6 +64,8 @@ pub struct Ctx {
     pub handed: Option<Instant>,
     /// When the head of NocoBase's answer was there.
     pub answered: Option<Instant>,
+    /// The node that answered 500 before another one was asked.
+    pub doubted: Option<usize>,
     /// A WebSocket, while it is open.
     pub tunnel: Option<Open>,
     in_flight: Option<InFlight>,
@@ -125,6 +127,7 @@ impl Ctx {
             as_page: false,
             handed: None,
             answered: None,
+            doubted: None,
             tunnel: None,
             in_flight: Some(InFlight::new(&gate.in_flight)),
         }

@@ -126,7 +126,7 @@ impl ProxyHttp for Phases {
         let Carried { gate, ctx } = carried;
         counts::lost(gate, ctx);
         if let Some(node) = ctx.node {
-            gate.upstreams.did_not_connect(node);
+            gate.upstreams.avoid(node);
         }
         // Nothing has been sent: the next node may have it, whatever the method.
         e.set_retry(ctx.tried.count() < gate.upstreams.len());
@@ -220,6 +220,18 @@ impl ProxyHttp for Phases {
         let again = session.req_header().method.is_safe() && is_another_node(gate, ctx);
         if response.status == 503 && (ctx.page_load || again) {
             return Error::e_explain(STARTING, "503");
+        }
+        // NocoBase answers 500 for a moment while it stops, and its health check is well. Is it the request, or the node?
+        if response.status == 500
+            && again
+            && ctx.doubted.is_none()
+            && gate.upstreams.is_another_well(ctx.tried)
+        {
+            ctx.doubted = ctx.node;
+            return Error::e_explain(STARTING, "500");
+        }
+        if let Some(node) = ctx.doubted.filter(|_| !response.status.is_server_error()) {
+            gate.upstreams.avoid(node);
         }
         answers::head(gate, session, response, ctx)
     }

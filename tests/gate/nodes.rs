@@ -12,6 +12,8 @@ use tokio::net::TcpListener;
 use crate::support::{Browser, Stage, eventually};
 
 const STARTING: &str = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+const STOPPING: &str = "HTTP/1.1 500 Internal Server Error\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\
+                        Connection: close\r\n\r\n{}";
 const WELL: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok";
 
 /// A node that does as it is told: answers every request with these bytes, or hangs up when there are none.
@@ -140,4 +142,41 @@ async fn a_node_that_is_starting_is_passed_over() {
         assert_eq!(phone.api(Method::POST, "/api/orders:create").await.status, 200);
     }
     assert_eq!(puppet.requests(), before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_answers_500_while_it_stops_costs_no_safe_request() {
+    let puppet = Puppet::start(STOPPING).await;
+    let mut stage = Stage::start(|_| {}).await;
+    let both = vec![stage.nocobase.address.to_string(), puppet.address.to_string()];
+    stage
+        .restart_with(|config| {
+            config.set("upstream.nodes", both);
+        })
+        .await;
+    let mut phone = stage.signed_in("zhangsan").await;
+    for _ in 0..8 {
+        assert_eq!(phone.api(Method::GET, "/api/orders:list").await.status, 200);
+    }
+    let doubted = puppet.requests();
+    assert!(doubted > 0, "the node was tried");
+    // Until its next health check, two seconds later, requests that cannot be repeated do not go there either.
+    for _ in 0..4 {
+        assert_eq!(phone.api(Method::POST, "/api/orders:create").await.status, 200);
+    }
+    assert_eq!(puppet.requests(), doubted);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_every_node_answers_500_to_is_answered_500() {
+    let mut stage = Stage::start(|_| {}).await;
+    let other = stage.nocobase.another_node().await;
+    let mut phone = two(&mut stage, other.address).await;
+    for (method, asked) in [(Method::GET, 2), (Method::POST, 1)] {
+        let before = stage.nocobase.count("/api/orders:broken");
+        stage.nocobase.fail("orders:broken", 500, r#"{"errors":[{"message":"a bug"}]}"#, usize::MAX);
+        let answer = phone.api(method.clone(), "/api/orders:broken").await;
+        assert_eq!((answer.status, answer.body.contains("a bug")), (500, true), "{method}: {}", answer.body);
+        assert_eq!(stage.nocobase.count("/api/orders:broken") - before, asked, "{method}");
+    }
 }

@@ -80,6 +80,14 @@ pub(super) fn causes(error: &dyn std::error::Error) -> String {
     text
 }
 
+/// A 500 of a node that has closed its database and not yet its door.
+pub(super) fn stopping(reply: &Reply) -> bool {
+    reply.status == 500
+        && ErrorBody::parse(&reply.body).is_some_and(|body| {
+            body.errors.iter().any(|e| e.message.contains("connection manager was closed"))
+        })
+}
+
 /// A 500 that only says that two transactions got into each other's way; the database has undone this one.
 pub(super) fn database_busy(reply: &Reply) -> bool {
     const SIGNS: [&str; 5] =

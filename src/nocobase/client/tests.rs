@@ -150,16 +150,21 @@ async fn a_service_account_that_does_not_count() {
 }
 
 #[tokio::test]
-async fn a_node_that_is_away_or_starting_is_passed_over() {
+async fn a_node_that_is_away_starting_or_stopping_is_passed_over() {
     let (scripted, addr) = Scripted::start().await;
     let (other, starting) = Scripted::start().await;
     scripted.user(1, serde_json::json!({}));
     let nb = client(&[closed_port().await, starting, addr], &rules(&[], false));
-    other.fault("auth:check", &vec![Fault::Answer(503, "{}"); 9]);
+    other.fault("auth:check", &[Fault::Answer(503, "{}")]);
     for _ in 0..3 {
         assert!(nb.check(token(1).as_str()).await.is_ok());
     }
     assert_eq!(other.calls("auth:check"), 1, "a node that answers is asked first from then on");
+    let nb = client(&[starting, addr], &rules(&[], false));
+    let stopping = "ConnectionManager.getConnection was called after the connection manager was closed!";
+    let stopping = format!(r#"{{"errors":[{{"message":"{stopping}"}}]}}"#).leak();
+    other.fault("auth:check", &[Fault::Answer(500, stopping)]);
+    assert!(nb.check(token(1).as_str()).await.is_ok());
     let nobody = client(&[closed_port().await, closed_port().await], &rules(&[], false));
     assert_eq!(nobody.check(token(1).as_str()).await, Err(Failure::NocoBaseUnreachable));
 }

@@ -1,7 +1,7 @@
 //! NocoBase's nodes: which one a request goes to, how connections to it are made, and which of them are well.
 //!
-//! A node is passed over while its health check fails (`health`), for a moment after it did not take a connection, and
-//! it gets less than its share while it warms up (`node`). If that leaves none, every node is tried: a check that is wrong
+//! A node is passed over while its health check fails (`health`), for a moment after it did not take a connection or
+//! answered 500 where another one did not, and it gets less than its share while it warms up (`node`). If that leaves none, every node is tried: a check that is wrong
 //! must not close the door.
 
 mod health;
@@ -160,8 +160,14 @@ impl Upstreams {
         index_of(&backend)
     }
 
-    /// A node did not take a connection: it is passed over until its next health check, wherever there is another.
-    pub fn did_not_connect(&self, index: usize) {
+    /// Is there a node that has not been tried, and was well when it was last looked at?
+    pub fn is_another_well(&self, tried: Tried) -> bool {
+        self.nodes.iter().enumerate().any(|(i, node)| !tried.has(i) && node.state() == State::Well)
+    }
+
+    /// A node did not take a connection, or could not do what another one could: it is passed over until its next health
+    /// check, wherever there is another.
+    pub fn avoid(&self, index: usize) {
         if let Some(node) = self.nodes.get(index) {
             node.avoid_until(self.began.elapsed() + self.interval);
         }

@@ -41,7 +41,7 @@ fn a_request_meets_each_node_once() {
 #[test]
 fn a_node_that_did_not_connect_is_the_last_resort() {
     let u = three();
-    u.did_not_connect(1);
+    u.avoid(1);
     assert_eq!(firsts(&u, 300)[1], 0);
     let mut tried = Tried::default();
     let met: Vec<_> = std::iter::from_fn(|| u.pick(&mut tried, false).map(|p| p.0)).collect();
