@@ -31,7 +31,7 @@ impl Rendered {
 /// The one style sheet; inline, so that a page is one answer.
 pub(super) const STYLE: &str = include_str!("style.css");
 
-/// The one script, for pages with an address to copy; inline for the same reason.
+/// The one script, for pages with an address to copy and for those that try again; inline for the same reason.
 pub(super) const SCRIPT: &str = include_str!("page.js");
 
 /// Nothing may be loaded, run or sent anywhere but what the page itself needs. The one style and the one

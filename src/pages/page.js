@@ -1,6 +1,22 @@
-/* wecom-gate's own pages: copies the address that is to be opened in WeCom. Old webviews too (ES5). */
+/* wecom-gate's own pages: what stands after the # stays when they try again, and the address that is to be opened in WeCom
+   is copied. Old webviews too (ES5). */
 (function () {
   'use strict';
+
+  // Going to one's own address is no load where it has a #, and in the page's refresh and its link the # is not there.
+  var here = location.pathname + location.search;
+  var refresh = document.querySelector('meta[http-equiv=refresh]');
+  var when = refresh && /^(\d+)(?:;url=(.*))?$/.exec(refresh.getAttribute('content'));
+  if (location.hash && when && (when[2] || here) === here) {
+    setTimeout(again, when[1] * 1000 - 500);
+    var ways = document.querySelectorAll('a.button');
+    for (var i = 0; i < ways.length; i += 1) if (ways[i].getAttribute('href') === here) ways[i].onclick = again;
+  }
+
+  function again() {
+    location.reload();
+    return false;
+  }
 
   var button = document.getElementById('copy');
   var link = document.getElementById('link');

@@ -336,7 +336,7 @@ fn r27_the_policy_allows_exactly_the_one_style_and_the_one_script() {
     }
 }
 
-/// The one script, as it stands in pages with an address to copy.
+/// The one script, as it stands in pages with an address to copy, and in those that try again by themselves.
 fn ours() -> String {
     format!("<script>{SCRIPT}</script>")
 }
