@@ -25,6 +25,7 @@ test-browser: packages nocobase ## Chromium against the real NocoBase through th
 	$(CARGO) build
 	cd tests/browser && npm ci --no-audit --no-fund --loglevel=error
 	cd tests/browser && node --test --test-reporter=spec browser.test.mjs
+	cd tests/browser && node --test --test-reporter=spec nodes.test.mjs
 	cd tests/browser && node --test --test-reporter=spec pages.test.mjs
 	node --test tests/script
 
@@ -53,7 +54,7 @@ certs: ## A certificate for development in certs/
 	$(CARGO) run -- certs --dir certs
 
 packages: ## Debian packages that the tests use
-	@./tests/setup/packages.sh chromium fonts-noto-cjk nginx caddy haproxy prometheus redis-server
+	@./tests/setup/packages.sh chromium fonts-noto-cjk nginx caddy haproxy prometheus postgresql redis-server
 
 nocobase-packages:
 	@./tests/setup/packages.sh

@@ -5,12 +5,14 @@
 #   nocobase.sh install [DIR]                           install NocoBase (about 4 minutes and 1.2 GB, once)
 #   nocobase.sh start DIR STATE_DIR PORT APP_KEY [NAME=value...] [--stop-on-eof]
 #                                                       run one instance in the foreground until SIGTERM or SIGINT
+#   nocobase.sh fill DIR STATE_DIR NAME=value...        make NocoBase's tables in the empty database that DB_... name
 #   nocobase.sh dir                                     print the default DIR
 #
 # `start` prints "nocobase: ready at http://127.0.0.1:PORT..." on standard output once the health check answers, and
 # ends with status 1 if that takes more than 300 s or the port is taken. It becomes the one NocoBase process: one
 # signal ends it. With --stop-on-eof it also ends when its standard input does, that is, when whoever started it with
-# a pipe is gone, however that came about. NAME=value are more settings of NocoBase, e.g. APP_PUBLIC_PATH=/crm/.
+# a pipe is gone, however that came about. NAME=value are more settings of NocoBase, e.g. APP_PUBLIC_PATH=/crm/. With
+# DB_DIALECT and the like an instance uses another database than a SQLite file of its own; `fill` makes that ready.
 #
 # DIR defaults to ${XDG_CACHE_HOME:-$HOME/.cache}/wecom-gate/nocobase-<version>. It is shared and read only after
 # `install`; whatever an instance writes goes to its STATE_DIR (database, uploads, logs), so several instances can
@@ -29,7 +31,7 @@ readonly RECIPE
 
 say() { printf 'nocobase: %s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
-usage() { sed -n '3,9s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2; exit 64; }
+usage() { sed -n '3,10s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2; exit 64; }
 default_dir() { printf '%s\n' "${XDG_CACHE_HOME:-$HOME/.cache}/wecom-gate/nocobase-$VERSION"; }
 have() { command -v "$1" >/dev/null 2>&1; }
 
@@ -299,7 +301,7 @@ start() {
   exec 8>"$state/.lock" # held by NocoBase until it ends
   flock -n 8 || die "an instance is already running in $state"
   prepare_state "$dir" "$state"
-  if [[ ! -s $state/storage/db/nocobase.sqlite ]]; then
+  if [[ " $*" != *" DB_DIALECT="* && ! -s $state/storage/db/nocobase.sqlite ]]; then
     cp -R "$dir/template/uploads" "$state/storage/"
     cp "$dir/template/db/nocobase.sqlite" "$state/storage/db/nocobase.sqlite.new"
     mv "$state/storage/db/nocobase.sqlite.new" "$state/storage/db/nocobase.sqlite"
@@ -317,7 +319,26 @@ start() {
   exec node launch.cjs start
 }
 
+# 40 s on PostgreSQL.
+fill() {
+  (($# >= 3)) || usage
+  local dir=$1 state=$2 setting
+  shift 2
+  installed "$dir" || die "no finished install in $dir; first: nocobase.sh install $dir"
+  mkdir -p "$state"
+  state=$(cd "$state" && pwd)
+  prepare_state "$dir" "$state"
+  node_env "$state" 0 "$(head -c 24 /dev/urandom | base64)"
+  for setting; do
+    [[ $setting == [A-Za-z_]*=* ]] || usage
+    export "${setting?}"
+  done
+  cd "$state"
+  exec node launch.cjs install --lang=en-US
+}
+
 case ${1-} in
+  fill) fill "${@:2}" ;;
   start) start "${@:2}" ;;
   install) (($# <= 2)) || usage; install "${2:-$(default_dir)}" ;;
   dir) default_dir ;;

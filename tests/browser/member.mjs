@@ -1,35 +1,10 @@
 // A member's way in, and what they find there.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { call, enter, menu } from './acts.mjs';
 import { stage } from './stage.mjs';
 
-/** Signs in from a page of NocoBase on, past consent where WeCom asks for it. */
-export async function enter(client, { path = stage.page, consent = false } = {}) {
-  await client.page.goto(stage.origin + path);
-  if (consent) await client.page.getByRole('button', { name: 'Allow' }).click();
-  await menu(client.page);
-}
-
-/** NocoBase is there, with its menu. */
-export async function menu(page) {
-  await page.getByText('Orders 订单').first().waitFor();
-}
-
-/** A call as NocoBase's page makes it, with the token that it keeps. */
-export function call(page, path, { method = 'GET', json } = {}) {
-  return page.evaluate(
-    async ([path, method, json]) => {
-      const headers = { Authorization: `Bearer ${localStorage.getItem('NOCOBASE_TOKEN')}` };
-      const csrf = /nb_csrf_token_main=([^;]*)/.exec(document.cookie);
-      if (csrf) headers['X-CSRF-Token'] = decodeURIComponent(csrf[1]);
-      if (json) headers['Content-Type'] = 'application/json';
-      const answer = await fetch(`/api/${path}`, { method, headers, body: json && JSON.stringify(json) });
-      const text = await answer.text();
-      return { status: answer.status, ...(text ? JSON.parse(text) : {}) };
-    },
-    [path, method, json],
-  );
-}
+export { call, enter, menu };
 
 /** The pages of WeCom that a person saw: not those that only sent on. */
 function seenOfWeCom(watch) {

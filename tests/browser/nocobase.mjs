@@ -6,35 +6,43 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Program, freePort, run } from './process.mjs';
 
-const SCRIPT = fileURLToPath(new URL('../../src/demo/nocobase.sh', import.meta.url));
+export const SCRIPT = fileURLToPath(new URL('../../src/demo/nocobase.sh', import.meta.url));
 const CACHE = process.env.XDG_CACHE_HOME || join(homedir(), '.cache');
-const HOME = process.env.WECOM_GATE_NOCOBASE || join(CACHE, 'wecom-gate', 'nocobase-2.2.15');
+export const HOME = process.env.WECOM_GATE_NOCOBASE || join(CACHE, 'wecom-gate', 'nocobase-2.2.15');
 const ROOT = 1;
 
 const base64url = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
 
 export class NocoBase {
-  /** Starts one with an empty database below `state`. */
-  static async start(state, key) {
-    await run('bash', [SCRIPT, 'install', HOME]);
-    const port = await freePort();
-    const args = [SCRIPT, 'start', HOME, join(state, 'nocobase'), String(port), key, '--stop-on-eof'];
-    const program = new Program('NocoBase', 'bash', args);
-    await program.line(/ready at/);
-    return new NocoBase(program, port, key);
+  /** Starts one with an empty database below `state`, or with more `settings`: those of another one. */
+  static async start(state, key, settings = []) {
+    await NocoBase.install();
+    const nocobase = new NocoBase(join(state, 'nocobase'), await freePort(), key, settings);
+    await nocobase.start();
+    return nocobase;
   }
 
-  constructor(program, port, key) {
-    this.program = program;
+  static install() {
+    return run('bash', [SCRIPT, 'install', HOME]);
+  }
+
+  constructor(state, port, key, settings) {
     this.port = port;
     this.base = `http://127.0.0.1:${port}`;
     this.key = key;
+    this.args = [SCRIPT, 'start', HOME, state, String(port), key, ...settings, '--stop-on-eof'];
+  }
+
+  /** Also once more, after it was stopped. */
+  async start() {
+    this.program = new Program('NocoBase', 'bash', this.args);
+    await this.program.line(/ready at/);
   }
 
   /** A token as NocoBase makes them: for `roleName` it is an API key, without one a session's. */
-  mint(userId, roleName, lifetime = 3600) {
+  mint(userId, roleName, lifetime = 3600, jti = randomUUID()) {
     const now = Math.floor(Date.now() / 1000);
-    const claims = { userId, ...(roleName ? { roleName } : { temp: true, jti: randomUUID(), signInTime: now * 1000 }) };
+    const claims = { userId, ...(roleName ? { roleName } : { temp: true, jti, signInTime: now * 1000 }) };
     const body = `${base64url({ alg: 'HS256', typ: 'JWT' })}.${base64url({ ...claims, iat: now, exp: now + lifetime })}`;
     return `${body}.${createHmac('sha256', this.key).update(body).digest('base64url')}`;
   }

@@ -35,7 +35,8 @@ class Stage {
   #closing = [];
   #idle = new Map(); // windows that wait for the next test, by kind
 
-  async start() {
+  /** `nocobase(dir, secret)` starts another NocoBase than one with SQLite, `more` what is to be there before the gate is. */
+  async start({ nocobase = NocoBase.start, more } = {}) {
     rmSync(SCREENSHOTS, { recursive: true, force: true });
     mkdirSync(SCREENSHOTS, { recursive: true });
     this.dir = mkdtempSync(join(tmpdir(), 'wecom-gate-browser-'));
@@ -45,16 +46,23 @@ class Stage {
     // Each its own host name: cookies know no ports.
     this.origin = `http://127.0.0.1:${await freePort()}`;
     this.tlsOrigin = `https://localhost:${await freePort()}`;
-    const [nocobase, sim, browser] = await Promise.allSettled([this.#nocobase(), this.#simulator(), this.#chromium()]);
-    for (const part of [nocobase, sim, browser]) if (part.status === 'rejected') throw part.reason;
+    const [started, sim, browser] = await Promise.allSettled([this.#nocobase(nocobase), this.#simulator(), this.#chromium()]);
+    for (const part of [started, sim, browser]) if (part.status === 'rejected') throw part.reason;
     this.serviceUser = await this.nocobase.serviceUser();
     this.page = await this.nocobase.page('Orders 订单', 'orders1');
+    await more?.();
     this.gate = await this.startGate('a');
   }
 
-  async #nocobase() {
-    this.nocobase = await NocoBase.start(this.dir, this.secret);
-    this.#closing.push(() => this.nocobase.program.stop(20_000));
+  /** Done at the end, in reverse order. */
+  closing(close) {
+    this.#closing.push(close);
+  }
+
+  async #nocobase(start) {
+    this.nocobase = await start(this.dir, this.secret);
+    this.nodes = [this.nocobase];
+    this.#closing.push(() => Promise.all(this.nodes.map((node) => node.program.stop(20_000))));
   }
 
   async #simulator() {
@@ -152,7 +160,7 @@ class Stage {
     const lines = [
       `origin = ${text(origin)}`,
       '[listen]', ...listen, 'ops = "127.0.0.1:0"',
-      '[upstream]', `nodes = ["127.0.0.1:${this.nocobase.port}"]`,
+      '[upstream]', `nodes = ${text(this.nodes.map((n) => `127.0.0.1:${n.port}`))}`,
       '[nocobase]', `jwt_secret = ${text(this.secret)}`, `service_user = ${this.serviceUser}`, ...nocobase,
       ...[`${CORP}/${agent}`, ...others].flatMap(entry),
       '[access]', ...access,
@@ -169,6 +177,7 @@ class Stage {
     gate.file = file;
     gate.port = Number(port);
     await gate.line(new RegExp(`"listening".*127\\.0\\.0\\.1:${port}`));
+    gate.ops = JSON.parse(await gate.line(/"listening".*"ops"/)).address;
     return gate;
   }
 

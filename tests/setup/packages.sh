@@ -24,7 +24,7 @@ if ! { "${as_root[@]}" apt-get update -qq && "${as_root[@]}" apt-get install -y 
 fi
 rm -f "$log"
 # Debian starts servers as it installs them; the tests start their own.
-for service in nginx haproxy caddy redis-server prometheus; do
+for service in nginx haproxy caddy redis-server prometheus postgresql; do
     if [ -x "/etc/init.d/$service" ] && printf '%s\n' "${missing[@]}" | grep -q "$service"; then
         "${as_root[@]}" "/etc/init.d/$service" stop >/dev/null 2>&1 || true
     fi

@@ -1,0 +1,232 @@
+// Two NocoBase nodes on one PostgreSQL, as a company runs them: Chromium, the gate, and one node after the other going away.
+//
+// The nodes share database and files and nothing else: NocoBase's own means of telling each other news are not part of
+// its free edition.
+import assert from 'node:assert/strict';
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, afterEach, before, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Load } from './load.mjs';
+import { call, enter, menu } from './acts.mjs';
+import { NocoBase } from './nocobase.mjs';
+import { Postgres } from './postgres.mjs';
+import { stage } from './stage.mjs';
+
+let a;
+let b;
+
+before(async () => {
+  let settings;
+  const nocobase = async (dir, secret) => {
+    const [postgres] = await Promise.all([Postgres.start(), NocoBase.install()]);
+    stage.closing(() => postgres.stop());
+    const storage = join(dir, 'storage');
+    mkdirSync(storage);
+    await postgres.nocobase('nocobase', storage);
+    settings = [...postgres.settings('nocobase'), `STORAGE_PATH=${storage}`];
+    a = await NocoBase.start(join(dir, 'a'), secret, settings);
+    return a;
+  };
+  // The other one afterwards: it reads roles when it starts, and nobody tells it of new ones.
+  const more = async () => {
+    b = await NocoBase.start(join(stage.dir, 'b'), stage.secret, settings);
+    stage.nodes.push(b);
+  };
+  await stage.start({ nocobase, more });
+}, { timeout: 400_000 });
+after(() => stage.stop(), { timeout: 60_000 });
+afterEach(async (t) => {
+  if (t.passed === false || t.error) await stage.pictures(t.name);
+});
+
+const name = (node) => `127.0.0.1:${node.port}`;
+
+/** The value of a metric for this node; all its codes together. */
+async function metric(metric, node) {
+  const text = await (await fetch(`http://${stage.gate.ops}/metrics`)).text();
+  const lines = text.split('\n').filter((l) => l.startsWith(`${metric}{`) && l.includes(`node="${name(node)}"`));
+  return lines.reduce((sum, l) => sum + Number(l.split(' ').at(-1)), 0);
+}
+
+const answers = (node) => metric('wecom_gate_upstream_responses_total', node);
+
+async function until(what, holds, timeout = 60_000) {
+  const end = Date.now() + timeout;
+  while (!(await holds())) {
+    if (Date.now() > end) throw new Error(`not within ${timeout} ms: ${what}`);
+    await sleep(50);
+  }
+}
+
+/** The gate has found out that this node is up, or that it is not. */
+const found = (node, up) => until(`${name(node)}: up ${up}`, async () => (await metric('wecom_gate_upstream_up', node)) === up);
+
+async function kill(node) {
+  node.program.child.kill('SIGKILL');
+  await node.program.ended;
+}
+
+/** The credentials of a window, as a program can send them. */
+async function credentials(client) {
+  const cookies = await client.context.cookies(stage.origin);
+  const phantom = await client.page.evaluate(() => localStorage.getItem('NOCOBASE_TOKEN'));
+  return { cookie: cookies.map((c) => `${c.name}=${c.value}`).join('; '), authorization: `Bearer ${phantom}` };
+}
+
+/** The sessions of a user, the newest first. */
+function sessions(userId) {
+  const filter = encodeURIComponent(JSON.stringify({ userId }));
+  return stage.nocobase.call(`issuedTokens:list?sort=-createdAt&filter=${filter}`);
+}
+
+/** What this node, past the gate, says to a token of this session: `signed in`, or a code of NocoBase's. */
+async function says(node, userId, jti) {
+  const headers = { authorization: `Bearer ${stage.nocobase.mint(userId, undefined, 3600, jti)}` };
+  const answer = await fetch(`${node.base}/api/auth:check`, { headers });
+  return answer.status === 200 ? 'signed in' : (await answer.json()).errors[0].code;
+}
+
+async function signOut(page) {
+  await page.getByTestId('user-center-button').hover();
+  await page.getByRole('menu').getByText('Sign out').click();
+  await page.getByText('You are signed out').waitFor();
+}
+
+test('members work on both nodes', async () => {
+  const client = await stage.client('lisi');
+  const before = [await answers(a), await answers(b)];
+  await enter(client, { consent: true });
+  assert.equal((await call(client.page, 'auth:check')).data.nickname, '李四');
+  const { data: file } = await client.page.evaluate(async () => {
+    const form = new FormData();
+    form.append('file', new Blob(['on both nodes']), 'note.txt');
+    const csrf = /nb_csrf_token_main=([^;]*)/.exec(document.cookie);
+    const headers = { Authorization: `Bearer ${localStorage.getItem('NOCOBASE_TOKEN')}` };
+    if (csrf) headers['X-CSRF-Token'] = decodeURIComponent(csrf[1]);
+    return (await fetch('/api/attachments:create', { method: 'POST', headers, body: form })).json();
+  });
+  for (let i = 0; i < 4; i += 1) {
+    assert.equal(await client.page.evaluate(async (url) => (await fetch(url)).text(), file.url), 'on both nodes');
+  }
+  await client.watch.first('frames', (f) => f.way === 'received' && f.text.includes('"authorized"'), 'authorized');
+  const now = [await answers(a), await answers(b)];
+  const [first, second] = now.map((n, i) => n - before[i]);
+  assert.ok(Math.min(first, second) > 0.4 * (first + second), `${first} answers of one node, ${second} of the other`);
+  await client.watch.assertNoToken();
+  assert.deepEqual(client.watch.console, []);
+  await client.close();
+});
+
+test('signing out on one node is signing out on the other', async () => {
+  const client = await stage.client('lisi');
+  await enter(client);
+  const { id } = (await call(client.page, 'auth:check')).data;
+  const [{ jti }] = await sessions(id);
+  for (const node of [a, b]) assert.equal(await says(node, id, jti), 'signed in', name(node));
+  await signOut(client.page);
+  for (const node of [a, b]) {
+    await until(`${name(node)} has blocked the session`, async () => (await says(node, id, jti)) === 'BLOCKED_TOKEN', 5_000);
+  }
+  await client.close();
+});
+
+test('no request is lost while one node after the other is away', async (t) => {
+  const client = await stage.client('lisi');
+  await enter(client);
+  const leaving = await stage.client('lisi');
+  await enter(leaving);
+  const { id } = (await call(leaving.page, 'auth:check')).data;
+  const [{ jti }] = await sessions(id);
+  const member = await credentials(client);
+  const key = { authorization: `Bearer ${a.mint(1, 'root')}`, 'content-type': 'application/json' };
+  client.watch.clear();
+
+  const load = new Load(stage.gate, [
+    ['/api/auth:check', member, '李四'],
+    ['/api/roles:check', member, '"member"'],
+    ['/admin', { ...member, accept: 'text/html', 'sec-fetch-dest': 'document', 'sec-fetch-mode': 'navigate' }, '</html>'],
+    ['/browser-checker.js?v=1', member, 'function'],
+  ], (nickname) => ({ path: '/api/users:create', headers: key, body: JSON.stringify({ nickname }) }));
+  const at = Date.now();
+  const tell = (what) => t.diagnostic(`${((Date.now() - at) / 1000).toFixed(1)} s: ${what}; ${load.safe} GETs, ${load.posts.size} POSTs`);
+  const works = async () => assert.equal((await call(client.page, 'auth:check')).data?.nickname, '李四');
+  try {
+    await sleep(1500);
+    await kill(b);
+    tell('one node has crashed');
+    await works();
+    await found(b, 0);
+    await signOut(leaving.page);
+    assert.equal(await says(a, id, jti), 'BLOCKED_TOKEN');
+    await works();
+    await b.start();
+    await found(b, 1);
+    tell('it is back');
+    // It gets its share little by little.
+    let before = [await answers(a), await answers(b)];
+    await sleep(3000);
+    let now = [await answers(a), await answers(b)];
+    const share = (now[1] - before[1]) / (now[1] - before[1] + now[0] - before[0]);
+    tell(`its share is ${(share * 100).toFixed(0)} %`);
+    assert.ok(share > 0 && share < 0.3, `share ${share}`);
+    assert.equal(await says(b, id, jti), 'BLOCKED_TOKEN', 'a node reads what was blocked while it was away');
+    await works();
+
+    await a.program.stop(20_000);
+    tell('the other one was stopped');
+    await works();
+    await sleep(2000);
+    await works();
+  } finally {
+    await load.stop();
+  }
+  tell('end');
+
+  assert.deepEqual(load.failed, []);
+  assert.ok(load.safe > 500, `${load.safe} GETs`);
+  const made = (await b.call('users:list?paginate=false&fields=nickname')).map((u) => u.nickname);
+  const refused = [];
+  for (const [nickname, { status, retryAfter, text }] of load.posts) {
+    const times = made.filter((n) => n === nickname).length;
+    if (status === 200) assert.equal(times, 1, `${nickname} was done ${times} times`);
+    else {
+      // NocoBase answers for itself until it has stopped.
+      const stopping = status === 500 && text.includes('connection manager was closed');
+      assert.ok(stopping || ([502, 503].includes(status) && Number(retryAfter) > 0), `${nickname}: ${status} ${text}`);
+      assert.ok(times <= 1, `${nickname} was done ${times} times`);
+      refused.push(status);
+    }
+  }
+  t.diagnostic(`${load.posts.size} POSTs, refused: ${refused.join() || 'none'}`);
+  assert.ok(refused.length <= 4, `${refused}`);
+
+  // The open page has noticed nothing; its WebSocket is on the node that is there.
+  assert.deepEqual(client.watch.documents().map((d) => d.url), []);
+  assert.deepEqual(client.watch.responses.filter((r) => r.status >= 400).map((r) => `${r.status} ${r.url}`), []);
+  await client.watch.first('frames', (f) => f.way === 'received' && f.text.includes('"authorized"'), 'authorized');
+  await stage.picture(client.page, 'nodes-open-page');
+  await client.close();
+  await leaving.close();
+});
+
+test('when both are away a page waits for them', async () => {
+  const client = await stage.client('lisi');
+  await enter(client);
+  await kill(b);
+  await found(b, 0);
+  const away = await call(client.page, 'auth:check');
+  assert.equal(away.status, 502);
+  const answer = await client.page.goto(`${stage.origin}${stage.page}?tab=3#row-9`);
+  assert.equal(answer.status(), 502);
+  assert.ok(Number(answer.headers()['retry-after']) > 0);
+  await client.page.getByText('This page tries again by itself').waitFor();
+  await stage.picture(client.page, 'nodes-both-away');
+  client.watch.clear();
+  await client.watch.first('responses', (r) => r.type === 'Document' || r.url.startsWith(stage.origin + stage.page), 'the reload', 15_000);
+  await a.start();
+  await menu(client.page);
+  assert.equal(client.page.url(), `${stage.origin}${stage.page}?tab=3#row-9`);
+  assert.equal((await call(client.page, 'auth:check')).data.nickname, '李四');
+  await client.close();
+});
