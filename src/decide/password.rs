@@ -11,21 +11,24 @@ use super::policy::{Policy, Request};
 /// NocoBase's sign-in page: in its client, and in the one that is to follow it.
 const PAGES: [&str; 2] = ["signin", "v/signin"];
 /// Files that every page of NocoBase loads. They hold code and style of NocoBase and its plugins, no data.
-const FILES: [&str; 6] = [
+const FILES: [&str; 7] = [
     "global.css",
     "browser-checker.js",
     "favicon.ico",
+    "favicon/favicon.ico",
     "v/global.css",
     "v/browser-checker.js",
     "v/favicon.ico",
 ];
 /// Folders of such files; the names in them change with every version.
 const FOLDERS: [&str; 4] = ["assets/", "static/", "v/assets/", "v/static/"];
-/// What the page calls before anybody is signed in, and the sign-in itself. All are public in NocoBase.
-const CALLS: [(&str, &str); 8] = [
+/// What the page calls before anybody is signed in and never again afterwards, and the sign-in itself. All are public in
+/// NocoBase. So is `app:getInfo`, but the page asks for that again; version and database are no stranger's business.
+const CALLS: [(&str, &str); 9] = [
     ("GET", "api/app:getLang"),
     ("GET", "api/pm:listEnabled"),
     ("GET", "api/pm:listEnabledV2"),
+    ("GET", "api/uiLayouts:listEnabled"),
     ("GET", "api/systemSettings:get"),
     ("GET", "api/themeConfig:list"),
     ("GET", "api/authenticators:publicList"),
