@@ -359,12 +359,41 @@
     link.target = '_blank';
     link.appendChild(document.createTextNode(text('again')));
     style(link, {
-      padding: '4px 16px', borderRadius: '6px', background: '#0958d9', color: '#fff', textDecoration: 'none', whiteSpace: 'nowrap'
+      padding: '8px 16px', borderRadius: '6px', background: '#0958d9', color: '#fff', textDecoration: 'none', whiteSpace: 'nowrap'
     });
     strip.appendChild(words);
     strip.appendChild(link);
     document.body.appendChild(strip);
+    joinRound(link);
     return true;
+  }
+
+  /*
+   * In NocoBase's drawers and dialogs the tab key goes round and never leaves them: where it begins anew, `link` is one
+   * more stop on the way.
+   */
+  function joinRound(link) {
+    var next = null; // where the round goes on
+    document.addEventListener('keydown', function (event) {
+      if (event.keyCode !== 9 || !document.documentElement.contains(link)) return;
+      var from = document.activeElement;
+      // Backwards a round begins anew where the next in focus comes later in the document.
+      var anew = event.shiftKey ? 4 : 2;
+      if (from === link) {
+        if (next) event.preventDefault();
+        if (next) next.focus();
+        next = null;
+        return;
+      }
+      // By then the browser has moved the focus.
+      setTimeout(function () {
+        var now = document.activeElement;
+        if (!from || !now || now === from || now === link || from === document.body || now === document.body) return;
+        if (!(from.compareDocumentPosition(now) & anew)) return;
+        next = now;
+        link.focus();
+      }, 0);
+    }, true);
   }
 
   function style(element, rules) {

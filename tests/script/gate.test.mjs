@@ -443,6 +443,45 @@ describe('a form that is not saved', () => {
     }
   });
 
+  test('has its link on the way of the tab key that goes round in a dialog', () => {
+    const page = open('/admin');
+    page.type();
+    page.xhr('/api/a', 401, LOGIN);
+    const link = strip(page).children[1];
+    const { document } = page;
+    // In the order of the document.
+    const stops = ['first', 'second', 'last'].map((name, i) => ({
+      name, focus() { document.activeElement = this; },
+      compareDocumentPosition: (other) => (stops.indexOf(other) < i ? 2 : 4),
+    }));
+    link.focus = () => { document.activeElement = link; };
+    const [first, second, last] = stops;
+    /** The key is pressed in `from`; the browser, or the dialog, goes to `to`. */
+    const tab = (from, to, shiftKey = false) => {
+      let prevented = false;
+      document.activeElement = from;
+      document.emit('keydown', { keyCode: 9, shiftKey, preventDefault: () => (prevented = true) });
+      if (!prevented) document.activeElement = to;
+      page.timers.splice(0).forEach(([f, ms]) => ms === 0 && f());
+      return document.activeElement.name ?? (document.activeElement === link ? 'link' : 'body');
+    };
+    assert.equal(tab(first, second), 'second');
+    assert.equal(tab(last, first), 'link');
+    assert.equal(tab(link, document.body), 'first', 'and on from where the round begins');
+    assert.equal(tab(last, second, true), 'second');
+    assert.equal(tab(first, last, true), 'link');
+    assert.equal(tab(link, document.body, true), 'last');
+    assert.equal(tab(link, document.body), 'body', 'out of the page, where no round led here');
+    assert.equal(tab(last, document.body), 'body');
+    document.emit('keydown', { keyCode: 13 });
+    // Signed in again: the key does what it did.
+    page.settings();
+    page.window.emit('storage', { key: 'NOCOBASE_TOKEN', newValue: 'wcg_new' });
+    assert.equal(strip(page), null);
+    link.gone = true;
+    assert.equal(tab(last, first), 'first');
+  });
+
   test('by fetch as well', async () => {
     const page = open('/admin', { answer: { status: 401, headers: new Map([['X-WeCom-Gate-Login', LOGIN]]) } });
     page.type();
