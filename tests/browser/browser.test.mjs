@@ -20,4 +20,5 @@ await import('./doors.mjs');
 await import('./outside.mjs');
 await import('./turns.mjs');
 await import('./entries.mjs');
+await import('./healing.mjs');
 await import('./delivery.mjs');

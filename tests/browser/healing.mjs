@@ -1,0 +1,220 @@
+// A session that ends while a page is open.
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
+import { assertAccessible, assertReachable } from './axe.mjs';
+import { call, menu } from './member.mjs';
+import { CORP, stage } from './stage.mjs';
+import { Watch } from './watch.mjs';
+
+const MEMBER = { userid: 'healing', name: 'Hanna Healing', mobile: '13800000051' };
+const QUERY = '?tab=3';
+const FRAGMENT = '#row-9';
+
+/** Opens a page inside WeCom without a session, past consent where WeCom asks for it. */
+async function inside(url) {
+  const client = await stage.client(MEMBER.userid);
+  await client.page.goto(url);
+  const allow = client.page.getByRole('button', { name: 'Allow' });
+  await allow.or(client.page.getByText('Orders 订单').first()).first().waitFor();
+  if (await allow.isVisible()) await allow.click();
+  await menu(client.page);
+  return client;
+}
+
+/** The same, and then goes to a place in the page, as a click in it does. */
+async function at(url) {
+  const client = await inside(url);
+  await client.page.evaluate((to) => (location.hash = to), FRAGMENT);
+  return { ...client, place: client.page.url() };
+}
+
+async function cookies({ context, page }) {
+  return (await context.cookies(page.url())).map((c) => `${c.name}=${c.value}`).join('; ');
+}
+
+function session(client) {
+  return cookies(client).then((all) => /(?:^|; )wecom_gate=([^;]*)/.exec(all)?.[1]);
+}
+
+/** What the page asks next, as NocoBase's client asks. */
+function ask(page) {
+  return page.evaluate(() => {
+    const ask = new XMLHttpRequest();
+    ask.open('GET', '/api/roles:check');
+    ask.setRequestHeader('Authorization', `Bearer ${localStorage.getItem('NOCOBASE_TOKEN')}`);
+    ask.send();
+  });
+}
+
+function askedOfWeCom(watch) {
+  return watch.documents().filter((d) => d.url.startsWith(`${stage.sim}/connect`)).length;
+}
+
+/** The browser forgets who it is. */
+async function forget({ context }) {
+  await context.clearCookies({ name: 'wecom_gate' });
+}
+
+/** Somebody else ends the session, so that its token is blocked in NocoBase. */
+async function block(client) {
+  const authorization = `Bearer ${await client.page.evaluate(() => localStorage.getItem('NOCOBASE_TOKEN'))}`;
+  const headers = { cookie: await cookies(client), authorization };
+  const { status } = await stage.ask(stage.gate, '/api/auth:signOut', { method: 'POST', headers });
+  assert.equal(status, 200);
+}
+
+/** The page comes back by itself to where it was, through WeCom, once. */
+async function heals(client, end) {
+  const { page, watch, place } = client;
+  assert.ok(place.endsWith(`${stage.page}${QUERY}${FRAGMENT}`), place);
+  const before = await session(client);
+  await end(client);
+  watch.clear();
+  await ask(page);
+  await watch.first('requests', (r) => r.type === 'Document' && r.url.startsWith(stage.sim), 'WeCom');
+  await page.waitForURL(place);
+  await menu(page);
+  assert.equal((await call(page, 'auth:check')).data.nickname, MEMBER.name);
+  assert.equal(askedOfWeCom(watch), 1);
+  assert.equal(page.url(), place);
+  const now = await session(client);
+  assert.ok(now && now !== before);
+}
+
+/** What is typed stays, until its person has signed in again in another tab, and then it can be saved. */
+async function keeps(client, end, name) {
+  const { page, context, watch, place } = client;
+  await page.getByTestId('user-center-button').first().hover();
+  await page.getByText('Edit profile').last().click();
+  const dialog = page.getByRole('dialog');
+  const field = dialog.getByRole('textbox').first();
+  await field.waitFor();
+  // The form is filled in by then, and does not undo what is typed.
+  await watch.first('responses', (r) => /\/api\/users:get\?|\/api\/auth:check/.test(r.url), 'the profile');
+  await pause(500);
+  await field.fill(name);
+  await dialog.getByRole('textbox').nth(1).fill(MEMBER.userid);
+  await end(client);
+  watch.clear();
+
+  const save = dialog.getByRole('button', { name: 'Submit' });
+  await save.click();
+  const strip = page.getByRole('alert').filter({ hasText: 'Your session has ended' });
+  await strip.waitFor();
+  await stage.picture(page, `session-over-${new URL(place).pathname.replaceAll('/', '-')}`);
+  await assertAccessible(page, '#wecom-gate-over');
+  await field.focus();
+  await assertReachable(page, '#wecom-gate-over a');
+  assert.equal(await field.inputValue(), name);
+  assert.equal(page.url(), place);
+  assert.equal(askedOfWeCom(watch), 0, 'nothing happens by itself');
+
+  const opened = context.waitForEvent('page');
+  await page.keyboard.press('Enter');
+  const other = await opened;
+  await menu(other);
+  assert.equal(other.url(), place);
+  await strip.waitFor({ state: 'detached' });
+  await other.close();
+  assert.equal(await field.inputValue(), name);
+  watch.clear();
+  await save.click();
+  const answer = await watch.first('responses', (r) => r.url.includes('/api/users:updateProfile'), 'saved');
+  assert.equal(answer.status, 200);
+  assert.equal((await call(page, 'auth:check')).data.nickname, name);
+  const { data } = await call(page, 'auth:check');
+  await stage.nocobase.call(`users:update?filterByTk=${data.id}`, { nickname: MEMBER.name });
+}
+
+/** WeCom says no: a page tells why, and the place is still known when it says yes again. */
+async function refused({ page, watch, place, ...client }, end) {
+  const no = page.getByRole('heading', { name: 'Your account is not active' });
+  await stage.member({ ...MEMBER, status: 2 });
+  try {
+    await end({ page, ...client });
+    watch.clear();
+    await ask(page);
+    await no.waitFor();
+    await pause(2000);
+    assert.equal(askedOfWeCom(watch), 1);
+    await no.waitFor();
+  } finally {
+    await stage.member(MEMBER);
+  }
+  await page.getByRole('link', { name: 'Try again' }).click();
+  await menu(page);
+  assert.equal(page.url(), place);
+}
+
+describe('a session that ends while the page is open', () => {
+  let old; // a gate whose sessions last a minute, and a window that waits for the end of one
+  let waiting;
+  let since;
+  before(async () => {
+    await stage.member(MEMBER);
+    const origin = `http://old.test:${await stage.freePort()}`;
+    const data = await stage.simulate('GET', 'data');
+    const company = data.companies.find((c) => c.corp_id === CORP);
+    company.apps.find((a) => a.agent_id === 1000003).gate = origin;
+    await stage.simulate('PUT', 'data', data);
+    old = await stage.startGate('old', { origin, agent: 1000003, session: ['absolute = "1m"', 'idle = "1m"'] });
+    waiting = await at(`${origin}${stage.page}${QUERY}`);
+    since = Date.now();
+  }, { timeout: 120_000 });
+  after(async () => {
+    await waiting?.context.close();
+    await old?.stop();
+  });
+
+  // Each way in one of NocoBase's clients, all of it in one window.
+  for (const [how, end, prefix] of [['its token is blocked', block, '/v'], ['the cookies are gone', forget, '']]) {
+    describe(how, () => {
+      let client;
+      before(async () => {
+        client = await at(`${stage.origin}${prefix}${stage.page}${QUERY}`);
+      });
+      after(() => client.close());
+
+      test('and is made anew at the same place', () => heals(client, end));
+      test('and leaves a form that is not saved alone, and lets it be saved', () => keeps(client, end, `${MEMBER.name}, ${how}`));
+      test('and goes round in no circle when WeCom refuses', () => refused(client, end));
+    });
+  }
+
+  describe('and a link that is opened without one', () => {
+    let client;
+    before(async () => {
+      client = await inside(`${stage.origin}${stage.page}${QUERY}${FRAGMENT}`);
+    });
+    after(() => client.close());
+
+    // A fragment of WeCom's own takes its place on the way: see docs/how-it-works.md.
+    test('loses its fragment, and only that', () => {
+      const asked = client.watch.documents().map((d) => d.url);
+      assert.ok(asked.some((url) => url.startsWith(`${stage.sim}/connect`)), asked.join(' '));
+      assert.equal(client.page.url(), `${stage.origin}${stage.page}${QUERY}`);
+    });
+
+    test('is not followed by itself in any window, once somebody signed out in one', async () => {
+      const { page, context, watch } = client;
+      const other = await context.newPage();
+      const seen = await Watch.on(other);
+      await other.goto(stage.origin + stage.page);
+      await menu(other);
+      await page.getByTestId('user-center-button').hover();
+      await page.getByRole('menu').getByText('Sign out').click();
+      await page.getByText('You are signed out').waitFor();
+      for (const w of [watch, seen]) w.clear();
+      await ask(other);
+      await other.getByText('You are signed out').waitFor();
+      await pause(1000);
+      assert.deepEqual([askedOfWeCom(watch), askedOfWeCom(seen)], [0, 0]);
+      await other.close();
+    });
+  });
+
+  test('as old as it may become, it is made anew at the same place', async () => {
+    await heals(waiting, () => pause(Math.max(0, since + 61_000 - Date.now())));
+  });
+});
