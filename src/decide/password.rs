@@ -11,7 +11,7 @@ use super::policy::{Policy, Request};
 /// NocoBase's sign-in page: in its client, and in the one that is to follow it.
 const PAGES: [&str; 2] = ["signin", "v/signin"];
 /// Files that every page of NocoBase loads. They hold code and style of NocoBase and its plugins, no data.
-const FILES: [&str; 7] = [
+const FILES: [&str; 8] = [
     "global.css",
     "browser-checker.js",
     "favicon.ico",
@@ -19,6 +19,7 @@ const FILES: [&str; 7] = [
     "v/global.css",
     "v/browser-checker.js",
     "v/favicon.ico",
+    "v/favicon_no_exist.ico",
 ];
 /// Folders of such files; the names in them change with every version.
 const FOLDERS: [&str; 4] = ["assets/", "static/", "v/assets/", "v/static/"];

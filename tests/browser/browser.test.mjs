@@ -20,5 +20,6 @@ await import('./doors.mjs');
 await import('./outside.mjs');
 await import('./turns.mjs');
 await import('./entries.mjs');
+await import('./form.mjs');
 await import('./healing.mjs');
 await import('./delivery.mjs');

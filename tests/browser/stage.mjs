@@ -135,7 +135,7 @@ class Stage {
 
   /**
    * A gate. `port` is where (default: the origin's own), `nocobase`, `access`, `session` are more lines of its file;
-   * `agent` is one of the simulator's apps, `others` are more of them, as `corpid/agentid`.
+   * `agent` is one of the simulator's apps, `others` are more of them, as `corpid/agentid` or `corpid/agentid/title`.
    */
   async startGate(name, {
     origin = this.origin, port, nocobase = [], access = [], session = [], agent = 1000002, others = [], tls,
@@ -144,10 +144,10 @@ class Stage {
     const { companies } = await this.simulate('GET', 'data');
     const text = (value) => JSON.stringify(value);
     const entry = (app, i) => {
-      const [corp, agent] = app.split('/');
+      const [corp, agent, title = 'WeCom'] = app.split('/');
       const { entry, secret } = companies.find((c) => c.corp_id === corp).apps.find((a) => a.agent_id === Number(agent));
       return [
-        '[[wecom]]', `name = ${text(entry)}`, `corp_id = "${corp}"`, `agent_id = "${agent}"`, `secret = ${text(secret)}`,
+        '[[wecom]]', `name = ${text(entry)}`, `title = ${text(title)}`, `corp_id = "${corp}"`, `agent_id = "${agent}"`, `secret = ${text(secret)}`,
         `auto_login = ${i === 0}`, 'home = "/admin"', 'home_mobile = "/m"', `api_base = "${this.sim}"`,
         `authorize_url = "${this.sim}/connect/oauth2/authorize"`,
         `web_login_url = "${this.sim}/wwlogin/sso/login"`,

@@ -31,6 +31,7 @@ fn the_form_and_what_it_is_made_of_pass_to_the_letter() {
             ("GET", "v/assets/x.css"),
             ("GET", "global.css"),
             ("GET", "favicon/favicon.ico"),
+            ("GET", "v/favicon_no_exist.ico"),
             ("GET", "api/app:getLang"),
             ("GET", "api/pm:listEnabled"),
             ("GET", "api/pm:listEnabledV2"),
