@@ -423,3 +423,80 @@ async fn it_can_be_set_and_taken_away_while_the_gate_serves() {
     assert_eq!(trouble(&stage.gate).await, None);
     stage.signed_in("zhangsan").await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_told_once_and_is_played_back_ends_nothing_that_began_later() {
+    let redis = Redis::start();
+    let (stage, other) = two(&redis).await;
+    let (mut here, mut there) = on_both(&stage, &other, "zhangsan").await;
+    crate::events::member_left(&stage, "zhangsan").await;
+    assert!(refused_after(&mut there).await < Duration::from_secs(1));
+    assert_eq!(file(&mut here).await, 401);
+    // He is back, and somebody adds what is in Redis once more.
+    let (mut here, mut there) = on_both(&stage, &other, "zhangsan").await;
+    let stream = format!("wecom-gate:http://{HOST}:endings");
+    let told: redis::streams::StreamRangeReply = redis.ask_parts(&["XRANGE", &stream, "-", "+"]);
+    assert!(!told.ids.is_empty());
+    for entry in &told.ids {
+        let text: String = entry.get("e").unwrap();
+        let _: String = redis.ask_parts(&["XADD", &stream, "*", "e", &text]);
+    }
+    // Read in order: what is told after it has arrived when this one has.
+    let (mut other_here, mut other_there) = on_both(&stage, &other, "lisi").await;
+    assert_eq!(other_here.api(Method::POST, "/api/auth:signOut").await.status, 200);
+    refused_after(&mut other_there).await;
+    assert_eq!((file(&mut here).await, file(&mut there).await), (200, 200));
+    assert_eq!(number(&other, r#"wecom_gate_redis_ignored_total{operation="listen"}"#).await, Some(0.0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_starts_reads_fifty_thousand_endings_without_anybody_waiting() {
+    let redis = Redis::start();
+    let (stage, _) = two(&redis).await;
+    let mut phone = stage.signed_in("zhangsan").await;
+    let mut kept = phone.clone();
+    assert_eq!(phone.api(Method::POST, "/api/auth:signOut").await.status, 200);
+    let stream = format!("wecom-gate:http://{HOST}:endings");
+    let told: redis::streams::StreamRangeReply = redis.ask_parts(&["XRANGE", &stream, "-", "+"]);
+    let text: String = told.ids[0].get("e").unwrap();
+    let mut many = redis::pipe();
+    for _ in 0..50_000 {
+        many.cmd("XADD").arg(&stream).arg("*").arg("e").arg(&text).ignore();
+    }
+    many.query::<()>(&mut redis.connection()).unwrap();
+    stage.nocobase.data().blocked.clear();
+    let began = Instant::now();
+    let node = stage.second_node().await;
+    println!("a node starts in {:?}", began.elapsed());
+    kept.go_to(&node);
+    println!("the oldest is known {:?} later", refused_after(&mut kept).await);
+    let mut phone = stage.phone("zhangsan");
+    phone.go_to(&node);
+    assert_eq!(phone.open("/admin").await.status, 200);
+    println!("somebody is signed in after {:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn by_tls_and_by_a_socket_of_the_machine() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (cert, key, socket) = (path("cert.pem"), path("key.pem"), path("redis.sock"));
+    std::fs::write(&cert, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let tls = Redis::start_tls(&cert, &key);
+    let url = format!("rediss://localhost:{}", tls.address.port());
+    let mut stage = Stage::start(|c| _ = c.set("session.redis", url)).await;
+    let why = trouble(&stage.gate).await.unwrap()["why"].as_str().unwrap().to_owned();
+    assert!(why.contains("certificate"), "not trusted: {why}");
+    stage.gate = Gate::start_with(&stage.config, &[("SSL_CERT_FILE", &cert)]).await;
+    assert_eq!(trouble(&stage.gate).await, None);
+    is_up(&stage.gate, true).await;
+    stage.signed_in("zhangsan").await;
+
+    let _local = Redis::start_with(&["--unixsocket", &socket]);
+    stage.restart_with(|c| _ = c.set("session.redis", format!("unix://{socket}"))).await;
+    assert_eq!(trouble(&stage.gate).await, None);
+    stage.signed_in("zhangsan").await;
+}

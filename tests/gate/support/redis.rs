@@ -22,13 +22,24 @@ impl Redis {
 
     /// The same with these options, such as `--requirepass x`.
     pub fn start_with(options: &[&str]) -> Redis {
+        Self::start_on("--port", options)
+    }
+
+    /// One that speaks TLS alone, with this certificate and key.
+    pub fn start_tls(cert: &str, key: &str) -> Redis {
+        let files = ["--tls-cert-file", cert, "--tls-key-file", key, "--tls-ca-cert-file", cert];
+        let options = [&["--port", "0", "--tls-auth-clients", "no"], &files[..]].concat();
+        Self::start_on("--tls-port", &options)
+    }
+
+    fn start_on(port_option: &str, options: &[&str]) -> Redis {
         // A port that was free a moment ago.
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let dir = tempfile::tempdir().unwrap();
         let port = address.port().to_string();
         let folder = dir.path().to_str().unwrap();
         let fixed =
-            ["--bind", "127.0.0.1", "--port", &port, "--save", "", "--appendonly", "no", "--dir", folder];
+            ["--bind", "127.0.0.1", port_option, &port, "--save", "", "--appendonly", "no", "--dir", folder];
         let arguments = fixed.iter().chain(options).map(|a| (*a).to_owned()).collect();
         let mut redis = Redis { address, arguments, child: None, _dir: dir };
         redis.up();
@@ -66,7 +77,8 @@ impl Redis {
         format!("redis://{}", self.address)
     }
 
-    fn connection(&self) -> Connection {
+    /// To ask for more at once.
+    pub fn connection(&self) -> Connection {
         Client::open(self.url()).unwrap().get_connection().unwrap()
     }
 
