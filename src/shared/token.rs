@@ -14,7 +14,7 @@ use crate::metrics::RedisOperation::Token as OPERATION;
 use crate::session::Purpose;
 
 /// How long a node waits for the token that another fetches; then it fetches one itself.
-const LONGEST_WAIT: Duration = Duration::from_secs(3);
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// How long a node may take to fetch one before another does so.
 const LEASE: Duration = Duration::from_secs(10);

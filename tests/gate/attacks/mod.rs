@@ -13,6 +13,7 @@ mod open_redirect;
 mod ops;
 mod path_confusion;
 mod pingora;
+mod redis;
 mod rules;
 mod secrets_in_logs;
 mod session_fixation;

@@ -1,0 +1,148 @@
+//! Somebody else writes into the Redis that the nodes share, reads it, or has it for something else.
+
+use std::time::Duration;
+
+use reqwest::Method;
+use secrecy::SecretSlice;
+use wecom_gate::session::{Callback, Keyring, Purpose, UnixMillis};
+use wecom_gate::shared::Ending;
+
+use crate::redis::{GETTOKEN, file, is_up, number, on_both, ops, refused_after, state_of, trouble, two};
+use crate::support::config::KEY;
+use crate::support::{HOST, Redis, Stage, eventually};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r27_a_wrong_password_is_told_and_not_shown() {
+    let redis = Redis::start_with(&["--requirepass", "the right one"]);
+    let url = |password: &str| format!("redis://{password}{}", redis.address);
+    let mut stage = Stage::start(|c| _ = c.set("session.redis", url(":CANARY@"))).await;
+    let said = trouble(&stage.gate).await.unwrap();
+    assert_eq!(said["why"], "the password is wrong");
+    stage.signed_in("zhangsan").await;
+    let shown = stage.gate.output() + &ops(&stage.gate, "/metrics").await + &said.to_string();
+    assert!(!shown.contains("CANARY"), "{shown}");
+    stage.restart_with(|c| _ = c.set("session.redis", url(""))).await;
+    assert!(trouble(&stage.gate).await.unwrap()["why"].as_str().unwrap().contains("NOAUTH"));
+    stage.restart_with(|c| _ = c.set("session.redis", url(":the%20right%20one@"))).await;
+    assert_eq!(trouble(&stage.gate).await, None);
+    stage.signed_in("zhangsan").await;
+    assert!(!stage.gate.output().contains("right one"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r07_r13_what_others_write_into_redis_is_not_believed() {
+    let redis = Redis::start();
+    let (stage, other) = two(&redis).await;
+    let (mut here, mut there) = on_both(&stage, &other, "zhangsan").await;
+    let sid = stage.nocobase.data().tokens.last().unwrap()["jti"].as_str().unwrap().to_owned();
+    let stream = format!("wecom-gate:http://{HOST}:endings");
+    let token = redis.keys(":token:").pop().expect("the shared token");
+    let good: String = redis.ask_parts(&["GET", &token]);
+
+    // Endings: in clear, sealed with another key, and with ours but for another purpose or name.
+    let sealed = |key: [u8; 64], purpose, name: &str| {
+        let ring = Keyring::new(&[SecretSlice::from(key.to_vec())]).unwrap();
+        let member =
+            Ending::Member { entry: "wecom".into(), userid: "zhangsan".into(), at: UnixMillis(u64::MAX / 2) };
+        ring.seal(purpose, name.as_bytes(), &member).unwrap()
+    };
+    let ours: [u8; 64] = std::array::from_fn(|i| u8::try_from(i).unwrap());
+    assert!(KEY.starts_with("AAECAwQF"), "that is the key of the stage");
+    let forged = [
+        sid.clone(),
+        format!("{{\"session\":\"{sid}\"}}"),
+        sealed([7; 64], Purpose::Ending, &stream),
+        sealed(ours, Purpose::Session, &stream),
+        sealed(ours, Purpose::Ending, "wecom-gate:https://another.example:endings"),
+        good.clone(),
+        "A".repeat(100_000),
+        String::new(),
+    ];
+    for text in &forged {
+        let _: String = redis.ask_parts(&["XADD", &stream, "*", "e", text]);
+        let _: i64 = redis.ask_parts(&["PUBLISH", &stream, text]);
+    }
+    let _: String = redis.ask_parts(&["XADD", &stream, "*", "other", "field", "e2", "x"]);
+    let ignored = r#"wecom_gate_redis_ignored_total{operation="listen"}"#;
+    for gate in [&stage.gate, &other] {
+        eventually("all are read", async || number(gate, ignored).await == Some(9.0)).await;
+        gate.wait_for_log(&["\"redis\"", "\"WARN\"", "not sealed with session.keys"]).await;
+    }
+    assert_eq!((file(&mut here).await, file(&mut there).await), (200, 200), "nobody is signed out");
+
+    // The token: garbage, and the sealed one of another app.
+    let elsewhere = "wecom-gate:http://gate.test:token:another:1";
+    let moved = {
+        let ring = Keyring::new(&[SecretSlice::from(ours.to_vec())]).unwrap();
+        ring.seal(Purpose::AccessToken, elsewhere.as_bytes(), &"forged").unwrap()
+    };
+    for text in ["", "forged-token", &forged[2], &moved] {
+        let calls = stage.wecom().calls(GETTOKEN);
+        let _: String = redis.ask_parts(&["SET", &token, text]);
+        let node = stage.second_node().await;
+        let mut phone = stage.phone("zhangsan");
+        phone.go_to(&node);
+        assert_eq!(phone.open("/admin").await.status, 200, "{text}");
+        assert_eq!(stage.wecom().calls(GETTOKEN), calls + 1, "fetched anew");
+        assert_eq!(number(&node, r#"wecom_gate_redis_ignored_total{operation="token"}"#).await, Some(2.0));
+    }
+
+    // A callback that somebody has marked in advance cannot be given a session.
+    let mut phone = stage.phone("zhangsan");
+    let callback = phone.up_to_callback("/admin").await;
+    let state = state_of(&callback);
+    let mark = Callback { code: "x", state, cookie: b"" }.state_key();
+    let name: String = mark.iter().map(|b| format!("{b:02x}")).collect();
+    let _: String = redis.ask_parts(&["SET", &format!("wecom-gate:http://{HOST}:callback:{name}"), &good]);
+    let answer = phone.visit(&callback).await;
+    assert!(answer.sets("wecom_gate"), "goes on by itself: {}", answer.body);
+    assert_eq!(
+        number(&stage.gate, r#"wecom_gate_redis_ignored_total{operation="callback"}"#).await,
+        Some(1.0)
+    );
+
+    // What is real still arrives.
+    assert_eq!(here.api(Method::POST, "/api/auth:signOut").await.status, 200);
+    assert!(refused_after(&mut there).await < Duration::from_secs(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_installations_on_one_redis_do_not_meet() {
+    let redis = Redis::start();
+    let (stage, _) = two(&redis).await;
+    let another = Stage::start(|c| {
+        c.set("session.redis", redis.url()).set("origin", "http://another.test");
+    })
+    .await;
+    is_up(&another.gate, true).await;
+    let mut phone = stage.signed_in("zhangsan").await;
+    phone.api(Method::POST, "/api/auth:signOut").await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(number(&another.gate, "wecom_gate_sessions_seen").await, Some(0.0));
+    assert!(redis.keys("").iter().all(|k| k.starts_with("wecom-gate:http://")), "{:?}", redis.keys(""));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r13_what_was_told_once_and_is_played_back_ends_nothing_that_began_later() {
+    let redis = Redis::start();
+    let (stage, other) = two(&redis).await;
+    let (mut here, mut there) = on_both(&stage, &other, "zhangsan").await;
+    crate::events::member_left(&stage, "zhangsan").await;
+    assert!(refused_after(&mut there).await < Duration::from_secs(1));
+    assert_eq!(file(&mut here).await, 401);
+    // He is back, and somebody adds what is in Redis once more.
+    let (mut here, mut there) = on_both(&stage, &other, "zhangsan").await;
+    let stream = format!("wecom-gate:http://{HOST}:endings");
+    let told: redis::streams::StreamRangeReply = redis.ask_parts(&["XRANGE", &stream, "-", "+"]);
+    assert!(!told.ids.is_empty());
+    for entry in &told.ids {
+        let text: String = entry.get("e").unwrap();
+        let _: String = redis.ask_parts(&["XADD", &stream, "*", "e", &text]);
+    }
+    // Read in order: what is told after it has arrived when this one has.
+    let (mut other_here, mut other_there) = on_both(&stage, &other, "lisi").await;
+    assert_eq!(other_here.api(Method::POST, "/api/auth:signOut").await.status, 200);
+    refused_after(&mut other_there).await;
+    assert_eq!((file(&mut here).await, file(&mut there).await), (200, 200));
+    assert_eq!(number(&other, r#"wecom_gate_redis_ignored_total{operation="listen"}"#).await, Some(0.0));
+}
