@@ -124,6 +124,22 @@ mod tests {
     }
 
     #[test]
+    fn the_script_speaks_every_language() {
+        let texts = texts();
+        let langs: Vec<_> = texts.as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(langs, ["de", "en", "es", "nl", "ru", "sv", "zh"]);
+        for name in ["with", "or", "out", "again"] {
+            let mut seen: Vec<&str> = langs.iter().map(|lang| texts[lang][name].as_str().unwrap()).collect();
+            assert!(seen.iter().all(|text| !text.is_empty()), "{name}: {seen:?}");
+            assert!(seen.iter().all(|text| text.contains("{title}") == (name == "with")), "{name}: {seen:?}");
+            seen.sort_unstable();
+            seen.dedup();
+            assert_eq!(seen.len(), langs.len(), "{name}: two languages say the same: {seen:?}");
+        }
+        assert!(script().body.contains(&texts.to_string()));
+    }
+
+    #[test]
     fn the_script_reads_every_attribute_that_it_is_given() {
         for (name, value) in script_attributes("wcg_x", "main", true, "7") {
             // The script treats both deliveries alike; which one it is, is for people who look at the page.

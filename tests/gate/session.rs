@@ -375,12 +375,31 @@ async fn delivered_to_the_browser_the_token_works_and_stays_the_sessions() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn me_tells_who_is_signed_in_and_no_token() {
-    let stage = Stage::start(|_| {}).await;
+    let stage = Stage::start(|c| _ = c.set("session.idle", "2h")).await;
+    let user = stage.bound("zhangsan");
+    let begun = std::time::SystemTime::now();
     let mut phone = stage.signed_in("zhangsan").await;
     let answer = phone.clone().send(phone.fetch(Method::GET, "/wecom-gate/me")).await;
-    let mut keys: Vec<String> = answer.json().as_object().unwrap().keys().cloned().collect();
+    assert_eq!(answer.header("cache-control"), Some("no-store"));
+    assert!(!answer.body.contains(&phone.phantom()) && !answer.body.contains("eyJ"), "{}", answer.body);
+    let me = answer.json();
+    let mut keys: Vec<String> = me.as_object().unwrap().keys().cloned().collect();
     keys.sort();
     assert_eq!(keys, ["entry", "expires_at", "name", "nocobase_user_id", "signed_in_at", "userid"]);
+    let who = (&me["entry"], &me["userid"], &me["name"], &me["nocobase_user_id"]);
+    assert_eq!(who, (&json!("wecom"), &json!("zhangsan"), &json!("张三"), &json!(user)));
+    let time = |name: &str| humantime::parse_rfc3339(me[name].as_str().unwrap()).unwrap();
+    let since = time("signed_in_at").duration_since(begun - Duration::from_millis(1)).unwrap();
+    assert!(since < Duration::from_secs(60), "{since:?}");
+    let left = time("expires_at").duration_since(begun).unwrap();
+    assert!(left > Duration::from_secs(7190) && left < Duration::from_secs(7260), "{left:?}");
+
+    let post = phone.clone().send(phone.request(Method::POST, "/wecom-gate/me")).await;
+    assert_eq!(post.status, 405);
+    let mut stolen = phone.clone();
+    phone.api(Method::POST, "/api/auth:signOut").await;
+    let after = stolen.send(stolen.fetch(Method::GET, "/wecom-gate/me")).await;
+    assert_eq!((after.status, after.body.contains("zhangsan")), (401, false), "{}", after.body);
     phone.cookies.clear();
     let answer = phone.clone().send(phone.fetch(Method::GET, "/wecom-gate/me")).await;
     assert_eq!((answer.status, answer.header("x-wecom-gate-login")), (401, Some("/wecom-gate/login")));
