@@ -168,7 +168,7 @@ pub struct WeCom {
     /// Name of the authenticator in NocoBase's binding table: 1 to 50 of `A-Z a-z 0-9 _ -`. Bindings hang
     /// on it: do not change it later.
     pub name: String,
-    /// What people read on the sign-in button.
+    /// What people read on the sign-in button: with several entries, the company's name.
     pub title: String,
     /// **Required.** CorpID: WeCom's console, "My Company".
     pub corp_id: String,

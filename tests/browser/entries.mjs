@@ -33,7 +33,7 @@ describe('two WeCom entries', () => {
     await stage.member({ userid: 'both.there', name: 'Works For Both', mobile: '13800000052' }, PARTNER);
     await stage.gate.stop();
     stage.gate = await stage.startGate('entries', {
-      access: ['browsers = "sign-in-page"'], others: [`${PARTNER}/1000002`],
+      access: ['browsers = "sign-in-page"'], others: [`${PARTNER}/1000002/Partner & Co`],
     });
   });
   after(async () => {
@@ -54,7 +54,7 @@ describe('two WeCom entries', () => {
       await page.goto(stage.origin + stage.page);
       await stage.picture(page, 'sign-in-page-two-entries');
       const buttons = page.getByRole('link', { name: /^Sign in with / });
-      assert.equal(await buttons.count(), 2);
+      assert.deepEqual(await buttons.allTextContents(), ['Sign in with WeCom', 'Sign in with Partner & Co']);
       await buttons.nth(i).click();
       await page.waitForURL(`${stage.sim}/**`);
       const asked = new URL(page.url()).searchParams;

@@ -141,13 +141,16 @@ fn values_are_taken_as_they_are_meant() {
 }
 
 #[test]
-fn auto_login_holds_by_itself_for_a_single_entry_only() {
+fn several_entries_say_which_is_automatic_and_what_their_buttons_read() {
     let other = [
         ("wecom.1.name", "'b'"),
         ("wecom.1.corp_id", "'ww0123456789abcdef'"),
         ("wecom.1.agent_id", "'2'"),
         ("wecom.1.secret", "'s'"),
     ];
+    let two = good(&other);
+    assert!(two.warnings.iter().any(|w| w.starts_with("wecom[1].title: reads like that of wecom[0]")));
+    let other = [&other[..], &[("wecom.1.title", "'B'")]].concat();
     let two = good(&other);
     assert!(two.config.auto_entry().is_none());
     assert!(two.warnings.iter().any(|w| w.contains("auto_login")));

@@ -29,6 +29,7 @@ pub(super) fn entries(
     }
     let alone = raw.len() == 1;
     let mut names: HashMap<String, usize> = HashMap::new();
+    let mut titles: HashMap<String, usize> = HashMap::new();
     let mut auto = None;
     let mut list = Vec::with_capacity(raw.len());
     for (i, entry) in raw.into_iter().enumerate() {
@@ -38,6 +39,12 @@ pub(super) fn entries(
             report.bad(&join(&at, "name"), &entry.name, problem, "give each entry a name of its own");
         } else {
             names.insert(entry.name.clone(), i);
+        }
+        if let Some(first) = titles.get(&entry.title) {
+            let problem = format!("reads like that of wecom[{first}]: nobody can tell their buttons apart");
+            report.warn(&join(&at, "title"), problem);
+        } else {
+            titles.insert(entry.title.clone(), i);
         }
         if entry.auto_login == Some(true) {
             if let Some(first) = auto {
