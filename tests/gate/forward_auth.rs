@@ -30,8 +30,11 @@ impl Drop for Proxy {
 
 impl Proxy {
     async fn start(name: &str, gate: SocketAddr, nocobase: SocketAddr) -> Proxy {
+        Proxy::start_at(free(), name, gate, nocobase).await
+    }
+
+    async fn start_at(at: SocketAddr, name: &str, gate: SocketAddr, nocobase: SocketAddr) -> Proxy {
         let dir = tempfile::tempdir().unwrap();
-        let at = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let write = |file: &str, more: &[(&str, &str)]| {
             let mut text =
                 std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("conf").join(file))
@@ -47,12 +50,21 @@ impl Proxy {
         };
         let here = dir.path().to_str().unwrap();
         let mut command = match name {
-            "nginx" | "nginx in front" => {
-                let file = if name == "nginx" { "nginx-auth-request.conf" } else { "nginx-in-front.conf" };
-                let conf = write(file, &[("listen 80;", &format!("listen {at};"))]);
+            "nginx" | "nginx in front" | "nginx behind" => {
+                let file = match name {
+                    "nginx" => "nginx-auth-request.conf",
+                    "nginx in front" => "nginx-in-front.conf",
+                    _ => "nginx-behind.conf",
+                };
+                let listen = format!("listen {at};");
+                let files = [("/opt/nocobase/node_modules/@nocobase/app/dist/client", here)];
+                let conf =
+                    write(file, &[("listen 80;", &listen), ("listen 127.0.0.1:8090;", &listen), files[0]]);
+                std::fs::create_dir(dir.path().join("assets")).unwrap();
+                std::fs::write(dir.path().join("assets/index-1.js"), "from the disk").unwrap();
                 let whole = format!(
                     "daemon off; master_process off; pid {here}/pid; error_log {here}/log;\nevents {{}}\nhttp {{\n\
-                     access_log off; client_body_temp_path {here}/b; proxy_temp_path {here}/p;\n\
+                     access_log off; include /etc/nginx/mime.types; client_body_temp_path {here}/b; proxy_temp_path {here}/p;\n\
                      fastcgi_temp_path {here}/f; uwsgi_temp_path {here}/u; scgi_temp_path {here}/s;\n\
                      include {conf};\n}}\n"
                 );
@@ -95,6 +107,10 @@ impl Proxy {
         let _ = child.kill();
         panic!("{name} does not listen: {}", output(dir.path()));
     }
+}
+
+fn free() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
 fn output(dir: &Path) -> String {
@@ -333,4 +349,57 @@ async fn nginx_in_front_passes_everything_through_the_gate() {
     // The client's word about its address does not count; nginx's does.
     let lines = gate.log_where("event", "request").await;
     assert!(lines.iter().all(|l| l["client"] == "127.0.0.1"), "{lines:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nginx_behind_serves_files_and_passes_on_the_rest() {
+    let at = free();
+    let (upstream, setup, gate) =
+        stage(|s| s.set("upstream.nodes", vec![at.to_string()]).set("nocobase.identity_headers", true)).await;
+    let member = setup.visitor();
+    let proxy = Proxy::start_at(at, "nginx behind", gate.http, upstream.address).await;
+    let lines = format!("{}X-Forwarded-For: 203.0.113.9\r\nX-WeCom-User: boss\r\n", member.lines());
+
+    let answer = talk(gate.http, get("/api/users:list?page=2", &lines)).await;
+    assert_eq!(answer.status(), 200, "{}", answer.text());
+    let seen = upstream.take();
+    let seen = seen.iter().find(|r| r.target() == "/api/users:list?page=2").expect("it reaches NocoBase");
+    assert!(seen.header("authorization").unwrap().starts_with("Bearer ey"), "{}", seen.head);
+    assert_eq!(seen.all("x-wecom-user"), ["zhangsan"], "{}", seen.head);
+    assert_eq!(seen.all("x-forwarded-for"), ["203.0.113.9"], "the gate trusts this test: {}", seen.head);
+    assert_eq!(seen.all("host"), ["gate.test"], "{}", seen.head);
+
+    let script = talk(gate.http, get("/assets/index-1.js", &lines)).await;
+    assert_eq!((script.status(), script.body().as_str()), (200, "from the disk"), "{}", script.text());
+    assert_eq!(script.header("content-type").as_deref(), Some("application/javascript"));
+    assert!(
+        upstream.take().iter().all(|r| !r.target().starts_with("/assets")),
+        "it was not NocoBase's answer"
+    );
+
+    let tunnel = talk(
+        gate.http,
+        raw::upgrade("/ws", &format!("{}Origin: http://gate.test\r\n", member.cookie_line())),
+    );
+    let tunnel = tunnel.await;
+    assert_eq!(tunnel.status(), 101, "{}", tunnel.text());
+    assert_eq!(talk(gate.http, get("/api/users:list", "")).await.status(), 401);
+
+    // NocoBase is away, nginx is not: pages wait, programs are told when to come back.
+    upstream.take();
+    drop(proxy);
+    let _proxy = Proxy::start_at(at, "nginx behind", gate.http, free()).await;
+    let answer =
+        talk(gate.http, request("POST", "/api/orders:create", &format!("{lines}Content-Length: 0\r\n")))
+            .await;
+    assert_eq!(
+        (answer.status(), answer.header("retry-after").as_deref()),
+        (503, Some("5")),
+        "{}",
+        answer.text()
+    );
+    let page = format!("{lines}Accept: text/html\r\nUser-Agent: {}\r\n", raw::WECOM);
+    let answer = talk(gate.http, get("/admin", &page)).await;
+    assert_eq!(answer.status(), 503, "{}", answer.text());
+    assert!(answer.body().contains("http-equiv=\"refresh\""), "{}", answer.text());
 }
