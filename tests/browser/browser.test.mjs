@@ -23,3 +23,4 @@ await import('./entries.mjs');
 await import('./form.mjs');
 await import('./healing.mjs');
 await import('./delivery.mjs');
+await import('./forward.mjs');

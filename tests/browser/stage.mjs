@@ -134,11 +134,12 @@ class Stage {
   }
 
   /**
-   * A gate. `port` is where (default: the origin's own), `nocobase`, `access`, `session` are more lines of its file;
-   * `agent` is one of the simulator's apps, `others` are more of them, as `corpid/agentid` or `corpid/agentid/title`.
+   * A gate. `port` is where (default: the origin's own), `nodes` is before what, `nocobase`, `access`, `session` are more
+   * lines of its file; `agent` is one of the simulator's apps, `others` are more of them, as `corpid/agentid` or
+   * `corpid/agentid/title`.
    */
   async startGate(name, {
-    origin = this.origin, port, nocobase = [], access = [], session = [], agent = 1000002, others = [], tls,
+    origin = this.origin, port, nodes = this.nodes, nocobase = [], access = [], session = [], agent = 1000002, others = [], tls,
   } = {}) {
     port ??= new URL(origin).port;
     const { companies } = await this.simulate('GET', 'data');
@@ -160,7 +161,7 @@ class Stage {
     const lines = [
       `origin = ${text(origin)}`,
       '[listen]', ...listen, 'ops = "127.0.0.1:0"',
-      '[upstream]', `nodes = ${text(this.nodes.map((n) => `127.0.0.1:${n.port}`))}`,
+      '[upstream]', `nodes = ${text(nodes.map((n) => `127.0.0.1:${n.port}`))}`,
       '[nocobase]', `jwt_secret = ${text(this.secret)}`, `service_user = ${this.serviceUser}`, ...nocobase,
       ...[`${CORP}/${agent}`, ...others].flatMap(entry),
       '[access]', ...access,
