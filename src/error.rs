@@ -77,6 +77,8 @@ pub enum Failure {
     AmbiguousUser,
     /// The matching NocoBase user belongs to another member already.
     AlreadyBound,
+    /// The NocoBase user has no role, and NocoBase lets nobody in without one.
+    NoRole,
     // WeCom's side.
     /// Wrong corp id, secret, agent, domain or privilege.
     WeComConfig,
@@ -188,6 +190,7 @@ answers! {
     (NoMatchingUser, 403, "no_matching_user", Info, "NO_MATCHING_USER", None),
     (AmbiguousUser, 403, "ambiguous_user", Warn, "AMBIGUOUS_USER", None),
     (AlreadyBound, 403, "already_bound", Warn, "ALREADY_BOUND", None),
+    (NoRole, 403, "no_role", Info, "NO_ROLE", None),
     (WeComConfig, 502, "wecom_config", Error, "WECOM_CONFIG", None),
     (WeComIpNotTrusted, 502, "wecom_ip_not_trusted", Error, "WECOM_IP_NOT_TRUSTED", None),
     (WeComUnreachable, 503, "wecom_unreachable", Error, "WECOM_UNREACHABLE", Some(10)),

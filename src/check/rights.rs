@@ -1,6 +1,6 @@
 //! What the service account must be able to do, tried without leaving anything behind: lists are asked for one row,
-//! and `create` is asked to make no rows at all, which NocoBase refuses (403) whoever may not create, and for
-//! whoever may answers with an empty list. Which fields a role may see and fill is in `roles:check`.
+//! `create` is asked to make no rows at all, and `update` to change a row that does not exist, which NocoBase refuses (403)
+//! whoever may not, and for whoever may answers with an empty list. Which fields a role may see and fill is in `roles:check`.
 
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ use crate::config::{Config, MatchBy};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Right {
     table: &'static str,
-    /// `view` or `create`, as NocoBase's roles have it.
+    /// `view`, `create` or `update`, as NocoBase's roles have it.
     action: &'static str,
     /// The fields that the gate reads or writes.
     fields: Vec<&'static str>,
@@ -45,6 +45,10 @@ pub(super) fn needed(config: &Config) -> Vec<Right> {
     };
     let mut view_users = vec!["id"];
     view_users.extend(rules.match_by.iter().map(key));
+    let roles = config.wecom.iter().any(|entry| !entry.roles.is_empty());
+    if roles {
+        view_users.push("roles");
+    }
     let mut all = vec![
         right("users", "view", &view_users, "finding the user who is a member"),
         right("usersAuthenticators", "view", &["uuid", "userId", "authenticator"], "finding bindings"),
@@ -69,16 +73,54 @@ pub(super) fn needed(config: &Config) -> Vec<Right> {
         }
         all.push(right("users", "create", &fields, "making users (auto_create_user)"));
     }
+    if roles {
+        all.push(right("users", "update", &["roles"], "giving and taking roles ([[wecom.roles]])"));
+    }
     all
+}
+
+/// The roles that `[[wecom.roles]]` names, and which of them NocoBase does not know.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Roles {
+    named: Vec<String>,
+    /// `None`: the service account may not see the list of roles, as it should be.
+    unknown: Option<Vec<String>>,
+}
+
+/// Looks for the roles. `None` where no rule names one.
+pub(super) async fn roles(api: &Api<'_>, node: &str, token: &str) -> Option<Roles> {
+    let mut named: Vec<String> =
+        api.config.wecom.iter().flat_map(|entry| &entry.roles).map(|rule| rule.role.clone()).collect();
+    named.sort();
+    named.dedup();
+    if named.is_empty() {
+        return None;
+    }
+    let answer = api.ask(node, "roles:list?paginate=false&fields=name", Some(token), None).await;
+    Some(Roles { unknown: unknown(&named, &answer), named })
+}
+
+fn unknown(named: &[String], answer: &Asked) -> Option<Vec<String>> {
+    let answer = answer.as_ref().ok().filter(|a| a.status == 200)?.json();
+    let known: Vec<&str> =
+        answer.get("data")?.as_array()?.iter().filter_map(|role| role.get("name")?.as_str()).collect();
+    Some(named.iter().filter(|name| !known.contains(&name.as_str())).cloned().collect())
 }
 
 /// Tries one.
 pub(super) async fn attempt(api: &Api<'_>, node: &str, token: &str, right: &Right) -> Tried {
-    let answer = if right.action == "view" {
-        let path = format!("{}:list?pageSize=1&fields={}", right.table, right.fields.join(","));
-        api.ask(node, &path, Some(token), None).await
-    } else {
-        api.ask(node, &format!("{}:create", right.table), Some(token), Some(&json!([]))).await
+    let answer = match right.action {
+        "view" => {
+            let columns: Vec<_> = right.fields.iter().copied().filter(|f| *f != "roles").collect();
+            let path = format!("{}:list?pageSize=1&fields={}", right.table, columns.join(","));
+            api.ask(node, &path, Some(token), None).await
+        }
+        // No row has this number.
+        "update" => {
+            let path = format!("{}:update?filterByTk=0", right.table);
+            api.ask(node, &path, Some(token), Some(&json!({}))).await
+        }
+        _ => api.ask(node, &format!("{}:create", right.table), Some(token), Some(&json!([]))).await,
     };
     tried(&answer)
 }
@@ -113,11 +155,14 @@ impl Role<'_> {
             _ => named("whitelist").filter(|l| !l.is_empty()),
         };
         let Some(allowed) = allowed else { return Vec::new() };
-        right.fields.iter().copied().filter(|f| !allowed.contains(&json!(f))).collect()
+        // What hangs on other tables has a list of its own.
+        let appends = named("appends").filter(|_| right.action == "view");
+        let has = |f: &str| allowed.contains(&json!(f)) || appends.is_some_and(|l| l.contains(&json!(f)));
+        right.fields.iter().copied().filter(|f| !has(f)).collect()
     }
 
     /// What it may do besides, in words.
-    fn too_much(&self) -> Vec<&'static str> {
+    fn too_much(&self, rights: &[(Right, Tried)]) -> Vec<&'static str> {
         let has = |path: &str, test: fn(&str) -> bool| {
             let list = self.0.pointer(path).and_then(Value::as_array);
             list.is_some_and(|l| l.iter().filter_map(Value::as_str).any(test))
@@ -138,7 +183,13 @@ impl Role<'_> {
         if has("/strategy/actions", |_| true) {
             all.push("use every table by a general permission");
         }
-        if acts(|k| k.contains(":update") || k.contains(":destroy")) {
+        // With rules about roles this one is needed; no other field may be changed.
+        let roles_alone = rights.iter().any(|(r, _)| (r.table, r.action) == ("users", "update"))
+            && self.0.get("actions").and_then(|a| a.get("users:update")?.get("whitelist"))
+                == Some(&json!(["roles"]));
+        if acts(|k| (k.contains(":update") && k != "users:update") || k.contains(":destroy"))
+            || (acts(|k| k == "users:update") && !roles_alone)
+        {
             all.push("change or delete rows");
         }
         if acts(|k| !["users:", "usersAuthenticators:", "issuedTokens:"].iter().any(|t| k.starts_with(t))) {
@@ -149,7 +200,7 @@ impl Role<'_> {
 }
 
 /// The step `nocobase_rights`. `role`: `data` of `roles:check`, where it could be had.
-pub(super) fn verdict(tries: &[(Right, Tried)], role: Option<&Value>) -> Verdict {
+pub(super) fn verdict(tries: &[(Right, Tried)], role: Option<&Value>, roles: Option<&Roles>) -> Verdict {
     const WHERE: &str =
         "NocoBase → Settings → Users & Permissions → the role → Data sources → Main → Actions";
     let role = role.map(Role);
@@ -186,7 +237,7 @@ pub(super) fn verdict(tries: &[(Right, Tried)], role: Option<&Value>) -> Verdict
             }
         }
     }
-    let too_much = role.as_ref().map(Role::too_much).unwrap_or_default();
+    let too_much = role.as_ref().map(|r| r.too_much(tries)).unwrap_or_default();
     if !too_much.is_empty() {
         warnings.push(Finding::new(
             "nocobase.service_user, service_token",
@@ -194,11 +245,22 @@ pub(super) fn verdict(tries: &[(Right, Tried)], role: Option<&Value>) -> Verdict
             "give it a role of its own with these rights alone: docs/install.md, section 5",
         ));
     }
+    if let Some(unknown) = roles.and_then(|r| r.unknown.as_ref()).filter(|u| !u.is_empty()) {
+        warnings.push(Finding::new(
+            "wecom.roles",
+            format!("NocoBase has no role {}", unknown.join(", ")),
+            "give the role's \"Role UID\", not its title: NocoBase → Settings → Users & Permissions → Roles",
+        ));
+    }
+    let untold = roles.filter(|r| r.unknown.is_none()).map(|r| {
+        let named = r.named.join(", ");
+        format!("; with these rights nobody can tell whether the roles exist: {named} (the gate warns at a sign-in)")
+    });
     let names = |t: &[(Right, Tried)]| {
         t.iter().map(|(r, _)| format!("{}:{}", r.table, r.action)).collect::<Vec<_>>().join(", ")
     };
     let outcome = match (failed.is_empty(), warnings.is_empty()) {
-        (true, true) => return Verdict::ok(names(tries)),
+        (true, true) => return Verdict::ok(names(tries) + &untold.unwrap_or_default()),
         (true, false) => Outcome::Warning,
         _ => Outcome::Failed,
     };
@@ -207,121 +269,4 @@ pub(super) fn verdict(tries: &[(Right, Tried)], role: Option<&Value>) -> Verdict
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::check::http::{Answer, Trouble};
-    use crate::check::links::tests::two;
-
-    /// As NocoBase 2.2.15 answers for the role of docs/install.md.
-    fn role() -> Value {
-        json!({
-            "role": "wecom_gate", "allowAll": false, "strategy": { "actions": [] },
-            "snippets": ["!pm", "!pm.*", "!ui.*"],
-            "actions": {
-                "users:view": { "appends": [], "fields": ["email", "id", "nickname", "phone", "username", "id"] },
-                "users:create": { "whitelist": ["email", "nickname", "phone", "roles", "username"] },
-                "usersAuthenticators:view": { "fields": ["authenticator", "meta", "nickname", "userId", "uuid"] },
-                "usersAuthenticators:create": { "whitelist": [] },
-                "issuedTokens:view": { "fields": ["id", "jti", "userId"] },
-                "issuedTokens:create": { "whitelist": [] }
-            }
-        })
-    }
-
-    fn all_needed() -> Vec<Right> {
-        let mut config = two();
-        config.nocobase.match_by = vec![MatchBy::Phone, MatchBy::Email, MatchBy::Username];
-        config.nocobase.auto_create_user = true;
-        config.nocobase.default_roles = vec!["member".into()];
-        needed(&config)
-    }
-
-    #[test]
-    fn only_what_is_needed_is_asked_for() {
-        let names = |rights: Vec<Right>| {
-            rights.iter().map(|r| format!("{}:{}", r.table, r.action)).collect::<Vec<_>>()
-        };
-        let few = needed(&two());
-        assert_eq!(few[0].fields, ["id", "phone"]);
-        assert!(!names(few).contains(&"users:create".to_owned()));
-        let all = all_needed();
-        assert_eq!(all[0].fields, ["id", "phone", "email", "username"]);
-        assert!(all.last().unwrap().fields.contains(&"roles"));
-        assert!(names(all).contains(&"users:create".to_owned()));
-    }
-
-    #[test]
-    fn each_missing_right_is_named() {
-        let rights = all_needed();
-        let allowed: Vec<_> = rights.iter().map(|r| (r.clone(), Tried::Allowed)).collect();
-        assert_eq!(verdict(&allowed, Some(&role())).outcome, Outcome::Ok);
-        assert_eq!(verdict(&allowed, None).outcome, Outcome::Ok);
-        for i in 0..allowed.len() {
-            let mut tries = allowed.clone();
-            tries[i].1 = Tried::Denied;
-            let got = verdict(&tries, Some(&role()));
-            assert_eq!((got.outcome, got.findings.len()), (Outcome::Failed, 1));
-            assert_eq!(got.findings[0].about, format!("{}:{}", rights[i].table, rights[i].action));
-            tries[i].1 = Tried::Unclear("HTTP 502".into());
-            assert_eq!(verdict(&tries, Some(&role())).outcome, Outcome::Warning);
-        }
-    }
-
-    #[test]
-    fn each_missing_field_is_named() {
-        let allowed: Vec<_> = all_needed().into_iter().map(|r| (r, Tried::Allowed)).collect();
-        for (path, field) in [
-            ("/actions/users:view/fields", "phone"),
-            ("/actions/users:view/fields", "email"),
-            ("/actions/usersAuthenticators:view/fields", "uuid"),
-            ("/actions/issuedTokens:view/fields", "id"),
-            ("/actions/users:create/whitelist", "roles"),
-        ] {
-            let mut role = role();
-            role.pointer_mut(path).unwrap().as_array_mut().unwrap().retain(|f| f != field);
-            let got = verdict(&allowed, Some(&role));
-            assert_eq!((got.outcome, got.findings.len()), (Outcome::Failed, 1), "{path} {field}");
-            assert!(got.findings[0].what.contains(&format!("without {field};")), "{got:?}");
-        }
-        // No field at all was ticked: NocoBase shows hardly more than the id.
-        let mut bare = role();
-        *bare.pointer_mut("/actions/users:view/fields").unwrap() = json!(["id", "createdAt", "updatedAt"]);
-        assert!(verdict(&allowed, Some(&bare)).findings[0].what.contains("phone, email, username"));
-    }
-
-    #[test]
-    fn more_than_needed_is_a_warning() {
-        let allowed: Vec<_> = all_needed().into_iter().map(|r| (r, Tried::Allowed)).collect();
-        for (change, words) in [
-            (json!({ "allowAll": true, "actions": {} }), "everything"),
-            (json!({ "snippets": ["pm.*", "!ui.*"] }), "plugins"),
-            (json!({ "snippets": ["ui.*"] }), "pages"),
-            (json!({ "strategy": { "actions": ["view"] } }), "general permission"),
-            (json!({ "actions": { "users:destroy": {} } }), "change or delete"),
-            (json!({ "actions": { "orders:view": {} } }), "other tables"),
-        ] {
-            let mut role = role();
-            for (key, value) in change.as_object().unwrap() {
-                role[key] = value.clone();
-            }
-            let got = verdict(&allowed, Some(&role));
-            assert_eq!(got.outcome, Outcome::Warning, "{change}");
-            assert!(got.findings[0].what.contains(words), "{got:?}");
-        }
-    }
-
-    #[test]
-    fn what_an_answer_means() {
-        let with = |status| Ok(Answer { status, ..Answer::default() });
-        for (answer, want) in [
-            (with(200), Tried::Allowed),
-            (with(400), Tried::Allowed),
-            (with(403), Tried::Denied),
-            (with(401), Tried::Unclear("HTTP 401".into())),
-            (with(500), Tried::Unclear("HTTP 500".into())),
-            (Err(Trouble::Timeout), Tried::Unclear("no answer within 10 seconds".into())),
-        ] {
-            assert_eq!(tried(&answer), want);
-        }
-    }
-}
+mod tests;

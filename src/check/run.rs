@@ -224,7 +224,11 @@ async fn wecom_entry(
     steps
         .take(Id::WecomRules, name, async {
             if wecom::has_rules(entry) {
-                wecom::rules(client.check_rules().await, entry)
+                let answer = match client.check_rules().await {
+                    Ok(()) => client.check_roles().await,
+                    wrong => wrong,
+                };
+                wecom::rules(answer, entry)
             } else {
                 Verdict::skipped(
                     "allow_departments, allow_tags and roles are empty: whoever sees the app may sign in",
@@ -299,7 +303,8 @@ async fn nocobase_steps(api: &Api<'_>, steps: &mut Steps<'_>, samples: &mut Vec<
                     let tried = rights::attempt(api, node, token, &right).await;
                     tries.push((right, tried));
                 }
-                rights::verdict(&tries, role.as_ref())
+                let roles = rights::roles(api, node, token).await;
+                rights::verdict(&tries, role.as_ref(), roles.as_ref())
             };
             steps.take(Id::NocobaseRights, None, work).await
         }

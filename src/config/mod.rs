@@ -9,6 +9,7 @@
 mod raw;
 mod reference;
 mod report;
+pub mod role;
 mod schema;
 mod shape;
 mod source;

@@ -137,7 +137,8 @@ pub struct NocoBase {
     pub match_by: Vec<MatchBy>,
     /// Make a NocoBase user for a member who matches nobody.
     pub auto_create_user: bool,
-    /// Names of the roles of users that the gate makes; empty: NocoBase's default role.
+    /// Names of the roles of users that the gate makes; empty: NocoBase's default role. With `[[wecom.roles]]` also what a
+    /// user gets whom the rules would leave without any role.
     pub default_roles: Vec<String>,
     /// Send `X-WeCom-User` and its companions to NocoBase.
     pub identity_headers: bool,
@@ -225,7 +226,9 @@ pub struct WeCom {
     pub http_proxy: String,
     /// File that holds `http_proxy`.
     pub http_proxy_file: String,
-    /// WeCom department or tag to NocoBase role. Not supported yet.
+    /// WeCom department or tag to NocoBase role. At each sign-in the member gets the roles of the rules that match, and loses
+    /// those that this block's rules name and that do not match; all other roles stay. Needs more rights of the service
+    /// account: docs/install.md, section 5.
     pub roles: Vec<Role>,
 }
 
@@ -264,7 +267,7 @@ impl Default for WeCom {
 #[derive(Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Role {
-    /// Id of a department; either this or `tag`.
+    /// Id of a department, its sub-departments too; either this or `tag`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "u64")]
     pub department: Option<u64>,
@@ -272,7 +275,7 @@ pub struct Role {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "u64")]
     pub tag: Option<u64>,
-    /// Name of the NocoBase role.
+    /// Name ("Role UID") of the NocoBase role; not `root`.
     pub role: String,
 }
 

@@ -169,7 +169,7 @@ pub struct NocoBase {
     pub match_by: Vec<MatchBy>,
     /// Make a NocoBase user for a member who matches nobody.
     pub auto_create_user: bool,
-    /// Roles of users that the gate makes; empty: NocoBase's default role.
+    /// Roles of users that the gate makes; empty: NocoBase's default role. Also of those whom rules would leave without any.
     pub default_roles: Vec<String>,
     /// Send `X-WeCom-User` and its companions to NocoBase.
     pub identity_headers: bool,

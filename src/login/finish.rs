@@ -287,7 +287,10 @@ async fn steps(logins: &Logins, wish: &Wish, code: &str, userid: &mut String) ->
     client.admit(&member).await.map_err(|e| e.failure())?;
     match logins.account(entry, client, wish, &identity, &member).await? {
         Account::NeedsConsent => Ok(Finished::NeedsConsent),
-        Account::User(user) => logins.open(entry, &member, user).await.map(Finished::SignedIn),
+        Account::User(user) => {
+            logins.roles(entry, client, &member, user).await;
+            logins.open(entry, &member, user).await.map(Finished::SignedIn)
+        }
     }
 }
 

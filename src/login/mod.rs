@@ -8,6 +8,7 @@ mod events;
 mod finish;
 mod lifetime;
 mod nodes;
+mod roles;
 mod start;
 mod throttle;
 
@@ -203,6 +204,16 @@ impl Logins {
                     "the allow rules could not be checked at start"
                 ),
                 Ok(()) => {}
+            }
+            // These let nobody in: the gate starts, and changes no role by a rule that it cannot evaluate.
+            if let Err(e) = client.check_roles().await {
+                tracing::warn!(
+                    event = "rules",
+                    entry,
+                    label = e.failure().answer().label,
+                    "a department or tag of [[wecom.roles]] is not known to WeCom, not visible to this app, or could not \
+                     be checked"
+                );
             }
         }
         Ok(())

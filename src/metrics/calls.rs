@@ -26,13 +26,15 @@ const WECOM_RESULTS: [&str; 12] = [
     "third_party",
     "bad_answer",
 ];
-const NOCOBASE: [&str; 9] = [
+const NOCOBASE: [&str; 11] = [
     "auth:check",
     "auth:signOut",
     "issuedTokens:create",
     "issuedTokens:list",
     "users:create",
+    "users:get",
     "users:list",
+    "users:update",
     "usersAuthenticators:create",
     "usersAuthenticators:list",
     OTHER,

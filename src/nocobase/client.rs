@@ -187,6 +187,8 @@ impl NocoBase {
                 Some(code @ (Code::BlockedToken | Code::ExpiredSession | Code::NotExistUser)) => {
                     Ok(CheckOutcome::Ended(code))
                 }
+                // The token is good: an administrator gives the user a role, and the session goes on.
+                Some(Code::UserHasNoRoles) => Err(Failure::NoRole),
                 code => Err(session_token_refused(&call, code)),
             },
             _ => Err(unexpected(&call, &reply)),
@@ -238,18 +240,14 @@ impl NocoBase {
         }
     }
 
-    /// Names of a user's roles. `None`: no such user, or not visible to the service account.
-    pub async fn roles(&self, user: UserId) -> Result<Option<Vec<String>>, Failure> {
-        let call = Call::get("users:list")
-            .query("filter", json!({ "id": user }).to_string())
-            .query("fields", "id")
-            .query("appends", "roles");
-        let rows = self.service_list(&call).await?;
-        let Some(row) = rows.iter().find(|r| r.get("id").and_then(user_id_of) == Some(user)) else {
-            return Ok(None);
-        };
-        let roles = row.get("roles").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-        Ok(Some(roles.iter().filter_map(|r| r.get("name")?.as_str()).map(str::to_owned).collect()))
+    /// Whom the gate's own calls count for. `None`: not to be seen from `service_token`.
+    pub fn service_user(&self) -> Option<UserId> {
+        match &self.service {
+            Service::User(id) => Some(*id),
+            Service::Token(token) => {
+                self.minter.verify(token.expose_secret(), now_s()).ok().map(|found| found.user_id)
+            }
+        }
     }
 
     /// A call whose answer is a list.

@@ -9,6 +9,7 @@ pub mod client;
 mod crypto;
 pub mod inject;
 pub mod phone;
+pub mod roles;
 #[cfg(test)]
 pub(crate) mod scripted;
 pub mod token;

@@ -187,6 +187,22 @@ impl Scripted {
                 row["roles"] = roles.into();
                 create(data, "users", row, &[&["phone"], &["email"], &["username"]])
             }
+            (m, "users:get") if m == get => {
+                let id = query["filterByTk"].parse::<u64>().unwrap();
+                let row = users.iter().find(|u| u["id"] == id);
+                let row = row.map(|u| json!({ "id": id, "roles": u["roles"] }));
+                (200, json!({ "data": row }))
+            }
+            (m, "users:update") if m != get => {
+                let id = query["filterByTk"].parse::<u64>().unwrap();
+                let given: Value = serde_json::from_slice(body).unwrap();
+                let names = given["roles"].as_array().unwrap().iter().filter(|r| *r != "nosuch");
+                let roles: Vec<Value> = names.map(|r| json!({"name": r})).collect();
+                if let Some(row) = users.iter_mut().find(|u| u["id"] == id) {
+                    row["roles"] = roles.into();
+                }
+                (200, json!({ "data": [] }))
+            }
             (m, "usersAuthenticators:create") if m != get => {
                 let row = serde_json::from_slice(body).unwrap();
                 create(data, "usersAuthenticators", row, &[&["userId", "authenticator"]])

@@ -92,6 +92,7 @@ pub(super) const fn of(failure: Failure) -> Kind {
         F::NoMatchingUser => kind("no-matching-user", Icon::Lock, Way::AgainLater),
         F::AmbiguousUser => kind("ambiguous-user", Icon::Lock, Way::AgainLater),
         F::AlreadyBound => kind("already-bound", Icon::Lock, Way::AgainLater),
+        F::NoRole => kind("no-role", Icon::Lock, Way::AgainLater),
         F::RuleUnevaluable
         | F::WeComConfig
         | F::WeComIpNotTrusted

@@ -1,5 +1,6 @@
 //! What the gate asks WeCom, and what it makes of the answers. How a call is made is `call.rs`.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use secrecy::{ExposeSecret as _, SecretString};
@@ -199,12 +200,28 @@ impl Client {
         self.inner.rules.is_in(self, member, group).await
     }
 
-    /// Do all departments and tags that the configuration names exist, as far as the app can see (R22)?
+    /// The roles of `[[wecom.roles]]` whose rules match this member.
+    ///
+    /// # Errors
+    /// [`Failure::RuleUnevaluable`] when one of the rules cannot be evaluated for certain; or WeCom's side.
+    pub async fn roles(&self, member: &Member) -> Result<BTreeSet<&str>, WeComError> {
+        self.inner.rules.roles(self, &self.inner.entry, member).await
+    }
+
+    /// Do all departments and tags that the allow-lists name exist, as far as the app can see (R22)?
     ///
     /// # Errors
     /// [`Failure::RuleUnevaluable`] with the id in the log, or WeCom's side.
     pub async fn check_rules(&self) -> Result<(), WeComError> {
         self.inner.rules.check(self, &self.inner.entry).await
+    }
+
+    /// The same for those of `[[wecom.roles]]`.
+    ///
+    /// # Errors
+    /// As [`Client::check_rules`].
+    pub async fn check_roles(&self) -> Result<(), WeComError> {
+        self.inner.rules.check_roles(self, &self.inner.entry).await
     }
 
     /// For the periodic check of a session in use.

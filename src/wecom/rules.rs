@@ -1,6 +1,7 @@
-//! Who is let in: users, departments, tags (section 9.3 of the reference). What cannot be evaluated denies (R22).
+//! Who is let in, and who gets which role: users, departments, tags (section 9.3 of the reference). What cannot be
+//! evaluated denies (R22), and changes no role.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -60,6 +61,12 @@ impl Tree {
         found
     }
 
+    /// May a "no" be believed by which somebody loses something? WeCom names only departments that the app sees, so about
+    /// others it says nothing; and a member's department that is not here is newer than what is remembered.
+    fn knows(&self, member: &Member, id: u64) -> bool {
+        self.0.contains_key(&id) && member.departments.iter().all(|d| self.0.contains_key(d))
+    }
+
     /// Is somebody with these ancestors below `id`? `None`: cannot be known. A department that the app sees it
     /// sees with all below it, so an incomplete line can only lead to one that it does not see.
     fn below(&self, ancestors: &Ancestors, id: u64) -> Option<bool> {
@@ -117,6 +124,41 @@ impl Rules {
         }))
     }
 
+    /// The roles of the rules that match. An error: one of them cannot be told.
+    pub(super) async fn roles<'a>(
+        &self,
+        client: &Client,
+        entry: &'a WeComEntry,
+        member: &Member,
+    ) -> Result<BTreeSet<&'a str>, WeComError> {
+        let mut roles = BTreeSet::new();
+        for rule in &entry.roles {
+            if self.is_in(client, member, rule.group).await? {
+                roles.insert(rule.role.as_str());
+            } else {
+                self.sure(client, member, rule.group).await?;
+            }
+        }
+        Ok(roles)
+    }
+
+    /// Is it certain that the member is not in this group?
+    async fn sure(&self, client: &Client, member: &Member, group: Group) -> Result<(), WeComError> {
+        let (ids, call) = match group {
+            Group::Department(id) => (vec![id], Call::Departments),
+            Group::Tag(id) => (self.tag(client, id).await?.departments.iter().copied().collect(), Call::Tag),
+        };
+        for id in ids {
+            if !self.tree(client).await?.knows(member, id) {
+                return Err(client.refuse(
+                    WeComError::rule_unevaluable(call, None),
+                    "whether the member is in it cannot be told: a department is new, or outside the app's visible range",
+                ));
+            }
+        }
+        Ok(())
+    }
+
     pub(super) async fn is_in(
         &self,
         client: &Client,
@@ -170,11 +212,22 @@ impl Rules {
         Ok(false)
     }
 
-    /// Every id of the configuration must be one that the app sees.
+    /// Every id of the allow-lists must be one that the app sees.
     pub(super) async fn check(&self, client: &Client, entry: &WeComEntry) -> Result<(), WeComError> {
-        let of_roles = entry.roles.iter().map(|r| r.group);
         let groups = entry.allow_departments.iter().map(|id| Group::Department(*id));
-        let groups = groups.chain(entry.allow_tags.iter().map(|id| Group::Tag(*id))).chain(of_roles);
+        self.check_groups(client, groups.chain(entry.allow_tags.iter().map(|id| Group::Tag(*id)))).await
+    }
+
+    /// The same for the rules about roles.
+    pub(super) async fn check_roles(&self, client: &Client, entry: &WeComEntry) -> Result<(), WeComError> {
+        self.check_groups(client, entry.roles.iter().map(|r| r.group)).await
+    }
+
+    async fn check_groups(
+        &self,
+        client: &Client,
+        groups: impl Iterator<Item = Group>,
+    ) -> Result<(), WeComError> {
         for group in groups {
             match group {
                 Group::Department(id) => {

@@ -16,6 +16,7 @@ await import('./out.mjs');
 await import('./elsewhere.mjs');
 await import('./crosssite.mjs');
 await import('./who.mjs');
+await import('./roles.mjs');
 await import('./doors.mjs');
 await import('./outside.mjs');
 await import('./turns.mjs');

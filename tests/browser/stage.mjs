@@ -136,10 +136,11 @@ class Stage {
   /**
    * A gate. `port` is where (default: the origin's own), `nodes` is before what, `nocobase`, `access`, `session` are more
    * lines of its file; `agent` is one of the simulator's apps, `others` are more of them, as `corpid/agentid` or
-   * `corpid/agentid/title`.
+   * `corpid/agentid/title`; `entry` is more of the first one's lines.
    */
   async startGate(name, {
-    origin = this.origin, port, nodes = this.nodes, nocobase = [], access = [], session = [], agent = 1000002, others = [], tls,
+    origin = this.origin, port, nodes = this.nodes, nocobase = [], access = [], session = [], agent = 1000002, others = [],
+    entry: more = [], tls,
   } = {}) {
     port ??= new URL(origin).port;
     const { companies } = await this.simulate('GET', 'data');
@@ -151,7 +152,7 @@ class Stage {
         '[[wecom]]', `name = ${text(entry)}`, `title = ${text(title)}`, `corp_id = "${corp}"`, `agent_id = "${agent}"`, `secret = ${text(secret)}`,
         `auto_login = ${i === 0}`, 'home = "/admin"', 'home_mobile = "/m"', `api_base = "${this.sim}"`,
         `authorize_url = "${this.sim}/connect/oauth2/authorize"`,
-        `web_login_url = "${this.sim}/wwlogin/sso/login"`,
+        `web_login_url = "${this.sim}/wwlogin/sso/login"`, ...(i === 0 ? more : []),
       ];
     };
     const listen = tls

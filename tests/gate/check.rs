@@ -417,3 +417,22 @@ async fn redis_that_is_not_there_or_does_not_let_in() {
     scene.config.set("session.redis", format!("rediss://{}", redis.address));
     scene.check(&[]).await.only_failure("redis", "redis:// and rediss://");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rules_about_roles() {
+    let mut scene = Scene::set().await;
+    let rule: toml::Table = "department = 3\nrole = 'sales'".parse().unwrap();
+    scene.config.set("wecom.roles", vec![rule]);
+    scene.check(&[]).await.only_failure("nocobase_rights", "without roles");
+    scene.nocobase.data().role["actions"]["users:view"]["appends"] = json!(["roles"]);
+    scene.nocobase.fail("users:update", 403, r#"{"errors":[{"message":"No permissions"}]}"#, usize::MAX);
+    scene.check(&[]).await.only_failure("nocobase_rights", "users:update");
+    scene.nocobase.heal();
+    scene.nocobase.data().role["actions"]["users:update"] = json!({ "whitelist": ["roles"] });
+    let checked = scene.check(&[]).await;
+    for step in ["nocobase_rights", "wecom_rules"] {
+        assert_eq!(checked.step(step)["outcome"], "ok", "{:#}", checked.report);
+    }
+    checked.says("nocobase_rights", "whether the roles exist: sales");
+    checked.says("wecom_rules", "1 roles");
+}

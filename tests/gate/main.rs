@@ -22,6 +22,7 @@ mod prometheus;
 mod proxying;
 mod redis;
 mod reload;
+mod roles;
 mod session;
 #[allow(dead_code, unreachable_pub)]
 mod support;

@@ -18,6 +18,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::raw::{self, Raw};
 use super::report::Report;
+use super::role;
 use super::types::{
     Access, CertificateFiles, Config, Limits, Listen, Log, MatchBy, NocoBase, Origin, ServiceAccount,
     Session, Upstream,
@@ -42,7 +43,8 @@ pub(super) fn resolve(raw: Raw, report: &mut Report) -> Option<Config> {
     let listen = listen(raw.listen, origin.as_ref(), behind_proxy, report);
     let upstream = upstream(raw.upstream, report);
     let public_path = raw.nocobase.public_path.clone();
-    let nocobase = nocobase(raw.nocobase, report);
+    let roles = raw.wecom.iter().any(|entry| !entry.roles.is_empty());
+    let nocobase = nocobase(raw.nocobase, roles, report);
     let wecom = wecom::entries(raw.wecom, &public_path, report);
     let access = access(raw.access, report);
     let session = session(raw.session, report);
@@ -201,7 +203,8 @@ fn upstream(raw: raw::Upstream, report: &mut Report) -> Option<Upstream> {
     })
 }
 
-fn nocobase(raw: raw::NocoBase, report: &mut Report) -> Option<NocoBase> {
+/// `roles`: some entry has rules about roles.
+fn nocobase(raw: raw::NocoBase, roles: bool, report: &mut Report) -> Option<NocoBase> {
     let jwt_secret = secrets::raw("nocobase", "jwt_secret", &raw.jwt_secret, &raw.jwt_secret_file, report);
     match &jwt_secret {
         Ok(None) => report.say(
@@ -256,27 +259,29 @@ fn nocobase(raw: raw::NocoBase, report: &mut Report) -> Option<NocoBase> {
             report.warn("nocobase.match_by", format_args!("contains \"{name}\": {why}"));
         }
     }
-    for (i, role) in raw.default_roles.iter().enumerate() {
-        if role.trim().is_empty() {
+    for (i, name) in raw.default_roles.iter().enumerate() {
+        if name.trim().is_empty() {
             report.bad(
                 &format!("nocobase.default_roles[{i}]"),
-                role,
+                name,
                 "is empty",
                 "give the role's name, or remove it",
             );
         }
         // NocoBase gives `root` to new users if its administrator asks, and the service account may be he.
-        if role.trim() == "root" {
+        if role::is_root(name) {
             report.bad(
                 &format!("nocobase.default_roles[{i}]"),
-                role,
+                name,
                 "would make every new member an administrator of everything",
                 "give another role; make single users root in NocoBase itself",
             );
         }
     }
-    if !raw.default_roles.is_empty() && !raw.auto_create_user {
-        report.warn("nocobase.default_roles", "has no effect while nocobase.auto_create_user is false");
+    if !raw.default_roles.is_empty() && !raw.auto_create_user && !roles {
+        let without =
+            "has no effect while nocobase.auto_create_user is false and there are no [[wecom.roles]]";
+        report.warn("nocobase.default_roles", without);
     }
     Some(NocoBase {
         jwt_secret: jwt_secret.ok()??,

@@ -7,6 +7,7 @@ use url::Url;
 
 use super::super::raw;
 use super::super::report::{Report, join};
+use super::super::role;
 use super::super::types::{EventKeys, Group, RoleRule, WeComEntry};
 use super::{secrets, values};
 
@@ -245,16 +246,24 @@ fn http_proxy(at: &str, inline: &str, file: &str, report: &mut Report) -> Result
     }
 }
 
-/// Checked as if they were supported, so that a file written now is right later.
 fn roles(key: &str, raw: Vec<raw::Role>, report: &mut Report) -> Vec<RoleRule> {
-    if !raw.is_empty() {
-        report.say(key, "is not supported yet", "remove the [[wecom.roles]] blocks");
-    }
     let mut rules = Vec::with_capacity(raw.len());
     for (i, rule) in raw.into_iter().enumerate() {
         let key = format!("{key}[{i}]");
-        if rule.role.trim().is_empty() {
+        let name = rule.role;
+        if name.trim().is_empty() {
             report.say(&join(&key, "role"), "is missing", "give the name of a NocoBase role");
+        } else if role::is_root(&name) {
+            report.bad(
+                &join(&key, "role"),
+                &name,
+                "would make whoever is in a department or bears a tag an administrator of everything",
+                "give another role; make single users root in NocoBase itself",
+            );
+        } else if !role::is_plain(&name) {
+            let remedy =
+                "give the role's \"Role UID\" in NocoBase, not its title: 1 to 100 of A-Z a-z 0-9 _ -";
+            report.bad(&join(&key, "role"), &name, "is not the name of a role", remedy);
         }
         let group = match (rule.department, rule.tag) {
             (Some(id), None) => Group::Department(id),
@@ -264,7 +273,7 @@ fn roles(key: &str, raw: Vec<raw::Role>, report: &mut Report) -> Vec<RoleRule> {
                 continue;
             }
         };
-        rules.push(RoleRule { group, role: rule.role });
+        rules.push(RoleRule { group, role: name });
     }
     rules
 }

@@ -43,6 +43,14 @@ pub(super) fn session_token_refused(call: &Call<'_>, code: Option<Code>) -> Fail
 
 /// The service account may not do this.
 pub(in crate::nocobase) fn denied(call: &Call<'_>) -> Failure {
+    if call.action == "users:update" {
+        tracing::error!(
+            call = call.action,
+            "the service account may not change roles ([[wecom.roles]]): in NocoBase, under Users & Permissions, give its \
+             role Update with the field roles, and nothing else, on the table users"
+        );
+        return Failure::NocoBaseServiceDenied;
+    }
     tracing::error!(
         call = call.action,
         "the service account may not do this: in NocoBase, under Users & Permissions, give its role View and Create \

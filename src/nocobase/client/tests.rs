@@ -134,7 +134,7 @@ async fn a_service_account_that_does_not_count() {
         conf.service = service;
         if let Some(code) = fault {
             let body = format!(r#"{{"errors":[{{"message":"x","code":"{code}"}}]}}"#);
-            scripted.fault("users:list", &[Fault::Answer(401, body.leak())]);
+            scripted.fault("users:get", &[Fault::Answer(401, body.leak())]);
         }
         assert_eq!(client(&[addr], &conf).roles(user(1)).await, Err(want));
     }
@@ -187,14 +187,6 @@ async fn a_session_is_registered_once_however_often_it_is_asked_for() {
 }
 
 #[tokio::test]
-async fn roles_of_a_user() {
-    let (scripted, nb) = one().await;
-    scripted.user(2, serde_json::json!({"roles": [{"name": "member"}, {"name": "sales"}]}));
-    assert_eq!(nb.roles(user(2)).await, Ok(Some(vec!["member".into(), "sales".into()])));
-    assert_eq!(nb.roles(user(3)).await, Ok(None));
-}
-
-#[tokio::test]
 async fn r17_an_endless_answer_is_cut_off() {
     let (scripted, nb) = one().await;
     let long: &'static str = "x".repeat(3 << 20).leak();
@@ -210,7 +202,7 @@ async fn a_busy_database_is_waited_for_but_not_for_ever() {
     assert_eq!(nb.register_session(SID, user(1), "wecom", 1).await, Ok(()));
     scripted.fault("auth:signOut", std::slice::from_ref(&busy));
     assert_eq!(nb.sign_out(token(1).as_str()).await, Ok(()));
-    scripted.fault("users:list", &vec![busy; 99]);
+    scripted.fault("users:get", &vec![busy; 99]);
     assert_eq!(nb.roles(user(1)).await, Err(Failure::NocoBaseBadAnswer));
-    assert_eq!(scripted.calls("users:list"), 6);
+    assert_eq!(scripted.calls("users:get"), 6);
 }

@@ -179,8 +179,45 @@ async fn r22_rules_about_unknown_groups_are_found_at_start() {
     for (departments, tags, roles, good) in table {
         let mut entry = entry(&server.url);
         (entry.allow_departments, entry.allow_tags, entry.roles) = (departments, tags, roles);
-        let got = client(&entry).check_rules().await.map_err(|e| e.failure());
+        let got = match client(&entry).check_rules().await {
+            Ok(()) => client(&entry).check_roles().await.map_err(|e| e.failure()),
+            Err(e) => Err(e.failure()),
+        };
         assert_eq!(got, if good { Ok(()) } else { Err(Failure::RuleUnevaluable) }, "{entry:?}");
+    }
+}
+
+#[tokio::test]
+async fn which_roles_match() {
+    let server = server().await;
+    let (dep, tag) = (Group::Department, Group::Tag);
+    type Rules<'a> = &'a [(Group, &'a str)];
+    type Want = Result<&'static [&'static str], Failure>;
+    let table: [(Rules<'_>, &str, &[u64], Want); 14] = [
+        (&[(dep(3), "a"), (dep(5), "b")], "x", &[3], Ok(&["a"])),
+        (&[(dep(2), "a"), (dep(5), "b")], "x", &[4], Ok(&["a"])),
+        (&[(dep(2), "a"), (dep(5), "b"), (dep(1), "c")], "x", &[4, 5], Ok(&["a", "b", "c"])),
+        (&[(dep(2), "a"), (dep(3), "a")], "x", &[2], Ok(&["a"])),
+        (&[(dep(2), "a")], "x", &[], Ok(&[])),
+        (&[(tag(10), "a"), (tag(12), "b")], "lisi", &[], Ok(&["a"])),
+        (&[(tag(10), "a")], "x", &[4], Ok(&["a"])),
+        (&[(tag(10), "a")], "x", &[5], Ok(&[])),
+        // A "no" that is not certain is none: the app does not see the department, a tag's department, the member's own.
+        (&[(dep(77), "a")], "x", &[5], Err(Failure::RuleUnevaluable)),
+        (&[(dep(5), "b"), (dep(77), "a")], "x", &[5], Err(Failure::RuleUnevaluable)),
+        (&[(tag(11), "a")], "x", &[5], Err(Failure::RuleUnevaluable)),
+        (&[(dep(2), "a")], "x", &[6], Err(Failure::RuleUnevaluable)),
+        (&[(tag(99), "a")], "x", &[5], Err(Failure::RuleUnevaluable)),
+        (&[(dep(7), "a")], "x", &[9], Ok(&["a"])),
+    ];
+    for (rules, who, wher, want) in table {
+        let mut entry = entry(&server.url);
+        entry.roles =
+            rules.iter().map(|(group, role)| RoleRule { group: *group, role: (*role).into() }).collect();
+        let client = client(&entry);
+        let got = client.roles(&member(who, wher)).await.map_err(|e| e.failure());
+        let got = got.map(|roles| roles.into_iter().collect::<Vec<_>>());
+        assert_eq!(got, want.map(<[_]>::to_vec), "{rules:?} {who} {wher:?}");
     }
 }
 

@@ -438,6 +438,10 @@ fn api(shared: &Shared, action: &str, headers: &HeaderMap, query: &str, body: &B
     match action {
         "auth:check" => {
             let mut user = user;
+            if user["roles"] == json!([]) {
+                let says = "The current user has no roles. Please try another account.";
+                return error(401, says, Some("USER_HAS_NO_ROLES_ERR"));
+            }
             user["roles"] = json!([{ "name": data.role["role"] }]);
             axum::Json(json!({ "data": user })).into_response()
         }
@@ -467,6 +471,26 @@ fn api(shared: &Shared, action: &str, headers: &HeaderMap, query: &str, body: &B
         "users:list" => list(&data.users, &filter),
         "usersAuthenticators:list" => list(&data.bindings, &filter),
         "issuedTokens:list" => list(&data.tokens, &filter),
+        "users:get" => {
+            let row = data.users.iter().find(|u| u["id"] == row_number(query));
+            let row =
+                row.map(|u| json!({ "id": u["id"], "roles": u["roles"].as_array().unwrap_or(&vec![]) }));
+            axum::Json(json!({ "data": row })).into_response()
+        }
+        // As NocoBase does it: who is not there is not changed, and roles that it does not know are left out.
+        "users:update" => {
+            let wanted = body["roles"].as_array().cloned().unwrap_or_default();
+            if wanted.contains(&json!("root")) {
+                return error(500, "No permissions", None);
+            }
+            let known =
+                wanted.into_iter().filter(|role| !role.as_str().unwrap_or_default().starts_with("nosuch"));
+            let roles: Vec<Value> = known.map(|name| json!({ "name": name })).collect();
+            if let Some(row) = data.users.iter_mut().find(|u| u["id"] == row_number(query)) {
+                row["roles"] = json!(roles);
+            }
+            axum::Json(json!({ "data": [] })).into_response()
+        }
         "users:create" => {
             for (field, name) in [("phone", "Phone"), ("username", "Username"), ("email", "Email")] {
                 let taken = !body[field].is_null() && data.users.iter().any(|u| u[field] == body[field]);
@@ -474,7 +498,11 @@ fn api(shared: &Shared, action: &str, headers: &HeaderMap, query: &str, body: &B
                     return error(400, &format!("{name} already exists"), None);
                 }
             }
-            let id = data.add_user(body);
+            let mut row = body;
+            if let Some(roles) = row["roles"].as_array() {
+                row["roles"] = roles.iter().map(|name| json!({ "name": name })).collect();
+            }
+            let id = data.add_user(row);
             let made = data.users.iter().find(|u| u["id"] == json!(id)).cloned();
             axum::Json(json!({ "data": made })).into_response()
         }
@@ -496,6 +524,12 @@ fn api(shared: &Shared, action: &str, headers: &HeaderMap, query: &str, body: &B
         }
         _ => axum::Json(json!({ "data": { "action": action, "as": user["id"] } })).into_response(),
     }
+}
+
+/// `filterByTk`; 0: none.
+fn row_number(query: &str) -> u64 {
+    let mut all = url::form_urlencoded::parse(query.as_bytes());
+    all.find(|(n, _)| n == "filterByTk").and_then(|(_, v)| v.parse().ok()).unwrap_or(0)
 }
 
 fn list(rows: &[Value], filter: &Value) -> Response {

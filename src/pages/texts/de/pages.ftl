@@ -148,6 +148,10 @@ already-bound = Dieses Konto gehört jemand anderem
     .what = Das Konto, das zu Ihrem { -wecom }-Profil passt, ist bereits mit einem anderen Mitglied verknüpft.
     .do = Bitten Sie den Administrator der App, die Verknüpfung zu prüfen, und nennen Sie ihm den Code unten.
 
+no-role = Ihr Konto hat hier keine Rolle
+    .what = Die App lässt niemanden ohne Rolle ein, und Ihr Konto hat keine.
+    .do = Bitten Sie den Administrator der App, Ihrem Konto eine Rolle zu geben. Versuchen Sie es dann noch einmal.
+
 ## Störungen
 
 setup = Die Anmeldung ist nicht richtig eingerichtet

@@ -148,6 +148,10 @@ already-bound = This account belongs to someone else
     .what = The account that matches your { -wecom } profile is already linked to another member.
     .do = Ask the administrator of the app to check the link, and tell them the code below.
 
+no-role = Your account has no role here
+    .what = The app lets nobody in without a role, and your account has none.
+    .do = Ask the administrator of the app to give your account a role. Then try again.
+
 ## Trouble
 
 setup = Sign-in is not set up correctly

@@ -148,6 +148,10 @@ already-bound = Esta cuenta es de otra persona
     .what = La cuenta que coincide con su perfil de { -wecom } ya está vinculada a otro miembro.
     .do = Pida al administrador de la aplicación que revise el vínculo e indíquele el código de abajo.
 
+no-role = Su cuenta no tiene ningún rol
+    .what = La aplicación no deja entrar a nadie sin rol, y su cuenta no tiene ninguno.
+    .do = Pida al administrador de la aplicación que asigne un rol a su cuenta. Después, inténtelo de nuevo.
+
 ## Problemas
 
 setup = El inicio de sesión no está bien configurado

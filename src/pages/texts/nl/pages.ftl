@@ -148,6 +148,10 @@ already-bound = Dit account is van iemand anders
     .what = Het account dat bij je { -wecom }-profiel past, is al aan een ander lid gekoppeld.
     .do = Vraag de beheerder van de app om de koppeling te controleren, en geef de code hieronder door.
 
+no-role = Je account heeft hier geen rol
+    .what = De app laat niemand zonder rol binnen, en je account heeft er geen.
+    .do = Vraag de beheerder van de app om je account een rol te geven. Probeer het daarna opnieuw.
+
 ## Storingen
 
 setup = Inloggen is niet goed ingesteld

@@ -148,6 +148,10 @@ already-bound = Kontot tillhör någon annan
     .what = Kontot som stämmer med din { -wecom }-profil är redan kopplat till en annan medlem.
     .do = Be appens administratör att kontrollera kopplingen och uppge koden nedan.
 
+no-role = Ditt konto har ingen roll här
+    .what = Appen släpper inte in någon utan roll, och ditt konto har ingen.
+    .do = Be appens administratör att ge ditt konto en roll. Försök sedan igen.
+
 ## Problem
 
 setup = Inloggningen är inte rätt inställd

@@ -1,0 +1,36 @@
+//! Names of NocoBase's roles: which of them may be given.
+
+/// NocoBase's names are shorter by far.
+const LONGEST: usize = 100;
+
+/// Could this name `root`, the role that may do everything? Databases compare in their own ways: without regard to case, or
+/// to spaces at the end.
+pub fn is_root(name: &str) -> bool {
+    name.trim().eq_ignore_ascii_case("root")
+}
+
+/// A name that means the same to every database: letters, digits, `_`, `-`.
+pub fn is_plain(name: &str) -> bool {
+    (1..=LONGEST).contains(&name.len())
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_are_root_to_some_database() {
+        for name in ["root", "Root", "ROOT", " root", "root ", "root\t", "rOOt\u{a0}"] {
+            assert!(is_root(name), "{name:?}");
+        }
+        for name in
+            ["root ", "röot", "ｒｏｏｔ", "ro\u{200b}ot", "", "a b", "a.b", "a,b", "[\"root\"]", "root\0"]
+        {
+            assert!(!is_plain(name), "{name:?}");
+        }
+        for name in ["sales", "r_x1-2", "rooter", "member"] {
+            assert!(is_plain(name) && !is_root(name), "{name:?}");
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! A member's departments and tags become roles of the NocoBase user, at each sign-in.
+//!
+//! Whatever goes wrong here keeps nobody out: rules about roles give rights on top of what somebody has, and "cannot tell"
+//! changes nothing.
+
+use std::collections::BTreeSet;
+
+use super::Logins;
+use crate::config::WeComEntry;
+use crate::error::Failure;
+use crate::nocobase::UserId;
+use crate::nocobase::roles::Plan;
+use crate::wecom::{self, Member};
+
+impl Logins {
+    /// Gives the user the roles of this entry's rules that match, and takes those away that do not.
+    pub(super) async fn roles(
+        &self,
+        entry: &WeComEntry,
+        client: &wecom::Client,
+        member: &Member,
+        user: UserId,
+    ) {
+        if entry.roles.is_empty() {
+            return;
+        }
+        if let Err(failure) = self.change_roles(entry, client, member, user).await {
+            tracing::warn!(event = "roles", entry = entry.name, userid = member.userid, nocobase_user = %user,
+                label = failure.answer().label, "the roles stay as they are");
+        }
+    }
+
+    async fn change_roles(
+        &self,
+        entry: &WeComEntry,
+        client: &wecom::Client,
+        member: &Member,
+        user: UserId,
+    ) -> Result<(), Failure> {
+        let mut matching = client.roles(member).await.map_err(|e| e.failure())?;
+        let managed: BTreeSet<&str> = entry.roles.iter().map(|rule| rule.role.as_str()).collect();
+        let mut instead: BTreeSet<&str> =
+            self.config.nocobase.default_roles.iter().map(String::as_str).collect();
+        let read = async || self.nocobase.roles(user).await?.ok_or(Failure::NocoBaseBadAnswer);
+        let before = read().await?;
+        let mut now = before.clone();
+        // Once more without the roles that NocoBase turns out not to know: somebody else may have to take their place.
+        for _ in 0..2 {
+            let want = Plan { managed: &managed, matching: &matching, instead: &instead }.of(&before);
+            if want == now {
+                break;
+            }
+            self.nocobase.set_roles(user, &before, &want).await?;
+            now = read().await?;
+            if want == now {
+                break;
+            }
+            let (unknown, remaining) = (minus(&want, &now), minus(&now, &want));
+            tracing::warn!(event = "roles", entry = entry.name, userid = member.userid, nocobase_user = %user, ?unknown,
+                ?remaining, "NocoBase did not take these roles: it does not know them, or the service account lacks Update \
+                        with the field roles on users");
+            matching.retain(|role| !unknown.iter().any(|u| u == role));
+            instead.retain(|role| !unknown.iter().any(|u| u == role));
+        }
+        if now != before {
+            let (added, removed) = (minus(&now, &before), minus(&before, &now));
+            tracing::info!(event = "roles", entry = entry.name, userid = member.userid, nocobase_user = %user, ?added,
+                ?removed, "roles changed");
+        }
+        Ok(())
+    }
+}
+
+fn minus(some: &BTreeSet<String>, others: &BTreeSet<String>) -> Vec<String> {
+    some.difference(others).cloned().collect()
+}
