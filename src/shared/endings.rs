@@ -13,6 +13,7 @@ use tokio::time::{sleep, timeout};
 use super::link::{WAIT, Why, within};
 use super::outbox::Outbox;
 use super::payload::Ending;
+use super::probe::refused;
 use super::{Shared, now};
 use crate::metrics::RedisOperation;
 use crate::session::{Purpose, UnixMillis};
@@ -75,9 +76,10 @@ impl Shared {
     async fn meet(&self) -> Result<(MultiplexedConnection, MultiplexedConnection), Why> {
         let mut talking = self.link.connect().await?;
         let listening = self.link.connect().await?;
-        let mut probe = cmd("SET");
-        probe.arg(self.names.probe()).arg("1").arg("EX").arg(10);
-        within(probe.query_async::<()>(&mut talking)).await?;
+        // Or it would be there and away by turns.
+        if let Some((_, why)) = refused(&mut talking, &self.names).await?.into_iter().next() {
+            return Err(why);
+        }
         let mut newest = cmd("XREVRANGE");
         newest.arg(self.names.endings()).arg("+").arg("-").arg("COUNT").arg(1);
         let newest: StreamRangeReply = within(newest.query_async(&mut talking)).await?;

@@ -2,7 +2,7 @@
 //! used, and which sessions have ended. Without it each node goes on by itself, and so it does while Redis is away.
 //!
 //! - `names`: the keys in Redis; `payload`: what is in them, sealed; `outbox`: what is still to be told. All pure.
-//! - `link`: the connection, and whether there is one; `probe`: the same for `check`; `endings`, `token`, `callback`: one thing shared each.
+//! - `link`: the connection, and whether there is one; `probe`: whether it does all that is needed; `endings`, `token`, `callback`: one thing shared each.
 //!
 //! Whoever can read Redis learns no token and no session; whoever can write there can make the nodes forget, but not
 //! believe (a value that was not sealed with `session.keys` is ignored).

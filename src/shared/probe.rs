@@ -1,6 +1,7 @@
-//! Whether Redis does all that the nodes will ask of it, for `wecom-gate check`. What is written is gone ten seconds later
+//! Whether Redis does all that the nodes will ask of it, for them and for `wecom-gate check`. What is written is gone ten seconds later
 //! at the latest.
 
+use redis::aio::MultiplexedConnection;
 use redis::{Cmd, Value, cmd};
 
 use super::link::{Why, connect_to, within};
@@ -21,30 +22,8 @@ pub(crate) struct Found {
 /// Asks everything once.
 pub(crate) async fn probe(redis: &Redis, origin: &str) -> Result<Found, Why> {
     let mut connection = connect_to(redis).await?;
-    let names = Names::new(origin);
-    let (key, stream) = (names.probe(), names.probe_stream());
-    let mut found = Found::default();
-    let tries: [(&'static str, &[&str]); 8] = [
-        ("SET", &[&key, "1", "NX", "EX", "10"]),
-        ("GET", &[&key]),
-        ("DEL", &[&key]),
-        ("XADD", &[&stream, "MAXLEN", "~", "10", "*", "e", "1"]),
-        ("EXPIRE", &[&stream, "10"]),
-        ("XREAD", &["COUNT", "1", "STREAMS", &stream, "0"]),
-        ("XREVRANGE", &[&stream, "+", "-", "COUNT", "1"]),
-        ("DEL", &[&stream]),
-    ];
-    for (name, arguments) in tries {
-        let mut command = cmd(name);
-        command.arg(arguments);
-        match within(command.query_async::<Value>(&mut connection)).await {
-            Ok(_) => {}
-            // Nothing is better after that.
-            Err(why @ (Why::Slow | Why::Io(_) | Why::NoPassword | Why::NotRedis)) => return Err(why),
-            Err(why) if found.refused.iter().any(|(refused, _)| *refused == name) => drop(why),
-            Err(why) => found.refused.push((name, why)),
-        }
-    }
+    let refused = refused(&mut connection, &Names::new(origin)).await?;
+    let mut found = Found { refused, ..Found::default() };
     let mut info = async |section: &str| {
         let command: Cmd = cmd("INFO").arg(section).take();
         within(command.query_async::<String>(&mut connection)).await.unwrap_or_default()
@@ -56,6 +35,37 @@ pub(crate) async fn probe(redis: &Redis, origin: &str) -> Result<Found, Why> {
         found.throws_away = rule.map(str::to_owned);
     }
     Ok(found)
+}
+
+/// What it does not do of all that the nodes ask of it.
+pub(super) async fn refused(
+    connection: &mut MultiplexedConnection,
+    names: &Names,
+) -> Result<Vec<(&'static str, Why)>, Why> {
+    let (key, stream) = (names.probe(), names.probe_stream());
+    let tries: [(&'static str, &[&str]); 8] = [
+        ("SET", &[&key, "1", "NX", "EX", "10"]),
+        ("GET", &[&key]),
+        ("DEL", &[&key]),
+        ("XADD", &[&stream, "MAXLEN", "~", "10", "*", "e", "1"]),
+        ("EXPIRE", &[&stream, "10"]),
+        ("XREAD", &["COUNT", "1", "STREAMS", &stream, "0"]),
+        ("XREVRANGE", &[&stream, "+", "-", "COUNT", "1"]),
+        ("DEL", &[&stream]),
+    ];
+    let mut refused: Vec<(&'static str, Why)> = Vec::new();
+    for (name, arguments) in tries {
+        let mut command = cmd(name);
+        command.arg(arguments);
+        match within(command.query_async::<Value>(connection)).await {
+            Ok(_) => {}
+            // Nothing is better after that.
+            Err(why @ (Why::Slow | Why::Io(_) | Why::NoPassword | Why::NotRedis)) => return Err(why),
+            Err(_) if refused.iter().any(|(before, _)| *before == name) => {}
+            Err(why) => refused.push((name, why)),
+        }
+    }
+    Ok(refused)
 }
 
 /// The value of this line of `INFO`.

@@ -390,3 +390,25 @@ async fn a_node_that_dies_while_it_fetches_the_token_holds_nobody_up_for_long() 
     println!("sign-in while somebody else seems to fetch the token: {took:?}");
     assert!(took > Duration::from_secs(2) && took < Duration::from_secs(4), "{took:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_who_may_not_do_everything_is_told_once() {
+    let redis = Redis::start();
+    let _: String =
+        redis.ask("ACL SETUSER less on >CANARY ~wecom-gate:* +set +get +del +expire +xread +xrevrange");
+    let url = format!("redis://less:CANARY@{}", redis.address);
+    let stage = Stage::start(|c| _ = c.set("session.redis", url)).await;
+    let mut phone = stage.signed_in("zhangsan").await;
+    assert_eq!(phone.api(Method::POST, "/api/auth:signOut").await.status, 200);
+    for _ in 0..25 {
+        assert!(trouble(&stage.gate).await.unwrap()["why"].as_str().unwrap().contains("NOPERM"));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let said = stage.gate.log_where("event", "redis");
+    assert_eq!(said.len(), 1, "{said:?}");
+    let failed = r#"wecom_gate_redis_errors_total{operation="connect"}"#;
+    assert!(number(&stage.gate, failed).await.unwrap() >= 2.0, "and tried again");
+    // As soon as he may, without a restart.
+    let _: String = redis.ask("ACL SETUSER less +xadd");
+    is_up(&stage.gate, true).await;
+}
