@@ -4,7 +4,7 @@
 #   docker run -p 8080:8080 -v ./wecom-gate.toml:/etc/wecom-gate/wecom-gate.toml:ro wecom-gate
 #
 # Both stages are of the same Debian release: the binary needs its libc, libm and libgcc_s, and nothing else.
-FROM rust:1.91-bookworm AS build
+FROM docker.io/library/rust:1.91-bookworm AS build
 RUN apt-get update && apt-get install -y --no-install-recommends cmake && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .

@@ -360,6 +360,51 @@ fn configuration_in_the_documents_is_valid() {
     assert!(checked >= 1, "no configuration found");
 }
 
+/// Without an engine for containers: what the files say about the program, about each other, and about their images.
+#[test]
+fn the_files_for_containers_fit() {
+    let (docker, compose) = (text("Dockerfile"), text("conf/docker-compose.yml"));
+    let help = std::process::Command::new(env!("CARGO_BIN_EXE_wecom-gate")).arg("--help").output().unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    for command in ["CMD [\"/usr/local/bin/wecom-gate\", \"healthcheck\"]", "\nCMD [\"run\"]"] {
+        assert!(docker.contains(command), "{command}");
+        let name = command.rsplit('"').nth(1).unwrap();
+        assert!(help.contains(&format!("\n  {name} ")), "wecom-gate {name}");
+    }
+    assert!(docker.contains("--bin wecom-gate\n") && docker.contains("/target/release/wecom-gate "));
+    let least = text("Cargo.toml");
+    let least = least.lines().find_map(|l| l.strip_prefix("rust-version = \"")?.strip_suffix('"')).unwrap();
+    let images: Vec<&str> = docker.lines().filter_map(|l| l.strip_prefix("FROM ")).collect();
+    assert!(images[0].contains(&format!("rust:{least}-bookworm ")), "{images:?}: rust-version is {least}");
+    assert!(images[1].contains("debian12:nonroot"), "{images:?}: the same Debian, and not root");
+
+    assert!(compose.contains("build: ..\n") && root().join("Dockerfile").exists());
+    let images = images.into_iter().chain(compose.lines().filter_map(|l| l.trim().strip_prefix("image: ")));
+    for image in images {
+        let registry = image.split('/').next().unwrap();
+        assert!(registry.contains('.'), "{image}: podman asks no registry that is not named");
+    }
+    let list = |line: &str| -> Vec<String> {
+        let line =
+            line.trim().strip_prefix("secrets: [").and_then(|l| l.strip_suffix(']')).unwrap_or_default();
+        line.split(", ").filter(|s| !s.is_empty()).map(str::to_owned).collect()
+    };
+    let used: BTreeSet<String> = compose.lines().flat_map(list).collect();
+    let (_, declared) = compose.split_once("\nsecrets:\n").unwrap();
+    let declared = declared.lines().map(|l| l.trim().split(':').next().unwrap().to_owned()).collect();
+    assert_eq!(used, declared);
+    let (example, mut told) = (text("conf/wecom-gate.toml"), 0);
+    for line in compose.lines().filter(|l| l.starts_with('#')) {
+        if let Some((key, secret)) = line.split_once(" = \"/run/secrets/") {
+            let key = key.rsplit([' ', '.']).next().unwrap();
+            assert!(example.contains(&format!("#{key} = ")), "{key} is no key of the configuration");
+            assert!(used.contains(secret.trim_end_matches('"')), "{line}");
+            told += 1;
+        }
+    }
+    assert_eq!(told, 4);
+}
+
 /// Numbers are never given anew: a requirement whose tests have gone is one that nobody checks.
 #[test]
 fn every_security_requirement_has_a_defence_and_tests() {
