@@ -156,7 +156,9 @@ async fn what_happens_is_counted() {
     assert!(broken["upstream_ms"].as_f64().unwrap() <= broken["ms"].as_f64().unwrap(), "{broken}");
     assert_eq!(broken["node"], node.to_string());
     assert!(of("/api/x").get("upstream_ms").is_none(), "{}", of("/api/x"));
-    assert_eq!(stage.gate.log_where("event", "malformed").len(), 2);
+    let malformed = || stage.gate.log_where("event", "malformed").len();
+    eventually("both lines", async || malformed() >= 2).await;
+    assert_eq!(malformed(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
