@@ -16,7 +16,7 @@ pub(super) struct Bound {
 }
 
 impl Bound {
-    /// All that [listen] names; takes what was handed over (`LISTEN_FDS`), and binds the rest.
+    /// All that `[listen]` names; takes what was handed over (`LISTEN_FDS`), and binds the rest.
     pub(super) fn new(listen: &Listen) -> Result<Bound, StartError> {
         let mut handed = handed_over();
         let mut all = |key: &'static str, addresses: &[SocketAddr]| {
