@@ -7,7 +7,7 @@ import { call, menu } from './member.mjs';
 import { CORP, stage } from './stage.mjs';
 import { Watch } from './watch.mjs';
 
-const MEMBER = { userid: 'healing', name: 'Hanna Healing', mobile: '13800000051' };
+const MEMBER = { userid: 'healing', name: 'Hanna Healing', mobile: '13800000061' };
 const QUERY = '?tab=3';
 const FRAGMENT = '#row-9';
 

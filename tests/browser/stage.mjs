@@ -230,6 +230,8 @@ class Stage {
     const data = await this.simulate('GET', 'data');
     const company = data.companies.find((c) => c.corp_id === corp);
     company.members = company.members.filter((m) => m.userid !== member.userid);
+    const same = company.members.find((m) => m.mobile === member.mobile);
+    assert.equal(same?.userid, undefined, `${member.userid} needs a phone number of their own: the gate matches by it`);
     company.members.push({ departments: [corp === CORP ? 3 : 2], ...member });
     await this.simulate('PUT', 'data', data);
   }
