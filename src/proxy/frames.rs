@@ -5,6 +5,10 @@ pub const GOING_AWAY: &[u8] = &[0x88, 2, 0x03, 0xe9];
 /// "Policy violation": the session has ended.
 pub const NOT_ALLOWED: &[u8] = &[0x88, 2, 0x03, 0xf0];
 
+/// What NocoBase says when its application runs. A node that stops tells its pages "App stopped"; they connect again, to
+/// another node, which has nothing to say as it has been running all the time, and would show that for ever.
+pub const RUNNING: &[u8] = b"\x81\x37{\"type\":\"maintaining\",\"payload\":{\"code\":\"APP_RUNNING\"}}";
+
 const SWITCHING: &[u8] = b"HTTP/1.1 101";
 const END_OF_HEAD: &[u8] = b"\r\n\r\n";
 
@@ -115,6 +119,18 @@ mod tests {
         // Bytes that look like headers.
         out.extend(std::iter::repeat_n(0x81, length));
         out
+    }
+
+    #[test]
+    fn what_is_said_is_one_whole_frame() {
+        for said in [GOING_AWAY, NOT_ALLOWED, RUNNING] {
+            let mut frames = Frames(BOUNDARY);
+            frames.push(said);
+            assert!(frames.at_boundary());
+            assert_eq!(usize::from(said[1]), said.len() - 2);
+        }
+        let said: serde_json::Value = serde_json::from_slice(&RUNNING[2..]).unwrap();
+        assert_eq!(said["payload"]["code"], "APP_RUNNING");
     }
 
     const HEAD: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nX: \r\r\n\r\n";

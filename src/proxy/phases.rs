@@ -105,6 +105,7 @@ impl ProxyHttp for Phases {
                 ctx.node = Some(node);
                 if session.is_upgrade_req() {
                     peer.options.custom_l4 = Some(Arc::new(tunnel::Connect {
+                        running: gate.upstreams.vouches_for(node),
                         timeout: gate.config.upstream.connect_timeout,
                         session: ctx.member.as_ref().map(|m| m.seen.clone()),
                         stopping: gate.tunnels_end.subscribe(),

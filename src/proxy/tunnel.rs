@@ -25,7 +25,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
-use super::frames::{Frames, GOING_AWAY, NOT_ALLOWED};
+use super::frames::{Frames, GOING_AWAY, NOT_ALLOWED, RUNNING};
 use crate::session::Seen;
 
 /// Dials TCP for one tunnel.
@@ -34,6 +34,8 @@ pub struct Connect {
     pub timeout: Duration,
     /// The session behind it, unless it is nobody's.
     pub session: Option<Arc<Seen>>,
+    /// Tell the page that NocoBase runs: see [`RUNNING`].
+    pub running: bool,
     /// Turns true when the gate stops.
     pub stopping: watch::Receiver<bool>,
 }
@@ -74,8 +76,14 @@ impl L4Connect for Connect {
             .or_err(ConnectTimedout, "WebSocket upstream")?
             .or_err(ConnectError, "WebSocket upstream")?;
         stream.set_nodelay(true).or_err(ConnectError, "TCP_NODELAY")?;
-        let socket =
-            Tunnel { stream, wrote: false, frames: Frames::new(), end: Some(self.end()), farewell: None };
+        let socket = Tunnel {
+            stream,
+            wrote: false,
+            frames: Frames::new(),
+            greeting: self.running.then_some(RUNNING),
+            end: Some(self.end()),
+            farewell: None,
+        };
         Ok(Stream::from(VirtualSocketStream::new(Box::new(socket))))
     }
 }
@@ -85,6 +93,8 @@ struct Tunnel {
     /// Yield before the next read.
     wrote: bool,
     frames: Frames,
+    /// What is to be said first, where no frame of NocoBase's is under way.
+    greeting: Option<&'static [u8]>,
     /// Taken when it is done.
     end: Option<End>,
     /// What is left to tell the page; then the tunnel is at its end.
@@ -98,6 +108,17 @@ impl fmt::Debug for Tunnel {
 }
 
 impl Tunnel {
+    /// In one piece, so that nothing of NocoBase's comes between.
+    fn greet(&mut self, buf: &mut ReadBuf<'_>) -> bool {
+        let Some(words) = self.greeting.filter(|w| self.frames.at_boundary() && buf.remaining() >= w.len())
+        else {
+            return false;
+        };
+        buf.put_slice(words);
+        self.greeting = None;
+        true
+    }
+
     fn say_farewell(&mut self, buf: &mut ReadBuf<'_>) -> bool {
         let Some(words) = self.farewell.as_mut() else { return false };
         let (now, later) = words.split_at_checked(buf.remaining()).unwrap_or((words, &[]));
@@ -120,6 +141,9 @@ impl AsyncRead for Tunnel {
         if std::mem::take(&mut me.wrote) {
             cx.waker().wake_by_ref();
             return Poll::Pending;
+        }
+        if me.greet(buf) {
+            return Poll::Ready(Ok(()));
         }
         let before = buf.filled().len();
         if let Poll::Ready(done) = Pin::new(&mut me.stream).poll_read(cx, buf) {

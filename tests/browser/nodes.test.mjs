@@ -201,9 +201,12 @@ test('no request is lost while one node after the other is away', async (t) => {
   t.diagnostic(`${load.posts.size} POSTs, refused: ${refused.join() || 'none'}`);
   assert.ok(refused.length <= 4, `${refused}`);
 
-  // The open page has noticed nothing.
+  // The open page has noticed nothing; its WebSocket is on the node that is there.
   assert.deepEqual(client.watch.documents().map((d) => d.url), []);
   assert.deepEqual(client.watch.responses.filter((r) => r.status >= 400).map((r) => `${r.status} ${r.url}`), []);
+  await client.watch.first('frames', (f) => f.way === 'received' && f.text.includes('"authorized"'), 'authorized');
+  // A node that stops says so to its pages. The next one has been running all the time: the gate says it in its place.
+  await client.page.getByText('App stopped').waitFor({ state: 'hidden' });
   await stage.picture(client.page, 'nodes-open-page');
   await client.close();
   await leaving.close();

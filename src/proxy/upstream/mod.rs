@@ -160,6 +160,11 @@ impl Upstreams {
         index_of(&backend)
     }
 
+    /// Is this node well, and one of several? Then a page that comes to it may come from one that has stopped.
+    pub fn vouches_for(&self, index: usize) -> bool {
+        self.nodes.len() > 1 && self.nodes.get(index).is_some_and(|node| node.state() == State::Well)
+    }
+
     /// Is there a node that has not been tried, and was well when it was last looked at?
     pub fn is_another_well(&self, tried: Tried) -> bool {
         self.nodes.iter().enumerate().any(|(i, node)| !tried.has(i) && node.state() == State::Well)

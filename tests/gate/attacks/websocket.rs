@@ -8,7 +8,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
-use crate::support::raw::{SWITCH, Setup, frame, gate, read_answer, request, talk, upgrade};
+use crate::support::raw::{
+    SWITCH, Setup, Upstream, frame, gate, gate_with, read_answer, request, talk, upgrade,
+};
 
 const UPGRADES: usize = 10_000;
 const AT_ONCE: usize = 32;
@@ -125,6 +127,35 @@ async fn the_token_goes_in_where_the_phantom_was_and_nowhere_else() {
         let text = unmasked(&sent);
         assert!(!text.contains(&member.phantom), "{text}");
         assert_eq!(text.contains("eyJ"), swapped, "{came:?} {text}");
+    }
+}
+
+/// A page may come from a node that has told it "App stopped": one of several nodes that is well is said to run. A lone
+/// node speaks for itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_that_comes_to_another_node_is_told_that_it_runs() {
+    const RUNNING: &[u8] = b"\x81\x37{\"type\":\"maintaining\",\"payload\":{\"code\":\"APP_RUNNING\"}}";
+    let other = Upstream::start().await;
+    for several in [true, false] {
+        let change = |s: Setup| {
+            let mut nodes = s.get("upstream.nodes").as_array().unwrap().clone();
+            nodes.extend(several.then(|| other.address.to_string().into()));
+            s.set("upstream.nodes", nodes)
+        };
+        let (_upstream, setup, gate) = gate_with(change).await;
+        let member = setup.visitor();
+        let mut told = 0;
+        for _ in 0..20 {
+            let mut stream = TcpStream::connect(gate.http).await.unwrap();
+            let headers = format!("{}Origin: http://gate.test\r\n", member.cookie_line());
+            stream.write_all(upgrade("/ws", &headers).as_bytes()).await.unwrap();
+            let mut came = Vec::new();
+            let _ = tokio::time::timeout(Duration::from_millis(300), stream.read_to_end(&mut came)).await;
+            assert!(came.starts_with(b"HTTP/1.1 101 "));
+            told += usize::from(came.ends_with(RUNNING));
+        }
+        assert_eq!(told > 10, several, "{told}");
+        assert!(several || told == 0);
     }
 }
 
