@@ -271,15 +271,23 @@ async fn a_refusal_for_an_unknown_reason_ends() {
 #[tokio::test]
 async fn two_nodes_at_once_end_with_one_user_and_one_binding() {
     for match_by in [&[ByPhone][..], &[Email], &[Username], &[ByPhone, Email, Username]] {
-        let (scripted, a) = accounts(match_by, true).await;
-        let b = a.clone();
-        let person = Person { biz_mail: Some("zhang@x.example".into()), ..zhang() };
-        // Both look before either makes.
-        scripted.fault("users:list", &[LATE, LATE, LATE, LATE]);
-        let (x, y) = tokio::join!(a.settle(&person), b.settle(&person));
-        assert_eq!(x, y);
-        assert_eq!((x.is_ok(), scripted.calls("users:create"), scripted.rows("users").len()), (true, 2, 2));
-        assert_eq!(scripted.rows("usersAuthenticators").len(), 1);
+        // Both are to look before either makes; on a machine that is busy one may be done first.
+        let mut met = false;
+        for _ in 0..20 {
+            let (scripted, a) = accounts(match_by, true).await;
+            let b = a.clone();
+            let person = Person { biz_mail: Some("zhang@x.example".into()), ..zhang() };
+            scripted.fault("users:list", &[LATE, LATE, LATE, LATE]);
+            let (x, y) = tokio::join!(a.settle(&person), b.settle(&person));
+            assert_eq!(x, y);
+            assert_eq!((x.is_ok(), scripted.rows("users").len()), (true, 2));
+            assert_eq!(scripted.rows("usersAuthenticators").len(), 1);
+            met = scripted.calls("users:create") == 2;
+            if met {
+                break;
+            }
+        }
+        assert!(met, "{match_by:?}");
     }
 }
 
