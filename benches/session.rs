@@ -8,17 +8,17 @@ use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use secrecy::SecretSlice;
-use wecom_gate::session::record::Company;
+use wecom_gate::session::Company;
 use wecom_gate::session::{
-    Keyring, Limits, Member, Names, OwnCookies, SeenSessions, Session, SessionCookies, Token, UnixMillis,
-    forwardable,
+    Keyring, Member, Names, OwnCookies, Session, SessionCache, SessionCookies, SessionLimits, Token,
+    UnixMillis, forwardable,
 };
 
 const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
 
 struct World {
     cookies: SessionCookies,
-    seen: SeenSessions,
+    seen: SessionCache,
     session: Session,
     header: String,
     phantom: String,
@@ -26,7 +26,7 @@ struct World {
 
 fn world() -> Option<World> {
     let keyring = Keyring::new(&[SecretSlice::from(vec![2; 64]), SecretSlice::from(vec![1; 64])]).ok()?;
-    let limits = Limits { idle: Duration::from_secs(43_200), absolute: Duration::from_secs(604_800) };
+    let limits = SessionLimits { idle: Duration::from_secs(43_200), absolute: Duration::from_secs(604_800) };
     let company = Company { entry: "wecom".into(), corp_id: "ww0123456789abcdef".into() };
     let cookies = SessionCookies::new(Arc::new(keyring), Names::new(true), limits, vec![company]);
     let member = Member {
@@ -46,7 +46,7 @@ fn world() -> Option<World> {
          nb_csrf_token_main=0123456789abcdef0123456789abcdef; {own}; nb_auth_token_main=old; \
          nb_authenticator_main=basic; theme=dark; lang=zh-CN; sidebar=collapsed"
     );
-    let seen = SeenSessions::new(limits.absolute);
+    let seen = SessionCache::new(limits.absolute);
     let known = seen.insert_checked(&session, NOW);
     known.token(NOW, || Token::new(&"x".repeat(260), extra(), NOW)).ok()?;
     let phantom = session.phantom.text();

@@ -9,7 +9,7 @@ use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use http::{HeaderMap, HeaderValue, header};
 use wecom_gate::nocobase::ws::Swapper;
 use wecom_gate::nocobase::{Minter, UserId};
-use wecom_gate::session::{Member, SeenSessions, Session, Token, UnixMillis, forwardable};
+use wecom_gate::session::{Member, Session, SessionCache, Token, UnixMillis, forwardable};
 
 const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
 const COOKIES: &str = "_ga=GA1.2.1234567890.1700000000; nb_role_main=member; theme=dark; nb_auth_token_main=old; \
@@ -54,7 +54,7 @@ fn frame(payload: &str) -> Bytes {
 fn benches(c: &mut Criterion) {
     let Some(session) = session() else { return };
     let minter = Minter::new(b"a secret of the benchmark, known to all");
-    let seen = SeenSessions::new(Duration::from_secs(604_800)).insert_checked(&session, NOW);
+    let seen = SessionCache::new(Duration::from_secs(604_800)).insert_checked(&session, NOW);
     let (phantom, cookies) = (session.phantom.text(), format!("{COOKIES}{}", "x".repeat(250)));
     let mut page = HeaderMap::new();
     for (name, value) in [(header::AUTHORIZATION, format!("Bearer {phantom}")), (header::COOKIE, cookies)] {

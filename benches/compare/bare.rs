@@ -16,8 +16,8 @@ use pingora::proxy::{ProxyHttp, Session as Exchange, http_proxy_service};
 use pingora::server::RunArgs;
 use pingora::server::configuration::ServerConf;
 use secrecy::SecretSlice;
-use wecom_gate::session::record::Company;
-use wecom_gate::session::{Keyring, Limits, Member, Names, Session, SessionCookies};
+use wecom_gate::session::Company;
+use wecom_gate::session::{Keyring, Member, Names, Session, SessionCookies, SessionLimits};
 
 #[global_allocator]
 static ALLOC: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
@@ -151,7 +151,8 @@ fn proxy(args: Proxy) -> std::result::Result<(), Box<dyn StdError>> {
 fn member(args: &SignedIn) -> std::result::Result<(), Box<dyn StdError>> {
     let key = base64::engine::general_purpose::STANDARD.decode(&args.key)?;
     let keyring = Arc::new(Keyring::new(&[SecretSlice::from(key)])?);
-    let limits = Limits { idle: Duration::from_secs(12 * 3600), absolute: Duration::from_secs(7 * 86_400) };
+    let limits =
+        SessionLimits { idle: Duration::from_secs(12 * 3600), absolute: Duration::from_secs(7 * 86_400) };
     let company = Company { entry: args.entry.clone(), corp_id: args.corp_id.clone() };
     let cookies = SessionCookies::new(keyring, Names::new(false), limits, vec![company]);
     let member = Member {

@@ -6,13 +6,13 @@ use std::sync::{Arc, LazyLock};
 use libfuzzer_sys::fuzz_target;
 use wecom_gate::error::Failure;
 use wecom_gate::session::flow::attempt_of;
-use wecom_gate::session::{Flows, Keyring, Names, OwnCookies, UnixMillis};
+use wecom_gate::session::{PendingSignIns, Keyring, Names, OwnCookies, UnixMillis};
 
 const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
 
-static FLOWS: LazyLock<Flows> = LazyLock::new(|| {
+static FLOWS: LazyLock<PendingSignIns> = LazyLock::new(|| {
     let keyring = Keyring::new(&[vec![7; 64].into()]).expect("keys");
-    Flows::new(Arc::new(keyring), Names::new(true))
+    PendingSignIns::new(Arc::new(keyring), Names::new(true))
 });
 
 fuzz_target!(|data: &[u8]| {

@@ -6,8 +6,8 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
-use wecom_gate::session::record::Company;
-use wecom_gate::session::{Keyring, Limits, Member, Names, OwnCookies, Session, SessionCookies, UnixMillis};
+use wecom_gate::session::Company;
+use wecom_gate::session::{Keyring, SessionLimits, Member, Names, OwnCookies, Session, SessionCookies, UnixMillis};
 
 const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
 const DAY: Duration = Duration::from_secs(86_400);
@@ -21,7 +21,7 @@ struct Setup {
 static SETUP: LazyLock<Setup> = LazyLock::new(|| {
     let keyring = Keyring::new(&[vec![7; 64].into(), vec![9; 64].into()]).expect("keys");
     let company = Company { entry: "wecom".into(), corp_id: "ww0".into() };
-    let limits = Limits { idle: DAY, absolute: 7 * DAY };
+    let limits = SessionLimits { idle: DAY, absolute: 7 * DAY };
     let cookies = SessionCookies::new(Arc::new(keyring), Names::new(true), limits, vec![company]);
     let member = Member {
         entry: "wecom".into(),

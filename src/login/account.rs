@@ -1,11 +1,11 @@
 //! From a member of the company to a user of NocoBase.
 
-use super::Logins;
+use super::SignIns;
 use crate::config::{MatchBy, WeComEntry};
 use crate::error::Failure;
 use crate::nocobase::Person;
 use crate::nocobase::UserId;
-use crate::session::{Stage, Via, Wish};
+use crate::session::{SignInRequest, Stage, Via};
 use crate::wecom::{self, Details, Identity, Member};
 
 /// What became of the search.
@@ -16,13 +16,13 @@ pub(super) enum Account {
     NeedsConsent,
 }
 
-impl Logins {
+impl SignIns {
     /// The user that this member is bound to; else one that matches, or a new one, bound from now on.
     pub(super) async fn account(
         &self,
         entry: &WeComEntry,
         client: &wecom::Client,
-        wish: &Wish,
+        request: &SignInRequest,
         identity: &Identity,
         member: &Member,
     ) -> Result<Account, Failure> {
@@ -41,7 +41,7 @@ impl Logins {
         let known = (wants(MatchBy::Phone) && person.mobile.is_some())
             || (wants(MatchBy::Email) && person.biz_mail.is_some());
         if sensitive && !known {
-            match (wish.stage, wish.via, &identity.ticket) {
+            match (request.stage, request.via, &identity.ticket) {
                 (Stage::Silent, Via::WeCom, _) => return Ok(Account::NeedsConsent),
                 (_, Via::Web, _) => return Err(Failure::FirstTimeInWeCom),
                 (Stage::Consent, Via::WeCom, None) => return Err(Failure::NothingToMatch),

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Logins;
+use super::SignIns;
 use crate::wecom::event::{Event, Notice, Receiver};
 
 /// WeCom repeats an event up to three times within seconds.
 pub(super) const REPEATS: Duration = Duration::from_secs(15 * 60);
 
-impl Logins {
+impl SignIns {
     /// Opens the callbacks of this entry, where they are configured.
     pub fn receiver(&self, entry: &str) -> Option<&Receiver> {
         self.receivers.get(entry)

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::account::Account;
-use super::{Logins, Start, now};
+use super::{SignIns, Start, now};
 use crate::decide::target::landing;
 use crate::error::Failure;
 use crate::session::flow::attempt_of;
-use crate::session::{self, OwnCookies, Session, Stage, Via, Wish};
+use crate::session::{self, OwnCookies, Session, SignInRequest, Stage, Via};
 use crate::shared::Mark;
 
 /// The callback as it came in.
@@ -42,81 +42,81 @@ pub enum Finished {
 
 /// What the browser is told.
 #[derive(Debug, Clone)]
-pub enum Answer {
+pub enum CallbackResponse {
     /// Go on there.
     Redirect(String),
     /// A page, with the way to try again.
     Failed(Failure, Option<String>),
 }
 
-impl Logins {
+impl SignIns {
     /// Takes a callback to its end. Returns the answer and its cookies.
-    pub async fn finish(self: &Arc<Self>, callback: Callback<'_>) -> (Answer, Vec<String>) {
+    pub async fn finish(self: &Arc<Self>, callback: Callback<'_>) -> (CallbackResponse, Vec<String>) {
         let client = callback.client;
         if let Err(failure) = self.throttle.callback(client, Instant::now()) {
-            return (Answer::Failed(failure, None), Vec::new());
+            return (CallbackResponse::Failed(failure, None), Vec::new());
         }
         let params = Params::read(callback.query.unwrap_or_default());
         let signed_in = self.live(callback.cookies);
         let Some(state) = params.state else {
-            self.throttle.was_worthless(client, Instant::now());
+            self.throttle.was_rejected(client, Instant::now());
             return (self.stray(signed_in.is_some(), Failure::BadCallback), Vec::new());
         };
         // Before anything is asked of WeCom: is this flow this browser's (R19)?
         let checked = match self.flows.check(callback.cookies, &state, now()) {
             Ok(checked) => checked,
             Err(failure) => {
-                self.throttle.was_worthless(client, Instant::now());
+                self.throttle.was_rejected(client, Instant::now());
                 return self.no_flow(&callback, &state, signed_in.is_some(), failure);
             }
         };
-        let wish = &checked.flow.wish;
+        let request = &checked.flow.request;
         let mut cookies: Vec<String> = self.flows.delete(&checked.flow).into_iter().collect();
-        let retry = Some(login_address(wish));
+        let retry = Some(login_address(request));
         let code = match params.code {
             Code::One(code) => code,
             Code::None => {
                 // Only WeCom's client asks for consent.
-                let failure = match wish.via {
+                let failure = match request.via {
                     Via::WeCom => Failure::ConsentDenied,
                     Via::Web => Failure::LoginCancelled,
                 };
-                self.metrics.sign_ins.refused(&wish.entry, failure, Duration::ZERO);
+                self.metrics.sign_ins.refused(&request.entry, failure, Duration::ZERO);
                 tracing::info!(
                     event = "sign_in",
-                    entry = wish.entry,
+                    entry = request.entry,
                     outcome = "refused",
                     label = failure.answer().label,
                     "WeCom sent no code"
                 );
-                return (Answer::Failed(failure, retry), cookies);
+                return (CallbackResponse::Failed(failure, retry), cookies);
             }
-            Code::Several => return (Answer::Failed(Failure::BadCallback, retry), cookies),
+            Code::Several => return (CallbackResponse::Failed(Failure::BadCallback, retry), cookies),
         };
 
         // The flow's cookie stays: the page comes back by itself with the same code.
-        let place = match self.throttle.place(client, Instant::now()) {
-            Ok(place) => place,
-            Err(failure) => return (Answer::Failed(failure, None), Vec::new()),
+        let permit = match self.throttle.permit(client, Instant::now()) {
+            Ok(permit) => permit,
+            Err(failure) => return (CallbackResponse::Failed(failure, None), Vec::new()),
         };
         let once = session::Callback { code: &code, state: &state, cookie: checked.cookie };
-        let (logins, work, spent) = (self.clone(), wish.clone(), code.clone());
-        // The place is held for as long as the work goes on, also when the browser does not wait for it.
+        let (sign_ins, work, spent) = (self.clone(), request.clone(), code.clone());
+        // The permit is held for as long as the work goes on, also when the browser does not wait for it.
         let mark = Mark::of(&once);
         let work = async move {
-            let _place = place;
-            logins.once_in_all(mark, sign_in(&logins, &work, &spent)).await
+            let _permit = permit;
+            sign_ins.once_in_all(mark, sign_in(&sign_ins, &work, &spent)).await
         };
         let finished = self.callbacks.once(once, now(), work).await;
         let finished = finished.unwrap_or_else(|refused| Finished::Failed(refused.into()));
         if matches!(finished, Finished::Failed(Failure::CodeRejected | Failure::FlowMissing)) {
-            self.throttle.was_worthless(client, Instant::now());
+            self.throttle.was_rejected(client, Instant::now());
         }
         let answer = match finished {
             Finished::SignedIn(session) => match self.sessions.write(&session, now()) {
                 Ok(cookie) => {
                     // The flow stays for a minute: WeCom's webviews may ask for the callback twice.
-                    cookies = self.flows.linger(&checked).into_iter().collect();
+                    cookies = self.flows.keep_briefly(&checked).into_iter().collect();
                     cookies.push(cookie);
                     if callback.cookies.signed_out {
                         cookies.push(self.cookie_names.delete(self.cookie_names.out()));
@@ -126,18 +126,18 @@ impl Logins {
                         cookies.extend(self.forget_nocobase());
                     }
                     self.replace(signed_in, &session);
-                    Answer::Redirect(self.landing(wish))
+                    CallbackResponse::Redirect(self.landing(request))
                 }
-                Err(failure) => Answer::Failed(failure, retry),
+                Err(failure) => CallbackResponse::Failed(failure, retry),
             },
-            Finished::NeedsConsent => self.again(&callback, wish, true, 0, &mut cookies),
+            Finished::NeedsConsent => self.again(&callback, request, true, 0, &mut cookies),
             Finished::Failed(Failure::CodeRejected) if signed_in.is_some() => {
-                Answer::Redirect(self.landing(wish))
+                CallbackResponse::Redirect(self.landing(request))
             }
             Finished::Failed(Failure::CodeRejected) if attempt_of(state.as_bytes()) == Some(0) => {
-                self.again(&callback, wish, wish.stage == Stage::Consent, 1, &mut cookies)
+                self.again(&callback, request, request.stage == Stage::Consent, 1, &mut cookies)
             }
-            Finished::Failed(failure) => Answer::Failed(failure, retry),
+            Finished::Failed(failure) => CallbackResponse::Failed(failure, retry),
         };
         (answer, cookies)
     }
@@ -146,19 +146,19 @@ impl Logins {
     fn again(
         &self,
         callback: &Callback<'_>,
-        wish: &Wish,
+        request: &SignInRequest,
         consent: bool,
         attempt: u8,
         cookies: &mut Vec<String>,
-    ) -> Answer {
-        let Some(entry) = self.config.wecom.iter().position(|e| e.name == wish.entry) else {
-            return Answer::Failed(Failure::NotFound, None);
+    ) -> CallbackResponse {
+        let Some(entry) = self.config.wecom.iter().position(|e| e.name == request.entry) else {
+            return CallbackResponse::Failed(Failure::NotFound, None);
         };
         let start = Start {
-            via: wish.via,
+            via: request.via,
             entry,
-            target: wish.target.clone(),
-            mobile: wish.mobile,
+            target: request.target.clone(),
+            mobile: request.mobile,
             automatic: true,
             attempt,
             consent,
@@ -167,9 +167,9 @@ impl Logins {
         match self.start(callback.cookies, &start) {
             Ok(started) => {
                 cookies.extend(started.cookies);
-                Answer::Redirect(started.location)
+                CallbackResponse::Redirect(started.location)
             }
-            Err(failure) => Answer::Failed(failure, Some(login_address(wish))),
+            Err(failure) => CallbackResponse::Failed(failure, Some(login_address(request))),
         }
     }
 
@@ -181,16 +181,19 @@ impl Logins {
         state: &str,
         signed_in: bool,
         failure: Failure,
-    ) -> (Answer, Vec<String>) {
+    ) -> (CallbackResponse, Vec<String>) {
         if signed_in || failure == Failure::BadCallback {
             return (self.stray(signed_in, failure), Vec::new());
         }
         if attempt_of(state.as_bytes()).is_some_and(|n| n > 0) && failure == Failure::FlowMissing {
-            return (Answer::Failed(Failure::CookiesBlocked, Some("/wecom-gate/login".into())), Vec::new());
+            return (
+                CallbackResponse::Failed(Failure::CookiesBlocked, Some("/wecom-gate/login".into())),
+                Vec::new(),
+            );
         }
         let entry = self.config.wecom.iter().position(|e| e.auto_login);
         let (Some(entry), true, false) = (entry, callback.in_wecom, callback.cookies.signed_out) else {
-            return (Answer::Failed(failure, Some("/wecom-gate/login".into())), Vec::new());
+            return (CallbackResponse::Failed(failure, Some("/wecom-gate/login".into())), Vec::new());
         };
         let start = Start {
             via: Via::WeCom,
@@ -203,47 +206,47 @@ impl Logins {
             lang: callback.lang,
         };
         match self.start(callback.cookies, &start) {
-            Ok(started) => (Answer::Redirect(started.location), started.cookies),
-            Err(failure) => (Answer::Failed(failure, Some("/wecom-gate/login".into())), Vec::new()),
+            Ok(started) => (CallbackResponse::Redirect(started.location), started.cookies),
+            Err(failure) => (CallbackResponse::Failed(failure, Some("/wecom-gate/login".into())), Vec::new()),
         }
     }
 
     /// Whoever is signed in already and comes back to an old callback goes on to the start page.
-    fn stray(&self, signed_in: bool, failure: Failure) -> Answer {
+    fn stray(&self, signed_in: bool, failure: Failure) -> CallbackResponse {
         if signed_in {
-            Answer::Redirect("/".into())
+            CallbackResponse::Redirect("/".into())
         } else {
-            Answer::Failed(failure, Some("/wecom-gate/login".into()))
+            CallbackResponse::Failed(failure, Some("/wecom-gate/login".into()))
         }
     }
 
-    fn landing(&self, wish: &Wish) -> String {
-        match self.config.entry(&wish.entry) {
+    fn landing(&self, request: &SignInRequest) -> String {
+        match self.config.entry(&request.entry) {
             Some(e) => {
                 let path = &self.config.nocobase.public_path;
-                landing(&wish.target, &e.home, &e.home_mobile, wish.mobile, path).to_owned()
+                landing(&request.target, &e.home, &e.home_mobile, request.mobile, path).to_owned()
             }
-            None => wish.target.clone(),
+            None => request.target.clone(),
         }
     }
 }
 
 /// From the code to a registered session. Goes on when the browser goes away (R23).
-async fn sign_in(logins: &Logins, wish: &Wish, code: &str) -> Finished {
+async fn sign_in(sign_ins: &SignIns, request: &SignInRequest, code: &str) -> Finished {
     let began = std::time::Instant::now();
     let mut userid = String::new();
-    let finished = match steps(logins, wish, code, &mut userid).await {
+    let finished = match steps(sign_ins, request, code, &mut userid).await {
         Ok(finished) => finished,
         Err(failure) => Finished::Failed(failure),
     };
     let took = began.elapsed();
     match &finished {
-        Finished::SignedIn(_) => logins.metrics.sign_ins.signed_in(&wish.entry, took),
-        Finished::NeedsConsent => logins.metrics.sign_ins.needs_consent(&wish.entry, took),
-        Finished::Failed(failure) => logins.metrics.sign_ins.refused(&wish.entry, *failure, took),
+        Finished::SignedIn(_) => sign_ins.metrics.sign_ins.signed_in(&request.entry, took),
+        Finished::NeedsConsent => sign_ins.metrics.sign_ins.needs_consent(&request.entry, took),
+        Finished::Failed(failure) => sign_ins.metrics.sign_ins.refused(&request.entry, *failure, took),
     }
     let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-    let via = match wish.via {
+    let via = match request.via {
         Via::WeCom => "wecom",
         Via::Web => "web",
     };
@@ -255,7 +258,7 @@ async fn sign_in(logins: &Logins, wish: &Wish, code: &str) -> Finished {
         Finished::NeedsConsent => tracing::info!(
             event = "sign_in",
             outcome = "needs_consent",
-            entry = wish.entry,
+            entry = request.entry,
             via,
             userid,
             ms,
@@ -267,7 +270,7 @@ async fn sign_in(logins: &Logins, wish: &Wish, code: &str) -> Finished {
                 event = "sign_in",
                 outcome = "refused",
                 label = answer.label,
-                entry = wish.entry,
+                entry = request.entry,
                 via,
                 userid,
                 ms,
@@ -278,30 +281,35 @@ async fn sign_in(logins: &Logins, wish: &Wish, code: &str) -> Finished {
     finished
 }
 
-async fn steps(logins: &Logins, wish: &Wish, code: &str, userid: &mut String) -> Result<Finished, Failure> {
-    let (entry, client) = logins.entry(&wish.entry).ok_or(Failure::NotFound)?;
+async fn steps(
+    sign_ins: &SignIns,
+    request: &SignInRequest,
+    code: &str,
+    userid: &mut String,
+) -> Result<Finished, Failure> {
+    let (entry, client) = sign_ins.entry(&request.entry).ok_or(Failure::NotFound)?;
     let identity = client.identify(code).await.map_err(|e| e.failure())?;
     userid.clone_from(&identity.userid);
     // getuserinfo answers for members outside the visible range too: user/get is the permission (wecom-api 6.1, 8).
     let member = client.member(&identity.userid).await.map_err(|e| e.failure())?;
     client.admit(&member).await.map_err(|e| e.failure())?;
-    match logins.account(entry, client, wish, &identity, &member).await? {
+    match sign_ins.account(entry, client, request, &identity, &member).await? {
         Account::NeedsConsent => Ok(Finished::NeedsConsent),
         Account::User(user) => {
-            logins.roles(entry, client, &member, user).await;
-            logins.open(entry, &member, user).await.map(Finished::SignedIn)
+            sign_ins.roles(entry, client, &member, user).await;
+            sign_ins.open(entry, &member, user).await.map(Finished::SignedIn)
         }
     }
 }
 
 /// `/wecom-gate/login` with everything that leads back into this flow.
-fn login_address(wish: &Wish) -> String {
-    let via = match wish.via {
+fn login_address(request: &SignInRequest) -> String {
+    let via = match request.via {
         Via::WeCom => "wecom",
         Via::Web => "web",
     };
     let mut query = url::form_urlencoded::Serializer::new(String::new());
-    query.append_pair("rd", &wish.target).append_pair("via", via).append_pair("with", &wish.entry);
+    query.append_pair("rd", &request.target).append_pair("via", via).append_pair("with", &request.entry);
     format!("/wecom-gate/login?{}", query.finish())
 }
 

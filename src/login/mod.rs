@@ -6,9 +6,9 @@
 mod account;
 mod events;
 mod finish;
-mod lifetime;
 mod nodes;
 mod roles;
+mod sessions;
 mod start;
 mod throttle;
 
@@ -19,8 +19,8 @@ use std::time::SystemTime;
 use secrecy::ExposeSecret;
 
 pub(crate) use account::person;
-pub use finish::{Answer as FinishAnswer, Callback, Finished};
-pub use lifetime::Found;
+pub use finish::{Callback, CallbackResponse, Finished};
+pub use sessions::FoundSession;
 pub use start::{Start, Started};
 pub use throttle::Throttle;
 
@@ -28,7 +28,9 @@ use crate::config::{Config, WeComEntry};
 use crate::error::Failure;
 use crate::metrics::Metrics;
 use crate::nocobase::{Accounts, Minter, NocoBase};
-use crate::session::{Callbacks, Flows, Keyring, Limits, Names, SeenSessions, SessionCookies, UnixMillis};
+use crate::session::{
+    CallbackDedup, Keyring, Names, PendingSignIns, SessionCache, SessionCookies, SessionLimits, UnixMillis,
+};
 use crate::shared::Shared;
 use crate::wecom::{self, event::Receiver};
 
@@ -41,24 +43,24 @@ pub fn now() -> UnixMillis {
 }
 
 /// Sign-ins and sessions of one gate.
-pub struct Logins {
+pub struct SignIns {
     config: Arc<Config>,
     metrics: Arc<Metrics>,
     /// Reads and writes session cookies.
     pub sessions: SessionCookies,
     /// Bounds on signing in.
     pub throttle: Arc<Throttle>,
-    flows: Flows,
+    flows: PendingSignIns,
     /// Names and attributes of the gate's cookies.
     pub cookie_names: Names,
     /// Makes and checks NocoBase's tokens.
     pub minter: Arc<Minter>,
-    limits: Limits,
+    limits: SessionLimits,
     clients: HashMap<String, wecom::Client>,
     nocobase: Arc<NocoBase>,
     accounts: Accounts,
-    seen: SeenSessions,
-    callbacks: Callbacks<Finished>,
+    seen: SessionCache,
+    callbacks: CallbackDedup<Finished>,
     /// What the nodes share, where `session.redis` says so.
     shared: Option<Arc<Shared>>,
     receivers: HashMap<String, Receiver>,
@@ -67,19 +69,19 @@ pub struct Logins {
     authenticator_cookie: String,
 }
 
-impl Logins {
+impl SignIns {
     /// Builds everybody that takes part; an error says what of the configuration is at fault.
-    pub fn new(config: Arc<Config>, metrics: Arc<Metrics>) -> Result<Logins, String> {
+    pub fn new(config: Arc<Config>, metrics: Arc<Metrics>) -> Result<SignIns, String> {
         Self::after(None, config, metrics)
     }
 
     /// In place of `before` after a change of the configuration: nobody is signed out, NocoBase is not asked anew,
     /// callbacks count once, and WeCom's access tokens go on where the app is the same.
     pub fn after(
-        before: Option<&Logins>,
+        before: Option<&SignIns>,
         config: Arc<Config>,
         metrics: Arc<Metrics>,
-    ) -> Result<Logins, String> {
+    ) -> Result<SignIns, String> {
         let clients = config
             .wecom
             .iter()
@@ -119,19 +121,19 @@ impl Logins {
             (l.sign_ins_per_minute, l.bad_callbacks_per_minute, l.sign_ins_at_once)
         };
         let throttle = before.filter(|b| limits(&b.config) == limits(&config)).map(|b| b.throttle.clone());
-        Ok(Logins {
+        Ok(SignIns {
             sessions: SessionCookies::of(&config, keyring.clone()),
             throttle: throttle.unwrap_or_else(|| Arc::new(Throttle::new(&config.limits))),
-            flows: Flows::new(keyring, cookie_names),
+            flows: PendingSignIns::new(keyring, cookie_names),
             cookie_names,
             minter,
-            limits: Limits { idle: config.session.idle, absolute: config.session.absolute },
+            limits: SessionLimits { idle: config.session.idle, absolute: config.session.absolute },
             clients,
             accounts: Accounts::new(nocobase.clone(), &config.nocobase),
             nocobase,
             seen: before
-                .map_or_else(|| SeenSessions::new(config.session.absolute), |before| before.seen.clone()),
-            callbacks: before.map_or_else(Callbacks::new, |before| before.callbacks.clone()),
+                .map_or_else(|| SessionCache::new(config.session.absolute), |before| before.seen.clone()),
+            callbacks: before.map_or_else(CallbackDedup::new, |before| before.callbacks.clone()),
             shared,
             receivers,
             notices: before.map_or_else(
@@ -146,8 +148,8 @@ impl Logins {
     }
 
     /// This has taken the place of `before`: tokens are minted anew where they would be others now.
-    pub fn took_over(&self, before: &Logins) {
-        let made_of = |l: &Logins| {
+    pub fn took_over(&self, before: &SignIns) {
+        let made_of = |l: &SignIns| {
             let nocobase = &l.config.nocobase;
             (nocobase.jwt_secret.expose_secret().to_vec(), nocobase.app.clone())
         };
@@ -172,7 +174,7 @@ impl Logins {
     }
 
     /// How long sessions live.
-    pub fn limits(&self) -> &Limits {
+    pub fn limits(&self) -> &SessionLimits {
         &self.limits
     }
 

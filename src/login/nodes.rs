@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::Logins;
+use super::SignIns;
 use super::finish::Finished;
 use crate::error::Failure;
 use crate::session::Outcome;
@@ -12,14 +12,14 @@ use crate::shared::{Claim, Ending, Mark, Shared};
 
 const ELSEWHERE: &str = "ended on another node";
 
-impl Logins {
+impl SignIns {
     /// What this node shares with others, if it does.
     pub fn shared(&self) -> Option<&Arc<Shared>> {
         self.shared.as_ref()
     }
 
     /// Hears and tells what the nodes share, until dropped; ends at once where nothing is shared.
-    pub async fn take_part(self: Arc<Self>) {
+    pub async fn run_sync(self: Arc<Self>) {
         match &self.shared {
             Some(shared) => shared.run(|ending| self.heard(ending)).await,
             None => self.metrics.redis.up(None),

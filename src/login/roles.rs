@@ -5,14 +5,14 @@
 
 use std::collections::BTreeSet;
 
-use super::Logins;
+use super::SignIns;
 use crate::config::WeComEntry;
 use crate::error::Failure;
 use crate::nocobase::UserId;
 use crate::nocobase::roles::Plan;
 use crate::wecom::{self, Member};
 
-impl Logins {
+impl SignIns {
     /// Gives the user the roles of this entry's rules that match, and takes those away that do not.
     pub(super) async fn roles(
         &self,

@@ -1,9 +1,9 @@
 //! The beginning of a flow: a flow cookie, and the address of WeCom's page.
 
-use super::{Logins, now};
+use super::{SignIns, now};
 use crate::error::Failure;
 use crate::metrics;
-use crate::session::{OwnCookies, Stage, Via, Wish};
+use crate::session::{OwnCookies, SignInRequest, Stage, Via};
 use crate::wecom::Scope;
 
 /// Automatic starts within a minute after which the gate stops sending the browser round.
@@ -39,7 +39,7 @@ pub struct Started {
     pub cookies: Vec<String>,
 }
 
-impl Logins {
+impl SignIns {
     /// Starts a flow.
     pub fn start(&self, cookies: &OwnCookies<'_>, start: &Start) -> Result<Started, Failure> {
         if start.automatic && cookies.tries >= MOST_TRIES {
@@ -55,14 +55,14 @@ impl Logins {
         }
         let entry = self.config.wecom.get(start.entry).ok_or(Failure::NotFound)?;
         let (_, client) = self.entry(&entry.name).ok_or(Failure::Internal)?;
-        let wish = Wish {
+        let request = SignInRequest {
             target: start.target.clone(),
             entry: entry.name.clone(),
             via: start.via,
             stage: if start.consent { Stage::Consent } else { Stage::Silent },
             mobile: start.mobile,
         };
-        let begun = self.flows.begin(cookies, wish, start.attempt, now())?;
+        let begun = self.flows.begin(cookies, request, start.attempt, now())?;
         let via = if start.via == Via::Web { metrics::Via::Web } else { metrics::Via::WeCom };
         self.metrics.sign_ins.started(&entry.name, via);
         let state = begun.flow.state();

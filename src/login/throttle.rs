@@ -1,4 +1,4 @@
-//! How many sign-ins one address may begin, how many worthless callbacks it may bring, and how many sign-ins are worked
+//! How many sign-ins one address may begin, how many rejected callbacks it may bring, and how many sign-ins are worked
 //! on at once. Asked on the way in only: a request with a session never comes here.
 //!
 //! One address may be a whole company at nine o'clock, so what a real sign-in needs is cheap and what only an attacker
@@ -27,7 +27,7 @@ const V6_PREFIX: u32 = 64;
 pub struct Throttle {
     born: Instant,
     starts: Option<Rate>,
-    worthless: Option<Rate>,
+    rejected: Option<Rate>,
     at_once: Arc<Semaphore>,
     said: AtomicU64,
 }
@@ -38,7 +38,7 @@ impl Throttle {
         Throttle {
             born: Instant::now(),
             starts: Rate::new(limits.sign_ins_per_minute),
-            worthless: Rate::new(limits.bad_callbacks_per_minute),
+            rejected: Rate::new(limits.bad_callbacks_per_minute),
             at_once: Arc::new(Semaphore::new(limits.sign_ins_at_once.min(Semaphore::MAX_PERMITS))),
             said: AtomicU64::new(0),
         }
@@ -57,26 +57,26 @@ impl Throttle {
     /// A callback came in. It counts for nothing yet.
     ///
     /// # Errors
-    /// [`Failure::TooManyRequests`] when this address has brought too many worthless ones.
+    /// [`Failure::TooManyRequests`] when this address has brought too many rejected ones.
     pub fn callback(&self, client: IpAddr, now: Instant) -> Result<(), Failure> {
-        let Some(rate) = &self.worthless else { return Ok(()) };
+        let Some(rate) = &self.rejected else { return Ok(()) };
         let now = self.nanos(now);
         rate.look(client, now).map_err(|over| refuse(client, "limits.bad_callbacks_per_minute", over.first))
     }
 
     /// The callback's state or code was worth nothing.
-    pub fn was_worthless(&self, client: IpAddr, now: Instant) {
-        if let Some(rate) = &self.worthless {
+    pub fn was_rejected(&self, client: IpAddr, now: Instant) {
+        if let Some(rate) = &self.rejected {
             // It has been let in already; the next one is refused.
             let _ = rate.take(client, self.nanos(now));
         }
     }
 
-    /// A place among the sign-ins that are worked on, until it is dropped.
+    /// A permit to work on a sign-in, held until it is dropped.
     ///
     /// # Errors
     /// [`Failure::TooManyRequests`] when all are taken.
-    pub fn place(&self, client: IpAddr, now: Instant) -> Result<OwnedSemaphorePermit, Failure> {
+    pub fn permit(&self, client: IpAddr, now: Instant) -> Result<OwnedSemaphorePermit, Failure> {
         self.at_once
             .clone()
             .try_acquire_owned()

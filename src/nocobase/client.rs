@@ -3,7 +3,7 @@
 //! Every answer ends as a value or as a [`Failure`] that says whose fault it is; what an operator has to do about
 //! it is logged here, where it is known.
 
-mod judge;
+mod error_mapping;
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,8 +20,10 @@ use super::{Minter, UserId};
 use crate::config;
 use crate::error::Failure;
 use crate::metrics::NocoBaseCalls;
-pub(super) use judge::{bad_answer, denied};
-use judge::{causes, data_of, database_busy, session_token_refused, stopping, token_code, unexpected};
+pub(super) use error_mapping::{bad_answer, denied};
+use error_mapping::{
+    causes, data_of, database_busy, session_token_refused, stopping, token_code, unexpected,
+};
 
 /// From the first byte sent to the last byte read. NocoBase answers the calls below within milliseconds; what takes
 /// longer than this would keep a member waiting who had better try again.

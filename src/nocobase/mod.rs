@@ -11,7 +11,7 @@ pub mod inject;
 pub mod phone;
 pub mod roles;
 #[cfg(test)]
-pub(crate) mod scripted;
+pub(crate) mod test_server;
 pub mod token;
 mod user_id;
 pub mod ws;

@@ -78,7 +78,7 @@ impl Readiness {
             .filter_map(|(name, trouble)| Some(Degraded::new("nocobase", name, (*trouble)?)))
             .collect();
         degraded.extend(wecom(gate));
-        let away = gate.logins.shared().and_then(|shared| shared.trouble());
+        let away = gate.sign_ins.shared().and_then(|shared| shared.trouble());
         degraded.extend(away.map(|(address, why)| Degraded::new("redis", address, &why)));
         let ends = gate.metrics.state.certificate_ends();
         degraded.extend(certificates(&ends, i64::try_from(now).unwrap_or(i64::MAX)));
@@ -99,7 +99,7 @@ impl Readiness {
 /// WeCom as it was when it was last asked: nobody signs in while it is away, members who are signed in go on.
 fn wecom(gate: &Gate) -> Vec<Degraded> {
     let mut all = Vec::new();
-    for (entry, client) in gate.logins.wecom() {
+    for (entry, client) in gate.sign_ins.wecom() {
         for (what, error) in [("wecom_token", client.no_token()), ("wecom_calls", client.no_answer())] {
             if let Some(error) = error {
                 let mut why = format!("{}: {}", error.class().name(), error.failure());

@@ -14,7 +14,7 @@ use super::reply::Reply;
 use super::{answers, framing, own, request_id};
 use crate::decide::{self, Credential, Decision, Request, SessionState};
 use crate::error::Failure;
-use crate::login::{self, Found, Logins};
+use crate::login::{self, FoundSession, SignIns};
 use crate::nocobase::ws::Swapper;
 use crate::session::{self, OwnCookies};
 
@@ -81,17 +81,17 @@ async fn read(gate: &Gate, exchange: &mut Exchange, ctx: &mut Ctx) -> Result<Adm
     // Cheap copies (they share the bytes), so that own pages may read the request's body meanwhile.
     let values: Vec<header::HeaderValue> = request.headers.get_all(header::COOKIE).iter().cloned().collect();
     let cookies =
-        OwnCookies::parse(gate.logins.cookie_names, values.iter().map(header::HeaderValue::as_bytes))?;
+        OwnCookies::parse(gate.sign_ins.cookie_names, values.iter().map(header::HeaderValue::as_bytes))?;
 
     // The gate's own pages look at the session by themselves, where they need it.
     let own_page =
         request.uri.path().starts_with("/wecom-gate") || request.uri.path().starts_with("/WW_verify_");
-    let found = if own_page { Found::Nothing } else { gate.logins.find(&cookies).await };
+    let found = if own_page { FoundSession::Nothing } else { gate.sign_ins.find(&cookies).await };
     let (state, member) = match found {
-        Found::Nothing => (SessionState::None, None),
-        Found::Ended => (SessionState::Ended, None),
-        Found::Unknown(failure) => return Err(failure),
-        Found::Live { session, seen } => (SessionState::Valid, Some(Member { session, seen })),
+        FoundSession::Nothing => (SessionState::None, None),
+        FoundSession::Ended => (SessionState::Ended, None),
+        FoundSession::Unknown(failure) => return Err(failure),
+        FoundSession::Live { session, seen } => (SessionState::Valid, Some(Member { session, seen })),
     };
     let presented = member.as_ref().map(|m| presented(gate, m));
     let (credential, query) = credential(gate, request, presented.as_ref(), member.as_ref());
@@ -114,21 +114,21 @@ async fn read(gate: &Gate, exchange: &mut Exchange, ctx: &mut Ctx) -> Result<Adm
                 ctx.query = foreign_token_removed(request);
             }
             if sign_out && (pass.identity == decide::Identity::Member || gate.policy.password) {
-                ctx.out = gate.logins.signed_out_cookies(&cookies);
+                ctx.out = gate.sign_ins.signed_out_cookies(&cookies);
             }
             if let Some(member) = member {
                 // A token of its own is somebody else's name, perhaps.
                 ctx.named = decide::session_counts(&gate.policy, &facts)
                     && matches!(credential, Credential::None | Credential::Phantom);
                 if upgrade && let Some(presented) = presented {
-                    let swap = swap(gate.logins.clone(), &member, presented);
+                    let swap = swap(gate.sign_ins.clone(), &member, presented);
                     ctx.swapper = Some(Box::new(Swapper::new(swap)));
                 }
                 ctx.sign_out = sign_out && pass.identity == decide::Identity::Member;
                 if worth_renewing(gate, request, ctx.page_load) {
-                    ctx.cookies.extend(gate.logins.renew(&member.session));
+                    ctx.cookies.extend(gate.sign_ins.renew(&member.session));
                 }
-                gate.logins.recheck_if_due(&member.session, &member.seen);
+                gate.sign_ins.recheck_if_due(&member.session, &member.seen);
                 ctx.member = Some(Box::new(member));
             }
             Ok(Admitted::Forward)
@@ -243,10 +243,10 @@ pub(super) fn presented(gate: &Gate, member: &Member) -> Presented {
 }
 
 /// Swaps tokens in a tunnel for as long as it is open: each time with one that is fresh.
-fn swap(logins: Arc<Logins>, member: &Member, presented: Presented) -> Swap {
+fn swap(sign_ins: Arc<SignIns>, member: &Member, presented: Presented) -> Swap {
     let (session, seen) = (member.session.clone(), member.seen.clone());
     Box::new(move |token| {
-        let token = presented.is(&logins, token).then(|| logins.token(&session, &seen))?;
+        let token = presented.is(&sign_ins, token).then(|| sign_ins.token(&session, &seen))?;
         Some(token.ok()?.jwt().to_owned())
     })
 }
@@ -264,7 +264,7 @@ pub(super) fn credential(
         (Some(_), Some(_)) => Credential::Invalid,
         (Some(value), None) => match value.to_str().ok().map(token_of) {
             Some("") | None => Credential::Invalid,
-            Some(token) if presented.is_some_and(|p| p.is(&gate.logins, token)) => Credential::Phantom,
+            Some(token) if presented.is_some_and(|p| p.is(&gate.sign_ins, token)) => Credential::Phantom,
             Some(token) => token_kind(gate, token),
         },
     };
@@ -273,8 +273,8 @@ pub(super) fn credential(
         && query.contains("token=")
         && let Some(rewritten) = decide::query::replace_token(query, |token| {
             let token = presented
-                .is(&gate.logins, token)
-                .then(|| gate.logins.token(&member.session, &member.seen))?;
+                .is(&gate.sign_ins, token)
+                .then(|| gate.sign_ins.token(&member.session, &member.seen))?;
             Some(token.ok()?.jwt().to_owned())
         })
     {
@@ -285,7 +285,7 @@ pub(super) fn credential(
 
 /// What a token of NocoBase's is worth that is not this session's.
 fn token_kind(gate: &Gate, token: &str) -> Credential {
-    let (minter, now) = (&gate.logins.minter, login::now().as_secs());
+    let (minter, now) = (&gate.sign_ins.minter, login::now().as_secs());
     let verified =
         if gate.policy.password { minter.verify_renewable(token, now) } else { minter.verify(token, now) };
     match verified {
@@ -302,7 +302,7 @@ pub fn own_token(gate: &Gate, request: &RequestHeader) -> Option<String> {
         return None;
     }
     let values = request.headers.get_all(header::COOKIE).iter().map(header::HeaderValue::as_bytes);
-    let token = session::first_cookie(values, gate.logins.token_cookie().as_bytes())?;
+    let token = session::first_cookie(values, gate.sign_ins.token_cookie().as_bytes())?;
     let token = std::str::from_utf8(token).ok()?;
     (token_kind(gate, token) == Credential::OwnToken).then(|| token.to_owned())
 }

@@ -76,7 +76,7 @@ fn in_session(gate: &Gate, exchange: &Exchange, response: &mut Parts, ctx: &mut 
     let Some(member) = &ctx.member else { return Ok(()) };
     let as_member = ctx.pass.is_some_and(|p| p.identity == decide::Identity::Member);
     if ctx.sign_out && response.status.is_success() {
-        gate.logins.end(&member.session, "signed out in NocoBase");
+        gate.sign_ins.end(&member.session, "signed out in NocoBase");
     }
     // Depends on who asks: no cache on the way may keep it (R25). NocoBase's API says nothing about it.
     if as_member && !response.headers.contains_key(header::CACHE_CONTROL) {
@@ -84,7 +84,7 @@ fn in_session(gate: &Gate, exchange: &Exchange, response: &mut Parts, ctx: &mut 
     }
     if response.status == 401 && as_member {
         if response.headers.contains_key(header::CONTENT_ENCODING) {
-            gate.logins.refused_by_nocobase(&member.session, &member.seen, None);
+            gate.sign_ins.refused_by_nocobase(&member.session, &member.seen, None);
         } else {
             ctx.code = Some(Box::new(CodeReader::default()));
         }
@@ -92,7 +92,7 @@ fn in_session(gate: &Gate, exchange: &Exchange, response: &mut Parts, ctx: &mut 
     if ctx.pass.is_some_and(|p| p.put_script) && is_plain_page(response) {
         let session = &member.session;
         let token = if gate.delivers_tokens() {
-            gate.logins.browser_token(session).map(|t| t.as_str().to_owned())
+            gate.sign_ins.browser_token(session).map(|t| t.as_str().to_owned())
         } else {
             Ok(session.phantom.text())
         };
@@ -156,7 +156,7 @@ pub fn body(gate: &Gate, body: &mut Option<Bytes>, end: bool, ctx: &mut Ctx) {
         }
         if end && let Some(member) = &ctx.member {
             let code = reader.finish();
-            gate.logins.refused_by_nocobase(&member.session, &member.seen, code);
+            gate.sign_ins.refused_by_nocobase(&member.session, &member.seen, code);
             ctx.code = None;
         }
     }
@@ -227,7 +227,7 @@ pub fn failed_with(
     };
     let mut reply = from_page(rendered);
     if failure == Failure::SessionEnded {
-        reply.cookies.push(gate.logins.sessions.delete());
+        reply.cookies.push(gate.sign_ins.sessions.delete());
     }
     reply.cookies.append(&mut ctx.cookies);
     reply

@@ -11,12 +11,12 @@ use super::gate::Gate;
 use super::upstream::Tried;
 use crate::decide::Pass;
 use crate::error::Failure;
-use crate::login::Logins;
+use crate::login::SignIns;
 use crate::metrics::Open;
 use crate::nocobase::answers::CodeReader;
 use crate::nocobase::inject::Injector;
 use crate::nocobase::ws::Swapper;
-use crate::session::{Phantom, Seen, Session};
+use crate::session::{CachedSession, Phantom, Session};
 
 /// A request's state between phases.
 pub struct Ctx {
@@ -76,7 +76,7 @@ pub struct Member {
     /// From the cookie.
     pub session: Session,
     /// What this node knows of it.
-    pub seen: Arc<Seen>,
+    pub seen: Arc<CachedSession>,
 }
 
 /// NocoBase's token for what the page presents as its own.
@@ -93,10 +93,10 @@ pub enum Presented {
 
 impl Presented {
     /// Is this the session's?
-    pub fn is(&self, logins: &Logins, token: &str) -> bool {
+    pub fn is(&self, sign_ins: &SignIns, token: &str) -> bool {
         match self {
             Presented::Phantom(phantom) => phantom.matches(token.as_bytes()),
-            Presented::OwnToken(sid) => logins.is_of_session(token, *sid),
+            Presented::OwnToken(sid) => sign_ins.is_of_session(token, *sid),
         }
     }
 }

@@ -16,7 +16,7 @@ use super::reply::Reply;
 use super::{admit, headers};
 use crate::decide::Credential;
 use crate::error::Failure;
-use crate::login::Found;
+use crate::login::FoundSession;
 use crate::session;
 
 /// With this a proxy shows that it is one, and not a script in a page that came through it.
@@ -28,14 +28,14 @@ const COOKIE: HeaderName = HeaderName::from_static("x-wecom-gate-cookie");
 /// `Cookie` NocoBase is to see in place of those that came: the same that the gate itself would have sent.
 pub async fn auth(gate: &Gate, exchange: &Exchange, asked: &Asked<'_>) -> Result<Reply, Failure> {
     let request = exchange.req_header();
-    let (member, failure) = match gate.logins.find(&asked.cookies).await {
-        Found::Live { session, seen } => {
-            gate.logins.recheck_if_due(&session, &seen);
+    let (member, failure) = match gate.sign_ins.find(&asked.cookies).await {
+        FoundSession::Live { session, seen } => {
+            gate.sign_ins.recheck_if_due(&session, &seen);
             (Some(Member { session, seen }), Failure::InvalidToken)
         }
-        Found::Nothing => (None, Failure::NoSession),
-        Found::Ended => (None, Failure::SessionEnded),
-        Found::Unknown(failure) => return Err(failure),
+        FoundSession::Nothing => (None, Failure::NoSession),
+        FoundSession::Ended => (None, Failure::SessionEnded),
+        FoundSession::Unknown(failure) => return Err(failure),
     };
     if !is_proxy(gate, exchange) {
         return Ok(with_identity(Reply::empty(204), &member.ok_or(failure)?));
@@ -46,7 +46,7 @@ pub async fn auth(gate: &Gate, exchange: &Exchange, asked: &Asked<'_>) -> Result
     match (credential, &member) {
         // The query is of this very call: no token in it says anything about another.
         (Credential::Phantom, Some(member)) if in_query.is_none() => {
-            let token = gate.logins.token(&member.session, &member.seen)?;
+            let token = gate.sign_ins.token(&member.session, &member.seen)?;
             reply.headers.push((header::AUTHORIZATION, token.bearer().clone()));
             reply = with_identity(reply, member);
         }
@@ -61,7 +61,7 @@ pub async fn auth(gate: &Gate, exchange: &Exchange, asked: &Asked<'_>) -> Result
     reply.headers.extend(cookies(request, member.is_some())?.map(|value| (COOKIE, value)));
     leave_none_out(&mut reply);
     if let Some(member) = &member {
-        reply.cookies.extend(gate.logins.renew(&member.session));
+        reply.cookies.extend(gate.sign_ins.renew(&member.session));
     }
     Ok(reply)
 }

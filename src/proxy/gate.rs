@@ -13,7 +13,7 @@ use super::request_id::RequestIds;
 use super::upstream::Upstreams;
 use crate::config::{self, Config, TokenDelivery};
 use crate::decide::{self, Policy};
-use crate::login::Logins;
+use crate::login::SignIns;
 use crate::metrics::Metrics;
 use crate::nocobase::inject::script_tag;
 use crate::pages;
@@ -35,7 +35,7 @@ impl Live {
     /// New requests get this one from now on.
     pub fn replace(&self, gate: Arc<Gate>) {
         let before = self.0.swap(gate.clone());
-        gate.logins.took_over(&before.logins);
+        gate.sign_ins.took_over(&before.sign_ins);
         let entries: Vec<&str> = gate.config.wecom.iter().map(|e| e.name.as_str()).collect();
         gate.metrics.know(&entries);
         for gone in before.nodes.iter().filter(|old| gate.nodes.iter().all(|new| new.name != old.name)) {
@@ -51,7 +51,7 @@ pub struct Gate {
     /// What decisions rest on.
     pub policy: Policy,
     /// Sign-ins, sessions and everybody they need.
-    pub logins: Arc<Logins>,
+    pub sign_ins: Arc<SignIns>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// What is counted for each node.
@@ -93,11 +93,11 @@ impl Gate {
         let known = before.map(|before| &before.upstreams);
         let upstreams = Upstreams::new(&config.upstream, &config.nocobase.public_path, known)
             .map_err(|e| e.to_string())?;
-        let logins = Logins::after(before.map(|b| &*b.logins), config.clone(), metrics.clone())?;
+        let sign_ins = SignIns::after(before.map(|b| &*b.sign_ins), config.clone(), metrics.clone())?;
         let policy = policy(&config)?;
         Ok(Gate {
             policy,
-            logins: Arc::new(logins),
+            sign_ins: Arc::new(sign_ins),
             nodes: metrics.nodes.of(&nodes),
             metrics,
             upstreams,

@@ -15,7 +15,7 @@ use super::phases::text;
 use super::reply::Reply;
 use crate::decide::{self, OwnPath, target};
 use crate::error::Failure;
-use crate::login::{Callback, FinishAnswer, Found, Start};
+use crate::login::{Callback, CallbackResponse, FoundSession, Start};
 use crate::pages;
 use crate::session::{OwnCookies, Via};
 use crate::wecom::event;
@@ -91,7 +91,7 @@ fn parameter(query: Option<&str>, name: &str) -> Option<String> {
 async fn login(gate: &Gate, ctx: &Ctx, asked: &Asked<'_>, head: &Head) -> Result<Reply, Failure> {
     let query = head.query.as_deref();
     let rd = parameter(query, "rd").and_then(|rd| target::sanitize(&rd)).unwrap_or_else(|| "/".into());
-    if let Found::Live { .. } = gate.logins.find(&asked.cookies).await {
+    if let FoundSession::Live { .. } = gate.sign_ins.find(&asked.cookies).await {
         return Ok(Reply::redirect(&rd));
     }
     let with = parameter(query, "with").filter(|w| !w.is_empty());
@@ -134,8 +134,8 @@ pub fn start_login(
     cookies: &OwnCookies<'_>,
     start: &Start,
 ) -> Result<Reply, Failure> {
-    gate.logins.throttle.start(ctx.client, Instant::now())?;
-    let started = gate.logins.start(cookies, start)?;
+    gate.sign_ins.throttle.start(ctx.client, Instant::now())?;
+    let started = gate.sign_ins.start(cookies, start)?;
     Ok(Reply::redirect(&started.location).with_cookies(started.cookies))
 }
 
@@ -148,10 +148,10 @@ async fn callback(gate: &Gate, exchange: &Exchange, ctx: &mut Ctx, asked: &Asked
         mobile: asked.caller.is_mobile(),
         lang: head.lang,
     };
-    let (answer, cookies) = gate.logins.finish(callback).await;
+    let (answer, cookies) = gate.sign_ins.finish(callback).await;
     match answer {
-        FinishAnswer::Redirect(location) => Reply::redirect(&location).with_cookies(cookies),
-        FinishAnswer::Failed(failure, retry) => {
+        CallbackResponse::Redirect(location) => Reply::redirect(&location).with_cookies(cookies),
+        CallbackResponse::Failed(failure, retry) => {
             ctx.cookies = cookies;
             answers::failed_with(gate, exchange, ctx, failure, retry.as_deref())
         }
@@ -161,22 +161,22 @@ async fn callback(gate: &Gate, exchange: &Exchange, ctx: &mut Ctx, asked: &Asked
 /// Ends the session here, in NocoBase and so everywhere. The mark keeps the browser from being signed straight in
 /// again.
 async fn logout(gate: &Gate, own_token: Option<String>, asked: &Asked<'_>) -> Result<Reply, Failure> {
-    if let Some(session) = gate.logins.sessions.read(&asked.cookies, crate::login::now()) {
-        gate.logins.end_now(&session, "signed out").await?;
+    if let Some(session) = gate.sign_ins.sessions.read(&asked.cookies, crate::login::now()) {
+        gate.sign_ins.end_now(&session, "signed out").await?;
     }
     if let Some(token) = own_token {
-        gate.logins.end_own(&token).await?;
+        gate.sign_ins.end_own(&token).await?;
     }
     let mut reply = Reply::redirect("/wecom-gate/sign-in?out=1");
     reply.status = 303;
-    reply.cookies = gate.logins.signed_out_cookies(&asked.cookies);
-    reply.cookies.extend(gate.logins.forget_nocobase());
+    reply.cookies = gate.sign_ins.signed_out_cookies(&asked.cookies);
+    reply.cookies.extend(gate.sign_ins.forget_nocobase());
     Ok(reply)
 }
 
 async fn me(gate: &Gate, asked: &Asked<'_>) -> Result<Reply, Failure> {
-    match gate.logins.find(&asked.cookies).await {
-        Found::Live { session, .. } => Ok(Reply::json(
+    match gate.sign_ins.find(&asked.cookies).await {
+        FoundSession::Live { session, .. } => Ok(Reply::json(
             200,
             &json!({
                 "entry": session.entry,
@@ -184,12 +184,12 @@ async fn me(gate: &Gate, asked: &Asked<'_>) -> Result<Reply, Failure> {
                 "name": session.name,
                 "nocobase_user_id": session.user_id,
                 "signed_in_at": rfc3339(session.signed_in_at.0),
-                "expires_at": rfc3339(session.ends_at(gate.logins.limits()).0),
+                "expires_at": rfc3339(session.ends_at(gate.sign_ins.limits()).0),
             }),
         )),
-        Found::Nothing => Err(Failure::NoSession),
-        Found::Ended => Err(Failure::SessionEnded),
-        Found::Unknown(failure) => Err(failure),
+        FoundSession::Nothing => Err(Failure::NoSession),
+        FoundSession::Ended => Err(Failure::SessionEnded),
+        FoundSession::Unknown(failure) => Err(failure),
     }
 }
 
@@ -211,7 +211,7 @@ pub fn verify_file(gate: &Gate, index: usize) -> Reply {
 /// WeCom's event callback: answered at once, worked off afterwards. Every failure looks the same (R12).
 async fn events(gate: &Gate, exchange: &mut Exchange, head: &Head, entry: usize) -> Result<Reply, Failure> {
     let entry = gate.config.wecom.get(entry).ok_or(Failure::NotFound)?;
-    let receiver = gate.logins.receiver(&entry.name).ok_or(Failure::NotFound)?;
+    let receiver = gate.sign_ins.receiver(&entry.name).ok_or(Failure::NotFound)?;
     let query = head.query.as_deref().unwrap_or_default();
     let now_s = crate::login::now().as_secs();
     if head.method == Method::GET {
@@ -222,7 +222,7 @@ async fn events(gate: &Gate, exchange: &mut Exchange, head: &Head, entry: usize)
     }
     let body = read_body(exchange, event::LARGEST_BODY).await?;
     let notice = receiver.receive(query, &body, now_s).map_err(|e| refused(&entry.name, &e))?;
-    gate.logins.on_event(&entry.name, notice);
+    gate.sign_ins.on_event(&entry.name, notice);
     let mut reply = Reply::empty(200).with(header::CONTENT_TYPE, "text/plain");
     reply.body = Bytes::from_static(b"success");
     Ok(reply)

@@ -74,7 +74,7 @@ impl Running {
             Gate::after(Some(before), config).map_err(Bad::Build)
         });
         let gate = Arc::new(built?);
-        gate.logins.check_rules().await.map_err(Bad::Build)?;
+        gate.sign_ins.check_rules().await.map_err(Bad::Build)?;
         Ok(gate)
     }
 }

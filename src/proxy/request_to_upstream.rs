@@ -41,7 +41,7 @@ fn change(gate: &Gate, exchange: &Exchange, request: &mut Parts, ctx: &mut Ctx) 
     let put_cookies = ctx.pass.is_some_and(|p| p.put_cookies);
 
     let token = match member {
-        Some(member) if as_member => Some(gate.logins.token(&member.session, &member.seen)),
+        Some(member) if as_member => Some(gate.sign_ins.token(&member.session, &member.seen)),
         _ => None,
     };
     let token = token.transpose().or_err(InternalError, "token")?;

@@ -135,10 +135,10 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     };
     let gate = Arc::new(Gate::new(config).map_err(StartError::Build)?);
     let sharing = share(&gate);
-    if let Some(shared) = gate.logins.shared() {
+    if let Some(shared) = gate.sign_ins.shared() {
         shared.tried().await;
     }
-    gate.logins.check_rules().await.map_err(StartError::Build)?;
+    gate.sign_ins.check_rules().await.map_err(StartError::Build)?;
 
     let live = Arc::new(Live::new(gate.clone()));
     let mut service = Service::new("wecom-gate".into(), app(&gate, &live));
@@ -198,7 +198,7 @@ pub(super) fn check_nodes(gate: &Arc<Gate>, stopped: &watch::Receiver<bool>) -> 
 
 /// Until the handle is told to end.
 pub(super) fn share(gate: &Gate) -> JoinHandle<()> {
-    tokio::spawn(gate.logins.clone().take_part())
+    tokio::spawn(gate.sign_ins.clone().run_sync())
 }
 
 fn app(gate: &Gate, live: &Arc<Live>) -> App<Phases> {

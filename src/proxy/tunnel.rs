@@ -26,14 +26,14 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 use super::frames::{Frames, GOING_AWAY, NOT_ALLOWED, RUNNING};
-use crate::session::Seen;
+use crate::session::CachedSession;
 
 /// Dials TCP for one tunnel.
 pub struct Connect {
     /// Time to open the connection.
     pub timeout: Duration,
     /// The session behind it, unless it is nobody's.
-    pub session: Option<Arc<Seen>>,
+    pub session: Option<Arc<CachedSession>>,
     /// Tell the page that NocoBase runs: see [`RUNNING`].
     pub running: bool,
     /// Turns true when the gate stops.

@@ -119,7 +119,7 @@ pub struct OwnCookies<'a> {
     pub flows: Vec<FlowCookie<'a>>,
     /// Signed out on purpose.
     pub signed_out: bool,
-    /// Logins begun within a minute, as the browser counts them: a hint against loops, no proof of anything.
+    /// SignIns begun within a minute, as the browser counts them: a hint against loops, no proof of anything.
     pub tries: u8,
 }
 

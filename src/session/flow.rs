@@ -28,8 +28,8 @@ pub const STATE_CHARS: usize = 32;
 const MAX_SAME_NAME: usize = 3;
 /// Most deletions in one answer; what is left goes with the next.
 const MAX_DELETIONS: usize = 20;
-/// How long a finished flow's cookie stays (see [`Flows::linger`]).
-pub const LINGER: Duration = Duration::from_secs(60);
+/// How long a finished flow's cookie stays (see [`PendingSignIns::keep_briefly`]).
+pub const KEPT_BRIEFLY: Duration = Duration::from_secs(60);
 
 /// Which page of WeCom the flow goes through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,7 +51,7 @@ pub enum Stage {
 
 /// What somebody who signs in wants.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Wish {
+pub struct SignInRequest {
     /// Where to return: a path of our own origin, checked by the caller (R20).
     pub target: String,
     /// Name of the WeCom entry.
@@ -66,10 +66,10 @@ pub struct Wish {
 
 /// A login flow.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Flow {
-    state: State,
+pub struct PendingSignIn {
+    state: StateParameter,
     /// What is wanted.
-    pub wish: Wish,
+    pub request: SignInRequest,
     /// When it began.
     pub started: UnixMillis,
 }
@@ -77,11 +77,11 @@ pub struct Flow {
 /// The state of a flow: 32 characters of `[A-Za-z0-9]`. The first is a digit, the attempt; the others carry
 /// 184 random bits.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct State(String);
+struct StateParameter(String);
 
-impl std::fmt::Debug for State {
+impl std::fmt::Debug for StateParameter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("State(..)")
+        f.write_str("StateParameter(..)")
     }
 }
 
@@ -89,7 +89,7 @@ impl std::fmt::Debug for State {
 #[derive(Debug)]
 pub struct Begun {
     /// The flow.
-    pub flow: Flow,
+    pub flow: PendingSignIn,
     /// `Set-Cookie` lines: the new flow's cookie first, then deletions of old ones.
     pub set_cookies: Vec<String>,
 }
@@ -98,7 +98,7 @@ pub struct Begun {
 #[derive(Clone, PartialEq, Eq)]
 pub struct Checked<'a> {
     /// The flow.
-    pub flow: Flow,
+    pub flow: PendingSignIn,
     /// The sealed cookie, for the memo of finished callbacks.
     pub cookie: &'a [u8],
 }
@@ -109,17 +109,17 @@ impl std::fmt::Debug for Checked<'_> {
     }
 }
 
-impl Flow {
+impl PendingSignIn {
     /// A flow that begins now. `attempt` (at most 9) says how often this browser came back without its flow's
     /// cookie before. A target longer than [`MAX_TARGET`] loses its query, or becomes `/`.
-    pub fn begin(mut wish: Wish, attempt: u8, now: UnixMillis) -> Result<Self, Failure> {
-        if wish.target.len() > MAX_TARGET {
-            let path = wish.target.split(['?', '#']).next().unwrap_or_default();
-            wish.target = if path.len() > MAX_TARGET { "/".into() } else { path.to_owned() };
+    pub fn begin(mut request: SignInRequest, attempt: u8, now: UnixMillis) -> Result<Self, Failure> {
+        if request.target.len() > MAX_TARGET {
+            let path = request.target.split(['?', '#']).next().unwrap_or_default();
+            request.target = if path.len() > MAX_TARGET { "/".into() } else { path.to_owned() };
         }
         let mut state = attempt.min(9).to_string();
         state.push_str(&random::alphanumeric(STATE_CHARS - 1)?);
-        Ok(Flow { state: State(state), wish, started: now })
+        Ok(PendingSignIn { state: StateParameter(state), request, started: now })
     }
 
     /// The `state` for WeCom's address.
@@ -142,27 +142,27 @@ pub fn attempt_of(state: &[u8]) -> Option<u8> {
 
 /// Reads and writes flow cookies.
 #[derive(Debug, Clone)]
-pub struct Flows {
+pub struct PendingSignIns {
     keyring: Arc<Keyring>,
     names: Names,
 }
 
-impl Flows {
+impl PendingSignIns {
     /// From its parts.
     pub fn new(keyring: Arc<Keyring>, names: Names) -> Self {
-        Flows { keyring, names }
+        PendingSignIns { keyring, names }
     }
 
-    /// Begins a flow (see [`Flow::begin`]) in a browser that sent these cookies. Flows that are over or do
+    /// Begins a flow (see [`PendingSignIn::begin`]) in a browser that sent these cookies. PendingSignIns that are over or do
     /// not open are deleted, and the oldest where there would be more than [`MAX_FLOWS`].
     pub fn begin(
         &self,
         cookies: &OwnCookies<'_>,
-        wish: Wish,
+        request: SignInRequest,
         attempt: u8,
         now: UnixMillis,
     ) -> Result<Begun, Failure> {
-        let flow = Flow::begin(wish, attempt, now)?;
+        let flow = PendingSignIn::begin(request, attempt, now)?;
         let name = self.name_of(flow.state())?;
         let text = self.keyring.seal(Purpose::Flow, name.as_bytes(), &flow)?;
         let mut set_cookies = vec![self.names.set(&name, &text, Some(LIFE))];
@@ -223,20 +223,20 @@ impl Flows {
     }
 
     /// `Set-Cookie` that deletes a flow's cookie at once: for flows that failed for good.
-    pub fn delete(&self, flow: &Flow) -> Result<String, Failure> {
+    pub fn delete(&self, flow: &PendingSignIn) -> Result<String, Failure> {
         Ok(self.names.delete(&self.name_of(flow.state())?))
     }
 
     /// `Set-Cookie` that lets a finished flow's cookie live for another minute: a webview that asks for the
     /// callback a second time then gets the memo's answer, target and all, where a deleted
     /// cookie would mean "flow missing". The state stays used.
-    pub fn linger(&self, checked: &Checked<'_>) -> Result<String, Failure> {
+    pub fn keep_briefly(&self, checked: &Checked<'_>) -> Result<String, Failure> {
         let name = self.name_of(checked.flow.state())?;
         let value = std::str::from_utf8(checked.cookie).map_err(|_| Failure::Internal)?;
-        Ok(self.names.set(&name, value, Some(LINGER)))
+        Ok(self.names.set(&name, value, Some(KEPT_BRIEFLY)))
     }
 
-    fn open(&self, cookie: &FlowCookie<'_>) -> Option<Flow> {
+    fn open(&self, cookie: &FlowCookie<'_>) -> Option<PendingSignIn> {
         self.keyring.open(Purpose::Flow, cookie.name.as_bytes(), cookie.value)
     }
 

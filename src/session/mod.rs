@@ -4,23 +4,27 @@
 //! Must never: talk to a network, read a clock (`now` is an argument, see [`UnixMillis`]), or put a token of
 //! NocoBase or WeCom into a cookie.
 
+pub mod callback_dedup;
+pub mod cookie_header;
 pub mod cookies;
 pub mod flow;
-pub mod forward;
-pub mod memo;
 pub mod phantom;
 pub mod random;
-pub mod record;
 pub mod seal;
-pub mod seen;
+#[expect(
+    clippy::module_inception,
+    reason = "the folder holds all that belongs to a session, the file the session"
+)]
+pub mod session;
+pub mod session_cache;
 pub mod time;
 
+pub use callback_dedup::{Callback, CallbackDedup, Outcome, Refused};
+pub use cookie_header::forwardable;
 pub use cookies::{LANGUAGE, Names, OwnCookies, first_cookie};
-pub use flow::{Flow, Flows, Stage, Via, Wish};
-pub use forward::forwardable;
-pub use memo::{Callback, Callbacks, Outcome, Refused};
+pub use flow::{PendingSignIn, PendingSignIns, SignInRequest, Stage, Via};
 pub use phantom::Phantom;
-pub use record::{Limits, Member, Session, SessionCookies, State};
 pub use seal::{Keyring, KeyringError, Purpose};
-pub use seen::{Recheck, Seen, SeenSessions, Standing, Token};
+pub use session::{Company, Member, Session, SessionCookies, SessionLimits, SessionValidity};
+pub use session_cache::{CachedSession, Recheck, SessionCache, SessionStatus, Token};
 pub use time::UnixMillis;

@@ -9,8 +9,8 @@ use tokio::time::{Instant, sleep};
 use super::payload::{Came, Used};
 use super::{Shared, now};
 use crate::metrics::RedisOperation::Callback as OPERATION;
+use crate::session::callback_dedup::{DEDUP_WINDOW, Key};
 use crate::session::flow::LIFE;
-use crate::session::memo::{Key, MEMO_LIFE};
 use crate::session::time::CLOCK_SKEW;
 use crate::session::{Callback, Purpose, Session, UnixMillis};
 
@@ -73,7 +73,7 @@ impl Shared {
                 self.ignored(OPERATION, 1);
                 return Claim::Alone;
             };
-            if first.callback != mark.callback || now().since(first.at) >= MEMO_LIFE {
+            if first.callback != mark.callback || now().since(first.at) >= DEDUP_WINDOW {
                 return Claim::Used;
             }
             match first.outcome {

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::super::scripted::{Fault, Scripted, client, rules};
+use super::super::test_server::{Fault, Scripted, client, rules};
 use super::query::PAGE;
 use super::*;
 use MatchBy::{Email, Phone as ByPhone, Username};

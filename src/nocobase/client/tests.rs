@@ -2,7 +2,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::super::answers::Code;
-use super::super::scripted::{Fault, SECRET, Scripted, client, rules};
+use super::super::test_server::{Fault, SECRET, Scripted, client, rules};
 use super::super::{Minted, Minter, NocoBase, UserId};
 use super::{CheckOutcome, now_s};
 use crate::config::ServiceAccount;

@@ -3,7 +3,7 @@ use serde_json::json;
 
 use super::*;
 use crate::config::ServiceAccount;
-use crate::nocobase::scripted::{Fault, SECRET, Scripted, client, rules};
+use crate::nocobase::test_server::{Fault, SECRET, Scripted, client, rules};
 
 fn set<'a>(names: &[&'a str]) -> BTreeSet<&'a str> {
     names.iter().copied().collect()

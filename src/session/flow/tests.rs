@@ -5,15 +5,21 @@ use super::*;
 
 const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
 
-fn flows_with(byte: u8, https: bool) -> Flows {
+fn flows_with(byte: u8, https: bool) -> PendingSignIns {
     let keyring = Keyring::new(&[SecretSlice::from(vec![byte; 64])]).unwrap();
-    Flows::new(Arc::new(keyring), Names::new(https))
+    PendingSignIns::new(Arc::new(keyring), Names::new(https))
 }
-fn flows() -> Flows {
+fn flows() -> PendingSignIns {
     flows_with(1, true)
 }
-fn wish(target: &str) -> Wish {
-    Wish { target: target.into(), entry: "wecom".into(), via: Via::WeCom, stage: Stage::Silent, mobile: true }
+fn request(target: &str) -> SignInRequest {
+    SignInRequest {
+        target: target.into(),
+        entry: "wecom".into(),
+        via: Via::WeCom,
+        stage: Stage::Silent,
+        mobile: true,
+    }
 }
 fn later(millis: u64) -> UnixMillis {
     UnixMillis(NOW.0 + millis)
@@ -21,13 +27,18 @@ fn later(millis: u64) -> UnixMillis {
 fn pair(set_cookie: &str) -> String {
     set_cookie.split(';').next().unwrap().to_owned()
 }
-fn parse(flows: &Flows, header: &str) -> OwnCookies<'static> {
+fn parse(flows: &PendingSignIns, header: &str) -> OwnCookies<'static> {
     OwnCookies::parse(flows.names, [header.to_owned().leak().as_bytes()]).unwrap()
 }
-fn begin(flows: &Flows, header: &str, now: UnixMillis) -> Begun {
-    flows.begin(&parse(flows, header), wish("/admin?a=1"), 0, now).unwrap()
+fn begin(flows: &PendingSignIns, header: &str, now: UnixMillis) -> Begun {
+    flows.begin(&parse(flows, header), request("/admin?a=1"), 0, now).unwrap()
 }
-fn check(flows: &Flows, header: &str, state: &str, now: UnixMillis) -> Result<Flow, Failure> {
+fn check(
+    flows: &PendingSignIns,
+    header: &str,
+    state: &str,
+    now: UnixMillis,
+) -> Result<PendingSignIn, Failure> {
     flows.check(&parse(flows, header), state, now).map(|c| c.flow)
 }
 fn names_deleted(begun: &Begun) -> Vec<String> {
@@ -45,7 +56,7 @@ fn a_flow_comes_back_as_it_began() {
         assert!(line.contains("Max-Age=600") && line.contains("HttpOnly") && line.contains("SameSite=Lax"));
         let back = check(&flows, &pair(line), begun.flow.state(), later(599_999)).unwrap();
         assert_eq!(back, begun.flow);
-        assert_eq!(back.wish, wish("/admin?a=1"));
+        assert_eq!(back.request, request("/admin?a=1"));
     }
 }
 
@@ -64,7 +75,7 @@ fn several_tabs_sign_in_at_once() {
 #[test]
 fn states_are_of_wecoms_alphabet_and_carry_the_attempt() {
     for attempt in [0, 1, 9, 10, 255] {
-        let flow = Flow::begin(wish("/"), attempt, NOW).unwrap();
+        let flow = PendingSignIn::begin(request("/"), attempt, NOW).unwrap();
         assert_eq!(flow.state().len(), STATE_CHARS);
         assert!(flow.state().bytes().all(|b| b.is_ascii_alphanumeric()));
         assert_eq!(attempt_of(flow.state().as_bytes()), Some(attempt.min(9)));
@@ -179,7 +190,7 @@ fn r17_flows_with_the_longest_targets_never_fill_the_cookie_header() {
     let mut jar = std::collections::BTreeMap::new();
     for i in 0..10 {
         let header = jar.iter().map(|(n, v)| format!("{n}={v}")).collect::<Vec<String>>().join("; ");
-        let begun = flows.begin(&parse(&flows, &header), wish(&target), 0, later(i)).unwrap();
+        let begun = flows.begin(&parse(&flows, &header), request(&target), 0, later(i)).unwrap();
         for line in &begun.set_cookies {
             let (name, value) =
                 pair(line).split_once('=').map(|(n, v)| (n.to_owned(), v.to_owned())).unwrap();
@@ -192,7 +203,7 @@ fn r17_flows_with_the_longest_targets_never_fill_the_cookie_header() {
         let bytes: usize = jar.iter().map(|(n, v)| n.len() + v.len()).sum();
         assert!(bytes <= MAX_FLOW_BYTES, "{bytes}");
         assert!(jar.contains_key(&header_name(&begun)), "the newest is there");
-        assert_eq!(begun.flow.wish.target, target);
+        assert_eq!(begun.flow.request.target, target);
     }
     assert!(jar.len() >= 2, "two tabs always work");
 }
@@ -206,7 +217,7 @@ fn overlong_targets_lose_their_query_or_become_the_root() {
         (format!("/m#{long}"), "/m".to_owned()),
         (format!("/{long}?q=1"), "/".to_owned()),
     ] {
-        assert_eq!(Flow::begin(wish(&target), 0, NOW).unwrap().wish.target, kept);
+        assert_eq!(PendingSignIn::begin(request(&target), 0, NOW).unwrap().request.target, kept);
     }
 }
 
@@ -223,7 +234,7 @@ fn r16_ending_a_flow_repeats_its_attributes() {
     for attribute in set.iter().filter(|a| !a.starts_with("Max-Age")) {
         assert!(attributes(&deleted).contains(attribute), "{attribute}");
     }
-    let lingering = flows.linger(&checked).unwrap();
+    let lingering = flows.keep_briefly(&checked).unwrap();
     assert_eq!(pair(&lingering), pair(&begun.set_cookies[0]));
     assert_eq!(lingering, begun.set_cookies[0].replace("Max-Age=600", "Max-Age=60"));
 }
@@ -233,7 +244,7 @@ fn r27_debug_shows_no_state() {
     let flows = flows();
     let begun = begin(&flows, "", NOW);
     let shown = format!("{:?}", begun.flow);
-    assert!(!shown.contains(begun.flow.state()) && shown.contains("State(..)"));
+    assert!(!shown.contains(begun.flow.state()) && shown.contains("StateParameter(..)"));
 }
 
 proptest! {

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
 use secrecy::SecretSlice;
-use wecom_gate::session::{Keyring, Limits, Member, Names, Session, SessionCookies};
+use wecom_gate::session::{Keyring, Member, Names, Session, SessionCookies, SessionLimits};
 
 use super::{APP_SECRET, CORP, HOST, SECRET};
 
@@ -136,9 +136,11 @@ level = "debug"
 
     fn cookies(&self) -> SessionCookies {
         let ring = Keyring::new(&[SecretSlice::from(key_bytes().to_vec())]).unwrap();
-        let limits =
-            Limits { idle: Duration::from_secs(12 * 3600), absolute: Duration::from_secs(7 * 24 * 3600) };
-        let company = wecom_gate::session::record::Company { entry: "wecom".into(), corp_id: CORP.into() };
+        let limits = SessionLimits {
+            idle: Duration::from_secs(12 * 3600),
+            absolute: Duration::from_secs(7 * 24 * 3600),
+        };
+        let company = wecom_gate::session::Company { entry: "wecom".into(), corp_id: CORP.into() };
         SessionCookies::new(Arc::new(ring), Names::new(self.https), limits, vec![company])
     }
 

@@ -1,6 +1,6 @@
 use std::sync::atomic::AtomicUsize;
 
-use super::super::record::Member;
+use super::super::session::Member;
 use super::*;
 
 const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
@@ -9,8 +9,8 @@ const EVERY: Duration = Duration::from_secs(900);
 fn later(secs: u64) -> UnixMillis {
     NOW.plus(Duration::from_secs(secs))
 }
-fn store() -> SeenSessions {
-    SeenSessions::new(Duration::from_secs(604_800))
+fn store() -> SessionCache {
+    SessionCache::new(Duration::from_secs(604_800))
 }
 fn session_of(entry: &str, userid: &str, signed_in_at: UnixMillis) -> Session {
     let member = Member {
@@ -164,12 +164,15 @@ fn r27_tokens_stay_out_of_debug() {
     {
         assert!(!shown.contains("canary"), "{shown}");
     }
-    assert_eq!(super::super::seen::Token::new("a\nb", String::new(), NOW).unwrap_err(), Failure::Internal);
+    assert_eq!(
+        super::super::session_cache::Token::new("a\nb", String::new(), NOW).unwrap_err(),
+        Failure::Internal
+    );
 }
 
 #[test]
 fn memory_is_bounded_the_index_too_and_newcomers_are_let_in() {
-    let seen = SeenSessions::with_capacity(EVERY, 100);
+    let seen = SessionCache::with_capacity(EVERY, 100);
     for i in 0..2000 {
         let s = session_of("wecom", &format!("u{i}"), NOW);
         seen.insert_checked(&s, NOW);
@@ -183,7 +186,7 @@ fn memory_is_bounded_the_index_too_and_newcomers_are_let_in() {
 
 #[test]
 fn absurd_spans_do_no_harm() {
-    SeenSessions::new(Duration::MAX).insert_checked(&session(), UnixMillis(u64::MAX));
+    SessionCache::new(Duration::MAX).insert_checked(&session(), UnixMillis(u64::MAX));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -196,7 +199,7 @@ async fn first_sight_asks_once_for_many_requests() {
                 let ask = async {
                     asked.fetch_add(1, Ordering::SeqCst);
                     tokio::time::sleep(Duration::from_millis(50)).await;
-                    Ok(Standing::Live)
+                    Ok(SessionStatus::Live)
                 };
                 seen.first_sight(&s, NOW, ask).await.unwrap().is_ended()
             })
@@ -214,7 +217,7 @@ async fn first_sight_remembers_answers_but_no_failures() {
     let down = async { Err(Failure::NocoBaseUnreachable) };
     assert_eq!(seen.first_sight(&s, NOW, down).await.unwrap_err(), Failure::NocoBaseUnreachable);
     assert!(seen.get(s.sid).is_none());
-    assert!(seen.first_sight(&s, NOW, async { Ok(Standing::Ended) }).await.unwrap().is_ended());
+    assert!(seen.first_sight(&s, NOW, async { Ok(SessionStatus::Ended) }).await.unwrap().is_ended());
     let again = async { panic!("asked again") };
     assert!(seen.first_sight(&s, NOW, again).await.unwrap().is_ended());
 }
@@ -224,9 +227,9 @@ async fn r23_first_sight_given_up_by_one_request_is_taken_on_by_the_next() {
     let (seen, s) = (store(), session());
     let slow = seen.first_sight(&s, NOW, async {
         std::future::pending::<()>().await;
-        Ok(Standing::Ended)
+        Ok(SessionStatus::Ended)
     });
-    let next = seen.first_sight(&s, NOW, async { Ok(Standing::Live) });
+    let next = seen.first_sight(&s, NOW, async { Ok(SessionStatus::Live) });
     assert!(tokio::time::timeout(Duration::from_millis(20), slow).await.is_err());
     assert!(!next.await.unwrap().is_ended());
 }
@@ -236,13 +239,13 @@ async fn an_end_during_first_sight_wins() {
     let (seen, s) = (store(), session());
     let ask = async {
         seen.end(s.sid);
-        Ok(Standing::Live)
+        Ok(SessionStatus::Live)
     };
     assert!(seen.first_sight(&s, NOW, ask).await.unwrap().is_ended());
     let t = session();
     let ask = async {
         seen.end_member("wecom", "zhangsan", later(1));
-        Ok(Standing::Live)
+        Ok(SessionStatus::Live)
     };
     assert!(seen.first_sight(&t, later(2), ask).await.unwrap().is_ended());
 }

@@ -53,7 +53,7 @@ pub struct Session {
     pub locale: Option<String>,
     /// When the member signed in: `signInTime` of NocoBase's tokens.
     pub signed_in_at: UnixMillis,
-    /// When the cookie was sealed last. The last request may be later, by [`Limits::renew_after`].
+    /// When the cookie was sealed last. The last request may be later, by [`SessionLimits::renew_after`].
     pub last_seen: UnixMillis,
     /// What the page holds in the place of a token.
     pub phantom: Phantom,
@@ -74,7 +74,7 @@ mod sid_bytes {
 
 /// Whether a session counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
+pub enum SessionValidity {
     /// It does.
     Live,
     /// Too long without a request.
@@ -87,14 +87,14 @@ pub enum State {
 
 /// How long sessions live.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
+pub struct SessionLimits {
     /// Without a request.
     pub idle: Duration,
     /// Since sign-in.
     pub absolute: Duration,
 }
 
-impl Limits {
+impl SessionLimits {
     /// A cookie older than this is sealed anew. An ordinary request thus writes no cookie: at the default
     /// idle time of 12 hours one in half an hour does. The price: `idle` may be felt shorter by this much. A
     /// quarter of `idle` is the upper bound, so that very short idle times slide too.
@@ -122,26 +122,27 @@ impl Session {
     }
 
     /// Whether it counts at `now`. Both ends are exclusive: at exactly `idle` it is over.
-    pub fn state(&self, limits: &Limits, now: UnixMillis) -> State {
+    pub fn state(&self, limits: &SessionLimits, now: UnixMillis) -> SessionValidity {
         if self.signed_in_at.from_the_future(now) || self.last_seen.from_the_future(now) {
-            State::FromTheFuture
+            SessionValidity::FromTheFuture
         } else if now.since(self.signed_in_at) >= limits.absolute {
-            State::Expired
+            SessionValidity::Expired
         } else if now.since(self.last_seen) >= limits.idle {
-            State::Idle
+            SessionValidity::Idle
         } else {
-            State::Live
+            SessionValidity::Live
         }
     }
 
     /// When it ends if no further request comes.
-    pub fn ends_at(&self, limits: &Limits) -> UnixMillis {
+    pub fn ends_at(&self, limits: &SessionLimits) -> UnixMillis {
         self.last_seen.plus(limits.idle).min(self.signed_in_at.plus(limits.absolute))
     }
 
-    /// The same session seen at `now`, where that is worth a new cookie (see [`Limits::renew_after`]).
-    pub fn renewed(&self, limits: &Limits, now: UnixMillis) -> Option<Session> {
-        let due = now.since(self.last_seen) >= limits.renew_after() && self.state(limits, now) == State::Live;
+    /// The same session seen at `now`, where that is worth a new cookie (see [`SessionLimits::renew_after`]).
+    pub fn renewed(&self, limits: &SessionLimits, now: UnixMillis) -> Option<Session> {
+        let due = now.since(self.last_seen) >= limits.renew_after()
+            && self.state(limits, now) == SessionValidity::Live;
         due.then(|| Session { last_seen: now, ..self.clone() })
     }
 
@@ -172,25 +173,25 @@ impl From<&WeComEntry> for Company {
 pub struct SessionCookies {
     keyring: Arc<Keyring>,
     names: Names,
-    limits: Limits,
+    limits: SessionLimits,
     companies: Vec<Company>,
 }
 
 impl SessionCookies {
     /// From its parts.
-    pub fn new(keyring: Arc<Keyring>, names: Names, limits: Limits, companies: Vec<Company>) -> Self {
+    pub fn new(keyring: Arc<Keyring>, names: Names, limits: SessionLimits, companies: Vec<Company>) -> Self {
         SessionCookies { keyring, names, limits, companies }
     }
 
     /// From the configuration; `keyring` is that of `config.session.keys`.
     pub fn of(config: &Config, keyring: Arc<Keyring>) -> Self {
-        let limits = Limits { idle: config.session.idle, absolute: config.session.absolute };
+        let limits = SessionLimits { idle: config.session.idle, absolute: config.session.absolute };
         let companies = config.wecom.iter().map(Company::from).collect();
         Self::new(keyring, Names::new(config.origin.https), limits, companies)
     }
 
     /// How long sessions live.
-    pub fn limits(&self) -> &Limits {
+    pub fn limits(&self) -> &SessionLimits {
         &self.limits
     }
 
@@ -201,13 +202,13 @@ impl SessionCookies {
 
     /// The session that the request carries, if it is one of ours and counts at `now`. Everything else is
     /// `None`: forged, old, of a company that is gone, garbage (R7, R12). Whether it was ended is not known
-    /// here: see [`SeenSessions`](super::SeenSessions).
+    /// here: see [`SessionCache`](super::SessionCache).
     pub fn read(&self, cookies: &OwnCookies<'_>, now: UnixMillis) -> Option<Session> {
         let context = self.names.session().as_bytes();
         cookies
             .sessions()
             .filter_map(|text| self.keyring.open::<Session>(Purpose::Session, context, text))
-            .find(|s| s.state(&self.limits, now) == State::Live && s.belongs_to(&self.companies))
+            .find(|s| s.state(&self.limits, now) == SessionValidity::Live && s.belongs_to(&self.companies))
     }
 
     /// `Set-Cookie` for this session. The browser is told to forget it when it ends.

@@ -7,8 +7,8 @@ const HOUR: u64 = 3_600_000;
 const MINUTE: u64 = 60_000;
 const T0: u64 = 1_800_000_000_000;
 
-fn limits() -> Limits {
-    Limits { idle: Duration::from_millis(12 * HOUR), absolute: Duration::from_millis(7 * 24 * HOUR) }
+fn limits() -> SessionLimits {
+    SessionLimits { idle: Duration::from_millis(12 * HOUR), absolute: Duration::from_millis(7 * 24 * HOUR) }
 }
 fn keyring(byte: u8) -> Arc<Keyring> {
     Arc::new(Keyring::new(&[SecretSlice::from(vec![byte; 64])]).unwrap())
@@ -61,17 +61,17 @@ fn idle_absolute_and_skew() {
     let h = HOUR as i64;
     // (last seen, now, state), relative to sign-in
     for (seen, now, state) in [
-        (0, 0, State::Live),
-        (0, 12 * h - 1, State::Live),
-        (0, 12 * h, State::Idle),
-        (160 * h, 168 * h - 1, State::Live),
-        (160 * h, 168 * h, State::Expired),
-        (0, 1000 * h, State::Expired),
+        (0, 0, SessionValidity::Live),
+        (0, 12 * h - 1, SessionValidity::Live),
+        (0, 12 * h, SessionValidity::Idle),
+        (160 * h, 168 * h - 1, SessionValidity::Live),
+        (160 * h, 168 * h, SessionValidity::Expired),
+        (0, 1000 * h, SessionValidity::Expired),
         // The node that sealed it is ahead of this one.
-        (0, -5 * MINUTE as i64, State::Live),
-        (0, -5 * MINUTE as i64 - 1, State::FromTheFuture),
-        (10 * h, 10 * h - 5 * MINUTE as i64, State::Live),
-        (10 * h, 10 * h - 5 * MINUTE as i64 - 1, State::FromTheFuture),
+        (0, -5 * MINUTE as i64, SessionValidity::Live),
+        (0, -5 * MINUTE as i64 - 1, SessionValidity::FromTheFuture),
+        (10 * h, 10 * h - 5 * MINUTE as i64, SessionValidity::Live),
+        (10 * h, 10 * h - 5 * MINUTE as i64 - 1, SessionValidity::FromTheFuture),
     ] {
         let s = Session { last_seen: at(seen), ..session.clone() };
         assert_eq!(s.state(&limits(), at(now)), state, "seen {seen}, now {now}");
@@ -79,7 +79,7 @@ fn idle_absolute_and_skew() {
         let line = sc.write(&s, at(seen)).unwrap();
         assert_eq!(
             read(&sc, &pair(&line), at(now)).is_some(),
-            state == State::Live,
+            state == SessionValidity::Live,
             "seen {seen}, now {now}"
         );
     }
@@ -108,7 +108,8 @@ fn ordinary_requests_write_no_cookie_and_the_cookie_ends_with_the_session() {
 #[test]
 fn renewal_fits_short_idle_times() {
     for (idle, after) in [(12 * 3600, 1800), (600, 60), (120, 30), (4, 1)] {
-        let limits = Limits { idle: Duration::from_secs(idle), absolute: Duration::from_secs(604_800) };
+        let limits =
+            SessionLimits { idle: Duration::from_secs(idle), absolute: Duration::from_secs(604_800) };
         assert_eq!(limits.renew_after(), Duration::from_secs(after));
     }
 }

@@ -4,12 +4,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Logins, UnixMillis, now};
+use super::{SignIns, UnixMillis, now};
 use crate::config::WeComEntry;
 use crate::error::Failure;
 use crate::nocobase::answers::Code;
 use crate::nocobase::{CheckOutcome, Minted, UserId};
-use crate::session::{self, OwnCookies, Recheck, Seen, Session, Standing, Token};
+use crate::session::{self, CachedSession, OwnCookies, Recheck, Session, SessionStatus, Token};
 use crate::shared::Ending;
 use crate::wecom::{self, Member};
 
@@ -18,7 +18,7 @@ use crate::wecom::{self, Member};
 const BLOCK_MARGIN: Duration = Duration::from_secs(24 * 3600);
 
 /// What a request's cookies come to.
-pub enum Found {
+pub enum FoundSession {
     /// No session, or a cookie that does not open (R7).
     Nothing,
     /// A session that is over.
@@ -30,25 +30,25 @@ pub enum Found {
         /// From the cookie.
         session: Session,
         /// What this node knows of it.
-        seen: Arc<Seen>,
+        seen: Arc<CachedSession>,
     },
 }
 
-impl Logins {
+impl SignIns {
     /// The session of these cookies. Without I/O, but for a session that this node has not seen before: NocoBase is
     /// the record of which sessions have ended, and is asked once (R15, R16).
-    pub async fn find(self: &Arc<Self>, cookies: &OwnCookies<'_>) -> Found {
+    pub async fn find(self: &Arc<Self>, cookies: &OwnCookies<'_>) -> FoundSession {
         let Some(session) = self.sessions.read(cookies, now()) else {
-            return if cookies.has_session() { Found::Ended } else { Found::Nothing };
+            return if cookies.has_session() { FoundSession::Ended } else { FoundSession::Nothing };
         };
         let seen = match self.seen.get(session.sid) {
             Some(seen) => seen,
             None => match Box::pin(self.seen.first_sight(&session, now(), self.ask(&session))).await {
                 Ok(seen) => seen,
-                Err(failure) => return Found::Unknown(failure),
+                Err(failure) => return FoundSession::Unknown(failure),
             },
         };
-        if seen.is_ended() { Found::Ended } else { Found::Live { session, seen } }
+        if seen.is_ended() { FoundSession::Ended } else { FoundSession::Live { session, seen } }
     }
 
     /// The live session of these cookies, by what this node knows alone.
@@ -58,17 +58,19 @@ impl Logins {
     }
 
     /// Asks NocoBase about a session.
-    async fn ask(&self, session: &Session) -> Result<Standing, Failure> {
+    async fn ask(&self, session: &Session) -> Result<SessionStatus, Failure> {
         let token = self.mint(session)?;
         match self.nocobase.check(token.as_str()).await? {
-            CheckOutcome::Valid { user_id, .. } if user_id.get() == session.user_id => Ok(Standing::Live),
+            CheckOutcome::Valid { user_id, .. } if user_id.get() == session.user_id => {
+                Ok(SessionStatus::Live)
+            }
             CheckOutcome::Valid { .. } => Err(Failure::NocoBaseBadAnswer),
             CheckOutcome::Ended(code) => {
                 self.metrics.sign_ins.sessions_ended("nocobase", 1);
                 tracing::info!(event = "session_ended", session = %session.sid, userid = session.userid,
                     reason = code.as_str(), "NocoBase has ended this session");
                 self.tell(Ending::of(session.sid));
-                Ok(Standing::Ended)
+                Ok(SessionStatus::Ended)
             }
         }
     }
@@ -93,8 +95,8 @@ impl Logins {
         self.nocobase.register_session(&sid, user, &entry.name, session.signed_in_at.0).await?;
         // Shows a wrong secret here, and not as a page that does not work.
         match self.ask(&session).await? {
-            Standing::Live => drop(self.seen.insert_checked(&session, now())),
-            Standing::Ended => return Err(Failure::SessionEnded),
+            SessionStatus::Live => drop(self.seen.insert_checked(&session, now())),
+            SessionStatus::Ended => return Err(Failure::SessionEnded),
         }
         Ok(session)
     }
@@ -124,7 +126,7 @@ impl Logins {
     }
 
     /// NocoBase's token for a request of this session: minted at most every ten minutes.
-    pub fn token(&self, session: &Session, seen: &Seen) -> Result<Arc<Token>, Failure> {
+    pub fn token(&self, session: &Session, seen: &CachedSession) -> Result<Arc<Token>, Failure> {
         seen.token(now(), || self.as_token(&self.mint(session)?))
     }
 
@@ -156,16 +158,16 @@ impl Logins {
 
     /// Asks again, in the background, whether a session in use goes on: NocoBase whether it has been ended, WeCom
     /// whether the member still may use the app.
-    pub fn recheck_if_due(self: &Arc<Self>, session: &Session, seen: &Arc<Seen>) {
+    pub fn recheck_if_due(self: &Arc<Self>, session: &Session, seen: &Arc<CachedSession>) {
         if let Some(order) = seen.due_recheck(now(), self.config.session.recheck) {
-            let (logins, session) = (self.clone(), session.clone());
-            tokio::spawn(async move { logins.recheck(&session, order).await });
+            let (sign_ins, session) = (self.clone(), session.clone());
+            tokio::spawn(async move { sign_ins.recheck(&session, order).await });
         }
     }
 
     async fn recheck(self: &Arc<Self>, session: &Session, order: Recheck) {
         let asked = self.ask(session).await;
-        if matches!(asked, Ok(Standing::Ended)) {
+        if matches!(asked, Ok(SessionStatus::Ended)) {
             return order.ended();
         }
         let Some((_, client)) = self.entry(&session.entry) else { return };
@@ -182,10 +184,10 @@ impl Logins {
 
     /// Asks NocoBase alone, at once: it has just refused this session's token.
     fn ask_soon(self: &Arc<Self>, session: &Session) {
-        let (logins, session) = (self.clone(), session.clone());
+        let (sign_ins, session) = (self.clone(), session.clone());
         tokio::spawn(async move {
-            if matches!(logins.ask(&session).await, Ok(Standing::Ended)) {
-                logins.seen.end(session.sid);
+            if matches!(sign_ins.ask(&session).await, Ok(SessionStatus::Ended)) {
+                sign_ins.seen.end(session.sid);
             }
         });
     }
@@ -200,10 +202,10 @@ impl Logins {
         tracing::info!(event = "session_ended", session = %session.sid, userid = session.userid, reason, "session ended");
         self.seen.end(session.sid);
         self.tell(Ending::of(session.sid));
-        let (logins, session) = (self.clone(), session.clone());
+        let (sign_ins, session) = (self.clone(), session.clone());
         tokio::spawn(async move {
-            if let Ok(token) = logins.mint(&session) {
-                logins.block(session.sid, token.as_str()).await;
+            if let Ok(token) = sign_ins.mint(&session) {
+                sign_ins.block(session.sid, token.as_str()).await;
             }
         });
     }
@@ -261,7 +263,12 @@ impl Logins {
     }
 
     /// NocoBase refused a token that the gate put in.
-    pub fn refused_by_nocobase(self: &Arc<Self>, session: &Session, seen: &Arc<Seen>, code: Option<Code>) {
+    pub fn refused_by_nocobase(
+        self: &Arc<Self>,
+        session: &Session,
+        seen: &Arc<CachedSession>,
+        code: Option<Code>,
+    ) {
         match code {
             Some(code @ (Code::BlockedToken | Code::ExpiredSession | Code::NotExistUser)) => {
                 self.metrics.sign_ins.sessions_ended("nocobase", 1);
@@ -307,13 +314,13 @@ impl Logins {
             sessions = sids.len(),
             "sessions of a member ended"
         );
-        let (logins, entry, userid) = (self.clone(), entry.to_owned(), userid.to_owned());
+        let (sign_ins, entry, userid) = (self.clone(), entry.to_owned(), userid.to_owned());
         tokio::spawn(async move {
             // Whose tokens these are is what the binding says. Without Redis, other nodes learn it from NocoBase.
-            let Ok(Some(user)) = logins.accounts.find_binding(&entry, &userid).await else { return };
+            let Ok(Some(user)) = sign_ins.accounts.find_binding(&entry, &userid).await else { return };
             for sid in sids {
-                if let Ok(token) = logins.lasting(user, sid, now()) {
-                    logins.block(sid, token.as_str()).await;
+                if let Ok(token) = sign_ins.lasting(user, sid, now()) {
+                    sign_ins.block(sid, token.as_str()).await;
                 }
             }
         });

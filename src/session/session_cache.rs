@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use crate::error::Failure;
 
-use super::record::Session;
+use super::session::Session;
 use super::time::{CLOCK_SKEW, UnixMillis};
 
 /// Most sessions remembered. Beyond it the one unused for longest is forgotten, and asked about again when it
@@ -33,7 +33,7 @@ const LONGEST_MEMORY: Duration = Duration::from_secs(366 * 24 * 3600);
 
 /// NocoBase's answer about a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum SessionStatus {
     /// It counts.
     Live,
     /// It was ended, or its user is gone.
@@ -99,7 +99,7 @@ impl MemberKey {
 
 /// What is known of one session.
 #[derive(Debug)]
-pub struct Seen {
+pub struct CachedSession {
     ended: AtomicBool,
     /// Wakes those who wait for that.
     at_end: Notify,
@@ -112,14 +112,14 @@ pub struct Seen {
     /// `None`: ended before it was seen.
     member: Option<MemberKey>,
     signed_in_at: UnixMillis,
-    /// A random byte of the session's own, see [`Seen::due_recheck`].
+    /// A random byte of the session's own, see [`CachedSession::due_recheck`].
     spread: u8,
 }
 
-impl Seen {
+impl CachedSession {
     /// One that NocoBase let pass, or registered.
     fn live(session: &Session, member: MemberKey, checked_at: UnixMillis) -> Self {
-        let mut seen = Seen::over(session.sid);
+        let mut seen = CachedSession::over(session.sid);
         seen.ended = AtomicBool::new(false);
         seen.checked_at = AtomicU64::new(checked_at.0);
         seen.member = Some(member);
@@ -129,7 +129,7 @@ impl Seen {
 
     /// One that ended before it was seen.
     fn over(sid: Uuid) -> Self {
-        Seen {
+        CachedSession {
             ended: AtomicBool::new(true),
             at_end: Notify::new(),
             checked_at: AtomicU64::new(0),
@@ -219,7 +219,7 @@ impl Seen {
 #[derive(Debug)]
 #[must_use = "say how the recheck ended"]
 pub struct Recheck {
-    seen: Arc<Seen>,
+    seen: Arc<CachedSession>,
     began: UnixMillis,
     retry: Duration,
 }
@@ -270,23 +270,23 @@ impl ByMember {
 
 /// All that this node has seen.
 #[derive(Clone)]
-pub struct SeenSessions {
-    seen: moka::sync::Cache<Uuid, Arc<Seen>>,
+pub struct SessionCache {
+    seen: moka::sync::Cache<Uuid, Arc<CachedSession>>,
     /// First questions under way.
-    asking: moka::future::Cache<Uuid, Arc<Seen>>,
+    asking: moka::future::Cache<Uuid, Arc<CachedSession>>,
     by_member: Arc<ByMember>,
     /// Members who left, and when: sessions begun before are over, also those not seen yet.
     left: moka::sync::Cache<MemberKey, UnixMillis>,
 }
 
-impl std::fmt::Debug for SeenSessions {
+impl std::fmt::Debug for SessionCache {
     // moka's own would print every session.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SeenSessions").field("count", &self.count()).finish_non_exhaustive()
+        f.debug_struct("SessionCache").field("count", &self.count()).finish_non_exhaustive()
     }
 }
 
-impl SeenSessions {
+impl SessionCache {
     /// `absolute`: `session.absolute`; what is older is over by its own date and need not be remembered.
     pub fn new(absolute: Duration) -> Self {
         Self::with_capacity(absolute, CAPACITY)
@@ -297,14 +297,14 @@ impl SeenSessions {
         let memory = absolute.saturating_add(CLOCK_SKEW).min(LONGEST_MEMORY);
         let by_member = Arc::new(ByMember::default());
         let index = Arc::clone(&by_member);
-        SeenSessions {
+        SessionCache {
             // Least recently used, not moka's default: that one may refuse newcomers when it is full, who
             // would then be asked about at every request.
             seen: moka::sync::Cache::builder()
                 .max_capacity(capacity)
                 .eviction_policy(EvictionPolicy::lru())
                 .time_to_idle(memory)
-                .eviction_listener(move |sid: Arc<Uuid>, seen: Arc<Seen>, _| {
+                .eviction_listener(move |sid: Arc<Uuid>, seen: Arc<CachedSession>, _| {
                     if let Some(member) = &seen.member {
                         index.remove(member, *sid);
                     }
@@ -325,7 +325,7 @@ impl SeenSessions {
     }
 
     /// What is known of a session; `None`: this node sees it for the first time. Takes no lock.
-    pub fn get(&self, sid: Uuid) -> Option<Arc<Seen>> {
+    pub fn get(&self, sid: Uuid) -> Option<Arc<CachedSession>> {
         self.seen.get(&sid)
     }
 
@@ -345,9 +345,9 @@ impl SeenSessions {
 
     /// Notes that NocoBase let this session pass at `now`, or that it was registered there at this moment.
     /// One that has ended meanwhile stays ended.
-    pub fn insert_checked(&self, session: &Session, now: UnixMillis) -> Arc<Seen> {
+    pub fn insert_checked(&self, session: &Session, now: UnixMillis) -> Arc<CachedSession> {
         let member = MemberKey::new(&session.entry, &session.userid);
-        let make = || Arc::new(Seen::live(session, member.clone(), now));
+        let make = || Arc::new(CachedSession::live(session, member.clone(), now));
         let seen = self.seen.entry(session.sid).or_insert_with(make).into_value();
         seen.checked(now);
         // First into the index, then the look at who left; `end_member` does it the other way round. So
@@ -362,8 +362,8 @@ impl SeenSessions {
     }
 
     /// Ends a session on this node, also one that it has not seen.
-    pub fn end(&self, sid: Uuid) -> Arc<Seen> {
-        let seen = self.seen.entry(sid).or_insert_with(|| Arc::new(Seen::over(sid))).into_value();
+    pub fn end(&self, sid: Uuid) -> Arc<CachedSession> {
+        let seen = self.seen.entry(sid).or_insert_with(|| Arc::new(CachedSession::over(sid))).into_value();
         seen.end();
         seen
     }
@@ -394,15 +394,15 @@ impl SeenSessions {
         &self,
         session: &Session,
         now: UnixMillis,
-        ask: impl Future<Output = Result<Standing, Failure>>,
-    ) -> Result<Arc<Seen>, Failure> {
+        ask: impl Future<Output = Result<SessionStatus, Failure>>,
+    ) -> Result<Arc<CachedSession>, Failure> {
         if let Some(seen) = self.get(session.sid) {
             return Ok(seen);
         }
         let question = async {
             ask.await.map(|standing| match standing {
-                Standing::Live => self.insert_checked(session, now),
-                Standing::Ended => self.end(session.sid),
+                SessionStatus::Live => self.insert_checked(session, now),
+                SessionStatus::Ended => self.end(session.sid),
             })
         };
         self.asking.try_get_with(session.sid, question).await.map_err(|failure: Arc<Failure>| *failure)

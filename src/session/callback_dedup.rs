@@ -1,4 +1,4 @@
-//! Callbacks that have been carried out. WeCom's webviews may ask for the same callback twice, at once or a
+//! CallbackDedup that have been carried out. WeCom's webviews may ask for the same callback twice, at once or a
 //! moment later, and the code is good for one use: the second gets the outcome of the first.
 //! Everything else that comes with a used state is a replay (R18, R19).
 
@@ -14,7 +14,7 @@ use super::flow;
 use super::time::{CLOCK_SKEW, UnixMillis};
 
 /// How long the same callback gets the same outcome, from its first arrival.
-pub const MEMO_LIFE: Duration = flow::LINGER;
+pub const DEDUP_WINDOW: Duration = flow::KEPT_BRIEFLY;
 /// Most callbacks remembered.
 const CAPACITY: u64 = 100_000;
 
@@ -23,7 +23,7 @@ const CAPACITY: u64 = 100_000;
 pub struct Callback<'a> {
     /// `code` of the callback.
     pub code: &'a str,
-    /// `state` of the callback, checked (`Flows::check`).
+    /// `state` of the callback, checked (`PendingSignIns::check`).
     pub state: &'a str,
     /// The sealed flow cookie: the browser.
     pub cookie: &'a [u8],
@@ -94,33 +94,33 @@ fn key(parts: &[&[u8]]) -> Key {
 /// The callbacks of this node. Between several nodes, what they share in Redis stands against replays; without Redis,
 /// or while it is away, the flow cookie, which the first answer takes away, and WeCom's single-use code.
 #[derive(Clone)]
-pub struct Callbacks<T> {
+pub struct CallbackDedup<T> {
     outcomes: moka::future::Cache<Key, T>,
     /// By state: which callback used it first, and when.
     used: moka::sync::Cache<Key, (Key, UnixMillis)>,
 }
 
-impl<T> std::fmt::Debug for Callbacks<T> {
+impl<T> std::fmt::Debug for CallbackDedup<T> {
     // moka's own would print the outcomes.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Callbacks(..)")
+        f.write_str("CallbackDedup(..)")
     }
 }
 
-impl<T: Clone + Send + Sync + 'static> Default for Callbacks<T> {
+impl<T: Clone + Send + Sync + 'static> Default for CallbackDedup<T> {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl<T: Clone + Send + Sync + 'static> Callbacks<T> {
+impl<T: Clone + Send + Sync + 'static> CallbackDedup<T> {
     /// None yet.
     pub fn new() -> Self {
-        Callbacks {
+        CallbackDedup {
             outcomes: moka::future::Cache::builder()
                 .max_capacity(CAPACITY)
                 .eviction_policy(EvictionPolicy::lru())
-                .time_to_live(MEMO_LIFE)
+                .time_to_live(DEDUP_WINDOW)
                 .build(),
             // As long as any node's flow cookie for this state could be taken.
             used: moka::sync::Cache::builder()
@@ -132,7 +132,7 @@ impl<T: Clone + Send + Sync + 'static> Callbacks<T> {
     }
 
     /// Carries a callback out, once: the same callback at the same time waits for the first one's outcome,
-    /// within [`MEMO_LIFE`] it gets a copy. Uses up the state.
+    /// within [`DEDUP_WINDOW`] it gets a copy. Uses up the state.
     ///
     /// The work goes on by itself when its request is given up: webviews break off the first request when
     /// they send the second, and a code half spent is a code lost (R23). Must be called within a tokio
@@ -145,7 +145,7 @@ impl<T: Clone + Send + Sync + 'static> Callbacks<T> {
     ) -> Result<T, Refused> {
         let (this, state) = (callback.key(), callback.state_key());
         let (first, at) = self.used.entry(state).or_insert_with(|| (this, now)).into_value();
-        if first != this || now.since(at) >= MEMO_LIFE {
+        if first != this || now.since(at) >= DEDUP_WINDOW {
             return Err(Refused::Replayed);
         }
         let outcomes = self.outcomes.clone();

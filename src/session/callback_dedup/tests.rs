@@ -13,15 +13,15 @@ fn later(secs: u64) -> UnixMillis {
     NOW.plus(Duration::from_secs(secs))
 }
 
-/// Callbacks whose outcome is the number of the run.
+/// CallbackDedup whose outcome is the number of the run.
 struct Counter {
-    callbacks: Callbacks<usize>,
+    callbacks: CallbackDedup<usize>,
     runs: Arc<AtomicUsize>,
 }
 
 impl Counter {
     fn new() -> Self {
-        Counter { callbacks: Callbacks::new(), runs: Arc::default() }
+        Counter { callbacks: CallbackDedup::new(), runs: Arc::default() }
     }
     async fn run(&self, callback: Callback<'_>, now: UnixMillis, keep: bool) -> Result<usize, Refused> {
         let runs = Arc::clone(&self.runs);
@@ -105,7 +105,7 @@ async fn r23_the_work_goes_on_when_the_browser_breaks_off() {
 
 #[tokio::test]
 async fn work_that_dies_is_a_failure_and_not_a_panic() {
-    let callbacks: Callbacks<usize> = Callbacks::new();
+    let callbacks: CallbackDedup<usize> = CallbackDedup::new();
     let done = callbacks.once(callback(), NOW, async { panic!("a defect") }).await;
     assert_eq!(done, Err(Refused::Died));
     assert_eq!(Failure::from(Refused::Died), Failure::Internal);
@@ -114,5 +114,8 @@ async fn work_that_dies_is_a_failure_and_not_a_panic() {
 
 #[test]
 fn r27_debug_shows_nothing() {
-    assert_eq!(format!("{:?} {:?}", callback(), Callbacks::<usize>::new()), "Callback(..) Callbacks(..)");
+    assert_eq!(
+        format!("{:?} {:?}", callback(), CallbackDedup::<usize>::new()),
+        "Callback(..) CallbackDedup(..)"
+    );
 }
