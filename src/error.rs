@@ -124,7 +124,7 @@ pub enum Level {
 
 /// What a failure looks like from outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Answer {
+pub struct FailureResponse {
     /// HTTP status.
     pub status: u16,
     /// Stable label.
@@ -138,16 +138,16 @@ pub struct Answer {
 }
 
 /// One row per failure: (failure, status, label, level, JSON code, retry-after).
-macro_rules! answers {
+macro_rules! responses {
     ($(($failure:ident, $status:expr, $label:literal, $level:ident, $code:literal, $retry:expr)),+ $(,)?) => {
         impl Failure {
             /// All of them, for tables in documentation and tests.
             pub const ALL: &'static [Failure] = &[$(Failure::$failure),+];
 
             /// The one map from failure to answer.
-            pub const fn answer(self) -> Answer {
+            pub const fn response(self) -> FailureResponse {
                 match self {
-                    $(Failure::$failure => Answer {
+                    $(Failure::$failure => FailureResponse {
                         status: $status, label: $label, level: Level::$level, code: $code, retry_after: $retry,
                     },)+
                 }
@@ -156,7 +156,7 @@ macro_rules! answers {
     };
 }
 
-answers! {
+responses! {
     (BadPath, 400, "bad_path", Info, "BAD_REQUEST", None),
     (BadRequest, 400, "bad_request", Info, "BAD_REQUEST", None),
     (UnknownHost, 421, "unknown_host", Info, "UNKNOWN_HOST", None),
@@ -208,7 +208,7 @@ answers! {
 
 impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.answer().label)
+        f.write_str(self.response().label)
     }
 }
 impl std::error::Error for Failure {}
@@ -221,7 +221,7 @@ mod tests {
     fn labels_are_unique_and_plain() {
         let mut seen = std::collections::HashSet::new();
         for f in Failure::ALL {
-            let a = f.answer();
+            let a = f.response();
             assert!(seen.insert(a.label), "{} twice", a.label);
             assert!(a.label.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'));
             assert!((400..600).contains(&a.status));

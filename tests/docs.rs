@@ -51,7 +51,7 @@ fn first_cells(text: &str) -> BTreeSet<String> {
 #[test]
 fn troubleshooting_has_an_entry_for_every_label_and_none_besides() {
     let text = text("docs/troubleshooting.md");
-    let labels: BTreeSet<&str> = Failure::ALL.iter().map(|f| f.answer().label).collect();
+    let labels: BTreeSet<&str> = Failure::ALL.iter().map(|f| f.response().label).collect();
     let entries: Vec<(&str, &str)> = text
         .split("\n### `")
         .skip(1)
@@ -86,7 +86,7 @@ fn check_has_a_description_of_every_step_in_order() {
     let mut step = check::Step::new(
         check::Id::WecomTrustedIp,
         Some("wecom"),
-        check::Verdict::failed("a", "b", "c").seen("d"),
+        check::Verdict::failed("a", "b", "c").with_detail("d"),
     );
     step.findings.truncate(1);
     let keys = |v: &serde_json::Value| v.as_object().unwrap().keys().cloned().collect::<Vec<_>>();

@@ -164,7 +164,7 @@ fn member(args: &SignedIn) -> std::result::Result<(), Box<dyn StdError>> {
         locale: None,
     };
     let now = SystemTime::now().into();
-    let told = |e: wecom_gate::error::Failure| e.answer().label;
+    let told = |e: wecom_gate::error::Failure| e.response().label;
     let session = Session::begin(member, now).map_err(told)?;
     let line = cookies.write(&session, now).map_err(told)?;
     let cookie = line.split(';').next().unwrap_or_default();

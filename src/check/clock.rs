@@ -51,7 +51,7 @@ pub(super) fn verdict(samples: &[Sample]) -> Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check::Outcome;
+    use crate::check::StepOutcome;
 
     #[test]
     fn clocks_may_differ_a_little() {
@@ -62,15 +62,15 @@ mod tests {
             Sample { who: format!("other{seconds}"), theirs, ours }
         };
         for (offsets, want, words) in [
-            (&[][..], Outcome::Skipped, "nobody"),
-            (&[0], Outcome::Ok, "other0"),
-            (&[-2, 3], Outcome::Ok, "other-2, other3"),
-            (&[29], Outcome::Ok, ""),
-            (&[0, 30], Outcome::Warning, "30 s behind other30"),
-            (&[-45, 0], Outcome::Warning, "45 s ahead of other-45"),
-            (&[299], Outcome::Warning, ""),
-            (&[300, 1], Outcome::Failed, "300 s behind"),
-            (&[-86_400], Outcome::Failed, "expired"),
+            (&[][..], StepOutcome::Skipped, "nobody"),
+            (&[0], StepOutcome::Ok, "other0"),
+            (&[-2, 3], StepOutcome::Ok, "other-2, other3"),
+            (&[29], StepOutcome::Ok, ""),
+            (&[0, 30], StepOutcome::Warning, "30 s behind other30"),
+            (&[-45, 0], StepOutcome::Warning, "45 s ahead of other-45"),
+            (&[299], StepOutcome::Warning, ""),
+            (&[300, 1], StepOutcome::Failed, "300 s behind"),
+            (&[-86_400], StepOutcome::Failed, "expired"),
         ] {
             let samples: Vec<_> = offsets.iter().map(|o| sample(*o)).collect();
             let got = verdict(&samples);

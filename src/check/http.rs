@@ -14,7 +14,7 @@ const LARGEST: usize = 1024 * 1024;
 
 /// An answer, whatever it is.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Answer {
+pub(super) struct HttpResponse {
     pub(super) status: u16,
     /// The server's clock when it answered (to the second).
     pub(super) date: Option<SystemTime>,
@@ -25,7 +25,7 @@ pub(super) struct Answer {
     pub(super) body: Vec<u8>,
 }
 
-impl Answer {
+impl HttpResponse {
     /// The body as JSON; `Null` where it is none.
     pub(super) fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body).unwrap_or_default()
@@ -34,7 +34,7 @@ impl Answer {
 
 /// Why there is no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Trouble {
+pub(super) enum HttpError {
     /// No name server knows it.
     #[error("the host name cannot be resolved")]
     Name,
@@ -71,7 +71,7 @@ impl Http {
         Ok(Self(builder.build().map_err(|e| e.without_url().to_string())?))
     }
 
-    pub(super) async fn get(&self, url: &str) -> Result<Answer, Trouble> {
+    pub(super) async fn get(&self, url: &str) -> Result<HttpResponse, HttpError> {
         self.ask(Method::GET, url, &[], None).await
     }
 
@@ -82,7 +82,7 @@ impl Http {
         url: &str,
         headers: &[(&'static str, &str)],
         body: Option<&serde_json::Value>,
-    ) -> Result<Answer, Trouble> {
+    ) -> Result<HttpResponse, HttpError> {
         let mut request = self.0.request(method, url);
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -92,7 +92,7 @@ impl Http {
         }
         let mut response = request.send().await.map_err(|e| trouble(&e))?;
         let header = |name: &str| response.headers().get(name).and_then(|v| v.to_str().ok());
-        let mut answer = Answer {
+        let mut answer = HttpResponse {
             status: response.status().as_u16(),
             date: header("date").and_then(|d| httpdate::parse_http_date(d).ok()),
             location: header("location").map(str::to_owned),
@@ -101,7 +101,7 @@ impl Http {
         };
         while let Some(chunk) = response.chunk().await.map_err(|e| trouble(&e))? {
             if answer.body.len() + chunk.len() > LARGEST {
-                return Err(Trouble::Broken);
+                return Err(HttpError::Broken);
             }
             answer.body.extend_from_slice(&chunk);
         }
@@ -109,10 +109,10 @@ impl Http {
     }
 }
 
-fn trouble(error: &reqwest::Error) -> Trouble {
+fn trouble(error: &reqwest::Error) -> HttpError {
     use std::error::Error as _;
     if error.is_timeout() {
-        return Trouble::Timeout;
+        return HttpError::Timeout;
     }
     let mut texts = String::new();
     // The outermost text has the address in it, and that may hold any word.
@@ -124,12 +124,12 @@ fn trouble(error: &reqwest::Error) -> Trouble {
     }
     let texts = texts.to_ascii_lowercase();
     if texts.contains("dns error") || texts.contains("lookup address") {
-        Trouble::Name
+        HttpError::Name
     } else if texts.contains("certificate") || texts.contains("alert") || texts.contains("tls") {
-        Trouble::Tls
+        HttpError::Tls
     } else if error.is_connect() {
-        Trouble::Connect
+        HttpError::Connect
     } else {
-        Trouble::Broken
+        HttpError::Broken
     }
 }

@@ -1,6 +1,6 @@
 //! The sign-in of one member, up to the point where something would be written.
 
-use super::{Outcome, Verdict};
+use super::{StepOutcome, Verdict};
 use crate::config::{Config, WeComEntry};
 use crate::error::Failure;
 use crate::nocobase::{Accounts, Preview};
@@ -53,7 +53,7 @@ pub(super) fn verdict(way: &Way, userid: &str, config: &Config) -> Verdict {
     let see = |label: &str| format!("docs/troubleshooting.md, {label}");
     match way {
         Way::Refused(error) => {
-            let label = error.failure().answer().label;
+            let label = error.failure().response().label;
             let remedy = match error.failure() {
                 Failure::NotVisible => {
                     "is the userid right (通讯录, Contacts: 帐号, Account)? Then put the member into the app's visible range \
@@ -74,7 +74,7 @@ pub(super) fn verdict(way: &Way, userid: &str, config: &Config) -> Verdict {
                 }
                 Ok(Preview::Create) => Verdict::ok(format!("{who} would get a new NocoBase user")),
                 Ok(Preview::NeedsConsent) => Verdict {
-                    outcome: Outcome::Ok,
+                    outcome: StepOutcome::Ok,
                     detail: format!(
                         "{who} is let in; the matching user shows at the first sign-in, when WeCom asks for consent to \
                          phone number and e-mail address{}",
@@ -87,7 +87,7 @@ pub(super) fn verdict(way: &Way, userid: &str, config: &Config) -> Verdict {
                     findings: Vec::new(),
                 },
                 Err(failure) => {
-                    let label = failure.answer().label;
+                    let label = failure.response().label;
                     Verdict::failed(
                         userid,
                         format!("{who} is let in by WeCom, then refused: {label}"),
@@ -118,13 +118,13 @@ mod tests {
         };
         let user = UserId::new(7).unwrap();
         for (preview, want, words) in [
-            (Ok(Preview::Bound(user)), Outcome::Ok, "is bound to NocoBase user 7"),
-            (Ok(Preview::Match(user)), Outcome::Ok, "would be bound to NocoBase user 7"),
-            (Ok(Preview::Create), Outcome::Ok, "new NocoBase user"),
-            (Ok(Preview::NeedsConsent), Outcome::Ok, "a user is made"),
-            (Err(Failure::NoMatchingUser), Outcome::Failed, "no_matching_user"),
-            (Err(Failure::AlreadyBound), Outcome::Failed, "already_bound"),
-            (Err(Failure::NocoBaseServiceDenied), Outcome::Failed, "nocobase_service_denied"),
+            (Ok(Preview::Bound(user)), StepOutcome::Ok, "is bound to NocoBase user 7"),
+            (Ok(Preview::Match(user)), StepOutcome::Ok, "would be bound to NocoBase user 7"),
+            (Ok(Preview::Create), StepOutcome::Ok, "new NocoBase user"),
+            (Ok(Preview::NeedsConsent), StepOutcome::Ok, "a user is made"),
+            (Err(Failure::NoMatchingUser), StepOutcome::Failed, "no_matching_user"),
+            (Err(Failure::AlreadyBound), StepOutcome::Failed, "already_bound"),
+            (Err(Failure::NocoBaseServiceDenied), StepOutcome::Failed, "nocobase_service_denied"),
         ] {
             let got = verdict(&Way::Admitted(member.clone(), preview), "zhangsan", &config);
             assert_eq!(got.outcome, want, "{preview:?}");
@@ -134,7 +134,7 @@ mod tests {
         for (code, words) in [(60111, "not_visible"), (60020, "wecom_ip_not_trusted")] {
             let error = WeComError::from_errcode(Call::UserGet, code, "");
             let got = verdict(&Way::Refused(error), "lisi", &config);
-            assert_eq!(got.outcome, Outcome::Failed);
+            assert_eq!(got.outcome, StepOutcome::Failed);
             assert!(got.findings[0].what.contains(words) && !got.findings[0].remedy.is_empty(), "{got:?}");
         }
     }

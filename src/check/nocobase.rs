@@ -7,8 +7,8 @@ use reqwest::Method;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
-use super::http::{Answer, Http, Trouble};
-use super::{Finding, Outcome, Verdict};
+use super::http::{Http, HttpError, HttpResponse};
+use super::{Finding, StepOutcome, Verdict};
 use crate::config::{Config, MatchBy, ServiceAccount};
 use crate::nocobase::answers::{Code, ErrorBody};
 use crate::nocobase::{Minter, UserId};
@@ -16,7 +16,7 @@ use crate::nocobase::{Minter, UserId};
 /// What the gate is tried with.
 const TRIED: &str = "2.2.15";
 
-pub(super) type Asked = Result<Answer, Trouble>;
+pub(super) type Asked = Result<HttpResponse, HttpError>;
 
 /// NocoBase's API, one request at a time.
 pub(super) struct Api<'a> {
@@ -74,14 +74,14 @@ fn now_s() -> u64 {
 }
 
 /// Is the health check's answer a good one?
-pub(super) fn is_well(answer: &Asked) -> bool {
+pub(super) fn is_healthy(answer: &Asked) -> bool {
     matches!(answer, Ok(a) if a.status == 200 && a.body == b"ok")
 }
 
 /// The step `nocobase_reachable`, from each node's health check and `app:getInfo` of one that is well.
 pub(super) fn reachable(nodes: &[(String, Asked)], info: Option<&Value>) -> Verdict {
     let mut findings = Vec::new();
-    for (node, answer) in nodes.iter().filter(|(_, a)| !is_well(a)) {
+    for (node, answer) in nodes.iter().filter(|(_, a)| !is_healthy(a)) {
         let (what, remedy) = match answer {
             Ok(a) if a.status == 503 => {
                 ("is starting or stopping (HTTP 503)".to_owned(), "wait, and check again")
@@ -97,7 +97,7 @@ pub(super) fn reachable(nodes: &[(String, Asked)], info: Option<&Value>) -> Verd
         findings.push(Finding::new(format!("upstream.nodes: {node}"), what, remedy));
     }
     if findings.len() == nodes.len() {
-        return Verdict::found(Outcome::Failed, findings);
+        return Verdict::found(StepOutcome::Failed, findings);
     }
     let version = info.and_then(|i| i.get("data")?.get("version")?.as_str());
     let detail = match version {
@@ -116,7 +116,7 @@ pub(super) fn reachable(nodes: &[(String, Asked)], info: Option<&Value>) -> Verd
     if findings.is_empty() {
         Verdict::ok(detail)
     } else {
-        Verdict::found(Outcome::Warning, findings).seen(detail)
+        Verdict::found(StepOutcome::Warning, findings).with_detail(detail)
     }
 }
 
@@ -126,7 +126,7 @@ fn minor(version: &str) -> Option<(&str, &str)> {
 }
 
 /// NocoBase's code in a refusal, and its words.
-fn refusal(answer: &Answer) -> (Option<Code>, String) {
+fn refusal(answer: &HttpResponse) -> (Option<Code>, String) {
     let body = ErrorBody::parse(&answer.body).unwrap_or_default();
     (body.token_code(), body.summary())
 }
@@ -269,7 +269,7 @@ mod tests {
     use super::*;
 
     fn says(status: u16, body: &str) -> Asked {
-        Ok(Answer { status, body: body.into(), ..Answer::default() })
+        Ok(HttpResponse { status, body: body.into(), ..HttpResponse::default() })
     }
 
     fn code(code: &str, message: &str) -> Asked {
@@ -281,17 +281,17 @@ mod tests {
         let info = |version: &str| json!({ "data": { "version": version } });
         let well = || says(200, "ok");
         for (answers, info, want, words) in [
-            (vec![well()], Some(info("2.2.15")), Outcome::Ok, "NocoBase 2.2.15 on 1 of 1"),
-            (vec![well()], Some(info("2.2.99")), Outcome::Ok, "2.2.99"),
-            (vec![well()], Some(info("3.0.0")), Outcome::Warning, "tried with 2.2.15"),
-            (vec![well()], Some(info("2.20.1")), Outcome::Warning, "2.20.1"),
-            (vec![well()], None, Outcome::Ok, "not known"),
-            (vec![well(), Err(Trouble::Connect)], Some(info("2.2.15")), Outcome::Warning, "1 of 2"),
-            (vec![Err(Trouble::Connect)], None, Outcome::Failed, "start NocoBase"),
-            (vec![Err(Trouble::Timeout), says(503, "{}")], None, Outcome::Failed, "HTTP 503"),
+            (vec![well()], Some(info("2.2.15")), StepOutcome::Ok, "NocoBase 2.2.15 on 1 of 1"),
+            (vec![well()], Some(info("2.2.99")), StepOutcome::Ok, "2.2.99"),
+            (vec![well()], Some(info("3.0.0")), StepOutcome::Warning, "tried with 2.2.15"),
+            (vec![well()], Some(info("2.20.1")), StepOutcome::Warning, "2.20.1"),
+            (vec![well()], None, StepOutcome::Ok, "not known"),
+            (vec![well(), Err(HttpError::Connect)], Some(info("2.2.15")), StepOutcome::Warning, "1 of 2"),
+            (vec![Err(HttpError::Connect)], None, StepOutcome::Failed, "start NocoBase"),
+            (vec![Err(HttpError::Timeout), says(503, "{}")], None, StepOutcome::Failed, "HTTP 503"),
             // With a wrong path NocoBase answers its page, 200.
-            (vec![says(200, "<!DOCTYPE html>")], None, Outcome::Failed, "APP_PUBLIC_PATH"),
-            (vec![says(404, "")], None, Outcome::Failed, "HTTP 404"),
+            (vec![says(200, "<!DOCTYPE html>")], None, StepOutcome::Failed, "APP_PUBLIC_PATH"),
+            (vec![says(404, "")], None, StepOutcome::Failed, "HTTP 404"),
         ] {
             let nodes: Vec<_> = answers.into_iter().map(|a| ("n:1".to_owned(), a)).collect();
             let got = reachable(&nodes, info.as_ref());
@@ -303,19 +303,19 @@ mod tests {
     #[test]
     fn is_it_the_secret() {
         for (answer, want, words) in [
-            (says(200, r#"{"data":{"id":1}}"#), Outcome::Ok, "takes"),
-            (code("NOT_EXIST_USER", "User not found."), Outcome::Ok, "takes"),
-            (code("INVALID_TOKEN", "Your session has expired."), Outcome::Failed, "jwt_secret.dat"),
+            (says(200, r#"{"data":{"id":1}}"#), StepOutcome::Ok, "takes"),
+            (code("NOT_EXIST_USER", "User not found."), StepOutcome::Ok, "takes"),
+            (code("INVALID_TOKEN", "Your session has expired."), StepOutcome::Failed, "jwt_secret.dat"),
             (
                 code("INVALID_TOKEN", "User password changed, please signin again."),
-                Outcome::Warning,
+                StepOutcome::Warning,
                 "password",
             ),
-            (code("TOKEN_RENEW_FAILED", "x"), Outcome::Failed, "clocks"),
-            (says(200, "<html>"), Outcome::Failed, "not NocoBase's"),
-            (says(200, "{}"), Outcome::Failed, "not NocoBase's"),
-            (says(502, ""), Outcome::Failed, "HTTP 502"),
-            (Err(Trouble::Timeout), Outcome::Failed, "10 seconds"),
+            (code("TOKEN_RENEW_FAILED", "x"), StepOutcome::Failed, "clocks"),
+            (says(200, "<html>"), StepOutcome::Failed, "not NocoBase's"),
+            (says(200, "{}"), StepOutcome::Failed, "not NocoBase's"),
+            (says(502, ""), StepOutcome::Failed, "HTTP 502"),
+            (Err(HttpError::Timeout), StepOutcome::Failed, "10 seconds"),
         ] {
             let got = secret(&answer);
             assert_eq!(got.outcome, want, "{answer:?}");
@@ -330,14 +330,14 @@ mod tests {
         let good =
             || says(200, r#"{"data":{"id":2,"username":"wecom-gate","roles":[{"name":"wecom_gate"}]}}"#);
         for (answer, account, want, words) in [
-            (good(), &user, Outcome::Ok, "user 2 wecom-gate, wecom_gate"),
-            (says(200, r#"{"data":{"id":2,"roles":[]}}"#), &user, Outcome::Failed, "has no role"),
-            (code("NOT_EXIST_USER", "x"), &user, Outcome::Failed, "no such user"),
-            (code("USER_HAS_NO_ROLES_ERR", "x"), &user, Outcome::Failed, "no role"),
-            (good(), &key, Outcome::Ok, ""),
-            (code("INVALID_TOKEN", "x"), &key, Outcome::Failed, "new API key"),
-            (code("BLOCKED_TOKEN", "x"), &key, Outcome::Failed, "withdrawn"),
-            (says(500, "x"), &key, Outcome::Failed, "HTTP 500"),
+            (good(), &user, StepOutcome::Ok, "user 2 wecom-gate, wecom_gate"),
+            (says(200, r#"{"data":{"id":2,"roles":[]}}"#), &user, StepOutcome::Failed, "has no role"),
+            (code("NOT_EXIST_USER", "x"), &user, StepOutcome::Failed, "no such user"),
+            (code("USER_HAS_NO_ROLES_ERR", "x"), &user, StepOutcome::Failed, "no role"),
+            (good(), &key, StepOutcome::Ok, ""),
+            (code("INVALID_TOKEN", "x"), &key, StepOutcome::Failed, "new API key"),
+            (code("BLOCKED_TOKEN", "x"), &key, StepOutcome::Failed, "withdrawn"),
+            (says(500, "x"), &key, StepOutcome::Failed, "HTTP 500"),
         ] {
             let got = service(&answer, account);
             assert_eq!(got.outcome, want, "{answer:?}");
@@ -357,14 +357,14 @@ mod tests {
             )
         };
         for (answer, keys, want) in [
-            (form(false, &["username"]), &[Username, Email, Phone][..], Outcome::Ok),
-            (form(true, &["username"]), &[Phone], Outcome::Ok),
-            (form(true, &["username"]), &[Phone, Username], Outcome::Warning),
-            (form(true, &["username"]), &[Email], Outcome::Warning),
-            (form(true, &["username", "phone"]), &[Phone], Outcome::Warning),
-            (says(200, r#"{"data":[]}"#), &[Username], Outcome::Ok),
-            (says(404, ""), &[Username], Outcome::Warning),
-            (Err(Trouble::Timeout), &[Username], Outcome::Warning),
+            (form(false, &["username"]), &[Username, Email, Phone][..], StepOutcome::Ok),
+            (form(true, &["username"]), &[Phone], StepOutcome::Ok),
+            (form(true, &["username"]), &[Phone, Username], StepOutcome::Warning),
+            (form(true, &["username"]), &[Email], StepOutcome::Warning),
+            (form(true, &["username", "phone"]), &[Phone], StepOutcome::Warning),
+            (says(200, r#"{"data":[]}"#), &[Username], StepOutcome::Ok),
+            (says(404, ""), &[Username], StepOutcome::Warning),
+            (Err(HttpError::Timeout), &[Username], StepOutcome::Warning),
         ] {
             assert_eq!(sign_up(&answer, keys).outcome, want, "{answer:?} {keys:?}");
         }

@@ -1,7 +1,7 @@
 //! Does what people open lead to the gate, and does the gate serve WeCom's verification file there?
 
-use super::http::{Answer, Http, Trouble};
-use super::{Finding, Outcome, Verdict};
+use super::http::{Http, HttpError, HttpResponse};
+use super::{Finding, StepOutcome, Verdict};
 use crate::config::{Config, WeComEntry};
 
 /// A path of the gate's that answers 401 with a header of its own to whoever has no session.
@@ -15,7 +15,7 @@ pub(super) async fn check(http: &Http, config: &Config) -> (Verdict, bool) {
     (verdict(&url, &answer), there)
 }
 
-fn verdict(url: &str, answer: &Result<Answer, Trouble>) -> Verdict {
+fn verdict(url: &str, answer: &Result<HttpResponse, HttpError>) -> Verdict {
     match answer {
         Ok(a) if a.from_gate => Verdict::ok(format!("the gate answers at {url}")),
         Ok(a) => {
@@ -27,7 +27,7 @@ fn verdict(url: &str, answer: &Result<Answer, Trouble>) -> Verdict {
                           exactly what people open, with scheme and port";
             Verdict::failed("origin", what, remedy)
         }
-        Err(trouble @ Trouble::Tls) => Verdict::failed(
+        Err(trouble @ HttpError::Tls) => Verdict::failed(
             "origin",
             trouble.to_string(),
             "get a certificate for this host from a public authority, with its intermediate certificates",
@@ -57,11 +57,11 @@ pub(super) async fn files(http: &Http, config: &Config, entry: &WeComEntry, gate
     if findings.is_empty() {
         return Verdict::ok(entry.verify_files.join(", "));
     }
-    Verdict::found(Outcome::Failed, findings)
+    Verdict::found(StepOutcome::Failed, findings)
 }
 
 /// What WeCom wants to see is the part of the name after `WW_verify_`.
-fn file_finding(file: &str, answer: &Result<Answer, Trouble>) -> Option<Finding> {
+fn file_finding(file: &str, answer: &Result<HttpResponse, HttpError>) -> Option<Finding> {
     let want = file.strip_prefix("WW_verify_").and_then(|f| f.strip_suffix(".txt")).unwrap_or_default();
     let what = match answer {
         Ok(a) if a.status == 200 && a.body == want.as_bytes() => return None,
@@ -78,24 +78,24 @@ fn file_finding(file: &str, answer: &Result<Answer, Trouble>) -> Option<Finding>
 mod tests {
     use super::*;
 
-    fn answer(status: u16) -> Answer {
-        Answer { status, ..Answer::default() }
+    fn answer(status: u16) -> HttpResponse {
+        HttpResponse { status, ..HttpResponse::default() }
     }
 
     #[test]
     fn who_answers_at_origin() {
-        let gate = Answer { from_gate: true, ..answer(401) };
-        let moved = Answer { location: Some("https://other.example/".into()), ..answer(302) };
+        let gate = HttpResponse { from_gate: true, ..answer(401) };
+        let moved = HttpResponse { location: Some("https://other.example/".into()), ..answer(302) };
         for (answer, want, words) in [
-            (Ok(gate), Outcome::Ok, "the gate answers at http://nb"),
-            (Ok(answer(200)), Outcome::Failed, "HTTP 200"),
-            (Ok(answer(502)), Outcome::Failed, "HTTP 502"),
-            (Ok(moved), Outcome::Failed, "to https://other.example/"),
-            (Err(Trouble::Tls), Outcome::Failed, "certificate"),
-            (Err(Trouble::Name), Outcome::Warning, "cannot be resolved"),
-            (Err(Trouble::Connect), Outcome::Warning, "start it and check again"),
-            (Err(Trouble::Timeout), Outcome::Warning, "within 10 seconds"),
-            (Err(Trouble::Broken), Outcome::Warning, "no proper HTTP"),
+            (Ok(gate), StepOutcome::Ok, "the gate answers at http://nb"),
+            (Ok(answer(200)), StepOutcome::Failed, "HTTP 200"),
+            (Ok(answer(502)), StepOutcome::Failed, "HTTP 502"),
+            (Ok(moved), StepOutcome::Failed, "to https://other.example/"),
+            (Err(HttpError::Tls), StepOutcome::Failed, "certificate"),
+            (Err(HttpError::Name), StepOutcome::Warning, "cannot be resolved"),
+            (Err(HttpError::Connect), StepOutcome::Warning, "start it and check again"),
+            (Err(HttpError::Timeout), StepOutcome::Warning, "within 10 seconds"),
+            (Err(HttpError::Broken), StepOutcome::Warning, "no proper HTTP"),
         ] {
             let got = verdict("http://nb", &answer);
             assert_eq!(got.outcome, want, "{answer:?}");
@@ -106,14 +106,14 @@ mod tests {
     #[test]
     fn what_the_verification_file_holds() {
         let file = "WW_verify_7rG3kjVbXHngiald.txt";
-        let with = |body: &str| Answer { body: body.into(), ..answer(200) };
+        let with = |body: &str| HttpResponse { body: body.into(), ..answer(200) };
         assert_eq!(file_finding(file, &Ok(with("7rG3kjVbXHngiald"))), None);
         for (answer, words) in [
             (Ok(with("7rG3kjVbXHngiald\n")), "another content"),
             (Ok(with("<!DOCTYPE html>")), "another content"),
             (Ok(answer(404)), "HTTP 404"),
             (Ok(answer(302)), "HTTP 302"),
-            (Err(Trouble::Timeout), "within"),
+            (Err(HttpError::Timeout), "within"),
         ] {
             assert!(file_finding(file, &answer).unwrap().what.contains(words), "{answer:?}");
         }

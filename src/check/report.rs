@@ -1,4 +1,4 @@
-//! What came out: plain data, for people (`show`) and for programs (JSON).
+//! What came out: plain data, for people (`printer`) and for programs (JSON).
 
 use serde::Serialize;
 
@@ -9,7 +9,7 @@ use crate::config::Config;
 /// How a step ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Outcome {
+pub enum StepOutcome {
     /// As it should be.
     Ok,
     /// Works, or cannot be told from here; deserves a second look.
@@ -48,7 +48,7 @@ impl Finding {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict {
     /// How it ended.
-    pub outcome: Outcome,
+    pub outcome: StepOutcome,
     /// One line: what was seen, or why it was skipped; may be empty.
     pub detail: String,
     /// What was found; empty where all is well.
@@ -58,27 +58,27 @@ pub struct Verdict {
 impl Verdict {
     /// All is well.
     pub fn ok(detail: impl Into<String>) -> Self {
-        Self { outcome: Outcome::Ok, detail: detail.into(), findings: Vec::new() }
+        Self { outcome: StepOutcome::Ok, detail: detail.into(), findings: Vec::new() }
     }
     /// Not looked at.
     pub fn skipped(why: impl Into<String>) -> Self {
-        Self { outcome: Outcome::Skipped, detail: why.into(), findings: Vec::new() }
+        Self { outcome: StepOutcome::Skipped, detail: why.into(), findings: Vec::new() }
     }
     /// One thing deserves a second look.
     pub fn warning(about: impl Into<String>, what: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self::found(Outcome::Warning, vec![Finding::new(about, what, remedy)])
+        Self::found(StepOutcome::Warning, vec![Finding::new(about, what, remedy)])
     }
     /// One thing must be put right.
     pub fn failed(about: impl Into<String>, what: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self::found(Outcome::Failed, vec![Finding::new(about, what, remedy)])
+        Self::found(StepOutcome::Failed, vec![Finding::new(about, what, remedy)])
     }
     /// These findings.
-    pub fn found(outcome: Outcome, findings: Vec<Finding>) -> Self {
+    pub fn found(outcome: StepOutcome, findings: Vec<Finding>) -> Self {
         Self { outcome, detail: String::new(), findings }
     }
     /// With a line of what was seen.
     #[must_use]
-    pub fn seen(mut self, detail: impl Into<String>) -> Self {
+    pub fn with_detail(mut self, detail: impl Into<String>) -> Self {
         self.detail = detail.into();
         self
     }
@@ -93,7 +93,7 @@ pub struct Step {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub entry: Option<String>,
     /// How it ended.
-    pub outcome: Outcome,
+    pub outcome: StepOutcome,
     /// One line: what was seen, or why it was skipped.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub detail: String,
@@ -124,6 +124,6 @@ impl Report {
     /// From the steps that were taken; a step that needs the configuration is only taken when there is one.
     pub fn new(steps: Vec<Step>, config: Option<&Config>) -> Self {
         let links = config.map(|c| c.wecom.iter().map(|entry| links(c, entry)).collect()).unwrap_or_default();
-        Self { ok: steps.iter().all(|s| s.outcome != Outcome::Failed), steps, links }
+        Self { ok: steps.iter().all(|s| s.outcome != StepOutcome::Failed), steps, links }
     }
 }

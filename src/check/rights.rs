@@ -5,7 +5,7 @@
 use serde_json::{Value, json};
 
 use super::nocobase::{Api, Asked};
-use super::{Finding, Outcome, Verdict};
+use super::{Finding, StepOutcome, Verdict};
 use crate::config::{Config, MatchBy};
 
 /// A table and what the gate does with it.
@@ -261,8 +261,8 @@ pub(super) fn verdict(tries: &[(Right, Tried)], role: Option<&Value>, roles: Opt
     };
     let outcome = match (failed.is_empty(), warnings.is_empty()) {
         (true, true) => return Verdict::ok(names(tries) + &untold.unwrap_or_default()),
-        (true, false) => Outcome::Warning,
-        _ => Outcome::Failed,
+        (true, false) => StepOutcome::Warning,
+        _ => StepOutcome::Failed,
     };
     failed.append(&mut warnings);
     Verdict::found(outcome, failed)

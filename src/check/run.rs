@@ -8,8 +8,8 @@ use secrecy::ExposeSecret;
 
 use super::clock::Sample;
 use super::http::Http;
-use super::nocobase::{Api, is_well};
-use super::{Finding, Id, Outcome, Printer, Report, Step, Verdict};
+use super::nocobase::{Api, is_healthy};
+use super::{Finding, Id, Printer, Report, Step, StepOutcome, Verdict};
 use super::{clock, member, nocobase, origin, redis, rights, tls, wecom};
 use crate::config::{Config, ConfigError, ConfigErrors, Loaded, WeComEntry};
 use crate::nocobase::{Accounts, Minter, NocoBase};
@@ -88,7 +88,7 @@ impl Steps<'_> {
     async fn take(&mut self, id: Id, entry: Option<&str>, work: impl Future<Output = Verdict>) -> bool {
         self.begin(id, entry);
         let verdict = tokio::time::timeout(LIMIT, work).await.unwrap_or_else(|_| too_slow());
-        let well = verdict.outcome != Outcome::Failed;
+        let well = verdict.outcome != StepOutcome::Failed;
         self.end(id, entry, verdict);
         well
     }
@@ -108,7 +108,7 @@ pub(super) fn configuration(loaded: &Result<Loaded, ConfigErrors>) -> Verdict {
                 let (about, what) = warning.split_once(": ").unwrap_or(("", warning));
                 Finding::new(about, what, "")
             };
-            Verdict::found(Outcome::Warning, warnings.iter().map(finding).collect())
+            Verdict::found(StepOutcome::Warning, warnings.iter().map(finding).collect())
         }
         Err(errors) => {
             let of = |e: &ConfigError| Finding {
@@ -118,7 +118,7 @@ pub(super) fn configuration(loaded: &Result<Loaded, ConfigErrors>) -> Verdict {
                 what: e.problem.clone(),
                 remedy: e.remedy.clone(),
             };
-            Verdict::found(Outcome::Failed, errors.0.iter().map(of).collect())
+            Verdict::found(StepOutcome::Failed, errors.0.iter().map(of).collect())
         }
     }
 }
@@ -257,7 +257,7 @@ async fn nocobase_steps(api: &Api<'_>, steps: &mut Steps<'_>, samples: &mut Vec<
                 if let Some(theirs) = answer.as_ref().ok().and_then(|a| a.date) {
                     samples.push(Sample { who: name.clone(), theirs, ours: SystemTime::now() });
                 }
-                if is_well(&answer) {
+                if is_healthy(&answer) {
                     node.get_or_insert(name.as_str());
                 }
                 nodes.push((name.clone(), answer));
@@ -331,7 +331,7 @@ mod tests {
     #[test]
     fn every_error_of_the_configuration_is_a_finding() {
         let verdict = configuration(&load_str("oirgin = 'x'", []));
-        assert_eq!(verdict.outcome, Outcome::Failed);
+        assert_eq!(verdict.outcome, StepOutcome::Failed);
         assert!(verdict.findings.iter().any(|f| f.about == "oirgin" && f.remedy == "did you mean `origin`?"));
     }
 
@@ -339,9 +339,9 @@ mod tests {
     fn warnings_do_not_fail() {
         let mut loaded = Loaded { config: two(), warnings: vec!["origin: is plain http".into()] };
         let verdict = configuration(&Ok(loaded.clone()));
-        assert_eq!((verdict.outcome, verdict.findings[0].about.as_str()), (Outcome::Warning, "origin"));
+        assert_eq!((verdict.outcome, verdict.findings[0].about.as_str()), (StepOutcome::Warning, "origin"));
         loaded.warnings.clear();
-        assert_eq!(configuration(&Ok(loaded)).outcome, Outcome::Ok);
+        assert_eq!(configuration(&Ok(loaded)).outcome, StepOutcome::Ok);
     }
 
     #[tokio::test]

@@ -11,7 +11,7 @@ use rustls::sign::CertifiedKey;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use super::{Finding, Outcome, Verdict};
+use super::{Finding, StepOutcome, Verdict};
 use crate::config::{CertificateFiles, Config};
 
 /// Time to renew, and then some.
@@ -48,7 +48,7 @@ pub(super) fn check(config: &Config, now: SystemTime) -> Verdict {
     let for_origin = read.iter().position(|r| r.as_ref().is_ok_and(|leaf| covers(leaf, host))).unwrap_or(0);
     let verdicts = read.into_iter().enumerate().map(|(i, read)| match read {
         Ok(leaf) => verdict(&section(i), &leaf, (i == for_origin).then_some(host), now),
-        Err(finding) => Verdict::found(Outcome::Failed, vec![finding]),
+        Err(finding) => Verdict::found(StepOutcome::Failed, vec![finding]),
     });
     together(verdicts.collect())
 }
@@ -56,14 +56,14 @@ pub(super) fn check(config: &Config, now: SystemTime) -> Verdict {
 /// The worst of them counts, and all are told.
 fn together(verdicts: Vec<Verdict>) -> Verdict {
     let any = |outcome| verdicts.iter().any(|v| v.outcome == outcome);
-    let outcome = match (any(Outcome::Failed), any(Outcome::Warning)) {
-        (true, _) => Outcome::Failed,
-        (false, true) => Outcome::Warning,
-        (false, false) => Outcome::Ok,
+    let outcome = match (any(StepOutcome::Failed), any(StepOutcome::Warning)) {
+        (true, _) => StepOutcome::Failed,
+        (false, true) => StepOutcome::Warning,
+        (false, false) => StepOutcome::Ok,
     };
     let seen: Vec<&str> = verdicts.iter().map(|v| v.detail.as_str()).filter(|d| !d.is_empty()).collect();
-    let detail = if outcome == Outcome::Ok { seen.join("; ") } else { String::new() };
-    Verdict::found(outcome, verdicts.into_iter().flat_map(|v| v.findings).collect()).seen(detail)
+    let detail = if outcome == StepOutcome::Ok { seen.join("; ") } else { String::new() };
+    Verdict::found(outcome, verdicts.into_iter().flat_map(|v| v.findings).collect()).with_detail(detail)
 }
 
 /// Reads both, and sees that they belong together.
@@ -186,8 +186,8 @@ fn verdict(section: &str, leaf: &Leaf, host: Option<&String>, now: SystemTime) -
     let (any_failed, any_warning) = (!failed.is_empty(), !warnings.is_empty());
     failed.append(&mut warnings);
     let outcome = match (any_failed, any_warning) {
-        (true, _) => Outcome::Failed,
-        (false, true) => Outcome::Warning,
+        (true, _) => StepOutcome::Failed,
+        (false, true) => StepOutcome::Warning,
         (false, false) => return Verdict::ok(format!("for {}, until {}", host.unwrap_or(&names), day(ends))),
     };
     Verdict::found(outcome, failed)
@@ -218,18 +218,23 @@ mod tests {
         let now = UNIX_EPOCH + Duration::from_secs(NOW.unsigned_abs());
         let host = "nb.example.com";
         for (leaf, host, want, words) in [
-            (leaf(), host, Outcome::Ok, "for nb.example.com, until 2027-03-1"),
-            (leaf(), "a.wild.example.com", Outcome::Ok, ""),
-            (leaf(), "192.0.2.7", Outcome::Ok, ""),
-            (leaf(), "wild.example.com", Outcome::Failed, "people open wild.example.com"),
-            (leaf(), "a.b.wild.example.com", Outcome::Failed, "is for nb.example.com, *.wild"),
-            (leaf(), "192.0.2.8", Outcome::Failed, "192.0.2.7; people"),
-            (Leaf { names: vec![], addresses: vec![], ..leaf() }, host, Outcome::Failed, "no name at all"),
-            (Leaf { not_after: NOW, ..leaf() }, host, Outcome::Failed, "has been over since 2027-01-15"),
-            (Leaf { not_after: NOW + 13 * DAY, ..leaf() }, host, Outcome::Warning, "ends on 2027-01-28"),
-            (Leaf { not_before: NOW + 1, ..leaf() }, host, Outcome::Failed, "only from"),
-            (Leaf { self_signed: true, chain: 1, ..leaf() }, host, Outcome::Warning, "signed by itself"),
-            (Leaf { chain: 1, ..leaf() }, host, Outcome::Warning, "intermediate"),
+            (leaf(), host, StepOutcome::Ok, "for nb.example.com, until 2027-03-1"),
+            (leaf(), "a.wild.example.com", StepOutcome::Ok, ""),
+            (leaf(), "192.0.2.7", StepOutcome::Ok, ""),
+            (leaf(), "wild.example.com", StepOutcome::Failed, "people open wild.example.com"),
+            (leaf(), "a.b.wild.example.com", StepOutcome::Failed, "is for nb.example.com, *.wild"),
+            (leaf(), "192.0.2.8", StepOutcome::Failed, "192.0.2.7; people"),
+            (
+                Leaf { names: vec![], addresses: vec![], ..leaf() },
+                host,
+                StepOutcome::Failed,
+                "no name at all",
+            ),
+            (Leaf { not_after: NOW, ..leaf() }, host, StepOutcome::Failed, "has been over since 2027-01-15"),
+            (Leaf { not_after: NOW + 13 * DAY, ..leaf() }, host, StepOutcome::Warning, "ends on 2027-01-28"),
+            (Leaf { not_before: NOW + 1, ..leaf() }, host, StepOutcome::Failed, "only from"),
+            (Leaf { self_signed: true, chain: 1, ..leaf() }, host, StepOutcome::Warning, "signed by itself"),
+            (Leaf { chain: 1, ..leaf() }, host, StepOutcome::Warning, "intermediate"),
         ] {
             let got = verdict("listen", &leaf, Some(&host.to_owned()), now);
             assert_eq!(got.outcome, want, "{leaf:?}");
@@ -276,10 +281,10 @@ mod tests {
         let over = Leaf { not_after: NOW, ..leaf() };
         let soon = Leaf { not_after: NOW + DAY, ..leaf() };
         let all = together(vec![one("listen", leaf()), one("a", soon), one("b", over)]);
-        assert_eq!(all.outcome, Outcome::Failed);
+        assert_eq!(all.outcome, StepOutcome::Failed);
         let about: Vec<&str> = all.findings.iter().map(|f| f.about.as_str()).collect();
         assert_eq!(about, ["a.cert", "b.cert"]);
         let well = together(vec![one("listen", leaf()), one("a", leaf())]);
-        assert_eq!((well.outcome, well.detail.matches("until").count()), (Outcome::Ok, 2));
+        assert_eq!((well.outcome, well.detail.matches("until").count()), (StepOutcome::Ok, 2));
     }
 }

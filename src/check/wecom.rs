@@ -1,6 +1,6 @@
 //! WeCom's side of one entry. One call, `agent/get`, tells most of it: how far it comes says which step is at fault.
 
-use super::{Finding, Id, Outcome, Verdict};
+use super::{Finding, Id, StepOutcome, Verdict};
 use crate::config::WeComEntry;
 use crate::error::Failure;
 use crate::wecom::{Agent, Call, Class, WeComError};
@@ -177,7 +177,7 @@ pub(super) fn rules(answer: Result<(), WeComError>, entry: &WeComEntry) -> Verdi
             ),
         ),
         Err(error) => Verdict::found(
-            Outcome::Failed,
+            StepOutcome::Failed,
             vec![Finding::new(
                 "wecom",
                 format!("departments and tags cannot be read: {error}"),
@@ -213,10 +213,10 @@ mod tests {
         let config = two();
         let all = verdicts(&answer, &config.wecom[0], "nb.example.com");
         let letter = |v: &Verdict| match v.outcome {
-            Outcome::Ok => 'o',
-            Outcome::Warning => 'w',
-            Outcome::Failed => 'F',
-            Outcome::Skipped => '-',
+            StepOutcome::Ok => 'o',
+            StepOutcome::Warning => 'w',
+            StepOutcome::Failed => 'F',
+            StepOutcome::Skipped => '-',
         };
         (all.iter().map(|(_, v)| letter(v)).collect(), format!("{all:?}"))
     }
@@ -284,9 +284,12 @@ mod tests {
         assert!(!has_rules(entry));
         entry.allow_tags = vec![7];
         assert!(has_rules(entry));
-        assert_eq!(rules(Ok(()), entry).outcome, Outcome::Ok);
+        assert_eq!(rules(Ok(()), entry).outcome, StepOutcome::Ok);
         let wrong = rules(Err(WeComError::rule_unevaluable(Call::Tag, Some(40068))), entry);
-        assert!(wrong.outcome == Outcome::Failed && wrong.findings[0].remedy.contains("通讯录"), "{wrong:?}");
-        assert_eq!(rules(Err(WeComError::unreachable(Call::Tag)), entry).outcome, Outcome::Failed);
+        assert!(
+            wrong.outcome == StepOutcome::Failed && wrong.findings[0].remedy.contains("通讯录"),
+            "{wrong:?}"
+        );
+        assert_eq!(rules(Err(WeComError::unreachable(Call::Tag)), entry).outcome, StepOutcome::Failed);
     }
 }

@@ -10,7 +10,7 @@ use crate::decide::target::landing;
 use crate::error::Failure;
 use crate::session::flow::attempt_of;
 use crate::session::{self, OwnCookies, Session, SignInRequest, Stage, Via};
-use crate::shared::Mark;
+use crate::shared::CallbackId;
 
 /// The callback as it came in.
 #[derive(Debug, Clone, Copy)]
@@ -86,7 +86,7 @@ impl SignIns {
                     event = "sign_in",
                     entry = request.entry,
                     outcome = "refused",
-                    label = failure.answer().label,
+                    label = failure.response().label,
                     "WeCom sent no code"
                 );
                 return (CallbackResponse::Failed(failure, retry), cookies);
@@ -102,10 +102,10 @@ impl SignIns {
         let once = session::Callback { code: &code, state: &state, cookie: checked.cookie };
         let (sign_ins, work, spent) = (self.clone(), request.clone(), code.clone());
         // The permit is held for as long as the work goes on, also when the browser does not wait for it.
-        let mark = Mark::of(&once);
+        let id = CallbackId::of(&once);
         let work = async move {
             let _permit = permit;
-            sign_ins.once_in_all(mark, sign_in(&sign_ins, &work, &spent)).await
+            sign_ins.once_in_all(id, sign_in(&sign_ins, &work, &spent)).await
         };
         let finished = self.callbacks.once(once, now(), work).await;
         let finished = finished.unwrap_or_else(|refused| Finished::Failed(refused.into()));
@@ -265,7 +265,7 @@ async fn sign_in(sign_ins: &SignIns, request: &SignInRequest, code: &str) -> Fin
             "asking for consent: this member is not bound yet"
         ),
         Finished::Failed(failure) => {
-            let answer = failure.answer();
+            let answer = failure.response();
             tracing::info!(
                 event = "sign_in",
                 outcome = "refused",

@@ -202,7 +202,7 @@ impl SignIns {
                 Err(e) => tracing::warn!(
                     event = "rules",
                     entry,
-                    label = e.failure().answer().label,
+                    label = e.failure().response().label,
                     "the allow rules could not be checked at start"
                 ),
                 Ok(()) => {}
@@ -212,7 +212,7 @@ impl SignIns {
                 tracing::warn!(
                     event = "rules",
                     entry,
-                    label = e.failure().answer().label,
+                    label = e.failure().response().label,
                     "a department or tag of [[wecom.roles]] is not known to WeCom, not visible to this app, or could not \
                      be checked"
                 );

@@ -8,7 +8,7 @@ use super::SignIns;
 use super::finish::Finished;
 use crate::error::Failure;
 use crate::session::Outcome;
-use crate::shared::{Claim, Ending, Mark, Shared};
+use crate::shared::{CallbackId, Claim, Ending, Shared};
 
 const ELSEWHERE: &str = "ended on another node";
 
@@ -29,7 +29,7 @@ impl SignIns {
     /// The other nodes are to know.
     pub(super) fn tell(&self, ending: Ending) {
         if let Some(shared) = &self.shared {
-            shared.tell(ending);
+            shared.publish(ending);
         }
     }
 
@@ -58,11 +58,11 @@ impl SignIns {
     /// Carries a callback out, unless another node does or did.
     pub(super) async fn once_in_all(
         &self,
-        mark: Mark,
+        id: CallbackId,
         work: impl Future<Output = Finished>,
     ) -> Outcome<Finished> {
         let Some(shared) = &self.shared else { return Outcome::Keep(work.await) };
-        Outcome::Keep(match shared.claim(&mark).await {
+        Outcome::Keep(match shared.claim(&id).await {
             Claim::Alone => work.await,
             Claim::Ours(at) => {
                 let finished = work.await;
@@ -70,7 +70,7 @@ impl SignIns {
                     Finished::SignedIn(session) => Some(&**session),
                     _ => None,
                 };
-                shared.came(&mark, at, session).await;
+                shared.complete(&id, at, session).await;
                 finished
             }
             Claim::Session(session) => Finished::SignedIn(session),

@@ -26,7 +26,7 @@ impl SignIns {
         }
         if let Err(failure) = self.change_roles(entry, client, member, user).await {
             tracing::warn!(event = "roles", entry = entry.name, userid = member.userid, nocobase_user = %user,
-                label = failure.answer().label, "the roles stay as they are");
+                label = failure.response().label, "the roles stay as they are");
         }
     }
 

@@ -171,12 +171,12 @@ impl SignIns {
             return order.ended();
         }
         let Some((_, client)) = self.entry(&session.entry) else { return };
-        match client.standing(&session.userid).await {
-            wecom::Standing::Gone(failure) => {
+        match client.member_status(&session.userid).await {
+            wecom::MemberStatus::Gone(failure) => {
                 order.ended();
-                self.ended_by("wecom", session, failure.answer().label);
+                self.ended_by("wecom", session, failure.response().label);
             }
-            wecom::Standing::Good if asked.is_ok() => order.passed(),
+            wecom::MemberStatus::Good if asked.is_ok() => order.passed(),
             // Trouble on the other side keeps the session; the order, dropped, is given again soon.
             _ => {}
         }
@@ -256,7 +256,7 @@ impl SignIns {
                 Ok(()) => return,
                 Err(_) if pause > 0 => tokio::time::sleep(Duration::from_secs(pause)).await,
                 Err(failure) => tracing::error!(event = "session_ended", session = %sid,
-                    label = failure.answer().label,
+                    label = failure.response().label,
                     "NocoBase could not be told that this session has ended; other nodes may still take it"),
             }
         }

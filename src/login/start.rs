@@ -45,7 +45,7 @@ impl SignIns {
         if start.automatic && cookies.tries >= MOST_TRIES {
             tracing::warn!(
                 event = "sign_in",
-                label = Failure::LoginLoop.answer().label,
+                label = Failure::LoginLoop.response().label,
                 tries = cookies.tries,
                 "sign-in goes round in circles: does the browser keep cookies, is the clock right?"
             );

@@ -95,7 +95,7 @@ fn refuse(client: IpAddr, key: &'static str, first: bool) -> Failure {
     if first {
         tracing::warn!(
             event = "throttled",
-            label = failure.answer().label,
+            label = failure.response().label,
             %client,
             key,
             "too many sign-ins: further ones of this minute are refused without a line"

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use prometheus::{HistogramVec, IntCounterVec, IntGaugeVec, Result};
 
-use super::book::Book;
+use super::registrar::Registrar;
 use super::sign_ins::{Entries, OTHER};
 
 const SECONDS: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
@@ -53,26 +53,26 @@ pub struct WeComCalls {
 }
 
 impl WeComCalls {
-    pub(super) fn new(book: &mut Book, entries: &[&str]) -> Result<WeComCalls> {
+    pub(super) fn new(registrar: &mut Registrar, entries: &[&str]) -> Result<WeComCalls> {
         let me = WeComCalls {
             entries: Entries::default(),
-            calls: book.counters(
+            calls: registrar.counters(
                 "wecom_calls_total",
                 "Calls to WeCom's API by call and by result: ok, or the class of WeCom's error.",
                 &["entry", "call", "result"],
             )?,
-            seconds: book.histograms(
+            seconds: registrar.histograms(
                 "wecom_call_duration_seconds",
                 "How long WeCom's API took.",
                 &["call"],
                 &SECONDS,
             )?,
-            refreshes: book.counters(
+            refreshes: registrar.counters(
                 "wecom_token_refreshes_total",
                 "Access tokens asked for, by result: ok, or the class of WeCom's error.",
                 &["entry", "result"],
             )?,
-            token_ok: book.gauges(
+            token_ok: registrar.gauges(
                 "wecom_token_ok",
                 "0 if the last time an access token was asked for there was none; 1 otherwise.",
                 &["entry"],
@@ -81,12 +81,12 @@ impl WeComCalls {
         for call in WECOM {
             let _ = me.seconds.with_label_values(&[call]);
         }
-        me.know(entries);
+        me.set_entries(entries);
         Ok(me)
     }
 
     /// These are the entries from now on; what has been counted for others stays.
-    pub(super) fn know(&self, entries: &[&str]) {
+    pub(super) fn set_entries(&self, entries: &[&str]) {
         for entry in entries.iter().filter(|entry| !self.entries.has(entry)) {
             for result in WECOM_RESULTS {
                 for call in WECOM {
@@ -132,13 +132,13 @@ pub struct NocoBaseCalls {
 }
 
 impl NocoBaseCalls {
-    pub(super) fn new(book: &mut Book) -> Result<NocoBaseCalls> {
-        let calls = book.counters(
+    pub(super) fn new(registrar: &mut Registrar) -> Result<NocoBaseCalls> {
+        let calls = registrar.counters(
             "nocobase_calls_total",
             "The gate's own calls to NocoBase's API by call and result.",
             &["call", "result"],
         )?;
-        let seconds = book.histograms(
+        let seconds = registrar.histograms(
             "nocobase_call_duration_seconds",
             "How long NocoBase's API took for them.",
             &["call"],

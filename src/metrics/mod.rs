@@ -6,9 +6,9 @@
 //!
 //! Must never: hold anything about a person, or import another module than `error`.
 
-mod book;
 mod calls;
 mod redis;
+mod registrar;
 mod requests;
 mod sign_ins;
 mod state;
@@ -16,14 +16,14 @@ mod state;
 use prometheus::proto::MetricFamily;
 use prometheus::{IntGauge, Registry};
 
-pub use book::{Described, Kind};
 pub use calls::{NocoBaseCalls, WeComCalls};
 pub use redis::{Redis, RedisOperation};
-pub use requests::{Connections, Done, Node, Nodes, Open, Outcome, Requests};
+pub use registrar::{Described, MetricKind};
+pub use requests::{Connections, Node, Nodes, Open, RequestOutcome, RequestRecord, Requests};
 pub use sign_ins::{SignIns, Via};
-pub use state::{Reload, State};
+pub use state::{GateState, Reload};
 
-use book::Book;
+use registrar::Registrar;
 
 /// Everything that is counted in one gate.
 pub struct Metrics {
@@ -44,7 +44,7 @@ pub struct Metrics {
     /// What the nodes share.
     pub redis: Redis,
     /// What is so, rather than how often something happened.
-    pub state: State,
+    pub state: GateState,
     sessions: IntGauge,
     in_flight: IntGauge,
 }
@@ -55,29 +55,29 @@ impl Metrics {
     /// # Errors
     /// Two metrics with one name, or a name that Prometheus does not take: a defect.
     pub fn new(entries: &[&str]) -> prometheus::Result<Metrics> {
-        let mut book = Book::default();
-        let build = book.gauges(
+        let mut registrar = Registrar::default();
+        let build = registrar.gauges(
             "build_info",
             "Always 1; its label is the version of the running gate.",
             &["version"],
         )?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
-        let requests = Requests::new(&mut book)?;
-        let connections = Connections::new(&mut book)?;
-        let nodes = Nodes::new(&mut book)?;
-        let sign_ins = SignIns::new(&mut book, entries)?;
-        let wecom = WeComCalls::new(&mut book, entries)?;
-        let nocobase = NocoBaseCalls::new(&mut book)?;
-        let redis = Redis::new(&mut book)?;
-        let state = State::new(&mut book)?;
-        let sessions =
-            book.gauge("sessions_seen", "Sessions that this process knows of: live ones, and ended ones.")?;
-        let in_flight = book.gauge(
+        let requests = Requests::new(&mut registrar)?;
+        let connections = Connections::new(&mut registrar)?;
+        let nodes = Nodes::new(&mut registrar)?;
+        let sign_ins = SignIns::new(&mut registrar, entries)?;
+        let wecom = WeComCalls::new(&mut registrar, entries)?;
+        let nocobase = NocoBaseCalls::new(&mut registrar)?;
+        let redis = Redis::new(&mut registrar)?;
+        let state = GateState::new(&mut registrar)?;
+        let sessions = registrar
+            .gauge("sessions_seen", "Sessions that this process knows of: live ones, and ended ones.")?;
+        let in_flight = registrar.gauge(
             "requests_in_flight",
             "Requests that have begun and not ended; WebSockets do not count.",
         )?;
-        book.process()?;
-        let (registry, described) = book.close();
+        registrar.process()?;
+        let (registry, described) = registrar.close();
         Ok(Metrics {
             registry,
             described,
@@ -95,9 +95,9 @@ impl Metrics {
     }
 
     /// The names of the `[[wecom]]` blocks are these from now on.
-    pub fn know(&self, entries: &[&str]) {
-        self.sign_ins.know(entries);
-        self.wecom.know(entries);
+    pub fn set_entries(&self, entries: &[&str]) {
+        self.sign_ins.set_entries(entries);
+        self.wecom.set_entries(entries);
     }
 
     /// Name, kind, labels and help of every metric, also of those that have no value yet.
@@ -137,10 +137,10 @@ mod tests {
         for d in metrics().described() {
             assert!(d.name.starts_with("wecom_gate_"), "{}", d.name);
             assert!(!d.help.is_empty() && d.help.ends_with('.'), "{}: {}", d.name, d.help);
-            assert_eq!(d.name.ends_with("_total"), d.kind == Kind::Counter, "{}", d.name);
+            assert_eq!(d.name.ends_with("_total"), d.kind == MetricKind::Counter, "{}", d.name);
             assert_eq!(
                 d.name.ends_with("_seconds"),
-                d.kind == Kind::Histogram || d.name.contains("_time_") || d.name.contains("not_after"),
+                d.kind == MetricKind::Histogram || d.name.contains("_time_") || d.name.contains("not_after"),
                 "{}",
                 d.name
             );
@@ -150,8 +150,8 @@ mod tests {
     #[test]
     fn a_request_is_counted_once_in_each() {
         let m = metrics();
-        m.requests.done(&Done {
-            outcome: Outcome::Refused,
+        m.requests.record(&RequestRecord {
+            outcome: RequestOutcome::Refused,
             status: 429,
             failure: Some(Failure::TooManyRequests),
             total: Duration::from_millis(3),
@@ -186,8 +186,8 @@ mod tests {
         assert!(m.text(0, 0).unwrap().contains("\nwecom_gate_websockets_open 1\n"));
         drop(open);
         let hour = Duration::from_secs(3600);
-        m.requests.done(&Done {
-            outcome: Outcome::NocoBase,
+        m.requests.record(&RequestRecord {
+            outcome: RequestOutcome::NocoBase,
             status: 101,
             failure: None,
             total: hour,
@@ -214,7 +214,7 @@ mod tests {
             m.nocobase.done(&name, "ok", Duration::ZERO);
             m.wecom.done(&name, &name, &name, Duration::ZERO);
             m.wecom.token(&name, None);
-            m.requests.done(&Done { status: 600 + i, ..Done::default() });
+            m.requests.record(&RequestRecord { status: 600 + i, ..RequestRecord::default() });
         }
         assert!(series() <= before + 70, "{before} series have become {}", series());
         let after = series();

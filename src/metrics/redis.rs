@@ -2,7 +2,7 @@
 
 use prometheus::{IntCounterVec, IntGaugeVec, Result};
 
-use super::book::Book;
+use super::registrar::Registrar;
 
 /// What Redis is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,19 +49,19 @@ pub struct Redis {
 }
 
 impl Redis {
-    pub(super) fn new(book: &mut Book) -> Result<Redis> {
+    pub(super) fn new(registrar: &mut Registrar) -> Result<Redis> {
         let me = Redis {
-            up: book.gauges(
+            up: registrar.gauges(
                 "redis_up",
                 "1 while this node shares with the others through Redis, 0 while it goes on by itself.",
                 &[],
             )?,
-            errors: book.counters(
+            errors: registrar.counters(
                 "redis_errors_total",
                 "What Redis did not do or not in time, by what it was asked for.",
                 &["operation"],
             )?,
-            ignored: book.counters(
+            ignored: registrar.counters(
                 "redis_ignored_total",
                 "Values in Redis that were not sealed with session.keys, and so ignored, by what they were found as.",
                 &["operation"],

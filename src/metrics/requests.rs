@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Result};
 
-use super::book::Book;
+use super::registrar::Registrar;
 use crate::error::Failure;
 
 /// Seconds, of whole requests and of NocoBase's part.
@@ -17,7 +17,7 @@ const CODES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
 
 /// What became of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Outcome {
+pub enum RequestOutcome {
     /// NocoBase answered.
     #[default]
     NocoBase,
@@ -31,26 +31,31 @@ pub enum Outcome {
     Aborted,
 }
 
-impl Outcome {
-    const ALL: [Outcome; 5] =
-        [Outcome::NocoBase, Outcome::Gate, Outcome::Refused, Outcome::Failed, Outcome::Aborted];
+impl RequestOutcome {
+    const ALL: [RequestOutcome; 5] = [
+        RequestOutcome::NocoBase,
+        RequestOutcome::Gate,
+        RequestOutcome::Refused,
+        RequestOutcome::Failed,
+        RequestOutcome::Aborted,
+    ];
 
     fn name(self) -> &'static str {
         match self {
-            Outcome::NocoBase => "nocobase",
-            Outcome::Gate => "gate",
-            Outcome::Refused => "refused",
-            Outcome::Failed => "failed",
-            Outcome::Aborted => "aborted",
+            RequestOutcome::NocoBase => "nocobase",
+            RequestOutcome::Gate => "gate",
+            RequestOutcome::Refused => "refused",
+            RequestOutcome::Failed => "failed",
+            RequestOutcome::Aborted => "aborted",
         }
     }
 }
 
 /// A request that is over.
 #[derive(Debug, Default)]
-pub struct Done {
+pub struct RequestRecord {
     /// What became of it.
-    pub outcome: Outcome,
+    pub outcome: RequestOutcome,
     /// HTTP status; 0 without an answer.
     pub status: u16,
     /// Why not.
@@ -70,7 +75,7 @@ pub struct Done {
 /// Counters of requests.
 pub struct Requests {
     /// By outcome, then by first digit.
-    counts: [[IntCounter; CODES.len()]; Outcome::ALL.len()],
+    counts: [[IntCounter; CODES.len()]; RequestOutcome::ALL.len()],
     /// By failure, in the order of the enum.
     refusals: Vec<IntCounter>,
     total: Histogram,
@@ -88,65 +93,65 @@ fn array<const N: usize>(make: impl FnMut(usize) -> IntCounter) -> [IntCounter; 
 }
 
 impl Requests {
-    pub(super) fn new(book: &mut Book) -> Result<Requests> {
-        let counts = book.counters(
+    pub(super) fn new(registrar: &mut Registrar) -> Result<Requests> {
+        let counts = registrar.counters(
             "requests_total",
             "Requests by what became of them and by the first digit of the status.",
             &["outcome", "code"],
         )?;
-        let refusals = book.counters(
+        let refusals = registrar.counters(
             "refusals_total",
             "Requests that the gate refused or could not do, by reason label.",
             &["label"],
         )?;
         let mut failures = Failure::ALL.to_vec();
         failures.sort_by_key(|f| *f as usize);
-        let limits = book.counters(
+        let limits = registrar.counters(
             "limits_hit_total",
             "Refused because of a limit: of requests, of body bytes, of header bytes.",
             &["limit"],
         )?;
         let name = |names: &[&'static str], i: usize| names.get(i).copied().unwrap_or_default();
         Ok(Requests {
-            counts: Outcome::ALL
+            counts: RequestOutcome::ALL
                 .map(|o| array(|code| counts.with_label_values(&[o.name(), name(&CODES, code)]))),
-            refusals: failures.iter().map(|f| refusals.with_label_values(&[f.answer().label])).collect(),
-            total: book.histogram(
+            refusals: failures.iter().map(|f| refusals.with_label_values(&[f.response().label])).collect(),
+            total: registrar.histogram(
                 "request_duration_seconds",
                 "From the head of a request to the end of its answer; WebSockets do not count.",
                 &TOTAL,
             )?,
-            own: book.histogram(
+            own: registrar.histogram(
                 "own_duration_seconds",
                 "The gate's own part of it: until NocoBase has the request, or all of it where the gate answers.",
                 &OWN,
             )?,
-            bytes_in: book.counter("request_bytes_total", "Bytes of request bodies.")?,
-            bytes_out: book.counter("response_bytes_total", "Bytes of answers' bodies.")?,
+            bytes_in: registrar.counter("request_bytes_total", "Bytes of request bodies.")?,
+            bytes_out: registrar.counter("response_bytes_total", "Bytes of answers' bodies.")?,
             limits: array(|i| limits.with_label_values(&[name(&["requests", "body_bytes", "header_bytes"], i)])),
-            tunnels: book.counter("websockets_total", "WebSockets that were opened.")?,
-            tunnels_open: book.gauge("websockets_open", "WebSockets that are open.")?,
+            tunnels: registrar.counter("websockets_total", "WebSockets that were opened.")?,
+            tunnels_open: registrar.gauge("websockets_open", "WebSockets that are open.")?,
         })
     }
 
     /// A request is over.
-    pub fn done(&self, done: &Done) {
-        let code = match done.status / 100 {
+    pub fn record(&self, record: &RequestRecord) {
+        let code = match record.status / 100 {
             code @ 1..=5 => usize::from(code),
             _ => 0,
         };
-        if let Some(counter) = self.counts.get(done.outcome as usize).and_then(|row| row.get(code)) {
+        if let Some(counter) = self.counts.get(record.outcome as usize).and_then(|row| row.get(code)) {
             counter.inc();
         }
-        if !done.tunnel {
-            self.total.observe(done.total.as_secs_f64());
-            self.own.observe(done.own.as_secs_f64());
+        if !record.tunnel {
+            self.total.observe(record.total.as_secs_f64());
+            self.own.observe(record.own.as_secs_f64());
         }
-        if done.bytes_in > 0 {
-            self.bytes_in.inc_by(done.bytes_in);
+        if record.bytes_in > 0 {
+            self.bytes_in.inc_by(record.bytes_in);
         }
-        self.bytes_out.inc_by(done.bytes_out);
-        if let Some(failure) = done.failure {
+        self.bytes_out.inc_by(record.bytes_out);
+        if let Some(failure) = record.failure {
             self.refused(failure);
         }
     }
@@ -202,15 +207,15 @@ pub struct Connections {
 }
 
 impl Connections {
-    pub(super) fn new(book: &mut Book) -> Result<Connections> {
+    pub(super) fn new(registrar: &mut Registrar) -> Result<Connections> {
         Ok(Connections {
-            accepted: book.counter("connections_total", "Connections of clients that were taken.")?,
-            open: book.gauge("connections_open", "Connections of clients that are open.")?,
-            over_limit: book.counter(
+            accepted: registrar.counter("connections_total", "Connections of clients that were taken.")?,
+            open: registrar.gauge("connections_open", "Connections of clients that are open.")?,
+            over_limit: registrar.counter(
                 "connections_over_limit_total",
                 "Connections that were closed at once, because limits.connections were open.",
             )?,
-            malformed: book.counter(
+            malformed: registrar.counter(
                 "malformed_requests_total",
                 "Answers to what is no request (HTTP/1): refused before any rule, and in no other count.",
             )?,
@@ -251,18 +256,18 @@ pub struct Nodes {
 }
 
 impl Nodes {
-    pub(super) fn new(book: &mut Book) -> Result<Nodes> {
-        let up = book.gauges(
+    pub(super) fn new(registrar: &mut Registrar) -> Result<Nodes> {
+        let up = registrar.gauges(
             "upstream_up",
             "1 if this node of NocoBase was well when it was last looked at, else 0.",
             &["node"],
         )?;
-        let answers = book.counters(
+        let answers = registrar.counters(
             "upstream_responses_total",
             "Answers of this node by the first digit of the status; none: it could not be reached or broke off.",
             &["node", "code"],
         )?;
-        let seconds = book.histograms(
+        let seconds = registrar.histograms(
             "upstream_duration_seconds",
             "From when NocoBase has the request to the head of its answer.",
             &["node"],
@@ -294,7 +299,7 @@ impl Nodes {
 
 impl Node {
     /// It was looked at.
-    pub fn looked_at(&self, well: bool) {
+    pub fn set_healthy(&self, well: bool) {
         self.up.set(i64::from(well));
     }
 
@@ -308,7 +313,7 @@ impl Node {
     }
 
     /// No answer, or none in time.
-    pub fn lost(&self) {
+    pub fn upstream_failed(&self) {
         if let Some(counter) = self.answers.first() {
             counter.inc();
         }

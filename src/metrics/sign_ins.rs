@@ -6,7 +6,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use prometheus::{Histogram, IntCounterVec, Result};
 
-use super::book::Book;
+use super::registrar::Registrar;
 use crate::error::Failure;
 
 const SECONDS: [f64; 9] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
@@ -45,25 +45,25 @@ pub struct SignIns {
 }
 
 impl SignIns {
-    pub(super) fn new(book: &mut Book, entries: &[&str]) -> Result<SignIns> {
+    pub(super) fn new(registrar: &mut Registrar, entries: &[&str]) -> Result<SignIns> {
         let me = SignIns {
             entries: Entries::default(),
-            started: book.counters(
+            started: registrar.counters(
                 "sign_ins_started_total",
                 "Browsers sent to WeCom, by entry and by which of its pages.",
                 &["entry", "via"],
             )?,
-            ended: book.counters(
+            ended: registrar.counters(
                 "sign_ins_total",
                 "Sign-ins that came to an end: signed_in, needs_consent, refused; why, if refused.",
                 &["entry", "outcome", "reason"],
             )?,
-            seconds: book.histogram(
+            seconds: registrar.histogram(
                 "sign_in_duration_seconds",
                 "From WeCom's callback to the session: the calls to WeCom and NocoBase.",
                 &SECONDS,
             )?,
-            sessions_ended: book.counters(
+            sessions_ended: registrar.counters(
                 "sessions_ended_total",
                 "Sessions that were over before their time, by who ended them.",
                 &["by"],
@@ -72,12 +72,12 @@ impl SignIns {
         for by in ["member", "nocobase", "wecom", "node"] {
             let _ = me.sessions_ended.with_label_values(&[by]);
         }
-        me.know(entries);
+        me.set_entries(entries);
         Ok(me)
     }
 
     /// These are the entries from now on; what has been counted for others stays.
-    pub(super) fn know(&self, entries: &[&str]) {
+    pub(super) fn set_entries(&self, entries: &[&str]) {
         self.entries.set(entries);
         // A series that begins with its first event does not show that event as an increase.
         for entry in entries {
@@ -88,7 +88,7 @@ impl SignIns {
                 let _ = self.ended.with_label_values(&[*entry, outcome, ""]);
             }
             for failure in Failure::ALL {
-                let _ = self.ended.with_label_values(&[*entry, "refused", failure.answer().label]);
+                let _ = self.ended.with_label_values(&[*entry, "refused", failure.response().label]);
             }
         }
     }
@@ -111,7 +111,7 @@ impl SignIns {
 
     /// Somebody is not signed in.
     pub fn refused(&self, entry: &str, why: Failure, took: Duration) {
-        self.end(entry, "refused", why.answer().label, took);
+        self.end(entry, "refused", why.response().label, took);
     }
 
     /// Sessions have ended, by `member`, `nocobase` or `wecom`.

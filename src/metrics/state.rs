@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use prometheus::{IntCounterVec, IntGauge, IntGaugeVec, Result};
 
-use super::book::Book;
+use super::registrar::Registrar;
 
 /// What is reloaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,7 +44,7 @@ pub const DEGRADED: [&str; 8] = [
 ];
 
 /// Certificates, reloads and what is degraded.
-pub struct State {
+pub struct GateState {
     not_after: IntGaugeVec,
     reloads: IntCounterVec,
     last_reload: IntGaugeVec,
@@ -54,26 +54,30 @@ pub struct State {
     failed: Mutex<BTreeMap<Reload, String>>,
 }
 
-impl State {
-    pub(super) fn new(book: &mut Book) -> Result<State> {
-        let me = State {
-            not_after: book.gauges(
+impl GateState {
+    pub(super) fn new(registrar: &mut Registrar) -> Result<GateState> {
+        let me = GateState {
+            not_after: registrar.gauges(
                 "certificate_not_after_seconds",
                 "When this certificate ends, in seconds since 1970.",
                 &["file"],
             )?,
-            reloads: book.counters(
+            reloads: registrar.counters(
                 "reloads_total",
                 "Reloads of the configuration and of certificates, by result.",
                 &["what", "result"],
             )?,
-            last_reload: book.gauges(
+            last_reload: registrar.gauges(
                 "last_reload_ok",
                 "0 if the last reload failed and the old one is still in use; 1 otherwise.",
                 &["what"],
             )?,
-            ready: book.gauge("ready", "1 if the gate can serve, as /readyz says; else 0.")?,
-            degraded: book.gauges("degraded", "1 if /readyz names this as degraded, else 0.", &["what"])?,
+            ready: registrar.gauge("ready", "1 if the gate can serve, as /readyz says; else 0.")?,
+            degraded: registrar.gauges(
+                "degraded",
+                "1 if /readyz names this as degraded, else 0.",
+                &["what"],
+            )?,
             certificates: Mutex::default(),
             failed: Mutex::default(),
         };

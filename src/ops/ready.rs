@@ -90,7 +90,7 @@ impl Readiness {
         let what: Vec<&str> = degraded.iter().map(|d| d.what).collect();
         gate.metrics.state.readiness(ready, &what);
         for (node, (_, trouble)) in gate.nodes.iter().zip(&nodes) {
-            node.looked_at(trouble.is_none());
+            node.set_healthy(trouble.is_none());
         }
         Report { ready, stopping, nodes, degraded }
     }

@@ -66,7 +66,7 @@ pub(super) fn html(status: u16, body: String, language: String, retry_after: Opt
 /// For everything that is not a page load: NocoBase's error shape, so that its page and its client libraries
 /// understand it. `login` is the address to sign in at, where signing in would help.
 pub fn json_error(failure: Failure, message: &str, login: Option<&str>) -> Rendered {
-    let answer = failure.answer();
+    let answer = failure.response();
     let mut headers = vec![
         ("Content-Type", "application/json; charset=utf-8".to_owned()),
         ("Cache-Control", "no-store".to_owned()),

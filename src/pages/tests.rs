@@ -28,7 +28,7 @@ const ENTRIES: [Entry<'_>; 2] = [
 
 /// Every page once: (name, page).
 fn pages() -> Vec<(String, Page)> {
-    let failures = Failure::ALL.iter().map(|f| (f.answer().label.to_owned(), Page::Failure(*f)));
+    let failures = Failure::ALL.iter().map(|f| (f.response().label.to_owned(), Page::Failure(*f)));
     let others = [
         ("sign_in".to_owned(), Page::SignIn),
         ("signed_out".to_owned(), Page::SignedOut),
@@ -175,8 +175,8 @@ fn every_failure_has_a_page_in_every_language() {
     for lang in Lang::all() {
         for failure in Failure::ALL {
             let rendered = render(&view(lang, Page::Failure(*failure)));
-            let label = failure.answer().label;
-            assert_eq!(rendered.status, failure.answer().status, "{label}");
+            let label = failure.response().label;
+            assert_eq!(rendered.status, failure.response().status, "{label}");
             assert!(rendered.body.contains(&format!("<html lang=\"{}\">", lang.tag())), "{label}");
             let title = message(*failure, lang);
             assert!(rendered.body.contains(&format!("<h1>{title}</h1>")), "{label}: {title}");
@@ -186,7 +186,7 @@ fn every_failure_has_a_page_in_every_language() {
             for needed in [label, "7f3c9a41d2e84b06", "2026-01-02T03:04:05Z", "class=\"what\""] {
                 assert!(rendered.body.contains(needed), "{label}: {needed}");
             }
-            let retry = failure.answer().retry_after.map(|s| s.to_string());
+            let retry = failure.response().retry_after.map(|s| s.to_string());
             assert_eq!(rendered.header("retry-after"), retry.as_deref(), "{label}");
             assert_eq!(rendered.body.contains("http-equiv=\"refresh\""), retry.is_some(), "{label}");
         }
@@ -215,7 +215,7 @@ fn what_only_an_operator_can_repair_says_nothing_of_the_inside() {
     }
     for lang in Lang::all() {
         for failure in Failure::ALL {
-            let label = failure.answer().label;
+            let label = failure.response().label;
             let words =
                 render(&view(lang, Page::Failure(*failure))).body.replace(LINK, "").replace(label, "");
             for inside in ["NocoBase", "nocobase", "secret", "jwt", "60020", ".toml"] {

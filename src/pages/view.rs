@@ -89,7 +89,7 @@ pub fn message(failure: Failure, lang: Lang) -> String {
 /// Makes the page. The status is the failure's, 200 for pages that are none.
 pub fn render(view: &View<'_>) -> Rendered {
     let (status, retry_after) = match view.page {
-        Page::Failure(failure) => (failure.answer().status, failure.answer().retry_after),
+        Page::Failure(failure) => (failure.response().status, failure.response().retry_after),
         _ => (200, None),
     };
     let page = PageTemplate::of(view, retry_after);
@@ -236,7 +236,7 @@ fn support<'a>(view: &View<'a>, failure: Failure) -> Support<'a> {
     Support {
         label: view.lang.text(parts::SUPPORT),
         code_label: view.lang.text(parts::SUPPORT_CODE),
-        code: failure.answer().label,
+        code: failure.response().label,
         request_label: view.lang.text(parts::SUPPORT_REQUEST),
         request: view.request_id,
         time_label: view.lang.text(parts::SUPPORT_TIME),

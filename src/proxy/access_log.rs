@@ -29,7 +29,7 @@ pub fn write(gate: &Gate, exchange: &Exchange, error: Option<&Error>, ctx: &Ctx)
         bytes_out = exchange.body_bytes_sent(),
         userid = ctx.member.as_ref().map_or("", |m| m.session.userid.as_str()),
         node,
-        label = ctx.failure.map_or("", |f| f.answer().label),
+        label = ctx.failure.map_or("", |f| f.response().label),
         error = error.map_or("", |e| e.etype().as_str()),
     );
 }

@@ -222,7 +222,7 @@ pub fn failed_with(
         view.password = password.as_deref();
         pages::render(&view)
     } else {
-        let login = (failure.answer().status == 401).then_some("/wecom-gate/login");
+        let login = (failure.response().status == 401).then_some("/wecom-gate/login");
         pages::json_error(failure, &pages::message(failure, lang), login)
     };
     let mut reply = from_page(rendered);
@@ -271,7 +271,7 @@ fn log(ctx: &Ctx, request: &RequestHeader, failure: Failure) {
     if failure == Failure::TooManyRequests {
         return;
     }
-    let a = failure.answer();
+    let a = failure.response();
     let (id, path) = (ctx.request_id.to_str().unwrap_or_default(), request.uri.path());
     macro_rules! line {
         ($level:ident) => {

@@ -7,7 +7,7 @@ use pingora::proxy::Session as Exchange;
 
 use super::ctx::Ctx;
 use super::gate::Gate;
-use crate::metrics::{Done, Node, Outcome};
+use crate::metrics::{Node, RequestOutcome, RequestRecord};
 
 /// NocoBase's head is there.
 pub fn answered(gate: &Gate, status: u16, ctx: &mut Ctx) {
@@ -27,7 +27,7 @@ pub fn answered(gate: &Gate, status: u16, ctx: &mut Ctx) {
 /// A node could not be reached, or broke off before its answer.
 pub fn lost(gate: &Gate, ctx: &Ctx) {
     if let Some(node) = node(gate, ctx).filter(|_| ctx.answered.is_none()) {
-        node.lost();
+        node.upstream_failed();
     }
 }
 
@@ -36,13 +36,13 @@ pub fn done(gate: &Gate, exchange: &Exchange, error: Option<&Error>, ctx: &mut C
     let now = Instant::now();
     let status = exchange.response_written().map_or(0, |r| r.status.as_u16());
     let outcome = match ctx.failure {
-        Some(failure) if failure.answer().status >= 500 => Outcome::Failed,
-        Some(_) => Outcome::Refused,
-        None if error.is_some() && ctx.tunnel.is_none() => Outcome::Aborted,
-        None if ctx.answered.is_some() => Outcome::NocoBase,
-        None => Outcome::Gate,
+        Some(failure) if failure.response().status >= 500 => RequestOutcome::Failed,
+        Some(_) => RequestOutcome::Refused,
+        None if error.is_some() && ctx.tunnel.is_none() => RequestOutcome::Aborted,
+        None if ctx.answered.is_some() => RequestOutcome::NocoBase,
+        None => RequestOutcome::Gate,
     };
-    gate.metrics.requests.done(&Done {
+    gate.metrics.requests.record(&RequestRecord {
         outcome,
         status,
         failure: ctx.failure,

@@ -37,7 +37,7 @@ impl Live {
         let before = self.0.swap(gate.clone());
         gate.sign_ins.took_over(&before.sign_ins);
         let entries: Vec<&str> = gate.config.wecom.iter().map(|e| e.name.as_str()).collect();
-        gate.metrics.know(&entries);
+        gate.metrics.set_entries(&entries);
         for gone in before.nodes.iter().filter(|old| gate.nodes.iter().all(|new| new.name != old.name)) {
             gate.metrics.nodes.forget(&gone.name);
         }

@@ -343,7 +343,7 @@ fn classify(e: &Error) -> (u16, Option<Failure>) {
             _ => Failure::Internal,
         },
     };
-    (failure.answer().status, Some(failure))
+    (failure.response().status, Some(failure))
 }
 
 /// Milliseconds since the request began.

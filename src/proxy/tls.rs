@@ -22,7 +22,7 @@ use thiserror::Error;
 use x509_parser::extensions::GeneralName;
 
 use crate::config::CertificateFiles;
-use crate::metrics::{Reload, State};
+use crate::metrics::{GateState, Reload};
 
 /// How often the files are looked at. A change is taken up once it has lasted from one look to the next, because a
 /// certificate and its key are never written at the same moment.
@@ -149,7 +149,7 @@ impl Certificates {
 
     /// Takes new certificates into use for new connections; if one of them is bad, all stay as they were, and the log
     /// and the metrics say so.
-    pub fn reload(&self, files: &[CertificateFiles], state: &State) {
+    pub fn reload(&self, files: &[CertificateFiles], state: &GateState) {
         *self.read.lock() = Stamp::of(files);
         match Set::read(files) {
             Ok(set) => {
@@ -167,7 +167,7 @@ impl Certificates {
     }
 
     /// Looks at the files for ever, and reloads them when they have changed.
-    pub async fn watch(&self, files: impl Fn() -> Vec<CertificateFiles>, state: &State) {
+    pub async fn watch(&self, files: impl Fn() -> Vec<CertificateFiles>, state: &GateState) {
         let mut before = self.read.lock().clone();
         loop {
             tokio::time::sleep(LOOK).await;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use redis::cmd;
 use tokio::time::{Instant, sleep};
 
-use super::payload::{Came, Used};
+use super::payload::{CallbackOutcome, Used};
 use super::{Shared, now};
 use crate::metrics::RedisOperation::Callback as OPERATION;
 use crate::session::callback_dedup::{DEDUP_WINDOW, Key};
@@ -20,22 +20,22 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// What stands for a callback.
 #[derive(Debug, Clone, Copy)]
-pub struct Mark {
+pub struct CallbackId {
     callback: Key,
     state: Key,
 }
 
-impl Mark {
+impl CallbackId {
     /// Of this callback.
-    pub fn of(callback: &Callback<'_>) -> Mark {
-        Mark { callback: callback.key(), state: callback.state_key() }
+    pub fn of(callback: &Callback<'_>) -> CallbackId {
+        CallbackId { callback: callback.key(), state: callback.state_key() }
     }
 }
 
 /// Whose a callback is.
 #[derive(Debug)]
 pub enum Claim {
-    /// This node's, since then: no other will carry it out. What comes of it is to be told by [`Shared::came`].
+    /// This node's, since then: no other will carry it out. What comes of it is to be told by [`Shared::complete`].
     Ours(UnixMillis),
     /// It cannot be told: this node goes on by itself.
     Alone,
@@ -47,10 +47,10 @@ pub enum Claim {
 
 impl Shared {
     /// Before a callback is carried out here.
-    pub async fn claim(&self, mark: &Mark) -> Claim {
-        let name = self.names.callback(&mark.state);
+    pub async fn claim(&self, id: &CallbackId) -> Claim {
+        let name = self.names.callback(&id.state);
         let at = now();
-        let used = Used { callback: mark.callback, at, outcome: None };
+        let used = Used { callback: id.callback, at, outcome: None };
         let Ok(sealed) = self.keyring.seal(Purpose::Claim, name.as_bytes(), &used) else {
             return Claim::Alone;
         };
@@ -73,12 +73,12 @@ impl Shared {
                 self.ignored(OPERATION, 1);
                 return Claim::Alone;
             };
-            if first.callback != mark.callback || now().since(first.at) >= DEDUP_WINDOW {
+            if first.callback != id.callback || now().since(first.at) >= DEDUP_WINDOW {
                 return Claim::Used;
             }
             match first.outcome {
-                Some(Came::Session(session)) => return Claim::Session(session),
-                Some(Came::Other) => return Claim::Used,
+                Some(CallbackOutcome::Session(session)) => return Claim::Session(session),
+                Some(CallbackOutcome::Other) => return Claim::Used,
                 None if Instant::now() >= until => return Claim::Used,
                 None => sleep(LOOK_EVERY).await,
             }
@@ -86,10 +86,11 @@ impl Shared {
     }
 
     /// What came of a callback that was ours from then on.
-    pub async fn came(&self, mark: &Mark, at: UnixMillis, session: Option<&Session>) {
-        let name = self.names.callback(&mark.state);
-        let came = session.map_or(Came::Other, |session| Came::Session(Box::new(session.clone())));
-        let used = Used { callback: mark.callback, at, outcome: Some(came) };
+    pub async fn complete(&self, id: &CallbackId, at: UnixMillis, session: Option<&Session>) {
+        let name = self.names.callback(&id.state);
+        let came = session
+            .map_or(CallbackOutcome::Other, |session| CallbackOutcome::Session(Box::new(session.clone())));
+        let used = Used { callback: id.callback, at, outcome: Some(came) };
         let Ok(sealed) = self.keyring.seal(Purpose::Claim, name.as_bytes(), &used) else { return };
         let mut set = cmd("SET");
         set.arg(&name).arg(sealed).arg("EX").arg((LIFE + CLOCK_SKEW).as_secs());

@@ -10,7 +10,8 @@ use redis::streams::{StreamRangeReply, StreamReadReply};
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
-use super::link::{WAIT, Why, within};
+use super::error::RedisError;
+use super::link::{WAIT, within};
 use super::outbox::Outbox;
 use super::payload::Ending;
 use super::probe::refused;
@@ -34,12 +35,12 @@ const UNSURE_MS: u64 = 60_000;
 const FIELD: &str = "e";
 
 /// A place in the stream.
-type Place = (u64, u64);
+type Position = (u64, u64);
 
 /// How far this node has read, and what it has to tell.
 #[derive(Default)]
 pub(super) struct Ledger {
-    read_to: Mutex<Place>,
+    read_to: Mutex<Position>,
     outbox: Mutex<Outbox>,
     news: Notify,
     last_answer: Mutex<Option<UnixMillis>>,
@@ -47,21 +48,21 @@ pub(super) struct Ledger {
 
 impl Shared {
     /// Tells the other nodes, at once or as soon as Redis is there. Does not wait.
-    pub fn tell(&self, ending: Ending) {
+    pub fn publish(&self, ending: Ending) {
         self.ledger.outbox.lock().add(ending, now());
         self.ledger.news.notify_one();
     }
 
-    /// Connects, and connects again; tells, and hands what it hears to `heard` (also what this node has told itself).
+    /// Connects, and connects again; tells, and hands what it hears to `on_event` (also what this node has told itself).
     /// Does not end: drop it.
-    pub async fn run(&self, heard: impl Fn(Ending)) {
+    pub async fn run(&self, on_event: impl Fn(Ending)) {
         loop {
-            match self.meet().await {
-                Ok((talking, listening)) => {
-                    self.link.is_up(talking.clone());
+            match self.connect().await {
+                Ok((publishing, listening)) => {
+                    self.link.is_up(publishing.clone());
                     tokio::select! {
-                        why = self.listen(listening, &heard) => self.link.is_away(RedisOperation::Listen, why),
-                        why = self.talk(talking) => self.link.is_away(RedisOperation::Tell, why),
+                        why = self.listen(listening, &on_event) => self.link.is_away(RedisOperation::Listen, why),
+                        why = self.publish_loop(publishing) => self.link.is_away(RedisOperation::Tell, why),
                         // Whoever found it broken has said so.
                         () = self.link.broken() => {}
                     }
@@ -73,31 +74,31 @@ impl Shared {
     }
 
     /// Two connections, one of which waits for news; and whether Redis does what it has to.
-    async fn meet(&self) -> Result<(MultiplexedConnection, MultiplexedConnection), Why> {
-        let mut talking = self.link.connect().await?;
+    async fn connect(&self) -> Result<(MultiplexedConnection, MultiplexedConnection), RedisError> {
+        let mut publishing = self.link.connect().await?;
         let listening = self.link.connect().await?;
         // Or it would be there and away by turns.
-        if let Some((_, why)) = refused(&mut talking, &self.names).await?.into_iter().next() {
+        if let Some((_, why)) = refused(&mut publishing, &self.names).await?.into_iter().next() {
             return Err(why);
         }
         let mut newest = cmd("XREVRANGE");
         newest.arg(self.names.endings()).arg("+").arg("-").arg("COUNT").arg(1);
-        let newest: StreamRangeReply = within(newest.query_async(&mut talking)).await?;
-        let newest = newest.ids.first().and_then(|entry| place(&entry.id)).unwrap_or_default();
+        let newest: StreamRangeReply = within(newest.query_async(&mut publishing)).await?;
+        let newest = newest.ids.first().and_then(|entry| position(&entry.id)).unwrap_or_default();
         {
             let mut read_to = self.ledger.read_to.lock();
             if newest < *read_to {
                 // It has lost what was there: a new stream may count from anywhere.
-                *read_to = Place::default();
+                *read_to = Position::default();
             }
         }
         if let Some(last) = *self.ledger.last_answer.lock() {
-            self.ledger.outbox.lock().again(UnixMillis(last.0.saturating_sub(UNSURE_MS)));
+            self.ledger.outbox.lock().republish_since(UnixMillis(last.0.saturating_sub(UNSURE_MS)));
         }
-        Ok((talking, listening))
+        Ok((publishing, listening))
     }
 
-    async fn listen(&self, mut connection: MultiplexedConnection, heard: &impl Fn(Ending)) -> Why {
+    async fn listen(&self, mut connection: MultiplexedConnection, on_event: &impl Fn(Ending)) -> RedisError {
         let name = self.names.endings();
         loop {
             let (ms, n) = *self.ledger.read_to.lock();
@@ -107,17 +108,17 @@ impl Shared {
             let answer = timeout(LISTEN + WAIT, read.query_async::<Option<StreamReadReply>>(&mut connection));
             let entries = match answer.await {
                 Ok(Ok(answer)) => answer.map(|a| a.keys).unwrap_or_default(),
-                Ok(Err(error)) => return Why::from(&error),
-                Err(_) => return Why::Slow,
+                Ok(Err(error)) => return RedisError::from(&error),
+                Err(_) => return RedisError::Slow,
             };
             *self.ledger.last_answer.lock() = Some(now());
             let mut ignored = 0;
             for entry in entries.into_iter().flat_map(|key| key.ids) {
-                let Some(at) = place(&entry.id) else { return Why::NotRedis };
+                let Some(at) = position(&entry.id) else { return RedisError::NotRedis };
                 let text: Option<Vec<u8>> = entry.get(FIELD);
                 let ending = text.and_then(|t| self.keyring.open(Purpose::Ending, name.as_bytes(), &t));
                 match ending {
-                    Some(ending) => heard(ending),
+                    Some(ending) => on_event(ending),
                     None => ignored += 1,
                 }
                 *self.ledger.read_to.lock() = at;
@@ -128,7 +129,7 @@ impl Shared {
         }
     }
 
-    async fn talk(&self, mut connection: MultiplexedConnection) -> Why {
+    async fn publish_loop(&self, mut connection: MultiplexedConnection) -> RedisError {
         let name = self.names.endings();
         loop {
             let next = self.ledger.outbox.lock().next();
@@ -144,13 +145,13 @@ impl Shared {
                     return why;
                 }
             }
-            self.ledger.outbox.lock().told(serial);
+            self.ledger.outbox.lock().mark_published(serial);
         }
     }
 }
 
 /// `ms-n`, as Redis numbers entries.
-fn place(id: &str) -> Option<Place> {
+fn position(id: &str) -> Option<Position> {
     let (ms, n) = id.split_once('-')?;
     Some((ms.parse().ok()?, n.parse().ok()?))
 }
@@ -161,10 +162,10 @@ mod tests {
 
     #[test]
     fn places_are_in_order() {
-        assert_eq!(place("1700000000000-3"), Some((1_700_000_000_000, 3)));
-        assert!(place("9-1") < place("10-0") && place("10-2") < place("10-10"));
+        assert_eq!(position("1700000000000-3"), Some((1_700_000_000_000, 3)));
+        assert!(position("9-1") < position("10-0") && position("10-2") < position("10-10"));
         for odd in ["", "1", "1-", "-1", "a-b", "1-2-3", "99999999999999999999-0"] {
-            assert_eq!(place(odd), None, "{odd}");
+            assert_eq!(position(odd), None, "{odd}");
         }
     }
 }

@@ -12,6 +12,7 @@
 
 mod callback;
 mod endings;
+mod error;
 mod link;
 mod names;
 mod outbox;
@@ -29,11 +30,11 @@ use crate::config::{Config, Redis};
 use crate::metrics::{self, RedisOperation};
 use crate::session::{Keyring, UnixMillis};
 
-pub use callback::{Claim, Mark};
-pub(crate) use link::Why;
+pub use callback::{CallbackId, Claim};
+pub(crate) use error::RedisError;
 pub use payload::Ending;
-pub(crate) use probe::{Found, probe};
-pub use token::{App, Lent, Token};
+pub(crate) use probe::{ProbeResult, probe};
+pub use token::{App, SharedToken, Token};
 
 use endings::Ledger;
 use link::Link;

@@ -18,7 +18,7 @@ pub(super) struct Outbox {
     /// Serial of the youngest.
     serial: u64,
     /// Serial of the youngest that has been told.
-    told: u64,
+    published: u64,
 }
 
 #[derive(Debug, Clone)]
@@ -31,7 +31,7 @@ struct Entry {
 impl Outbox {
     /// To be told.
     pub(super) fn add(&mut self, ending: Ending, now: UnixMillis) {
-        let told = self.told;
+        let told = self.published;
         while self.all.len() >= CAPACITY
             || self.all.front().is_some_and(|e| e.serial <= told && now.since(e.at) > MEMORY)
         {
@@ -43,19 +43,19 @@ impl Outbox {
 
     /// The next to tell, and the number to say so with.
     pub(super) fn next(&self) -> Option<(u64, Ending)> {
-        let at = self.all.partition_point(|e| e.serial <= self.told);
+        let at = self.all.partition_point(|e| e.serial <= self.published);
         self.all.get(at).map(|e| (e.serial, e.ending.clone()))
     }
 
     /// It has been told.
-    pub(super) fn told(&mut self, serial: u64) {
-        self.told = self.told.max(serial);
+    pub(super) fn mark_published(&mut self, serial: u64) {
+        self.published = self.published.max(serial);
     }
 
     /// What has happened from then on has to be told again.
-    pub(super) fn again(&mut self, since: UnixMillis) {
+    pub(super) fn republish_since(&mut self, since: UnixMillis) {
         let before = self.all.iter().rev().find(|e| e.at < since).map_or(0, |e| e.serial);
-        self.told = self.told.min(before);
+        self.published = self.published.min(before);
     }
 }
 
@@ -73,7 +73,7 @@ mod tests {
     fn tell(outbox: &mut Outbox) -> Vec<Ending> {
         let mut out = Vec::new();
         while let Some((serial, ending)) = outbox.next() {
-            outbox.told(serial);
+            outbox.mark_published(serial);
             out.push(ending);
         }
         out
@@ -99,11 +99,11 @@ mod tests {
         }
         assert_eq!(tell(&mut outbox).len(), 4);
         outbox.add(ending(5), at(50));
-        outbox.again(at(30));
+        outbox.republish_since(at(30));
         assert_eq!(tell(&mut outbox), [ending(3), ending(4), ending(5)]);
-        outbox.again(at(1000));
+        outbox.republish_since(at(1000));
         assert!(outbox.next().is_none());
-        outbox.again(at(0));
+        outbox.republish_since(at(0));
         assert_eq!(tell(&mut outbox).len(), 5);
     }
 
@@ -111,7 +111,7 @@ mod tests {
     fn what_is_untold_is_not_skipped_by_telling_again() {
         let mut outbox = Outbox::default();
         outbox.add(ending(1), at(0));
-        outbox.again(at(100));
+        outbox.republish_since(at(100));
         assert_eq!(tell(&mut outbox), [ending(1)]);
     }
 
@@ -124,7 +124,7 @@ mod tests {
             outbox.add(ending(u8::try_from(n % 200).unwrap()), at(1));
         }
         assert_eq!(outbox.all.len(), CAPACITY);
-        outbox.told(in_flight);
+        outbox.mark_published(in_flight);
         assert_eq!(outbox.next().unwrap().1, ending(0), "and none is taken for another");
         tell(&mut outbox);
         outbox.add(ending(9), at(2 * 3600));

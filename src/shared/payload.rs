@@ -38,12 +38,12 @@ pub(super) struct Used {
     pub(super) callback: [u8; 32],
     pub(super) at: UnixMillis,
     /// What came of it, once that is known.
-    pub(super) outcome: Option<Came>,
+    pub(super) outcome: Option<CallbackOutcome>,
 }
 
 /// What came of a callback.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Came {
+pub(super) enum CallbackOutcome {
     /// Somebody is signed in.
     Session(Box<Session>),
     /// Something else, which the other nodes need not know.

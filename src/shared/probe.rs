@@ -4,26 +4,27 @@
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, Value, cmd};
 
-use super::link::{Why, connect_to, within};
+use super::error::RedisError;
+use super::link::{connect_to, within};
 use super::names::Names;
 use crate::config::Redis;
 
 /// What was found.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Found {
+pub(crate) struct ProbeResult {
     /// `redis_version`; `None` where Redis does not tell.
     pub(crate) version: Option<String>,
     /// It is full at some point, and then throws keys away by this rule.
     pub(crate) throws_away: Option<String>,
     /// What it does not do.
-    pub(crate) refused: Vec<(&'static str, Why)>,
+    pub(crate) refused: Vec<(&'static str, RedisError)>,
 }
 
 /// Asks everything once.
-pub(crate) async fn probe(redis: &Redis, origin: &str) -> Result<Found, Why> {
+pub(crate) async fn probe(redis: &Redis, origin: &str) -> Result<ProbeResult, RedisError> {
     let mut connection = connect_to(redis).await?;
     let refused = refused(&mut connection, &Names::new(origin)).await?;
-    let mut found = Found { refused, ..Found::default() };
+    let mut found = ProbeResult { refused, ..ProbeResult::default() };
     let mut info = async |section: &str| {
         let command: Cmd = cmd("INFO").arg(section).take();
         within(command.query_async::<String>(&mut connection)).await.unwrap_or_default()
@@ -41,7 +42,7 @@ pub(crate) async fn probe(redis: &Redis, origin: &str) -> Result<Found, Why> {
 pub(super) async fn refused(
     connection: &mut MultiplexedConnection,
     names: &Names,
-) -> Result<Vec<(&'static str, Why)>, Why> {
+) -> Result<Vec<(&'static str, RedisError)>, RedisError> {
     let (key, stream) = (names.probe(), names.probe_stream());
     let tries: [(&'static str, &[&str]); 8] = [
         ("SET", &[&key, "1", "NX", "EX", "10"]),
@@ -53,14 +54,16 @@ pub(super) async fn refused(
         ("XREVRANGE", &[&stream, "+", "-", "COUNT", "1"]),
         ("DEL", &[&stream]),
     ];
-    let mut refused: Vec<(&'static str, Why)> = Vec::new();
+    let mut refused: Vec<(&'static str, RedisError)> = Vec::new();
     for (name, arguments) in tries {
         let mut command = cmd(name);
         command.arg(arguments);
         match within(command.query_async::<Value>(connection)).await {
             Ok(_) => {}
             // Nothing is better after that.
-            Err(why @ (Why::Slow | Why::Io(_) | Why::NoPassword | Why::NotRedis)) => return Err(why),
+            Err(
+                why @ (RedisError::Slow | RedisError::Io(_) | RedisError::NoPassword | RedisError::NotRedis),
+            ) => return Err(why),
             Err(_) if refused.iter().any(|(before, _)| *before == name) => {}
             Err(why) => refused.push((name, why)),
         }

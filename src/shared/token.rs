@@ -29,7 +29,7 @@ pub struct App {
 }
 
 /// A token that another node has fetched.
-pub struct Lent {
+pub struct SharedToken {
     /// The token.
     pub value: SecretString,
     /// How long it is good for.
@@ -39,7 +39,7 @@ pub struct Lent {
 /// Where the token is to be had.
 pub enum Token {
     /// Here.
-    Lent(Lent),
+    SharedToken(SharedToken),
     /// From WeCom. The lease is to be given back by [`Shared::fetched`].
     Fetch(Lease),
 }
@@ -66,8 +66,8 @@ impl Shared {
         let mut take = cmd("SET");
         take.arg(&app.lease).arg("1").arg("NX").arg("PX").arg(millis(LEASE));
         loop {
-            if let Some(lent) = self.lent(app, refused).await {
-                return Token::Lent(lent);
+            if let Some(shared_token) = self.shared_token(app, refused).await {
+                return Token::SharedToken(shared_token);
             }
             let asked_at = Instant::now();
             match self.link.ask::<Option<String>>(OPERATION, &take).await {
@@ -75,10 +75,10 @@ impl Shared {
                 None => return Token::Fetch(Lease { until: None }),
                 Some(Some(_)) => {
                     // Whoever held it before may have put the token there between the two questions.
-                    return match self.lent(app, refused).await {
-                        Some(lent) => {
+                    return match self.shared_token(app, refused).await {
+                        Some(shared_token) => {
                             self.give_back(app, &Lease { until: Some(asked_at + LEASE) }).await;
-                            Token::Lent(lent)
+                            Token::SharedToken(shared_token)
                         }
                         None => Token::Fetch(Lease { until: Some(asked_at + LEASE) }),
                     };
@@ -90,7 +90,7 @@ impl Shared {
     }
 
     /// The token in Redis, where it is good.
-    async fn lent(&self, app: &App, refused: Option<&SecretString>) -> Option<Lent> {
+    async fn shared_token(&self, app: &App, refused: Option<&SecretString>) -> Option<SharedToken> {
         let mut get = cmd("GET");
         get.arg(&app.name);
         let text = self.link.ask::<Option<Vec<u8>>>(OPERATION, &get).await??;
@@ -100,7 +100,7 @@ impl Shared {
             return None;
         };
         let life = token.life(&app.fingerprint, refused.map(|r| r.expose_secret()), now())?;
-        Some(Lent { value: token.value.into(), life: life.min(LONGEST_LIFE) })
+        Some(SharedToken { value: token.value.into(), life: life.min(LONGEST_LIFE) })
     }
 
     /// What came of fetching: the token, how long it is good for, and after which time it is to be renewed.

@@ -1,4 +1,4 @@
-//! What the gate asks WeCom, and what it makes of the answers. How a call is made is `call.rs`.
+//! What the gate asks WeCom, and what it makes of the answers. How a call is made is `api.rs`.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -7,10 +7,10 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
 
 use super::address::{self, Scope};
-use super::answer;
-use super::call::{Inner, Request, TRIES_WHEN_BUSY};
+use super::api::{Inner, Request, TRIES_WHEN_BUSY};
 use super::error::{Call, Class, WeComError};
-use super::member::{Agent, Details, Identity, Member, Standing, filled, is_userid, same_userid};
+use super::member::{Agent, Details, Identity, Member, MemberStatus, filled, is_userid, same_userid};
+use super::responses;
 use super::transport::Tuning;
 use crate::config::{Group, WeComEntry};
 use crate::error::Failure;
@@ -105,7 +105,7 @@ impl Client {
             hidden: &[code],
             tries_when_busy: 1,
         };
-        let info: answer::UserInfo = self.inner.call(&request).await?;
+        let info: responses::UserInfo = self.inner.call(&request).await?;
         let Some(userid) = self.one_spelling(Call::UserInfo, info.userid, info.old_userid)? else {
             return Err(self.refuse(
                 WeComError::person(Call::UserInfo, Failure::NotAMember),
@@ -138,7 +138,7 @@ impl Client {
             hidden: &[ticket],
             tries_when_busy: TRIES_WHEN_BUSY,
         };
-        let d: answer::UserDetail = self.inner.call(&request).await?;
+        let d: responses::UserDetail = self.inner.call(&request).await?;
         self.same_person(Call::UserDetail, userid, d.userid, d.old_userid)?;
         Ok(Details {
             mobile: filled(d.mobile),
@@ -162,7 +162,7 @@ impl Client {
             hidden: &[],
             tries_when_busy: TRIES_WHEN_BUSY,
         };
-        let u: answer::User = self.inner.call(&request).await?;
+        let u: responses::User = self.inner.call(&request).await?;
         let userid = self.same_person(Call::UserGet, userid, u.userid, u.old_userid)?;
         if u.status != 1 {
             return Err(self.refuse(
@@ -225,14 +225,14 @@ impl Client {
     }
 
     /// For the periodic check of a session in use.
-    pub async fn standing(&self, userid: &str) -> Standing {
+    pub async fn member_status(&self, userid: &str) -> MemberStatus {
         let result = match self.member(userid).await {
             Ok(member) => self.admit(&member).await,
             Err(error) => Err(error),
         };
         match result {
-            Ok(()) => Standing::Good,
-            Err(error) => Standing::from(&error),
+            Ok(()) => MemberStatus::Good,
+            Err(error) => MemberStatus::from(&error),
         }
     }
 
@@ -247,7 +247,7 @@ impl Client {
     /// 301002 or 40056 where `agent_id` is not the app that the secret belongs to; or WeCom's side.
     pub async fn agent(&self) -> Result<Agent, WeComError> {
         let params = [("agentid", self.inner.entry.agent_id.as_str())];
-        let a: answer::Agent =
+        let a: responses::Agent =
             self.inner.call(&Request::get(Call::Agent, "/cgi-bin/agent/get", &params)).await?;
         Ok(Agent {
             name: a.name,
@@ -260,12 +260,12 @@ impl Client {
     }
 
     /// Asks for all departments that the app sees.
-    pub(super) async fn fetch_departments(&self) -> Result<answer::Departments, WeComError> {
+    pub(super) async fn fetch_departments(&self) -> Result<responses::Departments, WeComError> {
         self.inner.call(&Request::get(Call::Departments, "/cgi-bin/department/simplelist", &[])).await
     }
 
     /// Asks for one tag.
-    pub(super) async fn fetch_tag(&self, id: u64) -> Result<answer::Tag, WeComError> {
+    pub(super) async fn fetch_tag(&self, id: u64) -> Result<responses::Tag, WeComError> {
         self.inner.call(&Request::get(Call::Tag, "/cgi-bin/tag/get", &[("tagid", &id.to_string())])).await
     }
 
@@ -311,11 +311,11 @@ impl Client {
     }
 }
 
-impl From<&WeComError> for Standing {
+impl From<&WeComError> for MemberStatus {
     fn from(error: &WeComError) -> Self {
         match (error.class(), error.failure()) {
-            (Class::User, failure) | (_, failure @ Failure::RuleUnevaluable) => Standing::Gone(failure),
-            _ => Standing::Unknown,
+            (Class::User, failure) | (_, failure @ Failure::RuleUnevaluable) => MemberStatus::Gone(failure),
+            _ => MemberStatus::Unknown,
         }
     }
 }

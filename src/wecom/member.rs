@@ -60,7 +60,7 @@ pub struct Agent {
 
 /// How a member stands when a session is checked again.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Standing {
+pub enum MemberStatus {
     /// Still a member, still allowed.
     Good,
     /// Not any more: the session ends.

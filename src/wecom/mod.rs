@@ -4,20 +4,20 @@
 //! Must never: log a secret, a token, a code or a ticket; retry without a bound; treat `errcode` 0 as a login.
 
 mod address;
-mod answer;
-mod call;
+mod api;
 mod client;
 mod error;
 pub mod event;
 mod member;
 mod redact;
+mod responses;
 mod rules;
 #[cfg(test)]
-mod scripted;
+mod test_server;
 mod token;
 mod transport;
 
 pub use address::Scope;
 pub use client::Client;
 pub use error::{Call, Class, WeComError};
-pub use member::{Agent, Details, Identity, Member, Standing, same_userid};
+pub use member::{Agent, Details, Identity, Member, MemberStatus, same_userid};

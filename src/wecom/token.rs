@@ -53,7 +53,7 @@ pub(super) struct TokenCache {
     /// Moka drops the token at its end, so that no dead secret stays in memory. Single flight is `state`'s: moka's
     /// own gives up after 200 waiters that went away, and could not pause after a failure.
     current: Cache<(), Arc<AccessToken>>,
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<RefreshState>>,
 }
 
 struct UntilItsEnd;
@@ -87,7 +87,7 @@ impl Default for TokenCache {
 
 /// Held while a refresh is in flight.
 #[derive(Default)]
-struct State {
+struct RefreshState {
     serial: u64,
     /// Failures in a row of `gettoken`.
     failures: u32,
@@ -161,7 +161,7 @@ impl TokenCache {
 
     /// Whether WeCom took a token that [`TokenCache::replace`] gave. While it refuses even fresh ones, they are
     /// not replaced again at once: a broken app must not use up the quota of `gettoken`.
-    pub(super) async fn judge(&self, token: &AccessToken, accepted: bool) {
+    pub(super) async fn report(&self, token: &AccessToken, accepted: bool) {
         let Ok(mut state) = self.lock().await else { return };
         if accepted {
             state.refusals = 0;
@@ -173,14 +173,14 @@ impl TokenCache {
         }
     }
 
-    async fn lock(&self) -> Result<OwnedMutexGuard<State>, WeComError> {
+    async fn lock(&self) -> Result<OwnedMutexGuard<RefreshState>, WeComError> {
         timeout(LONGEST_WAIT, Arc::clone(&self.state).lock_owned())
             .await
             .map_err(|_| WeComError::unreachable(Call::GetToken))
     }
 
     /// Runs on its own: a browser that goes away must not undo the count of failures (R23).
-    fn refresh<Fut>(&self, mut state: OwnedMutexGuard<State>, fetch: Fut) -> JoinHandle<Refreshed>
+    fn refresh<Fut>(&self, mut state: OwnedMutexGuard<RefreshState>, fetch: Fut) -> JoinHandle<Refreshed>
     where
         Fut: Future<Output = Result<Fetched, WeComError>> + Send + 'static,
     {
@@ -219,7 +219,7 @@ impl TokenCache {
     }
 }
 
-impl State {
+impl RefreshState {
     fn is_paused(&self, now: Instant) -> bool {
         self.check_pause(now).is_err()
     }

@@ -33,7 +33,7 @@ impl Default for Tuning {
 }
 
 /// Why there is no answer to read. `cause` is for the log, to be redacted first.
-pub(super) enum Trouble {
+pub(super) enum TransportError {
     /// No connection, no answer in time, or HTTP 5xx.
     Unreachable { cause: String, nothing_sent: bool },
     /// HTTP 429.
@@ -43,7 +43,7 @@ pub(super) enum Trouble {
 }
 
 /// A body and whether its status was 2xx.
-pub(super) struct Reply {
+pub(super) struct RawResponse {
     pub(super) body: Vec<u8>,
     pub(super) status: StatusCode,
 }
@@ -80,7 +80,7 @@ impl Transport {
         path: &str,
         params: &[(&str, &str)],
         body: Option<&serde_json::Value>,
-    ) -> Result<Reply, Trouble> {
+    ) -> Result<RawResponse, TransportError> {
         let address = with_query(&format!("{}{path}", self.base), params);
         let request = match body {
             Some(json) => self.http.post(address).json(json),
@@ -89,29 +89,29 @@ impl Transport {
         let mut response = request.send().await.map_err(unreachable)?;
         let status = response.status();
         if status.is_server_error() {
-            return Err(Trouble::Unreachable {
+            return Err(TransportError::Unreachable {
                 cause: format!("HTTP {}", status.as_u16()),
                 nothing_sent: false,
             });
         }
         if status == StatusCode::TOO_MANY_REQUESTS {
-            return Err(Trouble::RateLimited);
+            return Err(TransportError::RateLimited);
         }
         if status.is_redirection() {
-            return Err(Trouble::BadAnswer { cause: format!("HTTP {}, a redirect", status.as_u16()) });
+            return Err(TransportError::BadAnswer { cause: format!("HTTP {}, a redirect", status.as_u16()) });
         }
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
             if body.len() + chunk.len() > LARGEST_ANSWER {
-                return Err(Trouble::BadAnswer { cause: "an answer of more than 1 MiB".into() });
+                return Err(TransportError::BadAnswer { cause: "an answer of more than 1 MiB".into() });
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(Reply { body, status })
+        Ok(RawResponse { body, status })
     }
 }
 
-fn unreachable(error: reqwest::Error) -> Trouble {
+fn unreachable(error: reqwest::Error) -> TransportError {
     let nothing_sent = error.is_connect();
     let kind = if error.is_timeout() {
         "timeout"
@@ -126,5 +126,5 @@ fn unreachable(error: reqwest::Error) -> Trouble {
     while let Some(source) = innermost.source() {
         innermost = source;
     }
-    Trouble::Unreachable { cause: format!("{kind}: {innermost}"), nothing_sent }
+    TransportError::Unreachable { cause: format!("{kind}: {innermost}"), nothing_sent }
 }

@@ -30,7 +30,7 @@ async fn fails(stage: &Stage, failure: Failure, title: &str) -> Answer {
     let mut phone = stage.phone("zhangsan");
     let page = phone.open("/admin/x").await;
     stage.refused(&page, failure, title).await;
-    assert!(page.body.contains(failure.answer().label), "the code for the administrator");
+    assert!(page.body.contains(failure.response().label), "the code for the administrator");
     nothing_is_left(stage, &phone);
     page
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::check::http::{Answer, Trouble};
+use crate::check::http::{HttpError, HttpResponse};
 use crate::check::links::tests::two;
 
 /// As NocoBase 2.2.15 answers for the role of docs/install.md.
@@ -43,16 +43,16 @@ fn only_what_is_needed_is_asked_for() {
 fn each_missing_right_is_named() {
     let rights = all_needed();
     let allowed: Vec<_> = rights.iter().map(|r| (r.clone(), Tried::Allowed)).collect();
-    assert_eq!(verdict(&allowed, Some(&role()), None).outcome, Outcome::Ok);
-    assert_eq!(verdict(&allowed, None, None).outcome, Outcome::Ok);
+    assert_eq!(verdict(&allowed, Some(&role()), None).outcome, StepOutcome::Ok);
+    assert_eq!(verdict(&allowed, None, None).outcome, StepOutcome::Ok);
     for i in 0..allowed.len() {
         let mut tries = allowed.clone();
         tries[i].1 = Tried::Denied;
         let got = verdict(&tries, Some(&role()), None);
-        assert_eq!((got.outcome, got.findings.len()), (Outcome::Failed, 1));
+        assert_eq!((got.outcome, got.findings.len()), (StepOutcome::Failed, 1));
         assert_eq!(got.findings[0].about, format!("{}:{}", rights[i].table, rights[i].action));
         tries[i].1 = Tried::Unclear("HTTP 502".into());
-        assert_eq!(verdict(&tries, Some(&role()), None).outcome, Outcome::Warning);
+        assert_eq!(verdict(&tries, Some(&role()), None).outcome, StepOutcome::Warning);
     }
 }
 
@@ -69,7 +69,7 @@ fn each_missing_field_is_named() {
         let mut role = role();
         role.pointer_mut(path).unwrap().as_array_mut().unwrap().retain(|f| f != field);
         let got = verdict(&allowed, Some(&role), None);
-        assert_eq!((got.outcome, got.findings.len()), (Outcome::Failed, 1), "{path} {field}");
+        assert_eq!((got.outcome, got.findings.len()), (StepOutcome::Failed, 1), "{path} {field}");
         assert!(got.findings[0].what.contains(&format!("without {field};")), "{got:?}");
     }
     // No field at all was ticked: NocoBase shows hardly more than the id.
@@ -94,21 +94,21 @@ fn more_than_needed_is_a_warning() {
             role[key] = value.clone();
         }
         let got = verdict(&allowed, Some(&role), None);
-        assert_eq!(got.outcome, Outcome::Warning, "{change}");
+        assert_eq!(got.outcome, StepOutcome::Warning, "{change}");
         assert!(got.findings[0].what.contains(words), "{got:?}");
     }
 }
 
 #[test]
 fn what_an_answer_means() {
-    let with = |status| Ok(Answer { status, ..Answer::default() });
+    let with = |status| Ok(HttpResponse { status, ..HttpResponse::default() });
     for (answer, want) in [
         (with(200), Tried::Allowed),
         (with(400), Tried::Allowed),
         (with(403), Tried::Denied),
         (with(401), Tried::Unclear("HTTP 401".into())),
         (with(500), Tried::Unclear("HTTP 500".into())),
-        (Err(Trouble::Timeout), Tried::Unclear("no answer within 10 seconds".into())),
+        (Err(HttpError::Timeout), Tried::Unclear("no answer within 10 seconds".into())),
     ] {
         assert_eq!(tried(&answer), want);
     }
@@ -129,17 +129,17 @@ fn rules_about_roles_need_two_rights_more() {
     let (tries, good) = with_roles();
     assert_eq!(tries[0].0.fields, ["id", "phone", "roles"]);
     assert_eq!(tries.last().unwrap().0.action, "update");
-    assert_eq!(verdict(&tries, Some(&good), None).outcome, Outcome::Ok, "not too many");
+    assert_eq!(verdict(&tries, Some(&good), None).outcome, StepOutcome::Ok, "not too many");
     for (path, value, outcome, words) in [
-        ("/actions/users:view/appends", json!([]), Outcome::Failed, "without roles;"),
-        ("/actions/users:update/whitelist", json!(["nickname"]), Outcome::Failed, "without roles;"),
+        ("/actions/users:view/appends", json!([]), StepOutcome::Failed, "without roles;"),
+        ("/actions/users:update/whitelist", json!(["nickname"]), StepOutcome::Failed, "without roles;"),
         (
             "/actions/users:update/whitelist",
             json!(["roles", "password"]),
-            Outcome::Warning,
+            StepOutcome::Warning,
             "change or delete",
         ),
-        ("/actions/users:update/whitelist", json!([]), Outcome::Warning, "change or delete"),
+        ("/actions/users:update/whitelist", json!([]), StepOutcome::Warning, "change or delete"),
     ] {
         let mut role = good.clone();
         *role.pointer_mut(path).unwrap() = value;
@@ -148,27 +148,27 @@ fn rules_about_roles_need_two_rights_more() {
     }
     // Without such rules they are too many.
     let few: Vec<_> = needed(&two()).into_iter().map(|r| (r, Tried::Allowed)).collect();
-    assert_eq!(verdict(&few, Some(&good), None).outcome, Outcome::Warning);
+    assert_eq!(verdict(&few, Some(&good), None).outcome, StepOutcome::Warning);
     assert!(needed(&two()).iter().all(|r| r.action != "update" && !r.fields.contains(&"roles")));
 }
 
 #[test]
 fn roles_that_nocobase_does_not_know() {
     let named = vec!["ops".to_owned(), "sales".to_owned()];
-    let with = |status, body: &str| Ok(Answer { status, body: body.into(), ..Answer::default() });
+    let with = |status, body: &str| Ok(HttpResponse { status, body: body.into(), ..HttpResponse::default() });
     let list = with(200, r#"{"data":[{"name":"member"},{"name":"sales"}]}"#);
     assert_eq!(unknown(&named, &list), Some(vec!["ops".to_owned()]));
     assert_eq!(unknown(&named, &with(403, "{}")), None);
-    assert_eq!(unknown(&named, &Err(Trouble::Timeout)), None);
+    assert_eq!(unknown(&named, &Err(HttpError::Timeout)), None);
     let (tries, role) = with_roles();
     let say = |unknown| verdict(&tries, Some(&role), Some(&Roles { named: named.clone(), unknown }));
-    assert_eq!(say(Some(vec![])).outcome, Outcome::Ok);
+    assert_eq!(say(Some(vec![])).outcome, StepOutcome::Ok);
     let missing = say(Some(vec!["ops".into()]));
     assert!(
-        missing.outcome == Outcome::Warning && missing.findings[0].what.contains("no role ops"),
+        missing.outcome == StepOutcome::Warning && missing.findings[0].what.contains("no role ops"),
         "{missing:?}"
     );
     let untold = say(None);
-    assert_eq!(untold.outcome, Outcome::Ok);
+    assert_eq!(untold.outcome, StepOutcome::Ok);
     assert!(format!("{untold:?}").contains("ops, sales"), "{untold:?}");
 }

@@ -7,8 +7,8 @@ use tokio::task::JoinSet;
 use url::Url;
 
 use super::*;
-use crate::wecom::call::pause_when_busy;
-use crate::wecom::scripted::{Log, Say, Seen, Server, client, entry, errcode, ok, status, token};
+use crate::wecom::api::pause_when_busy;
+use crate::wecom::test_server::{Log, Say, Seen, Server, client, entry, errcode, ok, status, token};
 
 mod network;
 
@@ -69,7 +69,7 @@ async fn r21_who_a_code_belongs_to() {
     }
     let client = server.client();
     for (answer, want) in table {
-        // The scripted server answers what the code says.
+        // The test server answers what the code says.
         let got = client.identify(answer).await.map(|i| i.userid).map_err(|e| e.failure());
         assert_eq!(got, want.map(str::to_owned), "{answer}");
     }
@@ -219,7 +219,7 @@ async fn a_busy_system_is_asked_three_times() {
     busy.store(99, Ordering::SeqCst);
     assert_eq!(failure(client.member("zhangsan").await), Failure::WeComBusy);
     assert_eq!(server.count(USER_GET), 7);
-    assert_eq!(client.standing("zhangsan").await, Standing::Unknown);
+    assert_eq!(client.member_status("zhangsan").await, MemberStatus::Unknown);
 }
 
 /// Rate limits and refusals are never asked again.
@@ -313,28 +313,28 @@ async fn whoever_is_not_active_is_refused() {
 #[tokio::test]
 async fn how_a_member_stands() {
     use Failure::{MemberDisabled, NotVisible};
-    let table: &[(Say, Standing)] = &[
-        (ok(user(1)), Standing::Good),
-        (ok(user(2)), Standing::Gone(MemberDisabled)),
-        (errcode(60111), Standing::Gone(NotVisible)),
-        (errcode(60011), Standing::Gone(NotVisible)),
-        (errcode(60021), Standing::Gone(NotVisible)),
-        (errcode(46004), Standing::Gone(NotVisible)),
-        (errcode(40003), Standing::Gone(NotVisible)),
-        (errcode(50002), Standing::Gone(NotVisible)),
-        (errcode(-1), Standing::Unknown),
-        (errcode(45009), Standing::Unknown),
-        (errcode(60020), Standing::Unknown),
-        (errcode(50003), Standing::Unknown),
-        (errcode(40014), Standing::Unknown),
-        (status(503, ""), Standing::Unknown),
-        (ok("<html>"), Standing::Unknown),
-        (ok(ZHANGSAN.replace("ZhangSan", "lisi")), Standing::Unknown),
+    let table: &[(Say, MemberStatus)] = &[
+        (ok(user(1)), MemberStatus::Good),
+        (ok(user(2)), MemberStatus::Gone(MemberDisabled)),
+        (errcode(60111), MemberStatus::Gone(NotVisible)),
+        (errcode(60011), MemberStatus::Gone(NotVisible)),
+        (errcode(60021), MemberStatus::Gone(NotVisible)),
+        (errcode(46004), MemberStatus::Gone(NotVisible)),
+        (errcode(40003), MemberStatus::Gone(NotVisible)),
+        (errcode(50002), MemberStatus::Gone(NotVisible)),
+        (errcode(-1), MemberStatus::Unknown),
+        (errcode(45009), MemberStatus::Unknown),
+        (errcode(60020), MemberStatus::Unknown),
+        (errcode(50003), MemberStatus::Unknown),
+        (errcode(40014), MemberStatus::Unknown),
+        (status(503, ""), MemberStatus::Unknown),
+        (ok("<html>"), MemberStatus::Unknown),
+        (ok(ZHANGSAN.replace("ZhangSan", "lisi")), MemberStatus::Unknown),
     ];
     for (say, want) in table {
         let (code, body) = say.parts();
         let server = Server::api(move |_| status(code, body.clone())).await;
-        assert_eq!(server.client().standing("ZhangSan").await, *want, "{:?}", say.parts());
+        assert_eq!(server.client().member_status("ZhangSan").await, *want, "{:?}", say.parts());
     }
 }
 

@@ -195,8 +195,8 @@ async fn fresh_tokens_that_are_refused_are_not_replaced_for_ever() {
     let mut token = cache.get(|| wecom.ok(HOUR)).await.ok().unwrap();
     for _ in 0..600 {
         if let Ok(next) = cache.replace(&token, || wecom.ok(HOUR)).await {
-            cache.judge(&next, false).await;
-            cache.judge(&next, false).await;
+            cache.report(&next, false).await;
+            cache.report(&next, false).await;
             token = next;
         }
         advance(Duration::from_secs(1)).await;
@@ -204,7 +204,7 @@ async fn fresh_tokens_that_are_refused_are_not_replaced_for_ever() {
     assert!(wecom.count() < 18, "in ten minutes: {}", wecom.count());
     advance(LONGEST_PAUSE).await;
     let next = cache.replace(&token, || wecom.ok(HOUR)).await.ok().unwrap();
-    cache.judge(&next, true).await;
+    cache.report(&next, true).await;
     assert!(cache.replace(&next, || wecom.ok(HOUR)).await.is_ok(), "taken again: no pause any more");
 }
 

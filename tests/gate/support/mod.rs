@@ -88,7 +88,7 @@ impl Stage {
 
     /// A page says no: status, title, and a line in the log.
     pub async fn refused(&self, page: &Answer, failure: Failure, title: &str) {
-        let answer = failure.answer();
+        let answer = failure.response();
         assert_eq!(page.status, answer.status, "{failure}: {}", page.body);
         assert!(page.body.contains(title), "{failure}, not {title:?}: {}", page.body);
         assert!(!page.sets("wecom_gate"), "{failure}: and yet a session");

@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal, Write};
 
 use anstyle::{AnsiColor, Style};
 
-use super::{Finding, Id, Links, Outcome, Report, Step};
+use super::{Finding, Id, Links, Report, Step, StepOutcome};
 
 /// Prints the steps as they end. What is not a terminal gets neither colours nor the line that says what is going
 /// on; nor does a terminal where `NO_COLOR` is set get colours.
@@ -69,10 +69,10 @@ fn clean(text: &str) -> impl fmt::Display {
 
 fn coloured(step: &Step) -> String {
     let (mark, colour) = match step.outcome {
-        Outcome::Ok => ("ok     ", AnsiColor::Green.on_default()),
-        Outcome::Warning => ("warning", AnsiColor::Yellow.on_default().bold()),
-        Outcome::Failed => ("FAILED ", AnsiColor::Red.on_default().bold()),
-        Outcome::Skipped => ("skipped", Style::new().dimmed()),
+        StepOutcome::Ok => ("ok     ", AnsiColor::Green.on_default()),
+        StepOutcome::Warning => ("warning", AnsiColor::Yellow.on_default().bold()),
+        StepOutcome::Failed => ("FAILED ", AnsiColor::Red.on_default().bold()),
+        StepOutcome::Skipped => ("skipped", Style::new().dimmed()),
     };
     let name = label(step.name, step.entry.as_deref());
     let mut text = format!("{colour}{mark}{colour:#} ");
@@ -94,7 +94,7 @@ fn tail(report: &Report) -> String {
         let _ = write!(text, "\n{links}");
     }
     let count = |outcome| report.steps.iter().filter(|s| s.outcome == outcome).count();
-    let (failed, warnings) = (count(Outcome::Failed), count(Outcome::Warning));
+    let (failed, warnings) = (count(StepOutcome::Failed), count(StepOutcome::Warning));
     let summary = match (failed, warnings) {
         (0, 0) => "All is well.".to_owned(),
         (0, n) => format!("Nothing failed; {n} to look at."),
@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn a_list_for_people() {
-        let warning = Verdict::warning("origin", "is plain http", "use https").seen("x");
+        let warning = Verdict::warning("origin", "is plain http", "use https").with_detail("x");
         let steps = vec![
             Step::new(Id::Configuration, None, Verdict::ok("")),
             Step::new(Id::WecomSecret, Some("office"), Verdict::ok("accepted")),
@@ -166,7 +166,7 @@ mod tests {
     #[test]
     fn what_others_say_cannot_steer_the_terminal() {
         let hostile = "a\x1b]0;title\x07b\x1b[2J\r\nFAKE ok";
-        let verdict = Verdict::failed(hostile, hostile, hostile).seen(hostile);
+        let verdict = Verdict::failed(hostile, hostile, hostile).with_detail(hostile);
         let text = coloured(&Step::new(Id::Member, None, verdict));
         let own =
             text.replace("\x1b[31m", "").replace("\x1b[1m", "").replace("\x1b[2m", "").replace("\x1b[0m", "");

@@ -9,16 +9,16 @@ use arc_swap::ArcSwapOption;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::de::DeserializeOwned;
 
-use super::answer;
 use super::error::{Call, Class, WeComError};
 use super::redact::redact;
+use super::responses;
 use super::rules::Rules;
 use super::token::{Fetched, TokenCache, renew_after};
-use super::transport::{Reply, Transport, Trouble, Tuning};
+use super::transport::{RawResponse, Transport, TransportError, Tuning};
 use crate::config::WeComEntry;
 use crate::error::Level;
 use crate::metrics::WeComCalls;
-use crate::shared::{App, Lent, Shared, Token};
+use crate::shared::{App, Shared, SharedToken, Token};
 
 /// WeCom's own bound on tries when the system is busy (doc 90313, code -1).
 pub(super) const TRIES_WHEN_BUSY: u32 = 3;
@@ -107,7 +107,7 @@ impl Inner {
             let raw = self.send(request.call, request.path, &params, request.body.as_ref(), &hidden).await;
             let class = raw.as_ref().err().map(|(e, _)| e.class());
             if replaced && !matches!(class, Some(Class::Transport | Class::BadAnswer)) {
-                self.token.judge(&token, class != Some(Class::Token)).await;
+                self.token.report(&token, class != Some(Class::Token)).await;
             }
             let (error, text) = match raw.and_then(|body| read::<T>(request.call, &body)) {
                 Ok(answer) => return Ok(answer),
@@ -178,16 +178,18 @@ impl Inner {
         hidden: &[&str],
     ) -> Result<Vec<u8>, Failed> {
         let mut reply = self.transport.exchange(path, params, body).await;
-        if let Err(Trouble::Unreachable { nothing_sent: true, .. }) = reply {
+        if let Err(TransportError::Unreachable { nothing_sent: true, .. }) = reply {
             reply = self.transport.exchange(path, params, body).await;
         }
         match reply {
             Ok(reply) => check_errcode(call, reply, hidden),
-            Err(Trouble::Unreachable { cause, .. }) => {
+            Err(TransportError::Unreachable { cause, .. }) => {
                 Err((WeComError::unreachable(call), redact(&cause, hidden)))
             }
-            Err(Trouble::RateLimited) => Err((WeComError::rate_limited(call), "HTTP 429".into())),
-            Err(Trouble::BadAnswer { cause }) => Err((WeComError::bad_answer(call), redact(&cause, hidden))),
+            Err(TransportError::RateLimited) => Err((WeComError::rate_limited(call), "HTTP 429".into())),
+            Err(TransportError::BadAnswer { cause }) => {
+                Err((WeComError::bad_answer(call), redact(&cause, hidden)))
+            }
         }
     }
 
@@ -206,7 +208,7 @@ impl Inner {
                 tracing::$level!(
                     entry,
                     call = error.call().name(),
-                    label = error.failure().answer().label,
+                    label = error.failure().response().label,
                     class = error.class().name(),
                     errcode = error.errcode(),
                     errmsg = text,
@@ -215,7 +217,7 @@ impl Inner {
                 )
             };
         }
-        match error.failure().answer().level {
+        match error.failure().response().level {
             Level::Debug => line!(debug),
             Level::Info => line!(info),
             Level::Warn => line!(warn),
@@ -228,7 +230,7 @@ impl Inner {
 async fn obtain_token(inner: Arc<Inner>, refused: Option<SecretString>) -> Result<Fetched, WeComError> {
     let Some((shared, app)) = inner.shared.get() else { return fetch_token(&inner).await };
     let lease = match shared.token(app, refused.as_ref()).await {
-        Token::Lent(Lent { value, life }) => {
+        Token::SharedToken(SharedToken { value, life }) => {
             inner.no_token.store(None);
             if let Some(calls) = inner.calls.get() {
                 calls.token_shared(&inner.entry.name);
@@ -255,7 +257,7 @@ async fn fetch_token(inner: &Inner) -> Result<Fetched, WeComError> {
     let mut tries = 1;
     let (error, text) = loop {
         let raw = inner.send(Call::GetToken, "/cgi-bin/gettoken", &params, None, &[secret]).await;
-        match raw.and_then(|body| read::<answer::Token>(Call::GetToken, &body)) {
+        match raw.and_then(|body| read::<responses::Token>(Call::GetToken, &body)) {
             Ok(token) if token.access_token.expose_secret().is_empty() => {
                 break (WeComError::bad_answer(Call::GetToken), "an empty access token".to_owned());
             }
@@ -278,7 +280,7 @@ async fn fetch_token(inner: &Inner) -> Result<Fetched, WeComError> {
 }
 
 /// Success is `errcode` absent or 0 in a 2xx answer; `errmsg` is never compared (doc 90664).
-fn check_errcode(call: Call, reply: Reply, hidden: &[&str]) -> Result<Vec<u8>, Failed> {
+fn check_errcode(call: Call, reply: RawResponse, hidden: &[&str]) -> Result<Vec<u8>, Failed> {
     let status = reply.status.as_u16();
     let unreadable = |what: &str| (WeComError::bad_answer(call), format!("HTTP {status}: {what}"));
     match reply.body.iter().find(|b| !b.is_ascii_whitespace()) {
@@ -288,7 +290,7 @@ fn check_errcode(call: Call, reply: Reply, hidden: &[&str]) -> Result<Vec<u8>, F
         // Serde would read an array as a struct's fields in order.
         Some(_) => return Err(unreadable("not a JSON object")),
     }
-    let envelope: answer::Envelope = serde_json::from_slice(&reply.body)
+    let envelope: responses::Envelope = serde_json::from_slice(&reply.body)
         .map_err(|_| unreadable("broken JSON, or errcode is no number"))?;
     if envelope.errcode != 0 {
         let errmsg = envelope.errmsg.unwrap_or_default();

@@ -16,7 +16,7 @@ pub struct Described {
     /// With the prefix.
     pub name: String,
     /// How it behaves.
-    pub kind: Kind,
+    pub kind: MetricKind,
     /// Names of its labels.
     pub labels: Vec<String>,
     /// One sentence.
@@ -25,7 +25,7 @@ pub struct Described {
 
 /// How a metric behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum MetricKind {
     /// Only grows.
     Counter,
     /// Goes up and down.
@@ -35,28 +35,28 @@ pub enum Kind {
 }
 
 #[derive(Default)]
-pub(super) struct Book {
+pub(super) struct Registrar {
     registry: Registry,
     described: Vec<Described>,
 }
 
 /// One metric: note it, make it, register it.
 macro_rules! make {
-    ($book:ident, $kind:ident, $name:ident, $help:ident, $labels:expr, $metric:expr) => {{
+    ($registrar:ident, $kind:ident, $name:ident, $help:ident, $labels:expr, $metric:expr) => {{
         let labels: &[&str] = $labels;
-        $book.described.push(Described {
+        $registrar.described.push(Described {
             name: format!("{PREFIX}_{}", $name),
-            kind: Kind::$kind,
+            kind: MetricKind::$kind,
             labels: labels.iter().map(|l| (*l).to_owned()).collect(),
             help: $help.to_owned(),
         });
         let metric = $metric?;
-        $book.registry.register(Box::new(metric.clone()))?;
+        $registrar.registry.register(Box::new(metric.clone()))?;
         Ok(metric)
     }};
 }
 
-impl Book {
+impl Registrar {
     pub(super) fn counter(&mut self, name: &str, help: &str) -> Result<IntCounter> {
         make!(self, Counter, name, help, &[], IntCounter::with_opts(opts(name, help)))
     }
@@ -89,7 +89,7 @@ impl Book {
         for d in collector.desc() {
             self.described.push(Described {
                 name: d.fq_name.clone(),
-                kind: if d.fq_name.ends_with("_total") { Kind::Counter } else { Kind::Gauge },
+                kind: if d.fq_name.ends_with("_total") { MetricKind::Counter } else { MetricKind::Gauge },
                 labels: Vec::new(),
                 help: d.help.clone(),
             });
