@@ -12,17 +12,17 @@ help: ## What there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 demo: nocobase-packages ## WeCom simulator, a real NocoBase and the gate on this machine
-	$(CARGO) run -- demo
+	$(CARGO) run -p wecom-gate-demo
 
 test: packages nocobase ## Every test: Rust, real NocoBase, Chromium
 	$(MAKE) test-rust
 	$(MAKE) test-browser
 
 test-rust: ## Unit and integration tests
-	$(CARGO) test --no-fail-fast
+	$(CARGO) test --workspace --no-fail-fast
 
 test-browser: packages nocobase ## Chromium against the real NocoBase through the gate
-	$(CARGO) build
+	$(CARGO) build -p wecom-gate -p wecom-sim
 	cd tests/browser && npm ci --no-audit --no-fund --loglevel=error
 	cd tests/browser && node --test --test-reporter=spec browser.test.mjs
 	cd tests/browser && node --test --test-reporter=spec nodes.test.mjs
@@ -30,9 +30,9 @@ test-browser: packages nocobase ## Chromium against the real NocoBase through th
 	node --test tests/script
 
 lint: ## Format, clippy, documentation warnings
-	$(CARGO) fmt --check
-	$(CARGO) clippy --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --document-private-items --quiet
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items --quiet
 
 deny: ## Licences, sources, bans, advisories of the dependencies
 	./tests/setup/deny.sh
@@ -60,4 +60,4 @@ nocobase-packages:
 	@./tests/setup/packages.sh
 
 nocobase: ## A real NocoBase 2.2.15 from npm (about 3 minutes and 1.2 GB the first time)
-	@./src/demo/nocobase.sh install "$(WECOM_GATE_NOCOBASE)"
+	@./demo/nocobase.sh install "$(WECOM_GATE_NOCOBASE)"

@@ -19,7 +19,6 @@ use wecom_gate::check;
 use wecom_gate::config::{self, Config, ConfigErrors, Loaded};
 use wecom_gate::ops::logging;
 use wecom_gate::proxy::Reread;
-use wecom_gate::sim::SimArgs;
 
 /// Something failed that is neither usage nor configuration.
 const FAILED: u8 = 1;
@@ -70,18 +69,6 @@ enum Command {
         #[arg(long, value_name = "[ENTRY/]USERID", conflicts_with = "offline")]
         member: Option<String>,
     },
-    /// Run everything at once on this machine: WeCom simulator, a real NocoBase, the gate
-    ///
-    /// Prints the address to open. For trying out; never part of a deployment.
-    #[command(after_long_help = "Examples:\n  wecom-gate demo\n  wecom-gate demo --port 8090")]
-    Demo(DemoArgs),
-    /// Run the WeCom simulator alone
-    ///
-    /// For trying out and for tests; never part of a deployment.
-    #[command(
-        after_long_help = "Examples:\n  wecom-gate sim --listen 127.0.0.1:8081 --app-origin http://127.0.0.1:8080"
-    )]
-    Sim(SimArgs),
     /// Print a fresh key for `session.keys`: 64 random bytes in base64
     #[command(after_long_help = "Examples:\n  wecom-gate keygen > /etc/wecom-gate/session.key")]
     Keygen,
@@ -176,8 +163,6 @@ fn dispatch(command: Command, env: Environment) -> u8 {
         Command::Check { conf, json, offline, member } => {
             self::check(&load(&conf, env), json, &check::Options { offline, member })
         }
-        Command::Demo(args) => done(demo(args)),
-        Command::Sim(args) => done(sim(args)),
         Command::Keygen => done(keygen()),
         Command::Certs { dir, names } => done(certs(&dir, names)),
         Command::Schema { markdown: true } => done(show(config::markdown().trim_end())),
@@ -316,34 +301,6 @@ fn innermost(mut error: &dyn std::error::Error) -> String {
 /// Hands over to the proxy.
 fn serve(config: Config, reread: Reread) -> Result<(), String> {
     wecom_gate::proxy::run(config, reread).map_err(|e| e.to_string())
-}
-
-/// Flags of `demo`.
-#[derive(Debug, clap::Args)]
-struct DemoArgs {
-    /// Port of the gate; another one is taken if it is in use
-    #[arg(long, default_value_t = 8080)]
-    port: u16,
-    /// Where NocoBase is installed, or is to be; default: the cache of this user
-    #[arg(long, value_name = "DIR", env = "WECOM_GATE_NOCOBASE")]
-    nocobase: Option<PathBuf>,
-    /// Folder for the demo's configuration and database; default: the cache of this user
-    #[arg(long, value_name = "DIR")]
-    state: Option<PathBuf>,
-}
-
-/// Hands over to the demo.
-fn demo(args: DemoArgs) -> Result<(), String> {
-    let log = config::Log { format: config::LogFormat::Pretty, level: "info".into(), access_log: false };
-    let _logging = logging::init(&log).map_err(|e| e.to_string())?;
-    let options = wecom_gate::demo::Options { nocobase: args.nocobase, state: args.state, port: args.port };
-    let mut out = io::stderr();
-    runtime()?.block_on(wecom_gate::demo::run(options, &mut out)).map_err(|e| e.to_string())
-}
-
-/// Hands over to the simulator.
-fn sim(args: SimArgs) -> Result<(), String> {
-    runtime()?.block_on(wecom_gate::sim::run_cli(args)).map_err(|e| e.to_string())
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, String> {

@@ -7,7 +7,6 @@
 pub mod check;
 pub mod config;
 pub mod decide;
-pub mod demo;
 pub mod error;
 pub mod login;
 pub mod metrics;
@@ -17,5 +16,4 @@ pub mod pages;
 pub mod proxy;
 pub mod session;
 pub mod shared;
-pub mod sim;
 pub mod wecom;

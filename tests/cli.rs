@@ -48,9 +48,7 @@ fn help_and_version_are_no_errors() {
         assert!(out(&output).contains("wecom-gate") || out(&output).contains("Usage"));
     }
     let help = out(&gate(&["--help"], &[]));
-    for command in
-        ["run", "check", "demo", "sim", "keygen", "certs", "schema", "healthcheck", "completions", "man"]
-    {
+    for command in ["run", "check", "keygen", "certs", "schema", "healthcheck", "completions", "man"] {
         assert!(help.contains(&format!("\n  {command} ")), "{command}");
     }
 }
@@ -207,7 +205,7 @@ fn every_command_has_help_with_an_example() {
         .take_while(|l| !l.is_empty())
         .filter_map(|l| l.split_whitespace().next())
         .collect();
-    assert!(commands.len() >= 10, "{commands:?}");
+    assert!(commands.len() > 8, "{commands:?}");
     for command in commands.into_iter().filter(|c| *c != "help") {
         let help = out(&gate(&[command, "--help"], &[]));
         let example = help.split("Examples:\n").nth(1).unwrap_or_else(|| panic!("{command}: no example"));

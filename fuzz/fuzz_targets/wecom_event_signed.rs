@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
 use wecom_gate::config::EventKeys;
-use wecom_gate::sim::{seal, sign};
+use wecom_sim::{seal, sign};
 use wecom_gate::wecom::event::Receiver;
 
 const CORP: &str = "ww0123456789abcdef";

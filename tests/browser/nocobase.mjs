@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Program, freePort, run } from './process.mjs';
 
-export const SCRIPT = fileURLToPath(new URL('../../src/demo/nocobase.sh', import.meta.url));
+export const SCRIPT = fileURLToPath(new URL('../../demo/nocobase.sh', import.meta.url));
 const CACHE = process.env.XDG_CACHE_HOME || join(homedir(), '.cache');
 export const HOME = process.env.WECOM_GATE_NOCOBASE || join(CACHE, 'wecom-gate', 'nocobase-2.2.15');
 const ROOT = 1;

@@ -14,6 +14,7 @@ import { Watch } from './watch.mjs';
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const TARGET = process.env.CARGO_TARGET_DIR || join(ROOT, 'target');
 export const GATE = process.env.WECOM_GATE_BIN || join(TARGET, 'debug', 'wecom-gate');
+const SIMULATOR = process.env.WECOM_SIM_BIN || join(TARGET, 'debug', 'wecom-sim');
 const CHROMIUM = process.env.CHROMIUM || '/usr/bin/chromium';
 const SCREENSHOTS = join(ROOT, 'target', 'browser-screenshots');
 
@@ -68,8 +69,8 @@ class Stage {
   async #simulator() {
     const port = await freePort();
     this.sim = `http://127.0.0.1:${port}`;
-    this.simulator = new Program('simulator', GATE, [
-      'sim', '--listen', `127.0.0.1:${port}`, '--app-origin', this.origin,
+    this.simulator = new Program('simulator', SIMULATOR, [
+      '--listen', `127.0.0.1:${port}`, '--app-origin', this.origin,
     ]);
     this.#closing.push(() => this.simulator.stop());
     await this.simulator.line(/WeCom simulator at/);

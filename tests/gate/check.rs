@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use std::process::{Command, Output};
 
 use serde_json::{Value, json};
-use wecom_gate::sim::{Fault, FaultKind, Options, Running, Simulator};
+use wecom_sim::{Fault, FaultKind, Options, Running, Simulator};
 
 use crate::support::{
     APP_SECRET, CORP, Config, Gate, NocoBase, Redis, SERVICE_USER, Stage, config::KEY, nocobase,
@@ -37,8 +37,8 @@ impl Scene {
     }
 
     /// The simulator's app.
-    fn app(&self, change: impl FnOnce(&mut wecom_gate::sim::App)) {
-        let edit = |data: &mut wecom_gate::sim::Data| {
+    fn app(&self, change: impl FnOnce(&mut wecom_sim::App)) {
+        let edit = |data: &mut wecom_sim::Data| {
             let company = data.companies.iter_mut().find(|c| c.corp_id == CORP).unwrap();
             change(company.apps.iter_mut().find(|a| a.agent_id == crate::support::AGENT).unwrap());
         };

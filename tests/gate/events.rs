@@ -1,7 +1,7 @@
 //! What WeCom tells the gate by itself: signed, sealed, and acted on at once.
 
 use reqwest::Method;
-use wecom_gate::sim::{seal, sign};
+use wecom_sim::{seal, sign};
 
 use crate::support::browser::CHROME;
 use crate::support::{Answer, Browser, CORP, Stage, eventually};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use wecom_gate::error::Failure;
-use wecom_gate::sim::{Consent, Settings};
+use wecom_sim::{Consent, Settings};
 
 use crate::support::browser::{CHROME, CHROME_PHONE, CURL, WECHAT, WECOM_DESKTOP};
 use crate::support::{Answer, Browser, Stage};

@@ -6,7 +6,7 @@ use http::Method;
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
-use wecom_gate::sim::Fault;
+use wecom_sim::Fault;
 
 use crate::support::browser::CURL;
 use crate::support::raw::{get, read_answer, request, talk, upgrade};

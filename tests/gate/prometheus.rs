@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use http::Method;
 use serde_json::Value;
-use wecom_gate::sim::Fault;
+use wecom_sim::Fault;
 
 use crate::support::browser::CURL;
 use crate::support::raw::talk;

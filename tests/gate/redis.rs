@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use wecom_gate::sim::Fault;
+use wecom_sim::Fault;
 
 use crate::support::raw::talk;
 use crate::support::{AGENT, Browser, CORP, Gate, HOST, Redis, Stage, eventually};

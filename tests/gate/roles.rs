@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use toml::Value as Toml;
 use wecom_gate::error::Failure;
-use wecom_gate::sim::{Consent, Fault, Settings};
+use wecom_sim::{Consent, Fault, Settings};
 
 use crate::support::{CORP, Config, SERVICE_USER, Stage};
 

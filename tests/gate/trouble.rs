@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use reqwest::Method;
 use serde_json::json;
 use wecom_gate::error::Failure;
-use wecom_gate::sim::{Consent, Fault, FaultKind, Settings};
+use wecom_sim::{Consent, Fault, FaultKind, Settings};
 
 use crate::support::config::OTHER_KEY;
 use crate::support::{Answer, Browser, CORP, Stage};
@@ -334,7 +334,7 @@ async fn is_refused(stage: &Stage, person: &str, failure: Failure, title: &str) 
 
 /// A code that WeCom gave out although its own page would have refused, brought to the gate by this browser.
 async fn is_refused_with_code(stage: &Stage, person: &str, failure: Failure, title: &str) {
-    let code = wecom_gate::sim::CodeRequest {
+    let code = wecom_sim::CodeRequest {
         corp_id: CORP.into(),
         agent_id: crate::support::AGENT,
         member: person.into(),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
-use wecom_gate::sim::Fault;
+use wecom_sim::Fault;
 
 use crate::support::raw::{HOST, Setup, Upstream, WECOM, gate, get, talk, upgrade};
 use crate::support::{Stage, eventually};

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use wecom_gate::error::Failure;
-use wecom_gate::sim::{Fault, FaultKind};
+use wecom_sim::{Fault, FaultKind};
 
 use crate::support::Stage;
 

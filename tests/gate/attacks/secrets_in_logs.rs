@@ -1,7 +1,7 @@
 //! R27: no secret is in anything that the gate writes, when all goes well and when nothing does.
 
 use http::Method;
-use wecom_gate::sim::{Fault, FaultKind};
+use wecom_sim::{Fault, FaultKind};
 
 use crate::support::raw::talk;
 use crate::support::{APP_SECRET, Stage, config, nocobase};

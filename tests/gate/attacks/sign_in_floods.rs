@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
-use wecom_gate::sim::Fault;
+use wecom_sim::Fault;
 
 use crate::support::Stage;
 use crate::support::raw::{WECOM, gate_with, get, read_answer, talk};

@@ -1,7 +1,7 @@
 //! R24: what WeCom says is data. Names are text in pages, logs, headers and NocoBase; what is no userid is nobody's.
 
 use http::Method;
-use wecom_gate::sim::{Consent, Fault, FaultKind, Settings};
+use wecom_sim::{Consent, Fault, FaultKind, Settings};
 
 use crate::support::{CORP, Stage};
 

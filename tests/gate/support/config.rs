@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use toml::{Table, Value};
-use wecom_gate::sim::Running;
+use wecom_sim::Running;
 
 use super::{AGENT, APP_SECRET, CORP, HOST, SERVICE_USER, nocobase};
 

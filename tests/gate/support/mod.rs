@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use wecom_gate::error::Failure;
-use wecom_gate::sim::{Handle, Options, Running, Settings, Simulator};
+use wecom_sim::{Handle, Options, Running, Settings, Simulator};
 
 pub use browser::{Answer, Browser};
 pub use config::Config;

@@ -1,0 +1,72 @@
+//! The demo: the WeCom simulator, a real NocoBase and the gate on one machine.
+//!
+//! The gate is started from a TOML file as an administrator would write it; the file stays in the demo's folder, to be
+//! read and changed.
+//!
+//! - `demo`: starts and stops everything
+//! - `configuration`: the gate's TOML file
+//! - `nocobase`: a real NocoBase, by `nocobase.sh`
+//! - `system`, `error`: folders and ports; what can fail
+//!
+//! Must never: be part of a deployment.
+
+mod configuration;
+mod demo;
+mod error;
+mod nocobase;
+mod system;
+
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use wecom_gate::config;
+use wecom_gate::ops::logging;
+
+/// `EX_USAGE` of sysexits.h.
+const USAGE: u8 = 64;
+
+/// Run everything at once on this machine: WeCom simulator, a real NocoBase, the gate
+///
+/// Prints the address to open. For trying out; never part of a deployment. Exit codes: 0 stopped by a signal, 1 failed, 64 wrong usage.
+#[derive(Debug, Parser)]
+#[command(version, after_long_help = "Examples:\n  wecom-gate-demo\n  wecom-gate-demo --port 8090")]
+struct Args {
+    /// Port of the gate; another one is taken if it is in use
+    #[arg(long, default_value_t = 8080)]
+    port: u16,
+    /// Where NocoBase is installed, or is to be; default: the cache of this user
+    #[arg(long, value_name = "DIR", env = "WECOM_GATE_NOCOBASE")]
+    nocobase: Option<PathBuf>,
+    /// Folder for the demo's configuration and database; default: the cache of this user
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    // As the gate does: whatever speaks TLS uses ring. A provider that is already there stays.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(e) => {
+            let _ = e.print();
+            return if e.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
+        }
+    };
+    match run(args).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            let _ = writeln!(io::stderr(), "wecom-gate-demo: {problem}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(args: Args) -> Result<(), String> {
+    let log = config::Log { format: config::LogFormat::Pretty, level: "info".into(), access_log: false };
+    let _logging = logging::init(&log).map_err(|e| e.to_string())?;
+    let options = demo::Options { nocobase: args.nocobase, state: args.state, port: args.port };
+    demo::run(options, &mut io::stderr()).await.map_err(|e| e.to_string())
+}

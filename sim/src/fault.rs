@@ -1,0 +1,119 @@
+//! Trouble on demand: what a call to a path does instead of what it should.
+
+use serde::{Deserialize, Serialize};
+
+/// One trouble. The oldest one that fits a call is applied; used up, it goes away.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fault {
+    /// Path of the API or page, e.g. `/cgi-bin/gettoken`; `*`: every path but the control API's.
+    pub path: String,
+    /// So many calls pass first.
+    #[serde(default)]
+    pub skip: u32,
+    /// For so many calls; `None`: until it is cleared.
+    #[serde(default)]
+    pub count: Option<u32>,
+    /// Wait first, milliseconds.
+    #[serde(default)]
+    pub latency_ms: u64,
+    /// Then this.
+    #[serde(default)]
+    pub kind: FaultKind,
+}
+
+/// What happens to a call.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FaultKind {
+    /// Nothing but the latency.
+    #[default]
+    None,
+    /// WeCom's error with this number; the call is not carried out.
+    Errcode(i64),
+    /// This HTTP status with an empty body; not carried out.
+    Status(u16),
+    /// 200 with an HTML page (a captive portal, a proxy's error page); not carried out.
+    Html,
+    /// 200 with this body; not carried out.
+    Body(String),
+    /// No answer ever; not carried out.
+    Hang,
+    /// The connection is cut; not carried out.
+    Drop,
+    /// Carried out, then the connection is cut: the caller cannot know.
+    Lost,
+    /// Carried out; the answer ends in the middle of its JSON.
+    Truncated,
+}
+
+impl Fault {
+    /// A trouble for every call to `path`.
+    pub fn new(path: &str, kind: FaultKind) -> Fault {
+        Fault { path: path.to_owned(), kind, ..Fault::default() }
+    }
+
+    /// The next `count` calls answer `errcode`.
+    pub fn errcode(path: &str, errcode: i64, count: u32) -> Fault {
+        Fault { count: Some(count), ..Fault::new(path, FaultKind::Errcode(errcode)) }
+    }
+
+    /// Every call takes this much longer.
+    pub fn latency(path: &str, milliseconds: u64) -> Fault {
+        Fault { latency_ms: milliseconds, ..Fault::new(path, FaultKind::None) }
+    }
+
+    /// Only for so many calls.
+    #[must_use]
+    pub fn times(self, count: u32) -> Fault {
+        Fault { count: Some(count), ..self }
+    }
+
+    /// Only after so many calls.
+    #[must_use]
+    pub fn after(self, skip: u32) -> Fault {
+        Fault { skip, ..self }
+    }
+
+    fn fits(&self, path: &str) -> bool {
+        self.path == "*" || self.path == path
+    }
+}
+
+/// Takes what this call is to suffer, and counts it.
+pub(crate) fn take(faults: &mut Vec<Fault>, path: &str) -> Option<Fault> {
+    let mut hit = None;
+    for f in faults.iter_mut().filter(|f| f.fits(path)) {
+        if f.skip > 0 {
+            f.skip -= 1;
+        } else if f.count != Some(0) {
+            f.count = f.count.map(|n| n - 1);
+            hit = Some(f.clone());
+            break;
+        }
+    }
+    faults.retain(|f| f.count != Some(0));
+    hit
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn faults_wait_count_and_go() {
+        let mut all = vec![Fault::errcode("/a", 42001, 2).after(1), Fault::errcode("*", -1, 1)];
+        let kinds: Vec<_> = (0..5).map(|_| take(&mut all, "/a").map(|f| f.kind)).collect();
+        let code = |n| Some(FaultKind::Errcode(n));
+        assert_eq!(kinds, [code(-1), code(42001), code(42001), None, None]);
+        assert!(all.is_empty());
+    }
+
+    #[test]
+    fn another_path_is_left_alone() {
+        let mut all = vec![Fault::new("/a", FaultKind::Hang)];
+        assert!(take(&mut all, "/b").is_none());
+        assert!(take(&mut all, "/a").is_some());
+        assert_eq!(all.len(), 1, "without a count it stays");
+    }
+}

@@ -1,0 +1,42 @@
+//! The WeCom simulator: same calls, answers, errors and limits as WeCom's own API, plus the pages of WeCom's
+//! client and QR login, for tests and the demo.
+//!
+//! - `data`, `range`: companies, apps, members; who may see what
+//! - `api`: `/cgi-bin/…`
+//! - `pages`: the client, the consent page, the QR page
+//! - `handle`, `control`: what tests may do, in Rust and as `/sim/…`
+//! - `fault`, `limit`, `settings`: trouble, rate limits, choices
+//! - `event`: callbacks to the app
+//!
+//! It knows nothing of the gate's code: what the gate gets wrong about WeCom must not be wrong here in the same way.
+//!
+//! Must never: be part of a deployment.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
+
+mod api;
+mod control;
+mod data;
+mod error;
+mod event;
+mod fail;
+mod fault;
+mod handle;
+mod limit;
+mod net;
+mod pages;
+mod range;
+mod responses;
+mod server;
+mod settings;
+mod state;
+#[cfg(test)]
+mod tests;
+
+pub use data::{App, Company, Data, DataError, Department, External, Member, SENSITIVE, Tag, Visible};
+pub use error::SimError;
+pub use event::{Delivery, Event, Forgery, seal, sign};
+pub use fault::{Fault, FaultKind};
+pub use handle::{CodeRequest, Handle};
+pub use server::{Options, Running, Simulator};
+pub use settings::{Consent, Limits, Refusal, Settings};
+pub use state::{Calls, LogLine};

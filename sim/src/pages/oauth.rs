@@ -1,0 +1,293 @@
+//! `/connect/oauth2/authorize`: the link inside the client, silent or with consent (docs 91022, 91335).
+
+use std::collections::BTreeSet;
+
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::Response;
+
+use super::people::{hue, initials};
+use super::request::{Ask, Lang};
+use super::{client, message, page, redirect};
+use crate::data::{App, Company, Member};
+use crate::range::domain_matches;
+use crate::settings::{Consent, Refusal};
+use crate::state::{Code, ConsentGiven, Person, Shared};
+
+/// The link's parameters, to be carried through the consent page.
+const PARAMS: [&str; 6] = ["appid", "redirect_uri", "response_type", "scope", "state", "agentid"];
+
+/// A link that is in order.
+struct Link {
+    company: Company,
+    /// The app; none when the link names none.
+    app: Option<App>,
+    /// With consent; without an `agentid` WeCom takes the link for a silent one.
+    consent: bool,
+}
+
+/// Why a link is not in order: WeCom's number and what the page says.
+type Wrong = (i64, (&'static str, &'static str), (&'static str, &'static str));
+
+const NOT_IN_CLIENT: Wrong = (
+    0,
+    ("Please open the link in the WeChat client", "请在微信客户端打开链接"),
+    (
+        "This page works inside WeCom only. Here: pick a member on the simulator's client page first.",
+        "此页面仅可在企业微信中打开。模拟器中请先在客户端页面选择成员。",
+    ),
+);
+const REDIRECT: Wrong = (
+    50001,
+    ("redirect_uri is wrong", "redirect_uri参数错误"),
+    (
+        "Host and port of redirect_uri must equal the app's trusted domain (可信域名) to the letter.",
+        "redirect_uri 的域名和端口必须与应用的可信域名完全一致。",
+    ),
+);
+const STATE: Wrong = (
+    84025,
+    ("state is wrong", "不符合的state参数"),
+    (
+        "state takes letters and digits only, at most 128.",
+        "必须是[a-zA-Z0-9]的参数值，长度不可超过128个字节。",
+    ),
+);
+const NOT_VISIBLE: Wrong = (
+    60021,
+    ("You may not use this app", "你没有权限使用该应用"),
+    (
+        "Ask the administrator to add you to the app's visible range.",
+        "你不在应用的可见范围内，请联系管理员。",
+    ),
+);
+
+fn refuse(l: Lang, (code, title, text): Wrong) -> Response {
+    message(l, code, title, text)
+}
+
+/// Checks a link as WeCom does.
+fn check(sim: &Shared, ask: &Ask) -> Result<Link, Wrong> {
+    let plain = |code, en, zh| (code, (en, zh), ("The link is not made as it should be.", "链接不正确。"));
+    let data = sim.lock().data.clone();
+    let company = data.company(ask.get("appid")).ok_or(plain(40013, "appid is wrong", "不合法的appid"))?;
+    if ask.get("response_type") != "code" {
+        return Err(plain(40063, "response_type is wrong", "response_type参数错误"));
+    }
+    let consent = match ask.get("scope") {
+        "snsapi_base" => false,
+        "snsapi_privateinfo" => true,
+        _ => return Err(plain(40063, "scope is wrong", "scope参数错误")),
+    };
+    let app = match ask.get("agentid") {
+        "" => None,
+        id => {
+            let app = id.parse().ok().and_then(|id| company.app(id));
+            Some(app.ok_or(plain(40056, "agentid is wrong", "不合法的agentid"))?)
+        }
+    };
+    let to = ask.get("redirect_uri");
+    let trusted = match app {
+        Some(app) => domain_matches(to, &app.trusted()),
+        None => company.apps.iter().any(|a| domain_matches(to, &a.trusted())),
+    };
+    if !trusted {
+        return Err(REDIRECT);
+    }
+    let state = ask.get("state");
+    if state.len() > 128 || !state.bytes().all(|b| b.is_ascii_alphanumeric()) {
+        return Err(STATE);
+    }
+    Ok(Link { consent: consent && app.is_some(), app: app.cloned(), company: company.clone() })
+}
+
+/// `redirect_uri` with `code` (if there is one) and `state`: an existing query is kept, and a fragment stays
+/// behind them.
+pub(super) fn back(redirect_uri: &str, code: Option<&str>, state: &str) -> String {
+    let (base, fragment) = match redirect_uri.split_once('#') {
+        Some((base, fragment)) => (base, format!("#{fragment}")),
+        None => (redirect_uri, String::new()),
+    };
+    let sep = if base.contains('?') { '&' } else { '?' };
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    if let Some(code) = code {
+        query.append_pair("code", code);
+    }
+    query.append_pair("state", state);
+    format!("{base}{sep}{}{fragment}", query.finish())
+}
+
+/// `GET /connect/oauth2/authorize`
+pub(super) fn authorize(sim: &Shared, ask: &Ask) -> Response {
+    if !ask.in_client() {
+        return refuse(ask.lang, NOT_IN_CLIENT);
+    }
+    let link = match check(sim, ask) {
+        Ok(link) => link,
+        Err(wrong) => return refuse(ask.lang, wrong),
+    };
+    let person = ask.holder(sim).and_then(|key| sim.lock().person(&link.company.corp_id, &key));
+    // The client knows who holds it; this one asks once.
+    let Some(person) = person else {
+        return client::members(sim, ask, &ask.address);
+    };
+    let (Some(app), true) = (&link.app, link.consent) else {
+        return go(sim, ask, &link, person, None, StatusCode::FOUND);
+    };
+    let member = match &person {
+        Person::Member(userid) => link.company.member(userid).filter(|m| link.company.sees(app, m)),
+        // People of linked companies pass, but give nothing away.
+        Person::Linked { .. } => return go(sim, ask, &link, person, None, StatusCode::FOUND),
+        Person::External { .. } => None,
+    };
+    let Some(member) = member else {
+        return refuse(ask.lang, NOT_VISIBLE);
+    };
+    let (mode, given) = {
+        let inner = sim.lock();
+        let seat = (link.company.corp_id.clone(), app.agent_id, member.userid.to_ascii_lowercase());
+        (inner.settings.consent, inner.consent(&seat, sim.now_ms()).cloned())
+    };
+    match (given, mode) {
+        (Some(fields), _) => go(sim, ask, &link, person, Some(fields), StatusCode::FOUND),
+        (None, Consent::Allow) => {
+            let all = app.sensitive.iter().cloned().collect();
+            agree(sim, ask, &link, app, &member.userid, all, StatusCode::FOUND)
+        }
+        (None, Consent::Refuse) => refused(sim, ask, StatusCode::FOUND),
+        (None, Consent::Ask) => consent_page(ask, &link.company, app, member),
+    }
+}
+
+/// Back to the app with a code.
+fn go(
+    sim: &Shared,
+    ask: &Ask,
+    link: &Link,
+    person: Person,
+    consent: Option<BTreeSet<String>>,
+    status: StatusCode,
+) -> Response {
+    let now = sim.now_ms();
+    let mut inner = sim.lock();
+    let ttl = i64::try_from(inner.settings.code_ttl).unwrap_or(300);
+    let code = inner.new_code(Code {
+        corp: link.company.corp_id.clone(),
+        agent: link.app.as_ref().map(|a| a.agent_id),
+        person,
+        consent,
+        redirect_uri: Some(ask.get("redirect_uri").to_owned()),
+        until_ms: now + ttl * 1000,
+        used: false,
+    });
+    redirect(status, &back(ask.get("redirect_uri"), Some(&code), ask.get("state")))
+}
+
+/// Remembers what was agreed to, for 30 days, and goes back with a code.
+fn agree(
+    sim: &Shared,
+    ask: &Ask,
+    link: &Link,
+    app: &App,
+    userid: &str,
+    fields: BTreeSet<String>,
+    status: StatusCode,
+) -> Response {
+    let now = sim.now_ms();
+    {
+        let mut inner = sim.lock();
+        let until_ms = now + i64::try_from(inner.settings.consent_ttl).unwrap_or(0) * 1000;
+        let seat = (link.company.corp_id.clone(), app.agent_id, userid.to_ascii_lowercase());
+        inner.consents.insert(seat, ConsentGiven { fields: fields.clone(), until_ms });
+    }
+    go(sim, ask, link, Person::Member(userid.to_owned()), Some(fields), status)
+}
+
+fn refused(sim: &Shared, ask: &Ask, status: StatusCode) -> Response {
+    match sim.lock().settings.refusal {
+        Refusal::Redirect => redirect(status, &back(ask.get("redirect_uri"), None, ask.get("state"))),
+        Refusal::Stay => message(
+            ask.lang,
+            0,
+            ("You refused", "你已拒绝授权"),
+            (
+                "Nothing was passed on. Open the app again to be asked again.",
+                "未提供任何信息。重新打开应用可再次授权。",
+            ),
+        ),
+    }
+}
+
+/// `POST /connect/oauth2/consent`: the form of the consent page.
+pub(super) fn decide(sim: &Shared, ask: &Ask) -> Response {
+    let link = match check(sim, ask) {
+        Ok(link) => link,
+        Err(wrong) => return refuse(ask.lang, wrong),
+    };
+    let person = ask.holder(sim).and_then(|key| sim.lock().person(&link.company.corp_id, &key));
+    let (Some(Person::Member(userid)), Some(app)) = (person, &link.app) else {
+        return refuse(ask.lang, NOT_VISIBLE);
+    };
+    if !link.company.member(&userid).is_some_and(|m| link.company.sees(app, m)) {
+        return refuse(ask.lang, NOT_VISIBLE);
+    }
+    if ask.get("decision") != "allow" {
+        return refused(sim, ask, StatusCode::SEE_OTHER);
+    }
+    let fields = app.sensitive.iter().filter(|f| ask.fields.contains(f)).cloned().collect();
+    agree(sim, ask, &link, app, &userid, fields, StatusCode::SEE_OTHER)
+}
+
+/// One field to agree to.
+struct Field {
+    name: String,
+    label: &'static str,
+    value: String,
+}
+
+fn consent_page(ask: &Ask, company: &Company, app: &App, member: &Member) -> Response {
+    #[derive(Template)]
+    #[template(path = "consent.html")]
+    struct ConsentPage<'a> {
+        l: Lang,
+        app: &'a str,
+        company: &'a str,
+        initials: String,
+        hue: u8,
+        params: Vec<(&'static str, String)>,
+        fields: Vec<Field>,
+    }
+    let l = ask.lang;
+    let none = || l.t("not given", "未填写").to_owned();
+    let text = |s: &str| if s.is_empty() { none() } else { s.to_owned() };
+    let fields = (app.sensitive.iter())
+        .map(|name| {
+            let (label, value) = match name.as_str() {
+                "mobile" => (l.t("Phone number", "手机号"), text(&member.mobile)),
+                "email" => (l.t("E-mail address", "邮箱"), text(&member.email)),
+                "biz_mail" => (l.t("Business e-mail address", "企业邮箱"), text(&member.biz_mail)),
+                "gender" => (
+                    l.t("Gender", "性别"),
+                    match member.gender.as_str() {
+                        "1" => l.t("male", "男").to_owned(),
+                        "2" => l.t("female", "女").to_owned(),
+                        _ => none(),
+                    },
+                ),
+                "avatar" => (l.t("Picture", "头像"), String::new()),
+                "qr_code" => (l.t("Personal QR code", "个人二维码"), String::new()),
+                _ => (l.t("Address", "地址"), String::new()),
+            };
+            Field { name: name.clone(), label, value }
+        })
+        .collect();
+    page(&ConsentPage {
+        l,
+        app: &app.name,
+        company: &company.name,
+        initials: initials(&app.name),
+        hue: hue(&app.secret),
+        params: ask.again(&PARAMS),
+        fields,
+    })
+}

@@ -1,0 +1,37 @@
+//! Responses in which WeCom's application has no part: an unknown address, a network that fails.
+
+use axum::http::{StatusCode, header};
+use axum::response::{Html, IntoResponse, Response};
+
+use crate::fault::FaultKind;
+use crate::net::Peer;
+use crate::state::Shared;
+
+/// The response for an unknown address: a web server's page, no JSON.
+pub(crate) fn not_found() -> Response {
+    let page = "<html>\r\n<head><title>404 Not Found</title></head>\r\n<body>\r\n\
+                <center><h1>404 Not Found</h1></center>\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n";
+    (StatusCode::NOT_FOUND, Html(page)).into_response()
+}
+
+/// Does what a fault says in place of a response.
+pub(crate) async fn misbehave(sim: &Shared, peer: &Peer, kind: &FaultKind) -> Response {
+    match kind {
+        FaultKind::Status(s) => {
+            StatusCode::from_u16(*s).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR).into_response()
+        }
+        FaultKind::Html => {
+            Html("<!doctype html><title>Sign in to the network</title><h1>Welcome</h1>").into_response()
+        }
+        FaultKind::Body(text) => ([(header::CONTENT_TYPE, "application/json")], text.clone()).into_response(),
+        FaultKind::Hang => {
+            sim.stopped().await;
+            peer.cut();
+            StatusCode::OK.into_response()
+        }
+        _ => {
+            peer.cut();
+            StatusCode::OK.into_response()
+        }
+    }
+}
