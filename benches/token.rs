@@ -7,8 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use http::{HeaderMap, HeaderValue, header};
-use wecom_gate::nocobase::ws::Swapper;
 use wecom_gate::nocobase::{Minter, UserId};
+use wecom_gate::proxy::rewrite::token_swapper::Swapper;
 use wecom_gate::session::{Member, Session, SessionCache, Token, UnixMillis, forwardable};
 
 const NOW: UnixMillis = UnixMillis(1_800_000_000_000);

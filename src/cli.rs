@@ -18,7 +18,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use wecom_gate::check;
 use wecom_gate::config::{self, Config, ConfigErrors, Loaded};
 use wecom_gate::ops::logging;
-use wecom_gate::proxy::Reread;
+use wecom_gate::server::Reread;
 
 /// Something failed that is neither usage nor configuration.
 const FAILED: u8 = 1;
@@ -300,7 +300,7 @@ fn innermost(mut error: &dyn std::error::Error) -> String {
 
 /// Hands over to the proxy.
 fn serve(config: Config, reread: Reread) -> Result<(), String> {
-    wecom_gate::proxy::run(config, reread).map_err(|e| e.to_string())
+    wecom_gate::server::run(config, reread).map_err(|e| e.to_string())
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, String> {

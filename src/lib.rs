@@ -1,6 +1,6 @@
 //! `wecom-gate`: the front door of NocoBase in companies that live in WeCom.
 //!
-//! Arrows run one way: `main -> proxy -> login -> {wecom, nocobase, session} -> config`.
+//! Arrows run one way: `main -> server -> proxy -> login -> {wecom, nocobase, session} -> config`.
 //! `decide` and `pages` import none of them: they take plain data and return plain data.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
@@ -14,6 +14,7 @@ pub mod nocobase;
 pub mod ops;
 pub mod pages;
 pub mod proxy;
+pub mod server;
 pub mod session;
 pub mod shared;
 pub mod wecom;

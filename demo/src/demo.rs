@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use url::Url;
 use wecom_gate::config;
-use wecom_gate::proxy;
+use wecom_gate::server;
 use wecom_sim::Simulator;
 
 use crate::configuration::{configuration, url_safe_secret};
@@ -27,7 +27,7 @@ pub(crate) struct Options {
 
 /// Everything that runs.
 struct Demo {
-    gate: proxy::Running,
+    gate: server::Running,
     simulator: wecom_sim::Running,
     nocobase: nocobase::Instance,
 }
@@ -63,7 +63,7 @@ pub(crate) async fn run(options: Options, out: &mut (dyn Write + Send)) -> Resul
     let path = state.join("wecom-gate.toml");
     std::fs::write(&path, &toml).map_err(|e| DemoError::File { path: path.clone(), why: e.to_string() })?;
     let loaded = config::load_str(&toml, []).map_err(|e| DemoError::Gate(e.to_string()))?;
-    let gate = proxy::start(loaded.config).await.map_err(|e| DemoError::Gate(e.to_string()))?;
+    let gate = server::start(loaded.config).await.map_err(|e| DemoError::Gate(e.to_string()))?;
     let demo = Demo { gate, simulator, nocobase };
 
     let sim = format!("http://{}", demo.simulator.addr);

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
-use wecom_gate::nocobase::ws::Swapper;
+use wecom_gate::proxy::rewrite::token_swapper::Swapper;
 
 fn run(input: &[u8], piece: usize, swap: bool) -> (Vec<u8>, bool) {
     let mut swapper = Swapper::new(|token: &str| (swap && token == "phantom").then(|| "real".to_owned()));

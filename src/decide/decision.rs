@@ -20,7 +20,7 @@ pub enum Decision {
     /// The domain verification file with this index in `Policy::verify_files`.
     VerifyFile(usize),
     /// On to NocoBase.
-    Forward(Pass),
+    Forward(ForwardOptions),
     /// 302 to this target on our own origin: the same page, without a `token` in its address.
     Redirect(String),
     /// Starts a flow that ends where this request wanted to go.
@@ -43,13 +43,37 @@ pub enum Decision {
 
 /// How a request is forwarded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pass {
+pub struct ForwardOptions {
     /// In whose name.
     pub identity: Identity,
     /// Put NocoBase's cookies (`nb_auth_token_<app>`, `nb_authenticator_<app>`) into the forwarded `Cookie`.
     pub put_cookies: bool,
-    /// If the answer is a page: put the gate's script into it.
+    /// If the response is a page: put the gate's script into it.
     pub put_script: bool,
+    /// The member made this request, no other site did: it may carry identity headers.
+    pub identity_allowed: bool,
+    /// Remove `token` from the query: NocoBase would take any token of its own from the address, but in a session only
+    /// the session's counts.
+    pub strip_token: bool,
+    /// This is NocoBase's own sign-out: if it succeeds, the browser's cookies go.
+    pub signs_out: bool,
+    /// Renew the session cookie with the response. Only pages and API calls do, so that assets stay cacheable.
+    pub renew_cookie: bool,
+}
+
+impl ForwardOptions {
+    /// Unchanged but for the identity.
+    const fn plain(identity: Identity) -> ForwardOptions {
+        ForwardOptions {
+            identity,
+            put_cookies: false,
+            put_script: false,
+            identity_allowed: false,
+            strip_token: false,
+            signs_out: false,
+            renew_cookie: false,
+        }
+    }
 }
 
 /// In whose name a request is forwarded.
@@ -103,7 +127,37 @@ pub fn decide(policy: &Policy, request: &Request<'_>) -> Decision {
     if is_own(request.path) {
         return own(policy, request);
     }
-    signed_in(policy, request).unwrap_or_else(|| without_session(policy, request))
+    match signed_in(policy, request).unwrap_or_else(|| without_session(policy, request)) {
+        Decision::Forward(options) => Decision::Forward(with_session(policy, request, options)),
+        decision => decision,
+    }
+}
+
+/// Does this path (canonical) need to know whose session it is before the decision? The gate's own pages look at the
+/// session themselves, where they need it.
+pub fn needs_session(policy: &Policy, path: &str) -> bool {
+    !is_own(path) && !is_verify_file(policy, path)
+}
+
+/// Is the path one of the configured domain verification files?
+pub fn is_verify_file(policy: &Policy, path: &str) -> bool {
+    verify_file(policy, path).is_some()
+}
+
+/// What follows from the session for a request that goes on to NocoBase.
+fn with_session(policy: &Policy, request: &Request<'_>, options: ForwardOptions) -> ForwardOptions {
+    let below = request.path.strip_prefix(policy.public_path.as_str());
+    let in_session = request.session == SessionState::Valid;
+    let member = options.identity == Identity::Member;
+    ForwardOptions {
+        identity_allowed: session_counts(policy, request)
+            && matches!(request.credential, Credential::None | Credential::Phantom),
+        strip_token: in_session && options.identity != Identity::Token,
+        signs_out: below == Some("api/auth:signOut") && (member || policy.password),
+        renew_cookie: in_session
+            && (is_page_load(policy, request) || below.is_some_and(|path| path.starts_with("api/"))),
+        ..options
+    }
 }
 
 /// The gate's own paths. A cookie that does not count must not act here either.
@@ -136,7 +190,7 @@ fn verify_file(policy: &Policy, path: &str) -> Option<usize> {
 
 /// Does the request come from the member behind its session? Where it passes without one (`access.public`), a cookie
 /// that another site made the browser send must not put the member's name on it.
-pub fn session_counts(policy: &Policy, request: &Request<'_>) -> bool {
+fn session_counts(policy: &Policy, request: &Request<'_>) -> bool {
     // Browsers send cookies with WebSockets of any site, and always say which: no `Origin`, no member.
     let own_tunnel = || request.origin.is_some_and(|origin| is_our_origin(policy, origin));
     request.session == SessionState::Valid
@@ -164,10 +218,10 @@ fn signed_in(policy: &Policy, request: &Request<'_>) -> Option<Decision> {
         _ if token_passes(policy, request) => Identity::Token,
         Credential::ApiToken | Credential::OwnToken | Credential::Invalid => return None,
     };
-    Some(Decision::Forward(Pass {
-        identity,
+    Some(Decision::Forward(ForwardOptions {
         put_cookies: files && identity == Identity::Member,
         put_script: is_page_load(policy, request),
+        ..ForwardOptions::plain(identity)
     }))
 }
 
@@ -195,14 +249,14 @@ fn brings_token(policy: &Policy, request: &Request<'_>) -> bool {
 }
 
 fn without_session(policy: &Policy, request: &Request<'_>) -> Decision {
-    const AS_IT_COMES: Pass = Pass { identity: Identity::Nobody, put_cookies: false, put_script: false };
+    const AS_IT_COMES: ForwardOptions = ForwardOptions::plain(Identity::Nobody);
     if address::contains(&policy.bypass, request.client_ip)
         || policy.public.matches(request.method, request.path)
     {
         return Decision::Forward(AS_IT_COMES);
     }
     if token_passes(policy, request) {
-        return Decision::Forward(Pass { identity: Identity::Token, ..AS_IT_COMES });
+        return Decision::Forward(ForwardOptions::plain(Identity::Token));
     }
     let page = is_page_load(policy, request);
     if policy.password && password_passes(policy, request) {
@@ -211,7 +265,7 @@ fn without_session(policy: &Policy, request: &Request<'_>) -> Decision {
             let query = request.query.and_then(|q| query::without(q, &SIGN_IN_PARAMETERS));
             return Decision::Redirect(of_request(request.path, query.as_deref()));
         }
-        return Decision::Forward(Pass { put_script: page, ..AS_IT_COMES });
+        return Decision::Forward(ForwardOptions { put_script: page, ..AS_IT_COMES });
     }
     let failure = match (request.credential, request.session) {
         // The phantom of a session that has ended is an invalid token too: say what happened.

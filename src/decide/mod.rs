@@ -19,7 +19,7 @@ pub mod rules;
 pub mod target;
 
 pub use client::Caller;
-pub use decision::{Decision, Identity, Page, Pass, Via, decide, session_counts};
+pub use decision::{Decision, ForwardOptions, Identity, Page, Via, decide, is_verify_file, needs_session};
 pub use own::OwnPath;
 pub use page_load::{is_page_load, takes_page};
 pub use password::form_address;

@@ -23,8 +23,6 @@ pub enum OwnPath {
     Events(usize),
     /// `gate.js`: the script for NocoBase's pages.
     Script,
-    /// `gate.css`: style of the gate's pages.
-    Style,
 }
 
 /// Is the path (canonical) the gate's?
@@ -43,7 +41,6 @@ impl OwnPath {
             "me" => OwnPath::Me,
             "auth" => OwnPath::Auth,
             "gate.js" => OwnPath::Script,
-            "gate.css" => OwnPath::Style,
             rest => {
                 let name = rest.strip_prefix("events/").ok_or(Failure::NotFound)?;
                 OwnPath::Events(entries.iter().position(|entry| entry == name).ok_or(Failure::NotFound)?)
@@ -56,9 +53,7 @@ impl OwnPath {
     fn takes(self, method: &str) -> bool {
         match self {
             OwnPath::Login | OwnPath::Callback => method == "GET",
-            OwnPath::SignIn | OwnPath::Me | OwnPath::Script | OwnPath::Style => {
-                matches!(method, "GET" | "HEAD")
-            }
+            OwnPath::SignIn | OwnPath::Me | OwnPath::Script => matches!(method, "GET" | "HEAD"),
             OwnPath::Logout => matches!(method, "GET" | "HEAD" | "POST"),
             OwnPath::Events(_) => matches!(method, "GET" | "POST"),
             OwnPath::Auth => true,

@@ -1,5 +1,4 @@
-//! NocoBase as the gate uses it: its public API with a service account, its tokens, its pages (where the
-//! script goes in) and its WebSocket (where the token is swapped).
+//! NocoBase as the gate uses it: its public API with a service account, and its tokens.
 //!
 //! Must never: let a token of NocoBase reach a log or, in sealed delivery, a browser.
 
@@ -7,14 +6,12 @@ pub mod accounts;
 pub mod answers;
 pub mod client;
 mod crypto;
-pub mod inject;
 pub mod phone;
 pub mod roles;
 #[cfg(test)]
 pub(crate) mod test_server;
 pub mod token;
 mod user_id;
-pub mod ws;
 
 pub use accounts::{Accounts, Person, Preview};
 pub use client::{CheckOutcome, NocoBase};

@@ -14,10 +14,14 @@ use serde_json::json;
 use tokio::sync::watch;
 
 use super::ready::Readiness;
-use crate::proxy::Live;
+use crate::proxy::CurrentGate;
 
 /// Serves until `stopped`. The socket must be non-blocking.
-pub fn serve(listener: TcpListener, live: Arc<Live>, mut stopped: watch::Receiver<bool>) -> io::Result<()> {
+pub fn serve(
+    listener: TcpListener,
+    live: Arc<CurrentGate>,
+    mut stopped: watch::Receiver<bool>,
+) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let readiness = Readiness::new(live);
     std::thread::Builder::new().name("wecom-gate-ops".into()).spawn(move || {

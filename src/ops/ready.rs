@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use crate::metrics::Reload;
 use crate::proxy::upstream::State;
-use crate::proxy::{Gate, Live};
+use crate::proxy::{CurrentGate, Gate};
 
 /// A certificate that ends sooner should have been renewed long before.
 const EXPIRING_S: i64 = 7 * 24 * 3600;
@@ -20,7 +20,7 @@ type Trouble = Option<&'static str>;
 
 /// Looks at what the gate depends on.
 pub(super) struct Readiness {
-    live: Arc<Live>,
+    live: Arc<CurrentGate>,
 }
 
 /// Something that does not work as it should, while the gate goes on.
@@ -56,7 +56,7 @@ impl Report {
 }
 
 impl Readiness {
-    pub(super) fn new(live: Arc<Live>) -> Readiness {
+    pub(super) fn new(live: Arc<CurrentGate>) -> Readiness {
         Readiness { live }
     }
 

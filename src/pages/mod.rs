@@ -14,5 +14,5 @@ mod tests;
 
 pub use answer::{LOGIN_HEADER, Rendered, json_error};
 pub use lang::{Lang, language, wecom_hint};
-pub use script::{Script, form_attributes, gate_js, script, script_attributes};
+pub use script::{Script, form_attributes, gate_js, script, script_attributes, script_tag};
 pub use view::{Entry, Page, View, message, render};

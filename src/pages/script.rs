@@ -2,6 +2,7 @@
 
 use std::sync::LazyLock;
 
+use bytes::Bytes;
 use serde_json::json;
 
 use super::answer::Rendered;
@@ -94,6 +95,34 @@ pub fn script_attributes<'a>(
 /// NocoBase's page has none stored.
 pub fn form_attributes<'a>(app: &'a str, entries: &'a str, lang: &'a str) -> [(&'static str, &'a str); 4] {
     [("data-app", app), ("data-login", LOGIN), ("data-entries", entries), ("data-lang", lang)]
+}
+
+/// `<script src="..." data-...="..."></script>`. Values are escaped; a name that is not of lower-case letters,
+/// digits and `-` is left out.
+pub fn script_tag(src: &str, attributes: &[(&str, &str)]) -> Bytes {
+    let mut tag = String::from("<script");
+    for (name, value) in std::iter::once(&("src", src)).chain(attributes) {
+        let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+        if name.is_empty() || !name.bytes().all(plain) {
+            continue;
+        }
+        tag.push(' ');
+        tag.push_str(name);
+        tag.push_str("=\"");
+        for c in value.chars() {
+            match c {
+                '&' => tag.push_str("&amp;"),
+                '<' => tag.push_str("&lt;"),
+                '>' => tag.push_str("&gt;"),
+                '"' => tag.push_str("&quot;"),
+                '\'' => tag.push_str("&#39;"),
+                c => tag.push(c),
+            }
+        }
+        tag.push('"');
+    }
+    tag.push_str("></script>");
+    tag.into()
 }
 
 #[cfg(test)]

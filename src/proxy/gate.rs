@@ -9,22 +9,21 @@ use http::HeaderValue;
 use tokio::sync::watch;
 
 use super::headers;
-use super::request_id::RequestIds;
+use super::request::request_id::RequestIds;
 use super::upstream::Upstreams;
 use crate::config::{self, Config, TokenDelivery};
 use crate::decide::{self, Policy};
 use crate::login::SignIns;
 use crate::metrics::Metrics;
-use crate::nocobase::inject::script_tag;
 use crate::pages;
 
 /// The gate as the last good configuration describes it. A request takes it once, at its beginning.
-pub struct Live(ArcSwap<Gate>);
+pub struct CurrentGate(ArcSwap<Gate>);
 
-impl Live {
+impl CurrentGate {
     /// Begins with this one.
-    pub fn new(gate: Arc<Gate>) -> Live {
-        Live(ArcSwap::new(gate))
+    pub fn new(gate: Arc<Gate>) -> CurrentGate {
+        CurrentGate(ArcSwap::new(gate))
     }
 
     /// The one that new requests get. Takes no lock.
@@ -118,7 +117,7 @@ impl Gate {
     /// The script tag for a page of this session.
     pub fn script_tag(&self, token: &str, user: u64) -> Bytes {
         let (user, sealed) = (user.to_string(), !self.delivers_tokens());
-        script_tag(
+        pages::script_tag(
             &pages::script().src,
             &pages::script_attributes(token, &self.config.nocobase.app, sealed, &user),
         )
@@ -130,7 +129,7 @@ impl Gate {
     pub fn form_tag(&self, lang: pages::Lang) -> Bytes {
         let entries: Vec<_> = self.config.wecom.iter().map(|e| (&e.name, &e.title)).collect();
         let entries = serde_json::to_string(&entries).unwrap_or_default();
-        script_tag(
+        pages::script_tag(
             &pages::script().src,
             &pages::form_attributes(&self.config.nocobase.app, &entries, &lang.tag()),
         )

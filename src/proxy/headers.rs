@@ -166,6 +166,17 @@ pub fn identity_headers(who: &Identity<'_>) -> Vec<(HeaderName, HeaderValue)> {
     pairs.into_iter().filter_map(|(n, v)| v.map(|v| (n, v))).collect()
 }
 
+/// The text of the first header of this name, when it is ASCII.
+pub fn text<'a>(request: &'a pingora::http::RequestHeader, name: &HeaderName) -> Option<&'a str> {
+    ascii(request.headers.get(name)?)
+}
+
+/// A header's text, when it is ASCII. `HeaderValue::to_str` looks at each byte by itself.
+pub fn ascii(value: &HeaderValue) -> Option<&str> {
+    let bytes = value.as_bytes();
+    if bytes.is_ascii() { std::str::from_utf8(bytes).ok() } else { None }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

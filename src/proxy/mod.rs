@@ -1,35 +1,26 @@
-//! Pingora's phases, each a short file that asks `decide` and does what it says.
+//! One request, from its first byte to its log line. Read from the top down:
 //!
-//! A request goes through `guard` (time limits and a cap on connections), `framing` (is this a message that everybody
-//! reads alike?), `admit` (reads cookies and credentials, lets `decide` decide), then either `own` and `reply` (the
-//! gate answers) or `request_to_upstream` and `answers` (NocoBase answers), and ends in `access_log` and
-//! `counts`.
+//! `phases` are Pingora's hooks: they say who does what. `connection` guards the socket, `request` reads what the client
+//! sent, `admission` asks `decide` and does what it says. Then either `routes` and `response` (the gate responds) or `forward`,
+//! `rewrite` and `upstream` (NocoBase responds), and at the end `access_log` and `request_metrics`.
 //!
-//! Must never: decide by itself who gets in, or set a protected header outside `headers`.
+//! Must never: decide by itself who gets in, set a protected header outside `headers`, or know how the process starts.
 
 mod access_log;
-mod admit;
-mod answers;
-mod counts;
-mod ctx;
-mod forward_auth;
-mod frames;
-mod framing;
+mod admission;
+pub mod connection;
+mod context;
+mod forward;
 mod gate;
-mod guard;
 mod headers;
-mod own;
+mod member;
 mod phases;
-mod reload;
-mod reply;
-mod request_id;
-mod request_to_upstream;
-mod serve;
-mod sockets;
-mod tls;
-mod tunnel;
-mod upgrade;
+mod request;
+mod request_metrics;
+mod response;
+pub mod rewrite;
+mod routes;
 pub mod upstream;
 
-pub use gate::{Gate, Live};
-pub use serve::{Reread, Running, StartError, run, start};
+pub use gate::{CurrentGate, Gate};
+pub use phases::Phases;

@@ -5,16 +5,18 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::header;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
 use pingora::prelude::*;
 use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use pingora::upstreams::peer::HttpPeer;
 
-use super::ctx::Ctx;
-use super::gate::{Gate, Live};
-use super::{access_log, admit, answers, counts, frames, guard, reply, request_to_upstream, tunnel};
+use super::context::Context;
+use super::gate::{CurrentGate, Gate};
+use super::response::{failure, reply};
+use super::rewrite::websocket_frames as frames;
+use super::upstream::tunnel;
+use super::{access_log, admission, connection, forward, request_metrics};
 use crate::error::Failure;
 
 /// Time for the rest of a request that Pingora still has to read before a connection can be used again.
@@ -28,24 +30,24 @@ const STARTING: ErrorType = ErrorType::Custom("NocoBase is starting");
 
 /// The proxy.
 pub struct Phases {
-    live: Arc<Live>,
+    live: Arc<CurrentGate>,
 }
 
 /// A request, and the gate as it was when the request began: a change of the configuration in between is for others.
 pub struct Carried {
     gate: Arc<Gate>,
-    ctx: Ctx,
+    ctx: Context,
 }
 
 impl Phases {
     /// Serves this gate.
-    pub fn new(live: Arc<Live>) -> Phases {
+    pub fn new(live: Arc<CurrentGate>) -> Phases {
         Phases { live }
     }
 }
 
-fn is_another_node(gate: &Gate, ctx: &Ctx) -> bool {
-    ctx.tried.count() < gate.upstreams.len()
+fn is_another_node(gate: &Gate, ctx: &Context) -> bool {
+    ctx.attempted_nodes.count() < gate.upstreams.len()
 }
 
 #[async_trait]
@@ -58,12 +60,12 @@ impl ProxyHttp for Phases {
 
     fn new_ctx(&self) -> Carried {
         let gate = self.live.now();
-        Carried { ctx: Ctx::new(&gate), gate }
+        Carried { ctx: Context::new(&gate), gate }
     }
 
     async fn early_request_filter(&self, session: &mut Session, carried: &mut Carried) -> Result<()> {
         let Carried { gate, .. } = carried;
-        if let Some(guard) = guard::of(session) {
+        if let Some(guard) = connection::of(session) {
             guard.disarm();
         }
         // Only where Pingora means to keep the connection: it has switched that off for messages after which
@@ -81,17 +83,17 @@ impl ProxyHttp for Phases {
 
     async fn request_filter(&self, session: &mut Session, carried: &mut Carried) -> Result<bool> {
         let Carried { gate, ctx } = carried;
-        match admit::admit(gate, session, ctx).await {
-            admit::Admitted::Forward => {
+        match admission::admit(gate, session, ctx).await {
+            admission::Admitted::Forward => {
                 if session.is_upgrade_req() {
                     ctx.becomes_tunnel();
                     session.set_read_timeout(Some(TUNNEL_SILENCE));
                 }
                 Ok(false)
             }
-            admit::Admitted::Answer(answer) => {
-                let answer = answers::stay_with_https(gate, answer);
-                Box::pin(reply::send(session, answer, &ctx.request_id, ctx.close)).await?;
+            admission::Admitted::Respond(reply) => {
+                let reply = reply::stay_with_https(gate, reply);
+                Box::pin(reply::send(session, reply, &ctx.request_id, ctx.close)).await?;
                 Ok(true)
             }
         }
@@ -99,8 +101,8 @@ impl ProxyHttp for Phases {
 
     async fn upstream_peer(&self, session: &mut Session, carried: &mut Carried) -> Result<Box<HttpPeer>> {
         let Carried { gate, ctx } = carried;
-        ctx.handed.get_or_insert_with(Instant::now);
-        match gate.upstreams.pick(&mut ctx.tried, session.is_upgrade_req()) {
+        ctx.sent_at.get_or_insert_with(Instant::now);
+        match gate.upstreams.pick(&mut ctx.attempted_nodes, session.is_upgrade_req()) {
             Some((node, mut peer)) => {
                 ctx.node = Some(node);
                 if session.is_upgrade_req() {
@@ -125,12 +127,12 @@ impl ProxyHttp for Phases {
         mut e: Box<Error>,
     ) -> Box<Error> {
         let Carried { gate, ctx } = carried;
-        counts::lost(gate, ctx);
+        request_metrics::lost(gate, ctx);
         if let Some(node) = ctx.node {
             gate.upstreams.avoid(node);
         }
         // Nothing has been sent: the next node may have it, whatever the method.
-        e.set_retry(ctx.tried.count() < gate.upstreams.len());
+        e.set_retry(ctx.attempted_nodes.count() < gate.upstreams.len());
         e
     }
 
@@ -145,12 +147,12 @@ impl ProxyHttp for Phases {
         let Carried { gate, ctx } = carried;
         let method = &session.req_header().method;
         if *e.esource() == ErrorSource::Upstream {
-            counts::lost(gate, ctx);
+            request_metrics::lost(gate, ctx);
         }
         let whole = !session.as_ref().retry_buffer_truncated() && session.response_written().is_none();
         if whole && method.is_safe() && (*e.etype() == STARTING || is_lost(&e)) && is_another_node(gate, ctx)
         {
-            ctx.answered = None;
+            ctx.answered_at = None;
             e.set_retry(true);
             return e;
         }
@@ -163,7 +165,7 @@ impl ProxyHttp for Phases {
             && let Some(node) = ctx.node
         {
             // Only the pooled connection was stale.
-            ctx.tried.forget(node);
+            ctx.attempted_nodes.forget(node);
         }
         e
     }
@@ -175,7 +177,7 @@ impl ProxyHttp for Phases {
         carried: &mut Carried,
     ) -> Result<()> {
         let Carried { gate, ctx } = carried;
-        request_to_upstream::prepare(gate, session, request, ctx)
+        forward::request::prepare(gate, session, request, ctx)
     }
 
     async fn request_body_filter(
@@ -213,7 +215,7 @@ impl ProxyHttp for Phases {
         carried: &mut Carried,
     ) -> Result<()> {
         let Carried { gate, ctx } = carried;
-        counts::answered(gate, response.status.as_u16(), ctx);
+        request_metrics::answered(gate, response.status.as_u16(), ctx);
         // What the client sends after an upgrade that was not made was meant for a tunnel: it is no request (R31).
         if session.is_upgrade_req() && response.status != 101 {
             session.set_keepalive(None);
@@ -225,16 +227,16 @@ impl ProxyHttp for Phases {
         // NocoBase answers 500 for a moment while it stops, and its health check is well. Is it the request, or the node?
         if response.status == 500
             && again
-            && ctx.doubted.is_none()
-            && gate.upstreams.is_another_well(ctx.tried)
+            && ctx.suspect_node.is_none()
+            && gate.upstreams.is_another_well(ctx.attempted_nodes)
         {
-            ctx.doubted = ctx.node;
+            ctx.suspect_node = ctx.node;
             return Error::e_explain(STARTING, "500");
         }
-        if let Some(node) = ctx.doubted.filter(|_| !response.status.is_server_error()) {
+        if let Some(node) = ctx.suspect_node.filter(|_| !response.status.is_server_error()) {
             gate.upstreams.avoid(node);
         }
-        answers::head(gate, session, response, ctx)
+        forward::response::head(gate, session, response, ctx)
     }
 
     fn response_body_filter(
@@ -253,7 +255,7 @@ impl ProxyHttp for Phases {
                 Ok(None)
             };
         }
-        answers::body(gate, body, end, ctx);
+        forward::response::body(gate, body, end, ctx);
         Ok(None)
     }
 
@@ -264,10 +266,10 @@ impl ProxyHttp for Phases {
         if let Some(failure) = failure
             && session.response_written().is_none()
         {
-            let answer = answers::failed(gate, session, ctx, failure);
-            let answer = answers::stay_with_https(gate, answer);
+            let reply = failure::failed(gate, session, ctx, failure);
+            let reply = reply::stay_with_https(gate, reply);
             // The client may be gone; there is nobody left to tell.
-            let _ = reply::send(session, answer, &ctx.request_id, true).await;
+            let _ = reply::send(session, reply, &ctx.request_id, true).await;
         }
         FailToProxy { error_code: code, can_reuse_downstream: false }
     }
@@ -275,7 +277,7 @@ impl ProxyHttp for Phases {
     async fn logging(&self, session: &mut Session, e: Option<&Error>, carried: &mut Carried) {
         let Carried { gate, ctx } = carried;
         access_log::write(gate, session, e, ctx);
-        counts::done(gate, session, e, ctx);
+        request_metrics::done(gate, session, e, ctx);
     }
 
     fn suppress_error_log(&self, _session: &Session, _carried: &Carried, _e: &Error) -> bool {
@@ -310,7 +312,7 @@ fn is_lost(e: &Error) -> bool {
 }
 
 /// Bytes from the browser into a tunnel: the token is swapped, and an ended session ends the tunnel.
-fn tunnel_out(body: &mut Option<Bytes>, ctx: &mut Ctx) -> Result<()> {
+fn tunnel_out(body: &mut Option<Bytes>, ctx: &mut Context) -> Result<()> {
     if ctx.member_ended() {
         return Error::e_explain(ConnectionClosed, "the session has ended");
     }
@@ -344,20 +346,4 @@ fn classify(e: &Error) -> (u16, Option<Failure>) {
         },
     };
     (failure.response().status, Some(failure))
-}
-
-/// Milliseconds since the request began.
-pub fn elapsed_ms(started: Instant) -> f64 {
-    started.elapsed().as_secs_f64() * 1000.0
-}
-
-/// The text of the first header of this name, when it is ASCII.
-pub fn text<'a>(request: &'a RequestHeader, name: &header::HeaderName) -> Option<&'a str> {
-    ascii(request.headers.get(name)?)
-}
-
-/// A header's text, when it is ASCII. `HeaderValue::to_str` looks at each byte by itself.
-pub fn ascii(value: &header::HeaderValue) -> Option<&str> {
-    let bytes = value.as_bytes();
-    if bytes.is_ascii() { std::str::from_utf8(bytes).ok() } else { None }
 }

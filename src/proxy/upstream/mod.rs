@@ -6,6 +6,7 @@
 
 mod health;
 mod node;
+pub mod tunnel;
 
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;

@@ -11,7 +11,7 @@ fn forwards(policy: &Policy, request: &Request<'_>) -> bool {
 }
 
 const SCRIPTED: Decision =
-    Decision::Forward(Pass { identity: Identity::Nobody, put_cookies: false, put_script: true });
+    Decision::Forward(ForwardOptions { put_script: true, ..ForwardOptions::plain(Identity::Nobody) });
 
 #[test]
 fn the_form_and_what_it_is_made_of_pass_to_the_letter() {

@@ -11,7 +11,7 @@ fn phantom(path: &str) -> Request<'_> {
 }
 
 fn forward(identity: Identity, put_cookies: bool, put_script: bool) -> Decision {
-    Decision::Forward(Pass { identity, put_cookies, put_script })
+    Decision::Forward(ForwardOptions { put_cookies, put_script, ..ForwardOptions::plain(identity) })
 }
 
 #[test]
@@ -110,8 +110,10 @@ fn the_cookie_speaks_only_for_our_own_pages_and_plain_links() {
             sec_fetch_dest: some(dest),
             ..phantom("/files/main/1.pdf")
         };
-        let member =
-            matches!(decide(&policy(), &request), Decision::Forward(Pass { identity: Identity::Member, .. }));
+        let member = matches!(
+            decide(&policy(), &request),
+            Decision::Forward(ForwardOptions { identity: Identity::Member, .. })
+        );
         assert_eq!(member, counts, "{method} {site:?} {mode} {dest} {origin:?}");
         if !counts {
             let stranger = Request { session: SessionState::None, ..request };
@@ -212,4 +214,82 @@ fn a_token_in_the_address_signs_nobody_in() {
     let request = |path| Request { query: Some("token=x"), ..signed_in(page(path)) };
     assert_eq!(decide(&crm, &request("/crm/admin")), Decision::Redirect("/crm/admin".to_owned()));
     assert!(matches!(decide(&crm, &request("/crm/api/x")), Decision::Forward(_)));
+}
+
+/// All that a decision says of a forwarded request, the session's part included.
+fn options(policy: &Policy, request: &Request<'_>) -> ForwardOptions {
+    match super::super::decide(policy, request) {
+        Decision::Forward(options) => options,
+        other => panic!("{}: {other:?}", request.path),
+    }
+}
+
+#[test]
+fn what_follows_from_the_session() {
+    let evil = Some("https://evil.com");
+    let key = Request { credential: Credential::ApiToken, ..phantom("/api/x:list") };
+    let public = Request { method: "POST", ..signed_in(call("/api/webhook:x")) };
+    let from_elsewhere = Request { sec_fetch_site: Some("cross-site"), origin: evil, ..public };
+    for (request, identity_allowed, strip_token, renew_cookie) in [
+        (phantom("/api/users:list"), true, true, true),
+        (signed_in(page("/admin")), true, true, true),
+        (signed_in(call("/assets/x.js")), true, true, false),
+        (signed_in(call("/files/main/1.pdf")), true, true, false),
+        // A token of its own may name somebody else, and is what the query may hold too.
+        (key, false, false, true),
+        (public, true, true, true),
+        (from_elsewhere, false, true, true),
+        (call("/api/app:getLang"), false, false, false),
+        (Request { session: SessionState::Ended, ..call("/api/app:getLang") }, false, false, false),
+    ] {
+        let o = options(&policy(), &request);
+        let found = (o.identity_allowed, o.strip_token, o.renew_cookie);
+        assert_eq!(found, (identity_allowed, strip_token, renew_cookie), "{request:?}");
+    }
+}
+
+#[test]
+fn r16_nocobases_own_sign_out_is_found_to_the_letter() {
+    let crm = Policy { public_path: "/crm/".to_owned(), ..policy() };
+    let public = PublicRules::parse(&["* /**".to_owned()]).unwrap();
+    let form = Policy { password: true, public: public.clone(), ..policy() };
+    let open = Policy { public, ..policy() };
+    for (policy, path, credential, signs_out) in [
+        (&policy(), "/api/auth:signOut", Credential::Phantom, true),
+        (&policy(), "/api/auth:signOut", Credential::ApiToken, false),
+        (&policy(), "/api/auth:signOut", Credential::None, false),
+        (&policy(), "/api/auth:signout", Credential::Phantom, false),
+        (&policy(), "/api/auth:signOut/x", Credential::Phantom, false),
+        (&policy(), "/crm/api/auth:signOut", Credential::Phantom, false),
+        (&crm, "/crm/api/auth:signOut", Credential::Phantom, true),
+        (&crm, "/api/auth:signOut", Credential::Phantom, false),
+        // A person who came by password has no session here.
+        (&form, "/api/auth:signOut", Credential::OwnToken, true),
+        (&open, "/api/auth:signOut", Credential::OwnToken, false),
+    ] {
+        let request = Request { method: "POST", credential, ..signed_in(call(path)) };
+        assert_eq!(options(policy, &request).signs_out, signs_out, "{path} {credential:?}");
+    }
+}
+
+#[test]
+fn the_paths_that_need_no_session_are_the_ones_that_the_gate_serves() {
+    for (path, gates_own) in [
+        ("/wecom-gate", true),
+        ("/wecom-gate/", true),
+        ("/wecom-gate/login", true),
+        ("/wecom-gate/none", true),
+        ("/WW_verify_a.txt", true),
+        ("/wecom-gate-x", false),
+        ("/wecom-gatex/y", false),
+        ("/WW_verify_c.txt", false),
+        ("/WW_verify_a.txt/x", false),
+        ("/WW_verify_", false),
+        ("/x/wecom-gate/login", false),
+        ("/", false),
+    ] {
+        assert_eq!(needs_session(&policy(), path), !gates_own, "{path}");
+        let decision = decide(&policy(), &signed_in(page(path)));
+        assert_eq!(matches!(decision, Decision::Forward(_)), !gates_own, "{path}: {decision:?}");
+    }
 }

@@ -5,18 +5,19 @@
 
 use http::{HeaderName, HeaderValue, header};
 use pingora::http::RequestHeader;
-use pingora::proxy::Session as Exchange;
+use pingora::proxy::Session as HttpSession;
 use secrecy::ExposeSecret as _;
 use subtle::ConstantTimeEq as _;
 
-use super::ctx::Member;
-use super::gate::Gate;
-use super::own::Asked;
-use super::reply::Reply;
-use super::{admit, headers};
+use super::request::RouteRequest;
 use crate::decide::Credential;
 use crate::error::Failure;
 use crate::login::FoundSession;
+use crate::proxy::gate::Gate;
+use crate::proxy::headers;
+use crate::proxy::member::Member;
+use crate::proxy::request::{client, credential};
+use crate::proxy::response::reply::Reply;
 use crate::session;
 
 /// With this a proxy shows that it is one, and not a script in a page that came through it.
@@ -26,8 +27,8 @@ const COOKIE: HeaderName = HeaderName::from_static("x-wecom-gate-cookie");
 
 /// 204 with the member, or 401 with the way in. To a proxy with the secret, 204 also says which `Authorization` and
 /// `Cookie` NocoBase is to see in place of those that came: the same that the gate itself would have sent.
-pub async fn auth(gate: &Gate, exchange: &Exchange, asked: &Asked<'_>) -> Result<Reply, Failure> {
-    let request = exchange.req_header();
+pub async fn auth(gate: &Gate, downstream: &HttpSession, asked: &RouteRequest<'_>) -> Result<Reply, Failure> {
+    let request = downstream.req_header();
     let (member, failure) = match gate.sign_ins.find(&asked.cookies).await {
         FoundSession::Live { session, seen } => {
             gate.sign_ins.recheck_if_due(&session, &seen);
@@ -37,11 +38,11 @@ pub async fn auth(gate: &Gate, exchange: &Exchange, asked: &Asked<'_>) -> Result
         FoundSession::Ended => (None, Failure::SessionEnded),
         FoundSession::Unknown(failure) => return Err(failure),
     };
-    if !is_proxy(gate, exchange) {
+    if !is_proxy(gate, downstream) {
         return Ok(with_identity(Reply::empty(204), &member.ok_or(failure)?));
     }
-    let presented = member.as_ref().map(|m| admit::presented(gate, m));
-    let (credential, in_query) = admit::credential(gate, request, presented.as_ref(), member.as_ref());
+    let page_token = member.as_ref().map(|m| credential::page_token(gate, m));
+    let (credential, in_query) = credential::credential(gate, request, page_token.as_ref(), member.as_ref());
     let mut reply = Reply::empty(204);
     match (credential, &member) {
         // The query is of this very call: no token in it says anything about another.
@@ -78,13 +79,11 @@ fn leave_none_out(reply: &mut Reply) {
 }
 
 /// Is it a proxy that asks: by its address, and by the secret?
-fn is_proxy(gate: &Gate, exchange: &Exchange) -> bool {
-    let access = &gate.config.access;
-    let Some(secret) = &access.forward_auth_secret else { return false };
-    let peer = exchange.client_addr().and_then(|a| a.as_inet()).map(|a| a.ip().to_canonical());
-    let mut shown = exchange.req_header().headers.get_all(SECRET).iter();
+fn is_proxy(gate: &Gate, downstream: &HttpSession) -> bool {
+    let Some(secret) = &gate.config.access.forward_auth_secret else { return false };
+    let mut shown = downstream.req_header().headers.get_all(SECRET).iter();
     let (first, more) = (shown.next(), shown.next());
-    peer.is_some_and(|peer| access.trusted_proxies.iter().any(|net| net.contains(&peer)))
+    client::is_trusted_proxy(gate, downstream)
         && more.is_none()
         && first.is_some_and(|v| bool::from(v.as_bytes().ct_eq(secret.expose_secret().as_bytes())))
 }

@@ -5,12 +5,12 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, header};
 use pingora::http::RequestHeader;
 use pingora::prelude::*;
-use pingora::proxy::Session as Exchange;
+use pingora::proxy::Session as HttpSession;
 
-use super::ctx::Ctx;
-use super::gate::Gate;
-use super::headers::{self, Identity as Who};
 use crate::decide;
+use crate::proxy::context::Context;
+use crate::proxy::gate::Gate;
+use crate::proxy::headers::{self, Identity as Who};
 use crate::session;
 
 /// Makes the head that goes to NocoBase. Runs after Pingora's hop-by-hop scrub and again for every attempt.
@@ -18,15 +18,20 @@ use crate::session;
 /// Works on plain parts: Pingora's own type keeps the spelling of every header's name beside it, and each change of a
 /// header there costs several allocations. NocoBase gets names in lower case, as from any HTTP/2 client, and the target
 /// that was decided on (R1).
-pub fn prepare(gate: &Gate, exchange: &Exchange, request: &mut RequestHeader, ctx: &mut Ctx) -> Result<()> {
+pub fn prepare(
+    gate: &Gate,
+    downstream: &HttpSession,
+    request: &mut RequestHeader,
+    ctx: &mut Context,
+) -> Result<()> {
     let nothing = RequestHeader::from(http::Request::new(()).into_parts().0);
     let mut parts = Parts::from(std::mem::replace(request, nothing));
-    let done = change(gate, exchange, &mut parts, ctx);
+    let done = change(gate, downstream, &mut parts, ctx);
     *request = RequestHeader::from(parts);
     done
 }
 
-fn change(gate: &Gate, exchange: &Exchange, request: &mut Parts, ctx: &mut Ctx) -> Result<()> {
+fn change(gate: &Gate, downstream: &HttpSession, request: &mut Parts, ctx: &mut Context) -> Result<()> {
     headers::strip_protected(&mut request.headers);
     headers::set_forwarding(
         &mut request.headers,
@@ -37,8 +42,8 @@ fn change(gate: &Gate, exchange: &Exchange, request: &mut Parts, ctx: &mut Ctx) 
     // A pass is always there: nothing else reaches this phase. Without one, nothing is added and NocoBase sees an
     // anonymous request.
     let member = ctx.member.as_deref();
-    let as_member = ctx.pass.is_some_and(|p| p.identity == decide::Identity::Member);
-    let put_cookies = ctx.pass.is_some_and(|p| p.put_cookies);
+    let as_member = ctx.forward.is_some_and(|p| p.identity == decide::Identity::Member);
+    let put_cookies = ctx.forward.is_some_and(|p| p.put_cookies);
 
     let token = match member {
         Some(member) if as_member => Some(gate.sign_ins.token(&member.session, &member.seen)),
@@ -58,7 +63,7 @@ fn change(gate: &Gate, exchange: &Exchange, request: &mut Parts, ctx: &mut Ctx) 
         let target = format!("{}{mark}{query}", request.uri.path());
         request.uri = target.parse().or_err(InternalError, "target")?;
     }
-    if let Some(member) = member.filter(|_| ctx.named)
+    if let Some(member) = member.filter(|_| ctx.forward.is_some_and(|f| f.identity_allowed))
         && gate.config.nocobase.identity_headers
     {
         let s = &member.session;
@@ -71,7 +76,7 @@ fn change(gate: &Gate, exchange: &Exchange, request: &mut Parts, ctx: &mut Ctx) 
         };
         headers::set_identity(&mut request.headers, &who);
     }
-    if ctx.page_load && ctx.pass.is_some_and(|p| p.put_script) {
+    if ctx.page_load && ctx.forward.is_some_and(|p| p.put_script) {
         // The page is changed on its way: it must come whole, plain and fresh.
         request.headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         for name in [
@@ -85,7 +90,7 @@ fn change(gate: &Gate, exchange: &Exchange, request: &mut Parts, ctx: &mut Ctx) 
             request.headers.remove(name);
         }
     }
-    if exchange.is_upgrade_req() {
+    if downstream.is_upgrade_req() {
         // Compressed frames could not be read.
         request.headers.remove(header::SEC_WEBSOCKET_EXTENSIONS);
     }

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener};
 
 use listenfd::ListenFd;
 
-use super::serve::StartError;
+use super::error::StartError;
 use crate::config::Listen;
 
 /// Bound and not yet served: errors show before anything else starts.

@@ -3,20 +3,20 @@
 use std::time::Instant;
 
 use pingora::prelude::Error;
-use pingora::proxy::Session as Exchange;
+use pingora::proxy::Session as HttpSession;
 
-use super::ctx::Ctx;
+use super::context::Context;
 use super::gate::Gate;
 use crate::metrics::{Node, RequestOutcome, RequestRecord};
 
 /// NocoBase's head is there.
-pub fn answered(gate: &Gate, status: u16, ctx: &mut Ctx) {
-    if ctx.answered.is_some() || (status < 200 && status != 101) {
+pub fn answered(gate: &Gate, status: u16, ctx: &mut Context) {
+    if ctx.answered_at.is_some() || (status < 200 && status != 101) {
         return;
     }
     let now = Instant::now();
-    ctx.answered = Some(now);
-    if let (Some(node), Some(handed)) = (node(gate, ctx), ctx.handed) {
+    ctx.answered_at = Some(now);
+    if let (Some(node), Some(handed)) = (node(gate, ctx), ctx.sent_at) {
         node.answered(status, now.saturating_duration_since(handed));
     }
     if status == 101 {
@@ -25,21 +25,21 @@ pub fn answered(gate: &Gate, status: u16, ctx: &mut Ctx) {
 }
 
 /// A node could not be reached, or broke off before its answer.
-pub fn lost(gate: &Gate, ctx: &Ctx) {
-    if let Some(node) = node(gate, ctx).filter(|_| ctx.answered.is_none()) {
+pub fn lost(gate: &Gate, ctx: &Context) {
+    if let Some(node) = node(gate, ctx).filter(|_| ctx.answered_at.is_none()) {
         node.upstream_failed();
     }
 }
 
 /// The request is over.
-pub fn done(gate: &Gate, exchange: &Exchange, error: Option<&Error>, ctx: &mut Ctx) {
+pub fn done(gate: &Gate, downstream: &HttpSession, error: Option<&Error>, ctx: &mut Context) {
     let now = Instant::now();
-    let status = exchange.response_written().map_or(0, |r| r.status.as_u16());
+    let status = downstream.response_written().map_or(0, |r| r.status.as_u16());
     let outcome = match ctx.failure {
         Some(failure) if failure.response().status >= 500 => RequestOutcome::Failed,
         Some(_) => RequestOutcome::Refused,
         None if error.is_some() && ctx.tunnel.is_none() => RequestOutcome::Aborted,
-        None if ctx.answered.is_some() => RequestOutcome::NocoBase,
+        None if ctx.answered_at.is_some() => RequestOutcome::NocoBase,
         None => RequestOutcome::Gate,
     };
     gate.metrics.requests.record(&RequestRecord {
@@ -47,14 +47,14 @@ pub fn done(gate: &Gate, exchange: &Exchange, error: Option<&Error>, ctx: &mut C
         status,
         failure: ctx.failure,
         total: now.saturating_duration_since(ctx.started),
-        own: ctx.handed.unwrap_or(now).saturating_duration_since(ctx.started),
+        own: ctx.sent_at.unwrap_or(now).saturating_duration_since(ctx.started),
         tunnel: ctx.tunnel.take().is_some(),
-        bytes_in: exchange.body_bytes_read() as u64,
-        bytes_out: exchange.body_bytes_sent() as u64,
+        bytes_in: downstream.body_bytes_read() as u64,
+        bytes_out: downstream.body_bytes_sent() as u64,
     });
 }
 
 /// The node that has the request.
-fn node<'a>(gate: &'a Gate, ctx: &Ctx) -> Option<&'a Node> {
+fn node<'a>(gate: &'a Gate, ctx: &Context) -> Option<&'a Node> {
     gate.nodes.get(ctx.node?)
 }

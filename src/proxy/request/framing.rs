@@ -3,9 +3,10 @@
 
 use http::{Method, Version, header};
 use pingora::http::RequestHeader;
+use pingora::proxy::Session as HttpSession;
 
-use super::headers;
 use crate::error::Failure;
+use crate::proxy::headers;
 
 /// The refusals. Each closes the connection: what follows on it cannot be trusted.
 pub fn check(request: &RequestHeader, header_bytes: usize, body_bytes: Option<u64>) -> Result<(), Failure> {
@@ -50,6 +51,16 @@ pub fn check(request: &RequestHeader, header_bytes: usize, body_bytes: Option<u6
         return Err(Failure::TooLarge);
     }
     Ok(())
+}
+
+/// Pingora takes `Content-Length` out of a request that is chunked as well, before anybody can see it (its issue 945).
+/// The bytes that came in still have it.
+pub fn check_removed_length(downstream: &HttpSession) -> Result<(), Failure> {
+    let chunked = downstream.req_header().headers.contains_key(header::TRANSFER_ENCODING);
+    match downstream.as_http1() {
+        Some(h1) if chunked && has_length(&h1.get_headers_raw_bytes()) => Err(Failure::BadRequest),
+        _ => Ok(()),
+    }
 }
 
 /// Does this head, as it came in, have a `Content-Length`? Folded lines do not get as far as here.

@@ -25,7 +25,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
-use super::frames::{Frames, GOING_AWAY, NOT_ALLOWED, RUNNING};
+use crate::proxy::rewrite::websocket_frames::{Frames, GOING_AWAY, NOT_ALLOWED, RUNNING};
 use crate::session::CachedSession;
 
 /// Dials TCP for one tunnel.

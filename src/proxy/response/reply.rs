@@ -8,7 +8,9 @@ use pingora::Result;
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 
-use super::headers::REQUEST_ID;
+use crate::pages::Rendered;
+use crate::proxy::gate::Gate;
+use crate::proxy::headers::REQUEST_ID;
 
 /// How much of an unread request body is taken in before an HTTP/2 answer, and for how long: with more than one
 /// window unread, Pingora would reset the stream and the answer would be lost.
@@ -60,6 +62,27 @@ impl Reply {
     pub fn with_cookies(mut self, cookies: impl IntoIterator<Item = String>) -> Reply {
         self.cookies.extend(cookies);
         self
+    }
+}
+
+/// Where the origin is https, browsers are to stay with it.
+pub fn stay_with_https(gate: &Gate, reply: Reply) -> Reply {
+    if gate.config.origin.https {
+        reply.with(header::STRICT_TRANSPORT_SECURITY, "max-age=31536000")
+    } else {
+        reply
+    }
+}
+
+impl From<Rendered> for Reply {
+    fn from(page: Rendered) -> Reply {
+        let reply = Reply { status: page.status, body: Bytes::from(page.body), ..Reply::default() };
+        page.headers.into_iter().fold(reply, |reply, (name, value)| {
+            match HeaderName::from_bytes(name.as_bytes()) {
+                Ok(name) => reply.with(name, &value),
+                Err(_) => reply,
+            }
+        })
     }
 }
 

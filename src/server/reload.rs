@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
-use super::gate::Gate;
-use super::serve::{Reread, Running, check_nodes, share};
+use super::start::{Running, check_nodes, share};
 use crate::config::{Config, ConfigErrors, Loaded};
 use crate::metrics::Reload;
+use crate::proxy::Gate;
+
+/// Reads the configuration again.
+pub type Reread = Box<dyn Fn() -> Result<Loaded, ConfigErrors> + Send + Sync>;
 
 /// Why the configuration before stays.
 enum Bad {

@@ -1,6 +1,5 @@
-//! Start, stop and everything between: listeners, Pingora's service on our own runtime, signals, the drain.
+//! Start and stop of one process: sockets, certificates, Pingora's service on our own runtime, the drain.
 
-use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::IntoRawFd;
 use std::sync::Arc;
@@ -14,23 +13,16 @@ use pingora::server::configuration::ServerConf;
 use pingora::server::{Fds, ListenFds};
 use pingora::services::Service as _;
 use pingora::services::listening::Service;
-use sd_notify::NotifyState;
-use thiserror::Error;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::gate::{Gate, Live};
-use super::guard::{App, LINGER, Times};
-use super::phases::Phases;
-use super::sockets::{Bound, explain};
-use super::tls::{Certificates, TlsError};
-use super::upgrade;
-use crate::config::{Config, ConfigErrors, Loaded};
-use crate::metrics::Reload;
+use super::certificates::Certificates;
+use super::error::StartError;
+use super::listeners::{Bound, explain};
+use crate::config::Config;
+use crate::proxy::connection::{App, LINGER, Times};
+use crate::proxy::{CurrentGate, Gate, Phases};
 
-/// Longest wait for requests in flight when the gate stops.
-const GRACE: Duration = Duration::from_secs(30);
 /// As many as there can be nodes.
 const MOST_RETRIES: usize = 64;
 /// Read and write buffer of a connection, for as long as it lasts, in bytes. Heads and bodies have room of their own to
@@ -38,27 +30,6 @@ const MOST_RETRIES: usize = 64;
 /// `docs/performance.md` has the measurements.
 const READ_BUFFER: usize = 0;
 const WRITE_BUFFER: usize = 4096;
-
-/// Why the gate does not start.
-#[derive(Debug, Error)]
-pub enum StartError {
-    /// Cannot listen.
-    #[error("{key}: cannot listen on {address}: {why}")]
-    Listen {
-        /// Configuration key.
-        key: &'static str,
-        /// As configured.
-        address: SocketAddr,
-        /// What the system says, with the usual remedy.
-        why: String,
-    },
-    /// The certificate cannot be used.
-    #[error(transparent)]
-    Tls(#[from] TlsError),
-    /// Something that the configuration describes cannot be built.
-    #[error("{0}")]
-    Build(String),
-}
 
 /// A gate that is listening.
 pub struct Running {
@@ -68,7 +39,7 @@ pub struct Running {
     pub https: Vec<SocketAddr>,
     /// The operator's listener, as bound.
     pub ops: Option<SocketAddr>,
-    pub(super) live: Arc<Live>,
+    pub(super) live: Arc<CurrentGate>,
     /// As it was at the start: some of it stays until the end.
     pub(super) started: Arc<Config>,
     pub(super) certificates: Option<Arc<Certificates>>,
@@ -79,28 +50,10 @@ pub struct Running {
     pub(super) sharing: JoinHandle<()>,
     service: JoinHandle<()>,
     /// Copies, for the program that takes over.
-    sockets: Vec<TcpListener>,
+    pub(super) sockets: Vec<TcpListener>,
 }
 
 impl Running {
-    /// Whether a new program serves in this one's place, so that this one may end.
-    async fn hand_over(&self) -> bool {
-        tracing::info!(event = "upgrade", "starting the program as it is now");
-        let gate = self.live.now();
-        match upgrade::start(&self.sockets).await {
-            Ok(pid) => {
-                tracing::info!(event = "upgrade", pid, "another process serves from now on");
-                tell_systemd(&[NotifyState::MainPid(pid)]);
-                true
-            }
-            Err(error) => {
-                tracing::error!(event = "upgrade", error, "this process goes on serving");
-                gate.metrics.state.reloaded(Reload::Program, Some(error));
-                false
-            }
-        }
-    }
-
     /// Stops accepting, and waits for what is in flight, up to `grace`.
     pub async fn stop(self, grace: Duration) {
         // Or connections would go on arriving here that nobody accepts.
@@ -140,7 +93,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     }
     gate.sign_ins.check_rules().await.map_err(StartError::Build)?;
 
-    let live = Arc::new(Live::new(gate.clone()));
+    let live = Arc::new(CurrentGate::new(gate.clone()));
     let mut service = Service::new("wecom-gate".into(), app(&gate, &live));
     let mut fds = Fds::new();
     let buffers = L4BufferSettings::new(READ_BUFFER, WRITE_BUFFER);
@@ -201,7 +154,7 @@ pub(super) fn share(gate: &Gate) -> JoinHandle<()> {
     tokio::spawn(gate.sign_ins.clone().run_sync())
 }
 
-fn app(gate: &Gate, live: &Arc<Live>) -> App<Phases> {
+fn app(gate: &Gate, live: &Arc<CurrentGate>) -> App<Phases> {
     let threads = std::thread::available_parallelism().map_or(2, usize::from);
     let conf = ServerConf {
         threads,
@@ -220,77 +173,4 @@ fn app(gate: &Gate, live: &Arc<Live>) -> App<Phases> {
     let mut proxy = http_proxy(&Arc::new(conf), Phases::new(live.clone()));
     proxy.server_options = Some(options);
     App::new(proxy, times, limits.connections, gate.metrics.connections.clone())
-}
-
-/// Where systemd wants to know (`Type=notify`); nothing elsewhere.
-fn tell_systemd(state: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(state) {
-        tracing::warn!(%error, "systemd cannot be told how the gate is");
-    }
-}
-
-/// Reads the configuration again.
-pub type Reread = Box<dyn Fn() -> Result<Loaded, ConfigErrors> + Send + Sync>;
-
-/// `wecom-gate run`: starts, tells where it listens, and runs until a signal ends it.
-pub fn run(config: Config, reread: Reread) -> Result<(), StartError> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .thread_name("wecom-gate")
-        .build()
-        .map_err(|e| StartError::Build(format!("cannot start threads: {e}")))?;
-    runtime.block_on(async {
-        let failed = |e: io::Error| StartError::Build(format!("cannot listen for signals: {e}"));
-        let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
-        let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-        let mut hangup = signal(SignalKind::hangup()).map_err(failed)?;
-        let mut upgrade = signal(SignalKind::user_defined2()).map_err(failed)?;
-        let mut running = start(config).await?;
-        for address in &running.http {
-            tracing::info!(event = "listening", scheme = "http", %address, "listening");
-        }
-        for address in &running.https {
-            tracing::info!(event = "listening", scheme = "https", %address, "listening");
-        }
-        if let Some(address) = running.ops {
-            tracing::info!(event = "listening", scheme = "ops", %address, "listening");
-        }
-        upgrade::tell_predecessor().map_err(|e| {
-            StartError::Build(format!("the gate that was to be replaced no longer waits for this one: {e}"))
-        })?;
-        tell_systemd(&[NotifyState::Ready]);
-        let mut replaced = false;
-        loop {
-            tokio::select! {
-                _ = terminate.recv() => break,
-                _ = interrupt.recv() => break,
-                _ = upgrade.recv() => tokio::select! {
-                    handed_over = running.hand_over() => if handed_over {
-                        replaced = true;
-                        break;
-                    },
-                    _ = terminate.recv() => break,
-                    _ = interrupt.recv() => break,
-                },
-                // Without a handler the signal would kill the process and with it every request.
-                _ = hangup.recv() => {
-                    if let Ok(now) = NotifyState::monotonic_usec_now() {
-                        tell_systemd(&[NotifyState::Reloading, now]);
-                    }
-                    running.reload(&reread).await;
-                    tell_systemd(&[NotifyState::Ready]);
-                }
-            }
-        }
-        if !replaced {
-            tell_systemd(&[NotifyState::Stopping]);
-        }
-        tracing::info!(event = "stopping", grace = GRACE.as_secs(), "stopping; a second signal ends at once");
-        tokio::select! {
-            () = running.stop(GRACE) => {}
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        Ok(())
-    })
 }

@@ -1,0 +1,160 @@
+//! Admission: reads the request, asks `decide` what to do, and does it.
+
+use http::header::{self, HeaderValue};
+use pingora::http::RequestHeader;
+use pingora::proxy::Session as HttpSession;
+
+use super::context::Context;
+use super::gate::Gate;
+use super::member::Member;
+use super::request::{client, credential, facts, framing, target};
+use super::response::reply::Reply;
+use super::response::{failure, language, pages};
+use super::rewrite::token_swapper::Swapper;
+use super::routes;
+use crate::decide::{self, Credential, Decision, ForwardOptions, Identity, Page, SessionState};
+use crate::error::Failure;
+use crate::login::{FoundSession, Start};
+use crate::session::OwnCookies;
+
+/// What happens to a request.
+pub enum Admitted {
+    /// It goes to NocoBase; the context says how.
+    Forward,
+    /// The gate responds itself.
+    Respond(Reply),
+}
+
+/// Reads, decides, does.
+pub async fn admit(gate: &Gate, downstream: &mut HttpSession, ctx: &mut Context) -> Admitted {
+    client::identify(gate, downstream, ctx);
+    match read(gate, downstream, ctx).await {
+        Ok(admitted) => admitted,
+        Err(failure) => {
+            ctx.failure = Some(failure);
+            Admitted::Respond(failure::failed(gate, downstream, ctx, failure))
+        }
+    }
+}
+
+async fn read(gate: &Gate, downstream: &mut HttpSession, ctx: &mut Context) -> Result<Admitted, Failure> {
+    let limits = &gate.config.limits;
+    let request = downstream.req_header();
+    let checked = framing::check(request, limits.header_bytes, limits.body_bytes);
+    if let Err(failure) = checked.and_then(|()| framing::check_removed_length(downstream)) {
+        ctx.close = true;
+        return Err(failure);
+    }
+    let plain = gate.config.listen.redirect_http && client::is_plain(gate, downstream);
+    let request = downstream.req_header_mut();
+    framing::drop_idle_upgrade(request);
+    target::canonicalise(request)?;
+    if plain && !decide::is_verify_file(&gate.policy, request.uri.path()) {
+        return Ok(Admitted::Respond(to_https(gate, request)));
+    }
+    target::forget_spelling(request);
+    let request = downstream.req_header();
+    // Cheap copies (they share the bytes), so that the gate's routes may read the request's body meanwhile.
+    let values: Vec<HeaderValue> = request.headers.get_all(header::COOKIE).iter().cloned().collect();
+    let cookies = OwnCookies::parse(gate.sign_ins.cookie_names, values.iter().map(HeaderValue::as_bytes))?;
+
+    let mut facts = facts::facts(request, ctx.client, cookies.signed_out);
+    ctx.page_load = decide::is_page_load(&gate.policy, &facts);
+    let found = match decide::needs_session(&gate.policy, facts.path) {
+        true => gate.sign_ins.find(&cookies).await,
+        false => FoundSession::Nothing,
+    };
+    let (state, member) = match found {
+        FoundSession::Nothing => (SessionState::None, None),
+        FoundSession::Ended => (SessionState::Ended, None),
+        FoundSession::Unknown(failure) => return Err(failure),
+        FoundSession::Live { session, seen } => (SessionState::Valid, Some(Member { session, seen })),
+    };
+    let page_token = member.as_ref().map(|m| credential::page_token(gate, m));
+    let (credential, query) = credential::credential(gate, request, page_token.as_ref(), member.as_ref());
+    facts.session = state;
+    facts.credential = credential;
+    facts.own_cookie = gate.policy.password
+        && state != SessionState::Valid
+        && credential == Credential::None
+        && credential::own_token(gate, request).is_some();
+
+    match decide::decide(&gate.policy, &facts) {
+        Decision::Forward(options) => {
+            let upgrade = facts.upgrade;
+            forward(request, ctx, options, query);
+            if options.signs_out {
+                ctx.sign_out_cookies = gate.sign_ins.signed_out_cookies(&cookies);
+            }
+            if let Some(member) = member {
+                if upgrade && let Some(page_token) = page_token {
+                    let swap = credential::swap(gate.sign_ins.clone(), &member, page_token);
+                    ctx.swapper = Some(Box::new(Swapper::new(swap)));
+                }
+                if options.renew_cookie {
+                    ctx.cookies.extend(gate.sign_ins.renew(&member.session));
+                }
+                gate.sign_ins.recheck_if_due(&member.session, &member.seen);
+                ctx.member = Some(Box::new(member));
+            }
+            Ok(Admitted::Forward)
+        }
+        Decision::Redirect(target) => Ok(Admitted::Respond(Reply::redirect(&target))),
+        Decision::Login { via, entry } => {
+            let start = Start {
+                via: via.into(),
+                entry,
+                target: decide::target::of_request(request.uri.path(), request.uri.query()),
+                mobile: decide::client::caller(facts.user_agent).is_mobile(),
+                automatic: true,
+                attempt: 0,
+                consent: false,
+                lang: language::wecom_lang(request),
+            };
+            ctx.as_page = true;
+            Ok(Admitted::Respond(routes::sign_in::start_login(gate, ctx, &cookies, &start)?))
+        }
+        Decision::Own(path) => {
+            let caller = decide::client::caller(facts.user_agent);
+            let request = routes::request::RouteRequest { path, cookies, caller };
+            // In a box of its own, made only here: else every request would carry room for a whole sign-in.
+            Box::pin(routes::serve(gate, downstream, ctx, request)).await.map(Admitted::Respond)
+        }
+        Decision::VerifyFile(index) => Ok(Admitted::Respond(routes::verify_file::serve(gate, index))),
+        Decision::Page(page) => Ok(Admitted::Respond(page_instead(gate, downstream, ctx, page))),
+        Decision::Refuse { failure, page } => {
+            ctx.as_page = page;
+            Err(failure)
+        }
+    }
+}
+
+/// Notes in the context how the request is forwarded. `query`: with the phantom replaced, if it was there.
+fn forward(request: &RequestHeader, ctx: &mut Context, options: ForwardOptions, query: Option<String>) {
+    ctx.forward = Some(options);
+    ctx.query = query.filter(|_| options.identity == Identity::Member);
+    if options.strip_token && ctx.query.is_none() {
+        ctx.query = credential::foreign_token_removed(request);
+    }
+}
+
+/// The same page at the origin. 308, so that a method and a body stay what they are.
+fn to_https(gate: &Gate, request: &RequestHeader) -> Reply {
+    // Canonical by now: it begins with a slash, so that nothing can turn the origin into another one.
+    let target = request.uri.path_and_query().map_or("/", |target| target.as_str());
+    Reply::empty(308).with(header::LOCATION, &format!("{}{target}", gate.config.origin.url()))
+}
+
+/// A page of the gate in place of the one that was requested.
+fn page_instead(gate: &Gate, downstream: &HttpSession, ctx: &mut Context, page: Page) -> Reply {
+    let request = downstream.req_header();
+    let here = decide::target::of_request(request.uri.path(), request.uri.query());
+    match page {
+        Page::OpenInWeCom => {
+            ctx.as_page = true;
+            failure::failed(gate, downstream, ctx, Failure::OpenInWeCom)
+        }
+        Page::SignIn => pages::sign_in(gate, downstream, ctx, &here),
+        Page::SignedOut => pages::signed_out(gate, downstream, ctx, &here),
+    }
+}

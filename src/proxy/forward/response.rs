@@ -1,0 +1,163 @@
+//! A response on its way from NocoBase to the browser: protected headers removed, cookies added, the gate's script put
+//! into pages, and a 401 read for what it says about the session.
+
+use bytes::Bytes;
+use http::response::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use pingora::http::ResponseHeader;
+use pingora::prelude::*;
+use pingora::proxy::Session as HttpSession;
+
+use crate::decide;
+use crate::nocobase::answers::CodeReader;
+use crate::proxy::context::Context;
+use crate::proxy::gate::Gate;
+use crate::proxy::headers::REQUEST_ID;
+use crate::proxy::response::language::lang;
+use crate::proxy::rewrite::script_injector::Injector;
+
+const X_NEW_TOKEN: HeaderName = HeaderName::from_static("x-new-token");
+const HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000");
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+
+/// Changes the head of NocoBase's answer.
+///
+/// Works on plain parts, as `request_to_upstream` does: browsers get names in lower case, as over HTTP/2. The answer to an
+/// upgrade keeps its spelling, since some clients of WebSockets read it to the letter.
+pub fn head(
+    gate: &Gate,
+    downstream: &HttpSession,
+    response: &mut ResponseHeader,
+    ctx: &mut Context,
+) -> Result<()> {
+    if response.status.is_informational() {
+        response.insert_header(REQUEST_ID, ctx.request_id.clone())?;
+        if gate.config.origin.https {
+            response.insert_header(header::STRICT_TRANSPORT_SECURITY, HSTS)?;
+        }
+        return Ok(());
+    }
+    let nothing = ResponseHeader::from(http::Response::new(()).into_parts().0);
+    let mut parts = Parts::from(std::mem::replace(response, nothing));
+    let done = change(gate, downstream, &mut parts, ctx);
+    *response = ResponseHeader::from(parts);
+    done
+}
+
+fn change(gate: &Gate, downstream: &HttpSession, response: &mut Parts, ctx: &mut Context) -> Result<()> {
+    response.headers.insert(REQUEST_ID, ctx.request_id.clone());
+    if gate.config.origin.https {
+        response.headers.insert(header::STRICT_TRANSPORT_SECURITY, HSTS);
+    }
+    if ctx.member.is_some() {
+        // What the gate put in must not come out again. In browser delivery the page has a token of its own.
+        response.headers.remove(X_NEW_TOKEN);
+        if !ctx.signs_out() {
+            drop_token_cookies(&mut response.headers);
+        }
+        in_session(gate, downstream, response, ctx)?;
+    }
+    if !ctx.sign_out_cookies.is_empty() && response.status.is_success() {
+        ctx.cookies = std::mem::take(&mut ctx.sign_out_cookies);
+    }
+    if ctx.member.is_none() && ctx.forward.is_some_and(|p| p.put_script) && is_plain_page(response) {
+        let tag = gate.form_tag(lang(downstream.req_header()));
+        inject(downstream, response, ctx, tag)?;
+    }
+    for cookie in std::mem::take(&mut ctx.cookies) {
+        let cookie = HeaderValue::try_from(cookie).or_err(InternalError, "cookie")?;
+        response.headers.append(header::SET_COOKIE, cookie);
+        response.headers.insert(header::CACHE_CONTROL, NO_STORE);
+    }
+    Ok(())
+}
+
+fn in_session(gate: &Gate, downstream: &HttpSession, response: &mut Parts, ctx: &mut Context) -> Result<()> {
+    let Some(member) = &ctx.member else { return Ok(()) };
+    let as_member = ctx.forward.is_some_and(|p| p.identity == decide::Identity::Member);
+    if ctx.signs_out() && response.status.is_success() {
+        gate.sign_ins.end(&member.session, "signed out in NocoBase");
+    }
+    // Depends on who asks: no cache on the way may keep it (R25). NocoBase's API says nothing about it.
+    if as_member && !response.headers.contains_key(header::CACHE_CONTROL) {
+        response.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+    }
+    if response.status == 401 && as_member {
+        if response.headers.contains_key(header::CONTENT_ENCODING) {
+            gate.sign_ins.refused_by_nocobase(&member.session, &member.seen, None);
+        } else {
+            ctx.error_code_reader = Some(Box::new(CodeReader::default()));
+        }
+    }
+    if ctx.forward.is_some_and(|p| p.put_script) && is_plain_page(response) {
+        let session = &member.session;
+        let token = if gate.delivers_tokens() {
+            gate.sign_ins.browser_token(session).map(|t| t.as_str().to_owned())
+        } else {
+            Ok(session.phantom.text())
+        };
+        // Without a token the page would come up signed out; better no page than that.
+        let token = token.map_err(|_| Error::explain(InternalError, "token"))?;
+        let tag = gate.script_tag(&token, session.user_id);
+        inject(downstream, response, ctx, tag)?;
+    }
+    Ok(())
+}
+
+/// Puts the gate's script into this page.
+fn inject(downstream: &HttpSession, response: &mut Parts, ctx: &mut Context, tag: Bytes) -> Result<()> {
+    ctx.injector = Some(Box::new(Injector::new(tag)));
+    for name in [header::CONTENT_LENGTH, header::ETAG, header::LAST_MODIFIED, header::ACCEPT_RANGES] {
+        response.headers.remove(name);
+    }
+    response.headers.insert(header::CACHE_CONTROL, NO_STORE);
+    if downstream.req_header().version == http::Version::HTTP_11 {
+        response.headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
+    Ok(())
+}
+
+/// A page of NocoBase's that can be changed on its way.
+fn is_plain_page(response: &Parts) -> bool {
+    let html = response
+        .headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|v| v.to_str().ok())
+        .is_some_and(|t| t.get(..9).is_some_and(|t| t.eq_ignore_ascii_case("text/html")));
+    html && response.status == 200 && !response.headers.contains_key(header::CONTENT_ENCODING)
+}
+
+/// NocoBase's own token cookies stay out of the browser.
+fn drop_token_cookies(headers: &mut HeaderMap) {
+    let is_token = |v: &HeaderValue| {
+        let v = v.as_bytes();
+        v.starts_with(b"nb_auth_token_") || v.starts_with(b"nb_authenticator_")
+    };
+    if !headers.get_all(header::SET_COOKIE).iter().any(is_token) {
+        return;
+    }
+    let kept: Vec<HeaderValue> =
+        headers.get_all(header::SET_COOKIE).iter().filter(|v| !is_token(v)).cloned().collect();
+    headers.remove(header::SET_COOKIE);
+    for cookie in kept {
+        headers.append(header::SET_COOKIE, cookie);
+    }
+}
+
+/// Changes the body of NocoBase's answer, piece by piece.
+pub fn body(gate: &Gate, body: &mut Option<Bytes>, end: bool, ctx: &mut Context) {
+    if let Some(injector) = &mut ctx.injector {
+        let out = injector.push(body.take().unwrap_or_default(), end);
+        *body = Some(out);
+    }
+    if let Some(reader) = &mut ctx.error_code_reader {
+        if let Some(piece) = body {
+            reader.push(piece);
+        }
+        if end && let Some(member) = &ctx.member {
+            let code = reader.finish();
+            gate.sign_ins.refused_by_nocobase(&member.session, &member.seen, code);
+            ctx.error_code_reader = None;
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! The member whose session a request belongs to.
+
+use std::sync::Arc;
+
+use crate::session::{CachedSession, Session};
+
+/// The session behind a request.
+pub struct Member {
+    /// From the cookie.
+    pub session: Session,
+    /// What this node knows of it.
+    pub seen: Arc<CachedSession>,
+}

@@ -1,0 +1,142 @@
+//! What a request shows besides the session cookie: the page's token, an API key, or a token of NocoBase's own sign-in.
+
+use std::sync::Arc;
+
+use http::header;
+use pingora::http::RequestHeader;
+
+use crate::decide::{self, Credential};
+use crate::login::{self, SignIns};
+use crate::proxy::gate::Gate;
+use crate::proxy::member::Member;
+use crate::session::{self, Phantom};
+
+/// Returns NocoBase's token for the token that the page holds.
+pub type TokenSwap = Box<dyn FnMut(&str) -> Option<String> + Send + Sync>;
+
+/// The token that the page holds.
+#[derive(Clone, Copy)]
+pub enum PageToken {
+    /// The session's phantom.
+    Phantom(Phantom),
+    /// A token of this session (`token_delivery = "browser"`).
+    OwnToken(uuid::Uuid),
+}
+
+impl PageToken {
+    /// Is this the session's?
+    pub fn is(&self, sign_ins: &SignIns, token: &str) -> bool {
+        match self {
+            PageToken::Phantom(phantom) => phantom.matches(token.as_bytes()),
+            PageToken::OwnToken(sid) => sign_ins.is_of_session(token, *sid),
+        }
+    }
+}
+
+pub fn page_token(gate: &Gate, member: &Member) -> PageToken {
+    if gate.delivers_tokens() {
+        PageToken::OwnToken(member.session.sid)
+    } else {
+        PageToken::Phantom(member.session.phantom)
+    }
+}
+
+/// Swaps tokens in a tunnel for as long as it is open: each time with one that is fresh.
+pub fn swap(sign_ins: Arc<SignIns>, member: &Member, page_token: PageToken) -> TokenSwap {
+    let (session, seen) = (member.session.clone(), member.seen.clone());
+    Box::new(move |token| {
+        let token = page_token.is(&sign_ins, token).then(|| sign_ins.token(&session, &seen))?;
+        Some(token.ok()?.jwt().to_owned())
+    })
+}
+
+/// What the request shows besides cookies, and its query with the phantom replaced, if it was there.
+pub fn credential(
+    gate: &Gate,
+    request: &RequestHeader,
+    page_token: Option<&PageToken>,
+    member: Option<&Member>,
+) -> (Credential, Option<String>) {
+    let mut authorizations = request.headers.get_all(header::AUTHORIZATION).iter();
+    let credential = match (authorizations.next(), authorizations.next()) {
+        (None, _) => Credential::None,
+        (Some(_), Some(_)) => Credential::Invalid,
+        (Some(value), None) => match value.to_str().ok().map(token_of) {
+            Some("") | None => Credential::Invalid,
+            Some(token) if page_token.is_some_and(|p| p.is(&gate.sign_ins, token)) => Credential::Phantom,
+            Some(token) => token_kind(gate, token),
+        },
+    };
+    if credential == Credential::None
+        && let (Some(query), Some(page_token), Some(member)) = (request.uri.query(), page_token, member)
+        && query.contains("token=")
+        && let Some(rewritten) = decide::query::replace_token(query, |token| {
+            let token = page_token
+                .is(&gate.sign_ins, token)
+                .then(|| gate.sign_ins.token(&member.session, &member.seen))?;
+            Some(token.ok()?.jwt().to_owned())
+        })
+    {
+        return (Credential::Phantom, Some(rewritten));
+    }
+    (credential, None)
+}
+
+/// What a token of NocoBase's is worth that is not this session's.
+fn token_kind(gate: &Gate, token: &str) -> Credential {
+    let (minter, now) = (&gate.sign_ins.minter, login::now().as_secs());
+    let verified =
+        if gate.policy.password { minter.verify_renewable(token, now) } else { minter.verify(token, now) };
+    match verified {
+        Ok(verified) if verified.api_key => Credential::ApiToken,
+        Ok(_) => Credential::OwnToken,
+        Err(_) => Credential::Invalid,
+    }
+}
+
+/// The token in NocoBase's own cookie, if it is one of a sign-in of NocoBase's own, and good. The first cookie of that name
+/// is the one that NocoBase reads. Only where NocoBase's form is in use.
+pub fn own_token(gate: &Gate, request: &RequestHeader) -> Option<String> {
+    if !gate.policy.password {
+        return None;
+    }
+    let values = request.headers.get_all(header::COOKIE).iter().map(header::HeaderValue::as_bytes);
+    let token = session::first_cookie(values, gate.sign_ins.token_cookie().as_bytes())?;
+    let token = std::str::from_utf8(token).ok()?;
+    (token_kind(gate, token) == Credential::OwnToken).then(|| token.to_owned())
+}
+
+/// The token in `Authorization`: after `Bearer`, in any case (RFC 9110, 11.1), or the whole value, since NocoBase takes
+/// a bare token too. What is no token does not verify.
+fn token_of(value: &str) -> &str {
+    match value.split_once(' ') {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim(),
+        None if value.eq_ignore_ascii_case("bearer") => "",
+        _ => value,
+    }
+}
+
+/// The query without `token`, when it has one.
+pub fn foreign_token_removed(request: &RequestHeader) -> Option<String> {
+    let query = request.uri.query().filter(|q| decide::query::has(q, "token"))?;
+    Some(decide::query::without(query, &["token"]).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bearers_are_read_to_the_letter() {
+        for (value, token) in [
+            ("Bearer abc", "abc"),
+            ("bearer  abc ", "abc"),
+            ("Bearer", ""),
+            ("Bearer ", ""),
+            ("Basic abc", "Basic abc"),
+            ("abc", "abc"),
+        ] {
+            assert_eq!(token_of(value), token, "{value}");
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! The request target: the canonical path in origin form, and nothing of how it was spelled (R1).
+
+use pingora::http::RequestHeader;
+
+use crate::decide;
+use crate::error::Failure;
+
+/// What is decided on is what is forwarded: the canonical path, in origin form (R1).
+pub fn canonicalise(request: &mut RequestHeader) -> Result<(), Failure> {
+    if !request.raw_path_is_utf8() {
+        return Err(Failure::BadPath);
+    }
+    // Pingora shows a path for every form of target and keeps what came in for the next server: `GET ?x` and `GET x`
+    // have no path that all agree on, and the absolute form becomes the usual one.
+    let raw = request.raw_path();
+    let absolute = raw.first() != Some(&b'/');
+    let begins = |scheme: &[u8]| raw.get(..scheme.len()).is_some_and(|s| s.eq_ignore_ascii_case(scheme));
+    if absolute && !begins(b"http://") && !begins(b"https://") {
+        return Err(Failure::BadPath);
+    }
+    let canonical = decide::path::canonical(request.uri.path())?;
+    if matches!(canonical, std::borrow::Cow::Borrowed(_)) && !absolute {
+        return Ok(());
+    }
+    let target = match request.uri.query() {
+        Some(query) => format!("{canonical}?{query}"),
+        None => canonical.into_owned(),
+    };
+    let mut parts = http::uri::Parts::default();
+    parts.path_and_query = Some(target.parse().map_err(|_| Failure::BadPath)?);
+    if request.version == http::Version::HTTP_2 {
+        parts.scheme = request.uri.scheme().cloned();
+        parts.authority = request.uri.authority().cloned();
+    }
+    let uri = http::Uri::from_parts(parts).map_err(|_| Failure::BadPath)?;
+    request.set_uri(uri);
+    Ok(())
+}
+
+/// Pingora keeps the spelling of every header's name beside the header, and would copy both for NocoBase, which gets names
+/// in lower case, as from any HTTP/2 client. Keeps no target but the canonical one: comes after that.
+pub fn forget_spelling(request: &mut RequestHeader) {
+    if request.has_case() {
+        let nothing = RequestHeader::from(http::Request::new(()).into_parts().0);
+        let parts = http::request::Parts::from(std::mem::replace(request, nothing));
+        *request = RequestHeader::from(parts);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn forgotten_spelling_keeps_everything_else() {
+        let mut r = RequestHeader::build("POST", b"/api/x?q=%61", None).unwrap();
+        r.append_header("X-Role", "a").unwrap();
+        r.append_header("x-rOLE", "b").unwrap();
+        forget_spelling(&mut r);
+        assert!(!r.has_case());
+        assert_eq!((r.method.as_str(), r.raw_path()), ("POST", &b"/api/x?q=%61"[..]));
+        assert_eq!(r.headers.get_all("x-role").iter().collect::<Vec<_>>(), ["a", "b"]);
+    }
+
+    #[test]
+    fn r01_what_is_decided_on_is_what_is_forwarded() {
+        let mut r = RequestHeader::build("GET", b"http://gate.test/%61pi/x?q=%61", None).unwrap();
+        canonicalise(&mut r).unwrap();
+        assert_eq!(r.raw_path(), b"/api/x?q=%61");
+        assert!(r.uri.authority().is_none());
+        let mut r = RequestHeader::build("GET", b"HTTP://gate.test/api/x?q", None).unwrap();
+        canonicalise(&mut r).unwrap();
+        assert_eq!(r.raw_path(), b"/api/x?q");
+        let mut r = RequestHeader::build("GET", b"/a/../b", None).unwrap();
+        assert_eq!(canonicalise(&mut r), Err(Failure::BadPath));
+    }
+
+    proptest! {
+        #[test]
+        fn r01_whatever_comes_in_is_forwarded_as_it_was_decided_on(
+            target in "(http://[a-z:/]{0,12})?/([ -~]|%2[0-9A-F]|/|%|[.]|[?]){0,24}",
+        ) {
+            let built = RequestHeader::build("GET", target.as_bytes(), None);
+            if let Some(mut r) = built.ok().filter(|r| r.raw_path_is_utf8())
+                && canonicalise(&mut r).is_ok()
+            {
+                let query = r.uri.query().map(str::to_owned);
+                let sent = std::str::from_utf8(r.raw_path()).unwrap().to_owned();
+                let (path, after) = sent.split_once('?').map_or((&*sent, None), |(p, q)| (p, Some(q)));
+                prop_assert_eq!(path, r.uri.path());
+                let again = decide::path::canonical(path);
+                prop_assert_eq!(again.as_deref(), Ok(path));
+                prop_assert_eq!(after, query.as_deref());
+            }
+        }
+    }
+
+    #[test]
+    fn r06_what_is_no_path_is_refused() {
+        for target in [&b"?x"[..], b"api/x", b"*", b"gate.test:80", b"file:///x", b"http:/x"] {
+            // What Pingora refuses itself does not get as far as here.
+            if let Ok(mut r) = RequestHeader::build("GET", target, None) {
+                assert_eq!(canonicalise(&mut r), Err(Failure::BadPath), "{}", target.escape_ascii());
+            }
+        }
+    }
+}

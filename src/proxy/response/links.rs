@@ -1,0 +1,55 @@
+//! Links that lead to signing in. The only builder of `/wecom-gate/login?...`.
+
+use crate::config::WeComEntry;
+use crate::decide;
+use crate::pages::Entry;
+use crate::proxy::gate::Gate;
+
+/// `/wecom-gate/login` that leads to `target`.
+pub fn login_address(target: &str, with: Option<&str>) -> String {
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    query.append_pair("rd", target);
+    if let Some(name) = with {
+        query.append_pair("with", name);
+    }
+    format!("/wecom-gate/login?{}", query.finish())
+}
+
+/// What leads to `here` when it is opened inside WeCom: the page itself, which signs in by itself, unless the sign-in
+/// that failed was another entry's.
+pub fn inside_wecom(with: Option<&WeComEntry>, here: &str) -> String {
+    match with {
+        Some(entry) if !entry.auto_login => login_address(here, Some(&entry.name)),
+        _ => here.to_owned(),
+    }
+}
+
+/// The entry that a query of `/wecom-gate/login` names.
+pub fn with<'g>(gate: &'g Gate, query: Option<&str>) -> Option<&'g WeComEntry> {
+    let mut pairs = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+    pairs.find(|(name, _)| name == "with").and_then(|(_, name)| gate.config.entry(&name))
+}
+
+/// Title and address of every way to `target` through WeCom, but that of one entry.
+pub fn ways(gate: &Gate, target: &str, but: Option<&WeComEntry>) -> Vec<(String, String)> {
+    let others = gate.config.wecom.iter().filter(|e| but.is_none_or(|but| but.name != e.name));
+    others.map(|e| (e.title.clone(), login_address(target, Some(&e.name)))).collect()
+}
+
+/// The same as buttons.
+pub fn buttons(ways: &[(String, String)]) -> Vec<Entry<'_>> {
+    ways.iter().map(|(title, href)| Entry { title, href }).collect()
+}
+
+/// NocoBase's password form, with the way to `target`, where it is in use.
+pub fn password_address(gate: &Gate, target: &str) -> Option<String> {
+    gate.policy.password.then(|| decide::form_address(&gate.policy, target))
+}
+
+/// Where the person wanted to go who is on one of the gate's own pages.
+pub fn asked_for(query: Option<&str>) -> String {
+    let pairs = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+    let rd =
+        pairs.into_iter().find(|(name, _)| name == "rd").and_then(|(_, rd)| decide::target::sanitize(&rd));
+    rd.unwrap_or_else(|| "/".into())
+}

@@ -1,0 +1,7 @@
+//! Bytes that are changed on their way: the script in NocoBase's pages, the token in its WebSocket.
+//!
+//! Pure: bytes in, bytes out. Must never: know a session, Pingora or a socket.
+
+pub mod script_injector;
+pub mod token_swapper;
+pub mod websocket_frames;

@@ -1,0 +1,59 @@
+//! `events/<name>`: WeCom's event callback.
+
+use bytes::Bytes;
+use http::{Method, header};
+use pingora::proxy::Session as HttpSession;
+
+use super::request::Head;
+use crate::error::Failure;
+use crate::proxy::gate::Gate;
+use crate::proxy::response::reply::Reply;
+use crate::wecom::event;
+
+/// WeCom's event callback: answered at once, worked off afterwards. Every failure looks the same (R12).
+pub async fn serve(
+    gate: &Gate,
+    downstream: &mut HttpSession,
+    head: &Head,
+    entry: usize,
+) -> Result<Reply, Failure> {
+    let entry = gate.config.wecom.get(entry).ok_or(Failure::NotFound)?;
+    let receiver = gate.sign_ins.receiver(&entry.name).ok_or(Failure::NotFound)?;
+    let query = head.query.as_deref().unwrap_or_default();
+    let now_s = crate::login::now().as_secs();
+    if head.method == Method::GET {
+        let echo = receiver.verify_address(query, now_s).map_err(|e| refused(&entry.name, &e))?;
+        let mut reply = Reply::empty(200).with(header::CONTENT_TYPE, "text/plain");
+        reply.body = Bytes::from(echo);
+        return Ok(reply);
+    }
+    let body = read_body(downstream, event::LARGEST_BODY).await?;
+    let notice = receiver.receive(query, &body, now_s).map_err(|e| refused(&entry.name, &e))?;
+    gate.sign_ins.on_event(&entry.name, notice);
+    let mut reply = Reply::empty(200).with(header::CONTENT_TYPE, "text/plain");
+    reply.body = Bytes::from_static(b"success");
+    Ok(reply)
+}
+
+/// The reason is for the log; whoever sent it always gets the same answer.
+fn refused(entry: &str, why: &event::Refused) -> Failure {
+    tracing::warn!(event = "wecom_event", entry, reason = why.reason(), "a callback was refused");
+    why.failure()
+}
+
+async fn read_body(downstream: &mut HttpSession, limit: usize) -> Result<Vec<u8>, Failure> {
+    let mut body = Vec::new();
+    let all = async {
+        while let Ok(Some(piece)) = downstream.read_request_body().await {
+            if body.len() + piece.len() > limit {
+                return Err(Failure::TooLarge);
+            }
+            body.extend_from_slice(&piece);
+        }
+        Ok(())
+    };
+    match tokio::time::timeout(std::time::Duration::from_secs(5), all).await {
+        Ok(done) => done.map(|()| body),
+        Err(_) => Err(Failure::BadRequest),
+    }
+}

@@ -1,0 +1,26 @@
+//! `logout`: POST ends the session; GET shows a confirm page.
+
+use super::request::RouteRequest;
+use crate::error::Failure;
+use crate::proxy::gate::Gate;
+use crate::proxy::response::reply::Reply;
+
+/// Ends the session here, in NocoBase and so everywhere. The mark keeps the browser from being signed straight in
+/// again.
+pub async fn logout(
+    gate: &Gate,
+    own_token: Option<String>,
+    request: &RouteRequest<'_>,
+) -> Result<Reply, Failure> {
+    if let Some(session) = gate.sign_ins.sessions.read(&request.cookies, crate::login::now()) {
+        gate.sign_ins.end_now(&session, "signed out").await?;
+    }
+    if let Some(token) = own_token {
+        gate.sign_ins.end_own(&token).await?;
+    }
+    let mut reply = Reply::redirect("/wecom-gate/sign-in?out=1");
+    reply.status = 303;
+    reply.cookies = gate.sign_ins.signed_out_cookies(&request.cookies);
+    reply.cookies.extend(gate.sign_ins.forget_nocobase());
+    Ok(reply)
+}

@@ -1,0 +1,46 @@
+//! A request for one of the gate's own addresses.
+
+use http::Method;
+use pingora::http::RequestHeader;
+
+use crate::decide::{self, OwnPath};
+use crate::proxy::response::language;
+use crate::session::OwnCookies;
+
+/// Which address, and who asks.
+pub struct RouteRequest<'a> {
+    /// The address.
+    pub path: OwnPath,
+    /// The gate's cookies.
+    pub cookies: OwnCookies<'a>,
+    /// The kind of client.
+    pub caller: decide::Caller,
+}
+
+/// What a route needs of the request's head, copied so that the body can be read.
+pub struct Head {
+    /// As sent.
+    pub method: Method,
+    /// What follows `?`, raw.
+    pub query: Option<String>,
+    /// Language of WeCom's pages: `zh` or `en`.
+    pub lang: &'static str,
+}
+
+impl Head {
+    /// Copies it.
+    pub fn of(request: &RequestHeader) -> Head {
+        Head {
+            method: request.method.clone(),
+            query: request.uri.query().map(str::to_owned),
+            lang: language::wecom_lang(request),
+        }
+    }
+
+    /// The first value of a query parameter.
+    pub fn parameter(&self, name: &str) -> Option<String> {
+        url::form_urlencoded::parse(self.query.as_deref()?.as_bytes())
+            .find(|(n, _)| n == name)
+            .map(|(_, v)| v.into_owned())
+    }
+}

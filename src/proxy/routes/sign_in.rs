@@ -1,0 +1,115 @@
+//! `login`, `callback` and `sign-in`: a sign-in from its first redirect to the session.
+
+use std::time::Instant;
+
+use pingora::proxy::Session as HttpSession;
+
+use super::request::{Head, RouteRequest};
+use crate::decide::{self, target};
+use crate::error::Failure;
+use crate::login::{Callback, CallbackResponse, FoundSession, Start};
+use crate::proxy::context::Context;
+use crate::proxy::gate::Gate;
+use crate::proxy::response::reply::Reply;
+use crate::proxy::response::{failure, pages};
+use crate::session::{OwnCookies, Via};
+
+/// `login?rd=&via=&with=`: starts a flow. A person who is signed in already goes straight to the target.
+pub async fn login(
+    gate: &Gate,
+    ctx: &Context,
+    request: &RouteRequest<'_>,
+    head: &Head,
+) -> Result<Reply, Failure> {
+    let rd = head.parameter("rd").and_then(|rd| target::sanitize(&rd)).unwrap_or_else(|| "/".into());
+    if let FoundSession::Live { .. } = gate.sign_ins.find(&request.cookies).await {
+        return Ok(Reply::redirect(&rd));
+    }
+    let with = head.parameter("with").filter(|w| !w.is_empty());
+    let entries = &gate.config.wecom;
+    let entry = match with {
+        Some(name) => entries.iter().position(|e| e.name == name).ok_or(Failure::NotFound)?,
+        None => gate.policy.auto_entry.unwrap_or(0),
+    };
+    let in_wecom = matches!(request.caller, decide::Caller::WeCom { .. });
+    let via = match head.parameter("via").as_deref() {
+        Some("wecom") => Via::WeCom,
+        Some("web") => Via::Web,
+        _ if in_wecom => Via::WeCom,
+        _ => Via::Web,
+    };
+    // WeCom's web login is for desktop browsers; a phone is told how to get in.
+    if via == Via::Web
+        && !in_wecom
+        && (request.caller.is_mobile() || request.caller == decide::Caller::WeChat)
+    {
+        return Err(Failure::OpenInWeCom);
+    }
+    if via == Via::Web && gate.config.access.browsers == crate::config::Browsers::Deny {
+        return Err(Failure::BrowserDenied);
+    }
+    let start = Start {
+        via,
+        entry,
+        target: rd,
+        mobile: request.caller.is_mobile(),
+        automatic: false,
+        attempt: 0,
+        consent: false,
+        lang: head.lang,
+    };
+    start_login(gate, ctx, &request.cookies, &start)
+}
+
+/// The redirect that starts a flow.
+pub fn start_login(
+    gate: &Gate,
+    ctx: &Context,
+    cookies: &OwnCookies<'_>,
+    start: &Start,
+) -> Result<Reply, Failure> {
+    gate.sign_ins.throttle.start(ctx.client, Instant::now())?;
+    let started = gate.sign_ins.start(cookies, start)?;
+    Ok(Reply::redirect(&started.location).with_cookies(started.cookies))
+}
+
+pub async fn callback(
+    gate: &Gate,
+    downstream: &HttpSession,
+    ctx: &mut Context,
+    request: &RouteRequest<'_>,
+    head: &Head,
+) -> Reply {
+    let callback = Callback {
+        query: head.query.as_deref(),
+        cookies: &request.cookies,
+        client: ctx.client,
+        in_wecom: matches!(request.caller, decide::Caller::WeCom { .. }),
+        mobile: request.caller.is_mobile(),
+        lang: head.lang,
+    };
+    let (answer, cookies) = gate.sign_ins.finish(callback).await;
+    match answer {
+        CallbackResponse::Redirect(location) => Reply::redirect(&location).with_cookies(cookies),
+        CallbackResponse::Failed(failure, retry) => {
+            ctx.cookies = cookies;
+            failure::failed_with(gate, downstream, ctx, failure, retry.as_deref())
+        }
+    }
+}
+
+/// The sign-in page, or "you are signed out".
+pub fn page(
+    gate: &Gate,
+    downstream: &HttpSession,
+    ctx: &Context,
+    request: &RouteRequest<'_>,
+    head: &Head,
+) -> Reply {
+    let rd = head.parameter("rd").and_then(|rd| target::sanitize(&rd)).unwrap_or_else(|| "/".into());
+    if head.parameter("out").is_some() || request.cookies.signed_out {
+        pages::signed_out(gate, downstream, ctx, &rd)
+    } else {
+        pages::sign_in(gate, downstream, ctx, &rd)
+    }
+}

@@ -1,0 +1,21 @@
+//! A process: it starts, listens, reloads its configuration, hands its sockets over, and stops.
+//!
+//! `run` is the whole life of a process in one function; `start` builds it and `reload` changes it; `listeners` binds
+//! sockets or takes them over, `certificates` reads and watches TLS files, `upgrade` starts the next program, `systemd`
+//! reports to the service manager.
+//!
+//! Must never: look into a request, or decide anything about one.
+
+mod certificates;
+mod error;
+mod listeners;
+mod reload;
+mod run;
+mod start;
+mod systemd;
+mod upgrade;
+
+pub use error::StartError;
+pub use reload::Reread;
+pub use run::run;
+pub use start::{Running, start};

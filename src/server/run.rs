@@ -1,0 +1,99 @@
+//! `wecom-gate run`: one linear function from start to stop, with the signals in between.
+
+use std::io;
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::error::StartError;
+use super::reload::Reread;
+use super::start::{Running, start};
+use super::systemd::notify;
+use super::upgrade;
+use crate::config::Config;
+use crate::metrics::Reload;
+
+/// Longest wait for requests in flight when the gate stops.
+const GRACE: Duration = Duration::from_secs(30);
+
+/// `wecom-gate run`: starts, reports where it listens, and runs until a signal ends it.
+pub fn run(config: Config, reread: Reread) -> Result<(), StartError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("wecom-gate")
+        .build()
+        .map_err(|e| StartError::Build(format!("cannot start threads: {e}")))?;
+    runtime.block_on(async {
+        let failed = |e: io::Error| StartError::Build(format!("cannot listen for signals: {e}"));
+        let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+        let mut hangup = signal(SignalKind::hangup()).map_err(failed)?;
+        let mut upgrade = signal(SignalKind::user_defined2()).map_err(failed)?;
+        let mut running = start(config).await?;
+        for address in &running.http {
+            tracing::info!(event = "listening", scheme = "http", %address, "listening");
+        }
+        for address in &running.https {
+            tracing::info!(event = "listening", scheme = "https", %address, "listening");
+        }
+        if let Some(address) = running.ops {
+            tracing::info!(event = "listening", scheme = "ops", %address, "listening");
+        }
+        upgrade::tell_predecessor().map_err(|e| {
+            StartError::Build(format!("the gate that this one was to replace no longer waits for it: {e}"))
+        })?;
+        notify(&[NotifyState::Ready]);
+        let mut replaced = false;
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => break,
+                _ = upgrade.recv() => tokio::select! {
+                    handed_over = hand_over(&running) => if handed_over {
+                        replaced = true;
+                        break;
+                    },
+                    _ = terminate.recv() => break,
+                    _ = interrupt.recv() => break,
+                },
+                // Without a handler the signal would kill the process and with it every request.
+                _ = hangup.recv() => {
+                    if let Ok(now) = NotifyState::monotonic_usec_now() {
+                        notify(&[NotifyState::Reloading, now]);
+                    }
+                    running.reload(&reread).await;
+                    notify(&[NotifyState::Ready]);
+                }
+            }
+        }
+        if !replaced {
+            notify(&[NotifyState::Stopping]);
+        }
+        tracing::info!(event = "stopping", grace = GRACE.as_secs(), "stopping; a second signal ends at once");
+        tokio::select! {
+            () = running.stop(GRACE) => {}
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        Ok(())
+    })
+}
+
+/// Starts the program that is on disk now. True if it serves, so that this process may end.
+async fn hand_over(running: &Running) -> bool {
+    tracing::info!(event = "upgrade", "starting the program as it is now");
+    let gate = running.live.now();
+    match upgrade::start(&running.sockets).await {
+        Ok(pid) => {
+            tracing::info!(event = "upgrade", pid, "another process serves from now on");
+            notify(&[NotifyState::MainPid(pid)]);
+            true
+        }
+        Err(error) => {
+            tracing::error!(event = "upgrade", error, "this process goes on serving");
+            gate.metrics.state.reloaded(Reload::Program, Some(error));
+            false
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! Messages to systemd (`Type=notify`). Does nothing where systemd did not start the gate.
+
+use sd_notify::NotifyState;
+
+/// Sends the states; a failure is a warning, since the gate serves all the same.
+pub(super) fn notify(state: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        tracing::warn!(%error, "cannot notify systemd");
+    }
+}
