@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::Verdict;
+use super::report::Verdict;
 
 /// More than the second that `Date` is exact to, and the way of the answer.
 const NOTEWORTHY: Duration = Duration::from_secs(30);
@@ -51,7 +51,7 @@ pub(super) fn verdict(samples: &[Sample]) -> Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check::StepOutcome;
+    use crate::check::report::StepOutcome;
 
     #[test]
     fn clocks_may_differ_a_little() {

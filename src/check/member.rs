@@ -1,6 +1,6 @@
 //! The sign-in of one member, up to the point where something would be written.
 
-use super::{StepOutcome, Verdict};
+use super::report::{StepOutcome, Verdict};
 use crate::config::{Config, WeComEntry};
 use crate::error::Failure;
 use crate::nocobase::{Accounts, Preview};

@@ -8,7 +8,7 @@ use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
 use super::http::{Http, HttpError, HttpResponse};
-use super::{Finding, StepOutcome, Verdict};
+use super::report::{Finding, StepOutcome, Verdict};
 use crate::config::{Config, MatchBy, ServiceAccount};
 use crate::nocobase::answers::{Code, ErrorBody};
 use crate::nocobase::{Minter, UserId};

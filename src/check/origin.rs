@@ -1,7 +1,7 @@
 //! Does what people open lead to the gate, and does the gate serve WeCom's verification file there?
 
 use super::http::{Http, HttpError, HttpResponse};
-use super::{Finding, StepOutcome, Verdict};
+use super::report::{Finding, StepOutcome, Verdict};
 use crate::config::{Config, WeComEntry};
 
 /// A path of the gate's that answers 401 with a header of its own to whoever has no session.

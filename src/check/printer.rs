@@ -5,7 +5,9 @@ use std::io::{self, IsTerminal, Write};
 
 use anstyle::{AnsiColor, Style};
 
-use super::{Finding, Id, Links, Report, Step, StepOutcome};
+use super::links::Links;
+use super::report::{Finding, Report, Step, StepOutcome};
+use super::steps::Id;
 
 /// Prints the steps as they end. What is not a terminal gets neither colours nor the line that says what is going
 /// on; nor does a terminal where `NO_COLOR` is set get colours.
@@ -139,7 +141,7 @@ impl fmt::Display for Links {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check::Verdict;
+    use crate::check::report::Verdict;
 
     #[test]
     fn a_list_for_people() {

@@ -1,6 +1,6 @@
 //! What Redis says, and what to make of it.
 
-use super::{Finding, StepOutcome, Verdict};
+use super::report::{Finding, StepOutcome, Verdict};
 use crate::config::Redis;
 use crate::shared::{ProbeResult, RedisError};
 

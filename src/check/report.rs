@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use super::Id;
 use super::links::{Links, links};
+use super::steps::Id;
 use crate::config::Config;
 
 /// How a step ended.

@@ -5,7 +5,7 @@
 use serde_json::{Value, json};
 
 use super::nocobase::{Api, Asked};
-use super::{Finding, StepOutcome, Verdict};
+use super::report::{Finding, StepOutcome, Verdict};
 use crate::config::{Config, MatchBy};
 
 /// A table and what the gate does with it.

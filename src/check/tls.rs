@@ -11,7 +11,7 @@ use rustls::sign::CertifiedKey;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use super::{Finding, StepOutcome, Verdict};
+use super::report::{Finding, StepOutcome, Verdict};
 use crate::config::{CertificateFiles, Config};
 
 /// Time to renew, and then some.

@@ -1,6 +1,7 @@
 //! WeCom's side of one entry. One call, `agent/get`, tells most of it: how far it comes says which step is at fault.
 
-use super::{Finding, Id, StepOutcome, Verdict};
+use super::report::{Finding, StepOutcome, Verdict};
+use super::steps::Id;
 use crate::config::WeComEntry;
 use crate::error::Failure;
 use crate::wecom::{Agent, Call, Class, WeComError};

@@ -100,7 +100,7 @@ impl Readiness {
 fn wecom(gate: &Gate) -> Vec<Degraded> {
     let mut all = Vec::new();
     for (entry, client) in gate.sign_ins.wecom() {
-        for (what, error) in [("wecom_token", client.no_token()), ("wecom_calls", client.no_answer())] {
+        for (what, error) in [("wecom_token", client.token_error()), ("wecom_calls", client.call_error())] {
             if let Some(error) = error {
                 let mut why = format!("{}: {}", error.class().name(), error.failure());
                 if let Some(code) = error.errcode() {

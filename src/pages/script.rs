@@ -29,7 +29,7 @@ static GATE_JS: LazyLock<Script> = LazyLock::new(|| {
 /// The beginning of a text's SHA-256.
 fn version_of(body: &str) -> String {
     let hash = ring::digest::digest(&ring::digest::SHA256, body.as_bytes());
-    hash.as_ref().iter().take(8).map(|b| format!("{b:02x}")).collect()
+    hex::encode(hash.as_ref().get(..8).unwrap_or_default())
 }
 
 /// What the script says to people, by language: it knows better than any header which one NocoBase's page speaks.

@@ -6,8 +6,8 @@ use std::time::Duration;
 use redis::cmd;
 use tokio::time::{Instant, sleep};
 
+use super::node::{Shared, now};
 use super::payload::{CallbackOutcome, Used};
-use super::{Shared, now};
 use crate::metrics::RedisOperation::Callback as OPERATION;
 use crate::session::callback_dedup::{DEDUP_WINDOW, Key};
 use crate::session::flow::LIFE;

@@ -3,19 +3,17 @@
 
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use redis::aio::MultiplexedConnection;
 use redis::cmd;
 use redis::streams::{StreamRangeReply, StreamReadReply};
-use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
 use super::error::RedisError;
+use super::ledger::Position;
 use super::link::{WAIT, within};
-use super::outbox::Outbox;
+use super::node::{Shared, now};
 use super::payload::Ending;
 use super::probe::refused;
-use super::{Shared, now};
 use crate::metrics::RedisOperation;
 use crate::session::{Purpose, UnixMillis};
 
@@ -33,18 +31,6 @@ const AT_ONCE: usize = 1000;
 const UNSURE_MS: u64 = 60_000;
 /// The one field of an entry.
 const FIELD: &str = "e";
-
-/// A place in the stream.
-type Position = (u64, u64);
-
-/// How far this node has read, and what it has to tell.
-#[derive(Default)]
-pub(super) struct Ledger {
-    read_to: Mutex<Position>,
-    outbox: Mutex<Outbox>,
-    news: Notify,
-    last_answer: Mutex<Option<UnixMillis>>,
-}
 
 impl Shared {
     /// Tells the other nodes, at once or as soon as Redis is there. Does not wait.

@@ -1,8 +1,6 @@
 //! Names of the keys in Redis. All begin with the origin, so that two gates on one Redis do not meet, and an operator
 //! sees whose they are.
 
-use super::payload::hex;
-
 /// The names of one gate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Names {
@@ -22,7 +20,7 @@ impl Names {
 
     /// A callback that is being used, or was; by what stands for its state.
     pub(super) fn callback(&self, state: &[u8]) -> String {
-        format!("{}:callback:{}", self.prefix, hex(state))
+        format!("{}:callback:{}", self.prefix, hex::encode(state))
     }
 
     /// WeCom's access token of this app.

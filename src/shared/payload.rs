@@ -83,10 +83,6 @@ pub(super) fn fingerprint(parts: &[&str]) -> [u8; 32] {
     out
 }
 
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

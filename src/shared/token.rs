@@ -7,8 +7,8 @@ use redis::cmd;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::time::{Instant, sleep};
 
+use super::node::{Shared, now};
 use super::payload::{AccessToken, fingerprint};
-use super::{Shared, now};
 use crate::config::WeComEntry;
 use crate::metrics::RedisOperation::Token as OPERATION;
 use crate::session::Purpose;

@@ -1,19 +1,18 @@
-//! How a call is made: with the access token, a bounded number of times, its errors told apart by class. Every
-//! error is logged here, once, where WeCom's answer turns into one of ours.
+//! How a call to WeCom's API is made: with the access token, a bounded number of times, its errors told apart by
+//! class. Every error is logged here, once, where WeCom's response turns into an error of the gate.
 
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
-
+use backon::{ExponentialBuilder, Retryable as _};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::de::DeserializeOwned;
 
 use super::error::{Call, Class, WeComError};
 use super::redact::redact;
 use super::responses;
-use super::rules::Rules;
-use super::token::{Fetched, TokenCache, renew_after};
+use super::token::{AccessToken, Fetched, TokenCache, renew_after};
 use super::transport::{RawResponse, Transport, TransportError, Tuning};
 use crate::config::WeComEntry;
 use crate::error::Level;
@@ -23,21 +22,20 @@ use crate::shared::{App, Shared, SharedToken, Token};
 /// WeCom's own bound on tries when the system is busy (doc 90313, code -1).
 pub(super) const TRIES_WHEN_BUSY: u32 = 3;
 
-/// What the clones of one client share.
-pub(super) struct Inner {
+/// WeCom's API as one `[[wecom]]` entry uses it: connections, access token, counters.
+pub(super) struct Api {
     pub(super) entry: WeComEntry,
     transport: Transport,
     tuning: Tuning,
     token: Arc<TokenCache>,
-    pub(super) rules: Rules,
-    /// Who counts, if anybody does.
+    /// Counters of calls, once they are set.
     pub(super) calls: OnceLock<WeComCalls>,
-    /// Who shares the access token with the other nodes, and the app for whom.
+    /// Shares the access token of this app with the other nodes.
     pub(super) shared: OnceLock<(Arc<Shared>, App)>,
-    /// Why there is no access token, as far as is known.
-    pub(super) no_token: ArcSwapOption<WeComError>,
-    /// Why the last other call failed, where that is not the member's doing.
-    pub(super) no_answer: ArcSwapOption<WeComError>,
+    /// Why the last request for an access token failed; `None` if it succeeded.
+    pub(super) token_error: ArcSwapOption<WeComError>,
+    /// Why the last other call failed, unless the cause was the member or the code.
+    pub(super) call_error: ArcSwapOption<WeComError>,
 }
 
 /// One call, without the access token.
@@ -60,7 +58,7 @@ impl<'a> Request<'a> {
 /// An error and what to write into the log with it (redacted).
 type Failed = (WeComError, String);
 
-impl Inner {
+impl Api {
     pub(super) fn new(entry: &WeComEntry, tuning: Tuning) -> Result<Self, reqwest::Error> {
         let transport = Transport::new(&entry.api_base, entry.http_proxy.as_ref(), tuning)?;
         Ok(Self {
@@ -68,24 +66,23 @@ impl Inner {
             transport,
             tuning,
             token: Arc::default(),
-            rules: Rules::new(),
             calls: OnceLock::new(),
             shared: OnceLock::new(),
-            no_token: ArcSwapOption::empty(),
-            no_answer: ArcSwapOption::empty(),
+            token_error: ArcSwapOption::empty(),
+            call_error: ArcSwapOption::empty(),
         })
     }
 
-    /// Goes on with the access token of `before`, if both are the same app.
-    pub(super) fn after(mut self, before: &Inner) -> Self {
+    /// Keeps the access token of `before`, if both are the same app.
+    pub(super) fn after(mut self, before: &Api) -> Self {
         let (old, new) = (&before.entry, &self.entry);
         let same = (&old.corp_id, &old.agent_id, &old.api_base, &old.http_proxy)
             == (&new.corp_id, &new.agent_id, &new.api_base, &new.http_proxy)
             && old.secret.expose_secret() == new.secret.expose_secret();
         if same {
             self.token = Arc::clone(&before.token);
-            self.no_token = ArcSwapOption::new(before.no_token.load_full());
-            self.no_answer = ArcSwapOption::new(before.no_answer.load_full());
+            self.token_error = ArcSwapOption::new(before.token_error.load_full());
+            self.call_error = ArcSwapOption::new(before.call_error.load_full());
         }
         self
     }
@@ -95,46 +92,51 @@ impl Inner {
         self: &Arc<Self>,
         request: &Request<'_>,
     ) -> Result<T, WeComError> {
-        let mut token = self.token.get(|| obtain_token(Arc::clone(self), None)).await?;
-        let mut replaced = false;
-        let mut busy = 0;
-        loop {
-            let value = token.value.expose_secret();
-            let mut params = vec![("access_token", value)];
-            params.extend_from_slice(request.params);
-            let mut hidden = vec![value, self.entry.secret.expose_secret()];
-            hidden.extend_from_slice(request.hidden);
+        // Counted over both tokens.
+        let mut tries = Tries::new(request.tries_when_busy);
+        let token = self.token.get(|| obtain_token(Arc::clone(self), None)).await?;
+        let mut result = self.call_with(request, &token, false, &mut tries).await;
+        if let Err((error, _)) = &result
+            && error.class() == Class::Token
+        {
+            tracing::info!(
+                entry = self.entry.name,
+                call = request.call.name(),
+                errcode = error.errcode(),
+                "WeCom refuses the access token; fetching another"
+            );
+            let refused = Some(token.value.clone());
+            let token = self.token.replace(&token, || obtain_token(Arc::clone(self), refused)).await?;
+            result = self.call_with(request, &token, true, &mut tries).await;
+        }
+        result.map_err(|(error, text)| {
+            self.log(&error, &text);
+            error
+        })
+    }
+
+    /// The call with this token, again while WeCom is busy. `replaced`: the token took the place of a refused one.
+    async fn call_with<T: DeserializeOwned>(
+        &self,
+        request: &Request<'_>,
+        token: &AccessToken,
+        replaced: bool,
+        tries: &mut Tries,
+    ) -> Result<T, Failed> {
+        let value = token.value.expose_secret();
+        let mut params = vec![("access_token", value)];
+        params.extend_from_slice(request.params);
+        let mut hidden = vec![value, self.entry.secret.expose_secret()];
+        hidden.extend_from_slice(request.hidden);
+        let attempt = async || {
             let raw = self.send(request.call, request.path, &params, request.body.as_ref(), &hidden).await;
             let class = raw.as_ref().err().map(|(e, _)| e.class());
             if replaced && !matches!(class, Some(Class::Transport | Class::BadAnswer)) {
-                self.token.report(&token, class != Some(Class::Token)).await;
+                self.token.report(token, class != Some(Class::Token)).await;
             }
-            let (error, text) = match raw.and_then(|body| read::<T>(request.call, &body)) {
-                Ok(answer) => return Ok(answer),
-                Err(failed) => failed,
-            };
-            match error.class() {
-                Class::Token if !replaced => {
-                    tracing::info!(
-                        entry = self.entry.name,
-                        call = request.call.name(),
-                        errcode = error.errcode(),
-                        "WeCom refuses the access token; fetching another"
-                    );
-                    let refused = Some(token.value.clone());
-                    token = self.token.replace(&token, || obtain_token(Arc::clone(self), refused)).await?;
-                    replaced = true;
-                }
-                Class::Transient if busy + 1 < request.tries_when_busy => {
-                    busy += 1;
-                    tokio::time::sleep(pause_when_busy(self.tuning.backoff, busy)).await;
-                }
-                _ => {
-                    self.log(&error, &text);
-                    return Err(error);
-                }
-            }
-        }
+            raw.and_then(|body| read::<T>(request.call, &body))
+        };
+        attempt.retry(busy_backoff(self.tuning.backoff)).when(|failed| tries.again(failed)).await
     }
 
     /// One exchange, or two when the first did not even connect; gives the body of a success.
@@ -161,11 +163,11 @@ impl Inner {
             // Says something about the person or the code; about WeCom only that it answers.
             _ if call == Call::GetToken => {}
             None | Some(Class::User | Class::Code | Class::Detail) => {
-                if self.no_answer.load().is_some() {
-                    self.no_answer.store(None);
+                if self.call_error.load().is_some() {
+                    self.call_error.store(None);
                 }
             }
-            Some(_) => self.no_answer.store(error.map(|e| Arc::new(e.clone()))),
+            Some(_) => self.call_error.store(error.map(|e| Arc::new(e.clone()))),
         }
     }
 
@@ -194,13 +196,19 @@ impl Inner {
     }
 
     fn token_fetched(&self, error: Option<&WeComError>) {
-        self.no_token.store(error.map(|e| Arc::new(e.clone())));
+        self.token_error.store(error.map(|e| Arc::new(e.clone())));
         if let Some(calls) = self.calls.get() {
             calls.token(&self.entry.name, error.map(|e| e.class().name()));
         }
     }
 
-    /// One line per error, as loud as its failure says. `text` is redacted already.
+    /// Logs a refusal that the gate itself decided, and returns it.
+    pub(super) fn refuse(&self, error: WeComError, why: &str) -> WeComError {
+        self.log(&error, why);
+        error
+    }
+
+    /// One line per error, at the level of its failure. `text` is redacted already.
     pub(super) fn log(&self, error: &WeComError, text: &str) {
         let entry = self.entry.name.as_str();
         macro_rules! line {
@@ -227,56 +235,67 @@ impl Inner {
 }
 
 /// The token that another node has fetched, unless WeCom has refused it; else one from WeCom.
-async fn obtain_token(inner: Arc<Inner>, refused: Option<SecretString>) -> Result<Fetched, WeComError> {
-    let Some((shared, app)) = inner.shared.get() else { return fetch_token(&inner).await };
+async fn obtain_token(api: Arc<Api>, refused: Option<SecretString>) -> Result<Fetched, WeComError> {
+    let Some((shared, app)) = api.shared.get() else { return fetch_token(&api).await };
     let lease = match shared.token(app, refused.as_ref()).await {
         Token::SharedToken(SharedToken { value, life }) => {
-            inner.no_token.store(None);
-            if let Some(calls) = inner.calls.get() {
-                calls.token_shared(&inner.entry.name);
+            api.token_error.store(None);
+            if let Some(calls) = api.calls.get() {
+                calls.token_shared(&api.entry.name);
             }
-            tracing::debug!(
-                entry = inner.entry.name,
-                seconds = life.as_secs(),
-                "another node's access token"
-            );
+            tracing::debug!(entry = api.entry.name, seconds = life.as_secs(), "another node's access token");
             return Ok(Fetched { value, life });
         }
         Token::Fetch(lease) => lease,
     };
-    let fetched = fetch_token(&inner).await;
+    let fetched = fetch_token(&api).await;
     let token = fetched.as_ref().ok().map(|f| (&f.value, f.life, renew_after(f.life)));
     shared.fetched(app, lease, token).await;
     fetched
 }
 
 /// `gettoken`: asked again when busy, else never; [`TokenCache`] decides about the next time.
-async fn fetch_token(inner: &Inner) -> Result<Fetched, WeComError> {
-    let secret = inner.entry.secret.expose_secret();
-    let params = [("corpid", inner.entry.corp_id.as_str()), ("corpsecret", secret)];
-    let mut tries = 1;
-    let (error, text) = loop {
-        let raw = inner.send(Call::GetToken, "/cgi-bin/gettoken", &params, None, &[secret]).await;
-        match raw.and_then(|body| read::<responses::Token>(Call::GetToken, &body)) {
-            Ok(token) if token.access_token.expose_secret().is_empty() => {
-                break (WeComError::bad_answer(Call::GetToken), "an empty access token".to_owned());
+async fn fetch_token(api: &Api) -> Result<Fetched, WeComError> {
+    let secret = api.entry.secret.expose_secret();
+    let params = [("corpid", api.entry.corp_id.as_str()), ("corpsecret", secret)];
+    let attempt = async || {
+        let raw = api.send(Call::GetToken, "/cgi-bin/gettoken", &params, None, &[secret]).await;
+        match raw.and_then(|body| read::<responses::Token>(Call::GetToken, &body))? {
+            token if token.access_token.expose_secret().is_empty() => {
+                Err((WeComError::bad_answer(Call::GetToken), "an empty access token".to_owned()))
             }
-            Ok(token) => {
-                let life = Duration::from_secs(u64::try_from(token.expires_in).unwrap_or(0).min(86_400));
-                inner.token_fetched(None);
-                tracing::debug!(entry = inner.entry.name, seconds = life.as_secs(), "new access token");
-                return Ok(Fetched { value: token.access_token, life });
-            }
-            Err((error, _)) if error.class() == Class::Transient && tries < TRIES_WHEN_BUSY => {
-                tokio::time::sleep(pause_when_busy(inner.tuning.backoff, tries)).await;
-                tries += 1;
-            }
-            Err(failed) => break failed,
+            token => Ok(token),
         }
     };
-    inner.token_fetched(Some(&error));
-    inner.log(&error, &text);
-    Err(error)
+    let mut tries = Tries::new(TRIES_WHEN_BUSY);
+    match attempt.retry(busy_backoff(api.tuning.backoff)).when(|failed| tries.again(failed)).await {
+        Ok(token) => {
+            let life = Duration::from_secs(u64::try_from(token.expires_in).unwrap_or(0).min(86_400));
+            api.token_fetched(None);
+            tracing::debug!(entry = api.entry.name, seconds = life.as_secs(), "new access token");
+            Ok(Fetched { value: token.access_token, life })
+        }
+        Err((error, text)) => {
+            api.token_fetched(Some(&error));
+            api.log(&error, &text);
+            Err(error)
+        }
+    }
+}
+
+/// The tries that are left while WeCom is busy.
+struct Tries(u32);
+
+impl Tries {
+    fn new(tries: u32) -> Self {
+        Tries(tries)
+    }
+
+    /// Whether a call that failed so is made again.
+    fn again(&mut self, (error, _): &Failed) -> bool {
+        self.0 = self.0.saturating_sub(1);
+        error.class() == Class::Transient && self.0 > 0
+    }
 }
 
 /// Success is `errcode` absent or 0 in a 2xx answer; `errmsg` is never compared (doc 90664).
@@ -313,10 +332,8 @@ fn read<T: DeserializeOwned>(call: Call, body: &[u8]) -> Result<T, Failed> {
     })
 }
 
-/// `backoff` times the try, and as much again at random, so that many do not come back at once.
-pub(super) fn pause_when_busy(backoff: Duration, tries: u32) -> Duration {
-    let base = backoff.saturating_mul(tries);
-    let mut byte = [0u8];
-    let random = ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut byte);
-    if random.is_err() { base } else { base + base.mul_f32(f32::from(byte[0]) / 256.0) }
+/// `backoff` before the second try, twice that before the third; and up to as much again at random, so that many clients
+/// do not come back at once.
+pub(super) fn busy_backoff(backoff: Duration) -> ExponentialBuilder {
+    ExponentialBuilder::default().with_min_delay(backoff).with_factor(2.0).with_jitter().without_max_times()
 }

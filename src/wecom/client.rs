@@ -7,10 +7,11 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
 
 use super::address::{self, Scope};
-use super::api::{Inner, Request, TRIES_WHEN_BUSY};
+use super::api::{Api, Request, TRIES_WHEN_BUSY};
 use super::error::{Call, Class, WeComError};
 use super::member::{Agent, Details, Identity, Member, MemberStatus, filled, is_userid, same_userid};
 use super::responses;
+use super::rules::Rules;
 use super::transport::Tuning;
 use crate::config::{Group, WeComEntry};
 use crate::error::Failure;
@@ -23,12 +24,13 @@ const LONGEST_CODE: usize = 512;
 /// One `[[wecom]]` entry's way to WeCom; a clone shares token, caches and connections.
 #[derive(Clone)]
 pub struct Client {
-    inner: Arc<Inner>,
+    api: Arc<Api>,
+    rules: Arc<Rules>,
 }
 
 impl std::fmt::Debug for Client {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("wecom::Client").field("entry", &self.inner.entry.name).finish_non_exhaustive()
+        f.debug_struct("wecom::Client").field("entry", &self.api.entry.name).finish_non_exhaustive()
     }
 }
 
@@ -46,44 +48,47 @@ impl Client {
     /// # Errors
     /// As [`Client::new`].
     pub fn after(before: &Client, entry: &WeComEntry) -> Result<Self, reqwest::Error> {
-        let inner = Inner::new(entry, Tuning::default())?.after(&before.inner);
-        Ok(Self { inner: Arc::new(inner) })
+        Ok(Self::with(Api::new(entry, Tuning::default())?.after(&before.api)))
     }
 
     pub(super) fn tuned(entry: &WeComEntry, tuning: Tuning) -> Result<Self, reqwest::Error> {
-        let inner = Inner::new(entry, tuning)?;
-        Ok(Self { inner: Arc::new(inner) })
+        Ok(Self::with(Api::new(entry, tuning)?))
+    }
+
+    fn with(api: Api) -> Self {
+        let api = Arc::new(api);
+        Self { rules: Arc::new(Rules::new(api.clone())), api }
     }
 
     /// Counts calls from now on; set once.
     pub fn count_into(&self, calls: &WeComCalls) {
-        let _ = self.inner.calls.set(calls.clone());
+        let _ = self.api.calls.set(calls.clone());
     }
 
     /// Shares the access token with the other nodes from now on; set once.
     pub fn share(&self, shared: &Arc<Shared>) {
-        let _ = self.inner.shared.set((shared.clone(), shared.app(&self.inner.entry)));
+        let _ = self.api.shared.set((shared.clone(), shared.app(&self.api.entry)));
     }
 
     /// Why there is no access token, by the last time one was asked for. Asks nobody.
-    pub fn no_token(&self) -> Option<Arc<WeComError>> {
-        self.inner.no_token.load_full()
+    pub fn token_error(&self) -> Option<Arc<WeComError>> {
+        self.api.token_error.load_full()
     }
 
     /// Why the last other call failed, where that was not the member's doing. Asks nobody.
-    pub fn no_answer(&self) -> Option<Arc<WeComError>> {
-        self.inner.no_answer.load_full()
+    pub fn call_error(&self) -> Option<Arc<WeComError>> {
+        self.api.call_error.load_full()
     }
 
     /// Address of WeCom's page inside its client. `state`: `[A-Za-z0-9]`, at most 128 bytes (doc 91022).
     pub fn authorize_url(&self, scope: Scope, state: &str, redirect_uri: &str) -> String {
-        let e = &self.inner.entry;
+        let e = &self.api.entry;
         address::authorize(&e.authorize_url, &e.corp_id, &e.agent_id, scope, state, redirect_uri)
     }
 
     /// Address of WeCom's QR page for other browsers. `lang`: a language tag; WeCom has Chinese and English.
     pub fn web_login_url(&self, state: &str, redirect_uri: &str, lang: &str) -> String {
-        let e = &self.inner.entry;
+        let e = &self.api.entry;
         address::web_login(&e.web_login_url, &e.corp_id, &e.agent_id, state, redirect_uri, lang)
     }
 
@@ -95,25 +100,25 @@ impl Client {
     /// [`Failure::CodeRejected`], [`Failure::NotAMember`], [`Failure::OtherCompany`] (R21), or WeCom's side.
     pub async fn identify(&self, code: &str) -> Result<Identity, WeComError> {
         if code.is_empty() || code.len() > LONGEST_CODE {
-            return Err(self.refuse(WeComError::code_rejected(), "a code that cannot be WeCom's"));
+            return Err(self.api.refuse(WeComError::code_rejected(), "a code that cannot be WeCom's"));
         }
         let request = Request {
             call: Call::UserInfo,
-            path: &self.inner.entry.userinfo_path,
+            path: &self.api.entry.userinfo_path,
             params: &[("code", code)],
             body: None,
             hidden: &[code],
             tries_when_busy: 1,
         };
-        let info: responses::UserInfo = self.inner.call(&request).await?;
+        let info: responses::UserInfo = self.api.call(&request).await?;
         let Some(userid) = self.one_spelling(Call::UserInfo, info.userid, info.old_userid)? else {
-            return Err(self.refuse(
+            return Err(self.api.refuse(
                 WeComError::person(Call::UserInfo, Failure::NotAMember),
                 "errcode 0 without a userid: not a member of this company",
             ));
         };
         if userid.contains('/') {
-            return Err(self.refuse(
+            return Err(self.api.refuse(
                 WeComError::person(Call::UserInfo, Failure::OtherCompany),
                 "the userid has the form corp/userid: a member of a linked company",
             ));
@@ -132,13 +137,13 @@ impl Client {
         let ticket = ticket.expose_secret();
         let request = Request {
             call: Call::UserDetail,
-            path: &self.inner.entry.userdetail_path,
+            path: &self.api.entry.userdetail_path,
             params: &[],
             body: Some(json!({ "user_ticket": ticket })),
             hidden: &[ticket],
             tries_when_busy: TRIES_WHEN_BUSY,
         };
-        let d: responses::UserDetail = self.inner.call(&request).await?;
+        let d: responses::UserDetail = self.api.call(&request).await?;
         self.same_person(Call::UserDetail, userid, d.userid, d.old_userid)?;
         Ok(Details {
             mobile: filled(d.mobile),
@@ -162,10 +167,10 @@ impl Client {
             hidden: &[],
             tries_when_busy: TRIES_WHEN_BUSY,
         };
-        let u: responses::User = self.inner.call(&request).await?;
+        let u: responses::User = self.api.call(&request).await?;
         let userid = self.same_person(Call::UserGet, userid, u.userid, u.old_userid)?;
         if u.status != 1 {
-            return Err(self.refuse(
+            return Err(self.api.refuse(
                 WeComError::person(Call::UserGet, Failure::MemberDisabled),
                 "status is not 1: disabled, not activated, or has left",
             ));
@@ -189,7 +194,7 @@ impl Client {
     /// [`Failure::NotAllowed`]; [`Failure::RuleUnevaluable`] when nothing allows and something could not be
     /// evaluated (R22); or WeCom's side.
     pub async fn admit(&self, member: &Member) -> Result<(), WeComError> {
-        self.inner.rules.admit(self, &self.inner.entry, member).await
+        self.rules.admit(member).await
     }
 
     /// Is the member in this department (or below it), or bears this tag (or is in a department that does)?
@@ -197,7 +202,7 @@ impl Client {
     /// # Errors
     /// As [`Client::admit`].
     pub async fn is_in(&self, member: &Member, group: Group) -> Result<bool, WeComError> {
-        self.inner.rules.is_in(self, member, group).await
+        self.rules.is_in(member, group).await
     }
 
     /// The roles of `[[wecom.roles]]` whose rules match this member.
@@ -205,7 +210,7 @@ impl Client {
     /// # Errors
     /// [`Failure::RuleUnevaluable`] when one of the rules cannot be evaluated for certain; or WeCom's side.
     pub async fn roles(&self, member: &Member) -> Result<BTreeSet<&str>, WeComError> {
-        self.inner.rules.roles(self, &self.inner.entry, member).await
+        self.rules.roles(member).await
     }
 
     /// Do all departments and tags that the allow-lists name exist, as far as the app can see (R22)?
@@ -213,7 +218,7 @@ impl Client {
     /// # Errors
     /// [`Failure::RuleUnevaluable`] with the id in the log, or WeCom's side.
     pub async fn check_rules(&self) -> Result<(), WeComError> {
-        self.inner.rules.check(self, &self.inner.entry).await
+        self.rules.check().await
     }
 
     /// The same for those of `[[wecom.roles]]`.
@@ -221,7 +226,7 @@ impl Client {
     /// # Errors
     /// As [`Client::check_rules`].
     pub async fn check_roles(&self) -> Result<(), WeComError> {
-        self.inner.rules.check_roles(self, &self.inner.entry).await
+        self.rules.check_roles().await
     }
 
     /// For the periodic check of a session in use.
@@ -238,7 +243,7 @@ impl Client {
 
     /// Forgets departments and tags: WeCom said that they changed.
     pub fn drop_caches(&self) {
-        self.inner.rules.forget();
+        self.rules.forget();
     }
 
     /// How the app is set up in WeCom's console (`agent/get`).
@@ -246,9 +251,9 @@ impl Client {
     /// # Errors
     /// 301002 or 40056 where `agent_id` is not the app that the secret belongs to; or WeCom's side.
     pub async fn agent(&self) -> Result<Agent, WeComError> {
-        let params = [("agentid", self.inner.entry.agent_id.as_str())];
+        let params = [("agentid", self.api.entry.agent_id.as_str())];
         let a: responses::Agent =
-            self.inner.call(&Request::get(Call::Agent, "/cgi-bin/agent/get", &params)).await?;
+            self.api.call(&Request::get(Call::Agent, "/cgi-bin/agent/get", &params)).await?;
         Ok(Agent {
             name: a.name,
             enabled: a.close == 0,
@@ -259,27 +264,11 @@ impl Client {
         })
     }
 
-    /// Asks for all departments that the app sees.
-    pub(super) async fn fetch_departments(&self) -> Result<responses::Departments, WeComError> {
-        self.inner.call(&Request::get(Call::Departments, "/cgi-bin/department/simplelist", &[])).await
-    }
-
-    /// Asks for one tag.
-    pub(super) async fn fetch_tag(&self, id: u64) -> Result<responses::Tag, WeComError> {
-        self.inner.call(&Request::get(Call::Tag, "/cgi-bin/tag/get", &[("tagid", &id.to_string())])).await
-    }
-
-    /// Logs a refusal that is the gate's own decision, and hands it back.
-    pub(super) fn refuse(&self, error: WeComError, why: &str) -> WeComError {
-        self.inner.log(&error, why);
-        error
-    }
-
     fn check_userid(&self, call: Call, userid: &str) -> Result<(), WeComError> {
         if is_userid(userid) {
             return Ok(());
         }
-        Err(self.refuse(WeComError::bad_answer(call), "not of the documented form of a userid"))
+        Err(self.api.refuse(WeComError::bad_answer(call), "not of the documented form of a userid"))
     }
 
     /// `userid` and `UserId` are one field; both, and different, is nobody.
@@ -291,7 +280,7 @@ impl Client {
     ) -> Result<Option<String>, WeComError> {
         match (filled(new), filled(old)) {
             (Some(a), Some(b)) if !same_userid(&a, &b) => {
-                Err(self.refuse(WeComError::bad_answer(call), "two different userids in one answer"))
+                Err(self.api.refuse(WeComError::bad_answer(call), "two different userids in one answer"))
             }
             (a, b) => Ok(a.or(b)),
         }
@@ -306,7 +295,7 @@ impl Client {
     ) -> Result<String, WeComError> {
         match self.one_spelling(call, new, old)? {
             Some(userid) if same_userid(&userid, asked) => Ok(userid),
-            _ => Err(self.refuse(WeComError::bad_answer(call), "the answer is about somebody else")),
+            _ => Err(self.api.refuse(WeComError::bad_answer(call), "the answer is about somebody else")),
         }
     }
 }

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use moka::future::Cache;
 
-use super::client::Client;
+use super::api::{Api, Request};
 use super::error::{Call, WeComError};
 use super::member::{Member, same_userid};
-use crate::config::{Group, WeComEntry};
+use super::responses;
+use crate::config::Group;
 use crate::error::Failure;
 
 /// How long departments and tags are remembered.
@@ -20,6 +21,7 @@ const ROOT: u64 = 1;
 
 /// Departments and tags of one entry, as last seen.
 pub(super) struct Rules {
+    api: Arc<Api>,
     departments: Cache<(), Arc<Tree>>,
     tags: Cache<u64, Arc<Bearers>>,
 }
@@ -81,8 +83,9 @@ impl Tree {
 }
 
 impl Rules {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(api: Arc<Api>) -> Self {
         Self {
+            api,
             departments: Cache::builder().max_capacity(1).time_to_live(MEMORY).build(),
             tags: Cache::builder().max_capacity(1000).time_to_live(MEMORY).build(),
         }
@@ -93,13 +96,9 @@ impl Rules {
         self.tags.invalidate_all();
     }
 
-    pub(super) async fn admit(
-        &self,
-        client: &Client,
-        entry: &WeComEntry,
-        member: &Member,
-    ) -> Result<(), WeComError> {
-        let (users, departments, tags) = (&entry.allow_users, &entry.allow_departments, &entry.allow_tags);
+    pub(super) async fn admit(&self, member: &Member) -> Result<(), WeComError> {
+        let (users, departments, tags) =
+            (&self.api.entry.allow_users, &self.api.entry.allow_departments, &self.api.entry.allow_tags);
         if users.is_empty() && departments.is_empty() && tags.is_empty() {
             return Ok(());
         }
@@ -110,14 +109,14 @@ impl Rules {
             departments.iter().map(|id| Group::Department(*id)).chain(tags.iter().map(|id| Group::Tag(*id)));
         let mut unevaluable = None;
         for group in groups {
-            match self.is_in(client, member, group).await {
+            match self.is_in(member, group).await {
                 Ok(true) => return Ok(()),
                 Ok(false) => {}
                 Err(error) => unevaluable = unevaluable.or(Some(error)),
             }
         }
         Err(unevaluable.unwrap_or_else(|| {
-            client.refuse(
+            self.api.refuse(
                 WeComError::person(Call::UserGet, Failure::NotAllowed),
                 "in none of allow_users, allow_departments, allow_tags",
             )
@@ -125,32 +124,27 @@ impl Rules {
     }
 
     /// The roles of the rules that match. An error: one of them cannot be told.
-    pub(super) async fn roles<'a>(
-        &self,
-        client: &Client,
-        entry: &'a WeComEntry,
-        member: &Member,
-    ) -> Result<BTreeSet<&'a str>, WeComError> {
+    pub(super) async fn roles(&self, member: &Member) -> Result<BTreeSet<&str>, WeComError> {
         let mut roles = BTreeSet::new();
-        for rule in &entry.roles {
-            if self.is_in(client, member, rule.group).await? {
+        for rule in &self.api.entry.roles {
+            if self.is_in(member, rule.group).await? {
                 roles.insert(rule.role.as_str());
             } else {
-                self.sure(client, member, rule.group).await?;
+                self.sure(member, rule.group).await?;
             }
         }
         Ok(roles)
     }
 
     /// Is it certain that the member is not in this group?
-    async fn sure(&self, client: &Client, member: &Member, group: Group) -> Result<(), WeComError> {
+    async fn sure(&self, member: &Member, group: Group) -> Result<(), WeComError> {
         let (ids, call) = match group {
             Group::Department(id) => (vec![id], Call::Departments),
-            Group::Tag(id) => (self.tag(client, id).await?.departments.iter().copied().collect(), Call::Tag),
+            Group::Tag(id) => (self.tag(id).await?.departments.iter().copied().collect(), Call::Tag),
         };
         for id in ids {
-            if !self.tree(client).await?.knows(member, id) {
-                return Err(client.refuse(
+            if !self.tree().await?.knows(member, id) {
+                return Err(self.api.refuse(
                     WeComError::rule_unevaluable(call, None),
                     "whether the member is in it cannot be told: a department is new, or outside the app's visible range",
                 ));
@@ -159,33 +153,22 @@ impl Rules {
         Ok(())
     }
 
-    pub(super) async fn is_in(
-        &self,
-        client: &Client,
-        member: &Member,
-        group: Group,
-    ) -> Result<bool, WeComError> {
+    pub(super) async fn is_in(&self, member: &Member, group: Group) -> Result<bool, WeComError> {
         match group {
-            Group::Department(id) => self.is_below(client, member, &[id], Call::Departments).await,
+            Group::Department(id) => self.is_below(member, &[id], Call::Departments).await,
             Group::Tag(id) => {
-                let tag = self.tag(client, id).await?;
+                let tag = self.tag(id).await?;
                 if tag.users.contains(&member.userid.to_ascii_lowercase()) {
                     return Ok(true);
                 }
                 let ids: Vec<u64> = tag.departments.iter().copied().collect();
-                self.is_below(client, member, &ids, Call::Tag).await
+                self.is_below(member, &ids, Call::Tag).await
             }
         }
     }
 
     /// Is the member in one of these departments, or below?
-    async fn is_below(
-        &self,
-        client: &Client,
-        member: &Member,
-        ids: &[u64],
-        call: Call,
-    ) -> Result<bool, WeComError> {
+    async fn is_below(&self, member: &Member, ids: &[u64], call: Call) -> Result<bool, WeComError> {
         if ids.is_empty() {
             return Ok(false);
         }
@@ -193,7 +176,7 @@ impl Rules {
         if ids.iter().any(|id| member.departments.contains(id)) {
             return Ok(true);
         }
-        let tree = self.tree(client).await?;
+        let tree = self.tree().await?;
         let ancestors = tree.ancestors(&member.departments);
         let mut unknown = false;
         for id in ids {
@@ -204,7 +187,7 @@ impl Rules {
             }
         }
         if unknown {
-            return Err(client.refuse(
+            return Err(self.api.refuse(
                 WeComError::rule_unevaluable(call, None),
                 "a department of the rule and the parents of the member's are outside the app's visible range",
             ));
@@ -213,48 +196,53 @@ impl Rules {
     }
 
     /// Every id of the allow-lists must be one that the app sees.
-    pub(super) async fn check(&self, client: &Client, entry: &WeComEntry) -> Result<(), WeComError> {
-        let groups = entry.allow_departments.iter().map(|id| Group::Department(*id));
-        self.check_groups(client, groups.chain(entry.allow_tags.iter().map(|id| Group::Tag(*id)))).await
+    pub(super) async fn check(&self) -> Result<(), WeComError> {
+        let groups = self.api.entry.allow_departments.iter().map(|id| Group::Department(*id));
+        self.check_groups(groups.chain(self.api.entry.allow_tags.iter().map(|id| Group::Tag(*id)))).await
     }
 
     /// The same for the rules about roles.
-    pub(super) async fn check_roles(&self, client: &Client, entry: &WeComEntry) -> Result<(), WeComError> {
-        self.check_groups(client, entry.roles.iter().map(|r| r.group)).await
+    pub(super) async fn check_roles(&self) -> Result<(), WeComError> {
+        self.check_groups(self.api.entry.roles.iter().map(|r| r.group)).await
     }
 
-    async fn check_groups(
-        &self,
-        client: &Client,
-        groups: impl Iterator<Item = Group>,
-    ) -> Result<(), WeComError> {
+    async fn check_groups(&self, groups: impl Iterator<Item = Group>) -> Result<(), WeComError> {
         for group in groups {
             match group {
                 Group::Department(id) => {
-                    if !self.tree(client).await?.0.contains_key(&id) {
-                        return Err(client.refuse(
+                    if !self.tree().await?.0.contains_key(&id) {
+                        return Err(self.api.refuse(
                             WeComError::rule_unevaluable(Call::Departments, None),
                             &format!("department {id} does not exist, or is outside the app's visible range"),
                         ));
                     }
                 }
-                Group::Tag(id) => drop(self.tag(client, id).await?),
+                Group::Tag(id) => drop(self.tag(id).await?),
             }
         }
         Ok(())
     }
 
-    async fn tree(&self, client: &Client) -> Result<Arc<Tree>, WeComError> {
+    /// All departments that the app sees.
+    async fn fetch_departments(&self) -> Result<responses::Departments, WeComError> {
+        self.api.call(&Request::get(Call::Departments, "/cgi-bin/department/simplelist", &[])).await
+    }
+
+    async fn fetch_tag(&self, id: u64) -> Result<responses::Tag, WeComError> {
+        self.api.call(&Request::get(Call::Tag, "/cgi-bin/tag/get", &[("tagid", &id.to_string())])).await
+    }
+
+    async fn tree(&self) -> Result<Arc<Tree>, WeComError> {
         let fetch = async {
-            let list = client.fetch_departments().await?.department_id;
+            let list = self.fetch_departments().await?.department_id;
             Ok(Arc::new(Tree(list.into_iter().map(|d| (d.id, d.parentid)).collect())))
         };
         self.departments.try_get_with((), fetch).await.map_err(|e| rule_error(&e))
     }
 
-    async fn tag(&self, client: &Client, id: u64) -> Result<Arc<Bearers>, WeComError> {
+    async fn tag(&self, id: u64) -> Result<Arc<Bearers>, WeComError> {
         let fetch = async {
-            let tag = client.fetch_tag(id).await?;
+            let tag = self.fetch_tag(id).await?;
             Ok(Arc::new(Bearers {
                 users: tag.userlist.into_iter().map(|u| u.userid.to_ascii_lowercase()).collect(),
                 departments: tag.partylist.into_iter().collect(),

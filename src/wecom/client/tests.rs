@@ -7,8 +7,9 @@ use tokio::task::JoinSet;
 use url::Url;
 
 use super::*;
-use crate::wecom::api::pause_when_busy;
+use crate::wecom::api::busy_backoff;
 use crate::wecom::test_server::{Log, Say, Seen, Server, client, entry, errcode, ok, status, token};
+use backon::BackoffBuilder as _;
 
 mod network;
 
@@ -438,8 +439,7 @@ async fn r27_no_secret_in_logs_or_errors() {
 #[test]
 fn a_busy_pause_grows_and_has_a_bound() {
     let base = Duration::from_millis(200);
-    for tries in 1..4 {
-        let pause = pause_when_busy(base, tries);
-        assert!(pause >= base * tries && pause < base * tries * 2, "{pause:?}");
+    for (pause, least) in busy_backoff(base).build().take(3).zip([base, base * 2, base * 4]) {
+        assert!(pause >= least && pause <= least * 2, "{pause:?}");
     }
 }

@@ -11,7 +11,7 @@ use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret as _, SecretString};
 use subtle::ConstantTimeEq as _;
 
-use super::{BadAesKey, Refused};
+use super::refused::{BadAesKey, Refused};
 use crate::config::EventKeys;
 
 /// WeCom's 43-character keys may end in bits that the canonical encoding leaves zero: the official sample does.
@@ -58,11 +58,8 @@ impl Keys {
         for part in parts {
             sha1.update(part.as_bytes());
         }
-        let mut hex = [0u8; 40];
-        for (pair, byte) in hex.chunks_exact_mut(2).zip(sha1.finish().as_ref()) {
-            pair.copy_from_slice(&[hex_digit(byte >> 4), hex_digit(byte & 15)]);
-        }
-        if bool::from(hex.as_slice().ct_eq(signature.as_bytes())) {
+        let expected = hex::encode(sha1.finish());
+        if bool::from(expected.as_bytes().ct_eq(signature.as_bytes())) {
             Ok(())
         } else {
             Err(Refused::new(
@@ -91,8 +88,4 @@ impl Keys {
         let (message, receiver) = rest.split_at_checked(length).ok_or(BROKEN)?;
         Ok((message.to_vec(), receiver.to_vec()))
     }
-}
-
-fn hex_digit(nibble: u8) -> u8 {
-    if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 }
 }

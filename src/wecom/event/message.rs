@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::{Notice, Refused, is_userid, xml};
+use super::refused::Refused;
+use super::xml;
+use crate::wecom::member::is_userid;
 
 /// What the gate acts on (section 12.7 of the reference).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +30,15 @@ pub enum Event {
     PartyOrTagChanged,
     /// Nothing that concerns the gate.
     Other,
+}
+
+/// An event and a key that is the same for its repetitions: WeCom sends an event up to three times.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    /// What happened.
+    pub event: Event,
+    /// Sender, time and kind: equal for repetitions.
+    pub key: String,
 }
 
 /// Takes the cipher out of its envelope: XML, or JSON where the console is set so.

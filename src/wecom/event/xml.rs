@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use quick_xml::events::Event;
 use quick_xml::reader::Reader;
 
-use super::Refused;
+use super::refused::Refused;
 
 const BROKEN: Refused = Refused::new("not the XML of a callback");
 /// Deeper nesting is nothing that WeCom sends.

@@ -1,0 +1,101 @@
+//! This node's part in what the nodes share: its connection, its keys, and what it ignored.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use secrecy::ExposeSecret as _;
+
+use crate::config::{Config, Redis};
+use crate::metrics::{self, RedisOperation};
+use crate::session::{Keyring, UnixMillis};
+
+use super::ledger::Ledger;
+use super::link::Link;
+use super::names::Names;
+
+/// Warnings about values that are not ours come this often at most.
+const WARN_EVERY: Duration = Duration::from_secs(10);
+
+/// What this node shares with the others.
+pub struct Shared {
+    redis: Redis,
+    pub(super) names: Names,
+    pub(super) keyring: Arc<Keyring>,
+    pub(super) link: Arc<Link>,
+    pub(super) ledger: Arc<Ledger>,
+    metrics: metrics::Redis,
+    /// When it was last said that something was ignored, and how much has been since.
+    ignored: Mutex<(Option<Instant>, usize)>,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").field("redis", &self.redis.address).finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    /// In place of `before` after a change of the configuration: to the same Redis the connection goes on. `None`
+    /// without `session.redis`. Opens no connection: that is what [`Shared::run`] does.
+    ///
+    /// # Errors
+    /// What the configuration has let through and the client library does not take; nothing of the address is said.
+    pub fn after(
+        before: Option<&Shared>,
+        config: &Config,
+        keyring: &Arc<Keyring>,
+        metrics: &metrics::Redis,
+    ) -> Result<Option<Arc<Shared>>, String> {
+        let Some(redis) = &config.session.redis else { return Ok(None) };
+        let names = Names::new(&config.origin.url());
+        let same = |b: &&Shared| b.names == names && b.redis.url.expose_secret() == redis.url.expose_secret();
+        let (link, ledger) = match before.filter(same) {
+            Some(before) => (before.link.clone(), before.ledger.clone()),
+            None => {
+                let link = Link::new(redis, metrics).map_err(|why| format!("session.redis: {why}"))?;
+                (Arc::new(link), Arc::default())
+            }
+        };
+        Ok(Some(Arc::new(Shared {
+            redis: redis.clone(),
+            names,
+            keyring: keyring.clone(),
+            link,
+            ledger,
+            metrics: metrics.clone(),
+            ignored: Mutex::default(),
+        })))
+    }
+
+    /// Where Redis is, and why it is away, if it is.
+    pub fn trouble(&self) -> Option<(&str, String)> {
+        Some((&self.redis.address, self.link.trouble()?.to_string()))
+    }
+
+    /// Waits until the first connection was tried; not for long. The task of [`Shared::run`] has to be there.
+    pub async fn tried(&self) {
+        self.link.tried().await;
+    }
+
+    /// There are values that none of the nodes has made.
+    pub(super) fn ignored(&self, operation: RedisOperation, count: usize) {
+        self.metrics.ignored(operation, count);
+        let mut ignored = self.ignored.lock();
+        ignored.1 = ignored.1.saturating_add(count);
+        if ignored.0.is_none_or(|at| at.elapsed() >= WARN_EVERY) {
+            tracing::warn!(
+                event = "redis",
+                address = self.redis.address,
+                operation = operation.name(),
+                count = ignored.1,
+                "values that were not sealed with session.keys are ignored"
+            );
+            *ignored = (Some(Instant::now()), 0);
+        }
+    }
+}
+
+pub(super) fn now() -> UnixMillis {
+    std::time::SystemTime::now().into()
+}

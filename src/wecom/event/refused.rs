@@ -1,0 +1,37 @@
+//! Why a callback is not taken.
+
+use std::fmt;
+
+use crate::error::Failure;
+
+/// `event_aes_key` is not 43 characters of base64.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("event_aes_key must be 43 letters and digits")]
+pub struct BadAesKey;
+
+/// Not WeCom's, or broken. The reason is for the log; whoever sent it always gets the same answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refused {
+    reason: &'static str,
+}
+
+impl Refused {
+    pub(super) const fn new(reason: &'static str) -> Self {
+        Self { reason }
+    }
+    /// The one answer to every failure (R12).
+    pub fn failure(&self) -> Failure {
+        Failure::BadRequest
+    }
+    /// For the log only.
+    pub fn reason(&self) -> &'static str {
+        self.reason
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.reason)
+    }
+}
+impl std::error::Error for Refused {}
