@@ -35,7 +35,6 @@ fn world() -> Option<World> {
         userid: "ZhangSan".into(),
         name: "张三".into(),
         user_id: 42,
-        locale: Some("zh-CN".into()),
     };
     let session = Session::begin(member, NOW).ok()?;
     let line = cookies.write(&session, NOW).ok()?;

@@ -22,7 +22,6 @@ fn session() -> Option<Session> {
         userid: "ZhangSan".into(),
         name: "张三".into(),
         user_id: 42,
-        locale: None,
     };
     Session::begin(member, NOW).ok()
 }

@@ -161,7 +161,6 @@ fn member(args: &SignedIn) -> std::result::Result<(), Box<dyn StdError>> {
         userid: "zhangsan".into(),
         name: "张三".into(),
         user_id: args.user_id,
-        locale: None,
     };
     let now = SystemTime::now().into();
     let told = |e: wecom_gate::error::Failure| e.response().label;

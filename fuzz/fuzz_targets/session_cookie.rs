@@ -29,7 +29,6 @@ static SETUP: LazyLock<Setup> = LazyLock::new(|| {
         userid: "zhangsan".into(),
         name: "张三".into(),
         user_id: 7,
-        locale: None,
     };
     let session = Session::begin(member, NOW).expect("random bytes");
     let set = cookies.write(&session, NOW).expect("a cookie");

@@ -1,6 +1,6 @@
 //! From a member of the company to a user of NocoBase.
 
-use super::SignIns;
+use super::sign_ins::SignIns;
 use crate::config::{MatchBy, WeComEntry};
 use crate::error::Failure;
 use crate::nocobase::Person;
@@ -26,7 +26,7 @@ impl SignIns {
         identity: &Identity,
         member: &Member,
     ) -> Result<Account, Failure> {
-        let accounts = &self.accounts;
+        let accounts = &self.sessions.accounts;
         if let Some(user) = accounts.find_binding(&entry.name, &identity.userid).await? {
             return Ok(Account::User(user));
         }

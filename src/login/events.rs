@@ -1,34 +1,25 @@
 //! What WeCom tells the gate by itself: members who leave, departments and tags that change.
 
-use std::sync::Arc;
-use std::time::Duration;
-
-use super::SignIns;
-use crate::wecom::event::{Event, Notice, Receiver};
-
-/// WeCom repeats an event up to three times within seconds.
-pub(super) const REPEATS: Duration = Duration::from_secs(15 * 60);
+use super::sign_ins::SignIns;
+use crate::wecom::event::{Event, Notice};
 
 impl SignIns {
-    /// Opens the callbacks of this entry, where they are configured.
-    pub fn receiver(&self, entry: &str) -> Option<&Receiver> {
-        self.receivers.get(entry)
-    }
-
     /// Acts on an event. Delivery is not guaranteed by WeCom: the recheck of sessions in use does the same, later.
-    pub fn on_event(self: &Arc<Self>, entry: &str, notice: Notice) {
-        let fresh = self.notices.entry(format!("{entry}|{}", notice.key)).or_insert(()).is_fresh();
+    pub fn on_event(&self, entry: &str, notice: Notice) {
+        let fresh = self.events.entry(format!("{entry}|{}", notice.key)).or_insert(()).is_fresh();
         if !fresh {
             return;
         }
         tracing::info!(event = "wecom_event", entry, kind = kind(&notice.event), "event from WeCom");
         match notice.event {
-            Event::Unsubscribe { userid } => self.end_member(entry, &userid, "left the visible range"),
-            Event::DeleteUser { userid } => self.end_member(entry, &userid, "deleted in WeCom"),
+            Event::Unsubscribe { userid } => {
+                self.sessions.end_member(entry, &userid, "left the visible range")
+            }
+            Event::DeleteUser { userid } => self.sessions.end_member(entry, &userid, "deleted in WeCom"),
             Event::UpdateUser { userid, new_userid } => {
                 self.forget_groups(entry);
                 if new_userid.is_some() {
-                    self.end_member(entry, &userid, "userid changed in WeCom");
+                    self.sessions.end_member(entry, &userid, "userid changed in WeCom");
                 }
             }
             Event::PartyOrTagChanged => self.forget_groups(entry),

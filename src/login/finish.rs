@@ -4,12 +4,16 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::account::Account;
-use super::{SignIns, Start, now};
+use super::callback_query::{CallbackQuery, Code};
+use super::clock::now;
+use super::finished::Finished;
+use super::sign_in::sign_in;
+use super::sign_ins::SignIns;
+use super::start::Start;
 use crate::decide::target::landing;
 use crate::error::Failure;
 use crate::session::flow::attempt_of;
-use crate::session::{self, OwnCookies, Session, SignInRequest, Stage, Via};
+use crate::session::{self, OwnCookies, SignInRequest, Stage, Via};
 use crate::shared::CallbackId;
 
 /// The callback as it came in.
@@ -29,17 +33,6 @@ pub struct Callback<'a> {
     pub lang: &'static str,
 }
 
-/// How a sign-in ended: what a second presentation of the same callback gets too.
-#[derive(Debug, Clone)]
-pub enum Finished {
-    /// Signed in.
-    SignedIn(Box<Session>),
-    /// The member has to agree first.
-    NeedsConsent,
-    /// Not signed in.
-    Failed(Failure),
-}
-
 /// What the browser is told.
 #[derive(Debug, Clone)]
 pub enum CallbackResponse {
@@ -56,14 +49,14 @@ impl SignIns {
         if let Err(failure) = self.throttle.callback(client, Instant::now()) {
             return (CallbackResponse::Failed(failure, None), Vec::new());
         }
-        let params = Params::read(callback.query.unwrap_or_default());
-        let signed_in = self.live(callback.cookies);
+        let params = CallbackQuery::read(callback.query.unwrap_or_default());
+        let signed_in = self.sessions.live(callback.cookies);
         let Some(state) = params.state else {
             self.throttle.was_rejected(client, Instant::now());
             return (self.stray(signed_in.is_some(), Failure::BadCallback), Vec::new());
         };
         // Before anything is asked of WeCom: is this flow this browser's (R19)?
-        let checked = match self.flows.check(callback.cookies, &state, now()) {
+        let checked = match self.pending.check(callback.cookies, &state, now()) {
             Ok(checked) => checked,
             Err(failure) => {
                 self.throttle.was_rejected(client, Instant::now());
@@ -71,7 +64,7 @@ impl SignIns {
             }
         };
         let request = &checked.flow.request;
-        let mut cookies: Vec<String> = self.flows.delete(&checked.flow).into_iter().collect();
+        let mut cookies: Vec<String> = self.pending.delete(&checked.flow).into_iter().collect();
         let retry = Some(login_address(request));
         let code = match params.code {
             Code::One(code) => code,
@@ -113,19 +106,19 @@ impl SignIns {
             self.throttle.was_rejected(client, Instant::now());
         }
         let answer = match finished {
-            Finished::SignedIn(session) => match self.sessions.write(&session, now()) {
+            Finished::SignedIn(session) => match self.sessions.cookies.write(&session, now()) {
                 Ok(cookie) => {
                     // The flow stays for a minute: WeCom's webviews may ask for the callback twice.
-                    cookies = self.flows.keep_briefly(&checked).into_iter().collect();
+                    cookies = self.pending.keep_briefly(&checked).into_iter().collect();
                     cookies.push(cookie);
                     if callback.cookies.signed_out {
-                        cookies.push(self.cookie_names.delete(self.cookie_names.out()));
+                        cookies.push(self.cookie_names().delete(self.cookie_names().out()));
                     }
                     if self.config.password_form() {
                         // Whoever was here by password before has left: their cookies must not open files any more.
-                        cookies.extend(self.forget_nocobase());
+                        cookies.extend(self.sessions.forget_nocobase());
                     }
-                    self.replace(signed_in, &session);
+                    self.sessions.replace(signed_in, &session);
                     CallbackResponse::Redirect(self.landing(request))
                 }
                 Err(failure) => CallbackResponse::Failed(failure, retry),
@@ -231,77 +224,6 @@ impl SignIns {
     }
 }
 
-/// From the code to a registered session. Goes on when the browser goes away (R23).
-async fn sign_in(sign_ins: &SignIns, request: &SignInRequest, code: &str) -> Finished {
-    let began = std::time::Instant::now();
-    let mut userid = String::new();
-    let finished = match steps(sign_ins, request, code, &mut userid).await {
-        Ok(finished) => finished,
-        Err(failure) => Finished::Failed(failure),
-    };
-    let took = began.elapsed();
-    match &finished {
-        Finished::SignedIn(_) => sign_ins.metrics.sign_ins.signed_in(&request.entry, took),
-        Finished::NeedsConsent => sign_ins.metrics.sign_ins.needs_consent(&request.entry, took),
-        Finished::Failed(failure) => sign_ins.metrics.sign_ins.refused(&request.entry, *failure, took),
-    }
-    let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-    let via = match request.via {
-        Via::WeCom => "wecom",
-        Via::Web => "web",
-    };
-    match &finished {
-        Finished::SignedIn(s) => {
-            tracing::info!(event = "sign_in", outcome = "signed_in", entry = s.entry, via,
-            userid = s.userid, name = s.name, nocobase_user = s.user_id, session = %s.sid, ms, "signed in")
-        }
-        Finished::NeedsConsent => tracing::info!(
-            event = "sign_in",
-            outcome = "needs_consent",
-            entry = request.entry,
-            via,
-            userid,
-            ms,
-            "asking for consent: this member is not bound yet"
-        ),
-        Finished::Failed(failure) => {
-            let answer = failure.response();
-            tracing::info!(
-                event = "sign_in",
-                outcome = "refused",
-                label = answer.label,
-                entry = request.entry,
-                via,
-                userid,
-                ms,
-                "not signed in"
-            );
-        }
-    }
-    finished
-}
-
-async fn steps(
-    sign_ins: &SignIns,
-    request: &SignInRequest,
-    code: &str,
-    userid: &mut String,
-) -> Result<Finished, Failure> {
-    let (entry, client) = sign_ins.entry(&request.entry).ok_or(Failure::NotFound)?;
-    let identity = client.identify(code).await.map_err(|e| e.failure())?;
-    userid.clone_from(&identity.userid);
-    // getuserinfo answers for members outside the visible range too: user/get is the permission (wecom-api 6.1, 8).
-    let member = client.member(&identity.userid).await.map_err(|e| e.failure())?;
-    client.admit(&member).await.map_err(|e| e.failure())?;
-    match sign_ins.account(entry, client, request, &identity, &member).await? {
-        Account::NeedsConsent => Ok(Finished::NeedsConsent),
-        Account::User(user) => {
-            sign_ins.roles(entry, client, &member, user).await;
-            sign_ins.open(entry, &member, user).await.map(Finished::SignedIn)
-        }
-    }
-}
-
 /// `/wecom-gate/login` with everything that leads back into this flow.
 fn login_address(request: &SignInRequest) -> String {
     let via = match request.via {
@@ -311,43 +233,4 @@ fn login_address(request: &SignInRequest) -> String {
     let mut query = url::form_urlencoded::Serializer::new(String::new());
     query.append_pair("rd", &request.target).append_pair("via", via).append_pair("with", &request.entry);
     format!("/wecom-gate/login?{}", query.finish())
-}
-
-/// `state` and `code` of the query. Twice is refused: which one counts would be anybody's guess.
-struct Params {
-    state: Option<String>,
-    code: Code,
-}
-
-enum Code {
-    None,
-    One(String),
-    Several,
-}
-
-impl Params {
-    fn read(query: &str) -> Params {
-        let mut params = Params { state: None, code: Code::None };
-        let mut states = 0;
-        for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
-            match name.as_ref() {
-                "state" => {
-                    states += 1;
-                    params.state = Some(value.into_owned());
-                }
-                "code" => {
-                    params.code = match params.code {
-                        Code::None if value.is_empty() => Code::None,
-                        Code::None => Code::One(value.into_owned()),
-                        _ => Code::Several,
-                    }
-                }
-                _ => {}
-            }
-        }
-        if states != 1 {
-            params.state = None;
-        }
-        params
-    }
 }

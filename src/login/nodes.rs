@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::SignIns;
-use super::finish::Finished;
+use super::finished::Finished;
+use super::sessions::Sessions;
+use super::sign_ins::SignIns;
 use crate::error::Failure;
-use crate::session::Outcome;
 use crate::shared::{CallbackId, Claim, Ending, Shared};
 
 const ELSEWHERE: &str = "ended on another node";
 
-impl SignIns {
+impl Sessions {
     /// What this node shares with others, if it does.
     pub fn shared(&self) -> Option<&Arc<Shared>> {
         self.shared.as_ref()
@@ -21,32 +21,32 @@ impl SignIns {
     /// Hears and tells what the nodes share, until dropped; ends at once where nothing is shared.
     pub async fn run_sync(self: Arc<Self>) {
         match &self.shared {
-            Some(shared) => shared.run(|ending| self.heard(ending)).await,
+            Some(shared) => shared.run(|ending| self.on_ending(ending)).await,
             None => self.metrics.redis.up(None),
         }
     }
 
     /// The other nodes are to know.
-    pub(super) fn tell(&self, ending: Ending) {
+    pub(super) fn publish(&self, ending: Ending) {
         if let Some(shared) = &self.shared {
             shared.publish(ending);
         }
     }
 
     /// A node has told this, perhaps this one.
-    fn heard(self: &Arc<Self>, ending: Ending) {
+    fn on_ending(self: &Arc<Self>, ending: Ending) {
         match ending {
             Ending::Session(sid) => {
                 let sid = Uuid::from_bytes(sid);
-                let was_live = self.seen.get(sid).is_some_and(|seen| !seen.is_ended());
-                self.seen.end(sid);
+                let was_live = self.cache.get(sid).is_some_and(|seen| !seen.is_ended());
+                self.cache.end(sid);
                 if was_live {
                     self.metrics.sign_ins.sessions_ended("node", 1);
                     tracing::info!(event = "session_ended", session = %sid, reason = ELSEWHERE, "session ended");
                 }
             }
             Ending::Member { entry, userid, at } => {
-                let sids = self.seen.end_member(&entry, &userid, at);
+                let sids = self.cache.end_member(&entry, &userid, at);
                 if !sids.is_empty() {
                     // The node that told it does not know them, so NocoBase hears of them from here.
                     self.member_ended("node", &entry, &userid, ELSEWHERE, sids);
@@ -54,15 +54,13 @@ impl SignIns {
             }
         }
     }
+}
 
+impl SignIns {
     /// Carries a callback out, unless another node does or did.
-    pub(super) async fn once_in_all(
-        &self,
-        id: CallbackId,
-        work: impl Future<Output = Finished>,
-    ) -> Outcome<Finished> {
-        let Some(shared) = &self.shared else { return Outcome::Keep(work.await) };
-        Outcome::Keep(match shared.claim(&id).await {
+    pub(super) async fn once_in_all(&self, id: CallbackId, work: impl Future<Output = Finished>) -> Finished {
+        let Some(shared) = &self.sessions.shared else { return work.await };
+        match shared.claim(&id).await {
             Claim::Alone => work.await,
             Claim::Ours(at) => {
                 let finished = work.await;
@@ -75,6 +73,6 @@ impl SignIns {
             }
             Claim::Session(session) => Finished::SignedIn(session),
             Claim::Used => Finished::Failed(Failure::FlowMissing),
-        })
+        }
     }
 }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use super::SignIns;
+use super::sign_ins::SignIns;
 use crate::config::WeComEntry;
 use crate::error::Failure;
 use crate::nocobase::UserId;
@@ -41,7 +41,7 @@ impl SignIns {
         let managed: BTreeSet<&str> = entry.roles.iter().map(|rule| rule.role.as_str()).collect();
         let mut instead: BTreeSet<&str> =
             self.config.nocobase.default_roles.iter().map(String::as_str).collect();
-        let read = async || self.nocobase.roles(user).await?.ok_or(Failure::NocoBaseBadAnswer);
+        let read = async || self.sessions.nocobase.roles(user).await?.ok_or(Failure::NocoBaseBadAnswer);
         let before = read().await?;
         let mut now = before.clone();
         // Once more without the roles that NocoBase turns out not to know: somebody else may have to take their place.
@@ -50,7 +50,7 @@ impl SignIns {
             if want == now {
                 break;
             }
-            self.nocobase.set_roles(user, &before, &want).await?;
+            self.sessions.nocobase.set_roles(user, &before, &want).await?;
             now = read().await?;
             if want == now {
                 break;

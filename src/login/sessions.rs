@@ -1,21 +1,27 @@
-//! A session from its first sight to its end: opened and registered, found again by its cookie, checked now and then,
-//! ended from inside or outside.
+//! What every request with a session needs, apart from signing in: the session is opened and registered, found again by
+//! its cookie, given NocoBase's token, and checked now and then. How it ends: [`super::session_end`].
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{SignIns, UnixMillis, now};
-use crate::config::WeComEntry;
+use secrecy::ExposeSecret;
+
+use super::clock::now;
+use crate::config::{Config, WeComEntry};
 use crate::error::Failure;
-use crate::nocobase::answers::Code;
-use crate::nocobase::{CheckOutcome, Minted, UserId};
-use crate::session::{self, CachedSession, OwnCookies, Recheck, Session, SessionStatus, Token};
-use crate::shared::Ending;
+use crate::metrics::Metrics;
+use crate::nocobase::{Accounts, CheckOutcome, Minted, Minter, NocoBase, UserId};
+use crate::session::{
+    self, CachedSession, Keyring, OwnCookies, Recheck, Session, SessionCache, SessionCookies, SessionLimits,
+    SessionStatus, Token, UnixMillis,
+};
+use crate::shared::{Ending, Shared};
 use crate::wecom::{self, Member};
 
 /// A blocked `jti` is remembered by NocoBase until the token that signed out would have ended: that token must
 /// outlive the session, by more than clocks differ.
-const BLOCK_MARGIN: Duration = Duration::from_secs(24 * 3600);
+pub(super) const BLOCK_MARGIN: Duration = Duration::from_secs(24 * 3600);
 
 /// What a request's cookies come to.
 pub enum FoundSession {
@@ -34,16 +40,97 @@ pub enum FoundSession {
     },
 }
 
-impl SignIns {
+/// The sessions of one gate.
+pub struct Sessions {
+    pub(super) config: Arc<Config>,
+    pub(super) metrics: Arc<Metrics>,
+    /// Reads and writes session cookies.
+    pub cookies: SessionCookies,
+    /// Makes and checks NocoBase's tokens.
+    pub minter: Arc<Minter>,
+    pub(super) cache: SessionCache,
+    pub(super) nocobase: Arc<NocoBase>,
+    pub(super) accounts: Accounts,
+    /// The client of each WeCom entry, by the entry's name.
+    pub(super) wecom: HashMap<String, wecom::Client>,
+    /// What the nodes share, where `session.redis` says so.
+    pub(super) shared: Option<Arc<Shared>>,
+    token_cookie: String,
+    authenticator_cookie: String,
+}
+
+impl Sessions {
+    /// In place of `before` after a change of the configuration: nobody is signed out, NocoBase is not asked anew, and
+    /// WeCom's access tokens go on where the app is the same.
+    ///
+    /// # Errors
+    /// What of the configuration is at fault.
+    pub fn after(
+        before: Option<&Sessions>,
+        config: Arc<Config>,
+        metrics: Arc<Metrics>,
+        keyring: &Arc<Keyring>,
+    ) -> Result<Sessions, String> {
+        let wecom = wecom_clients(before, &config, &metrics)?;
+        let shared =
+            Shared::after(before.and_then(|b| b.shared.as_deref()), &config, keyring, &metrics.redis)?;
+        if let Some(shared) = &shared {
+            wecom.values().for_each(|client| client.share(shared));
+        }
+        let minter = Arc::new(Minter::new(config.nocobase.jwt_secret.expose_secret()));
+        let nocobase = NocoBase::new(&config.upstream, &config.nocobase, minter.clone())
+            .map_err(|e| format!("nocobase: {e}"))?;
+        let nocobase = Arc::new(nocobase.counted(&metrics.nocobase));
+        Ok(Sessions {
+            cookies: SessionCookies::of(&config, keyring.clone()),
+            minter,
+            cache: before.map_or_else(|| SessionCache::new(config.session.absolute), |b| b.cache.clone()),
+            accounts: Accounts::new(nocobase.clone(), &config.nocobase),
+            nocobase,
+            wecom,
+            shared,
+            token_cookie: format!("nb_auth_token_{}", config.nocobase.app),
+            authenticator_cookie: format!("nb_authenticator_{}", config.nocobase.app),
+            config,
+            metrics,
+        })
+    }
+
+    /// This has taken the place of `before`: tokens are minted anew where they would be others now.
+    pub fn took_over(&self, before: &Sessions) {
+        let made_of = |s: &Sessions| {
+            let nocobase = &s.config.nocobase;
+            (nocobase.jwt_secret.expose_secret().to_vec(), nocobase.app.clone())
+        };
+        if made_of(self) != made_of(before) {
+            self.cache.forget_tokens();
+        }
+    }
+
+    /// How many sessions this process remembers, roughly.
+    pub fn count(&self) -> u64 {
+        self.cache.count()
+    }
+
+    /// How long sessions live.
+    pub fn limits(&self) -> &SessionLimits {
+        self.cookies.limits()
+    }
+
+    /// Name of the cookie in which NocoBase keeps its token.
+    pub fn token_cookie(&self) -> &str {
+        &self.token_cookie
+    }
+
     /// The session of these cookies. Without I/O, but for a session that this node has not seen before: NocoBase is
     /// the record of which sessions have ended, and is asked once (R15, R16).
     pub async fn find(self: &Arc<Self>, cookies: &OwnCookies<'_>) -> FoundSession {
-        let Some(session) = self.sessions.read(cookies, now()) else {
+        let Some(session) = self.cookies.read(cookies, now()) else {
             return if cookies.has_session() { FoundSession::Ended } else { FoundSession::Nothing };
         };
-        let seen = match self.seen.get(session.sid) {
+        let seen = match self.cache.get(session.sid) {
             Some(seen) => seen,
-            None => match Box::pin(self.seen.first_sight(&session, now(), self.ask(&session))).await {
+            None => match Box::pin(self.cache.first_sight(&session, now(), self.ask(&session))).await {
                 Ok(seen) => seen,
                 Err(failure) => return FoundSession::Unknown(failure),
             },
@@ -53,23 +140,21 @@ impl SignIns {
 
     /// The live session of these cookies, by what this node knows alone.
     pub(super) fn live(&self, cookies: &OwnCookies<'_>) -> Option<Session> {
-        let session = self.sessions.read(cookies, now())?;
-        self.seen.get(session.sid).filter(|seen| !seen.is_ended()).map(|_| session)
+        let session = self.cookies.read(cookies, now())?;
+        self.cache.get(session.sid).filter(|seen| !seen.is_ended()).map(|_| session)
     }
 
     /// Asks NocoBase about a session.
-    async fn ask(&self, session: &Session) -> Result<SessionStatus, Failure> {
+    pub(super) async fn ask(&self, session: &Session) -> Result<SessionStatus, Failure> {
         let token = self.mint(session)?;
         match self.nocobase.check(token.as_str()).await? {
-            CheckOutcome::Valid { user_id, .. } if user_id.get() == session.user_id => {
-                Ok(SessionStatus::Live)
-            }
+            CheckOutcome::Valid { user_id } if user_id.get() == session.user_id => Ok(SessionStatus::Live),
             CheckOutcome::Valid { .. } => Err(Failure::NocoBaseBadAnswer),
             CheckOutcome::Ended(code) => {
                 self.metrics.sign_ins.sessions_ended("nocobase", 1);
                 tracing::info!(event = "session_ended", session = %session.sid, userid = session.userid,
                     reason = code.as_str(), "NocoBase has ended this session");
-                self.tell(Ending::of(session.sid));
+                self.publish(Ending::of(session.sid));
                 Ok(SessionStatus::Ended)
             }
         }
@@ -88,40 +173,37 @@ impl SignIns {
             userid: member.userid.clone(),
             name: member.name.clone(),
             user_id: user.get(),
-            locale: None,
         };
         let session = Box::new(Session::begin(who, now())?);
         let sid = session.sid.to_string();
         self.nocobase.register_session(&sid, user, &entry.name, session.signed_in_at.0).await?;
         // Shows a wrong secret here, and not as a page that does not work.
         match self.ask(&session).await? {
-            SessionStatus::Live => drop(self.seen.insert_checked(&session, now())),
+            SessionStatus::Live => drop(self.cache.insert_checked(&session, now())),
             SessionStatus::Ended => return Err(Failure::SessionEnded),
         }
         Ok(session)
     }
 
-    /// At each login the browser gets a new session; the one before ends (R15).
-    pub(super) fn replace(self: &Arc<Self>, before: Option<Session>, now: &Session) {
-        if let Some(before) = before.filter(|b| b.sid != now.sid) {
-            self.end(&before, "replaced by a new sign-in");
-        }
-    }
-
     /// A fresh `Set-Cookie`, where one is due.
     pub fn renew(&self, session: &Session) -> Option<String> {
-        self.sessions.renew(session, now()).ok().flatten()
+        self.cookies.renew(session, now()).ok().flatten()
     }
 
-    fn mint(&self, session: &Session) -> Result<Minted, Failure> {
+    pub(super) fn mint(&self, session: &Session) -> Result<Minted, Failure> {
         let user = UserId::new(session.user_id).ok_or(Failure::Internal)?;
         self.lasting(user, session.sid, session.signed_in_at)
     }
 
     /// A token that outlives its session, with a fresh `iat`. NocoBase remembers a blocked session only until the token
     /// that signed out would have ended, and any request may turn out to be a sign-out; the token stays in the gate.
-    fn lasting(&self, user: UserId, sid: uuid::Uuid, signed_in_at: UnixMillis) -> Result<Minted, Failure> {
-        let end = now().plus(self.limits.absolute).plus(BLOCK_MARGIN).as_secs();
+    pub(super) fn lasting(
+        &self,
+        user: UserId,
+        sid: uuid::Uuid,
+        signed_in_at: UnixMillis,
+    ) -> Result<Minted, Failure> {
+        let end = now().plus(self.limits().absolute).plus(BLOCK_MARGIN).as_secs();
         self.minter.session_until(user, &sid.to_string(), signed_in_at.0, now().as_secs(), end)
     }
 
@@ -140,7 +222,7 @@ impl SignIns {
     /// a fresh one in its place before NocoBase sees it.
     pub fn browser_token(&self, session: &Session) -> Result<Minted, Failure> {
         let user = UserId::new(session.user_id).ok_or(Failure::Internal)?;
-        let end = session.signed_in_at.plus(self.limits.absolute).as_secs();
+        let end = session.signed_in_at.plus(self.limits().absolute).as_secs();
         self.minter.session_until(
             user,
             &session.sid.to_string(),
@@ -160,8 +242,8 @@ impl SignIns {
     /// whether the member still may use the app.
     pub fn recheck_if_due(self: &Arc<Self>, session: &Session, seen: &Arc<CachedSession>) {
         if let Some(order) = seen.due_recheck(now(), self.config.session.recheck) {
-            let (sign_ins, session) = (self.clone(), session.clone());
-            tokio::spawn(async move { sign_ins.recheck(&session, order).await });
+            let (sessions, session) = (self.clone(), session.clone());
+            tokio::spawn(async move { sessions.recheck(&session, order).await });
         }
     }
 
@@ -170,7 +252,7 @@ impl SignIns {
         if matches!(asked, Ok(SessionStatus::Ended)) {
             return order.ended();
         }
-        let Some((_, client)) = self.entry(&session.entry) else { return };
+        let Some(client) = self.wecom.get(&session.entry) else { return };
         match client.member_status(&session.userid).await {
             wecom::MemberStatus::Gone(failure) => {
                 order.ended();
@@ -181,148 +263,22 @@ impl SignIns {
             _ => {}
         }
     }
+}
 
-    /// Asks NocoBase alone, at once: it has just refused this session's token.
-    fn ask_soon(self: &Arc<Self>, session: &Session) {
-        let (sign_ins, session) = (self.clone(), session.clone());
-        tokio::spawn(async move {
-            if matches!(sign_ins.ask(&session).await, Ok(SessionStatus::Ended)) {
-                sign_ins.seen.end(session.sid);
-            }
-        });
-    }
-
-    /// Ends a session: here at once, in NocoBase (and so on every node) right after.
-    pub fn end(self: &Arc<Self>, session: &Session, reason: &'static str) {
-        self.ended_by("member", session, reason);
-    }
-
-    fn ended_by(self: &Arc<Self>, by: &'static str, session: &Session, reason: &'static str) {
-        self.metrics.sign_ins.sessions_ended(by, 1);
-        tracing::info!(event = "session_ended", session = %session.sid, userid = session.userid, reason, "session ended");
-        self.seen.end(session.sid);
-        self.tell(Ending::of(session.sid));
-        let (sign_ins, session) = (self.clone(), session.clone());
-        tokio::spawn(async move {
-            if let Ok(token) = sign_ins.mint(&session) {
-                sign_ins.block(session.sid, token.as_str()).await;
-            }
-        });
-    }
-
-    /// The same, done when NocoBase has it on record.
-    pub async fn end_now(&self, session: &Session, reason: &'static str) -> Result<(), Failure> {
-        self.metrics.sign_ins.sessions_ended("member", 1);
-        tracing::info!(event = "session_ended", session = %session.sid, userid = session.userid, reason, "session ended");
-        self.seen.end(session.sid);
-        self.tell(Ending::of(session.sid));
-        self.nocobase.sign_out(self.mint(session)?.as_str()).await
-    }
-
-    /// Ends a session of NocoBase's own, by the token of somebody who signed in by password.
-    pub async fn end_own(&self, token: &str) -> Result<(), Failure> {
-        let Ok(verified) = self.minter.verify_renewable(token, now().as_secs()) else { return Ok(()) };
-        let Some(jti) = verified.jti else { return Ok(()) };
-        tracing::info!(event = "session_ended", session = jti, reason = "signed out", "session ended");
-        // With a token that lasts: NocoBase remembers the end only as long as the token that told it.
-        let end = now().plus(self.limits.absolute).plus(BLOCK_MARGIN).as_secs();
-        let now = now();
-        let lasting = self.minter.session_until(verified.user_id, &jti, now.0, now.as_secs(), end)?;
-        self.nocobase.sign_out(lasting.as_str()).await
-    }
-
-    /// `Set-Cookie` lines of a sign-out: nothing of the gate's stays but the mark that nobody is signed straight in again.
-    pub fn signed_out_cookies(&self, cookies: &OwnCookies<'_>) -> Vec<String> {
-        let names = self.cookie_names;
-        let flows = cookies.flows.iter().map(|flow| names.delete(flow.name));
-        let tries = (cookies.tries > 0).then(|| names.delete(names.tries()));
-        [self.sessions.delete(), names.set_out()].into_iter().chain(flows).chain(tries).collect()
-    }
-
-    /// `Set-Cookie` lines that take away what a sign-in of NocoBase's own left in the browser.
-    pub fn forget_nocobase(&self) -> impl Iterator<Item = String> + '_ {
-        let (app, root) = (&self.config.nocobase.app, &self.config.nocobase.public_path);
-        let path = root.strip_suffix('/').filter(|path| !path.is_empty()).unwrap_or("/");
-        let secure = if self.config.origin.https { "; Secure" } else { "" };
-        ["nb_auth_token", "nb_authenticator", "nb_role", "nb_csrf_token"].into_iter().map(move |name| {
-            format!("{name}_{app}=; Path={path}; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT; SameSite=Lax{secure}")
-        })
-    }
-
-    /// Blocks the session in NocoBase; tries a few times, since a session that goes on elsewhere is a hole.
-    async fn block(&self, sid: uuid::Uuid, token: &str) {
-        for pause in [1, 5, 30, 0] {
-            match self.nocobase.sign_out(token).await {
-                Ok(()) => return,
-                Err(_) if pause > 0 => tokio::time::sleep(Duration::from_secs(pause)).await,
-                Err(failure) => tracing::error!(event = "session_ended", session = %sid,
-                    label = failure.response().label,
-                    "NocoBase could not be told that this session has ended; other nodes may still take it"),
-            }
-        }
-    }
-
-    /// NocoBase refused a token that the gate put in.
-    pub fn refused_by_nocobase(
-        self: &Arc<Self>,
-        session: &Session,
-        seen: &Arc<CachedSession>,
-        code: Option<Code>,
-    ) {
-        match code {
-            Some(code @ (Code::BlockedToken | Code::ExpiredSession | Code::NotExistUser)) => {
-                self.metrics.sign_ins.sessions_ended("nocobase", 1);
-                tracing::info!(event = "session_ended", session = %session.sid, userid = session.userid,
-                    reason = code.as_str(), "NocoBase has ended this session");
-                self.seen.end(session.sid);
-                self.tell(Ending::of(session.sid));
-            }
-            // A changed password makes older tokens invalid while the session goes on; a wrong secret shows in the
-            // check. A fresh token decides.
-            Some(Code::InvalidToken | Code::TokenRenewFailed | Code::ExpiredToken) => {
-                seen.drop_token();
-                self.ask_soon(session);
-            }
-            Some(_) => {}
-            None => self.ask_soon(session),
-        }
-    }
-
-    /// All sessions of a member end: he has left, or is out of range.
-    pub fn end_member(self: &Arc<Self>, entry: &str, userid: &str, reason: &'static str) {
-        let at = now();
-        self.tell(Ending::Member { entry: entry.to_owned(), userid: userid.to_owned(), at });
-        let sids = self.seen.end_member(entry, userid, at);
-        self.member_ended("wecom", entry, userid, reason, sids);
-    }
-
-    /// These sessions of a member, which this node knew, are over.
-    pub(super) fn member_ended(
-        self: &Arc<Self>,
-        by: &'static str,
-        entry: &str,
-        userid: &str,
-        reason: &'static str,
-        sids: Vec<uuid::Uuid>,
-    ) {
-        self.metrics.sign_ins.sessions_ended(by, sids.len());
-        tracing::info!(
-            event = "session_ended",
-            entry,
-            userid,
-            reason,
-            sessions = sids.len(),
-            "sessions of a member ended"
-        );
-        let (sign_ins, entry, userid) = (self.clone(), entry.to_owned(), userid.to_owned());
-        tokio::spawn(async move {
-            // Whose tokens these are is what the binding says. Without Redis, other nodes learn it from NocoBase.
-            let Ok(Some(user)) = sign_ins.accounts.find_binding(&entry, &userid).await else { return };
-            for sid in sids {
-                if let Ok(token) = sign_ins.lasting(user, sid, now()) {
-                    sign_ins.block(sid, token.as_str()).await;
-                }
-            }
-        });
-    }
+/// The client of each entry, with its calls counted.
+fn wecom_clients(
+    before: Option<&Sessions>,
+    config: &Config,
+    metrics: &Metrics,
+) -> Result<HashMap<String, wecom::Client>, String> {
+    let client = |entry: &WeComEntry| {
+        let client = match before.and_then(|b| b.wecom.get(&entry.name)) {
+            Some(old) => wecom::Client::after(old, entry),
+            None => wecom::Client::new(entry),
+        };
+        let client = client.map_err(|e| format!("wecom {}: {e}", entry.name))?;
+        client.count_into(&metrics.wecom);
+        Ok((entry.name.clone(), client))
+    };
+    config.wecom.iter().map(client).collect()
 }

@@ -1,6 +1,7 @@
 //! The beginning of a flow: a flow cookie, and the address of WeCom's page.
 
-use super::{SignIns, now};
+use super::clock::now;
+use super::sign_ins::SignIns;
 use crate::error::Failure;
 use crate::metrics;
 use crate::session::{OwnCookies, SignInRequest, Stage, Via};
@@ -62,7 +63,7 @@ impl SignIns {
             stage: if start.consent { Stage::Consent } else { Stage::Silent },
             mobile: start.mobile,
         };
-        let begun = self.flows.begin(cookies, request, start.attempt, now())?;
+        let begun = self.pending.begin(cookies, request, start.attempt, now())?;
         let via = if start.via == Via::Web { metrics::Via::Web } else { metrics::Via::WeCom };
         self.metrics.sign_ins.started(&entry.name, via);
         let state = begun.flow.state();
@@ -76,7 +77,7 @@ impl SignIns {
         };
         let mut set = begun.set_cookies;
         if start.automatic {
-            set.push(self.cookie_names.set_tries(cookies.tries.saturating_add(1)));
+            set.push(self.cookie_names().set_tries(cookies.tries.saturating_add(1)));
         }
         Ok(Started { location, cookies: set })
     }

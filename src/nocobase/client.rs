@@ -44,8 +44,6 @@ pub enum CheckOutcome {
     Valid {
         /// Whom NocoBase takes it for.
         user_id: UserId,
-        /// The name that NocoBase shows; may be empty.
-        nickname: String,
     },
     /// The session is over: `BLOCKED_TOKEN`, `EXPIRED_SESSION` or `NOT_EXIST_USER`.
     Ended(Code),
@@ -157,8 +155,8 @@ impl NocoBase {
     }
 
     /// The same with another limit for a whole call (default: 10 s).
-    #[must_use]
-    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+    #[cfg(test)]
+    pub(super) fn with_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
@@ -182,8 +180,7 @@ impl NocoBase {
                 let Some(user_id) = data.get("id").and_then(user_id_of) else {
                     return Err(bad_answer(&call, reply.status, "no user id in the answer"));
                 };
-                let nickname = data.get("nickname").and_then(Value::as_str).unwrap_or_default().to_owned();
-                Ok(CheckOutcome::Valid { user_id, nickname })
+                Ok(CheckOutcome::Valid { user_id })
             }
             401 => match token_code(&reply) {
                 Some(code @ (Code::BlockedToken | Code::ExpiredSession | Code::NotExistUser)) => {

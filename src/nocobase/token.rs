@@ -14,9 +14,6 @@ use crate::error::Failure;
 
 /// Seconds that a minted session token is good for.
 pub const LIFETIME_S: u64 = 30 * 60;
-/// A session token older than this many seconds is minted anew; the rest of its life is the margin for clocks
-/// that differ and for long requests.
-pub const RENEW_AFTER_S: u64 = 10 * 60;
 /// Seconds that a token for one call of the service account is good for.
 const SERVICE_LIFETIME_S: u64 = 10 * 60;
 /// Seconds by which a foreign token may be over its end (or before its beginning): clocks differ.
@@ -42,10 +39,6 @@ impl Minted {
     /// Unix seconds.
     pub fn issued_at(&self) -> u64 {
         self.issued_at
-    }
-    /// Time to mint a new one: too old, or from the future (the clock was set back).
-    pub fn is_stale(&self, now_s: u64) -> bool {
-        now_s.checked_sub(self.issued_at).is_none_or(|age| age >= RENEW_AFTER_S)
     }
 }
 

@@ -69,7 +69,7 @@ async fn metrics(State(readiness): State<Arc<Readiness>>) -> Response {
     // Sets the gauges of readiness and of nodes.
     readiness.report();
     let gate = readiness.gate();
-    match gate.metrics.text(gate.sign_ins.sessions_seen(), gate.in_flight.load(Ordering::Relaxed)) {
+    match gate.metrics.text(gate.sessions.count(), gate.in_flight.load(Ordering::Relaxed)) {
         Ok(text) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
         Err(error) => {
             tracing::error!(%error, "metrics cannot be written");

@@ -78,7 +78,7 @@ impl Readiness {
             .filter_map(|(name, trouble)| Some(Degraded::new("nocobase", name, (*trouble)?)))
             .collect();
         degraded.extend(wecom(gate));
-        let away = gate.sign_ins.shared().and_then(|shared| shared.trouble());
+        let away = gate.sessions.shared().and_then(|shared| shared.trouble());
         degraded.extend(away.map(|(address, why)| Degraded::new("redis", address, &why)));
         let ends = gate.metrics.state.certificate_ends();
         degraded.extend(certificates(&ends, i64::try_from(now).unwrap_or(i64::MAX)));

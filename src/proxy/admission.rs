@@ -56,12 +56,12 @@ async fn read(gate: &Gate, downstream: &mut HttpSession, ctx: &mut Context) -> R
     let request = downstream.req_header();
     // Cheap copies (they share the bytes), so that the gate's routes may read the request's body meanwhile.
     let values: Vec<HeaderValue> = request.headers.get_all(header::COOKIE).iter().cloned().collect();
-    let cookies = OwnCookies::parse(gate.sign_ins.cookie_names, values.iter().map(HeaderValue::as_bytes))?;
+    let cookies = OwnCookies::parse(gate.sessions.cookies.names(), values.iter().map(HeaderValue::as_bytes))?;
 
     let mut facts = facts::facts(request, ctx.client, cookies.signed_out);
     ctx.page_load = decide::is_page_load(&gate.policy, &facts);
     let found = match decide::needs_session(&gate.policy, facts.path) {
-        true => gate.sign_ins.find(&cookies).await,
+        true => gate.sessions.find(&cookies).await,
         false => FoundSession::Nothing,
     };
     let (state, member) = match found {
@@ -84,17 +84,17 @@ async fn read(gate: &Gate, downstream: &mut HttpSession, ctx: &mut Context) -> R
             let upgrade = facts.upgrade;
             forward(request, ctx, options, query);
             if options.signs_out {
-                ctx.sign_out_cookies = gate.sign_ins.signed_out_cookies(&cookies);
+                ctx.sign_out_cookies = gate.sessions.signed_out_cookies(&cookies);
             }
             if let Some(member) = member {
                 if upgrade && let Some(page_token) = page_token {
-                    let swap = credential::swap(gate.sign_ins.clone(), &member, page_token);
+                    let swap = credential::swap(gate.sessions.clone(), &member, page_token);
                     ctx.swapper = Some(Box::new(Swapper::new(swap)));
                 }
                 if options.renew_cookie {
-                    ctx.cookies.extend(gate.sign_ins.renew(&member.session));
+                    ctx.cookies.extend(gate.sessions.renew(&member.session));
                 }
-                gate.sign_ins.recheck_if_due(&member.session, &member.seen);
+                gate.sessions.recheck_if_due(&member.session, &member.seen);
                 ctx.member = Some(Box::new(member));
             }
             Ok(Admitted::Forward)

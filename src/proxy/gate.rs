@@ -13,7 +13,7 @@ use super::request::request_id::RequestIds;
 use super::upstream::Upstreams;
 use crate::config::{self, Config, TokenDelivery};
 use crate::decide::{self, Policy};
-use crate::login::SignIns;
+use crate::login::{Sessions, SignIns};
 use crate::metrics::Metrics;
 use crate::pages;
 
@@ -34,7 +34,7 @@ impl CurrentGate {
     /// New requests get this one from now on.
     pub fn replace(&self, gate: Arc<Gate>) {
         let before = self.0.swap(gate.clone());
-        gate.sign_ins.took_over(&before.sign_ins);
+        gate.sessions.took_over(&before.sessions);
         let entries: Vec<&str> = gate.config.wecom.iter().map(|e| e.name.as_str()).collect();
         gate.metrics.set_entries(&entries);
         for gone in before.nodes.iter().filter(|old| gate.nodes.iter().all(|new| new.name != old.name)) {
@@ -49,7 +49,9 @@ pub struct Gate {
     pub config: Arc<Config>,
     /// What decisions rest on.
     pub policy: Policy,
-    /// Sign-ins, sessions and everybody they need.
+    /// What every request with a session needs.
+    pub sessions: Arc<Sessions>,
+    /// What signing in needs besides.
     pub sign_ins: Arc<SignIns>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
@@ -96,6 +98,7 @@ impl Gate {
         let policy = policy(&config)?;
         Ok(Gate {
             policy,
+            sessions: sign_ins.sessions.clone(),
             sign_ins: Arc::new(sign_ins),
             nodes: metrics.nodes.of(&nodes),
             metrics,

@@ -88,7 +88,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     };
     let gate = Arc::new(Gate::new(config).map_err(StartError::Build)?);
     let sharing = share(&gate);
-    if let Some(shared) = gate.sign_ins.shared() {
+    if let Some(shared) = gate.sessions.shared() {
         shared.tried().await;
     }
     gate.sign_ins.check_rules().await.map_err(StartError::Build)?;
@@ -151,7 +151,7 @@ pub(super) fn check_nodes(gate: &Arc<Gate>, stopped: &watch::Receiver<bool>) -> 
 
 /// Until the handle is told to end.
 pub(super) fn share(gate: &Gate) -> JoinHandle<()> {
-    tokio::spawn(gate.sign_ins.clone().run_sync())
+    tokio::spawn(gate.sessions.clone().run_sync())
 }
 
 fn app(gate: &Gate, live: &Arc<CurrentGate>) -> App<Phases> {

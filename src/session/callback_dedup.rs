@@ -35,15 +35,6 @@ impl std::fmt::Debug for Callback<'_> {
     }
 }
 
-/// How a callback was carried out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome<T> {
-    /// This is the answer, also for a repetition.
-    Keep(T),
-    /// This is the answer for all who wait for it; a repetition tries again (the code was not spent).
-    Forget(T),
-}
-
 /// Why a callback was not carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refused {
@@ -141,7 +132,7 @@ impl<T: Clone + Send + Sync + 'static> CallbackDedup<T> {
         &self,
         callback: Callback<'_>,
         now: UnixMillis,
-        work: impl Future<Output = Outcome<T>> + Send + 'static,
+        work: impl Future<Output = T> + Send + 'static,
     ) -> Result<T, Refused> {
         let (this, state) = (callback.key(), callback.state_key());
         let (first, at) = self.used.entry(state).or_insert_with(|| (this, now)).into_value();
@@ -150,15 +141,7 @@ impl<T: Clone + Send + Sync + 'static> CallbackDedup<T> {
         }
         let outcomes = self.outcomes.clone();
         let runtime = tokio::runtime::Handle::try_current().map_err(|_| Refused::Died)?;
-        let done = runtime.spawn(async move {
-            let work = async {
-                match work.await {
-                    Outcome::Keep(outcome) => Ok(outcome),
-                    Outcome::Forget(outcome) => Err(outcome),
-                }
-            };
-            outcomes.try_get_with(this, work).await.unwrap_or_else(|forgotten| (*forgotten).clone())
-        });
+        let done = runtime.spawn(async move { outcomes.get_with(this, work).await });
         done.await.map_err(|_| Refused::Died)
     }
 }

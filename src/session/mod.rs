@@ -19,7 +19,7 @@ pub mod session;
 pub mod session_cache;
 pub mod time;
 
-pub use callback_dedup::{Callback, CallbackDedup, Outcome, Refused};
+pub use callback_dedup::{Callback, CallbackDedup, Refused};
 pub use cookie_header::forwardable;
 pub use cookies::{LANGUAGE, Names, OwnCookies, first_cookie};
 pub use flow::{PendingSignIn, PendingSignIns, SignInRequest, Stage, Via};

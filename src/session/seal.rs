@@ -60,9 +60,9 @@ impl Purpose {
     /// name fields, and a text of the old form must not be read as the new one.
     const fn label(self) -> &'static [u8] {
         match self {
-            Purpose::Session => b"session.1",
+            Purpose::Session => b"session.2",
             Purpose::Flow => b"flow.1",
-            Purpose::Claim => b"claim.1",
+            Purpose::Claim => b"claim.2",
             Purpose::AccessToken => b"access token.1",
             Purpose::Ending => b"ending.1",
         }

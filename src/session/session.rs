@@ -29,8 +29,6 @@ pub struct Member {
     pub name: String,
     /// Id of the NocoBase user.
     pub user_id: u64,
-    /// Language of the member, where known.
-    pub locale: Option<String>,
 }
 
 /// A signed-in member, as sealed into the session cookie. No token is inside.
@@ -49,8 +47,6 @@ pub struct Session {
     pub name: String,
     /// See [`Member::user_id`].
     pub user_id: u64,
-    /// See [`Member::locale`].
-    pub locale: Option<String>,
     /// When the member signed in: `signInTime` of NocoBase's tokens.
     pub signed_in_at: UnixMillis,
     /// When the cookie was sealed last. The last request may be later, by [`SessionLimits::renew_after`].
@@ -106,7 +102,7 @@ impl SessionLimits {
 impl Session {
     /// A session that begins now, with a new id and a new phantom (R15).
     pub fn begin(member: Member, now: UnixMillis) -> Result<Self, Failure> {
-        let Member { entry, corp_id, userid, name, user_id, locale } = member;
+        let Member { entry, corp_id, userid, name, user_id } = member;
         Ok(Session {
             sid: uuid::Builder::from_random_bytes(random::bytes()?).into_uuid(),
             entry,
@@ -114,7 +110,6 @@ impl Session {
             userid,
             name,
             user_id,
-            locale,
             signed_in_at: now,
             last_seen: now,
             phantom: Phantom::random()?,

@@ -36,7 +36,7 @@ async fn closed_port() -> SocketAddr {
 #[tokio::test]
 async fn check_says_who_it_is_or_that_it_is_over() {
     let (scripted, nb) = one().await;
-    let valid = CheckOutcome::Valid { user_id: user(1), nickname: "Root".into() };
+    let valid = CheckOutcome::Valid { user_id: user(1) };
     assert_eq!(nb.check(token(1).as_str()).await, Ok(valid));
     assert_eq!(nb.check(token(9).as_str()).await, Ok(CheckOutcome::Ended(Code::NotExistUser)));
     let expired = r#"{"errors":[{"message":"x","code":"EXPIRED_SESSION"}]}"#;

@@ -46,7 +46,7 @@ fn change(gate: &Gate, downstream: &HttpSession, request: &mut Parts, ctx: &mut 
     let put_cookies = ctx.forward.is_some_and(|p| p.put_cookies);
 
     let token = match member {
-        Some(member) if as_member => Some(gate.sign_ins.token(&member.session, &member.seen)),
+        Some(member) if as_member => Some(gate.sessions.token(&member.session, &member.seen)),
         _ => None,
     };
     let token = token.transpose().or_err(InternalError, "token")?;

@@ -76,7 +76,7 @@ fn in_session(gate: &Gate, downstream: &HttpSession, response: &mut Parts, ctx: 
     let Some(member) = &ctx.member else { return Ok(()) };
     let as_member = ctx.forward.is_some_and(|p| p.identity == decide::Identity::Member);
     if ctx.signs_out() && response.status.is_success() {
-        gate.sign_ins.end(&member.session, "signed out in NocoBase");
+        gate.sessions.end(&member.session, "signed out in NocoBase");
     }
     // Depends on who asks: no cache on the way may keep it (R25). NocoBase's API says nothing about it.
     if as_member && !response.headers.contains_key(header::CACHE_CONTROL) {
@@ -84,7 +84,7 @@ fn in_session(gate: &Gate, downstream: &HttpSession, response: &mut Parts, ctx: 
     }
     if response.status == 401 && as_member {
         if response.headers.contains_key(header::CONTENT_ENCODING) {
-            gate.sign_ins.refused_by_nocobase(&member.session, &member.seen, None);
+            gate.sessions.refused_by_nocobase(&member.session, &member.seen, None);
         } else {
             ctx.error_code_reader = Some(Box::new(CodeReader::default()));
         }
@@ -92,7 +92,7 @@ fn in_session(gate: &Gate, downstream: &HttpSession, response: &mut Parts, ctx: 
     if ctx.forward.is_some_and(|p| p.put_script) && is_plain_page(response) {
         let session = &member.session;
         let token = if gate.delivers_tokens() {
-            gate.sign_ins.browser_token(session).map(|t| t.as_str().to_owned())
+            gate.sessions.browser_token(session).map(|t| t.as_str().to_owned())
         } else {
             Ok(session.phantom.text())
         };
@@ -156,7 +156,7 @@ pub fn body(gate: &Gate, body: &mut Option<Bytes>, end: bool, ctx: &mut Context)
         }
         if end && let Some(member) = &ctx.member {
             let code = reader.finish();
-            gate.sign_ins.refused_by_nocobase(&member.session, &member.seen, code);
+            gate.sessions.refused_by_nocobase(&member.session, &member.seen, code);
             ctx.error_code_reader = None;
         }
     }

@@ -6,7 +6,7 @@ use http::header;
 use pingora::http::RequestHeader;
 
 use crate::decide::{self, Credential};
-use crate::login::{self, SignIns};
+use crate::login::{self, Sessions};
 use crate::proxy::gate::Gate;
 use crate::proxy::member::Member;
 use crate::session::{self, Phantom};
@@ -25,10 +25,10 @@ pub enum PageToken {
 
 impl PageToken {
     /// Is this the session's?
-    pub fn is(&self, sign_ins: &SignIns, token: &str) -> bool {
+    pub fn is(&self, sessions: &Sessions, token: &str) -> bool {
         match self {
             PageToken::Phantom(phantom) => phantom.matches(token.as_bytes()),
-            PageToken::OwnToken(sid) => sign_ins.is_of_session(token, *sid),
+            PageToken::OwnToken(sid) => sessions.is_of_session(token, *sid),
         }
     }
 }
@@ -42,10 +42,10 @@ pub fn page_token(gate: &Gate, member: &Member) -> PageToken {
 }
 
 /// Swaps tokens in a tunnel for as long as it is open: each time with one that is fresh.
-pub fn swap(sign_ins: Arc<SignIns>, member: &Member, page_token: PageToken) -> TokenSwap {
+pub fn swap(sessions: Arc<Sessions>, member: &Member, page_token: PageToken) -> TokenSwap {
     let (session, seen) = (member.session.clone(), member.seen.clone());
     Box::new(move |token| {
-        let token = page_token.is(&sign_ins, token).then(|| sign_ins.token(&session, &seen))?;
+        let token = page_token.is(&sessions, token).then(|| sessions.token(&session, &seen))?;
         Some(token.ok()?.jwt().to_owned())
     })
 }
@@ -63,7 +63,7 @@ pub fn credential(
         (Some(_), Some(_)) => Credential::Invalid,
         (Some(value), None) => match value.to_str().ok().map(token_of) {
             Some("") | None => Credential::Invalid,
-            Some(token) if page_token.is_some_and(|p| p.is(&gate.sign_ins, token)) => Credential::Phantom,
+            Some(token) if page_token.is_some_and(|p| p.is(&gate.sessions, token)) => Credential::Phantom,
             Some(token) => token_kind(gate, token),
         },
     };
@@ -72,8 +72,8 @@ pub fn credential(
         && query.contains("token=")
         && let Some(rewritten) = decide::query::replace_token(query, |token| {
             let token = page_token
-                .is(&gate.sign_ins, token)
-                .then(|| gate.sign_ins.token(&member.session, &member.seen))?;
+                .is(&gate.sessions, token)
+                .then(|| gate.sessions.token(&member.session, &member.seen))?;
             Some(token.ok()?.jwt().to_owned())
         })
     {
@@ -84,7 +84,7 @@ pub fn credential(
 
 /// What a token of NocoBase's is worth that is not this session's.
 fn token_kind(gate: &Gate, token: &str) -> Credential {
-    let (minter, now) = (&gate.sign_ins.minter, login::now().as_secs());
+    let (minter, now) = (&gate.sessions.minter, login::now().as_secs());
     let verified =
         if gate.policy.password { minter.verify_renewable(token, now) } else { minter.verify(token, now) };
     match verified {
@@ -101,7 +101,7 @@ pub fn own_token(gate: &Gate, request: &RequestHeader) -> Option<String> {
         return None;
     }
     let values = request.headers.get_all(header::COOKIE).iter().map(header::HeaderValue::as_bytes);
-    let token = session::first_cookie(values, gate.sign_ins.token_cookie().as_bytes())?;
+    let token = session::first_cookie(values, gate.sessions.token_cookie().as_bytes())?;
     let token = std::str::from_utf8(token).ok()?;
     (token_kind(gate, token) == Credential::OwnToken).then(|| token.to_owned())
 }

@@ -63,7 +63,7 @@ pub fn failed_with(
     };
     let mut reply = Reply::from(rendered);
     if failure == Failure::SessionEnded {
-        reply.cookies.push(gate.sign_ins.sessions.delete());
+        reply.cookies.push(gate.sessions.cookies.delete());
     }
     reply.cookies.append(&mut ctx.cookies);
     reply

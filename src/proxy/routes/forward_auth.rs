@@ -29,9 +29,9 @@ const COOKIE: HeaderName = HeaderName::from_static("x-wecom-gate-cookie");
 /// `Cookie` NocoBase is to see in place of those that came: the same that the gate itself would have sent.
 pub async fn auth(gate: &Gate, downstream: &HttpSession, asked: &RouteRequest<'_>) -> Result<Reply, Failure> {
     let request = downstream.req_header();
-    let (member, failure) = match gate.sign_ins.find(&asked.cookies).await {
+    let (member, failure) = match gate.sessions.find(&asked.cookies).await {
         FoundSession::Live { session, seen } => {
-            gate.sign_ins.recheck_if_due(&session, &seen);
+            gate.sessions.recheck_if_due(&session, &seen);
             (Some(Member { session, seen }), Failure::InvalidToken)
         }
         FoundSession::Nothing => (None, Failure::NoSession),
@@ -47,7 +47,7 @@ pub async fn auth(gate: &Gate, downstream: &HttpSession, asked: &RouteRequest<'_
     match (credential, &member) {
         // The query is of this very call: no token in it says anything about another.
         (Credential::Phantom, Some(member)) if in_query.is_none() => {
-            let token = gate.sign_ins.token(&member.session, &member.seen)?;
+            let token = gate.sessions.token(&member.session, &member.seen)?;
             reply.headers.push((header::AUTHORIZATION, token.bearer().clone()));
             reply = with_identity(reply, member);
         }
@@ -62,7 +62,7 @@ pub async fn auth(gate: &Gate, downstream: &HttpSession, asked: &RouteRequest<'_
     reply.headers.extend(cookies(request, member.is_some())?.map(|value| (COOKIE, value)));
     leave_none_out(&mut reply);
     if let Some(member) = &member {
-        reply.cookies.extend(gate.sign_ins.renew(&member.session));
+        reply.cookies.extend(gate.sessions.renew(&member.session));
     }
     Ok(reply)
 }

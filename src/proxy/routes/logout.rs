@@ -12,15 +12,15 @@ pub async fn logout(
     own_token: Option<String>,
     request: &RouteRequest<'_>,
 ) -> Result<Reply, Failure> {
-    if let Some(session) = gate.sign_ins.sessions.read(&request.cookies, crate::login::now()) {
-        gate.sign_ins.end_now(&session, "signed out").await?;
+    if let Some(session) = gate.sessions.cookies.read(&request.cookies, crate::login::now()) {
+        gate.sessions.end_now(&session, "signed out").await?;
     }
     if let Some(token) = own_token {
-        gate.sign_ins.end_own(&token).await?;
+        gate.sessions.end_own(&token).await?;
     }
     let mut reply = Reply::redirect("/wecom-gate/sign-in?out=1");
     reply.status = 303;
-    reply.cookies = gate.sign_ins.signed_out_cookies(&request.cookies);
-    reply.cookies.extend(gate.sign_ins.forget_nocobase());
+    reply.cookies = gate.sessions.signed_out_cookies(&request.cookies);
+    reply.cookies.extend(gate.sessions.forget_nocobase());
     Ok(reply)
 }

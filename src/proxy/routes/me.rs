@@ -10,7 +10,7 @@ use crate::proxy::response::reply::Reply;
 
 /// Who is signed in; never a token.
 pub async fn me(gate: &Gate, request: &RouteRequest<'_>) -> Result<Reply, Failure> {
-    match gate.sign_ins.find(&request.cookies).await {
+    match gate.sessions.find(&request.cookies).await {
         FoundSession::Live { session, .. } => Ok(Reply::json(
             200,
             &json!({
@@ -19,7 +19,7 @@ pub async fn me(gate: &Gate, request: &RouteRequest<'_>) -> Result<Reply, Failur
                 "name": session.name,
                 "nocobase_user_id": session.user_id,
                 "signed_in_at": rfc3339(session.signed_in_at.0),
-                "expires_at": rfc3339(session.ends_at(gate.sign_ins.limits()).0),
+                "expires_at": rfc3339(session.ends_at(gate.sessions.limits()).0),
             }),
         )),
         FoundSession::Nothing => Err(Failure::NoSession),

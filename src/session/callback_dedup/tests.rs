@@ -13,7 +13,7 @@ fn later(secs: u64) -> UnixMillis {
     NOW.plus(Duration::from_secs(secs))
 }
 
-/// CallbackDedup whose outcome is the number of the run.
+/// Callbacks whose outcome is the number of the run.
 struct Counter {
     callbacks: CallbackDedup<usize>,
     runs: Arc<AtomicUsize>,
@@ -23,12 +23,12 @@ impl Counter {
     fn new() -> Self {
         Counter { callbacks: CallbackDedup::new(), runs: Arc::default() }
     }
-    async fn run(&self, callback: Callback<'_>, now: UnixMillis, keep: bool) -> Result<usize, Refused> {
+    async fn run(&self, callback: Callback<'_>, now: UnixMillis) -> Result<usize, Refused> {
         let runs = Arc::clone(&self.runs);
         let work = async move {
             let run = runs.fetch_add(1, Ordering::SeqCst) + 1;
             tokio::time::sleep(Duration::from_millis(20)).await;
-            if keep { Outcome::Keep(run) } else { Outcome::Forget(run) }
+            run
         };
         self.callbacks.once(callback, now, work).await
     }
@@ -39,13 +39,10 @@ impl Counter {
 
 #[tokio::test]
 async fn the_same_callback_at_once_or_within_a_minute_has_one_outcome() {
-    for keep in [true, false] {
-        let c = Counter::new();
-        let (a, b) = tokio::join!(c.run(callback(), NOW, keep), c.run(callback(), NOW, keep));
-        assert_eq!((a, b, c.runs()), (Ok(1), Ok(1), 1));
-        let third = c.run(callback(), later(59), keep).await;
-        assert_eq!(third, Ok(if keep { 1 } else { 2 }), "what is to be forgotten is tried again");
-    }
+    let c = Counter::new();
+    let (a, b) = tokio::join!(c.run(callback(), NOW), c.run(callback(), NOW));
+    assert_eq!((a, b, c.runs()), (Ok(1), Ok(1), 1));
+    assert_eq!(c.run(callback(), later(59)).await, Ok(1));
 }
 
 #[tokio::test]
@@ -56,29 +53,21 @@ async fn r19_state_replayed() {
         Callback { code: "", ..callback() },
     ] {
         let c = Counter::new();
-        assert_eq!(c.run(callback(), NOW, true).await, Ok(1));
-        assert_eq!(c.run(other, later(1), true).await, Err(Refused::Replayed));
-        assert_eq!(c.run(callback(), later(2), true).await, Ok(1), "the first one's memo is untouched");
-        assert_eq!(c.run(callback(), later(60), true).await, Err(Refused::Replayed), "a minute is over");
-        assert_eq!(c.run(callback(), later(599), true).await, Err(Refused::Replayed));
+        assert_eq!(c.run(callback(), NOW).await, Ok(1));
+        assert_eq!(c.run(other, later(1)).await, Err(Refused::Replayed));
+        assert_eq!(c.run(callback(), later(2)).await, Ok(1), "the first one's memo is untouched");
+        assert_eq!(c.run(callback(), later(60)).await, Err(Refused::Replayed), "a minute is over");
+        assert_eq!(c.run(callback(), later(599)).await, Err(Refused::Replayed));
         assert_eq!(c.runs(), 1);
     }
 }
 
 #[tokio::test]
-async fn r19_state_used_by_a_failure_is_used() {
-    let c = Counter::new();
-    assert_eq!(c.run(callback(), NOW, false).await, Ok(1));
-    assert_eq!(c.run(Callback { code: "OTHER", ..callback() }, NOW, false).await, Err(Refused::Replayed));
-    assert_eq!(c.run(callback(), later(60), false).await, Err(Refused::Replayed));
-}
-
-#[tokio::test]
 async fn r18_outcomes_are_keyed_by_everything_that_made_them() {
     let c = Counter::new();
-    assert_eq!(c.run(callback(), NOW, true).await, Ok(1));
+    assert_eq!(c.run(callback(), NOW).await, Ok(1));
     let other = Callback { state: "1abcdefghijklmnopqrstuvwxyz01234", ..callback() };
-    assert_eq!(c.run(other, NOW, true).await, Ok(2), "same code and cookie, other state");
+    assert_eq!(c.run(other, NOW).await, Ok(2), "same code and cookie, other state");
 }
 
 #[test]
@@ -93,13 +82,9 @@ fn r18_parts_of_the_key_cannot_shift_into_each_other() {
 #[tokio::test]
 async fn r23_the_work_goes_on_when_the_browser_breaks_off() {
     let c = Counter::new();
-    let first = tokio::time::timeout(Duration::from_millis(1), c.run(callback(), NOW, true)).await;
+    let first = tokio::time::timeout(Duration::from_millis(1), c.run(callback(), NOW)).await;
     assert!(first.is_err(), "broken off");
-    assert_eq!(
-        c.run(callback(), later(1), true).await,
-        Ok(1),
-        "the second request gets the first one's outcome"
-    );
+    assert_eq!(c.run(callback(), later(1)).await, Ok(1), "the second request gets the first one's outcome");
     assert_eq!(c.runs(), 1);
 }
 

@@ -20,7 +20,6 @@ fn member() -> Member {
         userid: "ZhangSan".into(),
         name: "张三".into(),
         user_id: 7,
-        locale: Some("zh-CN".into()),
     }
 }
 fn company(entry: &str, corp_id: &str) -> Company {

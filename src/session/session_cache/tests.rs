@@ -19,7 +19,6 @@ fn session_of(entry: &str, userid: &str, signed_in_at: UnixMillis) -> Session {
         userid: userid.into(),
         name: userid.into(),
         user_id: 1,
-        locale: None,
     };
     Session::begin(member, signed_in_at).unwrap()
 }

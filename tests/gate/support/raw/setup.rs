@@ -157,7 +157,6 @@ level = "debug"
             userid: "zhangsan".into(),
             name: "张三".into(),
             user_id: 7,
-            locale: None,
         };
         let now = (SystemTime::now() - ago).into();
         let session = Session::begin(member, now).unwrap();

@@ -1,0 +1,15 @@
+//! How a sign-in ended.
+
+use crate::error::Failure;
+use crate::session::Session;
+
+/// How a sign-in ended: what a second presentation of the same callback gets too.
+#[derive(Debug, Clone)]
+pub enum Finished {
+    /// Signed in.
+    SignedIn(Box<Session>),
+    /// The member has to agree first.
+    NeedsConsent,
+    /// Not signed in.
+    Failed(Failure),
+}

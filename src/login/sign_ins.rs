@@ -1,0 +1,137 @@
+//! What signing in needs: the pending sign-ins, the bounds on them, and what WeCom's events are opened with.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::finished::Finished;
+use super::sessions::Sessions;
+use super::throttle::Throttle;
+use crate::config::{Config, WeComEntry};
+use crate::error::Failure;
+use crate::metrics::Metrics;
+use crate::session::{CallbackDedup, Keyring, Names, PendingSignIns};
+use crate::wecom::{self, event::Receiver};
+
+/// Path of the end of every sign-in.
+pub const CALLBACK: &str = "/wecom-gate/callback";
+
+/// WeCom repeats an event up to three times within seconds.
+const REPEATED_EVENTS: Duration = Duration::from_secs(15 * 60);
+
+/// The sign-ins of one gate.
+pub struct SignIns {
+    pub(super) config: Arc<Config>,
+    pub(super) metrics: Arc<Metrics>,
+    /// The sessions that come of them.
+    pub sessions: Arc<Sessions>,
+    /// Bounds on signing in.
+    pub throttle: Arc<Throttle>,
+    pub(super) pending: PendingSignIns,
+    pub(super) callbacks: CallbackDedup<Finished>,
+    receivers: HashMap<String, Receiver>,
+    /// Events that have been acted upon, by entry and key.
+    pub(super) events: moka::sync::Cache<String, ()>,
+}
+
+impl SignIns {
+    /// In place of `before` after a change of the configuration: bounds, callbacks and events that were seen still
+    /// count.
+    ///
+    /// # Errors
+    /// What of the configuration is at fault.
+    pub fn after(
+        before: Option<&SignIns>,
+        config: Arc<Config>,
+        metrics: Arc<Metrics>,
+    ) -> Result<SignIns, String> {
+        let keyring = Arc::new(Keyring::new(&config.session.keys).map_err(|e| format!("session.keys: {e}"))?);
+        let sessions =
+            Sessions::after(before.map(|b| &*b.sessions), config.clone(), metrics.clone(), &keyring)?;
+        let limits = |c: &Config| {
+            let l = &c.limits;
+            (l.sign_ins_per_minute, l.bad_callbacks_per_minute, l.sign_ins_at_once)
+        };
+        let throttle = before.filter(|b| limits(&b.config) == limits(&config)).map(|b| b.throttle.clone());
+        Ok(SignIns {
+            sessions: Arc::new(sessions),
+            throttle: throttle.unwrap_or_else(|| Arc::new(Throttle::new(&config.limits))),
+            pending: PendingSignIns::new(keyring, Names::new(config.origin.https)),
+            callbacks: before.map_or_else(CallbackDedup::new, |before| before.callbacks.clone()),
+            receivers: receivers(&config)?,
+            events: before.map_or_else(
+                || moka::sync::Cache::builder().max_capacity(10_000).time_to_live(REPEATED_EVENTS).build(),
+                |before| before.events.clone(),
+            ),
+            config,
+            metrics,
+        })
+    }
+
+    /// The WeCom clients by entry.
+    pub fn wecom(&self) -> impl Iterator<Item = (&str, &wecom::Client)> {
+        self.sessions.wecom.iter().map(|(entry, client)| (entry.as_str(), client))
+    }
+
+    /// Opens the event callbacks of this entry, where they are configured.
+    pub fn receiver(&self, entry: &str) -> Option<&Receiver> {
+        self.receivers.get(entry)
+    }
+
+    /// Names and attributes of the gate's cookies.
+    pub(super) fn cookie_names(&self) -> Names {
+        self.sessions.cookies.names()
+    }
+
+    /// Do the departments and tags of the allow rules exist (R22)? The error says which entry's do not. WeCom being away is
+    /// no reason not to start: rules that cannot be evaluated deny.
+    pub async fn check_rules(&self) -> Result<(), String> {
+        for (entry, client) in &self.sessions.wecom {
+            match client.check_rules().await {
+                Err(e) if e.failure() == Failure::RuleUnevaluable => {
+                    return Err(format!(
+                        "wecom {entry}: allow_departments or allow_tags names one that WeCom does not know or does not \
+                         show to this app; compare the ids with the console, or widen the app's visible range"
+                    ));
+                }
+                Err(e) => tracing::warn!(
+                    event = "rules",
+                    entry,
+                    label = e.failure().response().label,
+                    "the allow rules could not be checked at start"
+                ),
+                Ok(()) => {}
+            }
+            // These let nobody in: the gate starts, and changes no role by a rule that it cannot evaluate.
+            if let Err(e) = client.check_roles().await {
+                tracing::warn!(
+                    event = "rules",
+                    entry,
+                    label = e.failure().response().label,
+                    "a department or tag of [[wecom.roles]] is not known to WeCom, not visible to this app, or could not \
+                     be checked"
+                );
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn entry(&self, name: &str) -> Option<(&WeComEntry, &wecom::Client)> {
+        Some((self.config.entry(name)?, self.sessions.wecom.get(name)?))
+    }
+
+    pub(super) fn redirect_uri(&self) -> String {
+        format!("{}{CALLBACK}", self.config.origin.url())
+    }
+}
+
+fn receivers(config: &Config) -> Result<HashMap<String, Receiver>, String> {
+    let with_events = config.wecom.iter().filter_map(|entry| Some((entry, entry.events.as_ref()?)));
+    with_events
+        .map(|(entry, keys)| {
+            let receiver =
+                Receiver::new(&entry.corp_id, keys).map_err(|e| format!("wecom {}: {e}", entry.name))?;
+            Ok((entry.name.clone(), receiver))
+        })
+        .collect()
+}
