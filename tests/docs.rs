@@ -239,6 +239,18 @@ fn every_dependency_has_a_reason() {
     }
 }
 
+/// What must never be part of a deployment is no part of the binary, and the simulator checks the gate independently.
+#[test]
+fn neither_the_gate_nor_the_simulator_uses_the_other() {
+    let uses = |path: &str, name: &str| {
+        let manifest: toml::Table = text(path).parse().unwrap();
+        manifest["dependencies"].as_table().unwrap().contains_key(name)
+    };
+    assert!(!uses("Cargo.toml", "wecom-sim") && !uses("Cargo.toml", "wecom-gate-demo"));
+    assert!(!uses("sim/Cargo.toml", "wecom-gate"));
+    assert!(uses("demo/Cargo.toml", "wecom-sim") && uses("demo/Cargo.toml", "wecom-gate"));
+}
+
 /// Names of the dependencies in a table of a manifest, but for the crates of this workspace.
 fn others(table: &toml::Value) -> BTreeSet<String> {
     table

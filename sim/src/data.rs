@@ -368,7 +368,7 @@ impl Company {
 }
 
 /// 1-64 bytes of letters, digits, `-`, `_`, `.`, `@`, the first a letter or digit (docs 90195, 90313).
-pub fn userid_is_valid(userid: &str) -> bool {
+pub(crate) fn userid_is_valid(userid: &str) -> bool {
     userid.len() <= 64
         && userid.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric())
         && userid.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'@'))

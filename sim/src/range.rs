@@ -120,7 +120,7 @@ impl App {
 /// `host`, or `host:port` where the address names a port that is not its scheme's own.
 ///
 /// WeCom compares text: there `https://host:443/` is *not* `https://host/`. [`raw_authority`] keeps that.
-pub fn authority(url: &Url) -> String {
+pub(crate) fn authority(url: &Url) -> String {
     match (url.host_str(), url.port()) {
         (Some(host), Some(port)) => format!("{host}:{port}"),
         (Some(host), None) => host.to_owned(),
@@ -129,7 +129,7 @@ pub fn authority(url: &Url) -> String {
 }
 
 /// The authority as it is written: between `//` and the next `/`, `?` or `#`, default port kept.
-pub fn raw_authority(address: &str) -> Option<&str> {
+pub(crate) fn raw_authority(address: &str) -> Option<&str> {
     let rest = address.strip_prefix("https://").or_else(|| address.strip_prefix("http://"))?;
     let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
     // `user@host` and a backslash are the classic ways to look like another host.
@@ -138,6 +138,6 @@ pub fn raw_authority(address: &str) -> Option<&str> {
 }
 
 /// Does the address' host and port equal the configured domain to the letter (doc 91335)?
-pub fn domain_matches(address: &str, domain: &str) -> bool {
+pub(crate) fn domain_matches(address: &str, domain: &str) -> bool {
     !domain.is_empty() && raw_authority(address).is_some_and(|a| a.eq_ignore_ascii_case(domain))
 }

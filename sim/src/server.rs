@@ -172,7 +172,7 @@ async fn front(sim: Arc<Shared>, peer: Peer, request: Request) -> Response {
             return responses::misbehave(&sim, &peer, &f.kind).await;
         }
     }
-    let answer = pages::serve(&sim, &parts, &body).unwrap_or_else(|| responses::not_found());
+    let answer = pages::serve(&sim, &parts, &body).unwrap_or_else(responses::not_found);
     let line = LogLine {
         at_ms: sim.now_ms(),
         ip: claimed.unwrap_or(peer.ip),

@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
+use super::call::{Call, Caller};
 use super::login::sensitive;
-use super::{Call, Caller};
 use crate::data::{Department, Member, SENSITIVE, userid_is_valid};
 use crate::fail::{Fail, fail};
 use crate::state::Inner;

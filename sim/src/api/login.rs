@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::Call;
+use super::call::Call;
 use crate::data::{App, Member, SENSITIVE};
 use crate::fail::{Fail, fail};
 use crate::range::domain_matches;

@@ -1,5 +1,6 @@
 //! `/cgi-bin/…`: counting, faults, limits, token, address; then the call itself.
 
+mod call;
 mod contacts;
 mod login;
 mod token;
@@ -14,13 +15,13 @@ use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value};
 
-use crate::data::{App, Company};
 use crate::fail::{Fail, fail};
 use crate::fault::{self, FaultKind};
 use crate::limit::{HOUR, Key, MINUTE};
 use crate::net::Peer;
 use crate::responses;
 use crate::state::{Inner, LogLine, Shared, Token};
+use call::{Call, Caller};
 
 /// The calls that there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,41 +63,6 @@ const APIS: [(&str, Api, Method); 17] = [
     ("/cgi-bin/get_api_domain_ip", Api::DomainIp, Method::GET),
     ("/cgi-bin/getcallbackip", Api::CallbackIp, Method::GET),
 ];
-
-/// One call on its way.
-struct Call<'a> {
-    path: &'static str,
-    query: HashMap<String, String>,
-    body: &'a [u8],
-    ip: IpAddr,
-    now: i64,
-}
-
-impl Call<'_> {
-    /// A parameter that is there and not empty.
-    fn param(&self, name: &str) -> Option<&str> {
-        self.query.get(name).map(String::as_str).filter(|v| !v.is_empty())
-    }
-
-    /// A field of the JSON body.
-    fn field(&self, name: &str) -> Result<Option<String>, Fail> {
-        let body: Value = serde_json::from_slice(self.body).map_err(|_| fail(47001))?;
-        Ok(body.get(name).and_then(Value::as_str).filter(|v| !v.is_empty()).map(str::to_owned))
-    }
-}
-
-/// Whose token it is: a company, and its app (none: the contact-sync assistant).
-struct Caller<'a> {
-    company: &'a Company,
-    app: Option<&'a App>,
-}
-
-impl<'a> Caller<'a> {
-    /// The app; the contact-sync assistant may not make this call.
-    fn app(&self) -> Result<&'a App, Fail> {
-        self.app.ok_or_else(|| fail(48002))
-    }
-}
 
 /// Everything below `/cgi-bin/`.
 pub(super) async fn serve(

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::Call;
+use super::call::Call;
 use crate::fail::{Fail, fail};
 use crate::limit::{HOUR, Key, MINUTE};
 use crate::state::{Inner, Token, random};

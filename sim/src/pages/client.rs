@@ -7,8 +7,8 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use url::Url;
 
 use super::people::{Card, Group, card_of, everybody, hue, initials};
+use super::reply::{page, redirect};
 use super::request::{Ask, COOKIE, Lang};
-use super::{page, redirect};
 use crate::data::{App, Company, Data};
 use crate::state::Shared;
 

@@ -6,9 +6,10 @@ use askama::Template;
 use axum::http::StatusCode;
 use axum::response::Response;
 
+use super::client;
 use super::people::{hue, initials};
+use super::reply::{message, page, redirect};
 use super::request::{Ask, Lang};
-use super::{client, message, page, redirect};
 use crate::data::{App, Company, Member};
 use crate::range::domain_matches;
 use crate::settings::{Consent, Refusal};

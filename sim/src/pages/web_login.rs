@@ -6,8 +6,8 @@ use axum::response::Response;
 
 use super::oauth::back;
 use super::people::{Card, card_of, member_card};
+use super::reply::{message, page, redirect};
 use super::request::{Ask, Lang};
-use super::{message, page, redirect};
 use crate::data::{App, Company};
 use crate::range::domain_matches;
 use crate::state::{Code, Person, Shared};
