@@ -6,7 +6,7 @@ use super::*;
 use crate::decide::path::canonical;
 
 const METHODS: [&str; 4] = ["GET", "HEAD", "POST", "CONNECT"];
-const PATHS: [&str; 9] = [
+const PATHS: [&str; 11] = [
     "/",
     "/admin",
     "/api/users:list",
@@ -14,6 +14,8 @@ const PATHS: [&str; 9] = [
     "/files/main/1.pdf",
     "/assets/x.js",
     "/ws",
+    "/signin",
+    "/api/auth:signIn",
     "/wecom-gate/me",
     "/wecom-gate/none",
 ];
@@ -24,10 +26,16 @@ const CREDENTIALS: [Credential; 5] =
     [Credential::None, Credential::Phantom, Credential::ApiToken, Credential::OwnToken, Credential::Invalid];
 const SESSIONS: [SessionState; 3] = [SessionState::None, SessionState::Valid, SessionState::Ended];
 
-/// Calls `check` with every combination of what matters.
+/// Calls `check` with every combination of what matters, with NocoBase's password form open and closed.
 fn for_all(mut check: impl FnMut(&Policy, &Request<'_>)) {
-    for (api_keys, browsers) in [(true, Browsers::WebLogin), (false, Browsers::Deny)] {
-        let policy = Policy { api_keys, browsers, ..policy() };
+    // NocoBase's own cookie is looked at only where its form is open.
+    for (api_keys, browsers, password, own_cookie) in [
+        (true, Browsers::WebLogin, false, false),
+        (false, Browsers::Deny, false, false),
+        (false, Browsers::SignInPage, true, false),
+        (false, Browsers::NocoBase, true, true),
+    ] {
+        let policy = Policy { api_keys, browsers, password, ..policy() };
         for (method, path) in METHODS.into_iter().flat_map(|m| PATHS.map(|p| (m, p))) {
             for (user_agent, site) in AGENTS.into_iter().flat_map(|a| SITES.map(|s| (a, s))) {
                 for (origin, credential) in ORIGINS.into_iter().flat_map(|o| CREDENTIALS.map(|c| (o, c))) {
@@ -45,6 +53,7 @@ fn for_all(mut check: impl FnMut(&Policy, &Request<'_>)) {
                             session,
                             upgrade: bits & 2 != 0,
                             client_ip,
+                            own_cookie,
                             ..base
                         };
                         check(&policy, &request);
@@ -59,6 +68,31 @@ fn for_all(mut check: impl FnMut(&Policy, &Request<'_>)) {
 fn free(policy: &Policy, request: &Request<'_>) -> bool {
     address::contains(&policy.bypass, request.client_ip)
         || policy.public.matches(request.method, request.path)
+}
+
+/// Is this NocoBase's password form, or a file or call that it needs? In the test's own words: exact names, each with
+/// its methods.
+fn is_of_the_form(request: &Request<'_>) -> bool {
+    const FILES: [&str; 4] = ["/assets/", "/static/", "/v/assets/", "/v/static/"];
+    let get = matches!(request.method, "GET" | "HEAD");
+    let file = FILES.iter().any(|folder| request.path.starts_with(folder));
+    let page = matches!(request.path, "/signin" | "/v/signin");
+    !request.upgrade
+        && (get && (file || page) || request.method == "POST" && request.path == "/api/auth:signIn")
+}
+
+/// May this request pass because NocoBase's password form is open: as a part of it, or on the strength of the cookie
+/// of somebody who has signed in there? That cookie counts only by itself and only for the site's own requests, and
+/// never for a call of the API or for anything that changes something.
+fn may_pass_by_password(policy: &Policy, request: &Request<'_>) -> bool {
+    let by_cookie = request.own_cookie
+        && request.credential == Credential::None
+        && (matches!(request.method, "GET" | "HEAD") || request.upgrade)
+        && !request.path.starts_with("/api/")
+        && request.origin.is_none_or(|origin| origin == ORIGIN || request.sec_fetch_site.is_some())
+        && (!request.upgrade || request.path == "/ws" && request.origin == Some(ORIGIN))
+        && (request.sec_fetch_site != Some("cross-site") || request.sec_fetch_dest == Some("document"));
+    policy.password && (is_of_the_form(request) || by_cookie)
 }
 
 fn passes(decision: &Decision) -> Option<Identity> {
@@ -81,7 +115,11 @@ fn check_one(policy: &Policy, request: &Request<'_>) {
             Credential::OwnToken => policy.api_keys || policy.password,
             _ => false,
         },
-        Identity::Nobody => request.session == SessionState::Valid || free(policy, request),
+        Identity::Nobody => {
+            request.session == SessionState::Valid
+                || free(policy, request)
+                || may_pass_by_password(policy, request)
+        }
     };
     if let Some(identity) = passes(&decision) {
         assert!(allowed(identity), "{request:?} {decision:?}");
@@ -89,7 +127,8 @@ fn check_one(policy: &Policy, request: &Request<'_>) {
     }
     if let Decision::Forward(pass) = decision {
         assert!(!pass.put_cookies || (pass.identity == Identity::Member && is_get(request)), "{request:?}");
-        assert!(!pass.put_script || request.session == SessionState::Valid, "{request:?}");
+        let seen_by_person = request.session == SessionState::Valid || may_pass_by_password(policy, request);
+        assert!(!pass.put_script || seen_by_person, "{request:?}");
     }
     if is_own(request.path) {
         assert!(matches!(decision, Decision::Own(_) | Decision::Refuse { .. }), "{request:?} {decision:?}");
@@ -101,18 +140,42 @@ fn check_one(policy: &Policy, request: &Request<'_>) {
 
 #[test]
 fn r07_nobody_passes_without_session_token_network_or_rule() {
-    let mut seen = 0;
+    let (mut seen, mut by_password) = (0, 0);
     for_all(|policy, request| {
         seen += 1;
         check_one(policy, request);
+        let stranger = request.session == SessionState::None && !free(policy, request);
+        let passed = passes(&decide(policy, request)) == Some(Identity::Nobody);
+        by_password += usize::from(stranger && passed);
     });
     assert!(seen > 100_000, "{seen}");
+    assert!(by_password > 1_000, "{by_password}: the password form was not tried");
+}
+
+#[test]
+fn the_password_form_takes_nothing_away_and_adds_only_itself_and_its_people() {
+    let mut added = 0;
+    for_all(|open, request| {
+        let closed = Policy { password: false, ..open.clone() };
+        let (with, without) = (passes(&decide(open, request)), passes(&decide(&closed, request)));
+        if without.is_some() {
+            let named = with == Some(Identity::Token) && request.credential == Credential::OwnToken;
+            assert!(with == without || named, "{request:?} {with:?} {without:?}");
+        } else if with.is_some() {
+            added += 1;
+            let by_token = with == Some(Identity::Token) && request.credential == Credential::OwnToken;
+            let by_form = with == Some(Identity::Nobody) && may_pass_by_password(open, request);
+            assert!(by_token || by_form, "{request:?} {with:?}");
+        }
+    });
+    assert!(added > 1_000, "{added}: the form was never open");
 }
 
 #[test]
 fn r02_no_user_agent_turns_a_refusal_into_a_pass() {
     for_all(|policy, request| {
-        if request.user_agent.is_some() {
+        // Who may pass by the password form passes with a browser: there its page is of use.
+        if request.user_agent.is_some() && !may_pass_by_password(policy, request) {
             let other = Request { user_agent: None, ..*request };
             assert_eq!(passes(&decide(policy, request)), passes(&decide(policy, &other)), "{request:?}");
         }
@@ -174,7 +237,7 @@ fn texts() -> impl Strategy<Value = Texts> {
     .prop_map(str::to_owned);
     let text = prop_oneof![hint, ".*"];
     let path = prop_oneof![
-        "/(admin|api|files|ws|wecom-gate|assets|open|WW_verify_a\\.txt)?(/[a-z:.]{0,8}){0,2}",
+        "/(admin|api|files|ws|wecom-gate|assets|open|signin|WW_verify_a\\.txt)?(/[a-z:.]{0,8}){0,2}",
         ".*",
         prop::sample::select(PATHS.to_vec()).prop_map(str::to_owned),
     ];
@@ -201,6 +264,11 @@ impl Texts {
     }
 }
 
+/// Configurations that differ in what passes without a session of the gate.
+fn policies() -> impl Strategy<Value = Policy> {
+    (any::<bool>(), any::<bool>()).prop_map(|(api_keys, password)| Policy { api_keys, password, ..policy() })
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
@@ -211,29 +279,39 @@ proptest! {
         session in prop::sample::select(SESSIONS.to_vec()),
         upgrade: bool,
         signed_out: bool,
+        own_cookie: bool,
+        policy in policies(),
     ) {
-        let request = Request { credential, session, upgrade, signed_out, ..texts.request() };
+        let request = Request { credential, session, upgrade, signed_out, own_cookie, ..texts.request() };
         // Also with paths that are not canonical: the edge never passes them on, and nothing breaks if it did.
-        check_one(&policy(), &request);
+        check_one(&policy, &request);
         let path = canonical(request.path);
         if let Ok(path) = &path {
-            check_one(&policy(), &Request { path, ..request });
+            check_one(&policy, &Request { path, ..request });
         }
     }
 
     #[test]
-    fn r02_without_a_session_only_address_rule_and_key_let_pass(
+    fn r02_without_a_session_only_address_rule_key_and_form_let_pass(
         texts in texts(),
         credential in prop::sample::select(CREDENTIALS.to_vec()),
         session in prop::sample::select(vec![SessionState::None, SessionState::Ended]),
+        own_cookie: bool,
+        policy in policies(),
     ) {
-        let policy = policy();
-        let request = Request { credential, session, host: Some("gate.example.com"), ..texts.request() };
-        let may = !is_own(request.path)
-            && verify_file(&policy, request.path).is_none()
-            && !matches!(request.method, "CONNECT" | "TRACE")
-            && (free(&policy, &request) || matches!(credential, Credential::ApiToken | Credential::OwnToken));
-        prop_assert_eq!(passes(&decide(&policy, &request)).is_some(), may);
+        let request = Request { credential, session, own_cookie, host: Some("gate.example.com"), ..texts.request() };
+        let ours = is_own(request.path)
+            || verify_file(&policy, request.path).is_some()
+            || matches!(request.method, "CONNECT" | "TRACE");
+        let by_token = match credential {
+            Credential::ApiToken => policy.api_keys,
+            Credential::OwnToken => policy.api_keys || policy.password,
+            _ => false,
+        };
+        let may = !ours && (free(&policy, &request) || by_token);
+        let passed = passes(&decide(&policy, &request)).is_some();
+        prop_assert!(passed || !may, "{:?}", request);
+        prop_assert!(!passed || may || !ours && may_pass_by_password(&policy, &request), "{:?}", request);
     }
 
     #[test]
@@ -242,15 +320,19 @@ proptest! {
         query in prop_oneof![".*", "(token|authenticator|%74oken|[a-z&=%]){0,6}"],
         credential in prop::sample::select(CREDENTIALS.to_vec()),
         session in prop::sample::select(SESSIONS.to_vec()),
+        own_cookie: bool,
+        policy in policies(),
     ) {
-        let policy = policy();
-        let bare = Request { query: None, x_requested_with: None, credential, session, ..texts.request() };
+        let bare =
+            Request { query: None, x_requested_with: None, credential, session, own_cookie, ..texts.request() };
         let asked = Request { query: Some(&query), ..bare };
         match decide(&policy, &asked) {
-            // The one exception: a signed-in page load loses its `token`, and ends where it would have without.
+            // The one exception: a page load that would pass loses its `token`, and ends where it would have without.
             Decision::Redirect(target) => {
-                prop_assert_eq!(session, SessionState::Valid);
-                prop_assert!(is_navigation(&asked) && cookie_counts(&policy, &asked));
+                let by_password = may_pass_by_password(&policy, &asked);
+                prop_assert!(session == SessionState::Valid && cookie_counts(&policy, &asked) || by_password);
+                prop_assert!(passes(&decide(&policy, &bare)).is_some());
+                prop_assert!(is_navigation(&asked));
                 prop_assert!(query::has(&query, "token"));
                 prop_assert!(target.starts_with('/') && !target.starts_with("//"));
                 let (path, query) = target.split_once('?').map_or((target.as_str(), None), |(p, q)| (p, Some(q)));
