@@ -347,7 +347,7 @@ async fn nginx_in_front_passes_everything_through_the_gate() {
     let tunnel = talk(proxy.at, raw::upgrade("/ws-public", "")).await;
     assert_eq!(tunnel.status(), 101, "{}", tunnel.text());
     // The client's word about its address does not count; nginx's does.
-    let lines = gate.log_where("event", "request").await;
+    let lines = gate.wait_for_lines("event", "request", 4).await;
     assert!(lines.iter().all(|l| l["client"] == "127.0.0.1"), "{lines:?}");
 }
 

@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
 
 use reqwest::Method;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -20,6 +19,7 @@ const WELL: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\
 struct Puppet {
     address: SocketAddr,
     requests: Arc<AtomicUsize>,
+    checks: Arc<AtomicUsize>,
     /// Its health check says that it is well.
     pretends: Arc<AtomicBool>,
 }
@@ -28,15 +28,17 @@ impl Puppet {
     async fn start(answer: &'static str) -> Puppet {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (requests, pretends) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(true)));
-        let (count, well) = (requests.clone(), pretends.clone());
+        let (requests, checks) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let pretends = Arc::new(AtomicBool::new(true));
+        let (count, checked, well) = (requests.clone(), checks.clone(), pretends.clone());
         tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
-                let (count, well) = (count.clone(), well.clone());
+                let (count, checked, well) = (count.clone(), checked.clone(), well.clone());
                 tokio::spawn(async move {
                     let mut head = vec![0; 16 * 1024];
                     let n = stream.read(&mut head).await.unwrap_or(0);
                     if head[..n].windows(14).any(|w| w == b"__health_check") {
+                        checked.fetch_add(1, Ordering::Relaxed);
                         let answer = if well.load(Ordering::Relaxed) { WELL } else { STARTING };
                         let _ = stream.write_all(answer.as_bytes()).await;
                     } else if n > 0 {
@@ -46,7 +48,11 @@ impl Puppet {
                 });
             }
         });
-        Puppet { address, requests, pretends }
+        Puppet { address, requests, checks, pretends }
+    }
+
+    fn checks(&self) -> usize {
+        self.checks.load(Ordering::Relaxed)
     }
 
     fn requests(&self) -> usize {
@@ -79,6 +85,7 @@ async fn requests_are_spread_and_none_is_lost_while_a_node_restarts() {
     for _ in 0..10 {
         assert_eq!(phone.visit("/admin/spread").await.status, 200);
     }
+    eventually("ten lines", async || nodes(&stage, "/admin/spread").len() == 10).await;
     let named = nodes(&stage, "/admin/spread");
     for node in [stage.nocobase.address, other.address] {
         assert!(named.iter().filter(|n| **n == node.to_string()).count() >= 4, "{named:?}");
@@ -135,8 +142,9 @@ async fn a_node_that_is_starting_is_passed_over() {
     assert!(puppet.requests() > 0, "the node was tried");
     puppet.pretends.store(false, Ordering::Relaxed);
     stage.gate.wait_for_log(&["upstream", "starting"]).await;
-    // The second failure in a row counts.
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    // The second failure in a row counts: when the third check comes, it has been seen.
+    let checks = puppet.checks();
+    eventually("two more checks", async || puppet.checks() >= checks + 2).await;
     let before = puppet.requests();
     for _ in 0..8 {
         assert_eq!(phone.api(Method::POST, "/api/orders:create").await.status, 200);

@@ -10,7 +10,7 @@ use wecom_sim::Fault;
 
 use crate::support::browser::CURL;
 use crate::support::raw::{get, read_answer, request, talk, upgrade};
-use crate::support::{Browser, Stage, eventually};
+use crate::support::{Browser, Stage, becomes, eventually};
 
 async fn ready(stage: &Stage) -> (u16, Value) {
     let answer = talk(stage.gate.ops, "GET /readyz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
@@ -26,6 +26,12 @@ pub async fn numbers(stage: &Stage) -> BTreeMap<String, f64> {
         .map(|l| l.rsplit_once(' ').unwrap())
         .map(|(name, n)| (name.to_owned(), n.parse().unwrap()))
         .collect()
+}
+
+/// How many requests have been counted, of whatever kind.
+async fn requests(stage: &Stage) -> f64 {
+    let all = numbers(stage).await;
+    all.iter().filter(|(name, _)| name.starts_with("wecom_gate_requests_total{")).map(|(_, n)| n).sum()
 }
 
 fn reasons(ready: &Value) -> Vec<&str> {
@@ -89,6 +95,8 @@ async fn asking_whether_it_is_ready_asks_nobody() {
 async fn what_happens_is_counted() {
     let stage = Stage::start(|_| {}).await;
     let mut browser = stage.signed_in("zhangsan").await;
+    // Redirect to WeCom, callback, page: each is counted when its response has been sent.
+    becomes("the sign-in is counted", 3.0, async || requests(&stage).await).await;
     let before = numbers(&stage).await;
     for _ in 0..5 {
         assert_eq!(browser.api(Method::GET, "/api/orders:list").await.status, 200);
@@ -109,9 +117,7 @@ async fn what_happens_is_counted() {
     assert_eq!(talk(stage.gate.http, request("CONNECT", "gate.test:1", "")).await.status(), 405);
 
     let node = stage.nocobase.address;
-    let after = numbers(&stage).await;
-    let more = |name: &str| after[name] - before[name];
-    for (name, n) in [
+    let expected = [
         (r#"wecom_gate_requests_total{code="2xx",outcome="nocobase"}"#, 5.0),
         (r#"wecom_gate_requests_total{code="5xx",outcome="nocobase"}"#, 1.0),
         // The stray program, and the member whom WeCom does not show.
@@ -129,14 +135,19 @@ async fn what_happens_is_counted() {
         (&format!(r#"wecom_gate_upstream_responses_total{{code="5xx",node="{node}"}}"#), 1.0),
         (&format!(r#"wecom_gate_upstream_responses_total{{code="1xx",node="{node}"}}"#), 1.0),
         (&format!(r#"wecom_gate_upstream_duration_seconds_count{{node="{node}"}}"#), 7.0),
-    ] {
-        assert_eq!(more(name), n, "{name}");
-    }
+    ];
+    becomes("all is counted", expected.to_vec(), async || {
+        let after = numbers(&stage).await;
+        expected.iter().map(|(name, _)| (*name, after[*name] - before[*name])).collect()
+    })
+    .await;
+    let after = numbers(&stage).await;
     assert_eq!(before[r#"wecom_gate_sign_ins_total{entry="wecom",outcome="signed_in",reason=""}"#], 1.0);
     assert_eq!(before[r#"wecom_gate_wecom_token_refreshes_total{entry="wecom",result="ok"}"#], 1.0);
     assert_eq!(before["wecom_gate_sessions_seen"], 1.0);
     assert!(before[r#"wecom_gate_nocobase_calls_total{call="auth:check",result="ok"}"#] >= 1.0);
-    assert!(more("wecom_gate_own_duration_seconds_count") >= 8.0);
+    let own = "wecom_gate_own_duration_seconds_count";
+    assert!(after[own] - before[own] >= 8.0);
     assert!(after["wecom_gate_connections_open"] >= 1.0);
     assert!(after["wecom_gate_process_resident_memory_bytes"] > 1e6);
 
@@ -148,17 +159,15 @@ async fn what_happens_is_counted() {
     stage.nocobase.down().await;
     assert_eq!(browser.api(Method::GET, "/api/orders:list").await.status, 502);
     let lost = format!(r#"wecom_gate_upstream_responses_total{{code="none",node="{node}"}}"#);
-    assert_eq!(numbers(&stage).await[&lost], 1.0);
+    becomes("the lost request is counted", 1.0, async || numbers(&stage).await[&lost]).await;
     // And the line of a request says how long NocoBase took, and nothing where it had no part.
-    let lines = stage.gate.log_where("event", "request");
-    let of = |path: &str| lines.iter().rev().find(|l| l["path"] == path).unwrap();
-    let broken = of("/api/broken");
+    let broken = &stage.gate.wait_for_lines("path", "/api/broken", 1).await[0];
     assert!(broken["upstream_ms"].as_f64().unwrap() <= broken["ms"].as_f64().unwrap(), "{broken}");
     assert_eq!(broken["node"], node.to_string());
-    assert!(of("/api/x").get("upstream_ms").is_none(), "{}", of("/api/x"));
-    let malformed = || stage.gate.log_where("event", "malformed").len();
-    eventually("both lines", async || malformed() >= 2).await;
-    assert_eq!(malformed(), 2);
+    let refused = stage.gate.wait_for_lines("path", "/api/x", 2).await;
+    let request = refused.iter().find(|l| l["event"] == "request").unwrap();
+    assert!(request.get("upstream_ms").is_none(), "{request}");
+    assert_eq!(stage.gate.wait_for_lines("event", "malformed", 2).await.len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -166,7 +175,8 @@ async fn a_hostile_client_makes_no_new_series() {
     let stage = Stage::start(|_| {}).await;
     let mut browser = stage.signed_in("zhangsan").await;
     let names = async || numbers(&stage).await.into_keys().collect::<BTreeSet<_>>();
-    let before = names().await;
+    becomes("the sign-in is counted", 3.0, async || requests(&stage).await).await;
+    let (before, before_all) = (names().await, requests(&stage).await);
     assert!(before.len() > 200, "{}", before.len());
     let cookie = format!("Cookie: wecom_gate={}\r\n", browser.cookie("wecom_gate").unwrap());
     for i in 0..20 {
@@ -194,6 +204,7 @@ async fn a_hostile_client_makes_no_new_series() {
         stage.nocobase.fail("/api/odd", status, "{}", 1);
         browser.api(Method::GET, "/api/odd").await;
     }
+    eventually("the requests are counted", async || requests(&stage).await >= before_all + 20.0 * 14.0).await;
     let new: Vec<_> = names().await.difference(&before).cloned().collect();
     assert!(new.is_empty(), "{new:#?}");
 }

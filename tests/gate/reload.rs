@@ -12,7 +12,7 @@ use crate::numbers::numbers;
 use crate::support::config::{KEY, OTHER_KEY};
 use crate::support::load::Load;
 use crate::support::raw::{get, read_answer, talk};
-use crate::support::{Gate, Stage, eventually};
+use crate::support::{Gate, Stage, becomes, eventually};
 
 /// How often the gate has said that it took a new configuration.
 fn reloads(stage: &Stage) -> usize {
@@ -57,10 +57,10 @@ async fn a_good_one_counts_at_once_and_nobody_is_signed_out() {
     assert_eq!(asked(&stage), checks);
     // WeCom's access token goes on, numbers too.
     let mut later = stage.signed_in("lisi").await;
+    let served = r#"wecom_gate_requests_total{code="2xx",outcome="nocobase"}"#;
+    eventually("counters go on", async || numbers(&stage).await[served] > tokens[served]).await;
     let after = numbers(&stage).await;
     assert_eq!(after[fetched], tokens[fetched], "no gettoken more");
-    let served = r#"wecom_gate_requests_total{code="2xx",outcome="nocobase"}"#;
-    assert!(after[served] > tokens[served], "counters go on");
     assert_eq!(after[r#"wecom_gate_reloads_total{result="ok",what="configuration"}"#], 1.0);
 
     // What was sealed since does not need the old key; what was sealed before does.
@@ -85,8 +85,9 @@ async fn a_bad_one_changes_nothing_and_everybody_is_told() {
     assert!(!stage.gate.output().contains(KEY), "and no secret");
     assert_eq!(phone.api(Method::GET, "/api/orders:list").await.status, 200);
     assert_ne!(talk(stage.gate.http, get("/big/64", "")).await.status(), 200, "nothing of it counts");
+    let counter = r#"wecom_gate_reloads_total{result="failed",what="configuration"}"#;
+    becomes("it is counted", 1.0, async || numbers(&stage).await[counter]).await;
     let failed = numbers(&stage).await;
-    assert_eq!(failed[r#"wecom_gate_reloads_total{result="failed",what="configuration"}"#], 1.0);
     assert_eq!(failed[r#"wecom_gate_last_reload_ok{what="configuration"}"#], 0.0);
     assert_eq!(failed[r#"wecom_gate_degraded{what="reload_configuration"}"#], 1.0);
 
@@ -103,7 +104,8 @@ async fn a_bad_one_changes_nothing_and_everybody_is_told() {
     for key in ["limits.connections", "log.level"] {
         stage.gate.wait_for_log(&["\"WARN\"", "restart", &format!("\"key\":\"{key}\"")]).await;
     }
-    assert_eq!(numbers(&stage).await[r#"wecom_gate_degraded{what="reload_configuration"}"#], 0.0);
+    let degraded = r#"wecom_gate_degraded{what="reload_configuration"}"#;
+    becomes("it is well again", 0.0, async || numbers(&stage).await[degraded]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -116,9 +118,12 @@ async fn the_nodes_of_nocobase_can_be_others() {
     stage.reload_with(|c| _ = c.set("upstream.nodes", vec![new.clone()])).await;
     stage.nocobase.down().await;
     assert_eq!(phone.api(Method::GET, "/api/orders:list").await.status, 200);
-    let numbers = numbers(&stage).await;
-    assert_eq!(numbers[&format!("wecom_gate_upstream_up{{node=\"{new}\"}}")], 1.0);
-    assert!(!numbers.contains_key(&format!("wecom_gate_upstream_up{{node=\"{old}\"}}")), "it is gone");
+    let up = |node: &str| format!("wecom_gate_upstream_up{{node=\"{node}\"}}");
+    becomes("the new node is there and the old one gone", (Some(1.0), None), async || {
+        let numbers = numbers(&stage).await;
+        (numbers.get(&up(&new)).copied(), numbers.get(&up(&old)).copied())
+    })
+    .await;
     stage.gate.wait_for_log(&["\"request\"", &new]).await;
 }
 

@@ -423,8 +423,7 @@ async fn r27_no_secret_is_ever_written() {
     let code = callback.split("code=").nth(1).unwrap().split('&').next().unwrap().to_owned();
     let state = callback.split("state=").nth(1).unwrap().to_owned();
     let cookie = phone.cookie("wecom_gate").unwrap().to_owned();
-    stage.gate.stop();
-    let written = stage.gate.output();
+    let written = stage.gate.everything_written().await;
     assert!(written.contains("signed_in"));
     let key = crate::support::config::KEY;
     let secrets =

@@ -15,7 +15,7 @@ use rustls::pki_types::CertificateDer;
 use crate::numbers::numbers;
 use crate::support::load::Load;
 use crate::support::raw::{get, talk, tls};
-use crate::support::{Gate, HOST, Stage, eventually};
+use crate::support::{Gate, HOST, Stage, becomes, eventually};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_wecom-gate");
 
@@ -201,9 +201,12 @@ async fn a_program_that_does_not_serve_changes_nothing() {
     gate.stage.gate.wait_for_log(&["\"upgrade\"", "\"ERROR\"", "exit status: 78"]).await;
     load.goes_on().await;
     assert!(gate.taken().is_empty());
-    let seen = numbers(&gate.stage).await;
-    assert_eq!(seen[r#"wecom_gate_reloads_total{result="failed",what="program"}"#], 3.0);
-    assert_eq!(seen[r#"wecom_gate_degraded{what="reload_program"}"#], 1.0);
+    becomes("three failures are counted", (3.0, 1.0), async || {
+        let seen = numbers(&gate.stage).await;
+        let failed = seen[r#"wecom_gate_reloads_total{result="failed",what="program"}"#];
+        (failed, seen[r#"wecom_gate_degraded{what="reload_program"}"#])
+    })
+    .await;
     assert_eq!(talk(http, get("/big/64", "")).await.status(), 200);
     load.end().await;
 }

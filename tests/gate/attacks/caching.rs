@@ -1,6 +1,5 @@
 //! R25, R26: no answer of one person reaches another through a cache, and refusals carry nothing of NocoBase's.
 
-use crate::support::Stage;
 use crate::support::raw::{Answer, WECOM, gate, gate_with, get, request, talk};
 
 fn is_not_stored(answer: &Answer) -> bool {
@@ -77,22 +76,25 @@ async fn r25_what_depends_on_the_person_is_not_to_be_stored() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn r26_refusals_and_redirects_carry_nothing_of_nocobases() {
-    let (upstream, _setup, gate) = gate().await;
+    let (upstream, setup, gate) = gate().await;
     upstream.answer("/admin", "200 OK", "X-Secret: PROTECTED\r\n", "PROTECTED");
     upstream.answer("/api/x", "200 OK", "X-Secret: PROTECTED\r\n", "PROTECTED");
     let page = format!("Accept: text/html\r\nUser-Agent: {WECOM}\r\n");
     let to_login = talk(gate.http, get("/admin", &page)).await;
-    assert_eq!(to_login.status(), 302);
     assert_eq!(to_login.body(), "");
-    for answer in [
-        to_login,
-        talk(gate.http, get("/api/x", "")).await,
-        talk(gate.http, request("HEAD", "/admin", &page)).await,
+    for (answer, status) in [
+        (to_login, 302),
+        (talk(gate.http, get("/api/x", "")).await, 401),
+        (talk(gate.http, request("HEAD", "/admin", &page)).await, 302),
     ] {
+        assert_eq!(answer.status(), status, "{}", answer.text());
         assert!(!answer.text().contains("PROTECTED"), "{}", answer.text());
     }
     assert!(upstream.take().is_empty());
     assert!(upstream.recorded().own.is_empty(), "NocoBase is not even asked");
+    // It is there, for a member.
+    let answer = talk(gate.http, get("/api/x", &setup.visitor().lines())).await;
+    assert_eq!((answer.status(), answer.body().as_str()), (200, "PROTECTED"), "{}", answer.text());
 }
 
 /// A session that has ended, a cookie that is none, HTTP/2: the page that is there for members stays where it is.
@@ -123,12 +125,38 @@ async fn r26_nor_with_a_session_that_is_over() {
     assert!(upstream.take().is_empty());
 }
 
+/// NocoBase ends a session that the gate knows well: its own response goes to the page that asked, and from then on
+/// nothing of NocoBase does.
 #[tokio::test(flavor = "multi_thread")]
-async fn r26_neither_does_the_answer_to_a_session_that_nocobase_ends() {
-    let stage = Stage::start(|_| {}).await;
-    let browser = stage.signed_in("zhangsan").await;
-    let me = browser.fetch(http::Method::POST, "/wecom-gate/logout").header("origin", "http://gate.test");
-    let answer = browser.clone().send(me).await;
-    assert_eq!(answer.status, 303);
-    assert_eq!(answer.body, "");
+async fn r26_neither_does_the_response_to_a_session_that_nocobase_ends() {
+    let (upstream, setup, gate) = gate().await;
+    let member = setup.visitor();
+    let page = format!("Accept: text/html\r\nUser-Agent: {WECOM}\r\n{}", member.cookie_line());
+    upstream.answer("/admin", "200 OK", "X-Secret: PROTECTED\r\n", "PROTECTED");
+    upstream.answer("/api/x", "200 OK", "X-Secret: PROTECTED\r\n", "PROTECTED");
+    for bytes in [get("/admin", &page), get("/api/x", &member.lines())] {
+        let answer = talk(gate.http, bytes).await;
+        assert_eq!((answer.status(), answer.body().as_str()), (200, "PROTECTED"), "{}", answer.text());
+    }
+    upstream.recorded().ended = true;
+    upstream.answer(
+        "/api/x",
+        "401 Unauthorized",
+        "Content-Type: application/json\r\nX-Secret: PROTECTED\r\n",
+        r#"{"errors":[{"message":"Your session has expired.","code":"BLOCKED_TOKEN"}]}"#,
+    );
+    assert_eq!(talk(gate.http, get("/api/x", &member.lines())).await.status(), 401);
+    assert_eq!(upstream.take().len(), 3);
+    for (bytes, status) in [
+        (get("/admin", &page), 302),
+        (request("HEAD", "/admin", &page), 302),
+        (get("/api/x", &member.lines()), 401),
+        (get("/wecom-gate/me", &member.cookie_line()), 401),
+    ] {
+        let answer = talk(gate.http, &bytes).await;
+        assert_eq!(answer.status(), status, "{bytes}: {}", answer.text());
+        assert!(!answer.text().contains("PROTECTED"), "{bytes}: {}", answer.text());
+        assert!(status != 302 || answer.body().is_empty(), "{}", answer.text());
+    }
+    assert!(upstream.take().is_empty(), "NocoBase is asked for nothing more");
 }

@@ -32,11 +32,19 @@ async fn a_cookie_alone_never_acts_as_the_member() {
         ("OPTIONS", "/api/users:list"),
     ] {
         let headers = format!("{}Origin: http://gate.test\r\nContent-Length: 0\r\n", member.cookie_line());
-        talk(gate.http, request(method, target, &headers)).await;
-        for seen in upstream.take() {
-            assert!(seen.all("authorization").is_empty(), "{method} {target}: {}", seen.head);
-            assert!(!seen.head.contains("eyJ"), "{method} {target} carries a token: {}", seen.head);
-        }
+        let answer = talk(gate.http, request(method, target, &headers)).await;
+        assert_eq!(answer.status(), 200, "{method} {target}: {}", answer.text());
+        let seen = upstream.take();
+        assert_eq!(seen.len(), 1, "{method} {target}");
+        assert!(seen[0].all("authorization").is_empty(), "{method} {target}: {}", seen[0].head);
+        assert!(!seen[0].head.contains("eyJ"), "{method} {target} carries a token: {}", seen[0].head);
+        // The same with what only the page knows: now it carries the member's token.
+        let headers = format!("{}Origin: http://gate.test\r\nContent-Length: 0\r\n", member.lines());
+        let answer = talk(gate.http, request(method, target, &headers)).await;
+        assert_eq!(answer.status(), 200, "{method} {target}: {}", answer.text());
+        let seen = upstream.take();
+        let authorization = seen[0].header("authorization").unwrap_or_default();
+        assert!(authorization.starts_with("Bearer eyJ"), "{method} {target}: {}", seen[0].head);
     }
 }
 
@@ -44,6 +52,13 @@ async fn a_cookie_alone_never_acts_as_the_member() {
 async fn what_another_site_sends_is_nobodys() {
     let (upstream, setup, gate) = gate_with(|s| s.set("nocobase.identity_headers", true)).await;
     let member = setup.visitor();
+    // From the site itself all of this is the member's.
+    assert_eq!(talk(gate.http, get("/api/public", &member.lines())).await.status(), 200);
+    assert_eq!(upstream.take()[0].all("x-wecom-user"), ["zhangsan"]);
+    assert_eq!(talk(gate.http, get("/files/1.png", &member.cookie_line())).await.status(), 200);
+    assert!(upstream.take()[0].head.contains("eyJ"));
+    assert_eq!(talk(gate.http, get("/wecom-gate/auth", &member.cookie_line())).await.status(), 204);
+    assert_eq!(talk(gate.http, get("/wecom-gate/me", &member.cookie_line())).await.status(), 200);
     for elsewhere in ELSEWHERE {
         for (method, target) in
             [("POST", "/api/users:destroy"), ("GET", "/api/users:list"), ("GET", "/files/1.png")]
@@ -69,12 +84,11 @@ async fn what_another_site_sends_is_nobodys() {
             );
             assert!(seen.all("x-forwarded-user").is_empty(), "{elsewhere}: {}", seen.head);
         }
-        let answer =
-            talk(gate.http, get("/wecom-gate/auth", &format!("{}{elsewhere}", member.cookie_line()))).await;
-        assert_ne!(answer.status(), 204, "{elsewhere}");
-        let answer =
-            talk(gate.http, get("/wecom-gate/me", &format!("{}{elsewhere}", member.cookie_line()))).await;
-        assert_ne!(answer.status(), 200, "{elsewhere}");
+        for path in ["/wecom-gate/auth", "/wecom-gate/me"] {
+            let answer = talk(gate.http, get(path, &format!("{}{elsewhere}", member.cookie_line()))).await;
+            assert_eq!(answer.status(), 401, "{path} {elsewhere}: {}", answer.text());
+            assert!(!answer.text().contains("zhangsan"), "{path} {elsewhere}: {}", answer.text());
+        }
     }
 }
 
@@ -88,18 +102,23 @@ async fn websockets_of_other_sites_are_refused() {
         assert!((400..500).contains(&answer.status()), "{origin}: {}", answer.text());
     }
     assert!(upstream.take().is_empty());
-    // Where a public rule lets them through, the page's token is worth nothing in them.
-    for origin in ELSEWHERE {
+    // Where a public rule lets them through, the page's token is worth nothing in them: it arrives as it was sent. From
+    // the site itself the same message brings the member's token.
+    let message = format!(r#"{{"type":"auth:token","payload":{{"token":"{}"}}}}"#, member.phantom);
+    for (origin, foreign) in
+        ELSEWHERE.iter().map(|origin| (*origin, true)).chain([("Origin: http://gate.test\r\n", false)])
+    {
         let mut stream = TcpStream::connect(gate.http).await.unwrap();
         let bytes = upgrade("/ws-public", &format!("{}{origin}", member.cookie_line()));
         stream.write_all(bytes.as_bytes()).await.unwrap();
         assert_eq!(read_answer(&mut stream).await.status(), 101);
-        stream.write_all(&frame(r#"{"type":"auth:token","payload":{"token":"guess"}}"#)).await.unwrap();
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        stream.write_all(&frame(&message)).await.unwrap();
+        let arrived = upstream.frame().await;
+        assert_eq!(arrived == message, foreign, "{origin}: {arrived}");
+        assert_eq!(arrived.contains("eyJ"), !foreign, "{origin}: {arrived}");
         let through = upstream.take().remove(0);
-        assert!(!through.head.contains("eyJ"), "{}", through.head);
+        assert!(!through.head.contains("eyJ") || !foreign, "{origin}: {}", through.head);
     }
-    assert!(!String::from_utf8_lossy(&upstream.recorded().tunnelled).contains("eyJ"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -115,6 +134,14 @@ async fn other_sites_sign_nobody_out() {
     }
     // A link or an image only asks.
     let answer = talk(gate.http, get("/wecom-gate/logout", &member.cookie_line())).await;
+    assert_eq!(answer.status(), 200, "{}", answer.text());
     assert!(answer.all("set-cookie").is_empty(), "{}", answer.text());
     assert_eq!(talk(gate.http, &me).await.status(), 200);
+    // The page's own form does sign out.
+    let headers = format!(
+        "{}Origin: http://gate.test\r\nSec-Fetch-Site: same-origin\r\nContent-Length: 0\r\n",
+        member.cookie_line()
+    );
+    assert_eq!(talk(gate.http, request("POST", "/wecom-gate/logout", &headers)).await.status(), 303);
+    assert_eq!(talk(gate.http, &me).await.status(), 401);
 }

@@ -1,7 +1,5 @@
 //! R7, R23: whatever goes wrong while a session is read or made, nobody gets in by it.
 
-use std::time::Duration;
-
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use wecom_sim::Fault;
@@ -59,6 +57,10 @@ async fn r07_no_cookie_bytes_pass() {
     assert!(upstream.take().is_empty());
     assert!(gate.is_well().await);
     assert!(!gate.output().contains("panicked"), "{}", gate.output());
+    // The cookie as it was made does.
+    assert_eq!(talk(gate.http, get("/api/users:list", &member.lines())).await.status(), 200);
+    assert_eq!(talk(gate.http, get("/files/1.png", &member.cookie_line())).await.status(), 200);
+    assert_eq!(upstream.take().len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -108,7 +110,7 @@ async fn r23_a_browser_that_goes_away_leaves_nothing_half_made() {
         let headers = format!("User-Agent: {WECOM}\r\nCookie: {}\r\n", cookies.join("; "));
         let mut stream = TcpStream::connect(stage.gate.http).await.unwrap();
         stream.write_all(get(&callback, &headers).as_bytes()).await.unwrap();
-        tokio::time::sleep(Duration::from_millis(150)).await;
+        eventually("WeCom is asked", async || stage.wecom().calls(path) == 1).await;
         drop(stream);
         // The work goes on; what it makes is whole.
         eventually("the sign-in is done", async || stage.nocobase.data().tokens.len() == 1).await;

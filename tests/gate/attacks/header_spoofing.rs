@@ -378,7 +378,8 @@ async fn r08_headers_after_the_upgrade_are_only_bytes() {
     let headers = format!("{}Origin: http://gate.test\r\n", member.cookie_line());
     stream.write_all(upgrade("/ws", &headers).as_bytes()).await.unwrap();
     assert_eq!(read_answer(&mut stream).await.status(), 101);
-    stream.write_all(&frame("X-WeCom-User: boss\r\n\r\nGET / HTTP/1.1\r\n\r\n")).await.unwrap();
-    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    let text = "X-WeCom-User: boss\r\n\r\nGET / HTTP/1.1\r\n\r\n";
+    stream.write_all(&frame(text)).await.unwrap();
+    assert_eq!(upstream.frame().await, text);
     assert_eq!(upstream.take().len(), 1);
 }

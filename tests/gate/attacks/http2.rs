@@ -195,7 +195,9 @@ async fn flood(what: &str, first: Vec<u8>, times: usize, mut piece: impl FnMut(u
     let before = gate.rss_kib();
     let mut peak = before;
     let mut frames = setup.frames(&gate).await;
-    frames.send(&first).await;
+    // The gate talks to this connection, so what is sent on it is not lost on the way.
+    assert_eq!(frames.next().await.map(|f| f.kind), Some(SETTINGS), "{what}: the connection does not begin");
+    assert!(frames.send(&first).await, "{what}: the flood does not begin");
     let began = Instant::now();
     // Many frames per write: a flood, not a conversation.
     for round in 0..times / 64 {

@@ -104,17 +104,28 @@ async fn r20_login_leads_nowhere_else() {
 async fn r20_neither_does_the_page_without_its_token_nor_the_sign_in_page() {
     let (_upstream, setup, gate) = gate().await;
     let cookie = setup.visitor().cookie_line();
-    for path in ["/admin?token=x", "/?token=x", "/admin?next=//evil.test&token=x", "/;//evil.test?token=x"] {
+    for (path, status) in [
+        ("/admin?token=x", 302),
+        ("/?token=x", 302),
+        ("/admin?next=//evil.test&token=x", 302),
+        ("/;//evil.test?token=x", 400),
+    ] {
         let page = format!("{cookie}Accept: text/html\r\nUser-Agent: Mozilla/5.0 Chrome/126\r\n");
-        if let Some(location) = talk(gate.http, get(path, &page)).await.header("location") {
-            assert!(stays(&location), "{path}: {location}");
-        }
+        let answer = talk(gate.http, get(path, &page)).await;
+        assert_eq!(answer.status(), status, "{path}: {}", answer.text());
+        let location = answer.header("location");
+        assert_eq!(location.is_some(), status == 302, "{path}: {}", answer.text());
+        assert!(location.is_none_or(|location| stays(&location)), "{path}: {}", answer.text());
     }
     for target in TARGETS {
         let page = "Accept: text/html\r\nUser-Agent: Mozilla/5.0 Chrome/126\r\n";
         let answer = talk(gate.http, get(&format!("/wecom-gate/sign-in?rd={}", encoded(target)), page)).await;
+        assert_eq!(answer.status(), 200, "{target:?}: {}", answer.text());
         let body = answer.body();
-        for href in body.split("href=\"").skip(1).map(|rest| rest.split('"').next().unwrap()) {
+        let links: Vec<&str> =
+            body.split("href=\"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
+        assert!(links.iter().any(|href| href.starts_with("/wecom-gate/login")), "{target:?}: {links:?}");
+        for href in links {
             assert!(stays(href) || href == "data:,", "{target:?}: {href}");
         }
         assert!(!body.contains("javascript:"), "{target:?}");

@@ -109,6 +109,11 @@ async fn r02_nothing_but_method_and_path_opens_a_public_door() {
     let answer = talk(gate.http, get("/api/secret#/api/public", "")).await;
     assert!((400..500).contains(&answer.status()), "{}", answer.text());
     assert!(upstream.take().is_empty());
+    // The door itself is open, whatever else the request says.
+    for headers in ["", "User-Agent: GoogleHC/1.0\r\nX-Original-URI: /api/secret\r\n"] {
+        let answer = talk(gate.http, get("/api/public?x=/api/secret", headers)).await;
+        assert_eq!((answer.status(), upstream.take().len()), (200, 1), "{}", answer.text());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,13 +4,14 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::Config;
+use super::{Config, PATIENCE};
 
 /// A running gate; dropped, it is killed.
 pub struct Gate {
@@ -152,15 +153,40 @@ impl Gate {
 
     /// Waits for a log line that contains all of these; logs are written by a thread of their own.
     pub async fn wait_for_log(&self, parts: &[&str]) -> String {
-        for _ in 0..100 {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
             let found =
                 self.lines.lock().unwrap().iter().find(|l| parts.iter().all(|p| l.contains(p))).cloned();
             if let Some(line) = found {
                 return line;
             }
+            assert!(Instant::now() < deadline, "no log line with {parts:?} in:\n{}", self.output());
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        panic!("no log line with {parts:?} in:\n{}", self.output());
+    }
+
+    /// Waits until at least this many log lines have this value in this field; all of them.
+    pub async fn wait_for_lines(&self, field: &str, value: &str, count: usize) -> Vec<Value> {
+        let enough = async || self.log_where(field, value).len() >= count;
+        super::eventually(&format!("{count} log lines with {field} = {value}"), enough).await;
+        self.log_where(field, value)
+    }
+
+    /// Its log with everything that was written before a response that the test has received: lines come in order, and
+    /// the line of a request that is sent now is there. (The line of a request itself is written after its response.)
+    pub async fn log_until_now(&self) -> Vec<Value> {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let path = format!("/wecom-gate/marker-{}", COUNT.fetch_add(1, Ordering::Relaxed));
+        assert_ne!(super::raw::talk(self.http, super::raw::get(&path, "")).await.status(), 0);
+        self.wait_for_lines("path", &path, 1).await;
+        self.log()
+    }
+
+    /// Stops it gracefully; everything that it ever wrote.
+    pub async fn everything_written(&mut self) -> String {
+        self.end().await;
+        self.stop();
+        self.output()
     }
 }
 

@@ -8,7 +8,7 @@ pub mod nocobase;
 pub mod raw;
 pub mod redis;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 use wecom_gate::error::Failure;
@@ -119,13 +119,29 @@ impl Stage {
     }
 }
 
-/// Asks again until it holds; a test that waits for something that happens in the background.
+/// How long a test waits for something that happens in the background before it fails. When all is well no test waits
+/// this long: it is for a slow machine with other work to do.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Asks again and again until it holds.
 pub async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    for _ in 0..100 {
-        if holds().await {
+    becomes(what, true, async || holds().await).await;
+}
+
+/// Asks again and again until the value is the expected one. Logs, metrics and counters are written after the response
+/// has been sent, so a test never reads them only once.
+pub async fn becomes<T: PartialEq + std::fmt::Debug>(
+    what: &str,
+    expected: T,
+    mut ask: impl AsyncFnMut() -> T,
+) {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let value = ask().await;
+        if value == expected {
             return;
         }
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert!(Instant::now() < deadline, "never: {what}: {value:?}, not {expected:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    panic!("never: {what}");
 }

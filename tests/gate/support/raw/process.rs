@@ -4,9 +4,10 @@ use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{Setup, talk};
+use crate::support::{PATIENCE, eventually};
 
 impl Setup {
     pub async fn start(&self) -> Gate {
@@ -26,7 +27,8 @@ impl Setup {
         }
         let unbound = SocketAddr::from(([0, 0, 0, 0], 0));
         let mut gate = Gate { child, http: unbound, https: unbound, ops: unbound, output };
-        for _ in 0..500 {
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
             let bound = |scheme| gate.listening(scheme);
             if let (Some(http), Some(ops)) = (bound("http"), bound("ops")) {
                 let https = bound("https").unwrap_or(unbound);
@@ -60,18 +62,17 @@ impl Gate {
         self.output.lock().unwrap().clone()
     }
 
-    /// Lines of its log in which this field has this value; waits a little for at least one.
-    pub async fn log_where(&self, field: &str, value: &str) -> Vec<serde_json::Value> {
-        for _ in 0..50 {
-            let lines: Vec<serde_json::Value> =
-                self.output().lines().filter_map(|l| serde_json::from_str(l).ok()).collect();
-            let found: Vec<_> = lines.into_iter().filter(|l| l[field] == value).collect();
-            if !found.is_empty() {
-                return found;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        Vec::new()
+    fn log_where(&self, field: &str, value: &str) -> Vec<serde_json::Value> {
+        let output = self.output();
+        let lines = output.lines().filter_map(|l| serde_json::from_str::<serde_json::Value>(l).ok());
+        lines.filter(|l| l[field] == value).collect()
+    }
+
+    /// Waits until at least this many log lines have this value in this field; all of them.
+    pub async fn wait_for_lines(&self, field: &str, value: &str, count: usize) -> Vec<serde_json::Value> {
+        let enough = async || self.log_where(field, value).len() >= count;
+        eventually(&format!("{count} log lines with {field} = {value}"), enough).await;
+        self.log_where(field, value)
     }
 
     /// Resident memory, KiB.

@@ -8,6 +8,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::SWITCH;
+use crate::support::eventually;
 use crate::support::nocobase::HEALTH;
 
 /// A request as it arrived.
@@ -88,6 +89,13 @@ impl Upstream {
     /// What clients' requests have come so far; forgets them.
     pub fn take(&self) -> Vec<Request> {
         std::mem::take(&mut self.recorded().requests)
+    }
+
+    /// Waits for a client's whole WebSocket frame in any tunnel; its text. Forgets what tunnels have brought so far.
+    pub async fn frame(&self) -> String {
+        eventually("a frame reaches the upstream", async || unmasked(&self.recorded().tunnelled).is_some())
+            .await;
+        unmasked(&std::mem::take(&mut self.recorded().tunnelled)).unwrap()
     }
 
     pub fn answer(&self, path: &str, status: &str, headers: &str, body: &str) {
@@ -210,6 +218,19 @@ async fn body(stream: &mut TcpStream, buffer: &mut Vec<u8>, request: &Request) -
         }
         body.extend_from_slice(&chunk[line + 2..line + 2 + size]);
     }
+}
+
+/// Text of the first frame, when it has arrived whole.
+fn unmasked(bytes: &[u8]) -> Option<String> {
+    let masked = bytes.get(1)? & 0x80 != 0;
+    let (length, at) = match bytes[1] & 0x7f {
+        126 => (usize::from(u16::from_be_bytes([*bytes.get(2)?, *bytes.get(3)?])), 4),
+        length => (usize::from(length), 2),
+    };
+    let (mask, at) = if masked { (bytes.get(at..at + 4)?, at + 4) } else { (&[0; 4][..], at) };
+    let payload = bytes.get(at..at + length)?;
+    let text: Vec<u8> = payload.iter().zip(mask.iter().cycle()).map(|(b, m)| b ^ m).collect();
+    Some(String::from_utf8_lossy(&text).into_owned())
 }
 
 /// Says 101 at once and sends everything back.
