@@ -87,7 +87,9 @@ async fn read(gate: &Gate, downstream: &mut HttpSession, ctx: &mut Context) -> R
                 ctx.sign_out_cookies = gate.sessions.signed_out_cookies(&cookies);
             }
             if let Some(member) = member {
-                if upgrade && let Some(page_token) = page_token {
+                // In a tunnel that another site opened under a public rule nothing is the member's.
+                let as_member = options.identity == decide::Identity::Member;
+                if upgrade && as_member && let Some(page_token) = page_token {
                     let swap = credential::swap(gate.sessions.clone(), &member, page_token);
                     ctx.swapper = Some(Box::new(Swapper::new(swap)));
                 }
