@@ -89,7 +89,10 @@ async fn read(gate: &Gate, downstream: &mut HttpSession, ctx: &mut Context) -> R
             if let Some(member) = member {
                 // In a tunnel that another site opened under a public rule nothing is the member's.
                 let as_member = options.identity == decide::Identity::Member;
-                if upgrade && as_member && let Some(page_token) = page_token {
+                if upgrade
+                    && as_member
+                    && let Some(page_token) = page_token
+                {
                     let swap = credential::swap(gate.sessions.clone(), &member, page_token);
                     ctx.swapper = Some(Box::new(Swapper::new(swap)));
                 }
