@@ -96,11 +96,10 @@ fn check_has_a_description_of_every_step_in_order() {
     assert_eq!(keys(&example["steps"][0]["findings"][0]), keys(&report["steps"][0]["findings"][0]));
 }
 
-/// The README shows what `check` really prints for the configuration above it, line by line; what is seen of
-/// WeCom and NocoBase there is an example.
+/// `docs/check.md` shows a line for every step that `check` takes; the details of WeCom and NocoBase are examples.
 #[test]
-fn the_readme_shows_the_steps_of_check() {
-    let text = text("README.md");
+fn the_example_of_check_has_every_step() {
+    let text = text("docs/check.md");
     let block = text.split("```text\n").find(|b| b.starts_with("ok      configuration")).expect("no output");
     let block = block.split("\n```").next().unwrap();
     let steps: Vec<&str> = block.lines().take_while(|l| !l.is_empty()).collect();
@@ -306,6 +305,21 @@ fn links_lead_somewhere() {
             }
         }
     }
+}
+
+/// Lines of tables cannot be broken; all others can.
+#[test]
+fn lines_of_markdown_stay_below_160_characters() {
+    let mut long = Vec::new();
+    for file in markdown() {
+        let text = fs::read_to_string(&file).unwrap();
+        for (line, number) in text.lines().zip(1..) {
+            if !line.starts_with('|') && line.chars().count() >= 160 {
+                long.push(format!("{}:{number}", file.display()));
+            }
+        }
+    }
+    assert!(long.is_empty(), "break these lines: {long:#?}");
 }
 
 /// Words after `prefix` at the beginning of code (lines of fenced blocks, and what is between backticks).

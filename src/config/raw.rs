@@ -15,23 +15,23 @@ use super::types::{Browsers, LogFormat, MatchBy, TokenDelivery};
 #[schemars(title = "wecom-gate")]
 pub struct Raw {
     /// **Required.** Scheme and host (and port) that people open, such as `https://nocobase.example.com`;
-    /// "Origin" in NocoBase's WeCom settings. Every absolute address that the gate makes begins with it.
+    /// "Origin" in NocoBase's WeCom settings. Every absolute URL that the gate creates begins with it.
     pub origin: String,
     /// Where the gate listens.
     pub listen: Listen,
     /// NocoBase's nodes.
     pub upstream: Upstream,
-    /// NocoBase's sign-in.
+    /// NocoBase's tokens and accounts.
     pub nocobase: NocoBase,
     /// One `[[wecom]]` block per app of a company; at least one is required.
     pub wecom: Vec<WeCom>,
-    /// Who gets in without WeCom.
+    /// Access without WeCom.
     pub access: Access,
     /// Session cookies.
     pub session: Session,
     /// Logs.
     pub log: Log,
-    /// Bounds on what one client may ask for.
+    /// Limits for clients.
     pub limits: Limits,
 }
 
@@ -50,10 +50,10 @@ pub struct Listen {
     pub cert: String,
     /// File with the private key (PEM).
     pub key: String,
-    /// Answer plain HTTP with a redirect to `origin`. Not for requests that a trusted proxy has taken in by TLS
-    /// (`X-Forwarded-Proto: https`), nor for WeCom's verification files.
+    /// Redirect plain HTTP to `origin`, except requests that a trusted proxy has received over TLS
+    /// (`X-Forwarded-Proto: https`) and WeCom's verification files.
     pub redirect_http: bool,
-    /// More certificates. A client gets the one for the name that it asks for (SNI), and `cert` where none fits.
+    /// More certificates. A client gets the one for the name that it requests (SNI), or `cert` if none matches.
     pub certificates: Vec<Certificate>,
     /// The operator's listener (`/livez`, `/readyz`, `/metrics`, `/version`); `""` switches it off.
     pub ops: String,
@@ -85,11 +85,11 @@ pub struct Certificate {
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Upstream {
-    /// **Required.** `host:port` of NocoBase, 64 at most; several take turns, and a node that is not well is passed over.
+    /// **Required.** `host:port` of NocoBase, 64 at most; requests are distributed over the healthy ones.
     pub nodes: Vec<String>,
-    /// Time to open a connection to NocoBase.
+    /// Longest time to open a connection to NocoBase.
     pub connect_timeout: String,
-    /// Longest silence of NocoBase within one answer.
+    /// Longest pause of NocoBase within one response.
     pub read_timeout: String,
     /// Time between two health checks (`GET /api/__health_check`) of a node.
     pub health_interval: String,
@@ -115,13 +115,13 @@ pub struct NocoBase {
     /// File that holds `jwt_secret`, such as NocoBase's `storage/apps/main/jwt_secret.dat`. A file of
     /// printable ASCII is read as text without the newlines at its end, any other as raw bytes.
     pub jwt_secret_file: String,
-    /// An API key made in NocoBase: the account that finds, makes and binds users. Either this or
+    /// An API key of NocoBase, for the account that finds, creates and binds users. Either this or
     /// `service_user` is **required**.
     #[schemars(extend("writeOnly" = true))]
     pub service_token: String,
     /// File that holds `service_token`.
     pub service_token_file: String,
-    /// Id of the NocoBase user for whom the gate mints its own token, instead of `service_token`.
+    /// Id of the NocoBase user for whom the gate makes its own token, instead of `service_token`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "u64")]
     pub service_user: Option<u64>,
@@ -129,18 +129,18 @@ pub struct NocoBase {
     pub app: String,
     /// NocoBase's `APP_PUBLIC_PATH`; begins and ends with `/`.
     pub public_path: String,
-    /// What the browser gets to hold.
+    /// What the browser gets in place of a token.
     pub token_delivery: TokenDelivery,
-    /// What makes a member and a NocoBase user the same person before there is a binding, in this order.
+    /// How a member without a binding is matched with a NocoBase user, tried in this order.
     /// WeCom verifies phone numbers. Of e-mail addresses only the company's own (`biz_mail`) counts, not the one
-    /// that members type in. Anybody may have taken a user name in NocoBase before.
+    /// that members enter. User names may have been registered in NocoBase by somebody else.
     pub match_by: Vec<MatchBy>,
-    /// Make a NocoBase user for a member who matches nobody.
+    /// Create a NocoBase user for a member who matches none.
     pub auto_create_user: bool,
-    /// Names of the roles of users that the gate makes; empty: NocoBase's default role. With `[[wecom.roles]]` also what a
-    /// user gets whom the rules would leave without any role.
+    /// Roles of users that the gate creates; empty: NocoBase's default role. With `[[wecom.roles]]`, also the roles of a
+    /// user who would be left without any.
     pub default_roles: Vec<String>,
-    /// Send `X-WeCom-User` and its companions to NocoBase.
+    /// Send `X-WeCom-User` and the other identity headers to NocoBase.
     pub identity_headers: bool,
 }
 
@@ -166,10 +166,10 @@ impl Default for NocoBase {
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct WeCom {
-    /// Name of the authenticator in NocoBase's binding table: 1 to 50 of `A-Z a-z 0-9 _ -`. Bindings hang
-    /// on it: do not change it later.
+    /// Name of the authenticator in NocoBase's binding table: 1 to 50 of `A-Z a-z 0-9 _ -`. Bindings
+    /// refer to it: do not change it later.
     pub name: String,
-    /// What people read on the sign-in button: with several entries, the company's name.
+    /// Text of the sign-in button; with several entries, the company's name.
     pub title: String,
     /// **Required.** CorpID: WeCom's console, "My Company".
     pub corp_id: String,
@@ -180,24 +180,24 @@ pub struct WeCom {
     pub secret: String,
     /// File that holds `secret`.
     pub secret_file: String,
-    /// Sign members in by itself inside WeCom; at most one entry may have it. `true` when there is only one
+    /// Sign members in inside WeCom without a click; at most one entry may have it. `true` if there is only one
     /// entry, else `false`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "bool")]
     pub auto_login: Option<bool>,
-    /// Where a member lands who opened `/`: a path of the origin. `admin` below `nocobase.public_path` when
-    /// empty.
+    /// Where members who open `/` are redirected to: a path of the origin. By default `admin` below
+    /// `nocobase.public_path`.
     pub home: String,
-    /// The same on a phone, such as `/m`; `home` when empty.
+    /// The same on phones, such as `/m`; by default `home`.
     pub home_mobile: String,
     /// Names of the domain verification files of WeCom's console, `WW_verify_<letters and digits>.txt`.
     pub verify_files: Vec<String>,
-    /// Ids of the departments that get in, their sub-departments too. All three lists empty: whoever may see
-    /// the app.
+    /// Ids of the departments whose members may sign in, sub-departments included. If all three lists are empty,
+    /// every member who sees the app may sign in.
     pub allow_departments: Vec<u64>,
-    /// Ids of the tags that get in.
+    /// Ids of the tags whose members may sign in.
     pub allow_tags: Vec<u64>,
-    /// Userids that get in.
+    /// Userids of members who may sign in.
     pub allow_users: Vec<String>,
     /// Token of the receive-message callback: 1 to 32 letters and digits. Needs `event_aes_key`.
     #[schemars(extend("writeOnly" = true))]
@@ -209,13 +209,13 @@ pub struct WeCom {
     pub event_aes_key: String,
     /// File that holds `event_aes_key`.
     pub event_aes_key_file: String,
-    /// Address of WeCom's API; another one for private deployments.
+    /// URL of WeCom's API; private deployments have their own.
     pub api_base: String,
-    /// Address of the sign-in page inside WeCom's client.
+    /// URL of the sign-in page inside WeCom's client.
     pub authorize_url: String,
-    /// Address of the sign-in page (QR code) for other browsers.
+    /// URL of the sign-in page (QR code) for other browsers.
     pub web_login_url: String,
-    /// Path of the call that tells whose a code is; private deployments may have only
+    /// Path of the call that returns the userid for a code; private deployments may have only
     /// `/cgi-bin/user/getuserinfo`.
     pub userinfo_path: String,
     /// Path of the call for phone and e-mail; private deployments may have only
@@ -226,9 +226,9 @@ pub struct WeCom {
     pub http_proxy: String,
     /// File that holds `http_proxy`.
     pub http_proxy_file: String,
-    /// WeCom department or tag to NocoBase role. At each sign-in the member gets the roles of the rules that match, and loses
-    /// those that this block's rules name and that do not match; all other roles stay. Needs more rights of the service
-    /// account: docs/install.md, section 5.
+    /// NocoBase roles by WeCom department or tag. At each sign-in the member gets the roles of the matching rules and loses
+    /// those of this block's other rules; all other roles stay. The service account needs more rights for this:
+    /// [install.md](install.md#5-nocobase-the-service-account).
     pub roles: Vec<Role>,
 }
 
@@ -267,7 +267,7 @@ impl Default for WeCom {
 #[derive(Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Role {
-    /// Id of a department, its sub-departments too; either this or `tag`.
+    /// Id of a department, sub-departments included; either this or `tag`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "u64")]
     pub department: Option<u64>,
@@ -282,24 +282,24 @@ pub struct Role {
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Access {
-    /// What happens to browsers outside WeCom's client. On phones, and in personal WeChat, a QR code would be of no use:
-    /// `web-login` and `sign-in-page` show there how to open the page in WeCom, and with `nocobase` the button below the
-    /// form leads to that page.
+    /// Sign-in in browsers outside WeCom's client. On phones and in personal WeChat a QR code is of no use:
+    /// there `web-login` and `sign-in-page` explain how to open the page in WeCom, and with `nocobase` the button below the
+    /// form leads to that explanation.
     pub browsers: Browsers,
-    /// Show a link to NocoBase's own password form on the gate's sign-in page, and let those pass who sign in there: for
-    /// administrators without a WeCom account, and for the day when WeCom is away. Always on with `browsers = "nocobase"`.
+    /// Show a link to NocoBase's own password form on the gate's sign-in page, and accept sign-ins there: for
+    /// administrators without a WeCom account, and for outages of WeCom. Always on with `browsers = "nocobase"`.
     pub password_login: bool,
-    /// Let programs pass that bring a valid NocoBase API key or token.
+    /// Forward requests of programs that have a valid NocoBase API key or token.
     pub api_keys: bool,
-    /// Rules `METHOD /path` that pass without a session, such as `POST /api/webhook:*`. `METHOD` may be `*`;
+    /// Requests `METHOD /path` that need no session, such as `POST /api/webhook:*`. `METHOD` may be `*`;
     /// in the path `*` is any text without `/`, and `**` any text.
     pub public: Vec<String>,
-    /// Networks (`10.1.0.0/16`, or one address) whose requests pass without a session. Never everyone.
+    /// Networks (`10.1.0.0/16`, or one address) whose requests need no session. Must not be everyone.
     pub bypass_networks: Vec<String>,
-    /// Networks of the proxies in front of the gate, whose `X-Forwarded-For` counts. Never everyone.
+    /// Networks of the proxies in front of the gate, whose `X-Forwarded-For` counts. Must not be everyone.
     pub trusted_proxies: Vec<String>,
-    /// A trusted proxy that asks `/wecom-gate/auth` with this in `X-WeCom-Gate-Secret` is told NocoBase's token for
-    /// the request; at least 16 characters. See `docs/forward-auth.md`.
+    /// A trusted proxy that asks `/wecom-gate/auth` with this in `X-WeCom-Gate-Secret` gets NocoBase's token for
+    /// the request; at least 16 characters. See [forward-auth.md](forward-auth.md).
     #[schemars(extend("writeOnly" = true))]
     pub forward_auth_secret: String,
     /// File that holds `forward_auth_secret`.
@@ -325,7 +325,7 @@ impl Default for Access {
 #[serde(default, deny_unknown_fields)]
 pub struct Session {
     /// **Required** (or the file). Each 64 random bytes in base64, made by `wecom-gate keygen`. The first
-    /// seals, all open: to rotate, put a new one first and drop the last when sessions made with it are over.
+    /// seals, all can open. To rotate, add a new one in front, and remove the old one when its sessions have ended.
     #[schemars(extend("writeOnly" = true))]
     pub keys: Vec<String>,
     /// File that holds `keys`, one per line.
@@ -334,12 +334,12 @@ pub struct Session {
     pub idle: String,
     /// A session ends this long after sign-in.
     pub absolute: String,
-    /// How often a session in use is checked again with NocoBase and WeCom; 10 seconds to 24 hours.
+    /// How often a session in use is checked again in NocoBase and WeCom; 10 seconds to 24 hours.
     pub recheck: String,
     /// Redis, or Valkey, for several nodes of the gate: `redis://:password@host:6379/0`, `rediss://...` with TLS, or
     /// `unix:///run/redis/redis.sock`. The nodes then share WeCom's access token, end a session on all nodes within a
-    /// second, and take each callback once. See [install.md](install.md#12-several-nodes). Special characters in the
-    /// password are percent-encoded. Without it, or while it is away, each node goes on by itself.
+    /// second, and use each callback once. See [install.md](install.md#12-several-nodes). Special characters in the
+    /// password are percent-encoded. Without it, or while it is unavailable, each node works alone.
     #[schemars(extend("writeOnly" = true))]
     pub redis: String,
     /// File that holds `redis`.
@@ -363,7 +363,7 @@ impl Default for Session {
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Log {
-    /// Shape of the lines.
+    /// Format of the lines.
     pub format: LogFormat,
     /// `error`, `warn`, `info`, `debug`, `trace`, or directives such as `info,wecom_gate::login=debug`.
     pub level: String,
@@ -380,31 +380,31 @@ impl Default for Log {
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// Bytes of one request's head, 4 KiB to 1 MiB.
+    /// Largest head of a request in bytes, 4 KiB to 1 MiB.
     #[schemars(schema_with = "size_schema")]
     pub header_bytes: Size,
-    /// Bytes of one request's body; `0`: no bound.
+    /// Largest body of a request in bytes; `0`: no limit.
     #[schemars(schema_with = "size_schema")]
     pub body_bytes: Size,
-    /// Connections open at once, over all public listeners.
+    /// Most connections open at once, over all public listeners.
     #[schemars(range(max = 4_294_967_295_u32))]
     pub connections: u32,
-    /// From the first byte of a request to the end of its head, however slowly it drips.
+    /// Longest time from the first byte of a request to the end of its head.
     pub head_timeout: String,
-    /// How long a connection may wait for its next request.
+    /// How long a connection may stay idle.
     pub keepalive_timeout: String,
-    /// Longest silence of a client in the middle of a body that it sends, or of an answer that it takes. A body that has lasted longer
-    /// must have come at 500 bytes a second or more. Over HTTP/2 silence in a body counts as `upstream.read_timeout`.
+    /// Longest pause of a client within a body that it sends, or a response that it receives. A body that takes longer than this
+    /// must arrive at 500 bytes per second or more. Over HTTP/2, `upstream.read_timeout` applies to pauses within a body.
     pub body_timeout: String,
-    /// Sign-ins that one address may begin within a minute (of IPv6 addresses the first 64 bits count); `0`: no bound.
-    /// A whole company may come from one address: think of nine o'clock before making it smaller.
+    /// Sign-ins that one address may start within a minute (for IPv6, a /64 network); `0`: no limit. A whole company may
+    /// share one address, and everybody may start at nine o'clock.
     #[schemars(range(max = 4_294_967_295_u32))]
     pub sign_ins_per_minute: u32,
-    /// Callbacks with a worthless state or code that one address may bring within a minute; `0`: no bound. Real
+    /// Callbacks with an invalid state or code that one address may send within a minute; `0`: no limit. Successful
     /// sign-ins do not count.
     #[schemars(range(max = 4_294_967_295_u32))]
     pub bad_callbacks_per_minute: u32,
-    /// Sign-ins that wait for WeCom and NocoBase at once.
+    /// Most sign-ins that wait for WeCom and NocoBase at once.
     #[schemars(range(max = 4_294_967_295_u32))]
     pub sign_ins_at_once: u32,
 }

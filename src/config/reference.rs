@@ -1,4 +1,4 @@
-//! `docs/configuration.md`, made from the schema, so that it cannot say anything else than the program does.
+//! `docs/configuration.md`, generated from the schema, so that it cannot differ from the program.
 
 use std::fmt::Write as _;
 
@@ -30,7 +30,7 @@ fn section(out: &mut String, path: &str, node: Node<'_>, order: &str) {
     let Some(inner) = below(node) else { return };
     let repeated = node.kind() == Kind::List;
     let title = if repeated { format!("[[{path}]]") } else { format!("[{path}]") };
-    let description = node.description().replace('\n', " ");
+    let description = node.description();
     let _ = write!(out, "\n## `{title}`\n\n{description}\n");
     let name = path.rsplit('.').next().unwrap_or(path);
     let (sections, plain): (Vec<_>, Vec<_>) =
@@ -57,7 +57,7 @@ fn table(out: &mut String, keys: &[(&str, Node<'_>)]) {
     }
 }
 
-/// The meaning of each word that a key takes.
+/// The meaning of each word that a key accepts.
 fn words(node: Node<'_>) -> String {
     let of = if node.kind() == Kind::List { node.item() } else { Some(node) };
     let Some(choices) = of.and_then(|n| n.0.get("oneOf")).and_then(Value::as_array) else {

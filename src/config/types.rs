@@ -134,9 +134,9 @@ pub struct Upstream {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum TokenDelivery {
-    /// The browser holds an opaque phantom; NocoBase's token never leaves the gate.
+    /// A random placeholder, the phantom; NocoBase's token never leaves the gate.
     Sealed,
-    /// The browser holds NocoBase's real token.
+    /// NocoBase's real token.
     Browser,
 }
 
@@ -276,14 +276,14 @@ pub enum Group {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Browsers {
-    /// Straight to WeCom's QR page.
+    /// Redirect to WeCom's QR code.
     WebLogin,
     /// The gate's own sign-in page.
     SignInPage,
-    /// NocoBase's own sign-in page, with a button per WeCom entry below its form.
+    /// NocoBase's own sign-in page, with a button for each WeCom entry below its form.
     #[serde(rename = "nocobase")]
     NocoBase,
-    /// Refused.
+    /// No access.
     Deny,
 }
 
@@ -336,7 +336,7 @@ pub struct Redis {
 pub enum LogFormat {
     /// One JSON object per line.
     Json,
-    /// For people.
+    /// Text for people to read.
     Pretty,
 }
 
