@@ -8,7 +8,7 @@ use ipnet::IpNet;
 ///
 /// `forwarded_for` holds the `X-Forwarded-For` lines in the order of arrival. They are read from the right, because
 /// only what our own proxies appended is true: the first address that is not a trusted proxy is the client. An entry
-/// that is no address ends the reading; the proxy that reported it is then the best answer there is.
+/// that is no address ends the reading; the proxy that reported it is then the best address there is.
 ///
 /// IPv4 addresses in IPv6 clothes (`::ffff:10.0.0.1`) are undressed, so that networks match on dual-stack listeners.
 pub fn client_ip(peer: IpAddr, forwarded_for: &[&str], trusted: &[IpNet]) -> IpAddr {
@@ -59,7 +59,7 @@ mod tests {
     fn r03_forwarded_for_is_read_from_the_right() {
         let trusted = ["10.0.0.0/8", "fd00::/8"];
         for (peer, lines, client) in [
-            // Nobody trusted at this address: whatever it says is ignored.
+            // This address is not trusted: what it says is ignored.
             ("203.0.113.9", &["1.1.1.1"][..], "203.0.113.9"),
             ("203.0.113.9", &[], "203.0.113.9"),
             // One trusted proxy.

@@ -15,7 +15,7 @@ use crate::error::Failure;
 /// What to do with a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
-    /// The gate answers itself.
+    /// The gate responds itself.
     Own(OwnPath),
     /// The domain verification file with this index in `Policy::verify_files`.
     VerifyFile(usize),
@@ -36,7 +36,7 @@ pub enum Decision {
     Refuse {
         /// Why.
         failure: Failure,
-        /// Somebody looks at it: answer with a page, else with JSON.
+        /// A person looks at it: respond with a page, else with JSON.
         page: bool,
     },
 }
@@ -81,9 +81,9 @@ impl ForwardOptions {
 pub enum Identity {
     /// The member's: the session's NocoBase token goes where the phantom was, in WebSockets in the first frame.
     Member,
-    /// The client's own NocoBase token, as it came.
+    /// The client's own NocoBase token, unchanged.
     Token,
-    /// Nobody's, as far as the gate knows; what credentials the client brought go through as they came.
+    /// Nobody's, as far as the gate knows; the client's own credentials are forwarded unchanged.
     Nobody,
 }
 
@@ -107,7 +107,7 @@ pub enum Page {
     SignedOut,
 }
 
-/// Decides. Total: every request gets an answer, whatever it holds.
+/// Decides. Total: every request gets a decision, whatever it contains.
 pub fn decide(policy: &Policy, request: &Request<'_>) -> Decision {
     if matches!(request.method, "CONNECT" | "TRACE") {
         return refuse(request, Failure::MethodNotAllowed);
@@ -198,8 +198,8 @@ fn session_counts(policy: &Policy, request: &Request<'_>) -> bool {
         && (!request.upgrade || own_tunnel())
 }
 
-/// A request with a live session whose cookie counts; `None` if there is no such, or if the request brings a
-/// credential that the session does not answer for.
+/// A request with a live session whose cookie counts; `None` if there is none, or if the request carries a
+/// credential that is not the session's.
 fn signed_in(policy: &Policy, request: &Request<'_>) -> Option<Decision> {
     if !session_counts(policy, request) {
         return None;
@@ -240,8 +240,8 @@ fn is_file(policy: &Policy, path: &str) -> bool {
         .is_some_and(|rest| rest.starts_with("files/") || rest.starts_with("storage/"))
 }
 
-/// Does the address hold a `token` that NocoBase's page would store? A link with somebody else's token would sign
-/// the member in as somebody else.
+/// Does the address hold a `token` that NocoBase's page would store? A link with another person's token would sign
+/// the member in as that person.
 fn brings_token(policy: &Policy, request: &Request<'_>) -> bool {
     let Some(query) = request.query else { return false };
     let is_page_less = |name| is_below(&policy.public_path, name, request.path);
@@ -260,7 +260,7 @@ fn without_session(policy: &Policy, request: &Request<'_>) -> Decision {
     }
     let page = is_page_load(policy, request);
     if policy.password && password_passes(policy, request) {
-        // A link with somebody else's token in it would sign this person in as somebody else.
+        // A link with another person's token in it would sign this person in as that one.
         if brings_token(policy, request) {
             let query = request.query.and_then(|q| query::without(q, &SIGN_IN_PARAMETERS));
             return Decision::Redirect(of_request(request.path, query.as_deref()));
@@ -295,7 +295,7 @@ fn way_in(policy: &Policy, request: &Request<'_>) -> Decision {
         _ => Decision::Page(Page::SignIn),
     };
     if request.signed_out {
-        // NocoBase's form signs nobody in by itself.
+        // NocoBase's form never signs a person in by itself.
         return if policy.browsers == Browsers::NocoBase { sign_in } else { Decision::Page(Page::SignedOut) };
     }
     match (caller(request.user_agent), policy.browsers) {

@@ -35,13 +35,13 @@ const ASSETS: [&str; 26] = [
     "webm",
 ];
 
-/// Does somebody look at the answer as a page? Only then is a redirect or a page of the gate of any use: a script
+/// Is the response going to be looked at as a page? Only then is a redirect or a page of the gate of any use: a script
 /// that is redirected to WeCom ends in a CORS error.
 pub fn is_page_load(policy: &Policy, request: &Request<'_>) -> bool {
     is_navigation(request) && is_page_path(&policy.public_path, request.path) && is_browser(request)
 }
 
-/// The same, wherever it leads: NocoBase answers with its page under nearly any path.
+/// The same, wherever it leads: NocoBase responds with its page under nearly any path.
 pub(super) fn is_navigation(request: &Request<'_>) -> bool {
     is_get(request)
         && !request.upgrade

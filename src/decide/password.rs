@@ -1,7 +1,7 @@
 //! NocoBase's own password form beside the gate (`access.browsers = "nocobase"`, `access.password_login`): what passes
 //! without a session of the gate.
 //!
-//! Three things, nothing else: the form with what it is made of ([`is_form`]); what a token of NocoBase's own in
+//! Three things, nothing else: the form with what it is made of ([`is_form`]); what a NocoBase token in
 //! `Authorization` asks for, once the gate has checked it; and, on the strength of NocoBase's own cookie, once the gate
 //! has checked that, what a browser asks for without that header ([`rests_on_cookie`]).
 

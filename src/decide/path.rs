@@ -80,7 +80,7 @@ fn decode_unreserved(raw: &str) -> Option<String> {
 }
 
 /// Does decoding once more, or more often, bring out anything that is refused above? What is nested deeper than
-/// anybody writes is refused as well.
+/// a client writes is refused as well.
 fn hides_trouble(path: &str) -> bool {
     let slashes = path.matches('/').count();
     let mut level = path.as_bytes().to_vec();
@@ -330,7 +330,7 @@ mod tests {
         fn r01_no_decoding_of_a_canonical_path_brings_out_what_is_refused(raw in nasty()) {
             if let Ok(path) = canonical(&raw) {
                 let mut text = path.into_owned();
-                // However often somebody behind us decodes.
+                // However often a server behind the gate decodes.
                 for _ in 0..4 {
                     prop_assert!(text.starts_with('/'));
                     prop_assert!(!text.contains("//") && !text.contains('\\') && !text.contains('#'), "{}", text);

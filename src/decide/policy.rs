@@ -32,7 +32,7 @@ pub struct Policy {
     pub browsers: Browsers,
     /// NocoBase's own API keys and tokens pass.
     pub api_keys: bool,
-    /// NocoBase's own password form, and whoever has signed in there, pass.
+    /// NocoBase's own password form passes, and so do people who have signed in there.
     pub password: bool,
     /// What passes without a session.
     pub public: PublicRules,
@@ -58,7 +58,7 @@ pub enum Credential {
     Phantom,
     /// The header (never the query, R2) holds a NocoBase token with a good signature that has not expired.
     ApiToken,
-    /// The same, made by NocoBase at a sign-in of its own: what a page of NocoBase brings whose person came by password.
+    /// The same, made by NocoBase at its own sign-in: what a NocoBase page sends for a person who signed in by password.
     OwnToken,
     /// The header holds something else.
     Invalid,

@@ -10,7 +10,7 @@ use super::query;
 /// Longest target, in bytes: it travels in a cookie.
 pub const MAX_LEN: usize = 2048;
 
-/// Parameters that would sign somebody in by themselves: NocoBase's page stores a `token` that it finds in its
+/// Parameters that would sign a person in by themselves: NocoBase's page stores a `token` that it finds in its
 /// address. They never survive a login or a redirect.
 pub(super) const SIGN_IN_PARAMETERS: [&str; 2] = ["token", "authenticator"];
 

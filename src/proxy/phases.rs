@@ -1,4 +1,4 @@
-//! Pingora's phases: each one asks the module that knows and does what it says.
+//! Pingora's hooks, in the order in which a request meets them: each one delegates to the module that knows.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -25,7 +25,7 @@ const DRAIN: Duration = Duration::from_secs(5);
 const LEAST_BYTES_PER_SECOND: u64 = 500;
 /// Longest silence of a tunnel in both directions. NocoBase's page pings every 30 seconds or so.
 const TUNNEL_SILENCE: Duration = Duration::from_secs(3600);
-/// Our own mark on errors that have a `Failure` behind them.
+/// Marks errors that a `Failure` stands behind.
 const STARTING: ErrorType = ErrorType::Custom("NocoBase is starting");
 
 /// The proxy.
@@ -55,7 +55,7 @@ impl ProxyHttp for Phases {
     type CTX = Carried;
 
     fn init_downstream_modules(&self, _modules: &mut HttpModules) {
-        // None. Pingora's own, compression, is switched off and yet looks at each request and each piece of an answer.
+        // None. Pingora's own, compression, is switched off and yet looks at each request and each piece of a response.
     }
 
     fn new_ctx(&self) -> Carried {
@@ -75,7 +75,7 @@ impl ProxyHttp for Phases {
         }
         let body_timeout = gate.config.limits.body_timeout;
         session.set_read_timeout(Some(body_timeout));
-        // Pingora has none: who asks for much and takes nothing would hold NocoBase's connection for ever.
+        // Pingora has none: a client that requests much and reads nothing would hold a NocoBase connection for ever.
         session.set_write_timeout(Some(body_timeout));
         session.set_total_drain_timeout(Some(DRAIN));
         Ok(())
@@ -224,7 +224,7 @@ impl ProxyHttp for Phases {
         if response.status == 503 && (ctx.page_load || again) {
             return Error::e_explain(STARTING, "503");
         }
-        // NocoBase answers 500 for a moment while it stops, and its health check is well. Is it the request, or the node?
+        // NocoBase responds 500 for a moment while it stops, although its health check passes. Is it the request, or the node?
         if response.status == 500
             && again
             && ctx.suspect_node.is_none()
@@ -248,7 +248,7 @@ impl ProxyHttp for Phases {
     ) -> Result<Option<Duration>> {
         let Carried { gate, ctx } = carried;
         if session.was_upgraded() {
-            // `tunnel` says good-bye; nothing else may come.
+            // `tunnel` sends the Close frame; nothing else may follow.
             return if ctx.member_ended() && body.as_deref().is_some_and(|b| b != frames::NOT_ALLOWED) {
                 Error::e_explain(ConnectionClosed, "the session has ended")
             } else {
@@ -268,7 +268,7 @@ impl ProxyHttp for Phases {
         {
             let reply = failure::failed(gate, session, ctx, failure);
             let reply = reply::stay_with_https(gate, reply);
-            // The client may be gone; there is nobody left to tell.
+            // An error here means that the client is gone.
             let _ = reply::send(session, reply, &ctx.request_id, true).await;
         }
         FailToProxy { error_code: code, can_reuse_downstream: false }
@@ -306,7 +306,7 @@ fn is_too_slow(body: u64, after: Duration, body_timeout: Duration) -> bool {
     after > body_timeout.saturating_add(Duration::from_secs(body / LEAST_BYTES_PER_SECOND))
 }
 
-/// The node went away before it answered.
+/// The node closed the connection before it responded.
 fn is_lost(e: &Error) -> bool {
     *e.esource() == ErrorSource::Upstream && matches!(e.etype(), ConnectionClosed | ReadError | WriteError)
 }
@@ -325,7 +325,7 @@ fn tunnel_out(body: &mut Option<Bytes>, ctx: &mut Context) -> Result<()> {
     Ok(())
 }
 
-/// Status for Pingora's books (0: nobody to answer) and what went wrong.
+/// Status for Pingora's statistics (0: the client is gone), and what went wrong.
 fn classify(e: &Error) -> (u16, Option<Failure>) {
     let failure = match e.etype() {
         HTTPStatus(413) => Failure::TooLarge,

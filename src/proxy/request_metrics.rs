@@ -9,7 +9,7 @@ use super::context::Context;
 use super::gate::Gate;
 use crate::metrics::{Node, RequestOutcome, RequestRecord};
 
-/// NocoBase's head is there.
+/// The head of NocoBase's response arrived.
 pub fn answered(gate: &Gate, status: u16, ctx: &mut Context) {
     if ctx.answered_at.is_some() || (status < 200 && status != 101) {
         return;
@@ -24,7 +24,7 @@ pub fn answered(gate: &Gate, status: u16, ctx: &mut Context) {
     }
 }
 
-/// A node could not be reached, or broke off before its answer.
+/// A node could not be reached, or closed the connection before its response.
 pub fn lost(gate: &Gate, ctx: &Context) {
     if let Some(node) = node(gate, ctx).filter(|_| ctx.answered_at.is_none()) {
         node.upstream_failed();

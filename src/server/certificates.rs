@@ -130,7 +130,7 @@ impl Stamp {
 #[derive(Debug)]
 pub struct Certificates {
     set: ArcSwap<Set>,
-    /// Of the files when they were last read, well or badly.
+    /// Of the files when they were last read, with or without success.
     read: Mutex<Vec<Stamp>>,
 }
 
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_files_are_told_and_the_old_ones_stay() {
+    fn bad_files_are_reported_and_the_old_ones_stay() {
         let dir = tempfile::tempdir().unwrap();
         let path = |name: &str| dir.path().join(name);
         let (a, b) = (pair(dir.path(), "a", &["gate.test"]), pair(dir.path(), "b", &["b.test"]));

@@ -40,7 +40,7 @@ pub fn run(config: Config, reread: Reread) -> Result<(), StartError> {
         if let Some(address) = running.ops {
             tracing::info!(event = "listening", scheme = "ops", %address, "listening");
         }
-        upgrade::tell_predecessor().map_err(|e| {
+        upgrade::notify_predecessor().map_err(|e| {
             StartError::Build(format!("the gate that this one was to replace no longer waits for it: {e}"))
         })?;
         notify(&[NotifyState::Ready]);

@@ -26,7 +26,7 @@ use crate::proxy::{CurrentGate, Gate, Phases};
 /// As many as there can be nodes.
 const MOST_RETRIES: usize = 64;
 /// Read and write buffer of a connection, for as long as it lasts, in bytes. Heads and bodies have room of their own to
-/// be read into, so a read buffer only copies; this write buffer sends head and body of a small answer in one piece.
+/// be read into, so a read buffer only copies; this write buffer sends head and body of a small response in one piece.
 /// `docs/performance.md` has the measurements.
 const READ_BUFFER: usize = 0;
 const WRITE_BUFFER: usize = 4096;
@@ -49,14 +49,14 @@ pub struct Running {
     /// Shares with the other nodes.
     pub(super) sharing: JoinHandle<()>,
     service: JoinHandle<()>,
-    /// Copies, for the program that takes over.
+    /// Copies, for the next program.
     pub(super) sockets: Vec<TcpListener>,
 }
 
 impl Running {
     /// Stops accepting, and waits for what is in flight, up to `grace`.
     pub async fn stop(self, grace: Duration) {
-        // Or connections would go on arriving here that nobody accepts.
+        // Or the kernel would queue connections here that are never accepted.
         drop(self.sockets);
         // These are the same for every gate that has been live.
         let gate = self.live.now();
@@ -138,7 +138,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     Ok(Running { http, https, ops, live, started, certificates, stop, checks, sharing, service, sockets })
 }
 
-/// Until the gate stops, or the handle is told to.
+/// Runs until the gate stops or the handle is aborted.
 pub(super) fn check_nodes(gate: &Arc<Gate>, stopped: &watch::Receiver<bool>) -> JoinHandle<()> {
     let (gate, mut until) = (gate.clone(), stopped.clone());
     tokio::spawn(async move {
@@ -149,7 +149,7 @@ pub(super) fn check_nodes(gate: &Arc<Gate>, stopped: &watch::Receiver<bool>) -> 
     })
 }
 
-/// Until the handle is told to end.
+/// Runs until the handle is aborted.
 pub(super) fn share(gate: &Gate) -> JoinHandle<()> {
     tokio::spawn(gate.sessions.clone().run_sync())
 }

@@ -1,5 +1,5 @@
 //! SIGUSR2: the program as it is on disk now takes the listening sockets over, and this one ends when its requests
-//! have. Nobody is refused meanwhile: both accept until the new one has said that it is ready.
+//! have. No connection is refused meanwhile: both accept until the new one reports that it is ready.
 //!
 //! The new program gets the sockets as systemd hands them over (`LISTEN_FDS`), and a socket as its standard input, into
 //! which it writes one byte when it serves. If it ends before that, what it was started with closes, and this one
@@ -17,7 +17,7 @@ use command_fds::{CommandFdExt as _, FdMapping};
 use tokio::io::AsyncReadExt as _;
 use tokio::process::Command;
 
-/// Says to a gate that another one waits for it.
+/// Tells a new gate that another one waits for it.
 const EXPECTED: &str = "WECOM_GATE_EXPECTED";
 /// The first descriptor of `LISTEN_FDS`.
 const FIRST: i32 = 3;
@@ -74,9 +74,9 @@ fn prepare(
     Ok((tokio::net::UnixStream::from_std(ours)?, command))
 }
 
-/// Tells the gate before, if there is one, that this one serves. An error: that gate no longer waits, and goes on by
-/// itself or was told to end.
-pub(super) fn tell_predecessor() -> io::Result<()> {
+/// Tells the previous gate, if there is one, that this one serves. An error: that gate no longer waits, and goes on by
+/// itself or was asked to stop.
+pub(super) fn notify_predecessor() -> io::Result<()> {
     if std::env::var_os(EXPECTED).is_none() {
         return Ok(());
     }

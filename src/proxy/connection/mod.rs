@@ -10,7 +10,6 @@ mod http1;
 mod stream;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use pingora::apps::ServerApp;
@@ -20,18 +19,9 @@ use pingora::server::ShutdownWatch;
 use tokio::sync::Semaphore;
 
 pub use http1::LINGER;
-pub use stream::Guarded;
+pub use stream::{Guarded, Times};
 
 use crate::metrics::Connections;
-
-/// How long a client may take.
-#[derive(Debug, Clone, Copy)]
-pub struct Times {
-    /// For a whole request head.
-    pub head: Duration,
-    /// Between two requests.
-    pub idle: Duration,
-}
 
 /// The guard of this request's connection. HTTP/2 streams have none: there the connection is Pingora's.
 pub fn of(session: &Session) -> Option<&Guarded> {

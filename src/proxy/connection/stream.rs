@@ -19,6 +19,15 @@ use tokio::time::{Instant, Sleep};
 
 use crate::metrics::Connections;
 
+/// How long a client may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Times {
+    /// For a whole request head.
+    pub head: Duration,
+    /// Between two requests.
+    pub idle: Duration,
+}
+
 /// No deadline at present.
 const DISARMED: u64 = u64::MAX;
 /// HTTP/2: the preface (24 bytes) and the first frame's header (9 bytes); then `h2_idle_timeout` takes over.
@@ -34,7 +43,7 @@ pub struct Guarded {
     timer: Option<Pin<Box<Sleep>>>,
     timer_at: u64,
     h2_read: Option<usize>,
-    /// Told when Pingora answers by itself. Not on HTTP/2, where it writes at any time.
+    /// Notified when Pingora responds by itself. Not on HTTP/2, where it writes at any time.
     malformed: Option<Connections>,
 }
 
@@ -53,7 +62,7 @@ impl Guarded {
         }
     }
 
-    /// Tells when Pingora answers by itself (HTTP/1).
+    /// Counts what Pingora responds by itself (HTTP/1).
     pub fn count_malformed(mut self, connections: &Connections) -> Self {
         if self.h2_read.is_none() {
             self.malformed = Some(connections.clone());
@@ -61,7 +70,7 @@ impl Guarded {
         self
     }
 
-    /// An answer before any phase has seen a request: Pingora refuses what came in by itself, tells no hook, and closes
+    /// A response before any phase has seen a request: Pingora refuses what it received by itself, calls no hook, and closes
     /// the connection.
     fn answers_by_itself(&mut self) {
         if self.deadline.load(Ordering::Relaxed) == DISARMED {
@@ -71,7 +80,7 @@ impl Guarded {
             connections.malformed();
             let client = self.get_socket_digest().and_then(|d| d.peer_addr().map(ToString::to_string));
             tracing::info!(target: "wecom_gate::proxy", event = "malformed", client,
-                "what came in is no request; the connection is closed");
+                "the client did not send an HTTP request; the connection is closed");
         }
     }
 

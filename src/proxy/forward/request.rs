@@ -39,7 +39,7 @@ fn change(gate: &Gate, downstream: &HttpSession, request: &mut Parts, ctx: &mut 
         headers::address(ctx.client)?,
         ctx.request_id.clone(),
     );
-    // A pass is always there: nothing else reaches this phase. Without one, nothing is added and NocoBase sees an
+    // The options are always there: nothing else reaches this phase. Without them nothing is added, and NocoBase sees an
     // anonymous request.
     let member = ctx.member.as_deref();
     let as_member = ctx.forward.is_some_and(|p| p.identity == decide::Identity::Member);
@@ -102,8 +102,8 @@ fn rewrite_cookies(headers: &mut HeaderMap, in_session: bool, extra: Option<&str
     if extra.is_none() && !headers.contains_key(header::COOKIE) {
         return Ok(());
     }
-    let came: Vec<&[u8]> = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
-    let left = session::forwardable(came.iter().copied(), in_session, extra);
+    let received: Vec<&[u8]> = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    let left = session::forwardable(received.iter().copied(), in_session, extra);
     match left.or_err(InternalError, "cookies")? {
         Some(value) => {
             let value = HeaderValue::try_from(value).or_err(InternalError, "cookies")?;

@@ -20,9 +20,9 @@ const X_NEW_TOKEN: HeaderName = HeaderName::from_static("x-new-token");
 const HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
-/// Changes the head of NocoBase's answer.
+/// Changes the head of NocoBase's response.
 ///
-/// Works on plain parts, as `request_to_upstream` does: browsers get names in lower case, as over HTTP/2. The answer to an
+/// Works on plain parts, as `request` does: browsers get names in lower case, as over HTTP/2. The response to an
 /// upgrade keeps its spelling, since some clients of WebSockets read it to the letter.
 pub fn head(
     gate: &Gate,
@@ -117,7 +117,7 @@ fn inject(downstream: &HttpSession, response: &mut Parts, ctx: &mut Context, tag
     Ok(())
 }
 
-/// A page of NocoBase's that can be changed on its way.
+/// Is this a NocoBase page that can be changed on its way?
 fn is_plain_page(response: &Parts) -> bool {
     let html = response
         .headers
@@ -144,7 +144,7 @@ fn drop_token_cookies(headers: &mut HeaderMap) {
     }
 }
 
-/// Changes the body of NocoBase's answer, piece by piece.
+/// Changes the body of NocoBase's response, piece by piece.
 pub fn body(gate: &Gate, body: &mut Option<Bytes>, end: bool, ctx: &mut Context) {
     if let Some(injector) = &mut ctx.injector {
         let out = injector.push(body.take().unwrap_or_default(), end);

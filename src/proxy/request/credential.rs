@@ -1,4 +1,4 @@
-//! What a request shows besides the session cookie: the page's token, an API key, or a token of NocoBase's own sign-in.
+//! What a request shows besides the session cookie: the page's token, an API key, or a token from NocoBase's own sign-in.
 
 use std::sync::Arc;
 
@@ -82,7 +82,7 @@ pub fn credential(
     (credential, None)
 }
 
-/// What a token of NocoBase's is worth that is not this session's.
+/// The kind of a NocoBase token that is not this session's.
 fn token_kind(gate: &Gate, token: &str) -> Credential {
     let (minter, now) = (&gate.sessions.minter, login::now().as_secs());
     let verified =
@@ -94,7 +94,7 @@ fn token_kind(gate: &Gate, token: &str) -> Credential {
     }
 }
 
-/// The token in NocoBase's own cookie, if it is one of a sign-in of NocoBase's own, and good. The first cookie of that name
+/// The token in NocoBase's own cookie, if it comes from NocoBase's own sign-in and is valid. The first cookie of that name
 /// is the one that NocoBase reads. Only where NocoBase's form is in use.
 pub fn own_token(gate: &Gate, request: &RequestHeader) -> Option<String> {
     if !gate.policy.password {

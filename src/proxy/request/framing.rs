@@ -53,8 +53,8 @@ pub fn check(request: &RequestHeader, header_bytes: usize, body_bytes: Option<u6
     Ok(())
 }
 
-/// Pingora takes `Content-Length` out of a request that is chunked as well, before anybody can see it (its issue 945).
-/// The bytes that came in still have it.
+/// Pingora takes `Content-Length` out of a request that is chunked as well, before any hook runs (its issue 945).
+/// The bytes as received still have it.
 pub fn check_removed_length(downstream: &HttpSession) -> Result<(), Failure> {
     let chunked = downstream.req_header().headers.contains_key(header::TRANSFER_ENCODING);
     match downstream.as_http1() {
@@ -63,7 +63,7 @@ pub fn check_removed_length(downstream: &HttpSession) -> Result<(), Failure> {
     }
 }
 
-/// Does this head, as it came in, have a `Content-Length`? Folded lines do not get as far as here.
+/// Does this head, as received, have a `Content-Length`? Folded lines have been refused before.
 pub fn has_length(head: &[u8]) -> bool {
     const NAME: &[u8] = b"content-length";
     head.split(|b| *b == b'\n')

@@ -3,7 +3,7 @@
 //! `client` says who is at the other end, `framing` refuses messages that two servers could read differently, `target`
 //! makes the path canonical, `credential` reads tokens, `facts` collects all of it for `decide`, `request_id` makes ids.
 //!
-//! Must never: decide who gets in, or answer.
+//! Must never: decide who gets in, or respond.
 
 pub mod client;
 pub mod credential;

@@ -10,7 +10,7 @@ pub fn canonicalise(request: &mut RequestHeader) -> Result<(), Failure> {
     if !request.raw_path_is_utf8() {
         return Err(Failure::BadPath);
     }
-    // Pingora shows a path for every form of target and keeps what came in for the next server: `GET ?x` and `GET x`
+    // Pingora shows a path for every form of target and keeps the form as received for the next server: `GET ?x` and `GET x`
     // have no path that all agree on, and the absolute form becomes the usual one.
     let raw = request.raw_path();
     let absolute = raw.first() != Some(&b'/');

@@ -12,7 +12,7 @@ use crate::pages::{self, Page, View};
 use crate::proxy::context::Context;
 use crate::proxy::gate::Gate;
 
-/// The answer to a failure: a page for people, JSON for programs, a line in the log.
+/// A page for people, JSON for programs, a line in the log.
 pub fn failed(gate: &Gate, downstream: &HttpSession, ctx: &mut Context, failure: Failure) -> Reply {
     failed_with(gate, downstream, ctx, failure, None)
 }
@@ -31,7 +31,7 @@ pub fn failed_with(
     let lang = lang(request);
     let rendered = if ctx.as_page || ctx.page_load {
         let own = request.uri.path().starts_with("/wecom-gate/");
-        // WeCom's way back does not name place and entry; the way to try again does.
+        // WeCom's redirect names neither target nor entry; the retry link does.
         let asked = retry.and_then(|r| r.split_once('?')).map(|(_, q)| q).or(request.uri.query());
         let here = if own {
             links::asked_for(asked)
@@ -45,7 +45,7 @@ pub fn failed_with(
         let mut view = View::new(lang, Page::Failure(failure), id, std::time::SystemTime::now());
         view.retry = retry.as_deref();
         view.link = Some(&link);
-        // Whoever is not of this company may be of another one that is at home here.
+        // This person may belong to another company that has an entry here.
         let others = match failure {
             Failure::NotAMember | Failure::OtherCompany => links::ways(gate, &here, with),
             _ => Vec::new(),

@@ -1,4 +1,4 @@
-//! Answers that the gate gives by itself, and the one way in which they are written to a connection.
+//! The responses that the gate sends itself, and the one way in which they are written to a connection.
 
 use std::time::Duration;
 
@@ -12,12 +12,12 @@ use crate::pages::Rendered;
 use crate::proxy::gate::Gate;
 use crate::proxy::headers::REQUEST_ID;
 
-/// How much of an unread request body is taken in before an HTTP/2 answer, and for how long: with more than one
-/// window unread, Pingora would reset the stream and the answer would be lost.
+/// How much of an unread request body is taken in before an HTTP/2 response, and for how long: with more than one
+/// window unread, Pingora would reset the stream and the response would be lost.
 const DRAIN_BYTES: usize = 8 << 20;
 const DRAIN_TIME: Duration = Duration::from_secs(5);
 
-/// An answer of the gate's own.
+/// A response of the gate itself.
 #[derive(Debug, Clone, Default)]
 pub struct Reply {
     /// HTTP status.
@@ -31,7 +31,7 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// An answer without a body. Never cached: it depends on who asks (R25).
+    /// A response without a body. Never cached: it depends on who asks (R25).
     pub fn empty(status: u16) -> Reply {
         Reply { status, ..Reply::default() }.with(header::CACHE_CONTROL, "no-store")
     }
@@ -65,7 +65,7 @@ impl Reply {
     }
 }
 
-/// Where the origin is https, browsers are to stay with it.
+/// Adds HSTS where the origin is https.
 pub fn stay_with_https(gate: &Gate, reply: Reply) -> Reply {
     if gate.config.origin.https {
         reply.with(header::STRICT_TRANSPORT_SECURITY, "max-age=31536000")
@@ -86,7 +86,7 @@ impl From<Rendered> for Reply {
     }
 }
 
-/// Writes the answer. `close`: the connection is not used again (refused framing, upgrade requests: R31).
+/// Writes the response. `close`: the connection is not used again (refused framing, upgrade requests: R31).
 pub async fn send(session: &mut Session, reply: Reply, request_id: &HeaderValue, close: bool) -> Result<()> {
     let upgrade = session.is_upgrade_req();
     if close || upgrade {
@@ -125,6 +125,6 @@ async fn drain(session: &mut Session) {
             }
         }
     };
-    // Running out of time only means that this answer may be lost.
+    // Running out of time only means that this response may be lost.
     let _ = tokio::time::timeout(DRAIN_TIME, all).await;
 }

@@ -1,6 +1,6 @@
 //! Swaps the token in the frames that NocoBase's page sends over its WebSocket: bytes from browser to NocoBase go
 //! through a [`Swapper`], which replaces the token in `{"type":"auth:token","payload":{"token":"..."}}` and passes
-//! everything else on as it came (RFC 6455, section 5).
+//! everything else on unchanged (RFC 6455, section 5).
 //!
 //! Only what may be such a message is held back until it is complete: unfragmented or not, at most
 //! [`MAX_MESSAGE`] bytes. No extension may have been negotiated: strip `Sec-WebSocket-Extensions` from the upgrade.
@@ -120,7 +120,7 @@ pub struct Swapper<F> {
     message: Message,
     /// The beginning of a header whose rest has not arrived.
     partial: BytesMut,
-    /// The frames of the message that is held back, as they came.
+    /// The frames of the message that is held back, as received.
     raw: BytesMut,
     /// Their payload, unmasked.
     text: Vec<u8>,
@@ -252,7 +252,7 @@ impl<F: FnMut(&str) -> Option<String>> Swapper<F> {
         self.message = Message::None;
     }
 
-    /// Sends what was held back as it came.
+    /// Sends what was held back, unchanged.
     fn release(&mut self, out: &mut Out) {
         out.insert(&self.raw);
         self.raw.clear();

@@ -1,4 +1,4 @@
-//! Where a WebSocket's bytes from NocoBase stand: whether a frame of our own may come next (RFC 6455, section 5.2).
+//! Follows the frames of a WebSocket from NocoBase: may a frame of the gate come next (RFC 6455, section 5.2)?
 
 /// "Going away": the server is stopping (RFC 6455, section 7.4.1). The page connects again.
 pub const GOING_AWAY: &[u8] = &[0x88, 2, 0x03, 0xe9];
@@ -12,28 +12,28 @@ pub const RUNNING: &[u8] = b"\x81\x37{\"type\":\"maintaining\",\"payload\":{\"co
 const SWITCHING: &[u8] = b"HTTP/1.1 101";
 const END_OF_HEAD: &[u8] = b"\r\n\r\n";
 
-/// Reads along.
+/// The state of one direction.
 #[derive(Debug)]
 pub struct Frames(At);
 
 #[derive(Debug)]
 enum At {
-    /// In the status line: so many bytes of [`SWITCHING`] have come.
+    /// In the status line: so many bytes of [`SWITCHING`] were received.
     Status(usize),
-    /// In the head: so many bytes of [`END_OF_HEAD`] have come in a row.
+    /// In the head: so many bytes of [`END_OF_HEAD`] were received in a row.
     Head(usize),
     /// In a frame's header.
     Header { first: [u8; 10], have: usize },
     /// So many bytes of payload are to come.
     Payload(u64),
-    /// It is no WebSocket.
+    /// This is not a WebSocket.
     Other,
 }
 
 const BOUNDARY: At = At::Header { first: [0; 10], have: 0 };
 
 impl Frames {
-    /// At the beginning of the answer's head.
+    /// At the beginning of the response's head.
     pub fn new() -> Frames {
         Frames(At::Status(0))
     }
@@ -43,7 +43,7 @@ impl Frames {
         matches!(self.0, At::Header { have: 0, .. })
     }
 
-    /// These bytes have come.
+    /// Takes the next bytes.
     pub fn push(&mut self, mut bytes: &[u8]) {
         while let Some((&byte, rest)) = bytes.split_first() {
             self.0 = match std::mem::replace(&mut self.0, At::Other) {

@@ -10,7 +10,7 @@ use crate::proxy::gate::Gate;
 use crate::proxy::response::reply::Reply;
 use crate::wecom::event;
 
-/// WeCom's event callback: answered at once, worked off afterwards. Every failure looks the same (R12).
+/// Responds at once; the event is processed afterwards. Every failure looks the same (R12).
 pub async fn serve(
     gate: &Gate,
     downstream: &mut HttpSession,
@@ -35,7 +35,7 @@ pub async fn serve(
     Ok(reply)
 }
 
-/// The reason is for the log; whoever sent it always gets the same answer.
+/// The reason goes to the log; the sender always gets the same response.
 fn refused(entry: &str, why: &event::Refused) -> Failure {
     tracing::warn!(event = "wecom_event", entry, reason = why.reason(), "a callback was refused");
     why.failure()

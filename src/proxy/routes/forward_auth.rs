@@ -1,7 +1,7 @@
-//! `/wecom-gate/auth`: the answer to a proxy of somebody else's that asks who is calling (`docs/forward-auth.md`).
+//! `/wecom-gate/auth`: tells another proxy who sent a request (`docs/forward-auth.md`).
 //!
-//! Must never: decide on anything that the proxy says about the request it asks for (its path, its method: R3), or tell
-//! NocoBase's token to anybody but a proxy that has shown that it is one.
+//! Must never: decide on anything that the proxy says about the request it asks for (its path, its method: R3), or
+//! reveal NocoBase's token to anything but a proxy that has proved that it is one.
 
 use http::{HeaderName, HeaderValue, header};
 use pingora::http::RequestHeader;
@@ -20,13 +20,13 @@ use crate::proxy::request::{client, credential};
 use crate::proxy::response::reply::Reply;
 use crate::session;
 
-/// With this a proxy shows that it is one, and not a script in a page that came through it.
+/// Proves that the sender is a proxy, and not a script in a page behind it.
 const SECRET: HeaderName = HeaderName::from_static("x-wecom-gate-secret");
 /// The request's `Cookie` for NocoBase: without the gate's own cookies, and without foreign tokens.
 const COOKIE: HeaderName = HeaderName::from_static("x-wecom-gate-cookie");
 
 /// 204 with the member, or 401 with the way in. To a proxy with the secret, 204 also says which `Authorization` and
-/// `Cookie` NocoBase is to see in place of those that came: the same that the gate itself would have sent.
+/// `Cookie` to send to NocoBase in place of the client's: the same that the gate itself would send.
 pub async fn auth(gate: &Gate, downstream: &HttpSession, asked: &RouteRequest<'_>) -> Result<Reply, Failure> {
     let request = downstream.req_header();
     let (member, failure) = match gate.sessions.find(&asked.cookies).await {
@@ -102,8 +102,8 @@ fn with_identity(mut reply: Reply, member: &Member) -> Reply {
 }
 
 fn cookies(request: &RequestHeader, in_session: bool) -> Result<Option<HeaderValue>, Failure> {
-    let came: Vec<&[u8]> =
+    let received: Vec<&[u8]> =
         request.headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
-    let left = session::forwardable(came.iter().copied(), in_session, None)?;
+    let left = session::forwardable(received.iter().copied(), in_session, None)?;
     left.map(|value| HeaderValue::try_from(value).map_err(|_| Failure::BadRequest)).transpose()
 }

@@ -38,7 +38,7 @@ pub async fn login(
         _ if in_wecom => Via::WeCom,
         _ => Via::Web,
     };
-    // WeCom's web login is for desktop browsers; a phone is told how to get in.
+    // WeCom's web login is for desktop browsers; a phone gets a page that explains how to sign in.
     if via == Via::Web
         && !in_wecom
         && (request.caller.is_mobile() || request.caller == decide::Caller::WeChat)

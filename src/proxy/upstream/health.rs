@@ -1,4 +1,4 @@
-//! NocoBase's health check: `GET <public path>api/__health_check` answers 200 `ok`, and 503 while NocoBase starts.
+//! NocoBase's health check: `GET <public path>api/__health_check` responds 200 `ok`, and 503 while NocoBase starts.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,9 +13,9 @@ use pingora::prelude::{Error, ErrorType, HTTPStatus, Result};
 use super::node::{Node, State};
 use crate::config;
 
-/// How long a node may take to say that it is well.
+/// How long a node may take to respond to a health check.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Failures in a row until a node is passed over: one slow answer is no outage.
+/// Failures in a row until a node is passed over: one slow response is no outage.
 const FAILURES: usize = 2;
 
 /// Asks, and keeps what it found in the node.

@@ -1,8 +1,8 @@
-//! NocoBase's nodes: which one a request goes to, how connections to it are made, and which of them are well.
+//! NocoBase's nodes: which one a request goes to, how connections to it are made, and which of them are healthy.
 //!
-//! A node is passed over while its health check fails (`health`), for a moment after it did not take a connection or
-//! answered 500 where another one did not, and it gets less than its share while it warms up (`node`). If that leaves none, every node is tried: a check that is wrong
-//! must not close the door.
+//! A node is passed over while its health check fails (`health`), and for a moment after it refused a connection or
+//! responded 500 where another one did not. It gets less than its share while it warms up (`node`). If that leaves no node,
+//! every node is tried: a wrong check must not cause an outage.
 
 mod health;
 mod node;
@@ -107,7 +107,7 @@ impl Upstreams {
         for node in nodes.iter() {
             let same = before.and_then(|b| b.nodes.iter().find(|n| n.address == node.address));
             if let Some(same) = same {
-                // The balancer takes every node for well until it has failed twice more.
+                // The balancer counts every node as healthy until it has failed twice more.
                 node.goes_on_as(same, began.elapsed() + upstream.health_interval * 3);
             }
         }
@@ -161,12 +161,12 @@ impl Upstreams {
         index_of(&backend)
     }
 
-    /// Is this node well, and one of several? Then a page that comes to it may come from one that has stopped.
+    /// Is this node healthy, and one of several? Then a page that connects to it may come from one that has stopped.
     pub fn vouches_for(&self, index: usize) -> bool {
         self.nodes.len() > 1 && self.nodes.get(index).is_some_and(|node| node.state() == State::Well)
     }
 
-    /// Is there a node that has not been tried, and was well when it was last looked at?
+    /// Is there a node that has not been tried, and was healthy at the last check?
     pub fn is_another_well(&self, tried: Tried) -> bool {
         self.nodes.iter().enumerate().any(|(i, node)| !tried.has(i) && node.state() == State::Well)
     }

@@ -22,13 +22,13 @@ const WARM: u64 = 0;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum State {
-    /// It answers.
+    /// It responds.
     Well = 0,
-    /// It answers 503: NocoBase is starting.
+    /// It responds 503: NocoBase is starting.
     Starting = 1,
-    /// It answers something else than it should.
+    /// It responds, but not as a health check should.
     Unhealthy = 2,
-    /// It does not answer.
+    /// It does not respond.
     Unreachable = 3,
 }
 
@@ -91,7 +91,7 @@ impl Node {
         if tunnel { self.tunnel.clone() } else { self.http.clone() }
     }
 
-    /// As of the last health check. A node is taken for well until one has failed.
+    /// As of the last health check. A node counts as healthy until one has failed.
     pub fn state(&self) -> State {
         match self.state.load(Ordering::Relaxed) {
             1 => State::Starting,
@@ -114,7 +114,7 @@ impl Node {
         before
     }
 
-    /// This is the same node after a change of the configuration; if it is not well, others are preferred until `then`.
+    /// This is the same node after a change of the configuration; if it is not healthy, others are preferred until `then`.
     pub(super) fn goes_on_as(&self, before: &Node, then: Duration) {
         self.state.store(before.state() as u8, Ordering::Relaxed);
         self.back_since.store(before.back_since.load(Ordering::Relaxed), Ordering::Relaxed);

@@ -1,11 +1,11 @@
 //! Connections to NocoBase for WebSockets.
 //!
-//! Pingora 0.9.1 tears a tunnel down right after the 101 when the upstream answers before the request's empty
+//! Pingora 0.9.1 tears a tunnel down right after the 101 when the upstream responds before the request's empty
 //! body has been consumed (its open bug 946). A connection that yields once before the first read after a write
 //! lets the proxy consume that body first.
 //!
-//! And a tunnel ends when the session behind it does, or when the gate stops, also when nothing moves in it: the page is told
-//! with a Close frame, where no frame of NocoBase's is under way.
+//! And a tunnel ends when the session behind it does, or when the gate stops, even when it is silent: the page gets a Close frame,
+//! unless a NocoBase frame is under way.
 
 use std::fmt;
 use std::future::Future;
@@ -32,7 +32,7 @@ use crate::session::CachedSession;
 pub struct Connect {
     /// Time to open the connection.
     pub timeout: Duration,
-    /// The session behind it, unless it is nobody's.
+    /// The session behind it, if there is one.
     pub session: Option<Arc<CachedSession>>,
     /// Tell the page that NocoBase runs: see [`RUNNING`].
     pub running: bool,
@@ -93,11 +93,11 @@ struct Tunnel {
     /// Yield before the next read.
     wrote: bool,
     frames: Frames,
-    /// What is to be said first, where no frame of NocoBase's is under way.
+    /// A frame to send first, where no NocoBase frame is under way.
     greeting: Option<&'static [u8]>,
     /// Taken when it is done.
     end: Option<End>,
-    /// What is left to tell the page; then the tunnel is at its end.
+    /// What is left to send to the page; then the tunnel ends.
     farewell: Option<&'static [u8]>,
 }
 
@@ -108,7 +108,7 @@ impl fmt::Debug for Tunnel {
 }
 
 impl Tunnel {
-    /// In one piece, so that nothing of NocoBase's comes between.
+    /// In one piece, so that no NocoBase bytes come in between.
     fn greet(&mut self, buf: &mut ReadBuf<'_>) -> bool {
         let Some(words) = self.greeting.filter(|w| self.frames.at_boundary() && buf.remaining() >= w.len())
         else {

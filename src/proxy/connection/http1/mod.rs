@@ -18,7 +18,7 @@ use pingora::protocols::http::ServerSession;
 use pingora::server::ShutdownWatch;
 use tokio::io::{AsyncRead as _, ReadBuf};
 
-use super::{Guarded, Times};
+use super::stream::{Guarded, Times};
 
 /// Room for a request's head at first, as in Pingora. Most fit.
 const HEAD: usize = 4096;
@@ -26,7 +26,7 @@ const HEAD: usize = 4096;
 const KEEPALIVE: u64 = 60;
 
 /// How long a connection without a request stays open when the gate stops. A request that is on its way in that moment is
-/// answered, with `Connection: close`, and not lost.
+/// served, with `Connection: close`, and not lost.
 pub const LINGER: Duration = Duration::from_millis(500);
 
 /// Serves the connection until it ends, the gate stops, or a deadline passes.
@@ -48,7 +48,7 @@ where
                 session.set_keepalive_reuses_remaining(limit);
             }
         }
-        // Nothing else is in that place: Pingora fills it with requests that came too early (pipelining), but only
+        // Nothing else is in that place: Pingora fills it with requests that arrived too early (pipelining), but only
         // when asked to; otherwise it closes the connection, and we never see it again.
         session.set_pipelined_prefix(first);
         let Some(reused) = app.process_new_http(session, &shutdown).await else { return };
@@ -91,7 +91,7 @@ fn poll_first(stream: &mut Stream, cx: &mut Context<'_>) -> Poll<Option<BytesMut
 
 /// Waits until the gate stops.
 async fn stopped(shutdown: &mut ShutdownWatch) {
-    // An error means that nobody is left who could say so.
+    // An error means that the sender is gone.
     let _ = shutdown.wait_for(|stop| *stop).await;
 }
 
