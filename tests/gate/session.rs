@@ -186,6 +186,20 @@ async fn r13_nocobases_token_never_comes_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn nocobase_paths_that_only_look_like_the_gates_have_their_session() {
+    let stage = Stage::start(|_| {}).await;
+    let user = stage.bound("zhangsan");
+    let mut phone = stage.signed_in("zhangsan").await;
+    for path in ["/wecom-gate-x", "/wecom-gatex/a", "/WW_verify_other", "/WW_verify_", "/WW_verify_x/y"] {
+        let response = phone.visit(path).await;
+        assert_eq!(response.status, 200, "{path}: {}", response.body);
+        assert!(response.body.contains("/wecom-gate/gate.js"), "{path}: {}", response.body);
+        phone.api(Method::GET, path).await;
+        assert_eq!(bearer(&stage.nocobase.last(path).unwrap()).unwrap().0, user, "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_page_has_the_script_first_and_is_kept_nowhere() {
     let stage = Stage::start(|_| {}).await;
     let mut phone = stage.signed_in("zhangsan").await;
