@@ -17,7 +17,7 @@ use crate::event::{Event, Forgery};
 use crate::fault::Fault;
 use crate::handle::{CodeRequest, Handle};
 
-type Answer = Result<Json<Value>, SimError>;
+type ControlResult = Result<Json<Value>, SimError>;
 
 impl IntoResponse for SimError {
     fn into_response(self) -> Response {
@@ -117,7 +117,7 @@ async fn get_data(State(sim): State<Handle>) -> Json<Value> {
     to_json(&sim.data())
 }
 
-async fn put_data(State(sim): State<Handle>, Json(data): Json<Data>) -> Answer {
+async fn put_data(State(sim): State<Handle>, Json(data): Json<Data>) -> ControlResult {
     sim.set_data(data)?;
     Ok(done())
 }
@@ -126,12 +126,12 @@ async fn list_members(State(sim): State<Handle>, Query(q): Query<MemberRef>) -> 
     to_json(&sim.members(&q.corp_id))
 }
 
-async fn put_member(State(sim): State<Handle>, Json(body): Json<MemberPut>) -> Answer {
+async fn put_member(State(sim): State<Handle>, Json(body): Json<MemberPut>) -> ControlResult {
     sim.set_member(&body.corp_id, body.member)?;
     Ok(done())
 }
 
-async fn delete_member(State(sim): State<Handle>, Query(q): Query<MemberRef>) -> Answer {
+async fn delete_member(State(sim): State<Handle>, Query(q): Query<MemberRef>) -> ControlResult {
     match sim.remove_member(&q.corp_id, &q.userid) {
         true => Ok(done()),
         false => Err(SimError::Unknown("no such member")),
@@ -226,7 +226,7 @@ async fn get_log(State(sim): State<Handle>) -> Json<Value> {
     to_json(&sim.log())
 }
 
-async fn issue_code(State(sim): State<Handle>, Json(wanted): Json<CodeRequest>) -> Answer {
+async fn issue_code(State(sim): State<Handle>, Json(wanted): Json<CodeRequest>) -> ControlResult {
     Ok(Json(json!({ "code": sim.issue_code(&wanted)? })))
 }
 
@@ -241,10 +241,10 @@ async fn withdraw_consents(State(sim): State<Handle>) -> Json<Value> {
     done()
 }
 
-async fn send_event(State(sim): State<Handle>, Json(e): Json<EventPost>) -> Answer {
+async fn send_event(State(sim): State<Handle>, Json(e): Json<EventPost>) -> ControlResult {
     Ok(to_json(&sim.send_forged_event(&e.corp_id, e.agent_id, &e.event, e.forgery).await?))
 }
 
-async fn verify_event_url(State(sim): State<Handle>, Json(a): Json<AppRef>) -> Answer {
+async fn verify_event_url(State(sim): State<Handle>, Json(a): Json<AppRef>) -> ControlResult {
     Ok(to_json(&sim.verify_event_url(&a.corp_id, a.agent_id).await?))
 }

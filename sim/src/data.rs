@@ -31,9 +31,9 @@ impl fmt::Debug for Data {
 pub struct Company {
     /// CorpID.
     pub corp_id: String,
-    /// What people read.
+    /// Its display name.
     pub name: String,
-    /// Companies whose members may open this one's apps (互联企业).
+    /// Companies whose members may open the apps of this one (互联企业).
     #[serde(default)]
     pub linked: Vec<String>,
     /// Secret of the contact-sync assistant (通讯录同步助手); it may list members, not use codes.
@@ -48,7 +48,7 @@ pub struct Company {
     /// Members, whatever their status.
     #[serde(default)]
     pub members: Vec<Member>,
-    /// People who are no members.
+    /// People who are not members.
     #[serde(default)]
     pub externals: Vec<External>,
     /// Self-built apps.
@@ -134,7 +134,7 @@ fn active() -> u8 {
     1
 }
 
-/// Somebody who is no member, but opens a link of the company in WeCom or WeChat.
+/// Somebody who is not a member, but opens a link of the company in WeCom or WeChat.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct External {
@@ -145,7 +145,7 @@ pub struct External {
     pub external_userid: String,
     /// Shown on the simulator's pages only.
     pub name: String,
-    /// The member who looks after this customer; `external_userid` is told only to apps that this member may use.
+    /// The member who looks after this customer; only apps that this member may use get `external_userid`.
     #[serde(default)]
     pub follower: String,
 }
@@ -236,7 +236,7 @@ fn yes() -> bool {
 /// The fields that need a member's consent (doc 95833).
 pub const SENSITIVE: [&str; 7] = ["mobile", "email", "biz_mail", "gender", "avatar", "qr_code", "address"];
 
-/// What is wrong with a members file.
+/// Why a members file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
     /// The file cannot be read.
@@ -245,7 +245,7 @@ pub enum DataError {
     /// Not TOML, or not of this shape.
     #[error("members file: {0}")]
     Parse(String),
-    /// It contradicts itself; every contradiction, one per line.
+    /// It contradicts itself: every contradiction, one per line.
     #[error("members file:\n  {}", .0.join("\n  "))]
     Invalid(Vec<String>),
 }
@@ -279,7 +279,7 @@ impl Data {
         data.validated()
     }
 
-    /// Itself, if it does not contradict itself.
+    /// The same data, if it does not contradict itself.
     ///
     /// # Errors
     /// All contradictions at once.
@@ -303,7 +303,7 @@ impl Data {
         self.companies.iter().find(|c| c.corp_id == corp_id)
     }
 
-    /// The same, to be changed.
+    /// The company with this CorpID, to change it.
     pub fn company_mut(&mut self, corp_id: &str) -> Option<&mut Company> {
         self.companies.iter_mut().find(|c| c.corp_id == corp_id)
     }

@@ -24,7 +24,7 @@ const KEY_ENGINE: GeneralPurpose = GeneralPurpose::new(
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "event")]
 pub enum Event {
-    /// A member came into the visible range.
+    /// A member was added to the visible range.
     Subscribe {
         /// Who.
         userid: String,
@@ -67,11 +67,11 @@ pub enum Event {
     },
 }
 
-/// How an event is to be wrong, for tests.
+/// What is wrong with an event, for tests.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Forgery {
-    /// It is right.
+    /// Nothing.
     #[default]
     None,
     /// Signed with another token.
@@ -82,14 +82,14 @@ pub enum Forgery {
     Stale,
 }
 
-/// What became of an event.
+/// How the delivery of an event ended.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Delivery {
     /// How often it was sent: more than once only after a connection failure or a timeout.
     pub attempts: u32,
-    /// HTTP status of the answer.
+    /// HTTP status of the response.
     pub status: Option<u16>,
-    /// The answer's body.
+    /// Body of the response.
     pub body: String,
     /// 200 with an empty body or `success` (events), or with the decrypted text (verification).
     pub accepted: bool,
@@ -166,7 +166,7 @@ impl Event {
     }
 }
 
-/// One message, ready to go: the address with its signature, and the ciphertext.
+/// One message, ready to be sent: the address with its signature, and the ciphertext.
 struct Sealed {
     url: String,
     encrypt: String,
@@ -203,14 +203,14 @@ fn prepare(
     Ok(Sealed { url: format!("{}?{}", app.events(), query.finish()), encrypt })
 }
 
-/// How to deliver: pause between tries, longest wait for an answer.
+/// How to deliver: pause between tries, longest wait for a response.
 #[derive(Clone, Copy)]
-pub(crate) struct Patience {
+pub(crate) struct Timing {
     pub(crate) retry: Duration,
     pub(crate) timeout: Duration,
 }
 
-/// Sends an event as WeCom does: three tries, another one only when there was no answer at all.
+/// Sends an event as WeCom does: up to three attempts, the next one only after no response at all.
 pub(crate) async fn send(
     http: &reqwest::Client,
     corp: &str,
@@ -218,7 +218,7 @@ pub(crate) async fn send(
     event: &Event,
     forged: Forgery,
     now: i64,
-    patience: Patience,
+    timing: Timing,
 ) -> Result<Delivery, SimError> {
     let sealed = prepare(corp, app, &event.xml(corp, app.agent_id, now), forged, now, false)?;
     let body = format!(
@@ -229,13 +229,13 @@ pub(crate) async fn send(
     let mut delivery = Delivery::default();
     while delivery.attempts < 3 {
         if delivery.attempts > 0 {
-            tokio::time::sleep(patience.retry).await;
+            tokio::time::sleep(timing.retry).await;
         }
         delivery.attempts += 1;
-        let request = http.post(&sealed.url).timeout(patience.timeout).header("content-type", "text/xml");
-        if let Ok(answer) = request.body(body.clone()).send().await {
-            delivery.status = Some(answer.status().as_u16());
-            delivery.body = answer.text().await.unwrap_or_default();
+        let request = http.post(&sealed.url).timeout(timing.timeout).header("content-type", "text/xml");
+        if let Ok(response) = request.body(body.clone()).send().await {
+            delivery.status = Some(response.status().as_u16());
+            delivery.body = response.text().await.unwrap_or_default();
             delivery.accepted =
                 delivery.status == Some(200) && matches!(delivery.body.as_str(), "" | "success");
             break;
@@ -244,7 +244,7 @@ pub(crate) async fn send(
     Ok(delivery)
 }
 
-/// What the console does when an administrator saves the URL: a GET that must bring the plaintext back.
+/// What the console does when an administrator saves the URL: a GET whose response must be the plaintext.
 pub(crate) async fn verify(
     http: &reqwest::Client,
     corp: &str,
@@ -256,9 +256,9 @@ pub(crate) async fn verify(
     let sealed = prepare(corp, app, &plain, forged, now, true)?;
     let mut delivery = Delivery { attempts: 1, ..Delivery::default() };
     // WeCom waits one second here.
-    if let Ok(answer) = http.get(&sealed.url).timeout(Duration::from_secs(1)).send().await {
-        delivery.status = Some(answer.status().as_u16());
-        delivery.body = answer.text().await.unwrap_or_default();
+    if let Ok(response) = http.get(&sealed.url).timeout(Duration::from_secs(1)).send().await {
+        delivery.status = Some(response.status().as_u16());
+        delivery.body = response.text().await.unwrap_or_default();
         delivery.accepted = delivery.status == Some(200) && delivery.body == plain;
     }
     Ok(delivery)

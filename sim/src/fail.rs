@@ -4,20 +4,20 @@ use std::net::IpAddr;
 
 use serde_json::{Value, json};
 
-/// An API call's refusal: WeCom's errcode, and another text than the usual one where there is one.
+/// Why an API call is refused: WeCom's errcode, and a text if it is not the usual one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Fail {
     pub(crate) code: i64,
     pub(crate) text: Option<String>,
 }
 
-/// The refusal with this errcode.
+/// A refusal with this errcode.
 pub(crate) fn fail(code: i64) -> Fail {
     Fail { code, text: None }
 }
 
 impl Fail {
-    /// The answer's body, in the official form (docs 92520, 90930).
+    /// The response body, in the official form (docs 92520, 90930).
     pub(crate) fn body(&self, ip: IpAddr, now_ms: i64, serial: u64) -> Value {
         let code = self.code;
         let text = self.text.as_deref().unwrap_or_else(|| text_of(code));
@@ -32,7 +32,7 @@ impl Fail {
     }
 }
 
-/// WeCom's English text of an errcode; nobody may rely on it (docs 90664, 90313).
+/// WeCom's English text of an errcode; clients must not rely on it (docs 90664, 90313).
 fn text_of(code: i64) -> &'static str {
     match code {
         -1 => "system busy",

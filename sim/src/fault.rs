@@ -6,12 +6,12 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fault {
-    /// Path of the API or page, e.g. `/cgi-bin/gettoken`; `*`: every path but the control API's.
+    /// Path of the API or page, e.g. `/cgi-bin/gettoken`; `*`: every path except the control API.
     pub path: String,
-    /// So many calls pass first.
+    /// This many calls pass first.
     #[serde(default)]
     pub skip: u32,
-    /// For so many calls; `None`: until it is cleared.
+    /// For this many calls; `None`: until it is cleared.
     #[serde(default)]
     pub count: Option<u32>,
     /// Wait first, milliseconds.
@@ -37,23 +37,23 @@ pub enum FaultKind {
     Html,
     /// 200 with this body; not carried out.
     Body(String),
-    /// No answer ever; not carried out.
+    /// No response ever; not carried out.
     Hang,
     /// The connection is cut; not carried out.
     Drop,
     /// Carried out, then the connection is cut: the caller cannot know.
     Lost,
-    /// Carried out; the answer ends in the middle of its JSON.
+    /// Carried out; the response ends in the middle of its JSON.
     Truncated,
 }
 
 impl Fault {
-    /// A trouble for every call to `path`.
+    /// A fault for every call to `path`.
     pub fn new(path: &str, kind: FaultKind) -> Fault {
         Fault { path: path.to_owned(), kind, ..Fault::default() }
     }
 
-    /// The next `count` calls answer `errcode`.
+    /// The next `count` calls fail with `errcode`.
     pub fn errcode(path: &str, errcode: i64, count: u32) -> Fault {
         Fault { count: Some(count), ..Fault::new(path, FaultKind::Errcode(errcode)) }
     }
@@ -63,13 +63,13 @@ impl Fault {
         Fault { latency_ms: milliseconds, ..Fault::new(path, FaultKind::None) }
     }
 
-    /// Only for so many calls.
+    /// Only for this many calls.
     #[must_use]
     pub fn times(self, count: u32) -> Fault {
         Fault { count: Some(count), ..self }
     }
 
-    /// Only after so many calls.
+    /// Only after this many calls.
     #[must_use]
     pub fn after(self, skip: u32) -> Fault {
         Fault { skip, ..self }
@@ -80,7 +80,7 @@ impl Fault {
     }
 }
 
-/// Takes what this call is to suffer, and counts it.
+/// Takes the fault for this call, and counts it.
 pub(crate) fn take(faults: &mut Vec<Fault>, path: &str) -> Option<Fault> {
     let mut hit = None;
     for f in faults.iter_mut().filter(|f| f.fits(path)) {

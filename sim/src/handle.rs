@@ -20,7 +20,7 @@ pub struct Handle {
     pub(crate) shared: Arc<Shared>,
 }
 
-/// A code, wanted without a browser.
+/// Asks for a code without a browser.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CodeRequest {
@@ -30,10 +30,10 @@ pub struct CodeRequest {
     pub agent_id: u64,
     /// Userid, `corpid/userid`, or openid.
     pub member: String,
-    /// Fields agreed to; set: scope `snsapi_privateinfo`, so a ticket follows.
+    /// Fields agreed to; if set: scope `snsapi_privateinfo`, so a ticket follows.
     #[serde(default)]
     pub fields: Option<Vec<String>>,
-    /// Where the code is said to have been sent; set: checked against the trusted domain (50001).
+    /// Where the code has supposedly been sent; if set, checked against the trusted domain (50001).
     #[serde(default)]
     pub redirect_uri: Option<String>,
 }
@@ -46,7 +46,7 @@ impl Handle {
         self.shared.lock().data.clone()
     }
 
-    /// Other companies from now on.
+    /// Replaces all companies.
     ///
     /// # Errors
     /// When they contradict themselves; then nothing changes.
@@ -69,7 +69,7 @@ impl Handle {
     /// An app.
     ///
     /// # Errors
-    /// There is none like this.
+    /// There is no such app.
     pub fn app(&self, corp_id: &str, agent_id: u64) -> Result<App, SimError> {
         self.shared.lock().data.app(corp_id, agent_id).cloned().ok_or(SimError::Unknown("no such app"))
     }
@@ -100,7 +100,7 @@ impl Handle {
         self.set_data(data)
     }
 
-    /// Removes a member; was there one?
+    /// Removes a member; returns whether there was one.
     pub fn remove_member(&self, corp_id: &str, userid: &str) -> bool {
         let mut inner = self.shared.lock();
         let Some(company) = inner.data.company_mut(corp_id) else { return false };
@@ -140,22 +140,22 @@ impl Handle {
         self.configure(|s| s.trusted_ips = ips);
     }
 
-    /// Adds trouble.
+    /// Adds a fault.
     pub fn add_fault(&self, fault: Fault) {
         self.shared.lock().faults.push(fault);
     }
 
-    /// The trouble that is left.
+    /// The faults that are left.
     pub fn faults(&self) -> Vec<Fault> {
         self.shared.lock().faults.clone()
     }
 
-    /// No more trouble.
+    /// Removes all faults.
     pub fn clear_faults(&self) {
         self.shared.lock().faults.clear();
     }
 
-    /// Every access token has expired: 42001.
+    /// Lets every access token expire: 42001.
     pub fn expire_tokens(&self) {
         let now = self.shared.now_ms();
         for token in self.shared.lock().tokens.values_mut() {
@@ -163,12 +163,12 @@ impl Handle {
         }
     }
 
-    /// Every access token is unknown: 40014.
+    /// Forgets every access token: 40014.
     pub fn forget_tokens(&self) {
         self.shared.lock().tokens.clear();
     }
 
-    /// Moves the simulator's clock; only for it time passes.
+    /// Moves the simulator's clock forward; the real time stays.
     pub fn advance(&self, by: Duration) {
         let ms = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
         self.shared.set_offset_ms(self.shared.offset_ms().saturating_add(ms));
@@ -184,7 +184,7 @@ impl Handle {
         self.shared.now_ms()
     }
 
-    /// As right after the start: data, settings, clock; no tokens, codes, faults, counts.
+    /// Back to the state after the start: data, settings, clock; no tokens, codes, faults, counts.
     pub fn reset(&self) {
         self.shared.set_offset_ms(0);
         self.shared.lock().reset();
@@ -222,11 +222,11 @@ impl Handle {
         let now = self.shared.now_ms();
         let mut inner = self.shared.lock();
         let until_ms = now + i64::try_from(inner.settings.consent_ttl).unwrap_or(0) * 1000;
-        let seat = (corp_id.to_owned(), agent_id, userid.to_ascii_lowercase());
-        inner.consents.insert(seat, ConsentGiven { fields, until_ms });
+        let key = (corp_id.to_owned(), agent_id, userid.to_ascii_lowercase());
+        inner.consents.insert(key, ConsentGiven { fields, until_ms });
     }
 
-    /// Nobody has agreed to anything.
+    /// Forgets all consents.
     pub fn withdraw_consents(&self) {
         self.shared.lock().consents.clear();
     }
@@ -236,7 +236,7 @@ impl Handle {
     /// Sends an event to an app's receive-message URL.
     ///
     /// # Errors
-    /// No such app, or it has no keys. That nobody answered is no error: see [`Delivery`].
+    /// No such app, or it has no keys. No response is not an error: see [`Delivery`].
     pub async fn send_event(
         &self,
         corp_id: &str,
@@ -259,12 +259,12 @@ impl Handle {
     ) -> Result<Delivery, SimError> {
         let app = self.app(corp_id, agent_id)?;
         let settings = self.settings();
-        let patience = event::Patience {
+        let timing = event::Timing {
             retry: Duration::from_millis(settings.event_retry_ms),
             timeout: Duration::from_millis(settings.event_timeout_ms),
         };
         let now = self.now_ms() / 1000;
-        event::send(&self.shared.http, corp_id, &app, event, forgery, now, patience).await
+        event::send(&self.shared.http, corp_id, &app, event, forgery, now, timing).await
     }
 
     /// Verifies an app's receive-message URL, as the console does when it is saved.
@@ -278,12 +278,12 @@ impl Handle {
 
     // What happened.
 
-    /// How often this path was called.
+    /// How often this path has been called.
     pub fn calls(&self, path: &str) -> u64 {
         self.shared.lock().calls.get(path).map_or(0, |c| c.calls)
     }
 
-    /// How often every path was called.
+    /// How often each path has been called.
     pub fn all_calls(&self) -> BTreeMap<String, Calls> {
         self.shared.lock().calls.clone()
     }

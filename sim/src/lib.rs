@@ -1,14 +1,16 @@
-//! The WeCom simulator: same calls, answers, errors and limits as WeCom's own API, plus the pages of WeCom's
-//! client and QR login, for tests and the demo.
+//! The WeCom simulator: the calls, responses, errors and limits of WeCom's API, and the pages of its client and QR
+//! login, for tests and the demo.
 //!
 //! - `data`, `range`: companies, apps, members; who may see what
 //! - `api`: `/cgi-bin/…`
 //! - `pages`: the client, the consent page, the QR page
-//! - `handle`, `control`: what tests may do, in Rust and as `/sim/…`
-//! - `fault`, `limit`, `settings`: trouble, rate limits, choices
+//! - `handle`, `control`: what tests may do, in Rust and over HTTP (`/sim/…`)
+//! - `server`, `net`, `responses`: the HTTP server
+//! - `state`, `error`: what it remembers; its errors
+//! - `fault`, `limit`, `settings`: faults on purpose, rate limits, choices
 //! - `event`: callbacks to the app
 //!
-//! It knows nothing of the gate's code: what the gate gets wrong about WeCom must not be wrong here in the same way.
+//! It shares no code with the gate, so that a mistake in the gate is not repeated here.
 //!
 //! Must never: be part of a deployment.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]

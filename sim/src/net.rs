@@ -13,7 +13,7 @@ use axum::serve::{IncomingStream, Listener};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 
-/// What a request knows of its connection.
+/// The connection of a request.
 #[derive(Debug, Clone)]
 pub(crate) struct Peer {
     pub(crate) ip: IpAddr,
@@ -21,7 +21,7 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    /// Nothing more is sent on this connection; the answer that was to follow never arrives.
+    /// Nothing more is sent on this connection; the response never arrives.
     pub(crate) fn cut(&self) {
         self.cut.store(true, Ordering::Relaxed);
     }

@@ -31,7 +31,7 @@ impl Company {
         self.department(id).map(|d| d.parent)
     }
 
-    /// The department and all above it, from below; ends where the chain is broken or closed to a ring.
+    /// The department and all above it, lowest first; ends where a parent is missing or repeats.
     pub fn ancestors(&self, id: u64) -> Vec<u64> {
         let mut chain = Vec::new();
         let mut at = id;
@@ -42,17 +42,17 @@ impl Company {
         chain
     }
 
-    /// Is the department one of these, or below one of them?
+    /// Whether the department is one of these, or below one of them.
     pub fn is_below(&self, id: u64, tops: &[u64]) -> bool {
         self.ancestors(id).iter().any(|d| tops.contains(d))
     }
 
-    /// Is the member in one of these departments, or below?
+    /// Whether the member is in one of these departments, or below one of them.
     fn works_below(&self, member: &Member, tops: &[u64]) -> bool {
         member.departments.iter().any(|d| self.is_below(*d, tops))
     }
 
-    /// Is the member in the app's visible range (doc 90665)? Whatever the status.
+    /// Whether the member is in the app's visible range (doc 90665); their status does not matter.
     pub fn sees(&self, app: &App, member: &Member) -> bool {
         let named = |list: &[String]| list.iter().any(|u| u.eq_ignore_ascii_case(&member.userid));
         named(&app.visible.members)
@@ -86,12 +86,12 @@ impl App {
         Url::parse(&self.gate).ok().map(|u| authority(&u)).unwrap_or_default()
     }
 
-    /// 可信域名, by default the gate's own.
+    /// 可信域名 (trusted domain); by default the gate's host.
     pub fn trusted(&self) -> String {
         if self.trusted_domain.is_empty() { self.gate_authority() } else { self.trusted_domain.clone() }
     }
 
-    /// 授权回调域, by default the gate's own.
+    /// 授权回调域 (callback domain); by default the gate's host.
     pub fn callback(&self) -> String {
         if self.callback_domain.is_empty() { self.gate_authority() } else { self.callback_domain.clone() }
     }
@@ -117,7 +117,7 @@ impl App {
     }
 }
 
-/// `host`, or `host:port` where the address names a port that is not its scheme's own.
+/// `host`, or `host:port` where the port is not the default one of the scheme.
 ///
 /// WeCom compares text: there `https://host:443/` is *not* `https://host/`. [`raw_authority`] keeps that.
 pub(crate) fn authority(url: &Url) -> String {
@@ -137,7 +137,7 @@ pub(crate) fn raw_authority(address: &str) -> Option<&str> {
     (plain && Url::parse(address).is_ok()).then_some(authority)
 }
 
-/// Does the address' host and port equal the configured domain to the letter (doc 91335)?
+/// Whether host and port of the address equal the configured domain exactly (doc 91335).
 pub(crate) fn domain_matches(address: &str, domain: &str) -> bool {
     !domain.is_empty() && raw_authority(address).is_some_and(|a| a.eq_ignore_ascii_case(domain))
 }

@@ -1,4 +1,4 @@
-//! Responses in which WeCom's application has no part: an unknown address, a network that fails.
+//! Responses that do not come from WeCom's application: an unknown address, a failing network.
 
 use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};

@@ -26,7 +26,7 @@ use crate::{api, control, pages, responses};
 /// Largest request body, bytes.
 const BODY_LIMIT: usize = 1024 * 1024;
 
-/// What to start with.
+/// How to start.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Where to listen; port 0 takes a free one.
@@ -35,7 +35,7 @@ pub struct Options {
     pub data: Option<Data>,
     /// Behaviour.
     pub settings: Settings,
-    /// The gate: becomes every app's trusted domain, callback domain, home page and event URL.
+    /// Where the gate is: trusted domain, callback domain, home page and event URL of every app.
     pub app_origin: Option<Url>,
 }
 
@@ -50,18 +50,18 @@ impl Default for Options {
 #[derive(Debug)]
 pub struct Simulator;
 
-/// A simulator that runs; dropped, it stops.
+/// A running simulator; it stops when dropped.
 pub struct Running {
     /// Where it listens.
     pub addr: SocketAddr,
-    /// What may be done to it.
+    /// Controls it.
     pub handle: Handle,
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
 }
 
 impl Simulator {
-    /// Starts on the runtime that this is called from.
+    /// Starts on the current Tokio runtime.
     ///
     /// # Errors
     /// The data contradicts itself, or the address cannot be listened on.
@@ -89,9 +89,9 @@ impl Simulator {
             move |ConnectInfo(peer): ConnectInfo<Peer>, request: Request| {
                 let sim = Arc::clone(&shared);
                 async move {
-                    let mut answer = front(Arc::clone(&sim), peer, request).await;
-                    answer.headers_mut().extend(date(sim.now_ms()));
-                    answer
+                    let mut response = front(Arc::clone(&sim), peer, request).await;
+                    response.headers_mut().extend(date(sim.now_ms()));
+                    response
                 }
             },
         );
@@ -138,7 +138,7 @@ impl Drop for Running {
     }
 }
 
-/// The simulator's clock, as its answers tell it.
+/// The `Date` header, on the simulator's clock.
 fn date(now_ms: i64) -> Option<(header::HeaderName, header::HeaderValue)> {
     let now = SystemTime::UNIX_EPOCH + Duration::from_millis(u64::try_from(now_ms).ok()?);
     Some((header::DATE, httpdate::fmt_http_date(now).parse().ok()?))
@@ -151,7 +151,7 @@ async fn front(sim: Arc<Shared>, peer: Peer, request: Request) -> Response {
         return StatusCode::PAYLOAD_TOO_LARGE.into_response();
     };
     let path = parts.uri.path();
-    // Tests play several machines: what a caller says of its address is believed.
+    // Tests play several machines, so a caller may name its own address.
     let claimed: Option<IpAddr> =
         parts.headers.get("x-sim-ip").and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok());
     if path.starts_with("/cgi-bin/") {
@@ -172,7 +172,7 @@ async fn front(sim: Arc<Shared>, peer: Peer, request: Request) -> Response {
             return responses::misbehave(&sim, &peer, &f.kind).await;
         }
     }
-    let answer = pages::serve(&sim, &parts, &body).unwrap_or_else(responses::not_found);
+    let response = pages::serve(&sim, &parts, &body).unwrap_or_else(responses::not_found);
     let line = LogLine {
         at_ms: sim.now_ms(),
         ip: claimed.unwrap_or(peer.ip),
@@ -180,8 +180,8 @@ async fn front(sim: Arc<Shared>, peer: Peer, request: Request) -> Response {
         path: path.to_owned(),
         query: api::redact(parts.uri.query().unwrap_or("")),
         errcode: None,
-        status: answer.status().as_u16(),
+        status: response.status().as_u16(),
     };
     sim.lock().write_log(line);
-    answer
+    response
 }

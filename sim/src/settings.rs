@@ -1,27 +1,27 @@
-//! How the simulator behaves where WeCom leaves a choice, or where a test needs another number.
+//! How the simulator behaves where WeCom leaves a choice, or where a test needs other values.
 
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-/// Everything that can be set; the defaults are WeCom's.
+/// All settings; the defaults are those of WeCom.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// Life of an access token, seconds.
+    /// Lifetime of an access token, seconds.
     pub token_ttl: u64,
-    /// A repeated `gettoken` gives the same token and what is left of its life (WeCom's older promise).
+    /// A repeated `gettoken` gives the same token and its remaining lifetime (as WeCom used to document).
     pub same_token: bool,
-    /// Life of a code, seconds.
+    /// Lifetime of a code, seconds.
     pub code_ttl: u64,
-    /// Life of a `user_ticket`, seconds.
+    /// Lifetime of a `user_ticket`, seconds.
     pub ticket_ttl: u64,
     /// How long a consent is remembered, seconds.
     pub consent_ttl: u64,
     /// 企业可信IP; `None`: not set up, every address may call.
     pub trusted_ips: Option<Vec<IpNet>>,
-    /// Callers appear to come from here, whatever their address.
+    /// All callers seem to have this address.
     pub apparent_ip: Option<IpAddr>,
     /// Rate limits.
     pub limits: Limits,
@@ -33,9 +33,9 @@ pub struct Settings {
     pub foreign_code: i64,
     /// errcode of `user/get` outside the visible range: 60011, 60021, 60111 or 50002.
     pub outside_range: i64,
-    /// A code is used up even by a call that fails for its token or its address (nobody has confirmed either).
+    /// A code is used up even by a call that fails for its token or its address (unconfirmed).
     pub code_dies_on_failure: bool,
-    /// `auth/getuserinfo` answers `UserId`, `OpenId` too (reported from the field).
+    /// `auth/getuserinfo` also responds with `UserId`, `OpenId` (seen in practice).
     pub legacy_spelling: bool,
     /// A private deployment without the `auth/` paths: they are 404.
     pub legacy_only: bool,
@@ -43,11 +43,11 @@ pub struct Settings {
     pub consent: Consent,
     /// What happens after "refuse".
     pub refusal: Refusal,
-    /// Who holds a WeCom client that nobody has picked a member on: userid, `corpid/userid` or openid.
+    /// The member of a WeCom client on which none has been picked: userid, `corpid/userid` or openid.
     pub default_member: Option<String>,
-    /// Pause between tries of an event, milliseconds.
+    /// Pause between attempts to send an event, milliseconds.
     pub event_retry_ms: u64,
-    /// Longest wait for an event's answer, milliseconds.
+    /// Longest wait for an event's response, milliseconds.
     pub event_timeout_ms: u64,
 }
 
@@ -85,7 +85,7 @@ pub enum Consent {
 pub enum Refusal {
     /// Back to `redirect_uri` with `state` and no `code`.
     Redirect,
-    /// Stays on WeCom's page.
+    /// Stays on a WeCom page.
     Stay,
 }
 

@@ -17,7 +17,7 @@ use crate::settings::Settings;
 /// Longest log of requests.
 const LOG_LIMIT: usize = 2000;
 /// Codes, tokens and tickets are dropped this long after their end, milliseconds: until then WeCom still
-/// tells "used" and "expired" from "unknown".
+/// distinguishes "used" and "expired" from "unknown".
 const AFTERLIFE: i64 = 86_400_000;
 
 /// Shared by the listener's tasks and the handles.
@@ -36,7 +36,7 @@ pub(crate) struct Inner {
     pub(crate) tokens: HashMap<String, Token>,
     pub(crate) codes: HashMap<String, Code>,
     pub(crate) tickets: HashMap<String, Ticket>,
-    pub(crate) consents: HashMap<Seat, ConsentGiven>,
+    pub(crate) consents: HashMap<ConsentKey, ConsentGiven>,
     pub(crate) faults: Vec<Fault>,
     pub(crate) calls: BTreeMap<String, Calls>,
     pub(crate) limiter: Limiter,
@@ -62,7 +62,7 @@ pub(crate) enum Person {
     Member(String),
     /// A member of a linked company.
     Linked { corp: String, userid: String },
-    /// Anybody else.
+    /// Anybody who is no member.
     External { openid: String },
 }
 
@@ -91,29 +91,29 @@ pub(crate) struct Ticket {
     pub(crate) until_ms: i64,
 }
 
-/// A member in front of an app: corp, agent, userid in lower case.
-pub(crate) type Seat = (String, u64, String);
+/// What a consent is remembered by: corp, agent, userid in lower case.
+pub(crate) type ConsentKey = (String, u64, String);
 
-/// A consent, remembered.
+/// A consent that a member has given.
 #[derive(Clone)]
 pub(crate) struct ConsentGiven {
     pub(crate) fields: BTreeSet<String>,
     pub(crate) until_ms: i64,
 }
 
-/// How often a path was called.
+/// How often a path has been called.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Calls {
-    /// In all.
+    /// In total.
     pub calls: u64,
-    /// Of these not answered with errcode 0 (pages: not with the page or redirect asked for).
+    /// How many of these did not end with errcode 0 (pages: not with the page or redirect asked for).
     pub failed: u64,
 }
 
 /// One request, without secrets, tokens, codes or tickets.
 #[derive(Debug, Clone, Serialize)]
 pub struct LogLine {
-    /// When, milliseconds since 1970, by the simulator's clock.
+    /// When, in milliseconds since 1970 on the simulator's clock.
     pub at_ms: i64,
     /// Who called.
     pub ip: IpAddr,
@@ -125,11 +125,11 @@ pub struct LogLine {
     pub query: String,
     /// WeCom's errcode, where there is one.
     pub errcode: Option<i64>,
-    /// HTTP status; 0 when the caller got no answer.
+    /// HTTP status; 0 when the caller got no response.
     pub status: u16,
 }
 
-/// A random text of letters and digits, at least as unguessable as WeCom's own.
+/// A random text of letters and digits, at least as hard to guess as those of WeCom.
 pub(crate) fn random(prefix: &str, length: usize) -> String {
     let mut s = String::from(prefix);
     while s.len() < length {
@@ -155,7 +155,7 @@ impl Shared {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Milliseconds since 1970 by the simulator's clock.
+    /// Milliseconds since 1970 on the simulator's clock.
     pub(crate) fn now_ms(&self) -> i64 {
         let real = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         i64::try_from(real.as_millis())
@@ -238,7 +238,7 @@ impl Inner {
         name
     }
 
-    /// Who somebody is for this company. `key`: userid of a member, `corpid/userid`, or an openid.
+    /// The person, as this company sees them. `key`: userid of a member, `corpid/userid`, or an openid.
     pub(crate) fn person(&self, corp: &str, key: &str) -> Option<Person> {
         let company = self.data.company(corp)?;
         let (home, id) = key.split_once('/').unwrap_or((corp, key));
@@ -264,8 +264,8 @@ impl Inner {
     }
 
     /// Fields that the member agreed to for this app, and still does.
-    pub(crate) fn consent(&self, seat: &Seat, now: i64) -> Option<&BTreeSet<String>> {
-        self.consents.get(seat).filter(|c| now < c.until_ms).map(|c| &c.fields)
+    pub(crate) fn consent(&self, key: &ConsentKey, now: i64) -> Option<&BTreeSet<String>> {
+        self.consents.get(key).filter(|c| now < c.until_ms).map(|c| &c.fields)
     }
 }
 

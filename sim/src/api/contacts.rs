@@ -8,7 +8,7 @@ use crate::data::{Department, Member, SENSITIVE, userid_is_valid};
 use crate::fail::{Fail, fail};
 use crate::state::Inner;
 
-type Answer = Result<Map<String, Value>, Fail>;
+type ApiResult = Result<Map<String, Value>, Fail>;
 
 /// The fields of a JSON object.
 fn object(value: Value) -> Map<String, Value> {
@@ -27,14 +27,14 @@ impl Caller<'_> {
         self.app.is_none_or(|app| self.company.visible_departments(app).contains(&id))
     }
 
-    /// The department in a parameter: malformed 60123, unknown 60003, out of sight 60011.
+    /// The department in a parameter: malformed 60123, unknown 60003, not visible 60011.
     fn department(&self, text: &str) -> Result<&Department, Fail> {
         let id: u64 = text.parse().map_err(|_| fail(60123))?;
         let found = self.company.department(id).ok_or_else(|| fail(60003))?;
         if self.sees_department(id) { Ok(found) } else { Err(fail(60011)) }
     }
 
-    /// A member's profile, as much of it as the caller may see.
+    /// The part of a member's profile that the caller may see.
     fn profile(&self, m: &Member) -> Map<String, Value> {
         let seen: Vec<u64> = m.departments.iter().copied().filter(|d| self.sees_department(*d)).collect();
         let mut out = object(json!({
@@ -66,7 +66,7 @@ impl Caller<'_> {
 
 impl Inner {
     /// doc 90196
-    pub(super) fn user_get(&self, call: &Call<'_>, caller: &Caller<'_>) -> Answer {
+    pub(super) fn user_get(&self, call: &Call<'_>, caller: &Caller<'_>) -> ApiResult {
         let userid = call.param("userid").ok_or_else(|| fail(41009))?;
         if !userid_is_valid(userid) {
             return Err(fail(40003));
@@ -80,7 +80,7 @@ impl Inner {
 }
 
 /// docs 90200, 90201: direct members only.
-pub(super) fn user_list(call: &Call<'_>, caller: &Caller<'_>, whole: bool) -> Answer {
+pub(super) fn user_list(call: &Call<'_>, caller: &Caller<'_>, whole: bool) -> ApiResult {
     let id = caller.department(call.param("department_id").ok_or_else(|| fail(40063))?)?.id;
     let direct = caller.company.members.iter().filter(|m| m.departments.contains(&id));
     let list: Vec<Value> = direct
@@ -93,7 +93,7 @@ pub(super) fn user_list(call: &Call<'_>, caller: &Caller<'_>, whole: bool) -> An
 }
 
 /// doc 96067: only with the contact-sync secret.
-pub(super) fn user_list_id(call: &Call<'_>, caller: &Caller<'_>) -> Answer {
+pub(super) fn user_list_id(call: &Call<'_>, caller: &Caller<'_>) -> ApiResult {
     if caller.app.is_some() {
         return Err(fail(48002));
     }
@@ -125,13 +125,13 @@ fn department_json(d: &Department, caller: &Caller<'_>) -> Value {
     })
 }
 
-/// WeCom's sort value: the greater, the further up.
+/// WeCom's sort value: greater values come first.
 fn order(d: &Department) -> u64 {
     100_000_000_u64.saturating_sub(d.id * 1000)
 }
 
 /// docs 95350 (ids only), 90208: everything visible below `id`, itself included.
-pub(super) fn department_list(call: &Call<'_>, caller: &Caller<'_>, whole: bool) -> Answer {
+pub(super) fn department_list(call: &Call<'_>, caller: &Caller<'_>, whole: bool) -> ApiResult {
     let top = call.param("id").map(|t| caller.department(t)).transpose()?.map(|d| d.id);
     let company = caller.company;
     let visible = company
@@ -148,13 +148,13 @@ pub(super) fn department_list(call: &Call<'_>, caller: &Caller<'_>, whole: bool)
 }
 
 /// doc 95351
-pub(super) fn department_get(call: &Call<'_>, caller: &Caller<'_>) -> Answer {
+pub(super) fn department_get(call: &Call<'_>, caller: &Caller<'_>) -> ApiResult {
     let d = caller.department(call.param("id").ok_or_else(|| fail(60123))?)?;
     Ok(object(json!({ "department": department_json(d, caller) })))
 }
 
 /// doc 90213: not expanded, and only what is in the visible range.
-pub(super) fn tag_get(call: &Call<'_>, caller: &Caller<'_>) -> Answer {
+pub(super) fn tag_get(call: &Call<'_>, caller: &Caller<'_>) -> ApiResult {
     let id: u64 = call.param("tagid").and_then(|t| t.parse().ok()).ok_or_else(|| fail(40068))?;
     let tag = caller.company.tag(id).ok_or_else(|| fail(40068))?;
     if caller.app.is_some_and(|a| tag.denied_to.contains(&a.agent_id)) {
@@ -171,14 +171,14 @@ pub(super) fn tag_get(call: &Call<'_>, caller: &Caller<'_>) -> Answer {
 }
 
 /// doc 90216
-pub(super) fn tag_list(caller: &Caller<'_>) -> Answer {
+pub(super) fn tag_list(caller: &Caller<'_>) -> ApiResult {
     let list: Vec<Value> =
         caller.company.tags.iter().map(|t| json!({ "tagid": t.id, "tagname": t.name })).collect();
     Ok(object(json!({ "taglist": list })))
 }
 
 /// doc 90227: only the app that the token belongs to.
-pub(super) fn agent_get(call: &Call<'_>, caller: &Caller<'_>) -> Answer {
+pub(super) fn agent_get(call: &Call<'_>, caller: &Caller<'_>) -> ApiResult {
     let asked = call.param("agentid").ok_or_else(|| fail(41011))?;
     let asked: u64 = asked.parse().map_err(|_| fail(40056))?;
     let app = caller.app()?;

@@ -9,7 +9,7 @@ use crate::range::domain_matches;
 use crate::state::{Code, Inner, Person, Ticket, Token, random};
 
 impl Inner {
-    /// Is the code in the call one that could still be used?
+    /// Whether the code in the call can still be used.
     pub(super) fn code_is_good(&self, call: &Call<'_>) -> bool {
         let code = call.param("code").and_then(|c| self.codes.get(c));
         code.is_some_and(|c| !c.used && call.now < c.until_ms)

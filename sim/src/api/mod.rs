@@ -23,7 +23,7 @@ use crate::responses;
 use crate::state::{Inner, LogLine, Shared, Token};
 use call::{Call, Caller};
 
-/// The calls that there are.
+/// The calls of the API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Api {
     GetToken,
@@ -123,7 +123,7 @@ pub(super) async fn serve(
     } else {
         Err(fail(if wants == Method::GET { 43001 } else { 43002 }))
     };
-    let (errcode, answer) = match outcome {
+    let (errcode, response) = match outcome {
         Ok(mut fields) => {
             let mut all = Map::new();
             all.insert("errcode".into(), 0.into());
@@ -141,13 +141,13 @@ pub(super) async fn serve(
         }
         FaultKind::Truncated => {
             write(Some(errcode), 200);
-            let mut text = answer.to_string();
+            let mut text = response.to_string();
             text.truncate((0..=text.len() / 2).rev().find(|i| text.is_char_boundary(*i)).unwrap_or(0));
             ([(header::CONTENT_TYPE, JSON)], text).into_response()
         }
         _ => {
             write(Some(errcode), 200);
-            json(&answer)
+            json(&response)
         }
     }
 }
@@ -174,7 +174,7 @@ fn pairs(query: &str) -> HashMap<String, String> {
     all
 }
 
-/// The query without what nobody should read in a log.
+/// The query without secrets, for the log.
 pub(super) fn redact(query: &str) -> String {
     const SECRET: [&str; 7] =
         ["corpsecret", "access_token", "code", "user_ticket", "state", "msg_signature", "echostr"];

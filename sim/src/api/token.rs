@@ -15,7 +15,7 @@ impl Inner {
         }
         let checked = self.check_secret(call);
         let Ok((corp, agent)) = checked else {
-            // The call that reaches the limit is itself still answered with its own error.
+            // The call that reaches the limit still gets its own error.
             self.limiter.hit(Key::Failure(call.ip), HOUR, failures.saturating_sub(1), call.now);
             return checked.map(|_| Map::new());
         };
@@ -33,7 +33,7 @@ impl Inner {
         Ok(out)
     }
 
-    /// Whose secret it is.
+    /// The company and app that the secret belongs to.
     fn check_secret(&self, call: &Call<'_>) -> Result<(String, Option<u64>), Fail> {
         let corp = call.param("corpid").ok_or_else(|| fail(41002))?;
         let secret = call.param("corpsecret").ok_or_else(|| fail(41004))?;
@@ -51,7 +51,7 @@ impl Inner {
         }
     }
 
-    /// The token that this app has, or a new one.
+    /// The current token of this app, or a new one.
     fn token_for(&mut self, corp: String, agent: Option<u64>, now: i64) -> (String, i64) {
         let usable = |t: &Token| t.corp == corp && t.agent == agent && now < t.until_ms;
         if self.settings.same_token
@@ -60,7 +60,7 @@ impl Inner {
             return (name.clone(), t.until_ms);
         }
         let until_ms = now + i64::try_from(self.settings.token_ttl).unwrap_or(7200) * 1000;
-        // WeCom's are some 214 characters long; at most 512.
+        // WeCom's tokens have about 214 characters; at most 512.
         let name = random("SimToken", 214);
         self.tokens.insert(name.clone(), Token { corp, agent, until_ms });
         (name, until_ms)

@@ -1,4 +1,4 @@
-//! The WeCom client: who holds it, and the workbench with its apps.
+//! The WeCom client: its member, and the workbench with the apps.
 
 use askama::Template;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -8,12 +8,12 @@ use url::Url;
 
 use super::people::{Card, Group, card_of, everybody, hue, initials};
 use super::reply::{page, redirect};
-use super::request::{Ask, COOKIE, Lang};
+use super::request::{COOKIE, Lang, PageRequest};
 use crate::data::{App, Company, Data};
 use crate::state::Shared;
 
-/// Asks who holds this client; then on to `next`.
-pub(super) fn members(sim: &Shared, ask: &Ask, next: &str) -> Response {
+/// Asks for the member of this client; then goes on to `next`.
+pub(super) fn members(sim: &Shared, request: &PageRequest, next: &str) -> Response {
     #[derive(Template)]
     #[template(path = "members.html")]
     struct Members<'a> {
@@ -22,10 +22,10 @@ pub(super) fn members(sim: &Shared, ask: &Ask, next: &str) -> Response {
         groups: Vec<Group>,
     }
     let data = sim.lock().data.clone();
-    page(&Members { l: ask.lang, next, groups: everybody(ask.lang, &data, ask.picked()) })
+    page(&Members { l: request.lang, next, groups: everybody(request.lang, &data, request.picked()) })
 }
 
-/// A path of this server, and nothing that a browser could take for another one's.
+/// The path if it stays on this server whatever a browser makes of it, else `/`.
 fn own_path(next: &str) -> &str {
     let fine = next.starts_with('/')
         && !next.starts_with("//")
@@ -34,21 +34,21 @@ fn own_path(next: &str) -> &str {
     if fine { next } else { "/" }
 }
 
-fn with_cookie(mut answer: Response, value: &str, rest: &str) -> Response {
+fn with_cookie(mut response: Response, value: &str, rest: &str) -> Response {
     let value = utf8_percent_encode(value, NON_ALPHANUMERIC);
     if let Ok(v) = HeaderValue::from_str(&format!("{COOKIE}={value}; Path=/; HttpOnly; SameSite=Lax{rest}")) {
-        answer.headers_mut().insert(header::SET_COOKIE, v);
+        response.headers_mut().insert(header::SET_COOKIE, v);
     }
-    answer
+    response
 }
 
 /// `POST /client/member`
-pub(super) fn pick(sim: &Shared, ask: &Ask) -> Response {
-    let key = ask.get("member");
-    if card_of(ask.lang, &sim.lock().data, key).is_none() {
-        return members(sim, ask, own_path(ask.get("next")));
+pub(super) fn pick(sim: &Shared, request: &PageRequest) -> Response {
+    let key = request.get("member");
+    if card_of(request.lang, &sim.lock().data, key).is_none() {
+        return members(sim, request, own_path(request.get("next")));
     }
-    with_cookie(redirect(StatusCode::SEE_OTHER, own_path(ask.get("next"))), key, "")
+    with_cookie(redirect(StatusCode::SEE_OTHER, own_path(request.get("next"))), key, "")
 }
 
 /// `POST /client/sign-out`
@@ -81,19 +81,19 @@ struct Choice {
     name: String,
 }
 
-/// How near an app is to a person.
+/// How an app is available to a person.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Near {
     /// On the workbench.
     Mine,
     /// Of a company that shares its apps.
     Shared,
-    /// Reached only by a link that somebody passed on.
+    /// Reached only by a link that a colleague has shared.
     Link,
 }
 
-/// The apps that matter to whoever this is: own company's, and those of companies that it is linked to; for
-/// somebody who is no member all of the company's.
+/// The apps that matter to this person: those of their company and of companies linked to it; for somebody who is
+/// not a member, all apps of the company.
 fn apps<'a>(data: &'a Data, key: &str) -> Vec<(&'a Company, &'a App, Near)> {
     let (corp, id) = key.split_once('/').unwrap_or(("", ""));
     let mut out = Vec::new();
@@ -116,11 +116,11 @@ fn apps<'a>(data: &'a Data, key: &str) -> Vec<(&'a Company, &'a App, Near)> {
 }
 
 /// `GET /`
-pub(super) fn workbench(sim: &Shared, ask: &Ask) -> Response {
-    show(sim, ask, false)
+pub(super) fn workbench(sim: &Shared, request: &PageRequest) -> Response {
+    show(sim, request, false)
 }
 
-fn show(sim: &Shared, ask: &Ask, bad_link: bool) -> Response {
+fn show(sim: &Shared, request: &PageRequest, bad_link: bool) -> Response {
     #[derive(Template)]
     #[template(path = "workbench.html")]
     struct Workbench {
@@ -132,10 +132,10 @@ fn show(sim: &Shared, ask: &Ask, bad_link: bool) -> Response {
         bad_link: bool,
     }
     let data = sim.lock().data.clone();
-    let l = ask.lang;
-    let key = ask.picked().unwrap_or("");
+    let l = request.lang;
+    let key = request.picked().unwrap_or("");
     let Some(me) = card_of(l, &data, key) else {
-        return members(sim, ask, "/");
+        return members(sim, request, "/");
     };
     let all = apps(&data, key);
     let tile = |(c, a, near): &(&Company, &App, Near)| {
@@ -146,7 +146,7 @@ fn show(sim: &Shared, ask: &Ask, bad_link: bool) -> Response {
             initials: initials(&a.name).chars().take(1).collect(),
             hue: hue(&a.secret),
             hidden: *near == Near::Link,
-            link: if ask.mobile() { mobile.clone() } else { desktop.clone() },
+            link: if request.mobile() { mobile.clone() } else { desktop.clone() },
             desktop,
             mobile,
         }
@@ -172,21 +172,28 @@ fn show(sim: &Shared, ask: &Ask, bad_link: bool) -> Response {
     let choices = all
         .iter()
         .map(|(c, a, _)| Choice { key: format!("{}/{}", c.corp_id, a.agent_id), name: a.name.clone() });
-    page(&Workbench { l, me, groups, choices: choices.collect(), link: ask.get("link").to_owned(), bad_link })
+    page(&Workbench {
+        l,
+        me,
+        groups,
+        choices: choices.collect(),
+        link: request.get("link").to_owned(),
+        bad_link,
+    })
 }
 
 /// `GET /client/open`: a link from a chat.
-pub(super) fn open(sim: &Shared, ask: &Ask) -> Response {
-    let app = (ask.get("app").split_once('/'))
+pub(super) fn open(sim: &Shared, request: &PageRequest) -> Response {
+    let app = (request.get("app").split_once('/'))
         .and_then(|(corp, agent)| sim.lock().data.app(corp, agent.parse().ok()?).cloned());
-    let target = app.and_then(|app| deep_link(&app, ask.get("link").trim()));
+    let target = app.and_then(|app| deep_link(&app, request.get("link").trim()));
     match target {
         Some(to) => redirect(StatusCode::FOUND, &to),
-        None => show(sim, ask, true),
+        None => show(sim, request, true),
     }
 }
 
-/// The way in to a page of the app; `None` when it is no page of the app.
+/// The link that opens this page of the app; `None` when it does not belong to the app.
 fn deep_link(app: &App, link: &str) -> Option<String> {
     let gate = Url::parse(&app.gate).ok()?;
     let url = gate.join(link).ok()?;

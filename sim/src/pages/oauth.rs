@@ -9,16 +9,16 @@ use axum::response::Response;
 use super::client;
 use super::people::{hue, initials};
 use super::reply::{message, page, redirect};
-use super::request::{Ask, Lang};
+use super::request::{Lang, PageRequest};
 use crate::data::{App, Company, Member};
 use crate::range::domain_matches;
 use crate::settings::{Consent, Refusal};
 use crate::state::{Code, ConsentGiven, Person, Shared};
 
-/// The link's parameters, to be carried through the consent page.
+/// Parameters of the link, kept in the form of the consent page.
 const PARAMS: [&str; 6] = ["appid", "redirect_uri", "response_type", "scope", "state", "agentid"];
 
-/// A link that is in order.
+/// A valid link.
 struct Link {
     company: Company,
     /// The app; none when the link names none.
@@ -27,10 +27,10 @@ struct Link {
     consent: bool,
 }
 
-/// Why a link is not in order: WeCom's number and what the page says.
-type Wrong = (i64, (&'static str, &'static str), (&'static str, &'static str));
+/// Why a link is refused: WeCom's errcode, title and text of the page.
+type Refused = (i64, (&'static str, &'static str), (&'static str, &'static str));
 
-const NOT_IN_CLIENT: Wrong = (
+const NOT_IN_CLIENT: Refused = (
     0,
     ("Please open the link in the WeChat client", "请在微信客户端打开链接"),
     (
@@ -38,7 +38,7 @@ const NOT_IN_CLIENT: Wrong = (
         "此页面仅可在企业微信中打开。模拟器中请先在客户端页面选择成员。",
     ),
 );
-const REDIRECT: Wrong = (
+const REDIRECT: Refused = (
     50001,
     ("redirect_uri is wrong", "redirect_uri参数错误"),
     (
@@ -46,7 +46,7 @@ const REDIRECT: Wrong = (
         "redirect_uri 的域名和端口必须与应用的可信域名完全一致。",
     ),
 );
-const STATE: Wrong = (
+const STATE: Refused = (
     84025,
     ("state is wrong", "不符合的state参数"),
     (
@@ -54,7 +54,7 @@ const STATE: Wrong = (
         "必须是[a-zA-Z0-9]的参数值，长度不可超过128个字节。",
     ),
 );
-const NOT_VISIBLE: Wrong = (
+const NOT_VISIBLE: Refused = (
     60021,
     ("You may not use this app", "你没有权限使用该应用"),
     (
@@ -63,31 +63,32 @@ const NOT_VISIBLE: Wrong = (
     ),
 );
 
-fn refuse(l: Lang, (code, title, text): Wrong) -> Response {
+fn refuse(l: Lang, (code, title, text): Refused) -> Response {
     message(l, code, title, text)
 }
 
 /// Checks a link as WeCom does.
-fn check(sim: &Shared, ask: &Ask) -> Result<Link, Wrong> {
+fn check(sim: &Shared, request: &PageRequest) -> Result<Link, Refused> {
     let plain = |code, en, zh| (code, (en, zh), ("The link is not made as it should be.", "链接不正确。"));
     let data = sim.lock().data.clone();
-    let company = data.company(ask.get("appid")).ok_or(plain(40013, "appid is wrong", "不合法的appid"))?;
-    if ask.get("response_type") != "code" {
+    let company =
+        data.company(request.get("appid")).ok_or(plain(40013, "appid is wrong", "不合法的appid"))?;
+    if request.get("response_type") != "code" {
         return Err(plain(40063, "response_type is wrong", "response_type参数错误"));
     }
-    let consent = match ask.get("scope") {
+    let consent = match request.get("scope") {
         "snsapi_base" => false,
         "snsapi_privateinfo" => true,
         _ => return Err(plain(40063, "scope is wrong", "scope参数错误")),
     };
-    let app = match ask.get("agentid") {
+    let app = match request.get("agentid") {
         "" => None,
         id => {
             let app = id.parse().ok().and_then(|id| company.app(id));
             Some(app.ok_or(plain(40056, "agentid is wrong", "不合法的agentid"))?)
         }
     };
-    let to = ask.get("redirect_uri");
+    let to = request.get("redirect_uri");
     let trusted = match app {
         Some(app) => domain_matches(to, &app.trusted()),
         None => company.apps.iter().any(|a| domain_matches(to, &a.trusted())),
@@ -95,7 +96,7 @@ fn check(sim: &Shared, ask: &Ask) -> Result<Link, Wrong> {
     if !trusted {
         return Err(REDIRECT);
     }
-    let state = ask.get("state");
+    let state = request.get("state");
     if state.len() > 128 || !state.bytes().all(|b| b.is_ascii_alphanumeric()) {
         return Err(STATE);
     }
@@ -119,51 +120,51 @@ pub(super) fn back(redirect_uri: &str, code: Option<&str>, state: &str) -> Strin
 }
 
 /// `GET /connect/oauth2/authorize`
-pub(super) fn authorize(sim: &Shared, ask: &Ask) -> Response {
-    if !ask.in_client() {
-        return refuse(ask.lang, NOT_IN_CLIENT);
+pub(super) fn authorize(sim: &Shared, request: &PageRequest) -> Response {
+    if !request.in_client() {
+        return refuse(request.lang, NOT_IN_CLIENT);
     }
-    let link = match check(sim, ask) {
+    let link = match check(sim, request) {
         Ok(link) => link,
-        Err(wrong) => return refuse(ask.lang, wrong),
+        Err(wrong) => return refuse(request.lang, wrong),
     };
-    let person = ask.holder(sim).and_then(|key| sim.lock().person(&link.company.corp_id, &key));
-    // The client knows who holds it; this one asks once.
+    let person = request.holder(sim).and_then(|key| sim.lock().person(&link.company.corp_id, &key));
+    // WeCom's client knows its member; this one asks once.
     let Some(person) = person else {
-        return client::members(sim, ask, &ask.address);
+        return client::members(sim, request, &request.address);
     };
     let (Some(app), true) = (&link.app, link.consent) else {
-        return go(sim, ask, &link, person, None, StatusCode::FOUND);
+        return go(sim, request, &link, person, None, StatusCode::FOUND);
     };
     let member = match &person {
         Person::Member(userid) => link.company.member(userid).filter(|m| link.company.sees(app, m)),
-        // People of linked companies pass, but give nothing away.
-        Person::Linked { .. } => return go(sim, ask, &link, person, None, StatusCode::FOUND),
+        // Members of linked companies pass, but without consent and profile fields.
+        Person::Linked { .. } => return go(sim, request, &link, person, None, StatusCode::FOUND),
         Person::External { .. } => None,
     };
     let Some(member) = member else {
-        return refuse(ask.lang, NOT_VISIBLE);
+        return refuse(request.lang, NOT_VISIBLE);
     };
     let (mode, given) = {
         let inner = sim.lock();
-        let seat = (link.company.corp_id.clone(), app.agent_id, member.userid.to_ascii_lowercase());
-        (inner.settings.consent, inner.consent(&seat, sim.now_ms()).cloned())
+        let key = (link.company.corp_id.clone(), app.agent_id, member.userid.to_ascii_lowercase());
+        (inner.settings.consent, inner.consent(&key, sim.now_ms()).cloned())
     };
     match (given, mode) {
-        (Some(fields), _) => go(sim, ask, &link, person, Some(fields), StatusCode::FOUND),
+        (Some(fields), _) => go(sim, request, &link, person, Some(fields), StatusCode::FOUND),
         (None, Consent::Allow) => {
             let all = app.sensitive.iter().cloned().collect();
-            agree(sim, ask, &link, app, &member.userid, all, StatusCode::FOUND)
+            agree(sim, request, &link, app, &member.userid, all, StatusCode::FOUND)
         }
-        (None, Consent::Refuse) => refused(sim, ask, StatusCode::FOUND),
-        (None, Consent::Ask) => consent_page(ask, &link.company, app, member),
+        (None, Consent::Refuse) => refused(sim, request, StatusCode::FOUND),
+        (None, Consent::Ask) => consent_page(request, &link.company, app, member),
     }
 }
 
 /// Back to the app with a code.
 fn go(
     sim: &Shared,
-    ask: &Ask,
+    request: &PageRequest,
     link: &Link,
     person: Person,
     consent: Option<BTreeSet<String>>,
@@ -177,17 +178,17 @@ fn go(
         agent: link.app.as_ref().map(|a| a.agent_id),
         person,
         consent,
-        redirect_uri: Some(ask.get("redirect_uri").to_owned()),
+        redirect_uri: Some(request.get("redirect_uri").to_owned()),
         until_ms: now + ttl * 1000,
         used: false,
     });
-    redirect(status, &back(ask.get("redirect_uri"), Some(&code), ask.get("state")))
+    redirect(status, &back(request.get("redirect_uri"), Some(&code), request.get("state")))
 }
 
 /// Remembers what was agreed to, for 30 days, and goes back with a code.
 fn agree(
     sim: &Shared,
-    ask: &Ask,
+    request: &PageRequest,
     link: &Link,
     app: &App,
     userid: &str,
@@ -198,17 +199,17 @@ fn agree(
     {
         let mut inner = sim.lock();
         let until_ms = now + i64::try_from(inner.settings.consent_ttl).unwrap_or(0) * 1000;
-        let seat = (link.company.corp_id.clone(), app.agent_id, userid.to_ascii_lowercase());
-        inner.consents.insert(seat, ConsentGiven { fields: fields.clone(), until_ms });
+        let key = (link.company.corp_id.clone(), app.agent_id, userid.to_ascii_lowercase());
+        inner.consents.insert(key, ConsentGiven { fields: fields.clone(), until_ms });
     }
-    go(sim, ask, link, Person::Member(userid.to_owned()), Some(fields), status)
+    go(sim, request, link, Person::Member(userid.to_owned()), Some(fields), status)
 }
 
-fn refused(sim: &Shared, ask: &Ask, status: StatusCode) -> Response {
+fn refused(sim: &Shared, request: &PageRequest, status: StatusCode) -> Response {
     match sim.lock().settings.refusal {
-        Refusal::Redirect => redirect(status, &back(ask.get("redirect_uri"), None, ask.get("state"))),
+        Refusal::Redirect => redirect(status, &back(request.get("redirect_uri"), None, request.get("state"))),
         Refusal::Stay => message(
-            ask.lang,
+            request.lang,
             0,
             ("You refused", "你已拒绝授权"),
             (
@@ -220,23 +221,23 @@ fn refused(sim: &Shared, ask: &Ask, status: StatusCode) -> Response {
 }
 
 /// `POST /connect/oauth2/consent`: the form of the consent page.
-pub(super) fn decide(sim: &Shared, ask: &Ask) -> Response {
-    let link = match check(sim, ask) {
+pub(super) fn decide(sim: &Shared, request: &PageRequest) -> Response {
+    let link = match check(sim, request) {
         Ok(link) => link,
-        Err(wrong) => return refuse(ask.lang, wrong),
+        Err(wrong) => return refuse(request.lang, wrong),
     };
-    let person = ask.holder(sim).and_then(|key| sim.lock().person(&link.company.corp_id, &key));
+    let person = request.holder(sim).and_then(|key| sim.lock().person(&link.company.corp_id, &key));
     let (Some(Person::Member(userid)), Some(app)) = (person, &link.app) else {
-        return refuse(ask.lang, NOT_VISIBLE);
+        return refuse(request.lang, NOT_VISIBLE);
     };
     if !link.company.member(&userid).is_some_and(|m| link.company.sees(app, m)) {
-        return refuse(ask.lang, NOT_VISIBLE);
+        return refuse(request.lang, NOT_VISIBLE);
     }
-    if ask.get("decision") != "allow" {
-        return refused(sim, ask, StatusCode::SEE_OTHER);
+    if request.get("decision") != "allow" {
+        return refused(sim, request, StatusCode::SEE_OTHER);
     }
-    let fields = app.sensitive.iter().filter(|f| ask.fields.contains(f)).cloned().collect();
-    agree(sim, ask, &link, app, &userid, fields, StatusCode::SEE_OTHER)
+    let fields = app.sensitive.iter().filter(|f| request.fields.contains(f)).cloned().collect();
+    agree(sim, request, &link, app, &userid, fields, StatusCode::SEE_OTHER)
 }
 
 /// One field to agree to.
@@ -246,7 +247,7 @@ struct Field {
     value: String,
 }
 
-fn consent_page(ask: &Ask, company: &Company, app: &App, member: &Member) -> Response {
+fn consent_page(request: &PageRequest, company: &Company, app: &App, member: &Member) -> Response {
     #[derive(Template)]
     #[template(path = "consent.html")]
     struct ConsentPage<'a> {
@@ -258,7 +259,7 @@ fn consent_page(ask: &Ask, company: &Company, app: &App, member: &Member) -> Res
         params: Vec<(&'static str, String)>,
         fields: Vec<Field>,
     }
-    let l = ask.lang;
+    let l = request.lang;
     let none = || l.t("not given", "未填写").to_owned();
     let text = |s: &str| if s.is_empty() { none() } else { s.to_owned() };
     let fields = (app.sensitive.iter())
@@ -288,7 +289,7 @@ fn consent_page(ask: &Ask, company: &Company, app: &App, member: &Member) -> Res
         company: &company.name,
         initials: initials(&app.name),
         hue: hue(&app.secret),
-        params: ask.again(&PARAMS),
+        params: request.again(&PARAMS),
         fields,
     })
 }

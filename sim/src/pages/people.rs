@@ -14,7 +14,7 @@ pub(super) struct Card {
     pub(super) place: String,
     pub(super) initials: String,
     pub(super) hue: u8,
-    /// What is special; empty: nothing.
+    /// A remark; empty: none.
     pub(super) badge: &'static str,
     /// CSS class of the badge.
     pub(super) tone: &'static str,
@@ -33,7 +33,7 @@ pub(super) fn hue(key: &str) -> u8 {
     u8::try_from((sum >> 3) % 8).unwrap_or(0)
 }
 
-/// What stands on an avatar: the given name of a Chinese name, else the first letters of two words.
+/// The letters on an avatar: the given name of a Chinese name, else the first letters of two words.
 pub(super) fn initials(name: &str) -> String {
     let mut chars = name.chars();
     if chars.next().is_some_and(|c| !c.is_ascii()) {
@@ -43,7 +43,7 @@ pub(super) fn initials(name: &str) -> String {
     name.split_whitespace().filter_map(|w| w.chars().next()).take(2).collect::<String>().to_uppercase()
 }
 
-/// A member's card; `app`: the one whose visible range matters, by default any of the company's.
+/// The card of a member; `app`: whose visible range counts, by default that of any app of the company.
 pub(super) fn member_card(
     l: Lang,
     company: &Company,
@@ -81,7 +81,7 @@ pub(super) fn member_card(
     }
 }
 
-/// Those who are no members of this company.
+/// The people who are not members of this company.
 fn external_cards(l: Lang, company: &Company, current: Option<&str>) -> Vec<Card> {
     let card = |e: &crate::data::External| {
         let key = format!("{}/{}", company.corp_id, e.openid);
@@ -115,7 +115,7 @@ pub(super) fn everybody(l: Lang, data: &Data, current: Option<&str>) -> Vec<Grou
     groups
 }
 
-/// The card of whoever a key names.
+/// The card of the person with this key.
 pub(super) fn card_of(l: Lang, data: &Data, key: &str) -> Option<Card> {
     let (corp, id) = key.split_once('/')?;
     let company = data.company(corp)?;

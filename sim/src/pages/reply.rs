@@ -46,7 +46,7 @@ pub(super) fn message(
         text: &'static str,
         code: i64,
     }
-    let mut answer = page(&Message { l, title: l.of(title), text: l.of(text), code });
-    answer.headers_mut().insert("x-sim-error", code.into());
-    answer
+    let mut response = page(&Message { l, title: l.of(title), text: l.of(text), code });
+    response.headers_mut().insert("x-sim-error", code.into());
+    response
 }

@@ -1,4 +1,4 @@
-//! What a page's request says: parameters, cookie, language, client.
+//! The request for a page: parameters, cookie, language, client.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,7 @@ use percent_encoding::percent_decode_str;
 
 use crate::state::Shared;
 
-/// Name of the cookie that says who holds this client: `corpid/userid`, percent-encoded.
+/// Name of the cookie with the member of this client: `corpid/userid`, percent-encoded.
 pub(super) const COOKIE: &str = "sim_member";
 
 /// Language of a page.
@@ -43,21 +43,21 @@ impl Lang {
 }
 
 /// A request for a page.
-pub(super) struct Ask {
+pub(super) struct PageRequest {
     /// Parameters of the query, or of the form; of a repeated one the first counts.
     params: HashMap<String, String>,
     /// All values of the form field `field`.
     pub(super) fields: Vec<String>,
     pub(super) lang: Lang,
-    /// Path and query, to come back to.
+    /// Path and query, to return to.
     pub(super) address: String,
     user_agent: String,
     cookie: Option<String>,
     header: Option<String>,
 }
 
-impl Ask {
-    pub(super) fn new(parts: &Parts, body: &[u8]) -> Ask {
+impl PageRequest {
+    pub(super) fn new(parts: &Parts, body: &[u8]) -> PageRequest {
         let text = |name: header::HeaderName| {
             parts.headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned()
         };
@@ -77,7 +77,7 @@ impl Ask {
             .filter_map(Result::ok)
             .find(|c| c.name() == COOKIE)
             .map(|c| percent_decode_str(c.value()).decode_utf8_lossy().into_owned());
-        Ask {
+        PageRequest {
             lang: chosen.or_else(accepted).unwrap_or(Lang::En),
             params,
             fields,
@@ -98,35 +98,35 @@ impl Ask {
         self.params.get(name).map_or("", String::as_str)
     }
 
-    /// These parameters again, for a form's hidden fields.
+    /// These parameters, for hidden fields of a form.
     pub(super) fn again(&self, names: &[&'static str]) -> Vec<(&'static str, String)> {
         let found = names.iter().filter_map(|n| self.params.get(*n).map(|v| (*n, v.clone())));
         found.collect()
     }
 
-    /// WeCom's client, personal WeChat, or a browser that plays one.
+    /// Whether it comes from WeCom's client, personal WeChat, or a browser that plays one.
     pub(super) fn in_client(&self) -> bool {
         ["wxwork/", "wxworklocal/", "micromessenger/"].iter().any(|p| self.user_agent.contains(p))
             || self.cookie.is_some()
             || self.header.is_some()
     }
 
-    /// A phone's browser?
+    /// Whether it comes from the browser of a phone.
     pub(super) fn mobile(&self) -> bool {
         ["mobile", "iphone", "ipad", "android", "harmony"].iter().any(|p| self.user_agent.contains(p))
     }
 
-    /// Who a scripted test says this is.
+    /// The member that a test names in the header.
     pub(super) fn scripted(&self) -> Option<&str> {
         self.header.as_deref()
     }
 
-    /// Who was picked on this client.
+    /// The member picked on this client.
     pub(super) fn picked(&self) -> Option<&str> {
         self.cookie.as_deref()
     }
 
-    /// Who holds this client: the test's header, the cookie, or the default.
+    /// The member of this client: from a test's header, the cookie, or the default.
     pub(super) fn holder(&self, sim: &Shared) -> Option<String> {
         let named = self.scripted().or(self.picked()).map(str::to_owned);
         named.or_else(|| sim.lock().settings.default_member.clone())

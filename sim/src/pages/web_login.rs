@@ -7,34 +7,34 @@ use axum::response::Response;
 use super::oauth::back;
 use super::people::{Card, card_of, member_card};
 use super::reply::{message, page, redirect};
-use super::request::{Ask, Lang};
+use super::request::{Lang, PageRequest};
 use crate::data::{App, Company};
 use crate::range::domain_matches;
 use crate::state::{Code, Person, Shared};
 
-/// The link's parameters, to be carried through the page's form.
+/// Parameters of the link, kept in the form of the page.
 const PARAMS: [&str; 6] = ["login_type", "appid", "agentid", "redirect_uri", "state", "lang"];
 
-/// The panel's code, and what it means in both languages.
-type Wrong = (i64, (&'static str, &'static str));
+/// The error code on the QR page, and its meaning in both languages.
+type Refused = (i64, (&'static str, &'static str));
 
-/// Checks a link: the company and its app, or what is wrong.
-fn check(sim: &Shared, ask: &Ask) -> Result<(Company, App), Wrong> {
+/// Checks a link: the company and its app, or the error.
+fn check(sim: &Shared, request: &PageRequest) -> Result<(Company, App), Refused> {
     // The old link has no login_type.
-    match ask.get("login_type") {
+    match request.get("login_type") {
         "CorpApp" => {}
-        "" if ask.address.starts_with("/wwopen/") => {}
+        "" if request.address.starts_with("/wwopen/") => {}
         "ServiceApp" => return Err((-31034, ("The company is no provider", "该企业不是服务商"))),
         _ => return Err((-31040, ("login_type is wrong", "login_type参数错误"))),
     }
     let data = sim.lock().data.clone();
-    let company = data.company(ask.get("appid")).ok_or((-31027, ("appid is wrong", "appid参数错误")))?;
-    let app = ask.get("agentid").parse().ok().and_then(|id| company.app(id));
+    let company = data.company(request.get("appid")).ok_or((-31027, ("appid is wrong", "appid参数错误")))?;
+    let app = request.get("agentid").parse().ok().and_then(|id| company.app(id));
     let app = app.ok_or((-31028, ("agentid is wrong", "agentid参数错误")))?;
     if !app.web_login {
         return Err((-31037, ("The app is not set up for web login", "非登录授权应用")));
     }
-    let to = ask.get("redirect_uri");
+    let to = request.get("redirect_uri");
     if to.is_empty() {
         return Err((-31035, ("redirect_uri is empty", "redirect_uri为空")));
     }
@@ -48,7 +48,7 @@ fn check(sim: &Shared, ask: &Ask) -> Result<(Company, App), Wrong> {
     Ok((company.clone(), app.clone()))
 }
 
-fn wrong(l: Lang, (code, title): Wrong) -> Response {
+fn wrong(l: Lang, (code, title): Refused) -> Response {
     let text = (
         "Compare the link with the app's settings in WeCom's admin console (企业微信授权登录).",
         "请对照企业微信管理后台中该应用的“企业微信授权登录”设置。",
@@ -57,13 +57,13 @@ fn wrong(l: Lang, (code, title): Wrong) -> Response {
 }
 
 /// `GET /wwlogin/sso/login`
-pub(super) fn login(sim: &Shared, ask: &Ask) -> Response {
-    let (company, app) = match check(sim, ask) {
+pub(super) fn login(sim: &Shared, request: &PageRequest) -> Response {
+    let (company, app) = match check(sim, request) {
         Ok(found) => found,
-        Err(e) => return wrong(ask.lang, e),
+        Err(e) => return wrong(request.lang, e),
     };
-    if let Some(key) = ask.scripted() {
-        return scanned(sim, ask, &company, &app, key, StatusCode::FOUND);
+    if let Some(key) = request.scripted() {
+        return scanned(sim, request, &company, &app, key, StatusCode::FOUND);
     }
     #[derive(Template)]
     #[template(path = "web_login.html")]
@@ -76,37 +76,47 @@ pub(super) fn login(sim: &Shared, ask: &Ask) -> Response {
         me: Option<Card>,
         people: Vec<Card>,
     }
-    let l = ask.lang;
-    let mut params = ask.again(&PARAMS);
-    if ask.get("login_type").is_empty() {
+    let l = request.lang;
+    let mut params = request.again(&PARAMS);
+    if request.get("login_type").is_empty() {
         params.push(("login_type", "CorpApp".to_owned()));
     }
     // One-click sign-in: who is signed in to WeCom on this computer, if of this company.
-    let me = ask.picked().filter(|k| k.starts_with(&format!("{}/", company.corp_id)));
+    let me = request.picked().filter(|k| k.starts_with(&format!("{}/", company.corp_id)));
     page(&WebLogin {
         l,
         app: &app.name,
         company: &company.name,
         params,
-        qr: qr(&ask.address),
+        qr: qr(&request.address),
         me: me.and_then(|key| card_of(l, &sim.lock().data, key)),
         people: company.members.iter().map(|m| member_card(l, &company, m, Some(&app), None)).collect(),
     })
 }
 
-/// `POST /wwlogin/sso/scan`: somebody scanned, or gave up.
-pub(super) fn scan(sim: &Shared, ask: &Ask) -> Response {
-    let (company, app) = match check(sim, ask) {
+/// `POST /wwlogin/sso/scan`: a member has scanned or cancelled.
+pub(super) fn scan(sim: &Shared, request: &PageRequest) -> Response {
+    let (company, app) = match check(sim, request) {
         Ok(found) => found,
-        Err(e) => return wrong(ask.lang, e),
+        Err(e) => return wrong(request.lang, e),
     };
-    if ask.get("decision") == "cancel" {
-        return redirect(StatusCode::SEE_OTHER, &back(ask.get("redirect_uri"), None, ask.get("state")));
+    if request.get("decision") == "cancel" {
+        return redirect(
+            StatusCode::SEE_OTHER,
+            &back(request.get("redirect_uri"), None, request.get("state")),
+        );
     }
-    scanned(sim, ask, &company, &app, ask.get("member"), StatusCode::SEE_OTHER)
+    scanned(sim, request, &company, &app, request.get("member"), StatusCode::SEE_OTHER)
 }
 
-fn scanned(sim: &Shared, ask: &Ask, company: &Company, app: &App, key: &str, status: StatusCode) -> Response {
+fn scanned(
+    sim: &Shared,
+    request: &PageRequest,
+    company: &Company,
+    app: &App,
+    key: &str,
+    status: StatusCode,
+) -> Response {
     let now = sim.now_ms();
     let mut inner = sim.lock();
     let member = match inner.person(&company.corp_id, key) {
@@ -118,14 +128,19 @@ fn scanned(sim: &Shared, ask: &Ask, company: &Company, app: &App, key: &str, sta
             "This person is outside the app's visible range. The administrator can add them.",
             "该成员不在应用的可见范围内，请联系管理员。",
         );
-        return message(ask.lang, 60021, ("No permission", "无权限"), text);
+        return message(request.lang, 60021, ("No permission", "无权限"), text);
     };
     if member.status != 1 {
         let text = (
             "This account is disabled, not activated, or has left the company.",
             "该帐号已禁用、未激活或已退出企业。",
         );
-        return message(ask.lang, 60111, ("This account cannot use WeCom", "该帐号无法使用企业微信"), text);
+        return message(
+            request.lang,
+            60111,
+            ("This account cannot use WeCom", "该帐号无法使用企业微信"),
+            text,
+        );
     }
     let ttl = i64::try_from(inner.settings.code_ttl).unwrap_or(300);
     let code = inner.new_code(Code {
@@ -133,14 +148,14 @@ fn scanned(sim: &Shared, ask: &Ask, company: &Company, app: &App, key: &str, sta
         agent: Some(app.agent_id),
         person: Person::Member(member.userid.clone()),
         consent: None,
-        redirect_uri: Some(ask.get("redirect_uri").to_owned()),
+        redirect_uri: Some(request.get("redirect_uri").to_owned()),
         until_ms: now + ttl * 1000,
         used: false,
     });
-    redirect(status, &back(ask.get("redirect_uri"), Some(&code), ask.get("state")))
+    redirect(status, &back(request.get("redirect_uri"), Some(&code), request.get("state")))
 }
 
-/// A picture that looks like a QR code and says nothing.
+/// A picture that looks like a QR code but encodes nothing.
 fn qr(seed: &str) -> String {
     const SIZE: u32 = 25;
     let digest = ring::digest::digest(&ring::digest::SHA256, seed.as_bytes());

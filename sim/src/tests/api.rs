@@ -216,8 +216,8 @@ async fn the_old_path_spells_differently() {
     assert_eq!(v["UserId"], "lisi");
 
     b.configure(|s| s.legacy_only = true);
-    let answer = b.raw("/cgi-bin/auth/getuserinfo").await;
-    assert_eq!(answer.status(), 404, "a private deployment without the new paths");
+    let response = b.raw("/cgi-bin/auth/getuserinfo").await;
+    assert_eq!(response.status(), 404, "a private deployment without the new paths");
     assert_eq!(b.call(&format!("user/getuserinfo?code={}", b.code("lisi"))).await["errcode"], 0);
 }
 

@@ -13,8 +13,8 @@ use super::*;
 
 type Seen = Arc<Mutex<Vec<(String, String)>>>;
 
-/// A receiver that answers with what it is told to: `None` never answers.
-async fn receiver(b: &Bench, answer: Option<(u16, &'static str)>) -> Seen {
+/// A receiver with this response; `None`: it never responds.
+async fn receiver(b: &Bench, response: Option<(u16, &'static str)>) -> Seen {
     let seen = Seen::default();
     let sink = Arc::clone(&seen);
     let app = Router::new().fallback(move |request: Request| {
@@ -23,7 +23,7 @@ async fn receiver(b: &Bench, answer: Option<(u16, &'static str)>) -> Seen {
             let address = request.uri().to_string();
             let body = axum::body::to_bytes(request.into_body(), 100_000).await.unwrap();
             sink.lock().unwrap().push((address, String::from_utf8(body.to_vec()).unwrap()));
-            match answer {
+            match response {
                 Some((status, text)) => (StatusCode::from_u16(status).unwrap(), text),
                 None => std::future::pending().await,
             }

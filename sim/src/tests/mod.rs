@@ -57,9 +57,9 @@ impl Bench {
     }
 
     pub(super) async fn get(&self, path: &str) -> Value {
-        let answer = self.raw(path).await;
-        assert_eq!(answer.status(), 200, "{path}");
-        answer.json().await.unwrap()
+        let response = self.raw(path).await;
+        assert_eq!(response.status(), 200, "{path}");
+        response.json().await.unwrap()
     }
 
     pub(super) async fn post(&self, path: &str, body: Value) -> Value {
@@ -140,10 +140,10 @@ async fn dropped_it_is_gone() {
 async fn an_unknown_path_is_a_web_page() {
     let b = bench().await;
     for path in ["/cgi-bin/nothing", "/nothing", "/cgi-bin/"] {
-        let answer = b.raw(path).await;
-        assert_eq!(answer.status(), 404);
-        assert!(answer.headers()["content-type"].to_str().unwrap().starts_with("text/html"));
-        assert!(answer.text().await.unwrap().contains("404 Not Found"));
+        let response = b.raw(path).await;
+        assert_eq!(response.status(), 404);
+        assert!(response.headers()["content-type"].to_str().unwrap().starts_with("text/html"));
+        assert!(response.text().await.unwrap().contains("404 Not Found"));
     }
 }
 

@@ -44,9 +44,9 @@ impl Bench {
 }
 
 /// The address that an answer leads to.
-pub(super) fn location(answer: &Response) -> String {
-    assert!(matches!(answer.status().as_u16(), 302 | 303), "{}", answer.status());
-    answer.headers()["location"].to_str().unwrap().to_owned()
+pub(super) fn location(response: &Response) -> String {
+    assert!(matches!(response.status().as_u16(), 302 | 303), "{}", response.status());
+    response.headers()["location"].to_str().unwrap().to_owned()
 }
 
 pub(super) fn param(address: &str, name: &str) -> Option<String> {
@@ -54,9 +54,9 @@ pub(super) fn param(address: &str, name: &str) -> Option<String> {
     url.query_pairs().find(|(k, _)| k == name).map(|(_, v)| v.into_owned())
 }
 
-pub(super) fn error_of(answer: &Response) -> String {
-    assert_eq!(answer.status(), 200, "WeCom's error pages are pages");
-    answer.headers()["x-sim-error"].to_str().unwrap().to_owned()
+pub(super) fn error_of(response: &Response) -> String {
+    assert_eq!(response.status(), 200, "WeCom's error pages are pages");
+    response.headers()["x-sim-error"].to_str().unwrap().to_owned()
 }
 
 #[tokio::test]
@@ -141,9 +141,9 @@ async fn links_are_checked() {
         (&[("state", &long)], "84025"),
     ];
     for (changes, code) in cases {
-        let answer = b.open_as("zhangsan", &link(changes)).await;
-        assert!(answer.headers().get("location").is_none(), "{changes:?}");
-        assert_eq!(error_of(&answer), *code, "{changes:?}");
+        let response = b.open_as("zhangsan", &link(changes)).await;
+        assert!(response.headers().get("location").is_none(), "{changes:?}");
+        assert_eq!(error_of(&response), *code, "{changes:?}");
     }
     let wrong = b.open_as("zhangsan", &link(&[("redirect_uri", "https://evil.example/")])).await;
     assert!(wrong.text().await.unwrap().contains("redirect_uri"));
@@ -162,8 +162,8 @@ async fn the_port_is_part_of_the_trusted_domain() {
     ] {
         b.edit_data(|d| d.companies[0].apps[0].trusted_domain = domain.into()).unwrap();
         let to = "https://mail.example:8080/cgi-bin/helloworld";
-        let answer = b.open_as("zhangsan", &link(&[("redirect_uri", to)])).await;
-        assert_eq!(answer.headers().contains_key("location"), ok, "{domain}");
+        let response = b.open_as("zhangsan", &link(&[("redirect_uri", to)])).await;
+        assert_eq!(response.headers().contains_key("location"), ok, "{domain}");
     }
 }
 
@@ -207,9 +207,9 @@ async fn consent_is_asked_once_in_thirty_days() {
     assert!(!html.contains("value=\"address\""), "the administrator did not choose it");
 
     let fields = ["mobile", "biz_mail", "address", "shoe_size"];
-    let answer = b.post_form("zhangsan", "/connect/oauth2/consent", &form("allow", &fields)).await;
-    assert_eq!(answer.status(), 303);
-    let mut to = location(&answer);
+    let response = b.post_form("zhangsan", "/connect/oauth2/consent", &form("allow", &fields)).await;
+    assert_eq!(response.status(), 303);
+    let mut to = location(&response);
     for round in 0..2 {
         let token = b.token().await;
         let v = b.call_with(&token, &format!("auth/getuserinfo?code={}", param(&to, "code").unwrap())).await;
@@ -230,11 +230,11 @@ async fn consent_is_asked_once_in_thirty_days() {
 #[tokio::test]
 async fn refusing_leads_back_without_a_code_or_stays() {
     let b = bench().await;
-    let answer = b.post_form("zhangsan", "/connect/oauth2/consent", &form("refuse", &["mobile"])).await;
-    assert_eq!(location(&answer), format!("{CALLBACK}?state=abc123"));
+    let response = b.post_form("zhangsan", "/connect/oauth2/consent", &form("refuse", &["mobile"])).await;
+    assert_eq!(location(&response), format!("{CALLBACK}?state=abc123"));
     b.configure(|s| s.refusal = Refusal::Stay);
-    let answer = b.post_form("zhangsan", "/connect/oauth2/consent", &form("refuse", &[])).await;
-    assert_eq!(error_of(&answer), "0");
+    let response = b.post_form("zhangsan", "/connect/oauth2/consent", &form("refuse", &[])).await;
+    assert_eq!(error_of(&response), "0");
     assert_eq!(b.open_as("zhangsan", &link(CONSENT)).await.status(), 200, "nothing is remembered");
 }
 

@@ -41,11 +41,11 @@ async fn the_qr_page_needs_no_client() {
 #[tokio::test]
 async fn a_scan_leads_back_without_a_ticket() {
     let b = bench().await;
-    for answer in [
+    for response in [
         b.post_form("", "/wwlogin/sso/scan", &form(&[("member", "zhangsan")])).await,
         b.open_as("zhangsan", &link(&[])).await,
     ] {
-        let to = location(&answer);
+        let to = location(&response);
         assert!(to.ends_with("&state=web%40gyoss9"), "{to}");
         let v = b.call(&format!("auth/getuserinfo?code={}", param(&to, "code").unwrap())).await;
         assert_eq!((v["userid"].as_str(), v.get("user_ticket")), (Some("zhangsan"), None));
@@ -59,8 +59,8 @@ async fn a_scan_leads_back_without_a_ticket() {
 #[tokio::test]
 async fn giving_up_leads_back_without_a_code() {
     let b = bench().await;
-    let answer = b.post_form("", "/wwlogin/sso/scan", &form(&[("decision", "cancel")])).await;
-    assert_eq!(location(&answer), format!("{CALLBACK}?state=web%40gyoss9"));
+    let response = b.post_form("", "/wwlogin/sso/scan", &form(&[("decision", "cancel")])).await;
+    assert_eq!(location(&response), format!("{CALLBACK}?state=web%40gyoss9"));
 }
 
 #[tokio::test]
@@ -76,9 +76,9 @@ async fn who_may_not_scan() {
         ("wujiu", "60111"),
         ("zhengshi", "60111"),
     ] {
-        let answer = b.post_form("", "/wwlogin/sso/scan", &form(&[("member", member)])).await;
-        assert!(answer.headers().get("location").is_none());
-        assert_eq!(error_of(&answer), code, "{member}");
+        let response = b.post_form("", "/wwlogin/sso/scan", &form(&[("member", member)])).await;
+        assert!(response.headers().get("location").is_none());
+        assert_eq!(error_of(&response), code, "{member}");
     }
 }
 
@@ -119,10 +119,10 @@ async fn the_callback_domain_or_the_trusted_one() {
     for (to, ok) in
         [("https://login.example:8443/cb", true), (CALLBACK, true), ("https://login.example/cb", false)]
     {
-        let answer = b.open_as("lisi", &link(&[("redirect_uri", to)])).await;
-        assert_eq!(answer.headers().contains_key("location"), ok, "{to}");
+        let response = b.open_as("lisi", &link(&[("redirect_uri", to)])).await;
+        assert_eq!(response.headers().contains_key("location"), ok, "{to}");
         if ok {
-            let code = param(&location(&answer), "code").unwrap();
+            let code = param(&location(&response), "code").unwrap();
             assert_eq!(b.call(&format!("auth/getuserinfo?code={code}")).await["errcode"], 0);
         }
     }
@@ -157,8 +157,8 @@ async fn picking_a_member_makes_this_browser_their_client() {
     assert!(!workbench.contains(SECRET));
 
     for (member, next) in [("nobody", "/"), (&format!("{CORP}/nobody")[..], "/")] {
-        let answer = b.post_form("", "/client/member", &[("member", member), ("next", next)]).await;
-        assert!(answer.headers().get("set-cookie").is_none(), "{member}");
+        let response = b.post_form("", "/client/member", &[("member", member), ("next", next)]).await;
+        assert!(response.headers().get("set-cookie").is_none(), "{member}");
     }
     let evil = [("member", &format!("{CORP}/lisi")[..]), ("next", "//evil.example")];
     assert_eq!(location(&b.post_form("", "/client/member", &evil).await), "/");
