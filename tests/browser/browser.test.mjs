@@ -12,16 +12,16 @@ afterEach(async (t) => {
 
 await import('./check.mjs');
 await import('./member.mjs');
-await import('./out.mjs');
-await import('./elsewhere.mjs');
+await import('./sign_out.mjs');
+await import('./behind_tls.mjs');
 await import('./crosssite.mjs');
-await import('./who.mjs');
+await import('./identity_binding.mjs');
 await import('./roles.mjs');
-await import('./doors.mjs');
+await import('./password_sign_in.mjs');
 await import('./outside.mjs');
-await import('./turns.mjs');
+await import('./shared_device.mjs');
 await import('./entries.mjs');
 await import('./form.mjs');
-await import('./healing.mjs');
+await import('./session_expiry.mjs');
 await import('./delivery.mjs');
 await import('./forward.mjs');

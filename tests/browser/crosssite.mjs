@@ -72,7 +72,7 @@ describe('pages of other sites', () => {
   }
 
   for (const [place, { gate: host, stranger, neighbour }] of Object.entries(PLACES)) {
-    test(`would get through to whoever believes the cookie (${place})`, async () => {
+    test(`would act at a site that trusts the cookie alone (${place})`, async () => {
       const client = await member(host);
       const ways = async (from) => {
         const naive = await Naive.start();

@@ -15,8 +15,8 @@ describe('with token_delivery = "browser"', () => {
     await enter(client);
     assert.equal((await call(client.page, 'auth:check')).data.nickname, '李四');
     assert.match(await client.page.evaluate(() => localStorage.getItem('NOCOBASE_TOKEN')), /^eyJ/);
-    await client.watch.first('frames', (f) => f.text.includes('"authorized"'), 'authorized');
-    await assert.rejects(client.watch.assertNoToken(), /a JWT in /);
+    await client.recorder.first('frames', (f) => f.text.includes('"authorized"'), 'authorized');
+    await assert.rejects(client.recorder.assertNoToken(), /a JWT in /);
     await client.close();
   });
 });

@@ -110,7 +110,7 @@ describe('two WeCom entries', () => {
     }
   });
 
-  test('lead a member of the other company on from a plain link', async () => {
+  test('lead a member of the other company in from a plain link', async () => {
     const client = await open(`${PARTNER}/same.id`, 'phone');
     await client.page.goto(stage.origin + stage.page);
     await client.page.getByRole('heading', { name: 'This app is for another company' }).waitFor();
@@ -120,7 +120,7 @@ describe('two WeCom entries', () => {
     await client.close();
   });
 
-  test('make one user of whoever works for both, who is told how to open that company’s app', async () => {
+  test('bind a member of both companies to one user, and say how to open that company’s app', async () => {
     const here = await open(`${CORP}/both.here`);
     const first = await enter(here);
     await here.close();

@@ -86,7 +86,7 @@ describe('the buttons below NocoBase’s form', () => {
         }
       });
 
-      test('can be read, heard and reached by everybody', async () => {
+      test('are accessible', async () => {
         const { page } = client;
         await stage.picture(page, `form-${look}${signIn.replaceAll('/', '-')}`);
         await assertAccessible(page, '#wecom-gate');
@@ -109,12 +109,12 @@ describe('the buttons below NocoBase’s form', () => {
       });
 
       test('take nothing away from the form', async () => {
-        const { page, watch } = client;
-        await watch.first('responses', (r) => r.url.includes('/api/authenticators:publicList'), 'the ways to sign in');
-        await watch.first('responses', (r) => r.url.includes('/api/systemSettings:get'), 'the title');
-        const refused = watch.responses.filter((r) => r.status === 401 && r.url.startsWith(`${stage.origin}/`));
+        const { page, recorder } = client;
+        await recorder.first('responses', (r) => r.url.includes('/api/authenticators:publicList'), 'the ways to sign in');
+        await recorder.first('responses', (r) => r.url.includes('/api/systemSettings:get'), 'the title');
+        const refused = recorder.responses.filter((r) => r.status === 401 && r.url.startsWith(`${stage.origin}/`));
         for (const { url, id } of refused) {
-          const { method, type } = watch.requests.find((r) => r.id === id);
+          const { method, type } = recorder.requests.find((r) => r.id === id);
           // The page asks for the one again as soon as somebody is signed in, and tries the other until then.
           if (url.endsWith('/api/app:getInfo') || type === 'WebSocket') continue;
           const bare = await fetch(url.replace(stage.origin, stage.nocobase.base), { method });
@@ -125,21 +125,21 @@ describe('the buttons below NocoBase’s form', () => {
     });
   }
 
-  test('leave those alone who sign in by password in the new client', async () => {
-    const { page, watch, close } = await form(`/v${stage.page}`);
-    const layouts = await watch.first('responses', (r) => r.url.includes('/api/uiLayouts:listEnabled'), 'the layouts');
+  test('do not disturb a password sign-in in the new client', async () => {
+    const { page, recorder, close } = await form(`/v${stage.page}`);
+    const layouts = await recorder.first('responses', (r) => r.url.includes('/api/uiLayouts:listEnabled'), 'the layouts');
     assert.equal(layouts.status, 200);
     await page.locator('form input').first().fill('admin@nocobase.com');
     await page.locator('form input[type="password"]').fill('admin123');
-    watch.clear();
+    recorder.clear();
     await page.locator('form button[type="submit"]').click();
     await menu(page);
     assert.equal(new URL(page.url()).pathname, `/v${stage.page}`);
     assert.equal((await call(page, 'auth:check')).data.id, 1);
-    await watch.first('frames', (f) => f.way === 'received' && f.text.includes('"authorized"'), 'authorized');
+    await recorder.first('frames', (f) => f.way === 'received' && f.text.includes('"authorized"'), 'authorized');
     await page.reload();
     await menu(page);
-    const refused = watch.responses.filter((r) => [401, 403].includes(r.status)).map((r) => `${r.status} ${r.url}`);
+    const refused = recorder.responses.filter((r) => [401, 403].includes(r.status)).map((r) => `${r.status} ${r.url}`);
     assert.deepEqual(refused, []);
     await page.getByTestId('user-center-button').first().hover();
     await page.getByText('Sign out').last().click();

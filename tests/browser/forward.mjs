@@ -5,7 +5,7 @@ import net from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { call, menu } from './acts.mjs';
+import { call, menu } from './helpers.mjs';
 import { Program } from './process.mjs';
 import { UA, stage } from './stage.mjs';
 
@@ -129,14 +129,14 @@ describe('forward-auth', () => {
         assert.deepEqual([direct.heads().slice(before), behind.heads().slice(others)], [[], []]);
 
         const client = await stage.client('lisi');
-        const { page, watch } = client;
+        const { page, recorder } = client;
         await page.goto(stage.origin + stage.page);
         const allow = page.getByRole('button', { name: 'Allow' });
         await allow.or(page.getByText('Orders 订单')).first().waitFor();
         if (await allow.isVisible()) await allow.click();
         await menu(page);
         assert.equal((await call(page, 'auth:check')).data.nickname, '李四');
-        await watch.first('frames', (f) => f.way === 'received' && f.text.includes('"authorized"'), 'authorized');
+        await recorder.first('frames', (f) => f.way === 'received' && f.text.includes('"authorized"'), 'authorized');
         const file = await page.evaluate(async () => {
           const form = new FormData();
           form.append('file', new Blob(['past the proxy']), 'note.txt');
@@ -163,8 +163,8 @@ describe('forward-auth', () => {
           assert.doesNotMatch(head, /boss|wecom_gate=|wcg_|change-this-secret/, head);
           for (const value of values(head, 'authorization').filter(Boolean)) assert.match(value, /^Bearer ey/, path);
         }
-        await watch.assertNoToken();
-        assert.deepEqual(watch.console, []);
+        await recorder.assertNoToken();
+        assert.deepEqual(recorder.console, []);
         await stage.picture(page, `forward-${name}`);
 
         // Out for good.

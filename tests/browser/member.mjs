@@ -1,14 +1,14 @@
-// A member's way in, and what they find there.
+// A member signs in from WeCom and works in NocoBase.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { call, enter, menu } from './acts.mjs';
+import { call, enter, menu } from './helpers.mjs';
 import { stage } from './stage.mjs';
 
 export { call, enter, menu };
 
 /** The pages of WeCom that a person saw: not those that only sent on. */
-function seenOfWeCom(watch) {
-  const pages = watch.responses.filter((r) => r.url.startsWith(stage.sim) && r.status === 200);
+function seenOfWeCom(recorder) {
+  const pages = recorder.responses.filter((r) => r.url.startsWith(stage.sim) && r.status === 200);
   return pages.map((r) => r.url);
 }
 
@@ -37,27 +37,27 @@ describe('a member', () => {
   });
 
   test('carries nothing but the phantom', async () => {
-    const { watch } = client;
-    await watch.first('frames', isAuthorized, 'authorized');
-    const calls = watch.apiCalls(stage.origin);
+    const { recorder } = client;
+    await recorder.first('frames', isAuthorized, 'authorized');
+    const calls = recorder.apiCalls(stage.origin);
     assert.ok(calls.length > 10, `${calls.length} calls`);
     for (const call of calls) {
-      const sent = watch.sentHeader(call, 'authorization');
+      const sent = recorder.sentHeader(call, 'authorization');
       assert.ok(sent.length > 0, `no Authorization: ${call.url}`);
       for (const value of sent) assert.match(value, /^Bearer wcg_[\w-]+$/, call.url);
     }
-    await watch.assertNoToken();
+    await recorder.assertNoToken();
   });
 
   test('has a page without errors', () => {
-    const { watch } = client;
-    const refused = watch.responses.filter((r) => r.status >= 400).map((r) => `${r.status} ${r.url}`);
+    const { recorder } = client;
+    const refused = recorder.responses.filter((r) => r.status >= 400).map((r) => `${r.status} ${r.url}`);
     assert.deepEqual(refused, []);
-    assert.deepEqual(watch.console, []);
+    assert.deepEqual(recorder.console, []);
   });
 
-  test('gets a notification while the page is open', async () => {
-    const { watch, page } = client;
+  test('receives a notification while the page is open', async () => {
+    const { recorder, page } = client;
     const { id } = (await call(page, 'auth:check')).data;
     await stage.nocobase.call('notificationChannels:create', {
       name: 'inbox', title: 'Inbox', notificationType: 'in-app-message',
@@ -68,22 +68,22 @@ describe('a member', () => {
       message: { title: 'Order 7 is ready', content: 'In the warehouse' },
       receivers: { type: 'userId', value: [id] },
     });
-    await watch.first('frames', (f) => f.way === 'received' && f.text.includes('Order 7 is ready'), 'the message');
-    await watch.assertNoToken();
+    await recorder.first('frames', (f) => f.way === 'received' && f.text.includes('Order 7 is ready'), 'the message');
+    await recorder.assertNoToken();
   });
 
   test('is authorised again when the connection is lost', async () => {
-    const { watch, context, page } = client;
-    watch.clear();
+    const { recorder, context, page } = client;
+    recorder.clear();
     await context.setOffline(true);
     await context.setOffline(false);
     await page.reload();
-    await watch.first('frames', isAuthorized, 'authorized');
-    await watch.assertNoToken();
+    await recorder.first('frames', isAuthorized, 'authorized');
+    await recorder.assertNoToken();
   });
 
   test('uploads files, small and large, and sees them', async () => {
-    const { page, watch } = client;
+    const { page, recorder } = client;
     for (const storage of await stage.nocobase.call('storages:list')) {
       await stage.nocobase.call(`storages:update?filterByTk=${storage.id}`, { rules: { size: 100 << 20 } });
     }
@@ -127,12 +127,12 @@ describe('a member', () => {
     assert.equal(answer.status(), 200);
     assert.match(answer.headers()['content-type'], /^image\/png/);
     await tab.close();
-    await watch.assertNoToken();
+    await recorder.assertNoToken();
     const stranger = await stage.ask(stage.gate, seen.file);
     assert.equal(stranger.status, 401);
   });
 
-  test('goes on without a word when gate and browser have been restarted', async () => {
+  test('stays signed in when gate and browser have been restarted', async () => {
     const state = await client.context.storageState();
     await stage.gate.stop();
     stage.gate = await stage.startGate('a');
@@ -140,57 +140,57 @@ describe('a member', () => {
 
     client = await stage.client('lisi', 'desktop', { state });
     await enter(client);
-    assert.deepEqual(client.watch.documents().filter((d) => d.url.startsWith(stage.sim)), []);
+    assert.deepEqual(client.recorder.documents().filter((d) => d.url.startsWith(stage.sim)), []);
   });
 
-  test('passes silently on a new device: the binding is in NocoBase', async () => {
+  test('is signed in without a question on a new device: the binding is in NocoBase', async () => {
     await client.close();
     client = await stage.client('lisi');
     const other = client;
     await other.page.goto(`${stage.origin}${stage.page}?tab=2`);
     await menu(other.page);
     assert.equal(other.page.url(), `${stage.origin}${stage.page}?tab=2`, 'without the end of WeCom’s link');
-    assert.ok(other.watch.documents().some((d) => d.url.startsWith(stage.sim)), 'WeCom was asked');
-    assert.deepEqual(seenOfWeCom(other.watch), []);
+    assert.ok(other.recorder.documents().some((d) => d.url.startsWith(stage.sim)), 'WeCom was asked');
+    assert.deepEqual(seenOfWeCom(other.recorder), []);
     assert.equal((await call(other.page, 'auth:check')).data.nickname, '李四');
-    await other.watch.assertNoToken();
+    await other.recorder.assertNoToken();
   });
 
-  test('is at home on a phone, coming from the workbench', async () => {
+  test('signs in on a phone, from the workbench', async () => {
     const phone = await stage.client('lisi', 'phone');
     await phone.page.goto(stage.sim);
     await stage.picture(phone.page, 'workbench-phone');
     await phone.page.getByRole('link', { name: /NocoBase/ }).first().click();
     await phone.page.waitForURL(`${stage.origin}/m**`);
-    await phone.watch.first('frames', isAuthorized, 'authorized');
+    await phone.recorder.first('frames', isAuthorized, 'authorized');
     await phone.page.getByText('No pages yet').first().waitFor();
     assert.equal((await call(phone.page, 'auth:check')).data.nickname, '李四');
     await stage.picture(phone.page, 'nocobase-phone-m');
     await enter(phone);
     await stage.picture(phone.page, 'nocobase-phone-admin');
-    await phone.watch.assertNoToken();
-    assert.deepEqual(phone.watch.console, []);
+    await phone.recorder.assertNoToken();
+    assert.deepEqual(phone.recorder.console, []);
     await phone.close();
   });
 
-  test('is in the new client of NocoBase as well', async () => {
+  test('is signed in to the new client of NocoBase as well', async () => {
     await client.close();
     client = await stage.client('lisi');
     const other = client;
     await other.page.goto(`${stage.origin}/v/admin`);
-    await other.watch.first('frames', isAuthorized, 'authorized');
+    await other.recorder.first('frames', isAuthorized, 'authorized');
     await other.page.getByTestId('user-center-button').waitFor();
     assert.ok(new URL(other.page.url()).pathname.startsWith('/v/admin'), other.page.url());
     await stage.picture(other.page, 'nocobase-v2');
-    for (const call of other.watch.apiCalls(stage.origin)) {
-      for (const value of other.watch.sentHeader(call, 'authorization')) assert.match(value, /^Bearer wcg_/);
+    for (const call of other.recorder.apiCalls(stage.origin)) {
+      for (const value of other.recorder.sentHeader(call, 'authorization')) assert.match(value, /^Bearer wcg_/);
     }
-    await other.watch.assertNoToken();
+    await other.recorder.assertNoToken();
     // This client tries to save a model that members may not save; whatever is refused, NocoBase refuses it.
     const { id } = (await call(other.page, 'auth:check')).data;
-    const refused = other.watch.responses.filter((r) => [401, 403].includes(r.status));
+    const refused = other.recorder.responses.filter((r) => [401, 403].includes(r.status));
     for (const { url, id: requestId, status } of refused) {
-      const { method, postData } = other.watch.requests.find((r) => r.id === requestId);
+      const { method, postData } = other.recorder.requests.find((r) => r.id === requestId);
       const direct = await fetch(url.replace(stage.origin, stage.nocobase.base), {
         method, body: postData,
         headers: { authorization: `Bearer ${stage.nocobase.mint(id)}`, 'content-type': 'application/json' },

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Load } from './load.mjs';
-import { call, enter, menu } from './acts.mjs';
+import { call, enter, menu } from './helpers.mjs';
 import { NocoBase } from './nocobase.mjs';
 import { Postgres } from './postgres.mjs';
 import { stage } from './stage.mjs';
@@ -109,12 +109,12 @@ test('members work on both nodes', async () => {
   for (let i = 0; i < 4; i += 1) {
     assert.equal(await client.page.evaluate(async (url) => (await fetch(url)).text(), file.url), 'on both nodes');
   }
-  await client.watch.first('frames', (f) => f.way === 'received' && f.text.includes('"authorized"'), 'authorized');
+  await client.recorder.first('frames', (f) => f.way === 'received' && f.text.includes('"authorized"'), 'authorized');
   const now = [await answers(a), await answers(b)];
   const [first, second] = now.map((n, i) => n - before[i]);
   assert.ok(Math.min(first, second) > 0.4 * (first + second), `${first} answers of one node, ${second} of the other`);
-  await client.watch.assertNoToken();
-  assert.deepEqual(client.watch.console, []);
+  await client.recorder.assertNoToken();
+  assert.deepEqual(client.recorder.console, []);
   await client.close();
 });
 
@@ -140,7 +140,7 @@ test('no request is lost while one node after the other is away', async (t) => {
   const [{ jti }] = await sessions(id);
   const member = await credentials(client);
   const key = { authorization: `Bearer ${a.mint(1, 'root')}`, 'content-type': 'application/json' };
-  client.watch.clear();
+  client.recorder.clear();
 
   const load = new Load(stage.gate, [
     ['/api/auth:check', member, '李四'],
@@ -202,9 +202,9 @@ test('no request is lost while one node after the other is away', async (t) => {
   assert.ok(refused.length <= 4, `${refused}`);
 
   // The open page has noticed nothing; its WebSocket is on the node that is there.
-  assert.deepEqual(client.watch.documents().map((d) => d.url), []);
-  assert.deepEqual(client.watch.responses.filter((r) => r.status >= 400).map((r) => `${r.status} ${r.url}`), []);
-  await client.watch.first('frames', (f) => f.way === 'received' && f.text.includes('"authorized"'), 'authorized');
+  assert.deepEqual(client.recorder.documents().map((d) => d.url), []);
+  assert.deepEqual(client.recorder.responses.filter((r) => r.status >= 400).map((r) => `${r.status} ${r.url}`), []);
+  await client.recorder.first('frames', (f) => f.way === 'received' && f.text.includes('"authorized"'), 'authorized');
   // A node that stops says so to its pages. The next one has been running all the time: the gate says it in its place.
   await client.page.getByText('App stopped').waitFor({ state: 'hidden' });
   await stage.picture(client.page, 'nodes-open-page');
@@ -224,8 +224,8 @@ test('when both are away a page waits for them', async () => {
   assert.ok(Number(answer.headers()['retry-after']) > 0);
   await client.page.getByText('This page tries again by itself').waitFor();
   await stage.picture(client.page, 'nodes-both-away');
-  client.watch.clear();
-  await client.watch.first('responses', (r) => r.type === 'Document' || r.url.startsWith(stage.origin + stage.page), 'the reload', 15_000);
+  client.recorder.clear();
+  await client.recorder.first('responses', (r) => r.type === 'Document' || r.url.startsWith(stage.origin + stage.page), 'the reload', 15_000);
   await a.start();
   await menu(client.page);
   assert.equal(client.page.url(), `${stage.origin}${stage.page}?tab=3#row-9`);

@@ -1,4 +1,4 @@
-// Browsers outside of WeCom's client: the QR page, the first time, a login that is given up or stolen; phones.
+// Browsers outside of WeCom's client: the QR page, the first sign-in, one that is abandoned or stolen; phones.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { call, menu } from './member.mjs';
@@ -110,7 +110,7 @@ describe('outside of WeCom', () => {
     await close();
   });
 
-  test('a login that is given up can be tried again', async () => {
+  test('an abandoned sign-in can be tried again', async () => {
     const { page, context, close } = await bare(await stage.client(null, 'desktop', BROWSER));
     const deep = `${stage.origin}${stage.page}?tab=4`;
     await page.goto(deep);
@@ -130,7 +130,7 @@ describe('outside of WeCom', () => {
     await close();
   });
 
-  test('a login ends only in the browser in which it began', async () => {
+  test('a sign-in ends only in the browser in which it began', async () => {
     const mine = await bare(await stage.client(null, 'desktop', BROWSER));
     const other = await bare(await stage.client(null, 'desktop', { ...BROWSER, locale: 'en-GB' }));
     await mine.page.goto(stage.origin + stage.page);
@@ -168,7 +168,7 @@ describe('outside of WeCom', () => {
   test('phones and personal WeChat are told to open the page in WeCom', async () => {
     const link = `${stage.origin}${stage.page}?tab=5#row-9`;
     for (const [name, userAgent] of Object.entries({ PHONE, WECHAT })) {
-      const { page, context, watch, close } = await stage.client(null, 'phone', { userAgent });
+      const { page, context, recorder, close } = await stage.client(null, 'phone', { userAgent });
       await context.grantPermissions(['clipboard-read', 'clipboard-write'], { origin: stage.origin });
       await page.goto(link);
       await page.getByRole('heading', { name: 'Open this page in WeCom' }).waitFor();
@@ -176,7 +176,7 @@ describe('outside of WeCom', () => {
       await page.getByRole('button', { name: 'Copy link' }).click();
       await page.getByRole('button', { name: 'Copied' }).waitFor();
       assert.equal(await page.evaluate(() => navigator.clipboard.readText()), link, name);
-      assert.deepEqual(watch.documents().filter((d) => d.url.startsWith(stage.sim)), []);
+      assert.deepEqual(recorder.documents().filter((d) => d.url.startsWith(stage.sim)), []);
       await stage.picture(page, `open-in-wecom-${name}`);
       await close();
     }
@@ -197,23 +197,23 @@ describe('outside of WeCom', () => {
         stage.gate = await stage.startGate('a');
       });
 
-      test('every kind of browser gets what is meant for it', async () => {
+      test('every kind of browser gets the response meant for it', async () => {
         const path = `${stage.page}?tab=6`;
         for (const [device, options, title] of [
           ['desktop', BROWSER, desktop], ['phone', { userAgent: PHONE }, phone], ['phone', { userAgent: WECHAT }, wechat],
         ]) {
-          const { page, context, watch, close } = await bare(await stage.client(null, device, options));
+          const { page, context, recorder, close } = await bare(await stage.client(null, device, options));
           await page.goto(`${stage.origin}${path}#row-9`);
           if (title) await page.getByRole('heading', { name: title, exact: true }).waitFor();
           else assert.equal(new URL(page.url()).pathname, '/signin');
           await stage.picture(page, `${browsers}-${device}-${options.userAgent === WECHAT ? 'wechat' : 'browser'}`);
           assert.equal(await whoami(context), undefined);
-          assert.deepEqual(watch.documents().filter((d) => d.url.startsWith(stage.sim)), []);
+          assert.deepEqual(recorder.documents().filter((d) => d.url.startsWith(stage.sim)), []);
           await close();
         }
       });
 
-      test('members inside WeCom come in all the same', async () => {
+      test('members inside WeCom are signed in all the same', async () => {
         const { page, context, close } = await bare(await stage.client(OLGA.userid));
         await page.goto(stage.origin + stage.page);
         await page.waitForURL(stage.origin + stage.page);

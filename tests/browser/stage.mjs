@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
 import { NocoBase } from './nocobase.mjs';
 import { Program, freePort, run } from './process.mjs';
-import { Watch } from './watch.mjs';
+import { CdpRecorder } from './cdp_recorder.mjs';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const TARGET = process.env.CARGO_TARGET_DIR || join(ROOT, 'target');
@@ -206,14 +206,14 @@ class Stage {
     context.setDefaultTimeout(60_000);
     const page = await context.newPage();
     if (state) await context.addCookies(state.cookies);
-    const watch = await Watch.on(page);
+    const recorder = await CdpRecorder.on(page);
     if (member) await this.pick(context, member);
     const close = async () => {
       await this.#wipe(context, page);
       await page.close();
       this.#idle.set(kind, [...(this.#idle.get(kind) ?? []), context]);
     };
-    return { context, page, watch, close };
+    return { context, page, recorder, close };
   }
 
   /** No cookies, nothing kept. */

@@ -5,9 +5,9 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { assertAccessible, assertReachable } from './axe.mjs';
 import { call, menu } from './member.mjs';
 import { CORP, stage } from './stage.mjs';
-import { Watch } from './watch.mjs';
+import { CdpRecorder } from './cdp_recorder.mjs';
 
-const MEMBER = { userid: 'healing', name: 'Hanna Healing', mobile: '13800000061' };
+const MEMBER = { userid: 'expiring', name: 'Hanna Expiry', mobile: '13800000061' };
 const QUERY = '?tab=3';
 const FRAGMENT = '#row-9';
 
@@ -47,8 +47,8 @@ function ask(page) {
   });
 }
 
-function askedOfWeCom(watch) {
-  return watch.documents().filter((d) => d.url.startsWith(`${stage.sim}/connect`)).length;
+function askedOfWeCom(recorder) {
+  return recorder.documents().filter((d) => d.url.startsWith(`${stage.sim}/connect`)).length;
 }
 
 /** The browser forgets who it is. */
@@ -66,17 +66,17 @@ async function block(client) {
 
 /** The page comes back by itself to where it was, through WeCom, once. */
 async function heals(client, end) {
-  const { page, watch, place } = client;
+  const { page, recorder, place } = client;
   assert.ok(place.endsWith(`${stage.page}${QUERY}${FRAGMENT}`), place);
   const before = await session(client);
   await end(client);
-  watch.clear();
+  recorder.clear();
   await ask(page);
-  await watch.first('requests', (r) => r.type === 'Document' && r.url.startsWith(stage.sim), 'WeCom');
+  await recorder.first('requests', (r) => r.type === 'Document' && r.url.startsWith(stage.sim), 'WeCom');
   await page.waitForURL(place);
   await menu(page);
   assert.equal((await call(page, 'auth:check')).data.nickname, MEMBER.name);
-  assert.equal(askedOfWeCom(watch), 1);
+  assert.equal(askedOfWeCom(recorder), 1);
   assert.equal(page.url(), place);
   const now = await session(client);
   assert.ok(now && now !== before);
@@ -84,19 +84,19 @@ async function heals(client, end) {
 
 /** What is typed stays, until its person has signed in again in another tab, and then it can be saved. */
 async function keeps(client, end, name) {
-  const { page, context, watch, place } = client;
+  const { page, context, recorder, place } = client;
   await page.getByTestId('user-center-button').first().hover();
   await page.getByText('Edit profile').last().click();
   const dialog = page.getByRole('dialog');
   const field = dialog.getByRole('textbox').first();
   await field.waitFor();
   // The form is filled in by then, and does not undo what is typed.
-  await watch.first('responses', (r) => /\/api\/users:get\?|\/api\/auth:check/.test(r.url), 'the profile');
+  await recorder.first('responses', (r) => /\/api\/users:get\?|\/api\/auth:check/.test(r.url), 'the profile');
   await pause(500);
   await field.fill(name);
   await dialog.getByRole('textbox').nth(1).fill(MEMBER.userid);
   await end(client);
-  watch.clear();
+  recorder.clear();
 
   const save = dialog.getByRole('button', { name: 'Submit' });
   await save.click();
@@ -108,7 +108,7 @@ async function keeps(client, end, name) {
   await assertReachable(page, '#wecom-gate-over a');
   assert.equal(await field.inputValue(), name);
   assert.equal(page.url(), place);
-  assert.equal(askedOfWeCom(watch), 0, 'nothing happens by itself');
+  assert.equal(askedOfWeCom(recorder), 0, 'nothing happens by itself');
 
   const opened = context.waitForEvent('page');
   await page.keyboard.press('Enter');
@@ -118,9 +118,9 @@ async function keeps(client, end, name) {
   await strip.waitFor({ state: 'detached' });
   await other.close();
   assert.equal(await field.inputValue(), name);
-  watch.clear();
+  recorder.clear();
   await save.click();
-  const answer = await watch.first('responses', (r) => r.url.includes('/api/users:updateProfile'), 'saved');
+  const answer = await recorder.first('responses', (r) => r.url.includes('/api/users:updateProfile'), 'saved');
   assert.equal(answer.status, 200);
   assert.equal((await call(page, 'auth:check')).data.nickname, name);
   const { data } = await call(page, 'auth:check');
@@ -128,16 +128,16 @@ async function keeps(client, end, name) {
 }
 
 /** WeCom says no: a page tells why, and the place is still known when it says yes again. */
-async function refused({ page, watch, place, ...client }, end) {
+async function refused({ page, recorder, place, ...client }, end) {
   const no = page.getByRole('heading', { name: 'Your account is not active' });
   await stage.member({ ...MEMBER, status: 2 });
   try {
     await end({ page, ...client });
-    watch.clear();
+    recorder.clear();
     await ask(page);
     await no.waitFor();
     await pause(2000);
-    assert.equal(askedOfWeCom(watch), 1);
+    assert.equal(askedOfWeCom(recorder), 1);
     await no.waitFor();
   } finally {
     await stage.member(MEMBER);
@@ -176,13 +176,13 @@ describe('a session that ends while the page is open', () => {
       });
       after(() => client.close());
 
-      test('and is made anew at the same place', () => heals(client, end));
-      test('and leaves a form that is not saved alone, and lets it be saved', () => keeps(client, end, `${MEMBER.name}, ${how}`));
-      test('and goes round in no circle when WeCom refuses', () => refused(client, end));
+      test('and is renewed at the same place', () => heals(client, end));
+      test('and leaves an unsaved form alone, and lets it be saved', () => keeps(client, end, `${MEMBER.name}, ${how}`));
+      test('and does not redirect in a circle when WeCom refuses', () => refused(client, end));
     });
   }
 
-  describe('and a link that is opened without one', () => {
+  describe('and a link that is opened without a session', () => {
     let client;
     before(async () => {
       client = await inside(`${stage.origin}${stage.page}${QUERY}${FRAGMENT}`);
@@ -191,30 +191,30 @@ describe('a session that ends while the page is open', () => {
 
     // A fragment of WeCom's own takes its place on the way: see docs/how-it-works.md.
     test('loses its fragment, and only that', () => {
-      const asked = client.watch.documents().map((d) => d.url);
+      const asked = client.recorder.documents().map((d) => d.url);
       assert.ok(asked.some((url) => url.startsWith(`${stage.sim}/connect`)), asked.join(' '));
       assert.equal(client.page.url(), `${stage.origin}${stage.page}${QUERY}`);
     });
 
-    test('is not followed by itself in any window, once somebody signed out in one', async () => {
-      const { page, context, watch } = client;
+    test('is not followed without a click in any window once somebody has signed out in one', async () => {
+      const { page, context, recorder } = client;
       const other = await context.newPage();
-      const seen = await Watch.on(other);
+      const seen = await CdpRecorder.on(other);
       await other.goto(stage.origin + stage.page);
       await menu(other);
       await page.getByTestId('user-center-button').hover();
       await page.getByRole('menu').getByText('Sign out').click();
       await page.getByText('You are signed out').waitFor();
-      for (const w of [watch, seen]) w.clear();
+      for (const w of [recorder, seen]) w.clear();
       await ask(other);
       await other.getByText('You are signed out').waitFor();
       await pause(1000);
-      assert.deepEqual([askedOfWeCom(watch), askedOfWeCom(seen)], [0, 0]);
+      assert.deepEqual([askedOfWeCom(recorder), askedOfWeCom(seen)], [0, 0]);
       await other.close();
     });
   });
 
-  test('as old as it may become, it is made anew at the same place', async () => {
+  test('at its greatest age it is renewed at the same place', async () => {
     await heals(waiting, () => pause(Math.max(0, since + 61_000 - Date.now())));
   });
 });

@@ -1,4 +1,4 @@
-// The other ways in: NocoBase's own form beside WeCom, the first time, several entries, members who change places.
+// NocoBase's own password form beside WeCom: `access.browsers = "nocobase"` and `access.password_login`.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { call, enter, menu } from './member.mjs';
@@ -71,7 +71,7 @@ describe('with access.browsers = "nocobase"', () => {
     }
   });
 
-  test('the button leads through WeCom to where one wanted to go', async () => {
+  test('the button leads through WeCom to the page that was asked for', async () => {
     const { page, context, close } = await stage.client('lisi', 'desktop', BROWSER);
     await page.goto(`${stage.origin}${stage.page}?tab=3#row-9`);
     await page.getByRole('link', { name: 'Sign in with WeCom' }).click();
@@ -94,8 +94,8 @@ describe('with access.browsers = "nocobase"', () => {
     await close();
   });
 
-  test('who signs in by password is as free as before', async () => {
-    const { page, context, watch, close } = await stage.client(null, 'desktop', BROWSER);
+  test('a user who signs in by password can do all that NocoBase allows', async () => {
+    const { page, context, recorder, close } = await stage.client(null, 'desktop', BROWSER);
     await page.goto(`${stage.origin}${stage.page}?x=1`);
     const wrong = await page.evaluate(async () => (await fetch('/api/auth:signIn', {
       method: 'POST', headers: { 'content-type': 'application/json', 'x-authenticator': 'basic' },
@@ -108,13 +108,13 @@ describe('with access.browsers = "nocobase"', () => {
     const me = await call(page, 'auth:check');
     assert.equal(me.data.id, 1);
     assert.match(await page.evaluate(() => localStorage.getItem('NOCOBASE_TOKEN')), /^eyJ/);
-    await watch.first('frames', (f) => f.way === 'received' && f.text.includes('"authorized"'), 'authorized');
+    await recorder.first('frames', (f) => f.way === 'received' && f.text.includes('"authorized"'), 'authorized');
 
     // Pages, files and the WebSocket after a reload, and files as a link asks for them.
-    watch.clear();
+    recorder.clear();
     await page.reload();
     await menu(page);
-    await watch.first('frames', (f) => f.way === 'received' && f.text.includes('"authorized"'), 'authorized');
+    await recorder.first('frames', (f) => f.way === 'received' && f.text.includes('"authorized"'), 'authorized');
     const file = await page.evaluate(async () => {
       const form = new FormData();
       form.append('file', new Blob(['by password']), 'note.txt');
@@ -126,7 +126,7 @@ describe('with access.browsers = "nocobase"', () => {
       return { url: made.data.url, status: answer.status, text: await answer.text() };
     });
     assert.deepEqual([file.status, file.text], [200, 'by password']);
-    assert.deepEqual(watch.responses.filter((r) => r.status >= 400).map((r) => `${r.status} ${r.url}`), []);
+    assert.deepEqual(recorder.responses.filter((r) => r.status >= 400).map((r) => `${r.status} ${r.url}`), []);
 
     // Only what the token says: the same without it, or with a token of the wrong secret.
     const cookie = (await context.cookies(stage.origin)).map((c) => `${c.name}=${c.value}`).join('; ');
@@ -154,15 +154,15 @@ describe('with access.browsers = "nocobase"', () => {
     await close();
   });
 
-  test('members inside WeCom meet no form', async () => {
+  test('members inside WeCom see no form', async () => {
     const client = await stage.client('lisi');
     await enter(client);
     assert.equal((await call(client.page, 'auth:check')).data.nickname, '李四');
-    assert.deepEqual(client.watch.documents().filter((d) => d.url.includes('signin')), []);
+    assert.deepEqual(client.recorder.documents().filter((d) => d.url.includes('signin')), []);
     await client.close();
   });
 
-  test('whoever came by password leaves nothing to the member who comes next', async () => {
+  test('a password sign-in leaves nothing to the next member', async () => {
     const { page, context, close } = await stage.client('lisi', 'desktop', BROWSER);
     await page.goto(stage.origin + stage.page);
     await password(page);
@@ -208,7 +208,7 @@ describe('access.password_login', () => {
     await close();
   });
 
-  test('is there when WeCom is not', async () => {
+  test('works when WeCom does not', async () => {
     const { page, close } = await stage.client(null, 'desktop', BROWSER);
     await page.goto(`${stage.origin}/wecom-gate/callback?state=old`);
     await page.getByRole('link', { name: 'Sign in with a password' }).click();

@@ -1,4 +1,4 @@
-// Nobody becomes somebody else: a member of WeCom and a user of NocoBase are one person only beyond doubt.
+// Which NocoBase user a WeCom member is bound to. No account is taken over: every doubt is a refusal.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { CORP, stage } from './stage.mjs';
@@ -84,7 +84,7 @@ describe('an account is not taken over', () => {
       assert.ok(Number.isInteger(id) && id !== american.id, `${id}`);
     });
 
-    test('by whoever registers somebody’s name in advance', async () => {
+    test('by registering somebody’s name in advance', async () => {
       const early = await user({ username: 'yangtao', password: 'known-to-mallory', email: 'yangtao@example.com' });
       await members({ userid: 'yangtao', mobile: '13800000033', biz_mail: 'yangtao@example.com' });
       const id = await signIn('yangtao');
@@ -93,7 +93,7 @@ describe('an account is not taken over', () => {
       assert.deepEqual([own.username, own.email, own.phone], [null, null, '13800000033']);
     });
 
-    test('by whoever gets the number later', async () => {
+    test('by a later owner of the phone number', async () => {
       const { id } = await user({ phone: '13800000034' });
       await members({ userid: 'feng', mobile: '13800000034' });
       assert.equal(await signIn('feng'), id);

@@ -1,4 +1,4 @@
-// What members do, for every test.
+// What members do, shared by the tests.
 import { stage } from './stage.mjs';
 
 /** Signs in from a page of NocoBase on, past consent where WeCom asks for it. */

@@ -1,4 +1,4 @@
-// Out, and who comes next: on one computer, inside WeCom, at another node.
+// Several members on one computer, one after the other: inside WeCom and outside, and at another node.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { call } from './member.mjs';
@@ -28,12 +28,12 @@ const WAYS = {
   },
 };
 
-describe('taking turns', () => {
+describe('a shared device', () => {
   let second;
   before(async () => {
     await bind(ONE, TWO);
     // It knows the keys and NocoBase, nothing else.
-    second = await stage.startGate('turns', { port: await stage.freePort() });
+    second = await stage.startGate('shared-device', { port: await stage.freePort() });
   });
   after(() => second.stop());
 
@@ -45,7 +45,7 @@ describe('taking turns', () => {
     }
   }
 
-  test('two members at one computer are never each other', async () => {
+  test('two members at one computer are never taken for each other', async () => {
     const client = await stage.client(null, 'desktop', BROWSER);
     const { page } = client;
     await page.goto(stage.origin + stage.page);
@@ -71,9 +71,9 @@ describe('taking turns', () => {
   });
 
   for (const [way, leave] of Object.entries(WAYS)) {
-    test(`who has left by ${way} stays out inside WeCom, until they choose otherwise`, async () => {
+    test(`a member who signed out by ${way} stays signed out inside WeCom until they choose otherwise`, async () => {
       const client = await stage.client(ONE.userid);
-      const { page, context, watch } = client;
+      const { page, context, recorder } = client;
       if (leave === WAYS['the gate’s page']) await bare(client);
       await page.goto(stage.origin + stage.page);
       await page.waitForURL(stage.origin + stage.page);
@@ -86,7 +86,7 @@ describe('taking turns', () => {
       assert.deepEqual(left.filter((name) => !['sim_member', 'wecom_gate_lang'].includes(name)), ['wecom_gate_out']);
       assert.equal(await whoami(context), undefined);
 
-      watch.clear();
+      recorder.clear();
       for (const path of ['/', '/m', '/v/admin', stage.page]) {
         await page.goto(stage.origin + path);
         await page.getByRole('heading', { name: 'You are signed out' }).waitFor();
@@ -95,7 +95,7 @@ describe('taking turns', () => {
       await page.goBack();
       await page.goForward();
       await page.getByRole('heading', { name: 'You are signed out' }).waitFor();
-      assert.deepEqual(watch.documents().filter((d) => d.url.startsWith(stage.sim)), [], 'WeCom was not asked');
+      assert.deepEqual(recorder.documents().filter((d) => d.url.startsWith(stage.sim)), [], 'WeCom was not asked');
       assert.equal(await whoami(context), undefined);
 
       await bare(client);

@@ -1,10 +1,10 @@
-// Everything that a browser window sends and sees, as the DevTools protocol tells it.
+// Records everything that a browser window sends and receives, by the Chrome DevTools Protocol (CDP).
 import assert from 'node:assert/strict';
 
 /** A JSON Web Token, anywhere. */
 export const JWT = /eyJ[\w-]+\.[\w-]+\.[\w-]+/;
 
-export class Watch {
+export class CdpRecorder {
   requests = []; // {id, url, method, type, headers}
   responses = []; // {url, status, headers}
   frames = []; // {way: 'sent' | 'received', text}
@@ -15,48 +15,48 @@ export class Watch {
   #reading = [];
 
   static async on(page) {
-    const watch = new Watch();
-    watch.page = page;
+    const recorder = new CdpRecorder();
+    recorder.page = page;
     const cdp = await page.context().newCDPSession(page);
     const on = (event, f) => cdp.on(`Network.${event}`, f);
     on('requestWillBeSent', ({ requestId, request, type, redirectResponse }) => {
       // A redirect is the next request by the same id.
-      if (redirectResponse) watch.responses.push(redirectResponse);
+      if (redirectResponse) recorder.responses.push(redirectResponse);
       const { url, method, headers, postData } = request;
-      watch.#add(watch.requests, { id: requestId, url, method, type, headers, postData });
+      recorder.#add(recorder.requests, { id: requestId, url, method, type, headers, postData });
     });
     on('requestWillBeSentExtraInfo', ({ requestId, headers, associatedCookies }) => {
-      const all = watch.#headers.get(requestId) ?? [];
-      watch.#headers.set(requestId, [...all, { headers, associatedCookies }]);
+      const all = recorder.#headers.get(requestId) ?? [];
+      recorder.#headers.set(requestId, [...all, { headers, associatedCookies }]);
     });
     on('responseReceived', ({ requestId, response }) => {
-      watch.#add(watch.responses, { id: requestId, ...response });
+      recorder.#add(recorder.responses, { id: requestId, ...response });
     });
     on('responseReceivedExtraInfo', ({ requestId, headers, headersText }) => {
-      watch.responses.push({ id: requestId, url: '(extra info)', headers, headersText });
+      recorder.responses.push({ id: requestId, url: '(extra info)', headers, headersText });
     });
     on('loadingFinished', ({ requestId }) => {
-      const answer = watch.responses.find((r) => r.id === requestId && r.url.includes('/api/'));
+      const answer = recorder.responses.find((r) => r.id === requestId && r.url.includes('/api/'));
       if (!answer) return;
       const read = cdp.send('Network.getResponseBody', { requestId });
       // Gone with its page: nobody sees it any more.
-      watch.#reading.push(read.then(({ body }) => watch.bodies.push({ url: answer.url, text: body }), () => {}));
+      recorder.#reading.push(read.then(({ body }) => recorder.bodies.push({ url: answer.url, text: body }), () => {}));
     });
     on('webSocketFrameSent', ({ response }) => {
-      watch.#add(watch.frames, { way: 'sent', text: response.payloadData });
+      recorder.#add(recorder.frames, { way: 'sent', text: response.payloadData });
     });
     on('webSocketFrameReceived', ({ response }) => {
-      watch.#add(watch.frames, { way: 'received', text: response.payloadData });
+      recorder.#add(recorder.frames, { way: 'received', text: response.payloadData });
     });
-    on('webSocketCreated', ({ requestId, url }) => watch.#add(watch.requests, { id: requestId, url, type: 'WebSocket' }));
+    on('webSocketCreated', ({ requestId, url }) => recorder.#add(recorder.requests, { id: requestId, url, type: 'WebSocket' }));
     on('webSocketWillSendHandshakeRequest', ({ requestId, request }) => {
-      watch.#headers.set(requestId, [{ headers: request.headers }]);
+      recorder.#headers.set(requestId, [{ headers: request.headers }]);
     });
-    on('webSocketHandshakeResponseReceived', ({ response }) => watch.responses.push({ url: '(websocket)', ...response }));
-    page.on('console', (m) => m.type() === 'error' && watch.console.push(`${m.text()} ${m.location().url}`));
-    page.on('pageerror', (e) => watch.console.push(`exception: ${e.message}`));
+    on('webSocketHandshakeResponseReceived', ({ response }) => recorder.responses.push({ url: '(websocket)', ...response }));
+    page.on('console', (m) => m.type() === 'error' && recorder.console.push(`${m.text()} ${m.location().url}`));
+    page.on('pageerror', (e) => recorder.console.push(`exception: ${e.message}`));
     await cdp.send('Network.enable');
-    return watch;
+    return recorder;
   }
 
   #add(list, item) {

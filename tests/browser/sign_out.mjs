@@ -1,4 +1,4 @@
-// The way out, and who is kept out.
+// Signing out; which NocoBase user a member is; who is refused.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { call, enter, menu } from './member.mjs';
@@ -58,7 +58,7 @@ describe('signing out', () => {
     await client.close();
   });
 
-  test('from outside sends the open page round to where it was', async () => {
+  test('elsewhere brings the open page back to the same place with a new session', async () => {
     const client = await stage.client('lisi');
     await enter(client);
     await client.page.goto(`${stage.origin}${stage.page}?tab=3#row-9`);
@@ -69,7 +69,7 @@ describe('signing out', () => {
       headers: { cookie: await cookies(client), authorization: `Bearer ${await phantom(client.page)}` },
     });
     assert.deepEqual(JSON.parse(body), {});
-    client.watch.clear();
+    client.recorder.clear();
     // What the page asks next, whatever it is.
     await client.page.evaluate(() => {
       const ask = new XMLHttpRequest();
@@ -77,7 +77,7 @@ describe('signing out', () => {
       ask.setRequestHeader('Authorization', `Bearer ${localStorage.getItem('NOCOBASE_TOKEN')}`);
       ask.send();
     });
-    await client.watch.first('requests', (r) => r.type === 'Document' && r.url.startsWith(stage.sim), 'WeCom');
+    await client.recorder.first('requests', (r) => r.type === 'Document' && r.url.startsWith(stage.sim), 'WeCom');
     await client.page.waitForURL(`${stage.origin}${stage.page}?tab=3#row-9`);
     await menu(client.page);
     const now = await client.context.cookies(stage.origin);

@@ -1,4 +1,4 @@
-// TLS in front.
+// The gate behind an https origin of its own.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { call } from './member.mjs';
@@ -26,7 +26,7 @@ describe('with TLS', () => {
     await client.page.getByPlaceholder(/Username|Email/).first().fill('admin@nocobase.com');
     await client.page.getByPlaceholder('Password').fill('admin123');
     await client.page.getByRole('button', { name: 'Sign in' }).click();
-    const answer = await client.watch.first('responses', (r) => /auth:signIn/.test(r.url), 'auth:signIn');
+    const answer = await client.recorder.first('responses', (r) => /auth:signIn/.test(r.url), 'auth:signIn');
     assert.equal(answer.status, 200);
     await client.page.waitForURL(`${stage.tlsOrigin}/admin**`);
     await client.close();
@@ -44,9 +44,9 @@ describe('with TLS', () => {
       { secure: cookie.secure, httpOnly: cookie.httpOnly, sameSite: cookie.sameSite, path: cookie.path },
       { secure: true, httpOnly: true, sameSite: 'Lax', path: '/' },
     );
-    const page = client.watch.responses.find((r) => r.url === stage.tlsOrigin + stage.page);
+    const page = client.recorder.responses.find((r) => r.url === stage.tlsOrigin + stage.page);
     assert.equal(page.protocol, 'h2');
-    await client.watch.assertNoToken();
+    await client.recorder.assertNoToken();
     await client.close();
   });
 });
