@@ -6,7 +6,7 @@ CARGO ?= cargo
 # Real NocoBase, cached between runs.
 export WECOM_GATE_NOCOBASE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/wecom-gate/nocobase-2.2.15
 
-.PHONY: help demo test test-rust test-browser lint deny fuzz fuzz-short fmt bench bench-micro certs packages nocobase-packages nocobase docs
+.PHONY: help demo test test-rust test-repeat test-browser lint deny fuzz fuzz-short fmt bench bench-micro certs packages nocobase-packages nocobase docs
 
 help: ## What there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -20,6 +20,10 @@ test: packages nocobase ## Every test: Rust, real NocoBase, Chromium
 
 test-rust: ## Unit and integration tests
 	$(CARGO) test --workspace --no-fail-fast
+
+RUNS ?= 20
+test-repeat: ## The Rust tests again and again on a busy machine (RUNS=...)
+	./tests/setup/repeat.sh $(RUNS)
 
 test-browser: packages nocobase ## Chromium against the real NocoBase through the gate
 	$(CARGO) build -p wecom-gate -p wecom-sim
