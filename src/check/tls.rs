@@ -1,35 +1,15 @@
 //! The gate's own certificate: does the pair fit, how long is it good, for which names?
 
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rustls::crypto::CryptoProvider;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::sign::CertifiedKey;
-use x509_parser::extensions::GeneralName;
-use x509_parser::prelude::{FromDer, X509Certificate};
-
 use super::report::{Finding, StepOutcome, Verdict};
-use crate::config::{CertificateFiles, Config};
+use crate::certificate::{self, File, Leaf, Problem, section};
+use crate::config::Config;
 
 /// Time to renew, and then some.
 const SOON: Duration = Duration::from_secs(14 * 86_400);
-
-/// What a certificate says, as far as it matters here.
-#[derive(Debug, Clone, Default)]
-struct Leaf {
-    /// Unix seconds.
-    not_before: i64,
-    not_after: i64,
-    /// Lower-case host names, `*.` in front of some.
-    names: Vec<String>,
-    addresses: Vec<IpAddr>,
-    self_signed: bool,
-    /// How many certificates the file holds.
-    chain: usize,
-}
 
 /// The step: every pair, and whether one of them is for the host of the origin.
 pub(super) fn check(config: &Config, now: SystemTime) -> Verdict {
@@ -39,16 +19,12 @@ pub(super) fn check(config: &Config, now: SystemTime) -> Verdict {
             "the gate has no TLS listener (listen.https): a proxy in front has the certificate",
         );
     }
-    let section = |i: usize| match i.checked_sub(1) {
-        None => "listen".to_owned(),
-        Some(i) => format!("listen.certificates[{i}]"),
-    };
-    let read: Vec<_> = pairs.iter().enumerate().map(|(i, pair)| read(&section(i), pair)).collect();
+    let read: Vec<_> = pairs.iter().map(|pair| certificate::read(pair).map(|c| c.leaf)).collect();
     let host = &config.origin.host;
     let for_origin = read.iter().position(|r| r.as_ref().is_ok_and(|leaf| covers(leaf, host))).unwrap_or(0);
     let verdicts = read.into_iter().enumerate().map(|(i, read)| match read {
         Ok(leaf) => verdict(&section(i), &leaf, (i == for_origin).then_some(host), now),
-        Err(finding) => Verdict::found(StepOutcome::Failed, vec![finding]),
+        Err(problem) => Verdict::found(StepOutcome::Failed, vec![unusable(&section(i), &problem)]),
     });
     together(verdicts.collect())
 }
@@ -66,66 +42,12 @@ fn together(verdicts: Vec<Verdict>) -> Verdict {
     Verdict::found(outcome, verdicts.into_iter().flat_map(|v| v.findings).collect()).with_detail(detail)
 }
 
-/// Reads both, and sees that they belong together.
-fn read(section: &str, files: &CertificateFiles) -> Result<Leaf, Finding> {
-    let (cert, key) = (&files.cert, &files.key);
-    let finding = |name: &str, path: &Path, what: String, remedy: &str| Finding {
+/// What is to be said of files that cannot be used.
+fn unusable(section: &str, (file, path, problem): &(File, PathBuf, Problem)) -> Finding {
+    Finding {
         value: Some(format!("{:?}", path.display().to_string())),
-        ..Finding::new(format!("{section}.{name}"), what, remedy)
-    };
-    const READABLE: &str = "give the path of a PEM file that the gate's user may read";
-    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(cert)
-        .and_then(Iterator::collect)
-        .map_err(|e| finding("cert", cert, format!("cannot be read: {e}"), READABLE))?;
-    let Some(first) = chain.first() else {
-        let remedy = "it must hold the chain in PEM, the server's own certificate first";
-        return Err(finding("cert", cert, "holds no certificate".into(), remedy));
-    };
-    let mut leaf = parse(first)
-        .ok_or_else(|| finding("cert", cert, "its first certificate is not X.509".into(), "get it anew"))?;
-    leaf.chain = chain.len();
-    let secret = PrivateKeyDer::from_pem_file(key)
-        .map_err(|e| finding("key", key, format!("cannot be read: {e}"), READABLE))?;
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let pair = CryptoProvider::get_default().map(|p| CertifiedKey::from_der(chain, secret, p));
-    match pair {
-        Some(Ok(_)) => Ok(leaf),
-        _ => {
-            let remedy = "give the key that the certificate was made for (RSA, ECDSA or Ed25519, without a passphrase)";
-            Err(finding(
-                "key",
-                key,
-                "does not belong to the certificate, or is of an unknown kind".into(),
-                remedy,
-            ))
-        }
+        ..Finding::new(format!("{section}.{}", file.name()), problem.to_string(), problem.remedy())
     }
-}
-
-fn parse(der: &[u8]) -> Option<Leaf> {
-    let (_, cert) = X509Certificate::from_der(der).ok()?;
-    let mut leaf = Leaf {
-        not_before: cert.validity().not_before.timestamp(),
-        not_after: cert.validity().not_after.timestamp(),
-        self_signed: cert.subject() == cert.issuer(),
-        ..Leaf::default()
-    };
-    let alternative = cert.subject_alternative_name().ok().flatten();
-    for name in alternative.iter().flat_map(|s| &s.value.general_names) {
-        match name {
-            GeneralName::DNSName(name) => leaf.names.push(name.to_ascii_lowercase()),
-            GeneralName::IPAddress(bytes) => leaf.addresses.extend(address(bytes)),
-            _ => {}
-        }
-    }
-    Some(leaf)
-}
-
-fn address(bytes: &[u8]) -> Option<IpAddr> {
-    <[u8; 4]>::try_from(bytes)
-        .map(IpAddr::from)
-        .ok()
-        .or_else(|| <[u8; 16]>::try_from(bytes).map(IpAddr::from).ok())
 }
 
 /// Is `host` one of the names? A star stands for one label (RFC 6125).
@@ -195,8 +117,6 @@ fn verdict(section: &str, leaf: &Leaf, host: Option<&String>, now: SystemTime) -
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
-
     use super::*;
 
     const NOW: i64 = 1_800_000_000;
@@ -243,35 +163,12 @@ mod tests {
     }
 
     #[test]
-    fn files() {
-        let dir = tempfile::tempdir().unwrap();
-        let write = |name: &str, text: &str| {
-            let path = dir.path().join(name);
-            std::fs::write(&path, text).unwrap();
-            path
-        };
-        let made = rcgen::generate_simple_self_signed(vec!["GATE.test".into(), "127.0.0.1".into()]).unwrap();
-        let other = rcgen::generate_simple_self_signed(vec!["gate.test".into()]).unwrap();
-        let (cert, key) = (write("c", &made.cert.pem()), write("k", &made.signing_key.serialize_pem()));
-        let files = |cert: &PathBuf, key: &PathBuf| CertificateFiles { cert: cert.clone(), key: key.clone() };
-        let leaf = read("listen", &files(&cert, &key)).unwrap();
-        assert_eq!(
-            (leaf.names.as_slice(), leaf.chain, leaf.self_signed),
-            (&["gate.test".to_owned()][..], 1, true)
-        );
-        assert_eq!(leaf.addresses, ["127.0.0.1".parse::<IpAddr>().unwrap()]);
-        assert!(leaf.not_before < leaf.not_after);
-        let (empty, foreign) = (write("e", ""), write("f", &other.signing_key.serialize_pem()));
-        for (cert, key, about, words) in [
-            (&dir.path().join("none"), &key, "listen.cert", "cannot be read"),
-            (&empty, &key, "listen.cert", "no certificate"),
-            (&cert, &empty, "listen.key", "cannot be read"),
-            (&cert, &foreign, "listen.key", "does not belong"),
-        ] {
-            let finding = read("listen", &files(cert, key)).unwrap_err();
-            assert!(finding.about == about && finding.what.contains(words), "{finding:?}");
-            assert!(!finding.remedy.is_empty());
-        }
+    fn files_that_cannot_be_used() {
+        let path = PathBuf::from("/etc/a.pem");
+        let finding = unusable("listen", &(File::Key, path, Problem::Mismatch("x".into())));
+        assert_eq!(finding.about, "listen.key");
+        assert_eq!(finding.value.as_deref(), Some("\"/etc/a.pem\""));
+        assert!(finding.what.contains("does not belong") && !finding.remedy.is_empty());
     }
 
     #[test]

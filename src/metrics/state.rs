@@ -1,8 +1,8 @@
 //! What is so at the moment: certificates, reloads, what is degraded. Read by `/readyz` too.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
 
+use parking_lot::Mutex;
 use prometheus::{IntCounterVec, IntGauge, IntGaugeVec, Result};
 
 use super::registrar::Registrar;
@@ -32,7 +32,7 @@ impl Reload {
 }
 
 /// Whatever `/readyz` may name as degraded.
-pub const DEGRADED: [&str; 8] = [
+pub(crate) const DEGRADED: [&str; 8] = [
     "nocobase",
     "wecom_token",
     "wecom_calls",
@@ -95,7 +95,7 @@ impl GateState {
 
     /// The certificates in use: their files, and the end of each in seconds since 1970. Replaces those before.
     pub fn certificates(&self, in_use: impl IntoIterator<Item = (String, i64)>) {
-        let mut certificates = self.certificates.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut certificates = self.certificates.lock();
         *certificates = in_use.into_iter().collect();
         self.not_after.reset();
         for (file, not_after) in certificates.iter() {
@@ -105,7 +105,7 @@ impl GateState {
 
     /// Files and ends of the certificates in use.
     pub fn certificate_ends(&self) -> Vec<(String, i64)> {
-        let certificates = self.certificates.lock().unwrap_or_else(PoisonError::into_inner);
+        let certificates = self.certificates.lock();
         certificates.iter().map(|(file, end)| (file.clone(), *end)).collect()
     }
 
@@ -114,7 +114,7 @@ impl GateState {
         let result = if failed.is_none() { "ok" } else { "failed" };
         self.reloads.with_label_values(&[what.name(), result]).inc();
         self.last_reload.with_label_values(&[what.name()]).set(i64::from(failed.is_none()));
-        let mut all = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.failed.lock();
         match failed {
             Some(why) => all.insert(what, why),
             None => all.remove(&what),
@@ -123,7 +123,7 @@ impl GateState {
 
     /// Reloads whose last try failed, and why.
     pub fn failed_reloads(&self) -> Vec<(Reload, String)> {
-        let all = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = self.failed.lock();
         all.iter().map(|(what, why)| (*what, why.clone())).collect()
     }
 

@@ -4,7 +4,6 @@
 use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -13,17 +12,22 @@ use axum::routing::get;
 use serde_json::json;
 use tokio::sync::watch;
 
-use super::ready::Readiness;
-use crate::proxy::CurrentGate;
+use super::ready::{Report, Status};
+
+/// Asked for the status of the gate at each request.
+type Source = Arc<dyn Fn() -> Status + Send + Sync>;
 
 /// Serves until `stopped`. The socket must be non-blocking.
+///
+/// # Errors
+/// No thread or no runtime can be started.
 pub fn serve(
     listener: TcpListener,
-    live: Arc<CurrentGate>,
+    status: impl Fn() -> Status + Send + Sync + 'static,
     mut stopped: watch::Receiver<bool>,
 ) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let readiness = Readiness::new(live);
+    let source: Source = Arc::new(status);
     std::thread::Builder::new().name("wecom-gate-ops".into()).spawn(move || {
         runtime.block_on(async move {
             let listener = match tokio::net::TcpListener::from_std(listener) {
@@ -37,7 +41,7 @@ pub fn serve(
                 // An error means that the gate is gone: stop as well.
                 let _ = stopped.wait_for(|s| *s).await;
             };
-            if let Err(error) = axum::serve(listener, router(readiness)).with_graceful_shutdown(done).await {
+            if let Err(error) = axum::serve(listener, router(source)).with_graceful_shutdown(done).await {
                 tracing::error!(%error, "listen.ops: stopped");
             }
         });
@@ -45,13 +49,13 @@ pub fn serve(
     Ok(())
 }
 
-fn router(readiness: Readiness) -> axum::Router {
+fn router(source: Source) -> axum::Router {
     axum::Router::new()
         .route("/livez", get(async || "ok\n"))
         .route("/readyz", get(ready))
         .route("/version", get(version))
         .route("/metrics", get(metrics))
-        .with_state(Arc::new(readiness))
+        .with_state(source)
 }
 
 async fn version() -> Response {
@@ -59,17 +63,17 @@ async fn version() -> Response {
 }
 
 /// 200 while the gate can serve, with what is degraded and why; else 503.
-async fn ready(State(readiness): State<Arc<Readiness>>) -> Response {
-    let report = readiness.report();
+async fn ready(State(status): State<Source>) -> Response {
+    let report = Report::new(&status());
     let code = if report.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (code, Json(report.json())).into_response()
 }
 
-async fn metrics(State(readiness): State<Arc<Readiness>>) -> Response {
-    // Sets the gauges of readiness and of nodes.
-    readiness.report();
-    let gate = readiness.gate();
-    match gate.metrics.text(gate.sessions.count(), gate.in_flight.load(Ordering::Relaxed)) {
+async fn metrics(State(status): State<Source>) -> Response {
+    let status = status();
+    // Sets the gauges of readiness.
+    let _ = Report::new(&status);
+    match status.metrics.text(status.sessions, status.in_flight) {
         Ok(text) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
         Err(error) => {
             tracing::error!(%error, "metrics cannot be written");

@@ -1,10 +1,11 @@
-//! For the operator: logs, metrics, probes.
+//! For the operator: logs, metrics, probes. What they show of the running gate `server` hands in.
 //!
-//! Must never: be reachable on the public listener, or show a secret.
+//! Must never: be reachable on the public listener, show a secret, or import `proxy` or what lies below it.
 
 mod json_line;
 mod listener;
 pub mod logging;
 mod ready;
 
-pub use listener::serve;
+pub(crate) use listener::serve;
+pub(crate) use ready::{Degraded, Status};

@@ -13,14 +13,11 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use pingora::listeners::TlsAccept;
 use pingora::listeners::tls::TlsSettings;
-use rustls::crypto::CryptoProvider;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use thiserror::Error;
-use x509_parser::extensions::GeneralName;
 
+use crate::certificate::{self, Certificate, Problem, section};
 use crate::config::CertificateFiles;
 use crate::metrics::{GateState, Reload};
 
@@ -28,39 +25,13 @@ use crate::metrics::{GateState, Reload};
 /// certificate and its key are never written at the same moment.
 const LOOK: Duration = Duration::from_secs(2);
 
-/// What is wrong with a certificate or its key. Each says which file, and what to do.
+/// What is wrong with a certificate or its key: the configuration key, the file, and what to do.
 #[derive(Debug, Error)]
-pub enum TlsError {
-    /// Not readable, or not PEM.
-    #[error("{key}: cannot read {path}: {why}; give the path of a PEM file that the gate's user may read")]
-    Unreadable {
-        /// Configuration key.
-        key: String,
-        /// The file.
-        path: PathBuf,
-        /// What the system says.
-        why: String,
-    },
-    /// No certificate in the file.
-    #[error("{key}: {path} holds no certificate; it must hold the chain, leaf first, in PEM")]
-    Empty {
-        /// Configuration key.
-        key: String,
-        /// The file.
-        path: PathBuf,
-    },
-    /// They do not belong together, or are of a kind that the gate cannot use.
-    #[error("{section}.key: {key} does not belong to {cert}, or is of an unknown kind: {why}")]
-    Mismatch {
-        /// Section of the configuration.
-        section: String,
-        /// Certificate chain.
-        cert: PathBuf,
-        /// Private key.
-        key: PathBuf,
-        /// What rustls says.
-        why: String,
-    },
+#[error("{key}: {} {problem}; {}", path.display(), problem.remedy())]
+pub struct TlsError {
+    key: String,
+    path: PathBuf,
+    problem: Problem,
 }
 
 /// A certificate in use.
@@ -68,7 +39,7 @@ pub enum TlsError {
 struct Pair {
     key: Arc<CertifiedKey>,
     file: String,
-    /// Seconds since 1970; 0 if its date cannot be read.
+    /// In seconds since 1970.
     not_after: i64,
 }
 
@@ -86,12 +57,11 @@ impl Set {
     fn read(files: &[CertificateFiles]) -> Result<Set, TlsError> {
         let mut set = Set::default();
         for (i, files) in files.iter().enumerate() {
-            // The first pair has the keys `listen.cert` and `listen.key`.
-            let section =
-                i.checked_sub(1).map_or("listen".to_owned(), |i| format!("listen.certificates[{i}]"));
-            let key = read_pair(&section, files)?;
-            let (names, not_after) = key.cert.first().map(about).unwrap_or_default();
-            for name in names {
+            let Certificate { key, leaf } = certificate::read(files).map_err(|(file, path, problem)| {
+                TlsError { key: format!("{}.{}", section(i), file.name()), path, problem }
+            })?;
+            let not_after = leaf.not_after;
+            for name in leaf.names {
                 match name.strip_prefix("*.") {
                     Some(parent) => set.wild.entry(parent.to_owned()).or_insert(i),
                     None => set.exact.entry(name).or_insert(i),
@@ -194,43 +164,6 @@ impl Certificates {
     }
 }
 
-/// Host names, lower case, and the end of a certificate.
-fn about(der: &CertificateDer<'_>) -> (Vec<String>, i64) {
-    let Ok((_, leaf)) = x509_parser::parse_x509_certificate(der) else { return Default::default() };
-    let names = leaf.subject_alternative_name().ok().flatten();
-    let names = names.iter().flat_map(|names| &names.value.general_names).filter_map(|name| match name {
-        GeneralName::DNSName(name) => Some(name.to_ascii_lowercase()),
-        _ => None,
-    });
-    (names.collect(), leaf.validity().not_after.timestamp())
-}
-
-fn read_pair(section: &str, files: &CertificateFiles) -> Result<Arc<CertifiedKey>, TlsError> {
-    let CertificateFiles { cert, key } = files;
-    let unreadable = |name: &str, path: &PathBuf, why: String| TlsError::Unreadable {
-        key: format!("{section}.{name}"),
-        path: path.clone(),
-        why,
-    };
-    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(cert)
-        .and_then(Iterator::collect)
-        .map_err(|e| unreadable("cert", cert, e.to_string()))?;
-    if chain.is_empty() {
-        return Err(TlsError::Empty { key: format!("{section}.cert"), path: cert.clone() });
-    }
-    let secret = PrivateKeyDer::from_pem_file(key).map_err(|e| unreadable("key", key, e.to_string()))?;
-    pingora_rustls::install_default_crypto_provider();
-    let mismatch = |why: String| TlsError::Mismatch {
-        section: section.to_owned(),
-        cert: cert.clone(),
-        key: key.clone(),
-        why,
-    };
-    let provider = CryptoProvider::get_default().ok_or_else(|| mismatch("no crypto provider".into()))?;
-    let pair = CertifiedKey::from_der(chain, secret, provider).map_err(|e| mismatch(e.to_string()))?;
-    Ok(Arc::new(pair))
-}
-
 struct NoCallbacks;
 #[async_trait]
 impl TlsAccept for NoCallbacks {}
@@ -268,7 +201,7 @@ mod tests {
         for (bad, why) in [
             (CertificateFiles { key: b.key.clone(), ..a.clone() }, "listen.certificates[0].key: "),
             (CertificateFiles { cert: path("empty.pem"), ..a.clone() }, "[0].cert: "),
-            (CertificateFiles { cert: path("none.pem"), ..a.clone() }, "listen.certificates[0].cert: cannot"),
+            (CertificateFiles { cert: path("none.pem"), ..a.clone() }, "none.pem cannot be read: "),
         ] {
             loaded.reload(&[b.clone(), bad], &metrics.state);
             assert!(Arc::ptr_eq(&first, &loaded.set.load_full()), "one bad one keeps all");

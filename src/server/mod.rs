@@ -2,7 +2,7 @@
 //!
 //! `run` is the whole life of a process in one function; `start` builds it and `reload` changes it; `listeners` binds
 //! sockets or takes them over, `certificates` reads and watches TLS files, `upgrade` starts the next program, `systemd`
-//! reports to the service manager.
+//! reports to the service manager, `status` is what operators see.
 //!
 //! Must never: look into a request, or decide anything about one.
 
@@ -12,6 +12,7 @@ mod listeners;
 mod reload;
 mod run;
 mod start;
+mod status;
 mod systemd;
 mod upgrade;
 

@@ -19,6 +19,7 @@ use tokio::task::JoinHandle;
 use super::certificates::Certificates;
 use super::error::StartError;
 use super::listeners::{Bound, explain};
+use super::status::status;
 use crate::config::Config;
 use crate::proxy::connection::{App, LINGER, Times};
 use crate::proxy::{CurrentGate, Gate, Phases};
@@ -125,15 +126,15 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         });
     }
     let service = tokio::spawn(async move { service.start_service(Some(fds), stopped, 1).await });
-    let ops =
-        match bound.ops {
-            Some((address, listener)) => {
-                crate::ops::serve(listener, live.clone(), stop.subscribe())
-                    .map_err(|e| StartError::Listen { key: "listen.ops", address, why: explain(&e) })?;
-                Some(address)
-            }
-            None => None,
-        };
+    let ops = match bound.ops {
+        Some((address, listener)) => {
+            let shown = live.clone();
+            crate::ops::serve(listener, move || status(&shown.now()), stop.subscribe())
+                .map_err(|e| StartError::Listen { key: "listen.ops", address, why: explain(&e) })?;
+            Some(address)
+        }
+        None => None,
+    };
     let started = gate.config.clone();
     Ok(Running { http, https, ops, live, started, certificates, stop, checks, sharing, service, sockets })
 }

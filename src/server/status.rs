@@ -1,0 +1,53 @@
+//! What operators see of the running gate: from the gate to the plain data that `ops` shows. Asks nobody.
+
+use std::sync::atomic::Ordering;
+
+use crate::ops::{Degraded, Status};
+use crate::proxy::Gate;
+use crate::proxy::upstream::State;
+
+/// Name of the state of a node that answers.
+const HEALTHY: &str = "ok";
+
+/// The status now. The gauges of NocoBase's nodes say the same from then on.
+pub(super) fn status(gate: &Gate) -> Status {
+    let problem = |state: State| Some(state.name()).filter(|name| *name != HEALTHY);
+    let nodes: Vec<_> = gate.upstreams.nodes().iter().map(|n| (n.name.clone(), problem(n.state()))).collect();
+    for (node, (_, problem)) in gate.nodes.iter().zip(&nodes) {
+        node.set_healthy(problem.is_none());
+    }
+    let mut degraded = wecom(gate);
+    let redis = gate.sessions.shared().and_then(|shared| shared.trouble());
+    degraded.extend(redis.map(|(address, why)| Degraded::new("redis", address, &why)));
+    Status {
+        metrics: gate.metrics.clone(),
+        stopping: gate.stopping.load(Ordering::Relaxed),
+        nodes,
+        degraded,
+        sessions: gate.sessions.count(),
+        in_flight: gate.in_flight.load(Ordering::Relaxed),
+    }
+}
+
+/// What the latest calls to WeCom found: while they fail nobody can sign in; members who are signed in go on.
+fn wecom(gate: &Gate) -> Vec<Degraded> {
+    let mut all = Vec::new();
+    let mut clients: Vec<_> = gate.sign_ins.wecom().collect();
+    clients.sort_by_key(|(entry, _)| *entry);
+    for (entry, client) in clients {
+        for (what, error) in [("wecom_calls", client.call_error()), ("wecom_token", client.token_error())] {
+            if let Some(error) = error {
+                let mut why = format!("{}: {}", error.class().name(), error.failure());
+                if let Some(code) = error.errcode() {
+                    why.push_str(&format!(" (errcode {code})"));
+                }
+                let remedy = error.remedy();
+                if !remedy.is_empty() {
+                    why.push_str(&format!("; {remedy}"));
+                }
+                all.push(Degraded::new(what, entry, &why));
+            }
+        }
+    }
+    all
+}
