@@ -3,6 +3,10 @@
 //!
 //! A `Failure` carries no secret: what happened in detail goes to the log where it happened.
 
+mod cause;
+
+pub use cause::{Cause, FailureWithCause};
+
 /// Why the gate did not do what was asked of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Failure {

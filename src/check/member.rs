@@ -29,7 +29,7 @@ pub(super) async fn look(
         return Way::Refused(error);
     }
     let person = crate::login::person(entry, &member, &member.details);
-    let preview = accounts.preview(&person).await;
+    let preview = accounts.preview(&person).await.map_err(|failed| failed.failure);
     Way::Admitted(member, preview)
 }
 

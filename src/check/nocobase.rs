@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::http::{Http, HttpError, HttpResponse};
 use super::report::{Finding, StepOutcome, Verdict};
 use crate::config::{Config, MatchBy, ServiceAccount};
-use crate::nocobase::answers::{Code, ErrorBody};
+use crate::nocobase::error_body::{Code, ErrorBody};
 use crate::nocobase::{Minter, UserId};
 
 /// What the gate is tried with.

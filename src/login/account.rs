@@ -2,7 +2,7 @@
 
 use super::sign_ins::SignIns;
 use crate::config::{MatchBy, WeComEntry};
-use crate::error::Failure;
+use crate::error::{Failure, FailureWithCause};
 use crate::nocobase::Person;
 use crate::nocobase::UserId;
 use crate::session::{SignInRequest, Stage, Via};
@@ -25,7 +25,7 @@ impl SignIns {
         request: &SignInRequest,
         identity: &Identity,
         member: &Member,
-    ) -> Result<Account, Failure> {
+    ) -> Result<Account, FailureWithCause> {
         let accounts = &self.sessions.accounts;
         if let Some(user) = accounts.find_binding(&entry.name, &identity.userid).await? {
             return Ok(Account::User(user));
@@ -43,10 +43,10 @@ impl SignIns {
         if sensitive && !known {
             match (request.stage, request.via, &identity.ticket) {
                 (Stage::Silent, Via::WeCom, _) => return Ok(Account::NeedsConsent),
-                (_, Via::Web, _) => return Err(Failure::FirstTimeInWeCom),
-                (Stage::Consent, Via::WeCom, None) => return Err(Failure::NothingToMatch),
+                (_, Via::Web, _) => return Err(Failure::FirstTimeInWeCom.into()),
+                (Stage::Consent, Via::WeCom, None) => return Err(Failure::NothingToMatch.into()),
                 (Stage::Consent, Via::WeCom, Some(ticket)) => {
-                    let details = client.details(&identity.userid, ticket).await.map_err(|e| e.failure())?;
+                    let details = client.details(&identity.userid, ticket).await?;
                     person = self::person(entry, member, &details);
                 }
             }

@@ -2,12 +2,15 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+
+use tracing::Instrument as _;
 
 use super::callback_query::{CallbackQuery, Code};
 use super::clock::now;
 use super::finished::Finished;
-use super::sign_in::sign_in;
+use super::sign_in::{log_failure, sign_in};
 use super::sign_ins::SignIns;
 use super::start::Start;
 use crate::decide::target::landing;
@@ -19,6 +22,8 @@ use crate::shared::CallbackId;
 /// The callback as it came in.
 #[derive(Debug, Clone, Copy)]
 pub struct Callback<'a> {
+    /// Id of the request, which the member is asked to quote.
+    pub request_id: &'a str,
     /// Raw query.
     pub query: Option<&'a str>,
     /// The gate's cookies.
@@ -33,13 +38,48 @@ pub struct Callback<'a> {
     pub lang: &'static str,
 }
 
-/// What the browser is told.
+/// Where a callback leads.
 #[derive(Debug, Clone)]
 pub enum CallbackResponse {
     /// Go on there.
     Redirect(String),
-    /// A page, with the way to try again.
-    Failed(Failure, Option<String>),
+    /// A page that says why not.
+    Failed {
+        /// Why not.
+        failure: Failure,
+        /// How to try again, where that makes sense.
+        retry: Option<Retry>,
+        /// The log has a line about it already, with its cause.
+        logged: bool,
+    },
+}
+
+/// What a new attempt needs to lead to the same place.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Retry {
+    /// Where to go afterwards; the start page if nothing is said.
+    pub target: Option<String>,
+    /// Through which of WeCom's pages.
+    pub via: Option<Via>,
+    /// Name of the WeCom entry.
+    pub entry: Option<String>,
+}
+
+impl From<&SignInRequest> for Retry {
+    fn from(request: &SignInRequest) -> Self {
+        Retry {
+            target: Some(request.target.clone()),
+            via: Some(request.via),
+            entry: Some(request.entry.clone()),
+        }
+    }
+}
+
+impl CallbackResponse {
+    /// A failure that has no line in the log yet.
+    fn failed(failure: Failure, retry: Option<Retry>) -> Self {
+        CallbackResponse::Failed { failure, retry, logged: false }
+    }
 }
 
 impl SignIns {
@@ -47,7 +87,7 @@ impl SignIns {
     pub async fn finish(self: &Arc<Self>, callback: Callback<'_>) -> (CallbackResponse, Vec<String>) {
         let client = callback.client;
         if let Err(failure) = self.throttle.callback(client, Instant::now()) {
-            return (CallbackResponse::Failed(failure, None), Vec::new());
+            return (CallbackResponse::failed(failure, None), Vec::new());
         }
         let params = CallbackQuery::read(callback.query.unwrap_or_default());
         let signed_in = self.sessions.live(callback.cookies);
@@ -65,7 +105,7 @@ impl SignIns {
         };
         let request = &checked.flow.request;
         let mut cookies: Vec<String> = self.pending.delete(&checked.flow).into_iter().collect();
-        let retry = Some(login_address(request));
+        let retry = Some(Retry::from(request));
         let code = match params.code {
             Code::One(code) => code,
             Code::None => {
@@ -75,37 +115,40 @@ impl SignIns {
                     Via::Web => Failure::LoginCancelled,
                 };
                 self.metrics.sign_ins.refused(&request.entry, failure, Duration::ZERO);
-                tracing::info!(
-                    event = "sign_in",
-                    entry = request.entry,
-                    outcome = "refused",
-                    label = failure.response().label,
-                    "WeCom sent no code"
-                );
-                return (CallbackResponse::Failed(failure, retry), cookies);
+                let span = Self::span(&callback);
+                span.in_scope(|| log_failure(&failure.into(), request, "", None));
+                return (CallbackResponse::Failed { failure, retry, logged: true }, cookies);
             }
-            Code::Several => return (CallbackResponse::Failed(Failure::BadCallback, retry), cookies),
+            Code::Several => return (CallbackResponse::failed(Failure::BadCallback, retry), cookies),
         };
 
         // The flow's cookie stays: the page comes back by itself with the same code.
         let permit = match self.throttle.permit(client, Instant::now()) {
             Ok(permit) => permit,
-            Err(failure) => return (CallbackResponse::Failed(failure, None), Vec::new()),
+            Err(failure) => return (CallbackResponse::failed(failure, None), Vec::new()),
         };
         let once = session::Callback { code: &code, state: &state, cookie: checked.cookie };
         let (sign_ins, work, spent) = (self.clone(), request.clone(), code.clone());
         // The permit is held for as long as the work goes on, also when the browser does not wait for it.
         let id = CallbackId::of(&once);
+        let logged = Arc::new(AtomicBool::new(false));
+        let written = Arc::clone(&logged);
         let work = async move {
             let _permit = permit;
-            sign_ins.once_in_all(id, sign_in(&sign_ins, &work, &spent)).await
-        };
+            let carry_out = async {
+                let finished = sign_in(&sign_ins, &work, &spent).await;
+                written.store(true, Ordering::Release);
+                finished
+            };
+            sign_ins.once_in_all(id, carry_out).await
+        }
+        .instrument(Self::span(&callback));
         let finished = self.callbacks.once(once, now(), work).await;
         let finished = finished.unwrap_or_else(|refused| Finished::Failed(refused.into()));
         if matches!(finished, Finished::Failed(Failure::CodeRejected | Failure::FlowMissing)) {
             self.throttle.was_rejected(client, Instant::now());
         }
-        let answer = match finished {
+        let response = match finished {
             Finished::SignedIn(session) => match self.sessions.cookies.write(&session, now()) {
                 Ok(cookie) => {
                     // The flow stays for a minute: WeCom's webviews may ask for the callback twice.
@@ -121,7 +164,7 @@ impl SignIns {
                     self.sessions.replace(signed_in, &session);
                     CallbackResponse::Redirect(self.landing(request))
                 }
-                Err(failure) => CallbackResponse::Failed(failure, retry),
+                Err(failure) => CallbackResponse::failed(failure, retry),
             },
             Finished::NeedsConsent => self.again(&callback, request, true, 0, &mut cookies),
             Finished::Failed(Failure::CodeRejected) if signed_in.is_some() => {
@@ -130,12 +173,21 @@ impl SignIns {
             Finished::Failed(Failure::CodeRejected) if attempt_of(state.as_bytes()) == Some(0) => {
                 self.again(&callback, request, request.stage == Stage::Consent, 1, &mut cookies)
             }
-            Finished::Failed(failure) => CallbackResponse::Failed(failure, retry),
+            Finished::Failed(failure) => {
+                // A callback that came twice was carried out, and logged, under the first one's request id.
+                let logged = logged.load(Ordering::Acquire);
+                CallbackResponse::Failed { failure, retry, logged }
+            }
         };
-        (answer, cookies)
+        (response, cookies)
     }
 
-    /// The same flow once more.
+    /// Gives every line of a sign-in its request id. At the level of errors, so that no `log.level` hides it.
+    fn span(callback: &Callback<'_>) -> tracing::Span {
+        tracing::error_span!("sign_in", request_id = callback.request_id)
+    }
+
+    /// The same sign-in once more.
     fn again(
         &self,
         callback: &Callback<'_>,
@@ -145,7 +197,7 @@ impl SignIns {
         cookies: &mut Vec<String>,
     ) -> CallbackResponse {
         let Some(entry) = self.config.wecom.iter().position(|e| e.name == request.entry) else {
-            return CallbackResponse::Failed(Failure::NotFound, None);
+            return CallbackResponse::failed(Failure::NotFound, None);
         };
         let start = Start {
             via: request.via,
@@ -156,13 +208,14 @@ impl SignIns {
             attempt,
             consent,
             lang: callback.lang,
+            request_id: callback.request_id,
         };
         match self.start(callback.cookies, &start) {
             Ok(started) => {
                 cookies.extend(started.cookies);
                 CallbackResponse::Redirect(started.location)
             }
-            Err(failure) => CallbackResponse::Failed(failure, Some(login_address(request))),
+            Err(failure) => CallbackResponse::failed(failure, Some(Retry::from(request))),
         }
     }
 
@@ -179,14 +232,11 @@ impl SignIns {
             return (self.stray(signed_in, failure), Vec::new());
         }
         if attempt_of(state.as_bytes()).is_some_and(|n| n > 0) && failure == Failure::FlowMissing {
-            return (
-                CallbackResponse::Failed(Failure::CookiesBlocked, Some("/wecom-gate/login".into())),
-                Vec::new(),
-            );
+            return (CallbackResponse::failed(Failure::CookiesBlocked, Some(Retry::default())), Vec::new());
         }
         let entry = self.config.wecom.iter().position(|e| e.auto_login);
         let (Some(entry), true, false) = (entry, callback.in_wecom, callback.cookies.signed_out) else {
-            return (CallbackResponse::Failed(failure, Some("/wecom-gate/login".into())), Vec::new());
+            return (CallbackResponse::failed(failure, Some(Retry::default())), Vec::new());
         };
         let start = Start {
             via: Via::WeCom,
@@ -197,10 +247,11 @@ impl SignIns {
             attempt: 1,
             consent: false,
             lang: callback.lang,
+            request_id: callback.request_id,
         };
         match self.start(callback.cookies, &start) {
             Ok(started) => (CallbackResponse::Redirect(started.location), started.cookies),
-            Err(failure) => (CallbackResponse::Failed(failure, Some("/wecom-gate/login".into())), Vec::new()),
+            Err(failure) => (CallbackResponse::failed(failure, Some(Retry::default())), Vec::new()),
         }
     }
 
@@ -209,7 +260,7 @@ impl SignIns {
         if signed_in {
             CallbackResponse::Redirect("/".into())
         } else {
-            CallbackResponse::Failed(failure, Some("/wecom-gate/login".into()))
+            CallbackResponse::failed(failure, Some(Retry::default()))
         }
     }
 
@@ -222,15 +273,4 @@ impl SignIns {
             None => request.target.clone(),
         }
     }
-}
-
-/// `/wecom-gate/login` with everything that leads back into this flow.
-fn login_address(request: &SignInRequest) -> String {
-    let via = match request.via {
-        Via::WeCom => "wecom",
-        Via::Web => "web",
-    };
-    let mut query = url::form_urlencoded::Serializer::new(String::new());
-    query.append_pair("rd", &request.target).append_pair("via", via).append_pair("with", &request.entry);
-    format!("/wecom-gate/login?{}", query.finish())
 }

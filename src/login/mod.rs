@@ -20,7 +20,7 @@ mod throttle;
 
 pub(crate) use account::person;
 pub use clock::now;
-pub use finish::{Callback, CallbackResponse};
+pub use finish::{Callback, CallbackResponse, Retry};
 pub use sessions::{FoundSession, Sessions};
 pub use sign_ins::{CALLBACK, SignIns};
 pub use start::{Start, Started};

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use super::sign_ins::SignIns;
 use crate::config::WeComEntry;
-use crate::error::Failure;
+use crate::error::{Failure, FailureWithCause};
 use crate::nocobase::UserId;
 use crate::nocobase::roles::Plan;
 use crate::wecom::{self, Member};
@@ -24,9 +24,12 @@ impl SignIns {
         if entry.roles.is_empty() {
             return;
         }
-        if let Err(failure) = self.change_roles(entry, client, member, user).await {
-            tracing::warn!(event = "roles", entry = entry.name, userid = member.userid, nocobase_user = %user,
-                label = failure.response().label, "the roles stay as they are");
+        if let Err(failed) = self.change_roles(entry, client, member, user).await {
+            let (label, cause) = (failed.failure.response().label, &*failed.cause);
+            let reason = Some(cause.reason.as_str()).filter(|reason| !reason.is_empty());
+            tracing::warn!(event = "roles", entry = entry.name, userid = member.userid, nocobase_user = %user, label,
+                reason, call = cause.call, errcode = cause.errcode, errmsg = cause.errmsg, remedy = cause.remedy,
+                "the roles stay as they are");
         }
     }
 
@@ -36,12 +39,15 @@ impl SignIns {
         client: &wecom::Client,
         member: &Member,
         user: UserId,
-    ) -> Result<(), Failure> {
-        let mut matching = client.roles(member).await.map_err(|e| e.failure())?;
+    ) -> Result<(), FailureWithCause> {
+        let mut matching = client.roles(member).await?;
         let managed: BTreeSet<&str> = entry.roles.iter().map(|rule| rule.role.as_str()).collect();
         let mut instead: BTreeSet<&str> =
             self.config.nocobase.default_roles.iter().map(String::as_str).collect();
-        let read = async || self.sessions.nocobase.roles(user).await?.ok_or(Failure::NocoBaseBadAnswer);
+        let read = async || {
+            let roles = self.sessions.nocobase.roles(user).await?;
+            roles.ok_or_else(|| FailureWithCause::from(Failure::NocoBaseBadAnswer))
+        };
         let before = read().await?;
         let mut now = before.clone();
         // Once more without the roles that NocoBase turns out not to know: somebody else may have to take their place.

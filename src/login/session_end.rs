@@ -4,10 +4,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use backon::{ExponentialBuilder, Retryable};
+
 use super::clock::now;
 use super::sessions::{BLOCK_MARGIN, Sessions};
-use crate::error::Failure;
-use crate::nocobase::answers::Code;
+use crate::error::{Failure, FailureWithCause};
+use crate::nocobase::error_body::Code;
 use crate::session::{CachedSession, OwnCookies, Session, SessionStatus};
 use crate::shared::Ending;
 
@@ -16,7 +18,7 @@ impl Sessions {
     fn ask_soon(self: &Arc<Self>, session: &Session) {
         let (sessions, session) = (self.clone(), session.clone());
         tokio::spawn(async move {
-            if matches!(sessions.ask(&session).await, Ok(SessionStatus::Ended)) {
+            if matches!(sessions.ask_and_log(&session).await, Ok(SessionStatus::Ended)) {
                 sessions.cache.end(session.sid);
             }
         });
@@ -46,7 +48,7 @@ impl Sessions {
         tracing::info!(event = "session_ended", session = %session.sid, userid = session.userid, reason, "session ended");
         self.cache.end(session.sid);
         self.publish(Ending::of(session.sid));
-        self.nocobase.sign_out(self.mint(session)?.as_str()).await
+        self.nocobase.sign_out(self.mint(session)?.as_str()).await.map_err(FailureWithCause::logged)
     }
 
     /// Ends a session of NocoBase's own, by the token of somebody who signed in by password.
@@ -58,7 +60,7 @@ impl Sessions {
         let end = now().plus(self.limits().absolute).plus(BLOCK_MARGIN).as_secs();
         let now = now();
         let lasting = self.minter.session_until(verified.user_id, &jti, now.0, now.as_secs(), end)?;
-        self.nocobase.sign_out(lasting.as_str()).await
+        self.nocobase.sign_out(lasting.as_str()).await.map_err(FailureWithCause::logged)
     }
 
     /// `Set-Cookie` lines of a sign-out: nothing of the gate's stays but the mark that nobody is signed straight in again.
@@ -81,14 +83,16 @@ impl Sessions {
 
     /// Blocks the session in NocoBase; tries a few times, since a session that goes on elsewhere is a hole.
     async fn block(&self, sid: uuid::Uuid, token: &str) {
-        for pause in [1, 5, 30, 0] {
-            match self.nocobase.sign_out(token).await {
-                Ok(()) => return,
-                Err(_) if pause > 0 => tokio::time::sleep(Duration::from_secs(pause)).await,
-                Err(failure) => tracing::error!(event = "session_ended", session = %sid,
-                    label = failure.response().label,
-                    "NocoBase could not be told that this session has ended; other nodes may still take it"),
-            }
+        // Pauses of 1, 5 and 25 seconds.
+        let pauses = ExponentialBuilder::new()
+            .with_min_delay(Duration::from_secs(1))
+            .with_factor(5.0)
+            .with_max_times(3);
+        let blocked = (|| self.nocobase.sign_out(token)).retry(pauses).await;
+        if let Err(failed) = blocked {
+            tracing::error!(event = "session_ended", session = %sid, label = failed.failure.response().label,
+                call = failed.cause.call, reason = failed.cause.reason,
+                "NocoBase could not be told that this session has ended; other nodes may still accept it");
         }
     }
 
@@ -147,7 +151,8 @@ impl Sessions {
         let (sessions, entry, userid) = (self.clone(), entry.to_owned(), userid.to_owned());
         tokio::spawn(async move {
             // Whose tokens these are is what the binding says. Without Redis, other nodes learn it from NocoBase.
-            let Ok(Some(user)) = sessions.accounts.find_binding(&entry, &userid).await else { return };
+            let bound = sessions.accounts.find_binding(&entry, &userid).await;
+            let Ok(Some(user)) = bound.map_err(FailureWithCause::logged) else { return };
             for sid in sids {
                 if let Ok(token) = sessions.lasting(user, sid, now()) {
                     sessions.block(sid, token.as_str()).await;

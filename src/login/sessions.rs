@@ -9,7 +9,7 @@ use secrecy::ExposeSecret;
 
 use super::clock::now;
 use crate::config::{Config, WeComEntry};
-use crate::error::Failure;
+use crate::error::{Failure, FailureWithCause};
 use crate::metrics::Metrics;
 use crate::nocobase::{Accounts, CheckOutcome, Minted, Minter, NocoBase, UserId};
 use crate::session::{
@@ -130,7 +130,8 @@ impl Sessions {
         };
         let seen = match self.cache.get(session.sid) {
             Some(seen) => seen,
-            None => match Box::pin(self.cache.first_sight(&session, now(), self.ask(&session))).await {
+            None => match Box::pin(self.cache.first_sight(&session, now(), self.ask_and_log(&session))).await
+            {
                 Ok(seen) => seen,
                 Err(failure) => return FoundSession::Unknown(failure),
             },
@@ -144,12 +145,17 @@ impl Sessions {
         self.cache.get(session.sid).filter(|seen| !seen.is_ended()).map(|_| session)
     }
 
+    /// The same for a request, which has no line to put the cause into.
+    pub(super) async fn ask_and_log(&self, session: &Session) -> Result<SessionStatus, Failure> {
+        self.ask(session).await.map_err(FailureWithCause::logged)
+    }
+
     /// Asks NocoBase about a session.
-    pub(super) async fn ask(&self, session: &Session) -> Result<SessionStatus, Failure> {
+    pub(super) async fn ask(&self, session: &Session) -> Result<SessionStatus, FailureWithCause> {
         let token = self.mint(session)?;
         match self.nocobase.check(token.as_str()).await? {
             CheckOutcome::Valid { user_id } if user_id.get() == session.user_id => Ok(SessionStatus::Live),
-            CheckOutcome::Valid { .. } => Err(Failure::NocoBaseBadAnswer),
+            CheckOutcome::Valid { .. } => Err(Failure::NocoBaseBadAnswer.into()),
             CheckOutcome::Ended(code) => {
                 self.metrics.sign_ins.sessions_ended("nocobase", 1);
                 tracing::info!(event = "session_ended", session = %session.sid, userid = session.userid,
@@ -166,7 +172,7 @@ impl Sessions {
         entry: &WeComEntry,
         member: &Member,
         user: UserId,
-    ) -> Result<Box<Session>, Failure> {
+    ) -> Result<Box<Session>, FailureWithCause> {
         let who = session::Member {
             entry: entry.name.clone(),
             corp_id: entry.corp_id.clone(),
@@ -180,7 +186,7 @@ impl Sessions {
         // Shows a wrong secret here, and not as a page that does not work.
         match self.ask(&session).await? {
             SessionStatus::Live => drop(self.cache.insert_checked(&session, now())),
-            SessionStatus::Ended => return Err(Failure::SessionEnded),
+            SessionStatus::Ended => return Err(Failure::SessionEnded.into()),
         }
         Ok(session)
     }
@@ -248,7 +254,7 @@ impl Sessions {
     }
 
     async fn recheck(self: &Arc<Self>, session: &Session, order: Recheck) {
-        let asked = self.ask(session).await;
+        let asked = self.ask(session).await.map_err(FailureWithCause::logged);
         if matches!(asked, Ok(SessionStatus::Ended)) {
             return order.ended();
         }

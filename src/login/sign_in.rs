@@ -1,59 +1,88 @@
-//! From the code to a registered session.
+//! From WeCom's code to a registered session.
+
+use std::time::Instant;
 
 use super::account::Account;
 use super::finished::Finished;
 use super::sign_ins::SignIns;
-use crate::error::Failure;
-use crate::session::{SignInRequest, Via};
+use crate::error::{Failure, FailureWithCause, Level};
+use crate::session::SignInRequest;
 
-/// From the code to a registered session. Goes on when the browser goes away (R23).
+/// Carries a sign-in out, counts it, and writes the one line that says how it ended. Goes on when the browser goes
+/// away (R23).
 pub(super) async fn sign_in(sign_ins: &SignIns, request: &SignInRequest, code: &str) -> Finished {
-    let began = std::time::Instant::now();
+    let began = Instant::now();
     let mut userid = String::new();
-    let finished = match steps(sign_ins, request, code, &mut userid).await {
-        Ok(finished) => finished,
-        Err(failure) => Finished::Failed(failure),
-    };
+    let result = steps(sign_ins, request, code, &mut userid).await;
     let took = began.elapsed();
-    match &finished {
-        Finished::SignedIn(_) => sign_ins.metrics.sign_ins.signed_in(&request.entry, took),
-        Finished::NeedsConsent => sign_ins.metrics.sign_ins.needs_consent(&request.entry, took),
-        Finished::Failed(failure) => sign_ins.metrics.sign_ins.refused(&request.entry, *failure, took),
-    }
     let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-    let via = match request.via {
-        Via::WeCom => "wecom",
-        Via::Web => "web",
-    };
-    match &finished {
-        Finished::SignedIn(s) => {
-            tracing::info!(event = "sign_in", outcome = "signed_in", entry = s.entry, via,
-            userid = s.userid, name = s.name, nocobase_user = s.user_id, session = %s.sid, ms, "signed in")
+    let (metrics, entry, via) = (&sign_ins.metrics.sign_ins, request.entry.as_str(), request.via.name());
+    match result {
+        Ok(Finished::SignedIn(s)) => {
+            metrics.signed_in(entry, took);
+            tracing::info!(event = "sign_in", outcome = "signed_in", entry, via, userid = s.userid, name = s.name,
+                nocobase_user = s.user_id, session = %s.sid, ms, "signed in");
+            Finished::SignedIn(s)
         }
-        Finished::NeedsConsent => tracing::info!(
-            event = "sign_in",
-            outcome = "needs_consent",
-            entry = request.entry,
-            via,
-            userid,
-            ms,
-            "asking for consent: this member is not bound yet"
-        ),
-        Finished::Failed(failure) => {
-            let answer = failure.response();
+        Ok(finished) => {
+            metrics.needs_consent(entry, took);
             tracing::info!(
                 event = "sign_in",
-                outcome = "refused",
-                label = answer.label,
-                entry = request.entry,
+                outcome = "needs_consent",
+                entry,
                 via,
                 userid,
                 ms,
-                "not signed in"
+                "asking for consent: this member is not bound yet"
             );
+            finished
+        }
+        Err(failed) => {
+            metrics.refused(entry, failed.failure, took);
+            log_failure(&failed, request, &userid, Some(ms));
+            Finished::Failed(failed.failure)
         }
     }
-    finished
+}
+
+/// The line of a sign-in that failed, as loud as the failure's. Nothing else writes one.
+pub(super) fn log_failure(failed: &FailureWithCause, request: &SignInRequest, userid: &str, ms: Option<u64>) {
+    let (failure, cause) = (failed.failure.response(), &*failed.cause);
+    let reason = Some(cause.reason.as_str()).filter(|reason| !reason.is_empty());
+    macro_rules! line {
+        ($level:ident) => {
+            tracing::$level!(
+                event = "sign_in",
+                outcome = "refused",
+                label = failure.label,
+                entry = request.entry,
+                via = request.via.name(),
+                userid,
+                ms,
+                reason,
+                call = cause.call,
+                base = cause.base,
+                status = cause.status,
+                answer = cause.answer,
+                class = cause.class,
+                errcode = cause.errcode,
+                errmsg = cause.errmsg,
+                remedy = cause.remedy,
+                service_user = cause.service_user,
+                users = cause.users,
+                by = cause.by,
+                bound_to = cause.bound_to,
+                fields = cause.fields,
+                "not signed in"
+            )
+        };
+    }
+    match failure.level {
+        Level::Debug => line!(debug),
+        Level::Info => line!(info),
+        Level::Warn => line!(warn),
+        Level::Error => line!(error),
+    }
 }
 
 async fn steps(
@@ -61,13 +90,13 @@ async fn steps(
     request: &SignInRequest,
     code: &str,
     userid: &mut String,
-) -> Result<Finished, Failure> {
+) -> Result<Finished, FailureWithCause> {
     let (entry, client) = sign_ins.entry(&request.entry).ok_or(Failure::NotFound)?;
-    let identity = client.identify(code).await.map_err(|e| e.failure())?;
+    let identity = client.identify(code).await?;
     userid.clone_from(&identity.userid);
-    // getuserinfo answers for members outside the visible range too: user/get is the permission (wecom-api 6.1, 8).
-    let member = client.member(&identity.userid).await.map_err(|e| e.failure())?;
-    client.admit(&member).await.map_err(|e| e.failure())?;
+    // getuserinfo (doc 91023) names members outside the visible range too: user/get (doc 90196) is the permission.
+    let member = client.member(&identity.userid).await?;
+    client.admit(&member).await?;
     match sign_ins.account(entry, client, request, &identity, &member).await? {
         Account::NeedsConsent => Ok(Finished::NeedsConsent),
         Account::User(user) => {

@@ -89,21 +89,26 @@ impl SignIns {
         for (entry, client) in &self.sessions.wecom {
             match client.check_rules().await {
                 Err(e) if e.failure() == Failure::RuleUnevaluable => {
+                    e.log(entry);
                     return Err(format!(
                         "wecom {entry}: allow_departments or allow_tags names one that WeCom does not know or does not \
                          show to this app; compare the ids with the console, or widen the app's visible range"
                     ));
                 }
-                Err(e) => tracing::warn!(
-                    event = "rules",
-                    entry,
-                    label = e.failure().response().label,
-                    "the allow rules could not be checked at start"
-                ),
+                Err(e) => {
+                    e.log(entry);
+                    tracing::warn!(
+                        event = "rules",
+                        entry,
+                        label = e.failure().response().label,
+                        "the allow rules could not be checked at start"
+                    );
+                }
                 Ok(()) => {}
             }
             // These let nobody in: the gate starts, and changes no role by a rule that it cannot evaluate.
             if let Err(e) = client.check_roles().await {
+                e.log(entry);
                 tracing::warn!(
                     event = "rules",
                     entry,

@@ -12,7 +12,7 @@ const MOST_TRIES: u8 = 8;
 
 /// What to start.
 #[derive(Debug, Clone)]
-pub struct Start {
+pub struct Start<'a> {
     /// Which of WeCom's pages.
     pub via: Via,
     /// Index of the entry in the configuration.
@@ -29,6 +29,8 @@ pub struct Start {
     pub consent: bool,
     /// Language of WeCom's page: `zh` or `en`.
     pub lang: &'static str,
+    /// Id of the request, which the member is asked to quote.
+    pub request_id: &'a str,
 }
 
 /// A redirect to WeCom, with the cookies that belong to it.
@@ -42,10 +44,12 @@ pub struct Started {
 
 impl SignIns {
     /// Starts a flow.
-    pub fn start(&self, cookies: &OwnCookies<'_>, start: &Start) -> Result<Started, Failure> {
+    pub fn start(&self, cookies: &OwnCookies<'_>, start: &Start<'_>) -> Result<Started, Failure> {
         if start.automatic && cookies.tries >= MOST_TRIES {
             tracing::warn!(
                 event = "sign_in",
+                outcome = "refused",
+                request_id = start.request_id,
                 label = Failure::LoginLoop.response().label,
                 tries = cookies.tries,
                 "sign-in goes round in circles: does the browser keep cookies, is the clock right?"

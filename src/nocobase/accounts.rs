@@ -13,10 +13,10 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use super::UserId;
-use super::client::{Call, Done, NocoBase, bad_answer, user_id_of};
+use super::client::{Call, Done, NocoBase, bad_response, user_id_of};
 use super::phone::Phone;
 use crate::config::{self, MatchBy};
-use crate::error::Failure;
+use crate::error::{Failure, FailureWithCause};
 
 pub use person::Person;
 pub use preview::Preview;
@@ -53,7 +53,7 @@ impl Accounts {
     /// The user that this member is bound to. Userids are compared as WeCom does, without regard to the case of ASCII
     /// letters. A binding to a user that is gone is none: NocoBase takes bindings away with their user, so such a row
     /// is a leftover; it is ignored, since the service account may not delete.
-    pub async fn find_binding(&self, entry: &str, userid: &str) -> Result<Option<UserId>, Failure> {
+    pub async fn find_binding(&self, entry: &str, userid: &str) -> Result<Option<UserId>, FailureWithCause> {
         if userid.is_empty() || entry.is_empty() {
             return Ok(None);
         }
@@ -93,7 +93,7 @@ impl Accounts {
 
     /// The user that matches by what is known without the member's consent: the user name. Only where
     /// `match_by` puts it first; otherwise a better key, not known yet, might lead to somebody else.
-    pub async fn match_silent(&self, person: &Person) -> Result<Option<UserId>, Failure> {
+    pub async fn match_silent(&self, person: &Person) -> Result<Option<UserId>, FailureWithCause> {
         match self.match_by.first() {
             Some(MatchBy::Username) => self.match_key(MatchBy::Username, person).await.map(Option::flatten),
             _ => Ok(None),
@@ -102,7 +102,7 @@ impl Accounts {
 
     /// The user that matches by the keys of `match_by`, in their order.
     /// [`Failure::NothingToMatch`] if the person has none of them.
-    pub async fn match_full(&self, person: &Person) -> Result<Option<UserId>, Failure> {
+    pub async fn match_full(&self, person: &Person) -> Result<Option<UserId>, FailureWithCause> {
         let mut any = false;
         for key in &self.match_by {
             match self.match_key(*key, person).await? {
@@ -111,11 +111,15 @@ impl Accounts {
                 None => {}
             }
         }
-        if any { Ok(None) } else { Err(Failure::NothingToMatch) }
+        if any { Ok(None) } else { Err(Failure::NothingToMatch.into()) }
     }
 
     /// `None`: the person does not have this key. `Some(None)`: nobody matches.
-    async fn match_key(&self, key: MatchBy, person: &Person) -> Result<Option<Option<UserId>>, Failure> {
+    async fn match_key(
+        &self,
+        key: MatchBy,
+        person: &Person,
+    ) -> Result<Option<Option<UserId>>, FailureWithCause> {
         match key {
             MatchBy::Phone => {
                 let Some(phone) = person.phone() else { return Ok(None) };
@@ -143,13 +147,13 @@ impl Accounts {
     /// Makes a user for this member, or finds the one that another node (or an earlier attempt) made a moment ago.
     /// The user carries every key of `match_by` that the person has, so that it is found again if the binding
     /// cannot be written.
-    pub async fn create(&self, person: &Person) -> Result<UserId, Failure> {
+    pub async fn create(&self, person: &Person) -> Result<UserId, FailureWithCause> {
         let keys: Vec<MatchBy> = self.match_by.iter().copied().filter(|k| person.has(*k)).collect();
         if keys.is_empty() {
-            return Err(Failure::NothingToMatch);
+            return Err(Failure::NothingToMatch.into());
         }
         if !self.auto_create {
-            return Err(Failure::NoMatchingUser);
+            return Err(Failure::NoMatchingUser.into());
         }
         let mut fields = vec![MatchBy::Phone, MatchBy::Email, MatchBy::Username];
         fields.retain(|k| person.has(*k));
@@ -178,15 +182,15 @@ impl Accounts {
                 fields.retain(|k| keys.contains(k));
             }
             if fields.len() == before {
-                return Err(bad_answer(&call, 400, &why.summary()));
+                return Err(bad_response(&call, 400, &why.summary()));
             }
         }
-        Err(Failure::NocoBaseBadAnswer)
+        Err(Failure::NocoBaseBadAnswer.into())
     }
 
-    fn created(&self, call: &Call<'_>, user: &Value, person: &Person) -> Result<UserId, Failure> {
+    fn created(&self, call: &Call<'_>, user: &Value, person: &Person) -> Result<UserId, FailureWithCause> {
         let Some(id) = user.get("id").and_then(user_id_of) else {
-            return Err(bad_answer(call, 200, "no user id in the answer"));
+            return Err(bad_response(call, 200, "no user id in the answer"));
         };
         let roles = user.get("roles").and_then(Value::as_array).map_or(0, Vec::len);
         if roles < self.default_roles.len() {
@@ -217,10 +221,10 @@ impl Accounts {
     }
 
     /// Somebody has this value already.
-    async fn is_taken(&self, key: MatchBy, person: &Person) -> Result<bool, Failure> {
+    async fn is_taken(&self, key: MatchBy, person: &Person) -> Result<bool, FailureWithCause> {
         match self.match_key(key, person).await {
             Ok(user) => Ok(user.flatten().is_some()),
-            Err(Failure::AmbiguousUser) => Ok(true),
+            Err(failed) if failed.failure == Failure::AmbiguousUser => Ok(true),
             Err(other) => Err(other),
         }
     }
@@ -228,10 +232,10 @@ impl Accounts {
     /// Writes the binding. Done already is a success. [`Failure::AlreadyBound`]: the user belongs to another member
     /// of this entry (phone numbers are given to new people). [`Failure::AmbiguousUser`]: the member has become bound to
     /// two users at once.
-    pub async fn bind(&self, user: UserId, person: &Person) -> Result<(), Failure> {
+    pub async fn bind(&self, user: UserId, person: &Person) -> Result<(), FailureWithCause> {
         let Person { entry, userid, name, avatar, .. } = person;
         if userid.is_empty() {
-            return Err(Failure::NotAMember);
+            return Err(Failure::NotAMember.into());
         }
         let cut = |s: &str| s.chars().take(MAX_TEXT).collect::<String>();
         let row = json!({
@@ -250,23 +254,27 @@ impl Accounts {
                 text(r, "authenticator") == entry && r.get("userId").and_then(user_id_of) == Some(user)
             };
             let Some(row) = rows.iter().find(mine) else {
-                return Err(bad_answer(&create, 400, &why.summary()));
+                return Err(bad_response(&create, 400, &why.summary()));
             };
             if !text(row, "uuid").eq_ignore_ascii_case(userid) {
-                tracing::warn!(entry, userid, user = %user, bound_to = text(row, "uuid"),
-                    "the matching user is bound to another member already");
-                return Err(Failure::AlreadyBound);
+                let mut failed = create.failed(
+                    Failure::AlreadyBound,
+                    "the matching NocoBase user is bound to another member already",
+                );
+                failed.cause.users = Some(user.to_string());
+                failed.cause.bound_to = Some(text(row, "uuid").to_owned());
+                return Err(failed);
             }
         }
         // NocoBase would let one member have two users: another node may have bound another one meanwhile.
         match self.find_binding(entry, userid).await? {
             Some(bound) if bound == user => Ok(()),
-            _ => Err(bad_answer(&create, 200, "the binding just written is not there")),
+            _ => Err(bad_response(&create, 200, "the binding just written is not there")),
         }
     }
 
     /// Match, or make, then bind: what is left to do once everything is known of a member without a binding.
-    pub async fn settle(&self, person: &Person) -> Result<UserId, Failure> {
+    pub async fn settle(&self, person: &Person) -> Result<UserId, FailureWithCause> {
         let user = match self.match_full(person).await? {
             Some(user) => user,
             None => self.create(person).await?,

@@ -10,17 +10,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use backon::{ExponentialBuilder, Retryable};
 use http::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use reqwest::Method;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
-use super::answers::{Code, ErrorBody};
+use super::error_body::{Code, ErrorBody};
 use super::{Minter, UserId};
 use crate::config;
-use crate::error::Failure;
+use crate::error::{Cause, Failure, FailureWithCause};
 use crate::metrics::NocoBaseCalls;
-pub(super) use error_mapping::{bad_answer, denied};
+pub(super) use error_mapping::{bad_response, denied};
 use error_mapping::{
     causes, data_of, database_busy, session_token_refused, stopping, token_code, unexpected,
 };
@@ -34,6 +35,7 @@ const POOL_IDLE: Duration = Duration::from_secs(4);
 /// First and last pause before a call is tried again that found NocoBase's database busy (1.5 to 3 s in all).
 const BUSY_PAUSE: Duration = Duration::from_millis(50);
 const BUSY_PAUSE_MAX: Duration = Duration::from_millis(800);
+const BUSY_RETRIES: usize = 5;
 /// Longest answer that is read: `auth:check` and lists have a few KiB.
 const MAX_ANSWER: usize = 2 * 1024 * 1024;
 
@@ -91,6 +93,11 @@ impl<'a> Call<'a> {
     pub(super) fn post(action: &'a str, body: Option<Value>) -> Self {
         Self { action, method: Method::POST, query: Vec::new(), body }
     }
+    /// The failure of this call, with what an operator needs to know.
+    pub(super) fn failed(&self, failure: Failure, reason: &str) -> FailureWithCause {
+        let call = Some(self.action.to_owned());
+        FailureWithCause::new(failure, Cause { reason: reason.to_owned(), call, ..Cause::default() })
+    }
     pub(super) fn query(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.query.push((name, value.into()));
         self
@@ -98,7 +105,7 @@ impl<'a> Call<'a> {
 }
 
 /// What came back, whatever it is.
-struct Reply {
+struct Response {
     status: u16,
     body: Vec<u8>,
 }
@@ -170,27 +177,27 @@ impl NocoBase {
 
     /// Asks NocoBase about a session's freshly minted token. A secret that NocoBase does not share is an error, not
     /// the end of the session.
-    pub async fn check(&self, token: &str) -> Result<CheckOutcome, Failure> {
+    pub async fn check(&self, token: &str) -> Result<CheckOutcome, FailureWithCause> {
         let call = Call::get("auth:check");
-        let reply = self.send(token, &call).await?;
-        match reply.status {
+        let response = self.send(token, &call).await?;
+        match response.status {
             200 => {
-                let data = data_of(&call, &reply)?;
+                let data = data_of(&call, &response)?;
                 // Without an id nobody was recognised, whatever the status says.
                 let Some(user_id) = data.get("id").and_then(user_id_of) else {
-                    return Err(bad_answer(&call, reply.status, "no user id in the answer"));
+                    return Err(bad_response(&call, response.status, "no user id in the answer"));
                 };
                 Ok(CheckOutcome::Valid { user_id })
             }
-            401 => match token_code(&reply) {
+            401 => match token_code(&response) {
                 Some(code @ (Code::BlockedToken | Code::ExpiredSession | Code::NotExistUser)) => {
                     Ok(CheckOutcome::Ended(code))
                 }
                 // The token is good: an administrator gives the user a role, and the session goes on.
-                Some(Code::UserHasNoRoles) => Err(Failure::NoRole),
+                Some(Code::UserHasNoRoles) => Err(Failure::NoRole.into()),
                 code => Err(session_token_refused(&call, code)),
             },
-            _ => Err(unexpected(&call, &reply)),
+            _ => Err(unexpected(&call, &response)),
         }
     }
 
@@ -199,18 +206,18 @@ impl NocoBase {
     ///
     /// Every node is told: each keeps a filter of blocked sessions in its own memory and looks into the shared table only
     /// for those that the filter has. A node that is away reads the table when it starts.
-    pub async fn sign_out(&self, token: &str) -> Result<(), Failure> {
+    pub async fn sign_out(&self, token: &str) -> Result<(), FailureWithCause> {
         let call = Call::post("auth:signOut", None);
         let mut done = None;
         let mut failed = None;
         for base in &self.bases {
-            let reply = self.send_to(std::slice::from_ref(base), token, &call).await;
-            match reply.and_then(|reply| signed_out(&call, &reply)) {
+            let response = self.send_to(std::slice::from_ref(base), token, &call).await;
+            match response.and_then(|response| signed_out(&call, &response)) {
                 Ok(()) => done = Some(()),
                 Err(failure) => failed = Some(failure),
             }
         }
-        done.ok_or(failed.unwrap_or(Failure::NocoBaseUnreachable))
+        done.ok_or(failed.unwrap_or_else(|| Failure::NocoBaseUnreachable.into()))
     }
 
     /// Registers a session (`sid` = the `jti` of its tokens, a uuid), so that NocoBase knows and renews it.
@@ -221,7 +228,7 @@ impl NocoBase {
         user: UserId,
         entry: &str,
         sign_in_ms: u64,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), FailureWithCause> {
         let row = json!({
             "id": sid, "jti": sid, "signInTime": sign_in_ms, "issuedTime": sign_in_ms,
             "userId": user, "authenticator": entry,
@@ -235,7 +242,7 @@ impl NocoBase {
             .query("pageSize", "1");
         match self.service(&list).await? {
             Done::Data(Value::Array(rows)) if !rows.is_empty() => Ok(()),
-            _ => Err(bad_answer(&create, 400, &why.summary())),
+            _ => Err(bad_response(&create, 400, &why.summary())),
         }
     }
 
@@ -250,131 +257,159 @@ impl NocoBase {
     }
 
     /// A call whose answer is a list.
-    pub(super) async fn service_list(&self, call: &Call<'_>) -> Result<Vec<Value>, Failure> {
+    pub(super) async fn service_list(&self, call: &Call<'_>) -> Result<Vec<Value>, FailureWithCause> {
         match self.service(call).await? {
             Done::Data(Value::Array(rows)) => Ok(rows),
-            Done::Data(_) => Err(bad_answer(call, 200, "no list in the answer")),
-            Done::Rejected(why) => Err(bad_answer(call, 400, &why.summary())),
+            Done::Data(_) => Err(bad_response(call, 200, "no list in the answer")),
+            Done::Rejected(why) => Err(bad_response(call, 400, &why.summary())),
         }
     }
 
     /// A call as the service account.
-    pub(super) async fn service(&self, call: &Call<'_>) -> Result<Done, Failure> {
-        let reply = match &self.service {
+    pub(super) async fn service(&self, call: &Call<'_>) -> Result<Done, FailureWithCause> {
+        let response = match &self.service {
             Service::Token(token) => self.send(token.expose_secret(), call).await?,
             Service::User(id) => self.send(self.minter.service(*id, now_s())?.as_str(), call).await?,
         };
-        match reply.status {
-            200..=299 => Ok(Done::Data(data_of(call, &reply)?)),
-            400 => Ok(Done::Rejected(ErrorBody::parse(&reply.body).unwrap_or_default())),
-            401 => Err(self.service_refused(call, token_code(&reply))),
+        match response.status {
+            200..=299 => Ok(Done::Data(data_of(call, &response)?)),
+            400 => Ok(Done::Rejected(ErrorBody::parse(&response.body).unwrap_or_default())),
+            401 => Err(self.service_refused(call, token_code(&response))),
             403 => Err(denied(call)),
-            _ => Err(unexpected(call, &reply)),
+            _ => Err(unexpected(call, &response)),
         }
     }
 
     /// NocoBase does not take the service account's token.
-    fn service_refused(&self, call: &Call<'_>, code: Option<Code>) -> Failure {
-        let answer = code.map_or("401", Code::as_str);
+    fn service_refused(&self, call: &Call<'_>, code: Option<Code>) -> FailureWithCause {
+        let refused = |failure, reason: &str, service_user: Option<UserId>| {
+            let mut failed = call.failed(failure, reason);
+            failed.cause.answer = Some(code.map_or("401", Code::as_str));
+            failed.cause.service_user = service_user.map(|id| id.to_string());
+            failed
+        };
         match (&self.service, code) {
-            (Service::Token(_), Some(Code::InvalidToken)) => {
-                tracing::error!(
-                    call = call.action,
-                    answer,
-                    "NocoBase does not accept nocobase.service_token: make a new API key in NocoBase"
-                );
-                Failure::NocoBaseSecretWrong
-            }
-            (Service::Token(_), _) => {
-                tracing::error!(
-                    call = call.action,
-                    answer,
-                    "nocobase.service_token has been withdrawn, or its user is gone: make a new API key in NocoBase"
-                );
-                Failure::NocoBaseServiceDenied
-            }
-            (Service::User(id), Some(Code::NotExistUser)) => {
-                tracing::error!(call = call.action, answer, service_user = %id,
-                    "nocobase.service_user is not a user of this NocoBase");
-                Failure::NocoBaseServiceDenied
-            }
+            (Service::Token(_), Some(Code::InvalidToken)) => refused(
+                Failure::NocoBaseSecretWrong,
+                "NocoBase does not accept nocobase.service_token: make a new API key in NocoBase",
+                None,
+            ),
+            (Service::Token(_), _) => refused(
+                Failure::NocoBaseServiceDenied,
+                "nocobase.service_token has been withdrawn, or its user is gone: make a new API key in NocoBase",
+                None,
+            ),
+            (Service::User(id), Some(Code::NotExistUser)) => refused(
+                Failure::NocoBaseServiceDenied,
+                "nocobase.service_user is not a user of this NocoBase",
+                Some(*id),
+            ),
             (Service::User(_), code) => session_token_refused(call, code),
         }
     }
 
-    /// One call, again if NocoBase's database was busy with another one: what it then undid is done anew.
-    async fn send(&self, token: &str, call: &Call<'_>) -> Result<Reply, Failure> {
+    async fn send(&self, token: &str, call: &Call<'_>) -> Result<Response, FailureWithCause> {
         self.send_to(&self.bases, token, call).await
     }
 
-    async fn send_to(&self, bases: &[String], token: &str, call: &Call<'_>) -> Result<Reply, Failure> {
-        let mut pause = BUSY_PAUSE;
-        loop {
-            let reply = self.send_once(bases, token, call).await?;
-            if pause > BUSY_PAUSE_MAX || !database_busy(&reply) {
-                return Ok(reply);
-            }
-            tracing::debug!(call = call.action, "NocoBase's database is busy: trying again");
-            // Two that collided must not wait equally long.
-            tokio::time::sleep(pause + jitter(pause)).await;
-            pause *= 2;
+    /// One call; again, up to [`BUSY_RETRIES`] times, if NocoBase's database was busy with another one: it has undone
+    /// this one.
+    async fn send_to(
+        &self,
+        bases: &[String],
+        token: &str,
+        call: &Call<'_>,
+    ) -> Result<Response, FailureWithCause> {
+        /// Why a call has no response yet.
+        enum Attempt {
+            Busy(Response),
+            Failed(FailureWithCause),
         }
+        let send = async || {
+            let response = self.send_once(bases, token, call).await.map_err(Attempt::Failed)?;
+            if database_busy(&response) { Err(Attempt::Busy(response)) } else { Ok(response) }
+        };
+        // Two calls that collided must not wait equally long.
+        let pauses = ExponentialBuilder::new()
+            .with_min_delay(BUSY_PAUSE)
+            .with_max_delay(BUSY_PAUSE_MAX)
+            .with_max_times(BUSY_RETRIES)
+            .with_jitter();
+        let sent = send.retry(pauses).when(|attempt| matches!(attempt, Attempt::Busy(_))).await;
+        sent.or_else(|attempt| match attempt {
+            Attempt::Busy(response) => Ok(response),
+            Attempt::Failed(failed) => Err(failed),
+        })
     }
 
     /// One call on the first node that takes the connection and is neither starting nor stopping.
-    async fn send_once(&self, bases: &[String], token: &str, call: &Call<'_>) -> Result<Reply, Failure> {
-        let mut auth = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| {
-            tracing::error!(call = call.action, "the token cannot be sent in a header");
-            Failure::NocoBaseSecretWrong
-        })?;
+    async fn send_once(
+        &self,
+        bases: &[String],
+        token: &str,
+        call: &Call<'_>,
+    ) -> Result<Response, FailureWithCause> {
+        let mut auth = HeaderValue::from_str(&format!("Bearer {token}"))
+            .map_err(|_| call.failed(Failure::NocoBaseSecretWrong, "the token cannot be sent in a header"))?;
         auth.set_sensitive(true);
         let first = self.preferred.load(Ordering::Relaxed);
-        let mut last = Failure::NocoBaseUnreachable;
+        let mut failure = Failure::NocoBaseUnreachable;
+        // Why the nodes before this one could not be used.
+        let mut reasons: Vec<String> = Vec::new();
         for i in 0..bases.len() {
             let at = first.wrapping_add(i) % bases.len().max(1);
             let Some(base) = bases.get(at) else { break };
             let began = Instant::now();
-            let reply = self.attempt(base, &auth, call).await;
+            let response = self.attempt(base, &auth, call).await;
             if let Some(calls) = &self.calls {
-                calls.done(call.action, result(&reply), began.elapsed());
+                calls.done(call.action, result(&response), began.elapsed());
             }
-            match reply {
-                Ok(reply) if reply.status == 503 => {
-                    tracing::warn!(call = call.action, base, "NocoBase is starting (503)");
-                    last = Failure::NocoBaseStarting;
+            match response {
+                Ok(response) if response.status == 503 => {
+                    reasons.push(format!("{base}: NocoBase is starting (503)"));
+                    failure = Failure::NocoBaseStarting;
                 }
-                Ok(reply) if call.method == Method::GET && stopping(&reply) => {
-                    tracing::warn!(call = call.action, base, "NocoBase is stopping (500)");
-                    last = Failure::NocoBaseStarting;
+                Ok(response) if call.method == Method::GET && stopping(&response) => {
+                    reasons.push(format!("{base}: NocoBase is stopping (500)"));
+                    failure = Failure::NocoBaseStarting;
                 }
-                Ok(reply) => {
+                Ok(response) => {
                     if i > 0 {
                         self.preferred.store(at, Ordering::Relaxed);
                     }
-                    return Ok(reply);
+                    if !reasons.is_empty() {
+                        let reason = reasons.join("; ");
+                        tracing::warn!(
+                            call = call.action,
+                            base,
+                            reason,
+                            "another NocoBase node took this call"
+                        );
+                    }
+                    return Ok(response);
                 }
                 Err(error) => {
                     let error = error.without_url(); // its query holds phone numbers
-                    let reason = causes(&error);
-                    if error.is_connect() {
-                        tracing::error!(call = call.action, base, reason, "cannot connect to NocoBase");
-                        last = Failure::NocoBaseUnreachable;
-                    } else if error.is_timeout() {
+                    let causes = causes(&error);
+                    if error.is_timeout() && !error.is_connect() {
                         // Not tried elsewhere: it may have been done, and the member has waited enough.
-                        tracing::error!(call = call.action, base, "NocoBase did not answer in time");
-                        return Err(Failure::NocoBaseTimeout);
+                        reasons.push(format!("{base}: NocoBase did not respond in time"));
+                        return Err(call.failed(Failure::NocoBaseTimeout, &reasons.join("; ")));
+                    }
+                    failure = Failure::NocoBaseUnreachable;
+                    if error.is_connect() {
+                        reasons.push(format!("{base}: cannot connect to NocoBase: {causes}"));
                     } else {
-                        tracing::error!(call = call.action, base, reason, "NocoBase broke off its answer");
-                        last = Failure::NocoBaseUnreachable;
+                        reasons.push(format!("{base}: NocoBase broke off its response: {causes}"));
                         // What changes something may have been done already.
                         if call.method != Method::GET {
-                            return Err(last);
+                            break;
                         }
                     }
                 }
             }
         }
-        Err(last)
+        Err(call.failed(failure, &reasons.join("; ")))
     }
 
     async fn attempt(
@@ -382,7 +417,7 @@ impl NocoBase {
         base: &str,
         auth: &HeaderValue,
         call: &Call<'_>,
-    ) -> Result<Reply, reqwest::Error> {
+    ) -> Result<Response, reqwest::Error> {
         let mut request = self
             .http
             .request(call.method.clone(), format!("{base}{}", call.action))
@@ -403,16 +438,16 @@ impl NocoBase {
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(Reply { status, body })
+        Ok(Response { status, body })
     }
 }
 
 /// What came of a call, for the metrics.
-fn result(reply: &Result<Reply, reqwest::Error>) -> &'static str {
-    match reply {
-        Ok(Reply { status: 200..=399, .. }) => "ok",
-        Ok(Reply { status: 503, .. }) => "starting",
-        Ok(Reply { status: 500.., .. }) => "error",
+fn result(response: &Result<Response, reqwest::Error>) -> &'static str {
+    match response {
+        Ok(Response { status: 200..=399, .. }) => "ok",
+        Ok(Response { status: 503, .. }) => "starting",
+        Ok(Response { status: 500.., .. }) => "error",
         Ok(_) => "refused",
         Err(e) if e.is_connect() => "unreachable",
         Err(e) if e.is_timeout() => "timeout",
@@ -420,21 +455,15 @@ fn result(reply: &Result<Reply, reqwest::Error>) -> &'static str {
     }
 }
 
-/// Up to as much again, by the clock's last digits.
-fn jitter(pause: Duration) -> Duration {
-    let nanos = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.subsec_nanos() / 100);
-    pause * (nanos % 100) / 100
-}
-
 /// Is the session over after this answer? One that is over already is a success.
-fn signed_out(call: &Call<'_>, reply: &Reply) -> Result<(), Failure> {
-    match reply.status {
+fn signed_out(call: &Call<'_>, response: &Response) -> Result<(), FailureWithCause> {
+    match response.status {
         200..=299 => Ok(()),
-        401 => match token_code(reply) {
+        401 => match token_code(response) {
             Some(Code::BlockedToken | Code::ExpiredSession | Code::NotExistUser) => Ok(()),
             code => Err(session_token_refused(call, code)),
         },
-        _ => Err(unexpected(call, reply)),
+        _ => Err(unexpected(call, response)),
     }
 }
 

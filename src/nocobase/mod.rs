@@ -3,9 +3,9 @@
 //! Must never: let a token of NocoBase reach a log or, in sealed delivery, a browser.
 
 pub mod accounts;
-pub mod answers;
 pub mod client;
 mod crypto;
+pub mod error_body;
 pub mod phone;
 pub mod roles;
 #[cfg(test)]

@@ -9,9 +9,9 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::UserId;
-use super::client::{Call, Done, NocoBase, bad_answer, user_id_of};
+use super::client::{Call, Done, NocoBase, bad_response, user_id_of};
 use crate::config::role::{is_plain, is_root};
-use crate::error::Failure;
+use crate::error::{Failure, FailureWithCause};
 
 /// Who gets what: all roles that rules name, those of them that match, and what a user gets who would be left with none.
 #[derive(Debug, Clone, Copy)]
@@ -47,7 +47,7 @@ impl Plan<'_> {
 
 impl NocoBase {
     /// Names of a user's roles. `None`: no such user, or not visible to the service account.
-    pub async fn roles(&self, user: UserId) -> Result<Option<BTreeSet<String>>, Failure> {
+    pub async fn roles(&self, user: UserId) -> Result<Option<BTreeSet<String>>, FailureWithCause> {
         let call = Call::get("users:get")
             .query("filterByTk", user.to_string())
             .query("fields[]", "id")
@@ -55,8 +55,8 @@ impl NocoBase {
         let row = match self.service(&call).await? {
             Done::Data(Value::Null) => return Ok(None),
             Done::Data(row) if row.get("id").and_then(user_id_of) == Some(user) => row,
-            Done::Data(_) => return Err(bad_answer(&call, 200, "not the user that was asked for")),
-            Done::Rejected(why) => return Err(bad_answer(&call, 400, &why.summary())),
+            Done::Data(_) => return Err(bad_response(&call, 200, "not the user that was asked for")),
+            Done::Rejected(why) => return Err(bad_response(&call, 400, &why.summary())),
         };
         // All of them or none: what is not read here would be taken away.
         let names = row.get("roles").and_then(Value::as_array).and_then(|roles| {
@@ -64,7 +64,7 @@ impl NocoBase {
         });
         match names {
             Some(names) => Ok(Some(names)),
-            None => Err(bad_answer(
+            None => Err(bad_response(
                 &call,
                 200,
                 "no roles in the answer; the service account needs View with the field roles on users",
@@ -79,21 +79,21 @@ impl NocoBase {
         user: UserId,
         before: &BTreeSet<String>,
         roles: &BTreeSet<String>,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), FailureWithCause> {
         let forbidden = |name: &&String| is_root(name) || !(is_plain(name) || before.contains(*name));
         if let Some(role) = roles.union(before).find(|name| is_root(name)).or(roles.iter().find(forbidden)) {
             tracing::error!(user = %user, role, "this role is never given or taken");
-            return Err(Failure::Internal);
+            return Err(Failure::Internal.into());
         }
         if self.service_user().is_none_or(|own| own == user) {
             tracing::error!(user = %user, "the roles of the service account are never changed");
-            return Err(Failure::Internal);
+            return Err(Failure::Internal.into());
         }
         let call =
             Call::post("users:update", Some(json!({ "roles": roles }))).query("filterByTk", user.to_string());
         match self.service(&call).await? {
             Done::Data(_) => Ok(()),
-            Done::Rejected(why) => Err(bad_answer(&call, 400, &why.summary())),
+            Done::Rejected(why) => Err(bad_response(&call, 400, &why.summary())),
         }
     }
 }

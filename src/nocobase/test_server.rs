@@ -14,6 +14,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Minter, NocoBase};
 use crate::config::{self, MatchBy, ServiceAccount, TokenDelivery};
+use crate::error::{Failure, FailureWithCause};
 
 pub(crate) const SECRET: &[u8] = b"the scripted's secret";
 
@@ -74,6 +75,17 @@ impl Scripted {
     }
     pub(crate) fn calls(&self, action: &str) -> usize {
         self.data.lock().unwrap().calls.iter().filter(|c| *c == action).count()
+    }
+}
+
+/// A result without the cause of its failure.
+pub(crate) trait Plain<T> {
+    fn plain(self) -> Result<T, Failure>;
+}
+
+impl<T> Plain<T> for Result<T, FailureWithCause> {
+    fn plain(self) -> Result<T, Failure> {
+        self.map_err(|failed| failed.failure)
     }
 }
 

@@ -8,7 +8,7 @@ use serde::Serialize;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::fmt::format::{Format, Json, Writer};
-use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields};
 use tracing_subscriber::registry::LookupSpan;
 
 /// Room for any number in JSON.
@@ -16,7 +16,8 @@ const NUMBER: usize = 48;
 /// Target of events that are records of the `log` crate.
 const LOG_CRATE: &str = "log";
 
-/// Writes the lines. What is not an ordinary event (a record of the `log` crate, an event in a span) goes to `others`.
+/// Writes the lines. Fields of the spans around an event are members of its object too. Records of the `log` crate go to
+/// `others`.
 pub struct JsonLine {
     /// Set to write what this writes.
     pub others: Format<Json>,
@@ -29,7 +30,7 @@ where
 {
     fn format_event(&self, ctx: &FmtContext<'_, S, N>, mut to: Writer<'_>, event: &Event<'_>) -> fmt::Result {
         let meta = event.metadata();
-        if meta.target() == LOG_CRATE || event.parent().is_some() || ctx.lookup_current().is_some() {
+        if meta.target() == LOG_CRATE {
             return self.others.format_event(ctx, to, event);
         }
         write!(to, "{{\"timestamp\":\"{}\"", humantime::format_rfc3339_micros(SystemTime::now()))?;
@@ -39,6 +40,16 @@ where
         let mut fields = Fields { to: to.by_ref(), done: Ok(()) };
         event.record(&mut fields);
         fields.done?;
+        for span in ctx.event_scope().into_iter().flatten() {
+            let extensions = span.extensions();
+            let Some(fields) = extensions.get::<FormattedFields<N>>() else { continue };
+            // Formatted as an object when the span began.
+            let members = fields.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
+            if let Some(members) = members.filter(|members| !members.is_empty()) {
+                to.write_char(',')?;
+                to.write_str(members)?;
+            }
+        }
         to.write_str(",\"target\":\"")?;
         escape(&mut to, meta.target())?;
         to.write_str("\"}\n")
@@ -208,14 +219,30 @@ mod tests {
         tracing::info!(missing = Option::<u64>::None, there = Some(7), "optional");
         let error = std::io::Error::other("no \"way\"\n");
         tracing::info!(%error, debug = ?error, error = &error as &(dyn std::error::Error + 'static));
-        tracing::info_span!("span", id = 7).in_scope(|| tracing::info!(inside = 1, "in a span"));
     }
 
     #[test]
     fn lines_are_the_same_to_the_letter() {
         let ours = lines(true, events);
-        assert_eq!(ours.len(), 9);
+        assert_eq!(ours.len(), 8);
         assert_eq!(ours, lines(false, events));
+    }
+
+    #[test]
+    fn fields_of_a_span_are_members_of_each_line_in_it() {
+        let lines = lines(true, || {
+            tracing::error_span!("sign_in", request_id = "a-\"1\"", n = 7).in_scope(|| {
+                tracing::info_span!("empty").in_scope(|| tracing::info!(inside = 1, "in a span"));
+            });
+            tracing::info!("outside");
+        });
+        let line: serde_json::Value =
+            serde_json::from_str(&format!("{{\"timestamp\":\"\"{}", lines[0])).unwrap();
+        assert_eq!(
+            (&line["request_id"], &line["n"], &line["inside"]),
+            (&"a-\"1\"".into(), &7.into(), &1.into())
+        );
+        assert!(line.get("span").is_none() && !lines[1].contains("request_id"), "{lines:?}");
     }
 
     proptest::proptest! {

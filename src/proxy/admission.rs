@@ -106,6 +106,7 @@ async fn read(gate: &Gate, downstream: &mut HttpSession, ctx: &mut Context) -> R
         }
         Decision::Redirect(target) => Ok(Admitted::Respond(Reply::redirect(&target))),
         Decision::Login { via, entry } => {
+            let request_id = ctx.request_id.clone();
             let start = Start {
                 via: via.into(),
                 entry,
@@ -115,6 +116,7 @@ async fn read(gate: &Gate, downstream: &mut HttpSession, ctx: &mut Context) -> R
                 attempt: 0,
                 consent: false,
                 lang: language::wecom_lang(request),
+                request_id: request_id.to_str().unwrap_or_default(),
             };
             ctx.as_page = true;
             Ok(Admitted::Respond(routes::sign_in::start_login(gate, ctx, &cookies, &start)?))

@@ -16,7 +16,7 @@ use super::upstream::Tried;
 use crate::decide::{ForwardOptions, Identity};
 use crate::error::Failure;
 use crate::metrics::Open;
-use crate::nocobase::answers::CodeReader;
+use crate::nocobase::error_body::CodeReader;
 
 /// A request's state between phases.
 pub struct Context {

@@ -40,6 +40,16 @@ pub enum Via {
     Web,
 }
 
+impl Via {
+    /// Stable name for logs and addresses.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Via::WeCom => "wecom",
+            Via::Web => "web",
+        }
+    }
+}
+
 /// How much the member is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Stage {

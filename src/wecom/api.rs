@@ -15,7 +15,6 @@ use super::responses;
 use super::token::{AccessToken, Fetched, TokenCache, renew_after};
 use super::transport::{RawResponse, Transport, TransportError, Tuning};
 use crate::config::WeComEntry;
-use crate::error::Level;
 use crate::metrics::WeComCalls;
 use crate::shared::{App, Shared, SharedToken, Token};
 
@@ -65,7 +64,7 @@ impl Api {
             entry: entry.clone(),
             transport,
             tuning,
-            token: Arc::default(),
+            token: Arc::new(TokenCache::of(&entry.name)),
             calls: OnceLock::new(),
             shared: OnceLock::new(),
             token_error: ArcSwapOption::empty(),
@@ -109,10 +108,7 @@ impl Api {
             let token = self.token.replace(&token, || obtain_token(Arc::clone(self), refused)).await?;
             result = self.call_with(request, &token, true, &mut tries).await;
         }
-        result.map_err(|(error, text)| {
-            self.log(&error, &text);
-            error
-        })
+        result.map_err(|(error, text)| error.because(text))
     }
 
     /// The call with this token, again while WeCom is busy. `replaced`: the token took the place of a refused one.
@@ -201,37 +197,6 @@ impl Api {
             calls.token(&self.entry.name, error.map(|e| e.class().name()));
         }
     }
-
-    /// Logs a refusal that the gate itself decided, and returns it.
-    pub(super) fn refuse(&self, error: WeComError, why: &str) -> WeComError {
-        self.log(&error, why);
-        error
-    }
-
-    /// One line per error, at the level of its failure. `text` is redacted already.
-    pub(super) fn log(&self, error: &WeComError, text: &str) {
-        let entry = self.entry.name.as_str();
-        macro_rules! line {
-            ($level:ident) => {
-                tracing::$level!(
-                    entry,
-                    call = error.call().name(),
-                    label = error.failure().response().label,
-                    class = error.class().name(),
-                    errcode = error.errcode(),
-                    errmsg = text,
-                    remedy = error.remedy(),
-                    "WeCom call failed"
-                )
-            };
-        }
-        match error.failure().response().level {
-            Level::Debug => line!(debug),
-            Level::Info => line!(info),
-            Level::Warn => line!(warn),
-            Level::Error => line!(error),
-        }
-    }
 }
 
 /// The token that another node has fetched, unless WeCom has refused it; else one from WeCom.
@@ -276,8 +241,8 @@ async fn fetch_token(api: &Api) -> Result<Fetched, WeComError> {
             Ok(Fetched { value: token.access_token, life })
         }
         Err((error, text)) => {
+            let error = error.because(text);
             api.token_fetched(Some(&error));
-            api.log(&error, &text);
             Err(error)
         }
     }

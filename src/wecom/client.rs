@@ -100,7 +100,7 @@ impl Client {
     /// [`Failure::CodeRejected`], [`Failure::NotAMember`], [`Failure::OtherCompany`] (R21), or WeCom's side.
     pub async fn identify(&self, code: &str) -> Result<Identity, WeComError> {
         if code.is_empty() || code.len() > LONGEST_CODE {
-            return Err(self.api.refuse(WeComError::code_rejected(), "a code that cannot be WeCom's"));
+            return Err(WeComError::code_rejected().because("a code that cannot be WeCom's"));
         }
         let request = Request {
             call: Call::UserInfo,
@@ -112,16 +112,12 @@ impl Client {
         };
         let info: responses::UserInfo = self.api.call(&request).await?;
         let Some(userid) = self.one_spelling(Call::UserInfo, info.userid, info.old_userid)? else {
-            return Err(self.api.refuse(
-                WeComError::person(Call::UserInfo, Failure::NotAMember),
-                "errcode 0 without a userid: not a member of this company",
-            ));
+            return Err(WeComError::person(Call::UserInfo, Failure::NotAMember)
+                .because("errcode 0 without a userid: not a member of this company"));
         };
         if userid.contains('/') {
-            return Err(self.api.refuse(
-                WeComError::person(Call::UserInfo, Failure::OtherCompany),
-                "the userid has the form corp/userid: a member of a linked company",
-            ));
+            return Err(WeComError::person(Call::UserInfo, Failure::OtherCompany)
+                .because("the userid has the form corp/userid: a member of a linked company"));
         }
         self.check_userid(Call::UserInfo, &userid)?;
         let ticket = info.user_ticket.filter(|t| !t.expose_secret().is_empty());
@@ -170,10 +166,8 @@ impl Client {
         let u: responses::User = self.api.call(&request).await?;
         let userid = self.same_person(Call::UserGet, userid, u.userid, u.old_userid)?;
         if u.status != 1 {
-            return Err(self.api.refuse(
-                WeComError::person(Call::UserGet, Failure::MemberDisabled),
-                "status is not 1: disabled, not activated, or has left",
-            ));
+            return Err(WeComError::person(Call::UserGet, Failure::MemberDisabled)
+                .because("status is not 1: disabled, not activated, or has left"));
         }
         Ok(Member {
             name: filled(u.name).unwrap_or_else(|| userid.clone()),
@@ -237,7 +231,10 @@ impl Client {
         };
         match result {
             Ok(()) => MemberStatus::Good,
-            Err(error) => MemberStatus::from(&error),
+            Err(error) => {
+                error.log(&self.api.entry.name);
+                MemberStatus::from(&error)
+            }
         }
     }
 
@@ -268,7 +265,7 @@ impl Client {
         if is_userid(userid) {
             return Ok(());
         }
-        Err(self.api.refuse(WeComError::bad_answer(call), "not of the documented form of a userid"))
+        Err(WeComError::bad_answer(call).because("not of the documented form of a userid"))
     }
 
     /// `userid` and `UserId` are one field; both, and different, is nobody.
@@ -280,7 +277,7 @@ impl Client {
     ) -> Result<Option<String>, WeComError> {
         match (filled(new), filled(old)) {
             (Some(a), Some(b)) if !same_userid(&a, &b) => {
-                Err(self.api.refuse(WeComError::bad_answer(call), "two different userids in one answer"))
+                Err(WeComError::bad_answer(call).because("two different userids in one answer"))
             }
             (a, b) => Ok(a.or(b)),
         }
@@ -295,7 +292,7 @@ impl Client {
     ) -> Result<String, WeComError> {
         match self.one_spelling(call, new, old)? {
             Some(userid) if same_userid(&userid, asked) => Ok(userid),
-            _ => Err(self.api.refuse(WeComError::bad_answer(call), "the answer is about somebody else")),
+            _ => Err(WeComError::bad_answer(call).because("the answer is about somebody else")),
         }
     }
 }

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use crate::error::Failure;
+use crate::error::{Cause, Failure, FailureWithCause, Level};
 
 /// A call to WeCom's API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -163,7 +163,8 @@ pub(super) fn classify(call: Call, errcode: i64) -> Class {
     }
 }
 
-/// Why WeCom did not give what was asked for. Holds nothing secret and no text of WeCom's (R24, R27).
+/// Why WeCom did not give what was asked for. Holds nothing secret (R27); WeCom's own
+/// text is in it for the log alone, redacted, and never shown to a member (R24).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WeComError {
     call: Call,
@@ -171,6 +172,10 @@ pub struct WeComError {
     errcode: Option<i64>,
     failure: Failure,
     address: Option<IpAddr>,
+    /// Redacted; for the log alone.
+    reason: String,
+    /// An error from before, which has been logged.
+    repeated: bool,
 }
 
 impl WeComError {
@@ -190,7 +195,7 @@ impl WeComError {
             Class::BadAnswer => Failure::WeComBadAnswer,
         };
         let address = if errcode == 60020 { refused_address(errmsg) } else { None };
-        Self { call, class, errcode: Some(errcode), failure, address }
+        Self { call, class, errcode: Some(errcode), failure, address, reason: String::new(), repeated: false }
     }
 
     /// No answer, or none in time.
@@ -224,7 +229,50 @@ impl WeComError {
     }
 
     fn plain(call: Call, class: Class, failure: Failure) -> Self {
-        Self { call, class, errcode: None, failure, address: None }
+        Self { call, class, errcode: None, failure, address: None, reason: String::new(), repeated: false }
+    }
+
+    /// The same with what the log says besides; `reason` must be redacted.
+    pub(super) fn because(self, reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), ..self }
+    }
+
+    /// The same once more, without another call: [`WeComError::log`] is silent about it.
+    pub(super) fn repeated(&self) -> Self {
+        Self { repeated: true, ..self.clone() }
+    }
+
+    /// What [`WeComError::because`] was told.
+    pub(super) fn reason(&self) -> &str {
+        &self.reason
+    }
+
+    /// Writes a line of its own, as loud as the failure's: for tasks that have no line to put the cause into.
+    pub(crate) fn log(&self, entry: &str) {
+        if self.repeated {
+            return;
+        }
+        let label = self.failure.response().label;
+        macro_rules! line {
+            ($level:ident) => {
+                tracing::$level!(
+                    entry,
+                    call = self.call.name(),
+                    label,
+                    class = self.class.name(),
+                    errcode = self.errcode,
+                    errmsg = self.reason,
+                    remedy = self.remedy(),
+                    "WeCom call failed"
+                )
+            };
+        }
+        match self.failure.response().level {
+            Level::Debug => line!(debug),
+            Level::Info => line!(info),
+            Level::Warn => line!(warn),
+            Level::Error => line!(error),
+        }
     }
 
     /// Which call it was.
@@ -340,6 +388,23 @@ impl fmt::Display for WeComError {
 }
 
 impl std::error::Error for WeComError {}
+
+impl From<WeComError> for FailureWithCause {
+    fn from(error: WeComError) -> Self {
+        let remedy = Some(error.remedy()).filter(|remedy| !remedy.is_empty());
+        FailureWithCause::new(
+            error.failure,
+            Cause {
+                call: Some(error.call.name().to_owned()),
+                class: Some(error.class.name()),
+                errcode: error.errcode,
+                errmsg: Some(error.reason).filter(|reason| !reason.is_empty()),
+                remedy,
+                ..Cause::default()
+            },
+        )
+    }
+}
 
 #[cfg(test)]
 mod tests;

@@ -107,19 +107,23 @@ impl Rules {
         }
         let groups =
             departments.iter().map(|id| Group::Department(*id)).chain(tags.iter().map(|id| Group::Tag(*id)));
-        let mut unevaluable = None;
+        let mut unevaluable: Option<WeComError> = None;
         for group in groups {
             match self.is_in(member, group).await {
-                Ok(true) => return Ok(()),
+                Ok(true) => {
+                    // Another rule lets the member in, and still an operator should know.
+                    if let Some(error) = unevaluable {
+                        error.log(&self.api.entry.name);
+                    }
+                    return Ok(());
+                }
                 Ok(false) => {}
                 Err(error) => unevaluable = unevaluable.or(Some(error)),
             }
         }
         Err(unevaluable.unwrap_or_else(|| {
-            self.api.refuse(
-                WeComError::person(Call::UserGet, Failure::NotAllowed),
-                "in none of allow_users, allow_departments, allow_tags",
-            )
+            WeComError::person(Call::UserGet, Failure::NotAllowed)
+                .because("in none of allow_users, allow_departments, allow_tags")
         }))
     }
 
@@ -144,9 +148,7 @@ impl Rules {
         };
         for id in ids {
             if !self.tree().await?.knows(member, id) {
-                return Err(self.api.refuse(
-                    WeComError::rule_unevaluable(call, None),
-                    "whether the member is in it cannot be told: a department is new, or outside the app's visible range",
+                return Err(WeComError::rule_unevaluable(call, None).because("whether the member is in it cannot be told: a department is new, or outside the app's visible range",
                 ));
             }
         }
@@ -187,9 +189,7 @@ impl Rules {
             }
         }
         if unknown {
-            return Err(self.api.refuse(
-                WeComError::rule_unevaluable(call, None),
-                "a department of the rule and the parents of the member's are outside the app's visible range",
+            return Err(WeComError::rule_unevaluable(call, None).because("a department of the rule and the parents of the member's are outside the app's visible range",
             ));
         }
         Ok(false)
@@ -211,10 +211,9 @@ impl Rules {
             match group {
                 Group::Department(id) => {
                     if !self.tree().await?.0.contains_key(&id) {
-                        return Err(self.api.refuse(
-                            WeComError::rule_unevaluable(Call::Departments, None),
-                            &format!("department {id} does not exist, or is outside the app's visible range"),
-                        ));
+                        return Err(WeComError::rule_unevaluable(Call::Departments, None).because(format!(
+                            "department {id} does not exist, or is outside the app's visible range"
+                        )));
                     }
                 }
                 Group::Tag(id) => drop(self.tag(id).await?),
@@ -255,7 +254,7 @@ impl Rules {
 /// What is wrong with the rule is told apart from what is wrong with WeCom at the moment.
 fn rule_error(error: &WeComError) -> WeComError {
     if error.spoils_rule() {
-        WeComError::rule_unevaluable(error.call(), error.errcode())
+        WeComError::rule_unevaluable(error.call(), error.errcode()).because(error.reason())
     } else {
         error.clone()
     }

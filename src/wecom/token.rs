@@ -54,6 +54,8 @@ pub(super) struct TokenCache {
     /// own gives up after 200 waiters that went away, and could not pause after a failure.
     current: Cache<(), Arc<AccessToken>>,
     state: Arc<Mutex<RefreshState>>,
+    /// Name of the entry, for lines about a renewal that nobody waits for.
+    entry: String,
 }
 
 struct UntilItsEnd;
@@ -81,7 +83,7 @@ impl Expiry<(), Arc<AccessToken>> for UntilItsEnd {
 impl Default for TokenCache {
     fn default() -> Self {
         let current = Cache::builder().max_capacity(1).expire_after(UntilItsEnd).build();
-        TokenCache { current, state: Arc::default() }
+        TokenCache { current, state: Arc::default(), entry: String::new() }
     }
 }
 
@@ -101,6 +103,11 @@ struct RefreshState {
 }
 
 impl TokenCache {
+    /// The token of this entry's app.
+    pub(super) fn of(entry: &str) -> Self {
+        TokenCache { entry: entry.to_owned(), ..TokenCache::default() }
+    }
+
     /// The token, from the cache or from `fetch`.
     pub(super) async fn get<F, Fut>(&self, fetch: F) -> Result<Arc<AccessToken>, WeComError>
     where
@@ -117,7 +124,8 @@ impl TokenCache {
                 && !state.is_paused(now)
                 && self.current.get(&()).is_some_and(|t| t.serial == token.serial)
             {
-                drop(self.refresh(state, fetch()));
+                let (fetch, entry) = (fetch(), self.entry.clone());
+                drop(self.refresh(state, async move { fetch.await.inspect_err(|error| error.log(&entry)) }));
             }
             return Ok(token);
         }
@@ -226,7 +234,7 @@ impl RefreshState {
 
     fn check_pause(&self, now: Instant) -> Result<(), WeComError> {
         match &self.paused {
-            Some((until, error)) if now < *until => Err(error.clone()),
+            Some((until, error)) if now < *until => Err(error.repeated()),
             _ => Ok(()),
         }
     }

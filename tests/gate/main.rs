@@ -24,6 +24,7 @@ mod redis;
 mod reload;
 mod roles;
 mod session;
+mod sign_in_log;
 #[allow(dead_code, unreachable_pub)]
 mod support;
 mod trouble;

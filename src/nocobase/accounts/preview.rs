@@ -5,7 +5,7 @@ use serde_json::json;
 use super::query::text;
 use super::{Accounts, Person, user_id_of};
 use crate::config::MatchBy;
-use crate::error::Failure;
+use crate::error::{Failure, FailureWithCause};
 use crate::nocobase::UserId;
 
 /// The user that a sign-in would end with.
@@ -23,7 +23,7 @@ pub enum Preview {
 
 impl Accounts {
     /// Goes the way of a sign-in up to its first write.
-    pub async fn preview(&self, person: &Person) -> Result<Preview, Failure> {
+    pub async fn preview(&self, person: &Person) -> Result<Preview, FailureWithCause> {
         if let Some(user) = self.find_binding(&person.entry, &person.userid).await? {
             return Ok(Preview::Bound(user));
         }
@@ -37,12 +37,12 @@ impl Accounts {
         match self.match_full(person).await? {
             Some(user) => self.unbound(user, person).await,
             None if self.auto_create => Ok(Preview::Create),
-            None => Err(Failure::NoMatchingUser),
+            None => Err(Failure::NoMatchingUser.into()),
         }
     }
 
     /// A user who belongs to another member is nobody's match.
-    async fn unbound(&self, user: UserId, person: &Person) -> Result<Preview, Failure> {
+    async fn unbound(&self, user: UserId, person: &Person) -> Result<Preview, FailureWithCause> {
         let filter = json!({ "$and": [{ "authenticator": person.entry }, { "userId": user }] });
         let fields = ["uuid", "userId", "authenticator"];
         let rows = self.rows("usersAuthenticators:list", filter, &fields).await?;
@@ -50,6 +50,6 @@ impl Accounts {
             .iter()
             .filter(|r| text(r, "authenticator") == person.entry)
             .any(|r| r.get("userId").and_then(user_id_of) == Some(user));
-        if taken { Err(Failure::AlreadyBound) } else { Ok(Preview::Match(user)) }
+        if taken { Err(Failure::AlreadyBound.into()) } else { Ok(Preview::Match(user)) }
     }
 }

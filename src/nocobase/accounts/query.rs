@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 
 use super::{Accounts, Person};
-use crate::error::Failure;
+use crate::error::{Cause, Failure, FailureWithCause};
 use crate::nocobase::UserId;
-use crate::nocobase::client::{Call, bad_answer, denied, user_id_of};
+use crate::nocobase::client::{Call, bad_response, denied, user_id_of};
 
 /// More rows than this answer no question that is asked here.
 pub(super) const PAGE: usize = 100;
@@ -17,10 +17,10 @@ impl Accounts {
         action: &str,
         filter: Value,
         fields: &[&str],
-    ) -> Result<Vec<Value>, Failure> {
+    ) -> Result<Vec<Value>, FailureWithCause> {
         let rows = self.page(action, filter, fields).await?;
         if rows.len() >= PAGE {
-            return Err(bad_answer(&Call::get(action), 200, "far too many rows"));
+            return Err(bad_response(&Call::get(action), 200, "far too many rows"));
         }
         Ok(rows)
     }
@@ -32,7 +32,7 @@ impl Accounts {
         filter: Value,
         (field, value): (&str, &str),
         fields: &[&str],
-    ) -> Result<Vec<Value>, Failure> {
+    ) -> Result<Vec<Value>, FailureWithCause> {
         let exact = exactly(field, value);
         let wide = json!({ "$and": [&filter, { "$or": [&exact, letters(field, value)] }] });
         let rows = self.page(action, wide, fields).await?;
@@ -44,7 +44,12 @@ impl Accounts {
     }
 
     /// At most [`PAGE`] rows.
-    async fn page(&self, action: &str, filter: Value, fields: &[&str]) -> Result<Vec<Value>, Failure> {
+    async fn page(
+        &self,
+        action: &str,
+        filter: Value,
+        fields: &[&str],
+    ) -> Result<Vec<Value>, FailureWithCause> {
         let call = Call::get(action)
             .query("filter", filter.to_string())
             .query("fields", fields.join(","))
@@ -52,12 +57,9 @@ impl Accounts {
         let rows = self.nocobase.service_list(&call).await?;
         // NocoBase leaves out what the role may not see. Taken for "no phone number", it would hide every user.
         if rows.iter().any(|row| fields.iter().any(|f| row.get(*f).is_none())) {
-            tracing::error!(
-                call = action,
-                ?fields,
-                "the service account's role may not see all of these fields"
-            );
-            return Err(denied(&call));
+            let mut failed = denied(&call);
+            failed.cause.fields = Some(fields.join(", "));
+            return Err(failed);
         }
         Ok(rows)
     }
@@ -85,7 +87,7 @@ pub(super) fn user_in(
     field: &str,
     same: impl Fn(&str) -> bool,
     person: &Person,
-) -> Result<Option<UserId>, Failure> {
+) -> Result<Option<UserId>, FailureWithCause> {
     let users = rows
         .iter()
         .filter(|row| row.get(field).and_then(Value::as_str).is_some_and(&same))
@@ -104,7 +106,7 @@ pub(super) fn one_of(
     entry: &str,
     userid: &str,
     by: &str,
-) -> Result<Option<UserId>, Failure> {
+) -> Result<Option<UserId>, FailureWithCause> {
     users.sort_unstable();
     users.dedup();
     match users.as_slice() {
@@ -112,8 +114,9 @@ pub(super) fn one_of(
         [user] => Ok(Some(*user)),
         several => {
             let ids = several.iter().map(UserId::to_string).collect::<Vec<_>>().join(", ");
-            tracing::warn!(entry, userid, by, users = ids, "more than one NocoBase user is this member");
-            Err(Failure::AmbiguousUser)
+            let reason = format!("more than one NocoBase user is the member {userid} of {entry}");
+            let cause = Cause { reason, users: Some(ids), by: Some(by.to_owned()), ..Cause::default() };
+            Err(FailureWithCause::new(Failure::AmbiguousUser, cause))
         }
     }
 }

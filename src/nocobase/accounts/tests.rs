@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::super::test_server::{Fault, Scripted, client, rules};
+use super::super::test_server::{Fault, Plain, Scripted, client, rules};
 use super::query::PAGE;
 use super::*;
 use MatchBy::{Email, Phone as ByPhone, Username};
@@ -34,15 +34,15 @@ async fn accounts(match_by: &[MatchBy], auto_create: bool) -> (Scripted, Account
 async fn a_member_is_matched_bound_and_known_from_then_on() {
     let (scripted, accounts) = accounts(&[ByPhone], false).await;
     scripted.user(7, json!({"phone": "13800001234"}));
-    assert_eq!(accounts.find_binding("wecom", "ZhangSan").await, Ok(None));
-    assert_eq!(accounts.settle(&zhang()).await, Ok(user(7)));
-    assert_eq!(accounts.find_binding("wecom", "ZhangSan").await, Ok(Some(user(7))));
-    assert_eq!(accounts.find_binding("another", "ZhangSan").await, Ok(None));
+    assert_eq!(accounts.find_binding("wecom", "ZhangSan").await.plain(), Ok(None));
+    assert_eq!(accounts.settle(&zhang()).await.plain(), Ok(user(7)));
+    assert_eq!(accounts.find_binding("wecom", "ZhangSan").await.plain(), Ok(Some(user(7))));
+    assert_eq!(accounts.find_binding("another", "ZhangSan").await.plain(), Ok(None));
     let want = json!({"userId": 7, "uuid": "ZhangSan", "authenticator": "wecom", "nickname": "张三",
         "avatar": "https://wework.example/a.png", "meta": {}});
     assert_eq!(scripted.rows("usersAuthenticators"), [want]);
     // Again, as after a lost answer: no second row.
-    assert_eq!(accounts.settle(&zhang()).await, Ok(user(7)));
+    assert_eq!(accounts.settle(&zhang()).await.plain(), Ok(user(7)));
     assert_eq!(scripted.rows("usersAuthenticators").len(), 1);
 }
 
@@ -62,7 +62,7 @@ async fn r21_phone_numbers_in_every_spelling_but_of_one_person_only() {
     ] {
         let (scripted, accounts) = accounts(&[ByPhone], false).await;
         scripted.user(7, json!({ "phone": stored }));
-        let got = accounts.match_full(&Person { mobile: Some(given.into()), ..zhang() }).await;
+        let got = accounts.match_full(&Person { mobile: Some(given.into()), ..zhang() }).await.plain();
         let want = match (same, given.trim().is_empty()) {
             (true, _) => Ok(Some(user(7))),
             (false, true) => Err(Failure::NothingToMatch),
@@ -77,7 +77,7 @@ async fn r21_two_users_with_one_number_are_nobody() {
     let (scripted, accounts) = accounts(&[ByPhone], true).await;
     scripted.user(7, json!({"phone": "13800001234"}));
     scripted.user(8, json!({"phone": "+8613800001234"}));
-    assert_eq!(accounts.settle(&zhang()).await, Err(Failure::AmbiguousUser));
+    assert_eq!(accounts.settle(&zhang()).await.plain(), Err(Failure::AmbiguousUser));
     assert!(scripted.rows("usersAuthenticators").is_empty());
 }
 
@@ -102,10 +102,10 @@ async fn r21_userids_are_compared_as_wecom_does() {
         ("%", None),
         ("", None),
     ] {
-        assert_eq!(accounts.find_binding("wecom", userid).await, Ok(want), "{userid:?}");
+        assert_eq!(accounts.find_binding("wecom", userid).await.plain(), Ok(want), "{userid:?}");
     }
     scripted.binding("zhang_san", 8);
-    assert_eq!(accounts.find_binding("wecom", "Zhang_San").await, Err(Failure::AmbiguousUser));
+    assert_eq!(accounts.find_binding("wecom", "Zhang_San").await.plain(), Err(Failure::AmbiguousUser));
 }
 
 #[tokio::test]
@@ -115,20 +115,20 @@ async fn a_short_userid_is_found_among_many() {
     for i in 0..PAGE as u64 {
         scripted.binding(&format!("a{i}"), 1000 + i);
     }
-    assert_eq!(accounts.find_binding("wecom", "A_").await, Ok(None));
+    assert_eq!(accounts.find_binding("wecom", "A_").await.plain(), Ok(None));
     scripted.binding("A_", 7);
-    assert_eq!(accounts.find_binding("wecom", "a_").await, Ok(Some(user(7))));
+    assert_eq!(accounts.find_binding("wecom", "a_").await.plain(), Ok(Some(user(7))));
 }
 
 #[tokio::test]
 async fn r21_a_binding_to_a_user_that_is_gone_signs_nobody_in() {
     let (scripted, accounts) = accounts(&[ByPhone], false).await;
     scripted.binding("ZhangSan", 66);
-    assert_eq!(accounts.find_binding("wecom", "ZhangSan").await, Ok(None));
+    assert_eq!(accounts.find_binding("wecom", "ZhangSan").await.plain(), Ok(None));
     // The leftover does not stand in the way of a new binding.
     scripted.user(7, json!({"phone": "13800001234"}));
-    assert_eq!(accounts.settle(&zhang()).await, Ok(user(7)));
-    assert_eq!(accounts.find_binding("wecom", "ZhangSan").await, Ok(Some(user(7))));
+    assert_eq!(accounts.settle(&zhang()).await.plain(), Ok(user(7)));
+    assert_eq!(accounts.find_binding("wecom", "ZhangSan").await.plain(), Ok(Some(user(7))));
 }
 
 #[tokio::test]
@@ -136,11 +136,11 @@ async fn r21_a_user_of_another_member_is_not_taken_over() {
     let (scripted, accounts) = accounts(&[ByPhone], true).await;
     scripted.user(7, json!({"phone": "13800001234"}));
     scripted.binding("LiSi", 7); // who had the number before
-    assert_eq!(accounts.settle(&zhang()).await, Err(Failure::AlreadyBound));
+    assert_eq!(accounts.settle(&zhang()).await.plain(), Err(Failure::AlreadyBound));
     assert_eq!(scripted.rows("usersAuthenticators").len(), 1);
     // The same member in another case is the same member.
     let lisi = Person { userid: "lisi".into(), ..zhang() };
-    assert_eq!(accounts.bind(user(7), &lisi).await, Ok(()));
+    assert_eq!(accounts.bind(user(7), &lisi).await.plain(), Ok(()));
 }
 
 #[tokio::test]
@@ -163,7 +163,7 @@ async fn r21_e_mail_addresses() {
         let (scripted, accounts) = accounts(&[Email], false).await;
         scripted.user(7, json!({ "email": stored }));
         let person = Person { biz_mail: biz_mail.map(str::to_owned), ..zhang() };
-        assert_eq!(accounts.match_full(&person).await, want, "{stored:?} {biz_mail:?}");
+        assert_eq!(accounts.match_full(&person).await.plain(), want, "{stored:?} {biz_mail:?}");
     }
 }
 
@@ -179,8 +179,8 @@ async fn r21_user_names_to_the_letter() {
         let (scripted, accounts) = accounts(&[Username], false).await;
         scripted.user(7, json!({ "username": stored }));
         let person = Person { userid: userid.into(), ..zhang() };
-        assert_eq!(accounts.match_full(&person).await, want, "{stored:?} {userid:?}");
-        assert_eq!(accounts.match_silent(&person).await, Ok(want.unwrap_or(None)));
+        assert_eq!(accounts.match_full(&person).await.plain(), want, "{stored:?} {userid:?}");
+        assert_eq!(accounts.match_silent(&person).await.plain(), Ok(want.unwrap_or(None)));
     }
 }
 
@@ -194,20 +194,20 @@ async fn the_order_of_match_by_counts_and_silence_does_not_change_it() {
         let (scripted, accounts) = accounts(match_by, false).await;
         scripted.user(7, json!({"phone": "13800001234"}));
         scripted.user(8, json!({"username": "ZhangSan"}));
-        assert_eq!(accounts.match_full(&zhang()).await, Ok(Some(user(want))));
-        assert_eq!(accounts.match_silent(&zhang()).await, Ok(silent));
+        assert_eq!(accounts.match_full(&zhang()).await.plain(), Ok(Some(user(want))));
+        assert_eq!(accounts.match_silent(&zhang()).await.plain(), Ok(silent));
     }
 }
 
 #[tokio::test]
 async fn whom_nobody_matches() {
     let (scripted, accounts) = accounts(&[ByPhone], false).await;
-    assert_eq!(accounts.settle(&zhang()).await, Err(Failure::NoMatchingUser));
+    assert_eq!(accounts.settle(&zhang()).await.plain(), Err(Failure::NoMatchingUser));
     assert_eq!(scripted.rows("users").len(), 1);
     let (scripted, accounts) = self::accounts(&[ByPhone, Email], true).await;
     let bare = Person { mobile: Some("138****1234".into()), ..zhang() };
-    assert_eq!(accounts.settle(&bare).await, Err(Failure::NothingToMatch));
-    assert_eq!(accounts.create(&bare).await, Err(Failure::NothingToMatch));
+    assert_eq!(accounts.settle(&bare).await.plain(), Err(Failure::NothingToMatch));
+    assert_eq!(accounts.create(&bare).await.plain(), Err(Failure::NothingToMatch));
     assert_eq!(scripted.rows("users").len(), 1, "nobody is made who could not be found again");
 }
 
@@ -224,7 +224,7 @@ async fn a_user_is_made_with_what_is_known() {
     let want = json!({"id": id, "nickname": "张三", "username": "ZhangSan", "phone": "13800001234",
         "email": "zhang@corp.example", "roles": [{"name": "sales"}]});
     assert_eq!(scripted.rows("users").last(), Some(&want));
-    assert_eq!(accounts.find_binding("wecom", "ZhangSan").await, Ok(Some(id)));
+    assert_eq!(accounts.find_binding("wecom", "ZhangSan").await.plain(), Ok(Some(id)));
 
     let (scripted, accounts) = self::accounts(&[ByPhone], true).await;
     let person = Person {
@@ -264,7 +264,7 @@ async fn r21_what_belongs_to_another_user_is_left_to_them() {
 async fn a_refusal_for_an_unknown_reason_ends() {
     let (scripted, accounts) = accounts(&[ByPhone], true).await;
     scripted.fault("users:create", &vec![Fault::Answer(400, r#"{"errors":[{"message":"no"}]}"#); 9]);
-    assert_eq!(accounts.settle(&zhang()).await, Err(Failure::NocoBaseBadAnswer));
+    assert_eq!(accounts.settle(&zhang()).await.plain(), Err(Failure::NocoBaseBadAnswer));
     assert_eq!(scripted.calls("users:create"), 2, "with everything, and with the keys alone");
 }
 
@@ -306,7 +306,7 @@ async fn r23_what_was_left_half_made_is_finished_by_the_next_attempt() {
             let (scripted, accounts) = accounts(&[key], true).await;
             let person = Person { biz_mail: Some("zhang@x.example".into()), ..zhang() };
             scripted.fault(action, std::slice::from_ref(&fault));
-            assert_eq!(accounts.settle(&person).await, Err(want), "{action}");
+            assert_eq!(accounts.settle(&person).await.plain(), Err(want), "{action}");
             let id = accounts.settle(&person).await.unwrap();
             assert_eq!(
                 scripted.rows("users").len(),
@@ -314,7 +314,7 @@ async fn r23_what_was_left_half_made_is_finished_by_the_next_attempt() {
                 "{action} {key:?}: one user besides the service account"
             );
             assert_eq!(scripted.rows("usersAuthenticators").len(), 1);
-            assert_eq!(accounts.find_binding("wecom", "ZhangSan").await, Ok(Some(id)));
+            assert_eq!(accounts.find_binding("wecom", "ZhangSan").await.plain(), Ok(Some(id)));
         }
     }
 }
@@ -336,7 +336,7 @@ async fn a_member_bound_to_two_users_at_once_is_refused() {
     scripted.user(8, json!({}));
     // Another node bound another user while this one was matching.
     scripted.binding("ZhangSan", 8);
-    assert_eq!(accounts.settle(&zhang()).await, Err(Failure::AmbiguousUser));
+    assert_eq!(accounts.settle(&zhang()).await.plain(), Err(Failure::AmbiguousUser));
 }
 
 #[tokio::test]
@@ -350,7 +350,7 @@ async fn a_role_that_may_not_see_the_fields_is_named_and_nobody_is_made() {
             Ok(_) => accounts.settle(&zhang()).await,
             Err(e) => Err(e),
         };
-        assert_eq!(got, Err(Failure::NocoBaseServiceDenied), "{hidden}");
+        assert_eq!(got.plain(), Err(Failure::NocoBaseServiceDenied), "{hidden}");
         assert_eq!(scripted.rows("users").len(), 2);
     }
 }

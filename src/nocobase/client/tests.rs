@@ -1,8 +1,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::super::answers::Code;
-use super::super::test_server::{Fault, SECRET, Scripted, client, rules};
+use super::super::error_body::Code;
+use super::super::test_server::{Fault, Plain, SECRET, Scripted, client, rules};
 use super::super::{Minted, Minter, NocoBase, UserId};
 use super::{CheckOutcome, now_s};
 use crate::config::ServiceAccount;
@@ -37,19 +37,19 @@ async fn closed_port() -> SocketAddr {
 async fn check_says_who_it_is_or_that_it_is_over() {
     let (scripted, nb) = one().await;
     let valid = CheckOutcome::Valid { user_id: user(1) };
-    assert_eq!(nb.check(token(1).as_str()).await, Ok(valid));
-    assert_eq!(nb.check(token(9).as_str()).await, Ok(CheckOutcome::Ended(Code::NotExistUser)));
+    assert_eq!(nb.check(token(1).as_str()).await.plain(), Ok(valid));
+    assert_eq!(nb.check(token(9).as_str()).await.plain(), Ok(CheckOutcome::Ended(Code::NotExistUser)));
     let expired = r#"{"errors":[{"message":"x","code":"EXPIRED_SESSION"}]}"#;
     scripted.fault("auth:check", &[Fault::Answer(401, expired)]);
-    assert_eq!(nb.check(token(1).as_str()).await, Ok(CheckOutcome::Ended(Code::ExpiredSession)));
+    assert_eq!(nb.check(token(1).as_str()).await.plain(), Ok(CheckOutcome::Ended(Code::ExpiredSession)));
 }
 
 #[tokio::test]
 async fn r16_after_sign_out_the_session_is_over_for_every_token_of_it() {
     let (_stub, nb) = one().await;
     nb.sign_out(token(1).as_str()).await.unwrap();
-    assert_eq!(nb.check(token(1).as_str()).await, Ok(CheckOutcome::Ended(Code::BlockedToken)));
-    assert_eq!(nb.sign_out(token(1).as_str()).await, Ok(()), "twice is fine");
+    assert_eq!(nb.check(token(1).as_str()).await.plain(), Ok(CheckOutcome::Ended(Code::BlockedToken)));
+    assert_eq!(nb.sign_out(token(1).as_str()).await.plain(), Ok(()), "twice is fine");
 }
 
 #[tokio::test]
@@ -65,7 +65,7 @@ async fn r07_an_answer_that_names_nobody_is_not_a_yes() {
         "",
     ] {
         scripted.fault("auth:check", &[Fault::Answer(200, body)]);
-        assert_eq!(nb.check(token(1).as_str()).await, Err(Failure::NocoBaseBadAnswer), "{body}");
+        assert_eq!(nb.check(token(1).as_str()).await.plain(), Err(Failure::NocoBaseBadAnswer), "{body}");
     }
 }
 
@@ -89,10 +89,10 @@ async fn every_kind_of_trouble_has_its_failure() {
         (late, NocoBaseTimeout),
     ] {
         scripted.fault("auth:check", std::slice::from_ref(&fault));
-        assert_eq!(nb.check(token(1).as_str()).await, Err(want));
+        assert_eq!(nb.check(token(1).as_str()).await.plain(), Err(want));
         if !matches!(fault, Fault::Answer(200, _)) {
             scripted.fault("issuedTokens:create", &[fault]);
-            let got = nb.register_session(SID, user(1), "wecom", 1).await;
+            let got = nb.register_session(SID, user(1), "wecom", 1).await.plain();
             if want != NocoBaseStarting && want != NocoBaseTimeout {
                 assert_eq!(got, Err(NocoBaseBadAnswer));
             } else {
@@ -105,7 +105,7 @@ async fn every_kind_of_trouble_has_its_failure() {
         Fault::Answer(500, r#"{"errors":[{"message":"No permissions"}]}"#),
     ] {
         scripted.fault("issuedTokens:create", &[fault]);
-        let got = nb.register_session(SID, user(1), "wecom", 1).await;
+        let got = nb.register_session(SID, user(1), "wecom", 1).await.plain();
         assert_eq!(got, Err(NocoBaseServiceDenied));
     }
     assert!(nb.check(token(1).as_str()).await.is_ok(), "and all is well again");
@@ -115,8 +115,8 @@ async fn every_kind_of_trouble_has_its_failure() {
 async fn a_wrong_secret_is_not_the_end_of_a_session() {
     let (_stub, nb) = one().await;
     let wrong = token_by(b"another secret", 1);
-    assert_eq!(nb.check(wrong.as_str()).await, Err(Failure::NocoBaseSecretWrong));
-    assert_eq!(nb.sign_out(wrong.as_str()).await, Err(Failure::NocoBaseSecretWrong));
+    assert_eq!(nb.check(wrong.as_str()).await.plain(), Err(Failure::NocoBaseSecretWrong));
+    assert_eq!(nb.sign_out(wrong.as_str()).await.plain(), Err(Failure::NocoBaseSecretWrong));
 }
 
 #[tokio::test]
@@ -136,7 +136,7 @@ async fn a_service_account_that_does_not_count() {
             let body = format!(r#"{{"errors":[{{"message":"x","code":"{code}"}}]}}"#);
             scripted.fault("users:get", &[Fault::Answer(401, body.leak())]);
         }
-        assert_eq!(client(&[addr], &conf).roles(user(1)).await, Err(want));
+        assert_eq!(client(&[addr], &conf).roles(user(1)).await.plain(), Err(want));
     }
     conf.service = ServiceAccount::User(0);
     let upstream = crate::config::Upstream {
@@ -166,14 +166,14 @@ async fn a_node_that_is_away_starting_or_stopping_is_passed_over() {
     other.fault("auth:check", &[Fault::Answer(500, stopping)]);
     assert!(nb.check(token(1).as_str()).await.is_ok());
     let nobody = client(&[closed_port().await, closed_port().await], &rules(&[], false));
-    assert_eq!(nobody.check(token(1).as_str()).await, Err(Failure::NocoBaseUnreachable));
+    assert_eq!(nobody.check(token(1).as_str()).await.plain(), Err(Failure::NocoBaseUnreachable));
 }
 
 #[tokio::test]
 async fn a_session_is_registered_once_however_often_it_is_asked_for() {
     let (scripted, nb) = one().await;
     for _ in 0..3 {
-        assert_eq!(nb.register_session(SID, user(1), "wecom", 1_800_000_000_123).await, Ok(()));
+        assert_eq!(nb.register_session(SID, user(1), "wecom", 1_800_000_000_123).await.plain(), Ok(()));
     }
     let want = serde_json::json!({
         "id": SID, "jti": SID, "userId": 1, "authenticator": "wecom",
@@ -182,7 +182,7 @@ async fn a_session_is_registered_once_however_often_it_is_asked_for() {
     assert_eq!(scripted.rows("issuedTokens"), [want]);
     // Refused for another reason.
     scripted.fault("issuedTokens:create", &[Fault::Answer(400, r#"{"errors":[{"message":"notNull"}]}"#)]);
-    let got = nb.register_session("another", user(1), "wecom", 1).await;
+    let got = nb.register_session("another", user(1), "wecom", 1).await.plain();
     assert_eq!(got, Err(Failure::NocoBaseBadAnswer));
 }
 
@@ -191,7 +191,7 @@ async fn r17_an_endless_answer_is_cut_off() {
     let (scripted, nb) = one().await;
     let long: &'static str = "x".repeat(3 << 20).leak();
     scripted.fault("auth:check", &[Fault::Answer(200, long)]);
-    assert_eq!(nb.check(token(1).as_str()).await, Err(Failure::NocoBaseBadAnswer));
+    assert_eq!(nb.check(token(1).as_str()).await.plain(), Err(Failure::NocoBaseBadAnswer));
 }
 
 #[tokio::test]
@@ -199,10 +199,10 @@ async fn a_busy_database_is_waited_for_but_not_for_ever() {
     let (scripted, nb) = one().await;
     let busy = Fault::Answer(500, r#"{"errors":[{"message":"SQLITE_BUSY: database is locked"}]}"#);
     scripted.fault("issuedTokens:create", &[busy.clone(), busy.clone()]);
-    assert_eq!(nb.register_session(SID, user(1), "wecom", 1).await, Ok(()));
+    assert_eq!(nb.register_session(SID, user(1), "wecom", 1).await.plain(), Ok(()));
     scripted.fault("auth:signOut", std::slice::from_ref(&busy));
-    assert_eq!(nb.sign_out(token(1).as_str()).await, Ok(()));
+    assert_eq!(nb.sign_out(token(1).as_str()).await.plain(), Ok(()));
     scripted.fault("users:get", &vec![busy; 99]);
-    assert_eq!(nb.roles(user(1)).await, Err(Failure::NocoBaseBadAnswer));
+    assert_eq!(nb.roles(user(1)).await.plain(), Err(Failure::NocoBaseBadAnswer));
     assert_eq!(scripted.calls("users:get"), 6);
 }

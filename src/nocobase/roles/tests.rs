@@ -3,7 +3,7 @@ use serde_json::json;
 
 use super::*;
 use crate::config::ServiceAccount;
-use crate::nocobase::test_server::{Fault, SECRET, Scripted, client, rules};
+use crate::nocobase::test_server::{Fault, Plain, SECRET, Scripted, client, rules};
 
 fn set<'a>(names: &[&'a str]) -> BTreeSet<&'a str> {
     names.iter().copied().collect()
@@ -86,8 +86,8 @@ async fn roles_are_read_whole_or_not_at_all() {
     let nb = client(&[addr], &rules(&[], false));
     scripted.user(1, json!({}));
     scripted.user(2, json!({"roles": [{"name": "member"}, {"name": "sales"}]}));
-    assert_eq!(nb.roles(user(2)).await, Ok(Some(owned(&["member", "sales"]))));
-    assert_eq!(nb.roles(user(3)).await, Ok(None));
+    assert_eq!(nb.roles(user(2)).await.plain(), Ok(Some(owned(&["member", "sales"]))));
+    assert_eq!(nb.roles(user(3)).await.plain(), Ok(None));
     for body in [
         r#"{"data":{"id":2}}"#,
         r#"{"data":{"id":2,"roles":null}}"#,
@@ -96,7 +96,7 @@ async fn roles_are_read_whole_or_not_at_all() {
         r#"{"data":[]}"#,
     ] {
         scripted.fault("users:get", &[Fault::Answer(200, body)]);
-        assert_eq!(nb.roles(user(2)).await, Err(Failure::NocoBaseBadAnswer), "{body}");
+        assert_eq!(nb.roles(user(2)).await.plain(), Err(Failure::NocoBaseBadAnswer), "{body}");
     }
 }
 
@@ -116,12 +116,16 @@ async fn what_is_never_sent() {
         // The service account itself.
         (1, none.clone(), owned(&["sales"])),
     ] {
-        assert_eq!(nb.set_roles(user(whom), &before, &roles).await, Err(Failure::Internal), "{roles:?}");
+        assert_eq!(
+            nb.set_roles(user(whom), &before, &roles).await.plain(),
+            Err(Failure::Internal),
+            "{roles:?}"
+        );
     }
     assert_eq!(scripted.calls("users:update"), 0);
     let by_hand = owned(&["by hand"]);
-    assert_eq!(nb.set_roles(user(2), &by_hand, &owned(&["by hand", "sales"])).await, Ok(()));
-    assert_eq!(nb.roles(user(2)).await, Ok(Some(owned(&["by hand", "sales"]))));
+    assert_eq!(nb.set_roles(user(2), &by_hand, &owned(&["by hand", "sales"])).await.plain(), Ok(()));
+    assert_eq!(nb.roles(user(2)).await.plain(), Ok(Some(owned(&["by hand", "sales"]))));
 }
 
 #[tokio::test]
@@ -140,11 +144,14 @@ async fn whose_the_service_account_is() {
         conf.service = service;
         let nb = client(&[addr], &conf);
         assert_eq!(nb.service_user(), own);
-        let got = nb.set_roles(user(7), &BTreeSet::new(), &owned(&["sales"])).await;
+        let got = nb.set_roles(user(7), &BTreeSet::new(), &owned(&["sales"])).await.plain();
         assert_eq!(got, Err(Failure::Internal));
     }
     // Who cannot tell whose it is changes nobody's.
     let nb = client(&[addr], &conf);
-    assert_eq!(nb.set_roles(user(2), &BTreeSet::new(), &owned(&["sales"])).await, Err(Failure::Internal));
+    assert_eq!(
+        nb.set_roles(user(2), &BTreeSet::new(), &owned(&["sales"])).await.plain(),
+        Err(Failure::Internal)
+    );
     assert_eq!(scripted.calls("users:update"), 0);
 }

@@ -9,7 +9,7 @@ use pingora::prelude::*;
 use pingora::proxy::Session as HttpSession;
 
 use crate::decide;
-use crate::nocobase::answers::CodeReader;
+use crate::nocobase::error_body::CodeReader;
 use crate::proxy::context::Context;
 use crate::proxy::gate::Gate;
 use crate::proxy::headers::REQUEST_ID;

@@ -8,39 +8,42 @@ use super::links;
 use super::reply::Reply;
 use crate::decide;
 use crate::error::{Failure, Level};
+use crate::login::Retry;
 use crate::pages::{self, Page, View};
 use crate::proxy::context::Context;
 use crate::proxy::gate::Gate;
 
-/// A page for people, JSON for programs, a line in the log.
+/// The response to a failure, with a line in the log.
 pub fn failed(gate: &Gate, downstream: &HttpSession, ctx: &mut Context, failure: Failure) -> Reply {
-    failed_with(gate, downstream, ctx, failure, None)
+    log(ctx, downstream.req_header(), failure);
+    respond(gate, downstream, ctx, failure, None)
 }
 
-/// The same with a way to try again.
-pub fn failed_with(
+/// The response to a failure that may have a way to try again: a page for people, JSON for programs.
+pub fn respond(
     gate: &Gate,
     downstream: &HttpSession,
     ctx: &mut Context,
     failure: Failure,
-    retry: Option<&str>,
+    retry: Option<&Retry>,
 ) -> Reply {
     ctx.failure = Some(failure);
     let request = downstream.req_header();
-    log(ctx, request, failure);
     let lang = lang(request);
     let rendered = if ctx.as_page || ctx.page_load {
         let own = request.uri.path().starts_with("/wecom-gate/");
-        // WeCom's redirect names neither target nor entry; the retry link does.
-        let asked = retry.and_then(|r| r.split_once('?')).map(|(_, q)| q).or(request.uri.query());
-        let here = if own {
-            links::asked_for(asked)
-        } else {
-            decide::target::of_request(request.uri.path(), request.uri.query())
+        // WeCom's redirect names neither target nor entry; the retry does.
+        let here = match retry.and_then(|retry| retry.target.as_deref()) {
+            Some(target) => decide::target::sanitize(target).unwrap_or_else(|| "/".into()),
+            None if own => links::asked_for(request.uri.query()),
+            None => decide::target::of_request(request.uri.path(), request.uri.query()),
         };
-        let with = own.then(|| links::with(gate, asked)).flatten();
+        let with = match retry.and_then(|retry| retry.entry.as_deref()) {
+            Some(name) => gate.config.entry(name),
+            None => own.then(|| links::with(gate, request.uri.query())).flatten(),
+        };
         let link = format!("{}{}", gate.config.origin.url(), links::inside_wecom(with, &here));
-        let retry = retry.map(str::to_owned).or_else(|| (!own).then(|| here.clone()));
+        let retry = retry.map(links::retry_address).or_else(|| (!own).then(|| here.clone()));
         let id = ctx.request_id.to_str().unwrap_or_default();
         let mut view = View::new(lang, Page::Failure(failure), id, std::time::SystemTime::now());
         view.retry = retry.as_deref();
@@ -69,9 +72,10 @@ pub fn failed_with(
     reply
 }
 
-fn log(ctx: &Context, request: &RequestHeader, failure: Failure) {
-    // Has its own line, one for many.
-    if failure == Failure::TooManyRequests {
+/// The line about a failure that has no line of its own.
+pub fn log(ctx: &Context, request: &RequestHeader, failure: Failure) {
+    // These have lines of their own: one for many, and one of the sign-in.
+    if matches!(failure, Failure::TooManyRequests | Failure::LoginLoop) {
         return;
     }
     let a = failure.response();

@@ -2,14 +2,24 @@
 
 use crate::config::WeComEntry;
 use crate::decide;
+use crate::login::Retry;
 use crate::pages::Entry;
 use crate::proxy::gate::Gate;
 
 /// `/wecom-gate/login` that leads to `target`.
 pub fn login_address(target: &str, with: Option<&str>) -> String {
+    retry_address(&Retry { target: Some(target.to_owned()), via: None, entry: with.map(str::to_owned) })
+}
+
+/// `/wecom-gate/login` for another attempt at a sign-in that failed.
+pub fn retry_address(retry: &Retry) -> String {
+    let Some(target) = &retry.target else { return "/wecom-gate/login".into() };
     let mut query = url::form_urlencoded::Serializer::new(String::new());
     query.append_pair("rd", target);
-    if let Some(name) = with {
+    if let Some(via) = retry.via {
+        query.append_pair("via", via.name());
+    }
+    if let Some(name) = &retry.entry {
         query.append_pair("with", name);
     }
     format!("/wecom-gate/login?{}", query.finish())

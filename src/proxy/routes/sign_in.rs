@@ -57,6 +57,7 @@ pub async fn login(
         attempt: 0,
         consent: false,
         lang: head.lang,
+        request_id: ctx.request_id.to_str().unwrap_or_default(),
     };
     start_login(gate, ctx, &request.cookies, &start)
 }
@@ -66,7 +67,7 @@ pub fn start_login(
     gate: &Gate,
     ctx: &Context,
     cookies: &OwnCookies<'_>,
-    start: &Start,
+    start: &Start<'_>,
 ) -> Result<Reply, Failure> {
     gate.sign_ins.throttle.start(ctx.client, Instant::now())?;
     let started = gate.sign_ins.start(cookies, start)?;
@@ -80,7 +81,9 @@ pub async fn callback(
     request: &RouteRequest<'_>,
     head: &Head,
 ) -> Reply {
+    let request_id = ctx.request_id.clone();
     let callback = Callback {
+        request_id: request_id.to_str().unwrap_or_default(),
         query: head.query.as_deref(),
         cookies: &request.cookies,
         client: ctx.client,
@@ -88,12 +91,15 @@ pub async fn callback(
         mobile: request.caller.is_mobile(),
         lang: head.lang,
     };
-    let (answer, cookies) = gate.sign_ins.finish(callback).await;
-    match answer {
+    let (response, cookies) = gate.sign_ins.finish(callback).await;
+    match response {
         CallbackResponse::Redirect(location) => Reply::redirect(&location).with_cookies(cookies),
-        CallbackResponse::Failed(failure, retry) => {
+        CallbackResponse::Failed { failure, retry, logged } => {
             ctx.cookies = cookies;
-            failure::failed_with(gate, downstream, ctx, failure, retry.as_deref())
+            if !logged {
+                failure::log(ctx, downstream.req_header(), failure);
+            }
+            failure::respond(gate, downstream, ctx, failure, retry.as_ref())
         }
     }
 }

@@ -7,6 +7,7 @@ use tokio::task::JoinSet;
 use url::Url;
 
 use super::*;
+use crate::error::FailureWithCause;
 use crate::wecom::api::busy_backoff;
 use crate::wecom::test_server::{Log, Say, Seen, Server, client, entry, errcode, ok, status, token};
 use backon::BackoffBuilder as _;
@@ -345,6 +346,7 @@ async fn the_log_names_what_to_do() {
     let server = Server::api(|_| errcode(60020)).await;
     let error = server.client().identify("c").await.unwrap_err();
     assert_eq!(error.address().unwrap().to_string(), "203.0.113.7");
+    error.log("wecom");
     let text = log.text();
     for part in [
         "ERROR",
@@ -427,6 +429,10 @@ async fn r27_no_secret_in_logs_or_errors() {
     let shown = format!("{:?} {:?}", client(&nowhere), entry(&slow.url).secret);
 
     assert!(errors.len() > 30, "{}", errors.len());
+    for error in &errors {
+        error.log("wecom");
+        FailureWithCause::from(error.clone()).logged();
+    }
     let text = log.text();
     assert!(text.contains("WeCom call failed") && text.contains("***"), "nothing was captured");
     let all = errors.iter().fold(text + &shown, |all, e| format!("{all}{e} {e:?} {}\n", e.remedy()));

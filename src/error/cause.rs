@@ -1,0 +1,93 @@
+//! What is known of a failure's cause. It travels up with the failure, so that whoever carries out the whole task (a
+//! sign-in, a recheck) writes one line that says everything.
+
+use super::{Failure, Level};
+
+/// What an operator needs to know. Never a secret, a phone number or an e-mail address (R27).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Cause {
+    /// What happened, in words; empty where the label says it all.
+    pub reason: String,
+    /// The call of WeCom's or NocoBase's API.
+    pub call: Option<String>,
+    /// The NocoBase node.
+    pub base: Option<String>,
+    /// HTTP status of the response.
+    pub status: Option<u16>,
+    /// NocoBase's error code.
+    pub answer: Option<&'static str>,
+    /// What kind of "no" WeCom said.
+    pub class: Option<&'static str>,
+    /// WeCom's error code.
+    pub errcode: Option<i64>,
+    /// WeCom's error message, without what is secret.
+    pub errmsg: Option<String>,
+    /// What to do.
+    pub remedy: Option<String>,
+    /// The configured service account.
+    pub service_user: Option<String>,
+    /// NocoBase users that match.
+    pub users: Option<String>,
+    /// By which key they match.
+    pub by: Option<String>,
+    /// The WeCom userid that the matching user is bound to.
+    pub bound_to: Option<String>,
+    /// Columns of NocoBase's table.
+    pub fields: Option<String>,
+}
+
+/// A failure, and what is known of its cause.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FailureWithCause {
+    /// The failure.
+    pub failure: Failure,
+    /// Its cause; empty where the failure says it all.
+    pub cause: Box<Cause>,
+}
+
+impl FailureWithCause {
+    /// From its parts.
+    pub fn new(failure: Failure, cause: Cause) -> Self {
+        FailureWithCause { failure, cause: Box::new(cause) }
+    }
+
+    /// Writes a line of its own, and gives the failure: for tasks that have no line to put the cause into.
+    pub fn logged(self) -> Failure {
+        let (label, cause) = (self.failure.response().label, &*self.cause);
+        let reason = &cause.reason;
+        macro_rules! line {
+            ($level:ident) => {
+                tracing::$level!(
+                    label,
+                    call = cause.call,
+                    base = cause.base,
+                    status = cause.status,
+                    answer = cause.answer,
+                    class = cause.class,
+                    errcode = cause.errcode,
+                    errmsg = cause.errmsg,
+                    remedy = cause.remedy,
+                    service_user = cause.service_user,
+                    users = cause.users,
+                    by = cause.by,
+                    bound_to = cause.bound_to,
+                    fields = cause.fields,
+                    "{reason}"
+                )
+            };
+        }
+        match self.failure.response().level {
+            Level::Debug => line!(debug),
+            Level::Info => line!(info),
+            Level::Warn => line!(warn),
+            Level::Error => line!(error),
+        }
+        self.failure
+    }
+}
+
+impl From<Failure> for FailureWithCause {
+    fn from(failure: Failure) -> Self {
+        FailureWithCause::new(failure, Cause::default())
+    }
+}

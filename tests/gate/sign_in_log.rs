@@ -1,0 +1,86 @@
+//! A member is asked to quote a request id: what the log says about a sign-in must be found by it.
+
+use serde_json::Value;
+use wecom_gate::error::Failure;
+use wecom_sim::Fault;
+
+use crate::support::{Stage, eventually};
+
+const USER_GET: &str = "/cgi-bin/user/get";
+
+/// The lines with this request id, once the request itself has its line.
+async fn lines_of(stage: &Stage, request_id: &str) -> Vec<Value> {
+    let mut lines = Vec::new();
+    eventually("the request has its line", async || {
+        lines = stage.gate.log_where("request_id", request_id);
+        lines.iter().any(|l| l["event"] == "request")
+    })
+    .await;
+    lines
+}
+
+/// Lines that are about signing in but have no request id.
+fn anonymous(stage: &Stage) -> Vec<Value> {
+    let about = ["sign_in", "roles", "refused"];
+    let mut lines = stage.gate.log();
+    lines.retain(|l| {
+        let event = l["event"].as_str().unwrap_or_default();
+        let call = l.get("call").is_some() || l.get("errcode").is_some();
+        l["request_id"].is_null() && (about.contains(&event) || call)
+    });
+    lines
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sign_in_that_succeeds_is_one_line_with_its_request_id() {
+    let stage = Stage::start(|_| {}).await;
+    let mut phone = stage.signed_in("zhangsan").await;
+    stage.gate.wait_for_log(&["\"sign_in\"", "signed_in"]).await;
+    let signed_in = stage.gate.log_where("event", "sign_in");
+    assert_eq!(signed_in.len(), 1, "{signed_in:?}");
+    let lines = lines_of(&stage, signed_in[0]["request_id"].as_str().unwrap()).await;
+    let request = lines.iter().find(|l| l["event"] == "request").unwrap();
+    assert_eq!(request["path"], "/wecom-gate/callback", "{lines:?}");
+    assert!(lines.iter().all(|l| l.get("label").is_none_or(|label| label == "")), "{lines:?}");
+    assert_eq!(anonymous(&stage), Vec::<Value>::new());
+    // What happens afterwards is no part of it.
+    phone.open("/admin").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sign_in_that_wecom_refuses_is_one_line_with_its_cause() {
+    let stage = Stage::start(|_| {}).await;
+    stage.wecom().add_fault(Fault::errcode(USER_GET, 60020, 1));
+    let page = stage.phone("zhangsan").open("/admin").await;
+    stage.refused(&page, Failure::WeComIpNotTrusted, "").await;
+    let lines = lines_of(&stage, page.header("x-request-id").unwrap()).await;
+    let telling: Vec<_> = lines.iter().filter(|l| l["event"] != "request" && l["level"] != "DEBUG").collect();
+    assert_eq!(telling.len(), 1, "{lines:?}");
+    let line = telling[0];
+    assert_eq!((&line["event"], &line["outcome"]), (&"sign_in".into(), &"refused".into()));
+    assert_eq!((&line["level"], &line["label"]), (&"ERROR".into(), &"wecom_ip_not_trusted".into()));
+    assert_eq!((&line["call"], &line["errcode"]), (&"user/get".into(), &60020.into()));
+    assert_eq!(
+        (&line["entry"], &line["userid"], &line["via"]),
+        (&"wecom".into(), &"zhangsan".into(), &"wecom".into())
+    );
+    assert!(line["remedy"].as_str().unwrap().contains("trusted IPs"), "{line}");
+    assert_eq!(anonymous(&stage), Vec::<Value>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sign_in_that_nocobase_refuses_is_one_line_with_its_cause() {
+    let stage = Stage::start(|_| {}).await;
+    stage.bound("zhangsan");
+    stage.nocobase.fail("issuedTokens:create", 500, r#"{"errors":[{"message":"disk full"}]}"#, 1);
+    let page = stage.phone("zhangsan").open("/admin").await;
+    stage.refused(&page, Failure::NocoBaseBadAnswer, "").await;
+    let lines = lines_of(&stage, page.header("x-request-id").unwrap()).await;
+    let telling: Vec<_> = lines.iter().filter(|l| l["event"] != "request" && l["level"] != "DEBUG").collect();
+    assert_eq!(telling.len(), 1, "{lines:?}");
+    let line = telling[0];
+    assert_eq!((&line["event"], &line["label"]), (&"sign_in".into(), &"nocobase_bad_answer".into()));
+    assert_eq!((&line["call"], &line["status"]), (&"issuedTokens:create".into(), &500.into()));
+    assert!(line["reason"].as_str().unwrap().contains("disk full"), "{line}");
+    assert_eq!(anonymous(&stage), Vec::<Value>::new());
+}
