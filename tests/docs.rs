@@ -322,6 +322,20 @@ fn lines_of_markdown_stay_below_160_characters() {
     assert!(long.is_empty(), "break these lines: {long:#?}");
 }
 
+/// Phrases that only this project used, and that cost every reader a moment.
+#[test]
+fn documents_use_the_fields_words() {
+    let phrases =
+        ["whoever", "is well", "are well.", "of NocoBase's.", "of WeCom's.", " anew", "goes on by itself"];
+    for file in markdown() {
+        let text = fs::read_to_string(&file).unwrap();
+        for (line, number) in text.lines().zip(1..) {
+            let found = phrases.iter().find(|p| line.to_lowercase().contains(&p.to_lowercase()));
+            assert!(found.is_none(), "{}:{number}: {found:?}", file.display());
+        }
+    }
+}
+
 /// Words after `prefix` at the beginning of code (lines of fenced blocks, and what is between backticks).
 fn said(prefix: &str) -> Vec<(PathBuf, String)> {
     let mut found = Vec::new();

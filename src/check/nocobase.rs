@@ -141,7 +141,7 @@ pub(super) fn secret(answer: &Asked) -> Verdict {
     match (answer.status, code) {
         // Who the token is for was looked up: the signature has been found right.
         (401, Some(Code::NotExistUser | Code::UserHasNoRoles)) => {
-            Verdict::ok("NocoBase takes the gate's tokens")
+            Verdict::ok("NocoBase accepts the gate's tokens")
         }
         (401, Some(Code::InvalidToken)) if words.contains("password changed") => Verdict::warning(
             "nocobase.jwt_secret",
@@ -163,7 +163,7 @@ pub(super) fn secret(answer: &Asked) -> Verdict {
             "compare the clocks of both machines",
         ),
         (200, _) if answer.json().pointer("/data/id").is_some() => {
-            Verdict::ok("NocoBase takes the gate's tokens")
+            Verdict::ok("NocoBase accepts the gate's tokens")
         }
         (status, _) => Verdict::failed(
             "auth:check",

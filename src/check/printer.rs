@@ -98,7 +98,7 @@ fn tail(report: &Report) -> String {
     let count = |outcome| report.steps.iter().filter(|s| s.outcome == outcome).count();
     let (failed, warnings) = (count(StepOutcome::Failed), count(StepOutcome::Warning));
     let summary = match (failed, warnings) {
-        (0, 0) => "All is well.".to_owned(),
+        (0, 0) => "Every step is ok.".to_owned(),
         (0, n) => format!("Nothing failed; {n} to look at."),
         (n, 0) => format!("{n} failed. Each step is described in docs/check.md."),
         (n, m) => format!("{n} failed, {m} to look at. Each step is described in docs/check.md."),

@@ -187,7 +187,7 @@ async fn online(config: &Config, options: &Options, steps: &mut Steps<'_>) {
                 Some(redis) => {
                     redis::verdict(redis, &crate::shared::probe(redis, &config.origin.url()).await)
                 }
-                None => Verdict::skipped("session.redis is empty: each node goes on by itself"),
+                None => Verdict::skipped("session.redis is empty: each node works alone"),
             }
         })
         .await;
@@ -233,7 +233,7 @@ async fn wecom_entry(
                 wecom::rules(answer, entry)
             } else {
                 Verdict::skipped(
-                    "allow_departments, allow_tags and roles are empty: whoever sees the app may sign in",
+                    "allow_departments, allow_tags and roles are empty: every member who sees the app may sign in",
                 )
             }
         })

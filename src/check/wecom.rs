@@ -63,7 +63,7 @@ fn passed(id: Id, entry: &WeComEntry) -> String {
     match id {
         Id::WecomReachable => entry.api_base.as_str().trim_end_matches('/').to_owned(),
         Id::WecomSecret => format!("WeCom knows {} and the secret", entry.corp_id),
-        Id::WecomTrustedIp => "WeCom takes calls from this machine".into(),
+        Id::WecomTrustedIp => "WeCom accepts calls from this machine".into(),
         _ => String::new(),
     }
 }
