@@ -9,7 +9,7 @@ pub mod check;
 pub mod config;
 pub mod decide;
 pub mod error;
-pub mod login;
+mod login;
 pub mod metrics;
 pub mod nocobase;
 pub mod ops;

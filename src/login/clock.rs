@@ -5,6 +5,6 @@ use std::time::SystemTime;
 use crate::session::UnixMillis;
 
 /// Now, by this machine's clock.
-pub fn now() -> UnixMillis {
+pub(crate) fn now() -> UnixMillis {
     SystemTime::now().into()
 }

@@ -5,7 +5,7 @@ use crate::wecom::event::{Event, Notice};
 
 impl SignIns {
     /// Acts on an event. Delivery is not guaranteed by WeCom: the recheck of sessions in use does the same, later.
-    pub fn on_event(&self, entry: &str, notice: Notice) {
+    pub(crate) fn on_event(&self, entry: &str, notice: Notice) {
         let fresh = self.events.entry(format!("{entry}|{}", notice.key)).or_insert(()).is_fresh();
         if !fresh {
             return;

@@ -21,26 +21,26 @@ use crate::shared::CallbackId;
 
 /// The callback as it came in.
 #[derive(Debug, Clone, Copy)]
-pub struct Callback<'a> {
+pub(crate) struct Callback<'a> {
     /// Id of the request, which the member is asked to quote.
-    pub request_id: &'a str,
+    pub(crate) request_id: &'a str,
     /// Raw query.
-    pub query: Option<&'a str>,
+    pub(crate) query: Option<&'a str>,
     /// The gate's cookies.
-    pub cookies: &'a OwnCookies<'a>,
+    pub(crate) cookies: &'a OwnCookies<'a>,
     /// Where it comes from.
-    pub client: IpAddr,
+    pub(crate) client: IpAddr,
     /// The browser is WeCom's.
-    pub in_wecom: bool,
+    pub(crate) in_wecom: bool,
     /// The browser is a phone's.
-    pub mobile: bool,
+    pub(crate) mobile: bool,
     /// Language of WeCom's page, should the flow start over.
-    pub lang: &'static str,
+    pub(crate) lang: &'static str,
 }
 
 /// Where a callback leads.
 #[derive(Debug, Clone)]
-pub enum CallbackResponse {
+pub(crate) enum CallbackResponse {
     /// Go on there.
     Redirect(String),
     /// A page that says why not.
@@ -56,13 +56,13 @@ pub enum CallbackResponse {
 
 /// What a new attempt needs to lead to the same place.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Retry {
+pub(crate) struct Retry {
     /// Where to go afterwards; the start page if nothing is said.
-    pub target: Option<String>,
+    pub(crate) target: Option<String>,
     /// Through which of WeCom's pages.
-    pub via: Option<Via>,
+    pub(crate) via: Option<Via>,
     /// Name of the WeCom entry.
-    pub entry: Option<String>,
+    pub(crate) entry: Option<String>,
 }
 
 impl From<&SignInRequest> for Retry {
@@ -84,7 +84,7 @@ impl CallbackResponse {
 
 impl SignIns {
     /// Takes a callback to its end. Returns the answer and its cookies.
-    pub async fn finish(self: &Arc<Self>, callback: Callback<'_>) -> (CallbackResponse, Vec<String>) {
+    pub(crate) async fn finish(self: &Arc<Self>, callback: Callback<'_>) -> (CallbackResponse, Vec<String>) {
         let client = callback.client;
         if let Err(failure) = self.throttle.callback(client, Instant::now()) {
             return (CallbackResponse::failed(failure, None), Vec::new());
@@ -274,3 +274,6 @@ impl SignIns {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

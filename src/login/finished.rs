@@ -5,7 +5,7 @@ use crate::session::Session;
 
 /// How a sign-in ended: what a second presentation of the same callback gets too.
 #[derive(Debug, Clone)]
-pub enum Finished {
+pub(crate) enum Finished {
     /// Signed in.
     SignedIn(Box<Session>),
     /// The member has to agree first.

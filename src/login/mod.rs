@@ -16,12 +16,13 @@ mod sessions;
 mod sign_in;
 mod sign_ins;
 mod start;
+#[cfg(test)]
+mod test_gate;
 mod throttle;
 
 pub(crate) use account::person;
-pub use clock::now;
-pub use finish::{Callback, CallbackResponse, Retry};
-pub use sessions::{FoundSession, Sessions};
-pub use sign_ins::{CALLBACK, SignIns};
-pub use start::{Start, Started};
-pub use throttle::Throttle;
+pub(crate) use clock::now;
+pub(crate) use finish::{Callback, CallbackResponse, Retry};
+pub(crate) use sessions::{FoundSession, Sessions};
+pub(crate) use sign_ins::SignIns;
+pub(crate) use start::Start;

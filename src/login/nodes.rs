@@ -14,12 +14,12 @@ const ELSEWHERE: &str = "ended on another node";
 
 impl Sessions {
     /// What this node shares with others, if it does.
-    pub fn shared(&self) -> Option<&Arc<Shared>> {
+    pub(crate) fn shared(&self) -> Option<&Arc<Shared>> {
         self.shared.as_ref()
     }
 
     /// Hears and tells what the nodes share, until dropped; ends at once where nothing is shared.
-    pub async fn run_sync(self: Arc<Self>) {
+    pub(crate) async fn run_sync(self: Arc<Self>) {
         match &self.shared {
             Some(shared) => shared.run(|ending| self.on_ending(ending)).await,
             None => self.metrics.redis.up(None),

@@ -25,7 +25,7 @@ impl Sessions {
     }
 
     /// Ends a session: here at once, in NocoBase (and so on every node) right after.
-    pub fn end(self: &Arc<Self>, session: &Session, reason: &'static str) {
+    pub(crate) fn end(self: &Arc<Self>, session: &Session, reason: &'static str) {
         self.ended_by("member", session, reason);
     }
 
@@ -43,7 +43,7 @@ impl Sessions {
     }
 
     /// The same, done when NocoBase has it on record.
-    pub async fn end_now(&self, session: &Session, reason: &'static str) -> Result<(), Failure> {
+    pub(crate) async fn end_now(&self, session: &Session, reason: &'static str) -> Result<(), Failure> {
         self.metrics.sign_ins.sessions_ended("member", 1);
         tracing::info!(event = "session_ended", session = %session.sid, userid = session.userid, reason, "session ended");
         self.cache.end(session.sid);
@@ -52,7 +52,7 @@ impl Sessions {
     }
 
     /// Ends a session of NocoBase's own, by the token of somebody who signed in by password.
-    pub async fn end_own(&self, token: &str) -> Result<(), Failure> {
+    pub(crate) async fn end_own(&self, token: &str) -> Result<(), Failure> {
         let Ok(verified) = self.minter.verify_renewable(token, now().as_secs()) else { return Ok(()) };
         let Some(jti) = verified.jti else { return Ok(()) };
         tracing::info!(event = "session_ended", session = jti, reason = "signed out", "session ended");
@@ -64,7 +64,7 @@ impl Sessions {
     }
 
     /// `Set-Cookie` lines of a sign-out: nothing of the gate's stays but the mark that nobody is signed straight in again.
-    pub fn signed_out_cookies(&self, cookies: &OwnCookies<'_>) -> Vec<String> {
+    pub(crate) fn signed_out_cookies(&self, cookies: &OwnCookies<'_>) -> Vec<String> {
         let names = self.cookies.names();
         let flows = cookies.flows.iter().map(|flow| names.delete(flow.name));
         let tries = (cookies.tries > 0).then(|| names.delete(names.tries()));
@@ -72,7 +72,7 @@ impl Sessions {
     }
 
     /// `Set-Cookie` lines that take away what a sign-in of NocoBase's own left in the browser.
-    pub fn forget_nocobase(&self) -> impl Iterator<Item = String> + '_ {
+    pub(crate) fn forget_nocobase(&self) -> impl Iterator<Item = String> + '_ {
         let (app, root) = (&self.config.nocobase.app, &self.config.nocobase.public_path);
         let path = root.strip_suffix('/').filter(|path| !path.is_empty()).unwrap_or("/");
         let secure = if self.config.origin.https { "; Secure" } else { "" };
@@ -97,7 +97,7 @@ impl Sessions {
     }
 
     /// NocoBase refused a token that the gate put in.
-    pub fn refused_by_nocobase(
+    pub(crate) fn refused_by_nocobase(
         self: &Arc<Self>,
         session: &Session,
         seen: &Arc<CachedSession>,
@@ -123,7 +123,7 @@ impl Sessions {
     }
 
     /// All sessions of a member end: he has left, or is out of range.
-    pub fn end_member(self: &Arc<Self>, entry: &str, userid: &str, reason: &'static str) {
+    pub(crate) fn end_member(self: &Arc<Self>, entry: &str, userid: &str, reason: &'static str) {
         let at = now();
         self.publish(Ending::Member { entry: entry.to_owned(), userid: userid.to_owned(), at });
         let sids = self.cache.end_member(entry, userid, at);

@@ -24,7 +24,7 @@ use crate::wecom::{self, Member};
 pub(super) const BLOCK_MARGIN: Duration = Duration::from_secs(24 * 3600);
 
 /// What a request's cookies come to.
-pub enum FoundSession {
+pub(crate) enum FoundSession {
     /// No session, or a cookie that does not open (R7).
     Nothing,
     /// A session that is over.
@@ -41,13 +41,13 @@ pub enum FoundSession {
 }
 
 /// The sessions of one gate.
-pub struct Sessions {
+pub(crate) struct Sessions {
     pub(super) config: Arc<Config>,
     pub(super) metrics: Arc<Metrics>,
     /// Reads and writes session cookies.
-    pub cookies: SessionCookies,
+    pub(crate) cookies: SessionCookies,
     /// Makes and checks NocoBase's tokens.
-    pub minter: Arc<Minter>,
+    pub(crate) minter: Arc<Minter>,
     pub(super) cache: SessionCache,
     pub(super) nocobase: Arc<NocoBase>,
     pub(super) accounts: Accounts,
@@ -65,7 +65,7 @@ impl Sessions {
     ///
     /// # Errors
     /// What of the configuration is at fault.
-    pub fn after(
+    pub(crate) fn after(
         before: Option<&Sessions>,
         config: Arc<Config>,
         metrics: Arc<Metrics>,
@@ -97,7 +97,7 @@ impl Sessions {
     }
 
     /// This has taken the place of `before`: tokens are minted anew where they would be others now.
-    pub fn took_over(&self, before: &Sessions) {
+    pub(crate) fn took_over(&self, before: &Sessions) {
         let made_of = |s: &Sessions| {
             let nocobase = &s.config.nocobase;
             (nocobase.jwt_secret.expose_secret().to_vec(), nocobase.app.clone())
@@ -108,23 +108,23 @@ impl Sessions {
     }
 
     /// How many sessions this process remembers, roughly.
-    pub fn count(&self) -> u64 {
+    pub(crate) fn count(&self) -> u64 {
         self.cache.count()
     }
 
     /// How long sessions live.
-    pub fn limits(&self) -> &SessionLimits {
+    pub(crate) fn limits(&self) -> &SessionLimits {
         self.cookies.limits()
     }
 
     /// Name of the cookie in which NocoBase keeps its token.
-    pub fn token_cookie(&self) -> &str {
+    pub(crate) fn token_cookie(&self) -> &str {
         &self.token_cookie
     }
 
     /// The session of these cookies. Without I/O, but for a session that this node has not seen before: NocoBase is
     /// the record of which sessions have ended, and is asked once (R15, R16).
-    pub async fn find(self: &Arc<Self>, cookies: &OwnCookies<'_>) -> FoundSession {
+    pub(crate) async fn find(self: &Arc<Self>, cookies: &OwnCookies<'_>) -> FoundSession {
         let Some(session) = self.cookies.read(cookies, now()) else {
             return if cookies.has_session() { FoundSession::Ended } else { FoundSession::Nothing };
         };
@@ -192,7 +192,7 @@ impl Sessions {
     }
 
     /// A fresh `Set-Cookie`, where one is due.
-    pub fn renew(&self, session: &Session) -> Option<String> {
+    pub(crate) fn renew(&self, session: &Session) -> Option<String> {
         self.cookies.renew(session, now()).ok().flatten()
     }
 
@@ -214,7 +214,7 @@ impl Sessions {
     }
 
     /// NocoBase's token for a request of this session: minted at most every ten minutes.
-    pub fn token(&self, session: &Session, seen: &CachedSession) -> Result<Arc<Token>, Failure> {
+    pub(crate) fn token(&self, session: &Session, seen: &CachedSession) -> Result<Arc<Token>, Failure> {
         seen.token(now(), || self.as_token(&self.mint(session)?))
     }
 
@@ -226,7 +226,7 @@ impl Sessions {
 
     /// A token for the browser to hold (`token_delivery = "browser"`): good until the session's latest end. The gate puts
     /// a fresh one in its place before NocoBase sees it.
-    pub fn browser_token(&self, session: &Session) -> Result<Minted, Failure> {
+    pub(crate) fn browser_token(&self, session: &Session) -> Result<Minted, Failure> {
         let user = UserId::new(session.user_id).ok_or(Failure::Internal)?;
         let end = session.signed_in_at.plus(self.limits().absolute).as_secs();
         self.minter.session_until(
@@ -239,14 +239,14 @@ impl Sessions {
     }
 
     /// Is this a token of this session?
-    pub fn is_of_session(&self, token: &str, sid: uuid::Uuid) -> bool {
+    pub(crate) fn is_of_session(&self, token: &str, sid: uuid::Uuid) -> bool {
         let verified = self.minter.verify(token, now().as_secs());
         verified.is_ok_and(|v| v.jti.is_some_and(|jti| jti == sid.to_string()))
     }
 
     /// Asks again, in the background, whether a session in use goes on: NocoBase whether it has been ended, WeCom
     /// whether the member still may use the app.
-    pub fn recheck_if_due(self: &Arc<Self>, session: &Session, seen: &Arc<CachedSession>) {
+    pub(crate) fn recheck_if_due(self: &Arc<Self>, session: &Session, seen: &Arc<CachedSession>) {
         if let Some(order) = seen.due_recheck(now(), self.config.session.recheck) {
             let (sessions, session) = (self.clone(), session.clone());
             tokio::spawn(async move { sessions.recheck(&session, order).await });
@@ -288,3 +288,6 @@ fn wecom_clients(
     };
     config.wecom.iter().map(client).collect()
 }
+
+#[cfg(test)]
+mod tests;

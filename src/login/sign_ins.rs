@@ -14,19 +14,19 @@ use crate::session::{CallbackDedup, Keyring, Names, PendingSignIns};
 use crate::wecom::{self, event::Receiver};
 
 /// Path of the end of every sign-in.
-pub const CALLBACK: &str = "/wecom-gate/callback";
+pub(crate) const CALLBACK: &str = "/wecom-gate/callback";
 
 /// WeCom repeats an event up to three times within seconds.
 const REPEATED_EVENTS: Duration = Duration::from_secs(15 * 60);
 
 /// The sign-ins of one gate.
-pub struct SignIns {
+pub(crate) struct SignIns {
     pub(super) config: Arc<Config>,
     pub(super) metrics: Arc<Metrics>,
     /// The sessions that come of them.
-    pub sessions: Arc<Sessions>,
+    pub(crate) sessions: Arc<Sessions>,
     /// Bounds on signing in.
-    pub throttle: Arc<Throttle>,
+    pub(crate) throttle: Arc<Throttle>,
     pub(super) pending: PendingSignIns,
     pub(super) callbacks: CallbackDedup<Finished>,
     receivers: HashMap<String, Receiver>,
@@ -40,7 +40,7 @@ impl SignIns {
     ///
     /// # Errors
     /// What of the configuration is at fault.
-    pub fn after(
+    pub(crate) fn after(
         before: Option<&SignIns>,
         config: Arc<Config>,
         metrics: Arc<Metrics>,
@@ -69,12 +69,12 @@ impl SignIns {
     }
 
     /// The WeCom clients by entry.
-    pub fn wecom(&self) -> impl Iterator<Item = (&str, &wecom::Client)> {
+    pub(crate) fn wecom(&self) -> impl Iterator<Item = (&str, &wecom::Client)> {
         self.sessions.wecom.iter().map(|(entry, client)| (entry.as_str(), client))
     }
 
     /// Opens the event callbacks of this entry, where they are configured.
-    pub fn receiver(&self, entry: &str) -> Option<&Receiver> {
+    pub(crate) fn receiver(&self, entry: &str) -> Option<&Receiver> {
         self.receivers.get(entry)
     }
 
@@ -85,7 +85,7 @@ impl SignIns {
 
     /// Do the departments and tags of the allow rules exist (R22)? The error says which entry's do not. WeCom being away is
     /// no reason not to start: rules that cannot be evaluated deny.
-    pub async fn check_rules(&self) -> Result<(), String> {
+    pub(crate) async fn check_rules(&self) -> Result<(), String> {
         for (entry, client) in &self.sessions.wecom {
             match client.check_rules().await {
                 Err(e) if e.failure() == Failure::RuleUnevaluable => {

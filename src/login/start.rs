@@ -12,39 +12,39 @@ const MOST_TRIES: u8 = 8;
 
 /// What to start.
 #[derive(Debug, Clone)]
-pub struct Start<'a> {
+pub(crate) struct Start<'a> {
     /// Which of WeCom's pages.
-    pub via: Via,
+    pub(crate) via: Via,
     /// Index of the entry in the configuration.
-    pub entry: usize,
+    pub(crate) entry: usize,
     /// Where to go afterwards: a path of our own origin.
-    pub target: String,
+    pub(crate) target: String,
     /// The browser is a phone's.
-    pub mobile: bool,
+    pub(crate) mobile: bool,
     /// Nobody asked for it by hand: counts against the loop breaker.
-    pub automatic: bool,
+    pub(crate) automatic: bool,
     /// How often this flow has been started over (0-9).
-    pub attempt: u8,
+    pub(crate) attempt: u8,
     /// Ask for consent to read the phone number.
-    pub consent: bool,
+    pub(crate) consent: bool,
     /// Language of WeCom's page: `zh` or `en`.
-    pub lang: &'static str,
+    pub(crate) lang: &'static str,
     /// Id of the request, which the member is asked to quote.
-    pub request_id: &'a str,
+    pub(crate) request_id: &'a str,
 }
 
 /// A redirect to WeCom, with the cookies that belong to it.
 #[derive(Debug, Clone)]
-pub struct Started {
+pub(crate) struct Started {
     /// WeCom's page.
-    pub location: String,
+    pub(crate) location: String,
     /// `Set-Cookie` values.
-    pub cookies: Vec<String>,
+    pub(crate) cookies: Vec<String>,
 }
 
 impl SignIns {
     /// Starts a flow.
-    pub fn start(&self, cookies: &OwnCookies<'_>, start: &Start<'_>) -> Result<Started, Failure> {
+    pub(crate) fn start(&self, cookies: &OwnCookies<'_>, start: &Start<'_>) -> Result<Started, Failure> {
         if start.automatic && cookies.tries >= MOST_TRIES {
             tracing::warn!(
                 event = "sign_in",

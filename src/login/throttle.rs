@@ -24,7 +24,7 @@ const ADDRESSES: u64 = 50_000;
 const V6_PREFIX: u32 = 64;
 
 /// The bounds of `[limits]` on signing in.
-pub struct Throttle {
+pub(crate) struct Throttle {
     born: Instant,
     starts: Option<Rate>,
     rejected: Option<Rate>,
@@ -34,7 +34,7 @@ pub struct Throttle {
 
 impl Throttle {
     /// As configured.
-    pub fn new(limits: &config::Limits) -> Throttle {
+    pub(crate) fn new(limits: &config::Limits) -> Throttle {
         Throttle {
             born: Instant::now(),
             starts: Rate::new(limits.sign_ins_per_minute),
@@ -48,7 +48,7 @@ impl Throttle {
     ///
     /// # Errors
     /// [`Failure::TooManyRequests`] when this address has begun too many.
-    pub fn start(&self, client: IpAddr, now: Instant) -> Result<(), Failure> {
+    pub(crate) fn start(&self, client: IpAddr, now: Instant) -> Result<(), Failure> {
         let Some(rate) = &self.starts else { return Ok(()) };
         let now = self.nanos(now);
         rate.take(client, now).map_err(|over| refuse(client, "limits.sign_ins_per_minute", over.first))
@@ -58,14 +58,14 @@ impl Throttle {
     ///
     /// # Errors
     /// [`Failure::TooManyRequests`] when this address has brought too many rejected ones.
-    pub fn callback(&self, client: IpAddr, now: Instant) -> Result<(), Failure> {
+    pub(crate) fn callback(&self, client: IpAddr, now: Instant) -> Result<(), Failure> {
         let Some(rate) = &self.rejected else { return Ok(()) };
         let now = self.nanos(now);
         rate.look(client, now).map_err(|over| refuse(client, "limits.bad_callbacks_per_minute", over.first))
     }
 
     /// The callback's state or code was worth nothing.
-    pub fn was_rejected(&self, client: IpAddr, now: Instant) {
+    pub(crate) fn was_rejected(&self, client: IpAddr, now: Instant) {
         if let Some(rate) = &self.rejected {
             // It has been let in already; the next one is refused.
             let _ = rate.take(client, self.nanos(now));
@@ -76,7 +76,7 @@ impl Throttle {
     ///
     /// # Errors
     /// [`Failure::TooManyRequests`] when all are taken.
-    pub fn permit(&self, client: IpAddr, now: Instant) -> Result<OwnedSemaphorePermit, Failure> {
+    pub(crate) fn permit(&self, client: IpAddr, now: Instant) -> Result<OwnedSemaphorePermit, Failure> {
         self.at_once
             .clone()
             .try_acquire_owned()

@@ -50,9 +50,9 @@ pub struct Gate {
     /// What decisions rest on.
     pub policy: Policy,
     /// What every request with a session needs.
-    pub sessions: Arc<Sessions>,
+    pub(crate) sessions: Arc<Sessions>,
     /// What signing in needs besides.
-    pub sign_ins: Arc<SignIns>,
+    pub(crate) sign_ins: Arc<SignIns>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// What is counted for each node.
