@@ -4,12 +4,13 @@ use super::client::{Caller, caller};
 use super::host::same_host;
 use super::own::{OwnPath, is_own};
 use super::page_load::{
-    cookie_counts, is_below, is_browser, is_get, is_navigation, is_our_origin, is_page_load,
+    cookie_counts, is_below, is_browser, is_framed_page, is_get, is_navigation, is_our_origin, is_page_load,
+    takes_script,
 };
 use super::password::{form_address, is_form, rests_on_cookie};
 use super::policy::{Browsers, Credential, Policy, Request, SessionState};
 use super::target::{SIGN_IN_PARAMETERS, of_request};
-use super::{address, query};
+use super::{address, path, query};
 use crate::error::Failure;
 
 /// What to do with a request.
@@ -220,7 +221,7 @@ fn signed_in(policy: &Policy, request: &Request<'_>) -> Option<Decision> {
     };
     Some(Decision::Forward(ForwardOptions {
         put_cookies: files && identity == Identity::Member,
-        put_script: is_page_load(policy, request),
+        put_script: takes_script(policy, request),
         ..ForwardOptions::plain(identity)
     }))
 }
@@ -232,6 +233,10 @@ fn token_passes(policy: &Policy, request: &Request<'_>) -> bool {
         Credential::OwnToken => policy.api_keys || policy.password,
         Credential::None | Credential::Phantom | Credential::Invalid => false,
     }
+}
+
+fn is_api(policy: &Policy, request: &Request<'_>) -> bool {
+    is_below(&policy.public_path, "api", request.path)
 }
 
 /// Where NocoBase takes its cookie instead of a token, as long as nothing is changed.
@@ -250,9 +255,10 @@ fn brings_token(policy: &Policy, request: &Request<'_>) -> bool {
 
 fn without_session(policy: &Policy, request: &Request<'_>) -> Decision {
     const AS_IT_COMES: ForwardOptions = ForwardOptions::plain(Identity::Nobody);
-    if address::contains(&policy.bypass, request.client_ip)
-        || policy.public.matches(request.method, request.path)
-    {
+    // A key with encoded delimiters has one reading in NocoBase, but not in whatever a rule was written for (R1).
+    let free = address::contains(&policy.bypass, request.client_ip)
+        || policy.public.matches(request.method, request.path);
+    if free && !path::holds_encoded_key(request.path) {
         return Decision::Forward(AS_IT_COMES);
     }
     if token_passes(policy, request) {
@@ -265,7 +271,10 @@ fn without_session(policy: &Policy, request: &Request<'_>) -> Decision {
             let query = request.query.and_then(|q| query::without(q, &SIGN_IN_PARAMETERS));
             return Decision::Redirect(of_request(request.path, query.as_deref()));
         }
-        return Decision::Forward(ForwardOptions { put_script: page, ..AS_IT_COMES });
+        return Decision::Forward(ForwardOptions {
+            put_script: takes_script(policy, request),
+            ..AS_IT_COMES
+        });
     }
     let failure = match (request.credential, request.session) {
         // The phantom of a session that has ended is an invalid token too: say what happened.
@@ -276,7 +285,7 @@ fn without_session(policy: &Policy, request: &Request<'_>) -> Decision {
         (_, SessionState::Ended) => Failure::SessionEnded,
         _ => Failure::NoSession,
     };
-    Decision::Refuse { failure, page }
+    Decision::Refuse { failure, page: page || is_framed_page(request) && !is_api(policy, request) }
 }
 
 /// NocoBase's form, or a person who has signed in there and whose browser shows it by NocoBase's cookie.

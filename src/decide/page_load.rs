@@ -35,10 +35,51 @@ const ASSETS: [&str; 26] = [
     "webm",
 ];
 
+/// Folders below which NocoBase serves no page.
+const NO_PAGES: [&str; 7] = ["api", "ws", "files", "assets", "static", "storage", "dist"];
+
 /// Is the response going to be looked at as a page? Only then is a redirect or a page of the gate of any use: a script
 /// that is redirected to WeCom ends in a CORS error.
 pub fn is_page_load(policy: &Policy, request: &Request<'_>) -> bool {
-    is_navigation(request) && is_page_path(&policy.public_path, request.path) && is_browser(request)
+    is_navigation(request) && is_browser(request) && {
+        let below = |name: &str| {
+            is_below(&policy.public_path, name, request.path) || is_below("/", name, request.path)
+        };
+        match request.sec_fetch_dest {
+            // The browser knows better than any extension: a record's key may end in `.json`, and a file that a link
+            // in a chat leads to is opened in a window.
+            Some(_) => !["api", "ws"].into_iter().any(below),
+            None => {
+                !NO_PAGES.into_iter().any(below) && !has_asset_extension(request.path)
+                    || is_file_link(&below, request)
+            }
+        }
+    }
+}
+
+/// May the response be a NocoBase page, so that the gate's script belongs into it? Files are not: an HTML file that a member
+/// has uploaded must not get the member's phantom.
+pub(super) fn takes_script(policy: &Policy, request: &Request<'_>) -> bool {
+    let below =
+        |name: &str| is_below(&policy.public_path, name, request.path) || is_below("/", name, request.path);
+    is_page_load(policy, request) && !NO_PAGES.into_iter().any(below)
+}
+
+/// A link to a file, opened by a browser that does not send Fetch metadata: only a window asks for `text/html` by name.
+fn is_file_link(below: &impl Fn(&str) -> bool, request: &Request<'_>) -> bool {
+    (below("files") || below("storage"))
+        && request.accept.is_some_and(|accept| {
+            accept.split(',').any(|range| range.trim_start().to_ascii_lowercase().starts_with("text/html"))
+        })
+}
+
+/// A page in a frame: a redirect to WeCom would end in an error there, and JSON would be shown as text.
+pub(super) fn is_framed_page(request: &Request<'_>) -> bool {
+    is_get(request)
+        && !request.upgrade
+        && matches!(request.sec_fetch_dest, Some("iframe" | "frame" | "embed" | "object" | "fencedframe"))
+        && takes_page(request.x_requested_with, request.sec_fetch_mode, request.accept)
+        && is_browser(request)
 }
 
 /// The same, wherever it leads: NocoBase responds with its page under nearly any path.
@@ -94,12 +135,10 @@ pub(super) fn is_below(public_path: &str, name: &str, path: &str) -> bool {
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-fn is_page_path(public_path: &str, path: &str) -> bool {
-    let below = |name: &str| is_below(public_path, name, path) || is_below("/", name, path);
+fn has_asset_extension(path: &str) -> bool {
     let extension =
         path.rsplit('/').next().and_then(|name| name.rsplit_once('.')).map(|(_, extension)| extension);
-    !["api", "ws", "files", "assets", "static", "storage", "dist"].into_iter().any(below)
-        && !extension.is_some_and(|e| ASSETS.iter().any(|asset| asset.eq_ignore_ascii_case(e)))
+    extension.is_some_and(|e| ASSETS.iter().any(|asset| asset.eq_ignore_ascii_case(e)))
 }
 
 fn accepts_page(accept: &str) -> bool {

@@ -13,7 +13,9 @@ use crate::error::Failure;
 /// Refused is whatever two parsers could read differently: a path that does not begin with `/` (`*`, an absolute
 /// form), backslashes, control characters, `#` and encoded slashes, `//`, dot segments, percent-encoding that is
 /// broken or not UTF-8, `%25` in front of digits that a second decoding would turn into any of these, and raw
-/// characters that no path has.
+/// characters that no path has. So is a dot segment with a parameter (`/..;x/`): a Java server reads it as `/../`.
+///
+/// The key of an association is read by other rules: see [`association`].
 pub fn canonical(raw_path: &str) -> Result<Cow<'_, str>, Failure> {
     let path = if raw_path.bytes().all(is_plain) {
         Cow::Borrowed(raw_path)
@@ -27,10 +29,88 @@ pub fn canonical(raw_path: &str) -> Result<Cow<'_, str>, Failure> {
             None => return Err(Failure::BadPath),
         }
     };
-    if !path.starts_with('/') || path.contains("//") || path.split('/').any(|s| matches!(s, "." | "..")) {
+    if !path.starts_with('/') || path.contains("//") || path.split('/').any(is_dot_segment) {
         return Err(Failure::BadPath);
     }
     Ok(path)
+}
+
+/// `.` or `..`, alone or with path parameters behind it (RFC 3986, 3.3), whose `;` may be encoded.
+fn is_dot_segment(segment: &str) -> bool {
+    let after = segment.strip_prefix("..").or_else(|| segment.strip_prefix('.'));
+    after.is_some_and(|rest| rest.is_empty() || rest.starts_with(';') || rest.starts_with("%3B"))
+}
+
+/// Makes `<public path>api/<collection>/<key>/<association>[:<action>]` canonical where [`canonical`] refuses it because
+/// of what its key holds. NocoBase's client writes a record's key with `encodeURIComponent`, and its server decodes
+/// exactly that segment once, so that `/`, `\`, `#` and `%` in a key have one reading. They stay encoded. A key that holds
+/// a dot segment, a control character or invalid UTF-8, however often it is decoded, is refused.
+///
+/// Such a path is not canonical in the usual sense ([`holds_encoded_key`]): rules never match it.
+pub fn association(raw_path: &str, public_path: &str) -> Result<String, Failure> {
+    let refused = || Failure::BadPath;
+    let rest =
+        raw_path.strip_prefix(public_path).and_then(|rest| rest.strip_prefix("api/")).ok_or_else(refused)?;
+    let mut segments = rest.split('/');
+    let (collection, key, association) = (segments.next(), segments.next(), segments.next());
+    let (Some(collection), Some(key), Some(association), None) =
+        (collection, key, association, segments.next())
+    else {
+        return Err(Failure::BadPath);
+    };
+    let (name, action) = association.split_once(':').unwrap_or((association, "list"));
+    if ![collection, name, action].into_iter().all(is_name) {
+        return Err(Failure::BadPath);
+    }
+    let key = association_key(key).ok_or_else(refused)?;
+    Ok(format!("{public_path}api/{collection}/{key}/{association}"))
+}
+
+/// Does this path (canonical, or from [`association`]) hold a key with characters that a path may not have elsewhere?
+pub fn holds_encoded_key(path: &str) -> bool {
+    path.contains('%') && canonical(path).is_err()
+}
+
+/// A collection's, an association's or an action's name.
+fn is_name(name: &str) -> bool {
+    !name.is_empty()
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
+        && !is_dot_segment(name)
+}
+
+/// The key with its percent-encoding in one form.
+fn association_key(raw: &str) -> Option<String> {
+    if raw.is_empty() || !raw.bytes().all(|b| b == b'%' || is_plain(b)) {
+        return None;
+    }
+    // Broken encoding first: decoding below is lenient.
+    let mut bytes = raw.bytes();
+    while let Some(byte) = bytes.next() {
+        if byte == b'%' {
+            hex_pair(&mut bytes)?;
+        }
+    }
+    let mut level = raw.as_bytes().to_vec();
+    for depth in 0..8 {
+        let decoded: Vec<u8> = percent_encoding::percent_decode(&level).collect();
+        let text = std::str::from_utf8(&decoded).ok()?;
+        if text.chars().any(char::is_control) || text.split(['/', '\\']).any(is_dot_segment) {
+            return None;
+        }
+        if decoded == level {
+            break;
+        }
+        if depth == 7 {
+            return None;
+        }
+        level = decoded;
+    }
+    let decoded: Vec<u8> = percent_encoding::percent_decode(raw.as_bytes()).collect();
+    let mut out = String::with_capacity(raw.len());
+    for byte in decoded {
+        if is_unreserved(byte) { out.push(char::from(byte)) } else { push_encoded(&mut out, byte) }
+    }
+    Some(out)
 }
 
 /// Bytes that may stand in a path as they are. Browsers send `[ ] | ^ { }` raw, though RFC 3986 does not list them.
@@ -92,7 +172,7 @@ fn hides_trouble(path: &str) -> bool {
         let refused = |b: &u8| b.is_ascii_control() || matches!(b, b'\\' | b'#');
         if decoded.iter().any(refused)
             || decoded.iter().filter(|b| **b == b'/').count() != slashes
-            || decoded.split(|b| *b == b'/').any(|s| matches!(s, b"." | b".."))
+            || decoded.split(|b| *b == b'/').any(|s| std::str::from_utf8(s).is_ok_and(is_dot_segment))
         {
             return true;
         }
@@ -157,6 +237,97 @@ mod tests {
             ("/%22%3C%3e%60%5b%7C", "/%22%3C%3E%60%5B%7C"),
         ] {
             assert_eq!(canonical(raw).as_deref(), Ok(want), "{raw}");
+        }
+    }
+
+    #[test]
+    fn keys_of_associations_keep_what_they_hold() {
+        for (public, raw, want) in [
+            ("/", "/api/orders/A%2F001/items:list", "/api/orders/A%2F001/items:list"),
+            ("/", "/api/orders/A%2f001/items", "/api/orders/A%2F001/items"),
+            ("/", "/api/orders/a%5cb/items:get", "/api/orders/a%5Cb/items:get"),
+            ("/", "/api/orders/%23%3F%3B/items:list", "/api/orders/%23%3F%3B/items:list"),
+            ("/", "/api/orders/50%25/items:list", "/api/orders/50%25/items:list"),
+            ("/", "/api/orders/A%252F1/items:list", "/api/orders/A%252F1/items:list"),
+            ("/", "/api/orders/100%2525/items:list", "/api/orders/100%2525/items:list"),
+            (
+                "/",
+                "/api/orders/%E4%B8%AD%2F%E6%96%87/items:list",
+                "/api/orders/%E4%B8%AD%2F%E6%96%87/items:list",
+            ),
+            ("/", "/api/orders/%41%2F%2Fb/items:list", "/api/orders/A%2F%2Fb/items:list"),
+            ("/", "/api/orders/a+b%2Fc/items:list", "/api/orders/a%2Bb%2Fc/items:list"),
+            ("/crm/", "/crm/api/orders/A%2F001/items:list", "/crm/api/orders/A%2F001/items:list"),
+            ("/", "/api/main_2.orders-x/A%2F1/i_t:add", "/api/main_2.orders-x/A%2F1/i_t:add"),
+        ] {
+            let made = association(raw, public).unwrap();
+            assert_eq!(made, want, "{raw}");
+            assert_eq!(association(&made, public).as_deref(), Ok(want), "a second time");
+            assert_eq!(holds_encoded_key(&made), canonical(&made).is_err(), "{raw}");
+        }
+        assert!(holds_encoded_key("/api/orders/A%2F001/items:list"));
+        assert!(!holds_encoded_key("/api/orders/A%20001/items:list"));
+    }
+
+    #[test]
+    fn r01_nothing_but_a_key_may_hold_encoded_delimiters() {
+        for raw in [
+            "/api/A%2F1/items:list",
+            "/api/orders/A%2F1",
+            "/api/orders/A%2F1/items:list/more",
+            "/api/orders/A%2F1/items%2Fx:list",
+            "/api/or%2Fders/A%2F1/items:list",
+            "/api/orders/A%2F1/items:list%2F",
+            "/api//A%2F1/items:list",
+            "/api/orders//items:list",
+            "/api/orders/A%2F1/",
+            "/api/orders/A%2F1/:list",
+            "/api/orders/A%2F1/items:",
+            "/admin/orders/A%2F1/items:list",
+            "/files/orders/A%2F1/items:list",
+            "/Api/orders/A%2F1/items:list",
+            "/%61pi/orders/A%2F1/items:list",
+            "/api/../A%2F1/items:list",
+            "/api/orders/../items:list",
+            "/api/orders/%2E%2E/items:list",
+            "/api/orders/..%2F..%2Fusers/items:list",
+            "/api/orders/a%2F..%2Fb/items:list",
+            "/api/orders/a%2F..%3Bx%2Fb/items:list",
+            "/api/orders/a%5C..%5Cb/items:list",
+            "/api/orders/%252E%252E%252Fx/items:list",
+            "/api/orders/%25252e%25252e%25252fx/items:list",
+            "/api/orders/a%2F%00/items:list",
+            "/api/orders/a%2F%0d%0aX/items:list",
+            "/api/orders/a%2F%250a/items:list",
+            "/api/orders/a%2F%C2%85/items:list",
+            "/api/orders/a%2F%ff/items:list",
+            "/api/orders/a%2F%c0%af/items:list",
+            "/api/orders/a%2F%2/items:list",
+            "/api/orders/a%2F%zz/items:list",
+            "/api/orders/a\\b/items:list",
+            "/api/orders/a%2Fb?x/items:list",
+            "/api/orders/%2525252525252525252525252525252541/items:list",
+        ] {
+            assert_eq!(association(raw, "/"), Err(Failure::BadPath), "{raw}");
+        }
+    }
+
+    #[test]
+    fn r01_dot_segments_with_parameters_are_refused() {
+        for raw in [
+            "/static/..;/api/users",
+            "/static/.;/x",
+            "/static/..;a=b/x",
+            "/..;",
+            "/a/..%3b/x",
+            "/a/%2e%2e;x/b",
+            "/a/.%2E%3Bx",
+            "/a/%252e%252e;/b",
+        ] {
+            assert_eq!(canonical(raw), Err(Failure::BadPath), "{raw}");
+        }
+        for raw in ["/a;..", "/..a;b", "/a;b/c", "/...;x"] {
+            assert!(canonical(raw).is_ok(), "{raw}");
         }
     }
 

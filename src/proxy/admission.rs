@@ -48,7 +48,7 @@ async fn read(gate: &Gate, downstream: &mut HttpSession, ctx: &mut Context) -> R
     let plain = gate.config.listen.redirect_http && client::is_plain(gate, downstream);
     let request = downstream.req_header_mut();
     framing::drop_idle_upgrade(request);
-    target::canonicalise(request)?;
+    target::canonicalise(request, &gate.config.nocobase.public_path)?;
     if plain && !decide::is_verify_file(&gate.policy, request.uri.path()) {
         return Ok(Admitted::Respond(to_https(gate, request)));
     }

@@ -6,7 +6,7 @@ use crate::decide;
 use crate::error::Failure;
 
 /// What is decided on is what is forwarded: the canonical path, in origin form (R1).
-pub fn canonicalise(request: &mut RequestHeader) -> Result<(), Failure> {
+pub fn canonicalise(request: &mut RequestHeader, public_path: &str) -> Result<(), Failure> {
     if !request.raw_path_is_utf8() {
         return Err(Failure::BadPath);
     }
@@ -18,7 +18,11 @@ pub fn canonicalise(request: &mut RequestHeader) -> Result<(), Failure> {
     if absolute && !begins(b"http://") && !begins(b"https://") {
         return Err(Failure::BadPath);
     }
-    let canonical = decide::path::canonical(request.uri.path())?;
+    let path = request.uri.path();
+    let canonical = match decide::path::canonical(path) {
+        Ok(canonical) => canonical,
+        Err(_) => decide::path::association(path, public_path)?.into(),
+    };
     if matches!(canonical, std::borrow::Cow::Borrowed(_)) && !absolute {
         return Ok(());
     }
@@ -67,14 +71,14 @@ mod tests {
     #[test]
     fn r01_what_is_decided_on_is_what_is_forwarded() {
         let mut r = RequestHeader::build("GET", b"http://gate.test/%61pi/x?q=%61", None).unwrap();
-        canonicalise(&mut r).unwrap();
+        canonicalise(&mut r, "/").unwrap();
         assert_eq!(r.raw_path(), b"/api/x?q=%61");
         assert!(r.uri.authority().is_none());
         let mut r = RequestHeader::build("GET", b"HTTP://gate.test/api/x?q", None).unwrap();
-        canonicalise(&mut r).unwrap();
+        canonicalise(&mut r, "/").unwrap();
         assert_eq!(r.raw_path(), b"/api/x?q");
         let mut r = RequestHeader::build("GET", b"/a/../b", None).unwrap();
-        assert_eq!(canonicalise(&mut r), Err(Failure::BadPath));
+        assert_eq!(canonicalise(&mut r, "/"), Err(Failure::BadPath));
     }
 
     proptest! {
@@ -84,14 +88,19 @@ mod tests {
         ) {
             let built = RequestHeader::build("GET", target.as_bytes(), None);
             if let Some(mut r) = built.ok().filter(|r| r.raw_path_is_utf8())
-                && canonicalise(&mut r).is_ok()
+                && canonicalise(&mut r, "/").is_ok()
             {
                 let query = r.uri.query().map(str::to_owned);
                 let sent = std::str::from_utf8(r.raw_path()).unwrap().to_owned();
                 let (path, after) = sent.split_once('?').map_or((&*sent, None), |(p, q)| (p, Some(q)));
                 prop_assert_eq!(path, r.uri.path());
-                let again = decide::path::canonical(path);
-                prop_assert_eq!(again.as_deref(), Ok(path));
+                if decide::path::holds_encoded_key(path) {
+                    let again = decide::path::association(path, "/");
+                    prop_assert_eq!(again.as_deref(), Ok(path));
+                } else {
+                    let again = decide::path::canonical(path);
+                    prop_assert_eq!(again.as_deref(), Ok(path));
+                }
                 prop_assert_eq!(after, query.as_deref());
             }
         }
@@ -102,7 +111,7 @@ mod tests {
         for target in [&b"?x"[..], b"api/x", b"*", b"gate.test:80", b"file:///x", b"http:/x"] {
             // What Pingora refuses itself does not get as far as here.
             if let Ok(mut r) = RequestHeader::build("GET", target, None) {
-                assert_eq!(canonicalise(&mut r), Err(Failure::BadPath), "{}", target.escape_ascii());
+                assert_eq!(canonicalise(&mut r, "/"), Err(Failure::BadPath), "{}", target.escape_ascii());
             }
         }
     }

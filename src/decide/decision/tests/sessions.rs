@@ -225,6 +225,39 @@ fn options(policy: &Policy, request: &Request<'_>) -> ForwardOptions {
 }
 
 #[test]
+fn r27_the_script_goes_into_nocobases_pages_and_never_into_files() {
+    for (path, script) in [
+        ("/admin", true),
+        ("/admin/x/schema.json", true),
+        ("/admin/x/report.html", true),
+        ("/v/admin/a.js", true),
+        ("/files/main/main/attachments/1.html", false),
+        ("/storage/uploads/x.html", false),
+        ("/static/x.html", false),
+        ("/assets/x.html", false),
+        ("/dist/x.html", false),
+        ("/api/x:export", false),
+    ] {
+        assert_eq!(options(&policy(), &signed_in(page(path))).put_script, script, "{path}");
+    }
+}
+
+#[test]
+fn r01_keys_with_encoded_delimiters_need_a_session_or_a_key() {
+    let public = PublicRules::parse(&["* /**".to_owned()]).unwrap();
+    let open = Policy { public, ..policy() };
+    let path = "/api/orders/A%2F001/items:list";
+    let stranger = call(path);
+    assert_eq!(decide(&open, &stranger), no(Failure::NoSession));
+    let office = Request { client_ip: [10, 0, 0, 1].into(), ..stranger };
+    assert_eq!(decide(&open, &office), no(Failure::NoSession));
+    assert_eq!(decide(&open, &phantom(path)), pass(Identity::Member));
+    let key = Request { credential: Credential::ApiToken, ..stranger };
+    assert_eq!(decide(&open, &key), pass(Identity::Token));
+    assert_eq!(decide(&open, &call("/api/orders/A%20001/items:list")), pass(Identity::Nobody));
+}
+
+#[test]
 fn what_follows_from_the_session() {
     let evil = Some("https://evil.com");
     let key = Request { credential: Credential::ApiToken, ..phantom("/api/x:list") };

@@ -54,9 +54,30 @@ fn r02_a_token_in_the_query_opens_nothing() {
     }
 }
 
+/// As browsers send it that are too old for Fetch metadata.
+fn without_fetch_metadata(request: Request<'_>) -> Request<'_> {
+    Request { sec_fetch_mode: None, sec_fetch_dest: None, sec_fetch_site: None, ..request }
+}
+
+#[test]
+fn a_page_in_a_frame_gets_a_page_and_no_redirect() {
+    for dest in ["iframe", "frame", "embed", "object"] {
+        for site in ["cross-site", "same-site", "same-origin"] {
+            for path in ["/admin", "/admin/x/schema.json", "/files/main/1.pdf"] {
+                let request =
+                    Request { sec_fetch_dest: Some(dest), sec_fetch_site: Some(site), ..page(path) };
+                assert_eq!(decide(&policy(), &request), no_page(Failure::NoSession), "{dest} {site} {path}");
+                let script = Request { sec_fetch_mode: Some("no-cors"), ..request };
+                assert_eq!(decide(&policy(), &script), no(Failure::NoSession), "{dest} {site} {path}");
+            }
+        }
+    }
+}
+
 #[test]
 fn what_is_no_page_load_gets_401_and_never_a_redirect() {
     let base = page("/admin");
+    let old = without_fetch_metadata(base);
     for (why, request) in [
         ("POST", Request { method: "POST", ..base }),
         ("PUT", Request { method: "PUT", ..base }),
@@ -70,7 +91,11 @@ fn what_is_no_page_load_gets_401_and_never_a_redirect() {
         ("mode empty", Request { sec_fetch_mode: Some(""), ..base }),
         ("dest empty", Request { sec_fetch_dest: Some("empty"), ..base }),
         ("dest image", Request { sec_fetch_dest: Some("image"), ..base }),
-        ("dest iframe", Request { sec_fetch_dest: Some("iframe"), ..base }),
+        (
+            "dest iframe of a script",
+            Request { sec_fetch_dest: Some("iframe"), sec_fetch_mode: Some("cors"), ..base },
+        ),
+        ("API in a frame", Request { path: "/api/x:get", sec_fetch_dest: Some("iframe"), ..base }),
         ("accept json", Request { accept: Some("application/json"), ..base }),
         ("accept image", Request { accept: Some("image/*"), ..base }),
         ("accept nothing", Request { accept: Some(""), ..base }),
@@ -80,15 +105,15 @@ fn what_is_no_page_load_gets_401_and_never_a_redirect() {
         ("api", Request { path: "/api/users:list", ..base }),
         ("api itself", Request { path: "/api", ..base }),
         ("ws", Request { path: "/ws", ..base }),
-        ("files", Request { path: "/files/main/1.pdf", ..base }),
-        ("storage", Request { path: "/storage/uploads/x", ..base }),
-        ("static", Request { path: "/static/plugins/x", ..base }),
-        ("assets", Request { path: "/assets/x", ..base }),
-        ("dist", Request { path: "/dist/x", ..base }),
-        ("script", Request { path: "/browser-checker.js", ..base }),
-        ("style", Request { path: "/global.CSS", ..base }),
-        ("font", Request { path: "/x/y.woff2", ..base }),
-        ("source map", Request { path: "/x/y.js.map", ..base }),
+        ("files", Request { path: "/files/main/1.pdf", accept: Some("*/*"), ..old }),
+        ("storage", Request { path: "/storage/uploads/x", accept: Some("image/avif,*/*;q=0.8"), ..old }),
+        ("static", Request { path: "/static/plugins/x", ..old }),
+        ("assets", Request { path: "/assets/x", ..old }),
+        ("dist", Request { path: "/dist/x", ..old }),
+        ("script", Request { path: "/browser-checker.js", ..old }),
+        ("style", Request { path: "/global.CSS", ..old }),
+        ("font", Request { path: "/x/y.woff2", ..old }),
+        ("source map", Request { path: "/x/y.js.map", ..old }),
     ] {
         for signed_out in [false, true] {
             let request = Request { signed_out, ..request };
@@ -112,6 +137,12 @@ fn page_loads_are_led_to_the_way_in() {
         ("like ws", Request { path: "/wsx", ..base }),
         ("api below", Request { path: "/admin/api/x", ..base }),
         ("no extension", Request { path: "/admin.js/x", ..base }),
+        ("a record's key", Request { path: "/admin/x/popups/y/filterbytk/schema.json", ..base }),
+        ("a file in a window", Request { path: "/files/main/1.pdf", ..base }),
+        ("an upload in a window", Request { path: "/storage/uploads/a.png", ..base }),
+        ("a style in a window", Request { path: "/global.CSS", ..base }),
+        ("a file, old browser", without_fetch_metadata(Request { path: "/files/main/1.pdf", ..base })),
+        ("an upload, old browser", without_fetch_metadata(Request { path: "/storage/uploads/x", ..base })),
         (
             "no headers",
             Request {
@@ -139,8 +170,9 @@ fn page_loads_are_led_to_the_way_in() {
         ("/crm/api/x", false),
         ("/crm/ws", false),
         ("/crm/assets/x", false),
+        ("/crm/files/x.pdf", true),
     ] {
-        let led = matches!(decide(&crm, &page(path)), Decision::Login { .. });
+        let led = matches!(decide(&crm, &without_fetch_metadata(page(path))), Decision::Login { .. });
         assert_eq!(led, is_page, "{path}");
     }
 }
