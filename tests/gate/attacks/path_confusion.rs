@@ -33,6 +33,14 @@ const CONFUSING: &[&str] = &[
     "/api/public%u002e",
     "/api/public%c2%85",
     "/files/..%5c..%5csecret",
+    "/api/orders/..%2f..%2fsecret/items:list",
+    "/api/orders/a%2f..%2fb/items:list",
+    "/api/orders/a%2f%00/items:list",
+    "/api/orders/a%252f..%252fb/items:list",
+    "/api/public/a%2fb/items/x:list",
+    "/static/..;/api/secret",
+    "/static/..%3bx/api/secret",
+    "/static/.;x/a",
 ];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -68,6 +76,9 @@ async fn r01_one_spelling_reaches_nocobase() {
         ("/api/users%3alist", member.lines(), "/api/users%3Alist"),
         ("/api/users:list?filter=%7B%22a%22:1%7D", member.lines(), "/api/users:list?filter=%7B%22a%22:1%7D"),
         ("/api/caf%c3%a9", member.lines(), "/api/caf%C3%A9"),
+        ("/api/orders/A%2f001/items:list", member.lines(), "/api/orders/A%2F001/items:list"),
+        ("/api/orders/%5c%23%3f%25%3b/items:list", member.lines(), "/api/orders/%5C%23%3F%25%3B/items:list"),
+        ("/api/orders/A%252F001/items?a=%2F", member.lines(), "/api/orders/A%252F001/items?a=%2F"),
     ] {
         let answer = talk(gate.http, get(sent, &headers)).await;
         assert_eq!(answer.status(), 200, "{sent}: {}", answer.text());
@@ -75,6 +86,21 @@ async fn r01_one_spelling_reaches_nocobase() {
         assert_eq!(seen.len(), 1, "{sent}");
         assert_eq!(seen[0].target(), forwarded);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r01_a_key_with_encoded_delimiters_passes_no_rule_and_no_stranger() {
+    let (upstream, setup, gate) = gate_with(|s| s.set("access.public", vec!["* /**"])).await;
+    for key in ["A%2F001", "%5C", "%23", "A%252F"] {
+        let path = format!("/api/orders/{key}/items:list");
+        let answer = talk(gate.http, get(&path, "")).await;
+        assert_eq!(answer.status(), 401, "{path}: {}", answer.text());
+        assert!(upstream.take().is_empty(), "{path}");
+        let answer = talk(gate.http, get(&path, &setup.visitor().lines())).await;
+        assert_eq!((answer.status(), upstream.take().len()), (200, 1), "{path}: {}", answer.text());
+    }
+    let answer = talk(gate.http, get("/api/orders/A%20001/items:list", "")).await;
+    assert_eq!((answer.status(), upstream.take().len()), (200, 1), "{}", answer.text());
 }
 
 #[tokio::test(flavor = "multi_thread")]
