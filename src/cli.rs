@@ -62,10 +62,10 @@ enum Command {
         /// Print the result as JSON
         #[arg(long)]
         json: bool,
-        /// Ask nobody: look at the configuration and its files only
+        /// Send no request: look at the configuration and its files only
         #[arg(long)]
         offline: bool,
-        /// Try the sign-in of this member of WeCom's, without writing anything
+        /// Try the sign-in of this member, without writing anything
         #[arg(long, value_name = "[ENTRY/]USERID", conflicts_with = "offline")]
         member: Option<String>,
     },
@@ -74,7 +74,7 @@ enum Command {
     Keygen,
     /// Make a certificate for development: privkey.pem and fullchain.pem, signed by itself
     ///
-    /// For trying out on one machine; phones and WeCom refuse it. certs/README.md tells how to get a real one.
+    /// For trying out on one machine; phones and WeCom refuse it. certs/README.md describes how to get a real one.
     #[command(
         after_long_help = "Examples:\n  wecom-gate certs --dir certs\n  wecom-gate certs --dir certs gate.test *.gate.test"
     )]
@@ -173,7 +173,7 @@ fn dispatch(command: Command, env: Environment) -> u8 {
         Command::Healthcheck { conf, .. } => match load(&conf, env) {
             Ok(Loaded { config, .. }) => match config.listen.ops {
                 Some(ops) => done(healthcheck(ops)),
-                None => done(Err("listen.ops is switched off: there is nobody to ask".into())),
+                None => done(Err("listen.ops is switched off: the gate cannot be asked".into())),
             },
             Err(errors) => refused(&errors),
         },

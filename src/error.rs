@@ -1,4 +1,4 @@
-//! Every way in which the gate says no, and the one place that turns it into an answer: status, page text,
+//! Every failure of the gate, and the one place that turns it into a response: status, page text,
 //! log level and a label that never changes (logs, metrics and `docs/troubleshooting.md` use it).
 //!
 //! A `Failure` carries no secret: what happened in detail goes to the log where it happened.
@@ -7,7 +7,7 @@ mod cause;
 
 pub use cause::{Cause, FailureWithCause};
 
-/// Why the gate did not do what was asked of it.
+/// Why the gate did not do what was requested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Failure {
     // The request itself.
@@ -53,7 +53,7 @@ pub enum Failure {
     ConsentDenied,
     /// Nobody scanned the code on WeCom's page, and its "cancel" was used.
     LoginCancelled,
-    /// Signing in goes round in circles.
+    /// The sign-in was repeated several times without success.
     LoginLoop,
     /// WeCom does not take the code (used, old, or not ours).
     CodeRejected,
@@ -81,14 +81,14 @@ pub enum Failure {
     AmbiguousUser,
     /// The matching NocoBase user belongs to another member already.
     AlreadyBound,
-    /// The NocoBase user has no role, and NocoBase lets nobody in without one.
+    /// The NocoBase user has no role, and NocoBase requires one.
     NoRole,
     // WeCom's side.
     /// Wrong corp id, secret, agent, domain or privilege.
     WeComConfig,
     /// 60020: the gate's address is not among the trusted ones.
     WeComIpNotTrusted,
-    /// Not reachable, or no answer in time.
+    /// Not reachable, or no response in time.
     WeComUnreachable,
     /// System busy (-1), even after retries.
     WeComBusy,
@@ -101,24 +101,24 @@ pub enum Failure {
     NocoBaseUnreachable,
     /// Starting or restarting (503).
     NocoBaseStarting,
-    /// No answer in time.
+    /// No response in time.
     NocoBaseTimeout,
     /// Does not accept tokens made with `nocobase.jwt_secret`.
     NocoBaseSecretWrong,
     /// The service account may not do what it must.
     NocoBaseServiceDenied,
-    /// An answer that the gate does not understand, or an error.
+    /// A response that the gate does not understand, or an error.
     NocoBaseBadAnswer,
     /// A defect of the gate.
     Internal,
 }
 
-/// How loud the log line is.
+/// Level of the log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
-    /// Everyday life.
+    /// Normal.
     Debug,
-    /// Worth knowing: somebody was refused.
+    /// Somebody was refused.
     Info,
     /// An operator should look at it.
     Warn,
@@ -148,7 +148,7 @@ macro_rules! responses {
             /// All of them, for tables in documentation and tests.
             pub const ALL: &'static [Failure] = &[$(Failure::$failure),+];
 
-            /// The one map from failure to answer.
+            /// The one map from failure to response.
             pub const fn response(self) -> FailureResponse {
                 match self {
                     $(Failure::$failure => FailureResponse {

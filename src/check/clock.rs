@@ -4,12 +4,12 @@ use std::time::{Duration, SystemTime};
 
 use super::report::Verdict;
 
-/// More than the second that `Date` is exact to, and the way of the answer.
+/// More than the resolution of `Date` (a second) and the time that a response takes.
 const NOTEWORTHY: Duration = Duration::from_secs(30);
 /// Tokens that the gate mints live for 30 minutes, and are taken for old after 10.
 const TOO_MUCH: Duration = Duration::from_secs(300);
 
-/// One comparison: whose clock, its time, and ours when its answer came in.
+/// One comparison: whose clock, its time, and ours when its response arrived.
 #[derive(Debug, Clone)]
 pub(super) struct Sample {
     pub(super) who: String,

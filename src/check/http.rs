@@ -9,10 +9,10 @@ use url::Url;
 const CONNECT: Duration = Duration::from_secs(5);
 /// For a whole request.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
-/// No answer that is read here is longer.
+/// Longest response that is read, in bytes.
 const LARGEST: usize = 1024 * 1024;
 
-/// An answer, whatever it is.
+/// A response of any status.
 #[derive(Debug, Clone, Default)]
 pub(super) struct HttpResponse {
     pub(super) status: u16,
@@ -32,7 +32,7 @@ impl HttpResponse {
     }
 }
 
-/// Why there is no answer.
+/// Why there is no response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum HttpError {
     /// No name server knows it.

@@ -1,4 +1,4 @@
-//! What WeCom's console has to be told.
+//! What to enter in WeCom's console.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;

@@ -8,7 +8,7 @@ use crate::wecom::{self, Member, WeComError};
 
 /// What was found out on the way.
 pub(super) enum Way {
-    /// WeCom, or the gate's own rules, let nobody through.
+    /// Refused by WeCom, or by the gate's rules.
     Refused(WeComError),
     /// Let in by WeCom; then NocoBase.
     Admitted(Member, Result<Preview, Failure>),

@@ -1,10 +1,10 @@
 //! `wecom-gate check`: every step of setting up, tried against the real services one by one, each with what to do
 //! where it fails; and the links to paste into WeCom's console. `docs/check.md` describes each step.
 //!
-//! - `report`: what came out, as plain data; `show`: the same for people; `links`: for WeCom's console
+//! - `report`: the result as plain data; `printer`: the same for people; `links`: for WeCom's console
 //! - `steps`: the steps and their names; `run`: their order
 //! - `http`: one bounded request; `clock`, `tls`, `origin`, `wecom`, `nocobase`, `rights`, `member`, `redis`: per service the calls,
-//!   and apart from them the verdicts, which are pure: plain answers in, a [`Verdict`] out
+//!   and apart from them the verdicts, which are pure: plain responses in, a [`Verdict`] out
 //!
 //! Must never: change anything anywhere (but for a probe in Redis that is gone at once), or show a secret.
 

@@ -73,7 +73,7 @@ fn now_s() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
 }
 
-/// Is the health check's answer a good one?
+/// Whether this is the health check's response of a healthy node.
 pub(super) fn is_healthy(answer: &Asked) -> bool {
     matches!(answer, Ok(a) if a.status == 200 && a.body == b"ok")
 }

@@ -4,7 +4,7 @@ use super::http::{Http, HttpError, HttpResponse};
 use super::report::{Finding, StepOutcome, Verdict};
 use crate::config::{Config, WeComEntry};
 
-/// A path of the gate's that answers 401 with a header of its own to whoever has no session.
+/// A path of the gate that responds 401 with a header of its own to a client without a session.
 const PROBE: &str = "/wecom-gate/me";
 
 /// Asks the origin; the second value says whether the gate was there.

@@ -1,10 +1,10 @@
-//! What Redis says, and what to make of it.
+//! The step `redis`: from what the probe found to a verdict.
 
 use super::report::{Finding, StepOutcome, Verdict};
 use crate::config::Redis;
 use crate::shared::{ProbeResult, RedisError};
 
-/// Streams came with this version.
+/// Oldest major version with streams.
 const OLDEST: u32 = 5;
 const ABOUT: &str = "session.redis";
 const RIGHTS: &str = "give its user what the gate needs, in redis-cli: ACL SETUSER <user> ~wecom-gate:* +set +get +del \
@@ -19,11 +19,7 @@ pub(super) fn verdict(redis: &Redis, answer: &Result<ProbeResult, RedisError>) -
     let mut findings: Vec<Finding> = Vec::new();
     let mut outcome = StepOutcome::Ok;
     for (command, why) in &found.refused {
-        findings.push(Finding::new(
-            ABOUT,
-            format!("Redis at {at} does not do {command}: {why}"),
-            remedy(why),
-        ));
+        findings.push(Finding::new(ABOUT, format!("Redis at {at} refuses {command}: {why}"), remedy(why)));
         outcome = StepOutcome::Failed;
     }
     let version = found.version.as_deref();
@@ -32,10 +28,10 @@ pub(super) fn verdict(redis: &Redis, answer: &Result<ProbeResult, RedisError>) -
         findings.push(Finding::new(ABOUT, what, "install Redis 5 or newer, or Valkey"));
         outcome = StepOutcome::Failed;
     }
-    if let Some(rule) = &found.throws_away {
-        let what = format!("Redis at {at} throws keys away when it is full ({rule})");
+    if let Some(rule) = &found.eviction_policy {
+        let what = format!("Redis at {at} discards keys when it is full ({rule})");
         let remedy = "set maxmemory-policy to noeviction, or give the gate a Redis of its own: \
-            what is thrown away, the nodes do not know of each other";
+            the nodes do not share what it discards";
         findings.push(Finding::new(ABOUT, what, remedy));
         if outcome == StepOutcome::Ok {
             outcome = StepOutcome::Warning;
@@ -43,7 +39,7 @@ pub(super) fn verdict(redis: &Redis, answer: &Result<ProbeResult, RedisError>) -
     }
     let seen = match version {
         Some(version) => format!("Redis {version} at {at}"),
-        None => format!("Redis at {at}; it does not tell its version"),
+        None => format!("Redis at {at}; its version is unknown"),
     };
     Verdict::found(outcome, findings).with_detail(seen)
 }
@@ -76,7 +72,7 @@ fn remedy(why: &RedisError) -> &'static str {
         RedisError::Replica => "name the primary",
         RedisError::Cluster => "use a single Redis, with replicas if you like; a cluster is not supported",
         RedisError::NotRedis => "another program listens there: correct host and port; TLS needs rediss://",
-        RedisError::Code(_) | RedisError::Other => "see what Redis' log says",
+        RedisError::Code(_) | RedisError::Other => "look into the log of Redis",
     }
 }
 
@@ -121,7 +117,7 @@ mod tests {
             (RedisError::NoPassword, "NOAUTH", "session.redis_file"),
             (RedisError::Replica, "READONLY", "primary"),
             (RedisError::Cluster, "cluster", "single Redis"),
-            (RedisError::NotRedis, "not as Redis", "another program"),
+            (RedisError::NotRedis, "not one of Redis", "another program"),
             (RedisError::Code("LOADING".into()), "LOADING", "log"),
         ] {
             let verdict = of(Err(why));
@@ -144,7 +140,7 @@ mod tests {
         for version in ["4.0.14", "2.8", "?"] {
             assert_eq!(of(Ok(found(version))).outcome, StepOutcome::Failed, "{version}");
         }
-        let full = ProbeResult { throws_away: Some("allkeys-lru".into()), ..found("7.0.15") };
+        let full = ProbeResult { eviction_policy: Some("allkeys-lru".into()), ..found("7.0.15") };
         assert_eq!(of(Ok(full)).outcome, StepOutcome::Warning);
     }
 }

@@ -1,4 +1,4 @@
-//! What came out: plain data, for people (`printer`) and for programs (JSON).
+//! The result: plain data, for people (`printer`) and for programs (JSON).
 
 use serde::Serialize;
 
@@ -12,9 +12,9 @@ use crate::config::Config;
 pub enum StepOutcome {
     /// As it should be.
     Ok,
-    /// Works, or cannot be told from here; deserves a second look.
+    /// Works, or cannot be determined from here; should be looked at.
     Warning,
-    /// Must be put right.
+    /// Must be corrected.
     Failed,
     /// Not needed, or not possible because an earlier step failed.
     Skipped,
@@ -51,12 +51,12 @@ pub struct Verdict {
     pub outcome: StepOutcome,
     /// One line: what was seen, or why it was skipped; may be empty.
     pub detail: String,
-    /// What was found; empty where all is well.
+    /// Problems; empty if there are none.
     pub findings: Vec<Finding>,
 }
 
 impl Verdict {
-    /// All is well.
+    /// No problem.
     pub fn ok(detail: impl Into<String>) -> Self {
         Self { outcome: StepOutcome::Ok, detail: detail.into(), findings: Vec::new() }
     }
@@ -64,11 +64,11 @@ impl Verdict {
     pub fn skipped(why: impl Into<String>) -> Self {
         Self { outcome: StepOutcome::Skipped, detail: why.into(), findings: Vec::new() }
     }
-    /// One thing deserves a second look.
+    /// One problem, which should be looked at.
     pub fn warning(about: impl Into<String>, what: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self::found(StepOutcome::Warning, vec![Finding::new(about, what, remedy)])
     }
-    /// One thing must be put right.
+    /// One problem, which must be corrected.
     pub fn failed(about: impl Into<String>, what: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self::found(StepOutcome::Failed, vec![Finding::new(about, what, remedy)])
     }
@@ -97,7 +97,7 @@ pub struct Step {
     /// One line: what was seen, or why it was skipped.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub detail: String,
-    /// What was found; empty where all is well.
+    /// Problems; empty if there are none.
     pub findings: Vec<Finding>,
 }
 

@@ -1,6 +1,6 @@
 //! What the service account must be able to do, tried without leaving anything behind: lists are asked for one row,
 //! `create` is asked to make no rows at all, and `update` to change a row that does not exist, which NocoBase refuses (403)
-//! whoever may not, and for whoever may answers with an empty list. Which fields a role may see and fill is in `roles:check`.
+//! an account without the right, and answers with an empty list to one that has it. Which fields a role may see and fill is in `roles:check`.
 
 use serde_json::{Value, json};
 
@@ -20,7 +20,7 @@ pub(super) struct Right {
     purpose: &'static str,
 }
 
-/// What came of trying.
+/// The result of trying a right.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Tried {
     Allowed,
@@ -254,7 +254,7 @@ pub(super) fn verdict(tries: &[(Right, Tried)], role: Option<&Value>, roles: Opt
     }
     let untold = roles.filter(|r| r.unknown.is_none()).map(|r| {
         let named = r.named.join(", ");
-        format!("; with these rights nobody can tell whether the roles exist: {named} (the gate warns at a sign-in)")
+        format!("; with these rights it cannot be checked whether the roles exist: {named} (the gate warns at a sign-in)")
     });
     let names = |t: &[(Right, Tried)]| {
         t.iter().map(|(r, _)| format!("{}:{}", r.table, r.action)).collect::<Vec<_>>().join(", ")

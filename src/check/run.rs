@@ -23,7 +23,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// What to look at.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// Ask nobody: configuration and files only.
+    /// Send no request: configuration and files only.
     pub offline: bool,
     /// Whose sign-in to try: `[ENTRY/]USERID`.
     pub member: Option<String>,
@@ -241,7 +241,7 @@ async fn wecom_entry(
     Some(client)
 }
 
-/// What WeCom's clock says; any answer will do.
+/// WeCom's clock, from any response.
 async fn wecom_clock(entry: &WeComEntry) -> Option<Sample> {
     let http = Http::new(entry.http_proxy.as_ref()).ok()?;
     let theirs = http.get(entry.api_base.as_str()).await.ok()?.date?;

@@ -29,7 +29,7 @@ pub(super) fn check(config: &Config, now: SystemTime) -> Verdict {
     together(verdicts.collect())
 }
 
-/// The worst of them counts, and all are told.
+/// The worst of them counts; all findings are reported.
 fn together(verdicts: Vec<Verdict>) -> Verdict {
     let any = |outcome| verdicts.iter().any(|v| v.outcome == outcome);
     let outcome = match (any(StepOutcome::Failed), any(StepOutcome::Warning)) {
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn the_worst_of_several_counts_and_all_are_told() {
+    fn the_worst_of_several_counts_and_all_are_reported() {
         let now = UNIX_EPOCH + Duration::from_secs(NOW.unsigned_abs());
         let one = |section: &str, leaf: Leaf| verdict(section, &leaf, None, now);
         let over = Leaf { not_after: NOW, ..leaf() };

@@ -1,4 +1,4 @@
-//! Calls of the gate's own, to WeCom and to NocoBase.
+//! The gate's own calls to WeCom and NocoBase.
 
 use std::time::Duration;
 
@@ -85,7 +85,7 @@ impl WeComCalls {
         Ok(me)
     }
 
-    /// These are the entries from now on; what has been counted for others stays.
+    /// Sets the entries; counters of others stay.
     pub(super) fn set_entries(&self, entries: &[&str]) {
         for entry in entries.iter().filter(|entry| !self.entries.has(entry)) {
             for result in WECOM_RESULTS {
@@ -107,14 +107,14 @@ impl WeComCalls {
         self.seconds.with_label_values(&[call]).observe(took.as_secs_f64());
     }
 
-    /// An access token was asked for; `failed`: the class of the error.
+    /// An access token was requested; `failed`: the class of the error.
     pub fn token(&self, entry: &str, failed: Option<&'static str>) {
         let entry = self.entry(entry);
         self.refreshes.with_label_values(&[entry, known(&WECOM_RESULTS, failed.unwrap_or("ok"))]).inc();
         self.token_ok.with_label_values(&[entry]).set(i64::from(failed.is_none()));
     }
 
-    /// There is an access token that another node asked for.
+    /// An access token was received from another node.
     pub fn token_shared(&self, entry: &str) {
         self.token_ok.with_label_values(&[self.entry(entry)]).set(1);
     }

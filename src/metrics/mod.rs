@@ -1,7 +1,7 @@
-//! What the gate counts: every metric, its name, its help and its labels, each in one place. `ops` shows them.
+//! The gate's metrics: name, help and labels of each, in one place. `ops` shows them.
 //!
-//! What a signed-in request touches is resolved at the start: counting is an atomic addition, without a lock and
-//! without looking up a label. All labels come from fixed lists or from the configuration, so that no client can make
+//! Counters of signed-in requests are looked up at the start: counting is an atomic addition, without a lock or a
+//! lookup. All labels come from fixed lists or from the configuration, so that no client can make
 //! new series.
 //!
 //! Must never: hold anything about a person, or import another module than `error`.
@@ -43,7 +43,7 @@ pub struct Metrics {
     pub nocobase: NocoBaseCalls,
     /// What the nodes share.
     pub redis: Redis,
-    /// What is so, rather than how often something happened.
+    /// The present state.
     pub state: GateState,
     sessions: IntGauge,
     in_flight: IntGauge,
@@ -94,7 +94,7 @@ impl Metrics {
         })
     }
 
-    /// The names of the `[[wecom]]` blocks are these from now on.
+    /// Sets the names of the `[[wecom]]` blocks.
     pub fn set_entries(&self, entries: &[&str]) {
         self.sign_ins.set_entries(entries);
         self.wecom.set_entries(entries);

@@ -1,21 +1,21 @@
-//! What the nodes of the gate share through Redis, and whether they do.
+//! Redis, through which the nodes of the gate share.
 
 use prometheus::{IntCounterVec, IntGaugeVec, Result};
 
 use super::registrar::Registrar;
 
-/// What Redis is asked for.
+/// What a command to Redis is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RedisOperation {
-    /// A connection, with everything that has to work for it.
+    /// A connection, and the commands that test it.
     Connect,
     /// WeCom's access token.
     Token,
     /// Whether a callback has been used on another node.
     Callback,
-    /// To tell the other nodes that a session has ended.
+    /// Publishing that a session has ended.
     Tell,
-    /// What the other nodes told.
+    /// Reading what the other nodes published.
     Listen,
 }
 
@@ -74,7 +74,7 @@ impl Redis {
         Ok(me)
     }
 
-    /// Whether it is there; `None`: it is not configured.
+    /// Whether it is connected; `None`: not configured.
     pub fn up(&self, up: Option<bool>) {
         match up {
             Some(up) => self.up.with_label_values::<&str>(&[]).set(i64::from(up)),
@@ -82,12 +82,12 @@ impl Redis {
         }
     }
 
-    /// It did not do this.
+    /// A command failed.
     pub fn failed(&self, operation: RedisOperation) {
         self.errors.with_label_values(&[operation.name()]).inc();
     }
 
-    /// So many values that none of the nodes can have made.
+    /// Values that no node can have made.
     pub fn ignored(&self, operation: RedisOperation, count: usize) {
         let count = u64::try_from(count).unwrap_or(u64::MAX);
         self.ignored.with_label_values(&[operation.name()]).inc_by(count);

@@ -1,4 +1,4 @@
-//! Makes metrics, and writes down what was made.
+//! Creates and registers metrics, and records their descriptions.
 
 use prometheus::core::Collector as _;
 use prometheus::process_collector::ProcessCollector;

@@ -12,22 +12,22 @@ const TOTAL: [f64; 14] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.
 /// Seconds, of the gate's own part: tens of microseconds, unless it asks WeCom or NocoBase.
 const OWN: [f64; 12] =
     [0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.005, 0.025, 0.1, 0.5, 2.0, 10.0];
-/// First digit of a status; `none` where there was no answer.
+/// First digit of a status; `none` without a response.
 const CODES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
 
-/// What became of a request.
+/// The outcome of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum RequestOutcome {
-    /// NocoBase answered.
+    /// NocoBase responded.
     #[default]
     NocoBase,
-    /// The gate answered by itself: a page of its own, a redirect to WeCom.
+    /// The gate responded itself: with a page, or a redirect to WeCom.
     Gate,
-    /// The gate said no to the client.
+    /// The gate refused the request.
     Refused,
-    /// It went wrong on this side: the gate, WeCom or NocoBase.
+    /// The gate, WeCom or NocoBase failed.
     Failed,
-    /// The client went away.
+    /// The client disconnected.
     Aborted,
 }
 
@@ -51,16 +51,16 @@ impl RequestOutcome {
     }
 }
 
-/// A request that is over.
+/// A finished request.
 #[derive(Debug, Default)]
 pub struct RequestRecord {
-    /// What became of it.
+    /// Its outcome.
     pub outcome: RequestOutcome,
-    /// HTTP status; 0 without an answer.
+    /// HTTP status; 0 without a response.
     pub status: u16,
-    /// Why not.
+    /// Why it was refused or failed.
     pub failure: Option<Failure>,
-    /// From its head to the end of its answer.
+    /// From its head to the end of the response.
     pub total: Duration,
     /// The gate's part: until NocoBase had it, or all of it.
     pub own: Duration,
@@ -68,7 +68,7 @@ pub struct RequestRecord {
     pub tunnel: bool,
     /// Bytes of its body.
     pub bytes_in: u64,
-    /// Bytes of the answer's body.
+    /// Bytes of the response body.
     pub bytes_out: u64,
 }
 
@@ -134,7 +134,7 @@ impl Requests {
         })
     }
 
-    /// A request is over.
+    /// Counts a finished request.
     pub fn record(&self, record: &RequestRecord) {
         let code = match record.status / 100 {
             code @ 1..=5 => usize::from(code),
@@ -233,7 +233,7 @@ impl Connections {
         self.over_limit.inc();
     }
 
-    /// Pingora has answered something that is no request.
+    /// Pingora has responded to something that is no request.
     pub fn malformed(&self) {
         self.malformed.inc();
     }
@@ -291,28 +291,28 @@ impl Nodes {
 }
 
 impl Nodes {
-    /// There is no such node any more: it is neither up nor down. What has been counted stays.
+    /// The node has been removed: it is neither up nor down. Its counters stay.
     pub fn forget(&self, name: &str) {
         let _ = self.up.remove_label_values(&[name]);
     }
 }
 
 impl Node {
-    /// It was looked at.
-    pub fn set_healthy(&self, well: bool) {
-        self.up.set(i64::from(well));
+    /// The result of a health check.
+    pub fn set_healthy(&self, healthy: bool) {
+        self.up.set(i64::from(healthy));
     }
 
-    /// The head of its answer is there.
+    /// The head of its response has arrived.
     pub fn answered(&self, status: u16, took: Duration) {
         if let Some(counter) = self.answers.get(usize::from(status / 100)) {
             counter.inc();
         }
-        // The head of a WebSocket's answer is as quick as others.
+        // The head of a WebSocket's response takes no longer than others.
         self.seconds.observe(took.as_secs_f64());
     }
 
-    /// No answer, or none in time.
+    /// No response, or none in time.
     pub fn upstream_failed(&self) {
         if let Some(counter) = self.answers.first() {
             counter.inc();

@@ -13,7 +13,7 @@ const SECONDS: [f64; 9] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 /// For a name that is not in the configuration.
 pub(super) const OTHER: &str = "other";
 
-/// Which of WeCom's pages.
+/// The page of WeCom at which a sign-in begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Via {
     /// Inside WeCom's client.
@@ -76,7 +76,7 @@ impl SignIns {
         Ok(me)
     }
 
-    /// These are the entries from now on; what has been counted for others stays.
+    /// Sets the entries; counters of others stay.
     pub(super) fn set_entries(&self, entries: &[&str]) {
         self.entries.set(entries);
         // A series that begins with its first event does not show that event as an increase.
@@ -109,7 +109,7 @@ impl SignIns {
         self.end(entry, "needs_consent", "", took);
     }
 
-    /// Somebody is not signed in.
+    /// A sign-in failed.
     pub fn refused(&self, entry: &str, why: Failure, took: Duration) {
         self.end(entry, "refused", why.response().label, took);
     }

@@ -1,4 +1,4 @@
-//! What is so at the moment: certificates, reloads, what is degraded. Read by `/readyz` too.
+//! The present state: certificates, reloads, what is degraded. `/readyz` reads it too.
 
 use std::collections::BTreeMap;
 
@@ -31,7 +31,7 @@ impl Reload {
     }
 }
 
-/// Whatever `/readyz` may name as degraded.
+/// What `/readyz` may name as degraded.
 pub(crate) const DEGRADED: [&str; 8] = [
     "nocobase",
     "wecom_token",
@@ -127,7 +127,7 @@ impl GateState {
         all.iter().map(|(what, why)| (*what, why.clone())).collect()
     }
 
-    /// What `/readyz` says now.
+    /// Sets what `/readyz` says.
     pub fn readiness(&self, ready: bool, degraded: &[&str]) {
         self.ready.set(i64::from(ready));
         for what in DEGRADED {

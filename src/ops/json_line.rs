@@ -18,9 +18,9 @@ const LOG_CRATE: &str = "log";
 
 /// Writes the lines. Fields of the spans around an event are members of its object too. Records of the `log` crate go to
 /// `others`.
-pub struct JsonLine {
+pub(crate) struct JsonLine {
     /// Set to write what this writes.
-    pub others: Format<Json>,
+    pub(crate) others: Format<Json>,
 }
 
 impl<S, N> FormatEvent<S, N> for JsonLine

@@ -21,7 +21,7 @@ type Source = Arc<dyn Fn() -> Status + Send + Sync>;
 ///
 /// # Errors
 /// No thread or no runtime can be started.
-pub fn serve(
+pub(crate) fn serve(
     listener: TcpListener,
     status: impl Fn() -> Status + Send + Sync + 'static,
     mut stopped: watch::Receiver<bool>,
@@ -38,7 +38,7 @@ pub fn serve(
                 }
             };
             let done = async move {
-                // An error means that the gate is gone: stop as well.
+                // An error means that the gate has stopped.
                 let _ = stopped.wait_for(|s| *s).await;
             };
             if let Err(error) = axum::serve(listener, router(source)).with_graceful_shutdown(done).await {

@@ -91,7 +91,7 @@ where
     })
 }
 
-/// The operator's level after ours, because the last word for a module counts: whoever names a module gets it.
+/// The operator's level after ours: the last directive for a module counts, so an operator can name a module.
 fn directives(level: &str) -> String {
     // `off` and `error` are quieter than what is set here.
     if matches!(level.to_ascii_lowercase().as_str(), "off" | "error") {

@@ -14,24 +14,24 @@ use crate::metrics::{Metrics, Reload};
 const EXPIRING_S: i64 = 7 * 24 * 3600;
 
 /// The running gate, as far as operators see it: what the health checks and the latest calls have found.
-pub struct Status {
+pub(crate) struct Status {
     /// Counters, certificates and reloads.
-    pub metrics: Arc<Metrics>,
+    pub(crate) metrics: Arc<Metrics>,
     /// The process is stopping.
-    pub stopping: bool,
+    pub(crate) stopping: bool,
     /// NocoBase's nodes: the name of each, and what is wrong with it, if anything.
-    pub nodes: Vec<(String, Option<&'static str>)>,
+    pub(crate) nodes: Vec<(String, Option<&'static str>)>,
     /// What does not work of WeCom and Redis.
-    pub degraded: Vec<Degraded>,
+    pub(crate) degraded: Vec<Degraded>,
     /// Sessions in the memory of this process.
-    pub sessions: u64,
+    pub(crate) sessions: u64,
     /// Requests that have begun and not ended.
-    pub in_flight: usize,
+    pub(crate) in_flight: usize,
 }
 
 /// Something that does not work, while the gate goes on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Degraded {
+pub(crate) struct Degraded {
     /// One of a fixed list; also the label of a metric.
     what: &'static str,
     /// Which of several.
@@ -42,7 +42,7 @@ pub struct Degraded {
 
 impl Degraded {
     /// `what`: one of those that the metric `degraded` has.
-    pub fn new(what: &'static str, name: &str, why: &str) -> Degraded {
+    pub(crate) fn new(what: &'static str, name: &str, why: &str) -> Degraded {
         Degraded { what, name: name.to_owned(), why: why.to_owned() }
     }
 }

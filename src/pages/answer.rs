@@ -1,4 +1,4 @@
-//! A finished answer: status, headers and body. Every header that keeps a page harmless is set here, once.
+//! A finished response: status, headers and body. Every header that keeps a page harmless is set here, once.
 
 use std::sync::LazyLock;
 
@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::error::Failure;
 
-/// Tells NocoBase's page (through `gate.js`) and programs where one signs in.
+/// Tells the NocoBase page (through `gate.js`) and programs where to sign in.
 pub const LOGIN_HEADER: &str = "X-WeCom-Gate-Login";
 
 /// Ready to be sent.
@@ -22,13 +22,13 @@ pub struct Rendered {
 }
 
 impl Rendered {
-    /// The value of a header of this answer.
+    /// The value of a header.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str())
     }
 }
 
-/// The one style sheet; inline, so that a page is one answer.
+/// The one style sheet; inline, so that a page is one response.
 pub(super) const STYLE: &str = include_str!("style.css");
 
 /// The one script, for pages with an address to copy and for those that try again; inline for the same reason.

@@ -1,7 +1,7 @@
 //! What people see of the gate: pages, their texts in people's languages, and the script for NocoBase's pages.
 //!
-//! Must never: contain anything that came from outside unescaped, or load anything from elsewhere.
-//! Plain data in, a finished answer out: nothing here reads a clock, a request or the configuration.
+//! Must never: contain anything from outside unescaped, or load anything from elsewhere.
+//! Plain data in, a finished response out: nothing here reads a clock, a request or the configuration.
 
 mod answer;
 mod kinds;

@@ -1,4 +1,4 @@
-//! The script for NocoBase's pages (`gate.js`): serving it, and what its tag tells it.
+//! The script for NocoBase's pages (`gate.js`): serving it, and the attributes of its tag.
 
 use std::sync::LazyLock;
 
@@ -70,7 +70,7 @@ pub fn gate_js(version: Option<&str>) -> Rendered {
     }
 }
 
-/// What the script is told, as attributes of its tag, which goes first into the `<head>` of NocoBase's index.html.
+/// Attributes of the script's tag, which is the first element in the `<head>` of NocoBase's index.html.
 ///
 /// `token` is what the page is to use as its token: the phantom (`sealed`) or NocoBase's own. `user` is NocoBase's
 /// user id: when it changes, what the person before left in the browser is removed.
@@ -89,7 +89,7 @@ pub fn script_attributes<'a>(
     ]
 }
 
-/// The same for pages without a session of the gate: NocoBase's own sign-in page, and those of people who came that way.
+/// The same for pages without a session of the gate: NocoBase's own sign-in page, and the pages of people who signed in there.
 ///
 /// `entries` is a JSON list of `[name, title]`, a button each below NocoBase's form; `lang` the language for it where
 /// NocoBase's page has none stored.

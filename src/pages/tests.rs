@@ -44,7 +44,6 @@ fn view<'a>(lang: Lang, page: Page) -> View<'a> {
         retry: Some(RETRY),
         link: Some(LINK),
         password: Some("/signin"),
-        company: Some("Example Ltd"),
         ..View::new(lang, page, "7f3c9a41d2e84b06", now())
     }
 }
@@ -364,7 +363,6 @@ fn r27_what_comes_from_outside_is_escaped() {
                 link: Some(HOSTILE),
                 entries: &entries,
                 password: Some("/\"><b>"),
-                company: Some(HOSTILE),
                 ..View::new(lang, *page, HOSTILE, now())
             })
             .body;
@@ -382,8 +380,8 @@ proptest! {
         let entries = [Entry { title: &text, href: &path }];
         for page in [Page::SignIn, Page::Failure(Failure::OpenInWeCom), Page::Failure(Failure::NocoBaseStarting)] {
             let tame_entries = [Entry { title: "x", href: "/x" }];
-            let tame = View { entries: &tame_entries, retry: Some("/x"), link: Some("x"), password: Some("/x"), company: Some("x"), ..View::new(Lang::default(), page, "x", now()) };
-            let wild = View { entries: &entries, request_id: &text, retry: Some(&path), link: Some(&text), password: Some(&path), company: Some(&text), home: &path, ..View::new(Lang::default(), page, &text, now()) };
+            let tame = View { entries: &tame_entries, retry: Some("/x"), link: Some("x"), password: Some("/x"), ..View::new(Lang::default(), page, "x", now()) };
+            let wild = View { entries: &entries, request_id: &text, retry: Some(&path), link: Some(&text), password: Some(&path), home: &path, ..View::new(Lang::default(), page, &text, now()) };
             // A path that is refused takes its button away; nothing ever adds an element.
             let count = |body: &str| body.matches('<').count();
             prop_assert!(count(&render(&wild).body) <= count(&render(&tame).body));

@@ -1,4 +1,4 @@
-//! One page, from plain data to a finished answer.
+//! One page, from plain data to a finished response.
 
 use std::fmt::Write;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -18,7 +18,7 @@ const LOGOUT: &str = "/wecom-gate/logout";
 /// Which page.
 #[derive(Debug, Clone, Copy)]
 pub enum Page {
-    /// The gate says no, or something is broken.
+    /// A failure.
     Failure(Failure),
     /// After signing out: does not sign in again by itself.
     SignedOut,
@@ -59,29 +59,16 @@ pub struct View<'a> {
     pub entries: &'a [Entry<'a>],
     /// Path of NocoBase's password form, where it is offered.
     pub password: Option<&'a str>,
-    /// Name of the company or the app, above the title.
-    pub company: Option<&'a str>,
 }
 
 impl<'a> View<'a> {
     /// A page with nothing but its own words.
     pub fn new(lang: Lang, page: Page, request_id: &'a str, now: SystemTime) -> Self {
-        View {
-            lang,
-            page,
-            request_id,
-            now,
-            retry: None,
-            home: "/",
-            link: None,
-            entries: &[],
-            password: None,
-            company: None,
-        }
+        View { lang, page, request_id, now, retry: None, home: "/", link: None, entries: &[], password: None }
     }
 }
 
-/// What a person reads about a failure in one line, for JSON answers that NocoBase's page shows.
+/// What a person reads about a failure in one line, for JSON responses that NocoBase's page shows.
 pub fn message(failure: Failure, lang: Lang) -> String {
     lang.text(kinds::of(failure).key)
 }
@@ -105,7 +92,6 @@ struct PageTemplate<'a> {
     style: &'static str,
     /// `content` of the refresh.
     refresh: Option<String>,
-    company: Option<&'a str>,
     icon: Drawing,
     title: String,
     what: Option<String>,
@@ -172,7 +158,6 @@ impl<'a> PageTemplate<'a> {
                 Some(href) => format!("{seconds};url={href}"),
                 None => seconds.to_string(),
             }),
-            company: view.company.filter(|c| !c.is_empty()),
             icon: drawing(kind.icon),
             title: lang.text(kind.key),
             what: part("what"),

@@ -1,5 +1,5 @@
-//! Each callback once, on whichever node it arrives first. WeCom's webviews may ask for the same one twice, and a load
-//! balancer may lead the second to another node: that one gets the session of the first.
+//! Each callback is processed once, by the node that it reaches first. WeCom's webviews may send the same one twice, and
+//! a load balancer may send the second to another node, which then gets the session that the first has made.
 
 use std::time::Duration;
 
@@ -14,40 +14,40 @@ use crate::session::flow::LIFE;
 use crate::session::time::CLOCK_SKEW;
 use crate::session::{Callback, Purpose, Session, UnixMillis};
 
-/// How long a node waits for what comes of a callback on another.
+/// How long a node waits for another node to complete a callback.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// What stands for a callback.
+/// Identifies a callback without its secrets.
 #[derive(Debug, Clone, Copy)]
-pub struct CallbackId {
+pub(crate) struct CallbackId {
     callback: Key,
     state: Key,
 }
 
 impl CallbackId {
-    /// Of this callback.
-    pub fn of(callback: &Callback<'_>) -> CallbackId {
+    /// The id of this callback.
+    pub(crate) fn of(callback: &Callback<'_>) -> CallbackId {
         CallbackId { callback: callback.key(), state: callback.state_key() }
     }
 }
 
-/// Whose a callback is.
+/// Who processes a callback.
 #[derive(Debug)]
-pub enum Claim {
-    /// This node's, since then: no other will carry it out. What comes of it is to be told by [`Shared::complete`].
+pub(crate) enum Claim {
+    /// This node, since then, and no other. Must be followed by [`Shared::complete`].
     Ours(UnixMillis),
-    /// It cannot be told: this node goes on by itself.
+    /// Unknown, because Redis is unreachable: this node processes it.
     Alone,
-    /// Another node has carried it out, and this is the session.
+    /// Another node has processed it, and this is the session.
     Session(Box<Session>),
-    /// It was used on another node, and there is no session for this one.
+    /// Another node has processed it, without a session for this one.
     Used,
 }
 
 impl Shared {
-    /// Before a callback is carried out here.
-    pub async fn claim(&self, id: &CallbackId) -> Claim {
+    /// Claims a callback before it is processed here.
+    pub(crate) async fn claim(&self, id: &CallbackId) -> Claim {
         let name = self.names.callback(&id.state);
         let at = now();
         let used = Used { callback: id.callback, at, outcome: None };
@@ -55,7 +55,7 @@ impl Shared {
             return Claim::Alone;
         };
         let mut set = cmd("SET");
-        // As long as any node could take the flow's cookie.
+        // As long as any node may accept the cookie of the flow.
         set.arg(&name).arg(sealed).arg("NX").arg("EX").arg((LIFE + CLOCK_SKEW).as_secs());
         match self.link.ask::<Option<String>>(OPERATION, &set).await {
             None => return Claim::Alone,
@@ -85,12 +85,12 @@ impl Shared {
         }
     }
 
-    /// What came of a callback that was ours from then on.
-    pub async fn complete(&self, id: &CallbackId, at: UnixMillis, session: Option<&Session>) {
+    /// Publishes the result of a callback that this node claimed at that time.
+    pub(crate) async fn complete(&self, id: &CallbackId, at: UnixMillis, session: Option<&Session>) {
         let name = self.names.callback(&id.state);
-        let came = session
+        let outcome = session
             .map_or(CallbackOutcome::Other, |session| CallbackOutcome::Session(Box::new(session.clone())));
-        let used = Used { callback: id.callback, at, outcome: Some(came) };
+        let used = Used { callback: id.callback, at, outcome: Some(outcome) };
         let Ok(sealed) = self.keyring.seal(Purpose::Claim, name.as_bytes(), &used) else { return };
         let mut set = cmd("SET");
         set.arg(&name).arg(sealed).arg("EX").arg((LIFE + CLOCK_SKEW).as_secs());

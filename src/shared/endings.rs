@@ -1,5 +1,5 @@
-//! Sessions that have ended, told from node to node: a stream in Redis, which each node reads from where it left off. So
-//! a node that was away misses nothing that the stream still holds.
+//! Sessions that have ended, published by each node to the others: a stream in Redis, which each node continues to read
+//! where it stopped. So a node that was disconnected misses nothing that the stream still holds.
 
 use std::time::Duration;
 
@@ -17,31 +17,32 @@ use super::probe::refused;
 use crate::metrics::RedisOperation;
 use crate::session::{Purpose, UnixMillis};
 
-/// How long Redis holds a question for news. Then it is asked again, which also shows that it is there.
+/// How long Redis blocks a read that finds nothing new. The next read then shows that Redis still responds.
 const LISTEN: Duration = Duration::from_secs(1);
-/// Between two tries to connect.
+/// Pause before connecting again.
 const RETRY: Duration = Duration::from_secs(1);
-/// Redis forgets endings beyond this number, about ...
+/// Redis drops endings beyond about this number ...
 const MOST: usize = 50_000;
-/// ... and all of them when this long none has been added.
+/// ... and all of them when none has been added for this time.
 const KEPT: Duration = Duration::from_secs(24 * 3600);
-/// Most in one answer.
+/// Most endings in one response.
 const AT_ONCE: usize = 1000;
-/// What was told this long before the connection broke is told again: Redis may have lost it in a crash or a failover.
+/// Endings published within this time before the connection broke are published again: Redis may have lost them in a
+/// crash or a failover.
 const UNSURE_MS: u64 = 60_000;
 /// The one field of an entry.
 const FIELD: &str = "e";
 
 impl Shared {
-    /// Tells the other nodes, at once or as soon as Redis is there. Does not wait.
-    pub fn publish(&self, ending: Ending) {
+    /// Publishes an ending to the other nodes, at once or as soon as Redis is connected. Does not wait.
+    pub(crate) fn publish(&self, ending: Ending) {
         self.ledger.outbox.lock().add(ending, now());
         self.ledger.news.notify_one();
     }
 
-    /// Connects, and connects again; tells, and hands what it hears to `on_event` (also what this node has told itself).
-    /// Does not end: drop it.
-    pub async fn run(&self, on_event: impl Fn(Ending)) {
+    /// Connects, and again after a failure; publishes, and hands what it reads to `on_event` (also what this node has
+    /// published itself). Runs until it is dropped.
+    pub(crate) async fn run(&self, on_event: impl Fn(Ending)) {
         loop {
             match self.connect().await {
                 Ok((publishing, listening)) => {
@@ -49,7 +50,7 @@ impl Shared {
                     tokio::select! {
                         why = self.listen(listening, &on_event) => self.link.is_away(RedisOperation::Listen, why),
                         why = self.publish_loop(publishing) => self.link.is_away(RedisOperation::Tell, why),
-                        // Whoever found it broken has said so.
+                        // The failed command has logged it.
                         () = self.link.broken() => {}
                     }
                 }
@@ -59,11 +60,11 @@ impl Shared {
         }
     }
 
-    /// Two connections, one of which waits for news; and whether Redis does what it has to.
+    /// Opens two connections, one of which waits for news, and tests that Redis supports all that is needed.
     async fn connect(&self) -> Result<(MultiplexedConnection, MultiplexedConnection), RedisError> {
         let mut publishing = self.link.connect().await?;
         let listening = self.link.connect().await?;
-        // Or it would be there and away by turns.
+        // Otherwise the state would change with every command that Redis refuses.
         if let Some((_, why)) = refused(&mut publishing, &self.names).await?.into_iter().next() {
             return Err(why);
         }
@@ -74,7 +75,7 @@ impl Shared {
         {
             let mut read_to = self.ledger.read_to.lock();
             if newest < *read_to {
-                // It has lost what was there: a new stream may count from anywhere.
+                // Redis has lost the stream: a new one may begin at any number.
                 *read_to = Position::default();
             }
         }
@@ -136,7 +137,7 @@ impl Shared {
     }
 }
 
-/// `ms-n`, as Redis numbers entries.
+/// Parses `ms-n`, the form of Redis's entry ids.
 fn position(id: &str) -> Option<Position> {
     let (ms, n) = id.split_once('-')?;
     Some((ms.parse().ok()?, n.parse().ok()?))
@@ -147,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn places_are_in_order() {
+    fn positions_are_ordered() {
         assert_eq!(position("1700000000000-3"), Some((1_700_000_000_000, 3)));
         assert!(position("9-1") < position("10-0") && position("10-2") < position("10-10"));
         for odd in ["", "1", "1-", "-1", "a-b", "1-2-3", "99999999999999999999-0"] {

@@ -4,8 +4,8 @@ use std::error::Error as _;
 
 use redis::ErrorKind;
 
-/// Why Redis does not do what it is asked, in words of our own and Redis' error codes: what Redis or the client library
-/// say besides may repeat what was sent.
+/// Why Redis does not do what it is asked, in the gate's words and Redis's error codes. The messages of Redis and of the
+/// client library are left out: they may repeat what was sent.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum RedisError {
     #[error("not connected yet")]
@@ -28,9 +28,9 @@ pub(crate) enum RedisError {
     Replica,
     #[error("it is a cluster")]
     Cluster,
-    #[error("the answer is not as Redis answers")]
+    #[error("the response is not one of Redis")]
     NotRedis,
-    #[error("it answers {0}")]
+    #[error("it responds {0}")]
     Code(String),
     #[error("it refuses")]
     Other,
@@ -42,7 +42,7 @@ impl From<&redis::RedisError> for RedisError {
             _ if error.is_connection_refusal() => RedisError::Refused,
             ErrorKind::AuthenticationFailed => RedisError::Password,
             ErrorKind::Io => {
-                // Of the system, or of TLS: about addresses and certificates.
+                // An error of the system or of TLS, about addresses and certificates.
                 RedisError::Io(error.source().map_or_else(|| "closed".into(), ToString::to_string))
             }
             ErrorKind::Parse | ErrorKind::UnexpectedReturnType => RedisError::NotRedis,
@@ -68,13 +68,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_said_repeats_nothing() {
+    fn messages_repeat_nothing_of_what_was_sent() {
         for (kind, said) in [
             (ErrorKind::AuthenticationFailed, "the password is wrong"),
             (ErrorKind::Io, "the connection fails: closed"),
-            (ErrorKind::Parse, "the answer is not as Redis answers"),
+            (ErrorKind::Parse, "the response is not one of Redis"),
             (ErrorKind::Server(ServerErrorKind::ReadOnly), "it is a replica (READONLY)"),
-            (ErrorKind::Server(ServerErrorKind::BusyLoading), "it answers LOADING"),
+            (ErrorKind::Server(ServerErrorKind::BusyLoading), "it responds LOADING"),
             (ErrorKind::Server(ServerErrorKind::Moved), "it is a cluster"),
             (ErrorKind::Client, "it refuses"),
         ] {

@@ -6,10 +6,10 @@ use tokio::sync::Notify;
 use super::outbox::Outbox;
 use crate::session::UnixMillis;
 
-/// A place in the stream.
+/// Position of an entry in the stream.
 pub(super) type Position = (u64, u64);
 
-/// How far this node has read, and what it has to tell.
+/// How far this node has read, and what it has to publish.
 #[derive(Default)]
 pub(super) struct Ledger {
     pub(super) read_to: Mutex<Position>,

@@ -1,5 +1,5 @@
-//! The connection to Redis, and whether there is one. Nobody waits for it to come: without one, every question has the
-//! answer "none" at once.
+//! The connection to Redis and its state. Nothing waits for a connection: without one every command fails at once, so that
+//! a sign-in is not delayed while Redis is unreachable. (`redis::aio::ConnectionManager` would queue commands meanwhile.)
 
 use std::future::Future;
 use std::pin::pin;
@@ -16,7 +16,7 @@ use super::error::RedisError;
 use crate::config::Redis;
 use crate::metrics::{self, RedisOperation};
 
-/// What Redis does not do within this time it does not do.
+/// Longest wait for one command.
 pub(crate) const WAIT: Duration = Duration::from_secs(1);
 
 pub(super) struct Link {
@@ -31,9 +31,9 @@ pub(super) struct Link {
 
 struct LinkState {
     connection: Option<MultiplexedConnection>,
-    /// Which connection that is.
+    /// Number of the connection: tells an old one from its successor.
     number: u64,
-    /// Why there is none.
+    /// Why there is no connection.
     trouble: RedisError,
 }
 
@@ -56,45 +56,49 @@ impl Link {
         state.connection.is_none().then(|| state.trouble.clone())
     }
 
-    /// Waits until a connection was tried; not for long.
+    /// Waits until the first attempt to connect has ended, at most [`WAIT`].
     pub(super) async fn tried(&self) {
         let mut tried = self.tried.subscribe();
-        // Whoever waits in vain goes on alone.
+        // After the time limit the node starts without Redis.
         let _ = timeout(WAIT, tried.wait_for(|tried| *tried)).await;
     }
 
-    /// One more connection. Its questions have to be bounded by [`within`].
+    /// Opens another connection. Its commands must be limited by [`within`].
     pub(super) async fn connect(&self) -> Result<MultiplexedConnection, RedisError> {
         connect(&self.client).await
     }
 
-    /// This connection is for everybody from now on.
+    /// All commands use this connection from now on.
     pub(super) fn is_up(&self, connection: MultiplexedConnection) {
         let was_away = {
             let mut state = self.state.lock();
             state.number += 1;
             state.connection.replace(connection).is_none()
         };
-        // That the one before was broken does not count any more.
+        // A notice about the previous connection is outdated.
         pin!(self.broken.notified()).as_mut().enable();
         self.metrics.up(Some(true));
         if was_away {
-            tracing::info!(event = "redis", address = self.address, "Redis is there: the nodes share");
+            tracing::info!(
+                event = "redis",
+                address = self.address,
+                "connected to Redis: the nodes share again"
+            );
         }
         self.tried.send_replace(true);
     }
 
-    /// There is no connection, or it is not to be used any more.
+    /// There is no connection, or it must not be used any more.
     pub(super) fn is_away(&self, operation: RedisOperation, why: RedisError) {
         self.metrics.failed(operation);
         self.away(operation, why, None);
     }
 
-    /// Whether that was news about the connection of this number.
+    /// Returns whether the connection of this number was in use until now.
     fn away(&self, operation: RedisOperation, why: RedisError, number: Option<u64>) -> bool {
         let mut state = self.state.lock();
         if number.is_some_and(|number| number != state.number) {
-            return false; // there is a newer one already
+            return false; // it has a successor already
         }
         let was_up = state.connection.take().is_some();
         let news = was_up || state.trouble != why;
@@ -107,19 +111,20 @@ impl Link {
                 address = self.address,
                 operation = operation.name(),
                 reason = %why,
-                "Redis is away: this node goes on by itself"
+                "Redis is unreachable: this node works on its own"
             );
         }
         self.tried.send_replace(true);
         was_up
     }
 
-    /// Waits until somebody finds that the connection does not work.
+    /// Waits until a command finds that the connection is broken.
     pub(super) async fn broken(&self) {
         self.broken.notified().await;
     }
 
-    /// The answer; `None` where there is none, and then none is waited for until there is another connection.
+    /// Sends a command. `None` without a connection, or when the command fails; after that all commands fail at once until
+    /// there is another connection.
     pub(super) async fn ask<T: FromRedisValue>(&self, operation: RedisOperation, command: &Cmd) -> Option<T> {
         let (mut connection, number) = {
             let state = self.state.lock();
@@ -141,7 +146,7 @@ impl Link {
 fn client(redis: &Redis) -> Result<Client, RedisError> {
     let bad = |_| RedisError::Address;
     let info = redis.url.expose_secret().into_connection_info().map_err(bad)?;
-    // What every version speaks.
+    // Every version supports it.
     let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP2).set_skip_set_lib_name();
     Client::open(info.set_redis_settings(settings)).map_err(bad)
 }
@@ -151,13 +156,13 @@ async fn connect(client: &Client) -> Result<MultiplexedConnection, RedisError> {
     within(client.get_multiplexed_async_connection_with_config(&config)).await
 }
 
-/// A connection by itself, for `check`.
+/// A single connection, for `check`.
 pub(super) async fn connect_to(redis: &Redis) -> Result<MultiplexedConnection, RedisError> {
     pingora_rustls::install_default_crypto_provider();
     connect(&client(redis)?).await
 }
 
-/// Not for longer than [`WAIT`].
+/// Limits a command to [`WAIT`].
 pub(crate) async fn within<T>(work: impl Future<Output = redis::RedisResult<T>>) -> Result<T, RedisError> {
     match timeout(WAIT, work).await {
         Ok(done) => done.map_err(|e| RedisError::from(&e)),

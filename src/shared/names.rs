@@ -1,5 +1,5 @@
-//! Names of the keys in Redis. All begin with the origin, so that two gates on one Redis do not meet, and an operator
-//! sees whose they are.
+//! Names of the keys in Redis. All begin with the origin, so that two gates can use one Redis, and an operator sees which
+//! gate a key belongs to.
 
 /// The names of one gate.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -8,7 +8,7 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// `origin` as people open it: all nodes have the same.
+    /// `origin` as people open it; the same on all nodes.
     pub(super) fn new(origin: &str) -> Names {
         Names { prefix: format!("wecom-gate:{origin}") }
     }
@@ -18,7 +18,7 @@ impl Names {
         format!("{}:endings", self.prefix)
     }
 
-    /// A callback that is being used, or was; by what stands for its state.
+    /// A callback, by the hash of its state.
     pub(super) fn callback(&self, state: &[u8]) -> String {
         format!("{}:callback:{}", self.prefix, hex::encode(state))
     }
@@ -33,7 +33,7 @@ impl Names {
         format!("{}:fetching:{corp_id}:{agent_id}", self.prefix)
     }
 
-    /// Written to see whether writing works.
+    /// Written to test whether writing works.
     pub(super) fn probe(&self) -> String {
         format!("{}:probe", self.prefix)
     }
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn two_installations_on_one_redis_do_not_meet() {
+    fn two_installations_on_one_redis_use_different_keys() {
         let mut seen = BTreeSet::new();
         for origin in ["https://a.example", "http://a.example", "https://a.example:8443", "https://b.example"]
         {

@@ -1,4 +1,4 @@
-//! This node's part in what the nodes share: its connection, its keys, and what it ignored.
+//! This node's part in what the nodes share: its connection, its keys, and the values that it ignored.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,18 +14,18 @@ use super::ledger::Ledger;
 use super::link::Link;
 use super::names::Names;
 
-/// Warnings about values that are not ours come this often at most.
+/// Shortest time between two warnings about values that no node has made.
 const WARN_EVERY: Duration = Duration::from_secs(10);
 
 /// What this node shares with the others.
-pub struct Shared {
+pub(crate) struct Shared {
     redis: Redis,
     pub(super) names: Names,
     pub(super) keyring: Arc<Keyring>,
     pub(super) link: Arc<Link>,
     pub(super) ledger: Arc<Ledger>,
     metrics: metrics::Redis,
-    /// When it was last said that something was ignored, and how much has been since.
+    /// Time of the latest warning about ignored values, and how many there have been since.
     ignored: Mutex<(Option<Instant>, usize)>,
 }
 
@@ -36,12 +36,12 @@ impl std::fmt::Debug for Shared {
 }
 
 impl Shared {
-    /// In place of `before` after a change of the configuration: to the same Redis the connection goes on. `None`
-    /// without `session.redis`. Opens no connection: that is what [`Shared::run`] does.
+    /// Replaces `before` after a change of the configuration; keeps the connection if the Redis is the same. `None`
+    /// without `session.redis`. Opens no connection: [`Shared::run`] does.
     ///
     /// # Errors
-    /// What the configuration has let through and the client library does not take; nothing of the address is said.
-    pub fn after(
+    /// An address that passed validation and that the client library does not accept; the error does not repeat it.
+    pub(crate) fn after(
         before: Option<&Shared>,
         config: &Config,
         keyring: &Arc<Keyring>,
@@ -68,17 +68,17 @@ impl Shared {
         })))
     }
 
-    /// Where Redis is, and why it is away, if it is.
-    pub fn trouble(&self) -> Option<(&str, String)> {
+    /// Address of Redis and why it is unreachable; `None` while connected.
+    pub(crate) fn trouble(&self) -> Option<(&str, String)> {
         Some((&self.redis.address, self.link.trouble()?.to_string()))
     }
 
-    /// Waits until the first connection was tried; not for long. The task of [`Shared::run`] has to be there.
-    pub async fn tried(&self) {
+    /// Waits until the first attempt to connect has ended, at most a second. [`Shared::run`] must be running.
+    pub(crate) async fn tried(&self) {
         self.link.tried().await;
     }
 
-    /// There are values that none of the nodes has made.
+    /// Counts, and logs from time to time, values that no node has made.
     pub(super) fn ignored(&self, operation: RedisOperation, count: usize) {
         self.metrics.ignored(operation, count);
         let mut ignored = self.ignored.lock();

@@ -1,4 +1,4 @@
-//! What this node has to tell the others, and has told: until Redis has it, and again where Redis may have lost it.
+//! Endings that this node publishes: kept until Redis has them, and for a while longer, because Redis may lose them.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -6,18 +6,18 @@ use std::time::Duration;
 use super::payload::Ending;
 use crate::session::UnixMillis;
 
-/// Most of them remembered. Beyond it the oldest are forgotten: NocoBase, which has them on record, is asked about every
-/// session each `session.recheck`.
+/// Most entries kept; beyond it the oldest are dropped. NocoBase has them on record too, and is asked about every session
+/// at each `session.recheck`.
 const CAPACITY: usize = 20_000;
-/// What has been told is remembered this long.
+/// How long a published entry is kept.
 const MEMORY: Duration = Duration::from_secs(3600);
 
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
     all: VecDeque<Entry>,
-    /// Serial of the youngest.
+    /// Serial of the newest entry.
     serial: u64,
-    /// Serial of the youngest that has been told.
+    /// Serial of the newest published entry.
     published: u64,
 }
 
@@ -29,7 +29,7 @@ struct Entry {
 }
 
 impl Outbox {
-    /// To be told.
+    /// Adds an ending to be published.
     pub(super) fn add(&mut self, ending: Ending, now: UnixMillis) {
         let told = self.published;
         while self.all.len() >= CAPACITY
@@ -41,18 +41,18 @@ impl Outbox {
         self.all.push_back(Entry { serial: self.serial, at: now, ending });
     }
 
-    /// The next to tell, and the number to say so with.
+    /// The next ending to publish, and its serial for [`Outbox::mark_published`].
     pub(super) fn next(&self) -> Option<(u64, Ending)> {
         let at = self.all.partition_point(|e| e.serial <= self.published);
         self.all.get(at).map(|e| (e.serial, e.ending.clone()))
     }
 
-    /// It has been told.
+    /// The entry with this serial has been published.
     pub(super) fn mark_published(&mut self, serial: u64) {
         self.published = self.published.max(serial);
     }
 
-    /// What has happened from then on has to be told again.
+    /// Entries added since then must be published again.
     pub(super) fn republish_since(&mut self, since: UnixMillis) {
         let before = self.all.iter().rev().find(|e| e.at < since).map_or(0, |e| e.serial);
         self.published = self.published.min(before);
@@ -69,7 +69,7 @@ mod tests {
     fn ending(n: u8) -> Ending {
         Ending::Session([n; 16])
     }
-    /// Tells all that there is.
+    /// Publishes everything.
     fn tell(outbox: &mut Outbox) -> Vec<Ending> {
         let mut out = Vec::new();
         while let Some((serial, ending)) = outbox.next() {
@@ -80,19 +80,19 @@ mod tests {
     }
 
     #[test]
-    fn everything_is_told_once_in_order() {
+    fn everything_is_published_once_in_order() {
         let mut outbox = Outbox::default();
         assert!(outbox.next().is_none());
         outbox.add(ending(1), at(0));
         outbox.add(ending(2), at(0));
-        assert_eq!(outbox.next(), outbox.next(), "until it is told");
+        assert_eq!(outbox.next(), outbox.next(), "until it is published");
         assert_eq!(tell(&mut outbox), [ending(1), ending(2)]);
         outbox.add(ending(3), at(1));
         assert_eq!(tell(&mut outbox), [ending(3)]);
     }
 
     #[test]
-    fn what_redis_may_have_lost_is_told_again() {
+    fn what_redis_may_have_lost_is_published_again() {
         let mut outbox = Outbox::default();
         for n in 1..=4 {
             outbox.add(ending(n), at(u64::from(n) * 10));
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_untold_is_not_skipped_by_telling_again() {
+    fn republishing_skips_nothing_that_is_still_unpublished() {
         let mut outbox = Outbox::default();
         outbox.add(ending(1), at(0));
         outbox.republish_since(at(100));
@@ -128,6 +128,6 @@ mod tests {
         assert_eq!(outbox.next().unwrap().1, ending(0), "and none is taken for another");
         tell(&mut outbox);
         outbox.add(ending(9), at(2 * 3600));
-        assert_eq!(outbox.all.len(), 1, "what was told an hour ago is forgotten");
+        assert_eq!(outbox.all.len(), 1, "what was published an hour ago is dropped");
     }
 }

@@ -1,4 +1,4 @@
-//! What is in Redis, before it is sealed: typed, each kind for a purpose of its own, bound to the name it is under.
+//! The values in Redis before they are sealed. Each kind has a purpose of its own and is bound to its key in Redis.
 
 use std::time::Duration;
 
@@ -8,61 +8,61 @@ use uuid::Uuid;
 
 use crate::session::{Session, UnixMillis};
 
-/// Sessions that have ended. To be told of it twice, or late, changes nothing.
+/// Sessions that have ended. An ending that arrives twice, or late, changes nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ending {
-    /// This one.
+    /// One session.
     Session([u8; 16]),
-    /// All of a member that began until then.
+    /// All sessions of a member that began until `at`.
     Member {
         /// Name of the WeCom entry.
         entry: String,
-        /// As WeCom says it.
+        /// As WeCom spells it.
         userid: String,
-        /// When he left.
+        /// When the member left.
         at: UnixMillis,
     },
 }
 
 impl Ending {
-    /// Of one session.
+    /// The ending of one session.
     pub fn of(sid: Uuid) -> Ending {
         Ending::Session(*sid.as_bytes())
     }
 }
 
-/// A callback that one node has begun to carry out.
+/// A callback that a node has begun to process.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Used {
-    /// Stands for code, state and browser.
+    /// Hash of code, state and browser.
     pub(super) callback: [u8; 32],
     pub(super) at: UnixMillis,
-    /// What came of it, once that is known.
+    /// The result, once it is known.
     pub(super) outcome: Option<CallbackOutcome>,
 }
 
-/// What came of a callback.
+/// The result of a callback.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum CallbackOutcome {
-    /// Somebody is signed in.
+    /// A member is signed in.
     Session(Box<Session>),
-    /// Something else, which the other nodes need not know.
+    /// No session; the other nodes need no details.
     Other,
 }
 
 /// WeCom's access token.
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct AccessToken {
-    /// Whose: corp, app, its secret, and where it was asked for.
+    /// Hash of corp, app, secret and API address.
     pub(super) app: [u8; 32],
     pub(super) value: String,
-    /// From then on it is fetched anew.
+    /// From then on another one is fetched.
     pub(super) renew_at: UnixMillis,
     pub(super) end: UnixMillis,
 }
 
 impl AccessToken {
-    /// How long it is good for, if it is worth taking.
+    /// How long it remains valid, if it can be used.
     pub(super) fn life(&self, app: &[u8; 32], refused: Option<&str>, now: UnixMillis) -> Option<Duration> {
         let fits = self.app == *app && !self.value.is_empty() && refused != Some(self.value.as_str());
         (fits && now < self.renew_at && now < self.end).then(|| self.end.since(now))
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_taken_only_where_it_is_good() {
+    fn a_token_is_used_only_by_its_app_and_while_valid() {
         let token = token();
         let at = |s| NOW.plus(Duration::from_secs(s));
         assert_eq!(token.life(&token.app, None, NOW), Some(Duration::from_secs(7200)));
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ending_says_who() {
+    fn an_ending_holds_the_session_id() {
         let sid = Uuid::from_bytes([7; 16]);
         assert_eq!(Ending::of(sid), Ending::Session([7; 16]));
     }

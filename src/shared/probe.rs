@@ -1,5 +1,5 @@
-//! Whether Redis does all that the nodes will ask of it, for them and for `wecom-gate check`. What is written is gone ten seconds later
-//! at the latest.
+//! Whether Redis supports all commands that the nodes use, for them and for `wecom-gate check`. What is written expires
+//! within ten seconds.
 
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, Value, cmd};
@@ -9,18 +9,18 @@ use super::link::{connect_to, within};
 use super::names::Names;
 use crate::config::Redis;
 
-/// What was found.
+/// What the probe found.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct ProbeResult {
-    /// `redis_version`; `None` where Redis does not tell.
+    /// `redis_version`; `None` if Redis does not report it.
     pub(crate) version: Option<String>,
-    /// It is full at some point, and then throws keys away by this rule.
-    pub(crate) throws_away: Option<String>,
-    /// What it does not do.
+    /// Redis has a memory limit, and discards keys by this policy when it is reached.
+    pub(crate) eviction_policy: Option<String>,
+    /// Commands that Redis refused, and why.
     pub(crate) refused: Vec<(&'static str, RedisError)>,
 }
 
-/// Asks everything once.
+/// Tries each command once.
 pub(crate) async fn probe(redis: &Redis, origin: &str) -> Result<ProbeResult, RedisError> {
     let mut connection = connect_to(redis).await?;
     let refused = refused(&mut connection, &Names::new(origin)).await?;
@@ -33,12 +33,12 @@ pub(crate) async fn probe(redis: &Redis, origin: &str) -> Result<ProbeResult, Re
     let memory = info("memory").await;
     if line(&memory, "maxmemory").is_some_and(|most| most != "0") {
         let rule = line(&memory, "maxmemory_policy").filter(|rule| *rule != "noeviction");
-        found.throws_away = rule.map(str::to_owned);
+        found.eviction_policy = rule.map(str::to_owned);
     }
     Ok(found)
 }
 
-/// What it does not do of all that the nodes ask of it.
+/// The commands that Redis refuses, of those that the nodes use.
 pub(super) async fn refused(
     connection: &mut MultiplexedConnection,
     names: &Names,
@@ -60,7 +60,7 @@ pub(super) async fn refused(
         command.arg(arguments);
         match within(command.query_async::<Value>(connection)).await {
             Ok(_) => {}
-            // Nothing is better after that.
+            // No other command can succeed after that.
             Err(
                 why @ (RedisError::Slow | RedisError::Io(_) | RedisError::NoPassword | RedisError::NotRedis),
             ) => return Err(why),

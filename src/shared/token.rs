@@ -1,5 +1,5 @@
-//! WeCom's access token, fetched by one node for all. Fetching it anew for each node is not wrong, but WeCom counts it,
-//! and a token that one node had refused is replaced for all.
+//! WeCom's access token, fetched by one node for all: WeCom limits how often it may be fetched, and a token that WeCom has
+//! refused on one node is replaced for all.
 
 use std::time::Duration;
 
@@ -18,40 +18,40 @@ const LONGEST_WAIT: Duration = Duration::from_secs(2);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// How long a node may take to fetch one before another does so.
 const LEASE: Duration = Duration::from_secs(10);
-/// WeCom's tokens live two hours; none is believed to live longer than a day.
+/// WeCom's tokens are valid for two hours; a longer validity than a day is not believed.
 const LONGEST_LIFE: Duration = Duration::from_secs(24 * 3600);
 
 /// The app that a token is for.
-pub struct App {
+pub(crate) struct App {
     name: String,
     lease: String,
     fingerprint: [u8; 32],
 }
 
 /// A token that another node has fetched.
-pub struct SharedToken {
+pub(crate) struct SharedToken {
     /// The token.
-    pub value: SecretString,
-    /// How long it is good for.
-    pub life: Duration,
+    pub(crate) value: SecretString,
+    /// How long it remains valid.
+    pub(crate) life: Duration,
 }
 
-/// Where the token is to be had.
-pub enum Token {
-    /// Here.
+/// Where to get the token.
+pub(crate) enum Token {
+    /// From another node: this one.
     SharedToken(SharedToken),
-    /// From WeCom. The lease is to be given back by [`Shared::fetched`].
+    /// From WeCom. The lease must be returned with [`Shared::fetched`].
     Fetch(Lease),
 }
 
-/// The right to fetch it, if there is one to be had.
-pub struct Lease {
+/// The right to fetch the token while other nodes wait; none while Redis is unreachable.
+pub(crate) struct Lease {
     until: Option<Instant>,
 }
 
 impl Shared {
     /// The app of this entry.
-    pub fn app(&self, entry: &WeComEntry) -> App {
+    pub(crate) fn app(&self, entry: &WeComEntry) -> App {
         let (corp, agent) = (&entry.corp_id, &entry.agent_id);
         App {
             name: self.names.token(corp, agent),
@@ -60,8 +60,8 @@ impl Shared {
         }
     }
 
-    /// The token of this app, but not the one that WeCom has `refused`; or the order to fetch one.
-    pub async fn token(&self, app: &App, refused: Option<&SecretString>) -> Token {
+    /// The token of this app, but never the one that WeCom has `refused`; or the task of fetching one.
+    pub(crate) async fn token(&self, app: &App, refused: Option<&SecretString>) -> Token {
         let until = Instant::now() + LONGEST_WAIT;
         let mut take = cmd("SET");
         take.arg(&app.lease).arg("1").arg("NX").arg("PX").arg(millis(LEASE));
@@ -71,10 +71,10 @@ impl Shared {
             }
             let asked_at = Instant::now();
             match self.link.ask::<Option<String>>(OPERATION, &take).await {
-                // While Redis is away, everybody for himself.
+                // While Redis is unreachable each node fetches its own.
                 None => return Token::Fetch(Lease { until: None }),
                 Some(Some(_)) => {
-                    // Whoever held it before may have put the token there between the two questions.
+                    // The node that held the lease before may have stored the token between the two commands.
                     return match self.shared_token(app, refused).await {
                         Some(shared_token) => {
                             self.give_back(app, &Lease { until: Some(asked_at + LEASE) }).await;
@@ -89,7 +89,7 @@ impl Shared {
         }
     }
 
-    /// The token in Redis, where it is good.
+    /// The token in Redis, if it can be used.
     async fn shared_token(&self, app: &App, refused: Option<&SecretString>) -> Option<SharedToken> {
         let mut get = cmd("GET");
         get.arg(&app.name);
@@ -103,8 +103,13 @@ impl Shared {
         Some(SharedToken { value: token.value.into(), life: life.min(LONGEST_LIFE) })
     }
 
-    /// What came of fetching: the token, how long it is good for, and after which time it is to be renewed.
-    pub async fn fetched(&self, app: &App, lease: Lease, token: Option<(&SecretString, Duration, Duration)>) {
+    /// Shares a fetched token (value, validity, time until it is to be renewed), or nothing, and returns the lease.
+    pub(crate) async fn fetched(
+        &self,
+        app: &App,
+        lease: Lease,
+        token: Option<(&SecretString, Duration, Duration)>,
+    ) {
         if let Some((value, life, renew_after)) = token
             && !life.is_zero()
         {
@@ -124,7 +129,7 @@ impl Shared {
         self.give_back(app, &lease).await;
     }
 
-    /// Unless another node may have it by now.
+    /// Releases the lease, unless it has expired and another node may hold it.
     async fn give_back(&self, app: &App, lease: &Lease) {
         if lease.until.is_some_and(|until| Instant::now() < until) {
             let mut del = cmd("DEL");

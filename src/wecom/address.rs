@@ -6,9 +6,9 @@ use url::Url;
 
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// What the member is asked for inside WeCom's client.
+/// What WeCom asks the member for inside its client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scope {
+pub(crate) enum Scope {
     /// `snsapi_base`: silent, gives the userid.
     Base,
     /// `snsapi_privateinfo`: a consent page, gives a `user_ticket` for phone and e-mail.
@@ -16,8 +16,8 @@ pub enum Scope {
 }
 
 impl Scope {
-    /// WeCom's name of it.
-    pub const fn name(self) -> &'static str {
+    /// WeCom's name.
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Scope::Base => "snsapi_base",
             Scope::PrivateInfo => "snsapi_privateinfo",

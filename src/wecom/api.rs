@@ -156,7 +156,7 @@ impl Api {
             calls.done(&self.entry.name, call.name(), error.map_or("ok", |e| e.class().name()), took);
         }
         match error.map(WeComError::class) {
-            // Says something about the person or the code; about WeCom only that it answers.
+            // The token has a state of its own.
             _ if call == Call::GetToken => {}
             None | Some(Class::User | Class::Code | Class::Detail) => {
                 if self.call_error.load().is_some() {
@@ -219,7 +219,7 @@ async fn obtain_token(api: Arc<Api>, refused: Option<SecretString>) -> Result<Fe
     fetched
 }
 
-/// `gettoken`: asked again when busy, else never; [`TokenCache`] decides about the next time.
+/// `gettoken`: tried again only while WeCom is busy; [`TokenCache`] decides when it is called next.
 async fn fetch_token(api: &Api) -> Result<Fetched, WeComError> {
     let secret = api.entry.secret.expose_secret();
     let params = [("corpid", api.entry.corp_id.as_str()), ("corpsecret", secret)];
@@ -263,13 +263,13 @@ impl Tries {
     }
 }
 
-/// Success is `errcode` absent or 0 in a 2xx answer; `errmsg` is never compared (doc 90664).
+/// Success is `errcode` absent or 0 in a 2xx response; `errmsg` is never compared (doc 90664).
 fn check_errcode(call: Call, reply: RawResponse, hidden: &[&str]) -> Result<Vec<u8>, Failed> {
     let status = reply.status.as_u16();
     let unreadable = |what: &str| (WeComError::bad_answer(call), format!("HTTP {status}: {what}"));
     match reply.body.iter().find(|b| !b.is_ascii_whitespace()) {
         Some(b'{') => {}
-        None => return Err(unreadable("an empty answer")),
+        None => return Err(unreadable("an empty response")),
         Some(b'<') => return Err(unreadable("HTML instead of JSON")),
         // Serde would read an array as a struct's fields in order.
         Some(_) => return Err(unreadable("not a JSON object")),

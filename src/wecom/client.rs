@@ -1,4 +1,4 @@
-//! What the gate asks WeCom, and what it makes of the answers. How a call is made is `api.rs`.
+//! What the gate asks WeCom, and how it reads the responses. How a call is made is in `api.rs`.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use super::member::{Agent, Details, Identity, Member, MemberStatus, filled, is_u
 use super::responses;
 use super::rules::Rules;
 use super::transport::Tuning;
-use crate::config::{Group, WeComEntry};
+use crate::config::WeComEntry;
 use crate::error::Failure;
 use crate::metrics::WeComCalls;
 use crate::shared::Shared;
@@ -21,9 +21,9 @@ use crate::shared::Shared;
 /// Documented bound of a code, in bytes (doc 91022).
 const LONGEST_CODE: usize = 512;
 
-/// One `[[wecom]]` entry's way to WeCom; a clone shares token, caches and connections.
+/// Client of one `[[wecom]]` entry; a clone shares token, caches and connections.
 #[derive(Clone)]
-pub struct Client {
+pub(crate) struct Client {
     api: Arc<Api>,
     rules: Arc<Rules>,
 }
@@ -39,15 +39,15 @@ impl Client {
     ///
     /// # Errors
     /// The TLS set-up of this machine (root certificates) or `http_proxy` cannot be used.
-    pub fn new(entry: &WeComEntry) -> Result<Self, reqwest::Error> {
+    pub(crate) fn new(entry: &WeComEntry) -> Result<Self, reqwest::Error> {
         Self::tuned(entry, Tuning::default())
     }
 
-    /// In place of `before` after a change of the configuration. The same app keeps its access token: no `gettoken` more.
+    /// Replaces `before` after a change of the configuration. The same app keeps its access token.
     ///
     /// # Errors
     /// As [`Client::new`].
-    pub fn after(before: &Client, entry: &WeComEntry) -> Result<Self, reqwest::Error> {
+    pub(crate) fn after(before: &Client, entry: &WeComEntry) -> Result<Self, reqwest::Error> {
         Ok(Self::with(Api::new(entry, Tuning::default())?.after(&before.api)))
     }
 
@@ -61,44 +61,43 @@ impl Client {
     }
 
     /// Counts calls from now on; set once.
-    pub fn count_into(&self, calls: &WeComCalls) {
+    pub(crate) fn count_into(&self, calls: &WeComCalls) {
         let _ = self.api.calls.set(calls.clone());
     }
 
     /// Shares the access token with the other nodes from now on; set once.
-    pub fn share(&self, shared: &Arc<Shared>) {
+    pub(crate) fn share(&self, shared: &Arc<Shared>) {
         let _ = self.api.shared.set((shared.clone(), shared.app(&self.api.entry)));
     }
 
-    /// Why there is no access token, by the last time one was asked for. Asks nobody.
-    pub fn token_error(&self) -> Option<Arc<WeComError>> {
+    /// Why the latest request for an access token failed. Makes no call.
+    pub(crate) fn token_error(&self) -> Option<Arc<WeComError>> {
         self.api.token_error.load_full()
     }
 
-    /// Why the last other call failed, where that was not the member's doing. Asks nobody.
-    pub fn call_error(&self) -> Option<Arc<WeComError>> {
+    /// Why the latest other call failed, unless the member was the cause. Makes no call.
+    pub(crate) fn call_error(&self) -> Option<Arc<WeComError>> {
         self.api.call_error.load_full()
     }
 
     /// Address of WeCom's page inside its client. `state`: `[A-Za-z0-9]`, at most 128 bytes (doc 91022).
-    pub fn authorize_url(&self, scope: Scope, state: &str, redirect_uri: &str) -> String {
+    pub(crate) fn authorize_url(&self, scope: Scope, state: &str, redirect_uri: &str) -> String {
         let e = &self.api.entry;
         address::authorize(&e.authorize_url, &e.corp_id, &e.agent_id, scope, state, redirect_uri)
     }
 
     /// Address of WeCom's QR page for other browsers. `lang`: a language tag; WeCom has Chinese and English.
-    pub fn web_login_url(&self, state: &str, redirect_uri: &str, lang: &str) -> String {
+    pub(crate) fn web_login_url(&self, state: &str, redirect_uri: &str, lang: &str) -> String {
         let e = &self.api.entry;
         address::web_login(&e.web_login_url, &e.corp_id, &e.agent_id, state, redirect_uri, lang)
     }
 
-    /// Whom a code belongs to (`getuserinfo`). A code is spent once: sent again only when WeCom refused the
-    /// access token, or when nothing of the first request was sent. This is no authorisation: see
-    /// [`Client::member`].
+    /// Whom a code belongs to (`getuserinfo`). A code can be used once: it is sent again only when WeCom refused the
+    /// access token, or when nothing of the first request was sent. This authorises nobody: see [`Client::member`].
     ///
     /// # Errors
     /// [`Failure::CodeRejected`], [`Failure::NotAMember`], [`Failure::OtherCompany`] (R21), or WeCom's side.
-    pub async fn identify(&self, code: &str) -> Result<Identity, WeComError> {
+    pub(crate) async fn identify(&self, code: &str) -> Result<Identity, WeComError> {
         if code.is_empty() || code.len() > LONGEST_CODE {
             return Err(WeComError::code_rejected().because("a code that cannot be WeCom's"));
         }
@@ -127,9 +126,9 @@ impl Client {
     /// What the member agreed to show (`getuserdetail`).
     ///
     /// # Errors
-    /// [`Class::Detail`] when the ticket is used up; an answer about somebody else than `userid` is
+    /// [`Class::Detail`] when the ticket is used up; a response about another member than `userid` is
     /// [`Failure::WeComBadAnswer`] (R21).
-    pub async fn details(&self, userid: &str, ticket: &SecretString) -> Result<Details, WeComError> {
+    pub(crate) async fn details(&self, userid: &str, ticket: &SecretString) -> Result<Details, WeComError> {
         let ticket = ticket.expose_secret();
         let request = Request {
             call: Call::UserDetail,
@@ -153,7 +152,7 @@ impl Client {
     ///
     /// # Errors
     /// [`Failure::NotVisible`], [`Failure::MemberDisabled`], or WeCom's side.
-    pub async fn member(&self, userid: &str) -> Result<Member, WeComError> {
+    pub(crate) async fn member(&self, userid: &str) -> Result<Member, WeComError> {
         self.check_userid(Call::UserGet, userid)?;
         let request = Request {
             call: Call::UserGet,
@@ -187,23 +186,15 @@ impl Client {
     /// # Errors
     /// [`Failure::NotAllowed`]; [`Failure::RuleUnevaluable`] when nothing allows and something could not be
     /// evaluated (R22); or WeCom's side.
-    pub async fn admit(&self, member: &Member) -> Result<(), WeComError> {
+    pub(crate) async fn admit(&self, member: &Member) -> Result<(), WeComError> {
         self.rules.admit(member).await
-    }
-
-    /// Is the member in this department (or below it), or bears this tag (or is in a department that does)?
-    ///
-    /// # Errors
-    /// As [`Client::admit`].
-    pub async fn is_in(&self, member: &Member, group: Group) -> Result<bool, WeComError> {
-        self.rules.is_in(member, group).await
     }
 
     /// The roles of `[[wecom.roles]]` whose rules match this member.
     ///
     /// # Errors
-    /// [`Failure::RuleUnevaluable`] when one of the rules cannot be evaluated for certain; or WeCom's side.
-    pub async fn roles(&self, member: &Member) -> Result<BTreeSet<&str>, WeComError> {
+    /// [`Failure::RuleUnevaluable`] when one of the rules cannot be evaluated with certainty; or WeCom's side.
+    pub(crate) async fn roles(&self, member: &Member) -> Result<BTreeSet<&str>, WeComError> {
         self.rules.roles(member).await
     }
 
@@ -211,7 +202,7 @@ impl Client {
     ///
     /// # Errors
     /// [`Failure::RuleUnevaluable`] with the id in the log, or WeCom's side.
-    pub async fn check_rules(&self) -> Result<(), WeComError> {
+    pub(crate) async fn check_rules(&self) -> Result<(), WeComError> {
         self.rules.check().await
     }
 
@@ -219,12 +210,12 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::check_rules`].
-    pub async fn check_roles(&self) -> Result<(), WeComError> {
+    pub(crate) async fn check_roles(&self) -> Result<(), WeComError> {
         self.rules.check_roles().await
     }
 
-    /// For the periodic check of a session in use.
-    pub async fn member_status(&self, userid: &str) -> MemberStatus {
+    /// Whether the member may still sign in, for the periodic recheck of a session.
+    pub(crate) async fn member_status(&self, userid: &str) -> MemberStatus {
         let result = match self.member(userid).await {
             Ok(member) => self.admit(&member).await,
             Err(error) => Err(error),
@@ -239,7 +230,7 @@ impl Client {
     }
 
     /// Forgets departments and tags: WeCom said that they changed.
-    pub fn drop_caches(&self) {
+    pub(crate) fn drop_caches(&self) {
         self.rules.forget();
     }
 
@@ -247,7 +238,7 @@ impl Client {
     ///
     /// # Errors
     /// 301002 or 40056 where `agent_id` is not the app that the secret belongs to; or WeCom's side.
-    pub async fn agent(&self) -> Result<Agent, WeComError> {
+    pub(crate) async fn agent(&self) -> Result<Agent, WeComError> {
         let params = [("agentid", self.api.entry.agent_id.as_str())];
         let a: responses::Agent =
             self.api.call(&Request::get(Call::Agent, "/cgi-bin/agent/get", &params)).await?;
@@ -268,7 +259,7 @@ impl Client {
         Err(WeComError::bad_answer(call).because("not of the documented form of a userid"))
     }
 
-    /// `userid` and `UserId` are one field; both, and different, is nobody.
+    /// `userid` and `UserId` are one field; two different values are an error.
     fn one_spelling(
         &self,
         call: Call,
@@ -277,7 +268,7 @@ impl Client {
     ) -> Result<Option<String>, WeComError> {
         match (filled(new), filled(old)) {
             (Some(a), Some(b)) if !same_userid(&a, &b) => {
-                Err(WeComError::bad_answer(call).because("two different userids in one answer"))
+                Err(WeComError::bad_answer(call).because("two different userids in one response"))
             }
             (a, b) => Ok(a.or(b)),
         }
@@ -292,7 +283,7 @@ impl Client {
     ) -> Result<String, WeComError> {
         match self.one_spelling(call, new, old)? {
             Some(userid) if same_userid(&userid, asked) => Ok(userid),
-            _ => Err(WeComError::bad_answer(call).because("the answer is about somebody else")),
+            _ => Err(WeComError::bad_answer(call).because("the response is about another member")),
         }
     }
 }

@@ -1,5 +1,5 @@
 //! What WeCom's error codes mean: one table from `errcode` to class, and the error that the rest of the gate
-//! sees. An error carries numbers, our own words and at most a parsed address: nothing that WeCom sent as text.
+//! sees. An error carries numbers, the gate's own words and at most a parsed address: none of WeCom's texts.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -8,7 +8,7 @@ use crate::error::{Cause, Failure, FailureWithCause, Level};
 
 /// A call to WeCom's API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Call {
+pub(crate) enum Call {
     /// `gettoken` (doc 91039).
     GetToken,
     /// `auth/getuserinfo` (doc 91023).
@@ -27,7 +27,7 @@ pub enum Call {
 
 impl Call {
     /// Stable name for logs and metrics.
-    pub const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Call::GetToken => "gettoken",
             Call::UserInfo => "getuserinfo",
@@ -42,7 +42,7 @@ impl Call {
 
 /// What kind of "no" it is, and therefore what may be done about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Class {
+pub(crate) enum Class {
     /// System busy: at most three tries.
     Transient,
     /// The access token is stale: refresh it, try once more.
@@ -57,9 +57,9 @@ pub enum Class {
     Rate,
     /// The `user_ticket` is used up: a new OAuth round.
     Detail,
-    /// The gate asked wrongly.
+    /// The gate made a wrong request.
     Bug,
-    /// Nothing came back, or not in time.
+    /// No response, or none in time.
     Transport,
     /// Codes of third-party apps, which the gate is not.
     ThirdParty,
@@ -69,7 +69,7 @@ pub enum Class {
 
 impl Class {
     /// Stable name for logs and metrics.
-    pub const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Class::Transient => "transient",
             Class::Token => "token",
@@ -147,7 +147,7 @@ const TABLE: &[(i64, Class)] = &[
     (301002, Class::Config),
 ];
 
-/// The class of `errcode` (not 0) in the answer of `call`.
+/// The class of `errcode` (not 0) in the response to `call`.
 pub(super) fn classify(call: Call, errcode: i64) -> Class {
     match (call, errcode) {
         // Refreshing a token cannot cure a refused request for a token.
@@ -163,10 +163,10 @@ pub(super) fn classify(call: Call, errcode: i64) -> Class {
     }
 }
 
-/// Why WeCom did not give what was asked for. Holds nothing secret (R27); WeCom's own
-/// text is in it for the log alone, redacted, and never shown to a member (R24).
+/// Why a call to WeCom failed. Holds no secret (R27). WeCom's own text is in it for the log alone, redacted, and is never
+/// shown to a member (R24).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WeComError {
+pub(crate) struct WeComError {
     call: Call,
     class: Class,
     errcode: Option<i64>,
@@ -198,22 +198,22 @@ impl WeComError {
         Self { call, class, errcode: Some(errcode), failure, address, reason: String::new(), repeated: false }
     }
 
-    /// No answer, or none in time.
+    /// No response, or none in time.
     pub(crate) fn unreachable(call: Call) -> Self {
         Self::plain(call, Class::Transport, Failure::WeComUnreachable)
     }
 
-    /// An answer that is not what the documents promise.
+    /// A response that is not the documented one.
     pub(crate) fn bad_answer(call: Call) -> Self {
         Self::plain(call, Class::BadAnswer, Failure::WeComBadAnswer)
     }
 
-    /// HTTP 429, without a code of WeCom's.
+    /// HTTP 429, without an `errcode`.
     pub(super) fn rate_limited(call: Call) -> Self {
         Self::plain(call, Class::Rate, Failure::WeComRateLimited)
     }
 
-    /// The code cannot be one of WeCom's (empty, too long).
+    /// The code cannot be from WeCom (empty, too long).
     pub(super) fn code_rejected() -> Self {
         Self::plain(Call::UserInfo, Class::Code, Failure::CodeRejected)
     }
@@ -276,28 +276,28 @@ impl WeComError {
     }
 
     /// Which call it was.
-    pub fn call(&self) -> Call {
+    pub(crate) fn call(&self) -> Call {
         self.call
     }
     /// What may be done about it.
-    pub fn class(&self) -> Class {
+    pub(crate) fn class(&self) -> Class {
         self.class
     }
-    /// WeCom's code, where there was one.
-    pub fn errcode(&self) -> Option<i64> {
+    /// WeCom's `errcode`, if there was one.
+    pub(crate) fn errcode(&self) -> Option<i64> {
         self.errcode
     }
-    /// What the caller is told.
-    pub fn failure(&self) -> Failure {
+    /// The failure that the caller reports.
+    pub(crate) fn failure(&self) -> Failure {
         self.failure
     }
     /// With 60020: the address that must be added to the app's trusted ones.
-    pub fn address(&self) -> Option<IpAddr> {
+    pub(crate) fn address(&self) -> Option<IpAddr> {
         self.address
     }
 
-    /// What the operator can do; empty where there is nothing to do.
-    pub fn remedy(&self) -> String {
+    /// What the operator can do; empty if nothing.
+    pub(crate) fn remedy(&self) -> String {
         match (self.errcode, self.failure) {
             (Some(60020), _) => match self.address {
                 Some(ip) => format!("add {ip} to the app's trusted IPs: console -> app -> 企业可信IP"),
@@ -308,14 +308,14 @@ impl WeComError {
                 "check api_base, http_proxy, DNS and the firewall between the gate and WeCom".into()
             }
             (None, Failure::WeComBadAnswer) => {
-                "check api_base, userinfo_path and userdetail_path, and that no proxy answers in WeCom's place".into()
+                "check api_base, userinfo_path and userdetail_path, and that no proxy responds instead of WeCom".into()
             }
             (None, Failure::RuleUnevaluable) => RULES.into(),
             _ => String::new(),
         }
     }
 
-    /// The answer belongs to the rule, not to the moment: no use in trying again (R22).
+    /// The rule is the cause, not a temporary fault: trying again is of no use (R22).
     pub(super) fn spoils_rule(&self) -> bool {
         match self.class {
             Class::Transient | Class::Rate | Class::Transport | Class::Token => false,
@@ -365,8 +365,8 @@ fn remedy(errcode: i64) -> &'static str {
     }
 }
 
-/// Takes the address out of "... from ip: 1.2.3.4, more info at ..." (section 2.4 of the reference). Only what
-/// parses as an address comes back, so nothing else of WeCom's text can travel with it.
+/// Takes the address out of "... from ip: 1.2.3.4, more info at ..." (doc 90313, code 60020). Only what
+/// parses as an address is returned, so that no other part of WeCom's text is passed on.
 fn refused_address(errmsg: &str) -> Option<IpAddr> {
     let (_, rest) = errmsg.split_once("from ip:")?;
     let rest = rest.strip_prefix(' ').unwrap_or(rest);

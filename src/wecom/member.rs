@@ -1,4 +1,4 @@
-//! People, as WeCom tells of them. Phone numbers and addresses are shown to nobody by `Debug`.
+//! Members and apps, as WeCom describes them. `Debug` shows no phone number and no address.
 
 use std::fmt;
 
@@ -8,64 +8,64 @@ use crate::error::Failure;
 
 /// Whom a code belongs to.
 #[derive(Debug, Clone)]
-pub struct Identity {
+pub(crate) struct Identity {
     /// As WeCom spells it; compare with [`same_userid`].
-    pub userid: String,
+    pub(crate) userid: String,
     /// Given after a consent (`snsapi_privateinfo`): opens [`Details`] for 30 minutes.
-    pub ticket: Option<SecretString>,
+    pub(crate) ticket: Option<SecretString>,
 }
 
 /// What the member agreed to show; a field that was not agreed to is absent.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct Details {
+pub(crate) struct Details {
     /// Verified by WeCom.
-    pub mobile: Option<String>,
+    pub(crate) mobile: Option<String>,
     /// May have been typed in by the member.
-    pub email: Option<String>,
+    pub(crate) email: Option<String>,
     /// The company's own mail address.
-    pub biz_mail: Option<String>,
+    pub(crate) biz_mail: Option<String>,
     /// Address of a picture: data, never fetched by the gate (R24).
-    pub avatar: Option<String>,
+    pub(crate) avatar: Option<String>,
 }
 
 /// An active member inside the app's visible range.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Member {
+pub(crate) struct Member {
     /// As WeCom spells it.
-    pub userid: String,
-    /// Display name; the userid where WeCom gives none.
-    pub name: String,
+    pub(crate) userid: String,
+    /// Display name; the userid if WeCom gives none.
+    pub(crate) name: String,
     /// Direct departments that the app may see.
-    pub departments: Vec<u64>,
+    pub(crate) departments: Vec<u64>,
     /// What apps made before 2022-06-20 still get without consent.
-    pub details: Details,
+    pub(crate) details: Details,
 }
 
 /// An app, as WeCom's console has it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Agent {
+pub(crate) struct Agent {
     /// Its name, as the administrator wrote it.
-    pub name: String,
+    pub(crate) name: String,
     /// Switched on.
-    pub enabled: bool,
+    pub(crate) enabled: bool,
     /// The trusted domain for OAuth: host, and port where there is one; empty: none is set.
-    pub oauth_domain: String,
+    pub(crate) oauth_domain: String,
     /// How many members its visible range names one by one.
-    pub users: usize,
+    pub(crate) users: usize,
     /// How many departments.
-    pub departments: usize,
+    pub(crate) departments: usize,
     /// How many tags.
-    pub tags: usize,
+    pub(crate) tags: usize,
 }
 
-/// How a member stands when a session is checked again.
+/// Whether a member may still sign in, at the recheck of a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum MemberStatus {
+pub(crate) enum MemberStatus {
     /// Still a member, still allowed.
     Good,
     /// Not any more: the session ends.
     Gone(Failure),
-    /// WeCom could not say: the session goes on, no new one is made.
+    /// WeCom could not be asked: the session continues, but no new one is made.
     Unknown,
 }
 
@@ -91,7 +91,7 @@ impl fmt::Debug for Member {
 }
 
 /// WeCom takes userids as equal whatever the case of their ASCII letters (doc 90196); no other folding (R21).
-pub fn same_userid(a: &str, b: &str) -> bool {
+pub(crate) fn same_userid(a: &str, b: &str) -> bool {
     a.eq_ignore_ascii_case(b)
 }
 
@@ -101,7 +101,7 @@ pub(super) fn is_userid(s: &str) -> bool {
         && s.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'@'))
 }
 
-/// Empty is as good as absent.
+/// An empty field counts as absent.
 pub(super) fn filled(s: Option<String>) -> Option<String> {
     s.filter(|s| !s.is_empty())
 }

@@ -17,7 +17,7 @@ mod test_server;
 mod token;
 mod transport;
 
-pub use address::Scope;
-pub use client::Client;
-pub use error::{Call, Class, WeComError};
-pub use member::{Agent, Details, Identity, Member, MemberStatus, same_userid};
+pub(crate) use address::Scope;
+pub(crate) use client::Client;
+pub(crate) use error::{Call, Class, WeComError};
+pub(crate) use member::{Agent, Details, Identity, Member, MemberStatus};

@@ -1,16 +1,16 @@
-//! Makes text that came from outside fit for a log line: known secrets out, whatever looks like a secret out,
-//! control characters out, short.
+//! Makes text from outside fit for a log line: without known secrets, words that look like secrets, and control
+//! characters; short.
 
 use super::address::encode;
 
-/// Longest text of WeCom's that goes into a log line, in bytes.
+/// Longest text from WeCom in a log line, in bytes.
 const LONGEST: usize = 300;
 
 /// From this length on an opaque word may be a secret: WeCom's secrets, codes, tickets and tokens are longer.
 const OPAQUE: usize = 24;
 
 /// `text` without any of `secrets` (as they are, and percent-encoded) and without opaque words that the gate does
-/// not know, on one line, cut to a sane length. WeCom's hint ids (`[1655882753557010848204971]`) stay.
+/// not know, on one line, cut to [`LONGEST`]. WeCom's hint ids (`[1655882753557010848204971]`) stay.
 pub(super) fn redact(text: &str, secrets: &[&str]) -> String {
     // Longest first: a secret that is part of another must not leave the other's rest behind.
     let mut secrets: Vec<&str> = secrets.iter().copied().filter(|s| !s.is_empty()).collect();

@@ -1,10 +1,10 @@
-//! The JSON that WeCom answers, as far as the gate reads it. Both spellings of a field where WeCom has had two
-//! (section 6.5 of the reference). Unknown fields are ignored: WeCom adds some at any time.
+//! The JSON of WeCom's responses, as far as the gate reads it; both spellings of a field where WeCom has had two
+//! (docs 91023, 90196). Unknown fields are ignored: WeCom adds some at any time.
 
 use secrecy::SecretString;
 use serde::Deserialize;
 
-/// Stands in every answer; absent or 0 is success (doc 90664).
+/// In every response; absent or 0 is success (doc 90664).
 #[derive(Deserialize)]
 pub(super) struct Envelope {
     #[serde(default)]

@@ -1,4 +1,4 @@
-//! Who is let in, and who gets which role: users, departments, tags (section 9.3 of the reference). What cannot be
+//! Who may sign in, and who gets which role: users, departments, tags (docs 90196, 95350, 90213). A rule that cannot be
 //! evaluated denies (R22), and changes no role.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -14,12 +14,12 @@ use super::responses;
 use crate::config::Group;
 use crate::error::Failure;
 
-/// How long departments and tags are remembered.
+/// How long departments and tags are cached.
 const MEMORY: Duration = Duration::from_secs(5 * 60);
 /// The root department (doc 95350).
 const ROOT: u64 = 1;
 
-/// Departments and tags of one entry, as last seen.
+/// The rules of one entry, and its cached departments and tags.
 pub(super) struct Rules {
     api: Arc<Api>,
     departments: Cache<(), Arc<Tree>>,
@@ -63,13 +63,13 @@ impl Tree {
         found
     }
 
-    /// May a "no" be believed by which somebody loses something? WeCom names only departments that the app sees, so about
-    /// others it says nothing; and a member's department that is not here is newer than what is remembered.
+    /// Whether "not a member of `id`" is certain enough to take a role away. WeCom lists only departments that the app
+    /// sees, and a member's department that is not listed is newer than the cache.
     fn knows(&self, member: &Member, id: u64) -> bool {
         self.0.contains_key(&id) && member.departments.iter().all(|d| self.0.contains_key(d))
     }
 
-    /// Is somebody with these ancestors below `id`? `None`: cannot be known. A department that the app sees it
+    /// Whether a member with these ancestors is below `id`; `None` if it cannot be known. A department that the app sees it
     /// sees with all below it, so an incomplete line can only lead to one that it does not see.
     fn below(&self, ancestors: &Ancestors, id: u64) -> Option<bool> {
         if ancestors.ids.contains(&id) {
@@ -127,7 +127,7 @@ impl Rules {
         }))
     }
 
-    /// The roles of the rules that match. An error: one of them cannot be told.
+    /// The roles of the rules that match. An error if one of them cannot be evaluated.
     pub(super) async fn roles(&self, member: &Member) -> Result<BTreeSet<&str>, WeComError> {
         let mut roles = BTreeSet::new();
         for rule in &self.api.entry.roles {
@@ -140,7 +140,7 @@ impl Rules {
         Ok(roles)
     }
 
-    /// Is it certain that the member is not in this group?
+    /// An error unless it is certain that the member is not in this group.
     async fn sure(&self, member: &Member, group: Group) -> Result<(), WeComError> {
         let (ids, call) = match group {
             Group::Department(id) => (vec![id], Call::Departments),
@@ -148,7 +148,7 @@ impl Rules {
         };
         for id in ids {
             if !self.tree().await?.knows(member, id) {
-                return Err(WeComError::rule_unevaluable(call, None).because("whether the member is in it cannot be told: a department is new, or outside the app's visible range",
+                return Err(WeComError::rule_unevaluable(call, None).because("it is uncertain whether the member is in it: a department is new, or outside the app's visible range",
                 ));
             }
         }
@@ -174,7 +174,7 @@ impl Rules {
         if ids.is_empty() {
             return Ok(false);
         }
-        // Direct membership needs nobody's answer.
+        // Direct membership needs no call.
         if ids.iter().any(|id| member.departments.contains(id)) {
             return Ok(true);
         }
@@ -251,7 +251,7 @@ impl Rules {
     }
 }
 
-/// What is wrong with the rule is told apart from what is wrong with WeCom at the moment.
+/// Distinguishes a wrong rule from a temporary fault of WeCom.
 fn rule_error(error: &WeComError) -> WeComError {
     if error.spoils_rule() {
         WeComError::rule_unevaluable(error.call(), error.errcode()).because(error.reason())

@@ -1,4 +1,4 @@
-//! For tests: a server on a port of its own that answers what the test says, and remembers what it was asked.
+//! For tests: a server that responds as the test says, and records its requests.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use super::client::Client;
 use super::transport::Tuning;
 use crate::config::WeComEntry;
 
-/// One request that came in.
+/// A recorded request.
 #[derive(Debug, Clone)]
 pub(super) struct Seen {
     pub(super) method: Method,
@@ -29,7 +29,7 @@ impl Seen {
     }
 }
 
-/// What to answer.
+/// A response.
 pub(super) struct Say {
     status: u16,
     body: String,
@@ -64,7 +64,7 @@ pub(super) fn errcode(code: i64) -> Say {
     ok(format!(r#"{{"errcode":{code},"errmsg":"something, from ip: 203.0.113.7, more"}}"#))
 }
 
-/// The usual answer of gettoken, another token each time.
+/// The usual response of gettoken, another token each time.
 pub(super) fn token(seen: &Seen) -> Say {
     ok(format!(
         r#"{{"errcode":0,"errmsg":"ok","access_token":"token-{}","expires_in":7200}}"#,
@@ -79,7 +79,7 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// Gettoken answers as usual; everything else is up to `script`.
+    /// `gettoken` responds as usual; everything else is up to `script`.
     pub(super) async fn api(script: impl Fn(&Seen) -> Say + Send + Sync + 'static) -> Self {
         Self::all(
             move |seen| {

@@ -22,12 +22,12 @@ const SHORTEST_LIFE: Duration = Duration::from_secs(5);
 /// Pause after the first failure that an operator must cure; doubles up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-/// Pause after a failure that passes by itself: long enough for all who waited to share one answer.
+/// Pause after a temporary failure: long enough for all waiting calls to share one result.
 const SHORT_PAUSE: Duration = Duration::from_secs(1);
-/// Nobody waits longer than this for somebody else's refresh.
+/// Longest wait for a refresh that another call has begun.
 const LONGEST_WAIT: Duration = Duration::from_secs(20);
 
-/// One access token and how long it is good.
+/// One access token and its validity.
 pub(super) struct AccessToken {
     pub(super) value: SecretString,
     serial: u64,
@@ -93,7 +93,7 @@ struct RefreshState {
     serial: u64,
     /// Failures in a row of `gettoken`.
     failures: u32,
-    /// No `gettoken` until then; everybody gets this error instead.
+    /// No `gettoken` until then; all calls get this error instead.
     paused: Option<(Instant, WeComError)>,
     /// Fresh tokens in a row that WeCom refused.
     refusals: u32,
@@ -118,7 +118,7 @@ impl TokenCache {
         if let Some(token) = self.current.get(&())
             && now < token.end
         {
-            // Near its end but good: whoever is first has it renewed; nobody waits for that.
+            // Valid, but near its end: the first call renews it in the background.
             if now >= token.renew_at
                 && let Ok(state) = Arc::clone(&self.state).try_lock_owned()
                 && !state.is_paused(now)
@@ -140,7 +140,7 @@ impl TokenCache {
         finished(self.refresh(state, fetch())).await
     }
 
-    /// A token instead of `stale`, which WeCom refused: somebody else's newer one, or a fetched one. Clears the
+    /// A token instead of `stale`, which WeCom refused: a newer one that is cached, or a fetched one. Clears the
     /// cache only if it still holds `stale`.
     pub(super) async fn replace<F, Fut>(
         &self,
@@ -187,7 +187,7 @@ impl TokenCache {
             .map_err(|_| WeComError::unreachable(Call::GetToken))
     }
 
-    /// Runs on its own: a browser that goes away must not undo the count of failures (R23).
+    /// Runs as its own task: a browser that disconnects must not undo the count of failures (R23).
     fn refresh<Fut>(&self, mut state: OwnedMutexGuard<RefreshState>, fetch: Fut) -> JoinHandle<Refreshed>
     where
         Fut: Future<Output = Result<Fetched, WeComError>> + Send + 'static,

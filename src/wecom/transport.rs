@@ -8,8 +8,8 @@ use url::Url;
 
 use super::address::with_query;
 
-/// No answer of WeCom's that the gate reads is longer.
-const LARGEST_ANSWER: usize = 1024 * 1024;
+/// Longest response that is read, in bytes.
+const LARGEST_RESPONSE: usize = 1024 * 1024;
 
 /// Times; tests shorten them.
 #[derive(Debug, Clone, Copy)]
@@ -32,13 +32,13 @@ impl Default for Tuning {
     }
 }
 
-/// Why there is no answer to read. `cause` is for the log, to be redacted first.
+/// Why there is no response to read. `cause` is for the log and must be redacted first.
 pub(super) enum TransportError {
-    /// No connection, no answer in time, or HTTP 5xx.
+    /// No connection, no response in time, or HTTP 5xx.
     Unreachable { cause: String, nothing_sent: bool },
     /// HTTP 429.
     RateLimited,
-    /// Longer than [`LARGEST_ANSWER`], or a redirect.
+    /// Longer than [`LARGEST_RESPONSE`], or a redirect.
     BadAnswer { cause: String },
 }
 
@@ -102,8 +102,8 @@ impl Transport {
         }
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
-            if body.len() + chunk.len() > LARGEST_ANSWER {
-                return Err(TransportError::BadAnswer { cause: "an answer of more than 1 MiB".into() });
+            if body.len() + chunk.len() > LARGEST_RESPONSE {
+                return Err(TransportError::BadAnswer { cause: "a response of more than 1 MiB".into() });
             }
             body.extend_from_slice(&chunk);
         }

@@ -6,7 +6,7 @@ use super::refused::Refused;
 use super::xml;
 use crate::wecom::member::is_userid;
 
-/// What the gate acts on (section 12.7 of the reference).
+/// What the gate acts on (docs 90240, 90970).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     /// Left the app's visible range or the company, or was disabled: end the sessions.
@@ -83,8 +83,8 @@ fn fields(bytes: &[u8]) -> Result<HashMap<String, String>, Refused> {
     let count = pairs.len();
     let fields: HashMap<String, String> =
         pairs.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect();
-    // Two spellings of one name: which of them was meant?
-    if fields.len() == count { Ok(fields) } else { Err(Refused::new("a field comes twice")) }
+    // Two spellings of one name: ambiguous.
+    if fields.len() == count { Ok(fields) } else { Err(Refused::new("a field occurs twice")) }
 }
 
 fn scalar(value: serde_json::Value) -> Option<String> {

@@ -33,8 +33,8 @@ impl Receiver {
         Ok(Self { corp_id: corp_id.to_owned(), keys: Keys::new(keys)? })
     }
 
-    /// The GET with which WeCom proves the address: gives the text to answer with, nothing around it, within
-    /// one second. `query` as it came, `now` in seconds since 1970.
+    /// The GET with which WeCom verifies the address: returns the body of the response, which must be sent within one
+    /// second. `query` as received, `now` in seconds since 1970.
     ///
     /// # Errors
     /// [`Refused`].
@@ -44,7 +44,7 @@ impl Receiver {
         self.open(&query, echo, now)
     }
 
-    /// A POSTed event, XML or JSON. To be answered 200 within five seconds, whatever becomes of it.
+    /// A POSTed event, XML or JSON. The response must be sent within five seconds, whatever the event is.
     ///
     /// # Errors
     /// [`Refused`].
@@ -97,7 +97,7 @@ impl Query {
                 .decode_utf8()
                 .map_err(|_| Refused::new("a parameter is not UTF-8"))?;
             if slot.replace(value.into_owned()).is_some() {
-                return Err(Refused::new("a parameter comes twice"));
+                return Err(Refused::new("a parameter occurs twice"));
             }
         }
         match (signature, timestamp, nonce) {

@@ -9,7 +9,7 @@ use crate::error::Failure;
 #[error("event_aes_key must be 43 letters and digits")]
 pub struct BadAesKey;
 
-/// Not WeCom's, or broken. The reason is for the log; whoever sent it always gets the same answer.
+/// Not from WeCom, or malformed. The reason is for the log; the sender always gets the same response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Refused {
     reason: &'static str,
@@ -19,7 +19,7 @@ impl Refused {
     pub(super) const fn new(reason: &'static str) -> Self {
         Self { reason }
     }
-    /// The one answer to every failure (R12).
+    /// The same for every reason (R12).
     pub fn failure(&self) -> Failure {
         Failure::BadRequest
     }
