@@ -303,8 +303,8 @@ mod tests {
     #[test]
     fn is_it_the_secret() {
         for (answer, want, words) in [
-            (says(200, r#"{"data":{"id":1}}"#), StepOutcome::Ok, "takes"),
-            (code("NOT_EXIST_USER", "User not found."), StepOutcome::Ok, "takes"),
+            (says(200, r#"{"data":{"id":1}}"#), StepOutcome::Ok, "accepts"),
+            (code("NOT_EXIST_USER", "User not found."), StepOutcome::Ok, "accepts"),
             (code("INVALID_TOKEN", "Your session has expired."), StepOutcome::Failed, "jwt_secret.dat"),
             (
                 code("INVALID_TOKEN", "User password changed, please signin again."),
