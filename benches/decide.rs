@@ -3,6 +3,7 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
+use wecom_gate::decide::application::Named;
 use wecom_gate::decide::path::canonical;
 use wecom_gate::decide::rules::PublicRules;
 use wecom_gate::decide::{Browsers, Credential, Policy, Request, SessionState, decide, target};
@@ -17,6 +18,7 @@ fn policy() -> Policy {
         authority: "gate.example.com".to_owned(),
         https: true,
         public_path: "/".to_owned(),
+        app: "main".to_owned(),
         browsers: Browsers::WebLogin,
         api_keys: true,
         password: false,
@@ -46,6 +48,8 @@ fn request(
         sec_fetch_site: Some("same-origin"),
         x_requested_with: None,
         origin: None,
+        app: Named::Nothing,
+        hostname: Named::Nothing,
         upgrade: false,
         client_ip: [192, 0, 2, 1].into(),
         credential: Credential::None,

@@ -21,6 +21,8 @@ pub enum Failure {
     NotFound,
     /// The gate's page does not take this method.
     MethodNotAllowed,
+    /// The request names a NocoBase application other than `nocobase.app` (R44).
+    OtherApplication,
     /// The request comes from another site.
     CrossSite,
     /// A larger body than is allowed.
@@ -166,6 +168,7 @@ responses! {
     (UnknownHost, 421, "unknown_host", Info, "UNKNOWN_HOST", None),
     (NotFound, 404, "not_found", Debug, "NOT_FOUND", None),
     (MethodNotAllowed, 405, "method_not_allowed", Debug, "METHOD_NOT_ALLOWED", None),
+    (OtherApplication, 403, "other_application", Warn, "OTHER_APPLICATION", None),
     (CrossSite, 403, "cross_site", Warn, "CROSS_SITE", None),
     (TooLarge, 413, "too_large", Info, "TOO_LARGE", None),
     (HeadersTooLarge, 431, "headers_too_large", Info, "HEADERS_TOO_LARGE", None),

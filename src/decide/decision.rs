@@ -10,7 +10,7 @@ use super::page_load::{
 use super::password::{form_address, is_form, rests_on_cookie};
 use super::policy::{Browsers, Credential, Policy, Request, SessionState};
 use super::target::{SIGN_IN_PARAMETERS, of_request};
-use super::{address, path, query};
+use super::{address, application, path, query};
 use crate::error::Failure;
 
 /// What to do with a request.
@@ -128,6 +128,9 @@ pub fn decide(policy: &Policy, request: &Request<'_>) -> Decision {
     if is_own(request.path) {
         return own(policy, request);
     }
+    if application::is_other(policy, request) {
+        return Decision::Refuse { failure: Failure::OtherApplication, page: is_page_load(policy, request) };
+    }
     match signed_in(policy, request).unwrap_or_else(|| without_session(policy, request)) {
         Decision::Forward(options) => Decision::Forward(with_session(policy, request, options)),
         decision => decision,
@@ -164,6 +167,10 @@ fn with_session(policy: &Policy, request: &Request<'_>, options: ForwardOptions)
 /// The gate's own paths. A cookie that does not count must not act here either.
 fn own(policy: &Policy, request: &Request<'_>) -> Decision {
     match OwnPath::find(request.path, request.method, &policy.entries) {
+        // The proxy that asks sends the request's headers on to NocoBase.
+        Ok(OwnPath::Auth) if application::is_other_by_header(policy, request) => {
+            refuse(request, Failure::OtherApplication)
+        }
         Ok(OwnPath::Me | OwnPath::Auth) if !cookie_counts(policy, request) => {
             refuse(request, Failure::NoSession)
         }

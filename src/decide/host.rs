@@ -18,6 +18,14 @@ pub fn same_origin(origin_header: &str, authority: &str, https: bool) -> bool {
     }
 }
 
+/// The host alone. An IPv6 address keeps its brackets.
+pub fn without_port(authority: &str) -> &str {
+    match authority.rsplit_once(':') {
+        Some((host, port)) if !host.is_empty() && port.bytes().all(|b| b.is_ascii_digit()) => host,
+        _ => authority,
+    }
+}
+
 fn without_default_port(authority: &str, https: bool) -> &str {
     authority.strip_suffix(if https { ":443" } else { ":80" }).unwrap_or(authority)
 }
@@ -49,6 +57,20 @@ mod tests {
             ("gäte.example.com", true, false),
         ] {
             assert_eq!(same_host(sent, "gate.example.com", https), same, "{sent} https={https}");
+        }
+    }
+
+    #[test]
+    fn a_port_is_cut_off_and_nothing_else() {
+        for (authority, host) in [
+            ("gate.example.com", "gate.example.com"),
+            ("gate.example.com:8443", "gate.example.com"),
+            ("[::1]:8080", "[::1]"),
+            ("[::1]", "[::1]"),
+            (":80", ":80"),
+            ("a:b", "a:b"),
+        ] {
+            assert_eq!(without_port(authority), host, "{authority}");
         }
     }
 

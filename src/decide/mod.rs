@@ -6,6 +6,7 @@
 //! Must never: do I/O, know Pingora, read a clock, or look at anything that is not an argument.
 
 pub mod address;
+pub mod application;
 pub mod client;
 mod decision;
 pub mod host;

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
+use super::application::Named;
 use super::rules::PublicRules;
 
 /// What happens to browsers outside WeCom's client (`access.browsers`).
@@ -28,6 +29,8 @@ pub struct Policy {
     pub https: bool,
     /// `APP_PUBLIC_PATH` of NocoBase: begins and ends with `/`.
     pub public_path: String,
+    /// NocoBase's application (`nocobase.app`).
+    pub app: String,
     /// Browsers outside WeCom.
     pub browsers: Browsers,
     /// NocoBase's own API keys and tokens pass.
@@ -100,6 +103,10 @@ pub struct Request<'a> {
     pub x_requested_with: Option<&'a str>,
     /// `Origin`
     pub origin: Option<&'a str>,
+    /// `X-App`, in any spelling.
+    pub app: Named<'a>,
+    /// `X-Hostname`, in any spelling.
+    pub hostname: Named<'a>,
     /// `Connection`, read as a list, has `upgrade`, and there is an `Upgrade` header.
     pub upgrade: bool,
     /// From [`super::address::client_ip`].

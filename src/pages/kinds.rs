@@ -65,6 +65,7 @@ pub(super) const fn of(failure: Failure) -> Kind {
         F::BadPath | F::BadRequest | F::MethodNotAllowed => kind("bad-address", Icon::Info, Way::Start),
         F::UnknownHost => kind("unknown-host", Icon::Info, Way::Nowhere),
         F::NotFound => kind("not-found", Icon::Info, Way::Start),
+        F::OtherApplication => kind("other-application", Icon::Lock, Way::Start),
         F::CrossSite => kind("cross-site", Icon::Lock, Way::Start),
         F::TooLarge => kind("too-large", Icon::Info, Way::Start),
         F::HeadersTooLarge => kind("headers-too-large", Icon::Info, Way::Start),

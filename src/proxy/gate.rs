@@ -84,6 +84,7 @@ impl Gate {
         let origin = headers::Origin {
             authority: HeaderValue::from_str(&authority).map_err(|e| format!("origin: {e}"))?,
             scheme: HeaderValue::from_static(config.origin.scheme()),
+            app: HeaderValue::from_str(&config.nocobase.app).map_err(|e| format!("nocobase.app: {e}"))?,
         };
         let entries: Vec<&str> = config.wecom.iter().map(|e| e.name.as_str()).collect();
         let nodes: Vec<&str> = config.upstream.nodes.iter().map(String::as_str).collect();
@@ -145,6 +146,7 @@ fn policy(config: &Config) -> Result<Policy, String> {
         authority: config.origin.authority(),
         https: config.origin.https,
         public_path: config.nocobase.public_path.clone(),
+        app: config.nocobase.app.clone(),
         browsers: match config.access.browsers {
             config::Browsers::WebLogin => decide::Browsers::WebLogin,
             config::Browsers::SignInPage => decide::Browsers::SignInPage,

@@ -81,6 +81,8 @@ pub struct Origin {
     pub authority: HeaderValue,
     /// `X-Forwarded-Proto`.
     pub scheme: HeaderValue,
+    /// `X-App`: NocoBase's application, so that no rule about hosts chooses another one (R44).
+    pub app: HeaderValue,
 }
 
 /// An address as a header's value. Written in place first: text that grows piece by piece costs an allocation for each.
@@ -107,6 +109,7 @@ pub fn address(address: IpAddr) -> Result<HeaderValue> {
     HeaderValue::from_bytes(written).or_err(InternalError, "address")
 }
 
+const APP: HeaderName = HeaderName::from_static("x-app");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -124,6 +127,7 @@ pub fn set_forwarding(
     headers.insert(FORWARDED_FOR, client);
     headers.insert(FORWARDED_HOST, origin.authority.clone());
     headers.insert(FORWARDED_PROTO, origin.scheme.clone());
+    headers.insert(APP, origin.app.clone());
     headers.insert(REQUEST_ID, request_id);
 }
 

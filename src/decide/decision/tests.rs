@@ -1,6 +1,8 @@
 use super::*;
+use crate::decide::application::Named;
 use crate::decide::rules::PublicRules;
 
+mod applications;
 mod password;
 mod properties;
 mod sessions;
@@ -32,6 +34,7 @@ fn policy() -> Policy {
         authority: "gate.example.com".to_owned(),
         https: true,
         public_path: "/".to_owned(),
+        app: "main".to_owned(),
         browsers: Browsers::WebLogin,
         api_keys: true,
         password: false,
@@ -57,6 +60,8 @@ fn page(path: &str) -> Request<'_> {
         sec_fetch_site: Some("none"),
         x_requested_with: None,
         origin: None,
+        app: Named::Nothing,
+        hostname: Named::Nothing,
         upgrade: false,
         client_ip: [192, 0, 2, 1].into(),
         credential: Credential::None,

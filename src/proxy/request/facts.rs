@@ -6,6 +6,7 @@ use http::header;
 use pingora::http::RequestHeader;
 
 use super::framing;
+use crate::decide::application::{AppHeader, Named};
 use crate::decide::{Credential, Request, SessionState};
 use crate::proxy::headers::ascii;
 
@@ -14,6 +15,7 @@ pub fn facts<'a>(request: &'a RequestHeader, client_ip: IpAddr, signed_out: bool
     // One look at each header instead of a search for each name. Of several under one name the first counts.
     let (mut user_agent, mut accept, mut origin, mut x_requested_with) = (None, None, None, None);
     let (mut sec_fetch_mode, mut sec_fetch_dest, mut sec_fetch_site) = (None, None, None);
+    let (mut app, mut hostname) = (Named::Nothing, Named::Nothing);
     for (name, value) in &request.headers {
         let fact = match *name {
             header::USER_AGENT => &mut user_agent,
@@ -24,7 +26,14 @@ pub fn facts<'a>(request: &'a RequestHeader, client_ip: IpAddr, signed_out: bool
                 "sec-fetch-dest" => &mut sec_fetch_dest,
                 "sec-fetch-site" => &mut sec_fetch_site,
                 "x-requested-with" => &mut x_requested_with,
-                _ => continue,
+                name => {
+                    match AppHeader::find(name) {
+                        Some(AppHeader::App) => app = app.and(ascii(value)),
+                        Some(AppHeader::Hostname) => hostname = hostname.and(ascii(value)),
+                        None => {}
+                    }
+                    continue;
+                }
             },
         };
         fact.get_or_insert(ascii(value));
@@ -41,6 +50,8 @@ pub fn facts<'a>(request: &'a RequestHeader, client_ip: IpAddr, signed_out: bool
         sec_fetch_site: sec_fetch_site.flatten(),
         x_requested_with: x_requested_with.flatten(),
         origin: origin.flatten(),
+        app,
+        hostname,
         upgrade: framing::is_upgrade(request),
         client_ip,
         credential: Credential::None,
@@ -70,6 +81,9 @@ mod tests {
             ("X-Requested-With", b"XMLHttpRequest"),
             ("Origin", b"http://gate.test"),
             ("Sec-Fetch-User", b"?1"),
+            ("X-App", b"main"),
+            ("x_app", b"sub1"),
+            ("X-Hostname", b"gate.test"),
         ] {
             r.append_header(name, value).unwrap();
         }
@@ -83,6 +97,7 @@ mod tests {
             assert_eq!((f.sec_fetch_mode, f.sec_fetch_dest), (Some("navigate"), Some("document")));
             assert_eq!((f.sec_fetch_site, f.x_requested_with), (Some("none"), Some("XMLHttpRequest")));
             assert_eq!(f.origin, Some("http://gate.test"));
+            assert_eq!((f.app, f.hostname), (Named::Ambiguous, Named::One("gate.test")));
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What attackers send. Everything goes to the binary over sockets, and the upstream tells what came through.
 
+mod applications;
 mod caching;
 mod cookie_bombs;
 mod cross_site_request;

@@ -302,6 +302,7 @@ proptest! {
         let request = Request { credential, session, own_cookie, host: Some("gate.example.com"), ..texts.request() };
         let ours = is_own(request.path)
             || verify_file(&policy, request.path).is_some()
+            || application::is_other(&policy, &request)
             || matches!(request.method, "CONNECT" | "TRACE");
         let by_token = match credential {
             Credential::ApiToken => policy.api_keys,
@@ -317,7 +318,7 @@ proptest! {
     #[test]
     fn r02_no_query_changes_the_decision(
         texts in texts(),
-        query in prop_oneof![".*", "(token|authenticator|%74oken|[a-z&=%]){0,6}"],
+        query in prop_oneof![".*", "(token|authenticator|%74oken|__appName|[a-z&=%]){0,6}"],
         credential in prop::sample::select(CREDENTIALS.to_vec()),
         session in prop::sample::select(SESSIONS.to_vec()),
         own_cookie: bool,
@@ -338,6 +339,10 @@ proptest! {
                 let (path, query) = target.split_once('?').map_or((target.as_str(), None), |(p, q)| (p, Some(q)));
                 let again = decide(&policy, &Request { path, query, ..bare });
                 prop_assert!(!matches!(again, Decision::Redirect(_)), "it ends: {:?}", again);
+            }
+            // Nor does NocoBase get a query that chooses another application.
+            Decision::Refuse { failure: Failure::OtherApplication, .. } => {
+                prop_assert!(application::is_other(&policy, &asked));
             }
             decision => prop_assert_eq!(decision, decide(&policy, &bare)),
         }

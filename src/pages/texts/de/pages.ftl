@@ -18,6 +18,10 @@ not-found = Seite nicht gefunden
     .what = Unter dieser Adresse gibt es keine Seite.
     .do = Gehen Sie zur Startseite, oder öffnen Sie die App noch einmal über die Workbench von { -wecom }.
 
+other-application = Diese Anwendung ist hier nicht erreichbar
+    .what = Sie haben eine andere Anwendung angefragt als die, zu der diese Adresse führt.
+    .do = Gehen Sie zur Startseite, oder fragen Sie Ihren Administrator nach der Adresse der anderen Anwendung.
+
 cross-site = Bitte öffnen Sie diese Seite selbst
     .what = Eine andere Website wollte hier etwas in Ihrem Namen tun. Zu Ihrer Sicherheit wurde das verhindert.
     .do = Wenn Sie das selbst wollten, gehen Sie zur Startseite und tun Sie es dort.

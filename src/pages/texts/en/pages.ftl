@@ -18,6 +18,10 @@ not-found = Page not found
     .what = There is no page at this address.
     .do = Go to the start page, or open the app again from the { -wecom } workbench.
 
+other-application = This application is not open here
+    .what = You asked for another application than the one that this address leads to.
+    .do = Go to the start page, or ask your administrator for the address of the other application.
+
 cross-site = Please open this page yourself
     .what = Another website tried to do something here in your name. To keep you safe, it was stopped.
     .do = If it was you who wanted this, go to the start page and do it there.

@@ -18,6 +18,10 @@ not-found = Página no encontrada
     .what = No hay ninguna página en esta dirección.
     .do = Vaya a la página de inicio o vuelva a abrir la aplicación desde el Workbench de { -wecom }.
 
+other-application = Esta aplicación no está disponible aquí
+    .what = Ha pedido una aplicación distinta de la que corresponde a esta dirección.
+    .do = Vaya a la página de inicio o pregunte a su administrador cuál es la dirección de la otra aplicación.
+
 cross-site = Abra usted mismo esta página
     .what = Otro sitio web intentó hacer algo aquí en su nombre. Por su seguridad, se ha impedido.
     .do = Si era usted quien quería hacerlo, vaya a la página de inicio y hágalo allí.

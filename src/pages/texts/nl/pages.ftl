@@ -18,6 +18,10 @@ not-found = Pagina niet gevonden
     .what = Er is geen pagina op dit adres.
     .do = Ga naar de startpagina of open de app opnieuw vanuit de Workbench van { -wecom }.
 
+other-application = Deze applicatie is hier niet bereikbaar
+    .what = Je hebt een andere applicatie opgevraagd dan die waar dit adres naartoe leidt.
+    .do = Ga naar de startpagina of vraag je beheerder naar het adres van de andere applicatie.
+
 cross-site = Open deze pagina zelf
     .what = Een andere website probeerde hier iets namens jou te doen. Voor je veiligheid is dat tegengehouden.
     .do = Wilde je dit zelf? Ga dan naar de startpagina en doe het daar.

@@ -18,6 +18,10 @@ not-found = Sidan hittades inte
     .what = Det finns ingen sida på den här adressen.
     .do = Gå till startsidan eller öppna appen igen från Workbench i { -wecom }.
 
+other-application = Den här applikationen är inte öppen här
+    .what = Du bad om en annan applikation än den som adressen leder till.
+    .do = Gå till startsidan eller fråga din administratör efter adressen till den andra applikationen.
+
 cross-site = Öppna den här sidan själv
     .what = En annan webbplats försökte göra något här i ditt namn. För din säkerhet stoppades det.
     .do = Om det var du som ville det, gå till startsidan och gör det där.

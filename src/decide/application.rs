@@ -1,0 +1,148 @@
+//! One application (R44): does a request name a NocoBase application other than the gate's own?
+//!
+//! NocoBase's multi-app manager lets a request choose its application by a header (`X-App`; `X-Hostname`, which it compares
+//! with the domain of each application), by `__appName` in the query, and by its path (`/api/__app/<name>/`,
+//! `/files/<name>/`; the page of an application lives below `/apps/<name>/`). A token of one application is taken by
+//! another one, where the user with the same id may be an administrator.
+
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode_str;
+
+use super::host::without_port;
+use super::policy::{Policy, Request};
+
+/// Parameter of the query that chooses the application.
+const PARAMETER: &str = "__appName";
+/// Segment of an API path before the name of an application.
+const SEGMENT: &str = "__app";
+
+/// A header that chooses the application.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AppHeader {
+    /// `X-App`
+    App,
+    /// `X-Hostname`
+    Hostname,
+}
+
+impl AppHeader {
+    /// Which one a header of this name is, in any spelling: servers in between may fold `_` and `.` to `-`.
+    pub fn find(name: &str) -> Option<AppHeader> {
+        match name.len() {
+            5 if is_folded(name, "x-app") => Some(AppHeader::App),
+            10 if is_folded(name, "x-hostname") => Some(AppHeader::Hostname),
+            _ => None,
+        }
+    }
+}
+
+/// Case is folded, and every byte that is neither letter nor digit counts as `-`.
+fn is_folded(name: &str, folded: &str) -> bool {
+    name.bytes().zip(folded.bytes()).all(|(n, f)| {
+        let n = if n.is_ascii_alphanumeric() { n.to_ascii_lowercase() } else { b'-' };
+        n == f
+    })
+}
+
+/// What all headers of one meaning say, in whatever spelling.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Named<'a> {
+    /// There is no such header.
+    #[default]
+    Nothing,
+    /// There is one.
+    One(&'a str),
+    /// There are several, or one that is no text: servers read such in different ways.
+    Ambiguous,
+}
+
+impl<'a> Named<'a> {
+    /// With one more header of this value (`None`: no text).
+    pub fn and(self, value: Option<&'a str>) -> Named<'a> {
+        match (self, value) {
+            (Named::Nothing, Some(value)) => Named::One(value),
+            _ => Named::Ambiguous,
+        }
+    }
+
+    /// Is there anything that is not as `is_ours` wants it? An empty header names nothing.
+    fn is_other(self, is_ours: impl FnOnce(&str) -> bool) -> bool {
+        match self {
+            Named::Nothing | Named::One("") => false,
+            Named::One(value) => !is_ours(value),
+            Named::Ambiguous => true,
+        }
+    }
+}
+
+/// Does this request name another application, in any of the ways?
+pub(super) fn is_other(policy: &Policy, request: &Request<'_>) -> bool {
+    is_other_by_header(policy, request)
+        || request.query.is_some_and(|query| is_other_by_query(&policy.app, query))
+        || is_other_by_path(policy, request.path)
+}
+
+/// The same, by its headers alone.
+pub(super) fn is_other_by_header(policy: &Policy, request: &Request<'_>) -> bool {
+    let host = without_port(&policy.authority);
+    request.app.is_other(|name| name == policy.app)
+        || request.hostname.is_other(|name| without_port(name).eq_ignore_ascii_case(host))
+}
+
+/// NocoBase reads its query with `qs`: `__appName[]=x`, `__appName[a]=x` and `[__appName]=x` name an application too, and
+/// two values become one name. So whatever has the word in its name counts, and only the plain word with our own name,
+/// once, is good.
+fn is_other_by_query(app: &str, query: &str) -> bool {
+    // Nearly every query leaves here.
+    if !query.contains(['_', '%']) {
+        return false;
+    }
+    let mut seen = false;
+    query.split('&').any(|pair| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let name = decoded(name);
+        if !contains_folded(&name, PARAMETER) {
+            return false;
+        }
+        let value = decoded(value);
+        let ours = name == PARAMETER && (value.is_empty() || value == app);
+        !ours || std::mem::replace(&mut seen, true)
+    })
+}
+
+fn is_other_by_path(policy: &Policy, path: &str) -> bool {
+    let below = |root: &str, name: &str| path.strip_prefix(root)?.strip_prefix(name)?.strip_prefix('/');
+    let root = policy.public_path.as_str();
+    // Also with our own name: no path has two spellings (R1).
+    if path.split('/').any(|segment| segment == SEGMENT) {
+        return true;
+    }
+    if let Some(rest) = below(root, "files").or_else(|| below("/", "files")) {
+        let (name, more) = rest.split_once('/').map_or((rest, false), |(name, _)| (name, true));
+        // NocoBase takes what comes first for an application even where nothing comes after it; a file in the old
+        // way (`/files/x.png`) has no application's name.
+        return !name.is_empty() && (more || !name.contains('.')) && decoded(name) != policy.app;
+    }
+    // The page, in the client and in the one that is to follow it.
+    ["apps", "v/apps"].into_iter().filter_map(|page| below(root, page)).any(|rest| {
+        let name = rest.split('/').next().unwrap_or_default();
+        !name.is_empty() && decoded(name) != policy.app
+    })
+}
+
+/// As a form's parser reads it; what is no UTF-8 stays out of the comparison.
+fn decoded(text: &str) -> Cow<'_, str> {
+    if text.contains('+') {
+        let spaced = text.replace('+', " ");
+        return Cow::Owned(percent_decode_str(&spaced).decode_utf8_lossy().into_owned());
+    }
+    percent_decode_str(text).decode_utf8_lossy()
+}
+
+fn contains_folded(text: &str, what: &str) -> bool {
+    text.as_bytes().windows(what.len()).any(|window| window.eq_ignore_ascii_case(what.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests;
