@@ -1,6 +1,10 @@
 //! R19: a callback counts only in the browser that began the flow, and is looked at before the code is spent.
 
+use http::Method;
+use wecom_gate::error::Failure;
+
 use crate::support::Stage;
+use crate::support::browser::CHROME;
 
 const SPENT: &str = "/cgi-bin/auth/getuserinfo";
 
@@ -23,25 +27,31 @@ async fn r19_without_its_own_state_no_code_is_spent() {
     let mut other = stage.phone("lisi");
     let foreign = state_of(&other.up_to_callback("/admin").await).to_owned();
     let flipped = format!("{}{}", &state[..state.len() - 1], if state.ends_with('a') { 'b' } else { 'a' });
-    for (what, tail) in [
-        ("missing", String::new()),
-        ("empty", "&state=".into()),
-        ("blank", "&state=%20".into()),
-        ("foreign", format!("&state={foreign}")),
-        ("changed", format!("&state={flipped}")),
-        ("cut short", format!("&state={}", &state[..8])),
-        ("twice", format!("&state={state}&state={state}")),
-        ("twice, one foreign", format!("&state={foreign}&state={state}")),
-        ("garbage", "&state=%00%ff..%2f".into()),
-        ("very long", format!("&state={}", "a".repeat(4000))),
+    for (what, tail, status) in [
+        ("missing", String::new(), 400),
+        ("empty", "&state=".into(), 400),
+        ("blank", "&state=%20".into(), 400),
+        ("foreign", format!("&state={foreign}"), 302),
+        ("changed", format!("&state={flipped}"), 302),
+        ("cut short", format!("&state={}", &state[..8]), 400),
+        ("twice", format!("&state={state}&state={state}"), 400),
+        ("twice, one foreign", format!("&state={foreign}&state={state}"), 400),
+        ("garbage", "&state=%00%ff..%2f".into(), 400),
+        ("very long", format!("&state={}", "a".repeat(4000)), 400),
     ] {
-        // A browser of its own for each: a refusal may start the way in anew.
+        // A browser of its own for each: a refusal may start the sign-in anew.
         let mut attempt = browser.clone();
         let answer = attempt.visit(&with_state(&callback, &tail)).await;
         assert!(!answer.sets("wecom_gate"), "{what}: {:?}", answer.headers);
-        assert!(answer.status != 500, "{what}: {}", answer.body);
+        assert_eq!(answer.status, status, "{what}: {}", answer.body);
         assert_eq!(stage.wecom().calls(SPENT), 0, "{what}");
     }
+    let page = browser.clone().visit(&with_state(&callback, "")).await;
+    stage.refused(&page, Failure::BadCallback, "Sign-in did not work").await;
+    // A browser in which no sign-in has begun.
+    let invented = "/wecom-gate/callback?code=abc&state=0aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+    let answer = stage.phone("zhangsan").user_agent(CHROME).visit(invented).await;
+    assert_eq!((answer.status, stage.wecom().calls(SPENT)), (400, 0), "{}", answer.body);
     // The code is still good where it belongs.
     assert!(browser.visit(&callback).await.sets("wecom_gate"));
     assert_eq!(stage.wecom().calls(SPENT), 1);
@@ -62,8 +72,13 @@ async fn r19_a_callback_planted_by_somebody_else_signs_nobody_in() {
     victim.up_to_callback("/admin").await;
     assert!(!victim.visit(&planted).await.sets("wecom_gate"));
     assert_eq!(stage.wecom().calls(SPENT), 0);
+    // A victim who follows where the gate leads from there is signed in as themselves.
+    let mut follower = stage.phone("zhangsan");
+    assert_eq!(follower.open(&planted).await.status, 200);
+    assert_eq!(follower.api(Method::GET, "/wecom-gate/me").await.json()["userid"], "zhangsan");
+    assert_eq!(stage.wecom().calls(SPENT), 1);
     // Used by its owner, it is still nobody else's, neither at once nor later.
     assert!(attacker.visit(&planted).await.sets("wecom_gate"));
     assert!(!stage.phone("zhangsan").visit(&planted).await.sets("wecom_gate"));
-    assert_eq!(stage.wecom().calls(SPENT), 1);
+    assert_eq!(stage.wecom().calls(SPENT), 2);
 }
