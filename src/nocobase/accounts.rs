@@ -18,12 +18,10 @@ use super::phone::Phone;
 use crate::config::{self, MatchBy};
 use crate::error::{Failure, FailureWithCause};
 
+use person::MAX_TEXT;
 pub use person::Person;
 pub use preview::Preview;
 use query::{one_of, text, user_in};
-
-/// Length of NocoBase's text columns.
-const MAX_TEXT: usize = 255;
 
 /// Finds, makes and binds NocoBase users.
 #[derive(Debug, Clone)]
@@ -60,7 +58,9 @@ impl Accounts {
         let mut users = Vec::new();
         let fields = ["uuid", "userId", "authenticator"];
         let of_entry = json!({ "authenticator": entry });
-        for row in self.rows_like("usersAuthenticators:list", of_entry, ("uuid", userid), &fields).await? {
+        for row in
+            self.nocobase.rows_like("usersAuthenticators:list", of_entry, ("uuid", userid), &fields).await?
+        {
             let same =
                 text(&row, "authenticator") == entry && text(&row, "uuid").eq_ignore_ascii_case(userid);
             if let Some(user) = row.get("userId").and_then(user_id_of).filter(|_| same) {
@@ -74,6 +74,7 @@ impl Accounts {
         }
         let filter = json!({ "id": { "$in": users } });
         let living: Vec<UserId> = self
+            .nocobase
             .rows("users:list", filter, &["id"])
             .await?
             .iter()
@@ -124,21 +125,23 @@ impl Accounts {
             MatchBy::Phone => {
                 let Some(phone) = person.phone() else { return Ok(None) };
                 let filter = json!({ "phone": { "$in": phone.spellings() } });
-                let rows = self.rows("users:list", filter, &["id", "phone"]).await?;
+                let rows = self.nocobase.rows("users:list", filter, &["id", "phone"]).await?;
                 let same = |s: &str| Phone::parse(s).as_ref() == Some(&phone);
                 user_in(&rows, "phone", same, person).map(Some)
             }
             MatchBy::Email => {
                 let Some(email) = person.email() else { return Ok(None) };
-                let rows =
-                    self.rows_like("users:list", json!({}), ("email", email), &["id", "email"]).await?;
+                let rows = self
+                    .nocobase
+                    .rows_like("users:list", json!({}), ("email", email), &["id", "email"])
+                    .await?;
                 user_in(&rows, "email", |s| s.eq_ignore_ascii_case(email), person).map(Some)
             }
             // To the letter: in NocoBase `lisi` and `LiSi` can be two people.
             MatchBy::Username => {
                 let Some(name) = person.username() else { return Ok(None) };
                 let filter = json!({ "username": { "$in": [name] } });
-                let rows = self.rows("users:list", filter, &["id", "username"]).await?;
+                let rows = self.nocobase.rows("users:list", filter, &["id", "username"]).await?;
                 user_in(&rows, "username", |s| s == name, person).map(Some)
             }
         }
@@ -249,7 +252,7 @@ impl Accounts {
             // One row per user and authenticator: whose is it?
             let filter = json!({ "$and": [{ "authenticator": entry }, { "userId": user }] });
             let fields = ["uuid", "userId", "authenticator"];
-            let rows = self.rows("usersAuthenticators:list", filter, &fields).await?;
+            let rows = self.nocobase.rows("usersAuthenticators:list", filter, &fields).await?;
             let mine = |r: &&Value| {
                 text(r, "authenticator") == entry && r.get("userId").and_then(user_id_of) == Some(user)
             };

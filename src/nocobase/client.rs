@@ -3,6 +3,7 @@
 //! Every answer ends as a value or as a [`Failure`] that says whose fault it is; what an operator has to do about
 //! it is logged here, where it is known.
 
+mod call;
 mod error_mapping;
 
 use std::fmt;
@@ -19,8 +20,10 @@ use serde_json::{Value, json};
 use super::error_body::{Code, ErrorBody};
 use super::{Minter, UserId};
 use crate::config;
-use crate::error::{Cause, Failure, FailureWithCause};
+use crate::error::{Failure, FailureWithCause};
 use crate::metrics::NocoBaseCalls;
+pub(super) use call::Call;
+use call::Response;
 pub(super) use error_mapping::{bad_response, denied};
 use error_mapping::{
     causes, data_of, database_busy, session_token_refused, stopping, token_code, unexpected,
@@ -75,39 +78,6 @@ impl fmt::Debug for NocoBase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("NocoBase").field("bases", &self.bases).finish_non_exhaustive()
     }
-}
-
-/// One call.
-pub(super) struct Call<'a> {
-    /// `resource:action`.
-    pub action: &'a str,
-    pub method: Method,
-    pub query: Vec<(&'static str, String)>,
-    pub body: Option<Value>,
-}
-
-impl<'a> Call<'a> {
-    pub(super) fn get(action: &'a str) -> Self {
-        Self { action, method: Method::GET, query: Vec::new(), body: None }
-    }
-    pub(super) fn post(action: &'a str, body: Option<Value>) -> Self {
-        Self { action, method: Method::POST, query: Vec::new(), body }
-    }
-    /// The failure of this call, with what an operator needs to know.
-    pub(super) fn failed(&self, failure: Failure, reason: &str) -> FailureWithCause {
-        let call = Some(self.action.to_owned());
-        FailureWithCause::new(failure, Cause { reason: reason.to_owned(), call, ..Cause::default() })
-    }
-    pub(super) fn query(mut self, name: &'static str, value: impl Into<String>) -> Self {
-        self.query.push((name, value.into()));
-        self
-    }
-}
-
-/// What came back, whatever it is.
-struct Response {
-    status: u16,
-    body: Vec<u8>,
 }
 
 /// What the service account's call came to, where NocoBase did answer it.

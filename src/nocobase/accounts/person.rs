@@ -1,9 +1,10 @@
 //! What is known of a WeCom member, and which of it is good enough to match by.
 
-use super::MAX_TEXT;
 use crate::config::MatchBy;
 use crate::nocobase::phone::Phone;
 
+/// Length of NocoBase's text columns.
+pub(super) const MAX_TEXT: usize = 255;
 /// NocoBase's own limit for user names.
 const MAX_USERNAME: usize = 50;
 

@@ -45,7 +45,7 @@ impl Accounts {
     async fn unbound(&self, user: UserId, person: &Person) -> Result<Preview, FailureWithCause> {
         let filter = json!({ "$and": [{ "authenticator": person.entry }, { "userId": user }] });
         let fields = ["uuid", "userId", "authenticator"];
-        let rows = self.rows("usersAuthenticators:list", filter, &fields).await?;
+        let rows = self.nocobase.rows("usersAuthenticators:list", filter, &fields).await?;
         let taken = rows
             .iter()
             .filter(|r| text(r, "authenticator") == person.entry)

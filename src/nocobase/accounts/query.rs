@@ -2,15 +2,15 @@
 
 use serde_json::{Value, json};
 
-use super::{Accounts, Person};
+use super::person::Person;
 use crate::error::{Cause, Failure, FailureWithCause};
 use crate::nocobase::UserId;
-use crate::nocobase::client::{Call, bad_response, denied, user_id_of};
+use crate::nocobase::client::{Call, NocoBase, bad_response, denied, user_id_of};
 
 /// More rows than this answer no question that is asked here.
 pub(super) const PAGE: usize = 100;
 
-impl Accounts {
+impl NocoBase {
     /// Rows with the named fields; far too many are an error.
     pub(super) async fn rows(
         &self,
@@ -54,7 +54,7 @@ impl Accounts {
             .query("filter", filter.to_string())
             .query("fields", fields.join(","))
             .query("pageSize", PAGE.to_string());
-        let rows = self.nocobase.service_list(&call).await?;
+        let rows = self.service_list(&call).await?;
         // NocoBase leaves out what the role may not see. Taken for "no phone number", it would hide every user.
         if rows.iter().any(|row| fields.iter().any(|f| row.get(*f).is_none())) {
             let mut failed = denied(&call);

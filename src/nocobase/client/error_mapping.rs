@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Call, Response};
+use super::call::{Call, Response};
 use crate::error::{Cause, Failure, FailureWithCause};
 use crate::nocobase::error_body::{Code, ErrorBody};
 

@@ -1,0 +1,39 @@
+//! A call to NocoBase's API and its response, as plain data.
+
+use reqwest::Method;
+use serde_json::Value;
+
+use crate::error::{Cause, Failure, FailureWithCause};
+
+/// One call.
+pub(in crate::nocobase) struct Call<'a> {
+    /// `resource:action`.
+    pub action: &'a str,
+    pub method: Method,
+    pub query: Vec<(&'static str, String)>,
+    pub body: Option<Value>,
+}
+
+impl<'a> Call<'a> {
+    pub(in crate::nocobase) fn get(action: &'a str) -> Self {
+        Self { action, method: Method::GET, query: Vec::new(), body: None }
+    }
+    pub(in crate::nocobase) fn post(action: &'a str, body: Option<Value>) -> Self {
+        Self { action, method: Method::POST, query: Vec::new(), body }
+    }
+    /// The failure of this call, with what an operator needs to know.
+    pub(in crate::nocobase) fn failed(&self, failure: Failure, reason: &str) -> FailureWithCause {
+        let call = Some(self.action.to_owned());
+        FailureWithCause::new(failure, Cause { reason: reason.to_owned(), call, ..Cause::default() })
+    }
+    pub(in crate::nocobase) fn query(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.query.push((name, value.into()));
+        self
+    }
+}
+
+/// What came back, whatever it is.
+pub(super) struct Response {
+    pub(super) status: u16,
+    pub(super) body: Vec<u8>,
+}
