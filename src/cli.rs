@@ -16,9 +16,8 @@ use base64::engine::general_purpose::STANDARD;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use ring::rand::{SecureRandom, SystemRandom};
 use wecom_gate::check;
-use wecom_gate::config::{self, Config, ConfigErrors, Loaded};
-use wecom_gate::ops::logging;
-use wecom_gate::server::Reread;
+use wecom_gate::config::{self, ConfigErrors, Loaded};
+use wecom_gate::server::{self, Reread};
 
 /// Something failed that is neither usage nor configuration.
 const FAILED: u8 = 1;
@@ -185,16 +184,7 @@ fn load(conf: &Conf, env: Environment) -> Result<Loaded, ConfigErrors> {
 }
 
 fn run(loaded: Loaded, reread: Reread) -> u8 {
-    let logging = match logging::init(&loaded.config.log) {
-        Ok(logging) => logging,
-        Err(e) => return done(Err(e.to_string())),
-    };
-    for warning in &loaded.warnings {
-        tracing::warn!("configuration: {warning}");
-    }
-    let code = done(serve(loaded.config, reread));
-    drop(logging); // writes out the last lines
-    code
+    done(server::run(loaded, reread).map_err(|e| e.to_string()))
 }
 
 fn check(loaded: &Result<Loaded, ConfigErrors>, json: bool, options: &check::Options) -> u8 {
@@ -296,11 +286,6 @@ fn innermost(mut error: &dyn std::error::Error) -> String {
         error = cause;
     }
     error.to_string()
-}
-
-/// Hands over to the proxy.
-fn serve(config: Config, reread: Reread) -> Result<(), String> {
-    wecom_gate::server::run(config, reread).map_err(|e| e.to_string())
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, String> {

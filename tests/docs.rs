@@ -116,7 +116,7 @@ fn lines_of_source() -> Vec<(BTreeSet<String>, Option<String>)> {
     files(&root().join("src"), ".rs", &mut sources);
     let mut lines = Vec::new();
     for path in sources {
-        let path_text = path.to_str().unwrap();
+        let path_text = path.strip_prefix(root()).unwrap().to_str().unwrap();
         if path_text.contains("tests") || path_text.ends_with("stub.rs") || path_text.ends_with("scripted.rs")
         {
             continue;

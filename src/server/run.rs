@@ -11,14 +11,25 @@ use super::reload::Reread;
 use super::start::{Running, start};
 use super::systemd::notify;
 use super::upgrade;
-use crate::config::Config;
+use crate::config::{Config, Loaded};
 use crate::metrics::Reload;
+use crate::ops::logging;
 
 /// Longest wait for requests in flight when the gate stops.
 const GRACE: Duration = Duration::from_secs(30);
 
 /// `wecom-gate run`: starts, reports where it listens, and runs until a signal ends it.
-pub fn run(config: Config, reread: Reread) -> Result<(), StartError> {
+pub fn run(loaded: Loaded, reread: Reread) -> Result<(), StartError> {
+    // Dropped last: it writes out the last lines.
+    let _logging = logging::init(&loaded.config.log).map_err(|e| StartError::Build(e.to_string()))?;
+    for warning in &loaded.warnings {
+        tracing::warn!("configuration: {warning}");
+    }
+    serve(loaded.config, reread)
+}
+
+/// From the first listener to the last response.
+fn serve(config: Config, reread: Reread) -> Result<(), StartError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("wecom-gate")
