@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use reqwest::{Method, Proxy, redirect};
+use reqwest::{Proxy, RequestBuilder, redirect};
 use url::Url;
 
 /// To open a connection.
@@ -72,41 +72,28 @@ impl Http {
     }
 
     pub(super) async fn get(&self, url: &str) -> Result<HttpResponse, HttpError> {
-        self.ask(Method::GET, url, &[], None).await
+        send(self.0.get(url)).await
     }
+}
 
-    /// With these headers, and this JSON as the body.
-    pub(super) async fn ask(
-        &self,
-        method: Method,
-        url: &str,
-        headers: &[(&'static str, &str)],
-        body: Option<&serde_json::Value>,
-    ) -> Result<HttpResponse, HttpError> {
-        let mut request = self.0.request(method, url);
-        for (name, value) in headers {
-            request = request.header(*name, *value);
+/// Sends a request, and reads the response to its end.
+pub(super) async fn send(request: RequestBuilder) -> Result<HttpResponse, HttpError> {
+    let mut response = request.send().await.map_err(|e| trouble(&e))?;
+    let header = |name: &str| response.headers().get(name).and_then(|v| v.to_str().ok());
+    let mut answer = HttpResponse {
+        status: response.status().as_u16(),
+        date: header("date").and_then(|d| httpdate::parse_http_date(d).ok()),
+        location: header("location").map(str::to_owned),
+        from_gate: header(crate::pages::LOGIN_HEADER).is_some(),
+        body: Vec::new(),
+    };
+    while let Some(chunk) = response.chunk().await.map_err(|e| trouble(&e))? {
+        if answer.body.len() + chunk.len() > LARGEST {
+            return Err(HttpError::Broken);
         }
-        if let Some(body) = body {
-            request = request.json(body);
-        }
-        let mut response = request.send().await.map_err(|e| trouble(&e))?;
-        let header = |name: &str| response.headers().get(name).and_then(|v| v.to_str().ok());
-        let mut answer = HttpResponse {
-            status: response.status().as_u16(),
-            date: header("date").and_then(|d| httpdate::parse_http_date(d).ok()),
-            location: header("location").map(str::to_owned),
-            from_gate: header(crate::pages::LOGIN_HEADER).is_some(),
-            body: Vec::new(),
-        };
-        while let Some(chunk) = response.chunk().await.map_err(|e| trouble(&e))? {
-            if answer.body.len() + chunk.len() > LARGEST {
-                return Err(HttpError::Broken);
-            }
-            answer.body.extend_from_slice(&chunk);
-        }
-        Ok(answer)
+        answer.body.extend_from_slice(&chunk);
     }
+    Ok(answer)
 }
 
 fn trouble(error: &reqwest::Error) -> HttpError {

@@ -1,28 +1,24 @@
 //! NocoBase: is it there, does it take our tokens, who is the service account, may people sign up by themselves?
 
-use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use reqwest::Method;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
-use super::http::{Http, HttpError, HttpResponse};
+use super::http::{self, HttpError, HttpResponse};
 use super::report::{Finding, StepOutcome, Verdict};
 use crate::config::{Config, MatchBy, ServiceAccount};
+use crate::nocobase::NocoBase;
 use crate::nocobase::error_body::{Code, ErrorBody};
-use crate::nocobase::{Minter, UserId};
 
 /// What the gate is tried with.
 const TRIED: &str = "2.2.15";
 
 pub(super) type Asked = Result<HttpResponse, HttpError>;
 
-/// NocoBase's API, one request at a time.
+/// NocoBase's API, by the gate's own client: one request to one node at a time.
 pub(super) struct Api<'a> {
-    pub(super) http: &'a Http,
+    pub(super) nocobase: &'a NocoBase,
     pub(super) config: &'a Config,
-    pub(super) minter: Arc<Minter>,
 }
 
 impl Api<'_> {
@@ -34,43 +30,26 @@ impl Api<'_> {
         token: Option<&str>,
         body: Option<&Value>,
     ) -> Asked {
-        let url = format!("http://{node}{}api/{path}", self.config.nocobase.public_path);
-        let bearer = token.map(|t| format!("Bearer {t}"));
-        let mut headers = vec![("accept", "application/json"), ("x-locale", "en-US")];
-        headers.extend(bearer.as_deref().map(|b| ("authorization", b)));
-        if self.config.nocobase.app != "main" {
-            headers.push(("x-app", self.config.nocobase.app.as_str()));
-        }
         let method = if body.is_some() { Method::POST } else { Method::GET };
-        self.http.ask(method, &url, &headers, body).await
+        let mut request = self.nocobase.request(method, node, path);
+        if let Some(token) = token {
+            request = request.bearer_auth(token);
+        }
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        http::send(request).await
     }
 
     /// The service account's own token.
     pub(super) fn service_token(&self) -> Option<String> {
-        match &self.config.nocobase.service {
-            ServiceAccount::Token(token) => Some(token.expose_secret().to_owned()),
-            ServiceAccount::User(id) => {
-                Some(self.minter.service(UserId::new(*id)?, now_s()).ok()?.as_str().to_owned())
-            }
-        }
+        self.nocobase.service_token().ok().map(|token| token.expose_secret().to_owned())
     }
 
-    /// A session's token for somebody who is likely to exist; with it, whoever it is for, the secret is tried.
+    /// A session's token for a user who is likely to exist: it shows whether the secret is right.
     pub(super) fn session_token(&self) -> Option<String> {
-        let id = match &self.config.nocobase.service {
-            ServiceAccount::User(id) => UserId::new(*id)?,
-            ServiceAccount::Token(token) => match self.minter.verify(token.expose_secret(), now_s()) {
-                Ok(verified) => verified.user_id,
-                Err(_) => UserId::new(1)?,
-            },
-        };
-        let (now, sid) = (now_s(), uuid::Uuid::new_v4().to_string());
-        Some(self.minter.session(id, &sid, now * 1000, now).ok()?.as_str().to_owned())
+        self.nocobase.trial_token().ok().map(|token| token.as_str().to_owned())
     }
-}
-
-fn now_s() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
 }
 
 /// Whether this is the health check's response of a healthy node.

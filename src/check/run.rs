@@ -152,7 +152,16 @@ async fn online(config: &Config, options: &Options, steps: &mut Steps<'_>) {
         clients.extend(client.map(|c| (entry.name.as_str(), c)));
     }
     let minter = Arc::new(Minter::new(config.nocobase.jwt_secret.expose_secret()));
-    let api = Api { http: &http, config, minter: minter.clone() };
+    let nocobase = match NocoBase::new(&config.upstream, &config.nocobase, minter) {
+        Ok(nocobase) => Arc::new(nocobase),
+        // A checked configuration gives no such client, so this does not happen.
+        Err(failure) => {
+            let verdict = Verdict::failed("nocobase", failure.to_string(), "correct [nocobase]");
+            steps.add(Id::NocobaseReachable, None, verdict);
+            return;
+        }
+    };
+    let api = Api { nocobase: &nocobase, config };
     let nocobase_is_well = nocobase_steps(&api, steps, &mut samples).await;
     steps.add(Id::Clock, None, clock::verdict(&samples));
     steps
@@ -170,14 +179,13 @@ async fn online(config: &Config, options: &Options, steps: &mut Steps<'_>) {
                 Err(verdict) => return verdict,
             };
             let client = clients.iter().find(|(name, _)| *name == entry.name).map(|(_, c)| c);
-            let accounts = NocoBase::new(&config.upstream, &config.nocobase, minter)
-                .map(|n| Accounts::new(Arc::new(n), &config.nocobase));
-            match (client, accounts) {
-                (Some(client), Ok(accounts)) => {
+            let accounts = Accounts::new(nocobase.clone(), &config.nocobase);
+            match client {
+                Some(client) => {
                     let way = member::look(client, &accounts, entry, userid).await;
                     member::verdict(&way, userid, config)
                 }
-                _ => Verdict::skipped("WeCom failed"),
+                None => Verdict::skipped("WeCom failed"),
             }
         })
         .await;

@@ -18,7 +18,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
 use super::error_body::{Code, ErrorBody};
-use super::{Minter, UserId};
+use super::{Minted, Minter, UserId};
 use crate::config;
 use crate::error::{Failure, FailureWithCause};
 use crate::metrics::NocoBaseCalls;
@@ -63,6 +63,7 @@ enum Service {
 /// NocoBase's API.
 pub struct NocoBase {
     http: reqwest::Client,
+    public_path: String,
     /// `http://node/public/path/api/`, one per node.
     bases: Vec<String>,
     /// The node that answered last: a node that is away costs one attempt, not one per call.
@@ -125,10 +126,10 @@ impl NocoBase {
             .default_headers(headers)
             .build()
             .map_err(|e| unusable(&e))?;
-        let bases =
-            upstream.nodes.iter().map(|n| format!("http://{n}{}api/", nocobase.public_path)).collect();
+        let bases = upstream.nodes.iter().map(|n| base(n, &nocobase.public_path)).collect();
+        let public_path = nocobase.public_path.clone();
         let preferred = AtomicUsize::new(0);
-        Ok(Self { http, bases, preferred, service, minter, timeout: CALL_TIMEOUT, calls: None })
+        Ok(Self { http, public_path, bases, preferred, service, minter, timeout: CALL_TIMEOUT, calls: None })
     }
 
     /// The same with another limit for a whole call (default: 10 s).
@@ -226,7 +227,29 @@ impl NocoBase {
         }
     }
 
-    /// A call whose answer is a list.
+    /// A token of the service account: the configured one, or one minted for the configured user.
+    pub(crate) fn service_token(&self) -> Result<SecretString, Failure> {
+        match &self.service {
+            Service::Token(token) => Ok(token.clone()),
+            Service::User(id) => Ok(self.minter.service(*id, now_s())?.as_str().into()),
+        }
+    }
+
+    /// A token of a session that NocoBase does not know, for the service account or, where that is not known, for user 1:
+    /// shows whether NocoBase accepts the gate's signature.
+    pub(crate) fn trial_token(&self) -> Result<Minted, Failure> {
+        let user = self.service_user().or_else(|| UserId::new(1)).ok_or(Failure::Internal)?;
+        let (now, sid) = (now_s(), uuid::Uuid::new_v4().to_string());
+        self.minter.session(user, &sid, now.saturating_mul(1000), now)
+    }
+
+    /// A request to one node, with the headers of every call: for `check`, which looks at each node, and at responses of
+    /// any kind. `path`: `resource:action`, and a query where there is one.
+    pub(crate) fn request(&self, method: Method, node: &str, path: &str) -> reqwest::RequestBuilder {
+        self.http.request(method, format!("{}{path}", base(node, &self.public_path))).timeout(self.timeout)
+    }
+
+    /// A call whose response is a list.
     pub(super) async fn service_list(&self, call: &Call<'_>) -> Result<Vec<Value>, FailureWithCause> {
         match self.service(call).await? {
             Done::Data(Value::Array(rows)) => Ok(rows),
@@ -237,10 +260,8 @@ impl NocoBase {
 
     /// A call as the service account.
     pub(super) async fn service(&self, call: &Call<'_>) -> Result<Done, FailureWithCause> {
-        let response = match &self.service {
-            Service::Token(token) => self.send(token.expose_secret(), call).await?,
-            Service::User(id) => self.send(self.minter.service(*id, now_s())?.as_str(), call).await?,
-        };
+        let token = self.service_token()?;
+        let response = self.send(token.expose_secret(), call).await?;
         match response.status {
             200..=299 => Ok(Done::Data(data_of(call, &response)?)),
             400 => Ok(Done::Rejected(ErrorBody::parse(&response.body).unwrap_or_default())),
@@ -410,6 +431,11 @@ impl NocoBase {
         }
         Ok(Response { status, body })
     }
+}
+
+/// Where a node has its API.
+fn base(node: &str, public_path: &str) -> String {
+    format!("http://{node}{public_path}api/")
 }
 
 /// What came of a call, for the metrics.
