@@ -383,7 +383,7 @@ async fn redis_is_tried_with_everything_that_the_gate_does() {
     let checked = scene.check(&[]).await;
     checked.only_failure("redis", "NOPERM");
     for command in ["EXPIRE", "XADD", "XREAD", "XREVRANGE"] {
-        checked.says("redis", &format!("does not do {command}:"));
+        checked.says("redis", &format!("refuses {command}:"));
     }
     checked.says("redis", "ACL SETUSER");
     scene.config.set("session.redis", as_user("gate", "99"));
