@@ -86,7 +86,7 @@ async fn a_web_page_answers_in_wecoms_place() {
     let stage = bound().await;
     stage.wecom().add_fault(Fault::new(USERINFO, FaultKind::Html));
     fails(&stage, Failure::WeComBadAnswer, "cannot be reached").await;
-    stage.gate.wait_for_log(&["ERROR", "no proxy answers in WeCom's place"]).await;
+    stage.gate.wait_for_log(&["ERROR", "no proxy responds instead of WeCom"]).await;
     and_then_it_works(&stage).await;
 }
 
