@@ -8,7 +8,7 @@ use crate::nocobase::UserId;
 use crate::session::{SignInRequest, Stage, Via};
 use crate::wecom::{self, Details, Identity, Member};
 
-/// What became of the search.
+/// What the search found.
 pub(super) enum Account {
     /// This user.
     User(UserId),

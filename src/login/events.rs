@@ -1,4 +1,4 @@
-//! What WeCom tells the gate by itself: members who leave, departments and tags that change.
+//! Events that WeCom sends: members who leave, departments and tags that change.
 
 use super::sign_ins::SignIns;
 use crate::wecom::event::{Event, Notice};

@@ -19,7 +19,7 @@ use crate::session::flow::attempt_of;
 use crate::session::{self, OwnCookies, SignInRequest, Stage, Via};
 use crate::shared::CallbackId;
 
-/// The callback as it came in.
+/// A callback request.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Callback<'a> {
     /// Id of the request, which the member is asked to quote.
@@ -34,7 +34,7 @@ pub(crate) struct Callback<'a> {
     pub(crate) in_wecom: bool,
     /// The browser is a phone's.
     pub(crate) mobile: bool,
-    /// Language of WeCom's page, should the flow start over.
+    /// Language of WeCom's page, if the sign-in starts over.
     pub(crate) lang: &'static str,
 }
 
@@ -83,7 +83,7 @@ impl CallbackResponse {
 }
 
 impl SignIns {
-    /// Takes a callback to its end. Returns the answer and its cookies.
+    /// Handles a callback. Returns the response and its cookies.
     pub(crate) async fn finish(self: &Arc<Self>, callback: Callback<'_>) -> (CallbackResponse, Vec<String>) {
         let client = callback.client;
         if let Err(failure) = self.throttle.callback(client, Instant::now()) {
@@ -158,7 +158,7 @@ impl SignIns {
                         cookies.push(self.cookie_names().delete(self.cookie_names().out()));
                     }
                     if self.config.password_form() {
-                        // Whoever was here by password before has left: their cookies must not open files any more.
+                        // A user who signed in by password before is signed out: their cookies must not open files any more.
                         cookies.extend(self.sessions.forget_nocobase());
                     }
                     self.sessions.replace(signed_in, &session);
@@ -174,7 +174,7 @@ impl SignIns {
                 self.again(&callback, request, request.stage == Stage::Consent, 1, &mut cookies)
             }
             Finished::Failed(failure) => {
-                // A callback that came twice was carried out, and logged, under the first one's request id.
+                // A repeated callback was carried out, and logged, under the request id of the first.
                 let logged = logged.load(Ordering::Acquire);
                 CallbackResponse::Failed { failure, retry, logged }
             }
@@ -220,7 +220,7 @@ impl SignIns {
     }
 
     /// A callback without a flow of this browser: old, foreign, or the browser keeps no cookies. It starts over once,
-    /// with a code of its own; a second time in a row it is told that its cookies are blocked.
+    /// with a code of its own; the second time in a row the page says that cookies are blocked.
     fn no_flow(
         &self,
         callback: &Callback<'_>,
@@ -255,7 +255,7 @@ impl SignIns {
         }
     }
 
-    /// Whoever is signed in already and comes back to an old callback goes on to the start page.
+    /// A browser that is signed in already and opens an old callback goes to the start page.
     fn stray(&self, signed_in: bool, failure: Failure) -> CallbackResponse {
         if signed_in {
             CallbackResponse::Redirect("/".into())

@@ -18,7 +18,7 @@ impl Sessions {
         self.shared.as_ref()
     }
 
-    /// Hears and tells what the nodes share, until dropped; ends at once where nothing is shared.
+    /// Receives and publishes what the nodes share, until dropped; ends at once where nothing is shared.
     pub(crate) async fn run_sync(self: Arc<Self>) {
         match &self.shared {
             Some(shared) => shared.run(|ending| self.on_ending(ending)).await,
@@ -26,14 +26,14 @@ impl Sessions {
         }
     }
 
-    /// The other nodes are to know.
+    /// Publishes to the other nodes.
     pub(super) fn publish(&self, ending: Ending) {
         if let Some(shared) = &self.shared {
             shared.publish(ending);
         }
     }
 
-    /// A node has told this, perhaps this one.
+    /// Handles what a node, perhaps this one, has published.
     fn on_ending(self: &Arc<Self>, ending: Ending) {
         match ending {
             Ending::Session(sid) => {
@@ -48,7 +48,7 @@ impl Sessions {
             Ending::Member { entry, userid, at } => {
                 let sids = self.cache.end_member(&entry, &userid, at);
                 if !sids.is_empty() {
-                    // The node that told it does not know them, so NocoBase hears of them from here.
+                    // The node that published it does not know these sessions, so this node ends them in NocoBase.
                     self.member_ended("node", &entry, &userid, ELSEWHERE, sids);
                 }
             }

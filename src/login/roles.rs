@@ -1,6 +1,6 @@
 //! A member's departments and tags become roles of the NocoBase user, at each sign-in.
 //!
-//! Whatever goes wrong here keeps nobody out: rules about roles give rights on top of what somebody has, and "cannot tell"
+//! No failure here keeps a member out: rules about roles give rights on top of what a user has, and "cannot be evaluated"
 //! changes nothing.
 
 use std::collections::BTreeSet;
@@ -50,7 +50,7 @@ impl SignIns {
         };
         let before = read().await?;
         let mut now = before.clone();
-        // Once more without the roles that NocoBase turns out not to know: somebody else may have to take their place.
+        // Once more without the roles that NocoBase turns out not to know: other roles may have to replace them.
         for _ in 0..2 {
             let want = Plan { managed: &managed, matching: &matching, instead: &instead }.of(&before);
             if want == now {

@@ -51,19 +51,19 @@ impl Sessions {
         self.nocobase.sign_out(self.mint(session)?.as_str()).await.map_err(FailureWithCause::logged)
     }
 
-    /// Ends a session of NocoBase's own, by the token of somebody who signed in by password.
+    /// Ends a NocoBase session by the token of a user who signed in by password.
     pub(crate) async fn end_own(&self, token: &str) -> Result<(), Failure> {
         let Ok(verified) = self.minter.verify_renewable(token, now().as_secs()) else { return Ok(()) };
         let Some(jti) = verified.jti else { return Ok(()) };
         tracing::info!(event = "session_ended", session = jti, reason = "signed out", "session ended");
-        // With a token that lasts: NocoBase remembers the end only as long as the token that told it.
+        // With a long-lived token: NocoBase remembers the sign-out only until that token expires.
         let end = now().plus(self.limits().absolute).plus(BLOCK_MARGIN).as_secs();
         let now = now();
         let lasting = self.minter.session_until(verified.user_id, &jti, now.0, now.as_secs(), end)?;
         self.nocobase.sign_out(lasting.as_str()).await.map_err(FailureWithCause::logged)
     }
 
-    /// `Set-Cookie` lines of a sign-out: nothing of the gate's stays but the mark that nobody is signed straight in again.
+    /// `Set-Cookie` lines of a sign-out: only the mark stays that prevents an automatic sign-in.
     pub(crate) fn signed_out_cookies(&self, cookies: &OwnCookies<'_>) -> Vec<String> {
         let names = self.cookies.names();
         let flows = cookies.flows.iter().map(|flow| names.delete(flow.name));
@@ -71,7 +71,7 @@ impl Sessions {
         [self.cookies.delete(), names.set_out()].into_iter().chain(flows).chain(tries).collect()
     }
 
-    /// `Set-Cookie` lines that take away what a sign-in of NocoBase's own left in the browser.
+    /// `Set-Cookie` lines that delete the cookies that NocoBase's own sign-in left in the browser.
     pub(crate) fn forget_nocobase(&self) -> impl Iterator<Item = String> + '_ {
         let (app, root) = (&self.config.nocobase.app, &self.config.nocobase.public_path);
         let path = root.strip_suffix('/').filter(|path| !path.is_empty()).unwrap_or("/");

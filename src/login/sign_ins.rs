@@ -106,7 +106,7 @@ impl SignIns {
                 }
                 Ok(()) => {}
             }
-            // These let nobody in: the gate starts, and changes no role by a rule that it cannot evaluate.
+            // These rules admit no member: the gate starts, and changes no role by a rule that it cannot evaluate.
             if let Err(e) = client.check_roles().await {
                 e.log(entry);
                 tracing::warn!(

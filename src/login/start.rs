@@ -1,4 +1,4 @@
-//! The beginning of a flow: a flow cookie, and the address of WeCom's page.
+//! The start of a sign-in: a flow cookie, and the address of WeCom's page.
 
 use super::clock::now;
 use super::sign_ins::SignIns;
@@ -21,9 +21,9 @@ pub(crate) struct Start<'a> {
     pub(crate) target: String,
     /// The browser is a phone's.
     pub(crate) mobile: bool,
-    /// Nobody asked for it by hand: counts against the loop breaker.
+    /// Started without a click: counts against the loop breaker.
     pub(crate) automatic: bool,
-    /// How often this flow has been started over (0-9).
+    /// How often this sign-in has been started over (0-9).
     pub(crate) attempt: u8,
     /// Ask for consent to read the phone number.
     pub(crate) consent: bool,

@@ -54,7 +54,7 @@ impl Throttle {
         rate.take(client, now).map_err(|over| refuse(client, "limits.sign_ins_per_minute", over.first))
     }
 
-    /// A callback came in. It counts for nothing yet.
+    /// A callback has arrived. It does not count yet.
     ///
     /// # Errors
     /// [`Failure::TooManyRequests`] when this address has brought too many rejected ones.
@@ -107,7 +107,7 @@ fn refuse(client: IpAddr, key: &'static str, first: bool) -> Failure {
 /// Over the rate.
 #[derive(Debug)]
 struct Over {
-    /// Nobody has been told within the window.
+    /// The first within the window: it is logged.
     first: bool,
 }
 
@@ -120,7 +120,7 @@ struct Rate {
 
 #[derive(Default)]
 struct Address {
-    /// When the last one would have been due if they came evenly.
+    /// When the last one would have been due at even intervals.
     due: AtomicU64,
     said: AtomicU64,
 }

@@ -1,6 +1,6 @@
 //! From a WeCom member to a NocoBase user: the binding, the match, the new user.
 //!
-//! Matching is where accounts get stolen, so whatever NocoBase answers to a query is compared once more here, by
+//! Matching is where accounts get stolen, so every row that NocoBase returns is compared once more here, by
 //! rules that do not depend on its database (SQLite, PostgreSQL and MySQL fold letters differently), and every doubt
 //! ends in a refusal. Once there is a binding, only the binding counts.
 
@@ -93,7 +93,7 @@ impl Accounts {
     }
 
     /// The user that matches by what is known without the member's consent: the user name. Only where
-    /// `match_by` puts it first; otherwise a better key, not known yet, might lead to somebody else.
+    /// `match_by` puts it first; otherwise a better key, not known yet, might lead to another user.
     pub async fn match_silent(&self, person: &Person) -> Result<Option<UserId>, FailureWithCause> {
         match self.match_by.first() {
             Some(MatchBy::Username) => self.match_key(MatchBy::Username, person).await.map(Option::flatten),
@@ -167,7 +167,7 @@ impl Accounts {
                 Done::Data(user) => return self.created(&call, &user, person),
                 Done::Rejected(why) => why,
             };
-            // A duplicate, most likely: of a key (somebody was faster), or of something that is not a key.
+            // A duplicate, most likely: of a key (another node was faster), or of something that is not a key.
             if let Some(user) = self.match_full(person).await? {
                 tracing::info!(userid = person.userid, user = %user, "the user was made elsewhere a moment ago");
                 return Ok(user);
@@ -223,7 +223,7 @@ impl Accounts {
         Value::Object(user)
     }
 
-    /// Somebody has this value already.
+    /// Whether a user has this value already.
     async fn is_taken(&self, key: MatchBy, person: &Person) -> Result<bool, FailureWithCause> {
         match self.match_key(key, person).await {
             Ok(user) => Ok(user.flatten().is_some()),

@@ -1,7 +1,7 @@
 //! Calls to NocoBase's API: as the service account, or with a session's own token.
 //!
-//! Every answer ends as a value or as a [`Failure`] that says whose fault it is; what an operator has to do about
-//! it is logged here, where it is known.
+//! Every response becomes a value, or a failure that says whose fault it is, with its cause: what an operator has to
+//! do about it is known here.
 
 mod call;
 mod error_mapping;
@@ -29,7 +29,7 @@ use error_mapping::{
     causes, data_of, database_busy, session_token_refused, stopping, token_code, unexpected,
 };
 
-/// From the first byte sent to the last byte read. NocoBase answers the calls below within milliseconds; what takes
+/// From the first byte sent to the last byte read. NocoBase responds to the calls below within milliseconds; what takes
 /// longer than this would keep a member waiting who had better try again.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// Node closes idle connections after 5 s: closing ours earlier avoids sending into a connection that is just
@@ -39,7 +39,7 @@ const POOL_IDLE: Duration = Duration::from_secs(4);
 const BUSY_PAUSE: Duration = Duration::from_millis(50);
 const BUSY_PAUSE_MAX: Duration = Duration::from_millis(800);
 const BUSY_RETRIES: usize = 5;
-/// Longest answer that is read: `auth:check` and lists have a few KiB.
+/// Longest response that is read: `auth:check` and lists have a few KiB.
 const MAX_ANSWER: usize = 2 * 1024 * 1024;
 
 /// What `auth:check` says of a session's token.
@@ -66,7 +66,7 @@ pub struct NocoBase {
     public_path: String,
     /// `http://node/public/path/api/`, one per node.
     bases: Vec<String>,
-    /// The node that answered last: a node that is away costs one attempt, not one per call.
+    /// The node that responded last: a node that is away costs one attempt, not one per call.
     preferred: AtomicUsize,
     service: Service,
     minter: Arc<Minter>,
@@ -81,7 +81,7 @@ impl fmt::Debug for NocoBase {
     }
 }
 
-/// What the service account's call came to, where NocoBase did answer it.
+/// The result of a call of the service account, where NocoBase responded.
 #[derive(Debug)]
 pub(super) enum Done {
     /// `data` of a 2xx answer; `Null` without.
@@ -154,7 +154,7 @@ impl NocoBase {
         match response.status {
             200 => {
                 let data = data_of(&call, &response)?;
-                // Without an id nobody was recognised, whatever the status says.
+                // Without an id no user was recognised, whatever the status is.
                 let Some(user_id) = data.get("id").and_then(user_id_of) else {
                     return Err(bad_response(&call, response.status, "no user id in the answer"));
                 };
@@ -175,7 +175,7 @@ impl NocoBase {
     /// Ends a session in NocoBase, on all its nodes and for good: the token's `jti` is blocked. A session that is
     /// over already is a success.
     ///
-    /// Every node is told: each keeps a filter of blocked sessions in its own memory and looks into the shared table only
+    /// Every node gets the call: each keeps a filter of blocked sessions in its own memory and looks into the shared table only
     /// for those that the filter has. A node that is away reads the table when it starts.
     pub async fn sign_out(&self, token: &str) -> Result<(), FailureWithCause> {
         let call = Call::post("auth:signOut", None);
@@ -423,7 +423,7 @@ impl NocoBase {
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await? {
             if body.len().saturating_add(chunk.len()) > MAX_ANSWER {
-                // Not JSON any more: ends as "an answer that is not understood".
+                // Not JSON any more: fails as a response that is not understood.
                 body.clear();
                 break;
             }
@@ -438,7 +438,7 @@ fn base(node: &str, public_path: &str) -> String {
     format!("http://{node}{public_path}api/")
 }
 
-/// What came of a call, for the metrics.
+/// The result of a call, for the metrics.
 fn result(response: &Result<Response, reqwest::Error>) -> &'static str {
     match response {
         Ok(Response { status: 200..=399, .. }) => "ok",
@@ -451,7 +451,7 @@ fn result(response: &Result<Response, reqwest::Error>) -> &'static str {
     }
 }
 
-/// Is the session over after this answer? One that is over already is a success.
+/// Whether the session is over after this response. One that is over already is a success.
 fn signed_out(call: &Call<'_>, response: &Response) -> Result<(), FailureWithCause> {
     match response.status {
         200..=299 => Ok(()),

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// Most bytes of an error body that are looked at. NocoBase's have about 100.
 pub const MAX_ERROR_BODY: usize = 8 * 1024;
 
-/// One of NocoBase's codes for trouble with a token.
+/// A NocoBase error code about a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Code {
     /// There was no token.
@@ -66,7 +66,7 @@ pub struct ErrorEntry {
     /// For people, in the language of the request.
     #[serde(default)]
     pub message: String,
-    /// For programs; many answers have none.
+    /// For programs; many responses have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
 }
@@ -116,7 +116,7 @@ impl CodeReader {
             self.seen.extend_from_slice(piece);
         }
     }
-    /// The code, once the body is complete. `None`: no code, not JSON, or longer than any answer about a token.
+    /// The code, once the body is complete. `None`: no code, not JSON, or longer than any response about a token.
     pub fn finish(&self) -> Option<Code> {
         ErrorBody::parse(&self.seen)?.token_code()
     }

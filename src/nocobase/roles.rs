@@ -27,7 +27,7 @@ pub struct Plan<'a> {
 impl Plan<'_> {
     /// The roles that a user is to have who has `now`.
     pub fn of(&self, now: &BTreeSet<String>) -> BTreeSet<String> {
-        // Whoever may do everything needs nothing, and must not lose it.
+        // A user with the root role needs no other, and must not lose it.
         if now.iter().any(|name| is_root(name)) {
             return now.clone();
         }
@@ -37,7 +37,7 @@ impl Plan<'_> {
         };
         let mut all = may_be_given(self.matching);
         all.extend(now.iter().filter(|name| !self.managed.contains(name.as_str())).cloned());
-        // Somebody from whom an administrator took every role stays without.
+        // A user from whom an administrator has taken every role stays without.
         if all.is_empty() && !now.is_empty() {
             all = may_be_given(self.instead);
         }

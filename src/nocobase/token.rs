@@ -18,7 +18,7 @@ pub const LIFETIME_S: u64 = 30 * 60;
 const SERVICE_LIFETIME_S: u64 = 10 * 60;
 /// Seconds by which a foreign token may be over its end (or before its beginning): clocks differ.
 const LEEWAY_S: u64 = 60;
-/// Seconds by which a session token of NocoBase's own may be over its end: NocoBase itself renews it that long (its
+/// Seconds by which a token of NocoBase's own sign-in may have expired: NocoBase itself renews it that long (its
 /// `expiredTokenRenewLimit` is a day), and it is NocoBase that then says yes or no.
 const RENEWABLE_S: u64 = 24 * 3600;
 /// Longest token that is looked at. NocoBase's have about 300 bytes.
@@ -61,7 +61,7 @@ pub struct Verified {
     pub exp: Option<u64>,
 }
 
-/// Why a token does not count. One answer for every reason: which one it was is nobody's business.
+/// Why a token does not count. One error for every reason: which one it was stays inside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a valid token of NocoBase")]
 pub struct TokenError;
@@ -189,8 +189,8 @@ impl Minter {
         self.verify_within(token, now_s, LEEWAY_S)
     }
 
-    /// The same, but session tokens of NocoBase's own also while NocoBase would renew them. For people who signed in by
-    /// password: their page brings the old token and gets a new one with the answer.
+    /// The same, but also tokens of NocoBase's own sign-in that NocoBase would still renew. For users who signed in by
+    /// password: their page brings the old token and gets a new one with the response.
     pub fn verify_renewable(&self, token: &str, now_s: u64) -> Result<Verified, TokenError> {
         self.verify_within(token, now_s, RENEWABLE_S)
     }

@@ -83,7 +83,7 @@ fn key(parts: &[&[u8]]) -> Key {
 }
 
 /// The callbacks of this node. Between several nodes, what they share in Redis stands against replays; without Redis,
-/// or while it is away, the flow cookie, which the first answer takes away, and WeCom's single-use code.
+/// or while it is away, the flow cookie, which the first response deletes, and WeCom's single-use code.
 #[derive(Clone)]
 pub struct CallbackDedup<T> {
     outcomes: moka::future::Cache<Key, T>,

@@ -5,11 +5,11 @@ use crate::error::Failure;
 
 use super::cookies::{Bounds, is_blank, is_ours, is_plain, name_and_value, segments};
 
-/// Names of NocoBase's cookies that decide who somebody is. While a session of ours is in force, only the
+/// Prefixes of the NocoBase cookies that identify a user. While a session of ours is in force, only the
 /// gate says that.
 const NOCOBASE_IDENTITY: [&[u8]; 2] = [b"nb_auth_token_", b"nb_authenticator_"];
 
-/// The `Cookie` header to forward, made of the values of all that came in:
+/// The `Cookie` header to forward, made of the values of all received ones:
 ///
 /// - without the gate's own cookies, under their `http` and `https` names;
 /// - if `in_session`, without `nb_auth_token_*` and `nb_authenticator_*` of the client;

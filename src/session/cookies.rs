@@ -45,7 +45,7 @@ impl Names {
         if self.https { "__Host-wecom_gate" } else { SESSION }
     }
 
-    /// The mark "signed out on purpose": as long as it is there, nobody is signed in by himself.
+    /// The mark "signed out on purpose": while it is set, there is no automatic sign-in.
     pub const fn out(self) -> &'static str {
         if self.https { "__Host-wecom_gate_out" } else { OUT }
     }
@@ -77,7 +77,7 @@ impl Names {
         cookie.to_string()
     }
 
-    /// Marks the browser as signed out on purpose, until it is closed or somebody signs in by hand.
+    /// Marks the browser as signed out on purpose, until it is closed or a member signs in by a click.
     pub fn set_out(self) -> String {
         self.set(self.out(), "1", None)
     }
@@ -101,7 +101,7 @@ fn seconds(n: i64) -> cookie::time::Duration {
     cookie::time::Duration::seconds(n)
 }
 
-/// One login flow's cookie as it came in.
+/// The cookie of one pending sign-in, as received.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct FlowCookie<'a> {
     /// Its whole name.
@@ -115,7 +115,7 @@ pub struct FlowCookie<'a> {
 #[derive(Clone, Default)]
 pub struct OwnCookies<'a> {
     sessions: [Option<&'a [u8]>; MAX_SESSIONS],
-    /// Cookies of login flows, in the order in which they came.
+    /// Cookies of pending sign-ins, in the order received.
     pub flows: Vec<FlowCookie<'a>>,
     /// Signed out on purpose.
     pub signed_out: bool,

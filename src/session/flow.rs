@@ -26,7 +26,7 @@ pub const MAX_TARGET: usize = 2048;
 pub const STATE_CHARS: usize = 32;
 /// How many cookies of one flow's name are tried: see `OwnCookies::sessions`.
 const MAX_SAME_NAME: usize = 3;
-/// Most deletions in one answer; what is left goes with the next.
+/// Most deletions in one response; the rest follow in the next.
 const MAX_DELETIONS: usize = 20;
 /// How long a finished flow's cookie stays (see [`PendingSignIns::keep_briefly`]).
 pub const KEPT_BRIEFLY: Duration = Duration::from_secs(60);
@@ -59,7 +59,7 @@ pub enum Stage {
     Consent,
 }
 
-/// What somebody who signs in wants.
+/// What a sign-in is for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SignInRequest {
     /// Where to return: a path of our own origin, checked by the caller (R20).
@@ -104,12 +104,12 @@ pub struct Begun {
     pub set_cookies: Vec<String>,
 }
 
-/// A flow whose state came back in the browser that it began in.
+/// A sign-in whose state has returned to the browser that it began in.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Checked<'a> {
     /// The flow.
     pub flow: PendingSignIn,
-    /// The sealed cookie, for the memo of finished callbacks.
+    /// The sealed cookie, by which a repeated callback is recognised.
     pub cookie: &'a [u8],
 }
 
@@ -163,7 +163,7 @@ impl PendingSignIns {
         PendingSignIns { keyring, names }
     }
 
-    /// Begins a flow (see [`PendingSignIn::begin`]) in a browser that sent these cookies. PendingSignIns that are over or do
+    /// Begins a flow (see [`PendingSignIn::begin`]) in a browser that sent these cookies. Those that are over or do
     /// not open are deleted, and the oldest where there would be more than [`MAX_FLOWS`].
     pub fn begin(
         &self,
@@ -238,7 +238,7 @@ impl PendingSignIns {
     }
 
     /// `Set-Cookie` that lets a finished flow's cookie live for another minute: a webview that asks for the
-    /// callback a second time then gets the memo's answer, target and all, where a deleted
+    /// callback a second time then gets the same response, target included, where a deleted
     /// cookie would mean "flow missing". The state stays used.
     pub fn keep_briefly(&self, checked: &Checked<'_>) -> Result<String, Failure> {
         let name = self.name_of(checked.flow.state())?;

@@ -8,7 +8,7 @@
 //! - The AAD names version, purpose and context (the cookie's name), each with its length before it, so that
 //!   no two different triples give the same bytes (R13).
 //! - The first key seals, all open (R14). The key id picks the key, so rotation costs no trial decryption.
-//! - Everything that can be wrong with a text has one answer, `None` (R12). There is no padding and no error
+//! - Everything that can be wrong with a text gives the same result, `None` (R12). There is no padding and no error
 //!   text that could tell an attacker how far it got.
 //! - Nonces are random. NIST SP 800-38D allows 2^32 of them per key, which keeps the chance of a single
 //!   repetition below 2^-32. A session is sealed about 24 times per `session.idle`: 10,000 members all day
@@ -51,7 +51,7 @@ pub enum Purpose {
     Claim,
     /// WeCom's access token, as the nodes share it.
     AccessToken,
-    /// A session that has ended, as the nodes tell each other.
+    /// A session that has ended, as the nodes publish it.
     Ending,
 }
 

@@ -206,7 +206,7 @@ impl SessionCookies {
             .find(|s| s.state(&self.limits, now) == SessionValidity::Live && s.belongs_to(&self.companies))
     }
 
-    /// `Set-Cookie` for this session. The browser is told to forget it when it ends.
+    /// `Set-Cookie` for this session. It expires in the browser when the session ends.
     pub fn write(&self, session: &Session, now: UnixMillis) -> Result<String, Failure> {
         let name = self.names.session();
         let text = self.keyring.seal(Purpose::Session, name.as_bytes(), session)?;

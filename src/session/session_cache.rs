@@ -1,5 +1,5 @@
 //! What this node has seen of each session: whether it has ended, when NocoBase was last asked about it, and
-//! the token minted for it. NocoBase is the record; this is a bounded memory of its answers, and losing it
+//! the token minted for it. NocoBase is the record; this is a bounded cache of its responses, and losing it
 //! costs a question.
 
 use std::collections::HashMap;
@@ -26,15 +26,15 @@ pub const CAPACITY: u64 = 200_000;
 /// A token older than this is minted anew: far below NocoBase's `tokenExpirationTime` (a day by default), so
 /// that NocoBase never sees a stale one.
 pub const REMINT_AFTER: Duration = Duration::from_secs(10 * 60);
-/// After a recheck that got no answer, the next attempt is this much later.
+/// After a recheck without a response, the next attempt is this much later.
 pub const RECHECK_RETRY: Duration = Duration::from_secs(30);
 /// moka refuses spans of centuries.
 const LONGEST_MEMORY: Duration = Duration::from_secs(366 * 24 * 3600);
 
-/// NocoBase's answer about a session.
+/// What NocoBase says about a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SessionStatus {
-    /// It counts.
+    /// It is valid.
     Live,
     /// It was ended, or its user is gone.
     Ended,
@@ -103,7 +103,7 @@ pub struct CachedSession {
     ended: AtomicBool,
     /// Wakes those who wait for that.
     at_end: Notify,
-    /// [`UnixMillis`] of NocoBase's last answer.
+    /// [`UnixMillis`] of NocoBase's last response.
     checked_at: AtomicU64,
     /// [`UnixMillis`] before which no recheck begins.
     not_before: AtomicU64,
@@ -163,7 +163,7 @@ impl CachedSession {
         self.token.store(None);
     }
 
-    /// When NocoBase last answered for it.
+    /// When NocoBase last confirmed it.
     pub fn checked_at(&self) -> UnixMillis {
         UnixMillis(self.checked_at.load(Ordering::Acquire))
     }
@@ -214,7 +214,7 @@ impl CachedSession {
     }
 }
 
-/// The order to ask NocoBase and WeCom about a session again. Dropped without an answer, it is given again
+/// The order to ask NocoBase and WeCom about a session again. Dropped without a result, it is given again
 /// after [`RECHECK_RETRY`]: the session goes on meanwhile.
 #[derive(Debug)]
 #[must_use = "say how the recheck ended"]

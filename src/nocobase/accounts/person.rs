@@ -47,7 +47,7 @@ impl Person {
     }
 
     /// The userid, where NocoBase takes it for a user name. An `@` is out: NocoBase signs in by "user name or
-    /// e-mail", and a user name that is somebody's address would be both.
+    /// e-mail", and a user name that is another user's address would be both.
     pub(super) fn username(&self) -> Option<&str> {
         let ok = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
         let name = self.userid.as_str();

@@ -1,4 +1,4 @@
-//! Questions to NocoBase's tables, and how much of their answers counts.
+//! Queries of NocoBase's tables, and which of the returned rows count.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use crate::error::{Cause, Failure, FailureWithCause};
 use crate::nocobase::UserId;
 use crate::nocobase::client::{Call, NocoBase, bad_response, denied, user_id_of};
 
-/// More rows than this answer no question that is asked here.
+/// No query here expects more rows than this.
 pub(super) const PAGE: usize = 100;
 
 impl NocoBase {

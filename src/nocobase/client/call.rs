@@ -32,7 +32,7 @@ impl<'a> Call<'a> {
     }
 }
 
-/// What came back, whatever it is.
+/// A response, of any kind.
 pub(super) struct Response {
     pub(super) status: u16,
     pub(super) body: Vec<u8>,
