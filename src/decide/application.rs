@@ -10,6 +10,7 @@ use std::borrow::Cow;
 use percent_encoding::percent_decode_str;
 
 use super::host::without_port;
+pub use super::policy::Named;
 use super::policy::{Policy, Request};
 
 /// Parameter of the query that chooses the application.
@@ -43,37 +44,6 @@ fn is_folded(name: &str, folded: &str) -> bool {
         let n = if n.is_ascii_alphanumeric() { n.to_ascii_lowercase() } else { b'-' };
         n == f
     })
-}
-
-/// What all headers of one meaning say, in whatever spelling.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Named<'a> {
-    /// There is no such header.
-    #[default]
-    Nothing,
-    /// There is one.
-    One(&'a str),
-    /// There are several, or one that is no text: servers read such in different ways.
-    Ambiguous,
-}
-
-impl<'a> Named<'a> {
-    /// With one more header of this value (`None`: no text).
-    pub fn and(self, value: Option<&'a str>) -> Named<'a> {
-        match (self, value) {
-            (Named::Nothing, Some(value)) => Named::One(value),
-            _ => Named::Ambiguous,
-        }
-    }
-
-    /// Is there anything that is not as `is_ours` wants it? An empty header names nothing.
-    fn is_other(self, is_ours: impl FnOnce(&str) -> bool) -> bool {
-        match self {
-            Named::Nothing | Named::One("") => false,
-            Named::One(value) => !is_ours(value),
-            Named::Ambiguous => true,
-        }
-    }
 }
 
 /// Does this request name another application, in any of the ways?

@@ -4,7 +4,6 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::application::Named;
 use super::rules::PublicRules;
 
 /// What happens to browsers outside WeCom's client (`access.browsers`).
@@ -76,6 +75,37 @@ pub enum SessionState {
     Valid,
     /// A session that is over: idle, too old, signed out, revoked.
     Ended,
+}
+
+/// What all headers of one meaning say, in whatever spelling.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Named<'a> {
+    /// There is no such header.
+    #[default]
+    Nothing,
+    /// There is one.
+    One(&'a str),
+    /// There are several, or one that is no text: servers read such in different ways.
+    Ambiguous,
+}
+
+impl<'a> Named<'a> {
+    /// With one more header of this value (`None`: no text).
+    pub fn and(self, value: Option<&'a str>) -> Named<'a> {
+        match (self, value) {
+            (Named::Nothing, Some(value)) => Named::One(value),
+            _ => Named::Ambiguous,
+        }
+    }
+
+    /// Is there anything that is not as `is_ours` wants it? An empty header names nothing.
+    pub(super) fn is_other(self, is_ours: impl FnOnce(&str) -> bool) -> bool {
+        match self {
+            Named::Nothing | Named::One("") => false,
+            Named::One(value) => !is_ours(value),
+            Named::Ambiguous => true,
+        }
+    }
 }
 
 /// One request, as the edge read it. All texts come from the client and may lie.
