@@ -314,7 +314,8 @@ fn sources() -> Sources {
     let mut tests = BTreeSet::new();
     for (path, (_, test_modules)) in &tokens {
         let module = module_of(path, &of_binary);
-        tests.extend(test_modules.iter().map(|name| [module.as_slice(), &[name.clone()]].concat()));
+        tests
+            .extend(test_modules.iter().map(|name| [module.as_slice(), std::slice::from_ref(name)].concat()));
     }
     let modules: BTreeMap<Segments, &String> = tokens
         .keys()
@@ -369,7 +370,7 @@ fn arrows(sources: &Sources) -> BTreeMap<Segments, BTreeMap<Segments, String>> {
                 && mention.binds.as_ref().is_some_and(|name| !source.identifiers.contains(name));
             let (target, is_module) = resolve(sources, &mention.target, 0);
             // What is used of an imported module stands where it is used.
-            if !passed_on && !(is_module && mention.binds.is_some()) && target != *module {
+            if !(passed_on || is_module && mention.binds.is_some()) && target != *module {
                 used.entry(target).or_insert_with(|| mention.target.join("::"));
             }
         }
