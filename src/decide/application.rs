@@ -89,10 +89,8 @@ fn is_other_by_path(policy: &Policy, path: &str) -> bool {
         return true;
     }
     if let Some(rest) = below(root, "files").or_else(|| below("/", "files")) {
-        let (name, more) = rest.split_once('/').map_or((rest, false), |(name, _)| (name, true));
-        // NocoBase takes what comes first for an application even where nothing comes after it; a file in the old
-        // way (`/files/x.png`) has no application's name.
-        return !name.is_empty() && (more || !name.contains('.')) && decoded(name) != policy.app;
+        // A name with nothing after it is a file in the old way (`/files/x.png`).
+        return rest.split_once('/').is_some_and(|(name, _)| !name.is_empty() && decoded(name) != policy.app);
     }
     // The page, in the client and in the one that is to follow it.
     ["apps", "v/apps"].into_iter().filter_map(|page| below(root, page)).any(|rest| {

@@ -5,11 +5,11 @@ use super::host::same_host;
 use super::own::{OwnPath, is_own};
 use super::page_load::{
     cookie_counts, is_below, is_browser, is_framed_page, is_get, is_navigation, is_our_origin, is_page_load,
-    takes_script,
+    is_visit, takes_script,
 };
-use super::password::{form_address, is_form, rests_on_cookie};
+use super::password::{form_address, is_form, is_from_own_page, is_sign_in_call, rests_on_cookie};
 use super::policy::{Browsers, Credential, Policy, Request, SessionState};
-use super::target::{SIGN_IN_PARAMETERS, of_request};
+use super::target::{CALLBACK_PARAMETERS, SIGN_IN_PARAMETERS, of_request};
 use super::{address, application, path, query};
 use crate::error::Failure;
 
@@ -22,7 +22,7 @@ pub enum Decision {
     VerifyFile(usize),
     /// On to NocoBase.
     Forward(ForwardOptions),
-    /// 302 to this target on our own origin: the same page, without a `token` in its address.
+    /// 302 to this target on our own origin: the same page, without a `token`, or a `code` and its `state`, in its address.
     Redirect(String),
     /// Starts a flow that ends where this request wanted to go.
     Login {
@@ -131,6 +131,13 @@ pub fn decide(policy: &Policy, request: &Request<'_>) -> Decision {
     if application::is_other(policy, request) {
         return Decision::Refuse { failure: Failure::OtherApplication, page: is_page_load(policy, request) };
     }
+    if let Some(target) = without_code(policy, request) {
+        return Decision::Redirect(target);
+    }
+    // Another site would sign this browser in as somebody of its choice (R40).
+    if is_sign_in_call(policy, request.path) && !is_from_own_page(policy, request) {
+        return Decision::Refuse { failure: Failure::CrossSite, page: false };
+    }
     match signed_in(policy, request).unwrap_or_else(|| without_session(policy, request)) {
         Decision::Forward(options) => Decision::Forward(with_session(policy, request, options)),
         decision => decision,
@@ -162,6 +169,24 @@ fn with_session(policy: &Policy, request: &Request<'_>, options: ForwardOptions)
             && (is_page_load(policy, request) || below.is_some_and(|path| path.starts_with("api/"))),
         ..options
     }
+}
+
+/// The same address without `code` and `state`, where WeCom may have sent the browser there (R39): a link of somebody else's
+/// can make WeCom send its code to any page of ours, and whoever sees a live code can spend it in a sign-in of his own.
+///
+/// An address with one of the two keeps it, and so do links inside the app: WeCom sends both, and comes from another site.
+/// An API path that a public rule names is the end of somebody else's OAuth, which needs both.
+fn without_code(policy: &Policy, request: &Request<'_>) -> Option<String> {
+    let query = request.query?;
+    if !CALLBACK_PARAMETERS.iter().all(|name| query::has(query, name))
+        || !is_visit(request)
+        || request.sec_fetch_site == Some("same-origin")
+        || is_below(&policy.public_path, "api", request.path)
+            && policy.public.matches(request.method, request.path)
+    {
+        return None;
+    }
+    Some(of_request(request.path, query::without(query, &CALLBACK_PARAMETERS).as_deref()))
 }
 
 /// The gate's own paths. A cookie that does not count must not act here either.

@@ -90,6 +90,17 @@ pub(super) fn is_navigation(request: &Request<'_>) -> bool {
         && takes_page(request.x_requested_with, request.sec_fetch_mode, request.accept)
 }
 
+/// Does a browser go to this address: in a window or in a frame, in whatever it takes the answer for? Wider than
+/// [`is_page_load`], for what must not be shown to whatever answers.
+pub(super) fn is_visit(request: &Request<'_>) -> bool {
+    is_get(request)
+        && !request.upgrade
+        && match request.sec_fetch_mode {
+            Some(mode) => mode == "navigate",
+            None => takes_page(request.x_requested_with, None, request.accept) && is_browser(request),
+        }
+}
+
 /// Is a page of any use to who asks? Not to a script, nor to a program that says what it takes.
 pub fn takes_page(
     x_requested_with: Option<&str>,

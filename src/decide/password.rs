@@ -37,6 +37,33 @@ const CALLS: [(&str, &str); 9] = [
     ("POST", "api/auth:signIn"),
 ];
 
+/// Calls that make a browser somebody's by what they carry: a password, or a token that NocoBase then puts into its cookie.
+const SIGN_IN_CALLS: [&str; 6] = [
+    "auth:signIn",
+    "auth:signUp",
+    "auth:lostPassword",
+    "auth:resetPassword",
+    "auth:changePassword",
+    "auth:syncCookies",
+];
+
+/// Is this a call that signs somebody in at NocoBase, or one of its kin? By any method: NocoBase runs actions by GET too, and
+/// reads past what follows the action.
+pub(super) fn is_sign_in_call(policy: &Policy, path: &str) -> bool {
+    let rest = path.strip_prefix(policy.public_path.as_str()).and_then(|rest| rest.strip_prefix("api/"));
+    let action = rest.and_then(|rest| rest.split('/').next());
+    action.is_some_and(|action| SIGN_IN_CALLS.iter().any(|call| call.eq_ignore_ascii_case(action)))
+}
+
+/// Did a page of our own send this (R40)? Silence is no proof: forms of other sites in old browsers send neither header.
+pub(super) fn is_from_own_page(policy: &Policy, request: &Request<'_>) -> bool {
+    let own_origin = request.origin.map(|origin| is_our_origin(policy, origin));
+    match request.sec_fetch_site {
+        Some(site) => site == "same-origin" && own_origin != Some(false),
+        None => own_origin == Some(true),
+    }
+}
+
 /// Is this the form, a file that it is made of, or a call that it needs? Exact names: everything else stays closed.
 pub(super) fn is_form(policy: &Policy, request: &Request<'_>) -> bool {
     let Some(rest) = request.path.strip_prefix(policy.public_path.as_str()) else { return false };

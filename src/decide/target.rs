@@ -14,6 +14,9 @@ pub const MAX_LEN: usize = 2048;
 /// address. They never survive a login or a redirect.
 pub(super) const SIGN_IN_PARAMETERS: [&str; 2] = ["token", "authenticator"];
 
+/// What WeCom appends to the address that it sends a browser back to; `state` also where none was given.
+pub(super) const CALLBACK_PARAMETERS: [&str; 2] = ["code", "state"];
+
 /// What is never left raw in a query or fragment. `%` stays: what is encoded stays encoded.
 const UNSAFE: &AsciiSet = &CONTROLS
     .add(b' ')

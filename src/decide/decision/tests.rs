@@ -3,6 +3,7 @@ use crate::decide::application::Named;
 use crate::decide::rules::PublicRules;
 
 mod applications;
+mod codes;
 mod password;
 mod properties;
 mod sessions;

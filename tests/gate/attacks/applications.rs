@@ -42,7 +42,7 @@ const PATHS: &[&str] = &[
     "/%61pps/sub1",
     "/v/apps/sub1/admin",
     "/files/sub1/main/attachments/1.png",
-    "/files/sub1",
+    "/files/sub1/",
     "/files/%73ub1/x",
 ];
 

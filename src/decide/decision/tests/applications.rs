@@ -73,7 +73,7 @@ fn r44_paths_of_another_application_are_refused_whoever_asks() {
         ("/crm/api/__app/sub1/auth:check", true, true, true),
         ("/api/__apps/sub1", false, false, false),
         ("/files/sub1/main/attachments/1.png", true, false, true),
-        ("/files/sub1", true, false, true),
+        ("/files/sub1", false, false, false),
         ("/files/sub1/", true, false, true),
         ("/files/main/main/attachments/1.png", false, true, false),
         ("/files/1.png", false, false, false),

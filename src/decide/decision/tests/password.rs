@@ -168,3 +168,73 @@ fn the_address_of_the_form_keeps_the_place_and_the_client() {
         assert_eq!(crate::decide::form_address(&policy, here), want, "{here}");
     }
 }
+
+#[test]
+fn r40_signing_in_by_password_needs_a_page_of_our_own() {
+    let open = Policy { public: PublicRules::parse(&["* /**".to_owned()]).unwrap(), ..policy() };
+    let crm = Policy { public_path: "/crm/".to_owned(), ..with_password() };
+    let refused = no(Failure::CrossSite);
+    for (root, policy) in [("/", with_password()), ("/", open), ("/crm/", crm)] {
+        for (method, action) in [
+            ("POST", "auth:signIn"),
+            ("GET", "auth:signIn"),
+            ("PUT", "auth:signIn"),
+            ("POST", "auth:signIn/"),
+            ("POST", "auth:signIn/1"),
+            ("POST", "auth:SIGNIN"),
+            ("POST", "auth:signUp"),
+            ("POST", "auth:lostPassword"),
+            ("POST", "auth:resetPassword"),
+            ("POST", "auth:changePassword"),
+            ("POST", "auth:syncCookies"),
+            ("GET", "auth:syncCookies"),
+        ] {
+            let path = format!("{root}api/{action}");
+            let base = Request { method, ..call(&path) };
+            for (who, base) in [
+                ("a stranger", base),
+                ("a member", Request { session: SessionState::Valid, ..base }),
+                (
+                    "a member's page",
+                    Request { session: SessionState::Valid, credential: Credential::Phantom, ..base },
+                ),
+                ("an API key", Request { credential: Credential::ApiToken, ..base }),
+                ("a bypass network", Request { client_ip: [10, 0, 0, 1].into(), ..base }),
+            ] {
+                for (site, origin, own) in [
+                    (Some("same-origin"), Some(ORIGIN), true),
+                    (Some("same-origin"), None, true),
+                    (None, Some(ORIGIN), true),
+                    (None, Some("https://GATE.example.com:443"), true),
+                    (None, None, false),
+                    (Some("none"), None, false),
+                    (Some("none"), Some(ORIGIN), false),
+                    (Some("same-site"), Some("https://other.example.com"), false),
+                    (Some("cross-site"), Some("https://evil.com"), false),
+                    (Some("cross-site"), Some("null"), false),
+                    (Some("cross-site"), None, false),
+                    (Some("same-origin"), Some("https://evil.com"), false),
+                    (None, Some("https://evil.com"), false),
+                    (None, Some("http://gate.example.com"), false),
+                    (None, Some("null"), false),
+                    (None, Some(""), false),
+                ] {
+                    let request = Request { sec_fetch_site: site, origin, ..base };
+                    let answer = decide(&policy, &request);
+                    assert_eq!(
+                        answer == refused,
+                        !own,
+                        "{who}: {method} {path} {site:?} {origin:?}: {answer:?}"
+                    );
+                }
+            }
+        }
+    }
+    // What only looks alike is decided on as before.
+    for path in
+        ["/api/auth:signInX", "/api/x/auth:signIn", "/api/auth:check", "/auth:signIn", "/crm/api/auth:signIn"]
+    {
+        let request = Request { sec_fetch_site: None, ..call(path) };
+        assert_ne!(decide(&with_password(), &request), refused, "{path}");
+    }
+}

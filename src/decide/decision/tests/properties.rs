@@ -77,8 +77,11 @@ fn is_of_the_form(request: &Request<'_>) -> bool {
     let get = matches!(request.method, "GET" | "HEAD");
     let file = FILES.iter().any(|folder| request.path.starts_with(folder));
     let page = matches!(request.path, "/signin" | "/v/signin");
-    !request.upgrade
-        && (get && (file || page) || request.method == "POST" && request.path == "/api/auth:signIn")
+    let own_page = request.origin == Some(ORIGIN)
+        && request.sec_fetch_site.is_none_or(|s| s == "same-origin")
+        || request.origin.is_none() && request.sec_fetch_site == Some("same-origin");
+    let sign_in = request.method == "POST" && request.path == "/api/auth:signIn" && own_page;
+    !request.upgrade && (get && (file || page) || sign_in)
 }
 
 /// May this request pass because NocoBase's password form is open: as a part of it, or on the strength of the cookie
@@ -301,8 +304,10 @@ proptest! {
     ) {
         let request = Request { credential, session, own_cookie, host: Some("gate.example.com"), ..texts.request() };
         let ours = is_own(request.path)
+            || without_code(&policy, &request).is_some()
             || verify_file(&policy, request.path).is_some()
             || application::is_other(&policy, &request)
+            || is_sign_in_call(&policy, request.path) && !is_from_own_page(&policy, &request)
             || matches!(request.method, "CONNECT" | "TRACE");
         let by_token = match credential {
             Credential::ApiToken => policy.api_keys,
@@ -318,7 +323,7 @@ proptest! {
     #[test]
     fn r02_no_query_changes_the_decision(
         texts in texts(),
-        query in prop_oneof![".*", "(token|authenticator|%74oken|__appName|[a-z&=%]){0,6}"],
+        query in prop_oneof![".*", "(token|authenticator|code=|&state=|%74oken|__appName|[a-z&=%]){0,6}"],
         credential in prop::sample::select(CREDENTIALS.to_vec()),
         session in prop::sample::select(SESSIONS.to_vec()),
         own_cookie: bool,
@@ -328,6 +333,13 @@ proptest! {
             Request { query: None, x_requested_with: None, credential, session, own_cookie, ..texts.request() };
         let asked = Request { query: Some(&query), ..bare };
         match decide(&policy, &asked) {
+            // A code is seen by the callback alone.
+            Decision::Redirect(target) if without_code(&policy, &asked).is_some() => {
+                prop_assert!(query::has(&query, "code") && query::has(&query, "state") && is_get(&asked));
+                let (path, query) = target.split_once('?').map_or((target.as_str(), None), |(p, q)| (p, Some(q)));
+                let again = without_code(&policy, &Request { path, query, ..asked });
+                prop_assert!(again.is_none(), "{:?}", again);
+            }
             // The one exception: a page load that would pass loses its `token`, and ends where it would have without.
             Decision::Redirect(target) => {
                 let by_password = may_pass_by_password(&policy, &asked);
