@@ -8,6 +8,7 @@ use bytes::Bytes;
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use http::{HeaderMap, HeaderValue, header};
 use wecom_gate::nocobase::{Minter, UserId};
+use wecom_gate::proxy::rewrite::auth_message::TokenVerdict;
 use wecom_gate::proxy::rewrite::token_swapper::Swapper;
 use wecom_gate::session::{Member, Session, SessionCache, Token, UnixMillis, forwardable};
 
@@ -89,8 +90,10 @@ fn benches(c: &mut Criterion) {
     let swapper = || {
         Swapper::new(|shown: &str| {
             let own = session.phantom.matches(shown.as_bytes());
-            let token = own.then(|| seen.token(NOW, || mint(&minter, &session)))?;
-            Some(token.ok()?.jwt().to_owned())
+            match own.then(|| seen.token(NOW, || mint(&minter, &session))) {
+                Some(Ok(token)) => TokenVerdict::Replace(token.jwt().to_owned()),
+                _ => TokenVerdict::Refuse,
+            }
         })
     };
     let swapped = swapper().push(auth.clone());

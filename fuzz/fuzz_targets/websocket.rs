@@ -3,10 +3,14 @@
 
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
+use wecom_gate::proxy::rewrite::auth_message::TokenVerdict;
 use wecom_gate::proxy::rewrite::token_swapper::Swapper;
 
 fn run(input: &[u8], piece: usize, swap: bool) -> (Vec<u8>, bool) {
-    let mut swapper = Swapper::new(|token: &str| (swap && token == "phantom").then(|| "real".to_owned()));
+    let mut swapper = Swapper::new(|token: &str| match token {
+        "phantom" if swap => TokenVerdict::Replace("real".to_owned()),
+        _ => TokenVerdict::Keep,
+    });
     let mut out = Vec::new();
     for piece in input.chunks(piece) {
         match swapper.push(Bytes::copy_from_slice(piece)) {

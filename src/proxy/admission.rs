@@ -86,6 +86,9 @@ async fn read(gate: &Gate, downstream: &mut HttpSession, ctx: &mut Context) -> R
             if options.signs_out {
                 ctx.sign_out_cookies = gate.sessions.signed_out_cookies(&cookies);
             }
+            if upgrade && facts.own_cookie {
+                ctx.swapper = Some(Box::new(Swapper::new(credential::own_tokens_only(gate))));
+            }
             if let Some(member) = member {
                 // In a tunnel that another site opened under a public rule nothing is the member's.
                 let as_member = options.identity == decide::Identity::Member;

@@ -9,10 +9,11 @@ use crate::decide::{self, Credential};
 use crate::login::{self, Sessions};
 use crate::proxy::gate::Gate;
 use crate::proxy::member::Member;
+use crate::proxy::rewrite::auth_message::TokenVerdict;
 use crate::session::{self, Phantom};
 
-/// Returns NocoBase's token for the token that the page holds.
-pub type TokenSwap = Box<dyn FnMut(&str) -> Option<String> + Send + Sync>;
+/// Says what becomes of the token that a page shows in its WebSocket.
+pub type TokenSwap = Box<dyn FnMut(&str) -> TokenVerdict + Send + Sync>;
 
 /// The token that the page holds.
 #[derive(Clone, Copy)]
@@ -41,12 +42,27 @@ pub fn page_token(gate: &Gate, member: &Member) -> PageToken {
     }
 }
 
-/// Swaps tokens in a tunnel for as long as it is open: each time with one that is fresh.
+/// Swaps tokens in a session's tunnel for as long as it is open: each time with one that is fresh. No other token than the
+/// session's own passes (R41), an API key neither, whatever `access.api_keys` says: to NocoBase the page is then nobody's.
 pub fn swap(sessions: Arc<Sessions>, member: &Member, page_token: PageToken) -> TokenSwap {
     let (session, seen) = (member.session.clone(), member.seen.clone());
     Box::new(move |token| {
-        let token = page_token.is(&sessions, token).then(|| sessions.token(&session, &seen))?;
-        Some(token.ok()?.jwt().to_owned())
+        let own = page_token.is(&sessions, token).then(|| sessions.token(&session, &seen));
+        match own {
+            Some(Ok(token)) => TokenVerdict::Replace(token.jwt().to_owned()),
+            Some(Err(_)) | None => TokenVerdict::Refuse,
+        }
+    })
+}
+
+/// In the tunnel of somebody who came by NocoBase's own form: tokens of such sign-ins pass, and API keys where they pass
+/// over HTTP too.
+pub fn own_tokens_only(gate: &Gate) -> TokenSwap {
+    let (sessions, api_keys) = (gate.sessions.clone(), gate.policy.api_keys);
+    Box::new(move |token| match token_kind(&sessions, true, token) {
+        Credential::OwnToken => TokenVerdict::Keep,
+        Credential::ApiToken if api_keys => TokenVerdict::Keep,
+        _ => TokenVerdict::Refuse,
     })
 }
 
@@ -64,7 +80,7 @@ pub fn credential(
         (Some(value), None) => match value.to_str().ok().map(token_of) {
             Some("") | None => Credential::Invalid,
             Some(token) if page_token.is_some_and(|p| p.is(&gate.sessions, token)) => Credential::Phantom,
-            Some(token) => token_kind(gate, token),
+            Some(token) => token_kind(&gate.sessions, gate.policy.password, token),
         },
     };
     if credential == Credential::None
@@ -83,10 +99,9 @@ pub fn credential(
 }
 
 /// The kind of a NocoBase token that is not this session's.
-fn token_kind(gate: &Gate, token: &str) -> Credential {
-    let (minter, now) = (&gate.sessions.minter, login::now().as_secs());
-    let verified =
-        if gate.policy.password { minter.verify_renewable(token, now) } else { minter.verify(token, now) };
+fn token_kind(sessions: &Sessions, password: bool, token: &str) -> Credential {
+    let (minter, now) = (&sessions.minter, login::now().as_secs());
+    let verified = if password { minter.verify_renewable(token, now) } else { minter.verify(token, now) };
     match verified {
         Ok(verified) if verified.api_key => Credential::ApiToken,
         Ok(_) => Credential::OwnToken,
@@ -103,7 +118,8 @@ pub fn own_token(gate: &Gate, request: &RequestHeader) -> Option<String> {
     let values = request.headers.get_all(header::COOKIE).iter().map(header::HeaderValue::as_bytes);
     let token = session::first_cookie(values, gate.sessions.token_cookie().as_bytes())?;
     let token = std::str::from_utf8(token).ok()?;
-    (token_kind(gate, token) == Credential::OwnToken).then(|| token.to_owned())
+    let kind = token_kind(&gate.sessions, gate.policy.password, token);
+    (kind == Credential::OwnToken).then(|| token.to_owned())
 }
 
 /// The token in `Authorization`: after `Bearer`, in any case (RFC 9110, 11.1), or the whole value, since NocoBase takes

@@ -2,6 +2,7 @@
 //!
 //! Pure: bytes in, bytes out. Must never: know a session, Pingora or a socket.
 
+pub mod auth_message;
 pub mod script_injector;
 pub mod token_swapper;
 pub mod websocket_frames;

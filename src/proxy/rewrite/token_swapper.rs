@@ -2,14 +2,15 @@
 //! through a [`Swapper`], which replaces the token in `{"type":"auth:token","payload":{"token":"..."}}` and passes
 //! everything else on unchanged (RFC 6455, section 5).
 //!
-//! Only what may be such a message is held back until it is complete: unfragmented or not, at most
-//! [`MAX_MESSAGE`] bytes. No extension may have been negotiated: strip `Sec-WebSocket-Extensions` from the upgrade.
+//! A message is held back until it is complete: unfragmented or not, text or binary (NocoBase reads both alike), at most
+//! [`MAX_MESSAGE`] bytes. Of a longer one only what cannot name a token passes. No extension may have been negotiated:
+//! strip `Sec-WebSocket-Extensions` from the upgrade.
 
 use std::ops::Range;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use memchr::memmem;
-use serde_json::Value;
+
+use super::auth_message::{self, TokenVerdict, Unclear, Watch};
 
 /// Longest message that is looked into. One with a token has about 500 bytes.
 pub const MAX_MESSAGE: usize = 16 * 1024;
@@ -38,6 +39,9 @@ pub enum WsError {
     /// A continuation of nothing, or a new message within another.
     #[error("a WebSocket message with fragments out of order")]
     Fragments,
+    /// A message that could name somebody, and that the gate cannot read (R41).
+    #[error("a WebSocket message that hides whose token it carries")]
+    HiddenToken,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -96,8 +100,8 @@ impl Header {
 enum State {
     /// The next byte is one of a header.
     Header,
-    /// This many bytes pass.
-    Passing(u64),
+    /// This many bytes pass; those of a message (with its mask, at this place in it) are looked at.
+    Passing { left: u64, data: Option<([u8; 4], usize)> },
     /// This many bytes belong to a message that is held back.
     Holding { left: usize, fin: bool, mask: [u8; 4], at: usize },
     /// After an error.
@@ -124,6 +128,10 @@ pub struct Swapper<F> {
     raw: BytesMut,
     /// Their payload, unmasked.
     text: Vec<u8>,
+    /// What the message that is held back began as: text or binary.
+    opcode: u8,
+    /// Sees what passes of a message that is too long.
+    watch: Watch,
 }
 
 impl<F> std::fmt::Debug for Swapper<F> {
@@ -132,9 +140,14 @@ impl<F> std::fmt::Debug for Swapper<F> {
     }
 }
 
-impl<F: FnMut(&str) -> Option<String>> Swapper<F> {
-    /// `swap` gets the token of each `auth:token` message and returns the one to send instead; with `None` the
-    /// message passes as it is.
+impl From<Unclear> for WsError {
+    fn from(_: Unclear) -> WsError {
+        WsError::HiddenToken
+    }
+}
+
+impl<F: FnMut(&str) -> TokenVerdict> Swapper<F> {
+    /// `swap` gets the token of each `auth:token` message and says what becomes of it.
     pub fn new(swap: F) -> Self {
         Self {
             swap,
@@ -143,6 +156,8 @@ impl<F: FnMut(&str) -> Option<String>> Swapper<F> {
             partial: BytesMut::new(),
             raw: BytesMut::new(),
             text: Vec::new(),
+            opcode: TEXT,
+            watch: Watch::default(),
         }
     }
 
@@ -160,23 +175,31 @@ impl<F: FnMut(&str) -> Option<String>> Swapper<F> {
         while !out.rest().is_empty() {
             match self.state {
                 State::Broken => return Err(WsError::Reserved),
-                State::Passing(left) => {
+                State::Passing { left, data } => {
                     let n = out.rest().len().min(usize::try_from(left).unwrap_or(usize::MAX));
+                    let data = match data {
+                        Some((mask, at)) => {
+                            let part = out.rest().get(..n).unwrap_or_default();
+                            self.watch.push(unmasked(part, mask, at))?;
+                            Some((mask, at.wrapping_add(n) % 4))
+                        }
+                        None => None,
+                    };
                     out.pass(n);
                     let left = left.saturating_sub(n as u64);
-                    self.state = if left == 0 { State::Header } else { State::Passing(left) };
+                    self.state = if left == 0 { State::Header } else { State::Passing { left, data } };
                 }
                 State::Header => self.header(out)?,
                 State::Holding { left, fin, mask, at } => {
                     let rest = out.rest();
                     let part = rest.get(..left).unwrap_or(rest);
                     self.raw.extend_from_slice(part);
-                    self.text.extend(part.iter().zip(mask.iter().cycle().skip(at % 4)).map(|(b, m)| b ^ m));
+                    self.text.extend(unmasked(part, mask, at));
                     let n = part.len();
                     out.skip(n);
                     self.state =
                         State::Holding { left: left.saturating_sub(n), fin, mask, at: at.wrapping_add(n) };
-                    self.fragment_end(out);
+                    self.fragment_end(out)?;
                 }
             }
         }
@@ -201,8 +224,10 @@ impl<F: FnMut(&str) -> Option<String>> Swapper<F> {
         let message = match (self.message, header.opcode) {
             (message, _) if header.is_control() => message,
             (Message::None, 0) | (Message::Passing | Message::Held, 1..) => return Err(WsError::Fragments),
-            (Message::None, TEXT) => Message::Held,
-            (Message::None, _) => Message::Passing,
+            (Message::None, opcode) => {
+                self.opcode = opcode;
+                Message::Held
+            }
             (message, _) => message,
         };
         // Parsing consumed `partial` and the rest of the header from this piece.
@@ -220,36 +245,42 @@ impl<F: FnMut(&str) -> Option<String>> Swapper<F> {
             let left = usize::try_from(header.length).unwrap_or(0);
             self.state = State::Holding { left, fin: header.fin, mask: header.mask, at: 0 };
             // An empty fragment has no byte that would come by later.
-            self.fragment_end(out);
-            return Ok(());
+            return self.fragment_end(out);
         }
         if !header.is_control() {
+            if self.message != Message::Passing {
+                self.watch.restart();
+                self.watch.push(self.text.iter().copied())?;
+            }
             self.release(out);
             self.message = if header.fin { Message::None } else { Message::Passing };
         }
         out.insert(&self.partial);
         self.partial.clear();
         out.pass(from_piece);
-        self.state = if header.length == 0 { State::Header } else { State::Passing(header.length) };
+        let data = (!header.is_control()).then_some((header.mask, 0));
+        self.state =
+            if header.length == 0 { State::Header } else { State::Passing { left: header.length, data } };
         Ok(())
     }
 
     /// If the fragment that is held back is complete: go on, or, after the last one, send the message.
-    fn fragment_end(&mut self, out: &mut Out) {
-        let State::Holding { left: 0, fin, mask, .. } = self.state else { return };
+    fn fragment_end(&mut self, out: &mut Out) -> Result<(), WsError> {
+        let State::Holding { left: 0, fin, mask, .. } = self.state else { return Ok(()) };
         self.state = State::Header;
         if !fin {
-            return;
+            return Ok(());
         }
-        match swapped(&self.text, &mut self.swap) {
+        match auth_message::rewritten(&self.text, &mut self.swap)? {
             Some(text) => {
                 self.raw.clear();
                 self.text.clear();
-                out.insert(&frame(&text, mask));
+                out.insert(&frame(self.opcode, &text, mask));
             }
             None => self.release(out),
         }
         self.message = Message::None;
+        Ok(())
     }
 
     /// Sends what was held back, unchanged.
@@ -260,27 +291,17 @@ impl<F: FnMut(&str) -> Option<String>> Swapper<F> {
     }
 }
 
-/// The message with another token, if it is one with a token.
-fn swapped(text: &[u8], swap: &mut impl FnMut(&str) -> Option<String>) -> Option<String> {
-    // Most messages are none. JSON may also spell the word with escapes.
-    let maybe = memmem::find(text, b"auth").is_some() || memchr::memchr(b'\\', text).is_some();
-    if !maybe {
-        return None;
-    }
-    let mut message: Value = serde_json::from_slice(text).ok()?;
-    if message.get("type")?.as_str()? != "auth:token" {
-        return None;
-    }
-    let token = message.get_mut("payload")?.get_mut("token")?;
-    let new = swap(token.as_str()?)?;
-    *token = Value::String(new);
-    serde_json::to_string(&message).ok()
+/// The bytes of a payload, of which `at` have been before.
+fn unmasked(part: &[u8], mask: [u8; 4], at: usize) -> impl Iterator<Item = u8> {
+    let mut mask = mask;
+    mask.rotate_left(at % 4);
+    part.iter().zip(mask.into_iter().cycle()).map(|(b, m)| b ^ m)
 }
 
-/// A text frame, complete and masked.
-fn frame(text: &str, mask: [u8; 4]) -> BytesMut {
+/// A frame, complete and masked.
+fn frame(opcode: u8, text: &str, mask: [u8; 4]) -> BytesMut {
     let mut out = BytesMut::with_capacity(text.len().saturating_add(MAX_HEADER));
-    out.put_u8(0x80 | TEXT);
+    out.put_u8(0x80 | opcode);
     match (u8::try_from(text.len()), u16::try_from(text.len())) {
         (Ok(n @ 0..=125), _) => out.put_u8(0x80 | n),
         (_, Ok(n)) => {

@@ -125,7 +125,8 @@ async fn the_token_goes_in_where_the_phantom_was_and_nowhere_else() {
         let text = upstream.frame().await;
         assert!(!text.contains(&member.phantom), "{text}");
         assert_eq!(text.contains("eyJ"), swapped, "{text}");
-        assert_eq!(text == hello, !swapped, "{text}");
+        assert_eq!(text.contains("\"token\":null"), !swapped, "another session's goes no further: {text}");
+        assert!(!text.contains(token.as_str()), "{text}");
     }
 }
 
@@ -166,6 +167,69 @@ async fn a_page_that_comes_to_another_node_is_told_that_it_runs() {
         }
         for _ in 0..10 {
             assert_eq!(is_told().await, several);
+        }
+    }
+}
+
+/// `auth:token` messages with a foreign token, as a script in the page could send them.
+fn foreign(token: &str) -> Vec<Vec<u8>> {
+    let plain = format!(r#"{{"type":"auth:token","payload":{{"token":"{token}","authenticator":"basic"}}}}"#);
+    let binary = |text: &str| {
+        let mut bytes = frame(text);
+        bytes[0] = 0x82;
+        bytes
+    };
+    let (mut first, mut last) = (frame(&plain[..30]), frame(&plain[30..]));
+    (first[0], last[0]) = (0x01, 0x80);
+    vec![
+        frame(&plain),
+        binary(&plain),
+        [first, last].concat(),
+        frame(&plain.replace("auth", r"\u0061uth")),
+        frame(&plain.replace("\"auth:token\"", "[\"auth:token\"]")),
+        frame(&plain.replace("\"basic\"", "1e999")),
+        frame(&format!("{}{plain}", " ".repeat(20_000))),
+        binary(&format!("{}{plain}", " ".repeat(20_000))),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r41_only_the_sessions_own_token_passes_in_its_websocket() {
+    for api_keys in [false, true] {
+        let (upstream, setup, gate) = gate_with(|s| s.set("access.api_keys", api_keys)).await;
+        let (member, other) = (setup.visitor(), setup.visitor());
+        let key = setup.api_key();
+        for token in [&key, &other.phantom] {
+            for bytes in foreign(token) {
+                let mut stream = TcpStream::connect(gate.http).await.unwrap();
+                let headers = format!("{}Origin: http://gate.test\r\n", member.cookie_line());
+                stream.write_all(upgrade("/ws", &headers).as_bytes()).await.unwrap();
+                assert_eq!(read_answer(&mut stream).await.status(), 101);
+                // What comes after shows that the message has gone by, or that the tunnel has ended.
+                let _ = stream.write_all(&bytes).await;
+                let _ = stream.write_all(&frame("after it")).await;
+                let mut back = Vec::new();
+                let mut chunk = [0; 4096];
+                let after = frame("after it");
+                while !back.windows(after.len()).any(|w| w == after) {
+                    match tokio::time::timeout(Duration::from_secs(20), stream.read(&mut chunk))
+                        .await
+                        .unwrap()
+                    {
+                        Ok(n) if n > 0 => back.extend_from_slice(&chunk[..n]),
+                        _ => break,
+                    }
+                }
+                let sent = std::mem::take(&mut upstream.recorded().tunnelled);
+                let mask = [0x11, 0x22, 0x33, 0x44];
+                for turn in 0..4 {
+                    let plain: Vec<u8> =
+                        sent.iter().zip(mask.iter().cycle().skip(turn)).map(|(b, m)| b ^ m).collect();
+                    let text = String::from_utf8_lossy(&plain).into_owned();
+                    let secret = &token[token.len() - 20..];
+                    assert!(!text.contains(secret), "api_keys = {api_keys}: {text}");
+                }
+            }
         }
     }
 }
