@@ -90,17 +90,18 @@ impl SignIns {
             return (CallbackResponse::failed(failure, None), Vec::new());
         }
         let params = CallbackQuery::read(callback.query.unwrap_or_default());
-        let signed_in = self.sessions.live(callback.cookies);
+        let before = self.sessions.live(callback.cookies);
+        let signed_in = before.len() == 1;
         let Some(state) = params.state else {
             self.throttle.was_rejected(client, Instant::now());
-            return (self.stray(signed_in.is_some(), Failure::BadCallback), Vec::new());
+            return (self.stray(signed_in, Failure::BadCallback), Vec::new());
         };
         // Before anything is asked of WeCom: is this flow this browser's (R19)?
         let checked = match self.pending.check(callback.cookies, &state, now()) {
             Ok(checked) => checked,
             Err(failure) => {
                 self.throttle.was_rejected(client, Instant::now());
-                return self.no_flow(&callback, &state, signed_in.is_some(), failure);
+                return self.no_flow(&callback, &state, signed_in, failure);
             }
         };
         let request = &checked.flow.request;
@@ -161,13 +162,13 @@ impl SignIns {
                         // A user who signed in by password before is signed out: their cookies must not open files any more.
                         cookies.extend(self.sessions.forget_nocobase());
                     }
-                    self.sessions.replace(signed_in, &session);
+                    self.sessions.replace(before, &session);
                     CallbackResponse::Redirect(self.landing(request))
                 }
                 Err(failure) => CallbackResponse::failed(failure, retry),
             },
             Finished::NeedsConsent => self.again(&callback, request, true, 0, &mut cookies),
-            Finished::Failed(Failure::CodeRejected) if signed_in.is_some() => {
+            Finished::Failed(Failure::CodeRejected) if signed_in => {
                 CallbackResponse::Redirect(self.landing(request))
             }
             Finished::Failed(Failure::CodeRejected) if attempt_of(state.as_bytes()) == Some(0) => {

@@ -161,10 +161,10 @@ impl Sessions {
         });
     }
 
-    /// At each login the browser gets a new session; the one before ends (R15).
-    pub(super) fn replace(self: &Arc<Self>, before: Option<Session>, now: &Session) {
-        if let Some(before) = before.filter(|b| b.sid != now.sid) {
-            self.end(&before, "replaced by a new sign-in");
+    /// At each login the browser gets a new session; those before end (R15), also one that was planted (R42).
+    pub(super) fn replace(self: &Arc<Self>, before: Vec<Session>, now: &Session) {
+        for before in before.iter().filter(|b| b.sid != now.sid) {
+            self.end(before, "replaced by a new sign-in");
         }
     }
 }

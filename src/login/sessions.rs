@@ -125,9 +125,45 @@ impl Sessions {
     /// The session of these cookies. Without I/O, but for a session that this node has not seen before: NocoBase is
     /// the record of which sessions have ended, and is asked once (R15, R16).
     pub(crate) async fn find(self: &Arc<Self>, cookies: &OwnCookies<'_>) -> FoundSession {
-        let Some(session) = self.cookies.read(cookies, now()) else {
+        if cookies.is_crowded() {
+            return FoundSession::Nothing;
+        }
+        let mut sessions = self.cookies.read_all(cookies, now());
+        let Some(session) = sessions.next() else {
             return if cookies.has_session() { FoundSession::Ended } else { FoundSession::Nothing };
         };
+        let others: Vec<Session> = sessions.filter(|other| other.sid != session.sid).collect();
+        if others.is_empty() {
+            self.status(session).await
+        } else {
+            Box::pin(self.find_among(session, others)).await
+        }
+    }
+
+    /// The one of several sessions that is live. Two that are live are none: which one is the browser's own, and which one a
+    /// neighbour has planted, nobody can tell (R42).
+    async fn find_among(self: &Arc<Self>, first: Session, others: Vec<Session>) -> FoundSession {
+        let mut live: Option<(Session, Arc<CachedSession>)> = None;
+        for session in std::iter::once(first).chain(others) {
+            match self.status(session).await {
+                FoundSession::Live { session, seen } => match &live {
+                    Some((other, _)) if other.sid != session.sid => {
+                        tracing::info!(event = "session_conflict", session = %other.sid, other = %session.sid,
+                            "cookies of two live sessions in one request: neither counts");
+                        return FoundSession::Nothing;
+                    }
+                    Some(_) => {}
+                    None => live = Some((session, seen)),
+                },
+                FoundSession::Ended | FoundSession::Nothing => {}
+                unknown @ FoundSession::Unknown(_) => return unknown,
+            }
+        }
+        live.map_or(FoundSession::Ended, |(session, seen)| FoundSession::Live { session, seen })
+    }
+
+    /// Is this session live?
+    async fn status(self: &Arc<Self>, session: Session) -> FoundSession {
         let seen = match self.cache.get(session.sid) {
             Some(seen) => seen,
             None => match Box::pin(self.cache.first_sight(&session, now(), self.ask_and_log(&session))).await
@@ -139,10 +175,10 @@ impl Sessions {
         if seen.is_ended() { FoundSession::Ended } else { FoundSession::Live { session, seen } }
     }
 
-    /// The live session of these cookies, by what this node knows alone.
-    pub(super) fn live(&self, cookies: &OwnCookies<'_>) -> Option<Session> {
-        let session = self.cookies.read(cookies, now())?;
-        self.cache.get(session.sid).filter(|seen| !seen.is_ended()).map(|_| session)
+    /// The live sessions of these cookies, by what this node knows alone.
+    pub(super) fn live(&self, cookies: &OwnCookies<'_>) -> Vec<Session> {
+        let is_live = |session: &Session| self.cache.get(session.sid).is_some_and(|seen| !seen.is_ended());
+        self.cookies.read_all(cookies, now()).filter(is_live).collect()
     }
 
     /// The same for a request, which has no line to put the cause into.

@@ -115,7 +115,9 @@ pub struct FlowCookie<'a> {
 #[derive(Clone, Default)]
 pub struct OwnCookies<'a> {
     sessions: [Option<&'a [u8]>; MAX_SESSIONS],
-    /// Cookies of pending sign-ins, in the order received.
+    /// There are more of them than that.
+    crowded: bool,
+    /// Cookies of login flows, in the order in which they came.
     pub flows: Vec<FlowCookie<'a>>,
     /// Signed out on purpose.
     pub signed_out: bool,
@@ -158,6 +160,8 @@ impl<'a> OwnCookies<'a> {
         if name == names.session().as_bytes() {
             if let Some(free) = self.sessions.iter_mut().find(|s| s.is_none()) {
                 *free = Some(value);
+            } else {
+                self.crowded = true;
             }
         } else if let Some(flow) = name.strip_prefix(names.flow_prefix().as_bytes()) {
             // The name may come back in a `Set-Cookie` that deletes it, so it must be one that we could have
@@ -177,6 +181,12 @@ impl<'a> OwnCookies<'a> {
     /// Values of the first few cookies of the session's name.
     pub fn sessions(&self) -> impl Iterator<Item = &'a [u8]> + '_ {
         self.sessions.iter().copied().flatten()
+    }
+
+    /// Whether there are more cookies of the session's name than are looked at: which of them is the browser's own cannot be
+    /// told (R42).
+    pub fn is_crowded(&self) -> bool {
+        self.crowded
     }
 
     /// Whether the browser sent a cookie of the session's name, good or not.

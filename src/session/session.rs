@@ -199,11 +199,24 @@ impl SessionCookies {
     /// `None`: forged, old, of a company that is gone, garbage (R7, R12). Whether it was ended is not known
     /// here: see [`SessionCache`](super::SessionCache).
     pub fn read(&self, cookies: &OwnCookies<'_>, now: UnixMillis) -> Option<Session> {
+        self.read_all(cookies, now).next()
+    }
+
+    /// Every session that the request carries, as [`SessionCookies::read`] reads them. Where several that are live remain,
+    /// none counts: one of them has been planted (R42).
+    pub fn read_all<'c>(
+        &'c self,
+        cookies: &'c OwnCookies<'_>,
+        now: UnixMillis,
+    ) -> impl Iterator<Item = Session> + 'c {
         let context = self.names.session().as_bytes();
+        let counts = move |s: &Session| {
+            s.state(&self.limits, now) == SessionValidity::Live && s.belongs_to(&self.companies)
+        };
         cookies
             .sessions()
-            .filter_map(|text| self.keyring.open::<Session>(Purpose::Session, context, text))
-            .find(|s| s.state(&self.limits, now) == SessionValidity::Live && s.belongs_to(&self.companies))
+            .filter_map(move |text| self.keyring.open::<Session>(Purpose::Session, context, text))
+            .filter(counts)
     }
 
     /// `Set-Cookie` for this session. It expires in the browser when the session ends.

@@ -89,10 +89,10 @@ async fn r15_a_new_sign_in_ends_the_session_before_here_and_in_nocobase() {
     let (scripted, addr) = nocobase().await;
     let sessions = sessions(addr);
     let (before, now) = (open(&sessions).await, open(&sessions).await);
-    sessions.replace(Some((*before).clone()), &now);
+    sessions.replace(vec![(*before).clone()], &now);
     assert_eq!((find(&sessions, &before).await, find(&sessions, &now).await), ("ended", "live"));
     blocked(&scripted, &before).await;
-    sessions.replace(Some((*now).clone()), &now);
+    sessions.replace(vec![(*now).clone()], &now);
     assert_eq!(find(&sessions, &now).await, "live", "the same session replaces nothing");
 }
 

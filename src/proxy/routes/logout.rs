@@ -12,7 +12,9 @@ pub async fn logout(
     own_token: Option<String>,
     request: &RouteRequest<'_>,
 ) -> Result<Reply, Failure> {
-    if let Some(session) = gate.sessions.cookies.read(&request.cookies, crate::login::now()) {
+    // All of them: what a neighbour has planted beside the browser's own must not live on (R42).
+    let sessions: Vec<_> = gate.sessions.cookies.read_all(&request.cookies, crate::login::now()).collect();
+    for session in sessions {
         gate.sessions.end_now(&session, "signed out").await?;
     }
     if let Some(token) = own_token {

@@ -97,6 +97,8 @@ fn marks_with_odd_values_count_for_nothing() {
 fn at_most_three_sessions_are_kept() {
     let own = parse(PLAIN, &[b"wecom_gate=1; wecom_gate=2", b"wecom_gate=3; wecom_gate=4"]);
     assert_eq!(own.sessions().collect::<Vec<_>>(), [b"1", b"2", b"3"]);
+    assert!(own.is_crowded());
+    assert!(!parse(PLAIN, &[b"wecom_gate=1; wecom_gate=2; wecom_gate=3"]).is_crowded());
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! R15: each sign-in is a new session; what was planted before is never adopted.
 
-use crate::support::raw::{gate, get, talk};
+use crate::support::raw::{WECOM, gate, get, request, talk, upgrade};
 use crate::support::{Stage, browser::on_gate, eventually};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -68,5 +68,94 @@ async fn r15_a_copy_beside_the_real_cookie_changes_nothing() {
         // The page of one session does not work with the cookie of another.
         let lines = format!("Cookie: {cookies}\r\nAuthorization: Bearer {}\r\n", other.phantom);
         assert_eq!(talk(gate.http, get("/api/x", &lines)).await.status(), 401, "{cookies}");
+    }
+}
+
+/// Over plain http another host of the domain can plant a cookie of its own session. It does not make the browser act as
+/// somebody else, wherever it stands.
+#[tokio::test(flavor = "multi_thread")]
+async fn r42_two_live_sessions_in_one_request_are_none() {
+    let (upstream, setup, gate) = gate().await;
+    let (member, planted) = (setup.visitor(), setup.visitor());
+    let name = member.cookie.split('=').next().unwrap();
+    for cookies in [
+        format!("{}; {}", planted.cookie, member.cookie),
+        format!("{}; {}", member.cookie, planted.cookie),
+        format!("{}; x=1\r\nCookie: {}", planted.cookie, member.cookie),
+        format!("{name}=junk; {}; {}", planted.cookie, member.cookie),
+        // More of them than are looked at.
+        format!("{}; {name}=a; {name}=b; {}", planted.cookie, member.cookie),
+        format!("{}; {name}=a; {name}=b; {name}=c", member.cookie),
+    ] {
+        for phantom in [&member.phantom, &planted.phantom] {
+            let lines = format!("Cookie: {cookies}\r\nAuthorization: Bearer {phantom}\r\n");
+            let answer = talk(gate.http, get("/api/x", &lines)).await;
+            assert_eq!(answer.status(), 401, "{cookies}");
+            // Deleting the browser's own cookie would leave the planted one alone.
+            assert!(answer.all("set-cookie").is_empty(), "{}", answer.text());
+        }
+        let lines = format!("Cookie: {cookies}\r\n");
+        for target in ["/files/main/x/y/1.png", "/wecom-gate/me", "/wecom-gate/auth"] {
+            assert_eq!(talk(gate.http, get(target, &lines)).await.status(), 401, "{target} {cookies}");
+        }
+        let tunnel = upgrade("/ws", &format!("{lines}Origin: http://gate.test\r\n"));
+        assert_eq!(talk(gate.http, tunnel).await.status(), 401, "{cookies}");
+        let page = format!("{lines}Accept: text/html\r\nUser-Agent: {WECOM}\r\n");
+        let answer = talk(gate.http, get("/admin", &page)).await;
+        assert!(answer.status() != 200 && !answer.text().contains("data-token"), "{}", answer.text());
+    }
+    assert!(upstream.take().is_empty());
+    // The same session twice, as after a renewal, is one.
+    let lines = format!(
+        "Cookie: {}; {}\r\nAuthorization: Bearer {}\r\n",
+        member.cookie, member.cookie, member.phantom
+    );
+    assert_eq!(talk(gate.http, get("/api/x", &lines)).await.status(), 200);
+    // One that has ended does not count.
+    assert_eq!(
+        talk(
+            gate.http,
+            request("POST", "/api/auth:signOut", &format!("{}Content-Length: 0\r\n", planted.lines()))
+        )
+        .await
+        .status(),
+        200
+    );
+    let lines = format!(
+        "Cookie: {}; {}\r\nAuthorization: Bearer {}\r\n",
+        planted.cookie, member.cookie, member.phantom
+    );
+    assert_eq!(talk(gate.http, get("/api/x", &lines)).await.status(), 200);
+}
+
+/// Signing out with both ends both, so that the planted one does not stay behind.
+#[tokio::test(flavor = "multi_thread")]
+async fn r42_signing_out_ends_a_planted_session_too() {
+    let (_upstream, setup, gate) = gate().await;
+    let (member, planted) = (setup.visitor(), setup.visitor());
+    let lines = format!(
+        "Cookie: {}; {}\r\nOrigin: http://gate.test\r\nContent-Length: 0\r\n",
+        planted.cookie, member.cookie
+    );
+    assert_eq!(talk(gate.http, request("POST", "/wecom-gate/logout", &lines)).await.status(), 303);
+    for visitor in [&member, &planted] {
+        assert_eq!(talk(gate.http, get("/api/x", &visitor.lines())).await.status(), 401);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r42_two_tabs_of_one_browser_keep_working() {
+    let stage = Stage::start(|_| {}).await;
+    stage.bound("zhangsan");
+    let mut browser = stage.phone("zhangsan");
+    let (first, second) = (browser.up_to_callback("/admin").await, browser.up_to_callback("/m").await);
+    for callback in [first, second] {
+        let done = browser.visit(&callback).await;
+        let page = browser.follow(done).await;
+        assert_eq!(page.status, 200, "{}", page.body);
+        let mut other_tab = browser.clone();
+        for tab in [&mut browser, &mut other_tab] {
+            assert_eq!(tab.api(http::Method::GET, "/api/orders:list").await.status, 200);
+        }
     }
 }
