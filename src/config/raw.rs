@@ -292,8 +292,15 @@ pub struct Access {
     /// Forward requests of programs that have a valid NocoBase API key or token.
     pub api_keys: bool,
     /// Requests `METHOD /path` that need no session, such as `POST /api/webhook:*`. `METHOD` may be `*`;
-    /// in the path `*` is any text without `/`, and `**` any text.
+    /// in the path `*` is any text without `/`, and `**` any text. Words that begin with `@` stand for a list of rules:
+    /// `@public-forms` for what NocoBase's public forms need, `@mcp` for the discovery of its MCP server.
     pub public: Vec<String>,
+    /// Forward CORS preflights of API paths without a session, so that a program in a page of another origin can use an API
+    /// key. They carry no credentials, and NocoBase only responds with its CORS headers.
+    pub preflights: bool,
+    /// Forward links to files that carry `temporaryAccessToken` without a session: outside viewers, such as Office's
+    /// preview, fetch files by them. NocoBase makes that token and checks it.
+    pub temporary_file_links: bool,
     /// Networks (`10.1.0.0/16`, or one address) whose requests need no session. Must not be everyone.
     pub bypass_networks: Vec<String>,
     /// Networks of the proxies in front of the gate, whose `X-Forwarded-For` counts. Must not be everyone.
@@ -313,6 +320,8 @@ impl Default for Access {
             password_login: false,
             api_keys: true,
             public: Vec::new(),
+            preflights: true,
+            temporary_file_links: true,
             bypass_networks: Vec::new(),
             trusted_proxies: Vec::new(),
             forward_auth_secret: String::new(),

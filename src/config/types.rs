@@ -10,6 +10,8 @@ use secrecy::{SecretSlice, SecretString};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+pub use crate::decide::Browsers;
+
 /// Everything that the gate is told, valid as a whole.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -272,21 +274,6 @@ pub enum Group {
     Tag(u64),
 }
 
-/// What happens to browsers outside WeCom's client.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Browsers {
-    /// Redirect to WeCom's QR code.
-    WebLogin,
-    /// The gate's own sign-in page.
-    SignInPage,
-    /// NocoBase's own sign-in page, with a button for each WeCom entry below its form.
-    #[serde(rename = "nocobase")]
-    NocoBase,
-    /// No access.
-    Deny,
-}
-
 /// `[access]`
 #[derive(Debug, Clone)]
 pub struct Access {
@@ -298,6 +285,10 @@ pub struct Access {
     pub api_keys: bool,
     /// `METHOD /path` rules that pass without a session, as written (see `decide::rules`).
     pub public: Vec<String>,
+    /// CORS preflights of API paths pass without a session.
+    pub preflights: bool,
+    /// Links to files with `temporaryAccessToken` pass without a session.
+    pub temporary_file_links: bool,
     /// Networks that pass without a session.
     pub bypass_networks: Vec<IpNet>,
     /// Peers whose `X-Forwarded-For` counts.

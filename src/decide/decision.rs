@@ -271,6 +271,26 @@ fn is_api(policy: &Policy, request: &Request<'_>) -> bool {
     is_below(&policy.public_path, "api", request.path)
 }
 
+/// A CORS preflight (Fetch standard, 3.2.2): a browser asks whether a script of another origin may call the API. It carries
+/// no credentials, and NocoBase responds to it before it looks at the path.
+fn is_preflight(policy: &Policy, request: &Request<'_>) -> bool {
+    request.method == "OPTIONS"
+        && !request.upgrade
+        && request.origin.is_some()
+        && request.names_cors_method
+        && request.credential == Credential::None
+        && is_api(policy, request)
+}
+
+/// A link to a file that NocoBase has made for an outside viewer (Office): NocoBase itself checks the token in it.
+fn is_temporary_file_link(policy: &Policy, request: &Request<'_>) -> bool {
+    is_get(request)
+        && !request.upgrade
+        && request.credential == Credential::None
+        && is_file(policy, request.path)
+        && request.query.is_some_and(|query| query::has(query, "temporaryAccessToken"))
+}
+
 /// Where NocoBase takes its cookie instead of a token, as long as nothing is changed.
 fn is_file(policy: &Policy, path: &str) -> bool {
     path.strip_prefix(policy.public_path.as_str())
@@ -291,6 +311,11 @@ fn without_session(policy: &Policy, request: &Request<'_>) -> Decision {
     let free = address::contains(&policy.bypass, request.client_ip)
         || policy.public.matches(request.method, request.path);
     if free && !path::holds_encoded_key(request.path) {
+        return Decision::Forward(AS_IT_COMES);
+    }
+    if policy.preflights && is_preflight(policy, request)
+        || policy.temporary_file_links && is_temporary_file_link(policy, request)
+    {
         return Decision::Forward(AS_IT_COMES);
     }
     if token_passes(policy, request) {

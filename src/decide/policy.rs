@@ -3,19 +3,23 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::rules::PublicRules;
 
 /// What happens to browsers outside WeCom's client (`access.browsers`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum Browsers {
-    /// Straight to WeCom's QR page.
+    /// Redirect to WeCom's QR code.
     WebLogin,
     /// The gate's own sign-in page.
     SignInPage,
-    /// NocoBase's own sign-in page.
+    /// NocoBase's own sign-in page, with a button for each WeCom entry below its form.
+    #[serde(rename = "nocobase")]
     NocoBase,
-    /// Refused.
+    /// No access.
     Deny,
 }
 
@@ -38,6 +42,10 @@ pub struct Policy {
     pub password: bool,
     /// What passes without a session.
     pub public: PublicRules,
+    /// CORS preflights of API paths pass as nobody.
+    pub preflights: bool,
+    /// Links to files with NocoBase's `temporaryAccessToken` pass as nobody.
+    pub temporary_file_links: bool,
     /// Who passes without a session.
     pub bypass: Vec<IpNet>,
     /// Names of domain verification files, served at the root (`WW_verify_<token>.txt`).
@@ -137,6 +145,8 @@ pub struct Request<'a> {
     pub app: Named<'a>,
     /// `X-Hostname`, in any spelling.
     pub hostname: Named<'a>,
+    /// There is an `Access-Control-Request-Method`.
+    pub names_cors_method: bool,
     /// `Connection`, read as a list, has `upgrade`, and there is an `Upgrade` header.
     pub upgrade: bool,
     /// From [`super::address::client_ip`].

@@ -1,12 +1,42 @@
 //! Rules for what passes without a session (`access.public`): method and path, never anything else (R2).
 //!
-//! A rule reads `METHOD /path`. METHOD is one method, or `*` for any. In the path, `*` is any run of characters
+//! A rule reads `METHOD /path`, or is a word with `@` that stands for several. METHOD is one method, or `*` for any. In the path, `*` is any run of characters
 //! (also none) except `/`, and `**` any run at all. The whole path must match. `GET` does not include `HEAD`.
 
 use super::path::canonical;
 
 /// Longest path of a rule, wildcards not counted, in bytes.
 const MAX_LITERALS: usize = 255;
+
+const UNKNOWN_WORD: &str = "the words are @public-forms and @mcp";
+
+/// What the words stand for, below NocoBase's public path.
+const WORDS: [(&str, &[&str]); 2] = [
+    // A form that is open to everybody, with what its page loads and calls, and uploads into it (NocoBase 2.2).
+    (
+        "public-forms",
+        &[
+            "GET /public-forms/**",
+            "* /api/publicForms:*",
+            "* /api/publicForms:*/**",
+            "POST /api/attachments:create",
+            "GET /assets/**",
+            "GET /static/**",
+            "GET /global.css",
+            "GET /browser-checker.js",
+            "GET /favicon/**",
+            "GET /api/app:getLang",
+            "GET /api/pm:listEnabled",
+            "GET /api/pm:listEnabledV2",
+            "GET /api/systemSettings:get",
+            "GET /api/themeConfig:list",
+            "GET /api/uiLayouts:listEnabled",
+            "* /api/authenticators:publicList",
+        ],
+    ),
+    // How programs find NocoBase's MCP server and its authorization server; using it needs a key or a token.
+    ("mcp", &["GET /api/.well-known/**"]),
+];
 
 /// The compiled rules. Matching takes time in proportion to the path's length, whatever the rules and the path.
 #[derive(Debug, Clone, Default)]
@@ -27,10 +57,20 @@ pub struct RuleError {
 }
 
 impl PublicRules {
-    /// Compiles the rules, or tells everything that is wrong with them.
-    pub fn parse(rules: &[String]) -> Result<Self, Vec<RuleError>> {
+    /// Compiles the rules, or reports everything that is wrong with them. What a word stands for lies below `public_path`.
+    pub fn parse(rules: &[String], public_path: &str) -> Result<Self, Vec<RuleError>> {
         let (mut good, mut bad) = (Vec::with_capacity(rules.len()), Vec::new());
         for (index, rule) in rules.iter().enumerate() {
+            if let Some(word) = rule.trim().strip_prefix('@') {
+                match WORDS.iter().find(|(name, _)| *name == word) {
+                    Some((_, rules)) => {
+                        let below = |rule: &&str| Rule::parse(&rule.replacen('/', public_path, 1)).ok();
+                        good.extend(rules.iter().filter_map(below));
+                    }
+                    None => bad.push(RuleError { index, rule: rule.clone(), problem: UNKNOWN_WORD }),
+                }
+                continue;
+            }
             match Rule::parse(rule) {
                 Ok(compiled) => good.push(compiled),
                 Err(problem) => bad.push(RuleError { index, rule: rule.clone(), problem }),

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use super::headers;
 use super::request::request_id::RequestIds;
 use super::upstream::Upstreams;
-use crate::config::{self, Config, TokenDelivery};
+use crate::config::{Config, TokenDelivery};
 use crate::decide::{self, Policy};
 use crate::login::{Sessions, SignIns};
 use crate::metrics::Metrics;
@@ -147,16 +147,13 @@ fn policy(config: &Config) -> Result<Policy, String> {
         https: config.origin.https,
         public_path: config.nocobase.public_path.clone(),
         app: config.nocobase.app.clone(),
-        browsers: match config.access.browsers {
-            config::Browsers::WebLogin => decide::Browsers::WebLogin,
-            config::Browsers::SignInPage => decide::Browsers::SignInPage,
-            config::Browsers::NocoBase => decide::Browsers::NocoBase,
-            config::Browsers::Deny => decide::Browsers::Deny,
-        },
+        browsers: config.access.browsers,
         api_keys: config.access.api_keys,
         password: config.password_form(),
-        public: decide::rules::PublicRules::parse(&config.access.public)
+        public: decide::rules::PublicRules::parse(&config.access.public, &config.nocobase.public_path)
             .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?,
+        preflights: config.access.preflights,
+        temporary_file_links: config.access.temporary_file_links,
         bypass: config.access.bypass_networks.clone(),
         verify_files: config.wecom.iter().flat_map(|e| e.verify_files.iter().cloned()).collect(),
         entries: config.wecom.iter().map(|e| e.name.clone()).collect(),

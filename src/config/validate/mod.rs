@@ -46,7 +46,7 @@ pub(super) fn resolve(raw: Raw, report: &mut Report) -> Option<Config> {
     let roles = raw.wecom.iter().any(|entry| !entry.roles.is_empty());
     let nocobase = nocobase(raw.nocobase, roles, report);
     let wecom = wecom::entries(raw.wecom, &public_path, report);
-    let access = access(raw.access, report);
+    let access = access(raw.access, &public_path, report);
     let session = session(raw.session, report);
     let log = log(raw.log, report);
     let limits = limits(raw.limits, report);
@@ -325,8 +325,8 @@ fn service(raw: &raw::NocoBase, report: &mut Report) -> Option<ServiceAccount> {
     }
 }
 
-fn access(raw: raw::Access, report: &mut Report) -> Option<Access> {
-    for error in PublicRules::parse(&raw.public).err().unwrap_or_default() {
+fn access(raw: raw::Access, public_path: &str, report: &mut Report) -> Option<Access> {
+    for error in PublicRules::parse(&raw.public, public_path).err().unwrap_or_default() {
         let key = format!("access.public[{}]", error.index);
         report.bad(&key, &error.rule, "is not a rule", error.problem);
     }
@@ -354,6 +354,8 @@ fn access(raw: raw::Access, report: &mut Report) -> Option<Access> {
         password_login: raw.password_login,
         api_keys: raw.api_keys,
         public: raw.public,
+        preflights: raw.preflights,
+        temporary_file_links: raw.temporary_file_links,
         bypass_networks: bypass_networks?,
         trusted_proxies: trusted_proxies?,
         forward_auth_secret: forward_auth_secret.ok()?,

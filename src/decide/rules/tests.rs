@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn rules(list: &[&str]) -> Result<PublicRules, Vec<RuleError>> {
-    PublicRules::parse(&list.iter().map(|r| (*r).to_owned()).collect::<Vec<_>>())
+    PublicRules::parse(&list.iter().map(|r| (*r).to_owned()).collect::<Vec<_>>(), "/")
 }
 
 fn matches(rule: &str, method: &str, path: &str) -> bool {
@@ -163,4 +163,36 @@ proptest! {
             rules.matches(&method, &path);
         }
     }
+}
+
+#[test]
+fn words_stand_for_rules_below_the_public_path() {
+    let words = |list: &[&str], root: &str| {
+        PublicRules::parse(&list.iter().map(|r| (*r).to_owned()).collect::<Vec<_>>(), root)
+    };
+    for (name, rules) in WORDS {
+        // A rule that does not compile would be left out.
+        let word = format!("@{name}");
+        assert_eq!(words(&[&word], "/").unwrap().rules.len(), rules.len(), "{name}");
+        assert_eq!(words(&[&word], "/crm/").unwrap().rules.len(), rules.len(), "{name}");
+        assert!(UNKNOWN_WORD.contains(&word), "{name}");
+    }
+    let forms = words(&["@public-forms", "POST /api/webhook:x"], "/crm/").unwrap();
+    for (method, path, passes) in [
+        ("GET", "/crm/public-forms/abc", true),
+        ("POST", "/crm/api/publicForms:getMeta/abc", true),
+        ("POST", "/crm/api/attachments:create", true),
+        ("GET", "/crm/assets/index-1.js", true),
+        ("POST", "/api/webhook:x", true),
+        ("GET", "/public-forms/abc", false),
+        ("GET", "/crm/api/attachments:list", false),
+        ("GET", "/crm/api/users:list", false),
+        ("POST", "/crm/api/forms:create", false),
+        ("GET", "/crm/admin", false),
+    ] {
+        assert_eq!(forms.matches(method, path), passes, "{method} {path}");
+    }
+    let wrong = words(&["@public-form", "@", "GET /x"], "/").unwrap_err();
+    let found: Vec<_> = wrong.iter().map(|e| (e.index, e.problem)).collect();
+    assert_eq!(found, [(0, UNKNOWN_WORD), (1, UNKNOWN_WORD)]);
 }

@@ -16,11 +16,13 @@ pub fn facts<'a>(request: &'a RequestHeader, client_ip: IpAddr, signed_out: bool
     let (mut user_agent, mut accept, mut origin, mut x_requested_with) = (None, None, None, None);
     let (mut sec_fetch_mode, mut sec_fetch_dest, mut sec_fetch_site) = (None, None, None);
     let (mut app, mut hostname) = (Named::Nothing, Named::Nothing);
+    let mut cors_method = None;
     for (name, value) in &request.headers {
         let fact = match *name {
             header::USER_AGENT => &mut user_agent,
             header::ACCEPT => &mut accept,
             header::ORIGIN => &mut origin,
+            header::ACCESS_CONTROL_REQUEST_METHOD => &mut cors_method,
             _ => match name.as_str() {
                 "sec-fetch-mode" => &mut sec_fetch_mode,
                 "sec-fetch-dest" => &mut sec_fetch_dest,
@@ -52,6 +54,7 @@ pub fn facts<'a>(request: &'a RequestHeader, client_ip: IpAddr, signed_out: bool
         origin: origin.flatten(),
         app,
         hostname,
+        names_cors_method: cors_method.is_some(),
         upgrade: framing::is_upgrade(request),
         client_ip,
         credential: Credential::None,

@@ -3,7 +3,7 @@
 use super::*;
 
 fn with_password() -> Policy {
-    Policy { password: true, public: PublicRules::parse(&[]).unwrap(), ..policy() }
+    Policy { password: true, public: PublicRules::parse(&[], "/").unwrap(), ..policy() }
 }
 
 fn forwards(policy: &Policy, request: &Request<'_>) -> bool {

@@ -244,7 +244,7 @@ fn r27_the_script_goes_into_nocobases_pages_and_never_into_files() {
 
 #[test]
 fn r01_keys_with_encoded_delimiters_need_a_session_or_a_key() {
-    let public = PublicRules::parse(&["* /**".to_owned()]).unwrap();
+    let public = PublicRules::parse(&["* /**".to_owned()], "/").unwrap();
     let open = Policy { public, ..policy() };
     let path = "/api/orders/A%2F001/items:list";
     let stranger = call(path);
@@ -284,7 +284,7 @@ fn what_follows_from_the_session() {
 #[test]
 fn r16_nocobases_own_sign_out_is_found_to_the_letter() {
     let crm = Policy { public_path: "/crm/".to_owned(), ..policy() };
-    let public = PublicRules::parse(&["* /**".to_owned()]).unwrap();
+    let public = PublicRules::parse(&["* /**".to_owned()], "/").unwrap();
     let form = Policy { password: true, public: public.clone(), ..policy() };
     let open = Policy { public, ..policy() };
     for (policy, path, credential, signs_out) in [
