@@ -4,7 +4,7 @@ use super::*;
 
 /// Everybody who gets through with an ordinary request.
 fn everybody(path: &str) -> Vec<(&'static str, Policy, Request<'_>)> {
-    let open = Policy { public: PublicRules::parse(&["* /**".to_owned()]).unwrap(), ..policy() };
+    let open = Policy { public: PublicRules::parse(&["* /**".to_owned()], "/").unwrap(), ..policy() };
     let form = Policy { password: true, ..policy() };
     let member = Request { session: SessionState::Valid, credential: Credential::Phantom, ..call(path) };
     vec![
