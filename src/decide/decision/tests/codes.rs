@@ -14,7 +14,7 @@ fn cleaned(policy: &Policy, request: &Request<'_>) -> Option<String> {
 #[test]
 fn r39_a_navigation_with_code_and_state_loses_both_before_anything_else() {
     let form = Policy { browsers: Browsers::NocoBase, ..policy() };
-    let open = Policy { public: PublicRules::parse(&["GET /admin/**".to_owned()]).unwrap(), ..policy() };
+    let open = Policy { public: PublicRules::parse(&["GET /admin/**".to_owned()], "/").unwrap(), ..policy() };
     for (who, policy, session, client_ip) in [
         ("a stranger", policy(), SessionState::None, [192, 0, 2, 1]),
         ("a member", policy(), SessionState::Valid, [192, 0, 2, 1]),
@@ -65,8 +65,10 @@ fn r39_a_navigation_with_code_and_state_loses_both_before_anything_else() {
 
 #[test]
 fn r39_links_that_carry_a_code_for_other_reasons_keep_it() {
-    let policy =
-        Policy { public: PublicRules::parse(&["GET /api/oidc:redirect".to_owned()]).unwrap(), ..policy() };
+    let policy = Policy {
+        public: PublicRules::parse(&["GET /api/oidc:redirect".to_owned()], "/").unwrap(),
+        ..policy()
+    };
     let member = |path| Request { session: SessionState::Valid, ..page(path) };
     for (why, request) in [
         ("code alone", Request { query: Some("code=A1&filter=x"), ..member("/admin/x") }),

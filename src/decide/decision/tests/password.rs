@@ -171,7 +171,7 @@ fn the_address_of_the_form_keeps_the_place_and_the_client() {
 
 #[test]
 fn r40_signing_in_by_password_needs_a_page_of_our_own() {
-    let open = Policy { public: PublicRules::parse(&["* /**".to_owned()]).unwrap(), ..policy() };
+    let open = Policy { public: PublicRules::parse(&["* /**".to_owned()], "/").unwrap(), ..policy() };
     let crm = Policy { public_path: "/crm/".to_owned(), ..with_password() };
     let refused = no(Failure::CrossSite);
     for (root, policy) in [("/", with_password()), ("/", open), ("/crm/", crm)] {
