@@ -198,6 +198,24 @@ pub(super) fn service(answer: &Asked, account: &ServiceAccount) -> Verdict {
     }
 }
 
+/// NocoBase's token policy.
+pub(super) const TOKEN_POLICY: &str = "tokenControlConfig:get?filterByTk=token-policy-config";
+
+/// The step `nocobase_secret` with NocoBase's token policy, if the service account may see it.
+pub(super) fn with_policy(verdict: Verdict, policy: &Asked) -> Verdict {
+    let Some(policy) = policy.as_ref().ok().filter(|a| a.status == 200).map(HttpResponse::json) else {
+        return verdict;
+    };
+    let span = |name: &str| policy.pointer(&format!("/data/config/{name}")).and_then(Value::as_str);
+    match (span("tokenExpirationTime"), span("sessionExpirationTime")) {
+        (Some(token), Some(session)) => {
+            let detail = format!("{}; its token policy: {token}, sessions {session}", verdict.detail);
+            verdict.with_detail(detail)
+        }
+        _ => verdict,
+    }
+}
+
 /// The step `nocobase_sign_up`, from `authenticators:publicList`.
 pub(super) fn sign_up(answer: &Asked, match_by: &[MatchBy]) -> Verdict {
     let list = match answer {

@@ -288,7 +288,14 @@ async fn nocobase_steps(api: &Api<'_>, steps: &mut Steps<'_>, samples: &mut Vec<
     let secret = steps
         .take(Id::NocobaseSecret, None, async {
             let token = api.session_token();
-            nocobase::secret(&api.ask(node, "auth:check", token.as_deref(), None).await)
+            let verdict = nocobase::secret(&api.ask(node, "auth:check", token.as_deref(), None).await);
+            match api.service_token().filter(|_| verdict.outcome == StepOutcome::Ok) {
+                Some(token) => {
+                    let policy = api.ask(node, nocobase::TOKEN_POLICY, Some(&token), None).await;
+                    nocobase::with_policy(verdict, &policy)
+                }
+                None => verdict,
+            }
         })
         .await;
     let token = api.service_token();

@@ -19,6 +19,7 @@ mod start;
 #[cfg(test)]
 mod test_gate;
 mod throttle;
+mod token_policy;
 
 pub(crate) use account::person;
 pub(crate) use clock::now;

@@ -36,7 +36,7 @@ impl Sessions {
         self.publish(Ending::of(session.sid));
         let (sessions, session) = (self.clone(), session.clone());
         tokio::spawn(async move {
-            if let Ok(token) = sessions.mint(&session) {
+            if let Ok(token) = sessions.lasting_of(&session) {
                 sessions.block(session.sid, token.as_str()).await;
             }
         });
@@ -48,7 +48,21 @@ impl Sessions {
         tracing::info!(event = "session_ended", session = %session.sid, userid = session.userid, reason, "session ended");
         self.cache.end(session.sid);
         self.publish(Ending::of(session.sid));
-        self.nocobase.sign_out(self.mint(session)?.as_str()).await.map_err(FailureWithCause::logged)
+        self.nocobase.sign_out(self.lasting_of(session)?.as_str()).await.map_err(FailureWithCause::logged)
+    }
+
+    /// A member signs out in NocoBase: ends the session before the request goes on, and blocks it there with a token that
+    /// lasts. If NocoBase cannot be told now, it is told in the background.
+    pub(crate) async fn end_before_forwarding(self: &Arc<Self>, session: &Session) {
+        const REASON: &str = "signed out in NocoBase";
+        if self.end_now(session, REASON).await.is_err() {
+            let (sessions, session) = (self.clone(), session.clone());
+            tokio::spawn(async move {
+                if let Ok(token) = sessions.lasting_of(&session) {
+                    sessions.block(session.sid, token.as_str()).await;
+                }
+            });
+        }
     }
 
     /// Ends a NocoBase session by the token of a user who signed in by password.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use secrecy::ExposeSecret;
 
 use super::clock::now;
+use super::token_policy::TokenPolicy;
 use crate::config::{Config, WeComEntry};
 use crate::error::{Failure, FailureWithCause};
 use crate::metrics::Metrics;
@@ -22,6 +23,11 @@ use crate::wecom::{self, Member};
 /// A blocked `jti` is remembered by NocoBase until the token that signed out would have ended: that token must
 /// outlive the session, by more than clocks differ.
 pub(super) const BLOCK_MARGIN: Duration = Duration::from_secs(24 * 3600);
+
+/// Longest life of a token that goes on with a request (R35).
+const LONGEST_TOKEN: Duration = Duration::from_secs(crate::nocobase::token::LIFETIME_S);
+/// Shortest: NocoBase's clock may be ahead by as much.
+const SHORTEST_TOKEN: Duration = Duration::from_secs(5 * 60);
 
 /// What a request's cookies come to.
 pub(crate) enum FoundSession {
@@ -57,6 +63,7 @@ pub(crate) struct Sessions {
     pub(super) shared: Option<Arc<Shared>>,
     token_cookie: String,
     authenticator_cookie: String,
+    pub(super) token_policy: Arc<TokenPolicy>,
 }
 
 impl Sessions {
@@ -89,6 +96,7 @@ impl Sessions {
             nocobase,
             wecom,
             shared,
+            token_policy: before.map(|b| b.token_policy.clone()).unwrap_or_default(),
             token_cookie: format!("nb_auth_token_{}", config.nocobase.app),
             authenticator_cookie: format!("nb_authenticator_{}", config.nocobase.app),
             config,
@@ -168,7 +176,10 @@ impl Sessions {
             Some(seen) => seen,
             None => match Box::pin(self.cache.first_sight(&session, now(), self.ask_and_log(&session))).await
             {
-                Ok(seen) => seen,
+                Ok(seen) => {
+                    self.learn_token_policy();
+                    seen
+                }
                 Err(failure) => return FoundSession::Unknown(failure),
             },
         };
@@ -204,7 +215,7 @@ impl Sessions {
 
     /// A new session for this user, registered with NocoBase and accepted by it.
     pub(super) async fn open(
-        &self,
+        self: &Arc<Self>,
         entry: &WeComEntry,
         member: &Member,
         user: UserId,
@@ -224,6 +235,7 @@ impl Sessions {
             SessionStatus::Live => drop(self.cache.insert_checked(&session, now())),
             SessionStatus::Ended => return Err(Failure::SessionEnded.into()),
         }
+        self.learn_token_policy();
         Ok(session)
     }
 
@@ -232,13 +244,31 @@ impl Sessions {
         self.cookies.renew(session, now()).ok().flatten()
     }
 
+    /// A token that ends soon, with a fresh `iat`: what NocoBase sees of it, and whatever NocoBase hands it on to, is worth
+    /// little afterwards (R35). It ends with its session, or a few minutes later where that is very soon: clocks differ.
     pub(super) fn mint(&self, session: &Session) -> Result<Minted, Failure> {
         let user = UserId::new(session.user_id).ok_or(Failure::Internal)?;
-        self.lasting(user, session.sid, session.signed_in_at)
+        let now = now();
+        let life = self.token_life(session, now);
+        let (sid, end) = (session.sid.to_string(), now.plus(life).as_secs());
+        self.minter.session_until(user, &sid, session.signed_in_at.0, now.as_secs(), end)
     }
 
-    /// A token that outlives its session, with a fresh `iat`. NocoBase remembers a blocked session only until the token
-    /// that signed out would have ended, and any request may turn out to be a sign-out; the token stays in the gate.
+    fn token_life(&self, session: &Session, now: UnixMillis) -> Duration {
+        let limits = self.limits();
+        let left = session.signed_in_at.plus(limits.absolute).since(now);
+        LONGEST_TOKEN.min(limits.idle).min(left).max(SHORTEST_TOKEN)
+    }
+
+    /// The token that goes on with NocoBase's own sign-out, once the gate has blocked the session itself. NocoBase blocks it
+    /// too, and would remember the session only as long as that token, were it the session's.
+    pub(crate) fn sign_out_token(&self, session: &Session) -> Result<Token, Failure> {
+        let user = UserId::new(session.user_id).ok_or(Failure::Internal)?;
+        self.as_token(&self.minter.service(user, now().as_secs())?)
+    }
+
+    /// A token that outlives its session: NocoBase remembers a blocked session only until the token that blocked it would have
+    /// ended. It is for the gate's own call to NocoBase and goes nowhere else.
     pub(super) fn lasting(
         &self,
         user: UserId,
@@ -249,9 +279,19 @@ impl Sessions {
         self.minter.session_until(user, &sid.to_string(), signed_in_at.0, now().as_secs(), end)
     }
 
-    /// NocoBase's token for a request of this session: minted at most every ten minutes.
+    /// The same for a session of a cookie.
+    pub(super) fn lasting_of(&self, session: &Session) -> Result<Minted, Failure> {
+        let user = UserId::new(session.user_id).ok_or(Failure::Internal)?;
+        self.lasting(user, session.sid, session.signed_in_at)
+    }
+
+    /// NocoBase's token for a request of this session: minted every ten minutes, or more often where NocoBase's token policy
+    /// or the session's own end asks for it.
     pub(crate) fn token(&self, session: &Session, seen: &CachedSession) -> Result<Arc<Token>, Failure> {
-        seen.token(now(), || self.as_token(&self.mint(session)?))
+        seen.token(now(), || {
+            let reuse = self.token_policy.reuse().min(self.token_life(session, now()) / 3);
+            Ok(self.as_token(&self.mint(session)?)?.used_for(reuse))
+        })
     }
 
     fn as_token(&self, minted: &Minted) -> Result<Token, Failure> {
@@ -272,6 +312,12 @@ impl Sessions {
             now().as_secs(),
             end,
         )
+    }
+
+    /// Is this the id of a session that is over, as far as this node knows? Tokens of its may still be about (R35).
+    pub(crate) fn is_over(&self, jti: &str) -> bool {
+        let known = uuid::Uuid::parse_str(jti).ok().and_then(|sid| self.cache.get(sid));
+        known.is_some_and(|seen| seen.is_ended())
     }
 
     /// Is this a token of this session?

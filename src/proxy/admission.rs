@@ -83,6 +83,12 @@ async fn read(gate: &Gate, downstream: &mut HttpSession, ctx: &mut Context) -> R
         Decision::Forward(options) => {
             let upgrade = facts.upgrade;
             forward(request, ctx, options, query);
+            if options.signs_out
+                && options.identity == Identity::Member
+                && let Some(member) = &member
+            {
+                Box::pin(gate.sessions.end_before_forwarding(&member.session)).await;
+            }
             if options.signs_out {
                 ctx.sign_out_cookies = gate.sessions.signed_out_cookies(&cookies);
             }

@@ -3,9 +3,10 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use http::HeaderValue;
+use pingora::http::RequestHeader;
 
 use super::gate::Gate;
 use super::member::Member;
@@ -17,6 +18,9 @@ use crate::decide::{ForwardOptions, Identity};
 use crate::error::Failure;
 use crate::metrics::Open;
 use crate::nocobase::error_body::CodeReader;
+
+/// A token younger than this was not refused for its age.
+pub const FRESH: Duration = Duration::from_secs(1);
 
 /// A request's state between phases.
 pub struct Context {
@@ -56,6 +60,10 @@ pub struct Context {
     pub close: bool,
     /// A person looks at this, whatever the request's headers say.
     pub as_page: bool,
+    /// How old the member's token was that went with it.
+    pub token_age: Option<Duration>,
+    /// The same of a token that NocoBase refused, where the request has been sent once more with a fresh one.
+    pub refused_token_age: Option<Duration>,
     /// When it was first sent to NocoBase.
     pub sent_at: Option<Instant>,
     /// When the head of NocoBase's response arrived.
@@ -89,6 +97,8 @@ impl Context {
             failure: None,
             close: false,
             as_page: false,
+            token_age: None,
+            refused_token_age: None,
             sent_at: None,
             answered_at: None,
             suspect_node: None,
@@ -100,6 +110,15 @@ impl Context {
     /// A member signs out in NocoBase.
     pub fn signs_out(&self) -> bool {
         self.forward.is_some_and(|f| f.signs_out && f.identity == Identity::Member)
+    }
+
+    /// May a request that NocoBase answered 401 be sent once more with a fresh token? Only one that changes nothing, since the
+    /// 401 may mean something else; and a token that is fresh already would only be refused again.
+    pub fn may_ask_again(&self, request: &RequestHeader) -> bool {
+        request.method.is_safe()
+            && self.refused_token_age.is_none()
+            && self.forward.is_some_and(|f| f.identity == Identity::Member)
+            && self.token_age.is_some_and(|age| age >= FRESH)
     }
 
     /// A tunnel may stay open for days: stopping does not wait for it.

@@ -28,6 +28,9 @@ const TUNNEL_SILENCE: Duration = Duration::from_secs(3600);
 /// Marks errors that a `Failure` stands behind.
 const STARTING: ErrorType = ErrorType::Custom("NocoBase is starting");
 
+/// NocoBase refused a token that may have been too old for it.
+const STALE_TOKEN: ErrorType = ErrorType::Custom("stale token");
+
 /// The proxy.
 pub struct Phases {
     live: Arc<CurrentGate>,
@@ -150,6 +153,15 @@ impl ProxyHttp for Phases {
             request_metrics::lost(gate, ctx);
         }
         let whole = !session.as_ref().retry_buffer_truncated() && session.response_written().is_none();
+        if whole && *e.etype() == STALE_TOKEN {
+            // The same node may have it: it only needs another token.
+            if let Some(node) = ctx.node {
+                ctx.attempted_nodes.forget(node);
+            }
+            ctx.answered_at = None;
+            e.set_retry(true);
+            return e;
+        }
         if whole && method.is_safe() && (*e.etype() == STARTING || is_lost(&e)) && is_another_node(gate, ctx)
         {
             ctx.answered_at = None;
@@ -219,6 +231,16 @@ impl ProxyHttp for Phases {
         // What the client sends after an upgrade that was not made was meant for a tunnel: it is no request (R31).
         if session.is_upgrade_req() && response.status != 101 {
             session.set_keepalive(None);
+        }
+        if response.status == 401
+            && !session.as_ref().retry_buffer_truncated()
+            && ctx.may_ask_again(session.req_header())
+        {
+            if let Some(member) = &ctx.member {
+                member.seen.drop_token();
+            }
+            ctx.refused_token_age = ctx.token_age;
+            return Error::e_explain(STALE_TOKEN, "401");
         }
         let again = session.req_header().method.is_safe() && is_another_node(gate, ctx);
         if response.status == 503 && (ctx.page_load || again) {

@@ -26,5 +26,5 @@ pub use flow::{PendingSignIn, PendingSignIns, SignInRequest, Stage, Via};
 pub use phantom::Phantom;
 pub use seal::{Keyring, KeyringError, Purpose};
 pub use session::{Company, Member, Session, SessionCookies, SessionLimits, SessionValidity};
-pub use session_cache::{CachedSession, Recheck, SessionCache, SessionStatus, Token};
+pub use session_cache::{CachedSession, REMINT_AFTER, Recheck, SessionCache, SessionStatus, Token};
 pub use time::UnixMillis;

@@ -45,6 +45,8 @@ pub struct Token {
     bearer: HeaderValue,
     cookies: String,
     minted_at: UnixMillis,
+    /// Used for this long, at most [`REMINT_AFTER`].
+    reuse: Duration,
 }
 
 impl std::fmt::Debug for Token {
@@ -62,7 +64,19 @@ impl Token {
         let text = format!("{}{jwt}", Self::SCHEME);
         let mut bearer = HeaderValue::try_from(text).map_err(|_| Failure::Internal)?;
         bearer.set_sensitive(true);
-        Ok(Token { bearer, cookies, minted_at: now })
+        Ok(Token { bearer, cookies, minted_at: now, reuse: REMINT_AFTER })
+    }
+
+    /// The same, used for no longer than this.
+    #[must_use]
+    pub fn used_for(mut self, reuse: Duration) -> Self {
+        self.reuse = self.reuse.min(reuse);
+        self
+    }
+
+    /// When it was minted.
+    pub fn minted_at(&self) -> UnixMillis {
+        self.minted_at
     }
 
     /// Value of the `Authorization` header.
@@ -79,7 +93,7 @@ impl Token {
     }
 
     fn is_stale(&self, now: UnixMillis) -> bool {
-        now.since(self.minted_at) >= REMINT_AFTER || self.minted_at.from_the_future(now)
+        now.since(self.minted_at) >= self.reuse || self.minted_at.from_the_future(now)
     }
 }
 
@@ -191,7 +205,7 @@ impl CachedSession {
         old && now.0 >= self.not_before.load(Ordering::Acquire) && !self.is_ended()
     }
 
-    /// The token, minted by `mint` when there is none or it is older than [`REMINT_AFTER`]. Two requests at
+    /// The token, minted by `mint` when there is none or it has been used for long enough. Two requests at
     /// the same moment may both mint; either token is good.
     pub fn token<E>(
         &self,

@@ -110,6 +110,9 @@ async fn all_is_well_and_nothing_is_changed() {
     assert!(checked.with("warning").is_empty(), "{:#}", checked.report);
     assert_eq!(checked.with("skipped"), ["tls", "wecom_rules", "member", "redis"]);
     checked.says("nocobase_reachable", "NocoBase 2.2.15");
+    scene.nocobase.data().token_policy = Some((std::time::Duration::from_secs(300), true));
+    scene.check(&[]).await.says("nocobase_secret", "its token policy: 300000ms, sessions 7d");
+    scene.nocobase.data().token_policy = None;
     {
         let data = scene.nocobase.data();
         assert_eq!((data.users.len(), data.bindings.len(), data.tokens.len()), (1, 0, 0));

@@ -27,6 +27,7 @@ mod session;
 mod sign_in_log;
 #[allow(dead_code, unreachable_pub)]
 mod support;
+mod token_policy;
 mod trouble;
 mod upgrade;
 mod verify_files;

@@ -13,7 +13,7 @@ async fn nocobase() -> (Scripted, SocketAddr) {
     (scripted, addr)
 }
 
-async fn open(sessions: &Sessions) -> Box<Session> {
+async fn open(sessions: &Arc<Sessions>) -> Box<Session> {
     let entry = sessions.config.wecom[0].clone();
     sessions.open(&entry, &member("zhangsan"), UserId::new(7).unwrap()).await.unwrap()
 }
@@ -132,11 +132,11 @@ async fn a_token_that_nocobase_refuses_ends_the_session_only_if_nocobase_has_end
 }
 
 #[tokio::test]
-async fn r16_a_token_outlives_its_session_so_that_its_end_is_remembered() {
+async fn r16_the_token_that_blocks_a_session_outlives_it_so_that_its_end_is_remembered() {
     let (_scripted, addr) = nocobase().await;
     let sessions = sessions(addr);
     let session = open(&sessions).await;
-    let token = sessions.mint(&session).unwrap();
+    let token = sessions.lasting_of(&session).unwrap();
     let verified = sessions.minter.verify(token.as_str(), now().as_secs()).unwrap();
     let end = session.signed_in_at.plus(sessions.limits().absolute);
     assert!(verified.exp.unwrap() > end.as_secs() + 23 * 3600);
@@ -145,6 +145,30 @@ async fn r16_a_token_outlives_its_session_so_that_its_end_is_remembered() {
     let held = sessions.browser_token(&session).unwrap();
     let verified = sessions.minter.verify(held.as_str(), now().as_secs()).unwrap();
     assert_eq!(verified.exp, Some(end.as_secs()), "the browser's ends with the session");
+}
+
+#[tokio::test]
+async fn r35_what_goes_on_with_requests_ends_soon_and_with_its_session() {
+    let (_scripted, addr) = nocobase().await;
+    let sessions = sessions(addr);
+    let mut session = *open(&sessions).await;
+    let seen = sessions.cache.get(session.sid).unwrap();
+    let end_of = |token: &str| sessions.minter.verify(token, now().as_secs()).unwrap().exp.unwrap();
+    let left = |token: &str| end_of(token).saturating_sub(now().as_secs());
+    let token = sessions.token(&session, &seen).unwrap();
+    assert!((29 * 60..=30 * 60).contains(&left(token.jwt())), "{}", left(token.jwt()));
+    // Near the session's end, with it; at the very end, as long as clocks may differ.
+    for (minutes, least, most) in [(20, 19 * 60, 20 * 60), (1, 4 * 60, 5 * 60)] {
+        let before_end = sessions.limits().absolute - Duration::from_secs(minutes * 60);
+        session.signed_in_at = UnixMillis(now().0 - u64::try_from(before_end.as_millis()).unwrap());
+        let token = sessions.mint(&session).unwrap();
+        assert!((least..=most).contains(&left(token.as_str())), "{minutes}: {}", left(token.as_str()));
+    }
+    let out = sessions.sign_out_token(&session).unwrap();
+    assert!(left(out.jwt()) <= 30 * 60 && !sessions.is_of_session(out.jwt(), session.sid));
+    assert!(!sessions.is_over(&session.sid.to_string()) && !sessions.is_over("no uuid"));
+    sessions.cache.end(session.sid);
+    assert!(sessions.is_over(&session.sid.to_string()));
 }
 
 #[tokio::test]

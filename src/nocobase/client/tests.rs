@@ -206,3 +206,26 @@ async fn a_busy_database_is_waited_for_but_not_for_ever() {
     assert_eq!(nb.roles(user(1)).await.plain(), Err(Failure::NocoBaseBadAnswer));
     assert_eq!(scripted.calls("users:get"), 6);
 }
+
+#[test]
+fn spans_of_the_token_policy_are_read() {
+    const S: Duration = Duration::from_secs(1);
+    for (text, span) in [
+        ("1d", Some(86_400 * S)),
+        ("30m", Some(1800 * S)),
+        ("10 minutes", Some(600 * S)),
+        (" 4s ", Some(4 * S)),
+        ("2H", Some(7200 * S)),
+        ("1500", Some(Duration::from_millis(1500))),
+        ("1w", Some(604_800 * S)),
+        ("", None),
+        ("d", None),
+        ("-1d", None),
+        ("1x", None),
+        ("never", None),
+        ("99999999999999999999s", None),
+    ] {
+        assert_eq!(super::policy_span(text), span, "{text}");
+    }
+    assert!(super::policy_span("9999999999999999y").is_some());
+}

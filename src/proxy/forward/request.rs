@@ -1,6 +1,8 @@
 //! A request as NocoBase gets it: protected headers removed and set, the phantom replaced by the token, cookies
 //! without the gate's own.
 
+use std::sync::Arc;
+
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, header};
 use pingora::http::RequestHeader;
@@ -46,10 +48,12 @@ fn change(gate: &Gate, downstream: &HttpSession, request: &mut Parts, ctx: &mut 
     let put_cookies = ctx.forward.is_some_and(|p| p.put_cookies);
 
     let token = match member {
+        Some(member) if ctx.signs_out() => Some(gate.sessions.sign_out_token(&member.session).map(Arc::new)),
         Some(member) if as_member => Some(gate.sessions.token(&member.session, &member.seen)),
         _ => None,
     };
     let token = token.transpose().or_err(InternalError, "token")?;
+    ctx.token_age = token.as_ref().map(|token| crate::login::now().since(token.minted_at()));
     if let Some(token) = &token
         && request.headers.contains_key(header::AUTHORIZATION)
     {

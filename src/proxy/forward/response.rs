@@ -9,8 +9,8 @@ use pingora::prelude::*;
 use pingora::proxy::Session as HttpSession;
 
 use crate::decide;
-use crate::nocobase::error_body::CodeReader;
-use crate::proxy::context::Context;
+use crate::nocobase::error_body::{Code, CodeReader};
+use crate::proxy::context::{Context, FRESH};
 use crate::proxy::gate::Gate;
 use crate::proxy::headers::REQUEST_ID;
 use crate::proxy::response::language::lang;
@@ -51,7 +51,8 @@ fn change(gate: &Gate, downstream: &HttpSession, response: &mut Parts, ctx: &mut
     }
     if ctx.member.is_some() {
         // What the gate put in must not come out again. In browser delivery the page has a token of its own.
-        response.headers.remove(X_NEW_TOKEN);
+        let renewed = response.headers.remove(X_NEW_TOKEN).is_some();
+        note_token_age(gate, ctx, renewed, response.status.as_u16());
         if !ctx.signs_out() {
             drop_token_cookies(&mut response.headers);
         }
@@ -72,12 +73,19 @@ fn change(gate: &Gate, downstream: &HttpSession, response: &mut Parts, ctx: &mut
     Ok(())
 }
 
+/// Learns from what NocoBase made of the token that went with the request: renewed, it was too old; refused, it was if a fresh
+/// one has now been taken.
+fn note_token_age(gate: &Gate, ctx: &mut Context, renewed: bool, status: u16) {
+    let renewed = ctx.token_age.filter(|age| renewed && *age >= FRESH);
+    let refused = ctx.refused_token_age.filter(|_| status != 401);
+    if let Some(age) = renewed.or(refused) {
+        gate.sessions.token_was_too_old(age);
+    }
+}
+
 fn in_session(gate: &Gate, downstream: &HttpSession, response: &mut Parts, ctx: &mut Context) -> Result<()> {
     let Some(member) = &ctx.member else { return Ok(()) };
     let as_member = ctx.forward.is_some_and(|p| p.identity == decide::Identity::Member);
-    if ctx.signs_out() && response.status.is_success() {
-        gate.sessions.end(&member.session, "signed out in NocoBase");
-    }
     // Depends on who asks: no cache on the way may keep it (R25). NocoBase's API says nothing about it.
     if as_member && !response.headers.contains_key(header::CACHE_CONTROL) {
         response.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
@@ -156,6 +164,11 @@ pub fn body(gate: &Gate, body: &mut Option<Bytes>, end: bool, ctx: &mut Context)
         }
         if end && let Some(member) = &ctx.member {
             let code = reader.finish();
+            if matches!(code, Some(Code::TokenRenewFailed | Code::ExpiredToken | Code::SkipTokenRenew))
+                && let Some(age) = ctx.token_age.filter(|age| *age >= FRESH)
+            {
+                gate.sessions.token_was_too_old(age);
+            }
             gate.sessions.refused_by_nocobase(&member.session, &member.seen, code);
             ctx.error_code_reader = None;
         }

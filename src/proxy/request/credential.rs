@@ -104,6 +104,8 @@ fn token_kind(sessions: &Sessions, password: bool, token: &str) -> Credential {
     let verified = if password { minter.verify_renewable(token, now) } else { minter.verify(token, now) };
     match verified {
         Ok(verified) if verified.api_key => Credential::ApiToken,
+        // One of the gate's own, that somebody has kept: it counts no longer than its session.
+        Ok(verified) if verified.jti.as_ref().is_some_and(|jti| sessions.is_over(jti)) => Credential::Invalid,
         Ok(_) => Credential::OwnToken,
         Err(_) => Credential::Invalid,
     }

@@ -248,3 +248,14 @@ async fn an_end_during_first_sight_wins() {
     };
     assert!(seen.first_sight(&t, later(2), ask).await.unwrap().is_ended());
 }
+
+#[test]
+fn r35_a_token_is_minted_as_often_as_it_says() {
+    let seen = store().insert_checked(&session(), NOW);
+    let mint = |text: &'static str, now| {
+        seen.token(now, || token(text, now).map(|t| t.used_for(Duration::from_secs(5))))
+    };
+    assert_eq!(mint("a", NOW).unwrap().jwt(), "a");
+    assert_eq!(mint("b", UnixMillis(NOW.0 + 4999)).unwrap().jwt(), "a");
+    assert_eq!(mint("c", UnixMillis(NOW.0 + 5000)).unwrap().jwt(), "c");
+}

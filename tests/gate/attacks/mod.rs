@@ -5,6 +5,7 @@ mod caching;
 mod cookie_bombs;
 mod cross_site_request;
 mod fail_closed;
+mod forwarded_tokens;
 mod header_spoofing;
 mod http2;
 mod limits;

@@ -68,6 +68,11 @@ pub struct Data {
     /// `data` of `roles:check`.
     pub role: Value,
     pub version: &'static str,
+    /// The age up to which a session's token is fresh (`tokenExpirationTime`), and whether the service account may see it.
+    /// `None`: whatever its age.
+    pub token_policy: Option<(Duration, bool)>,
+    /// Tokens that were renewed because of it.
+    pub renewed: usize,
     /// NocoBase's own sign-up is open.
     pub sign_up: bool,
     next_id: u64,
@@ -425,10 +430,58 @@ fn api(shared: &Shared, action: &str, headers: &HeaderMap, query: &str, body: &B
         let options = json!({ "allowSignUp": shared.data.lock().unwrap().sign_up, "signupForm": form });
         return axum::Json(json!({ "data": [{ "name": "basic", "options": options }] })).into_response();
     }
-    let (user, jti) = match who(shared, bearer(headers, query).as_deref()) {
+    let token = bearer(headers, query);
+    let (user, jti) = match who(shared, token.as_deref()) {
         Ok(found) => found,
         Err((message, code)) => return error(401, message, Some(code)),
     };
+    let renewed = match renew(shared, token.as_deref().unwrap_or_default(), jti.as_deref()) {
+        Ok(renewed) => renewed,
+        Err((message, code)) => return error(401, message, Some(code)),
+    };
+    let mut answer = signed_in(shared, action, user, jti, query, body);
+    if renewed {
+        answer.headers_mut().insert("x-new-token", header::HeaderValue::from_static("a.b.c"));
+    }
+    answer
+}
+
+/// What NocoBase makes of a session's token that is older than its policy allows: it renews it and gives the session another
+/// id, once; whoever comes with the old id again, and no fresher token, is refused. Says whether it was renewed.
+fn renew(shared: &Shared, token: &str, jti: Option<&str>) -> Result<bool, (&'static str, &'static str)> {
+    let mut data = shared.data.lock().unwrap();
+    let (Some((fresh, _)), Some(jti)) = (data.token_policy, jti) else { return Ok(false) };
+    let issued = claims(token)["iat"].as_u64().unwrap_or(0);
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    if now.saturating_sub(Duration::from_secs(issued)) <= fresh {
+        return Ok(false);
+    }
+    match data.tokens.iter_mut().find(|row| row["jti"] == jti) {
+        Some(row) => {
+            row["jti"] = json!(uuid::Uuid::new_v4().to_string());
+            data.renewed += 1;
+            Ok(true)
+        }
+        None => Err(("Your session has expired. Please sign in again.", "TOKEN_RENEW_FAILED")),
+    }
+}
+
+/// What a token says, unchecked.
+pub fn claims(token: &str) -> Value {
+    use base64::Engine as _;
+    let payload = token.split('.').nth(1).unwrap_or_default();
+    let json = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(payload).unwrap_or_default();
+    serde_json::from_slice(&json).unwrap_or_default()
+}
+
+fn signed_in(
+    shared: &Shared,
+    action: &str,
+    user: Value,
+    jti: Option<String>,
+    query: &str,
+    body: &Bytes,
+) -> Response {
     let mut data = shared.data.lock().unwrap();
     let body: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
     let filter: Value = url::form_urlencoded::parse(query.as_bytes())
@@ -445,6 +498,15 @@ fn api(shared: &Shared, action: &str, headers: &HeaderMap, query: &str, body: &B
             user["roles"] = json!([{ "name": data.role["role"] }]);
             axum::Json(json!({ "data": user })).into_response()
         }
+        "tokenControlConfig:get" => match data.token_policy {
+            Some((fresh, true)) => {
+                let config = json!({ "tokenExpirationTime": format!("{}ms", fresh.as_millis()),
+                    "sessionExpirationTime": "7d", "expiredTokenRenewLimit": "1d" });
+                axum::Json(json!({ "data": { "key": "token-policy-config", "config": config } }))
+                    .into_response()
+            }
+            _ => error(403, "No permissions", None),
+        },
         "roles:check" => axum::Json(json!({ "data": data.role })).into_response(),
         // No rows are made of an empty list.
         _ if action.ends_with(":create") && body == json!([]) => {

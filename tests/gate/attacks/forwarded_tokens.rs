@@ -1,0 +1,146 @@
+//! R35: the token that NocoBase sees, and hands on to others, is worth little outside.
+
+use std::time::Duration;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::browser::CURL;
+use crate::support::nocobase::{Seen, claims};
+use crate::support::{Answer, Browser, Stage, eventually};
+
+/// Longest life of what goes on to NocoBase.
+const HALF_AN_HOUR: u64 = 30 * 60;
+const A_WEEK: u64 = 7 * 24 * 3600;
+
+/// Every token in a request, wherever it is.
+fn tokens(seen: &Seen) -> Vec<String> {
+    let text = format!("{} {:?}", seen.target, seen.headers);
+    let parts = text.split(|c: char| !(c.is_ascii_alphanumeric() || "-_.".contains(c)));
+    parts.filter(|p| p.starts_with("eyJ") && p.matches('.').count() == 2).map(str::to_owned).collect()
+}
+
+fn life(token: &str) -> u64 {
+    let claims = claims(token);
+    claims["exp"].as_u64().unwrap() - claims["iat"].as_u64().unwrap()
+}
+
+/// Requests of clients, and those of the gate itself.
+fn seen(stage: &Stage) -> (Vec<Seen>, Vec<Seen>) {
+    stage.nocobase.data().seen.clone().into_iter().partition(|seen| seen.header("x-request-id").is_some())
+}
+
+async fn with(stage: &Stage, token: &str) -> Answer {
+    let mut program = Browser::new(&stage.gate, CURL);
+    let request =
+        program.request(Method::GET, "/api/orders:list").header("authorization", format!("Bearer {token}"));
+    program.send(request).await
+}
+
+/// What NocoBase saw of the member's token with an ordinary call.
+async fn kept(stage: &Stage, member: &mut Browser) -> String {
+    assert_eq!(member.api(Method::GET, "/api/customRequests:send").await.status, 200);
+    tokens(&stage.nocobase.last("/api/customRequests:send").unwrap()).remove(0)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r35_what_goes_on_to_nocobase_ends_within_half_an_hour() {
+    for (delivery, idle) in [("sealed", "12h"), ("browser", "12h"), ("sealed", "10m")] {
+        let stage =
+            Stage::start(|c| _ = c.set("nocobase.token_delivery", delivery).set("session.idle", idle)).await;
+        let mut member = stage.signed_in("zhangsan").await;
+        member.api(Method::GET, "/api/orders:list").await;
+        let shown = member.phantom();
+        let path = format!("/api/export:csv?token={shown}");
+        member.clone().send(member.fetch(Method::GET, &path)).await;
+        member.clone().send(member.request(Method::GET, "/files/main/main/attachments/1.png")).await;
+        member.api(Method::POST, "/api/orders:create").await;
+        assert_eq!(member.api(Method::POST, "/api/auth:signOut").await.status, 200);
+        let (forwarded, _) = seen(&stage);
+        let all: Vec<String> = forwarded.iter().flat_map(tokens).collect();
+        assert!(all.len() >= 5, "{delivery}: {forwarded:?}");
+        let most = if idle == "10m" { 600 } else { HALF_AN_HOUR };
+        for token in &all {
+            assert!(life(token) <= most, "{delivery}: {}", claims(token));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r35_a_kept_token_counts_while_its_session_goes_on_and_no_longer() {
+    let mut stage = Stage::start(|_| {}).await;
+    let user = stage.bound("zhangsan");
+    let mut member = stage.signed_in("zhangsan").await;
+    let token = kept(&stage, &mut member).await;
+    // A custom request that calls back into the same NocoBase.
+    let back = with(&stage, &token).await;
+    assert_eq!((back.status, &back.json()["data"]["as"]), (200, &json!(user)), "{}", back.body);
+    // NocoBase cannot be told for a while: the gate refuses it all the same.
+    stage.nocobase.fail("auth:signOut", 503, "", usize::MAX);
+    let post = member.request(Method::POST, "/wecom-gate/logout").header("origin", "http://gate.test");
+    member.send(post).await;
+    let before = stage.nocobase.count("/api/orders:list");
+    let refused = with(&stage, &token).await;
+    assert_eq!((refused.status, refused.code().as_str()), (401, "INVALID_TOKEN"));
+    assert_eq!(stage.nocobase.count("/api/orders:list"), before, "NocoBase is not even asked");
+    stage.nocobase.heal();
+
+    // Signed out in NocoBase: refused here, on another node, and after a restart.
+    let mut member = stage.signed_in("lisi").await;
+    let token = kept(&stage, &mut member).await;
+    assert_eq!(with(&stage, &token).await.status, 200);
+    assert_eq!(member.api(Method::POST, "/api/auth:signOut").await.status, 200);
+    assert_eq!(with(&stage, &token).await.status, 401);
+    stage.restart().await;
+    assert_eq!(with(&stage, &token).await.code(), "BLOCKED_TOKEN");
+}
+
+/// NocoBase remembers a blocked session as long as the token that blocked it would have lasted, whatever signed out.
+#[tokio::test(flavor = "multi_thread")]
+async fn r35_the_block_outlives_the_session_and_its_token_stays_in_the_gate() {
+    for own_page in [true, false] {
+        let stage = Stage::start(|_| {}).await;
+        let mut member = stage.signed_in("zhangsan").await;
+        let sid = stage.nocobase.data().tokens[0]["jti"].as_str().unwrap().to_owned();
+        if own_page {
+            let post =
+                member.request(Method::POST, "/wecom-gate/logout").header("origin", "http://gate.test");
+            assert_eq!(member.send(post).await.status, 303);
+        } else {
+            assert_eq!(member.api(Method::POST, "/api/auth:signOut").await.status, 200);
+        }
+        eventually("the session is blocked", async || stage.nocobase.data().blocked.contains(&sid)).await;
+        let (forwarded, own) = seen(&stage);
+        let signs_out = |all: &[Seen]| -> Vec<Value> {
+            let calls = all.iter().filter(|seen| seen.target == "/api/auth:signOut");
+            calls.flat_map(tokens).map(|token| claims(&token)).collect()
+        };
+        let blocks = signs_out(&own);
+        assert!(!blocks.is_empty());
+        for block in &blocks {
+            assert_eq!(block["jti"], json!(sid));
+            let left = block["exp"].as_u64().unwrap() - block["iat"].as_u64().unwrap();
+            assert!(left > A_WEEK, "{block}");
+        }
+        // The session's own id would be remembered only as long as the token that went on.
+        for sent in signs_out(&forwarded) {
+            assert_ne!(sent["jti"], json!(sid));
+            assert!(sent["exp"].as_u64().unwrap() - sent["iat"].as_u64().unwrap() <= HALF_AN_HOUR, "{sent}");
+        }
+        assert_eq!(signs_out(&forwarded).len(), usize::from(!own_page));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r35_a_member_who_leaves_takes_no_token_along() {
+    let stage = Stage::start(|c| _ = c.set("session.recheck", "10s")).await;
+    let mut member = stage.signed_in("zhangsan").await;
+    let token = kept(&stage, &mut member).await;
+    assert!(stage.wecom().remove_member(crate::support::CORP, "zhangsan"));
+    let began = std::time::Instant::now();
+    while member.api(Method::GET, "/api/orders:list").await.status == 200 {
+        assert!(began.elapsed() < Duration::from_secs(60), "the session goes on");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    assert_eq!(with(&stage, &token).await.status, 401);
+}
