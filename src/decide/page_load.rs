@@ -73,11 +73,16 @@ fn is_file_link(below: &impl Fn(&str) -> bool, request: &Request<'_>) -> bool {
         })
 }
 
+/// Does this `Sec-Fetch-Dest` mean a frame within a page?
+pub fn is_frame(dest: &str) -> bool {
+    matches!(dest, "iframe" | "frame" | "embed" | "object" | "fencedframe")
+}
+
 /// A page in a frame: a redirect to WeCom would end in an error there, and JSON would be shown as text.
 pub(super) fn is_framed_page(request: &Request<'_>) -> bool {
     is_get(request)
         && !request.upgrade
-        && matches!(request.sec_fetch_dest, Some("iframe" | "frame" | "embed" | "object" | "fencedframe"))
+        && request.sec_fetch_dest.is_some_and(is_frame)
         && takes_page(request.x_requested_with, request.sec_fetch_mode, request.accept)
         && is_browser(request)
 }

@@ -36,7 +36,12 @@ pub(super) const SCRIPT: &str = include_str!("page.js");
 
 /// Nothing may be loaded, run or sent anywhere but what the page itself needs. The one style and the one
 /// script are named by their hashes, so injected markup could not even restyle the page.
-static CSP: LazyLock<String> = LazyLock::new(|| {
+static CSP: LazyLock<String> = LazyLock::new(|| csp("'self'"));
+
+/// The same for a page that frames of other sites may show: it holds nothing but a link that opens in a new window.
+static FRAMED_CSP: LazyLock<String> = LazyLock::new(|| csp("*"));
+
+fn csp(frame_ancestors: &str) -> String {
     let hash = |text: &str| {
         let hash = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
         base64::engine::general_purpose::STANDARD.encode(hash.as_ref())
@@ -44,21 +49,30 @@ static CSP: LazyLock<String> = LazyLock::new(|| {
     let (script, style) = (hash(SCRIPT), hash(STYLE));
     format!(
         "default-src 'none'; script-src 'sha256-{script}'; style-src 'sha256-{style}'; img-src data:; form-action 'self'; \
-         frame-ancestors 'self'; base-uri 'none'"
+         frame-ancestors {frame_ancestors}; base-uri 'none'"
     )
-});
+}
 
 /// A page of the gate.
-pub(super) fn html(status: u16, body: String, language: String, retry_after: Option<u32>) -> Rendered {
+pub(super) fn html(
+    status: u16,
+    body: String,
+    language: String,
+    retry_after: Option<u32>,
+    framed: bool,
+) -> Rendered {
+    let csp = if framed { &FRAMED_CSP } else { &CSP };
     let mut headers = vec![
         ("Content-Type", "text/html; charset=utf-8".to_owned()),
         ("Cache-Control", "no-store".to_owned()),
-        ("Content-Security-Policy", CSP.clone()),
+        ("Content-Security-Policy", csp.to_string()),
         ("X-Content-Type-Options", "nosniff".to_owned()),
         ("Referrer-Policy", "no-referrer".to_owned()),
-        ("X-Frame-Options", "SAMEORIGIN".to_owned()),
         ("Content-Language", language),
     ];
+    if !framed {
+        headers.push(("X-Frame-Options", "SAMEORIGIN".to_owned()));
+    }
     headers.extend(retry_after.map(|seconds| ("Retry-After", seconds.to_string())));
     Rendered { status, body, headers }
 }

@@ -313,6 +313,30 @@ fn r25_r27_every_page_carries_the_headers_that_keep_it_harmless() {
 }
 
 #[test]
+fn r27_a_page_in_a_frame_is_shown_there_and_opens_its_links_in_a_new_window() {
+    for failure in [Failure::NoSession, Failure::SessionEnded] {
+        let mut view = View::new(Lang::all()[0], Page::Failure(failure), "id", std::time::SystemTime::now());
+        view.retry = Some("/admin");
+        view.password = Some("/signin");
+        view.framed = true;
+        let framed = render(&view);
+        assert_eq!(framed.header("x-frame-options"), None);
+        assert!(framed.header("content-security-policy").unwrap().contains("frame-ancestors *;"));
+        let links = framed.body.matches("<a ").count();
+        assert!(links > 0);
+        assert_eq!(
+            framed.body.matches("target=\"_blank\" rel=\"noopener\"").count(),
+            links,
+            "{}",
+            framed.body
+        );
+        assert!(!framed.body.contains("<form"), "nothing to be clicked by mistake");
+        view.framed = false;
+        assert!(!render(&view).body.contains("target="));
+    }
+}
+
+#[test]
 fn r27_the_policy_allows_exactly_the_one_style_and_the_one_script() {
     for (name, rendered) in all() {
         let styles: Vec<&str> = rendered

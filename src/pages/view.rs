@@ -57,6 +57,8 @@ pub struct View<'a> {
     pub link: Option<&'a str>,
     /// A button each, on pages where one chooses with which company to sign in.
     pub entries: &'a [Entry<'a>],
+    /// The page is shown in a frame, perhaps of another site: what is to be clicked opens in a new window.
+    pub framed: bool,
     /// Path of NocoBase's password form, where it is offered.
     pub password: Option<&'a str>,
 }
@@ -64,7 +66,18 @@ pub struct View<'a> {
 impl<'a> View<'a> {
     /// A page with nothing but its own words.
     pub fn new(lang: Lang, page: Page, request_id: &'a str, now: SystemTime) -> Self {
-        View { lang, page, request_id, now, retry: None, home: "/", link: None, entries: &[], password: None }
+        View {
+            lang,
+            page,
+            request_id,
+            now,
+            retry: None,
+            home: "/",
+            link: None,
+            entries: &[],
+            framed: false,
+            password: None,
+        }
     }
 }
 
@@ -82,13 +95,14 @@ pub fn render(view: &View<'_>) -> Rendered {
     let page = PageTemplate::of(view, retry_after);
     // Writing to a string does not fail; should it ever, the title alone says enough.
     let body = page.render().unwrap_or_else(|_| "<!doctype html><title>wecom-gate</title>".to_owned());
-    answer::html(status, body, view.lang.tag(), retry_after)
+    answer::html(status, body, view.lang.tag(), retry_after, view.framed)
 }
 
 #[derive(Template)]
 #[template(path = "page.html", config = "src/pages/askama.toml")]
 struct PageTemplate<'a> {
     lang: String,
+    framed: bool,
     style: &'static str,
     /// `content` of the refresh.
     refresh: Option<String>,
@@ -153,6 +167,7 @@ impl<'a> PageTemplate<'a> {
         let retry = view.retry.filter(|href| is_own_path(href));
         PageTemplate {
             lang: lang.tag(),
+            framed: view.framed,
             style: STYLE,
             refresh: retry_after.map(|seconds| match retry {
                 Some(href) => format!("{seconds};url={href}"),

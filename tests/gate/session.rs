@@ -200,6 +200,43 @@ async fn nocobase_paths_that_only_look_like_the_gates_have_their_session() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn files_in_a_window_lead_to_sign_in_and_pages_in_a_frame_get_a_link() {
+    let stage = Stage::start(|_| {}).await;
+    let user = stage.bound("zhangsan");
+    let mut phone = stage.phone("zhangsan");
+    for path in ["/files/main/main/attachments/1.pdf", "/storage/uploads/a.png", "/admin/x/schema.json"] {
+        let cold = phone.visit(path).await;
+        assert_eq!(cold.status, 302, "{path}: {}", cold.body);
+        assert!(cold.location().contains("/connect/oauth2/authorize"), "{path}: {}", cold.location());
+        let framed = [
+            ("accept", "text/html,*/*;q=0.8"),
+            ("sec-fetch-mode", "navigate"),
+            ("sec-fetch-dest", "iframe"),
+            ("sec-fetch-site", "cross-site"),
+        ]
+        .into_iter()
+        .fold(phone.request(Method::GET, path), |request, (name, value)| request.header(name, value));
+        let framed = phone.clone().send(framed).await;
+        assert_eq!(framed.status, 401, "{path}");
+        assert!(framed.header("content-type").unwrap().starts_with("text/html"), "{path}: {}", framed.body);
+        assert_eq!(framed.header("x-frame-options"), None, "{path}");
+        assert!(
+            framed.body.contains(&format!("href=\"{path}\" target=\"_blank\"")),
+            "{path}: {}",
+            framed.body
+        );
+    }
+    let path = "/files/main/main/attachments/1.pdf";
+    let after = phone.open(path).await;
+    assert_eq!(after.status, 200, "{}", after.body);
+    assert_eq!(stage.nocobase.last(path).unwrap().header("sec-fetch-dest"), Some("document"));
+    assert!(
+        stage.nocobase.last(path).unwrap().header("cookie").unwrap().contains("nb_auth_token_main="),
+        "user {user}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_page_has_the_script_first_and_is_kept_nowhere() {
     let stage = Stage::start(|_| {}).await;
     let mut phone = stage.signed_in("zhangsan").await;

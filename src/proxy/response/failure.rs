@@ -1,5 +1,6 @@
 //! The response to a failure: a page for people, JSON for programs, a line in the log.
 
+use http::HeaderName;
 use pingora::http::RequestHeader;
 use pingora::proxy::Session as HttpSession;
 
@@ -12,6 +13,9 @@ use crate::login::Retry;
 use crate::pages::{self, Page, View};
 use crate::proxy::context::Context;
 use crate::proxy::gate::Gate;
+use crate::proxy::headers::text;
+
+const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 
 /// The response to a failure, with a line in the log.
 pub fn failed(gate: &Gate, downstream: &HttpSession, ctx: &mut Context, failure: Failure) -> Reply {
@@ -47,6 +51,8 @@ pub fn respond(
         let id = ctx.request_id.to_str().unwrap_or_default();
         let mut view = View::new(lang, Page::Failure(failure), id, std::time::SystemTime::now());
         view.retry = retry.as_deref();
+        view.framed = matches!(failure, Failure::NoSession | Failure::SessionEnded)
+            && text(request, &SEC_FETCH_DEST).is_some_and(decide::is_frame);
         view.link = Some(&link);
         // This person may belong to another company that has an entry here.
         let others = match failure {

@@ -32,6 +32,12 @@ enum At {
 
 const BOUNDARY: At = At::Header { first: [0; 10], have: 0 };
 
+impl Default for Frames {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Frames {
     /// At the beginning of the response's head.
     pub fn new() -> Frames {
