@@ -155,6 +155,11 @@ impl SignIns {
                     // The flow stays for a minute: WeCom's webviews may ask for the callback twice.
                     cookies = self.pending.keep_briefly(&checked).into_iter().collect();
                     cookies.push(cookie);
+                    // A browser that keeps its session does not come back; one that has a session is in no circle.
+                    let unattended = request.via == Via::WeCom && request.stage == Stage::Silent;
+                    if unattended && !signed_in {
+                        cookies.push(self.count_return(callback.cookies));
+                    }
                     if callback.cookies.signed_out {
                         cookies.push(self.cookie_names().delete(self.cookie_names().out()));
                     }
@@ -168,13 +173,15 @@ impl SignIns {
                 Err(failure) => CallbackResponse::failed(failure, retry),
             },
             Finished::NeedsConsent => self.again(&callback, request, true, 0, &mut cookies),
-            Finished::Failed(Failure::CodeRejected) if signed_in => {
+            Finished::Failed(Failure::CodeRejected) | Finished::CodeLost(_) if signed_in => {
                 CallbackResponse::Redirect(self.landing(request))
             }
-            Finished::Failed(Failure::CodeRejected) if attempt_of(state.as_bytes()) == Some(0) => {
+            Finished::Failed(Failure::CodeRejected) | Finished::CodeLost(_)
+                if attempt_of(state.as_bytes()) == Some(0) =>
+            {
                 self.again(&callback, request, request.stage == Stage::Consent, 1, &mut cookies)
             }
-            Finished::Failed(failure) => {
+            Finished::Failed(failure) | Finished::CodeLost(failure) => {
                 // A repeated callback was carried out, and logged, under the request id of the first.
                 let logged = logged.load(Ordering::Acquire);
                 CallbackResponse::Failed { failure, retry, logged }
@@ -214,6 +221,9 @@ impl SignIns {
         match self.start(callback.cookies, &start) {
             Ok(started) => {
                 cookies.extend(started.cookies);
+                if !consent {
+                    cookies.push(self.count_return(callback.cookies));
+                }
                 CallbackResponse::Redirect(started.location)
             }
             Err(failure) => CallbackResponse::failed(failure, Some(Retry::from(request))),
@@ -251,7 +261,10 @@ impl SignIns {
             request_id: callback.request_id,
         };
         match self.start(callback.cookies, &start) {
-            Ok(started) => (CallbackResponse::Redirect(started.location), started.cookies),
+            Ok(mut started) => {
+                started.cookies.push(self.count_return(callback.cookies));
+                (CallbackResponse::Redirect(started.location), started.cookies)
+            }
             Err(failure) => (CallbackResponse::failed(failure, Some(Retry::default())), Vec::new()),
         }
     }

@@ -12,4 +12,6 @@ pub(crate) enum Finished {
     NeedsConsent,
     /// Not signed in.
     Failed(Failure),
+    /// The same, because the connection broke while WeCom was asked whose code it is: whether that is spent nobody knows.
+    CodeLost(Failure),
 }

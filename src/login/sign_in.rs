@@ -1,6 +1,6 @@
 //! From WeCom's code to a registered session.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::account::Account;
 use super::finished::Finished;
@@ -8,12 +8,16 @@ use super::sign_ins::SignIns;
 use crate::error::{Failure, FailureWithCause, Level};
 use crate::session::SignInRequest;
 
+/// A sign-in whose code was lost starts over by itself only if that happened at once: a person is waiting.
+const LOST_WITHIN: Duration = Duration::from_secs(3);
+
 /// Carries a sign-in out, counts it, and writes the one line that says how it ended. Goes on when the browser goes
 /// away (R23).
 pub(super) async fn sign_in(sign_ins: &SignIns, request: &SignInRequest, code: &str) -> Finished {
     let began = Instant::now();
-    let mut userid = String::new();
-    let result = steps(sign_ins, request, code, &mut userid).await;
+    let mut progress = Progress::default();
+    let result = steps(sign_ins, request, code, &mut progress).await;
+    let userid = &progress.userid;
     let took = began.elapsed();
     let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     let (metrics, entry, via) = (&sign_ins.metrics.sign_ins, request.entry.as_str(), request.via.name());
@@ -39,7 +43,10 @@ pub(super) async fn sign_in(sign_ins: &SignIns, request: &SignInRequest, code: &
         }
         Err(failed) => {
             metrics.refused(entry, failed.failure, took);
-            log_failure(&failed, request, &userid, Some(ms));
+            log_failure(&failed, request, userid, Some(ms));
+            if progress.code_lost && took < LOST_WITHIN {
+                return Finished::CodeLost(failed.failure);
+            }
             Finished::Failed(failed.failure)
         }
     }
@@ -85,15 +92,24 @@ pub(super) fn log_failure(failed: &FailureWithCause, request: &SignInRequest, us
     }
 }
 
+/// How far a sign-in got.
+#[derive(Default)]
+struct Progress {
+    /// Empty until WeCom has said whose the code is.
+    userid: String,
+    /// The connection broke while WeCom was asked that.
+    code_lost: bool,
+}
+
 async fn steps(
     sign_ins: &SignIns,
     request: &SignInRequest,
     code: &str,
-    userid: &mut String,
+    progress: &mut Progress,
 ) -> Result<Finished, FailureWithCause> {
     let (entry, client) = sign_ins.entry(&request.entry).ok_or(Failure::NotFound)?;
-    let identity = client.identify(code).await?;
-    userid.clone_from(&identity.userid);
+    let identity = client.identify(code).await.inspect_err(|e| progress.code_lost = e.is_broken_midway())?;
+    progress.userid.clone_from(&identity.userid);
     // getuserinfo (doc 91023) names members outside the visible range too: user/get (doc 90196) is the permission.
     let member = client.member(&identity.userid).await?;
     client.admit(&member).await?;

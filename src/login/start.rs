@@ -7,7 +7,8 @@ use crate::metrics;
 use crate::session::{OwnCookies, SignInRequest, Stage, Via};
 use crate::wecom::Scope;
 
-/// Automatic starts within a minute after which the gate stops sending the browser round.
+/// Returns from WeCom within a minute, none of which a person had a part in, after which the gate stops sending the
+/// browser round. Starts are not counted: many tabs may start at once, and a circle has to return.
 const MOST_TRIES: u8 = 8;
 
 /// What to start.
@@ -21,7 +22,7 @@ pub(crate) struct Start<'a> {
     pub(crate) target: String,
     /// The browser is a phone's.
     pub(crate) mobile: bool,
-    /// Started without a click: counts against the loop breaker.
+    /// Started without a click: the loop breaker looks at it.
     pub(crate) automatic: bool,
     /// How often this sign-in has been started over (0-9).
     pub(crate) attempt: u8,
@@ -42,10 +43,17 @@ pub(crate) struct Started {
     pub(crate) cookies: Vec<String>,
 }
 
+impl Start<'_> {
+    /// Does it come back by itself? Web login (a scan, a click) and consent wait for a person, so they are no circle.
+    fn is_unattended(&self) -> bool {
+        self.automatic && self.via == Via::WeCom && !self.consent
+    }
+}
+
 impl SignIns {
     /// Starts a flow.
     pub(crate) fn start(&self, cookies: &OwnCookies<'_>, start: &Start<'_>) -> Result<Started, Failure> {
-        if start.automatic && cookies.tries >= MOST_TRIES {
+        if start.is_unattended() && cookies.tries >= MOST_TRIES {
             tracing::warn!(
                 event = "sign_in",
                 outcome = "refused",
@@ -79,11 +87,12 @@ impl SignIns {
             }
             Via::Web => client.web_login_url(state, &redirect_uri, start.lang),
         };
-        let mut set = begun.set_cookies;
-        if start.automatic {
-            set.push(self.cookie_names().set_tries(cookies.tries.saturating_add(1)));
-        }
-        Ok(Started { location, cookies: set })
+        Ok(Started { location, cookies: begun.set_cookies })
+    }
+
+    /// `Set-Cookie` that counts a return from WeCom in which no person had a part.
+    pub(super) fn count_return(&self, cookies: &OwnCookies<'_>) -> String {
+        self.cookie_names().set_tries(cookies.tries.saturating_add(1))
     }
 }
 

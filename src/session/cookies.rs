@@ -50,7 +50,7 @@ impl Names {
         if self.https { "__Host-wecom_gate_out" } else { OUT }
     }
 
-    /// How many logins began within a minute.
+    /// How many sign-ins returned within a minute without a person's doing.
     pub const fn tries(self) -> &'static str {
         if self.https { "__Host-wecom_gate_tries" } else { TRIES }
     }
@@ -82,7 +82,7 @@ impl Names {
         self.set(self.out(), "1", None)
     }
 
-    /// Counts a login that begins.
+    /// Counts a sign-in that returned by itself.
     pub fn set_tries(self, tries: u8) -> String {
         self.set(self.tries(), &tries.to_string(), Some(TRIES_LIFE))
     }
@@ -121,7 +121,8 @@ pub struct OwnCookies<'a> {
     pub flows: Vec<FlowCookie<'a>>,
     /// Signed out on purpose.
     pub signed_out: bool,
-    /// SignIns begun within a minute, as the browser counts them: a hint against loops, no proof of anything.
+    /// Sign-ins that returned by themselves within a minute, as the browser counts them: a hint against loops, no proof of
+    /// anything.
     pub tries: u8,
 }
 

@@ -16,10 +16,11 @@ use super::time::UnixMillis;
 
 /// A flow that is not finished by then has to begin anew.
 pub const LIFE: Duration = Duration::from_secs(10 * 60);
-/// Most flows of one browser at once; a further one ends the oldest.
-pub const MAX_FLOWS: usize = 5;
-/// Most bytes of flow cookies at once: five with the longest targets would fill the `Cookie` header.
-const MAX_FLOW_BYTES: usize = 8 * 1024;
+/// Most bytes of flow cookies in one browser's `Cookie` header; a further flow ends the oldest. Enough for thirty tabs at
+/// once, and with the session cookie still within the 8 KiB that nginx takes for one header line.
+const MAX_FLOW_BYTES: usize = 7 * 1024 + 512;
+/// What a cookie takes up in the header besides name and value: `=`, `;` and a space.
+const COOKIE_OVERHEAD: usize = 3;
 /// Longest return target in bytes.
 pub const MAX_TARGET: usize = 2048;
 /// Characters of a state. WeCom takes up to 128 of `[A-Za-z0-9]` (doc 91022).
@@ -164,7 +165,7 @@ impl PendingSignIns {
     }
 
     /// Begins a flow (see [`PendingSignIn::begin`]) in a browser that sent these cookies. Those that are over or do
-    /// not open are deleted, and the oldest where there would be more than [`MAX_FLOWS`].
+    /// not open are deleted, and the oldest where there would be more than [`MAX_FLOW_BYTES`].
     pub fn begin(
         &self,
         cookies: &OwnCookies<'_>,
@@ -176,7 +177,7 @@ impl PendingSignIns {
         let name = self.name_of(flow.state())?;
         let text = self.keyring.seal(Purpose::Flow, name.as_bytes(), &flow)?;
         let mut set_cookies = vec![self.names.set(&name, &text, Some(LIFE))];
-        let room = MAX_FLOW_BYTES.saturating_sub(name.len() + text.len());
+        let room = MAX_FLOW_BYTES.saturating_sub(name.len() + text.len() + COOKIE_OVERHEAD);
         set_cookies.extend(self.superfluous(cookies, room, now).into_iter().map(|n| self.names.delete(n)));
         Ok(Begun { flow, set_cookies })
     }
@@ -192,9 +193,9 @@ impl PendingSignIns {
             }
         }
         open.sort_by_key(|(started, _)| std::cmp::Reverse(*started));
-        for (i, (_, cookie)) in open.iter().enumerate() {
-            let size = cookie.name.len() + cookie.value.len();
-            if i + 1 >= MAX_FLOWS || size > room {
+        for (_, cookie) in &open {
+            let size = cookie.name.len() + cookie.value.len() + COOKIE_OVERHEAD;
+            if size > room {
                 room = 0; // what is older than one that goes, goes too
                 gone.push(cookie.name);
             } else {

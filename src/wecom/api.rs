@@ -21,6 +21,10 @@ use crate::shared::{App, Shared, SharedToken, Token};
 /// WeCom's own bound on tries when the system is busy (doc 90313, code -1).
 pub(super) const TRIES_WHEN_BUSY: u32 = 3;
 
+/// A call whose connection broke is made once more, if that has taken no longer than half of this; the second try ends
+/// within it. A person is waiting.
+const REPEAT_WITHIN: Duration = Duration::from_secs(3);
+
 /// WeCom's API as one `[[wecom]]` entry uses it: connections, access token, counters.
 pub(super) struct Api {
     pub(super) entry: WeComEntry,
@@ -135,7 +139,7 @@ impl Api {
         attempt.retry(busy_backoff(self.tuning.backoff)).when(|failed| tries.again(failed)).await
     }
 
-    /// One exchange, or two when the first did not even connect; gives the body of a success.
+    /// One exchange, or two when the connection of the first broke; gives the body of a success.
     async fn send(
         &self,
         call: Call,
@@ -175,20 +179,36 @@ impl Api {
         body: Option<&serde_json::Value>,
         hidden: &[&str],
     ) -> Result<Vec<u8>, Failed> {
-        let mut reply = self.transport.exchange(path, params, body).await;
-        if let Err(TransportError::Unreachable { nothing_sent: true, .. }) = reply {
-            reply = self.transport.exchange(path, params, body).await;
+        let began = Instant::now();
+        let once = async || self.transport.exchange(path, params, body).await;
+        let (failed, broken) = match read_reply(call, once().await, hidden) {
+            Ok(body) => return Ok(body),
+            Err(failed) => failed,
+        };
+        // A code can be used once: it is sent again only when nothing was sent.
+        let again = match broken {
+            Broken::NothingSent => true,
+            Broken::Midway => call != Call::UserInfo && began.elapsed() < REPEAT_WITHIN / 2,
+            Broken::No => false,
+        };
+        if !again {
+            return Err(failed);
         }
-        match reply {
-            Ok(reply) => check_errcode(call, reply, hidden),
-            Err(TransportError::Unreachable { cause, .. }) => {
-                Err((WeComError::unreachable(call), redact(&cause, hidden)))
-            }
-            Err(TransportError::RateLimited) => Err((WeComError::rate_limited(call), "HTTP 429".into())),
-            Err(TransportError::BadAnswer { cause }) => {
-                Err((WeComError::bad_answer(call), redact(&cause, hidden)))
-            }
-        }
+        tracing::debug!(
+            entry = self.entry.name,
+            call = call.name(),
+            cause = failed.1,
+            "WeCom call once more"
+        );
+        let left = REPEAT_WITHIN.saturating_sub(began.elapsed());
+        let second = match broken {
+            Broken::Midway => match tokio::time::timeout(left, once()).await {
+                Ok(reply) => reply,
+                Err(_) => return Err(failed),
+            },
+            _ => once().await,
+        };
+        read_reply(call, second, hidden).map_err(|(failed, _)| failed)
     }
 
     fn token_fetched(&self, error: Option<&WeComError>) {
@@ -261,6 +281,57 @@ impl Tries {
         self.0 = self.0.saturating_sub(1);
         error.class() == Class::Transient && self.0 > 0
     }
+}
+
+/// Has a connection broken, so that the same call may well succeed over another one?
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Broken {
+    /// WeCom has responded, or there was no time left to.
+    No,
+    /// Before anything was sent.
+    NothingSent,
+    /// Afterwards: the call may have been carried out.
+    Midway,
+}
+
+/// The body of a success, or the error and whether it is a broken connection: a reset, a 5xx of something in between, a
+/// response that ends early.
+fn read_reply(
+    call: Call,
+    reply: Result<RawResponse, TransportError>,
+    hidden: &[&str],
+) -> Result<Vec<u8>, (Failed, Broken)> {
+    match reply {
+        Ok(reply) => {
+            let cut_off = is_cut_off(&reply);
+            check_errcode(call, reply, hidden)
+                .map_err(|failed| if cut_off { midway(failed) } else { (failed, Broken::No) })
+        }
+        Err(TransportError::Unreachable { cause, nothing_sent, timed_out }) => {
+            let failed = (WeComError::unreachable(call), redact(&cause, hidden));
+            Err(match (nothing_sent, timed_out) {
+                (true, _) => (failed, Broken::NothingSent),
+                (false, true) => (failed, Broken::No),
+                (false, false) => midway(failed),
+            })
+        }
+        Err(TransportError::RateLimited) => {
+            Err(((WeComError::rate_limited(call), "HTTP 429".into()), Broken::No))
+        }
+        Err(TransportError::BadAnswer { cause }) => {
+            Err(((WeComError::bad_answer(call), redact(&cause, hidden)), Broken::No))
+        }
+    }
+}
+
+fn midway((error, text): Failed) -> (Failed, Broken) {
+    ((error.broken_midway(), text), Broken::Midway)
+}
+
+/// Does a success end before its JSON does, or before it begins?
+fn is_cut_off(reply: &RawResponse) -> bool {
+    reply.status.is_success()
+        && serde_json::from_slice::<serde::de::IgnoredAny>(&reply.body).is_err_and(|e| e.is_eof())
 }
 
 /// Success is `errcode` absent or 0 in a 2xx response; `errmsg` is never compared (doc 90664).

@@ -97,6 +97,7 @@ const TABLE: &[(i64, Class)] = &[
     (40029, Class::Code),
     (40056, Class::Config),
     (40057, Class::Config),
+    (40058, Class::Bug), // a parameter is refused; what that means depends on the call
     (40063, Class::Bug),
     (40068, Class::Config),
     (40078, Class::Code),
@@ -152,7 +153,9 @@ pub(super) fn classify(call: Call, errcode: i64) -> Class {
     match (call, errcode) {
         // Refreshing a token cannot cure a refused request for a token.
         (Call::GetToken, 40001 | 40014 | 41001 | 41002 | 41004 | 42001) => Class::Config,
-        (Call::UserInfo, 41008) => Class::Code,
+        // What is sent comes from the configuration, or from the browser.
+        (Call::GetToken | Call::Departments | Call::Tag | Call::Agent, 40058 | 40063) => Class::Config,
+        (Call::UserInfo, 40058 | 40063 | 41008) => Class::Code,
         // A department or tag that the app may not read: the rule is wrong, not the member.
         (Call::Departments | Call::Tag | Call::Agent, 60011) => Class::Config,
         _ => TABLE
@@ -176,6 +179,8 @@ pub(crate) struct WeComError {
     reason: String,
     /// An error from before, which has been logged.
     repeated: bool,
+    /// The connection broke after the request was sent.
+    broken: bool,
 }
 
 impl WeComError {
@@ -195,7 +200,16 @@ impl WeComError {
             Class::BadAnswer => Failure::WeComBadAnswer,
         };
         let address = if errcode == 60020 { refused_address(errmsg) } else { None };
-        Self { call, class, errcode: Some(errcode), failure, address, reason: String::new(), repeated: false }
+        Self {
+            call,
+            class,
+            errcode: Some(errcode),
+            failure,
+            address,
+            reason: String::new(),
+            repeated: false,
+            broken: false,
+        }
     }
 
     /// No response, or none in time.
@@ -229,12 +243,26 @@ impl WeComError {
     }
 
     fn plain(call: Call, class: Class, failure: Failure) -> Self {
-        Self { call, class, errcode: None, failure, address: None, reason: String::new(), repeated: false }
+        Self {
+            call,
+            class,
+            errcode: None,
+            failure,
+            address: None,
+            reason: String::new(),
+            repeated: false,
+            broken: false,
+        }
     }
 
     /// The same with what the log says besides; `reason` must be redacted.
     pub(super) fn because(self, reason: impl Into<String>) -> Self {
         Self { reason: reason.into(), ..self }
+    }
+
+    /// The same, because the connection broke after the request was sent.
+    pub(super) fn broken_midway(self) -> Self {
+        Self { broken: true, ..self }
     }
 
     /// The same once more, without another call: [`WeComError::log`] is silent about it.
@@ -287,6 +315,10 @@ impl WeComError {
     pub(crate) fn errcode(&self) -> Option<i64> {
         self.errcode
     }
+    /// Did the connection break after the request was sent? Then WeCom may have carried it out.
+    pub(crate) fn is_broken_midway(&self) -> bool {
+        self.broken
+    }
     /// The failure that the caller reports.
     pub(crate) fn failure(&self) -> Failure {
         self.failure
@@ -296,14 +328,25 @@ impl WeComError {
         self.address
     }
 
-    /// What the operator can do; empty if nothing.
+    /// What the operator can do. Never empty where WeCom gave an `errcode`.
     pub(crate) fn remedy(&self) -> String {
         match (self.errcode, self.failure) {
             (Some(60020), _) => match self.address {
                 Some(ip) => format!("add {ip} to the app's trusted IPs: console -> app -> 企业可信IP"),
                 None => "add the gate's public address to the app's trusted IPs: console -> app -> 企业可信IP".into(),
             },
-            (Some(code), _) => remedy(code).into(),
+            (Some(40058 | 40063), _) => match self.call {
+                Call::GetToken => "check corp_id and secret: WeCom does not take them as they are".into(),
+                Call::Agent => "check agent_id: WeCom does not take it as it is".into(),
+                Call::Departments | Call::Tag => RULES.into(),
+                _ => remedy(self.class).into(),
+            },
+            (Some(code), _) => match known_remedy(code) {
+                Some(remedy) => remedy.into(),
+                None if self.class == Class::BadAnswer => format!("look the code up: {EXPLAINS}{code}"),
+                None => remedy(self.class).into(),
+            },
+            (None, Failure::WeComRateLimited) => remedy(Class::Rate).into(),
             (None, Failure::WeComUnreachable) => {
                 "check api_base, http_proxy, DNS and the firewall between the gate and WeCom".into()
             }
@@ -320,7 +363,10 @@ impl WeComError {
         match self.class {
             Class::Transient | Class::Rate | Class::Transport | Class::Token => false,
             Class::Config => {
-                matches!(self.errcode, Some(40068 | 48001 | 48002 | 60003 | 60011 | 60123 | 81011))
+                matches!(
+                    self.errcode,
+                    Some(40058 | 40063 | 40068 | 48001 | 48002 | 60003 | 60011 | 60123 | 81011)
+                )
             }
             _ => true,
         }
@@ -330,8 +376,35 @@ impl WeComError {
 const RULES: &str = "check the ids in allow_departments, allow_tags and roles; the app's visible range must contain \
                      these departments and their parents";
 
-fn remedy(errcode: i64) -> &'static str {
-    match errcode {
+/// WeCom's page that explains an `errcode`.
+const EXPLAINS: &str = "https://open.work.weixin.qq.com/devtool/query?e=";
+
+/// What an operator can do about a code that has no remedy of its own.
+fn remedy(class: Class) -> &'static str {
+    match class {
+        Class::Transient => "wait: WeCom is busy, and the gate has tried again",
+        Class::Code => {
+            "none, if it happens now and then: the sign-in starts over by itself. If it always does, corp_id, agent_id and \
+             secret must belong to the same app"
+        }
+        Class::Detail => "none, if it happens now and then: the member signs in once more and agrees again",
+        Class::Bug => {
+            "the gate made a wrong request: report it with the errcode, the name of the call and the gate's version"
+        }
+        Class::Rate => "wait, and look for what calls WeCom's API with this app's secret besides the gate",
+        Class::User => "if this member should have access: console -> app -> visible range (可见范围)",
+        Class::Token | Class::Config => {
+            "check corp_id, agent_id and secret, and that the app is enabled in the console"
+        }
+        Class::Transport => "check api_base, http_proxy, DNS and the firewall between the gate and WeCom",
+        Class::ThirdParty => "corp_id and secret must be a custom-built app's",
+        Class::BadAnswer => "check api_base, and that no proxy responds instead of WeCom",
+    }
+}
+
+/// What an operator can do about this code in particular.
+fn known_remedy(errcode: i64) -> Option<&'static str> {
+    Some(match errcode {
         40001 | 40091 | 41004 => {
             "check secret and corp_id (console -> app -> Secret; My Company -> CorpID), and that the app is enabled"
         }
@@ -358,11 +431,14 @@ fn remedy(errcode: i64) -> &'static str {
         40082 | 42009 => {
             "WeCom takes this for a third-party app: corp_id and secret must be a custom-built app's"
         }
-        40003 | 46004 | 50002 | 60011 | 60021 | 60111 => {
-            "if this member should have access: console -> app -> visible range (可见范围)"
+        40207..=40210 => {
+            "WeCom asks for its two-factor check, which sign-in by the gate does not have: turn it off for this app in the console"
         }
-        _ => "",
-    }
+        84025 => {
+            "WeCom does not take the state parameter: is authorize_url WeCom's, or your private deployment's, own?"
+        }
+        _ => return None,
+    })
 }
 
 /// Takes the address out of "... from ip: 1.2.3.4, more info at ..." (doc 90313, code 60020). Only what

@@ -35,7 +35,7 @@ impl Default for Tuning {
 /// Why there is no response to read. `cause` is for the log and must be redacted first.
 pub(super) enum TransportError {
     /// No connection, no response in time, or HTTP 5xx.
-    Unreachable { cause: String, nothing_sent: bool },
+    Unreachable { cause: String, nothing_sent: bool, timed_out: bool },
     /// HTTP 429.
     RateLimited,
     /// Longer than [`LARGEST_RESPONSE`], or a redirect.
@@ -92,6 +92,7 @@ impl Transport {
             return Err(TransportError::Unreachable {
                 cause: format!("HTTP {}", status.as_u16()),
                 nothing_sent: false,
+                timed_out: false,
             });
         }
         if status == StatusCode::TOO_MANY_REQUESTS {
@@ -113,7 +114,8 @@ impl Transport {
 
 fn unreachable(error: reqwest::Error) -> TransportError {
     let nothing_sent = error.is_connect();
-    let kind = if error.is_timeout() {
+    let timed_out = error.is_timeout();
+    let kind = if timed_out {
         "timeout"
     } else if nothing_sent {
         "no connection"
@@ -126,5 +128,5 @@ fn unreachable(error: reqwest::Error) -> TransportError {
     while let Some(source) = innermost.source() {
         innermost = source;
     }
-    TransportError::Unreachable { cause: format!("{kind}: {innermost}"), nothing_sent }
+    TransportError::Unreachable { cause: format!("{kind}: {innermost}"), nothing_sent, timed_out }
 }

@@ -6,7 +6,7 @@ use serde_json::json;
 use wecom_gate::error::Failure;
 use wecom_sim::{Consent, Settings};
 
-use crate::support::browser::{CHROME, CHROME_PHONE, CURL, WECHAT, WECOM_DESKTOP};
+use crate::support::browser::{CHROME, CHROME_PHONE, CURL, WECHAT, WECOM_DESKTOP, WECOM_PHONE};
 use crate::support::{Answer, Browser, Stage};
 
 const USERINFO: &str = "/cgi-bin/auth/getuserinfo";
@@ -164,12 +164,85 @@ fn retry(page: &Answer) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn going_round_in_circles_ends_with_a_page() {
     let stage = Stage::start(|_| {}).await;
+    stage.bound("zhangsan");
     let mut phone = stage.phone("zhangsan");
     for _ in 0..8 {
-        assert_eq!(phone.visit("/admin").await.status, 302);
+        // Back from WeCom each time, without a session that stays.
+        let callback = phone.up_to_callback("/admin").await;
+        assert!(phone.visit(&callback).await.sets("wecom_gate"));
+        phone.cookies.remove("wecom_gate");
     }
     let page = phone.visit("/admin").await;
     stage.refused(&page, Failure::LoginLoop, "Sign-in goes round in circles").await;
+}
+
+/// Tabs that a browser restores, one after another: each gets WeCom's page, and ends where it wanted.
+async fn many_tabs(user_agent: &'static str, first: usize) {
+    let stage = Stage::start(|_| {}).await;
+    stage.bound("zhangsan");
+    let mut browser = stage.phone("zhangsan").user_agent(user_agent);
+    let mut tabs = Vec::new();
+    for tab in 0..30 {
+        let page = format!("/admin/page{tab}?tab={tab}");
+        tabs.push((page.clone(), browser.up_to_callback(&page).await));
+    }
+    let bytes: usize = browser.cookies.iter().map(|(n, v)| n.len() + v.len()).sum();
+    assert!(bytes < 8 * 1024, "{bytes} bytes of cookies");
+    tabs.rotate_left(first);
+    for (page, callback) in tabs {
+        let back = browser.visit(&callback).await;
+        landed(&browser.follow(back).await, &page);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn thirty_tabs_one_after_another_each_end_where_they_wanted() {
+    many_tabs(CHROME, 17).await;
+    many_tabs(WECOM_PHONE, 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn thirty_tabs_at_once_each_end_where_they_wanted() {
+    let stage = Stage::start(|_| {}).await;
+    stage.bound("zhangsan");
+    for user_agent in [CHROME, WECOM_PHONE] {
+        let mut browser = stage.phone("zhangsan").user_agent(user_agent);
+        // All are opened before the first answer: none of them sends another's cookie.
+        let mut tabs = tokio::task::JoinSet::new();
+        for tab in 0..30 {
+            let mut tab_of = browser.clone();
+            tabs.spawn(async move {
+                let page = format!("/admin/page{tab}");
+                let callback = tab_of.up_to_callback(&page).await;
+                (page, callback, tab_of.cookies)
+            });
+        }
+        let mut callbacks = Vec::new();
+        for (page, callback, cookies) in tabs.join_all().await {
+            browser.cookies.extend(cookies);
+            callbacks.push((page, callback));
+        }
+        let mut tabs = tokio::task::JoinSet::new();
+        for (page, callback) in callbacks {
+            let mut tab = browser.clone();
+            tabs.spawn(async move {
+                let back = tab.visit(&callback).await;
+                landed(&tab.follow(back).await, &page);
+            });
+        }
+        tabs.join_all().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_of_wecom_that_waits_for_a_person_is_no_circle() {
+    let stage = Stage::start(|_| {}).await;
+    for user_agent in [CHROME, WECOM_PHONE] {
+        let mut browser = stage.phone("zhangsan").user_agent(user_agent);
+        for _ in 0..20 {
+            assert_eq!(browser.visit("/admin").await.status, 302);
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -81,6 +81,50 @@ async fn wecom_is_down() {
     fails(&stage, Failure::WeComUnreachable, "cannot be reached").await;
 }
 
+/// The ways in which one connection to WeCom breaks: before the call is carried out, and after.
+const BREAKS: [FaultKind; 6] = [
+    FaultKind::Drop,
+    FaultKind::Lost,
+    FaultKind::Truncated,
+    FaultKind::Status(500),
+    FaultKind::Status(502),
+    FaultKind::Status(504),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_broken_connection_to_wecom_does_not_end_a_sign_in() {
+    let stage = creating().await;
+    for path in [TOKEN, USERINFO, "/cgi-bin/auth/getuserdetail", USER_GET] {
+        for kind in BREAKS {
+            // Another access token each time, and a member who is not bound.
+            stage.wecom().clear_faults();
+            stage.nocobase.data().bindings.clear();
+            stage.wecom().add_fault(Fault::new(path, kind.clone()).times(1));
+            let gate = stage.second_node().await;
+            let mut phone = stage.phone("zhangsan");
+            phone.go_to(&gate);
+            let page = phone.open("/admin/x?y=1").await;
+            assert_eq!(
+                (page.status, page.at.as_str()),
+                (200, "/admin/x?y=1"),
+                "{path} {kind:?}: {}",
+                page.body
+            );
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_to_wecom_that_always_breaks_ends_the_sign_in_at_once() {
+    for (path, calls) in [(USERINFO, 2), (USER_GET, 2)] {
+        let stage = bound().await;
+        stage.wecom().add_fault(Fault::new(path, FaultKind::Drop));
+        fails(&stage, Failure::WeComUnreachable, "cannot be reached").await;
+        assert_eq!(stage.wecom().calls(path), calls, "{path} once more, and not again");
+        and_then_it_works(&stage).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_web_page_answers_in_wecoms_place() {
     let stage = bound().await;

@@ -151,15 +151,44 @@ fn r19_cookie_duplicate() {
     assert_eq!(check(&flows, &crowd, state, NOW), Err(Failure::FlowMissing), "trying is bounded");
 }
 
-#[test]
-fn r17_a_sixth_flow_ends_the_oldest() {
-    let flows = flows();
-    let begun: Vec<Begun> = (0..5).map(|i| begin(&flows, "", later(i * 1000))).collect();
-    // In whatever order the browser sends them.
-    let header = [3, 0, 4, 1, 2].map(|i: usize| pair(&begun[i].set_cookies[0])).join("; ");
-    let sixth = begin(&flows, &header, later(9000));
-    assert_eq!(names_deleted(&sixth), [header_name(&begun[0])]);
+/// What a browser keeps, as a `Cookie` header.
+fn keep(jar: &mut std::collections::BTreeMap<String, String>, begun: &Begun) -> String {
+    for line in &begun.set_cookies {
+        let (name, value) = pair(line).split_once('=').map(|(n, v)| (n.to_owned(), v.to_owned())).unwrap();
+        if value.is_empty() {
+            jar.remove(&name)
+        } else {
+            jar.insert(name, value)
+        };
+    }
+    jar.iter().map(|(n, v)| format!("{n}={v}")).collect::<Vec<String>>().join("; ")
 }
+
+#[test]
+fn r17_thirty_tabs_keep_their_flows_and_a_further_one_ends_the_oldest() {
+    let flows = flows();
+    let target = "/admin/3f7vq1nd2xk/popups/l8k2m1c0qwe/filterbytk/142/tab/9s8d7f6g5h4";
+    let mut jar = std::collections::BTreeMap::new();
+    let (mut header, mut states) = (String::new(), Vec::new());
+    for i in 0..30 {
+        let begun = flows.begin(&parse(&flows, &header), request(target), 0, later(i)).unwrap();
+        states.push(begun.flow.clone());
+        header = keep(&mut jar, &begun);
+    }
+    for flow in &states {
+        assert_eq!(check(&flows, &header, flow.state(), later(60_000)).as_ref(), Ok(flow));
+    }
+    // Far more: the newest stay, the oldest go, and the bytes stay bounded.
+    for i in 30..200 {
+        let begun = flows.begin(&parse(&flows, &header), request(target), 0, later(i)).unwrap();
+        states.push(begun.flow.clone());
+        header = keep(&mut jar, &begun);
+        assert!(header.len() <= MAX_FLOW_BYTES, "{}", header.len());
+    }
+    let open = |flow: &PendingSignIn| check(&flows, &header, flow.state(), later(60_000)).is_ok();
+    assert!(!states[..150].iter().any(open) && states[170..].iter().all(open));
+}
+
 fn header_name(begun: &Begun) -> String {
     pair(&begun.set_cookies[0]).split('=').next().unwrap().to_owned()
 }
@@ -191,16 +220,7 @@ fn r17_flows_with_the_longest_targets_never_fill_the_cookie_header() {
     for i in 0..10 {
         let header = jar.iter().map(|(n, v)| format!("{n}={v}")).collect::<Vec<String>>().join("; ");
         let begun = flows.begin(&parse(&flows, &header), request(&target), 0, later(i)).unwrap();
-        for line in &begun.set_cookies {
-            let (name, value) =
-                pair(line).split_once('=').map(|(n, v)| (n.to_owned(), v.to_owned())).unwrap();
-            if value.is_empty() {
-                jar.remove(&name)
-            } else {
-                jar.insert(name, value)
-            };
-        }
-        let bytes: usize = jar.iter().map(|(n, v)| n.len() + v.len()).sum();
+        let bytes = keep(&mut jar, &begun).len();
         assert!(bytes <= MAX_FLOW_BYTES, "{bytes}");
         assert!(jar.contains_key(&header_name(&begun)), "the newest is there");
         assert_eq!(begun.flow.request.target, target);

@@ -113,3 +113,47 @@ async fn private_deployments_have_other_paths() {
     assert_eq!(server.count("/cgi-bin/user/getuserinfo"), 1);
     assert_eq!(server.count("/cgi-bin/user/getuserdetail"), 1);
 }
+
+/// What may be repeated is, once: a reset or a 5xx of something in between ends no sign-in. A code is not.
+#[tokio::test]
+async fn a_broken_connection_is_tried_once_more() {
+    let failing = |path: &'static str, first: fn() -> Say, times: usize| {
+        Server::all(move |seen| match seen.uri.path() {
+            p if p.ends_with(path) && seen.before < times => first(),
+            p if p.ends_with("/gettoken") => token(seen),
+            p if p.ends_with("/user/get") => ok(r#"{"errcode":0,"userid":"ZhangSan","name":"Z","status":1}"#),
+            _ => ok(ZHANGSAN),
+        })
+    };
+    type Make = fn() -> Say;
+    let breaks: [Make; 5] = [
+        || status(500, ""),
+        || status(502, "<html>"),
+        || status(503, ""),
+        || ok(""),
+        || ok(r#"{"errcode":0,"us"#),
+    ];
+    for first in breaks {
+        for path in ["/gettoken", "/user/get"] {
+            let server = failing(path, first, 1).await;
+            server.client().member("ZhangSan").await.unwrap();
+            assert_eq!(server.count(&format!("/cgi-bin{path}")), 2, "{path}");
+        }
+        let server = failing("/user/get", first, usize::MAX).await;
+        let error = server.client().member("ZhangSan").await.unwrap_err();
+        assert!(error.is_broken_midway(), "{error}");
+        assert_eq!(server.count("/cgi-bin/user/get"), 2, "and not a third time");
+        let server = failing("getuserinfo", first, 1).await;
+        let error = server.client().identify("c").await.unwrap_err();
+        assert!(error.is_broken_midway(), "{error}");
+        assert_eq!(server.count(USERINFO), 1, "a code can be used once");
+    }
+    // What is no broken connection is not repeated.
+    let others: [Make; 3] =
+        [|| ok("<html>"), || status(429, ""), || ok(ZHANGSAN).after(Duration::from_secs(20))];
+    for first in others {
+        let server = failing("/user/get", first, 1).await;
+        assert!(!server.client().member("ZhangSan").await.unwrap_err().is_broken_midway());
+        assert_eq!(server.count("/cgi-bin/user/get"), 1);
+    }
+}
