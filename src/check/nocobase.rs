@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use super::http::{self, HttpError, HttpResponse};
 use super::report::{Finding, StepOutcome, Verdict};
 use crate::config::{Config, MatchBy, ServiceAccount};
-use crate::nocobase::NocoBase;
 use crate::nocobase::error_body::{Code, ErrorBody};
+use crate::nocobase::{NocoBase, PageSettings};
 
 /// What the gate is tried with.
 const TRIED: &str = "2.2.15";
@@ -58,9 +58,13 @@ pub(super) fn is_healthy(answer: &Asked) -> bool {
 }
 
 /// The step `nocobase_reachable`, from each node's health check and `app:getInfo` of one that is well.
-pub(super) fn reachable(nodes: &[(String, Asked)], info: Option<&Value>) -> Verdict {
+pub(super) fn reachable(nodes: &[(String, Asked)], public_path: &str, info: Option<&Value>) -> Verdict {
     let mut findings = Vec::new();
     for (node, answer) in nodes.iter().filter(|(_, a)| !is_healthy(a)) {
+        if let Some(finding) = answer.as_ref().ok().and_then(|a| wrong_path(node, a, public_path)) {
+            findings.push(finding);
+            continue;
+        }
         let (what, remedy) = match answer {
             Ok(a) if a.status == 503 => {
                 ("is starting or stopping (HTTP 503)".to_owned(), "wait, and check again")
@@ -97,6 +101,21 @@ pub(super) fn reachable(nodes: &[(String, Asked)], info: Option<&Value>) -> Verd
     } else {
         Verdict::found(StepOutcome::Warning, findings).with_detail(detail)
     }
+}
+
+/// A NocoBase page in place of the health check: the path is wrong, and the page says what it should be.
+fn wrong_path(node: &str, answer: &HttpResponse, public_path: &str) -> Option<Finding> {
+    let page = (200..300).contains(&answer.status).then(|| PageSettings::read(&answer.body))??;
+    let about = "nocobase.public_path";
+    let what = format!("{node} responds with NocoBase's page below {public_path}, not with its API");
+    Some(match page.public_path.filter(|path| path != public_path && path.starts_with('/')) {
+        Some(path) => Finding::new(about, what, format!("set it to {path}, NocoBase's APP_PUBLIC_PATH")),
+        None => Finding::new(
+            about,
+            what,
+            "set it to NocoBase's APP_PUBLIC_PATH; API_BASE_PATH must be <public_path>api/",
+        ),
+    })
 }
 
 fn minor(version: &str) -> Option<(&str, &str)> {
@@ -288,10 +307,22 @@ mod tests {
             (vec![Err(HttpError::Timeout), says(503, "{}")], None, StepOutcome::Failed, "HTTP 503"),
             // With a wrong path NocoBase answers its page, 200.
             (vec![says(200, "<!DOCTYPE html>")], None, StepOutcome::Failed, "APP_PUBLIC_PATH"),
+            (
+                vec![says(200, "<script>window['__nocobase_public_path__'] = '/nocobase/';</script>")],
+                None,
+                StepOutcome::Failed,
+                "set it to /nocobase/",
+            ),
+            (
+                vec![says(200, "<script>window['__nocobase_public_path__'] = '/';</script>")],
+                None,
+                StepOutcome::Failed,
+                "API_BASE_PATH must be",
+            ),
             (vec![says(404, "")], None, StepOutcome::Failed, "HTTP 404"),
         ] {
             let nodes: Vec<_> = answers.into_iter().map(|a| ("n:1".to_owned(), a)).collect();
-            let got = reachable(&nodes, info.as_ref());
+            let got = reachable(&nodes, "/", info.as_ref());
             assert_eq!(got.outcome, want, "{nodes:?}");
             assert!(format!("{got:?}").contains(words), "{got:?}");
         }

@@ -276,7 +276,7 @@ async fn nocobase_steps(api: &Api<'_>, steps: &mut Steps<'_>, samples: &mut Vec<
                 Some(node) => api.ask(node, "app:getInfo", None, None).await.ok().map(|a| a.json()),
                 None => None,
             };
-            nocobase::reachable(&nodes, info.as_ref())
+            nocobase::reachable(&nodes, &api.config.nocobase.public_path, info.as_ref())
         })
         .await;
     let Some(node) = node else {

@@ -6,6 +6,7 @@ pub mod accounts;
 pub mod client;
 mod crypto;
 pub mod error_body;
+pub mod page_settings;
 pub mod phone;
 pub mod roles;
 #[cfg(test)]
@@ -15,5 +16,6 @@ mod user_id;
 
 pub use accounts::{Accounts, Person, Preview};
 pub use client::{CheckOutcome, NocoBase};
+pub use page_settings::PageSettings;
 pub use token::{Minted, Minter, TokenError, Verified};
 pub use user_id::UserId;

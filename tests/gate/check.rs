@@ -255,6 +255,12 @@ async fn nocobases_side() {
 
     scene.nocobase.data().version = "3.0.1";
     assert_eq!(scene.check(&[]).await.step("nocobase_reachable")["outcome"], "warning");
+    let page = "<script>window['__nocobase_public_path__'] = '/nocobase/';</script>";
+    scene.nocobase.fail("__health_check", 200, page, usize::MAX);
+    let checked = scene.check(&[]).await;
+    checked.only_failure("nocobase_reachable", "set it to /nocobase/");
+    assert_eq!(checked.step("nocobase_reachable")["findings"][0]["about"], "nocobase.public_path");
+    scene.nocobase.heal();
     scene.nocobase.fail("__health_check", 503, r#"{"error":{"status":503}}"#, usize::MAX);
     scene.check(&[]).await.only_failure("nocobase_reachable", "HTTP 503");
     scene.nocobase.down().await;

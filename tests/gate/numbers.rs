@@ -208,3 +208,31 @@ async fn a_hostile_client_makes_no_new_series() {
     let new: Vec<_> = names().await.difference(&before).cloned().collect();
     assert!(new.is_empty(), "{new:#?}");
 }
+
+/// Whatever responds 200 is not NocoBase's health check: its page does so under any path, and other servers say other
+/// things.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_health_check_that_gets_anything_but_ok_is_not_ready() {
+    let stage = Stage::start(|c| _ = c.set("upstream.health_interval", "1s")).await;
+    eventually("ready", async || ready(&stage).await.0 == 200).await;
+    let big = "ok".repeat(100_000);
+    for body in [crate::support::nocobase::PAGE, "", "OK", "okay", "{\"status\":\"ok\"}", "ok\nnot", &big] {
+        stage.nocobase.fail("__health_check", 200, body, usize::MAX);
+        eventually("not ready", async || ready(&stage).await.0 == 503).await;
+        let (_, says) = ready(&stage).await;
+        assert_eq!(says["upstream"][&stage.nocobase.address.to_string()], "unhealthy", "{says}");
+        stage.nocobase.heal();
+        eventually("ready again", async || ready(&stage).await.0 == 200).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_public_path_is_not_ready_and_the_log_names_the_setting() {
+    let stage = Stage::start(|c| {
+        c.set("upstream.health_interval", "1s").set("nocobase.public_path", "/wrong/");
+        c.set("wecom.home", "/wrong/admin").set("wecom.home_mobile", "/wrong/m");
+    })
+    .await;
+    eventually("not ready", async || ready(&stage).await.0 == 503).await;
+    stage.gate.wait_for_log(&["\"upstream\"", "nocobase.public_path", "APP_PUBLIC_PATH"]).await;
+}

@@ -1,4 +1,5 @@
-//! NocoBase's health check: `GET <public path>api/__health_check` responds 200 `ok`, and 503 while NocoBase starts.
+//! NocoBase's health check: `GET <public path>api/__health_check` responds 200 `ok`, and 503 while NocoBase starts. The
+//! body counts: under any path that is not its API, NocoBase responds 200 with its page.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -6,9 +7,10 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use pingora::connectors::ConnectorOptions;
 use pingora::connectors::http::Connector;
+use pingora::http::RequestHeader;
 use pingora::lb::Backend;
-use pingora::lb::health_check::{HealthCheck, HttpHealthCheck};
-use pingora::prelude::{Error, ErrorType, HTTPStatus, Result};
+use pingora::lb::health_check::HealthCheck;
+use pingora::prelude::{Error, ErrorType, HTTPStatus, HttpPeer, Result};
 
 use super::node::{Node, State};
 use crate::config;
@@ -17,12 +19,18 @@ use crate::config;
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Failures in a row until a node is passed over: one slow response is no outage.
 const FAILURES: usize = 2;
+/// The body of a healthy node.
+const HEALTHY: &[u8] = b"ok";
+/// 2xx, but not with that body.
+const NOT_NOCOBASE: ErrorType = ErrorType::Custom("not NocoBase's health check");
 
 /// Asks, and keeps what it found in the node.
 pub(super) struct Check {
     nodes: Arc<[Node]>,
     began: Instant,
-    http: HttpHealthCheck,
+    connector: Connector,
+    request: RequestHeader,
+    connect_timeout: Duration,
 }
 
 impl Check {
@@ -31,21 +39,47 @@ impl Check {
         began: Instant,
         upstream: &config::Upstream,
         public_path: &str,
-    ) -> Check {
+    ) -> Result<Check> {
         // Without a file Pingora loads the system's trust store, and panics when that is broken. Checks are plain HTTP.
         let mut options = ConnectorOptions::new(1);
         options.ca_file = Some("/dev/null".into());
-        let mut http = HttpHealthCheck::new_custom("localhost", false, Connector::new(Some(options)));
-        http.peer_template.options.connection_timeout = Some(upstream.connect_timeout.min(PATIENCE));
-        http.peer_template.options.read_timeout = Some(PATIENCE);
-        if let Ok(uri) = format!("{public_path}api/__health_check").parse() {
-            http.req.set_uri(uri);
+        let path = format!("{public_path}api/__health_check");
+        let mut request = RequestHeader::build("GET", path.as_bytes(), None)?;
+        request.insert_header("Host", "localhost")?;
+        Ok(Check {
+            nodes,
+            began,
+            connector: Connector::new(Some(options)),
+            request,
+            connect_timeout: upstream.connect_timeout.min(PATIENCE),
+        })
+    }
+
+    /// One health check, over a connection of its own.
+    async fn ask(&self, target: &Backend) -> Result<()> {
+        let Some(address) = target.addr.as_inet() else {
+            return Error::e_explain(ErrorType::ConnectError, "no address");
+        };
+        let mut peer = HttpPeer::new(*address, false, String::new());
+        peer.options.connection_timeout = Some(self.connect_timeout);
+        peer.options.read_timeout = Some(PATIENCE);
+        let (mut session, _) = self.connector.get_http_session(&peer).await?;
+        session.write_request_header(Box::new(self.request.clone())).await?;
+        session.finish_request_body().await?;
+        session.set_read_timeout(peer.options.read_timeout);
+        session.read_response_header().await?;
+        match session.response_header().map_or(0, |head| head.status.as_u16()) {
+            200..=299 => {}
+            other => return Error::e_explain(HTTPStatus(other), "health check"),
         }
-        http.validator = Some(Box::new(|answer| match answer.status.as_u16() {
-            200..=299 => Ok(()),
-            other => Error::e_explain(HTTPStatus(other), "health check"),
-        }));
-        Check { nodes, began, http }
+        let mut body = Vec::new();
+        while let Some(piece) = session.read_response_body().await? {
+            body.extend_from_slice(&piece);
+            if body.len() > 2 * HEALTHY.len() {
+                break;
+            }
+        }
+        if body.trim_ascii() == HEALTHY { Ok(()) } else { Error::e_explain(NOT_NOCOBASE, "health check") }
     }
 }
 
@@ -53,14 +87,28 @@ fn state_of(error: &Error) -> State {
     match error.etype() {
         ErrorType::HTTPStatus(503) => State::Starting,
         ErrorType::HTTPStatus(_) | ErrorType::InvalidHTTPHeader => State::Unhealthy,
+        kind if *kind == NOT_NOCOBASE => State::Unhealthy,
         _ => State::Unreachable,
+    }
+}
+
+/// What an operator can do about a node in this state.
+const fn remedy(state: State) -> &'static str {
+    match state {
+        State::Well => "",
+        State::Starting => "wait: NocoBase is starting or stopping",
+        State::Unhealthy => {
+            "nocobase.public_path must be NocoBase's APP_PUBLIC_PATH, and upstream.nodes must lead to NocoBase itself: \
+             GET <public_path>api/__health_check has to respond \"ok\""
+        }
+        State::Unreachable => "start NocoBase; correct upstream.nodes; look at the firewall",
     }
 }
 
 #[async_trait]
 impl HealthCheck for Check {
     async fn check(&self, target: &Backend) -> Result<()> {
-        let done = tokio::time::timeout(PATIENCE * 2, self.http.check(target)).await;
+        let done = tokio::time::timeout(PATIENCE * 2, self.ask(target)).await;
         let done = done.unwrap_or_else(|_| Error::e_explain(ErrorType::ReadTimedout, "health check"));
         let found = done.as_ref().err().map_or(State::Well, |e| state_of(e));
         let address = target.addr.as_inet();
@@ -80,6 +128,7 @@ impl HealthCheck for Check {
                     event = "upstream",
                     node = node.name,
                     state = found.name(),
+                    remedy = remedy(found),
                     "NocoBase's node is not well"
                 ),
             }

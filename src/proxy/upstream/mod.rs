@@ -113,7 +113,9 @@ impl Upstreams {
         }
         let mut balancer = LoadBalancer::try_from_iter(nodes.iter().map(|n| n.address))
             .map_err(|e| NodesError::Balancer(e.to_string()))?;
-        balancer.set_health_check(Box::new(health::Check::new(nodes.clone(), began, upstream, public_path)));
+        let check = health::Check::new(nodes.clone(), began, upstream, public_path)
+            .map_err(|e| NodesError::Balancer(e.to_string()))?;
+        balancer.set_health_check(Box::new(check));
         Ok(Upstreams { nodes, balancer, interval: upstream.health_interval, began })
     }
 

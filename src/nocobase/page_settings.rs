@@ -1,0 +1,157 @@
+//! What NocoBase's index page tells its client of its own addresses: `window['__nocobase_...'] = ...;`. Read, not
+//! assumed: an operator may have set each of them in NocoBase's environment.
+
+use memchr::memmem;
+
+/// Longest value that is taken.
+const LONGEST: usize = 512;
+
+/// The settings of one index page. `None`: the page does not say (older versions do not know all of them).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PageSettings {
+    /// `APP_PUBLIC_PATH`. In the page of the modern client its own prefix is part of it.
+    pub public_path: Option<String>,
+    /// `APP_MODERN_CLIENT_PREFIX`: the folder of the modern client, without slashes.
+    pub modern_prefix: Option<String>,
+    /// `APP_CLIENT_ENTRY_MODE`: `legacy-default`, `modern-default` or `modern-only`.
+    pub entry_mode: Option<String>,
+    /// `API_BASE_URL` or `API_BASE_PATH`.
+    pub api_base_url: Option<String>,
+    /// `API_CLIENT_STORAGE_PREFIX`: what the names in the browser's storage begin with.
+    pub storage_prefix: Option<String>,
+    /// `API_CLIENT_STORAGE_TYPE`: `localStorage`, `sessionStorage` or `memory`.
+    pub storage_type: Option<String>,
+    /// `API_CLIENT_SHARE_TOKEN`: all applications use one token.
+    pub share_token: Option<String>,
+    /// `WEBSOCKET_URL`.
+    pub ws_url: Option<String>,
+    /// `WS_PATH`.
+    pub ws_path: Option<String>,
+}
+
+impl PageSettings {
+    /// Reads an index page; `None` if this is no NocoBase page.
+    pub fn read(html: &[u8]) -> Option<PageSettings> {
+        let settings = PageSettings {
+            public_path: value(html, "__nocobase_public_path__"),
+            modern_prefix: value(html, "__nocobase_modern_client_prefix__"),
+            entry_mode: value(html, "__nocobase_app_client_entry_mode__"),
+            api_base_url: value(html, "__nocobase_api_base_url__"),
+            storage_prefix: value(html, "__nocobase_api_client_storage_prefix__"),
+            storage_type: value(html, "__nocobase_api_client_storage_type__"),
+            share_token: value(html, "__nocobase_api_client_share_token__"),
+            ws_url: value(html, "__nocobase_ws_url__"),
+            ws_path: value(html, "__nocobase_ws_path__"),
+        };
+        (settings != PageSettings::default()).then_some(settings)
+    }
+}
+
+/// The text or word that is assigned to `window['name']`; of `window['name'] || "text"` the text.
+fn value(html: &[u8], name: &str) -> Option<String> {
+    let mut rest = html;
+    while let Some(at) = memmem::find(rest, name.as_bytes()) {
+        rest = rest.get(at + name.len()..)?;
+        if let Some(value) = assigned(rest) {
+            return Some(value);
+        }
+    }
+    None
+}
+
+/// From what follows the name: `'] = VALUE;`, or nothing where the name is only read.
+fn assigned(after: &[u8]) -> Option<String> {
+    let after = after.strip_prefix(b"']").or_else(|| after.strip_prefix(b"\"]"))?;
+    let after = after.trim_ascii_start().strip_prefix(b"=")?.trim_ascii_start();
+    let after = match after.strip_prefix(b"window[") {
+        Some(default) => {
+            let line = default.split(|b| matches!(b, b';' | b'\n')).next()?;
+            let at = memmem::find(line, b"||")?;
+            line.get(at + 2..)?.trim_ascii_start()
+        }
+        None => after,
+    };
+    let text = match after.first()? {
+        quote @ (b'\'' | b'"') => {
+            let inside = after.get(1..)?;
+            inside.get(..memchr::memchr(*quote, inside)?)?
+        }
+        _ => {
+            let end = after.iter().position(|b| !b.is_ascii_alphanumeric()).unwrap_or(after.len());
+            after.get(..end)?
+        }
+    };
+    // No escapes: an address has no need of them, and what is not understood is not taken.
+    let good = text.len() <= LONGEST && text.iter().all(|b| (b' '..0x7f).contains(b) && *b != b'\\');
+    good.then(|| String::from_utf8_lossy(text).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// NocoBase 2.2.15, in its order and with its quotes.
+    const LEGACY: &str = "<head><script>window['__webpack_public_path__'] = '';
+window['__nocobase_public_path__'] = '/nocobase/';
+window['__nocobase_modern_client_prefix__'] = 'new';
+window['__nocobase_app_client_entry_mode__'] = 'modern-only';
+window['__nocobase_api_base_url__'] = '/nocobase/api/';
+window['__nocobase_api_client_storage_prefix__'] = 'NOCOBASE_';
+window['__nocobase_api_client_storage_type__'] = 'localStorage';
+window['__nocobase_api_client_share_token__'] = false;
+window['__nocobase_ws_url__'] = '';
+window['__nocobase_ws_path__'] = '/nocobase/ws';
+window['__nocobase_app_dev__'] = false;</script></head>";
+    /// The page of its modern client.
+    const MODERN: &str = r#"<script>window['__nocobase_public_path__'] = window['__nocobase_public_path__'] || "/v/";
+window['__nocobase_modern_client_prefix__'] = window['__nocobase_modern_client_prefix__'] || "v";
+window['__nocobase_api_client_share_token__'] = window['__nocobase_api_client_share_token__'] || "false";
+window['__nocobase_ws_path__'] = window['__nocobase_ws_path__'] || "/ws";</script>"#;
+
+    #[test]
+    fn both_pages_of_nocobase_are_read() {
+        let legacy = PageSettings::read(LEGACY.as_bytes()).unwrap();
+        let text = |value: &str| Some(value.to_owned());
+        assert_eq!(
+            legacy,
+            PageSettings {
+                public_path: text("/nocobase/"),
+                modern_prefix: text("new"),
+                entry_mode: text("modern-only"),
+                api_base_url: text("/nocobase/api/"),
+                storage_prefix: text("NOCOBASE_"),
+                storage_type: text("localStorage"),
+                share_token: text("false"),
+                ws_url: text(""),
+                ws_path: text("/nocobase/ws"),
+            }
+        );
+        let modern = PageSettings::read(MODERN.as_bytes()).unwrap();
+        assert_eq!((modern.public_path, modern.modern_prefix), (text("/v/"), text("v")));
+        assert_eq!((modern.share_token, modern.ws_path), (text("false"), text("/ws")));
+        assert_eq!((modern.entry_mode, modern.api_base_url), (None, None));
+    }
+
+    #[test]
+    fn what_is_no_page_of_nocobase_or_not_understood_says_nothing() {
+        let long = format!("window['__nocobase_ws_path__'] = '{}'", "x".repeat(LONGEST + 1));
+        for other in [
+            "",
+            "ok",
+            "<!DOCTYPE html><html></html>",
+            "window['__nocobase_ws_path__'",
+            "window['__nocobase_ws_path__'] = ",
+            "window['__nocobase_ws_path__'] = 'x",
+            "window['__nocobase_ws_path__'] = 'a\\u0062'",
+            "window['__nocobase_ws_path__'] = '\u{e4}'",
+            "if (window['__nocobase_ws_path__']) {}",
+            "window['__nocobase_ws_path__'] = window['__nocobase_ws_path__'];\n x || 'y'",
+            &long,
+        ] {
+            assert_eq!(PageSettings::read(other.as_bytes()), None, "{other}");
+        }
+        // A name that is read first is found where it is assigned.
+        let late = "if (!window['__nocobase_ws_path__']) window['__nocobase_ws_path__'] = \"/socket\"";
+        assert_eq!(PageSettings::read(late.as_bytes()).unwrap().ws_path.as_deref(), Some("/socket"));
+    }
+}
