@@ -25,10 +25,13 @@ struct World {
 }
 
 fn world() -> Option<World> {
-    let keyring = Keyring::new(&[SecretSlice::from(vec![2; 64]), SecretSlice::from(vec![1; 64])]).ok()?;
+    let keyring =
+        Keyring::new(&[SecretSlice::from(vec![2; 64]), SecretSlice::from(vec![1; 64])], "https://gate.test")
+            .ok()?;
     let limits = SessionLimits { idle: Duration::from_secs(43_200), absolute: Duration::from_secs(604_800) };
     let company = Company { entry: "wecom".into(), corp_id: "ww0123456789abcdef".into() };
-    let cookies = SessionCookies::new(Arc::new(keyring), Names::new(true), limits, vec![company]);
+    let cookies =
+        SessionCookies::new(Arc::new(keyring), Names::new(true, "wecom_gate"), limits, vec![company]);
     let member = Member {
         entry: "wecom".into(),
         corp_id: "ww0123456789abcdef".into(),
@@ -72,7 +75,7 @@ fn request(w: &World, header: &str, authorization: &str) -> Option<Vec<u8>> {
     }
     let token = known.token(NOW, || Err(())).ok()?;
     black_box(token.bearer().clone());
-    forwardable([header.as_bytes()], true, Some(token.cookies())).ok()?
+    forwardable(w.cookies.names(), [header.as_bytes()], true, Some(token.cookies())).ok()?
 }
 
 fn benches(c: &mut Criterion) {
@@ -89,7 +92,7 @@ fn benches(c: &mut Criterion) {
     });
     let extra = extra();
     c.bench_function("session/forwardable with 10 cookies", |b| {
-        b.iter(|| forwardable([black_box(w.header.as_bytes())], true, Some(&extra)));
+        b.iter(|| forwardable(w.cookies.names(), [black_box(w.header.as_bytes())], true, Some(&extra)));
     });
     c.bench_function("session/a whole request", |b| b.iter(|| request(&w, black_box(&w.header), &w.phantom)));
     c.bench_function("session/seal (at sign-in and twice an hour)", |b| {

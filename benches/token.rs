@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderValue, header};
 use wecom_gate::nocobase::{Minter, UserId};
 use wecom_gate::proxy::rewrite::auth_message::TokenVerdict;
 use wecom_gate::proxy::rewrite::token_swapper::Swapper;
-use wecom_gate::session::{Member, Session, SessionCache, Token, UnixMillis, forwardable};
+use wecom_gate::session::{Member, Names, Session, SessionCache, Token, UnixMillis, forwardable};
 
 const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
 const COOKIES: &str = "_ga=GA1.2.1234567890.1700000000; nb_role_main=member; theme=dark; nb_auth_token_main=old; \
@@ -53,6 +53,7 @@ fn frame(payload: &str) -> Bytes {
 
 fn benches(c: &mut Criterion) {
     let Some(session) = session() else { return };
+    let names = Names::new(false, "wecom_gate");
     let minter = Minter::new(b"a secret of the benchmark, known to all");
     let seen = SessionCache::new(Duration::from_secs(604_800)).insert_checked(&session, NOW);
     let (phantom, cookies) = (session.phantom.text(), format!("{COOKIES}{}", "x".repeat(250)));
@@ -70,7 +71,8 @@ fn benches(c: &mut Criterion) {
         }
         let token = seen.token(NOW, || mint(&minter, &session)).ok()?;
         let cookie =
-            forwardable([headers.get(header::COOKIE)?.as_bytes()], true, Some(token.cookies())).ok()??;
+            forwardable(&names, [headers.get(header::COOKIE)?.as_bytes()], true, Some(token.cookies()))
+                .ok()??;
         headers.insert(header::AUTHORIZATION, token.bearer().clone());
         headers.insert(header::COOKIE, HeaderValue::try_from(cookie).ok()?);
         Some(())

@@ -66,6 +66,9 @@ struct SignedIn {
     /// The first of `session.keys`.
     #[arg(long)]
     key: String,
+    /// `origin` of the configuration.
+    #[arg(long)]
+    origin: String,
     #[arg(long)]
     corp_id: String,
     #[arg(long)]
@@ -150,11 +153,11 @@ fn proxy(args: Proxy) -> std::result::Result<(), Box<dyn StdError>> {
 
 fn member(args: &SignedIn) -> std::result::Result<(), Box<dyn StdError>> {
     let key = base64::engine::general_purpose::STANDARD.decode(&args.key)?;
-    let keyring = Arc::new(Keyring::new(&[SecretSlice::from(key)])?);
+    let keyring = Arc::new(Keyring::new(&[SecretSlice::from(key)], &args.origin)?);
     let limits =
         SessionLimits { idle: Duration::from_secs(12 * 3600), absolute: Duration::from_secs(7 * 86_400) };
     let company = Company { entry: args.entry.clone(), corp_id: args.corp_id.clone() };
-    let cookies = SessionCookies::new(keyring, Names::new(false), limits, vec![company]);
+    let cookies = SessionCookies::new(keyring, Names::new(false, "wecom_gate"), limits, vec![company]);
     let member = Member {
         entry: args.entry.clone(),
         corp_id: args.corp_id.clone(),

@@ -76,7 +76,7 @@ class World:
         for name, size in SIZES.items():
             line = b'{"id":1,"name":"0123456789abcdef0123456789abcdef","ok":true},\n'
             (self.www / name).write_bytes((line * (size // len(line) + 1))[:size])
-        told = self.tool("member", "--key", self.key, "--corp-id", CORP, "--entry", "wecom", "--user-id", "1")
+        told = self.tool("member", "--key", self.key, "--origin", f"http://{HOST}", "--corp-id", CORP, "--entry", "wecom", "--user-id", "1")
         self.member = json.loads(told)
         self.tool("certificate", str(self.scratch))
 

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use wecom_gate::session::forwardable;
+use wecom_gate::session::{Names, forwardable};
 
 /// The cookies as any server reads them: between semicolons, without blanks around.
 fn read<'a>(headers: impl IntoIterator<Item = &'a [u8]>) -> Vec<&'a [u8]> {
@@ -26,8 +26,7 @@ fn name(cookie: &[u8]) -> &[u8] {
 fn is_ours(cookie: &[u8]) -> bool {
     let name = name(cookie);
     let name = name.strip_prefix(b"__Host-").unwrap_or(name);
-    let whole: [&[u8]; 4] = [b"wecom_gate", b"wecom_gate_out", b"wecom_gate_tries", b"wecom_gate_lang"];
-    cookie.contains(&b'=') && (whole.contains(&name) || name.starts_with(b"wecom_gate_flow_"))
+    cookie.contains(&b'=') && (name == b"wecom_gate" || name.starts_with(b"wecom_gate_"))
 }
 
 fn is_nocobases(cookie: &[u8]) -> bool {
@@ -40,7 +39,7 @@ fuzz_target!(|data: &[u8]| {
     let in_session = flags & 1 == 1;
     let extra = (flags & 2 == 2).then_some("k=v; l=w");
     let headers: Vec<&[u8]> = data.split(|b| *b == b'\n').collect();
-    let Ok(forwarded) = forwardable(headers.iter().copied(), in_session, extra) else { return };
+    let Ok(forwarded) = forwardable(&Names::new(true, "wecom_gate"), headers.iter().copied(), in_session, extra) else { return };
     let forwarded = forwarded.unwrap_or_default();
     let mut out = read([&forwarded[..]]);
     if let Some(extra) = extra {

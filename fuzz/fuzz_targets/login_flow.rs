@@ -11,8 +11,8 @@ use wecom_gate::session::{PendingSignIns, Keyring, Names, OwnCookies, UnixMillis
 const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
 
 static FLOWS: LazyLock<PendingSignIns> = LazyLock::new(|| {
-    let keyring = Keyring::new(&[vec![7; 64].into()]).expect("keys");
-    PendingSignIns::new(Arc::new(keyring), Names::new(true))
+    let keyring = Keyring::new(&[vec![7; 64].into()], "https://gate.test").expect("keys");
+    PendingSignIns::new(Arc::new(keyring), Names::new(true, "wecom_gate"))
 });
 
 fuzz_target!(|data: &[u8]| {
@@ -24,7 +24,7 @@ fuzz_target!(|data: &[u8]| {
     let name: String = state.chars().take(8).collect();
     let own = [format!("__Host-wecom_gate_flow_{name}=").as_bytes(), rest].concat();
     for header in [&own[..], rest] {
-        let Ok(cookies) = OwnCookies::parse(Names::new(true), [header]) else { continue };
+        let Ok(cookies) = OwnCookies::parse(&Names::new(true, "wecom_gate"), [header]) else { continue };
         let failure = FLOWS.check(&cookies, state, NOW).expect_err("nothing was begun");
         assert!(matches!(failure, Failure::BadCallback | Failure::FlowMissing), "{failure:?}");
     }

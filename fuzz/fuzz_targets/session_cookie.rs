@@ -19,10 +19,10 @@ struct Setup {
 }
 
 static SETUP: LazyLock<Setup> = LazyLock::new(|| {
-    let keyring = Keyring::new(&[vec![7; 64].into(), vec![9; 64].into()]).expect("keys");
+    let keyring = Keyring::new(&[vec![7; 64].into(), vec![9; 64].into()], "https://gate.test").expect("keys");
     let company = Company { entry: "wecom".into(), corp_id: "ww0".into() };
     let limits = SessionLimits { idle: DAY, absolute: 7 * DAY };
-    let cookies = SessionCookies::new(Arc::new(keyring), Names::new(true), limits, vec![company]);
+    let cookies = SessionCookies::new(Arc::new(keyring), Names::new(true, "wecom_gate"), limits, vec![company]);
     let member = Member {
         entry: "wecom".into(),
         corp_id: "ww0".into(),

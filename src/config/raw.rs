@@ -339,6 +339,10 @@ pub struct Session {
     pub keys: Vec<String>,
     /// File that holds `keys`, one per line.
     pub keys_file: String,
+    /// Name of the session cookie; the names of the gate's other cookies begin with it. Two gates on one host name and two
+    /// ports need two names (best `wecom_gate_` and a word, which each of them keeps from its NocoBase): browsers send
+    /// cookies to every port. A change signs everybody out.
+    pub cookie_name: String,
     /// A session ends after this long without a request.
     pub idle: String,
     /// A session ends this long after sign-in.
@@ -360,6 +364,7 @@ impl Default for Session {
         Self {
             keys: Vec::new(),
             keys_file: String::new(),
+            cookie_name: "wecom_gate".into(),
             idle: "12h".into(),
             absolute: "7d".into(),
             recheck: "15m".into(),

@@ -302,6 +302,8 @@ pub struct Access {
 pub struct Session {
     /// 64 bytes each; the first seals, all open.
     pub keys: Vec<SecretSlice<u8>>,
+    /// What the names of the gate's cookies begin with.
+    pub cookie_name: String,
     /// A session ends after this long without a request.
     pub idle: Duration,
     /// A session ends this long after sign-in.

@@ -45,7 +45,10 @@ impl SignIns {
         config: Arc<Config>,
         metrics: Arc<Metrics>,
     ) -> Result<SignIns, String> {
-        let keyring = Arc::new(Keyring::new(&config.session.keys).map_err(|e| format!("session.keys: {e}"))?);
+        let keyring = Arc::new(
+            Keyring::new(&config.session.keys, &config.origin.url())
+                .map_err(|e| format!("session.keys: {e}"))?,
+        );
         let sessions =
             Sessions::after(before.map(|b| &*b.sessions), config.clone(), metrics.clone(), &keyring)?;
         let limits = |c: &Config| {
@@ -54,9 +57,9 @@ impl SignIns {
         };
         let throttle = before.filter(|b| limits(&b.config) == limits(&config)).map(|b| b.throttle.clone());
         Ok(SignIns {
-            sessions: Arc::new(sessions),
             throttle: throttle.unwrap_or_else(|| Arc::new(Throttle::new(&config.limits))),
-            pending: PendingSignIns::new(keyring, Names::new(config.origin.https)),
+            pending: PendingSignIns::new(keyring, sessions.cookies.names().clone()),
+            sessions: Arc::new(sessions),
             callbacks: before.map_or_else(CallbackDedup::new, |before| before.callbacks.clone()),
             receivers: receivers(&config)?,
             events: before.map_or_else(
@@ -79,7 +82,7 @@ impl SignIns {
     }
 
     /// Names and attributes of the gate's cookies.
-    pub(super) fn cookie_names(&self) -> Names {
+    pub(super) fn cookie_names(&self) -> &Names {
         self.sessions.cookies.names()
     }
 

@@ -37,7 +37,7 @@ pub(super) fn sign_ins(nocobase: SocketAddr) -> Arc<SignIns> {
 
 pub(super) fn sessions(nocobase: SocketAddr) -> Arc<Sessions> {
     let config = config(nocobase);
-    let keyring = Arc::new(Keyring::new(&config.session.keys).unwrap());
+    let keyring = Arc::new(Keyring::new(&config.session.keys, &config.origin.url()).unwrap());
     let metrics = Arc::new(Metrics::new(&["wecom"]).unwrap());
     Arc::new(Sessions::after(None, config, metrics, &keyring).unwrap())
 }

@@ -3,7 +3,7 @@
 
 use crate::error::Failure;
 
-use super::cookies::{Bounds, is_blank, is_ours, is_plain, name_and_value, segments};
+use super::cookies::{Bounds, Names, is_blank, name_and_value, segments};
 
 /// Prefixes of the NocoBase cookies that identify a user. While a session of ours is in force, only the
 /// gate says that.
@@ -11,7 +11,7 @@ const NOCOBASE_IDENTITY: [&[u8]; 2] = [b"nb_auth_token_", b"nb_authenticator_"];
 
 /// The `Cookie` header to forward, made of the values of all received ones:
 ///
-/// - without the gate's own cookies, under their `http` and `https` names;
+/// - without the gate's own cookies, under their `http` and `https` names, and those of other gates on this host name;
 /// - if `in_session`, without `nb_auth_token_*` and `nb_authenticator_*` of the client;
 /// - all others unchanged and in order, whatever bytes they have;
 /// - several headers joined by `"; "` (RFC 9113, 8.2.3);
@@ -19,6 +19,7 @@ const NOCOBASE_IDENTITY: [&[u8]; 2] = [b"nb_auth_token_", b"nb_authenticator_"];
 ///
 /// `None`: no `Cookie` header at all. [`Failure::TooLarge`] as in `OwnCookies::parse`.
 pub fn forwardable<'a>(
+    names: &Names,
     headers: impl IntoIterator<Item = &'a [u8]> + Clone,
     in_session: bool,
     extra: Option<&str>,
@@ -34,7 +35,7 @@ pub fn forwardable<'a>(
         let mut joined = false;
         for segment in segments(header) {
             bounds.segment(segment)?;
-            if is_dropped(segment, in_session) {
+            if is_dropped(names, segment, in_session) {
                 continue;
             }
             if joined {
@@ -63,10 +64,11 @@ pub fn forwardable<'a>(
     Ok((!out.is_empty()).then_some(out))
 }
 
-fn is_dropped(segment: &[u8], in_session: bool) -> bool {
-    !is_plain(segment)
+fn is_dropped(names: &Names, segment: &[u8], in_session: bool) -> bool {
+    !names.is_plain(segment)
         && name_and_value(segment).is_some_and(|(name, _)| {
-            is_ours(name) || (in_session && NOCOBASE_IDENTITY.iter().any(|prefix| name.starts_with(prefix)))
+            names.is_ours(name)
+                || (in_session && NOCOBASE_IDENTITY.iter().any(|prefix| name.starts_with(prefix)))
         })
 }
 

@@ -1,5 +1,6 @@
 //! The gate's own cookies: names, `Set-Cookie` lines, and finding them in the `Cookie` header.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use cookie::{Cookie, Expiration, SameSite};
@@ -19,50 +20,87 @@ pub(super) const FLOW_NAME_CHARS: usize = 8;
 const TRIES_LIFE: Duration = Duration::from_secs(60);
 
 const HOST: &str = "__Host-";
-const SESSION: &str = "wecom_gate";
-const FLOW: &str = "wecom_gate_flow_";
-const OUT: &str = "wecom_gate_out";
-const TRIES: &str = "wecom_gate_tries";
+/// The default of `session.cookie_name`.
+pub const SESSION: &str = "wecom_gate";
 /// The language chosen in NocoBase's page. `gate.js` writes it, because only scripts can read where NocoBase keeps it; a
 /// hint and no more, so it has the same name for either scheme.
 pub const LANGUAGE: &str = "wecom_gate_lang";
 
 /// Names and attributes of our cookies. With an `https` origin they are `__Host-` cookies: only this host,
-/// over TLS, can have set them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Names {
+/// over TLS, can have set them. All begin with `session.cookie_name`, so that two gates on one host name do not
+/// overwrite each other's: browsers send cookies to every port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Names(Arc<AllNames>);
+
+#[derive(Debug, PartialEq, Eq)]
+struct AllNames {
     https: bool,
+    /// `session.cookie_name`.
+    bare: String,
+    session: String,
+    out: String,
+    tries: String,
+    flow_prefix: String,
 }
 
 impl Names {
-    /// `https`: the scheme of the configured origin.
-    pub const fn new(https: bool) -> Self {
-        Names { https }
+    /// `https`: the scheme of the configured origin; `name`: `session.cookie_name`.
+    pub fn new(https: bool, name: &str) -> Self {
+        let session = format!("{}{name}", if https { HOST } else { "" });
+        Names(Arc::new(AllNames {
+            https,
+            bare: name.to_owned(),
+            out: format!("{session}_out"),
+            tries: format!("{session}_tries"),
+            flow_prefix: format!("{session}_flow_"),
+            session,
+        }))
     }
 
     /// The session.
-    pub const fn session(self) -> &'static str {
-        if self.https { "__Host-wecom_gate" } else { SESSION }
+    pub fn session(&self) -> &str {
+        &self.0.session
     }
 
     /// The mark "signed out on purpose": while it is set, there is no automatic sign-in.
-    pub const fn out(self) -> &'static str {
-        if self.https { "__Host-wecom_gate_out" } else { OUT }
+    pub fn out(&self) -> &str {
+        &self.0.out
     }
 
     /// How many sign-ins returned within a minute without a person's doing.
-    pub const fn tries(self) -> &'static str {
-        if self.https { "__Host-wecom_gate_tries" } else { TRIES }
+    pub fn tries(&self) -> &str {
+        &self.0.tries
     }
 
     /// What the names of all flow cookies begin with.
-    pub const fn flow_prefix(self) -> &'static str {
-        if self.https { "__Host-wecom_gate_flow_" } else { FLOW }
+    pub fn flow_prefix(&self) -> &str {
+        &self.0.flow_prefix
+    }
+
+    /// Whether this is the name of one of our cookies, for either scheme: after a change of scheme the old ones
+    /// must not leak. Cookies of other gates on this host name, and those from before a change of
+    /// `session.cookie_name`, are recognised by the default name.
+    pub(super) fn is_ours(&self, name: &[u8]) -> bool {
+        let name = name.strip_prefix(HOST.as_bytes()).unwrap_or(name);
+        let of =
+            |gate: &[u8]| name.strip_prefix(gate).is_some_and(|end| end.is_empty() || end.starts_with(b"_"));
+        of(self.0.bare.as_bytes()) || of(SESSION.as_bytes())
+    }
+
+    /// Whether a look at the name can be spared: the first byte is that of no name that matters here (ours, NocoBase's
+    /// with `n`), nor a blank. Most cookies of a busy page go this way.
+    pub(super) fn is_plain(&self, segment: &[u8]) -> bool {
+        let name = segment.strip_prefix(b" ").unwrap_or(segment);
+        name.first().is_some_and(|b| {
+            b.is_ascii_graphic()
+                && !matches!(b, b'w' | b'_' | b'n')
+                && Some(b) != self.0.bare.as_bytes().first()
+        })
     }
 
     /// A `Set-Cookie` line: HttpOnly, SameSite=Lax, Path=/, and Secure when the origin is https. `value` must
     /// be of cookie characters. Without `max_age` (rounded down to seconds) it lives as long as the browser.
-    pub fn set(self, name: &str, value: &str, max_age: Option<Duration>) -> String {
+    pub fn set(&self, name: &str, value: &str, max_age: Option<Duration>) -> String {
         let mut cookie = self.bare(name, value);
         cookie.set_max_age(max_age.map(|a| i64::try_from(a.as_secs()).unwrap_or(i64::MAX)).map(seconds));
         cookie.to_string()
@@ -70,7 +108,7 @@ impl Names {
 
     /// The `Set-Cookie` line that deletes what [`Names::set`] set: all attributes are the same, else browsers
     /// keep `__Host-` cookies (R16).
-    pub fn delete(self, name: &str) -> String {
+    pub fn delete(&self, name: &str) -> String {
         let mut cookie = self.bare(name, "");
         cookie.set_max_age(seconds(0));
         cookie.set_expires(Expiration::from(cookie::time::OffsetDateTime::UNIX_EPOCH));
@@ -78,19 +116,19 @@ impl Names {
     }
 
     /// Marks the browser as signed out on purpose, until it is closed or a member signs in by a click.
-    pub fn set_out(self) -> String {
+    pub fn set_out(&self) -> String {
         self.set(self.out(), "1", None)
     }
 
     /// Counts a sign-in that returned by itself.
-    pub fn set_tries(self, tries: u8) -> String {
+    pub fn set_tries(&self, tries: u8) -> String {
         self.set(self.tries(), &tries.to_string(), Some(TRIES_LIFE))
     }
 
-    fn bare<'c>(self, name: &'c str, value: &'c str) -> Cookie<'c> {
+    fn bare<'c>(&self, name: &'c str, value: &'c str) -> Cookie<'c> {
         Cookie::build((name, value))
             .path("/")
-            .secure(self.https)
+            .secure(self.0.https)
             .http_only(true)
             .same_site(SameSite::Lax)
             .build()
@@ -140,14 +178,14 @@ impl std::fmt::Debug for OwnCookies<'_> {
 impl<'a> OwnCookies<'a> {
     /// Finds our cookies in the values of all `Cookie` headers (HTTP/2 may send several).
     /// [`Failure::TooLarge`] beyond [`MAX_COOKIES`] or [`MAX_COOKIE_BYTES`].
-    pub fn parse(names: Names, headers: impl IntoIterator<Item = &'a [u8]>) -> Result<Self, Failure> {
+    pub fn parse(names: &Names, headers: impl IntoIterator<Item = &'a [u8]>) -> Result<Self, Failure> {
         let mut own = OwnCookies::default();
         let mut bounds = Bounds::default();
         for header in headers {
             bounds.header(header)?;
             for segment in segments(header) {
                 bounds.segment(segment)?;
-                if !is_plain(segment)
+                if !names.is_plain(segment)
                     && let Some((name, value)) = name_and_value(segment)
                 {
                     own.note(names, name, value);
@@ -157,7 +195,7 @@ impl<'a> OwnCookies<'a> {
         Ok(own)
     }
 
-    fn note(&mut self, names: Names, name: &'a [u8], value: &'a [u8]) {
+    fn note(&mut self, names: &Names, name: &'a [u8], value: &'a [u8]) {
         if name == names.session().as_bytes() {
             if let Some(free) = self.sessions.iter_mut().find(|s| s.is_none()) {
                 *free = Some(value);
@@ -228,13 +266,6 @@ pub(super) fn segments(header: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// Whether a look at the name can be spared: the first byte is that of no name that matters here (ours begin
-/// with `w` or `_`, NocoBase's with `n`), nor a blank. Most cookies of a busy page go this way.
-pub(super) fn is_plain(segment: &[u8]) -> bool {
-    let name = segment.strip_prefix(b" ").unwrap_or(segment);
-    name.first().is_some_and(|b| b.is_ascii_graphic() && !matches!(b, b'w' | b'_' | b'n'))
-}
-
 /// Name and value of one segment; `None` without `=`.
 pub(super) fn name_and_value(segment: &[u8]) -> Option<(&[u8], &[u8])> {
     let at = memchr::memchr(b'=', segment)?;
@@ -274,19 +305,6 @@ fn trim(mut name: &[u8]) -> &[u8] {
 
 pub(super) fn is_blank(segment: &[u8]) -> bool {
     segment.iter().all(u8::is_ascii_whitespace)
-}
-
-/// Whether this is the name of one of our cookies, for either scheme: after a change of scheme the old ones
-/// must not leak.
-pub(super) fn is_ours(name: &[u8]) -> bool {
-    let name = name.strip_prefix(HOST.as_bytes()).unwrap_or(name);
-    name.strip_prefix(SESSION.as_bytes()).is_some_and(|_| {
-        name == SESSION.as_bytes()
-            || name == OUT.as_bytes()
-            || name == TRIES.as_bytes()
-            || name == LANGUAGE.as_bytes()
-            || name.starts_with(FLOW.as_bytes())
-    })
 }
 
 #[cfg(test)]

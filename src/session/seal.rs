@@ -5,8 +5,9 @@
 //! - From each configured key (64 random bytes) HKDF-SHA256 (RFC 5869) derives one AES key per [`Purpose`],
 //!   and a key id. What is sealed for one purpose does not open for another: the key differs, and so does the
 //!   AAD.
-//! - The AAD names version, purpose and context (the cookie's name), each with its length before it, so that
-//!   no two different triples give the same bytes (R13).
+//! - The AAD names version, purpose, origin and context (the cookie's name), each with its length before it, so that
+//!   no two different sets give the same bytes (R13). What one installation has sealed does not open in another that was
+//!   given the same keys, because its origin differs (R37).
 //! - The first key seals, all open (R14). The key id picks the key, so rotation costs no trial decryption.
 //! - Everything that can be wrong with a text gives the same result, `None` (R12). There is no padding and no error
 //!   text that could tell an attacker how far it got.
@@ -37,7 +38,7 @@ pub const KEY_BYTES: usize = 64;
 /// nor looked at.
 pub const MAX_TEXT: usize = 3900;
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 const KEY_ID_BYTES: usize = 4;
 
 /// What a sealed text is for. Each purpose has keys of its own.
@@ -95,6 +96,8 @@ pub enum KeyringError {
 
 /// The session keys, derived once.
 pub struct Keyring {
+    /// The installation's.
+    origin: Box<str>,
     /// Seals, and opens.
     first: Keys,
     /// Open only.
@@ -157,8 +160,9 @@ impl Keys {
 }
 
 impl Keyring {
-    /// Derives all keys. The first one seals.
-    pub fn new(secrets: &[SecretSlice<u8>]) -> Result<Self, KeyringError> {
+    /// Derives all keys. The first one seals. `origin`, such as `https://nocobase.example.com`, is part of all that is
+    /// sealed: nothing else opens in an installation with another one (R37).
+    pub fn new(secrets: &[SecretSlice<u8>], origin: &str) -> Result<Self, KeyringError> {
         let mut all = Vec::with_capacity(secrets.len());
         for (index, secret) in secrets.iter().enumerate() {
             let secret = secret.expose_secret();
@@ -169,7 +173,7 @@ impl Keyring {
         }
         let mut all = all.into_iter();
         let first = all.next().ok_or(KeyringError::Empty)?;
-        Ok(Keyring { first, older: all.collect() })
+        Ok(Keyring { origin: origin.into(), first, older: all.collect() })
     }
 
     /// Seals `value` for this purpose and context (the name of the cookie or of the key in Redis that will carry it).
@@ -184,7 +188,7 @@ impl Keyring {
             .of(purpose)
             .seal_in_place_separate_tag(
                 Nonce::assume_unique_for_key(nonce),
-                Aad::from(aad(purpose, context)),
+                Aad::from(self.aad(purpose, context)),
                 &mut body,
             )
             .map_err(|_| Failure::Internal)?;
@@ -210,23 +214,24 @@ impl Keyring {
         // id (one chance in 2^32) would be noticed at once: the older of them opens nothing.
         let keys = std::iter::once(&self.first).chain(&self.older).find(|k| k.id == *id)?;
         let nonce = Nonce::assume_unique_for_key(*nonce);
-        let plain = keys.of(purpose).open_in_place(nonce, Aad::from(aad(purpose, context)), body).ok()?;
+        let plain =
+            keys.of(purpose).open_in_place(nonce, Aad::from(self.aad(purpose, context)), body).ok()?;
         let (value, rest) = postcard::take_from_bytes(plain).ok()?;
         rest.is_empty().then_some(value)
     }
-}
 
-/// Version, purpose and context, unambiguously: each variable part with its length (8 bytes, big-endian)
-/// before it.
-fn aad(purpose: Purpose, context: &[u8]) -> Vec<u8> {
-    let label = purpose.label();
-    let mut out = Vec::with_capacity(1 + 8 + label.len() + 8 + context.len());
-    out.push(VERSION);
-    for part in [label, context] {
-        out.extend_from_slice(&(part.len() as u64).to_be_bytes());
-        out.extend_from_slice(part);
+    /// Version, purpose, origin and context, unambiguously: each variable part with its length (8 bytes, big-endian)
+    /// before it.
+    fn aad(&self, purpose: Purpose, context: &[u8]) -> Vec<u8> {
+        let parts = [purpose.label(), self.origin.as_bytes(), context];
+        let mut out = Vec::with_capacity(1 + parts.iter().map(|part| 8 + part.len()).sum::<usize>());
+        out.push(VERSION);
+        for part in parts {
+            out.extend_from_slice(&(part.len() as u64).to_be_bytes());
+            out.extend_from_slice(part);
+        }
+        out
     }
-    out
 }
 
 #[cfg(test)]
@@ -241,7 +246,10 @@ mod tests {
         SecretSlice::from(vec![byte; KEY_BYTES])
     }
     fn ring(bytes: &[u8]) -> Keyring {
-        Keyring::new(&bytes.iter().map(|b| key(*b)).collect::<Vec<_>>()).unwrap()
+        ring_of(bytes, "https://gate.test")
+    }
+    fn ring_of(bytes: &[u8], origin: &str) -> Keyring {
+        Keyring::new(&bytes.iter().map(|b| key(*b)).collect::<Vec<_>>(), origin).unwrap()
     }
     fn value() -> Value {
         (42, "张三".into())
@@ -263,10 +271,10 @@ mod tests {
 
     #[test]
     fn keys_of_the_wrong_length_or_none_are_refused() {
-        assert_eq!(Keyring::new(&[]).unwrap_err(), KeyringError::Empty);
+        assert_eq!(Keyring::new(&[], "").unwrap_err(), KeyringError::Empty);
         for length in [0, 32, 63, 65] {
             let keys = [key(1), SecretSlice::from(vec![0; length])];
-            assert_eq!(Keyring::new(&keys).unwrap_err(), KeyringError::Length { index: 1, length });
+            assert_eq!(Keyring::new(&keys, "").unwrap_err(), KeyringError::Length { index: 1, length });
         }
         assert_eq!(format!("{:?}", ring(&[1, 2])), "Keyring { keys: 2, .. }");
     }
@@ -322,11 +330,37 @@ mod tests {
 
     #[test]
     fn r13_aad_parts_cannot_shift_into_each_other() {
-        let a = aad(Purpose::Flow, b"");
-        let b = aad(Purpose::Flow, b"\0");
-        let c = aad(Purpose::Session, b"");
+        let ring = ring(&[1]);
+        let a = ring.aad(Purpose::Flow, b"");
+        let b = ring.aad(Purpose::Flow, b"\0");
+        let c = ring.aad(Purpose::Session, b"");
         assert!(a != b && a != c && b != c);
         assert_eq!(a.len() + 1, b.len());
+    }
+
+    #[test]
+    fn r37_the_same_keys_open_nothing_of_another_origin() {
+        let here = ring(&[1]);
+        for purpose in
+            [Purpose::Session, Purpose::Flow, Purpose::Claim, Purpose::AccessToken, Purpose::Ending]
+        {
+            let text = here.seal(purpose, b"wecom_gate", &value()).unwrap();
+            let open =
+                |origin| ring_of(&[2, 1], origin).open::<Value>(purpose, b"wecom_gate", text.as_bytes());
+            assert_eq!(open("https://gate.test"), Some(value()));
+            for other in [
+                "http://gate.test",
+                "https://gate.test:8443",
+                "https://gate.tes",
+                "https://gate.test.example",
+                "",
+            ] {
+                assert_eq!(open(other), None, "{other}");
+            }
+            // Nothing of the context can be taken for a part of the origin, nor the other way round.
+            let shifted = ring_of(&[1], "https://gate.testwecom");
+            assert_eq!(shifted.open::<Value>(purpose, b"_gate", text.as_bytes()), None);
+        }
     }
 
     #[test]

@@ -182,7 +182,7 @@ impl SessionCookies {
     pub fn of(config: &Config, keyring: Arc<Keyring>) -> Self {
         let limits = SessionLimits { idle: config.session.idle, absolute: config.session.absolute };
         let companies = config.wecom.iter().map(Company::from).collect();
-        Self::new(keyring, Names::new(config.origin.https), limits, companies)
+        Self::new(keyring, Names::new(config.origin.https, &config.session.cookie_name), limits, companies)
     }
 
     /// How long sessions live.
@@ -191,8 +191,8 @@ impl SessionCookies {
     }
 
     /// The names of the cookies.
-    pub fn names(&self) -> Names {
-        self.names
+    pub fn names(&self) -> &Names {
+        &self.names
     }
 
     /// The session that the request carries, if it is one of ours and counts at `now`. Everything else is

@@ -14,7 +14,7 @@ use wecom_gate::session::{Keyring, Session};
 
 use crate::support::config::{KEY, OTHER_KEY};
 use crate::support::nocobase::{SECRET, Seen};
-use crate::support::{Browser, SERVICE_USER, Stage, eventually};
+use crate::support::{Browser, HOST, SERVICE_USER, Stage, eventually};
 
 fn now_s() -> u64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
@@ -359,7 +359,7 @@ async fn a_session_that_nocobase_ends_is_over() {
 /// Moves the times in the session cookie, as if the browser or another node's clock were that far away.
 fn shift(browser: &mut Browser, seconds: i64) {
     let key = STANDARD_NO_PAD.decode(KEY.replace('-', "+").replace('_', "/")).unwrap();
-    let ring = Keyring::new(&[SecretSlice::from(key)]).unwrap();
+    let ring = Keyring::new(&[SecretSlice::from(key)], &format!("http://{HOST}")).unwrap();
     let open = |text: &str| ring.open::<Session>(Purpose::Session, b"wecom_gate", text.as_bytes());
     let mut session = open(browser.cookie("wecom_gate").unwrap()).expect("our cookie");
     for time in [&mut session.signed_in_at, &mut session.last_seen] {

@@ -94,6 +94,7 @@ fn the_smallest_file_gets_the_documented_defaults() {
     assert!(config.access.trusted_proxies.is_empty() && config.access.bypass_networks.is_empty());
     assert_eq!(config.session.idle, Duration::from_secs(12 * 3600));
     assert_eq!(config.session.absolute, Duration::from_secs(7 * 24 * 3600));
+    assert_eq!(config.session.cookie_name, "wecom_gate");
     assert_eq!(config.session.recheck, Duration::from_secs(900));
     assert_eq!(
         (config.log.format, config.log.level.as_str(), config.log.access_log),

@@ -60,7 +60,7 @@ fn change(gate: &Gate, downstream: &HttpSession, request: &mut Parts, ctx: &mut 
         request.headers.insert(header::AUTHORIZATION, token.bearer().clone());
     }
     let extra = token.as_ref().filter(|_| put_cookies).map(|token| token.cookies());
-    rewrite_cookies(&mut request.headers, member.is_some(), extra)?;
+    rewrite_cookies(gate, &mut request.headers, member.is_some(), extra)?;
 
     if let Some(query) = &ctx.query {
         let mark = if query.is_empty() { "" } else { "?" };
@@ -102,12 +102,18 @@ fn change(gate: &Gate, downstream: &HttpSession, request: &mut Parts, ctx: &mut 
 }
 
 /// `Cookie` without what is the gate's, and with what NocoBase reads for downloads.
-fn rewrite_cookies(headers: &mut HeaderMap, in_session: bool, extra: Option<&str>) -> Result<()> {
+fn rewrite_cookies(
+    gate: &Gate,
+    headers: &mut HeaderMap,
+    in_session: bool,
+    extra: Option<&str>,
+) -> Result<()> {
     if extra.is_none() && !headers.contains_key(header::COOKIE) {
         return Ok(());
     }
     let received: Vec<&[u8]> = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
-    let left = session::forwardable(received.iter().copied(), in_session, extra);
+    let left =
+        session::forwardable(gate.sessions.cookies.names(), received.iter().copied(), in_session, extra);
     match left.or_err(InternalError, "cookies")? {
         Some(value) => {
             let value = HeaderValue::try_from(value).or_err(InternalError, "cookies")?;

@@ -59,7 +59,7 @@ pub async fn auth(gate: &Gate, downstream: &HttpSession, asked: &RouteRequest<'_
         }
         _ => return Err(failure),
     }
-    reply.headers.extend(cookies(request, member.is_some())?.map(|value| (COOKIE, value)));
+    reply.headers.extend(cookies(gate, request, member.is_some())?.map(|value| (COOKIE, value)));
     leave_none_out(&mut reply);
     if let Some(member) = &member {
         reply.cookies.extend(gate.sessions.renew(&member.session));
@@ -101,9 +101,10 @@ fn with_identity(mut reply: Reply, member: &Member) -> Reply {
     reply
 }
 
-fn cookies(request: &RequestHeader, in_session: bool) -> Result<Option<HeaderValue>, Failure> {
+fn cookies(gate: &Gate, request: &RequestHeader, in_session: bool) -> Result<Option<HeaderValue>, Failure> {
     let received: Vec<&[u8]> =
         request.headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
-    let left = session::forwardable(received.iter().copied(), in_session, None)?;
+    let left =
+        session::forwardable(gate.sessions.cookies.names(), received.iter().copied(), in_session, None)?;
     left.map(|value| HeaderValue::try_from(value).map_err(|_| Failure::BadRequest)).transpose()
 }

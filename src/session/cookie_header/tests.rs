@@ -3,8 +3,12 @@ use proptest::prelude::*;
 use super::super::cookies::{MAX_COOKIE_BYTES, MAX_COOKIES};
 use super::*;
 
+fn names() -> Names {
+    Names::new(true, "wecom_gate")
+}
+
 fn run(headers: &[&[u8]], in_session: bool, extra: Option<&str>) -> Option<String> {
-    forwardable(headers.iter().copied(), in_session, extra)
+    forwardable(&names(), headers.iter().copied(), in_session, extra)
         .unwrap()
         .map(|v| v.iter().map(|b| char::from(*b)).collect())
 }
@@ -20,11 +24,13 @@ fn r11_ours_go_and_the_others_stay() {
         ("a=1; wecom_gate_flow_0abcdefg=F", Some("a=1")),
         ("__Host-wecom_gate_flow_0abcdefg=F; wecom_gate_out=1; __Host-wecom_gate_tries=2", None),
         ("wecom_gate_tries=2 ;wecom_gate_out=1; a=1", Some("a=1")),
-        ("a=1; wecom_gate_lang=de-DE; wecom_gate_language=mine", Some("a=1; wecom_gate_language=mine")),
+        ("a=1; wecom_gate_lang=de-DE; wecom_gates=mine", Some("a=1; wecom_gates=mine")),
+        // Of another gate on this host name.
+        ("a=1; wecom_gate_crm=S; __Host-wecom_gate_crm_out=1; wecom_gate_crm_flow_0abcdefg=F", Some("a=1")),
         // Not ours, though it looks like it.
         (
-            "wecom_gate2=x; xwecom_gate=y; wecom_gate_outer=1",
-            Some("wecom_gate2=x; xwecom_gate=y; wecom_gate_outer=1"),
+            "wecom_gate2=x; xwecom_gate=y; wecom_gate-1=z",
+            Some("wecom_gate2=x; xwecom_gate=y; wecom_gate-1=z"),
         ),
         ("__Host-a=1; __Secure-wecom=2; __Host-=3", Some("__Host-a=1; __Secure-wecom=2; __Host-=3")),
         ("wecom_gate", Some("wecom_gate")),
@@ -43,6 +49,16 @@ fn r11_ours_go_and_the_others_stay() {
     ] {
         let bytes: Vec<u8> = header.chars().map(|c| c as u8).collect();
         assert_eq!(run(&[&bytes], false, None).as_deref(), forwarded, "{header}");
+    }
+}
+
+#[test]
+fn r37_a_name_of_its_own_is_kept_from_nocobase_too() {
+    let header =
+        b"crm=S; crm_out=1; crm_flow_0abcdefg=F; __Host-crm_tries=1; crm2=a; wecom_gate=S; crmx_out=b; a=1";
+    for https in [true, false] {
+        let out = forwardable(&Names::new(https, "crm"), [&header[..]], false, None).unwrap().unwrap();
+        assert_eq!(String::from_utf8(out).unwrap(), "crm2=a; crmx_out=b; a=1");
     }
 }
 
@@ -81,11 +97,11 @@ fn several_headers_become_one() {
 #[test]
 fn r17_too_many_cookies_or_bytes_are_refused() {
     let many = vec!["a=1"; MAX_COOKIES + 1].join("; ");
-    assert_eq!(forwardable([many.as_bytes()], true, None), Err(Failure::TooLarge));
+    assert_eq!(forwardable(&names(), [many.as_bytes()], true, None), Err(Failure::TooLarge));
     let long = vec![b'a'; MAX_COOKIE_BYTES + 1];
-    assert_eq!(forwardable([&long[..]], true, None), Err(Failure::TooLarge));
+    assert_eq!(forwardable(&names(), [&long[..]], true, None), Err(Failure::TooLarge));
     let semicolons = vec![b';'; MAX_COOKIE_BYTES];
-    assert_eq!(forwardable([&semicolons[..]], true, None), Ok(None));
+    assert_eq!(forwardable(&names(), [&semicolons[..]], true, None), Ok(None));
 }
 
 /// The cookies of a header as any server reads them.
@@ -100,8 +116,8 @@ fn must_go(cookie: &[u8], in_session: bool) -> bool {
     let Some((name, _)) = text.split_once('=') else { return false };
     let name = name.trim_matches(|c: char| c <= ' ' || ['\u{7f}', '\u{85}', '\u{a0}'].contains(&c));
     let bare = name.strip_prefix("__Host-").unwrap_or(name);
-    ["wecom_gate", "wecom_gate_out", "wecom_gate_tries"].contains(&bare)
-        || bare.starts_with("wecom_gate_flow_")
+    bare == "wecom_gate"
+        || bare.starts_with("wecom_gate_")
         || (in_session && (name.starts_with("nb_auth_token_") || name.starts_with("nb_authenticator_")))
 }
 
@@ -131,7 +147,7 @@ proptest! {
         in_session: bool,
         extra in prop::option::of(Just("k=v; l=w")),
     ) {
-        let out = forwardable(headers.iter().map(Vec::as_slice), in_session, extra).unwrap();
+        let out = forwardable(&names(), headers.iter().map(Vec::as_slice), in_session, extra).unwrap();
         let mut expected = cookies(&headers);
         let all = expected.len();
         expected.retain(|c| !must_go(c, in_session));

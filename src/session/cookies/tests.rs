@@ -1,11 +1,13 @@
+use std::sync::LazyLock;
+
 use proptest::prelude::*;
 
 use super::*;
 
-const SECURE: Names = Names::new(true);
-const PLAIN: Names = Names::new(false);
+static SECURE: LazyLock<Names> = LazyLock::new(|| Names::new(true, SESSION));
+static PLAIN: LazyLock<Names> = LazyLock::new(|| Names::new(false, SESSION));
 
-fn parse<'a>(names: Names, headers: &[&'a [u8]]) -> OwnCookies<'a> {
+fn parse<'a>(names: &Names, headers: &[&'a [u8]]) -> OwnCookies<'a> {
     OwnCookies::parse(names, headers.iter().copied()).unwrap()
 }
 
@@ -18,7 +20,9 @@ fn names_follow_the_scheme() {
         (SECURE.flow_prefix(), PLAIN.flow_prefix()),
     ] {
         assert_eq!(secure, format!("__Host-{plain}"));
-        assert!(is_ours(format!("{plain}{}", if plain.ends_with('_') { "0abc" } else { "" }).as_bytes()));
+        assert!(
+            PLAIN.is_ours(format!("{plain}{}", if plain.ends_with('_') { "0abc" } else { "" }).as_bytes())
+        );
     }
     assert_eq!(PLAIN.session(), "wecom_gate");
 }
@@ -44,7 +48,7 @@ fn lines_to_the_letter() {
 
 #[test]
 fn r16_a_deletion_repeats_every_attribute_of_what_it_deletes() {
-    for names in [SECURE, PLAIN] {
+    for names in [&*SECURE, &*PLAIN] {
         for name in [names.session(), names.out(), names.tries(), "wecom_gate_flow_0abcdefg"] {
             let set = Cookie::parse(names.set(name, "v", Some(Duration::from_secs(9)))).unwrap();
             let del = Cookie::parse(names.delete(name)).unwrap();
@@ -54,7 +58,7 @@ fn r16_a_deletion_repeats_every_attribute_of_what_it_deletes() {
             assert_eq!(del.secure(), set.secure());
             assert_eq!(del.http_only(), set.http_only());
             assert_eq!(del.same_site(), set.same_site());
-            assert_eq!(del.secure().unwrap_or(false), names == SECURE);
+            assert_eq!(del.secure().unwrap_or(false), *names == *SECURE);
             assert_eq!((del.value(), del.max_age()), ("", Some(seconds(0))));
         }
     }
@@ -63,7 +67,7 @@ fn r16_a_deletion_repeats_every_attribute_of_what_it_deletes() {
 #[test]
 fn ours_are_found_among_others_and_across_headers() {
     let own = parse(
-        SECURE,
+        &SECURE,
         &[
             b"a=1; __Host-wecom_gate=S1;nb_role_main=member; =; ;x",
             b"__Host-wecom_gate_flow_0abcdefg=F=1 ; __Host-wecom_gate_out=1",
@@ -82,40 +86,40 @@ fn names_of_the_other_scheme_and_lookalikes_count_for_nothing() {
     let lookalikes = "wecom_gate=S; wecom_gate_out=1; wecom_gate_tries=9; wecom_gate_flow_0abcdefg=F; \
         __Host-wecom_gate_flow_=F; __Host-wecom_gate_flow_0abcdefgh=F; __Host-wecom_gate_flow_0abcdef\u{fc}=F; \
         __host-wecom_gate=S; __Host-wecom_gate2=S; __Host-wecom_gat=S; x__Host-wecom_gate=S; __Host-wecom_gate";
-    let own = parse(SECURE, &[lookalikes.as_bytes()]);
+    let own = parse(&SECURE, &[lookalikes.as_bytes()]);
     assert!(!own.has_session() && !own.signed_out && own.tries == 0 && own.flows.is_empty(), "{own:?}");
 }
 
 #[test]
 fn marks_with_odd_values_count_for_nothing() {
     let own =
-        parse(PLAIN, &[b"wecom_gate_out=0; wecom_gate_out=; wecom_gate_tries=-1; wecom_gate_tries=999"]);
+        parse(&PLAIN, &[b"wecom_gate_out=0; wecom_gate_out=; wecom_gate_tries=-1; wecom_gate_tries=999"]);
     assert!(!own.signed_out && own.tries == 0);
 }
 
 #[test]
 fn at_most_three_sessions_are_kept() {
-    let own = parse(PLAIN, &[b"wecom_gate=1; wecom_gate=2", b"wecom_gate=3; wecom_gate=4"]);
+    let own = parse(&PLAIN, &[b"wecom_gate=1; wecom_gate=2", b"wecom_gate=3; wecom_gate=4"]);
     assert_eq!(own.sessions().collect::<Vec<_>>(), [b"1", b"2", b"3"]);
     assert!(own.is_crowded());
-    assert!(!parse(PLAIN, &[b"wecom_gate=1; wecom_gate=2; wecom_gate=3"]).is_crowded());
+    assert!(!parse(&PLAIN, &[b"wecom_gate=1; wecom_gate=2; wecom_gate=3"]).is_crowded());
 }
 
 #[test]
 fn r17_too_many_cookies_or_bytes_are_refused() {
     let many = |n: usize| vec!["a=1"; n].join("; ");
-    assert!(OwnCookies::parse(PLAIN, [many(MAX_COOKIES).as_bytes()]).is_ok());
-    assert_eq!(OwnCookies::parse(PLAIN, [many(MAX_COOKIES + 1).as_bytes()]).unwrap_err(), Failure::TooLarge);
+    assert!(OwnCookies::parse(&PLAIN, [many(MAX_COOKIES).as_bytes()]).is_ok());
+    assert_eq!(OwnCookies::parse(&PLAIN, [many(MAX_COOKIES + 1).as_bytes()]).unwrap_err(), Failure::TooLarge);
     let half = many(MAX_COOKIES / 2 + 1);
-    assert_eq!(OwnCookies::parse(PLAIN, [half.as_bytes(), half.as_bytes()]).unwrap_err(), Failure::TooLarge);
+    assert_eq!(OwnCookies::parse(&PLAIN, [half.as_bytes(), half.as_bytes()]).unwrap_err(), Failure::TooLarge);
     let long = vec![b'a'; MAX_COOKIE_BYTES];
-    assert!(OwnCookies::parse(PLAIN, [&long[..]]).is_ok());
-    assert_eq!(OwnCookies::parse(PLAIN, [&long[..], b"b"]).unwrap_err(), Failure::TooLarge);
+    assert!(OwnCookies::parse(&PLAIN, [&long[..]]).is_ok());
+    assert_eq!(OwnCookies::parse(&PLAIN, [&long[..], b"b"]).unwrap_err(), Failure::TooLarge);
 }
 
 #[test]
 fn r27_debug_shows_no_value() {
-    let own = parse(PLAIN, &[b"wecom_gate=canary; wecom_gate_flow_0abcdefg=canary"]);
+    let own = parse(&PLAIN, &[b"wecom_gate=canary; wecom_gate_flow_0abcdefg=canary"]);
     assert_eq!(format!("{own:?}"), "OwnCookies { sessions: 1, flows: 1, signed_out: false, tries: 0 }");
 }
 
@@ -128,6 +132,6 @@ proptest! {
 
     #[test]
     fn r07_parsing_takes_any_bytes(headers in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..300), 0..4)) {
-        let _ = OwnCookies::parse(SECURE, headers.iter().map(Vec::as_slice));
+        let _ = OwnCookies::parse(&SECURE, headers.iter().map(Vec::as_slice));
     }
 }

@@ -6,8 +6,8 @@ use super::*;
 const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
 
 fn flows_with(byte: u8, https: bool) -> PendingSignIns {
-    let keyring = Keyring::new(&[SecretSlice::from(vec![byte; 64])]).unwrap();
-    PendingSignIns::new(Arc::new(keyring), Names::new(https))
+    let keyring = Keyring::new(&[SecretSlice::from(vec![byte; 64])], "https://gate.test").unwrap();
+    PendingSignIns::new(Arc::new(keyring), Names::new(https, "wecom_gate"))
 }
 fn flows() -> PendingSignIns {
     flows_with(1, true)
@@ -28,7 +28,7 @@ fn pair(set_cookie: &str) -> String {
     set_cookie.split(';').next().unwrap().to_owned()
 }
 fn parse(flows: &PendingSignIns, header: &str) -> OwnCookies<'static> {
-    OwnCookies::parse(flows.names, [header.to_owned().leak().as_bytes()]).unwrap()
+    OwnCookies::parse(&flows.names, [header.to_owned().leak().as_bytes()]).unwrap()
 }
 fn begin(flows: &PendingSignIns, header: &str, now: UnixMillis) -> Begun {
     flows.begin(&parse(flows, header), request("/admin?a=1"), 0, now).unwrap()
@@ -272,7 +272,7 @@ proptest! {
     fn r19_no_cookie_bytes_and_no_state_make_a_flow(state in "\\PC{0,40}|[0-9][A-Za-z0-9]{31}", value in "[!-~&&[^;]]{0,300}") {
         let flows = flows();
         let header = format!("__Host-wecom_gate_flow_{}={value}", state.chars().take(8).collect::<String>());
-        let cookies = OwnCookies::parse(flows.names, [header.as_bytes()]).unwrap();
+        let cookies = OwnCookies::parse(&flows.names, [header.as_bytes()]).unwrap();
         let failure = flows.check(&cookies, &state, NOW).unwrap_err();
         prop_assert!(matches!(failure, Failure::BadCallback | Failure::FlowMissing));
     }

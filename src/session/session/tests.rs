@@ -11,7 +11,7 @@ fn limits() -> SessionLimits {
     SessionLimits { idle: Duration::from_millis(12 * HOUR), absolute: Duration::from_millis(7 * 24 * HOUR) }
 }
 fn keyring(byte: u8) -> Arc<Keyring> {
-    Arc::new(Keyring::new(&[SecretSlice::from(vec![byte; 64])]).unwrap())
+    Arc::new(Keyring::new(&[SecretSlice::from(vec![byte; 64])], "https://gate.test").unwrap())
 }
 fn member() -> Member {
     Member {
@@ -26,7 +26,7 @@ fn company(entry: &str, corp_id: &str) -> Company {
     Company { entry: entry.into(), corp_id: corp_id.into() }
 }
 fn cookies_of(https: bool, companies: Vec<Company>) -> SessionCookies {
-    SessionCookies::new(keyring(1), Names::new(https), limits(), companies)
+    SessionCookies::new(keyring(1), Names::new(https, "wecom_gate"), limits(), companies)
 }
 fn cookies() -> SessionCookies {
     cookies_of(true, vec![company("wecom", "ww1")])
@@ -159,7 +159,8 @@ fn r15_a_planted_cookie_is_passed_over_and_never_adopted() {
     let sc = cookies();
     let session = Session::begin(member(), at(0)).unwrap();
     let own = pair(&sc.write(&session, at(0)).unwrap());
-    let foreign = SessionCookies::new(keyring(9), sc.names(), limits(), vec![company("wecom", "ww1")]);
+    let foreign =
+        SessionCookies::new(keyring(9), sc.names().clone(), limits(), vec![company("wecom", "ww1")]);
     let planted = pair(&foreign.write(&session, at(0)).unwrap());
     assert_eq!(read(&sc, &planted, at(0)), None);
     assert_eq!(read(&sc, "__Host-wecom_gate=", at(0)), None);

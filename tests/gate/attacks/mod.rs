@@ -8,6 +8,7 @@ mod fail_closed;
 mod forwarded_tokens;
 mod header_spoofing;
 mod http2;
+mod installations;
 mod limits;
 mod login_csrf;
 mod logout;

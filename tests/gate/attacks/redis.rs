@@ -41,7 +41,7 @@ async fn r07_r13_what_others_write_into_redis_is_not_believed() {
 
     // Endings: in clear, sealed with another key, and with ours but for another purpose or name.
     let sealed = |key: [u8; 64], purpose, name: &str| {
-        let ring = Keyring::new(&[SecretSlice::from(key.to_vec())]).unwrap();
+        let ring = Keyring::new(&[SecretSlice::from(key.to_vec())], &format!("http://{HOST}")).unwrap();
         let member =
             Ending::Member { entry: "wecom".into(), userid: "zhangsan".into(), at: UnixMillis(u64::MAX / 2) };
         ring.seal(purpose, name.as_bytes(), &member).unwrap()
@@ -73,7 +73,7 @@ async fn r07_r13_what_others_write_into_redis_is_not_believed() {
     // The token: garbage, and the sealed one of another app.
     let elsewhere = "wecom-gate:http://gate.test:token:another:1";
     let moved = {
-        let ring = Keyring::new(&[SecretSlice::from(ours.to_vec())]).unwrap();
+        let ring = Keyring::new(&[SecretSlice::from(ours.to_vec())], &format!("http://{HOST}")).unwrap();
         ring.seal(Purpose::AccessToken, elsewhere.as_bytes(), &"forged").unwrap()
     };
     for text in ["", "forged-token", &forged[2], &moved] {

@@ -117,6 +117,12 @@ level = "debug"
         self.set("listen.https", vec!["127.0.0.1:0"]).set("listen.cert", cert).set("listen.key", key)
     }
 
+    /// Another installation, with the same keys.
+    pub fn at(mut self, origin: &str) -> Setup {
+        self.toml.insert("origin".into(), origin.into());
+        self
+    }
+
     /// Signs in against this simulator.
     pub fn wecom(self, sim: &str) -> Setup {
         self.set("wecom.api_base", sim)
@@ -134,14 +140,20 @@ level = "debug"
         command
     }
 
+    fn origin(&self) -> &str {
+        self.toml["origin"].as_str().unwrap()
+    }
+
     fn cookies(&self) -> SessionCookies {
-        let ring = Keyring::new(&[SecretSlice::from(key_bytes().to_vec())]).unwrap();
+        let ring = Keyring::new(&[SecretSlice::from(key_bytes().to_vec())], self.origin()).unwrap();
         let limits = SessionLimits {
             idle: Duration::from_secs(12 * 3600),
             absolute: Duration::from_secs(7 * 24 * 3600),
         };
         let company = wecom_gate::session::Company { entry: "wecom".into(), corp_id: CORP.into() };
-        SessionCookies::new(Arc::new(ring), Names::new(self.https), limits, vec![company])
+        let name =
+            self.toml["session"].get("cookie_name").map_or("wecom_gate", |name| name.as_str().unwrap());
+        SessionCookies::new(Arc::new(ring), Names::new(self.https, name), limits, vec![company])
     }
 
     /// An API key as NocoBase makes them.
