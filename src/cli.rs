@@ -156,7 +156,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>, env: Environment) -> ExitC
 fn dispatch(command: Command, env: Environment) -> u8 {
     match command {
         Command::Run(conf) => match load(&conf, env.clone()) {
-            Ok(loaded) => run(loaded, Box::new(move || load(&conf, env.clone()))),
+            Ok(loaded) => run(loaded, std::sync::Arc::new(move || load(&conf, env.clone()))),
             Err(errors) => refused(&errors),
         },
         Command::Check { conf, json, offline, member } => {

@@ -82,7 +82,7 @@ pub(crate) async fn run(options: Options, out: &mut (dyn Write + Send)) -> Resul
         let _ = tokio::signal::ctrl_c().await;
     }
     print(out, "Stopping.");
-    demo.gate.stop(Duration::from_secs(2)).await;
+    demo.gate.stop(Duration::from_secs(2), false).await;
     demo.simulator.stop().await;
     demo.nocobase.stop().await;
     Ok(())

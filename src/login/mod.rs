@@ -10,6 +10,7 @@ mod events;
 mod finish;
 mod finished;
 mod nodes;
+mod open_streams;
 mod roles;
 mod session_end;
 mod sessions;

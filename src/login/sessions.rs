@@ -64,6 +64,8 @@ pub(crate) struct Sessions {
     token_cookie: String,
     authenticator_cookie: String,
     pub(super) token_policy: Arc<TokenPolicy>,
+    /// Counts configurations, see [`super::open_streams`].
+    pub(super) generation: u64,
 }
 
 impl Sessions {
@@ -99,6 +101,7 @@ impl Sessions {
             token_policy: before.map(|b| b.token_policy.clone()).unwrap_or_default(),
             token_cookie: format!("nb_auth_token_{}", config.nocobase.app),
             authenticator_cookie: format!("nb_authenticator_{}", config.nocobase.app),
+            generation: before.map_or(0, |before| before.generation.wrapping_add(1)),
             config,
             metrics,
         })
@@ -113,6 +116,8 @@ impl Sessions {
         if made_of(self) != made_of(before) {
             self.cache.forget_tokens();
         }
+        // Keys and limits may be others.
+        self.cache.look_again();
     }
 
     /// How many sessions this process remembers, roughly.
@@ -183,6 +188,7 @@ impl Sessions {
                 Err(failure) => return FoundSession::Unknown(failure),
             },
         };
+        seen.saw(session.last_seen);
         if seen.is_ended() { FoundSession::Ended } else { FoundSession::Live { session, seen } }
     }
 
@@ -241,7 +247,12 @@ impl Sessions {
 
     /// A fresh `Set-Cookie`, where one is due.
     pub(crate) fn renew(&self, session: &Session) -> Option<String> {
-        self.cookies.renew(session, now()).ok().flatten()
+        let now = now();
+        let cookie = self.cookies.renew(session, now).ok().flatten()?;
+        if let Some(seen) = self.cache.get(session.sid) {
+            seen.saw(now);
+        }
+        Some(cookie)
     }
 
     /// A token that ends soon, with a fresh `iat`: what NocoBase sees of it, and whatever NocoBase hands it on to, is worth

@@ -35,6 +35,28 @@ pub fn write(gate: &Gate, downstream: &HttpSession, error: Option<&Error>, ctx: 
     );
 }
 
+/// The same for a request that was given up because its session had ended: Pingora has let go of it.
+pub fn cut_off(gate: &Gate, ctx: &Context) {
+    let Some((method, uri)) = ctx.target.as_ref().filter(|_| gate.config.log.access_log) else { return };
+    tracing::info!(
+        target: "wecom_gate::access",
+        event = "request",
+        request_id = ctx.request_id.to_str().unwrap_or_default(),
+        client = %ctx.client,
+        method = method.as_str(),
+        path = uri.path(),
+        status = ctx.status,
+        ms = elapsed_ms(ctx.started),
+        upstream_ms = upstream_ms(ctx),
+        bytes_in = ctx.body_in,
+        bytes_out = ctx.body_out,
+        userid = ctx.member.as_ref().map_or("", |m| m.session.userid.as_str()),
+        node = ctx.node.map_or("", |node| gate.upstreams.name(node)),
+        label = "",
+        error = "SessionEnded",
+    );
+}
+
 /// Milliseconds until NocoBase's head was there; absent where it had no part.
 fn upstream_ms(ctx: &Context) -> Option<f64> {
     Some(ctx.answered_at?.saturating_duration_since(ctx.sent_at?).as_secs_f64() * 1000.0)

@@ -68,7 +68,9 @@ async fn read(gate: &Gate, downstream: &mut HttpSession, ctx: &mut Context) -> R
         FoundSession::Nothing => (SessionState::None, None),
         FoundSession::Ended => (SessionState::Ended, None),
         FoundSession::Unknown(failure) => return Err(failure),
-        FoundSession::Live { session, seen } => (SessionState::Valid, Some(Member { session, seen })),
+        FoundSession::Live { session, seen } => {
+            (SessionState::Valid, Some(Member { session: session.into(), seen }))
+        }
     };
     let page_token = member.as_ref().map(|m| credential::page_token(gate, m));
     let (credential, query) = credential::credential(gate, request, page_token.as_ref(), member.as_ref());
@@ -109,6 +111,10 @@ async fn read(gate: &Gate, downstream: &mut HttpSession, ctx: &mut Context) -> R
                     ctx.cookies.extend(gate.sessions.renew(&member.session));
                 }
                 gate.sessions.recheck_if_due(&member.session, &member.seen);
+                // What ends the session must not end the response that does it.
+                if (as_member || options.identity_allowed) && !options.signs_out {
+                    ctx.stream = Some(gate.sessions.attach(&member.session, &member.seen, values));
+                }
                 ctx.member = Some(Box::new(member));
             }
             Ok(Admitted::Forward)

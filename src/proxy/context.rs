@@ -18,6 +18,7 @@ use crate::decide::{ForwardOptions, Identity};
 use crate::error::Failure;
 use crate::metrics::Open;
 use crate::nocobase::error_body::CodeReader;
+use crate::session::Attached;
 
 /// A token younger than this was not refused for its age.
 pub const FRESH: Duration = Duration::from_secs(1);
@@ -34,6 +35,8 @@ pub struct Context {
     pub forward: Option<ForwardOptions>,
     /// Whose session it is.
     pub member: Option<Box<Member>>,
+    /// This request as one of its session's: it ends with it.
+    pub stream: Option<Attached>,
     /// A page load.
     pub page_load: bool,
     /// `Set-Cookie` for the response to NocoBase's own sign-out, if it succeeds.
@@ -48,6 +51,12 @@ pub struct Context {
     pub node: Option<usize>,
     /// Bytes of the request's body so far.
     pub body_in: u64,
+    /// Bytes of the response's body so far.
+    pub body_out: u64,
+    /// What was requested, and the status that it was answered with: see [`super::access_log::cut_off`].
+    pub target: Option<(http::Method, http::Uri)>,
+    /// 0 before the response.
+    pub status: u16,
     /// Puts the script into the page.
     pub injector: Option<Box<Injector>>,
     /// Reads the code of a 401.
@@ -84,6 +93,7 @@ impl Context {
             client: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             forward: None,
             member: None,
+            stream: None,
             page_load: false,
             sign_out_cookies: Vec::new(),
             query: None,
@@ -91,6 +101,9 @@ impl Context {
             attempted_nodes: Tried::default(),
             node: None,
             body_in: 0,
+            body_out: 0,
+            target: None,
+            status: 0,
             injector: None,
             error_code_reader: None,
             swapper: None,
@@ -128,7 +141,7 @@ impl Context {
 
     /// Has the session behind this request ended meanwhile?
     pub fn member_ended(&self) -> bool {
-        self.member.as_ref().is_some_and(|m| m.seen.is_ended())
+        self.stream.as_ref().is_some_and(|s| s.stream().is_ended())
     }
 }
 

@@ -31,6 +31,16 @@ impl CurrentGate {
         self.0.load_full()
     }
 
+    /// Ends what outlives its session, for ever.
+    pub async fn watch_streams(&self) {
+        loop {
+            let sessions = self.now().sessions.clone();
+            sessions.next_look().await;
+            // The gate may be another by now.
+            self.now().sessions.end_streams();
+        }
+    }
+
     /// New requests get this one from now on.
     pub fn replace(&self, gate: Arc<Gate>) {
         let before = self.0.swap(gate.clone());

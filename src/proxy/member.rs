@@ -7,7 +7,7 @@ use crate::session::{CachedSession, Session};
 /// The session behind a request.
 pub struct Member {
     /// From the cookie.
-    pub session: Session,
+    pub session: Arc<Session>,
     /// What this node knows of it.
     pub seen: Arc<CachedSession>,
 }

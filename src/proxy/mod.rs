@@ -13,6 +13,7 @@ mod context;
 mod forward;
 mod gate;
 mod headers;
+pub mod lost_peers;
 mod member;
 mod phases;
 mod request;

@@ -14,7 +14,6 @@ use pingora::upstreams::peer::HttpPeer;
 use super::context::Context;
 use super::gate::{CurrentGate, Gate};
 use super::response::{failure, reply};
-use super::rewrite::websocket_frames as frames;
 use super::upstream::tunnel;
 use super::{access_log, admission, connection, forward, request_metrics};
 use crate::error::Failure;
@@ -40,6 +39,17 @@ pub struct Phases {
 pub struct Carried {
     gate: Arc<Gate>,
     ctx: Context,
+    logged: bool,
+}
+
+impl Drop for Carried {
+    fn drop(&mut self) {
+        // Given up from outside (`connection::session_end`): Pingora's last phase was not reached.
+        if !self.logged && self.ctx.member_ended() {
+            access_log::cut_off(&self.gate, &self.ctx);
+            request_metrics::cut_off(&self.gate, &mut self.ctx);
+        }
+    }
 }
 
 impl Phases {
@@ -63,7 +73,7 @@ impl ProxyHttp for Phases {
 
     fn new_ctx(&self) -> Carried {
         let gate = self.live.now();
-        Carried { ctx: Context::new(&gate), gate }
+        Carried { ctx: Context::new(&gate), gate, logged: false }
     }
 
     async fn early_request_filter(&self, session: &mut Session, carried: &mut Carried) -> Result<()> {
@@ -85,12 +95,17 @@ impl ProxyHttp for Phases {
     }
 
     async fn request_filter(&self, session: &mut Session, carried: &mut Carried) -> Result<bool> {
-        let Carried { gate, ctx } = carried;
+        let Carried { gate, ctx, .. } = carried;
         match admission::admit(gate, session, ctx).await {
             admission::Admitted::Forward => {
                 if session.is_upgrade_req() {
                     ctx.becomes_tunnel();
                     session.set_read_timeout(Some(TUNNEL_SILENCE));
+                }
+                if let Some(attached) = &ctx.stream {
+                    let head = session.req_header();
+                    ctx.target = Some((head.method.clone(), head.uri.clone()));
+                    connection::bind(attached.stream(), session.is_upgrade_req());
                 }
                 Ok(false)
             }
@@ -103,7 +118,7 @@ impl ProxyHttp for Phases {
     }
 
     async fn upstream_peer(&self, session: &mut Session, carried: &mut Carried) -> Result<Box<HttpPeer>> {
-        let Carried { gate, ctx } = carried;
+        let Carried { gate, ctx, .. } = carried;
         ctx.sent_at.get_or_insert_with(Instant::now);
         match gate.upstreams.pick(&mut ctx.attempted_nodes, session.is_upgrade_req()) {
             Some((node, mut peer)) => {
@@ -112,7 +127,7 @@ impl ProxyHttp for Phases {
                     peer.options.custom_l4 = Some(Arc::new(tunnel::Connect {
                         running: gate.upstreams.vouches_for(node),
                         timeout: gate.config.upstream.connect_timeout,
-                        session: ctx.member.as_ref().map(|m| m.seen.clone()),
+                        session: ctx.stream.as_ref().map(|s| s.stream().clone()),
                         stopping: gate.tunnels_end.subscribe(),
                     }));
                 }
@@ -129,7 +144,7 @@ impl ProxyHttp for Phases {
         carried: &mut Carried,
         mut e: Box<Error>,
     ) -> Box<Error> {
-        let Carried { gate, ctx } = carried;
+        let Carried { gate, ctx, .. } = carried;
         request_metrics::lost(gate, ctx);
         if let Some(node) = ctx.node {
             gate.upstreams.avoid(node);
@@ -147,7 +162,7 @@ impl ProxyHttp for Phases {
         carried: &mut Carried,
         client_reused: bool,
     ) -> Box<Error> {
-        let Carried { gate, ctx } = carried;
+        let Carried { gate, ctx, .. } = carried;
         let method = &session.req_header().method;
         if *e.esource() == ErrorSource::Upstream {
             request_metrics::lost(gate, ctx);
@@ -188,7 +203,7 @@ impl ProxyHttp for Phases {
         request: &mut RequestHeader,
         carried: &mut Carried,
     ) -> Result<()> {
-        let Carried { gate, ctx } = carried;
+        let Carried { gate, ctx, .. } = carried;
         forward::request::prepare(gate, session, request, ctx)
     }
 
@@ -199,7 +214,7 @@ impl ProxyHttp for Phases {
         end: bool,
         carried: &mut Carried,
     ) -> Result<()> {
-        let Carried { gate, ctx } = carried;
+        let Carried { gate, ctx, .. } = carried;
         if session.was_upgraded() {
             return tunnel_out(body, ctx);
         }
@@ -226,7 +241,7 @@ impl ProxyHttp for Phases {
         response: &mut ResponseHeader,
         carried: &mut Carried,
     ) -> Result<()> {
-        let Carried { gate, ctx } = carried;
+        let Carried { gate, ctx, .. } = carried;
         request_metrics::answered(gate, response.status.as_u16(), ctx);
         // What the client sends after an upgrade that was not made was meant for a tunnel: it is no request (R31).
         if session.is_upgrade_req() && response.status != 101 {
@@ -258,6 +273,7 @@ impl ProxyHttp for Phases {
         if let Some(node) = ctx.suspect_node.filter(|_| !response.status.is_server_error()) {
             gate.upstreams.avoid(node);
         }
+        ctx.status = response.status.as_u16();
         forward::response::head(gate, session, response, ctx)
     }
 
@@ -268,21 +284,18 @@ impl ProxyHttp for Phases {
         end: bool,
         carried: &mut Carried,
     ) -> Result<Option<Duration>> {
-        let Carried { gate, ctx } = carried;
+        let Carried { gate, ctx, .. } = carried;
+        ctx.body_out += body.as_ref().map_or(0, |b| b.len() as u64);
+        // Whether it goes on is for `tunnel` to say.
         if session.was_upgraded() {
-            // `tunnel` sends the Close frame; nothing else may follow.
-            return if ctx.member_ended() && body.as_deref().is_some_and(|b| b != frames::NOT_ALLOWED) {
-                Error::e_explain(ConnectionClosed, "the session has ended")
-            } else {
-                Ok(None)
-            };
+            return Ok(None);
         }
         forward::response::body(gate, body, end, ctx);
         Ok(None)
     }
 
     async fn fail_to_proxy(&self, session: &mut Session, e: &Error, carried: &mut Carried) -> FailToProxy {
-        let Carried { gate, ctx } = carried;
+        let Carried { gate, ctx, .. } = carried;
         let (code, failure) = classify(e);
         ctx.failure = failure;
         if let Some(failure) = failure
@@ -297,7 +310,8 @@ impl ProxyHttp for Phases {
     }
 
     async fn logging(&self, session: &mut Session, e: Option<&Error>, carried: &mut Carried) {
-        let Carried { gate, ctx } = carried;
+        carried.logged = true;
+        let Carried { gate, ctx, .. } = carried;
         access_log::write(gate, session, e, ctx);
         request_metrics::done(gate, session, e, ctx);
     }

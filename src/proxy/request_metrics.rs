@@ -54,6 +54,21 @@ pub fn done(gate: &Gate, downstream: &HttpSession, error: Option<&Error>, ctx: &
     });
 }
 
+/// The request was given up because its session had ended.
+pub fn cut_off(gate: &Gate, ctx: &mut Context) {
+    let now = Instant::now();
+    gate.metrics.requests.record(&RequestRecord {
+        outcome: RequestOutcome::Aborted,
+        status: ctx.status,
+        failure: None,
+        total: now.saturating_duration_since(ctx.started),
+        own: ctx.sent_at.unwrap_or(now).saturating_duration_since(ctx.started),
+        tunnel: ctx.tunnel.take().is_some(),
+        bytes_in: ctx.body_in,
+        bytes_out: ctx.body_out,
+    });
+}
+
 /// The node that has the request.
 fn node<'a>(gate: &'a Gate, ctx: &Context) -> Option<&'a Node> {
     gate.nodes.get(ctx.node?)

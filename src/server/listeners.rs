@@ -4,21 +4,27 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 
 use listenfd::ListenFd;
+use socket2::SockRef;
 
 use super::error::StartError;
+use super::upgrade;
 use crate::config::Listen;
+use crate::proxy::lost_peers;
 
 /// Bound and not yet served: errors show before anything else starts.
 pub(super) struct Bound {
     pub(super) http: Vec<(SocketAddr, TcpListener)>,
     pub(super) https: Vec<(SocketAddr, TcpListener)>,
     pub(super) ops: Option<(SocketAddr, TcpListener)>,
+    /// Somebody else (systemd) keeps them open when this process ends, so that what is in their queues is not lost.
+    pub(super) kept: bool,
 }
 
 impl Bound {
     /// All that `[listen]` names; takes what was handed over (`LISTEN_FDS`), and binds the rest.
     pub(super) fn new(listen: &Listen) -> Result<Bound, StartError> {
         let mut handed = handed_over();
+        let kept = !handed.is_empty() && upgrade::are_sockets_kept();
         let mut all = |key: &'static str, addresses: &[SocketAddr]| {
             addresses
                 .iter()
@@ -37,7 +43,7 @@ impl Bound {
             tracing::warn!(event = "listening", address = %left,
                 "a socket that was handed over is not used: no key of [listen] has exactly this address");
         }
-        Ok(Bound { http, https, ops })
+        Ok(Bound { http, https, ops, kept })
     }
 
     /// The same sockets once more, for the gate that will take them over.
@@ -58,7 +64,12 @@ fn handed_over() -> Vec<TcpListener> {
 fn take(address: SocketAddr, handed: &mut Vec<TcpListener>) -> Option<io::Result<TcpListener>> {
     let at = handed.iter().position(|l| l.local_addr().is_ok_and(|a| a == address))?;
     let listener = handed.swap_remove(at);
-    Some(listener.set_nonblocking(true).map(|()| listener))
+    Some(
+        listener
+            .set_nonblocking(true)
+            .and_then(|()| lost_peers::find(SockRef::from(&listener)))
+            .map(|()| listener),
+    )
 }
 
 fn bind_one(address: SocketAddr, handed: &mut Vec<TcpListener>) -> io::Result<(SocketAddr, TcpListener)> {
@@ -71,6 +82,7 @@ fn bind_one(address: SocketAddr, handed: &mut Vec<TcpListener>) -> io::Result<(S
     socket.bind(&address.into())?;
     socket.listen(4096)?;
     let listener = TcpListener::from(socket);
+    lost_peers::find(SockRef::from(&listener))?;
     Ok((listener.local_addr()?, listener))
 }
 

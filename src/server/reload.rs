@@ -8,7 +8,7 @@ use crate::metrics::Reload;
 use crate::proxy::Gate;
 
 /// Reads the configuration again.
-pub type Reread = Box<dyn Fn() -> Result<Loaded, ConfigErrors> + Send + Sync>;
+pub type Reread = Arc<dyn Fn() -> Result<Loaded, ConfigErrors> + Send + Sync>;
 
 /// Why the configuration before stays.
 enum Bad {
@@ -20,7 +20,7 @@ enum Bad {
 
 impl Running {
     /// Takes the configuration as it is now, and the certificates. What is bad leaves in use what was before, and the log,
-    /// the metrics and `/readyz` say so.
+    /// the metrics and `/readyz` say so. May be dropped at any point: then nothing has changed.
     pub(super) async fn reload(&mut self, reread: &Reread) {
         let before = self.live.now();
         let state = &before.metrics.state;
@@ -67,16 +67,17 @@ impl Running {
         }
     }
 
-    async fn build(&self, before: &Gate, reread: &Reread) -> Result<Arc<Gate>, Bad> {
-        // Reads files and resolves names: the other threads serve meanwhile.
-        let built = tokio::task::block_in_place(|| {
+    async fn build(&self, before: &Arc<Gate>, reread: &Reread) -> Result<Arc<Gate>, Bad> {
+        let (before, reread) = (before.clone(), reread.clone());
+        // Reads files and resolves names, which may take long: on a thread of its own, so that signals are heard (R43).
+        let built = tokio::task::spawn_blocking(move || {
             let Loaded { config, warnings } = reread().map_err(Bad::Errors)?;
             for warning in warnings {
                 tracing::warn!("configuration: {warning}");
             }
-            Gate::after(Some(before), config).map_err(Bad::Build)
+            Gate::after(Some(&before), config).map_err(Bad::Build)
         });
-        let gate = Arc::new(built?);
+        let gate = Arc::new(built.await.map_err(|e| Bad::Build(e.to_string()))??);
         gate.sign_ins.check_rules().await.map_err(Bad::Build)?;
         Ok(gate)
     }

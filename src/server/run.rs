@@ -35,13 +35,18 @@ fn serve(config: Config, reread: Reread) -> Result<(), StartError> {
         .thread_name("wecom-gate")
         .build()
         .map_err(|e| StartError::Build(format!("cannot start threads: {e}")))?;
-    runtime.block_on(async {
+    let done = runtime.block_on(async {
         let failed = |e: io::Error| StartError::Build(format!("cannot listen for signals: {e}"));
         let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
         let mut hangup = signal(SignalKind::hangup()).map_err(failed)?;
         let mut upgrade = signal(SignalKind::user_defined2()).map_err(failed)?;
-        let mut running = start(config).await?;
+        // What it waits for (WeCom, for the allow rules) may hang.
+        let mut running = tokio::select! {
+            started = start(config) => started?,
+            _ = terminate.recv() => return Ok(()),
+            _ = interrupt.recv() => return Ok(()),
+        };
         for address in &running.http {
             tracing::info!(event = "listening", scheme = "http", %address, "listening");
         }
@@ -73,8 +78,11 @@ fn serve(config: Config, reread: Reread) -> Result<(), StartError> {
                     if let Ok(now) = NotifyState::monotonic_usec_now() {
                         notify(&[NotifyState::Reloading, now]);
                     }
-                    running.reload(&reread).await;
-                    notify(&[NotifyState::Ready]);
+                    tokio::select! {
+                        () = running.reload(&reread) => notify(&[NotifyState::Ready]),
+                        _ = terminate.recv() => break,
+                        _ = interrupt.recv() => break,
+                    }
                 }
             }
         }
@@ -83,19 +91,22 @@ fn serve(config: Config, reread: Reread) -> Result<(), StartError> {
         }
         tracing::info!(event = "stopping", grace = GRACE.as_secs(), "stopping; a second signal ends at once");
         tokio::select! {
-            () = running.stop(GRACE) => {}
+            () = running.stop(GRACE, replaced) => {}
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
         Ok(())
-    })
+    });
+    // A reload that was given up may still wait for a name server.
+    runtime.shutdown_background();
+    done
 }
 
 /// Starts the program that is on disk now. True if it serves, so that this process may end.
 async fn hand_over(running: &Running) -> bool {
     tracing::info!(event = "upgrade", "starting the program as it is now");
     let gate = running.live.now();
-    match upgrade::start(&running.sockets).await {
+    match upgrade::start(&running.sockets, running.kept).await {
         Ok(pid) => {
             tracing::info!(event = "upgrade", pid, "another process serves from now on");
             notify(&[NotifyState::MainPid(pid)]);

@@ -15,8 +15,10 @@ use pingora::services::Service as _;
 use pingora::services::listening::Service;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use super::certificates::Certificates;
+use super::drain;
 use super::error::StartError;
 use super::listeners::{Bound, explain};
 use super::status::status;
@@ -31,6 +33,9 @@ const MOST_RETRIES: usize = 64;
 /// `docs/performance.md` has the measurements.
 const READ_BUFFER: usize = 0;
 const WRITE_BUFFER: usize = 4096;
+
+/// How long a stop waits for connections on which nothing is answered: those whose request's head is still on its way.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A gate that is listening.
 pub struct Running {
@@ -50,30 +55,62 @@ pub struct Running {
     /// Shares with the other nodes.
     pub(super) sharing: JoinHandle<()>,
     service: JoinHandle<()>,
-    /// Copies, for the next program.
+    /// Ends what outlives its session.
+    streams: JoinHandle<()>,
+    app: Arc<App<Phases>>,
+    /// Copies of the listening sockets: HTTP, TLS, the operator's. For the next program, and for what is left in their queues.
     pub(super) sockets: Vec<TcpListener>,
+    /// systemd holds them, too.
+    pub(super) kept: bool,
 }
 
 impl Running {
-    /// Stops accepting, and waits for what is in flight, up to `grace`.
-    pub async fn stop(self, grace: Duration) {
-        // Or the kernel would queue connections here that are never accepted.
-        drop(self.sockets);
+    /// Stops accepting, and waits for what is in flight, up to `grace`. `replaced`: another process listens on the same
+    /// sockets.
+    pub async fn stop(mut self, grace: Duration, replaced: bool) {
+        let until = Instant::now() + grace;
+        let sockets = std::mem::take(&mut self.sockets);
+        // Where somebody else listens, the queue is theirs; or it would be served here for ever.
+        let alone = !replaced && !self.kept;
+        if alone {
+            drain::turn_away(&sockets).await;
+        }
         // These are the same for every gate that has been live.
         let gate = self.live.now();
         gate.stopping.store(true, Ordering::Relaxed);
         let _ = self.stop.send(true);
         gate.tunnels_end.send_replace(true);
-        let _ = tokio::time::timeout(grace, self.service).await;
-        let drained = tokio::time::timeout(grace, async {
-            // What has been accepted and not been read yet counts too, and so does what is just on its way.
-            tokio::time::sleep(LINGER + Duration::from_millis(100)).await;
+        let _ = tokio::time::timeout_at(until, self.service).await;
+        if alone {
+            let tls = self.certificates.as_ref().and_then(|c| c.settings().ok());
+            let tls = tls.map(|settings| Arc::new(settings.build()));
+            for (index, socket) in sockets.iter().enumerate() {
+                let tls = match index.checked_sub(self.http.len()) {
+                    None => None,
+                    Some(index) if index < self.https.len() => tls.as_ref(),
+                    // The operator's.
+                    Some(_) => continue,
+                };
+                drain::serve_queued(socket, tls, &self.app, &self.stop.subscribe()).await;
+            }
+        }
+        drop(sockets);
+        let drained = tokio::time::timeout_at(until, async {
+            // What has been accepted and not been read yet counts too, and so does what is just on its way. A client that
+            // does not get on with its request is not waited for.
+            let closed = async {
+                while self.app.open() > 0 {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+            };
+            let _ = tokio::time::timeout(LINGER + PATIENCE, closed).await;
             while gate.in_flight.load(Ordering::Relaxed) > 0 {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         });
         let left = if drained.await.is_err() { gate.in_flight.load(Ordering::Relaxed) } else { 0 };
         self.sharing.abort();
+        self.streams.abort();
         tracing::info!(event = "stopped", left, "stopped");
     }
 }
@@ -87,7 +124,10 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         true => None,
         false => Some(Certificates::load(&config.listen.pairs())?),
     };
-    let gate = Arc::new(Gate::new(config).map_err(StartError::Build)?);
+    // Resolves names, which may take long: on a thread of its own, so that signals are heard meanwhile (R43).
+    let built = tokio::task::spawn_blocking(|| Gate::new(config)).await;
+    let gate = built.map_err(|e| StartError::Build(e.to_string()))?.map_err(StartError::Build)?;
+    let gate = Arc::new(gate);
     let sharing = share(&gate);
     if let Some(shared) = gate.sessions.shared() {
         shared.tried().await;
@@ -95,7 +135,9 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     gate.sign_ins.check_rules().await.map_err(StartError::Build)?;
 
     let live = Arc::new(CurrentGate::new(gate.clone()));
-    let mut service = Service::new("wecom-gate".into(), app(&gate, &live));
+    let app = app(&gate, &live);
+    let mut service = Service::new("wecom-gate".into(), app.clone());
+    let (app, kept) = (Arc::new(app), bound.kept);
     let mut fds = Fds::new();
     let buffers = L4BufferSettings::new(READ_BUFFER, WRITE_BUFFER);
     let (mut http, mut https) = (Vec::new(), Vec::new());
@@ -125,6 +167,11 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
             }
         });
     }
+    // While the gate stops, too: what is under way then still ends with its session.
+    let streams = tokio::spawn({
+        let live = live.clone();
+        async move { live.watch_streams().await }
+    });
     let service = tokio::spawn(async move { service.start_service(Some(fds), stopped, 1).await });
     let ops = match bound.ops {
         Some((address, listener)) => {
@@ -136,7 +183,22 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         None => None,
     };
     let started = gate.config.clone();
-    Ok(Running { http, https, ops, live, started, certificates, stop, checks, sharing, service, sockets })
+    Ok(Running {
+        http,
+        https,
+        ops,
+        live,
+        started,
+        certificates,
+        stop,
+        checks,
+        sharing,
+        service,
+        streams,
+        app,
+        sockets,
+        kept,
+    })
 }
 
 /// Runs until the gate stops or the handle is aborted.

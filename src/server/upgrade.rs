@@ -19,6 +19,8 @@ use tokio::process::Command;
 
 /// Tells a new gate that another one waits for it.
 const EXPECTED: &str = "WECOM_GATE_EXPECTED";
+/// Its value where the sockets came from systemd.
+const KEPT: &str = "kept";
 /// The first descriptor of `LISTEN_FDS`.
 const FIRST: i32 = 3;
 /// How long the new program may take until it serves.
@@ -26,10 +28,11 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Starts the program anew, with these sockets, and waits until it serves. Its process id; or why it does not serve: then
 /// it has ended.
-pub(super) async fn start(sockets: &[TcpListener]) -> Result<u32, String> {
+/// `kept`: systemd holds the sockets too.
+pub(super) async fn start(sockets: &[TcpListener], kept: bool) -> Result<u32, String> {
     let mut arguments = std::env::args_os();
     let program = arguments.next().ok_or("the name of this program is not known")?;
-    let (mut ours, mut command) = prepare(program, arguments, sockets).map_err(|e| e.to_string())?;
+    let (mut ours, mut command) = prepare(program, arguments, sockets, kept).map_err(|e| e.to_string())?;
     let mut child = command.spawn().map_err(|e| format!("the new program does not start: {e}"))?;
     // Its end of the socket is in there.
     drop(command);
@@ -55,6 +58,7 @@ fn prepare(
     program: OsString,
     arguments: impl Iterator<Item = OsString>,
     sockets: &[TcpListener],
+    kept: bool,
 ) -> io::Result<(tokio::net::UnixStream, Command)> {
     let (ours, theirs) = UnixStream::pair()?;
     ours.set_nonblocking(true)?;
@@ -69,9 +73,14 @@ fn prepare(
         .env("LISTEN_FDS", sockets.len().to_string())
         .env_remove("LISTEN_PID")
         .env_remove("LISTEN_FDNAMES");
-    command.env(EXPECTED, "1");
+    command.env(EXPECTED, if kept { KEPT } else { "1" });
     command.fd_mappings(mappings).map_err(|e| io::Error::other(e.to_string()))?;
     Ok((tokio::net::UnixStream::from_std(ours)?, command))
+}
+
+/// Whether systemd holds the sockets that were handed over, from it or by the gate before this one.
+pub(super) fn are_sockets_kept() -> bool {
+    std::env::var_os(EXPECTED).is_none_or(|value| value == KEPT)
 }
 
 /// Tells the previous gate, if there is one, that this one serves. An error: that gate no longer waits, and goes on by

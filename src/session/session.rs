@@ -97,6 +97,19 @@ impl SessionLimits {
     pub fn renew_after(&self) -> Duration {
         (self.idle / 24).max(Duration::from_secs(60)).min(self.idle / 4)
     }
+
+    /// Whether a session counts at `now`. Both ends are exclusive: at exactly `idle` it is over.
+    pub fn state(&self, signed_in_at: UnixMillis, last_seen: UnixMillis, now: UnixMillis) -> SessionValidity {
+        if signed_in_at.from_the_future(now) || last_seen.from_the_future(now) {
+            SessionValidity::FromTheFuture
+        } else if now.since(signed_in_at) >= self.absolute {
+            SessionValidity::Expired
+        } else if now.since(last_seen) >= self.idle {
+            SessionValidity::Idle
+        } else {
+            SessionValidity::Live
+        }
+    }
 }
 
 impl Session {
@@ -118,15 +131,7 @@ impl Session {
 
     /// Whether it counts at `now`. Both ends are exclusive: at exactly `idle` it is over.
     pub fn state(&self, limits: &SessionLimits, now: UnixMillis) -> SessionValidity {
-        if self.signed_in_at.from_the_future(now) || self.last_seen.from_the_future(now) {
-            SessionValidity::FromTheFuture
-        } else if now.since(self.signed_in_at) >= limits.absolute {
-            SessionValidity::Expired
-        } else if now.since(self.last_seen) >= limits.idle {
-            SessionValidity::Idle
-        } else {
-            SessionValidity::Live
-        }
+        limits.state(self.signed_in_at, self.last_seen, now)
     }
 
     /// When it ends if no further request comes.
@@ -200,6 +205,15 @@ impl SessionCookies {
     /// here: see [`SessionCache`](super::SessionCache).
     pub fn read(&self, cookies: &OwnCookies<'_>, now: UnixMillis) -> Option<Session> {
         self.read_all(cookies, now).next()
+    }
+
+    /// Whether these cookies hold this session, however old they are: do the keys still open it, and is its entry there?
+    pub fn hold(&self, cookies: &OwnCookies<'_>, sid: Uuid) -> bool {
+        let context = self.names.session().as_bytes();
+        cookies
+            .sessions()
+            .filter_map(|text| self.keyring.open::<Session>(Purpose::Session, context, text))
+            .any(|s| s.sid == sid && s.belongs_to(&self.companies))
     }
 
     /// Every session that the request carries, as [`SessionCookies::read`] reads them. Where several that are live remain,

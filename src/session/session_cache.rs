@@ -4,7 +4,6 @@
 
 use std::collections::HashMap;
 use std::future::Future;
-use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -12,11 +11,11 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use http::HeaderValue;
 use moka::policy::EvictionPolicy;
-use tokio::sync::Notify;
 use uuid::Uuid;
 
 use crate::error::Failure;
 
+use super::open_streams::{Listed, StreamList};
 use super::session::Session;
 use super::time::{CLOCK_SKEW, UnixMillis};
 
@@ -115,8 +114,10 @@ impl MemberKey {
 #[derive(Debug)]
 pub struct CachedSession {
     ended: AtomicBool,
-    /// Wakes those who wait for that.
-    at_end: Notify,
+    /// Requests under way.
+    pub(super) streams: StreamList,
+    /// [`UnixMillis`] at which the newest cookie that this node knows of was sealed.
+    last_seen: AtomicU64,
     /// [`UnixMillis`] of NocoBase's last response.
     checked_at: AtomicU64,
     /// [`UnixMillis`] before which no recheck begins.
@@ -138,6 +139,7 @@ impl CachedSession {
         seen.checked_at = AtomicU64::new(checked_at.0);
         seen.member = Some(member);
         seen.signed_in_at = session.signed_in_at;
+        seen.saw(session.last_seen);
         seen
     }
 
@@ -145,7 +147,8 @@ impl CachedSession {
     fn over(sid: Uuid) -> Self {
         CachedSession {
             ended: AtomicBool::new(true),
-            at_end: Notify::new(),
+            streams: StreamList::default(),
+            last_seen: AtomicU64::new(0),
             checked_at: AtomicU64::new(0),
             not_before: AtomicU64::new(0),
             recheck_running: AtomicBool::new(false),
@@ -161,20 +164,23 @@ impl CachedSession {
         self.ended.load(Ordering::Acquire)
     }
 
-    /// Waits until it has.
-    pub async fn until_ended(&self) {
-        let mut ends = pin!(self.at_end.notified());
-        // Listens before it looks: an end between the two is not missed.
-        ends.as_mut().enable();
-        if !self.is_ended() {
-            ends.await;
-        }
-    }
-
     fn end(&self) {
         self.ended.store(true, Ordering::Release);
-        self.at_end.notify_waiters();
+        self.streams.end();
         self.token.store(None);
+    }
+
+    /// When the member was last seen: what a request's cookie says, or the cookie that went back with the response.
+    pub fn last_seen(&self) -> UnixMillis {
+        UnixMillis(self.last_seen.load(Ordering::Relaxed))
+    }
+
+    /// Notes that the member was seen.
+    pub fn saw(&self, at: UnixMillis) {
+        // Nearly always known: a read is cheaper than a write.
+        if self.last_seen() < at {
+            self.last_seen.fetch_max(at.0, Ordering::Relaxed);
+        }
     }
 
     /// When NocoBase last confirmed it.
@@ -289,6 +295,8 @@ pub struct SessionCache {
     /// First questions under way.
     asking: moka::future::Cache<Uuid, Arc<CachedSession>>,
     by_member: Arc<ByMember>,
+    /// Those with requests under way.
+    pub(super) open: Arc<Listed<CachedSession>>,
     /// Members who left, and when: sessions begun before are over, also those not seen yet.
     left: moka::sync::Cache<MemberKey, UnixMillis>,
 }
@@ -330,6 +338,7 @@ impl SessionCache {
                 .time_to_live(Duration::from_secs(1))
                 .build(),
             by_member,
+            open: Arc::default(),
             left: moka::sync::Cache::builder()
                 .max_capacity(capacity)
                 .eviction_policy(EvictionPolicy::lru())
@@ -341,6 +350,25 @@ impl SessionCache {
     /// What is known of a session; `None`: this node sees it for the first time. Takes no lock.
     pub fn get(&self, sid: Uuid) -> Option<Arc<CachedSession>> {
         self.seen.get(&sid)
+    }
+
+    /// Keeps a session from being forgotten while it has a request under way: else its end would not be heard of. False:
+    /// it had been forgotten, and has ended since.
+    pub fn keep(&self, sid: Uuid, seen: &Arc<CachedSession>) -> bool {
+        let entry = self.seen.entry(sid).or_insert_with(|| seen.clone());
+        if !entry.is_fresh() {
+            return !entry.into_value().is_ended();
+        }
+        let Some(member) = &seen.member else { return !seen.is_ended() };
+        self.by_member.add(member, sid);
+        self.left.get(member).is_none_or(|left_at| seen.signed_in_at > left_at)
+    }
+
+    /// Forgets a session, as when there are too many.
+    #[cfg(test)]
+    pub(super) fn forget(&self, sid: Uuid) {
+        self.seen.invalidate(&sid);
+        self.seen.run_pending_tasks();
     }
 
     /// Forgets every minted token: they are made in another way from now on.

@@ -7,6 +7,7 @@
 //! request.
 
 mod http1;
+mod session_end;
 mod stream;
 
 use std::sync::Arc;
@@ -19,6 +20,8 @@ use pingora::server::ShutdownWatch;
 use tokio::sync::Semaphore;
 
 pub use http1::LINGER;
+use session_end::EndsWithSession;
+pub use session_end::bind;
 pub use stream::{Guarded, Times};
 
 use crate::metrics::Connections;
@@ -30,17 +33,37 @@ pub fn of(session: &Session) -> Option<&Guarded> {
 
 /// The proxy behind its guard.
 pub struct App<P> {
-    proxy: Arc<HttpProxy<P>>,
+    proxy: Arc<EndsWithSession<P>>,
     times: Times,
     connections: Arc<Semaphore>,
+    most: usize,
     counts: Connections,
 }
 
 impl<P> App<P> {
     /// `connections`: open at once, over it new ones are closed.
     pub fn new(proxy: HttpProxy<P>, times: Times, connections: usize, counts: Connections) -> Self {
-        let connections = Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS)));
-        App { proxy: Arc::new(proxy), times, connections, counts }
+        let most = connections.min(Semaphore::MAX_PERMITS);
+        let connections = Arc::new(Semaphore::new(most));
+        App { proxy: Arc::new(EndsWithSession(Arc::new(proxy))), times, connections, most, counts }
+    }
+
+    /// How many are open.
+    pub fn open(&self) -> usize {
+        self.most.saturating_sub(self.connections.available_permits())
+    }
+}
+
+// Derived, it would ask the same of `P`.
+impl<P> Clone for App<P> {
+    fn clone(&self) -> Self {
+        App {
+            proxy: self.proxy.clone(),
+            times: self.times,
+            connections: self.connections.clone(),
+            most: self.most,
+            counts: self.counts.clone(),
+        }
     }
 }
 

@@ -92,6 +92,7 @@ fn in_session(gate: &Gate, downstream: &HttpSession, response: &mut Parts, ctx: 
     }
     if response.status == 401 && as_member {
         if response.headers.contains_key(header::CONTENT_ENCODING) {
+            ctx.stream = None;
             gate.sessions.refused_by_nocobase(&member.session, &member.seen, None);
         } else {
             ctx.error_code_reader = Some(Box::new(CodeReader::default()));
@@ -169,6 +170,8 @@ pub fn body(gate: &Gate, body: &mut Option<Bytes>, end: bool, ctx: &mut Context)
             {
                 gate.sessions.token_was_too_old(age);
             }
+            // This very response says that the session has ended: it goes to its end.
+            ctx.stream = None;
             gate.sessions.refused_by_nocobase(&member.session, &member.seen, code);
             ctx.error_code_reader = None;
         }

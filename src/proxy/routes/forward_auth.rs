@@ -32,7 +32,7 @@ pub async fn auth(gate: &Gate, downstream: &HttpSession, asked: &RouteRequest<'_
     let (member, failure) = match gate.sessions.find(&asked.cookies).await {
         FoundSession::Live { session, seen } => {
             gate.sessions.recheck_if_due(&session, &seen);
-            (Some(Member { session, seen }), Failure::InvalidToken)
+            (Some(Member { session: session.into(), seen }), Failure::InvalidToken)
         }
         FoundSession::Nothing => (None, Failure::NoSession),
         FoundSession::Ended => (None, Failure::SessionEnded),

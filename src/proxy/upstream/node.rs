@@ -8,6 +8,7 @@ use std::time::Duration;
 use pingora::prelude::HttpPeer;
 
 use crate::config;
+use crate::proxy::lost_peers;
 
 /// Keeps connections that carry tunnels apart from pooled ones: they are made by another connector.
 const TUNNEL_GROUP: u64 = 1 << 63;
@@ -70,6 +71,7 @@ impl Node {
         // Below Node's own keep-alive time-out (5 s by default), so that a request is not sent into a
         // connection that is just being closed.
         http.options.idle_timeout = Some(Duration::from_secs(4));
+        http.options.tcp_keepalive = Some(lost_peers::keepalive());
         let mut tunnel = http.clone();
         tunnel.group_key = TUNNEL_GROUP;
         // Silence is normal in a tunnel; TCP keep-alive tells when the other side is gone.

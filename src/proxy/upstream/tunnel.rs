@@ -21,19 +21,21 @@ use pingora::prelude::*;
 use pingora::protocols::l4::socket::SocketAddr;
 use pingora::protocols::l4::stream::Stream;
 use pingora::protocols::l4::virt::{VirtualSockOpt, VirtualSocket, VirtualSocketStream};
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
+use crate::proxy::lost_peers;
 use crate::proxy::rewrite::websocket_frames::{Frames, GOING_AWAY, NOT_ALLOWED, RUNNING};
-use crate::session::CachedSession;
+use crate::session::OpenStream;
 
 /// Dials TCP for one tunnel.
 pub struct Connect {
     /// Time to open the connection.
     pub timeout: Duration,
     /// The session behind it, if there is one.
-    pub session: Option<Arc<CachedSession>>,
+    pub session: Option<Arc<OpenStream>>,
     /// Tell the page that NocoBase runs: see [`RUNNING`].
     pub running: bool,
     /// Turns true when the gate stops.
@@ -55,7 +57,7 @@ impl Connect {
         Box::pin(async move {
             let ended = async {
                 match session {
-                    Some(seen) => seen.until_ended().await,
+                    Some(stream) => stream.until_ended().await,
                     None => std::future::pending().await,
                 }
             };
@@ -82,6 +84,7 @@ impl L4Connect for Connect {
             frames: Frames::new(),
             greeting: self.running.then_some(RUNNING),
             end: Some(self.end()),
+            session: self.session.clone(),
             farewell: None,
         };
         Ok(Stream::from(VirtualSocketStream::new(Box::new(socket))))
@@ -97,6 +100,8 @@ struct Tunnel {
     greeting: Option<&'static [u8]>,
     /// Taken when it is done.
     end: Option<End>,
+    /// As in [`Connect`].
+    session: Option<Arc<OpenStream>>,
     /// What is left to send to the page; then the tunnel ends.
     farewell: Option<&'static [u8]>,
 }
@@ -119,6 +124,12 @@ impl Tunnel {
         true
     }
 
+    /// Nothing of NocoBase's comes any more; the page is told why, where no frame is under way.
+    fn begin_farewell(&mut self, close: &'static [u8]) {
+        self.end = None;
+        self.farewell = Some(if self.frames.at_boundary() { close } else { &[] });
+    }
+
     fn say_farewell(&mut self, buf: &mut ReadBuf<'_>) -> bool {
         let Some(words) = self.farewell.as_mut() else { return false };
         let (now, later) = words.split_at_checked(buf.remaining()).unwrap_or((words, &[]));
@@ -135,6 +146,10 @@ impl AsyncRead for Tunnel {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let me = &mut *self;
+        // Looked at before each read, since `end` is asked only where nothing is there to be read.
+        if me.farewell.is_none() && me.session.as_ref().is_some_and(|s| s.is_ended()) {
+            me.begin_farewell(NOT_ALLOWED);
+        }
         if me.say_farewell(buf) {
             return Poll::Ready(Ok(()));
         }
@@ -152,8 +167,7 @@ impl AsyncRead for Tunnel {
         }
         let Some(end) = me.end.as_mut() else { return Poll::Pending };
         let Poll::Ready(close) = end.as_mut().poll(cx) else { return Poll::Pending };
-        me.end = None;
-        me.farewell = Some(if me.frames.at_boundary() { close } else { &[] });
+        me.begin_farewell(close);
         me.say_farewell(buf);
         Poll::Ready(Ok(()))
     }
@@ -179,6 +193,7 @@ impl VirtualSocket for Tunnel {
     fn set_socket_option(&self, option: VirtualSockOpt) -> io::Result<()> {
         match option {
             VirtualSockOpt::NoDelay => self.stream.set_nodelay(true),
+            VirtualSockOpt::KeepAlive(_) => lost_peers::find(SockRef::from(&self.stream)),
             _ => Ok(()),
         }
     }

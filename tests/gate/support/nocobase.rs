@@ -283,6 +283,7 @@ async fn answer(State(shared): State<Shared>, request: Request) -> Response {
     match path.strip_prefix("/api/") {
         Some(action) => api(&shared, action, &parts.headers, &query, &body),
         None if path == "/sse" => sse(),
+        None if path == "/sse/open" => open(),
         None if path == "/ws" => match WebSocketUpgrade::from_request_parts(&mut parts, &()).await {
             Ok(upgrade) => upgrade.on_upgrade(move |socket| echo(shared, socket)),
             Err(refused) => refused.into_response(),
@@ -348,6 +349,13 @@ async fn echo(shared: Shared, mut socket: WebSocket) {
             return;
         }
     }
+}
+
+/// One event, and then none, with the connection open.
+fn open() -> Response {
+    let first = futures_util::stream::iter([Ok::<_, std::io::Error>(Bytes::from_static(b"data: 0\n\n"))]);
+    let body = Body::from_stream(first.chain(futures_util::stream::pending()));
+    ([(header::CONTENT_TYPE, "text/event-stream")], body).into_response()
 }
 
 fn sse() -> Response {

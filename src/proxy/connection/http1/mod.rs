@@ -16,7 +16,7 @@ use pingora::apps::{HttpPersistentSettings, HttpServerApp};
 use pingora::protocols::Stream;
 use pingora::protocols::http::ServerSession;
 use pingora::server::ShutdownWatch;
-use tokio::io::{AsyncRead as _, ReadBuf};
+use tokio::io::{AsyncRead as _, AsyncWriteExt, ReadBuf};
 
 use super::stream::{Guarded, Times};
 
@@ -28,6 +28,9 @@ const KEEPALIVE: u64 = 60;
 /// How long a connection without a request stays open when the gate stops. A request that is on its way in that moment is
 /// served, with `Connection: close`, and not lost.
 pub const LINGER: Duration = Duration::from_millis(500);
+
+/// How long a client may take to close its side of a connection that the gate has closed.
+const CLOSING: Duration = Duration::from_millis(250);
 
 /// Serves the connection until it ends, the gate stops, or a deadline passes.
 pub async fn serve<A>(app: &Arc<A>, mut stream: Stream, times: Times, mut shutdown: ShutdownWatch)
@@ -72,7 +75,21 @@ async fn first_bytes(stream: &mut Stream, shutdown: &mut ShutdownWatch) -> Optio
         () = stopped(shutdown) => {}
     }
     let last = poll_fn(|cx| poll_first(stream, cx));
-    tokio::time::timeout(LINGER, last).await.ok().flatten()
+    let last = tokio::time::timeout(LINGER, last).await;
+    if last.is_err() {
+        close(stream).await;
+    }
+    last.ok().flatten()
+}
+
+/// Ends a connection without a request. A request that crosses the end on its way meets an end, which clients take for one,
+/// and not a reset.
+async fn close(stream: &mut Stream) {
+    let closed = async {
+        let _ = AsyncWriteExt::shutdown(stream).await;
+        while poll_fn(|cx| poll_first(stream, cx)).await.is_some() {}
+    };
+    let _ = tokio::time::timeout(CLOSING, closed).await;
 }
 
 /// The bytes go through the stack: a connection that waits holds no room for them.

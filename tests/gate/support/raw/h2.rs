@@ -39,9 +39,13 @@ pub async fn tls(
 impl Setup {
     /// A TLS connection to the gate that speaks this protocol.
     pub async fn tls(&self, gate: &Gate, alpn: &str) -> TlsStream<TcpStream> {
+        tls(gate.https, &[&self.certificate()], HOST, Some(alpn)).await.unwrap()
+    }
+
+    /// What the gate shows.
+    pub fn certificate(&self) -> CertificateDer<'static> {
         let pem = std::fs::read(self.dir.path().join("cert.pem")).unwrap();
-        let own = CertificateDer::from_pem_slice(&pem).unwrap();
-        tls(gate.https, &[&own], HOST, Some(alpn)).await.unwrap()
+        CertificateDer::from_pem_slice(&pem).unwrap()
     }
 
     /// An HTTP/2 connection to the gate.

@@ -123,6 +123,13 @@ level = "debug"
         self
     }
 
+    /// Writes the configuration anew, with another value for a key; the gate that runs reads it when it is told to.
+    pub fn rewrite(self, key: &str, value: impl Into<toml::Value>) -> Setup {
+        let setup = self.set(key, value);
+        std::fs::write(setup.dir.path().join("gate.toml"), setup.toml.to_string()).unwrap();
+        setup
+    }
+
     /// Signs in against this simulator.
     pub fn wecom(self, sim: &str) -> Setup {
         self.set("wecom.api_base", sim)
@@ -171,6 +178,11 @@ level = "debug"
 
     /// The same, some time ago.
     pub fn visitor_seen_ago(&self, ago: Duration) -> Visitor {
+        self.visitor_of(ago, ago)
+    }
+
+    /// Signed in so long ago, and seen last so long ago.
+    pub fn visitor_of(&self, signed_in_ago: Duration, seen_ago: Duration) -> Visitor {
         let member = Member {
             entry: "wecom".into(),
             corp_id: CORP.into(),
@@ -178,8 +190,9 @@ level = "debug"
             name: "张三".into(),
             user_id: 7,
         };
-        let now = (SystemTime::now() - ago).into();
-        let session = Session::begin(member, now).unwrap();
+        let session = Session::begin(member, (SystemTime::now() - signed_in_ago).into()).unwrap();
+        let now = (SystemTime::now() - seen_ago).into();
+        let session = Session { last_seen: now, ..session };
         let line = self.cookies().write(&session, now).unwrap();
         let cookie = line.split(';').next().unwrap().to_owned();
         Visitor { cookie, phantom: session.phantom.text(), session }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -48,6 +49,10 @@ pub struct Recorded {
     pub garbage: Vec<Vec<u8>>,
     /// What a path is answered with, instead of a small 200; `own:` before it: the gate's own calls.
     pub answers: HashMap<String, Vec<u8>>,
+    /// What follows the answer of a path again and again, until the connection ends.
+    pub endless: HashMap<String, Vec<u8>>,
+    /// How often that has been.
+    pub repeated: usize,
     /// `auth:check` says that the session has ended.
     pub ended: bool,
     /// Bytes that arrived in tunnels.
@@ -144,6 +149,7 @@ async fn serve(mut stream: TcpStream, connection: usize, recorded: Arc<Mutex<Rec
             return;
         };
         request.body = body;
+        let endless = recorded.lock().unwrap().endless.get(&path).cloned();
         let answer = {
             let mut r = recorded.lock().unwrap();
             let own = request.header("x-request-id").is_none();
@@ -173,6 +179,13 @@ async fn serve(mut stream: TcpStream, connection: usize, recorded: Arc<Mutex<Rec
             answer
         };
         if stream.write_all(&answer).await.is_err() {
+            return;
+        }
+        if let Some(piece) = endless {
+            while stream.write_all(&piece).await.is_ok() {
+                recorded.lock().unwrap().repeated += 1;
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
             return;
         }
     }

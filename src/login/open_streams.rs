@@ -1,0 +1,91 @@
+//! What ends a request that is under way although nobody says so: time, a check that fails, other keys (R32). Looked at once
+//! a second for all of them together; what ends a session by itself (a sign-out, a member who leaves) ends its requests at
+//! once, in [`crate::session::open_streams`].
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderValue;
+
+use super::clock::now;
+use super::sessions::Sessions;
+use crate::session::{Attached, CachedSession, OpenStream, OwnCookies, Session, SessionValidity, UnixMillis};
+
+/// How often open streams are looked at, and so how much later than its session one may end.
+const TICK: Duration = Duration::from_secs(1);
+
+impl Sessions {
+    /// A request of this session begins. `cookies`: the `Cookie` headers that it came with.
+    pub(crate) fn attach(
+        &self,
+        session: &Arc<Session>,
+        seen: &Arc<CachedSession>,
+        cookies: Vec<HeaderValue>,
+    ) -> Attached {
+        self.cache.attach(seen, OpenStream::new(session.clone(), cookies, self.generation))
+    }
+
+    /// Waits until open streams are to be looked at: for a moment, or until the configuration has changed.
+    pub(crate) async fn next_look(&self) {
+        tokio::select! {
+            () = tokio::time::sleep(TICK) => {}
+            () = self.cache.changed() => {}
+        }
+    }
+
+    /// Ends the streams whose session is over, and has the others' sessions checked when it is time.
+    ///
+    /// A stream is no use of a session: what counts is when the member was last seen, by the newest cookie that this node
+    /// knows of. The session itself goes on where the browser has a newer one, from another node.
+    pub(crate) fn end_streams(self: &Arc<Self>) {
+        let now = now();
+        self.cache.open_sessions(|seen, streams| {
+            let Some(first) = streams.first() else { return };
+            // Every stream of a session has its times.
+            let over = self.over(&first.session, seen, now);
+            let mut ended = (0, over);
+            for stream in streams.iter().filter(|stream| !stream.is_ended()) {
+                let why = over.or_else(|| (!self.still_opens(stream)).then_some("its key is gone"));
+                if why.is_some() {
+                    stream.end();
+                    ended = (ended.0 + 1, why);
+                }
+            }
+            if let (count @ 1.., Some(reason)) = ended {
+                let session = &first.session;
+                tracing::info!(event = "streams_ended", session = %session.sid, userid = session.userid,
+                    reason, streams = count, "open streams of a session ended");
+            }
+            if over.is_none() {
+                self.recheck_if_due(&first.session, seen);
+            }
+        });
+    }
+
+    /// Why a session's streams are over, if they are.
+    fn over(&self, session: &Session, seen: &Arc<CachedSession>, now: UnixMillis) -> Option<&'static str> {
+        if !self.cache.keep(session.sid, seen) {
+            return Some("ended");
+        }
+        match self.limits().state(session.signed_in_at, seen.last_seen().max(session.last_seen), now) {
+            SessionValidity::Live => None,
+            SessionValidity::Idle => Some("session.idle"),
+            SessionValidity::Expired => Some("session.absolute"),
+            SessionValidity::FromTheFuture => Some("from the future"),
+        }
+    }
+
+    /// Do the keys of now open the cookie that the stream began with?
+    fn still_opens(&self, stream: &OpenStream) -> bool {
+        if stream.is_of(self.generation) {
+            return true;
+        }
+        let values = stream.cookies.iter().map(HeaderValue::as_bytes);
+        let Ok(cookies) = OwnCookies::parse(self.cookies.names(), values) else { return false };
+        let opens = self.cookies.hold(&cookies, stream.session.sid);
+        if opens {
+            stream.opened_under(self.generation);
+        }
+        opens
+    }
+}

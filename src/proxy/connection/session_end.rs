@@ -1,0 +1,152 @@
+//! Ends a request whose session has ended (R32), over HTTP/1.1 and HTTP/2 alike: Pingora waits for NocoBase's next bytes and
+//! asks nobody meanwhile, so the request as a whole is given up from outside. The client sees that the response is not whole:
+//! the connection closes, over HTTP/2 the stream is reset.
+//!
+//! A WebSocket says good-bye first, where the connection to NocoBase is (`upstream::tunnel`); here it only gets the time for it.
+
+use std::future::{Future, poll_fn};
+use std::sync::{Arc, OnceLock};
+use std::task::Poll;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use pingora::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream};
+use pingora::protocols::http::ServerSession;
+use pingora::protocols::http::v2::server::H2Options;
+use pingora::proxy::{HttpProxy, ProxyHttp};
+use pingora::server::ShutdownWatch;
+use tokio::time::Instant;
+
+use crate::session::OpenStream;
+
+/// A response that began so short a time ago may still come to its end: the answer to a click is no stream.
+const YOUNG: Duration = Duration::from_secs(1);
+/// Time for a WebSocket's Close frame to go out.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+tokio::task_local! {
+    /// The request that this task serves.
+    static REQUEST: Arc<Bond>;
+}
+
+/// What a request depends on, once that is known.
+#[derive(Default)]
+struct Bond(OnceLock<Bound>);
+
+struct Bound {
+    stream: Arc<OpenStream>,
+    began: Instant,
+    tunnel: bool,
+}
+
+/// From now on the request that is being served ends with this stream. `tunnel`: it is a WebSocket.
+pub fn bind(stream: &Arc<OpenStream>, tunnel: bool) {
+    let bound = Bound { stream: stream.clone(), began: Instant::now(), tunnel };
+    // Without a request (in tests) there is nothing to end.
+    let _ = REQUEST.try_with(|bond| bond.0.set(bound).is_ok());
+}
+
+impl Bond {
+    /// Done when the request must not go on.
+    async fn broken(&self) {
+        // It is set while the request is polled, which happens right before this is.
+        let bound = poll_fn(|_| self.0.get().map_or(Poll::Pending, Poll::Ready)).await;
+        bound.stream.until_ended().await;
+        let until = if bound.tunnel { Instant::now() + FAREWELL } else { bound.began + YOUNG };
+        tokio::time::sleep_until(until).await;
+    }
+}
+
+/// The request, or nothing once what it depends on has ended.
+async fn while_bound<T>(request: impl Future<Output = Option<T>>) -> Option<T> {
+    let bond = Arc::new(Bond::default());
+    let request = REQUEST.scope(bond.clone(), request);
+    tokio::select! {
+        biased;
+        done = request => done,
+        () = bond.broken() => None,
+    }
+}
+
+/// The proxy, whose requests end with their sessions.
+pub struct EndsWithSession<P>(pub Arc<HttpProxy<P>>);
+
+#[async_trait]
+impl<P> HttpServerApp for EndsWithSession<P>
+where
+    P: ProxyHttp + Send + Sync + 'static,
+    P::CTX: Send + Sync,
+{
+    async fn process_new_http(
+        self: &Arc<Self>,
+        session: ServerSession,
+        shutdown: &ShutdownWatch,
+    ) -> Option<ReusedHttpStream> {
+        while_bound(self.0.process_new_http(session, shutdown)).await
+    }
+
+    fn h2_options(&self) -> Option<H2Options> {
+        self.0.h2_options()
+    }
+
+    fn server_options(&self) -> Option<&HttpServerOptions> {
+        HttpServerApp::server_options(&*self.0)
+    }
+
+    async fn http_cleanup(&self) {
+        self.0.http_cleanup().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::{Member, Session, UnixMillis};
+
+    fn stream() -> Arc<OpenStream> {
+        let (entry, corp_id, userid) = ("wecom".into(), "ww1".into(), "zhangsan".into());
+        let member = Member { entry, corp_id, userid, name: String::new(), user_id: 1 };
+        OpenStream::new(Arc::new(Session::begin(member, UnixMillis(1)).unwrap()), Vec::new(), 0)
+    }
+
+    /// How long a request goes on that is bound after `before` and whose session ends `after` that.
+    async fn lasts(tunnel: bool, before: Duration, after: Duration) -> Duration {
+        let (stream, began) = (stream(), Instant::now());
+        let ended = stream.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(before + after).await;
+            ended.end();
+        });
+        let request = async {
+            tokio::time::sleep(before).await;
+            bind(&stream, tunnel);
+            tokio::time::sleep(Duration::from_secs(3600)).await;
+            Some(())
+        };
+        assert_eq!(while_bound(request).await, None);
+        began.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn r32_a_request_ends_with_its_session() {
+        let s = Duration::from_secs;
+        assert_eq!(lasts(false, s(0), s(60)).await.as_secs(), 60);
+        assert_eq!(lasts(false, s(5), s(60)).await.as_secs(), 65);
+        assert_eq!(lasts(false, s(5), s(0)).await.as_secs(), 6, "one that has just begun");
+        assert_eq!(lasts(true, s(5), s(60)).await.as_secs(), 67, "a WebSocket says good-bye");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn r32_what_is_done_is_done() {
+        let stream = stream();
+        let request = async {
+            bind(&stream, false);
+            stream.end();
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            Some(7)
+        };
+        assert_eq!(while_bound(request).await, Some(7));
+        // Nobody's request is bound to nothing.
+        assert_eq!(while_bound(async { Some(8) }).await, Some(8));
+    }
+}

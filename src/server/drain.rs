@@ -1,0 +1,118 @@
+//! The queue of a listening socket when the gate stops (R43): connections that the kernel has already accepted are served, not
+//! reset.
+//!
+//! Pingora stops accepting at once, and closing the socket would reset whatever is queued. So new connections are turned away
+//! first (their SYN is not answered: they are refused when they try again, a second later, or reach whoever listens then), what
+//! is in the queue is taken, and only then is the socket closed.
+
+use std::io;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pingora::apps::ServerApp;
+use pingora::listeners::tls::Acceptor;
+use pingora::protocols::l4::stream::Stream as TcpStream;
+use pingora::protocols::{GetSocketDigest as _, SocketDigest, Stream};
+use pingora::server::ShutdownWatch;
+use socket2::{SockFilter, SockRef};
+use std::os::fd::AsRawFd as _;
+
+/// Time for handshakes that have begun: most round trips are shorter.
+const SETTLE: Duration = Duration::from_millis(100);
+/// For a TLS handshake, as in Pingora's own loop.
+const HANDSHAKE: Duration = Duration::from_secs(60);
+/// Most connections taken from one queue: it holds no more.
+const MOST: usize = 8192;
+
+/// Loads a byte, relative to the TCP header (`linux/filter.h`: `BPF_LD | BPF_B | BPF_ABS`).
+const LOAD_BYTE: u16 = 0x30;
+/// `BPF_ALU | BPF_AND | BPF_K`.
+const AND: u16 = 0x54;
+/// `BPF_JMP | BPF_JEQ | BPF_K`.
+const JUMP_IF_EQUAL: u16 = 0x15;
+/// `BPF_RET | BPF_K`: how much of the packet is taken.
+const RETURN: u16 = 0x06;
+
+/// Drops every packet that would begin a connection: SYN set, ACK not (RFC 9293, 3.1: byte 13 holds the flags).
+const NO_SYN: [SockFilter; 5] = [
+    SockFilter::new(LOAD_BYTE, 0, 0, 13),
+    SockFilter::new(AND, 0, 0, 0x12),
+    SockFilter::new(JUMP_IF_EQUAL, 0, 1, 0x02),
+    SockFilter::new(RETURN, 0, 0, 0),
+    SockFilter::new(RETURN, 0, 0, u32::MAX),
+];
+
+/// No connection begins on these sockets any more; those that are beginning get a moment. Only for sockets that nobody else
+/// listens on.
+pub(super) async fn turn_away(sockets: &[TcpListener]) {
+    for socket in sockets {
+        // Where the kernel does not allow it, connections of the last microseconds are reset, as they always were.
+        if let Err(error) = SockRef::from(socket).attach_filter(&NO_SYN) {
+            tracing::debug!(event = "stopping", %error, "cannot turn new connections away");
+        }
+    }
+    tokio::time::sleep(SETTLE).await;
+}
+
+/// Serves what is left in the queue of this socket. `tls`: what shakes hands on it.
+pub(super) async fn serve_queued<A>(
+    socket: &TcpListener,
+    tls: Option<&Arc<Acceptor>>,
+    app: &Arc<A>,
+    stop: &ShutdownWatch,
+) where
+    A: ServerApp + Send + Sync + 'static,
+{
+    for _ in 0..MOST {
+        match socket.accept() {
+            Ok((stream, _)) => {
+                let (tls, app, stop) = (tls.cloned(), app.clone(), stop.clone());
+                tokio::spawn(async move {
+                    if let Some(stream) = handshake(stream, tls).await {
+                        app.process_new(stream, &stop).await;
+                    }
+                });
+            }
+            // That one is gone; there may be others.
+            Err(e) if matches!(e.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted) => {}
+            Err(_) => return,
+        }
+        // So that those that have been taken begin.
+        tokio::task::yield_now().await;
+    }
+}
+
+/// The connection as Pingora's own loop makes it.
+async fn handshake(stream: std::net::TcpStream, tls: Option<Arc<Acceptor>>) -> Option<Stream> {
+    stream.set_nonblocking(true).ok()?;
+    let mut stream = TcpStream::from(tokio::net::TcpStream::from_std(stream).ok()?);
+    stream.set_nodelay().ok()?;
+    let digest = SocketDigest::from_raw_fd(stream.as_raw_fd());
+    stream.set_socket_digest(digest);
+    let Some(tls) = tls else { return Some(Box::new(stream)) };
+    let stream = tokio::time::timeout(HANDSHAKE, tls.tls_handshake(stream)).await;
+    Some(Box::new(stream.ok()?.ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is queued stays, what comes later waits, and is refused once the socket is closed.
+    #[tokio::test]
+    async fn r43_connections_of_before_are_kept_and_later_ones_do_not_begin() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let address = listener.local_addr().unwrap();
+        let before = tokio::net::TcpStream::connect(address).await.unwrap();
+        let sockets = [listener];
+        turn_away(&sockets).await;
+        let mut late = tokio::spawn(tokio::net::TcpStream::connect(address));
+        assert!(tokio::time::timeout(Duration::from_millis(200), &mut late).await.is_err(), "it has begun");
+        assert_eq!(sockets[0].accept().unwrap().1, before.local_addr().unwrap());
+        assert_eq!(sockets[0].accept().unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        drop(sockets);
+        assert_eq!(late.await.unwrap().unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
+    }
+}

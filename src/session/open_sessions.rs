@@ -1,0 +1,57 @@
+//! The sessions that have a request under way: a stream ends with its session, and what has no moment of its own (time passes,
+//! keys change) is seen by whoever walks through [`SessionCache::open_sessions`] now and then (R32).
+
+use std::sync::Arc;
+
+use super::open_streams::OpenStream;
+use super::session_cache::{CachedSession, SessionCache};
+
+/// A stream among those of its session. Dropped, it is no longer.
+#[must_use = "the stream ends with its session only while this is held"]
+pub struct Attached {
+    seen: Arc<CachedSession>,
+    stream: Arc<OpenStream>,
+}
+
+impl Attached {
+    /// The stream.
+    pub fn stream(&self) -> &Arc<OpenStream> {
+        &self.stream
+    }
+}
+
+impl Drop for Attached {
+    fn drop(&mut self) {
+        self.seen.streams.remove(&self.stream);
+    }
+}
+
+impl SessionCache {
+    /// From now on the stream ends with the session. Where that has ended already, so has the stream.
+    pub fn attach(&self, seen: &Arc<CachedSession>, stream: Arc<OpenStream>) -> Attached {
+        if seen.streams.add(&stream, || seen.is_ended()) {
+            self.open.sessions.lock().push(seen.clone());
+        }
+        Attached { seen: seen.clone(), stream }
+    }
+
+    /// Shows every session that has streams, and its streams. Requests that begin meanwhile do not wait.
+    pub fn open_sessions(&self, mut look: impl FnMut(&Arc<CachedSession>, &[Arc<OpenStream>])) {
+        let mut sessions = std::mem::take(&mut *self.open.sessions.lock());
+        sessions.retain(|seen| seen.streams.look(|streams| look(seen, streams)));
+        self.open.sessions.lock().append(&mut sessions);
+    }
+
+    /// Something has changed that may end streams.
+    pub fn look_again(&self) {
+        self.open.look.notify_one();
+    }
+
+    /// Waits for [`SessionCache::look_again`].
+    pub async fn changed(&self) {
+        self.open.look.notified().await;
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,100 @@
+use std::time::Duration;
+
+use super::super::session::{Member, Session};
+use super::super::time::UnixMillis;
+use super::*;
+
+const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
+
+fn session() -> Arc<Session> {
+    let member = Member {
+        entry: "wecom".into(),
+        corp_id: "ww1".into(),
+        userid: "zhangsan".into(),
+        name: "zhangsan".into(),
+        user_id: 1,
+    };
+    Arc::new(Session::begin(member, NOW).unwrap())
+}
+
+fn cache() -> SessionCache {
+    SessionCache::new(Duration::from_secs(604_800))
+}
+
+fn open(cache: &SessionCache, session: &Arc<Session>) -> Attached {
+    let seen = cache.insert_checked(session, NOW);
+    cache.attach(&seen, OpenStream::new(session.clone(), Vec::new(), 0))
+}
+
+/// Sessions that are looked at, and their streams.
+fn listed(cache: &SessionCache) -> Vec<usize> {
+    let mut all = Vec::new();
+    cache.open_sessions(|_, streams| all.push(streams.len()));
+    all
+}
+
+#[tokio::test]
+async fn r32_streams_end_with_their_session_and_no_others_do() {
+    let cache = cache();
+    let (mine, other) = (session(), session());
+    let (a, b, c) = (open(&cache, &mine), open(&cache, &mine), open(&cache, &other));
+    let waiting = tokio::spawn({
+        let stream = a.stream().clone();
+        async move { stream.until_ended().await }
+    });
+    tokio::task::yield_now().await;
+    assert!(!a.stream().is_ended());
+    cache.end(mine.sid);
+    waiting.await.unwrap();
+    b.stream().until_ended().await;
+    assert!(a.stream().is_ended() && b.stream().is_ended() && !c.stream().is_ended());
+    // Late, as between the decision and the first byte.
+    assert!(open(&cache, &mine).stream().is_ended());
+}
+
+#[test]
+fn r32_only_what_is_open_is_looked_at() {
+    let cache = cache();
+    let (one, other) = (session(), session());
+    let a = open(&cache, &one);
+    let b = open(&cache, &one);
+    drop(open(&cache, &other));
+    let mut all = listed(&cache);
+    all.sort_unstable();
+    assert_eq!(all, [2], "who has none is left out");
+    drop(a);
+    assert_eq!(listed(&cache), [1]);
+    let c = open(&cache, &other);
+    assert_eq!(listed(&cache), [1, 1], "and comes back with the next");
+    drop((b, c));
+    assert!(listed(&cache).is_empty());
+    let _d = open(&cache, &one);
+    assert_eq!(listed(&cache), [1]);
+}
+
+#[test]
+fn r32_a_session_that_was_forgotten_hears_of_its_end() {
+    let cache = cache();
+    let session = session();
+    let stream = open(&cache, &session);
+    let seen = cache.get(session.sid).unwrap();
+    assert!(cache.keep(session.sid, &seen));
+    cache.forget(session.sid);
+    // Seen again by itself.
+    assert!(cache.keep(session.sid, &seen));
+    assert!(Arc::ptr_eq(&cache.get(session.sid).unwrap(), &seen));
+    cache.end_member("wecom", "ZhangSan", NOW);
+    assert!(stream.stream().is_ended());
+    // Ended while it was forgotten.
+    cache.forget(session.sid);
+    cache.end(session.sid);
+    assert!(!cache.keep(session.sid, &seen));
+
+    let (session, cache) = (self::session(), self::cache());
+    let stream = open(&cache, &session);
+    let seen = cache.get(session.sid).unwrap();
+    cache.forget(session.sid);
+    cache.end_member("wecom", "ZhangSan", NOW);
+    assert!(!stream.stream().is_ended(), "nobody knew of it");
+    assert!(!cache.keep(session.sid, &seen));
+}

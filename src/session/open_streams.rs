@@ -1,0 +1,137 @@
+//! Requests under way, by session, so that none outlives its session: a WebSocket, a stream of events, a long download (R32).
+//!
+//! Each request that goes to NocoBase in a session is an [`OpenStream`] for as long as it lasts. The session cache keeps
+//! those of each session and ends them when the session ends. Bytes that pass cost nothing here.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use http::HeaderValue;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use super::session::Session;
+
+/// A request under way, and the session that opened it.
+pub struct OpenStream {
+    /// From the cookie.
+    pub session: Arc<Session>,
+    /// The `Cookie` headers that it came with: after a change of the keys they may no longer open.
+    pub cookies: Vec<HeaderValue>,
+    /// The configuration under which the cookies were read last.
+    generation: AtomicU64,
+    ended: AtomicBool,
+    at_end: Notify,
+}
+
+impl std::fmt::Debug for OpenStream {
+    // The cookies are secrets.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OpenStream").field("ended", &self.ended).finish_non_exhaustive()
+    }
+}
+
+impl OpenStream {
+    /// One that begins.
+    pub fn new(session: Arc<Session>, cookies: Vec<HeaderValue>, generation: u64) -> Arc<OpenStream> {
+        Arc::new(OpenStream {
+            session,
+            cookies,
+            generation: AtomicU64::new(generation),
+            ended: AtomicBool::new(false),
+            at_end: Notify::new(),
+        })
+    }
+
+    /// Whether its session has ended.
+    pub fn is_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
+    }
+
+    /// Waits until it has.
+    pub async fn until_ended(&self) {
+        let mut ends = std::pin::pin!(self.at_end.notified());
+        // Listens before it looks: an end between the two is not missed.
+        ends.as_mut().enable();
+        if !self.is_ended() {
+            ends.await;
+        }
+    }
+
+    /// Ends it.
+    pub fn end(&self) {
+        self.ended.store(true, Ordering::Release);
+        self.at_end.notify_waiters();
+    }
+
+    /// Whether its cookies have been read under this configuration.
+    pub fn is_of(&self, generation: u64) -> bool {
+        self.generation.load(Ordering::Relaxed) == generation
+    }
+
+    /// Notes that they have been, and opened.
+    pub fn opened_under(&self, generation: u64) {
+        self.generation.store(generation, Ordering::Relaxed);
+    }
+}
+
+/// The streams of one session.
+#[derive(Debug, Default)]
+pub(super) struct StreamList(Mutex<Streams>);
+
+#[derive(Debug, Default)]
+struct Streams {
+    open: Vec<Arc<OpenStream>>,
+    /// The session is among the [`Listed`].
+    listed: bool,
+}
+
+impl StreamList {
+    /// Adds one. `is_ended` says whether the session has ended, and is asked once the stream is in the list, so that an end
+    /// meanwhile is not missed. True: the session is to be listed.
+    pub(super) fn add(&self, stream: &Arc<OpenStream>, is_ended: impl FnOnce() -> bool) -> bool {
+        let mut streams = self.0.lock();
+        streams.open.push(stream.clone());
+        if is_ended() {
+            stream.end();
+        }
+        !std::mem::replace(&mut streams.listed, true)
+    }
+
+    /// Takes one out.
+    pub(super) fn remove(&self, stream: &Arc<OpenStream>) {
+        let mut streams = self.0.lock();
+        if let Some(at) = streams.open.iter().position(|other| Arc::ptr_eq(other, stream)) {
+            streams.open.swap_remove(at);
+        }
+    }
+
+    /// Ends all of them.
+    pub(super) fn end(&self) {
+        self.0.lock().open.iter().for_each(|stream| stream.end());
+    }
+
+    /// Shows those that are open. False: there are none, and the session is not listed any more.
+    pub(super) fn look(&self, look: impl FnOnce(&[Arc<OpenStream>])) -> bool {
+        let mut streams = self.0.lock();
+        streams.listed = !streams.open.is_empty();
+        if streams.listed {
+            look(&streams.open);
+        }
+        streams.listed
+    }
+}
+
+/// Sessions that have had a stream since they were last looked at.
+#[derive(Debug)]
+pub(super) struct Listed<S> {
+    pub(super) sessions: Mutex<Vec<Arc<S>>>,
+    /// They are to be looked at now.
+    pub(super) look: Notify,
+}
+
+impl<S> Default for Listed<S> {
+    fn default() -> Self {
+        Listed { sessions: Mutex::default(), look: Notify::new() }
+    }
+}

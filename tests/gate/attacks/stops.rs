@@ -1,0 +1,229 @@
+//! R43: a stop is a stop, whatever the gate waits for; and who has come in by then is served.
+
+use std::net::SocketAddr;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use wecom_sim::Fault;
+
+use crate::support::raw::{Setup, frame, gate, gate_with, get, read_answer, tls, upgrade};
+use crate::support::{HOST, Stage, eventually};
+
+const DEPARTMENTS: &str = "/cgi-bin/department/simplelist";
+/// Far below the time that WeCom is waited for.
+const AT_ONCE: Duration = Duration::from_secs(4);
+/// Longer than anything waits.
+const LONG_MS: u64 = 60_000;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r43_a_stop_does_not_wait_for_a_reload() {
+    let mut stage = Stage::start(|c| _ = c.set("wecom.allow_departments", vec![3])).await;
+    stage.wecom().add_fault(Fault::latency(DEPARTMENTS, LONG_MS));
+    let calls = stage.wecom().calls(DEPARTMENTS);
+    stage.gate.signal("HUP");
+    eventually("the reload waits for WeCom", async || stage.wecom().calls(DEPARTMENTS) > calls).await;
+    let began = Instant::now();
+    stage.gate.end().await;
+    assert!(began.elapsed() < AT_ONCE, "{:?}", began.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r43_a_stop_does_not_wait_for_a_start() {
+    let stage = Stage::start(|_| {}).await;
+    stage.wecom().add_fault(Fault::latency(DEPARTMENTS, LONG_MS));
+    let mut config = stage.config.clone();
+    config.set("wecom.allow_departments", vec![3]);
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), config.text()).unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_wecom-gate"))
+        .args(["run", "--conf"])
+        .arg(file.path())
+        .env_clear()
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    eventually("the start waits for WeCom", async || stage.wecom().calls(DEPARTMENTS) > 0).await;
+    let began = Instant::now();
+    assert!(Command::new("kill").arg("-TERM").arg(child.id().to_string()).status().unwrap().success());
+    let mut ended = None;
+    eventually("it ends", async || {
+        ended = child.try_wait().unwrap();
+        ended.is_some()
+    })
+    .await;
+    assert!(began.elapsed() < AT_ONCE, "{:?}", began.elapsed());
+    assert!(ended.unwrap().success(), "{ended:?}");
+}
+
+/// Connections that the kernel has accepted while the gate looks elsewhere, and a stop before it looks at them.
+#[tokio::test(flavor = "multi_thread")]
+async fn r43_who_is_in_the_queue_at_a_stop_is_served() {
+    const PLAIN: usize = 300;
+    const TLS: usize = 20;
+    let (_upstream, setup, gate) = gate_with(Setup::https).await;
+    gate.signal("STOP");
+    let mut plain = Vec::new();
+    for _ in 0..PLAIN {
+        let mut stream = TcpStream::connect(gate.http).await.unwrap();
+        stream.write_all(get("/api/public", "").as_bytes()).await.unwrap();
+        plain.push(stream);
+    }
+    let tls: Vec<_> = (0..TLS)
+        .map(|_| {
+            let (address, certificate) = (gate.https, setup.certificate());
+            tokio::spawn(async move {
+                let mut stream = tls(address, &[&certificate], HOST, Some("http/1.1")).await?;
+                stream.write_all(get("/api/public", "").as_bytes()).await?;
+                Ok::<u16, std::io::Error>(read_answer(&mut stream).await.status())
+            })
+        })
+        .collect();
+    eventually("all are in the queue", async || queued(gate.https) >= TLS).await;
+    gate.signal("TERM");
+    gate.signal("CONT");
+    let mut lost = 0;
+    for mut stream in plain {
+        lost += usize::from(read_answer(&mut stream).await.status() != 200);
+    }
+    for client in tls {
+        lost += usize::from(!client.await.unwrap().is_ok_and(|status| status == 200));
+    }
+    assert_eq!(lost, 0, "of {PLAIN} and {TLS}");
+}
+
+/// New connections all the time, over several stops: each is refused, or answered.
+#[tokio::test(flavor = "multi_thread")]
+async fn r43_no_connection_is_reset_by_a_stop() {
+    let stops = std::env::var("STOPS").ok().and_then(|n| n.parse().ok()).unwrap_or(3);
+    let mut done = [0; 3];
+    for _ in 0..stops {
+        let mut stage = Stage::start(|c| {
+            _ = c
+                .set("access.public", vec!["GET /big/64"])
+                .set("log.level", "info")
+                .set("log.access_log", false)
+        })
+        .await;
+        let clients: Vec<_> = (0..24)
+            .map(|i| {
+                // A third of them keep their connection, with pauses of up to a second.
+                let (address, keep) =
+                    (stage.gate.http, (i % 3 == 0).then_some(Duration::from_millis(i * 40)));
+                tokio::spawn(client(address, keep))
+            })
+            .collect();
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        stage.gate.end().await;
+        for client in clients {
+            let [answered, refused, lost] =
+                tokio::time::timeout(Duration::from_secs(20), client).await.unwrap().unwrap();
+            done = [done[0] + answered, done[1] + refused, done[2] + lost];
+        }
+    }
+    println!("{} answered, {} clients refused, {} lost over {stops} stops", done[0], done[1], done[2]);
+    assert_eq!(done[2], 0, "{done:?}");
+    assert_eq!(done[1], 24 * stops, "{done:?}");
+}
+
+/// Asks until it is refused: how many requests were answered, refused, lost.
+async fn client(address: SocketAddr, keep: Option<Duration>) -> [usize; 3] {
+    let (mut done, mut open) = ([0; 3], None);
+    loop {
+        let reused = open.is_some();
+        let mut stream = match open.take() {
+            Some(stream) => stream,
+            None => match TcpStream::connect(address).await {
+                Ok(stream) => stream,
+                Err(_) => {
+                    done[1] += 1;
+                    return done;
+                }
+            },
+        };
+        let sent = stream.write_all(get("/big/64", "").as_bytes()).await;
+        let answer = read_answer(&mut stream).await;
+        if answer.status() == 200 {
+            done[0] += 1;
+            let close = answer.header("connection").is_some_and(|c| c.eq_ignore_ascii_case("close"));
+            if let Some(pause) = keep.filter(|_| !close) {
+                tokio::time::sleep(pause).await;
+                open = Some(stream);
+            }
+        } else if reused && answer.raw.is_empty() && (sent.is_err() || has_ended(&mut stream).await) {
+            // It was idle, and closed as idle connections are: the client tries again (RFC 9112, 9.3.1).
+        } else {
+            done[2] += 1;
+        }
+    }
+}
+
+/// Was it closed in good order?
+async fn has_ended(stream: &mut TcpStream) -> bool {
+    matches!(stream.read(&mut [0; 1]).await, Ok(0))
+}
+
+/// A peer that is gone without a word is found by keep-alive: on clients' sockets, to NocoBase, and in tunnels.
+#[tokio::test(flavor = "multi_thread")]
+async fn half_open_connections_are_looked_for() {
+    let (upstream, _setup, gate) = gate().await;
+    let mut client = TcpStream::connect(gate.http).await.unwrap();
+    client.write_all(get("/api/public", "").as_bytes()).await.unwrap();
+    assert_eq!(read_answer(&mut client).await.status(), 200);
+    let mut tunnel = TcpStream::connect(gate.http).await.unwrap();
+    tunnel.write_all(upgrade("/ws-public", "").as_bytes()).await.unwrap();
+    assert_eq!(read_answer(&mut tunnel).await.status(), 101);
+    tunnel.write_all(&frame("hello")).await.unwrap();
+    upstream.frame().await;
+    // Of the gate's sides: two with clients; to NocoBase the tunnel, and the one of the pool until it has been idle for 4 s.
+    let timers = || {
+        let all = sockets();
+        let of = |own: fn(&Socket) -> u16, port: u16| {
+            all.iter().filter(|s| own(s) == port && s.established).map(|s| s.timer).collect::<Vec<_>>()
+        };
+        (of(|s| s.local, gate.http.port()), of(|s| s.remote, upstream.address.port()))
+    };
+    eventually("keep-alive on all", async || {
+        let (clients, upstreams) = timers();
+        clients == [2, 2] && !upstreams.is_empty() && upstreams.iter().all(|timer| *timer == 2)
+    })
+    .await;
+}
+
+/// A line of `/proc/net/tcp`.
+struct Socket {
+    local: u16,
+    remote: u16,
+    established: bool,
+    listening: bool,
+    /// Connections in the queue of one that listens.
+    queue: usize,
+    /// 2: keep-alive.
+    timer: u8,
+}
+
+fn sockets() -> Vec<Socket> {
+    let hex = |text: &str| usize::from_str_radix(text, 16).unwrap();
+    let port = |address: &str| u16::try_from(hex(address.rsplit(':').next().unwrap())).unwrap();
+    let text = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let line = |line: &str| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        Socket {
+            local: port(fields[1]),
+            remote: port(fields[2]),
+            established: fields[3] == "01",
+            listening: fields[3] == "0A",
+            queue: hex(fields[4].split(':').nth(1).unwrap()),
+            timer: u8::try_from(hex(fields[5].split(':').next().unwrap())).unwrap(),
+        }
+    };
+    text.lines().skip(1).map(line).collect()
+}
+
+/// How many connections wait to be accepted.
+fn queued(address: SocketAddr) -> usize {
+    sockets().iter().filter(|s| s.listening && s.local == address.port()).map(|s| s.queue).sum()
+}
