@@ -1,8 +1,8 @@
 //! The decision itself.
 
 use super::client::{Caller, caller};
-use super::host::same_host;
-use super::own::{OwnPath, is_own};
+use super::host::{is_host, same_host};
+use super::own::{self, OwnPath, is_own};
 use super::page_load::{
     cookie_counts, is_below, is_browser, is_framed_page, is_get, is_navigation, is_our_origin, is_page_load,
     is_visit, takes_script,
@@ -122,8 +122,11 @@ pub fn decide(policy: &Policy, request: &Request<'_>) -> Decision {
             refuse(request, Failure::MethodNotAllowed)
         };
     }
-    if !request.host.is_some_and(|host| same_host(host, &policy.authority, policy.https)) {
-        return refuse(request, Failure::UnknownHost);
+    match request.host {
+        Some(host) if same_host(host, &policy.authority, policy.https) => {}
+        // None, or none that could be one of anybody's (RFC 9112, 3.2).
+        Some(host) if is_host(host) => return refuse(request, Failure::UnknownHost),
+        _ => return refuse(request, Failure::BadRequest),
     }
     if is_own(request.path) {
         return own(policy, request);
@@ -141,6 +144,15 @@ pub fn decide(policy: &Policy, request: &Request<'_>) -> Decision {
     match signed_in(policy, request).unwrap_or_else(|| without_session(policy, request)) {
         Decision::Forward(options) => Decision::Forward(with_session(policy, request, options)),
         decision => decision,
+    }
+}
+
+/// The methods that a path (canonical) accepts, as in `Allow`.
+pub fn allowed(policy: &Policy, path: &str) -> &'static str {
+    match is_verify_file(policy, path) {
+        true => "GET, HEAD",
+        false if is_own(path) => own::methods(path, &policy.entries),
+        false => own::ANY,
     }
 }
 

@@ -26,6 +26,23 @@ pub fn without_port(authority: &str) -> &str {
     }
 }
 
+/// Could this be a `Host` at all (RFC 9110, 7.2)? A name or an address, and perhaps a port.
+pub fn is_host(host_header: &str) -> bool {
+    let (name, port) = match host_header.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((address, port)) => {
+            let chars = |b: u8| b.is_ascii_hexdigit() || matches!(b, b':' | b'.');
+            (!address.is_empty() && address.bytes().all(chars), port)
+        }
+        None => {
+            let (name, port) = host_header.split_at(host_header.find(':').unwrap_or(host_header.len()));
+            let chars = |b: u8| b.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(&b);
+            (!name.is_empty() && name.bytes().all(chars), port)
+        }
+    };
+    let digits = port.strip_prefix(':').unwrap_or(port);
+    name && (port.is_empty() || port.starts_with(':')) && digits.bytes().all(|b| b.is_ascii_digit())
+}
+
 fn without_default_port(authority: &str, https: bool) -> &str {
     authority.strip_suffix(if https { ":443" } else { ":80" }).unwrap_or(authority)
 }
@@ -82,6 +99,19 @@ mod tests {
         assert!(same_host("[::1]:80", "[::1]", false));
         assert!(!same_host("[::1]", "[::1]:8080", false));
         assert!(!same_host("", "", true), "an empty host is never known");
+    }
+
+    #[test]
+    fn r04_what_is_no_host_is_not_just_another_one() {
+        for good in ["a", "evil.com", "a:80", "a:", "a.b.", "[::1]", "[::1]:80", "192.0.2.1", "a,b", "a_b"] {
+            assert!(is_host(good), "{good}");
+        }
+        for bad in [
+            "", ":80", "a b", "a@b", "a/b", "a:b", "a:80:80", "[::1", "[]", "[::1]a", "[g]", "gäte", "a\\b",
+            "a?b", "a#b",
+        ] {
+            assert!(!is_host(bad), "{bad}");
+        }
     }
 
     #[test]

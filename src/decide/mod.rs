@@ -20,8 +20,10 @@ pub mod rules;
 pub mod target;
 
 pub use client::Caller;
-pub use decision::{Decision, ForwardOptions, Identity, Page, Via, decide, is_verify_file, needs_session};
-pub use own::OwnPath;
+pub use decision::{
+    Decision, ForwardOptions, Identity, Page, Via, allowed, decide, is_verify_file, needs_session,
+};
+pub use own::{ANY as ANY_METHOD, OwnPath};
 pub use page_load::{is_frame, is_page_load, takes_page};
 pub use password::form_address;
 pub use policy::{Browsers, Credential, Policy, Request, SessionState};

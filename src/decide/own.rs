@@ -33,7 +33,12 @@ pub(super) fn is_own(path: &str) -> bool {
 impl OwnPath {
     /// Which of the gate's paths this is; for a path that [`is_own`].
     pub(super) fn find(path: &str, method: &str, entries: &[String]) -> Result<Self, Failure> {
-        let own = match path.strip_prefix(PREFIX).unwrap_or_default() {
+        let own = Self::of(path, entries)?;
+        if own.takes(method) { Ok(own) } else { Err(Failure::MethodNotAllowed) }
+    }
+
+    fn of(path: &str, entries: &[String]) -> Result<Self, Failure> {
+        Ok(match path.strip_prefix(PREFIX).unwrap_or_default() {
             "login" => OwnPath::Login,
             "callback" => OwnPath::Callback,
             "sign-in" => OwnPath::SignIn,
@@ -45,18 +50,29 @@ impl OwnPath {
                 let name = rest.strip_prefix("events/").ok_or(Failure::NotFound)?;
                 OwnPath::Events(entries.iter().position(|entry| entry == name).ok_or(Failure::NotFound)?)
             }
-        };
-        if own.takes(method) { Ok(own) } else { Err(Failure::MethodNotAllowed) }
+        })
     }
 
-    /// A flow starts and ends with GET only: HEAD must not spend a code or leave a cookie.
     fn takes(self, method: &str) -> bool {
+        self == OwnPath::Auth || self.methods().split(", ").any(|m| m == method)
+    }
+
+    /// As in `Allow`. A flow starts and ends with GET only: HEAD must not spend a code or leave a cookie.
+    fn methods(self) -> &'static str {
         match self {
-            OwnPath::Login | OwnPath::Callback => method == "GET",
-            OwnPath::SignIn | OwnPath::Me | OwnPath::Script => matches!(method, "GET" | "HEAD"),
-            OwnPath::Logout => matches!(method, "GET" | "HEAD" | "POST"),
-            OwnPath::Events(_) => matches!(method, "GET" | "POST"),
-            OwnPath::Auth => true,
+            OwnPath::Login | OwnPath::Callback => "GET",
+            OwnPath::SignIn | OwnPath::Me | OwnPath::Script => "GET, HEAD",
+            OwnPath::Logout => "GET, HEAD, POST",
+            OwnPath::Events(_) => "GET, POST",
+            OwnPath::Auth => ANY,
         }
     }
+}
+
+/// What may go to NocoBase, as in `Allow`.
+pub const ANY: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+
+/// The methods of a path (canonical) that is the gate's, as in `Allow`.
+pub(super) fn methods(path: &str, entries: &[String]) -> &'static str {
+    OwnPath::of(path, entries).map_or(ANY, OwnPath::methods)
 }

@@ -22,8 +22,12 @@ use crate::config::{Log, LogFormat};
 /// Modules of others that would say too much, whatever the level: at `debug` and `trace` they print requests.
 const AT_MOST_INFO: [&str; 8] = ["h2", "hyper", "hyper_util", "reqwest", "rustls", "tower", "want", "mio"];
 /// At `info` Pingora reports each listener and each connection; warnings and errors are what an operator needs.
-const PINGORA: [&str; 6] =
-    ["pingora", "pingora_core", "pingora_proxy", "pingora_pool", "pingora_load_balancing", "pingora_rustls"];
+const PINGORA: [&str; 5] =
+    ["pingora", "pingora_core", "pingora_pool", "pingora_load_balancing", "pingora_rustls"];
+
+/// Where Pingora writes errors about clients that went away: in the middle of a request's head, of a response, of a handshake of
+/// HTTP/2. The gate has its own lines about requests.
+const NOTHING: [&str; 2] = ["pingora_proxy", "pingora_core::apps"];
 
 /// How long lines may collect before they are written together. Under load, waking the writing thread for each line
 /// costs more than writing it; a single line is written at once.
@@ -94,10 +98,15 @@ where
 /// The operator's level after ours: the last directive for a module counts, so an operator can name a module.
 fn directives(level: &str) -> String {
     // `off` and `error` are quieter than what is set here.
-    if matches!(level.to_ascii_lowercase().as_str(), "off" | "error") {
-        return level.to_owned();
-    }
     let mut text = String::new();
+    if matches!(level.to_ascii_lowercase().as_str(), "off" | "error") {
+        for module in NOTHING {
+            text.push_str(module);
+            text.push_str("=off,");
+        }
+        text.push_str(level);
+        return text;
+    }
     for module in AT_MOST_INFO {
         text.push_str(module);
         text.push_str("=info,");
@@ -105,6 +114,10 @@ fn directives(level: &str) -> String {
     for module in PINGORA {
         text.push_str(module);
         text.push_str("=warn,");
+    }
+    for module in NOTHING {
+        text.push_str(module);
+        text.push_str("=off,");
     }
     text.push_str(level);
     text
@@ -168,14 +181,24 @@ mod tests {
                 tracing::trace!(target: "wecom_gate", "own trace");
                 tracing::info!(target: "wecom_gate", "own info");
                 tracing::info!(target: "pingora_core::server", "pingora info");
-                tracing::error!(target: "pingora_proxy", "pingora error");
+                tracing::error!(target: "pingora_core::services", "pingora error");
+                tracing::error!(target: "pingora_proxy", "a client went away");
+                tracing::error!(target: "pingora_core::apps", "a client went away");
                 tracing::debug!(target: "h2::codec", "h2 debug");
                 tracing::debug!(target: "reqwest::connect", "reqwest debug");
             });
-            ["own trace", "own info", "pingora info", "pingora error", "h2 debug", "reqwest debug"]
-                .into_iter()
-                .filter(|what| text.contains(what))
-                .collect::<Vec<_>>()
+            [
+                "own trace",
+                "own info",
+                "pingora info",
+                "pingora error",
+                "h2 debug",
+                "reqwest debug",
+                "went away",
+            ]
+            .into_iter()
+            .filter(|what| text.contains(what))
+            .collect::<Vec<_>>()
         };
         assert_eq!(shown("off"), [""; 0]);
         assert_eq!(shown("error"), ["pingora error"]);

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use http::HeaderValue;
 use pingora::http::RequestHeader;
+use tokio::sync::watch;
 
 use super::gate::Gate;
 use super::member::Member;
@@ -59,6 +60,8 @@ pub struct Context {
     pub status: u16,
     /// Puts the script into the page.
     pub injector: Option<Box<Injector>>,
+    /// The page has no place for the script.
+    pub without_head: bool,
     /// Reads the code of a 401.
     pub error_code_reader: Option<Box<CodeReader>>,
     /// Swaps the token in a WebSocket.
@@ -81,6 +84,8 @@ pub struct Context {
     pub suspect_node: Option<usize>,
     /// A WebSocket, while it is open.
     pub tunnel: Option<Open>,
+    /// Ends the WebSocket with this Close frame.
+    pub tunnel_close: watch::Sender<Option<&'static [u8]>>,
     in_flight: Option<InFlight>,
 }
 
@@ -105,6 +110,7 @@ impl Context {
             target: None,
             status: 0,
             injector: None,
+            without_head: false,
             error_code_reader: None,
             swapper: None,
             failure: None,
@@ -116,6 +122,7 @@ impl Context {
             answered_at: None,
             suspect_node: None,
             tunnel: None,
+            tunnel_close: watch::Sender::new(None),
             in_flight: Some(InFlight::new(&gate.in_flight)),
         }
     }

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http::HeaderValue;
 use tokio::sync::watch;
 
+use super::forward::without_script::WithoutScript;
 use super::headers;
 use super::request::request_id::RequestIds;
 use super::upstream::Upstreams;
@@ -75,6 +76,8 @@ pub struct Gate {
     pub request_ids: Arc<RequestIds>,
     /// Requests in flight.
     pub in_flight: Arc<AtomicUsize>,
+    /// Pages that could not get the gate's script.
+    pub without_script: WithoutScript,
     /// The gate is stopping: readiness says no.
     pub stopping: Arc<AtomicBool>,
     /// Turns true when WebSockets have to end, because the gate stops.
@@ -117,6 +120,7 @@ impl Gate {
             origin,
             request_ids: before.map(|b| b.request_ids.clone()).unwrap_or_default(),
             in_flight: before.map(|b| b.in_flight.clone()).unwrap_or_default(),
+            without_script: WithoutScript::default(),
             stopping: before.map(|b| b.stopping.clone()).unwrap_or_default(),
             tunnels_end: before.map_or_else(|| watch::Sender::new(false), |b| b.tunnels_end.clone()),
             config,

@@ -7,7 +7,7 @@
 use std::io::Write as _;
 use std::net::IpAddr;
 
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use pingora::prelude::*;
 
 /// Identity headers for the application, and the families that proxies use to talk about a request's origin.
@@ -71,6 +71,51 @@ pub fn strip_protected(headers: &mut HeaderMap) {
     let names: Vec<HeaderName> = headers.keys().filter(|n| is_protected(n.as_str())).cloned().collect();
     for name in &names {
         headers.remove(name);
+    }
+}
+
+/// Removes what a response says to its next recipient alone: the well-known headers, and those that `Connection` names
+/// (RFC 9110, 7.6.1). Framing stays; Pingora sets `Connection` itself and passes no trailers on.
+pub fn strip_hop_by_hop(headers: &mut HeaderMap, status: StatusCode) {
+    const ALWAYS: [HeaderName; 5] = [
+        HeaderName::from_static("keep-alive"),
+        HeaderName::from_static("proxy-connection"),
+        header::TE,
+        header::TRAILER,
+        header::CONNECTION,
+    ];
+    const KEPT: [HeaderName; 3] = [header::TRANSFER_ENCODING, header::CONTENT_LENGTH, header::UPGRADE];
+    let values = headers.get_all(header::CONNECTION).iter();
+    let named: Vec<HeaderName> = values
+        .flat_map(|value| value.as_bytes().split(|b| *b == b','))
+        .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
+        .filter(|name| !KEPT.contains(name))
+        .collect();
+    for name in named.iter().chain(&ALWAYS) {
+        headers.remove(name);
+    }
+    // Only "use another protocol" needs it.
+    if status != StatusCode::UPGRADE_REQUIRED {
+        headers.remove(header::UPGRADE);
+    }
+}
+
+/// Leaves one reading of a response's length: none where there is no body or it is chunked, else one number. Pingora has
+/// refused those that differ.
+pub fn mend_length(headers: &mut HeaderMap, status: StatusCode) {
+    if status == StatusCode::NO_CONTENT {
+        headers.remove(header::TRANSFER_ENCODING);
+        headers.remove(header::CONTENT_LENGTH);
+    } else if headers.contains_key(header::TRANSFER_ENCODING) {
+        headers.remove(header::CONTENT_LENGTH);
+    } else if let Some(length) = headers.get(header::CONTENT_LENGTH) {
+        let first = length.as_bytes().split(|b| *b == b',').next().unwrap_or_default().trim_ascii();
+        if first.len() != length.len() || headers.get_all(header::CONTENT_LENGTH).iter().nth(1).is_some() {
+            match HeaderValue::from_bytes(first) {
+                Ok(first) => _ = headers.insert(header::CONTENT_LENGTH, first),
+                Err(_) => _ = headers.remove(header::CONTENT_LENGTH),
+            }
+        }
     }
 }
 
@@ -222,6 +267,56 @@ mod tests {
         strip_protected(&mut headers);
         let left: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
         assert_eq!(left, ["x-role"]);
+    }
+
+    #[test]
+    fn a_response_keeps_nothing_of_its_last_hop() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("connection", "keep-alive, X-Hop"),
+            ("connection", "content-length,Set-Cookie, a b"),
+            ("keep-alive", "timeout=5"),
+            ("x-hop", "1"),
+            ("set-cookie", "a=b"),
+            ("content-length", "5"),
+            ("trailer", "x-sum"),
+            ("proxy-connection", "close"),
+            ("upgrade", "h2c"),
+            ("x-end", "2"),
+        ] {
+            headers.append(name, HeaderValue::from_static(value));
+        }
+        let mut other = headers.clone();
+        strip_hop_by_hop(&mut headers, StatusCode::OK);
+        assert_eq!(headers.keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["content-length", "x-end"]);
+        strip_hop_by_hop(&mut other, StatusCode::UPGRADE_REQUIRED);
+        assert_eq!(other["upgrade"], "h2c");
+    }
+
+    #[test]
+    fn r28_a_response_has_one_length() {
+        for (status, lengths, coding, left) in [
+            (200, &["5, 5"][..], None, Some("5")),
+            (200, &["5", "5"], None, Some("5")),
+            (200, &["5 ,5,5"], None, Some("5")),
+            (200, &["5"], None, Some("5")),
+            (200, &["5"], Some("chunked"), None),
+            (204, &["0"], None, None),
+            (204, &["5"], Some("chunked"), None),
+            (304, &["5"], None, Some("5")),
+            (200, &[], None, None),
+        ] {
+            let mut headers = HeaderMap::new();
+            for length in lengths {
+                headers.append(header::CONTENT_LENGTH, HeaderValue::from_static(length));
+            }
+            headers.extend(coding.map(|c| (header::TRANSFER_ENCODING, HeaderValue::from_static(c))));
+            mend_length(&mut headers, StatusCode::from_u16(status).unwrap());
+            let all: Vec<_> =
+                headers.get_all(header::CONTENT_LENGTH).iter().map(|v| v.to_str().unwrap()).collect();
+            assert_eq!(all, left.into_iter().collect::<Vec<_>>(), "{status} {lengths:?}");
+            assert_eq!(headers.contains_key(header::TRANSFER_ENCODING), coding.is_some() && status != 204);
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use http::{Version, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
 use pingora::prelude::*;
@@ -14,6 +15,8 @@ use pingora::upstreams::peer::HttpPeer;
 use super::context::Context;
 use super::gate::{CurrentGate, Gate};
 use super::response::{failure, reply};
+use super::rewrite::token_swapper::WsError;
+use super::rewrite::websocket_frames as frames;
 use super::upstream::tunnel;
 use super::{access_log, admission, connection, forward, request_metrics};
 use crate::error::Failure;
@@ -26,6 +29,12 @@ const LEAST_BYTES_PER_SECOND: u64 = 500;
 const TUNNEL_SILENCE: Duration = Duration::from_secs(3600);
 /// Marks errors that a `Failure` stands behind.
 const STARTING: ErrorType = ErrorType::Custom("NocoBase is starting");
+/// NocoBase's response is one that no client may get.
+const BAD_ANSWER: ErrorType = ErrorType::Custom("a response that cannot be passed on");
+/// Pingora's, for a body whose chunks cannot be read.
+const INVALID_CHUNK: ErrorType = ErrorType::Custom("InvalidChunk");
+/// The gate itself ends a tunnel.
+const TUNNEL_ENDED: ErrorType = ErrorType::Custom("the session has ended");
 
 /// NocoBase refused a token that may have been too old for it.
 const STALE_TOKEN: ErrorType = ErrorType::Custom("stale token");
@@ -86,11 +95,17 @@ impl ProxyHttp for Phases {
         if session.get_keepalive().is_some() {
             session.set_keepalive(Some(gate.config.limits.keepalive_timeout.as_secs()));
         }
+        if connection::is_pipelined(session) {
+            session.set_keepalive(None);
+        }
         let body_timeout = gate.config.limits.body_timeout;
         session.set_read_timeout(Some(body_timeout));
         // Pingora has none: a client that requests much and reads nothing would hold a NocoBase connection for ever.
         session.set_write_timeout(Some(body_timeout));
         session.set_total_drain_timeout(Some(DRAIN));
+        // A client of HTTP/1.0 knows no informational responses (RFC 9110, 15.2).
+        let old = session.req_header().version < Version::HTTP_11;
+        session.set_ignore_info_resp(old);
         Ok(())
     }
 
@@ -110,7 +125,7 @@ impl ProxyHttp for Phases {
                 Ok(false)
             }
             admission::Admitted::Respond(reply) => {
-                let reply = reply::stay_with_https(gate, reply);
+                let reply = reply::stay_with_https(gate, session, reply);
                 Box::pin(reply::send(session, reply, &ctx.request_id, ctx.close)).await?;
                 Ok(true)
             }
@@ -128,6 +143,7 @@ impl ProxyHttp for Phases {
                         running: gate.upstreams.vouches_for(node),
                         timeout: gate.config.upstream.connect_timeout,
                         session: ctx.stream.as_ref().map(|s| s.stream().clone()),
+                        close: ctx.tunnel_close.subscribe(),
                         stopping: gate.tunnels_end.subscribe(),
                     }));
                 }
@@ -273,7 +289,17 @@ impl ProxyHttp for Phases {
         if let Some(node) = ctx.suspect_node.filter(|_| !response.status.is_server_error()) {
             gate.upstreams.avoid(node);
         }
+        if response.status == 101 && !is_asked_for(session, response) {
+            return Err(Error::explain(BAD_ANSWER, "101 without a matching Upgrade").into_up());
+        }
         ctx.status = response.status.as_u16();
+        // Such a body ends with the connection.
+        if connection::is_pipelined(session)
+            || session.req_header().version < Version::HTTP_11
+                && !response.headers.contains_key(header::CONTENT_LENGTH)
+        {
+            session.set_keepalive(None);
+        }
         forward::response::head(gate, session, response, ctx)
     }
 
@@ -290,7 +316,7 @@ impl ProxyHttp for Phases {
         if session.was_upgraded() {
             return Ok(None);
         }
-        forward::response::body(gate, body, end, ctx);
+        forward::response::body(gate, session, body, end, ctx);
         Ok(None)
     }
 
@@ -298,11 +324,14 @@ impl ProxyHttp for Phases {
         let Carried { gate, ctx, .. } = carried;
         let (code, failure) = classify(e);
         ctx.failure = failure;
+        if failure.is_none() {
+            failure::aborted(ctx, session.req_header(), e.etype().as_str());
+        }
         if let Some(failure) = failure
             && session.response_written().is_none()
         {
             let reply = failure::failed(gate, session, ctx, failure);
-            let reply = reply::stay_with_https(gate, reply);
+            let reply = reply::stay_with_https(gate, session, reply);
             // An error here means that the client is gone.
             let _ = reply::send(session, reply, &ctx.request_id, true).await;
         }
@@ -350,15 +379,32 @@ fn is_lost(e: &Error) -> bool {
 /// Bytes from the browser into a tunnel: the token is swapped, and an ended session ends the tunnel.
 fn tunnel_out(body: &mut Option<Bytes>, ctx: &mut Context) -> Result<()> {
     if ctx.member_ended() {
-        return Error::e_explain(ConnectionClosed, "the session has ended");
+        return Error::e_explain(TUNNEL_ENDED, "the session has ended");
     }
     if let (Some(piece), Some(swapper)) = (body.as_mut(), &mut ctx.swapper) {
         match swapper.push(std::mem::take(piece)) {
             Ok(bytes) => *piece = bytes,
-            Err(e) => return Error::e_explain(ReadError, e.to_string()),
+            // Nothing more goes to NocoBase (an empty piece is not sent), and `tunnel` says why before it ends.
+            Err(e) => {
+                let frame =
+                    if e == WsError::HiddenToken { frames::NOT_ALLOWED } else { frames::PROTOCOL_ERROR };
+                ctx.tunnel_close.send_if_modified(|close| {
+                    let first = close.is_none();
+                    close.get_or_insert(frame);
+                    first
+                });
+            }
         }
     }
     Ok(())
+}
+
+/// Did the client ask for this upgrade (RFC 9110, 15.2.2)?
+fn is_asked_for(session: &Session, response: &ResponseHeader) -> bool {
+    let mut protocols = response.headers.get_all(header::UPGRADE).iter();
+    session.is_upgrade_req()
+        && protocols.next().is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"websocket"))
+        && protocols.next().is_none()
 }
 
 /// Status for Pingora's statistics (0: the client is gone), and what went wrong.
@@ -368,6 +414,8 @@ fn classify(e: &Error) -> (u16, Option<Failure>) {
         HTTPStatus(400) => Failure::BadRequest,
         HTTPStatus(_) => Failure::Internal,
         t if *t == STARTING => Failure::NocoBaseStarting,
+        t if *t == BAD_ANSWER => Failure::NocoBaseBadAnswer,
+        t if *t == TUNNEL_ENDED => return (0, None),
         t => match e.esource() {
             ErrorSource::Upstream => match t {
                 ConnectTimedout | ReadTimedout | WriteTimedout => Failure::NocoBaseTimeout,
@@ -375,10 +423,19 @@ fn classify(e: &Error) -> (u16, Option<Failure>) {
             },
             ErrorSource::Downstream => match t {
                 ReadTimedout => return (408, None),
-                WriteError | ReadError | ConnectionClosed | WriteTimedout => return (0, None),
-                _ => Failure::BadRequest,
+                // What the client sent is wrong: a nomination in `Connection`, a chunk, more than the body.
+                InvalidHTTPHeader | ConnectError => Failure::BadRequest,
+                t if *t == INVALID_CHUNK => Failure::BadRequest,
+                // Everything else is a client that went away: in the middle of a body, with a reset, with a stream cancelled.
+                _ => return (0, None),
             },
-            _ => Failure::Internal,
+            // Pingora does not always say which side it was; to NocoBase it does.
+            _ => match t {
+                H1Error | H2Error | ReadError | WriteError | WriteTimedout | ConnectionClosed => {
+                    return (0, None);
+                }
+                _ => Failure::Internal,
+            },
         },
     };
     (failure.response().status, Some(failure))

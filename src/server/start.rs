@@ -23,7 +23,7 @@ use super::error::StartError;
 use super::listeners::{Bound, explain};
 use super::status::status;
 use crate::config::Config;
-use crate::proxy::connection::{App, LINGER, Times};
+use crate::proxy::connection::{App, LINGER, Refusals, Times};
 use crate::proxy::{CurrentGate, Gate, Phases};
 
 /// As many as there can be nodes.
@@ -235,5 +235,7 @@ fn app(gate: &Gate, live: &Arc<CurrentGate>) -> App<Phases> {
     options.h2_idle_timeout = Some(limits.keepalive_timeout);
     let mut proxy = http_proxy(&Arc::new(conf), Phases::new(live.clone()));
     proxy.server_options = Some(options);
-    App::new(proxy, times, limits.connections, gate.metrics.connections.clone())
+    let counts = gate.metrics.connections.clone();
+    let refusals = Refusals::new(counts.clone(), gate.request_ids.clone());
+    App::new(proxy, times, limits.connections, counts, refusals)
 }

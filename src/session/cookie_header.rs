@@ -17,7 +17,7 @@ const NOCOBASE_IDENTITY: [&[u8]; 2] = [b"nb_auth_token_", b"nb_authenticator_"];
 /// - several headers joined by `"; "` (RFC 9113, 8.2.3);
 /// - then `extra`, already in the form `name=value; name=value`.
 ///
-/// `None`: no `Cookie` header at all. [`Failure::TooLarge`] as in `OwnCookies::parse`.
+/// `None`: no `Cookie` header at all. [`Failure::HeadersTooLarge`] as in `OwnCookies::parse`.
 pub fn forwardable<'a>(
     names: &Names,
     headers: impl IntoIterator<Item = &'a [u8]> + Clone,

@@ -7,8 +7,8 @@ use cookie::{Cookie, Expiration, SameSite};
 
 use crate::error::Failure;
 
-/// Most cookies in one request (R17).
-pub const MAX_COOKIES: usize = 100;
+/// Most cookies in one request (R17). Browsers keep up to 180 for a domain, and any site next door can set them.
+pub const MAX_COOKIES: usize = 200;
 /// Most bytes in all `Cookie` headers of one request (R17).
 pub const MAX_COOKIE_BYTES: usize = 16 * 1024;
 /// How many cookies of the session's name are tried. A site next door can plant one with a longer path or a
@@ -177,7 +177,7 @@ impl std::fmt::Debug for OwnCookies<'_> {
 
 impl<'a> OwnCookies<'a> {
     /// Finds our cookies in the values of all `Cookie` headers (HTTP/2 may send several).
-    /// [`Failure::TooLarge`] beyond [`MAX_COOKIES`] or [`MAX_COOKIE_BYTES`].
+    /// [`Failure::HeadersTooLarge`] beyond [`MAX_COOKIES`] or [`MAX_COOKIE_BYTES`].
     pub fn parse(names: &Names, headers: impl IntoIterator<Item = &'a [u8]>) -> Result<Self, Failure> {
         let mut own = OwnCookies::default();
         let mut bounds = Bounds::default();
@@ -244,11 +244,11 @@ pub(super) struct Bounds {
 impl Bounds {
     pub(super) fn header(&mut self, header: &[u8]) -> Result<(), Failure> {
         self.bytes = self.bytes.saturating_add(header.len());
-        if self.bytes > MAX_COOKIE_BYTES { Err(Failure::TooLarge) } else { Ok(()) }
+        if self.bytes > MAX_COOKIE_BYTES { Err(Failure::HeadersTooLarge) } else { Ok(()) }
     }
     pub(super) fn segment(&mut self, segment: &[u8]) -> Result<(), Failure> {
         self.cookies += usize::from(!is_blank(segment));
-        if self.cookies > MAX_COOKIES { Err(Failure::TooLarge) } else { Ok(()) }
+        if self.cookies > MAX_COOKIES { Err(Failure::HeadersTooLarge) } else { Ok(()) }
     }
 }
 

@@ -7,12 +7,14 @@
 //! request.
 
 mod http1;
+mod refusal;
 mod session_end;
 mod stream;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use http::header;
 use pingora::apps::ServerApp;
 use pingora::protocols::{ALPN, Stream};
 use pingora::proxy::{HttpProxy, ProxyHttp, Session};
@@ -20,15 +22,32 @@ use pingora::server::ShutdownWatch;
 use tokio::sync::Semaphore;
 
 pub use http1::LINGER;
+pub use refusal::Refusals;
 use session_end::EndsWithSession;
 pub use session_end::bind;
 pub use stream::{Guarded, Times};
 
 use crate::metrics::Connections;
+use crate::proxy::request::framing;
 
 /// The guard of this request's connection. HTTP/2 streams have none: there the connection is Pingora's.
 pub fn of(session: &Session) -> Option<&Guarded> {
     session.stream().and_then(|s| s.as_any().downcast_ref::<Guarded>())
+}
+
+/// Has more arrived than this request: another one behind it, before there was a response? That one will not be served,
+/// because the connection is closed after this response, and the response has to say so (RFC 9112, 9.6). A chunked body
+/// has no length to compare with.
+pub fn is_pipelined(session: &Session) -> bool {
+    let (Some(guard), Some(h1)) = (of(session), session.as_http1()) else { return false };
+    let request = session.req_header();
+    if request.headers.contains_key(header::TRANSFER_ENCODING)
+        || request.headers.contains_key(header::UPGRADE)
+    {
+        return false;
+    }
+    let body = framing::content_length(request).unwrap_or(0);
+    guard.received() > (h1.get_headers_raw_bytes().len() as u64).saturating_add(body)
 }
 
 /// The proxy behind its guard.
@@ -38,14 +57,21 @@ pub struct App<P> {
     connections: Arc<Semaphore>,
     most: usize,
     counts: Connections,
+    refusals: Refusals,
 }
 
 impl<P> App<P> {
     /// `connections`: open at once, over it new ones are closed.
-    pub fn new(proxy: HttpProxy<P>, times: Times, connections: usize, counts: Connections) -> Self {
+    pub fn new(
+        proxy: HttpProxy<P>,
+        times: Times,
+        connections: usize,
+        counts: Connections,
+        refusals: Refusals,
+    ) -> Self {
         let most = connections.min(Semaphore::MAX_PERMITS);
         let connections = Arc::new(Semaphore::new(most));
-        App { proxy: Arc::new(EndsWithSession(Arc::new(proxy))), times, connections, most, counts }
+        App { proxy: Arc::new(EndsWithSession(Arc::new(proxy))), times, connections, most, counts, refusals }
     }
 
     /// How many are open.
@@ -63,6 +89,7 @@ impl<P> Clone for App<P> {
             connections: self.connections.clone(),
             most: self.most,
             counts: self.counts.clone(),
+            refusals: self.refusals.clone(),
         }
     }
 }
@@ -82,7 +109,7 @@ where
         };
         let h2 = matches!(stream.selected_alpn_proto(), Some(ALPN::H2));
         let open = self.counts.accepted();
-        let guarded = Guarded::new(stream, self.times.head, h2).count_malformed(&self.counts);
+        let guarded = Guarded::new(stream, self.times.head, h2).with_refusals(&self.refusals);
         let stream: Stream = Box::new(guarded);
         let (proxy, shutdown) = (self.proxy.clone(), shutdown.clone());
         // Tasks of their own, because Pingora's, which ends here, is as large as the TLS handshake that it has

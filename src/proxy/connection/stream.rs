@@ -8,6 +8,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::{Buf as _, Bytes};
+use parking_lot::Mutex;
 use pingora::protocols::raw_connect::ProxyDigest;
 use pingora::protocols::tls::{SslDigest, TlsRef};
 use pingora::protocols::{
@@ -17,7 +19,7 @@ use pingora::protocols::{
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
-use crate::metrics::Connections;
+use super::refusal::{Asked, Refusals};
 
 /// How long a client may take.
 #[derive(Debug, Clone, Copy)]
@@ -43,8 +45,14 @@ pub struct Guarded {
     timer: Option<Pin<Box<Sleep>>>,
     timer_at: u64,
     h2_read: Option<usize>,
-    /// Notified when Pingora responds by itself. Not on HTTP/2, where it writes at any time.
-    malformed: Option<Connections>,
+    /// Makes the response when Pingora responds by itself. Not on HTTP/2, where it writes at any time.
+    refusals: Option<Refusals>,
+    /// What is left to write of that response; Pingora's own goes nowhere.
+    refusal: Option<Bytes>,
+    /// The request in progress.
+    asked: Mutex<Asked>,
+    /// Bytes read since it began.
+    received: AtomicU64,
 }
 
 impl Guarded {
@@ -58,30 +66,53 @@ impl Guarded {
             timer: None,
             timer_at: DISARMED,
             h2_read: h2.then_some(0),
-            malformed: None,
+            refusals: None,
+            refusal: None,
+            asked: Mutex::new(Asked::NOTHING),
+            received: AtomicU64::new(0),
         }
     }
 
-    /// Counts what Pingora responds by itself (HTTP/1).
-    pub fn count_malformed(mut self, connections: &Connections) -> Self {
+    /// Responds in place of Pingora to what it refuses by itself (HTTP/1).
+    pub fn with_refusals(mut self, refusals: &Refusals) -> Self {
         if self.h2_read.is_none() {
-            self.malformed = Some(connections.clone());
+            self.refusals = Some(refusals.clone());
         }
         self
     }
 
+    /// A request begins, and so much of it is there.
+    pub fn begins(&self, asked: Asked, received: usize) {
+        *self.asked.lock() = asked;
+        self.received.store(received as u64, Ordering::Relaxed);
+    }
+
+    /// Bytes that have been read since the request began.
+    pub fn received(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
+    }
+
     /// A response before any phase has seen a request: Pingora refuses what it received by itself, calls no hook, and closes
-    /// the connection.
-    fn answers_by_itself(&mut self) {
-        if self.deadline.load(Ordering::Relaxed) == DISARMED {
-            return;
+    /// the connection. Writes the gate's response instead; `None`: this is no such response.
+    fn answers_by_itself(&mut self, cx: &mut Context<'_>, theirs: &[u8]) -> Option<Poll<io::Result<usize>>> {
+        if self.refusal.is_none() {
+            if self.deadline.load(Ordering::Relaxed) == DISARMED {
+                return None;
+            }
+            let refusals = self.refusals.take()?;
+            let client =
+                self.get_socket_digest().and_then(|d| d.peer_addr().and_then(|a| a.as_inet().copied()));
+            self.refusal = Some(refusals.respond(theirs, &self.asked.lock(), client));
         }
-        if let Some(connections) = self.malformed.take() {
-            connections.malformed();
-            let client = self.get_socket_digest().and_then(|d| d.peer_addr().map(ToString::to_string));
-            tracing::info!(target: "wecom_gate::proxy", event = "malformed", client,
-                "the client did not send an HTTP request; the connection is closed");
+        let left = self.refusal.as_mut()?;
+        while !left.is_empty() {
+            match Pin::new(&mut self.inner).poll_write(cx, left) {
+                Poll::Ready(Ok(0)) => return Some(Poll::Ready(Err(io::ErrorKind::WriteZero.into()))),
+                Poll::Ready(Ok(written)) => left.advance(written),
+                other => return Some(other),
+            }
         }
+        Some(Poll::Ready(Ok(theirs.len())))
     }
 
     /// Reads may take their time: the request head is complete.
@@ -112,8 +143,10 @@ impl AsyncRead for Guarded {
         }
         let before = buf.filled().len();
         if let Poll::Ready(done) = Pin::new(&mut me.inner).poll_read(cx, buf) {
+            let received = buf.filled().len().saturating_sub(before);
+            me.received.fetch_add(received as u64, Ordering::Relaxed);
             if let Some(read) = me.h2_read.as_mut() {
-                *read += buf.filled().len().saturating_sub(before);
+                *read += received;
                 if *read >= H2_OPENING {
                     me.h2_read = None;
                     me.disarm();
@@ -153,7 +186,9 @@ impl AsyncRead for Guarded {
 
 impl AsyncWrite for Guarded {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, b: &[u8]) -> Poll<io::Result<usize>> {
-        self.answers_by_itself();
+        if let Some(done) = self.answers_by_itself(cx, b) {
+            return done;
+        }
         Pin::new(&mut self.inner).poll_write(cx, b)
     }
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -167,7 +202,10 @@ impl AsyncWrite for Guarded {
         cx: &mut Context<'_>,
         b: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.answers_by_itself();
+        let first = b.iter().find(|b| !b.is_empty()).map_or(&[][..], |b| b);
+        if let Some(done) = self.answers_by_itself(cx, first) {
+            return done;
+        }
         Pin::new(&mut self.inner).poll_write_vectored(cx, b)
     }
     fn is_write_vectored(&self) -> bool {

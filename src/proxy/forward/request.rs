@@ -35,6 +35,8 @@ pub fn prepare(
 
 fn change(gate: &Gate, downstream: &HttpSession, request: &mut Parts, ctx: &mut Context) -> Result<()> {
     headers::strip_protected(&mut request.headers);
+    // Pingora does not pass trailers on.
+    request.headers.remove(header::TRAILER);
     headers::set_forwarding(
         &mut request.headers,
         &gate.origin,

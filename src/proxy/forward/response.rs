@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use http::response::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Version, header};
 use pingora::http::ResponseHeader;
 use pingora::prelude::*;
 use pingora::proxy::Session as HttpSession;
@@ -11,8 +11,10 @@ use pingora::proxy::Session as HttpSession;
 use crate::decide;
 use crate::nocobase::error_body::{Code, CodeReader};
 use crate::proxy::context::{Context, FRESH};
+use crate::proxy::forward::without_script::{self, NoScript};
 use crate::proxy::gate::Gate;
-use crate::proxy::headers::REQUEST_ID;
+use crate::proxy::headers::{self, REQUEST_ID};
+use crate::proxy::request::client;
 use crate::proxy::response::language::lang;
 use crate::proxy::rewrite::script_injector::Injector;
 
@@ -31,10 +33,8 @@ pub fn head(
     ctx: &mut Context,
 ) -> Result<()> {
     if response.status.is_informational() {
+        response.remove_header("keep-alive");
         response.insert_header(REQUEST_ID, ctx.request_id.clone())?;
-        if gate.config.origin.https {
-            response.insert_header(header::STRICT_TRANSPORT_SECURITY, HSTS)?;
-        }
         return Ok(());
     }
     let nothing = ResponseHeader::from(http::Response::new(()).into_parts().0);
@@ -45,8 +45,14 @@ pub fn head(
 }
 
 fn change(gate: &Gate, downstream: &HttpSession, response: &mut Parts, ctx: &mut Context) -> Result<()> {
+    headers::strip_hop_by_hop(&mut response.headers, response.status);
+    headers::mend_length(&mut response.headers, response.status);
+    if downstream.req_header().version < Version::HTTP_11 {
+        // What it knows is a length, or the end of the connection (RFC 9112, 6.1).
+        response.headers.remove(header::TRANSFER_ENCODING);
+    }
     response.headers.insert(REQUEST_ID, ctx.request_id.clone());
-    if gate.config.origin.https {
+    if gate.config.origin.https && !client::is_plain(gate, downstream) {
         response.headers.insert(header::STRICT_TRANSPORT_SECURITY, HSTS);
     }
     if ctx.member.is_some() {
@@ -61,7 +67,10 @@ fn change(gate: &Gate, downstream: &HttpSession, response: &mut Parts, ctx: &mut
     if !ctx.sign_out_cookies.is_empty() && response.status.is_success() {
         ctx.cookies = std::mem::take(&mut ctx.sign_out_cookies);
     }
-    if ctx.member.is_none() && ctx.forward.is_some_and(|p| p.put_script) && is_plain_page(response) {
+    if ctx.member.is_none()
+        && ctx.forward.is_some_and(|p| p.put_script)
+        && is_plain_page(gate, downstream, response)
+    {
         let tag = gate.form_tag(lang(downstream.req_header()));
         inject(downstream, response, ctx, tag)?;
     }
@@ -98,7 +107,7 @@ fn in_session(gate: &Gate, downstream: &HttpSession, response: &mut Parts, ctx: 
             ctx.error_code_reader = Some(Box::new(CodeReader::default()));
         }
     }
-    if ctx.forward.is_some_and(|p| p.put_script) && is_plain_page(response) {
+    if ctx.forward.is_some_and(|p| p.put_script) && is_plain_page(gate, downstream, response) {
         let session = &member.session;
         let token = if gate.delivers_tokens() {
             gate.sessions.browser_token(session).map(|t| t.as_str().to_owned())
@@ -126,14 +135,23 @@ fn inject(downstream: &HttpSession, response: &mut Parts, ctx: &mut Context, tag
     Ok(())
 }
 
-/// Is this a NocoBase page that can be changed on its way?
-fn is_plain_page(response: &Parts) -> bool {
-    let html = response
-        .headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|v| v.to_str().ok())
-        .is_some_and(|t| t.get(..9).is_some_and(|t| t.eq_ignore_ascii_case("text/html")));
-    html && response.status == 200 && !response.headers.contains_key(header::CONTENT_ENCODING)
+/// Is this a NocoBase page that can be changed on its way? If it is one that cannot, the log says so.
+fn is_plain_page(gate: &Gate, downstream: &HttpSession, response: &Parts) -> bool {
+    let kind = response.headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    let html = kind.get(..9).is_some_and(|t| t.eq_ignore_ascii_case("text/html"));
+    if !html || response.status != 200 {
+        return false;
+    }
+    let encoded = response.headers.get_all(header::CONTENT_ENCODING).iter();
+    let why = if encoded.into_iter().any(|v| !v.as_bytes().eq_ignore_ascii_case(b"identity")) {
+        NoScript::Encoded
+    } else if without_script::is_strange(kind) {
+        NoScript::Charset
+    } else {
+        return true;
+    };
+    gate.without_script.warn(why, downstream.req_header().uri.path());
+    false
 }
 
 /// NocoBase's own token cookies stay out of the browser.
@@ -154,10 +172,14 @@ fn drop_token_cookies(headers: &mut HeaderMap) {
 }
 
 /// Changes the body of NocoBase's response, piece by piece.
-pub fn body(gate: &Gate, body: &mut Option<Bytes>, end: bool, ctx: &mut Context) {
+pub fn body(gate: &Gate, downstream: &HttpSession, body: &mut Option<Bytes>, end: bool, ctx: &mut Context) {
     if let Some(injector) = &mut ctx.injector {
         let out = injector.push(body.take().unwrap_or_default(), end);
         *body = Some(out);
+        if injector.found_no_head() && !ctx.without_head {
+            ctx.without_head = true;
+            gate.without_script.warn(NoScript::NoHead, downstream.req_header().uri.path());
+        }
     }
     if let Some(reader) = &mut ctx.error_code_reader {
         if let Some(piece) = body {

@@ -1,6 +1,6 @@
 //! The response to a failure: a page for people, JSON for programs, a line in the log.
 
-use http::HeaderName;
+use http::{HeaderName, header};
 use pingora::http::RequestHeader;
 use pingora::proxy::Session as HttpSession;
 
@@ -71,11 +71,32 @@ pub fn respond(
         pages::json_error(failure, &pages::message(failure, lang), login)
     };
     let mut reply = Reply::from(rendered);
+    if let Some(challenge) = challenge(failure) {
+        reply = reply.with(header::WWW_AUTHENTICATE, challenge);
+    }
+    if failure == Failure::MethodNotAllowed {
+        reply = reply.with(header::ALLOW, decide::allowed(&gate.policy, request.uri.path()));
+    }
     if failure == Failure::SessionEnded {
         reply.cookies.push(gate.sessions.cookies.delete());
     }
     reply.cookies.append(&mut ctx.cookies);
     reply
+}
+
+/// What a 401 says about signing in (RFC 9110, 15.5.2). Browsers show no dialog for this scheme, and API keys use it.
+fn challenge(failure: Failure) -> Option<&'static str> {
+    match failure {
+        Failure::InvalidToken => Some("Bearer realm=\"wecom-gate\", error=\"invalid_token\""),
+        _ if failure.response().status == 401 => Some("Bearer realm=\"wecom-gate\""),
+        _ => None,
+    }
+}
+
+/// The line about a request whose client went away, which is nobody's fault.
+pub fn aborted(ctx: &Context, request: &RequestHeader, error: &str) {
+    tracing::debug!(event = "aborted", request_id = ctx.request_id.to_str().unwrap_or_default(),
+        method = %request.method, path = request.uri.path(), client = %ctx.client, error, "the client went away");
 }
 
 /// The line about a failure that has no line of its own.

@@ -9,13 +9,15 @@ use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 
 use crate::pages::Rendered;
+use crate::proxy::connection;
 use crate::proxy::gate::Gate;
 use crate::proxy::headers::REQUEST_ID;
+use crate::proxy::request::client;
 
-/// How much of an unread request body is taken in before an HTTP/2 response, and for how long: with more than one
-/// window unread, Pingora would reset the stream and the response would be lost.
-const DRAIN_BYTES: usize = 8 << 20;
-const DRAIN_TIME: Duration = Duration::from_secs(5);
+/// How long the rest of a request's body is taken in after the response, in all and between two pieces. A connection that
+/// is closed, or a stream that is reset, while the client still sends can lose the response on its way.
+const DRAIN_TIME: Duration = Duration::from_secs(15);
+const DRAIN_SILENCE: Duration = Duration::from_secs(2);
 
 /// A response of the gate itself.
 #[derive(Debug, Clone, Default)]
@@ -65,9 +67,9 @@ impl Reply {
     }
 }
 
-/// Adds HSTS where the origin is https.
-pub fn stay_with_https(gate: &Gate, reply: Reply) -> Reply {
-    if gate.config.origin.https {
+/// Adds HSTS where the origin is https and this request was sent with TLS (RFC 6797, 7.2).
+pub fn stay_with_https(gate: &Gate, session: &Session, reply: Reply) -> Reply {
+    if gate.config.origin.https && !client::is_plain(gate, session) {
         reply.with(header::STRICT_TRANSPORT_SECURITY, "max-age=31536000")
     } else {
         reply
@@ -86,15 +88,24 @@ impl From<Rendered> for Reply {
     }
 }
 
-/// Writes the response. `close`: the connection is not used again (refused framing, upgrade requests: R31).
+/// Writes the response, then takes in what the client still sends. `close`: the connection is not used again (refused
+/// framing, upgrade requests: R31).
+///
+/// # Errors
+/// If the client is gone.
 pub async fn send(session: &mut Session, reply: Reply, request_id: &HeaderValue, close: bool) -> Result<()> {
     let upgrade = session.is_upgrade_req();
-    if close || upgrade {
+    if close || upgrade || connection::is_pipelined(session) {
         session.set_keepalive(None);
     }
-    if session.is_http2() && !session.is_body_empty() {
+    write(session, reply, request_id).await.map_err(|e| e.into_down())?;
+    if !upgrade && !session.as_downstream_mut().is_body_done() {
         drain(session).await;
     }
+    Ok(())
+}
+
+async fn write(session: &mut Session, reply: Reply, request_id: &HeaderValue) -> Result<()> {
     let mut head = ResponseHeader::build(reply.status, Some(reply.headers.len() + reply.cookies.len() + 3))?;
     for (name, value) in reply.headers {
         head.append_header(name, value)?;
@@ -116,14 +127,12 @@ pub async fn send(session: &mut Session, reply: Reply, request_id: &HeaderValue,
 }
 
 async fn drain(session: &mut Session) {
+    if !session.is_http2() {
+        // The client sees at once that there is no more to come: a body that it has announced may never follow.
+        session.as_downstream_mut().shutdown().await;
+    }
     let all = async {
-        let mut taken = 0;
-        while let Ok(Some(chunk)) = session.read_request_body().await {
-            taken += chunk.len();
-            if taken > DRAIN_BYTES {
-                break;
-            }
-        }
+        while let Ok(Ok(Some(_))) = tokio::time::timeout(DRAIN_SILENCE, session.read_request_body()).await {}
     };
     // Running out of time only means that this response may be lost.
     let _ = tokio::time::timeout(DRAIN_TIME, all).await;

@@ -24,6 +24,7 @@ pub struct Injector {
     /// Everything before this offset of `held` has been read.
     read: usize,
     done: bool,
+    missed: bool,
 }
 
 enum Found {
@@ -36,7 +37,12 @@ enum Found {
 impl Injector {
     /// `tag` as made by [`script_tag`].
     pub fn new(tag: Bytes) -> Self {
-        Self { tag, held: BytesMut::new(), read: 0, done: false }
+        Self { tag, held: BytesMut::new(), read: 0, done: false, missed: false }
+    }
+
+    /// The page has passed without a place for the tag.
+    pub fn found_no_head(&self) -> bool {
+        self.missed
     }
 
     /// Takes the next piece of the page, gives what can be sent on. With `end` everything comes out.
@@ -60,6 +66,8 @@ impl Injector {
             }
             Found::More(_) if end || full => {
                 self.done = true;
+                // A response without a body, as to HEAD, is no page.
+                self.missed = !self.held.is_empty();
                 std::mem::take(&mut self.held).freeze()
             }
             Found::More(read) => {

@@ -2,6 +2,8 @@
 
 /// "Going away": the server is stopping (RFC 6455, section 7.4.1). The page connects again.
 pub const GOING_AWAY: &[u8] = &[0x88, 2, 0x03, 0xe9];
+/// "Protocol error": the page sent what is no frame.
+pub const PROTOCOL_ERROR: &[u8] = &[0x88, 2, 0x03, 0xea];
 /// "Policy violation": the session has ended.
 pub const NOT_ALLOWED: &[u8] = &[0x88, 2, 0x03, 0xf0];
 
@@ -129,7 +131,7 @@ mod tests {
 
     #[test]
     fn what_is_said_is_one_whole_frame() {
-        for said in [GOING_AWAY, NOT_ALLOWED, RUNNING] {
+        for said in [GOING_AWAY, PROTOCOL_ERROR, NOT_ALLOWED, RUNNING] {
             let mut frames = Frames(BOUNDARY);
             frames.push(said);
             assert!(frames.at_boundary());

@@ -38,6 +38,8 @@ pub struct Connect {
     pub session: Option<Arc<OpenStream>>,
     /// Tell the page that NocoBase runs: see [`RUNNING`].
     pub running: bool,
+    /// The Close frame to end with, once there is a reason to.
+    pub close: watch::Receiver<Option<&'static [u8]>>,
     /// Turns true when the gate stops.
     pub stopping: watch::Receiver<bool>,
 }
@@ -54,6 +56,7 @@ impl Connect {
     /// Done when the tunnel has to end: the Close frame that says why.
     fn end(&self) -> End {
         let (session, mut stopping) = (self.session.clone(), self.stopping.clone());
+        let mut close = self.close.clone();
         Box::pin(async move {
             let ended = async {
                 match session {
@@ -61,7 +64,14 @@ impl Connect {
                     None => std::future::pending().await,
                 }
             };
+            let closed = async {
+                match close.wait_for(Option::is_some).await.ok().and_then(|frame| *frame) {
+                    Some(frame) => frame,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
+                frame = closed => frame,
                 () = ended => NOT_ALLOWED,
                 _ = stopping.wait_for(|stopping| *stopping) => GOING_AWAY,
             }

@@ -109,12 +109,18 @@ fn at_most_three_sessions_are_kept() {
 fn r17_too_many_cookies_or_bytes_are_refused() {
     let many = |n: usize| vec!["a=1"; n].join("; ");
     assert!(OwnCookies::parse(&PLAIN, [many(MAX_COOKIES).as_bytes()]).is_ok());
-    assert_eq!(OwnCookies::parse(&PLAIN, [many(MAX_COOKIES + 1).as_bytes()]).unwrap_err(), Failure::TooLarge);
+    assert_eq!(
+        OwnCookies::parse(&PLAIN, [many(MAX_COOKIES + 1).as_bytes()]).unwrap_err(),
+        Failure::HeadersTooLarge
+    );
     let half = many(MAX_COOKIES / 2 + 1);
-    assert_eq!(OwnCookies::parse(&PLAIN, [half.as_bytes(), half.as_bytes()]).unwrap_err(), Failure::TooLarge);
+    assert_eq!(
+        OwnCookies::parse(&PLAIN, [half.as_bytes(), half.as_bytes()]).unwrap_err(),
+        Failure::HeadersTooLarge
+    );
     let long = vec![b'a'; MAX_COOKIE_BYTES];
     assert!(OwnCookies::parse(&PLAIN, [&long[..]]).is_ok());
-    assert_eq!(OwnCookies::parse(&PLAIN, [&long[..], b"b"]).unwrap_err(), Failure::TooLarge);
+    assert_eq!(OwnCookies::parse(&PLAIN, [&long[..], b"b"]).unwrap_err(), Failure::HeadersTooLarge);
 }
 
 #[test]

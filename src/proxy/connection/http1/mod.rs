@@ -4,6 +4,8 @@
 //! first byte is there: an idle connection then holds buffers and the state of a whole request, more than 20 KiB.
 //! Here a request begins with its first bytes, which Pingora takes as if left over from the request before.
 
+mod request_line;
+
 use std::future::poll_fn;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
@@ -16,8 +18,10 @@ use pingora::apps::{HttpPersistentSettings, HttpServerApp};
 use pingora::protocols::Stream;
 use pingora::protocols::http::ServerSession;
 use pingora::server::ShutdownWatch;
-use tokio::io::{AsyncRead as _, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead as _, AsyncReadExt as _, AsyncWriteExt, ReadBuf};
 
+use self::request_line::{self as line, Line};
+use super::refusal::Asked;
 use super::stream::{Guarded, Times};
 
 /// Room for a request's head at first, as in Pingora. Most fit.
@@ -41,6 +45,7 @@ where
     loop {
         let Some(first) = first_bytes(&mut stream, &mut shutdown).await else { return };
         arm(&stream, times.head);
+        let Some(first) = request_line(&mut stream, first).await else { return };
         let mut session = ServerSession::new_http1(stream);
         match settings.take() {
             Some(_) if *shutdown.borrow() => session.set_keepalive(None),
@@ -58,6 +63,24 @@ where
         (stream, settings) = reused.consume();
         arm(&stream, times.idle);
     }
+}
+
+/// Waits for the whole first line, and makes of it what Pingora can read.
+async fn request_line(stream: &mut Stream, mut first: BytesMut) -> Option<BytesMut> {
+    let (method, target) = loop {
+        match line::read(&first) {
+            Line::Complete { method, target } => break (method, target),
+            Line::Incomplete if stream.read_buf(&mut first).await.ok()? == 0 => return None,
+            Line::Incomplete => {}
+        }
+    };
+    let words = (first.get(method).unwrap_or_default(), first.get(target.clone()).unwrap_or_default());
+    let asked = Asked::new(words.0, words.1);
+    let first = line::encode_query(first, target);
+    if let Some(guarded) = stream.as_any().downcast_ref::<Guarded>() {
+        guarded.begins(asked, first.len());
+    }
+    Some(first)
 }
 
 fn arm(stream: &Stream, within: Duration) {

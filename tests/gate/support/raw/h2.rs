@@ -92,4 +92,51 @@ impl H2 {
             _ => failed,
         }
     }
+
+    /// Sends a body of this many bytes in pieces of 64 KiB, with a pause before each, until there is a response; its status (0:
+    /// none came whole) and when it was there.
+    pub async fn upload(&self, path: &str, mut left: usize, pause: Duration) -> (u16, Duration) {
+        let began = std::time::Instant::now();
+        let request = http::Request::builder()
+            .method("POST")
+            .uri(format!("https://{HOST}{path}"))
+            .header("content-length", left)
+            .body(())
+            .unwrap();
+        let mut client = self.0.clone().ready().await.unwrap();
+        let (response, mut body) = client.send_request(request, false).unwrap();
+        let sending = async move {
+            while left > 0 {
+                tokio::time::sleep(pause).await;
+                let now = left.min(64 << 10);
+                body.reserve_capacity(now);
+                while body.capacity() < now {
+                    match std::future::poll_fn(|cx| body.poll_capacity(cx)).await {
+                        Some(Ok(_)) => {}
+                        _ => return,
+                    }
+                }
+                left -= now;
+                if body.send_data(Bytes::from(vec![b'x'; now]), left == 0).is_err() {
+                    return;
+                }
+            }
+        };
+        let answered = async {
+            let response = response.await.ok()?;
+            let (status, after) = (response.status().as_u16(), began.elapsed());
+            let mut body = response.into_body();
+            while let Some(piece) = body.data().await {
+                let piece = piece.ok()?;
+                let _ = body.flow_control().release_capacity(piece.len());
+            }
+            Some((status, after))
+        };
+        let both = async { tokio::join!(sending, answered).1 };
+        tokio::time::timeout(Duration::from_secs(60), both)
+            .await
+            .ok()
+            .flatten()
+            .unwrap_or((0, began.elapsed()))
+    }
 }

@@ -1,0 +1,123 @@
+//! The first line of a request, before Pingora reads it.
+//!
+//! Programs send `?filter={"id":1}` as it is, and NocoBase's server (Node) takes it; Pingora's parser does not. The characters
+//! that RFC 3986 does not allow in a query, and that mean nothing there, are percent-encoded here, so that what is decided on
+//! is what is forwarded (R1). Path, spaces and control characters stay as they are, and with them every refusal.
+
+use std::ops::Range;
+
+use bytes::{BufMut as _, BytesMut};
+
+/// Longest line that is waited for. Over it, the line is passed on as it is.
+const LONGEST: usize = 64 * 1024;
+
+/// What is known of the line.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Line {
+    /// The target may go on.
+    Incomplete,
+    /// Method and target are there, or this is no request line.
+    Complete {
+        /// Where the method is.
+        method: Range<usize>,
+        /// Where the target is.
+        target: Range<usize>,
+    },
+}
+
+/// Reads as much of the line as there is.
+pub fn read(bytes: &[u8]) -> Line {
+    let skipped = bytes.iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
+    let end_of_word = |from: usize| {
+        let rest = bytes.get(from..).unwrap_or_default();
+        rest.iter().position(|b| *b <= b' ').map(|n| from + n)
+    };
+    let nothing = Line::Complete { method: 0..0, target: 0..0 };
+    let Some(end_of_method) = end_of_word(skipped) else {
+        let letters =
+            bytes.iter().skip(skipped).all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(b));
+        return if letters && bytes.len() < LONGEST { Line::Incomplete } else { nothing };
+    };
+    if bytes.get(end_of_method) != Some(&b' ') {
+        return nothing;
+    }
+    let (method, start) = (skipped..end_of_method, end_of_method + 1);
+    match end_of_word(start) {
+        Some(end) => Line::Complete { method, target: start..end },
+        None if bytes.len() < LONGEST => Line::Incomplete,
+        None => Line::Complete { method, target: start..bytes.len() },
+    }
+}
+
+/// Encodes what has to be encoded in the query of this target.
+pub fn encode_query(bytes: BytesMut, target: Range<usize>) -> BytesMut {
+    let whole = bytes.get(target.clone()).unwrap_or_default();
+    let Some(mark) = memchr::memchr(b'?', whole) else { return bytes };
+    let query = whole.get(mark..).unwrap_or_default();
+    let count = query.iter().filter(|b| is_foreign(**b)).count();
+    if count == 0 {
+        return bytes;
+    }
+    let mut out = BytesMut::with_capacity(bytes.len() + 2 * count);
+    let start = target.start + mark;
+    out.extend_from_slice(bytes.get(..start).unwrap_or_default());
+    for byte in query {
+        if is_foreign(*byte) {
+            let digit = |nibble: u8| b"0123456789ABCDEF".get(usize::from(nibble)).copied().unwrap_or(b'0');
+            out.put_slice(&[b'%', digit(byte >> 4), digit(byte & 0xf)]);
+        } else {
+            out.put_u8(*byte);
+        }
+    }
+    out.extend_from_slice(bytes.get(target.end..).unwrap_or_default());
+    out
+}
+
+fn is_foreign(byte: u8) -> bool {
+    matches!(byte, b'"' | b'<' | b'>' | b'{' | b'}' | b'|' | b'^' | b'`' | 0x80..)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn encoded(line: &[u8]) -> String {
+        let Line::Complete { target, .. } = read(line) else { return "incomplete".into() };
+        String::from_utf8_lossy(&encode_query(BytesMut::from(line), target)).into_owned()
+    }
+
+    #[test]
+    fn r01_only_the_query_is_encoded() {
+        for (line, want) in [
+            (r#"GET /x?filter={"id":1} HTTP/1.1"#, "GET /x?filter=%7B%22id%22:1%7D HTTP/1.1"),
+            ("GET /x?a=<b>|^` HTTP/1.1", "GET /x?a=%3Cb%3E%7C%5E%60 HTTP/1.1"),
+            ("\r\nGET /x?名 HTTP/1.1", "\r\nGET /x?%E5%90%8D HTTP/1.1"),
+            ("GET /x?a%7B?b\" HTTP/1.1", "GET /x?a%7B?b%22 HTTP/1.1"),
+            ("GET http://a/x?\" HTTP/1.1", "GET http://a/x?%22 HTTP/1.1"),
+            // No query, or none any more.
+            ("GET /\"{名 HTTP/1.1", "GET /\"{名 HTTP/1.1"),
+            ("GET /x?a \"b HTTP/1.1", "GET /x?a \"b HTTP/1.1"),
+            ("GET /x?a\t\" HTTP/1.1", "GET /x?a\t\" HTTP/1.1"),
+            ("GET /x?a\r\nX: \"{", "GET /x?a\r\nX: \"{"),
+            ("GET /x HTTP/1.1\r\nA: ?\"", "GET /x HTTP/1.1\r\nA: ?\""),
+            // No request line.
+            ("GET\t/x?\" HTTP/1.1", "GET\t/x?\" HTTP/1.1"),
+            ("\u{16}\u{3}\u{1}?\" ", "\u{16}\u{3}\u{1}?\" "),
+            ("?\"\r\n", "?\"\r\n"),
+        ] {
+            assert_eq!(encoded(line.as_bytes()), want);
+        }
+    }
+
+    #[test]
+    fn a_line_is_waited_for_as_long_as_it_may_be_one() {
+        for more in ["", "\r\n", "G", "GET", "GET ", "GET /", "GET /x?{", "GET /x?a%"] {
+            assert_eq!(read(more.as_bytes()), Line::Incomplete, "{more}");
+        }
+        for enough in ["GET / ", "GET /x\r", "GET\r\n", "\u{16}\u{3}\u{1}", "G(T", "GET /x?\0"] {
+            assert_ne!(read(enough.as_bytes()), Line::Incomplete, "{enough}");
+        }
+        let long = format!("GET /x?{}", "{".repeat(LONGEST));
+        assert!(encoded(long.as_bytes()).ends_with("%7B%7B"));
+    }
+}

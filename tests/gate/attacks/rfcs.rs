@@ -1,0 +1,408 @@
+//! What the standards of HTTP and WebSocket say about a proxy, and what clients meet where one does not do it.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use crate::support::raw::{
+    Gate, HOST, Upstream, Visitor, gate, gate_with, get, read_answer, request, talk, upgrade,
+};
+
+fn answer(upstream: &Upstream, raw: &str) {
+    upstream.recorded().answers.insert("/api/public".into(), raw.as_bytes().to_vec());
+}
+
+fn old(target: &str, headers: &str) -> String {
+    format!("GET {target} HTTP/1.0\r\nHost: {HOST}\r\n{headers}\r\n")
+}
+
+/// RFC 9112, 6.1; RFC 9110, 15.2.
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_of_http_1_0_get_no_chunks_and_nothing_in_between() {
+    let (upstream, setup, gate) = gate_with(|s| s.https()).await;
+    let chunked =
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n";
+    let early = "HTTP/1.1 103 Early Hints\r\nLink: </a.js>\r\n\r\n";
+    for (raw, body) in [
+        (chunked.to_owned(), "hello world"),
+        (format!("{early}{chunked}"), "hello world"),
+        (format!("HTTP/1.1 100 Continue\r\n\r\n{chunked}"), "hello world"),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi".into(), "hi"),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n2\r\nhi\r\n0\r\nX-Sum: 1\r\n\r\n".into(), "hi"),
+        ("HTTP/1.1 404 Not Found\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nno\r\n0\r\n\r\n".into(), "no"),
+        ("HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n".into(), ""),
+    ] {
+        answer(&upstream, &raw);
+        for tls in [false, true] {
+            for headers in ["", "Connection: keep-alive\r\n", "Expect: 100-continue\r\n"] {
+                let got = setup.talk_over(&gate, tls, old("/api/public", headers)).await;
+                assert_eq!(got.body(), body, "{raw:?} {headers:?}: {}", got.text());
+                assert_eq!(got.header("transfer-encoding"), None, "{}", got.text());
+                assert_eq!(got.count(), 1, "{}", got.text());
+                if got.header("content-length").is_none() && got.status() != 204 {
+                    assert!(got.closed, "{headers:?}: {}", got.text());
+                    assert_eq!(got.header("connection").as_deref(), Some("close"), "{}", got.text());
+                }
+            }
+        }
+        let new = talk(gate.http, get("/api/public", "")).await;
+        assert!(new.text().starts_with("HTTP/1.1"), "{}", new.text());
+    }
+    // The same of pages that the gate changes.
+    answer(
+        &upstream,
+        &chunked.replace("OK\r\n", "OK\r\nContent-Type: text/html\r\n").replace("hello", "<head"),
+    );
+    let got = talk(gate.http, old("/api/public", "")).await;
+    assert_eq!(got.body(), "<head world", "{}", got.text());
+}
+
+/// RFC 9110, 7.6.1.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_of_the_connection_to_nocobase_reaches_the_client() {
+    let (upstream, setup, gate) = gate_with(|s| s.https()).await;
+    for headers in [
+        "Connection: keep-alive\r\nKeep-Alive: timeout=5\r\n",
+        "Connection: X-Hop, keep-alive\r\nX-Hop: 1\r\nKeep-Alive: timeout=5\r\n",
+        "Connection: x-hop\r\nConnection: X-Other\r\nx-HOP: 1\r\nX-Other: 2\r\n",
+        "Proxy-Connection: keep-alive\r\n",
+        "Trailer: X-Hop\r\n",
+        "Upgrade: h2c\r\nConnection: Upgrade\r\n",
+        "TE: trailers\r\n",
+    ] {
+        answer(&upstream, &format!("HTTP/1.1 200 OK\r\n{headers}X-End: 1\r\nContent-Length: 2\r\n\r\nhi"));
+        for tls in [false, true] {
+            let got = setup.talk_over(&gate, tls, get("/api/public", "")).await;
+            assert_eq!((got.status(), got.body().as_str()), (200, "hi"), "{}", got.text());
+            for gone in ["keep-alive", "x-hop", "x-other", "proxy-connection", "trailer", "upgrade", "te"] {
+                assert_eq!(got.header(gone), None, "{headers:?}: {}", got.text());
+            }
+            assert_eq!(got.all("connection"), ["keep-alive"], "{headers:?}");
+            assert_eq!(got.header("x-end").as_deref(), Some("1"));
+        }
+        let (status, got) = setup.h2(&gate).await.ask("GET", "/api/public", &[], &[]).await;
+        assert_eq!(status, 200, "{headers:?}");
+        assert!(["x-hop", "x-other", "trailer", "te"].iter().all(|n| !got.contains_key(*n)), "{got:?}");
+    }
+    // What frames the body is no header of the connection, whoever says so.
+    answer(&upstream, "HTTP/1.1 200 OK\r\nConnection: content-length, close\r\nContent-Length: 2\r\n\r\nhi");
+    let got = talk(gate.http, get("/api/public", "")).await;
+    assert_eq!((got.status(), got.body().as_str()), (200, "hi"), "{}", got.text());
+    upstream.take();
+    talk(gate.http, get("/api/public", "Trailer: X-A\r\nTE: trailers\r\nConnection: TE\r\n")).await;
+    assert_eq!(upstream.take()[0].header("trailer"), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r28_responses_have_one_length_or_none() {
+    let (upstream, setup, gate) = gate_with(|s| s.https()).await;
+    for (raw, status, length, body) in [
+        ("200 OK\r\nContent-Length: 5, 5\r\n\r\nhello", 200, Some("5"), "hello"),
+        ("200 OK\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\nhello", 200, Some("5"), "hello"),
+        ("200 OK\r\nContent-Length: 5,5 ,5\r\n\r\nhello", 200, Some("5"), "hello"),
+        ("200 OK\r\nContent-Length: 5, 6\r\n\r\nhello", 502, None, ""),
+        ("200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello", 502, None, ""),
+        ("200 OK\r\nContent-Length: 5, x\r\n\r\nhello", 502, None, ""),
+        ("204 No Content\r\nContent-Length: 0\r\n\r\n", 204, None, ""),
+        ("204 No Content\r\nContent-Length: 5\r\n\r\n", 204, None, ""),
+        ("204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n", 204, None, ""),
+        ("204 No Content\r\n\r\n", 204, None, ""),
+        ("304 Not Modified\r\nContent-Length: 5\r\n\r\n", 304, Some("5"), ""),
+    ] {
+        answer(&upstream, &format!("HTTP/1.1 {raw}"));
+        for tls in [false, true] {
+            let mut line = setup.line(&gate, tls).await;
+            line.write_all(get("/api/public", "").as_bytes()).await.unwrap();
+            line.flush().await.unwrap();
+            let got = read_answer(&mut line).await;
+            assert_eq!(got.status(), status, "{raw:?}: {}", got.text());
+            if status == 502 {
+                assert!(got.body().contains("errors"), "{raw:?}: {}", got.text());
+                continue;
+            }
+            assert_eq!(got.all("content-length"), length.into_iter().collect::<Vec<_>>(), "{raw:?}");
+            assert_eq!(got.body(), body, "{raw:?}: {}", got.text());
+            if status == 204 {
+                assert_eq!(got.header("transfer-encoding"), None, "{raw:?}");
+            }
+        }
+    }
+}
+
+/// RFC 9110, 15.2.2 and 7.8.
+#[tokio::test(flavor = "multi_thread")]
+async fn r31_a_101_that_nobody_asked_for_is_502() {
+    let (upstream, setup, gate) = gate_with(|s| s.https()).await;
+    let switch = |headers: &str| format!("HTTP/1.1 101 Switching Protocols\r\n{headers}\r\n");
+    for headers in
+        ["", "Connection: Upgrade\r\nUpgrade: h2c\r\n", "Connection: Upgrade\r\nUpgrade: websocket\r\n"]
+    {
+        answer(&upstream, &switch(headers));
+        for tls in [false, true] {
+            for bytes in [
+                get("/api/public", ""),
+                request("POST", "/api/public", "Content-Length: 2\r\n") + "hi",
+                old("/api/public", ""),
+            ] {
+                let got = setup.talk_over(&gate, tls, bytes).await;
+                assert_eq!(got.status(), 502, "{headers:?}: {}", got.text());
+                assert!(got.closed);
+            }
+        }
+        assert_eq!(setup.h2(&gate).await.ask("GET", "/api/public", &[], &[]).await.0, 502, "{headers:?}");
+    }
+    // Asked for, but not this one.
+    for headers in ["", "Connection: Upgrade\r\nUpgrade: h2c\r\n", "Upgrade: websocket\r\nUpgrade: h2c\r\n"] {
+        upstream.recorded().answers.insert("/ws-public".into(), switch(headers).into_bytes());
+        let got = talk(gate.http, upgrade("/ws-public", "")).await;
+        assert_eq!(got.status(), 502, "{headers:?}: {}", got.text());
+    }
+    gate.wait_for_lines("label", "nocobase_bad_answer", 6).await;
+}
+
+/// RFC 9110, 15.5.2 and 15.5.6; RFC 9112, 3.2.
+#[tokio::test(flavor = "multi_thread")]
+async fn refusals_say_what_they_have_to() {
+    let (upstream, setup, gate) = gate_with(|s| s.https()).await;
+    let no_host = |h: &str| format!("GET /api/public HTTP/1.1\r\n{h}\r\n");
+    for (what, bytes, status) in [
+        ("no session", get("/api/x", ""), 401),
+        ("no such token", get("/api/x", "Authorization: Bearer nobody\r\n"), 401),
+        ("me", get("/wecom-gate/me", ""), 401),
+        ("forward-auth", get("/wecom-gate/auth", ""), 401),
+        ("a WebSocket", upgrade("/ws", ""), 401),
+        ("login by POST", request("POST", "/wecom-gate/login", "Content-Length: 0\r\n"), 405),
+        ("login by HEAD", request("HEAD", "/wecom-gate/login", ""), 405),
+        ("logout by DELETE", request("DELETE", "/wecom-gate/logout", ""), 405),
+        ("me by PUT", request("PUT", "/wecom-gate/me", "Content-Length: 0\r\n"), 405),
+        ("TRACE", request("TRACE", "/api/public", ""), 405),
+        ("CONNECT", format!("CONNECT {HOST}:443 HTTP/1.1\r\nHost: {HOST}:443\r\n\r\n"), 405),
+        ("no host", no_host(""), 400),
+        ("empty host", no_host("Host: \r\n"), 400),
+        ("a host with a blank", no_host("Host: gate .test\r\n"), 400),
+        ("a host with a path", no_host("Host: gate.test/x\r\n"), 400),
+        ("a host with a user", no_host("Host: boss@gate.test\r\n"), 400),
+        ("a host with a name for a port", no_host("Host: gate.test:https\r\n"), 400),
+        ("two hosts", no_host("Host: gate.test\r\nHost: gate.test\r\n"), 400),
+        ("another host", no_host("Host: evil.test\r\n"), 421),
+        ("NUL in a header", no_host(&format!("Host: {HOST}\r\nX-A: a\0b\r\n")), 400),
+        ("a blank before a colon", no_host(&format!("Host: {HOST}\r\nX-A : b\r\n")), 400),
+        ("coding of HTTP/1.0", old("/api/public", "Transfer-Encoding: chunked\r\n"), 400),
+        ("two lengths", no_host(&format!("Host: {HOST}\r\nContent-Length: 1\r\nContent-Length: 2\r\n")), 400),
+        ("300 headers", no_host(&format!("Host: {HOST}\r\n{}", "X-A: b\r\n".repeat(300))), 400),
+        ("no version", "GET /api/public SMTP\r\n\r\n".into(), 400),
+        ("a path that is none", get("/a/../b", ""), 400),
+    ] {
+        for tls in [false, true] {
+            let got = setup.talk_over(&gate, tls, &bytes).await;
+            assert_eq!(got.status(), status, "{what}: {}", got.text());
+            let challenge = got.header("www-authenticate").unwrap_or_default();
+            assert_eq!(
+                challenge.starts_with("Bearer realm=\"wecom-gate\""),
+                status == 401,
+                "{what}: {}",
+                got.text()
+            );
+            let methods = got.header("allow").unwrap_or_default();
+            assert_eq!(methods.contains("GET"), status == 405, "{what}: {}", got.text());
+            let id = got.header("x-request-id").unwrap_or_default();
+            assert!(!id.is_empty(), "{what}: {}", got.text());
+            assert_eq!(got.header("server"), None, "{what}: {}", got.text());
+            assert_eq!(got.all("date").len(), 1, "{what}: {}", got.text());
+            let length: usize = got.header("content-length").unwrap().parse().unwrap();
+            let no_body = what.ends_with("HEAD");
+            assert_eq!(got.body().len(), if no_body { 0 } else { length }, "{what}: {}", got.text());
+            let json = serde_json::from_str::<serde_json::Value>(&got.body())
+                .is_ok_and(|v| v["errors"][0]["code"].is_string());
+            assert!(json || no_body, "{what}: {}", got.text());
+            gate.wait_for_lines("request_id", &id, 1).await;
+        }
+    }
+    assert_eq!(
+        talk(gate.http, request("OPTIONS", "/wecom-gate/login", "")).await.header("allow").as_deref(),
+        Some("GET")
+    );
+    assert!(upstream.take().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r03_only_a_trusted_proxy_says_that_it_speaks_tls() {
+    for (trusted, forwarded, told) in
+        [(true, "https", true), (true, "http", false), (true, "", false), (false, "https", false)]
+    {
+        let (_upstream, setup, gate) = gate_with(|s| {
+            let networks = if trusted { vec!["127.0.0.1/32"] } else { Vec::new() };
+            s.https().set("access.trusted_proxies", networks)
+        })
+        .await;
+        let headers =
+            if forwarded.is_empty() { String::new() } else { format!("X-Forwarded-Proto: {forwarded}\r\n") };
+        for target in ["/api/public", "/api/x", "/wecom-gate/sign-in"] {
+            let got = setup.talk_over(&gate, false, get(target, &headers)).await;
+            assert_eq!(
+                got.header("strict-transport-security").is_some(),
+                told,
+                "{target} {trusted} {forwarded}"
+            );
+        }
+    }
+}
+
+/// Node's server takes these in a query, and so do the programs that were written for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn r01_characters_that_node_takes_in_a_query_are_encoded_on_the_way() {
+    let (upstream, setup, gate) =
+        gate_with(|s| s.https().set("access.public", vec!["GET /api/public"])).await;
+    for (query, sent) in [
+        (r#"filter={"id":1}"#, "filter=%7B%22id%22:1%7D"),
+        ("a=<b>", "a=%3Cb%3E"),
+        ("a=b|c^d`e", "a=b%7Cc%5Ed%60e"),
+        ("name=张三", "name=%E5%BC%A0%E4%B8%89"),
+        (
+            r#"filter={"$and":[{"name.$includes":"é"}]}&sort[]=-id"#,
+            "filter=%7B%22$and%22:[%7B%22name.$includes%22:%22%C3%A9%22%7D]%7D&sort[]=-id",
+        ),
+        ("a=%7B{", "a=%7B%7B"),
+        ("?{?", "?%7B?"),
+    ] {
+        for tls in [false, true] {
+            for target in [format!("/api/public?{query}"), format!("http://{HOST}/api/public?{query}")] {
+                // Whole, and byte by byte.
+                let whole = setup.talk_over(&gate, tls, get(&target, "")).await;
+                assert_eq!(whole.status(), 200, "{target}: {}", whole.text());
+                let mut line = setup.line(&gate, tls).await;
+                for byte in get(&target, "").as_bytes() {
+                    line.write_all(&[*byte]).await.unwrap();
+                    line.flush().await.unwrap();
+                }
+                let slow = read_answer(&mut line).await;
+                assert_eq!(slow.status(), 200, "{target}: {}", slow.text());
+                for seen in upstream.take() {
+                    assert_eq!(seen.target(), format!("/api/public?{sent}"), "{target}");
+                }
+            }
+        }
+    }
+    let invalid = [&b"GET /api/public?a=\xff\xfe HTTP/1.1\r\nHost: gate.test\r\n\r\n"[..]].concat();
+    assert_eq!(talk(gate.http, &invalid).await.status(), 200);
+    assert_eq!(upstream.take()[0].target(), "/api/public?a=%FF%FE");
+    // A token in such a query is still found, and a long one is still read.
+    let token = format!("/api/x?filter={{}}&token={}", "x".repeat(20));
+    assert_eq!(talk(gate.http, get(&token, "")).await.status(), 401);
+    let long = format!("/api/public?{}", "{".repeat(6000));
+    assert_eq!(talk(gate.http, get(&long, "")).await.status(), 200);
+    assert_eq!(upstream.take()[0].target().len(), "/api/public?".len() + 3 * 6000);
+    // Nothing of this makes a path or a second request of anything.
+    for target in [
+        "/api/{public",
+        "/api/public\"",
+        "/api/public#?{",
+        "/api\\public?{",
+        "/api/public?a HTTP/1.1\r\nX: {",
+        "/api/%7bpublic",
+        "/api/public/..?{",
+        "/api//public?\"",
+    ] {
+        let got = talk(gate.http, get(target, "")).await;
+        assert!(got.count() <= 1, "{target}: {}", got.text());
+        for seen in upstream.take() {
+            assert_eq!(seen.target().split('?').next(), Some("/api/public"), "{target}: {}", seen.head);
+        }
+    }
+    let refused = setup
+        .talk_over(&gate, false, "GET /some/\u{1}where?token=secret HTTP/1.1\r\nHost: gate.test\r\n\r\n")
+        .await;
+    assert_eq!(refused.status(), 400, "{}", refused.text());
+    let id = refused.header("x-request-id").unwrap();
+    let lines = gate.wait_for_lines("request_id", &id, 1).await;
+    assert!(lines[0]["path"].as_str().unwrap().starts_with("/some/"), "{}", lines[0]);
+    assert!(!gate.output().contains("secret"), "{}", gate.output());
+}
+
+/// RFC 9112, 9.3.2 and 9.6: the second request is not served, and the first response says so.
+#[tokio::test(flavor = "multi_thread")]
+async fn r28_pipelining_is_refused_in_so_many_words() {
+    let (upstream, setup, gate) = gate_with(|s| s.https()).await;
+    let second = get("/api/public?second", "");
+    let member = setup.visitor().lines();
+    for (what, first) in [
+        ("GET", get("/api/public", "")),
+        ("own page", get("/wecom-gate/sign-in", "")),
+        ("refused", get("/api/x", "")),
+        ("signed in", get("/api/x", &member)),
+        ("POST", request("POST", "/api/public", "Content-Length: 5\r\n") + "hello"),
+        ("HEAD", request("HEAD", "/wecom-gate/sign-in", "")),
+        ("an odd query", get("/api/public?{\"", "")),
+    ] {
+        for tls in [false, true] {
+            for behind in [second.clone(), second[..1].to_owned(), second.repeat(3)] {
+                upstream.take();
+                let got = setup.talk_over(&gate, tls, format!("{first}{behind}")).await;
+                assert_eq!(got.count(), 1, "{what}: {}", got.text());
+                assert_eq!(got.header("connection").as_deref(), Some("close"), "{what}: {}", got.text());
+                assert!(got.closed, "{what}");
+                assert!(upstream.take().iter().all(|r| !r.target().contains("second")), "{what}");
+            }
+        }
+    }
+    // One after another is no pipelining.
+    let mut line = setup.line(&gate, true).await;
+    for _ in 0..3 {
+        for bytes in [
+            get("/api/public", ""),
+            request("POST", "/api/public", "Content-Length: 5\r\n") + "hello",
+            get("/api/public?{", ""),
+        ] {
+            line.write_all(bytes.as_bytes()).await.unwrap();
+            line.flush().await.unwrap();
+            let got = read_answer(&mut line).await;
+            assert_eq!(got.header("connection").as_deref(), Some("keep-alive"), "{}", got.text());
+        }
+    }
+}
+
+async fn tunnel(gate: &Gate, member: &Visitor) -> tokio::net::TcpStream {
+    let mut stream = tokio::net::TcpStream::connect(gate.http).await.unwrap();
+    let headers = format!("{}Origin: http://gate.test\r\n", member.cookie_line());
+    stream.write_all(upgrade("/ws", &headers).as_bytes()).await.unwrap();
+    assert_eq!(read_answer(&mut stream).await.status(), 101);
+    stream
+}
+
+/// RFC 6455, 7.1.7 and 7.4.1: a browser that only sees the end of a connection learns nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn frames_that_are_none_are_answered_with_1002() {
+    let (upstream, setup, gate) = gate().await;
+    let member = setup.visitor();
+    for (what, bytes) in [
+        ("a reserved bit", vec![0xc1, 0x80, 1, 2, 3, 4]),
+        ("a reserved opcode", vec![0x83, 0x80, 1, 2, 3, 4]),
+        ("a reserved control opcode", vec![0x8b, 0x80, 1, 2, 3, 4]),
+        ("no mask", vec![0x81, 0x01, b'a']),
+        ("a ping in fragments", vec![0x09, 0x80, 1, 2, 3, 4]),
+        ("a long ping", vec![0x89, 0xfe, 0, 200, 1, 2, 3, 4]),
+        ("a length that is too long", vec![0x81, 0xfe, 0, 5, 1, 2, 3, 4]),
+        ("a length beyond all", vec![0x82, 0xff, 0x80, 0, 0, 0, 0, 0, 0, 1, 1, 2, 3, 4]),
+        ("a continuation of nothing", vec![0x80, 0x80, 1, 2, 3, 4]),
+        ("a message within another", vec![0x01, 0x80, 1, 2, 3, 4, 0x81, 0x80, 1, 2, 3, 4]),
+    ] {
+        for hello in [false, true] {
+            let mut stream = tunnel(&gate, &member).await;
+            if hello {
+                // The stand-in sends it back as it is: this one is whole frames without a mask too.
+                let hello = [0x81, 0x80, 0, 0, 0, 0];
+                stream.write_all(&hello).await.unwrap();
+                let mut back = vec![0; hello.len()];
+                stream.read_exact(&mut back).await.unwrap();
+                assert_eq!(back, hello);
+            }
+            upstream.recorded().tunnelled.clear();
+            stream.write_all(&bytes).await.unwrap();
+            let mut rest = Vec::new();
+            let end = tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut rest)).await;
+            assert!(matches!(end, Ok(Ok(_))), "{what}: {end:?}");
+            assert_eq!(rest, [0x88, 2, 0x03, 0xea], "{what}: {}", gate.output());
+            assert!(upstream.recorded().tunnelled.is_empty(), "{what}: it reached NocoBase");
+        }
+    }
+}

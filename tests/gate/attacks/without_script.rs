@@ -1,0 +1,61 @@
+//! Pages of NocoBase that cannot get the gate's script.
+
+use crate::support::raw::{gate, get, request, talk};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_that_cannot_get_the_script_are_reported_once_for_each_reason() {
+    let (upstream, setup, gate) = gate().await;
+    let member = setup.visitor();
+    let page = format!(
+        "{}Accept: text/html\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64) Chrome/140.0\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\nSec-Fetch-Site: none\r\n",
+        member.cookie_line()
+    );
+    let html = "Content-Type: text/html; charset=utf-8\r\n";
+    let reports = async || {
+        let marker = get("/wecom-gate/marker", "Accept: application/json\r\n");
+        let id = talk(gate.http, marker).await.header("x-request-id").unwrap();
+        gate.wait_for_lines("request_id", &id, 1).await;
+        gate.output().lines().filter(|l| l.contains("page_without_script")).count()
+    };
+    // These need no word: they got the script, or are no pages.
+    for (status, headers, body) in [
+        ("200 OK", html, "<html><head></head></html>"),
+        ("200 OK", "Content-Type: text/html\r\nContent-Encoding: identity\r\n", "<head>"),
+        ("200 OK", "Content-Type: application/json\r\nContent-Encoding: gzip\r\n", "{}"),
+        ("404 Not Found", "Content-Type: text/html\r\nContent-Encoding: gzip\r\n", "x"),
+        ("200 OK", html, ""),
+    ] {
+        upstream.answer("/admin", status, headers, body);
+        talk(gate.http, get("/admin", &page)).await;
+        talk(gate.http, request("HEAD", "/admin", &page)).await;
+    }
+    assert_eq!(reports().await, 0);
+    for (at, (headers, body, reason)) in [
+        ("Content-Type: text/html\r\nContent-Encoding: gzip\r\n", "x", "compressed"),
+        ("Content-Type: text/html; charset=UTF-16\r\n", "x", "charset"),
+        (html, "<p>no head at all", "no <head>"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        for _ in 0..3 {
+            upstream.answer("/admin", "200 OK", headers, body);
+            assert_eq!(talk(gate.http, get("/admin", &page)).await.status(), 200);
+            let lines = gate.wait_for_lines("event", "page_without_script", at + 1).await;
+            assert!(lines[at]["reason"].as_str().unwrap().contains(reason), "{}", lines[at]);
+            assert_eq!(
+                (lines[at]["level"].as_str(), lines[at]["path"].as_str()),
+                (Some("WARN"), Some("/admin"))
+            );
+        }
+    }
+    for (headers, body) in [
+        ("Content-Type: text/html\r\nContent-Encoding: br\r\n", "x"),
+        ("Content-Type: text/html; charset=utf-16le\r\n", "x"),
+        (html, &*" ".repeat(70_000)),
+    ] {
+        upstream.answer("/admin", "200 OK", headers, body);
+        talk(gate.http, get("/admin", &page)).await;
+    }
+    assert_eq!(reports().await, 3);
+}
