@@ -258,6 +258,37 @@ async fn strangers_get_nowhere_whatever_they_say() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn cors_preflights_pass_through_other_proxies_as_nobody() {
+    for (preflights, status) in [(true, 200), (false, 401)] {
+        let (upstream, setup, gate) = stage(|s| s.set("access.preflights", preflights)).await;
+        for name in PROXIES {
+            let proxy = Proxy::start(name, gate.http, upstream.address).await;
+            let headers = "Origin: https://other.test\r\nAccess-Control-Request-Method: POST\r\n\
+                           Access-Control-Request-Headers: authorization\r\n";
+            let answer = talk(proxy.at, request("OPTIONS", "/api/orders:list", headers)).await;
+            assert_eq!(answer.status(), status, "{name}: {}", answer.text());
+            let seen = upstream.take();
+            assert_eq!(seen.len(), usize::from(preflights), "{name}");
+            for seen in seen {
+                assert_eq!((seen.header("authorization"), seen.header("cookie")), (None, None), "{name}");
+            }
+            // A method that is only named changes nothing, and a program is no browser.
+            for (method, headers) in [
+                ("POST", headers.to_owned() + "X-Forwarded-Method: OPTIONS\r\n"),
+                ("GET", headers.to_owned() + "X-HTTP-Method-Override: OPTIONS\r\n"),
+                ("OPTIONS", "Origin: https://other.test\r\n".to_owned()),
+                ("OPTIONS", "Access-Control-Request-Method: POST\r\n".to_owned()),
+            ] {
+                let answer = talk(proxy.at, request(method, "/api/orders:list", &headers)).await;
+                assert_eq!(answer.status(), 401, "{name} {method} {headers}: {}", answer.text());
+                assert!(upstream.take().is_empty(), "{name} {method} {headers}");
+            }
+        }
+        let _ = setup;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn headers_of_clients_are_stripped_by_other_proxies() {
     let (upstream, setup, gate) = stage(|s| s).await;
     let member = setup.visitor();
