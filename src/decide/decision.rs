@@ -7,7 +7,7 @@ use super::page_load::{
     cookie_counts, is_below, is_browser, is_framed_page, is_get, is_navigation, is_our_origin, is_page_load,
     is_visit, takes_script,
 };
-use super::password::{form_address, is_form, is_from_own_page, is_sign_in_call, rests_on_cookie};
+use super::password::{action, form_address, is_form, is_from_own_page, is_sign_in_call, rests_on_cookie};
 use super::policy::{Browsers, Credential, Policy, Request, SessionState};
 use super::target::{CALLBACK_PARAMETERS, SIGN_IN_PARAMETERS, of_request};
 use super::{address, application, path, query};
@@ -176,7 +176,7 @@ fn with_session(policy: &Policy, request: &Request<'_>, options: ForwardOptions)
         identity_allowed: session_counts(policy, request)
             && matches!(request.credential, Credential::None | Credential::Phantom),
         strip_token: in_session && options.identity != Identity::Token,
-        signs_out: below == Some("api/auth:signOut") && (member || policy.password),
+        signs_out: action(policy, request.path) == Some("auth:signOut") && (member || policy.password),
         renew_cookie: in_session
             && (is_page_load(policy, request) || below.is_some_and(|path| path.starts_with("api/"))),
         ..options

@@ -50,9 +50,13 @@ const SIGN_IN_CALLS: [&str; 6] = [
 /// Is this a call that signs somebody in at NocoBase, or one of its kin? By any method: NocoBase runs actions by GET too, and
 /// reads past what follows the action.
 pub(super) fn is_sign_in_call(policy: &Policy, path: &str) -> bool {
-    let rest = path.strip_prefix(policy.public_path.as_str()).and_then(|rest| rest.strip_prefix("api/"));
-    let action = rest.and_then(|rest| rest.split('/').next());
-    action.is_some_and(|action| SIGN_IN_CALLS.iter().any(|call| call.eq_ignore_ascii_case(action)))
+    action(policy, path)
+        .is_some_and(|action| SIGN_IN_CALLS.iter().any(|call| call.eq_ignore_ascii_case(action)))
+}
+
+/// The `resource:action` that NocoBase runs for an API path without an association, whatever follows it.
+pub(super) fn action<'p>(policy: &Policy, path: &'p str) -> Option<&'p str> {
+    path.strip_prefix(policy.public_path.as_str())?.strip_prefix("api/")?.split('/').next()
 }
 
 /// Did a page of our own send this (R40)? Silence is no proof: forms of other sites in old browsers send neither header.

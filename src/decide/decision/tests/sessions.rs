@@ -292,7 +292,11 @@ fn r16_nocobases_own_sign_out_is_found_to_the_letter() {
         (&policy(), "/api/auth:signOut", Credential::ApiToken, false),
         (&policy(), "/api/auth:signOut", Credential::None, false),
         (&policy(), "/api/auth:signout", Credential::Phantom, false),
-        (&policy(), "/api/auth:signOut/x", Credential::Phantom, false),
+        // NocoBase reads past what follows the action.
+        (&policy(), "/api/auth:signOut/", Credential::Phantom, true),
+        (&policy(), "/api/auth:signOut/x", Credential::Phantom, true),
+        (&policy(), "/api/x/auth:signOut", Credential::Phantom, false),
+        (&policy(), "/api/auth:signOutX", Credential::Phantom, false),
         (&policy(), "/crm/api/auth:signOut", Credential::Phantom, false),
         (&crm, "/crm/api/auth:signOut", Credential::Phantom, true),
         (&crm, "/api/auth:signOut", Credential::Phantom, false),

@@ -1,0 +1,174 @@
+// One application (R44), shown with the real multi-app manager: a member of main is nobody in any other application.
+// `node --test --test-reporter=spec applications.test.mjs`; `make test-browser` runs it too.
+import assert from 'node:assert/strict';
+import http from 'node:http';
+import { after, afterEach, before, test } from 'node:test';
+import { enter } from './helpers.mjs';
+import { stage } from './stage.mjs';
+
+const SUB = 'sub1';
+const PLUGIN = 'multi-app-manager';
+
+const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** Asks until it holds: NocoBase restarts with a new plugin, and installs an application for half a minute. */
+async function eventually(what, holds) {
+  const until = Date.now() + 180_000;
+  for (;;) {
+    const found = await holds().catch(() => undefined);
+    if (found) return found;
+    assert.ok(Date.now() < until, `never: ${what}`);
+    await pause(500);
+  }
+}
+
+/** Past the gate, as the root user. Some ways of naming an application NocoBase never answers. */
+async function direct(path, headers = {}) {
+  const all = { authorization: `Bearer ${stage.nocobase.mint(1, 'root')}`, ...headers };
+  try {
+    const answer = await fetch(`${stage.nocobase.base}${path}`, { headers: all, signal: AbortSignal.timeout(5000) });
+    return { status: answer.status, body: await answer.text() };
+  } catch (error) {
+    return { status: 0, body: String(error) };
+  }
+}
+
+/** Whose root user it was: each application has one, with a name of its own. */
+const nameOf = ({ body }) => {
+  try {
+    return JSON.parse(body).data?.nickname;
+  } catch {
+    return undefined;
+  }
+};
+
+before(async () => {
+  await stage.start({
+    more: async () => {
+      await stage.nocobase.call(`pm:enable?filterByTk=${PLUGIN}`, {});
+      await eventually('the plugin is there', async () => (await direct('/api/applications:list')).status === 200);
+      await stage.nocobase.call('applications:create', { name: SUB, displayName: SUB, options: { autoStart: true } });
+      await eventually('the application is there', async () => nameOf(await direct('/api/auth:check', { 'x-app': SUB })));
+      await stage.nocobase.call('users:update?filterByTk=1', { nickname: 'root of main' });
+      const renamed = await fetch(`${stage.nocobase.base}/api/users:update?filterByTk=1`, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${stage.nocobase.mint(1, 'root')}`, 'content-type': 'application/json', 'x-app': SUB },
+        body: JSON.stringify({ nickname: `root of ${SUB}` }),
+      });
+      assert.equal(renamed.status, 200, await renamed.text());
+    },
+  });
+}, { timeout: 480_000 });
+after(() => stage.stop(), { timeout: 60_000 });
+afterEach(async (t) => {
+  if (t.error) await stage.pictures(t.name);
+});
+
+/** Ways to name the application: what follows the path, header lines, another path. */
+const WAYS = [
+  ['', { 'X-App': SUB }],
+  ['', { 'x-app': SUB }],
+  ['', { X_App: SUB }],
+  ['', { 'x.app': SUB }],
+  ['', { 'X-App': ['main', SUB] }],
+  [`?__appName=${SUB}`, {}],
+  [`?a=b&__appName=${SUB}`, {}],
+  [`?%5F%5FappName=${SUB}`, {}],
+  [`?__appName=main&__appName=${SUB}`, {}],
+  [`?__appName[]=${SUB}`, {}],
+  [`?__appName[0]=${SUB}`, {}],
+  [`?[__appName]=${SUB}`, {}],
+  [`?__appName=${SUB}`, { 'X-App': 'main' }],
+  ['', { 'X-Hostname': 'sub1.example.com' }],
+];
+const PATHS = [`/api/__app/${SUB}/auth:check`, `/api/%5F%5Fapp/${SUB}/auth:check`, '/api/__app/main/auth:check'];
+
+test('the plugin takes an application from header, query and path', async () => {
+  assert.equal(nameOf(await direct('/api/auth:check')), 'root of main');
+  const reached = [];
+  for (const [query, headers] of WAYS) {
+    const flat = Object.fromEntries(Object.entries(headers).map(([n, v]) => [n, [v].flat().join(', ')]));
+    if (nameOf(await direct(`/api/auth:check${query}`, flat)) === `root of ${SUB}`) reached.push(query || Object.keys(headers)[0]);
+  }
+  for (const path of PATHS) {
+    if (nameOf(await direct(path)) === `root of ${SUB}`) reached.push(path);
+  }
+  console.log(`past the gate, ${SUB} is reached by: ${reached.join('  ')}`);
+  for (const way of ['X-App', `?__appName=${SUB}`, PATHS[0]]) assert.ok(reached.includes(way), way);
+});
+
+test('R44: nobody reaches another application through the gate', async () => {
+  const client = await stage.client('zhangsan', 'desktop');
+  const { page, context } = client;
+  await enter(client, { consent: true });
+  const phantom = await page.evaluate(() => localStorage.getItem('NOCOBASE_TOKEN'));
+  const cookie = (await context.cookies()).map((c) => `${c.name}=${c.value}`).join('; ');
+  const member = { cookie, authorization: `Bearer ${phantom}` };
+  const key = { authorization: `Bearer ${stage.nocobase.mint(1, 'root')}` };
+
+  const own = await stage.ask(stage.gate, '/api/auth:check', { headers: member });
+  const name = JSON.parse(own.body).data.nickname;
+  assert.equal(own.status, 200);
+  const ours = await stage.ask(stage.gate, '/api/auth:check?__appName=main', { headers: { ...member, 'X-App': 'main' } });
+  assert.deepEqual([ours.status, JSON.parse(ours.body).data.nickname], [200, name]);
+
+  for (const who of [member, key, {}]) {
+    for (const [query, headers] of WAYS) {
+      for (const method of ['GET', 'POST']) {
+        const answer = await stage.ask(stage.gate, `/api/auth:check${query}`, { method, headers: { ...who, ...headers } });
+        assert.equal(answer.status, 403, `${query} ${JSON.stringify(headers)}: ${answer.body}`);
+        assert.match(answer.body, /OTHER_APPLICATION/);
+      }
+    }
+    for (const path of [...PATHS, `/files/${SUB}/main/attachments/1.png`]) {
+      const answer = await stage.ask(stage.gate, path, { headers: who });
+      assert.equal(answer.status, 403, `${path}: ${answer.body}`);
+    }
+  }
+
+  // In the browser: the page of another application is the gate's own, and no WebSocket of it opens.
+  await page.goto(`${stage.origin}/apps/${SUB}/admin`);
+  await page.getByText('This application is not open here').waitFor();
+  await stage.picture(page, 'other-application');
+  await page.goto(`${stage.origin}/admin`);
+  const opened = await page.evaluate((sub) => new Promise((resolve) => {
+    const socket = new WebSocket(`ws://${location.host}/ws?__appName=${sub}`);
+    socket.onopen = () => resolve('open');
+    socket.onclose = (e) => resolve(`closed ${e.code}`);
+  }), SUB);
+  assert.equal(opened, 'closed 1006');
+  assert.equal(await page.evaluate(() => new Promise((resolve) => {
+    const socket = new WebSocket(`ws://${location.host}/ws`);
+    socket.onopen = () => resolve('open');
+    socket.onclose = (e) => resolve(`closed ${e.code}`);
+  })), 'open');
+  await client.close();
+});
+
+test('R44: a rule of the plugin about host names chooses no other application', async () => {
+  // A session first: afterwards everything that comes under the gate's own name is for the other application.
+  const client = await stage.client('lisi', 'desktop');
+  const { page, context } = client;
+  await enter(client, { consent: true });
+  const phantom = await page.evaluate(() => localStorage.getItem('NOCOBASE_TOKEN'));
+  const cookie = (await context.cookies()).map((c) => `${c.name}=${c.value}`).join('; ');
+  const check = async () => {
+    const answer = await stage.ask(stage.gate, '/api/auth:check', { headers: { cookie, authorization: `Bearer ${phantom}` } });
+    return [answer.status, nameOf(answer)];
+  };
+  const before = await check();
+  assert.equal(before[0], 200);
+  const host = new URL(stage.origin).hostname;
+  await stage.nocobase.call(`applications:update?filterByTk=${SUB}`, { cname: host });
+  const past = await new Promise((resolve, reject) => {
+    const headers = { host, authorization: `Bearer ${stage.nocobase.mint(1, 'root')}` };
+    http.get({ host: '127.0.0.1', port: stage.nocobase.port, path: '/api/auth:check', headers }, (answer) => {
+      let body = '';
+      answer.on('data', (piece) => (body += piece));
+      answer.on('end', () => resolve({ status: answer.statusCode, body }));
+    }).on('error', reject);
+  });
+  assert.equal(nameOf(past), `root of ${SUB}`, 'past the gate the host name chooses it');
+  assert.deepEqual(await check(), before, 'through the gate it does not');
+  await client.close();
+});
