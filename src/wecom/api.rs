@@ -197,7 +197,7 @@ impl Api {
         tracing::debug!(
             entry = self.entry.name,
             call = call.name(),
-            cause = failed.1,
+            error = failed.1,
             "WeCom call once more"
         );
         let left = REPEAT_WITHIN.saturating_sub(began.elapsed());
