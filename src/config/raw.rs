@@ -55,7 +55,7 @@ pub struct Listen {
     pub redirect_http: bool,
     /// More certificates. A client gets the one for the name that it requests (SNI), or `cert` if none matches.
     pub certificates: Vec<Certificate>,
-    /// The operator's listener (`/livez`, `/readyz`, `/metrics`, `/version`); `""` switches it off.
+    /// The operator's listener (`/livez`, `/readyz`, `/servez`, `/metrics`, `/version`); `""` switches it off.
     pub ops: String,
 }
 

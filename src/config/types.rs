@@ -94,7 +94,7 @@ pub struct Listen {
     pub redirect_http: bool,
     /// Certificates for other names.
     pub certificates: Vec<CertificateFiles>,
-    /// The operator's listener: `/livez`, `/readyz`, `/metrics`, `/version`.
+    /// The operator's listener: `/livez`, `/readyz`, `/servez`, `/metrics`, `/version`.
     pub ops: Option<SocketAddr>,
 }
 

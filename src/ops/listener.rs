@@ -1,4 +1,4 @@
-//! The operator's listener: `/livez`, `/readyz`, `/version`, `/metrics`, by exact path, on a port of its own (R5) and a
+//! The operator's listener: `/livez`, `/readyz`, `/servez`, `/version`, `/metrics`, by exact path, on a port of its own (R5) and a
 //! thread and runtime of its own, so that it answers when everything else is stuck.
 
 use std::io;
@@ -53,6 +53,7 @@ fn router(source: Source) -> axum::Router {
     axum::Router::new()
         .route("/livez", get(async || "ok\n"))
         .route("/readyz", get(ready))
+        .route("/servez", get(serves))
         .route("/version", get(version))
         .route("/metrics", get(metrics))
         .with_state(source)
@@ -69,6 +70,16 @@ async fn ready(State(status): State<Source>) -> Response {
     (code, Json(report.json())).into_response()
 }
 
+/// For load balancers: 503 only while the gate stops. Without NocoBase or WeCom it still serves pages of its own, which say
+/// more than a balancer's 503; so it stays in the rotation, other than by `/readyz`.
+async fn serves(State(status): State<Source>) -> Response {
+    serving(&status()).into_response()
+}
+
+fn serving(status: &Status) -> (StatusCode, &'static str) {
+    if status.stopping { (StatusCode::SERVICE_UNAVAILABLE, "stopping\n") } else { (StatusCode::OK, "ok\n") }
+}
+
 async fn metrics(State(status): State<Source>) -> Response {
     let status = status();
     // Sets the gauges of readiness.
@@ -79,5 +90,27 @@ async fn metrics(State(status): State<Source>) -> Response {
             tracing::error!(%error, "metrics cannot be written");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::Metrics;
+    use crate::ops::ready::Degraded;
+
+    #[test]
+    fn balancers_are_sent_away_only_while_the_gate_stops() {
+        let status = |stopping| Status {
+            metrics: Arc::new(Metrics::new(&["wecom"]).unwrap()),
+            stopping,
+            nodes: vec![("n:1".into(), Some("unreachable"))],
+            degraded: vec![Degraded::new("wecom_token", "wecom", "config")],
+            sessions: 0,
+            in_flight: 0,
+        };
+        assert_eq!(serving(&status(false)), (StatusCode::OK, "ok\n"));
+        assert_eq!(serving(&status(true)), (StatusCode::SERVICE_UNAVAILABLE, "stopping\n"));
+        assert!(!Report::new(&status(false)).ready);
     }
 }

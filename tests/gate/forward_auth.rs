@@ -4,10 +4,13 @@
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use wecom_gate::nocobase::{Minter, UserId};
 
+use crate::support::eventually;
 use crate::support::raw::{self, Gate, Request, SECRET as NOCOBASE_SECRET, Setup, Upstream, talk};
 
 /// What the examples have in its place.
@@ -29,11 +32,17 @@ impl Drop for Proxy {
 }
 
 impl Proxy {
-    async fn start(name: &str, gate: SocketAddr, nocobase: SocketAddr) -> Proxy {
-        Proxy::start_at(free(), name, gate, nocobase).await
+    async fn start(name: &str, gate: &Gate, nocobase: SocketAddr) -> Proxy {
+        Proxy::start_at(free(), name, gate.http, gate.ops, nocobase).await
     }
 
-    async fn start_at(at: SocketAddr, name: &str, gate: SocketAddr, nocobase: SocketAddr) -> Proxy {
+    async fn start_at(
+        at: SocketAddr,
+        name: &str,
+        gate: SocketAddr,
+        ops: SocketAddr,
+        nocobase: SocketAddr,
+    ) -> Proxy {
         let dir = tempfile::tempdir().unwrap();
         let write = |file: &str, more: &[(&str, &str)]| {
             let mut text =
@@ -86,6 +95,7 @@ impl Proxy {
                 let more = [
                     ("/etc/haproxy/haproxy-forward-auth.lua", lua.as_str()),
                     ("bind :80", &format!("bind {at}")),
+                    ("check port 9090 inter 2s", &format!("check port {} inter 50ms", ops.port())),
                 ];
                 let mut command = Command::new("/usr/sbin/haproxy");
                 command.args(["-db", "-f", &write("haproxy.cfg", &more)]);
@@ -156,7 +166,7 @@ async fn members_work_through_other_proxies() {
     let member = setup.visitor();
     let others = format!("Cookie: theme=dark; {}; a=1\r\n", member.cookie);
     for name in PROXIES {
-        let proxy = Proxy::start(name, gate.http, upstream.address).await;
+        let proxy = Proxy::start(name, &gate, upstream.address).await;
         let call = format!("{others}Authorization: Bearer {}\r\n", member.phantom);
 
         let answer = talk(proxy.at, get("/api/users:list?page=2", &call)).await;
@@ -232,7 +242,7 @@ async fn strangers_get_nowhere_whatever_they_say() {
     let lies = "X-Original-URI: /api/public\r\nX-Forwarded-Uri: /api/public\r\nX-Original-URL: /api/public\r\n\
                 X-Forwarded-Method: OPTIONS\r\nX-Original-Method: OPTIONS\r\n";
     for name in PROXIES {
-        let proxy = Proxy::start(name, gate.http, upstream.address).await;
+        let proxy = Proxy::start(name, &gate, upstream.address).await;
         for headers in [
             String::new(),
             lies.to_owned(),
@@ -262,7 +272,7 @@ async fn cors_preflights_pass_through_other_proxies_as_nobody() {
     for (preflights, status) in [(true, 200), (false, 401)] {
         let (upstream, setup, gate) = stage(|s| s.set("access.preflights", preflights)).await;
         for name in PROXIES {
-            let proxy = Proxy::start(name, gate.http, upstream.address).await;
+            let proxy = Proxy::start(name, &gate, upstream.address).await;
             let headers = "Origin: https://other.test\r\nAccess-Control-Request-Method: POST\r\n\
                            Access-Control-Request-Headers: authorization\r\n";
             let answer = talk(proxy.at, request("OPTIONS", "/api/orders:list", headers)).await;
@@ -311,7 +321,7 @@ async fn headers_of_clients_are_stripped_by_other_proxies() {
     .map(|header| format!("{header}: spoofed\r\n{header}: spoofed\r\n"))
     .concat();
     for name in PROXIES {
-        let proxy = Proxy::start(name, gate.http, upstream.address).await;
+        let proxy = Proxy::start(name, &gate, upstream.address).await;
         for (credentials, users) in [
             (member.lines(), vec!["zhangsan"]),
             (member.cookie_line(), vec!["zhangsan"]),
@@ -362,7 +372,7 @@ async fn tokens_are_told_to_the_proxy_alone() {
 async fn nginx_in_front_passes_everything_through_the_gate() {
     let (upstream, setup, gate) = stage(|s| s).await;
     let member = setup.visitor();
-    let proxy = Proxy::start("nginx in front", gate.http, upstream.address).await;
+    let proxy = Proxy::start("nginx in front", &gate, upstream.address).await;
     let lines = format!("{}X-Forwarded-For: 203.0.113.9\r\n", member.lines());
     let answer = talk(proxy.at, raw::get("/api/users:list?page=2", &lines)).await;
     assert_eq!(answer.status(), 200, "{}", answer.text());
@@ -388,7 +398,7 @@ async fn nginx_behind_serves_files_and_passes_on_the_rest() {
     let (upstream, setup, gate) =
         stage(|s| s.set("upstream.nodes", vec![at.to_string()]).set("nocobase.identity_headers", true)).await;
     let member = setup.visitor();
-    let proxy = Proxy::start_at(at, "nginx behind", gate.http, upstream.address).await;
+    let proxy = Proxy::start_at(at, "nginx behind", gate.http, gate.ops, upstream.address).await;
     let lines = format!("{}X-Forwarded-For: 203.0.113.9\r\nX-WeCom-User: boss\r\n", member.lines());
 
     let answer = talk(gate.http, get("/api/users:list?page=2", &lines)).await;
@@ -419,7 +429,7 @@ async fn nginx_behind_serves_files_and_passes_on_the_rest() {
     // NocoBase is away, nginx is not: pages wait, programs are told when to come back.
     upstream.take();
     drop(proxy);
-    let _proxy = Proxy::start_at(at, "nginx behind", gate.http, free()).await;
+    let _proxy = Proxy::start_at(at, "nginx behind", gate.http, gate.ops, free()).await;
     let answer =
         talk(gate.http, request("POST", "/api/orders:create", &format!("{lines}Content-Length: 0\r\n")))
             .await;
@@ -433,4 +443,58 @@ async fn nginx_behind_serves_files_and_passes_on_the_rest() {
     let answer = talk(gate.http, get("/admin", &page)).await;
     assert_eq!(answer.status(), 503, "{}", answer.text());
     assert!(answer.body().contains("http-equiv=\"refresh\""), "{}", answer.text());
+}
+
+/// Passes connections on to `ops`, and counts them.
+async fn counted(ops: SocketAddr) -> (SocketAddr, Arc<AtomicUsize>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (at, count) = (listener.local_addr().unwrap(), Arc::new(AtomicUsize::new(0)));
+    let counter = count.clone();
+    tokio::spawn(async move {
+        while let Ok((mut from, _)) = listener.accept().await {
+            let counter = counter.clone();
+            tokio::spawn(async move {
+                if let Ok(mut to) = tokio::net::TcpStream::connect(ops).await {
+                    let _ = tokio::io::copy_bidirectional(&mut from, &mut to).await;
+                    counter.fetch_add(1, Ordering::SeqCst);
+                }
+            });
+        }
+    });
+    (at, count)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_nocobase_balancers_go_on_serving_the_gates_own_pages() {
+    let nobody = free();
+    let setup = Setup::new(nobody).set("access.trusted_proxies", vec!["127.0.0.1"]);
+    let gate = setup.start().await;
+    let member = setup.visitor();
+    eventually("NocoBase is away", async || {
+        talk(gate.ops, raw::get("/readyz", "Connection: close\r\n")).await.status() == 503
+    })
+    .await;
+    let (ops, checks) = counted(gate.ops).await;
+    let balancers = ["haproxy", "nginx in front"];
+    let mut proxies = Vec::new();
+    for name in balancers {
+        proxies.push(Proxy::start_at(free(), name, gate.http, ops, nobody).await);
+    }
+    // More than HAProxy needs to take a server away.
+    eventually("HAProxy has checked the gate", async || checks.load(Ordering::SeqCst) >= 6).await;
+    for (name, proxy) in balancers.iter().zip(&proxies) {
+        let person = format!("Accept: text/html\r\nUser-Agent: {}\r\n", raw::WECOM);
+        let answer = talk(proxy.at, get("/admin", &person)).await;
+        assert_eq!(answer.status(), 302, "{name}: to WeCom: {}", answer.text());
+        let answer = talk(proxy.at, get("/admin", &format!("{person}{}", member.cookie_line()))).await;
+        assert_eq!(answer.status(), 502, "{name}: {}", answer.text());
+        assert!(answer.text().contains("wecom-gate"), "{name}: not the gate's page: {}", answer.text());
+        let answer = talk(proxy.at, get("/wecom-gate/login?rd=/admin", &person)).await;
+        assert!(matches!(answer.status(), 200 | 302), "{name}: {}", answer.text());
+    }
+    drop(gate);
+    eventually("HAProxy takes away a gate that is gone", async || {
+        talk(proxies[0].at, get("/admin", "")).await.status() == 503
+    })
+    .await;
 }

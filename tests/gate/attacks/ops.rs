@@ -2,7 +2,7 @@
 
 use crate::support::raw::{WECOM, gate, get, request, talk};
 
-const PATHS: [&str; 4] = ["/livez", "/readyz", "/metrics", "/version"];
+const PATHS: [&str; 5] = ["/livez", "/readyz", "/servez", "/metrics", "/version"];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn r05_on_the_public_listener_the_operators_paths_are_nothing_special() {
@@ -27,7 +27,7 @@ async fn r05_on_the_public_listener_the_operators_paths_are_nothing_special() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r05_the_operators_listener_serves_four_paths_and_forwards_nothing() {
+async fn r05_the_operators_listener_serves_five_paths_and_forwards_nothing() {
     let (upstream, setup, gate) = gate().await;
     let member = setup.visitor();
     for path in PATHS {
