@@ -277,7 +277,11 @@ async fn the_operators_port_tells_how_things_are() {
     assert_eq!((get("/livez").await, get("/readyz").await, get("/metrics").await), (200, 200, 200));
     stage.nocobase.down().await;
     eventually("not ready", async || get("/readyz").await == 503).await;
-    assert_eq!((get("/livez").await, get("/servez").await), (200, 200), "balancers leave the gate where it is");
+    assert_eq!(
+        (get("/livez").await, get("/servez").await),
+        (200, 200),
+        "balancers leave the gate where it is"
+    );
     stage.nocobase.up().await;
     eventually("ready again", async || get("/readyz").await == 200).await;
     let outside = Browser::new(&stage.gate, CURL).visit("/metrics").await;
