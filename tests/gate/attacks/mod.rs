@@ -32,5 +32,6 @@ mod tls;
 mod unread_bodies;
 mod verdicts;
 mod websocket;
+mod websocket_peers;
 mod wecom_data;
 mod without_script;
