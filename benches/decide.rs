@@ -6,7 +6,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use wecom_gate::decide::application::Named;
 use wecom_gate::decide::path::canonical;
 use wecom_gate::decide::rules::PublicRules;
-use wecom_gate::decide::{Browsers, Credential, Policy, Request, SessionState, decide, target};
+use wecom_gate::decide::{Browsers, ClientPaths, Credential, Policy, Request, SessionState, decide, target};
 
 const UA: &str = "Mozilla/5.0 (Windows NT 10.0; WOW64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/129.0.6668.101 \
     Safari/537.36 Language/zh ColorScheme/Light wxwork/5.0.8 (MicroMessenger/6.2) WindowsWechat  MailPlugin_Electron \
@@ -18,6 +18,7 @@ fn policy() -> Policy {
         authority: "gate.example.com".to_owned(),
         https: true,
         public_path: "/".to_owned(),
+        client: ClientPaths::default(),
         app: "main".to_owned(),
         browsers: Browsers::WebLogin,
         api_keys: true,

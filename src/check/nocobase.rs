@@ -8,10 +8,9 @@ use super::http::{self, HttpError, HttpResponse};
 use super::report::{Finding, StepOutcome, Verdict};
 use crate::config::{Config, MatchBy, ServiceAccount};
 use crate::nocobase::error_body::{Code, ErrorBody};
-use crate::nocobase::{NocoBase, PageSettings};
-
-/// What the gate is tried with.
-const TRIED: &str = "2.2.15";
+use crate::nocobase::page_settings::Mismatch;
+use crate::nocobase::versions::{Support, TESTED};
+use crate::nocobase::{About, NocoBase, PageSettings};
 
 pub(super) type Asked = Result<HttpResponse, HttpError>;
 
@@ -57,8 +56,13 @@ pub(super) fn is_healthy(answer: &Asked) -> bool {
     matches!(answer, Ok(a) if a.status == 200 && a.body == b"ok")
 }
 
-/// The step `nocobase_reachable`, from each node's health check and `app:getInfo` of one that is well.
-pub(super) fn reachable(nodes: &[(String, Asked)], public_path: &str, info: Option<&Value>) -> Verdict {
+/// The step `nocobase_reachable`, from each node's health check and what one that is healthy says of itself.
+pub(super) fn reachable(
+    nodes: &[(String, Asked)],
+    public_path: &str,
+    origin: &str,
+    about: &About,
+) -> Verdict {
     let mut findings = Vec::new();
     for (node, answer) in nodes.iter().filter(|(_, a)| !is_healthy(a)) {
         if let Some(finding) = answer.as_ref().ok().and_then(|a| wrong_path(node, a, public_path)) {
@@ -82,24 +86,40 @@ pub(super) fn reachable(nodes: &[(String, Asked)], public_path: &str, info: Opti
     if findings.len() == nodes.len() {
         return Verdict::found(StepOutcome::Failed, findings);
     }
-    let version = info.and_then(|i| i.get("data")?.get("version")?.as_str());
+    let version = about.version.as_ref();
+    let mut outcome = if findings.is_empty() { StepOutcome::Ok } else { StepOutcome::Warning };
     let detail = match version {
         Some(version) => {
-            format!("NocoBase {version} on {} of {} nodes", nodes.len() - findings.len(), nodes.len())
+            let (healthy, row) = (nodes.len() - findings.len(), version.row());
+            format!("NocoBase {version} on {healthy} of {} nodes: {}", nodes.len(), row.means)
         }
         None => "NocoBase answers (its version is not known)".to_owned(),
     };
-    if let Some(version) = version.filter(|v| minor(v) != minor(TRIED)) {
-        findings.push(Finding::new(
-            "NocoBase",
-            format!("version {version}; the gate is tried with {TRIED}"),
-            "try the gate with this version before members depend on it",
-        ));
+    if let Some(version) = version {
+        let row = version.row();
+        let what = format!("version {version} ({}); the gate is tested with {TESTED}", row.support.name());
+        let remedy = match row.support {
+            Support::Tested | Support::Tried => None,
+            Support::Refused => Some(row.means),
+            Support::Expected | Support::Unknown => {
+                Some("try the gate with this version before members depend on it")
+            }
+        };
+        if let Some(remedy) = remedy {
+            findings.push(Finding::new("NocoBase", what, remedy));
+            outcome =
+                if row.support == Support::Refused { StepOutcome::Failed } else { StepOutcome::Warning };
+        }
+    }
+    let mismatches = about.page.as_ref().map(|page| page.mismatches(public_path, origin)).unwrap_or_default();
+    for Mismatch { about, what, remedy } in mismatches {
+        findings.push(Finding::new(about, what, remedy));
+        outcome = StepOutcome::Failed;
     }
     if findings.is_empty() {
         Verdict::ok(detail)
     } else {
-        Verdict::found(StepOutcome::Warning, findings).with_detail(detail)
+        Verdict::found(outcome, findings).with_detail(detail)
     }
 }
 
@@ -108,7 +128,7 @@ fn wrong_path(node: &str, answer: &HttpResponse, public_path: &str) -> Option<Fi
     let page = (200..300).contains(&answer.status).then(|| PageSettings::read(&answer.body))??;
     let about = "nocobase.public_path";
     let what = format!("{node} responds with NocoBase's page below {public_path}, not with its API");
-    Some(match page.public_path.filter(|path| path != public_path && path.starts_with('/')) {
+    Some(match page.app_public_path().filter(|path| *path != public_path) {
         Some(path) => Finding::new(about, what, format!("set it to {path}, NocoBase's APP_PUBLIC_PATH")),
         None => Finding::new(
             about,
@@ -116,11 +136,6 @@ fn wrong_path(node: &str, answer: &HttpResponse, public_path: &str) -> Option<Fi
             "set it to NocoBase's APP_PUBLIC_PATH; API_BASE_PATH must be <public_path>api/",
         ),
     })
-}
-
-fn minor(version: &str) -> Option<(&str, &str)> {
-    let mut parts = version.split('.');
-    Some((parts.next()?, parts.next()?))
 }
 
 /// NocoBase's code in a refusal, and its words.
@@ -283,6 +298,7 @@ pub(super) fn sign_up(answer: &Asked, match_by: &[MatchBy]) -> Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::nocobase::versions::Version;
 
     fn says(status: u16, body: &str) -> Asked {
         Ok(HttpResponse { status, body: body.into(), ..HttpResponse::default() })
@@ -294,12 +310,15 @@ mod tests {
 
     #[test]
     fn nodes_and_version() {
-        let info = |version: &str| json!({ "data": { "version": version } });
+        let info = |version: &str| Version::parse(version).unwrap();
         let well = || says(200, "ok");
         for (answers, info, want, words) in [
             (vec![well()], Some(info("2.2.15")), StepOutcome::Ok, "NocoBase 2.2.15 on 1 of 1"),
             (vec![well()], Some(info("2.2.99")), StepOutcome::Ok, "2.2.99"),
-            (vec![well()], Some(info("3.0.0")), StepOutcome::Warning, "tried with 2.2.15"),
+            (vec![well()], Some(info("3.0.0")), StepOutcome::Warning, "tested with 2.2.15"),
+            (vec![well()], Some(info("2.1.45")), StepOutcome::Ok, "NocoBase sets no cookie"),
+            (vec![well()], Some(info("2.3.0-beta.3")), StepOutcome::Warning, "expected"),
+            (vec![well()], Some(info("1.5.20")), StepOutcome::Failed, "issuedTokens"),
             (vec![well()], Some(info("2.20.1")), StepOutcome::Warning, "2.20.1"),
             (vec![well()], None, StepOutcome::Ok, "not known"),
             (vec![well(), Err(HttpError::Connect)], Some(info("2.2.15")), StepOutcome::Warning, "1 of 2"),
@@ -322,7 +341,8 @@ mod tests {
             (vec![says(404, "")], None, StepOutcome::Failed, "HTTP 404"),
         ] {
             let nodes: Vec<_> = answers.into_iter().map(|a| ("n:1".to_owned(), a)).collect();
-            let got = reachable(&nodes, "/", info.as_ref());
+            let about = About { version: info, page: None };
+            let got = reachable(&nodes, "/", "http://gate.test", &about);
             assert_eq!(got.outcome, want, "{nodes:?}");
             assert!(format!("{got:?}").contains(words), "{got:?}");
         }

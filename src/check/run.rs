@@ -14,7 +14,7 @@ use super::report::{Finding, Report, Step, StepOutcome, Verdict};
 use super::steps::Id;
 use super::{clock, member, nocobase, origin, redis, rights, tls, wecom};
 use crate::config::{Config, ConfigError, ConfigErrors, Loaded, WeComEntry};
-use crate::nocobase::{Accounts, Minter, NocoBase};
+use crate::nocobase::{About, Accounts, Minter, NocoBase};
 use crate::wecom::{Client, WeComError};
 
 /// Longest time for one step. Every request has a limit of its own; a step may make several.
@@ -272,11 +272,13 @@ async fn nocobase_steps(api: &Api<'_>, steps: &mut Steps<'_>, samples: &mut Vec<
                 }
                 nodes.push((name.clone(), answer));
             }
-            let info = match node {
-                Some(node) => api.ask(node, "app:getInfo", None, None).await.ok().map(|a| a.json()),
-                None => None,
+            let about = match node {
+                Some(node) => api.nocobase.about(node).await,
+                None => About::default(),
             };
-            nocobase::reachable(&nodes, &api.config.nocobase.public_path, info.as_ref())
+            let origin = &api.config.origin;
+            let origin = format!("{}://{}", origin.scheme(), origin.authority());
+            nocobase::reachable(&nodes, &api.config.nocobase.public_path, &origin, &about)
         })
         .await;
     let Some(node) = node else {

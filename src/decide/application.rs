@@ -93,7 +93,9 @@ fn is_other_by_path(policy: &Policy, path: &str) -> bool {
         return rest.split_once('/').is_some_and(|(name, _)| !name.is_empty() && decoded(name) != policy.app);
     }
     // The page, in the client and in the one that is to follow it.
-    ["apps", "v/apps"].into_iter().filter_map(|page| below(root, page)).any(|rest| {
+    let in_modern = |modern: &str| below(root, modern).and_then(|rest| rest.strip_prefix("apps/"));
+    let pages = [below(root, "apps"), in_modern("v"), in_modern(&policy.client.modern)];
+    pages.into_iter().flatten().any(|rest| {
         let name = rest.split('/').next().unwrap_or_default();
         !name.is_empty() && decoded(name) != policy.app
     })

@@ -7,7 +7,9 @@ use super::page_load::{
     cookie_counts, is_below, is_browser, is_framed_page, is_get, is_navigation, is_our_origin, is_page_load,
     is_visit, takes_script,
 };
-use super::password::{action, form_address, is_form, is_from_own_page, is_sign_in_call, rests_on_cookie};
+use super::password::{
+    action, form_address, is_form, is_from_own_page, is_sign_in_call, looks_like_form_page, rests_on_cookie,
+};
 use super::policy::{Browsers, Credential, Policy, Request, SessionState};
 use super::target::{CALLBACK_PARAMETERS, SIGN_IN_PARAMETERS, of_request};
 use super::{address, application, path, query};
@@ -24,6 +26,8 @@ pub enum Decision {
     Forward(ForwardOptions),
     /// 302 to this target on our own origin: the same page, without a `token`, or a `code` and its `state`, in its address.
     Redirect(String),
+    /// 302 to this address, NocoBase's sign-in form. NocoBase's page may lead away from there: such redirects are counted.
+    Form(String),
     /// Starts a flow that ends where this request wanted to go.
     Login {
         /// Which of WeCom's pages.
@@ -367,8 +371,9 @@ fn password_passes(policy: &Policy, request: &Request<'_>) -> bool {
 fn way_in(policy: &Policy, request: &Request<'_>) -> Decision {
     let login = |via, entry| Decision::Login { via, entry };
     let sign_in = match policy.browsers {
-        Browsers::NocoBase => {
-            Decision::Redirect(form_address(policy, &of_request(request.path, request.query)))
+        // Not from one sign-in page to another: they might go on for ever.
+        Browsers::NocoBase if !looks_like_form_page(request.path) => {
+            Decision::Form(form_address(policy, &of_request(request.path, request.query)))
         }
         _ => Decision::Page(Page::SignIn),
     };

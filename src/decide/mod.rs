@@ -26,4 +26,4 @@ pub use decision::{
 pub use own::{ANY as ANY_METHOD, OwnPath};
 pub use page_load::{is_frame, is_page_load, takes_page};
 pub use password::form_address;
-pub use policy::{Browsers, Credential, Policy, Request, SessionState};
+pub use policy::{Browsers, ClientPaths, Credential, Policy, Request, SessionState};

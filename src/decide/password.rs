@@ -6,23 +6,18 @@
 //! has checked that, what a browser asks for without that header ([`rests_on_cookie`]).
 
 use super::page_load::{cookie_counts, is_below, is_get, is_our_origin, is_page_load};
-use super::policy::{Policy, Request};
+use super::policy::{Credential, Policy, Request, SessionState};
 
-/// NocoBase's sign-in page: in its client, and in the one that is to follow it.
-const PAGES: [&str; 2] = ["signin", "v/signin"];
+/// NocoBase's sign-in page, in either client.
+const PAGE: &str = "signin";
 /// Files that every page of NocoBase loads. They hold code and style of NocoBase and its plugins, no data.
-const FILES: [&str; 8] = [
-    "global.css",
-    "browser-checker.js",
-    "favicon.ico",
-    "favicon/favicon.ico",
-    "v/global.css",
-    "v/browser-checker.js",
-    "v/favicon.ico",
-    "v/favicon_no_exist.ico",
-];
+const FILES: [&str; 5] =
+    ["global.css", "browser-checker.js", "favicon.ico", "favicon/favicon.ico", "favicon_no_exist.ico"];
 /// Folders of such files; the names in them change with every version.
-const FOLDERS: [&str; 4] = ["assets/", "static/", "v/assets/", "v/static/"];
+const FOLDERS: [&str; 2] = ["assets/", "static/"];
+/// Where the modern client's files are, whatever its pages' prefix is.
+const MODERN_FILES: &str = "v";
+
 /// What the page calls before anybody is signed in and never again afterwards, and the sign-in itself. All are public in
 /// NocoBase. So is `app:getInfo`, but the page asks for that again; version and database are no stranger's business.
 const CALLS: [(&str, &str); 9] = [
@@ -72,17 +67,71 @@ pub(super) fn is_from_own_page(policy: &Policy, request: &Request<'_>) -> bool {
 pub(super) fn is_form(policy: &Policy, request: &Request<'_>) -> bool {
     let Some(rest) = request.path.strip_prefix(policy.public_path.as_str()) else { return false };
     if request.upgrade {
-        return false;
+        return is_form_socket(policy, request);
     }
-    let file = || FILES.contains(&rest) || FOLDERS.iter().any(|folder| rest.starts_with(folder));
     is_form_page(policy, request.path) && is_page_load(policy, request)
-        || is_get(request) && file()
+        || is_get(request) && is_form_file(policy, rest)
         || CALLS.contains(&(request.method, rest))
+}
+
+/// The form connects to the WebSocket before anybody is signed in, and gives up for good after 30 refusals. Nobody's: without
+/// a session of the gate, whose page would send its phantom there.
+fn is_form_socket(policy: &Policy, request: &Request<'_>) -> bool {
+    request.session == SessionState::None
+        && request.credential == Credential::None
+        && cookie_counts(policy, request)
+        && request.origin.is_some_and(|origin| is_our_origin(policy, origin))
+        && is_socket(policy, request.path)
+}
+
+/// Is this the path of NocoBase's WebSocket?
+fn is_socket(policy: &Policy, path: &str) -> bool {
+    let ws = policy.client.ws.as_str();
+    path == ws || path.strip_prefix(policy.public_path.as_str()) == Some(ws)
+}
+
+/// `rest` of a path, in the modern client's folder: what follows it.
+fn in_modern<'a>(folder: &str, rest: &'a str) -> Option<&'a str> {
+    rest.strip_prefix(folder)?.strip_prefix('/')
+}
+
+fn is_form_file(policy: &Policy, rest: &str) -> bool {
+    let modern =
+        || [policy.client.modern.as_str(), MODERN_FILES].into_iter().find_map(|f| in_modern(f, rest));
+    let is_one = |rest: &str| FILES.contains(&rest) || FOLDERS.iter().any(|folder| rest.starts_with(folder));
+    is_one(rest) || is_root_bundle(rest) || modern().is_some_and(is_one)
+}
+
+/// A script or style of NocoBase 1.x and 2.0, which have them beside the pages: `umi.<hash>.js`, `<name>.<hash>.async.js`.
+fn is_root_bundle(rest: &str) -> bool {
+    let Some((name, extension)) = rest.rsplit_once('.') else { return false };
+    let (name, kind) = match name.rsplit_once('.') {
+        Some((name, kind @ ("async" | "chunk"))) => (name, kind),
+        _ => (name, ""),
+    };
+    let Some((name, hash)) = name.rsplit_once('.') else { return false };
+    let is_hash = hash.len() >= 8 && hash.bytes().all(|b| b.is_ascii_hexdigit());
+    let is_name = !name.is_empty()
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b'@'));
+    is_hash
+        && is_name
+        && match extension {
+            "js" => kind == "async" || kind.is_empty() && matches!(name, "umi" | "preload_helper"),
+            "css" => kind == "chunk" || kind == "async" || name == "umi",
+            _ => false,
+        }
 }
 
 /// Is this the path of NocoBase's sign-in page?
 pub(super) fn is_form_page(policy: &Policy, path: &str) -> bool {
-    path.strip_prefix(policy.public_path.as_str()).is_some_and(|rest| PAGES.contains(&rest))
+    path.strip_prefix(policy.public_path.as_str())
+        .is_some_and(|rest| rest == PAGE || in_modern(&policy.client.modern, rest) == Some(PAGE))
+}
+
+/// Is this a sign-in page by its name, in whatever folder? One that is not known must not be redirected to the form: NocoBase
+/// may have come from there, and would go back.
+pub(super) fn looks_like_form_page(path: &str) -> bool {
+    path.rsplit('/').next() == Some(PAGE)
 }
 
 /// Is this what a browser asks for without `Authorization`, so that NocoBase's cookie is all that says who it is:
@@ -95,7 +144,7 @@ pub(super) fn rests_on_cookie(policy: &Policy, request: &Request<'_>) -> bool {
     }
     if request.upgrade {
         let own = request.origin.is_some_and(|origin| is_our_origin(policy, origin));
-        return own && request.path.strip_prefix(policy.public_path.as_str()) == Some("ws");
+        return own && is_socket(policy, request.path);
     }
     is_page_load(policy, request) || is_get(request) && (below("files") || below("storage"))
 }
@@ -103,13 +152,17 @@ pub(super) fn rests_on_cookie(policy: &Policy, request: &Request<'_>) -> bool {
 /// Where NocoBase's sign-in page is, with the way back to this request.
 pub fn form_address(policy: &Policy, here: &str) -> String {
     let inside = here.strip_prefix(policy.public_path.as_str());
+    let modern = policy.client.modern.as_str();
     let (client, back) = match inside {
-        Some(rest) if rest == "v" || rest.starts_with("v/") => ("v/", rest.get(2..).unwrap_or_default()),
-        Some(rest) => ("", rest),
-        None => ("", ""),
+        Some(rest) if rest == modern => (format!("{modern}/"), ""),
+        Some(rest) => match in_modern(modern, rest) {
+            Some(back) => (format!("{modern}/"), back),
+            None => (String::new(), rest),
+        },
+        None => (String::new(), ""),
     };
     // NocoBase's page knows its own addresses by what comes after its public path.
     let back = format!("/{back}");
     let query = url::form_urlencoded::Serializer::new(String::new()).append_pair("redirect", &back).finish();
-    format!("{}{client}signin?{query}", policy.public_path)
+    format!("{}{client}{PAGE}?{query}", policy.public_path)
 }

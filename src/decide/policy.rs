@@ -23,6 +23,39 @@ pub enum Browsers {
     Deny,
 }
 
+/// Addresses of NocoBase's client, as its index page tells them (`nocobase::PageSettings`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientPaths {
+    /// Folder of the modern client below the public path, without slashes (`APP_MODERN_CLIENT_PREFIX`).
+    pub modern: String,
+    /// The WebSocket (`WS_PATH`): below the public path, or from the root if it begins with `/`.
+    pub ws: String,
+}
+
+/// What NocoBase has where nothing is set.
+impl Default for ClientPaths {
+    fn default() -> Self {
+        ClientPaths { modern: "v".to_owned(), ws: "ws".to_owned() }
+    }
+}
+
+impl ClientPaths {
+    /// From what the index page says of itself; what is missing, or is no path, stays as NocoBase has it.
+    pub fn new(modern: Option<&str>, ws: Option<&str>) -> ClientPaths {
+        let good = |path: &str| {
+            path.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'-' | b'_' | b'.' | b'~'))
+                && !path.split('/').any(|segment| matches!(segment, "." | ".."))
+        };
+        let default = ClientPaths::default();
+        let modern = modern.map(|m| m.trim_matches('/')).filter(|m| !m.is_empty() && good(m));
+        let ws = ws.filter(|ws| ws.len() > 1 && ws.starts_with('/') && good(ws));
+        ClientPaths {
+            modern: modern.map_or(default.modern, str::to_owned),
+            ws: ws.map_or(default.ws, str::to_owned),
+        }
+    }
+}
+
 /// The configuration, as far as it matters for decisions.
 #[derive(Debug, Clone)]
 pub struct Policy {
@@ -32,6 +65,8 @@ pub struct Policy {
     pub https: bool,
     /// `APP_PUBLIC_PATH` of NocoBase: begins and ends with `/`.
     pub public_path: String,
+    /// Addresses of its client.
+    pub client: ClientPaths,
     /// NocoBase's application (`nocobase.app`).
     pub app: String,
     /// Browsers outside WeCom.

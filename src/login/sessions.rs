@@ -12,7 +12,7 @@ use super::token_policy::TokenPolicy;
 use crate::config::{Config, WeComEntry};
 use crate::error::{Failure, FailureWithCause};
 use crate::metrics::Metrics;
-use crate::nocobase::{Accounts, CheckOutcome, Minted, Minter, NocoBase, UserId};
+use crate::nocobase::{About, Accounts, CheckOutcome, Minted, Minter, NocoBase, UserId};
 use crate::session::{
     self, CachedSession, Keyring, OwnCookies, Recheck, Session, SessionCache, SessionCookies, SessionLimits,
     SessionStatus, Token, UnixMillis,
@@ -190,6 +190,11 @@ impl Sessions {
         };
         seen.saw(session.last_seen);
         if seen.is_ended() { FoundSession::Ended } else { FoundSession::Live { session, seen } }
+    }
+
+    /// What this node of NocoBase says of itself.
+    pub(crate) async fn about(&self, node: &str) -> About {
+        self.nocobase.about(node).await
     }
 
     /// The live sessions of these cookies, by what this node knows alone.

@@ -268,6 +268,11 @@ impl NocoBase {
         self.http.request(method, format!("{}{path}", base(node, &self.public_path))).timeout(self.timeout)
     }
 
+    /// A request for NocoBase's index page.
+    pub(super) fn page_request(&self, node: &str) -> reqwest::RequestBuilder {
+        self.http.request(Method::GET, format!("http://{node}{}", self.public_path))
+    }
+
     /// A call whose response is a list.
     pub(super) async fn service_list(&self, call: &Call<'_>) -> Result<Vec<Value>, FailureWithCause> {
         match self.service(call).await? {

@@ -2,6 +2,7 @@
 //!
 //! Must never: let a token of NocoBase reach a log or, in sealed delivery, a browser.
 
+pub mod about;
 pub mod accounts;
 pub mod client;
 mod crypto;
@@ -13,7 +14,9 @@ pub mod roles;
 pub(crate) mod test_server;
 pub mod token;
 mod user_id;
+pub mod versions;
 
+pub use about::About;
 pub use accounts::{Accounts, Person, Preview};
 pub use client::{CheckOutcome, NocoBase};
 pub use page_settings::PageSettings;

@@ -47,6 +47,65 @@ impl PageSettings {
     }
 }
 
+/// A setting of NocoBase that does not fit the gate's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mismatch {
+    /// A key of the configuration, or a variable of NocoBase's environment.
+    pub about: &'static str,
+    /// What is wrong.
+    pub what: String,
+    /// What to do about it.
+    pub remedy: String,
+}
+
+impl PageSettings {
+    /// `APP_PUBLIC_PATH`: the page of the modern client has its own folder behind it.
+    pub fn app_public_path(&self) -> Option<&str> {
+        let path = self.public_path.as_deref().filter(|path| path.starts_with('/'))?;
+        let modern = self.modern_prefix.as_deref().unwrap_or("v");
+        let outer = path.strip_suffix('/').and_then(|p| p.strip_suffix(modern)).filter(|p| p.ends_with('/'));
+        Some(if self.entry_mode.is_none() { outer.unwrap_or(path) } else { path })
+    }
+
+    /// What of it does not fit a gate with this public path, opened at this origin (`https://host`).
+    pub fn mismatches(&self, public_path: &str, origin: &str) -> Vec<Mismatch> {
+        let mut found = Vec::new();
+        if let Some(path) = self.app_public_path().filter(|path| *path != public_path) {
+            found.push(Mismatch {
+                about: "nocobase.public_path",
+                what: format!("it is {public_path}, but NocoBase's page says {path}"),
+                remedy: format!("set it to {path}, NocoBase's APP_PUBLIC_PATH"),
+            });
+        }
+        let api = format!("{}api", self.app_public_path().unwrap_or(public_path));
+        if let Some(base) = &self.api_base_url {
+            let path = base.strip_prefix(origin).unwrap_or(base);
+            if path.trim_end_matches('/') != api {
+                let variable = if base.contains("://") { "API_BASE_URL" } else { "API_BASE_PATH" };
+                found.push(Mismatch {
+                    about: variable,
+                    what: format!(
+                        "NocoBase's page calls its API at {base}, where the gate does not stand or know it"
+                    ),
+                    remedy: format!("leave {variable} out of NocoBase's environment, so that it is {api}/"),
+                });
+            }
+        }
+        if let Some(url) = self.ws_url.as_deref().filter(|url| !url.is_empty()) {
+            let host = origin.split("://").nth(1).unwrap_or_default();
+            let theirs = url.split("://").nth(1).unwrap_or_default().split('/').next().unwrap_or_default();
+            if theirs != host {
+                found.push(Mismatch {
+                    about: "WEBSOCKET_URL",
+                    what: format!("NocoBase's page opens its WebSocket at {url}, past the gate"),
+                    remedy: "leave WEBSOCKET_URL out of NocoBase's environment".into(),
+                });
+            }
+        }
+        found
+    }
+}
+
 /// The text or word that is assigned to `window['name']`; of `window['name'] || "text"` the text.
 fn value(html: &[u8], name: &str) -> Option<String> {
     let mut rest = html;
@@ -130,6 +189,34 @@ window['__nocobase_ws_path__'] = window['__nocobase_ws_path__'] || "/ws";</scrip
         assert_eq!((modern.public_path, modern.modern_prefix), (text("/v/"), text("v")));
         assert_eq!((modern.share_token, modern.ws_path), (text("false"), text("/ws")));
         assert_eq!((modern.entry_mode, modern.api_base_url), (None, None));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_named() {
+        let legacy = PageSettings::read(LEGACY.as_bytes()).unwrap();
+        let about = |page: &PageSettings, path: &str| -> Vec<&str> {
+            page.mismatches(path, "https://gate.example").iter().map(|m| m.about).collect()
+        };
+        assert_eq!(about(&legacy, "/nocobase/"), [""; 0]);
+        assert_eq!(about(&legacy, "/"), ["nocobase.public_path"]);
+        let with = |api: &str, ws: &str| {
+            let (api_base_url, ws_url) = (Some(api.to_owned()), Some(ws.to_owned()));
+            about(&PageSettings { api_base_url, ws_url, ..legacy.clone() }, "/nocobase/").join(" ")
+        };
+        for (api, ws, want) in [
+            ("/nocobase/api", "", ""),
+            ("https://gate.example/nocobase/api/", "wss://gate.example/nocobase/ws", ""),
+            ("/api/", "", "API_BASE_PATH"),
+            ("/nocobase/rest/", "", "API_BASE_PATH"),
+            ("https://api.example/api/", "", "API_BASE_URL"),
+            ("https://gate.example.evil/nocobase/api/", "", "API_BASE_URL"),
+            ("/nocobase/api/", "wss://other.example/ws", "WEBSOCKET_URL"),
+        ] {
+            assert_eq!(with(api, ws), want, "{api} {ws}");
+        }
+        // The modern client's page holds its own folder.
+        let modern = PageSettings::read(MODERN.as_bytes()).unwrap();
+        assert_eq!((modern.app_public_path(), about(&modern, "/")), (Some("/"), vec![]));
     }
 
     #[test]

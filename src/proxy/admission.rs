@@ -17,6 +17,9 @@ use crate::error::Failure;
 use crate::login::{FoundSession, Start};
 use crate::session::OwnCookies;
 
+/// Redirects of one browser to NocoBase's form within a minute: more than tabs that are restored, less than a circle.
+const MOST_FORM_REDIRECTS: u8 = 60;
+
 /// What happens to a request.
 pub enum Admitted {
     /// It goes to NocoBase; the context says how.
@@ -49,7 +52,7 @@ async fn read(gate: &Gate, downstream: &mut HttpSession, ctx: &mut Context) -> R
     let request = downstream.req_header_mut();
     framing::drop_idle_upgrade(request);
     target::canonicalise(request, &gate.config.nocobase.public_path)?;
-    if plain && !decide::is_verify_file(&gate.policy, request.uri.path()) {
+    if plain && !decide::is_verify_file(&gate.policy(), request.uri.path()) {
         return Ok(Admitted::Respond(to_https(gate, request)));
     }
     target::forget_spelling(request);
@@ -59,8 +62,8 @@ async fn read(gate: &Gate, downstream: &mut HttpSession, ctx: &mut Context) -> R
     let cookies = OwnCookies::parse(gate.sessions.cookies.names(), values.iter().map(HeaderValue::as_bytes))?;
 
     let mut facts = facts::facts(request, ctx.client, cookies.signed_out);
-    ctx.page_load = decide::is_page_load(&gate.policy, &facts);
-    let found = match decide::needs_session(&gate.policy, facts.path) {
+    ctx.page_load = decide::is_page_load(&gate.policy(), &facts);
+    let found = match decide::needs_session(&gate.policy(), facts.path) {
         true => gate.sessions.find(&cookies).await,
         false => FoundSession::Nothing,
     };
@@ -76,12 +79,12 @@ async fn read(gate: &Gate, downstream: &mut HttpSession, ctx: &mut Context) -> R
     let (credential, query) = credential::credential(gate, request, page_token.as_ref(), member.as_ref());
     facts.session = state;
     facts.credential = credential;
-    facts.own_cookie = gate.policy.password
+    facts.own_cookie = gate.policy().password
         && state != SessionState::Valid
         && credential == Credential::None
         && credential::own_token(gate, request).is_some();
 
-    match decide::decide(&gate.policy, &facts) {
+    match decide::decide(&gate.policy(), &facts) {
         Decision::Forward(options) => {
             let upgrade = facts.upgrade;
             forward(request, ctx, options, query);
@@ -120,6 +123,7 @@ async fn read(gate: &Gate, downstream: &mut HttpSession, ctx: &mut Context) -> R
             Ok(Admitted::Forward)
         }
         Decision::Redirect(target) => Ok(Admitted::Respond(Reply::redirect(&target))),
+        Decision::Form(address) => to_form(gate, ctx, &cookies, &address),
         Decision::Login { via, entry } => {
             let request_id = ctx.request_id.clone();
             let start = Start {
@@ -149,6 +153,31 @@ async fn read(gate: &Gate, downstream: &mut HttpSession, ctx: &mut Context) -> R
             Err(failure)
         }
     }
+}
+
+/// A redirect to NocoBase's sign-in form. Where NocoBase's page leads away from there (a prefix that the gate does not
+/// know), the gate would send it back for ever.
+fn to_form(
+    gate: &Gate,
+    ctx: &mut Context,
+    cookies: &OwnCookies<'_>,
+    address: &str,
+) -> Result<Admitted, Failure> {
+    ctx.as_page = true;
+    if cookies.forms >= MOST_FORM_REDIRECTS {
+        tracing::warn!(
+            event = "sign_in",
+            outcome = "refused",
+            request_id = ctx.request_id.to_str().unwrap_or_default(),
+            label = Failure::LoginLoop.response().label,
+            tries = cookies.forms,
+            "NocoBase's sign-in form leads away from itself: is its address one that the index page tells?"
+        );
+        return Err(Failure::LoginLoop);
+    }
+    let names = gate.sessions.cookies.names();
+    let count = names.set_form_redirects(cookies.tries, cookies.forms.saturating_add(1));
+    Ok(Admitted::Respond(Reply::redirect(address).with_cookies(vec![count])))
 }
 
 /// Notes in the context how the request is forwarded. `query`: with the phantom replaced, if it was there.

@@ -11,11 +11,13 @@ use tokio::sync::watch;
 use super::forward::without_script::WithoutScript;
 use super::headers;
 use super::request::request_id::RequestIds;
-use super::upstream::Upstreams;
+use super::upstream::{State, Upstreams};
 use crate::config::{Config, TokenDelivery};
 use crate::decide::{self, Policy};
 use crate::login::{Sessions, SignIns};
 use crate::metrics::Metrics;
+use crate::nocobase::About;
+use crate::nocobase::versions::Support;
 use crate::pages;
 
 /// The gate as the last good configuration describes it. A request takes it once, at its beginning.
@@ -58,8 +60,10 @@ impl CurrentGate {
 pub struct Gate {
     /// As loaded.
     pub config: Arc<Config>,
-    /// What decisions rest on.
-    pub policy: Policy,
+    /// What decisions rest on; changes when NocoBase's page tells other addresses.
+    policy: ArcSwap<Policy>,
+    /// What NocoBase said of itself when it was asked last.
+    about: ArcSwap<About>,
     /// What every request with a session needs.
     pub(crate) sessions: Arc<Sessions>,
     /// What signing in needs besides.
@@ -109,9 +113,11 @@ impl Gate {
         let upstreams = Upstreams::new(&config.upstream, &config.nocobase.public_path, known)
             .map_err(|e| e.to_string())?;
         let sign_ins = SignIns::after(before.map(|b| &*b.sign_ins), config.clone(), metrics.clone())?;
-        let policy = policy(&config)?;
+        let about = before.map(|before| before.about.load_full()).unwrap_or_default();
+        let policy = policy(&config, &about)?;
         Ok(Gate {
-            policy,
+            policy: ArcSwap::from_pointee(policy),
+            about: ArcSwap::new(about),
             sessions: sign_ins.sessions.clone(),
             sign_ins: Arc::new(sign_ins),
             nodes: metrics.nodes.of(&nodes),
@@ -125,6 +131,30 @@ impl Gate {
             tunnels_end: before.map_or_else(|| watch::Sender::new(false), |b| b.tunnels_end.clone()),
             config,
         })
+    }
+
+    /// What decisions rest on. Takes no lock.
+    pub fn policy(&self) -> arc_swap::Guard<Arc<Policy>> {
+        self.policy.load()
+    }
+
+    /// Asks the first healthy node of NocoBase for its version and its settings, and goes by them from then on. What is
+    /// new is logged, what does not fit with its remedy.
+    pub(crate) async fn learn(&self) {
+        let Some(node) = self.upstreams.nodes().iter().find(|node| node.state() == State::Well) else {
+            return;
+        };
+        let about = Arc::new(self.sessions.about(&node.name).await);
+        let before = self.about.swap(about.clone());
+        if about == before {
+            return;
+        }
+        let origin = &self.config.origin;
+        let origin = format!("{}://{}", origin.scheme(), origin.authority());
+        log_about(&node.name, &about, &before, &self.config.nocobase.public_path, &origin);
+        if let Ok(policy) = policy(&self.config, &about) {
+            self.policy.store(Arc::new(policy));
+        }
     }
 
     /// Does the browser hold NocoBase's real token?
@@ -155,11 +185,16 @@ impl Gate {
 }
 
 /// The configuration, as far as decisions rest on it.
-fn policy(config: &Config) -> Result<Policy, String> {
+fn policy(config: &Config, about: &About) -> Result<Policy, String> {
+    let page = about.page.as_ref();
     Ok(Policy {
         authority: config.origin.authority(),
         https: config.origin.https,
         public_path: config.nocobase.public_path.clone(),
+        client: decide::ClientPaths::new(
+            page.and_then(|page| page.modern_prefix.as_deref()),
+            page.and_then(|page| page.ws_path.as_deref()),
+        ),
         app: config.nocobase.app.clone(),
         browsers: config.access.browsers,
         api_keys: config.access.api_keys,
@@ -173,4 +208,34 @@ fn policy(config: &Config) -> Result<Policy, String> {
         entries: config.wecom.iter().map(|e| e.name.clone()).collect(),
         auto_entry: config.wecom.iter().position(|e| e.auto_login),
     })
+}
+
+/// What is new in `about`.
+fn log_about(node: &str, about: &About, before: &About, public_path: &str, origin: &str) {
+    if let Some(version) = about.version.as_ref().filter(|version| before.version.as_ref() != Some(version)) {
+        let row = version.row();
+        let (support, means) = (row.support.name(), row.means);
+        macro_rules! line {
+            ($level:ident) => {
+                tracing::$level!(event = "nocobase_version", node, %version, support, means, "version of NocoBase")
+            };
+        }
+        match row.support {
+            Support::Tested | Support::Tried => line!(info),
+            Support::Expected | Support::Unknown => line!(warn),
+            Support::Refused => line!(error),
+        }
+    }
+    if let Some(page) = about.page.as_ref().filter(|page| before.page.as_ref() != Some(page)) {
+        for mismatch in page.mismatches(public_path, origin) {
+            tracing::error!(
+                event = "nocobase_settings",
+                node,
+                setting = mismatch.about,
+                reason = mismatch.what,
+                remedy = mismatch.remedy,
+                "a setting of NocoBase does not fit the gate's"
+            );
+        }
+    }
 }

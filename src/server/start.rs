@@ -13,7 +13,7 @@ use pingora::server::configuration::ServerConf;
 use pingora::server::{Fds, ListenFds};
 use pingora::services::Service as _;
 use pingora::services::listening::Service;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
@@ -205,8 +205,16 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
 pub(super) fn check_nodes(gate: &Arc<Gate>, stopped: &watch::Receiver<bool>) -> JoinHandle<()> {
     let (gate, mut until) = (gate.clone(), stopped.clone());
     tokio::spawn(async move {
+        let back = Notify::new();
+        let learn = async {
+            loop {
+                back.notified().await;
+                gate.learn().await;
+            }
+        };
         tokio::select! {
-            () = gate.upstreams.watch() => {}
+            () = gate.upstreams.watch(&back) => {}
+            () = learn => {}
             _ = until.wait_for(|stopped| *stopped) => {}
         }
     })

@@ -125,6 +125,11 @@ impl Names {
         self.set(self.tries(), &tries.to_string(), Some(TRIES_LIFE))
     }
 
+    /// The same, with how often the browser was sent to NocoBase's form.
+    pub fn set_form_redirects(&self, tries: u8, forms: u8) -> String {
+        self.set(self.tries(), &format!("{tries}.{forms}"), Some(TRIES_LIFE))
+    }
+
     fn bare<'c>(&self, name: &'c str, value: &'c str) -> Cookie<'c> {
         Cookie::build((name, value))
             .path("/")
@@ -162,6 +167,8 @@ pub struct OwnCookies<'a> {
     /// Sign-ins that returned by themselves within a minute, as the browser counts them: a hint against loops, no proof of
     /// anything.
     pub tries: u8,
+    /// How often the browser was sent to NocoBase's form within a minute, by the same count.
+    pub forms: u8,
 }
 
 impl std::fmt::Debug for OwnCookies<'_> {
@@ -212,8 +219,10 @@ impl<'a> OwnCookies<'a> {
         } else if name == names.out().as_bytes() {
             self.signed_out |= value == b"1";
         } else if name == names.tries().as_bytes() {
-            let tries = std::str::from_utf8(value).ok().and_then(|v| v.parse().ok()).unwrap_or(0);
-            self.tries = self.tries.max(tries);
+            let value = std::str::from_utf8(value).unwrap_or_default();
+            let (tries, forms) = value.split_once('.').unwrap_or((value, ""));
+            self.tries = self.tries.max(tries.parse().unwrap_or(0));
+            self.forms = self.forms.max(forms.parse().unwrap_or(0));
         }
     }
 

@@ -34,11 +34,11 @@ class Relay {
     return relay;
   }
 
-  /** Heads of the requests so far, but for those that ask NocoBase whether it is well. */
+  /** Heads of the requests so far, but for those that ask NocoBase how it is, and what version. */
   heads() {
     const texts = this.#heard.map((heard) => Buffer.concat(heard).toString('latin1'));
     const heads = texts.flatMap((text) => text.match(/[A-Z]+ \/\S* HTTP\/1\.[01]\r\n[\s\S]*?\r\n\r\n/g) ?? []);
-    return heads.filter((head) => !head.includes('__health_check'));
+    return heads.filter((head) => !head.includes('__health_check') && !/^user-agent: wecom-gate\//im.test(head));
   }
 }
 

@@ -31,3 +31,4 @@ mod token_policy;
 mod trouble;
 mod upgrade;
 mod verify_files;
+mod versions;

@@ -8,6 +8,7 @@ use reqwest::Method;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
+use crate::support::nocobase::ABOUT;
 use crate::support::{Browser, Stage, eventually};
 
 const STARTING: &str = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
@@ -41,6 +42,8 @@ impl Puppet {
                         checked.fetch_add(1, Ordering::Relaxed);
                         let answer = if well.load(Ordering::Relaxed) { WELL } else { STARTING };
                         let _ = stream.write_all(answer.as_bytes()).await;
+                    } else if String::from_utf8_lossy(&head[..n]).contains(ABOUT) {
+                        let _ = stream.write_all(WELL.as_bytes()).await;
                     } else if n > 0 {
                         count.fetch_add(1, Ordering::Relaxed);
                         let _ = stream.write_all(answer.as_bytes()).await;

@@ -1,4 +1,5 @@
 use super::*;
+use crate::decide::ClientPaths;
 use crate::decide::application::Named;
 use crate::decide::rules::PublicRules;
 
@@ -35,6 +36,7 @@ fn policy() -> Policy {
         authority: "gate.example.com".to_owned(),
         https: true,
         public_path: "/".to_owned(),
+        client: ClientPaths::default(),
         app: "main".to_owned(),
         browsers: Browsers::WebLogin,
         api_keys: true,

@@ -58,7 +58,7 @@ pub fn swap(sessions: Arc<Sessions>, member: &Member, page_token: PageToken) -> 
 /// In the tunnel of somebody who came by NocoBase's own form: tokens of such sign-ins pass, and API keys where they pass
 /// over HTTP too.
 pub fn own_tokens_only(gate: &Gate) -> TokenSwap {
-    let (sessions, api_keys) = (gate.sessions.clone(), gate.policy.api_keys);
+    let (sessions, api_keys) = (gate.sessions.clone(), gate.policy().api_keys);
     Box::new(move |token| match token_kind(&sessions, true, token) {
         Credential::OwnToken => TokenVerdict::Keep,
         Credential::ApiToken if api_keys => TokenVerdict::Keep,
@@ -80,7 +80,7 @@ pub fn credential(
         (Some(value), None) => match value.to_str().ok().map(token_of) {
             Some("") | None => Credential::Invalid,
             Some(token) if page_token.is_some_and(|p| p.is(&gate.sessions, token)) => Credential::Phantom,
-            Some(token) => token_kind(&gate.sessions, gate.policy.password, token),
+            Some(token) => token_kind(&gate.sessions, gate.policy().password, token),
         },
     };
     if credential == Credential::None
@@ -114,13 +114,13 @@ fn token_kind(sessions: &Sessions, password: bool, token: &str) -> Credential {
 /// The token in NocoBase's own cookie, if it comes from NocoBase's own sign-in and is valid. The first cookie of that name
 /// is the one that NocoBase reads. Only where NocoBase's form is in use.
 pub fn own_token(gate: &Gate, request: &RequestHeader) -> Option<String> {
-    if !gate.policy.password {
+    if !gate.policy().password {
         return None;
     }
     let values = request.headers.get_all(header::COOKIE).iter().map(header::HeaderValue::as_bytes);
     let token = session::first_cookie(values, gate.sessions.token_cookie().as_bytes())?;
     let token = std::str::from_utf8(token).ok()?;
-    let kind = token_kind(&gate.sessions, gate.policy.password, token);
+    let kind = token_kind(&gate.sessions, gate.policy().password, token);
     (kind == Credential::OwnToken).then(|| token.to_owned())
 }
 

@@ -53,7 +53,7 @@ pub fn buttons(ways: &[(String, String)]) -> Vec<Entry<'_>> {
 
 /// NocoBase's password form, with the way to `target`, where it is in use.
 pub fn password_address(gate: &Gate, target: &str) -> Option<String> {
-    gate.policy.password.then(|| decide::form_address(&gate.policy, target))
+    gate.policy().password.then(|| decide::form_address(&gate.policy(), target))
 }
 
 /// Where the person wanted to go who is on one of the gate's own pages.

@@ -52,7 +52,7 @@ pub async fn auth(gate: &Gate, downstream: &HttpSession, asked: &RouteRequest<'_
             reply = with_identity(reply, member);
         }
         (Credential::None | Credential::Phantom, Some(member)) => reply = with_identity(reply, member),
-        (Credential::ApiToken, _) if gate.policy.api_keys => {
+        (Credential::ApiToken, _) if gate.policy().api_keys => {
             reply.headers.extend(
                 request.headers.get(header::AUTHORIZATION).map(|v| (header::AUTHORIZATION, v.clone())),
             );

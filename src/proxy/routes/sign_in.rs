@@ -29,7 +29,7 @@ pub async fn login(
     let entries = &gate.config.wecom;
     let entry = match with {
         Some(name) => entries.iter().position(|e| e.name == name).ok_or(Failure::NotFound)?,
-        None => gate.policy.auto_entry.unwrap_or(0),
+        None => gate.policy().auto_entry.unwrap_or(0),
     };
     let in_wecom = matches!(request.caller, decide::Caller::WeCom { .. });
     let via = match head.parameter("via").as_deref() {

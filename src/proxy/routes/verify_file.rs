@@ -8,8 +8,8 @@ use crate::proxy::response::reply::Reply;
 
 /// The content of a domain verification file is the part of its name between `WW_verify_` and `.txt`.
 pub fn serve(gate: &Gate, index: usize) -> Reply {
-    let token = gate
-        .policy
+    let policy = gate.policy();
+    let token = policy
         .verify_files
         .get(index)
         .and_then(|name| name.strip_prefix("WW_verify_")?.strip_suffix(".txt"))

@@ -16,6 +16,7 @@ use pingora::lb::selection::RoundRobin;
 use pingora::lb::{Backend, LoadBalancer};
 use pingora::prelude::HttpPeer;
 use thiserror::Error;
+use tokio::sync::Notify;
 
 pub use node::{Node, State};
 
@@ -186,13 +187,20 @@ impl Upstreams {
         self.nodes.get(index).map_or("", |n| &n.name)
     }
 
-    /// Checks the nodes for ever.
-    pub async fn watch(&self) {
+    /// Checks the nodes for ever, and notifies `back` when one is healthy that was not before; at first, when any is.
+    pub async fn watch(&self, back: &Notify) {
+        let mut healthy = vec![false; self.nodes.len()];
         let mut ticks = tokio::time::interval(self.interval);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
             self.balancer.backends().run_health_check(true).await;
+            let now: Vec<bool> = self.nodes.iter().map(|node| node.state() == State::Well).collect();
+            let is_back = now.iter().zip(&healthy).any(|(now, before)| *now && !before);
+            healthy = now;
+            if is_back {
+                back.notify_one();
+            }
         }
     }
 }

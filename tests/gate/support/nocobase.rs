@@ -67,7 +67,10 @@ pub struct Data {
     pub calls: HashMap<String, usize>,
     /// `data` of `roles:check`.
     pub role: Value,
+    /// What it is, and behaves like (see [`shape`]).
     pub version: &'static str,
+    /// Settings that the index page tells, besides those that it always does.
+    pub settings: Vec<(&'static str, &'static str)>,
     /// The age up to which a session's token is fresh (`tokenExpirationTime`), and whether the service account may see it.
     /// `None`: whatever its age.
     pub token_policy: Option<(Duration, bool)>,
@@ -104,6 +107,8 @@ pub struct NocoBase {
 pub const SECRET: &str = "stand-in-secret-of-nocobase";
 /// Where it says how it is.
 pub const HEALTH: &str = "/api/__health_check";
+/// User-Agent of the gate where it asks what NocoBase says of itself.
+pub const ABOUT: &str = "wecom-gate/";
 /// Answer of every page.
 pub const PAGE: &str = "<!DOCTYPE html>\n<html>\n\n<head>\n  <meta charset=\"UTF-8\" />\n<script>window['__nocobase_api_client_storage_prefix__'] = 'NOCOBASE_';</script></head><body><div id=\"root\"></div></body></html>\n";
 
@@ -246,8 +251,10 @@ async fn answer(State(shared): State<Shared>, request: Request) -> Response {
     let (body, body_len) = read(body).await;
     let fault = {
         let mut data = shared.data.lock().unwrap();
-        // The gate's health checks come all the time; `seen` holds what somebody asked for.
-        if path != HEALTH {
+        // The gate asks all the time how NocoBase is; `seen` holds what somebody asked for.
+        let about =
+            parts.headers.get("user-agent").is_some_and(|a| a.as_bytes().starts_with(ABOUT.as_bytes()));
+        if path != HEALTH && !about {
             data.seen.push(Seen {
                 method: parts.method.clone(),
                 target,
@@ -288,22 +295,73 @@ async fn answer(State(shared): State<Shared>, request: Request) -> Response {
             Ok(upgrade) => upgrade.on_upgrade(move |socket| echo(shared, socket)),
             Err(refused) => refused.into_response(),
         },
-        None if path.starts_with("/assets/") => asset(&parts.headers),
+        None if path.starts_with("/assets/") && !shape(&shared).root_bundles => asset(&parts.headers),
         None if path.starts_with("/slow/") => {
             let ms = path.trim_start_matches("/slow/").parse().unwrap_or(0);
             tokio::time::sleep(Duration::from_millis(ms)).await;
             "at last".into_response()
         }
-        None if path.starts_with("/files/") => file(&shared, &parts.headers, &path),
+        None if path.starts_with("/files/") && shape(&shared).files => file(&shared, &parts.headers, &path),
         None if path.starts_with("/big/") => big(path.trim_start_matches("/big/").parse().unwrap_or(0)),
+        None if is_root_bundle(&path) && shape(&shared).root_bundles => asset(&parts.headers),
         None => {
             let head = [
                 (header::CONTENT_TYPE, "text/html; charset=utf-8"),
                 (header::LAST_MODIFIED, "Sat, 21 Nov 2026 00:00:00 GMT"),
             ];
-            (head, PAGE).into_response()
+            (head, page(&shared)).into_response()
         }
     }
+}
+
+/// How the versions of NocoBase differ, as seen on running ones.
+#[derive(Clone, Copy)]
+struct Shape {
+    /// Scripts beside the pages (`/umi.<hash>.js`), not in `/assets/`.
+    root_bundles: bool,
+    /// `/files/...`, and cookies that open them.
+    files: bool,
+    /// A modern client below `/v`, of which the page tells the prefix.
+    modern: bool,
+    /// `issuedTokens`.
+    issued_tokens: bool,
+}
+
+fn shape(shared: &Shared) -> Shape {
+    let version = shared.data.lock().unwrap().version;
+    let mut numbers = version.split('.').map(|n| n.parse::<u32>().unwrap_or(0));
+    let number = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    Shape {
+        root_bundles: number < (2, 1),
+        files: number >= (2, 2),
+        modern: number >= (2, 1),
+        issued_tokens: number >= (1, 6),
+    }
+}
+
+fn is_root_bundle(path: &str) -> bool {
+    path.starts_with("/umi.") || path.ends_with(".async.js")
+}
+
+/// The index page, with its settings.
+fn page(shared: &Shared) -> String {
+    let shape = shape(shared);
+    let mut settings =
+        vec![("public_path", "/"), ("api_base_url", "/api/"), ("ws_url", ""), ("ws_path", "/ws")];
+    if shape.modern {
+        settings.extend([("modern_client_prefix", "v"), ("app_client_entry_mode", "legacy-default")]);
+    }
+    settings.extend(shared.data.lock().unwrap().settings.iter().copied());
+    // The last one of a name counts.
+    let mut said = String::new();
+    for (i, (name, value)) in settings.iter().enumerate() {
+        if settings[i + 1..].iter().all(|(later, _)| later != name) {
+            said.push_str(&format!("window['__nocobase_{name}__'] = '{value}';\n"));
+        }
+    }
+    let script = if shape.root_bundles { "/umi.0a1b2c3d.js" } else { "/assets/index-93181bbb.js" };
+    PAGE.replace("<script>", &format!("<script>{said}"))
+        .replace("</script>", &format!("</script><script src=\"{script}\"></script>"))
 }
 
 /// Keeps what an API call may send; of more only the length.
@@ -490,6 +548,7 @@ fn signed_in(
     query: &str,
     body: &Bytes,
 ) -> Response {
+    let issued_tokens = shape(shared).issued_tokens;
     let mut data = shared.data.lock().unwrap();
     let body: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
     let filter: Value = url::form_urlencoded::parse(query.as_bytes())
@@ -540,7 +599,7 @@ fn signed_in(
         }
         "users:list" => list(&data.users, &filter),
         "usersAuthenticators:list" => list(&data.bindings, &filter),
-        "issuedTokens:list" => list(&data.tokens, &filter),
+        "issuedTokens:list" if issued_tokens => list(&data.tokens, &filter),
         "users:get" => {
             let row = data.users.iter().find(|u| u["id"] == row_number(query));
             let row =
@@ -585,6 +644,7 @@ fn signed_in(
             data.bindings.push(body.clone());
             axum::Json(json!({ "data": body })).into_response()
         }
+        _ if action.starts_with("issuedTokens:") && !issued_tokens => error(404, "Not Found", None),
         "issuedTokens:create" => {
             if data.tokens.iter().any(|t| t["id"] == body["id"]) {
                 return error(400, "id already exists", None);

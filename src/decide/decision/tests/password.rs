@@ -32,6 +32,12 @@ fn the_form_and_what_it_is_made_of_pass_to_the_letter() {
             ("GET", "global.css"),
             ("GET", "favicon/favicon.ico"),
             ("GET", "v/favicon_no_exist.ico"),
+            ("GET", "umi.0a1b2c3d.js"),
+            ("GET", "umi.0a1b2c3d.css"),
+            ("HEAD", "948.5f6e7d8c.async.js"),
+            ("GET", "p__index.0a1b2c3d4e5f.async.js"),
+            ("GET", "src__pages_index.0a1b2c3d.chunk.css"),
+            ("GET", "preload_helper.0a1b2c3d.js"),
             ("GET", "api/app:getLang"),
             ("GET", "api/pm:listEnabled"),
             ("GET", "api/pm:listEnabledV2"),
@@ -89,6 +95,17 @@ fn the_form_and_what_it_is_made_of_pass_to_the_letter() {
             ("GET", "files/main/main/attachments/1.png"),
             ("GET", "ws"),
             ("GET", "global.css/x"),
+            ("GET", "umi.js"),
+            ("GET", "umi.nohash12.js"),
+            ("GET", "umi.0a1b2c3.js"),
+            ("GET", "x.0a1b2c3d.js"),
+            ("GET", "umi.0a1b2c3d.json"),
+            ("GET", "umi.0a1b2c3d.async.json"),
+            ("GET", "x/umi.0a1b2c3d.js"),
+            ("GET", ".0a1b2c3d.async.js"),
+            ("GET", "api/x.0a1b2c3d.async.js"),
+            ("GET", "umi.0a1b2c3d.js/x"),
+            ("POST", "umi.0a1b2c3d.js"),
         ] {
             let path = format!("{root}{name}");
             assert!(!forwards(&policy, &Request { method, ..call(&path) }), "{method} {path}");
@@ -132,7 +149,8 @@ fn nocobases_cookie_opens_pages_files_and_the_websocket_and_no_call() {
         Request { upgrade: true, origin: Some(ORIGIN), sec_fetch_mode: Some("websocket"), ..call("/ws") };
     for request in [call("/files/main/main/attachments/1.png"), call("/storage/uploads/1.png"), ws] {
         assert_eq!(decide(&policy, &cookie(request)), pass(Identity::Nobody), "{}", request.path);
-        assert!(!forwards(&policy, &request), "{}", request.path);
+        // The form's own WebSocket needs no cookie.
+        assert_eq!(forwards(&policy, &request), request.upgrade, "{}", request.path);
         // Not if another site made the browser ask, nor beside a token that is none.
         let foreign =
             Request { sec_fetch_site: Some("cross-site"), origin: Some("https://evil.com"), ..request };
@@ -237,4 +255,93 @@ fn r40_signing_in_by_password_needs_a_page_of_our_own() {
         let request = Request { sec_fetch_site: None, ..call(path) };
         assert_ne!(decide(&with_password(), &request), refused, "{path}");
     }
+}
+
+fn socket(path: &str) -> Request<'_> {
+    let own =
+        Request { upgrade: true, origin: Some(ORIGIN), sec_fetch_mode: Some("websocket"), ..call(path) };
+    Request { sec_fetch_dest: Some("websocket"), user_agent: Some(CHROME), ..own }
+}
+
+#[test]
+fn the_forms_websocket_passes_as_nobody_from_our_own_pages_alone() {
+    let policy = with_password();
+    let old =
+        |request| Request { sec_fetch_site: None, sec_fetch_mode: None, sec_fetch_dest: None, ..request };
+    for request in [socket("/ws"), old(socket("/ws"))] {
+        assert_eq!(decide(&policy, &request), pass(Identity::Nobody));
+    }
+    let ended = |request| Request { session: SessionState::Ended, ..request };
+    for (policy, request) in [
+        (Policy { password: false, ..policy.clone() }, socket("/ws")),
+        (policy.clone(), Request { origin: None, ..socket("/ws") }),
+        (policy.clone(), Request { origin: Some("https://evil.com"), ..socket("/ws") }),
+        (policy.clone(), Request { origin: Some("null"), ..socket("/ws") }),
+        (policy.clone(), Request { sec_fetch_site: Some("cross-site"), ..socket("/ws") }),
+        (policy.clone(), Request { sec_fetch_site: Some("same-site"), ..socket("/ws") }),
+        (policy.clone(), Request { credential: Credential::Invalid, ..socket("/ws") }),
+        (policy.clone(), Request { query: Some("__appName=sub1"), ..socket("/ws") }),
+        // Its page would send the phantom of the session that is over.
+        (policy.clone(), ended(socket("/ws"))),
+        (policy.clone(), socket("/ws/x")),
+        (policy.clone(), socket("/WS")),
+        (policy.clone(), socket("/v/ws")),
+        (policy.clone(), socket("/admin")),
+        (policy.clone(), Request { upgrade: false, ..socket("/ws") }),
+    ] {
+        assert!(!forwards(&policy, &request), "{} {:?}", request.path, request.origin);
+    }
+}
+
+#[test]
+fn addresses_that_nocobases_page_tells_are_those_of_the_form() {
+    let client = ClientPaths::new(Some("new"), Some("/socket/x"));
+    let policy = Policy { client, browsers: Browsers::NocoBase, ..with_password() };
+    let visit = |path| Request { user_agent: Some(CHROME), ..page(path) };
+    for path in ["/signin", "/new/signin"] {
+        assert_eq!(decide(&policy, &visit(path)), SCRIPTED, "{path}");
+    }
+    for path in ["/new/assets/x.js", "/v/assets/x.js", "/new/global.css", "/assets/x.js"] {
+        assert_eq!(decide(&policy, &call(path)), pass(Identity::Nobody), "{path}");
+    }
+    assert_eq!(decide(&policy, &visit("/new/admin/x")), form("/new/signin?redirect=%2Fadmin%2Fx"));
+    assert_eq!(decide(&policy, &visit("/admin")), form("/signin?redirect=%2Fadmin"));
+    assert_eq!(decide(&policy, &socket("/socket/x")), pass(Identity::Nobody));
+    for closed in [socket("/ws"), socket("/new/ws"), call("/new/api/users:list"), call("/newx/assets/x.js")] {
+        assert!(!forwards(&policy, &closed), "{}", closed.path);
+    }
+    // The pages of another application are refused below that prefix, too.
+    let other = decide(&policy, &visit("/new/apps/sub1/admin"));
+    assert!(matches!(other, Decision::Refuse { failure: Failure::OtherApplication, .. }), "{other:?}");
+}
+
+fn form(address: &str) -> Decision {
+    Decision::Form(address.to_owned())
+}
+
+#[test]
+fn no_sign_in_page_is_redirected_to_another() {
+    let policy = Policy { browsers: Browsers::NocoBase, ..with_password() };
+    for path in ["/new/signin", "/x/y/signin", "/apps/main/signin", "/signin/signin"] {
+        let request = Request { user_agent: Some(CHROME), query: Some("redirect=/admin"), ..page(path) };
+        assert_eq!(decide(&policy, &request), Decision::Page(Page::SignIn), "{path}");
+    }
+}
+
+#[test]
+fn what_is_no_path_of_a_client_is_not_taken() {
+    let default = ClientPaths::default();
+    for (modern, ws) in [
+        (None, None),
+        (Some(""), Some("")),
+        (Some("/"), Some("/")),
+        (Some("a b"), Some("ws")),
+        (Some(".."), Some("/../ws")),
+        (Some("a/../b"), Some("wss://other.example/ws")),
+        (Some("a%2F"), Some("/w?s")),
+    ] {
+        assert_eq!(ClientPaths::new(modern, ws), default, "{modern:?} {ws:?}");
+    }
+    let read = ClientPaths::new(Some("/new/"), Some("/nocobase/ws"));
+    assert_eq!((read.modern.as_str(), read.ws.as_str()), ("new", "/nocobase/ws"));
 }

@@ -183,7 +183,7 @@ fn every_caller_has_its_way_in() {
     let sign_in = Decision::Page(Page::SignIn);
     let open_in_wecom = Decision::Page(Page::OpenInWeCom);
     let login = |via, entry| Decision::Login { via, entry };
-    let form = Decision::Redirect("/signin?redirect=%2Fadmin".to_owned());
+    let form = Decision::Form("/signin?redirect=%2Fadmin".to_owned());
     for (ua, browsers, auto_entry, want) in [
         (WECOM, WebLogin, Some(1), login(Via::WeCom, 1)),
         (WECOM, SignInPage, Some(1), login(Via::WeCom, 1)),

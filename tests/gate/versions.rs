@@ -1,0 +1,141 @@
+//! NocoBase's versions and its settings: what the gate says of them, and that it goes by what the index page tells.
+
+use http::Method;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+use wecom_gate::error::Failure;
+
+use crate::support::browser::CHROME;
+use crate::support::raw::{read_answer, upgrade};
+use crate::support::{Browser, Stage, eventually};
+
+/// The status that a browser's WebSocket gets.
+async fn socket(stage: &Stage, path: &str, origin: &str) -> u16 {
+    let mut stream = TcpStream::connect(stage.gate.http).await.unwrap();
+    stream.write_all(upgrade(path, origin).as_bytes()).await.unwrap();
+    read_answer(&mut stream).await.status()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn members_sign_in_at_each_version_and_the_log_says_what_it_means() {
+    for (version, level, support) in [
+        ("1.9.74", "INFO", "tried"),
+        ("2.0.62", "INFO", "tried"),
+        ("2.1.45", "INFO", "tried"),
+        ("2.2.15", "INFO", "tested"),
+        ("1.7.0", "WARN", "expected"),
+        ("2.3.0-beta.3", "WARN", "expected"),
+        ("3.0.0", "WARN", "unknown"),
+    ] {
+        let mut stage = Stage::start(|_| {}).await;
+        stage.nocobase.data().version = version;
+        stage.restart().await;
+        let parts = ["\"nocobase_version\"", version, level, &format!("\"{support}\"")];
+        stage.gate.wait_for_log(&parts).await;
+        let mut phone = stage.signed_in("zhangsan").await;
+        assert_eq!(phone.api(Method::GET, "/api/users:list").await.status, 200, "{version}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_without_issued_tokens_is_refused_with_the_reason() {
+    let mut stage = Stage::start(|_| {}).await;
+    stage.nocobase.data().version = "1.5.20";
+    stage.restart().await;
+    stage.bound("zhangsan");
+    stage.gate.wait_for_log(&["\"nocobase_version\"", "ERROR", "\"refused\"", "issuedTokens"]).await;
+    let page = stage.phone("zhangsan").open("/admin").await;
+    assert!(page.status >= 400 && !page.sets("wecom_gate"), "{} {}", page.status, page.body);
+}
+
+/// The password form of 1.9 and 2.0 has its scripts beside the pages, and all of them connect before anybody signs in.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_password_form_of_each_version_gets_its_scripts_and_its_websocket() {
+    for (version, script) in [
+        ("1.9.74", "/umi.0a1b2c3d.js"),
+        ("2.0.62", "/948.0a1b2c3d.async.js"),
+        ("2.1.45", "/assets/index-93181bbb.js"),
+        ("2.2.15", "/assets/index-93181bbb.js"),
+    ] {
+        let stage = Stage::start(|c| _ = c.set("access.browsers", "nocobase")).await;
+        stage.nocobase.data().version = version;
+        let mut chrome = Browser::new(&stage.gate, CHROME);
+        let form = chrome.open("/admin/x").await;
+        assert_eq!((form.status, form.at.as_str()), (200, "/signin?redirect=%2Fadmin%2Fx"), "{version}");
+        let file = chrome.send(chrome.fetch(Method::GET, script)).await;
+        assert_eq!(
+            (file.status, file.header("content-type")),
+            (200, Some("text/javascript")),
+            "{version} {script}"
+        );
+        let status = socket(&stage, "/ws", "Origin: http://gate.test\r\n").await;
+        assert_eq!(status, 101, "{version}");
+        let status = socket(&stage, "/ws", "Origin: http://evil.test\r\n").await;
+        assert_eq!(status, 401, "{version}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn addresses_come_from_the_index_page_at_start_and_when_nocobase_is_back() {
+    let mut stage = Stage::start(|c| {
+        c.set("access.browsers", "nocobase").set("upstream.health_interval", "1s");
+    })
+    .await;
+    stage.nocobase.data().settings = vec![("modern_client_prefix", "new"), ("ws_path", "/socket")];
+    stage.restart().await;
+    let knows = async |path: &str, status: u16| {
+        let chrome = Browser::new(&stage.gate, CHROME);
+        eventually("the new prefix counts", async || chrome.clone().visit(path).await.status == status).await;
+    };
+    knows("/new/signin", 200).await;
+    let mut chrome = Browser::new(&stage.gate, CHROME);
+    assert_eq!(chrome.visit("/new/admin").await.location(), "/new/signin?redirect=%2Fadmin");
+    let status = socket(&stage, "/socket", "Origin: http://gate.test\r\n").await;
+    assert_eq!(status, 200, "the stand-in's page: it went through");
+
+    // An administrator changes it and starts NocoBase again.
+    stage.nocobase.data().settings = vec![("modern_client_prefix", "next")];
+    stage.nocobase.down().await;
+    stage.gate.wait_for_log(&["\"upstream\"", "unreachable"]).await;
+    stage.nocobase.up().await;
+    knows("/next/signin", 200).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn settings_that_do_not_fit_are_named() {
+    for (setting, value, about) in [
+        ("api_base_url", "https://api.test/api/", "API_BASE_URL"),
+        ("api_base_url", "/rest/", "API_BASE_PATH"),
+        ("ws_url", "wss://other.test/ws", "WEBSOCKET_URL"),
+        ("public_path", "/crm/", "nocobase.public_path"),
+    ] {
+        let mut stage = Stage::start(|_| {}).await;
+        stage.nocobase.data().settings = vec![(setting, value)];
+        stage.restart().await;
+        stage.gate.wait_for_log(&["\"nocobase_settings\"", "ERROR", about, "remedy"]).await;
+    }
+}
+
+/// NocoBase's page leads from its form to a page that the gate does not know, for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_redirect_to_the_form_is_endless() {
+    let stage = Stage::start(|c| _ = c.set("access.browsers", "nocobase")).await;
+    let mut chrome = Browser::new(&stage.gate, CHROME);
+    // A sign-in page of an unknown prefix is not sent on at all.
+    let page = chrome.visit("/new/signin?redirect=%2Fadmin").await;
+    assert_eq!(page.status, 200, "{}", page.body);
+    assert!(page.body.contains("/wecom-gate/login"), "the gate's own sign-in page: {}", page.body);
+    // Anything else is, a bounded number of times.
+    let mut redirects = 0;
+    let last = loop {
+        let answer = chrome.visit("/new/admin").await;
+        if answer.status != 302 {
+            break answer;
+        }
+        redirects += 1;
+        assert!(redirects < 100, "for ever");
+    };
+    assert!(redirects >= 30, "{redirects}: tabs that are restored are no circle");
+    stage.refused(&last, Failure::LoginLoop, "Sign-in goes round in circles").await;
+    stage.gate.wait_for_log(&["NocoBase's sign-in form leads away"]).await;
+}
