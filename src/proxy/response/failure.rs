@@ -75,7 +75,7 @@ pub fn respond(
         reply = reply.with(header::WWW_AUTHENTICATE, challenge);
     }
     if failure == Failure::MethodNotAllowed {
-        reply = reply.with(header::ALLOW, decide::allowed(&gate.policy, request.uri.path()));
+        reply = reply.with(header::ALLOW, decide::allowed(&gate.policy(), request.uri.path()));
     }
     if failure == Failure::SessionEnded {
         reply.cookies.push(gate.sessions.cookies.delete());
