@@ -13,6 +13,8 @@ use crate::session::{Attached, CachedSession, OpenStream, OwnCookies, Session, S
 
 /// How often open streams are looked at, and so how much later than its session one may end.
 const TICK: Duration = Duration::from_secs(1);
+/// How often, in seconds, a session with open streams is kept from being forgotten.
+const KEEP_EVERY: u64 = 16;
 
 impl Sessions {
     /// A request of this session begins. `cookies`: the `Cookie` headers that it came with.
@@ -42,7 +44,7 @@ impl Sessions {
         self.cache.open_sessions(|seen, streams| {
             let Some(first) = streams.first() else { return };
             // Every stream of a session has its times.
-            let over = self.over(&first.session, seen, now);
+            let over = self.over(first, seen, now);
             let mut ended = (0, over);
             for stream in streams.iter().filter(|stream| !stream.is_ended()) {
                 let why = over.or_else(|| (!self.still_opens(stream)).then_some("its key is gone"));
@@ -62,12 +64,12 @@ impl Sessions {
         });
     }
 
-    /// Why a session's streams are over, if they are.
-    fn over(&self, session: &Session, seen: &Arc<CachedSession>, now: UnixMillis) -> Option<&'static str> {
-        if !self.cache.keep(session.sid, seen) {
+    /// Why a session's streams are over, if they are. Nearly always they are not: then only what `seen` holds is looked at.
+    fn over(&self, stream: &OpenStream, seen: &Arc<CachedSession>, now: UnixMillis) -> Option<&'static str> {
+        if seen.is_turn(now.as_secs(), KEEP_EVERY) && !self.cache.keep(stream.session.sid, seen) {
             return Some("ended");
         }
-        match self.limits().state(session.signed_in_at, seen.last_seen().max(session.last_seen), now) {
+        match self.limits().state(seen.signed_in_at(), seen.last_seen(), now) {
             SessionValidity::Live => None,
             SessionValidity::Idle => Some("session.idle"),
             SessionValidity::Expired => Some("session.absolute"),

@@ -170,6 +170,16 @@ impl CachedSession {
         self.token.store(None);
     }
 
+    /// When the member signed in.
+    pub fn signed_in_at(&self) -> UnixMillis {
+        self.signed_in_at
+    }
+
+    /// Whether it is this session's turn in this second, one of so many: each has its own.
+    pub fn is_turn(&self, second: u64, of: u64) -> bool {
+        second % of == u64::from(self.spread) % of
+    }
+
     /// When the member was last seen: what a request's cookie says, or the cookie that went back with the response.
     pub fn last_seen(&self) -> UnixMillis {
         UnixMillis(self.last_seen.load(Ordering::Relaxed))

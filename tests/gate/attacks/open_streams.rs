@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 
 use crate::support::config::{KEY, OTHER_KEY};
 use crate::support::raw::{
-    Gate, SWITCH, Setup, Upstream, Visitor, frame, gate_with, get, request, talk, upgrade,
+    Gate, SWITCH, Setup, Upstream, Visitor, frame, gate_with, get, read_answer, request, talk, upgrade,
 };
 use crate::support::{HOST, PATIENCE, Stage, eventually};
 
@@ -303,4 +303,37 @@ async fn r32_nothing_passes_after_the_end() {
     let _ = open.stream.write_all(&frame("late")).await;
     ends(&mut open.stream).await;
     assert!(upstream.recorded().tunnelled.is_empty());
+}
+
+/// What it costs to look after many WebSockets on which nothing happens; prints it. Takes a minute, and wants an optimised
+/// build on a quiet machine: `cargo test --release --test gate -- --ignored r32_cost --nocapture`.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a measurement"]
+async fn r32_cost_of_five_thousand_idle_websockets() {
+    const COUNT: usize = 5_000;
+    let (_upstream, setup, gate) = stage(|s| s.set("log.level", "info").set("log.access_log", false)).await;
+    let mut open = Vec::with_capacity(COUNT);
+    for _ in 0..COUNT {
+        let mut stream = TcpStream::connect(gate.http).await.unwrap();
+        let headers = format!("{}Origin: http://gate.test\r\n", setup.visitor().cookie_line());
+        stream.write_all(upgrade("/ws", &headers).as_bytes()).await.unwrap();
+        assert_eq!(read_answer(&mut stream).await.status(), 101);
+        open.push(stream);
+    }
+    // What opening them has left to do.
+    tokio::time::sleep(5 * TICK).await;
+    let (before, since) = (gate.cpu(), Instant::now());
+    tokio::time::sleep(secs(60)).await;
+    let used = gate.cpu() - before;
+    let share = used as f64 / since.elapsed().as_secs_f64();
+    println!(
+        "{COUNT} idle WebSockets: {used} hundredths of a second of CPU in a minute, {share:.2} % of a core"
+    );
+    drop(open);
+    tokio::time::sleep(5 * TICK).await;
+    let (before, since) = (gate.cpu(), Instant::now());
+    tokio::time::sleep(secs(60)).await;
+    let idle = (gate.cpu() - before) as f64 / since.elapsed().as_secs_f64();
+    println!("none: {idle:.2} %; all their ticks together: {:.2} %", share - idle);
+    assert!(share - idle < 1.0, "{share} {idle}");
 }

@@ -82,6 +82,13 @@ impl Gate {
         line.trim().trim_end_matches("kB").trim().parse().unwrap()
     }
 
+    /// CPU time used so far, of all threads, in hundredths of a second.
+    pub fn cpu(&self) -> u64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        let fields: Vec<&str> = stat.rsplit(") ").next().unwrap().split(' ').collect();
+        fields[11..13].iter().map(|ticks| ticks.parse::<u64>().unwrap()).sum()
+    }
+
     /// It lives and serves.
     pub async fn is_well(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
