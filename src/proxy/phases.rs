@@ -293,14 +293,15 @@ impl ProxyHttp for Phases {
             return Err(Error::explain(BAD_ANSWER, "101 without a matching Upgrade").into_up());
         }
         ctx.status = response.status.as_u16();
-        // Such a body ends with the connection.
+        forward::response::head(gate, session, response, ctx)?;
+        // A body without length or chunks ends with the connection.
         if connection::is_pipelined(session)
             || session.req_header().version < Version::HTTP_11
                 && !response.headers.contains_key(header::CONTENT_LENGTH)
         {
             session.set_keepalive(None);
         }
-        forward::response::head(gate, session, response, ctx)
+        Ok(())
     }
 
     fn response_body_filter(

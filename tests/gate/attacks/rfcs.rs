@@ -55,6 +55,12 @@ async fn clients_of_http_1_0_get_no_chunks_and_nothing_in_between() {
     );
     let got = talk(gate.http, old("/api/public", "")).await;
     assert_eq!(got.body(), "<head world", "{}", got.text());
+    upstream.answer("/admin", "200 OK", "Content-Type: text/html\r\n", "<head></head>");
+    let page = "Accept: text/html\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64) Chrome/140.0\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\n";
+    let headers = format!("Connection: keep-alive\r\n{}{page}", setup.visitor().cookie_line());
+    let got = setup.talk_over(&gate, true, old("/admin", &headers)).await;
+    assert!(got.body().starts_with("<head><script") && got.closed, "{}", got.text());
+    assert_eq!(got.header("connection").as_deref(), Some("close"), "{}", got.text());
 }
 
 /// RFC 9110, 7.6.1.
