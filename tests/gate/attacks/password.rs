@@ -26,9 +26,12 @@ const CALLS: &[(&str, &str)] = &[
     ("POST", "/api/auth:syncCookies?token=x"),
 ];
 
+/// Opens NocoBase's sign-in in the gate's configuration.
+type Open = fn(Setup) -> Setup;
+
 #[tokio::test(flavor = "multi_thread")]
 async fn r40_no_other_site_signs_a_browser_in() {
-    let ways: [(&str, fn(Setup) -> Setup); 3] = [
+    let ways: [(&str, Open); 3] = [
         ("the form", |s| s.set("access.browsers", "nocobase")),
         ("a public rule", |s| s.set("access.public", vec!["* /api/auth:*", "* /api/auth:*/**"])),
         ("a bypass network", |s| s.set("access.bypass_networks", vec!["127.0.0.0/8"])),
