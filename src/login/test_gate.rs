@@ -1,13 +1,14 @@
-//! For tests: sessions and sign-ins of a gate whose NocoBase is the one of unit tests, and whose WeCom is away.
+//! For tests: sessions and sign-ins of a gate whose NocoBase is the stand-in, and whose WeCom is away.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+
+use nocobase_standin::SECRET;
 
 use super::sessions::Sessions;
 use super::sign_ins::SignIns;
 use crate::config::{Config, load_str};
 use crate::metrics::Metrics;
-use crate::nocobase::test_server::SECRET;
 use crate::session::{Keyring, OwnCookies, Session};
 use crate::wecom::{Details, Member};
 
@@ -26,7 +27,7 @@ pub(super) fn config(nocobase: SocketAddr) -> Arc<Config> {
         "#
     );
     let mut config = load_str(&text, []).unwrap().config;
-    config.nocobase.jwt_secret = SECRET.to_vec().into();
+    config.nocobase.jwt_secret = SECRET.as_bytes().to_vec().into();
     Arc::new(config)
 }
 

@@ -11,7 +11,7 @@ pub mod page_settings;
 pub mod phone;
 pub mod roles;
 #[cfg(test)]
-pub(crate) mod test_server;
+mod test_client;
 pub mod token;
 mod user_id;
 pub mod versions;

@@ -216,7 +216,7 @@ async fn a_health_check_that_gets_anything_but_ok_is_not_ready() {
     let stage = Stage::start(|c| _ = c.set("upstream.health_interval", "1s")).await;
     eventually("ready", async || ready(&stage).await.0 == 200).await;
     let big = "ok".repeat(100_000);
-    for body in [crate::support::nocobase::PAGE, "", "OK", "okay", "{\"status\":\"ok\"}", "ok\nnot", &big] {
+    for body in [nocobase_standin::PAGE, "", "OK", "okay", "{\"status\":\"ok\"}", "ok\nnot", &big] {
         stage.nocobase.fail("__health_check", 200, body, usize::MAX);
         eventually("not ready", async || ready(&stage).await.0 == 503).await;
         let (_, says) = ready(&stage).await;

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use futures_util::{SinkExt as _, StreamExt as _};
+use nocobase_standin::SECRET;
 use reqwest::Method;
 use reqwest::header::HeaderValue;
 use serde_json::json;
@@ -12,7 +13,6 @@ use wecom_gate::error::Failure;
 use wecom_gate::nocobase::Minter;
 
 use crate::support::browser::CURL;
-use crate::support::nocobase::SECRET;
 use crate::support::{Browser, HOST, Stage, eventually};
 
 const MIB: usize = 1 << 20;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
+use nocobase_standin::{SECRET, Seen};
 use reqwest::Method;
 use reqwest::header::{HeaderMap, HeaderValue};
 use secrecy::SecretSlice;
@@ -13,7 +14,6 @@ use wecom_gate::session::seal::Purpose;
 use wecom_gate::session::{Keyring, Session};
 
 use crate::support::config::{KEY, OTHER_KEY};
-use crate::support::nocobase::{SECRET, Seen};
 use crate::support::{Browser, HOST, SERVICE_USER, Stage, eventually};
 
 fn now_s() -> u64 {

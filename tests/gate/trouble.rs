@@ -308,7 +308,7 @@ async fn the_jwt_secret_is_wrong_and_the_log_names_the_setting() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_jwt_secret_is_wrong_while_the_service_token_is_right() {
-    let minter = wecom_gate::nocobase::Minter::new(crate::support::nocobase::SECRET.as_bytes());
+    let minter = wecom_gate::nocobase::Minter::new(nocobase_standin::SECRET.as_bytes());
     let service = wecom_gate::nocobase::UserId::new(crate::support::SERVICE_USER).unwrap();
     let key = minter.session_until(service, "api-key", 0, 1_700_000_000, 4_000_000_000).unwrap();
     let stage = Stage::start(|c| {
@@ -471,7 +471,7 @@ async fn r27_no_secret_is_ever_written() {
     assert!(written.contains("signed_in"));
     let key = crate::support::config::KEY;
     let secrets =
-        [crate::support::APP_SECRET, crate::support::nocobase::SECRET, key, &code, &state, &cookie, &phantom];
+        [crate::support::APP_SECRET, nocobase_standin::SECRET, key, &code, &state, &cookie, &phantom];
     for secret in secrets.into_iter().chain(["eyJ", "wcg_", "access_token=", "13800000001"]) {
         assert!(!written.contains(secret), "{secret} in the log:\n{written}");
     }

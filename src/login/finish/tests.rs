@@ -1,15 +1,15 @@
-use std::net::SocketAddr;
+use nocobase_standin::NocoBase as StandIn;
 
 use super::super::test_gate::{cookies, cookies_of, member, sign_ins};
 use super::*;
 use crate::nocobase::UserId;
-use crate::nocobase::test_server::Scripted;
 
-/// Sign-ins, with a NocoBase that has user 7.
-async fn stage() -> (Scripted, Arc<SignIns>) {
-    let (scripted, addr): (Scripted, SocketAddr) = Scripted::start().await;
-    scripted.user(7, serde_json::json!({}));
-    (scripted, sign_ins(addr))
+/// Sign-ins, with a NocoBase that has the service account and user 7.
+async fn stage() -> (StandIn, Arc<SignIns>) {
+    let standin = StandIn::start().await;
+    standin.user_with_id(1, serde_json::json!({}));
+    standin.user_with_id(7, serde_json::json!({}));
+    (standin.clone(), sign_ins(standin.address))
 }
 
 /// A sign-in that has begun: the browser's cookies, and the state.
@@ -68,7 +68,7 @@ fn same(via: Via) -> Option<Retry> {
 
 #[tokio::test]
 async fn r19_a_callback_without_its_sign_in_goes_nowhere() {
-    let (_scripted, sign_ins) = stage().await;
+    let (_standin, sign_ins) = stage().await;
     let nobody = OwnCookies::default();
     let start_page = Some(Retry::default());
     for query in ["", "code=c", "state=", "state=short&code=c", "state=a&state=b&code=c"] {
@@ -85,7 +85,7 @@ async fn r19_a_callback_without_its_sign_in_goes_nowhere() {
 
 #[tokio::test]
 async fn inside_wecom_a_callback_without_its_sign_in_starts_over_once() {
-    let (_scripted, sign_ins) = stage().await;
+    let (_standin, sign_ins) = stage().await;
     let (_, state) = begun(&sign_ins, Via::WeCom);
     let query = format!("state={state}&code=c");
     let (response, set) = finish(&sign_ins, &OwnCookies::default(), &query, true).await;
@@ -99,7 +99,7 @@ async fn inside_wecom_a_callback_without_its_sign_in_starts_over_once() {
 
 #[tokio::test]
 async fn a_browser_that_is_signed_in_and_brings_an_old_callback_stays_signed_in() {
-    let (_scripted, sign_ins) = stage().await;
+    let (_standin, sign_ins) = stage().await;
     let entry = sign_ins.config.wecom[0].clone();
     let session = sign_ins.sessions.open(&entry, &member("zhangsan"), UserId::new(7).unwrap()).await.unwrap();
     let own = cookies_of(&sign_ins.sessions, &session);
@@ -112,7 +112,7 @@ async fn a_browser_that_is_signed_in_and_brings_an_old_callback_stays_signed_in(
 
 #[tokio::test]
 async fn without_a_code_the_sign_in_was_cancelled_or_consent_denied() {
-    let (_scripted, sign_ins) = stage().await;
+    let (_standin, sign_ins) = stage().await;
     for (via, failure) in [(Via::WeCom, Failure::ConsentDenied), (Via::Web, Failure::LoginCancelled)] {
         for query in ["", "&code="] {
             let (own, state) = begun(&sign_ins, via);
@@ -128,7 +128,7 @@ async fn without_a_code_the_sign_in_was_cancelled_or_consent_denied() {
 
 #[tokio::test]
 async fn r18_a_callback_that_comes_twice_fails_once_in_the_log() {
-    let (scripted, sign_ins) = stage().await;
+    let (standin, sign_ins) = stage().await;
     let (own, state) = begun(&sign_ins, Via::WeCom);
     let query = format!("state={state}&code=c");
     let (first, _) = finish(&sign_ins, &own, &query, true).await;
@@ -137,5 +137,5 @@ async fn r18_a_callback_that_comes_twice_fails_once_in_the_log() {
     assert_eq!(failed(second), (Failure::WeComUnreachable, same(Via::WeCom), false));
     let (other, _) = finish(&sign_ins, &own, &format!("state={state}&code=d"), true).await;
     assert_eq!(failed(other).0, Failure::FlowMissing, "the state is used up (R19)");
-    assert!(scripted.rows("issuedTokens").is_empty());
+    assert!(standin.rows("issuedTokens").is_empty());
 }

@@ -1,16 +1,17 @@
 use std::net::SocketAddr;
 
+use nocobase_standin::NocoBase as StandIn;
+
 use super::super::test_gate::{cookies_of, member, sessions};
 use super::*;
 use crate::nocobase::error_body::Code;
-use crate::nocobase::test_server::{Fault, Scripted};
 
 /// A NocoBase with user 7.
-async fn nocobase() -> (Scripted, SocketAddr) {
-    let (scripted, addr) = Scripted::start().await;
-    scripted.user(1, serde_json::json!({}));
-    scripted.user(7, serde_json::json!({}));
-    (scripted, addr)
+async fn nocobase() -> (StandIn, SocketAddr) {
+    let standin = StandIn::start().await;
+    standin.user_with_id(1, serde_json::json!({}));
+    standin.user_with_id(7, serde_json::json!({}));
+    (standin.clone(), standin.address)
 }
 
 async fn open(sessions: &Arc<Sessions>) -> Box<Session> {
@@ -19,9 +20,9 @@ async fn open(sessions: &Arc<Sessions>) -> Box<Session> {
 }
 
 /// Waits until NocoBase has blocked this session.
-async fn blocked(scripted: &Scripted, session: &Session) {
+async fn blocked(standin: &StandIn, session: &Session) {
     let sid = session.sid.to_string();
-    while !scripted.data.lock().unwrap().blocked.contains(&sid) {
+    while !standin.data().blocked.contains(&sid) {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
@@ -41,20 +42,20 @@ async fn find(sessions: &Arc<Sessions>, session: &Session) -> &'static str {
 
 #[tokio::test]
 async fn a_session_is_registered_and_then_found_without_a_question() {
-    let (scripted, addr) = nocobase().await;
+    let (standin, addr) = nocobase().await;
     let sessions = sessions(addr);
     let session = open(&sessions).await;
-    let row = &scripted.rows("issuedTokens")[0];
+    let row = &standin.rows("issuedTokens")[0];
     assert_eq!((&row["jti"], &row["userId"]), (&session.sid.to_string().into(), &7.into()));
-    let asked = scripted.calls("auth:check");
+    let asked = standin.calls("auth:check");
     assert_eq!(find(&sessions, &session).await, "live");
-    assert_eq!(scripted.calls("auth:check"), asked);
+    assert_eq!(standin.calls("auth:check"), asked);
     assert_eq!(name_of(&sessions.find(&OwnCookies::default()).await), "nothing");
 }
 
 #[tokio::test]
 async fn r07_a_cookie_that_does_not_open_is_a_session_that_is_over() {
-    let (_scripted, addr) = nocobase().await;
+    let (_standin, addr) = nocobase().await;
     let sessions = sessions(addr);
     let forged = [format!("{}=AAAA", sessions.cookies.names().session())];
     assert_eq!(name_of(&sessions.find(&super::super::test_gate::cookies(&sessions, &forged)).await), "ended");
@@ -62,55 +63,55 @@ async fn r07_a_cookie_that_does_not_open_is_a_session_that_is_over() {
 
 #[tokio::test]
 async fn r16_a_node_that_has_not_seen_a_session_asks_nocobase_once() {
-    let (scripted, addr) = nocobase().await;
+    let (standin, addr) = nocobase().await;
     let (one, other) = (sessions(addr), sessions(addr));
     let (kept, ended) = (open(&one).await, open(&one).await);
     one.end_now(&ended, "signed out").await.unwrap();
     assert_eq!(find(&one, &ended).await, "ended");
-    let asked = scripted.calls("auth:check");
+    let asked = standin.calls("auth:check");
     for _ in 0..3 {
         assert_eq!((find(&other, &kept).await, find(&other, &ended).await), ("live", "ended"));
     }
-    assert_eq!(scripted.calls("auth:check"), asked + 2);
+    assert_eq!(standin.calls("auth:check"), asked + 2);
 }
 
 #[tokio::test]
 async fn r15_while_nocobase_cannot_say_a_session_never_seen_is_not_taken() {
-    let (scripted, addr) = nocobase().await;
+    let (standin, addr) = nocobase().await;
     let (one, other) = (sessions(addr), sessions(addr));
     let session = open(&one).await;
-    scripted.fault("auth:check", &[Fault::Answer(503, "")]);
+    standin.fail("auth:check", 503, "", 1);
     assert_eq!(find(&other, &session).await, "unknown");
     assert_eq!(find(&other, &session).await, "live", "and the next request asks again");
 }
 
 #[tokio::test]
 async fn r15_a_new_sign_in_ends_the_session_before_here_and_in_nocobase() {
-    let (scripted, addr) = nocobase().await;
+    let (standin, addr) = nocobase().await;
     let sessions = sessions(addr);
     let (before, now) = (open(&sessions).await, open(&sessions).await);
     sessions.replace(vec![(*before).clone()], &now);
     assert_eq!((find(&sessions, &before).await, find(&sessions, &now).await), ("ended", "live"));
-    blocked(&scripted, &before).await;
+    blocked(&standin, &before).await;
     sessions.replace(vec![(*now).clone()], &now);
     assert_eq!(find(&sessions, &now).await, "live", "the same session replaces nothing");
 }
 
 #[tokio::test]
 async fn r16_all_sessions_of_a_member_end() {
-    let (scripted, addr) = nocobase().await;
-    scripted.binding("zhangsan", 7);
+    let (standin, addr) = nocobase().await;
+    standin.bind("zhangsan", 7);
     let sessions = sessions(addr);
     let (a, b) = (open(&sessions).await, open(&sessions).await);
     sessions.end_member("wecom", "ZhangSan", "deleted in WeCom");
     assert_eq!((find(&sessions, &a).await, find(&sessions, &b).await), ("ended", "ended"));
-    blocked(&scripted, &a).await;
-    blocked(&scripted, &b).await;
+    blocked(&standin, &a).await;
+    blocked(&standin, &b).await;
 }
 
 #[tokio::test]
 async fn a_token_that_nocobase_refuses_ends_the_session_only_if_nocobase_has_ended_it() {
-    let (scripted, addr) = nocobase().await;
+    let (standin, addr) = nocobase().await;
     let sessions = sessions(addr);
     let session = open(&sessions).await;
     let FoundSession::Live { seen, .. } = sessions.find(&cookies_of(&sessions, &session)).await else {
@@ -118,10 +119,10 @@ async fn a_token_that_nocobase_refuses_ends_the_session_only_if_nocobase_has_end
     };
     let first = sessions.token(&session, &seen).unwrap();
     assert!(Arc::ptr_eq(&first, &sessions.token(&session, &seen).unwrap()), "minted once");
-    let asked = scripted.calls("auth:check");
+    let asked = standin.calls("auth:check");
     sessions.refused_by_nocobase(&session, &seen, Some(Code::InvalidToken));
     assert!(!Arc::ptr_eq(&first, &sessions.token(&session, &seen).unwrap()), "a fresh one");
-    while scripted.calls("auth:check") == asked {
+    while standin.calls("auth:check") == asked {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     assert_eq!(find(&sessions, &session).await, "live");
@@ -133,7 +134,7 @@ async fn a_token_that_nocobase_refuses_ends_the_session_only_if_nocobase_has_end
 
 #[tokio::test]
 async fn r16_the_token_that_blocks_a_session_outlives_it_so_that_its_end_is_remembered() {
-    let (_scripted, addr) = nocobase().await;
+    let (_standin, addr) = nocobase().await;
     let sessions = sessions(addr);
     let session = open(&sessions).await;
     let token = sessions.lasting_of(&session).unwrap();
@@ -149,7 +150,7 @@ async fn r16_the_token_that_blocks_a_session_outlives_it_so_that_its_end_is_reme
 
 #[tokio::test]
 async fn r35_what_goes_on_with_requests_ends_soon_and_with_its_session() {
-    let (_scripted, addr) = nocobase().await;
+    let (_standin, addr) = nocobase().await;
     let sessions = sessions(addr);
     let mut session = *open(&sessions).await;
     let seen = sessions.cache.get(session.sid).unwrap();
@@ -173,7 +174,7 @@ async fn r35_what_goes_on_with_requests_ends_soon_and_with_its_session() {
 
 #[tokio::test]
 async fn what_belongs_to_a_browser_that_signs_out_is_taken_away() {
-    let (_scripted, addr) = nocobase().await;
+    let (_standin, addr) = nocobase().await;
     let sessions = sessions(addr);
     let names = sessions.cookies.names();
     let own = super::super::test_gate::cookies(&sessions, &[names.set_tries(2)]);

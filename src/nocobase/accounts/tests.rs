@@ -1,11 +1,11 @@
 use std::time::Duration;
 
-use super::super::test_server::{Fault, Plain, Scripted, client, rules};
+use nocobase_standin::{Fault, NocoBase as StandIn};
+
+use super::super::test_client::{Plain, client, rules};
 use super::query::PAGE;
 use super::*;
 use MatchBy::{Email, Phone as ByPhone, Username};
-
-const LATE: Fault = Fault::Delay(Duration::from_millis(100));
 
 fn user(id: u64) -> UserId {
     UserId::new(id).unwrap()
@@ -23,27 +23,27 @@ fn zhang() -> Person {
     }
 }
 
-async fn accounts(match_by: &[MatchBy], auto_create: bool) -> (Scripted, Accounts) {
-    let (scripted, addr) = Scripted::start().await;
-    scripted.user(1, json!({"username": "service"}));
+async fn accounts(match_by: &[MatchBy], auto_create: bool) -> (StandIn, Accounts) {
+    let standin = StandIn::start().await;
+    standin.user_with_id(1, json!({"username": "service"}));
     let conf = rules(match_by, auto_create);
-    (scripted, Accounts::new(Arc::new(client(&[addr], &conf)), &conf))
+    (standin.clone(), Accounts::new(Arc::new(client(&[standin.address], &conf)), &conf))
 }
 
 #[tokio::test]
 async fn a_member_is_matched_bound_and_known_from_then_on() {
-    let (scripted, accounts) = accounts(&[ByPhone], false).await;
-    scripted.user(7, json!({"phone": "13800001234"}));
+    let (standin, accounts) = accounts(&[ByPhone], false).await;
+    standin.user_with_id(7, json!({"phone": "13800001234"}));
     assert_eq!(accounts.find_binding("wecom", "ZhangSan").await.plain(), Ok(None));
     assert_eq!(accounts.settle(&zhang()).await.plain(), Ok(user(7)));
     assert_eq!(accounts.find_binding("wecom", "ZhangSan").await.plain(), Ok(Some(user(7))));
     assert_eq!(accounts.find_binding("another", "ZhangSan").await.plain(), Ok(None));
     let want = json!({"userId": 7, "uuid": "ZhangSan", "authenticator": "wecom", "nickname": "张三",
         "avatar": "https://wework.example/a.png", "meta": {}});
-    assert_eq!(scripted.rows("usersAuthenticators"), [want]);
+    assert_eq!(standin.rows("usersAuthenticators"), [want]);
     // Again, as after a lost answer: no second row.
     assert_eq!(accounts.settle(&zhang()).await.plain(), Ok(user(7)));
-    assert_eq!(scripted.rows("usersAuthenticators").len(), 1);
+    assert_eq!(standin.rows("usersAuthenticators").len(), 1);
 }
 
 #[tokio::test]
@@ -60,8 +60,8 @@ async fn r21_phone_numbers_in_every_spelling_but_of_one_person_only() {
         (" ", " ", false),
         ("", "13800001234", false),
     ] {
-        let (scripted, accounts) = accounts(&[ByPhone], false).await;
-        scripted.user(7, json!({ "phone": stored }));
+        let (standin, accounts) = accounts(&[ByPhone], false).await;
+        standin.user_with_id(7, json!({ "phone": stored }));
         let got = accounts.match_full(&Person { mobile: Some(given.into()), ..zhang() }).await.plain();
         let want = match (same, given.trim().is_empty()) {
             (true, _) => Ok(Some(user(7))),
@@ -74,19 +74,19 @@ async fn r21_phone_numbers_in_every_spelling_but_of_one_person_only() {
 
 #[tokio::test]
 async fn r21_two_users_with_one_number_are_nobody() {
-    let (scripted, accounts) = accounts(&[ByPhone], true).await;
-    scripted.user(7, json!({"phone": "13800001234"}));
-    scripted.user(8, json!({"phone": "+8613800001234"}));
+    let (standin, accounts) = accounts(&[ByPhone], true).await;
+    standin.user_with_id(7, json!({"phone": "13800001234"}));
+    standin.user_with_id(8, json!({"phone": "+8613800001234"}));
     assert_eq!(accounts.settle(&zhang()).await.plain(), Err(Failure::AmbiguousUser));
-    assert!(scripted.rows("usersAuthenticators").is_empty());
+    assert!(standin.rows("usersAuthenticators").is_empty());
 }
 
 #[tokio::test]
 async fn r21_userids_are_compared_as_wecom_does() {
-    let (scripted, accounts) = accounts(&[], false).await;
-    scripted.user(7, json!({}));
-    scripted.user(8, json!({}));
-    scripted.binding("Zhang_San", 7);
+    let (standin, accounts) = accounts(&[], false).await;
+    standin.user_with_id(7, json!({}));
+    standin.user_with_id(8, json!({}));
+    standin.bind("Zhang_San", 7);
     for (userid, want) in [
         ("Zhang_San", Some(user(7))),
         ("zhang_san", Some(user(7))),
@@ -104,40 +104,40 @@ async fn r21_userids_are_compared_as_wecom_does() {
     ] {
         assert_eq!(accounts.find_binding("wecom", userid).await.plain(), Ok(want), "{userid:?}");
     }
-    scripted.binding("zhang_san", 8);
+    standin.bind("zhang_san", 8);
     assert_eq!(accounts.find_binding("wecom", "Zhang_San").await.plain(), Err(Failure::AmbiguousUser));
 }
 
 #[tokio::test]
 async fn a_short_userid_is_found_among_many() {
-    let (scripted, accounts) = accounts(&[], false).await;
-    scripted.user(7, json!({}));
+    let (standin, accounts) = accounts(&[], false).await;
+    standin.user_with_id(7, json!({}));
     for i in 0..PAGE as u64 {
-        scripted.binding(&format!("a{i}"), 1000 + i);
+        standin.bind(&format!("a{i}"), 1000 + i);
     }
     assert_eq!(accounts.find_binding("wecom", "A_").await.plain(), Ok(None));
-    scripted.binding("A_", 7);
+    standin.bind("A_", 7);
     assert_eq!(accounts.find_binding("wecom", "a_").await.plain(), Ok(Some(user(7))));
 }
 
 #[tokio::test]
 async fn r21_a_binding_to_a_user_that_is_gone_signs_nobody_in() {
-    let (scripted, accounts) = accounts(&[ByPhone], false).await;
-    scripted.binding("ZhangSan", 66);
+    let (standin, accounts) = accounts(&[ByPhone], false).await;
+    standin.bind("ZhangSan", 66);
     assert_eq!(accounts.find_binding("wecom", "ZhangSan").await.plain(), Ok(None));
     // The leftover does not stand in the way of a new binding.
-    scripted.user(7, json!({"phone": "13800001234"}));
+    standin.user_with_id(7, json!({"phone": "13800001234"}));
     assert_eq!(accounts.settle(&zhang()).await.plain(), Ok(user(7)));
     assert_eq!(accounts.find_binding("wecom", "ZhangSan").await.plain(), Ok(Some(user(7))));
 }
 
 #[tokio::test]
 async fn r21_a_user_of_another_member_is_not_taken_over() {
-    let (scripted, accounts) = accounts(&[ByPhone], true).await;
-    scripted.user(7, json!({"phone": "13800001234"}));
-    scripted.binding("LiSi", 7); // who had the number before
+    let (standin, accounts) = accounts(&[ByPhone], true).await;
+    standin.user_with_id(7, json!({"phone": "13800001234"}));
+    standin.bind("LiSi", 7); // who had the number before
     assert_eq!(accounts.settle(&zhang()).await.plain(), Err(Failure::AlreadyBound));
-    assert_eq!(scripted.rows("usersAuthenticators").len(), 1);
+    assert_eq!(standin.rows("usersAuthenticators").len(), 1);
     // The same member in another case is the same member.
     let lisi = Person { userid: "lisi".into(), ..zhang() };
     assert_eq!(accounts.bind(user(7), &lisi).await.plain(), Ok(()));
@@ -160,8 +160,8 @@ async fn r21_e_mail_addresses() {
         ("zhang@corp.example ", Some("zhang@corp.example "), Err(Failure::NothingToMatch)),
         ("nobody", Some("nobody"), Err(Failure::NothingToMatch)),
     ] {
-        let (scripted, accounts) = accounts(&[Email], false).await;
-        scripted.user(7, json!({ "email": stored }));
+        let (standin, accounts) = accounts(&[Email], false).await;
+        standin.user_with_id(7, json!({ "email": stored }));
         let person = Person { biz_mail: biz_mail.map(str::to_owned), ..zhang() };
         assert_eq!(accounts.match_full(&person).await.plain(), want, "{stored:?} {biz_mail:?}");
     }
@@ -176,8 +176,8 @@ async fn r21_user_names_to_the_letter() {
         ("zhang@corp.example", "zhang@corp.example", Err(Failure::NothingToMatch)),
         ("", "", Err(Failure::NothingToMatch)),
     ] {
-        let (scripted, accounts) = accounts(&[Username], false).await;
-        scripted.user(7, json!({ "username": stored }));
+        let (standin, accounts) = accounts(&[Username], false).await;
+        standin.user_with_id(7, json!({ "username": stored }));
         let person = Person { userid: userid.into(), ..zhang() };
         assert_eq!(accounts.match_full(&person).await.plain(), want, "{stored:?} {userid:?}");
         assert_eq!(accounts.match_silent(&person).await.plain(), Ok(want.unwrap_or(None)));
@@ -191,9 +191,9 @@ async fn the_order_of_match_by_counts_and_silence_does_not_change_it() {
         (&[Username, ByPhone], 8, Some(user(8))),
         (&[Email, Username], 8, None),
     ] {
-        let (scripted, accounts) = accounts(match_by, false).await;
-        scripted.user(7, json!({"phone": "13800001234"}));
-        scripted.user(8, json!({"username": "ZhangSan"}));
+        let (standin, accounts) = accounts(match_by, false).await;
+        standin.user_with_id(7, json!({"phone": "13800001234"}));
+        standin.user_with_id(8, json!({"username": "ZhangSan"}));
         assert_eq!(accounts.match_full(&zhang()).await.plain(), Ok(Some(user(want))));
         assert_eq!(accounts.match_silent(&zhang()).await.plain(), Ok(silent));
     }
@@ -201,19 +201,19 @@ async fn the_order_of_match_by_counts_and_silence_does_not_change_it() {
 
 #[tokio::test]
 async fn whom_nobody_matches() {
-    let (scripted, accounts) = accounts(&[ByPhone], false).await;
+    let (standin, accounts) = accounts(&[ByPhone], false).await;
     assert_eq!(accounts.settle(&zhang()).await.plain(), Err(Failure::NoMatchingUser));
-    assert_eq!(scripted.rows("users").len(), 1);
-    let (scripted, accounts) = self::accounts(&[ByPhone, Email], true).await;
+    assert_eq!(standin.rows("users").len(), 1);
+    let (standin, accounts) = self::accounts(&[ByPhone, Email], true).await;
     let bare = Person { mobile: Some("138****1234".into()), ..zhang() };
     assert_eq!(accounts.settle(&bare).await.plain(), Err(Failure::NothingToMatch));
     assert_eq!(accounts.create(&bare).await.plain(), Err(Failure::NothingToMatch));
-    assert_eq!(scripted.rows("users").len(), 1, "nobody is made who could not be found again");
+    assert_eq!(standin.rows("users").len(), 1, "nobody is made who could not be found again");
 }
 
 #[tokio::test]
 async fn a_user_is_made_with_what_is_known() {
-    let (scripted, mut accounts) = accounts(&[ByPhone], true).await;
+    let (standin, mut accounts) = accounts(&[ByPhone], true).await;
     accounts.default_roles = vec!["sales".into(), "nosuch".into()];
     let person = Person {
         mobile: Some("+86 138 0000 1234".into()),
@@ -223,10 +223,10 @@ async fn a_user_is_made_with_what_is_known() {
     let id = accounts.settle(&person).await.unwrap();
     let want = json!({"id": id, "nickname": "张三", "username": "ZhangSan", "phone": "13800001234",
         "email": "zhang@corp.example", "roles": [{"name": "sales"}]});
-    assert_eq!(scripted.rows("users").last(), Some(&want));
+    assert_eq!(standin.rows("users").last(), Some(&want));
     assert_eq!(accounts.find_binding("wecom", "ZhangSan").await.plain(), Ok(Some(id)));
 
-    let (scripted, accounts) = self::accounts(&[ByPhone], true).await;
+    let (standin, accounts) = self::accounts(&[ByPhone], true).await;
     let person = Person {
         userid: "li@corp".into(),
         name: " ".into(),
@@ -236,36 +236,36 @@ async fn a_user_is_made_with_what_is_known() {
     let id = accounts.settle(&person).await.unwrap();
     let want = json!({"id": id, "nickname": "li@corp", "username": null, "phone": "+13800001234",
         "email": null, "roles": [{"name": "member"}]});
-    assert_eq!(scripted.rows("users").last(), Some(&want));
+    assert_eq!(standin.rows("users").last(), Some(&want));
 }
 
 #[tokio::test]
 async fn r21_what_belongs_to_another_user_is_left_to_them() {
-    let (scripted, accounts) = accounts(&[ByPhone], true).await;
-    scripted.user(7, json!({"username": "ZhangSan", "phone": "13900009999"}));
-    scripted.user(8, json!({"email": "zhang@corp.example"}));
+    let (standin, accounts) = accounts(&[ByPhone], true).await;
+    standin.user_with_id(7, json!({"username": "ZhangSan", "phone": "13900009999"}));
+    standin.user_with_id(8, json!({"email": "zhang@corp.example"}));
     let person = Person { biz_mail: Some("zhang@corp.example".into()), ..zhang() };
     let id = accounts.settle(&person).await.unwrap();
     assert!(id != user(7) && id != user(8));
-    let made = scripted.rows("users").pop().unwrap();
+    let made = standin.rows("users").pop().unwrap();
     assert_eq!(
         (&made["username"], &made["email"], &made["phone"]),
         (&Value::Null, &Value::Null, &json!("13800001234"))
     );
     // Only the name is taken: the address stays.
-    let (scripted, accounts) = self::accounts(&[ByPhone], true).await;
-    scripted.user(7, json!({"username": "ZhangSan"}));
+    let (standin, accounts) = self::accounts(&[ByPhone], true).await;
+    standin.user_with_id(7, json!({"username": "ZhangSan"}));
     accounts.settle(&person).await.unwrap();
-    let made = scripted.rows("users").pop().unwrap();
+    let made = standin.rows("users").pop().unwrap();
     assert_eq!((&made["username"], &made["email"]), (&Value::Null, &json!("zhang@corp.example")));
 }
 
 #[tokio::test]
 async fn a_refusal_for_an_unknown_reason_ends() {
-    let (scripted, accounts) = accounts(&[ByPhone], true).await;
-    scripted.fault("users:create", &vec![Fault::Answer(400, r#"{"errors":[{"message":"no"}]}"#); 9]);
+    let (standin, accounts) = accounts(&[ByPhone], true).await;
+    standin.fail("users:create", 400, r#"{"errors":[{"message":"no"}]}"#, 9);
     assert_eq!(accounts.settle(&zhang()).await.plain(), Err(Failure::NocoBaseBadAnswer));
-    assert_eq!(scripted.calls("users:create"), 2, "with everything, and with the keys alone");
+    assert_eq!(standin.calls("users:create"), 2, "with everything, and with the keys alone");
 }
 
 #[tokio::test]
@@ -274,15 +274,15 @@ async fn two_nodes_at_once_end_with_one_user_and_one_binding() {
         // Both are to look before either makes; on a machine that is busy one may be done first.
         let mut met = false;
         for _ in 0..20 {
-            let (scripted, a) = accounts(match_by, true).await;
+            let (standin, a) = accounts(match_by, true).await;
             let b = a.clone();
             let person = Person { biz_mail: Some("zhang@x.example".into()), ..zhang() };
-            scripted.fault("users:list", &[LATE, LATE, LATE, LATE]);
+            standin.fault("users:list", Fault::late(Duration::from_millis(100)), 4);
             let (x, y) = tokio::join!(a.settle(&person), b.settle(&person));
             assert_eq!(x, y);
-            assert_eq!((x.is_ok(), scripted.rows("users").len()), (true, 2));
-            assert_eq!(scripted.rows("usersAuthenticators").len(), 1);
-            met = scripted.calls("users:create") == 2;
+            assert_eq!((x.is_ok(), standin.rows("users").len()), (true, 2));
+            assert_eq!(standin.rows("usersAuthenticators").len(), 1);
+            met = standin.calls("users:create") == 2;
             if met {
                 break;
             }
@@ -293,8 +293,8 @@ async fn two_nodes_at_once_end_with_one_user_and_one_binding() {
 
 #[tokio::test]
 async fn r23_what_was_left_half_made_is_finished_by_the_next_attempt() {
-    let down = Fault::Answer(503, "{}");
-    let lost = Fault::LoseAnswer;
+    let down = Fault::response(503, "{}");
+    let lost = Fault::lost();
     for (action, fault, want) in [
         ("users:create", down.clone(), Failure::NocoBaseStarting),
         ("users:create", lost.clone(), Failure::NocoBaseBadAnswer),
@@ -303,17 +303,17 @@ async fn r23_what_was_left_half_made_is_finished_by_the_next_attempt() {
         ("usersAuthenticators:list", down, Failure::NocoBaseStarting),
     ] {
         for key in [ByPhone, Email, Username] {
-            let (scripted, accounts) = accounts(&[key], true).await;
+            let (standin, accounts) = accounts(&[key], true).await;
             let person = Person { biz_mail: Some("zhang@x.example".into()), ..zhang() };
-            scripted.fault(action, std::slice::from_ref(&fault));
+            standin.fault(action, fault.clone(), 1);
             assert_eq!(accounts.settle(&person).await.plain(), Err(want), "{action}");
             let id = accounts.settle(&person).await.unwrap();
             assert_eq!(
-                scripted.rows("users").len(),
+                standin.rows("users").len(),
                 2,
                 "{action} {key:?}: one user besides the service account"
             );
-            assert_eq!(scripted.rows("usersAuthenticators").len(), 1);
+            assert_eq!(standin.rows("usersAuthenticators").len(), 1);
             assert_eq!(accounts.find_binding("wecom", "ZhangSan").await.plain(), Ok(Some(id)));
         }
     }
@@ -321,43 +321,43 @@ async fn r23_what_was_left_half_made_is_finished_by_the_next_attempt() {
 
 #[tokio::test]
 async fn r23_a_client_that_goes_away_leaves_nothing_that_cannot_be_finished() {
-    let (scripted, accounts) = accounts(&[ByPhone], true).await;
-    scripted.fault("usersAuthenticators:create", &[Fault::Delay(Duration::from_secs(9))]);
+    let (standin, accounts) = accounts(&[ByPhone], true).await;
+    standin.fault("usersAuthenticators:create", Fault::late(Duration::from_secs(9)), 1);
     let gone = tokio::time::timeout(Duration::from_millis(300), accounts.settle(&zhang())).await;
     assert!(gone.is_err());
     accounts.settle(&zhang()).await.unwrap();
-    assert_eq!((scripted.rows("users").len(), scripted.rows("usersAuthenticators").len()), (2, 1));
+    assert_eq!((standin.rows("users").len(), standin.rows("usersAuthenticators").len()), (2, 1));
 }
 
 #[tokio::test]
 async fn a_member_bound_to_two_users_at_once_is_refused() {
-    let (scripted, accounts) = accounts(&[ByPhone], true).await;
-    scripted.user(7, json!({"phone": "13800001234"}));
-    scripted.user(8, json!({}));
+    let (standin, accounts) = accounts(&[ByPhone], true).await;
+    standin.user_with_id(7, json!({"phone": "13800001234"}));
+    standin.user_with_id(8, json!({}));
     // Another node bound another user while this one was matching.
-    scripted.binding("ZhangSan", 8);
+    standin.bind("ZhangSan", 8);
     assert_eq!(accounts.settle(&zhang()).await.plain(), Err(Failure::AmbiguousUser));
 }
 
 #[tokio::test]
 async fn a_role_that_may_not_see_the_fields_is_named_and_nobody_is_made() {
     for hidden in ["phone", "uuid", "userId", "authenticator"] {
-        let (scripted, accounts) = accounts(&[ByPhone], true).await;
-        scripted.user(7, json!({"phone": "13800001234"}));
-        scripted.binding("ZhangSan", 7);
-        scripted.data.lock().unwrap().hidden.insert(hidden);
+        let (standin, accounts) = accounts(&[ByPhone], true).await;
+        standin.user_with_id(7, json!({"phone": "13800001234"}));
+        standin.bind("ZhangSan", 7);
+        standin.data().hidden.insert(hidden);
         let got = match accounts.find_binding("wecom", "ZhangSan").await {
             Ok(_) => accounts.settle(&zhang()).await,
             Err(e) => Err(e),
         };
         assert_eq!(got.plain(), Err(Failure::NocoBaseServiceDenied), "{hidden}");
-        assert_eq!(scripted.rows("users").len(), 2);
+        assert_eq!(standin.rows("users").len(), 2);
     }
 }
 
 #[tokio::test]
 async fn r24_names_from_wecom_are_data() {
-    let (scripted, accounts) = accounts(&[ByPhone], true).await;
+    let (standin, accounts) = accounts(&[ByPhone], true).await;
     let person = Person {
         name: "{{t(\"x\")}}'; DROP TABLE users; -- <script>".repeat(20),
         avatar: "x".repeat(4000),
@@ -365,7 +365,7 @@ async fn r24_names_from_wecom_are_data() {
     };
     accounts.settle(&person).await.unwrap();
     let (made, bound) =
-        (scripted.rows("users").pop().unwrap(), scripted.rows("usersAuthenticators").pop().unwrap());
+        (standin.rows("users").pop().unwrap(), standin.rows("usersAuthenticators").pop().unwrap());
     let name = made["nickname"].as_str().unwrap();
     assert!(name.chars().count() == 255 && person.name.starts_with(name));
     assert_eq!(bound["avatar"], "");

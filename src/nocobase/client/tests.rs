@@ -1,8 +1,10 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use nocobase_standin::{Fault, NocoBase as StandIn, SECRET};
+
 use super::super::error_body::Code;
-use super::super::test_server::{Fault, Plain, SECRET, Scripted, client, rules};
+use super::super::test_client::{Plain, client, rules};
 use super::super::{Minted, Minter, NocoBase, UserId};
 use super::{CheckOutcome, now_s};
 use crate::config::ServiceAccount;
@@ -19,13 +21,13 @@ fn token_by(secret: &[u8], id: u64) -> Minted {
 }
 
 fn token(id: u64) -> Minted {
-    token_by(SECRET, id)
+    token_by(SECRET.as_bytes(), id)
 }
 
-async fn one() -> (Scripted, NocoBase) {
-    let (scripted, addr) = Scripted::start().await;
-    scripted.user(1, serde_json::json!({"nickname": "Root"}));
-    (scripted, client(&[addr], &rules(&[], false)).with_timeout(Duration::from_millis(500)))
+async fn one() -> (StandIn, NocoBase) {
+    let standin = StandIn::start().await;
+    standin.user_with_id(1, serde_json::json!({"nickname": "Root"}));
+    (standin.clone(), client(&[standin.address], &rules(&[], false)).with_timeout(Duration::from_millis(500)))
 }
 
 /// A port on which nobody listens.
@@ -35,18 +37,18 @@ async fn closed_port() -> SocketAddr {
 
 #[tokio::test]
 async fn check_says_who_it_is_or_that_it_is_over() {
-    let (scripted, nb) = one().await;
+    let (standin, nb) = one().await;
     let valid = CheckOutcome::Valid { user_id: user(1) };
     assert_eq!(nb.check(token(1).as_str()).await.plain(), Ok(valid));
     assert_eq!(nb.check(token(9).as_str()).await.plain(), Ok(CheckOutcome::Ended(Code::NotExistUser)));
     let expired = r#"{"errors":[{"message":"x","code":"EXPIRED_SESSION"}]}"#;
-    scripted.fault("auth:check", &[Fault::Answer(401, expired)]);
+    standin.fail("auth:check", 401, expired, 1);
     assert_eq!(nb.check(token(1).as_str()).await.plain(), Ok(CheckOutcome::Ended(Code::ExpiredSession)));
 }
 
 #[tokio::test]
 async fn r16_after_sign_out_the_session_is_over_for_every_token_of_it() {
-    let (_stub, nb) = one().await;
+    let (_standin, nb) = one().await;
     nb.sign_out(token(1).as_str()).await.unwrap();
     assert_eq!(nb.check(token(1).as_str()).await.plain(), Ok(CheckOutcome::Ended(Code::BlockedToken)));
     assert_eq!(nb.sign_out(token(1).as_str()).await.plain(), Ok(()), "twice is fine");
@@ -54,7 +56,7 @@ async fn r16_after_sign_out_the_session_is_over_for_every_token_of_it() {
 
 #[tokio::test]
 async fn r07_an_answer_that_names_nobody_is_not_a_yes() {
-    let (scripted, nb) = one().await;
+    let (standin, nb) = one().await;
     for body in [
         "{}",
         r#"{"data":null}"#,
@@ -64,7 +66,7 @@ async fn r07_an_answer_that_names_nobody_is_not_a_yes() {
         "[]",
         "",
     ] {
-        scripted.fault("auth:check", &[Fault::Answer(200, body)]);
+        standin.fail("auth:check", 200, body, 1);
         assert_eq!(nb.check(token(1).as_str()).await.plain(), Err(Failure::NocoBaseBadAnswer), "{body}");
     }
 }
@@ -72,26 +74,26 @@ async fn r07_an_answer_that_names_nobody_is_not_a_yes() {
 #[tokio::test]
 async fn every_kind_of_trouble_has_its_failure() {
     use Failure::*;
-    let (scripted, nb) = one().await;
-    let late = Fault::Delay(Duration::from_secs(2));
+    let (standin, nb) = one().await;
+    let late = Fault::late(Duration::from_secs(2));
     for (fault, want) in [
-        (Fault::Answer(503, r#"{"error":{"status":503,"code":"APP_PREPARING"}}"#), NocoBaseStarting),
-        (Fault::Answer(200, "<!doctype html><html></html>"), NocoBaseBadAnswer),
-        (Fault::Answer(502, "<html>Bad Gateway</html>"), NocoBaseBadAnswer),
-        (Fault::Answer(404, "Not Found"), NocoBaseBadAnswer),
-        (Fault::Answer(302, ""), NocoBaseBadAnswer),
-        (Fault::Answer(500, r#"{"errors":[{"message":"boom"}]}"#), NocoBaseBadAnswer),
+        (Fault::response(503, r#"{"error":{"status":503,"code":"APP_PREPARING"}}"#), NocoBaseStarting),
+        (Fault::response(200, "<!doctype html><html></html>"), NocoBaseBadAnswer),
+        (Fault::response(502, "<html>Bad Gateway</html>"), NocoBaseBadAnswer),
+        (Fault::response(404, "Not Found"), NocoBaseBadAnswer),
+        (Fault::response(302, ""), NocoBaseBadAnswer),
+        (Fault::response(500, r#"{"errors":[{"message":"boom"}]}"#), NocoBaseBadAnswer),
         (
-            Fault::Answer(401, r#"{"errors":[{"message":"x","code":"TOKEN_RENEW_FAILED"}]}"#),
+            Fault::response(401, r#"{"errors":[{"message":"x","code":"TOKEN_RENEW_FAILED"}]}"#),
             NocoBaseBadAnswer,
         ),
-        (Fault::Answer(401, "no"), NocoBaseBadAnswer),
+        (Fault::response(401, "no"), NocoBaseBadAnswer),
         (late, NocoBaseTimeout),
     ] {
-        scripted.fault("auth:check", std::slice::from_ref(&fault));
+        standin.fault("auth:check", fault.clone(), 1);
         assert_eq!(nb.check(token(1).as_str()).await.plain(), Err(want));
-        if !matches!(fault, Fault::Answer(200, _)) {
-            scripted.fault("issuedTokens:create", &[fault]);
+        if fault.status != 200 {
+            standin.fault("issuedTokens:create", fault, 1);
             let got = nb.register_session(SID, user(1), "wecom", 1).await.plain();
             if want != NocoBaseStarting && want != NocoBaseTimeout {
                 assert_eq!(got, Err(NocoBaseBadAnswer));
@@ -101,10 +103,10 @@ async fn every_kind_of_trouble_has_its_failure() {
         }
     }
     for fault in [
-        Fault::Answer(403, r#"{"errors":[{"message":"No permissions"}]}"#),
-        Fault::Answer(500, r#"{"errors":[{"message":"No permissions"}]}"#),
+        Fault::response(403, r#"{"errors":[{"message":"No permissions"}]}"#),
+        Fault::response(500, r#"{"errors":[{"message":"No permissions"}]}"#),
     ] {
-        scripted.fault("issuedTokens:create", &[fault]);
+        standin.fault("issuedTokens:create", fault, 1);
         let got = nb.register_session(SID, user(1), "wecom", 1).await.plain();
         assert_eq!(got, Err(NocoBaseServiceDenied));
     }
@@ -113,7 +115,7 @@ async fn every_kind_of_trouble_has_its_failure() {
 
 #[tokio::test]
 async fn a_wrong_secret_is_not_the_end_of_a_session() {
-    let (_stub, nb) = one().await;
+    let (_standin, nb) = one().await;
     let wrong = token_by(b"another secret", 1);
     assert_eq!(nb.check(wrong.as_str()).await.plain(), Err(Failure::NocoBaseSecretWrong));
     assert_eq!(nb.sign_out(wrong.as_str()).await.plain(), Err(Failure::NocoBaseSecretWrong));
@@ -121,8 +123,8 @@ async fn a_wrong_secret_is_not_the_end_of_a_session() {
 
 #[tokio::test]
 async fn a_service_account_that_does_not_count() {
-    let (scripted, addr) = Scripted::start().await;
-    scripted.user(1, serde_json::json!({}));
+    let standin = StandIn::start().await;
+    standin.user_with_id(1, serde_json::json!({}));
     let mut conf = rules(&[], false);
     for (service, fault, want) in [
         (ServiceAccount::Token("garbage".to_owned().into()), None, Failure::NocoBaseSecretWrong),
@@ -134,36 +136,36 @@ async fn a_service_account_that_does_not_count() {
         conf.service = service;
         if let Some(code) = fault {
             let body = format!(r#"{{"errors":[{{"message":"x","code":"{code}"}}]}}"#);
-            scripted.fault("users:get", &[Fault::Answer(401, body.leak())]);
+            standin.fail("users:get", 401, &body, 1);
         }
-        assert_eq!(client(&[addr], &conf).roles(user(1)).await.plain(), Err(want));
+        assert_eq!(client(&[standin.address], &conf).roles(user(1)).await.plain(), Err(want));
     }
     conf.service = ServiceAccount::User(0);
     let upstream = crate::config::Upstream {
-        nodes: vec![addr.to_string()],
+        nodes: vec![standin.address.to_string()],
         connect_timeout: Duration::from_secs(1),
         read_timeout: Duration::from_secs(1),
         health_interval: std::time::Duration::from_secs(2),
     };
-    let minter = std::sync::Arc::new(Minter::new(SECRET));
+    let minter = std::sync::Arc::new(Minter::new(SECRET.as_bytes()));
     assert_eq!(NocoBase::new(&upstream, &conf, minter).err(), Some(Failure::Internal));
 }
 
 #[tokio::test]
 async fn a_node_that_is_away_starting_or_stopping_is_passed_over() {
-    let (scripted, addr) = Scripted::start().await;
-    let (other, starting) = Scripted::start().await;
-    scripted.user(1, serde_json::json!({}));
-    let nb = client(&[closed_port().await, starting, addr], &rules(&[], false));
-    other.fault("auth:check", &[Fault::Answer(503, "{}")]);
+    let standin = StandIn::start().await;
+    let other = StandIn::start().await;
+    standin.user_with_id(1, serde_json::json!({}));
+    let nb = client(&[closed_port().await, other.address, standin.address], &rules(&[], false));
+    other.fail("auth:check", 503, "{}", 1);
     for _ in 0..3 {
         assert!(nb.check(token(1).as_str()).await.is_ok());
     }
     assert_eq!(other.calls("auth:check"), 1, "a node that answers is asked first from then on");
-    let nb = client(&[starting, addr], &rules(&[], false));
+    let nb = client(&[other.address, standin.address], &rules(&[], false));
     let stopping = "ConnectionManager.getConnection was called after the connection manager was closed!";
-    let stopping = format!(r#"{{"errors":[{{"message":"{stopping}"}}]}}"#).leak();
-    other.fault("auth:check", &[Fault::Answer(500, stopping)]);
+    let stopping = format!(r#"{{"errors":[{{"message":"{stopping}"}}]}}"#);
+    other.fail("auth:check", 500, &stopping, 1);
     assert!(nb.check(token(1).as_str()).await.is_ok());
     let nobody = client(&[closed_port().await, closed_port().await], &rules(&[], false));
     assert_eq!(nobody.check(token(1).as_str()).await.plain(), Err(Failure::NocoBaseUnreachable));
@@ -171,7 +173,7 @@ async fn a_node_that_is_away_starting_or_stopping_is_passed_over() {
 
 #[tokio::test]
 async fn a_session_is_registered_once_however_often_it_is_asked_for() {
-    let (scripted, nb) = one().await;
+    let (standin, nb) = one().await;
     for _ in 0..3 {
         assert_eq!(nb.register_session(SID, user(1), "wecom", 1_800_000_000_123).await.plain(), Ok(()));
     }
@@ -179,32 +181,31 @@ async fn a_session_is_registered_once_however_often_it_is_asked_for() {
         "id": SID, "jti": SID, "userId": 1, "authenticator": "wecom",
         "signInTime": 1_800_000_000_123_u64, "issuedTime": 1_800_000_000_123_u64,
     });
-    assert_eq!(scripted.rows("issuedTokens"), [want]);
+    assert_eq!(standin.rows("issuedTokens"), [want]);
     // Refused for another reason.
-    scripted.fault("issuedTokens:create", &[Fault::Answer(400, r#"{"errors":[{"message":"notNull"}]}"#)]);
+    standin.fail("issuedTokens:create", 400, r#"{"errors":[{"message":"notNull"}]}"#, 1);
     let got = nb.register_session("another", user(1), "wecom", 1).await.plain();
     assert_eq!(got, Err(Failure::NocoBaseBadAnswer));
 }
 
 #[tokio::test]
 async fn r17_an_endless_answer_is_cut_off() {
-    let (scripted, nb) = one().await;
-    let long: &'static str = "x".repeat(3 << 20).leak();
-    scripted.fault("auth:check", &[Fault::Answer(200, long)]);
+    let (standin, nb) = one().await;
+    standin.fail("auth:check", 200, &"x".repeat(3 << 20), 1);
     assert_eq!(nb.check(token(1).as_str()).await.plain(), Err(Failure::NocoBaseBadAnswer));
 }
 
 #[tokio::test]
 async fn a_busy_database_is_waited_for_but_not_for_ever() {
-    let (scripted, nb) = one().await;
-    let busy = Fault::Answer(500, r#"{"errors":[{"message":"SQLITE_BUSY: database is locked"}]}"#);
-    scripted.fault("issuedTokens:create", &[busy.clone(), busy.clone()]);
+    let (standin, nb) = one().await;
+    let busy = Fault::response(500, r#"{"errors":[{"message":"SQLITE_BUSY: database is locked"}]}"#);
+    standin.fault("issuedTokens:create", busy.clone(), 2);
     assert_eq!(nb.register_session(SID, user(1), "wecom", 1).await.plain(), Ok(()));
-    scripted.fault("auth:signOut", std::slice::from_ref(&busy));
+    standin.fault("auth:signOut", busy.clone(), 1);
     assert_eq!(nb.sign_out(token(1).as_str()).await.plain(), Ok(()));
-    scripted.fault("users:get", &vec![busy; 99]);
+    standin.fault("users:get", busy, 99);
     assert_eq!(nb.roles(user(1)).await.plain(), Err(Failure::NocoBaseBadAnswer));
-    assert_eq!(scripted.calls("users:get"), 6);
+    assert_eq!(standin.calls("users:get"), 6);
 }
 
 #[test]

@@ -1,9 +1,10 @@
+use nocobase_standin::{NocoBase as StandIn, SECRET};
 use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
 use crate::config::ServiceAccount;
-use crate::nocobase::test_server::{Fault, Plain, SECRET, Scripted, client, rules};
+use crate::nocobase::test_client::{Plain, client, rules};
 
 fn set<'a>(names: &[&'a str]) -> BTreeSet<&'a str> {
     names.iter().copied().collect()
@@ -82,10 +83,10 @@ proptest! {
 
 #[tokio::test]
 async fn roles_are_read_whole_or_not_at_all() {
-    let (scripted, addr) = Scripted::start().await;
-    let nb = client(&[addr], &rules(&[], false));
-    scripted.user(1, json!({}));
-    scripted.user(2, json!({"roles": [{"name": "member"}, {"name": "sales"}]}));
+    let standin = StandIn::start().await;
+    let nb = client(&[standin.address], &rules(&[], false));
+    standin.user_with_id(1, json!({}));
+    standin.user_with_id(2, json!({"roles": [{"name": "member"}, {"name": "sales"}]}));
     assert_eq!(nb.roles(user(2)).await.plain(), Ok(Some(owned(&["member", "sales"]))));
     assert_eq!(nb.roles(user(3)).await.plain(), Ok(None));
     for body in [
@@ -95,17 +96,17 @@ async fn roles_are_read_whole_or_not_at_all() {
         r#"{"data":{"id":1,"roles":[]}}"#,
         r#"{"data":[]}"#,
     ] {
-        scripted.fault("users:get", &[Fault::Answer(200, body)]);
+        standin.fail("users:get", 200, body, 1);
         assert_eq!(nb.roles(user(2)).await.plain(), Err(Failure::NocoBaseBadAnswer), "{body}");
     }
 }
 
 #[tokio::test]
 async fn what_is_never_sent() {
-    let (scripted, addr) = Scripted::start().await;
-    let nb = client(&[addr], &rules(&[], false));
-    scripted.user(1, json!({"roles": [{"name": "wecom_gate"}]}));
-    scripted.user(2, json!({"roles": [{"name": "member"}]}));
+    let standin = StandIn::start().await;
+    let nb = client(&[standin.address], &rules(&[], false));
+    standin.user_with_id(1, json!({"roles": [{"name": "wecom_gate"}]}));
+    standin.user_with_id(2, json!({"roles": [{"name": "member"}]}));
     let none = BTreeSet::new();
     for (whom, before, roles) in [
         (2, none.clone(), owned(&["member", "root"])),
@@ -122,7 +123,7 @@ async fn what_is_never_sent() {
             "{roles:?}"
         );
     }
-    assert_eq!(scripted.calls("users:update"), 0);
+    assert_eq!(standin.calls("users:update"), 0);
     let by_hand = owned(&["by hand"]);
     assert_eq!(nb.set_roles(user(2), &by_hand, &owned(&["by hand", "sales"])).await.plain(), Ok(()));
     assert_eq!(nb.roles(user(2)).await.plain(), Ok(Some(owned(&["by hand", "sales"]))));
@@ -130,11 +131,12 @@ async fn what_is_never_sent() {
 
 #[tokio::test]
 async fn whose_the_service_account_is() {
-    let (scripted, addr) = Scripted::start().await;
-    scripted.user(7, json!({}));
-    scripted.user(2, json!({}));
+    let standin = StandIn::start().await;
+    standin.user_with_id(7, json!({}));
+    standin.user_with_id(2, json!({}));
     let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
-    let token = crate::nocobase::Minter::new(SECRET).service(user(7), now).unwrap().as_str().to_owned();
+    let token =
+        crate::nocobase::Minter::new(SECRET.as_bytes()).service(user(7), now).unwrap().as_str().to_owned();
     let mut conf = rules(&[], false);
     for (service, own) in [
         (ServiceAccount::User(7), Some(user(7))),
@@ -142,16 +144,16 @@ async fn whose_the_service_account_is() {
         (ServiceAccount::Token("garbage".to_owned().into()), None),
     ] {
         conf.service = service;
-        let nb = client(&[addr], &conf);
+        let nb = client(&[standin.address], &conf);
         assert_eq!(nb.service_user(), own);
         let got = nb.set_roles(user(7), &BTreeSet::new(), &owned(&["sales"])).await.plain();
         assert_eq!(got, Err(Failure::Internal));
     }
     // Who cannot tell whose it is changes nobody's.
-    let nb = client(&[addr], &conf);
+    let nb = client(&[standin.address], &conf);
     assert_eq!(
         nb.set_roles(user(2), &BTreeSet::new(), &owned(&["sales"])).await.plain(),
         Err(Failure::Internal)
     );
-    assert_eq!(scripted.calls("users:update"), 0);
+    assert_eq!(standin.calls("users:update"), 0);
 }

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use nocobase_standin::{Seen, claims};
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::browser::CURL;
-use crate::support::nocobase::{Seen, claims};
 use crate::support::{Answer, Browser, Stage, eventually};
 
 /// Longest life of what goes on to NocoBase.

@@ -4,7 +4,7 @@ use http::Method;
 use wecom_sim::{Fault, FaultKind};
 
 use crate::support::raw::talk;
-use crate::support::{APP_SECRET, Stage, config, nocobase};
+use crate::support::{APP_SECRET, Stage, config};
 
 fn parameter<'a>(address: &'a str, name: &str) -> &'a str {
     address.split(['?', '&', '#']).find_map(|p| p.strip_prefix(name)?.strip_prefix('=')).unwrap()
@@ -30,7 +30,7 @@ async fn nothing_secret_is_written(format: &str) {
     .await;
     let mut secrets: Vec<(&str, String)> = vec![
         ("app secret", APP_SECRET.into()),
-        ("NocoBase's secret", nocobase::SECRET.into()),
+        ("NocoBase's secret", nocobase_standin::SECRET.into()),
         ("session key", config::KEY.into()),
         ("token", "eyJ".into()),
         ("phone number", "13800000001".into()),
@@ -155,7 +155,7 @@ async fn r27_answers_show_no_secret_and_escape_what_came_in() {
         let answer = browser.visit(path).await;
         let all = format!("{:?}{}", answer.headers, answer.body);
         assert!(!answer.body.contains("<script>alert"), "{path}: {}", answer.body);
-        for secret in ["eyJ", APP_SECRET, nocobase::SECRET, cookie.as_str()] {
+        for secret in ["eyJ", APP_SECRET, nocobase_standin::SECRET, cookie.as_str()] {
             assert!(!all.contains(secret), "{path} shows {secret}");
         }
         if answer.header("content-type").is_some_and(|t| t.starts_with("text/html")) {

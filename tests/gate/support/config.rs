@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use toml::{Table, Value};
 use wecom_sim::Running;
 
-use super::{AGENT, APP_SECRET, CORP, HOST, SERVICE_USER, nocobase};
+use super::{AGENT, APP_SECRET, CORP, HOST, SERVICE_USER};
 
 /// Two keys of 64 bytes; the first seals.
 pub const KEY: &str =
@@ -47,7 +47,7 @@ impl Config {
             format = "json"
             level = "debug"
             "#,
-            secret = nocobase::SECRET,
+            secret = nocobase_standin::SECRET,
             base = sim.base(),
             authorize = sim.authorize_url(),
             web_login = sim.web_login_url(),

@@ -4,7 +4,6 @@ pub mod browser;
 pub mod config;
 pub mod gate;
 pub mod load;
-pub mod nocobase;
 pub mod raw;
 pub mod redis;
 
@@ -17,7 +16,7 @@ use wecom_sim::{Handle, Options, Running, Settings, Simulator};
 pub use browser::{Answer, Browser};
 pub use config::Config;
 pub use gate::Gate;
-pub use nocobase::NocoBase;
+pub use nocobase_standin::NocoBase;
 pub use redis::Redis;
 
 /// Host of the gate's origin. No name server knows it: browsers of the tests send it as `Host`.
@@ -49,8 +48,7 @@ impl Stage {
         let options = Options { settings, app_origin: Some(origin), ..Options::default() };
         let sim = Simulator::start(options).await.unwrap();
         let nocobase = NocoBase::start().await;
-        nocobase.data().users.push(json!({ "id": SERVICE_USER, "username": "gate", "nickname": "service",
-            "phone": null, "email": null }));
+        nocobase.user_with_id(SERVICE_USER, json!({ "username": "gate", "nickname": "service" }));
         let mut config = Config::new(&sim, nocobase.address);
         change(&mut config);
         let gate = Gate::start(&config).await;
@@ -82,7 +80,7 @@ impl Stage {
     /// A NocoBase user who is bound to this member.
     pub fn bound(&self, userid: &str) -> u64 {
         let id = self.nocobase.user(json!({ "nickname": userid }));
-        self.nocobase.data().bindings.push(json!({ "authenticator": "wecom", "uuid": userid, "userId": id }));
+        self.nocobase.bind(userid, id);
         id
     }
 

@@ -5,12 +5,12 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use nocobase_standin::{ABOUT, HEALTH};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::SWITCH;
 use crate::support::eventually;
-use crate::support::nocobase::{ABOUT, HEALTH};
 
 /// A request as it arrived.
 #[derive(Debug, Clone)]

@@ -1,0 +1,160 @@
+//! `/api/resource:action`.
+
+use axum::body::Bytes;
+use axum::http::{HeaderMap, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+use crate::table::{list, row_number, taken};
+use crate::version::Shape;
+use crate::{Node, error, token};
+
+/// The response to a call of the API.
+pub(crate) fn call(node: &Node, action: &str, headers: &HeaderMap, query: &str, body: &Bytes) -> Response {
+    if action == "__health_check" {
+        return "ok".into_response();
+    }
+    if action == "public" {
+        return axum::Json(json!({ "data": "public" })).into_response();
+    }
+    if action == "app:getInfo" {
+        let version = node.data.lock().unwrap().version;
+        return axum::Json(json!({ "data": { "version": version, "name": "main" } })).into_response();
+    }
+    if action == "authenticators:publicList" {
+        let form = json!([{ "field": "username", "show": true, "required": true }]);
+        let options = json!({ "allowSignUp": node.data.lock().unwrap().sign_up, "signupForm": form });
+        return axum::Json(json!({ "data": [{ "name": "basic", "options": options }] })).into_response();
+    }
+    let token = token::bearer(headers, query);
+    let (user, jti) = match token::who(node, token.as_deref()) {
+        Ok(found) => found,
+        Err((message, code)) => return error(401, message, Some(code)),
+    };
+    let renewed = match token::renew(node, token.as_deref().unwrap_or_default(), jti.as_deref()) {
+        Ok(renewed) => renewed,
+        Err((message, code)) => return error(401, message, Some(code)),
+    };
+    let mut answer = signed_in(node, action, user, jti, query, body);
+    if renewed {
+        answer.headers_mut().insert("x-new-token", header::HeaderValue::from_static("a.b.c"));
+    }
+    answer
+}
+
+fn signed_in(
+    node: &Node,
+    action: &str,
+    user: Value,
+    jti: Option<String>,
+    query: &str,
+    body: &Bytes,
+) -> Response {
+    let issued_tokens = Shape::of(node).issued_tokens;
+    let mut data = node.data.lock().unwrap();
+    let body: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
+    let hidden = |field: &str| data.hidden.contains(field);
+    match action {
+        "auth:check" => {
+            let mut user = user;
+            if user["roles"] == json!([]) {
+                let says = "The current user has no roles. Please try another account.";
+                return error(401, says, Some("USER_HAS_NO_ROLES_ERR"));
+            }
+            user["roles"] = json!([{ "name": data.role["role"] }]);
+            axum::Json(json!({ "data": user })).into_response()
+        }
+        "tokenControlConfig:get" => match data.token_policy {
+            Some((fresh, true)) => {
+                let config = json!({ "tokenExpirationTime": format!("{}ms", fresh.as_millis()),
+                    "sessionExpirationTime": "7d", "expiredTokenRenewLimit": "1d" });
+                axum::Json(json!({ "data": { "key": "token-policy-config", "config": config } }))
+                    .into_response()
+            }
+            _ => error(403, "No permissions", None),
+        },
+        "roles:check" => axum::Json(json!({ "data": data.role })).into_response(),
+        // No rows are made of an empty list.
+        _ if action.ends_with(":create") && body == json!([]) => {
+            axum::Json(json!({ "data": [] })).into_response()
+        }
+        "auth:signOut" => {
+            data.blocked.extend(jti);
+            axum::Json(json!({})).into_response()
+        }
+        "auth:syncCookies" => {
+            data.answered_with_token = true;
+            let cookies = [
+                "nb_auth_token_main=a.b.c; Path=/; HttpOnly",
+                "nb_csrf_token_main=c; Path=/",
+                "nb_authenticator_main=basic; Path=/",
+            ];
+            let mut answer = axum::Json(json!({})).into_response();
+            for cookie in cookies {
+                answer.headers_mut().append(header::SET_COOKIE, header::HeaderValue::from_static(cookie));
+            }
+            answer.headers_mut().insert("x-new-token", header::HeaderValue::from_static("a.b.c"));
+            answer
+        }
+        "users:list" => list(&data.users, query, hidden),
+        "usersAuthenticators:list" => list(&data.bindings, query, hidden),
+        "issuedTokens:list" if issued_tokens => list(&data.tokens, query, hidden),
+        "users:get" => {
+            let row = data.users.iter().find(|u| u["id"] == row_number(query));
+            let row =
+                row.map(|u| json!({ "id": u["id"], "roles": u["roles"].as_array().unwrap_or(&vec![]) }));
+            axum::Json(json!({ "data": row })).into_response()
+        }
+        // As NocoBase does it: a user that does not exist is no error, and unknown roles are left out.
+        "users:update" => {
+            if body["roles"].as_array().is_some_and(|roles| roles.contains(&json!("root"))) {
+                return error(500, "No permissions", None);
+            }
+            let roles = known_roles(&body["roles"]);
+            if let Some(row) = data.users.iter_mut().find(|u| u["id"] == row_number(query)) {
+                row["roles"] = roles;
+            }
+            axum::Json(json!({ "data": [] })).into_response()
+        }
+        "users:create" => {
+            let keys: [(&[&str], &str); 3] =
+                [(&["phone"], "Phone"), (&["username"], "Username"), (&["email"], "Email")];
+            if let Some(refused) = taken(&data.users, &body, &keys) {
+                return refused;
+            }
+            let mut row = body;
+            row["roles"] = match &row["roles"] {
+                Value::Null => json!([{ "name": "member" }]),
+                names => known_roles(names),
+            };
+            let id = data.add_user(row);
+            let made = data.users.iter().find(|u| u["id"] == json!(id)).cloned();
+            axum::Json(json!({ "data": made })).into_response()
+        }
+        "usersAuthenticators:create" => {
+            if let Some(refused) =
+                taken(&data.bindings, &body, &[(&["userId", "authenticator"], "authenticator")])
+            {
+                return refused;
+            }
+            data.bindings.push(body.clone());
+            axum::Json(json!({ "data": body })).into_response()
+        }
+        _ if action.starts_with("issuedTokens:") && !issued_tokens => error(404, "Not Found", None),
+        "issuedTokens:create" => {
+            if let Some(refused) = taken(&data.tokens, &body, &[(&["id"], "id")]) {
+                return refused;
+            }
+            data.tokens.push(body.clone());
+            axum::Json(json!({ "data": body })).into_response()
+        }
+        _ => axum::Json(json!({ "data": { "action": action, "as": user["id"] } })).into_response(),
+    }
+}
+
+/// These roles as a user's row has them, but for `nosuch...`, which NocoBase does not know.
+fn known_roles(names: &Value) -> Value {
+    let names = names.as_array().into_iter().flatten();
+    let known = names.filter(|name| !name.as_str().unwrap_or_default().starts_with("nosuch"));
+    known.map(|name| json!({ "name": name })).collect()
+}

@@ -1,0 +1,105 @@
+//! Tables, settings, and what was asked.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use axum::http::{HeaderMap, Method};
+use serde_json::{Value, json};
+
+use crate::fault::Planned;
+
+/// One request as the stand-in saw it.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    /// Method.
+    pub method: Method,
+    /// Path and query.
+    pub target: String,
+    /// Headers.
+    pub headers: HeaderMap,
+    /// Length of the body in bytes.
+    pub body_len: usize,
+}
+
+impl Seen {
+    /// The first header of this name, if it is text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|v| v.to_str().ok())
+    }
+}
+
+/// All that it has, knows and remembers.
+#[derive(Default)]
+pub struct Data {
+    /// Table `users`.
+    pub users: Vec<Value>,
+    /// Table `usersAuthenticators`.
+    pub bindings: Vec<Value>,
+    /// Table `issuedTokens`.
+    pub tokens: Vec<Value>,
+    /// Sessions (`jti`) that have been signed out.
+    pub blocked: HashSet<String>,
+    /// Fields that the service account's role may not see.
+    pub hidden: HashSet<&'static str>,
+    pub(crate) faults: Vec<Planned>,
+    /// Requests, but for health checks.
+    pub seen: Vec<Seen>,
+    /// Text frames of all WebSockets.
+    pub frames: Vec<String>,
+    /// A response had a token in a header and in cookies.
+    pub answered_with_token: bool,
+    /// How often each `resource:action` was called.
+    pub calls: HashMap<String, usize>,
+    /// `data` of `roles:check`.
+    pub role: Value,
+    /// The version that it gives and behaves like; what differs is in `version.rs`.
+    pub version: &'static str,
+    /// Settings in the index page, besides those that it always has.
+    pub settings: Vec<(&'static str, &'static str)>,
+    /// The age up to which a session's token is fresh (`tokenExpirationTime`), and whether the service account may see it.
+    /// `None`: whatever its age.
+    pub token_policy: Option<(Duration, bool)>,
+    /// Tokens that were renewed because of it.
+    pub renewed: usize,
+    /// NocoBase's own sign-up is open.
+    pub sign_up: bool,
+    next_id: u64,
+}
+
+/// What `roles:check` of NocoBase 2.2.15 says of the role of docs/install.md.
+fn least_role() -> Value {
+    json!({
+        "role": "wecom_gate", "allowAll": false, "strategy": { "actions": [] }, "snippets": ["!pm", "!pm.*", "!ui.*"],
+        "actions": {
+            "users:view": { "appends": [], "fields": ["email", "id", "nickname", "phone", "username"] },
+            "users:create": { "whitelist": ["email", "nickname", "phone", "roles", "username"] },
+            "usersAuthenticators:view": { "fields": ["authenticator", "meta", "nickname", "userId", "uuid"] },
+            "usersAuthenticators:create": { "whitelist": [] },
+            "issuedTokens:view": { "fields": ["id", "jti", "userId"] },
+            "issuedTokens:create": { "whitelist": [] }
+        }
+    })
+}
+
+impl Data {
+    /// Nobody, and the role of docs/install.md.
+    pub(crate) fn new() -> Data {
+        Data { next_id: 100, role: least_role(), version: "2.2.15", ..Data::default() }
+    }
+
+    /// Adds a user with the next id from 101 on; returns its id.
+    pub(crate) fn add_user(&mut self, fields: Value) -> u64 {
+        self.next_id += 1;
+        self.add_user_with_id(self.next_id, fields);
+        self.next_id
+    }
+
+    /// Adds a user without any check.
+    pub(crate) fn add_user_with_id(&mut self, id: u64, mut fields: Value) {
+        fields["id"] = json!(id);
+        for column in ["nickname", "username", "email", "phone"] {
+            fields.as_object_mut().unwrap().entry(column).or_insert(Value::Null);
+        }
+        self.users.push(fields);
+    }
+}

@@ -1,0 +1,251 @@
+//! A stand-in for NocoBase, for the gate's tests: unit tests and those with the whole gate. For where a test needs faults,
+//! races, or the bytes of a request. It responds to the calls that the gate makes as NocoBase 2.2.15 does; what NocoBase
+//! really does is shown by the tests against the real one.
+//!
+//! - `data`: its tables, and what it has seen
+//! - `fault`: what goes wrong on purpose
+//! - `api`, `table`: `/api/…`: actions, lists and filters
+//! - `token`: whom a token is for
+//! - `version`: how versions of NocoBase differ
+//! - `site`: pages, files, streams, WebSockets
+//!
+//! It shares no code with the gate, so that a mistake in the gate is not repeated here.
+//!
+//! Must never: be part of a deployment.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+mod api;
+mod data;
+mod fault;
+mod site;
+mod table;
+mod token;
+mod version;
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::{Request, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use futures_util::StreamExt as _;
+use serde_json::{Value, json};
+
+pub use data::{Data, Seen};
+pub use fault::Fault;
+pub use token::claims;
+
+/// Its secret for tokens, unless a test gives another one.
+pub const SECRET: &str = "stand-in-secret-of-nocobase";
+/// Path of its health check.
+pub const HEALTH: &str = "/api/__health_check";
+/// How the `User-Agent` of the gate begins where it asks for NocoBase's version and settings.
+pub const ABOUT: &str = "wecom-gate/";
+/// Body of every page, but for its settings.
+pub const PAGE: &str = "<!DOCTYPE html>\n<html>\n\n<head>\n  <meta charset=\"UTF-8\" />\n<script>window['__nocobase_api_client_storage_prefix__'] = 'NOCOBASE_';</script></head><body><div id=\"root\"></div></body></html>\n";
+
+/// One node. A clone is another handle of it; without any it stops.
+#[derive(Clone)]
+pub struct NocoBase {
+    /// Where it listens.
+    pub address: SocketAddr,
+    node: Node,
+    stop: Arc<Mutex<Option<tokio::sync::oneshot::Sender<()>>>>,
+}
+
+/// What its tasks need: no handle that keeps the server alive.
+#[derive(Clone)]
+struct Node {
+    data: Arc<Mutex<Data>>,
+    secret: Arc<str>,
+}
+
+impl NocoBase {
+    /// With [`SECRET`], at a free port of this machine.
+    pub async fn start() -> NocoBase {
+        Self::start_with(SECRET).await
+    }
+
+    /// With this secret for tokens.
+    pub async fn start_with(secret: &str) -> NocoBase {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let nocobase = NocoBase {
+            address,
+            node: Node { data: Arc::new(Mutex::new(Data::new())), secret: secret.into() },
+            stop: Arc::default(),
+        };
+        nocobase.serve(listener);
+        nocobase
+    }
+
+    /// Another node of the same NocoBase: the same data at another address.
+    pub async fn another_node(&self) -> NocoBase {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let node = NocoBase { address, stop: Arc::default(), ..self.clone() };
+        node.serve(listener);
+        node
+    }
+
+    fn serve(&self, listener: tokio::net::TcpListener) {
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        *self.stop.lock().unwrap() = Some(stop);
+        let app = Router::new().fallback(answer).with_state(self.node.clone());
+        tokio::spawn(async move {
+            let done = async { stopped.await.unwrap_or(()) };
+            axum::serve(listener, app).with_graceful_shutdown(done).await.unwrap();
+        });
+    }
+
+    /// Nothing listens any more, until [`NocoBase::up`].
+    pub async fn down(&self) {
+        drop(self.stop.lock().unwrap().take());
+        while tokio::net::TcpStream::connect(self.address).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Listens again, at the same address.
+    pub async fn up(&self) {
+        self.serve(tokio::net::TcpListener::bind(self.address).await.unwrap());
+    }
+
+    /// Its data, to read and to change.
+    pub fn data(&self) -> MutexGuard<'_, Data> {
+        self.node.data.lock().unwrap()
+    }
+
+    /// The rows of one of its three tables. Unlike [`NocoBase::data`] this may stand twice in one expression.
+    pub fn rows(&self, table: &str) -> Vec<Value> {
+        let data = self.data();
+        match table {
+            "users" => data.users.clone(),
+            "usersAuthenticators" => data.bindings.clone(),
+            "issuedTokens" => data.tokens.clone(),
+            _ => panic!("no table {table}"),
+        }
+    }
+
+    /// Adds a user; returns its id.
+    pub fn user(&self, fields: Value) -> u64 {
+        self.data().add_user(fields)
+    }
+
+    /// Adds a user with this id.
+    pub fn user_with_id(&self, id: u64, fields: Value) {
+        self.data().add_user_with_id(id, fields);
+    }
+
+    /// Binds a member of the entry `wecom` to a user, without any check.
+    pub fn bind(&self, userid: &str, user: u64) {
+        self.data().bindings.push(json!({ "authenticator": "wecom", "uuid": userid, "userId": user }));
+    }
+
+    /// The next `times` calls of `on` (`resource:action`, or a prefix of a path) have this fault; after those that have one
+    /// already. `usize::MAX`: all calls.
+    pub fn fault(&self, on: &str, fault: Fault, times: usize) {
+        self.data().faults.push(fault::Planned { on: on.into(), fault, times });
+    }
+
+    /// The next `times` calls get this response instead.
+    pub fn fail(&self, on: &str, status: u16, body: &str, times: usize) {
+        self.fault(on, Fault::response(status, body), times);
+    }
+
+    /// The next `times` calls are carried out, and then get 502, as from a proxy in front of a NocoBase that has just died.
+    pub fn lose_answer(&self, on: &str, times: usize) {
+        self.fault(on, Fault::lost(), times);
+    }
+
+    /// The next `times` calls wait before they are carried out.
+    pub fn delay(&self, on: &str, delay: Duration, times: usize) {
+        self.fault(on, Fault::slow(delay), times);
+    }
+
+    /// No faults any more.
+    pub fn heal(&self) {
+        self.data().faults.clear();
+    }
+
+    /// How often `resource:action` was called.
+    pub fn calls(&self, action: &str) -> usize {
+        self.data().calls.get(action).copied().unwrap_or(0)
+    }
+
+    /// The last request to this path.
+    pub fn last(&self, path: &str) -> Option<Seen> {
+        self.data().seen.iter().rev().find(|s| s.target.split('?').next() == Some(path)).cloned()
+    }
+
+    /// How many requests to this path it has seen.
+    pub fn count(&self, path: &str) -> usize {
+        self.data().seen.iter().filter(|s| s.target.split('?').next() == Some(path)).count()
+    }
+}
+
+/// An error in NocoBase's shape.
+fn error(status: u16, message: &str, code: Option<&str>) -> Response {
+    let mut entry = json!({ "message": message });
+    if let Some(code) = code {
+        entry["code"] = json!(code);
+    }
+    (StatusCode::from_u16(status).unwrap(), axum::Json(json!({ "errors": [entry] }))).into_response()
+}
+
+async fn answer(State(node): State<Node>, request: Request) -> Response {
+    let (mut parts, body) = request.into_parts();
+    let target = parts.uri.path_and_query().map(ToString::to_string).unwrap_or_default();
+    let path = parts.uri.path().to_owned();
+    let query = parts.uri.query().unwrap_or_default().to_owned();
+    let (body, body_len) = read(body).await;
+    let fault = {
+        let mut data = node.data.lock().unwrap();
+        // The gate asks for health, version and settings all the time; `seen` holds what a test asked for.
+        let agent = parts.headers.get(header::USER_AGENT);
+        let about = agent.is_some_and(|a| a.as_bytes().starts_with(ABOUT.as_bytes()));
+        if path != HEALTH && !about {
+            let (method, headers) = (parts.method.clone(), parts.headers.clone());
+            data.seen.push(Seen { method, target, headers, body_len });
+        }
+        if let Some(action) = path.strip_prefix("/api/") {
+            *data.calls.entry(action.to_owned()).or_default() += 1;
+        }
+        fault::take(&mut data.faults, &path)
+    };
+    let call = |action: &str| api::call(&node, action, &parts.headers, &query, &body);
+    let action = path.strip_prefix("/api/");
+    if let Some(fault) = fault {
+        let done = action.filter(|_| fault.carried_out).map(call);
+        tokio::time::sleep(fault.delay).await;
+        if fault.status > 0 {
+            let kind = if fault.body.starts_with('{') { "application/json" } else { "text/html" };
+            return (StatusCode::from_u16(fault.status).unwrap(), [(header::CONTENT_TYPE, kind)], fault.body)
+                .into_response();
+        }
+        if let Some(done) = done {
+            return done;
+        }
+    }
+    match action {
+        Some(action) => call(action),
+        None => site::answer(node.clone(), &mut parts).await,
+    }
+}
+
+/// Keeps what an API call may send; of more only the length.
+async fn read(body: Body) -> (Bytes, usize) {
+    const KEPT: usize = 1 << 20;
+    let (mut kept, mut length) = (Vec::new(), 0);
+    let mut pieces = body.into_data_stream();
+    while let Some(Ok(piece)) = pieces.next().await {
+        length += piece.len();
+        if length <= KEPT {
+            kept.extend_from_slice(&piece);
+        }
+    }
+    (kept.into(), length)
+}
