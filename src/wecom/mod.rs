@@ -13,7 +13,7 @@ mod redact;
 mod responses;
 mod rules;
 #[cfg(test)]
-mod test_server;
+mod scripted_server;
 mod token;
 mod transport;
 

@@ -9,7 +9,7 @@ use url::Url;
 use super::*;
 use crate::error::FailureWithCause;
 use crate::wecom::api::busy_backoff;
-use crate::wecom::test_server::{Log, Say, Seen, Server, client, entry, errcode, ok, status, token};
+use crate::wecom::scripted_server::{Log, Say, Seen, Server, client, entry, errcode, ok, status, token};
 use backon::BackoffBuilder as _;
 
 mod network;

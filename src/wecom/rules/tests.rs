@@ -5,7 +5,7 @@ use super::*;
 use crate::config::RoleRule;
 use crate::wecom::MemberStatus;
 use crate::wecom::member::Details;
-use crate::wecom::test_server::{Server, client, entry, errcode, ok};
+use crate::wecom::scripted_server::{Server, client, entry, errcode, ok};
 
 const SIMPLELIST: &str = "/cgi-bin/department/simplelist";
 const TAG: &str = "/cgi-bin/tag/get";

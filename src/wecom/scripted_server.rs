@@ -1,4 +1,6 @@
-//! For tests: a server that responds as the test says, and records its requests.
+//! For unit tests: an HTTP server that gives the response that a test's script makes out of each request, and records the
+//! requests as they are. It is no stand-in for WeCom, which is the simulator (`sim/`): it knows no member, code or token, and
+//! gives what WeCom never would (two userids in one response, an `errcode` that is a string, a redirect, a success with 404).
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
