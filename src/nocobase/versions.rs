@@ -93,7 +93,7 @@ pub const LATER: Row = Row {
     versions: "3.x",
     from: (3, 0),
     support: Support::Unknown,
-    means: "not known: the sign-in of its client is written anew, so that a page may not take the gate's session, or not see its \
+    means: "not known: the sign-in of its client is written again, so that a page may not take the gate's session, or not see its \
             end; try it before members depend on it",
 };
 
