@@ -1,23 +1,26 @@
-//! Who is at the other end (R3).
+//! Who is at the other end (R3, R33).
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use ipnet::IpNet;
 
+/// A client that cannot be told: the unspecified address, which means "no address" (RFC 4291, 2.5.2). It is in no network.
+pub const UNKNOWN: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+
 /// The client's address: the TCP peer, unless that peer is a trusted proxy.
 ///
 /// `forwarded_for` holds the `X-Forwarded-For` lines in the order of arrival. They are read from the right, because
 /// only what our own proxies appended is true: the first address that is not a trusted proxy is the client. An entry
-/// that is no address ends the reading; the proxy that reported it is then the best address there is.
+/// that is no address ends the reading: the client is then [`UNKNOWN`], and never the proxy that reported it (R33).
 ///
 /// IPv4 addresses in IPv6 clothes (`::ffff:10.0.0.1`) are undressed, so that networks match on dual-stack listeners.
-pub fn client_ip(peer: IpAddr, forwarded_for: &[&str], trusted: &[IpNet]) -> IpAddr {
+pub fn client_ip(peer: IpAddr, forwarded_for: &[&[u8]], trusted: &[IpNet]) -> IpAddr {
     let mut client = peer.to_canonical();
     if !contains(trusted, client) {
         return client;
     }
-    for entry in forwarded_for.iter().rev().flat_map(|line| line.rsplit(',')) {
-        let Some(ip) = parse(entry) else { break };
+    for entry in forwarded_for.iter().rev().flat_map(|line| line.rsplit(|b| *b == b',')) {
+        let Some(ip) = parse(entry) else { return UNKNOWN };
         client = ip;
         if !contains(trusted, client) {
             break;
@@ -26,15 +29,15 @@ pub fn client_ip(peer: IpAddr, forwarded_for: &[&str], trusted: &[IpNet]) -> IpA
     client
 }
 
-/// Is the address in one of the networks?
+/// Is the address in one of the networks? [`UNKNOWN`] is in none.
 pub fn contains(networks: &[IpNet], ip: IpAddr) -> bool {
     let ip = ip.to_canonical();
-    networks.iter().any(|net| net.contains(&ip))
+    !ip.is_unspecified() && networks.iter().any(|net| net.contains(&ip))
 }
 
-/// `1.2.3.4`, `1.2.3.4:5`, `::1`, `[::1]`, `[::1]:5`.
-fn parse(entry: &str) -> Option<IpAddr> {
-    let entry = entry.trim_matches([' ', '\t']);
+/// `1.2.3.4`, `1.2.3.4:5`, `::1`, `[::1]`, `[::1]:5`. The unspecified address is nobody's.
+fn parse(entry: &[u8]) -> Option<IpAddr> {
+    let entry = std::str::from_utf8(entry).ok()?.trim_matches([' ', '\t']);
     let ip = if let Ok(ip) = entry.parse::<IpAddr>() {
         ip
     } else if let Ok(socket) = entry.parse::<SocketAddr>() {
@@ -42,7 +45,7 @@ fn parse(entry: &str) -> Option<IpAddr> {
     } else {
         IpAddr::V6(entry.strip_prefix('[')?.strip_suffix(']')?.parse::<Ipv6Addr>().ok()?)
     };
-    Some(ip.to_canonical())
+    Some(ip.to_canonical()).filter(|ip| !ip.is_unspecified())
 }
 
 #[cfg(test)]
@@ -73,11 +76,6 @@ mod tests {
             ("10.0.0.1", &["6.6.6.6,198.51.100.7", "10.0.0.3", "10.0.0.2"], "198.51.100.7"),
             // All of them trusted: the leftmost.
             ("10.0.0.1", &["10.0.0.5, 10.0.0.4"], "10.0.0.5"),
-            // Garbage ends the reading at the last hop that is known.
-            ("10.0.0.1", &["1.1.1.1, unknown"], "10.0.0.1"),
-            ("10.0.0.1", &["1.1.1.1, unknown, 10.0.0.2"], "10.0.0.2"),
-            ("10.0.0.1", &["1.1.1.1,"], "10.0.0.1"),
-            ("10.0.0.1", &[""], "10.0.0.1"),
             // Forms.
             ("10.0.0.1", &["198.51.100.7:4711"], "198.51.100.7"),
             ("10.0.0.1", &["[2001:db8::7]:4711"], "2001:db8::7"),
@@ -89,7 +87,8 @@ mod tests {
             ("::ffff:10.0.0.1", &["198.51.100.7"], "198.51.100.7"),
             ("::ffff:203.0.113.9", &["198.51.100.7"], "203.0.113.9"),
         ] {
-            let got = client_ip(peer.parse().unwrap(), lines, &nets(&trusted));
+            let lines: Vec<&[u8]> = lines.iter().map(|line| line.as_bytes()).collect();
+            let got = client_ip(peer.parse().unwrap(), &lines, &nets(&trusted));
             assert_eq!(got, client.parse::<IpAddr>().unwrap(), "{peer} {lines:?}");
         }
     }
@@ -97,14 +96,78 @@ mod tests {
     #[test]
     fn r03_by_default_nobody_is_trusted() {
         let peer = "127.0.0.1".parse().unwrap();
-        assert_eq!(client_ip(peer, &["10.0.0.1"], &[]), peer);
+        assert_eq!(client_ip(peer, &[b"10.0.0.1"], &[]), peer);
+    }
+
+    /// The first element from the right that is no address ends the reading, and the client is nobody that is known: not
+    /// the proxy, and not what the client wrote on the left.
+    #[test]
+    fn r33_what_is_no_address_is_never_the_proxys_own() {
+        let trusted = nets(&["10.0.0.0/8", "127.0.0.0/8", "::1/128"]);
+        let everybody = nets(&["0.0.0.0/0", "::/0"]);
+        for entry in [
+            &b"\xff"[..],
+            b"",
+            b" ",
+            b"unknown",
+            b"_hidden",
+            b"10.0.0.1.",
+            b"10.0.0.256",
+            b"10.0.0.1\xff",
+            b"10.0.0.1\x00",
+            b"127.0.0.1:99999",
+            b"127.0.0.1%lo",
+            b"[::1",
+            b"::1]:80",
+            b"fe80::1%eth0",
+            b"0x7f000001",
+            b"2130706433",
+            b"127.1",
+            b"010.0.0.1",
+            b"localhost",
+            b"0.0.0.0",
+            b"::",
+            b"[::]:80",
+            b"::ffff:0.0.0.0",
+            b"\xef\xbc\x91\xef\xbc\x90.0.0.1",
+            b"for=127.0.0.1",
+            b"127.0.0.1 127.0.0.1",
+        ] {
+            for (before, after) in
+                [("", ""), ("127.0.0.1, ", ""), ("", ", 10.0.0.2"), ("1.1.1.1,", ",127.0.0.1")]
+            {
+                let line = [before.as_bytes(), entry, after.as_bytes()].concat();
+                for lines in [vec![&line[..]], vec![b"127.0.0.1", &line[..]]] {
+                    let client = client_ip("127.0.0.1".parse().unwrap(), &lines, &trusted);
+                    assert_eq!(client, UNKNOWN, "{}", line.escape_ascii());
+                    assert!(!contains(&everybody, client) && !contains(&trusted, client));
+                }
+            }
+            // To the right of it stands the client, and it is not read.
+            let line = [entry, b", 198.51.100.7, 10.0.0.2"].concat();
+            let client = client_ip("127.0.0.1".parse().unwrap(), &[&line[..]], &trusted);
+            assert_eq!(client, "198.51.100.7".parse::<IpAddr>().unwrap(), "{}", line.escape_ascii());
+        }
     }
 
     proptest! {
         #[test]
+        fn r33_no_bytes_of_the_client_make_it_another(lie in prop::collection::vec(any::<u8>(), 0..60)) {
+            let peer: IpAddr = "10.0.0.1".parse().unwrap();
+            let line = [&lie[..], b",198.51.100.7"].concat();
+            prop_assert_eq!(
+                client_ip(peer, &[&lie, &line], &nets(&["10.0.0.0/8"])),
+                "198.51.100.7".parse::<IpAddr>().unwrap()
+            );
+            // Where the proxy passes on what it was sent and appends nothing, the client is what it says or nobody.
+            let client = client_ip(peer, &[b"x", &lie], &nets(&["10.0.0.0/8"]));
+            prop_assert!(client == UNKNOWN || !contains(&nets(&["10.0.0.0/8"]), client), "{}", client);
+        }
+
+        #[test]
         fn r03_an_untrusted_peer_is_the_client_whatever_it_says(lines in prop::collection::vec(".*", 0..4)) {
             let peer: IpAddr = "203.0.113.9".parse().unwrap();
-            let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+            let lines: Vec<&[u8]> = lines.iter().map(String::as_bytes).collect();
             prop_assert_eq!(client_ip(peer, &lines, &nets(&["10.0.0.0/8"])), peer);
         }
 
@@ -113,7 +176,7 @@ mod tests {
             let peer: IpAddr = "10.0.0.1".parse().unwrap();
             let line = format!("{lie},198.51.100.7, 10.0.0.2");
             prop_assert_eq!(
-                client_ip(peer, &[&lie, &line], &nets(&["10.0.0.0/8"])),
+                client_ip(peer, &[lie.as_bytes(), line.as_bytes()], &nets(&["10.0.0.0/8"])),
                 "198.51.100.7".parse::<IpAddr>().unwrap()
             );
         }

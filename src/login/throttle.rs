@@ -5,7 +5,7 @@
 //! does is dear: a callback counts when its state or code turns out to be worth nothing, because that is what uses up
 //! WeCom's 10 000 calls a minute for everybody.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -168,9 +168,11 @@ fn first(said: &AtomicU64, now: u64) -> bool {
     said.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).is_ok()
 }
 
-/// What counts as one address: IPv6 customers have whole networks to choose from.
+/// What counts as one address: IPv6 customers have whole networks to choose from. Clients that cannot be told
+/// (`decide::address::UNKNOWN`) are one address together, and nobody else's: not that of `::1`, which is in the same network.
 fn network(client: IpAddr) -> IpAddr {
     match client.to_canonical() {
+        ip if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
         IpAddr::V4(v4) => IpAddr::V4(v4),
         IpAddr::V6(v6) => {
             IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & (u128::MAX << (u128::BITS - V6_PREFIX))))

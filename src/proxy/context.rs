@@ -1,6 +1,6 @@
 //! The state of one request between phases.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -15,6 +15,7 @@ use super::request::credential::TokenSwap;
 use super::rewrite::script_injector::Injector;
 use super::rewrite::token_swapper::Swapper;
 use super::upstream::Tried;
+use crate::decide::address::UNKNOWN;
 use crate::decide::{ForwardOptions, Identity};
 use crate::error::Failure;
 use crate::metrics::Open;
@@ -30,7 +31,7 @@ pub struct Context {
     pub started: Instant,
     /// The same for NocoBase, the response and the log.
     pub request_id: HeaderValue,
-    /// The client's address, as trusted proxies report it.
+    /// The client's address, as trusted proxies report it; `decide::address::UNKNOWN` where it cannot be told.
     pub client: IpAddr,
     /// How it is forwarded, once that has been decided.
     pub forward: Option<ForwardOptions>,
@@ -95,7 +96,7 @@ impl Context {
         Context {
             started: Instant::now(),
             request_id: gate.request_ids.next(),
-            client: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            client: UNKNOWN,
             forward: None,
             member: None,
             stream: None,

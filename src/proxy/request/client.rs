@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use http::HeaderName;
+use http::{HeaderName, HeaderValue};
 use pingora::proxy::Session as HttpSession;
 
 use super::request_id;
@@ -34,7 +34,7 @@ pub fn identify(gate: &Gate, downstream: &HttpSession, ctx: &mut Context) {
         return;
     }
     let headers = &downstream.req_header().headers;
-    let chain: Vec<&str> = headers.get_all(X_FORWARDED_FOR).iter().filter_map(|v| v.to_str().ok()).collect();
+    let chain: Vec<&[u8]> = headers.get_all(X_FORWARDED_FOR).iter().map(HeaderValue::as_bytes).collect();
     ctx.client = decide::address::client_ip(peer, &chain, &gate.config.access.trusted_proxies);
     if let Some(id) = headers.get(REQUEST_ID)
         && id.to_str().is_ok_and(request_id::acceptable)

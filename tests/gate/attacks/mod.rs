@@ -6,6 +6,7 @@ mod cookie_bombs;
 mod cross_site_request;
 mod departures;
 mod fail_closed;
+mod forwarded_addresses;
 mod forwarded_tokens;
 mod header_spoofing;
 mod http2;
