@@ -2,13 +2,11 @@
 //! NocoBase and the other nodes right after.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use backon::{ExponentialBuilder, Retryable};
-
+use super::blocks::{Block, Owner};
 use super::clock::now;
-use super::sessions::{BLOCK_MARGIN, Sessions};
-use crate::error::{Failure, FailureWithCause};
+use super::sessions::Sessions;
+use crate::nocobase::UserId;
 use crate::nocobase::error_body::Code;
 use crate::session::{CachedSession, OwnCookies, Session, SessionStatus};
 use crate::shared::Ending;
@@ -32,49 +30,41 @@ impl Sessions {
     pub(super) fn ended_by(self: &Arc<Self>, by: &'static str, session: &Session, reason: &'static str) {
         self.metrics.sign_ins.sessions_ended(by, 1);
         tracing::info!(event = "session_ended", session = %session.sid, userid = session.userid, reason, "session ended");
-        self.cache.end(session.sid);
-        self.publish(Ending::of(session.sid));
-        let (sessions, session) = (self.clone(), session.clone());
-        tokio::spawn(async move {
-            if let Ok(token) = sessions.lasting_of(&session) {
-                sessions.block(session.sid, token.as_str()).await;
-            }
-        });
+        self.ends_here(session);
+        drop(self.block_soon(block_of(session)));
     }
 
-    /// The same, done when NocoBase has it on record.
-    pub(crate) async fn end_now(&self, session: &Session, reason: &'static str) -> Result<(), Failure> {
+    /// The same, done when NocoBase has it on record or cannot be told now. It has then ended all the same: this node
+    /// refuses it, and NocoBase is told in the background.
+    pub(crate) async fn end_now(self: &Arc<Self>, session: &Session, reason: &'static str) {
         self.metrics.sign_ins.sessions_ended("member", 1);
         tracing::info!(event = "session_ended", session = %session.sid, userid = session.userid, reason, "session ended");
+        self.ends_here(session);
+        self.block(block_of(session)).await;
+    }
+
+    /// Here at once, and on the other nodes.
+    fn ends_here(&self, session: &Session) {
         self.cache.end(session.sid);
         self.publish(Ending::of(session.sid));
-        self.nocobase.sign_out(self.lasting_of(session)?.as_str()).await.map_err(FailureWithCause::logged)
     }
 
     /// A member signs out in NocoBase: ends the session before the request goes on, and blocks it there with a token that
-    /// lasts. If NocoBase cannot be told now, it is told in the background.
+    /// lasts.
     pub(crate) async fn end_before_forwarding(self: &Arc<Self>, session: &Session) {
-        const REASON: &str = "signed out in NocoBase";
-        if self.end_now(session, REASON).await.is_err() {
-            let (sessions, session) = (self.clone(), session.clone());
-            tokio::spawn(async move {
-                if let Ok(token) = sessions.lasting_of(&session) {
-                    sessions.block(session.sid, token.as_str()).await;
-                }
-            });
-        }
+        self.end_now(session, "signed out in NocoBase").await;
     }
 
     /// Ends a NocoBase session by the token of a user who signed in by password.
-    pub(crate) async fn end_own(&self, token: &str) -> Result<(), Failure> {
-        let Ok(verified) = self.minter.verify_renewable(token, now().as_secs()) else { return Ok(()) };
-        let Some(jti) = verified.jti else { return Ok(()) };
+    pub(crate) async fn end_own(self: &Arc<Self>, token: &str) {
+        let Ok(verified) = self.minter.verify_renewable(token, now().as_secs()) else { return };
+        let Some(jti) = verified.jti else { return };
         tracing::info!(event = "session_ended", session = jti, reason = "signed out", "session ended");
-        // With a long-lived token: NocoBase remembers the sign-out only until that token expires.
-        let end = now().plus(self.limits().absolute).plus(BLOCK_MARGIN).as_secs();
-        let now = now();
-        let lasting = self.minter.session_until(verified.user_id, &jti, now.0, now.as_secs(), end)?;
-        self.nocobase.sign_out(lasting.as_str()).await.map_err(FailureWithCause::logged)
+        if let Ok(sid) = uuid::Uuid::parse_str(&jti) {
+            self.cache.end(sid);
+            self.publish(Ending::of(sid));
+        }
+        self.block(vec![Block { id: jti, owner: Owner::User(verified.user_id), signed_in_at: now() }]).await;
     }
 
     /// `Set-Cookie` lines of a sign-out: only the mark stays that prevents an automatic sign-in.
@@ -93,21 +83,6 @@ impl Sessions {
         ["nb_auth_token", "nb_authenticator", "nb_role", "nb_csrf_token"].into_iter().map(move |name| {
             format!("{name}_{app}=; Path={path}; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT; SameSite=Lax{secure}")
         })
-    }
-
-    /// Blocks the session in NocoBase; tries a few times, since a session that goes on elsewhere is a hole.
-    async fn block(&self, sid: uuid::Uuid, token: &str) {
-        // Pauses of 1, 5 and 25 seconds.
-        let pauses = ExponentialBuilder::new()
-            .with_min_delay(Duration::from_secs(1))
-            .with_factor(5.0)
-            .with_max_times(3);
-        let blocked = (|| self.nocobase.sign_out(token)).retry(pauses).await;
-        if let Err(failed) = blocked {
-            tracing::error!(event = "session_ended", session = %sid, label = failed.failure.response().label,
-                call = failed.cause.call, reason = failed.cause.reason,
-                "NocoBase could not be told that this session has ended; other nodes may still accept it");
-        }
     }
 
     /// NocoBase refused a token that the gate put in.
@@ -162,17 +137,11 @@ impl Sessions {
             sessions = sids.len(),
             "sessions of a member ended"
         );
-        let (sessions, entry, userid) = (self.clone(), entry.to_owned(), userid.to_owned());
-        tokio::spawn(async move {
-            // Whose tokens these are is what the binding says. Without Redis, other nodes learn it from NocoBase.
-            let bound = sessions.accounts.find_binding(&entry, &userid).await;
-            let Ok(Some(user)) = bound.map_err(FailureWithCause::logged) else { return };
-            for sid in sids {
-                if let Ok(token) = sessions.lasting(user, sid, now()) {
-                    sessions.block(sid, token.as_str()).await;
-                }
-            }
-        });
+        // Whose tokens these are is what the binding says. Without Redis, other nodes learn it from NocoBase.
+        let owner = Owner::Member { entry: entry.to_owned(), userid: userid.to_owned() };
+        let block =
+            |sid: uuid::Uuid| Block { id: sid.to_string(), owner: owner.clone(), signed_in_at: now() };
+        drop(self.block_soon(sids.into_iter().map(block).collect()));
     }
 
     /// At each login the browser gets a new session; those before end (R15), also one that was planted (R42).
@@ -181,4 +150,12 @@ impl Sessions {
             self.end(before, "replaced by a new sign-in");
         }
     }
+}
+
+fn block_of(session: &Session) -> Vec<Block> {
+    let owner = match UserId::new(session.user_id) {
+        Some(user) => Owner::User(user),
+        None => Owner::Member { entry: session.entry.clone(), userid: session.userid.clone() },
+    };
+    vec![Block { id: session.sid.to_string(), owner, signed_in_at: session.signed_in_at }]
 }

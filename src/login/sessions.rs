@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use secrecy::ExposeSecret;
 
+use super::blocks::Blocks;
 use super::clock::now;
 use super::token_policy::TokenPolicy;
 use crate::config::{Config, WeComEntry};
@@ -64,6 +65,8 @@ pub(crate) struct Sessions {
     token_cookie: String,
     authenticator_cookie: String,
     pub(super) token_policy: Arc<TokenPolicy>,
+    /// Ended sessions that NocoBase has not been told of.
+    pub(super) blocks: Arc<Blocks>,
     /// Counts configurations, see [`super::open_streams`].
     pub(super) generation: u64,
 }
@@ -99,6 +102,7 @@ impl Sessions {
             wecom,
             shared,
             token_policy: before.map(|b| b.token_policy.clone()).unwrap_or_default(),
+            blocks: before.map(|b| b.blocks.clone()).unwrap_or_default(),
             token_cookie: format!("nb_auth_token_{}", config.nocobase.app),
             authenticator_cookie: format!("nb_authenticator_{}", config.nocobase.app),
             generation: before.map_or(0, |before| before.generation.wrapping_add(1)),
@@ -108,7 +112,8 @@ impl Sessions {
     }
 
     /// This has taken the place of `before`: tokens are minted anew where they would be others now.
-    pub(crate) fn took_over(&self, before: &Sessions) {
+    pub(crate) fn took_over(self: &Arc<Self>, before: &Sessions) {
+        self.blocks.told_by(self);
         let made_of = |s: &Sessions| {
             let nocobase = &s.config.nocobase;
             (nocobase.jwt_secret.expose_secret().to_vec(), nocobase.app.clone())
@@ -210,6 +215,9 @@ impl Sessions {
 
     /// Asks NocoBase about a session.
     pub(super) async fn ask(&self, session: &Session) -> Result<SessionStatus, FailureWithCause> {
+        if self.blocks.is_pending(&session.sid.to_string()) {
+            return Ok(SessionStatus::Ended);
+        }
         let token = self.mint(session)?;
         match self.nocobase.check(token.as_str()).await? {
             CheckOutcome::Valid { user_id } if user_id.get() == session.user_id => Ok(SessionStatus::Live),
@@ -288,17 +296,11 @@ impl Sessions {
     pub(super) fn lasting(
         &self,
         user: UserId,
-        sid: uuid::Uuid,
+        id: &str,
         signed_in_at: UnixMillis,
     ) -> Result<Minted, Failure> {
         let end = now().plus(self.limits().absolute).plus(BLOCK_MARGIN).as_secs();
-        self.minter.session_until(user, &sid.to_string(), signed_in_at.0, now().as_secs(), end)
-    }
-
-    /// The same for a session of a cookie.
-    pub(super) fn lasting_of(&self, session: &Session) -> Result<Minted, Failure> {
-        let user = UserId::new(session.user_id).ok_or(Failure::Internal)?;
-        self.lasting(user, session.sid, session.signed_in_at)
+        self.minter.session_until(user, id, signed_in_at.0, now().as_secs(), end)
     }
 
     /// NocoBase's token for a request of this session: minted every ten minutes, or more often where NocoBase's token policy

@@ -41,7 +41,7 @@ pub struct Context {
     pub stream: Option<Attached>,
     /// A page load.
     pub page_load: bool,
-    /// `Set-Cookie` for the response to NocoBase's own sign-out, if it succeeds.
+    /// `Set-Cookie` for the response to NocoBase's own sign-out: a member's in any case, a user's if it succeeds.
     pub sign_out_cookies: Vec<String>,
     /// Query with the phantom replaced by the token, when it was there.
     pub query: Option<String>,

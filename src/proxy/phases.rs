@@ -331,7 +331,10 @@ impl ProxyHttp for Phases {
         if let Some(failure) = failure
             && session.response_written().is_none()
         {
-            let reply = failure::failed(gate, session, ctx, failure);
+            let mut reply = failure::failed(gate, session, ctx, failure);
+            if ctx.signs_out() {
+                reply.cookies.append(&mut ctx.sign_out_cookies);
+            }
             let reply = reply::stay_with_https(gate, session, reply);
             // An error here means that the client is gone.
             let _ = reply::send(session, reply, &ctx.request_id, true).await;

@@ -66,7 +66,7 @@ async fn r16_a_node_that_has_not_seen_a_session_asks_nocobase_once() {
     let (standin, addr) = nocobase().await;
     let (one, other) = (sessions(addr), sessions(addr));
     let (kept, ended) = (open(&one).await, open(&one).await);
-    one.end_now(&ended, "signed out").await.unwrap();
+    one.end_now(&ended, "signed out").await;
     assert_eq!(find(&one, &ended).await, "ended");
     let asked = standin.calls("auth:check");
     for _ in 0..3 {
@@ -137,7 +137,9 @@ async fn r16_the_token_that_blocks_a_session_outlives_it_so_that_its_end_is_reme
     let (_standin, addr) = nocobase().await;
     let sessions = sessions(addr);
     let session = open(&sessions).await;
-    let token = sessions.lasting_of(&session).unwrap();
+    let token = sessions
+        .lasting(UserId::new(session.user_id).unwrap(), &session.sid.to_string(), session.signed_in_at)
+        .unwrap();
     let verified = sessions.minter.verify(token.as_str(), now().as_secs()).unwrap();
     let end = session.signed_in_at.plus(sessions.limits().absolute);
     assert!(verified.exp.unwrap() > end.as_secs() + 23 * 3600);

@@ -64,7 +64,8 @@ fn change(gate: &Gate, downstream: &HttpSession, response: &mut Parts, ctx: &mut
         }
         in_session(gate, downstream, response, ctx)?;
     }
-    if !ctx.sign_out_cookies.is_empty() && response.status.is_success() {
+    if !ctx.sign_out_cookies.is_empty() && (ctx.signs_out() || response.status.is_success()) {
+        // Also if NocoBase refuses: a member's session has ended before the request went on (R36).
         ctx.cookies = std::mem::take(&mut ctx.sign_out_cookies);
     }
     if ctx.member.is_none()

@@ -5,7 +5,8 @@ use crate::error::Failure;
 use crate::proxy::gate::Gate;
 use crate::proxy::response::reply::Reply;
 
-/// Ends the session here, in NocoBase and so everywhere. The mark keeps the browser from being signed straight in
+/// Ends the session here, in NocoBase and so everywhere. The cookies go in any case, also if NocoBase cannot be told now
+/// (R36). The mark keeps the browser from being signed straight in
 /// again.
 pub async fn logout(
     gate: &Gate,
@@ -15,10 +16,10 @@ pub async fn logout(
     // All of them: what a neighbour has planted beside the browser's own must not live on (R42).
     let sessions: Vec<_> = gate.sessions.cookies.read_all(&request.cookies, crate::login::now()).collect();
     for session in sessions {
-        gate.sessions.end_now(&session, "signed out").await?;
+        gate.sessions.end_now(&session, "signed out").await;
     }
     if let Some(token) = own_token {
-        gate.sessions.end_own(&token).await?;
+        gate.sessions.end_own(&token).await;
     }
     let mut reply = Reply::redirect("/wecom-gate/sign-in?out=1");
     reply.status = 303;

@@ -1,4 +1,4 @@
-//! R16: signed out is signed out, on every node, and the browser is told so in words that it understands.
+//! R16, R36: signed out is signed out, on every node, and the browser is told so in words that it understands.
 
 use http::Method;
 use tokio::io::AsyncWriteExt as _;
@@ -67,4 +67,67 @@ async fn r16_the_deleting_cookie_has_every_attribute_of_the_real_one() {
         assert!(line.split("; ").any(|a| a == attribute), "{attribute} is not in {line}");
     }
     assert!(!line.contains("Domain"));
+}
+
+/// NocoBase is away while members sign out: both ways end the session all the same, and NocoBase learns it when it is back.
+#[tokio::test(flavor = "multi_thread")]
+async fn r36_signing_out_ends_the_session_also_while_nocobase_is_away() {
+    for own_sign_out in [true, false] {
+        let stage = Stage::start(|_| {}).await;
+        let node = stage.second_node().await;
+        let mut browser = stage.signed_in("zhangsan").await;
+        let copy = browser.clone();
+        stage.nocobase.down().await;
+        let answer = if own_sign_out {
+            let post =
+                browser.request(Method::POST, "/wecom-gate/logout").header("origin", "http://gate.test");
+            browser.send(post).await
+        } else {
+            browser.api(Method::POST, "/api/auth:signOut").await
+        };
+        assert_eq!(answer.status < 400, own_sign_out, "{} {}", answer.status, answer.body);
+        assert!(browser.cookie("wecom_gate").is_none(), "own {own_sign_out}: {:?}", answer.set_cookies());
+        assert_eq!(browser.cookie("wecom_gate_out"), Some("1"), "own {own_sign_out}");
+        assert_eq!(me(&copy).await, 401, "own {own_sign_out}: this node refuses it at once");
+        // NocoBase starts: it responds, and does not work yet. Then it does, and has not been told.
+        stage.nocobase.up().await;
+        stage.nocobase.fail("auth:signOut", 503, "{}", 2);
+        assert_eq!(me(&copy).await, 401, "own {own_sign_out}: this node refuses it before NocoBase knows");
+        eventually("NocoBase has been told", async || stage.nocobase.data().blocked.len() == 1).await;
+        let mut elsewhere = copy.clone();
+        elsewhere.go_to(&node);
+        assert_eq!(me(&elsewhere).await, 401, "own {own_sign_out}: another node");
+        assert_eq!(me(&copy).await, 401);
+    }
+}
+
+/// A change of the configuration does not make the gate forget what NocoBase still has to be told; and a hundred sign-outs
+/// at once are a hundred blocks.
+#[tokio::test(flavor = "multi_thread")]
+async fn r36_what_nocobase_has_to_be_told_survives_a_reload() {
+    let stage = Stage::start(|_| {}).await;
+    let mut browsers = Vec::new();
+    for _ in 0..20 {
+        browsers.push(stage.signed_in("zhangsan").await);
+    }
+    let copies = browsers.clone();
+    stage.nocobase.down().await;
+    let mut all = tokio::task::JoinSet::new();
+    for mut browser in browsers {
+        all.spawn(async move {
+            let post =
+                browser.request(Method::POST, "/wecom-gate/logout").header("origin", "http://gate.test");
+            browser.send(post).await.status
+        });
+    }
+    while let Some(status) = all.join_next().await {
+        assert_eq!(status.unwrap(), 303);
+    }
+    stage.gate.signal("HUP");
+    stage.gate.wait_for_log(&["configuration reloaded"]).await;
+    stage.nocobase.up().await;
+    eventually("NocoBase has been told of all", async || stage.nocobase.data().blocked.len() == 20).await;
+    for copy in copies {
+        assert_eq!(me(&copy).await, 401);
+    }
 }
