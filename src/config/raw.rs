@@ -415,10 +415,10 @@ pub struct Limits {
     #[schemars(range(max = 4_294_967_295_u32))]
     pub sign_ins_per_minute: u32,
     /// Callbacks with an invalid state or code that one address may send within a minute; `0`: no limit. Successful
-    /// sign-ins do not count.
+    /// sign-ins count only while they are worked on.
     #[schemars(range(max = 4_294_967_295_u32))]
     pub bad_callbacks_per_minute: u32,
-    /// Most sign-ins that wait for WeCom and NocoBase at once.
+    /// Most sign-ins that wait for WeCom and NocoBase at once; one address gets at most a quarter of these places.
     #[schemars(range(max = 4_294_967_295_u32))]
     pub sign_ins_at_once: u32,
 }

@@ -13,6 +13,7 @@ use super::finished::Finished;
 use super::sign_in::{log_failure, sign_in};
 use super::sign_ins::SignIns;
 use super::start::Start;
+use super::throttle::Charge;
 use crate::decide::target::landing;
 use crate::error::Failure;
 use crate::session::flow::attempt_of;
@@ -86,21 +87,22 @@ impl SignIns {
     /// Handles a callback. Returns the response and its cookies.
     pub(crate) async fn finish(self: &Arc<Self>, callback: Callback<'_>) -> (CallbackResponse, Vec<String>) {
         let client = callback.client;
-        if let Err(failure) = self.throttle.callback(client, Instant::now()) {
-            return (CallbackResponse::failed(failure, None), Vec::new());
-        }
+        let charge = match self.throttle.callback(client, Instant::now()) {
+            Ok(charge) => charge,
+            Err(failure) => return (CallbackResponse::failed(failure, None), Vec::new()),
+        };
         let params = CallbackQuery::read(callback.query.unwrap_or_default());
         let before = self.sessions.live(callback.cookies);
         let signed_in = before.len() == 1;
         let Some(state) = params.state else {
-            self.throttle.was_rejected(client, Instant::now());
+            charge.keep();
             return (self.stray(signed_in, Failure::BadCallback), Vec::new());
         };
         // Before anything is asked of WeCom: is this flow this browser's (R19)?
         let checked = match self.pending.check(callback.cookies, &state, now()) {
             Ok(checked) => checked,
             Err(failure) => {
-                self.throttle.was_rejected(client, Instant::now());
+                charge.keep();
                 return self.no_flow(&callback, &state, signed_in, failure);
             }
         };
@@ -120,7 +122,10 @@ impl SignIns {
                 span.in_scope(|| log_failure(&failure.into(), request, "", None));
                 return (CallbackResponse::Failed { failure, retry, logged: true }, cookies);
             }
-            Code::Several => return (CallbackResponse::failed(Failure::BadCallback, retry), cookies),
+            Code::Several => {
+                charge.keep();
+                return (CallbackResponse::failed(Failure::BadCallback, retry), cookies);
+            }
         };
 
         // The flow's cookie stays: the page comes back by itself with the same code.
@@ -130,10 +135,12 @@ impl SignIns {
         };
         let once = session::Callback { code: &code, state: &state, cookie: checked.cookie };
         let (sign_ins, work, spent) = (self.clone(), request.clone(), code.clone());
-        // The permit is held for as long as the work goes on, also when the browser does not wait for it.
+        // Permit and charge are held for as long as the work goes on, also when the browser does not wait for it.
         let id = CallbackId::of(&once);
         let logged = Arc::new(AtomicBool::new(false));
         let written = Arc::clone(&logged);
+        let counted = Arc::new(AtomicBool::new(false));
+        let counts = Arc::clone(&counted);
         let work = async move {
             let _permit = permit;
             let carry_out = async {
@@ -141,13 +148,19 @@ impl SignIns {
                 written.store(true, Ordering::Release);
                 finished
             };
-            sign_ins.once_in_all(id, carry_out).await
+            let finished = sign_ins.once_in_all(id, carry_out).await;
+            if is_worthless(&finished) {
+                charge.keep();
+                counts.store(true, Ordering::Release);
+            }
+            finished
         }
         .instrument(Self::span(&callback));
         let finished = self.callbacks.once(once, now(), work).await;
         let finished = finished.unwrap_or_else(|refused| Finished::Failed(refused.into()));
-        if matches!(finished, Finished::Failed(Failure::CodeRejected | Failure::FlowMissing)) {
-            self.throttle.was_rejected(client, Instant::now());
+        if is_worthless(&finished) && !counted.load(Ordering::Acquire) {
+            // A repeated callback, which cost WeCom nothing. If there is no room left, the next one is refused anyway.
+            let _ = self.throttle.callback(client, Instant::now()).map(Charge::keep);
         }
         let response = match finished {
             Finished::SignedIn(session) => match self.sessions.cookies.write(&session, now()) {
@@ -287,6 +300,11 @@ impl SignIns {
             None => request.target.clone(),
         }
     }
+}
+
+/// Was the callback's state or code worth nothing?
+fn is_worthless(finished: &Finished) -> bool {
+    matches!(finished, Finished::Failed(Failure::CodeRejected | Failure::FlowMissing))
 }
 
 #[cfg(test)]

@@ -3,14 +3,17 @@
 //!
 //! One address may be a whole company at nine o'clock, so what a real sign-in needs is cheap and what only an attacker
 //! does is dear: a callback counts when its state or code turns out to be worth nothing, because that is what uses up
-//! WeCom's 10 000 calls a minute for everybody.
+//! WeCom's 10 000 calls a minute for everybody. Limits hold at once (R34): a callback is counted before it is worked on,
+//! and no longer when it turns out to be good; of the places for sign-ins that wait, one address gets a share.
 
+use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use moka::sync::Cache;
+use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::config;
@@ -20,6 +23,8 @@ use crate::error::Failure;
 const WINDOW: Duration = Duration::from_secs(60);
 /// Most addresses remembered per rate. Beyond that, moka keeps those that come again and again.
 const ADDRESSES: u64 = 50_000;
+/// One address may take one in so many of the places of `limits.sign_ins_at_once`.
+const SHARE: usize = 4;
 /// Bits of an IPv6 address that name one customer's network (RFC 6177).
 const V6_PREFIX: u32 = 64;
 
@@ -29,6 +34,7 @@ pub(crate) struct Throttle {
     starts: Option<Rate>,
     rejected: Option<Rate>,
     at_once: Arc<Semaphore>,
+    shares: Arc<Shares>,
     said: AtomicU64,
 }
 
@@ -40,6 +46,7 @@ impl Throttle {
             starts: Rate::new(limits.sign_ins_per_minute),
             rejected: Rate::new(limits.bad_callbacks_per_minute),
             at_once: Arc::new(Semaphore::new(limits.sign_ins_at_once.min(Semaphore::MAX_PERMITS))),
+            shares: Arc::new(Shares::new(limits.sign_ins_at_once)),
             said: AtomicU64::new(0),
         }
     }
@@ -51,41 +58,103 @@ impl Throttle {
     pub(crate) fn start(&self, client: IpAddr, now: Instant) -> Result<(), Failure> {
         let Some(rate) = &self.starts else { return Ok(()) };
         let now = self.nanos(now);
-        rate.take(client, now).map_err(|over| refuse(client, "limits.sign_ins_per_minute", over.first))
+        rate.take(client, now)
+            .map(drop)
+            .map_err(|over| refuse(client, "limits.sign_ins_per_minute", over.first))
     }
 
-    /// A callback has arrived. It does not count yet.
+    /// A callback has arrived. It counts until the charge is dropped, and for good if [`Charge::keep`] says that its state or
+    /// code was worth nothing.
     ///
     /// # Errors
-    /// [`Failure::TooManyRequests`] when this address has brought too many rejected ones.
-    pub(crate) fn callback(&self, client: IpAddr, now: Instant) -> Result<(), Failure> {
-        let Some(rate) = &self.rejected else { return Ok(()) };
-        let now = self.nanos(now);
-        rate.look(client, now).map_err(|over| refuse(client, "limits.bad_callbacks_per_minute", over.first))
-    }
-
-    /// The callback's state or code was worth nothing.
-    pub(crate) fn was_rejected(&self, client: IpAddr, now: Instant) {
-        if let Some(rate) = &self.rejected {
-            // It has been let in already; the next one is refused.
-            let _ = rate.take(client, self.nanos(now));
-        }
+    /// [`Failure::TooManyRequests`] when this address has brought too many rejected ones, or would have if all that are
+    /// worked on were.
+    pub(crate) fn callback(&self, client: IpAddr, now: Instant) -> Result<Charge, Failure> {
+        let Some(rate) = &self.rejected else { return Ok(Charge(None)) };
+        rate.take(client, self.nanos(now))
+            .map(|address| Charge(Some((address, rate.every))))
+            .map_err(|over| refuse(client, "limits.bad_callbacks_per_minute", over.first))
     }
 
     /// A permit to work on a sign-in, held until it is dropped.
     ///
     /// # Errors
-    /// [`Failure::TooManyRequests`] when all are taken.
-    pub(crate) fn permit(&self, client: IpAddr, now: Instant) -> Result<OwnedSemaphorePermit, Failure> {
-        self.at_once
-            .clone()
-            .try_acquire_owned()
-            .map_err(|_| refuse(client, "limits.sign_ins_at_once", first(&self.said, self.nanos(now))))
+    /// [`Failure::TooManyRequests`] when all are taken, or this address has its share.
+    pub(crate) fn permit(&self, client: IpAddr, now: Instant) -> Result<Permit, Failure> {
+        let permit = self.shares.take(client).and_then(|share| {
+            Some(Permit { _place: self.at_once.clone().try_acquire_owned().ok()?, _share: share })
+        });
+        permit.ok_or_else(|| refuse(client, "limits.sign_ins_at_once", first(&self.said, self.nanos(now))))
     }
 
     /// Nanoseconds since this was made; the year 2500 is far enough.
     fn nanos(&self, now: Instant) -> u64 {
         u64::try_from(now.saturating_duration_since(self.born).as_nanos()).unwrap_or(u64::MAX / 2)
+    }
+}
+
+/// What a callback has been charged, given back when this is dropped.
+#[must_use]
+pub(crate) struct Charge(Option<(Arc<Address>, u64)>);
+
+impl Charge {
+    /// It was deserved.
+    pub(crate) fn keep(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        if let Some((address, every)) = self.0.take() {
+            let less = |due: u64| Some(due.saturating_sub(every));
+            let _ = address.due.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+        }
+    }
+}
+
+/// A place for a sign-in that is worked on.
+pub(crate) struct Permit {
+    _place: OwnedSemaphorePermit,
+    _share: Share,
+}
+
+/// How many places each address has taken. As many addresses as there are places, at most.
+struct Shares {
+    most: usize,
+    taken: Mutex<HashMap<IpAddr, usize>>,
+}
+
+impl Shares {
+    fn new(places: usize) -> Shares {
+        Shares { most: places.div_ceil(SHARE), taken: Mutex::default() }
+    }
+
+    fn take(self: &Arc<Self>, client: IpAddr) -> Option<Share> {
+        let of = network(client);
+        let mut taken = self.taken.lock();
+        let count = taken.entry(of).or_default();
+        (*count < self.most).then(|| {
+            *count += 1;
+            Share { shares: self.clone(), of }
+        })
+    }
+}
+
+struct Share {
+    shares: Arc<Shares>,
+    of: IpAddr,
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        let mut taken = self.shares.taken.lock();
+        if let Some(count) = taken.get_mut(&self.of) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                taken.remove(&self.of);
+            }
+        }
     }
 }
 
@@ -134,21 +203,13 @@ impl Rate {
         Some(Rate { every, seen })
     }
 
-    /// Is there room for one more? Takes none of it.
-    fn look(&self, client: IpAddr, now: u64) -> Result<(), Over> {
-        let Some(address) = self.seen.get(&network(client)) else { return Ok(()) };
-        self.next(address.due.load(Ordering::Relaxed), now)
-            .map(drop)
-            .ok_or_else(|| Over { first: first(&address.said, now) })
-    }
-
-    fn take(&self, client: IpAddr, now: u64) -> Result<(), Over> {
+    fn take(&self, client: IpAddr, now: u64) -> Result<Arc<Address>, Over> {
         let address = self.seen.get_with(network(client), Arc::default);
-        address
-            .due
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |due| self.next(due, now))
-            .map(drop)
-            .map_err(|_| Over { first: first(&address.said, now) })
+        let taken = address.due.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |due| self.next(due, now));
+        match taken {
+            Ok(_) => Ok(address),
+            Err(_) => Err(Over { first: first(&address.said, now) }),
+        }
     }
 
     fn next(&self, due: u64, now: u64) -> Option<u64> {
@@ -206,13 +267,82 @@ mod tests {
         assert!((0..1000).all(|i| passes(&rate, "10.0.0.3", i * S, 1) == 1));
     }
 
+    fn throttle(bad_callbacks_per_minute: u32, sign_ins_at_once: usize) -> Throttle {
+        Throttle {
+            born: Instant::now(),
+            starts: Rate::new(bad_callbacks_per_minute),
+            rejected: Rate::new(bad_callbacks_per_minute),
+            at_once: Arc::new(Semaphore::new(sign_ins_at_once)),
+            shares: Arc::new(Shares::new(sign_ins_at_once)),
+            said: AtomicU64::new(0),
+        }
+    }
+
     #[test]
-    fn r17_looking_takes_nothing() {
-        let rate = Rate::new(2).unwrap();
-        assert!((0..10).all(|_| rate.look(ip("10.0.0.1"), S).is_ok()));
-        assert_eq!(passes(&rate, "10.0.0.1", S, 5), 2);
-        assert!(rate.look(ip("10.0.0.1"), S).is_err());
-        assert!(rate.look(ip("10.0.0.1"), 40 * S).is_ok());
+    fn r34_what_was_not_deserved_is_given_back_and_the_rest_is_kept() {
+        let throttle = throttle(3, 1);
+        let (client, now) = (ip("10.0.0.1"), Instant::now());
+        for _ in 0..100 {
+            drop(throttle.callback(client, now).unwrap());
+        }
+        let held: Vec<Charge> = (0..3).map(|_| throttle.callback(client, now).unwrap()).collect();
+        assert!(throttle.callback(client, now).is_err(), "what is worked on counts");
+        assert!(throttle.callback(ip("10.0.0.2"), now).is_ok());
+        for charge in held.into_iter().skip(1) {
+            charge.keep();
+        }
+        throttle.callback(client, now).unwrap().keep();
+        assert!(throttle.callback(client, now).is_err(), "what was worthless counts for a minute");
+        // Given back late, it is not worth more than it was.
+        let late = throttle.callback(ip("10.0.0.3"), now).unwrap();
+        let later = now + Duration::from_secs(600);
+        drop(late);
+        let taken = (0..10).filter_map(|_| throttle.callback(ip("10.0.0.3"), later).ok()).collect::<Vec<_>>();
+        assert_eq!(taken.len(), 3);
+    }
+
+    /// From 8 threads at once.
+    fn at_once<T: Send>(tries: usize, take: impl Fn() -> Option<T> + Sync) -> Vec<T> {
+        let barrier = std::sync::Barrier::new(8);
+        std::thread::scope(|scope| {
+            let go = || {
+                barrier.wait();
+                (0..tries / 8).filter_map(|_| take()).collect::<Vec<_>>()
+            };
+            let all: Vec<_> = (0..8).map(|_| scope.spawn(go)).collect();
+            all.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+        })
+    }
+
+    #[test]
+    fn r34_two_hundred_at_once_get_what_the_limit_says() {
+        for _ in 0..20 {
+            let throttle = throttle(5, 20);
+            let (client, now) = (ip("10.0.0.1"), Instant::now());
+            assert_eq!(at_once(200, || throttle.callback(client, now).ok()).len(), 5);
+            assert_eq!(at_once(200, || throttle.start(client, now).ok()).len(), 5);
+            let first = at_once(200, || throttle.permit(client, now).ok());
+            assert_eq!(first.len(), 5, "a share, not all");
+            let others: Vec<_> = (2..=4)
+                .map(|i| at_once(200, || throttle.permit(ip(&format!("10.0.0.{i}")), now).ok()))
+                .collect();
+            assert!(others.iter().all(|o| o.len() == 5));
+            assert!(throttle.permit(ip("10.0.0.9"), now).is_err(), "all are taken");
+            drop((first, others));
+            assert!(throttle.shares.taken.lock().is_empty());
+            assert_eq!(at_once(200, || throttle.permit(client, now).ok()).len(), 5);
+        }
+    }
+
+    #[test]
+    fn r34_one_place_is_for_whoever_comes_first() {
+        let throttle = throttle(5, 1);
+        let now = Instant::now();
+        let held = throttle.permit(ip("10.0.0.1"), now).unwrap();
+        assert!(throttle.permit(ip("10.0.0.2"), now).is_err());
+        assert!(!throttle.shares.taken.lock().contains_key(&ip("10.0.0.2")));
+        drop(held);
+        assert!(throttle.permit(ip("10.0.0.2"), now).is_ok());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! R17: what one address may ask of WeCom, and what many may ask at once. Who is signed in notices nothing.
+//! R17, R34: what one address may ask of WeCom, and what many may ask at once. Who is signed in notices nothing.
 
 use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
@@ -6,7 +6,7 @@ use tokio::net::TcpStream;
 use wecom_sim::Fault;
 
 use crate::support::raw::{WECOM, gate_with, get, read_answer, talk};
-use crate::support::{Stage, eventually};
+use crate::support::{Browser, Stage, eventually};
 
 const SPENT: &str = "/cgi-bin/auth/getuserinfo";
 
@@ -203,4 +203,111 @@ async fn r17_sign_ins_that_wait_for_wecom_are_bounded_and_nobody_loses_his_code(
     let lines: Vec<_> = log.iter().filter(|l| l["event"] == "throttled").collect();
     assert_eq!(lines.len(), 1);
     assert_eq!(lines[0]["key"], json!("limits.sign_ins_at_once"));
+}
+
+/// A callback of a sign-in that has begun, with an invented code.
+async fn invented(mut browser: Browser, number: usize) -> (Browser, String) {
+    let begun = browser.visit("/wecom-gate/login?via=wecom").await;
+    let state = begun.location().split("state=").nth(1).unwrap().split(['&', '#']).next().unwrap().to_owned();
+    (browser, format!("/wecom-gate/callback?code=INVENTED{number}&state={state}"))
+}
+
+/// All at once: the statuses that they get.
+async fn rush(all: Vec<(Browser, String)>) -> Vec<u16> {
+    let mut rush = tokio::task::JoinSet::new();
+    for (mut browser, callback) in all {
+        rush.spawn(async move { browser.visit(&callback).await.status });
+    }
+    rush.join_all().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r34_two_hundred_invented_codes_at_once_are_as_many_calls_as_the_limit_allows() {
+    let stage = Stage::start(|c| {
+        c.set("limits.bad_callbacks_per_minute", 5);
+        c.set("access.trusted_proxies", vec!["127.0.0.0/8"]);
+    })
+    .await;
+    stage.bound("zhangsan");
+    let from = |address: &str| {
+        let mut browser = stage.phone("zhangsan");
+        browser.extra.insert("x-forwarded-for", address.parse().unwrap());
+        browser
+    };
+    let mut all = Vec::new();
+    for number in 0..200 {
+        all.push(invented(from("198.51.100.1"), number).await);
+    }
+    let before = stage.wecom().calls(SPENT);
+    let statuses = rush(all).await;
+    assert_eq!(statuses.iter().filter(|s| **s != 429).count(), 5, "{statuses:?}");
+    assert_eq!(stage.wecom().calls(SPENT) - before, 5);
+    // Those of others are not counted with them, and real ones are not counted at all.
+    for _ in 0..10 {
+        assert_eq!(from("198.51.100.2").open("/admin").await.status, 200);
+    }
+}
+
+/// Sign-ins that wait for WeCom, all from one address, leave room for everybody else.
+#[tokio::test(flavor = "multi_thread")]
+async fn r34_one_address_does_not_take_all_places() {
+    let stage = Stage::start(|c| {
+        c.set("limits.sign_ins_at_once", 20);
+        c.set("access.trusted_proxies", vec!["127.0.0.0/8"]);
+    })
+    .await;
+    stage.bound("zhangsan");
+    let from = |address: &str| {
+        let mut browser = stage.phone("zhangsan");
+        browser.extra.insert("x-forwarded-for", address.parse().unwrap());
+        browser
+    };
+    let mut all = Vec::new();
+    for number in 0..200 {
+        all.push(invented(from("198.51.100.1"), number).await);
+    }
+    let real = from("198.51.100.2").up_to_callback("/admin").await;
+    let mut member = from("198.51.100.2");
+    let real_again = member.up_to_callback("/admin").await;
+    assert_ne!(real, real_again);
+    stage.wecom().add_fault(Fault {
+        path: SPENT.into(),
+        count: Some(5),
+        latency_ms: 4000,
+        ..Fault::default()
+    });
+    let before = stage.wecom().calls(SPENT);
+    let flood = tokio::spawn(rush(all));
+    eventually("the flood waits for WeCom", async || stage.wecom().calls(SPENT) - before == 5).await;
+    let answer = member.visit(&real_again).await;
+    assert!(answer.sets("wecom_gate"), "{} {}", answer.status, answer.body);
+    let statuses = flood.await.unwrap();
+    assert!(statuses.iter().filter(|s| **s != 429).count() >= 5, "{statuses:?}");
+}
+
+/// The same callback two hundred times at once is one sign-in.
+#[tokio::test(flavor = "multi_thread")]
+async fn r34_one_callback_two_hundred_times_at_once_is_carried_out_once() {
+    let stage = Stage::start(|c| _ = c.set("limits.bad_callbacks_per_minute", 250)).await;
+    stage.bound("zhangsan");
+    let mut browser = stage.phone("zhangsan");
+    let callback = browser.up_to_callback("/admin").await;
+    let before = stage.wecom().calls(SPENT);
+    let statuses = rush(vec![(browser.clone(), callback.clone()); 200]).await;
+    assert!(statuses.iter().all(|s| *s == 302), "{statuses:?}");
+    assert_eq!((stage.wecom().calls(SPENT) - before, stage.nocobase.data().tokens.len()), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r34_two_hundred_sign_ins_begun_at_once_are_counted() {
+    let (_upstream, _setup, gate) = gate_with(|s| s.set("limits.sign_ins_per_minute", 6)).await;
+    let mut all = tokio::task::JoinSet::new();
+    for i in 0..200 {
+        let (to, target) = (gate.http, ["/admin", "/wecom-gate/login"][i % 2]);
+        all.spawn(async move { talk(to, page(target, "")).await.status() });
+    }
+    let statuses = all.join_all().await;
+    let (begun, refused): (Vec<u16>, Vec<u16>) = statuses.iter().partition(|s| **s == 302);
+    assert_eq!(begun.len(), 6, "{statuses:?}");
+    assert!(refused.iter().all(|s| *s == 429), "{statuses:?}");
 }
