@@ -403,7 +403,7 @@ pub struct Limits {
     /// Most connections open at once, over all public listeners.
     #[schemars(range(max = 4_294_967_295_u32))]
     pub connections: u32,
-    /// Longest time from the first byte of a request to the end of its head.
+    /// Longest time from the first byte of a request to the end of its head; also for a TLS handshake.
     pub head_timeout: String,
     /// How long a connection may stay idle.
     pub keepalive_timeout: String,

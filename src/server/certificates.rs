@@ -9,12 +9,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use async_trait::async_trait;
 use parking_lot::Mutex;
-use pingora::listeners::TlsAccept;
-use pingora::listeners::tls::TlsSettings;
+use pingora::listeners::tls::Acceptor;
+use rustls::ServerConfig;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
+use rustls::version;
 use thiserror::Error;
 
 use crate::certificate::{self, Certificate, Problem, section};
@@ -155,18 +155,16 @@ impl Certificates {
         self.set.load().pairs.iter().map(|pair| (pair.file.clone(), pair.not_after)).collect()
     }
 
-    /// Listener settings with these certificates: TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1.
-    pub fn settings(self: &Arc<Self>) -> pingora::Result<TlsSettings> {
-        let mut settings = TlsSettings::with_callbacks(Box::new(NoCallbacks))?;
-        settings.set_cert_resolver(self.clone());
-        settings.enable_h2();
-        Ok(settings)
+    /// Shakes hands with these certificates: TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1.
+    pub fn acceptor(self: &Arc<Self>) -> Acceptor {
+        let versions = [&version::TLS12, &version::TLS13];
+        let mut config = ServerConfig::builder_with_protocol_versions(&versions)
+            .with_no_client_auth()
+            .with_cert_resolver(self.clone());
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Acceptor::from_server_config(Arc::new(config))
     }
 }
-
-struct NoCallbacks;
-#[async_trait]
-impl TlsAccept for NoCallbacks {}
 
 #[cfg(test)]
 mod tests {

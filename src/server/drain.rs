@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pingora::apps::ServerApp;
-use pingora::listeners::tls::Acceptor;
 use pingora::protocols::l4::stream::Stream as TcpStream;
 use pingora::protocols::{GetSocketDigest as _, SocketDigest, Stream};
 use pingora::server::ShutdownWatch;
@@ -20,8 +19,6 @@ use std::os::fd::AsRawFd as _;
 
 /// Time for handshakes that have begun: most round trips are shorter.
 const SETTLE: Duration = Duration::from_millis(100);
-/// For a TLS handshake, as in Pingora's own loop.
-const HANDSHAKE: Duration = Duration::from_secs(60);
 /// Most connections taken from one queue: it holds no more.
 const MOST: usize = 8192;
 
@@ -55,21 +52,17 @@ pub(super) async fn turn_away(sockets: &[TcpListener]) {
     tokio::time::sleep(SETTLE).await;
 }
 
-/// Serves what is left in the queue of this socket. `tls`: what shakes hands on it.
-pub(super) async fn serve_queued<A>(
-    socket: &TcpListener,
-    tls: Option<&Arc<Acceptor>>,
-    app: &Arc<A>,
-    stop: &ShutdownWatch,
-) where
+/// Serves what is left in the queue of this socket; the app shakes hands where that is needed.
+pub(super) async fn serve_queued<A>(socket: &TcpListener, app: &Arc<A>, stop: &ShutdownWatch)
+where
     A: ServerApp + Send + Sync + 'static,
 {
     for _ in 0..MOST {
         match socket.accept() {
             Ok((stream, _)) => {
-                let (tls, app, stop) = (tls.cloned(), app.clone(), stop.clone());
+                let (app, stop) = (app.clone(), stop.clone());
                 tokio::spawn(async move {
-                    if let Some(stream) = handshake(stream, tls).await {
+                    if let Some(stream) = prepared(stream) {
                         app.process_new(stream, &stop).await;
                     }
                 });
@@ -84,15 +77,13 @@ pub(super) async fn serve_queued<A>(
 }
 
 /// The connection as Pingora's own loop makes it.
-async fn handshake(stream: std::net::TcpStream, tls: Option<Arc<Acceptor>>) -> Option<Stream> {
+fn prepared(stream: std::net::TcpStream) -> Option<Stream> {
     stream.set_nonblocking(true).ok()?;
     let mut stream = TcpStream::from(tokio::net::TcpStream::from_std(stream).ok()?);
     stream.set_nodelay().ok()?;
     let digest = SocketDigest::from_raw_fd(stream.as_raw_fd());
     stream.set_socket_digest(digest);
-    let Some(tls) = tls else { return Some(Box::new(stream)) };
-    let stream = tokio::time::timeout(HANDSHAKE, tls.tls_handshake(stream)).await;
-    Some(Box::new(stream.ok()?.ok()?))
+    Some(Box::new(stream))
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 //! Must never: look into a request, or decide anything about one.
 
 mod certificates;
+mod descriptors;
 mod drain;
 mod error;
 mod listeners;

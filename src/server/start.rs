@@ -18,6 +18,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::certificates::Certificates;
+use super::descriptors;
 use super::drain;
 use super::error::StartError;
 use super::listeners::{Bound, explain};
@@ -58,6 +59,8 @@ pub struct Running {
     /// Ends what outlives its session.
     streams: JoinHandle<()>,
     app: Arc<App<Phases>>,
+    /// The same, where TLS is spoken.
+    secure: Arc<App<Phases>>,
     /// Copies of the listening sockets: HTTP, TLS, the operator's. For the next program, and for what is left in their queues.
     pub(super) sockets: Vec<TcpListener>,
     /// systemd holds them, too.
@@ -82,16 +85,14 @@ impl Running {
         gate.tunnels_end.send_replace(true);
         let _ = tokio::time::timeout_at(until, self.service).await;
         if alone {
-            let tls = self.certificates.as_ref().and_then(|c| c.settings().ok());
-            let tls = tls.map(|settings| Arc::new(settings.build()));
             for (index, socket) in sockets.iter().enumerate() {
-                let tls = match index.checked_sub(self.http.len()) {
-                    None => None,
-                    Some(index) if index < self.https.len() => tls.as_ref(),
+                let app = match index.checked_sub(self.http.len()) {
+                    None => &self.app,
+                    Some(index) if index < self.https.len() => &self.secure,
                     // The operator's.
                     Some(_) => continue,
                 };
-                drain::serve_queued(socket, tls, &self.app, &self.stop.subscribe()).await;
+                drain::serve_queued(socket, app, &self.stop.subscribe()).await;
             }
         }
         drop(sockets);
@@ -137,7 +138,13 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let live = Arc::new(CurrentGate::new(gate.clone()));
     let app = app(&gate, &live);
     let mut service = Service::new("wecom-gate".into(), app.clone());
-    let (app, kept) = (Arc::new(app), bound.kept);
+    let secure = match &certificates {
+        Some(certificates) => app.with_tls(certificates.acceptor()),
+        None => app.clone(),
+    };
+    // Pingora would shake hands itself, before it counts a connection.
+    let mut secure_service = Service::new("wecom-gate TLS".into(), secure.clone());
+    let (app, secure, kept) = (Arc::new(app), Arc::new(secure), bound.kept);
     let mut fds = Fds::new();
     let buffers = L4BufferSettings::new(READ_BUFFER, WRITE_BUFFER);
     let (mut http, mut https) = (Vec::new(), Vec::new());
@@ -147,10 +154,8 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         http.push(address);
     }
     for (address, listener) in bound.https {
-        let Some(certificates) = &certificates else { continue };
-        let tls = certificates.settings().map_err(|e| StartError::Build(e.to_string()))?;
         fds.add(address.to_string(), listener.into_raw_fd());
-        service.add_listener(ListenerConfig::tcp(address.to_string()).tls(tls).l4_buffer(buffers));
+        secure_service.add_listener(ListenerConfig::tcp(address.to_string()).l4_buffer(buffers));
         https.push(address);
     }
     let fds: ListenFds = Arc::new(parking_lot::Mutex::new(fds));
@@ -172,7 +177,13 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         let live = live.clone();
         async move { live.watch_streams().await }
     });
-    let service = tokio::spawn(async move { service.start_service(Some(fds), stopped, 1).await });
+    let service = tokio::spawn(async move {
+        let (plain, tls) = (fds.clone(), stopped.clone());
+        tokio::join!(
+            service.start_service(Some(plain), tls, 1),
+            secure_service.start_service(Some(fds), stopped, 1)
+        );
+    });
     let ops = match bound.ops {
         Some((address, listener)) => {
             let shown = live.clone();
@@ -196,6 +207,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         service,
         streams,
         app,
+        secure,
         sockets,
         kept,
     })
@@ -245,5 +257,5 @@ fn app(gate: &Gate, live: &Arc<CurrentGate>) -> App<Phases> {
     proxy.server_options = Some(options);
     let counts = gate.metrics.connections.clone();
     let refusals = Refusals::new(counts.clone(), gate.request_ids.clone());
-    App::new(proxy, times, limits.connections, counts, refusals)
+    App::new(proxy, times, descriptors::places(limits.connections), counts, refusals)
 }

@@ -2,7 +2,7 @@
 //! keep-alive connections and HTTP/2 prefaces that never come, a cap on connections, and idle connections that cost
 //! little memory.
 //!
-//! `App` takes every accepted connection, wraps it in a `Guarded` stream (`stream`) and gives it a task: `http1` waits
+//! `App` takes every accepted connection, counts it, shakes hands where its listener speaks TLS (R38), wraps it in a `Guarded` stream (`stream`) and gives it a task: `http1` waits
 //! for requests and has Pingora serve them, one by one; HTTP/2 is Pingora's from the start. Nothing here looks into a
 //! request.
 
@@ -16,6 +16,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use http::header;
 use pingora::apps::ServerApp;
+use pingora::listeners::tls::Acceptor;
 use pingora::protocols::{ALPN, Stream};
 use pingora::proxy::{HttpProxy, ProxyHttp, Session};
 use pingora::server::ShutdownWatch;
@@ -58,6 +59,8 @@ pub struct App<P> {
     most: usize,
     counts: Connections,
     refusals: Refusals,
+    /// Shakes hands; `None`: plain HTTP.
+    tls: Option<Arc<Acceptor>>,
 }
 
 impl<P> App<P> {
@@ -71,7 +74,26 @@ impl<P> App<P> {
     ) -> Self {
         let most = connections.min(Semaphore::MAX_PERMITS);
         let connections = Arc::new(Semaphore::new(most));
-        App { proxy: Arc::new(EndsWithSession(Arc::new(proxy))), times, connections, most, counts, refusals }
+        let proxy = Arc::new(EndsWithSession(Arc::new(proxy)));
+        App { proxy, times, connections, most, counts, refusals, tls: None }
+    }
+
+    /// The same for listeners that speak TLS; both count together.
+    pub fn with_tls(&self, acceptor: Acceptor) -> Self {
+        App { tls: Some(Arc::new(acceptor)), ..self.clone() }
+    }
+
+    /// The TLS connection. A client that takes longer than for a request's head is given up.
+    async fn shake_hands(&self, stream: Stream) -> Option<Stream> {
+        let Some(tls) = &self.tls else { return Some(stream) };
+        // Only for its traits: the time is limited as a whole.
+        let raw = Guarded::new(stream, self.times.head, false);
+        raw.disarm();
+        match tokio::time::timeout(self.times.head, Box::pin(tls.tls_handshake(raw))).await {
+            Ok(Ok(stream)) => Some(Box::new(stream)),
+            // Scanners and clients that go away: not worth a line.
+            Ok(Err(_)) | Err(_) => None,
+        }
     }
 
     /// How many are open.
@@ -90,6 +112,7 @@ impl<P> Clone for App<P> {
             most: self.most,
             counts: self.counts.clone(),
             refusals: self.refusals.clone(),
+            tls: self.tls.clone(),
         }
     }
 }
@@ -107,8 +130,10 @@ where
             self.counts.over_limit();
             return None;
         };
-        let h2 = matches!(stream.selected_alpn_proto(), Some(ALPN::H2));
+        // Counted before it has sent anything: silent connections must not be free.
         let open = self.counts.accepted();
+        let stream = self.shake_hands(stream).await?;
+        let h2 = matches!(stream.selected_alpn_proto(), Some(ALPN::H2));
         let guarded = Guarded::new(stream, self.times.head, h2).with_refusals(&self.refusals);
         let stream: Stream = Box::new(guarded);
         let (proxy, shutdown) = (self.proxy.clone(), shutdown.clone());

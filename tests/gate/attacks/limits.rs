@@ -1,4 +1,4 @@
-//! R17, R29: time and room that one client may take.
+//! R17, R29, R38: time and room that one client may take.
 
 use std::time::{Duration, Instant};
 
@@ -221,4 +221,42 @@ async fn r29_http_2_says_its_bounds_and_keeps_them() {
     assert!(matches!(status, 0 | 400 | 431), "{status}");
     assert!(upstream.take().is_empty());
     assert!(gate.is_well().await);
+}
+
+/// A connection counts, and has a deadline, from its first moment: also where it is silent before the TLS handshake, or in
+/// the midst of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn r38_connections_that_do_not_finish_a_handshake_count_and_end() {
+    let (_upstream, setup, gate) =
+        gate_with(|s| s.https().set("limits.connections", 20).set("limits.head_timeout", "2s")).await;
+    let to = gate.https;
+    // The beginning of a ClientHello that never comes whole, or nothing.
+    let mut silent = Vec::new();
+    for i in 0..150 {
+        let mut stream = TcpStream::connect(to).await.unwrap();
+        if i % 2 == 0 {
+            let _ = stream.write_all(&[0x16, 3, 1, 2, 0, 1, 0, 1, 252]).await;
+        }
+        silent.push(stream);
+    }
+    // Those over the limit are closed at once, the others after the time for a head.
+    let began = Instant::now();
+    let mut closed = Vec::new();
+    for mut stream in silent {
+        closed.push(tokio::spawn(async move {
+            let _ = tokio::time::timeout(Duration::from_secs(15), stream.read(&mut [0; 64])).await;
+            began.elapsed()
+        }));
+    }
+    let mut took = Vec::new();
+    for stream in closed {
+        took.push(stream.await.unwrap());
+    }
+    took.sort();
+    let late = took.iter().filter(|t| **t > Duration::from_millis(1200)).count();
+    assert!(took.iter().all(|t| *t < Duration::from_secs(10)), "{took:?}");
+    assert!(late <= 20, "{late} were open at once: {took:?}");
+    // And then there is room again.
+    let h2 = setup.h2(&gate).await;
+    assert_eq!(h2.ask("GET", "/api/public", &[], &[]).await.0, 200);
 }
