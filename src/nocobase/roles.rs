@@ -39,7 +39,12 @@ impl Plan<'_> {
         all.extend(now.iter().filter(|name| !self.managed.contains(name.as_str())).cloned());
         // A user from whom an administrator has taken every role stays without.
         if all.is_empty() && !now.is_empty() {
-            all = may_be_given(self.instead);
+            let instead = may_be_given(self.instead);
+            // Of these, roles that a rule names are given only if there are no others: at the next sign-in the rule would
+            // take them away again.
+            let named_by_no_rule: BTreeSet<String> =
+                instead.iter().filter(|name| !self.managed.contains(name.as_str())).cloned().collect();
+            all = if named_by_no_rule.is_empty() { instead } else { named_by_no_rule };
         }
         all
     }

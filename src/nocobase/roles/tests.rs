@@ -21,7 +21,7 @@ fn user(id: u64) -> UserId {
 #[test]
 fn what_a_user_gets() {
     type Names = &'static [&'static str];
-    let table: [(Names, Names, Names, Names, Names); 14] = [
+    let table: [(Names, Names, Names, Names, Names); 15] = [
         // rules name, of these match, instead of none; has; gets
         (&["sales"], &["sales"], &[], &["member"], &["member", "sales"]),
         (&["sales"], &["sales"], &[], &["member", "sales"], &["member", "sales"]),
@@ -33,6 +33,8 @@ fn what_a_user_gets() {
         (&["sales"], &[], &["member"], &["sales"], &["member"]),
         (&["sales"], &[], &[], &["sales"], &[]),
         (&["sales"], &[], &["sales"], &["sales"], &["sales"]),
+        // A role that the next sign-in would take away again is not given.
+        (&["sales", "ops"], &[], &["ops", "member"], &["sales"], &["member"]),
         // ... but who had none before gets what rules say, and nothing else.
         (&["sales"], &[], &["member"], &[], &[]),
         (&["sales"], &["sales"], &["member"], &[], &["sales"]),
