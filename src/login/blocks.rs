@@ -6,16 +6,14 @@ use std::collections::hash_map::Entry;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use parking_lot::Mutex;
 
 use super::clock::now;
-use super::sessions::Sessions;
 use crate::error::{Failure, FailureWithCause};
 use crate::nocobase::UserId;
 use crate::session::UnixMillis;
 
-/// How long a sign-out waits for NocoBase. It goes on afterwards.
-const PATIENCE: Duration = Duration::from_secs(3);
 /// Between two attempts at first, doubled up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
@@ -45,6 +43,13 @@ pub(super) struct Block {
     pub(super) signed_in_at: UnixMillis,
 }
 
+/// Who tells NocoBase.
+#[async_trait]
+pub(super) trait Tells: Send + Sync {
+    /// Tells NocoBase once. Nothing to tell is a success.
+    async fn tell(&self, block: &Block) -> Result<(), FailureWithCause>;
+}
+
 /// What NocoBase still has to be told.
 #[derive(Default)]
 pub(crate) struct Blocks {
@@ -58,7 +63,7 @@ struct State {
     /// A task works on them.
     working: bool,
     /// Who tells NocoBase: the sessions of the configuration in use.
-    by: Weak<Sessions>,
+    by: Option<Weak<dyn Tells>>,
 }
 
 impl Blocks {
@@ -68,11 +73,11 @@ impl Blocks {
     }
 
     /// From now on these sessions tell NocoBase.
-    pub(super) fn told_by(&self, sessions: &Arc<Sessions>) {
-        self.state.lock().by = Arc::downgrade(sessions);
+    pub(super) fn told_by(&self, by: Weak<dyn Tells>) {
+        self.state.lock().by = Some(by);
     }
 
-    fn add(&self, block: &Block, until: UnixMillis) {
+    pub(super) fn add(&self, block: &Block, until: UnixMillis) {
         let mut state = self.state.lock();
         if state.pending.len() >= MOST {
             tracing::error!(
@@ -87,7 +92,7 @@ impl Blocks {
         }
     }
 
-    fn done(&self, id: &str) {
+    pub(super) fn done(&self, id: &str) {
         self.state.lock().pending.remove(id);
     }
 
@@ -99,10 +104,10 @@ impl Blocks {
     }
 
     /// True for the one who is to work on them from now on.
-    fn begins(&self, sessions: &Arc<Sessions>) -> bool {
+    pub(super) fn begins(&self, by: Weak<dyn Tells>) -> bool {
         let mut state = self.state.lock();
-        if state.by.strong_count() == 0 {
-            state.by = Arc::downgrade(sessions);
+        if state.by.as_ref().is_none_or(|by| by.strong_count() == 0) {
+            state.by = Some(by);
         }
         !std::mem::replace(&mut state.working, true)
     }
@@ -115,11 +120,11 @@ impl Blocks {
     }
 
     /// Tells NocoBase until nothing is left.
-    async fn work(self: Arc<Self>) {
+    pub(super) async fn work(self: Arc<Self>) {
         let mut pause = FIRST_PAUSE;
         while !self.ends() {
             tokio::time::sleep(pause).await;
-            let by = self.state.lock().by.upgrade();
+            let by = self.state.lock().by.as_ref().and_then(Weak::upgrade);
             let Some(sessions) = by else {
                 // The gate has stopped.
                 self.state.lock().working = false;
@@ -146,66 +151,6 @@ impl Blocks {
     }
 }
 
-fn is_away(failure: Failure) -> bool {
+pub(super) fn is_away(failure: Failure) -> bool {
     matches!(failure, Failure::NocoBaseUnreachable | Failure::NocoBaseStarting | Failure::NocoBaseTimeout)
-}
-
-impl Sessions {
-    /// Blocks these sessions in NocoBase: returns when that is done, or cannot be done now. It is then done in the
-    /// background, also if the caller does not wait.
-    pub(super) async fn block(self: &Arc<Self>, blocks: Vec<Block>) {
-        let done = self.block_soon(blocks);
-        // An error: it is not done yet, or the task has panicked. Both are in the log.
-        let _ = tokio::time::timeout(PATIENCE, done).await;
-    }
-
-    /// The same without waiting.
-    pub(super) fn block_soon(self: &Arc<Self>, blocks: Vec<Block>) -> tokio::task::JoinHandle<()> {
-        let until = now().plus(self.limits().absolute);
-        for block in &blocks {
-            self.blocks.add(block, until);
-        }
-        let sessions = self.clone();
-        tokio::spawn(async move {
-            let mut away = None;
-            for block in &blocks {
-                match sessions.tell(block).await {
-                    Ok(()) => sessions.blocks.done(&block.id),
-                    Err(failed) => {
-                        let gone = is_away(failed.failure);
-                        away = Some(failed);
-                        if gone {
-                            break;
-                        }
-                    }
-                }
-            }
-            let Some(failed) = away else { return };
-            tracing::error!(
-                event = "session_ended",
-                sessions = blocks.len(),
-                label = failed.failure.response().label,
-                call = failed.cause.call,
-                reason = failed.cause.reason,
-                "NocoBase could not be told that this session has ended; it is told again until it knows. \
-                 Until then this node refuses it, and with session.redis every node"
-            );
-            if sessions.blocks.begins(&sessions) {
-                tokio::spawn(sessions.blocks.clone().work());
-            }
-        })
-    }
-
-    /// Tells NocoBase once. Nothing to tell is a success.
-    async fn tell(&self, block: &Block) -> Result<(), FailureWithCause> {
-        let user = match &block.owner {
-            Owner::User(user) => *user,
-            Owner::Member { entry, userid } => match self.accounts.find_binding(entry, userid).await? {
-                Some(user) => user,
-                None => return Ok(()),
-            },
-        };
-        let token = self.lasting(user, &block.id, block.signed_in_at)?;
-        self.nocobase.sign_out(token.as_str()).await
-    }
 }

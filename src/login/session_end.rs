@@ -1,15 +1,22 @@
 //! The end of a session: signed out, replaced, refused by NocoBase or by WeCom. It ends on this node at once, and on
 //! NocoBase and the other nodes right after.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
 
-use super::blocks::{Block, Owner};
+use async_trait::async_trait;
+
+use super::blocks::{Block, Owner, Tells, is_away};
 use super::clock::now;
 use super::sessions::Sessions;
+use crate::error::FailureWithCause;
 use crate::nocobase::UserId;
 use crate::nocobase::error_body::Code;
 use crate::session::{CachedSession, OwnCookies, Session, SessionStatus};
 use crate::shared::Ending;
+
+/// How long a sign-out waits for NocoBase. It goes on afterwards.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 impl Sessions {
     /// Asks NocoBase alone, at once: it has just refused this session's token.
@@ -158,4 +165,76 @@ fn block_of(session: &Session) -> Vec<Block> {
         None => Owner::Member { entry: session.entry.clone(), userid: session.userid.clone() },
     };
     vec![Block { id: session.sid.to_string(), owner, signed_in_at: session.signed_in_at }]
+}
+
+impl Sessions {
+    fn as_tells(self: &Arc<Self>) -> Weak<dyn Tells> {
+        let weak: Weak<Sessions> = Arc::downgrade(self);
+        weak
+    }
+
+    /// From now on these sessions tell NocoBase what it still has to be told.
+    pub(crate) fn tell_from_now_on(self: &Arc<Self>) {
+        self.blocks.told_by(self.as_tells());
+    }
+
+    /// Blocks these sessions in NocoBase: returns when that is done, or cannot be done now. It is then done in the
+    /// background, also if the caller does not wait.
+    pub(super) async fn block(self: &Arc<Self>, blocks: Vec<Block>) {
+        let done = self.block_soon(blocks);
+        // An error: it is not done yet, or the task has panicked. Both are in the log.
+        let _ = tokio::time::timeout(PATIENCE, done).await;
+    }
+
+    /// The same without waiting.
+    pub(super) fn block_soon(self: &Arc<Self>, blocks: Vec<Block>) -> tokio::task::JoinHandle<()> {
+        let until = now().plus(self.limits().absolute);
+        for block in &blocks {
+            self.blocks.add(block, until);
+        }
+        let sessions = self.clone();
+        tokio::spawn(async move {
+            let mut away = None;
+            for block in &blocks {
+                match sessions.tell(block).await {
+                    Ok(()) => sessions.blocks.done(&block.id),
+                    Err(failed) => {
+                        let gone = is_away(failed.failure);
+                        away = Some(failed);
+                        if gone {
+                            break;
+                        }
+                    }
+                }
+            }
+            let Some(failed) = away else { return };
+            tracing::error!(
+                event = "session_ended",
+                sessions = blocks.len(),
+                label = failed.failure.response().label,
+                call = failed.cause.call,
+                reason = failed.cause.reason,
+                "NocoBase could not be told that this session has ended; it is told again until it knows. \
+                 Until then this node refuses it, and with session.redis every node"
+            );
+            if sessions.blocks.begins(sessions.as_tells()) {
+                tokio::spawn(sessions.blocks.clone().work());
+            }
+        })
+    }
+}
+
+#[async_trait]
+impl Tells for Sessions {
+    async fn tell(&self, block: &Block) -> Result<(), FailureWithCause> {
+        let user = match &block.owner {
+            Owner::User(user) => *user,
+            Owner::Member { entry, userid } => match self.accounts.find_binding(entry, userid).await? {
+                Some(user) => user,
+                None => return Ok(()),
+            },
+        };
+        let token = self.lasting(user, &block.id, block.signed_in_at)?;
+        self.nocobase.sign_out(token.as_str()).await
+    }
 }

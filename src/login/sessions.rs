@@ -112,8 +112,7 @@ impl Sessions {
     }
 
     /// This has taken the place of `before`: tokens are minted anew where they would be others now.
-    pub(crate) fn took_over(self: &Arc<Self>, before: &Sessions) {
-        self.blocks.told_by(self);
+    pub(crate) fn took_over(&self, before: &Sessions) {
         let made_of = |s: &Sessions| {
             let nocobase = &s.config.nocobase;
             (nocobase.jwt_secret.expose_secret().to_vec(), nocobase.app.clone())

@@ -48,6 +48,7 @@ impl CurrentGate {
     pub fn replace(&self, gate: Arc<Gate>) {
         let before = self.0.swap(gate.clone());
         gate.sessions.took_over(&before.sessions);
+        gate.sessions.tell_from_now_on();
         let entries: Vec<&str> = gate.config.wecom.iter().map(|e| e.name.as_str()).collect();
         gate.metrics.set_entries(&entries);
         for gone in before.nodes.iter().filter(|old| gate.nodes.iter().all(|new| new.name != old.name)) {

@@ -12,7 +12,7 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use pingora::listeners::tls::Acceptor;
 use rustls::ServerConfig;
-use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::server::{ClientHello, ProducesTickets, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::version;
 use thiserror::Error;
@@ -156,12 +156,13 @@ impl Certificates {
     }
 
     /// Shakes hands with these certificates: TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1.
-    pub fn acceptor(self: &Arc<Self>) -> Acceptor {
+    pub fn acceptor(self: &Arc<Self>, tickets: Arc<dyn ProducesTickets>) -> Acceptor {
         let versions = [&version::TLS12, &version::TLS13];
         let mut config = ServerConfig::builder_with_protocol_versions(&versions)
             .with_no_client_auth()
             .with_cert_resolver(self.clone());
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        config.ticketer = tickets;
         Acceptor::from_server_config(Arc::new(config))
     }
 }

@@ -16,6 +16,7 @@ mod run;
 mod start;
 mod status;
 mod systemd;
+mod tickets;
 mod upgrade;
 
 pub use error::StartError;

@@ -23,6 +23,7 @@ use super::drain;
 use super::error::StartError;
 use super::listeners::{Bound, explain};
 use super::status::status;
+use super::tickets::Tickets;
 use crate::config::Config;
 use crate::proxy::connection::{App, LINGER, Refusals, Times};
 use crate::proxy::{CurrentGate, Gate, Phases};
@@ -139,7 +140,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let app = app(&gate, &live);
     let mut service = Service::new("wecom-gate".into(), app.clone());
     let secure = match &certificates {
-        Some(certificates) => app.with_tls(certificates.acceptor()),
+        Some(certificates) => app.with_tls(certificates.acceptor(Arc::new(Tickets::new(&gate.config)))),
         None => app.clone(),
     };
     // Pingora would shake hands itself, before it counts a connection.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::support::raw::{Gate, HOST, WECOM, gate_with, get, request};
+use crate::support::raw::{Gate, HOST, WECOM, gate_with, get, read_answer, request};
 
 /// Suites of TLS 1.2 with forward secrecy and AEAD, for ECDSA and RSA certificates, as hello messages name them.
 const MODERN: [u16; 6] = [0xc02b, 0xc02c, 0xcca9, 0xc02f, 0xc030, 0xcca8];
@@ -114,5 +114,37 @@ async fn r27_with_https_every_answer_says_so() {
     for bytes in [get("/admin", &page), get("/api/public", ""), get("/wecom-gate/me", "")] {
         let answer = crate::support::raw::talk(gate.http, bytes).await;
         assert!(answer.header("strict-transport-security").is_none(), "{}", answer.text());
+    }
+}
+
+/// A client that comes back resumes its session, with TLS 1.2 and 1.3, also on another node, and whoever else has come
+/// meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn r38_tls_sessions_are_resumed_on_every_node() {
+    let (_upstream, first, one) = gate_with(|s| s.https()).await;
+    let (_upstream, second, other) = gate_with(|s| s.https()).await;
+    for version in [&rustls::version::TLS13, &rustls::version::TLS12] {
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(first.certificate()).unwrap();
+        roots.add(second.certificate()).unwrap();
+        let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[version])
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let connector = tokio_rustls::TlsConnector::from(std::sync::Arc::new(config));
+        let mut kinds = Vec::new();
+        for to in [one.https, one.https, other.https] {
+            let tcp = tokio::net::TcpStream::connect(to).await.unwrap();
+            let name = rustls::pki_types::ServerName::try_from("gate.test").unwrap();
+            let mut stream = connector.connect(name, tcp).await.unwrap();
+            kinds.push(stream.get_ref().1.handshake_kind());
+            // With the response come the tickets.
+            stream.write_all(get("/api/public", "").as_bytes()).await.unwrap();
+            assert_eq!(read_answer(&mut stream).await.status(), 200);
+        }
+        let (full, resumed) = (Some(rustls::HandshakeKind::Full), Some(rustls::HandshakeKind::Resumed));
+        assert_eq!(kinds, [full, resumed, resumed], "{version:?}");
     }
 }

@@ -1,0 +1,121 @@
+//! TLS session tickets: a client that comes back resumes its session and spares both sides the certificate, on every node,
+//! because the keys of the tickets are derived from `session.keys`. The keys change with time, so that none is in use for
+//! more than twelve hours.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use ring::hkdf::{HKDF_SHA256, Prk, Salt};
+use ring::rand::{SecureRandom as _, SystemRandom};
+use rustls::server::ProducesTickets;
+use secrecy::ExposeSecret as _;
+
+use crate::config::Config;
+
+/// How long one key makes tickets, and how long a client may use one.
+const PERIOD: Duration = Duration::from_secs(6 * 3600);
+const PERIOD_BYTES: usize = 8;
+
+/// Makes and opens tickets.
+pub(super) struct Tickets {
+    /// The first makes tickets, all open them.
+    keys: Vec<Prk>,
+    /// The installation, so that copied keys do not open another's tickets.
+    origin: Vec<u8>,
+    random: SystemRandom,
+}
+
+impl std::fmt::Debug for Tickets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tickets").field("keys", &self.keys.len()).finish_non_exhaustive()
+    }
+}
+
+impl Tickets {
+    /// With the keys of this configuration.
+    pub(super) fn new(config: &Config) -> Tickets {
+        let salt = Salt::new(HKDF_SHA256, b"wecom-gate TLS tickets");
+        let keys = config.session.keys.iter().map(|key| salt.extract(key.expose_secret())).collect();
+        Tickets { keys, origin: config.origin.url().into_bytes(), random: SystemRandom::new() }
+    }
+
+    fn key(&self, of: &Prk, period: [u8; PERIOD_BYTES]) -> Option<LessSafeKey> {
+        let info = [&period[..], &self.origin];
+        Some(LessSafeKey::new(UnboundKey::from(of.expand(&info, &AES_256_GCM).ok()?)))
+    }
+
+    fn seal(&self, plain: &[u8], period: u64) -> Option<Vec<u8>> {
+        let period = period.to_be_bytes();
+        let mut nonce = [0; NONCE_LEN];
+        self.random.fill(&mut nonce).ok()?;
+        let mut body = plain.to_vec();
+        let key = self.key(self.keys.first()?, period)?;
+        let unique = Nonce::assume_unique_for_key(nonce);
+        key.seal_in_place_append_tag(unique, Aad::from(period), &mut body).ok()?;
+        Some([&period[..], &nonce, &body].concat())
+    }
+
+    /// `now`: the period; tickets of the one before and, since clocks differ, of the one after open too.
+    fn open(&self, ticket: &[u8], now: u64) -> Option<Vec<u8>> {
+        let (period, rest) = ticket.split_first_chunk::<PERIOD_BYTES>()?;
+        let (nonce, body) = rest.split_first_chunk::<NONCE_LEN>()?;
+        if u64::from_be_bytes(*period).abs_diff(now) > 1 {
+            return None;
+        }
+        self.keys.iter().find_map(|key| {
+            let mut body = body.to_vec();
+            let nonce = Nonce::assume_unique_for_key(*nonce);
+            let plain = self.key(key, *period)?.open_in_place(nonce, Aad::from(*period), &mut body).ok()?;
+            Some(plain.to_vec())
+        })
+    }
+}
+
+fn period() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    now.as_secs() / PERIOD.as_secs()
+}
+
+impl ProducesTickets for Tickets {
+    fn enabled(&self) -> bool {
+        true
+    }
+    fn lifetime(&self) -> u32 {
+        u32::try_from(PERIOD.as_secs()).unwrap_or(u32::MAX)
+    }
+    fn encrypt(&self, plain: &[u8]) -> Option<Vec<u8>> {
+        self.seal(plain, period())
+    }
+    fn decrypt(&self, cipher: &[u8]) -> Option<Vec<u8>> {
+        self.open(cipher, period())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tickets(keys: &[u8], origin: &str) -> Tickets {
+        let salt = Salt::new(HKDF_SHA256, b"wecom-gate TLS tickets");
+        let keys = keys.iter().map(|key| salt.extract(&[*key; 64])).collect();
+        Tickets { keys, origin: origin.into(), random: SystemRandom::new() }
+    }
+
+    #[test]
+    fn tickets_open_on_every_node_for_a_while_and_nowhere_else() {
+        let (one, other) = (tickets(&[2], "https://a.test"), tickets(&[3, 2], "https://a.test"));
+        let ticket = one.seal(b"state", 100).unwrap();
+        for (now, opens) in [(98, false), (99, true), (100, true), (101, true), (102, false)] {
+            assert_eq!(other.open(&ticket, now).is_some(), opens, "{now}");
+        }
+        assert_eq!(other.open(&ticket, 100).unwrap(), b"state");
+        assert_eq!(tickets(&[3], "https://a.test").open(&ticket, 100), None);
+        assert_eq!(tickets(&[2], "https://b.test").open(&ticket, 100), None);
+        for i in 0..ticket.len() {
+            let mut changed = ticket.clone();
+            changed[i] ^= 1;
+            assert_eq!(one.open(&changed, 100), None, "byte {i}");
+            assert_eq!(one.open(&ticket[..i], 100), None, "cut at {i}");
+        }
+    }
+}
