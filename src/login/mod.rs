@@ -5,11 +5,13 @@
 
 mod account;
 mod blocks;
+mod breaker;
 mod callback_query;
 mod clock;
 mod events;
 mod finish;
 mod finished;
+mod member_rechecks;
 mod nodes;
 mod open_streams;
 mod roles;

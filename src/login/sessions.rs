@@ -9,6 +9,7 @@ use secrecy::ExposeSecret;
 
 use super::blocks::Blocks;
 use super::clock::now;
+use super::member_rechecks::MemberRechecks;
 use super::token_policy::TokenPolicy;
 use crate::config::{Config, WeComEntry};
 use crate::error::{Failure, FailureWithCause};
@@ -67,6 +68,8 @@ pub(crate) struct Sessions {
     pub(super) token_policy: Arc<TokenPolicy>,
     /// Ended sessions that NocoBase has not been told of.
     pub(super) blocks: Arc<Blocks>,
+    /// What WeCom is asked about members who are signed in.
+    pub(super) member_rechecks: Arc<MemberRechecks>,
     /// Counts configurations, see [`super::open_streams`].
     pub(super) generation: u64,
 }
@@ -105,6 +108,7 @@ impl Sessions {
             blocks: before.map(|b| b.blocks.clone()).unwrap_or_default(),
             token_cookie: format!("nb_auth_token_{}", config.nocobase.app),
             authenticator_cookie: format!("nb_authenticator_{}", config.nocobase.app),
+            member_rechecks: before.map(|b| b.member_rechecks.clone()).unwrap_or_default(),
             generation: before.map_or(0, |before| before.generation.wrapping_add(1)),
             config,
             metrics,
@@ -350,22 +354,15 @@ impl Sessions {
             let (sessions, session) = (self.clone(), session.clone());
             tokio::spawn(async move { sessions.recheck(&session, order).await });
         }
+        self.recheck_member_if_due(session, seen);
     }
 
-    async fn recheck(self: &Arc<Self>, session: &Session, order: Recheck) {
-        let asked = self.ask(session).await.map_err(FailureWithCause::logged);
-        if matches!(asked, Ok(SessionStatus::Ended)) {
-            return order.ended();
-        }
-        let Some(client) = self.wecom.get(&session.entry) else { return };
-        match client.member_status(&session.userid).await {
-            wecom::MemberStatus::Gone(failure) => {
-                order.ended();
-                self.ended_by("wecom", session, failure.response().label);
-            }
-            wecom::MemberStatus::Good if asked.is_ok() => order.passed(),
-            // Trouble on the other side keeps the session; the order, dropped, is given again soon.
-            _ => {}
+    /// Asks NocoBase alone. Trouble on its side keeps the session: the order, dropped, is given again soon.
+    async fn recheck(&self, session: &Session, order: Recheck) {
+        match self.ask(session).await.map_err(FailureWithCause::logged) {
+            Ok(SessionStatus::Live) => order.passed(),
+            Ok(SessionStatus::Ended) => order.ended(),
+            Err(_) => {}
         }
     }
 }

@@ -16,6 +16,7 @@ use uuid::Uuid;
 use crate::error::Failure;
 
 use super::open_streams::{Listed, StreamList};
+use super::member_check::{MemberCheck, MemberRecheck};
 use super::session::Session;
 use super::time::{CLOCK_SKEW, UnixMillis};
 
@@ -126,6 +127,8 @@ pub struct CachedSession {
     token: ArcSwapOption<Token>,
     /// `None`: ended before it was seen.
     member: Option<MemberKey>,
+    /// Shared by all sessions of the member.
+    member_check: Option<Arc<MemberCheck>>,
     signed_in_at: UnixMillis,
     /// A random byte of the session's own, see [`CachedSession::due_recheck`].
     spread: u8,
@@ -133,11 +136,17 @@ pub struct CachedSession {
 
 impl CachedSession {
     /// One that NocoBase let pass, or registered.
-    fn live(session: &Session, member: MemberKey, checked_at: UnixMillis) -> Self {
+    fn live(
+        session: &Session,
+        member: MemberKey,
+        check: Arc<MemberCheck>,
+        checked_at: UnixMillis,
+    ) -> Self {
         let mut seen = CachedSession::over(session.sid);
         seen.ended = AtomicBool::new(false);
         seen.checked_at = AtomicU64::new(checked_at.0);
         seen.member = Some(member);
+        seen.member_check = Some(check);
         seen.signed_in_at = session.signed_in_at;
         seen.saw(session.last_seen);
         seen
@@ -154,6 +163,7 @@ impl CachedSession {
             recheck_running: AtomicBool::new(false),
             token: ArcSwapOption::empty(),
             member: None,
+            member_check: None,
             signed_in_at: UnixMillis(0),
             spread: sid.as_bytes().first().copied().unwrap_or_default(),
         }
@@ -221,6 +231,16 @@ impl CachedSession {
         old && now.0 >= self.not_before.load(Ordering::Acquire) && !self.is_ended()
     }
 
+    /// Is it time to ask WeCom about the member, `every` so often?
+    pub fn is_member_due(&self, now: UnixMillis, every: Duration) -> bool {
+        !self.is_ended() && self.member_check.as_ref().is_some_and(|check| check.is_due(now, every))
+    }
+
+    /// The order to do so: exactly one caller gets it, for all sessions of the member.
+    pub fn due_member_recheck(&self, now: UnixMillis, every: Duration) -> Option<MemberRecheck> {
+        self.member_check.as_ref()?.order(now, every)
+    }
+
     /// The token, minted by `mint` when there is none or it has been used for long enough. Two requests at
     /// the same moment may both mint; either token is good.
     pub fn token<E>(
@@ -244,7 +264,7 @@ impl CachedSession {
     }
 }
 
-/// The order to ask NocoBase and WeCom about a session again. Dropped without a result, it is given again
+/// The order to ask NocoBase about a session again. Dropped without a result, it is given again
 /// after [`RECHECK_RETRY`]: the session goes on meanwhile.
 #[derive(Debug)]
 #[must_use = "say how the recheck ended"]
@@ -274,27 +294,47 @@ impl Drop for Recheck {
 
 /// Sessions by member, for ends that name a member instead of a session.
 #[derive(Debug, Default)]
-struct ByMember(Mutex<HashMap<MemberKey, Vec<Uuid>>>);
+struct ByMember(Mutex<HashMap<MemberKey, SeenMember>>);
+
+/// A member with sessions here.
+#[derive(Debug)]
+struct SeenMember {
+    sids: Vec<Uuid>,
+    check: Arc<MemberCheck>,
+}
 
 impl ByMember {
-    fn add(&self, member: &MemberKey, sid: Uuid) {
+    /// `check`: of a member who has no session here yet.
+    fn add(
+        &self,
+        member: &MemberKey,
+        sid: Uuid,
+        check: impl FnOnce() -> Arc<MemberCheck>,
+    ) -> Arc<MemberCheck> {
         let mut map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let sids = map.entry(member.clone()).or_default();
-        if !sids.contains(&sid) {
-            sids.push(sid);
+        let seen = map
+            .entry(member.clone())
+            .or_insert_with(|| SeenMember { sids: Vec::with_capacity(1), check: check() });
+        if !seen.sids.contains(&sid) {
+            seen.sids.push(sid);
         }
+        seen.check.clone()
     }
     fn remove(&self, member: &MemberKey, sid: Uuid) {
         let mut map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(sids) = map.get_mut(member) {
-            sids.retain(|s| *s != sid);
-            if sids.is_empty() {
+        if let Some(seen) = map.get_mut(member) {
+            seen.sids.retain(|s| *s != sid);
+            if seen.sids.is_empty() {
                 map.remove(member);
             }
         }
     }
     fn of(&self, member: &MemberKey) -> Vec<Uuid> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(member).cloned().unwrap_or_default()
+        let map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        map.get(member).map(|seen| seen.sids.clone()).unwrap_or_default()
+    }
+    fn count(&self) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 }
 
@@ -369,8 +409,8 @@ impl SessionCache {
         if !entry.is_fresh() {
             return !entry.into_value().is_ended();
         }
-        let Some(member) = &seen.member else { return !seen.is_ended() };
-        self.by_member.add(member, sid);
+        let (Some(member), Some(check)) = (&seen.member, &seen.member_check) else { return !seen.is_ended() };
+        self.by_member.add(member, sid, || check.clone());
         self.left.get(member).is_none_or(|left_at| seen.signed_in_at > left_at)
     }
 
@@ -395,17 +435,25 @@ impl SessionCache {
         self.seen.entry_count()
     }
 
+    /// How many members have sessions here.
+    pub fn members(&self) -> usize {
+        self.by_member.count()
+    }
+
     /// Notes that NocoBase let this session pass at `now`, or that it was registered there at this moment.
     /// One that has ended meanwhile stays ended.
     pub fn insert_checked(&self, session: &Session, now: UnixMillis) -> Arc<CachedSession> {
         let member = MemberKey::new(&session.entry, &session.userid);
-        let make = || Arc::new(CachedSession::live(session, member.clone(), now));
-        let seen = self.seen.entry(session.sid).or_insert_with(make).into_value();
-        seen.checked(now);
         // First into the index, then the look at who left; `end_member` does it the other way round. So
         // whichever comes second sees the other.
-        if seen.member.is_some() {
-            self.by_member.add(&member, session.sid);
+        let [a, b, ..] = session.sid.into_bytes();
+        let check = || Arc::new(MemberCheck::new(now, u16::from_be_bytes([a, b])));
+        let check = self.by_member.add(&member, session.sid, check);
+        let make = || Arc::new(CachedSession::live(session, member.clone(), check, now));
+        let seen = self.seen.entry(session.sid).or_insert_with(make).into_value();
+        seen.checked(now);
+        if seen.member.is_none() {
+            self.by_member.remove(&member, session.sid);
         }
         if self.left.get(&member).is_some_and(|left_at| session.signed_in_at <= left_at) {
             seen.end();

@@ -214,18 +214,24 @@ impl Client {
         self.rules.check_roles().await
     }
 
-    /// Whether the member may still sign in, for the periodic recheck of a session.
-    pub(crate) async fn member_status(&self, userid: &str) -> MemberStatus {
+    /// Whether the member may still sign in, for the periodic recheck of those who are signed in.
+    ///
+    /// # Errors
+    /// WeCom could not be asked: sessions continue, but no new one is made. It is for the caller to log that.
+    pub(crate) async fn member_status(&self, userid: &str) -> Result<MemberStatus, WeComError> {
         let result = match self.member(userid).await {
             Ok(member) => self.admit(&member).await,
             Err(error) => Err(error),
         };
         match result {
-            Ok(()) => MemberStatus::Good,
-            Err(error) => {
-                error.log(&self.api.entry.name);
-                MemberStatus::from(&error)
-            }
+            Ok(()) => Ok(MemberStatus::Good),
+            Err(error) => match (error.class(), error.failure()) {
+                (Class::User, failure) | (_, failure @ Failure::RuleUnevaluable) => {
+                    error.log(&self.api.entry.name);
+                    Ok(MemberStatus::Gone(failure))
+                }
+                _ => Err(error),
+            },
         }
     }
 
@@ -284,15 +290,6 @@ impl Client {
         match self.one_spelling(call, new, old)? {
             Some(userid) if same_userid(&userid, asked) => Ok(userid),
             _ => Err(WeComError::bad_answer(call).because("the response is about another member")),
-        }
-    }
-}
-
-impl From<&WeComError> for MemberStatus {
-    fn from(error: &WeComError) -> Self {
-        match (error.class(), error.failure()) {
-            (Class::User, failure) | (_, failure @ Failure::RuleUnevaluable) => MemberStatus::Gone(failure),
-            _ => MemberStatus::Unknown,
         }
     }
 }

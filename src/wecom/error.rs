@@ -271,7 +271,7 @@ impl WeComError {
     }
 
     /// What [`WeComError::because`] was told.
-    pub(super) fn reason(&self) -> &str {
+    pub(crate) fn reason(&self) -> &str {
         &self.reason
     }
 

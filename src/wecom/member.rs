@@ -65,8 +65,6 @@ pub(crate) enum MemberStatus {
     Good,
     /// Not any more: the session ends.
     Gone(Failure),
-    /// WeCom could not be asked: the session continues, but no new one is made.
-    Unknown,
 }
 
 impl fmt::Debug for Details {

@@ -9,7 +9,7 @@ use wecom_gate::error::Failure;
 use wecom_sim::{Consent, Fault, FaultKind, Settings};
 
 use crate::support::config::OTHER_KEY;
-use crate::support::{Answer, Browser, CORP, Stage};
+use crate::support::{Answer, Browser, CORP, Stage, eventually};
 
 const TOKEN: &str = "/cgi-bin/gettoken";
 const USERINFO: &str = "/cgi-bin/auth/getuserinfo";
@@ -157,6 +157,44 @@ async fn wecom_limits_the_rate() {
     fails(&stage, Failure::WeComRateLimited, "is busy").await;
     stage.gate.wait_for_log(&["ERROR", "45009", "checkCorpSpamBlock"]).await;
     assert_eq!(stage.wecom().calls(USERINFO), 1, "no trying again against a limit");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_wecom_limits_the_rate_members_are_rechecked_by_one_probe_at_a_time() {
+    let stage = Stage::start(|c| _ = c.set("session.recheck", "10s")).await;
+    let mut phones = Vec::new();
+    for member in ["zhangsan", "zhangsan", "lisi"] {
+        phones.push(stage.signed_in(member).await);
+    }
+    stage.wecom().add_fault(Fault::new(USER_GET, FaultKind::Errcode(45009)));
+    let lines = || stage.gate.log_where("event", "member_rechecks");
+    let calls = stage.wecom().calls(USER_GET);
+    let (checks, began) = (stage.nocobase.count("/api/auth:check"), Instant::now());
+    let mut work = async || {
+        for phone in &mut phones {
+            assert_eq!(phone.api(Method::GET, "/api/orders:list").await.status, 200);
+        }
+    };
+    eventually("a probe has failed", async || {
+        work().await;
+        stage.wecom().calls(USER_GET) >= calls + 2
+    })
+    .await;
+    assert_eq!(lines().len(), 1, "one line says it: {:?}", lines());
+    assert_eq!((&lines()[0]["errcode"], &lines()[0]["level"]), (&json!(45009), &json!("ERROR")));
+    let errors = stage.gate.log_where("level", "ERROR");
+    assert_eq!(errors.len(), 1, "{errors:?}");
+    // Each session asks NocoBase in at least 7/8 of the time, whatever WeCom says.
+    let rounds = usize::try_from(began.elapsed().as_secs() / 8 + 1).unwrap();
+    let checks = stage.nocobase.count("/api/auth:check") - checks;
+    assert!(checks <= 3 * rounds, "{checks} in {rounds} rounds");
+    stage.wecom().clear_faults();
+    eventually("WeCom answers again", async || {
+        work().await;
+        lines().len() == 2
+    })
+    .await;
+    assert_eq!(lines()[1]["level"], "INFO");
 }
 
 #[tokio::test(flavor = "multi_thread")]

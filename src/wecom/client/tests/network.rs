@@ -29,7 +29,6 @@ async fn answers_that_are_not_wecoms() {
         let error = server.client().identify("c").await.unwrap_err();
         assert_eq!((error.failure(), error.errcode()), (*want, None), "{what}");
         assert_eq!(server.count(USERINFO), 1, "{what}");
-        assert_eq!(MemberStatus::from(&error), MemberStatus::Unknown, "{what}");
 
         let server = Server::all(move |_| say()).await;
         let error = server.client().identify("c").await.unwrap_err();

@@ -1,0 +1,213 @@
+//! A circuit breaker and an even pace for the rechecks of members. Pure: time and chance are arguments.
+
+use std::time::{Duration, Instant};
+
+/// First pause after a failure; each further one is twice as long.
+const FIRST_PAUSE: Duration = Duration::from_secs(5);
+/// Longest pause, to which up to half is added at random.
+const LONGEST_PAUSE: Duration = Duration::from_secs(40);
+/// A probe that has not ended by then counts no more.
+const LONGEST_PROBE: Duration = Duration::from_secs(60);
+/// Failures in a row that open the breaker, where one alone says little of WeCom as a whole.
+const FEW: u32 = 3;
+/// While it is open, a line in the log this often.
+const LINE_EVERY: Duration = Duration::from_secs(60);
+/// Calls that may follow each other at once before the pace counts.
+const BURST: u32 = 4;
+
+/// What a call came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// WeCom has answered.
+    Answered,
+    /// It is overloaded, limits the rate, or cannot be reached: asking more makes it worse.
+    Overloaded,
+    /// It has failed in another way, which may be this call's own.
+    Failed,
+}
+
+/// The right to make one call.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Ticket {
+    /// Number of the opening whose probe it is.
+    probe: Option<u64>,
+}
+
+/// What an operator is told.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum News {
+    /// No more calls but probes.
+    Began,
+    /// It still fails; for so long.
+    GoesOn(Duration),
+    /// Calls are made again; after so long.
+    Ended(Duration),
+}
+
+/// Stops calls while they fail, and lets one alone try now and then.
+#[derive(Debug, Default)]
+pub(super) struct Breaker {
+    /// In a row, while it is closed.
+    failures: u32,
+    openings: u64,
+    open: Option<Open>,
+}
+
+#[derive(Debug)]
+struct Open {
+    since: Instant,
+    /// No probe before.
+    until: Instant,
+    /// The one that was last.
+    pause: Duration,
+    line_at: Instant,
+}
+
+impl Breaker {
+    /// May a call be made now?
+    pub(super) fn allows(&self, now: Instant) -> bool {
+        self.open.as_ref().is_none_or(|open| now >= open.until)
+    }
+
+    /// Begins a call, where one may be made. While the breaker is open, the one that is begun is alone.
+    pub(super) fn begin(&mut self, now: Instant) -> Option<Ticket> {
+        match &mut self.open {
+            None => Some(Ticket { probe: None }),
+            Some(open) if now >= open.until => {
+                open.until = now + LONGEST_PROBE;
+                Some(Ticket { probe: Some(self.openings) })
+            }
+            Some(_) => None,
+        }
+    }
+
+    /// The call has ended. `chance`: random, makes a pause up to half as long again.
+    #[must_use]
+    pub(super) fn end(&mut self, ticket: &Ticket, outcome: Outcome, now: Instant, chance: u8) -> Option<News> {
+        let random = |pause: Duration| pause + pause.mul_f64(f64::from(chance) / 512.0);
+        match (&mut self.open, ticket.probe) {
+            (None, _) => {
+                self.failures = if outcome == Outcome::Answered { 0 } else { self.failures + 1 };
+                let opens = outcome == Outcome::Overloaded || self.failures >= FEW;
+                opens.then(|| {
+                    self.openings += 1;
+                    self.failures = 0;
+                    let until = now + random(FIRST_PAUSE);
+                    self.open = Some(Open { since: now, until, pause: FIRST_PAUSE, line_at: now });
+                    News::Began
+                })
+            }
+            (Some(open), Some(probe)) if probe == self.openings => {
+                let lasted = now.saturating_duration_since(open.since);
+                if outcome == Outcome::Answered {
+                    self.open = None;
+                    return Some(News::Ended(lasted));
+                }
+                open.pause = (open.pause * 2).min(LONGEST_PAUSE);
+                open.until = now + random(open.pause);
+                let line = now.saturating_duration_since(open.line_at) >= LINE_EVERY;
+                line.then(|| {
+                    open.line_at = now;
+                    News::GoesOn(lasted)
+                })
+            }
+            // Begun before it opened.
+            (Some(_), _) => None,
+        }
+    }
+}
+
+/// An even pace.
+#[derive(Debug, Default)]
+pub(super) struct Pace {
+    /// When the next call is due, were there no burst.
+    next: Option<Instant>,
+}
+
+impl Pace {
+    /// How long the next call waits, where calls are `gap` apart.
+    pub(super) fn wait(&mut self, now: Instant, gap: Duration) -> Duration {
+        let next = self.next.map_or(now, |next| next.max(now));
+        self.next = Some(next + gap);
+        next.saturating_duration_since(now).saturating_sub(gap * BURST)
+    }
+
+    /// What waited is not called any more.
+    pub(super) fn forget(&mut self) {
+        self.next = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A day of trouble: asked every 100 ms, WeCom answers as `outcome` says. How many calls in which minute, and the news.
+    fn run(minutes: u64, outcome: impl Fn(Duration) -> Outcome) -> (Vec<u32>, Vec<(u64, News)>) {
+        let (mut breaker, start) = (Breaker::default(), Instant::now());
+        let (mut calls, mut news) = (Vec::new(), Vec::new());
+        for step in 0..minutes * 600 {
+            let passed = Duration::from_millis(step * 100);
+            if step % 600 == 0 {
+                calls.push(0);
+            }
+            if let Some(ticket) = breaker.begin(start + passed) {
+                *calls.last_mut().unwrap() += 1;
+                let ended = breaker.end(&ticket, outcome(passed), start + passed, 255);
+                news.extend(ended.map(|news| (passed.as_secs(), news)));
+            }
+        }
+        (calls, news)
+    }
+
+    #[test]
+    fn a_wecom_that_limits_the_rate_is_asked_by_one_probe_at_a_time_and_each_pause_is_longer() {
+        let limited = |passed: Duration| match passed.as_secs() {
+            60..270 => Outcome::Overloaded,
+            _ => Outcome::Answered,
+        };
+        let (calls, news) = run(7, limited);
+        assert_eq!(calls[0], 600);
+        assert!(calls[1] <= 5 && calls[2..4].iter().all(|calls| *calls <= 2), "{calls:?}");
+        assert_eq!(calls[6], 600);
+        assert_eq!(news.first(), Some(&(60, News::Began)));
+        assert!(matches!(news.last(), Some((270..=330, News::Ended(_)))), "{news:?}");
+        let lines: Vec<u64> = news.iter().map(|(at, _)| *at).collect();
+        assert!(lines.windows(2).skip(1).all(|two| two[1] - two[0] >= 20) && news.len() <= 5, "{news:?}");
+    }
+
+    #[test]
+    fn one_odd_answer_opens_nothing_and_three_in_a_row_do() {
+        let mut breaker = Breaker::default();
+        let now = Instant::now();
+        let mut end = |outcome| {
+            let ticket = breaker.begin(now).unwrap();
+            breaker.end(&ticket, outcome, now, 0)
+        };
+        for outcome in [Outcome::Failed, Outcome::Failed, Outcome::Answered, Outcome::Failed, Outcome::Failed] {
+            assert_eq!(end(outcome), None);
+        }
+        assert_eq!(end(Outcome::Failed), Some(News::Began));
+        assert!(!breaker.allows(now) && breaker.begin(now).is_none());
+        let probe = breaker.begin(now + FIRST_PAUSE).unwrap();
+        assert!(breaker.begin(now + FIRST_PAUSE * 2).is_none(), "the probe is alone");
+        assert_eq!(
+            breaker.end(&Ticket { probe: None }, Outcome::Answered, now, 0),
+            None,
+            "a call from before says nothing"
+        );
+        assert!(matches!(breaker.end(&probe, Outcome::Answered, now, 0), Some(News::Ended(_))));
+        assert!(breaker.allows(now));
+    }
+
+    #[test]
+    fn what_is_due_at_once_is_spread_and_a_few_go_at_once() {
+        let (mut pace, now, gap) = (Pace::default(), Instant::now(), Duration::from_millis(180));
+        let waits: Vec<Duration> = (0..5000).map(|_| pace.wait(now, gap)).collect();
+        assert!(waits[..5].iter().all(Duration::is_zero), "{:?}", &waits[..5]);
+        assert_eq!(waits[4999], gap * 4995);
+        assert!(waits[5..].windows(2).all(|two| two[1] - two[0] == gap));
+        pace.forget();
+        assert!(pace.wait(now, gap).is_zero());
+    }
+}

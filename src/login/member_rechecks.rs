@@ -1,0 +1,159 @@
+//! Asks WeCom again, in the background, whether members who are signed in still may use the app: all of them through one
+//! queue for each entry, few at a time, spread over `session.recheck`. While WeCom is overloaded, limits the rate or is away,
+//! it is asked by one probe at a time, with pauses that grow; sessions go on meanwhile.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use parking_lot::Mutex;
+use tokio::sync::Semaphore;
+
+use super::breaker::{Breaker, News, Outcome, Pace, Ticket};
+use super::clock::now;
+use super::sessions::Sessions;
+use crate::error::Failure;
+use crate::session::{CachedSession, MemberRecheck, Session};
+use crate::shared::Ending;
+use crate::wecom::{Class, MemberStatus, WeComError};
+
+/// Most calls of one entry at once.
+const AT_ONCE: usize = 4;
+
+/// The queues, by entry. They go on over reloads.
+#[derive(Default)]
+pub(super) struct MemberRechecks(Mutex<HashMap<String, Arc<Queue>>>);
+
+impl MemberRechecks {
+    fn of(&self, entry: &str) -> Arc<Queue> {
+        let mut queues = self.0.lock();
+        match queues.get(entry) {
+            Some(queue) => queue.clone(),
+            None => queues.entry(entry.to_owned()).or_insert_with(|| Arc::new(Queue::new())).clone(),
+        }
+    }
+}
+
+struct Queue {
+    at_once: Semaphore,
+    state: Mutex<(Breaker, Pace)>,
+}
+
+impl Queue {
+    fn new() -> Queue {
+        Queue { at_once: Semaphore::new(AT_ONCE), state: Mutex::default() }
+    }
+
+    fn allows(&self) -> bool {
+        self.state.lock().0.allows(Instant::now())
+    }
+
+    fn begin(&self) -> Option<Ticket> {
+        self.state.lock().0.begin(Instant::now())
+    }
+
+    fn end(&self, ticket: &Ticket, result: &Result<MemberStatus, WeComError>) -> Option<News> {
+        let outcome = match result {
+            Ok(_) => Outcome::Answered,
+            Err(error) => match error.class() {
+                Class::Rate | Class::Transient | Class::Transport => Outcome::Overloaded,
+                _ => Outcome::Failed,
+            },
+        };
+        let chance = uuid::Uuid::new_v4().as_bytes().first().copied().unwrap_or_default();
+        let mut state = self.state.lock();
+        let news = state.0.end(ticket, outcome, Instant::now(), chance);
+        if news == Some(News::Began) {
+            state.1.forget();
+        }
+        news
+    }
+}
+
+impl Sessions {
+    /// Has WeCom asked about this session's member, where that is due.
+    pub(super) fn recheck_member_if_due(self: &Arc<Self>, session: &Session, seen: &CachedSession) {
+        let (now, every) = (now(), self.config.session.recheck);
+        if !seen.is_member_due(now, every) || !self.wecom.contains_key(&session.entry) {
+            return;
+        }
+        let queue = self.member_rechecks.of(&session.entry);
+        if !queue.allows() {
+            return;
+        }
+        let Some(order) = seen.due_member_recheck(now, every) else { return };
+        let people = u32::try_from(self.cache.members()).unwrap_or(u32::MAX).max(1);
+        let wait = queue.state.lock().1.wait(Instant::now(), every / people);
+        let (sessions, session) = (self.clone(), session.clone());
+        tokio::spawn(async move {
+            tokio::time::sleep(wait).await;
+            sessions.recheck_member(&session, &queue, order).await;
+        });
+    }
+
+    async fn recheck_member(self: &Arc<Self>, session: &Session, queue: &Queue, order: MemberRecheck) {
+        let Some(client) = self.wecom.get(&session.entry) else { return };
+        let Ok(_permit) = queue.at_once.acquire().await else { return };
+        // Dropped, the order is given again soon: trouble on the other side keeps the sessions.
+        let Some(ticket) = queue.begin() else { return };
+        let result = client.member_status(&session.userid).await;
+        if let Some(news) = queue.end(&ticket, &result) {
+            log(&session.entry, &news, result.as_ref().err());
+        }
+        match result {
+            Ok(MemberStatus::Gone(failure)) => {
+                order.answered();
+                self.member_gone(session, failure);
+            }
+            Ok(_) => order.answered(),
+            Err(_) => {}
+        }
+    }
+
+    /// WeCom says that this session's member may not use the app any more: all of his sessions end.
+    fn member_gone(self: &Arc<Self>, session: &Session, failure: Failure) {
+        let reason = failure.response().label;
+        self.ended_by("wecom", session, reason);
+        let at = now();
+        let (entry, userid) = (session.entry.clone(), session.userid.clone());
+        self.publish(Ending::Member { entry, userid, at });
+        let others = self.cache.end_member(&session.entry, &session.userid, at);
+        if !others.is_empty() {
+            self.member_ended("wecom", &session.entry, &session.userid, reason, others);
+        }
+    }
+}
+
+/// One line when WeCom begins to fail, one a minute, one when it is back.
+fn log(entry: &str, news: &News, error: Option<&WeComError>) {
+    const PAUSED: &str = "WeCom cannot be asked whether members may still use the app: their sessions go on, and one call at \
+                          a time tries again";
+    let (seconds, paused) = match news {
+        News::Began => (0, true),
+        News::GoesOn(lasted) => (lasted.as_secs(), true),
+        News::Ended(lasted) => (lasted.as_secs(), false),
+    };
+    match error {
+        Some(error) if paused => tracing::error!(
+            event = "member_rechecks",
+            entry,
+            seconds,
+            call = error.call().name(),
+            label = error.failure().response().label,
+            class = error.class().name(),
+            errcode = error.errcode(),
+            errmsg = error.reason(),
+            remedy = error.remedy(),
+            "{PAUSED}"
+        ),
+        _ => tracing::info!(
+            event = "member_rechecks",
+            entry,
+            seconds,
+            "WeCom answers again: members are rechecked as usual"
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,130 @@
+//! When WeCom is asked about a member again. All sessions of a member on this node share it, so that people are counted and
+//! not browsers.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use super::time::UnixMillis;
+
+/// After an order that was not carried out, the next one is this much later.
+const RETRY: Duration = Duration::from_secs(30);
+
+/// What this node knows of a member's standing in WeCom.
+#[derive(Debug)]
+pub(super) struct MemberCheck {
+    /// [`UnixMillis`] of the last good response, or of the first sight.
+    checked_at: AtomicU64,
+    /// [`UnixMillis`] before which no order is given.
+    not_before: AtomicU64,
+    running: AtomicBool,
+    /// No order has been carried out yet.
+    first: AtomicBool,
+    /// A random part of the time between two checks, in 65536ths.
+    phase: u16,
+}
+
+impl MemberCheck {
+    /// Seen for the first time at `now`.
+    pub(super) fn new(now: UnixMillis, phase: u16) -> MemberCheck {
+        MemberCheck {
+            checked_at: AtomicU64::new(now.0),
+            not_before: AtomicU64::new(0),
+            running: AtomicBool::new(false),
+            first: AtomicBool::new(true),
+            phase,
+        }
+    }
+
+    /// Is it time? The first time after a random part of `every`, so that members who are seen in the same moment (after a
+    /// restart, at nine o'clock) are spread over all of it; from then on `every` so often.
+    pub(super) fn is_due(&self, now: UnixMillis, every: Duration) -> bool {
+        let checked_at = UnixMillis(self.checked_at.load(Ordering::Acquire));
+        let wait = match self.first.load(Ordering::Acquire) {
+            true => every.mul_f64(f64::from(self.phase) / 65_536.0),
+            false => every,
+        };
+        let old = now.since(checked_at) >= wait || checked_at.from_the_future(now);
+        old && now.0 >= self.not_before.load(Ordering::Acquire) && !self.running.load(Ordering::Acquire)
+    }
+
+    /// Exactly one caller gets the order, until it is carried out or dropped.
+    pub(super) fn order(self: &Arc<Self>, now: UnixMillis, every: Duration) -> Option<MemberRecheck> {
+        if !self.is_due(now, every) || self.running.swap(true, Ordering::AcqRel) {
+            return None;
+        }
+        Some(MemberRecheck { check: self.clone(), began: now, retry: RETRY.min(every) })
+    }
+}
+
+/// The order to ask WeCom about a member. Dropped without a result, it is given again half a minute later: his sessions go
+/// on meanwhile.
+#[derive(Debug)]
+#[must_use = "say how the recheck ended"]
+pub struct MemberRecheck {
+    check: Arc<MemberCheck>,
+    began: UnixMillis,
+    retry: Duration,
+}
+
+impl MemberRecheck {
+    /// WeCom has answered.
+    pub fn answered(self) {
+        self.check.first.store(false, Ordering::Release);
+        self.check.checked_at.fetch_max(self.began.0, Ordering::AcqRel);
+    }
+}
+
+impl Drop for MemberRecheck {
+    fn drop(&mut self) {
+        self.check.not_before.store(self.began.plus(self.retry).0, Ordering::Release);
+        self.check.running.store(false, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
+    const EVERY: Duration = Duration::from_secs(900);
+
+    fn later(secs: u64) -> UnixMillis {
+        NOW.plus(Duration::from_secs(secs))
+    }
+
+    #[test]
+    fn people_seen_at_once_are_spread_over_the_whole_time_and_cost_one_call_each() {
+        let members: Vec<_> = (0..900_u32)
+            .map(|n| Arc::new(MemberCheck::new(NOW, u16::try_from(n * 65_536 / 900).unwrap())))
+            .collect();
+        let mut per_minute = Vec::new();
+        let mut all = 0;
+        for second in 0..3600 {
+            if second % 60 == 0 {
+                per_minute.push(0);
+            }
+            for member in &members {
+                if let Some(order) = member.order(later(second), EVERY) {
+                    order.answered();
+                    *per_minute.last_mut().unwrap() += 1;
+                    all += 1;
+                }
+            }
+        }
+        assert_eq!(all, 4 * 900, "people / recheck");
+        assert!(per_minute.iter().all(|calls| (55..=65).contains(calls)), "{per_minute:?}");
+    }
+
+    #[test]
+    fn an_order_is_given_once_and_again_half_a_minute_after_it_failed() {
+        let member = Arc::new(MemberCheck::new(NOW, 0));
+        let order = member.order(NOW, EVERY).unwrap();
+        assert!(member.order(later(900), EVERY).is_none());
+        drop(order);
+        assert!(member.order(later(29), EVERY).is_none());
+        member.order(later(30), EVERY).unwrap().answered();
+        assert!(!member.is_due(later(929), EVERY));
+        assert!(member.is_due(later(930), EVERY));
+    }
+}
