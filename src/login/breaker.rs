@@ -83,7 +83,13 @@ impl Breaker {
 
     /// The call has ended. `chance`: random, makes a pause up to half as long again.
     #[must_use]
-    pub(super) fn end(&mut self, ticket: &Ticket, outcome: Outcome, now: Instant, chance: u8) -> Option<News> {
+    pub(super) fn end(
+        &mut self,
+        ticket: &Ticket,
+        outcome: Outcome,
+        now: Instant,
+        chance: u8,
+    ) -> Option<News> {
         let random = |pause: Duration| pause + pause.mul_f64(f64::from(chance) / 512.0);
         match (&mut self.open, ticket.probe) {
             (None, _) => {
@@ -184,7 +190,8 @@ mod tests {
             let ticket = breaker.begin(now).unwrap();
             breaker.end(&ticket, outcome, now, 0)
         };
-        for outcome in [Outcome::Failed, Outcome::Failed, Outcome::Answered, Outcome::Failed, Outcome::Failed] {
+        for outcome in [Outcome::Failed, Outcome::Failed, Outcome::Answered, Outcome::Failed, Outcome::Failed]
+        {
             assert_eq!(end(outcome), None);
         }
         assert_eq!(end(Outcome::Failed), Some(News::Began));

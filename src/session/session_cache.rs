@@ -15,8 +15,8 @@ use uuid::Uuid;
 
 use crate::error::Failure;
 
-use super::open_streams::{Listed, StreamList};
 use super::member_check::{MemberCheck, MemberRecheck};
+use super::open_streams::{Listed, StreamList};
 use super::session::Session;
 use super::time::{CLOCK_SKEW, UnixMillis};
 
@@ -136,12 +136,7 @@ pub struct CachedSession {
 
 impl CachedSession {
     /// One that NocoBase let pass, or registered.
-    fn live(
-        session: &Session,
-        member: MemberKey,
-        check: Arc<MemberCheck>,
-        checked_at: UnixMillis,
-    ) -> Self {
+    fn live(session: &Session, member: MemberKey, check: Arc<MemberCheck>, checked_at: UnixMillis) -> Self {
         let mut seen = CachedSession::over(session.sid);
         seen.ended = AtomicBool::new(false);
         seen.checked_at = AtomicU64::new(checked_at.0);

@@ -57,7 +57,9 @@ async fn the_queues_go_on_over_a_reload() {
     let ticket = queue.begin().unwrap();
     let limited = Err(WeComError::from_errcode(crate::wecom::Call::UserGet, 45009, ""));
     assert_eq!(queue.end(&ticket, &limited), Some(News::Began));
-    let keyring = Arc::new(crate::session::Keyring::new(&before.config.session.keys, &before.config.origin.url()).unwrap());
+    let keyring = Arc::new(
+        crate::session::Keyring::new(&before.config.session.keys, &before.config.origin.url()).unwrap(),
+    );
     let after =
         Sessions::after(Some(&before), before.config.clone(), before.metrics.clone(), &keyring).unwrap();
     assert!(!after.member_rechecks.of("wecom").allows());
