@@ -24,6 +24,7 @@ mod start;
 mod test_gate;
 mod throttle;
 mod token_policy;
+mod token_policy_reader;
 
 pub(crate) use account::person;
 pub(crate) use clock::now;

@@ -3,12 +3,9 @@
 //! NocoBase renews an older token and gives its session a new id, which the browser is never told; the next one of that age
 //! is refused (`TOKEN_RENEW_FAILED`). So no request may carry a token that NocoBase finds too old.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::sessions::Sessions;
-use crate::error::FailureWithCause;
 use crate::session::REMINT_AFTER;
 
 /// A token is used for at least this long: NocoBase counts its age in whole seconds.
@@ -20,7 +17,7 @@ pub(crate) struct TokenPolicy {
     /// Milliseconds for which a token is used.
     reuse_ms: AtomicU64,
     /// NocoBase has been asked, or is being asked.
-    asked: AtomicBool,
+    pub(super) asked: AtomicBool,
 }
 
 impl Default for TokenPolicy {
@@ -40,60 +37,15 @@ impl TokenPolicy {
     }
 
     /// NocoBase takes tokens up to this age for fresh. Says whether tokens have to be minted more often than before.
-    fn learn(&self, token_expiration: Duration) -> bool {
+    pub(super) fn learn(&self, token_expiration: Duration) -> bool {
         let reuse = (token_expiration / 2).clamp(LEAST_REUSE, REMINT_AFTER);
         self.reuse_ms.swap(millis(reuse), Ordering::Relaxed) > millis(reuse)
     }
 
     /// NocoBase found a token of this age too old. Says whether tokens have to be minted more often than before.
-    fn too_old(&self, age: Duration) -> bool {
+    pub(super) fn too_old(&self, age: Duration) -> bool {
         let reuse = millis((age / 2).clamp(LEAST_REUSE, REMINT_AFTER));
         self.reuse_ms.fetch_min(reuse, Ordering::Relaxed) > reuse
-    }
-}
-
-impl Sessions {
-    /// Asks NocoBase for its token policy in the background, the first time that there is a session.
-    pub(super) fn learn_token_policy(self: &Arc<Self>) {
-        if !self.token_policy.asked.swap(true, Ordering::Relaxed) {
-            let sessions = self.clone();
-            tokio::spawn(async move { sessions.read_token_policy().await });
-        }
-    }
-
-    async fn read_token_policy(&self) {
-        match self.nocobase.token_expiration().await {
-            Ok(Some(expiration)) => {
-                if self.token_policy.learn(expiration) {
-                    self.cache.forget_tokens();
-                }
-                tracing::debug!(
-                    event = "token_policy",
-                    seconds = expiration.as_secs(),
-                    "how long NocoBase takes a token for fresh"
-                );
-            }
-            // The service account may not see it, which docs/install.md does not ask for: what NocoBase finds too old tells.
-            Ok(None) => {}
-            Err(failure) => {
-                FailureWithCause::logged(failure);
-                self.token_policy.asked.store(false, Ordering::Relaxed);
-            }
-        }
-    }
-
-    /// NocoBase found a token of this age too old.
-    pub(crate) fn token_was_too_old(self: &Arc<Self>, age: Duration) {
-        if self.token_policy.too_old(age) {
-            self.cache.forget_tokens();
-            tracing::warn!(
-                event = "token_policy",
-                seconds = age.as_secs(),
-                "NocoBase finds tokens of this age too old (its token policy); they are minted more often from now on"
-            );
-            self.token_policy.asked.store(false, Ordering::Relaxed);
-            self.learn_token_policy();
-        }
     }
 }
 

@@ -1,0 +1,53 @@
+//! Reads NocoBase's token policy, in the background, and notices when NocoBase finds a token too old.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::sessions::Sessions;
+use crate::error::FailureWithCause;
+
+impl Sessions {
+    /// Asks NocoBase for its token policy in the background, the first time that there is a session.
+    pub(super) fn learn_token_policy(self: &Arc<Self>) {
+        if !self.token_policy.asked.swap(true, Ordering::Relaxed) {
+            let sessions = self.clone();
+            tokio::spawn(async move { sessions.read_token_policy().await });
+        }
+    }
+
+    async fn read_token_policy(&self) {
+        match self.nocobase.token_expiration().await {
+            Ok(Some(expiration)) => {
+                if self.token_policy.learn(expiration) {
+                    self.cache.forget_tokens();
+                }
+                tracing::debug!(
+                    event = "token_policy",
+                    seconds = expiration.as_secs(),
+                    "how long NocoBase takes a token for fresh"
+                );
+            }
+            // The service account may not see it, which docs/install.md does not ask for: what NocoBase finds too old tells.
+            Ok(None) => {}
+            Err(failure) => {
+                FailureWithCause::logged(failure);
+                self.token_policy.asked.store(false, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// NocoBase found a token of this age too old.
+    pub(crate) fn token_was_too_old(self: &Arc<Self>, age: Duration) {
+        if self.token_policy.too_old(age) {
+            self.cache.forget_tokens();
+            tracing::warn!(
+                event = "token_policy",
+                seconds = age.as_secs(),
+                "NocoBase finds tokens of this age too old (its token policy); they are minted more often from now on"
+            );
+            self.token_policy.asked.store(false, Ordering::Relaxed);
+            self.learn_token_policy();
+        }
+    }
+}
