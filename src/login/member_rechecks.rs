@@ -2,73 +2,16 @@
 //! queue for each entry, few at a time, spread over `session.recheck`. While WeCom is overloaded, limits the rate or is away,
 //! it is asked by one probe at a time, with pauses that grow; sessions go on meanwhile.
 
-use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Instant;
 
-use parking_lot::Mutex;
-use tokio::sync::Semaphore;
-
-use super::breaker::{Breaker, News, Outcome, Pace, Ticket};
+use super::breaker::News;
 use super::clock::now;
+use super::recheck_queue::Queue;
 use super::sessions::Sessions;
 use crate::error::Failure;
 use crate::session::{CachedSession, MemberRecheck, Session};
 use crate::shared::Ending;
-use crate::wecom::{Class, MemberStatus, WeComError};
-
-/// Most calls of one entry at once.
-const AT_ONCE: usize = 4;
-
-/// The queues, by entry. They go on over reloads.
-#[derive(Default)]
-pub(super) struct MemberRechecks(Mutex<HashMap<String, Arc<Queue>>>);
-
-impl MemberRechecks {
-    fn of(&self, entry: &str) -> Arc<Queue> {
-        let mut queues = self.0.lock();
-        match queues.get(entry) {
-            Some(queue) => queue.clone(),
-            None => queues.entry(entry.to_owned()).or_insert_with(|| Arc::new(Queue::new())).clone(),
-        }
-    }
-}
-
-struct Queue {
-    at_once: Semaphore,
-    state: Mutex<(Breaker, Pace)>,
-}
-
-impl Queue {
-    fn new() -> Queue {
-        Queue { at_once: Semaphore::new(AT_ONCE), state: Mutex::default() }
-    }
-
-    fn allows(&self) -> bool {
-        self.state.lock().0.allows(Instant::now())
-    }
-
-    fn begin(&self) -> Option<Ticket> {
-        self.state.lock().0.begin(Instant::now())
-    }
-
-    fn end(&self, ticket: &Ticket, result: &Result<MemberStatus, WeComError>) -> Option<News> {
-        let outcome = match result {
-            Ok(_) => Outcome::Answered,
-            Err(error) => match error.class() {
-                Class::Rate | Class::Transient | Class::Transport => Outcome::Overloaded,
-                _ => Outcome::Failed,
-            },
-        };
-        let chance = uuid::Uuid::new_v4().as_bytes().first().copied().unwrap_or_default();
-        let mut state = self.state.lock();
-        let news = state.0.end(ticket, outcome, Instant::now(), chance);
-        if news == Some(News::Began) {
-            state.1.forget();
-        }
-        news
-    }
-}
+use crate::wecom::{MemberStatus, WeComError};
 
 impl Sessions {
     /// Has WeCom asked about this session's member, where that is due.
@@ -83,7 +26,7 @@ impl Sessions {
         }
         let Some(order) = seen.due_member_recheck(now, every) else { return };
         let people = u32::try_from(self.cache.members()).unwrap_or(u32::MAX).max(1);
-        let wait = queue.state.lock().1.wait(Instant::now(), every / people);
+        let wait = queue.wait(every / people);
         let (sessions, session) = (self.clone(), session.clone());
         tokio::spawn(async move {
             tokio::time::sleep(wait).await;

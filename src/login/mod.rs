@@ -14,6 +14,7 @@ mod finished;
 mod member_rechecks;
 mod nodes;
 mod open_streams;
+mod recheck_queue;
 mod roles;
 mod session_end;
 mod sessions;

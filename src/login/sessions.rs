@@ -9,7 +9,7 @@ use secrecy::ExposeSecret;
 
 use super::blocks::Blocks;
 use super::clock::now;
-use super::member_rechecks::MemberRechecks;
+use super::recheck_queue::MemberRechecks;
 use super::token_policy::TokenPolicy;
 use crate::config::{Config, WeComEntry};
 use crate::error::{Failure, FailureWithCause};

@@ -1,0 +1,75 @@
+//! The queues of the rechecks of members: one for each WeCom entry, few calls at once, at an even pace, behind a circuit
+//! breaker.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use tokio::sync::Semaphore;
+
+use super::breaker::{Breaker, News, Outcome, Pace, Ticket};
+use crate::wecom::{Class, MemberStatus, WeComError};
+
+/// Most calls of one entry at once.
+const AT_ONCE: usize = 4;
+
+/// The queues, by entry. They go on over reloads.
+#[derive(Default)]
+pub(super) struct MemberRechecks(Mutex<HashMap<String, Arc<Queue>>>);
+
+impl MemberRechecks {
+    /// That of this entry.
+    pub(super) fn of(&self, entry: &str) -> Arc<Queue> {
+        let mut queues = self.0.lock();
+        match queues.get(entry) {
+            Some(queue) => queue.clone(),
+            None => queues.entry(entry.to_owned()).or_insert_with(|| Arc::new(Queue::new())).clone(),
+        }
+    }
+}
+
+/// The queue of one entry.
+pub(super) struct Queue {
+    pub(super) at_once: Semaphore,
+    state: Mutex<(Breaker, Pace)>,
+}
+
+impl Queue {
+    fn new() -> Queue {
+        Queue { at_once: Semaphore::new(AT_ONCE), state: Mutex::default() }
+    }
+
+    /// May a call be made now?
+    pub(super) fn allows(&self) -> bool {
+        self.state.lock().0.allows(Instant::now())
+    }
+
+    /// Begins a call, where one may be made.
+    pub(super) fn begin(&self) -> Option<Ticket> {
+        self.state.lock().0.begin(Instant::now())
+    }
+
+    /// How long the next call waits, where calls are `gap` apart.
+    pub(super) fn wait(&self, gap: Duration) -> Duration {
+        self.state.lock().1.wait(Instant::now(), gap)
+    }
+
+    /// The call has ended so.
+    pub(super) fn end(&self, ticket: &Ticket, result: &Result<MemberStatus, WeComError>) -> Option<News> {
+        let outcome = match result {
+            Ok(_) => Outcome::Answered,
+            Err(error) => match error.class() {
+                Class::Rate | Class::Transient | Class::Transport => Outcome::Overloaded,
+                _ => Outcome::Failed,
+            },
+        };
+        let chance = uuid::Uuid::new_v4().as_bytes().first().copied().unwrap_or_default();
+        let mut state = self.state.lock();
+        let news = state.0.end(ticket, outcome, Instant::now(), chance);
+        if news == Some(News::Began) {
+            state.1.forget();
+        }
+        news
+    }
+}
