@@ -4,8 +4,12 @@
 //! A `Failure` carries no secret: what happened in detail goes to the log where it happened.
 
 mod cause;
+mod descriptors;
+mod once_a_minute;
 
 pub use cause::{Cause, FailureWithCause};
+pub use descriptors::is_out_of_files;
+pub use once_a_minute::line_due;
 
 /// Why the gate did not do what was requested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -98,6 +102,9 @@ pub enum Failure {
     WeComRateLimited,
     /// Not JSON, or not the documented fields.
     WeComBadAnswer,
+    // This machine.
+    /// No file descriptor is left (`RLIMIT_NOFILE`).
+    TooManyOpenFiles,
     // NocoBase's side.
     /// Not reachable.
     NocoBaseUnreachable,
@@ -204,6 +211,7 @@ responses! {
     (WeComBusy, 503, "wecom_busy", Warn, "WECOM_BUSY", Some(5)),
     (WeComRateLimited, 503, "wecom_rate_limited", Error, "WECOM_RATE_LIMITED", Some(60)),
     (WeComBadAnswer, 502, "wecom_bad_answer", Error, "WECOM_BAD_ANSWER", None),
+    (TooManyOpenFiles, 503, "too_many_open_files", Error, "TOO_MANY_OPEN_FILES", Some(5)),
     (NocoBaseUnreachable, 502, "nocobase_unreachable", Error, "NOCOBASE_UNREACHABLE", Some(5)),
     (NocoBaseStarting, 503, "nocobase_starting", Warn, "NOCOBASE_STARTING", Some(5)),
     (NocoBaseTimeout, 504, "nocobase_timeout", Error, "NOCOBASE_TIMEOUT", None),

@@ -1,7 +1,7 @@
 //! What is known of a failure's cause. It travels up with the failure, so that whoever carries out the whole task (a
 //! sign-in, a recheck) writes one line that says everything.
 
-use super::{Failure, Level};
+use super::{Failure, Level, line_due};
 
 /// What an operator needs to know. Never a secret, a phone number or an e-mail address (R27).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -76,7 +76,9 @@ impl FailureWithCause {
                 )
             };
         }
-        match self.failure.response().level {
+        let level = self.failure.response().level;
+        match level {
+            Level::Error | Level::Warn if line_due("cause", self.failure).is_none() => line!(debug),
             Level::Debug => line!(debug),
             Level::Info => line!(info),
             Level::Warn => line!(warn),

@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use super::error_body::{Code, ErrorBody};
 use super::{Minted, Minter, UserId};
 use crate::config;
-use crate::error::{Failure, FailureWithCause};
+use crate::error::{Failure, FailureWithCause, is_out_of_files};
 use crate::metrics::NocoBaseCalls;
 pub(super) use call::Call;
 use call::Response;
@@ -411,7 +411,10 @@ impl NocoBase {
                         reasons.push(format!("{base}: NocoBase did not respond in time"));
                         return Err(call.failed(Failure::NocoBaseTimeout, &reasons.join("; ")));
                     }
-                    failure = Failure::NocoBaseUnreachable;
+                    failure = match is_out_of_files(&error) {
+                        true => Failure::TooManyOpenFiles,
+                        false => Failure::NocoBaseUnreachable,
+                    };
                     if error.is_connect() {
                         reasons.push(format!("{base}: cannot connect to NocoBase: {causes}"));
                     } else {

@@ -19,7 +19,7 @@ use super::rewrite::token_swapper::WsError;
 use super::rewrite::websocket_frames as frames;
 use super::upstream::tunnel;
 use super::{access_log, admission, connection, forward, request_metrics};
-use crate::error::Failure;
+use crate::error::{Failure, is_out_of_files};
 
 /// Time for the rest of a request that Pingora still has to read before a connection can be used again.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -418,6 +418,7 @@ fn classify(e: &Error) -> (u16, Option<Failure>) {
         HTTPStatus(400) => Failure::BadRequest,
         HTTPStatus(_) => Failure::Internal,
         t if *t == STARTING => Failure::NocoBaseStarting,
+        _ if is_out_of_files(e.root_cause()) => Failure::TooManyOpenFiles,
         t if *t == BAD_ANSWER => Failure::NocoBaseBadAnswer,
         t if *t == TUNNEL_ENDED => return (0, None),
         t => match e.esource() {
@@ -443,4 +444,21 @@ fn classify(e: &Error) -> (u16, Option<Failure>) {
         },
     };
     (failure.response().status, Some(failure))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_descriptor_left_is_not_blamed_on_nocobase() {
+        let failure = |code| {
+            let cause = std::io::Error::from_raw_os_error(code);
+            let error =
+                Error::because(pingora::prelude::ErrorType::SocketError, "failed to create socket", cause);
+            classify(&error.into_up()).1
+        };
+        assert_eq!([failure(24), failure(23)], [Some(Failure::TooManyOpenFiles); 2]);
+        assert_eq!(failure(111), Some(Failure::NocoBaseUnreachable));
+    }
 }

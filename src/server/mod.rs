@@ -11,6 +11,7 @@ mod descriptors;
 mod drain;
 mod error;
 mod listeners;
+mod open_files;
 mod reload;
 mod run;
 mod start;

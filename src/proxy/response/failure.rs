@@ -8,7 +8,7 @@ use super::language::lang;
 use super::links;
 use super::reply::Reply;
 use crate::decide;
-use crate::error::{Failure, Level};
+use crate::error::{Failure, Level, line_due};
 use crate::login::Retry;
 use crate::pages::{self, Page, View};
 use crate::proxy::context::Context;
@@ -107,16 +107,20 @@ pub fn log(ctx: &Context, request: &RequestHeader, failure: Failure) {
     }
     let a = failure.response();
     let (id, path) = (ctx.request_id.to_str().unwrap_or_default(), request.uri.path());
+    // Where everybody's requests fail alike.
+    let due = line_due("refused", failure);
+    let left_out = due.filter(|lines| *lines > 0);
     macro_rules! line {
         ($level:ident) => {
             tracing::$level!(event = "refused", label = a.label, status = a.status, request_id = id,
-                method = %request.method, path, client = %ctx.client, "refused")
+                method = %request.method, path, client = %ctx.client, left_out, "refused")
         };
     }
     match a.level {
+        _ if due.is_none() => line!(debug),
+        Level::Error => line!(error),
+        Level::Warn => line!(warn),
         Level::Debug => line!(debug),
         Level::Info => line!(info),
-        Level::Warn => line!(warn),
-        Level::Error => line!(error),
     }
 }

@@ -1,0 +1,62 @@
+//! What fails for everybody at once is said once a minute: a line for each request would hide everything else.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+use super::Failure;
+
+const EVERY: Duration = Duration::from_secs(60);
+
+/// When a line was last written about a failure, and how many more there would have been since.
+type Lines = HashMap<(&'static str, Failure), (Instant, u64)>;
+
+static LINES: LazyLock<Mutex<Lines>> = LazyLock::new(Mutex::default);
+
+/// Whether a line about this failure is due, in this `place` of the code: the number of those that were left out since the
+/// last one. Failures that say something about one request are due always.
+pub fn line_due(place: &'static str, failure: Failure) -> Option<u64> {
+    due(&mut LINES.lock(), place, failure, Instant::now())
+}
+
+fn due(lines: &mut Lines, place: &'static str, failure: Failure, now: Instant) -> Option<u64> {
+    if !matches!(
+        failure,
+        Failure::NocoBaseUnreachable | Failure::NocoBaseStarting | Failure::TooManyOpenFiles
+    ) {
+        return Some(0);
+    }
+    let (at, left_out) = match lines.entry((place, failure)) {
+        std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
+        std::collections::hash_map::Entry::Vacant(new) => {
+            new.insert((now, 0));
+            return Some(0);
+        }
+    };
+    if now.saturating_duration_since(*at) < EVERY {
+        *left_out = left_out.saturating_add(1);
+        return None;
+    }
+    *at = now;
+    Some(std::mem::take(left_out))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_a_minute_counts_the_others() {
+        let (mut lines, start) = (Lines::new(), Instant::now());
+        let mut at = |seconds, failure| due(&mut lines, "x", failure, start + Duration::from_secs(seconds));
+        let away = Failure::NocoBaseUnreachable;
+        assert_eq!([at(0, away), at(1, away), at(59, away)], [Some(0), None, None]);
+        assert_eq!(at(2, Failure::NocoBaseStarting), Some(0), "each failure by itself");
+        assert_eq!([at(60, away), at(61, away), at(120, away)], [Some(2), None, Some(1)]);
+        for _ in 0..3 {
+            assert_eq!(at(0, Failure::BadPath), Some(0), "about one request");
+        }
+    }
+}
