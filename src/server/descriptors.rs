@@ -11,8 +11,8 @@ pub(super) fn places(wanted: usize) -> usize {
     let places = enough_for(most);
     if places < wanted {
         tracing::warn!(
-            "limits.connections is {wanted}, and the limit of {most} open files is enough for {places}: raise it \
-                        (LimitNOFILE in systemd, ulimit -n), or lower limits.connections"
+            "limits.connections is {wanted}, but the limit of {most} open files (RLIMIT_NOFILE) is enough for {places}: raise \
+             it (systemd: LimitNOFILE, Docker: ulimits, shell: ulimit -n), or lower limits.connections"
         );
     }
     wanted.min(places)

@@ -11,7 +11,6 @@ mod descriptors;
 mod drain;
 mod error;
 mod listeners;
-mod open_files;
 mod reload;
 mod run;
 mod start;

@@ -7,7 +7,6 @@ use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::error::StartError;
-use super::open_files;
 use super::reload::Reread;
 use super::start::{Running, start};
 use super::systemd::notify;
@@ -25,9 +24,6 @@ pub fn run(loaded: Loaded, reread: Reread) -> Result<(), StartError> {
     let _logging = logging::init(&loaded.config.log).map_err(|e| StartError::Build(e.to_string()))?;
     for warning in &loaded.warnings {
         tracing::warn!("configuration: {warning}");
-    }
-    if let Some(warning) = open_files::warning(loaded.config.limits.connections) {
-        tracing::warn!("{warning}");
     }
     serve(loaded.config, reread)
 }

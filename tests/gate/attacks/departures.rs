@@ -15,7 +15,7 @@ const WAIT: &[u8] = b"";
 const PART: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\nonly this";
 
 async fn stage() -> (Upstream, Setup, Gate) {
-    gate_with(|s| s.https().set("limits.keepalive_timeout", "1s")).await
+    gate_with(|s| s.https().set("limits.keepalive_timeout", "1s").set("limits.connections", 100)).await
 }
 
 /// Leaves with a reset, as a device does that loses its network or a browser that is in a hurry.
