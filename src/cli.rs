@@ -142,7 +142,7 @@ struct Conf {
 }
 
 /// Does what the arguments say.
-pub fn main(args: impl IntoIterator<Item = OsString>, env: Environment) -> ExitCode {
+pub(crate) fn main(args: impl IntoIterator<Item = OsString>, env: Environment) -> ExitCode {
     let code = match Cli::try_parse_from(args) {
         Ok(cli) => dispatch(cli.command, env),
         Err(e) => {

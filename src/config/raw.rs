@@ -13,7 +13,7 @@ use super::types::{Browsers, LogFormat, MatchBy, TokenDelivery};
 #[derive(Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 #[schemars(title = "wecom-gate")]
-pub struct Raw {
+pub(super) struct Raw {
     /// **Required.** Scheme and host (and port) that people open, such as `https://nocobase.example.com`;
     /// "Origin" in NocoBase's WeCom settings. Every absolute URL that the gate creates begins with it.
     pub origin: String,
@@ -37,7 +37,7 @@ pub struct Raw {
 
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-pub struct Listen {
+pub(super) struct Listen {
     /// Addresses for plain HTTP. `["0.0.0.0:8080"]` when neither `http` nor `https` is given.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Vec<String>")]
@@ -75,7 +75,7 @@ impl Default for Listen {
 
 #[derive(Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-pub struct Certificate {
+pub(super) struct Certificate {
     /// File with the certificate chain (PEM), the host's own certificate first.
     pub cert: String,
     /// File with its private key (PEM).
@@ -84,7 +84,7 @@ pub struct Certificate {
 
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-pub struct Upstream {
+pub(super) struct Upstream {
     /// **Required.** `host:port` of NocoBase, 64 at most; requests are distributed over the healthy ones.
     pub nodes: Vec<String>,
     /// Longest time to open a connection to NocoBase.
@@ -108,7 +108,7 @@ impl Default for Upstream {
 
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-pub struct NocoBase {
+pub(super) struct NocoBase {
     /// **Required** (or the file). The secret of NocoBase's tokens, its `APP_KEY`; at least 8 bytes.
     #[schemars(extend("writeOnly" = true))]
     pub jwt_secret: String,
@@ -165,7 +165,7 @@ impl Default for NocoBase {
 
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-pub struct WeCom {
+pub(super) struct WeCom {
     /// Name of the authenticator in NocoBase's binding table: 1 to 50 of `A-Z a-z 0-9 _ -`. Bindings
     /// refer to it: do not change it later.
     pub name: String,
@@ -266,7 +266,7 @@ impl Default for WeCom {
 
 #[derive(Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-pub struct Role {
+pub(super) struct Role {
     /// Id of a department, sub-departments included; either this or `tag`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "u64")]
@@ -281,7 +281,7 @@ pub struct Role {
 
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-pub struct Access {
+pub(super) struct Access {
     /// Sign-in in browsers outside WeCom's client. On phones and in personal WeChat a QR code is of no use:
     /// there `web-login` and `sign-in-page` explain how to open the page in WeCom, and with `nocobase` the button below the
     /// form leads to that explanation.
@@ -332,7 +332,7 @@ impl Default for Access {
 
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-pub struct Session {
+pub(super) struct Session {
     /// **Required** (or the file). Each 64 random bytes in base64, made by `wecom-gate keygen`. The first
     /// seals, all can open. To rotate, add a new one in front, and remove the old one when its sessions have ended.
     #[schemars(extend("writeOnly" = true))]
@@ -376,7 +376,7 @@ impl Default for Session {
 
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-pub struct Log {
+pub(super) struct Log {
     /// Format of the lines.
     pub format: LogFormat,
     /// `error`, `warn`, `info`, `debug`, `trace`, or directives such as `info,wecom_gate::login=debug`.
@@ -393,7 +393,7 @@ impl Default for Log {
 
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-pub struct Limits {
+pub(super) struct Limits {
     /// Largest head of a request in bytes, 4 KiB to 1 MiB.
     #[schemars(schema_with = "size_schema")]
     pub header_bytes: Size,
@@ -442,7 +442,7 @@ impl Default for Limits {
 /// A number of bytes, or text such as `"1GiB"`.
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
-pub enum Size {
+pub(super) enum Size {
     Bytes(u64),
     Text(String),
 }

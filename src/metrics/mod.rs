@@ -16,12 +16,12 @@ mod state;
 use prometheus::proto::MetricFamily;
 use prometheus::{IntGauge, Registry};
 
-pub use calls::{NocoBaseCalls, WeComCalls};
-pub use redis::{Redis, RedisOperation};
-pub use registrar::{Described, MetricKind};
-pub use requests::{Connections, Node, Nodes, Open, RequestOutcome, RequestRecord, Requests};
-pub use sign_ins::{SignIns, Via};
-pub use state::{GateState, Reload};
+pub(crate) use calls::{NocoBaseCalls, WeComCalls};
+pub(crate) use redis::{Redis, RedisOperation};
+pub(crate) use registrar::Described;
+pub(crate) use requests::{Connections, Node, Nodes, Open, RequestOutcome, RequestRecord, Requests};
+pub(crate) use sign_ins::{SignIns, Via};
+pub(crate) use state::{GateState, Reload};
 
 use registrar::Registrar;
 
@@ -125,6 +125,7 @@ impl Metrics {
 mod tests {
     use std::time::Duration;
 
+    use super::registrar::MetricKind;
     use super::*;
     use crate::error::Failure;
 

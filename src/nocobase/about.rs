@@ -27,7 +27,7 @@ pub struct About {
 
 impl NocoBase {
     /// Asks a node; what it does not say stays open.
-    pub async fn about(&self, node: &str) -> About {
+    pub(crate) async fn about(&self, node: &str) -> About {
         let info = read(self.request(Method::GET, node, "app:getInfo")).await;
         let info: Option<serde_json::Value> = info.and_then(|body| serde_json::from_slice(&body).ok());
         let version = info.as_ref().and_then(|info| info.pointer("/data/version")?.as_str());

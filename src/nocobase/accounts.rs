@@ -19,13 +19,13 @@ use crate::config::{self, MatchBy};
 use crate::error::{Failure, FailureWithCause};
 
 use person::MAX_TEXT;
-pub use person::Person;
-pub use preview::Preview;
+pub(crate) use person::Person;
+pub(crate) use preview::Preview;
 use query::{one_of, text, user_in};
 
 /// Finds, makes and binds NocoBase users.
 #[derive(Debug, Clone)]
-pub struct Accounts {
+pub(crate) struct Accounts {
     nocobase: Arc<NocoBase>,
     match_by: Vec<MatchBy>,
     auto_create: bool,
@@ -34,7 +34,7 @@ pub struct Accounts {
 
 impl Accounts {
     /// By the rules of `[nocobase]`.
-    pub fn new(nocobase: Arc<NocoBase>, rules: &config::NocoBase) -> Self {
+    pub(crate) fn new(nocobase: Arc<NocoBase>, rules: &config::NocoBase) -> Self {
         Self {
             nocobase,
             match_by: rules.match_by.clone(),
@@ -44,14 +44,18 @@ impl Accounts {
     }
 
     /// Whether a match may need what WeCom gives only with the member's consent (phone number, e-mail address).
-    pub fn needs_consent(&self) -> bool {
+    pub(crate) fn needs_consent(&self) -> bool {
         self.match_by.iter().any(|key| *key != MatchBy::Username)
     }
 
     /// The user that this member is bound to. Userids are compared as WeCom does, without regard to the case of ASCII
     /// letters. A binding to a user that is gone is none: NocoBase takes bindings away with their user, so such a row
     /// is a leftover; it is ignored, since the service account may not delete.
-    pub async fn find_binding(&self, entry: &str, userid: &str) -> Result<Option<UserId>, FailureWithCause> {
+    pub(crate) async fn find_binding(
+        &self,
+        entry: &str,
+        userid: &str,
+    ) -> Result<Option<UserId>, FailureWithCause> {
         if userid.is_empty() || entry.is_empty() {
             return Ok(None);
         }
@@ -94,7 +98,7 @@ impl Accounts {
 
     /// The user that matches by what is known without the member's consent: the user name. Only where
     /// `match_by` puts it first; otherwise a better key, not known yet, might lead to another user.
-    pub async fn match_silent(&self, person: &Person) -> Result<Option<UserId>, FailureWithCause> {
+    pub(crate) async fn match_silent(&self, person: &Person) -> Result<Option<UserId>, FailureWithCause> {
         match self.match_by.first() {
             Some(MatchBy::Username) => self.match_key(MatchBy::Username, person).await.map(Option::flatten),
             _ => Ok(None),
@@ -103,7 +107,7 @@ impl Accounts {
 
     /// The user that matches by the keys of `match_by`, in their order.
     /// [`Failure::NothingToMatch`] if the person has none of them.
-    pub async fn match_full(&self, person: &Person) -> Result<Option<UserId>, FailureWithCause> {
+    pub(crate) async fn match_full(&self, person: &Person) -> Result<Option<UserId>, FailureWithCause> {
         let mut any = false;
         for key in &self.match_by {
             match self.match_key(*key, person).await? {
@@ -150,7 +154,7 @@ impl Accounts {
     /// Makes a user for this member, or finds the one that another node (or an earlier attempt) made a moment ago.
     /// The user carries every key of `match_by` that the person has, so that it is found again if the binding
     /// cannot be written.
-    pub async fn create(&self, person: &Person) -> Result<UserId, FailureWithCause> {
+    pub(crate) async fn create(&self, person: &Person) -> Result<UserId, FailureWithCause> {
         let keys: Vec<MatchBy> = self.match_by.iter().copied().filter(|k| person.has(*k)).collect();
         if keys.is_empty() {
             return Err(Failure::NothingToMatch.into());
@@ -235,7 +239,7 @@ impl Accounts {
     /// Writes the binding. Done already is a success. [`Failure::AlreadyBound`]: the user belongs to another member
     /// of this entry (phone numbers are given to new people). [`Failure::AmbiguousUser`]: the member has become bound to
     /// two users at once.
-    pub async fn bind(&self, user: UserId, person: &Person) -> Result<(), FailureWithCause> {
+    pub(crate) async fn bind(&self, user: UserId, person: &Person) -> Result<(), FailureWithCause> {
         let Person { entry, userid, name, avatar, .. } = person;
         if userid.is_empty() {
             return Err(Failure::NotAMember.into());
@@ -277,7 +281,7 @@ impl Accounts {
     }
 
     /// Match, or make, then bind: what is left to do once everything is known of a member without a binding.
-    pub async fn settle(&self, person: &Person) -> Result<UserId, FailureWithCause> {
+    pub(crate) async fn settle(&self, person: &Person) -> Result<UserId, FailureWithCause> {
         let user = match self.match_full(person).await? {
             Some(user) => user,
             None => self.create(person).await?,

@@ -44,7 +44,7 @@ const MAX_ANSWER: usize = 2 * 1024 * 1024;
 
 /// What `auth:check` says of a session's token.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum CheckOutcome {
+pub(crate) enum CheckOutcome {
     /// It counts.
     Valid {
         /// Whom NocoBase takes it for.
@@ -61,7 +61,7 @@ enum Service {
 }
 
 /// NocoBase's API.
-pub struct NocoBase {
+pub(crate) struct NocoBase {
     http: reqwest::Client,
     public_path: String,
     /// `http://node/public/path/api/`, one per node.
@@ -93,7 +93,7 @@ pub(super) enum Done {
 
 impl NocoBase {
     /// `Failure::Internal` (and a log line) for a configuration that cannot be used.
-    pub fn new(
+    pub(crate) fn new(
         upstream: &config::Upstream,
         nocobase: &config::NocoBase,
         minter: Arc<Minter>,
@@ -141,14 +141,14 @@ impl NocoBase {
 
     /// The same with its calls counted.
     #[must_use]
-    pub fn counted(mut self, calls: &NocoBaseCalls) -> Self {
+    pub(crate) fn counted(mut self, calls: &NocoBaseCalls) -> Self {
         self.calls = Some(calls.clone());
         self
     }
 
     /// Asks NocoBase about a session's freshly minted token. A secret that NocoBase does not share is an error, not
     /// the end of the session.
-    pub async fn check(&self, token: &str) -> Result<CheckOutcome, FailureWithCause> {
+    pub(crate) async fn check(&self, token: &str) -> Result<CheckOutcome, FailureWithCause> {
         let call = Call::get("auth:check");
         let response = self.send(token, &call).await?;
         match response.status {
@@ -177,7 +177,7 @@ impl NocoBase {
     ///
     /// # Errors
     /// NocoBase does not answer, or is starting.
-    pub async fn token_expiration(&self) -> Result<Option<Duration>, FailureWithCause> {
+    pub(crate) async fn token_expiration(&self) -> Result<Option<Duration>, FailureWithCause> {
         let call = Call::get("tokenControlConfig:get").query("filterByTk", "token-policy-config");
         let response = match &self.service {
             Service::Token(token) => self.send(token.expose_secret(), &call).await?,
@@ -196,7 +196,7 @@ impl NocoBase {
     ///
     /// Every node gets the call: each keeps a filter of blocked sessions in its own memory and looks into the shared table only
     /// for those that the filter has. A node that is away reads the table when it starts.
-    pub async fn sign_out(&self, token: &str) -> Result<(), FailureWithCause> {
+    pub(crate) async fn sign_out(&self, token: &str) -> Result<(), FailureWithCause> {
         let call = Call::post("auth:signOut", None);
         let mut done = None;
         let mut failed = None;
@@ -212,7 +212,7 @@ impl NocoBase {
 
     /// Registers a session (`sid` = the `jti` of its tokens, a uuid), so that NocoBase knows and renews it.
     /// Done already is a success: the same sign-in may arrive twice.
-    pub async fn register_session(
+    pub(crate) async fn register_session(
         &self,
         sid: &str,
         user: UserId,
@@ -237,7 +237,7 @@ impl NocoBase {
     }
 
     /// Whom the gate's own calls count for. `None`: not to be seen from `service_token`.
-    pub fn service_user(&self) -> Option<UserId> {
+    pub(crate) fn service_user(&self) -> Option<UserId> {
         match &self.service {
             Service::User(id) => Some(*id),
             Service::Token(token) => {

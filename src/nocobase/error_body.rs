@@ -3,11 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 /// Most bytes of an error body that are looked at. NocoBase's have about 100.
-pub const MAX_ERROR_BODY: usize = 8 * 1024;
+pub(crate) const MAX_ERROR_BODY: usize = 8 * 1024;
 
 /// A NocoBase error code about a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Code {
+pub(crate) enum Code {
     /// There was no token.
     EmptyToken,
     /// Over its end, and the request was not one that renews.
@@ -43,18 +43,18 @@ const CODES: [(&str, Code); 9] = [
 
 impl Code {
     /// `None` for a code that is not about tokens.
-    pub fn parse(name: &str) -> Option<Self> {
+    pub(crate) fn parse(name: &str) -> Option<Self> {
         CODES.iter().find(|(n, _)| *n == name).map(|(_, code)| *code)
     }
     /// NocoBase's name.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         CODES.iter().find(|(_, code)| *code == self).map_or("", |(name, _)| name)
     }
 }
 
 /// Body of a refusal.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ErrorBody {
+pub(crate) struct ErrorBody {
     /// NocoBase sends one or more.
     #[serde(default)]
     pub errors: Vec<ErrorEntry>,
@@ -62,7 +62,7 @@ pub struct ErrorBody {
 
 /// One reason.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ErrorEntry {
+pub(crate) struct ErrorEntry {
     /// For people, in the language of the request.
     #[serde(default)]
     pub message: String,
@@ -73,15 +73,15 @@ pub struct ErrorEntry {
 
 impl ErrorBody {
     /// `None` if it is not NocoBase's shape.
-    pub fn parse(body: &[u8]) -> Option<Self> {
+    pub(crate) fn parse(body: &[u8]) -> Option<Self> {
         serde_json::from_slice(body).ok()
     }
     /// The first code that is about the token.
-    pub fn token_code(&self) -> Option<Code> {
+    pub(crate) fn token_code(&self) -> Option<Code> {
         self.errors.iter().filter_map(|e| e.code.as_deref()).find_map(Code::parse)
     }
     /// The reasons in one line for a log, at most 200 characters, without line breaks.
-    pub fn summary(&self) -> String {
+    pub(crate) fn summary(&self) -> String {
         let mut line = String::new();
         for e in &self.errors {
             if !line.is_empty() {
@@ -101,14 +101,14 @@ impl ErrorBody {
 /// Finds the code in the body of a 401 that is passing by in pieces. Nothing is held back: feed it copies of what is
 /// forwarded, ask at the end. The body must not be compressed.
 #[derive(Debug, Default)]
-pub struct CodeReader {
+pub(crate) struct CodeReader {
     seen: Vec<u8>,
     too_long: bool,
 }
 
 impl CodeReader {
     /// Takes the next piece.
-    pub fn push(&mut self, piece: &[u8]) {
+    pub(crate) fn push(&mut self, piece: &[u8]) {
         if self.too_long || self.seen.len().saturating_add(piece.len()) > MAX_ERROR_BODY {
             self.too_long = true;
             self.seen = Vec::new();
@@ -117,7 +117,7 @@ impl CodeReader {
         }
     }
     /// The code, once the body is complete. `None`: no code, not JSON, or longer than any response about a token.
-    pub fn finish(&self) -> Option<Code> {
+    pub(crate) fn finish(&self) -> Option<Code> {
         ErrorBody::parse(&self.seen)?.token_code()
     }
 }

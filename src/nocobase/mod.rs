@@ -2,23 +2,23 @@
 //!
 //! Must never: let a token of NocoBase reach a log or, in sealed delivery, a browser.
 
-pub mod about;
-pub mod accounts;
-pub mod client;
+pub(crate) mod about;
+pub(crate) mod accounts;
+pub(crate) mod client;
 mod crypto;
-pub mod error_body;
-pub mod page_settings;
-pub mod phone;
-pub mod roles;
+pub(crate) mod error_body;
+pub(crate) mod page_settings;
+pub(crate) mod phone;
+pub(crate) mod roles;
 #[cfg(test)]
 mod test_client;
-pub mod token;
+pub(crate) mod token;
 mod user_id;
-pub mod versions;
+pub(crate) mod versions;
 
 pub use about::About;
-pub use accounts::{Accounts, Person, Preview};
-pub use client::{CheckOutcome, NocoBase};
-pub use page_settings::PageSettings;
+pub(crate) use accounts::{Accounts, Person, Preview};
+pub(crate) use client::{CheckOutcome, NocoBase};
+pub(crate) use page_settings::PageSettings;
 pub use token::{Minted, Minter, TokenError, Verified};
 pub use user_id::UserId;

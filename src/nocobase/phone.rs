@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 
 /// A phone number with its country, `+8613800001234`.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub struct Phone {
+pub(crate) struct Phone {
     /// Country code and number, digits only.
     digits: String,
 }
@@ -30,7 +30,7 @@ fn is_chinese_mobile(digits: &str) -> bool {
 
 impl Phone {
     /// `None`: not a number, or not clear of which country.
-    pub fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let mut digits = String::with_capacity(16);
         let mut plus = false;
         for c in text.trim_matches(' ').chars() {
@@ -61,12 +61,12 @@ impl Phone {
     }
 
     /// How the gate writes it into NocoBase: as NocoBase's users do, `13800001234` for China, else `+13800001234`.
-    pub fn stored(&self) -> String {
+    pub(crate) fn stored(&self) -> String {
         self.chinese().map_or_else(|| format!("+{}", self.digits), str::to_owned)
     }
 
     /// The spellings to ask NocoBase for; what comes back is compared as [`Phone`] again.
-    pub fn spellings(&self) -> Vec<String> {
+    pub(crate) fn spellings(&self) -> Vec<String> {
         let all = &self.digits;
         let mut out = vec![format!("+{all}"), format!("00{all}")];
         if let Some(national) = self.chinese() {

@@ -15,7 +15,7 @@ use crate::error::{Failure, FailureWithCause};
 
 /// Who gets what: all roles that rules name, those of them that match, and what a user gets who would be left with none.
 #[derive(Debug, Clone, Copy)]
-pub struct Plan<'a> {
+pub(crate) struct Plan<'a> {
     /// All that the rules name.
     pub managed: &'a BTreeSet<&'a str>,
     /// Of these, the ones that the user is to have.
@@ -26,7 +26,7 @@ pub struct Plan<'a> {
 
 impl Plan<'_> {
     /// The roles that a user is to have who has `now`.
-    pub fn of(&self, now: &BTreeSet<String>) -> BTreeSet<String> {
+    pub(crate) fn of(&self, now: &BTreeSet<String>) -> BTreeSet<String> {
         // A user with the root role needs no other, and must not lose it.
         if now.iter().any(|name| is_root(name)) {
             return now.clone();
@@ -52,7 +52,7 @@ impl Plan<'_> {
 
 impl NocoBase {
     /// Names of a user's roles. `None`: no such user, or not visible to the service account.
-    pub async fn roles(&self, user: UserId) -> Result<Option<BTreeSet<String>>, FailureWithCause> {
+    pub(crate) async fn roles(&self, user: UserId) -> Result<Option<BTreeSet<String>>, FailureWithCause> {
         let call = Call::get("users:get")
             .query("filterByTk", user.to_string())
             .query("fields[]", "id")
@@ -79,7 +79,7 @@ impl NocoBase {
 
     /// Gives a user these roles instead of those that it has. NocoBase leaves out, in silence, the ones that it does not
     /// know. Refuses what could be `root`, and what is neither plain nor there `before`.
-    pub async fn set_roles(
+    pub(crate) async fn set_roles(
         &self,
         user: UserId,
         before: &BTreeSet<String>,

@@ -13,7 +13,7 @@ use super::{UserId, crypto};
 use crate::error::Failure;
 
 /// Seconds that a minted session token is good for.
-pub const LIFETIME_S: u64 = 30 * 60;
+pub(crate) const LIFETIME_S: u64 = 30 * 60;
 /// Seconds that a token for one call of the service account is good for.
 const SERVICE_LIFETIME_S: u64 = 10 * 60;
 /// Seconds by which a foreign token may be over its end (or before its beginning): clocks differ.

@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// What the gate is tested with, release by release.
-pub const TESTED: &str = "2.2.15";
+pub(crate) const TESTED: &str = "2.2.15";
 
 /// How far a version of NocoBase is supported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,7 +47,7 @@ pub struct Row {
 }
 
 /// All versions, in their order; a row ends where the next one begins.
-pub const TABLE: [Row; 6] = [
+pub(crate) const TABLE: [Row; 6] = [
     Row {
         versions: "up to 1.5",
         from: (0, 0),
@@ -89,7 +89,7 @@ pub const TABLE: [Row; 6] = [
 ];
 
 /// What follows [`TABLE`].
-pub const LATER: Row = Row {
+pub(crate) const LATER: Row = Row {
     versions: "3.x",
     from: (3, 0),
     support: Support::Unknown,

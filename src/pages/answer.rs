@@ -8,11 +8,11 @@ use serde_json::json;
 use crate::error::Failure;
 
 /// Tells the NocoBase page (through `gate.js`) and programs where to sign in.
-pub const LOGIN_HEADER: &str = "X-WeCom-Gate-Login";
+pub(crate) const LOGIN_HEADER: &str = "X-WeCom-Gate-Login";
 
 /// Ready to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rendered {
+pub(crate) struct Rendered {
     /// HTTP status.
     pub status: u16,
     /// The whole body.
@@ -22,8 +22,9 @@ pub struct Rendered {
 }
 
 impl Rendered {
+    #[cfg(test)]
     /// The value of a header.
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str())
     }
 }
@@ -79,7 +80,7 @@ pub(super) fn html(
 
 /// For everything that is not a page load: NocoBase's error shape, so that its page and its client libraries
 /// understand it. `login` is the address to sign in at, where signing in would help.
-pub fn json_error(failure: Failure, message: &str, login: Option<&str>) -> Rendered {
+pub(crate) fn json_error(failure: Failure, message: &str, login: Option<&str>) -> Rendered {
     let answer = failure.response();
     let mut headers = vec![
         ("Content-Type", "application/json; charset=utf-8".to_owned()),

@@ -12,7 +12,7 @@ mod view;
 #[cfg(test)]
 mod tests;
 
-pub use answer::{LOGIN_HEADER, Rendered, json_error};
+pub(crate) use answer::{LOGIN_HEADER, Rendered, json_error};
 pub use lang::{Lang, language, wecom_hint};
-pub use script::{Script, form_attributes, gate_js, script, script_attributes, script_tag};
-pub use view::{Entry, Page, View, message, render};
+pub(crate) use script::{form_attributes, gate_js, script, script_attributes, script_tag};
+pub(crate) use view::{Entry, Page, View, message, render};

@@ -11,7 +11,7 @@ use super::view::{LOGIN, parts};
 
 /// A file that is part of the program.
 #[derive(Debug)]
-pub struct Script {
+pub(crate) struct Script {
     /// Its text.
     pub body: String,
     /// The beginning of its SHA-256 in hex: changes when the text does.
@@ -46,13 +46,13 @@ fn texts() -> serde_json::Value {
 }
 
 /// The script itself.
-pub fn script() -> &'static Script {
+pub(crate) fn script() -> &'static Script {
     &GATE_JS
 }
 
 /// Answers `GET /wecom-gate/gate.js?v=...`. Only the address that names this very text may be kept for good: after an
 /// update, or from another node, another text must not be kept under it.
-pub fn gate_js(version: Option<&str>) -> Rendered {
+pub(crate) fn gate_js(version: Option<&str>) -> Rendered {
     let cache = if version == Some(GATE_JS.version.as_str()) {
         "public, max-age=31536000, immutable"
     } else {
@@ -74,7 +74,7 @@ pub fn gate_js(version: Option<&str>) -> Rendered {
 ///
 /// `token` is what the page is to use as its token: the phantom (`sealed`) or NocoBase's own. `user` is NocoBase's
 /// user id: when it changes, what the person before left in the browser is removed.
-pub fn script_attributes<'a>(
+pub(crate) fn script_attributes<'a>(
     token: &'a str,
     app: &'a str,
     sealed: bool,
@@ -93,13 +93,17 @@ pub fn script_attributes<'a>(
 ///
 /// `entries` is a JSON list of `[name, title]`, a button each below NocoBase's form; `lang` the language for it where
 /// NocoBase's page has none stored.
-pub fn form_attributes<'a>(app: &'a str, entries: &'a str, lang: &'a str) -> [(&'static str, &'a str); 4] {
+pub(crate) fn form_attributes<'a>(
+    app: &'a str,
+    entries: &'a str,
+    lang: &'a str,
+) -> [(&'static str, &'a str); 4] {
     [("data-app", app), ("data-login", LOGIN), ("data-entries", entries), ("data-lang", lang)]
 }
 
 /// `<script src="..." data-...="..."></script>`. Values are escaped; a name that is not of lower-case letters,
 /// digits and `-` is left out.
-pub fn script_tag(src: &str, attributes: &[(&str, &str)]) -> Bytes {
+pub(crate) fn script_tag(src: &str, attributes: &[(&str, &str)]) -> Bytes {
     let mut tag = String::from("<script");
     for (name, value) in std::iter::once(&("src", src)).chain(attributes) {
         let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';

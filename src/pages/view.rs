@@ -17,7 +17,7 @@ const LOGOUT: &str = "/wecom-gate/logout";
 
 /// Which page.
 #[derive(Debug, Clone, Copy)]
-pub enum Page {
+pub(crate) enum Page {
     /// A failure.
     Failure(Failure),
     /// After signing out: does not sign in again by itself.
@@ -30,7 +30,7 @@ pub enum Page {
 
 /// A button that begins a sign-in.
 #[derive(Debug, Clone, Copy)]
-pub struct Entry<'a> {
+pub(crate) struct Entry<'a> {
     /// What the button says after "Sign in with".
     pub title: &'a str,
     /// A path of this origin.
@@ -40,7 +40,7 @@ pub struct Entry<'a> {
 /// All that a page is made from. Everything in it may come from outside: it is escaped, and what is to be clicked must
 /// be a path of this origin, else it is left out.
 #[derive(Debug, Clone, Copy)]
-pub struct View<'a> {
+pub(crate) struct View<'a> {
     /// See [`super::language`].
     pub lang: Lang,
     /// Which page.
@@ -65,7 +65,7 @@ pub struct View<'a> {
 
 impl<'a> View<'a> {
     /// A page with nothing but its own words.
-    pub fn new(lang: Lang, page: Page, request_id: &'a str, now: SystemTime) -> Self {
+    pub(crate) fn new(lang: Lang, page: Page, request_id: &'a str, now: SystemTime) -> Self {
         View {
             lang,
             page,
@@ -82,12 +82,12 @@ impl<'a> View<'a> {
 }
 
 /// What a person reads about a failure in one line, for JSON responses that NocoBase's page shows.
-pub fn message(failure: Failure, lang: Lang) -> String {
+pub(crate) fn message(failure: Failure, lang: Lang) -> String {
     lang.text(kinds::of(failure).key)
 }
 
 /// Makes the page. The status is the failure's, 200 for pages that are none.
-pub fn render(view: &View<'_>) -> Rendered {
+pub(crate) fn render(view: &View<'_>) -> Rendered {
     let (status, retry_after) = match view.page {
         Page::Failure(failure) => (failure.response().status, failure.response().retry_after),
         _ => (200, None),
@@ -282,10 +282,10 @@ const fn drawing(icon: Icon) -> Drawing {
 pub(super) mod parts {
     macro_rules! parts {
         ($($name:ident = $key:literal),+ $(,)?) => {
-            $(pub const $name: &str = $key;)+
+            $(pub(crate) const $name: &str = $key;)+
             /// All of them, to be compared with the texts.
             #[cfg(test)]
-            pub const ALL: &[&str] = &[$($key),+];
+            pub(crate) const ALL: &[&str] = &[$($key),+];
         };
     }
     parts! {

@@ -9,7 +9,7 @@ use super::context::Context;
 use super::gate::Gate;
 
 /// Writes the line, where `log.access_log` is on.
-pub fn write(gate: &Gate, downstream: &HttpSession, error: Option<&Error>, ctx: &Context) {
+pub(super) fn write(gate: &Gate, downstream: &HttpSession, error: Option<&Error>, ctx: &Context) {
     if !gate.config.log.access_log {
         return;
     }
@@ -36,7 +36,7 @@ pub fn write(gate: &Gate, downstream: &HttpSession, error: Option<&Error>, ctx: 
 }
 
 /// The same for a request that was given up because its session had ended: Pingora has let go of it.
-pub fn cut_off(gate: &Gate, ctx: &Context) {
+pub(super) fn cut_off(gate: &Gate, ctx: &Context) {
     let Some((method, uri)) = ctx.target.as_ref().filter(|_| gate.config.log.access_log) else { return };
     tracing::info!(
         target: "wecom_gate::access",

@@ -21,7 +21,7 @@ use crate::session::OwnCookies;
 const MOST_FORM_REDIRECTS: u8 = 60;
 
 /// What happens to a request.
-pub enum Admitted {
+pub(super) enum Admitted {
     /// It goes to NocoBase; the context says how.
     Forward,
     /// The gate responds itself.
@@ -29,7 +29,7 @@ pub enum Admitted {
 }
 
 /// Reads, decides, does.
-pub async fn admit(gate: &Gate, downstream: &mut HttpSession, ctx: &mut Context) -> Admitted {
+pub(super) async fn admit(gate: &Gate, downstream: &mut HttpSession, ctx: &mut Context) -> Admitted {
     client::identify(gate, downstream, ctx);
     match read(gate, downstream, ctx).await {
         Ok(admitted) => admitted,

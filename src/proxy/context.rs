@@ -23,10 +23,10 @@ use crate::nocobase::error_body::CodeReader;
 use crate::session::Attached;
 
 /// A token younger than this was not refused for its age.
-pub const FRESH: Duration = Duration::from_secs(1);
+pub(super) const FRESH: Duration = Duration::from_secs(1);
 
 /// A request's state between phases.
-pub struct Context {
+pub(super) struct Context {
     /// When it began.
     pub started: Instant,
     /// The same for NocoBase, the response and the log.
@@ -92,7 +92,7 @@ pub struct Context {
 
 impl Context {
     /// A new request.
-    pub fn new(gate: &Arc<Gate>) -> Context {
+    pub(super) fn new(gate: &Arc<Gate>) -> Context {
         Context {
             started: Instant::now(),
             request_id: gate.request_ids.next(),
@@ -129,13 +129,13 @@ impl Context {
     }
 
     /// A member signs out in NocoBase.
-    pub fn signs_out(&self) -> bool {
+    pub(super) fn signs_out(&self) -> bool {
         self.forward.is_some_and(|f| f.signs_out && f.identity == Identity::Member)
     }
 
     /// May a request that NocoBase answered 401 be sent once more with a fresh token? Only one that changes nothing, since the
     /// 401 may mean something else; and a token that is fresh already would only be refused again.
-    pub fn may_ask_again(&self, request: &RequestHeader) -> bool {
+    pub(super) fn may_ask_again(&self, request: &RequestHeader) -> bool {
         request.method.is_safe()
             && self.refused_token_age.is_none()
             && self.forward.is_some_and(|f| f.identity == Identity::Member)
@@ -143,12 +143,12 @@ impl Context {
     }
 
     /// A tunnel may stay open for days: stopping does not wait for it.
-    pub fn becomes_tunnel(&mut self) {
+    pub(super) fn becomes_tunnel(&mut self) {
         self.in_flight = None;
     }
 
     /// Has the session behind this request ended meanwhile?
-    pub fn member_ended(&self) -> bool {
+    pub(super) fn member_ended(&self) -> bool {
         self.stream.as_ref().is_some_and(|s| s.stream().is_ended())
     }
 }

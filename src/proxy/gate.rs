@@ -21,21 +21,21 @@ use crate::nocobase::versions::Support;
 use crate::pages;
 
 /// The gate as the last good configuration describes it. A request takes it once, at its beginning.
-pub struct CurrentGate(ArcSwap<Gate>);
+pub(crate) struct CurrentGate(ArcSwap<Gate>);
 
 impl CurrentGate {
     /// Begins with this one.
-    pub fn new(gate: Arc<Gate>) -> CurrentGate {
+    pub(crate) fn new(gate: Arc<Gate>) -> CurrentGate {
         CurrentGate(ArcSwap::new(gate))
     }
 
     /// The one that new requests get. Takes no lock.
-    pub fn now(&self) -> Arc<Gate> {
+    pub(crate) fn now(&self) -> Arc<Gate> {
         self.0.load_full()
     }
 
     /// Ends what outlives its session, for ever.
-    pub async fn watch_streams(&self) {
+    pub(crate) async fn watch_streams(&self) {
         loop {
             let sessions = self.now().sessions.clone();
             sessions.next_look().await;
@@ -45,7 +45,7 @@ impl CurrentGate {
     }
 
     /// New requests get this one from now on.
-    pub fn replace(&self, gate: Arc<Gate>) {
+    pub(crate) fn replace(&self, gate: Arc<Gate>) {
         let before = self.0.swap(gate.clone());
         gate.sessions.took_over(&before.sessions);
         gate.sessions.tell_from_now_on();
@@ -58,7 +58,7 @@ impl CurrentGate {
 }
 
 /// The gate.
-pub struct Gate {
+pub(crate) struct Gate {
     /// As loaded.
     pub config: Arc<Config>,
     /// What decisions rest on; changes when NocoBase's page tells other addresses.
@@ -91,12 +91,12 @@ pub struct Gate {
 
 impl Gate {
     /// Builds everything; an error says what of the configuration cannot be built.
-    pub fn new(config: Config) -> Result<Gate, String> {
+    pub(crate) fn new(config: Config) -> Result<Gate, String> {
         Self::after(None, config)
     }
 
     /// In place of `before` after a change of the configuration: what has been seen, counted and begun goes on.
-    pub fn after(before: Option<&Gate>, config: Config) -> Result<Gate, String> {
+    pub(crate) fn after(before: Option<&Gate>, config: Config) -> Result<Gate, String> {
         let config = Arc::new(config);
         let authority = config.origin.authority();
         let origin = headers::Origin {
@@ -135,7 +135,7 @@ impl Gate {
     }
 
     /// What decisions rest on. Takes no lock.
-    pub fn policy(&self) -> arc_swap::Guard<Arc<Policy>> {
+    pub(crate) fn policy(&self) -> arc_swap::Guard<Arc<Policy>> {
         self.policy.load()
     }
 
@@ -159,12 +159,12 @@ impl Gate {
     }
 
     /// Does the browser hold NocoBase's real token?
-    pub fn delivers_tokens(&self) -> bool {
+    pub(crate) fn delivers_tokens(&self) -> bool {
         self.config.nocobase.token_delivery == TokenDelivery::Browser
     }
 
     /// The script tag for a page of this session.
-    pub fn script_tag(&self, token: &str, user: u64) -> Bytes {
+    pub(crate) fn script_tag(&self, token: &str, user: u64) -> Bytes {
         let (user, sealed) = (user.to_string(), !self.delivers_tokens());
         pages::script_tag(
             &pages::script().src,
@@ -175,7 +175,7 @@ impl Gate {
 
 impl Gate {
     /// The script tag for a page of NocoBase's own sign-in: a button per entry, in this language.
-    pub fn form_tag(&self, lang: pages::Lang) -> Bytes {
+    pub(crate) fn form_tag(&self, lang: pages::Lang) -> Bytes {
         let entries: Vec<_> = self.config.wecom.iter().map(|e| (&e.name, &e.title)).collect();
         let entries = serde_json::to_string(&entries).unwrap_or_default();
         pages::script_tag(

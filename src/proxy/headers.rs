@@ -35,7 +35,7 @@ const PROTECTED_PREFIXES: &[&str] =
     &["x-forwarded", "x-wecom", "x-auth-request", "x-authenticated", "x-original"];
 
 /// Is this header one that only the gate may set?
-pub fn is_protected(name: &str) -> bool {
+pub(super) fn is_protected(name: &str) -> bool {
     let b = name.as_bytes();
     // Nearly every header of an ordinary request leaves here.
     if !matches!(b.first().map(u8::to_ascii_lowercase), Some(b'x' | b'f' | b't' | b'r' | b'p')) {
@@ -56,7 +56,7 @@ fn folded_starts_with(name: &[u8], prefix: &[u8]) -> bool {
 
 /// Does this value of `Connection` name a header that the gate protects, or one it relies on? Then the request is refused
 /// (R10).
-pub fn nominates_protected(connection: &HeaderValue) -> bool {
+pub(super) fn nominates_protected(connection: &HeaderValue) -> bool {
     connection.as_bytes().split(|b| *b == b',').any(|token| {
         let token = token.trim_ascii();
         std::str::from_utf8(token).is_ok_and(|t| {
@@ -66,7 +66,7 @@ pub fn nominates_protected(connection: &HeaderValue) -> bool {
 }
 
 /// Removes every protected header.
-pub fn strip_protected(headers: &mut HeaderMap) {
+pub(super) fn strip_protected(headers: &mut HeaderMap) {
     // Copies of names, made only where there is something to remove.
     let names: Vec<HeaderName> = headers.keys().filter(|n| is_protected(n.as_str())).cloned().collect();
     for name in &names {
@@ -76,7 +76,7 @@ pub fn strip_protected(headers: &mut HeaderMap) {
 
 /// Removes what a response says to its next recipient alone: the well-known headers, and those that `Connection` names
 /// (RFC 9110, 7.6.1). Framing stays; Pingora sets `Connection` itself and passes no trailers on.
-pub fn strip_hop_by_hop(headers: &mut HeaderMap, status: StatusCode) {
+pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap, status: StatusCode) {
     const ALWAYS: [HeaderName; 5] = [
         HeaderName::from_static("keep-alive"),
         HeaderName::from_static("proxy-connection"),
@@ -102,7 +102,7 @@ pub fn strip_hop_by_hop(headers: &mut HeaderMap, status: StatusCode) {
 
 /// Leaves one reading of a response's length: none where there is no body or it is chunked, else one number. Pingora has
 /// refused those that differ.
-pub fn mend_length(headers: &mut HeaderMap, status: StatusCode) {
+pub(super) fn mend_length(headers: &mut HeaderMap, status: StatusCode) {
     if status == StatusCode::NO_CONTENT {
         headers.remove(header::TRANSFER_ENCODING);
         headers.remove(header::CONTENT_LENGTH);
@@ -121,7 +121,7 @@ pub fn mend_length(headers: &mut HeaderMap, status: StatusCode) {
 
 /// What the gate tells NocoBase of where a request comes from. Built once; only the address changes.
 #[derive(Debug, Clone)]
-pub struct Origin {
+pub(crate) struct Origin {
     /// `Host` and `X-Forwarded-Host`.
     pub authority: HeaderValue,
     /// `X-Forwarded-Proto`.
@@ -131,7 +131,7 @@ pub struct Origin {
 }
 
 /// An address as a header's value. Written in place first: text that grows piece by piece costs an allocation for each.
-pub fn address(address: IpAddr) -> Result<HeaderValue> {
+pub(super) fn address(address: IpAddr) -> Result<HeaderValue> {
     // The longest: `ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255`.
     let mut text = [0_u8; 45];
     let mut rest = &mut text[..];
@@ -159,10 +159,10 @@ const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 /// Correlates the log lines of everybody on a request's way.
-pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Sets the forwarding headers; clients' own have been removed before.
-pub fn set_forwarding(
+pub(super) fn set_forwarding(
     headers: &mut HeaderMap,
     origin: &Origin,
     client: HeaderValue,
@@ -178,7 +178,7 @@ pub fn set_forwarding(
 
 /// The member, for applications that read headers (`nocobase.identity_headers`).
 #[derive(Debug, Clone, Copy)]
-pub struct Identity<'a> {
+pub(super) struct Identity<'a> {
     /// WeCom's userid.
     pub userid: &'a str,
     /// Corp id.
@@ -193,14 +193,14 @@ pub struct Identity<'a> {
 
 /// Sets the identity headers. A name outside ASCII is percent-encoded; a userid that cannot be a header is refused
 /// by leaving all of them out.
-pub fn set_identity(headers: &mut HeaderMap, who: &Identity<'_>) {
+pub(super) fn set_identity(headers: &mut HeaderMap, who: &Identity<'_>) {
     for (name, value) in identity_headers(who) {
         headers.insert(name, value);
     }
 }
 
 /// The identity headers and their values.
-pub fn identity_headers(who: &Identity<'_>) -> Vec<(HeaderName, HeaderValue)> {
+pub(super) fn identity_headers(who: &Identity<'_>) -> Vec<(HeaderName, HeaderValue)> {
     let encoded = |s: &str| {
         let text = percent_encoding::utf8_percent_encode(s, percent_encoding::CONTROLS).to_string();
         HeaderValue::from_str(&text).ok()
@@ -216,12 +216,12 @@ pub fn identity_headers(who: &Identity<'_>) -> Vec<(HeaderName, HeaderValue)> {
 }
 
 /// The text of the first header of this name, when it is ASCII.
-pub fn text<'a>(request: &'a pingora::http::RequestHeader, name: &HeaderName) -> Option<&'a str> {
+pub(super) fn text<'a>(request: &'a pingora::http::RequestHeader, name: &HeaderName) -> Option<&'a str> {
     ascii(request.headers.get(name)?)
 }
 
 /// A header's text, when it is ASCII. `HeaderValue::to_str` looks at each byte by itself.
-pub fn ascii(value: &HeaderValue) -> Option<&str> {
+pub(super) fn ascii(value: &HeaderValue) -> Option<&str> {
     let bytes = value.as_bytes();
     if bytes.is_ascii() { std::str::from_utf8(bytes).ok() } else { None }
 }

@@ -8,7 +8,7 @@ use pingora::protocols::TcpKeepalive;
 use socket2::SockRef;
 
 /// After a minute of silence the peer is asked four times; what was sent may stay unanswered for two minutes.
-pub fn keepalive() -> TcpKeepalive {
+pub(crate) fn keepalive() -> TcpKeepalive {
     TcpKeepalive {
         idle: Duration::from_secs(60),
         interval: Duration::from_secs(15),
@@ -21,7 +21,7 @@ pub fn keepalive() -> TcpKeepalive {
 ///
 /// # Errors
 /// What the system says.
-pub fn find(socket: SockRef<'_>) -> io::Result<()> {
+pub(crate) fn find(socket: SockRef<'_>) -> io::Result<()> {
     let times = keepalive();
     let retries = u32::try_from(times.count).unwrap_or(u32::MAX);
     let keepalive = socket2::TcpKeepalive::new()

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::session::{CachedSession, Session};
 
 /// The session behind a request.
-pub struct Member {
+pub(super) struct Member {
     /// From the cookie.
     pub session: Arc<Session>,
     /// What this node knows of it.

@@ -8,12 +8,12 @@
 
 mod access_log;
 mod admission;
-pub mod connection;
+pub(crate) mod connection;
 mod context;
 mod forward;
 mod gate;
 mod headers;
-pub mod lost_peers;
+pub(crate) mod lost_peers;
 mod member;
 mod phases;
 mod request;
@@ -21,7 +21,7 @@ mod request_metrics;
 mod response;
 pub mod rewrite;
 mod routes;
-pub mod upstream;
+pub(crate) mod upstream;
 
-pub use gate::{CurrentGate, Gate};
-pub use phases::Phases;
+pub(crate) use gate::{CurrentGate, Gate};
+pub(crate) use phases::Phases;

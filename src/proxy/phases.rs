@@ -40,12 +40,12 @@ const TUNNEL_ENDED: ErrorType = ErrorType::Custom("the session has ended");
 const STALE_TOKEN: ErrorType = ErrorType::Custom("stale token");
 
 /// The proxy.
-pub struct Phases {
+pub(crate) struct Phases {
     live: Arc<CurrentGate>,
 }
 
 /// A request, and the gate as it was when the request began: a change of the configuration in between is for others.
-pub struct Carried {
+pub(crate) struct Carried {
     gate: Arc<Gate>,
     ctx: Context,
     logged: bool,
@@ -63,7 +63,7 @@ impl Drop for Carried {
 
 impl Phases {
     /// Serves this gate.
-    pub fn new(live: Arc<CurrentGate>) -> Phases {
+    pub(crate) fn new(live: Arc<CurrentGate>) -> Phases {
         Phases { live }
     }
 }

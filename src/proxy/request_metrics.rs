@@ -10,7 +10,7 @@ use super::gate::Gate;
 use crate::metrics::{Node, RequestOutcome, RequestRecord};
 
 /// The head of NocoBase's response arrived.
-pub fn answered(gate: &Gate, status: u16, ctx: &mut Context) {
+pub(super) fn answered(gate: &Gate, status: u16, ctx: &mut Context) {
     if ctx.answered_at.is_some() || (status < 200 && status != 101) {
         return;
     }
@@ -25,14 +25,14 @@ pub fn answered(gate: &Gate, status: u16, ctx: &mut Context) {
 }
 
 /// A node could not be reached, or closed the connection before its response.
-pub fn lost(gate: &Gate, ctx: &Context) {
+pub(super) fn lost(gate: &Gate, ctx: &Context) {
     if let Some(node) = node(gate, ctx).filter(|_| ctx.answered_at.is_none()) {
         node.upstream_failed();
     }
 }
 
 /// The request is over.
-pub fn done(gate: &Gate, downstream: &HttpSession, error: Option<&Error>, ctx: &mut Context) {
+pub(super) fn done(gate: &Gate, downstream: &HttpSession, error: Option<&Error>, ctx: &mut Context) {
     let now = Instant::now();
     let status = downstream.response_written().map_or(0, |r| r.status.as_u16());
     let outcome = match ctx.failure {
@@ -55,7 +55,7 @@ pub fn done(gate: &Gate, downstream: &HttpSession, error: Option<&Error>, ctx: &
 }
 
 /// The request was given up because its session had ended.
-pub fn cut_off(gate: &Gate, ctx: &mut Context) {
+pub(super) fn cut_off(gate: &Gate, ctx: &mut Context) {
     let now = Instant::now();
     gate.metrics.requests.record(&RequestRecord {
         outcome: RequestOutcome::Aborted,

@@ -98,7 +98,7 @@ impl Stamp {
 
 /// The certificates in use.
 #[derive(Debug)]
-pub struct Certificates {
+pub(super) struct Certificates {
     set: ArcSwap<Set>,
     /// Of the files when they were last read, with or without success.
     read: Mutex<Vec<Stamp>>,
@@ -112,14 +112,14 @@ impl ResolvesServerCert for Certificates {
 
 impl Certificates {
     /// Loads and checks every pair; the first is the default.
-    pub fn load(files: &[CertificateFiles]) -> Result<Arc<Certificates>, TlsError> {
+    pub(super) fn load(files: &[CertificateFiles]) -> Result<Arc<Certificates>, TlsError> {
         let read = Mutex::new(Stamp::of(files));
         Ok(Arc::new(Certificates { set: ArcSwap::from_pointee(Set::read(files)?), read }))
     }
 
     /// Takes new certificates into use for new connections; if one of them is bad, all stay as they were, and the log
     /// and the metrics say so.
-    pub fn reload(&self, files: &[CertificateFiles], state: &GateState) {
+    pub(super) fn reload(&self, files: &[CertificateFiles], state: &GateState) {
         *self.read.lock() = Stamp::of(files);
         match Set::read(files) {
             Ok(set) => {
@@ -137,7 +137,7 @@ impl Certificates {
     }
 
     /// Looks at the files for ever, and reloads them when they have changed.
-    pub async fn watch(&self, files: impl Fn() -> Vec<CertificateFiles>, state: &GateState) {
+    pub(super) async fn watch(&self, files: impl Fn() -> Vec<CertificateFiles>, state: &GateState) {
         let mut before = self.read.lock().clone();
         loop {
             tokio::time::sleep(LOOK).await;
@@ -151,12 +151,12 @@ impl Certificates {
     }
 
     /// The files of the certificates in use, and the end of each in seconds since 1970.
-    pub fn ends(&self) -> Vec<(String, i64)> {
+    pub(super) fn ends(&self) -> Vec<(String, i64)> {
         self.set.load().pairs.iter().map(|pair| (pair.file.clone(), pair.not_after)).collect()
     }
 
     /// Shakes hands with these certificates: TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1.
-    pub fn acceptor(self: &Arc<Self>, tickets: Arc<dyn ProducesTickets>) -> Acceptor {
+    pub(super) fn acceptor(self: &Arc<Self>, tickets: Arc<dyn ProducesTickets>) -> Acceptor {
         let versions = [&version::TLS12, &version::TLS13];
         let mut config = ServerConfig::builder_with_protocol_versions(&versions)
             .with_no_client_auth()

@@ -14,7 +14,7 @@ use super::flow;
 use super::time::{CLOCK_SKEW, UnixMillis};
 
 /// How long the same callback gets the same outcome, from its first arrival.
-pub const DEDUP_WINDOW: Duration = flow::KEPT_BRIEFLY;
+pub(crate) const DEDUP_WINDOW: Duration = flow::KEPT_BRIEFLY;
 /// Most callbacks remembered.
 const CAPACITY: u64 = 100_000;
 
@@ -55,7 +55,7 @@ impl From<Refused> for Failure {
 }
 
 /// What stands for a callback, or for a state: SHA-256.
-pub type Key = [u8; 32];
+pub(crate) type Key = [u8; 32];
 
 impl Callback<'_> {
     /// Stands for this callback.

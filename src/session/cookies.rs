@@ -8,9 +8,9 @@ use cookie::{Cookie, Expiration, SameSite};
 use crate::error::Failure;
 
 /// Most cookies in one request (R17). Browsers keep up to 180 for a domain, and any site next door can set them.
-pub const MAX_COOKIES: usize = 200;
+pub(crate) const MAX_COOKIES: usize = 200;
 /// Most bytes in all `Cookie` headers of one request (R17).
-pub const MAX_COOKIE_BYTES: usize = 16 * 1024;
+pub(crate) const MAX_COOKIE_BYTES: usize = 16 * 1024;
 /// How many cookies of the session's name are tried. A site next door can plant one with a longer path or a
 /// parent domain; one that does not open is passed over, and trying is bounded.
 const MAX_SESSIONS: usize = 3;
@@ -21,7 +21,7 @@ const TRIES_LIFE: Duration = Duration::from_secs(60);
 
 const HOST: &str = "__Host-";
 /// The default of `session.cookie_name`.
-pub const SESSION: &str = "wecom_gate";
+pub(crate) const SESSION: &str = "wecom_gate";
 /// The language chosen in NocoBase's page. `gate.js` writes it, because only scripts can read where NocoBase keeps it; a
 /// hint and no more, so it has the same name for either scheme.
 pub const LANGUAGE: &str = "wecom_gate_lang";

@@ -4,23 +4,23 @@
 //! Must never: talk to a network, read a clock (`now` is an argument, see [`UnixMillis`]), or put a token of
 //! NocoBase or WeCom into a cookie.
 
-pub mod callback_dedup;
-pub mod cookie_header;
-pub mod cookies;
+pub(crate) mod callback_dedup;
+pub(crate) mod cookie_header;
+pub(crate) mod cookies;
 pub mod flow;
 mod member_check;
 mod open_sessions;
-pub mod open_streams;
-pub mod phantom;
-pub mod random;
+pub(crate) mod open_streams;
+pub(crate) mod phantom;
+pub(crate) mod random;
 pub mod seal;
 #[expect(
     clippy::module_inception,
     reason = "the folder holds all that belongs to a session, the file the session"
 )]
-pub mod session;
-pub mod session_cache;
-pub mod time;
+pub(crate) mod session;
+pub(crate) mod session_cache;
+pub(crate) mod time;
 
 pub use callback_dedup::{Callback, CallbackDedup, Refused};
 pub use cookie_header::forwardable;

@@ -12,7 +12,7 @@ use super::random;
 
 const PREFIX: &[u8; 4] = b"wcg_";
 /// Characters of the text form: prefix and 24 bytes in base64url.
-pub const TEXT_BYTES: usize = 4 + 32;
+pub(crate) const TEXT_BYTES: usize = 4 + 32;
 
 /// 192 random bits, new at each sign-in.
 #[derive(Clone, Copy, Serialize, Deserialize)]

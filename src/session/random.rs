@@ -5,7 +5,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use crate::error::Failure;
 
 /// `N` random bytes. Fails only where the operating system has none to give.
-pub fn bytes<const N: usize>() -> Result<[u8; N], Failure> {
+pub(crate) fn bytes<const N: usize>() -> Result<[u8; N], Failure> {
     let mut out = [0; N];
     SystemRandom::new().fill(&mut out).map_err(|_| Failure::Internal)?;
     Ok(out)
@@ -15,7 +15,7 @@ const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmn
 
 /// `n` random characters of `[0-9A-Za-z]`, each equally likely: bytes that would favour the first letters of
 /// the alphabet (248 and above, as 248 = 4 * 62) are thrown away instead of folded in.
-pub fn alphanumeric(n: usize) -> Result<String, Failure> {
+pub(crate) fn alphanumeric(n: usize) -> Result<String, Failure> {
     let mut out = String::with_capacity(n);
     while out.len() < n {
         for byte in bytes::<64>()? {

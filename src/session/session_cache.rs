@@ -22,12 +22,12 @@ use super::time::{CLOCK_SKEW, UnixMillis};
 
 /// Most sessions remembered. Beyond it the one unused for longest is forgotten, and asked about again when it
 /// comes back.
-pub const CAPACITY: u64 = 200_000;
+pub(crate) const CAPACITY: u64 = 200_000;
 /// A token older than this is minted anew: far below NocoBase's `tokenExpirationTime` (a day by default), so
 /// that NocoBase never sees a stale one.
 pub const REMINT_AFTER: Duration = Duration::from_secs(10 * 60);
 /// After a recheck without a response, the next attempt is this much later.
-pub const RECHECK_RETRY: Duration = Duration::from_secs(30);
+pub(crate) const RECHECK_RETRY: Duration = Duration::from_secs(30);
 /// moka refuses spans of centuries.
 const LONGEST_MEMORY: Duration = Duration::from_secs(366 * 24 * 3600);
 

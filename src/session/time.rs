@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// How far the clocks of two nodes may be apart: a time stamp this far in the future is believed, one further
 /// ahead is not.
-pub const CLOCK_SKEW: Duration = Duration::from_secs(5 * 60);
+pub(crate) const CLOCK_SKEW: Duration = Duration::from_secs(5 * 60);
 
 /// Milliseconds since 1970-01-01T00:00:00Z, as NocoBase's `signInTime` counts them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]

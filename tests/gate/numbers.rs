@@ -18,7 +18,7 @@ async fn ready(stage: &Stage) -> (u16, Value) {
 }
 
 /// Series and their values.
-pub async fn numbers(stage: &Stage) -> BTreeMap<String, f64> {
+pub(crate) async fn numbers(stage: &Stage) -> BTreeMap<String, f64> {
     let text =
         talk(stage.gate.ops, "GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.body();
     let lines = text.lines().filter(|l| !l.starts_with('#') && !l.is_empty());

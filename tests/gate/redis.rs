@@ -10,13 +10,13 @@ use wecom_sim::Fault;
 use crate::support::raw::talk;
 use crate::support::{AGENT, Browser, CORP, Gate, HOST, Redis, Stage, eventually};
 
-pub const GETTOKEN: &str = "/cgi-bin/gettoken";
+pub(crate) const GETTOKEN: &str = "/cgi-bin/gettoken";
 const GETUSERINFO: &str = "/cgi-bin/auth/getuserinfo";
 /// What NocoBase gives to everybody: without Redis a node goes on giving it until it asks about the session again.
 const FILE: &str = "/assets/index.js";
 
 /// Two nodes and what they share.
-pub async fn two(redis: &Redis) -> (Stage, Gate) {
+pub(crate) async fn two(redis: &Redis) -> (Stage, Gate) {
     let stage = Stage::start(|c| {
         c.set("session.redis", redis.url());
         c.set("wecom.event_token", "testToken0123456789");
@@ -27,24 +27,24 @@ pub async fn two(redis: &Redis) -> (Stage, Gate) {
     (stage, other)
 }
 
-pub async fn ops(gate: &Gate, path: &str) -> String {
+pub(crate) async fn ops(gate: &Gate, path: &str) -> String {
     talk(gate.ops, format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")).await.body()
 }
 
 /// This number of `/metrics`.
-pub async fn number(gate: &Gate, name: &str) -> Option<f64> {
+pub(crate) async fn number(gate: &Gate, name: &str) -> Option<f64> {
     let text = ops(gate, "/metrics").await;
     text.lines().find_map(|l| l.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
 }
 
-pub async fn is_up(gate: &Gate, up: bool) {
+pub(crate) async fn is_up(gate: &Gate, up: bool) {
     let wanted = Some(if up { 1.0 } else { 0.0 });
     eventually("Redis is as it should be", async || number(gate, "wecom_gate_redis_up").await == wanted)
         .await;
 }
 
 /// What `/readyz` says of Redis.
-pub async fn trouble(gate: &Gate) -> Option<Value> {
+pub(crate) async fn trouble(gate: &Gate) -> Option<Value> {
     let ready: Value = serde_json::from_str(&ops(gate, "/readyz").await).unwrap();
     let all = ready["degraded"].as_array().unwrap();
     let found = all.iter().find(|d| d["what"] == "redis").cloned();
@@ -52,17 +52,17 @@ pub async fn trouble(gate: &Gate) -> Option<Value> {
     found
 }
 
-pub async fn file(browser: &mut Browser) -> u16 {
+pub(crate) async fn file(browser: &mut Browser) -> u16 {
     let request = browser.request(Method::GET, FILE);
     browser.clone().send(request).await.status
 }
 
-pub fn state_of(callback: &str) -> &str {
+pub(crate) fn state_of(callback: &str) -> &str {
     callback.split("state=").nth(1).unwrap().split('&').next().unwrap()
 }
 
 /// How long it takes until this node refuses what NocoBase would not.
-pub async fn refused_after(browser: &mut Browser) -> Duration {
+pub(crate) async fn refused_after(browser: &mut Browser) -> Duration {
     let began = Instant::now();
     while file(browser).await == 200 {
         assert!(began.elapsed() < Duration::from_secs(10), "it goes on");
@@ -73,7 +73,7 @@ pub async fn refused_after(browser: &mut Browser) -> Duration {
 }
 
 /// Signed in on the first node, and known to the second.
-pub async fn on_both(stage: &Stage, other: &Gate, userid: &str) -> (Browser, Browser) {
+pub(crate) async fn on_both(stage: &Stage, other: &Gate, userid: &str) -> (Browser, Browser) {
     let here = stage.signed_in(userid).await;
     let mut there = here.clone();
     there.go_to(other);

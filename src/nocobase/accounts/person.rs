@@ -10,7 +10,7 @@ const MAX_USERNAME: usize = 50;
 
 /// A WeCom member, as far as accounts are concerned. Everything in it is data from outside.
 #[derive(Clone, Default)]
-pub struct Person {
+pub(crate) struct Person {
     /// Name of the WeCom entry = name of the authenticator in NocoBase's binding table.
     pub entry: String,
     /// As WeCom returned it.

@@ -10,7 +10,7 @@ use crate::nocobase::UserId;
 
 /// The user that a sign-in would end with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Preview {
+pub(crate) enum Preview {
     /// Bound already.
     Bound(UserId),
     /// Would be bound to this user from now on.
@@ -23,7 +23,7 @@ pub enum Preview {
 
 impl Accounts {
     /// Goes the way of a sign-in up to its first write.
-    pub async fn preview(&self, person: &Person) -> Result<Preview, FailureWithCause> {
+    pub(crate) async fn preview(&self, person: &Person) -> Result<Preview, FailureWithCause> {
         if let Some(user) = self.find_binding(&person.entry, &person.userid).await? {
             return Ok(Preview::Bound(user));
         }

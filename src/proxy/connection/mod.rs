@@ -22,24 +22,24 @@ use pingora::proxy::{HttpProxy, ProxyHttp, Session};
 use pingora::server::ShutdownWatch;
 use tokio::sync::Semaphore;
 
-pub use http1::LINGER;
-pub use refusal::Refusals;
+pub(crate) use http1::LINGER;
+pub(crate) use refusal::Refusals;
 use session_end::EndsWithSession;
-pub use session_end::bind;
-pub use stream::{Guarded, Times};
+pub(crate) use session_end::bind;
+pub(crate) use stream::{Guarded, Times};
 
 use crate::metrics::Connections;
 use crate::proxy::request::framing;
 
 /// The guard of this request's connection. HTTP/2 streams have none: there the connection is Pingora's.
-pub fn of(session: &Session) -> Option<&Guarded> {
+pub(crate) fn of(session: &Session) -> Option<&Guarded> {
     session.stream().and_then(|s| s.as_any().downcast_ref::<Guarded>())
 }
 
 /// Has more arrived than this request: another one behind it, before there was a response? That one will not be served,
 /// because the connection is closed after this response, and the response has to say so (RFC 9112, 9.6). A chunked body
 /// has no length to compare with.
-pub fn is_pipelined(session: &Session) -> bool {
+pub(crate) fn is_pipelined(session: &Session) -> bool {
     let (Some(guard), Some(h1)) = (of(session), session.as_http1()) else { return false };
     let request = session.req_header();
     if request.headers.contains_key(header::TRANSFER_ENCODING)
@@ -52,7 +52,7 @@ pub fn is_pipelined(session: &Session) -> bool {
 }
 
 /// The proxy behind its guard.
-pub struct App<P> {
+pub(crate) struct App<P> {
     proxy: Arc<EndsWithSession<P>>,
     times: Times,
     connections: Arc<Semaphore>,
@@ -65,7 +65,7 @@ pub struct App<P> {
 
 impl<P> App<P> {
     /// `connections`: open at once, over it new ones are closed.
-    pub fn new(
+    pub(crate) fn new(
         proxy: HttpProxy<P>,
         times: Times,
         connections: usize,
@@ -79,7 +79,7 @@ impl<P> App<P> {
     }
 
     /// The same for listeners that speak TLS; both count together.
-    pub fn with_tls(&self, acceptor: Acceptor) -> Self {
+    pub(crate) fn with_tls(&self, acceptor: Acceptor) -> Self {
         App { tls: Some(Arc::new(acceptor)), ..self.clone() }
     }
 
@@ -97,7 +97,7 @@ impl<P> App<P> {
     }
 
     /// How many are open.
-    pub fn open(&self) -> usize {
+    pub(crate) fn open(&self) -> usize {
         self.most.saturating_sub(self.connections.available_permits())
     }
 }

@@ -18,7 +18,7 @@ const TARGET: usize = 120;
 
 /// Responds to what Pingora refuses, and counts it.
 #[derive(Clone)]
-pub struct Refusals {
+pub(crate) struct Refusals {
     counts: Connections,
     request_ids: Arc<RequestIds>,
 }
@@ -31,12 +31,12 @@ impl std::fmt::Debug for Refusals {
 
 impl Refusals {
     /// Counts here, and gives out these ids.
-    pub fn new(counts: Connections, request_ids: Arc<RequestIds>) -> Refusals {
+    pub(crate) fn new(counts: Connections, request_ids: Arc<RequestIds>) -> Refusals {
         Refusals { counts, request_ids }
     }
 
     /// The response in place of Pingora's.
-    pub fn respond(&self, theirs: &[u8], asked: &Asked, client: Option<SocketAddr>) -> Bytes {
+    pub(crate) fn respond(&self, theirs: &[u8], asked: &Asked, client: Option<SocketAddr>) -> Bytes {
         self.counts.malformed();
         let (failure, reason) = match theirs.get(9..12) {
             Some(b"405") => (Failure::MethodNotAllowed, "Method Not Allowed"),
@@ -86,7 +86,7 @@ fn date(theirs: &[u8]) -> Option<&str> {
 
 /// Method and path of the request in progress, shortened. Never a query (R27).
 #[derive(Debug, Clone, Copy)]
-pub struct Asked {
+pub(crate) struct Asked {
     bytes: [u8; TARGET],
     method: usize,
     end: usize,
@@ -94,10 +94,10 @@ pub struct Asked {
 
 impl Asked {
     /// Nothing yet.
-    pub const NOTHING: Asked = Asked { bytes: [0; TARGET], method: 0, end: 0 };
+    pub(crate) const NOTHING: Asked = Asked { bytes: [0; TARGET], method: 0, end: 0 };
 
     /// From a request line.
-    pub fn new(method: &[u8], target: &[u8]) -> Asked {
+    pub(crate) fn new(method: &[u8], target: &[u8]) -> Asked {
         let mut asked = Asked::NOTHING;
         let kept = method.iter().take(20).chain(path(target));
         for (place, byte) in asked.bytes.iter_mut().zip(kept) {

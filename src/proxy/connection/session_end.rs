@@ -40,7 +40,7 @@ struct Bound {
 }
 
 /// From now on the request that is being served ends with this stream. `tunnel`: it is a WebSocket.
-pub fn bind(stream: &Arc<OpenStream>, tunnel: bool) {
+pub(crate) fn bind(stream: &Arc<OpenStream>, tunnel: bool) {
     let bound = Bound { stream: stream.clone(), began: Instant::now(), tunnel };
     // Without a request (in tests) there is nothing to end.
     let _ = REQUEST.try_with(|bond| bond.0.set(bound).is_ok());
@@ -69,7 +69,7 @@ async fn while_bound<T>(request: impl Future<Output = Option<T>>) -> Option<T> {
 }
 
 /// The proxy, whose requests end with their sessions.
-pub struct EndsWithSession<P>(pub Arc<HttpProxy<P>>);
+pub(super) struct EndsWithSession<P>(pub Arc<HttpProxy<P>>);
 
 #[async_trait]
 impl<P> HttpServerApp for EndsWithSession<P>

@@ -23,7 +23,7 @@ use super::refusal::{Asked, Refusals};
 
 /// How long a client may take.
 #[derive(Debug, Clone, Copy)]
-pub struct Times {
+pub(crate) struct Times {
     /// For a whole request head.
     pub head: Duration,
     /// Between two requests.
@@ -37,7 +37,7 @@ const H2_OPENING: usize = 33;
 
 /// A connection whose reads fail once its deadline has passed.
 #[derive(Debug)]
-pub struct Guarded {
+pub(crate) struct Guarded {
     inner: Stream,
     start: Instant,
     /// Milliseconds after `start`. Atomic, because phases only hold a shared reference.
@@ -57,7 +57,7 @@ pub struct Guarded {
 
 impl Guarded {
     /// `first`: the deadline from now on; `h2`: it ends by itself once HTTP/2 has begun.
-    pub fn new(inner: Stream, first: Duration, h2: bool) -> Self {
+    pub(crate) fn new(inner: Stream, first: Duration, h2: bool) -> Self {
         let deadline = AtomicU64::new(millis(first));
         Guarded {
             inner,
@@ -74,7 +74,7 @@ impl Guarded {
     }
 
     /// Responds in place of Pingora to what it refuses by itself (HTTP/1).
-    pub fn with_refusals(mut self, refusals: &Refusals) -> Self {
+    pub(crate) fn with_refusals(mut self, refusals: &Refusals) -> Self {
         if self.h2_read.is_none() {
             self.refusals = Some(refusals.clone());
         }
@@ -82,13 +82,13 @@ impl Guarded {
     }
 
     /// A request begins, and so much of it is there.
-    pub fn begins(&self, asked: Asked, received: usize) {
+    pub(crate) fn begins(&self, asked: Asked, received: usize) {
         *self.asked.lock() = asked;
         self.received.store(received as u64, Ordering::Relaxed);
     }
 
     /// Bytes that have been read since the request began.
-    pub fn received(&self) -> u64 {
+    pub(crate) fn received(&self) -> u64 {
         self.received.load(Ordering::Relaxed)
     }
 
@@ -116,12 +116,12 @@ impl Guarded {
     }
 
     /// Reads may take their time: the request head is complete.
-    pub fn disarm(&self) {
+    pub(crate) fn disarm(&self) {
         self.deadline.store(DISARMED, Ordering::Relaxed);
     }
 
     /// Reads fail from then on.
-    pub fn arm(&self, within: Duration) {
+    pub(crate) fn arm(&self, within: Duration) {
         self.deadline.store(millis(self.start.elapsed().saturating_add(within)), Ordering::Relaxed);
     }
 }

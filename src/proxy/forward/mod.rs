@@ -2,6 +2,6 @@
 //!
 //! Must never: decide whether a request is forwarded, or set a protected header outside `headers`.
 
-pub mod request;
-pub mod response;
-pub mod without_script;
+pub(super) mod request;
+pub(super) mod response;
+pub(super) mod without_script;

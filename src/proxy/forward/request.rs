@@ -20,7 +20,7 @@ use crate::session;
 /// Works on plain parts: Pingora's own type keeps the spelling of every header's name beside it, and each change of a
 /// header there costs several allocations. NocoBase gets names in lower case, as from any HTTP/2 client, and the target
 /// that was decided on (R1).
-pub fn prepare(
+pub(crate) fn prepare(
     gate: &Gate,
     downstream: &HttpSession,
     request: &mut RequestHeader,

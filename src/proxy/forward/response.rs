@@ -26,7 +26,7 @@ const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 ///
 /// Works on plain parts, as `request` does: browsers get names in lower case, as over HTTP/2. The response to an
 /// upgrade keeps its spelling, since some clients of WebSockets read it to the letter.
-pub fn head(
+pub(crate) fn head(
     gate: &Gate,
     downstream: &HttpSession,
     response: &mut ResponseHeader,
@@ -173,7 +173,13 @@ fn drop_token_cookies(headers: &mut HeaderMap) {
 }
 
 /// Changes the body of NocoBase's response, piece by piece.
-pub fn body(gate: &Gate, downstream: &HttpSession, body: &mut Option<Bytes>, end: bool, ctx: &mut Context) {
+pub(crate) fn body(
+    gate: &Gate,
+    downstream: &HttpSession,
+    body: &mut Option<Bytes>,
+    end: bool,
+    ctx: &mut Context,
+) {
     if let Some(injector) = &mut ctx.injector {
         let out = injector.push(body.take().unwrap_or_default(), end);
         *body = Some(out);

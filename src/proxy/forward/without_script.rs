@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 /// Why a page does not get the script.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NoScript {
+pub(crate) enum NoScript {
     /// It is compressed, although the gate asked for it plain.
     Encoded = 1,
     /// Its charset does not have the letters of ASCII in their places.
@@ -16,11 +16,11 @@ pub enum NoScript {
 
 /// The kinds that have been reported.
 #[derive(Debug, Default)]
-pub struct WithoutScript(AtomicU8);
+pub(crate) struct WithoutScript(AtomicU8);
 
 impl WithoutScript {
     /// Writes a line, the first time that this happens.
-    pub fn warn(&self, why: NoScript, path: &str) {
+    pub(crate) fn warn(&self, why: NoScript, path: &str) {
         if self.0.fetch_or(why as u8, Ordering::Relaxed) & why as u8 != 0 {
             return;
         }
@@ -46,7 +46,7 @@ impl WithoutScript {
 }
 
 /// Is the charset of this `Content-Type` one in which `<head>` is not the bytes of ASCII?
-pub fn is_strange(content_type: &str) -> bool {
+pub(crate) fn is_strange(content_type: &str) -> bool {
     let mut parameters = content_type.split(';').skip(1).filter_map(|p| p.split_once('='));
     let charset = parameters.find(|(name, _)| name.trim().eq_ignore_ascii_case("charset"));
     charset.is_some_and(|(_, value)| {

@@ -21,13 +21,13 @@ fn peer(downstream: &HttpSession) -> Option<IpAddr> {
 }
 
 /// Is the peer one of `access.trusted_proxies`?
-pub fn is_trusted_proxy(gate: &Gate, downstream: &HttpSession) -> bool {
+pub(crate) fn is_trusted_proxy(gate: &Gate, downstream: &HttpSession) -> bool {
     let trusted = &gate.config.access.trusted_proxies;
     !trusted.is_empty() && peer(downstream).is_some_and(|peer| trusted.iter().any(|net| net.contains(&peer)))
 }
 
 /// Reads the client's address and, from a trusted proxy, its request id.
-pub fn identify(gate: &Gate, downstream: &HttpSession, ctx: &mut Context) {
+pub(crate) fn identify(gate: &Gate, downstream: &HttpSession, ctx: &mut Context) {
     let Some(peer) = peer(downstream) else { return };
     ctx.client = peer;
     if !is_trusted_proxy(gate, downstream) {
@@ -44,7 +44,7 @@ pub fn identify(gate: &Gate, downstream: &HttpSession, ctx: &mut Context) {
 }
 
 /// Is this request sent without TLS? A trusted proxy knows better than the connection to it.
-pub fn is_plain(gate: &Gate, downstream: &HttpSession) -> bool {
+pub(crate) fn is_plain(gate: &Gate, downstream: &HttpSession) -> bool {
     if downstream.digest().is_some_and(|d| d.ssl_digest.is_some()) {
         return false;
     }

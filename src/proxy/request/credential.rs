@@ -13,11 +13,11 @@ use crate::proxy::rewrite::auth_message::TokenVerdict;
 use crate::session::{self, Phantom};
 
 /// Says what becomes of the token that a page shows in its WebSocket.
-pub type TokenSwap = Box<dyn FnMut(&str) -> TokenVerdict + Send + Sync>;
+pub(crate) type TokenSwap = Box<dyn FnMut(&str) -> TokenVerdict + Send + Sync>;
 
 /// The token that the page holds.
 #[derive(Clone, Copy)]
-pub enum PageToken {
+pub(crate) enum PageToken {
     /// The session's phantom.
     Phantom(Phantom),
     /// A token of this session (`token_delivery = "browser"`).
@@ -26,7 +26,7 @@ pub enum PageToken {
 
 impl PageToken {
     /// Is this the session's?
-    pub fn is(&self, sessions: &Sessions, token: &str) -> bool {
+    pub(crate) fn is(&self, sessions: &Sessions, token: &str) -> bool {
         match self {
             PageToken::Phantom(phantom) => phantom.matches(token.as_bytes()),
             PageToken::OwnToken(sid) => sessions.is_of_session(token, *sid),
@@ -34,7 +34,7 @@ impl PageToken {
     }
 }
 
-pub fn page_token(gate: &Gate, member: &Member) -> PageToken {
+pub(crate) fn page_token(gate: &Gate, member: &Member) -> PageToken {
     if gate.delivers_tokens() {
         PageToken::OwnToken(member.session.sid)
     } else {
@@ -44,7 +44,7 @@ pub fn page_token(gate: &Gate, member: &Member) -> PageToken {
 
 /// Swaps tokens in a session's tunnel for as long as it is open: each time with one that is fresh. No other token than the
 /// session's own passes (R41), an API key neither, whatever `access.api_keys` says: to NocoBase the page is then nobody's.
-pub fn swap(sessions: Arc<Sessions>, member: &Member, page_token: PageToken) -> TokenSwap {
+pub(crate) fn swap(sessions: Arc<Sessions>, member: &Member, page_token: PageToken) -> TokenSwap {
     let (session, seen) = (member.session.clone(), member.seen.clone());
     Box::new(move |token| {
         let own = page_token.is(&sessions, token).then(|| sessions.token(&session, &seen));
@@ -57,7 +57,7 @@ pub fn swap(sessions: Arc<Sessions>, member: &Member, page_token: PageToken) -> 
 
 /// In the tunnel of somebody who came by NocoBase's own form: tokens of such sign-ins pass, and API keys where they pass
 /// over HTTP too.
-pub fn own_tokens_only(gate: &Gate) -> TokenSwap {
+pub(crate) fn own_tokens_only(gate: &Gate) -> TokenSwap {
     let (sessions, api_keys) = (gate.sessions.clone(), gate.policy().api_keys);
     Box::new(move |token| match token_kind(&sessions, true, token) {
         Credential::OwnToken => TokenVerdict::Keep,
@@ -67,7 +67,7 @@ pub fn own_tokens_only(gate: &Gate) -> TokenSwap {
 }
 
 /// What the request shows besides cookies, and its query with the phantom replaced, if it was there.
-pub fn credential(
+pub(crate) fn credential(
     gate: &Gate,
     request: &RequestHeader,
     page_token: Option<&PageToken>,
@@ -113,7 +113,7 @@ fn token_kind(sessions: &Sessions, password: bool, token: &str) -> Credential {
 
 /// The token in NocoBase's own cookie, if it comes from NocoBase's own sign-in and is valid. The first cookie of that name
 /// is the one that NocoBase reads. Only where NocoBase's form is in use.
-pub fn own_token(gate: &Gate, request: &RequestHeader) -> Option<String> {
+pub(crate) fn own_token(gate: &Gate, request: &RequestHeader) -> Option<String> {
     if !gate.policy().password {
         return None;
     }
@@ -135,7 +135,7 @@ fn token_of(value: &str) -> &str {
 }
 
 /// The query without `token`, when it has one.
-pub fn foreign_token_removed(request: &RequestHeader) -> Option<String> {
+pub(crate) fn foreign_token_removed(request: &RequestHeader) -> Option<String> {
     let query = request.uri.query().filter(|q| decide::query::has(q, "token"))?;
     Some(decide::query::without(query, &["token"]).unwrap_or_default())
 }

@@ -11,7 +11,7 @@ use crate::decide::{Credential, Request, SessionState};
 use crate::proxy::headers::ascii;
 
 /// The facts that the head alone shows; session and credential are filled in by who has looked at them.
-pub fn facts<'a>(request: &'a RequestHeader, client_ip: IpAddr, signed_out: bool) -> Request<'a> {
+pub(crate) fn facts<'a>(request: &'a RequestHeader, client_ip: IpAddr, signed_out: bool) -> Request<'a> {
     // One look at each header instead of a search for each name. Of several under one name the first counts.
     let (mut user_agent, mut accept, mut origin, mut x_requested_with) = (None, None, None, None);
     let (mut sec_fetch_mode, mut sec_fetch_dest, mut sec_fetch_site) = (None, None, None);

@@ -9,7 +9,11 @@ use crate::error::Failure;
 use crate::proxy::headers;
 
 /// The refusals. Each closes the connection: what follows on it cannot be trusted.
-pub fn check(request: &RequestHeader, header_bytes: usize, body_bytes: Option<u64>) -> Result<(), Failure> {
+pub(crate) fn check(
+    request: &RequestHeader,
+    header_bytes: usize,
+    body_bytes: Option<u64>,
+) -> Result<(), Failure> {
     let (mut lengths, mut codings, mut odd, mut nominates) = (0_usize, 0_usize, false, false);
     let mut size = request.raw_path().len();
     for (name, value) in &request.headers {
@@ -55,7 +59,7 @@ pub fn check(request: &RequestHeader, header_bytes: usize, body_bytes: Option<u6
 
 /// Pingora takes `Content-Length` out of a request that is chunked as well, before any hook runs (its issue 945).
 /// The bytes as received still have it.
-pub fn check_removed_length(downstream: &HttpSession) -> Result<(), Failure> {
+pub(crate) fn check_removed_length(downstream: &HttpSession) -> Result<(), Failure> {
     let chunked = downstream.req_header().headers.contains_key(header::TRANSFER_ENCODING);
     match downstream.as_http1() {
         Some(h1) if chunked && has_length(&h1.get_headers_raw_bytes()) => Err(Failure::BadRequest),
@@ -64,7 +68,7 @@ pub fn check_removed_length(downstream: &HttpSession) -> Result<(), Failure> {
 }
 
 /// Does this head, as received, have a `Content-Length`? Folded lines have been refused before.
-pub fn has_length(head: &[u8]) -> bool {
+pub(crate) fn has_length(head: &[u8]) -> bool {
     const NAME: &[u8] = b"content-length";
     head.split(|b| *b == b'\n')
         .skip(1)
@@ -72,12 +76,12 @@ pub fn has_length(head: &[u8]) -> bool {
 }
 
 /// The declared length of the body.
-pub fn content_length(request: &RequestHeader) -> Option<u64> {
+pub(crate) fn content_length(request: &RequestHeader) -> Option<u64> {
     request.headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// The one value of `Host`, or HTTP/2's `:authority`.
-pub fn host(request: &RequestHeader) -> Option<&str> {
+pub(crate) fn host(request: &RequestHeader) -> Option<&str> {
     let mut values = request.headers.get_all(header::HOST).iter();
     match (values.next(), values.next()) {
         (Some(host), None) => host.to_str().ok(),
@@ -89,14 +93,14 @@ pub fn host(request: &RequestHeader) -> Option<&str> {
 /// Takes out an `Upgrade` that is none: not to WebSocket, or not named in `Connection`. Pingora takes any request with
 /// this header for an upgrade, so one that stays in must be one that is decided on as an upgrade. What is left without
 /// it is an ordinary request, as RFC 9110 (7.8) allows.
-pub fn drop_idle_upgrade(request: &mut RequestHeader) {
+pub(crate) fn drop_idle_upgrade(request: &mut RequestHeader) {
     if request.headers.contains_key(header::UPGRADE) && !is_upgrade(request) {
         request.remove_header(&header::UPGRADE);
     }
 }
 
 /// Is this an HTTP/1.1 upgrade to WebSocket? `Connection` is a list: browsers send `keep-alive, Upgrade`.
-pub fn is_upgrade(request: &RequestHeader) -> bool {
+pub(crate) fn is_upgrade(request: &RequestHeader) -> bool {
     let mut protocols = request.headers.get_all(header::UPGRADE).iter();
     request.version == Version::HTTP_11
         && protocols.next().is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"websocket"))

@@ -5,9 +5,9 @@
 //!
 //! Must never: decide who gets in, or respond.
 
-pub mod client;
-pub mod credential;
-pub mod facts;
-pub mod framing;
-pub mod request_id;
-pub mod target;
+pub(super) mod client;
+pub(super) mod credential;
+pub(super) mod facts;
+pub(super) mod framing;
+pub(super) mod request_id;
+pub(super) mod target;

@@ -10,20 +10,20 @@ const PREFIX: usize = 17;
 const LONGEST: usize = PREFIX + 16;
 
 /// Makes ids.
-pub struct RequestIds {
+pub(crate) struct RequestIds {
     prefix: String,
     count: AtomicU64,
 }
 
 impl RequestIds {
     /// Ids of this process.
-    pub fn new() -> RequestIds {
+    pub(crate) fn new() -> RequestIds {
         let start = uuid::Uuid::new_v4().as_u64_pair().0;
         RequestIds { prefix: format!("{start:016x}-"), count: AtomicU64::new(0) }
     }
 
     /// The next one: 16 hexadecimal digits of the process, a dash, and a count.
-    pub fn next(&self) -> HeaderValue {
+    pub(crate) fn next(&self) -> HeaderValue {
         self.id(self.count.fetch_add(1, Ordering::Relaxed))
     }
 
@@ -51,7 +51,7 @@ impl Default for RequestIds {
 }
 
 /// Is this an id that a trusted proxy may have made? Nothing else goes into logs and headers.
-pub fn acceptable(id: &str) -> bool {
+pub(crate) fn acceptable(id: &str) -> bool {
     (1..=128).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:/+=".contains(&b))
 }
 

@@ -6,7 +6,7 @@ use crate::decide;
 use crate::error::Failure;
 
 /// What is decided on is what is forwarded: the canonical path, in origin form (R1).
-pub fn canonicalise(request: &mut RequestHeader, public_path: &str) -> Result<(), Failure> {
+pub(crate) fn canonicalise(request: &mut RequestHeader, public_path: &str) -> Result<(), Failure> {
     if !request.raw_path_is_utf8() {
         return Err(Failure::BadPath);
     }
@@ -43,7 +43,7 @@ pub fn canonicalise(request: &mut RequestHeader, public_path: &str) -> Result<()
 
 /// Pingora keeps the spelling of every header's name beside the header, and would copy both for NocoBase, which gets names
 /// in lower case, as from any HTTP/2 client. Keeps no target but the canonical one: comes after that.
-pub fn forget_spelling(request: &mut RequestHeader) {
+pub(crate) fn forget_spelling(request: &mut RequestHeader) {
     if request.has_case() {
         let nothing = RequestHeader::from(http::Request::new(()).into_parts().0);
         let parts = http::request::Parts::from(std::mem::replace(request, nothing));

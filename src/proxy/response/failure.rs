@@ -18,13 +18,13 @@ use crate::proxy::headers::text;
 const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 
 /// The response to a failure, with a line in the log.
-pub fn failed(gate: &Gate, downstream: &HttpSession, ctx: &mut Context, failure: Failure) -> Reply {
+pub(crate) fn failed(gate: &Gate, downstream: &HttpSession, ctx: &mut Context, failure: Failure) -> Reply {
     log(ctx, downstream.req_header(), failure);
     respond(gate, downstream, ctx, failure, None)
 }
 
 /// The response to a failure that may have a way to try again: a page for people, JSON for programs.
-pub fn respond(
+pub(crate) fn respond(
     gate: &Gate,
     downstream: &HttpSession,
     ctx: &mut Context,
@@ -94,13 +94,13 @@ fn challenge(failure: Failure) -> Option<&'static str> {
 }
 
 /// The line about a request whose client went away, which is nobody's fault.
-pub fn aborted(ctx: &Context, request: &RequestHeader, error: &str) {
+pub(crate) fn aborted(ctx: &Context, request: &RequestHeader, error: &str) {
     tracing::debug!(event = "aborted", request_id = ctx.request_id.to_str().unwrap_or_default(),
         method = %request.method, path = request.uri.path(), client = %ctx.client, error, "the client went away");
 }
 
 /// The line about a failure that has no line of its own.
-pub fn log(ctx: &Context, request: &RequestHeader, failure: Failure) {
+pub(crate) fn log(ctx: &Context, request: &RequestHeader, failure: Failure) {
     // These have lines of their own: one for many, and one of the sign-in.
     if matches!(failure, Failure::TooManyRequests | Failure::LoginLoop) {
         return;

@@ -10,7 +10,7 @@ use crate::session;
 const X_LOCALE: HeaderName = HeaderName::from_static("x-locale");
 
 /// The language of the person or program that sent this request.
-pub fn lang(request: &RequestHeader) -> Lang {
+pub(crate) fn lang(request: &RequestHeader) -> Lang {
     let hint = text(request, &header::USER_AGENT).and_then(pages::wecom_hint);
     let cookies = request.headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes);
     let locale = text(request, &X_LOCALE)
@@ -19,6 +19,6 @@ pub fn lang(request: &RequestHeader) -> Lang {
 }
 
 /// The language of WeCom's own pages, which have two.
-pub fn wecom_lang(request: &RequestHeader) -> &'static str {
+pub(crate) fn wecom_lang(request: &RequestHeader) -> &'static str {
     if lang(request).tag().starts_with("zh") { "zh" } else { "en" }
 }

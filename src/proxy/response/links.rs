@@ -7,12 +7,12 @@ use crate::pages::Entry;
 use crate::proxy::gate::Gate;
 
 /// `/wecom-gate/login` that leads to `target`.
-pub fn login_address(target: &str, with: Option<&str>) -> String {
+pub(crate) fn login_address(target: &str, with: Option<&str>) -> String {
     retry_address(&Retry { target: Some(target.to_owned()), via: None, entry: with.map(str::to_owned) })
 }
 
 /// `/wecom-gate/login` for another attempt at a sign-in that failed.
-pub fn retry_address(retry: &Retry) -> String {
+pub(crate) fn retry_address(retry: &Retry) -> String {
     let Some(target) = &retry.target else { return "/wecom-gate/login".into() };
     let mut query = url::form_urlencoded::Serializer::new(String::new());
     query.append_pair("rd", target);
@@ -27,7 +27,7 @@ pub fn retry_address(retry: &Retry) -> String {
 
 /// What leads to `here` when it is opened inside WeCom: the page itself, which signs in by itself, unless the sign-in
 /// that failed was another entry's.
-pub fn inside_wecom(with: Option<&WeComEntry>, here: &str) -> String {
+pub(crate) fn inside_wecom(with: Option<&WeComEntry>, here: &str) -> String {
     match with {
         Some(entry) if !entry.auto_login => login_address(here, Some(&entry.name)),
         _ => here.to_owned(),
@@ -35,29 +35,29 @@ pub fn inside_wecom(with: Option<&WeComEntry>, here: &str) -> String {
 }
 
 /// The entry that a query of `/wecom-gate/login` names.
-pub fn with<'g>(gate: &'g Gate, query: Option<&str>) -> Option<&'g WeComEntry> {
+pub(crate) fn with<'g>(gate: &'g Gate, query: Option<&str>) -> Option<&'g WeComEntry> {
     let mut pairs = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes());
     pairs.find(|(name, _)| name == "with").and_then(|(_, name)| gate.config.entry(&name))
 }
 
 /// Title and address of every way to `target` through WeCom, but that of one entry.
-pub fn ways(gate: &Gate, target: &str, but: Option<&WeComEntry>) -> Vec<(String, String)> {
+pub(crate) fn ways(gate: &Gate, target: &str, but: Option<&WeComEntry>) -> Vec<(String, String)> {
     let others = gate.config.wecom.iter().filter(|e| but.is_none_or(|but| but.name != e.name));
     others.map(|e| (e.title.clone(), login_address(target, Some(&e.name)))).collect()
 }
 
 /// The same as buttons.
-pub fn buttons(ways: &[(String, String)]) -> Vec<Entry<'_>> {
+pub(crate) fn buttons(ways: &[(String, String)]) -> Vec<Entry<'_>> {
     ways.iter().map(|(title, href)| Entry { title, href }).collect()
 }
 
 /// NocoBase's password form, with the way to `target`, where it is in use.
-pub fn password_address(gate: &Gate, target: &str) -> Option<String> {
+pub(crate) fn password_address(gate: &Gate, target: &str) -> Option<String> {
     gate.policy().password.then(|| decide::form_address(&gate.policy(), target))
 }
 
 /// Where the person wanted to go who is on one of the gate's own pages.
-pub fn asked_for(query: Option<&str>) -> String {
+pub(crate) fn asked_for(query: Option<&str>) -> String {
     let pairs = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes());
     let rd =
         pairs.into_iter().find(|(name, _)| name == "rd").and_then(|(_, rd)| decide::target::sanitize(&rd));

@@ -5,8 +5,8 @@
 //!
 //! Must never: read or change anything of a response from NocoBase; that is `forward`.
 
-pub mod failure;
-pub mod language;
-pub mod links;
-pub mod pages;
-pub mod reply;
+pub(super) mod failure;
+pub(super) mod language;
+pub(super) mod links;
+pub(super) mod pages;
+pub(super) mod reply;

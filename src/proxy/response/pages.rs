@@ -10,17 +10,17 @@ use crate::proxy::context::Context;
 use crate::proxy::gate::Gate;
 
 /// The gate's own sign-in page.
-pub fn sign_in(gate: &Gate, downstream: &HttpSession, ctx: &Context, target: &str) -> Reply {
+pub(crate) fn sign_in(gate: &Gate, downstream: &HttpSession, ctx: &Context, target: &str) -> Reply {
     render(gate, downstream, ctx, Page::SignIn, Some(target))
 }
 
 /// "You are signed out."
-pub fn signed_out(gate: &Gate, downstream: &HttpSession, ctx: &Context, target: &str) -> Reply {
+pub(crate) fn signed_out(gate: &Gate, downstream: &HttpSession, ctx: &Context, target: &str) -> Reply {
     render(gate, downstream, ctx, Page::SignedOut, Some(target))
 }
 
 /// Asks before signing out.
-pub fn ask_logout(gate: &Gate, downstream: &HttpSession, ctx: &Context) -> Reply {
+pub(crate) fn ask_logout(gate: &Gate, downstream: &HttpSession, ctx: &Context) -> Reply {
     render(gate, downstream, ctx, Page::Logout, None)
 }
 

@@ -21,7 +21,7 @@ const DRAIN_SILENCE: Duration = Duration::from_secs(2);
 
 /// A response of the gate itself.
 #[derive(Debug, Clone, Default)]
-pub struct Reply {
+pub(crate) struct Reply {
     /// HTTP status.
     pub status: u16,
     /// Everything but framing and cookies.
@@ -34,17 +34,17 @@ pub struct Reply {
 
 impl Reply {
     /// A response without a body. Never cached: it depends on who asks (R25).
-    pub fn empty(status: u16) -> Reply {
+    pub(crate) fn empty(status: u16) -> Reply {
         Reply { status, ..Reply::default() }.with(header::CACHE_CONTROL, "no-store")
     }
 
     /// A redirect, 302 so that no webview remembers it.
-    pub fn redirect(location: &str) -> Reply {
+    pub(crate) fn redirect(location: &str) -> Reply {
         Reply::empty(302).with(header::LOCATION, location).with(header::REFERRER_POLICY, "no-referrer")
     }
 
     /// JSON.
-    pub fn json(status: u16, value: &serde_json::Value) -> Reply {
+    pub(crate) fn json(status: u16, value: &serde_json::Value) -> Reply {
         let mut reply = Reply::empty(status)
             .with(header::CONTENT_TYPE, "application/json; charset=utf-8")
             .with(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
@@ -53,7 +53,7 @@ impl Reply {
     }
 
     /// Adds a header; a value that cannot be one is left out.
-    pub fn with(mut self, name: HeaderName, value: &str) -> Reply {
+    pub(crate) fn with(mut self, name: HeaderName, value: &str) -> Reply {
         if let Ok(value) = HeaderValue::from_str(value) {
             self.headers.push((name, value));
         }
@@ -61,14 +61,14 @@ impl Reply {
     }
 
     /// Adds cookies.
-    pub fn with_cookies(mut self, cookies: impl IntoIterator<Item = String>) -> Reply {
+    pub(crate) fn with_cookies(mut self, cookies: impl IntoIterator<Item = String>) -> Reply {
         self.cookies.extend(cookies);
         self
     }
 }
 
 /// Adds HSTS where the origin is https and this request was sent with TLS (RFC 6797, 7.2).
-pub fn stay_with_https(gate: &Gate, session: &Session, reply: Reply) -> Reply {
+pub(crate) fn stay_with_https(gate: &Gate, session: &Session, reply: Reply) -> Reply {
     if gate.config.origin.https && !client::is_plain(gate, session) {
         reply.with(header::STRICT_TRANSPORT_SECURITY, "max-age=31536000")
     } else {
@@ -93,7 +93,12 @@ impl From<Rendered> for Reply {
 ///
 /// # Errors
 /// If the client is gone.
-pub async fn send(session: &mut Session, reply: Reply, request_id: &HeaderValue, close: bool) -> Result<()> {
+pub(crate) async fn send(
+    session: &mut Session,
+    reply: Reply,
+    request_id: &HeaderValue,
+    close: bool,
+) -> Result<()> {
     let upgrade = session.is_upgrade_req();
     if close || upgrade || connection::is_pipelined(session) {
         session.set_keepalive(None);

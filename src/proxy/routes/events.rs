@@ -11,7 +11,7 @@ use crate::proxy::response::reply::Reply;
 use crate::wecom::event;
 
 /// Responds at once; the event is processed afterwards. Every failure looks the same (R12).
-pub async fn serve(
+pub(crate) async fn serve(
     gate: &Gate,
     downstream: &mut HttpSession,
     head: &Head,

@@ -27,7 +27,11 @@ const COOKIE: HeaderName = HeaderName::from_static("x-wecom-gate-cookie");
 
 /// 204 with the member, or 401 with the way in. To a proxy with the secret, 204 also says which `Authorization` and
 /// `Cookie` to send to NocoBase in place of the client's: the same that the gate itself would send.
-pub async fn auth(gate: &Gate, downstream: &HttpSession, asked: &RouteRequest<'_>) -> Result<Reply, Failure> {
+pub(crate) async fn auth(
+    gate: &Gate,
+    downstream: &HttpSession,
+    asked: &RouteRequest<'_>,
+) -> Result<Reply, Failure> {
     let request = downstream.req_header();
     let (member, failure) = match gate.sessions.find(&asked.cookies).await {
         FoundSession::Live { session, seen } => {

@@ -8,7 +8,7 @@ use crate::proxy::response::reply::Reply;
 /// Ends the session here, in NocoBase and so everywhere. The cookies go in any case, also if NocoBase cannot be told now
 /// (R36). The mark keeps the browser from being signed straight in
 /// again.
-pub async fn logout(
+pub(crate) async fn logout(
     gate: &Gate,
     own_token: Option<String>,
     request: &RouteRequest<'_>,

@@ -9,7 +9,7 @@ use crate::proxy::gate::Gate;
 use crate::proxy::response::reply::Reply;
 
 /// Who is signed in; never a token.
-pub async fn me(gate: &Gate, request: &RouteRequest<'_>) -> Result<Reply, Failure> {
+pub(crate) async fn me(gate: &Gate, request: &RouteRequest<'_>) -> Result<Reply, Failure> {
     match gate.sessions.find(&request.cookies).await {
         FoundSession::Live { session, .. } => Ok(Reply::json(
             200,

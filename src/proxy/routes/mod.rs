@@ -2,13 +2,13 @@
 //!
 //! Must never: forward anything to NocoBase's address space, or decide who may call a route: `decide` has done that.
 
-pub mod events;
-pub mod forward_auth;
-pub mod logout;
-pub mod me;
-pub mod request;
-pub mod sign_in;
-pub mod verify_file;
+pub(super) mod events;
+pub(super) mod forward_auth;
+pub(super) mod logout;
+pub(super) mod me;
+pub(super) mod request;
+pub(super) mod sign_in;
+pub(super) mod verify_file;
 
 use http::{HeaderName, Method, header};
 use pingora::proxy::Session as HttpSession;
@@ -27,7 +27,7 @@ const X_REQUESTED_WITH: HeaderName = HeaderName::from_static("x-requested-with")
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 
 /// Serves one of the gate's own addresses.
-pub async fn serve(
+pub(super) async fn serve(
     gate: &Gate,
     downstream: &mut HttpSession,
     ctx: &mut Context,

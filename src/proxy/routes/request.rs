@@ -8,7 +8,7 @@ use crate::proxy::response::language;
 use crate::session::OwnCookies;
 
 /// Which address, and who asks.
-pub struct RouteRequest<'a> {
+pub(crate) struct RouteRequest<'a> {
     /// The address.
     pub path: OwnPath,
     /// The gate's cookies.
@@ -18,7 +18,7 @@ pub struct RouteRequest<'a> {
 }
 
 /// What a route needs of the request's head, copied so that the body can be read.
-pub struct Head {
+pub(crate) struct Head {
     /// As sent.
     pub method: Method,
     /// What follows `?`, raw.
@@ -29,7 +29,7 @@ pub struct Head {
 
 impl Head {
     /// Copies it.
-    pub fn of(request: &RequestHeader) -> Head {
+    pub(crate) fn of(request: &RequestHeader) -> Head {
         Head {
             method: request.method.clone(),
             query: request.uri.query().map(str::to_owned),
@@ -38,7 +38,7 @@ impl Head {
     }
 
     /// The first value of a query parameter.
-    pub fn parameter(&self, name: &str) -> Option<String> {
+    pub(crate) fn parameter(&self, name: &str) -> Option<String> {
         url::form_urlencoded::parse(self.query.as_deref()?.as_bytes())
             .find(|(n, _)| n == name)
             .map(|(_, v)| v.into_owned())

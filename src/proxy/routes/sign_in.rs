@@ -15,7 +15,7 @@ use crate::proxy::response::{failure, pages};
 use crate::session::{OwnCookies, Via};
 
 /// `login?rd=&via=&with=`: starts a flow. A person who is signed in already goes straight to the target.
-pub async fn login(
+pub(crate) async fn login(
     gate: &Gate,
     ctx: &Context,
     request: &RouteRequest<'_>,
@@ -63,7 +63,7 @@ pub async fn login(
 }
 
 /// The redirect that starts a flow.
-pub fn start_login(
+pub(crate) fn start_login(
     gate: &Gate,
     ctx: &Context,
     cookies: &OwnCookies<'_>,
@@ -74,7 +74,7 @@ pub fn start_login(
     Ok(Reply::redirect(&started.location).with_cookies(started.cookies))
 }
 
-pub async fn callback(
+pub(crate) async fn callback(
     gate: &Gate,
     downstream: &HttpSession,
     ctx: &mut Context,
@@ -105,7 +105,7 @@ pub async fn callback(
 }
 
 /// The sign-in page, or "you are signed out".
-pub fn page(
+pub(crate) fn page(
     gate: &Gate,
     downstream: &HttpSession,
     ctx: &Context,

@@ -7,7 +7,7 @@ use crate::proxy::gate::Gate;
 use crate::proxy::response::reply::Reply;
 
 /// The content of a domain verification file is the part of its name between `WW_verify_` and `.txt`.
-pub fn serve(gate: &Gate, index: usize) -> Reply {
+pub(crate) fn serve(gate: &Gate, index: usize) -> Reply {
     let policy = gate.policy();
     let token = policy
         .verify_files

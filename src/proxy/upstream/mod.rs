@@ -6,7 +6,7 @@
 
 mod health;
 mod node;
-pub mod tunnel;
+pub(crate) mod tunnel;
 
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use pingora::prelude::HttpPeer;
 use thiserror::Error;
 use tokio::sync::Notify;
 
-pub use node::{Node, State};
+pub(crate) use node::{Node, State};
 
 use crate::config;
 
@@ -27,7 +27,7 @@ const WORD: usize = 64;
 
 /// Nodes that cannot be used.
 #[derive(Debug, Error)]
-pub enum NodesError {
+pub(crate) enum NodesError {
     /// A name that does not resolve.
     #[error("upstream.nodes: {node} does not resolve: {why}; check the name, or write an address")]
     Unresolved {
@@ -53,7 +53,7 @@ pub enum NodesError {
 
 /// The nodes that a request has been sent to, or could not be sent to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tried(u64);
+pub(crate) struct Tried(u64);
 
 impl Tried {
     fn has(self, index: usize) -> bool {
@@ -65,18 +65,18 @@ impl Tried {
     }
 
     /// It may be tried again.
-    pub fn forget(&mut self, index: usize) {
+    pub(crate) fn forget(&mut self, index: usize) {
         self.0 &= !(1 << (index % WORD));
     }
 
     /// How many.
-    pub fn count(self) -> usize {
+    pub(crate) fn count(self) -> usize {
         self.0.count_ones() as usize
     }
 }
 
 /// The nodes, ready to be dialled.
-pub struct Upstreams {
+pub(crate) struct Upstreams {
     nodes: Arc<[Node]>,
     balancer: LoadBalancer<RoundRobin>,
     interval: Duration,
@@ -87,7 +87,7 @@ pub struct Upstreams {
 impl Upstreams {
     /// Resolves every node once. `public_path` leads to NocoBase's health check. What was known `before` of a node that stays
     /// is known from the beginning.
-    pub fn new(
+    pub(crate) fn new(
         upstream: &config::Upstream,
         public_path: &str,
         before: Option<&Upstreams>,
@@ -121,22 +121,17 @@ impl Upstreams {
     }
 
     /// How many there are.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.nodes.len()
     }
 
-    /// Are there none?
-    pub fn is_empty(&self) -> bool {
-        self.nodes.is_empty()
-    }
-
     /// All of them, in the order of the configuration.
-    pub fn nodes(&self) -> &[Node] {
+    pub(crate) fn nodes(&self) -> &[Node] {
         &self.nodes
     }
 
     /// The next node (its index) for a request, and how to dial it. `None` when all have been tried.
-    pub fn pick(&self, tried: &mut Tried, tunnel: bool) -> Option<(usize, HttpPeer)> {
+    pub(crate) fn pick(&self, tried: &mut Tried, tunnel: bool) -> Option<(usize, HttpPeer)> {
         let index = if self.nodes.len() < 2 {
             (tried.count() == 0).then_some(0)?
         } else {
@@ -165,30 +160,30 @@ impl Upstreams {
     }
 
     /// Is this node healthy, and one of several? Then a page that connects to it may come from one that has stopped.
-    pub fn vouches_for(&self, index: usize) -> bool {
+    pub(crate) fn vouches_for(&self, index: usize) -> bool {
         self.nodes.len() > 1 && self.nodes.get(index).is_some_and(|node| node.state() == State::Well)
     }
 
     /// Is there a node that has not been tried, and was healthy at the last check?
-    pub fn is_another_well(&self, tried: Tried) -> bool {
+    pub(crate) fn is_another_well(&self, tried: Tried) -> bool {
         self.nodes.iter().enumerate().any(|(i, node)| !tried.has(i) && node.state() == State::Well)
     }
 
     /// A node did not take a connection, or could not do what another one could: it is passed over until its next health
     /// check, wherever there is another.
-    pub fn avoid(&self, index: usize) {
+    pub(crate) fn avoid(&self, index: usize) {
         if let Some(node) = self.nodes.get(index) {
             node.avoid_until(self.began.elapsed() + self.interval);
         }
     }
 
     /// Name of a node, as configured.
-    pub fn name(&self, index: usize) -> &str {
+    pub(crate) fn name(&self, index: usize) -> &str {
         self.nodes.get(index).map_or("", |n| &n.name)
     }
 
     /// Checks the nodes for ever, and notifies `back` when one is healthy that was not before; at first, when any is.
-    pub async fn watch(&self, back: &Notify) {
+    pub(crate) async fn watch(&self, back: &Notify) {
         let mut healthy = vec![false; self.nodes.len()];
         let mut ticks = tokio::time::interval(self.interval);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);

@@ -22,7 +22,7 @@ const WARM: u64 = 0;
 /// How a node is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub enum State {
+pub(crate) enum State {
     /// It responds.
     Well = 0,
     /// It responds 503: NocoBase is starting.
@@ -35,7 +35,7 @@ pub enum State {
 
 impl State {
     /// Stable name.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             State::Well => "ok",
             State::Starting => "starting",
@@ -46,7 +46,7 @@ impl State {
 }
 
 /// One node of NocoBase.
-pub struct Node {
+pub(crate) struct Node {
     /// As configured.
     pub name: String,
     /// Where it is.
@@ -94,7 +94,7 @@ impl Node {
     }
 
     /// As of the last health check. A node counts as healthy until one has failed.
-    pub fn state(&self) -> State {
+    pub(crate) fn state(&self) -> State {
         match self.state.load(Ordering::Relaxed) {
             1 => State::Starting,
             2 => State::Unhealthy,

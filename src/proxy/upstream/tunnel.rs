@@ -31,7 +31,7 @@ use crate::proxy::rewrite::websocket_frames::{Frames, GOING_AWAY, NOT_ALLOWED, R
 use crate::session::OpenStream;
 
 /// Dials TCP for one tunnel.
-pub struct Connect {
+pub(crate) struct Connect {
     /// Time to open the connection.
     pub timeout: Duration,
     /// The session behind it, if there is one.

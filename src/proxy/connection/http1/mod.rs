@@ -31,13 +31,13 @@ const KEEPALIVE: u64 = 60;
 
 /// How long a connection without a request stays open when the gate stops. A request that is on its way in that moment is
 /// served, with `Connection: close`, and not lost.
-pub const LINGER: Duration = Duration::from_millis(500);
+pub(crate) const LINGER: Duration = Duration::from_millis(500);
 
 /// How long a client may take to close its side of a connection that the gate has closed.
 const CLOSING: Duration = Duration::from_millis(250);
 
 /// Serves the connection until it ends, the gate stops, or a deadline passes.
-pub async fn serve<A>(app: &Arc<A>, mut stream: Stream, times: Times, mut shutdown: ShutdownWatch)
+pub(super) async fn serve<A>(app: &Arc<A>, mut stream: Stream, times: Times, mut shutdown: ShutdownWatch)
 where
     A: HttpServerApp + Send + Sync + 'static,
 {

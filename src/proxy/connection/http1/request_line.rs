@@ -13,7 +13,7 @@ const LONGEST: usize = 64 * 1024;
 
 /// What is known of the line.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Line {
+pub(super) enum Line {
     /// The target may go on.
     Incomplete,
     /// Method and target are there, or this is no request line.
@@ -26,7 +26,7 @@ pub enum Line {
 }
 
 /// Reads as much of the line as there is.
-pub fn read(bytes: &[u8]) -> Line {
+pub(super) fn read(bytes: &[u8]) -> Line {
     let skipped = bytes.iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
     let end_of_word = |from: usize| {
         let rest = bytes.get(from..).unwrap_or_default();
@@ -50,7 +50,7 @@ pub fn read(bytes: &[u8]) -> Line {
 }
 
 /// Encodes what has to be encoded in the query of this target.
-pub fn encode_query(bytes: BytesMut, target: Range<usize>) -> BytesMut {
+pub(super) fn encode_query(bytes: BytesMut, target: Range<usize>) -> BytesMut {
     let whole = bytes.get(target.clone()).unwrap_or_default();
     let Some(mark) = memchr::memchr(b'?', whole) else { return bytes };
     let query = whole.get(mark..).unwrap_or_default();
