@@ -11,12 +11,12 @@ use wecom_gate::decide::host::{same_host, same_origin};
 fuzz_target!(|text: &str| {
     let ip = |s: &str| s.parse::<IpAddr>().expect("an address");
     let trusted = ["10.0.0.0/8", "fd00::/8"].map(|n| n.parse().expect("a network"));
-    let lines: Vec<&str> = text.lines().collect();
+    let lines: Vec<&[u8]> = text.lines().map(str::as_bytes).collect();
     let stranger = ip("203.0.113.9");
     assert_eq!(client_ip(stranger, &lines, &trusted), stranger);
     client_ip(ip("10.0.0.1"), &lines, &trusted);
     let mut appended = lines.clone();
-    appended.push("198.51.100.7, 10.0.0.2");
+    appended.push(b"198.51.100.7, 10.0.0.2");
     assert_eq!(client_ip(ip("10.0.0.1"), &appended, &trusted), ip("198.51.100.7"));
 
     for (https, port) in [(false, ":80"), (true, ":443")] {
