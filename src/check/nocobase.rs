@@ -271,7 +271,7 @@ pub(super) fn sign_up(answer: &Asked, match_by: &[MatchBy]) -> Verdict {
             .flatten()
             .any(|f| f.get("field") == Some(&json!(field)) && f.get("show") == Some(&json!(true)))
     };
-    // An address or a user name can be had by whoever signs up; a phone number, where the form asks for one.
+    // A person who signs up can claim any address or user name, and a phone number where the form asks for one.
     let at_risk: Vec<&str> = match_by
         .iter()
         .filter_map(|key| match key {

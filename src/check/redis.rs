@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn all_is_well() {
+    fn all_steps_pass() {
         for version in ["5.0.14", "7.0.15", "8.2.0", "10.0"] {
             let verdict = of(Ok(found(version)));
             assert_eq!(

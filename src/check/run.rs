@@ -90,9 +90,9 @@ impl Steps<'_> {
     async fn take(&mut self, id: Id, entry: Option<&str>, work: impl Future<Output = Verdict>) -> bool {
         self.begin(id, entry);
         let verdict = tokio::time::timeout(LIMIT, work).await.unwrap_or_else(|_| too_slow());
-        let well = verdict.outcome != StepOutcome::Failed;
+        let passed = verdict.outcome != StepOutcome::Failed;
         self.end(id, entry, verdict);
-        well
+        passed
     }
 }
 
@@ -162,7 +162,7 @@ async fn online(config: &Config, options: &Options, steps: &mut Steps<'_>) {
         }
     };
     let api = Api { nocobase: &nocobase, config };
-    let nocobase_is_well = nocobase_steps(&api, steps, &mut samples).await;
+    let nocobase_is_healthy = nocobase_steps(&api, steps, &mut samples).await;
     steps.add(Id::Clock, None, clock::verdict(&samples));
     steps
         .take(Id::Member, None, async {
@@ -171,7 +171,7 @@ async fn online(config: &Config, options: &Options, steps: &mut Steps<'_>) {
                     "--member USERID tries the sign-in of a member, without writing anything",
                 );
             };
-            if !nocobase_is_well {
+            if !nocobase_is_healthy {
                 return Verdict::skipped("NocoBase failed");
             }
             let (entry, userid) = match member::choose(config, wanted) {

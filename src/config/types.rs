@@ -12,7 +12,7 @@ use url::Url;
 
 pub use crate::decide::Browsers;
 
-/// Everything that the gate is told, valid as a whole.
+/// The whole configuration, validated.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// What people open.

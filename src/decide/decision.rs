@@ -188,7 +188,7 @@ fn with_session(policy: &Policy, request: &Request<'_>, options: ForwardOptions)
 }
 
 /// The same address without `code` and `state`, where WeCom may have sent the browser there (R39): a link of somebody else's
-/// can make WeCom send its code to any page of ours, and whoever sees a live code can spend it in a sign-in of his own.
+/// can make WeCom send its code to any page of ours, and a person who sees a live code can use it in a sign-in of their own.
 ///
 /// An address with one of the two keeps it, and so do links inside the app: WeCom sends both, and comes from another site.
 /// An API path that a public rule names is the end of somebody else's OAuth, which needs both.

@@ -1,4 +1,4 @@
-//! What is known of a failure's cause. It travels up with the failure, so that whoever carries out the whole task (a
+//! What is known of a failure's cause. It travels up with the failure, so that the code that carries out the whole task (a
 //! sign-in, a recheck) writes one line that says everything.
 
 use super::{Failure, Level, line_due};

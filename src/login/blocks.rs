@@ -1,4 +1,4 @@
-//! Sessions that have ended here and have to be blocked in NocoBase. NocoBase is told until it has it on record, also over
+//! Sessions that have ended here and have to be blocked in NocoBase. The gate tells NocoBase until it has recorded it, also across
 //! its restart and over a change of the gate's configuration; or until the session would be over by itself (R36).
 
 use std::collections::HashMap;

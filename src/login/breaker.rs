@@ -15,7 +15,7 @@ const LINE_EVERY: Duration = Duration::from_secs(60);
 /// Calls that may follow each other at once before the pace counts.
 const BURST: u32 = 4;
 
-/// What a call came to.
+/// The outcome of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
     /// WeCom has answered.
@@ -33,7 +33,7 @@ pub(super) struct Ticket {
     probe: Option<u64>,
 }
 
-/// What an operator is told.
+/// What the operator has to know.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum News {
     /// No more calls but probes.

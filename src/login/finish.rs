@@ -149,7 +149,7 @@ impl SignIns {
                 finished
             };
             let finished = sign_ins.once_in_all(id, carry_out).await;
-            if is_worthless(&finished) {
+            if is_rejected(&finished) {
                 charge.keep();
                 counts.store(true, Ordering::Release);
             }
@@ -158,7 +158,7 @@ impl SignIns {
         .instrument(Self::span(&callback));
         let finished = self.callbacks.once(once, now(), work).await;
         let finished = finished.unwrap_or_else(|refused| Finished::Failed(refused.into()));
-        if is_worthless(&finished) && !counted.load(Ordering::Acquire) {
+        if is_rejected(&finished) && !counted.load(Ordering::Acquire) {
             // A repeated callback, which cost WeCom nothing. If there is no room left, the next one is refused anyway.
             let _ = self.throttle.callback(client, Instant::now()).map(Charge::keep);
         }
@@ -303,7 +303,7 @@ impl SignIns {
 }
 
 /// Was the callback's state or code worth nothing?
-fn is_worthless(finished: &Finished) -> bool {
+fn is_rejected(finished: &Finished) -> bool {
     matches!(finished, Finished::Failed(Failure::CodeRejected | Failure::FlowMissing))
 }
 

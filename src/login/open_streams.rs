@@ -17,7 +17,7 @@ const TICK: Duration = Duration::from_secs(1);
 const KEEP_EVERY: u64 = 16;
 
 impl Sessions {
-    /// A request of this session begins. `cookies`: the `Cookie` headers that it came with.
+    /// A request of this session begins. `cookies`: the `Cookie` headers of the request.
     pub(crate) fn attach(
         &self,
         session: &Arc<Session>,

@@ -259,7 +259,7 @@ impl Nodes {
     pub(super) fn new(registrar: &mut Registrar) -> Result<Nodes> {
         let up = registrar.gauges(
             "upstream_up",
-            "1 if this node of NocoBase was well when it was last looked at, else 0.",
+            "1 if this NocoBase node was healthy at the last check, else 0.",
             &["node"],
         )?;
         let answers = registrar.counters(

@@ -55,7 +55,7 @@ impl SignIns {
             )?,
             ended: registrar.counters(
                 "sign_ins_total",
-                "Sign-ins that came to an end: signed_in, needs_consent, refused; why, if refused.",
+                "Sign-ins that ended: signed_in, needs_consent, refused; why, if refused.",
                 &["entry", "outcome", "reason"],
             )?,
             seconds: registrar.histogram(

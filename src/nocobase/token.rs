@@ -183,7 +183,7 @@ impl Minter {
         })
     }
 
-    /// Checks a token (without `Bearer `) that came from outside: HS256, signature in constant time, and not over its
+    /// Checks a token (without `Bearer `) from outside: HS256, signature in constant time, and not over its
     /// end by more than a minute. Whether its user exists and its session goes on is for NocoBase to say.
     pub fn verify(&self, token: &str, now_s: u64) -> Result<Verified, TokenError> {
         self.verify_within(token, now_s, LEEWAY_S)

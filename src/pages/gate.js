@@ -5,7 +5,7 @@
  *    what another member left in this browser.
  * 2. Takes WeCom's `#wechat_redirect` off the address.
  * 3. When the session ends while the page is open, starts the way in again and keeps the place; after a sign-out it
- *    shows the signed-out page instead. Whoever has a form open that is not saved keeps it, and is asked first.
+ *    shows the signed-out page instead. A form that is not saved stays open, and the person is asked first.
  * 4. Where NocoBase's own sign-in page is in use: puts a button per WeCom entry below its form.
  *
  * It holds no secret of its own, and writes the token nowhere but there.
@@ -185,7 +185,7 @@
   }
 
   if (entries) {
-    // Nobody of the gate's: what the gate put here has ended, and whoever signs in now leaves things of their own.
+    // No session of the gate: what the gate put here has ended, and the person who signs in now leaves their own entries.
     if (PHANTOM.test(read(local, DEFAULT_PREFIX + 'TOKEN') || '')) write(local, DEFAULT_PREFIX + 'TOKEN', null);
     write(local, MARK_USER + app, null);
   }
@@ -337,7 +337,7 @@
     });
   }
 
-  /* Whoever has a form open is asked, and keeps it; true if so. */
+  /* Asks a person who has a form open, and keeps the form; true if so. */
   function offer() {
     if (signedOut || leaving || !isBusy()) return false;
     var strip = document.getElementById('wecom-gate-over');

@@ -140,7 +140,7 @@ impl ProxyHttp for Phases {
                 ctx.node = Some(node);
                 if session.is_upgrade_req() {
                     peer.options.custom_l4 = Some(Arc::new(tunnel::Connect {
-                        running: gate.upstreams.vouches_for(node),
+                        running: gate.upstreams.is_verified(node),
                         timeout: gate.config.upstream.connect_timeout,
                         session: ctx.stream.as_ref().map(|s| s.stream().clone()),
                         close: ctx.tunnel_close.subscribe(),
@@ -281,7 +281,7 @@ impl ProxyHttp for Phases {
         if response.status == 500
             && again
             && ctx.suspect_node.is_none()
-            && gate.upstreams.is_another_well(ctx.attempted_nodes)
+            && gate.upstreams.is_another_healthy(ctx.attempted_nodes)
         {
             ctx.suspect_node = ctx.node;
             return Error::e_explain(STARTING, "500");

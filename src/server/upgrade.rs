@@ -19,7 +19,7 @@ use tokio::process::Command;
 
 /// Tells a new gate that another one waits for it.
 const EXPECTED: &str = "WECOM_GATE_EXPECTED";
-/// Its value where the sockets came from systemd.
+/// Its value where systemd handed the sockets over.
 const KEPT: &str = "kept";
 /// The first descriptor of `LISTEN_FDS`.
 const FIRST: i32 = 3;

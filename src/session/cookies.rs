@@ -160,7 +160,7 @@ pub struct OwnCookies<'a> {
     sessions: [Option<&'a [u8]>; MAX_SESSIONS],
     /// There are more of them than that.
     crowded: bool,
-    /// Cookies of login flows, in the order in which they came.
+    /// Cookies of login flows, in the order of the header.
     pub flows: Vec<FlowCookie<'a>>,
     /// Signed out on purpose.
     pub signed_out: bool,

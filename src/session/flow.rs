@@ -121,7 +121,7 @@ impl std::fmt::Debug for Checked<'_> {
 }
 
 impl PendingSignIn {
-    /// A flow that begins now. `attempt` (at most 9) says how often this browser came back without its flow's
+    /// A flow that begins now. `attempt` (at most 9) says how often this browser returned without its flow's
     /// cookie before. A target longer than [`MAX_TARGET`] loses its query, or becomes `/`.
     pub fn begin(mut request: SignInRequest, attempt: u8, now: UnixMillis) -> Result<Self, Failure> {
         if request.target.len() > MAX_TARGET {

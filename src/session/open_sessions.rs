@@ -1,5 +1,5 @@
 //! The sessions that have a request under way: a stream ends with its session, and what has no moment of its own (time passes,
-//! keys change) is seen by whoever walks through [`SessionCache::open_sessions`] now and then (R32).
+//! keys change) is seen by the ticker that walks through [`SessionCache::open_sessions`] (R32).
 
 use std::sync::Arc;
 

@@ -16,7 +16,7 @@ use super::session::Session;
 pub struct OpenStream {
     /// From the cookie.
     pub session: Arc<Session>,
-    /// The `Cookie` headers that it came with: after a change of the keys they may no longer open.
+    /// The `Cookie` headers of the request: after a change of the keys they may no longer open.
     pub cookies: Vec<HeaderValue>,
     /// The configuration under which the cookies were read last.
     generation: AtomicU64,

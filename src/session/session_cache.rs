@@ -465,7 +465,7 @@ impl SessionCache {
 
     /// Ends every session of a member that began up to `at`: those seen here, of which those that were live are
     /// returned so that NocoBase can be told to block them, and those that other nodes made, when they come by. May be
-    /// told again, and late: a member who came back meanwhile keeps the new session.
+    /// told again, and late: a member who signed in meanwhile keeps the new session.
     pub fn end_member(&self, entry: &str, userid: &str, at: UnixMillis) -> Vec<Uuid> {
         let member = MemberKey::new(entry, userid);
         self.left

@@ -20,7 +20,7 @@ pub(super) struct Seen {
     pub(super) method: Method,
     pub(super) uri: Uri,
     pub(super) body: String,
-    /// How many of this path came before.
+    /// How many requests for this path there were before.
     pub(super) before: usize,
 }
 

@@ -220,7 +220,7 @@ fn nocobase(raw: raw::NocoBase, roles: bool, report: &mut Report) -> Option<Noco
         Ok(Some(secret)) if secret.expose_secret().len() < WEAK_JWT_SECRET => {
             report.warn(
                 "nocobase.jwt_secret",
-                "is short: whoever has one token can try secrets until one fits",
+                "is short: a person who has one token can try secrets until one fits",
             );
         }
         _ => {}

@@ -257,7 +257,7 @@ fn roles(key: &str, raw: Vec<raw::Role>, report: &mut Report) -> Vec<RoleRule> {
             report.bad(
                 &join(&key, "role"),
                 &name,
-                "would make whoever is in a department or bears a tag an administrator of everything",
+                "would make everybody in a department or with a tag an administrator of everything",
                 "give another role; make single users root in NocoBase itself",
             );
         } else if !role::is_plain(&name) {

@@ -55,7 +55,7 @@ pub(crate) fn swap(sessions: Arc<Sessions>, member: &Member, page_token: PageTok
     })
 }
 
-/// In the tunnel of somebody who came by NocoBase's own form: tokens of such sign-ins pass, and API keys where they pass
+/// In the tunnel of a person who signed in with NocoBase's own form: tokens of such sign-ins pass, and API keys where they pass
 /// over HTTP too.
 pub(crate) fn own_tokens_only(gate: &Gate) -> TokenSwap {
     let (sessions, api_keys) = (gate.sessions.clone(), gate.policy().api_keys);

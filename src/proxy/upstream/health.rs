@@ -129,7 +129,7 @@ impl HealthCheck for Check {
                     node = node.name,
                     state = found.name(),
                     remedy = remedy(found),
-                    "NocoBase's node is not well"
+                    "the NocoBase node is not healthy"
                 ),
             }
         }

@@ -136,8 +136,8 @@ impl Upstreams {
             (tried.count() == 0).then_some(0)?
         } else {
             let now = self.began.elapsed();
-            self.select(*tried, |node, well| well && node.takes(now))
-                .or_else(|| self.select(*tried, |_, well| well))
+            self.select(*tried, |node, healthy| healthy && node.takes(now))
+                .or_else(|| self.select(*tried, |_, healthy| healthy))
                 .or_else(|| self.select(*tried, |_, _| true))?
         };
         tried.add(index);
@@ -151,21 +151,21 @@ impl Upstreams {
             self.nodes.iter().position(|n| n.address == *address)
         };
         let rounds = self.nodes.len().saturating_mul(2);
-        let backend = self.balancer.select_with(b"", rounds, |backend, well| {
+        let backend = self.balancer.select_with(b"", rounds, |backend, healthy| {
             index_of(backend)
                 .and_then(|i| (!tried.has(i)).then(|| self.nodes.get(i))?)
-                .is_some_and(|node| accept(node, well))
+                .is_some_and(|node| accept(node, healthy))
         })?;
         index_of(&backend)
     }
 
     /// Is this node healthy, and one of several? Then a page that connects to it may come from one that has stopped.
-    pub(crate) fn vouches_for(&self, index: usize) -> bool {
+    pub(crate) fn is_verified(&self, index: usize) -> bool {
         self.nodes.len() > 1 && self.nodes.get(index).is_some_and(|node| node.state() == State::Well)
     }
 
     /// Is there a node that has not been tried, and was healthy at the last check?
-    pub(crate) fn is_another_well(&self, tried: Tried) -> bool {
+    pub(crate) fn is_another_healthy(&self, tried: Tried) -> bool {
         self.nodes.iter().enumerate().any(|(i, node)| !tried.has(i) && node.state() == State::Well)
     }
 

@@ -56,7 +56,7 @@ pub(crate) struct Node {
     state: AtomicU8,
     /// Milliseconds; before it, other nodes are preferred.
     avoid_until: AtomicU64,
-    /// Milliseconds; when it came back, or [`WARM`].
+    /// Milliseconds: when it was healthy again, or [`WARM`].
     back_since: AtomicU64,
     turn: AtomicU32,
 }

@@ -134,7 +134,7 @@ impl Tunnel {
         true
     }
 
-    /// Nothing of NocoBase's comes any more; the page is told why, where no frame is under way.
+    /// No more bytes from NocoBase follow; the page gets a Close frame, unless a frame is under way.
     fn begin_farewell(&mut self, close: &'static [u8]) {
         self.end = None;
         self.farewell = Some(if self.frames.at_boundary() { close } else { &[] });
