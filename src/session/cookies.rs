@@ -184,7 +184,7 @@ impl std::fmt::Debug for OwnCookies<'_> {
 
 impl<'a> OwnCookies<'a> {
     /// Finds our cookies in the values of all `Cookie` headers (HTTP/2 may send several).
-    /// [`Failure::HeadersTooLarge`] beyond [`MAX_COOKIES`] or [`MAX_COOKIE_BYTES`].
+    /// [`Failure::HeadersTooLarge`] beyond `MAX_COOKIES` or `MAX_COOKIE_BYTES`.
     pub fn parse(names: &Names, headers: impl IntoIterator<Item = &'a [u8]>) -> Result<Self, Failure> {
         let mut own = OwnCookies::default();
         let mut bounds = Bounds::default();

@@ -165,7 +165,7 @@ impl PendingSignIns {
     }
 
     /// Begins a flow (see [`PendingSignIn::begin`]) in a browser that sent these cookies. Those that are over or do
-    /// not open are deleted, and the oldest where there would be more than [`MAX_FLOW_BYTES`].
+    /// not open are deleted, and the oldest where there would be more than `MAX_FLOW_BYTES`.
     pub fn begin(
         &self,
         cookies: &OwnCookies<'_>,

@@ -23,7 +23,7 @@ impl UnixMillis {
         UnixMillis(self.0.saturating_add(millis(span)))
     }
 
-    /// Whether this lies further ahead of `now` than [`CLOCK_SKEW`] explains.
+    /// Whether this lies further ahead of `now` than `CLOCK_SKEW` explains.
     pub fn from_the_future(self, now: UnixMillis) -> bool {
         self > now.plus(CLOCK_SKEW)
     }

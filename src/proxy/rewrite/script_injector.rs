@@ -35,7 +35,7 @@ enum Found {
 }
 
 impl Injector {
-    /// `tag` as made by [`script_tag`].
+    /// `tag` as made by `pages::script_tag`.
     pub fn new(tag: Bytes) -> Self {
         Self { tag, held: BytesMut::new(), read: 0, done: false, missed: false }
     }
