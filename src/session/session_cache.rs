@@ -4,13 +4,14 @@
 
 use std::collections::HashMap;
 use std::future::Future;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use http::HeaderValue;
 use moka::policy::EvictionPolicy;
+use parking_lot::Mutex;
 use uuid::Uuid;
 
 use crate::error::Failure;
@@ -306,7 +307,7 @@ impl ByMember {
         sid: Uuid,
         check: impl FnOnce() -> Arc<MemberCheck>,
     ) -> Arc<MemberCheck> {
-        let mut map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut map = self.0.lock();
         let seen = map
             .entry(member.clone())
             .or_insert_with(|| SeenMember { sids: Vec::with_capacity(1), check: check() });
@@ -316,7 +317,7 @@ impl ByMember {
         seen.check.clone()
     }
     fn remove(&self, member: &MemberKey, sid: Uuid) {
-        let mut map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut map = self.0.lock();
         if let Some(seen) = map.get_mut(member) {
             seen.sids.retain(|s| *s != sid);
             if seen.sids.is_empty() {
@@ -325,11 +326,11 @@ impl ByMember {
         }
     }
     fn of(&self, member: &MemberKey) -> Vec<Uuid> {
-        let map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let map = self.0.lock();
         map.get(member).map(|seen| seen.sids.clone()).unwrap_or_default()
     }
     fn count(&self) -> usize {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
+        self.0.lock().len()
     }
 }
 

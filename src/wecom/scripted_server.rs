@@ -2,7 +2,9 @@
 //! requests as they are. It is no stand-in for WeCom, which is the simulator (`sim/`): it knows no member, code or token, and
 //! gives what WeCom never would (two userids in one response, an `errcode` that is a string, a redirect, a success with 404).
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 use std::time::Duration;
 
 use axum::Router;
@@ -100,7 +102,7 @@ impl Server {
             let (script, log) = (Arc::clone(&script), Arc::clone(&log));
             async move {
                 let one = {
-                    let mut log = log.lock().unwrap();
+                    let mut log = log.lock();
                     let before = log.iter().filter(|s| s.uri.path() == uri.path()).count();
                     let body = String::from_utf8_lossy(&body).into_owned();
                     log.push(Seen { method, uri, body, before });
@@ -120,7 +122,7 @@ impl Server {
     }
 
     pub(super) fn seen(&self) -> Vec<Seen> {
-        self.seen.lock().unwrap().clone()
+        self.seen.lock().clone()
     }
     /// How often this path was asked for.
     pub(super) fn count(&self, path: &str) -> usize {
@@ -181,13 +183,13 @@ impl Log {
         (log, tracing::subscriber::set_default(subscriber))
     }
     pub(super) fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+        String::from_utf8(self.0.lock().clone()).unwrap()
     }
 }
 
 impl std::io::Write for Log {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
+        self.0.lock().extend_from_slice(bytes);
         Ok(bytes.len())
     }
     fn flush(&mut self) -> std::io::Result<()> {

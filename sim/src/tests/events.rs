@@ -1,6 +1,8 @@
 //! Events to the app's receive-message URL.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use axum::Router;
 use axum::extract::Request;
@@ -22,7 +24,7 @@ async fn receiver(b: &Bench, response: Option<(u16, &'static str)>) -> Seen {
         async move {
             let address = request.uri().to_string();
             let body = axum::body::to_bytes(request.into_body(), 100_000).await.unwrap();
-            sink.lock().unwrap().push((address, String::from_utf8(body.to_vec()).unwrap()));
+            sink.lock().push((address, String::from_utf8(body.to_vec()).unwrap()));
             match response {
                 Some((status, text)) => (StatusCode::from_u16(status).unwrap(), text),
                 None => std::future::pending().await,
@@ -65,7 +67,7 @@ async fn an_event_arrives_signed_and_encrypted() {
     let seen = receiver(&b, Some((200, "success"))).await;
     let d = b.send_event(CORP, AGENT, &unsubscribe()).await.unwrap();
     assert_eq!((d.attempts, d.status, d.accepted), (1, Some(200), true));
-    let (address, body) = seen.lock().unwrap()[0].clone();
+    let (address, body) = seen.lock()[0].clone();
     let query = address.split_once('?').unwrap().1.to_owned();
     let q: std::collections::HashMap<_, _> =
         url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
@@ -80,10 +82,10 @@ async fn only_silence_is_tried_again() {
     let b = bench().await;
     let seen = receiver(&b, None).await;
     let d = b.send_event(CORP, AGENT, &unsubscribe()).await.unwrap();
-    assert_eq!((d.attempts, d.status, d.accepted, seen.lock().unwrap().len()), (3, None, false, 3));
+    assert_eq!((d.attempts, d.status, d.accepted, seen.lock().len()), (3, None, false, 3));
     let seen = receiver(&b, Some((500, ""))).await;
     let d = b.send_event(CORP, AGENT, &unsubscribe()).await.unwrap();
-    assert_eq!((d.attempts, d.status, d.accepted, seen.lock().unwrap().len()), (1, Some(500), false, 1));
+    assert_eq!((d.attempts, d.status, d.accepted, seen.lock().len()), (1, Some(500), false, 1));
     b.edit_data(|d| d.companies[0].apps[0].event_url = "http://127.0.0.1:1/".into()).unwrap();
     assert_eq!(b.send_event(CORP, AGENT, &unsubscribe()).await.unwrap().attempts, 3);
     assert!(b.send_event(CORP, SALES, &unsubscribe()).await.is_err(), "an app without keys");
@@ -96,7 +98,7 @@ async fn the_console_wants_its_text_back() {
     let seen = receiver(&b, Some((200, "something else"))).await;
     let d = b.verify_event_url(CORP, AGENT).await.unwrap();
     assert!(!d.accepted && d.status == Some(200));
-    assert!(seen.lock().unwrap()[0].0.contains("echostr="));
+    assert!(seen.lock()[0].0.contains("echostr="));
 }
 
 #[tokio::test]
@@ -107,7 +109,7 @@ async fn events_over_http_and_forged() {
         let body = json!({ "corp_id": CORP, "agent_id": AGENT, "event": "delete_user", "userid": "lisi", "forgery": forgery });
         assert_eq!(b.post("/sim/events", body).await["attempts"], 1, "{forgery}");
     }
-    assert_eq!(seen.lock().unwrap().len(), 4);
+    assert_eq!(seen.lock().len(), 4);
     let v = b.post("/sim/events/verify", json!({ "corp_id": CORP, "agent_id": AGENT })).await;
     assert_eq!(v["accepted"], false);
 }

@@ -180,7 +180,7 @@ fn memory_is_bounded_the_index_too_and_newcomers_are_let_in() {
     }
     seen.seen.run_pending_tasks();
     assert!(seen.count() <= 100);
-    assert!(seen.by_member.0.lock().unwrap().len() <= 100);
+    assert!(seen.by_member.0.lock().len() <= 100);
 }
 
 #[test]

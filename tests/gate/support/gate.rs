@@ -4,11 +4,12 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use serde_json::Value;
 
 use super::{Config, PATIENCE};
@@ -138,12 +139,12 @@ impl Gate {
 
     /// All it has written so far, logs and everything else.
     pub fn output(&self) -> String {
-        self.lines.lock().unwrap().join("\n")
+        self.lines.lock().join("\n")
     }
 
     /// Its log so far.
     pub fn log(&self) -> Vec<Value> {
-        self.lines.lock().unwrap().iter().filter_map(|l| serde_json::from_str(l).ok()).collect()
+        self.lines.lock().iter().filter_map(|l| serde_json::from_str(l).ok()).collect()
     }
 
     /// Lines of its log in which this field has this value.
@@ -155,8 +156,7 @@ impl Gate {
     pub async fn wait_for_log(&self, parts: &[&str]) -> String {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let found =
-                self.lines.lock().unwrap().iter().find(|l| parts.iter().all(|p| l.contains(p))).cloned();
+            let found = self.lines.lock().iter().find(|l| parts.iter().all(|p| l.contains(p))).cloned();
             if let Some(line) = found {
                 return line;
             }
@@ -200,7 +200,7 @@ impl Drop for Gate {
 fn collect(pipe: impl Read + Send + 'static, lines: Arc<Mutex<Vec<String>>>) -> JoinHandle<()> {
     std::thread::spawn(move || {
         for line in BufReader::new(pipe).lines().map_while(Result::ok) {
-            lines.lock().unwrap().push(line);
+            lines.lock().push(line);
         }
     })
 }

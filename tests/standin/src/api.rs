@@ -18,12 +18,12 @@ pub(crate) fn call(node: &Node, action: &str, headers: &HeaderMap, query: &str, 
         return axum::Json(json!({ "data": "public" })).into_response();
     }
     if action == "app:getInfo" {
-        let version = node.data.lock().unwrap().version;
+        let version = node.data.lock().version;
         return axum::Json(json!({ "data": { "version": version, "name": "main" } })).into_response();
     }
     if action == "authenticators:publicList" {
         let form = json!([{ "field": "username", "show": true, "required": true }]);
-        let options = json!({ "allowSignUp": node.data.lock().unwrap().sign_up, "signupForm": form });
+        let options = json!({ "allowSignUp": node.data.lock().sign_up, "signupForm": form });
         return axum::Json(json!({ "data": [{ "name": "basic", "options": options }] })).into_response();
     }
     let token = token::bearer(headers, query);
@@ -51,7 +51,7 @@ fn signed_in(
     body: &Bytes,
 ) -> Response {
     let issued_tokens = Shape::of(node).issued_tokens;
-    let mut data = node.data.lock().unwrap();
+    let mut data = node.data.lock();
     let body: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
     let hidden = |field: &str| data.hidden.contains(field);
     match action {

@@ -23,7 +23,7 @@ mod token;
 mod version;
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -32,6 +32,7 @@ use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt as _;
+use parking_lot::{Mutex, MutexGuard};
 use serde_json::{Value, json};
 
 pub use data::{Data, Seen};
@@ -93,7 +94,7 @@ impl NocoBase {
 
     fn serve(&self, listener: tokio::net::TcpListener) {
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-        *self.stop.lock().unwrap() = Some(stop);
+        *self.stop.lock() = Some(stop);
         let app = Router::new().fallback(answer).with_state(self.node.clone());
         tokio::spawn(async move {
             let done = async { stopped.await.unwrap_or(()) };
@@ -103,7 +104,7 @@ impl NocoBase {
 
     /// Nothing listens any more, until [`NocoBase::up`].
     pub async fn down(&self) {
-        drop(self.stop.lock().unwrap().take());
+        drop(self.stop.lock().take());
         while tokio::net::TcpStream::connect(self.address).await.is_ok() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
@@ -116,7 +117,7 @@ impl NocoBase {
 
     /// Its data, to read and to change.
     pub fn data(&self) -> MutexGuard<'_, Data> {
-        self.node.data.lock().unwrap()
+        self.node.data.lock()
     }
 
     /// The rows of one of its three tables. Unlike [`NocoBase::data`] this may stand twice in one expression.
@@ -203,7 +204,7 @@ async fn answer(State(node): State<Node>, request: Request) -> Response {
     let query = parts.uri.query().unwrap_or_default().to_owned();
     let (body, body_len) = read(body).await;
     let fault = {
-        let mut data = node.data.lock().unwrap();
+        let mut data = node.data.lock();
         // The gate asks for health, version and settings all the time; `seen` holds what a test asked for.
         let agent = parts.headers.get(header::USER_AGENT);
         let about = agent.is_some_and(|a| a.as_bytes().starts_with(ABOUT.as_bytes()));

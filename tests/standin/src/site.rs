@@ -66,7 +66,7 @@ fn asset(headers: &HeaderMap) -> Response {
 async fn echo(node: Node, mut socket: WebSocket) {
     while let Some(Ok(message)) = socket.recv().await {
         if let Message::Text(text) = &message {
-            node.data.lock().unwrap().frames.push(text.to_string());
+            node.data.lock().frames.push(text.to_string());
         }
         if matches!(message, Message::Text(_) | Message::Binary(_)) && socket.send(message).await.is_err() {
             return;

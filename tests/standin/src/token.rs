@@ -44,7 +44,7 @@ pub(crate) fn who(node: &Node, token: Option<&str>) -> Result<SignedIn, Refusal>
     let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
     let claims = verified(token, &node.secret, now).ok_or((EXPIRED, "INVALID_TOKEN"))?;
     let jti = claims["jti"].as_str().map(str::to_owned);
-    let data = node.data.lock().unwrap();
+    let data = node.data.lock();
     if jti.as_ref().is_some_and(|jti| data.blocked.contains(jti)) {
         return Err((EXPIRED, "BLOCKED_TOKEN"));
     }
@@ -64,7 +64,7 @@ pub(crate) fn bearer(headers: &HeaderMap, query: &str) -> Option<String> {
 /// What NocoBase does with a session's token that is older than its policy allows: it renews it and gives the session another
 /// id, once; a client that presents the old id again, and no fresher token, is refused. Says whether it was renewed.
 pub(crate) fn renew(node: &Node, token: &str, jti: Option<&str>) -> Result<bool, Refusal> {
-    let mut data = node.data.lock().unwrap();
+    let mut data = node.data.lock();
     let (Some((fresh, _)), Some(jti)) = (data.token_policy, jti) else { return Ok(false) };
     let issued = std::time::Duration::from_secs(claims(token)["iat"].as_u64().unwrap_or(0));
     if std::time::UNIX_EPOCH.elapsed().unwrap().saturating_sub(issued) <= fresh {

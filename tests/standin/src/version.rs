@@ -17,7 +17,7 @@ pub(crate) struct Shape {
 
 impl Shape {
     pub(crate) fn of(node: &Node) -> Shape {
-        let version = node.data.lock().unwrap().version;
+        let version = node.data.lock().version;
         let mut numbers = version.split('.').map(|n| n.parse::<u32>().unwrap_or(0));
         let number = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
         Shape {
@@ -41,7 +41,7 @@ pub(crate) fn page(node: &Node) -> String {
     if shape.modern {
         settings.extend([("modern_client_prefix", "v"), ("app_client_entry_mode", "legacy-default")]);
     }
-    settings.extend(node.data.lock().unwrap().settings.iter().copied());
+    settings.extend(node.data.lock().settings.iter().copied());
     // The last one of a name counts.
     let mut said = String::new();
     for (i, (name, value)) in settings.iter().enumerate() {

@@ -3,11 +3,12 @@
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{Setup, talk};
 use crate::support::{PATIENCE, eventually};
+use parking_lot::Mutex;
 
 impl Setup {
     pub async fn start(&self) -> Gate {
@@ -19,7 +20,7 @@ impl Setup {
             let output = output.clone();
             std::thread::spawn(move || {
                 for line in BufReader::new(pipe).split(b'\n').map_while(Result::ok) {
-                    let mut all = output.lock().unwrap();
+                    let mut all = output.lock();
                     all.push_str(&String::from_utf8_lossy(&line));
                     all.push('\n');
                 }
@@ -59,7 +60,7 @@ impl Gate {
 
     /// Everything that it wrote so far.
     pub fn output(&self) -> String {
-        self.output.lock().unwrap().clone()
+        self.output.lock().clone()
     }
 
     fn log_where(&self, field: &str, value: &str) -> Vec<serde_json::Value> {

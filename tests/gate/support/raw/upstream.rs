@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 use std::time::Duration;
 
 use nocobase_standin::{ABOUT, HEALTH};
+use parking_lot::{Mutex, MutexGuard};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -77,7 +78,7 @@ impl Upstream {
             while let Ok((stream, _)) = listener.accept().await {
                 stream.set_nodelay(true).unwrap();
                 let id = {
-                    let mut r = recorded.lock().unwrap();
+                    let mut r = recorded.lock();
                     r.connections += 1;
                     r.connections
                 };
@@ -88,7 +89,7 @@ impl Upstream {
     }
 
     pub fn recorded(&self) -> MutexGuard<'_, Recorded> {
-        self.recorded.lock().unwrap()
+        self.recorded.lock()
     }
 
     /// What clients' requests have come so far; forgets them.
@@ -126,7 +127,7 @@ async fn serve(mut stream: TcpStream, connection: usize, recorded: Arc<Mutex<Rec
             }
             if !fill(&mut stream, &mut buffer).await {
                 if !buffer.is_empty() {
-                    recorded.lock().unwrap().garbage.push(buffer);
+                    recorded.lock().garbage.push(buffer);
                 }
                 return;
             }
@@ -136,22 +137,22 @@ async fn serve(mut stream: TcpStream, connection: usize, recorded: Arc<Mutex<Rec
         let mut request = Request { connection, head, body: Vec::new() };
         let parts: Vec<&str> = request.line().split(' ').collect();
         if parts.len() != 3 || parts[2] != "HTTP/1.1" || !parts[0].bytes().all(|b| b.is_ascii_uppercase()) {
-            recorded.lock().unwrap().garbage.push(request.head.into_bytes());
+            recorded.lock().garbage.push(request.head.into_bytes());
             return;
         }
         let path = request.target().split('?').next().unwrap().to_owned();
-        if request.header("upgrade").is_some() && !recorded.lock().unwrap().answers.contains_key(&path) {
-            recorded.lock().unwrap().requests.push(request);
+        if request.header("upgrade").is_some() && !recorded.lock().answers.contains_key(&path) {
+            recorded.lock().requests.push(request);
             return tunnel(stream, buffer, recorded).await;
         }
         let Some(body) = body(&mut stream, &mut buffer, &request).await else {
-            recorded.lock().unwrap().garbage.push(request.head.into_bytes());
+            recorded.lock().garbage.push(request.head.into_bytes());
             return;
         };
         request.body = body;
-        let endless = recorded.lock().unwrap().endless.get(&path).cloned();
+        let endless = recorded.lock().endless.get(&path).cloned();
         let answer = {
-            let mut r = recorded.lock().unwrap();
+            let mut r = recorded.lock();
             let own = request.header("x-request-id").is_none();
             let answer = if own && let Some(answer) = r.answers.get(&format!("own:{path}")) {
                 answer.clone()
@@ -185,7 +186,7 @@ async fn serve(mut stream: TcpStream, connection: usize, recorded: Arc<Mutex<Rec
         }
         if let Some(piece) = endless {
             while stream.write_all(&piece).await.is_ok() {
-                recorded.lock().unwrap().repeated += 1;
+                recorded.lock().repeated += 1;
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
             return;
@@ -256,7 +257,7 @@ async fn tunnel(mut stream: TcpStream, early: Vec<u8>, recorded: Arc<Mutex<Recor
     let mut piece = early;
     loop {
         if !piece.is_empty() {
-            recorded.lock().unwrap().tunnelled.extend_from_slice(&piece);
+            recorded.lock().tunnelled.extend_from_slice(&piece);
             if stream.write_all(&piece).await.is_err() {
                 return;
             }
