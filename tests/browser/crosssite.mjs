@@ -36,13 +36,32 @@ describe('pages of other sites', () => {
   after(() => attacker.stop());
 
   /** The member's browser, signed in at this host. */
-  async function member(host) {
+  async function member(host, { name, value } = cookie) {
     const client = await stage.client(null, 'desktop', { userAgent: undefined });
     // The page's own scripts take long, and are not what this is about: the gate's comes first.
     await client.page.route('**/assets/**', (route) => route.abort());
-    const { name, value } = cookie;
     await client.context.addCookies([{ name, value, domain: host, path: '/', httpOnly: true, sameSite: 'Lax' }]);
     return client;
+  }
+
+  /** The session cookie of a sign-in at this gate: another gate's does not count, even with the same keys (R37). */
+  async function cookieOf(base) {
+    // WeCom sends codes to the app's trusted domain alone.
+    const trust = async (gate) => {
+      const data = await stage.simulate('GET', 'data');
+      const apps = data.companies.flatMap((company) => company.apps);
+      apps.find((app) => app.agent_id === 1000002 && app.gate === (gate === base ? stage.origin : base)).gate = gate;
+      await stage.simulate('PUT', 'data', data);
+    };
+    await trust(base);
+    const client = await stage.client('zhangsan');
+    await client.page.goto(`${base}/wecom-gate/login?rd=/global.css`);
+    // With the fragment that WeCom's address ends in.
+    await client.page.waitForURL(/\/global\.css/);
+    const all = await client.context.cookies(base);
+    await client.close();
+    await trust(stage.origin);
+    return all.find((c) => c.name === 'wecom_gate');
   }
 
   /** A user for each way, who is to be destroyed by it: `[[way, id]]`. */
@@ -102,7 +121,7 @@ describe('pages of other sites', () => {
           gate = await stage.startGate(`cross-${host}-${delivery}`, {
             origin: base, nocobase: [`token_delivery = "${delivery}"`],
           });
-          client = await member(host);
+          client = await member(host, await cookieOf(base));
           await signedIn();
         });
         after(async () => {

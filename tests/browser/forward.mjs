@@ -78,7 +78,7 @@ async function start(name, gate, nocobase) {
   const dir = join(stage.dir, `forward-${name}`);
   mkdirSync(dir);
   const example = (file, replace) => {
-    const all = { '127.0.0.1:8080': `127.0.0.1:${gate.port}`, '127.0.0.1:13000': `127.0.0.1:${nocobase.port}`, ...replace };
+    const all = { '127.0.0.1:8080': `127.0.0.1:${gate.port}`, '127.0.0.1:13000': `127.0.0.1:${nocobase.port}`, 'check port 9090 inter 2s': `check port ${gate.ops.split(':')[1]} inter 50ms`, ...replace };
     const text = Object.entries(all).reduce((text, [from, to]) => text.replaceAll(from, to), readFileSync(CONF + file, 'utf8'));
     writeFileSync(join(dir, file), text);
     return join(dir, file);
