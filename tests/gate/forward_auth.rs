@@ -96,6 +96,8 @@ impl Proxy {
                     ("/etc/haproxy/haproxy-forward-auth.lua", lua.as_str()),
                     ("bind :80", &format!("bind {at}")),
                     ("check port 9090 inter 2s", &format!("check port {} inter 50ms", ops.port())),
+                    // Without it a check that takes longer than `inter` has failed: on a busy machine many do.
+                    ("option httpchk", "timeout check 10s\n    option httpchk"),
                 ];
                 let mut command = Command::new("/usr/sbin/haproxy");
                 command.args(["-db", "-f", &write("haproxy.cfg", &more)]);

@@ -57,6 +57,7 @@ impl Gate {
     }
 
     async fn launch(mut command: Command, file: tempfile::NamedTempFile) -> Gate {
+        super::few_roots(&mut command);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let lines = Arc::new(Mutex::new(Vec::new()));
         let readers = vec![

@@ -7,6 +7,8 @@ pub mod load;
 pub mod raw;
 pub mod redis;
 
+use std::process::Command;
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -115,6 +117,21 @@ impl Stage {
         );
         browser
     }
+}
+
+/// Lets a gate trust one authority in place of all those of the system: reading these is most of the work of a start
+/// when nothing is optimised, and no test meets a server that they vouch for. What a test sets itself stays.
+pub fn few_roots(command: &mut Command) {
+    static ROOT: LazyLock<tempfile::NamedTempFile> = LazyLock::new(|| {
+        let root = rcgen::generate_simple_self_signed(vec!["root.test".to_owned()]).unwrap();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), root.cert.pem()).unwrap();
+        file
+    });
+    if command.get_envs().any(|(name, _)| name.to_string_lossy().starts_with("SSL_CERT_")) {
+        return;
+    }
+    command.env("SSL_CERT_FILE", ROOT.path());
 }
 
 /// How long a test waits for something that happens in the background before it fails. When all is well no test waits

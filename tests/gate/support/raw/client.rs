@@ -51,10 +51,10 @@ impl Answer {
         let pairs = lines.iter().map(|l| l.split(';').next().unwrap().split_once('=').unwrap());
         pairs.map(|(n, v)| (n.to_owned(), v.to_owned())).collect()
     }
-    /// One answer is there, whole.
-    fn complete(&self) -> bool {
+    /// One answer is there, whole: one to a HEAD request ends with its head, whatever length it states.
+    fn complete(&self, to_head: bool) -> bool {
         let Some(end) = find(&self.raw, b"\r\n\r\n") else { return false };
-        if matches!(self.status(), 101 | 204 | 304) {
+        if to_head || matches!(self.status(), 101 | 204 | 304) {
             return true;
         }
         match self.header("content-length").and_then(|l| l.parse::<usize>().ok()) {
@@ -66,12 +66,23 @@ impl Answer {
 
 /// Reads one whole answer, or until the connection is closed.
 pub async fn read_answer<S: AsyncRead + Unpin>(stream: &mut S) -> Answer {
-    read_while(stream, Duration::from_secs(8), |a| !a.complete()).await
+    read_answer_to(stream, b"").await
+}
+
+/// The same for an answer to this request.
+async fn read_answer_to<S: AsyncRead + Unpin>(stream: &mut S, request: &[u8]) -> Answer {
+    let to_head = request.starts_with(b"HEAD ");
+    read_while(stream, Duration::from_secs(8), |a| !a.complete(to_head)).await
 }
 
 /// Reads until the connection is closed or says nothing for a while.
 pub async fn read_all<S: AsyncRead + Unpin>(stream: &mut S) -> Answer {
-    let mut answer = read_answer(stream).await;
+    read_all_after(stream, b"").await
+}
+
+/// The same for what this request brings.
+async fn read_all_after<S: AsyncRead + Unpin>(stream: &mut S, request: &[u8]) -> Answer {
+    let mut answer = read_answer_to(stream, request).await;
     if !answer.closed {
         let more = read_while(stream, Duration::from_millis(300), |_| true).await;
         answer.raw.extend_from_slice(&more.raw);
@@ -104,7 +115,7 @@ pub async fn talk(to: SocketAddr, bytes: impl AsRef<[u8]>) -> Answer {
     let mut stream = TcpStream::connect(to).await.unwrap();
     // The gate may answer and close before it has read everything.
     let _ = stream.write_all(bytes.as_ref()).await;
-    read_answer(&mut stream).await
+    read_answer_to(&mut stream, bytes.as_ref()).await
 }
 
 /// A connection to the gate, plain or TLS.
@@ -126,7 +137,7 @@ impl Setup {
         let mut line = self.line(gate, tls).await;
         let _ = line.write_all(bytes.as_ref()).await;
         let _ = line.flush().await;
-        read_all(&mut line).await
+        read_all_after(&mut line, bytes.as_ref()).await
     }
 }
 

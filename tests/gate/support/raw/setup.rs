@@ -144,6 +144,7 @@ level = "debug"
         let mut command = Command::new(env!("CARGO_BIN_EXE_wecom-gate"));
         command.args(["run", "--conf"]).arg(&conf).env_remove("RUST_LOG");
         command.envs(self.environment.iter().cloned());
+        crate::support::few_roots(&mut command);
         command
     }
 
