@@ -10,8 +10,31 @@ use super::Failure;
 
 const EVERY: Duration = Duration::from_secs(60);
 
-/// When a line was last written about a failure, and how many more there would have been since.
-type Lines = HashMap<(&'static str, Failure), (Instant, u64)>;
+/// When a line was last written, and how many more there would have been since; `None`: never.
+type Line = Option<(Instant, u64)>;
+type Lines = HashMap<(&'static str, Failure), Line>;
+
+/// A line of its own that is written once a minute.
+#[derive(Debug)]
+pub struct OnceAMinute(Mutex<Line>);
+
+impl OnceAMinute {
+    /// Not written yet.
+    pub const fn new() -> OnceAMinute {
+        OnceAMinute(Mutex::new(None))
+    }
+
+    /// Whether it is due: the number of those that were left out since the last one.
+    pub fn due(&self) -> Option<u64> {
+        due_at(&mut self.0.lock(), Instant::now())
+    }
+}
+
+impl Default for OnceAMinute {
+    fn default() -> OnceAMinute {
+        OnceAMinute::new()
+    }
+}
 
 static LINES: LazyLock<Mutex<Lines>> = LazyLock::new(Mutex::default);
 
@@ -28,19 +51,17 @@ fn due(lines: &mut Lines, place: &'static str, failure: Failure, now: Instant) -
     ) {
         return Some(0);
     }
-    let (at, left_out) = match lines.entry((place, failure)) {
-        std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
-        std::collections::hash_map::Entry::Vacant(new) => {
-            new.insert((now, 0));
-            return Some(0);
+    due_at(lines.entry((place, failure)).or_default(), now)
+}
+
+fn due_at(line: &mut Line, now: Instant) -> Option<u64> {
+    match line {
+        Some((at, left_out)) if now.saturating_duration_since(*at) < EVERY => {
+            *left_out = left_out.saturating_add(1);
+            None
         }
-    };
-    if now.saturating_duration_since(*at) < EVERY {
-        *left_out = left_out.saturating_add(1);
-        return None;
+        _ => Some(line.replace((now, 0)).map_or(0, |(_, left_out)| left_out)),
     }
-    *at = now;
-    Some(std::mem::take(left_out))
 }
 
 #[cfg(test)]

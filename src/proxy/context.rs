@@ -14,7 +14,7 @@ use super::member::Member;
 use super::request::credential::TokenSwap;
 use super::rewrite::script_injector::Injector;
 use super::rewrite::token_swapper::Swapper;
-use super::upstream::Tried;
+use super::upstream::{Place, Tried};
 use crate::decide::address::UNKNOWN;
 use crate::decide::{ForwardOptions, Identity};
 use crate::error::Failure;
@@ -87,6 +87,8 @@ pub(super) struct Context {
     pub tunnel: Option<Open>,
     /// Ends the WebSocket with this Close frame.
     pub tunnel_close: watch::Sender<Option<&'static [u8]>>,
+    /// Its place among the requests to NocoBase.
+    pub place: Option<Place>,
     in_flight: Option<InFlight>,
 }
 
@@ -124,6 +126,7 @@ impl Context {
             suspect_node: None,
             tunnel: None,
             tunnel_close: watch::Sender::new(None),
+            place: None,
             in_flight: Some(InFlight::new(&gate.in_flight)),
         }
     }

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use super::forward::without_script::WithoutScript;
 use super::headers;
 use super::request::request_id::RequestIds;
-use super::upstream::{State, Upstreams};
+use super::upstream::{Places, State, Upstreams};
 use crate::config::{Config, TokenDelivery};
 use crate::decide::{self, Policy};
 use crate::login::{Sessions, SignIns};
@@ -81,6 +81,8 @@ pub(crate) struct Gate {
     pub request_ids: Arc<RequestIds>,
     /// Requests in flight.
     pub in_flight: Arc<AtomicUsize>,
+    /// How many requests may be on their way to NocoBase at once.
+    pub(crate) places: Arc<Places>,
     /// Pages that could not get the gate's script.
     pub without_script: WithoutScript,
     /// The gate is stopping: readiness says no.
@@ -127,6 +129,7 @@ impl Gate {
             origin,
             request_ids: before.map(|b| b.request_ids.clone()).unwrap_or_default(),
             in_flight: before.map(|b| b.in_flight.clone()).unwrap_or_default(),
+            places: before.map(|b| b.places.clone()).unwrap_or_default(),
             without_script: WithoutScript::default(),
             stopping: before.map(|b| b.stopping.clone()).unwrap_or_default(),
             tunnels_end: before.map_or_else(|| watch::Sender::new(false), |b| b.tunnels_end.clone()),

@@ -29,6 +29,8 @@ const LEAST_BYTES_PER_SECOND: u64 = 500;
 const TUNNEL_SILENCE: Duration = Duration::from_secs(3600);
 /// Marks errors that a `Failure` stands behind.
 const STARTING: ErrorType = ErrorType::Custom("NocoBase is starting");
+/// As many requests are on their way to NocoBase as there are descriptors for.
+const NO_PLACE: ErrorType = ErrorType::Custom("no descriptor left");
 /// NocoBase's response is one that no client may get.
 const BAD_ANSWER: ErrorType = ErrorType::Custom("a response that cannot be passed on");
 /// Pingora's, for a body whose chunks cannot be read.
@@ -134,6 +136,12 @@ impl ProxyHttp for Phases {
 
     async fn upstream_peer(&self, session: &mut Session, carried: &mut Carried) -> Result<Box<HttpPeer>> {
         let Carried { gate, ctx, .. } = carried;
+        if ctx.place.is_none() {
+            ctx.place = gate.places.take();
+            if ctx.place.is_none() {
+                return Error::e_explain(NO_PLACE, "all descriptors for NocoBase are in use");
+            }
+        }
         ctx.sent_at.get_or_insert_with(Instant::now);
         match gate.upstreams.pick(&mut ctx.attempted_nodes, session.is_upgrade_req()) {
             Some((node, mut peer)) => {
@@ -418,6 +426,7 @@ fn classify(e: &Error) -> (u16, Option<Failure>) {
         HTTPStatus(400) => Failure::BadRequest,
         HTTPStatus(_) => Failure::Internal,
         t if *t == STARTING => Failure::NocoBaseStarting,
+        t if *t == NO_PLACE => Failure::TooManyOpenFiles,
         _ if is_out_of_files(e.root_cause()) => Failure::TooManyOpenFiles,
         t if *t == BAD_ANSWER => Failure::NocoBaseBadAnswer,
         t if *t == TUNNEL_ENDED => return (0, None),

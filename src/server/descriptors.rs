@@ -1,36 +1,42 @@
 //! How many connections the descriptors of this process are enough for. A client's connection and the one to NocoBase for it
 //! take one each; some are left for the operator's listener, files and the calls of the gate itself (R38).
 
-/// For everything but clients.
-const RESERVED: usize = 64;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// As many places as `limits.connections` says, or fewer.
+/// For everything but clients.
+const RESERVED: u64 = 64;
+
+/// As many places as `limits.connections` says, or fewer. Raises the limit of this process (soft) as far as that needs, and as
+/// far as it may (hard).
 pub(super) fn places(wanted: usize) -> usize {
-    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
-    let Some(most) = soft_limit(&limits) else { return wanted };
-    let places = enough_for(most);
+    let limit = getrlimit(Resource::Nofile);
+    let Some(raised) = raised(&limit, wanted) else { return wanted };
+    let soft = match setrlimit(Resource::Nofile, Rlimit { current: Some(raised), maximum: limit.maximum }) {
+        Ok(()) => raised,
+        Err(error) => {
+            tracing::debug!(%error, "the limit of open files stays as it is");
+            limit.current.unwrap_or(raised)
+        }
+    };
+    let places = enough_for(soft);
     if places < wanted {
         tracing::warn!(
-            "limits.connections is {wanted}, but the limit of {most} open files (RLIMIT_NOFILE) is enough for {places}: raise \
+            "limits.connections is {wanted}, but the limit of {soft} open files (RLIMIT_NOFILE) is enough for {places}: raise \
              it (systemd: LimitNOFILE, Docker: ulimits, shell: ulimit -n), or lower limits.connections"
         );
     }
     wanted.min(places)
 }
 
-fn enough_for(descriptors: usize) -> usize {
-    (descriptors.saturating_sub(RESERVED) / 2).max(1)
+/// What the soft limit should be for so many places: never lower than it is, never above the hard one. `None`: there is no limit.
+fn raised(limit: &Rlimit, places: usize) -> Option<u64> {
+    let needed = u64::try_from(places).unwrap_or(u64::MAX).saturating_mul(2).saturating_add(RESERVED);
+    let current = limit.current?;
+    Some(needed.min(limit.maximum.unwrap_or(u64::MAX)).max(current))
 }
 
-/// The number in the line `Max open files` of `/proc/self/limits`; `None` if there is none, or no limit.
-fn soft_limit(limits: &str) -> Option<usize> {
-    limits
-        .lines()
-        .find_map(|line| line.strip_prefix("Max open files"))?
-        .split_whitespace()
-        .next()?
-        .parse()
-        .ok()
+fn enough_for(descriptors: u64) -> usize {
+    usize::try_from(descriptors.saturating_sub(RESERVED) / 2).unwrap_or(usize::MAX).max(1)
 }
 
 #[cfg(test)]
@@ -39,17 +45,21 @@ mod tests {
 
     #[test]
     fn r38_descriptors_are_left_for_the_operator() {
-        let line = |soft| {
-            format!(
-                "Limit  Soft Limit  Hard Limit  Units\nMax open files            {soft}      4096     files\n"
-            )
-        };
-        assert_eq!(soft_limit(&line("300")), Some(300));
-        assert_eq!(soft_limit(&line("unlimited")), None);
-        assert_eq!(soft_limit(""), None);
         for (descriptors, places) in [(300, 118), (1024, 480), (65_536, 32_736), (10, 1)] {
             assert_eq!(enough_for(descriptors), places);
-            assert!(descriptors < RESERVED || 2 * places + RESERVED <= descriptors);
+            let needed = 2 * u64::try_from(places).unwrap() + RESERVED;
+            assert!(descriptors < RESERVED || needed <= descriptors);
         }
+    }
+
+    #[test]
+    fn r38_the_limit_is_raised_as_far_as_needed_and_allowed() {
+        let raise = |current, maximum, places| raised(&Rlimit { current, maximum }, places);
+        assert_eq!(raise(Some(1024), Some(524_288), 20_000), Some(40_064));
+        assert_eq!(raise(Some(1024), Some(4096), 20_000), Some(4096));
+        assert_eq!(raise(Some(1024), None, 20_000), Some(40_064));
+        assert_eq!(raise(Some(65_536), Some(65_536), 20_000), Some(65_536), "never lowered");
+        assert_eq!(raise(None, None, 20_000), None);
+        assert_eq!(enough_for(raise(Some(1024), None, 20_000).unwrap()), 20_000);
     }
 }

@@ -28,6 +28,7 @@ use session_end::EndsWithSession;
 pub(crate) use session_end::bind;
 pub(crate) use stream::{Guarded, Times};
 
+use crate::error::OnceAMinute;
 use crate::metrics::Connections;
 use crate::proxy::request::framing;
 
@@ -57,6 +58,8 @@ pub(crate) struct App<P> {
     times: Times,
     connections: Arc<Semaphore>,
     most: usize,
+    /// The line about connections that are closed at once.
+    over_limit: Arc<OnceAMinute>,
     counts: Connections,
     refusals: Refusals,
     /// Shakes hands; `None`: plain HTTP.
@@ -75,7 +78,8 @@ impl<P> App<P> {
         let most = connections.min(Semaphore::MAX_PERMITS);
         let connections = Arc::new(Semaphore::new(most));
         let proxy = Arc::new(EndsWithSession(Arc::new(proxy)));
-        App { proxy, times, connections, most, counts, refusals, tls: None }
+        let over_limit = Arc::default();
+        App { proxy, times, connections, most, over_limit, counts, refusals, tls: None }
     }
 
     /// The same for listeners that speak TLS; both count together.
@@ -110,6 +114,7 @@ impl<P> Clone for App<P> {
             times: self.times,
             connections: self.connections.clone(),
             most: self.most,
+            over_limit: self.over_limit.clone(),
             counts: self.counts.clone(),
             refusals: self.refusals.clone(),
             tls: self.tls.clone(),
@@ -125,8 +130,11 @@ where
 {
     async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
         let Ok(permit) = self.connections.clone().try_acquire_owned() else {
-            tracing::warn!(target: "wecom_gate::proxy", label = "too_many_connections",
-                "connection closed: limits.connections is reached");
+            if let Some(left_out) = self.over_limit.due() {
+                let left_out = Some(left_out).filter(|lines| *lines > 0);
+                tracing::warn!(target: "wecom_gate::proxy", label = "too_many_connections", left_out,
+                    "connection closed: limits.connections, or what the open files are enough for, is reached");
+            }
             self.counts.over_limit();
             return None;
         };

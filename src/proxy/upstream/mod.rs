@@ -6,6 +6,7 @@
 
 mod health;
 mod node;
+mod places;
 pub(crate) mod tunnel;
 
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -19,6 +20,7 @@ use thiserror::Error;
 use tokio::sync::Notify;
 
 pub(crate) use node::{Node, State};
+pub(crate) use places::{Place, Places};
 
 use crate::config;
 

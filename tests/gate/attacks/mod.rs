@@ -5,6 +5,7 @@ mod caching;
 mod cookie_bombs;
 mod cross_site_request;
 mod departures;
+mod descriptors;
 mod fail_closed;
 mod forwarded_addresses;
 mod forwarded_tokens;

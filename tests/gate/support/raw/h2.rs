@@ -93,6 +93,15 @@ impl H2 {
         }
     }
 
+    /// Asks, and leaves the body of the response unread.
+    pub async fn held(&self, path: &str) -> (u16, h2::RecvStream) {
+        let request = http::Request::builder().uri(format!("https://{HOST}{path}")).body(()).unwrap();
+        let mut client = self.0.clone().ready().await.unwrap();
+        let (response, _) = client.send_request(request, true).unwrap();
+        let response = tokio::time::timeout(crate::support::PATIENCE, response).await.unwrap().unwrap();
+        (response.status().as_u16(), response.into_body())
+    }
+
     /// Sends a body of this many bytes in pieces of 64 KiB, with a pause before each, until there is a response; its status (0:
     /// none came whole) and when it was there.
     pub async fn upload(&self, path: &str, mut left: usize, pause: Duration) -> (u16, Duration) {

@@ -21,6 +21,7 @@ pub struct Setup {
     pub(super) dir: tempfile::TempDir,
     https: bool,
     environment: Vec<(&'static str, String)>,
+    ulimit: Option<&'static str>,
 }
 
 /// A signed-in browser.
@@ -78,6 +79,7 @@ level = "debug"
             dir: tempfile::tempdir().unwrap(),
             https: false,
             environment: Vec::new(),
+            ulimit: None,
         }
     }
 
@@ -102,6 +104,12 @@ level = "debug"
     /// In the environment of the process.
     pub fn environment(mut self, name: &'static str, value: &str) -> Setup {
         self.environment.push((name, value.to_owned()));
+        self
+    }
+
+    /// With these options of the shell's `ulimit`.
+    pub fn ulimit(mut self, options: &'static str) -> Setup {
+        self.ulimit = Some(options);
         self
     }
 
@@ -141,7 +149,15 @@ level = "debug"
     pub(super) fn command(&self) -> Command {
         let conf = self.dir.path().join("gate.toml");
         std::fs::write(&conf, self.toml.to_string()).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_wecom-gate"));
+        let mut command = match self.ulimit {
+            None => Command::new(env!("CARGO_BIN_EXE_wecom-gate")),
+            Some(options) => {
+                let mut shell = Command::new("/bin/sh");
+                let run = format!("ulimit {options} && exec \"$0\" \"$@\"");
+                shell.args(["-c", &run, env!("CARGO_BIN_EXE_wecom-gate")]);
+                shell
+            }
+        };
         command.args(["run", "--conf"]).arg(&conf).env_remove("RUST_LOG");
         command.envs(self.environment.iter().cloned());
         crate::support::few_roots(&mut command);

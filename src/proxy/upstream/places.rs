@@ -1,0 +1,58 @@
+//! How many requests may be on their way to NocoBase at once: each takes a descriptor, and over HTTP/2 one client's connection
+//! brings a hundred of them. Without a bound they would take the last one, and the operator's listener with it (R38).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Places for requests to NocoBase, WebSockets included.
+pub(crate) struct Places {
+    most: AtomicUsize,
+    taken: AtomicUsize,
+}
+
+impl Default for Places {
+    /// Without a bound.
+    fn default() -> Places {
+        Places { most: AtomicUsize::new(usize::MAX), taken: AtomicUsize::new(0) }
+    }
+}
+
+impl Places {
+    /// From now on there are so many.
+    pub(crate) fn limit(&self, most: usize) {
+        self.most.store(most, Ordering::Relaxed);
+    }
+
+    /// One of them until it is dropped; `None` where all are taken. Counted before it is looked at (R34).
+    pub(crate) fn take(self: &Arc<Places>) -> Option<Place> {
+        let place = Place(self.clone());
+        let before = self.taken.fetch_add(1, Ordering::Relaxed);
+        (before < self.most.load(Ordering::Relaxed)).then_some(place)
+    }
+}
+
+/// Held by a request.
+pub(crate) struct Place(Arc<Places>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.taken.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn r38_places_are_given_back() {
+        let places: Arc<Places> = Arc::default();
+        places.limit(2);
+        let held = [places.take(), places.take()];
+        assert!(held.iter().all(Option::is_some));
+        assert!(places.take().is_none() && places.take().is_none());
+        drop(held);
+        assert!(places.take().is_some());
+        assert_eq!(places.taken.load(Ordering::Relaxed), 0);
+    }
+}

@@ -1,0 +1,120 @@
+//! R38: few descriptors. Whoever opens connections, or streams, the gate's own pages and the operator's listener still respond,
+//! the log says once what happened, and afterwards everything goes on.
+
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+
+use crate::support::eventually;
+use crate::support::raw::{Gate, frame, gate_with, get, read_answer, talk, upgrade};
+
+const LIVEZ: &str = "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n";
+
+async fn operator(gate: &Gate) -> u16 {
+    talk(gate.ops, LIVEZ).await.status()
+}
+
+/// The status of this path on a connection of its own.
+async fn status(gate: &Gate, path: &str) -> u16 {
+    talk(gate.http, get(path, "")).await.status()
+}
+
+async fn on(stream: &mut TcpStream, path: &str) -> u16 {
+    stream.write_all(get(path, "").as_bytes()).await.unwrap();
+    read_answer(stream).await.status()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r38_the_limit_of_open_files_is_raised_to_what_connections_need() {
+    let (_upstream, _setup, gate) = gate_with(|s| s.ulimit("-Sn 200").set("limits.connections", 1000)).await;
+    assert_eq!(gate.most_files(), 2064);
+    assert!(!gate.output().contains("RLIMIT_NOFILE"), "{}", gate.output());
+    let (_upstream, _setup, gate) = gate_with(|s| s.ulimit("-n 300").set("limits.connections", 1000)).await;
+    assert_eq!(gate.most_files(), 300);
+    assert!(gate.output().contains("enough for 118"), "{}", gate.output());
+}
+
+/// 400 clients that open a connection, and half of them a WebSocket, where 300 descriptors are all there is.
+#[tokio::test(flavor = "multi_thread")]
+async fn r38_connections_leave_descriptors_for_the_operator() {
+    let (upstream, _setup, gate) = gate_with(|s| s.ulimit("-n 300")).await;
+    let mut known = TcpStream::connect(gate.http).await.unwrap();
+    assert_eq!(on(&mut known, "/wecom-gate/sign-in").await, 200);
+    let mut open = Vec::new();
+    for i in 0..400 {
+        let Ok(mut stream) = TcpStream::connect(gate.http).await else { continue };
+        if i % 2 == 0 {
+            // Those over the limit are closed meanwhile.
+            let _ = stream.write_all(upgrade("/ws-public", "").as_bytes()).await;
+            if read_answer(&mut stream).await.status() == 101 {
+                stream.write_all(&frame("x")).await.unwrap();
+            }
+        }
+        open.push(stream);
+    }
+    let refused = gate.wait_for_lines("label", "too_many_connections", 1).await;
+    assert_eq!(operator(&gate).await, 200);
+    assert!(gate.open_files() < 300, "{}", gate.open_files());
+    assert_eq!(on(&mut known, "/wecom-gate/sign-in").await, 200, "who is in is served");
+    assert_eq!(on(&mut known, "/api/public").await, 200, "by NocoBase, too");
+    assert_eq!(refused.len(), 1, "one line for all");
+    drop(open);
+    eventually("there is room again", async || status(&gate, "/api/public").await == 200).await;
+    assert!(!upstream.take().is_empty());
+}
+
+/// Four connections of HTTP/2 with a hundred requests each, none of which NocoBase answers.
+#[tokio::test(flavor = "multi_thread")]
+async fn r38_streams_leave_descriptors_for_the_operator() {
+    let (upstream, setup, gate) = gate_with(|s| s.https().ulimit("-n 300")).await;
+    // An answer that never comes to its end.
+    upstream
+        .recorded()
+        .answers
+        .insert("/api/public".into(), b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n1".to_vec());
+    let mut open = tokio::task::JoinSet::new();
+    let mut clients = Vec::new();
+    for _ in 0..4 {
+        let h2 = setup.h2(&gate).await;
+        for _ in 0..100 {
+            let h2 = h2.clone();
+            open.spawn(async move { h2.held("/api/public").await });
+        }
+        clients.push(h2);
+    }
+    let (mut through, mut refused) = (Vec::new(), 0);
+    while let Some(done) = open.join_next().await {
+        match done.unwrap() {
+            (200, body) => through.push(body),
+            (503, _) => refused += 1,
+            (other, _) => panic!("{other}"),
+        }
+    }
+    assert_eq!((through.len(), refused), (118, 282));
+    assert_eq!(operator(&gate).await, 200);
+    assert!(gate.open_files() < 300, "{}", gate.open_files());
+    assert_eq!(status(&gate, "/wecom-gate/sign-in").await, 200, "own pages need no place");
+    assert_eq!(status(&gate, "/api/public").await, 503);
+    let refused = gate.wait_for_lines("event", "refused", 283).await;
+    assert!(refused.iter().all(|l| l["label"] == "too_many_open_files"), "{refused:?}");
+    assert_eq!(refused.iter().filter(|l| l["level"] != "DEBUG").count(), 1, "one line for all");
+    drop(through);
+    upstream.recorded().answers.clear();
+    eventually("there is room again", async || status(&gate, "/api/public").await == 200).await;
+}
+
+/// The limit is lowered while the gate runs: not one descriptor is left.
+#[tokio::test(flavor = "multi_thread")]
+async fn r38_without_any_descriptor_own_pages_respond_and_it_recovers() {
+    let (_upstream, _setup, gate) = gate_with(|s| s).await;
+    let mut known = TcpStream::connect(gate.http).await.unwrap();
+    assert_eq!(on(&mut known, "/wecom-gate/sign-in").await, 200);
+    let most = gate.most_files();
+    gate.limit_files(10);
+    // Keep-alive is over after a refusal.
+    assert_eq!(on(&mut known, "/wecom-gate/sign-in").await, 200);
+    assert_eq!(on(&mut known, "/api/public").await, 503);
+    gate.wait_for_lines("label", "too_many_open_files", 1).await;
+    gate.limit_files(most);
+    eventually("it goes on", async || status(&gate, "/api/public").await == 200).await;
+    eventually("the operator too", async || operator(&gate).await == 200).await;
+}
