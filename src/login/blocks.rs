@@ -1,10 +1,13 @@
 //! Sessions that have ended here and have to be blocked in NocoBase. The gate tells NocoBase until it has recorded it, also across
 //! its restart and over a change of the gate's configuration; or until the session would be over by itself (R36).
+//!
+//! Where Redis is configured, each node also knows what the others still have to tell NocoBase, and does it for a node that
+//! does not: because it was killed, or cannot reach NocoBase.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
@@ -13,10 +16,13 @@ use super::clock::now;
 use crate::error::{Failure, FailureWithCause};
 use crate::nocobase::UserId;
 use crate::session::UnixMillis;
+use crate::shared::{BlockOwner, ToBlock};
 
 /// Between two attempts at first, doubled up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+/// How long a node leaves it to another one, which has begun to tell NocoBase.
+const OTHERS_TIME: Duration = Duration::from_secs(5);
 /// Most that are remembered. Each was a session until it ended, so that no stranger can fill this.
 const MOST: usize = 100_000;
 
@@ -43,6 +49,28 @@ pub(super) struct Block {
     pub(super) signed_in_at: UnixMillis,
 }
 
+impl Block {
+    /// For the other nodes.
+    pub(super) fn shared(&self, until: UnixMillis) -> ToBlock {
+        let owner = match &self.owner {
+            Owner::User(user) => BlockOwner::User(user.get()),
+            Owner::Member { entry, userid } => {
+                BlockOwner::Member { entry: entry.clone(), userid: userid.clone() }
+            }
+        };
+        ToBlock { id: self.id.clone(), owner, signed_in_at: self.signed_in_at, until }
+    }
+
+    /// From another node; `None` if it names no user.
+    fn from_shared(block: ToBlock) -> Option<Block> {
+        let owner = match block.owner {
+            BlockOwner::User(user) => Owner::User(UserId::new(user)?),
+            BlockOwner::Member { entry, userid } => Owner::Member { entry, userid },
+        };
+        Some(Block { id: block.id, owner, signed_in_at: block.signed_in_at })
+    }
+}
+
 /// Who tells NocoBase.
 #[async_trait]
 pub(super) trait Tells: Send + Sync {
@@ -60,6 +88,8 @@ pub(crate) struct Blocks {
 struct State {
     /// By id, with the moment from which on there is nothing to block.
     pending: HashMap<String, (Block, UnixMillis)>,
+    /// The same, where another node has begun; and since when this one knows.
+    others: HashMap<String, (Block, UnixMillis, Instant)>,
     /// A task works on them.
     working: bool,
     /// Who tells NocoBase: the sessions of the configuration in use.
@@ -69,7 +99,8 @@ struct State {
 impl Blocks {
     /// Is NocoBase still to be told of this session?
     pub(super) fn is_pending(&self, id: &str) -> bool {
-        self.state.lock().pending.contains_key(id)
+        let state = self.state.lock();
+        state.pending.contains_key(id) || state.others.contains_key(id)
     }
 
     /// From now on these sessions tell NocoBase.
@@ -92,12 +123,47 @@ impl Blocks {
         }
     }
 
+    /// A node, perhaps this one, has begun to tell NocoBase.
+    pub(super) fn begun_elsewhere(&self, block: ToBlock, at: Instant) {
+        let (until, mut state) = (block.until, self.state.lock());
+        if state.pending.contains_key(&block.id) || state.others.len() >= MOST || until <= now() {
+            return;
+        }
+        if let Some(block) = Block::from_shared(block) {
+            state.others.entry(block.id.clone()).or_insert((block, until, at));
+        }
+    }
+
+    /// Takes over what other nodes have begun long ago: true if there is any.
+    pub(super) fn take_over(&self, at: Instant) -> bool {
+        let mut state = self.state.lock();
+        let overdue: Vec<String> = state
+            .others
+            .iter()
+            .filter(|(_, (_, _, since))| at.saturating_duration_since(*since) >= OTHERS_TIME)
+            .map(|(id, _)| id.clone())
+            .collect();
+        for id in &overdue {
+            if let Some((block, until, _)) = state.others.remove(id) {
+                state.pending.entry(id.clone()).or_insert((block, until));
+            }
+        }
+        !overdue.is_empty()
+    }
+
     pub(super) fn done(&self, id: &str) {
-        self.state.lock().pending.remove(id);
+        let mut state = self.state.lock();
+        state.pending.remove(id);
+        state.others.remove(id);
+    }
+
+    /// How many are still to be told by this node.
+    pub(super) fn left(&self) -> usize {
+        self.state.lock().pending.len()
     }
 
     /// All that are pending and still matter.
-    fn due(&self) -> Vec<Block> {
+    pub(super) fn due(&self) -> Vec<Block> {
         let mut state = self.state.lock();
         state.pending.retain(|_, (_, until)| now() < *until);
         state.pending.values().map(|(block, _)| block.clone()).collect()
@@ -153,4 +219,48 @@ impl Blocks {
 
 pub(super) fn is_away(failure: Failure) -> bool {
     matches!(failure, Failure::NocoBaseUnreachable | Failure::NocoBaseStarting | Failure::NocoBaseTimeout)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn block(id: &str) -> ToBlock {
+        let owner = BlockOwner::Member { entry: "wecom".into(), userid: "zhangsan".into() };
+        let until = now().plus(Duration::from_secs(3600));
+        ToBlock { id: id.into(), owner, signed_in_at: now(), until }
+    }
+
+    #[test]
+    fn r36_what_another_node_does_not_tell_is_taken_over() {
+        let (blocks, start) = (Blocks::default(), Instant::now());
+        for id in ["told", "left"] {
+            blocks.begun_elsewhere(block(id), start);
+            blocks.begun_elsewhere(block(id), start + OTHERS_TIME / 2);
+            assert!(blocks.is_pending(id), "this node refuses it already");
+        }
+        blocks.begun_elsewhere(ToBlock { until: now(), ..block("over") }, start);
+        blocks.begun_elsewhere(ToBlock { owner: BlockOwner::User(0), ..block("nobody") }, start);
+        assert!(!blocks.take_over(start + OTHERS_TIME / 2), "the other node is at it");
+        blocks.done("told");
+        assert!(blocks.take_over(start + OTHERS_TIME) && !blocks.take_over(start + OTHERS_TIME));
+        let due: Vec<String> = blocks.due().into_iter().map(|b| b.id).collect();
+        assert_eq!((due, blocks.left()), (vec!["left".to_owned()], 1));
+        // What is told here is not begun anew by its echo.
+        blocks.begun_elsewhere(block("left"), start + OTHERS_TIME * 2);
+        assert!(!blocks.take_over(start + OTHERS_TIME * 9));
+        blocks.done("left");
+        assert!(!blocks.is_pending("left") && blocks.left() == 0);
+    }
+
+    #[test]
+    fn what_is_shared_comes_back_the_same() {
+        for owner in
+            [Owner::User(UserId::new(7).unwrap()), Owner::Member { entry: "a".into(), userid: "b".into() }]
+        {
+            let mine = Block { id: "x".into(), owner, signed_in_at: now() };
+            let back = Block::from_shared(mine.shared(now())).unwrap();
+            assert_eq!((back.id, back.owner, back.signed_in_at), (mine.id, mine.owner, mine.signed_in_at));
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! What the nodes of one gate have in common: a session that ends on one ends on all, and a callback is carried out once.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use uuid::Uuid;
 
@@ -21,7 +22,12 @@ impl Sessions {
     /// Receives and publishes what the nodes share, until dropped; ends at once where nothing is shared.
     pub(crate) async fn run_sync(self: Arc<Self>) {
         match &self.shared {
-            Some(shared) => shared.run(|ending| self.on_ending(ending)).await,
+            Some(shared) => {
+                tokio::select! {
+                    () = shared.run(|ending| self.on_ending(ending)) => {}
+                    () = self.take_over_blocks() => {}
+                }
+            }
             None => self.metrics.redis.up(None),
         }
     }
@@ -36,6 +42,13 @@ impl Sessions {
     /// Handles what a node, perhaps this one, has published.
     fn on_ending(self: &Arc<Self>, ending: Ending) {
         match ending {
+            Ending::ToBlock(block) => {
+                if let Ok(sid) = Uuid::parse_str(&block.id) {
+                    self.cache.end(sid);
+                }
+                self.blocks.begun_elsewhere(block, Instant::now());
+            }
+            Ending::Blocked { id } => self.blocks.done(&id),
             Ending::Session(sid) => {
                 let sid = Uuid::from_bytes(sid);
                 let was_live = self.cache.get(sid).is_some_and(|seen| !seen.is_ended());

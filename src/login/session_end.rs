@@ -17,6 +17,10 @@ use crate::shared::Ending;
 
 /// How long a sign-out waits for NocoBase. It goes on afterwards.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// Between two attempts to tell NocoBase the rest before a stop.
+const BEFORE_STOP: Duration = Duration::from_millis(500);
+/// How often a node looks for what others do not tell NocoBase.
+const LOOK_FOR_BLOCKS: Duration = Duration::from_secs(1);
 
 impl Sessions {
     /// Asks NocoBase alone, at once: it has just refused this session's token.
@@ -186,11 +190,51 @@ impl Sessions {
         let _ = tokio::time::timeout(PATIENCE, done).await;
     }
 
+    /// The gate stops: tells NocoBase what it still has to be told, if that is possible before `until`.
+    pub(crate) async fn tell_the_rest(self: &Arc<Self>, until: tokio::time::Instant) {
+        let told = async {
+            while self.blocks.left() > 0 {
+                for block in self.blocks.due() {
+                    match self.tell(&block).await {
+                        Ok(()) => self.blocks.done(&block.id),
+                        Err(failed) if is_away(failed.failure) => break,
+                        Err(_) => {}
+                    }
+                }
+                if self.blocks.left() > 0 {
+                    tokio::time::sleep(BEFORE_STOP).await;
+                }
+            }
+        };
+        let _ = tokio::time::timeout_at(until, told).await;
+        let left = self.blocks.left();
+        if left > 0 {
+            tracing::error!(
+                event = "session_ended",
+                sessions = left,
+                "the gate stops before NocoBase could be told that these sessions have ended. With session.redis another node, or \
+                 this one when it starts again, tells it; without, their cookies open them again where a gate does not know them"
+            );
+        }
+    }
+
+    /// Sees to what other nodes have to tell NocoBase and do not, until dropped.
+    pub(super) async fn take_over_blocks(self: &Arc<Self>) {
+        loop {
+            tokio::time::sleep(LOOK_FOR_BLOCKS).await;
+            if self.blocks.take_over(std::time::Instant::now()) && self.blocks.begins(self.as_tells()) {
+                tokio::spawn(self.blocks.clone().work());
+            }
+        }
+    }
+
     /// The same without waiting.
     pub(super) fn block_soon(self: &Arc<Self>, blocks: Vec<Block>) -> tokio::task::JoinHandle<()> {
         let until = now().plus(self.limits().absolute);
         for block in &blocks {
             self.blocks.add(block, until);
+            // Should this node be killed before NocoBase knows, another one tells it.
+            self.publish(Ending::ToBlock(block.shared(until)));
         }
         let sessions = self.clone();
         tokio::spawn(async move {
@@ -231,10 +275,15 @@ impl Tells for Sessions {
             Owner::User(user) => *user,
             Owner::Member { entry, userid } => match self.accounts.find_binding(entry, userid).await? {
                 Some(user) => user,
-                None => return Ok(()),
+                None => {
+                    self.publish(Ending::Blocked { id: block.id.clone() });
+                    return Ok(());
+                }
             },
         };
         let token = self.lasting(user, &block.id, block.signed_in_at)?;
-        self.nocobase.sign_out(token.as_str()).await
+        self.nocobase.sign_out(token.as_str()).await?;
+        self.publish(Ending::Blocked { id: block.id.clone() });
+        Ok(())
     }
 }

@@ -27,6 +27,7 @@ impl Running {
         match self.build(&before, reread).await {
             Ok(gate) => {
                 self.live.replace(gate.clone());
+                self.tickets.follow(&gate.config);
                 self.checks.abort();
                 self.checks = check_nodes(&gate, &self.stop.subscribe());
                 self.sharing.abort();

@@ -30,12 +30,16 @@ use crate::proxy::{CurrentGate, Gate, Phases};
 
 /// As many as there can be nodes.
 const MOST_RETRIES: usize = 64;
+/// Most idle connections to NocoBase that are kept for the next request.
+const MOST_IDLE: usize = 512;
 /// Read and write buffer of a connection, for as long as it lasts, in bytes. Heads and bodies have room of their own to
 /// be read into, so a read buffer only copies; this write buffer sends head and body of a small response in one piece.
 /// `docs/performance.md` has the measurements.
 const READ_BUFFER: usize = 0;
 const WRITE_BUFFER: usize = 4096;
 
+/// How long a stop waits for NocoBase, which still has to be told of sessions that have ended.
+const TELL: Duration = Duration::from_secs(5);
 /// How long a stop waits for connections on which nothing is answered: those whose request's head is still on its way.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -51,6 +55,7 @@ pub struct Running {
     /// As it was at the start: some of it stays until the end.
     pub(super) started: Arc<Config>,
     pub(super) certificates: Option<Arc<Certificates>>,
+    pub(super) tickets: Arc<Tickets>,
     pub(super) stop: watch::Sender<bool>,
     /// Checks the nodes of the gate that is live.
     pub(super) checks: JoinHandle<()>,
@@ -110,7 +115,11 @@ impl Running {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         });
-        let left = if drained.await.is_err() { gate.in_flight.load(Ordering::Relaxed) } else { 0 };
+        let is_late = drained.await.is_err();
+        // Another process serves meanwhile: there is no hurry.
+        let patience = if replaced { until } else { until.min(Instant::now() + TELL) };
+        gate.sessions.tell_the_rest(patience).await;
+        let left = if is_late { gate.in_flight.load(Ordering::Relaxed) } else { 0 };
         self.sharing.abort();
         self.streams.abort();
         tracing::info!(event = "stopped", left, "stopped");
@@ -139,8 +148,9 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let live = Arc::new(CurrentGate::new(gate.clone()));
     let app = app(&gate, &live);
     let mut service = Service::new("wecom-gate".into(), app.clone());
+    let tickets = Arc::new(Tickets::new(&gate.config));
     let secure = match &certificates {
-        Some(certificates) => app.with_tls(certificates.acceptor(Arc::new(Tickets::new(&gate.config)))),
+        Some(certificates) => app.with_tls(certificates.acceptor(tickets.clone())),
         None => app.clone(),
     };
     // Pingora would shake hands itself, before it counts a connection.
@@ -202,6 +212,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         live,
         started,
         certificates,
+        tickets,
         stop,
         checks,
         sharing,
@@ -239,10 +250,13 @@ pub(super) fn share(gate: &Gate) -> JoinHandle<()> {
 }
 
 fn app(gate: &Gate, live: &Arc<CurrentGate>) -> App<Phases> {
+    let places = descriptors::places(gate.config.limits.connections);
+    // As many to NocoBase as clients' connections, and idle ones beside them.
+    gate.places.limit(places);
     let threads = std::thread::available_parallelism().map_or(2, usize::from);
     let conf = ServerConf {
         threads,
-        upstream_keepalive_pool_size: 512,
+        upstream_keepalive_pool_size: MOST_IDLE.min(places / 4).max(1),
         // A request remembers what it has tried; nodes may be added later.
         max_retries: MOST_RETRIES,
         // Connections to NocoBase are plain HTTP, so no trust store is needed; without a file Pingora loads the
@@ -258,5 +272,5 @@ fn app(gate: &Gate, live: &Arc<CurrentGate>) -> App<Phases> {
     proxy.server_options = Some(options);
     let counts = gate.metrics.connections.clone();
     let refusals = Refusals::new(counts.clone(), gate.request_ids.clone());
-    App::new(proxy, times, descriptors::places(limits.connections), counts, refusals)
+    App::new(proxy, times, places, counts, refusals)
 }

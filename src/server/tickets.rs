@@ -1,9 +1,12 @@
 //! TLS session tickets: a client that comes back resumes its session and spares both sides the certificate, on every node,
-//! because the keys of the tickets are derived from `session.keys`. The keys change with time, so that none is in use for
-//! more than twelve hours.
+//! because the keys of the tickets are derived from `session.keys`, and follow them at a reload: the first one makes tickets, all
+//! open them, so that a key that is on its way out still opens those that it made, and one that is gone opens none. The keys
+//! change with time too, so that none is in use for more than twelve hours.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use arc_swap::ArcSwap;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::hkdf::{HKDF_SHA256, Prk, Salt};
 use ring::rand::{SecureRandom as _, SystemRandom};
@@ -18,30 +21,46 @@ const PERIOD_BYTES: usize = 8;
 
 /// Makes and opens tickets.
 pub(super) struct Tickets {
+    secrets: ArcSwap<Secrets>,
+    random: SystemRandom,
+}
+
+/// What tickets are sealed with.
+struct Secrets {
     /// The first makes tickets, all open them.
     keys: Vec<Prk>,
     /// The installation, so that copied keys do not open another's tickets.
     origin: Vec<u8>,
-    random: SystemRandom,
 }
 
 impl std::fmt::Debug for Tickets {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Tickets").field("keys", &self.keys.len()).finish_non_exhaustive()
+        f.debug_struct("Tickets").field("keys", &self.secrets.load().keys.len()).finish_non_exhaustive()
+    }
+}
+
+impl Secrets {
+    fn of(config: &Config) -> Secrets {
+        let salt = Salt::new(HKDF_SHA256, b"wecom-gate TLS tickets");
+        let keys = config.session.keys.iter().map(|key| salt.extract(key.expose_secret())).collect();
+        Secrets { keys, origin: config.origin.url().into_bytes() }
+    }
+
+    fn key(&self, of: &Prk, period: [u8; PERIOD_BYTES]) -> Option<LessSafeKey> {
+        let info = [&period[..], &self.origin];
+        Some(LessSafeKey::new(UnboundKey::from(of.expand(&info, &AES_256_GCM).ok()?)))
     }
 }
 
 impl Tickets {
     /// With the keys of this configuration.
     pub(super) fn new(config: &Config) -> Tickets {
-        let salt = Salt::new(HKDF_SHA256, b"wecom-gate TLS tickets");
-        let keys = config.session.keys.iter().map(|key| salt.extract(key.expose_secret())).collect();
-        Tickets { keys, origin: config.origin.url().into_bytes(), random: SystemRandom::new() }
+        Tickets { secrets: ArcSwap::from_pointee(Secrets::of(config)), random: SystemRandom::new() }
     }
 
-    fn key(&self, of: &Prk, period: [u8; PERIOD_BYTES]) -> Option<LessSafeKey> {
-        let info = [&period[..], &self.origin];
-        Some(LessSafeKey::new(UnboundKey::from(of.expand(&info, &AES_256_GCM).ok()?)))
+    /// With those of this one from now on.
+    pub(super) fn follow(&self, config: &Config) {
+        self.secrets.store(Arc::new(Secrets::of(config)));
     }
 
     fn seal(&self, plain: &[u8], period: u64) -> Option<Vec<u8>> {
@@ -49,7 +68,8 @@ impl Tickets {
         let mut nonce = [0; NONCE_LEN];
         self.random.fill(&mut nonce).ok()?;
         let mut body = plain.to_vec();
-        let key = self.key(self.keys.first()?, period)?;
+        let secrets = self.secrets.load();
+        let key = secrets.key(secrets.keys.first()?, period)?;
         let unique = Nonce::assume_unique_for_key(nonce);
         key.seal_in_place_append_tag(unique, Aad::from(period), &mut body).ok()?;
         Some([&period[..], &nonce, &body].concat())
@@ -62,10 +82,12 @@ impl Tickets {
         if u64::from_be_bytes(*period).abs_diff(now) > 1 {
             return None;
         }
-        self.keys.iter().find_map(|key| {
+        let secrets = self.secrets.load();
+        secrets.keys.iter().find_map(|key| {
             let mut body = body.to_vec();
             let nonce = Nonce::assume_unique_for_key(*nonce);
-            let plain = self.key(key, *period)?.open_in_place(nonce, Aad::from(*period), &mut body).ok()?;
+            let plain =
+                secrets.key(key, *period)?.open_in_place(nonce, Aad::from(*period), &mut body).ok()?;
             Some(plain.to_vec())
         })
     }
@@ -95,10 +117,28 @@ impl ProducesTickets for Tickets {
 mod tests {
     use super::*;
 
-    fn tickets(keys: &[u8], origin: &str) -> Tickets {
+    fn secrets(keys: &[u8], origin: &str) -> Secrets {
         let salt = Salt::new(HKDF_SHA256, b"wecom-gate TLS tickets");
         let keys = keys.iter().map(|key| salt.extract(&[*key; 64])).collect();
-        Tickets { keys, origin: origin.into(), random: SystemRandom::new() }
+        Secrets { keys, origin: origin.into() }
+    }
+
+    fn tickets(keys: &[u8], origin: &str) -> Tickets {
+        Tickets { secrets: ArcSwap::from_pointee(secrets(keys, origin)), random: SystemRandom::new() }
+    }
+
+    #[test]
+    fn r14_tickets_follow_the_keys() {
+        let origin = "https://a.test";
+        let gate = tickets(&[1], origin);
+        let change = |keys: &[u8]| gate.secrets.store(Arc::new(secrets(keys, origin)));
+        let old = gate.seal(b"state", 100).unwrap();
+        change(&[2, 1]);
+        assert!(gate.open(&old, 100).is_some(), "the key is on its way out");
+        let new = gate.seal(b"state", 100).unwrap();
+        assert!(tickets(&[2], origin).open(&new, 100).is_some(), "the first key makes them");
+        change(&[2]);
+        assert_eq!((gate.open(&old, 100), gate.open(&new, 100).is_some()), (None, true));
     }
 
     #[test]

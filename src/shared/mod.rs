@@ -27,6 +27,6 @@ mod token;
 pub(crate) use callback::{CallbackId, Claim};
 pub(crate) use error::RedisError;
 pub(crate) use node::Shared;
-pub use payload::Ending;
+pub use payload::{BlockOwner, Ending, ToBlock};
 pub(crate) use probe::{ProbeResult, probe};
 pub(crate) use token::{App, SharedToken, Token};

@@ -8,7 +8,8 @@ use uuid::Uuid;
 
 use crate::session::{Session, UnixMillis};
 
-/// Sessions that have ended. An ending that arrives twice, or late, changes nothing.
+/// Sessions that have ended. An ending that arrives twice, or late, changes nothing. New kinds come last: postcard numbers
+/// them, and a node that does not know one ignores it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ending {
     /// One session.
@@ -21,6 +22,40 @@ pub enum Ending {
         userid: String,
         /// When the member left.
         at: UnixMillis,
+    },
+    /// One session that NocoBase still has to block.
+    ToBlock(ToBlock),
+    /// The one of this id: NocoBase has it on record now.
+    Blocked {
+        /// The `jti` of its tokens.
+        id: String,
+    },
+}
+
+/// A session that has ended and that NocoBase has to block, so that another node can see to it (R36).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToBlock {
+    /// The `jti` of its tokens.
+    pub id: String,
+    /// Whose it is.
+    pub owner: BlockOwner,
+    /// When it began.
+    pub signed_in_at: UnixMillis,
+    /// From then on there is nothing to block.
+    pub until: UnixMillis,
+}
+
+/// The user whose session it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum BlockOwner {
+    /// By NocoBase's id.
+    User(u64),
+    /// Bound to this member.
+    Member {
+        /// Name of the WeCom entry.
+        entry: String,
+        /// As WeCom spells it.
+        userid: String,
     },
 }
 
@@ -116,6 +151,17 @@ mod tests {
         }
         let empty = AccessToken { value: String::new(), ..token };
         assert_eq!(empty.life(&empty.app, None, NOW), None);
+    }
+
+    /// What a node of before has published stays readable.
+    #[test]
+    fn kinds_of_endings_keep_their_numbers() {
+        let first = |ending: &Ending| postcard::to_stdvec(ending).unwrap()[0];
+        let member = Ending::Member { entry: "a".into(), userid: "b".into(), at: NOW };
+        let to_block = ToBlock { id: "i".into(), owner: BlockOwner::User(1), signed_in_at: NOW, until: NOW };
+        let all =
+            [Ending::Session([1; 16]), member, Ending::ToBlock(to_block), Ending::Blocked { id: "i".into() }];
+        assert_eq!(all.each_ref().map(first), [0, 1, 2, 3]);
     }
 
     #[test]

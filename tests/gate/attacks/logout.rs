@@ -4,7 +4,7 @@ use http::Method;
 use tokio::io::AsyncWriteExt as _;
 
 use crate::support::raw::{gate_with, read_answer, request};
-use crate::support::{Browser, Stage, eventually};
+use crate::support::{Browser, Redis, Stage, eventually};
 
 async fn me(browser: &Browser) -> u16 {
     let request = browser.fetch(Method::GET, "/wecom-gate/me");
@@ -130,4 +130,78 @@ async fn r36_what_nocobase_has_to_be_told_survives_a_reload() {
     for copy in copies {
         assert_eq!(me(&copy).await, 401);
     }
+}
+
+/// Signs out at the gate.
+async fn sign_out(mut browser: Browser) {
+    let post = browser.request(Method::POST, "/wecom-gate/logout").header("origin", "http://gate.test");
+    assert_eq!(browser.send(post).await.status, 303);
+}
+
+/// Entries in the stream through which nodes tell each other of sessions that have ended.
+fn published(redis: &Redis) -> usize {
+    let count = |key: &String| redis.ask_parts::<usize>(&["XLEN", key]);
+    redis.keys("endings").iter().map(count).sum()
+}
+
+/// NocoBase is away, a member signs out, and the gate is killed before NocoBase is back.
+#[tokio::test(flavor = "multi_thread")]
+async fn r36_with_redis_what_nocobase_has_to_be_told_survives_a_kill() {
+    for comes_back in [true, false] {
+        let redis = Redis::start();
+        let mut stage = Stage::start(|c| _ = c.set("session.redis", redis.url())).await;
+        let node = if comes_back { None } else { Some(stage.second_node().await) };
+        let copy = stage.signed_in("zhangsan").await;
+        stage.nocobase.down().await;
+        sign_out(copy.clone()).await;
+        // It has ended, and it is to be blocked.
+        eventually("Redis has it", async || published(&redis) == 2).await;
+        let dump = redis.dump();
+        assert!(!dump.contains("zhangsan"), "{dump}");
+        stage.gate.stop();
+        stage.nocobase.up().await;
+        assert!(stage.nocobase.data().blocked.is_empty());
+        if comes_back {
+            stage.restart().await;
+        }
+        eventually("NocoBase has been told", async || stage.nocobase.data().blocked.len() == 1).await;
+        eventually("and so have the nodes", async || published(&redis) == 3).await;
+        let mut elsewhere = copy.clone();
+        elsewhere.go_to(node.as_ref().unwrap_or(&stage.gate));
+        assert_eq!(me(&elsewhere).await, 401, "comes back: {comes_back}");
+    }
+}
+
+/// Without Redis the gate tells NocoBase when it stops, without waiting for the next attempt.
+#[tokio::test(flavor = "multi_thread")]
+async fn r36_without_redis_nocobase_is_told_before_an_orderly_stop() {
+    let mut stage = Stage::start(|_| {}).await;
+    let copy = stage.signed_in("zhangsan").await;
+    stage.nocobase.fail("auth:signOut", 503, "{}", 3);
+    sign_out(copy.clone()).await;
+    // The next attempt is four seconds away.
+    eventually("it has failed three times", async || stage.nocobase.calls("auth:signOut") == 3).await;
+    stage.gate.end().await;
+    assert_eq!(stage.nocobase.data().blocked.len(), 1);
+    stage.restart().await;
+    let mut elsewhere = copy.clone();
+    elsewhere.go_to(&stage.gate);
+    assert_eq!(me(&elsewhere).await, 401);
+}
+
+/// A stop waits a few seconds for NocoBase and no longer, and says what is left.
+#[tokio::test(flavor = "multi_thread")]
+async fn r36_what_cannot_be_told_before_a_stop_is_in_the_log() {
+    let mut stage = Stage::start(|_| {}).await;
+    let copy = stage.signed_in("zhangsan").await;
+    stage.nocobase.down().await;
+    sign_out(copy.clone()).await;
+    let began = std::time::Instant::now();
+    stage.gate.end().await;
+    let took = began.elapsed().as_secs();
+    assert!((3..20).contains(&took), "{took}");
+    stage.gate.stop();
+    let lines = stage.gate.log_where("event", "session_ended");
+    let left: Vec<_> = lines.iter().filter(|l| l["level"] == "ERROR" && l["sessions"] == 1).collect();
+    assert!(left.iter().any(|l| l["message"].as_str().unwrap().starts_with("the gate stops")), "{lines:?}");
 }

@@ -9,6 +9,7 @@ use wecom_gate::shared::Ending;
 
 use crate::redis::{GETTOKEN, file, is_up, number, on_both, ops, refused_after, state_of, trouble, two};
 use crate::support::config::KEY;
+use crate::support::raw::{gate_with, get, request, talk};
 use crate::support::{HOST, Redis, Stage, becomes, eventually};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -146,4 +147,35 @@ async fn r13_what_was_told_once_and_is_played_back_ends_nothing_that_began_later
     refused_after(&mut other_there).await;
     assert_eq!((file(&mut here).await, file(&mut there).await), (200, 200));
     assert_eq!(number(&other, r#"wecom_gate_redis_ignored_total{operation="listen"}"#).await, Some(0.0));
+}
+
+/// What is still to be published is counted in one place: two hundred sign-outs at once, while Redis is away, are two hundred on
+/// the other node.
+#[tokio::test(flavor = "multi_thread")]
+async fn r34_two_hundred_sign_outs_at_once_all_reach_the_other_node() {
+    let mut redis = Redis::start();
+    let (_upstream, setup, here) = gate_with(|s| s.set("session.redis", redis.url())).await;
+    let there = setup.start().await;
+    let members: Vec<_> = (0..200).map(|_| setup.visitor()).collect();
+    for member in &members {
+        for gate in [&here, &there] {
+            assert_eq!(talk(gate.http, get("/api/x", &member.lines())).await.status(), 200);
+        }
+    }
+    redis.down();
+    let mut all = tokio::task::JoinSet::new();
+    for member in &members {
+        let (to, cookie) = (here.http, member.cookie_line());
+        let post = format!("{cookie}Origin: http://gate.test\r\nContent-Length: 0\r\n");
+        all.spawn(async move { talk(to, request("POST", "/wecom-gate/logout", &post)).await.status() });
+    }
+    let statuses = all.join_all().await;
+    assert!(statuses.iter().all(|status| *status == 303), "{statuses:?}");
+    redis.up();
+    for member in &members {
+        eventually("the other node knows", async || {
+            talk(there.http, get("/api/x", &member.lines())).await.status() == 401
+        })
+        .await;
+    }
 }

@@ -6,7 +6,8 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::support::raw::{Gate, HOST, WECOM, gate_with, get, read_answer, request};
+use crate::support::config::OTHER_KEY;
+use crate::support::raw::{Gate, HOST, Setup, WECOM, gate_with, get, read_answer, request};
 
 /// Suites of TLS 1.2 with forward secrecy and AEAD, for ECDSA and RSA certificates, as hello messages name them.
 const MODERN: [u16; 6] = [0xc02b, 0xc02c, 0xcca9, 0xc02f, 0xc030, 0xcca8];
@@ -147,4 +148,80 @@ async fn r38_tls_sessions_are_resumed_on_every_node() {
         let (full, resumed) = (Some(rustls::HandshakeKind::Full), Some(rustls::HandshakeKind::Resumed));
         assert_eq!(kinds, [full, resumed, resumed], "{version:?}");
     }
+}
+
+/// A client of TLS 1.3 that keeps its tickets.
+fn client(setup: &Setup) -> tokio_rustls::TlsConnector {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(setup.certificate()).unwrap();
+    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    tokio_rustls::TlsConnector::from(std::sync::Arc::new(config))
+}
+
+/// Connects, and asks, because tickets come with the response; was the session resumed?
+async fn resumes(client: &tokio_rustls::TlsConnector, to: std::net::SocketAddr) -> bool {
+    let tcp = tokio::net::TcpStream::connect(to).await.unwrap();
+    let name = rustls::pki_types::ServerName::try_from(HOST).unwrap();
+    let mut stream = client.connect(name, tcp).await.unwrap();
+    let kind = stream.get_ref().1.handshake_kind();
+    stream.write_all(get("/api/public", "").as_bytes()).await.unwrap();
+    assert_eq!(read_answer(&mut stream).await.status(), 200);
+    kind == Some(rustls::HandshakeKind::Resumed)
+}
+
+/// What was sealed with a key that is gone opens nothing any more; one that is on its way out does no harm.
+#[tokio::test(flavor = "multi_thread")]
+async fn r14_tickets_follow_session_keys_at_a_reload() {
+    let (_upstream, setup, gate) = gate_with(|s| s.https()).await;
+    let (early, both, late) = (client(&setup), client(&setup), client(&setup));
+    for client in [&early, &both] {
+        assert!(!resumes(client, gate.https).await);
+    }
+    let old = setup.get("session.keys").as_array().unwrap()[0].as_str().unwrap().to_owned();
+    let setup = setup.rewrite("session.keys", vec![OTHER_KEY, &old]);
+    gate.signal("HUP");
+    gate.wait_for_lines("message", "configuration reloaded", 1).await;
+    assert!(resumes(&both, gate.https).await, "with the key of before");
+    assert!(!resumes(&late, gate.https).await);
+    let _setup = setup.rewrite("session.keys", vec![OTHER_KEY]);
+    gate.signal("HUP");
+    gate.wait_for_lines("message", "configuration reloaded", 2).await;
+    assert!(!resumes(&early, gate.https).await, "its key is gone");
+    assert!(resumes(&late, gate.https).await, "with the key of now");
+}
+
+/// What a resumed session spares the gate: CPU time of full and of resumed handshakes, one after the other on one machine.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a measurement, for a machine with nothing else to do: --ignored tls_cost --nocapture"]
+async fn tls_cost_of_full_and_resumed_handshakes() {
+    const HANDSHAKES: u64 = 2000;
+    let (_upstream, setup, gate) =
+        gate_with(|s| s.https().set("log.level", "info").set("log.access_log", false)).await;
+    let mut spent = Vec::new();
+    for again in [false, true] {
+        let known = client(&setup);
+        resumes(&known, gate.https).await;
+        let before = gate.cpu();
+        for _ in 0..HANDSHAKES {
+            let fresh;
+            let client = if again {
+                &known
+            } else {
+                fresh = client(&setup);
+                &fresh
+            };
+            assert_eq!(resumes(client, gate.https).await, again);
+        }
+        // Hundredths of a second to microseconds for each.
+        spent.push((gate.cpu() - before) * 10_000 / HANDSHAKES);
+    }
+    println!(
+        "connection with one request, ECDSA P-256, TLS 1.3: full {} us, resumed {} us of the gate's CPU",
+        spent[0], spent[1]
+    );
 }
