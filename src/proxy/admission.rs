@@ -35,7 +35,14 @@ pub(super) async fn admit(gate: &Gate, downstream: &mut HttpSession, ctx: &mut C
         Ok(admitted) => admitted,
         Err(failure) => {
             ctx.failure = Some(failure);
-            Admitted::Respond(failure::failed(gate, downstream, ctx, failure))
+            let mut reply = failure::failed(gate, downstream, ctx, failure);
+            if failure == Failure::HeadersTooLarge {
+                // The gate's own may be what is too much, and then only the gate can mend it.
+                let headers = downstream.req_header().headers.get_all(header::COOKIE).iter();
+                let names = gate.sessions.cookies.names();
+                reply.cookies.extend(names.delete_flows(headers.map(HeaderValue::as_bytes)));
+            }
+            Admitted::Respond(reply)
         }
     }
 }

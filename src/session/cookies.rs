@@ -16,6 +16,8 @@ pub(crate) const MAX_COOKIE_BYTES: usize = 16 * 1024;
 const MAX_SESSIONS: usize = 3;
 /// How many characters of a flow's state are in its cookie's name.
 pub(super) const FLOW_NAME_CHARS: usize = 8;
+/// Most deletions of flow cookies in one response; the rest follow in the next.
+pub(super) const MAX_DELETIONS: usize = 20;
 /// Life of the loop counter.
 const TRIES_LIFE: Duration = Duration::from_secs(60);
 
@@ -113,6 +115,16 @@ impl Names {
         cookie.set_max_age(seconds(0));
         cookie.set_expires(Expiration::from(cookie::time::OffsetDateTime::UNIX_EPOCH));
         cookie.to_string()
+    }
+
+    /// The same for the flow cookies of a request that has too many cookies; the first few of them. Flows that began at the same
+    /// moment do not know of each other, so that a browser may end up with more than the gate reads (R34).
+    pub fn delete_flows<'a>(&self, headers: impl IntoIterator<Item = &'a [u8]>) -> Vec<String> {
+        let mut own = OwnCookies::default();
+        for (name, value) in headers.into_iter().flat_map(segments).filter_map(name_and_value) {
+            own.note(self, name, value);
+        }
+        own.flows.iter().take(MAX_DELETIONS).map(|flow| self.delete(flow.name)).collect()
     }
 
     /// Marks the browser as signed out on purpose, until it is closed or a member signs in by a click.

@@ -9,7 +9,7 @@ use subtle::ConstantTimeEq as _;
 
 use crate::error::Failure;
 
-use super::cookies::{FLOW_NAME_CHARS, FlowCookie, Names, OwnCookies};
+use super::cookies::{FLOW_NAME_CHARS, FlowCookie, MAX_DELETIONS, Names, OwnCookies};
 use super::random;
 use super::seal::{Keyring, Purpose};
 use super::time::UnixMillis;
@@ -27,8 +27,6 @@ pub const MAX_TARGET: usize = 2048;
 pub const STATE_CHARS: usize = 32;
 /// How many cookies of one flow's name are tried: see `OwnCookies::sessions`.
 const MAX_SAME_NAME: usize = 3;
-/// Most deletions in one response; the rest follow in the next.
-const MAX_DELETIONS: usize = 20;
 /// How long a finished flow's cookie stays (see [`PendingSignIns::keep_briefly`]).
 pub const KEPT_BRIEFLY: Duration = Duration::from_secs(60);
 

@@ -4,6 +4,7 @@ use reqwest::Method;
 use wecom_sim::{seal, sign};
 
 use crate::support::browser::CHROME;
+use crate::support::raw::{request, talk};
 use crate::support::{Answer, Browser, CORP, Stage, eventually};
 
 const TOKEN: &str = "testToken0123456789";
@@ -111,4 +112,33 @@ async fn the_console_can_verify_the_address() {
 async fn without_keys_there_is_no_such_page() {
     let stage = Stage::start(|_| {}).await;
     assert_eq!(send(&stage, &left("zhangsan"), |_| {}).await.status, 404);
+}
+
+/// WeCom repeats what it got no answer to, and anybody who has seen an event can repeat it.
+#[tokio::test(flavor = "multi_thread")]
+async fn r34_one_event_two_hundred_times_at_once_is_acted_on_once() {
+    let stage = stage().await;
+    let mut leaver = stage.signed_in("zhangsan").await;
+    let (time, to) = (now(), stage.gate.http);
+    let cipher = seal(AES_KEY, b"0123456789abcdef", &left("zhangsan"), CORP).unwrap();
+    let signature = sign(TOKEN, &time, "nonce1", &cipher);
+    let body = format!(
+        "<xml><ToUserName><![CDATA[{CORP}]]></ToUserName><Encrypt><![CDATA[{cipher}]]></Encrypt></xml>"
+    );
+    let address = format!("{ADDRESS}?msg_signature={signature}&timestamp={time}&nonce=nonce1");
+    let length = format!("Content-Length: {}\r\n", body.len());
+    let event = request("POST", &address, &length) + &body;
+    let mut all = tokio::task::JoinSet::new();
+    for _ in 0..200 {
+        let event = event.clone();
+        all.spawn(async move { talk(to, event).await.status() });
+    }
+    let statuses = all.join_all().await;
+    assert!(statuses.iter().all(|status| *status == 200), "{statuses:?} {}", stage.gate.output());
+    assert_eq!(leaver.api(Method::GET, "/api/orders:list").await.status, 401);
+    eventually("NocoBase has blocked the session", async || stage.nocobase.data().blocked.len() == 1).await;
+    let log = stage.gate.log_until_now().await;
+    let count = |event: &str| log.iter().filter(|l| l["event"] == event).count();
+    assert_eq!((count("wecom_event"), count("session_ended")), (1, 1));
+    assert_eq!(stage.nocobase.calls("auth:signOut"), 1);
 }

@@ -311,3 +311,37 @@ async fn r34_two_hundred_sign_ins_begun_at_once_are_counted() {
     assert_eq!(begun.len(), 6, "{statuses:?}");
     assert!(refused.iter().all(|s| *s == 429), "{statuses:?}");
 }
+
+/// Two hundred pages opened at once each begin a sign-in, and no response knows of the others' cookies. The browser is then left
+/// with more than any request may have; it is not locked out.
+#[tokio::test(flavor = "multi_thread")]
+async fn r34_two_hundred_sign_ins_begun_at_once_do_not_lock_a_browser_out() {
+    let (_upstream, _setup, gate) = gate_with(|s| s).await;
+    let mut all = tokio::task::JoinSet::new();
+    for _ in 0..200 {
+        let to = gate.http;
+        all.spawn(async move { talk(to, page("/admin", "")).await.cookies() });
+    }
+    // As many as browsers keep for a host.
+    let mut jar: Vec<(String, String)> = all.join_all().await.into_iter().flatten().take(180).collect();
+    let mut refused = 0;
+    loop {
+        let cookies: Vec<String> = jar.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let answer = talk(gate.http, page("/admin", &format!("Cookie: {}\r\n", cookies.join("; ")))).await;
+        let deleted: Vec<String> = answer
+            .cookies()
+            .into_iter()
+            .filter(|(_, value)| value.is_empty())
+            .map(|(name, _)| name)
+            .collect();
+        assert!(deleted.iter().all(|name| name.starts_with("wecom_gate_flow_")), "{deleted:?}");
+        jar.retain(|(name, _)| !deleted.contains(name));
+        if answer.status() == 302 {
+            break;
+        }
+        assert_eq!(answer.status(), 431, "{}", answer.text());
+        assert!(!deleted.is_empty(), "locked out with {} cookies: {}", jar.len(), answer.text());
+        refused += 1;
+    }
+    assert!((1..=10).contains(&refused), "{refused}");
+}
