@@ -33,6 +33,8 @@ pub(super) struct Raw {
     pub log: Log,
     /// Limits for clients.
     pub limits: Limits,
+    /// NocoBase's files, kept and compressed once for everybody.
+    pub cache: Cache,
 }
 
 #[derive(Serialize, Deserialize, JsonSchema)]
@@ -436,6 +438,21 @@ impl Default for Limits {
             bad_callbacks_per_minute: 600,
             sign_ins_at_once: 2_000,
         }
+    }
+}
+
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Cache {
+    /// Memory for the files of NocoBase's client (scripts, styles, images, fonts), which the gate then fetches once, without
+    /// anybody's cookies or token, and sends compressed. Who may see them stays as it is. `"0"` switches it off.
+    #[schemars(schema_with = "size_schema")]
+    pub memory: Size,
+}
+
+impl Default for Cache {
+    fn default() -> Self {
+        Self { memory: Size::Text("256MiB".into()) }
     }
 }
 

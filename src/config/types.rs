@@ -33,6 +33,8 @@ pub struct Config {
     pub log: Log,
     /// Bounds on what one client may ask for.
     pub limits: Limits,
+    /// Files of NocoBase's client.
+    pub cache: Cache,
 }
 
 impl Config {
@@ -342,6 +344,13 @@ pub struct Log {
     pub level: String,
     /// One line per request.
     pub access_log: bool,
+}
+
+/// `[cache]`
+#[derive(Debug, Clone)]
+pub struct Cache {
+    /// Bytes; 0: nothing is kept.
+    pub memory: u64,
 }
 
 /// `[limits]`

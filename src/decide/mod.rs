@@ -8,6 +8,7 @@
 pub mod address;
 pub mod application;
 pub mod client;
+mod client_file;
 mod decision;
 pub mod host;
 mod own;
@@ -20,6 +21,7 @@ pub mod rules;
 pub mod target;
 
 pub use client::Caller;
+pub use client_file::{ClientFile, FileKind, Naming, client_file};
 pub use decision::{
     Decision, ForwardOptions, Identity, Page, Via, allowed, decide, is_verify_file, needs_session,
 };

@@ -70,7 +70,7 @@ pub(super) fn is_form(policy: &Policy, request: &Request<'_>) -> bool {
         return is_form_socket(policy, request);
     }
     is_form_page(policy, request.path) && is_page_load(policy, request)
-        || is_get(request) && is_form_file(policy, rest)
+        || is_get(request) && is_client_file(policy, rest)
         || CALLS.contains(&(request.method, rest))
 }
 
@@ -95,7 +95,8 @@ fn in_modern<'a>(folder: &str, rest: &'a str) -> Option<&'a str> {
     rest.strip_prefix(folder)?.strip_prefix('/')
 }
 
-fn is_form_file(policy: &Policy, rest: &str) -> bool {
+/// Is this, below the public path, a file that NocoBase's client is made of?
+pub(super) fn is_client_file(policy: &Policy, rest: &str) -> bool {
     let modern =
         || [policy.client.modern.as_str(), MODERN_FILES].into_iter().find_map(|f| in_modern(f, rest));
     let is_one = |rest: &str| FILES.contains(&rest) || FOLDERS.iter().any(|folder| rest.starts_with(folder));

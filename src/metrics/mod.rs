@@ -7,6 +7,7 @@
 //! Must never: hold anything about a person, or import another module than `error`.
 
 mod calls;
+mod files;
 mod redis;
 mod registrar;
 mod requests;
@@ -17,6 +18,7 @@ use prometheus::proto::MetricFamily;
 use prometheus::{IntGauge, Registry};
 
 pub(crate) use calls::{NocoBaseCalls, WeComCalls};
+pub(crate) use files::FileCache;
 pub(crate) use redis::{Redis, RedisOperation};
 pub(crate) use registrar::Described;
 pub(crate) use requests::{Connections, Node, Nodes, Open, RequestOutcome, RequestRecord, Requests};
@@ -41,6 +43,8 @@ pub struct Metrics {
     pub wecom: WeComCalls,
     /// Calls to NocoBase.
     pub nocobase: NocoBaseCalls,
+    /// Files of NocoBase's client that are kept.
+    pub files: FileCache,
     /// What the nodes share.
     pub redis: Redis,
     /// The present state.
@@ -68,6 +72,7 @@ impl Metrics {
         let sign_ins = SignIns::new(&mut registrar, entries)?;
         let wecom = WeComCalls::new(&mut registrar, entries)?;
         let nocobase = NocoBaseCalls::new(&mut registrar)?;
+        let files = FileCache::new(&mut registrar)?;
         let redis = Redis::new(&mut registrar)?;
         let state = GateState::new(&mut registrar)?;
         let sessions = registrar
@@ -87,6 +92,7 @@ impl Metrics {
             sign_ins,
             wecom,
             nocobase,
+            files,
             redis,
             state,
             sessions,

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http::HeaderValue;
 use tokio::sync::watch;
 
+use super::assets::store::Assets;
 use super::forward::without_script::WithoutScript;
 use super::headers;
 use super::request::request_id::RequestIds;
@@ -75,6 +76,8 @@ pub(crate) struct Gate {
     pub nodes: Vec<crate::metrics::Node>,
     /// NocoBase's nodes.
     pub upstreams: Upstreams,
+    /// Files of NocoBase's client that are kept; `None`: none are.
+    pub assets: Option<Assets>,
     /// `Host` and its companions.
     pub origin: headers::Origin,
     /// Makes request ids.
@@ -118,6 +121,8 @@ impl Gate {
         let sign_ins = SignIns::after(before.map(|b| &*b.sign_ins), config.clone(), metrics.clone())?;
         let about = before.map(|before| before.about.load_full()).unwrap_or_default();
         let policy = policy(&config, &about)?;
+        let kept = before.and_then(|before| before.assets.as_ref());
+        let assets = Assets::new(&config, &origin, &metrics.files, kept)?;
         Ok(Gate {
             policy: ArcSwap::from_pointee(policy),
             about: ArcSwap::new(about),
@@ -126,6 +131,7 @@ impl Gate {
             nodes: metrics.nodes.of(&nodes),
             metrics,
             upstreams,
+            assets,
             origin,
             request_ids: before.map(|b| b.request_ids.clone()).unwrap_or_default(),
             in_flight: before.map(|b| b.in_flight.clone()).unwrap_or_default(),

@@ -1,13 +1,14 @@
 //! One request, from its first byte to its log line. Read from the top down:
 //!
 //! `phases` are Pingora's hooks: they say who does what. `connection` guards the socket, `request` reads what the client
-//! sent, `admission` asks `decide` and does what it says. Then either `routes` and `response` (the gate responds) or `forward`,
+//! sent, `admission` asks `decide` and does what it says. Then either `routes` and `response` (the gate responds), `assets` (a file of NocoBase's client that the gate keeps), or `forward`,
 //! `rewrite` and `upstream` (NocoBase responds), and at the end `access_log` and `request_metrics`.
 //!
 //! Must never: decide by itself who gets in, set a protected header outside `headers`, or know how the process starts.
 
 mod access_log;
 mod admission;
+mod assets;
 pub(crate) mod connection;
 mod context;
 mod forward;

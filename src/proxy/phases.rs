@@ -18,7 +18,7 @@ use super::response::{failure, reply};
 use super::rewrite::token_swapper::WsError;
 use super::rewrite::websocket_frames as frames;
 use super::upstream::tunnel;
-use super::{access_log, admission, connection, forward, request_metrics};
+use super::{access_log, admission, assets, connection, forward, request_metrics};
 use crate::error::{Failure, is_out_of_files};
 
 /// Time for the rest of a request that Pingora still has to read before a connection can be used again.
@@ -124,7 +124,17 @@ impl ProxyHttp for Phases {
                     ctx.target = Some((head.method.clone(), head.uri.clone()));
                     connection::bind(attached.stream(), session.is_upgrade_req());
                 }
-                Ok(false)
+                // A file that the gate keeps. In a box of its own, made only here.
+                let kept = match assets::respond::wanted(gate, session, ctx) {
+                    Some(wanted) => {
+                        Box::pin(assets::respond::respond(gate, session.req_header(), wanted)).await
+                    }
+                    None => None,
+                };
+                let Some(reply) = kept else { return Ok(false) };
+                let reply = reply::stay_with_https(gate, session, reply);
+                Box::pin(reply::send(session, reply, &ctx.request_id, ctx.close)).await?;
+                Ok(true)
             }
             admission::Admitted::Respond(reply) => {
                 let reply = reply::stay_with_https(gate, session, reply);

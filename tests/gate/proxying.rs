@@ -174,7 +174,7 @@ async fn websockets_are_told_when_the_gate_stops() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn assets_stay_cacheable() {
-    let stage = Stage::start(|_| {}).await;
+    let stage = Stage::start(|c| _ = c.set("cache.memory", "0")).await;
     let phone = stage.signed_in("zhangsan").await;
     let asset = || phone.request(Method::GET, "/assets/index-1.js").header("sec-fetch-mode", "no-cors");
     let answer = phone.clone().send(asset()).await;
@@ -186,6 +186,22 @@ async fn assets_stay_cacheable() {
     let head = phone.clone().send(phone.request(Method::HEAD, "/assets/index-1.js")).await;
     assert_eq!((head.status, head.body.as_str()), (200, ""));
     assert_eq!(stage.nocobase.last("/assets/index-1.js").unwrap().method, Method::HEAD);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_that_the_gate_keeps_stay_cacheable_too() {
+    let stage = Stage::start(|_| {}).await;
+    let phone = stage.signed_in("zhangsan").await;
+    let asset = || phone.request(Method::GET, "/assets/index-1.js").header("sec-fetch-mode", "no-cors");
+    let answer = phone.clone().send(asset()).await;
+    let tag = answer.header("etag").unwrap();
+    assert_eq!((answer.status, answer.header("cache-control")), (200, Some("private, no-cache")));
+    assert!(answer.set_cookies().is_empty());
+    let again = phone.clone().send(asset().header("if-none-match", tag)).await;
+    assert_eq!((again.status, again.body.as_str(), again.header("etag")), (304, "", Some(tag)));
+    let head = phone.clone().send(phone.request(Method::HEAD, "/assets/index-1.js")).await;
+    assert_eq!((head.status, head.body.as_str(), head.header("etag")), (200, "", Some(tag)));
+    assert_eq!(stage.nocobase.last("/assets/index-1.js").unwrap().method, Method::GET, "the gate's own");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -20,7 +20,7 @@ use super::raw::{self, Raw};
 use super::report::Report;
 use super::role;
 use super::types::{
-    Access, CertificateFiles, Config, Limits, Listen, Log, MatchBy, NocoBase, Origin, ServiceAccount,
+    Access, Cache, CertificateFiles, Config, Limits, Listen, Log, MatchBy, NocoBase, Origin, ServiceAccount,
     Session, Upstream,
 };
 use crate::decide::rules::PublicRules;
@@ -50,6 +50,7 @@ pub(super) fn resolve(raw: Raw, report: &mut Report) -> Option<Config> {
     let session = session(raw.session, report);
     let log = log(raw.log, report);
     let limits = limits(raw.limits, report);
+    let cache = cache(&raw.cache, report);
     Some(Config {
         origin: origin?,
         listen: listen?,
@@ -60,6 +61,7 @@ pub(super) fn resolve(raw: Raw, report: &mut Report) -> Option<Config> {
         session: session?,
         log: log?,
         limits: limits?,
+        cache: cache?,
     })
 }
 
@@ -426,6 +428,20 @@ fn log(raw: raw::Log, report: &mut Report) -> Option<Log> {
         report.bad("log.level", &raw.level, "is not a level", remedy);
     }
     fits.then_some(Log { format: raw.format, level: raw.level, access_log: raw.access_log })
+}
+
+/// Less than this holds not even one version of NocoBase's files.
+const LEAST_CACHE: u64 = 16 << 20;
+
+fn cache(raw: &raw::Cache, report: &mut Report) -> Option<Cache> {
+    let memory = values::size("cache.memory", &raw.memory, report)?;
+    if (1..LEAST_CACHE).contains(&memory) {
+        report.warn(
+            "cache.memory",
+            "is less than NocoBase's files take: 128MiB or more holds them, \"0\" keeps none",
+        );
+    }
+    Some(Cache { memory })
 }
 
 fn limits(raw: raw::Limits, report: &mut Report) -> Option<Limits> {

@@ -4,6 +4,7 @@ use crate::decide::application::Named;
 use crate::decide::rules::PublicRules;
 
 mod applications;
+mod client_files;
 mod codes;
 mod password;
 mod properties;

@@ -18,6 +18,8 @@ use crate::proxy::request::client;
 /// is closed, or a stream that is reset, while the client still sends can lose the response on its way.
 const DRAIN_TIME: Duration = Duration::from_secs(15);
 const DRAIN_SILENCE: Duration = Duration::from_secs(2);
+/// Most bytes of a body that are written at once.
+const PIECE: usize = 64 * 1024;
 
 /// A response of the gate itself.
 #[derive(Debug, Clone, Default)]
@@ -125,8 +127,11 @@ async fn write(session: &mut Session, reply: Reply, request_id: &HeaderValue) ->
     }
     let no_body = bodyless || reply.body.is_empty() || session.req_header().method == http::Method::HEAD;
     session.write_response_header(Box::new(head), no_body).await?;
-    if !no_body {
-        session.write_response_body(Some(reply.body), true).await?;
+    let mut rest = reply.body;
+    while !no_body && !rest.is_empty() {
+        // In pieces: the time limit is that of one write, and a slow line may take long for a large file.
+        let piece = rest.split_to(rest.len().min(PIECE));
+        session.write_response_body(Some(piece), rest.is_empty()).await?;
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 mod applications;
 mod caching;
+mod client_files;
 mod cookie_bombs;
 mod cross_site_request;
 mod departures;

@@ -72,6 +72,7 @@ keys = ["{key}"]
 [log]
 level = "debug"
 [limits]
+[cache]
 "#
         );
         Setup {

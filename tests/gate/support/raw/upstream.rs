@@ -1,6 +1,6 @@
 //! An upstream that keeps what arrived.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,6 +52,8 @@ pub struct Recorded {
     pub answers: HashMap<String, Vec<u8>>,
     /// What follows the answer of a path again and again, until the connection ends.
     pub endless: HashMap<String, Vec<u8>>,
+    /// Answers (keys as in `answers`) after which the connection is closed.
+    pub closing: HashSet<String>,
     /// How often that has been.
     pub repeated: usize,
     /// `auth:check` says that the session has ended.
@@ -151,9 +153,10 @@ async fn serve(mut stream: TcpStream, connection: usize, recorded: Arc<Mutex<Rec
         };
         request.body = body;
         let endless = recorded.lock().endless.get(&path).cloned();
+        let own = request.header("x-request-id").is_none();
+        let closes = recorded.lock().closing.contains(&format!("{}{path}", if own { "own:" } else { "" }));
         let answer = {
             let mut r = recorded.lock();
-            let own = request.header("x-request-id").is_none();
             let answer = if own && let Some(answer) = r.answers.get(&format!("own:{path}")) {
                 answer.clone()
             } else if own && path == "/api/auth:check" {
@@ -182,6 +185,9 @@ async fn serve(mut stream: TcpStream, connection: usize, recorded: Arc<Mutex<Rec
             answer
         };
         if stream.write_all(&answer).await.is_err() {
+            return;
+        }
+        if closes {
             return;
         }
         if let Some(piece) = endless {

@@ -1,0 +1,163 @@
+//! Files of NocoBase's client: its scripts, styles, images and fonts. They are the same for everybody, so the gate may keep
+//! them (R25). Which requests ask for one, and what may such a file be?
+//!
+//! Exact folders, names and kinds: what is not known here is forwarded like everything else. Says nothing about who may
+//! have a file: that has been decided before.
+
+use super::password::is_client_file;
+use super::policy::Policy;
+
+/// Longest value of a parameter that tells versions of a file apart.
+const LONGEST_VERSION: usize = 40;
+/// Such parameters. NocoBase itself ignores them.
+const VERSIONS: [&str; 4] = ["hash", "v", "t", "version"];
+/// Digits of the shortest hash.
+const LEAST_HASH: usize = 8;
+
+/// What tells a file's versions apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Naming {
+    /// A hash of its content in its name: another content has another name.
+    Hashed,
+    /// `?hash=`, by which NocoBase tells versions apart without looking at it again.
+    Versioned,
+    /// Nothing: it may be another one after an upgrade.
+    Plain,
+}
+
+/// A kind of file, by the ending of its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileKind {
+    /// A script.
+    Script,
+    /// A style sheet.
+    Style,
+    /// JSON: source maps, manifests, texts.
+    Json,
+    /// WebAssembly.
+    Wasm,
+    /// A picture in XML.
+    Svg,
+    /// Any other picture.
+    Image,
+    /// A font.
+    Font,
+}
+
+impl FileKind {
+    fn of(ending: &str) -> Option<FileKind> {
+        Some(match ending {
+            "js" | "mjs" => FileKind::Script,
+            "css" => FileKind::Style,
+            "json" | "map" | "webmanifest" => FileKind::Json,
+            "wasm" => FileKind::Wasm,
+            "svg" => FileKind::Svg,
+            "png" | "jpg" | "jpeg" | "gif" | "webp" | "avif" | "ico" => FileKind::Image,
+            "woff" | "woff2" | "ttf" | "otf" | "eot" => FileKind::Font,
+            _ => return None,
+        })
+    }
+
+    /// May a response of this `Content-Type` be such a file? NocoBase responds with its index page where there is none.
+    pub fn takes(self, content_type: &str) -> bool {
+        let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        match self {
+            FileKind::Script => {
+                matches!(
+                    essence.as_str(),
+                    "text/javascript" | "application/javascript" | "application/x-javascript"
+                )
+            }
+            FileKind::Style => essence == "text/css",
+            FileKind::Json => {
+                matches!(essence.as_str(), "application/json" | "application/manifest+json" | "text/json")
+            }
+            FileKind::Wasm => essence == "application/wasm",
+            FileKind::Svg => essence == "image/svg+xml",
+            FileKind::Image => essence.starts_with("image/") && essence != "image/svg+xml",
+            FileKind::Font => {
+                essence.starts_with("font/")
+                    || essence.starts_with("application/font-")
+                    || essence.starts_with("application/x-font-")
+                    || essence == "application/vnd.ms-fontobject"
+            }
+        }
+    }
+
+    /// Is it worth compressing? Pictures and fonts are compressed already.
+    pub fn is_text(self) -> bool {
+        !matches!(self, FileKind::Image | FileKind::Font)
+    }
+}
+
+/// A file that a request asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClientFile<'a> {
+    /// Path (canonical).
+    pub path: &'a str,
+    /// The parameter that tells its version, as sent.
+    pub query: Option<&'a str>,
+    /// What tells its versions apart.
+    pub naming: Naming,
+    /// By its ending.
+    pub kind: FileKind,
+}
+
+/// The file of NocoBase's client that this asks for, if it asks for one.
+pub fn client_file<'a>(
+    policy: &Policy,
+    method: &str,
+    path: &'a str,
+    query: Option<&'a str>,
+) -> Option<ClientFile<'a>> {
+    let rest = path.strip_prefix(policy.public_path.as_str())?;
+    // Nearly every request leaves here.
+    if rest.starts_with("api/") || !matches!(method, "GET" | "HEAD") || !is_client_file(policy, rest) {
+        return None;
+    }
+    // Nothing that a server in between could read in another way (`;`, whatever is encoded).
+    let plain =
+        |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'-' | b'_' | b'.' | b'@' | b'~' | b'+');
+    if !path.bytes().all(plain) {
+        return None;
+    }
+    let name = rest.rsplit('/').next()?;
+    let (stem, ending) = name.rsplit_once('.')?;
+    let kind = FileKind::of(ending)?;
+    let version = match query {
+        None => None,
+        Some(query) => Some(version(query)?),
+    };
+    let naming = if is_hashed(stem, rest.contains("static/")) {
+        Naming::Hashed
+    } else if version == Some("hash") {
+        Naming::Versioned
+    } else {
+        Naming::Plain
+    };
+    Some(ClientFile { path, query, naming, kind })
+}
+
+/// The one parameter of this query, if it only tells a version.
+fn version(query: &str) -> Option<&'static str> {
+    let (name, value) = query.split_once('=')?;
+    let good = !value.is_empty()
+        && value.len() <= LONGEST_VERSION
+        && value.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
+    VERSIONS.into_iter().find(|known| good && *known == name)
+}
+
+/// `<name>-<hash>`, `<name>.<hash>`, `<name>.<hash>.async`. `libraries`: other people's files are there too, where eight
+/// digits may be a date.
+fn is_hashed(stem: &str, libraries: bool) -> bool {
+    let stem = ["async", "chunk"]
+        .into_iter()
+        .find_map(|kind| stem.strip_suffix(kind)?.strip_suffix('.'))
+        .unwrap_or(stem);
+    let Some((name, hash)) = stem.rsplit_once(['-', '.']) else { return false };
+    !name.is_empty()
+        && hash.len() >= LEAST_HASH
+        && hash.bytes().all(|b| b.is_ascii_hexdigit() && !b.is_ascii_uppercase())
+        && (!libraries
+            || hash.bytes().any(|b| b.is_ascii_digit()) && hash.bytes().any(|b| b.is_ascii_alphabetic()))
+}

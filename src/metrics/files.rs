@@ -1,0 +1,64 @@
+//! Files of NocoBase's client that the gate keeps.
+
+use prometheus::{IntCounter, IntGauge, Result};
+
+use super::registrar::Registrar;
+
+/// Counters of these files. A clone counts into the same.
+#[derive(Clone)]
+pub struct FileCache {
+    hits: IntCounter,
+    misses: IntCounter,
+    evictions: IntCounter,
+    saved: IntCounter,
+    bytes: IntGauge,
+}
+
+impl FileCache {
+    pub(super) fn new(registrar: &mut Registrar) -> Result<FileCache> {
+        Ok(FileCache {
+            hits: registrar.counter(
+                "cache_hits_total",
+                "Requests for files of NocoBase's client that the gate had, and did not have to ask NocoBase about.",
+            )?,
+            misses: registrar.counter(
+                "cache_misses_total",
+                "Files of NocoBase's client that the gate asked NocoBase for.",
+            )?,
+            evictions: registrar.counter(
+                "cache_evictions_total",
+                "Files that were dropped for lack of memory (cache.memory).",
+            )?,
+            saved: registrar.counter(
+                "cache_saved_bytes_total",
+                "Bytes of kept files that were not sent to browsers: compressed away, or not modified.",
+            )?,
+            bytes: registrar.gauge("cache_bytes", "Memory that kept files take.")?,
+        })
+    }
+
+    /// It was there.
+    pub fn hit(&self) {
+        self.hits.inc();
+    }
+
+    /// NocoBase was asked.
+    pub fn miss(&self) {
+        self.misses.inc();
+    }
+
+    /// Dropped for lack of memory.
+    pub fn evicted(&self) {
+        self.evictions.inc();
+    }
+
+    /// Not sent.
+    pub fn saved(&self, bytes: u64) {
+        self.saved.inc_by(bytes);
+    }
+
+    /// Takes so much memory now.
+    pub fn holds(&self, bytes: u64) {
+        self.bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+}

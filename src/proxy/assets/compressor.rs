@@ -1,0 +1,72 @@
+//! Compresses what is kept as well as it can be, in a thread that only gets time which nobody else wants.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use moka::future::Cache;
+use thread_priority::{
+    NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy, set_thread_priority_and_policy,
+    thread_native_id,
+};
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+
+use super::coding::{Coding, Effort, compress};
+use super::file::{Digest, Encoded, Entry, File, Key};
+
+/// Files that wait. One that finds no place gets it when it is asked for again.
+const WAITING: usize = 1024;
+/// What has been done, or could not be kept for lack of memory, is not done again for so long.
+const DONE_FOR: Duration = Duration::from_secs(600);
+
+struct Job {
+    /// Not if it has been evicted meanwhile.
+    file: Weak<File>,
+    coding: Coding,
+}
+
+/// The thread; it ends when this is dropped.
+pub(super) struct Compressor {
+    jobs: Sender<Job>,
+    begun: moka::sync::Cache<(Digest, Coding), ()>,
+}
+
+impl Compressor {
+    /// Starts it. What it makes goes into `cache`.
+    pub(super) fn start(cache: Cache<Key, Entry>) -> Result<Compressor, String> {
+        let (jobs, waiting) = channel(WAITING);
+        let failed = |e| format!("cannot start a thread: {e}");
+        let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(failed)?;
+        std::thread::Builder::new()
+            .name("compressor".into())
+            .spawn(move || {
+                // Where the system does not allow it, the work is done all the same.
+                let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
+                let _ = set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, idle);
+                runtime.block_on(work(waiting, cache));
+            })
+            .map_err(failed)?;
+        let begun = moka::sync::Cache::builder().max_capacity(16_384).time_to_live(DONE_FOR).build();
+        Ok(Compressor { jobs, begun })
+    }
+
+    /// This content is wanted, compressed as well as it can be.
+    pub(super) fn improve(&self, file: &Arc<File>, coding: Coding) {
+        let key = (file.digest, coding);
+        if !coding.can_be_better() || self.begun.contains_key(&key) {
+            return;
+        }
+        if self.jobs.try_send(Job { file: Arc::downgrade(file), coding }).is_ok() {
+            self.begun.insert(key, ());
+        }
+    }
+}
+
+async fn work(mut waiting: Receiver<Job>, cache: Cache<Key, Entry>) {
+    while let Some(job) = waiting.recv().await {
+        let Some(file) = job.file.upgrade() else { continue };
+        if let Ok(bytes) = compress(&file.bytes, job.coding, Effort::Best) {
+            let encoded = Encoded { bytes, effort: Effort::Best };
+            cache.insert(Key::Encoded(file.digest, job.coding), Entry::Encoded(encoded.into())).await;
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! What is kept: files as NocoBase sent them, and the same compressed.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue};
+
+use super::coding::{Coding, Effort};
+use crate::decide::FileKind;
+
+/// What an entry costs besides its bytes.
+const OVERHEAD: usize = 512;
+
+/// Tells contents apart: the first half of their SHA-256.
+pub(super) type Digest = [u8; 16];
+
+/// A file as NocoBase sent it.
+#[derive(Debug)]
+pub(super) struct File {
+    /// The content.
+    pub bytes: Bytes,
+    /// Of the content.
+    pub digest: Digest,
+    /// By its name; its `Content-Type` agrees.
+    pub kind: FileKind,
+    /// The headers that go out with it, `Content-Type` among them.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// NocoBase's `ETag`.
+    pub etag: Option<HeaderValue>,
+    /// NocoBase's `Last-Modified`.
+    pub last_modified: Option<HeaderValue>,
+    /// Nothing else will ever have its name.
+    lasting: AtomicBool,
+    /// Milliseconds between `began` and the last time that NocoBase said that this is the file.
+    checked: AtomicU64,
+    began: Instant,
+    /// Held while NocoBase is asked whether it still is.
+    pub checking: tokio::sync::Mutex<()>,
+}
+
+/// The first half of the SHA-256.
+pub(super) fn digest(bytes: &[u8]) -> Digest {
+    let whole = ring::digest::digest(&ring::digest::SHA256, bytes);
+    let mut half = Digest::default();
+    half.iter_mut().zip(whole.as_ref()).for_each(|(to, from)| *to = *from);
+    half
+}
+
+impl File {
+    /// A file that NocoBase has just sent.
+    pub(super) fn new(
+        bytes: Bytes,
+        kind: FileKind,
+        headers: Vec<(HeaderName, HeaderValue)>,
+        [etag, last_modified]: [Option<HeaderValue>; 2],
+        lasting: bool,
+    ) -> File {
+        File {
+            digest: digest(&bytes),
+            bytes,
+            kind,
+            headers,
+            etag,
+            last_modified,
+            lasting: AtomicBool::new(lasting),
+            checked: AtomicU64::new(0),
+            began: Instant::now(),
+            checking: tokio::sync::Mutex::new(()),
+        }
+    }
+
+    /// Will nothing else ever have its name?
+    pub(super) fn is_lasting(&self) -> bool {
+        self.lasting.load(Ordering::Relaxed)
+    }
+
+    /// NocoBase has just said that this still is the file.
+    pub(super) fn confirmed(&self, lasting: bool) {
+        self.lasting.store(lasting, Ordering::Relaxed);
+        self.checked();
+    }
+
+    /// NocoBase has just been asked.
+    pub(super) fn checked(&self) {
+        let now = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.checked.store(now, Ordering::Relaxed);
+    }
+
+    /// How long ago NocoBase was asked.
+    pub(super) fn age(&self) -> Duration {
+        self.began.elapsed().saturating_sub(Duration::from_millis(self.checked.load(Ordering::Relaxed)))
+    }
+}
+
+/// The content of a file, compressed.
+#[derive(Debug)]
+pub(super) struct Encoded {
+    /// Compressed.
+    pub bytes: Bytes,
+    /// How well.
+    pub effort: Effort,
+}
+
+/// What an entry is found by.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Key {
+    /// Path and query.
+    File(Box<str>),
+    /// A content, whatever its name is.
+    Encoded(Digest, Coding),
+}
+
+/// An entry.
+#[derive(Debug, Clone)]
+pub(super) enum Entry {
+    /// As NocoBase sent it.
+    File(Arc<File>),
+    /// Compressed.
+    Encoded(Arc<Encoded>),
+}
+
+impl Entry {
+    /// The file, if it is one.
+    pub(super) fn file(self) -> Option<Arc<File>> {
+        match self {
+            Entry::File(file) => Some(file),
+            Entry::Encoded(_) => None,
+        }
+    }
+
+    /// The compressed content, if it is one.
+    pub(super) fn encoded(self) -> Option<Arc<Encoded>> {
+        match self {
+            Entry::Encoded(encoded) => Some(encoded),
+            Entry::File(_) => None,
+        }
+    }
+
+    /// Bytes of memory.
+    pub(super) fn weight(&self, key: &Key) -> u32 {
+        let name = if let Key::File(name) = key { name.len() } else { 0 };
+        let content = match self {
+            Entry::File(file) => file.bytes.len(),
+            Entry::Encoded(encoded) => encoded.bytes.len(),
+        };
+        u32::try_from(content + name + OVERHEAD).unwrap_or(u32::MAX)
+    }
+}

@@ -1,0 +1,107 @@
+//! The response with a file that is kept.
+
+use http::{HeaderMap, HeaderValue, header};
+use pingora::http::RequestHeader;
+use pingora::proxy::Session as HttpSession;
+
+use super::coding::{Accepted, Coding, Effort};
+use super::file::{Digest, File};
+use super::store::Assets;
+use crate::decide::{self, ClientFile};
+use crate::proxy::context::Context;
+use crate::proxy::gate::Gate;
+use crate::proxy::response::reply::Reply;
+
+/// A smaller file is sent as it is.
+const LEAST_COMPRESSED: usize = 512;
+/// In the browser of a member, never in a cache that others share (R25); a year is the usual "for ever".
+const LASTING: &str = "private, max-age=31536000, immutable";
+const CHECKED: &str = "private, no-cache";
+
+/// The files that are kept, and the one that this request asks for, if it asks for one: once it has been decided that the
+/// request may be forwarded.
+pub(crate) fn wanted<'a>(
+    gate: &'a Gate,
+    downstream: &'a HttpSession,
+    ctx: &Context,
+) -> Option<(&'a Assets, ClientFile<'a>)> {
+    let assets = gate.assets.as_ref()?;
+    let head = downstream.req_header();
+    let (path, query) = (head.uri.path(), head.uri.query());
+    let file = decide::client_file(&gate.policy(), head.method.as_str(), path, query)?;
+    let plain = !head.headers.contains_key(header::RANGE)
+        && !downstream.is_upgrade_req()
+        && ctx.cookies.is_empty()
+        && ctx.sign_out_cookies.is_empty();
+    plain.then_some((assets, file))
+}
+
+/// The response; `None`: the request has to be forwarded.
+pub(crate) async fn respond(
+    gate: &Gate,
+    head: &RequestHeader,
+    (assets, wanted): (&Assets, ClientFile<'_>),
+) -> Option<Reply> {
+    let file = assets.find(&gate.upstreams, &wanted).await?;
+    let text = file.kind.is_text() && file.bytes.len() >= LEAST_COMPRESSED;
+    let mut reply = Reply::default();
+    let mut tag = tag(&file.digest, Coding::Identity, Effort::Quick);
+    reply.body = file.bytes.clone();
+    if text {
+        let accepted = Accepted::of(&head.headers);
+        // Until there is a small one, the one that is made fastest.
+        let small = [Coding::Brotli, Coding::Zstd, Coding::Gzip];
+        let fast = [Coding::Zstd, Coding::Brotli, Coding::Gzip];
+        let mut coding = accepted.best(small);
+        if coding.can_be_better() && !assets.is_best(&file, coding).await {
+            assets.improve(&file, coding);
+            coding = accepted.best(fast);
+        }
+        let encoded = match coding {
+            Coding::Identity => None,
+            coding => assets.encoded(&file, coding).await.filter(|made| made.bytes.len() < file.bytes.len()),
+        };
+        if let (Some(encoded), Some(name)) = (encoded, coding.name()) {
+            tag = self::tag(&file.digest, coding, encoded.effort);
+            reply.body = encoded.bytes.clone();
+            reply = reply.with(header::CONTENT_ENCODING, name);
+        }
+        reply = reply.with(header::VARY, "Accept-Encoding");
+    }
+    reply.status = 200;
+    if let Some(held) = held(&head.headers, &file) {
+        reply = Reply { status: 304, ..Reply::default() }.with(header::ETAG, &held);
+        if text {
+            reply = reply.with(header::VARY, "Accept-Encoding");
+        }
+    } else {
+        reply = reply.with(header::ETAG, &tag).with(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+        reply.headers.extend(file.headers.iter().cloned());
+    }
+    assets.saved(file.bytes.len().saturating_sub(reply.body.len()));
+    Some(reply.with(header::CACHE_CONTROL, if file.is_lasting() { LASTING } else { CHECKED }))
+}
+
+/// A strong tag: each coding of a content, made in each way, has other bytes.
+fn tag(digest: &Digest, coding: Coding, effort: Effort) -> String {
+    let effort = if effort == Effort::Best { "-best" } else { "" };
+    match coding.name() {
+        None => format!("\"{}\"", hex::encode(digest)),
+        Some(name) => format!("\"{}-{name}{effort}\"", hex::encode(digest)),
+    }
+}
+
+/// The tag in `If-None-Match` that stands for this content, in whatever coding the client has it.
+fn held(headers: &HeaderMap, file: &File) -> Option<String> {
+    let content = hex::encode(file.digest);
+    let values = headers.get_all(header::IF_NONE_MATCH).iter();
+    values.filter_map(|value: &HeaderValue| value.to_str().ok()).flat_map(|value| value.split(',')).find_map(
+        |tag| {
+            let tag = tag.trim();
+            let opaque = tag.strip_prefix("W/").unwrap_or(tag).strip_prefix('"')?.strip_suffix('"')?;
+            let rest = opaque.strip_prefix(content.as_str())?;
+            let ours = matches!(rest, "" | "-gzip" | "-br" | "-br-best" | "-zstd" | "-zstd-best");
+            ours.then(|| format!("\"{opaque}\""))
+        },
+    )
+}

@@ -1,0 +1,192 @@
+//! What is kept, within a bound of memory. However many ask for a file, NocoBase is asked once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use moka::future::Cache;
+use moka::notification::RemovalCause;
+
+use super::coding::{Coding, Effort, compress};
+use super::compressor::Compressor;
+use super::fetch::{Fetched, Fetcher, NotKept};
+use super::file::{Encoded, Entry, File, Key};
+use crate::config::Config;
+use crate::decide::ClientFile;
+use crate::metrics::FileCache;
+use crate::proxy::headers::Origin;
+use crate::proxy::upstream::Upstreams;
+
+/// A file whose name says nothing of its content is asked for again after this time.
+const FRESH: Duration = Duration::from_secs(5);
+/// What could not be kept is forwarded like everything else for so long.
+const FORWARDED_FOR: Duration = Duration::from_secs(5);
+
+/// The files that are kept.
+pub(crate) struct Assets {
+    fetcher: Fetcher,
+    kept: Arc<Kept>,
+    metrics: FileCache,
+}
+
+/// What stays when the configuration changes.
+struct Kept {
+    cache: Cache<Key, Entry>,
+    /// Names of what could not be kept.
+    not_kept: Cache<Box<str>, ()>,
+    compressor: Compressor,
+    /// Of the configuration, what the content depends on.
+    basis: Basis,
+}
+
+#[derive(PartialEq, Eq)]
+struct Basis {
+    memory: u64,
+    nodes: Vec<String>,
+    public_path: String,
+    app: String,
+}
+
+impl Assets {
+    /// `None`: nothing is to be kept. `before`: what was kept until the configuration changed.
+    pub(crate) fn new(
+        config: &Config,
+        origin: &Origin,
+        metrics: &FileCache,
+        before: Option<&Assets>,
+    ) -> Result<Option<Assets>, String> {
+        if config.cache.memory == 0 {
+            return Ok(None);
+        }
+        let public_path = &config.nocobase.public_path;
+        let basis = Basis {
+            memory: config.cache.memory,
+            nodes: config.upstream.nodes.clone(),
+            public_path: public_path.clone(),
+            app: config.nocobase.app.clone(),
+        };
+        let fetcher = Fetcher::new(&config.upstream, public_path, origin.clone())?;
+        let kept = match before.filter(|before| before.kept.basis == basis) {
+            Some(before) => before.kept.clone(),
+            None => Arc::new(Kept::new(basis, metrics.clone())?),
+        };
+        Ok(Some(Assets { fetcher, kept, metrics: metrics.clone() }))
+    }
+
+    /// The file; `None`: the request has to be forwarded.
+    pub(super) async fn find(&self, upstreams: &Upstreams, wanted: &ClientFile<'_>) -> Option<Arc<File>> {
+        let name = match wanted.query {
+            None => wanted.path.to_owned(),
+            Some(query) => format!("{}?{query}", wanted.path),
+        };
+        let key = Key::File(name.into_boxed_str());
+        let Key::File(name) = &key else { return None };
+        if self.kept.not_kept.contains_key(name) {
+            return None;
+        }
+        let found = match self.kept.cache.get(&key).await.and_then(Entry::file) {
+            Some(file) if file.is_lasting() || file.age() < FRESH => {
+                self.metrics.hit();
+                return Some(file);
+            }
+            Some(old) => self.again(upstreams, wanted, &key, old).await,
+            None => self.first(upstreams, wanted, &key).await,
+        };
+        if found.is_none() {
+            self.kept.not_kept.insert(name.clone(), ()).await;
+        }
+        found
+    }
+
+    /// A file that is not there.
+    async fn first(&self, upstreams: &Upstreams, wanted: &ClientFile<'_>, key: &Key) -> Option<Arc<File>> {
+        let fetch = async {
+            self.metrics.miss();
+            match self.fetcher.fetch(upstreams, wanted, None).await? {
+                Fetched::New(file) => Ok(Entry::File(file)),
+                Fetched::Same { .. } => Err(NotKept::Refused),
+            }
+        };
+        let entry = self.kept.cache.try_get_with(key.clone(), fetch).await.ok()?;
+        self.metrics.holds(self.kept.cache.weighted_size());
+        entry.file()
+    }
+
+    /// A file that may be another one by now.
+    async fn again(
+        &self,
+        upstreams: &Upstreams,
+        wanted: &ClientFile<'_>,
+        key: &Key,
+        old: Arc<File>,
+    ) -> Option<Arc<File>> {
+        let _one_at_a_time = old.checking.lock().await;
+        // Somebody else may have asked while this one waited.
+        let now = self.kept.cache.get(key).await.and_then(Entry::file);
+        if let Some(file) = now.filter(|file| file.is_lasting() || file.age() < FRESH) {
+            self.metrics.hit();
+            return Some(file);
+        }
+        self.metrics.miss();
+        match self.fetcher.fetch(upstreams, wanted, Some(&old)).await {
+            Ok(Fetched::Same { lasting }) => old.confirmed(lasting),
+            Ok(Fetched::New(file)) if file.digest == old.digest => old.confirmed(file.is_lasting()),
+            Ok(Fetched::New(file)) => {
+                self.kept.cache.insert(key.clone(), Entry::File(file.clone())).await;
+                return Some(file);
+            }
+            // NocoBase is away: what is kept is better than nothing.
+            Err(NotKept::Away) => old.checked(),
+            Err(NotKept::Refused) => {
+                self.kept.cache.invalidate(key).await;
+                return None;
+            }
+        }
+        drop(_one_at_a_time);
+        Some(old)
+    }
+
+    /// The content in this coding: the best that there is. `None`: it cannot be compressed.
+    pub(super) async fn encoded(&self, file: &Arc<File>, coding: Coding) -> Option<Arc<Encoded>> {
+        let raw = file.bytes.clone();
+        let quick = async {
+            let done = tokio::task::spawn_blocking(move || compress(&raw, coding, Effort::Quick)).await;
+            let bytes = done.ok().and_then(Result::ok).ok_or(())?;
+            Ok::<_, ()>(Entry::Encoded(Arc::new(Encoded { bytes, effort: Effort::Quick })))
+        };
+        let entry = self.kept.cache.try_get_with(Key::Encoded(file.digest, coding), quick).await;
+        entry.ok()?.encoded()
+    }
+
+    /// Is the content there, in this coding, compressed as well as it can be?
+    pub(super) async fn is_best(&self, file: &File, coding: Coding) -> bool {
+        let found = self.kept.cache.get(&Key::Encoded(file.digest, coding)).await;
+        found.and_then(Entry::encoded).is_some_and(|encoded| encoded.effort == Effort::Best)
+    }
+
+    /// Next time, the content in this coding should be as small as it can be.
+    pub(super) fn improve(&self, file: &Arc<File>, coding: Coding) {
+        self.kept.compressor.improve(file, coding);
+    }
+
+    /// So many bytes of a file did not have to be sent.
+    pub(super) fn saved(&self, bytes: usize) {
+        self.metrics.saved(bytes as u64);
+    }
+}
+
+impl Kept {
+    fn new(basis: Basis, metrics: FileCache) -> Result<Kept, String> {
+        let cache = Cache::builder()
+            .max_capacity(basis.memory)
+            .weigher(|key: &Key, entry: &Entry| entry.weight(key))
+            .eviction_listener(move |_, _, cause| {
+                if cause == RemovalCause::Size {
+                    metrics.evicted();
+                }
+            })
+            .build();
+        let not_kept = Cache::builder().max_capacity(4096).time_to_live(FORWARDED_FOR).build();
+        let compressor = Compressor::start(cache.clone())?;
+        Ok(Kept { cache, not_kept, compressor, basis })
+    }
+}

@@ -1,0 +1,440 @@
+//! R25: files of NocoBase's client are kept for everybody, and nothing else is: nothing that belongs to a person, and nothing
+//! that somebody could make the gate take for such a file.
+
+use std::collections::BTreeSet;
+use std::io::Read as _;
+
+use crate::support::eventually;
+use crate::support::raw::{Answer, Setup, Upstream, Visitor, gate_with, get, request, talk};
+
+const SCRIPT: &str = "Content-Type: application/javascript; charset=utf-8\r\n";
+
+/// A script that can be compressed.
+fn script() -> String {
+    (0..400).map(|i| format!("export const name{i} = {};\n", i * i)).collect()
+}
+
+/// What NocoBase says to the gate's own request for this.
+fn file(upstream: &Upstream, path: &str, headers: &str, body: &str) {
+    upstream.answer(&format!("own:{path}"), "200 OK", headers, body);
+}
+
+/// How often the gate itself has asked for this.
+fn fetches(upstream: &Upstream, target: &str) -> usize {
+    upstream.recorded().own.iter().filter(|r| r.target() == target).count()
+}
+
+fn cache_control(answer: &Answer) -> String {
+    answer.header("cache-control").unwrap_or_default()
+}
+
+/// The body, decoded.
+fn content(answer: &Answer) -> Vec<u8> {
+    let at = answer.raw.windows(4).position(|w| w == b"\r\n\r\n").unwrap() + 4;
+    let body = &answer.raw[at..];
+    assert_eq!(answer.header("content-length").unwrap(), body.len().to_string());
+    let mut out = Vec::new();
+    match answer.header("content-encoding").as_deref() {
+        None => out.extend_from_slice(body),
+        Some("gzip") => _ = flate2::read::GzDecoder::new(body).read_to_end(&mut out).unwrap(),
+        Some("br") => brotli::BrotliDecompress(&mut &body[..], &mut out).unwrap(),
+        Some("zstd") => out = zstd::decode_all(body).unwrap(),
+        Some(other) => panic!("{other}"),
+    }
+    out
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r25_a_file_is_fetched_once_and_as_nobody() {
+    let (upstream, setup, gate) = gate_with(|s| s).await;
+    let path = "/assets/index-0a1b2c3d.js";
+    file(&upstream, path, SCRIPT, &script());
+    let (one, other) = (setup.visitor(), setup.visitor());
+    let odd = "X-Role: admin\r\nX-Locale: zh-CN\r\nReferer: http://gate.test/admin\r\nUser-Agent: secret\r\nIf-Modified-Since: Sat, 21 Nov 2026 00:00:00 GMT\r\n";
+    let lines = [format!("{odd}{}", one.lines()), format!("{odd}{}", other.cookie_line())];
+    let asked = (0..20).map(|i| {
+        let (lines, http) = (lines[i % 2].clone(), gate.http);
+        tokio::spawn(async move { talk(http, get(path, &lines)).await })
+    });
+    for answer in asked.collect::<Vec<_>>() {
+        let answer = answer.await.unwrap();
+        assert_eq!((answer.status(), content(&answer)), (200, script().into_bytes()), "{}", answer.text());
+        assert_eq!(cache_control(&answer), "private, max-age=31536000, immutable");
+        assert_eq!(answer.header("content-type").unwrap(), "application/javascript; charset=utf-8");
+        assert_eq!(answer.header("x-content-type-options").unwrap(), "nosniff");
+        assert!(answer.all("set-cookie").is_empty());
+    }
+    assert_eq!(fetches(&upstream, path), 1);
+    assert!(upstream.take().is_empty(), "nothing is forwarded");
+    let own = upstream.recorded().own.iter().find(|r| r.target() == path).unwrap().clone();
+    let names: BTreeSet<String> = own.headers().map(|(name, _)| name.to_ascii_lowercase()).collect();
+    let expected =
+        ["accept", "accept-encoding", "host", "user-agent", "x-app", "x-forwarded-host", "x-forwarded-proto"];
+    assert_eq!(names.iter().map(String::as_str).collect::<Vec<_>>(), expected);
+    assert_eq!((own.header("accept-encoding"), own.header("x-app")), (Some("identity"), Some("main")));
+    assert!(own.header("user-agent").unwrap().starts_with("wecom-gate-cache/"), "{}", own.head);
+}
+
+/// Who may have a file is decided before anything is looked up.
+#[tokio::test(flavor = "multi_thread")]
+async fn r25_what_is_kept_is_for_those_who_may_have_it() {
+    let (upstream, setup, gate) = gate_with(|s| s).await;
+    let path = "/assets/index-0a1b2c3d.js";
+    file(&upstream, path, SCRIPT, &script());
+    let member = setup.visitor();
+    assert_eq!(talk(gate.http, get(path, &member.cookie_line())).await.status(), 200);
+    for (lines, status) in [
+        (String::new(), 401),
+        ("Cookie: wecom_gate=x\r\n".into(), 401),
+        (format!("{}X-App: sub1\r\n", member.cookie_line()), 403),
+        (format!("{}Sec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: no-cors\r\n", member.cookie_line()), 401),
+        ("Authorization: Bearer x\r\n".into(), 401),
+    ] {
+        let answer = talk(gate.http, get(path, &lines)).await;
+        assert_eq!(answer.status(), status, "{lines}: {}", answer.text());
+        assert!(!answer.text().contains("export const"), "{lines}: {}", answer.text());
+        assert!(cache_control(&answer).contains("no-store"), "{lines}: {}", answer.text());
+    }
+    // A program with a key of NocoBase is nobody's browser, and gets what it gets from NocoBase.
+    let key = format!("Authorization: Bearer {}\r\n", setup.api_key());
+    assert_eq!(talk(gate.http, get(path, &key)).await.status(), 200);
+    assert_eq!(fetches(&upstream, path), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r25_codings_tags_and_heads() {
+    let (upstream, setup, gate) = gate_with(|s| s.https()).await;
+    let path = "/assets/index-0a1b2c3d.js";
+    file(&upstream, path, SCRIPT, &script());
+    let member = setup.visitor();
+    let ask = async |method: &str, lines: &str| {
+        let lines = format!("{}{lines}", member.cookie_line());
+        setup.talk_over(&gate, true, request(method, path, &format!("{lines}Connection: close\r\n"))).await
+    };
+    for (accept, coding) in [
+        ("", None),
+        ("Accept-Encoding: gzip, deflate\r\n", Some("gzip")),
+        ("Accept-Encoding: br;q=0.9, gzip;q=0.1\r\n", Some("br")),
+        ("Accept-Encoding: zstd\r\n", Some("zstd")),
+        ("Accept-Encoding: br;q=0, zstd;q=0, gzip;q=0\r\n", None),
+    ] {
+        let whole = ask("GET", accept).await;
+        assert_eq!(content(&whole), script().into_bytes(), "{accept}");
+        assert_eq!(whole.header("content-encoding").as_deref(), coding, "{accept}");
+        assert_eq!(whole.header("vary").as_deref(), Some("Accept-Encoding"));
+        let head = ask("HEAD", accept).await;
+        assert_eq!((head.status(), head.body().as_str()), (200, ""), "{accept}");
+        assert_eq!(head.header("content-encoding").as_deref(), coding, "{accept}");
+        let tag = whole.header("etag").unwrap();
+        assert!(tag.starts_with('"'), "strong: {tag}");
+        for held in [tag.clone(), format!("\"other\", W/{tag}")] {
+            let same = ask("GET", &format!("{accept}If-None-Match: {held}\r\n")).await;
+            assert_eq!((same.status(), same.body().as_str()), (304, ""), "{held}: {}", same.text());
+            assert_eq!(same.header("etag").unwrap(), tag);
+            assert!(same.header("content-encoding").is_none() && same.header("vary").is_some());
+            assert_eq!(cache_control(&same), "private, max-age=31536000, immutable");
+        }
+        let other = ask("GET", &format!("{accept}If-None-Match: \"other\"\r\n")).await;
+        assert_eq!(other.status(), 200);
+    }
+    // Later the small one, under a tag of its own.
+    let accept = "Accept-Encoding: gzip, deflate, br, zstd\r\n";
+    let first = ask("GET", accept).await;
+    eventually("the small one is there", async || {
+        ask("GET", accept).await.header("etag").is_some_and(|tag| tag.ends_with("-br-best\""))
+    })
+    .await;
+    let small = ask("GET", accept).await;
+    assert_eq!(small.header("content-encoding").as_deref(), Some("br"));
+    assert_eq!(content(&small), script().into_bytes());
+    assert!(small.raw.len() <= first.raw.len(), "{} {}", small.raw.len(), first.raw.len());
+    // The older one is still good.
+    let tag = first.header("etag").unwrap();
+    assert_eq!(ask("GET", &format!("{accept}If-None-Match: {tag}\r\n")).await.status(), 304);
+    // HTTP/2 and HTTP/1.0.
+    let headers = [("cookie", member.cookie.as_str()), ("accept-encoding", "gzip")];
+    let headers = headers.map(|(n, v)| (n.to_owned(), v.to_owned()));
+    let (status, head) = setup.h2(&gate).await.ask("GET", path, &headers, &[]).await;
+    assert_eq!((status, head["content-encoding"].to_str().unwrap()), (200, "gzip"));
+    assert!(head.contains_key("content-length") && !head.contains_key("transfer-encoding"));
+    let old = request("GET", path, &member.cookie_line()).replace("HTTP/1.1", "HTTP/1.0");
+    let old = setup.talk_over(&gate, true, old).await;
+    assert_eq!((old.status(), content(&old)), (200, script().into_bytes()));
+    assert_eq!(fetches(&upstream, path), 1);
+}
+
+/// What may be somebody's, is no such file, or is not whole: forwarded each time, as if nothing were kept.
+#[tokio::test(flavor = "multi_thread")]
+async fn r25_what_is_not_for_everybody_is_not_kept() {
+    let (upstream, setup, gate) = gate_with(|s| s).await;
+    let member = setup.visitor();
+    let page = "Content-Type: text/html; charset=utf-8\r\n";
+    let gzip = format!("{SCRIPT}Content-Encoding: gzip\r\n");
+    for (name, status, headers) in [
+        ("cookie", "200 OK", format!("{SCRIPT}Set-Cookie: a=b\r\n")),
+        ("star", "200 OK", format!("{SCRIPT}Vary: *\r\n")),
+        ("vary", "200 OK", format!("{SCRIPT}Vary: Accept-Encoding, Cookie\r\n")),
+        ("nostore", "200 OK", format!("{SCRIPT}Cache-Control: no-store\r\n")),
+        ("private", "200 OK", format!("{SCRIPT}Cache-Control: max-age=9, private\r\n")),
+        ("index", "200 OK", page.to_owned()),
+        ("typeless", "200 OK", String::new()),
+        ("coded", "200 OK", gzip),
+        ("part", "206 Partial Content", format!("{SCRIPT}Content-Range: bytes 0-6/7\r\n")),
+        ("missing", "404 Not Found", SCRIPT.to_owned()),
+        ("moved", "302 Found", format!("{SCRIPT}Location: /assets/x.js\r\n")),
+        ("broken", "500 Internal Server Error", SCRIPT.to_owned()),
+        ("denied", "401 Unauthorized", format!("{SCRIPT}WWW-Authenticate: Basic\r\n")),
+    ] {
+        let path = format!("/assets/{name}-0a1b2c3d.js");
+        upstream.answer(&format!("own:{path}"), status, &headers, "POISON");
+        upstream.answer(&path, "200 OK", "Content-Type: text/x-forwarded\r\n", "FORWARDED");
+        for _ in 0..2 {
+            let answer = talk(gate.http, get(&path, &member.cookie_line())).await;
+            assert_eq!((answer.status(), answer.body().as_str()), (200, "FORWARDED"), "{name}");
+            assert_eq!(answer.header("content-type").unwrap(), "text/x-forwarded", "{name}");
+            assert!(!cache_control(&answer).contains("immutable"), "{name}: {}", answer.text());
+        }
+        assert_eq!(upstream.take().len(), 2, "{name}");
+        assert_eq!(fetches(&upstream, &path), 1, "{name}: and NocoBase is not asked twice for each");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r25_lies_about_length_and_responses_cut_short_are_not_kept() {
+    let (upstream, setup, gate) = gate_with(|s| s).await;
+    let member = setup.visitor();
+    let head = format!("HTTP/1.1 200 OK\r\n{SCRIPT}");
+    for (name, answer) in [
+        ("short", format!("{head}Content-Length: 60\r\n\r\nPOISON")),
+        ("unframed", format!("{head}\r\nPOISON")),
+        ("chunks", format!("{head}Transfer-Encoding: chunked\r\n\r\n6\r\nPOISON\r\n")),
+        ("halfchunk", format!("{head}Transfer-Encoding: chunked\r\n\r\n60\r\nPOISON")),
+        ("twolengths", format!("{head}Content-Length: 6\r\nContent-Length: 7\r\n\r\nPOISON")),
+        ("huge", format!("{head}Content-Length: 90000000\r\n\r\nPOISON")),
+        ("nothing", String::new()),
+        ("headless", "HTTP/1.1 200 OK\r\n".into()),
+    ] {
+        let path = format!("/assets/{name}-0a1b2c3d.js");
+        {
+            let mut recorded = upstream.recorded();
+            recorded.answers.insert(format!("own:{path}"), answer.into_bytes());
+            recorded.closing.insert(format!("own:{path}"));
+        }
+        upstream.answer(&path, "200 OK", "", "FORWARDED");
+        let answer = talk(gate.http, get(&path, &member.cookie_line())).await;
+        assert_eq!((answer.status(), answer.body().as_str()), (200, "FORWARDED"), "{name}");
+    }
+    // A body without end.
+    let path = "/assets/endless-0a1b2c3d.js";
+    let piece = format!("10000\r\n{}\r\n", "x".repeat(0x10000));
+    {
+        let mut recorded = upstream.recorded();
+        let head = format!("{head}Transfer-Encoding: chunked\r\n\r\n");
+        recorded.answers.insert(format!("own:{path}"), head.into_bytes());
+        recorded.endless.insert(path.to_owned(), piece.into_bytes());
+    }
+    let before = gate.rss_kib();
+    let mut line = tokio::net::TcpStream::connect(gate.http).await.unwrap();
+    tokio::io::AsyncWriteExt::write_all(&mut line, get(path, &member.cookie_line()).as_bytes())
+        .await
+        .unwrap();
+    eventually("it is forwarded", async || !upstream.recorded().requests.is_empty()).await;
+    drop(line);
+    assert!(gate.rss_kib() < before + 64 * 1024, "{before} {}", gate.rss_kib());
+}
+
+/// Cache deception: an address that looks like a file, but is none of NocoBase's client.
+#[tokio::test(flavor = "multi_thread")]
+async fn r25_other_addresses_are_never_kept() {
+    let (upstream, setup, gate) = gate_with(|s| s).await;
+    let member = setup.visitor();
+    for (target, status) in [
+        ("/api/x.js", 200),
+        ("/api/users:get/x-0a1b2c3d.css", 200),
+        ("/files/main/x-0a1b2c3d.js", 200),
+        ("/storage/uploads/x-0a1b2c3d.js", 200),
+        ("/assets/x-0a1b2c3d.js;x.js", 200),
+        ("/assets;x/x-0a1b2c3d.js", 200),
+        ("/assets/x-0a1b2c3d.js?name=abc", 200),
+        ("/assets/x-0a1b2c3d.js?hash=a&b=c", 200),
+        ("/assets/x-0a1b2c3d.html", 200),
+        ("/admin/x-0a1b2c3d.js", 200),
+        ("/files/../assets/x-0a1b2c3d.js", 400),
+        ("/assets/../api/x.js", 400),
+        ("/assets/%2e%2e/api/x.js", 400),
+        ("/assets/..%2fapi/x.js", 400),
+        ("/assets/..;/api/x.js", 400),
+        ("/assets//x.js", 400),
+        ("/assets\\x.js", 400),
+        ("/assets/%00.js", 400),
+    ] {
+        let path = target.split('?').next().unwrap();
+        file(&upstream, path, SCRIPT, "KEPT");
+        upstream.answer(path, "200 OK", "", "FORWARDED");
+        let before = upstream.recorded().own.len();
+        for _ in 0..2 {
+            let answer = talk(gate.http, get(target, &member.cookie_line())).await;
+            assert_eq!(answer.status(), status, "{target}: {}", answer.text());
+            assert!(!answer.text().contains("KEPT"), "{target}: {}", answer.text());
+        }
+        assert_eq!(upstream.take().len(), if status == 200 { 2 } else { 0 }, "{target}");
+        let own = upstream.recorded().own[before..].iter().any(|r| r.target().contains("x"));
+        assert!(!own || upstream.recorded().own[before..].iter().all(|r| r.target().contains(":check")));
+    }
+    // One spelling, and a part of a file.
+    file(&upstream, "/assets/x-0a1b2c3d.js", SCRIPT, &script());
+    assert_eq!(
+        content(&talk(gate.http, get("/assets/%78-0a1b2c3d.js", &member.cookie_line())).await).len(),
+        script().len()
+    );
+    upstream.answer("/assets/x-0a1b2c3d.js", "206 Partial Content", "", "PART");
+    let part = format!("{}Range: bytes=0-3\r\n", member.cookie_line());
+    assert_eq!(talk(gate.http, get("/assets/x-0a1b2c3d.js", &part)).await.body(), "PART");
+    let posted =
+        request("POST", "/assets/x-0a1b2c3d.js", &format!("{}Content-Length: 0\r\n", member.lines()));
+    assert_eq!(talk(gate.http, posted).await.body(), "PART");
+}
+
+/// Asks again and again until it is so; each time the file has to be there.
+async fn until(
+    gate: &crate::support::raw::Gate,
+    member: &Visitor,
+    path: &str,
+    holds: impl Fn(&Answer) -> bool,
+) {
+    eventually(path, async || {
+        let answer = talk(gate.http, get(path, &member.cookie_line())).await;
+        assert_eq!(answer.status(), 200, "{}", answer.text());
+        holds(&answer)
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r25_a_file_without_a_hash_is_asked_about_again_and_outlives_nocobase() {
+    let (upstream, setup, gate) = gate_with(|s| s).await;
+    let member = setup.visitor();
+    let path = "/global.css";
+    let style = "Content-Type: text/css\r\nETag: \"one\"\r\n";
+    file(&upstream, path, style, "one {}");
+    let answer = talk(gate.http, get(path, &member.cookie_line())).await;
+    assert_eq!((answer.body().as_str(), cache_control(&answer).as_str()), ("one {}", "private, no-cache"));
+    // Not modified.
+    upstream.answer(&format!("own:{path}"), "304 Not Modified", "", "");
+    until(&gate, &member, path, |_| fetches(&upstream, path) == 2).await;
+    let asked = upstream.recorded().own.iter().rfind(|r| r.target() == path).unwrap().clone();
+    assert_eq!(asked.header("if-none-match"), Some("\"one\""));
+    // NocoBase stops, then it is away.
+    upstream.answer(&format!("own:{path}"), "503 Service Unavailable", style, "POISON");
+    until(&gate, &member, path, |answer| {
+        assert_eq!(answer.body(), "one {}");
+        fetches(&upstream, path) == 3
+    })
+    .await;
+    // Another version.
+    file(&upstream, path, "Content-Type: text/css\r\n", "two {}");
+    until(&gate, &member, path, |answer| answer.body() == "two {}").await;
+    // It is gone: so it is here.
+    upstream.answer(&format!("own:{path}"), "200 OK", "Content-Type: text/html\r\n", "POISON");
+    upstream.answer(path, "404 Not Found", "", "GONE");
+    eventually("it is gone", async || {
+        let answer = talk(gate.http, get(path, &member.cookie_line())).await;
+        assert!(["two {}", "GONE"].contains(&answer.body().as_str()), "{}", answer.text());
+        answer.status() == 404
+    })
+    .await;
+}
+
+/// `?hash=` says nothing of the content: a node responds with what it has. It lasts only where NocoBase itself names it.
+#[tokio::test(flavor = "multi_thread")]
+async fn r25_a_hash_in_the_query_lasts_where_nocobase_names_it() {
+    let (upstream, setup, gate) = gate_with(|s| s).await;
+    let member = setup.visitor();
+    let path = "/static/plugins/@nocobase/plugin-x/dist/client/index.js";
+    file(&upstream, path, SCRIPT, &script());
+    let list = format!(r#"{{"data":[{{"name":"x","url":"{path}?hash=0a1b2c3d"}}]}}"#);
+    file(&upstream, "/api/pm:listEnabled", "Content-Type: application/json\r\n", &list);
+    for (query, expected) in [
+        ("?hash=0a1b2c3d", "private, max-age=31536000, immutable"),
+        ("?hash=0a1b2c3", "private, no-cache"),
+        ("?hash=ffffffff", "private, no-cache"),
+        ("", "private, no-cache"),
+    ] {
+        let answer = talk(gate.http, get(&format!("{path}{query}"), &member.cookie_line())).await;
+        assert_eq!((answer.status(), cache_control(&answer).as_str()), (200, expected), "{query}");
+    }
+}
+
+/// While NocoBase is upgraded, one node has the page's files and the other one has not.
+#[tokio::test(flavor = "multi_thread")]
+async fn r25_of_two_nodes_the_one_that_has_the_file_is_found() {
+    let old = Upstream::start().await;
+    let (new, setup, gate) = gate_with(|s| s.set("upstream.nodes", vec![old.address.to_string()])).await;
+    drop((new, gate));
+    let new = Upstream::start().await;
+    let setup: Setup = setup.set("upstream.nodes", vec![old.address.to_string(), new.address.to_string()]);
+    let gate = setup.start().await;
+    let member = setup.visitor();
+    for i in 0..6 {
+        let path = format!("/assets/part{i}-0a1b2c3d.js");
+        file(&old, &path, "Content-Type: text/html\r\n", "<html>POISON</html>");
+        file(&new, &path, SCRIPT, &script());
+        let answer = talk(gate.http, get(&path, &member.cookie_line())).await;
+        assert_eq!((answer.status(), content(&answer)), (200, script().into_bytes()), "{}", answer.text());
+    }
+    assert!(old.take().is_empty() && new.take().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r25_files_below_a_public_path() {
+    let (upstream, setup, gate) = gate_with(|s| s.set("nocobase.public_path", "/crm/")).await;
+    let member = setup.visitor();
+    file(&upstream, "/crm/api/auth:check", "Content-Type: application/json\r\n", r#"{"data":{"id":7}}"#);
+    for (path, kept) in [
+        ("/crm/assets/x-0a1b2c3d.js", true),
+        ("/crm/v/assets/x-0a1b2c3d.js", true),
+        ("/assets/x-0a1b2c3d.js", false),
+        ("/crm/apps/assets/x-0a1b2c3d.js", false),
+    ] {
+        file(&upstream, path, SCRIPT, &script());
+        let answer = talk(gate.http, get(path, &member.cookie_line())).await;
+        assert_eq!(cache_control(&answer).contains("immutable"), kept, "{path}: {}", answer.text());
+        assert_eq!(fetches(&upstream, path), usize::from(kept), "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r25_nothing_is_kept_where_that_is_switched_off() {
+    let (upstream, setup, gate) = gate_with(|s| s.set("cache.memory", "0")).await;
+    let path = "/assets/index-0a1b2c3d.js";
+    file(&upstream, path, SCRIPT, &script());
+    for _ in 0..2 {
+        talk(gate.http, get(path, &setup.visitor().cookie_line())).await;
+    }
+    assert_eq!((fetches(&upstream, path), upstream.take().len()), (0, 2));
+}
+
+/// Versions that do not exist take the place of nothing, and cost a bounded amount of memory.
+#[tokio::test(flavor = "multi_thread")]
+async fn r25_memory_is_bounded() {
+    let (upstream, setup, gate) = gate_with(|s| s.set("cache.memory", "1MiB")).await;
+    let member = setup.visitor();
+    let path = "/assets/large.js";
+    let body = format!("{}{}", script(), "x".repeat(200_000));
+    file(&upstream, path, SCRIPT, &body);
+    for i in 0..40 {
+        let answer = talk(gate.http, get(&format!("{path}?v={i}"), &member.cookie_line())).await;
+        assert_eq!(content(&answer).len(), body.len());
+    }
+    eventually("what does not fit is dropped", async || {
+        let metrics = talk(gate.ops, "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").await.text();
+        let value = |name: &str| -> u64 {
+            metrics.lines().find_map(|l| l.strip_prefix(name)?.trim().parse().ok()).unwrap()
+        };
+        let (misses, bytes) = (value("wecom_gate_cache_misses_total"), value("wecom_gate_cache_bytes"));
+        // One more is fetched each time: the bound is on what is kept.
+        talk(gate.http, get(&format!("{path}?v={misses}x"), &member.cookie_line())).await;
+        misses >= 40 && bytes <= 1 << 20
+    })
+    .await;
+}
