@@ -31,6 +31,7 @@ test-browser: packages nocobase ## Chromium against the real NocoBase through th
 	cd tests/browser && node --test --test-reporter=spec browser.test.mjs
 	cd tests/browser && node --test --test-reporter=spec nodes.test.mjs
 	cd tests/browser && node --test --test-reporter=spec applications.test.mjs
+	cd tests/browser && node --test --test-reporter=spec public_forms.test.mjs
 	cd tests/browser && node --test --test-reporter=spec pages.test.mjs
 	node --test tests/script
 

@@ -295,7 +295,8 @@ pub(super) struct Access {
     pub api_keys: bool,
     /// Requests `METHOD /path` that need no session, such as `POST /api/webhook:*`. `METHOD` may be `*`;
     /// in the path `*` is any text without `/`, and `**` any text. Words that begin with `@` stand for a list of rules:
-    /// `@public-forms` for what NocoBase's public forms need, `@mcp` for the discovery of its MCP server.
+    /// `@public-forms` for what NocoBase's public forms need, `@pwa` for manifest, icons and service worker of an installed app,
+    /// `@mcp` for the discovery of its MCP server. What a word opens passes without any credential.
     pub public: Vec<String>,
     /// Forward CORS preflights of API paths without a session, so that a program in a page of another origin can use an API
     /// key. They carry no credentials, and NocoBase only responds with its CORS headers.

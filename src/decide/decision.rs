@@ -11,6 +11,7 @@ use super::password::{
     action, form_address, is_form, is_from_own_page, is_sign_in_call, looks_like_form_page, rests_on_cookie,
 };
 use super::policy::{Browsers, Credential, Policy, Request, SessionState};
+use super::rules::Match;
 use super::target::{CALLBACK_PARAMETERS, SIGN_IN_PARAMETERS, of_request};
 use super::{address, application, path, query};
 use crate::error::Failure;
@@ -60,6 +61,8 @@ pub struct ForwardOptions {
     /// Remove `token` from the query: NocoBase would take any token of its own from the address, but in a session only
     /// the session's counts.
     pub strip_token: bool,
+    /// Remove `Authorization`: it passes without a session as nobody's, and as nothing else.
+    pub strip_authorization: bool,
     /// This is NocoBase's own sign-out: if it succeeds, the browser's cookies go.
     pub signs_out: bool,
     /// Renew the session cookie with the response. Only pages and API calls do, so that assets stay cacheable.
@@ -75,6 +78,7 @@ impl ForwardOptions {
             put_script: false,
             identity_allowed: false,
             strip_token: false,
+            strip_authorization: false,
             signs_out: false,
             renew_cookie: false,
         }
@@ -179,7 +183,7 @@ fn with_session(policy: &Policy, request: &Request<'_>, options: ForwardOptions)
     ForwardOptions {
         identity_allowed: session_counts(policy, request)
             && matches!(request.credential, Credential::None | Credential::Phantom),
-        strip_token: in_session && options.identity != Identity::Token,
+        strip_token: options.strip_token || in_session && options.identity != Identity::Token,
         signs_out: action(policy, request.path) == Some("auth:signOut") && (member || policy.password),
         renew_cookie: in_session
             && (is_page_load(policy, request) || below.is_some_and(|path| path.starts_with("api/"))),
@@ -324,9 +328,12 @@ fn brings_token(policy: &Policy, request: &Request<'_>) -> bool {
 fn without_session(policy: &Policy, request: &Request<'_>) -> Decision {
     const AS_IT_COMES: ForwardOptions = ForwardOptions::plain(Identity::Nobody);
     // A key with encoded delimiters has one reading in NocoBase, but not in whatever a rule was written for (R1).
-    let free = address::contains(&policy.bypass, request.client_ip)
-        || policy.public.matches(request.method, request.path);
-    if free && !path::holds_encoded_key(request.path) {
+    let public = match path::holds_encoded_key(request.path) {
+        true => Match::None,
+        false if address::contains(&policy.bypass, request.client_ip) => Match::AsItComes,
+        false => policy.public.find(request.method, request.path),
+    };
+    if public == Match::AsItComes {
         return Decision::Forward(AS_IT_COMES);
     }
     if policy.preflights && is_preflight(policy, request)
@@ -336,6 +343,13 @@ fn without_session(policy: &Policy, request: &Request<'_>) -> Decision {
     }
     if token_passes(policy, request) {
         return Decision::Forward(ForwardOptions::plain(Identity::Token));
+    }
+    if public == Match::Anonymous {
+        return Decision::Forward(ForwardOptions {
+            strip_token: true,
+            strip_authorization: true,
+            ..AS_IT_COMES
+        });
     }
     let page = is_page_load(policy, request);
     if policy.password && password_passes(policy, request) {

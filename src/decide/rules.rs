@@ -8,35 +8,72 @@ use super::path::canonical;
 /// Longest path of a rule, wildcards not counted, in bytes.
 const MAX_LITERALS: usize = 255;
 
-const UNKNOWN_WORD: &str = "the words are @public-forms and @mcp";
+const UNKNOWN_WORD: &str = "the words are @public-forms, @pwa and @mcp";
 
 /// What the words stand for, below NocoBase's public path.
-const WORDS: [(&str, &[&str]); 2] = [
-    // A form that is open to everybody, with what its page loads and calls, and uploads into it (NocoBase 2.2).
+const WORDS: [(&str, &[&str]); 3] = [
+    // A form that is open to everybody, with what its page loads and calls, its files and its submission (NocoBase 2.2). The last two calls
+    // name any table: NocoBase takes them from nobody but the bearer of a form's token (`X-Form-Token`), for the form's table only.
     (
         "public-forms",
         &[
             "GET /public-forms/**",
-            "* /api/publicForms:*",
-            "* /api/publicForms:*/**",
-            "POST /api/attachments:create",
+            "GET /v/public-forms/**",
             "GET /assets/**",
+            "GET /v/assets/**",
             "GET /static/**",
             "GET /global.css",
+            "GET /v/global.css",
             "GET /browser-checker.js",
+            "GET /v/browser-checker.js",
             "GET /favicon/**",
+            "GET /v/favicon/**",
+            "GET /file-placeholder/**",
+            "GET /v/file-placeholder/**",
             "GET /api/app:getLang",
             "GET /api/pm:listEnabled",
             "GET /api/pm:listEnabledV2",
             "GET /api/systemSettings:get",
             "GET /api/themeConfig:list",
             "GET /api/uiLayouts:listEnabled",
-            "* /api/authenticators:publicList",
+            "GET /api/publicForms:getMeta/*",
+            "GET /api/publicForms:getFlowModel/*",
+            "POST /api/storages:check",
+            "POST /api/*:publicSubmit",
+            "POST /api/*:create",
+        ],
+    ),
+    // What a browser fetches for an installed app, and fetches without cookies: manifest and icons, and the service worker.
+    // NocoBase 2.2 has none of them; they come from a plugin, or from a server beside it.
+    (
+        "pwa",
+        &[
+            "GET /manifest.json",
+            "GET /manifest.webmanifest",
+            "GET /site.webmanifest",
+            "GET /sw.js",
+            "GET /service-worker.js",
+            "GET /favicon.ico",
+            "GET /apple-touch-icon*.png",
+            "GET /favicon/**",
+            "GET /v/favicon/**",
+            "GET /nocobase.png",
         ],
     ),
     // How programs find NocoBase's MCP server and its authorization server; using it needs a key or a token.
     ("mcp", &["GET /api/.well-known/**"]),
 ];
+
+/// Whether a rule matches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Match {
+    /// No rule does.
+    None,
+    /// One of those that a word stands for. They open calls for visitors without a name: no credential passes with them.
+    Anonymous,
+    /// One that is written out.
+    AsItComes,
+}
 
 /// The compiled rules. Matching takes time in proportion to the path's length, whatever the rules and the path.
 #[derive(Debug, Clone, Default)]
@@ -65,7 +102,8 @@ impl PublicRules {
                 match WORDS.iter().find(|(name, _)| *name == word) {
                     Some((_, rules)) => {
                         let below = |rule: &&str| Rule::parse(&rule.replacen('/', public_path, 1)).ok();
-                        good.extend(rules.iter().filter_map(below));
+                        let below = rules.iter().filter_map(below);
+                        good.extend(below.map(|rule| Rule { anonymous: true, ..rule }));
                     }
                     None => bad.push(RuleError { index, rule: rule.clone(), problem: UNKNOWN_WORD }),
                 }
@@ -81,10 +119,23 @@ impl PublicRules {
 
     /// May a request with this method and canonical path pass without a session?
     pub fn matches(&self, method: &str, canonical_path: &str) -> bool {
-        self.rules.iter().any(|rule| {
-            rule.method.as_deref().is_none_or(|m| m == method)
+        self.find(method, canonical_path) != Match::None
+    }
+
+    /// The same, and what may pass with it. A rule that is written out comes before a word.
+    pub fn find(&self, method: &str, canonical_path: &str) -> Match {
+        let mut found = Match::None;
+        for rule in &self.rules {
+            if rule.method.as_deref().is_none_or(|m| m == method)
                 && rule.pattern.matches(canonical_path.as_bytes())
-        })
+            {
+                if !rule.anonymous {
+                    return Match::AsItComes;
+                }
+                found = Match::Anonymous;
+            }
+        }
+        found
     }
 }
 
@@ -93,6 +144,8 @@ struct Rule {
     /// `None`: any.
     method: Option<String>,
     pattern: Pattern,
+    /// It comes from a word.
+    anonymous: bool,
 }
 
 impl Rule {
@@ -114,7 +167,8 @@ impl Rule {
         let path = canonical(path).map_err(
             |_| "the path must begin with /, have no //, no . or .. segments, and percent-encode what is not ASCII",
         )?;
-        Ok(Rule { method, pattern: Pattern::compile(&path).ok_or("the path is longer than 255 characters")? })
+        let pattern = Pattern::compile(&path).ok_or("the path is longer than 255 characters")?;
+        Ok(Rule { method, pattern, anonymous: false })
     }
 }
 

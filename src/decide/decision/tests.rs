@@ -31,6 +31,14 @@ fn decide(policy: &Policy, request: &Request<'_>) -> Decision {
     }
 }
 
+/// All that a decision says of a forwarded request, the session's part included.
+fn options(policy: &Policy, request: &Request<'_>) -> ForwardOptions {
+    match super::decide(policy, request) {
+        Decision::Forward(options) => options,
+        other => panic!("{}: {other:?}", request.path),
+    }
+}
+
 fn policy() -> Policy {
     let public = ["GET /api/app:getLang", "POST /api/webhook:*", "* /open/**"].map(str::to_owned);
     Policy {

@@ -178,20 +178,50 @@ fn words_stand_for_rules_below_the_public_path() {
         assert!(UNKNOWN_WORD.contains(&word), "{name}");
     }
     let forms = words(&["@public-forms", "POST /api/webhook:x"], "/crm/").unwrap();
-    for (method, path, passes) in [
-        ("GET", "/crm/public-forms/abc", true),
-        ("POST", "/crm/api/publicForms:getMeta/abc", true),
-        ("POST", "/crm/api/attachments:create", true),
-        ("GET", "/crm/assets/index-1.js", true),
-        ("POST", "/api/webhook:x", true),
-        ("GET", "/public-forms/abc", false),
-        ("GET", "/crm/api/attachments:list", false),
-        ("GET", "/crm/api/users:list", false),
-        ("POST", "/crm/api/forms:create", false),
-        ("GET", "/crm/admin", false),
+    for (method, path, found) in [
+        ("GET", "/crm/public-forms/abc", Match::Anonymous),
+        ("GET", "/crm/v/public-forms/abc", Match::Anonymous),
+        ("GET", "/crm/api/publicForms:getMeta/abc", Match::Anonymous),
+        ("POST", "/crm/api/attachments:create", Match::Anonymous),
+        ("POST", "/crm/api/orders:create", Match::Anonymous),
+        ("POST", "/crm/api/orders:publicSubmit", Match::Anonymous),
+        ("GET", "/crm/assets/index-1.js", Match::Anonymous),
+        ("POST", "/api/webhook:x", Match::AsItComes),
+        // Another prefix, another method, another action, another folder.
+        ("GET", "/public-forms/abc", Match::None),
+        ("HEAD", "/crm/public-forms/abc", Match::None),
+        ("POST", "/crm/api/publicForms:getMeta/abc", Match::None),
+        ("GET", "/crm/api/publicForms:list", Match::None),
+        ("POST", "/crm/api/publicForms:update", Match::None),
+        ("GET", "/crm/api/attachments:list", Match::None),
+        ("GET", "/crm/api/users:list", Match::None),
+        ("GET", "/crm/api/orders:create", Match::None),
+        ("POST", "/crm/api/users/1/roles:create", Match::None),
+        ("POST", "/crm/api/smsOTP:publicCreate", Match::None),
+        ("POST", "/crm/api/auth:signUp", Match::None),
+        ("POST", "/crm/api/orders:update", Match::None),
+        ("GET", "/crm/files/main/main/attachments/1.png", Match::None),
+        ("GET", "/crm/v/admin", Match::None),
+        ("GET", "/crm/admin", Match::None),
+        ("GET", "/crm/ws", Match::None),
     ] {
-        assert_eq!(forms.matches(method, path), passes, "{method} {path}");
+        assert_eq!(forms.find(method, path), found, "{method} {path}");
     }
+    let pwa = words(&["@pwa"], "/").unwrap();
+    for (path, found) in [
+        ("/manifest.webmanifest", Match::Anonymous),
+        ("/sw.js", Match::Anonymous),
+        ("/apple-touch-icon-180x180.png", Match::Anonymous),
+        ("/apple-touch-icon/x.png", Match::None),
+        ("/admin/manifest.json", Match::None),
+        ("/assets/sw.js", Match::None),
+        ("/", Match::None),
+    ] {
+        assert_eq!(pwa.find("GET", path), found, "{path}");
+    }
+    // Whoever writes a rule out wants it as it says.
+    let both = words(&["@public-forms", "* /api/orders:*"], "/").unwrap();
+    assert_eq!(both.find("POST", "/api/orders:create"), Match::AsItComes);
     let wrong = words(&["@public-form", "@", "GET /x"], "/").unwrap_err();
     let found: Vec<_> = wrong.iter().map(|e| (e.index, e.problem)).collect();
     assert_eq!(found, [(0, UNKNOWN_WORD), (1, UNKNOWN_WORD)]);

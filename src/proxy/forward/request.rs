@@ -48,6 +48,9 @@ fn change(gate: &Gate, downstream: &HttpSession, request: &mut Parts, ctx: &mut 
     let member = ctx.member.as_deref();
     let as_member = ctx.forward.is_some_and(|p| p.identity == decide::Identity::Member);
     let put_cookies = ctx.forward.is_some_and(|p| p.put_cookies);
+    if ctx.forward.is_some_and(|p| p.strip_authorization) {
+        request.headers.remove(header::AUTHORIZATION);
+    }
 
     let token = match member {
         Some(member) if ctx.signs_out() => Some(gate.sessions.sign_out_token(&member.session).map(Arc::new)),

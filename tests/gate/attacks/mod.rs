@@ -22,6 +22,7 @@ mod ops;
 mod password;
 mod path_confusion;
 mod pingora;
+mod public_words;
 mod redis;
 mod rfcs;
 mod rules;

@@ -216,14 +216,6 @@ fn a_token_in_the_address_signs_nobody_in() {
     assert!(matches!(decide(&crm, &request("/crm/api/x")), Decision::Forward(_)));
 }
 
-/// All that a decision says of a forwarded request, the session's part included.
-fn options(policy: &Policy, request: &Request<'_>) -> ForwardOptions {
-    match super::super::decide(policy, request) {
-        Decision::Forward(options) => options,
-        other => panic!("{}: {other:?}", request.path),
-    }
-}
-
 #[test]
 fn r27_the_script_goes_into_nocobases_pages_and_never_into_files() {
     for (path, script) in [

@@ -29,6 +29,34 @@ fn networks_rules_and_keys_pass_without_a_session() {
 }
 
 #[test]
+fn r02_a_word_opens_for_nobody_and_for_nothing_else() {
+    let public = PublicRules::parse(&["@public-forms".to_owned()], "/").unwrap();
+    let open = Policy { public, ..policy() };
+    let closed = Policy { api_keys: false, ..open.clone() };
+    let submit = Request { method: "POST", ..call("/api/orders:create") };
+    for session in [SessionState::None, SessionState::Ended] {
+        for (credential, with_keys) in [
+            (Credential::None, Identity::Nobody),
+            (Credential::Invalid, Identity::Nobody),
+            (Credential::ApiToken, Identity::Token),
+            (Credential::OwnToken, Identity::Token),
+        ] {
+            let request = Request { credential, session, ..submit };
+            let options = options(&open, &request);
+            let stripped = with_keys == Identity::Nobody;
+            assert_eq!((options.identity, options.strip_authorization), (with_keys, stripped), "{request:?}");
+            let options = super::options(&closed, &request);
+            let found = (options.identity, options.strip_authorization, options.strip_token);
+            assert_eq!(found, (Identity::Nobody, true, true), "{request:?}");
+        }
+    }
+    let office = Request { client_ip: [10, 1, 2, 3].into(), credential: Credential::ApiToken, ..submit };
+    assert!(!options(&closed, &office).strip_authorization, "the network opens it as it comes");
+    let by_word = call("/api/orders/A%2F1:create");
+    assert_eq!(decide(&open, &Request { method: "POST", ..by_word }), no(Failure::NoSession));
+}
+
+#[test]
 fn r03_bypass_goes_by_the_address_alone() {
     for (ip, passes) in [
         ("10.255.0.1", true),

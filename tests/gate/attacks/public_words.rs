@@ -1,0 +1,89 @@
+//! R2: the words of `access.public` open calls for visitors without a name. What passes by a word passes as nobody's.
+
+use crate::support::raw::{Gate, Setup, Upstream, get, request, talk};
+
+async fn gate_with(words: &[&str], api_keys: bool) -> (Upstream, Setup, Gate) {
+    let upstream = Upstream::start().await;
+    let words: Vec<String> = words.iter().map(|w| (*w).to_owned()).collect();
+    let setup = Setup::new(upstream.address).set("access.public", words).set("access.api_keys", api_keys);
+    let gate = setup.start().await;
+    (upstream, setup, gate)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r02_no_credential_passes_by_a_word() {
+    let (upstream, setup, gate) = gate_with(&["@public-forms"], false).await;
+    let key = setup.api_key();
+    for (target, headers) in [
+        ("/api/orders:create".to_owned(), String::new()),
+        ("/api/orders:create".to_owned(), format!("Authorization: Bearer {key}\r\n")),
+        ("/api/orders:create".to_owned(), format!("aUTHORIZATION: bearer {key}\r\n")),
+        ("/api/orders:create".to_owned(), format!("Authorization: {key}\r\n")),
+        ("/api/orders:create".to_owned(), format!("Authorization: x\r\nAuthorization: Bearer {key}\r\n")),
+        ("/api/orders:create".to_owned(), "Authorization: Bearer stale\r\n".to_owned()),
+        (format!("/api/orders:create?token={key}"), String::new()),
+        (format!("/api/orders:create?%74oken={key}&a=b"), String::new()),
+        (format!("/api/orders:create?token={key}&token={key}"), String::new()),
+        (format!("/api/orders:publicSubmit?token={key}"), format!("Authorization: Bearer {key}\r\n")),
+    ] {
+        let headers = format!("{headers}X-Form-Token: form\r\nContent-Length: 2\r\n");
+        let got = talk(gate.http, request("POST", &target, &headers) + "{}").await;
+        assert_eq!(got.status(), 200, "{target} {headers}: {}", got.text());
+        let seen = upstream.take();
+        assert_eq!(seen.len(), 1);
+        assert_eq!(seen[0].header("x-form-token"), Some("form"));
+        assert!(!seen[0].head.contains(&key), "{target} {headers}: {}", seen[0].head);
+        assert_eq!(seen[0].header("authorization"), None, "{}", seen[0].head);
+    }
+    // Where the word opens nothing, a key that does not count opens nothing either.
+    for target in ["/api/orders:update", "/api/users:list", "/api/orders:createMany"] {
+        let headers = format!("Authorization: Bearer {key}\r\nX-Form-Token: form\r\nContent-Length: 0\r\n");
+        assert_eq!(talk(gate.http, request("POST", target, &headers)).await.status(), 401, "{target}");
+    }
+    assert!(upstream.take().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r02_keys_and_members_pass_where_a_word_does_too() {
+    let (upstream, setup, gate) = gate_with(&["@public-forms"], true).await;
+    let key = format!("Bearer {}", setup.api_key());
+    let headers = format!("Authorization: {key}\r\nContent-Length: 0\r\n");
+    assert_eq!(talk(gate.http, request("POST", "/api/orders:create", &headers)).await.status(), 200);
+    assert_eq!(upstream.take()[0].header("authorization"), Some(key.as_str()));
+    let headers = format!("{}Content-Length: 0\r\n", setup.visitor().lines());
+    assert_eq!(talk(gate.http, request("POST", "/api/orders:create", &headers)).await.status(), 200);
+    let seen = upstream.take();
+    let calls: Vec<_> = seen.iter().filter(|r| r.target() == "/api/orders:create").collect();
+    assert!(
+        calls[0].header("authorization").is_some_and(|a| a.starts_with("Bearer eyJ")),
+        "{}",
+        calls[0].head
+    );
+}
+
+/// Browsers fetch the manifest and its icons without cookies.
+#[tokio::test(flavor = "multi_thread")]
+async fn r02_an_installed_app_finds_its_files_without_a_session() {
+    let (upstream, _, gate) = gate_with(&["@pwa"], true).await;
+    for (target, status) in [
+        ("/manifest.json", 200),
+        ("/manifest.webmanifest", 200),
+        ("/site.webmanifest?v=2", 200),
+        ("/sw.js", 200),
+        ("/service-worker.js", 200),
+        ("/favicon/favicon.ico", 200),
+        ("/apple-touch-icon.png", 200),
+        ("/manifest.json/x", 401),
+        ("/x/manifest.json", 401),
+        ("/manifest.json%2f..%2fadmin", 400),
+        ("/sw.js/../api/users:list", 400),
+        ("/api/users:list", 401),
+        ("/assets/index.js", 401),
+        ("/admin", 401),
+    ] {
+        let got =
+            talk(gate.http, get(target, "Sec-Fetch-Mode: no-cors\r\nSec-Fetch-Dest: manifest\r\n")).await;
+        assert_eq!(got.status(), status, "{target}: {}", got.text());
+        assert_eq!(upstream.take().len(), usize::from(status == 200), "{target}");
+    }
+}
