@@ -8,6 +8,22 @@ pub fn has(query: &str, name: &str) -> bool {
     query.split('&').any(|pair| is_named(pair, name))
 }
 
+/// Is this a character that RFC 3986 does not allow in a query, and that means nothing there?
+pub fn is_foreign(byte: u8) -> bool {
+    matches!(byte, b'"' | b'<' | b'>' | b'{' | b'}' | b'|' | b'^' | b'`' | 0x80..)
+}
+
+/// The bytes of a query, with such characters percent-encoded.
+pub fn encoded(query: &[u8]) -> impl Iterator<Item = u8> {
+    query.iter().flat_map(|byte| {
+        let digit = |nibble: u8| b"0123456789ABCDEF".get(usize::from(nibble)).copied().unwrap_or(b'0');
+        let (byte, foreign) = (*byte, is_foreign(*byte));
+        let first = if foreign { b'%' } else { byte };
+        let digits = foreign.then(|| [digit(byte >> 4), digit(byte & 0xf)]);
+        std::iter::once(first).chain(digits.into_iter().flatten())
+    })
+}
+
 /// The query without the parameters of these names; the others stay as they were written. `None` if none is left.
 pub fn without(query: &str, names: &[&str]) -> Option<String> {
     let mut out = String::with_capacity(query.len());

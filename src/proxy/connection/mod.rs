@@ -6,6 +6,7 @@
 //! for requests and has Pingora serve them, one by one; HTTP/2 is Pingora's from the start. Nothing here looks into a
 //! request.
 
+mod chunks;
 mod http1;
 mod refusal;
 mod session_end;
@@ -38,15 +39,15 @@ pub(crate) fn of(session: &Session) -> Option<&Guarded> {
 }
 
 /// Has more arrived than this request: another one behind it, before there was a response? That one will not be served,
-/// because the connection is closed after this response, and the response has to say so (RFC 9112, 9.6). A chunked body
-/// has no length to compare with.
+/// because the connection is closed after this response, and the response has to say so (RFC 9112, 9.6).
 pub(crate) fn is_pipelined(session: &Session) -> bool {
     let (Some(guard), Some(h1)) = (of(session), session.as_http1()) else { return false };
     let request = session.req_header();
-    if request.headers.contains_key(header::TRANSFER_ENCODING)
-        || request.headers.contains_key(header::UPGRADE)
-    {
+    if request.headers.contains_key(header::UPGRADE) {
         return false;
+    }
+    if request.headers.contains_key(header::TRANSFER_ENCODING) {
+        return guard.is_chunked_body_followed();
     }
     let body = framing::content_length(request).unwrap_or(0);
     guard.received() > (h1.get_headers_raw_bytes().len() as u64).saturating_add(body)

@@ -19,6 +19,7 @@ use pingora::protocols::{
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
+use super::chunks::Chunks;
 use super::refusal::{Asked, Refusals};
 
 /// How long a client may take.
@@ -53,6 +54,8 @@ pub(crate) struct Guarded {
     asked: Mutex<Asked>,
     /// Bytes read since it began.
     received: AtomicU64,
+    /// Where in it the next byte is, if it is chunked.
+    chunks: Mutex<Chunks>,
 }
 
 impl Guarded {
@@ -70,6 +73,7 @@ impl Guarded {
             refusal: None,
             asked: Mutex::new(Asked::NOTHING),
             received: AtomicU64::new(0),
+            chunks: Mutex::new(Chunks::Lost),
         }
     }
 
@@ -81,10 +85,18 @@ impl Guarded {
         self
     }
 
-    /// A request begins, and so much of it is there.
-    pub(crate) fn begins(&self, asked: Asked, received: usize) {
+    /// A request begins, and this much of it is there.
+    pub(crate) fn begins(&self, asked: Asked, received: &[u8]) {
         *self.asked.lock() = asked;
-        self.received.store(received as u64, Ordering::Relaxed);
+        self.received.store(received.len() as u64, Ordering::Relaxed);
+        let mut chunks = Chunks::BEGIN;
+        chunks.push(received);
+        *self.chunks.lock() = chunks;
+    }
+
+    /// Has something arrived behind the chunked body of the request in progress?
+    pub(crate) fn is_chunked_body_followed(&self) -> bool {
+        self.chunks.lock().is_followed()
     }
 
     /// Bytes that have been read since the request began.
@@ -145,6 +157,7 @@ impl AsyncRead for Guarded {
         if let Poll::Ready(done) = Pin::new(&mut me.inner).poll_read(cx, buf) {
             let received = buf.filled().len().saturating_sub(before);
             me.received.fetch_add(received as u64, Ordering::Relaxed);
+            me.chunks.get_mut().push(buf.filled().get(before..).unwrap_or_default());
             if let Some(read) = me.h2_read.as_mut() {
                 *read += received;
                 if *read >= H2_OPENING {

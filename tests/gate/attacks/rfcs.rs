@@ -325,6 +325,14 @@ async fn r01_characters_that_node_takes_in_a_query_are_encoded_on_the_way() {
     assert!(!gate.output().contains("secret"), "{}", gate.output());
 }
 
+fn chunked(target: &str, chunks: &str) -> String {
+    chunked_with(target, "", chunks)
+}
+
+fn chunked_with(target: &str, headers: &str, chunks: &str) -> String {
+    request("POST", target, &format!("Transfer-Encoding: chunked\r\n{headers}")) + chunks
+}
+
 /// RFC 9112, 9.3.2 and 9.6: the second request is not served, and the first response says so.
 #[tokio::test(flavor = "multi_thread")]
 async fn r28_pipelining_is_refused_in_so_many_words() {
@@ -339,6 +347,18 @@ async fn r28_pipelining_is_refused_in_so_many_words() {
         ("POST", request("POST", "/api/public", "Content-Length: 5\r\n") + "hello"),
         ("HEAD", request("HEAD", "/wecom-gate/sign-in", "")),
         ("an odd query", get("/api/public?{\"", "")),
+        ("chunked", chunked("/api/public", "5\r\nhello\r\n0\r\n\r\n")),
+        ("chunked, nothing in it", chunked("/api/public", "0\r\n\r\n")),
+        (
+            "chunked, with extensions",
+            chunked("/api/public", "5;a=b\r\nhello\r\n3\r\n\r\n0\r\n00;c=d\r\n\r\n"),
+        ),
+        ("chunked, with trailers", chunked("/api/public", "1\r\na\r\n0\r\nX-Sum: 1\r\n\r\n")),
+        ("chunked, signed in", chunked_with("/api/x", &member, "5\r\nhello\r\n0\r\n\r\n")),
+        (
+            "chunked, larger than a buffer",
+            chunked("/api/public", &format!("2000\r\n{}\r\n0\r\n\r\n", "x".repeat(0x2000))),
+        ),
     ] {
         for tls in [false, true] {
             for behind in [second.clone(), second[..1].to_owned(), second.repeat(3)] {
@@ -358,6 +378,8 @@ async fn r28_pipelining_is_refused_in_so_many_words() {
             get("/api/public", ""),
             request("POST", "/api/public", "Content-Length: 5\r\n") + "hello",
             get("/api/public?{", ""),
+            chunked("/api/public", "5\r\nhello\r\n0\r\n\r\n"),
+            chunked("/api/public", "0\r\nX-Sum: 1\r\n\r\n"),
         ] {
             line.write_all(bytes.as_bytes()).await.unwrap();
             line.flush().await.unwrap();

@@ -78,7 +78,7 @@ async fn request_line(stream: &mut Stream, mut first: BytesMut) -> Option<BytesM
     let asked = Asked::new(words.0, words.1);
     let first = line::encode_query(first, target);
     if let Some(guarded) = stream.as_any().downcast_ref::<Guarded>() {
-        guarded.begins(asked, first.len());
+        guarded.begins(asked, &first);
     }
     Some(first)
 }

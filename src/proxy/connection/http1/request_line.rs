@@ -6,7 +6,9 @@
 
 use std::ops::Range;
 
-use bytes::{BufMut as _, BytesMut};
+use bytes::BytesMut;
+
+use crate::decide::query;
 
 /// Longest line that is waited for. Over it, the line is passed on as it is.
 const LONGEST: usize = 64 * 1024;
@@ -54,27 +56,16 @@ pub(super) fn encode_query(bytes: BytesMut, target: Range<usize>) -> BytesMut {
     let whole = bytes.get(target.clone()).unwrap_or_default();
     let Some(mark) = memchr::memchr(b'?', whole) else { return bytes };
     let query = whole.get(mark..).unwrap_or_default();
-    let count = query.iter().filter(|b| is_foreign(**b)).count();
+    let count = query.iter().filter(|b| query::is_foreign(**b)).count();
     if count == 0 {
         return bytes;
     }
     let mut out = BytesMut::with_capacity(bytes.len() + 2 * count);
     let start = target.start + mark;
     out.extend_from_slice(bytes.get(..start).unwrap_or_default());
-    for byte in query {
-        if is_foreign(*byte) {
-            let digit = |nibble: u8| b"0123456789ABCDEF".get(usize::from(nibble)).copied().unwrap_or(b'0');
-            out.put_slice(&[b'%', digit(byte >> 4), digit(byte & 0xf)]);
-        } else {
-            out.put_u8(*byte);
-        }
-    }
+    out.extend(query::encoded(query));
     out.extend_from_slice(bytes.get(target.end..).unwrap_or_default());
     out
-}
-
-fn is_foreign(byte: u8) -> bool {
-    matches!(byte, b'"' | b'<' | b'>' | b'{' | b'}' | b'|' | b'^' | b'`' | 0x80..)
 }
 
 #[cfg(test)]
