@@ -23,10 +23,13 @@ pub(crate) fn canonicalise(request: &mut RequestHeader, public_path: &str) -> Re
         Ok(canonical) => canonical,
         Err(_) => decide::path::association(path, public_path)?.into(),
     };
-    if matches!(canonical, std::borrow::Cow::Borrowed(_)) && !absolute {
+    // Over HTTP/1 that has been done before Pingora read the head (`connection::http1`).
+    let encoded =
+        request.uri.query().filter(|query| query.bytes().any(decide::query::is_foreign)).map(encoded);
+    if matches!(canonical, std::borrow::Cow::Borrowed(_)) && !absolute && encoded.is_none() {
         return Ok(());
     }
-    let target = match request.uri.query() {
+    let target = match encoded.as_deref().or(request.uri.query()) {
         Some(query) => format!("{canonical}?{query}"),
         None => canonical.into_owned(),
     };
@@ -39,6 +42,11 @@ pub(crate) fn canonicalise(request: &mut RequestHeader, public_path: &str) -> Re
     let uri = http::Uri::from_parts(parts).map_err(|_| Failure::BadPath)?;
     request.set_uri(uri);
     Ok(())
+}
+
+/// The query as HTTP/1 clients write it, so that what is decided on is what is forwarded.
+fn encoded(query: &str) -> String {
+    decide::query::encoded(query.as_bytes()).map(char::from).collect()
 }
 
 /// Pingora keeps the spelling of every header's name beside the header, and would copy both for NocoBase, which gets names
@@ -66,6 +74,21 @@ mod tests {
         assert!(!r.has_case());
         assert_eq!((r.method.as_str(), r.raw_path()), ("POST", &b"/api/x?q=%61"[..]));
         assert_eq!(r.headers.get_all("x-role").iter().collect::<Vec<_>>(), ["a", "b"]);
+    }
+
+    #[test]
+    fn r01_foreign_characters_of_a_query_are_encoded() {
+        for (target, want) in [
+            ("/api/x?filter={\"id\":1}", "/api/x?filter=%7B%22id%22:1%7D"),
+            ("/api/x?a=名&b=<|>^`", "/api/x?a=%E5%90%8D&b=%3C%7C%3E%5E%60"),
+            ("/api/%78?{", "/api/x?%7B"),
+            ("/api/x?a=%7B'[]\\", "/api/x?a=%7B'[]\\"),
+        ] {
+            let Ok(mut r) = RequestHeader::build("GET", target.as_bytes(), None) else { continue };
+            assert_eq!(canonicalise(&mut r, "/"), Ok(()), "{target}");
+            assert_eq!(r.raw_path(), want.as_bytes());
+            assert_eq!(r.uri.path_and_query().unwrap(), want);
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::support::raw::frames::{
     CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, PING, RST_STREAM, SETTINGS, block, field, frame,
     pseudo,
 };
-use crate::support::raw::{Gate, Setup, Upstream, gate_with};
+use crate::support::raw::{Gate, Setup, Upstream, gate_with, get};
 
 const CHUNK: u32 = 16_384;
 
@@ -283,4 +283,136 @@ async fn r29_more_streams_than_allowed_are_refused() {
     }
     assert_eq!(refused, 300, "100 streams at once, and no more");
     assert!(upstream.take().is_empty());
+}
+
+/// What Node takes in a query is encoded on HTTP/2 as on HTTP/1. Quotes, angle brackets and bytes that are no UTF-8 cannot be: the
+/// HTTP/2 library resets such a stream (RFC 9113, 8.1.1) before the gate sees it, and the others go on.
+#[tokio::test(flavor = "multi_thread")]
+async fn r01_characters_that_node_takes_in_a_query_are_encoded_on_http_2() {
+    let (upstream, setup, gate) = stage().await;
+    for (path, status, sent) in [
+        ("/api/public?filter={%22id%22:1}", 200, "/api/public?filter=%7B%22id%22:1%7D"),
+        ("/api/public?a=b|c^d`e", 200, "/api/public?a=b%7Cc%5Ed%60e"),
+        ("/api/public?name=张三", 200, "/api/public?name=%E5%BC%A0%E4%B8%89"),
+        ("/api/public?a=%7B{", 200, "/api/public?a=%7B%7B"),
+        ("/api/public??{?", 200, "/api/public??%7B?"),
+        ("/api/%70ublic?{", 200, "/api/public?%7B"),
+        ("/api/public?a='[]\\", 200, "/api/public?a='[]\\"),
+        // Refused by the gate.
+        ("/api/{public", 401, ""),
+        ("/api/public|", 401, ""),
+        ("/api\\public?{", 400, ""),
+        ("/api//public?{", 400, ""),
+        ("/api/public/..?{", 400, ""),
+        ("/api/x?filter={}&token=xxxxxxxx", 401, ""),
+        // By the library.
+        ("/api/public?filter={\"id\":1}", 0, ""),
+        ("/api/public?a=<b>", 0, ""),
+        ("/api/public?a=b c", 0, ""),
+    ] {
+        let mut frames = setup.frames(&gate).await;
+        frames.send(&frame(HEADERS, END_STREAM | END_HEADERS, 1, &block(&pseudo("GET", path)))).await;
+        let got = frames.status(1).await;
+        assert_eq!(got, status, "{path}");
+        if status >= 400 {
+            let http1 = setup.talk_over(&gate, true, get(path, "Connection: close\r\n")).await;
+            assert_eq!(http1.status(), status, "{path} over HTTP/1");
+        }
+        let seen = upstream.take();
+        let targets: Vec<_> = seen.iter().map(|r| r.target().to_owned()).collect();
+        assert_eq!(targets, if status == 200 { vec![sent.to_owned()] } else { vec![] }, "{path}");
+        if status == 0 {
+            // Only that stream.
+            let next = block(&pseudo("GET", "/api/public"));
+            frames.send(&frame(HEADERS, END_STREAM | END_HEADERS, 3, &next)).await;
+            assert_eq!(frames.status(3).await, 200, "{path}: the next stream");
+            upstream.take();
+        }
+    }
+}
+
+/// A refusal of the gate on HTTP/2 has a body, an id and a line in the log, as on HTTP/1.
+#[tokio::test(flavor = "multi_thread")]
+async fn r27_refusals_on_http_2_say_what_they_have_to() {
+    let (_upstream, setup, gate) = gate_with(|s| s.https()).await;
+    let h2 = setup.h2(&gate).await;
+    for path in ["/api//x?token=secret", "/api/x%2f?token=secret", "/.?token=secret"] {
+        let (status, headers) = h2.ask("GET", path, &[], &[]).await;
+        assert_eq!(status, 400, "{path}");
+        assert_eq!(headers.get("server"), None);
+        assert_eq!(headers.get("content-type").unwrap(), "application/json; charset=utf-8");
+        assert_ne!(headers.get("content-length").unwrap(), "0");
+        let id = headers.get("x-request-id").unwrap().to_str().unwrap();
+        let lines = gate.wait_for_lines("request_id", id, 1).await;
+        assert_eq!(lines[0]["status"], 400, "{}", lines[0]);
+    }
+    assert!(!gate.output().contains("secret"), "{}", gate.output());
+}
+
+/// What Pingora refuses by itself on HTTP/2, before the gate sees the request: a status without a body, or a reset of the stream.
+/// It does not say what the proxy is made of, and the other streams of the connection go on.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_pingora_refuses_on_http_2_says_nothing_of_pingora() {
+    let (upstream, setup, gate) = stage().await;
+    for (what, fields, expected) in [
+        ("another host", vec![("host", "evil.test")], 400),
+        ("two hosts", vec![("host", "gate.test"), ("host", "evil.test")], 400),
+        ("two lengths", vec![("content-length", "1"), ("content-length", "5")], 0),
+    ] {
+        let mut frames = setup.frames(&gate).await;
+        let all: Vec<_> = pseudo("GET", "/api/public").into_iter().chain(fields).collect();
+        frames.send(&frame(HEADERS, END_STREAM | END_HEADERS, 1, &block(&all))).await;
+        let found = loop {
+            let Some(next) = frames.next().await else { panic!("{what}: the connection is gone") };
+            match next.kind {
+                HEADERS if next.stream == 1 => break next,
+                RST_STREAM if next.stream == 1 => break next,
+                _ => {}
+            }
+        };
+        let text = String::from_utf8_lossy(&found.payload).to_ascii_lowercase();
+        assert!(!text.contains("pingora"), "{what}: {text}");
+        match expected {
+            0 => assert_eq!(found.kind, RST_STREAM, "{what}"),
+            // Nothing but the status, and no body.
+            _ => assert_eq!(
+                (found.kind, found.flags & END_STREAM, found.payload.as_slice()),
+                (HEADERS, END_STREAM, &[0x8c][..]),
+                "{what}"
+            ),
+        }
+        frames
+            .send(&frame(HEADERS, END_STREAM | END_HEADERS, 3, &block(&pseudo("GET", "/api/public"))))
+            .await;
+        assert_ne!(frames.status(3).await, 0, "{what}: the next stream");
+        assert_eq!(upstream.take().len(), 1, "{what}");
+    }
+}
+
+/// Pingora 0.9.1 has no way to write an informational response over HTTP/2: they are left out, and the response is whole.
+#[tokio::test(flavor = "multi_thread")]
+async fn informational_responses_are_left_out_on_http_2() {
+    let (upstream, setup, gate) = stage().await;
+    let early = "HTTP/1.1 103 Early Hints\r\nLink: </a.js>; rel=preload\r\n\r\n";
+    let whole = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-Whole: yes\r\n\r\nhello";
+    for before in [
+        early.to_owned(),
+        early.repeat(3),
+        "HTTP/1.1 100 Continue\r\n\r\n".to_owned(),
+        "HTTP/1.1 102 Processing\r\n\r\n".to_owned(),
+        format!("HTTP/1.1 199 What\r\nX-A: b\r\n\r\n{early}"),
+    ] {
+        upstream.recorded().answers.insert("/api/public".into(), format!("{before}{whole}").into_bytes());
+        let h2 = setup.h2(&gate).await;
+        for _ in 0..3 {
+            let (status, headers) = h2.ask("GET", "/api/public", &[], &[]).await;
+            assert_eq!(status, 200, "{before}");
+            assert_eq!(headers.get("x-whole").unwrap(), "yes");
+            assert_eq!(headers.get("link"), None);
+        }
+        // HTTP/1 has them.
+        let got = setup.talk_over(&gate, true, get("/api/public", "Connection: close\r\n")).await;
+        assert!(got.text().ends_with("hello"), "{}", got.text());
+        assert_eq!(got.text().contains("103 Early Hints"), before.contains("103"), "{}", got.text());
+    }
 }
