@@ -51,6 +51,15 @@ impl Frames {
         matches!(self.0, At::Header { have: 0, .. })
     }
 
+    /// How many bytes may be read without reading beyond the frame that is under way; `None` where no frame is.
+    pub fn left(&self) -> Option<usize> {
+        match self.0 {
+            At::Payload(left) => Some(usize::try_from(left).unwrap_or(usize::MAX)),
+            At::Header { have: 1.., .. } => Some(1),
+            At::Header { .. } | At::Status(_) | At::Head(_) | At::Other => None,
+        }
+    }
+
     /// Takes the next bytes.
     pub fn push(&mut self, mut bytes: &[u8]) {
         while let Some((&byte, rest)) = bytes.split_first() {
@@ -169,6 +178,9 @@ mod tests {
                 let next = (at + cut).min(bytes.len());
                 frames.push(&bytes[at..next]);
                 at = next;
+                let end = ends.iter().find(|end| **end >= at).copied().unwrap_or(at);
+                prop_assert!(frames.left().is_none_or(|left| left > 0 && at + left <= end));
+                prop_assert_eq!(frames.left().is_some(), at > HEAD.len() && at != end);
                 prop_assert_eq!(frames.at_boundary(), ends.contains(&at), "after {} of {}", at, bytes.len());
                 if at == bytes.len() {
                     break;

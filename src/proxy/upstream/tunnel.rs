@@ -5,7 +5,7 @@
 //! lets the proxy consume that body first.
 //!
 //! And a tunnel ends when the session behind it does, or when the gate stops, even when it is silent: the page gets a Close frame,
-//! unless a NocoBase frame is under way.
+//! never inside a NocoBase frame. One that is under way is waited for, a short time, unless the session has ended (R32).
 
 use std::fmt;
 use std::future::Future;
@@ -25,10 +25,14 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
+use tokio::time::Sleep;
 
 use crate::proxy::lost_peers;
 use crate::proxy::rewrite::websocket_frames::{Frames, GOING_AWAY, NOT_ALLOWED, RUNNING};
 use crate::session::OpenStream;
+
+/// How long a frame that is under way may take before the tunnel ends without a Close frame.
+const REST_OF_FRAME: Duration = Duration::from_secs(2);
 
 /// Dials TCP for one tunnel.
 pub(crate) struct Connect {
@@ -95,6 +99,7 @@ impl L4Connect for Connect {
             greeting: self.running.then_some(RUNNING),
             end: Some(self.end()),
             session: self.session.clone(),
+            closing: None,
             farewell: None,
         };
         Ok(Stream::from(VirtualSocketStream::new(Box::new(socket))))
@@ -112,6 +117,8 @@ struct Tunnel {
     end: Option<End>,
     /// As in [`Connect`].
     session: Option<Arc<OpenStream>>,
+    /// The Close frame to send when the frame under way has ended, and until when.
+    closing: Option<(&'static [u8], Pin<Box<Sleep>>)>,
     /// What is left to send to the page; then the tunnel ends.
     farewell: Option<&'static [u8]>,
 }
@@ -134,10 +141,41 @@ impl Tunnel {
         true
     }
 
-    /// No more bytes from NocoBase follow; the page gets a Close frame, unless a frame is under way.
+    /// No more frames from NocoBase follow; the page gets a Close frame, after the frame that is under way.
     fn begin_farewell(&mut self, close: &'static [u8]) {
         self.end = None;
-        self.farewell = Some(if self.frames.at_boundary() { close } else { &[] });
+        if self.frames.left().is_some() && close != NOT_ALLOWED {
+            self.closing = Some((close, Box::pin(tokio::time::sleep(REST_OF_FRAME))));
+        } else {
+            self.closing = None;
+            self.farewell = Some(if self.frames.at_boundary() { close } else { &[] });
+        }
+    }
+
+    /// The rest of the frame that is under way, and no byte more; then the Close frame. Without its rest in time, no more.
+    fn poll_rest(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let Some((close, timer)) = self.closing.as_mut() else { return Poll::Pending };
+        let close = *close;
+        let late = timer.as_mut().poll(cx).is_ready();
+        let mut room = [0; 4096];
+        let most = self.frames.left().unwrap_or(0).min(room.len()).min(buf.remaining());
+        let mut rest = ReadBuf::new(room.get_mut(..most).unwrap_or_default());
+        match Pin::new(&mut self.stream).poll_read(cx, &mut rest) {
+            Poll::Ready(Ok(())) if !late && !rest.filled().is_empty() => {
+                self.frames.push(rest.filled());
+                buf.put_slice(rest.filled());
+                if self.frames.left().is_none() {
+                    self.begin_farewell(close);
+                }
+            }
+            Poll::Pending if !late => return Poll::Pending,
+            // NocoBase is gone, or too slow.
+            _ => {
+                self.closing = None;
+                self.farewell = Some(&[]);
+            }
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn say_farewell(&mut self, buf: &mut ReadBuf<'_>) -> bool {
@@ -163,6 +201,9 @@ impl AsyncRead for Tunnel {
         if me.say_farewell(buf) {
             return Poll::Ready(Ok(()));
         }
+        if me.closing.is_some() {
+            return me.poll_rest(cx, buf);
+        }
         if std::mem::take(&mut me.wrote) {
             cx.waker().wake_by_ref();
             return Poll::Pending;
@@ -178,6 +219,9 @@ impl AsyncRead for Tunnel {
         let Some(end) = me.end.as_mut() else { return Poll::Pending };
         let Poll::Ready(close) = end.as_mut().poll(cx) else { return Poll::Pending };
         me.begin_farewell(close);
+        if me.closing.is_some() {
+            return me.poll_rest(cx, buf);
+        }
         me.say_farewell(buf);
         Poll::Ready(Ok(()))
     }

@@ -207,3 +207,145 @@ async fn r30_what_is_invalid_is_for_the_server_to_refuse() {
         assert!(through.starts_with(&direct), "{name}: {through:?}, and {direct:?} without the gate");
     }
 }
+
+/// What a server that speaks frames by hand has to say after the upgrade: it waits for a byte of the client, then these pieces go
+/// out one by one, and the connection ends.
+async fn by_hand(pieces: Vec<Vec<u8>>, pause: Duration, ends: bool) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let pieces = pieces.clone();
+            tokio::spawn(async move {
+                let mut head = Vec::new();
+                while !head.ends_with(b"\r\n\r\n") {
+                    let mut byte = [0];
+                    stream.read_exact(&mut byte).await.ok()?;
+                    head.push(byte[0]);
+                }
+                let head = String::from_utf8(head).unwrap().to_ascii_lowercase();
+                if !head.contains("upgrade: websocket") {
+                    let body = if head.contains("auth:check") { r#"{"data":{"id":7}}"# } else { "ok" };
+                    let response = format!(
+                        "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+                        body.len()
+                    );
+                    return stream.write_all(response.as_bytes()).await.ok();
+                }
+                stream.write_all(SWITCH).await.ok()?;
+                for piece in pieces {
+                    stream.write_all(&piece).await.ok()?;
+                    // Sets the pieces apart in time; no result depends on how far.
+                    tokio::time::sleep(pause).await;
+                }
+                if !ends {
+                    std::future::pending::<()>().await;
+                }
+                Some(())
+            });
+        }
+    });
+    address
+}
+
+/// Sends the upgrade; all that comes back after the head of the 101.
+async fn listen(to: SocketAddr, head: &str) -> Vec<u8> {
+    let mut stream = TcpStream::connect(to).await.unwrap();
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut all = Vec::new();
+    let read = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut all)).await;
+    assert!(read.is_ok(), "the WebSocket stays open");
+    let end = all.windows(4).position(|w| w == b"\r\n\r\n").unwrap() + 4;
+    assert!(all.starts_with(b"HTTP/1.1 101 "));
+    all.split_off(end)
+}
+
+/// Whatever the server says, right or wrong, reaches the page as it was said, and nothing of the gate's comes in between.
+#[tokio::test(flavor = "multi_thread")]
+async fn r30_what_the_server_says_passes_as_without_the_gate() {
+    let text = |payload: &[u8]| [&[0x81, u8::try_from(payload.len()).unwrap()], payload].concat();
+    for (name, pieces) in [
+        ("a reserved bit", vec![text(b"first"), vec![0xc1, 1, b'a']]),
+        ("a reserved opcode", vec![text(b"first"), vec![0x83, 0]]),
+        ("a reserved control opcode", vec![text(b"first"), vec![0x8b, 0]]),
+        ("a mask", vec![text(b"first"), vec![0x81, 0x81, 1, 2, 3, 4, 5]]),
+        ("a ping in fragments", vec![vec![0x09, 0]]),
+        ("invalid UTF-8", vec![text(b"\xce\xba\xff")]),
+        ("close 1002", vec![text(b"first"), vec![0x88, 2, 0x03, 0xea]]),
+        ("close 1007", vec![text(b"first"), vec![0x88, 2, 0x03, 0xef]]),
+        ("close 1009 in pieces", vec![vec![0x88], vec![2, 0x03], vec![0xf1]]),
+        ("an end in the middle of a frame", vec![text(b"first"), vec![0x82, 126, 0x04, 0x00, 1, 2, 3]]),
+        ("an end in the middle of a header", vec![text(b"first"), vec![0x82, 127, 0, 0]]),
+        ("an end without a close", vec![text(b"first")]),
+        ("a close and more", vec![vec![0x88, 2, 0x03, 0xe8], text(b"late")]),
+    ] {
+        let server = by_hand(pieces, Duration::from_millis(5), true).await;
+        let setup = Setup::new(server).set("log.level", "info").set("log.access_log", false);
+        let gate = setup.start().await;
+        let headers = format!("{}Origin: http://gate.test\r\n", setup.visitor().cookie_line());
+        let head = upgrade("/ws", &headers);
+        let direct = listen(server, &head).await;
+        let through = listen(gate.http, &head).await;
+        assert!(!direct.is_empty(), "{name}: the server says nothing");
+        assert_eq!(through, direct, "{name}");
+    }
+}
+
+/// RFC 6455, 5.4: a Close frame never stands inside another frame. The one that is under way comes to its end first, if it does
+/// so soon.
+#[tokio::test(flavor = "multi_thread")]
+async fn r30_a_protocol_error_is_said_after_the_frame_that_is_under_way() {
+    const PROTOCOL_ERROR: [u8; 4] = [0x88, 2, 0x03, 0xea];
+    let whole = [&[0x82, 126, 0x03, 0xe8][..], &[7; 1000]].concat();
+    let bad = [0xc1, 0x80, 1, 2, 3, 4];
+    for (what, pieces, expected) in [
+        (
+            "in the payload",
+            vec![whole[..400].to_vec(), whole[400..].to_vec()],
+            [&whole[..], &PROTOCOL_ERROR].concat(),
+        ),
+        (
+            "and another frame after it",
+            vec![whole[..400].to_vec(), [&whole[400..], &whole[..]].concat()],
+            [&whole[..], &PROTOCOL_ERROR].concat(),
+        ),
+        (
+            "in the header",
+            vec![whole[..3].to_vec(), whole[3..].to_vec()],
+            [&whole[..], &PROTOCOL_ERROR].concat(),
+        ),
+        (
+            "in three pieces",
+            vec![whole[..1].to_vec(), whole[1..900].to_vec(), whole[900..].to_vec()],
+            [&whole[..], &PROTOCOL_ERROR].concat(),
+        ),
+        // Never: the connection ends, without a byte that would be read as part of the frame.
+        ("and never ends", vec![whole[..400].to_vec()], whole[..400].to_vec()),
+    ] {
+        let server = by_hand(pieces, Duration::from_millis(300), false).await;
+        let setup = Setup::new(server).set("log.level", "info").set("log.access_log", false);
+        let gate = setup.start().await;
+        let headers = format!("{}Origin: http://gate.test\r\n", setup.visitor().cookie_line());
+        let mut stream = TcpStream::connect(gate.http).await.unwrap();
+        stream.write_all(upgrade("/ws", &headers).as_bytes()).await.unwrap();
+        // The beginning of the frame has arrived, so the gate knows that it is under way.
+        let mut back = Vec::new();
+        let end = loop {
+            if let Some(at) = back.windows(4).position(|w| w == b"\r\n\r\n")
+                && back.len() > at + 4
+            {
+                break at + 4;
+            }
+            assert_ne!(stream.read_buf(&mut back).await.unwrap(), 0);
+        };
+        stream.write_all(&bad).await.unwrap();
+        let read = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut back)).await;
+        assert!(matches!(read, Ok(Ok(_))), "{what}: {read:?}");
+        assert!(
+            back[end..] == expected,
+            "{what}: {} bytes, the last {:?}",
+            back.len() - end,
+            &back[back.len() - 6..]
+        );
+    }
+}
