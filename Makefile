@@ -6,7 +6,7 @@ CARGO ?= cargo
 # Real NocoBase, cached between runs.
 export WECOM_GATE_NOCOBASE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/wecom-gate/nocobase-2.2.15
 
-.PHONY: help demo test test-rust test-repeat test-browser peers lint deny fuzz fuzz-short fmt bench bench-micro certs packages nocobase-packages nocobase docs
+.PHONY: help demo test test-rust test-repeat test-browser peers chart lint deny fuzz fuzz-short fmt bench bench-micro certs packages nocobase-packages nocobase docs
 
 help: ## What there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -33,10 +33,13 @@ test-browser: packages nocobase ## Chromium against the real NocoBase through th
 	cd tests/browser && node --test --test-reporter=spec applications.test.mjs
 	cd tests/browser && node --test --test-reporter=spec public_forms.test.mjs
 	cd tests/browser && node --test --test-reporter=spec pages.test.mjs
-	node --test tests/script
+	node --test tests/script tests/scale
 
 peers: ## h2spec against the gate's HTTP/2 (needs go)
 	./tests/peers/h2spec.sh
+
+chart: ## The real helm over the Helm chart (needs go where helm is missing)
+	./tests/peers/helm.sh
 
 lint: ## Format, clippy, documentation warnings
 	$(CARGO) fmt --all --check

@@ -10,7 +10,7 @@ use super::recheck_queue::Queue;
 use super::sessions::Sessions;
 use crate::error::Failure;
 use crate::session::{CachedSession, MemberRecheck, Session};
-use crate::shared::Ending;
+use crate::shared::{Ending, MemberKey, Shared, Turn};
 use crate::wecom::{MemberStatus, WeComError};
 
 impl Sessions {
@@ -37,6 +37,16 @@ impl Sessions {
     async fn recheck_member(self: &Arc<Self>, session: &Session, queue: &Queue, order: MemberRecheck) {
         let Some(client) = self.wecom.get(&session.entry) else { return };
         let Ok(_permit) = queue.at_once.acquire().await else { return };
+        let shared = self.shared_member(session);
+        let every = self.config.session.recheck;
+        if let Some((shared, member)) = &shared {
+            match shared.turn(member, every).await {
+                Turn::Ours => {}
+                Turn::GoodAt(at) => return order.answered_at(at.min(now())),
+                // Its answer is here when this order is given again.
+                Turn::Elsewhere => return,
+            }
+        }
         // Dropped, the order is given again soon: trouble on the other side keeps the sessions.
         let Some(ticket) = queue.begin() else { return };
         let result = client.member_status(&session.userid).await;
@@ -48,9 +58,22 @@ impl Sessions {
                 order.answered();
                 self.member_gone(session, failure);
             }
-            Ok(_) => order.answered(),
+            Ok(_) => {
+                let good_at = order.began();
+                order.answered();
+                if let Some((shared, member)) = &shared {
+                    shared.good(member, good_at, every).await;
+                }
+            }
             Err(_) => {}
         }
+    }
+
+    /// Where the nodes share what they know of this session's member.
+    fn shared_member(&self, session: &Session) -> Option<(&Arc<Shared>, MemberKey)> {
+        let shared = self.shared.as_ref()?;
+        let entry = self.config.wecom.iter().find(|entry| entry.name == session.entry)?;
+        Some((shared, shared.member_key(entry, &session.userid)))
     }
 
     /// WeCom says that this session's member may not use the app any more: all of his sessions end.

@@ -13,6 +13,8 @@ pub enum RedisOperation {
     Token,
     /// Whether a callback has been used on another node.
     Callback,
+    /// Whether another node has asked WeCom about a member.
+    Standing,
     /// Publishing that a session has ended.
     Tell,
     /// Reading what the other nodes published.
@@ -20,10 +22,11 @@ pub enum RedisOperation {
 }
 
 impl RedisOperation {
-    const ALL: [RedisOperation; 5] = [
+    const ALL: [RedisOperation; 6] = [
         RedisOperation::Connect,
         RedisOperation::Token,
         RedisOperation::Callback,
+        RedisOperation::Standing,
         RedisOperation::Tell,
         RedisOperation::Listen,
     ];
@@ -34,6 +37,7 @@ impl RedisOperation {
             RedisOperation::Connect => "connect",
             RedisOperation::Token => "token",
             RedisOperation::Callback => "callback",
+            RedisOperation::Standing => "standing",
             RedisOperation::Tell => "tell",
             RedisOperation::Listen => "listen",
         }

@@ -20,6 +20,8 @@
   var DEFAULT_PREFIX = 'NOCOBASE_';
   var LOGIN_HEADER = 'X-WeCom-Gate-Login';
   var MARK_USER = 'WECOM_GATE_USER_'; // + app: whose leftovers these are
+  var MARK_LANGUAGE = 'WECOM_GATE_LOCALE'; // NocoBase's language when first seen, or CHOSEN once it changed
+  var CHOSEN = '*';
   var MARK_OUT = 'WECOM_GATE_SIGNED_OUT'; // somebody signed out on purpose, in any tab
   var MARK_BACK = 'WECOM_GATE_BACK'; // when this tab was sent to sign in by itself
   var COOKIE_LANGUAGE = 'wecom_gate_lang';
@@ -66,7 +68,8 @@
   function text(name, title) {
     var lang = String(read(local, 'NOCOBASE_LOCALE') || document.documentElement.lang || '').split('-')[0];
     var texts = TEXTS[lang] || TEXTS[spoken] || TEXTS.en || {};
-    return (texts[name] || '').replace('{title}', title);
+    // The title that is there unless another is configured: each language has its own name for it.
+    return (texts[name] || '').replace('{title}', title === 'WeCom' ? texts.wecom : title);
   }
 
   /* Storage may be switched off, full or forbidden: then nothing is kept, and nothing breaks here. */
@@ -94,12 +97,28 @@
     return true;
   }
 
-  /* The gate's own pages speak the language chosen in NocoBase: only a script can read where NocoBase keeps it. */
+  /*
+   * The gate's own pages speak the language chosen in NocoBase: only a script can read where NocoBase keeps it. It
+   * keeps its default there too, which nobody has chosen: what the browser does not speak counts only once it changed.
+   */
   function tellLanguage() {
-    var lang = read(storage('localStorage'), DEFAULT_PREFIX + 'LOCALE');
+    var store = storage('localStorage');
+    var lang = read(store, DEFAULT_PREFIX + 'LOCALE');
     if (!/^[a-z]{2,3}([-_][a-z0-9]{2,8})*$/i.test(lang || '')) return;
+    var first = read(store, MARK_LANGUAGE);
+    if (!first) write(store, MARK_LANGUAGE, lang);
+    else if (first !== lang && first !== CHOSEN) write(store, MARK_LANGUAGE, CHOSEN);
+    if ((!first || first === lang) && !isSpoken(lang)) return;
     var secure = location.protocol === 'https:' ? '; Secure' : '';
     document.cookie = COOKIE_LANGUAGE + '=' + lang + '; Path=/; SameSite=Lax; Max-Age=31536000' + secure;
+  }
+  function isSpoken(lang) {
+    var browser = window.navigator || {};
+    var all = browser.languages || (browser.language ? [browser.language] : []);
+    for (var i = 0; i < all.length; i++) {
+      if (all[i].split('-')[0].toLowerCase() === lang.split(/[-_]/)[0].toLowerCase()) return true;
+    }
+    return !all.length;
   }
   tellLanguage();
 

@@ -37,6 +37,7 @@ fn texts() -> serde_json::Value {
     let of = |lang: Lang| {
         json!({
             "with": lang.text_with_name(parts::SIGN_IN_WITH, "{title}"),
+            "wecom": lang.text(parts::WECOM),
             "or": lang.text(parts::OR),
             "out": lang.text(parts::SESSION_OVER),
             "again": lang.text(parts::SIGN_IN_AGAIN),
@@ -169,6 +170,7 @@ mod tests {
             seen.dedup();
             assert_eq!(seen.len(), langs.len(), "{name}: two languages say the same: {seen:?}");
         }
+        assert_eq!((&texts["zh"]["wecom"], &texts["sv"]["wecom"]), (&"企业微信".into(), &"WeCom".into()));
         assert!(script().body.contains(&texts.to_string()));
     }
 

@@ -1,5 +1,6 @@
 //! One page, from plain data to a finished response.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -210,7 +211,7 @@ fn buttons<'a>(view: &View<'a>, kind: Kind, retry: Option<&'a str>) -> Vec<Butto
     let button = |href: &'a str, text: &str, main: bool| Button { href, label: view.lang.text(text), main };
     let entries = view.entries.iter().filter(|entry| is_own_path(entry.href)).map(|entry| Button {
         href: entry.href,
-        label: view.lang.text_with_name(parts::SIGN_IN_WITH, entry.title),
+        label: view.lang.text_with_name(parts::SIGN_IN_WITH, &title(view.lang, entry.title)),
         main: true,
     });
     match (view.page, kind.way) {
@@ -278,6 +279,12 @@ const fn drawing(icon: Icon) -> Drawing {
     Drawing { name, path }
 }
 
+/// What the button of an entry names. The title that is there unless another is configured is WeCom's name, and each
+/// language has its own.
+fn title(lang: Lang, configured: &str) -> Cow<'_, str> {
+    if configured == "WeCom" { lang.text(parts::WECOM).into() } else { configured.into() }
+}
+
 /// Keys of `texts/*/parts.ftl`.
 pub(super) mod parts {
     macro_rules! parts {
@@ -292,6 +299,7 @@ pub(super) mod parts {
         SIGN_IN = "button-sign-in",
         SIGN_IN_AGAIN = "button-sign-in-again",
         SIGN_IN_WITH = "button-sign-in-with",
+        WECOM = "wecom-name",
         COPY = "button-copy",
         COPIED = "button-copied",
         OR = "or",

@@ -68,10 +68,21 @@ pub struct MemberRecheck {
 }
 
 impl MemberRecheck {
+    /// When the recheck began.
+    pub const fn began(&self) -> UnixMillis {
+        self.began
+    }
+
     /// WeCom has answered.
     pub fn answered(self) {
+        let began = self.began;
+        self.answered_at(began);
+    }
+
+    /// WeCom answered another node, which asked then.
+    pub fn answered_at(self, at: UnixMillis) {
         self.check.first.store(false, Ordering::Release);
-        self.check.checked_at.fetch_max(self.began.0, Ordering::AcqRel);
+        self.check.checked_at.fetch_max(at.0, Ordering::AcqRel);
     }
 }
 
@@ -114,6 +125,18 @@ mod tests {
         }
         assert_eq!(all, 4 * 900, "people / recheck");
         assert!(per_minute.iter().all(|calls| (55..=65).contains(calls)), "{per_minute:?}");
+    }
+
+    #[test]
+    fn what_another_node_was_told_counts_from_when_it_asked() {
+        let member = Arc::new(MemberCheck::new(NOW, 0));
+        let order = member.order(later(60), EVERY).unwrap();
+        order.answered_at(later(10));
+        assert!(!member.is_due(later(909), EVERY));
+        assert!(member.is_due(later(910), EVERY));
+        // Older than what this node knows: nothing is taken back.
+        member.order(later(910), EVERY).unwrap().answered_at(later(5));
+        assert!(!member.is_due(later(939), EVERY) && member.is_due(later(940), EVERY));
     }
 
     #[test]

@@ -54,6 +54,8 @@ pub enum Purpose {
     AccessToken,
     /// A session that has ended, as the nodes publish it.
     Ending,
+    /// That a member may use the app, as the nodes share it.
+    Standing,
 }
 
 impl Purpose {
@@ -66,6 +68,7 @@ impl Purpose {
             Purpose::Claim => b"claim.2",
             Purpose::AccessToken => b"access token.1",
             Purpose::Ending => b"ending.1",
+            Purpose::Standing => b"standing.1",
         }
     }
 }
@@ -117,6 +120,7 @@ struct Keys {
     claim: LessSafeKey,
     access_token: LessSafeKey,
     ending: LessSafeKey,
+    standing: LessSafeKey,
 }
 
 /// HKDF output of four bytes.
@@ -139,6 +143,7 @@ impl Keys {
             claim: Self::aead(&prk, Purpose::Claim)?,
             access_token: Self::aead(&prk, Purpose::AccessToken)?,
             ending: Self::aead(&prk, Purpose::Ending)?,
+            standing: Self::aead(&prk, Purpose::Standing)?,
         })
     }
 
@@ -155,6 +160,7 @@ impl Keys {
             Purpose::Claim => &self.claim,
             Purpose::AccessToken => &self.access_token,
             Purpose::Ending => &self.ending,
+            Purpose::Standing => &self.standing,
         }
     }
 }

@@ -11,6 +11,7 @@
 mod attacks;
 mod certificates;
 mod check;
+mod distance;
 mod entries;
 mod events;
 mod forward_auth;

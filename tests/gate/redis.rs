@@ -413,3 +413,33 @@ async fn a_user_who_may_not_do_everything_is_told_once() {
     let _: String = redis.ask("ACL SETUSER less +xadd");
     is_up(&stage.gate, true).await;
 }
+
+/// However many nodes a member's requests go to, WeCom is asked about the member once in `session.recheck`.
+#[tokio::test(flavor = "multi_thread")]
+async fn several_nodes_recheck_a_member_as_often_as_one() {
+    const USER_GET: &str = "/cgi-bin/user/get";
+    const RECHECK: Duration = Duration::from_secs(10);
+    let redis = Redis::start();
+    let stage = Stage::start(|c| {
+        c.set("session.redis", redis.url()).set("session.recheck", "10s");
+    })
+    .await;
+    let other = stage.second_node().await;
+    is_up(&other, true).await;
+    let (here, there) = on_both(&stage, &other, "zhangsan").await;
+    let signed_in = stage.wecom().calls(USER_GET);
+    // Both nodes see the session all the time; each by itself would ask every ten seconds.
+    let mut asked = Vec::new();
+    while asked.len() < 3 {
+        for page in [&here, &there] {
+            assert_eq!(page.clone().api(Method::GET, "/api/orders:list").await.status, 200);
+        }
+        let calls = usize::try_from(stage.wecom().calls(USER_GET) - signed_in).unwrap();
+        asked.resize(calls.max(asked.len()), Instant::now());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let apart: Vec<Duration> = asked.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    // A call is seen up to a round of this loop late.
+    assert!(apart.iter().all(|apart| *apart > RECHECK / 2), "asked again after {apart:?}");
+    assert_eq!(redis.keys(":member:").len(), 1);
+}

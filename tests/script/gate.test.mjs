@@ -117,6 +117,7 @@ function open(path, options = {}) {
     setTimeout: (f, ms) => timers.push([f, ms]),
     Date: class { getTime() { return options.clock ? options.clock() : now; } },
     fetch: async () => answer ?? { status: 200, headers: new Map() },
+    ...(options.languages && { navigator: { languages: options.languages } }),
   });
   for (const [name, store] of [['localStorage', local], ['sessionStorage', session]]) {
     Object.defineProperty(context, name, {
@@ -242,7 +243,9 @@ describe('another member on the same computer', () => {
   test('inherits no role and no token', () => {
     const page = open('/admin', { local: new Store(left) });
     page.settings();
-    assert.deepEqual(page.local.all(), { NOCOBASE_LOCALE: 'zh-CN', OTHER: 'kept', NOCOBASE_TOKEN: TOKEN, WECOM_GATE_USER_main: '7' });
+    assert.deepEqual(page.local.all(), {
+      NOCOBASE_LOCALE: 'zh-CN', OTHER: 'kept', NOCOBASE_TOKEN: TOKEN, WECOM_GATE_USER_main: '7', WECOM_GATE_LOCALE: 'zh-CN',
+    });
     assert.ok(page.cookies.some((c) => c.startsWith('nb_role_main=; Max-Age=0; Path=/')));
   });
   test('neither does the first who comes through the gate', () => {
@@ -412,6 +415,21 @@ describe('the language chosen in NocoBase', () => {
     page.local.setItem('NOCOBASE_LOCALE', 'zh-CN');
     page.history.pushState(null, '', '/signin?redirect=/admin');
     assert.match(told(page)[1], /^wecom_gate_lang=zh-CN;/);
+  });
+
+  test('is told once it was changed, not while it is a default that the browser does not speak', () => {
+    const local = new Store({ NOCOBASE_LOCALE: 'en-US' });
+    const next = (languages = ['zh-CN', 'zh']) => told(open('/admin', { local, languages }));
+    assert.deepEqual(next(), []);
+    assert.deepEqual(next(), []);
+    assert.equal(next(['en-GB', 'zh-CN']).length, 1);
+    assert.deepEqual(next(), []);
+    local.setItem('NOCOBASE_LOCALE', 'de-DE');
+    assert.match(next()[0], /^wecom_gate_lang=de-DE;/);
+    // Back to the default, on purpose this time.
+    local.setItem('NOCOBASE_LOCALE', 'en-US');
+    assert.match(next()[0], /^wecom_gate_lang=en-US;/);
+    assert.match(next()[0], /^wecom_gate_lang=en-US;/);
   });
 
   test('is not told where there is none, or something else', () => {

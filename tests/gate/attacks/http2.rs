@@ -260,10 +260,45 @@ async fn r29_floods_of_http_2_end_with_their_connection() {
         .push((what, flood(what, Vec::new(), 200_000, |_| frame(SETTINGS, 0, 0, &[0, 3, 0, 0, 0, 1])).await));
     let what = "empty data";
     grown.push((what, flood(what, open, 100_000, |_| frame(DATA, 0, 1, b"")).await));
+    // More than the window allows, to a request that waits for it and to one that was refused.
+    let kilobyte = [0; 1024];
+    for (what, path) in [("data beyond the window", "/api/public"), ("data, refused", "/api/x")] {
+        let open = frame(HEADERS, END_HEADERS, 1, &block(&pseudo("POST", path)));
+        grown.push((what, flood(what, open, 200_000, |_| frame(DATA, 0, 1, &kilobyte)).await));
+    }
     println!("growth in KiB: {grown:?}");
     for (what, kib) in &grown {
         assert!(*kib < 64 * 1024, "{what}: grew by {kib} KiB; all: {grown:?}");
     }
+}
+
+/// What a client may send before it is read is bounded, and enough for an upload from far away: 2 MiB for each stream, and for
+/// all of a connection together.
+#[tokio::test(flavor = "multi_thread")]
+async fn r29_windows_of_http_2_are_bounded_and_wide() {
+    const MAX_CONCURRENT_STREAMS: u16 = 3;
+    const INITIAL_WINDOW_SIZE: u16 = 4;
+    const WINDOW_UPDATE: u8 = 8;
+    let (_upstream, setup, gate) = stage().await;
+    let mut frames = setup.frames(&gate).await;
+    let settings = frames.next().await.expect("settings");
+    assert_eq!(settings.kind, SETTINGS);
+    let setting = |wanted: u16| {
+        settings.payload.chunks(6).find_map(|s| {
+            let value = u32::from_be_bytes([s[2], s[3], s[4], s[5]]);
+            (u16::from_be_bytes([s[0], s[1]]) == wanted).then_some(value)
+        })
+    };
+    assert_eq!(setting(INITIAL_WINDOW_SIZE), Some(2 << 20));
+    assert_eq!(setting(MAX_CONCURRENT_STREAMS), Some(100));
+    let more = loop {
+        let frame = frames.next().await.expect("a window for the connection");
+        if frame.kind == WINDOW_UPDATE && frame.stream == 0 {
+            break u32::from_be_bytes(frame.payload.try_into().unwrap());
+        }
+    };
+    // RFC 9113, 6.9.2: what it begins with.
+    assert_eq!(more + 65_535, 2 << 20);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -106,6 +106,42 @@ async fn r07_r13_what_others_write_into_redis_is_not_believed() {
     assert!(refused_after(&mut there).await < Duration::from_secs(1));
 }
 
+/// Whoever writes into Redis cannot keep a member in who has left: not with another member's good standing, nor with text.
+#[tokio::test(flavor = "multi_thread")]
+async fn r13_the_standing_of_one_member_says_nothing_of_another() {
+    let redis = Redis::start();
+    let stage = Stage::start(|c| {
+        c.set("session.redis", redis.url()).set("session.recheck", "10s");
+    })
+    .await;
+    is_up(&stage.gate, true).await;
+    let stays = stage.signed_in("zhangsan").await;
+    let uses = async |page: &crate::support::Browser| page.clone().api(Method::GET, "/api/orders:list").await.status;
+    eventually("WeCom is asked about the one who stays", async || {
+        assert_eq!(uses(&stays).await, 200);
+        !redis.keys(":member:").is_empty()
+    })
+    .await;
+    let good = redis.keys(":member:").pop().unwrap();
+    let leaves = stage.signed_in("lisi").await;
+    eventually("and about the one who leaves", async || {
+        uses(&leaves).await;
+        redis.keys(":member:").len() == 2
+    })
+    .await;
+    let target = redis.keys(":member:").into_iter().find(|key| *key != good).unwrap();
+    assert!(stage.wecom().remove_member(crate::support::CORP, "lisi"));
+    let ignored = r#"wecom_gate_redis_ignored_total{operation="standing"}"#;
+    eventually("the session ends nevertheless", async || {
+        uses(&stays).await;
+        let text: Option<String> = redis.ask_parts(&["GET", &good]);
+        let _: String = redis.ask_parts(&["SET", &target, &text.unwrap_or_else(|| "good".into())]);
+        uses(&leaves).await == 401
+    })
+    .await;
+    eventually("it is counted", async || number(&stage.gate, ignored).await.is_some_and(|n| n > 0.0)).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn two_installations_on_one_redis_do_not_meet() {
     let redis = Redis::start();

@@ -3,6 +3,7 @@
 button-sign-in = Anmelden
 button-sign-in-again = Erneut anmelden
 button-sign-in-with = Mit { $name } anmelden
+wecom-name = { -wecom }
 button-copy = Link kopieren
 button-copied = Kopiert
 button-try-again = Noch einmal versuchen

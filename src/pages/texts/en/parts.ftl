@@ -3,6 +3,7 @@
 button-sign-in = Sign in
 button-sign-in-again = Sign in again
 button-sign-in-with = Sign in with { $name }
+wecom-name = { -wecom }
 button-copy = Copy link
 button-copied = Copied
 button-try-again = Try again

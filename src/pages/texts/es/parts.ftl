@@ -3,6 +3,7 @@
 button-sign-in = Iniciar sesión
 button-sign-in-again = Iniciar sesión de nuevo
 button-sign-in-with = Iniciar sesión con { $name }
+wecom-name = { -wecom }
 button-copy = Copiar enlace
 button-copied = Copiado
 button-try-again = Intentarlo de nuevo

@@ -3,6 +3,7 @@
 button-sign-in = Inloggen
 button-sign-in-again = Opnieuw inloggen
 button-sign-in-with = Inloggen met { $name }
+wecom-name = { -wecom }
 button-copy = Link kopiëren
 button-copied = Gekopieerd
 button-try-again = Opnieuw proberen

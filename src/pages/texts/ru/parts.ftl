@@ -3,6 +3,7 @@
 button-sign-in = Войти
 button-sign-in-again = Войти снова
 button-sign-in-with = Войти через { $name }
+wecom-name = { -wecom }
 button-copy = Скопировать ссылку
 button-copied = Скопировано
 button-try-again = Попробовать ещё раз

@@ -3,6 +3,7 @@
 button-sign-in = Logga in
 button-sign-in-again = Logga in igen
 button-sign-in-with = Logga in med { $name }
+wecom-name = { -wecom }
 button-copy = Kopiera länken
 button-copied = Kopierad
 button-try-again = Försök igen

@@ -3,6 +3,7 @@
 button-sign-in = 登录
 button-sign-in-again = 重新登录
 button-sign-in-with = 使用 { $name } 登录
+wecom-name = { -wecom }
 button-copy = 复制链接
 button-copied = 已复制
 button-try-again = 重试

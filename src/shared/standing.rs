@@ -1,0 +1,111 @@
+//! Which member may still use the app, as far as one node has asked WeCom: the others need not ask again. So several nodes cost
+//! WeCom no more calls than one, however its requests are spread.
+
+use std::time::Duration;
+
+use redis::cmd;
+use secrecy::ExposeSecret as _;
+use serde::{Deserialize, Serialize};
+
+use super::node::{Shared, now};
+use super::payload::fingerprint;
+use crate::config::WeComEntry;
+use crate::metrics::RedisOperation::Standing as OPERATION;
+use crate::session::{Purpose, UnixMillis};
+
+/// How long a node may take to ask before another does so.
+const LEASE: Duration = Duration::from_secs(15);
+
+/// What a node has found out of a member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Standing {
+    /// The member could use the app then; the request to WeCom began.
+    good_at: UnixMillis,
+}
+
+impl Standing {
+    /// When WeCom said so, if that is recent enough to be believed.
+    fn recent(self, now: UnixMillis, every: Duration) -> Option<UnixMillis> {
+        (now.since(self.good_at) < every && !self.good_at.from_the_future(now)).then_some(self.good_at)
+    }
+}
+
+/// The names of a member's keys in Redis. They depend on everything that decides who may use the app: with other rules, or
+/// another app, what was found out does not count.
+pub(crate) struct MemberKey {
+    standing: String,
+    lease: String,
+}
+
+/// Who asks WeCom about a member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// This node.
+    Ours,
+    /// Another one, right now.
+    Elsewhere,
+    /// Nobody: a node asked then, and the member may use the app.
+    GoodAt(UnixMillis),
+}
+
+impl Shared {
+    /// The keys of this member.
+    pub(crate) fn member_key(&self, entry: &WeComEntry, userid: &str) -> MemberKey {
+        let rules = format!("{:?}", (&entry.allow_users, &entry.allow_departments, &entry.allow_tags));
+        let (api, secret) = (entry.api_base.as_str(), entry.secret.expose_secret());
+        let hash = fingerprint(&[&entry.corp_id, &entry.agent_id, api, secret, &rules, userid]);
+        MemberKey { standing: self.names.standing(&hash), lease: self.names.standing_lease(&hash) }
+    }
+
+    /// Whether this node asks about a member whose last good answer may be `every` old. While Redis is unreachable each node
+    /// asks.
+    pub(crate) async fn turn(&self, member: &MemberKey, every: Duration) -> Turn {
+        let mut get = cmd("GET");
+        get.arg(&member.standing);
+        if let Some(Some(text)) = self.link.ask::<Option<Vec<u8>>>(OPERATION, &get).await {
+            let context = member.standing.as_bytes();
+            match self.keyring.open::<Standing>(Purpose::Standing, context, &text) {
+                Some(standing) => {
+                    if let Some(at) = standing.recent(now(), every) {
+                        return Turn::GoodAt(at);
+                    }
+                }
+                None => self.ignored(OPERATION, 1),
+            }
+        }
+        let mut take = cmd("SET");
+        take.arg(&member.lease).arg("1").arg("NX").arg("EX").arg(LEASE.as_secs());
+        match self.link.ask::<Option<String>>(OPERATION, &take).await {
+            Some(None) => Turn::Elsewhere,
+            Some(Some(_)) | None => Turn::Ours,
+        }
+    }
+
+    /// Tells the other nodes that WeCom, asked then, let the member use the app.
+    pub(crate) async fn good(&self, member: &MemberKey, good_at: UnixMillis, every: Duration) {
+        let standing = Standing { good_at };
+        let context = member.standing.as_bytes();
+        let Ok(sealed) = self.keyring.seal(Purpose::Standing, context, &standing) else { return };
+        let mut set = cmd("SET");
+        set.arg(&member.standing).arg(sealed).arg("EX").arg(every.as_secs().max(1));
+        self.link.ask::<()>(OPERATION, &set).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_recent_answer_is_believed() {
+        let (good_at, every) = (UnixMillis(1_000_000_000), Duration::from_secs(900));
+        let standing = Standing { good_at };
+        let after = |secs| good_at.plus(Duration::from_secs(secs));
+        assert_eq!(standing.recent(after(0), every), Some(good_at));
+        assert_eq!(standing.recent(after(899), every), Some(good_at));
+        assert_eq!(standing.recent(after(900), every), None);
+        // A clock that is a little behind, and one that is wrong.
+        assert_eq!(standing.recent(UnixMillis(good_at.0 - 300_000), every), Some(good_at));
+        assert_eq!(standing.recent(UnixMillis(good_at.0 - 300_001), every), None);
+    }
+}
