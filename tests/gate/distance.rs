@@ -57,9 +57,8 @@ async fn uploads_over_a_distance() {
     let (_upstream, setup, gate) = gate_with(|s| s.https().set("log.access_log", false)).await;
     let far = far_from(gate.https).await;
     let certificate = reqwest::Certificate::from_der(&setup.certificate()).unwrap();
-    let client = || {
-        reqwest::Client::builder().tls_certs_only([certificate.clone()]).resolve(HOST, far).no_proxy()
-    };
+    let client =
+        || reqwest::Client::builder().tls_certs_only([certificate.clone()]).resolve(HOST, far).no_proxy();
     let clients =
         [("HTTP/1.1", client().http1_only().build().unwrap()), ("HTTP/2", client().build().unwrap())];
     let mut all = [Vec::new(), Vec::new()];
@@ -78,5 +77,8 @@ async fn uploads_over_a_distance() {
         times.sort_unstable();
         times[times.len() / 2]
     });
-    println!("median of 7: HTTP/1.1 {one:?}, HTTP/2 {two:?}, ratio {:.2}", two.as_secs_f64() / one.as_secs_f64());
+    println!(
+        "median of 7: HTTP/1.1 {one:?}, HTTP/2 {two:?}, ratio {:.2}",
+        two.as_secs_f64() / one.as_secs_f64()
+    );
 }

@@ -116,7 +116,8 @@ async fn r13_the_standing_of_one_member_says_nothing_of_another() {
     .await;
     is_up(&stage.gate, true).await;
     let stays = stage.signed_in("zhangsan").await;
-    let uses = async |page: &crate::support::Browser| page.clone().api(Method::GET, "/api/orders:list").await.status;
+    let uses =
+        async |page: &crate::support::Browser| page.clone().api(Method::GET, "/api/orders:list").await.status;
     eventually("WeCom is asked about the one who stays", async || {
         assert_eq!(uses(&stays).await, 200);
         !redis.keys(":member:").is_empty()
