@@ -87,6 +87,8 @@ fn head_begins(page: &[u8], mut from: usize) -> Found {
         let length = match second {
             b'!' => markup_declaration(token),
             b'?' => past(token, b">"),
+            // Without a name it is a comment, in which quotes are characters.
+            b'/' if token.get(2).is_some_and(|third| !third.is_ascii_alphabetic()) => past(token, b">"),
             b'/' | b'a'..=b'z' | b'A'..=b'Z' => tag(token),
             _ => Some(1), // a lone `<` is text
         };
@@ -129,19 +131,38 @@ fn markup_declaration(token: &[u8]) -> Option<usize> {
     Some(ends.saturating_add(4))
 }
 
-/// Length of a start or end tag: up to the `>` that is not in a quoted attribute value.
+/// Where in a tag a byte is.
+#[derive(Clone, Copy)]
+enum InTag {
+    Name,
+    /// Before the name of an attribute.
+    Between,
+    /// In the name of an attribute, or after it.
+    Attribute,
+    BeforeValue,
+    Quoted(u8),
+    Unquoted,
+}
+
+/// Length of a start or end tag: up to the `>` that is not in a quoted attribute value. A quote begins a value only right
+/// after the `=` that follows an attribute's name (WHATWG HTML, 13.2.5.32 to 13.2.5.40).
 fn tag(token: &[u8]) -> Option<usize> {
-    let mut quote = None;
-    let mut after_equals = false;
-    for (at, &b) in token.iter().enumerate() {
-        match (quote, b) {
-            (Some(q), b) if q == b => quote = None,
-            (Some(_), _) => {}
-            (None, b'>') => return Some(at.saturating_add(1)),
-            (None, b'"' | b'\'') if after_equals => quote = Some(b),
-            (None, _) => {}
-        }
-        after_equals = b == b'=' || (after_equals && b.is_ascii_whitespace());
+    let mut state = InTag::Name;
+    for (at, &b) in token.iter().enumerate().skip(2) {
+        let space = b.is_ascii_whitespace();
+        state = match (state, b) {
+            (InTag::Quoted(quote), b) if quote == b => InTag::Between,
+            (InTag::Quoted(_), _) => state,
+            (_, b'>') => return Some(at.saturating_add(1)),
+            (InTag::BeforeValue, b'"' | b'\'') => InTag::Quoted(b),
+            (InTag::BeforeValue, _) if space => state,
+            (InTag::BeforeValue, _) => InTag::Unquoted,
+            (InTag::Attribute, b'=') => InTag::BeforeValue,
+            (InTag::Name | InTag::Between | InTag::Attribute, b'/') => InTag::Between,
+            (InTag::Name | InTag::Unquoted, _) if space => InTag::Between,
+            (InTag::Between, _) if !space => InTag::Attribute,
+            _ => state,
+        };
     }
     None
 }
@@ -184,7 +205,16 @@ mod tests {
         "<?xml version='1.0'?><!doctype html SYSTEM \"about:legacy-compat\"><head>|",
         "<html data-x='<head>'><head/>|",
         "<html a=\"'\" b='\"' c = \">\"><head>|",
-        "<html a=b\"c><head>|", // a quote inside an unquoted value is a character
+        // A quote is a character inside an unquoted value, a name, and a comment that begins as an end tag.
+        "<html a=b\"c><head>|",
+        "<html a=b=\"><head>|\">",
+        "<html =\"><head>|\">",
+        "<html=\"><head>|\">",
+        "<html a/=\"><head>|\">",
+        "<html a=\"\"=\"><head>|\">",
+        "</html=\"><head>|\">",
+        "</ a=\"><head>|\">",
+        "</html a=\"><head>\"><head>|",
         "<header>no</header><head>|",
         "</head><head>|",
         "1 < 2 <3 <> </> <head>|",
