@@ -6,7 +6,7 @@ CARGO ?= cargo
 # Real NocoBase, cached between runs.
 export WECOM_GATE_NOCOBASE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/wecom-gate/nocobase-2.2.15
 
-.PHONY: help demo test test-rust test-repeat test-browser peers chart lint deny fuzz fuzz-short fmt bench bench-micro certs packages nocobase-packages nocobase docs
+.PHONY: help demo test test-rust test-repeat test-browser peers chart lint deny fuzz fuzz-short mutants fmt bench bench-micro certs packages nocobase-packages nocobase docs
 
 help: ## What there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -55,6 +55,10 @@ fuzz-short: nocobase-packages ## Each fuzz target for a few seconds
 SECONDS_EACH ?= 600
 fuzz: nocobase-packages ## Each fuzz target for ten minutes (SECONDS_EACH=...)
 	./fuzz/run.sh $(SECONDS_EACH)
+
+FOLDER ?= decide
+mutants: ## What of a folder of src/ no unit test notices (FOLDER=... SHARD=K/N)
+	./tests/setup/mutants.sh $(FOLDER) $(SHARD)
 
 bench: ## Side by side with bare Pingora and nginx: ratios and medians
 	./benches/compare/run.sh
