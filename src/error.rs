@@ -7,9 +7,9 @@ mod cause;
 mod descriptors;
 mod once_a_minute;
 
-pub use cause::{Cause, FailureWithCause};
-pub use descriptors::is_out_of_files;
-pub use once_a_minute::{OnceAMinute, line_due};
+pub(crate) use cause::{Cause, FailureWithCause};
+pub(crate) use descriptors::is_out_of_files;
+pub(crate) use once_a_minute::{OnceAMinute, line_due};
 
 /// Why the gate did not do what was requested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

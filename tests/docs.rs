@@ -83,12 +83,11 @@ fn check_has_a_description_of_every_step_in_order() {
     // The example of the JSON has the fields of the real thing.
     let example: serde_json::Value =
         serde_json::from_str(text.split("```json\n").nth(1).unwrap().split("```").next().unwrap()).unwrap();
-    let mut step = check::Step::new(
+    let step = check::Step::new(
         check::Id::WecomTrustedIp,
         Some("wecom"),
         check::Verdict::failed("a", "b", "c").with_detail("d"),
     );
-    step.findings.truncate(1);
     let keys = |v: &serde_json::Value| v.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
     let report = serde_json::to_value(check::Report::new(vec![step], None)).unwrap();
     assert_eq!(keys(&example), keys(&report));

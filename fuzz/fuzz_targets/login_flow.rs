@@ -5,8 +5,7 @@ use std::sync::{Arc, LazyLock};
 
 use libfuzzer_sys::fuzz_target;
 use wecom_gate::error::Failure;
-use wecom_gate::session::flow::attempt_of;
-use wecom_gate::session::{PendingSignIns, Keyring, Names, OwnCookies, UnixMillis};
+use wecom_gate::session::{Keyring, Names, OwnCookies, PendingSignIns, UnixMillis, attempt_of};
 
 const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
 

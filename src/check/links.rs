@@ -7,23 +7,23 @@ use crate::config::{Config, WeComEntry};
 
 /// What to paste into WeCom's console for one entry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Links {
+pub(crate) struct Links {
     /// Name of the entry.
-    pub entry: String,
+    pub(crate) entry: String,
     /// Application home page on a desktop.
-    pub home_desktop: String,
+    pub(crate) home_desktop: String,
     /// Application home page on a phone.
-    pub home_mobile: String,
+    pub(crate) home_mobile: String,
     /// Authorised callback domain and trusted domain: host, and port where it is not the usual one.
-    pub callback_domain: String,
+    pub(crate) callback_domain: String,
     /// URL of the receive-message callback.
-    pub event_url: String,
+    pub(crate) event_url: String,
     /// Where WeCom looks for the domain verification files.
-    pub verify_urls: Vec<String>,
+    pub(crate) verify_urls: Vec<String>,
 }
 
 /// What to paste into WeCom's console.
-pub fn links(config: &Config, entry: &WeComEntry) -> Links {
+pub(crate) fn links(config: &Config, entry: &WeComEntry) -> Links {
     let origin = config.origin.url();
     let home = |path: &str| {
         if entry.auto_login {

@@ -23,8 +23,7 @@ mod steps;
 mod tls;
 mod wecom;
 
-pub use links::{Links, links};
 pub use printer::{Printer, plain};
-pub use report::{Finding, Report, Step, StepOutcome, Verdict};
+pub use report::{Report, Step, Verdict};
 pub use run::{Options, run};
 pub use steps::Id;

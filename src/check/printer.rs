@@ -26,7 +26,7 @@ impl Default for Printer {
 
 impl Printer {
     /// A step begins.
-    pub fn begin(&mut self, id: Id, entry: Option<&str>) {
+    pub(crate) fn begin(&mut self, id: Id, entry: Option<&str>) {
         if self.live {
             let _ = write!(self.out, "...     {}", label(id.name(), entry)).and_then(|()| self.out.flush());
         }
@@ -36,7 +36,7 @@ impl Printer {
     ///
     /// # Errors
     /// Standard output is gone.
-    pub fn done(&mut self, step: &Step) -> io::Result<()> {
+    pub(crate) fn done(&mut self, step: &Step) -> io::Result<()> {
         if self.live {
             self.out.write_all(b"\r\x1b[2K")?;
         }
@@ -48,7 +48,7 @@ impl Printer {
     ///
     /// # Errors
     /// Standard output is gone.
-    pub fn end(&mut self, report: &Report) -> io::Result<()> {
+    pub(crate) fn end(&mut self, report: &Report) -> io::Result<()> {
         self.out.write_all(tail(report).as_bytes())?;
         self.out.flush()
     }

@@ -9,7 +9,7 @@ use crate::config::Config;
 /// How a step ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum StepOutcome {
+pub(crate) enum StepOutcome {
     /// As it should be.
     Ok,
     /// Works, or cannot be determined from here; should be looked at.
@@ -22,24 +22,24 @@ pub enum StepOutcome {
 
 /// Something that was found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Finding {
+pub(crate) struct Finding {
     /// What it is about: a key of the configuration, or what was looked at.
-    pub about: String,
+    pub(crate) about: String,
     /// Its value, as it would be written in TOML; never a secret.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub value: Option<String>,
+    pub(crate) value: Option<String>,
     /// Where that was written: `line 12`, or a variable of the environment.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub place: Option<String>,
+    pub(crate) place: Option<String>,
     /// What was found.
-    pub what: String,
+    pub(crate) what: String,
     /// What to do about it; empty where nothing need be done.
-    pub remedy: String,
+    pub(crate) remedy: String,
 }
 
 impl Finding {
     /// Without value and place.
-    pub fn new(about: impl Into<String>, what: impl Into<String>, remedy: impl Into<String>) -> Self {
+    pub(crate) fn new(about: impl Into<String>, what: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { about: about.into(), value: None, place: None, what: what.into(), remedy: remedy.into() }
     }
 }
@@ -48,24 +48,28 @@ impl Finding {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict {
     /// How it ended.
-    pub outcome: StepOutcome,
+    pub(crate) outcome: StepOutcome,
     /// One line: what was seen, or why it was skipped; may be empty.
-    pub detail: String,
+    pub(crate) detail: String,
     /// Problems; empty if there are none.
-    pub findings: Vec<Finding>,
+    pub(crate) findings: Vec<Finding>,
 }
 
 impl Verdict {
     /// No problem.
-    pub fn ok(detail: impl Into<String>) -> Self {
+    pub(crate) fn ok(detail: impl Into<String>) -> Self {
         Self { outcome: StepOutcome::Ok, detail: detail.into(), findings: Vec::new() }
     }
     /// Not looked at.
-    pub fn skipped(why: impl Into<String>) -> Self {
+    pub(crate) fn skipped(why: impl Into<String>) -> Self {
         Self { outcome: StepOutcome::Skipped, detail: why.into(), findings: Vec::new() }
     }
     /// One problem, which should be looked at.
-    pub fn warning(about: impl Into<String>, what: impl Into<String>, remedy: impl Into<String>) -> Self {
+    pub(crate) fn warning(
+        about: impl Into<String>,
+        what: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Self {
         Self::found(StepOutcome::Warning, vec![Finding::new(about, what, remedy)])
     }
     /// One problem, which must be corrected.
@@ -73,7 +77,7 @@ impl Verdict {
         Self::found(StepOutcome::Failed, vec![Finding::new(about, what, remedy)])
     }
     /// These findings.
-    pub fn found(outcome: StepOutcome, findings: Vec<Finding>) -> Self {
+    pub(crate) fn found(outcome: StepOutcome, findings: Vec<Finding>) -> Self {
         Self { outcome, detail: String::new(), findings }
     }
     /// With a line of what was seen.
@@ -88,17 +92,17 @@ impl Verdict {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Step {
     /// Never changes: `configuration`, ...
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// The `[[wecom]]` entry that it is about.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub entry: Option<String>,
+    pub(crate) entry: Option<String>,
     /// How it ended.
-    pub outcome: StepOutcome,
+    pub(crate) outcome: StepOutcome,
     /// One line: what was seen, or why it was skipped.
     #[serde(skip_serializing_if = "String::is_empty")]
-    pub detail: String,
+    pub(crate) detail: String,
     /// Problems; empty if there are none.
-    pub findings: Vec<Finding>,
+    pub(crate) findings: Vec<Finding>,
 }
 
 impl Step {
@@ -115,9 +119,9 @@ pub struct Report {
     /// No step has failed.
     pub ok: bool,
     /// In the order in which they were taken.
-    pub steps: Vec<Step>,
+    pub(crate) steps: Vec<Step>,
     /// One per `[[wecom]]`; none while the configuration is wrong.
-    pub links: Vec<Links>,
+    pub(crate) links: Vec<Links>,
 }
 
 impl Report {

@@ -9,7 +9,7 @@
 mod raw;
 mod reference;
 mod report;
-pub mod role;
+pub(crate) mod role;
 mod schema;
 mod shape;
 mod source;
@@ -23,9 +23,12 @@ use std::path::Path;
 use serde_json::Value;
 
 pub use reference::markdown;
-pub use report::{ConfigError, ConfigErrors};
+pub use report::ConfigErrors;
 pub use schema::schema;
-pub use types::*;
+pub use types::{Config, EventKeys, Listen, Log, LogFormat};
+
+pub(crate) use report::ConfigError;
+pub(crate) use types::*;
 
 use report::Report;
 

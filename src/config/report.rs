@@ -7,19 +7,19 @@ use serde::Serialize;
 
 /// One thing that is wrong: where, what, and what to do about it. Never contains a secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct ConfigError {
+pub(crate) struct ConfigError {
     /// Path of the key, such as `wecom[0].corp_id`; the file's name where the file itself is the trouble.
-    pub key: String,
+    pub(crate) key: String,
     /// Where the value comes from: `line 12`, or the name of an environment variable.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub place: Option<String>,
+    pub(crate) place: Option<String>,
     /// The value, as it would be written in TOML; none for secrets and for keys that are not set.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub value: Option<String>,
+    pub(crate) value: Option<String>,
     /// What is wrong.
-    pub problem: String,
+    pub(crate) problem: String,
     /// What to do.
-    pub remedy: String,
+    pub(crate) remedy: String,
 }
 
 impl fmt::Display for ConfigError {
@@ -37,7 +37,7 @@ impl fmt::Display for ConfigError {
 
 /// Everything that is wrong, at once.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConfigErrors(pub Vec<ConfigError>);
+pub struct ConfigErrors(pub(crate) Vec<ConfigError>);
 
 impl fmt::Display for ConfigErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

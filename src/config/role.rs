@@ -5,12 +5,12 @@ const LONGEST: usize = 100;
 
 /// Could this name `root`, the role that may do everything? Databases compare in their own ways: without regard to case, or
 /// to spaces at the end.
-pub fn is_root(name: &str) -> bool {
+pub(crate) fn is_root(name: &str) -> bool {
     name.trim().eq_ignore_ascii_case("root")
 }
 
 /// A name that means the same to every database: letters, digits, `_`, `-`.
-pub fn is_plain(name: &str) -> bool {
+pub(crate) fn is_plain(name: &str) -> bool {
     (1..=LONGEST).contains(&name.len())
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b))
 }

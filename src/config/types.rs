@@ -10,73 +10,73 @@ use secrecy::{SecretSlice, SecretString};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-pub use crate::decide::Browsers;
+pub(crate) use crate::decide::Browsers;
 
 /// The whole configuration, validated.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// What people open.
-    pub origin: Origin,
+    pub(crate) origin: Origin,
     /// Where the gate listens.
     pub listen: Listen,
     /// NocoBase's nodes.
-    pub upstream: Upstream,
+    pub(crate) upstream: Upstream,
     /// NocoBase's sign-in.
-    pub nocobase: NocoBase,
+    pub(crate) nocobase: NocoBase,
     /// One entry per company or app; names are unique.
-    pub wecom: Vec<WeComEntry>,
+    pub(crate) wecom: Vec<WeComEntry>,
     /// Who gets in without WeCom.
-    pub access: Access,
+    pub(crate) access: Access,
     /// Session cookies.
-    pub session: Session,
+    pub(crate) session: Session,
     /// Logs.
-    pub log: Log,
+    pub(crate) log: Log,
     /// Bounds on what one client may ask for.
-    pub limits: Limits,
+    pub(crate) limits: Limits,
     /// Files of NocoBase's client.
-    pub cache: Cache,
+    pub(crate) cache: Cache,
 }
 
 impl Config {
     /// The entry with this name.
-    pub fn entry(&self, name: &str) -> Option<&WeComEntry> {
+    pub(crate) fn entry(&self, name: &str) -> Option<&WeComEntry> {
         self.wecom.iter().find(|e| e.name == name)
     }
     /// Does NocoBase's own password form pass?
-    pub fn password_form(&self) -> bool {
+    pub(crate) fn password_form(&self) -> bool {
         self.access.password_login || self.access.browsers == Browsers::NocoBase
     }
     /// The one entry that signs members in by itself inside WeCom, if there is one.
-    pub fn auto_entry(&self) -> Option<&WeComEntry> {
+    pub(crate) fn auto_entry(&self) -> Option<&WeComEntry> {
         self.wecom.iter().find(|e| e.auto_login)
     }
 }
 
 /// Scheme, host and port that people open; the only source of every absolute address that the gate makes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Origin {
+pub(crate) struct Origin {
     /// `https` (then cookies are `__Host-` and `Secure`) or `http`.
-    pub https: bool,
+    pub(crate) https: bool,
     /// Lower-case host, without port.
-    pub host: String,
+    pub(crate) host: String,
     /// The port, where it is not the scheme's default.
-    pub port: Option<u16>,
+    pub(crate) port: Option<u16>,
 }
 
 impl Origin {
     /// `https` or `http`.
-    pub fn scheme(&self) -> &'static str {
+    pub(crate) fn scheme(&self) -> &'static str {
         if self.https { "https" } else { "http" }
     }
     /// `host` or `host:port`, default ports dropped (WeCom compares them to the letter).
-    pub fn authority(&self) -> String {
+    pub(crate) fn authority(&self) -> String {
         match self.port {
             Some(p) => format!("{}:{p}", self.host),
             None => self.host.clone(),
         }
     }
     /// `scheme://authority`, without a slash at the end.
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("{}://{}", self.scheme(), self.authority())
     }
 }
@@ -85,24 +85,24 @@ impl Origin {
 #[derive(Debug, Clone)]
 pub struct Listen {
     /// Plain HTTP listeners.
-    pub http: Vec<SocketAddr>,
+    pub(crate) http: Vec<SocketAddr>,
     /// TLS listeners (HTTP/1.1 and HTTP/2).
-    pub https: Vec<SocketAddr>,
+    pub(crate) https: Vec<SocketAddr>,
     /// Certificate chain (PEM), needed when `https` is set.
-    pub cert: Option<PathBuf>,
+    pub(crate) cert: Option<PathBuf>,
     /// Private key (PEM), needed when `https` is set.
-    pub key: Option<PathBuf>,
+    pub(crate) key: Option<PathBuf>,
     /// Is plain HTTP redirected to the origin?
-    pub redirect_http: bool,
+    pub(crate) redirect_http: bool,
     /// Certificates for other names.
-    pub certificates: Vec<CertificateFiles>,
+    pub(crate) certificates: Vec<CertificateFiles>,
     /// The operator's listener: `/livez`, `/readyz`, `/servez`, `/metrics`, `/version`.
     pub ops: Option<SocketAddr>,
 }
 
 impl Listen {
     /// Every pair, `cert` and `key` first: that one is the default.
-    pub fn pairs(&self) -> Vec<CertificateFiles> {
+    pub(crate) fn pairs(&self) -> Vec<CertificateFiles> {
         let first = self
             .cert
             .iter()
@@ -114,30 +114,30 @@ impl Listen {
 
 /// A certificate and its key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CertificateFiles {
+pub(crate) struct CertificateFiles {
     /// Certificate chain (PEM).
-    pub cert: PathBuf,
+    pub(crate) cert: PathBuf,
     /// Private key (PEM).
-    pub key: PathBuf,
+    pub(crate) key: PathBuf,
 }
 
 /// `[upstream]`
 #[derive(Debug, Clone)]
-pub struct Upstream {
+pub(crate) struct Upstream {
     /// `host:port` of each NocoBase node; names are resolved when the gate starts.
-    pub nodes: Vec<String>,
+    pub(crate) nodes: Vec<String>,
     /// Time to open a connection.
-    pub connect_timeout: Duration,
+    pub(crate) connect_timeout: Duration,
     /// Longest silence of NocoBase within one answer.
-    pub read_timeout: Duration,
+    pub(crate) read_timeout: Duration,
     /// Time between two health checks of a node.
-    pub health_interval: Duration,
+    pub(crate) health_interval: Duration,
 }
 
 /// How the page gets its token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum TokenDelivery {
+pub(crate) enum TokenDelivery {
     /// A random placeholder, the phantom; NocoBase's token never leaves the gate.
     Sealed,
     /// NocoBase's real token.
@@ -147,7 +147,7 @@ pub enum TokenDelivery {
 /// What makes a WeCom member and a NocoBase user the same person, before there is a binding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum MatchBy {
+pub(crate) enum MatchBy {
     /// The phone number, verified by WeCom.
     Phone,
     /// WeCom's userid = NocoBase's user name.
@@ -158,30 +158,30 @@ pub enum MatchBy {
 
 /// `[nocobase]`
 #[derive(Debug, Clone)]
-pub struct NocoBase {
+pub(crate) struct NocoBase {
     /// HS256 secret of NocoBase's tokens.
-    pub jwt_secret: SecretSlice<u8>,
+    pub(crate) jwt_secret: SecretSlice<u8>,
     /// How the gate itself signs in to NocoBase.
-    pub service: ServiceAccount,
+    pub(crate) service: ServiceAccount,
     /// NocoBase's application name.
-    pub app: String,
+    pub(crate) app: String,
     /// `APP_PUBLIC_PATH`: begins and ends with `/`.
-    pub public_path: String,
+    pub(crate) public_path: String,
     /// What the browser gets to hold.
-    pub token_delivery: TokenDelivery,
+    pub(crate) token_delivery: TokenDelivery,
     /// In this order.
-    pub match_by: Vec<MatchBy>,
+    pub(crate) match_by: Vec<MatchBy>,
     /// Make a NocoBase user for a member who matches nobody.
-    pub auto_create_user: bool,
+    pub(crate) auto_create_user: bool,
     /// Roles of users that the gate makes; empty: NocoBase's default role. Also of those whom rules would leave without any.
-    pub default_roles: Vec<String>,
+    pub(crate) default_roles: Vec<String>,
     /// Send `X-WeCom-User` and its companions to NocoBase.
-    pub identity_headers: bool,
+    pub(crate) identity_headers: bool,
 }
 
 /// The account that finds, makes and binds users.
 #[derive(Debug, Clone)]
-pub enum ServiceAccount {
+pub(crate) enum ServiceAccount {
     /// An API key made in NocoBase.
     Token(SecretString),
     /// The gate mints a token for this user id.
@@ -190,47 +190,47 @@ pub enum ServiceAccount {
 
 /// `[[wecom]]`: one app of one company.
 #[derive(Clone)]
-pub struct WeComEntry {
+pub(crate) struct WeComEntry {
     /// Name of the authenticator in NocoBase's binding table: `[A-Za-z0-9_-]{1,50}`.
-    pub name: String,
+    pub(crate) name: String,
     /// What people read on buttons.
-    pub title: String,
+    pub(crate) title: String,
     /// CorpID.
-    pub corp_id: String,
+    pub(crate) corp_id: String,
     /// AgentID of the app.
-    pub agent_id: String,
+    pub(crate) agent_id: String,
     /// Secret of the app.
-    pub secret: SecretString,
+    pub(crate) secret: SecretString,
     /// Sign in by itself inside WeCom; at most one entry.
-    pub auto_login: bool,
+    pub(crate) auto_login: bool,
     /// Where a member lands who opened `/`.
-    pub home: String,
+    pub(crate) home: String,
     /// The same on a phone.
-    pub home_mobile: String,
+    pub(crate) home_mobile: String,
     /// Names of domain verification files, `WW_verify_<token>.txt`.
-    pub verify_files: Vec<String>,
+    pub(crate) verify_files: Vec<String>,
     /// Department ids; sub-departments included.
-    pub allow_departments: Vec<u64>,
+    pub(crate) allow_departments: Vec<u64>,
     /// Tag ids.
-    pub allow_tags: Vec<u64>,
+    pub(crate) allow_tags: Vec<u64>,
     /// Userids.
-    pub allow_users: Vec<String>,
+    pub(crate) allow_users: Vec<String>,
     /// Receive-message callback: both or neither.
-    pub events: Option<EventKeys>,
+    pub(crate) events: Option<EventKeys>,
     /// WeCom's API, without a slash at the end.
-    pub api_base: Url,
+    pub(crate) api_base: Url,
     /// In-client OAuth page.
-    pub authorize_url: Url,
+    pub(crate) authorize_url: Url,
     /// Web login page.
-    pub web_login_url: Url,
+    pub(crate) web_login_url: Url,
     /// Path of getuserinfo.
-    pub userinfo_path: String,
+    pub(crate) userinfo_path: String,
     /// Path of getuserdetail.
-    pub userdetail_path: String,
+    pub(crate) userdetail_path: String,
     /// Outbound proxy for calls to WeCom only.
-    pub http_proxy: Option<Url>,
+    pub(crate) http_proxy: Option<Url>,
     /// Department or tag -> NocoBase role.
-    pub roles: Vec<RoleRule>,
+    pub(crate) roles: Vec<RoleRule>,
 }
 
 /// By hand, because `http_proxy` may carry a password.
@@ -260,16 +260,16 @@ pub struct EventKeys {
 
 /// `[[wecom.roles]]`
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RoleRule {
+pub(crate) struct RoleRule {
     /// Whom it is for.
-    pub group: Group,
+    pub(crate) group: Group,
     /// NocoBase role name.
-    pub role: String,
+    pub(crate) role: String,
 }
 
 /// A department or a tag of WeCom.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Group {
+pub(crate) enum Group {
     /// Department id.
     Department(u64),
     /// Tag id.
@@ -278,51 +278,51 @@ pub enum Group {
 
 /// `[access]`
 #[derive(Debug, Clone)]
-pub struct Access {
+pub(crate) struct Access {
     /// Browsers outside WeCom.
-    pub browsers: Browsers,
+    pub(crate) browsers: Browsers,
     /// Link to NocoBase's password form on the gate's sign-in page; who signs in there passes.
-    pub password_login: bool,
+    pub(crate) password_login: bool,
     /// NocoBase API keys pass.
-    pub api_keys: bool,
+    pub(crate) api_keys: bool,
     /// `METHOD /path` rules that pass without a session, as written (see `decide::rules`).
-    pub public: Vec<String>,
+    pub(crate) public: Vec<String>,
     /// CORS preflights of API paths pass without a session.
-    pub preflights: bool,
+    pub(crate) preflights: bool,
     /// Links to files with `temporaryAccessToken` pass without a session.
-    pub temporary_file_links: bool,
+    pub(crate) temporary_file_links: bool,
     /// Networks that pass without a session.
-    pub bypass_networks: Vec<IpNet>,
+    pub(crate) bypass_networks: Vec<IpNet>,
     /// Peers whose `X-Forwarded-For` counts.
-    pub trusted_proxies: Vec<IpNet>,
+    pub(crate) trusted_proxies: Vec<IpNet>,
     /// What a trusted proxy shows to be told NocoBase's token by `/wecom-gate/auth`.
-    pub forward_auth_secret: Option<SecretString>,
+    pub(crate) forward_auth_secret: Option<SecretString>,
 }
 
 /// `[session]`
 #[derive(Debug, Clone)]
-pub struct Session {
+pub(crate) struct Session {
     /// 64 bytes each; the first seals, all open.
-    pub keys: Vec<SecretSlice<u8>>,
+    pub(crate) keys: Vec<SecretSlice<u8>>,
     /// What the names of the gate's cookies begin with.
-    pub cookie_name: String,
+    pub(crate) cookie_name: String,
     /// A session ends after this long without a request.
-    pub idle: Duration,
+    pub(crate) idle: Duration,
     /// A session ends this long after sign-in.
-    pub absolute: Duration,
+    pub(crate) absolute: Duration,
     /// How often a session in use is checked again with NocoBase and WeCom.
-    pub recheck: Duration,
+    pub(crate) recheck: Duration,
     /// Where the nodes of the gate share what they share.
-    pub redis: Option<Redis>,
+    pub(crate) redis: Option<Redis>,
 }
 
 /// `session.redis`
 #[derive(Debug, Clone)]
-pub struct Redis {
+pub(crate) struct Redis {
     /// With the password, if there is one.
-    pub url: SecretString,
+    pub(crate) url: SecretString,
     /// The same to show: `host:port`, or the path of the socket.
-    pub address: String,
+    pub(crate) address: String,
 }
 
 /// Shape of the log lines.
@@ -348,30 +348,30 @@ pub struct Log {
 
 /// `[cache]`
 #[derive(Debug, Clone)]
-pub struct Cache {
+pub(crate) struct Cache {
     /// Bytes; 0: nothing is kept.
-    pub memory: u64,
+    pub(crate) memory: u64,
 }
 
 /// `[limits]`
 #[derive(Debug, Clone)]
-pub struct Limits {
+pub(crate) struct Limits {
     /// Bytes of one request's head.
-    pub header_bytes: usize,
+    pub(crate) header_bytes: usize,
     /// Bytes of one request's body; `None`: no bound.
-    pub body_bytes: Option<u64>,
+    pub(crate) body_bytes: Option<u64>,
     /// Connections open at once, over all public listeners.
-    pub connections: usize,
+    pub(crate) connections: usize,
     /// From the first byte of a request to the end of its head, however slowly it drips.
-    pub head_timeout: Duration,
+    pub(crate) head_timeout: Duration,
     /// How long a connection may wait for its next request.
-    pub keepalive_timeout: Duration,
+    pub(crate) keepalive_timeout: Duration,
     /// Longest silence of a client that sends a body, or that does not take an answer.
-    pub body_timeout: Duration,
+    pub(crate) body_timeout: Duration,
     /// Sign-ins that one address may begin within a minute; 0: no bound.
-    pub sign_ins_per_minute: u32,
+    pub(crate) sign_ins_per_minute: u32,
     /// Worthless callbacks that one address may bring within a minute; 0: no bound.
-    pub bad_callbacks_per_minute: u32,
+    pub(crate) bad_callbacks_per_minute: u32,
     /// Sign-ins that are worked on at once.
-    pub sign_ins_at_once: usize,
+    pub(crate) sign_ins_at_once: usize,
 }

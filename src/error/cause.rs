@@ -5,54 +5,54 @@ use super::{Failure, Level, line_due};
 
 /// What an operator needs to know. Never a secret, a phone number or an e-mail address (R27).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Cause {
+pub(crate) struct Cause {
     /// What happened, in words; empty where the label says it all.
-    pub reason: String,
+    pub(crate) reason: String,
     /// The call of WeCom's or NocoBase's API.
-    pub call: Option<String>,
+    pub(crate) call: Option<String>,
     /// The NocoBase node.
-    pub base: Option<String>,
+    pub(crate) base: Option<String>,
     /// HTTP status of the response.
-    pub status: Option<u16>,
+    pub(crate) status: Option<u16>,
     /// NocoBase's error code.
-    pub answer: Option<&'static str>,
+    pub(crate) answer: Option<&'static str>,
     /// What kind of "no" WeCom said.
-    pub class: Option<&'static str>,
+    pub(crate) class: Option<&'static str>,
     /// WeCom's error code.
-    pub errcode: Option<i64>,
+    pub(crate) errcode: Option<i64>,
     /// WeCom's error message, without what is secret.
-    pub errmsg: Option<String>,
+    pub(crate) errmsg: Option<String>,
     /// What to do.
-    pub remedy: Option<String>,
+    pub(crate) remedy: Option<String>,
     /// The configured service account.
-    pub service_user: Option<String>,
+    pub(crate) service_user: Option<String>,
     /// NocoBase users that match.
-    pub users: Option<String>,
+    pub(crate) users: Option<String>,
     /// By which key they match.
-    pub by: Option<String>,
+    pub(crate) by: Option<String>,
     /// The WeCom userid that the matching user is bound to.
-    pub bound_to: Option<String>,
+    pub(crate) bound_to: Option<String>,
     /// Columns of NocoBase's table.
-    pub fields: Option<String>,
+    pub(crate) fields: Option<String>,
 }
 
 /// A failure, and what is known of its cause.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FailureWithCause {
+pub(crate) struct FailureWithCause {
     /// The failure.
-    pub failure: Failure,
+    pub(crate) failure: Failure,
     /// Its cause; empty where the failure says it all.
-    pub cause: Box<Cause>,
+    pub(crate) cause: Box<Cause>,
 }
 
 impl FailureWithCause {
     /// From its parts.
-    pub fn new(failure: Failure, cause: Cause) -> Self {
+    pub(crate) fn new(failure: Failure, cause: Cause) -> Self {
         FailureWithCause { failure, cause: Box::new(cause) }
     }
 
     /// Writes a line of its own, and gives the failure: for tasks that have no line to put the cause into.
-    pub fn logged(self) -> Failure {
+    pub(crate) fn logged(self) -> Failure {
         let (label, cause) = (self.failure.response().label, &*self.cause);
         let reason = &cause.reason;
         macro_rules! line {

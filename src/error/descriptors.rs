@@ -7,7 +7,7 @@ use std::io;
 const NONE_LEFT: [i32; 2] = [24, 23];
 
 /// Is that the cause of this error?
-pub fn is_out_of_files(error: &(dyn Error + 'static)) -> bool {
+pub(crate) fn is_out_of_files(error: &(dyn Error + 'static)) -> bool {
     let mut cause = Some(error);
     while let Some(error) = cause {
         let of_io = error.downcast_ref::<io::Error>();

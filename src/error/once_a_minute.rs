@@ -16,16 +16,16 @@ type Lines = HashMap<(&'static str, Failure), Line>;
 
 /// A line of its own that is written once a minute.
 #[derive(Debug)]
-pub struct OnceAMinute(Mutex<Line>);
+pub(crate) struct OnceAMinute(Mutex<Line>);
 
 impl OnceAMinute {
     /// Not written yet.
-    pub const fn new() -> OnceAMinute {
+    pub(crate) const fn new() -> OnceAMinute {
         OnceAMinute(Mutex::new(None))
     }
 
     /// Whether it is due: the number of those that were left out since the last one.
-    pub fn due(&self) -> Option<u64> {
+    pub(crate) fn due(&self) -> Option<u64> {
         due_at(&mut self.0.lock(), Instant::now())
     }
 }
@@ -40,7 +40,7 @@ static LINES: LazyLock<Mutex<Lines>> = LazyLock::new(Mutex::default);
 
 /// Whether a line about this failure is due, in this `place` of the code: the number of those that were left out since the
 /// last one. Failures that say something about one request are due always.
-pub fn line_due(place: &'static str, failure: Failure) -> Option<u64> {
+pub(crate) fn line_due(place: &'static str, failure: Failure) -> Option<u64> {
     due(&mut LINES.lock(), place, failure, Instant::now())
 }
 

@@ -26,7 +26,7 @@ const HOST: &str = "__Host-";
 pub(crate) const SESSION: &str = "wecom_gate";
 /// The language chosen in NocoBase's page. `gate.js` writes it, because only scripts can read where NocoBase keeps it; a
 /// hint and no more, so it has the same name for either scheme.
-pub const LANGUAGE: &str = "wecom_gate_lang";
+pub(crate) const LANGUAGE: &str = "wecom_gate_lang";
 
 /// Names and attributes of our cookies. With an `https` origin they are `__Host-` cookies: only this host,
 /// over TLS, can have set them. All begin with `session.cookie_name`, so that two gates on one host name do not
@@ -60,22 +60,22 @@ impl Names {
     }
 
     /// The session.
-    pub fn session(&self) -> &str {
+    pub(crate) fn session(&self) -> &str {
         &self.0.session
     }
 
     /// The mark "signed out on purpose": while it is set, there is no automatic sign-in.
-    pub fn out(&self) -> &str {
+    pub(crate) fn out(&self) -> &str {
         &self.0.out
     }
 
     /// How many sign-ins returned within a minute without a person's doing.
-    pub fn tries(&self) -> &str {
+    pub(crate) fn tries(&self) -> &str {
         &self.0.tries
     }
 
     /// What the names of all flow cookies begin with.
-    pub fn flow_prefix(&self) -> &str {
+    pub(crate) fn flow_prefix(&self) -> &str {
         &self.0.flow_prefix
     }
 
@@ -102,7 +102,7 @@ impl Names {
 
     /// A `Set-Cookie` line: HttpOnly, SameSite=Lax, Path=/, and Secure when the origin is https. `value` must
     /// be of cookie characters. Without `max_age` (rounded down to seconds) it lives as long as the browser.
-    pub fn set(&self, name: &str, value: &str, max_age: Option<Duration>) -> String {
+    pub(crate) fn set(&self, name: &str, value: &str, max_age: Option<Duration>) -> String {
         let mut cookie = self.bare(name, value);
         cookie.set_max_age(max_age.map(|a| i64::try_from(a.as_secs()).unwrap_or(i64::MAX)).map(seconds));
         cookie.to_string()
@@ -110,7 +110,7 @@ impl Names {
 
     /// The `Set-Cookie` line that deletes what [`Names::set`] set: all attributes are the same, else browsers
     /// keep `__Host-` cookies (R16).
-    pub fn delete(&self, name: &str) -> String {
+    pub(crate) fn delete(&self, name: &str) -> String {
         let mut cookie = self.bare(name, "");
         cookie.set_max_age(seconds(0));
         cookie.set_expires(Expiration::from(cookie::time::OffsetDateTime::UNIX_EPOCH));
@@ -128,17 +128,17 @@ impl Names {
     }
 
     /// Marks the browser as signed out on purpose, until it is closed or a member signs in by a click.
-    pub fn set_out(&self) -> String {
+    pub(crate) fn set_out(&self) -> String {
         self.set(self.out(), "1", None)
     }
 
     /// Counts a sign-in that returned by itself.
-    pub fn set_tries(&self, tries: u8) -> String {
+    pub(crate) fn set_tries(&self, tries: u8) -> String {
         self.set(self.tries(), &tries.to_string(), Some(TRIES_LIFE))
     }
 
     /// The same, with how often the browser was sent to NocoBase's form.
-    pub fn set_form_redirects(&self, tries: u8, forms: u8) -> String {
+    pub(crate) fn set_form_redirects(&self, tries: u8, forms: u8) -> String {
         self.set(self.tries(), &format!("{tries}.{forms}"), Some(TRIES_LIFE))
     }
 
@@ -158,11 +158,11 @@ fn seconds(n: i64) -> cookie::time::Duration {
 
 /// The cookie of one pending sign-in, as received.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct FlowCookie<'a> {
+pub(crate) struct FlowCookie<'a> {
     /// Its whole name.
-    pub name: &'a str,
+    pub(crate) name: &'a str,
     /// Its sealed value.
-    pub value: &'a [u8],
+    pub(crate) value: &'a [u8],
 }
 
 /// Our own cookies in a request, unopened. Nothing is copied, and nothing allocated unless a login is under
@@ -173,14 +173,14 @@ pub struct OwnCookies<'a> {
     /// There are more of them than that.
     crowded: bool,
     /// Cookies of login flows, in the order of the header.
-    pub flows: Vec<FlowCookie<'a>>,
+    pub(crate) flows: Vec<FlowCookie<'a>>,
     /// Signed out on purpose.
-    pub signed_out: bool,
+    pub(crate) signed_out: bool,
     /// Sign-ins that returned by themselves within a minute, as the browser counts them: a hint against loops, no proof of
     /// anything.
-    pub tries: u8,
+    pub(crate) tries: u8,
     /// How often the browser was sent to NocoBase's form within a minute, by the same count.
-    pub forms: u8,
+    pub(crate) forms: u8,
 }
 
 impl std::fmt::Debug for OwnCookies<'_> {
@@ -245,12 +245,12 @@ impl<'a> OwnCookies<'a> {
 
     /// Whether there are more cookies of the session's name than are looked at: which of them is the browser's own cannot be
     /// told (R42).
-    pub fn is_crowded(&self) -> bool {
+    pub(crate) fn is_crowded(&self) -> bool {
         self.crowded
     }
 
     /// Whether the browser sent a cookie of the session's name, good or not.
-    pub fn has_session(&self) -> bool {
+    pub(crate) fn has_session(&self) -> bool {
         self.sessions.iter().any(Option::is_some)
     }
 }
@@ -296,7 +296,7 @@ pub(super) fn name_and_value(segment: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 /// The value of the first cookie of this name.
-pub fn first_cookie<'a>(headers: impl IntoIterator<Item = &'a [u8]>, name: &[u8]) -> Option<&'a [u8]> {
+pub(crate) fn first_cookie<'a>(headers: impl IntoIterator<Item = &'a [u8]>, name: &[u8]) -> Option<&'a [u8]> {
     headers
         .into_iter()
         .flat_map(segments)

@@ -15,24 +15,24 @@ use super::seal::{Keyring, Purpose};
 use super::time::UnixMillis;
 
 /// A flow that is not finished by then has to begin anew.
-pub const LIFE: Duration = Duration::from_secs(10 * 60);
+pub(crate) const LIFE: Duration = Duration::from_secs(10 * 60);
 /// Most bytes of flow cookies in one browser's `Cookie` header; a further flow ends the oldest. Enough for thirty tabs at
 /// once, and with the session cookie still within the 8 KiB that nginx takes for one header line.
 const MAX_FLOW_BYTES: usize = 7 * 1024 + 512;
 /// What a cookie takes up in the header besides name and value: `=`, `;` and a space.
 const COOKIE_OVERHEAD: usize = 3;
 /// Longest return target in bytes.
-pub const MAX_TARGET: usize = 2048;
+pub(crate) const MAX_TARGET: usize = 2048;
 /// Characters of a state. WeCom takes up to 128 of `[A-Za-z0-9]` (doc 91022).
-pub const STATE_CHARS: usize = 32;
+pub(crate) const STATE_CHARS: usize = 32;
 /// How many cookies of one flow's name are tried: see `OwnCookies::sessions`.
 const MAX_SAME_NAME: usize = 3;
 /// How long a finished flow's cookie stays (see [`PendingSignIns::keep_briefly`]).
-pub const KEPT_BRIEFLY: Duration = Duration::from_secs(60);
+pub(crate) const KEPT_BRIEFLY: Duration = Duration::from_secs(60);
 
 /// Which page of WeCom the flow goes through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Via {
+pub(crate) enum Via {
     /// In-client OAuth, inside WeCom.
     WeCom,
     /// Web login: QR code or one click.
@@ -41,7 +41,7 @@ pub enum Via {
 
 impl Via {
     /// Stable name for logs and addresses.
-    pub const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Via::WeCom => "wecom",
             Via::Web => "web",
@@ -51,7 +51,7 @@ impl Via {
 
 /// How much the member is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Stage {
+pub(crate) enum Stage {
     /// Nothing: `snsapi_base`, or web login.
     Silent,
     /// Consent to the phone number: `snsapi_privateinfo`.
@@ -60,17 +60,17 @@ pub enum Stage {
 
 /// What a sign-in is for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SignInRequest {
+pub(crate) struct SignInRequest {
     /// Where to return: a path of our own origin, checked by the caller (R20).
-    pub target: String,
+    pub(crate) target: String,
     /// Name of the WeCom entry.
-    pub entry: String,
+    pub(crate) entry: String,
     /// Through which page.
-    pub via: Via,
+    pub(crate) via: Via,
     /// How much to ask.
-    pub stage: Stage,
+    pub(crate) stage: Stage,
     /// On a phone: decides between `home` and `home_mobile`.
-    pub mobile: bool,
+    pub(crate) mobile: bool,
 }
 
 /// A login flow.
@@ -78,9 +78,9 @@ pub struct SignInRequest {
 pub struct PendingSignIn {
     state: StateParameter,
     /// What is wanted.
-    pub request: SignInRequest,
+    pub(crate) request: SignInRequest,
     /// When it began.
-    pub started: UnixMillis,
+    pub(crate) started: UnixMillis,
 }
 
 /// The state of a flow: 32 characters of `[A-Za-z0-9]`. The first is a digit, the attempt; the others carry
@@ -96,20 +96,20 @@ impl std::fmt::Debug for StateParameter {
 
 /// A flow that has begun.
 #[derive(Debug)]
-pub struct Begun {
+pub(crate) struct Begun {
     /// The flow.
-    pub flow: PendingSignIn,
+    pub(crate) flow: PendingSignIn,
     /// `Set-Cookie` lines: the new flow's cookie first, then deletions of old ones.
-    pub set_cookies: Vec<String>,
+    pub(crate) set_cookies: Vec<String>,
 }
 
 /// A sign-in whose state has returned to the browser that it began in.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Checked<'a> {
     /// The flow.
-    pub flow: PendingSignIn,
+    pub(crate) flow: PendingSignIn,
     /// The sealed cookie, by which a repeated callback is recognised.
-    pub cookie: &'a [u8],
+    pub(crate) cookie: &'a [u8],
 }
 
 impl std::fmt::Debug for Checked<'_> {
@@ -121,7 +121,7 @@ impl std::fmt::Debug for Checked<'_> {
 impl PendingSignIn {
     /// A flow that begins now. `attempt` (at most 9) says how often this browser returned without its flow's
     /// cookie before. A target longer than [`MAX_TARGET`] loses its query, or becomes `/`.
-    pub fn begin(mut request: SignInRequest, attempt: u8, now: UnixMillis) -> Result<Self, Failure> {
+    pub(crate) fn begin(mut request: SignInRequest, attempt: u8, now: UnixMillis) -> Result<Self, Failure> {
         if request.target.len() > MAX_TARGET {
             let path = request.target.split(['?', '#']).next().unwrap_or_default();
             request.target = if path.len() > MAX_TARGET { "/".into() } else { path.to_owned() };
@@ -132,12 +132,12 @@ impl PendingSignIn {
     }
 
     /// The `state` for WeCom's address.
-    pub fn state(&self) -> &str {
+    pub(crate) fn state(&self) -> &str {
         &self.state.0
     }
 
     fn is_over(&self, now: UnixMillis) -> bool {
-        now.since(self.started) >= LIFE || self.started.from_the_future(now)
+        now.since(self.started) >= LIFE || self.started.is_from_the_future(now)
     }
 }
 
@@ -164,7 +164,7 @@ impl PendingSignIns {
 
     /// Begins a flow (see [`PendingSignIn::begin`]) in a browser that sent these cookies. Those that are over or do
     /// not open are deleted, and the oldest where there would be more than `MAX_FLOW_BYTES`.
-    pub fn begin(
+    pub(crate) fn begin(
         &self,
         cookies: &OwnCookies<'_>,
         request: SignInRequest,
@@ -232,14 +232,14 @@ impl PendingSignIns {
     }
 
     /// `Set-Cookie` that deletes a flow's cookie at once: for flows that failed for good.
-    pub fn delete(&self, flow: &PendingSignIn) -> Result<String, Failure> {
+    pub(crate) fn delete(&self, flow: &PendingSignIn) -> Result<String, Failure> {
         Ok(self.names.delete(&self.name_of(flow.state())?))
     }
 
     /// `Set-Cookie` that lets a finished flow's cookie live for another minute: a webview that asks for the
     /// callback a second time then gets the same response, target included, where a deleted
     /// cookie would mean "flow missing". The state stays used.
-    pub fn keep_briefly(&self, checked: &Checked<'_>) -> Result<String, Failure> {
+    pub(crate) fn keep_briefly(&self, checked: &Checked<'_>) -> Result<String, Failure> {
         let name = self.name_of(checked.flow.state())?;
         let value = std::str::from_utf8(checked.cookie).map_err(|_| Failure::Internal)?;
         Ok(self.names.set(&name, value, Some(KEPT_BRIEFLY)))

@@ -44,7 +44,7 @@ impl MemberCheck {
             true => every.mul_f64(f64::from(self.phase) / 65_536.0),
             false => every,
         };
-        let old = now.since(checked_at) >= wait || checked_at.from_the_future(now);
+        let old = now.since(checked_at) >= wait || checked_at.is_from_the_future(now);
         old && now.0 >= self.not_before.load(Ordering::Acquire) && !self.running.load(Ordering::Acquire)
     }
 
@@ -61,7 +61,7 @@ impl MemberCheck {
 /// on meanwhile.
 #[derive(Debug)]
 #[must_use = "say how the recheck ended"]
-pub struct MemberRecheck {
+pub(crate) struct MemberRecheck {
     check: Arc<MemberCheck>,
     began: UnixMillis,
     retry: Duration,
@@ -69,18 +69,18 @@ pub struct MemberRecheck {
 
 impl MemberRecheck {
     /// When the recheck began.
-    pub const fn began(&self) -> UnixMillis {
+    pub(crate) const fn began(&self) -> UnixMillis {
         self.began
     }
 
     /// WeCom has answered.
-    pub fn answered(self) {
+    pub(crate) fn answered(self) {
         let began = self.began;
         self.answered_at(began);
     }
 
     /// WeCom answered another node, which asked then.
-    pub fn answered_at(self, at: UnixMillis) {
+    pub(crate) fn answered_at(self, at: UnixMillis) {
         self.check.first.store(false, Ordering::Release);
         self.check.checked_at.fetch_max(at.0, Ordering::AcqRel);
     }

@@ -7,13 +7,13 @@
 pub(crate) mod callback_dedup;
 pub(crate) mod cookie_header;
 pub(crate) mod cookies;
-pub mod flow;
+pub(crate) mod flow;
 mod member_check;
 mod open_sessions;
 pub(crate) mod open_streams;
 pub(crate) mod phantom;
 pub(crate) mod random;
-pub mod seal;
+pub(crate) mod seal;
 #[expect(
     clippy::module_inception,
     reason = "the folder holds all that belongs to a session, the file the session"
@@ -22,15 +22,21 @@ pub(crate) mod session;
 pub(crate) mod session_cache;
 pub(crate) mod time;
 
-pub use callback_dedup::{Callback, CallbackDedup, Refused};
+pub use callback_dedup::Callback;
 pub use cookie_header::forwardable;
-pub use cookies::{LANGUAGE, Names, OwnCookies, first_cookie};
-pub use flow::{PendingSignIn, PendingSignIns, SignInRequest, Stage, Via};
-pub use member_check::MemberRecheck;
-pub use open_sessions::Attached;
-pub use open_streams::OpenStream;
+pub use cookies::{Names, OwnCookies};
+pub use flow::{PendingSignIn, PendingSignIns, attempt_of};
 pub use phantom::Phantom;
 pub use seal::{Keyring, KeyringError, Purpose};
-pub use session::{Company, Member, Session, SessionCookies, SessionLimits, SessionValidity};
-pub use session_cache::{CachedSession, REMINT_AFTER, Recheck, SessionCache, SessionStatus, Token};
+pub use session::{Company, Member, Session, SessionCookies, SessionLimits};
+pub use session_cache::{CachedSession, Recheck, SessionCache, Token};
 pub use time::UnixMillis;
+
+pub(crate) use callback_dedup::CallbackDedup;
+pub(crate) use cookies::{LANGUAGE, first_cookie};
+pub(crate) use flow::{SignInRequest, Stage, Via};
+pub(crate) use member_check::MemberRecheck;
+pub(crate) use open_sessions::Attached;
+pub(crate) use open_streams::OpenStream;
+pub(crate) use session::SessionValidity;
+pub(crate) use session_cache::{REMINT_AFTER, SessionStatus};

@@ -8,14 +8,14 @@ use super::session_cache::{CachedSession, SessionCache};
 
 /// A stream among those of its session. Dropped, it is no longer.
 #[must_use = "the stream ends with its session only while this is held"]
-pub struct Attached {
+pub(crate) struct Attached {
     seen: Arc<CachedSession>,
     stream: Arc<OpenStream>,
 }
 
 impl Attached {
     /// The stream.
-    pub fn stream(&self) -> &Arc<OpenStream> {
+    pub(crate) fn stream(&self) -> &Arc<OpenStream> {
         &self.stream
     }
 }
@@ -28,7 +28,7 @@ impl Drop for Attached {
 
 impl SessionCache {
     /// From now on the stream ends with the session. Where that has ended already, so has the stream.
-    pub fn attach(&self, seen: &Arc<CachedSession>, stream: Arc<OpenStream>) -> Attached {
+    pub(crate) fn attach(&self, seen: &Arc<CachedSession>, stream: Arc<OpenStream>) -> Attached {
         if seen.streams.add(&stream, || seen.is_ended()) {
             self.open.sessions.lock().push(seen.clone());
         }
@@ -36,19 +36,19 @@ impl SessionCache {
     }
 
     /// Shows every session that has streams, and its streams. Requests that begin meanwhile do not wait.
-    pub fn open_sessions(&self, mut look: impl FnMut(&Arc<CachedSession>, &[Arc<OpenStream>])) {
+    pub(crate) fn open_sessions(&self, mut look: impl FnMut(&Arc<CachedSession>, &[Arc<OpenStream>])) {
         let mut sessions = std::mem::take(&mut *self.open.sessions.lock());
         sessions.retain(|seen| seen.streams.look(|streams| look(seen, streams)));
         self.open.sessions.lock().append(&mut sessions);
     }
 
     /// Something has changed that may end streams.
-    pub fn look_again(&self) {
+    pub(crate) fn look_again(&self) {
         self.open.look.notify_one();
     }
 
     /// Waits for [`SessionCache::look_again`].
-    pub async fn changed(&self) {
+    pub(crate) async fn changed(&self) {
         self.open.look.notified().await;
     }
 }

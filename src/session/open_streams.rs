@@ -13,11 +13,11 @@ use tokio::sync::Notify;
 use super::session::Session;
 
 /// A request under way, and the session that opened it.
-pub struct OpenStream {
+pub(crate) struct OpenStream {
     /// From the cookie.
-    pub session: Arc<Session>,
+    pub(crate) session: Arc<Session>,
     /// The `Cookie` headers of the request: after a change of the keys they may no longer open.
-    pub cookies: Vec<HeaderValue>,
+    pub(crate) cookies: Vec<HeaderValue>,
     /// The configuration under which the cookies were read last.
     generation: AtomicU64,
     ended: AtomicBool,
@@ -33,7 +33,7 @@ impl std::fmt::Debug for OpenStream {
 
 impl OpenStream {
     /// One that begins.
-    pub fn new(session: Arc<Session>, cookies: Vec<HeaderValue>, generation: u64) -> Arc<OpenStream> {
+    pub(crate) fn new(session: Arc<Session>, cookies: Vec<HeaderValue>, generation: u64) -> Arc<OpenStream> {
         Arc::new(OpenStream {
             session,
             cookies,
@@ -44,12 +44,12 @@ impl OpenStream {
     }
 
     /// Whether its session has ended.
-    pub fn is_ended(&self) -> bool {
+    pub(crate) fn is_ended(&self) -> bool {
         self.ended.load(Ordering::Acquire)
     }
 
     /// Waits until it has.
-    pub async fn until_ended(&self) {
+    pub(crate) async fn until_ended(&self) {
         let mut ends = std::pin::pin!(self.at_end.notified());
         // Listens before it looks: an end between the two is not missed.
         ends.as_mut().enable();
@@ -59,18 +59,18 @@ impl OpenStream {
     }
 
     /// Ends it.
-    pub fn end(&self) {
+    pub(crate) fn end(&self) {
         self.ended.store(true, Ordering::Release);
         self.at_end.notify_waiters();
     }
 
     /// Whether its cookies have been read under this configuration.
-    pub fn is_of(&self, generation: u64) -> bool {
+    pub(crate) fn is_of(&self, generation: u64) -> bool {
         self.generation.load(Ordering::Relaxed) == generation
     }
 
     /// Notes that they have been, and opened.
-    pub fn opened_under(&self, generation: u64) {
+    pub(crate) fn opened_under(&self, generation: u64) {
         self.generation.store(generation, Ordering::Relaxed);
     }
 }

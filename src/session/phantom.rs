@@ -33,7 +33,7 @@ impl Eq for Phantom {}
 
 impl Phantom {
     /// A fresh one.
-    pub fn random() -> Result<Self, Failure> {
+    pub(crate) fn random() -> Result<Self, Failure> {
         random::bytes().map(Phantom)
     }
 

@@ -33,10 +33,10 @@ use crate::error::Failure;
 use super::random;
 
 /// Bytes of one configured key.
-pub const KEY_BYTES: usize = 64;
+pub(crate) const KEY_BYTES: usize = 64;
 /// Longest sealed text. Browsers keep 4096 bytes of name and value together; what is longer is neither made
 /// nor looked at.
-pub const MAX_TEXT: usize = 3900;
+pub(crate) const MAX_TEXT: usize = 3900;
 
 const VERSION: u8 = 2;
 const KEY_ID_BYTES: usize = 4;

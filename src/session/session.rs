@@ -70,7 +70,7 @@ mod sid_bytes {
 
 /// Whether a session counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SessionValidity {
+pub(crate) enum SessionValidity {
     /// It does.
     Live,
     /// Too long without a request.
@@ -94,13 +94,18 @@ impl SessionLimits {
     /// A cookie older than this is sealed anew. An ordinary request thus writes no cookie: at the default
     /// idle time of 12 hours one in half an hour does. The price: `idle` may be felt shorter by this much. A
     /// quarter of `idle` is the upper bound, so that very short idle times slide too.
-    pub fn renew_after(&self) -> Duration {
+    pub(crate) fn renew_after(&self) -> Duration {
         (self.idle / 24).max(Duration::from_secs(60)).min(self.idle / 4)
     }
 
     /// Whether a session counts at `now`. Both ends are exclusive: at exactly `idle` it is over.
-    pub fn state(&self, signed_in_at: UnixMillis, last_seen: UnixMillis, now: UnixMillis) -> SessionValidity {
-        if signed_in_at.from_the_future(now) || last_seen.from_the_future(now) {
+    pub(crate) fn state(
+        &self,
+        signed_in_at: UnixMillis,
+        last_seen: UnixMillis,
+        now: UnixMillis,
+    ) -> SessionValidity {
+        if signed_in_at.is_from_the_future(now) || last_seen.is_from_the_future(now) {
             SessionValidity::FromTheFuture
         } else if now.since(signed_in_at) >= self.absolute {
             SessionValidity::Expired
@@ -130,17 +135,17 @@ impl Session {
     }
 
     /// Whether it counts at `now`. Both ends are exclusive: at exactly `idle` it is over.
-    pub fn state(&self, limits: &SessionLimits, now: UnixMillis) -> SessionValidity {
+    pub(crate) fn state(&self, limits: &SessionLimits, now: UnixMillis) -> SessionValidity {
         limits.state(self.signed_in_at, self.last_seen, now)
     }
 
     /// When it ends if no further request comes.
-    pub fn ends_at(&self, limits: &SessionLimits) -> UnixMillis {
+    pub(crate) fn ends_at(&self, limits: &SessionLimits) -> UnixMillis {
         self.last_seen.plus(limits.idle).min(self.signed_in_at.plus(limits.absolute))
     }
 
     /// The same session seen at `now`, where that is worth a new cookie (see [`SessionLimits::renew_after`]).
-    pub fn renewed(&self, limits: &SessionLimits, now: UnixMillis) -> Option<Session> {
+    pub(crate) fn renewed(&self, limits: &SessionLimits, now: UnixMillis) -> Option<Session> {
         let due = now.since(self.last_seen) >= limits.renew_after()
             && self.state(limits, now) == SessionValidity::Live;
         due.then(|| Session { last_seen: now, ..self.clone() })
@@ -148,7 +153,7 @@ impl Session {
 
     /// Whether its entry is still configured, for the same company (a webview keeps cookies when its user
     /// switches company).
-    pub fn belongs_to(&self, entries: &[Company]) -> bool {
+    pub(crate) fn belongs_to(&self, entries: &[Company]) -> bool {
         entries.iter().any(|c| c.entry == self.entry && c.corp_id == self.corp_id)
     }
 }
@@ -184,14 +189,14 @@ impl SessionCookies {
     }
 
     /// From the configuration; `keyring` is that of `config.session.keys`.
-    pub fn of(config: &Config, keyring: Arc<Keyring>) -> Self {
+    pub(crate) fn of(config: &Config, keyring: Arc<Keyring>) -> Self {
         let limits = SessionLimits { idle: config.session.idle, absolute: config.session.absolute };
         let companies = config.wecom.iter().map(Company::from).collect();
         Self::new(keyring, Names::new(config.origin.https, &config.session.cookie_name), limits, companies)
     }
 
     /// How long sessions live.
-    pub fn limits(&self) -> &SessionLimits {
+    pub(crate) fn limits(&self) -> &SessionLimits {
         &self.limits
     }
 
@@ -208,7 +213,7 @@ impl SessionCookies {
     }
 
     /// Whether these cookies hold this session, however old they are: do the keys still open it, and is its entry there?
-    pub fn hold(&self, cookies: &OwnCookies<'_>, sid: Uuid) -> bool {
+    pub(crate) fn hold(&self, cookies: &OwnCookies<'_>, sid: Uuid) -> bool {
         let context = self.names.session().as_bytes();
         cookies
             .sessions()
@@ -218,7 +223,7 @@ impl SessionCookies {
 
     /// Every session that the request carries, as [`SessionCookies::read`] reads them. Where several that are live remain,
     /// none counts: one of them has been planted (R42).
-    pub fn read_all<'c>(
+    pub(crate) fn read_all<'c>(
         &'c self,
         cookies: &'c OwnCookies<'_>,
         now: UnixMillis,
@@ -241,12 +246,12 @@ impl SessionCookies {
     }
 
     /// `Set-Cookie` with the session's new cookie, where it is time for one.
-    pub fn renew(&self, session: &Session, now: UnixMillis) -> Result<Option<String>, Failure> {
+    pub(crate) fn renew(&self, session: &Session, now: UnixMillis) -> Result<Option<String>, Failure> {
         session.renewed(&self.limits, now).map(|s| self.write(&s, now)).transpose()
     }
 
     /// `Set-Cookie` that deletes the session cookie.
-    pub fn delete(&self) -> String {
+    pub(crate) fn delete(&self) -> String {
         self.names.delete(self.names.session())
     }
 }

@@ -26,7 +26,7 @@ use super::time::{CLOCK_SKEW, UnixMillis};
 pub(crate) const CAPACITY: u64 = 200_000;
 /// A token older than this is minted anew: far below NocoBase's `tokenExpirationTime` (a day by default), so
 /// that NocoBase never sees a stale one.
-pub const REMINT_AFTER: Duration = Duration::from_secs(10 * 60);
+pub(crate) const REMINT_AFTER: Duration = Duration::from_secs(10 * 60);
 /// After a recheck without a response, the next attempt is this much later.
 pub(crate) const RECHECK_RETRY: Duration = Duration::from_secs(30);
 /// moka refuses spans of centuries.
@@ -34,7 +34,7 @@ const LONGEST_MEMORY: Duration = Duration::from_secs(366 * 24 * 3600);
 
 /// What NocoBase says about a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SessionStatus {
+pub(crate) enum SessionStatus {
     /// It is valid.
     Live,
     /// It was ended, or its user is gone.
@@ -70,13 +70,13 @@ impl Token {
 
     /// The same, used for no longer than this.
     #[must_use]
-    pub fn used_for(mut self, reuse: Duration) -> Self {
+    pub(crate) fn used_for(mut self, reuse: Duration) -> Self {
         self.reuse = self.reuse.min(reuse);
         self
     }
 
     /// When it was minted.
-    pub fn minted_at(&self) -> UnixMillis {
+    pub(crate) fn minted_at(&self) -> UnixMillis {
         self.minted_at
     }
 
@@ -94,7 +94,7 @@ impl Token {
     }
 
     fn is_stale(&self, now: UnixMillis) -> bool {
-        now.since(self.minted_at) >= self.reuse || self.minted_at.from_the_future(now)
+        now.since(self.minted_at) >= self.reuse || self.minted_at.is_from_the_future(now)
     }
 }
 
@@ -177,22 +177,22 @@ impl CachedSession {
     }
 
     /// When the member signed in.
-    pub fn signed_in_at(&self) -> UnixMillis {
+    pub(crate) fn signed_in_at(&self) -> UnixMillis {
         self.signed_in_at
     }
 
     /// Whether it is this session's turn in this second, one of so many: each has its own.
-    pub fn is_turn(&self, second: u64, of: u64) -> bool {
+    pub(crate) fn is_turn(&self, second: u64, of: u64) -> bool {
         second % of == u64::from(self.spread) % of
     }
 
     /// When the member was last seen: what a request's cookie says, or the cookie that went back with the response.
-    pub fn last_seen(&self) -> UnixMillis {
+    pub(crate) fn last_seen(&self) -> UnixMillis {
         UnixMillis(self.last_seen.load(Ordering::Relaxed))
     }
 
     /// Notes that the member was seen.
-    pub fn saw(&self, at: UnixMillis) {
+    pub(crate) fn saw(&self, at: UnixMillis) {
         // Nearly always known: a read is cheaper than a write.
         if self.last_seen() < at {
             self.last_seen.fetch_max(at.0, Ordering::Relaxed);
@@ -200,7 +200,7 @@ impl CachedSession {
     }
 
     /// When NocoBase last confirmed it.
-    pub fn checked_at(&self) -> UnixMillis {
+    pub(crate) fn checked_at(&self) -> UnixMillis {
         UnixMillis(self.checked_at.load(Ordering::Acquire))
     }
 
@@ -223,17 +223,17 @@ impl CachedSession {
     fn is_due(&self, now: UnixMillis, every: Duration) -> bool {
         let checked_at = self.checked_at();
         let every = every - every / 8 * u32::from(self.spread) / 256;
-        let old = now.since(checked_at) >= every || checked_at.from_the_future(now);
+        let old = now.since(checked_at) >= every || checked_at.is_from_the_future(now);
         old && now.0 >= self.not_before.load(Ordering::Acquire) && !self.is_ended()
     }
 
     /// Is it time to ask WeCom about the member, `every` so often?
-    pub fn is_member_due(&self, now: UnixMillis, every: Duration) -> bool {
+    pub(crate) fn is_member_due(&self, now: UnixMillis, every: Duration) -> bool {
         !self.is_ended() && self.member_check.as_ref().is_some_and(|check| check.is_due(now, every))
     }
 
     /// The order to do so: exactly one caller gets it, for all sessions of the member.
-    pub fn due_member_recheck(&self, now: UnixMillis, every: Duration) -> Option<MemberRecheck> {
+    pub(crate) fn due_member_recheck(&self, now: UnixMillis, every: Duration) -> Option<MemberRecheck> {
         self.member_check.as_ref()?.order(now, every)
     }
 
@@ -255,7 +255,7 @@ impl CachedSession {
     }
 
     /// Forgets the token, so that the next request mints one.
-    pub fn drop_token(&self) {
+    pub(crate) fn drop_token(&self) {
         self.token.store(None);
     }
 }
@@ -272,11 +272,11 @@ pub struct Recheck {
 
 impl Recheck {
     /// The session counts.
-    pub fn passed(self) {
+    pub(crate) fn passed(self) {
         self.seen.checked(self.began);
     }
     /// The session has ended.
-    pub fn ended(self) {
+    pub(crate) fn ended(self) {
         self.seen.end();
     }
 }
@@ -361,7 +361,7 @@ impl SessionCache {
     }
 
     /// With room for so many sessions.
-    pub fn with_capacity(absolute: Duration, capacity: u64) -> Self {
+    pub(crate) fn with_capacity(absolute: Duration, capacity: u64) -> Self {
         let memory = absolute.saturating_add(CLOCK_SKEW).min(LONGEST_MEMORY);
         let by_member = Arc::new(ByMember::default());
         let index = Arc::clone(&by_member);
@@ -400,7 +400,7 @@ impl SessionCache {
 
     /// Keeps a session from being forgotten while it has a request under way: else its end would not be heard of. False:
     /// it had been forgotten, and has ended since.
-    pub fn keep(&self, sid: Uuid, seen: &Arc<CachedSession>) -> bool {
+    pub(crate) fn keep(&self, sid: Uuid, seen: &Arc<CachedSession>) -> bool {
         let entry = self.seen.entry(sid).or_insert_with(|| seen.clone());
         if !entry.is_fresh() {
             return !entry.into_value().is_ended();
@@ -418,21 +418,21 @@ impl SessionCache {
     }
 
     /// Forgets every minted token: they are made in another way from now on.
-    pub fn forget_tokens(&self) {
+    pub(crate) fn forget_tokens(&self) {
         for (_, seen) in &self.seen {
             seen.drop_token();
         }
     }
 
     /// How many sessions are remembered, roughly.
-    pub fn count(&self) -> u64 {
+    pub(crate) fn count(&self) -> u64 {
         // moka counts what it has worked through, a batch at a time.
         self.seen.run_pending_tasks();
         self.seen.entry_count()
     }
 
     /// How many members have sessions here.
-    pub fn members(&self) -> usize {
+    pub(crate) fn members(&self) -> usize {
         self.by_member.count()
     }
 
@@ -458,7 +458,7 @@ impl SessionCache {
     }
 
     /// Ends a session on this node, also one that it has not seen.
-    pub fn end(&self, sid: Uuid) -> Arc<CachedSession> {
+    pub(crate) fn end(&self, sid: Uuid) -> Arc<CachedSession> {
         let seen = self.seen.entry(sid).or_insert_with(|| Arc::new(CachedSession::over(sid))).into_value();
         seen.end();
         seen
@@ -467,7 +467,7 @@ impl SessionCache {
     /// Ends every session of a member that began up to `at`: those seen here, of which those that were live are
     /// returned so that NocoBase can be told to block them, and those that other nodes made, when they come by. May be
     /// told again, and late: a member who signed in meanwhile keeps the new session.
-    pub fn end_member(&self, entry: &str, userid: &str, at: UnixMillis) -> Vec<Uuid> {
+    pub(crate) fn end_member(&self, entry: &str, userid: &str, at: UnixMillis) -> Vec<Uuid> {
         let member = MemberKey::new(entry, userid);
         self.left
             .entry(member.clone())
@@ -486,7 +486,7 @@ impl SessionCache {
     /// Asks NocoBase about a session that this node sees for the first time. However many requests come at
     /// once, one question is under way; if its request is given up, the next one asks. A failure is not
     /// remembered.
-    pub async fn first_sight(
+    pub(crate) async fn first_sight(
         &self,
         session: &Session,
         now: UnixMillis,

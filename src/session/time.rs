@@ -14,17 +14,17 @@ pub struct UnixMillis(pub u64);
 
 impl UnixMillis {
     /// The time that has passed since `earlier`; zero when `earlier` lies in the future.
-    pub const fn since(self, earlier: UnixMillis) -> Duration {
+    pub(crate) const fn since(self, earlier: UnixMillis) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
 
     /// This much later.
-    pub fn plus(self, span: Duration) -> UnixMillis {
+    pub(crate) fn plus(self, span: Duration) -> UnixMillis {
         UnixMillis(self.0.saturating_add(millis(span)))
     }
 
     /// Whether this lies further ahead of `now` than `CLOCK_SKEW` explains.
-    pub fn from_the_future(self, now: UnixMillis) -> bool {
+    pub(crate) fn is_from_the_future(self, now: UnixMillis) -> bool {
         self > now.plus(CLOCK_SKEW)
     }
 
@@ -62,8 +62,8 @@ mod tests {
     #[test]
     fn five_minutes_ahead_are_believed_and_not_a_millisecond_more() {
         let now = UnixMillis(1_000_000_000);
-        assert!(!UnixMillis(now.0 + 300_000).from_the_future(now));
-        assert!(UnixMillis(now.0 + 300_001).from_the_future(now));
-        assert!(!UnixMillis(0).from_the_future(now));
+        assert!(!UnixMillis(now.0 + 300_000).is_from_the_future(now));
+        assert!(UnixMillis(now.0 + 300_001).is_from_the_future(now));
+        assert!(!UnixMillis(0).is_from_the_future(now));
     }
 }

@@ -26,7 +26,7 @@ struct Standing {
 impl Standing {
     /// When WeCom said so, if that is recent enough to be believed.
     fn recent(self, now: UnixMillis, every: Duration) -> Option<UnixMillis> {
-        (now.since(self.good_at) < every && !self.good_at.from_the_future(now)).then_some(self.good_at)
+        (now.since(self.good_at) < every && !self.good_at.is_from_the_future(now)).then_some(self.good_at)
     }
 }
 

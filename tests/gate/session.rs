@@ -10,7 +10,7 @@ use reqwest::header::{HeaderMap, HeaderValue};
 use secrecy::SecretSlice;
 use serde_json::json;
 use wecom_gate::nocobase::{Minter, UserId};
-use wecom_gate::session::seal::Purpose;
+use wecom_gate::session::Purpose;
 use wecom_gate::session::{Keyring, Session};
 
 use crate::support::config::{KEY, OTHER_KEY};
