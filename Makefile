@@ -29,6 +29,7 @@ test-browser: packages nocobase ## Chromium against the real NocoBase through th
 	$(CARGO) build -p wecom-gate -p wecom-sim
 	cd tests/browser && npm ci --no-audit --no-fund --loglevel=error
 	cd tests/browser && node --test --test-reporter=spec browser.test.mjs
+	cd tests/browser && node --test --test-reporter=spec init.test.mjs
 	cd tests/browser && node --test --test-reporter=spec nodes.test.mjs
 	cd tests/browser && node --test --test-reporter=spec applications.test.mjs
 	cd tests/browser && node --test --test-reporter=spec public_forms.test.mjs

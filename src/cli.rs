@@ -11,12 +11,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use clap::{Args, CommandFactory, Parser, Subcommand};
-use ring::rand::{SecureRandom, SystemRandom};
 use wecom_gate::check;
 use wecom_gate::config::{self, ConfigErrors, Loaded};
+use wecom_gate::init::{self, InitError};
 use wecom_gate::server::{self, Reread};
 
 /// Something failed that is neither usage nor configuration.
@@ -48,6 +46,15 @@ enum Command {
     /// and certificates again; SIGUSR2 lets the program as it is on disk take over.
     #[command(after_long_help = "Examples:\n  wecom-gate run --conf /etc/wecom-gate/wecom-gate.toml")]
     Run(Conf),
+    /// Set everything up: ask, try each answer, make what is missing, check
+    ///
+    /// Makes the gate's role and user in NocoBase, the session key, the files with secrets and the configuration, then runs
+    /// `check` and prints the steps for WeCom's console. Started again, it repairs and never duplicates. The account of
+    /// NocoBase's administrator is used and not stored. Exit code 0 if the gate can be started, 1 if something failed.
+    #[command(
+        after_long_help = "Examples:\n  sudo wecom-gate init\n  sudo wecom-gate init --dry-run\n  sudo wecom-gate init --yes --origin https://nocobase.example.com --nocobase-account admin@nocobase.com --nocobase-password-file password --corp-id ww0123456789abcdef --agent-id 1000002 --secret-file secret"
+    )]
+    Init(init::Given),
     /// Check every step of setting up, and print the links for WeCom's console
     ///
     /// Asks WeCom and NocoBase, changes nothing there. Each step that fails says what to do; docs/check.md describes
@@ -160,8 +167,9 @@ fn dispatch(command: Command, env: Environment) -> u8 {
             Err(errors) => refused(&errors),
         },
         Command::Check { conf, json, offline, member } => {
-            self::check(&load(&conf, env), json, &check::Options { offline, member })
+            self::check(&load(&conf, env), json, &check::Options { offline, member, ..check::Options::default() })
         }
+        Command::Init(given) => init(&given, &env),
         Command::Keygen => done(keygen()),
         Command::Certs { dir, names } => done(certs(&dir, names)),
         Command::Schema { markdown: true } => done(show(config::markdown().trim_end())),
@@ -207,10 +215,21 @@ fn check(loaded: &Result<Loaded, ConfigErrors>, json: bool, options: &check::Opt
     }
 }
 
+fn init(given: &init::Given, env: &[(String, String)]) -> u8 {
+    match runtime().map(|runtime| runtime.block_on(init::run(given, env))) {
+        Ok(Ok(true)) => 0,
+        Ok(Ok(false)) => FAILED,
+        Ok(Err(problem @ (InitError::Missing(_) | InitError::Option { .. } | InitError::NoTerminal))) => {
+            let _ = writeln!(io::stderr(), "wecom-gate: {problem}");
+            USAGE
+        }
+        Ok(Err(problem)) => done(Err(problem.to_string())),
+        Err(problem) => done(Err(problem)),
+    }
+}
+
 fn keygen() -> Result<(), String> {
-    let mut key = [0; 64];
-    SystemRandom::new().fill(&mut key).map_err(|_| "the system gives no random numbers")?;
-    show(STANDARD.encode(key))
+    show(init::new_session_key().map_err(|e| e.to_string())?)
 }
 
 fn certs(dir: &Path, names: Vec<String>) -> Result<(), String> {

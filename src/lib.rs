@@ -9,6 +9,7 @@ pub mod check;
 pub mod config;
 pub mod decide;
 pub mod error;
+pub mod init;
 mod login;
 pub mod metrics;
 pub mod nocobase;

@@ -48,7 +48,7 @@ fn help_and_version_are_no_errors() {
         assert!(out(&output).contains("wecom-gate") || out(&output).contains("Usage"));
     }
     let help = out(&gate(&["--help"], &[]));
-    for command in ["run", "check", "keygen", "certs", "schema", "healthcheck", "completions", "man"] {
+    for command in ["run", "init", "check", "keygen", "certs", "schema", "healthcheck", "completions", "man"] {
         assert!(help.contains(&format!("\n  {command} ")), "{command}");
     }
 }

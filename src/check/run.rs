@@ -27,6 +27,8 @@ pub struct Options {
     pub offline: bool,
     /// Whose sign-in to try: `[ENTRY/]USERID`.
     pub member: Option<String>,
+    /// Take these steps alone, and print nothing after them; empty: take all.
+    pub only: Vec<Id>,
 }
 
 /// Takes all steps; each is handed to the printer as it begins and as it ends.
@@ -35,7 +37,8 @@ pub async fn run(
     options: &Options,
     printer: Option<&mut Printer>,
 ) -> std::io::Result<Report> {
-    let mut steps = Steps { done: Vec::new(), printer, gone: Ok(()) };
+    let only = options.only.clone();
+    let mut steps = Steps { done: Vec::new(), only, printer, gone: Ok(()) };
     steps.add(Id::Configuration, None, configuration(loaded));
     let config = loaded.as_ref().ok().map(|l| &l.config);
     if let Some(config) = config {
@@ -48,11 +51,13 @@ pub async fn run(
             online(config, options, &mut steps).await;
         }
     }
-    let Steps { done, printer, gone } = steps;
+    let Steps { done, printer, gone, .. } = steps;
     let report = Report::new(done, config);
     if let Some(printer) = printer {
         gone?;
-        printer.end(&report)?;
+        if options.only.is_empty() {
+            printer.end(&report)?;
+        }
     }
     Ok(report)
 }
@@ -60,18 +65,29 @@ pub async fn run(
 /// The steps that have been taken.
 struct Steps<'a> {
     done: Vec<Step>,
+    /// [`Options::only`].
+    only: Vec<Id>,
     printer: Option<&'a mut Printer>,
     gone: std::io::Result<()>,
 }
 
 impl Steps<'_> {
+    fn wants(&self, id: Id) -> bool {
+        self.only.is_empty() || self.only.contains(&id)
+    }
+
     fn begin(&mut self, id: Id, entry: Option<&str>) {
-        if let Some(printer) = &mut self.printer {
+        if self.wants(id)
+            && let Some(printer) = &mut self.printer
+        {
             printer.begin(id, entry);
         }
     }
 
     fn end(&mut self, id: Id, entry: Option<&str>, verdict: Verdict) {
+        if !self.wants(id) {
+            return;
+        }
         let step = Step::new(id, entry, verdict);
         if let Some(printer) = &mut self.printer
             && self.gone.is_ok()
@@ -87,7 +103,11 @@ impl Steps<'_> {
     }
 
     /// Works on a step, but not for ever.
+    /// One that is not wanted counts as passed.
     async fn take(&mut self, id: Id, entry: Option<&str>, work: impl Future<Output = Verdict>) -> bool {
+        if !self.wants(id) {
+            return true;
+        }
         self.begin(id, entry);
         let verdict = tokio::time::timeout(LIMIT, work).await.unwrap_or_else(|_| too_slow());
         let passed = verdict.outcome != StepOutcome::Failed;
@@ -148,7 +168,9 @@ async fn online(config: &Config, options: &Options, steps: &mut Steps<'_>) {
         let name = (config.wecom.len() > 1).then_some(entry.name.as_str());
         steps.take(Id::VerificationFile, name, origin::files(&http, config, entry, there)).await;
         let client = wecom_entry(config, entry, name, steps).await;
-        samples.extend(wecom_clock(entry).await);
+        if steps.wants(Id::Clock) {
+            samples.extend(wecom_clock(entry).await);
+        }
         clients.extend(client.map(|c| (entry.name.as_str(), c)));
     }
     let minter = Arc::new(Minter::new(config.nocobase.jwt_secret.expose_secret()));
@@ -208,6 +230,9 @@ async fn wecom_entry(
     name: Option<&str>,
     steps: &mut Steps<'_>,
 ) -> Option<Client> {
+    if !steps.wants(Id::WecomReachable) {
+        return None;
+    }
     steps.begin(Id::WecomReachable, name);
     let client = match Client::new(entry) {
         Ok(client) => client,
@@ -366,7 +391,7 @@ mod tests {
     #[tokio::test]
     async fn offline_asks_nobody_and_still_names_every_step() {
         let loaded = Ok(Loaded { config: two(), warnings: vec![] });
-        let options = Options { offline: true, member: None };
+        let options = Options { offline: true, ..Options::default() };
         let report = run(&loaded, &options, None).await.unwrap();
         assert!(report.ok && report.links.len() == 2);
         let names: Vec<_> = report.steps.iter().map(|s| s.name).collect();
@@ -375,7 +400,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_step_that_never_ends_is_given_up() {
-        let mut steps = Steps { done: Vec::new(), printer: None, gone: Ok(()) };
+        let mut steps = Steps { done: Vec::new(), only: Vec::new(), printer: None, gone: Ok(()) };
         assert!(!steps.take(Id::Origin, None, std::future::pending()).await);
         assert!(steps.done[0].findings[0].what.contains("30 seconds"));
     }

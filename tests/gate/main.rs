@@ -15,6 +15,7 @@ mod distance;
 mod entries;
 mod events;
 mod forward_auth;
+mod init;
 mod languages;
 mod login;
 mod nodes;

@@ -5,6 +5,7 @@ use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
+use crate::roles;
 use crate::table::{list, row_number, taken};
 use crate::version::Shape;
 use crate::{Node, error, token};
@@ -25,6 +26,9 @@ pub(crate) fn call(node: &Node, action: &str, headers: &HeaderMap, query: &str, 
         let form = json!([{ "field": "username", "show": true, "required": true }]);
         let options = json!({ "allowSignUp": node.data.lock().sign_up, "signupForm": form });
         return axum::Json(json!({ "data": [{ "name": "basic", "options": options }] })).into_response();
+    }
+    if action == "auth:signIn" {
+        return roles::sign_in(node, body);
     }
     let token = token::bearer(headers, query);
     let (user, jti) = match token::who(node, token.as_deref()) {
@@ -53,6 +57,9 @@ fn signed_in(
     let issued_tokens = Shape::of(node).issued_tokens;
     let mut data = node.data.lock();
     let body: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
+    if let Some(done) = roles::call(&mut data, action, &user, query, &body) {
+        return done;
+    }
     let hidden = |field: &str| data.hidden.contains(field);
     match action {
         "auth:check" => {
@@ -61,7 +68,9 @@ fn signed_in(
                 let says = "The current user has no roles. Please try another account.";
                 return error(401, says, Some("USER_HAS_NO_ROLES_ERR"));
             }
-            user["roles"] = json!([{ "name": data.role["role"] }]);
+            if data.roles.is_empty() {
+                user["roles"] = json!([{ "name": data.role["role"] }]);
+            }
             axum::Json(json!({ "data": user })).into_response()
         }
         "tokenControlConfig:get" => match data.token_policy {
@@ -73,7 +82,8 @@ fn signed_in(
             }
             _ => error(403, "No permissions", None),
         },
-        "roles:check" => axum::Json(json!({ "data": data.role })).into_response(),
+        "roles:check" if data.roles.is_empty() => axum::Json(json!({ "data": data.role })).into_response(),
+        "roles:check" => axum::Json(json!({ "data": roles::check(&data, &user) })).into_response(),
         // No rows are made of an empty list.
         _ if action.ends_with(":create") && body == json!([]) => {
             axum::Json(json!({ "data": [] })).into_response()

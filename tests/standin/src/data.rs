@@ -50,8 +50,16 @@ pub struct Data {
     pub answered_with_token: bool,
     /// How often each `resource:action` was called.
     pub calls: HashMap<String, usize>,
-    /// `data` of `roles:check`.
+    /// `data` of `roles:check`, as long as `roles` is empty.
     pub role: Value,
+    /// Table `roles`, where a test makes the gate's role.
+    pub roles: Vec<Value>,
+    /// Rights of the roles to tables, a row for each. Rows of a role that is deleted stay, and two may be for one table.
+    pub resources: Vec<Value>,
+    /// Rows of `resources` that this NocoBase goes by: those that were written while their role existed.
+    pub(crate) in_force: HashSet<u64>,
+    /// NocoBase's administrator: id, account and password of the form.
+    pub administrator: Option<(u64, &'static str, &'static str)>,
     /// The version that it gives and behaves like; what differs is in `version.rs`.
     pub version: &'static str,
     /// Settings in the index page, besides those that it always has.

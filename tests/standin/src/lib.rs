@@ -5,6 +5,7 @@
 //! - `data`: its tables, and what it has seen
 //! - `fault`: what goes wrong on purpose
 //! - `api`, `table`: `/api/…`: actions, lists and filters
+//! - `roles`: roles, their rights, users' roles, and the administrator's sign-in by password
 //! - `token`: whom a token is for
 //! - `version`: how versions of NocoBase differ
 //! - `site`: pages, files, streams, WebSockets
@@ -17,6 +18,7 @@
 mod api;
 mod data;
 mod fault;
+mod roles;
 mod site;
 mod table;
 mod token;

@@ -33,8 +33,9 @@ pub(crate) fn list(rows: &[Value], query: &str, is_hidden: impl Fn(&str) -> bool
         };
         fields.into()
     };
+    let count = rows.iter().filter(|r| matches(r, &filter)).count();
     let found: Vec<Value> = rows.iter().filter(|r| matches(r, &filter)).take(size).map(visible).collect();
-    axum::Json(json!({ "data": found, "meta": { "count": found.len(), "page": 1 } })).into_response()
+    axum::Json(json!({ "data": found, "meta": { "count": count, "page": 1 } })).into_response()
 }
 
 /// A refusal if another row has the same in one of these unique keys; each key: fields, and its name in the message.
@@ -62,6 +63,7 @@ fn field_matches(value: &Value, want: &Value) -> bool {
     operators.iter().all(|(operator, want)| match operator.as_str() {
         "$in" => want.as_array().unwrap().contains(value),
         "$eq" => value == want,
+        "$notEmpty" => value.as_str().is_some_and(|text| !text.is_empty()),
         // LIKE without regard to the case of ASCII letters, and with SQLite's habit of finding nothing by what is special to it.
         "$startsWith" => plain(want) && lower(value).starts_with(&lower(want)),
         "$endWith" => plain(want) && lower(value).ends_with(&lower(want)),

@@ -1,0 +1,205 @@
+//! What has been answered so far, and a configuration to try that with.
+
+use std::str::FromStr as _;
+
+use secrecy::{ExposeSecret, SecretSlice, SecretString};
+use toml_edit::DocumentMut;
+
+use super::given::Policy;
+use crate::config::{self, ConfigErrors, Loaded};
+
+/// A session key for trials: nothing is ever sealed with it.
+const TRIAL_KEY: &str =
+    "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8gISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0-Pw";
+
+/// Everything that is asked. What has no answer yet is empty.
+#[derive(Debug, Clone)]
+pub(super) struct Answers {
+    pub(super) origin: String,
+    /// Plain HTTP. `None`: the configuration that is there says where.
+    pub(super) listen: Option<String>,
+    pub(super) trusted_proxies: Option<Vec<String>>,
+    pub(super) node: String,
+    pub(super) public_path: String,
+    pub(super) jwt_secret: SecretSlice<u8>,
+    pub(super) corp_id: String,
+    pub(super) agent_id: String,
+    pub(super) secret: SecretString,
+    pub(super) policy: Policy,
+    pub(super) verify_file: Option<String>,
+    /// Keys of `[[wecom]]` for private deployments, and their values.
+    pub(super) urls: Vec<(&'static str, String)>,
+}
+
+impl Answers {
+    /// A configuration with these answers, and with stand-ins for those that are still to come.
+    pub(super) fn trial(&self) -> Result<Loaded, ConfigErrors> {
+        let or = |text: &str, stand_in: &str| toml_edit::value(if text.is_empty() { stand_in } else { text });
+        let mut document = DocumentMut::new();
+        document["origin"] = or(&self.origin, "https://origin.invalid");
+        let mut upstream = toml_edit::Table::new();
+        let node = if self.node.is_empty() { "127.0.0.1:1" } else { &self.node };
+        upstream["nodes"] = toml_edit::value(toml_edit::Array::from_iter([node]));
+        document["upstream"] = upstream.into();
+        let mut nocobase = toml_edit::Table::new();
+        nocobase["jwt_secret"] = toml_edit::value("stand-in for a secret that comes below");
+        nocobase["service_user"] = toml_edit::value(1);
+        nocobase["public_path"] = or(&self.public_path, "/");
+        document["nocobase"] = nocobase.into();
+        let mut entry = toml_edit::Table::new();
+        entry["corp_id"] = or(&self.corp_id, "ww0000000000000000");
+        entry["agent_id"] = or(&self.agent_id, "1");
+        entry["secret"] = or(self.secret.expose_secret(), "x");
+        for (key, url) in &self.urls {
+            entry[key] = toml_edit::value(url);
+        }
+        if let Some(file) = &self.verify_file {
+            entry["verify_files"] = toml_edit::value(toml_edit::Array::from_iter([file]));
+        }
+        let mut entries = toml_edit::ArrayOfTables::new();
+        entries.push(entry);
+        document["wecom"] = entries.into();
+        let mut session = toml_edit::Table::new();
+        session["keys"] = toml_edit::value(toml_edit::Array::from_iter([TRIAL_KEY]));
+        document["session"] = session.into();
+        let mut loaded = config::load_str(&document.to_string(), [])?;
+        loaded.warnings.clear();
+        if !self.jwt_secret.expose_secret().is_empty() {
+            loaded.config.nocobase.jwt_secret = self.jwt_secret.clone();
+        }
+        Ok(loaded)
+    }
+}
+
+/// What the configuration that is there says, for questions that are answered already.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Existing {
+    document: Option<DocumentMut>,
+}
+
+impl Existing {
+    /// `None`: a text that is not TOML.
+    pub(super) fn read(text: Option<&str>) -> Option<Self> {
+        match text {
+            None => Some(Self::default()),
+            Some(text) => DocumentMut::from_str(text).ok().map(|d| Self { document: Some(d) }),
+        }
+    }
+
+    /// There is a configuration.
+    pub(super) fn is_there(&self) -> bool {
+        self.document.is_some()
+    }
+
+    fn item(&self, section: &str, key: &str) -> Option<&toml_edit::Item> {
+        let document = self.document.as_ref()?.as_table();
+        let item = match section {
+            "" => document.get(key),
+            "wecom" => document.get("wecom")?.as_array_of_tables()?.get(0)?.get(key),
+            _ => document.get(section)?.as_table_like()?.get(key),
+        };
+        item
+    }
+
+    /// A text that is not empty. `wecom`: of the first entry.
+    pub(super) fn text(&self, section: &str, key: &str) -> Option<String> {
+        self.item(section, key)?.as_str().filter(|t| !t.is_empty()).map(str::to_owned)
+    }
+
+    /// The first of a list of texts.
+    pub(super) fn first(&self, section: &str, key: &str) -> Option<String> {
+        self.item(section, key)?.as_array()?.iter().find_map(|v| v.as_str()).map(str::to_owned)
+    }
+
+    /// `true` or `false`.
+    pub(super) fn flag(&self, section: &str, key: &str) -> Option<bool> {
+        self.item(section, key)?.as_bool()
+    }
+
+    /// A number.
+    pub(super) fn number(&self, section: &str, key: &str) -> Option<u64> {
+        self.item(section, key)?.as_integer().and_then(|n| u64::try_from(n).ok())
+    }
+
+    /// Whether a list has anything in it, in whatever way it is written. `wecom`: of any entry.
+    pub(super) fn has_any(&self, section: &str, key: &str) -> bool {
+        let filled = |item: &toml_edit::Item| {
+            item.as_array().is_some_and(|a| !a.is_empty())
+                || item.as_array_of_tables().is_some_and(|a| !a.is_empty())
+        };
+        if section == "wecom" {
+            let entries = self.document.as_ref().and_then(|d| d.get("wecom")?.as_array_of_tables());
+            return entries.is_some_and(|e| e.iter().any(|entry| entry.get(key).is_some_and(filled)));
+        }
+        self.item(section, key).is_some_and(filled)
+    }
+}
+
+/// What the gate's account has to be able to do, out of the answers and the configuration that is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Needs {
+    /// It makes users.
+    pub(super) create_users: bool,
+    /// It gives new users roles.
+    pub(super) default_roles: bool,
+    /// It changes users' roles by department or tag.
+    pub(super) role_rules: bool,
+}
+
+impl Needs {
+    pub(super) fn of(policy: Policy, existing: &Existing) -> Self {
+        Self {
+            create_users: policy == Policy::Create,
+            default_roles: existing.has_any("nocobase", "default_roles"),
+            role_rules: existing.has_any("wecom", "roles"),
+        }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    pub(in crate::init) fn answers() -> Answers {
+        Answers {
+            origin: "https://nb.example.com".into(),
+            listen: Some("127.0.0.1:8080".into()),
+            trusted_proxies: Some(vec!["127.0.0.1".into()]),
+            node: "127.0.0.1:13000".into(),
+            public_path: String::new(),
+            jwt_secret: b"\x00\xff raw bytes of a secret".to_vec().into(),
+            corp_id: "ww0123456789abcdef".into(),
+            agent_id: "1000002".into(),
+            secret: "CANARY".into(),
+            policy: Policy::Match,
+            verify_file: None,
+            urls: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn answers_become_a_configuration_to_try() {
+        let mut answers = answers();
+        let loaded = answers.trial().unwrap();
+        assert_eq!(loaded.config.nocobase.jwt_secret.expose_secret(), b"\x00\xff raw bytes of a secret");
+        answers.secret = "quote \" and \\ and newline".into();
+        assert!(answers.trial().is_err(), "spaces in a secret");
+        (answers.secret, answers.origin) = ("a\"b\\c".into(), "nb.example.com".into());
+        let errors = answers.trial().unwrap_err();
+        assert_eq!(errors.0.iter().map(|e| e.key.as_str()).collect::<Vec<_>>(), ["origin"]);
+        assert!(!format!("{answers:?}").contains("a\\\"b"), "a secret is shown");
+    }
+
+    #[test]
+    fn what_is_there_answers_questions() {
+        let text = "origin = 'https://a'\nupstream.nodes = ['n:1']\nnocobase = { service_user = 7 }\n[[wecom]]\ncorp_id = 'ww1'\nsecret = ''\n[[wecom.roles]]\ntag = 1\n";
+        let existing = Existing::read(Some(text)).unwrap();
+        assert_eq!(existing.text("", "origin").as_deref(), Some("https://a"));
+        assert_eq!(existing.first("upstream", "nodes").as_deref(), Some("n:1"));
+        assert_eq!(existing.number("nocobase", "service_user"), Some(7));
+        assert_eq!((existing.text("wecom", "corp_id").as_deref(), existing.text("wecom", "secret")), (Some("ww1"), None));
+        assert!(Needs::of(Policy::Match, &existing).role_rules);
+        assert!(Existing::read(Some("= broken")).is_none());
+        assert!(!Existing::read(None).unwrap().is_there());
+    }
+}

@@ -1,0 +1,60 @@
+//! Why `init` ends before everything is made.
+
+use std::path::{Path, PathBuf};
+
+/// Each says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum InitError {
+    /// `--yes`, and nobody to ask.
+    #[error("--yes asks nothing, so these are needed too: {}", .0.join(", "))]
+    Missing(Vec<&'static str>),
+    /// Questions, but no terminal.
+    #[error("there is no terminal to ask questions on: use --yes and options, see wecom-gate init --help")]
+    NoTerminal,
+    /// An answer was tried and found wrong; the finding has been printed.
+    #[error("nothing has been changed: correct what has failed above, and start again")]
+    Refused,
+    /// The person said no.
+    #[error("nothing has been changed")]
+    Declined,
+    /// An option whose value cannot be used.
+    #[error("{option}: {problem}")]
+    Option {
+        /// Its name.
+        option: &'static str,
+        /// What is wrong with it, and what to do.
+        problem: String,
+    },
+    /// A file or folder.
+    #[error("{}: {problem}", path.display())]
+    File {
+        /// Which one.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// NocoBase refuses a call of its administrator.
+    #[error("NocoBase refuses {call}: {problem}; wecom-gate init can be started again")]
+    NocoBase {
+        /// `resource:action`.
+        call: String,
+        /// Its words.
+        problem: String,
+    },
+    /// Standard output or the terminal is gone, or no random numbers.
+    #[error("{0}")]
+    System(String),
+}
+
+impl InitError {
+    /// Trouble with a file.
+    pub(super) fn file(path: &Path, problem: impl ToString) -> Self {
+        Self::File { path: path.to_owned(), problem: problem.to_string() }
+    }
+}
+
+impl From<std::io::Error> for InitError {
+    fn from(e: std::io::Error) -> Self {
+        Self::System(format!("terminal: {e}"))
+    }
+}

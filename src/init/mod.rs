@@ -1,0 +1,32 @@
+//! `wecom-gate init`: from nothing to a gate that is ready to start. Asks what it cannot know, tries each answer against
+//! the real services with the steps of `check`, makes what is missing, and says what is left to do in WeCom's console.
+//!
+//! - `run`: the order of it all; `given`: flags and environment; `ask`: the terminal; `texts`: its words in two languages
+//! - `answers`: what has been answered, and a configuration to try it with
+//! - `finder`: NocoBase's secret, where NocoBase is on this machine
+//! - `account`: role and user of the gate in NocoBase; `files`: folder, secrets, modes; `document`: the TOML file
+//! - `plan`: pure: what is there and what is wanted in, a list of actions out
+//! - `console`: what to do in WeCom's console
+//!
+//! A second run repairs what a first one has left half-made, or what has been damaged since: the plan compares, and each
+//! action leaves either the old or the new state behind.
+//!
+//! Must never: store the account of NocoBase's administrator, print a secret, or overwrite a session key.
+
+mod account;
+mod answers;
+mod ask;
+mod console;
+mod document;
+mod error;
+mod files;
+mod finder;
+mod given;
+mod plan;
+mod run;
+mod texts;
+
+pub use error::InitError;
+pub use files::new_session_key;
+pub use given::Given;
+pub use run::run;
