@@ -58,6 +58,7 @@ agent_id = "{agent}"
 secret = "{secret}"
 auto_login = {first}
 home = "/admin"
+home_mobile = "/m"
 api_base = "{sim}"
 authorize_url = "{sim}/connect/oauth2/authorize"
 web_login_url = "{sim}/wwlogin/sso/login"

@@ -46,6 +46,7 @@ pub(crate) async fn run(options: Options, out: &mut (dyn Write + Send)) -> Resul
     let home = nocobase::install(options.nocobase.clone()).await?;
     let key = url_safe_secret(32)?;
     let nocobase = nocobase::start(&home, &state.join("nocobase"), &key, free_port()?).await?;
+    nocobase::fill(&nocobase).await?;
 
     print(out, "2/3 WeCom simulator");
     let gate_port = if port_is_free(options.port) { options.port } else { free_port()? };
@@ -70,7 +71,7 @@ pub(crate) async fn run(options: Options, out: &mut (dyn Write + Send)) -> Resul
     print(
         out,
         &format!(
-            "\nReady.\n\n  Open the WeCom client:   {sim}/\n    pick a member, tap the app: you are in NocoBase as that member\n\n  The gate itself:         {origin}/admin  (a browser outside WeCom: web login)\n  NocoBase without gate:   http://127.0.0.1:{}/  (administrator: admin@nocobase.com, admin123)\n  Configuration:           {}\n\nCtrl-C stops everything.",
+            "\nReady.\n\n  Open the WeCom client:   {sim}/\n    pick a member, tap the app: NocoBase opens, and greets you as that member\n\n  The gate itself:         {origin}/admin  (a browser outside WeCom: web login)\n  NocoBase without gate:   http://127.0.0.1:{}/  (administrator: admin@nocobase.com, admin123)\n  Configuration:           {}\n\nCtrl-C stops everything.",
             demo.nocobase.port,
             path.display()
         ),

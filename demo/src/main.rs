@@ -5,7 +5,7 @@
 //!
 //! - `demo`: starts and stops everything
 //! - `configuration`: the gate's TOML file
-//! - `nocobase`: a real NocoBase, by `nocobase.sh`
+//! - `nocobase`: a real NocoBase, by `nocobase.sh`, with the small application that `app.mjs` makes
 //! - `system`, `error`: folders and ports; what can fail
 //!
 //! Must never: be part of a deployment.

@@ -10,7 +10,12 @@ use tokio::process::{Child, Command};
 use crate::error::DemoError;
 use crate::system::cache_dir;
 
+/// NocoBase's administrator in a new instance, as `nocobase.sh` makes it.
+const ADMINISTRATOR: &str = "admin@nocobase.com";
+const PASSWORD: &str = "admin123";
 const SCRIPT: &str = include_str!("../nocobase.sh");
+/// Fills it with a small application.
+const APP: &str = include_str!("../app.mjs");
 /// How long NocoBase may take to start.
 const READY: Duration = Duration::from_secs(200);
 
@@ -52,6 +57,23 @@ pub(crate) async fn install(dir: Option<PathBuf>) -> Result<PathBuf, DemoError> 
         return Err(DemoError::NocoBase("it could not be installed; the lines above say why".into()));
     }
     Ok(dir)
+}
+
+/// Makes the small application, unless it is there. Node is there: NocoBase runs on it.
+pub(crate) async fn fill(instance: &Instance) -> Result<(), DemoError> {
+    let failed = |why: String| DemoError::NocoBase(format!("its application cannot be made: {why}"));
+    let output = Command::new("node")
+        .args(["--input-type=module", "--eval", APP, "--"])
+        .arg(format!("http://127.0.0.1:{}", instance.port))
+        .args([ADMINISTRATOR, PASSWORD])
+        .stdin(Stdio::null())
+        .output()
+        .await
+        .map_err(|e| failed(format!("node: {e}")))?;
+    match output.status.success() {
+        true => Ok(()),
+        false => Err(failed(String::from_utf8_lossy(&output.stderr).trim().to_owned())),
+    }
 }
 
 /// Starts an instance and waits until it responds.
