@@ -85,7 +85,7 @@ enum Command {
         after_long_help = "Examples:\n  wecom-gate certs --dir certs\n  wecom-gate certs --dir certs gate.test *.gate.test"
     )]
     Certs {
-        /// Where to write the two files; there must be none of these names yet
+        /// Where to write the two files; it is made where it is not there, and files are never overwritten
         #[arg(long, value_name = "DIR", default_value = "certs")]
         dir: PathBuf,
         /// Host names and addresses
@@ -163,12 +163,17 @@ pub(crate) fn main(args: impl IntoIterator<Item = OsString>, env: Environment) -
 fn dispatch(command: Command, env: Environment) -> u8 {
     match command {
         Command::Run(conf) => match load(&conf, env.clone()) {
-            Ok(loaded) => run(loaded, std::sync::Arc::new(move || load(&conf, env.clone()))),
+            Ok(loaded) => {
+                let path = conf.conf.clone();
+                run(loaded, path.as_deref(), std::sync::Arc::new(move || load(&conf, env.clone())))
+            }
             Err(errors) => refused(&errors),
         },
-        Command::Check { conf, json, offline, member } => {
-            self::check(&load(&conf, env), json, &check::Options { offline, member, ..check::Options::default() })
-        }
+        Command::Check { conf, json, offline, member } => self::check(
+            &load(&conf, env),
+            json,
+            &check::Options { offline, member, ..check::Options::default() },
+        ),
         Command::Init(given) => init(&given, &env),
         Command::Keygen => done(keygen()),
         Command::Certs { dir, names } => done(certs(&dir, names)),
@@ -191,8 +196,8 @@ fn load(conf: &Conf, env: Environment) -> Result<Loaded, ConfigErrors> {
     config::load(conf.conf.as_deref(), env)
 }
 
-fn run(loaded: Loaded, reread: Reread) -> u8 {
-    done(server::run(loaded, reread).map_err(|e| e.to_string()))
+fn run(loaded: Loaded, conf: Option<&Path>, reread: Reread) -> u8 {
+    done(server::run(loaded, conf, reread).map_err(|e| e.to_string()))
 }
 
 fn check(loaded: &Result<Loaded, ConfigErrors>, json: bool, options: &check::Options) -> u8 {
@@ -240,6 +245,7 @@ fn certs(dir: &Path, names: Vec<String>) -> Result<(), String> {
     params.not_before = rcgen::date_time_ymd(year, 1, 1);
     params.not_after = rcgen::date_time_ymd(year + 2, 1, 1);
     let key = rcgen::KeyPair::generate().map_err(say)?;
+    make_folder(dir)?;
     let cert = params.self_signed(&key).map_err(say)?;
     for (name, text, mode) in
         [("privkey.pem", key.serialize_pem(), 0o600), ("fullchain.pem", cert.pem(), 0o644)]
@@ -269,11 +275,19 @@ fn completions(shell: ShellName) -> Result<(), String> {
 fn man(dir: Option<&Path>) -> Result<(), String> {
     let command = Cli::command().name("wecom-gate");
     match dir {
-        Some(dir) => clap_mangen::generate_to(command, dir).map_err(|e| format!("{}: {e}", dir.display())),
+        Some(dir) => {
+            make_folder(dir)?;
+            clap_mangen::generate_to(command, dir).map_err(|e| format!("{}: {e}", dir.display()))
+        }
         None => clap_mangen::Man::new(command)
             .render(&mut io::stdout())
             .map_err(|e| format!("standard output: {e}")),
     }
+}
+
+/// Makes the folder, where it is not there.
+fn make_folder(dir: &Path) -> Result<(), String> {
+    std::fs::create_dir_all(dir).map_err(|e| format!("{}: {e}", dir.display()))
 }
 
 fn healthcheck(ops: SocketAddr) -> Result<(), String> {

@@ -3,6 +3,8 @@
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Output};
 
 use base64::Engine;
@@ -48,7 +50,8 @@ fn help_and_version_are_no_errors() {
         assert!(out(&output).contains("wecom-gate") || out(&output).contains("Usage"));
     }
     let help = out(&gate(&["--help"], &[]));
-    for command in ["run", "init", "check", "keygen", "certs", "schema", "healthcheck", "completions", "man"] {
+    for command in ["run", "init", "check", "keygen", "certs", "schema", "healthcheck", "completions", "man"]
+    {
         assert!(help.contains(&format!("\n  {command} ")), "{command}");
     }
 }
@@ -250,9 +253,49 @@ fn man_pages() {
         assert!(page.contains(".SH SYNOPSIS"), "{name}");
         assert!(name == "wecom-gate.1" || page.contains("Examples:"), "{name}: no examples");
     }
-    let output = gate(&["man", "--dir", "/nonexistent"], &[]);
+    let below_a_file = dir.path().join("wecom-gate.1/x");
+    let output = gate(&["man", "--dir", below_a_file.to_str().unwrap()], &[]);
     assert_eq!(code(&output), 1);
-    assert!(err(&output).contains("/nonexistent"), "{}", err(&output));
+    assert!(err(&output).contains("wecom-gate.1/x"), "{}", err(&output));
+}
+
+#[test]
+fn folders_are_made() {
+    let dir = tempfile::tempdir().unwrap();
+    for (command, file) in [("man", "wecom-gate.1"), ("certs", "privkey.pem")] {
+        let folder = dir.path().join(command).join("below");
+        let output = gate(&[command, "--dir", folder.to_str().unwrap()], &[]);
+        assert_eq!(code(&output), 0, "{}", err(&output));
+        assert!(folder.join(file).exists(), "{command}");
+    }
+}
+
+/// Root reads everything, so this says nothing when root runs it.
+#[test]
+fn a_configuration_that_may_not_be_read_is_not_called_missing() {
+    let missing = gate(&["run", "--conf", "/nonexistent.toml"], &[]);
+    assert!(err(&missing).contains("does not exist"), "{}", err(&missing));
+    let root = std::fs::metadata("/proc/self").unwrap().uid() == 0;
+    let dir = tempfile::tempdir_in("/tmp").unwrap();
+    std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let conf = dir.path().join("closed/wecom-gate.toml");
+    std::fs::create_dir(conf.parent().unwrap()).unwrap();
+    std::fs::write(&conf, VALID).unwrap();
+    std::fs::set_permissions(conf.parent().unwrap(), std::fs::Permissions::from_mode(0o700)).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wecom-gate"));
+    if root {
+        // The program may lie where nobody else may go.
+        let program = dir.path().join("wecom-gate");
+        std::fs::copy(env!("CARGO_BIN_EXE_wecom-gate"), &program).unwrap();
+        command = Command::new(program);
+        command.uid(65_534).gid(65_534);
+    } else {
+        std::fs::set_permissions(conf.parent().unwrap(), std::fs::Permissions::from_mode(0o000)).unwrap();
+    }
+    let output = command.args(["run", "--conf"]).arg(&conf).env_clear().output().unwrap();
+    assert_eq!(code(&output), 78);
+    assert!(err(&output).contains("with sudo"), "{}", err(&output));
+    std::fs::set_permissions(conf.parent().unwrap(), std::fs::Permissions::from_mode(0o700)).unwrap();
 }
 
 #[test]

@@ -44,6 +44,9 @@ pub(super) enum HttpError {
     /// The certificate is not one to trust, or no common version.
     #[error("the TLS connection fails: the certificate is over, of another name, or of an unknown issuer")]
     Tls,
+    /// Something that is not TLS came back.
+    #[error("plain HTTP is spoken there, where https is expected")]
+    Plain,
     /// Too slow.
     #[error("no answer within 10 seconds")]
     Timeout,
@@ -112,6 +115,8 @@ fn trouble(error: &reqwest::Error) -> HttpError {
     let texts = texts.to_ascii_lowercase();
     if texts.contains("dns error") || texts.contains("lookup address") {
         HttpError::Name
+    } else if texts.contains("invalidcontenttype") || texts.contains("corrupt message") {
+        HttpError::Plain
     } else if texts.contains("certificate") || texts.contains("alert") || texts.contains("tls") {
         HttpError::Tls
     } else if error.is_connect() {

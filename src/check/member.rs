@@ -1,6 +1,10 @@
 //! The sign-in of one member, up to the point where something would be written.
 
+use serde_json::json;
+
+use super::nocobase::Api;
 use super::report::{StepOutcome, Verdict};
+use super::users::{self, Users};
 use crate::config::{Config, WeComEntry};
 use crate::error::Failure;
 use crate::nocobase::{Accounts, Preview};
@@ -49,7 +53,26 @@ pub(super) fn choose<'a, 'm>(
     })
 }
 
-pub(super) fn verdict(way: &Way, userid: &str, config: &Config) -> Verdict {
+/// How NocoBase calls the user of a preview, as far as the service account may see it.
+pub(super) async fn name_of(api: &Api<'_>, node: &str, preview: &Preview) -> Option<String> {
+    let (Preview::Bound(user) | Preview::Match(user)) = preview else { return None };
+    let filter = json!({ "id": user }).to_string();
+    let filter: String = url::form_urlencoded::byte_serialize(filter.as_bytes()).collect();
+    let path = format!("users:list?pageSize=1&fields=nickname,username&filter={filter}");
+    let answer = api.ask(node, &path, Some(&api.service_token()?), None).await.ok()?.json();
+    let text = |field: &str| answer.pointer(&format!("/data/0/{field}"))?.as_str().filter(|t| !t.is_empty());
+    text("nickname").or(text("username")).map(str::to_owned)
+}
+
+/// `name`: of the user whom it would be; `found`: how many users there are to match.
+pub(super) fn verdict(
+    way: &Way,
+    userid: &str,
+    config: &Config,
+    name: Option<&str>,
+    found: Option<&Users>,
+) -> Verdict {
+    let named = name.map(|name| format!(" ({name})")).unwrap_or_default();
     let see = |label: &str| format!("docs/troubleshooting.md, {label}");
     match way {
         Way::Refused(error) => {
@@ -68,24 +91,40 @@ pub(super) fn verdict(way: &Way, userid: &str, config: &Config) -> Verdict {
         Way::Admitted(member, preview) => {
             let who = format!("{userid} ({})", member.name);
             match preview {
-                Ok(Preview::Bound(user)) => Verdict::ok(format!("{who} is bound to NocoBase user {user}")),
+                Ok(Preview::Bound(user)) => {
+                    Verdict::ok(format!("{who} is bound to NocoBase user {user}{named}"))
+                }
                 Ok(Preview::Match(user)) => {
-                    Verdict::ok(format!("{who} would be bound to NocoBase user {user}"))
+                    Verdict::ok(format!("{who} would be bound to NocoBase user {user}{named}"))
                 }
                 Ok(Preview::Create) => Verdict::ok(format!("{who} would get a new NocoBase user")),
+                Ok(Preview::NeedsConsent)
+                    if !config.nocobase.auto_create_user && found.is_some_and(Users::nobody) =>
+                {
+                    let what = format!(
+                        "{who} is let in by WeCom, then refused: no_matching_user, because {}",
+                        found.map(Users::sentence).unwrap_or_default()
+                    );
+                    Verdict::failed(userid, what, users::REMEDY)
+                }
                 Ok(Preview::NeedsConsent) => Verdict {
                     outcome: StepOutcome::Ok,
                     detail: format!(
                         "{who} is let in; the matching user shows at the first sign-in, when WeCom asks for consent to \
-                         phone number and e-mail address{}",
-                        if config.nocobase.auto_create_user {
-                            "; where nobody matches, a user is made"
-                        } else {
-                            ""
-                        }
+                         phone number and e-mail address{}; {}",
+                        found.map(|users| format!(": {}", users.sentence())).unwrap_or_default(),
+                        users::otherwise(&config.nocobase)
                     ),
                     findings: Vec::new(),
                 },
+                Err(Failure::NoMatchingUser) => Verdict::failed(
+                    userid,
+                    format!(
+                        "{who} is let in by WeCom, then refused: no_matching_user, because no NocoBase user matches and \
+                         nocobase.auto_create_user is off"
+                    ),
+                    users::REMEDY,
+                ),
                 Err(failure) => {
                     let label = failure.response().label;
                     Verdict::failed(
@@ -126,14 +165,14 @@ mod tests {
             (Err(Failure::AlreadyBound), StepOutcome::Failed, "already_bound"),
             (Err(Failure::NocoBaseServiceDenied), StepOutcome::Failed, "nocobase_service_denied"),
         ] {
-            let got = verdict(&Way::Admitted(member.clone(), preview), "zhangsan", &config);
+            let got = verdict(&Way::Admitted(member.clone(), preview), "zhangsan", &config, None, None);
             assert_eq!(got.outcome, want, "{preview:?}");
             let text = format!("{got:?}");
             assert!(text.contains(words) && text.contains("张三") && !text.contains("13800000001"), "{text}");
         }
         for (code, words) in [(60111, "not_visible"), (60020, "wecom_ip_not_trusted")] {
             let error = WeComError::from_errcode(Call::UserGet, code, "");
-            let got = verdict(&Way::Refused(error), "lisi", &config);
+            let got = verdict(&Way::Refused(error), "lisi", &config, None, None);
             assert_eq!(got.outcome, StepOutcome::Failed);
             assert!(got.findings[0].what.contains(words) && !got.findings[0].remedy.is_empty(), "{got:?}");
         }

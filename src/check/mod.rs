@@ -3,12 +3,13 @@
 //!
 //! - `report`: the result as plain data; `printer`: the same for people; `links`: for WeCom's console
 //! - `steps`: the steps and their names; `run`: their order
-//! - `http`: one bounded request; `clock`, `tls`, `origin`, `wecom`, `nocobase`, `rights`, `member`, `redis`: per service the calls,
+//! - `http`: one bounded request; `clock`, `files`, `tls`, `origin`, `wecom`, `nocobase`, `rights`, `users`, `member`, `redis`: per service the calls,
 //!   and apart from them the verdicts, which are pure: plain responses in, a [`Verdict`] out
 //!
 //! Must never: change anything anywhere (but for a probe in Redis that is gone at once), or show a secret.
 
 mod clock;
+mod files;
 mod http;
 mod links;
 mod member;
@@ -21,6 +22,7 @@ mod rights;
 mod run;
 mod steps;
 mod tls;
+mod users;
 mod wecom;
 
 pub use printer::{Printer, plain};

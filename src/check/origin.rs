@@ -32,6 +32,12 @@ fn verdict(url: &str, answer: &Result<HttpResponse, HttpError>) -> Verdict {
             trouble.to_string(),
             "get a certificate for this host from a public authority, with its intermediate certificates",
         ),
+        Err(trouble @ HttpError::Plain) => Verdict::failed(
+            "origin",
+            format!("origin begins with https://, but {trouble}"),
+            "set listen.https with cert and key in place of listen.http, or let a proxy in front terminate TLS (and name it in \
+             access.trusted_proxies); if people really open http://, correct origin",
+        ),
         Err(trouble) => Verdict::warning(
             "origin",
             format!("{url} cannot be reached from this machine: {trouble}"),
@@ -92,6 +98,7 @@ mod tests {
             (Ok(answer(502)), StepOutcome::Failed, "HTTP 502"),
             (Ok(moved), StepOutcome::Failed, "to https://other.example/"),
             (Err(HttpError::Tls), StepOutcome::Failed, "certificate"),
+            (Err(HttpError::Plain), StepOutcome::Failed, "listen.https with cert and key"),
             (Err(HttpError::Name), StepOutcome::Warning, "cannot be resolved"),
             (Err(HttpError::Connect), StepOutcome::Warning, "start it and check again"),
             (Err(HttpError::Timeout), StepOutcome::Warning, "within 10 seconds"),

@@ -7,13 +7,15 @@ use std::time::{Duration, SystemTime};
 use secrecy::ExposeSecret;
 
 use super::clock::Sample;
-use super::http::Http;
+use super::http::{Http, HttpError};
 use super::nocobase::{Api, is_healthy};
 use super::printer::Printer;
 use super::report::{Finding, Report, Step, StepOutcome, Verdict};
 use super::steps::Id;
-use super::{clock, member, nocobase, origin, redis, rights, tls, wecom};
+use super::users::Users;
+use super::{clock, files, member, nocobase, origin, redis, rights, tls, users, wecom};
 use crate::config::{Config, ConfigError, ConfigErrors, Loaded, WeComEntry};
+use crate::error::Failure;
 use crate::nocobase::{About, Accounts, Minter, NocoBase};
 use crate::wecom::{Client, WeComError};
 
@@ -43,8 +45,10 @@ pub async fn run(
     let config = loaded.as_ref().ok().map(|l| &l.config);
     if let Some(config) = config {
         steps.add(Id::Tls, None, tls::check(config, SystemTime::now()));
+        let named = loaded.as_ref().map(|l| l.files.as_slice()).unwrap_or_default();
+        steps.add(Id::Files, None, files::check(named));
         if options.offline {
-            for id in Id::ALL.into_iter().skip(2) {
+            for id in Id::ALL.into_iter().skip(3) {
                 steps.add(id, None, Verdict::skipped("--offline"));
             }
         } else {
@@ -174,7 +178,7 @@ async fn online(config: &Config, options: &Options, steps: &mut Steps<'_>) {
         clients.extend(client.map(|c| (entry.name.as_str(), c)));
     }
     let minter = Arc::new(Minter::new(config.nocobase.jwt_secret.expose_secret()));
-    let nocobase = match NocoBase::new(&config.upstream, &config.nocobase, minter) {
+    let caller = match NocoBase::new(&config.upstream, &config.nocobase, minter) {
         Ok(nocobase) => Arc::new(nocobase),
         // A checked configuration gives no such client, so this does not happen.
         Err(failure) => {
@@ -183,8 +187,8 @@ async fn online(config: &Config, options: &Options, steps: &mut Steps<'_>) {
             return;
         }
     };
-    let api = Api { nocobase: &nocobase, config };
-    let nocobase_is_healthy = nocobase_steps(&api, steps, &mut samples).await;
+    let api = Api { nocobase: &caller, config };
+    let nocobase = nocobase_steps(&api, steps, &mut samples).await;
     steps.add(Id::Clock, None, clock::verdict(&samples));
     steps
         .take(Id::Member, None, async {
@@ -193,7 +197,7 @@ async fn online(config: &Config, options: &Options, steps: &mut Steps<'_>) {
                     "--member USERID tries the sign-in of a member, without writing anything",
                 );
             };
-            if !nocobase_is_healthy {
+            if !nocobase.healthy {
                 return Verdict::skipped("NocoBase failed");
             }
             let (entry, userid) = match member::choose(config, wanted) {
@@ -201,11 +205,17 @@ async fn online(config: &Config, options: &Options, steps: &mut Steps<'_>) {
                 Err(verdict) => return verdict,
             };
             let client = clients.iter().find(|(name, _)| *name == entry.name).map(|(_, c)| c);
-            let accounts = Accounts::new(nocobase.clone(), &config.nocobase);
+            let accounts = Accounts::new(caller.clone(), &config.nocobase);
             match client {
                 Some(client) => {
                     let way = member::look(client, &accounts, entry, userid).await;
-                    member::verdict(&way, userid, config)
+                    let name = match (&way, nocobase.node) {
+                        (member::Way::Admitted(_, Ok(preview)), Some(node)) => {
+                            member::name_of(&api, node, preview).await
+                        }
+                        _ => None,
+                    };
+                    member::verdict(&way, userid, config, name.as_deref(), nocobase.users.as_ref())
                 }
                 None => Verdict::skipped("WeCom failed"),
             }
@@ -244,9 +254,18 @@ async fn wecom_entry(
     };
     let answer = tokio::time::timeout(LIMIT, client.agent()).await;
     let answer = answer.unwrap_or(Err(WeComError::unreachable(crate::wecom::Call::Agent)));
-    for (i, (id, verdict)) in
-        wecom::verdicts(&answer, entry, &config.origin.authority()).into_iter().enumerate()
-    {
+    // The gate's own client says only that there was no answer.
+    let plain = match &answer {
+        Err(error) if error.failure() == Failure::WeComUnreachable && entry.api_base.scheme() == "https" => {
+            match Http::new(entry.http_proxy.as_ref()) {
+                Ok(http) => http.get(entry.api_base.as_str()).await.err() == Some(HttpError::Plain),
+                Err(_) => false,
+            }
+        }
+        _ => false,
+    };
+    let verdicts = wecom::verdicts(&answer, entry, &config.origin.authority(), plain);
+    for (i, (id, verdict)) in verdicts.into_iter().enumerate() {
         if i > 0 {
             steps.begin(id, name);
         }
@@ -281,8 +300,22 @@ async fn wecom_clock(entry: &WeComEntry) -> Option<Sample> {
     Some(Sample { who: entry.api_base.host_str()?.to_owned(), theirs, ours: SystemTime::now() })
 }
 
-/// NocoBase's steps; true when none of those failed that a sign-in depends on.
-async fn nocobase_steps(api: &Api<'_>, steps: &mut Steps<'_>, samples: &mut Vec<Sample>) -> bool {
+/// What NocoBase's steps have found for those that follow.
+#[derive(Default)]
+struct NocoBaseFound<'a> {
+    /// None of those failed that a sign-in depends on.
+    healthy: bool,
+    /// A node that answers.
+    node: Option<&'a str>,
+    users: Option<Users>,
+}
+
+/// NocoBase's steps.
+async fn nocobase_steps<'a>(
+    api: &Api<'a>,
+    steps: &mut Steps<'_>,
+    samples: &mut Vec<Sample>,
+) -> NocoBaseFound<'a> {
     let mut node = None;
     steps
         .take(Id::NocobaseReachable, None, async {
@@ -307,10 +340,16 @@ async fn nocobase_steps(api: &Api<'_>, steps: &mut Steps<'_>, samples: &mut Vec<
         })
         .await;
     let Some(node) = node else {
-        for id in [Id::NocobaseSecret, Id::NocobaseService, Id::NocobaseRights, Id::NocobaseSignUp] {
+        for id in [
+            Id::NocobaseSecret,
+            Id::NocobaseService,
+            Id::NocobaseRights,
+            Id::NocobaseSignUp,
+            Id::NocobaseUsers,
+        ] {
             steps.add(id, None, Verdict::skipped("nocobase_reachable failed"));
         }
-        return false;
+        return NocoBaseFound::default();
     };
     let secret = steps
         .take(Id::NocobaseSecret, None, async {
@@ -363,7 +402,16 @@ async fn nocobase_steps(api: &Api<'_>, steps: &mut Steps<'_>, samples: &mut Vec<
             nocobase::sign_up(&answer, &api.config.nocobase.match_by)
         })
         .await;
-    secret && service && rights
+    let mut counted = None;
+    steps
+        .take(Id::NocobaseUsers, None, async {
+            if let Some(token) = token.as_deref().filter(|_| service) {
+                counted = users::count(api, node, token).await;
+            }
+            users::verdict(counted.as_ref(), &api.config.nocobase)
+        })
+        .await;
+    NocoBaseFound { healthy: secret && service && rights, node: Some(node), users: counted }
 }
 
 #[cfg(test)]
@@ -381,7 +429,8 @@ mod tests {
 
     #[test]
     fn warnings_do_not_fail() {
-        let mut loaded = Loaded { config: two(), warnings: vec!["origin: is plain http".into()] };
+        let mut loaded =
+            Loaded { config: two(), warnings: vec!["origin: is plain http".into()], files: vec![] };
         let verdict = configuration(&Ok(loaded.clone()));
         assert_eq!((verdict.outcome, verdict.findings[0].about.as_str()), (StepOutcome::Warning, "origin"));
         loaded.warnings.clear();
@@ -390,7 +439,7 @@ mod tests {
 
     #[tokio::test]
     async fn offline_asks_nobody_and_still_names_every_step() {
-        let loaded = Ok(Loaded { config: two(), warnings: vec![] });
+        let loaded = Ok(Loaded { config: two(), warnings: vec![], files: vec![] });
         let options = Options { offline: true, ..Options::default() };
         let report = run(&loaded, &options, None).await.unwrap();
         assert!(report.ok && report.links.len() == 2);

@@ -7,6 +7,8 @@ pub enum Id {
     Configuration,
     /// Certificate and key of the gate's own TLS listeners.
     Tls,
+    /// The gate's user can read its files, and nobody else can read secrets.
+    Files,
     /// What people open leads to the gate.
     Origin,
     /// WeCom's domain verification file is served.
@@ -35,6 +37,8 @@ pub enum Id {
     NocobaseRights,
     /// NocoBase's own sign-up does not undermine `match_by`.
     NocobaseSignUp,
+    /// There are users whom a member can be matched with.
+    NocobaseUsers,
     /// This machine's clock.
     Clock,
     /// A sign-in of one member, without its effects.
@@ -45,9 +49,10 @@ pub enum Id {
 
 impl Id {
     /// In the order in which they are taken.
-    pub const ALL: [Id; 19] = [
+    pub const ALL: [Id; 21] = [
         Id::Configuration,
         Id::Tls,
+        Id::Files,
         Id::Origin,
         Id::VerificationFile,
         Id::WecomReachable,
@@ -62,6 +67,7 @@ impl Id {
         Id::NocobaseService,
         Id::NocobaseRights,
         Id::NocobaseSignUp,
+        Id::NocobaseUsers,
         Id::Clock,
         Id::Member,
         Id::Redis,
@@ -72,6 +78,7 @@ impl Id {
         match self {
             Id::Configuration => "configuration",
             Id::Tls => "tls",
+            Id::Files => "files",
             Id::Origin => "origin",
             Id::VerificationFile => "verification_file",
             Id::WecomReachable => "wecom_reachable",
@@ -86,6 +93,7 @@ impl Id {
             Id::NocobaseService => "nocobase_service",
             Id::NocobaseRights => "nocobase_rights",
             Id::NocobaseSignUp => "nocobase_sign_up",
+            Id::NocobaseUsers => "nocobase_users",
             Id::Clock => "clock",
             Id::Member => "member",
             Id::Redis => "redis",

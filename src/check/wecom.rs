@@ -19,11 +19,12 @@ const STEPS: [Id; 6] = [
     Id::WecomVisibleRange,
 ];
 
-/// From the answer to the steps.
+/// From the answer to the steps. `plain`: plain HTTP is spoken where `api_base` says https.
 pub(super) fn verdicts(
     answer: &Result<Agent, WeComError>,
     entry: &WeComEntry,
     authority: &str,
+    plain: bool,
 ) -> Vec<(Id, Verdict)> {
     let at_fault = answer.as_ref().err().map(step_of);
     let mut out = Vec::new();
@@ -33,7 +34,14 @@ pub(super) fn verdicts(
             (Some(before), _) => Verdict::skipped(format!("{} failed", before.name())),
             (None, Err(error)) if at_fault == Some(id) => {
                 failed = Some(id);
-                refusal(id, error, entry)
+                match plain && id == Id::WecomReachable {
+                    true => Verdict::failed(
+                        "wecom.api_base",
+                        format!("{} begins with https://, but plain HTTP is spoken there", entry.api_base),
+                        "correct the scheme or the port",
+                    ),
+                    false => refusal(id, error, entry),
+                }
             }
             // Nothing but gettoken was answered: what the address is worth was not tried.
             (None, Err(e)) if id == Id::WecomTrustedIp && e.call() == Call::GetToken => {
@@ -212,7 +220,7 @@ mod tests {
     /// Outcomes as letters, in the order of the steps.
     fn letters(answer: Result<Agent, WeComError>) -> (String, String) {
         let config = two();
-        let all = verdicts(&answer, &config.wecom[0], "nb.example.com");
+        let all = verdicts(&answer, &config.wecom[0], "nb.example.com", false);
         let letter = |v: &Verdict| match v.outcome {
             StepOutcome::Ok => 'o',
             StepOutcome::Warning => 'w',

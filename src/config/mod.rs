@@ -6,6 +6,7 @@
 //!
 //! Must never: print a secret, or read the configuration of anything but this process.
 
+mod named;
 mod raw;
 mod reference;
 mod report;
@@ -18,10 +19,12 @@ mod tests;
 mod types;
 mod validate;
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 use serde_json::Value;
 
+pub use named::NamedFile;
 pub use reference::markdown;
 pub use report::ConfigErrors;
 pub use schema::schema;
@@ -42,6 +45,8 @@ pub struct Loaded {
     pub config: Config,
     /// `key: what`, to be logged.
     pub warnings: Vec<String>,
+    /// The files that it consists of.
+    pub files: Vec<NamedFile>,
 }
 
 /// Reads the file (if there is one), lays the environment (`WECOM_GATE__SECTION__KEY`) over it and validates the
@@ -55,10 +60,16 @@ pub fn load(
 ) -> Result<Loaded, ConfigErrors> {
     let Some(path) = file else { return load_str("", env) };
     match read(path) {
-        Ok(text) => load_str(&text, env),
-        Err(problem) => {
+        Ok(text) => {
+            let mut loaded = load_str(&text, env)?;
+            let tree = source::from_toml(&text, &mut Report::default()).unwrap_or_default();
+            let (key, secret) = ("--conf".to_owned(), named::has_secret(&tree));
+            loaded.files.insert(0, NamedFile { key, path: path.to_owned(), secret });
+            Ok(loaded)
+        }
+        Err(Unread { problem, remedy }) => {
             let mut report = Report::default();
-            report.say(&path.display().to_string(), problem, "give the configuration file with --conf FILE");
+            report.say(&path.display().to_string(), problem, remedy);
             Err(report.into_errors())
         }
     }
@@ -75,8 +86,9 @@ pub fn load_str(toml: &str, env: impl IntoIterator<Item = (String, String)>) -> 
     let Some(mut tree) = source::from_toml(toml, &mut report) else { return Err(report.into_errors()) };
     source::overlay(&mut tree, schema, env, &mut report);
     shape::check(&mut tree, schema, &mut report);
+    let files = named::files(&tree);
     match resolve(tree, &mut report) {
-        Some(config) if report.errors.is_empty() => Ok(Loaded { config, warnings: report.warnings }),
+        Some(config) if report.errors.is_empty() => Ok(Loaded { config, warnings: report.warnings, files }),
         _ => Err(report.into_errors()),
     }
 }
@@ -86,11 +98,28 @@ fn resolve(tree: Value, report: &mut Report) -> Option<Config> {
     validate::resolve(serde_json::from_value(tree).ok()?, report)
 }
 
-fn read(path: &Path) -> Result<String, String> {
-    let meta = std::fs::metadata(path).map_err(|e| format!("cannot be read: {e}"))?;
+/// Why there is no text.
+struct Unread {
+    problem: String,
+    remedy: &'static str,
+}
+
+fn read(path: &Path) -> Result<String, Unread> {
+    const WHICH: &str = "give the configuration file with --conf FILE";
+    let failed = |e: std::io::Error| match e.kind() {
+        ErrorKind::NotFound => Unread { problem: "does not exist".into(), remedy: WHICH },
+        // Its folder is closed to everybody else, as it should be.
+        ErrorKind::PermissionDenied => Unread {
+            problem: "is there, or may be, but this user cannot read it".into(),
+            remedy: "run the command with sudo, or as the gate's user (wecom-gate)",
+        },
+        _ => Unread { problem: format!("cannot be read: {e}"), remedy: WHICH },
+    };
+    let wrong = |problem: &str| Unread { problem: problem.into(), remedy: WHICH };
+    let meta = std::fs::metadata(path).map_err(failed)?;
     if meta.len() > MOST_BYTES {
-        return Err("is too large for a configuration file".into());
+        return Err(wrong("is too large for a configuration file"));
     }
-    let bytes = std::fs::read(path).map_err(|e| format!("cannot be read: {e}"))?;
-    String::from_utf8(bytes).map_err(|_| "is not UTF-8 text".into())
+    let bytes = std::fs::read(path).map_err(failed)?;
+    String::from_utf8(bytes).map_err(|_| wrong("is not UTF-8 text"))
 }

@@ -39,7 +39,8 @@ impl<'a> Administrator<'a> {
             .json(&body);
         let answer = send("auth:signIn", request).await?;
         let token = answer.pointer("/token").and_then(Value::as_str);
-        let token = token.ok_or_else(|| refused("auth:signIn", "no token in its response"))?.to_owned().into();
+        let token =
+            token.ok_or_else(|| refused("auth:signIn", "no token in its response"))?.to_owned().into();
         Ok(Self { nocobase, node, token })
     }
 

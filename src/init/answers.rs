@@ -197,7 +197,10 @@ pub(super) mod tests {
         assert_eq!(existing.text("", "origin").as_deref(), Some("https://a"));
         assert_eq!(existing.first("upstream", "nodes").as_deref(), Some("n:1"));
         assert_eq!(existing.number("nocobase", "service_user"), Some(7));
-        assert_eq!((existing.text("wecom", "corp_id").as_deref(), existing.text("wecom", "secret")), (Some("ww1"), None));
+        assert_eq!(
+            (existing.text("wecom", "corp_id").as_deref(), existing.text("wecom", "secret")),
+            (Some("ww1"), None)
+        );
         assert!(Needs::of(Policy::Match, &existing).role_rules);
         assert!(Existing::read(Some("= broken")).is_none());
         assert!(!Existing::read(None).unwrap().is_there());

@@ -22,7 +22,8 @@ pub(super) struct Terminal {
 impl Terminal {
     /// The one that this program runs on; `None` where there is none.
     pub(super) fn of(env: &[(String, String)]) -> Option<Self> {
-        let kind = env.iter().find(|(name, _)| name == "TERM").map(|(_, kind)| kind.as_str()).unwrap_or_default();
+        let kind =
+            env.iter().find(|(name, _)| name == "TERM").map(|(_, kind)| kind.as_str()).unwrap_or_default();
         let there = io::stdin().is_terminal() && io::stderr().is_terminal();
         there.then(|| Self { plain: matches!(kind, "" | "dumb"), term: Term::stderr() })
     }
@@ -65,7 +66,12 @@ impl Terminal {
     }
 
     /// One of these, by its number.
-    pub(super) fn choose(&self, question: &str, options: &[String], default: usize) -> Result<usize, InitError> {
+    pub(super) fn choose(
+        &self,
+        question: &str,
+        options: &[String],
+        default: usize,
+    ) -> Result<usize, InitError> {
         if !self.plain {
             let select = Select::new().with_prompt(question).items(options).default(default);
             return select.interact_on(&self.term).map_err(gone);
@@ -86,7 +92,11 @@ impl Terminal {
     /// Yes or no.
     pub(super) fn confirm(&self, question: &str, default: bool) -> Result<bool, InitError> {
         if !self.plain {
-            return Confirm::new().with_prompt(question).default(default).interact_on(&self.term).map_err(gone);
+            return Confirm::new()
+                .with_prompt(question)
+                .default(default)
+                .interact_on(&self.term)
+                .map_err(gone);
         }
         loop {
             let answer = self.read(&format!("{question} [{}]: ", if default { "Y/n" } else { "y/N" }))?;

@@ -20,7 +20,10 @@ pub(super) fn steps(texts: &Texts, links: &Links, steps: &[Step], conf: &Path, l
     paste(&mut text, &links.callback_domain);
     if links.verify_urls.is_empty() {
         let _ = writeln!(text, "     {}", words.verify_unknown);
-        paste(&mut text, &format!("verify_files = [\"WW_verify_....txt\"]     # {}, [[wecom]]", conf.display()));
+        paste(
+            &mut text,
+            &format!("verify_files = [\"WW_verify_....txt\"]     # {}, [[wecom]]", conf.display()),
+        );
         paste(&mut text, "sudo systemctl reload wecom-gate");
     }
     for url in &links.verify_urls {
@@ -94,7 +97,8 @@ mod tests {
     fn seven_steps_in_two_languages() {
         let what = "WeCom refuses calls from 203.0.113.9 (errcode 60020)";
         let refused = Step::new(Id::WecomTrustedIp, None, Verdict::failed("企业可信IP", what, "x"));
-        for (language, words) in [(Language::En, "Corporate trusted IP"), (Language::Zh, "企业可信IP，添加")] {
+        for (language, words) in [(Language::En, "Corporate trusted IP"), (Language::Zh, "企业可信IP，添加")]
+        {
             let path = Path::new("/etc/wecom-gate/wecom-gate.toml");
             let text = steps(Texts::of(language), &links(), &[refused.clone()], path, "127.0.0.1:8080");
             for value in [

@@ -47,9 +47,9 @@ fn uncommented(example: &str, settings: &Settings) -> String {
             section = line.trim_matches(['[', ']']);
         }
         let wanted = line.strip_prefix('#').and_then(|l| l.split_once(" =")).is_some_and(|(name, _)| {
-            settings.iter().any(|(s, key, setting)| {
-                *s == section && *key == name && *setting != Setting::Removed
-            })
+            settings
+                .iter()
+                .any(|(s, key, setting)| *s == section && *key == name && *setting != Setting::Removed)
         });
         lines.push(match line.strip_prefix('#').and_then(|l| l.split_once(" =")) {
             // (What it is set to follows.)
@@ -167,7 +167,10 @@ mod tests {
             ("WECOM_GATE__WECOM__0__SECRET_FILE", ""),
             ("WECOM_GATE__WECOM__0__SECRET", "s"),
             ("WECOM_GATE__SESSION__KEYS_FILE", ""),
-            ("WECOM_GATE__SESSION__KEYS", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8gISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0-Pw"),
+            (
+                "WECOM_GATE__SESSION__KEYS",
+                "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8gISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0-Pw",
+            ),
         ];
         let loaded = load_str(&text, env.map(|(n, v)| (n.to_owned(), v.to_owned()))).unwrap();
         assert_eq!(loaded.warnings, Vec::<String>::new());
@@ -190,7 +193,9 @@ mod tests {
     fn a_file_that_is_there_keeps_what_is_not_asked() {
         let mine = "# mine\norigin = \"https://nb.example.com\" # ours\n[nocobase]\nservice_user = 9\nmatch_by = [\"phone\"]\n[[wecom]]\ncorp_id = \"ww0\"\n[[wecom]]\nname = \"b\"\n";
         let text = filled_in(Some(mine), &settings()).unwrap();
-        for kept in ["# mine\norigin = \"https://nb.example.com\" # ours\n", "match_by = [\"phone\"]", "name = \"b\""] {
+        for kept in
+            ["# mine\norigin = \"https://nb.example.com\" # ours\n", "match_by = [\"phone\"]", "name = \"b\""]
+        {
             assert!(text.contains(kept), "{kept:?} is not in\n{text}");
         }
         assert!(text.contains("service_user = 2"), "{text}");

@@ -91,7 +91,11 @@ impl Owner {
     }
 
     /// A file, compared with its content.
-    pub(super) fn file_state(self, path: &Path, is_right: impl Fn(&[u8]) -> bool) -> Result<State, InitError> {
+    pub(super) fn file_state(
+        self,
+        path: &Path,
+        is_right: impl Fn(&[u8]) -> bool,
+    ) -> Result<State, InitError> {
         let content = match fs::read(path) {
             Ok(content) => content,
             Err(e) if e.kind() == ErrorKind::NotFound => return Ok(State::Missing),
@@ -176,7 +180,10 @@ mod tests {
     #[test]
     fn groups() {
         let text = "root:x:0:\nwecom-gate:x:998:a,b\nbroken\n";
-        assert_eq!((group_id(text, "wecom-gate"), group_id(text, "wecom"), group_id(text, "broken")), (Some(998), None, None));
+        assert_eq!(
+            (group_id(text, "wecom-gate"), group_id(text, "wecom"), group_id(text, "broken")),
+            (Some(998), None, None)
+        );
     }
 
     #[test]

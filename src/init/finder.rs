@@ -105,11 +105,17 @@ fn read(path: &Path) -> Option<Vec<u8>> {
 /// `APP_KEY` of an `.env` file.
 fn app_key(text: &str) -> Option<String> {
     let line = text.lines().rev().map(str::trim).find_map(|l| {
-        l.strip_prefix("export ").unwrap_or(l).trim_start().strip_prefix("APP_KEY")?.trim_start().strip_prefix('=')
+        l.strip_prefix("export ")
+            .unwrap_or(l)
+            .trim_start()
+            .strip_prefix("APP_KEY")?
+            .trim_start()
+            .strip_prefix('=')
     })?;
     let line = line.trim();
     let quoted = |mark: char| line.strip_prefix(mark)?.split(mark).next();
-    let value = quoted('"').or(quoted('\'')).unwrap_or_else(|| line.split(" #").next().unwrap_or(line).trim());
+    let value =
+        quoted('"').or(quoted('\'')).unwrap_or_else(|| line.split(" #").next().unwrap_or(line).trim());
     (!value.is_empty()).then(|| value.to_owned())
 }
 

@@ -1,10 +1,11 @@
 //! `wecom-gate init`: from nothing to a gate that is ready to start. Asks what it cannot know, tries each answer against
 //! the real services with the steps of `check`, makes what is missing, and says what is left to do in WeCom's console.
 //!
-//! - `run`: the order of it all; `given`: flags and environment; `ask`: the terminal; `texts`: its words in two languages
+//! - `run`: the order of it all; `given`: flags and environment
+//! - `interview`: the questions; `ask`: the terminal; `say`, `texts`: what is printed, in two languages
 //! - `answers`: what has been answered, and a configuration to try it with
 //! - `finder`: NocoBase's secret, where NocoBase is on this machine
-//! - `account`: role and user of the gate in NocoBase; `files`: folder, secrets, modes; `document`: the TOML file
+//! - `account`: role and user of the gate in NocoBase; `paths`, `files`: folder, secrets, modes; `document`: the TOML file
 //! - `plan`: pure: what is there and what is wanted in, a list of actions out
 //! - `console`: what to do in WeCom's console
 //!
@@ -22,8 +23,11 @@ mod error;
 mod files;
 mod finder;
 mod given;
+mod interview;
+mod paths;
 mod plan;
 mod run;
+mod say;
 mod texts;
 
 pub use error::InitError;

@@ -140,7 +140,8 @@ pub(super) fn in_nocobase(needs: Needs, found: &InNocoBase) -> Vec<Action> {
                 }
             }
         }
-        let duplicate = |row: &Right| Action::RemoveDuplicate { id: row.id.clone(), table: row.table.clone() };
+        let duplicate =
+            |row: &Right| Action::RemoveDuplicate { id: row.id.clone(), table: row.table.clone() };
         actions.extend(rows.map(duplicate));
     }
     match &found.user {
@@ -184,10 +185,14 @@ impl fmt::Display for Action {
             Self::RemoveDuplicate { table, .. } => {
                 write!(f, "NocoBase: remove a second row of rights of the role {ROLE} to {table}")
             }
-            Self::MakeUser => write!(f, "NocoBase: make the user {USER} with the role {ROLE}, without a password"),
+            Self::MakeUser => {
+                write!(f, "NocoBase: make the user {USER} with the role {ROLE}, without a password")
+            }
             Self::SetRole { user } => write!(f, "NocoBase: give user {user} the role {ROLE}, and no other"),
             Self::MakeFolder { path } => write!(f, "make the folder {}", path.display()),
-            Self::ProtectFolder { path } => write!(f, "correct owner and mode of the folder {}", path.display()),
+            Self::ProtectFolder { path } => {
+                write!(f, "correct owner and mode of the folder {}", path.display())
+            }
             Self::Write { path, replaces: false } => write!(f, "write {}", path.display()),
             Self::Write { path, replaces: true } => write!(f, "change {}", path.display()),
             Self::Protect { path } => write!(f, "correct owner and mode of {}", path.display()),
@@ -212,11 +217,7 @@ mod tests {
             own: true,
             fields,
         });
-        InNocoBase {
-            role_is_bare: Some(true),
-            rights: rights.collect(),
-            user: Some((2, vec![ROLE.into()])),
-        }
+        InNocoBase { role_is_bare: Some(true), rights: rights.collect(), user: Some((2, vec![ROLE.into()])) }
     }
 
     fn shown(actions: &[Action]) -> Vec<String> {
@@ -271,7 +272,9 @@ mod tests {
         let added = |f: &mut InNocoBase| f.rights[0].fields.get_mut("view").unwrap().push("avatar".into());
         assert_eq!(damaged(&added), []);
         assert!(matches!(damaged(&|f| f.rights[1].own = false)[..], [Action::RepairRights { .. }]));
-        let few = |f: &mut InNocoBase| f.rights[2].fields.insert("create".into(), vec!["id".into()]).map_or((), drop);
+        let few = |f: &mut InNocoBase| {
+            f.rights[2].fields.insert("create".into(), vec!["id".into()]).map_or((), drop)
+        };
         let [Action::RepairRights { fields, .. }] = &damaged(&few)[..] else { panic!() };
         assert!(fields["create"].is_empty(), "all fields");
     }
@@ -300,6 +303,9 @@ mod tests {
             ["make the folder /d", "write /d/new", "change /d/old", "correct owner and mode of /d/open"]
         );
         assert_eq!(in_folder((at("/d"), State::Right), vec![]), []);
-        assert_eq!(shown(&in_folder((at("/d"), State::Exposed), vec![])), ["correct owner and mode of the folder /d"]);
+        assert_eq!(
+            shown(&in_folder((at("/d"), State::Exposed), vec![])),
+            ["correct owner and mode of the folder /d"]
+        );
     }
 }

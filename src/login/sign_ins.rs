@@ -124,6 +124,18 @@ impl SignIns {
         Ok(())
     }
 
+    /// Whether every entry gets an access token from WeCom. What fails is in the log and in `/readyz`.
+    pub(crate) async fn probe(&self) -> bool {
+        let mut all = true;
+        for (entry, client) in &self.sessions.wecom {
+            if let Err(error) = client.probe().await {
+                error.log(entry);
+                all = false;
+            }
+        }
+        all
+    }
+
     pub(super) fn entry(&self, name: &str) -> Option<(&WeComEntry, &wecom::Client)> {
         Some((self.config.entry(name)?, self.sessions.wecom.get(name)?))
     }

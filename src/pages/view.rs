@@ -216,6 +216,10 @@ fn buttons<'a>(view: &View<'a>, kind: Kind, retry: Option<&'a str>) -> Vec<Butto
     });
     match (view.page, kind.way) {
         (Page::SignIn, _) => entries.collect(),
+        // The one page that is shown elsewhere than at the origin: on to there.
+        (Page::Failure(Failure::UnknownHost), _) => {
+            view.link.map(|href| button(href, parts::START, true)).into_iter().collect()
+        }
         (Page::SignedOut, _) if view.entries.len() > 1 => entries.collect(),
         (Page::Logout, _) => vec![button(retry.unwrap_or(own(view.home)), parts::STAY, false)],
         (Page::SignedOut, _) => vec![button(retry.unwrap_or(LOGIN), parts::SIGN_IN_AGAIN, true)],

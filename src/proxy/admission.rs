@@ -53,12 +53,17 @@ async fn read(gate: &Gate, downstream: &mut HttpSession, ctx: &mut Context) -> R
     let checked = framing::check(request, limits.header_bytes, limits.body_bytes);
     if let Err(failure) = checked.and_then(|()| framing::check_removed_length(downstream)) {
         ctx.close = true;
+        // Too many cookies, most likely: nobody's attack, and the page says what to do.
+        ctx.as_page = failure == Failure::HeadersTooLarge && facts::is_window(request);
         return Err(failure);
     }
     let plain = gate.config.listen.redirect_http && client::is_plain(gate, downstream);
     let request = downstream.req_header_mut();
     framing::drop_idle_upgrade(request);
-    target::canonicalise(request, &gate.config.nocobase.public_path)?;
+    if let Err(failure) = target::canonicalise(request, &gate.config.nocobase.public_path) {
+        ctx.as_page = facts::is_window(request);
+        return Err(failure);
+    }
     if plain && !decide::is_verify_file(&gate.policy(), request.uri.path()) {
         return Ok(Admitted::Respond(to_https(gate, request)));
     }

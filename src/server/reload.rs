@@ -72,7 +72,7 @@ impl Running {
         let (before, reread) = (before.clone(), reread.clone());
         // Reads files and resolves names, which may take long: on a thread of its own, so that signals are heard (R43).
         let built = tokio::task::spawn_blocking(move || {
-            let Loaded { config, warnings } = reread().map_err(Bad::Errors)?;
+            let Loaded { config, warnings, .. } = reread().map_err(Bad::Errors)?;
             for warning in warnings {
                 tracing::warn!("configuration: {warning}");
             }

@@ -1,6 +1,7 @@
 //! `wecom-gate run`: one linear function from start to stop, with the signals in between.
 
 use std::io;
+use std::path::Path;
 use std::time::Duration;
 
 use sd_notify::NotifyState;
@@ -19,9 +20,20 @@ use crate::ops::logging;
 const GRACE: Duration = Duration::from_secs(30);
 
 /// `wecom-gate run`: starts, reports where it listens, and runs until a signal ends it.
-pub fn run(loaded: Loaded, reread: Reread) -> Result<(), StartError> {
+///
+/// `conf`: where the configuration is from, for the log; the environment alone if there is no file.
+pub fn run(loaded: Loaded, conf: Option<&Path>, reread: Reread) -> Result<(), StartError> {
     // Dropped last: it writes out the last lines.
     let _logging = logging::init(&loaded.config.log).map_err(|e| StartError::Build(e.to_string()))?;
+    tracing::info!(
+        event = "start",
+        version = env!("CARGO_PKG_VERSION"),
+        origin = loaded.config.origin.url(),
+        nodes = loaded.config.upstream.nodes.join(","),
+        entries = loaded.config.wecom.iter().map(|e| e.name.as_str()).collect::<Vec<_>>().join(","),
+        configuration = conf.map(|path| path.display().to_string()).unwrap_or_else(|| "environment".into()),
+        "starting"
+    );
     for warning in &loaded.warnings {
         tracing::warn!("configuration: {warning}");
     }

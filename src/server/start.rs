@@ -184,6 +184,15 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
             }
         });
     }
+    tokio::spawn({
+        let (live, mut until) = (live.clone(), stopped.clone());
+        async move {
+            tokio::select! {
+                () = super::probe::probe_wecom(live) => {}
+                _ = until.wait_for(|stopped| *stopped) => {}
+            }
+        }
+    });
     // While the gate stops, too: what is under way then still ends with its session.
     let streams = tokio::spawn({
         let live = live.clone();

@@ -115,6 +115,11 @@ impl Api {
         result.map_err(|(error, text)| error.because(text))
     }
 
+    /// Has a token fetched where there is none.
+    pub(super) async fn obtain(self: &Arc<Self>) -> Result<(), WeComError> {
+        self.token.get(|| obtain_token(Arc::clone(self), None)).await.map(drop)
+    }
+
     /// The call with this token, again while WeCom is busy. `replaced`: the token took the place of a refused one.
     async fn call_with<T: DeserializeOwned>(
         &self,

@@ -80,6 +80,15 @@ impl Client {
         self.api.call_error.load_full()
     }
 
+    /// Whether WeCom gives an access token: shows a wrong corp id or secret before a member meets it. Makes no call while
+    /// there is a token.
+    ///
+    /// # Errors
+    /// WeCom's.
+    pub(crate) async fn probe(&self) -> Result<(), WeComError> {
+        self.api.obtain().await
+    }
+
     /// Address of WeCom's page inside its client. `state`: `[A-Za-z0-9]`, at most 128 bytes (doc 91022).
     pub(crate) fn authorize_url(&self, scope: Scope, state: &str, redirect_uri: &str) -> String {
         let e = &self.api.entry;

@@ -28,7 +28,9 @@ impl Scene {
         let options = Options { app_origin: Some(origin.parse().unwrap()), ..Options::default() };
         let sim = Simulator::start(options).await.unwrap();
         let nocobase = NocoBase::start().await;
-        nocobase.data().users.push(json!({ "id": SERVICE_USER, "username": "gate", "nickname": "service" }));
+        nocobase.data().users.push(
+            json!({ "id": SERVICE_USER, "username": "gate", "nickname": "service", "phone": "13900000000" }),
+        );
         let mut config = Config::new(&sim, nocobase.address);
         config.set("origin", origin).set("listen.http", vec![free.to_string()]);
         Scene { sim, nocobase, config }
@@ -273,6 +275,43 @@ async fn nocobases_side() {
     );
 }
 
+/// The first tap would be refused: the administrator knows before.
+#[tokio::test(flavor = "multi_thread")]
+async fn whom_members_can_be_matched_with() {
+    let mut scene = Scene::set().await;
+    scene.check(&[]).await.says("nocobase_users", "of 1 NocoBase users 1 have a phone number");
+    scene.nocobase.data().users[0]["phone"] = Value::Null;
+    let checked = scene.check(&["--member", "zhangsan"]).await;
+    assert_eq!((checked.code, &checked.step("nocobase_users")["outcome"]), (1, &json!("warning")));
+    checked.only_failure(
+        "member",
+        "refused: no_matching_user, because of 1 NocoBase users 0 have a phone number",
+    );
+    checked.says("member", "nocobase.auto_create_user = true");
+    scene.config.set("nocobase.auto_create_user", true);
+    let checked = scene.check(&["--member", "zhangsan"]).await;
+    assert_eq!((checked.code, &checked.step("nocobase_users")["outcome"]), (0, &json!("ok")));
+    checked.says("member", "a user is made for a member who matches nobody");
+}
+
+/// https where plain HTTP is spoken: said in so many words.
+#[tokio::test(flavor = "multi_thread")]
+async fn https_to_a_plain_port() {
+    let mut scene = Scene::set().await;
+    let good = scene.config.clone();
+    let _gate = Gate::start(&scene.config).await;
+    let api = good.0["wecom"][0]["api_base"].as_str().unwrap().replace("http://", "https://");
+    scene.config.set("wecom.api_base", api);
+    scene
+        .check(&[])
+        .await
+        .only_failure("wecom_reachable", "begins with https://, but plain HTTP is spoken there");
+    scene.config = good;
+    let origin = scene.config.0["origin"].as_str().unwrap().replace("http://", "https://");
+    scene.config.set("origin", origin);
+    scene.check(&[]).await.says("origin", "begins with https://, but plain HTTP is spoken there");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn origin_and_certificate() {
     let mut scene = Scene::set().await;
@@ -323,8 +362,8 @@ async fn the_sign_in_of_a_member_is_tried_without_its_effects() {
     says(&scene, "zhangsan", "failed", "no_matching_user").await;
     scene.config.set("nocobase.auto_create_user", true);
     says(&scene, "wecom/zhangsan", "ok", "would get a new NocoBase user").await;
-    let user = scene.nocobase.user(json!({ "username": "zhangsan" }));
-    says(&scene, "zhangsan", "ok", &format!("would be bound to NocoBase user {user}")).await;
+    let user = scene.nocobase.user(json!({ "username": "zhangsan", "nickname": "Zhang" }));
+    says(&scene, "zhangsan", "ok", &format!("would be bound to NocoBase user {user} (Zhang)")).await;
     let binding = |uuid: &str| json!({ "authenticator": "wecom", "uuid": uuid, "userId": user });
     scene.nocobase.data().bindings.push(binding("somebody-else"));
     says(&scene, "zhangsan", "failed", "already_bound").await;

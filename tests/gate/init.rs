@@ -120,7 +120,12 @@ struct Ran {
 
 impl Ran {
     fn says(&self, words: &str) {
-        assert!(self.out.contains(words) || self.err.contains(words), "no {words:?} in {}{}", self.out, self.err);
+        assert!(
+            self.out.contains(words) || self.err.contains(words),
+            "no {words:?} in {}{}",
+            self.out,
+            self.err
+        );
     }
 }
 
@@ -130,7 +135,12 @@ async fn ran(mut command: Command) -> Ran {
     let text = |bytes| String::from_utf8(bytes).unwrap();
     let ran = Ran { code: status.code().unwrap_or(-1), out: text(stdout), err: text(stderr) };
     for secret in [APP_SECRET, SECRET, PASSWORD, "eyJ"] {
-        assert!(!ran.out.contains(secret) && !ran.err.contains(secret), "{secret} is shown: {}{}", ran.out, ran.err);
+        assert!(
+            !ran.out.contains(secret) && !ran.err.contains(secret),
+            "{secret} is shown: {}{}",
+            ran.out,
+            ran.err
+        );
     }
     ran
 }
@@ -259,7 +269,14 @@ async fn wrong_answers_are_found_at_once_and_change_nothing() {
     command.args(["init", "--yes", "--group", "root", "--dir", "/nonexistent/wecom-gate"]).env_clear();
     let missing = ran(command).await;
     assert_eq!(missing.code, 64);
-    for option in ["--origin", "--nocobase-account", "--nocobase-password-file", "--corp-id", "--agent-id", "--secret-file"] {
+    for option in [
+        "--origin",
+        "--nocobase-account",
+        "--nocobase-password-file",
+        "--corp-id",
+        "--agent-id",
+        "--secret-file",
+    ] {
         missing.says(option);
     }
     let mut command = Command::new(env!("CARGO_BIN_EXE_wecom-gate"));
@@ -303,18 +320,14 @@ async fn nocobases_secret_is_found_in_its_folder() {
 /// Killed while each of the calls is under way, carried out or not: the next run mends it.
 #[tokio::test(flavor = "multi_thread")]
 async fn interrupted_anywhere_a_second_run_mends() {
-    for call in [
-        "roles:create",
-        "roles/wecom_gate/resources:create",
-        "users:create",
-        "auth:signOut",
-    ] {
+    for call in ["roles:create", "roles/wecom_gate/resources:create", "users:create", "auth:signOut"] {
         for carried_out in [true, false] {
             let scene = Scene::set().await;
             let long = Duration::from_secs(3600);
             let fault = if carried_out { Fault::late(long) } else { Fault::slow(long) };
             scene.nocobase.fault(call, fault, 1);
-            let mut child = scene.command(&["--yes"]).stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+            let mut child =
+                scene.command(&["--yes"]).stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
             eventually(&format!("{call} is called"), async || scene.nocobase.calls(call) > 0).await;
             child.kill().unwrap();
             child.wait().unwrap();

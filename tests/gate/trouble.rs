@@ -9,7 +9,8 @@ use wecom_gate::error::Failure;
 use wecom_sim::{Consent, Fault, FaultKind, Settings};
 
 use crate::support::config::OTHER_KEY;
-use crate::support::{Answer, Browser, CORP, Stage, eventually};
+use crate::support::raw::{get, talk};
+use crate::support::{Answer, Browser, CORP, HOST, Stage, eventually};
 
 const TOKEN: &str = "/cgi-bin/gettoken";
 const USERINFO: &str = "/cgi-bin/auth/getuserinfo";
@@ -513,4 +514,50 @@ async fn r27_no_secret_is_ever_written() {
     for secret in secrets.into_iter().chain(["eyJ", "wcg_", "access_token=", "13800000001"]) {
         assert!(!written.contains(secret), "{secret} in the log:\n{written}");
     }
+}
+
+/// Nobody has tried to sign in: the operator knows before the first member does, and the first line says what runs.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_secret_shows_without_a_sign_in() {
+    let stage = Stage::start(|config| {
+        config.set("wecom.secret", "wrong");
+    })
+    .await;
+    let first = stage.gate.wait_for_log(&["\"event\":\"start\""]).await;
+    for part in
+        [env!("CARGO_PKG_VERSION"), "http://gate.test", "wecom-gate", &stage.nocobase.address.to_string()]
+    {
+        assert!(first.contains(part), "{part} is not in {first}");
+    }
+    stage.gate.wait_for_log(&["WeCom call failed", "\"errcode\":40001"]).await;
+    let ready = "GET /readyz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    eventually("/readyz says why", async || {
+        talk(stage.gate.ops, ready).await.text().contains("\"wecom_token\"")
+    })
+    .await;
+}
+
+/// What a browser opens in a window is answered by a page, whatever is wrong with it; the same from a script by JSON.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_window_gets_a_page_for_requests_that_cannot_be_read() {
+    let stage = Stage::start(|_| {}).await;
+    let window = "Sec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\nAccept: text/html\r\n\
+                  User-Agent: Mozilla/5.0 Chrome/116\r\nConnection: close\r\n";
+    let script = "Sec-Fetch-Mode: cors\r\nSec-Fetch-Dest: empty\r\nConnection: close\r\n";
+    let cookies = format!("Cookie: a={}\r\n", "x".repeat(40_000));
+    for (path, more, status, label) in
+        [("/admin//x", "", 400, "bad_path"), ("/admin", cookies.as_str(), 431, "headers_too_large")]
+    {
+        let page = talk(stage.gate.http, get(path, &format!("{window}{more}"))).await;
+        assert_eq!(page.status(), status, "{}", page.text());
+        assert!(page.text().contains("<!doctype html>") && page.text().contains(label), "{}", page.text());
+        assert!(!page.text().contains("//x"), "the page repeats the path");
+        let json = talk(stage.gate.http, get(path, &format!("{script}{more}"))).await;
+        assert!(json.text().contains("\"errors\""), "{}", json.text());
+    }
+    // At another address: on to the right one, on the same page.
+    let other = get("/admin/orders", window).replace(&format!("Host: {HOST}"), "Host: other.test");
+    let page = talk(stage.gate.http, other).await;
+    assert_eq!(page.status(), 421);
+    assert!(page.text().contains("href=\"http://gate.test/admin/orders\""), "{}", page.text());
 }

@@ -116,7 +116,7 @@ fn files_that_hold_no_secret_are_refused() {
 #[test]
 fn the_configuration_file_itself() {
     let path = |p: &str| load(Some(Path::new(p)), []).unwrap_err().to_string();
-    assert!(path("/nonexistent/wecom-gate.toml").contains("/nonexistent/wecom-gate.toml: cannot be read"));
+    assert!(path("/nonexistent/wecom-gate.toml").contains("/nonexistent/wecom-gate.toml: does not exist"));
     let (latin, _) = holding(b"origin = '\xe4'");
     assert!(load(Some(latin.path()), []).unwrap_err().to_string().contains("not UTF-8"));
     let (valid, _) = holding(file(&[]).as_bytes());

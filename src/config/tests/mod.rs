@@ -70,7 +70,7 @@ pub(super) fn bad(changes: &[(&str, &str)]) -> Vec<ConfigError> {
 #[test]
 fn the_smallest_file_gets_the_documented_defaults() {
     use std::time::Duration;
-    let Loaded { config, warnings } = good(&[]);
+    let Loaded { config, warnings, .. } = good(&[]);
     assert_eq!(warnings, Vec::<String>::new());
     assert_eq!(config.origin.url(), "https://nb.example.com");
     assert_eq!(config.listen.http, ["0.0.0.0:8080".parse().unwrap()]);

@@ -10,6 +10,14 @@ use crate::decide::application::{AppHeader, Named};
 use crate::decide::{Credential, Request, SessionState};
 use crate::proxy::headers::ascii;
 
+/// Whether the browser says that it opens a window with this: for requests that cannot be read as a whole.
+pub(crate) fn is_window(request: &RequestHeader) -> bool {
+    let says = |name: &str, value: &str| request.headers.get(name).is_some_and(|v| v == value);
+    matches!(request.method, http::Method::GET | http::Method::HEAD)
+        && says("sec-fetch-mode", "navigate")
+        && says("sec-fetch-dest", "document")
+}
+
 /// The facts that the head alone shows; session and credential are filled in by who has looked at them.
 pub(crate) fn facts<'a>(request: &'a RequestHeader, client_ip: IpAddr, signed_out: bool) -> Request<'a> {
     // One look at each header instead of a search for each name. Of several under one name the first counts.

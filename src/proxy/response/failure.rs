@@ -40,6 +40,8 @@ pub(crate) fn respond(
         let here = match retry.and_then(|retry| retry.target.as_deref()) {
             Some(target) => decide::target::sanitize(target).unwrap_or_else(|| "/".into()),
             None if own => links::asked_for(request.uri.query()),
+            // A path that nobody can be sure of leads nowhere.
+            None if matches!(failure, Failure::BadPath | Failure::HeadersTooLarge) => "/".into(),
             None => decide::target::of_request(request.uri.path(), request.uri.query()),
         };
         let with = match retry.and_then(|retry| retry.entry.as_deref()) {

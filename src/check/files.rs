@@ -1,0 +1,180 @@
+//! Owners and modes of the gate's files, from the unit's point of view: root reads everything, so what root can read says
+//! nothing.
+
+use std::fs::{self, Metadata};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use super::report::{Finding, StepOutcome, Verdict};
+use crate::config::NamedFile;
+
+/// The user of the systemd unit.
+const USER: &str = "wecom-gate";
+/// Where containers find their secrets: there is nobody else in a container.
+const OF_CONTAINERS: [&str; 2] = ["/run/secrets", "/var/run/secrets"];
+
+/// A user and their groups.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Reader {
+    user: u32,
+    groups: Vec<u32>,
+}
+
+/// Owner and mode of one file or folder.
+#[derive(Debug, Clone, Copy)]
+struct Permissions {
+    user: u32,
+    group: u32,
+    mode: u32,
+}
+
+impl From<&Metadata> for Permissions {
+    fn from(meta: &Metadata) -> Self {
+        Self { user: meta.uid(), group: meta.gid(), mode: meta.mode() }
+    }
+}
+
+impl Permissions {
+    /// `wanted`: 4 reads, 1 goes through a folder.
+    fn allow(self, reader: &Reader, wanted: u32) -> bool {
+        let shift = match reader {
+            Reader { user: 0, .. } => return true,
+            Reader { user, .. } if *user == self.user => 6,
+            Reader { groups, .. } if groups.contains(&self.group) => 3,
+            _ => 0,
+        };
+        self.mode >> shift & wanted == wanted
+    }
+
+    fn allow_everybody(self, wanted: u32) -> bool {
+        self.mode & wanted == wanted
+    }
+}
+
+/// The step.
+pub(super) fn check(files: &[NamedFile]) -> Verdict {
+    if files.is_empty() {
+        return Verdict::skipped("everything comes from the environment");
+    }
+    let root = fs::metadata("/proc/self").is_ok_and(|m| m.uid() == 0);
+    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    let unit = root.then(|| reader(&read("/etc/passwd"), &read("/etc/group"), USER)).flatten();
+    let findings: Vec<Finding> = files.iter().filter_map(|file| finding(file, unit.as_ref())).collect();
+    if !findings.is_empty() {
+        return Verdict::found(StepOutcome::Failed, findings);
+    }
+    let whose = match (&unit, root) {
+        (Some(_), _) => "the user wecom-gate can read them",
+        (None, true) => "this machine has no user wecom-gate to try with",
+        (None, false) => "this user can read them",
+    };
+    Verdict::ok(format!("{} files, {whose}; nobody else can read secrets", files.len()))
+}
+
+/// A user of this machine.
+fn reader(passwd: &str, group: &str, name: &str) -> Option<Reader> {
+    let fields = |line: &str| line.split(':').map(str::to_owned).collect::<Vec<_>>();
+    let user = passwd.lines().map(fields).find(|f| f.first().is_some_and(|n| n == name))?;
+    let mut groups = vec![user.get(3)?.parse().ok()?];
+    groups.extend(group.lines().map(fields).filter_map(|f| {
+        let member = f.get(3)?.split(',').any(|n| n == name);
+        member.then(|| f.get(2)?.parse::<u32>().ok())?
+    }));
+    Some(Reader { user: user.get(2)?.parse().ok()?, groups })
+}
+
+fn finding(file: &NamedFile, unit: Option<&Reader>) -> Option<Finding> {
+    let path = fs::canonicalize(&file.path).ok()?;
+    let of = |path: &Path| fs::metadata(path).ok().map(|meta| Permissions::from(&meta));
+    let own = of(&path)?;
+    let above: Vec<(PathBuf, Permissions)> =
+        path.ancestors().skip(1).filter_map(|p| Some((p.to_owned(), of(p)?))).collect();
+    let told = |what: String, remedy: String| {
+        let value = Some(format!("{:?}", file.path.display().to_string()));
+        Some(Finding { value, ..Finding::new(file.key.clone(), what, remedy) })
+    };
+    let shown = path.display();
+    if let Some(unit) = unit {
+        if let Some((folder, _)) = above.iter().find(|(_, p)| !p.allow(unit, 1)) {
+            let folder = folder.display();
+            return told(
+                format!("the gate's user ({USER}) may not go through {folder}"),
+                format!("chown root:{USER} {folder} && chmod 750 {folder}"),
+            );
+        }
+        if !own.allow(unit, 4) {
+            return told(
+                format!("the gate's user ({USER}) cannot read it (mode {:o})", own.mode & 0o7777),
+                format!("chown root:{USER} {shown} && chmod 640 {shown}"),
+            );
+        }
+    }
+    let container = OF_CONTAINERS.iter().any(|folder| file.path.starts_with(folder));
+    let open = own.allow_everybody(4) && above.iter().all(|(_, p)| p.allow_everybody(1));
+    if file.secret && open && !container {
+        return told(
+            format!(
+                "everybody on this machine can read it (mode {:o}), and there is a secret in it",
+                own.mode & 0o7777
+            ),
+            format!("chmod 640 {shown}, and put a new secret into it if others use this machine"),
+        );
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn the_units_user() {
+        let passwd = "root:x:0:0::/root:/bin/sh\nwecom-gate:x:998:997::/nonexistent:/usr/sbin/nologin\n";
+        let group = "ssl-cert:x:110:wecom-gate,x\nother:x:111:x\n";
+        assert_eq!(reader(passwd, group, USER), Some(Reader { user: 998, groups: vec![997, 110] }));
+        assert_eq!(reader("", group, USER), None);
+    }
+
+    #[test]
+    fn whom_a_mode_allows() {
+        let gate = Reader { user: 998, groups: vec![997] };
+        for (user, group, mode, want) in [
+            (0, 997, 0o640, true),
+            (0, 0, 0o640, false),
+            (0, 0, 0o644, true),
+            (998, 0, 0o400, true),
+            // The owner's bits count for the owner, even where the others' allow more.
+            (998, 0, 0o044, false),
+            (0, 997, 0o604, false),
+        ] {
+            assert_eq!(Permissions { user, group, mode }.allow(&gate, 4), want, "{user} {group} {mode:o}");
+        }
+    }
+
+    #[test]
+    fn secrets_that_everybody_can_read() {
+        let dir = tempfile::tempdir_in("/tmp").unwrap();
+        let path = dir.path().join("secret");
+        fs::write(&path, "x").unwrap();
+        let set = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        let look = |secret| {
+            let file = NamedFile { key: "wecom[0].secret_file".into(), path: path.clone(), secret };
+            finding(&file, None).map(|f| f.what)
+        };
+        set(&path, 0o644);
+        set(dir.path(), 0o700);
+        assert_eq!(look(true), None, "its folder is closed");
+        set(dir.path(), 0o755);
+        assert!(look(true).unwrap().contains("mode 644"));
+        assert_eq!(look(false), None);
+        set(&path, 0o640);
+        assert_eq!(look(true), None);
+        let nobody = Reader { user: 65_534, groups: vec![65_534] };
+        let file = NamedFile { key: "listen.key".into(), path: path.clone(), secret: true };
+        assert!(finding(&file, Some(&nobody)).unwrap().what.contains("cannot read it (mode 640)"));
+        set(dir.path(), 0o700);
+        assert!(finding(&file, Some(&nobody)).unwrap().what.contains("may not go through"));
+    }
+}

@@ -1,0 +1,114 @@
+//! How many NocoBase users a member can be matched with, before any member tries.
+
+use serde_json::json;
+
+use super::nocobase::Api;
+use super::report::Verdict;
+use crate::config::{MatchBy, NocoBase};
+
+/// NocoBase's users, as the service account sees them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Users {
+    /// All of them, the service account included.
+    all: u64,
+    /// Users that have a value for each key of `match_by`, in its order.
+    with: Vec<(MatchBy, u64)>,
+}
+
+/// Counts them. `None`: the service account may not see them (`nocobase_rights` says so), or NocoBase gives no count.
+pub(super) async fn count(api: &Api<'_>, node: &str, token: &str) -> Option<Users> {
+    let ask = async |filter: serde_json::Value| {
+        let filter: String = url::form_urlencoded::byte_serialize(filter.to_string().as_bytes()).collect();
+        let path = format!("users:list?pageSize=1&fields=id&filter={filter}");
+        let answer = api.ask(node, &path, Some(token), None).await.ok().filter(|a| a.status == 200)?;
+        answer.json().pointer("/meta/count")?.as_u64()
+    };
+    let mut with = Vec::new();
+    for key in &api.config.nocobase.match_by {
+        let field = match key {
+            MatchBy::Phone => "phone",
+            MatchBy::Email => "email",
+            MatchBy::Username => "username",
+        };
+        with.push((*key, ask(json!({ field: { "$notEmpty": true } })).await?));
+    }
+    Some(Users { all: ask(json!({})).await?, with })
+}
+
+impl Users {
+    /// Nobody can be matched.
+    pub(super) fn nobody(&self) -> bool {
+        self.with.iter().all(|(_, count)| *count == 0)
+    }
+
+    /// `3 of 12 users have a phone number`.
+    pub(super) fn sentence(&self) -> String {
+        let counts = self.with.iter().map(|(key, count)| format!("{count} have {}", words(*key)));
+        format!("of {} NocoBase users {}", self.all, counts.collect::<Vec<_>>().join(", "))
+    }
+}
+
+fn words(key: MatchBy) -> &'static str {
+    match key {
+        MatchBy::Phone => "a phone number",
+        MatchBy::Email => "an e-mail address",
+        MatchBy::Username => "a user name",
+    }
+}
+
+/// What becomes of a member who matches nobody.
+pub(super) fn otherwise(rules: &NocoBase) -> &'static str {
+    if rules.auto_create_user {
+        "a user is made for a member who matches nobody"
+    } else {
+        "a member who matches nobody is refused (no_matching_user), on a page that says whom to ask"
+    }
+}
+
+/// What to do where nobody matches.
+pub(super) const REMEDY: &str = "enter the members' phone numbers in NocoBase (Settings → Users & Permissions → Users), or set \
+                                 nocobase.auto_create_user = true";
+
+/// The step `nocobase_users`.
+pub(super) fn verdict(users: Option<&Users>, rules: &NocoBase) -> Verdict {
+    let Some(users) = users else {
+        return Verdict::skipped("the service account cannot see how many users can be matched");
+    };
+    let detail = format!("{}; {}", users.sentence(), otherwise(rules));
+    if !users.nobody() || rules.auto_create_user {
+        return Verdict::ok(detail);
+    }
+    let keys: Vec<_> = users.with.iter().map(|(key, _)| words(*key)).collect();
+    let what = format!(
+        "no NocoBase user has {}, so no member can be matched: everybody without a binding is refused (no_matching_user)",
+        keys.join(" or ")
+    );
+    Verdict::warning("nocobase.match_by", what, REMEDY).with_detail(detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::links::tests::two;
+    use crate::check::report::StepOutcome;
+
+    #[test]
+    fn nobody_to_match_is_worth_a_warning() {
+        let mut rules = two().nocobase;
+        let users = |phone| Users { all: 12, with: vec![(MatchBy::Phone, phone)] };
+        let some = verdict(Some(&users(3)), &rules);
+        assert_eq!(some.outcome, StepOutcome::Ok);
+        assert!(
+            some.detail.starts_with("of 12 NocoBase users 3 have a phone number; a member who"),
+            "{some:?}"
+        );
+        let none = verdict(Some(&users(0)), &rules);
+        assert_eq!(none.outcome, StepOutcome::Warning);
+        assert!(none.findings[0].what.contains("everybody without a binding"), "{none:?}");
+        rules.auto_create_user = true;
+        assert_eq!(verdict(Some(&users(0)), &rules).outcome, StepOutcome::Ok);
+        assert_eq!(verdict(None, &rules).outcome, StepOutcome::Skipped);
+        let both = Users { all: 2, with: vec![(MatchBy::Phone, 0), (MatchBy::Username, 1)] };
+        assert!(!both.nobody() && both.sentence().ends_with("0 have a phone number, 1 have a user name"));
+    }
+}

@@ -1,0 +1,10 @@
+//! What is printed.
+
+use std::io::{self, Write as _};
+
+use super::error::InitError;
+
+/// Prints a line.
+pub(super) fn say(text: &str) -> Result<(), InitError> {
+    Ok(writeln!(io::stdout(), "{text}")?)
+}

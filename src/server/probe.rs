@@ -1,0 +1,45 @@
+//! Asks WeCom for an access token now and then, so that a wrong secret shows before the first member meets it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::proxy::CurrentGate;
+
+/// From the start to the first time: sign-ins that begin at once have fetched a token by then.
+const FIRST: Duration = Duration::from_secs(10);
+/// While WeCom gives tokens; there is no call as long as there is one.
+const USUAL: Duration = Duration::from_secs(5 * 60);
+/// After the first failure, and at most. WeCom bans an address for an hour that sends wrong secrets again and again.
+const AFTER_FAILURE: Duration = Duration::from_secs(60);
+const LONGEST: Duration = Duration::from_secs(30 * 60);
+
+/// Until the next time, after so many failures in a row: 5 min, or 1, 2, 4, 8, 16, 30 min.
+fn pause(failures: u32) -> Duration {
+    match failures {
+        0 => USUAL,
+        n => AFTER_FAILURE.saturating_mul(1 << n.saturating_sub(1).min(10)).min(LONGEST),
+    }
+}
+
+/// Runs for ever. After a reload it is the new gate that asks.
+pub(super) async fn probe_wecom(live: Arc<CurrentGate>) {
+    let mut failures: u32 = 0;
+    tokio::time::sleep(FIRST).await;
+    loop {
+        let gate = live.now();
+        failures = if gate.sign_ins.probe().await { 0 } else { failures.saturating_add(1) };
+        drop(gate);
+        tokio::time::sleep(pause(failures)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_while_wecom_refuses() {
+        let minutes = |n| pause(n).as_secs() / 60;
+        assert_eq!([0, 1, 2, 3, 4, 5, 6, 7, 99].map(minutes), [5, 1, 2, 4, 8, 16, 30, 30, 30]);
+    }
+}
