@@ -25,7 +25,9 @@ mod tls;
 mod users;
 mod wecom;
 
+pub(crate) use links::Links;
 pub use printer::{Printer, plain};
+pub(crate) use report::StepOutcome;
 pub use report::{Report, Step, Verdict};
 pub use run::{Options, run};
 pub use steps::Id;
