@@ -39,18 +39,22 @@ async fn r38_connections_leave_descriptors_for_the_operator() {
     let (upstream, _setup, gate) = gate_with(|s| s.ulimit("-n 300")).await;
     let mut known = TcpStream::connect(gate.http).await.unwrap();
     assert_eq!(on(&mut known, "/wecom-gate/sign-in").await, 200);
-    let mut open = Vec::new();
+    let mut begun = tokio::task::JoinSet::new();
     for i in 0..400 {
-        let Ok(mut stream) = TcpStream::connect(gate.http).await else { continue };
-        if i % 2 == 0 {
-            // Those over the limit are closed meanwhile.
-            let _ = stream.write_all(upgrade("/ws-public", "").as_bytes()).await;
-            if read_answer(&mut stream).await.status() == 101 {
-                stream.write_all(&frame("x")).await.unwrap();
+        let to = gate.http;
+        begun.spawn(async move {
+            let mut stream = TcpStream::connect(to).await.ok()?;
+            if i % 2 == 0 {
+                // Those over the limit are closed meanwhile.
+                let _ = stream.write_all(upgrade("/ws-public", "").as_bytes()).await;
+                if read_answer(&mut stream).await.status() == 101 {
+                    let _ = stream.write_all(&frame("x")).await;
+                }
             }
-        }
-        open.push(stream);
+            Some(stream)
+        });
     }
+    let open = begun.join_all().await;
     let refused = gate.wait_for_lines("label", "too_many_connections", 1).await;
     assert_eq!(operator(&gate).await, 200);
     assert!(gate.open_files() < 300, "{}", gate.open_files());

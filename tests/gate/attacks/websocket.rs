@@ -233,3 +233,25 @@ async fn r41_only_the_sessions_own_token_passes_in_its_websocket() {
         }
     }
 }
+
+/// The page of somebody who signed in by password holds NocoBase's own token.
+#[tokio::test(flavor = "multi_thread")]
+async fn r41_in_the_websocket_of_a_password_sign_in_such_tokens_pass_and_api_keys_where_they_are_on() {
+    for api_keys in [false, true] {
+        let (upstream, setup, gate) =
+            gate_with(|s| s.set("access.browsers", "nocobase").set("access.api_keys", api_keys)).await;
+        let own = setup.password_token();
+        let forged = format!("{}x", setup.password_token());
+        for (token, passes) in [(&own, true), (&setup.api_key(), api_keys), (&forged, false)] {
+            let mut stream = TcpStream::connect(gate.http).await.unwrap();
+            let headers = format!("Cookie: nb_auth_token_main={own}\r\nOrigin: http://gate.test\r\n");
+            stream.write_all(upgrade("/ws", &headers).as_bytes()).await.unwrap();
+            assert_eq!(read_answer(&mut stream).await.status(), 101);
+            let message = format!(r#"{{"type":"auth:token","payload":{{"token":"{token}"}}}}"#);
+            stream.write_all(&frame(&message)).await.unwrap();
+            let arrived = upstream.frame().await;
+            assert_eq!(arrived == message, passes, "api_keys = {api_keys}: {arrived}");
+            assert_eq!(arrived.contains("\"token\":null"), !passes, "api_keys = {api_keys}: {arrived}");
+        }
+    }
+}
