@@ -126,6 +126,22 @@ level = "debug"
         self.set("listen.https", vec!["127.0.0.1:0"]).set("listen.cert", cert).set("listen.key", key)
     }
 
+    /// With a certificate of RSA, 2048 bits, after [`Setup::https`].
+    pub fn rsa(self) -> Setup {
+        let path = |name: &str| self.dir.path().join(name).to_str().unwrap().to_owned();
+        let (cert, key) = (path("cert.pem"), path("key.pem"));
+        let name = format!("subjectAltName=DNS:{HOST}");
+        let made = Command::new("openssl")
+            .args([
+                "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=gate", "-addext",
+            ])
+            .args([&name, "-addext", "basicConstraints=critical,CA:FALSE", "-out", &cert, "-keyout", &key])
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        self
+    }
+
     /// Another installation, with the same keys.
     pub fn at(mut self, origin: &str) -> Setup {
         self.toml.insert("origin".into(), origin.into());
