@@ -6,7 +6,7 @@ CARGO ?= cargo
 # Real NocoBase, cached between runs.
 export WECOM_GATE_NOCOBASE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/wecom-gate/nocobase-2.2.15
 
-.PHONY: help demo test test-rust test-repeat test-browser peers chart lint deny fuzz fuzz-short mutants fmt bench bench-micro certs packages nocobase-packages nocobase docs
+.PHONY: help demo test test-rust test-repeat test-browser peers chart lint deny fuzz fuzz-short mutants fmt bench bench-micro certs packages nocobase-packages nocobase docs package-files deb dist test-package
 
 help: ## What there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -66,6 +66,43 @@ bench: ## Side by side with bare Pingora and nginx: ratios and medians
 
 bench-micro: ## Criterion: decision core, cookies, token swap
 	$(CARGO) bench
+
+VERSION = $(shell $(CARGO) pkgid -p wecom-gate | sed 's/.*[\#@]//')
+ARCH = $(shell dpkg --print-architecture 2>/dev/null || uname -m)
+# Where this machine has its crates is nobody's business: paths in messages are those of the package.
+REMAP = --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo --remap-path-prefix=$(CURDIR)=/wecom-gate
+
+# The optimised program: by `make release` where there is one.
+target/release/wecom-gate: $(shell find src conf/wecom-gate.toml Cargo.toml Cargo.lock -type f)
+	if grep -q '^release:' $(firstword $(MAKEFILE_LIST)); then $(MAKE) release; else \
+	    RUSTFLAGS="$(REMAP) $${RUSTFLAGS:-}" $(CARGO) build --release --locked --bin wecom-gate; fi
+	touch $@
+
+package-files: target/release/wecom-gate
+	rm -rf target/package/man target/package/completions && mkdir -p target/package/completions
+	sed 's,/usr/local/bin/,/usr/bin/,' conf/wecom-gate.service > target/package/wecom-gate.service
+	target/release/wecom-gate man --dir target/package/man
+	target/release/wecom-gate completions bash > target/package/completions/wecom-gate
+	target/release/wecom-gate completions zsh > target/package/completions/_wecom-gate
+	target/release/wecom-gate completions fish > target/package/completions/wecom-gate.fish
+
+deb: package-files ## A Debian package in target/debian (needs: cargo install cargo-deb)
+	$(CARGO) deb --no-build --no-strip $(if $(DEB_VERSION),--deb-version $(DEB_VERSION)) $(if $(DEB),--output $(DEB))
+
+dist: package-files ## A tarball with its checksum in target/dist
+	rm -rf target/dist && mkdir -p target/dist/wecom-gate-$(VERSION)
+	cp -r target/release/wecom-gate target/package/man target/package/completions conf docs README.md CHANGELOG.md LICENSE \
+	    target/dist/wecom-gate-$(VERSION)
+	cd target/dist && tar --owner=0 --group=0 --numeric-owner --sort=name -czf wecom-gate-$(VERSION)-linux-$(ARCH).tar.gz wecom-gate-$(VERSION)
+	rm -r target/dist/wecom-gate-$(VERSION)
+	cd target/dist && sha256sum *.tar.gz > SHA256SUMS && cat SHA256SUMS
+
+test-package: nocobase ## The package in a clean Debian: install, init, upgrade under load, remove (as root)
+	@./tests/setup/packages.sh debootstrap
+	$(CARGO) build -p wecom-sim
+	$(MAKE) deb DEB_VERSION=$(VERSION)-1 DEB=target/package/old.deb
+	$(MAKE) deb DEB_VERSION=$(VERSION)-2 DEB=target/package/new.deb
+	./tests/package.sh target/package/old.deb target/package/new.deb
 
 certs: ## A certificate for development in certs/
 	$(CARGO) run -- certs --dir certs

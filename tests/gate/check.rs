@@ -334,6 +334,8 @@ async fn origin_and_certificate() {
     let made = rcgen::generate_simple_self_signed(vec!["other.example.com".into()]).unwrap();
     std::fs::write(path("cert"), made.cert.pem()).unwrap();
     std::fs::write(path("key"), made.signing_key.serialize_pem()).unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode;
+    std::fs::set_permissions(path("key"), mode(0o600)).unwrap();
     scene.config.set("listen.https", vec!["127.0.0.1:0"]).set("listen.cert", path("cert"));
     scene.config.set("listen.key", path("key"));
     scene.check(&[]).await.only_failure("tls", "is for other.example.com; people open 127.0.0.1");
