@@ -316,7 +316,7 @@ mod tests {
             (vec![well()], Some(info("2.2.15")), StepOutcome::Ok, "NocoBase 2.2.15 on 1 of 1"),
             (vec![well()], Some(info("2.2.99")), StepOutcome::Ok, "2.2.99"),
             (vec![well()], Some(info("3.0.0")), StepOutcome::Warning, "tested with 2.2.15"),
-            (vec![well()], Some(info("2.1.45")), StepOutcome::Ok, "NocoBase sets no cookie"),
+            (vec![well()], Some(info("2.1.45")), StepOutcome::Ok, "sign-in by password work"),
             (vec![well()], Some(info("2.3.0-beta.3")), StepOutcome::Warning, "expected"),
             (vec![well()], Some(info("1.5.20")), StepOutcome::Failed, "issuedTokens"),
             (vec![well()], Some(info("2.20.1")), StepOutcome::Warning, "2.20.1"),

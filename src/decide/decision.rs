@@ -65,6 +65,12 @@ pub struct ForwardOptions {
     pub strip_authorization: bool,
     /// This is NocoBase's own sign-out: if it succeeds, the browser's cookies go.
     pub signs_out: bool,
+    /// In its WebSocket pass the tokens that pass over HTTP too, and no others: nobody has signed in yet, or somebody has at
+    /// NocoBase's own form.
+    pub own_tokens: bool,
+    /// NocoBase's page asks whose token it holds, which it does after each sign-in at NocoBase's own form and each load: if
+    /// NocoBase accepts the token, the browser gets the session's cookie.
+    pub opens_password: bool,
     /// Renew the session cookie with the response. Only pages and API calls do, so that assets stay cacheable.
     pub renew_cookie: bool,
 }
@@ -80,6 +86,8 @@ impl ForwardOptions {
             strip_token: false,
             strip_authorization: false,
             signs_out: false,
+            own_tokens: false,
+            opens_password: false,
             renew_cookie: false,
         }
     }
@@ -180,12 +188,22 @@ fn with_session(policy: &Policy, request: &Request<'_>, options: ForwardOptions)
     let below = request.path.strip_prefix(policy.public_path.as_str());
     let in_session = request.session == SessionState::Valid;
     let member = options.identity == Identity::Member;
+    // No other site can make a browser send `Authorization` without `Origin`.
+    let by_password = policy.password
+        && !in_session
+        && cookie_counts(policy, request)
+        && request.credential == Credential::OwnToken
+        && options.identity == Identity::Token;
+    let is_seen = in_session || by_password || request.own_cookie && cookie_counts(policy, request);
     ForwardOptions {
         identity_allowed: session_counts(policy, request)
             && matches!(request.credential, Credential::None | Credential::Phantom),
         strip_token: options.strip_token || in_session && options.identity != Identity::Token,
         signs_out: action(policy, request.path) == Some("auth:signOut") && (member || policy.password),
-        renew_cookie: in_session
+        opens_password: by_password
+            && request.method == "GET"
+            && action(policy, request.path) == Some("auth:check"),
+        renew_cookie: is_seen
             && (is_page_load(policy, request) || below.is_some_and(|path| path.starts_with("api/"))),
         ..options
     }
@@ -360,6 +378,7 @@ fn without_session(policy: &Policy, request: &Request<'_>) -> Decision {
         }
         return Decision::Forward(ForwardOptions {
             put_script: takes_script(policy, request),
+            own_tokens: request.upgrade,
             ..AS_IT_COMES
         });
     }

@@ -192,7 +192,7 @@ pub struct Request<'a> {
     pub session: SessionState,
     /// The cookie that says "signed out on purpose: do not sign in again by yourself" is there.
     pub signed_out: bool,
-    /// NocoBase's own cookie is there, with a token that is good. Looked at only where `Policy::password` is on and
-    /// there is no session.
+    /// The cookie of a session that began at NocoBase's own form is there: the gate's, with a live session, or NocoBase's, with
+    /// a token that is good. Looked at only where `Policy::password` is on and there is no session.
     pub own_cookie: bool,
 }

@@ -179,6 +179,9 @@ impl SignIns {
                     if self.config.password_form() {
                         // A user who signed in by password before is signed out: their cookies must not open files any more.
                         cookies.extend(self.sessions.forget_nocobase());
+                        cookies.extend(self.sessions.cookies.delete_password(callback.cookies));
+                        let reason = "replaced by a new sign-in";
+                        self.sessions.end_passwords(callback.cookies, reason);
                     }
                     self.sessions.replace(before, &session);
                     CallbackResponse::Redirect(self.landing(request))

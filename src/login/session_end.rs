@@ -55,7 +55,7 @@ impl Sessions {
     }
 
     /// Here at once, and on the other nodes.
-    fn ends_here(&self, session: &Session) {
+    pub(super) fn ends_here(&self, session: &Session) {
         self.cache.end(session.sid);
         self.publish(Ending::of(session.sid));
     }
@@ -68,6 +68,9 @@ impl Sessions {
 
     /// Ends a NocoBase session by the token of a user who signed in by password.
     pub(crate) async fn end_own(self: &Arc<Self>, token: &str) {
+        if let Some(sign_in) = self.password_sign_in(token) {
+            return self.end_sign_in_now(&sign_in).await;
+        }
         let Ok(verified) = self.minter.verify_renewable(token, now().as_secs()) else { return };
         let Some(jti) = verified.jti else { return };
         tracing::info!(event = "session_ended", session = jti, reason = "signed out", "session ended");
@@ -83,7 +86,13 @@ impl Sessions {
         let names = self.cookies.names();
         let flows = cookies.flows.iter().map(|flow| names.delete(flow.name));
         let tries = (cookies.tries > 0).then(|| names.delete(names.tries()));
-        [self.cookies.delete(), names.set_out()].into_iter().chain(flows).chain(tries).collect()
+        let password = self.cookies.delete_password(cookies);
+        [self.cookies.delete(), names.set_out()]
+            .into_iter()
+            .chain(password)
+            .chain(flows)
+            .chain(tries)
+            .collect()
     }
 
     /// `Set-Cookie` lines that delete the cookies that NocoBase's own sign-in left in the browser.

@@ -184,7 +184,7 @@ impl Sessions {
     }
 
     /// Is this session live?
-    async fn status(self: &Arc<Self>, session: Session) -> FoundSession {
+    pub(super) async fn status(self: &Arc<Self>, session: Session) -> FoundSession {
         let seen = match self.cache.get(session.sid) {
             Some(seen) => seen,
             None => match Box::pin(self.cache.first_sight(&session, now(), self.ask_and_log(&session))).await

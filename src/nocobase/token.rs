@@ -55,6 +55,8 @@ pub struct Verified {
     pub user_id: UserId,
     /// The session that it belongs to; API keys have none.
     pub jti: Option<String>,
+    /// When its session began, in Unix milliseconds. Tokens of one session have the same.
+    pub sign_in_ms: Option<u64>,
     /// An API key (no `temp` claim) rather than a session token.
     pub api_key: bool,
     /// Unix seconds. `None`: without end, which NocoBase accepts too.
@@ -97,6 +99,9 @@ struct AnyClaims {
     temp: Option<bool>,
     #[serde(default)]
     jti: Option<String>,
+    /// Whatever it is: a token without a good one is one all the same.
+    #[serde(default)]
+    sign_in_time: serde_json::Value,
     #[serde(default)]
     exp: Option<u64>,
     #[serde(default)]
@@ -209,8 +214,9 @@ impl Minter {
         if over || not_yet {
             return Err(TokenError);
         }
-        let AnyClaims { user_id, temp, jti, exp, .. } = claims;
-        Ok(Verified { user_id, jti, api_key: !temp.unwrap_or(false), exp })
+        let AnyClaims { user_id, temp, jti, sign_in_time, exp, .. } = claims;
+        let sign_in_ms = sign_in_time.as_u64();
+        Ok(Verified { user_id, jti, sign_in_ms, api_key: !temp.unwrap_or(false), exp })
     }
 }
 

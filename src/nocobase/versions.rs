@@ -64,15 +64,13 @@ pub(crate) const TABLE: [Row; 6] = [
         versions: "1.9, 2.0",
         from: (1, 9),
         support: Support::Tried,
-        means: "sign-in, sessions, sign-out, roles and uploads work; after a sign-in by password, files and a reload need the form \
-                again, as NocoBase sets no cookie; there is no client below /v",
+        means: "sign-in, sessions, sign-out, roles, uploads and sign-in by password work; there is no client below /v",
     },
     Row {
         versions: "2.1",
         from: (2, 1),
         support: Support::Tried,
-        means: "sign-in, sessions, sign-out, roles and uploads work; after a sign-in by password, files and a reload need the form \
-                again, as NocoBase sets no cookie",
+        means: "sign-in, sessions, sign-out, roles, uploads and sign-in by password work",
     },
     Row {
         versions: "2.2",

@@ -7,6 +7,7 @@ use pingora::proxy::Session as HttpSession;
 use super::context::Context;
 use super::gate::Gate;
 use super::member::Member;
+use super::password;
 use super::request::{client, credential, facts, framing, target};
 use super::response::reply::Reply;
 use super::response::{failure, language, pages};
@@ -89,16 +90,21 @@ async fn read(gate: &Gate, downstream: &mut HttpSession, ctx: &mut Context) -> R
     };
     let page_token = member.as_ref().map(|m| credential::page_token(gate, m));
     let (credential, query) = credential::credential(gate, request, page_token.as_ref(), member.as_ref());
+    let by_password =
+        match gate.policy().password && member.is_none() && decide::needs_session(&gate.policy(), facts.path)
+        {
+            true => gate.sessions.find_password(&cookies).await?,
+            false => None,
+        };
     facts.session = state;
     facts.credential = credential;
     facts.own_cookie = gate.policy().password
         && state != SessionState::Valid
         && credential == Credential::None
-        && credential::own_token(gate, request).is_some();
+        && (by_password.is_some() || credential::own_token(gate, request).is_some());
 
     match decide::decide(&gate.policy(), &facts) {
         Decision::Forward(options) => {
-            let upgrade = facts.upgrade;
             forward(request, ctx, options, query);
             if options.signs_out
                 && options.identity == Identity::Member
@@ -109,13 +115,10 @@ async fn read(gate: &Gate, downstream: &mut HttpSession, ctx: &mut Context) -> R
             if options.signs_out {
                 ctx.sign_out_cookies = gate.sessions.signed_out_cookies(&cookies);
             }
-            if upgrade && facts.own_cookie {
-                ctx.swapper = Some(Box::new(Swapper::new(credential::own_tokens_only(gate))));
-            }
             if let Some(member) = member {
                 // In a tunnel that another site opened under a public rule nothing is the member's.
                 let as_member = options.identity == decide::Identity::Member;
-                if upgrade
+                if facts.upgrade
                     && as_member
                     && let Some(page_token) = page_token
                 {
@@ -131,6 +134,8 @@ async fn read(gate: &Gate, downstream: &mut HttpSession, ctx: &mut Context) -> R
                     ctx.stream = Some(gate.sessions.attach(&member.session, &member.seen, values));
                 }
                 ctx.member = Some(Box::new(member));
+            } else if gate.policy().password {
+                password::forwarded(gate, request, ctx, (&facts, options), by_password, values);
             }
             Ok(Admitted::Forward)
         }

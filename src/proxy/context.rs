@@ -20,10 +20,18 @@ use crate::decide::{ForwardOptions, Identity};
 use crate::error::Failure;
 use crate::metrics::Open;
 use crate::nocobase::error_body::CodeReader;
-use crate::session::Attached;
+use crate::session::{Attached, PasswordSession, PasswordSignIn};
 
 /// A token younger than this was not refused for its age.
 pub(super) const FRESH: Duration = Duration::from_secs(1);
+
+/// What NocoBase's response decides for somebody who signed in at NocoBase's own form.
+pub(super) enum PasswordPending {
+    /// If NocoBase accepts the token, its session begins, in place of the one before.
+    Opens(PasswordSignIn, Option<PasswordSession>),
+    /// If NocoBase does not block this token, the gate sees to it.
+    SignsOut(String),
+}
 
 /// A request's state between phases.
 pub(super) struct Context {
@@ -43,6 +51,8 @@ pub(super) struct Context {
     pub page_load: bool,
     /// `Set-Cookie` for the response to NocoBase's own sign-out: a member's in any case, a user's if it succeeds.
     pub sign_out_cookies: Vec<String>,
+    /// What NocoBase's response decides for somebody who signed in at its own form.
+    pub password: Option<Box<PasswordPending>>,
     /// Query with the phantom replaced by the token, when it was there.
     pub query: Option<String>,
     /// `Set-Cookie` for the response.
@@ -104,6 +114,7 @@ impl Context {
             stream: None,
             page_load: false,
             sign_out_cookies: Vec::new(),
+            password: None,
             query: None,
             cookies: Vec::new(),
             attempted_nodes: Tried::default(),

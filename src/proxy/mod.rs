@@ -16,6 +16,7 @@ mod gate;
 mod headers;
 pub(crate) mod lost_peers;
 mod member;
+mod password;
 mod phases;
 mod request;
 mod request_metrics;

@@ -18,7 +18,7 @@ use super::response::{failure, reply};
 use super::rewrite::token_swapper::WsError;
 use super::rewrite::websocket_frames as frames;
 use super::upstream::tunnel;
-use super::{access_log, admission, assets, connection, forward, request_metrics};
+use super::{access_log, admission, assets, connection, forward, password, request_metrics};
 use crate::error::{Failure, is_out_of_files};
 
 /// Time for the rest of a request that Pingora still has to read before a connection can be used again.
@@ -363,6 +363,7 @@ impl ProxyHttp for Phases {
     async fn logging(&self, session: &mut Session, e: Option<&Error>, carried: &mut Carried) {
         carried.logged = true;
         let Carried { gate, ctx, .. } = carried;
+        password::done(gate, session.response_written().map_or(0, |r| r.status.as_u16()), ctx);
         access_log::write(gate, session, e, ctx);
         request_metrics::done(gate, session, e, ctx);
     }

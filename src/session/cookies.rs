@@ -40,6 +40,7 @@ struct AllNames {
     /// `session.cookie_name`.
     bare: String,
     session: String,
+    password: String,
     out: String,
     tries: String,
     flow_prefix: String,
@@ -52,6 +53,7 @@ impl Names {
         Names(Arc::new(AllNames {
             https,
             bare: name.to_owned(),
+            password: format!("{session}_password"),
             out: format!("{session}_out"),
             tries: format!("{session}_tries"),
             flow_prefix: format!("{session}_flow_"),
@@ -62,6 +64,11 @@ impl Names {
     /// The session.
     pub(crate) fn session(&self) -> &str {
         &self.0.session
+    }
+
+    /// The session of somebody who signed in at NocoBase's own form.
+    pub fn password(&self) -> &str {
+        &self.0.password
     }
 
     /// The mark "signed out on purpose": while it is set, there is no automatic sign-in.
@@ -172,6 +179,7 @@ pub struct OwnCookies<'a> {
     sessions: [Option<&'a [u8]>; MAX_SESSIONS],
     /// There are more of them than that.
     crowded: bool,
+    passwords: [Option<&'a [u8]>; MAX_SESSIONS],
     /// Cookies of login flows, in the order of the header.
     pub(crate) flows: Vec<FlowCookie<'a>>,
     /// Signed out on purpose.
@@ -228,6 +236,10 @@ impl<'a> OwnCookies<'a> {
             if well_formed && let Ok(name) = std::str::from_utf8(name) {
                 self.flows.push(FlowCookie { name, value });
             }
+        } else if name == names.password().as_bytes() {
+            if let Some(free) = self.passwords.iter_mut().find(|s| s.is_none()) {
+                *free = Some(value);
+            }
         } else if name == names.out().as_bytes() {
             self.signed_out |= value == b"1";
         } else if name == names.tries().as_bytes() {
@@ -241,6 +253,11 @@ impl<'a> OwnCookies<'a> {
     /// Values of the first few cookies of the session's name.
     pub fn sessions(&self) -> impl Iterator<Item = &'a [u8]> + '_ {
         self.sessions.iter().copied().flatten()
+    }
+
+    /// Values of the first few cookies of sessions that began at NocoBase's own form.
+    pub fn passwords(&self) -> impl Iterator<Item = &'a [u8]> + '_ {
+        self.passwords.iter().copied().flatten()
     }
 
     /// Whether there are more cookies of the session's name than are looked at: which of them is the browser's own cannot be

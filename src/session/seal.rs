@@ -46,6 +46,8 @@ const KEY_ID_BYTES: usize = 4;
 pub enum Purpose {
     /// The session cookie.
     Session,
+    /// The cookie of a session that began at NocoBase's own form.
+    PasswordSession,
     /// A login flow's cookie.
     Flow,
     /// What the nodes share of a callback.
@@ -64,6 +66,7 @@ impl Purpose {
     const fn label(self) -> &'static [u8] {
         match self {
             Purpose::Session => b"session.2",
+            Purpose::PasswordSession => b"password session.1",
             Purpose::Flow => b"flow.1",
             Purpose::Claim => b"claim.2",
             Purpose::AccessToken => b"access token.1",
@@ -116,6 +119,7 @@ impl std::fmt::Debug for Keyring {
 struct Keys {
     id: [u8; KEY_ID_BYTES],
     session: LessSafeKey,
+    password_session: LessSafeKey,
     flow: LessSafeKey,
     claim: LessSafeKey,
     access_token: LessSafeKey,
@@ -139,6 +143,7 @@ impl Keys {
         Some(Keys {
             id,
             session: Self::aead(&prk, Purpose::Session)?,
+            password_session: Self::aead(&prk, Purpose::PasswordSession)?,
             flow: Self::aead(&prk, Purpose::Flow)?,
             claim: Self::aead(&prk, Purpose::Claim)?,
             access_token: Self::aead(&prk, Purpose::AccessToken)?,
@@ -156,6 +161,7 @@ impl Keys {
     const fn of(&self, purpose: Purpose) -> &LessSafeKey {
         match purpose {
             Purpose::Session => &self.session,
+            Purpose::PasswordSession => &self.password_session,
             Purpose::Flow => &self.flow,
             Purpose::Claim => &self.claim,
             Purpose::AccessToken => &self.access_token,
@@ -322,6 +328,7 @@ mod tests {
         assert_eq!(ring.open::<Value>(Purpose::Flow, b"ab", text.as_bytes()), Some(value()));
         for (purpose, context) in [
             (Purpose::Session, &b"ab"[..]),
+            (Purpose::PasswordSession, b"ab"),
             (Purpose::Claim, b"ab"),
             (Purpose::AccessToken, b"ab"),
             (Purpose::Ending, b"ab"),
@@ -347,9 +354,14 @@ mod tests {
     #[test]
     fn r37_the_same_keys_open_nothing_of_another_origin() {
         let here = ring(&[1]);
-        for purpose in
-            [Purpose::Session, Purpose::Flow, Purpose::Claim, Purpose::AccessToken, Purpose::Ending]
-        {
+        for purpose in [
+            Purpose::Session,
+            Purpose::PasswordSession,
+            Purpose::Flow,
+            Purpose::Claim,
+            Purpose::AccessToken,
+            Purpose::Ending,
+        ] {
             let text = here.seal(purpose, b"wecom_gate", &value()).unwrap();
             let open =
                 |origin| ring_of(&[2, 1], origin).open::<Value>(purpose, b"wecom_gate", text.as_bytes());

@@ -200,6 +200,11 @@ impl SessionCookies {
         &self.limits
     }
 
+    /// The keys.
+    pub(super) fn keyring(&self) -> &Keyring {
+        &self.keyring
+    }
+
     /// The names of the cookies.
     pub fn names(&self) -> &Names {
         &self.names
@@ -219,6 +224,7 @@ impl SessionCookies {
             .sessions()
             .filter_map(|text| self.keyring.open::<Session>(Purpose::Session, context, text))
             .any(|s| s.sid == sid && s.belongs_to(&self.companies))
+            || self.open_passwords(cookies).any(|own| own.session.sid == sid)
     }
 
     /// Every session that the request carries, as [`SessionCookies::read`] reads them. Where several that are live remain,

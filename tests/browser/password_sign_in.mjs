@@ -154,6 +154,25 @@ describe('with access.browsers = "nocobase"', () => {
     await close();
   });
 
+  test('without NocoBase’s own cookies, as before 2.2, the sign-in lasts over a reload', async () => {
+    const { page, context, recorder, close } = await stage.client(null, 'desktop', BROWSER);
+    await page.goto(stage.origin + stage.page);
+    await password(page);
+    await menu(page);
+    for (const name of ['nb_auth_token_main', 'nb_authenticator_main']) await context.clearCookies({ name });
+    recorder.clear();
+    await page.reload();
+    await menu(page);
+    await recorder.first('frames', (f) => f.way === 'received' && f.text.includes('"authorized"'), 'authorized');
+    await context.clearCookies({ name: 'nb_auth_token_main' });
+    await page.getByTestId('user-center-button').hover();
+    await page.getByRole('menu').getByText('Sign out').click();
+    await page.getByRole('link', { name: 'Sign in with WeCom' }).waitFor();
+    const names = (await context.cookies(stage.origin)).filter((c) => c.value).map((c) => c.name);
+    assert.ok(!names.includes('wecom_gate_password'), names.join());
+    await close();
+  });
+
   test('members inside WeCom see no form', async () => {
     const client = await stage.client('lisi');
     await enter(client);

@@ -36,10 +36,14 @@ fn what_is_minted_verifies() {
     let m = Minter::new(SECRET);
     let big = user(1 << 60);
     let got = m.verify(m.session(big, "s", 1, NOW).unwrap().as_str(), NOW).unwrap();
-    let want = Verified { user_id: big, jti: Some("s".into()), api_key: false, exp: Some(NOW + LIFETIME_S) };
+    let (jti, exp) = (Some("s".into()), Some(NOW + LIFETIME_S));
+    let want = Verified { user_id: big, jti, sign_in_ms: Some(1), api_key: false, exp };
     assert_eq!(got, want);
     let got = m.verify(m.service(user(1), NOW).unwrap().as_str(), NOW).unwrap();
-    assert_eq!(got, Verified { user_id: user(1), jti: None, api_key: true, exp: Some(NOW + 600) });
+    assert_eq!(
+        got,
+        Verified { user_id: user(1), jti: None, sign_in_ms: None, api_key: true, exp: Some(NOW + 600) }
+    );
 }
 
 #[test]

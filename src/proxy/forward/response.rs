@@ -14,6 +14,7 @@ use crate::proxy::context::{Context, FRESH};
 use crate::proxy::forward::without_script::{self, NoScript};
 use crate::proxy::gate::Gate;
 use crate::proxy::headers::{self, REQUEST_ID};
+use crate::proxy::password;
 use crate::proxy::request::client;
 use crate::proxy::response::language::lang;
 use crate::proxy::rewrite::script_injector::Injector;
@@ -75,6 +76,7 @@ fn change(gate: &Gate, downstream: &HttpSession, response: &mut Parts, ctx: &mut
         let tag = gate.form_tag(lang(downstream.req_header()));
         inject(downstream, response, ctx, tag)?;
     }
+    password::answered(gate, response.status.as_u16(), ctx);
     for cookie in std::mem::take(&mut ctx.cookies) {
         let cookie = HeaderValue::try_from(cookie).or_err(InternalError, "cookie")?;
         response.headers.append(header::SET_COOKIE, cookie);

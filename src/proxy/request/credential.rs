@@ -10,7 +10,7 @@ use crate::login::{self, Sessions};
 use crate::proxy::gate::Gate;
 use crate::proxy::member::Member;
 use crate::proxy::rewrite::auth_message::TokenVerdict;
-use crate::session::{self, Phantom};
+use crate::session::{self, PasswordSignIn, Phantom};
 
 /// Says what becomes of the token that a page shows in its WebSocket.
 pub(crate) type TokenSwap = Box<dyn FnMut(&str) -> TokenVerdict + Send + Sync>;
@@ -57,10 +57,20 @@ pub(crate) fn swap(sessions: Arc<Sessions>, member: &Member, page_token: PageTok
 
 /// In the tunnel of a person who signed in with NocoBase's own form: tokens of such sign-ins pass, and API keys where they pass
 /// over HTTP too.
-pub(crate) fn own_tokens_only(gate: &Gate) -> TokenSwap {
+///
+/// `on_sign_in` is told whose sign-in a token is of.
+pub(crate) fn own_tokens_only(
+    gate: &Gate,
+    mut on_sign_in: impl FnMut(PasswordSignIn) + Send + Sync + 'static,
+) -> TokenSwap {
     let (sessions, api_keys) = (gate.sessions.clone(), gate.policy().api_keys);
     Box::new(move |token| match token_kind(&sessions, true, token) {
-        Credential::OwnToken => TokenVerdict::Keep,
+        Credential::OwnToken => {
+            if let Some(sign_in) = sessions.password_sign_in(token) {
+                on_sign_in(sign_in);
+            }
+            TokenVerdict::Keep
+        }
         Credential::ApiToken if api_keys => TokenVerdict::Keep,
         _ => TokenVerdict::Refuse,
     })
@@ -104,8 +114,8 @@ fn token_kind(sessions: &Sessions, password: bool, token: &str) -> Credential {
     let verified = if password { minter.verify_renewable(token, now) } else { minter.verify(token, now) };
     match verified {
         Ok(verified) if verified.api_key => Credential::ApiToken,
-        // One of the gate's own, that somebody has kept: it counts no longer than its session.
-        Ok(verified) if verified.jti.as_ref().is_some_and(|jti| sessions.is_over(jti)) => Credential::Invalid,
+        // One that somebody has kept: it counts no longer than its session.
+        Ok(verified) if sessions.is_token_over(&verified) => Credential::Invalid,
         Ok(_) => Credential::OwnToken,
         Err(_) => Credential::Invalid,
     }
@@ -122,6 +132,13 @@ pub(crate) fn own_token(gate: &Gate, request: &RequestHeader) -> Option<String> 
     let token = std::str::from_utf8(token).ok()?;
     let kind = token_kind(&gate.sessions, gate.policy().password, token);
     (kind == Credential::OwnToken).then(|| token.to_owned())
+}
+
+/// The one token in `Authorization`.
+pub(crate) fn bearer(request: &RequestHeader) -> Option<&str> {
+    let mut all = request.headers.get_all(header::AUTHORIZATION).iter();
+    let first = all.next()?;
+    all.next().is_none().then(|| first.to_str().ok().map(token_of))?
 }
 
 /// The token in `Authorization`: after `Bearer`, in any case (RFC 9110, 11.1), or the whole value, since NocoBase takes

@@ -18,6 +18,7 @@ pub(crate) async fn logout(
     for session in sessions {
         gate.sessions.end_now(&session, "signed out").await;
     }
+    gate.sessions.end_passwords_now(&request.cookies, "signed out").await;
     if let Some(token) = own_token {
         gate.sessions.end_own(&token).await;
     }

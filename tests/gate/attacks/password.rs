@@ -1,6 +1,14 @@
-//! R40: signing in by password comes from our own pages, whichever way NocoBase's sign-in is open.
+//! Sign-ins by password: they come from our own pages, whichever way NocoBase's sign-in is open (R40), and what they leave in the
+//! browser ends as every session does (R16, R32, R36).
 
-use crate::support::raw::{Setup, gate_with, request, talk};
+use http::Method;
+use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::support::browser::CHROME;
+use crate::support::raw::{Setup, frame, gate_with, read_answer, request, talk, upgrade};
+use crate::support::{Browser, PATIENCE, Stage, eventually};
 
 /// What browsers, old and new, send with a form or an image of another site.
 const ELSEWHERE: &[&str] = &[
@@ -61,4 +69,202 @@ async fn r40_no_other_site_signs_a_browser_in() {
             assert_eq!(upstream.take().len(), 1, "{way}: {own}");
         }
     }
+}
+
+/// A gate with NocoBase's form open, and a NocoBase of this version with one user who has a password.
+async fn form(version: &'static str) -> Stage {
+    let stage = Stage::start(|c| _ = c.set("access.browsers", "nocobase")).await;
+    stage.nocobase.user(json!({ "username": "anna", "nickname": "Anna", "password": "secret" }));
+    stage.nocobase.data().version = version;
+    stage
+}
+
+/// A browser in which somebody has signed in at the form, and the page's token. NocoBase's own cookies are left out: before
+/// 2.2 there are none.
+async fn signed_in(stage: &Stage) -> (Browser, String) {
+    let mut chrome = Browser::new(&stage.gate, CHROME);
+    let sign_in = chrome.fetch(Method::POST, "/api/auth:signIn").header("origin", "http://gate.test");
+    let answer = chrome.send(sign_in.json(&json!({ "account": "anna", "password": "secret" }))).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let token = answer.json()["data"]["token"].as_str().unwrap().to_owned();
+    chrome.cookies.clear();
+    let answer = chrome.send(check(&chrome, &token)).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    assert!(answer.sets(COOKIE), "{:?}", answer.set_cookies());
+    (chrome, token)
+}
+
+fn check(browser: &Browser, token: &str) -> reqwest::RequestBuilder {
+    let call = browser.fetch(Method::GET, "/api/auth:check");
+    call.header("authorization", format!("Bearer {token}"))
+}
+
+fn sign_out(browser: &Browser, token: &str) -> reqwest::RequestBuilder {
+    let call = browser.fetch(Method::POST, "/api/auth:signOut").header("origin", "http://gate.test");
+    call.header("authorization", format!("Bearer {token}"))
+}
+
+/// What this browser gets: the page, and a file.
+async fn reaches(browser: &Browser) -> [u16; 2] {
+    let page = browser.clone().visit("/admin").await.status;
+    let file = browser.fetch(Method::GET, "/storage/uploads/a.png");
+    [page, browser.clone().send(file).await.status]
+}
+
+/// A WebSocket of this browser.
+async fn open(stage: &Stage, browser: &Browser, path: &str) -> TcpStream {
+    let cookies: Vec<String> = browser.cookies.iter().map(|(n, v)| format!("{n}={v}")).collect();
+    let headers = format!("Cookie: {}\r\nOrigin: http://gate.test\r\n", cookies.join("; "));
+    let mut stream = TcpStream::connect(stage.gate.http).await.unwrap();
+    stream.write_all(upgrade(path, &headers).as_bytes()).await.unwrap();
+    assert_eq!(read_answer(&mut stream).await.status(), 101, "{path}");
+    stream
+}
+
+/// Reads until the gate has ended the stream: the last bytes.
+async fn rest(stream: &mut TcpStream) -> Vec<u8> {
+    let mut rest = Vec::new();
+    let read = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut rest)).await;
+    assert!(read.is_ok(), "it goes on");
+    rest
+}
+
+const COOKIE: &str = "wecom_gate_password";
+const PASSED: [u16; 2] = [200, 200];
+const CLOSED: [u16; 2] = [302, 401];
+/// "Policy violation" (RFC 6455, 7.4.1).
+const CLOSED_1008: &[u8] = &[0x88, 2, 0x03, 0xf0];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r16_a_sign_in_by_password_lasts_until_its_sign_out_at_each_version() {
+    for version in ["1.9.74", "2.0.62", "2.1.45", "2.2.15"] {
+        let mut stage = form(version).await;
+        let (mut chrome, token) = signed_in(&stage).await;
+        assert_eq!(reaches(&chrome).await, PASSED, "{version}");
+        drop(open(&stage, &chrome, "/ws").await);
+        // NocoBase gets none of it, and the cookie is nobody's in a call.
+        let seen = stage.nocobase.last("/storage/uploads/a.png").unwrap();
+        assert!(!seen.header("cookie").unwrap_or_default().contains("wecom_gate"), "{version}");
+        let call = chrome.send(chrome.fetch(Method::GET, "/api/users:list")).await;
+        assert_eq!(call.status, 401, "{version}");
+        let me = chrome.send(chrome.fetch(Method::GET, "/wecom-gate/me")).await;
+        assert_eq!(me.status, 401, "{version}: no member");
+        // A restarted gate knows it too.
+        stage.restart().await;
+        chrome.go_to(&stage.gate);
+        assert_eq!(reaches(&chrome).await, PASSED, "{version}: after a restart");
+
+        let stolen = chrome.clone();
+        let out = chrome.send(sign_out(&chrome, &token)).await;
+        assert_eq!(out.status, 200, "{version}: {}", out.body);
+        assert_eq!(chrome.cookie(COOKIE), None, "{version}");
+        assert_eq!(reaches(&stolen).await, CLOSED, "{version}: the old cookie");
+        assert_eq!(chrome.send(check(&chrome, &token)).await.status, 401, "{version}");
+        eventually("NocoBase knows both", async || stage.nocobase.data().blocked.len() >= 2).await;
+        stage.restart().await;
+        let mut stolen = stolen;
+        stolen.go_to(&stage.gate);
+        assert_eq!(reaches(&stolen).await, CLOSED, "{version}: after a restart");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r40_no_other_site_gives_a_browser_the_session_of_its_choice() {
+    let stage = form("2.0.62").await;
+    let (theirs, token) = signed_in(&stage).await;
+    let victim = Browser::new(&stage.gate, CHROME);
+    let plain =
+        |path: &str| victim.request(Method::GET, path).header("authorization", format!("Bearer {token}"));
+    for (what, request) in [
+        ("cross-site", plain("/api/auth:check").header("sec-fetch-site", "cross-site")),
+        ("same-site", plain("/api/auth:check").header("sec-fetch-site", "same-site")),
+        ("an old browser", plain("/api/auth:check").header("origin", "http://evil.test")),
+        ("a frame", plain("/api/auth:check").header("origin", "null")),
+        ("another call", plain("/api/users:list").header("sec-fetch-site", "same-origin")),
+        ("a key", check(&victim, &raw_key(&stage))),
+    ] {
+        let answer = victim.clone().send(request).await;
+        assert!(!answer.sets(COOKIE), "{what}: {:?}", answer.set_cookies());
+    }
+    // Nor does a cookie count for what another site asks for.
+    let file = theirs.request(Method::GET, "/storage/uploads/a.png");
+    let foreign = file.header("sec-fetch-site", "cross-site").header("sec-fetch-mode", "no-cors");
+    assert_eq!(theirs.clone().send(foreign).await.status, 401);
+    for forged in ["AAAA", "", "x.y.z"] {
+        let mut forger = Browser::new(&stage.gate, CHROME);
+        forger.cookies.insert(COOKIE.into(), forged.into());
+        assert_eq!(reaches(&forger).await, CLOSED, "{forged}");
+        // Nor as a member's session, nor a member's as this one.
+        forger.cookies.insert("wecom_gate".into(), theirs.cookie(COOKIE).unwrap().into());
+        assert_eq!(reaches(&forger).await, CLOSED);
+    }
+}
+
+/// An API key of NocoBase's for the user.
+fn raw_key(stage: &Stage) -> String {
+    let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
+    let id = stage.nocobase.rows("users").last().unwrap()["id"].as_u64().unwrap();
+    let minter = wecom_gate::nocobase::Minter::new(nocobase_standin::SECRET.as_bytes());
+    minter.service(wecom_gate::nocobase::UserId::new(id).unwrap(), now).unwrap().as_str().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r32_a_websocket_ends_with_the_sign_in_by_password() {
+    let stage = form("2.1.45").await;
+    // One that was open before anybody signed in, as NocoBase's page has it, and one that began with the cookie.
+    let nobody = Browser::new(&stage.gate, CHROME);
+    let mut before = open(&stage, &nobody, "/ws").await;
+    let (mut chrome, token) = signed_in(&stage).await;
+    let names_itself =
+        format!(r#"{{"type":"auth:token","payload":{{"token":"{token}","authenticator":"basic"}}}}"#);
+    before.write_all(&frame(&names_itself)).await.unwrap();
+    let mut after = open(&stage, &chrome, "/ws").await;
+    let is_there = async || stage.nocobase.data().frames.iter().any(|f| f.contains(&token));
+    eventually("NocoBase has the token", is_there).await;
+    let out = chrome.send(sign_out(&chrome, &token)).await;
+    assert_eq!(out.status, 200, "{}", out.body);
+    for (what, stream) in [("with the cookie", &mut after), ("from before the sign-in", &mut before)] {
+        let rest = rest(stream).await;
+        assert!(rest.ends_with(CLOSED_1008), "{what}: {rest:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r41_in_the_websocket_of_the_form_no_key_passes_that_does_not_over_http() {
+    let stage = Stage::start(|c| {
+        c.set("access.browsers", "nocobase").set("access.api_keys", false);
+    })
+    .await;
+    stage.nocobase.user(json!({ "username": "anna" }));
+    let key = raw_key(&stage);
+    let mut socket = open(&stage, &Browser::new(&stage.gate, CHROME), "/ws").await;
+    let message = format!(r#"{{"type":"auth:token","payload":{{"token":"{key}","authenticator":null}}}}"#);
+    socket.write_all(&frame(&message)).await.unwrap();
+    let arrived = async || stage.nocobase.data().frames.iter().any(|f| f.contains("auth:token"));
+    eventually("NocoBase has the message", arrived).await;
+    let frames = stage.nocobase.data().frames.clone();
+    assert!(frames.iter().all(|f| !f.contains(&key)), "{frames:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r36_a_sign_out_by_password_holds_while_nocobase_is_away() {
+    let stage = form("1.9.74").await;
+    let (mut chrome, token) = signed_in(&stage).await;
+    let stolen = chrome.clone();
+    stage.nocobase.fail("auth:signOut", 502, "", 1);
+    let out = chrome.send(sign_out(&chrome, &token)).await;
+    assert_eq!(out.status, 502);
+    assert_eq!(reaches(&stolen).await, CLOSED);
+    assert_eq!(chrome.send(check(&chrome, &token)).await.status, 401, "nor does the token count");
+    eventually("NocoBase has been told", async || stage.nocobase.data().blocked.len() >= 2).await;
+
+    // By the gate's own page, which knows the session by its cookie alone.
+    let (mut chrome, token) = signed_in(&stage).await;
+    let stolen = chrome.clone();
+    let post = chrome.request(Method::POST, "/wecom-gate/logout").header("sec-fetch-site", "same-origin");
+    let out = chrome.send(post).await;
+    assert_eq!((out.status, chrome.cookie(COOKIE)), (303, None));
+    assert_eq!(reaches(&stolen).await, CLOSED);
+    assert_eq!(chrome.send(check(&chrome, &token)).await.status, 401);
+    eventually("NocoBase has been told", async || stage.nocobase.data().blocked.len() >= 4).await;
 }

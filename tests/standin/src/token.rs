@@ -38,11 +38,7 @@ fn verified(token: &str, secret: &str, now_s: u64) -> Option<Value> {
 
 /// A session's token for a user.
 pub(crate) fn mint(secret: &str, user: u64, jti: &str) -> String {
-    let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
-    let claims = json!({ "userId": user, "temp": true, "jti": jti });
-    let message = format!("{}.{}", part(&json!({ "alg": "HS256" })), part(&claims));
-    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
-    format!("{message}.{}", URL_SAFE_NO_PAD.encode(hmac::sign(&key, message.as_bytes())))
+    sign(&json!({ "alg": "HS256" }), &json!({ "userId": user, "temp": true, "jti": jti }), secret)
 }
 
 /// The user and `jti` of a token, as NocoBase judges it.
@@ -60,6 +56,21 @@ pub(crate) fn who(node: &Node, token: Option<&str>) -> Result<SignedIn, Refusal>
     let user = data.users.iter().find(|u| u["id"] == claims["userId"]).cloned();
     let user = user.ok_or(("User not found. Please sign in again to continue.", "NOT_EXIST_USER"))?;
     Ok((user, jti))
+}
+
+/// A token of its own sign-in, as NocoBase makes it: good for `life_s` seconds.
+pub(crate) fn signed(secret: &str, user: &Value, jti: &str, now: std::time::Duration, life_s: u64) -> String {
+    let claims = json!({ "userId": user["id"], "temp": true, "iat": now.as_secs(), "signInTime": u64::try_from(now.as_millis()).unwrap(),
+        "exp": now.as_secs() + life_s, "jti": jti });
+    sign(&json!({ "alg": "HS256", "typ": "JWT" }), &claims, secret)
+}
+
+/// Signs as NocoBase does, by RFC 7515 alone.
+fn sign(header: &Value, claims: &Value, secret: &str) -> String {
+    let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    let message = format!("{}.{}", part(header), part(claims));
+    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
+    format!("{message}.{}", URL_SAFE_NO_PAD.encode(hmac::sign(&key, message.as_bytes())))
 }
 
 /// The token in `Authorization`, else that in the query.
@@ -92,14 +103,6 @@ pub(crate) fn renew(node: &Node, token: &str, jti: Option<&str>) -> Result<bool,
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// Signs as NocoBase does, by RFC 7515 alone.
-    fn sign(header: &Value, claims: &Value, secret: &str) -> String {
-        let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
-        let message = format!("{}.{}", part(header), part(claims));
-        let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
-        format!("{message}.{}", URL_SAFE_NO_PAD.encode(hmac::sign(&key, message.as_bytes())))
-    }
 
     #[test]
     fn only_a_right_signature_within_its_time_counts() {

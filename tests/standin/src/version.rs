@@ -9,6 +9,8 @@ pub(crate) struct Shape {
     pub(crate) root_bundles: bool,
     /// `/files/...`, and cookies that open them.
     pub(crate) files: bool,
+    /// Sign-ins leave their token in a cookie.
+    pub(crate) token_cookies: bool,
     /// A modern client below `/v`; the page names the prefix.
     pub(crate) modern: bool,
     /// `issuedTokens`.
@@ -23,6 +25,7 @@ impl Shape {
         Shape {
             root_bundles: number < (2, 1),
             files: number >= (2, 2),
+            token_cookies: number >= (2, 2),
             modern: number >= (2, 1),
             issued_tokens: number >= (1, 6),
         }

@@ -13,6 +13,14 @@ fn forwards(policy: &Policy, request: &Request<'_>) -> bool {
 const SCRIPTED: Decision =
     Decision::Forward(ForwardOptions { put_script: true, ..ForwardOptions::plain(Identity::Nobody) });
 
+/// How it is forwarded, whole.
+fn options(policy: &Policy, request: &Request<'_>) -> ForwardOptions {
+    match crate::decide::decide(policy, request) {
+        Decision::Forward(options) => options,
+        decision => panic!("{}: {decision:?}", request.path),
+    }
+}
+
 #[test]
 fn the_form_and_what_it_is_made_of_pass_to_the_letter() {
     let crm = Policy { public_path: "/crm/".to_owned(), ..with_password() };
@@ -149,6 +157,7 @@ fn nocobases_cookie_opens_pages_files_and_the_websocket_and_no_call() {
         Request { upgrade: true, origin: Some(ORIGIN), sec_fetch_mode: Some("websocket"), ..call("/ws") };
     for request in [call("/files/main/main/attachments/1.png"), call("/storage/uploads/1.png"), ws] {
         assert_eq!(decide(&policy, &cookie(request)), pass(Identity::Nobody), "{}", request.path);
+        assert_eq!(options(&policy, &cookie(request)).own_tokens, request.upgrade, "{}", request.path);
         // The form's own WebSocket needs no cookie.
         assert_eq!(forwards(&policy, &request), request.upgrade, "{}", request.path);
         // Not if another site made the browser ask, nor beside a token that is none.
@@ -169,6 +178,52 @@ fn nocobases_cookie_opens_pages_files_and_the_websocket_and_no_call() {
     ] {
         assert!(!forwards(&policy, &cookie(request)), "{} {}", request.method, request.path);
     }
+}
+
+#[test]
+fn a_sign_in_by_password_gets_its_cookie_where_our_own_page_asks_whose_token_it_holds() {
+    let check = |credential| Request { credential, ..call("/api/auth:check") };
+    let opens = |policy: &Policy, request: &Request<'_>| matches!(crate::decide::decide(policy, request), Decision::Forward(options) if options.opens_password);
+    let policy = with_password();
+    let good = check(Credential::OwnToken);
+    let old = Request { sec_fetch_site: None, sec_fetch_mode: None, sec_fetch_dest: None, ..good };
+    for request in [
+        good,
+        old,
+        Request { origin: Some(ORIGIN), ..good },
+        Request { origin: Some(ORIGIN), ..old },
+        Request { session: SessionState::Ended, ..good },
+    ] {
+        assert!(opens(&policy, &request), "{request:?}");
+    }
+    let closed = Policy { password: false, ..policy.clone() };
+    for (policy, request) in [
+        (&closed, good),
+        (&policy, check(Credential::None)),
+        (&policy, check(Credential::ApiToken)),
+        (&policy, check(Credential::Invalid)),
+        (&policy, Request { session: SessionState::Valid, ..good }),
+        (&policy, Request { method: "HEAD", ..good }),
+        (&policy, Request { method: "POST", ..good }),
+        (&policy, Request { path: "/api/app:getLang", ..good }),
+        (&policy, Request { path: "/api/auth:checkX", ..good }),
+        (&policy, Request { path: "/api/x/auth:check", ..good }),
+        (&policy, Request { sec_fetch_site: Some("cross-site"), ..good }),
+        (&policy, Request { sec_fetch_site: Some("same-site"), ..good }),
+        (&policy, Request { origin: Some("https://evil.com"), ..old }),
+        (&policy, Request { origin: Some("null"), ..old }),
+    ] {
+        assert!(!opens(policy, &request), "{request:?}");
+    }
+    // The cookie is renewed by what a person does, never by what another site makes the browser do.
+    let cookie = |request| Request { own_cookie: true, user_agent: Some(CHROME), ..request };
+    assert!(options(&policy, &good).renew_cookie && options(&policy, &cookie(page("/admin"))).renew_cookie);
+    assert!(!options(&policy, &cookie(call("/storage/uploads/1.png"))).renew_cookie);
+    let foreign = Request { sec_fetch_site: Some("cross-site"), origin: Some("https://evil.com"), ..good };
+    assert!(!options(&policy, &cookie(foreign)).renew_cookie);
+    // Another application's user is another.
+    let other = Request { query: Some("__appName=sub1"), ..good };
+    assert_eq!(decide(&policy, &other), no(Failure::OtherApplication));
 }
 
 #[test]
@@ -270,6 +325,7 @@ fn the_forms_websocket_passes_as_nobody_from_our_own_pages_alone() {
         |request| Request { sec_fetch_site: None, sec_fetch_mode: None, sec_fetch_dest: None, ..request };
     for request in [socket("/ws"), old(socket("/ws"))] {
         assert_eq!(decide(&policy, &request), pass(Identity::Nobody));
+        assert!(options(&policy, &request).own_tokens, "a key is refused there too");
     }
     let ended = |request| Request { session: SessionState::Ended, ..request };
     for (policy, request) in [

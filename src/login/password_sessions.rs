@@ -1,0 +1,167 @@
+//! Sessions that began at NocoBase's own form: opened once NocoBase has accepted the token that the page holds, found by
+//! their cookie, checked and ended as all others. NocoBase is told of their end twice: of the session, whose id stays the
+//! same, and of the token that the page showed last.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::blocks::{Block, Owner};
+use super::clock::now;
+use super::sessions::{FoundSession, Sessions};
+use crate::error::Failure;
+use crate::nocobase::UserId;
+use crate::nocobase::token::Verified;
+use crate::session::{CachedSession, OwnCookies, PasswordSession, PasswordSignIn, Session, UnixMillis};
+
+/// Longest `jti` of a token that can have a session. NocoBase's are uuids.
+const LONGEST_JTI: usize = 64;
+/// While NocoBase cannot say whether a session goes on, it is asked again this much later.
+const RETRY: Duration = Duration::from_secs(30);
+
+/// A live session that began at NocoBase's own form.
+pub(crate) struct FoundPassword {
+    /// From the cookie.
+    pub(crate) own: PasswordSession,
+    /// What this node knows of it.
+    pub(crate) seen: Arc<CachedSession>,
+}
+
+impl Sessions {
+    /// What a token of NocoBase's own sign-in says of its session. `None`: an API key, or no valid token.
+    pub(crate) fn password_sign_in(&self, token: &str) -> Option<PasswordSignIn> {
+        let verified = self.minter.verify_renewable(token, now().as_secs()).ok()?;
+        sign_in_of(verified)
+    }
+
+    /// Is this a token of a session that is over, as far as this node knows?
+    pub(crate) fn is_token_over(&self, verified: &Verified) -> bool {
+        let is_over = |sid: uuid::Uuid| self.cache.get(sid).is_some_and(|seen| seen.is_ended());
+        verified.jti.as_ref().is_some_and(|jti| self.is_over(jti))
+            || sign_in_of(verified.clone()).is_some_and(|sign_in| is_over(sign_in.sid()))
+    }
+
+    /// The live session of these cookies that began at NocoBase's own form. As for all sessions, NocoBase is asked at first
+    /// sight.
+    pub(crate) async fn find_password(
+        self: &Arc<Self>,
+        cookies: &OwnCookies<'_>,
+    ) -> Result<Option<FoundPassword>, Failure> {
+        for own in self.cookies.read_passwords(cookies, now()) {
+            match self.status(own.session.clone()).await {
+                FoundSession::Live { seen, .. } => return Ok(Some(FoundPassword { own, seen })),
+                FoundSession::Unknown(failure) => return Err(failure),
+                FoundSession::Ended | FoundSession::Nothing => {}
+            }
+        }
+        Ok(None)
+    }
+
+    /// NocoBase has accepted the token of this sign-in: the session's `Set-Cookie`. The one before it in the browser ends.
+    pub(crate) fn open_password(
+        self: &Arc<Self>,
+        sign_in: &PasswordSignIn,
+        before: Option<&PasswordSession>,
+    ) -> Option<String> {
+        let own = PasswordSession::new(sign_in, now()).ok()?;
+        if self.cache.insert_checked(&own.session, now()).is_ended() {
+            return None;
+        }
+        if let Some(before) = before.filter(|before| before.session.sid != own.session.sid) {
+            self.end_password(before, "replaced by a new sign-in");
+        }
+        self.cookies.write_password(&own, now()).ok()
+    }
+
+    /// A fresh `Set-Cookie`, where one is due, or where NocoBase has renewed the page's token since (`jti`).
+    pub(crate) fn renew_password(&self, found: &FoundPassword, jti: Option<&str>) -> Option<String> {
+        let (own, now) = (&found.own, now());
+        let jti = jti.filter(|jti| **jti != own.jti);
+        let session = match own.session.renewed(self.limits(), now) {
+            Some(session) => session,
+            None if jti.is_some() => Session { last_seen: now, ..own.session.clone() },
+            None => return None,
+        };
+        found.seen.saw(session.last_seen);
+        let own = PasswordSession { session, jti: jti.unwrap_or(&own.jti).to_owned() };
+        self.cookies.write_password(&own, now).ok()
+    }
+
+    /// Ends such a session here at once, on the other nodes and in NocoBase right after.
+    fn end_password(self: &Arc<Self>, own: &PasswordSession, reason: &'static str) {
+        self.log_end(&own.session, reason);
+        drop(self.block_soon(blocks_of(own)));
+    }
+
+    /// All such sessions of these cookies: somebody signs in as somebody else.
+    pub(super) fn end_passwords(self: &Arc<Self>, cookies: &OwnCookies<'_>, reason: &'static str) {
+        let all: Vec<_> = self.cookies.read_passwords(cookies, now()).collect();
+        all.iter().for_each(|own| self.end_password(own, reason));
+    }
+
+    /// The same, done when NocoBase has it on record or cannot be told now.
+    pub(crate) async fn end_passwords_now(self: &Arc<Self>, cookies: &OwnCookies<'_>, reason: &'static str) {
+        let all: Vec<_> = self.cookies.read_passwords(cookies, now()).collect();
+        for own in all {
+            self.log_end(&own.session, reason);
+            self.block(blocks_of(&own)).await;
+        }
+    }
+
+    /// The session of this sign-in, and the token.
+    pub(super) async fn end_sign_in_now(self: &Arc<Self>, sign_in: &PasswordSignIn) {
+        let Ok(own) = PasswordSession::new(sign_in, now()) else { return };
+        self.log_end(&own.session, "signed out");
+        self.block(blocks_of(&own)).await;
+    }
+
+    /// A user signs out in NocoBase with a token of this sign-in, which NocoBase itself blocks.
+    pub(crate) fn password_signs_out(self: &Arc<Self>, sign_in: &PasswordSignIn) {
+        let Ok(own) = PasswordSession::new(sign_in, now()) else { return };
+        self.log_end(&own.session, "signed out in NocoBase");
+        drop(self.block_soon(vec![block(&own, own.session.sid.to_string())]));
+    }
+
+    fn log_end(self: &Arc<Self>, session: &Session, reason: &'static str) {
+        self.metrics.sign_ins.sessions_ended("member", 1);
+        tracing::info!(event = "session_ended", session = %session.sid, userid = session.userid, reason, "session ended");
+        self.ends_here(session);
+    }
+
+    /// Waits for the end of the session of this sign-in, for a WebSocket that began before somebody signed in, and so
+    /// without its cookie.
+    pub(crate) async fn until_password_ends(self: &Arc<Self>, sign_in: &PasswordSignIn) {
+        let Ok(own) = PasswordSession::new(sign_in, now()) else { return };
+        loop {
+            match self.status(own.session.clone()).await {
+                FoundSession::Live { session, seen } => {
+                    let attached = self.attach(&Arc::new(session), &seen, Vec::new());
+                    return attached.stream().until_ended().await;
+                }
+                FoundSession::Ended | FoundSession::Nothing => return,
+                FoundSession::Unknown(_) => tokio::time::sleep(RETRY).await,
+            }
+        }
+    }
+}
+
+fn sign_in_of(verified: Verified) -> Option<PasswordSignIn> {
+    let (jti, signed_in_at) = (verified.jti?, UnixMillis(verified.sign_in_ms?));
+    let good = !verified.api_key && jti.len() <= LONGEST_JTI;
+    good.then(|| PasswordSignIn { user_id: verified.user_id.get(), signed_in_at, jti })
+}
+
+fn block(own: &PasswordSession, id: String) -> Block {
+    let owner = match UserId::new(own.session.user_id) {
+        Some(user) => Owner::User(user),
+        // Nobody is bound like this: nothing to tell.
+        None => Owner::Member { entry: String::new(), userid: own.session.userid.clone() },
+    };
+    Block { id, owner, signed_in_at: own.session.signed_in_at }
+}
+
+fn blocks_of(own: &PasswordSession) -> Vec<Block> {
+    vec![block(own, own.session.sid.to_string()), block(own, own.jti.clone())]
+}
+
+#[cfg(test)]
+mod tests;

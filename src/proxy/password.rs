@@ -1,0 +1,96 @@
+//! Requests of people who signed in at NocoBase's own form: what their session means for the request and its response.
+
+use std::sync::Arc;
+
+use http::HeaderValue;
+use pingora::http::RequestHeader;
+use tokio::sync::watch;
+
+use super::context::{Context, PasswordPending};
+use super::gate::Gate;
+use super::request::credential;
+use super::rewrite::token_swapper::Swapper;
+use super::rewrite::websocket_frames::NOT_ALLOWED;
+use crate::decide::{Credential, ForwardOptions, Request};
+use crate::login::{FoundPassword, Sessions};
+use crate::session::PasswordSignIn;
+
+/// A request without a member's session goes to NocoBase. `cookies`: its `Cookie` headers.
+pub(super) fn forwarded(
+    gate: &Gate,
+    request: &RequestHeader,
+    ctx: &mut Context,
+    (facts, options): (&Request<'_>, ForwardOptions),
+    found: Option<FoundPassword>,
+    cookies: Vec<HeaderValue>,
+) {
+    let sessions = &gate.sessions;
+    let token = credential::bearer(request).filter(|_| facts.credential == Credential::OwnToken);
+    let sign_in = token.and_then(|token| sessions.password_sign_in(token));
+    if options.signs_out
+        && let (Some(token), Some(sign_in)) = (token, &sign_in)
+    {
+        sessions.password_signs_out(sign_in);
+        ctx.password = Some(PasswordPending::SignsOut(token.to_owned()).into());
+        return;
+    }
+    // The page may hold the token of another sign-in.
+    let (same, other) = match (found, &sign_in) {
+        (Some(found), Some(sign_in)) if found.own.session.sid != sign_in.sid() => (None, Some(found)),
+        (found, _) => (found, None),
+    };
+    if let Some(found) = &same {
+        if options.renew_cookie {
+            ctx.cookies.extend(sessions.renew_password(found, sign_in.as_ref().map(|s| s.jti.as_str())));
+        }
+        sessions.recheck_if_due(&found.own.session, &found.seen);
+        let session = found.own.session.clone().into();
+        ctx.stream = Some(sessions.attach(&session, &found.seen, cookies));
+    } else if options.opens_password
+        && let Some(sign_in) = sign_in
+    {
+        ctx.password = Some(PasswordPending::Opens(sign_in, other.map(|found| found.own)).into());
+    }
+    if options.own_tokens || facts.upgrade && facts.own_cookie {
+        let (sessions, close) = (sessions.clone(), ctx.tunnel_close.clone());
+        // The one that it ends with already.
+        let mut known = same.map(|found| found.own.session.sid);
+        let swap = credential::own_tokens_only(gate, move |sign_in| {
+            if known.replace(sign_in.sid()) != Some(sign_in.sid()) {
+                end_with(sessions.clone(), sign_in, close.clone());
+            }
+        });
+        ctx.swapper = Some(Box::new(Swapper::new(swap)));
+    }
+}
+
+/// The `Set-Cookie` of a session that begins with this response.
+pub(super) fn answered(gate: &Gate, status: u16, ctx: &mut Context) {
+    if status == 200
+        && let Some(PasswordPending::Opens(sign_in, before)) = ctx.password.as_deref()
+    {
+        ctx.cookies.extend(gate.sessions.open_password(sign_in, before.as_ref()));
+    }
+}
+
+/// The request is over. A sign-out that NocoBase has not carried out is carried out in the background (R36).
+pub(super) fn done(gate: &Gate, status: u16, ctx: &mut Context) {
+    if let Some(PasswordPending::SignsOut(token)) = ctx.password.take().map(|pending| *pending)
+        && !(200..300).contains(&status)
+    {
+        let sessions = gate.sessions.clone();
+        tokio::spawn(async move { sessions.end_own(&token).await });
+    }
+}
+
+/// Ends a WebSocket with the session of somebody who signed in while it was open.
+fn end_with(sessions: Arc<Sessions>, sign_in: PasswordSignIn, close: watch::Sender<Option<&'static [u8]>>) {
+    tokio::spawn(async move {
+        tokio::select! {
+            () = sessions.until_password_ends(&sign_in) => {
+                close.send_if_modified(|frame| frame.replace(NOT_ALLOWED).is_none());
+            }
+            () = close.closed() => {}
+        }
+    });
+}
