@@ -65,7 +65,7 @@ pub(super) fn reachable(
 ) -> Verdict {
     let mut findings = Vec::new();
     for (node, answer) in nodes.iter().filter(|(_, a)| !is_healthy(a)) {
-        if let Some(finding) = answer.as_ref().ok().and_then(|a| wrong_path(node, a, public_path)) {
+        if let Some(finding) = answer.as_ref().ok().and_then(|a| wrong_path(node, a, public_path, origin)) {
             findings.push(finding);
             continue;
         }
@@ -124,18 +124,18 @@ pub(super) fn reachable(
 }
 
 /// A NocoBase page in place of the health check: the path is wrong, and the page says what it should be.
-fn wrong_path(node: &str, answer: &HttpResponse, public_path: &str) -> Option<Finding> {
+fn wrong_path(node: &str, answer: &HttpResponse, public_path: &str, origin: &str) -> Option<Finding> {
     let page = (200..300).contains(&answer.status).then(|| PageSettings::read(&answer.body))??;
+    if let Some(Mismatch { about, what, remedy }) = page.mismatches(public_path, origin).into_iter().next() {
+        return Some(Finding::new(about, format!("{node}: {what}"), remedy));
+    }
     let about = "nocobase.public_path";
     let what = format!("{node} responds with NocoBase's page below {public_path}, not with its API");
-    Some(match page.app_public_path().filter(|path| *path != public_path) {
-        Some(path) => Finding::new(about, what, format!("set it to {path}, NocoBase's APP_PUBLIC_PATH")),
-        None => Finding::new(
-            about,
-            what,
-            "set it to NocoBase's APP_PUBLIC_PATH; API_BASE_PATH must be <public_path>api/",
-        ),
-    })
+    Some(Finding::new(
+        about,
+        what,
+        "set it to NocoBase's APP_PUBLIC_PATH; API_BASE_PATH must be <public_path>api/",
+    ))
 }
 
 /// NocoBase's code in a refusal, and its words.

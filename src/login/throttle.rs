@@ -25,6 +25,9 @@ const WINDOW: Duration = Duration::from_secs(60);
 const ADDRESSES: u64 = 50_000;
 /// One address may take one in so many of the places of `limits.sign_ins_at_once`.
 const SHARE: usize = 4;
+/// Redirects of one address to NocoBase's form within a minute, of browsers that show no count of their own: new ones, and such
+/// as keep no cookies. Beyond it they get the gate's page in place of the form, which costs a click.
+const FORMS_PER_MINUTE: u32 = 60;
 /// Bits of an IPv6 address that name one customer's network (RFC 6177).
 const V6_PREFIX: u32 = 64;
 
@@ -33,6 +36,7 @@ pub(crate) struct Throttle {
     born: Instant,
     starts: Option<Rate>,
     rejected: Option<Rate>,
+    forms: Option<Rate>,
     at_once: Arc<Semaphore>,
     shares: Arc<Shares>,
     said: AtomicU64,
@@ -45,6 +49,7 @@ impl Throttle {
             born: Instant::now(),
             starts: Rate::new(limits.sign_ins_per_minute),
             rejected: Rate::new(limits.bad_callbacks_per_minute),
+            forms: Rate::new(FORMS_PER_MINUTE),
             at_once: Arc::new(Semaphore::new(limits.sign_ins_at_once.min(Semaphore::MAX_PERMITS))),
             shares: Arc::new(Shares::new(limits.sign_ins_at_once)),
             said: AtomicU64::new(0),
@@ -61,6 +66,12 @@ impl Throttle {
         rate.take(client, now)
             .map(drop)
             .map_err(|over| refuse(client, "limits.sign_ins_per_minute", over.first))
+    }
+
+    /// May a browser that shows no count of such redirects be redirected to NocoBase's form? NocoBase's page may lead away from
+    /// there, for ever in a browser that keeps no cookies.
+    pub(crate) fn form(&self, client: IpAddr, now: Instant) -> bool {
+        self.forms.as_ref().is_none_or(|rate| rate.take(client, self.nanos(now)).is_ok())
     }
 
     /// A callback has arrived. It counts until the charge is dropped, and for good if [`Charge::keep`] says that its state or
@@ -272,6 +283,7 @@ mod tests {
             born: Instant::now(),
             starts: Rate::new(bad_callbacks_per_minute),
             rejected: Rate::new(bad_callbacks_per_minute),
+            forms: Rate::new(FORMS_PER_MINUTE),
             at_once: Arc::new(Semaphore::new(sign_ins_at_once)),
             shares: Arc::new(Shares::new(sign_ins_at_once)),
             said: AtomicU64::new(0),

@@ -66,10 +66,16 @@
 
   /* What we say to people: in the language that NocoBase's page speaks, else in the one that the gate chose. */
   function text(name, title) {
-    var lang = String(read(local, 'NOCOBASE_LOCALE') || document.documentElement.lang || '').split('-')[0];
+    var lang = String(read(local, prefix() + 'LOCALE') || document.documentElement.lang || '').split('-')[0];
     var texts = TEXTS[lang] || TEXTS[spoken] || TEXTS.en || {};
     // The title that is there unless another is configured: each language has its own name for it.
     return (texts[name] || '').replace('{title}', title === 'WeCom' ? texts.wecom : title);
+  }
+
+  /* What the names in the browser's storage begin with: the default until the page's inline script, which comes after us, has
+     said so. */
+  function prefix() {
+    return String(window[PREFIX] || DEFAULT_PREFIX).toUpperCase();
   }
 
   /* Storage may be switched off, full or forbidden: then nothing is kept, and nothing breaks here. */
@@ -103,7 +109,7 @@
    */
   function tellLanguage() {
     var store = storage('localStorage');
-    var lang = read(store, DEFAULT_PREFIX + 'LOCALE');
+    var lang = read(store, prefix() + 'LOCALE');
     if (!/^[a-z]{2,3}([-_][a-z0-9]{2,8})*$/i.test(lang || '')) return;
     var first = read(store, MARK_LANGUAGE);
     if (!first) write(store, MARK_LANGUAGE, lang);
@@ -121,6 +127,7 @@
     return !all.length;
   }
   tellLanguage();
+  document.addEventListener('readystatechange', tellLanguage);
 
   // ---- 1. The token ----
 
@@ -203,9 +210,17 @@
     write(store, mark, user);
   }
 
+  function forgetPhantom() {
+    var stores = [local, storage('sessionStorage')];
+    for (var i = 0; i < stores.length; i++) {
+      if (PHANTOM.test(read(stores[i], prefix() + 'TOKEN') || '')) write(stores[i], prefix() + 'TOKEN', null);
+    }
+  }
+
   if (entries) {
     // No session of the gate: what the gate put here has ended, and the person who signs in now leaves their own entries.
-    if (PHANTOM.test(read(local, DEFAULT_PREFIX + 'TOKEN') || '')) write(local, DEFAULT_PREFIX + 'TOKEN', null);
+    forgetPhantom();
+    document.addEventListener('readystatechange', forgetPhantom);
     write(local, MARK_USER + app, null);
   }
   if (token) {

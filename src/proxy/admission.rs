@@ -1,5 +1,7 @@
 //! Admission: reads the request, asks `decide` what to do, and does it.
 
+use std::time::Instant;
+
 use http::header::{self, HeaderValue};
 use pingora::http::RequestHeader;
 use pingora::proxy::Session as HttpSession;
@@ -140,6 +142,12 @@ async fn read(gate: &Gate, downstream: &mut HttpSession, ctx: &mut Context) -> R
             Ok(Admitted::Forward)
         }
         Decision::Redirect(target) => Ok(Admitted::Respond(Reply::redirect(&target))),
+        // A browser that keeps no cookies has no count: its page would go round for ever where NocoBase's form leads away.
+        Decision::Form(_)
+            if cookies.forms == 0 && !gate.sign_ins.throttle.form(ctx.client, Instant::now()) =>
+        {
+            Ok(Admitted::Respond(page_instead(gate, downstream, ctx, Page::SignIn)))
+        }
         Decision::Form(address) => to_form(gate, ctx, &cookies, &address),
         Decision::Login { via, entry } => {
             let request_id = ctx.request_id.clone();

@@ -149,12 +149,17 @@ impl Gate {
     }
 
     /// Asks the first healthy node of NocoBase for its version and its settings, and goes by them from then on. What is
-    /// new is logged, what does not fit with its remedy.
+    /// new is logged, what does not fit with its remedy. Where none is healthy, the page of one that responds may say why: its
+    /// API is elsewhere.
     pub(crate) async fn learn(&self) {
-        let Some(node) = self.upstreams.nodes().iter().find(|node| node.state() == State::Well) else {
-            return;
-        };
+        let nodes = self.upstreams.nodes();
+        let in_state = |state| nodes.iter().find(|node| node.state() == state);
+        let well = in_state(State::Well);
+        let Some(node) = well.or_else(|| in_state(State::Unhealthy)) else { return };
         let about = Arc::new(self.sessions.about(&node.name).await);
+        if well.is_none() && about.page.is_none() {
+            return;
+        }
         let before = self.about.swap(about.clone());
         if about == before {
             return;

@@ -239,15 +239,15 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
 pub(super) fn check_nodes(gate: &Arc<Gate>, stopped: &watch::Receiver<bool>) -> JoinHandle<()> {
     let (gate, mut until) = (gate.clone(), stopped.clone());
     tokio::spawn(async move {
-        let back = Notify::new();
+        let news = Notify::new();
         let learn = async {
             loop {
-                back.notified().await;
+                news.notified().await;
                 gate.learn().await;
             }
         };
         tokio::select! {
-            () = gate.upstreams.watch(&back) => {}
+            () = gate.upstreams.watch(&news) => {}
             () = learn => {}
             _ = until.wait_for(|stopped| *stopped) => {}
         }

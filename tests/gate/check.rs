@@ -261,6 +261,11 @@ async fn nocobases_side() {
     checked.only_failure("nocobase_reachable", "set it to /nocobase/");
     assert_eq!(checked.step("nocobase_reachable")["findings"][0]["about"], "nocobase.public_path");
     scene.nocobase.heal();
+    let page = "<script>window['__nocobase_api_base_url__'] = '/rest/';</script>";
+    scene.nocobase.fail("__health_check", 200, page, usize::MAX);
+    let checked = scene.check(&[]).await;
+    checked.only_failure("nocobase_reachable", "leave API_BASE_PATH out");
+    scene.nocobase.heal();
     scene.nocobase.fail("__health_check", 503, r#"{"error":{"status":503}}"#, usize::MAX);
     scene.check(&[]).await.only_failure("nocobase_reachable", "HTTP 503");
     scene.nocobase.down().await;

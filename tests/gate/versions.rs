@@ -5,7 +5,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use wecom_gate::error::Failure;
 
-use crate::support::browser::CHROME;
+use crate::support::browser::{CHROME, CHROME_PHONE, WECHAT, WECOM_DESKTOP, WECOM_PHONE};
 use crate::support::raw::{read_answer, upgrade};
 use crate::support::{Browser, Stage, eventually};
 
@@ -116,6 +116,16 @@ async fn settings_that_do_not_fit_are_named() {
     }
 }
 
+/// With `API_BASE_PATH` the API is elsewhere, and its old address is NocoBase's page: no node is healthy, and the log says why.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_api_that_has_moved_is_refused_with_the_reason() {
+    let mut stage = Stage::start(|_| {}).await;
+    stage.nocobase.data().settings = vec![("api_base_url", "/rest/")];
+    stage.restart().await;
+    stage.gate.wait_for_log(&["\"upstream\"", "unhealthy"]).await;
+    stage.gate.wait_for_log(&["\"nocobase_settings\"", "ERROR", "API_BASE_PATH", "/rest/"]).await;
+}
+
 /// NocoBase's page leads from its form to a page that the gate does not know, for ever.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_redirect_to_the_form_is_endless() {
@@ -138,4 +148,58 @@ async fn no_redirect_to_the_form_is_endless() {
     assert!(redirects >= 30, "{redirects}: tabs that are restored are no circle");
     stage.refused(&last, Failure::LoginLoop, "Sign-in goes round in circles").await;
     stage.gate.wait_for_log(&["NocoBase's sign-in form leads away"]).await;
+}
+
+/// The same in a browser that keeps no cookies: it ends on a page of the gate's, which leads to the form by a click.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_redirect_to_the_form_is_endless_without_cookies() {
+    let stage = Stage::start(|c| _ = c.set("access.browsers", "nocobase")).await;
+    let mut chrome = Browser::new(&stage.gate, CHROME);
+    chrome.cookies_blocked = true;
+    let mut redirects = 0;
+    let last = loop {
+        let answer = chrome.visit("/new/admin").await;
+        if answer.status != 302 {
+            break answer;
+        }
+        redirects += 1;
+        assert!(redirects < 400, "for ever");
+    };
+    assert!(redirects >= 30, "{redirects}: an office that opens its browsers is no circle");
+    assert_eq!(last.status, 200, "{}", last.body);
+    assert!(last.body.contains("/signin?redirect="), "with a link to the form: {}", last.body);
+    // A browser that shows its count goes by that alone, whatever its neighbours do.
+    let mut other = Browser::new(&stage.gate, CHROME);
+    other.cookies.insert("wecom_gate_tries".into(), "0.1".into());
+    assert_eq!(other.visit("/admin").await.status, 302);
+}
+
+/// Every redirect of the gate's own, followed by a browser that keeps no cookies and comes back again and again, as a page that
+/// reloads does: each way ends, and each visit after that ends at once or with a bounded number of redirects.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_redirect_is_endless_in_a_browser_without_cookies() {
+    for browsers in ["nocobase", "web-login", "sign-in-page", "deny"] {
+        let stage = Stage::start(|c| _ = c.set("access.browsers", browsers)).await;
+        stage.bound("zhangsan");
+        for agent in [CHROME, CHROME_PHONE, WECOM_PHONE, WECOM_DESKTOP, WECHAT] {
+            for path in [
+                "/admin",
+                "/",
+                "/admin?code=a&state=b",
+                "/admin?token=a.b.c&authenticator=basic&code=a&state=b",
+                "/signin?token=a.b.c",
+                "/new/signin",
+                "/wecom-gate/login?rd=/wecom-gate/login",
+                "/wecom-gate/login?rd=/admin%3Fcode=a%26state=b",
+                "/wecom-gate/callback?code=a&state=b",
+                "/wecom-gate/sign-in?rd=/admin",
+            ] {
+                let mut browser = Browser::new(&stage.gate, agent).member("zhangsan");
+                browser.cookies_blocked = true;
+                // `follow` panics beyond fifteen redirects. WeCom's QR page is no redirect: it waits for a person.
+                let end = browser.open(path).await;
+                assert!(!(300..400).contains(&end.status), "{browsers} {path}: {}", end.status);
+            }
+        }
+    }
 }

@@ -235,6 +235,27 @@ describe('the token', () => {
   });
 });
 
+describe('NocoBase’s own sign-in page', () => {
+  const form = { 'data-token': null, 'data-user': null, 'data-entries': '[["wecom","WeCom"]]' };
+  for (const [prefix, key, name] of [
+    ['NOCOBASE_', 'NOCOBASE_TOKEN', 'local'], ['crm_', 'CRM_TOKEN', 'local'], ['crm_', 'CRM_TOKEN', 'session'],
+  ]) {
+    test(`keeps no phantom of a session that has ended, under ${key} in ${name}Storage`, () => {
+      const page = open('/signin', { data: form, [name]: new Store({ [key]: TOKEN, OTHER: 'kept' }) });
+      page.settings(prefix);
+      page.document.emit('readystatechange');
+      assert.equal(page[name].getItem(key), null);
+      assert.equal(page[name].getItem('OTHER'), 'kept');
+    });
+    test(`keeps a token that is no phantom, under ${key} in ${name}Storage`, () => {
+      const page = open('/signin', { data: form, [name]: new Store({ [key]: 'eyJ.a.b' }) });
+      page.settings(prefix);
+      page.document.emit('readystatechange');
+      assert.equal(page[name].getItem(key), 'eyJ.a.b');
+    });
+  }
+});
+
 describe('another member on the same computer', () => {
   const left = {
     NOCOBASE_TOKEN: 'old', NOCOBASE_ROLE: 'admin', NOCOBASE_AUTH: 'basic', NOCOBASE_LOCALE: 'zh-CN', NOCOBASE_CRM_TOKEN: 'old',
@@ -430,6 +451,14 @@ describe('the language chosen in NocoBase', () => {
     local.setItem('NOCOBASE_LOCALE', 'en-US');
     assert.match(next()[0], /^wecom_gate_lang=en-US;/);
     assert.match(next()[0], /^wecom_gate_lang=en-US;/);
+  });
+
+  test('is found under the prefix that the page says', () => {
+    const page = open('/admin', { local: new Store({ CRM_LOCALE: 'de-DE', NOCOBASE_LOCALE: '' }) });
+    assert.deepEqual(told(page), []);
+    page.settings('crm_');
+    page.document.emit('readystatechange');
+    assert.match(told(page)[0], /^wecom_gate_lang=de-DE;/);
   });
 
   test('is not told where there is none, or something else', () => {

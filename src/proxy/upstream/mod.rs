@@ -184,19 +184,21 @@ impl Upstreams {
         self.nodes.get(index).map_or("", |n| &n.name)
     }
 
-    /// Checks the nodes for ever, and notifies `back` when one is healthy that was not before; at first, when any is.
-    pub(crate) async fn watch(&self, back: &Notify) {
-        let mut healthy = vec![false; self.nodes.len()];
+    /// Checks the nodes for ever, and notifies `news` when one responds, and in another way than before: as NocoBase, or as
+    /// something else, of which NocoBase's page may tell why.
+    pub(crate) async fn watch(&self, news: &Notify) {
+        let mut before = vec![State::Unreachable; self.nodes.len()];
         let mut ticks = tokio::time::interval(self.interval);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
             self.balancer.backends().run_health_check(true).await;
-            let now: Vec<bool> = self.nodes.iter().map(|node| node.state() == State::Well).collect();
-            let is_back = now.iter().zip(&healthy).any(|(now, before)| *now && !before);
-            healthy = now;
-            if is_back {
-                back.notify_one();
+            let now: Vec<State> = self.nodes.iter().map(Node::state).collect();
+            let responds = |state: State| matches!(state, State::Well | State::Unhealthy);
+            let is_news = now.iter().zip(&before).any(|(now, before)| now != before && responds(*now));
+            before = now;
+            if is_news {
+                news.notify_one();
             }
         }
     }

@@ -204,6 +204,7 @@ async fn answer(State(node): State<Node>, request: Request) -> Response {
     let target = parts.uri.path_and_query().map(ToString::to_string).unwrap_or_default();
     let path = parts.uri.path().to_owned();
     let query = parts.uri.query().unwrap_or_default().to_owned();
+    let api = version::api(&node);
     let (body, body_len) = read(body).await;
     let fault = {
         let mut data = node.data.lock();
@@ -214,13 +215,13 @@ async fn answer(State(node): State<Node>, request: Request) -> Response {
             let (method, headers) = (parts.method.clone(), parts.headers.clone());
             data.seen.push(Seen { method, target, headers, body_len });
         }
-        if let Some(action) = path.strip_prefix("/api/") {
+        if let Some(action) = path.strip_prefix(&api) {
             *data.calls.entry(action.to_owned()).or_default() += 1;
         }
         fault::take(&mut data.faults, &path)
     };
     let call = |action: &str| api::call(&node, action, &parts.headers, &query, &body);
-    let action = path.strip_prefix("/api/");
+    let action = path.strip_prefix(&api);
     if let Some(fault) = fault {
         let done = action.filter(|_| fault.carried_out).map(call);
         tokio::time::sleep(fault.delay).await;

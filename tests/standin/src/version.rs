@@ -36,6 +36,13 @@ pub(crate) fn is_root_bundle(path: &str) -> bool {
     path.starts_with("/umi.") || path.ends_with(".async.js")
 }
 
+/// Where its API is (`API_BASE_PATH`).
+pub(crate) fn api(node: &Node) -> String {
+    let data = node.data.lock();
+    let set = data.settings.iter().find(|(name, value)| *name == "api_base_url" && value.starts_with('/'));
+    set.map_or("/api/", |(_, value)| value).to_owned()
+}
+
 /// The index page, with its settings.
 pub(crate) fn page(node: &Node) -> String {
     let shape = Shape::of(node);
