@@ -61,8 +61,8 @@ pub struct ForwardOptions {
     /// Remove `token` from the query: NocoBase would take any token of its own from the address, but in a session only
     /// the session's counts.
     pub strip_token: bool,
-    /// Remove `Authorization`: it passes without a session as nobody's, and as nothing else.
-    pub strip_authorization: bool,
+    /// Remove `Authorization` and NocoBase's token cookies: it passes without a session as nobody's, and as nothing else.
+    pub strip_credentials: bool,
     /// This is NocoBase's own sign-out: if it succeeds, the browser's cookies go.
     pub signs_out: bool,
     /// In its WebSocket pass the tokens that pass over HTTP too, and no others: nobody has signed in yet, or somebody has at
@@ -84,7 +84,7 @@ impl ForwardOptions {
             put_script: false,
             identity_allowed: false,
             strip_token: false,
-            strip_authorization: false,
+            strip_credentials: false,
             signs_out: false,
             own_tokens: false,
             opens_password: false,
@@ -354,20 +354,8 @@ fn without_session(policy: &Policy, request: &Request<'_>) -> Decision {
     if public == Match::AsItComes {
         return Decision::Forward(AS_IT_COMES);
     }
-    if policy.preflights && is_preflight(policy, request)
-        || policy.temporary_file_links && is_temporary_file_link(policy, request)
-    {
-        return Decision::Forward(AS_IT_COMES);
-    }
     if token_passes(policy, request) {
         return Decision::Forward(ForwardOptions::plain(Identity::Token));
-    }
-    if public == Match::Anonymous {
-        return Decision::Forward(ForwardOptions {
-            strip_token: true,
-            strip_authorization: true,
-            ..AS_IT_COMES
-        });
     }
     let page = is_page_load(policy, request);
     if policy.password && password_passes(policy, request) {
@@ -379,6 +367,16 @@ fn without_session(policy: &Policy, request: &Request<'_>) -> Decision {
         return Decision::Forward(ForwardOptions {
             put_script: takes_script(policy, request),
             own_tokens: request.upgrade,
+            ..AS_IT_COMES
+        });
+    }
+    if public == Match::Anonymous
+        || policy.preflights && is_preflight(policy, request)
+        || policy.temporary_file_links && is_temporary_file_link(policy, request)
+    {
+        return Decision::Forward(ForwardOptions {
+            strip_token: true,
+            strip_credentials: true,
             ..AS_IT_COMES
         });
     }

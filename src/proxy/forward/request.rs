@@ -48,7 +48,8 @@ fn change(gate: &Gate, downstream: &HttpSession, request: &mut Parts, ctx: &mut 
     let member = ctx.member.as_deref();
     let as_member = ctx.forward.is_some_and(|p| p.identity == decide::Identity::Member);
     let put_cookies = ctx.forward.is_some_and(|p| p.put_cookies);
-    if ctx.forward.is_some_and(|p| p.strip_authorization) {
+    let strip_credentials = ctx.forward.is_some_and(|p| p.strip_credentials);
+    if strip_credentials {
         request.headers.remove(header::AUTHORIZATION);
     }
 
@@ -65,7 +66,7 @@ fn change(gate: &Gate, downstream: &HttpSession, request: &mut Parts, ctx: &mut 
         request.headers.insert(header::AUTHORIZATION, token.bearer().clone());
     }
     let extra = token.as_ref().filter(|_| put_cookies).map(|token| token.cookies());
-    rewrite_cookies(gate, &mut request.headers, member.is_some(), extra)?;
+    rewrite_cookies(gate, &mut request.headers, member.is_some() || strip_credentials, extra)?;
 
     if let Some(query) = &ctx.query {
         let mark = if query.is_empty() { "" } else { "?" };
@@ -110,15 +111,19 @@ fn change(gate: &Gate, downstream: &HttpSession, request: &mut Parts, ctx: &mut 
 fn rewrite_cookies(
     gate: &Gate,
     headers: &mut HeaderMap,
-    in_session: bool,
+    without_identity: bool,
     extra: Option<&str>,
 ) -> Result<()> {
     if extra.is_none() && !headers.contains_key(header::COOKIE) {
         return Ok(());
     }
     let received: Vec<&[u8]> = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
-    let left =
-        session::forwardable(gate.sessions.cookies.names(), received.iter().copied(), in_session, extra);
+    let left = session::forwardable(
+        gate.sessions.cookies.names(),
+        received.iter().copied(),
+        without_identity,
+        extra,
+    );
     match left.or_err(InternalError, "cookies")? {
         Some(value) => {
             let value = HeaderValue::try_from(value).or_err(InternalError, "cookies")?;

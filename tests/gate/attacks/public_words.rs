@@ -35,6 +35,12 @@ async fn r02_no_credential_passes_by_a_word() {
         assert!(!seen[0].head.contains(&key), "{target} {headers}: {}", seen[0].head);
         assert_eq!(seen[0].header("authorization"), None, "{}", seen[0].head);
     }
+    // A form's own cookie passes, one that says who somebody is does not.
+    let headers = format!(
+        "Cookie: nb_pf_1=a; nb_auth_token_main={key}; nb_authenticator_main=basic\r\nContent-Length: 0\r\n"
+    );
+    assert_eq!(talk(gate.http, request("POST", "/api/orders:create", &headers)).await.status(), 200);
+    assert_eq!(upstream.take()[0].header("cookie"), Some("nb_pf_1=a"));
     // Where the word opens nothing, a key that does not count opens nothing either.
     for target in ["/api/orders:update", "/api/users:list", "/api/orders:createMany"] {
         let headers = format!("Authorization: Bearer {key}\r\nX-Form-Token: form\r\nContent-Length: 0\r\n");
@@ -86,4 +92,35 @@ async fn r02_an_installed_app_finds_its_files_without_a_session() {
         assert_eq!(got.status(), status, "{target}: {}", got.text());
         assert_eq!(upstream.take().len(), usize::from(status == 200), "{target}");
     }
+}
+
+/// A link for an outside viewer opens its file by its own token, and by nothing that comes with it.
+#[tokio::test(flavor = "multi_thread")]
+async fn r02_no_credential_passes_by_a_temporary_link() {
+    let (upstream, setup, gate) = gate_with(&[], false).await;
+    let key = setup.api_key();
+    for (target, headers) in [
+        ("/files/main/main/attachments/1.docx?temporaryAccessToken=x".to_owned(), String::new()),
+        (format!("/files/main/main/attachments/1.docx?temporaryAccessToken=x&token={key}"), String::new()),
+        (format!("/files/main/main/attachments/1.docx?%74oken={key}&temporaryAccessToken=x"), String::new()),
+        (
+            "/files/main/main/attachments/1.docx?temporaryAccessToken=x".to_owned(),
+            format!("Cookie: nb_auth_token_main={key}; a=b\r\n"),
+        ),
+        (
+            "/storage/uploads/1.docx?temporaryAccessToken=x".to_owned(),
+            format!("Cookie: nb_auth_token_main={key}\r\n"),
+        ),
+    ] {
+        let got = talk(gate.http, get(&target, &headers)).await;
+        assert_eq!(got.status(), 200, "{target}: {}", got.text());
+        let seen = upstream.take();
+        assert!(seen[0].target().ends_with("temporaryAccessToken=x"), "{}", seen[0].head);
+        assert!(!seen[0].head.contains(&key), "{target} {headers}: {}", seen[0].head);
+    }
+    let headers = format!("Authorization: Bearer {key}\r\n");
+    let got =
+        talk(gate.http, get("/files/main/main/attachments/1.docx?temporaryAccessToken=x", &headers)).await;
+    assert_eq!(got.status(), 401, "{}", got.text());
+    assert!(upstream.take().is_empty());
 }

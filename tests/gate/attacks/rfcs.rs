@@ -48,6 +48,25 @@ async fn clients_of_http_1_0_get_no_chunks_and_nothing_in_between() {
         let new = talk(gate.http, get("/api/public", "")).await;
         assert!(new.text().starts_with("HTTP/1.1"), "{}", new.text());
     }
+    // Other requests of such clients, and the gate's own responses.
+    answer(&upstream, chunked);
+    for (what, line, status) in [
+        ("HEAD", format!("HEAD /api/public HTTP/1.0\r\nHost: {HOST}\r\n\r\n"), 401),
+        ("a body", format!("POST /api/public HTTP/1.0\r\nHost: {HOST}\r\nContent-Length: 2\r\n\r\nhi"), 200),
+        ("refused", old("/api/x", ""), 401),
+        ("refused, and kept", old("/api/x", "Connection: keep-alive\r\n"), 401),
+        ("own page", old("/wecom-gate/sign-in", "Connection: keep-alive\r\n"), 200),
+        ("a member", old("/api/x", &setup.visitor().lines()), 200),
+        ("no path", old("*", ""), 400),
+        ("no host", "GET /api/public HTTP/1.0\r\n\r\n".to_owned(), 400),
+        ("an odd query", old("/api/public?{", ""), 200),
+    ] {
+        let got = setup.talk_over(&gate, true, line).await;
+        assert_eq!(got.status(), status, "{what}: {}", got.text());
+        assert_eq!(got.header("transfer-encoding"), None, "{what}: {}", got.text());
+        assert_eq!(got.count(), 1, "{what}: {}", got.text());
+        assert!(got.closed || got.header("content-length").is_some(), "{what}: {}", got.text());
+    }
     // The same of pages that the gate changes.
     answer(
         &upstream,
@@ -75,6 +94,12 @@ async fn nothing_of_the_connection_to_nocobase_reaches_the_client() {
         "Trailer: X-Hop\r\n",
         "Upgrade: h2c\r\nConnection: Upgrade\r\n",
         "TE: trailers\r\n",
+        "KEEP-ALIVE: timeout=5, max=1000\r\nCONNECTION: KEEP-ALIVE\r\n",
+        "Connection: close, x-hop\r\nX-Hop: 1\r\n",
+        "Connection: ,, x-hop ,\tx-other,\r\nX-Hop: 1\r\nX-Other: 2\r\nX-Hop: 3\r\n",
+        "Keep-Alive: timeout=5\r\nKeep-Alive: max=3\r\n",
+        "Connection: upgrade, te\r\nUpgrade: websocket\r\nTE: gzip\r\n",
+        "Connection: keep-alive\r\nConnection: trailer\r\nTrailer: X-Sum\r\n",
     ] {
         answer(&upstream, &format!("HTTP/1.1 200 OK\r\n{headers}X-End: 1\r\nContent-Length: 2\r\n\r\nhi"));
         for tls in [false, true] {

@@ -52,6 +52,10 @@ async fn pages_that_cannot_get_the_script_are_reported_once_for_each_reason() {
     for (headers, body) in [
         ("Content-Type: text/html\r\nContent-Encoding: br\r\n", "x"),
         ("Content-Type: text/html; charset=utf-16le\r\n", "x"),
+        ("Content-Type: text/html\r\nContent-Encoding: deflate\r\n", "x"),
+        ("Content-Type: text/html\r\nContent-Encoding: zstd, gzip\r\n", "x"),
+        ("Content-Type: TEXT/HTML; Charset=\"UTF-32\"\r\n", "x"),
+        (html, "<htm><!-- <head> in a comment -->"),
         (html, &*" ".repeat(70_000)),
     ] {
         upstream.answer("/admin", "200 OK", headers, body);

@@ -44,14 +44,14 @@ fn r02_a_word_opens_for_nobody_and_for_nothing_else() {
             let request = Request { credential, session, ..submit };
             let options = options(&open, &request);
             let stripped = with_keys == Identity::Nobody;
-            assert_eq!((options.identity, options.strip_authorization), (with_keys, stripped), "{request:?}");
+            assert_eq!((options.identity, options.strip_credentials), (with_keys, stripped), "{request:?}");
             let options = super::options(&closed, &request);
-            let found = (options.identity, options.strip_authorization, options.strip_token);
+            let found = (options.identity, options.strip_credentials, options.strip_token);
             assert_eq!(found, (Identity::Nobody, true, true), "{request:?}");
         }
     }
     let office = Request { client_ip: [10, 1, 2, 3].into(), credential: Credential::ApiToken, ..submit };
-    assert!(!options(&closed, &office).strip_authorization, "the network opens it as it comes");
+    assert!(!options(&closed, &office).strip_credentials, "the network opens it as it comes");
     let by_word = call("/api/orders/A%2F1:create");
     assert_eq!(decide(&open, &Request { method: "POST", ..by_word }), no(Failure::NoSession));
 }
@@ -263,6 +263,18 @@ fn cors_preflights_of_api_paths_pass_as_nobody() {
     let closed = Policy { preflights: false, ..policy() };
     assert_eq!(decide(&policy(), &preflight), pass(Identity::Nobody));
     assert_eq!(decide(&closed, &preflight), no(Failure::NoSession));
+    for passes in [
+        Request { origin: Some("null"), ..preflight },
+        Request { path: "/api/orders/1/items:list", ..preflight },
+        Request { query: Some("filter=%7B%7D"), ..preflight },
+        Request { session: SessionState::Ended, ..preflight },
+        Request { sec_fetch_site: None, sec_fetch_mode: None, sec_fetch_dest: None, ..preflight },
+        Request { user_agent: None, accept: None, ..preflight },
+    ] {
+        assert_eq!(decide(&policy(), &passes), pass(Identity::Nobody), "{passes:?}");
+        let options = options(&policy(), &passes);
+        assert!(options.strip_credentials && options.strip_token, "{passes:?}");
+    }
     for (why, other, failure) in [
         ("no origin", Request { origin: None, ..preflight }, Failure::NoSession),
         ("no method named", Request { names_cors_method: false, ..preflight }, Failure::NoSession),
@@ -274,6 +286,10 @@ fn cors_preflights_of_api_paths_pass_as_nobody() {
         ("upgrade", Request { upgrade: true, ..preflight }, Failure::NoSession),
         ("a credential", Request { credential: Credential::Invalid, ..preflight }, Failure::InvalidToken),
         ("another host", Request { host: Some("evil.com"), ..preflight }, Failure::UnknownHost),
+        ("HEAD", Request { method: "HEAD", ..preflight }, Failure::NoSession),
+        ("another spelling", Request { method: "options", ..preflight }, Failure::NoSession),
+        ("a sign-in", Request { path: "/api/auth:signIn", ..preflight }, Failure::CrossSite),
+        ("the WebSocket", Request { path: "/ws", ..preflight }, Failure::NoSession),
     ] {
         assert_eq!(decide(&policy(), &other), no(failure), "{why}");
     }
@@ -291,6 +307,8 @@ fn temporary_links_to_files_pass_as_nobody() {
         for path in [link.path, "/storage/uploads/1.docx"] {
             let link = Request { method, path, ..link };
             assert_eq!(decide(&policy(), &link), pass(Identity::Nobody), "{method} {path}");
+            let options = options(&policy(), &link);
+            assert!(options.strip_credentials && options.strip_token, "{method} {path}");
             assert!(!matches!(decide(&closed, &link), Decision::Forward(_)), "{method} {path}");
         }
     }
@@ -300,6 +318,11 @@ fn temporary_links_to_files_pass_as_nobody() {
         ("a page", Request { path: "/admin", ..link }),
         ("no token", Request { query: Some("x=temporaryAccessToken"), ..link }),
         ("another case", Request { query: Some("temporaryaccesstoken=x"), ..link }),
+        ("in an array", Request { query: Some("temporaryAccessToken[]=x"), ..link }),
+        ("a name that begins so", Request { query: Some("temporaryAccessTokens=x"), ..link }),
+        ("like files", Request { path: "/filesystem/1.docx", ..link }),
+        ("files elsewhere", Request { path: "/admin/files/1.docx", ..link }),
+        ("OPTIONS", Request { method: "OPTIONS", ..link }),
         ("a credential", Request { credential: Credential::Invalid, ..link }),
         ("upgrade", Request { upgrade: true, ..link }),
     ] {
