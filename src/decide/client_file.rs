@@ -11,6 +11,8 @@ use super::policy::Policy;
 const LONGEST_VERSION: usize = 40;
 /// Such parameters. NocoBase itself ignores them.
 const VERSIONS: [&str; 4] = ["hash", "v", "t", "version"];
+/// The call that gives the page its texts.
+const TEXTS: &str = "app:getLang";
 /// Digits of the shortest hash.
 const LEAST_HASH: usize = 8;
 
@@ -42,6 +44,8 @@ pub enum FileKind {
     Image,
     /// A font.
     Font,
+    /// The texts of the page in one language: a call of the API that is the same for everybody.
+    Texts,
 }
 
 impl FileKind {
@@ -69,6 +73,7 @@ impl FileKind {
                 )
             }
             FileKind::Style => essence == "text/css",
+            FileKind::Texts => essence == "application/json",
             FileKind::Json => {
                 matches!(essence.as_str(), "application/json" | "application/manifest+json" | "text/json")
             }
@@ -87,6 +92,19 @@ impl FileKind {
     /// Is it worth compressing? Pictures and fonts are compressed already.
     pub fn is_text(self) -> bool {
         !matches!(self, FileKind::Image | FileKind::Font)
+    }
+}
+
+impl ClientFile<'_> {
+    /// May this be its content? NocoBase gives a user's own language where it does not know the one that the request names;
+    /// then the texts are not those for everybody.
+    pub fn may_be(&self, content: &[u8]) -> bool {
+        match (self.kind, self.query.and_then(language)) {
+            (FileKind::Texts, Some(language)) => {
+                content.starts_with(format!(r#"{{"data":{{"lang":"{language}","#).as_bytes())
+            }
+            (kind, _) => kind != FileKind::Texts,
+        }
     }
 }
 
@@ -111,8 +129,12 @@ pub fn client_file<'a>(
     query: Option<&'a str>,
 ) -> Option<ClientFile<'a>> {
     let rest = path.strip_prefix(policy.public_path.as_str())?;
-    // Nearly every request leaves here.
-    if rest.starts_with("api/") || !matches!(method, "GET" | "HEAD") || !is_client_file(policy, rest) {
+    if let Some(call) = rest.strip_prefix("api/") {
+        // Nearly every request leaves here.
+        return (call == TEXTS && matches!(method, "GET" | "HEAD") && language(query?).is_some())
+            .then_some(ClientFile { path, query, naming: Naming::Plain, kind: FileKind::Texts });
+    }
+    if !matches!(method, "GET" | "HEAD") || !is_client_file(policy, rest) {
         return None;
     }
     // Nothing that a server in between could read in another way (`;`, whatever is encoded).
@@ -136,6 +158,14 @@ pub fn client_file<'a>(
         Naming::Plain
     };
     Some(ClientFile { path, query, naming, kind })
+}
+
+/// The language that this query names, if it names nothing else.
+fn language(query: &str) -> Option<&str> {
+    let language = query.strip_prefix("locale=")?;
+    let good = (2..=12).contains(&language.len())
+        && language.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+    good.then_some(language)
 }
 
 /// The one parameter of this query, if it only tells a version.

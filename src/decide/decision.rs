@@ -71,6 +71,8 @@ pub struct ForwardOptions {
     /// NocoBase's page asks whose token it holds, which it does after each sign-in at NocoBase's own form and each load: if
     /// NocoBase accepts the token, the browser gets the session's cookie.
     pub opens_password: bool,
+    /// No other site can have caused this request, so the size of its response tells nobody anything (BREACH).
+    pub may_compress: bool,
     /// Renew the session cookie with the response. Only pages and API calls do, so that assets stay cacheable.
     pub renew_cookie: bool,
 }
@@ -88,6 +90,7 @@ impl ForwardOptions {
             signs_out: false,
             own_tokens: false,
             opens_password: false,
+            may_compress: false,
             renew_cookie: false,
         }
     }
@@ -203,10 +206,19 @@ fn with_session(policy: &Policy, request: &Request<'_>, options: ForwardOptions)
         opens_password: by_password
             && request.method == "GET"
             && action(policy, request.path) == Some("auth:check"),
+        may_compress: is_from_own_script(request),
         renew_cookie: is_seen
             && (is_page_load(policy, request) || below.is_some_and(|path| path.starts_with("api/"))),
         ..options
     }
+}
+
+/// Can only a page of ours, or a program with a token, have sent this? Another site knows no token, and cannot send a header
+/// that it does not know. Where nothing says so, the answer is no: old browsers, plain HTTP.
+fn is_from_own_script(request: &Request<'_>) -> bool {
+    matches!(request.credential, Credential::Phantom | Credential::ApiToken | Credential::OwnToken)
+        && request.sec_fetch_site.is_none_or(|site| matches!(site, "same-origin" | "none"))
+        || request.sec_fetch_site == Some("same-origin")
 }
 
 /// The same address without `code` and `state`, where WeCom may have sent the browser there (R39): a link of somebody else's

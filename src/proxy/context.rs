@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use super::gate::Gate;
 use super::member::Member;
 use super::request::credential::TokenSwap;
+use super::rewrite::body_coder::BodyCoder;
 use super::rewrite::script_injector::Injector;
 use super::rewrite::token_swapper::Swapper;
 use super::upstream::{Place, Tried};
@@ -73,6 +74,8 @@ pub(super) struct Context {
     pub injector: Option<Box<Injector>>,
     /// The page has no place for the script.
     pub without_head: bool,
+    /// Compresses the response.
+    pub body_coder: Option<Box<BodyCoder>>,
     /// Reads the code of a 401.
     pub error_code_reader: Option<Box<CodeReader>>,
     /// Swaps the token in a WebSocket.
@@ -125,6 +128,7 @@ impl Context {
             status: 0,
             injector: None,
             without_head: false,
+            body_coder: None,
             error_code_reader: None,
             swapper: None,
             failure: None,

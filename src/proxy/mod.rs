@@ -9,6 +9,7 @@
 mod access_log;
 mod admission;
 mod assets;
+mod coding;
 pub(crate) mod connection;
 mod context;
 mod forward;

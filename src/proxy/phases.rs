@@ -335,7 +335,7 @@ impl ProxyHttp for Phases {
         if session.was_upgraded() {
             return Ok(None);
         }
-        forward::response::body(gate, session, body, end, ctx);
+        forward::response::body(gate, session, body, end, ctx)?;
         Ok(None)
     }
 

@@ -1,4 +1,4 @@
-//! Compresses what is kept as well as it can be, in a thread that only gets time which nobody else wants.
+//! Compresses what is kept as well as it can be, in a thread that gives way to all others.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -10,8 +10,8 @@ use thread_priority::{
 };
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
-use super::coding::{Coding, Effort, compress};
 use super::file::{Digest, Encoded, Entry, File, Key};
+use crate::proxy::coding::{Coding, Effort, compress};
 
 /// Files that wait. One that finds no place gets it when it is asked for again.
 const WAITING: usize = 1024;
@@ -40,8 +40,8 @@ impl Compressor {
             .name("compressor".into())
             .spawn(move || {
                 // Where the system does not allow it, the work is done all the same.
-                let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
-                let _ = set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, idle);
+                let last = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Batch);
+                let _ = set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, last);
                 runtime.block_on(work(waiting, cache));
             })
             .map_err(failed)?;

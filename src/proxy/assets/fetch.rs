@@ -170,6 +170,9 @@ impl Fetcher {
         let headers_kept = KEPT.iter().filter_map(kept).collect();
         let validators = [headers.get(header::ETAG).cloned(), headers.get(header::LAST_MODIFIED).cloned()];
         let bytes = whole(&mut response, LARGEST).await?;
+        if !wanted.may_be(&bytes) {
+            return Err(NotKept::Refused);
+        }
         let lasting = self.is_lasting(node, wanted, &target).await;
         Ok(Fetched::New(Arc::new(File::new(bytes, wanted.kind, headers_kept, validators, lasting))))
     }
@@ -231,7 +234,11 @@ fn may_be_kept(status: StatusCode, headers: &HeaderMap, kind: FileKind) -> bool 
         ["no-store", "private", "no-cache"].contains(&name)
     });
     let varying = words(header::VARY);
-    let varies = varying.split(',').map(str::trim).any(|name| !matches!(name, "" | "accept-encoding"));
+    // Calls with an `Origin` are forwarded, see `respond`.
+    let varies = varying
+        .split(',')
+        .map(str::trim)
+        .any(|name| !matches!(name, "" | "accept-encoding") && (kind != FileKind::Texts || name != "origin"));
     // The end of a body with neither is the end of the connection: one that is cut short looks the same.
     let framed =
         headers.contains_key(header::CONTENT_LENGTH) || headers.contains_key(header::TRANSFER_ENCODING);

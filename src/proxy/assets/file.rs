@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 
-use super::coding::{Coding, Effort};
 use crate::decide::FileKind;
+use crate::proxy::coding::{Coding, Effort};
 
 /// What an entry costs besides its bytes.
 const OVERHEAD: usize = 512;

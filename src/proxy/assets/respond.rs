@@ -4,10 +4,10 @@ use http::{HeaderMap, HeaderValue, header};
 use pingora::http::RequestHeader;
 use pingora::proxy::Session as HttpSession;
 
-use super::coding::{Accepted, Coding, Effort};
 use super::file::{Digest, File};
 use super::store::Assets;
-use crate::decide::{self, ClientFile};
+use crate::decide::{self, ClientFile, FileKind};
+use crate::proxy::coding::{Accepted, Coding, Effort};
 use crate::proxy::context::Context;
 use crate::proxy::gate::Gate;
 use crate::proxy::response::reply::Reply;
@@ -33,7 +33,9 @@ pub(crate) fn wanted<'a>(
         && !downstream.is_upgrade_req()
         && ctx.cookies.is_empty()
         && ctx.sign_out_cookies.is_empty();
-    plain.then_some((assets, file))
+    // CORS makes the response of an API depend on it.
+    let cross = file.kind == FileKind::Texts && head.headers.contains_key(header::ORIGIN);
+    (plain && !cross).then_some((assets, file))
 }
 
 /// The response; `None`: the request has to be forwarded.

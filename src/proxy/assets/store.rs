@@ -6,13 +6,13 @@ use std::time::Duration;
 use moka::future::Cache;
 use moka::notification::RemovalCause;
 
-use super::coding::{Coding, Effort, compress};
 use super::compressor::Compressor;
 use super::fetch::{Fetched, Fetcher, NotKept};
 use super::file::{Encoded, Entry, File, Key};
 use crate::config::Config;
 use crate::decide::ClientFile;
 use crate::metrics::FileCache;
+use crate::proxy::coding::{Coding, Effort, compress};
 use crate::proxy::headers::Origin;
 use crate::proxy::upstream::Upstreams;
 

@@ -11,6 +11,7 @@ use pingora::proxy::Session as HttpSession;
 use crate::decide;
 use crate::nocobase::error_body::{Code, CodeReader};
 use crate::proxy::context::{Context, FRESH};
+use crate::proxy::forward::compression;
 use crate::proxy::forward::without_script::{self, NoScript};
 use crate::proxy::gate::Gate;
 use crate::proxy::headers::{self, REQUEST_ID};
@@ -82,6 +83,7 @@ fn change(gate: &Gate, downstream: &HttpSession, response: &mut Parts, ctx: &mut
         response.headers.append(header::SET_COOKIE, cookie);
         response.headers.insert(header::CACHE_CONTROL, NO_STORE);
     }
+    compression::prepare(downstream, response, ctx);
     Ok(())
 }
 
@@ -181,7 +183,7 @@ pub(crate) fn body(
     body: &mut Option<Bytes>,
     end: bool,
     ctx: &mut Context,
-) {
+) -> Result<()> {
     if let Some(injector) = &mut ctx.injector {
         let out = injector.push(body.take().unwrap_or_default(), end);
         *body = Some(out);
@@ -207,4 +209,9 @@ pub(crate) fn body(
             ctx.error_code_reader = None;
         }
     }
+    if let Some(coder) = &mut ctx.body_coder {
+        let piece = body.take().unwrap_or_default();
+        *body = Some(coder.push(&piece, end).or_err(InternalError, "compression")?);
+    }
+    Ok(())
 }

@@ -11,7 +11,7 @@ const SCRIPT: &str = "Content-Type: application/javascript; charset=utf-8\r\n";
 
 /// A script that can be compressed.
 fn script() -> String {
-    (0..400).map(|i| format!("export const name{i} = {};\n", i * i)).collect()
+    (0..60).map(|i| format!("export const name{i} = {};\n", i * i)).collect()
 }
 
 /// What NocoBase says to the gate's own request for this.
@@ -437,4 +437,47 @@ async fn r25_memory_is_bounded() {
         misses >= 40 && bytes <= 1 << 20
     })
     .await;
+}
+
+/// The texts of the page are the same for everybody who asks for one language by name.
+#[tokio::test(flavor = "multi_thread")]
+async fn r25_the_texts_of_the_page_are_kept_where_they_are_everybodys() {
+    let (upstream, setup, gate) = gate_with(|s| s).await;
+    let member = setup.visitor();
+    let json = "Content-Type: application/json; charset=utf-8\r\nVary: Origin\r\n";
+    let texts = format!(r#"{{"data":{{"lang":"zh-CN","resources":{{"client":"{}"}}}}}}"#, "文".repeat(2000));
+    let path = "/api/app:getLang";
+    file(&upstream, path, json, &texts);
+    upstream.answer(path, "200 OK", json, r#"{"data":{"lang":"FORWARDED"}}"#);
+    let lines = format!("{}Accept-Encoding: gzip\r\n", member.lines());
+    let answer = talk(gate.http, get("/api/app:getLang?locale=zh-CN", &lines)).await;
+    assert_eq!((answer.status(), content(&answer)), (200, texts.clone().into_bytes()), "{}", answer.text());
+    assert_eq!(cache_control(&answer), "private, no-cache");
+    assert!(answer.raw.len() < 1500, "compressed: {}", answer.raw.len());
+    let tag = answer.header("etag").unwrap();
+    let same =
+        talk(gate.http, get("/api/app:getLang?locale=zh-CN", &format!("{lines}If-None-Match: {tag}\r\n")))
+            .await;
+    assert_eq!((same.status(), same.body().as_str()), (304, ""), "{}", same.text());
+    assert!(upstream.take().is_empty());
+    let own = upstream.recorded().own.iter().find(|r| r.target().starts_with(path)).unwrap().clone();
+    assert!(own.header("authorization").is_none() && own.header("cookie").is_none(), "{}", own.head);
+    // A language that NocoBase does not know: it gives the user's own, so this is not for everybody.
+    for (query, more) in [
+        ("?locale=xx-XX", ""),
+        ("", ""),
+        ("?locale=zh-CN&ns=client", ""),
+        ("?locale=zh-CN%22", ""),
+        ("?locale=zh-CN", "Origin: http://gate.test\r\n"),
+    ] {
+        let answer =
+            talk(gate.http, get(&format!("{path}{query}"), &format!("{}{more}", member.lines()))).await;
+        assert!(answer.body().contains("FORWARDED"), "{query}: {}", answer.text());
+        assert_eq!(cache_control(&answer), "private, no-store", "{query}");
+        assert_eq!(upstream.take().len(), 1, "{query}");
+    }
+    let stranger = talk(gate.http, get("/api/app:getLang?locale=zh-CN", "")).await;
+    assert_eq!(stranger.status(), 401, "{}", stranger.text());
+    let other = talk(gate.http, get("/api/app:getInfo?locale=zh-CN", &member.lines())).await;
+    assert!(other.body().contains("upstream"), "{}", other.text());
 }

@@ -3,6 +3,7 @@
 mod applications;
 mod caching;
 mod client_files;
+mod compression;
 mod cookie_bombs;
 mod cross_site_request;
 mod departures;

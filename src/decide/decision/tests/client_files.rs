@@ -92,6 +92,7 @@ fn r25_a_page_in_place_of_a_file_is_none() {
         FileKind::Svg,
         FileKind::Image,
         FileKind::Font,
+        FileKind::Texts,
     ] {
         for wrong in ["text/html", "text/html; charset=utf-8", "", "text/plain", "application/octet-stream"] {
             assert!(!kind.takes(wrong), "{kind:?} {wrong}");
@@ -100,4 +101,53 @@ fn r25_a_page_in_place_of_a_file_is_none() {
     assert!(FileKind::Script.takes("Application/JavaScript; charset=utf-8"));
     assert!(FileKind::Style.takes("text/css") && FileKind::Image.takes("image/vnd.microsoft.icon"));
     assert!(!FileKind::Image.takes("image/svg+xml"), "it may hold scripts");
+}
+
+#[test]
+fn r25_texts_are_everybodys_only_in_the_language_that_was_asked_for() {
+    let policy = policy();
+    let texts = |query| client_file(&policy, "GET", "/api/app:getLang", query);
+    let found = texts(Some("locale=zh-CN")).unwrap();
+    assert_eq!((found.naming, found.kind), (Naming::Plain, FileKind::Texts));
+    assert!(found.may_be(br#"{"data":{"lang":"zh-CN","resources":{}}}"#));
+    for other in [
+        &br#"{"data":{"lang":"en-US","resources":{}}}"#[..],
+        br#"{"data":{"lang":"zh-CN-x","resources":{}}}"#,
+        br#"{"errors":[]}"#,
+        b"",
+    ] {
+        assert!(!found.may_be(other));
+    }
+    for query in
+        [None, Some(""), Some("locale="), Some("locale=zh-CN&ns=x"), Some("ns=x"), Some("locale=a%20b")]
+    {
+        assert_eq!(texts(query), None, "{query:?}");
+    }
+    assert!(client_file(&policy, "POST", "/api/app:getLang", Some("locale=zh-CN")).is_none());
+    assert!(client_file(&policy, "GET", "/api/app:getLang/x", Some("locale=zh-CN")).is_none());
+}
+
+#[test]
+fn only_what_another_site_cannot_have_sent_may_be_compressed() {
+    let policy = policy();
+    for (credential, site, expected) in [
+        (Credential::Phantom, None, true),
+        (Credential::Phantom, Some("same-origin"), true),
+        (Credential::Phantom, Some("cross-site"), false),
+        (Credential::ApiToken, None, true),
+        (Credential::ApiToken, Some("cross-site"), false),
+        (Credential::None, Some("same-origin"), true),
+        (Credential::None, Some("none"), false),
+        (Credential::None, None, false),
+    ] {
+        let request = Request {
+            path: "/api/users:list",
+            credential,
+            sec_fetch_site: site,
+            session: SessionState::Valid,
+            ..page("/api/users:list")
+        };
+        let Decision::Forward(options) = super::super::decide(&policy, &request) else { continue };
+        assert_eq!(options.may_compress, expected, "{credential:?} {site:?}");
+    }
 }

@@ -1,0 +1,231 @@
+//! What NocoBase sends uncompressed goes out compressed, and only where no other site can have asked for it: else the size of
+//! a response would tell that site whether a text of its choice stands in it (BREACH).
+
+use std::io::Read as _;
+
+use crate::support::eventually;
+use crate::support::raw::{Answer, WECOM, gate, gate_with, get, request, talk};
+
+const JSON: &str = "Content-Type: application/json; charset=utf-8\r\n";
+const ACCEPT: &str = "Accept-Encoding: gzip, deflate, br, zstd\r\n";
+
+fn body() -> String {
+    let rows: Vec<String> =
+        (0..300).map(|i| format!(r#"{{"id":{i},"secret":"SECRET-{}"}}"#, i * 7919)).collect();
+    format!("{{\"data\":[{}]}}", rows.join(","))
+}
+
+/// The body without its chunks, decoded; `None` if it is not whole.
+fn content(answer: &Answer) -> Option<String> {
+    let at = answer.raw.windows(4).position(|w| w == b"\r\n\r\n").unwrap() + 4;
+    let mut rest = &answer.raw[at..];
+    let mut bytes = Vec::new();
+    if answer.header("transfer-encoding").is_none() {
+        bytes.extend_from_slice(rest);
+    } else {
+        loop {
+            let end = rest.windows(2).position(|w| w == b"\r\n")?;
+            let size = usize::from_str_radix(std::str::from_utf8(&rest[..end]).ok()?, 16).ok()?;
+            bytes.extend_from_slice(rest.get(end + 2..end + 2 + size)?);
+            rest = rest.get(end + 2 + size + 2..)?;
+            if size == 0 {
+                break;
+            }
+        }
+    }
+    let mut out = Vec::new();
+    match answer.header("content-encoding").as_deref() {
+        None => out = bytes,
+        Some("gzip") => _ = flate2::read::GzDecoder::new(&bytes[..]).read_to_end(&mut out).unwrap(),
+        Some("br") => brotli::BrotliDecompress(&mut &bytes[..], &mut out).unwrap(),
+        Some("zstd") => out = zstd::decode_all(&bytes[..]).unwrap(),
+        Some(other) => panic!("{other}"),
+    }
+    Some(String::from_utf8(out).unwrap())
+}
+
+fn coding(answer: &Answer) -> Option<String> {
+    answer.header("content-encoding")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r25_another_site_learns_nothing_from_the_size_of_a_response() {
+    let (upstream, setup, gate) = gate().await;
+    for path in ["/api/x", "/api/public", "/files/main/x.json"] {
+        upstream.answer(path, "200 OK", JSON, &body());
+    }
+    let member = setup.visitor();
+    let (cookie, lines) = (member.cookie_line(), member.lines());
+    let navigate = "Sec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\n";
+    let key = format!("Authorization: Bearer {}\r\n", setup.api_key());
+    for (what, path, headers, compressed) in [
+        ("the page's call", "/api/x", lines.clone(), true),
+        (
+            "the page's call, as browsers mark it",
+            "/api/x",
+            format!("{lines}Sec-Fetch-Site: same-origin\r\n"),
+            true,
+        ),
+        (
+            "a file that the page loads",
+            "/files/main/x.json",
+            format!("{cookie}Sec-Fetch-Site: same-origin\r\n"),
+            true,
+        ),
+        ("a program", "/api/x", key.clone(), true),
+        (
+            "a link on another site",
+            "/api/x",
+            format!("{cookie}Sec-Fetch-Site: cross-site\r\n{navigate}"),
+            false,
+        ),
+        (
+            "a file, from another site",
+            "/files/main/x.json",
+            format!("{cookie}Sec-Fetch-Site: cross-site\r\n{navigate}"),
+            false,
+        ),
+        ("a sister site", "/api/x", format!("{cookie}Sec-Fetch-Site: same-site\r\n{navigate}"), false),
+        ("an address that was typed", "/api/x", format!("{cookie}Sec-Fetch-Site: none\r\n{navigate}"), false),
+        ("an old browser", "/api/x", cookie.clone(), false),
+        ("an old browser, a file", "/files/main/x.json", cookie.clone(), false),
+        (
+            "a public rule, from another site",
+            "/api/public",
+            format!("{cookie}Sec-Fetch-Site: cross-site\r\n"),
+            false,
+        ),
+        ("a public rule, nobody", "/api/public", String::new(), false),
+        (
+            "a key, from another site's script",
+            "/api/x",
+            format!("{key}Sec-Fetch-Site: cross-site\r\n"),
+            false,
+        ),
+    ] {
+        let answer = talk(gate.http, get(path, &format!("{headers}{ACCEPT}"))).await;
+        assert_eq!(answer.status(), 200, "{what}: {}", answer.text());
+        assert_eq!(coding(&answer), compressed.then(|| "zstd".to_owned()), "{what}: {}", answer.text());
+        assert_eq!(content(&answer).unwrap(), body(), "{what}");
+        if !compressed {
+            assert_eq!(answer.header("content-length").unwrap(), body().len().to_string(), "{what}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn responses_are_compressed_as_the_client_likes() {
+    let (upstream, setup, gate) = gate_with(|s| s.https()).await;
+    upstream.answer("/api/x", "200 OK", &format!("{JSON}ETag: \"a\"\r\nAccept-Ranges: bytes\r\n"), &body());
+    let member = setup.visitor();
+    let lines = member.lines();
+    for (accept, expected) in [
+        (ACCEPT, Some("zstd")),
+        ("Accept-Encoding: gzip, br\r\n", Some("br")),
+        ("Accept-Encoding: gzip\r\n", Some("gzip")),
+        ("Accept-Encoding: br;q=0, *;q=0\r\n", None),
+        ("", None),
+    ] {
+        for tls in [false, true] {
+            let answer = setup.talk_over(&gate, tls, get("/api/x", &format!("{lines}{accept}"))).await;
+            assert_eq!(coding(&answer).as_deref(), expected, "{accept}: {}", answer.text());
+            assert_eq!(content(&answer).unwrap(), body(), "{accept}");
+            let tag = answer.header("etag").unwrap();
+            assert_eq!(tag, if expected.is_some() { "W/\"a\"" } else { "\"a\"" }, "{accept}");
+            assert_eq!(answer.header("content-length").is_none(), expected.is_some(), "{accept}");
+            assert_eq!(answer.header("accept-ranges").is_none(), expected.is_some(), "{accept}");
+            assert_eq!(answer.all("vary"), ["Accept-Encoding"], "{accept}");
+            assert_eq!(answer.count(), 1);
+        }
+    }
+    // HTTP/1.0 knows no chunks: the body ends with the connection.
+    let old =
+        get("/api/x", &format!("{lines}{ACCEPT}Connection: keep-alive\r\n")).replace("HTTP/1.1", "HTTP/1.0");
+    let answer = setup.talk_over(&gate, false, old).await;
+    assert!(answer.closed && answer.header("transfer-encoding").is_none(), "{}", answer.text());
+    assert_eq!((coding(&answer).as_deref(), content(&answer).unwrap()), (Some("zstd"), body()));
+    // HTTP/2 frames it itself.
+    let headers = [("cookie", member.cookie.clone()), ("accept-encoding", "br".to_owned())];
+    let token = ("authorization".to_owned(), format!("Bearer {}", member.phantom));
+    let mut headers: Vec<_> = headers.map(|(n, v)| (n.to_owned(), v)).into();
+    headers.push(token);
+    let (status, head) = setup.h2(&gate).await.ask("GET", "/api/x", &headers, &[]).await;
+    assert_eq!((status, head["content-encoding"].to_str().unwrap()), (200, "br"));
+    assert!(!head.contains_key("content-length") && !head.contains_key("transfer-encoding"), "{head:?}");
+    // A head has no body, and says how long the plain one is.
+    let head = setup.talk_over(&gate, false, request("HEAD", "/api/x", &format!("{lines}{ACCEPT}"))).await;
+    assert_eq!((head.status(), coding(&head)), (200, None), "{}", head.text());
+    assert_eq!(head.header("content-length").unwrap(), body().len().to_string());
+    assert_eq!(head.body(), "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_must_stay_as_it_is_does() {
+    let (upstream, setup, gate) = gate().await;
+    let lines = format!("{}{ACCEPT}Sec-Fetch-Site: same-origin\r\n", setup.visitor().lines());
+    let coded = format!("{JSON}Content-Encoding: gzip\r\n");
+    for (status, headers, body) in [
+        ("200 OK", JSON.to_owned(), "{}".to_owned()),
+        ("200 OK", format!("{JSON}Cache-Control: no-transform\r\n"), body()),
+        ("200 OK", coded, "not really gzip".repeat(200)),
+        ("200 OK", "Content-Type: application/pdf\r\n".into(), body()),
+        ("206 Partial Content", format!("{JSON}Content-Range: bytes 0-4999/9999\r\n"), body()),
+        ("404 Not Found", JSON.to_owned(), body()),
+        ("200 OK", "Content-Type: text/event-stream\r\n".into(), body()),
+    ] {
+        upstream.answer("/api/x", status, &headers, &body);
+        let answer = talk(gate.http, get("/api/x", &lines)).await;
+        assert_eq!(answer.body(), body, "{status} {headers}");
+        assert_eq!(answer.header("content-length").unwrap(), body.len().to_string());
+    }
+    // A page gets the script, and holds the session's phantom: never compressed.
+    let member = setup.visitor();
+    let html = format!("<!DOCTYPE html><html><head></head><body>{}</body></html>", body());
+    upstream.answer("/admin", "200 OK", "Content-Type: text/html\r\n", &html);
+    let page = format!(
+        "{}{ACCEPT}Accept: text/html\r\nUser-Agent: {WECOM}\r\nSec-Fetch-Site: same-origin\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\n",
+        member.cookie_line()
+    );
+    let answer = talk(gate.http, get("/admin", &page)).await;
+    assert!(coding(&answer).is_none() && answer.body().contains(&member.phantom), "{}", answer.text());
+}
+
+/// A response without a length: each piece goes out as it comes. One that is cut short is not whole afterwards either.
+#[tokio::test(flavor = "multi_thread")]
+async fn pieces_do_not_wait_and_a_cut_stays_a_cut() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let (upstream, setup, gate) = gate().await;
+    let lines = format!("{}{ACCEPT}", setup.visitor().lines());
+    let head = format!("HTTP/1.1 200 OK\r\n{JSON}Transfer-Encoding: chunked\r\n\r\n");
+    {
+        let mut recorded = upstream.recorded();
+        // The upstream then keeps the connection open and says nothing more.
+        recorded.answers.insert("/api/slow".into(), format!("{head}7\r\n{{\"a\":1,\r\n").into_bytes());
+        recorded.answers.insert(
+            "/api/cut".into(),
+            format!("HTTP/1.1 200 OK\r\n{JSON}Content-Length: 5000\r\n\r\n{}", &body()[..3000]).into_bytes(),
+        );
+        recorded.closing.insert("/api/cut".into());
+    }
+    let mut line = tokio::net::TcpStream::connect(gate.http).await.unwrap();
+    line.write_all(get("/api/slow", &lines).as_bytes()).await.unwrap();
+    let mut raw = Vec::new();
+    eventually("the first piece is there", async || {
+        let mut piece = [0; 4096];
+        let read = tokio::time::timeout(std::time::Duration::from_millis(50), line.read(&mut piece)).await;
+        raw.extend_from_slice(&piece[..read.map_or(0, Result::unwrap)]);
+        let text = String::from_utf8_lossy(&raw);
+        text.split_once("\r\n\r\n").is_some_and(|(_, body)| body.len() > 12)
+    })
+    .await;
+    let at = raw.windows(4).position(|w| w == b"\r\n\r\n").unwrap() + 4;
+    let size_line = raw[at..].windows(2).position(|w| w == b"\r\n").unwrap();
+    let mut decoder = zstd::stream::read::Decoder::new(&raw[at + size_line + 2..]).unwrap();
+    let mut first = [0; 7];
+    decoder.read_exact(&mut first).unwrap();
+    assert_eq!(&first, b"{\"a\":1,");
+    drop(line);
+    let answer = talk(gate.http, get("/api/cut", &lines)).await;
+    assert_eq!(coding(&answer).as_deref(), Some("zstd"), "{}", answer.text());
+    assert!(answer.closed && content(&answer).is_none(), "{}", answer.text());
+}
