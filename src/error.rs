@@ -112,6 +112,8 @@ pub enum Failure {
     NocoBaseStarting,
     /// No response in time.
     NocoBaseTimeout,
+    /// As much as NocoBase can do is being done (`upstream.max_requests`), or it has stopped responding.
+    NocoBaseBusy,
     /// Does not accept tokens made with `nocobase.jwt_secret`.
     NocoBaseSecretWrong,
     /// The service account may not do what it must.
@@ -215,6 +217,7 @@ responses! {
     (NocoBaseUnreachable, 502, "nocobase_unreachable", Error, "NOCOBASE_UNREACHABLE", Some(5)),
     (NocoBaseStarting, 503, "nocobase_starting", Warn, "NOCOBASE_STARTING", Some(5)),
     (NocoBaseTimeout, 504, "nocobase_timeout", Error, "NOCOBASE_TIMEOUT", None),
+    (NocoBaseBusy, 503, "nocobase_busy", Warn, "NOCOBASE_BUSY", Some(3)),
     (NocoBaseSecretWrong, 502, "nocobase_secret_wrong", Error, "NOCOBASE_SECRET_WRONG", None),
     (NocoBaseServiceDenied, 502, "nocobase_service_denied", Error, "NOCOBASE_SERVICE_DENIED", None),
     (NocoBaseBadAnswer, 502, "nocobase_bad_answer", Error, "NOCOBASE_BAD_ANSWER", None),

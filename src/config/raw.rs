@@ -95,6 +95,11 @@ pub(super) struct Upstream {
     pub read_timeout: String,
     /// Time between two health checks (`GET /api/__health_check`) of a node.
     pub health_interval: String,
+    /// Most requests to each node at once, those of the gate itself included; `"auto"` finds out how many NocoBase does without
+    /// becoming slower, `0` is any number. Further requests wait up to three seconds. WebSockets, and responses that have begun,
+    /// do not count.
+    #[schemars(schema_with = "max_requests_schema")]
+    pub max_requests: MaxRequests,
 }
 
 impl Default for Upstream {
@@ -104,6 +109,7 @@ impl Default for Upstream {
             connect_timeout: "3s".into(),
             read_timeout: "5m".into(),
             health_interval: "2s".into(),
+            max_requests: MaxRequests::Text("auto".into()),
         }
     }
 }
@@ -463,6 +469,18 @@ impl Default for Cache {
 pub(super) enum Size {
     Bytes(u64),
     Text(String),
+}
+
+/// A number, or `"auto"`.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+pub(super) enum MaxRequests {
+    Number(u32),
+    Text(String),
+}
+
+fn max_requests_schema(_: &mut schemars::SchemaGenerator) -> Schema {
+    json_schema!({ "type": ["string", "integer"], "minimum": 0, "maximum": 1_000_000, "format": "count" })
 }
 
 fn size_schema(_: &mut schemars::SchemaGenerator) -> Schema {

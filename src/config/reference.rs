@@ -81,6 +81,7 @@ fn type_name(node: Node<'_>) -> String {
         Kind::Whole => "number".into(),
         Kind::Flag => "true or false".into(),
         Kind::Size => "size".into(),
+        Kind::Count => "number or `\"auto\"`".into(),
     }
 }
 

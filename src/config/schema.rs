@@ -29,6 +29,8 @@ pub(super) enum Kind<'a> {
     Flag,
     /// A number of bytes, or text such as `1GiB`.
     Size,
+    /// A number, or `auto`.
+    Count,
 }
 
 /// One place in the schema.
@@ -41,6 +43,7 @@ impl<'a> Node<'a> {
             return Kind::Word(words.iter().filter_map(|w| w.get("const").unwrap_or(w).as_str()).collect());
         }
         match self.0.get("type") {
+            Some(Value::Array(_)) if self.0.get("format").is_some_and(|f| f == "count") => Kind::Count,
             Some(Value::Array(_)) => Kind::Size,
             Some(Value::String(name)) => match name.as_str() {
                 "object" => Kind::Table,

@@ -61,8 +61,10 @@ fn fits(value: &mut Value, node: Node<'_>, path: &str, root: Node<'_>, report: &
             return all;
         }
         (Kind::Text, Value::String(_)) | (Kind::Flag, Value::Bool(_)) => true,
-        (Kind::Size, Value::String(_)) => true,
-        (Kind::Size | Kind::Whole, Value::Number(n)) => n.as_u64().is_some_and(|n| n <= node.most()),
+        (Kind::Size | Kind::Count, Value::String(_)) => true,
+        (Kind::Size | Kind::Count | Kind::Whole, Value::Number(n)) => {
+            n.as_u64().is_some_and(|n| n <= node.most())
+        }
         (Kind::Word(words), Value::String(text)) => words.contains(&text.as_str()),
         _ => false,
     };
@@ -99,10 +101,11 @@ fn wrong(value: &Value, node: Node<'_>, secret: bool, path: &str, report: &mut R
             ("must be a section".into(), format!("write [{name}] and its keys on the lines below"))
         }
         (Kind::Flag, _) => ("must be true or false".into(), "write true or false, without quotes".into()),
-        (Kind::Whole, Value::Number(_)) => {
+        (Kind::Whole | Kind::Count, Value::Number(_)) => {
             ("is out of range".into(), format!("give a number from 0 to {}", node.most()))
         }
         (Kind::Whole, _) => ("must be a whole number".into(), "write digits only, without quotes".into()),
+        (Kind::Count, _) => ("is no number of requests".into(), "give a number, or \"auto\"".into()),
         (Kind::Size, _) => {
             ("is not a size".into(), "give a number of bytes, or text such as \"64KiB\" or \"1GiB\"".into())
         }

@@ -128,7 +128,9 @@ fn lay(
     report: &mut Report,
 ) {
     let Some((step, rest)) = steps.split_first() else {
-        if text.is_empty() && matches!(node.kind(), Kind::Whole | Kind::Flag | Kind::Size | Kind::Word(_)) {
+        if text.is_empty()
+            && matches!(node.kind(), Kind::Whole | Kind::Flag | Kind::Size | Kind::Count | Kind::Word(_))
+        {
             return; // `${UNSET}` in a container's environment
         }
         report.places.retain(|key, _| !within(key, path));
@@ -207,6 +209,7 @@ fn typed(node: Node<'_>, text: &str) -> Value {
             trimmed.split(',').map(str::trim).filter(|s| !s.is_empty()).map(|s| typed(item, s)).collect()
         }
         Kind::Word(_) => Value::from(trimmed),
+        Kind::Count => Value::from(trimmed),
         Kind::Table | Kind::Text | Kind::Size => Value::from(text),
     }
 }

@@ -132,6 +132,19 @@ pub(crate) struct Upstream {
     pub(crate) read_timeout: Duration,
     /// Time between two health checks of a node.
     pub(crate) health_interval: Duration,
+    /// Requests to each node at once.
+    pub(crate) max_requests: MaxRequests,
+}
+
+/// `upstream.max_requests`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum MaxRequests {
+    /// As many as NocoBase does without becoming slower.
+    Auto,
+    /// So many.
+    Fixed(usize),
+    /// Any number.
+    Unbounded,
 }
 
 /// How the page gets its token.

@@ -47,7 +47,10 @@ pub(crate) fn line_due(place: &'static str, failure: Failure) -> Option<u64> {
 fn due(lines: &mut Lines, place: &'static str, failure: Failure, now: Instant) -> Option<u64> {
     if !matches!(
         failure,
-        Failure::NocoBaseUnreachable | Failure::NocoBaseStarting | Failure::TooManyOpenFiles
+        Failure::NocoBaseUnreachable
+            | Failure::NocoBaseStarting
+            | Failure::NocoBaseBusy
+            | Failure::TooManyOpenFiles
     ) {
         return Some(0);
     }

@@ -218,7 +218,13 @@ impl Blocks {
 }
 
 pub(super) fn is_away(failure: Failure) -> bool {
-    matches!(failure, Failure::NocoBaseUnreachable | Failure::NocoBaseStarting | Failure::NocoBaseTimeout)
+    matches!(
+        failure,
+        Failure::NocoBaseUnreachable
+            | Failure::NocoBaseStarting
+            | Failure::NocoBaseTimeout
+            | Failure::NocoBaseBusy
+    )
 }
 
 #[cfg(test)]

@@ -14,7 +14,9 @@ use super::token_policy::TokenPolicy;
 use crate::config::{Config, WeComEntry};
 use crate::error::{Failure, FailureWithCause};
 use crate::metrics::Metrics;
-use crate::nocobase::{About, Accounts, CheckOutcome, Minted, Minter, NocoBase, UserId};
+use crate::nocobase::{
+    About, Accounts, CheckOutcome, Class, Concurrency, Minted, Minter, NocoBase, Turn, UserId, Who,
+};
 use crate::session::{
     self, CachedSession, Keyring, OwnCookies, Recheck, Session, SessionCache, SessionCookies, SessionLimits,
     SessionStatus, Token, UnixMillis,
@@ -58,6 +60,8 @@ pub(crate) struct Sessions {
     pub(crate) minter: Arc<Minter>,
     pub(super) cache: SessionCache,
     pub(super) nocobase: Arc<NocoBase>,
+    /// The places before NocoBase's nodes.
+    pub(crate) concurrency: Concurrency,
     pub(super) accounts: Accounts,
     /// The client of each WeCom entry, by the entry's name.
     pub(super) wecom: HashMap<String, wecom::Client>,
@@ -95,13 +99,16 @@ impl Sessions {
         let minter = Arc::new(Minter::new(config.nocobase.jwt_secret.expose_secret()));
         let nocobase = NocoBase::new(&config.upstream, &config.nocobase, minter.clone())
             .map_err(|e| format!("nocobase: {e}"))?;
-        let nocobase = Arc::new(nocobase.counted(&metrics.nocobase));
+        let before_it = before.map(|before| &before.concurrency);
+        let concurrency = Concurrency::after(before_it, &config.upstream, &metrics.nodes);
+        let nocobase = Arc::new(nocobase.counted(&metrics.nocobase).limited(&concurrency));
         Ok(Sessions {
             cookies: SessionCookies::of(&config, keyring.clone()),
             minter,
             cache: before.map_or_else(|| SessionCache::new(config.session.absolute), |b| b.cache.clone()),
             accounts: Accounts::new(nocobase.clone(), &config.nocobase),
             nocobase,
+            concurrency,
             wecom,
             shared,
             token_policy: before.map(|b| b.token_policy.clone()).unwrap_or_default(),
@@ -213,16 +220,21 @@ impl Sessions {
 
     /// The same for a request, which has no line to put the cause into.
     pub(super) async fn ask_and_log(&self, session: &Session) -> Result<SessionStatus, Failure> {
-        self.ask(session).await.map_err(FailureWithCause::logged)
+        self.ask(session, Class::New).await.map_err(FailureWithCause::logged)
     }
 
     /// Asks NocoBase about a session.
-    pub(super) async fn ask(&self, session: &Session) -> Result<SessionStatus, FailureWithCause> {
+    pub(super) async fn ask(
+        &self,
+        session: &Session,
+        class: Class,
+    ) -> Result<SessionStatus, FailureWithCause> {
         if self.blocks.is_pending(&session.sid.to_string()) {
             return Ok(SessionStatus::Ended);
         }
         let token = self.mint(session)?;
-        match self.nocobase.check(token.as_str()).await? {
+        let turn = Turn { class, who: Who::User(session.user_id) };
+        match self.nocobase.check(token.as_str(), turn).await? {
             CheckOutcome::Valid { user_id } if user_id.get() == session.user_id => Ok(SessionStatus::Live),
             CheckOutcome::Valid { .. } => Err(Failure::NocoBaseBadAnswer.into()),
             CheckOutcome::Ended(code) => {
@@ -253,7 +265,7 @@ impl Sessions {
         let sid = session.sid.to_string();
         self.nocobase.register_session(&sid, user, &entry.name, session.signed_in_at.0).await?;
         // Shows a wrong secret here, and not as a page that does not work.
-        match self.ask(&session).await? {
+        match self.ask(&session, Class::In).await? {
             SessionStatus::Live => drop(self.cache.insert_checked(&session, now())),
             SessionStatus::Ended => return Err(Failure::SessionEnded.into()),
         }
@@ -359,7 +371,7 @@ impl Sessions {
 
     /// Asks NocoBase alone. Trouble on its side keeps the session: the order, dropped, is given again soon.
     async fn recheck(&self, session: &Session, order: Recheck) {
-        match self.ask(session).await.map_err(FailureWithCause::logged) {
+        match self.ask(session, Class::New).await.map_err(FailureWithCause::logged) {
             Ok(SessionStatus::Live) => order.passed(),
             Ok(SessionStatus::Ended) => order.ended(),
             Err(_) => {}

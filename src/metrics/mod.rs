@@ -8,6 +8,7 @@
 
 mod calls;
 mod files;
+mod nodes;
 mod redis;
 mod registrar;
 mod requests;
@@ -19,9 +20,10 @@ use prometheus::{IntGauge, Registry};
 
 pub(crate) use calls::{NocoBaseCalls, WeComCalls};
 pub(crate) use files::FileCache;
+pub(crate) use nodes::{Node, Nodes, QueueCounts};
 pub(crate) use redis::{Redis, RedisOperation};
 pub(crate) use registrar::Described;
-pub(crate) use requests::{Connections, Node, Nodes, Open, RequestOutcome, RequestRecord, Requests};
+pub(crate) use requests::{Connections, Open, RequestOutcome, RequestRecord, Requests};
 pub(crate) use sign_ins::{SignIns, Via};
 pub(crate) use state::{GateState, Reload};
 

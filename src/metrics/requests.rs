@@ -2,18 +2,19 @@
 
 use std::time::Duration;
 
-use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Result};
+use prometheus::{Histogram, IntCounter, IntGauge, Result};
 
 use super::registrar::Registrar;
 use crate::error::Failure;
 
 /// Seconds, of whole requests and of NocoBase's part.
-const TOTAL: [f64; 14] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+pub(super) const TOTAL: [f64; 14] =
+    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 /// Seconds, of the gate's own part: tens of microseconds, unless it asks WeCom or NocoBase.
 const OWN: [f64; 12] =
     [0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.005, 0.025, 0.1, 0.5, 2.0, 10.0];
 /// First digit of a status; `none` without a response.
-const CODES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
+pub(super) const CODES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
 
 /// The outcome of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -88,7 +89,7 @@ pub struct Requests {
 }
 
 /// Makes an array of counters.
-fn array<const N: usize>(make: impl FnMut(usize) -> IntCounter) -> [IntCounter; N] {
+pub(super) fn array<const N: usize>(make: impl FnMut(usize) -> IntCounter) -> [IntCounter; N] {
     std::array::from_fn(make)
 }
 
@@ -236,86 +237,5 @@ impl Connections {
     /// Pingora has responded to something that is no request.
     pub fn malformed(&self) {
         self.malformed.inc();
-    }
-}
-
-/// One node of NocoBase.
-pub struct Node {
-    /// As configured.
-    pub name: String,
-    up: IntGauge,
-    answers: [IntCounter; CODES.len()],
-    seconds: Histogram,
-}
-
-/// What is counted for each node.
-pub struct Nodes {
-    up: IntGaugeVec,
-    answers: IntCounterVec,
-    seconds: HistogramVec,
-}
-
-impl Nodes {
-    pub(super) fn new(registrar: &mut Registrar) -> Result<Nodes> {
-        let up = registrar.gauges(
-            "upstream_up",
-            "1 if this NocoBase node was healthy at the last check, else 0.",
-            &["node"],
-        )?;
-        let answers = registrar.counters(
-            "upstream_responses_total",
-            "Answers of this node by the first digit of the status; none: it could not be reached or broke off.",
-            &["node", "code"],
-        )?;
-        let seconds = registrar.histograms(
-            "upstream_duration_seconds",
-            "From when NocoBase has the request to the head of its answer.",
-            &["node"],
-            &TOTAL,
-        )?;
-        Ok(Nodes { up, answers, seconds })
-    }
-
-    /// The counters of these nodes, in this order.
-    pub fn of(&self, names: &[&str]) -> Vec<Node> {
-        let node = |name: &&str| Node {
-            name: (*name).to_owned(),
-            up: self.up.with_label_values(&[*name]),
-            answers: array(|i| {
-                self.answers.with_label_values(&[*name, CODES.get(i).copied().unwrap_or_default()])
-            }),
-            seconds: self.seconds.with_label_values(&[*name]),
-        };
-        names.iter().map(node).collect()
-    }
-}
-
-impl Nodes {
-    /// The node has been removed: it is neither up nor down. Its counters stay.
-    pub fn forget(&self, name: &str) {
-        let _ = self.up.remove_label_values(&[name]);
-    }
-}
-
-impl Node {
-    /// The result of a health check.
-    pub fn set_healthy(&self, healthy: bool) {
-        self.up.set(i64::from(healthy));
-    }
-
-    /// The head of its response has arrived.
-    pub fn answered(&self, status: u16, took: Duration) {
-        if let Some(counter) = self.answers.get(usize::from(status / 100)) {
-            counter.inc();
-        }
-        // The head of a WebSocket's response takes no longer than others.
-        self.seconds.observe(took.as_secs_f64());
-    }
-
-    /// No response, or none in time.
-    pub fn upstream_failed(&self) {
-        if let Some(counter) = self.answers.first() {
-            counter.inc();
-        }
     }
 }

@@ -18,7 +18,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
 use super::error_body::{Code, ErrorBody};
-use super::{Minted, Minter, UserId};
+use super::{Class, Concurrency, Minted, Minter, NodeLimiter, Permit, Refused, Turn, UserId};
 use crate::config;
 use crate::error::{Failure, FailureWithCause, is_out_of_files};
 use crate::metrics::NocoBaseCalls;
@@ -60,12 +60,19 @@ enum Service {
     User(UserId),
 }
 
+/// A node, as this client knows it.
+struct Node {
+    /// `http://node/public/path/api/`
+    base: String,
+    /// The place before it.
+    limiter: Arc<NodeLimiter>,
+}
+
 /// NocoBase's API.
 pub(crate) struct NocoBase {
     http: reqwest::Client,
     public_path: String,
-    /// `http://node/public/path/api/`, one per node.
-    bases: Vec<String>,
+    nodes: Vec<Node>,
     /// The node that responded last: a node that is away costs one attempt, not one per call.
     preferred: AtomicUsize,
     service: Service,
@@ -77,7 +84,9 @@ pub(crate) struct NocoBase {
 
 impl fmt::Debug for NocoBase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("NocoBase").field("bases", &self.bases).finish_non_exhaustive()
+        f.debug_struct("NocoBase")
+            .field("nodes", &self.nodes.iter().map(|n| &n.base).collect::<Vec<_>>())
+            .finish_non_exhaustive()
     }
 }
 
@@ -126,10 +135,14 @@ impl NocoBase {
             .default_headers(headers)
             .build()
             .map_err(|e| unusable(&e))?;
-        let bases = upstream.nodes.iter().map(|n| base(n, &nocobase.public_path)).collect();
+        let node = |name: &String| Node {
+            base: base(name, &nocobase.public_path),
+            limiter: Arc::new(NodeLimiter::new(config::MaxRequests::Unbounded, None)),
+        };
+        let nodes = upstream.nodes.iter().map(node).collect();
         let public_path = nocobase.public_path.clone();
         let preferred = AtomicUsize::new(0);
-        Ok(Self { http, public_path, bases, preferred, service, minter, timeout: CALL_TIMEOUT, calls: None })
+        Ok(Self { http, public_path, nodes, preferred, service, minter, timeout: CALL_TIMEOUT, calls: None })
     }
 
     /// The same with another limit for a whole call (default: 10 s).
@@ -146,10 +159,22 @@ impl NocoBase {
         self
     }
 
+    /// The same with its calls among all that each node has to do.
+    #[must_use]
+    pub(crate) fn limited(mut self, concurrency: &Concurrency) -> Self {
+        for node in &mut self.nodes {
+            let name = node.base.strip_prefix("http://").and_then(|rest| rest.split('/').next());
+            if let Some(limiter) = name.and_then(|name| concurrency.of(name)) {
+                node.limiter = limiter;
+            }
+        }
+        self
+    }
+
     /// Asks NocoBase about a session's freshly minted token. A secret that NocoBase does not share is an error, not
     /// the end of the session.
-    pub(crate) async fn check(&self, token: &str) -> Result<CheckOutcome, FailureWithCause> {
-        let call = Call::get("auth:check");
+    pub(crate) async fn check(&self, token: &str, turn: Turn) -> Result<CheckOutcome, FailureWithCause> {
+        let call = Call::get("auth:check").in_turn(turn);
         let response = self.send(token, &call).await?;
         match response.status {
             200 => {
@@ -178,7 +203,9 @@ impl NocoBase {
     /// # Errors
     /// NocoBase does not answer, or is starting.
     pub(crate) async fn token_expiration(&self) -> Result<Option<Duration>, FailureWithCause> {
-        let call = Call::get("tokenControlConfig:get").query("filterByTk", "token-policy-config");
+        let call = Call::get("tokenControlConfig:get")
+            .query("filterByTk", "token-policy-config")
+            .in_turn(Turn::of_call(Class::New));
         let response = match &self.service {
             Service::Token(token) => self.send(token.expose_secret(), &call).await?,
             Service::User(id) => self.send(self.minter.service(*id, now_s())?.as_str(), &call).await?,
@@ -197,11 +224,11 @@ impl NocoBase {
     /// Every node gets the call: each keeps a filter of blocked sessions in its own memory and looks into the shared table only
     /// for those that the filter has. A node that is away reads the table when it starts.
     pub(crate) async fn sign_out(&self, token: &str) -> Result<(), FailureWithCause> {
-        let call = Call::post("auth:signOut", None);
+        let call = Call::post("auth:signOut", None).in_turn(Turn::of_call(Class::Urgent));
         let mut done = None;
         let mut failed = None;
-        for base in &self.bases {
-            let response = self.send_to(std::slice::from_ref(base), token, &call).await;
+        for node in &self.nodes {
+            let response = self.send_to(std::slice::from_ref(node), token, &call).await;
             match response.and_then(|response| signed_out(&call, &response)) {
                 Ok(()) => done = Some(()),
                 Err(failure) => failed = Some(failure),
@@ -324,14 +351,14 @@ impl NocoBase {
     }
 
     async fn send(&self, token: &str, call: &Call<'_>) -> Result<Response, FailureWithCause> {
-        self.send_to(&self.bases, token, call).await
+        self.send_to(&self.nodes, token, call).await
     }
 
     /// One call; again, up to [`BUSY_RETRIES`] times, if NocoBase's database was busy with another one: it has undone
     /// this one.
     async fn send_to(
         &self,
-        bases: &[String],
+        nodes: &[Node],
         token: &str,
         call: &Call<'_>,
     ) -> Result<Response, FailureWithCause> {
@@ -341,7 +368,7 @@ impl NocoBase {
             Failed(FailureWithCause),
         }
         let send = async || {
-            let response = self.send_once(bases, token, call).await.map_err(Attempt::Failed)?;
+            let response = self.send_once(nodes, token, call).await.map_err(Attempt::Failed)?;
             if database_busy(&response) { Err(Attempt::Busy(response)) } else { Ok(response) }
         };
         // Two calls that collided must not wait equally long.
@@ -360,22 +387,38 @@ impl NocoBase {
     /// One call on the first node that takes the connection and is neither starting nor stopping.
     async fn send_once(
         &self,
-        bases: &[String],
+        nodes: &[Node],
         token: &str,
         call: &Call<'_>,
     ) -> Result<Response, FailureWithCause> {
         let mut auth = HeaderValue::from_str(&format!("Bearer {token}"))
             .map_err(|_| call.failed(Failure::NocoBaseSecretWrong, "the token cannot be sent in a header"))?;
         auth.set_sensitive(true);
-        let first = self.preferred.load(Ordering::Relaxed);
+        let first = self.first_of(nodes);
         let mut failure = Failure::NocoBaseUnreachable;
         // Why the nodes before this one could not be used.
         let mut reasons: Vec<String> = Vec::new();
-        for i in 0..bases.len() {
-            let at = first.wrapping_add(i) % bases.len().max(1);
-            let Some(base) = bases.get(at) else { break };
+        for i in 0..nodes.len() {
+            let at = first.wrapping_add(i) % nodes.len().max(1);
+            let Some(node) = nodes.get(at) else { break };
+            let base = &node.base;
+            let permit = match node.limiter.enter(call.turn).await {
+                Ok(permit) => permit.sent(),
+                Err(Refused::Crowded) => {
+                    reasons.push(format!(
+                        "{base}: NocoBase has as much to do as it can (upstream.max_requests)"
+                    ));
+                    return Err(call.failed(Failure::NocoBaseBusy, &reasons.join("; ")));
+                }
+                Err(Refused::Away) => {
+                    reasons.push(format!("{base}: NocoBase does not respond any more"));
+                    failure = Failure::NocoBaseBusy;
+                    continue;
+                }
+            };
             let began = Instant::now();
             let response = self.attempt(base, &auth, call).await;
+            give_back(permit, call, &response);
             if let Some(calls) = &self.calls {
                 calls.done(call.action, result(&response), began.elapsed());
             }
@@ -430,6 +473,15 @@ impl NocoBase {
         Err(call.failed(failure, &reasons.join("; ")))
     }
 
+    /// The node that is asked first: the one that responded last, unless it has too much to do and another has not.
+    fn first_of(&self, nodes: &[Node]) -> usize {
+        let preferred = self.preferred.load(Ordering::Relaxed);
+        if nodes.len() < 2 || nodes.get(preferred).is_none_or(|node| node.limiter.has_room()) {
+            return preferred;
+        }
+        nodes.iter().position(|node| node.limiter.has_room()).unwrap_or(preferred)
+    }
+
     async fn attempt(
         &self,
         base: &str,
@@ -457,6 +509,15 @@ impl NocoBase {
             body.extend_from_slice(&chunk);
         }
         Ok(Response { status, body })
+    }
+}
+
+/// The call has ended so.
+fn give_back(permit: Permit, call: &Call<'_>, response: &Result<Response, reqwest::Error>) {
+    match response {
+        Ok(_) => permit.responded(call.action),
+        Err(error) if error.is_timeout() && !error.is_connect() => drop(permit),
+        Err(_) => permit.unused(),
     }
 }
 

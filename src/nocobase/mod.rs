@@ -5,6 +5,7 @@
 pub(crate) mod about;
 pub(crate) mod accounts;
 pub(crate) mod client;
+pub(crate) mod concurrency;
 mod crypto;
 pub(crate) mod error_body;
 pub(crate) mod page_settings;
@@ -19,6 +20,7 @@ pub(crate) mod versions;
 pub use about::About;
 pub(crate) use accounts::{Accounts, Person, Preview};
 pub(crate) use client::{CheckOutcome, NocoBase};
+pub(crate) use concurrency::{Class, Concurrency, NodeLimiter, Permit, Refused, Turn, Who};
 pub(crate) use page_settings::PageSettings;
 pub use token::{Minted, Minter, TokenError, Verified};
 pub use user_id::UserId;

@@ -44,6 +44,7 @@ pub(crate) fn client(nodes: &[SocketAddr], rules: &config::NocoBase) -> NocoBase
         connect_timeout: Duration::from_secs(2),
         read_timeout: Duration::from_secs(5),
         health_interval: Duration::from_secs(2),
+        max_requests: config::MaxRequests::Auto,
     };
     NocoBase::new(&upstream, rules, Arc::new(Minter::new(SECRET.as_bytes()))).unwrap()
 }

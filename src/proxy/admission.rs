@@ -10,6 +10,7 @@ use super::context::Context;
 use super::gate::Gate;
 use super::member::Member;
 use super::password;
+use super::patience::{Gone, while_there};
 use super::request::{client, credential, facts, framing, target};
 use super::response::reply::Reply;
 use super::response::{failure, language, pages};
@@ -29,6 +30,8 @@ pub(super) enum Admitted {
     Forward,
     /// The gate responds itself.
     Respond(Reply),
+    /// The client is not there any more.
+    Gone,
 }
 
 /// Reads, decides, does.
@@ -79,7 +82,10 @@ async fn read(gate: &Gate, downstream: &mut HttpSession, ctx: &mut Context) -> R
     let mut facts = facts::facts(request, ctx.client, cookies.signed_out);
     ctx.page_load = decide::is_page_load(&gate.policy(), &facts);
     let found = match decide::needs_session(&gate.policy(), facts.path) {
-        true => gate.sessions.find(&cookies).await,
+        true => match while_there(downstream, gate.sessions.find(&cookies)).await {
+            Ok(found) => found,
+            Err(Gone) => return Ok(Admitted::Gone),
+        },
         false => FoundSession::Nothing,
     };
     let (state, member) = match found {

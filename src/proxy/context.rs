@@ -22,6 +22,7 @@ use crate::error::Failure;
 use crate::metrics::Open;
 use crate::nocobase::error_body::CodeReader;
 use crate::session::{Attached, PasswordSession, PasswordSignIn};
+use crate::nocobase::{Class, Permit, Turn, Who};
 
 /// A token younger than this was not refused for its age.
 pub(super) const FRESH: Duration = Duration::from_secs(1);
@@ -62,6 +63,8 @@ pub(super) struct Context {
     pub attempted_nodes: Tried,
     /// Index of the node that has it.
     pub node: Option<usize>,
+    /// Its place before that node, until the head of the response is there.
+    pub permit: Option<Permit>,
     /// Bytes of the request's body so far.
     pub body_in: u64,
     /// Bytes of the response's body so far.
@@ -122,6 +125,7 @@ impl Context {
             cookies: Vec::new(),
             attempted_nodes: Tried::default(),
             node: None,
+            permit: None,
             body_in: 0,
             body_out: 0,
             target: None,
@@ -158,6 +162,15 @@ impl Context {
             && self.refused_token_age.is_none()
             && self.forward.is_some_and(|f| f.identity == Identity::Member)
             && self.token_age.is_some_and(|age| age >= FRESH)
+    }
+
+    /// Whose turn it is with this request, where NocoBase has much to do.
+    pub(super) fn turn(&self) -> Turn {
+        match (&self.member, self.forward.map(|f| f.identity)) {
+            (Some(member), _) => Turn { class: Class::In, who: Who::User(member.session.user_id) },
+            (None, Some(Identity::Token)) => Turn { class: Class::In, who: Who::at(self.client) },
+            (None, _) => Turn { class: Class::New, who: Who::at(self.client) },
+        }
     }
 
     /// A tunnel may stay open for days: stopping does not wait for it.

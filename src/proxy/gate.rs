@@ -116,9 +116,10 @@ impl Gate {
             None => Arc::new(Metrics::new(&entries).map_err(|e| format!("metrics: {e}"))?),
         };
         let known = before.map(|before| &before.upstreams);
-        let upstreams = Upstreams::new(&config.upstream, &config.nocobase.public_path, known)
-            .map_err(|e| e.to_string())?;
         let sign_ins = SignIns::after(before.map(|b| &*b.sign_ins), config.clone(), metrics.clone())?;
+        let concurrency = &sign_ins.sessions.concurrency;
+        let upstreams = Upstreams::new(&config.upstream, &config.nocobase.public_path, known, concurrency)
+            .map_err(|e| e.to_string())?;
         let about = before.map(|before| before.about.load_full()).unwrap_or_default();
         let policy = policy(&config, &about)?;
         let kept = before.and_then(|before| before.assets.as_ref());

@@ -18,6 +18,7 @@ mod headers;
 pub(crate) mod lost_peers;
 mod member;
 mod password;
+mod patience;
 mod phases;
 mod request;
 mod request_metrics;

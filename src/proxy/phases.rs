@@ -14,12 +14,14 @@ use pingora::upstreams::peer::HttpPeer;
 
 use super::context::Context;
 use super::gate::{CurrentGate, Gate};
+use super::patience::{Gone, while_open};
 use super::response::{failure, reply};
 use super::rewrite::token_swapper::WsError;
 use super::rewrite::websocket_frames as frames;
 use super::upstream::tunnel;
 use super::{access_log, admission, assets, connection, forward, password, request_metrics};
 use crate::error::{Failure, is_out_of_files};
+use crate::nocobase::{NodeLimiter, Permit, Turn};
 
 /// Time for the rest of a request that Pingora still has to read before a connection can be used again.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -31,6 +33,8 @@ const TUNNEL_SILENCE: Duration = Duration::from_secs(3600);
 const STARTING: ErrorType = ErrorType::Custom("NocoBase is starting");
 /// As many requests are on their way to NocoBase as there are descriptors for.
 const NO_PLACE: ErrorType = ErrorType::Custom("no descriptor left");
+/// There was no place before NocoBase.
+const BUSY: ErrorType = ErrorType::Custom("no place before NocoBase");
 /// NocoBase's response is one that no client may get.
 const BAD_ANSWER: ErrorType = ErrorType::Custom("a response that cannot be passed on");
 /// Pingora's, for a body whose chunks cannot be read.
@@ -136,6 +140,10 @@ impl ProxyHttp for Phases {
                 Box::pin(reply::send(session, reply, &ctx.request_id, ctx.close)).await?;
                 Ok(true)
             }
+            admission::Admitted::Gone => {
+                Err(Error::explain(ConnectionClosed, "while NocoBase was asked about its session")
+                    .into_down())
+            }
             admission::Admitted::Respond(reply) => {
                 let reply = reply::stay_with_https(gate, session, reply);
                 Box::pin(reply::send(session, reply, &ctx.request_id, ctx.close)).await?;
@@ -146,15 +154,21 @@ impl ProxyHttp for Phases {
 
     async fn upstream_peer(&self, session: &mut Session, carried: &mut Carried) -> Result<Box<HttpPeer>> {
         let Carried { gate, ctx, .. } = carried;
-        if ctx.place.is_none() {
-            ctx.place = gate.places.take();
-            if ctx.place.is_none() {
-                return Error::e_explain(NO_PLACE, "all descriptors for NocoBase are in use");
-            }
-        }
-        ctx.sent_at.get_or_insert_with(Instant::now);
+        // That of the node before.
+        ctx.permit = None;
         match gate.upstreams.pick(&mut ctx.attempted_nodes, session.is_upgrade_req()) {
             Some((node, mut peer)) => {
+                if let Some(limiter) = gate.upstreams.limiter(node) {
+                    ctx.permit = Some(place(limiter, session, ctx.turn()).await?);
+                }
+                // Not before: who waits needs no descriptor.
+                if ctx.place.is_none() {
+                    ctx.place = gate.places.take();
+                    if ctx.place.is_none() {
+                        return Error::e_explain(NO_PLACE, "all descriptors for NocoBase are in use");
+                    }
+                }
+                ctx.sent_at.get_or_insert_with(Instant::now);
                 ctx.node = Some(node);
                 if session.is_upgrade_req() {
                     peer.options.custom_l4 = Some(Arc::new(tunnel::Connect {
@@ -180,6 +194,9 @@ impl ProxyHttp for Phases {
     ) -> Box<Error> {
         let Carried { gate, ctx, .. } = carried;
         request_metrics::lost(gate, ctx);
+        if let Some(permit) = ctx.permit.take() {
+            permit.unused();
+        }
         if let Some(node) = ctx.node {
             gate.upstreams.avoid(node);
         }
@@ -276,7 +293,7 @@ impl ProxyHttp for Phases {
         carried: &mut Carried,
     ) -> Result<()> {
         let Carried { gate, ctx, .. } = carried;
-        request_metrics::answered(gate, response.status.as_u16(), ctx);
+        request_metrics::answered(gate, session.req_header().uri.path(), response.status.as_u16(), ctx);
         // What the client sends after an upgrade that was not made was meant for a tunnel: it is no request (R31).
         if session.is_upgrade_req() && response.status != 101 {
             session.set_keepalive(None);
@@ -388,6 +405,15 @@ impl ProxyHttp for Phases {
     }
 }
 
+/// A place before NocoBase, at once or after a wait that the client waits too.
+async fn place(limiter: &Arc<NodeLimiter>, client: &mut Session, turn: Turn) -> Result<Permit> {
+    match while_open(client, limiter.enter(turn)).await {
+        Ok(Ok(permit)) => Ok(permit.sent()),
+        Ok(Err(_)) => Error::e_explain(BUSY, "upstream.max_requests"),
+        Err(Gone) => Err(Error::explain(ConnectionClosed, "while it waited for a place").into_down()),
+    }
+}
+
 /// Does a body only trickle? Silence ends one on HTTP/1.1; a byte now and then would hold NocoBase's connection for ever,
 /// and on HTTP/2 each of a hundred streams could.
 fn is_too_slow(body: u64, after: Duration, body_timeout: Duration) -> bool {
@@ -438,6 +464,7 @@ fn classify(e: &Error) -> (u16, Option<Failure>) {
         HTTPStatus(_) => Failure::Internal,
         t if *t == STARTING => Failure::NocoBaseStarting,
         t if *t == NO_PLACE => Failure::TooManyOpenFiles,
+        t if *t == BUSY => Failure::NocoBaseBusy,
         _ if is_out_of_files(e.root_cause()) => Failure::TooManyOpenFiles,
         t if *t == BAD_ANSWER => Failure::NocoBaseBadAnswer,
         t if *t == TUNNEL_ENDED => return (0, None),

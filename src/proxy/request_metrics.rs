@@ -10,7 +10,7 @@ use super::gate::Gate;
 use crate::metrics::{Node, RequestOutcome, RequestRecord};
 
 /// The head of NocoBase's response arrived.
-pub(super) fn answered(gate: &Gate, status: u16, ctx: &mut Context) {
+pub(super) fn answered(gate: &Gate, path: &str, status: u16, ctx: &mut Context) {
     if ctx.answered_at.is_some() || (status < 200 && status != 101) {
         return;
     }
@@ -18,6 +18,9 @@ pub(super) fn answered(gate: &Gate, status: u16, ctx: &mut Context) {
     ctx.answered_at = Some(now);
     if let (Some(node), Some(handed)) = (node(gate, ctx), ctx.sent_at) {
         node.answered(status, now.saturating_duration_since(handed));
+    }
+    if let Some(permit) = ctx.permit.take() {
+        permit.responded(path);
     }
     if status == 101 {
         ctx.tunnel = Some(gate.metrics.requests.tunnel());

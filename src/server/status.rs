@@ -16,6 +16,9 @@ pub(super) fn status(gate: &Gate) -> Status {
     for (node, (_, problem)) in gate.nodes.iter().zip(&nodes) {
         node.set_healthy(problem.is_none());
     }
+    for (node, known) in gate.nodes.iter().zip(gate.upstreams.nodes()) {
+        node.set_requests(known.limiter.in_use(), known.limiter.limit(), known.limiter.queued());
+    }
     let mut degraded = wecom(gate);
     let redis = gate.sessions.shared().and_then(|shared| shared.trouble());
     degraded.extend(redis.map(|(address, why)| Degraded::new("redis", address, &why)));

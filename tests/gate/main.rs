@@ -12,6 +12,7 @@ mod attacks;
 mod certificates;
 mod check;
 mod distance;
+mod crowd;
 mod entries;
 mod events;
 mod forward_auth;

@@ -197,11 +197,13 @@ fn upstream(raw: raw::Upstream, report: &mut Report) -> Option<Upstream> {
     let read_timeout = values::duration("upstream.read_timeout", &raw.read_timeout, millisecond, DAY, report);
     let key = "upstream.health_interval";
     let health_interval = values::duration(key, &raw.health_interval, 100 * millisecond, 60 * SECOND, report);
+    let max_requests = values::max_requests("upstream.max_requests", &raw.max_requests, report);
     Some(Upstream {
         nodes,
         connect_timeout: connect_timeout?,
         read_timeout: read_timeout?,
         health_interval: health_interval?,
+        max_requests: max_requests?,
     })
 }
 

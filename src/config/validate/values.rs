@@ -9,9 +9,9 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use ipnet::IpNet;
 use url::{Host, Url};
 
-use super::super::raw::Size;
+use super::super::raw::{MaxRequests, Size};
 use super::super::report::Report;
-use super::super::types::Origin;
+use super::super::types::{self, Origin};
 
 /// One day.
 pub(super) const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -187,6 +187,25 @@ pub(super) fn size(key: &str, size: &Size, report: &mut Report) -> Option<u64> {
             }
             parsed
         }
+    }
+}
+
+/// A number of requests, or `auto`.
+pub(super) fn max_requests(key: &str, raw: &MaxRequests, report: &mut Report) -> Option<types::MaxRequests> {
+    let number = match raw {
+        MaxRequests::Number(number) => Some(*number),
+        MaxRequests::Text(text) if text == "auto" => return Some(types::MaxRequests::Auto),
+        // From the environment.
+        MaxRequests::Text(text) => text.parse().ok().filter(|n| *n <= 1_000_000),
+    };
+    match (number, raw) {
+        (Some(0), _) => Some(types::MaxRequests::Unbounded),
+        (Some(number), _) => usize::try_from(number).ok().map(types::MaxRequests::Fixed),
+        (None, MaxRequests::Text(text)) => {
+            report.bad(key, text, "is no number of requests", "give a number, or \"auto\"");
+            None
+        }
+        (None, MaxRequests::Number(_)) => None,
     }
 }
 

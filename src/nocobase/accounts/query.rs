@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::person::Person;
 use crate::error::{Cause, Failure, FailureWithCause};
-use crate::nocobase::UserId;
 use crate::nocobase::client::{Call, NocoBase, bad_response, denied, user_id_of};
+use crate::nocobase::{Class, Turn, UserId};
 
 /// No query here expects more rows than this.
 pub(super) const PAGE: usize = 100;
@@ -50,7 +50,10 @@ impl NocoBase {
         filter: Value,
         fields: &[&str],
     ) -> Result<Vec<Value>, FailureWithCause> {
+        // A sign-in begins with the binding; what has begun goes on before others begin.
+        let class = if action == "usersAuthenticators:list" { Class::New } else { Class::In };
         let call = Call::get(action)
+            .in_turn(Turn::of_call(class))
             .query("filter", filter.to_string())
             .query("fields", fields.join(","))
             .query("pageSize", PAGE.to_string());

@@ -4,6 +4,7 @@ use reqwest::Method;
 use serde_json::Value;
 
 use crate::error::{Cause, Failure, FailureWithCause};
+use crate::nocobase::{Class, Turn};
 
 /// One call.
 pub(in crate::nocobase) struct Call<'a> {
@@ -12,14 +13,20 @@ pub(in crate::nocobase) struct Call<'a> {
     pub method: Method,
     pub query: Vec<(&'static str, String)>,
     pub body: Option<Value>,
+    /// When it is sent, where NocoBase has much to do.
+    pub turn: Turn,
 }
 
 impl<'a> Call<'a> {
     pub(in crate::nocobase) fn get(action: &'a str) -> Self {
-        Self { action, method: Method::GET, query: Vec::new(), body: None }
+        Self { action, method: Method::GET, query: Vec::new(), body: None, turn: Turn::of_call(Class::In) }
     }
     pub(in crate::nocobase) fn post(action: &'a str, body: Option<Value>) -> Self {
-        Self { action, method: Method::POST, query: Vec::new(), body }
+        Self { body, method: Method::POST, ..Self::get(action) }
+    }
+    pub(in crate::nocobase) fn in_turn(mut self, turn: Turn) -> Self {
+        self.turn = turn;
+        self
     }
     /// The failure of this call, with what an operator needs to know.
     pub(in crate::nocobase) fn failed(&self, failure: Failure, reason: &str) -> FailureWithCause {

@@ -5,7 +5,7 @@ use nocobase_standin::{Fault, NocoBase as StandIn, SECRET};
 
 use super::super::error_body::Code;
 use super::super::test_client::{Plain, client, rules};
-use super::super::{Minted, Minter, NocoBase, UserId};
+use super::super::{Class, Minted, Minter, NocoBase, Turn, UserId};
 use super::{CheckOutcome, now_s};
 use crate::config::ServiceAccount;
 use crate::error::Failure;
@@ -35,22 +35,35 @@ async fn closed_port() -> SocketAddr {
     tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
 }
 
+fn turn() -> Turn {
+    Turn::of_call(Class::In)
+}
+
 #[tokio::test]
 async fn check_says_who_it_is_or_that_it_is_over() {
     let (standin, nb) = one().await;
     let valid = CheckOutcome::Valid { user_id: user(1) };
-    assert_eq!(nb.check(token(1).as_str()).await.plain(), Ok(valid));
-    assert_eq!(nb.check(token(9).as_str()).await.plain(), Ok(CheckOutcome::Ended(Code::NotExistUser)));
+    assert_eq!(nb.check(token(1).as_str(), turn()).await.plain(), Ok(valid));
+    assert_eq!(
+        nb.check(token(9).as_str(), turn()).await.plain(),
+        Ok(CheckOutcome::Ended(Code::NotExistUser))
+    );
     let expired = r#"{"errors":[{"message":"x","code":"EXPIRED_SESSION"}]}"#;
     standin.fail("auth:check", 401, expired, 1);
-    assert_eq!(nb.check(token(1).as_str()).await.plain(), Ok(CheckOutcome::Ended(Code::ExpiredSession)));
+    assert_eq!(
+        nb.check(token(1).as_str(), turn()).await.plain(),
+        Ok(CheckOutcome::Ended(Code::ExpiredSession))
+    );
 }
 
 #[tokio::test]
 async fn r16_after_sign_out_the_session_is_over_for_every_token_of_it() {
     let (_standin, nb) = one().await;
     nb.sign_out(token(1).as_str()).await.unwrap();
-    assert_eq!(nb.check(token(1).as_str()).await.plain(), Ok(CheckOutcome::Ended(Code::BlockedToken)));
+    assert_eq!(
+        nb.check(token(1).as_str(), turn()).await.plain(),
+        Ok(CheckOutcome::Ended(Code::BlockedToken))
+    );
     assert_eq!(nb.sign_out(token(1).as_str()).await.plain(), Ok(()), "twice is fine");
 }
 
@@ -67,7 +80,11 @@ async fn r07_an_answer_that_names_nobody_is_not_a_yes() {
         "",
     ] {
         standin.fail("auth:check", 200, body, 1);
-        assert_eq!(nb.check(token(1).as_str()).await.plain(), Err(Failure::NocoBaseBadAnswer), "{body}");
+        assert_eq!(
+            nb.check(token(1).as_str(), turn()).await.plain(),
+            Err(Failure::NocoBaseBadAnswer),
+            "{body}"
+        );
     }
 }
 
@@ -91,7 +108,7 @@ async fn every_kind_of_trouble_has_its_failure() {
         (late, NocoBaseTimeout),
     ] {
         standin.fault("auth:check", fault.clone(), 1);
-        assert_eq!(nb.check(token(1).as_str()).await.plain(), Err(want));
+        assert_eq!(nb.check(token(1).as_str(), turn()).await.plain(), Err(want));
         if fault.status != 200 {
             standin.fault("issuedTokens:create", fault, 1);
             let got = nb.register_session(SID, user(1), "wecom", 1).await.plain();
@@ -110,14 +127,14 @@ async fn every_kind_of_trouble_has_its_failure() {
         let got = nb.register_session(SID, user(1), "wecom", 1).await.plain();
         assert_eq!(got, Err(NocoBaseServiceDenied));
     }
-    assert!(nb.check(token(1).as_str()).await.is_ok(), "and all is well again");
+    assert!(nb.check(token(1).as_str(), turn()).await.is_ok(), "and all is well again");
 }
 
 #[tokio::test]
 async fn a_wrong_secret_is_not_the_end_of_a_session() {
     let (_standin, nb) = one().await;
     let wrong = token_by(b"another secret", 1);
-    assert_eq!(nb.check(wrong.as_str()).await.plain(), Err(Failure::NocoBaseSecretWrong));
+    assert_eq!(nb.check(wrong.as_str(), turn()).await.plain(), Err(Failure::NocoBaseSecretWrong));
     assert_eq!(nb.sign_out(wrong.as_str()).await.plain(), Err(Failure::NocoBaseSecretWrong));
 }
 
@@ -146,6 +163,7 @@ async fn a_service_account_that_does_not_count() {
         connect_timeout: Duration::from_secs(1),
         read_timeout: Duration::from_secs(1),
         health_interval: std::time::Duration::from_secs(2),
+        max_requests: crate::config::MaxRequests::Auto,
     };
     let minter = std::sync::Arc::new(Minter::new(SECRET.as_bytes()));
     assert_eq!(NocoBase::new(&upstream, &conf, minter).err(), Some(Failure::Internal));
@@ -159,16 +177,16 @@ async fn a_node_that_is_away_starting_or_stopping_is_passed_over() {
     let nb = client(&[closed_port().await, other.address, standin.address], &rules(&[], false));
     other.fail("auth:check", 503, "{}", 1);
     for _ in 0..3 {
-        assert!(nb.check(token(1).as_str()).await.is_ok());
+        assert!(nb.check(token(1).as_str(), turn()).await.is_ok());
     }
     assert_eq!(other.calls("auth:check"), 1, "a node that answers is asked first from then on");
     let nb = client(&[other.address, standin.address], &rules(&[], false));
     let stopping = "ConnectionManager.getConnection was called after the connection manager was closed!";
     let stopping = format!(r#"{{"errors":[{{"message":"{stopping}"}}]}}"#);
     other.fail("auth:check", 500, &stopping, 1);
-    assert!(nb.check(token(1).as_str()).await.is_ok());
+    assert!(nb.check(token(1).as_str(), turn()).await.is_ok());
     let nobody = client(&[closed_port().await, closed_port().await], &rules(&[], false));
-    assert_eq!(nobody.check(token(1).as_str()).await.plain(), Err(Failure::NocoBaseUnreachable));
+    assert_eq!(nobody.check(token(1).as_str(), turn()).await.plain(), Err(Failure::NocoBaseUnreachable));
 }
 
 #[tokio::test]
@@ -192,7 +210,7 @@ async fn a_session_is_registered_once_however_often_it_is_asked_for() {
 async fn r17_an_endless_answer_is_cut_off() {
     let (standin, nb) = one().await;
     standin.fail("auth:check", 200, &"x".repeat(3 << 20), 1);
-    assert_eq!(nb.check(token(1).as_str()).await.plain(), Err(Failure::NocoBaseBadAnswer));
+    assert_eq!(nb.check(token(1).as_str(), turn()).await.plain(), Err(Failure::NocoBaseBadAnswer));
 }
 
 #[tokio::test]

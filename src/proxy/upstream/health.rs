@@ -83,6 +83,11 @@ impl Check {
     }
 }
 
+/// Was there no response, though the node could be reached?
+fn is_silent(error: &Error) -> bool {
+    matches!(error.etype(), ErrorType::ReadTimedout | ErrorType::WriteTimedout)
+}
+
 fn state_of(error: &Error) -> State {
     match error.etype() {
         ErrorType::HTTPStatus(503) => State::Starting,
@@ -114,6 +119,9 @@ impl HealthCheck for Check {
         let address = target.addr.as_inet();
         if let Some(node) = self.nodes.iter().find(|n| Some(&n.address) == address) {
             let before = node.found(found, self.began.elapsed());
+            // A node that hangs and one that only has much to do look alike here; the latter responds to others.
+            let hangs = done.as_ref().is_err_and(|e| is_silent(e)) && node.limiter.silence() >= PATIENCE;
+            node.limiter.set_away(hangs);
             match (before, found) {
                 _ if before == found => {}
                 (_, State::Well) => {

@@ -2,7 +2,8 @@
 //!
 //! A node is passed over while its health check fails (`health`), and for a moment after it refused a connection or
 //! responded 500 where another one did not. It gets less than its share while it warms up (`node`). If that leaves no node,
-//! every node is tried: a wrong check must not cause an outage.
+//! every node is tried: a wrong check must not cause an outage. Only a node that hangs, and has responded to nobody since its
+//! check began, gets nothing (`nocobase::concurrency`, which also bounds what each node has to do at once).
 
 mod health;
 mod node;
@@ -23,6 +24,7 @@ pub(crate) use node::{Node, State};
 pub(crate) use places::{Place, Places};
 
 use crate::config;
+use crate::nocobase::{Concurrency, NodeLimiter};
 
 /// A request remembers the nodes that it has tried in one word; the configuration allows no more of them.
 const WORD: usize = 64;
@@ -93,6 +95,7 @@ impl Upstreams {
         upstream: &config::Upstream,
         public_path: &str,
         before: Option<&Upstreams>,
+        concurrency: &Concurrency,
     ) -> Result<Upstreams, NodesError> {
         let mut nodes: Vec<Node> = Vec::with_capacity(upstream.nodes.len());
         for name in &upstream.nodes {
@@ -103,7 +106,10 @@ impl Upstreams {
                 let (one, other) = (same.name.clone(), name.clone());
                 return Err(NodesError::Same { one, other, address });
             }
-            nodes.push(Node::new(name.clone(), address, upstream));
+            let limiter = concurrency
+                .of(name)
+                .unwrap_or_else(|| Arc::new(NodeLimiter::new(config::MaxRequests::Unbounded, None)));
+            nodes.push(Node::new(name.clone(), address, upstream, limiter));
         }
         let nodes: Arc<[Node]> = nodes.into();
         let began = before.map_or_else(Instant::now, |before| before.began);
@@ -138,7 +144,10 @@ impl Upstreams {
             (tried.count() == 0).then_some(0)?
         } else {
             let now = self.began.elapsed();
-            self.select(*tried, |node, healthy| healthy && node.takes(now))
+            self.select(*tried, |node, healthy| healthy && node.limiter.has_room() && node.takes(now))
+                .or_else(|| {
+                    self.select(*tried, |node, healthy| healthy && !node.limiter.is_away() && node.takes(now))
+                })
                 .or_else(|| self.select(*tried, |_, healthy| healthy))
                 .or_else(|| self.select(*tried, |_, _| true))?
         };
@@ -177,6 +186,11 @@ impl Upstreams {
         if let Some(node) = self.nodes.get(index) {
             node.avoid_until(self.began.elapsed() + self.interval);
         }
+    }
+
+    /// The place before a node.
+    pub(crate) fn limiter(&self, index: usize) -> Option<&Arc<NodeLimiter>> {
+        self.nodes.get(index).map(|node| &node.limiter)
     }
 
     /// Name of a node, as configured.

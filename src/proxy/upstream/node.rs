@@ -2,12 +2,14 @@
 //! request, so all of it is atomic.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use pingora::prelude::HttpPeer;
 
 use crate::config;
+use crate::nocobase::NodeLimiter;
 use crate::proxy::lost_peers;
 
 /// Keeps connections that carry tunnels apart from pooled ones: they are made by another connector.
@@ -53,6 +55,8 @@ pub(crate) struct Node {
     pub address: SocketAddr,
     http: HttpPeer,
     tunnel: HttpPeer,
+    /// The place before it.
+    pub limiter: Arc<NodeLimiter>,
     state: AtomicU8,
     /// Milliseconds; before it, other nodes are preferred.
     avoid_until: AtomicU64,
@@ -62,7 +66,12 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    pub(super) fn new(name: String, address: SocketAddr, upstream: &config::Upstream) -> Node {
+    pub(super) fn new(
+        name: String,
+        address: SocketAddr,
+        upstream: &config::Upstream,
+        limiter: Arc<NodeLimiter>,
+    ) -> Node {
         let mut http = HttpPeer::new(address, false, String::new());
         http.options.connection_timeout = Some(upstream.connect_timeout);
         http.options.total_connection_timeout = Some(upstream.connect_timeout);
@@ -82,6 +91,7 @@ impl Node {
             address,
             http,
             tunnel,
+            limiter,
             state: AtomicU8::new(State::Well as u8),
             avoid_until: AtomicU64::new(0),
             back_since: AtomicU64::new(WARM),

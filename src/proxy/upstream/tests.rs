@@ -7,11 +7,18 @@ fn upstream(nodes: &[&str]) -> config::Upstream {
         connect_timeout: Duration::from_secs(3),
         read_timeout: Duration::from_secs(300),
         health_interval: Duration::from_secs(2),
+        max_requests: config::MaxRequests::Unbounded,
     }
 }
 
 fn three() -> Upstreams {
-    Upstreams::new(&upstream(&["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"]), "/", None).unwrap()
+    Upstreams::new(
+        &upstream(&["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"]),
+        "/",
+        None,
+        &Concurrency::default(),
+    )
+    .unwrap()
 }
 
 fn firsts(u: &Upstreams, requests: usize) -> [usize; 3] {
@@ -29,7 +36,9 @@ fn nodes_take_turns() {
 
 #[test]
 fn a_request_meets_each_node_once() {
-    for u in [three(), Upstreams::new(&upstream(&["127.0.0.1:1"]), "/", None).unwrap()] {
+    for u in
+        [three(), Upstreams::new(&upstream(&["127.0.0.1:1"]), "/", None, &Concurrency::default()).unwrap()]
+    {
         let mut tried = Tried::default();
         let mut met: Vec<_> = std::iter::from_fn(|| u.pick(&mut tried, false).map(|p| p.0)).collect();
         met.sort_unstable();
@@ -64,7 +73,9 @@ fn a_node_that_comes_back_warms_up() {
 
 #[test]
 fn names_that_cannot_be_used_are_told() {
-    let told = |nodes: &[&str]| Upstreams::new(&upstream(nodes), "/", None).err().unwrap().to_string();
+    let told = |nodes: &[&str]| {
+        Upstreams::new(&upstream(nodes), "/", None, &Concurrency::default()).err().unwrap().to_string()
+    };
     assert!(told(&["no-such-host.invalid:1"]).contains("no-such-host.invalid:1"));
     assert!(told(&["127.0.0.1:1", "localhost:2", "127.0.0.1:2"]).contains("127.0.0.1:2"));
 }

@@ -42,6 +42,7 @@ pub struct Data {
     /// Fields that the service account's role may not see.
     pub hidden: HashSet<&'static str>,
     pub(crate) faults: Vec<Planned>,
+    pub(crate) work: Option<crate::work::Work>,
     /// Requests, but for health checks.
     pub seen: Vec<Seen>,
     /// Text frames of all WebSockets.

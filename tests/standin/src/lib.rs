@@ -8,6 +8,7 @@
 //! - `roles`: roles, their rights, users' roles, and the administrator's sign-in by password
 //! - `token`: whom a token is for
 //! - `version`: how versions of NocoBase differ
+//! - `work`: how much it can do at once
 //! - `site`: pages, files, streams, WebSockets
 //!
 //! It shares no code with the gate, so that a mistake in the gate is not repeated here.
@@ -23,6 +24,7 @@ mod site;
 mod table;
 mod token;
 mod version;
+mod work;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -40,6 +42,7 @@ use serde_json::{Value, json};
 pub use data::{Data, Seen};
 pub use fault::Fault;
 pub use token::claims;
+pub use work::Done;
 
 /// Its secret for tokens, unless a test gives another one.
 pub const SECRET: &str = "stand-in-secret-of-nocobase";
@@ -169,6 +172,16 @@ impl NocoBase {
         self.fault(on, Fault::slow(delay), times);
     }
 
+    /// From now on it does so many requests at once, each for so long; health checks and questions about itself go before.
+    pub fn capacity(&self, at_once: usize, each: Duration) {
+        self.data().work = Some(work::Work::new(at_once, each));
+    }
+
+    /// What it has done since [`NocoBase::capacity`].
+    pub fn done(&self) -> Done {
+        self.data().work.as_ref().unwrap().done()
+    }
+
     /// No faults any more.
     pub fn heal(&self) {
         self.data().faults.clear();
@@ -206,7 +219,7 @@ async fn answer(State(node): State<Node>, request: Request) -> Response {
     let query = parts.uri.query().unwrap_or_default().to_owned();
     let api = version::api(&node);
     let (body, body_len) = read(body).await;
-    let fault = {
+    let (fault, work) = {
         let mut data = node.data.lock();
         // The gate asks for health, version and settings all the time; `seen` holds what a test asked for.
         let agent = parts.headers.get(header::USER_AGENT);
@@ -218,8 +231,12 @@ async fn answer(State(node): State<Node>, request: Request) -> Response {
         if let Some(action) = path.strip_prefix(&api) {
             *data.calls.entry(action.to_owned()).or_default() += 1;
         }
-        fault::take(&mut data.faults, &path)
+        let work = data.work.clone().filter(|_| path != HEALTH && !about);
+        (fault::take(&mut data.faults, &path), work)
     };
+    if let Some(work) = work {
+        work.on_one().await;
+    }
     let call = |action: &str| api::call(&node, action, &parts.headers, &query, &body);
     let action = path.strip_prefix(&api);
     if let Some(fault) = fault {

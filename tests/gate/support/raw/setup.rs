@@ -225,14 +225,34 @@ level = "debug"
         self.visitor_of(ago, ago)
     }
 
+    /// One of many, each with a user of their own: [`Setup::user_of`].
+    pub fn visitor_number(&self, number: u64) -> Visitor {
+        self.visitor_who(&format!("person{number}"), Self::user_of(number), Duration::ZERO, Duration::ZERO)
+    }
+
+    /// NocoBase's user of one of many.
+    pub fn user_of(number: u64) -> u64 {
+        10_000 + number
+    }
+
     /// Signed in so long ago, and seen last so long ago.
     pub fn visitor_of(&self, signed_in_ago: Duration, seen_ago: Duration) -> Visitor {
+        self.visitor_who("zhangsan", 7, signed_in_ago, seen_ago)
+    }
+
+    fn visitor_who(
+        &self,
+        userid: &str,
+        user_id: u64,
+        signed_in_ago: Duration,
+        seen_ago: Duration,
+    ) -> Visitor {
         let member = Member {
             entry: "wecom".into(),
             corp_id: CORP.into(),
-            userid: "zhangsan".into(),
+            userid: userid.into(),
             name: "张三".into(),
-            user_id: 7,
+            user_id,
         };
         let session = Session::begin(member, (SystemTime::now() - signed_in_ago).into()).unwrap();
         let now = (SystemTime::now() - seen_ago).into();

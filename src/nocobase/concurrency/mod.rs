@@ -1,0 +1,54 @@
+//! How much NocoBase is asked to do at once: one bounded place before each of its nodes, for proxied requests and for the
+//! gate's own calls alike. Who finds no room waits for a moment in a fair queue, or learns at once that it would take too long.
+//! NocoBase itself takes everything, and a crowd makes it so slow that nobody is served.
+//!
+//! - `limit`: how many at once, found from the latency (plain data)
+//! - `queue`: who is next (plain data)
+//! - `node_limiter`: both at work for one node
+//!
+//! Must never: know what a request is, or hold a place for a response that is on its way already.
+
+mod limit;
+mod node_limiter;
+mod queue;
+
+use std::sync::Arc;
+
+pub(crate) use node_limiter::{NodeLimiter, Permit, Refused};
+pub(crate) use queue::{Class, Turn, Who};
+
+use crate::config;
+use crate::metrics::Nodes;
+
+/// The limiters of all nodes. They go on over changes of the configuration.
+#[derive(Debug, Default)]
+pub(crate) struct Concurrency {
+    nodes: Vec<(String, Arc<NodeLimiter>)>,
+}
+
+impl Concurrency {
+    /// In place of `before`. Counts into `counts`.
+    pub(crate) fn after(
+        before: Option<&Concurrency>,
+        upstream: &config::Upstream,
+        counts: &Nodes,
+    ) -> Concurrency {
+        let limiter = |name: &String| {
+            let limiter = before.and_then(|b| b.of(name)).unwrap_or_else(|| {
+                let counts = counts.queue_of(name);
+                Arc::new(NodeLimiter::new(upstream.max_requests, Some(counts)))
+            });
+            limiter.set_limit(upstream.max_requests);
+            (name.clone(), limiter)
+        };
+        Concurrency { nodes: upstream.nodes.iter().map(limiter).collect() }
+    }
+
+    /// That of the node with this name.
+    pub(crate) fn of(&self, node: &str) -> Option<Arc<NodeLimiter>> {
+        self.nodes.iter().find(|(name, _)| name == node).map(|(_, limiter)| limiter.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests;

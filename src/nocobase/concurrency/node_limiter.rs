@@ -1,0 +1,384 @@
+//! The place before one node. Where there is room, a request costs two atomic operations and no lock.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+
+use super::limit::{AdaptiveLimit, KINDS, Responses};
+use super::queue::{Class, Turn, WaitQueue};
+use crate::config::MaxRequests;
+use crate::metrics::QueueCounts;
+
+/// Longest wait for a place: people go away, or try again, not long after it.
+pub(super) const PATIENCE: Duration = Duration::from_secs(3);
+/// How often the limit is looked at, in microseconds, and how many responses it takes.
+const WINDOW_US: u64 = 250_000;
+const WINDOW_RESPONSES: u32 = 8;
+/// A request that was given up occupies NocoBase as long as others do, but no longer than this.
+const LONGEST_AFTERMATH: Duration = Duration::from_secs(2);
+
+/// Why there is no place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// It would take too long, or has.
+    Crowded,
+    /// The node does not respond any more.
+    Away,
+}
+
+/// What became of those who waited.
+type Grant = oneshot::Sender<Result<Permit, Refused>>;
+
+#[derive(Debug)]
+struct State {
+    queue: WaitQueue<Grant>,
+    adaptive: Option<AdaptiveLimit>,
+    next_id: u64,
+}
+
+#[derive(Debug, Default)]
+struct KindCounts {
+    count: AtomicU32,
+    micros: AtomicU64,
+}
+
+/// The place before one node.
+#[derive(Debug)]
+pub(crate) struct NodeLimiter {
+    in_use: AtomicUsize,
+    limit: AtomicUsize,
+    waiting: AtomicUsize,
+    away: AtomicBool,
+    state: Mutex<State>,
+    /// Since the last look at the limit.
+    kinds: [KindCounts; KINDS],
+    responses: AtomicU32,
+    was_full: AtomicBool,
+    /// Microseconds after `began`.
+    looked_at: AtomicU64,
+    last_response: AtomicU64,
+    /// Microseconds that a request takes at present; 0: unknown.
+    mean_us: AtomicU64,
+    began: Instant,
+    counts: Option<QueueCounts>,
+}
+
+impl NodeLimiter {
+    pub(crate) fn new(limit: MaxRequests, counts: Option<QueueCounts>) -> NodeLimiter {
+        let limiter = NodeLimiter {
+            in_use: AtomicUsize::new(0),
+            limit: AtomicUsize::new(usize::MAX),
+            waiting: AtomicUsize::new(0),
+            away: AtomicBool::new(false),
+            state: Mutex::new(State { queue: WaitQueue::new(), adaptive: None, next_id: 0 }),
+            kinds: Default::default(),
+            responses: AtomicU32::new(0),
+            was_full: AtomicBool::new(false),
+            looked_at: AtomicU64::new(0),
+            last_response: AtomicU64::new(0),
+            mean_us: AtomicU64::new(0),
+            began: Instant::now(),
+            counts,
+        };
+        limiter.set_limit(limit);
+        limiter
+    }
+
+    /// Another limit, as configured.
+    pub(crate) fn set_limit(&self, limit: MaxRequests) {
+        let mut state = self.state.lock();
+        let now = match limit {
+            MaxRequests::Auto => state.adaptive.get_or_insert_with(AdaptiveLimit::new).now(),
+            MaxRequests::Fixed(most) => most,
+            MaxRequests::Unbounded => usize::MAX,
+        };
+        if limit != MaxRequests::Auto {
+            state.adaptive = None;
+        }
+        self.limit.store(now, Ordering::SeqCst);
+    }
+
+    /// How many have a place now.
+    pub(crate) fn in_use(&self) -> usize {
+        self.in_use.load(Ordering::Relaxed)
+    }
+
+    /// How many may have one; `usize::MAX`: any number.
+    pub(crate) fn limit(&self) -> usize {
+        self.limit.load(Ordering::Relaxed)
+    }
+
+    /// How many wait.
+    pub(crate) fn queued(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Would one more find a place at once?
+    pub(crate) fn has_room(&self) -> bool {
+        !self.is_away() && self.queued() == 0 && self.in_use() < self.limit()
+    }
+
+    /// Does the node not respond any more?
+    pub(crate) fn is_away(&self) -> bool {
+        self.away.load(Ordering::Relaxed)
+    }
+
+    /// Since when it has sent no response.
+    pub(crate) fn silence(&self) -> Duration {
+        let last = Duration::from_micros(self.last_response.load(Ordering::Relaxed));
+        self.began.elapsed().saturating_sub(last)
+    }
+
+    /// The node does not respond any more, or does so again. Who waits for it learns it.
+    pub(crate) fn set_away(self: &Arc<Self>, away: bool) {
+        self.away.store(away, Ordering::SeqCst);
+        if !away {
+            return;
+        }
+        let waiting: Vec<Grant> = {
+            let mut state = self.state.lock();
+            let all = std::iter::from_fn(|| state.queue.pop()).collect();
+            self.waiting.store(0, Ordering::SeqCst);
+            all
+        };
+        for grant in waiting {
+            // An error means that nobody waits for it any more.
+            let _ = grant.send(Err(Refused::Away));
+        }
+    }
+
+    /// A place, at once or after a wait. Dropped, the future leaves the queue.
+    pub(crate) async fn enter(self: &Arc<Self>, turn: Turn) -> Result<Permit, Refused> {
+        if turn.class == Class::Urgent {
+            self.in_use.fetch_add(1, Ordering::SeqCst);
+            return Ok(Permit::new(self));
+        }
+        if let Some(permit) = self.try_enter() {
+            return Ok(permit);
+        }
+        let result = Box::pin(self.wait(turn)).await;
+        if result.is_err()
+            && let Some(counts) = &self.counts
+        {
+            counts.refused();
+        }
+        result
+    }
+
+    fn try_enter(self: &Arc<Self>) -> Option<Permit> {
+        let open = !self.away.load(Ordering::Relaxed) && self.waiting.load(Ordering::SeqCst) == 0;
+        (open && self.take()).then(|| Permit::new(self))
+    }
+
+    fn take(&self) -> bool {
+        let limit = self.limit.load(Ordering::Relaxed);
+        let one_more = |n| (n < limit).then_some(n + 1);
+        self.in_use.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_more).is_ok()
+    }
+
+    async fn wait(self: &Arc<Self>, turn: Turn) -> Result<Permit, Refused> {
+        self.was_full.store(true, Ordering::Relaxed);
+        let (grant, granted) = oneshot::channel();
+        let began = Instant::now();
+        let _place = {
+            let mut state = self.state.lock();
+            if self.away.load(Ordering::SeqCst) {
+                return Err(Refused::Away);
+            }
+            if self.time_for(state.queue.ahead(turn.class, turn.who) + 1) > PATIENCE {
+                return Err(Refused::Crowded);
+            }
+            let id = state.next_id;
+            state.next_id = id.wrapping_add(1);
+            state.queue.push(turn.class, turn.who, id, grant).map_err(|_| Refused::Crowded)?;
+            self.waiting.store(state.queue.len(), Ordering::SeqCst);
+            Waiting { limiter: self, turn, id }
+        };
+        // A place may have become free before this one was in the queue.
+        self.hand_out();
+        let result = match tokio::time::timeout(PATIENCE, granted).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(_)) | Err(_) => Err(Refused::Crowded),
+        };
+        if let Some(counts) = &self.counts {
+            counts.waited(began.elapsed());
+        }
+        result
+    }
+
+    /// How long so many requests take, as far as that is known.
+    fn time_for(&self, requests: usize) -> Duration {
+        let each = Duration::from_micros(self.mean_us.load(Ordering::Relaxed));
+        let rounds = requests.div_ceil(self.limit().max(1));
+        each.saturating_mul(u32::try_from(rounds).unwrap_or(u32::MAX))
+    }
+
+    /// Gives the free places to those who wait.
+    fn hand_out(self: &Arc<Self>) {
+        loop {
+            let grant = {
+                let mut state = self.state.lock();
+                if state.queue.len() == 0 || !self.take() {
+                    return;
+                }
+                let grant = state.queue.pop();
+                self.waiting.store(state.queue.len(), Ordering::SeqCst);
+                grant
+            };
+            let unused = match grant {
+                Some(grant) => grant.send(Ok(Permit::new(self))).err().and_then(Result::ok),
+                None => Some(Permit::new(self)),
+            };
+            if let Some(permit) = unused {
+                permit.forget();
+            }
+        }
+    }
+
+    fn release(self: &Arc<Self>) {
+        self.in_use.fetch_sub(1, Ordering::SeqCst);
+        if self.waiting.load(Ordering::SeqCst) > 0 {
+            self.hand_out();
+        }
+    }
+
+    /// A request of this kind was answered after so long.
+    fn responded(self: &Arc<Self>, kind: usize, took: Duration) {
+        let now = micros(self.began.elapsed());
+        self.last_response.store(now, Ordering::Relaxed);
+        if self.limit() == usize::MAX {
+            return;
+        }
+        if let Some(kind) = self.kinds.get(kind % KINDS) {
+            kind.count.fetch_add(1, Ordering::Relaxed);
+            kind.micros.fetch_add(micros(took), Ordering::Relaxed);
+        }
+        let responses = self.responses.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+        let since = now.saturating_sub(self.looked_at.load(Ordering::Relaxed));
+        if since >= WINDOW_US && responses >= WINDOW_RESPONSES {
+            self.look(now);
+        }
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "times are short")]
+    fn look(self: &Arc<Self>, now: u64) {
+        // Somebody else is at it.
+        let Some(mut state) = self.state.try_lock() else { return };
+        self.looked_at.store(now, Ordering::Relaxed);
+        self.responses.store(0, Ordering::Relaxed);
+        let (mut count, mut micros) = (0, 0);
+        let responses = std::array::from_fn(|i| {
+            let Some(kind) = self.kinds.get(i) else { return Responses::default() };
+            let (n, us) = (kind.count.swap(0, Ordering::Relaxed), kind.micros.swap(0, Ordering::Relaxed));
+            count += u64::from(n);
+            micros += us;
+            Responses { count: n, seconds: us as f64 / 1e6 }
+        });
+        if let Some(mean) = micros.checked_div(count) {
+            self.mean_us.store(mean, Ordering::Relaxed);
+        }
+        let full = self.was_full.swap(state.queue.len() > 0, Ordering::Relaxed);
+        if let Some(adaptive) = &mut state.adaptive {
+            adaptive.observe(&responses, full);
+            self.limit.store(adaptive.now(), Ordering::SeqCst);
+        }
+        drop(state);
+        self.hand_out();
+    }
+}
+
+fn micros(d: Duration) -> u64 {
+    u64::try_from(d.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// Leaves the queue when it is dropped.
+struct Waiting<'a> {
+    limiter: &'a NodeLimiter,
+    turn: Turn,
+    id: u64,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let mut state = self.limiter.state.lock();
+        if state.queue.remove(self.turn.class, self.turn.who, self.id).is_some() {
+            self.limiter.waiting.store(state.queue.len(), Ordering::SeqCst);
+        }
+    }
+}
+
+/// A place before NocoBase, until it is dropped or the response is there.
+#[derive(Debug)]
+#[must_use = "what is dropped at once holds no place"]
+pub(crate) struct Permit {
+    /// `None`: it has been given back.
+    limiter: Option<Arc<NodeLimiter>>,
+    since: Instant,
+    /// The request has been sent.
+    sent: bool,
+}
+
+impl Permit {
+    fn new(limiter: &Arc<NodeLimiter>) -> Permit {
+        Permit { limiter: Some(limiter.clone()), since: Instant::now(), sent: false }
+    }
+
+    /// NocoBase is about to get the request: given up from now on, it is at work all the same.
+    pub(crate) fn sent(mut self) -> Permit {
+        self.sent = true;
+        self
+    }
+
+    /// The head of the response is there. `path`: of the request, for its kind.
+    pub(crate) fn responded(mut self, path: &str) {
+        if let Some(limiter) = self.limiter.take() {
+            limiter.responded(kind(path), self.since.elapsed());
+            limiter.release();
+        }
+    }
+
+    /// NocoBase never got the request, or is gone.
+    pub(crate) fn unused(mut self) {
+        self.sent = false;
+    }
+
+    /// Gives it back without handing it on.
+    fn forget(mut self) {
+        if let Some(limiter) = self.limiter.take() {
+            limiter.in_use.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let Some(limiter) = self.limiter.take() else { return };
+        let usual = Duration::from_micros(limiter.mean_us.load(Ordering::Relaxed)).min(LONGEST_AFTERMATH);
+        let aftermath = usual.saturating_sub(self.since.elapsed());
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) if self.sent && !aftermath.is_zero() => {
+                runtime.spawn(async move {
+                    tokio::time::sleep(aftermath).await;
+                    limiter.release();
+                });
+            }
+            _ => limiter.release(),
+        }
+    }
+}
+
+/// The kind of a request: by the first two segments of its path, which for an API call is the action.
+fn kind(path: &str) -> usize {
+    let mut hash: u32 = 0x811c_9dc5;
+    let mut slashes = 0;
+    for byte in path.bytes().take_while(|b| {
+        slashes += u32::from(*b == b'/');
+        slashes < 3
+    }) {
+        hash = (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
+    }
+    (hash ^ (hash >> 16)) as usize % KINDS
+}

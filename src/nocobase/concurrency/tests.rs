@@ -1,0 +1,176 @@
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::*;
+use crate::config::MaxRequests;
+
+const S: Duration = Duration::from_secs(1);
+
+fn limiter(limit: usize) -> Arc<NodeLimiter> {
+    Arc::new(NodeLimiter::new(MaxRequests::Fixed(limit), None))
+}
+
+fn user(id: u64) -> Turn {
+    Turn { class: Class::In, who: Who::User(id) }
+}
+
+fn newcomer(id: u64) -> Turn {
+    Turn { class: Class::New, who: Who::User(id) }
+}
+
+/// Waits in a task of its own, and says so in `order` when it is its turn.
+fn waits(
+    limiter: &Arc<NodeLimiter>,
+    turn: Turn,
+    order: &Arc<parking_lot::Mutex<Vec<Turn>>>,
+) -> tokio::task::JoinHandle<Result<Permit, Refused>> {
+    let (limiter, order) = (limiter.clone(), order.clone());
+    tokio::spawn(async move {
+        let permit = limiter.enter(turn).await;
+        order.lock().push(turn);
+        permit
+    })
+}
+
+async fn queued(limiter: &NodeLimiter, many: usize) {
+    while limiter.queued() != many {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_than_the_limit_at_once_and_who_is_in_goes_first() {
+    let limiter = limiter(2);
+    let order = Arc::default();
+    let (one, two) = (limiter.enter(user(1)).await.unwrap(), limiter.enter(user(2)).await.unwrap());
+    let new = waits(&limiter, newcomer(3), &order);
+    queued(&limiter, 1).await;
+    let inside = waits(&limiter, user(4), &order);
+    queued(&limiter, 2).await;
+    assert!(!limiter.has_room());
+    drop(one);
+    let four = inside.await.unwrap().unwrap();
+    assert_eq!(*order.lock(), [user(4)]);
+    drop((two, four));
+    let three = new.await.unwrap().unwrap();
+    assert_eq!((limiter.in_use(), limiter.queued()), (1, 0));
+    drop(three);
+    assert_eq!(limiter.in_use(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_longer_than_people_do() {
+    let limiter = limiter(1);
+    let _held = limiter.enter(user(1)).await.unwrap();
+    let began = tokio::time::Instant::now();
+    assert_eq!(limiter.enter(user(2)).await.err(), Some(Refused::Crowded));
+    assert_eq!((began.elapsed().as_secs(), limiter.queued()), (3, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_leaves_gets_no_place() {
+    let limiter = limiter(1);
+    let order = Arc::default();
+    let held = limiter.enter(user(1)).await.unwrap();
+    let leaves = waits(&limiter, user(2), &order);
+    queued(&limiter, 1).await;
+    leaves.abort();
+    queued(&limiter, 0).await;
+    drop(held);
+    assert_eq!((limiter.in_use(), order.lock().len()), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_ends_something_never_waits() {
+    let limiter = limiter(1);
+    let _held = limiter.enter(user(1)).await.unwrap();
+    limiter.set_away(true);
+    let urgent = limiter.enter(Turn::of_call(Class::Urgent)).await.unwrap();
+    assert_eq!(limiter.in_use(), 2);
+    drop(urgent);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_a_node_that_does_not_respond_learns_it_at_once() {
+    let limiter = limiter(1);
+    let order = Arc::default();
+    let _held = limiter.enter(user(1)).await.unwrap();
+    let waiting = waits(&limiter, user(2), &order);
+    queued(&limiter, 1).await;
+    let began = tokio::time::Instant::now();
+    limiter.set_away(true);
+    assert_eq!(waiting.await.unwrap().err(), Some(Refused::Away));
+    assert_eq!(limiter.enter(user(3)).await.err(), Some(Refused::Away));
+    assert!(began.elapsed().is_zero());
+    limiter.set_away(false);
+    limiter.set_limit(MaxRequests::Unbounded);
+    assert!(limiter.enter(user(3)).await.is_ok());
+}
+
+/// Real time: how long requests take is measured with the clock of the machine.
+#[tokio::test]
+async fn who_would_wait_too_long_learns_it_at_once() {
+    let limiter = limiter(1);
+    for _ in 0..9 {
+        let permit = limiter.enter(user(1)).await.unwrap();
+        tokio::time::sleep(S / 25).await;
+        permit.responded("/api/users:list");
+    }
+    let held = limiter.enter(user(1)).await.unwrap();
+    let order = Arc::default();
+    let all: Vec<_> = (2..200).map(|id| waits(&limiter, newcomer(id), &order)).collect();
+    while order.lock().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    // About 75 of them fit into three seconds, each with 40 ms.
+    let waiting = limiter.queued();
+    assert!((10..=80).contains(&waiting), "{waiting}");
+    assert_eq!(limiter.in_use(), 1);
+    drop(held);
+    all.iter().for_each(tokio::task::JoinHandle::abort);
+}
+
+#[tokio::test]
+async fn a_request_that_was_given_up_keeps_nocobase_busy_for_a_while() {
+    let limiter = limiter(4);
+    for _ in 0..8 {
+        let permit = limiter.enter(user(1)).await.unwrap();
+        tokio::time::sleep(S / 25).await;
+        permit.responded("/api/users:list");
+    }
+    let given_up = limiter.enter(user(1)).await.unwrap().sent();
+    let never_sent = limiter.enter(user(1)).await.unwrap();
+    drop((given_up, never_sent));
+    assert_eq!(limiter.in_use(), 1);
+    while limiter.in_use() > 0 {
+        tokio::time::sleep(S / 100).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_place_is_lost_among_many() {
+    let limiter = limiter(3);
+    let most = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let all = (0..64).map(|id| {
+        let (limiter, most) = (limiter.clone(), most.clone());
+        tokio::spawn(async move {
+            for round in 0..50 {
+                let turn = if (id + round) % 3 == 0 { newcomer(id) } else { user(id) };
+                let entered = limiter.enter(turn);
+                if round % 7 == 0 {
+                    // Some go away.
+                    let _ = tokio::time::timeout(Duration::from_micros(id), entered).await;
+                } else if let Ok(permit) = entered.await {
+                    most.fetch_max(limiter.in_use(), Ordering::Relaxed);
+                    tokio::task::yield_now().await;
+                    drop(permit);
+                }
+            }
+        })
+    });
+    for task in all.collect::<Vec<_>>() {
+        task.await.unwrap();
+    }
+    assert_eq!((limiter.in_use(), limiter.queued()), (0, 0));
+    assert_eq!(most.load(Ordering::Relaxed), 3);
+}

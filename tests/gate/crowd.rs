@@ -1,0 +1,134 @@
+//! Nine o'clock: more people come at once than NocoBase can serve. The stand-in does as much as it can and no more, and works
+//! on what it was sent, whether or not somebody waits for it.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use nocobase_standin::NocoBase;
+use serde_json::json;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+
+use super::support::raw::{Gate, SECRET, Setup, get, read_answer};
+
+/// What NocoBase can do here.
+const AT_ONCE: usize = 20;
+const EACH: Duration = Duration::from_millis(100);
+const NAVIGATION: &str = "Sec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\nAccept: text/html\r\n";
+
+async fn stage(people: u64, change: impl FnOnce(Setup) -> Setup) -> (NocoBase, Setup, Gate) {
+    let nocobase = NocoBase::start_with(SECRET).await;
+    for id in (1..=people + 1).map(Setup::user_of).chain([1]) {
+        nocobase.user_with_id(id, json!({ "nickname": format!("person {id}") }));
+    }
+    let setup = change(Setup::new(nocobase.address));
+    let gate = setup.start().await;
+    nocobase.capacity(AT_ONCE, EACH);
+    (nocobase, setup, gate)
+}
+
+/// One page load over a connection of its own; 0: no response in time.
+async fn page(gate: SocketAddr, cookie: &str, patience: Duration) -> u16 {
+    let ask = async {
+        let mut stream = TcpStream::connect(gate).await.unwrap();
+        let lines = format!("{cookie}{NAVIGATION}Connection: close\r\n");
+        stream.write_all(get("/admin", &lines).as_bytes()).await.unwrap();
+        read_answer(&mut stream).await.status()
+    };
+    tokio::time::timeout(patience, ask).await.unwrap_or(0)
+}
+
+/// Tries as the waiting page does, until the page is there: how often it was refused.
+async fn comes_in(gate: SocketAddr, cookie: String, patience: Duration) -> usize {
+    let until = Instant::now() + Duration::from_secs(120);
+    let mut refused = 0;
+    loop {
+        match page(gate, &cookie, patience).await {
+            200 => return refused,
+            0 | 503 => refused += 1,
+            status => panic!("{status}"),
+        }
+        assert!(Instant::now() < until, "never in");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crowd_comes_in_and_nocobase_works_for_somebody_all_the_time() {
+    const PEOPLE: u64 = 400;
+    let (nocobase, setup, gate) = stage(PEOPLE, |setup| setup).await;
+    let inside = setup.visitor_number(PEOPLE + 1);
+    assert_eq!(page(gate.http, &inside.cookie_line(), Duration::from_secs(30)).await, 200);
+
+    let began = Instant::now();
+    let crowd: Vec<_> = (1..=PEOPLE)
+        .map(|n| {
+            tokio::spawn(comes_in(gate.http, setup.visitor_number(n).cookie_line(), Duration::from_secs(30)))
+        })
+        .collect();
+    // Somebody who is in already goes on meanwhile.
+    let mut slowest = Duration::ZERO;
+    for _ in 0..10 {
+        let asked = Instant::now();
+        assert_eq!(page(gate.http, &inside.cookie_line(), Duration::from_secs(30)).await, 200);
+        slowest = slowest.max(asked.elapsed());
+    }
+    for person in crowd {
+        person.await.unwrap();
+    }
+    let (took, done) = (began.elapsed(), nocobase.done());
+    println!("{done:?} in {took:?}; who was in waited {slowest:?} at most");
+    assert!(done.for_nobody * 50 <= done.requests, "{done:?}");
+    assert!(done.most_at_once <= 3 * AT_ONCE, "{done:?}");
+    // A check and a page each; at full speed that takes four seconds.
+    assert!(took < Duration::from_secs(40), "{took:?}");
+    assert!(slowest < Duration::from_secs(3), "{slowest:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_sent_for_people_who_have_gone() {
+    const PEOPLE: u64 = 300;
+    let (nocobase, setup, gate) = stage(PEOPLE, |setup| setup.set("upstream.max_requests", 20)).await;
+    // They have half a second; NocoBase needs three for all of them.
+    let crowd: Vec<_> = (1..=PEOPLE)
+        .map(|n| {
+            let (gate, cookie) = (gate.http, setup.visitor_number(n).cookie_line());
+            tokio::spawn(async move { page(gate, &cookie, Duration::from_millis(500)).await })
+        })
+        .collect();
+    for person in crowd {
+        person.await.unwrap();
+    }
+    // Whatever was still waiting is not sent afterwards, and the place is free again.
+    let late = setup.visitor_number(PEOPLE + 1);
+    assert_eq!(page(gate.http, &late.cookie_line(), Duration::from_secs(30)).await, 200);
+    let done = nocobase.done();
+    println!("{done:?}");
+    assert!(done.most_at_once <= AT_ONCE, "{done:?}");
+    // What was under way when people left: one round of places, and what was granted until that was noticed.
+    assert!(done.requests <= 8 * AT_ONCE, "{done:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_finds_no_room_is_told_when_to_come_back() {
+    let (nocobase, setup, gate) = stage(3, |setup| setup.set("upstream.max_requests", 1)).await;
+    nocobase.capacity(1, Duration::from_secs(20));
+    let (http, cookie) = (gate.http, setup.visitor_number(1).cookie_line());
+    let holds = tokio::spawn(async move { page(http, &cookie, Duration::from_secs(60)).await });
+    super::support::eventually("NocoBase has a request", async || nocobase.done().most_at_once == 1).await;
+    let mut stream = TcpStream::connect(gate.http).await.unwrap();
+    let lines = format!("{}{NAVIGATION}", setup.visitor_number(2).cookie_line());
+    stream.write_all(get("/admin", &lines).as_bytes()).await.unwrap();
+    let answer = read_answer(&mut stream).await;
+    assert_eq!(
+        (answer.status(), answer.header("retry-after").as_deref()),
+        (503, Some("3")),
+        "{}",
+        answer.text()
+    );
+    assert!(answer.body().contains("takes too long"), "{}", answer.body());
+    // The gate's own pages need no place.
+    stream.write_all(get("/wecom-gate/gate.js", "").as_bytes()).await.unwrap();
+    assert_eq!(read_answer(&mut stream).await.status(), 200);
+    holds.abort();
+}

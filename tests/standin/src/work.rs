@@ -1,0 +1,69 @@
+//! How much it can do: so many requests at once, each for so long. Like Node.js it works on what it was sent, whether or not
+//! somebody still waits for the response.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, oneshot};
+
+/// Its capacity, and what it has done.
+#[derive(Clone)]
+pub(crate) struct Work {
+    places: Arc<Semaphore>,
+    each: Duration,
+    counts: Arc<Counts>,
+}
+
+#[derive(Default)]
+struct Counts {
+    inside: AtomicUsize,
+    most: AtomicUsize,
+    done: AtomicUsize,
+    for_nobody: AtomicUsize,
+}
+
+/// What it has done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Done {
+    /// Most requests that it had at once, those that waited in it included.
+    pub most_at_once: usize,
+    /// Requests that it has worked on.
+    pub requests: usize,
+    /// Of these, those whose client had gone by the end.
+    pub for_nobody: usize,
+}
+
+impl Work {
+    pub(crate) fn new(at_once: usize, each: Duration) -> Work {
+        Work { places: Arc::new(Semaphore::new(at_once)), each, counts: Arc::default() }
+    }
+
+    pub(crate) fn done(&self) -> Done {
+        let read = |count: &AtomicUsize| count.load(Ordering::SeqCst);
+        Done {
+            most_at_once: read(&self.counts.most),
+            requests: read(&self.counts.done),
+            for_nobody: read(&self.counts.for_nobody),
+        }
+    }
+
+    /// Works on one request. Dropped, the work goes on.
+    pub(crate) async fn on_one(&self) {
+        let work = self.clone();
+        let inside = work.counts.inside.fetch_add(1, Ordering::SeqCst) + 1;
+        work.counts.most.fetch_max(inside, Ordering::SeqCst);
+        let (tell, told) = oneshot::channel::<()>();
+        tokio::spawn(async move {
+            let place = work.places.acquire().await;
+            tokio::time::sleep(work.each).await;
+            drop(place);
+            work.counts.inside.fetch_sub(1, Ordering::SeqCst);
+            work.counts.done.fetch_add(1, Ordering::SeqCst);
+            if tell.send(()).is_err() {
+                work.counts.for_nobody.fetch_add(1, Ordering::SeqCst);
+            }
+        });
+        let _ = told.await;
+    }
+}
