@@ -103,6 +103,8 @@ pub enum Failure {
     /// Not JSON, or not the documented fields.
     WeComBadAnswer,
     // This machine.
+    /// `limits.connections` is reached; this connection is one of a few for saying so.
+    TooManyConnections,
     /// No file descriptor is left (`RLIMIT_NOFILE`).
     TooManyOpenFiles,
     // NocoBase's side.
@@ -213,6 +215,7 @@ responses! {
     (WeComBusy, 503, "wecom_busy", Warn, "WECOM_BUSY", Some(5)),
     (WeComRateLimited, 503, "wecom_rate_limited", Error, "WECOM_RATE_LIMITED", Some(60)),
     (WeComBadAnswer, 502, "wecom_bad_answer", Error, "WECOM_BAD_ANSWER", None),
+    (TooManyConnections, 503, "too_many_connections", Warn, "TOO_MANY_CONNECTIONS", Some(5)),
     (TooManyOpenFiles, 503, "too_many_open_files", Error, "TOO_MANY_OPEN_FILES", Some(5)),
     (NocoBaseUnreachable, 502, "nocobase_unreachable", Error, "NOCOBASE_UNREACHABLE", Some(5)),
     (NocoBaseStarting, 503, "nocobase_starting", Warn, "NOCOBASE_STARTING", Some(5)),

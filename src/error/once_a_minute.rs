@@ -50,6 +50,7 @@ fn due(lines: &mut Lines, place: &'static str, failure: Failure, now: Instant) -
         Failure::NocoBaseUnreachable
             | Failure::NocoBaseStarting
             | Failure::NocoBaseBusy
+            | Failure::TooManyConnections
             | Failure::TooManyOpenFiles
     ) {
         return Some(0);

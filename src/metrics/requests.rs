@@ -214,7 +214,7 @@ impl Connections {
             open: registrar.gauge("connections_open", "Connections of clients that are open.")?,
             over_limit: registrar.counter(
                 "connections_over_limit_total",
-                "Connections that were closed at once, because limits.connections were open.",
+                "Connections over limits.connections, or over their address's share: told so, or closed at once.",
             )?,
             malformed: registrar.counter(
                 "malformed_requests_total",

@@ -103,7 +103,9 @@ pub(super) const fn of(failure: Failure) -> Kind {
         F::WeComBusy | F::WeComRateLimited => kind("wecom-busy", Icon::Clock, Way::Again),
         F::NocoBaseUnreachable | F::TooManyOpenFiles => kind("app-unreachable", Icon::Alert, Way::Again),
         F::NocoBaseStarting => kind("app-starting", Icon::Clock, Way::Again),
-        F::NocoBaseTimeout | F::NocoBaseBusy => kind("app-slow", Icon::Clock, Way::Again),
+        F::NocoBaseTimeout | F::NocoBaseBusy | F::TooManyConnections => {
+            kind("app-slow", Icon::Clock, Way::Again)
+        }
         F::NocoBaseBadAnswer | F::Internal => kind("internal", Icon::Alert, Way::Again),
     }
 }

@@ -6,6 +6,7 @@ use http::header::{self, HeaderValue};
 use pingora::http::RequestHeader;
 use pingora::proxy::Session as HttpSession;
 
+use super::connection;
 use super::context::Context;
 use super::gate::Gate;
 use super::member::Member;
@@ -75,6 +76,13 @@ async fn read(gate: &Gate, downstream: &mut HttpSession, ctx: &mut Context) -> R
     }
     target::forget_spelling(request);
     let request = downstream.req_header();
+    if connection::is_reserve() {
+        ctx.close = true;
+        if !request.uri.path().starts_with("/wecom-gate/") {
+            ctx.page_load = decide::is_page_load(&gate.policy(), &facts::facts(request, ctx.client, false));
+            return Err(Failure::TooManyConnections);
+        }
+    }
     // Cheap copies (they share the bytes), so that the gate's routes may read the request's body meanwhile.
     let values: Vec<HeaderValue> = request.headers.get_all(header::COOKIE).iter().cloned().collect();
     let cookies = OwnCookies::parse(gate.sessions.cookies.names(), values.iter().map(HeaderValue::as_bytes))?;

@@ -290,5 +290,12 @@ fn app(gate: &Gate, live: &Arc<CurrentGate>) -> App<Phases> {
     proxy.h2_options = Some(h2_options);
     let counts = gate.metrics.connections.clone();
     let refusals = Refusals::new(counts.clone(), gate.request_ids.clone());
-    App::new(proxy, times, places, counts, refusals)
+    let speaks_for_many = {
+        let live = live.clone();
+        move |address| {
+            let gate = live.now();
+            gate.config.access.trusted_proxies.iter().any(|network| network.contains(&address))
+        }
+    };
+    App::new(proxy, times, places, counts, refusals, speaks_for_many)
 }

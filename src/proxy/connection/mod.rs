@@ -8,25 +8,27 @@
 
 mod chunks;
 mod http1;
+mod places;
 mod refusal;
 mod session_end;
 mod stream;
 
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use http::header;
+pub(crate) use http1::LINGER;
 use pingora::apps::ServerApp;
 use pingora::listeners::tls::Acceptor;
 use pingora::protocols::{ALPN, Stream};
 use pingora::proxy::{HttpProxy, ProxyHttp, Session};
 use pingora::server::ShutdownWatch;
-use tokio::sync::Semaphore;
-
-pub(crate) use http1::LINGER;
+use places::Places;
 pub(crate) use refusal::Refusals;
 use session_end::EndsWithSession;
-pub(crate) use session_end::bind;
+pub(crate) use session_end::{bind, is_reserve};
 pub(crate) use stream::{Guarded, Times};
 
 use crate::error::OnceAMinute;
@@ -56,9 +58,10 @@ pub(crate) fn is_pipelined(session: &Session) -> bool {
 /// The proxy behind its guard.
 pub(crate) struct App<P> {
     proxy: Arc<EndsWithSession<P>>,
+    /// The same for connections of the reserve.
+    reserve: Arc<EndsWithSession<P>>,
     times: Times,
-    connections: Arc<Semaphore>,
-    most: usize,
+    places: Places,
     /// The line about connections that are closed at once.
     over_limit: Arc<OnceAMinute>,
     counts: Connections,
@@ -68,19 +71,22 @@ pub(crate) struct App<P> {
 }
 
 impl<P> App<P> {
-    /// `connections`: open at once, over it new ones are closed.
+    /// `connections`: open at once; over it a few more are told so, further ones are closed. `speaks_for_many`: addresses of
+    /// which one may have all of them.
     pub(crate) fn new(
         proxy: HttpProxy<P>,
         times: Times,
         connections: usize,
         counts: Connections,
         refusals: Refusals,
+        speaks_for_many: impl Fn(IpAddr) -> bool + Send + Sync + 'static,
     ) -> Self {
-        let most = connections.min(Semaphore::MAX_PERMITS);
-        let connections = Arc::new(Semaphore::new(most));
-        let proxy = Arc::new(EndsWithSession(Arc::new(proxy)));
+        let places = Places::new(connections, speaks_for_many);
+        let proxy = Arc::new(proxy);
+        let reserve = Arc::new(EndsWithSession { proxy: proxy.clone(), reserve: true });
+        let proxy = Arc::new(EndsWithSession { proxy, reserve: false });
         let over_limit = Arc::default();
-        App { proxy, times, connections, most, over_limit, counts, refusals, tls: None }
+        App { proxy, reserve, times, places, over_limit, counts, refusals, tls: None }
     }
 
     /// The same for listeners that speak TLS; both count together.
@@ -89,21 +95,21 @@ impl<P> App<P> {
     }
 
     /// The TLS connection. A client that takes longer than for a request's head is given up.
-    async fn shake_hands(&self, stream: Stream) -> Option<Stream> {
+    async fn shake_hands(&self, stream: Stream, within: Duration) -> Option<Stream> {
         let Some(tls) = &self.tls else { return Some(stream) };
         // Only for its traits: the time is limited as a whole.
-        let raw = Guarded::new(stream, self.times.head, false);
+        let raw = Guarded::new(stream, within, false);
         raw.disarm();
-        match tokio::time::timeout(self.times.head, Box::pin(tls.tls_handshake(raw))).await {
+        match tokio::time::timeout(within, Box::pin(tls.tls_handshake(raw))).await {
             Ok(Ok(stream)) => Some(Box::new(stream)),
             // Scanners and clients that go away: not worth a line.
             Ok(Err(_)) | Err(_) => None,
         }
     }
 
-    /// How many are open.
+    /// How many are open, without the reserve.
     pub(crate) fn open(&self) -> usize {
-        self.most.saturating_sub(self.connections.available_permits())
+        self.places.taken()
     }
 }
 
@@ -112,9 +118,9 @@ impl<P> Clone for App<P> {
     fn clone(&self) -> Self {
         App {
             proxy: self.proxy.clone(),
+            reserve: self.reserve.clone(),
             times: self.times,
-            connections: self.connections.clone(),
-            most: self.most,
+            places: self.places.clone(),
             over_limit: self.over_limit.clone(),
             counts: self.counts.clone(),
             refusals: self.refusals.clone(),
@@ -130,33 +136,41 @@ where
     P::CTX: Send + Sync,
 {
     async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
-        let Ok(permit) = self.connections.clone().try_acquire_owned() else {
+        let socket = stream.get_socket_digest();
+        let peer = socket.and_then(|socket| socket.peer_addr().and_then(|peer| peer.as_inet().copied()));
+        let place = self.places.take(peer.map(|peer| peer.ip()));
+        if place.as_ref().is_none_or(|place| place.reserve) {
+            self.counts.over_limit();
+        }
+        let Some(place) = place else {
             if let Some(left_out) = self.over_limit.due() {
                 let left_out = Some(left_out).filter(|lines| *lines > 0);
                 tracing::warn!(target: "wecom_gate::proxy", label = "too_many_connections", left_out,
-                    "connection closed: limits.connections, or what the open files are enough for, is reached");
+                    "connection closed: limits.connections, or what the open files are enough for, is reached, or this address has its share");
             }
-            self.counts.over_limit();
             return None;
+        };
+        let (proxy, times) = match place.reserve {
+            false => (self.proxy.clone(), self.times),
+            true => (self.reserve.clone(), self.times.short()),
         };
         // Counted before it has sent anything: silent connections must not be free.
         let open = self.counts.accepted();
-        let stream = self.shake_hands(stream).await?;
+        let stream = self.shake_hands(stream, times.head).await?;
         let h2 = matches!(stream.selected_alpn_proto(), Some(ALPN::H2));
-        let guarded = Guarded::new(stream, self.times.head, h2).with_refusals(&self.refusals);
+        let guarded = Guarded::new(stream, times.head, h2).with_refusals(&self.refusals);
         let stream: Stream = Box::new(guarded);
-        let (proxy, shutdown) = (self.proxy.clone(), shutdown.clone());
+        let shutdown = shutdown.clone();
         // Tasks of their own, because Pingora's, which ends here, is as large as the TLS handshake that it has
         // done, for as long as the connection lasts.
         if h2 {
             tokio::spawn(async move {
-                let _held = (permit, open);
+                let _held = (place, open);
                 proxy.process_new(stream, &shutdown).await;
             });
         } else {
-            let times = self.times;
             tokio::spawn(async move {
-                let _held = (permit, open);
+                let _held = (place, open);
                 http1::serve(&proxy, stream, times, shutdown).await;
             });
         }

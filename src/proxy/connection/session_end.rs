@@ -30,8 +30,11 @@ tokio::task_local! {
 }
 
 /// What a request depends on, once that is known.
-#[derive(Default)]
-struct Bond(OnceLock<Bound>);
+struct Bond {
+    on: OnceLock<Bound>,
+    /// Its connection is one of the reserve.
+    reserve: bool,
+}
 
 struct Bound {
     stream: Arc<OpenStream>,
@@ -43,23 +46,28 @@ struct Bound {
 pub(crate) fn bind(stream: &Arc<OpenStream>, tunnel: bool) {
     let bound = Bound { stream: stream.clone(), began: Instant::now(), tunnel };
     // Without a request (in tests) there is nothing to end.
-    let _ = REQUEST.try_with(|bond| bond.0.set(bound).is_ok());
+    let _ = REQUEST.try_with(|bond| bond.on.set(bound).is_ok());
 }
 
 impl Bond {
     /// Done when the request must not go on.
     async fn broken(&self) {
         // It is set while the request is polled, which happens right before this is.
-        let bound = poll_fn(|_| self.0.get().map_or(Poll::Pending, Poll::Ready)).await;
+        let bound = poll_fn(|_| self.on.get().map_or(Poll::Pending, Poll::Ready)).await;
         bound.stream.until_ended().await;
         let until = if bound.tunnel { Instant::now() + FAREWELL } else { bound.began + YOUNG };
         tokio::time::sleep_until(until).await;
     }
 }
 
+/// Is the request that is being served on a connection that only the gate's own pages are for?
+pub(crate) fn is_reserve() -> bool {
+    REQUEST.try_with(|bond| bond.reserve).unwrap_or(false)
+}
+
 /// The request, or nothing once what it depends on has ended.
-async fn while_bound<T>(request: impl Future<Output = Option<T>>) -> Option<T> {
-    let bond = Arc::new(Bond::default());
+async fn while_bound<T>(reserve: bool, request: impl Future<Output = Option<T>>) -> Option<T> {
+    let bond = Arc::new(Bond { on: OnceLock::new(), reserve });
     let request = REQUEST.scope(bond.clone(), request);
     tokio::select! {
         biased;
@@ -69,7 +77,11 @@ async fn while_bound<T>(request: impl Future<Output = Option<T>>) -> Option<T> {
 }
 
 /// The proxy, whose requests end with their sessions.
-pub(super) struct EndsWithSession<P>(pub Arc<HttpProxy<P>>);
+pub(super) struct EndsWithSession<P> {
+    pub proxy: Arc<HttpProxy<P>>,
+    /// For connections of the reserve.
+    pub reserve: bool,
+}
 
 #[async_trait]
 impl<P> HttpServerApp for EndsWithSession<P>
@@ -82,19 +94,19 @@ where
         session: ServerSession,
         shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
-        while_bound(self.0.process_new_http(session, shutdown)).await
+        while_bound(self.reserve, self.proxy.process_new_http(session, shutdown)).await
     }
 
     fn h2_options(&self) -> Option<H2Options> {
-        self.0.h2_options()
+        self.proxy.h2_options()
     }
 
     fn server_options(&self) -> Option<&HttpServerOptions> {
-        HttpServerApp::server_options(&*self.0)
+        HttpServerApp::server_options(&*self.proxy)
     }
 
     async fn http_cleanup(&self) {
-        self.0.http_cleanup().await;
+        self.proxy.http_cleanup().await;
     }
 }
 
@@ -123,7 +135,7 @@ mod tests {
             tokio::time::sleep(Duration::from_secs(3600)).await;
             Some(())
         };
-        assert_eq!(while_bound(request).await, None);
+        assert_eq!(while_bound(false, request).await, None);
         began.elapsed()
     }
 
@@ -145,8 +157,8 @@ mod tests {
             tokio::time::sleep(Duration::from_millis(500)).await;
             Some(7)
         };
-        assert_eq!(while_bound(request).await, Some(7));
+        assert_eq!(while_bound(false, request).await, Some(7));
         // Nobody's request is bound to nothing.
-        assert_eq!(while_bound(async { Some(8) }).await, Some(8));
+        assert_eq!(while_bound(false, async { Some(8) }).await, Some(8));
     }
 }

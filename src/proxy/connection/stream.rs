@@ -31,6 +31,14 @@ pub(crate) struct Times {
     pub idle: Duration,
 }
 
+impl Times {
+    /// For a connection of the reserve, which others wait for.
+    pub(super) fn short(self) -> Times {
+        let most = Duration::from_secs(3);
+        Times { head: self.head.min(most), idle: self.idle.min(most) }
+    }
+}
+
 /// No deadline at present.
 const DISARMED: u64 = u64::MAX;
 /// HTTP/2: the preface (24 bytes) and the first frame's header (9 bytes); then `h2_idle_timeout` takes over.

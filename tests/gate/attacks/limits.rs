@@ -159,11 +159,39 @@ async fn r17_connections_are_capped() {
         assert_eq!(read_answer(&mut stream).await.status(), 200);
         open.push(stream);
     }
+    // A few more are told so, and get the gate's own pages; whoever says nothing is closed soon.
     let over = talk(gate.http, get("/api/public", "")).await;
-    assert!(over.closed && over.status() == 0, "{}", over.text());
+    assert!(over.closed && over.status() == 503, "{}", over.text());
+    assert_eq!(over.header("retry-after").as_deref(), Some("5"), "{}", over.text());
+    assert!(over.text().contains("TOO_MANY_CONNECTIONS"), "{}", over.text());
+    let own = talk(gate.http, get("/wecom-gate/gate.js", "")).await;
+    assert!(own.closed && own.status() == 200, "{}", own.text());
     drop(open);
     eventually("there is room again", async || talk(gate.http, get("/api/public", "")).await.status() == 200)
         .await;
+}
+
+/// From this address of this machine.
+async fn from(address: &str, to: std::net::SocketAddr) -> TcpStream {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind(format!("{address}:0").parse().unwrap()).unwrap();
+    socket.connect(to).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r38_one_address_that_opens_all_connections_leaves_room_for_others() {
+    let (_upstream, _setup, gate) = gate_with(|s| s.set("limits.connections", 40)).await;
+    let mut held = Vec::new();
+    for _ in 0..80 {
+        held.push(from("127.0.0.9", gate.http).await);
+    }
+    // Also while these are silent and their deadline is far away.
+    for _ in 0..20 {
+        let mut other = from("127.0.0.2", gate.http).await;
+        other.write_all(get("/api/public", "Connection: close\r\n").as_bytes()).await.unwrap();
+        assert_eq!(read_answer(&mut other).await.status(), 200);
+    }
+    drop(held);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,0 +1,144 @@
+//! How many connections there may be: in all, of one address, and a few more that only the gate's own pages are for, so that
+//! a gate whose connections are all taken still says so (R38).
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use crate::nocobase::Who;
+
+/// One address never takes more than this many times what it leaves to the others.
+const SHARE: usize = 3;
+/// So many an address may always have, as long as there is room.
+const LEAST: usize = 8;
+/// The reserve, as a part of all, and its bounds: it has to fit into the descriptors that are left for the operator.
+const RESERVE_PART: usize = 16;
+const LEAST_RESERVE: usize = 4;
+const MOST_RESERVE: usize = 32;
+
+/// The places, as plain data: how many are taken, and by whom.
+#[derive(Debug)]
+struct Ledger {
+    most: usize,
+    taken: usize,
+    of: HashMap<Who, usize>,
+}
+
+impl Ledger {
+    fn new(most: usize) -> Ledger {
+        Ledger { most, taken: 0, of: HashMap::new() }
+    }
+
+    /// `who`: `None` for whoever speaks for many, such as a balancer.
+    fn take(&mut self, who: Option<Who>) -> bool {
+        let free = self.most.saturating_sub(self.taken);
+        let own = who.and_then(|who| self.of.get(&who).copied()).unwrap_or(0);
+        if free == 0 || (own >= LEAST && own >= free.saturating_mul(SHARE)) {
+            return false;
+        }
+        self.taken += 1;
+        if let Some(who) = who {
+            self.of.insert(who, own + 1);
+        }
+        true
+    }
+
+    fn give_back(&mut self, who: Option<Who>) {
+        self.taken = self.taken.saturating_sub(1);
+        let Some(who) = who else { return };
+        match self.of.get_mut(&who) {
+            Some(own) if *own > 1 => *own -= 1,
+            _ => drop(self.of.remove(&who)),
+        }
+    }
+}
+
+/// All places.
+#[derive(Clone)]
+pub(super) struct Places {
+    all: Arc<Mutex<Ledger>>,
+    reserve: Arc<Mutex<Ledger>>,
+    speaks_for_many: Arc<dyn Fn(IpAddr) -> bool + Send + Sync>,
+}
+
+impl Places {
+    /// `speaks_for_many`: whose connections are many people's.
+    pub(super) fn new(
+        most: usize,
+        speaks_for_many: impl Fn(IpAddr) -> bool + Send + Sync + 'static,
+    ) -> Places {
+        let reserve = (most / RESERVE_PART).clamp(LEAST_RESERVE, MOST_RESERVE);
+        Places {
+            all: Arc::new(Mutex::new(Ledger::new(most))),
+            reserve: Arc::new(Mutex::new(Ledger::new(reserve))),
+            speaks_for_many: Arc::new(speaks_for_many),
+        }
+    }
+
+    /// How many are taken, without the reserve.
+    pub(super) fn taken(&self) -> usize {
+        self.all.lock().taken
+    }
+
+    /// A place for a connection from there, or one of the reserve.
+    pub(super) fn take(&self, address: Option<IpAddr>) -> Option<Place> {
+        let who = address.filter(|address| !(self.speaks_for_many)(*address)).map(Who::at);
+        [(&self.all, false), (&self.reserve, true)].into_iter().find_map(|(ledger, reserve)| {
+            let taken = ledger.lock().take(who);
+            taken.then(|| Place { ledger: ledger.clone(), who, reserve })
+        })
+    }
+}
+
+/// A place, until it is dropped.
+pub(super) struct Place {
+    ledger: Arc<Mutex<Ledger>>,
+    who: Option<Who>,
+    /// Only for the gate's own pages.
+    pub(super) reserve: bool,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.ledger.lock().give_back(self.who);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn from(places: &Places, address: &str, many: usize) -> Vec<Place> {
+        (0..many).filter_map(|_| places.take(Some(address.parse().unwrap()))).filter(|p| !p.reserve).collect()
+    }
+
+    #[test]
+    fn r38_one_address_leaves_room_for_others() {
+        let places = Places::new(1000, |_| false);
+        let one = from(&places, "192.0.2.1", 2000);
+        assert_eq!(one.len(), 750);
+        let two = from(&places, "192.0.2.2", 2000);
+        assert!((180..=190).contains(&two.len()), "{}", two.len());
+        assert_eq!(from(&places, "192.0.2.3", 6).len(), 6);
+        drop((one, two));
+        assert_eq!(places.taken(), 0);
+        assert!(places.all.lock().of.is_empty());
+    }
+
+    #[test]
+    fn r38_a_balancer_speaks_for_many() {
+        let places = Places::new(1000, |address| address.to_string() == "192.0.2.1");
+        assert_eq!(from(&places, "192.0.2.1", 2000).len(), 1000);
+    }
+
+    #[test]
+    fn r38_when_all_are_taken_there_is_a_reserve() {
+        let places = Places::new(6, |_| false);
+        let all = from(&places, "192.0.2.1", 6);
+        assert_eq!(all.len(), 6);
+        let over: Vec<_> = (0..9).filter_map(|_| places.take(None)).collect();
+        assert_eq!((over.len(), over.iter().all(|place| place.reserve)), (4, true));
+    }
+}
