@@ -161,11 +161,16 @@ async fn r17_connections_are_capped() {
     }
     // A few more are told so, and get the gate's own pages; whoever says nothing is closed soon.
     let over = talk(gate.http, get("/api/public", "")).await;
-    assert!(over.closed && over.status() == 503, "{}", over.text());
+    assert_eq!(
+        (over.status(), over.header("connection").as_deref()),
+        (503, Some("close")),
+        "{}",
+        over.text()
+    );
     assert_eq!(over.header("retry-after").as_deref(), Some("5"), "{}", over.text());
     assert!(over.text().contains("TOO_MANY_CONNECTIONS"), "{}", over.text());
     let own = talk(gate.http, get("/wecom-gate/gate.js", "")).await;
-    assert!(own.closed && own.status() == 200, "{}", own.text());
+    assert_eq!((own.status(), own.header("connection").as_deref()), (200, Some("close")), "{}", own.text());
     drop(open);
     eventually("there is room again", async || talk(gate.http, get("/api/public", "")).await.status() == 200)
         .await;
