@@ -57,7 +57,7 @@ impl AdaptiveLimit {
         // What was learnt in vain is given up slowly; faster where the limit cannot be the reason any more.
         let drift = match (full, self.limit <= LEAST) {
             (false, _) | (true, true) => 0.05,
-            (true, false) => 0.002,
+            (true, false) => 0.0002,
         };
         for (kind, usual) in responses.iter().zip(&mut self.usual) {
             if kind.count == 0 {
