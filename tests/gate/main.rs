@@ -11,8 +11,8 @@
 mod attacks;
 mod certificates;
 mod check;
-mod distance;
 mod crowd;
+mod distance;
 mod entries;
 mod events;
 mod forward_auth;
