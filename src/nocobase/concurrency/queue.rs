@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Most that wait for one node.
 const MOST: usize = 4096;
 /// Most that wait for one person, or at one address.
-const MOST_OF_ONE: usize = 256;
+const MOST_OF_ONE: usize = 1024;
 /// One place in so many is a newcomer's.
 const NEWCOMERS_TURN: u32 = 8;
 
@@ -226,7 +226,7 @@ mod tests {
         while queue.push(Class::New, Who::User(1), id, id).is_ok() {
             id += 1;
         }
-        assert_eq!(id, 256);
+        assert_eq!(id, 1024);
         assert_eq!(queue.push(Class::New, Who::User(2), id, id), Ok(()));
     }
 
