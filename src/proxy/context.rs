@@ -21,8 +21,8 @@ use crate::decide::{ForwardOptions, Identity};
 use crate::error::Failure;
 use crate::metrics::Open;
 use crate::nocobase::error_body::CodeReader;
-use crate::session::{Attached, PasswordSession, PasswordSignIn};
 use crate::nocobase::{Class, Permit, Turn, Who};
+use crate::session::{Attached, PasswordSession, PasswordSignIn};
 
 /// A token younger than this was not refused for its age.
 pub(super) const FRESH: Duration = Duration::from_secs(1);
