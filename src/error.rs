@@ -7,7 +7,7 @@ mod cause;
 mod descriptors;
 mod once_a_minute;
 
-pub(crate) use cause::{Cause, FailureWithCause};
+pub(crate) use cause::{Cause, FailureWithCause, log_cause};
 pub(crate) use descriptors::is_out_of_files;
 pub(crate) use once_a_minute::{OnceAMinute, line_due};
 

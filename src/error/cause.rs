@@ -36,6 +36,39 @@ pub(crate) struct Cause {
     pub(crate) fields: Option<String>,
 }
 
+/// Writes a line of this level: these fields, then everything that is known of the cause.
+macro_rules! log_cause {
+    (@line $line:ident, $cause:ident, [$($field:tt)*], $message:literal) => {
+        tracing::$line!(
+            $($field)*
+            call = $cause.call,
+            base = $cause.base,
+            status = $cause.status,
+            answer = $cause.answer,
+            class = $cause.class,
+            errcode = $cause.errcode,
+            errmsg = $cause.errmsg,
+            remedy = $cause.remedy,
+            service_user = $cause.service_user,
+            users = $cause.users,
+            by = $cause.by,
+            bound_to = $cause.bound_to,
+            fields = $cause.fields,
+            $message
+        )
+    };
+    ($level:expr, $cause:expr, [$($field:tt)*], $message:literal) => {{
+        let cause: &$crate::error::Cause = &$cause;
+        match $level {
+            $crate::error::Level::Debug => $crate::error::log_cause!(@line debug, cause, [$($field)*], $message),
+            $crate::error::Level::Info => $crate::error::log_cause!(@line info, cause, [$($field)*], $message),
+            $crate::error::Level::Warn => $crate::error::log_cause!(@line warn, cause, [$($field)*], $message),
+            $crate::error::Level::Error => $crate::error::log_cause!(@line error, cause, [$($field)*], $message),
+        }
+    }};
+}
+pub(crate) use log_cause;
+
 /// A failure, and what is known of its cause.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FailureWithCause {
@@ -53,37 +86,12 @@ impl FailureWithCause {
 
     /// Writes a line of its own, and gives the failure: for tasks that have no line to put the cause into.
     pub(crate) fn logged(self) -> Failure {
-        let (label, cause) = (self.failure.response().label, &*self.cause);
-        let reason = &cause.reason;
-        macro_rules! line {
-            ($level:ident) => {
-                tracing::$level!(
-                    label,
-                    call = cause.call,
-                    base = cause.base,
-                    status = cause.status,
-                    answer = cause.answer,
-                    class = cause.class,
-                    errcode = cause.errcode,
-                    errmsg = cause.errmsg,
-                    remedy = cause.remedy,
-                    service_user = cause.service_user,
-                    users = cause.users,
-                    by = cause.by,
-                    bound_to = cause.bound_to,
-                    fields = cause.fields,
-                    "{reason}"
-                )
-            };
-        }
-        let level = self.failure.response().level;
-        match level {
-            Level::Error | Level::Warn if line_due("cause", self.failure).is_none() => line!(debug),
-            Level::Debug => line!(debug),
-            Level::Info => line!(info),
-            Level::Warn => line!(warn),
-            Level::Error => line!(error),
-        }
+        let (label, reason) = (self.failure.response().label, &self.cause.reason);
+        let level = match self.failure.response().level {
+            Level::Error | Level::Warn if line_due("cause", self.failure).is_none() => Level::Debug,
+            level => level,
+        };
+        log_cause!(level, self.cause, [label,], "{reason}");
         self.failure
     }
 }

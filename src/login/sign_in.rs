@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::account::Account;
 use super::finished::Finished;
 use super::sign_ins::SignIns;
-use crate::error::{Failure, FailureWithCause, Level};
+use crate::error::{Failure, FailureWithCause, log_cause};
 use crate::session::SignInRequest;
 
 /// A sign-in whose code was lost starts over by itself only if that happened at once: a person is waiting.
@@ -54,42 +54,23 @@ pub(super) async fn sign_in(sign_ins: &SignIns, request: &SignInRequest, code: &
 
 /// The line of a sign-in that failed, as loud as the failure's. Nothing else writes one.
 pub(super) fn log_failure(failed: &FailureWithCause, request: &SignInRequest, userid: &str, ms: Option<u64>) {
-    let (failure, cause) = (failed.failure.response(), &*failed.cause);
-    let reason = Some(cause.reason.as_str()).filter(|reason| !reason.is_empty());
-    macro_rules! line {
-        ($level:ident) => {
-            tracing::$level!(
-                event = "sign_in",
-                outcome = "refused",
-                label = failure.label,
-                entry = request.entry,
-                via = request.via.name(),
-                userid,
-                ms,
-                reason,
-                call = cause.call,
-                base = cause.base,
-                status = cause.status,
-                answer = cause.answer,
-                class = cause.class,
-                errcode = cause.errcode,
-                errmsg = cause.errmsg,
-                remedy = cause.remedy,
-                service_user = cause.service_user,
-                users = cause.users,
-                by = cause.by,
-                bound_to = cause.bound_to,
-                fields = cause.fields,
-                "not signed in"
-            )
-        };
-    }
-    match failure.level {
-        Level::Debug => line!(debug),
-        Level::Info => line!(info),
-        Level::Warn => line!(warn),
-        Level::Error => line!(error),
-    }
+    let failure = failed.failure.response();
+    let reason = Some(failed.cause.reason.as_str()).filter(|reason| !reason.is_empty());
+    log_cause!(
+        failure.level,
+        *failed.cause,
+        [
+            event = "sign_in",
+            outcome = "refused",
+            label = failure.label,
+            entry = request.entry,
+            via = request.via.name(),
+            userid,
+            ms,
+            reason,
+        ],
+        "not signed in"
+    );
 }
 
 /// How far a sign-in got.

@@ -22,6 +22,7 @@ pub(crate) mod seal;
 pub(crate) mod session;
 pub(crate) mod session_cache;
 pub(crate) mod time;
+mod token;
 
 pub use callback_dedup::Callback;
 pub use cookie_header::forwardable;
@@ -31,8 +32,9 @@ pub use password_session::{PasswordSession, PasswordSignIn};
 pub use phantom::Phantom;
 pub use seal::{Keyring, KeyringError, Purpose};
 pub use session::{Company, Member, Session, SessionCookies, SessionLimits};
-pub use session_cache::{CachedSession, Recheck, SessionCache, Token};
+pub use session_cache::{CachedSession, Recheck, SessionCache};
 pub use time::UnixMillis;
+pub use token::Token;
 
 pub(crate) use callback_dedup::CallbackDedup;
 pub(crate) use cookies::{LANGUAGE, first_cookie};
@@ -41,4 +43,5 @@ pub(crate) use member_check::MemberRecheck;
 pub(crate) use open_sessions::Attached;
 pub(crate) use open_streams::OpenStream;
 pub(crate) use session::SessionValidity;
-pub(crate) use session_cache::{REMINT_AFTER, SessionStatus};
+pub(crate) use session_cache::SessionStatus;
+pub(crate) use token::REMINT_AFTER;

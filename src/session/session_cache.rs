@@ -9,7 +9,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use http::HeaderValue;
 use moka::policy::EvictionPolicy;
 use parking_lot::Mutex;
 use uuid::Uuid;
@@ -20,13 +19,11 @@ use super::member_check::{MemberCheck, MemberRecheck};
 use super::open_streams::{Listed, StreamList};
 use super::session::Session;
 use super::time::{CLOCK_SKEW, UnixMillis};
+use super::token::Token;
 
 /// Most sessions remembered. Beyond it the one unused for longest is forgotten, and asked about again when it
 /// comes back.
 pub(crate) const CAPACITY: u64 = 200_000;
-/// A token older than this is minted anew: far below NocoBase's `tokenExpirationTime` (a day by default), so
-/// that NocoBase never sees a stale one.
-pub(crate) const REMINT_AFTER: Duration = Duration::from_secs(10 * 60);
 /// After a recheck without a response, the next attempt is this much later.
 pub(crate) const RECHECK_RETRY: Duration = Duration::from_secs(30);
 /// moka refuses spans of centuries.
@@ -39,63 +36,6 @@ pub(crate) enum SessionStatus {
     Live,
     /// It was ended, or its user is gone.
     Ended,
-}
-
-/// NocoBase's token for a session, in the forms in which requests need it.
-pub struct Token {
-    bearer: HeaderValue,
-    cookies: String,
-    minted_at: UnixMillis,
-    /// Used for this long, at most [`REMINT_AFTER`].
-    reuse: Duration,
-}
-
-impl std::fmt::Debug for Token {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Token").field("minted_at", &self.minted_at).finish_non_exhaustive()
-    }
-}
-
-impl Token {
-    const SCHEME: &str = "Bearer ";
-
-    /// `jwt` as minted at `now`; `cookies` as to be added to the forwarded `Cookie` header (`name=value;
-    /// name=value`).
-    pub fn new(jwt: &str, cookies: String, now: UnixMillis) -> Result<Self, Failure> {
-        let text = format!("{}{jwt}", Self::SCHEME);
-        let mut bearer = HeaderValue::try_from(text).map_err(|_| Failure::Internal)?;
-        bearer.set_sensitive(true);
-        Ok(Token { bearer, cookies, minted_at: now, reuse: REMINT_AFTER })
-    }
-
-    /// The same, used for no longer than this.
-    #[must_use]
-    pub(crate) fn used_for(mut self, reuse: Duration) -> Self {
-        self.reuse = self.reuse.min(reuse);
-        self
-    }
-
-    /// When it was minted.
-    pub(crate) fn minted_at(&self) -> UnixMillis {
-        self.minted_at
-    }
-
-    /// Value of the `Authorization` header.
-    pub fn bearer(&self) -> &HeaderValue {
-        &self.bearer
-    }
-    /// The bare token, for the query and the WebSocket frame.
-    pub fn jwt(&self) -> &str {
-        self.bearer.to_str().ok().and_then(|b| b.strip_prefix(Self::SCHEME)).unwrap_or_default()
-    }
-    /// What the forwarded `Cookie` header gets in addition.
-    pub fn cookies(&self) -> &str {
-        &self.cookies
-    }
-
-    fn is_stale(&self, now: UnixMillis) -> bool {
-        now.since(self.minted_at) >= self.reuse || self.minted_at.is_from_the_future(now)
-    }
 }
 
 /// A member of one entry, as NocoBase's events name him. WeCom's userids are case-insensitive: ASCII lower

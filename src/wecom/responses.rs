@@ -5,11 +5,10 @@ use secrecy::SecretString;
 use serde::Deserialize;
 
 /// In every response; absent or 0 is success (doc 90664).
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
 pub(super) struct Envelope {
-    #[serde(default)]
     pub(super) errcode: i64,
-    #[serde(default)]
     pub(super) errmsg: Option<String>,
 }
 
@@ -23,30 +22,25 @@ pub(super) struct Token {
 }
 
 /// `auth/getuserinfo` and its old form `user/getuserinfo`
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
 pub(super) struct UserInfo {
-    #[serde(default)]
     pub(super) userid: Option<String>,
-    #[serde(default, rename = "UserId")]
+    #[serde(rename = "UserId")]
     pub(super) old_userid: Option<String>,
-    #[serde(default)]
     pub(super) user_ticket: Option<SecretString>,
 }
 
 /// `auth/getuserdetail`
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
 pub(super) struct UserDetail {
-    #[serde(default)]
     pub(super) userid: Option<String>,
-    #[serde(default, rename = "UserId")]
+    #[serde(rename = "UserId")]
     pub(super) old_userid: Option<String>,
-    #[serde(default)]
     pub(super) mobile: Option<String>,
-    #[serde(default)]
     pub(super) email: Option<String>,
-    #[serde(default)]
     pub(super) biz_mail: Option<String>,
-    #[serde(default)]
     pub(super) avatar: Option<String>,
 }
 
@@ -88,53 +82,47 @@ pub(super) struct Department {
 }
 
 /// `tag/get`; not expanded: a department in `partylist` stands for all below it.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
 pub(super) struct Tag {
-    #[serde(default)]
     pub(super) userlist: Vec<TagUser>,
-    #[serde(default)]
     pub(super) partylist: Vec<u64>,
 }
 
 /// A member that bears the tag.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
 pub(super) struct TagUser {
-    #[serde(default)]
     pub(super) userid: String,
 }
 
 /// `agent/get`; the app's visible range is what the three lists name.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
 pub(super) struct Agent {
-    #[serde(default)]
     pub(super) name: String,
     /// 1: disabled.
-    #[serde(default)]
     pub(super) close: i64,
-    #[serde(default)]
     pub(super) redirect_domain: String,
-    #[serde(default)]
     pub(super) allow_userinfos: AllowedUsers,
-    #[serde(default)]
     pub(super) allow_partys: AllowedParties,
-    #[serde(default)]
     pub(super) allow_tags: AllowedTags,
 }
 
-#[derive(Deserialize, Default)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
 pub(super) struct AllowedUsers {
-    #[serde(default)]
     pub(super) user: Vec<TagUser>,
 }
 
-#[derive(Deserialize, Default)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
 pub(super) struct AllowedParties {
-    #[serde(default)]
     pub(super) partyid: Vec<u64>,
 }
 
-#[derive(Deserialize, Default)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
 pub(super) struct AllowedTags {
-    #[serde(default)]
     pub(super) tagid: Vec<u64>,
 }

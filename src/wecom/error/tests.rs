@@ -1,6 +1,7 @@
+use super::errcode::TABLE;
 use super::*;
 
-/// Every row of section 11 of the reference, written down again by hand: (code, class, failure).
+/// Every row of the table of codes (doc 90313), written down again by hand: (code, class, failure).
 const REFERENCE: &[(i64, Class, Failure)] = &[
     (-1, Class::Transient, Failure::WeComBusy),
     (40001, Class::Token, Failure::WeComConfig),

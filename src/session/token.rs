@@ -1,0 +1,69 @@
+//! NocoBase's token for a session, as requests send it.
+
+use std::time::Duration;
+
+use http::HeaderValue;
+
+use super::time::UnixMillis;
+use crate::error::Failure;
+
+/// A token older than this is minted anew: far below NocoBase's `tokenExpirationTime` (a day by default), so
+/// that NocoBase never sees a stale one.
+pub(crate) const REMINT_AFTER: Duration = Duration::from_secs(10 * 60);
+
+/// NocoBase's token for a session, in the forms in which requests need it.
+pub struct Token {
+    bearer: HeaderValue,
+    cookies: String,
+    minted_at: UnixMillis,
+    /// Used for this long, at most [`REMINT_AFTER`].
+    reuse: Duration,
+}
+
+impl std::fmt::Debug for Token {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Token").field("minted_at", &self.minted_at).finish_non_exhaustive()
+    }
+}
+
+impl Token {
+    const SCHEME: &str = "Bearer ";
+
+    /// `jwt` as minted at `now`; `cookies` as to be added to the forwarded `Cookie` header (`name=value;
+    /// name=value`).
+    pub fn new(jwt: &str, cookies: String, now: UnixMillis) -> Result<Self, Failure> {
+        let text = format!("{}{jwt}", Self::SCHEME);
+        let mut bearer = HeaderValue::try_from(text).map_err(|_| Failure::Internal)?;
+        bearer.set_sensitive(true);
+        Ok(Token { bearer, cookies, minted_at: now, reuse: REMINT_AFTER })
+    }
+
+    /// The same, used for no longer than this.
+    #[must_use]
+    pub(crate) fn used_for(mut self, reuse: Duration) -> Self {
+        self.reuse = self.reuse.min(reuse);
+        self
+    }
+
+    /// When it was minted.
+    pub(crate) fn minted_at(&self) -> UnixMillis {
+        self.minted_at
+    }
+
+    /// Value of the `Authorization` header.
+    pub fn bearer(&self) -> &HeaderValue {
+        &self.bearer
+    }
+    /// The bare token, for the query and the WebSocket frame.
+    pub fn jwt(&self) -> &str {
+        self.bearer.to_str().ok().and_then(|b| b.strip_prefix(Self::SCHEME)).unwrap_or_default()
+    }
+    /// What the forwarded `Cookie` header gets in addition.
+    pub fn cookies(&self) -> &str {
+        &self.cookies
+    }
+
+    pub(super) fn is_stale(&self, now: UnixMillis) -> bool {
+        now.since(self.minted_at) >= self.reuse || self.minted_at.is_from_the_future(now)
+    }
+}

@@ -1,0 +1,161 @@
+//! What WeCom's error codes mean: one table from `errcode` to class.
+
+/// A call to WeCom's API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Call {
+    /// `gettoken` (doc 91039).
+    GetToken,
+    /// `auth/getuserinfo` (doc 91023).
+    UserInfo,
+    /// `auth/getuserdetail` (doc 95833).
+    UserDetail,
+    /// `user/get` (doc 90196).
+    UserGet,
+    /// `department/simplelist` (doc 95350).
+    Departments,
+    /// `tag/get` (doc 90213).
+    Tag,
+    /// `agent/get` (doc 90227).
+    Agent,
+}
+
+impl Call {
+    /// Stable name for logs and metrics.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Call::GetToken => "gettoken",
+            Call::UserInfo => "getuserinfo",
+            Call::UserDetail => "getuserdetail",
+            Call::UserGet => "user/get",
+            Call::Departments => "department/simplelist",
+            Call::Tag => "tag/get",
+            Call::Agent => "agent/get",
+        }
+    }
+}
+
+/// What kind of "no" it is, and therefore what may be done about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Class {
+    /// System busy: at most three tries.
+    Transient,
+    /// The access token is stale: refresh it, try once more.
+    Token,
+    /// The code is used, old or not ours: start the sign-in again, once.
+    Code,
+    /// This person may not: deny, end the session.
+    User,
+    /// An operator must act; never tried again in a loop.
+    Config,
+    /// Rate limit: back off.
+    Rate,
+    /// The `user_ticket` is used up: a new OAuth round.
+    Detail,
+    /// The gate made a wrong request.
+    Bug,
+    /// No response, or none in time.
+    Transport,
+    /// Codes of third-party apps, which the gate is not.
+    ThirdParty,
+    /// Not JSON, not the documented fields, or a code that is not in the table.
+    BadAnswer,
+}
+
+impl Class {
+    /// Stable name for logs and metrics.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Class::Transient => "transient",
+            Class::Token => "token",
+            Class::Code => "code",
+            Class::User => "user",
+            Class::Config => "config",
+            Class::Rate => "rate",
+            Class::Detail => "detail",
+            Class::Bug => "bug",
+            Class::Transport => "transport",
+            Class::ThirdParty => "third_party",
+            Class::BadAnswer => "bad_answer",
+        }
+    }
+}
+
+/// The codes that matter for signing in (doc 90313), sorted; where a call gives a code another meaning, see
+/// [`classify`].
+pub(super) const TABLE: &[(i64, Class)] = &[
+    (-1, Class::Transient),
+    (40001, Class::Token), // from gettoken: Config
+    (40003, Class::User),
+    (40013, Class::Config),
+    (40014, Class::Token),
+    (40029, Class::Code),
+    (40056, Class::Config),
+    (40057, Class::Config),
+    (40058, Class::Bug), // a parameter is refused; what that means depends on the call
+    (40063, Class::Bug),
+    (40068, Class::Config),
+    (40078, Class::Code),
+    (40082, Class::ThirdParty),
+    (40091, Class::Config),
+    (40163, Class::Code), // not in WeCom's list; official accounts' "code been used"
+    (41001, Class::Token),
+    (41002, Class::Bug), // from gettoken: Config
+    (41004, Class::Bug), // from gettoken: Config
+    (41008, Class::Bug), // from getuserinfo: Code
+    (41009, Class::Bug),
+    (41011, Class::Bug),
+    (42001, Class::Token),
+    (42003, Class::Code),
+    (42009, Class::ThirdParty),
+    (42022, Class::Code),
+    (43009, Class::Config),
+    (45009, Class::Rate),
+    (45031, Class::Config),
+    (45033, Class::Rate),
+    (46004, Class::User),
+    (48001, Class::Config),
+    (48002, Class::Config),
+    (48004, Class::Config),
+    (48006, Class::Config),
+    (48009, Class::Config),
+    (48010, Class::Transport),
+    (50001, Class::Config),
+    (50002, Class::User),
+    (50003, Class::Config),
+    (50006, Class::Config),
+    (60003, Class::Config),
+    (60011, Class::User), // from department and tag calls: Config
+    (60020, Class::Config),
+    (60021, Class::User),
+    (60031, Class::Config),
+    (60111, Class::User),
+    (60123, Class::Config),
+    (80001, Class::Config),
+    (81011, Class::Config),
+    (84014, Class::Detail),
+    (84015, Class::Detail),
+    (84025, Class::Bug),
+    (84090, Class::Detail),
+    (85004, Class::Config),
+    (85005, Class::Config),
+    (85111, Class::Config),
+    (301002, Class::Config),
+];
+
+/// The class of `errcode` (not 0) in the response to `call`.
+pub(in crate::wecom) fn classify(call: Call, errcode: i64) -> Class {
+    match (call, errcode) {
+        // Refreshing a token cannot cure a refused request for a token.
+        (Call::GetToken, 40001 | 40014 | 41001 | 41002 | 41004 | 42001) => Class::Config,
+        // What is sent comes from the configuration, or from the browser.
+        (Call::GetToken | Call::Departments | Call::Tag | Call::Agent, 40058 | 40063) => Class::Config,
+        (Call::UserInfo, 40058 | 40063 | 41008) => Class::Code,
+        // A department or tag that the app may not read: the rule is wrong, not the member.
+        (Call::Departments | Call::Tag | Call::Agent, 60011) => Class::Config,
+        _ => TABLE
+            .binary_search_by_key(&errcode, |row| row.0)
+            .ok()
+            .and_then(|i| TABLE.get(i))
+            .map_or(Class::BadAnswer, |row| row.1),
+    }
+}
