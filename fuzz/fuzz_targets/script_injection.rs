@@ -111,6 +111,18 @@ fn mixed(name: &str, turn: usize) -> Vec<u8> {
         .collect()
 }
 
+/// Text in which much of the markup of HTML occurs.
+fn dense(bytes: &[u8]) -> Vec<u8> {
+    const MARKS: [&[u8]; 16] = [
+        b"<", b">", b"=", b"\"", b"'", b"/", b" ", b"\n", b"-", b"!", b"?", b"a", b"<head>", b"<head",
+        b"=\"", b"<!--",
+    ];
+    bytes
+        .iter()
+        .flat_map(|b| if *b < 0xc0 { MARKS[usize::from(b % 16)].to_vec() } else { vec![*b] })
+        .collect()
+}
+
 fn space(space: &Space) -> &'static [u8] {
     match space {
         Space::None => b"",
@@ -141,8 +153,8 @@ impl Part {
                     CommentEnd::None => b"",
                 });
             }
-            Part::Declaration(body) => page.extend([&b"<!"[..], body, b">"].concat()),
-            Part::Instruction(body) => page.extend([&b"<?"[..], body, b">"].concat()),
+            Part::Declaration(body) => page.extend([&b"<!"[..], &dense(body), b">"].concat()),
+            Part::Instruction(body) => page.extend([&b"<?"[..], &dense(body), b">"].concat()),
             Part::Tag { end, name, attributes, closed } => {
                 page.extend_from_slice(if *end { b"</" } else { b"<" });
                 match name {
@@ -154,11 +166,11 @@ impl Part {
                     Name::Noscript => page.extend(mixed("noscript", turn)),
                     Name::Header => page.extend(mixed("header", turn)),
                     Name::Scripts => page.extend(mixed("scripts", turn)),
-                    Name::Other(name) => page.extend(name),
+                    Name::Other(name) => page.extend(dense(name)),
                 }
                 for attribute in attributes {
                     page.extend_from_slice(space(&attribute.space));
-                    page.extend_from_slice(&attribute.name);
+                    page.extend(dense(&attribute.name));
                     if let Some((before, after)) = &attribute.equals {
                         page.extend_from_slice(space(before));
                         page.push(b'=');
@@ -166,10 +178,10 @@ impl Part {
                     }
                     match &attribute.value {
                         Value::None => {}
-                        Value::Double(text) => page.extend([b"\"", &text[..], b"\""].concat()),
-                        Value::Single(text) => page.extend([b"'", &text[..], b"'"].concat()),
-                        Value::Bare(text) => page.extend(text),
-                        Value::Open(text) => page.extend([b"\"", &text[..]].concat()),
+                        Value::Double(text) => page.extend([b"\"", &dense(text)[..], b"\""].concat()),
+                        Value::Single(text) => page.extend([b"'", &dense(text)[..], b"'"].concat()),
+                        Value::Bare(text) => page.extend(dense(text)),
+                        Value::Open(text) => page.extend([b"\"", &dense(text)[..]].concat()),
                     }
                 }
                 page.extend_from_slice(match closed {
@@ -178,7 +190,7 @@ impl Part {
                     Closed::Not => b"",
                 });
             }
-            Part::Text(text) => page.extend(text),
+            Part::Text(text) => page.extend(dense(text)),
             Part::Mark => page.extend_from_slice("\u{feff}".as_bytes()),
         }
     }
