@@ -54,7 +54,7 @@ enum Command {
     #[command(
         after_long_help = "Examples:\n  sudo wecom-gate init\n  sudo wecom-gate init --dry-run\n  sudo wecom-gate init --yes --origin https://nocobase.example.com --nocobase-account admin@nocobase.com --nocobase-password-file password --corp-id ww0123456789abcdef --agent-id 1000002 --secret-file secret"
     )]
-    Init(init::Given),
+    Init(Box<init::Given>),
     /// Check every step of setting up, and print the links for WeCom's console
     ///
     /// Asks WeCom and NocoBase, changes nothing there. Each step that fails says what to do; docs/check.md describes

@@ -3,7 +3,7 @@
 //!
 //! - `report`: the result as plain data; `printer`: the same for people; `links`: for WeCom's console
 //! - `steps`: the steps and their names; `run`: their order
-//! - `http`: one bounded request; `clock`, `files`, `tls`, `origin`, `wecom`, `nocobase`, `rights`, `users`, `member`, `redis`: per service the calls,
+//! - `http`: one bounded request; `clock`, `files`, `tls`, `origin`, `private`, `wecom`, `nocobase`, `rights`, `users`, `member`, `redis`: per service the calls,
 //!   and apart from them the verdicts, which are pure: plain responses in, a [`Verdict`] out
 //!
 //! Must never: change anything anywhere (but for a probe in Redis that is gone at once), or show a secret.
@@ -16,6 +16,7 @@ mod member;
 mod nocobase;
 mod origin;
 mod printer;
+mod private;
 mod redis;
 mod report;
 mod rights;

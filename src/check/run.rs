@@ -13,7 +13,7 @@ use super::printer::Printer;
 use super::report::{Finding, Report, Step, StepOutcome, Verdict};
 use super::steps::Id;
 use super::users::Users;
-use super::{clock, files, member, nocobase, origin, redis, rights, tls, users, wecom};
+use super::{clock, files, member, nocobase, origin, private, redis, rights, tls, users, wecom};
 use crate::config::{Config, ConfigError, ConfigErrors, Loaded, WeComEntry};
 use crate::error::Failure;
 use crate::nocobase::{About, Accounts, Minter, NocoBase};
@@ -189,6 +189,7 @@ async fn online(config: &Config, options: &Options, steps: &mut Steps<'_>) {
     };
     let api = Api { nocobase: &caller, config };
     let nocobase = nocobase_steps(&api, steps, &mut samples).await;
+    steps.take(Id::NocobasePrivate, None, private::check(&http, config)).await;
     steps.add(Id::Clock, None, clock::verdict(&samples));
     steps
         .take(Id::Member, None, async {

@@ -39,6 +39,8 @@ pub enum Id {
     NocobaseSignUp,
     /// There are users whom a member can be matched with.
     NocobaseUsers,
+    /// NocoBase does not answer past the gate.
+    NocobasePrivate,
     /// This machine's clock.
     Clock,
     /// A sign-in of one member, without its effects.
@@ -49,7 +51,7 @@ pub enum Id {
 
 impl Id {
     /// In the order in which they are taken.
-    pub const ALL: [Id; 21] = [
+    pub const ALL: [Id; 22] = [
         Id::Configuration,
         Id::Tls,
         Id::Files,
@@ -68,6 +70,7 @@ impl Id {
         Id::NocobaseRights,
         Id::NocobaseSignUp,
         Id::NocobaseUsers,
+        Id::NocobasePrivate,
         Id::Clock,
         Id::Member,
         Id::Redis,
@@ -94,6 +97,7 @@ impl Id {
             Id::NocobaseRights => "nocobase_rights",
             Id::NocobaseSignUp => "nocobase_sign_up",
             Id::NocobaseUsers => "nocobase_users",
+            Id::NocobasePrivate => "nocobase_private",
             Id::Clock => "clock",
             Id::Member => "member",
             Id::Redis => "redis",

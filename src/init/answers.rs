@@ -5,6 +5,7 @@ use std::str::FromStr as _;
 use secrecy::{ExposeSecret, SecretSlice, SecretString};
 use toml_edit::DocumentMut;
 
+use super::document::{self, Setting, Settings};
 use super::given::Policy;
 use crate::config::{self, ConfigErrors, Loaded};
 
@@ -34,35 +35,27 @@ pub(super) struct Answers {
 impl Answers {
     /// A configuration with these answers, and with stand-ins for those that are still to come.
     pub(super) fn trial(&self) -> Result<Loaded, ConfigErrors> {
-        let or = |text: &str, stand_in: &str| toml_edit::value(if text.is_empty() { stand_in } else { text });
-        let mut document = DocumentMut::new();
-        document["origin"] = or(&self.origin, "https://origin.invalid");
-        let mut upstream = toml_edit::Table::new();
+        let or = |text: &str, stand_in: &str| {
+            Setting::Text(if text.is_empty() { stand_in.to_owned() } else { text.to_owned() })
+        };
         let node = if self.node.is_empty() { "127.0.0.1:1" } else { &self.node };
-        upstream["nodes"] = toml_edit::value(toml_edit::Array::from_iter([node]));
-        document["upstream"] = upstream.into();
-        let mut nocobase = toml_edit::Table::new();
-        nocobase["jwt_secret"] = toml_edit::value("stand-in for a secret that comes below");
-        nocobase["service_user"] = toml_edit::value(1);
-        nocobase["public_path"] = or(&self.public_path, "/");
-        document["nocobase"] = nocobase.into();
-        let mut entry = toml_edit::Table::new();
-        entry["corp_id"] = or(&self.corp_id, "ww0000000000000000");
-        entry["agent_id"] = or(&self.agent_id, "1");
-        entry["secret"] = or(self.secret.expose_secret(), "x");
-        for (key, url) in &self.urls {
-            entry[key] = toml_edit::value(url);
-        }
+        let mut settings: Settings = vec![
+            ("", "origin", or(&self.origin, "https://origin.invalid")),
+            ("upstream", "nodes", Setting::List(vec![node.to_owned()])),
+            ("nocobase", "jwt_secret", Setting::Text("stand-in for a secret that comes below".into())),
+            ("nocobase", "service_user", Setting::Number(1)),
+            ("nocobase", "public_path", or(&self.public_path, "/")),
+            ("wecom", "corp_id", or(&self.corp_id, "ww0000000000000000")),
+            ("wecom", "agent_id", or(&self.agent_id, "1")),
+            ("wecom", "secret", or(self.secret.expose_secret(), "x")),
+            ("session", "keys", Setting::List(vec![TRIAL_KEY.to_owned()])),
+        ];
+        settings.extend(self.urls.iter().map(|(key, url)| ("wecom", *key, Setting::Text(url.clone()))));
         if let Some(file) = &self.verify_file {
-            entry["verify_files"] = toml_edit::value(toml_edit::Array::from_iter([file]));
+            settings.push(("wecom", "verify_files", Setting::List(vec![file.clone()])));
         }
-        let mut entries = toml_edit::ArrayOfTables::new();
-        entries.push(entry);
-        document["wecom"] = entries.into();
-        let mut session = toml_edit::Table::new();
-        session["keys"] = toml_edit::value(toml_edit::Array::from_iter([TRIAL_KEY]));
-        document["session"] = session.into();
-        let mut loaded = config::load_str(&document.to_string(), [])?;
+        let text = document::filled_in(Some(""), &settings).unwrap_or_default();
+        let mut loaded = config::load_str(&text, [])?;
         loaded.warnings.clear();
         if !self.jwt_secret.expose_secret().is_empty() {
             loaded.config.nocobase.jwt_secret = self.jwt_secret.clone();
@@ -93,12 +86,11 @@ impl Existing {
 
     fn item(&self, section: &str, key: &str) -> Option<&toml_edit::Item> {
         let document = self.document.as_ref()?.as_table();
-        let item = match section {
+        match section {
             "" => document.get(key),
             "wecom" => document.get("wecom")?.as_array_of_tables()?.get(0)?.get(key),
             _ => document.get(section)?.as_table_like()?.get(key),
-        };
-        item
+        }
     }
 
     /// A text that is not empty. `wecom`: of the first entry.

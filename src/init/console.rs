@@ -100,7 +100,8 @@ mod tests {
         for (language, words) in [(Language::En, "Corporate trusted IP"), (Language::Zh, "企业可信IP，添加")]
         {
             let path = Path::new("/etc/wecom-gate/wecom-gate.toml");
-            let text = steps(Texts::of(language), &links(), &[refused.clone()], path, "127.0.0.1:8080");
+            let text =
+                steps(Texts::of(language), &links(), std::slice::from_ref(&refused), path, "127.0.0.1:8080");
             for value in [
                 "\n       nb.example.com\n",
                 "\n       203.0.113.9\n",
