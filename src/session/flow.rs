@@ -211,7 +211,7 @@ impl PendingSignIns {
     ///
     /// - [`Failure::BadCallback`]: the state is missing or has not the form of ours;
     /// - [`Failure::FlowMissing`]: no cookie of this flow, or one that we did not make, or another flow's;
-    /// - [`Failure::FlowExpired`]: more than [`LIFE`] ago.
+    /// - [`Failure::FlowExpired`]: more than `LIFE` ago.
     pub fn check<'a>(
         &self,
         cookies: &OwnCookies<'a>,

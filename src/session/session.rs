@@ -49,7 +49,7 @@ pub struct Session {
     pub user_id: u64,
     /// When the member signed in: `signInTime` of NocoBase's tokens.
     pub signed_in_at: UnixMillis,
-    /// When the cookie was sealed last. The last request may be later, by [`SessionLimits::renew_after`].
+    /// When the cookie was sealed last. The last request may be later, by `SessionLimits::renew_after`.
     pub last_seen: UnixMillis,
     /// What the page holds in the place of a token.
     pub phantom: Phantom,
