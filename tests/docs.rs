@@ -163,8 +163,13 @@ fn arguments(rest: &str) -> Vec<String> {
 
 fn read_line(arguments: &[String]) -> (BTreeSet<String>, Option<String>) {
     let (mut fields, mut event) = (BTreeSet::new(), None);
-    for argument in arguments.iter().map(|a| a.trim()) {
-        if argument.is_empty() || argument.starts_with('"') || argument.starts_with("target:") {
+    // What a macro passes on is read where the macro is used; the first field of its own stands behind it.
+    for argument in arguments.iter().map(|a| a.trim().trim_start_matches("$($field)*").trim_start()) {
+        if argument.is_empty()
+            || argument.starts_with('$')
+            || argument.starts_with('"')
+            || argument.starts_with("target:")
+        {
             continue;
         }
         let (name, value) = argument.split_once('=').unwrap_or((argument, ""));
