@@ -134,7 +134,7 @@ function records(name) {
 /** Fills in the form and submits it. */
 async function fill(page, name, content) {
   await page.getByRole('textbox').first().fill(name);
-  const uploaded = page.waitForResponse((r) => r.url().includes('/api/attachments:create'));
+  const uploaded = page.waitForResponse((r) => r.url().includes('/api/attachments:create'), { timeout: 240_000 });
   await page.locator('input[type=file]').first().setInputFiles({
     name: `${name}.txt`, mimeType: 'text/plain', buffer: Buffer.from(content),
   });
@@ -200,7 +200,7 @@ for (const [name, prefix, key] of [
 test('a form that is closed, or was never there, shows no form', async () => {
   for (const key of [forms.closed, 'nosuchform']) {
     const { page, close } = await stage.client(null, 'desktop', VISITOR);
-    const meta = page.waitForResponse((r) => r.url().includes('/api/publicForms:getMeta'));
+    const meta = page.waitForResponse((r) => r.url().includes('/api/publicForms:getMeta'), { timeout: 240_000 });
     await page.goto(`${stage.origin}/public-forms/${key}`);
     await meta;
     await page.getByText(/Powered by|not found|not enabled|closed/i).first().waitFor();
