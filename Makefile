@@ -6,7 +6,7 @@ CARGO ?= cargo
 # Real NocoBase, cached between runs.
 export WECOM_GATE_NOCOBASE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/wecom-gate/nocobase-2.2.15
 
-.PHONY: help demo test test-rust test-repeat test-browser peers chart lint deny fuzz fuzz-short mutants fmt bench bench-micro certs packages nocobase-packages nocobase docs package-files deb dist test-package
+.PHONY: help demo test test-rust test-repeat test-browser peers chart lint deny fuzz fuzz-short mutants fmt bench bench-micro bench-pages certs packages nocobase-packages nocobase docs package-files deb dist test-package
 
 help: ## What there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -63,6 +63,12 @@ mutants: ## What of a folder of src/ no unit test notices (FOLDER=... SHARD=K/N)
 
 bench: ## Side by side with bare Pingora and nginx: ratios and medians
 	./benches/compare/run.sh
+
+bench-pages: packages nocobase ## Page loads in Chromium, NocoBase alone and through the gate (RUNS=..., NETWORKS=...)
+	$(CARGO) build --release -p wecom-gate
+	$(CARGO) build -p wecom-sim
+	cd tests/browser && npm ci --no-audit --no-fund --loglevel=error
+	WECOM_GATE_BIN="$${CARGO_TARGET_DIR:-target}/release/wecom-gate" node benches/pages/pages.mjs
 
 bench-micro: ## Criterion: decision core, cookies, token swap
 	$(CARGO) bench

@@ -12,6 +12,7 @@ afterEach(async (t) => {
 
 await import('./check.mjs');
 await import('./member.mjs');
+await import('./loading.mjs');
 await import('./sign_out.mjs');
 await import('./behind_tls.mjs');
 await import('./crosssite.mjs');
