@@ -368,7 +368,7 @@ async fn what_redis_loses_is_told_again() {
     other.signal("STOP");
     assert_eq!(here.api(Method::POST, "/api/auth:signOut").await.status, 200);
     let stream = format!("wecom-gate:http://{HOST}:endings");
-    eventually("it is told", async || redis.ask_parts::<u64>(&["XLEN", &stream]) == 1).await;
+    eventually("it is told", async || redis.ask_parts::<u64>(&["XLEN", &stream]) >= 1).await;
     redis.down();
     is_up(&stage.gate, false).await;
     redis.up();

@@ -524,9 +524,12 @@ async fn a_wrong_secret_shows_without_a_sign_in() {
     })
     .await;
     let first = stage.gate.wait_for_log(&["\"event\":\"start\""]).await;
-    for part in
-        [env!("CARGO_PKG_VERSION"), "http://gate.test", "wecom-gate", &stage.nocobase.address.to_string()]
-    {
+    for part in [
+        env!("CARGO_PKG_VERSION"),
+        "http://gate.test",
+        "\"configuration\"",
+        &stage.nocobase.address.to_string(),
+    ] {
         assert!(first.contains(part), "{part} is not in {first}");
     }
     stage.gate.wait_for_log(&["WeCom call failed", "\"errcode\":40001"]).await;

@@ -155,9 +155,9 @@ proptest! {
         if let Some(extra) = extra {
             expected.extend(cookies(&[extra.as_bytes().to_vec()]));
         }
-        if untouched && !expected.is_empty() && !headers[0].starts_with(b" ") && !headers[0].starts_with(b";") {
-            let leading = headers[0].len() - headers[0].trim_ascii_start().len();
-            prop_assert_eq!(out.as_deref(), headers[0].get(leading..), "a header without ours stays as it is");
+        let rest = headers.first().map_or(&b""[..], |header| header.trim_ascii_start());
+        if untouched && !expected.is_empty() && !headers[0].starts_with(b" ") && !rest.starts_with(b";") {
+            prop_assert_eq!(out.as_deref(), Some(rest), "a header without ours stays as it is");
         }
         prop_assert_eq!(out.is_none(), expected.is_empty());
         prop_assert_eq!(cookies(&[out.unwrap_or_default()]), expected);
