@@ -102,7 +102,7 @@ describe('the buttons below NocoBase’s form', () => {
             localStorage.setItem('NOCOBASE_LOCALE', lang);
             document.body.append(document.createElement('i'));
           }, `${lang}-XX`);
-          const want = [text(lang, 'or'), ...TITLES.map((t) => text(lang, 'button-sign-in-with').replace('{ $name }', t))];
+          const want = [text(lang, 'or'), ...TITLES.map((t) => text(lang, 'button-sign-in-with').replace('{ $name }', lang === 'zh' && t === 'WeCom' ? '企业微信' : t))];
           for (let i = 0; i < 50 && (await words(page))[0] !== want[0]; i++) await pause(50);
           assert.deepEqual(await words(page), want, lang);
         }
