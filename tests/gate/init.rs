@@ -391,8 +391,29 @@ impl Typist {
         }
     }
 
+    /// Waits until what is typed is not shown: what was typed before that is lost, as it should be.
+    fn wait_for_no_echo(&self) {
+        let children = format!("/proc/{0}/task/{0}/children", self.child.id());
+        let began = std::time::Instant::now();
+        loop {
+            let child = fs::read_to_string(&children).unwrap_or_default();
+            let child = child.split_whitespace().next().unwrap_or("none");
+            if let Ok(terminal) = fs::read_link(format!("/proc/{child}/fd/0")) {
+                let stty = Command::new("stty").arg("-F").arg(terminal).arg("-a").output().unwrap();
+                if String::from_utf8_lossy(&stty.stdout).split_whitespace().any(|word| word == "-echo") {
+                    return;
+                }
+            }
+            assert!(began.elapsed() < Duration::from_secs(60), "what is typed is shown: {}", self.seen);
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     fn answer(&mut self, question: &str, answer: &str) {
         self.read_until(question);
+        if question.contains("(not shown)") {
+            self.wait_for_no_echo();
+        }
         write!(self.child.stdin.as_mut().unwrap(), "{answer}{}", self.enter).unwrap();
     }
 }

@@ -14,6 +14,9 @@ use crate::metrics::QueueCounts;
 
 /// Longest wait for a place: people go away, or try again, not long after it.
 pub(super) const PATIENCE: Duration = Duration::from_secs(3);
+/// Who would have to wait for so long by the present pace is refused at once. Much longer than [`PATIENCE`]: the limit grows
+/// within a second where NocoBase can do more, and an error page before its time is worse than a wait in vain.
+const HOPELESS: Duration = Duration::from_secs(9);
 /// How often the limit is looked at, in microseconds, and how many responses it takes.
 const WINDOW_US: u64 = 250_000;
 const WINDOW_RESPONSES: u32 = 8;
@@ -188,7 +191,7 @@ impl NodeLimiter {
             if self.away.load(Ordering::SeqCst) {
                 return Err(Refused::Away);
             }
-            if self.time_for(state.queue.ahead(turn.class, turn.who) + 1) > PATIENCE {
+            if self.time_for(state.queue.ahead(turn.class, turn.who) + 1) > HOPELESS {
                 return Err(Refused::Crowded);
             }
             let id = state.next_id;

@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use wecom_sim::Fault;
 
-use crate::support::raw::{Setup, frame, gate, gate_with, get, read_answer, tls, upgrade};
+use crate::support::raw::{frame, gate, gate_with, get, read_answer, tls, upgrade};
 use crate::support::{HOST, Stage, eventually};
 
 const DEPARTMENTS: &str = "/cgi-bin/department/simplelist";
@@ -64,7 +64,8 @@ async fn r43_a_stop_does_not_wait_for_a_start() {
 async fn r43_who_is_in_the_queue_at_a_stop_is_served() {
     const PLAIN: usize = 300;
     const TLS: usize = 20;
-    let (_upstream, setup, gate) = gate_with(Setup::https).await;
+    // All at once is too many for NocoBase, which is another matter.
+    let (_upstream, setup, gate) = gate_with(|s| s.https().set("upstream.max_requests", 0)).await;
     gate.signal("STOP");
     let mut plain = Vec::new();
     for _ in 0..PLAIN {
@@ -85,14 +86,20 @@ async fn r43_who_is_in_the_queue_at_a_stop_is_served() {
     eventually("all are in the queue", async || queued(gate.https) >= TLS).await;
     gate.signal("TERM");
     gate.signal("CONT");
-    let mut lost = 0;
+    let mut lost = Vec::new();
     for mut stream in plain {
-        lost += usize::from(read_answer(&mut stream).await.status() != 200);
+        let answer = read_answer(&mut stream).await;
+        if answer.status() != 200 {
+            lost.push(answer.text());
+        }
     }
     for client in tls {
-        lost += usize::from(!client.await.unwrap().is_ok_and(|status| status == 200));
+        match client.await.unwrap() {
+            Ok(200) => {}
+            other => lost.push(format!("{other:?}")),
+        }
     }
-    assert_eq!(lost, 0, "of {PLAIN} and {TLS}");
+    assert!(lost.is_empty(), "{} of {PLAIN} and {TLS}, such as {:?}", lost.len(), lost.first());
 }
 
 /// New connections all the time, over several stops: each is refused, or answered.
