@@ -14,6 +14,7 @@ const TOKEN: &str = "/cgi-bin/gettoken";
 const AGENT_GET: &str = "/cgi-bin/agent/get";
 
 /// Everything is right but one thing: nobody listens at `origin`.
+/// (Other tests listen at 127.0.0.1, at any port that is free.)
 struct Scene {
     sim: Running,
     nocobase: NocoBase,
@@ -23,7 +24,7 @@ struct Scene {
 impl Scene {
     async fn set() -> Scene {
         // A port that was free a moment ago: for the gate, or for nobody.
-        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let free = TcpListener::bind("127.0.0.2:0").unwrap().local_addr().unwrap();
         let origin = format!("http://{free}");
         let options = Options { app_origin: Some(origin.parse().unwrap()), ..Options::default() };
         let sim = Simulator::start(options).await.unwrap();
@@ -123,7 +124,7 @@ async fn all_is_well_and_nothing_is_changed() {
     let plain = run(&scene.config, &[], &[]).await;
     let text = String::from_utf8(plain.stdout).unwrap();
     assert!(text.contains("\nok      wecom_trusted_ip ") && !text.contains('\x1b'), "{text}");
-    assert!(text.contains("Callback and trusted domain      127.0.0.1:"), "{text}");
+    assert!(text.contains("Callback and trusted domain      127.0.0.2:"), "{text}");
     let coloured = run(&scene.config, &[], &[("CLICOLOR_FORCE", "1")]).await;
     assert!(String::from_utf8(coloured.stdout).unwrap().contains("\x1b[32mok "));
     let env = [("CLICOLOR_FORCE", "0"), ("NO_COLOR", "1")];
@@ -343,7 +344,7 @@ async fn origin_and_certificate() {
     std::fs::set_permissions(path("key"), mode(0o600)).unwrap();
     scene.config.set("listen.https", vec!["127.0.0.1:0"]).set("listen.cert", path("cert"));
     scene.config.set("listen.key", path("key"));
-    scene.check(&[]).await.only_failure("tls", "is for other.example.com; people open 127.0.0.1");
+    scene.check(&[]).await.only_failure("tls", "is for other.example.com; people open 127.0.0.2");
     scene.check(&["--offline"]).await.only_failure("tls", "signed by itself");
 }
 

@@ -29,7 +29,7 @@ struct Scene {
 impl Scene {
     /// A company with an app, a NocoBase with its administrator, and nothing else.
     async fn set() -> Scene {
-        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let free = TcpListener::bind("127.0.0.2:0").unwrap().local_addr().unwrap();
         let origin = format!("http://{free}");
         let options = Options { app_origin: Some(origin.parse().unwrap()), ..Options::default() };
         let sim = Simulator::start(options).await.unwrap();
@@ -161,7 +161,7 @@ async fn from_nothing_and_a_second_time() {
         "ok      nocobase_rights",
         "ok      wecom_callback_domain",
         "  7. The app → 应用主页",
-        "\n       127.0.0.1:",
+        "\n       127.0.0.2:",
         "sudo systemctl enable --now wecom-gate",
     ] {
         first.says(words);

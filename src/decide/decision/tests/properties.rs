@@ -354,7 +354,14 @@ proptest! {
             Decision::Redirect(target) => {
                 let by_password = may_pass_by_password(&policy, &asked);
                 prop_assert!(session == SessionState::Valid && cookie_counts(&policy, &asked) || by_password);
-                prop_assert!(passes(&decide(&policy, &bare)).is_some());
+                // With a token in `Authorization` that does not pass it is refused, before the redirect and after it.
+                let is_refused_key = match credential {
+                    Credential::ApiToken => !policy.api_keys,
+                    Credential::OwnToken => !policy.api_keys && !policy.password,
+                    Credential::Invalid => true,
+                    Credential::None | Credential::Phantom => false,
+                };
+                prop_assert!(passes(&decide(&policy, &bare)).is_some() || is_refused_key);
                 prop_assert!(is_navigation(&asked));
                 prop_assert!(query::has(&query, "token"));
                 prop_assert!(target.starts_with('/') && !target.starts_with("//"));
