@@ -37,7 +37,7 @@ impl std::fmt::Debug for Callback<'_> {
 
 /// Why a callback was not carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Refused {
+pub enum Refused {
     /// Its state was used before: by another callback, or too long ago.
     Replayed,
     /// It ended without an outcome; a defect.
@@ -85,7 +85,7 @@ fn key(parts: &[&[u8]]) -> Key {
 /// The callbacks of this node. Between several nodes, what they share in Redis stands against replays; without Redis,
 /// or while it is away, the flow cookie, which the first response deletes, and WeCom's single-use code.
 #[derive(Clone)]
-pub(crate) struct CallbackDedup<T> {
+pub struct CallbackDedup<T> {
     outcomes: moka::future::Cache<Key, T>,
     /// By state: which callback used it first, and when.
     used: moka::sync::Cache<Key, (Key, UnixMillis)>,
@@ -106,7 +106,7 @@ impl<T: Clone + Send + Sync + 'static> Default for CallbackDedup<T> {
 
 impl<T: Clone + Send + Sync + 'static> CallbackDedup<T> {
     /// None yet.
-    pub(crate) fn new() -> Self {
+    pub fn new() -> Self {
         CallbackDedup {
             outcomes: moka::future::Cache::builder()
                 .max_capacity(CAPACITY)
@@ -128,7 +128,7 @@ impl<T: Clone + Send + Sync + 'static> CallbackDedup<T> {
     /// The work goes on by itself when its request is given up: webviews break off the first request when
     /// they send the second, and a code half spent is a code lost (R23). Must be called within a tokio
     /// runtime.
-    pub(crate) async fn once(
+    pub async fn once(
         &self,
         callback: Callback<'_>,
         now: UnixMillis,

@@ -82,7 +82,7 @@ impl Names {
     }
 
     /// What the names of all flow cookies begin with.
-    pub(crate) fn flow_prefix(&self) -> &str {
+    pub fn flow_prefix(&self) -> &str {
         &self.0.flow_prefix
     }
 

@@ -32,7 +32,7 @@ pub(crate) const KEPT_BRIEFLY: Duration = Duration::from_secs(60);
 
 /// Which page of WeCom the flow goes through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Via {
+pub enum Via {
     /// In-client OAuth, inside WeCom.
     WeCom,
     /// Web login: QR code or one click.
@@ -41,7 +41,7 @@ pub(crate) enum Via {
 
 impl Via {
     /// Stable name for logs and addresses.
-    pub(crate) const fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Via::WeCom => "wecom",
             Via::Web => "web",
@@ -51,7 +51,7 @@ impl Via {
 
 /// How much the member is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Stage {
+pub enum Stage {
     /// Nothing: `snsapi_base`, or web login.
     Silent,
     /// Consent to the phone number: `snsapi_privateinfo`.
@@ -60,17 +60,17 @@ pub(crate) enum Stage {
 
 /// What a sign-in is for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct SignInRequest {
+pub struct SignInRequest {
     /// Where to return: a path of our own origin, checked by the caller (R20).
-    pub(crate) target: String,
+    pub target: String,
     /// Name of the WeCom entry.
-    pub(crate) entry: String,
+    pub entry: String,
     /// Through which page.
-    pub(crate) via: Via,
+    pub via: Via,
     /// How much to ask.
-    pub(crate) stage: Stage,
+    pub stage: Stage,
     /// On a phone: decides between `home` and `home_mobile`.
-    pub(crate) mobile: bool,
+    pub mobile: bool,
 }
 
 /// A login flow.
@@ -78,7 +78,7 @@ pub(crate) struct SignInRequest {
 pub struct PendingSignIn {
     state: StateParameter,
     /// What is wanted.
-    pub(crate) request: SignInRequest,
+    pub request: SignInRequest,
     /// When it began.
     pub(crate) started: UnixMillis,
 }
@@ -96,20 +96,20 @@ impl std::fmt::Debug for StateParameter {
 
 /// A flow that has begun.
 #[derive(Debug)]
-pub(crate) struct Begun {
+pub struct Begun {
     /// The flow.
-    pub(crate) flow: PendingSignIn,
+    pub flow: PendingSignIn,
     /// `Set-Cookie` lines: the new flow's cookie first, then deletions of old ones.
-    pub(crate) set_cookies: Vec<String>,
+    pub set_cookies: Vec<String>,
 }
 
 /// A sign-in whose state has returned to the browser that it began in.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Checked<'a> {
     /// The flow.
-    pub(crate) flow: PendingSignIn,
+    pub flow: PendingSignIn,
     /// The sealed cookie, by which a repeated callback is recognised.
-    pub(crate) cookie: &'a [u8],
+    pub cookie: &'a [u8],
 }
 
 impl std::fmt::Debug for Checked<'_> {
@@ -132,7 +132,7 @@ impl PendingSignIn {
     }
 
     /// The `state` for WeCom's address.
-    pub(crate) fn state(&self) -> &str {
+    pub fn state(&self) -> &str {
         &self.state.0
     }
 
@@ -162,9 +162,9 @@ impl PendingSignIns {
         PendingSignIns { keyring, names }
     }
 
-    /// Begins a flow (see [`PendingSignIn::begin`]) in a browser that sent these cookies. Those that are over or do
+    /// Begins a flow (see `PendingSignIn::begin`) in a browser that sent these cookies. Those that are over or do
     /// not open are deleted, and the oldest where there would be more than `MAX_FLOW_BYTES`.
-    pub(crate) fn begin(
+    pub fn begin(
         &self,
         cookies: &OwnCookies<'_>,
         request: SignInRequest,
@@ -232,14 +232,14 @@ impl PendingSignIns {
     }
 
     /// `Set-Cookie` that deletes a flow's cookie at once: for flows that failed for good.
-    pub(crate) fn delete(&self, flow: &PendingSignIn) -> Result<String, Failure> {
+    pub fn delete(&self, flow: &PendingSignIn) -> Result<String, Failure> {
         Ok(self.names.delete(&self.name_of(flow.state())?))
     }
 
     /// `Set-Cookie` that lets a finished flow's cookie live for another minute: a webview that asks for the
     /// callback a second time then gets the same response, target included, where a deleted
     /// cookie would mean "flow missing". The state stays used.
-    pub(crate) fn keep_briefly(&self, checked: &Checked<'_>) -> Result<String, Failure> {
+    pub fn keep_briefly(&self, checked: &Checked<'_>) -> Result<String, Failure> {
         let name = self.name_of(checked.flow.state())?;
         let value = std::str::from_utf8(checked.cookie).map_err(|_| Failure::Internal)?;
         Ok(self.names.set(&name, value, Some(KEPT_BRIEFLY)))

@@ -24,10 +24,10 @@ pub(crate) mod session_cache;
 pub(crate) mod time;
 mod token;
 
-pub use callback_dedup::Callback;
+pub use callback_dedup::{Callback, CallbackDedup, Refused};
 pub use cookie_header::forwardable;
 pub use cookies::{Names, OwnCookies};
-pub use flow::{PendingSignIn, PendingSignIns, attempt_of};
+pub use flow::{Begun, PendingSignIn, PendingSignIns, SignInRequest, Stage, Via, attempt_of};
 pub use password_session::{PasswordSession, PasswordSignIn};
 pub use phantom::Phantom;
 pub use seal::{Keyring, KeyringError, Purpose};
@@ -36,9 +36,7 @@ pub use session_cache::{CachedSession, Recheck, SessionCache};
 pub use time::UnixMillis;
 pub use token::Token;
 
-pub(crate) use callback_dedup::CallbackDedup;
 pub(crate) use cookies::{LANGUAGE, first_cookie};
-pub(crate) use flow::{SignInRequest, Stage, Via};
 pub(crate) use member_check::MemberRecheck;
 pub(crate) use open_sessions::Attached;
 pub(crate) use open_streams::OpenStream;
