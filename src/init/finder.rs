@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use secrecy::SecretSlice;
 
 /// Where NocoBase is likely to be.
-const LIKELY: [&str; 8] = [
+const LIKELY: [&str; 7] = [
     "/opt/nocobase",
     "/srv/nocobase",
     "/var/www/nocobase",
@@ -15,7 +15,6 @@ const LIKELY: [&str; 8] = [
     "/app/nocobase",
     "/home/nocobase/nocobase",
     "/opt/my-nocobase-app",
-    "/root/my-nocobase-app",
 ];
 /// Volumes of containers.
 const VOLUMES: &str = "/var/lib/docker/volumes";

@@ -111,7 +111,7 @@ struct PageTemplate<'a> {
     title: String,
     what: Option<String>,
     steps: Vec<String>,
-    todo: Option<String>,
+    remedy: Option<String>,
     link: Option<Link<'a>>,
     script: &'static str,
     reloads: String,
@@ -178,7 +178,7 @@ impl<'a> PageTemplate<'a> {
             title: lang.text(kind.key),
             what: part("what"),
             steps: STEPS.iter().map_while(|step| part(step)).collect(),
-            todo: part("do"),
+            remedy: part("do"),
             link: view.link.filter(|_| kind.link).zip(part("link")).map(|(address, label)| Link {
                 label,
                 address,
