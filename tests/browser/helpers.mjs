@@ -28,3 +28,23 @@ export function call(page, path, { method = 'GET', json } = {}) {
     [path, method, json],
   );
 }
+
+/** What the page asks next, as NocoBase's client asks. The page may be on its way already: the end of its WebSocket tells it, too. */
+export async function ask(page) {
+  try {
+    await page.evaluate(() => {
+      const ask = new XMLHttpRequest();
+      ask.open('GET', '/api/roles:check');
+      ask.setRequestHeader('Authorization', `Bearer ${localStorage.getItem('NOCOBASE_TOKEN')}`);
+      ask.send();
+    });
+  } catch (error) {
+    if (!/navigation|context/i.test(error.message)) throw error;
+  }
+}
+
+/** Marks what the window shows now; waits, later, until it shows something else, be it at the same address. */
+export async function marked(page) {
+  await page.evaluate(() => { window.shown = true; });
+  return () => page.waitForFunction(() => !window.shown);
+}

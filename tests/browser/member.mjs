@@ -1,10 +1,10 @@
 // A member signs in from WeCom and works in NocoBase.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { call, enter, menu } from './helpers.mjs';
+import { ask, call, enter, marked, menu } from './helpers.mjs';
 import { stage } from './stage.mjs';
 
-export { call, enter, menu };
+export { ask, call, enter, marked, menu };
 
 /** The pages of WeCom that a person saw: not those that only sent on. */
 function seenOfWeCom(recorder) {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { assertAccessible, assertReachable } from './axe.mjs';
-import { call, menu } from './member.mjs';
+import { ask, call, marked, menu } from './member.mjs';
 import { CORP, stage } from './stage.mjs';
 import { CdpRecorder } from './cdp_recorder.mjs';
 
@@ -37,16 +37,6 @@ function session(client) {
   return cookies(client).then((all) => /(?:^|; )wecom_gate=([^;]*)/.exec(all)?.[1]);
 }
 
-/** What the page asks next, as NocoBase's client asks. */
-function ask(page) {
-  return page.evaluate(() => {
-    const ask = new XMLHttpRequest();
-    ask.open('GET', '/api/roles:check');
-    ask.setRequestHeader('Authorization', `Bearer ${localStorage.getItem('NOCOBASE_TOKEN')}`);
-    ask.send();
-  });
-}
-
 function askedOfWeCom(recorder) {
   return recorder.documents().filter((d) => d.url.startsWith(`${stage.sim}/connect`)).length;
 }
@@ -69,10 +59,12 @@ async function heals(client, end) {
   const { page, recorder, place } = client;
   assert.ok(place.endsWith(`${stage.page}${QUERY}${FRAGMENT}`), place);
   const before = await session(client);
-  await end(client);
+  const changed = await marked(page);
   recorder.clear();
+  await end(client);
   await ask(page);
   await recorder.first('requests', (r) => r.type === 'Document' && r.url.startsWith(stage.sim), 'WeCom');
+  await changed();
   await page.waitForURL(place);
   await menu(page);
   assert.equal((await call(page, 'auth:check')).data.nickname, MEMBER.name);
@@ -95,8 +87,8 @@ async function keeps(client, end, name) {
   await pause(500);
   await field.fill(name);
   await dialog.getByRole('textbox').nth(1).fill(MEMBER.userid);
-  await end(client);
   recorder.clear();
+  await end(client);
 
   const save = dialog.getByRole('button', { name: 'Submit' });
   await save.click();
@@ -132,8 +124,8 @@ async function refused({ page, recorder, place, ...client }, end) {
   const no = page.getByRole('heading', { name: 'Your account is not active' });
   await stage.member({ ...MEMBER, status: 2 });
   try {
-    await end({ page, ...client });
     recorder.clear();
+    await end({ page, ...client });
     await ask(page);
     await no.waitFor();
     await pause(2000);
@@ -202,10 +194,10 @@ describe('a session that ends while the page is open', () => {
       const seen = await CdpRecorder.on(other);
       await other.goto(stage.origin + stage.page);
       await menu(other);
+      for (const w of [recorder, seen]) w.clear();
       await page.getByTestId('user-center-button').hover();
       await page.getByRole('menu').getByText('Sign out').click();
       await page.getByText('You are signed out').waitFor();
-      for (const w of [recorder, seen]) w.clear();
       await ask(other);
       await other.getByText('You are signed out').waitFor();
       await pause(1000);
