@@ -244,7 +244,7 @@ fn spans_of_the_token_policy_are_read() {
         ("never", None),
         ("99999999999999999999s", None),
     ] {
-        assert_eq!(super::policy_span(text), span, "{text}");
+        assert_eq!(super::token_policy::policy_span(text), span, "{text}");
     }
-    assert!(super::policy_span("9999999999999999y").is_some());
+    assert!(super::token_policy::policy_span("9999999999999999y").is_some());
 }
