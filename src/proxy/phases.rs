@@ -1,7 +1,13 @@
 //! Pingora's hooks, in the order in which a request meets them: each one delegates to the module that knows.
 
+mod errors;
+mod limits;
+mod node;
+mod retry;
+mod upgrade;
+
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -14,36 +20,11 @@ use pingora::upstreams::peer::HttpPeer;
 
 use super::context::Context;
 use super::gate::{CurrentGate, Gate};
-use super::patience::{Gone, while_open};
 use super::response::{failure, reply};
-use super::rewrite::token_swapper::WsError;
-use super::rewrite::websocket_frames as frames;
-use super::upstream::tunnel;
 use super::{access_log, admission, assets, connection, forward, password, request_metrics};
-use crate::error::{Failure, is_out_of_files};
-use crate::nocobase::{NodeLimiter, Permit, Turn};
 
-/// Time for the rest of a request that Pingora still has to read before a connection can be used again.
-const DRAIN: Duration = Duration::from_secs(5);
-/// Of a request's body, once `limits.body_timeout` has passed. Slower than any line, faster than any trickle.
-const LEAST_BYTES_PER_SECOND: u64 = 500;
 /// Longest silence of a tunnel in both directions. NocoBase's page pings every 30 seconds or so.
 const TUNNEL_SILENCE: Duration = Duration::from_secs(3600);
-/// Marks errors that a `Failure` stands behind.
-const STARTING: ErrorType = ErrorType::Custom("NocoBase is starting");
-/// As many requests are on their way to NocoBase as there are descriptors for.
-const NO_PLACE: ErrorType = ErrorType::Custom("no descriptor left");
-/// There was no place before NocoBase.
-const BUSY: ErrorType = ErrorType::Custom("no place before NocoBase");
-/// NocoBase's response is one that no client may get.
-const BAD_ANSWER: ErrorType = ErrorType::Custom("a response that cannot be passed on");
-/// Pingora's, for a body whose chunks cannot be read.
-const INVALID_CHUNK: ErrorType = ErrorType::Custom("InvalidChunk");
-/// The gate itself ends a tunnel.
-const TUNNEL_ENDED: ErrorType = ErrorType::Custom("the session has ended");
-
-/// NocoBase refused a token that may have been too old for it.
-const STALE_TOKEN: ErrorType = ErrorType::Custom("stale token");
 
 /// The proxy.
 pub(crate) struct Phases {
@@ -74,10 +55,6 @@ impl Phases {
     }
 }
 
-fn is_another_node(gate: &Gate, ctx: &Context) -> bool {
-    ctx.attempted_nodes.count() < gate.upstreams.len()
-}
-
 #[async_trait]
 impl ProxyHttp for Phases {
     type CTX = Carried;
@@ -96,22 +73,7 @@ impl ProxyHttp for Phases {
         if let Some(guard) = connection::of(session) {
             guard.disarm();
         }
-        // Only where Pingora means to keep the connection: it has switched that off for messages after which
-        // nothing on the connection can be trusted, and for a shutdown.
-        if session.get_keepalive().is_some() {
-            session.set_keepalive(Some(gate.config.limits.keepalive_timeout.as_secs()));
-        }
-        if connection::is_pipelined(session) {
-            session.set_keepalive(None);
-        }
-        let body_timeout = gate.config.limits.body_timeout;
-        session.set_read_timeout(Some(body_timeout));
-        // Pingora has none: a client that requests much and reads nothing would hold a NocoBase connection for ever.
-        session.set_write_timeout(Some(body_timeout));
-        session.set_total_drain_timeout(Some(DRAIN));
-        // A client of HTTP/1.0 knows no informational responses (RFC 9110, 15.2).
-        let old = session.req_header().version < Version::HTTP_11;
-        session.set_ignore_info_resp(old);
+        limits::set(session, gate);
         Ok(())
     }
 
@@ -154,35 +116,7 @@ impl ProxyHttp for Phases {
 
     async fn upstream_peer(&self, session: &mut Session, carried: &mut Carried) -> Result<Box<HttpPeer>> {
         let Carried { gate, ctx, .. } = carried;
-        // That of the node before.
-        ctx.permit = None;
-        match gate.upstreams.pick(&mut ctx.attempted_nodes, session.is_upgrade_req()) {
-            Some((node, mut peer)) => {
-                if let Some(limiter) = gate.upstreams.limiter(node) {
-                    ctx.permit = Some(place(limiter, session, ctx.turn()).await?);
-                }
-                // Not before: who waits needs no descriptor.
-                if ctx.place.is_none() {
-                    ctx.place = gate.places.take();
-                    if ctx.place.is_none() {
-                        return Error::e_explain(NO_PLACE, "all descriptors for NocoBase are in use");
-                    }
-                }
-                ctx.sent_at.get_or_insert_with(Instant::now);
-                ctx.node = Some(node);
-                if session.is_upgrade_req() {
-                    peer.options.custom_l4 = Some(Arc::new(tunnel::Connect {
-                        running: gate.upstreams.is_verified(node),
-                        timeout: gate.config.upstream.connect_timeout,
-                        session: ctx.stream.as_ref().map(|s| s.stream().clone()),
-                        close: ctx.tunnel_close.subscribe(),
-                        stopping: gate.tunnels_end.subscribe(),
-                    }));
-                }
-                Ok(Box::new(peer))
-            }
-            None => Error::e_explain(ConnectError, "no node"),
-        }
+        node::choose(gate, session, ctx).await
     }
 
     fn fail_to_connect(
@@ -209,43 +143,15 @@ impl ProxyHttp for Phases {
         &self,
         _peer: &HttpPeer,
         session: &mut Session,
-        mut e: Box<Error>,
+        e: Box<Error>,
         carried: &mut Carried,
         client_reused: bool,
     ) -> Box<Error> {
         let Carried { gate, ctx, .. } = carried;
-        let method = &session.req_header().method;
         if *e.esource() == ErrorSource::Upstream {
             request_metrics::lost(gate, ctx);
         }
-        let whole = !session.as_ref().retry_buffer_truncated() && session.response_written().is_none();
-        if whole && *e.etype() == STALE_TOKEN {
-            // The same node may have it: it only needs another token.
-            if let Some(node) = ctx.node {
-                ctx.attempted_nodes.forget(node);
-            }
-            ctx.answered_at = None;
-            e.set_retry(true);
-            return e;
-        }
-        if whole && method.is_safe() && (*e.etype() == STARTING || is_lost(&e)) && is_another_node(gate, ctx)
-        {
-            ctx.answered_at = None;
-            e.set_retry(true);
-            return e;
-        }
-        if whole && method.is_idempotent() {
-            e.retry.decide_reuse(client_reused);
-        } else {
-            e.set_retry(false);
-        }
-        if e.retry()
-            && let Some(node) = ctx.node
-        {
-            // Only the pooled connection was stale.
-            ctx.attempted_nodes.forget(node);
-        }
-        e
+        retry::after_error(gate, session, e, ctx, client_reused)
     }
 
     async fn upstream_request_filter(
@@ -267,23 +173,14 @@ impl ProxyHttp for Phases {
     ) -> Result<()> {
         let Carried { gate, ctx, .. } = carried;
         if session.was_upgraded() {
-            return tunnel_out(body, ctx);
+            return upgrade::to_nocobase(body, ctx);
         }
         // Pingora's open bug 935: an empty last piece would be written as a second end of the body, and the pooled
         // connection would be out of step from then on.
         if end && body.as_ref().is_some_and(Bytes::is_empty) {
             *body = None;
         }
-        if let Some(piece) = body {
-            ctx.body_in += piece.len() as u64;
-            if gate.config.limits.body_bytes.is_some_and(|limit| ctx.body_in > limit) {
-                return Error::e_explain(HTTPStatus(413), "request body over limits.body_bytes");
-            }
-        }
-        if !end && is_too_slow(ctx.body_in, ctx.started.elapsed(), gate.config.limits.body_timeout) {
-            return Err(Error::explain(ReadTimedout, "request body slower than a trickle").into_down());
-        }
-        Ok(())
+        limits::count_body(body.as_ref(), end, gate, ctx)
     }
 
     async fn response_filter(
@@ -298,34 +195,9 @@ impl ProxyHttp for Phases {
         if session.is_upgrade_req() && response.status != 101 {
             session.set_keepalive(None);
         }
-        if response.status == 401
-            && !session.as_ref().retry_buffer_truncated()
-            && ctx.may_ask_again(session.req_header())
-        {
-            if let Some(member) = &ctx.member {
-                member.seen.drop_token();
-            }
-            ctx.refused_token_age = ctx.token_age;
-            return Error::e_explain(STALE_TOKEN, "401");
-        }
-        let again = session.req_header().method.is_safe() && is_another_node(gate, ctx);
-        if response.status == 503 && (ctx.page_load || again) {
-            return Error::e_explain(STARTING, "503");
-        }
-        // NocoBase responds 500 for a moment while it stops, although its health check passes. Is it the request, or the node?
-        if response.status == 500
-            && again
-            && ctx.suspect_node.is_none()
-            && gate.upstreams.is_another_healthy(ctx.attempted_nodes)
-        {
-            ctx.suspect_node = ctx.node;
-            return Error::e_explain(STARTING, "500");
-        }
-        if let Some(node) = ctx.suspect_node.filter(|_| !response.status.is_server_error()) {
-            gate.upstreams.avoid(node);
-        }
-        if response.status == 101 && !is_asked_for(session, response) {
-            return Err(Error::explain(BAD_ANSWER, "101 without a matching Upgrade").into_up());
+        retry::after_head(gate, session, response, ctx)?;
+        if response.status == 101 && !upgrade::is_asked_for(session, response) {
+            return Err(Error::explain(errors::BAD_ANSWER, "101 without a matching Upgrade").into_up());
         }
         ctx.status = response.status.as_u16();
         forward::response::head(gate, session, response, ctx)?;
@@ -358,7 +230,7 @@ impl ProxyHttp for Phases {
 
     async fn fail_to_proxy(&self, session: &mut Session, e: &Error, carried: &mut Carried) -> FailToProxy {
         let Carried { gate, ctx, .. } = carried;
-        let (code, failure) = classify(e);
+        let (code, failure) = errors::classify(e);
         ctx.failure = failure;
         if failure.is_none() {
             failure::aborted(ctx, session.req_header(), e.etype().as_str());
@@ -402,110 +274,5 @@ impl ProxyHttp for Phases {
 
     fn request_summary(&self, session: &Session, _carried: &Carried) -> String {
         format!("{} {}", session.req_header().method, session.req_header().uri.path())
-    }
-}
-
-/// A place before NocoBase, at once or after a wait that the client waits too.
-async fn place(limiter: &Arc<NodeLimiter>, client: &mut Session, turn: Turn) -> Result<Permit> {
-    match while_open(client, limiter.enter(turn)).await {
-        Ok(Ok(permit)) => Ok(permit.sent()),
-        Ok(Err(_)) => Error::e_explain(BUSY, "upstream.max_requests"),
-        Err(Gone) => Err(Error::explain(ConnectionClosed, "while it waited for a place").into_down()),
-    }
-}
-
-/// Does a body only trickle? Silence ends one on HTTP/1.1; a byte now and then would hold NocoBase's connection for ever,
-/// and on HTTP/2 each of a hundred streams could.
-fn is_too_slow(body: u64, after: Duration, body_timeout: Duration) -> bool {
-    after > body_timeout.saturating_add(Duration::from_secs(body / LEAST_BYTES_PER_SECOND))
-}
-
-/// The node closed the connection before it responded.
-fn is_lost(e: &Error) -> bool {
-    *e.esource() == ErrorSource::Upstream && matches!(e.etype(), ConnectionClosed | ReadError | WriteError)
-}
-
-/// Bytes from the browser into a tunnel: the token is swapped, and an ended session ends the tunnel.
-fn tunnel_out(body: &mut Option<Bytes>, ctx: &mut Context) -> Result<()> {
-    if ctx.member_ended() {
-        return Error::e_explain(TUNNEL_ENDED, "the session has ended");
-    }
-    if let (Some(piece), Some(swapper)) = (body.as_mut(), &mut ctx.swapper) {
-        match swapper.push(std::mem::take(piece)) {
-            Ok(bytes) => *piece = bytes,
-            // Nothing more goes to NocoBase (an empty piece is not sent), and `tunnel` says why before it ends.
-            Err(e) => {
-                let frame =
-                    if e == WsError::HiddenToken { frames::NOT_ALLOWED } else { frames::PROTOCOL_ERROR };
-                ctx.tunnel_close.send_if_modified(|close| {
-                    let first = close.is_none();
-                    close.get_or_insert(frame);
-                    first
-                });
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Did the client ask for this upgrade (RFC 9110, 15.2.2)?
-fn is_asked_for(session: &Session, response: &ResponseHeader) -> bool {
-    let mut protocols = response.headers.get_all(header::UPGRADE).iter();
-    session.is_upgrade_req()
-        && protocols.next().is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"websocket"))
-        && protocols.next().is_none()
-}
-
-/// Status for Pingora's statistics (0: the client is gone), and what went wrong.
-fn classify(e: &Error) -> (u16, Option<Failure>) {
-    let failure = match e.etype() {
-        HTTPStatus(413) => Failure::TooLarge,
-        HTTPStatus(400) => Failure::BadRequest,
-        HTTPStatus(_) => Failure::Internal,
-        t if *t == STARTING => Failure::NocoBaseStarting,
-        t if *t == NO_PLACE => Failure::TooManyOpenFiles,
-        t if *t == BUSY => Failure::NocoBaseBusy,
-        _ if is_out_of_files(e.root_cause()) => Failure::TooManyOpenFiles,
-        t if *t == BAD_ANSWER => Failure::NocoBaseBadAnswer,
-        t if *t == TUNNEL_ENDED => return (0, None),
-        t => match e.esource() {
-            ErrorSource::Upstream => match t {
-                ConnectTimedout | ReadTimedout | WriteTimedout => Failure::NocoBaseTimeout,
-                _ => Failure::NocoBaseUnreachable,
-            },
-            ErrorSource::Downstream => match t {
-                ReadTimedout => return (408, None),
-                // What the client sent is wrong: a nomination in `Connection`, a chunk, more than the body.
-                InvalidHTTPHeader | ConnectError => Failure::BadRequest,
-                t if *t == INVALID_CHUNK => Failure::BadRequest,
-                // Everything else is a client that went away: in the middle of a body, with a reset, with a stream cancelled.
-                _ => return (0, None),
-            },
-            // Pingora does not always say which side it was; to NocoBase it does.
-            _ => match t {
-                H1Error | H2Error | ReadError | WriteError | WriteTimedout | ConnectionClosed => {
-                    return (0, None);
-                }
-                _ => Failure::Internal,
-            },
-        },
-    };
-    (failure.response().status, Some(failure))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_descriptor_left_is_not_blamed_on_nocobase() {
-        let failure = |code| {
-            let cause = std::io::Error::from_raw_os_error(code);
-            let error =
-                Error::because(pingora::prelude::ErrorType::SocketError, "failed to create socket", cause);
-            classify(&error.into_up()).1
-        };
-        assert_eq!([failure(24), failure(23)], [Some(Failure::TooManyOpenFiles); 2]);
-        assert_eq!(failure(111), Some(Failure::NocoBaseUnreachable));
     }
 }

@@ -1,0 +1,90 @@
+//! Which requests are sent again, to the same node or to another one.
+
+use pingora::http::ResponseHeader;
+use pingora::prelude::*;
+
+use super::errors::{STALE_TOKEN, STARTING, is_lost};
+use crate::proxy::context::Context;
+use crate::proxy::gate::Gate;
+
+fn is_another_node(gate: &Gate, ctx: &Context) -> bool {
+    ctx.attempted_nodes.count() < gate.upstreams.len()
+}
+
+/// After an error on the way to NocoBase or back: marks it as one after which the request is sent again, or not.
+pub(super) fn after_error(
+    gate: &Gate,
+    session: &Session,
+    mut e: Box<Error>,
+    ctx: &mut Context,
+    client_reused: bool,
+) -> Box<Error> {
+    let method = &session.req_header().method;
+    let whole = !session.as_ref().retry_buffer_truncated() && session.response_written().is_none();
+    if whole && *e.etype() == STALE_TOKEN {
+        // The same node may have it: it only needs another token.
+        if let Some(node) = ctx.node {
+            ctx.attempted_nodes.forget(node);
+        }
+        ctx.answered_at = None;
+        e.set_retry(true);
+        return e;
+    }
+    if whole && method.is_safe() && (*e.etype() == STARTING || is_lost(&e)) && is_another_node(gate, ctx) {
+        ctx.answered_at = None;
+        e.set_retry(true);
+        return e;
+    }
+    if whole && method.is_idempotent() {
+        e.retry.decide_reuse(client_reused);
+    } else {
+        e.set_retry(false);
+    }
+    if e.retry()
+        && let Some(node) = ctx.node
+    {
+        // Only the pooled connection was stale.
+        ctx.attempted_nodes.forget(node);
+    }
+    e
+}
+
+/// Whether the client may have this response.
+///
+/// # Errors
+/// Those after which the request is sent again: NocoBase refused a token that may have been too old, is starting, or
+/// is stopping.
+pub(super) fn after_head(
+    gate: &Gate,
+    session: &Session,
+    response: &ResponseHeader,
+    ctx: &mut Context,
+) -> Result<()> {
+    if response.status == 401
+        && !session.as_ref().retry_buffer_truncated()
+        && ctx.may_ask_again(session.req_header())
+    {
+        if let Some(member) = &ctx.member {
+            member.seen.drop_token();
+        }
+        ctx.refused_token_age = ctx.token_age;
+        return Error::e_explain(STALE_TOKEN, "401");
+    }
+    let again = session.req_header().method.is_safe() && is_another_node(gate, ctx);
+    if response.status == 503 && (ctx.page_load || again) {
+        return Error::e_explain(STARTING, "503");
+    }
+    // NocoBase responds 500 for a moment while it stops, although its health check passes. Is it the request, or the node?
+    if response.status == 500
+        && again
+        && ctx.suspect_node.is_none()
+        && gate.upstreams.is_another_healthy(ctx.attempted_nodes)
+    {
+        ctx.suspect_node = ctx.node;
+        return Error::e_explain(STARTING, "500");
+    }
+    if let Some(node) = ctx.suspect_node.filter(|_| !response.status.is_server_error()) {
+        gate.upstreams.avoid(node);
+    }
+    Ok(())
+}

@@ -1,0 +1,42 @@
+//! WebSockets in Pingora's hooks: what the client sends through a tunnel, and whether it asked for one.
+
+use bytes::Bytes;
+use http::header;
+use pingora::http::ResponseHeader;
+use pingora::prelude::*;
+
+use super::errors::TUNNEL_ENDED;
+use crate::proxy::context::Context;
+use crate::proxy::rewrite::token_swapper::WsError;
+use crate::proxy::rewrite::websocket_frames as frames;
+
+/// Bytes from the browser into a tunnel: the token is swapped, and an ended session ends the tunnel.
+pub(super) fn to_nocobase(body: &mut Option<Bytes>, ctx: &mut Context) -> Result<()> {
+    if ctx.member_ended() {
+        return Error::e_explain(TUNNEL_ENDED, "the session has ended");
+    }
+    if let (Some(piece), Some(swapper)) = (body.as_mut(), &mut ctx.swapper) {
+        match swapper.push(std::mem::take(piece)) {
+            Ok(bytes) => *piece = bytes,
+            // Nothing more goes to NocoBase (an empty piece is not sent), and `tunnel` says why before it ends.
+            Err(e) => {
+                let frame =
+                    if e == WsError::HiddenToken { frames::NOT_ALLOWED } else { frames::PROTOCOL_ERROR };
+                ctx.tunnel_close.send_if_modified(|close| {
+                    let first = close.is_none();
+                    close.get_or_insert(frame);
+                    first
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Did the client ask for this upgrade (RFC 9110, 15.2.2)?
+pub(super) fn is_asked_for(session: &Session, response: &ResponseHeader) -> bool {
+    let mut protocols = response.headers.get_all(header::UPGRADE).iter();
+    session.is_upgrade_req()
+        && protocols.next().is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"websocket"))
+        && protocols.next().is_none()
+}
