@@ -14,6 +14,7 @@ use super::super::report::Report;
 use super::super::types::{self, Origin};
 
 /// One day.
+pub(super) const SECOND: Duration = Duration::from_secs(1);
 pub(super) const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// Scheme, host and port, and nothing else.

@@ -1,0 +1,49 @@
+//! `[access]`: who gets in without a session, and which proxies are trusted.
+
+use secrecy::ExposeSecret;
+
+use super::super::raw;
+use super::super::report::Report;
+use super::super::types::Access;
+use super::{secrets, values};
+use crate::decide::rules::PublicRules;
+
+/// Characters of `access.forward_auth_secret`.
+const LEAST_FORWARD_AUTH_SECRET: usize = 16;
+
+pub(super) fn access(raw: raw::Access, public_path: &str, report: &mut Report) -> Option<Access> {
+    for error in PublicRules::parse(&raw.public, public_path).err().unwrap_or_default() {
+        let key = format!("access.public[{}]", error.index);
+        report.bad(&key, &error.rule, "is not a rule", error.problem);
+    }
+    for (i, rule) in
+        raw.public.iter().enumerate().filter(|(_, rule)| rule.trim_end_matches('/').ends_with(" /**"))
+    {
+        report
+            .warn(&format!("access.public[{i}]"), format_args!("\"{rule}\" lets everybody pass everywhere"));
+    }
+    let bypass_networks = values::networks("access.bypass_networks", &raw.bypass_networks, report);
+    let trusted_proxies = values::networks("access.trusted_proxies", &raw.trusted_proxies, report);
+    let (inline, file) = (&raw.forward_auth_secret, &raw.forward_auth_secret_file);
+    let forward_auth_secret = secrets::text("access", "forward_auth_secret", inline, file, report);
+    if let Ok(Some(secret)) = &forward_auth_secret {
+        let key = "access.forward_auth_secret";
+        if secret.expose_secret().len() < LEAST_FORWARD_AUTH_SECRET {
+            report.say(key, "is short enough to be guessed", "make one: openssl rand -base64 24");
+        }
+        if raw.trusted_proxies.is_empty() {
+            report.say(key, "has no effect without a proxy", "name the proxy in access.trusted_proxies");
+        }
+    }
+    Some(Access {
+        browsers: raw.browsers,
+        password_login: raw.password_login,
+        api_keys: raw.api_keys,
+        public: raw.public,
+        preflights: raw.preflights,
+        temporary_file_links: raw.temporary_file_links,
+        bypass_networks: bypass_networks?,
+        trusted_proxies: trusted_proxies?,
+        forward_auth_secret: forward_auth_secret.ok()?,
+    })
+}

@@ -1,0 +1,116 @@
+//! `[listen]`: addresses and certificates.
+
+use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use super::super::raw;
+use super::super::report::Report;
+use super::super::types::{CertificateFiles, Listen, Origin};
+use super::values;
+
+pub(super) fn listen(
+    raw: raw::Listen,
+    origin: Option<&Origin>,
+    behind_proxy: bool,
+    report: &mut Report,
+) -> Option<Listen> {
+    let before = report.errors.len();
+    let default = vec!["0.0.0.0:8080".to_owned()];
+    let neither = raw.http.is_none() && raw.https.is_none();
+    let http = if neither { default } else { raw.http.unwrap_or_default() };
+    let https = raw.https.unwrap_or_default();
+    if http.is_empty() && https.is_empty() {
+        report.say("listen", "has no address to listen on", "give listen.http or listen.https an address");
+    }
+    let mut taken = HashSet::new();
+    let http = listeners("listen.http", &http, &mut taken, report);
+    let https = listeners("listen.https", &https, &mut taken, report);
+    let mut ops = None;
+    if !raw.ops.is_empty() {
+        ops = values::listener("listen.ops", &raw.ops, report);
+        if ops.is_some_and(|a| a.port() != 0 && !taken.insert(a)) {
+            report.bad(
+                "listen.ops",
+                &raw.ops,
+                "is a public listener's address too",
+                "give it a port of its own",
+            );
+        }
+    }
+    for (key, file, what) in
+        [("listen.cert", &raw.cert, "the certificate chain"), ("listen.key", &raw.key, "the private key")]
+    {
+        if file.is_empty() {
+            if !https.is_empty() {
+                let remedy = format!("give the file with {what} (PEM), or remove listen.https");
+                report.say(key, "is missing, but listen.https is set", remedy);
+            }
+        } else if let Err(e) = std::fs::File::open(file) {
+            report.bad(key, file, format!("cannot be read: {e}"), format!("give the file with {what} (PEM)"));
+        }
+    }
+    if origin.is_some_and(|o| !o.https) && !https.is_empty() {
+        report.warn("origin", "is plain http although the gate listens for TLS");
+    }
+    let certificates = certificates(&raw.certificates, report);
+    if !raw.certificates.is_empty() && https.is_empty() {
+        report.warn("listen.certificates", "has no effect without listen.https");
+    }
+    if raw.redirect_http {
+        if origin.is_some_and(|o| !o.https) {
+            let remedy = "begin origin with https://, or remove listen.redirect_http";
+            report.say("listen.redirect_http", "has nowhere to lead: origin is plain http", remedy);
+        } else if https.is_empty() && !behind_proxy {
+            let remedy = "set listen.https, or name the proxy that speaks TLS in access.trusted_proxies";
+            report.say("listen.redirect_http", "would lead round in circles: nobody speaks TLS", remedy);
+        }
+    }
+    let file = |text: String| (!text.is_empty()).then(|| PathBuf::from(text));
+    (report.errors.len() == before).then(|| Listen {
+        http,
+        https,
+        cert: file(raw.cert),
+        key: file(raw.key),
+        redirect_http: raw.redirect_http,
+        certificates,
+        ops,
+    })
+}
+
+fn certificates(raw: &[raw::Certificate], report: &mut Report) -> Vec<CertificateFiles> {
+    let mut all = Vec::with_capacity(raw.len());
+    for (i, pair) in raw.iter().enumerate() {
+        for (name, file, what) in
+            [("cert", &pair.cert, "the certificate chain"), ("key", &pair.key, "the private key")]
+        {
+            let key = format!("listen.certificates[{i}].{name}");
+            let remedy = format!("give the file with {what} (PEM)");
+            if file.is_empty() {
+                report.say(&key, "is missing", remedy);
+            } else if let Err(e) = std::fs::File::open(file) {
+                report.bad(&key, file, format!("cannot be read: {e}"), remedy);
+            }
+        }
+        all.push(CertificateFiles { cert: PathBuf::from(&pair.cert), key: PathBuf::from(&pair.key) });
+    }
+    all
+}
+
+fn listeners(
+    key: &str,
+    texts: &[String],
+    taken: &mut HashSet<SocketAddr>,
+    report: &mut Report,
+) -> Vec<SocketAddr> {
+    let mut list = Vec::with_capacity(texts.len());
+    for (i, text) in texts.iter().enumerate() {
+        let key = format!("{key}[{i}]");
+        let Some(address) = values::listener(&key, text, report) else { continue };
+        if address.port() != 0 && !taken.insert(address) {
+            report.bad(&key, text, "is there twice", "remove one of the two");
+        }
+        list.push(address);
+    }
+    list
+}

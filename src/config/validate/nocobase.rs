@@ -1,0 +1,136 @@
+//! `[nocobase]`: the secret, the service account, how members are matched.
+
+use secrecy::ExposeSecret;
+
+use super::super::raw;
+use super::super::report::Report;
+use super::super::role;
+use super::super::types::{MatchBy, NocoBase, ServiceAccount};
+use super::{secrets, values};
+
+/// Shorter secrets of NocoBase are mistakes.
+const LEAST_JWT_SECRET: usize = 8;
+/// Shorter secrets of NocoBase can be guessed from one token.
+const WEAK_JWT_SECRET: usize = 16;
+
+/// `roles`: some entry has rules about roles.
+pub(super) fn nocobase(raw: raw::NocoBase, roles: bool, report: &mut Report) -> Option<NocoBase> {
+    let jwt_secret = secrets::raw("nocobase", "jwt_secret", &raw.jwt_secret, &raw.jwt_secret_file, report);
+    match &jwt_secret {
+        Ok(None) => report.say(
+            "nocobase.jwt_secret",
+            "is missing",
+            "give NocoBase's APP_KEY, or its storage/apps/main/jwt_secret.dat as nocobase.jwt_secret_file",
+        ),
+        Ok(Some(secret)) if secret.expose_secret().len() < LEAST_JWT_SECRET => report.say(
+            "nocobase.jwt_secret",
+            format!("is shorter than {LEAST_JWT_SECRET} bytes"),
+            "give the whole secret; if NocoBase's APP_KEY is that short, set a longer one there too",
+        ),
+        Ok(Some(secret)) if secret.expose_secret().len() < WEAK_JWT_SECRET => {
+            report.warn(
+                "nocobase.jwt_secret",
+                "is short: a person who has one token can try secrets until one fits",
+            );
+        }
+        _ => {}
+    }
+    let service = service(&raw, report);
+    if raw.app.is_empty()
+        || raw.app.len() > 64
+        || !raw.app.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b))
+    {
+        report.bad(
+            "nocobase.app",
+            &raw.app,
+            "is not the name of an application",
+            "use A-Z a-z 0-9 _ -; NocoBase's own is \"main\"",
+        );
+    }
+    let path = &raw.public_path;
+    if !values::is_path(path) || !path.ends_with('/') || path.contains(['?', '#', '%']) || path.contains("/.")
+    {
+        let remedy = "copy NocoBase's APP_PUBLIC_PATH; it begins and ends with /, such as \"/\" or \"/crm/\"";
+        report.bad("nocobase.public_path", path, "is not a public path", remedy);
+    }
+    if raw.match_by.is_empty() {
+        report.say("nocobase.match_by", "is empty", "give at least [\"phone\"]");
+    }
+    for (i, by) in raw.match_by.iter().enumerate() {
+        if raw.match_by.iter().take(i).any(|b| b == by) {
+            report.say(&format!("nocobase.match_by[{i}]"), "is there twice", "remove one of the two");
+        }
+    }
+    for (by, name, why) in [
+        (MatchBy::Email, "email", "a member may have typed in somebody else's address"),
+        (MatchBy::Username, "username", "somebody else may have registered the name in NocoBase"),
+    ] {
+        if raw.match_by.contains(&by) {
+            report.warn("nocobase.match_by", format_args!("contains \"{name}\": {why}"));
+        }
+    }
+    for (i, name) in raw.default_roles.iter().enumerate() {
+        if name.trim().is_empty() {
+            report.bad(
+                &format!("nocobase.default_roles[{i}]"),
+                name,
+                "is empty",
+                "give the role's name, or remove it",
+            );
+        }
+        // NocoBase gives `root` to new users if its administrator asks, and the service account may be he.
+        if role::is_root(name) {
+            report.bad(
+                &format!("nocobase.default_roles[{i}]"),
+                name,
+                "would make every new member an administrator of everything",
+                "give another role; make single users root in NocoBase itself",
+            );
+        }
+    }
+    if !raw.default_roles.is_empty() && !raw.auto_create_user && !roles {
+        let without =
+            "has no effect while nocobase.auto_create_user is false and there are no [[wecom.roles]]";
+        report.warn("nocobase.default_roles", without);
+    }
+    Some(NocoBase {
+        jwt_secret: jwt_secret.ok()??,
+        service: service?,
+        app: raw.app,
+        public_path: raw.public_path,
+        token_delivery: raw.token_delivery,
+        match_by: raw.match_by,
+        auto_create_user: raw.auto_create_user,
+        default_roles: raw.default_roles,
+        identity_headers: raw.identity_headers,
+    })
+}
+
+fn service(raw: &raw::NocoBase, report: &mut Report) -> Option<ServiceAccount> {
+    let token =
+        secrets::text("nocobase", "service_token", &raw.service_token, &raw.service_token_file, report);
+    match (token.ok()?, raw.service_user) {
+        (Some(token), None) => Some(ServiceAccount::Token(token)),
+        (None, Some(0)) => {
+            report.bad(
+                "nocobase.service_user",
+                "0",
+                "is not a user",
+                "give the id of a NocoBase user, 1 or more",
+            );
+            None
+        }
+        (None, Some(user)) => Some(ServiceAccount::User(user)),
+        (Some(_), Some(_)) => {
+            let problem = "is given together with service_token";
+            report.say("nocobase.service_user", problem, "keep one of the two, leave out the other");
+            None
+        }
+        (None, None) => {
+            let remedy =
+                "give an API key made in NocoBase, or the id of a NocoBase user as nocobase.service_user";
+            report.say("nocobase.service_token", "is missing", remedy);
+            None
+        }
+    }
+}
