@@ -2,30 +2,28 @@
 //! the token minted for it. NocoBase is the record; this is a bounded cache of its responses, and losing it
 //! costs a question.
 
-use std::collections::HashMap;
+mod by_member;
+mod cached_session;
+
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
 use moka::policy::EvictionPolicy;
-use parking_lot::Mutex;
 use uuid::Uuid;
 
 use crate::error::Failure;
 
-use super::member_check::{MemberCheck, MemberRecheck};
-use super::open_streams::{Listed, StreamList};
+use super::member_check::MemberCheck;
+use super::open_streams::Listed;
 use super::session::Session;
 use super::time::{CLOCK_SKEW, UnixMillis};
-use super::token::Token;
+use by_member::{ByMember, MemberKey};
+pub use cached_session::{CachedSession, Recheck};
 
 /// Most sessions remembered. Beyond it the one unused for longest is forgotten, and asked about again when it
 /// comes back.
 pub(crate) const CAPACITY: u64 = 200_000;
-/// After a recheck without a response, the next attempt is this much later.
-pub(crate) const RECHECK_RETRY: Duration = Duration::from_secs(30);
 /// moka refuses spans of centuries.
 const LONGEST_MEMORY: Duration = Duration::from_secs(366 * 24 * 3600);
 
@@ -36,242 +34,6 @@ pub(crate) enum SessionStatus {
     Live,
     /// It was ended, or its user is gone.
     Ended,
-}
-
-/// A member of one entry, as NocoBase's events name him. WeCom's userids are case-insensitive: ASCII lower
-/// case here, no other folding (R21).
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct MemberKey {
-    entry: String,
-    userid: String,
-}
-
-impl MemberKey {
-    fn new(entry: &str, userid: &str) -> Self {
-        MemberKey { entry: entry.to_owned(), userid: userid.to_ascii_lowercase() }
-    }
-}
-
-/// What is known of one session.
-#[derive(Debug)]
-pub struct CachedSession {
-    ended: AtomicBool,
-    /// Requests under way.
-    pub(super) streams: StreamList,
-    /// [`UnixMillis`] at which the newest cookie that this node knows of was sealed.
-    last_seen: AtomicU64,
-    /// [`UnixMillis`] of NocoBase's last response.
-    checked_at: AtomicU64,
-    /// [`UnixMillis`] before which no recheck begins.
-    not_before: AtomicU64,
-    recheck_running: AtomicBool,
-    token: ArcSwapOption<Token>,
-    /// `None`: ended before it was seen.
-    member: Option<MemberKey>,
-    /// Shared by all sessions of the member.
-    member_check: Option<Arc<MemberCheck>>,
-    signed_in_at: UnixMillis,
-    /// A random byte of the session's own, see [`CachedSession::due_recheck`].
-    spread: u8,
-}
-
-impl CachedSession {
-    /// One that NocoBase let pass, or registered.
-    fn live(session: &Session, member: MemberKey, check: Arc<MemberCheck>, checked_at: UnixMillis) -> Self {
-        let mut seen = CachedSession::over(session.sid);
-        seen.ended = AtomicBool::new(false);
-        seen.checked_at = AtomicU64::new(checked_at.0);
-        seen.member = Some(member);
-        seen.member_check = Some(check);
-        seen.signed_in_at = session.signed_in_at;
-        seen.saw(session.last_seen);
-        seen
-    }
-
-    /// One that ended before it was seen.
-    fn over(sid: Uuid) -> Self {
-        CachedSession {
-            ended: AtomicBool::new(true),
-            streams: StreamList::default(),
-            last_seen: AtomicU64::new(0),
-            checked_at: AtomicU64::new(0),
-            not_before: AtomicU64::new(0),
-            recheck_running: AtomicBool::new(false),
-            token: ArcSwapOption::empty(),
-            member: None,
-            member_check: None,
-            signed_in_at: UnixMillis(0),
-            spread: sid.as_bytes().first().copied().unwrap_or_default(),
-        }
-    }
-
-    /// Whether it has ended. What has ended never lives again.
-    pub fn is_ended(&self) -> bool {
-        self.ended.load(Ordering::Acquire)
-    }
-
-    fn end(&self) {
-        self.ended.store(true, Ordering::Release);
-        self.streams.end();
-        self.token.store(None);
-    }
-
-    /// When the member signed in.
-    pub(crate) fn signed_in_at(&self) -> UnixMillis {
-        self.signed_in_at
-    }
-
-    /// Whether it is this session's turn in this second, one of so many: each has its own.
-    pub(crate) fn is_turn(&self, second: u64, of: u64) -> bool {
-        second % of == u64::from(self.spread) % of
-    }
-
-    /// When the member was last seen: what a request's cookie says, or the cookie that went back with the response.
-    pub(crate) fn last_seen(&self) -> UnixMillis {
-        UnixMillis(self.last_seen.load(Ordering::Relaxed))
-    }
-
-    /// Notes that the member was seen.
-    pub(crate) fn saw(&self, at: UnixMillis) {
-        // Nearly always known: a read is cheaper than a write.
-        if self.last_seen() < at {
-            self.last_seen.fetch_max(at.0, Ordering::Relaxed);
-        }
-    }
-
-    /// When NocoBase last confirmed it.
-    pub(crate) fn checked_at(&self) -> UnixMillis {
-        UnixMillis(self.checked_at.load(Ordering::Acquire))
-    }
-
-    fn checked(&self, now: UnixMillis) {
-        self.checked_at.fetch_max(now.0, Ordering::AcqRel);
-    }
-
-    /// Whether it is time to ask again, `every` so often: exactly one caller gets the order to do so, until
-    /// it is carried out or dropped. Up to an eighth earlier, each session by its own part, so that sessions
-    /// seen in the same moment (after a restart) do not ask in the same moment ever after.
-    pub fn due_recheck(self: &Arc<Self>, now: UnixMillis, every: Duration) -> Option<Recheck> {
-        if !self.is_due(now, every) || self.recheck_running.swap(true, Ordering::AcqRel) {
-            return None;
-        }
-        let order = Recheck { seen: Arc::clone(self), began: now, retry: RECHECK_RETRY.min(every) };
-        // Another order may have been carried out between the two looks.
-        self.is_due(now, every).then_some(order)
-    }
-
-    fn is_due(&self, now: UnixMillis, every: Duration) -> bool {
-        let checked_at = self.checked_at();
-        let every = every - every / 8 * u32::from(self.spread) / 256;
-        let old = now.since(checked_at) >= every || checked_at.is_from_the_future(now);
-        old && now.0 >= self.not_before.load(Ordering::Acquire) && !self.is_ended()
-    }
-
-    /// Is it time to ask WeCom about the member, `every` so often?
-    pub(crate) fn is_member_due(&self, now: UnixMillis, every: Duration) -> bool {
-        !self.is_ended() && self.member_check.as_ref().is_some_and(|check| check.is_due(now, every))
-    }
-
-    /// The order to do so: exactly one caller gets it, for all sessions of the member.
-    pub(crate) fn due_member_recheck(&self, now: UnixMillis, every: Duration) -> Option<MemberRecheck> {
-        self.member_check.as_ref()?.order(now, every)
-    }
-
-    /// The token, minted by `mint` when there is none or it has been used for long enough. Two requests at
-    /// the same moment may both mint; either token is good.
-    pub fn token<E>(
-        &self,
-        now: UnixMillis,
-        mint: impl FnOnce() -> Result<Token, E>,
-    ) -> Result<Arc<Token>, E> {
-        if let Some(token) = self.token.load_full()
-            && !token.is_stale(now)
-        {
-            return Ok(token);
-        }
-        let token = Arc::new(mint()?);
-        self.token.store(Some(Arc::clone(&token)));
-        Ok(token)
-    }
-
-    /// Forgets the token, so that the next request mints one.
-    pub(crate) fn drop_token(&self) {
-        self.token.store(None);
-    }
-}
-
-/// The order to ask NocoBase about a session again. Dropped without a result, it is given again
-/// after `RECHECK_RETRY`: the session goes on meanwhile.
-#[derive(Debug)]
-#[must_use = "say how the recheck ended"]
-pub struct Recheck {
-    seen: Arc<CachedSession>,
-    began: UnixMillis,
-    retry: Duration,
-}
-
-impl Recheck {
-    /// The session counts.
-    pub(crate) fn passed(self) {
-        self.seen.checked(self.began);
-    }
-    /// The session has ended.
-    pub(crate) fn ended(self) {
-        self.seen.end();
-    }
-}
-
-impl Drop for Recheck {
-    fn drop(&mut self) {
-        self.seen.not_before.store(self.began.plus(self.retry).0, Ordering::Release);
-        self.seen.recheck_running.store(false, Ordering::Release);
-    }
-}
-
-/// Sessions by member, for ends that name a member instead of a session.
-#[derive(Debug, Default)]
-struct ByMember(Mutex<HashMap<MemberKey, SeenMember>>);
-
-/// A member with sessions here.
-#[derive(Debug)]
-struct SeenMember {
-    sids: Vec<Uuid>,
-    check: Arc<MemberCheck>,
-}
-
-impl ByMember {
-    /// `check`: of a member who has no session here yet.
-    fn add(
-        &self,
-        member: &MemberKey,
-        sid: Uuid,
-        check: impl FnOnce() -> Arc<MemberCheck>,
-    ) -> Arc<MemberCheck> {
-        let mut map = self.0.lock();
-        let seen = map
-            .entry(member.clone())
-            .or_insert_with(|| SeenMember { sids: Vec::with_capacity(1), check: check() });
-        if !seen.sids.contains(&sid) {
-            seen.sids.push(sid);
-        }
-        seen.check.clone()
-    }
-    fn remove(&self, member: &MemberKey, sid: Uuid) {
-        let mut map = self.0.lock();
-        if let Some(seen) = map.get_mut(member) {
-            seen.sids.retain(|s| *s != sid);
-            if seen.sids.is_empty() {
-                map.remove(member);
-            }
-        }
-    }
-    fn of(&self, member: &MemberKey) -> Vec<Uuid> {
-        let map = self.0.lock();
-        map.get(member).map(|seen| seen.sids.clone()).unwrap_or_default()
-    }
-    fn count(&self) -> usize {
-        self.0.lock().len()
-    }
 }
 
 /// All that this node has seen.

@@ -1,6 +1,7 @@
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::super::session::Member;
+use super::super::token::Token;
 use super::*;
 
 const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
@@ -163,10 +164,7 @@ fn r27_tokens_stay_out_of_debug() {
     {
         assert!(!shown.contains("canary"), "{shown}");
     }
-    assert_eq!(
-        super::super::session_cache::Token::new("a\nb", String::new(), NOW).unwrap_err(),
-        Failure::Internal
-    );
+    assert_eq!(Token::new("a\nb", String::new(), NOW).unwrap_err(), Failure::Internal);
 }
 
 #[test]
@@ -180,7 +178,7 @@ fn memory_is_bounded_the_index_too_and_newcomers_are_let_in() {
     }
     seen.seen.run_pending_tasks();
     assert!(seen.count() <= 100);
-    assert!(seen.by_member.0.lock().len() <= 100);
+    assert!(seen.by_member.count() <= 100);
 }
 
 #[test]
