@@ -1,26 +1,23 @@
 //! The order of the steps, and what each waits for.
 
-use std::future::Future;
+mod nocobase;
+mod progress;
+mod wecom;
+
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use secrecy::ExposeSecret;
 
-use super::clock::Sample;
-use super::http::{Http, HttpError};
-use super::nocobase::{Api, is_healthy};
+use super::http::Http;
+use super::nocobase::Api;
 use super::printer::Printer;
-use super::report::{Finding, Report, Step, StepOutcome, Verdict};
+use super::report::{Finding, Report, StepOutcome, Verdict};
 use super::steps::Id;
-use super::users::Users;
-use super::{clock, files, member, nocobase, origin, private, redis, rights, tls, users, wecom};
-use crate::config::{Config, ConfigError, ConfigErrors, Loaded, WeComEntry};
-use crate::error::Failure;
-use crate::nocobase::{About, Accounts, Minter, NocoBase};
-use crate::wecom::{Client, WeComError};
-
-/// Longest time for one step. Every request has a limit of its own; a step may make several.
-const LIMIT: Duration = Duration::from_secs(30);
+use super::{clock, files, member, origin, private, redis, tls};
+use crate::config::{Config, ConfigError, ConfigErrors, Loaded};
+use crate::nocobase::{Accounts, Minter, NocoBase};
+use progress::Steps;
 
 /// What to look at.
 #[derive(Debug, Clone, Default)]
@@ -64,65 +61,6 @@ pub async fn run(
         }
     }
     Ok(report)
-}
-
-/// The steps that have been taken.
-struct Steps<'a> {
-    done: Vec<Step>,
-    /// [`Options::only`].
-    only: Vec<Id>,
-    printer: Option<&'a mut Printer>,
-    gone: std::io::Result<()>,
-}
-
-impl Steps<'_> {
-    fn wants(&self, id: Id) -> bool {
-        self.only.is_empty() || self.only.contains(&id)
-    }
-
-    fn begin(&mut self, id: Id, entry: Option<&str>) {
-        if self.wants(id)
-            && let Some(printer) = &mut self.printer
-        {
-            printer.begin(id, entry);
-        }
-    }
-
-    fn end(&mut self, id: Id, entry: Option<&str>, verdict: Verdict) {
-        if !self.wants(id) {
-            return;
-        }
-        let step = Step::new(id, entry, verdict);
-        if let Some(printer) = &mut self.printer
-            && self.gone.is_ok()
-        {
-            self.gone = printer.done(&step);
-        }
-        self.done.push(step);
-    }
-
-    fn add(&mut self, id: Id, entry: Option<&str>, verdict: Verdict) {
-        self.begin(id, entry);
-        self.end(id, entry, verdict);
-    }
-
-    /// Works on a step, but not for ever.
-    /// One that is not wanted counts as passed.
-    async fn take(&mut self, id: Id, entry: Option<&str>, work: impl Future<Output = Verdict>) -> bool {
-        if !self.wants(id) {
-            return true;
-        }
-        self.begin(id, entry);
-        let verdict = tokio::time::timeout(LIMIT, work).await.unwrap_or_else(|_| too_slow());
-        let passed = verdict.outcome != StepOutcome::Failed;
-        self.end(id, entry, verdict);
-        passed
-    }
-}
-
-fn too_slow() -> Verdict {
-    let what = format!("not done after {} seconds: given up", LIMIT.as_secs());
-    Verdict::failed("time", what, "see whether the network, WeCom or NocoBase is slow, and check again")
 }
 
 /// The first step: is the configuration right?
@@ -171,9 +109,9 @@ async fn online(config: &Config, options: &Options, steps: &mut Steps<'_>) {
     for entry in &config.wecom {
         let name = (config.wecom.len() > 1).then_some(entry.name.as_str());
         steps.take(Id::VerificationFile, name, origin::files(&http, config, entry, there)).await;
-        let client = wecom_entry(config, entry, name, steps).await;
+        let client = wecom::entry(config, entry, name, steps).await;
         if steps.wants(Id::Clock) {
-            samples.extend(wecom_clock(entry).await);
+            samples.extend(wecom::clock(entry).await);
         }
         clients.extend(client.map(|c| (entry.name.as_str(), c)));
     }
@@ -188,7 +126,7 @@ async fn online(config: &Config, options: &Options, steps: &mut Steps<'_>) {
         }
     };
     let api = Api { nocobase: &caller, config };
-    let nocobase = nocobase_steps(&api, steps, &mut samples).await;
+    let nocobase = nocobase::steps(&api, steps, &mut samples).await;
     steps.take(Id::NocobasePrivate, None, private::check(&http, config)).await;
     steps.add(Id::Clock, None, clock::verdict(&samples));
     steps
@@ -234,187 +172,6 @@ async fn online(config: &Config, options: &Options, steps: &mut Steps<'_>) {
         .await;
 }
 
-/// WeCom's side of one entry; the client, where WeCom takes its calls.
-async fn wecom_entry(
-    config: &Config,
-    entry: &WeComEntry,
-    name: Option<&str>,
-    steps: &mut Steps<'_>,
-) -> Option<Client> {
-    if !steps.wants(Id::WecomReachable) {
-        return None;
-    }
-    steps.begin(Id::WecomReachable, name);
-    let client = match Client::new(entry) {
-        Ok(client) => client,
-        Err(error) => {
-            let verdict = Verdict::failed("wecom.http_proxy", error.without_url().to_string(), "correct it");
-            steps.end(Id::WecomReachable, name, verdict);
-            return None;
-        }
-    };
-    let answer = tokio::time::timeout(LIMIT, client.agent()).await;
-    let answer = answer.unwrap_or(Err(WeComError::unreachable(crate::wecom::Call::Agent)));
-    // The gate's own client says only that there was no answer.
-    let plain = match &answer {
-        Err(error) if error.failure() == Failure::WeComUnreachable && entry.api_base.scheme() == "https" => {
-            match Http::new(entry.http_proxy.as_ref()) {
-                Ok(http) => http.get(entry.api_base.as_str()).await.err() == Some(HttpError::Plain),
-                Err(_) => false,
-            }
-        }
-        _ => false,
-    };
-    let verdicts = wecom::verdicts(&answer, entry, &config.origin.authority(), plain);
-    for (i, (id, verdict)) in verdicts.into_iter().enumerate() {
-        if i > 0 {
-            steps.begin(id, name);
-        }
-        steps.end(id, name, verdict);
-    }
-    if answer.is_err() {
-        steps.add(Id::WecomRules, name, Verdict::skipped("WeCom failed"));
-        return None;
-    }
-    steps
-        .take(Id::WecomRules, name, async {
-            if wecom::has_rules(entry) {
-                let answer = match client.check_rules().await {
-                    Ok(()) => client.check_roles().await,
-                    wrong => wrong,
-                };
-                wecom::rules(answer, entry)
-            } else {
-                Verdict::skipped(
-                    "allow_departments, allow_tags and roles are empty: every member who sees the app may sign in",
-                )
-            }
-        })
-        .await;
-    Some(client)
-}
-
-/// WeCom's clock, from any response.
-async fn wecom_clock(entry: &WeComEntry) -> Option<Sample> {
-    let http = Http::new(entry.http_proxy.as_ref()).ok()?;
-    let theirs = http.get(entry.api_base.as_str()).await.ok()?.date?;
-    Some(Sample { who: entry.api_base.host_str()?.to_owned(), theirs, ours: SystemTime::now() })
-}
-
-/// What NocoBase's steps have found for those that follow.
-#[derive(Default)]
-struct NocoBaseFound<'a> {
-    /// None of those failed that a sign-in depends on.
-    healthy: bool,
-    /// A node that answers.
-    node: Option<&'a str>,
-    users: Option<Users>,
-}
-
-/// NocoBase's steps.
-async fn nocobase_steps<'a>(
-    api: &Api<'a>,
-    steps: &mut Steps<'_>,
-    samples: &mut Vec<Sample>,
-) -> NocoBaseFound<'a> {
-    let mut node = None;
-    steps
-        .take(Id::NocobaseReachable, None, async {
-            let mut nodes = Vec::new();
-            for name in &api.config.upstream.nodes {
-                let answer = api.ask(name, "__health_check", None, None).await;
-                if let Some(theirs) = answer.as_ref().ok().and_then(|a| a.date) {
-                    samples.push(Sample { who: name.clone(), theirs, ours: SystemTime::now() });
-                }
-                if is_healthy(&answer) {
-                    node.get_or_insert(name.as_str());
-                }
-                nodes.push((name.clone(), answer));
-            }
-            let about = match node {
-                Some(node) => api.nocobase.about(node).await,
-                None => About::default(),
-            };
-            let origin = &api.config.origin;
-            let origin = format!("{}://{}", origin.scheme(), origin.authority());
-            nocobase::reachable(&nodes, &api.config.nocobase.public_path, &origin, &about)
-        })
-        .await;
-    let Some(node) = node else {
-        for id in [
-            Id::NocobaseSecret,
-            Id::NocobaseService,
-            Id::NocobaseRights,
-            Id::NocobaseSignUp,
-            Id::NocobaseUsers,
-        ] {
-            steps.add(id, None, Verdict::skipped("nocobase_reachable failed"));
-        }
-        return NocoBaseFound::default();
-    };
-    let secret = steps
-        .take(Id::NocobaseSecret, None, async {
-            let token = api.session_token();
-            let verdict = nocobase::secret(&api.ask(node, "auth:check", token.as_deref(), None).await);
-            match api.service_token().filter(|_| verdict.outcome == StepOutcome::Ok) {
-                Some(token) => {
-                    let policy = api.ask(node, nocobase::TOKEN_POLICY, Some(&token), None).await;
-                    nocobase::with_policy(verdict, &policy)
-                }
-                None => verdict,
-            }
-        })
-        .await;
-    let token = api.service_token();
-    let by_token = matches!(api.config.nocobase.service, crate::config::ServiceAccount::Token(_));
-    let service = if secret || by_token {
-        let work = async {
-            let answer = api.ask(node, "auth:check", token.as_deref(), None).await;
-            nocobase::service(&answer, &api.config.nocobase.service)
-        };
-        steps.take(Id::NocobaseService, None, work).await
-    } else {
-        steps.add(Id::NocobaseService, None, Verdict::skipped("nocobase_secret failed"));
-        false
-    };
-    let rights = match token.as_deref().filter(|_| service) {
-        Some(token) => {
-            let work = async {
-                let role = api.ask(node, "roles:check", Some(token), None).await.ok();
-                let role = role.filter(|a| a.status == 200).and_then(|a| a.json().get("data").cloned());
-                let mut tries = Vec::new();
-                for right in rights::needed(api.config) {
-                    let tried = rights::attempt(api, node, token, &right).await;
-                    tries.push((right, tried));
-                }
-                let roles = rights::roles(api, node, token).await;
-                rights::verdict(&tries, role.as_ref(), roles.as_ref())
-            };
-            steps.take(Id::NocobaseRights, None, work).await
-        }
-        None => {
-            steps.add(Id::NocobaseRights, None, Verdict::skipped("nocobase_service failed"));
-            false
-        }
-    };
-    steps
-        .take(Id::NocobaseSignUp, None, async {
-            let answer = api.ask(node, "authenticators:publicList", None, Some(&serde_json::json!({}))).await;
-            nocobase::sign_up(&answer, &api.config.nocobase.match_by)
-        })
-        .await;
-    let mut counted = None;
-    steps
-        .take(Id::NocobaseUsers, None, async {
-            if let Some(token) = token.as_deref().filter(|_| service) {
-                counted = users::count(api, node, token).await;
-            }
-            users::verdict(counted.as_ref(), &api.config.nocobase)
-        })
-        .await;
-    NocoBaseFound { healthy: secret && service && rights, node: Some(node), users: counted }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -446,12 +203,5 @@ mod tests {
         assert!(report.ok && report.links.len() == 2);
         let names: Vec<_> = report.steps.iter().map(|s| s.name).collect();
         assert_eq!(names, Id::ALL.map(Id::name));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_step_that_never_ends_is_given_up() {
-        let mut steps = Steps { done: Vec::new(), only: Vec::new(), printer: None, gone: Ok(()) };
-        assert!(!steps.take(Id::Origin, None, std::future::pending()).await);
-        assert!(steps.done[0].findings[0].what.contains("30 seconds"));
     }
 }

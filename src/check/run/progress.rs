@@ -1,0 +1,87 @@
+//! The steps that have been taken, and the printer that shows each.
+
+use std::future::Future;
+use std::time::Duration;
+
+use crate::check::printer::Printer;
+use crate::check::report::{Step, StepOutcome, Verdict};
+use crate::check::steps::Id;
+
+/// Longest time for one step. Every request has a limit of its own; a step may make several.
+pub(super) const LIMIT: Duration = Duration::from_secs(30);
+
+/// The steps that have been taken.
+pub(super) struct Steps<'a> {
+    pub(super) done: Vec<Step>,
+    /// [`Options::only`].
+    pub(super) only: Vec<Id>,
+    pub(super) printer: Option<&'a mut Printer>,
+    pub(super) gone: std::io::Result<()>,
+}
+
+impl Steps<'_> {
+    pub(super) fn wants(&self, id: Id) -> bool {
+        self.only.is_empty() || self.only.contains(&id)
+    }
+
+    pub(super) fn begin(&mut self, id: Id, entry: Option<&str>) {
+        if self.wants(id)
+            && let Some(printer) = &mut self.printer
+        {
+            printer.begin(id, entry);
+        }
+    }
+
+    pub(super) fn end(&mut self, id: Id, entry: Option<&str>, verdict: Verdict) {
+        if !self.wants(id) {
+            return;
+        }
+        let step = Step::new(id, entry, verdict);
+        if let Some(printer) = &mut self.printer
+            && self.gone.is_ok()
+        {
+            self.gone = printer.done(&step);
+        }
+        self.done.push(step);
+    }
+
+    pub(super) fn add(&mut self, id: Id, entry: Option<&str>, verdict: Verdict) {
+        self.begin(id, entry);
+        self.end(id, entry, verdict);
+    }
+
+    /// Works on a step, but not for ever.
+    /// One that is not wanted counts as passed.
+    pub(super) async fn take(
+        &mut self,
+        id: Id,
+        entry: Option<&str>,
+        work: impl Future<Output = Verdict>,
+    ) -> bool {
+        if !self.wants(id) {
+            return true;
+        }
+        self.begin(id, entry);
+        let verdict = tokio::time::timeout(LIMIT, work).await.unwrap_or_else(|_| too_slow());
+        let passed = verdict.outcome != StepOutcome::Failed;
+        self.end(id, entry, verdict);
+        passed
+    }
+}
+
+fn too_slow() -> Verdict {
+    let what = format!("not done after {} seconds: given up", LIMIT.as_secs());
+    Verdict::failed("time", what, "see whether the network, WeCom or NocoBase is slow, and check again")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_step_that_never_ends_is_given_up() {
+        let mut steps = Steps { done: Vec::new(), only: Vec::new(), printer: None, gone: Ok(()) };
+        assert!(!steps.take(Id::Origin, None, std::future::pending()).await);
+        assert!(steps.done[0].findings[0].what.contains("30 seconds"));
+    }
+}
