@@ -70,7 +70,9 @@ describe('the buttons below NocoBase’s form', () => {
         const dark = look === 'compact_dark';
         for (let i = 0; i < 50 && (await isDark(client.page)) !== dark; i++) await pause(100);
         assert.equal(await isDark(client.page), dark);
-        await pause(500); // colours change slowly
+        // Colours change slowly.
+        await client.page.evaluate(() => Promise.all(document.getAnimations()
+          .filter((a) => Number.isFinite(a.effect.getComputedTiming().endTime)).map((a) => a.finished.catch(() => {}))));
       });
       after(() => client.close());
 

@@ -84,7 +84,8 @@ async function keeps(client, end, name) {
   await field.waitFor();
   // The form is filled in by then, and does not undo what is typed.
   await recorder.first('responses', (r) => /\/api\/users:get\?|\/api\/auth:check/.test(r.url), 'the profile');
-  await pause(500);
+  await page.waitForFunction(([input, name]) => input.value === name, [await field.elementHandle(), MEMBER.name]);
+  await page.evaluate(() => new Promise((done) => requestIdleCallback(() => requestIdleCallback(done))));
   await field.fill(name);
   await dialog.getByRole('textbox').nth(1).fill(MEMBER.userid);
   recorder.clear();
@@ -128,6 +129,7 @@ async function refused({ page, recorder, place, ...client }, end) {
     await end({ page, ...client });
     await ask(page);
     await no.waitFor();
+    // Time is what this is about: a page that went round in a circle would have asked again by then.
     await pause(2000);
     assert.equal(askedOfWeCom(recorder), 1);
     await no.waitFor();
@@ -200,6 +202,7 @@ describe('a session that ends while the page is open', () => {
       await page.getByText('You are signed out').waitFor();
       await ask(other);
       await other.getByText('You are signed out').waitFor();
+      // Time is what this is about: a page that went on without a click would have done so by then.
       await pause(1000);
       assert.deepEqual([askedOfWeCom(recorder), askedOfWeCom(seen)], [0, 0]);
       await other.close();

@@ -74,10 +74,10 @@ async fn two(stage: &mut Stage, other: SocketAddr) -> Browser {
     stage.signed_in("zhangsan").await
 }
 
-/// The nodes that the access log names for requests to this path.
-fn nodes(stage: &Stage, path: &str) -> Vec<String> {
-    let named = |line: &serde_json::Value| Some(line["node"].as_str()?.to_owned());
-    stage.gate.log_where("path", path).iter().filter_map(named).collect()
+/// The nodes that the access log names for so many requests to this path.
+async fn nodes(stage: &Stage, path: &str, count: usize) -> Vec<String> {
+    let lines = stage.gate.wait_for_lines("path", path, count).await;
+    lines.iter().map(|line| line["node"].as_str().unwrap_or_default().to_owned()).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -88,8 +88,8 @@ async fn requests_are_spread_and_none_is_lost_while_a_node_restarts() {
     for _ in 0..10 {
         assert_eq!(phone.visit("/admin/spread").await.status, 200);
     }
-    eventually("ten lines", async || nodes(&stage, "/admin/spread").len() == 10).await;
-    let named = nodes(&stage, "/admin/spread");
+    let named = nodes(&stage, "/admin/spread", 10).await;
+    assert_eq!(named.len(), 10, "{named:?}");
     for node in [stage.nocobase.address, other.address] {
         assert!(named.iter().filter(|n| **n == node.to_string()).count() >= 4, "{named:?}");
     }
@@ -103,9 +103,11 @@ async fn requests_are_spread_and_none_is_lost_while_a_node_restarts() {
     stage.gate.wait_for_log(&["upstream", "unreachable"]).await;
     other.up().await;
     stage.gate.wait_for_log(&["upstream", "is back"]).await;
+    let mut sent = 0;
     eventually("the node gets requests again", async || {
         phone.clone().visit("/admin/back").await;
-        nodes(&stage, "/admin/back").contains(&other.address.to_string())
+        sent += 1;
+        nodes(&stage, "/admin/back", sent).await.contains(&other.address.to_string())
     })
     .await;
 }

@@ -4,25 +4,20 @@ use serde_json::Value;
 use wecom_gate::error::Failure;
 use wecom_sim::Fault;
 
-use crate::support::{Stage, eventually};
+use crate::support::Stage;
 
 const USER_GET: &str = "/cgi-bin/user/get";
 
 /// The lines with this request id, once the request itself has its line.
 async fn lines_of(stage: &Stage, request_id: &str) -> Vec<Value> {
-    let mut lines = Vec::new();
-    eventually("the request has its line", async || {
-        lines = stage.gate.log_where("request_id", request_id);
-        lines.iter().any(|l| l["event"] == "request")
-    })
-    .await;
-    lines
+    stage.gate.output().line(&["\"request\"", request_id]).await;
+    stage.gate.wait_for_lines("request_id", request_id, 1).await
 }
 
 /// Lines that are about signing in but have no request id.
-fn anonymous(stage: &Stage) -> Vec<Value> {
+async fn anonymous(stage: &Stage) -> Vec<Value> {
     let about = ["sign_in", "roles", "refused"];
-    let mut lines = stage.gate.log();
+    let mut lines = stage.gate.log_until_now().await;
     lines.retain(|l| {
         let event = l["event"].as_str().unwrap_or_default();
         let call = l.get("call").is_some() || l.get("errcode").is_some();
@@ -35,14 +30,13 @@ fn anonymous(stage: &Stage) -> Vec<Value> {
 async fn a_sign_in_that_succeeds_is_one_line_with_its_request_id() {
     let stage = Stage::start(|_| {}).await;
     let mut phone = stage.signed_in("zhangsan").await;
-    stage.gate.wait_for_log(&["\"sign_in\"", "signed_in"]).await;
-    let signed_in = stage.gate.log_where("event", "sign_in");
+    let signed_in = stage.gate.wait_for_lines("event", "sign_in", 1).await;
     assert_eq!(signed_in.len(), 1, "{signed_in:?}");
     let lines = lines_of(&stage, signed_in[0]["request_id"].as_str().unwrap()).await;
     let request = lines.iter().find(|l| l["event"] == "request").unwrap();
     assert_eq!(request["path"], "/wecom-gate/callback", "{lines:?}");
     assert!(lines.iter().all(|l| l.get("label").is_none_or(|label| label == "")), "{lines:?}");
-    assert_eq!(anonymous(&stage), Vec::<Value>::new());
+    assert_eq!(anonymous(&stage).await, Vec::<Value>::new());
     // What happens afterwards is no part of it.
     phone.open("/admin").await;
 }
@@ -65,7 +59,7 @@ async fn a_sign_in_that_wecom_refuses_is_one_line_with_its_cause() {
         (&"wecom".into(), &"zhangsan".into(), &"wecom".into())
     );
     assert!(line["remedy"].as_str().unwrap().contains("trusted IPs"), "{line}");
-    assert_eq!(anonymous(&stage), Vec::<Value>::new());
+    assert_eq!(anonymous(&stage).await, Vec::<Value>::new());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -82,5 +76,5 @@ async fn a_sign_in_that_nocobase_refuses_is_one_line_with_its_cause() {
     assert_eq!((&line["event"], &line["label"]), (&"sign_in".into(), &"nocobase_bad_answer".into()));
     assert_eq!((&line["call"], &line["status"]), (&"issuedTokens:create".into(), &500.into()));
     assert!(line["reason"].as_str().unwrap().contains("disk full"), "{line}");
-    assert_eq!(anonymous(&stage), Vec::<Value>::new());
+    assert_eq!(anonymous(&stage).await, Vec::<Value>::new());
 }

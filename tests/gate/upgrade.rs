@@ -14,6 +14,7 @@ use rustls::pki_types::CertificateDer;
 
 use crate::numbers::numbers;
 use crate::support::load::Load;
+use crate::support::output::parsed;
 use crate::support::raw::{get, talk, tls};
 use crate::support::{Gate, HOST, Stage, becomes, eventually};
 
@@ -67,9 +68,9 @@ impl Replaceable {
         path
     }
 
-    /// Process ids of those that have taken over so far.
-    fn taken(&self) -> Vec<u32> {
-        let lines = self.stage.gate.log_where("event", "upgrade");
+    /// Process ids of those that have taken over, once there are so many.
+    async fn taken(&self, count: usize) -> Vec<u32> {
+        let lines = self.stage.gate.output().lines("another took over", count, has_taken_over).await;
         lines.iter().filter_map(|l| l["pid"].as_u64()).map(|pid| pid.try_into().unwrap()).collect()
     }
 
@@ -80,8 +81,7 @@ impl Replaceable {
     async fn upgrade(&mut self) {
         let old = self.current();
         signal("USR2", old);
-        eventually("another takes over", async || self.taken().len() > self.heirs.len()).await;
-        self.heirs = self.taken();
+        self.heirs = self.taken(self.heirs.len() + 1).await;
         if old == self.stage.gate.pid() {
             self.stage.gate.ended().await;
         } else {
@@ -100,6 +100,11 @@ impl Drop for Replaceable {
                 .status();
         }
     }
+}
+
+/// Does this log line say that another program has taken over?
+fn has_taken_over(line: &serde_json::Value) -> bool {
+    line["event"] == "upgrade" && line["pid"].is_u64()
 }
 
 /// Nobody listens there yet.
@@ -129,8 +134,7 @@ async fn no_request_is_lost_while_a_new_program_takes_over() {
     assert_eq!(runs, copy.canonicalize().unwrap());
     // The operator's listener went along, and nobody was signed out.
     assert_eq!(phone.api(Method::GET, "/api/orders:list").await.status, 200);
-    let numbers = numbers(&gate.stage).await;
-    assert_eq!(numbers["wecom_gate_ready"], 1.0);
+    becomes("it is ready", 1.0, async || numbers(&gate.stage).await["wecom_gate_ready"]).await;
     println!("{} requests over 3 upgrades", load.end().await);
     // The last one ends as any gate does, and then nobody listens.
     signal("TERM", gate.current());
@@ -200,7 +204,8 @@ async fn a_program_that_does_not_serve_changes_nothing() {
     signal("USR2", gate.current());
     gate.stage.gate.wait_for_log(&["\"upgrade\"", "\"ERROR\"", "exit status: 78"]).await;
     load.goes_on().await;
-    assert!(gate.taken().is_empty());
+    let log = gate.stage.gate.log_until_now().await;
+    assert!(log.iter().all(|line| !has_taken_over(line)), "{log:?}");
     becomes("three failures are counted", (3.0, 1.0), async || {
         let seen = numbers(&gate.stage).await;
         let failed = seen[r#"wecom_gate_reloads_total{result="failed",what="program"}"#];
@@ -220,8 +225,9 @@ async fn who_is_told_to_end_meanwhile_ends_and_leaves_no_heir() {
     gate.stage.gate.wait_for_log(&["\"upgrade\""]).await;
     gate.stage.gate.end().await;
     gate.stage.gate.wait_for_log(&["no longer waits"]).await;
-    assert!(gate.taken().is_empty());
     eventually("nobody listens", async || std::net::TcpStream::connect(gate.stage.gate.http).is_err()).await;
+    let log = parsed(&gate.stage.gate.stop());
+    assert!(log.iter().all(|line| !has_taken_over(line)), "{log:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

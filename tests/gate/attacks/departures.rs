@@ -3,11 +3,12 @@
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
+use crate::support::output::parsed;
 use crate::support::raw::frames::{
     DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, RST_STREAM, block, frame as h2_frame, pseudo,
 };
 use crate::support::raw::{
-    Gate, Line, Setup, Upstream, Visitor, frame, gate_with, get, read_answer, request, talk, upgrade,
+    Gate, Line, Setup, Upstream, Visitor, frame, gate_with, get, read_answer, request, upgrade,
 };
 
 /// What `/api/public` never finishes: `wait` has no response at all, `part` only the beginning of one.
@@ -23,23 +24,15 @@ fn reset(stream: &TcpStream) {
     socket2::SockRef::from(stream).set_linger(Some(std::time::Duration::ZERO)).unwrap();
 }
 
-/// Everything that the gate says about what has happened so far.
-async fn said(gate: &Gate) -> Vec<serde_json::Value> {
-    let marker = "/wecom-gate/all-of-them-are-gone";
-    assert_eq!(talk(gate.http, get(marker, "")).await.status(), 404);
-    gate.wait_for_lines("path", marker, 1).await;
-    let lines = gate.output();
-    lines.lines().filter_map(|l| serde_json::from_str(l).ok()).collect()
-}
-
 async fn nobody_is_blamed(gate: &Gate, what: &str) {
-    for line in said(gate).await {
+    let written = gate.written_until_now().await;
+    for line in parsed(&written) {
         let level = line["level"].as_str().unwrap_or_default();
         assert!(!matches!(level, "WARN" | "ERROR"), "{what}: {line}");
         let label = line["label"].as_str().unwrap_or_default();
         assert!(!matches!(label, "internal" | "bad_request"), "{what}: {line}");
     }
-    assert!(!gate.output().contains("panicked"), "{what}: {}", gate.output());
+    assert!(!written.contains("panicked"), "{what}: {written}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

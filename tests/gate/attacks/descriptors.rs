@@ -27,10 +27,11 @@ async fn on(stream: &mut TcpStream, path: &str) -> u16 {
 async fn r38_the_limit_of_open_files_is_raised_to_what_connections_need() {
     let (_upstream, _setup, gate) = gate_with(|s| s.ulimit("-Sn 200").set("limits.connections", 1000)).await;
     assert_eq!(gate.most_files(), 2064);
-    assert!(!gate.output().contains("RLIMIT_NOFILE"), "{}", gate.output());
+    let written = gate.written_until_now().await;
+    assert!(!written.contains("RLIMIT_NOFILE"), "{written}");
     let (_upstream, _setup, gate) = gate_with(|s| s.ulimit("-n 300").set("limits.connections", 1000)).await;
     assert_eq!(gate.most_files(), 300);
-    assert!(gate.output().contains("enough for 118"), "{}", gate.output());
+    gate.output().line(&["enough for 118"]).await;
 }
 
 /// 400 clients that open a connection, and half of them a WebSocket, where 300 descriptors are all there is.

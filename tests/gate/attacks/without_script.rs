@@ -11,12 +11,7 @@ async fn pages_that_cannot_get_the_script_are_reported_once_for_each_reason() {
         member.cookie_line()
     );
     let html = "Content-Type: text/html; charset=utf-8\r\n";
-    let reports = async || {
-        let marker = get("/wecom-gate/marker", "Accept: application/json\r\n");
-        let id = talk(gate.http, marker).await.header("x-request-id").unwrap();
-        gate.wait_for_lines("request_id", &id, 1).await;
-        gate.output().lines().filter(|l| l.contains("page_without_script")).count()
-    };
+    let reports = async || gate.written_until_now().await.matches("page_without_script").count();
     // These need no word: they got the script, or are no pages.
     for (status, headers, body) in [
         ("200 OK", html, "<html><head></head></html>"),

@@ -1,26 +1,22 @@
 //! The gate as a process of its own.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
 use serde_json::Value;
 
-use super::{Config, PATIENCE};
+use super::output::parsed;
+use super::{Config, Output};
 
 /// A running gate; dropped, it is killed.
 pub struct Gate {
     pub http: SocketAddr,
     pub ops: SocketAddr,
     child: Child,
-    lines: Arc<Mutex<Vec<String>>>,
-    readers: Vec<JoinHandle<()>>,
+    output: Output,
     config: tempfile::NamedTempFile,
 }
 
@@ -59,16 +55,12 @@ impl Gate {
     async fn launch(mut command: Command, file: tempfile::NamedTempFile) -> Gate {
         super::few_roots(&mut command);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let lines = Arc::new(Mutex::new(Vec::new()));
-        let readers = vec![
-            collect(child.stdout.take().unwrap(), lines.clone()),
-            collect(child.stderr.take().unwrap(), lines.clone()),
-        ];
+        let output = Output::of(&mut child);
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut gate = Gate { http: nowhere, ops: nowhere, child, lines, readers, config: file };
+        let mut gate = Gate { http: nowhere, ops: nowhere, child, output, config: file };
         let until = Instant::now() + Duration::from_secs(30);
         loop {
-            let address = |scheme| gate.listens(scheme);
+            let address = |scheme| gate.output.listens(scheme);
             if let (Some(http), Some(ops)) = (address("http"), address("ops")) {
                 (gate.http, gate.ops) = (http, ops);
                 return gate;
@@ -79,16 +71,6 @@ impl Gate {
             assert!(Instant::now() < until, "the gate does not listen:\n{}", gate.output());
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-    }
-
-    /// The address it says it listens on, in either format of the log.
-    fn listens(&self, scheme: &str) -> Option<SocketAddr> {
-        if let Some(said) = self.log_where("event", "listening").iter().find(|l| l["scheme"] == scheme) {
-            return said["address"].as_str()?.parse().ok();
-        }
-        let (output, mark) = (self.output(), format!("scheme=\"{scheme}\""));
-        let line = output.lines().find(|l| l.contains("listening") && l.contains(&mark))?;
-        line.split("address=").nth(1)?.split_whitespace().next()?.parse().ok()
     }
 
     /// Its process id.
@@ -129,65 +111,42 @@ impl Gate {
         }
     }
 
-    /// Ends the process, and waits until all it wrote has been read.
-    pub fn stop(&mut self) {
+    /// Kills the process, unless it has ended; everything that it ever wrote.
+    pub fn stop(&mut self) -> String {
         let _ = self.child.kill();
         let _ = self.child.wait();
-        for reader in self.readers.drain(..) {
-            reader.join().unwrap();
-        }
+        self.output.whole()
     }
 
-    /// All it has written so far, logs and everything else.
-    pub fn output(&self) -> String {
-        self.lines.lock().join("\n")
+    /// What it writes.
+    pub fn output(&self) -> &Output {
+        &self.output
     }
 
-    /// Its log so far.
-    pub fn log(&self) -> Vec<Value> {
-        self.lines.lock().iter().filter_map(|l| serde_json::from_str(l).ok()).collect()
-    }
-
-    /// Lines of its log in which this field has this value.
-    pub fn log_where(&self, field: &str, value: &str) -> Vec<Value> {
-        self.log().into_iter().filter(|l| l[field] == value).collect()
-    }
-
-    /// Waits for a log line that contains all of these; logs are written by a thread of their own.
+    /// Waits for a log line that contains all of these.
     pub async fn wait_for_log(&self, parts: &[&str]) -> String {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let found = self.lines.lock().iter().find(|l| parts.iter().all(|p| l.contains(p))).cloned();
-            if let Some(line) = found {
-                return line;
-            }
-            assert!(Instant::now() < deadline, "no log line with {parts:?} in:\n{}", self.output());
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        self.output.line(parts).await
     }
 
     /// Waits until at least this many log lines have this value in this field; all of them.
     pub async fn wait_for_lines(&self, field: &str, value: &str, count: usize) -> Vec<Value> {
-        let enough = async || self.log_where(field, value).len() >= count;
-        super::eventually(&format!("{count} log lines with {field} = {value}"), enough).await;
-        self.log_where(field, value)
+        self.output.lines(&format!("{field} = {value}"), count, |l| l[field] == value).await
     }
 
-    /// Its log with everything that was written before a response that the test has received: lines come in order, and
-    /// the line of a request that is sent now is there. (The line of a request itself is written after its response.)
+    /// Everything that it wrote before a response that the test has received, see [`Output::until_now`].
+    pub async fn written_until_now(&self) -> String {
+        self.output.until_now(self.http).await
+    }
+
+    /// The log lines among these.
     pub async fn log_until_now(&self) -> Vec<Value> {
-        static COUNT: AtomicUsize = AtomicUsize::new(0);
-        let path = format!("/wecom-gate/marker-{}", COUNT.fetch_add(1, Ordering::Relaxed));
-        assert_ne!(super::raw::talk(self.http, super::raw::get(&path, "")).await.status(), 0);
-        self.wait_for_lines("path", &path, 1).await;
-        self.log()
+        parsed(&self.written_until_now().await)
     }
 
     /// Stops it gracefully; everything that it ever wrote.
     pub async fn everything_written(&mut self) -> String {
         self.end().await;
-        self.stop();
-        self.output()
+        self.stop()
     }
 }
 
@@ -196,12 +155,4 @@ impl Drop for Gate {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-fn collect(pipe: impl Read + Send + 'static, lines: Arc<Mutex<Vec<String>>>) -> JoinHandle<()> {
-    std::thread::spawn(move || {
-        for line in BufReader::new(pipe).lines().map_while(Result::ok) {
-            lines.lock().push(line);
-        }
-    })
 }

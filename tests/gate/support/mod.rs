@@ -4,6 +4,7 @@ pub mod browser;
 pub mod config;
 pub mod gate;
 pub mod load;
+pub mod output;
 pub mod raw;
 pub mod redis;
 
@@ -19,6 +20,7 @@ pub use browser::{Answer, Browser};
 pub use config::Config;
 pub use gate::Gate;
 pub use nocobase_standin::NocoBase;
+pub use output::Output;
 pub use redis::Redis;
 
 /// Host of the gate's origin. No name server knows it: browsers of the tests send it as `Host`.

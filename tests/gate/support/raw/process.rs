@@ -1,36 +1,23 @@
 //! The gate as a process.
 
-use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{Setup, talk};
-use crate::support::{PATIENCE, eventually};
-use parking_lot::Mutex;
+use crate::support::output::parsed;
+use crate::support::{Output, PATIENCE};
+use serde_json::Value;
 
 impl Setup {
     pub async fn start(&self) -> Gate {
         let mut child = self.command().stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let output: Arc<Mutex<String>> = Arc::default();
-        let (stdout, stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
-        let pipes: [Box<dyn std::io::Read + Send>; 2] = [Box::new(stdout), Box::new(stderr)];
-        for pipe in pipes {
-            let output = output.clone();
-            std::thread::spawn(move || {
-                for line in BufReader::new(pipe).split(b'\n').map_while(Result::ok) {
-                    let mut all = output.lock();
-                    all.push_str(&String::from_utf8_lossy(&line));
-                    all.push('\n');
-                }
-            });
-        }
+        let output = Output::of(&mut child);
         let unbound = SocketAddr::from(([0, 0, 0, 0], 0));
         let mut gate = Gate { child, http: unbound, https: unbound, ops: unbound, output };
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {
-            let bound = |scheme| gate.listening(scheme);
+            let bound = |scheme| gate.output.listens(scheme);
             if let (Some(http), Some(ops)) = (bound("http"), bound("ops")) {
                 let https = bound("https").unwrap_or(unbound);
                 (gate.http, gate.https, gate.ops) = (http, https, ops);
@@ -48,7 +35,7 @@ pub struct Gate {
     pub http: SocketAddr,
     pub https: SocketAddr,
     pub ops: SocketAddr,
-    output: Arc<Mutex<String>>,
+    output: Output,
 }
 
 impl Gate {
@@ -58,22 +45,30 @@ impl Gate {
         assert!(Command::new("kill").arg(format!("-{name}")).arg(pid).status().unwrap().success());
     }
 
-    /// Everything that it wrote so far.
-    pub fn output(&self) -> String {
-        self.output.lock().clone()
-    }
-
-    fn log_where(&self, field: &str, value: &str) -> Vec<serde_json::Value> {
-        let output = self.output();
-        let lines = output.lines().filter_map(|l| serde_json::from_str::<serde_json::Value>(l).ok());
-        lines.filter(|l| l[field] == value).collect()
+    /// What it writes.
+    pub fn output(&self) -> &Output {
+        &self.output
     }
 
     /// Waits until at least this many log lines have this value in this field; all of them.
-    pub async fn wait_for_lines(&self, field: &str, value: &str, count: usize) -> Vec<serde_json::Value> {
-        let enough = async || self.log_where(field, value).len() >= count;
-        eventually(&format!("{count} log lines with {field} = {value}"), enough).await;
-        self.log_where(field, value)
+    pub async fn wait_for_lines(&self, field: &str, value: &str, count: usize) -> Vec<Value> {
+        self.output.lines(&format!("{field} = {value}"), count, |l| l[field] == value).await
+    }
+
+    /// Everything that it wrote before a response that the test has received, see [`Output::until_now`].
+    pub async fn written_until_now(&self) -> String {
+        self.output.until_now(self.http).await
+    }
+
+    /// The log lines among these.
+    pub async fn log_until_now(&self) -> Vec<Value> {
+        parsed(&self.written_until_now().await)
+    }
+
+    /// It lives, serves, and no thread of it has panicked.
+    pub async fn is_unharmed(&mut self, what: &str) {
+        assert!(self.is_well().await, "{what}: {}", self.output);
+        assert!(!self.written_until_now().await.contains("panicked"), "{what}: {}", self.output);
     }
 
     /// Its soft limit of open files.
@@ -112,14 +107,6 @@ impl Gate {
     pub async fn is_well(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
             && talk(self.ops, "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n").await.status() == 200
-    }
-
-    fn listening(&self, scheme: &str) -> Option<SocketAddr> {
-        self.output().lines().find_map(|line| {
-            let line: serde_json::Value = serde_json::from_str(line).ok()?;
-            (line["event"] == "listening" && line["scheme"] == scheme)
-                .then(|| line["address"].as_str()?.parse().ok())?
-        })
     }
 }
 
