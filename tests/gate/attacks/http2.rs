@@ -108,7 +108,7 @@ async fn r06_r28_malformed_requests_of_http_2_reach_nobody() {
     frames.send(&frame(HEADERS, END_STREAM | END_HEADERS, 1, &block(&pseudo("GET", "/api/public")))).await;
     assert_eq!(frames.status(1).await, 200);
     assert_eq!(upstream.take().len(), 1);
-    gate.is_unharmed("after all of these").await;
+    gate.ends_unharmed("after all of these").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -219,7 +219,7 @@ async fn flood(what: &str, first: Vec<u8>, times: usize, mut piece: impl FnMut(u
     }
     peak = peak.max(gate.rss_kib());
     assert_eq!(setup.h2(&gate).await.ask("GET", "/api/public", &[], &[]).await.0, 200, "{what}");
-    gate.is_unharmed(what).await;
+    gate.ends_unharmed(what).await;
     peak.saturating_sub(before)
 }
 

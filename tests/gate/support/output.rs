@@ -10,11 +10,12 @@ use std::process::Child;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use serde_json::Value;
 
-use super::eventually;
+use super::PATIENCE;
 use super::raw::{get, talk};
 
 /// Standard output and standard error of a process. `Display` shows what there is so far, for the message of a failure.
@@ -59,30 +60,34 @@ impl Output {
 
     /// Waits for a line that contains all of these.
     pub async fn line(&self, parts: &[&str]) -> String {
-        let mut found = None;
-        eventually(&format!("a log line with {parts:?}"), async || {
-            found = self.find(|line| parts.iter().all(|p| line.contains(p)).then(|| line.to_owned()));
-            found.is_some()
-        })
-        .await;
-        found.unwrap()
+        let find = || self.find(|line| parts.iter().all(|p| line.contains(p)).then(|| line.to_owned()));
+        self.wait(&format!("a line with {parts:?}"), find).await
     }
 
     /// Waits until at least this many log lines are as expected; all of those.
     pub async fn lines(&self, what: &str, count: usize, is: impl Fn(&Value) -> bool) -> Vec<Value> {
         assert!(count > 0, "nothing to wait for; see `until_now`");
-        let mut found = Vec::new();
-        eventually(&format!("{count} log lines: {what}"), async || {
-            found = self.all();
+        let find = || {
+            let mut found = self.all();
             found.retain(&is);
-            found.len() >= count
-        })
-        .await;
-        found
+            (found.len() >= count).then_some(found)
+        };
+        self.wait(&format!("{count} log lines, {what}"), find).await
+    }
+
+    async fn wait<T>(&self, what: &str, find: impl Fn() -> Option<T>) -> T {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(found) = find() {
+                return found;
+            }
+            assert!(Instant::now() < deadline, "never written: {what}, but:\n{self}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// What was written before a response that the test has received: sends one more request, and waits for its line.
-    /// (The line of a request itself is written after its response.)
+    /// (The line of a request itself is written after its response.) Needs the access log.
     pub async fn until_now(&self, http: SocketAddr) -> String {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let path = format!("/wecom-gate/marker-{}", COUNT.fetch_add(1, Ordering::Relaxed));

@@ -71,6 +71,15 @@ impl Gate {
         assert!(!self.written_until_now().await.contains("panicked"), "{what}: {}", self.output);
     }
 
+    /// The same, once and for all: afterwards it is gone. Needs no access log.
+    pub async fn ends_unharmed(&mut self, what: &str) {
+        assert!(self.is_well().await, "{what}: {}", self.output);
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        let written = self.output.whole();
+        assert!(!written.contains("panicked"), "{what}: {written}");
+    }
+
     /// Its soft limit of open files.
     pub fn most_files(&self) -> u64 {
         let limits = std::fs::read_to_string(format!("/proc/{}/limits", self.child.id())).unwrap();
