@@ -40,6 +40,20 @@ impl Sessions {
             || sign_in_of(verified.clone()).is_some_and(|sign_in| is_over(sign_in.sid()))
     }
 
+    /// The session that a token is of, where this node knows it: a member's, or one that began at NocoBase's own form.
+    pub(crate) fn of_token(&self, token: &str) -> Option<(Arc<Session>, Arc<CachedSession>)> {
+        let verified = self.minter.verify_renewable(token, now().as_secs()).ok()?;
+        let (user_id, by_id) = (verified.user_id.get(), uuid::Uuid::parse_str(verified.jti.as_deref()?).ok());
+        let by_sign_in = || sign_in_of(verified).map(|sign_in| sign_in.sid());
+        by_id.and_then(|sid| self.known(sid, user_id)).or_else(|| self.known(by_sign_in()?, user_id))
+    }
+
+    /// The session of this id, where this node knows it.
+    fn known(&self, sid: uuid::Uuid, user_id: u64) -> Option<(Arc<Session>, Arc<CachedSession>)> {
+        let seen = self.cache.get(sid)?;
+        Some((Arc::new(seen.without_cookie(sid, user_id).ok()?), seen))
+    }
+
     /// The live session of these cookies that began at NocoBase's own form. As for all sessions, NocoBase is asked at first
     /// sight.
     pub(crate) async fn find_password(
@@ -130,6 +144,12 @@ impl Sessions {
     /// Waits for the end of the session of this sign-in, for a WebSocket that began before somebody signed in, and so
     /// without its cookie.
     pub(crate) async fn until_password_ends(self: &Arc<Self>, sign_in: &PasswordSignIn) {
+        // A token of a member's session that somebody has kept.
+        let id = uuid::Uuid::parse_str(&sign_in.jti).ok();
+        if let Some((session, seen)) = id.and_then(|sid| self.known(sid, sign_in.user_id)) {
+            let attached = self.attach(&session, &seen, Vec::new());
+            return attached.stream().until_ended().await;
+        }
         let Ok(own) = PasswordSession::new(sign_in, now()) else { return };
         loop {
             match self.status(own.session.clone()).await {

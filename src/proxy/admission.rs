@@ -153,6 +153,9 @@ async fn read(gate: &Gate, downstream: &mut HttpSession, ctx: &mut Context) -> R
             } else if gate.policy().password {
                 password::forwarded(gate, request, ctx, (&facts, options), by_password, values);
             }
+            if options.identity == Identity::Token && !options.signs_out {
+                password::forwarded_with_token(gate, request, ctx, &facts);
+            }
             Ok(Admitted::Forward)
         }
         Decision::Redirect(target) => Ok(Admitted::Respond(Reply::redirect(&target))),

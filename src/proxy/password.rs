@@ -1,4 +1,5 @@
-//! Requests of people who signed in at NocoBase's own form: what their session means for the request and its response.
+//! Requests of people who signed in at NocoBase's own form, and of programs with a token of NocoBase's: what its session means for
+//! the request and its response.
 
 use std::sync::Arc;
 
@@ -52,16 +53,39 @@ pub(super) fn forwarded(
         ctx.password = Some(PasswordPending::Opens(sign_in, other.map(|found| found.own)).into());
     }
     if options.own_tokens || facts.upgrade && facts.own_cookie {
-        let (sessions, close) = (sessions.clone(), ctx.tunnel_close.clone());
         // The one that it ends with already.
-        let mut known = same.map(|found| found.own.session.sid);
-        let swap = credential::own_tokens_only(gate, move |sign_in| {
-            if known.replace(sign_in.sid()) != Some(sign_in.sid()) {
-                end_with(sessions.clone(), sign_in, close.clone());
-            }
-        });
-        ctx.swapper = Some(Box::new(Swapper::new(swap)));
+        own_tunnel(gate, ctx, same.map(|found| found.own.session.sid));
     }
+}
+
+/// A request goes on in the name of a token that it brings. One of a session that this node knows ends with that session,
+/// however the token came to whoever shows it (R32, R35); in a WebSocket, that is so for each token that is shown in it.
+pub(super) fn forwarded_with_token(
+    gate: &Gate,
+    request: &RequestHeader,
+    ctx: &mut Context,
+    facts: &Request<'_>,
+) {
+    if facts.credential == Credential::OwnToken
+        && ctx.stream.is_none()
+        && let Some((session, seen)) = credential::bearer(request).and_then(|t| gate.sessions.of_token(t))
+    {
+        ctx.stream = Some(gate.sessions.attach(&session, &seen, Vec::new()));
+    }
+    if facts.upgrade && ctx.swapper.is_none() {
+        own_tunnel(gate, ctx, None);
+    }
+}
+
+/// In this WebSocket the tokens pass that pass over HTTP too, and it ends with the session of each. `known`: it does already.
+fn own_tunnel(gate: &Gate, ctx: &mut Context, mut known: Option<uuid::Uuid>) {
+    let (sessions, close) = (gate.sessions.clone(), ctx.tunnel_close.clone());
+    let swap = credential::own_tokens_only(gate, move |sign_in| {
+        if known.replace(sign_in.sid()) != Some(sign_in.sid()) {
+            end_with(sessions.clone(), sign_in, close.clone());
+        }
+    });
+    ctx.swapper = Some(Box::new(Swapper::new(swap)));
 }
 
 /// The `Set-Cookie` of a session that begins with this response.

@@ -3,8 +3,12 @@
 
 use std::sync::Arc;
 
+use uuid::Uuid;
+
 use super::open_streams::OpenStream;
+use super::session::{Member, Session};
 use super::session_cache::{CachedSession, SessionCache};
+use crate::error::Failure;
 
 /// A stream among those of its session. Dropped, it is no longer.
 #[must_use = "the stream ends with its session only while this is held"]
@@ -23,6 +27,17 @@ impl Attached {
 impl Drop for Attached {
     fn drop(&mut self) {
         self.seen.streams.remove(&self.stream);
+    }
+}
+
+impl CachedSession {
+    /// The session, as far as its streams need it, for one that was not opened with its cookie. `user_id`: the NocoBase user.
+    pub(crate) fn without_cookie(&self, sid: Uuid, user_id: u64) -> Result<Session, Failure> {
+        let (entry, userid) = self.member_names();
+        let (corp_id, name) = (String::new(), String::new());
+        let member = Member { entry: entry.to_owned(), corp_id, userid: userid.to_owned(), name, user_id };
+        let begun = Session::begin(member, self.signed_in_at())?;
+        Ok(Session { sid, last_seen: self.last_seen(), ..begun })
     }
 }
 

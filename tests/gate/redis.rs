@@ -146,6 +146,25 @@ async fn the_same_callback_on_two_nodes_gives_one_session() {
     assert_eq!(stage.wecom().calls(GETUSERINFO), 1, "WeCom is not asked about it");
 }
 
+/// The node that carries a callback out has claimed it before it asks WeCom: two hundred at once, on two nodes, are one sign-in.
+#[tokio::test(flavor = "multi_thread")]
+async fn r34_one_callback_two_hundred_times_at_once_on_two_nodes_is_carried_out_once() {
+    let redis = Redis::start();
+    let (stage, other) = two(&redis).await;
+    stage.bound("zhangsan");
+    let mut here = stage.phone("zhangsan");
+    let callback = here.up_to_callback("/admin").await;
+    let mut there = here.clone();
+    there.go_to(&other);
+    let mut all = tokio::task::JoinSet::new();
+    for number in 0..200 {
+        let (mut browser, callback) = ([&here, &there][number % 2].clone(), callback.clone());
+        all.spawn(async move { browser.visit(&callback).await.sets("wecom_gate") });
+    }
+    assert_eq!(all.join_all().await, vec![true; 200]);
+    assert_eq!((stage.wecom().calls(GETUSERINFO), stage.nocobase.data().tokens.len()), (1, 1));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn r16_a_session_that_ends_on_one_node_ends_on_all_within_a_second() {
     let redis = Redis::start();

@@ -79,32 +79,35 @@ impl Assets {
             Some(query) => format!("{}?{query}", wanted.path),
         };
         let key = Key::File(name.into_boxed_str());
-        let Key::File(name) = &key else { return None };
-        if self.kept.not_kept.contains_key(name) {
+        if self.kept.is_refused(&key) {
             return None;
         }
-        let found = match self.kept.cache.get(&key).await.and_then(Entry::file) {
+        match self.kept.cache.get(&key).await.and_then(Entry::file) {
             Some(file) if file.is_lasting() || file.age() < FRESH => {
                 self.metrics.hit();
-                return Some(file);
+                Some(file)
             }
             Some(old) => self.again(upstreams, wanted, &key, old).await,
             None => self.first(upstreams, wanted, &key).await,
-        };
-        if found.is_none() {
-            self.kept.not_kept.insert(name.clone(), ()).await;
         }
-        found
     }
 
     /// A file that is not there.
     async fn first(&self, upstreams: &Upstreams, wanted: &ClientFile<'_>, key: &Key) -> Option<Arc<File>> {
         let fetch = async {
-            self.metrics.miss();
-            match self.fetcher.fetch(upstreams, wanted, None).await? {
-                Fetched::New(file) => Ok(Entry::File(file)),
-                Fetched::Same { .. } => Err(NotKept::Refused),
+            // Somebody else may have asked in vain since this one looked.
+            if self.kept.is_refused(key) {
+                return Err(NotKept::Refused);
             }
+            self.metrics.miss();
+            let fetched = match self.fetcher.fetch(upstreams, wanted, None).await {
+                Ok(Fetched::New(file)) => return Ok(Entry::File(file)),
+                Ok(Fetched::Same { .. }) => NotKept::Refused,
+                Err(not_kept) => not_kept,
+            };
+            // Before the next one may ask (R34).
+            self.kept.refuse(key).await;
+            Err(fetched)
         };
         let entry = self.kept.cache.try_get_with(key.clone(), fetch).await.ok()?;
         self.metrics.holds(self.kept.cache.weighted_size());
@@ -120,7 +123,10 @@ impl Assets {
         old: Arc<File>,
     ) -> Option<Arc<File>> {
         let _one_at_a_time = old.checking.lock().await;
-        // Somebody else may have asked while this one waited.
+        // Somebody else may have asked while this one waited, and in vain.
+        if self.kept.is_refused(key) {
+            return None;
+        }
         let now = self.kept.cache.get(key).await.and_then(Entry::file);
         if let Some(file) = now.filter(|file| file.is_lasting() || file.age() < FRESH) {
             self.metrics.hit();
@@ -137,6 +143,7 @@ impl Assets {
             // NocoBase is away: what is kept is better than nothing.
             Err(NotKept::Away) => old.checked(),
             Err(NotKept::Refused) => {
+                self.kept.refuse(key).await;
                 self.kept.cache.invalidate(key).await;
                 return None;
             }
@@ -188,5 +195,17 @@ impl Kept {
         let not_kept = Cache::builder().max_capacity(4096).time_to_live(FORWARDED_FOR).build();
         let compressor = Compressor::start(cache.clone())?;
         Ok(Kept { cache, not_kept, compressor, basis })
+    }
+
+    /// Has it turned out a moment ago that this cannot be kept?
+    fn is_refused(&self, key: &Key) -> bool {
+        matches!(key, Key::File(name) if self.not_kept.contains_key(name))
+    }
+
+    /// It has turned out now.
+    async fn refuse(&self, key: &Key) {
+        if let Key::File(name) = key {
+            self.not_kept.insert(name.clone(), ()).await;
+        }
     }
 }

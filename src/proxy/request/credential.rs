@@ -55,17 +55,18 @@ pub(crate) fn swap(sessions: Arc<Sessions>, member: &Member, page_token: PageTok
     })
 }
 
-/// In the tunnel of a person who signed in with NocoBase's own form: tokens of such sign-ins pass, and API keys where they pass
-/// over HTTP too.
+/// In a tunnel that is no member's: of a person who signed in with NocoBase's own form, or of a program with a token. The tokens
+/// pass that pass over HTTP too.
 ///
 /// `on_sign_in` is told whose sign-in a token is of.
 pub(crate) fn own_tokens_only(
     gate: &Gate,
     mut on_sign_in: impl FnMut(PasswordSignIn) + Send + Sync + 'static,
 ) -> TokenSwap {
-    let (sessions, api_keys) = (gate.sessions.clone(), gate.policy().api_keys);
-    Box::new(move |token| match token_kind(&sessions, true, token) {
-        Credential::OwnToken => {
+    let sessions = gate.sessions.clone();
+    let (api_keys, password) = (gate.policy().api_keys, gate.policy().password);
+    Box::new(move |token| match token_kind(&sessions, password, token) {
+        Credential::OwnToken if api_keys || password => {
             if let Some(sign_in) = sessions.password_sign_in(token) {
                 on_sign_in(sign_in);
             }

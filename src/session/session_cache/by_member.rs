@@ -12,8 +12,8 @@ use crate::session::member_check::MemberCheck;
 /// case here, no other folding (R21).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct MemberKey {
-    entry: String,
-    userid: String,
+    pub(super) entry: String,
+    pub(super) userid: String,
 }
 
 impl MemberKey {

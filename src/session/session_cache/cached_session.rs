@@ -91,6 +91,11 @@ impl CachedSession {
         self.signed_in_at
     }
 
+    /// The member's entry and userid (in lower case); empty if it ended before it was seen.
+    pub(in crate::session) fn member_names(&self) -> (&str, &str) {
+        self.member.as_ref().map_or(("", ""), |member| (&member.entry, &member.userid))
+    }
+
     /// Whether it is this session's turn in this second, one of so many: each has its own.
     pub(crate) fn is_turn(&self, second: u64, of: u64) -> bool {
         second % of == u64::from(self.spread) % of

@@ -5,9 +5,13 @@ use std::time::Duration;
 use nocobase_standin::{Seen, claims};
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use wecom_gate::nocobase::{Minter, UserId};
 
 use crate::support::browser::CURL;
-use crate::support::{Answer, Browser, Stage, eventually};
+use crate::support::raw::{frame, read_answer, upgrade};
+use crate::support::{Answer, Browser, PATIENCE, Stage, eventually};
 
 /// Longest life of what goes on to NocoBase.
 const HALF_AN_HOUR: u64 = 30 * 60;
@@ -145,4 +149,96 @@ async fn r35_a_member_who_leaves_takes_no_token_along() {
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     assert_eq!(with(&stage, &token).await.status, 401);
+}
+
+/// A stream of events that a program has opened with this token alone.
+async fn events(stage: &Stage, token: &str) -> reqwest::Response {
+    let program = Browser::new(&stage.gate, CURL);
+    let request =
+        program.request(Method::GET, "/sse/open").header("authorization", format!("Bearer {token}"));
+    let mut events = request.send().await.unwrap();
+    assert_eq!(events.chunk().await.unwrap().unwrap(), "data: 0\n\n");
+    events
+}
+
+/// Nobody is to take it for whole.
+async fn breaks_off(mut events: reqwest::Response) {
+    let end = tokio::time::timeout(PATIENCE, events.chunk()).await.expect("the stream goes on");
+    assert!(end.is_err(), "it looks whole: {end:?}");
+}
+
+/// A WebSocket.
+async fn tunnel(stage: &Stage, headers: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(stage.gate.http).await.unwrap();
+    stream.write_all(upgrade("/ws", headers).as_bytes()).await.unwrap();
+    assert_eq!(read_answer(&mut stream).await.status(), 101, "{headers}");
+    stream
+}
+
+/// Whoever has got hold of a member's token may open what goes on: it ends with the session, however the token was shown.
+#[tokio::test(flavor = "multi_thread")]
+async fn r32_what_a_kept_token_has_opened_ends_with_its_session() {
+    for form in [false, true] {
+        let stage = Stage::start(|c| {
+            if form {
+                c.set("access.browsers", "nocobase");
+            }
+        })
+        .await;
+        let mut member = stage.signed_in("zhangsan").await;
+        let token = kept(&stage, &mut member).await;
+        let key = {
+            let id = stage.nocobase.user(json!({ "username": "program" }));
+            let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
+            let minter = Minter::new(nocobase_standin::SECRET.as_bytes());
+            minter.service(UserId::new(id).unwrap(), now).unwrap().as_str().to_owned()
+        };
+        let line = |token: &str| format!("Authorization: Bearer {token}\r\n");
+        let (of_member, of_program) = (events(&stage, &token).await, events(&stage, &key).await);
+        let mut tunnels = vec![
+            ("the token", tunnel(&stage, &line(&token)).await),
+            ("a key", tunnel(&stage, &line(&key)).await),
+        ];
+        if form {
+            tunnels.push(("nothing", tunnel(&stage, "Origin: http://gate.test\r\n").await));
+        }
+        let mut program = tunnel(&stage, &line(&key)).await;
+        let message =
+            format!(r#"{{"type":"auth:token","payload":{{"token":"{token}","authenticator":"basic"}}}}"#);
+        for (_, stream) in &mut tunnels {
+            stream.write_all(&frame(&message)).await.unwrap();
+        }
+        let shown = async || stage.nocobase.data().frames.iter().filter(|f| f.contains(&token)).count();
+        eventually("NocoBase has the token of all", async || shown().await == tunnels.len()).await;
+
+        let post = member.request(Method::POST, "/wecom-gate/logout").header("origin", "http://gate.test");
+        assert_eq!(member.send(post).await.status, 303);
+        breaks_off(of_member).await;
+        for (opened_with, mut stream) in tunnels {
+            let mut rest = Vec::new();
+            let end = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut rest)).await;
+            assert!(end.is_ok(), "opened with {opened_with}: it goes on");
+            assert!(rest.ends_with(&[0x88, 2, 0x03, 0xf0]), "opened with {opened_with}: {rest:?}");
+        }
+        // What is not the member's goes on; and the token says nothing any more.
+        program.write_all(&frame("still here")).await.unwrap();
+        program.write_all(&frame(&message)).await.unwrap();
+        program.write_all(&frame("after it")).await.unwrap();
+        let last = async || stage.nocobase.data().frames.iter().any(|f| f == "after it");
+        eventually("the program's goes on", last).await;
+        assert_eq!(shown().await, if form { 3 } else { 2 }, "the token of a session that is over");
+        drop(of_program);
+    }
+}
+
+/// Nothing else of the session comes: what the token has opened is rechecked by itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn r32_what_a_kept_token_has_opened_is_rechecked() {
+    let stage = Stage::start(|c| _ = c.set("session.recheck", "10s")).await;
+    let mut member = stage.signed_in("zhangsan").await;
+    let token = kept(&stage, &mut member).await;
+    let events = events(&stage, &token).await;
+    drop(member);
+    assert!(stage.wecom().remove_member(crate::support::CORP, "zhangsan"));
+    breaks_off(events).await;
 }

@@ -1,6 +1,7 @@
 //! What attackers send. Everything goes to the binary over sockets, and the upstream tells what came through.
 
 mod applications;
+mod at_once;
 mod caching;
 mod client_files;
 mod compression;

@@ -27,10 +27,20 @@ const TICK: Duration = Duration::from_secs(1);
 const KINDS: [(&str, &[u8]); 4] =
     [("/ws", b"\r\n\r\n"), ("/events", b"data: 0\n\r\n"), ("/file", b"half"), ("/poll", b"")];
 
-/// A gate whose upstream leaves these four open.
+/// The same for somebody who signed in at NocoBase's own form, whose cookie is for files and the WebSocket.
+const PASSWORD_KINDS: [(&str, &[u8]); 3] =
+    [("/ws", b"\r\n\r\n"), ("/storage/events", b"data: 0\n\r\n"), ("/storage/file", b"half")];
+
+/// A gate whose upstream leaves these open.
 async fn stage(change: impl FnOnce(Setup) -> Setup) -> (Upstream, Setup, Gate) {
     let (upstream, setup, gate) = gate_with(change).await;
-    for (path, answer) in [("/events", EVENTS.to_vec()), ("/file", half()), ("/poll", Vec::new())] {
+    for (path, answer) in [
+        ("/events", EVENTS.to_vec()),
+        ("/file", half()),
+        ("/poll", Vec::new()),
+        ("/storage/events", EVENTS.to_vec()),
+        ("/storage/file", half()),
+    ] {
         upstream.recorded().answers.insert(path.to_owned(), answer);
     }
     (upstream, setup, gate)
@@ -62,9 +72,19 @@ impl Open {
 
     /// All four.
     async fn all(upstream: &Upstream, gate: &Gate, visitor: &Visitor) -> Vec<Open> {
+        Self::each(upstream, gate, visitor, &KINDS).await
+    }
+
+    /// Each of these.
+    async fn each(
+        upstream: &Upstream,
+        gate: &Gate,
+        visitor: &Visitor,
+        kinds: &[(&'static str, &[u8])],
+    ) -> Vec<Open> {
         let mut all = Vec::new();
-        for kind in KINDS {
-            all.push(Open::new(upstream, gate, visitor, kind).await);
+        for kind in kinds {
+            all.push(Open::new(upstream, gate, visitor, *kind).await);
         }
         all
     }
@@ -166,6 +186,50 @@ async fn r32_streams_end_with_a_sign_out_and_no_others_do() {
     assert!(at.elapsed() < secs(5), "{:?}", at.elapsed());
     for other in &mut others {
         other.stays().await;
+    }
+}
+
+/// What somebody opened who signed in at NocoBase's own form ends in the same ways: idle, too old, ended by NocoBase although
+/// nothing else of the session comes, its key gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn r32_streams_of_a_sign_in_by_password_end_like_all() {
+    let form = |s: Setup| s.set("access.browsers", "nocobase");
+    let long = secs(0);
+    for (why, idle, absolute, signed_in, seen) in [
+        ("idle", "60s", "7d", secs(54), secs(54)),
+        ("too old", "60s", "60s", secs(54), long),
+        ("ended by NocoBase", "12h", "7d", long, long),
+        ("its key is gone", "12h", "7d", long, long),
+    ] {
+        let (upstream, setup, gate) = stage(|s| {
+            form(s)
+                .set("session.idle", idle)
+                .set("session.absolute", absolute)
+                .set("session.recheck", if why.starts_with("ended") { "10s" } else { "15m" })
+        })
+        .await;
+        let visitor = setup.password_visitor_of(signed_in, seen);
+        let streams = Open::each(&upstream, &gate, &visitor, &PASSWORD_KINDS).await;
+        let mut fresh =
+            Open::new(&upstream, &gate, &setup.password_visitor_of(long, long), PASSWORD_KINDS[1]).await;
+        match why {
+            "ended by NocoBase" => upstream.recorded().ended = true,
+            "its key is gone" => {
+                let _setup = setup.rewrite("session.keys", vec![OTHER_KEY, KEY]);
+                gate.signal("HUP");
+                gate.wait_for_lines("message", "configuration reloaded", 1).await;
+                for stream in streams {
+                    stream.ended().await;
+                }
+                continue;
+            }
+            _ => fresh.stays().await,
+        }
+        for stream in streams {
+            stream.ended().await;
+        }
+        let refused = talk(gate.http, get("/storage/uploads/a.png", &visitor.cookie_line())).await;
+        assert_eq!(refused.status(), 401, "{why}: {}", refused.text());
     }
 }
 

@@ -246,6 +246,42 @@ async fn r41_in_the_websocket_of_the_form_no_key_passes_that_does_not_over_http(
     assert!(frames.iter().all(|f| !f.contains(&key)), "{frames:?}");
 }
 
+/// In the WebSocket that the gate's own cookie opens, the same tokens pass as over HTTP: those of sign-ins by password, API keys
+/// where they are on, and nothing forged, ended or of a member's page.
+#[tokio::test(flavor = "multi_thread")]
+async fn r41_in_the_websocket_of_the_sealed_cookie_only_tokens_pass_that_pass_over_http() {
+    for api_keys in [false, true] {
+        let stage = Stage::start(|c| {
+            c.set("access.browsers", "nocobase").set("access.api_keys", api_keys);
+        })
+        .await;
+        stage.nocobase.user(json!({ "username": "anna", "nickname": "Anna", "password": "secret" }));
+        stage.nocobase.data().version = "1.9.74";
+        let (mut over, ended) = signed_in(&stage).await;
+        assert_eq!(over.send(sign_out(&over, &ended)).await.status, 200);
+        let phantom = stage.signed_in("zhangsan").await.phantom();
+        let (chrome, token) = signed_in(&stage).await;
+        let (key, forged) = (raw_key(&stage), format!("{}AAAA", &token[..token.len() - 4]));
+        for (what, shown, passes) in [
+            ("its own token", &token, true),
+            ("an API key", &key, api_keys),
+            ("a forged token", &forged, false),
+            ("one that is over", &ended, false),
+            ("a phantom", &phantom, false),
+        ] {
+            let before = stage.nocobase.data().frames.len();
+            let mut socket = open(&stage, &chrome, "/ws").await;
+            let message =
+                format!(r#"{{"type":"auth:token","payload":{{"token":"{shown}","authenticator":"basic"}}}}"#);
+            socket.write_all(&frame(&message)).await.unwrap();
+            eventually("NocoBase has a message", async || stage.nocobase.data().frames.len() > before).await;
+            let frames = stage.nocobase.data().frames.split_off(before);
+            let arrived = frames.iter().any(|f| f.contains(shown.as_str()));
+            assert_eq!(arrived, passes, "api_keys = {api_keys}: {what}: {frames:?}");
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn r36_a_sign_out_by_password_holds_while_nocobase_is_away() {
     let stage = form("1.9.74").await;

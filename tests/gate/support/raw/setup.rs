@@ -7,7 +7,9 @@ use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
 use secrecy::SecretSlice;
-use wecom_gate::session::{Keyring, Member, Names, Session, SessionCookies, SessionLimits};
+use wecom_gate::session::{
+    Keyring, Member, Names, PasswordSession, PasswordSignIn, Session, SessionCookies, SessionLimits,
+};
 
 use super::{APP_SECRET, CORP, HOST, SECRET};
 
@@ -238,6 +240,17 @@ level = "debug"
     /// Signed in so long ago, and seen last so long ago.
     pub fn visitor_of(&self, signed_in_ago: Duration, seen_ago: Duration) -> Visitor {
         self.visitor_who("zhangsan", 7, signed_in_ago, seen_ago)
+    }
+
+    /// Somebody who signed in at NocoBase's own form so long ago, and was seen last so long ago. There is no phantom.
+    pub fn password_visitor_of(&self, signed_in_ago: Duration, seen_ago: Duration) -> Visitor {
+        let signed_in_at = (SystemTime::now() - signed_in_ago).into();
+        let jti = uuid::Uuid::new_v4().to_string();
+        let seen = (SystemTime::now() - seen_ago).into();
+        let own = PasswordSession::new(&PasswordSignIn { user_id: 7, signed_in_at, jti }, seen).unwrap();
+        let line = self.cookies().write_password(&own, seen).unwrap();
+        let cookie = line.split(';').next().unwrap().to_owned();
+        Visitor { cookie, phantom: String::new(), session: own.session }
     }
 
     fn visitor_who(
