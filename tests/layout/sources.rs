@@ -1,50 +1,42 @@
-//! Which file of `src` uses which: arrows between modules run as `docs/architecture.md` says, and no files form a
-//! circle.
-//!
-//! The sources are read as tokens, so comments and texts do not count. Tests are left out. A name that a module
-//! re-exports counts as the file that defines it.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+//! The sources as tokens: which paths each file names, outside its tests.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
+use crate::root;
+
 /// The binary's own crate: `src/main.rs` and the modules that it declares.
 const BINARY: &str = "main";
+
 /// How the binary and the other packages of the workspace name the library.
 const LIBRARY: &str = "wecom_gate";
 
 /// Segments of a path, from the root of the library (or, beginning with [`BINARY`], of the binary).
-type Segments = Vec<String>;
+pub(crate) type Segments = Vec<String>;
 
 /// A path that a file names outside its tests.
 #[derive(Debug, Clone)]
-struct Mention {
-    target: Segments,
+pub(crate) struct Mention {
+    pub(crate) target: Segments,
     /// In a `use` declaration: the name that it brings into the file.
-    binds: Option<String>,
+    pub(crate) binds: Option<String>,
     /// That declaration is `pub`, in whatever degree.
-    public: bool,
+    pub(crate) public: bool,
 }
 
 /// One file of the sources.
-struct Source {
+pub(crate) struct Source {
     /// Below the repository, such as `src/proxy/phases.rs`.
-    path: String,
-    mentions: Vec<Mention>,
+    pub(crate) path: String,
+    pub(crate) mentions: Vec<Mention>,
     /// Every identifier outside `use` declarations.
-    identifiers: BTreeSet<String>,
+    pub(crate) identifiers: BTreeSet<String>,
 }
 
-type Sources = BTreeMap<Segments, Source>;
-
-/// The repository: as cargo says when it runs the test, so that a built test can look at another checkout.
-fn root() -> PathBuf {
-    std::env::var("CARGO_MANIFEST_DIR").unwrap_or_else(|_| env!("CARGO_MANIFEST_DIR").to_owned()).into()
-}
+pub(crate) type Sources = BTreeMap<Segments, Source>;
 
 fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
@@ -293,7 +285,7 @@ enum Pass {
 }
 
 /// Every file of `src` but those of tests.
-fn sources() -> Sources {
+pub(crate) fn sources() -> Sources {
     let mut paths = Vec::new();
     rust_files(&root().join("src"), &mut paths);
     let tokens: BTreeMap<String, (Vec<TokenTree>, BTreeSet<String>)> = paths
@@ -343,128 +335,4 @@ fn sources() -> Sources {
         (module.clone(), source)
     };
     modules.iter().map(read).collect()
-}
-
-/// The module whose file defines what this path means, and whether the path is that module itself.
-fn resolve(sources: &Sources, target: &[String], depth: usize) -> (Segments, bool) {
-    let known = (0..=target.len()).rev().find(|n| sources.contains_key(&target[..*n])).unwrap_or(0);
-    let (module, rest) = target.split_at(known);
-    let Some(next) = rest.first().filter(|_| depth < 10) else { return (module.to_vec(), rest.is_empty()) };
-    let exported = sources.get(module).and_then(|source| {
-        source.mentions.iter().find(|m| m.binds.as_ref() == Some(next) && m.target != target)
-    });
-    match exported {
-        Some(mention) => resolve(sources, &[mention.target.as_slice(), &rest[1..]].concat(), depth + 1),
-        None => (module.to_vec(), false),
-    }
-}
-
-/// What each module's file uses of others, with the path that it names for it.
-fn arrows(sources: &Sources) -> BTreeMap<Segments, BTreeMap<Segments, String>> {
-    let mut all = BTreeMap::new();
-    for (module, source) in sources {
-        let mut used = BTreeMap::new();
-        for mention in &source.mentions {
-            // A name that is only passed on is not used here.
-            let passed_on = mention.public
-                && mention.binds.as_ref().is_some_and(|name| !source.identifiers.contains(name));
-            let (target, is_module) = resolve(sources, &mention.target, 0);
-            // What is used of an imported module stands where it is used.
-            if !(passed_on || is_module && mention.binds.is_some()) && target != *module {
-                used.entry(target).or_insert_with(|| mention.target.join("::"));
-            }
-        }
-        all.insert(module.clone(), used);
-    }
-    all
-}
-
-/// Groups of files that use each other in a circle: strongly connected components with more than one file.
-fn circles(arrows: &BTreeMap<Segments, BTreeMap<Segments, String>>) -> Vec<BTreeSet<Segments>> {
-    let reach = |from: &Segments| {
-        let (mut seen, mut open) = (BTreeSet::new(), vec![from.clone()]);
-        while let Some(next) = open.pop() {
-            for to in arrows[&next].keys() {
-                if seen.insert(to.clone()) {
-                    open.push(to.clone());
-                }
-            }
-        }
-        seen
-    };
-    let reachable: BTreeMap<&Segments, BTreeSet<Segments>> = arrows.keys().map(|m| (m, reach(m))).collect();
-    let mut found: Vec<BTreeSet<Segments>> = Vec::new();
-    for (module, there) in &reachable {
-        if there.contains(*module) && !found.iter().any(|circle| circle.contains(*module)) {
-            found.push(there.iter().filter(|other| reachable[*other].contains(*module)).cloned().collect());
-        }
-    }
-    found
-}
-
-#[test]
-fn no_files_form_a_circle() {
-    let sources = sources();
-    assert!(sources.len() > 100, "only {} files found", sources.len());
-    let arrows = arrows(&sources);
-    let mut said = String::new();
-    let circles = circles(&arrows);
-    for circle in &circles {
-        writeln!(said, "\na circle of {} files:", circle.len()).unwrap();
-        for module in circle {
-            for (to, path) in arrows[module].iter().filter(|(to, _)| circle.contains(*to)) {
-                writeln!(said, "  {} -> {} ({path})", sources[module].path, sources[to].path).unwrap();
-            }
-        }
-    }
-    assert!(circles.is_empty(), "{} circles{said}", circles.len());
-}
-
-/// Rows of the table below the heading "Which module may import which": module, what it may import.
-fn allowed() -> BTreeMap<String, BTreeSet<String>> {
-    let text = fs::read_to_string(root().join("docs/architecture.md")).unwrap();
-    let section = text.split("\n## Which module may import which\n").nth(1).expect("the heading is missing");
-    let section = section.split("\n## ").next().unwrap();
-    let quoted =
-        |cell: &str| -> BTreeSet<String> { cell.split('`').skip(1).step_by(2).map(str::to_owned).collect() };
-    let rows = section.lines().filter(|l| l.starts_with("| `"));
-    rows.flat_map(|row| {
-        let cells: Vec<&str> = row.split('|').collect();
-        quoted(cells[1]).into_iter().map(move |module| (module, quoted(cells[2]))).collect::<Vec<_>>()
-    })
-    .collect()
-}
-
-#[test]
-fn arrows_between_modules_are_those_of_the_table() {
-    let sources = sources();
-    let top = |module: &Segments| module.first().cloned().unwrap_or_else(|| "lib".to_owned());
-    let mut there: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    let mut examples = BTreeMap::new();
-    for (module, used) in arrows(&sources) {
-        let from = there.entry(top(&module)).or_default();
-        for (to, path) in used.into_iter().filter(|(to, _)| top(to) != top(&module)) {
-            from.insert(top(&to));
-            examples.entry((top(&module), top(&to))).or_insert((sources[&module].path.clone(), path));
-        }
-    }
-    there.remove("lib");
-    let (allowed, mut wrong) = (allowed(), String::new());
-    for gone in allowed.keys().filter(|module| !there.contains_key(*module)) {
-        writeln!(wrong, "{gone} is in the table, and not in src").unwrap();
-    }
-    for (from, used) in &there {
-        let Some(allowed) = allowed.get(from) else {
-            writeln!(wrong, "{from} is not in the table; it imports {used:?}").unwrap();
-            continue;
-        };
-        for to in used.difference(allowed) {
-            let (file, path) = &examples[&(from.clone(), to.clone())];
-            writeln!(wrong, "{from} must not import {to}: {file} uses {path}").unwrap();
-        }
-        for to in allowed.difference(used) {
-            writeln!(wrong, "{from} does not import {to}, and the table says that it may").unwrap();
-        }
-    }
-    assert!(wrong.is_empty(), "docs/architecture.md, \"Which module may import which\":\n{wrong}");
 }

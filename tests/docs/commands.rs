@@ -1,0 +1,121 @@
+//! Commands and configurations that the documents and the files for containers show.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+
+use wecom_gate::config;
+
+use crate::{markdown, prose, root, text};
+
+/// Words after `prefix` at the beginning of code (lines of fenced blocks, and what is between backticks).
+fn said(prefix: &str) -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    for file in markdown().into_iter().filter(|f| !f.ends_with("CHANGELOG.md")) {
+        let text = fs::read_to_string(&file).unwrap();
+        let prose = prose(&text);
+        let fenced = text.split("```").skip(1).step_by(2).flat_map(str::lines).map(str::trim_start);
+        let spans = prose.split('`').skip(1).step_by(2);
+        for code in fenced.chain(spans) {
+            if let Some(rest) = code.trim_start_matches("sudo ").strip_prefix(prefix) {
+                let word = rest.split(|c: char| !(c.is_ascii_lowercase() || c == '-')).next().unwrap();
+                found.push((file.clone(), word.to_owned()));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn commands_exist() {
+    let makefile = text("Makefile");
+    let targets = said("make ");
+    assert!(targets.iter().any(|(_, t)| t == "demo") && targets.iter().any(|(_, t)| t == "test"));
+    for (file, target) in targets {
+        let there = makefile.lines().any(|l| l.starts_with(&format!("{target}:")));
+        assert!(there, "{}: make {target}: no such target", file.display());
+    }
+    let help = std::process::Command::new(env!("CARGO_BIN_EXE_wecom-gate")).arg("--help").output().unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    let commands = said("wecom-gate ");
+    assert!(commands.iter().any(|(_, c)| c == "check"));
+    for (file, command) in commands.into_iter().filter(|(_, c)| !c.is_empty() && !c.starts_with('-')) {
+        assert!(help.contains(&format!("\n  {command} ")), "{}: wecom-gate {command}", file.display());
+    }
+}
+
+/// The configuration that the README shows is one that the gate takes.
+#[test]
+fn configuration_in_the_documents_is_valid() {
+    let mut checked = 0;
+    for file in ["README.md", "docs/install.md"] {
+        for block in text(file).split("```toml\n").skip(1).filter_map(|b| b.split("\n```").next()) {
+            if !block.contains("origin = ") {
+                continue;
+            }
+            // Secrets come from files there; here, from the environment.
+            let block: String = block
+                .lines()
+                .filter(|l| !l.split('=').next().is_some_and(|key| key.trim().ends_with("_file")))
+                .map(|l| format!("{l}\n"))
+                .collect();
+            let key =
+                "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8gISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0-Pw";
+            let env = [
+                ("WECOM_GATE__SESSION__KEYS", key),
+                ("WECOM_GATE__WECOM__0__SECRET", "secret"),
+                ("WECOM_GATE__NOCOBASE__JWT_SECRET", "0123456789abcdef0123456789abcdef"),
+            ];
+            let env = env.map(|(k, v)| (k.to_owned(), v.to_owned()));
+            let loaded = config::load_str(&block, env).unwrap_or_else(|e| panic!("{file}: {e}\n{block}"));
+            assert!(loaded.warnings.is_empty(), "{file}: {:?}", loaded.warnings);
+            checked += 1;
+        }
+    }
+    assert!(checked >= 1, "no configuration found");
+}
+
+/// Without an engine for containers: what the files say about the program, about each other, and about their images.
+#[test]
+fn the_files_for_containers_fit() {
+    let (docker, compose) = (text("Dockerfile"), text("conf/docker-compose.yml"));
+    let help = std::process::Command::new(env!("CARGO_BIN_EXE_wecom-gate")).arg("--help").output().unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    for command in ["CMD [\"/usr/local/bin/wecom-gate\", \"healthcheck\"]", "\nCMD [\"run\"]"] {
+        assert!(docker.contains(command), "{command}");
+        let name = command.rsplit('"').nth(1).unwrap();
+        assert!(help.contains(&format!("\n  {name} ")), "wecom-gate {name}");
+    }
+    assert!(docker.contains("--bin wecom-gate\n") && docker.contains("/target/release/wecom-gate "));
+    let least = text("Cargo.toml");
+    let least = least.lines().find_map(|l| l.strip_prefix("rust-version = \"")?.strip_suffix('"')).unwrap();
+    let images: Vec<&str> = docker.lines().filter_map(|l| l.strip_prefix("FROM ")).collect();
+    assert!(images[0].contains(&format!("rust:{least}-bookworm ")), "{images:?}: rust-version is {least}");
+    assert!(images[1].contains("debian12:nonroot"), "{images:?}: the same Debian, and not root");
+
+    assert!(compose.contains("build: ..\n") && root().join("Dockerfile").exists());
+    let images = images.into_iter().chain(compose.lines().filter_map(|l| l.trim().strip_prefix("image: ")));
+    for image in images {
+        let registry = image.split('/').next().unwrap();
+        assert!(registry.contains('.'), "{image}: podman asks no registry that is not named");
+    }
+    let list = |line: &str| -> Vec<String> {
+        let line =
+            line.trim().strip_prefix("secrets: [").and_then(|l| l.strip_suffix(']')).unwrap_or_default();
+        line.split(", ").filter(|s| !s.is_empty()).map(str::to_owned).collect()
+    };
+    let used: BTreeSet<String> = compose.lines().flat_map(list).collect();
+    let (_, declared) = compose.split_once("\nsecrets:\n").unwrap();
+    let declared = declared.lines().map(|l| l.trim().split(':').next().unwrap().to_owned()).collect();
+    assert_eq!(used, declared);
+    let (example, mut told) = (text("conf/wecom-gate.toml"), 0);
+    for line in compose.lines().filter(|l| l.starts_with('#')) {
+        if let Some((key, secret)) = line.split_once(" = \"/run/secrets/") {
+            let key = key.rsplit([' ', '.']).next().unwrap();
+            assert!(example.contains(&format!("#{key} = ")), "{key} is no key of the configuration");
+            assert!(used.contains(secret.trim_end_matches('"')), "{line}");
+            told += 1;
+        }
+    }
+    assert_eq!(told, 4);
+}

@@ -1,0 +1,102 @@
+//! Events and fields of the log, as `src` writes them and as `docs/logs.md` describes them.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use crate::{files, first_cells, root, text};
+
+/// The `(fields, event)` of every `tracing` line in `src`.
+fn lines_of_source() -> Vec<(BTreeSet<String>, Option<String>)> {
+    let mut sources = Vec::new();
+    files(&root().join("src"), ".rs", &mut sources);
+    let mut lines = Vec::new();
+    for path in sources {
+        let path_text = path.strip_prefix(root()).unwrap().to_str().unwrap();
+        if path_text.contains("tests") || path_text.ends_with("stub.rs") || path_text.ends_with("scripted.rs")
+        {
+            continue;
+        }
+        let source = fs::read_to_string(&path).unwrap();
+        let source = source.split("#[cfg(test)]\nmod tests {").next().unwrap().to_owned();
+        for (at, _) in source.match_indices("tracing::") {
+            let rest = &source[at + "tracing::".len()..];
+            let Some((level, rest)) = rest.split_once("!(") else { continue };
+            if level.len() < 9 && level.chars().all(|c| c.is_ascii_lowercase() || c == '$') {
+                lines.push(read_line(&arguments(rest)));
+            }
+        }
+    }
+    assert!(lines.len() > 30, "only {} lines found: has the way of logging changed?", lines.len());
+    lines
+}
+
+/// The arguments of a macro, up to its closing bracket, split at the outermost commas.
+fn arguments(rest: &str) -> Vec<String> {
+    let (mut depth, mut quoted, mut escaped) = (0, false, false);
+    let mut all = vec![String::new()];
+    for c in rest.chars() {
+        let last = all.last_mut().unwrap();
+        if quoted {
+            quoted = escaped || c != '"';
+            escaped = c == '\\' && !escaped;
+        } else {
+            match c {
+                '"' => quoted = true,
+                '(' | '{' | '[' => depth += 1,
+                ')' if depth == 0 => return all,
+                ')' | '}' | ']' => depth -= 1,
+                ',' if depth == 0 => {
+                    all.push(String::new());
+                    continue;
+                }
+                _ => {}
+            }
+        }
+        last.push(c);
+    }
+    panic!("a macro without an end: {rest:.80}");
+}
+
+fn read_line(arguments: &[String]) -> (BTreeSet<String>, Option<String>) {
+    let (mut fields, mut event) = (BTreeSet::new(), None);
+    // What a macro passes on is read where the macro is used; the first field of its own stands behind it.
+    for argument in arguments.iter().map(|a| a.trim().trim_start_matches("$($field)*").trim_start()) {
+        if argument.is_empty()
+            || argument.starts_with('$')
+            || argument.starts_with('"')
+            || argument.starts_with("target:")
+        {
+            continue;
+        }
+        let (name, value) = argument.split_once('=').unwrap_or((argument, ""));
+        let name = name.trim().trim_start_matches(['%', '?']);
+        if name == "event" {
+            event = Some(value.trim().trim_matches('"').to_owned());
+        } else {
+            fields.insert(name.to_owned());
+        }
+    }
+    (fields, event)
+}
+
+#[test]
+fn every_event_and_field_of_the_logs_is_described() {
+    let text = text("docs/logs.md");
+    let events = text.split("\n## Events").nth(1).unwrap().split("\n## ").next().unwrap();
+    let described = first_cells(text.split("\n## Fields").nth(1).unwrap());
+    let mut seen_events = BTreeSet::new();
+    let mut seen_fields = BTreeSet::new();
+    for (fields, event) in lines_of_source() {
+        if let Some(event) = event {
+            let row = events.lines().find(|l| l.starts_with(&format!("| `{event}` |")));
+            let row = row.unwrap_or_else(|| panic!("docs/logs.md has no row for the event {event}"));
+            for field in &fields {
+                assert!(row.contains(&format!("`{field}`")), "docs/logs.md, {event}: {field} is missing");
+            }
+            seen_events.insert(event);
+        }
+        seen_fields.extend(fields);
+    }
+    assert_eq!(first_cells(events), seen_events, "events in docs/logs.md, and in src");
+    assert_eq!(described, seen_fields, "fields in docs/logs.md, and in src");
+}
