@@ -77,7 +77,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn links_are_what_wecom_has_to_be_told() {
+    fn links_are_those_to_enter_in_wecom() {
         let config = two();
         let first = links(&config, &config.wecom[0]);
         assert_eq!(first.home_desktop, "https://nb.example.com:8443/admin");

@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn what_others_say_cannot_steer_the_terminal() {
+    fn foreign_text_cannot_control_the_terminal() {
         let hostile = "a\x1b]0;title\x07b\x1b[2J\r\nFAKE ok";
         let verdict = Verdict::failed(hostile, hostile, hostile).with_detail(hostile);
         let text = coloured(&Step::new(Id::Member, None, verdict));

@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn offline_asks_nobody_and_still_names_every_step() {
+    async fn offline_sends_no_request_and_names_every_step() {
         let loaded = Ok(Loaded { config: two(), warnings: vec![], files: vec![] });
         let options = Options { offline: true, ..Options::default() };
         let report = run(&loaded, &options, None).await.unwrap();

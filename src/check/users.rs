@@ -93,7 +93,7 @@ mod tests {
     use crate::check::report::StepOutcome;
 
     #[test]
-    fn nobody_to_match_is_worth_a_warning() {
+    fn no_user_to_match_is_a_warning() {
         let mut rules = two().nocobase;
         let users = |phone| Users { all: 12, with: vec![(MatchBy::Phone, phone)] };
         let some = verdict(Some(&users(3)), &rules);

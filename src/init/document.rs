@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_there_keeps_what_is_not_asked() {
+    fn an_existing_file_keeps_what_is_not_asked() {
         let mine = "# mine\norigin = \"https://nb.example.com\" # ours\n[nocobase]\nservice_user = 9\nmatch_by = [\"phone\"]\n[[wecom]]\ncorp_id = \"ww0\"\n[[wecom]]\nname = \"b\"\n";
         let text = filled_in(Some(mine), &settings()).unwrap();
         for kept in

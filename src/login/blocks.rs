@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn r36_what_another_node_does_not_tell_is_taken_over() {
+    fn r36_another_nodes_unsent_sign_outs_are_taken_over() {
         let (blocks, start) = (Blocks::default(), Instant::now());
         for id in ["told", "left"] {
             blocks.begun_elsewhere(block(id), start);
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shared_comes_back_the_same() {
+    fn what_is_shared_is_read_back_unchanged() {
         for owner in
             [Owner::User(UserId::new(7).unwrap()), Owner::Member { entry: "a".into(), userid: "b".into() }]
         {

@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wecom_that_limits_the_rate_is_asked_by_one_probe_at_a_time_and_each_pause_is_longer() {
+    fn while_wecom_limits_the_rate_there_is_one_probe_at_a_time_and_each_pause_is_longer() {
         let limited = |passed: Duration| match passed.as_secs() {
             60..270 => Outcome::Overloaded,
             _ => Outcome::Answered,

@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn r34_two_hundred_at_once_get_what_the_limit_says() {
+    fn r34_of_two_hundred_at_once_as_many_pass_as_the_limit_allows() {
         for _ in 0..20 {
             let throttle = throttle(5, 20);
             let (client, now) = (ip("10.0.0.1"), Instant::now());
@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn r34_one_place_is_for_whoever_comes_first() {
+    fn r34_one_place_goes_to_the_first_request() {
         let throttle = throttle(5, 1);
         let now = Instant::now();
         let held = throttle.permit(ip("10.0.0.1"), now).unwrap();

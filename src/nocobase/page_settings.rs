@@ -220,7 +220,7 @@ window['__nocobase_ws_path__'] = window['__nocobase_ws_path__'] || "/ws";</scrip
     }
 
     #[test]
-    fn what_is_no_page_of_nocobase_or_not_understood_says_nothing() {
+    fn anything_but_a_nocobase_page_has_no_settings() {
         let long = format!("window['__nocobase_ws_path__'] = '{}'", "x".repeat(LONGEST + 1));
         for other in [
             "",

@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn others_speak_only_where_it_helps() {
+    fn other_crates_log_only_where_it_helps() {
         let shown = |level: &str| {
             let text = logged(LogFormat::Pretty, level, || {
                 tracing::trace!(target: "wecom_gate", "own trace");

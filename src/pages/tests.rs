@@ -203,7 +203,7 @@ fn a_person_always_finds_a_way_on() {
 }
 
 #[test]
-fn what_only_an_operator_can_repair_says_nothing_of_the_inside() {
+fn pages_show_no_internals() {
     for failure in [
         Failure::WeComConfig,
         Failure::WeComIpNotTrusted,
@@ -277,7 +277,7 @@ fn signing_out_is_a_post_and_the_page_after_it_waits_for_a_click() {
 }
 
 #[test]
-fn whoever_has_several_entries_chooses_after_signing_out_and_where_one_did_not_do() {
+fn with_several_entries_people_choose_after_signing_out_and_after_a_refusal() {
     let body = |entries, page| render(&View { entries, ..view(Lang::default(), page) }).body;
     let with = |body: &str| body.matches("&with=").count() + body.matches("?with=").count();
     let out = body(&ENTRIES, Page::SignedOut);

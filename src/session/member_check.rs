@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn what_another_node_was_told_counts_from_when_it_asked() {
+    fn another_nodes_check_counts_from_when_it_asked() {
         let member = Arc::new(MemberCheck::new(NOW, 0));
         let order = member.order(later(60), EVERY).unwrap();
         order.answered_at(later(10));

@@ -102,7 +102,7 @@ impl Checked {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn all_is_well_and_nothing_is_changed() {
+async fn a_working_setup_passes_and_nothing_is_changed() {
     let mut scene = Scene::set().await;
     scene.config.set("wecom.verify_files", vec!["WW_verify_7rG3kjVbXHngiald.txt"]);
     let _gate = Gate::start(&scene.config).await;
@@ -392,7 +392,7 @@ async fn the_sign_in_of_a_member_is_tried_without_its_effects() {
 
 /// What the stage of the other tests has: an origin whose name nobody knows.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_host_that_no_name_server_knows() {
+async fn a_host_name_that_does_not_resolve() {
     let stage = Stage::start(|_| {}).await;
     let output = run(&stage.config, &["--json"], &[]).await;
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();

@@ -54,7 +54,7 @@ async fn comes_in(gate: SocketAddr, cookie: String, patience: Duration) -> usize
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_crowd_comes_in_and_nocobase_works_for_somebody_all_the_time() {
+async fn a_crowd_signs_in_and_nocobase_is_never_idle() {
     const PEOPLE: u64 = 400;
     let (nocobase, setup, gate) = stage(PEOPLE, |setup| setup).await;
     let inside = setup.visitor_number(PEOPLE + 1);
@@ -86,7 +86,7 @@ async fn a_crowd_comes_in_and_nocobase_works_for_somebody_all_the_time() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_is_sent_for_people_who_have_gone() {
+async fn nothing_is_sent_for_clients_that_have_gone() {
     const PEOPLE: u64 = 300;
     let (nocobase, setup, gate) = stage(PEOPLE, |setup| setup.set("upstream.max_requests", 20)).await;
     // They have half a second; NocoBase needs three for all of them.
@@ -110,7 +110,7 @@ async fn nothing_is_sent_for_people_who_have_gone() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_finds_no_room_is_told_when_to_come_back() {
+async fn a_client_without_a_place_gets_retry_after() {
     let (nocobase, setup, gate) = stage(3, |setup| setup.set("upstream.max_requests", 1)).await;
     nocobase.capacity(1, Duration::from_secs(20));
     let (http, cookie) = (gate.http, setup.visitor_number(1).cookie_line());

@@ -28,7 +28,7 @@ fn button(page: &str) -> Option<String> {
 const WAY_IN: &str = "/wecom-gate/login?rd=%2Fadmin%2Fx%3Fa%3D1&with=partner";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_is_not_of_the_first_company_is_offered_the_other() {
+async fn members_of_another_company_are_offered_its_entry() {
     let stage = Stage::start(two).await;
     let id = stage.nocobase.user(serde_json::json!({ "nickname": "Zhang Shan" }));
     let binding = serde_json::json!({ "authenticator": "partner", "uuid": "zhangsan", "userId": id });

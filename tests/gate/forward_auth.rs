@@ -237,7 +237,7 @@ async fn members_work_through_other_proxies() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn strangers_get_nowhere_whatever_they_say() {
+async fn strangers_are_refused_whatever_they_send() {
     let (upstream, setup, gate) = stage(|s| s).await;
     let member = setup.visitor();
     // R3: neither what the client says about the path nor what the proxy passes on of it changes anything.
@@ -270,7 +270,7 @@ async fn strangers_get_nowhere_whatever_they_say() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn cors_preflights_pass_through_other_proxies_as_nobody() {
+async fn cors_preflights_pass_through_other_proxies_anonymously() {
     for (preflights, status) in [(true, 200), (false, 401)] {
         let (upstream, setup, gate) = stage(|s| s.set("access.preflights", preflights)).await;
         for name in PROXIES {
@@ -340,7 +340,7 @@ async fn headers_of_clients_are_stripped_by_other_proxies() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tokens_are_told_to_the_proxy_alone() {
+async fn only_the_proxy_gets_the_token() {
     let ask = |setup: &Setup, secret: &str| {
         get("/wecom-gate/auth", &format!("{}{secret}", setup.visitor().lines()))
     };

@@ -107,7 +107,7 @@ async fn three_tabs_at_once_all_finish() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_callback_that_comes_twice_spends_the_code_once() {
+async fn a_repeated_callback_spends_the_code_once() {
     let stage = Stage::start(|_| {}).await;
     stage.bound("zhangsan");
     let mut phone = stage.phone("zhangsan");
@@ -128,7 +128,7 @@ async fn a_callback_that_comes_twice_spends_the_code_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_refuses_consent_is_told_and_may_try_again() {
+async fn a_member_who_refuses_consent_may_try_again() {
     let stage = Stage::with(Settings { consent: Consent::Refuse, ..Settings::default() }, |_| {}).await;
     stage.nocobase.user(json!({ "phone": "13800000001" }));
     let mut phone = stage.phone("zhangsan");
@@ -246,7 +246,7 @@ async fn a_page_of_wecom_that_waits_for_a_person_is_no_circle() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_browser_without_cookies_is_told_so() {
+async fn a_browser_without_cookies_gets_a_page_about_it() {
     let stage = Stage::start(|_| {}).await;
     stage.bound("zhangsan");
     let mut phone = stage.phone("zhangsan");

@@ -39,7 +39,7 @@ fn reasons(ready: &Value) -> Vec<&str> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn readiness_says_what_is_degraded_and_why() {
+async fn readiness_shows_what_is_degraded_and_why() {
     let stage = Stage::start(|_| {}).await;
     stage.bound("zhangsan");
     let (status, well) = ready(&stage).await;
@@ -82,7 +82,7 @@ async fn readiness_says_what_is_degraded_and_why() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn asking_whether_it_is_ready_asks_nobody() {
+async fn readiness_probes_send_no_request_to_nocobase() {
     let stage = Stage::start(|config| {
         config.set("upstream.health_interval", "60s");
     })

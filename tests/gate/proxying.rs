@@ -164,7 +164,7 @@ async fn r16_a_silent_websocket_ends_with_its_session_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn websockets_are_told_when_the_gate_stops() {
+async fn websockets_get_a_close_frame_when_the_gate_stops() {
     let stage = Stage::start(|_| {}).await;
     let mut ws = socket(&stage.signed_in("zhangsan").await, ORIGIN).await.unwrap();
     assert_eq!(say(&mut ws, "ping").await, "ping");
@@ -205,7 +205,7 @@ async fn files_that_the_gate_keeps_stay_cacheable_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r03_nocobase_is_told_the_truth_about_the_address() {
+async fn r03_nocobase_gets_the_real_client_address() {
     let stage = Stage::start(|_| {}).await;
     let mut phone = stage.signed_in("zhangsan").await;
     for (name, lie) in [
@@ -283,7 +283,7 @@ async fn while_nocobase_starts_pages_reload_and_api_calls_see_its_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_operators_port_tells_how_things_are() {
+async fn the_operators_port_shows_the_state() {
     let stage = Stage::start(|_| {}).await;
     let get = async |path: &str| {
         let client = reqwest::Client::builder().no_proxy().build().unwrap();

@@ -198,7 +198,7 @@ async fn r16_a_session_that_ends_on_one_node_ends_on_all_within_a_second() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_redis_is_away_everything_goes_on_and_what_was_missed_is_made_up_for() {
+async fn while_redis_is_away_everything_works_and_missed_endings_follow() {
     let mut redis = Redis::start();
     let (stage, mut other) = two(&redis).await;
     let (mut here, mut there) = on_both(&stage, &other, "zhangsan").await;
@@ -252,7 +252,7 @@ async fn while_redis_is_away_everything_goes_on_and_what_was_missed_is_made_up_f
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_redis_that_hangs_slows_nobody_down() {
+async fn a_redis_that_hangs_delays_no_request() {
     // One that accepts and never says a word.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut stage =
@@ -380,7 +380,7 @@ async fn by_tls_and_by_a_socket_of_the_machine() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_redis_loses_is_told_again() {
+async fn what_redis_loses_is_published_again() {
     let mut redis = Redis::start();
     let (stage, other) = two(&redis).await;
     let (mut here, mut there) = on_both(&stage, &other, "zhangsan").await;
@@ -397,7 +397,7 @@ async fn what_redis_loses_is_told_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_node_that_dies_while_it_fetches_the_token_holds_nobody_up_for_long() {
+async fn a_node_that_dies_while_it_fetches_the_token_delays_others_only_briefly() {
     let redis = Redis::start();
     let (stage, _) = two(&redis).await;
     stage.bound("zhangsan");
@@ -411,7 +411,7 @@ async fn a_node_that_dies_while_it_fetches_the_token_holds_nobody_up_for_long() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_user_who_may_not_do_everything_is_told_once() {
+async fn missing_rights_in_redis_are_reported_once() {
     let redis = Redis::start();
     let _: String =
         redis.ask("ACL SETUSER less on >CANARY ~wecom-gate:* +set +get +del +expire +xread +xrevrange");

@@ -32,7 +32,7 @@ impl Stage {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_good_one_counts_at_once_and_nobody_is_signed_out() {
+async fn a_valid_configuration_takes_effect_at_once_and_signs_nobody_out() {
     let mut stage = Stage::start(|_| {}).await;
     let mut phone = stage.signed_in("zhangsan").await;
     let asked = |stage: &Stage| stage.nocobase.calls("auth:check");
@@ -71,7 +71,7 @@ async fn a_good_one_counts_at_once_and_nobody_is_signed_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bad_one_changes_nothing_and_everybody_is_told() {
+async fn an_invalid_configuration_changes_nothing_and_is_reported() {
     let mut stage = Stage::start(|_| {}).await;
     let mut phone = stage.signed_in("zhangsan").await;
     let good = stage.config.clone();
@@ -111,7 +111,7 @@ async fn a_bad_one_changes_nothing_and_everybody_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_nodes_of_nocobase_can_be_others() {
+async fn the_nodes_of_nocobase_can_change() {
     let mut stage = Stage::start(|_| {}).await;
     let mut phone = stage.signed_in("zhangsan").await;
     let old = stage.nocobase.address.to_string();
@@ -185,7 +185,7 @@ async fn no_request_is_lost_over_restarts_while_systemd_holds_the_socket() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn systemd_is_told_how_the_gate_is() {
+async fn systemd_gets_the_state_of_the_gate() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("notify");
     let socket = std::os::unix::net::UnixDatagram::bind(&path).unwrap();

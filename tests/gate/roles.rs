@@ -120,7 +120,7 @@ async fn without_rules_nothing_is_asked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_wecom_cannot_tell_changes_nothing() {
+async fn what_wecom_cannot_answer_changes_no_role() {
     let mut stage = stage().await;
     let lisi = bound(&stage, "lisi", &["member", "engineer"]);
     for (api, errcode, label) in [
@@ -181,7 +181,7 @@ async fn a_role_that_nocobase_does_not_know_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_would_be_left_without_a_role() {
+async fn a_user_who_would_be_left_without_a_role() {
     let mut stage =
         Stage::start(|c| rules(c, &[("department", 2, "dev"), ("department", 3, "nosuch")])).await;
     // Without anything to fall back to: NocoBase lets nobody in without a role, and a page says so.

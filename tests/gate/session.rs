@@ -86,7 +86,7 @@ async fn r13_another_sessions_phantom_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cookie_without_the_phantom_calls_the_api_as_nobody() {
+async fn a_cookie_without_the_phantom_calls_the_api_anonymously() {
     let stage = Stage::start(|_| {}).await;
     let mut phone = stage.signed_in("zhangsan").await;
     let request = phone.fetch(Method::GET, "/api/orders:list");
@@ -172,7 +172,7 @@ async fn r11_r13_nothing_of_the_gates_own_reaches_nocobase() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r13_nocobases_token_never_comes_out() {
+async fn r13_nocobases_token_never_reaches_the_browser() {
     let stage = Stage::start(|_| {}).await;
     let mut phone = stage.signed_in("zhangsan").await;
     let answer = phone.api(Method::POST, "/api/auth:syncCookies").await;
@@ -425,7 +425,7 @@ async fn delivered_to_the_browser_the_token_works_and_stays_the_sessions() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn me_tells_who_is_signed_in_and_no_token() {
+async fn me_shows_who_is_signed_in_and_no_token() {
     let stage = Stage::start(|c| _ = c.set("session.idle", "2h")).await;
     let user = stage.bound("zhangsan");
     let begun = std::time::SystemTime::now();

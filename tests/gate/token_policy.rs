@@ -23,7 +23,7 @@ async fn work(member: &mut Browser, time: Duration) {
 const FRESH: Duration = Duration::from_secs(4);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tokens_are_minted_as_nocobases_policy_says() {
+async fn tokens_are_minted_as_often_as_nocobases_policy_requires() {
     let stage = Stage::start(|_| {}).await;
     stage.nocobase.data().token_policy = Some((FRESH, true));
     let mut member = stage.signed_in("zhangsan").await;
@@ -43,7 +43,7 @@ async fn a_policy_that_the_service_account_may_not_see_is_learned() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_that_is_not_renewed_is_replaced_and_the_question_asked_once_more() {
+async fn a_token_that_is_not_renewed_is_replaced_and_the_request_repeated() {
     let stage = Stage::start(|_| {}).await;
     let mut member = stage.signed_in("zhangsan").await;
     assert_eq!(member.api(Method::GET, "/api/orders:list").await.status, 200);

@@ -257,7 +257,7 @@ async fn nocobase_is_starting_at_sign_in() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_session_never_seen_waits_until_nocobase_can_say_whether_it_goes_on() {
+async fn an_unknown_session_waits_until_nocobase_confirms_it() {
     let mut stage = bound().await;
     let mut phone = stage.signed_in("zhangsan").await;
     stage.restart().await;
@@ -274,7 +274,7 @@ async fn a_session_never_seen_waits_until_nocobase_can_say_whether_it_goes_on() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nocobase_dies_in_the_middle_and_the_next_attempt_goes_on_with_the_same_user() {
+async fn nocobase_dies_during_a_sign_in_and_the_next_attempt_continues_with_the_same_user() {
     // Before the binding; after a user was made whose number nobody was told; after the binding; at the end.
     for (on, lost) in [
         ("usersAuthenticators:create", false),
@@ -385,7 +385,7 @@ async fn the_service_account_may_not_do_it_and_the_log_names_the_rights() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_users_with_one_phone_number_are_nobodys() {
+async fn two_users_with_one_phone_number_match_nobody() {
     let stage = creating().await;
     let one = stage.nocobase.user(json!({ "phone": "13800000001" }));
     let two = stage.nocobase.user(json!({ "phone": "+86-13800000001" }));
@@ -437,7 +437,7 @@ async fn is_refused_with_code(stage: &Stage, person: &str, failure: Failure, tit
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn members_who_may_not_are_told_why() {
+async fn refused_members_see_why() {
     let stage = creating().await;
     is_refused_with_code(&stage, "outsider", Failure::NotVisible, "You cannot use this app yet").await;
     is_refused_with_code(&stage, "zhaoliu", Failure::MemberDisabled, "Your account is not active").await;

@@ -217,7 +217,7 @@ async fn a_program_that_does_not_serve_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_is_told_to_end_meanwhile_ends_and_leaves_no_heir() {
+async fn a_gate_that_is_stopped_during_an_upgrade_leaves_no_successor() {
     let mut gate = Replaceable::start(&[]).await;
     let late = format!("sleep 1; echo late; exec '{PROGRAM}' \"$@\"");
     gate.install(&gate.script(&late));
@@ -231,7 +231,7 @@ async fn who_is_told_to_end_meanwhile_ends_and_leaves_no_heir() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn systemd_learns_who_the_main_process_is() {
+async fn systemd_gets_the_new_main_process() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("notify");
     let socket = std::os::unix::net::UnixDatagram::bind(&path).unwrap();

@@ -7,7 +7,7 @@ use crate::support::raw::{gate_with, get, read_answer, request, talk};
 const NAME: &str = "WW_verify_7rG3kjVbXHngiald.txt";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn wecom_finds_its_file_by_every_door() {
+async fn wecom_finds_its_file_over_http_and_https() {
     // The origin is https: WeCom comes by http as well, where the gate listens for it.
     let change = |s: crate::support::raw::Setup| s.https().set("wecom.verify_files", vec![NAME]);
     let (upstream, setup, gate) = gate_with(change).await;

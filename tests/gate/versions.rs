@@ -17,7 +17,7 @@ async fn socket(stage: &Stage, path: &str, origin: &str) -> u16 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn members_sign_in_at_each_version_and_the_log_says_what_it_means() {
+async fn members_sign_in_at_each_version_and_the_log_names_its_support() {
     for (version, level, support) in [
         ("1.9.74", "INFO", "tried"),
         ("2.0.62", "INFO", "tried"),

@@ -159,7 +159,7 @@ async fn the_trusted_domain_is_checked_again_with_the_code() {
 }
 
 #[tokio::test]
-async fn who_comes_back() {
+async fn getuserinfo_names_each_kind_of_person() {
     let b = bench().await;
     let mut seen = Vec::new();
     for member in [
@@ -259,7 +259,7 @@ async fn sensitive_fields_need_the_member_and_the_administrator() {
 }
 
 #[tokio::test]
-async fn who_gets_no_ticket() {
+async fn people_who_get_no_ticket() {
     let b = bench().await;
     for member in ["outsider", "wwfedcba9876543210/chenyi", "oStranger00000000000000000002"] {
         assert_eq!(ticket(&b, member, &["mobile"]).await, None, "{member}");

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::*;
 
 #[tokio::test]
-async fn user_get_tells_what_a_new_app_may_know() {
+async fn user_get_returns_what_a_new_app_may_see() {
     let b = bench().await;
     let v = b.call("user/get?userid=wangwu").await;
     assert_eq!(v["userid"], "WangWu", "a key without regard to case, spelled as it was made");

@@ -64,7 +64,7 @@ async fn giving_up_leads_back_without_a_code() {
 }
 
 #[tokio::test]
-async fn who_may_not_scan() {
+async fn members_who_may_not_scan() {
     let b = bench().await;
     for (member, code) in [
         ("outsider", "60021"),

@@ -199,7 +199,7 @@ fn one_mistake_of_shape_is_one_error() {
 }
 
 #[test]
-fn everything_is_told_at_once_in_the_order_of_the_file() {
+fn all_errors_are_reported_at_once_in_the_order_of_the_file() {
     let text = "
         orgin = 'x'
         [session]
@@ -230,7 +230,7 @@ fn everything_is_told_at_once_in_the_order_of_the_file() {
 }
 
 #[test]
-fn wrong_toml_is_told_with_its_lines() {
+fn wrong_toml_is_reported_with_its_lines() {
     let errors = load_str("origin = nb.example.com\n[listen\nhttp = [1,\n", []).unwrap_err();
     assert!(errors.0.len() > 1, "{errors}");
     assert_eq!(errors.0[0].place.as_deref(), Some("line 1"));

@@ -142,7 +142,7 @@ fn values_are_taken_as_they_are_meant() {
 }
 
 #[test]
-fn several_entries_say_which_is_automatic_and_what_their_buttons_read() {
+fn several_entries_need_an_automatic_one_and_titles_of_their_own() {
     let other = [
         ("wecom.1.name", "'b'"),
         ("wecom.1.corp_id", "'ww0123456789abcdef'"),

@@ -69,7 +69,7 @@ fn any_of_the_rules_is_enough_and_none_matches_nothing() {
 }
 
 #[test]
-fn all_mistakes_are_told_at_once() {
+fn all_mistakes_are_reported_at_once() {
     let bad = [
         "",
         "/a",
@@ -102,7 +102,7 @@ fn all_mistakes_are_told_at_once() {
 }
 
 #[test]
-fn long_rules_are_told_and_the_longest_works() {
+fn rules_that_are_too_long_are_reported_and_the_longest_works() {
     let path = format!("/{}", "a".repeat(MAX_LITERALS - 1));
     assert!(matches(&format!("GET {path}**"), "GET", &format!("{path}/tail")));
     assert!(!matches(&format!("GET {path}"), "GET", &path[1..]));

@@ -127,7 +127,7 @@ async fn without_a_code_the_sign_in_was_cancelled_or_consent_denied() {
 }
 
 #[tokio::test]
-async fn r18_a_callback_that_comes_twice_fails_once_in_the_log() {
+async fn r18_a_repeated_callback_fails_once_in_the_log() {
     let (standin, sign_ins) = stage().await;
     let (own, state) = begun(&sign_ins, Via::WeCom);
     let query = format!("state={state}&code=c");

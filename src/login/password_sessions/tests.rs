@@ -36,7 +36,7 @@ async fn blocked(standin: &StandIn, id: &str) {
 }
 
 #[tokio::test]
-async fn r15_another_node_asks_nocobase_and_learns_of_the_end() {
+async fn r15_another_node_asks_nocobase_and_sees_that_the_session_ended() {
     let (standin, here) = gate().await;
     let token = token(&here, "a", now());
     let browser = opened(&here, &token);
@@ -100,7 +100,7 @@ async fn r36_the_end_holds_while_nocobase_is_away() {
 }
 
 #[tokio::test]
-async fn keys_and_tokens_of_nobodys_sign_in_have_no_session() {
+async fn api_keys_and_tokens_without_a_sign_in_have_no_session() {
     let (_standin, sessions) = gate().await;
     let user = UserId::new(7).unwrap();
     let key = sessions.minter.service(user, now().as_secs()).unwrap();

@@ -76,7 +76,7 @@ async fn r16_a_node_that_has_not_seen_a_session_asks_nocobase_once() {
 }
 
 #[tokio::test]
-async fn r15_while_nocobase_cannot_say_a_session_never_seen_is_not_taken() {
+async fn r15_while_nocobase_cannot_confirm_it_an_unknown_session_is_refused() {
     let (standin, addr) = nocobase().await;
     let (one, other) = (sessions(addr), sessions(addr));
     let session = open(&one).await;
@@ -151,7 +151,7 @@ async fn r16_the_token_that_blocks_a_session_outlives_it_so_that_its_end_is_reme
 }
 
 #[tokio::test]
-async fn r35_what_goes_on_with_requests_ends_soon_and_with_its_session() {
+async fn r35_forwarded_tokens_expire_soon_and_end_with_their_session() {
     let (_standin, addr) = nocobase().await;
     let sessions = sessions(addr);
     let mut session = *open(&sessions).await;

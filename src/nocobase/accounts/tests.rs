@@ -200,7 +200,7 @@ async fn the_order_of_match_by_counts_and_silence_does_not_change_it() {
 }
 
 #[tokio::test]
-async fn whom_nobody_matches() {
+async fn a_member_without_a_match() {
     let (standin, accounts) = accounts(&[ByPhone], false).await;
     assert_eq!(accounts.settle(&zhang()).await.plain(), Err(Failure::NoMatchingUser));
     assert_eq!(standin.rows("users").len(), 1);

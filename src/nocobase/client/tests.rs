@@ -40,7 +40,7 @@ fn turn() -> Turn {
 }
 
 #[tokio::test]
-async fn check_says_who_it_is_or_that_it_is_over() {
+async fn check_returns_the_user_or_that_the_session_has_ended() {
     let (standin, nb) = one().await;
     let valid = CheckOutcome::Valid { user_id: user(1) };
     assert_eq!(nb.check(token(1).as_str(), turn()).await.plain(), Ok(valid));
@@ -68,7 +68,7 @@ async fn r16_after_sign_out_the_session_is_over_for_every_token_of_it() {
 }
 
 #[tokio::test]
-async fn r07_an_answer_that_names_nobody_is_not_a_yes() {
+async fn r07_a_response_that_names_no_user_confirms_nothing() {
     let (standin, nb) = one().await;
     for body in [
         "{}",
@@ -89,7 +89,7 @@ async fn r07_an_answer_that_names_nobody_is_not_a_yes() {
 }
 
 #[tokio::test]
-async fn every_kind_of_trouble_has_its_failure() {
+async fn every_kind_of_error_has_its_failure() {
     use Failure::*;
     let (standin, nb) = one().await;
     let late = Fault::late(Duration::from_secs(2));

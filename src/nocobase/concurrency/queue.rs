@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_in_goes_first_and_newcomers_get_one_place_in_eight() {
+    fn signed_in_users_go_first_and_newcomers_get_one_place_in_eight() {
         let mut queue = WaitQueue::new();
         for id in 0..20 {
             queue.push(Class::New, Who::Call(id), id, id).unwrap();

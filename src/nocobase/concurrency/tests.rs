@@ -39,7 +39,7 @@ async fn queued(limiter: &NodeLimiter, many: usize) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_more_than_the_limit_at_once_and_who_is_in_goes_first() {
+async fn no_more_than_the_limit_at_once_and_signed_in_users_go_first() {
     let limiter = limiter(2);
     let order = Arc::default();
     let (one, two) = (limiter.enter(user(1)).await.unwrap(), limiter.enter(user(2)).await.unwrap());
@@ -68,7 +68,7 @@ async fn nobody_waits_longer_than_people_do() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_leaves_gets_no_place() {
+async fn a_client_that_leaves_gets_no_place() {
     let limiter = limiter(1);
     let order = Arc::default();
     let held = limiter.enter(user(1)).await.unwrap();
@@ -91,7 +91,7 @@ async fn what_ends_something_never_waits() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_waits_for_a_node_that_does_not_respond_learns_it_at_once() {
+async fn a_wait_ends_at_once_when_the_node_stops_responding() {
     let limiter = limiter(1);
     let order = Arc::default();
     let _held = limiter.enter(user(1)).await.unwrap();
@@ -109,7 +109,7 @@ async fn who_waits_for_a_node_that_does_not_respond_learns_it_at_once() {
 
 /// Real time: how long requests take is measured with the clock of the machine.
 #[tokio::test]
-async fn who_would_wait_too_long_learns_it_at_once() {
+async fn a_wait_that_would_be_too_long_is_refused_at_once() {
     let limiter = limiter(1);
     for _ in 0..9 {
         let permit = limiter.enter(user(1)).await.unwrap();

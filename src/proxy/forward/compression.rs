@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn caches_are_told_what_it_depends_on() {
+    fn caches_get_the_vary_header() {
         for (before, after) in
             [(&[][..], 1), (&["Origin"], 2), (&["origin, ACCEPT-encoding"], 1), (&["*"], 1)]
         {

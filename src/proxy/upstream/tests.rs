@@ -72,7 +72,7 @@ fn a_node_that_comes_back_warms_up() {
 }
 
 #[test]
-fn names_that_cannot_be_used_are_told() {
+fn unusable_names_are_reported() {
     let told = |nodes: &[&str]| {
         Upstreams::new(&upstream(nodes), "/", None, &Concurrency::default()).err().unwrap().to_string()
     };

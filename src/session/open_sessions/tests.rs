@@ -73,7 +73,7 @@ fn r32_only_what_is_open_is_looked_at() {
 }
 
 #[test]
-fn r32_a_session_that_was_forgotten_hears_of_its_end() {
+fn r32_a_forgotten_session_with_an_open_stream_still_ends() {
     let cache = cache();
     let session = session();
     let stream = open(&cache, &session);

@@ -47,7 +47,7 @@ fn r16_an_end_is_remembered_for_good_also_before_first_sight() {
 }
 
 #[test]
-fn r21_a_member_who_leaves_loses_every_session_of_his_and_nobody_else_does() {
+fn r21_a_member_who_leaves_loses_all_sessions_and_others_keep_theirs() {
     let seen = store();
     let mine = [session_of("wecom", "ZhangSan", NOW), session_of("wecom", "zhangsan", NOW)];
     let others = [

@@ -89,7 +89,7 @@ async fn codes_that_cannot_be_wecoms_are_not_sent() {
 
 /// Every code, as the answer of getuserinfo: what comes of it, and how often the code was sent.
 #[tokio::test]
-async fn every_error_code_comes_out_as_its_failure_and_only_a_stale_token_sends_the_code_again() {
+async fn every_error_code_becomes_its_failure_and_only_a_stale_token_sends_the_code_again() {
     use Failure::*;
     let table: &[(i64, Failure, usize)] = &[
         (-1, WeComBusy, 1),
@@ -183,7 +183,7 @@ async fn tokens_refused_for_ever_do_not_make_a_loop() {
 }
 
 #[tokio::test]
-async fn a_wrong_secret_is_asked_about_once_and_everybody_hears_why() {
+async fn a_wrong_secret_is_tried_once_and_all_callers_get_the_reason() {
     for wrong in [40001, 40013, 40091, 41002, 41004, 42001, 50003, 60020] {
         let server = Server::all(move |_| errcode(wrong)).await;
         let client = server.client();
@@ -297,7 +297,7 @@ async fn a_member_is_active_and_visible() {
 }
 
 #[tokio::test]
-async fn whoever_is_not_active_is_refused() {
+async fn inactive_members_are_refused() {
     for (status, want) in
         [(1, None), (2, Some(())), (4, Some(())), (5, Some(())), (0, Some(())), (-1, Some(()))]
     {

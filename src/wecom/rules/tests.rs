@@ -39,7 +39,7 @@ async fn server() -> Server {
 }
 
 #[tokio::test]
-async fn r22_who_is_let_in() {
+async fn r22_members_who_are_allowed() {
     use Failure::{NotAllowed, RuleUnevaluable};
     struct Row(
         &'static [&'static str],
@@ -121,7 +121,7 @@ async fn r22_trouble_of_the_moment_denies_too_but_keeps_sessions() {
 }
 
 #[tokio::test]
-async fn departments_and_tags_are_remembered_until_told_to_forget() {
+async fn departments_and_tags_are_remembered_until_they_are_cleared() {
     let server = server().await;
     let mut entry = entry(&server.url);
     entry.allow_departments = vec![2];

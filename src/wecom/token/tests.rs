@@ -136,7 +136,7 @@ async fn a_failed_renewal_leaves_the_good_token_in_use() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn wrong_configuration_is_asked_about_less_and_less_often() {
+async fn a_wrong_configuration_is_retried_less_and_less_often() {
     let (cache, wecom) = (TokenCache::default(), Wecom::default());
     let mut asked_at = Vec::new();
     let start = Instant::now();
@@ -170,7 +170,7 @@ async fn a_mended_secret_is_picked_up_and_the_pause_starts_small_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refused_token_is_replaced_once_whoever_asks() {
+async fn a_refused_token_is_replaced_once_for_all_callers() {
     let (cache, wecom) = (Arc::new(TokenCache::default()), Wecom::default());
     let stale = cache.get(|| wecom.ok(HOUR)).await.ok().unwrap();
     let mut all = tokio::task::JoinSet::new();
@@ -218,7 +218,7 @@ async fn r23_a_browser_that_leaves_does_not_undo_the_refresh() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_waits_for_ever_for_somebody_elses_refresh() {
+async fn no_caller_waits_for_ever_for_another_callers_refresh() {
     let cache = Arc::new(TokenCache::default());
     let other = Arc::clone(&cache);
     tokio::spawn(async move { other.get(std::future::pending).await.is_ok() });

@@ -200,7 +200,7 @@ async fn r25_what_is_not_for_everybody_is_not_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r25_lies_about_length_and_responses_cut_short_are_not_kept() {
+async fn r25_responses_of_the_wrong_length_are_not_kept() {
     let (upstream, setup, gate) = gate_with(|s| s).await;
     let member = setup.visitor();
     let head = format!("HTTP/1.1 200 OK\r\n{SCRIPT}");

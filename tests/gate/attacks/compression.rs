@@ -49,7 +49,7 @@ fn coding(answer: &Answer) -> Option<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r25_another_site_learns_nothing_from_the_size_of_a_response() {
+async fn r25_the_size_of_a_response_reveals_nothing_to_another_site() {
     let (upstream, setup, gate) = gate().await;
     for path in ["/api/x", "/api/public", "/files/main/x.json"] {
         upstream.answer(path, "200 OK", JSON, &body());

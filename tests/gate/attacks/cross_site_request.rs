@@ -49,7 +49,7 @@ async fn a_cookie_alone_never_acts_as_the_member() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_another_site_sends_is_nobodys() {
+async fn requests_of_another_site_carry_no_identity() {
     let (upstream, setup, gate) = gate_with(|s| s.set("nocobase.identity_headers", true)).await;
     let member = setup.visitor();
     // From the site itself all of this is the member's.

@@ -63,7 +63,7 @@ async fn r07_no_cookie_bytes_pass() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r07_while_nobody_can_say_whether_a_session_goes_on_it_does_not() {
+async fn r07_a_session_that_nobody_can_confirm_is_refused() {
     // NocoBase is away, says nonsense, says that it is somebody else's, says that it has ended.
     let nowhere = Setup::new("127.0.0.2:9".parse().unwrap());
     let gate = nowhere.start().await;

@@ -57,7 +57,7 @@ async fn r33_an_address_that_cannot_be_read_opens_no_bypass() {
 
 /// They are limited together, and use up nobody else's share: not the proxy's, and not that of `::1`.
 #[tokio::test(flavor = "multi_thread")]
-async fn r33_clients_that_cannot_be_told_have_a_share_of_their_own() {
+async fn r33_clients_of_unknown_address_have_a_share_of_their_own() {
     let (_upstream, _setup, gate) = gate_with(|s| {
         s.set("access.trusted_proxies", vec!["127.0.0.0/8"]).set("limits.sign_ins_per_minute", 3)
     })

@@ -48,7 +48,7 @@ async fn kept(stage: &Stage, member: &mut Browser) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r35_what_goes_on_to_nocobase_ends_within_half_an_hour() {
+async fn r35_forwarded_tokens_end_within_half_an_hour() {
     for (delivery, idle) in [("sealed", "12h"), ("browser", "12h"), ("sealed", "10m")] {
         let stage =
             Stage::start(|c| _ = c.set("nocobase.token_delivery", delivery).set("session.idle", idle)).await;
@@ -71,7 +71,7 @@ async fn r35_what_goes_on_to_nocobase_ends_within_half_an_hour() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r35_a_kept_token_counts_while_its_session_goes_on_and_no_longer() {
+async fn r35_a_kept_token_is_valid_only_as_long_as_its_session() {
     let mut stage = Stage::start(|_| {}).await;
     let user = stage.bound("zhangsan");
     let mut member = stage.signed_in("zhangsan").await;
@@ -136,7 +136,7 @@ async fn r35_the_block_outlives_the_session_and_its_token_stays_in_the_gate() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r35_a_member_who_leaves_takes_no_token_along() {
+async fn r35_a_member_who_leaves_keeps_no_valid_token() {
     let stage = Stage::start(|c| _ = c.set("session.recheck", "10s")).await;
     let mut member = stage.signed_in("zhangsan").await;
     let token = kept(&stage, &mut member).await;

@@ -188,7 +188,7 @@ async fn r09_nothing_to_set_is_no_reason_to_leave_it() {
 
 /// Networks that need no session pass as nobody.
 #[tokio::test(flavor = "multi_thread")]
-async fn r09_who_passes_by_address_is_nobody() {
+async fn r09_clients_that_pass_by_address_have_no_identity() {
     let (upstream, setup, gate) = gate_with(|s| {
         s.https().set("nocobase.identity_headers", true).set("access.bypass_networks", vec!["127.0.0.0/8"])
     })
@@ -257,7 +257,7 @@ async fn r10_what_the_gate_sets_cannot_be_nominated_away() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r03_forwarding_headers_are_made_anew() {
+async fn r03_forwarding_headers_are_replaced() {
     let (upstream, setup, gate) = gate_with(|s| s.set("access.bypass_networks", vec!["10.0.0.0/8"])).await;
     let member = setup.visitor();
     let claims = "X-Forwarded-For: 10.1.2.3\r\nX-Real-IP: 10.1.2.3\r\nForwarded: for=10.1.2.3\r\nTrue-Client-IP: 10.1.2.3\r\n";

@@ -366,7 +366,7 @@ async fn r01_characters_that_node_takes_in_a_query_are_encoded_on_http_2() {
 
 /// A refusal of the gate on HTTP/2 has a body, an id and a line in the log, as on HTTP/1.
 #[tokio::test(flavor = "multi_thread")]
-async fn r27_refusals_on_http_2_say_what_they_have_to() {
+async fn r27_refusals_on_http_2_are_complete() {
     let (_upstream, setup, gate) = gate_with(|s| s.https()).await;
     let h2 = setup.h2(&gate).await;
     for path in ["/api//x?token=secret", "/api/x%2f?token=secret", "/.?token=secret"] {
@@ -386,7 +386,7 @@ async fn r27_refusals_on_http_2_say_what_they_have_to() {
 /// What Pingora refuses by itself on HTTP/2, before the gate sees the request: a status without a body, or a reset of the stream.
 /// It does not say what the proxy is made of, and the other streams of the connection go on.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_pingora_refuses_on_http_2_says_nothing_of_pingora() {
+async fn refusals_of_pingora_on_http_2_do_not_name_it() {
     let (upstream, setup, gate) = stage().await;
     for (what, fields, expected) in [
         ("another host", vec![("host", "evil.test")], 400),

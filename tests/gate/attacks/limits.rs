@@ -230,7 +230,7 @@ async fn r17_bodies_are_bounded() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r29_http_2_says_its_bounds_and_keeps_them() {
+async fn r29_http_2_announces_its_limits_and_keeps_them() {
     let (upstream, setup, mut gate) = gate_with(|s| s.https()).await;
     let mut stream = setup.tls(&gate, "h2").await;
     stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();

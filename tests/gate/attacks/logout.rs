@@ -105,7 +105,7 @@ async fn r36_signing_out_ends_the_session_also_while_nocobase_is_away() {
 /// A change of the configuration does not make the gate forget what NocoBase still has to be told; and a hundred sign-outs
 /// at once are a hundred blocks.
 #[tokio::test(flavor = "multi_thread")]
-async fn r36_what_nocobase_has_to_be_told_survives_a_reload() {
+async fn r36_unsent_sign_outs_survive_a_reload() {
     let stage = Stage::start(|_| {}).await;
     let mut browsers = Vec::new();
     for _ in 0..20 {
@@ -147,7 +147,7 @@ fn published(redis: &Redis) -> usize {
 
 /// NocoBase is away, a member signs out, and the gate is killed before NocoBase is back.
 #[tokio::test(flavor = "multi_thread")]
-async fn r36_with_redis_what_nocobase_has_to_be_told_survives_a_kill() {
+async fn r36_with_redis_unsent_sign_outs_survive_a_kill() {
     for comes_back in [true, false] {
         let redis = Redis::start();
         let mut stage = Stage::start(|c| _ = c.set("session.redis", redis.url())).await;
@@ -175,7 +175,7 @@ async fn r36_with_redis_what_nocobase_has_to_be_told_survives_a_kill() {
 
 /// Without Redis the gate tells NocoBase when it stops, without waiting for the next attempt.
 #[tokio::test(flavor = "multi_thread")]
-async fn r36_without_redis_nocobase_is_told_before_an_orderly_stop() {
+async fn r36_without_redis_sign_outs_are_sent_before_an_orderly_stop() {
     let mut stage = Stage::start(|_| {}).await;
     let copy = stage.signed_in("zhangsan").await;
     stage.nocobase.fail("auth:signOut", 503, "{}", 3);
@@ -192,7 +192,7 @@ async fn r36_without_redis_nocobase_is_told_before_an_orderly_stop() {
 
 /// A stop waits a few seconds for NocoBase and no longer, and says what is left.
 #[tokio::test(flavor = "multi_thread")]
-async fn r36_what_cannot_be_told_before_a_stop_is_in_the_log() {
+async fn r36_sign_outs_that_cannot_be_sent_before_a_stop_are_logged() {
     let mut stage = Stage::start(|_| {}).await;
     let copy = stage.signed_in("zhangsan").await;
     stage.nocobase.down().await;

@@ -104,7 +104,7 @@ async fn r01_a_key_with_encoded_delimiters_passes_no_rule_and_no_stranger() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r02_nothing_but_method_and_path_opens_a_public_door() {
+async fn r02_nothing_but_method_and_path_makes_a_request_public() {
     let (upstream, _setup, gate) = gate().await;
     for (method, target, headers) in [
         ("GET", "/api/secret?/api/public", ""),

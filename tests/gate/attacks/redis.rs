@@ -13,7 +13,7 @@ use crate::support::raw::{gate_with, get, request, talk};
 use crate::support::{HOST, Redis, Stage, becomes, eventually};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r27_a_wrong_password_is_told_and_not_shown() {
+async fn r27_a_wrong_password_is_reported_and_not_shown() {
     let redis = Redis::start_with(&["--requirepass", "the right one"]);
     let url = |password: &str| format!("redis://{password}{}", redis.address);
     let mut stage = Stage::start(|c| _ = c.set("session.redis", url(":CANARY@"))).await;
@@ -32,7 +32,7 @@ async fn r27_a_wrong_password_is_told_and_not_shown() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r07_r13_what_others_write_into_redis_is_not_believed() {
+async fn r07_r13_entries_of_others_in_redis_are_ignored() {
     let redis = Redis::start();
     let (stage, other) = two(&redis).await;
     let (mut here, mut there) = on_both(&stage, &other, "zhangsan").await;
@@ -109,7 +109,7 @@ async fn r07_r13_what_others_write_into_redis_is_not_believed() {
 
 /// Whoever writes into Redis cannot keep a member in who has left: not with another member's good standing, nor with text.
 #[tokio::test(flavor = "multi_thread")]
-async fn r13_the_standing_of_one_member_says_nothing_of_another() {
+async fn r13_the_status_of_one_member_is_not_taken_for_anothers() {
     let redis = Redis::start();
     let stage = Stage::start(|c| {
         c.set("session.redis", redis.url()).set("session.recheck", "10s");
@@ -163,7 +163,7 @@ async fn two_installations_on_one_redis_do_not_meet() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r13_what_was_told_once_and_is_played_back_ends_nothing_that_began_later() {
+async fn r13_a_replayed_ending_ends_no_later_session() {
     let redis = Redis::start();
     let (stage, other) = two(&redis).await;
     let (mut here, mut there) = on_both(&stage, &other, "zhangsan").await;

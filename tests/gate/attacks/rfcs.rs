@@ -193,7 +193,7 @@ async fn r31_a_101_that_nobody_asked_for_is_502() {
 
 /// RFC 9110, 15.5.2 and 15.5.6; RFC 9112, 3.2.
 #[tokio::test(flavor = "multi_thread")]
-async fn refusals_say_what_they_have_to() {
+async fn refusals_are_complete() {
     let (upstream, setup, gate) = gate_with(|s| s.https()).await;
     let no_host = |h: &str| format!("GET /api/public HTTP/1.1\r\n{h}\r\n");
     for (what, bytes, status) in [

@@ -45,7 +45,7 @@ async fn r22_a_rule_that_cannot_be_checked_lets_nobody_in() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r22_who_is_outside_the_rule_stays_outside() {
+async fn r22_members_outside_the_rules_are_refused() {
     let stage = Stage::start(|c| _ = c.set("wecom.allow_users", vec!["somebodyelse"])).await;
     stage.bound("zhangsan");
     let page = stage.phone("zhangsan").open("/admin").await;

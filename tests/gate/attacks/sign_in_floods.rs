@@ -65,7 +65,7 @@ async fn r17_sign_ins_of_one_address_are_counted_and_nothing_else_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r17_behind_a_proxy_each_client_is_counted_and_lies_are_not() {
+async fn r17_behind_a_proxy_each_client_is_counted_and_forged_addresses_are_not() {
     let (_upstream, _setup, gate) = gate_with(|s| {
         s.set("limits.sign_ins_per_minute", 2).set("access.trusted_proxies", vec!["127.0.0.0/8"])
     })
@@ -90,7 +90,7 @@ async fn r17_behind_a_proxy_each_client_is_counted_and_lies_are_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r17_without_a_proxy_nobody_chooses_his_address() {
+async fn r17_without_a_proxy_no_client_chooses_its_address() {
     let (_upstream, _setup, gate) = gate_with(|s| s.set("limits.sign_ins_per_minute", 3)).await;
     let mut passed = 0;
     for i in 0..10 {
@@ -102,7 +102,7 @@ async fn r17_without_a_proxy_nobody_chooses_his_address() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r17_a_whole_company_comes_from_one_address_at_nine_o_clock() {
+async fn r17_a_whole_company_signs_in_from_one_address_at_nine_o_clock() {
     let (_upstream, _setup, gate) =
         gate_with(|s| s.set("log.level", "info").set("log.access_log", false)).await;
     let mut crowd = Vec::new();
@@ -123,7 +123,7 @@ async fn r17_a_whole_company_comes_from_one_address_at_nine_o_clock() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r17_worthless_callbacks_are_counted_and_real_ones_are_not() {
+async fn r17_rejected_callbacks_are_counted_and_real_ones_are_not() {
     let stage = Stage::start(|c| {
         c.set("limits.bad_callbacks_per_minute", 4);
         c.set("access.trusted_proxies", vec!["127.0.0.0/8"]);
@@ -171,7 +171,7 @@ async fn r17_worthless_callbacks_are_counted_and_real_ones_are_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r17_sign_ins_that_wait_for_wecom_are_bounded_and_nobody_loses_his_code() {
+async fn r17_sign_ins_that_wait_for_wecom_are_bounded_and_no_code_is_lost() {
     let stage = Stage::start(|c| {
         c.set("limits.sign_ins_at_once", 1);
     })

@@ -61,7 +61,7 @@ async fn r43_a_stop_does_not_wait_for_a_start() {
 
 /// Connections that the kernel has accepted while the gate looks elsewhere, and a stop before it looks at them.
 #[tokio::test(flavor = "multi_thread")]
-async fn r43_who_is_in_the_queue_at_a_stop_is_served() {
+async fn r43_connections_in_the_queue_at_a_stop_are_served() {
     const PLAIN: usize = 300;
     const TLS: usize = 20;
     // All at once is too many for NocoBase, which is another matter.

@@ -16,7 +16,7 @@ fn lure(stage: &Stage, redirect_uri: &str, state: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r39_a_code_that_comes_to_a_page_is_not_seen_by_nocobase() {
+async fn r39_a_code_in_a_pages_address_is_not_seen_by_nocobase() {
     let stage = Stage::start(|_| {}).await;
     let mut member = stage.signed_in("zhangsan").await;
     for (path, state) in

@@ -8,7 +8,7 @@ use crate::support::raw::{gate_with, read_all, request};
 
 /// A body that is not wanted: the response arrives all the same, at once, and the connection serves the next request.
 #[tokio::test(flavor = "multi_thread")]
-async fn responses_arrive_however_large_the_body_that_nobody_wants() {
+async fn responses_arrive_however_large_the_unread_body() {
     let (upstream, setup, gate) = gate_with(|s| s.https().set("limits.body_bytes", "1GiB")).await;
     for (size, pause) in [(70_000, 0), (1 << 20, 0), (9 << 20, 0), (100 << 20, 0), (4 << 20, 40)] {
         for (path, status) in [("/api/x", 401), ("/a/../b", 400), ("/wecom-gate/none", 404)] {

@@ -6,7 +6,7 @@ use crate::support::Stage;
 use crate::support::raw::{gate_with, get, read_answer};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r18_who_comes_next_on_a_connection_is_not_who_came_before() {
+async fn r18_requests_on_one_connection_do_not_share_an_identity() {
     let (upstream, setup, gate) = gate_with(|s| s.https().set("nocobase.identity_headers", true)).await;
     let member = setup.visitor();
     for tls in [false, true] {
@@ -81,7 +81,7 @@ async fn r18_what_nocobase_said_of_one_session_counts_for_no_other() {
 
 /// The memo of callbacks that are asked for twice is the browser's own.
 #[tokio::test(flavor = "multi_thread")]
-async fn r18_an_outcome_is_told_to_the_browser_that_earned_it_only() {
+async fn r18_an_outcome_goes_only_to_the_browser_that_signed_in() {
     let stage = Stage::start(|_| {}).await;
     stage.bound("zhangsan");
     let mut browser = stage.phone("zhangsan");

@@ -133,7 +133,7 @@ async fn the_token_goes_in_where_the_phantom_was_and_nowhere_else() {
 /// A page may come from a node that has told it "App stopped": one of several nodes that is well is said to run. A lone
 /// node speaks for itself.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_page_that_comes_to_another_node_is_told_that_it_runs() {
+async fn a_page_on_another_node_learns_that_it_runs() {
     const RUNNING: &[u8] = b"\x81\x37{\"type\":\"maintaining\",\"payload\":{\"code\":\"APP_RUNNING\"}}";
     let other = Upstream::start().await;
     for several in [true, false] {

@@ -262,7 +262,7 @@ async fn listen(to: SocketAddr, head: &str) -> Vec<u8> {
 
 /// Whatever the server says, right or wrong, reaches the page as it was said, and nothing of the gate's comes in between.
 #[tokio::test(flavor = "multi_thread")]
-async fn r30_what_the_server_says_passes_as_without_the_gate() {
+async fn r30_frames_of_the_server_pass_unchanged() {
     let text = |payload: &[u8]| [&[0x81, u8::try_from(payload.len()).unwrap()], payload].concat();
     for (name, pieces) in [
         ("a reserved bit", vec![text(b"first"), vec![0xc1, 1, b'a']]),

@@ -97,7 +97,7 @@ async fn r24_a_name_is_text_wherever_it_goes() {
 
 /// A userid is what WeCom documents as one, else it is nobody's: it goes into queries, headers and logs.
 #[tokio::test(flavor = "multi_thread")]
-async fn r24_what_is_no_userid_signs_nobody_in() {
+async fn r24_invalid_userids_sign_nobody_in() {
     let mut stage = Stage::start(|c| {
         c.set("nocobase.auto_create_user", true).set("nocobase.identity_headers", true);
     })

@@ -26,7 +26,7 @@ fn is_refused(policy: &Policy, request: &Request<'_>) -> bool {
 }
 
 #[test]
-fn r44_another_application_is_refused_whoever_asks() {
+fn r44_another_application_is_refused_to_every_client() {
     for path in
         ["/api/users:list", "/api/auth:check", "/ws", "/files/main/x/y/1.pdf", "/assets/a.js", "/admin"]
     {
@@ -54,7 +54,7 @@ fn r44_another_application_is_refused_whoever_asks() {
 }
 
 #[test]
-fn r44_paths_of_another_application_are_refused_whoever_asks() {
+fn r44_paths_of_another_application_are_refused_to_every_client() {
     let crm = |policy: Policy| Policy { public_path: "/crm/".to_owned(), ..policy };
     for (path, main, sub1, main_below_crm) in [
         ("/apps/sub1/admin", true, false, false),
@@ -101,7 +101,7 @@ fn r44_forward_auth_does_not_vouch_for_another_application() {
 }
 
 #[test]
-fn r44_a_person_is_told_on_a_page() {
+fn r44_a_browser_gets_the_refusal_as_a_page() {
     let request = Request { session: SessionState::Valid, ..page("/apps/sub1/admin") };
     assert_eq!(decide(&policy(), &request), no_page(Failure::OtherApplication));
     assert_eq!(decide(&policy(), &call("/apps/sub1/admin")), no(Failure::OtherApplication));

@@ -104,7 +104,7 @@ fn r25_a_page_in_place_of_a_file_is_none() {
 }
 
 #[test]
-fn r25_texts_are_everybodys_only_in_the_language_that_was_asked_for() {
+fn r25_texts_are_shared_only_in_the_language_that_was_requested() {
     let policy = policy();
     let texts = |query| client_file(&policy, "GET", "/api/app:getLang", query);
     let found = texts(Some("locale=zh-CN")).unwrap();

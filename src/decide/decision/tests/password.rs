@@ -126,13 +126,13 @@ fn the_form_and_what_it_is_made_of_pass_to_the_letter() {
 }
 
 #[test]
-fn nobody_is_signed_in_as_somebody_else_by_a_link_to_the_form() {
+fn a_link_to_the_form_signs_nobody_in_as_another_user() {
     let request = Request { query: Some("redirect=/x&token=eyJ&authenticator=basic"), ..page("/signin") };
     assert_eq!(decide(&with_password(), &request), Decision::Redirect("/signin?redirect=/x".to_owned()));
 }
 
 #[test]
-fn who_came_by_password_is_as_free_as_the_token_says() {
+fn a_password_session_may_do_what_its_token_allows() {
     let keyless = Policy { api_keys: false, ..with_password() };
     for request in [call("/api/users:list"), Request { method: "DELETE", ..call("/api/x") }] {
         let with = |credential| Request { credential, ..request };
@@ -181,7 +181,7 @@ fn nocobases_cookie_opens_pages_files_and_the_websocket_and_no_call() {
 }
 
 #[test]
-fn a_sign_in_by_password_gets_its_cookie_where_our_own_page_asks_whose_token_it_holds() {
+fn a_sign_in_by_password_gets_its_cookie_when_our_own_page_checks_its_token() {
     let check = |credential| Request { credential, ..call("/api/auth:check") };
     let opens = |policy: &Policy, request: &Request<'_>| matches!(crate::decide::decide(policy, request), Decision::Forward(options) if options.opens_password);
     let policy = with_password();
@@ -319,7 +319,7 @@ fn socket(path: &str) -> Request<'_> {
 }
 
 #[test]
-fn the_forms_websocket_passes_as_nobody_from_our_own_pages_alone() {
+fn the_forms_websocket_passes_anonymously_from_our_own_pages_only() {
     let policy = with_password();
     let old =
         |request| Request { sec_fetch_site: None, sec_fetch_mode: None, sec_fetch_dest: None, ..request };
@@ -350,7 +350,7 @@ fn the_forms_websocket_passes_as_nobody_from_our_own_pages_alone() {
 }
 
 #[test]
-fn addresses_that_nocobases_page_tells_are_those_of_the_form() {
+fn addresses_in_nocobases_page_are_those_of_the_form() {
     let client = ClientPaths::new(Some("new"), Some("/socket/x"));
     let policy = Policy { client, browsers: Browsers::NocoBase, ..with_password() };
     let visit = |path| Request { user_agent: Some(CHROME), ..page(path) };

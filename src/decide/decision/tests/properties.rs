@@ -180,7 +180,7 @@ fn the_password_form_takes_nothing_away_and_adds_only_itself_and_its_people() {
 }
 
 #[test]
-fn r02_no_user_agent_turns_a_refusal_into_a_pass() {
+fn r02_no_user_agent_changes_a_refusal() {
     for_all(|policy, request| {
         // Who may pass by the password form passes with a browser: there its page is of use.
         if request.user_agent.is_some() && !may_pass_by_password(policy, request) {

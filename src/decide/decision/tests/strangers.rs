@@ -29,7 +29,7 @@ fn networks_rules_and_keys_pass_without_a_session() {
 }
 
 #[test]
-fn r02_a_word_opens_for_nobody_and_for_nothing_else() {
+fn r02_a_preset_passes_anonymously_and_opens_nothing_else() {
     let public = PublicRules::parse(&["@public-forms".to_owned()], "/").unwrap();
     let open = Policy { public, ..policy() };
     let closed = Policy { api_keys: false, ..open.clone() };
@@ -248,7 +248,7 @@ fn every_caller_has_its_way_in() {
 }
 
 #[test]
-fn cors_preflights_of_api_paths_pass_as_nobody() {
+fn cors_preflights_of_api_paths_pass_anonymously() {
     let evil = Some("https://evil.com");
     let preflight = Request {
         method: "OPTIONS",
@@ -296,7 +296,7 @@ fn cors_preflights_of_api_paths_pass_as_nobody() {
 }
 
 #[test]
-fn temporary_links_to_files_pass_as_nobody() {
+fn temporary_links_to_files_pass_anonymously() {
     let link = Request {
         query: Some("a=b&temporaryAccessToken=x"),
         user_agent: None,

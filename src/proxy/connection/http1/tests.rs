@@ -119,7 +119,7 @@ async fn r17_silence_ends_a_connection() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_comes_too_early_belongs_to_nobody() {
+async fn bytes_that_arrive_too_early_belong_to_no_request() {
     let (mut far, _stop) = client();
     let two = b"GET /a HTTP/1.1\r\nHost: a\r\n\r\nGET /b HTTP/1.1\r\nHost: a\r\n\r\n";
     assert_eq!(ask(&mut far, two).await, "/a 0");

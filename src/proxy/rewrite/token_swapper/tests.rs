@@ -90,7 +90,7 @@ fn a_stream_of_frames_keeps_its_order() {
 }
 
 #[test]
-fn whatever_is_no_auth_message_is_unchanged() {
+fn anything_but_an_auth_message_is_unchanged() {
     for message in [
         "",
         "auth:token",
