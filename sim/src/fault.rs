@@ -1,5 +1,7 @@
 //! Trouble on demand: what a call to a path does instead of what it should.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// One trouble. The oldest one that fits a call is applied; used up, it goes away.
@@ -8,6 +10,9 @@ use serde::{Deserialize, Serialize};
 pub struct Fault {
     /// Path of the API or page, e.g. `/cgi-bin/gettoken`; `*`: every path except the control API.
     pub path: String,
+    /// Only calls that have these parameters in their query.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub params: BTreeMap<String, String>,
     /// This many calls pass first.
     #[serde(default)]
     pub skip: u32,
@@ -37,6 +42,8 @@ pub enum FaultKind {
     Html,
     /// 200 with this body; not carried out.
     Body(String),
+    /// This response; not carried out.
+    Response(CannedResponse),
     /// No response ever; not carried out.
     Hang,
     /// The connection is cut; not carried out.
@@ -45,6 +52,36 @@ pub enum FaultKind {
     Lost,
     /// Carried out; the response ends in the middle of its JSON.
     Truncated,
+}
+
+/// A response that does not come from WeCom's application.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CannedResponse {
+    /// HTTP status.
+    pub status: u16,
+    /// Where a redirect leads.
+    #[serde(default)]
+    pub location: Option<String>,
+    /// The body, sent as JSON whatever it is.
+    #[serde(default)]
+    pub body: String,
+}
+
+impl FaultKind {
+    /// This status with this body.
+    pub fn response(status: u16, body: impl Into<String>) -> FaultKind {
+        FaultKind::Response(CannedResponse { status, location: None, body: body.into() })
+    }
+
+    /// The HTTP status of what takes the response's place; 0 where there is none.
+    pub(crate) fn status(&self) -> u16 {
+        match self {
+            FaultKind::Status(status) | FaultKind::Response(CannedResponse { status, .. }) => *status,
+            FaultKind::Html | FaultKind::Body(_) => 200,
+            _ => 0,
+        }
+    }
 }
 
 impl Fault {
@@ -75,15 +112,25 @@ impl Fault {
         Fault { skip, ..self }
     }
 
-    fn fits(&self, path: &str) -> bool {
-        self.path == "*" || self.path == path
+    /// Only for calls with this parameter.
+    #[must_use]
+    pub fn with_param(mut self, name: &str, value: &str) -> Fault {
+        self.params.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    fn fits(&self, path: &str, query: &str) -> bool {
+        let has = |(name, value): (&String, &String)| {
+            url::form_urlencoded::parse(query.as_bytes()).any(|(n, v)| n == *name && v == *value)
+        };
+        (self.path == "*" || self.path == path) && self.params.iter().all(has)
     }
 }
 
 /// Takes the fault for this call, and counts it.
-pub(crate) fn take(faults: &mut Vec<Fault>, path: &str) -> Option<Fault> {
+pub(crate) fn take(faults: &mut Vec<Fault>, path: &str, query: &str) -> Option<Fault> {
     let mut hit = None;
-    for f in faults.iter_mut().filter(|f| f.fits(path)) {
+    for f in faults.iter_mut().filter(|f| f.fits(path, query)) {
         if f.skip > 0 {
             f.skip -= 1;
         } else if f.count != Some(0) {
@@ -103,7 +150,7 @@ mod tests {
     #[test]
     fn faults_wait_count_and_go() {
         let mut all = vec![Fault::errcode("/a", 42001, 2).after(1), Fault::errcode("*", -1, 1)];
-        let kinds: Vec<_> = (0..5).map(|_| take(&mut all, "/a").map(|f| f.kind)).collect();
+        let kinds: Vec<_> = (0..5).map(|_| take(&mut all, "/a", "").map(|f| f.kind)).collect();
         let code = |n| Some(FaultKind::Errcode(n));
         assert_eq!(kinds, [code(-1), code(42001), code(42001), None, None]);
         assert!(all.is_empty());
@@ -112,8 +159,17 @@ mod tests {
     #[test]
     fn another_path_is_left_alone() {
         let mut all = vec![Fault::new("/a", FaultKind::Hang)];
-        assert!(take(&mut all, "/b").is_none());
-        assert!(take(&mut all, "/a").is_some());
+        assert!(take(&mut all, "/b", "").is_none());
+        assert!(take(&mut all, "/a", "").is_some());
         assert_eq!(all.len(), 1, "without a count it stays");
+    }
+
+    #[test]
+    fn a_fault_for_some_parameters_leaves_other_calls_alone() {
+        let mut all = vec![Fault::new("/a", FaultKind::Hang).with_param("id", "a b").with_param("x", "1")];
+        for query in ["", "id=a+b", "id=a&x=1", "x=1"] {
+            assert!(take(&mut all, "/a", query).is_none(), "{query}");
+        }
+        assert!(take(&mut all, "/a", "y=2&x=1&id=a%20b").is_some());
     }
 }

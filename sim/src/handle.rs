@@ -155,6 +155,13 @@ impl Handle {
         self.shared.lock().faults.clear();
     }
 
+    /// The access tokens that are valid now.
+    pub fn tokens(&self) -> Vec<String> {
+        let now = self.shared.now_ms();
+        let inner = self.shared.lock();
+        inner.tokens.iter().filter(|(_, token)| now < token.until_ms).map(|(name, _)| name.clone()).collect()
+    }
+
     /// Lets every access token expire: 42001.
     pub fn expire_tokens(&self) {
         let now = self.shared.now_ms();

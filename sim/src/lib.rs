@@ -37,7 +37,7 @@ mod tests;
 pub use data::{App, Company, Data, DataError, Department, External, Member, SENSITIVE, Tag, Visible};
 pub use error::SimError;
 pub use event::{Delivery, Event, Forgery, seal, sign};
-pub use fault::{Fault, FaultKind};
+pub use fault::{CannedResponse, Fault, FaultKind};
 pub use handle::{CodeRequest, Handle};
 pub use server::{Options, Running, Simulator};
 pub use settings::{Consent, Limits, Refusal, Settings};

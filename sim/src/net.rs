@@ -1,4 +1,4 @@
-//! A TCP listener whose connections can be cut from within a request, and all at once at the end.
+//! A TCP listener whose connections can be cut from within a request, and all at once at the end; who asks for what host.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -9,6 +9,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::extract::connect_info::Connected;
+use axum::http::header;
+use axum::http::request::Parts;
 use axum::serve::{IncomingStream, Listener};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
@@ -25,6 +27,12 @@ impl Peer {
     pub(crate) fn cut(&self) {
         self.cut.store(true, Ordering::Relaxed);
     }
+}
+
+/// The host (and port) that a request asks for.
+pub(crate) fn host(parts: &Parts) -> String {
+    let header = || parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    parts.uri.authority().map(|a| a.as_str()).or_else(header).unwrap_or_default().to_owned()
 }
 
 pub(crate) struct CuttableListener(pub(crate) TcpListener);

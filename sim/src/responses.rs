@@ -14,16 +14,23 @@ pub(crate) fn not_found() -> Response {
     (StatusCode::NOT_FOUND, Html(page)).into_response()
 }
 
+fn status(number: u16) -> StatusCode {
+    StatusCode::from_u16(number).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
 /// Does what a fault says in place of a response.
 pub(crate) async fn misbehave(sim: &Shared, peer: &Peer, kind: &FaultKind) -> Response {
     match kind {
-        FaultKind::Status(s) => {
-            StatusCode::from_u16(*s).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR).into_response()
-        }
+        FaultKind::Status(number) => status(*number).into_response(),
         FaultKind::Html => {
             Html("<!doctype html><title>Sign in to the network</title><h1>Welcome</h1>").into_response()
         }
         FaultKind::Body(text) => ([(header::CONTENT_TYPE, "application/json")], text.clone()).into_response(),
+        FaultKind::Response(canned) => {
+            let location = canned.location.as_ref().map(|to| [(header::LOCATION, to.clone())]);
+            let kind = [(header::CONTENT_TYPE, "application/json")];
+            (status(canned.status), kind, location, canned.body.clone()).into_response()
+        }
         FaultKind::Hang => {
             sim.stopped().await;
             peer.cut();

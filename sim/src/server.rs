@@ -18,7 +18,7 @@ use crate::data::Data;
 use crate::error::SimError;
 use crate::fault::{self, FaultKind};
 use crate::handle::Handle;
-use crate::net::{CuttableListener, Peer};
+use crate::net::{CuttableListener, Peer, host};
 use crate::settings::Settings;
 use crate::state::{LogLine, Shared};
 use crate::{api, control, pages, responses};
@@ -155,13 +155,26 @@ async fn front(sim: Arc<Shared>, peer: Peer, request: Request) -> Response {
     let claimed: Option<IpAddr> =
         parts.headers.get("x-sim-ip").and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok());
     if path.starts_with("/cgi-bin/") {
-        let query = parts.uri.query().unwrap_or("");
-        return api::serve(Arc::clone(&sim), peer, parts.method, path, query, claimed, body).await;
+        return api::serve(Arc::clone(&sim), peer, &parts, claimed, body).await;
     }
+    let query = parts.uri.query().unwrap_or("");
+    let write = |status: u16| {
+        let now = sim.now_ms();
+        sim.lock().write_log(LogLine {
+            at_ms: now,
+            ip: claimed.unwrap_or(peer.ip),
+            host: host(&parts),
+            method: parts.method.to_string(),
+            path: path.to_owned(),
+            query: api::redact(query),
+            errcode: None,
+            status,
+        });
+    };
     let fault = {
         let mut inner = sim.lock();
         inner.count(path);
-        fault::take(&mut inner.faults, path)
+        fault::take(&mut inner.faults, path, query)
     };
     if let Some(f) = fault {
         tokio::select! {
@@ -169,19 +182,11 @@ async fn front(sim: Arc<Shared>, peer: Peer, request: Request) -> Response {
             () = sim.stopped() => {}
         }
         if f.kind != FaultKind::None {
+            write(f.kind.status());
             return responses::misbehave(&sim, &peer, &f.kind).await;
         }
     }
     let response = pages::serve(&sim, &parts, &body).unwrap_or_else(responses::not_found);
-    let line = LogLine {
-        at_ms: sim.now_ms(),
-        ip: claimed.unwrap_or(peer.ip),
-        method: parts.method.to_string(),
-        path: path.to_owned(),
-        query: api::redact(parts.uri.query().unwrap_or("")),
-        errcode: None,
-        status: response.status().as_u16(),
-    };
-    sim.lock().write_log(line);
+    write(response.status().as_u16());
     response
 }

@@ -117,6 +117,8 @@ pub struct LogLine {
     pub at_ms: i64,
     /// Who called.
     pub ip: IpAddr,
+    /// The host (and port) that was asked for.
+    pub host: String,
     /// Method.
     pub method: String,
     /// Path.
@@ -210,7 +212,9 @@ impl Inner {
     }
 
     pub(crate) fn write_log(&mut self, line: LogLine) {
-        let failed = line.status == 0 || line.status >= 400 || line.errcode.is_some_and(|c| c != 0);
+        // A response of the API without an errcode is not WeCom's.
+        let ok = line.errcode == Some(0) || (line.errcode.is_none() && !line.path.starts_with("/cgi-bin/"));
+        let failed = line.status == 0 || line.status >= 400 || !ok;
         if let (true, Some(c)) = (failed, self.calls.get_mut(&line.path)) {
             c.failed += 1;
         }

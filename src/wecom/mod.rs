@@ -13,7 +13,7 @@ mod redact;
 mod responses;
 mod rules;
 #[cfg(test)]
-mod scripted_server;
+mod test_simulator;
 mod token;
 mod transport;
 

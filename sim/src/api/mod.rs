@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
+use axum::http::request::Parts;
 use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value};
@@ -18,7 +19,7 @@ use serde_json::{Map, Value};
 use crate::fail::{Fail, fail};
 use crate::fault::{self, FaultKind};
 use crate::limit::{HOUR, Key, MINUTE};
-use crate::net::Peer;
+use crate::net::{Peer, host};
 use crate::responses;
 use crate::state::{Inner, LogLine, Shared, Token};
 use call::{Call, Caller};
@@ -68,22 +69,25 @@ const APIS: [(&str, Api, Method); 17] = [
 pub(super) async fn serve(
     sim: Arc<Shared>,
     peer: Peer,
-    method: Method,
-    path: &str,
-    query: &str,
+    parts: &Parts,
     claimed_ip: Option<IpAddr>,
     body: Bytes,
 ) -> Response {
+    let (method, path, query) = (&parts.method, parts.uri.path(), parts.uri.query().unwrap_or(""));
     let (fault, ip) = {
         let mut inner = sim.lock();
         inner.count(path);
-        (fault::take(&mut inner.faults, path), inner.settings.apparent_ip.or(claimed_ip).unwrap_or(peer.ip))
+        (
+            fault::take(&mut inner.faults, path, query),
+            inner.settings.apparent_ip.or(claimed_ip).unwrap_or(peer.ip),
+        )
     };
     let write = |errcode: Option<i64>, status: u16| {
         let now = sim.now_ms();
         sim.lock().write_log(LogLine {
             at_ms: now,
             ip,
+            host: host(parts),
             method: method.to_string(),
             path: path.to_owned(),
             query: redact(query),
@@ -108,7 +112,7 @@ pub(super) async fn serve(
             return json(&fail(*code).body(ip, sim.now_ms(), serial));
         }
         other => {
-            write(None, if let FaultKind::Status(s) = other { *s } else { 0 });
+            write(None, other.status());
             return responses::misbehave(&sim, &peer, other).await;
         }
     }
@@ -117,7 +121,7 @@ pub(super) async fn serve(
         write(None, 404);
         return responses::not_found();
     };
-    let outcome = if wants == method {
+    let outcome = if wants == *method {
         let call = Call { path: key, query: pairs(query), body: &body, ip, now: sim.now_ms() };
         sim.lock().carry_out(api, &call)
     } else {

@@ -39,6 +39,35 @@ async fn statuses_and_bodies() {
     assert_eq!(get().await.json::<Value>().await.unwrap()["errcode"], 0);
 }
 
+/// A script: one fault after another, each for one call.
+#[tokio::test]
+async fn faults_for_one_call_each_are_a_script() {
+    let b = bench().await;
+    let away = CannedResponse {
+        status: 302,
+        location: Some("https://elsewhere.example/".into()),
+        body: String::new(),
+    };
+    b.add_fault(Fault::new(PATH, FaultKind::response(404, r#"{"errcode":0}"#)).times(1));
+    b.add_fault(Fault::new(PATH, FaultKind::Drop).times(1));
+    b.add_fault(Fault::new(PATH, FaultKind::Response(away)).times(1));
+    let token = b.token().await;
+    let url = b.url(&format!("{PATH}?access_token={token}"));
+    let get = || b.http.get(&url).send();
+    let first = get().await.unwrap();
+    assert_eq!((first.status().as_u16(), first.text().await.unwrap().as_str()), (404, r#"{"errcode":0}"#));
+    assert!(get().await.is_err());
+    let third = get().await.unwrap();
+    assert_eq!(
+        (third.status().as_u16(), &third.headers()["location"]),
+        (302, &"https://elsewhere.example/".parse::<reqwest::header::HeaderValue>().unwrap())
+    );
+    assert_eq!(get().await.unwrap().json::<Value>().await.unwrap()["errcode"], 0);
+    let statuses: Vec<u16> = b.log().iter().filter(|l| l.path == PATH).map(|l| l.status).collect();
+    assert_eq!(statuses, [404, 0, 302, 200]);
+    assert_eq!(b.all_calls()[PATH], Calls { calls: 4, failed: 3 });
+}
+
 #[tokio::test]
 async fn a_dropped_connection_is_an_error_and_nothing_happened() {
     let b = bench().await;

@@ -1,15 +1,14 @@
-use std::sync::Arc as StdArc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use wecom_sim::{Fault, FaultKind};
 
 use super::*;
 use crate::config::RoleRule;
 use crate::wecom::MemberStatus;
 use crate::wecom::member::Details;
-use crate::wecom::scripted_server::{Server, client, entry, errcode, ok};
+use crate::wecom::test_simulator::{CORP, Simulated, body, client, simulator};
 
 const SIMPLELIST: &str = "/cgi-bin/department/simplelist";
 const TAG: &str = "/cgi-bin/tag/get";
-/// 1 - 2 - 3 - 4, 1 - 5; 8 - 9 hangs below 7, which the app does not see.
+/// More than one company can show: 1 - 2 - 3 - 4, 1 - 5; 8 - 9 hangs below 7, which the app does not see.
 const DEPARTMENTS: &str = r#"{"errcode":0,"department_id":[
     {"id":1,"parentid":0,"order":1},{"id":2,"parentid":1,"order":1},{"id":3,"parentid":2,"order":1},
     {"id":4,"parentid":3,"order":1},{"id":5,"parentid":1,"order":1},{"id":8,"parentid":7,"order":1},
@@ -24,18 +23,17 @@ fn member(userid: &str, departments: &[u64]) -> Member {
     }
 }
 
-async fn server() -> Server {
-    Server::api(|seen| match (seen.uri.path(), seen.param("tagid").as_deref()) {
-        (SIMPLELIST, _) => ok(DEPARTMENTS),
-        (TAG, Some("10")) => {
-            ok(r#"{"errcode":0,"tagname":"t","userlist":[{"userid":"LiSi","name":"x"}],"partylist":[2]}"#)
-        }
-        (TAG, Some("11")) => ok(r#"{"errcode":0,"tagname":"t","userlist":[],"partylist":[6]}"#),
-        (TAG, Some("12")) => ok(r#"{"errcode":0,"tagname":"empty"}"#),
-        (TAG, _) => errcode(40068),
-        _ => ok(r#"{"errcode":0,"userid":"wangwu","status":1,"department":[5]}"#),
-    })
-    .await
+async fn simulated() -> Simulated {
+    let wecom = simulator().await;
+    wecom.add_fault(Fault::new(SIMPLELIST, body(DEPARTMENTS)));
+    for (id, tag) in [
+        ("10", r#"{"errcode":0,"tagname":"t","userlist":[{"userid":"LiSi","name":"x"}],"partylist":[2]}"#),
+        ("11", r#"{"errcode":0,"tagname":"t","userlist":[],"partylist":[6]}"#),
+        ("12", r#"{"errcode":0,"tagname":"empty"}"#),
+    ] {
+        wecom.add_fault(Fault::new(TAG, body(tag)).with_param("tagid", id));
+    }
+    wecom
 }
 
 #[tokio::test]
@@ -83,9 +81,9 @@ async fn r22_members_who_are_allowed() {
         Row(&[], &[], &[99, 10], "lisi", &[], Ok(())),
         Row(&["x"], &[], &[99], "x", &[], Ok(())),
     ];
-    let server = server().await;
+    let wecom = simulated().await;
     for Row(users, departments, tags, who, wher, want) in table {
-        let mut entry = entry(&server.url);
+        let mut entry = wecom.entry();
         entry.allow_users = users.iter().map(|u| (*u).to_owned()).collect();
         entry.allow_departments = departments.to_vec();
         entry.allow_tags = tags.to_vec();
@@ -96,22 +94,21 @@ async fn r22_members_who_are_allowed() {
 
 #[tokio::test]
 async fn r22_trouble_of_the_moment_denies_too_but_keeps_sessions() {
+    let gone = || Some(MemberStatus::Gone(Failure::RuleUnevaluable));
     let table = [
-        (errcode(-1), Failure::WeComBusy, None),
-        (errcode(45009), Failure::WeComRateLimited, None),
-        (errcode(60020), Failure::WeComIpNotTrusted, None),
-        (errcode(60011), Failure::RuleUnevaluable, Some(MemberStatus::Gone(Failure::RuleUnevaluable))),
-        (errcode(48002), Failure::RuleUnevaluable, Some(MemberStatus::Gone(Failure::RuleUnevaluable))),
-        (ok("{}"), Failure::RuleUnevaluable, Some(MemberStatus::Gone(Failure::RuleUnevaluable))),
+        (FaultKind::Errcode(-1), Failure::WeComBusy, None),
+        (FaultKind::Errcode(45009), Failure::WeComRateLimited, None),
+        (FaultKind::Errcode(60020), Failure::WeComIpNotTrusted, None),
+        (FaultKind::Errcode(60011), Failure::RuleUnevaluable, gone()),
+        (FaultKind::Errcode(48002), Failure::RuleUnevaluable, gone()),
+        (body("{}"), Failure::RuleUnevaluable, gone()),
     ];
-    for (say, failure, standing) in table {
-        let (_, body) = say.parts();
-        let server = Server::api(move |seen| match seen.uri.path() {
-            SIMPLELIST => ok(body.clone()),
-            _ => ok(r#"{"errcode":0,"userid":"x","status":1,"department":[5]}"#),
-        })
-        .await;
-        let mut entry = entry(&server.url);
+    let wecom = simulator().await;
+    let x = wecom_sim::Member { userid: "x".into(), departments: vec![5], status: 1, ..Default::default() };
+    wecom.set_member(CORP, x).unwrap();
+    for (kind, failure, standing) in table {
+        wecom.only(SIMPLELIST, kind);
+        let mut entry = wecom.entry();
         entry.allow_departments = vec![2];
         let client = client(&entry);
         let error = client.admit(&member("x", &[5])).await.unwrap_err();
@@ -122,8 +119,8 @@ async fn r22_trouble_of_the_moment_denies_too_but_keeps_sessions() {
 
 #[tokio::test]
 async fn departments_and_tags_are_remembered_until_they_are_cleared() {
-    let server = server().await;
-    let mut entry = entry(&server.url);
+    let wecom = simulated().await;
+    let mut entry = wecom.entry();
     entry.allow_departments = vec![2];
     entry.allow_tags = vec![10];
     let client = client(&entry);
@@ -135,38 +132,35 @@ async fn departments_and_tags_are_remembered_until_they_are_cleared() {
     while let Some(one) = all.join_next().await {
         assert!(one.unwrap());
     }
-    assert_eq!((server.count(SIMPLELIST), server.count(TAG)), (1, 1));
+    assert_eq!((wecom.calls(SIMPLELIST), wecom.calls(TAG)), (1, 1));
     client.drop_caches();
     assert!(client.admit(&member("x", &[4])).await.is_ok());
-    assert_eq!(server.count(SIMPLELIST), 2);
+    assert_eq!(wecom.calls(SIMPLELIST), 2);
 }
 
 #[tokio::test]
 async fn failures_are_not_remembered() {
-    let broken = StdArc::new(AtomicBool::new(true));
-    let state = StdArc::clone(&broken);
-    let server =
-        Server::api(move |_| if state.load(Ordering::SeqCst) { errcode(45009) } else { ok(DEPARTMENTS) })
-            .await;
-    let mut entry = entry(&server.url);
+    let wecom = simulator().await;
+    wecom.only(SIMPLELIST, FaultKind::Errcode(45009));
+    let mut entry = wecom.entry();
     entry.allow_departments = vec![2];
     let client = client(&entry);
     assert!(client.admit(&member("x", &[4])).await.is_err());
-    broken.store(false, Ordering::SeqCst);
+    wecom.only(SIMPLELIST, body(DEPARTMENTS));
     assert!(client.admit(&member("x", &[4])).await.is_ok());
 }
 
 #[tokio::test]
 async fn no_rules_cost_no_calls() {
-    let server = server().await;
-    server.client().admit(&member("x", &[1])).await.unwrap();
-    server.client().check_rules().await.unwrap();
-    assert!(server.seen().is_empty());
+    let wecom = simulated().await;
+    wecom.client().admit(&member("x", &[1])).await.unwrap();
+    wecom.client().check_rules().await.unwrap();
+    assert_eq!(wecom.total_calls(), 0);
 }
 
 #[tokio::test]
 async fn r22_rules_about_unknown_groups_are_found_at_start() {
-    let server = server().await;
+    let wecom = simulated().await;
     let role = |group| RoleRule { group, role: "sales".into() };
     let table = [
         (vec![2, 9], vec![10, 12], vec![], true),
@@ -177,7 +171,7 @@ async fn r22_rules_about_unknown_groups_are_found_at_start() {
         (vec![], vec![], vec![role(Group::Tag(99))], false),
     ];
     for (departments, tags, roles, good) in table {
-        let mut entry = entry(&server.url);
+        let mut entry = wecom.entry();
         (entry.allow_departments, entry.allow_tags, entry.roles) = (departments, tags, roles);
         let got = match client(&entry).check_rules().await {
             Ok(()) => client(&entry).check_roles().await.map_err(|e| e.failure()),
@@ -189,7 +183,7 @@ async fn r22_rules_about_unknown_groups_are_found_at_start() {
 
 #[tokio::test]
 async fn which_roles_match() {
-    let server = server().await;
+    let wecom = simulated().await;
     let (dep, tag) = (Group::Department, Group::Tag);
     type Rules<'a> = &'a [(Group, &'a str)];
     type Want = Result<&'static [&'static str], Failure>;
@@ -211,7 +205,7 @@ async fn which_roles_match() {
         (&[(dep(7), "a")], "x", &[9], Ok(&["a"])),
     ];
     for (rules, who, wher, want) in table {
-        let mut entry = entry(&server.url);
+        let mut entry = wecom.entry();
         entry.roles =
             rules.iter().map(|(group, role)| RoleRule { group: *group, role: (*role).into() }).collect();
         let client = client(&entry);

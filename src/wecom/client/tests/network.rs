@@ -2,47 +2,53 @@
 
 use super::*;
 
+fn redirect() -> FaultKind {
+    let location = Some("https://evil.example/".into());
+    FaultKind::Response(CannedResponse { status: 302, location, body: String::new() })
+}
+
 #[tokio::test]
 async fn answers_that_are_not_wecoms() {
     use Failure::{WeComBadAnswer, WeComRateLimited, WeComUnreachable};
-    type Make = fn() -> Say;
-    let table: &[(&str, Make, Failure)] = &[
-        ("html", || ok("<!DOCTYPE html><html><body>502</body></html>"), WeComBadAnswer),
-        ("empty", || ok(""), WeComBadAnswer),
-        ("truncated", || ok(r#"{"errcode":0,"userid":"Zhang"#), WeComBadAnswer),
-        ("array", || ok("[]"), WeComBadAnswer),
-        ("array of fields", || ok(r#"["ZhangSan","ZhangSan"]"#), WeComBadAnswer),
-        ("null", || ok("null"), WeComBadAnswer),
-        ("deep", || ok("[".repeat(100_000)), WeComBadAnswer),
-        ("too large", || ok(format!(r#"{{"userid":"{}"}}"#, "x".repeat(1024 * 1024))), WeComBadAnswer),
-        ("404 html", || status(404, "<html>"), WeComBadAnswer),
-        ("404 that looks like a success", || status(404, ZHANGSAN), WeComBadAnswer),
-        ("redirect", || status(302, "").location("https://evil.example/"), WeComBadAnswer),
-        ("500", || status(500, ZHANGSAN), WeComUnreachable),
-        ("502 html", || status(502, "<html>"), WeComUnreachable),
-        ("429", || status(429, ""), WeComRateLimited),
-        ("slow", || ok(ZHANGSAN).after(Duration::from_secs(20)), WeComUnreachable),
+    let response = FaultKind::response;
+    let table = [
+        ("html", FaultKind::Html, WeComBadAnswer),
+        ("empty", body(""), WeComBadAnswer),
+        ("truncated", body(r#"{"errcode":0,"userid":"Zhang"#), WeComBadAnswer),
+        ("array", body("[]"), WeComBadAnswer),
+        ("array of fields", body(r#"["ZhangSan","ZhangSan"]"#), WeComBadAnswer),
+        ("null", body("null"), WeComBadAnswer),
+        ("deep", body("[".repeat(100_000)), WeComBadAnswer),
+        ("too large", body(format!(r#"{{"userid":"{}"}}"#, "x".repeat(1024 * 1024))), WeComBadAnswer),
+        ("404 html", response(404, "<html>".to_owned()), WeComBadAnswer),
+        ("404 that looks like a success", response(404, ZHANGSAN.to_owned()), WeComBadAnswer),
+        ("redirect", redirect(), WeComBadAnswer),
+        ("500", response(500, ZHANGSAN.to_owned()), WeComUnreachable),
+        ("502 html", response(502, "<html>".to_owned()), WeComUnreachable),
+        ("429", FaultKind::Status(429), WeComRateLimited),
+        ("slow", FaultKind::Hang, WeComUnreachable),
     ];
-    for (what, say, want) in table {
-        let say = *say;
-        let server = Server::api(move |_| say()).await;
-        let error = server.client().identify("c").await.unwrap_err();
-        assert_eq!((error.failure(), error.errcode()), (*want, None), "{what}");
-        assert_eq!(server.count(USERINFO), 1, "{what}");
+    let wecom = simulator().await;
+    for (what, kind, want) in table {
+        wecom.only(USERINFO, kind.clone());
+        wecom.clear_calls();
+        let error = wecom.client().identify("c").await.unwrap_err();
+        assert_eq!((error.failure(), error.errcode()), (want, None), "{what}");
+        assert_eq!(wecom.calls(USERINFO), 1, "{what}");
 
-        let server = Server::all(move |_| say()).await;
-        let error = server.client().identify("c").await.unwrap_err();
+        wecom.only("*", kind);
+        let error = wecom.client().identify("c").await.unwrap_err();
         // A userid and no token: still not what gettoken promises.
-        assert_eq!((error.call(), error.failure()), (Call::GetToken, *want), "{what} from gettoken");
+        assert_eq!((error.call(), error.failure()), (Call::GetToken, want), "{what} from gettoken");
     }
-    let server = Server::api(|_| status(400, r#"{"errcode":40029,"errmsg":"invalid code"}"#)).await;
+    wecom.only(USERINFO, FaultKind::response(400, r#"{"errcode":40029,"errmsg":"invalid code"}"#));
     assert_eq!(
-        failure(server.client().identify("c").await),
+        failure(wecom.client().identify("c").await),
         Failure::CodeRejected,
         "a code of WeCom's counts"
     );
-    let server = Server::all(|_| ok(r#"{"errcode":0,"access_token":"","expires_in":7200}"#)).await;
-    assert_eq!(failure(server.client().identify("c").await), Failure::WeComBadAnswer, "an empty token");
+    wecom.only(GETTOKEN, body(r#"{"errcode":0,"access_token":"","expires_in":7200}"#));
+    assert_eq!(failure(wecom.client().identify("c").await), Failure::WeComBadAnswer, "an empty token");
 }
 
 #[tokio::test]
@@ -54,105 +60,77 @@ async fn a_closed_port_is_unreachable() {
     assert_eq!((error.failure(), error.class()), (Failure::WeComUnreachable, Class::Transport));
 }
 
-/// A connection that breaks after the code was sent: the code may be spent, so it is not sent again.
-#[tokio::test]
-async fn a_code_is_not_sent_again_once_it_was_on_the_wire() {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let base = Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
-    let codes = Arc::new(AtomicU32::new(0));
-    let count = Arc::clone(&codes);
-    tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            let count = Arc::clone(&count);
-            tokio::spawn(async move {
-                let mut buffer = [0u8; 4096];
-                while let Ok(n @ 1..) = stream.read(&mut buffer).await {
-                    let head = String::from_utf8_lossy(&buffer[..n]).into_owned();
-                    if head.contains("getuserinfo") {
-                        count.fetch_add(1, Ordering::SeqCst);
-                        return;
-                    }
-                    let body = r#"{"access_token":"t","expires_in":7200}"#;
-                    let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
-                    stream.write_all(answer.as_bytes()).await.unwrap();
-                }
-            });
-        }
-    });
-    let error = client(&entry(&base)).identify("c").await.unwrap_err();
-    assert_eq!(error.failure(), Failure::WeComUnreachable);
-    assert_eq!(codes.load(Ordering::SeqCst), 1);
-}
-
 #[tokio::test]
 async fn the_outbound_proxy_is_used_when_set() {
-    let proxy = Server::api(|_| ok(ZHANGSAN)).await;
+    let proxy = simulator().await;
+    proxy.add_fault(Fault::new("/base/cgi-bin/gettoken", body(r#"{"access_token":"t","expires_in":7200}"#)));
+    proxy.add_fault(Fault::new("/base/cgi-bin/auth/getuserinfo", body(ZHANGSAN)));
     let mut entry = entry(&Url::parse("http://qyapi.invalid/base/").unwrap());
     assert_eq!(failure(client(&entry).identify("c").await), Failure::WeComUnreachable, "without proxy");
-    entry.http_proxy = Some(proxy.url.clone());
+    entry.http_proxy = Some(proxy.url());
     client(&entry).identify("c").await.unwrap();
-    let seen = proxy.seen();
-    assert_eq!(seen.len(), 2);
-    for one in seen {
-        assert_eq!(one.uri.host(), Some("qyapi.invalid"), "{one:?}");
-        assert!(one.uri.path().starts_with("/base/cgi-bin/"), "{one:?}");
-    }
+    let log = proxy.log();
+    assert_eq!(log.len(), 2);
+    assert!(log.iter().all(|line| line.host == "qyapi.invalid"), "{log:?}");
 }
 
 #[tokio::test]
 async fn private_deployments_have_other_paths() {
-    let server =
-        Server::api(|_| ok(r#"{"errcode":0,"UserId":"ZhangSan","user_ticket":"T","expires_in":7200}"#)).await;
-    let mut entry = entry(&server.url);
+    let wecom = simulator().await;
+    wecom.configure(|settings| settings.legacy_only = true);
+    let mut entry = wecom.entry();
     entry.userinfo_path = "/cgi-bin/user/getuserinfo".into();
     entry.userdetail_path = "/cgi-bin/user/getuserdetail".into();
     let client = client(&entry);
-    let identity = client.identify("c").await.unwrap();
-    client.details(&identity.userid, &identity.ticket.unwrap()).await.unwrap();
-    assert_eq!(server.count("/cgi-bin/user/getuserinfo"), 1);
-    assert_eq!(server.count("/cgi-bin/user/getuserdetail"), 1);
+    let identity = client.identify(&wecom.code("zhangsan", Some(&["mobile"]))).await.unwrap();
+    let details = client.details(&identity.userid, &identity.ticket.unwrap()).await.unwrap();
+    assert_eq!(details.mobile.as_deref(), Some("13800000001"));
+    assert_eq!(wecom.calls("/cgi-bin/user/getuserinfo"), 1);
+    assert_eq!(wecom.calls("/cgi-bin/user/getuserdetail"), 1);
 }
 
-/// What may be repeated is, once: a reset or a 5xx of something in between ends no sign-in. A code is not.
+/// What may be repeated is, once: a reset or a 5xx of something in between ends no sign-in. A code is not: it may be spent.
 #[tokio::test]
 async fn a_broken_connection_is_tried_once_more() {
-    let failing = |path: &'static str, first: fn() -> Say, times: usize| {
-        Server::all(move |seen| match seen.uri.path() {
-            p if p.ends_with(path) && seen.before < times => first(),
-            p if p.ends_with("/gettoken") => token(seen),
-            p if p.ends_with("/user/get") => ok(r#"{"errcode":0,"userid":"ZhangSan","name":"Z","status":1}"#),
-            _ => ok(ZHANGSAN),
-        })
-    };
-    type Make = fn() -> Say;
-    let breaks: [Make; 5] = [
-        || status(500, ""),
-        || status(502, "<html>"),
-        || status(503, ""),
-        || ok(""),
-        || ok(r#"{"errcode":0,"us"#),
+    let wecom = simulator().await;
+    let breaks = [
+        FaultKind::Status(500),
+        FaultKind::response(502, "<html>"),
+        FaultKind::Status(503),
+        body(""),
+        FaultKind::Truncated,
+        FaultKind::Drop,
+        FaultKind::Lost,
     ];
-    for first in breaks {
-        for path in ["/gettoken", "/user/get"] {
-            let server = failing(path, first, 1).await;
-            server.client().member("ZhangSan").await.unwrap();
-            assert_eq!(server.count(&format!("/cgi-bin{path}")), 2, "{path}");
+    for kind in breaks {
+        for path in [GETTOKEN, USER_GET] {
+            wecom.only_fault(Fault::new(path, kind.clone()).times(1));
+            wecom.clear_calls();
+            wecom.client().member("zhangsan").await.unwrap();
+            assert_eq!(wecom.calls(path), 2, "{path} {kind:?}");
         }
-        let server = failing("/user/get", first, usize::MAX).await;
-        let error = server.client().member("ZhangSan").await.unwrap_err();
-        assert!(error.is_broken_midway(), "{error}");
-        assert_eq!(server.count("/cgi-bin/user/get"), 2, "and not a third time");
-        let server = failing("getuserinfo", first, 1).await;
-        let error = server.client().identify("c").await.unwrap_err();
-        assert!(error.is_broken_midway(), "{error}");
-        assert_eq!(server.count(USERINFO), 1, "a code can be used once");
+        wecom.only(USER_GET, kind.clone());
+        wecom.clear_calls();
+        let error = wecom.client().member("zhangsan").await.unwrap_err();
+        assert!(error.is_broken_midway(), "{error} {kind:?}");
+        assert_eq!(wecom.calls(USER_GET), 2, "and not a third time");
+        wecom.only_fault(Fault::new(USERINFO, kind.clone()).times(1));
+        let error = wecom.client().identify(&wecom.code("zhangsan", None)).await.unwrap_err();
+        assert_eq!((error.failure(), error.is_broken_midway()), (failure_of(&kind), true), "{kind:?}");
+        assert_eq!(wecom.calls(USERINFO), 1, "a code can be used once");
     }
     // What is no broken connection is not repeated.
-    let others: [Make; 3] =
-        [|| ok("<html>"), || status(429, ""), || ok(ZHANGSAN).after(Duration::from_secs(20))];
-    for first in others {
-        let server = failing("/user/get", first, 1).await;
-        assert!(!server.client().member("ZhangSan").await.unwrap_err().is_broken_midway());
-        assert_eq!(server.count("/cgi-bin/user/get"), 1);
+    for kind in [body("<html>"), FaultKind::Status(429), FaultKind::Hang] {
+        wecom.only_fault(Fault::new(USER_GET, kind).times(1));
+        wecom.clear_calls();
+        assert!(!wecom.client().member("zhangsan").await.unwrap_err().is_broken_midway());
+        assert_eq!(wecom.calls(USER_GET), 1);
+    }
+}
+
+fn failure_of(kind: &FaultKind) -> Failure {
+    match kind {
+        FaultKind::Body(_) | FaultKind::Truncated => Failure::WeComBadAnswer,
+        _ => Failure::WeComUnreachable,
     }
 }
