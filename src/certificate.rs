@@ -1,4 +1,4 @@
-//! Reads the files of one TLS certificate: the chain, its key, and what the certificate says. Used by the listeners and by
+//! Reads the files of one TLS certificate: the chain, its key, and the certificate's names and dates. Used by the listeners and by
 //! `check`, so that both take the same files.
 //!
 //! Must never: put anything of a key into an error.
@@ -20,11 +20,11 @@ use crate::config::CertificateFiles;
 pub(crate) struct Certificate {
     /// For rustls.
     pub(crate) key: Arc<CertifiedKey>,
-    /// What the certificate says.
+    /// Its names and dates.
     pub(crate) leaf: Leaf,
 }
 
-/// What a certificate says, as far as the gate looks at it.
+/// What the gate reads of a certificate.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Leaf {
     /// Beginning of its validity, in seconds since 1970.
@@ -63,7 +63,7 @@ impl File {
 /// Why the files cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Problem {
-    /// The file cannot be read, or is not PEM; what the system says.
+    /// The file cannot be read, or is not PEM; the system's message.
     #[error("cannot be read: {0}")]
     Unreadable(String),
     /// There is no certificate in the file.
@@ -72,7 +72,7 @@ pub(crate) enum Problem {
     /// The first certificate is not X.509.
     #[error("its first certificate is not X.509")]
     NotX509,
-    /// Certificate and key do not belong together, or the kind of the key is not supported; what rustls says.
+    /// Certificate and key do not belong together, or the kind of the key is not supported; the message of rustls.
     #[error("does not belong to the certificate, or is of an unknown kind: {0}")]
     Mismatch(String),
 }
@@ -83,7 +83,7 @@ impl Problem {
         match self {
             Problem::Unreadable(_) => "give the path of a PEM file that the gate's user may read",
             Problem::Empty => "it must hold the chain in PEM, the server's own certificate first",
-            Problem::NotX509 => "get the certificate anew",
+            Problem::NotX509 => "get a new certificate",
             Problem::Mismatch(_) => {
                 "give the key that the certificate was made for (RSA, ECDSA or Ed25519, without a passphrase)"
             }

@@ -27,7 +27,7 @@ pub enum Failure {
     MethodNotAllowed,
     /// The request names a NocoBase application other than `nocobase.app` (R44).
     OtherApplication,
-    /// The request comes from another site.
+    /// Another site caused the request.
     CrossSite,
     /// A larger body than is allowed.
     TooLarge,

@@ -1,4 +1,4 @@
-//! `wecom-gate`: the front door of NocoBase in companies that live in WeCom.
+//! `wecom-gate`: the sign-in of NocoBase for companies that use WeCom.
 //!
 //! Arrows run one way: `main -> server -> proxy -> login -> {wecom, nocobase, session} -> config`.
 //! `decide` and `pages` import none of them: they take plain data and return plain data.

@@ -1,4 +1,4 @@
-//! Owners and modes of the gate's files, from the unit's point of view: root reads everything, so what root can read says
+//! Owners and modes of the gate's files, from the unit's point of view: root reads everything, so what root can read shows
 //! nothing.
 
 use std::fs::{self, Metadata};
@@ -89,7 +89,7 @@ fn finding(file: &NamedFile, unit: Option<&Reader>) -> Option<Finding> {
     let own = of(&path)?;
     let above: Vec<(PathBuf, Permissions)> =
         path.ancestors().skip(1).filter_map(|p| Some((p.to_owned(), of(p)?))).collect();
-    let told = |what: String, remedy: String| {
+    let failed = |what: String, remedy: String| {
         let value = Some(format!("{:?}", file.path.display().to_string()));
         Some(Finding { value, ..Finding::new(file.key.clone(), what, remedy) })
     };
@@ -97,13 +97,13 @@ fn finding(file: &NamedFile, unit: Option<&Reader>) -> Option<Finding> {
     if let Some(unit) = unit {
         if let Some((folder, _)) = above.iter().find(|(_, p)| !p.allow(unit, 1)) {
             let folder = folder.display();
-            return told(
+            return failed(
                 format!("the gate's user ({USER}) may not go through {folder}"),
                 format!("chown root:{USER} {folder} && chmod 750 {folder}"),
             );
         }
         if !own.allow(unit, 4) {
-            return told(
+            return failed(
                 format!("the gate's user ({USER}) cannot read it (mode {:o})", own.mode & 0o7777),
                 format!("chown root:{USER} {shown} && chmod 640 {shown}"),
             );
@@ -112,7 +112,7 @@ fn finding(file: &NamedFile, unit: Option<&Reader>) -> Option<Finding> {
     let container = OF_CONTAINERS.iter().any(|folder| file.path.starts_with(folder));
     let open = own.allow_everybody(4) && above.iter().all(|(_, p)| p.allow_everybody(1));
     if file.secret && open && !container {
-        return told(
+        return failed(
             format!(
                 "everybody on this machine can read it (mode {:o}), and there is a secret in it",
                 own.mode & 0o7777

@@ -44,7 +44,7 @@ pub(super) enum HttpError {
     /// The certificate is not one to trust, or no common version.
     #[error("the TLS connection fails: the certificate is over, of another name, or of an unknown issuer")]
     Tls,
-    /// Something that is not TLS came back.
+    /// The response is not TLS.
     #[error("plain HTTP is spoken there, where https is expected")]
     Plain,
     /// Too slow.

@@ -29,7 +29,7 @@ pub(crate) fn links(config: &Config, entry: &WeComEntry) -> Links {
         if entry.auto_login {
             format!("{origin}{path}")
         } else {
-            // Without automatic login the link itself has to say who signs in.
+            // Without automatic login the link itself has to name the entry.
             const KEEP: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.');
             let rd = utf8_percent_encode(path, KEEP);
             format!("{origin}/wecom-gate/login?rd={rd}&with={}", entry.name)

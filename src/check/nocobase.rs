@@ -56,7 +56,7 @@ pub(super) fn is_healthy(answer: &Asked) -> bool {
     matches!(answer, Ok(a) if a.status == 200 && a.body == b"ok")
 }
 
-/// The step `nocobase_reachable`, from each node's health check and what one that is healthy says of itself.
+/// The step `nocobase_reachable`, from each node's health check and what a healthy one reports about itself.
 pub(super) fn reachable(
     nodes: &[(String, Asked)],
     public_path: &str,
@@ -123,7 +123,7 @@ pub(super) fn reachable(
     }
 }
 
-/// A NocoBase page in place of the health check: the path is wrong, and the page says what it should be.
+/// A NocoBase page in place of the health check: the path is wrong, and the page names the right one.
 fn wrong_path(node: &str, answer: &HttpResponse, public_path: &str, origin: &str) -> Option<Finding> {
     let page = (200..300).contains(&answer.status).then(|| PageSettings::read(&answer.body))??;
     if let Some(Mismatch { about, what, remedy }) = page.mismatches(public_path, origin).into_iter().next() {

@@ -7,7 +7,7 @@ use crate::config::{Config, WeComEntry};
 /// A path of the gate that responds 401 with a header of its own to a client without a session.
 const PROBE: &str = "/wecom-gate/me";
 
-/// Asks the origin; the second value says whether the gate was there.
+/// Sends a request to the origin; the second value: the gate responded.
 pub(super) async fn check(http: &Http, config: &Config) -> (Verdict, bool) {
     let url = config.origin.url();
     let answer = http.get(&format!("{url}{PROBE}")).await;

@@ -44,7 +44,7 @@ impl Finding {
     }
 }
 
-/// What is to be said of a step.
+/// What a step found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict {
     /// How it ended.

@@ -42,7 +42,7 @@ fn together(verdicts: Vec<Verdict>) -> Verdict {
     Verdict::found(outcome, verdicts.into_iter().flat_map(|v| v.findings).collect()).with_detail(detail)
 }
 
-/// What is to be said of files that cannot be used.
+/// The findings about files that cannot be used.
 fn unusable(section: &str, (file, path, problem): &(File, PathBuf, Problem)) -> Finding {
     Finding {
         value: Some(format!("{:?}", path.display().to_string())),

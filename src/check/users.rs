@@ -15,7 +15,7 @@ pub(super) struct Users {
     with: Vec<(MatchBy, u64)>,
 }
 
-/// Counts them. `None`: the service account may not see them (`nocobase_rights` says so), or NocoBase gives no count.
+/// Counts them. `None`: the service account may not see them (`nocobase_rights` reports it), or NocoBase gives no count.
 pub(super) async fn count(api: &Api<'_>, node: &str, token: &str) -> Option<Users> {
     let ask = async |filter: serde_json::Value| {
         let filter: String = url::form_urlencoded::byte_serialize(filter.to_string().as_bytes()).collect();

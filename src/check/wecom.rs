@@ -1,4 +1,4 @@
-//! WeCom's side of one entry. One call, `agent/get`, tells most of it: how far it comes says which step is at fault.
+//! WeCom's side of one entry. One call, `agent/get`, shows most of it: how far it gets shows which step is at fault.
 
 use super::report::{Finding, StepOutcome, Verdict};
 use super::steps::Id;
@@ -19,7 +19,7 @@ const STEPS: [Id; 6] = [
     Id::WecomVisibleRange,
 ];
 
-/// From the answer to the steps. `plain`: plain HTTP is spoken where `api_base` says https.
+/// From the answer to the steps. `plain`: the server speaks plain HTTP although `api_base` is https.
 pub(super) fn verdicts(
     answer: &Result<Agent, WeComError>,
     entry: &WeComEntry,
@@ -151,7 +151,7 @@ fn seen(id: Id, agent: &Agent, entry: &WeComEntry, authority: &str) -> Verdict {
 }
 
 /// WeCom compares host and port of `redirect_uri` with this domain to the letter (doc 91335). The callback domain of web
-/// login is another setting, which no API tells.
+/// login is another setting, which no API returns.
 fn callback_domain(domain: &str, authority: &str) -> Verdict {
     let path = format!("{APP} → 网页授权及JS-SDK (Web authorization and JS-SDK) → OAuth2.0 callback domain");
     if domain.eq_ignore_ascii_case(authority) {

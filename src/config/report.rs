@@ -10,7 +10,7 @@ use serde::Serialize;
 pub(crate) struct ConfigError {
     /// Path of the key, such as `wecom[0].corp_id`; the file's name where the file itself is the trouble.
     pub(crate) key: String,
-    /// Where the value comes from: `line 12`, or the name of an environment variable.
+    /// Where the value is from: `line 12`, or the name of an environment variable.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) place: Option<String>,
     /// The value, as it would be written in TOML; none for secrets and for keys that are not set.

@@ -308,7 +308,7 @@ pub(crate) struct Access {
     pub(crate) bypass_networks: Vec<IpNet>,
     /// Peers whose `X-Forwarded-For` counts.
     pub(crate) trusted_proxies: Vec<IpNet>,
-    /// What a trusted proxy shows to be told NocoBase's token by `/wecom-gate/auth`.
+    /// What a trusted proxy sends to get NocoBase's token from `/wecom-gate/auth`.
     pub(crate) forward_auth_secret: Option<SecretString>,
 }
 
@@ -383,7 +383,7 @@ pub(crate) struct Limits {
     pub(crate) body_timeout: Duration,
     /// Sign-ins that one address may begin within a minute; 0: no bound.
     pub(crate) sign_ins_per_minute: u32,
-    /// Worthless callbacks that one address may bring within a minute; 0: no bound.
+    /// Rejected callbacks that one address may send within a minute; 0: no limit.
     pub(crate) bad_callbacks_per_minute: u32,
     /// Sign-ins that are worked on at once.
     pub(crate) sign_ins_at_once: usize,

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use ipnet::IpNet;
 
-/// A client that cannot be told: the unspecified address, which means "no address" (RFC 4291, 2.5.2). It is in no network.
+/// An unknown client: the unspecified address, which means "no address" (RFC 4291, 2.5.2). It is in no network.
 pub const UNKNOWN: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
 
 /// The client's address: the TCP peer, unless that peer is a trusted proxy.
@@ -35,7 +35,7 @@ pub fn contains(networks: &[IpNet], ip: IpAddr) -> bool {
     !ip.is_unspecified() && networks.iter().any(|net| net.contains(&ip))
 }
 
-/// `1.2.3.4`, `1.2.3.4:5`, `::1`, `[::1]`, `[::1]:5`. The unspecified address is nobody's.
+/// `1.2.3.4`, `1.2.3.4:5`, `::1`, `[::1]`, `[::1]:5`. The unspecified address belongs to no client.
 fn parse(entry: &[u8]) -> Option<IpAddr> {
     let entry = std::str::from_utf8(entry).ok()?.trim_matches([' ', '\t']);
     let ip = if let Ok(ip) = entry.parse::<IpAddr>() {
@@ -62,7 +62,7 @@ mod tests {
     fn r03_forwarded_for_is_read_from_the_right() {
         let trusted = ["10.0.0.0/8", "fd00::/8"];
         for (peer, lines, client) in [
-            // This address is not trusted: what it says is ignored.
+            // This address is not trusted: what it reports is ignored.
             ("203.0.113.9", &["1.1.1.1"][..], "203.0.113.9"),
             ("203.0.113.9", &[], "203.0.113.9"),
             // One trusted proxy.
@@ -159,7 +159,7 @@ mod tests {
                 client_ip(peer, &[&lie, &line], &nets(&["10.0.0.0/8"])),
                 "198.51.100.7".parse::<IpAddr>().unwrap()
             );
-            // Where the proxy passes on what it was sent and appends nothing, the client is what it says or nobody.
+            // Where the proxy passes on what it was sent and appends nothing, the client is the address it reports, or unknown.
             let client = client_ip(peer, &[b"x", &lie], &nets(&["10.0.0.0/8"]));
             prop_assert!(client == UNKNOWN || !contains(&nets(&["10.0.0.0/8"]), client), "{}", client);
         }

@@ -32,7 +32,7 @@ impl Caller {
     }
 }
 
-/// Tells the kinds of client apart. WeCom's User-Agents name WeChat too, so WeCom is looked for first; the order of
+/// Distinguishes the kinds of client. WeCom's User-Agents name WeChat too, so WeCom is looked for first; the order of
 /// the other words is not stable, and some clients send everything twice.
 pub fn caller(user_agent: Option<&str>) -> Caller {
     let Some(ua) = user_agent else { return Caller::Program };
@@ -47,7 +47,7 @@ pub fn caller(user_agent: Option<&str>) -> Caller {
     }
 }
 
-/// The language that a WeCom or WeChat client tells (`Language/zh`, `Lang/zh`, `Language/zh_CN`), as written. Only a
+/// The language that a WeCom or WeChat client names (`Language/zh`, `Lang/zh`, `Language/zh_CN`), as written. Only a
 /// hint: `Accept-Language` and a choice made by the person count more.
 pub fn language(user_agent: &str) -> Option<&str> {
     ["language/", "lang/"].iter().find_map(|name| {

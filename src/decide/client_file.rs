@@ -7,7 +7,7 @@
 use super::password::is_client_file;
 use super::policy::Policy;
 
-/// Longest value of a parameter that tells versions of a file apart.
+/// Longest value of a parameter that names a file's version.
 const LONGEST_VERSION: usize = 40;
 /// Such parameters. NocoBase itself ignores them.
 const VERSIONS: [&str; 4] = ["hash", "v", "t", "version"];
@@ -16,12 +16,12 @@ const TEXTS: &str = "app:getLang";
 /// Digits of the shortest hash.
 const LEAST_HASH: usize = 8;
 
-/// What tells a file's versions apart.
+/// What distinguishes a file's versions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Naming {
     /// A hash of its content in its name: another content has another name.
     Hashed,
-    /// `?hash=`, by which NocoBase tells versions apart without looking at it again.
+    /// `?hash=`, by which NocoBase distinguishes versions, without reading it again.
     Versioned,
     /// Nothing: it may be another one after an upgrade.
     Plain,
@@ -113,9 +113,9 @@ impl ClientFile<'_> {
 pub struct ClientFile<'a> {
     /// Path (canonical).
     pub path: &'a str,
-    /// The parameter that tells its version, as sent.
+    /// The parameter that names its version, as sent.
     pub query: Option<&'a str>,
-    /// What tells its versions apart.
+    /// What distinguishes its versions.
     pub naming: Naming,
     /// By its ending.
     pub kind: FileKind,
@@ -168,7 +168,7 @@ fn language(query: &str) -> Option<&str> {
     good.then_some(language)
 }
 
-/// The one parameter of this query, if it only tells a version.
+/// The one parameter of this query, if it only names a version.
 fn version(query: &str) -> Option<&'static str> {
     let (name, value) = query.split_once('=')?;
     let good = !value.is_empty()

@@ -106,18 +106,18 @@ fn with_session(policy: &Policy, request: &Request<'_>, options: ForwardOptions)
 }
 
 /// Can only a page of ours, or a program with a token, have sent this? Another site knows no token, and cannot send a header
-/// that it does not know. Where nothing says so, the answer is no: old browsers, plain HTTP.
+/// that it does not know. Without proof the result is no: old browsers, plain HTTP.
 fn is_from_own_script(request: &Request<'_>) -> bool {
     matches!(request.credential, Credential::Phantom | Credential::ApiToken | Credential::OwnToken)
         && request.sec_fetch_site.is_none_or(|site| matches!(site, "same-origin" | "none"))
         || request.sec_fetch_site == Some("same-origin")
 }
 
-/// The same address without `code` and `state`, where WeCom may have sent the browser there (R39): a link of somebody else's
+/// The same address without `code` and `state`, where WeCom may have sent the browser there (R39): another person's link
 /// can make WeCom send its code to any page of ours, and a person who sees a live code can use it in a sign-in of their own.
 ///
-/// An address with one of the two keeps it, and so do links inside the app: WeCom sends both, and comes from another site.
-/// An API path that a public rule names is the end of somebody else's OAuth, which needs both.
+/// An address with one of the two keeps it, and so do links inside the app: WeCom sends both, from another site.
+/// An API path that a public rule names is the callback of another OAuth client, which needs both.
 fn without_code(policy: &Policy, request: &Request<'_>) -> Option<String> {
     let query = request.query?;
     if !CALLBACK_PARAMETERS.iter().all(|name| query::has(query, name))
@@ -149,7 +149,7 @@ fn own(policy: &Policy, request: &Request<'_>) -> Decision {
     }
 }
 
-/// Did another site make the browser send this form? Old browsers say `Origin: null` for forms of our own pages too
+/// Did another site make the browser send this form? Old browsers send `Origin: null` for forms of our own pages too
 /// (`Referrer-Policy: no-referrer`); there the cookie's `SameSite` has to do.
 fn from_elsewhere(policy: &Policy, request: &Request<'_>) -> bool {
     match request.sec_fetch_site {
@@ -166,7 +166,7 @@ fn verify_file(policy: &Policy, path: &str) -> Option<usize> {
 /// Does the request come from the member behind its session? Where it passes without one (`access.public`), a cookie
 /// that another site made the browser send must not put the member's name on it.
 fn session_counts(policy: &Policy, request: &Request<'_>) -> bool {
-    // Browsers send cookies with WebSockets of any site, and always say which: no `Origin`, no member.
+    // Browsers send cookies with WebSockets of any site, and always name it: no `Origin`, no member.
     let own_tunnel = || request.origin.is_some_and(|origin| is_our_origin(policy, origin));
     request.session == SessionState::Valid
         && cookie_counts(policy, request)
@@ -188,7 +188,7 @@ fn signed_in(policy: &Policy, request: &Request<'_>) -> Option<Decision> {
         Credential::Phantom => Identity::Member,
         // The page sends its token in the first frame.
         Credential::None if files || request.upgrade => Identity::Member,
-        // Without the phantom it may be a page, or an API call that the page did not make: nobody's.
+        // Without the phantom it may be a page, or an API call that the page did not make: anonymous.
         Credential::None => Identity::Nobody,
         _ if token_passes(policy, request) => Identity::Token,
         Credential::ApiToken | Credential::OwnToken | Credential::Invalid => return None,
@@ -285,7 +285,7 @@ fn without_session(policy: &Policy, request: &Request<'_>) -> Decision {
         });
     }
     let failure = match (request.credential, request.session) {
-        // The phantom of a session that has ended is an invalid token too: say what happened.
+        // The phantom of a session that has ended is an invalid token too: report what happened.
         (Credential::Invalid, SessionState::Ended) if !page => Failure::SessionEnded,
         (Credential::ApiToken | Credential::OwnToken | Credential::Invalid, _) => Failure::InvalidToken,
         _ if page => return way_in(policy, request),
@@ -330,7 +330,7 @@ fn way_in(policy: &Policy, request: &Request<'_>) -> Decision {
     }
 }
 
-/// Refuses on a path that is not NocoBase's, where no path tells whether it is a page.
+/// Refuses on a path that is not NocoBase's, where the path does not show whether it is a page.
 fn refuse(request: &Request<'_>, failure: Failure) -> Decision {
     Decision::Refuse { failure, page: is_navigation(request) && is_browser(request) }
 }

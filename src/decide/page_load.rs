@@ -38,7 +38,7 @@ const ASSETS: [&str; 26] = [
 /// Folders below which NocoBase serves no page.
 const NO_PAGES: [&str; 7] = ["api", "ws", "files", "assets", "static", "storage", "dist"];
 
-/// Is the response going to be looked at as a page? Only then is a redirect or a page of the gate of any use: a script
+/// Is the response going to be looked at as a page? Only then is a redirect or a gate page of any use: a script
 /// that is redirected to WeCom ends in a CORS error.
 pub fn is_page_load(policy: &Policy, request: &Request<'_>) -> bool {
     is_navigation(request) && is_browser(request) && {
@@ -106,7 +106,7 @@ pub(super) fn is_visit(request: &Request<'_>) -> bool {
         }
 }
 
-/// Is a page of any use to who asks? Not to a script, nor to a program that says what it takes.
+/// Is a page of any use to this client? Not to a script, nor to a program that lists what it accepts.
 pub fn takes_page(
     x_requested_with: Option<&str>,
     sec_fetch_mode: Option<&str>,

@@ -32,7 +32,7 @@ const CALLS: [(&str, &str); 9] = [
     ("POST", "api/auth:signIn"),
 ];
 
-/// Calls that make a browser somebody's by what they carry: a password, or a token that NocoBase then puts into its cookie.
+/// Calls that sign a browser in by what they carry: a password, or a token that NocoBase then puts into its cookie.
 const SIGN_IN_CALLS: [&str; 6] = [
     "auth:signIn",
     "auth:signUp",
@@ -54,7 +54,7 @@ pub(super) fn action<'p>(policy: &Policy, path: &'p str) -> Option<&'p str> {
     path.strip_prefix(policy.public_path.as_str())?.strip_prefix("api/")?.split('/').next()
 }
 
-/// Did a page of our own send this (R40)? Silence is no proof: forms of other sites in old browsers send neither header.
+/// Did one of our own pages send this (R40)? Missing headers are no proof: forms of other sites in old browsers send neither header.
 pub(super) fn is_from_own_page(policy: &Policy, request: &Request<'_>) -> bool {
     let own_origin = request.origin.map(|origin| is_our_origin(policy, origin));
     match request.sec_fetch_site {
@@ -74,7 +74,7 @@ pub(super) fn is_form(policy: &Policy, request: &Request<'_>) -> bool {
         || CALLS.contains(&(request.method, rest))
 }
 
-/// The form connects to the WebSocket before anybody is signed in, and gives up for good after 30 refusals. Nobody's: without
+/// The form connects to the WebSocket before anybody is signed in, and gives up for good after 30 refusals. Anonymous: without
 /// a session of the gate, whose page would send its phantom there.
 fn is_form_socket(policy: &Policy, request: &Request<'_>) -> bool {
     request.session == SessionState::None
@@ -135,7 +135,7 @@ pub(super) fn looks_like_form_page(path: &str) -> bool {
     path.rsplit('/').next() == Some(PAGE)
 }
 
-/// Is this what a browser asks for without `Authorization`, so that NocoBase's cookie is all that says who it is:
+/// Is this what a browser asks for without `Authorization`, so that only NocoBase's cookie identifies the user:
 /// NocoBase's page (whose text is the same for everybody), a file, or the WebSocket, in which the page then names
 /// itself? Never a call of the API: those NocoBase does not take from a cookie either.
 pub(super) fn rests_on_cookie(policy: &Policy, request: &Request<'_>) -> bool {
@@ -162,7 +162,7 @@ pub fn form_address(policy: &Policy, here: &str) -> String {
         },
         None => (String::new(), ""),
     };
-    // NocoBase's page knows its own addresses by what comes after its public path.
+    // NocoBase's page knows its own addresses by what follows its public path.
     let back = format!("/{back}");
     let query = url::form_urlencoded::Serializer::new(String::new()).append_pair("redirect", &back).finish();
     format!("{}{client}{PAGE}?{query}", policy.public_path)

@@ -23,7 +23,7 @@ pub enum Browsers {
     Deny,
 }
 
-/// Addresses of NocoBase's client, as its index page tells them (`nocobase::PageSettings`).
+/// Addresses of NocoBase's client, as its index page names them (`nocobase::PageSettings`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientPaths {
     /// Folder of the modern client below the public path, without slashes (`APP_MODERN_CLIENT_PREFIX`).
@@ -40,7 +40,7 @@ impl Default for ClientPaths {
 }
 
 impl ClientPaths {
-    /// From what the index page says of itself; what is missing, or is no path, stays as NocoBase has it.
+    /// From the settings in the index page; what is missing, or is no path, stays as NocoBase has it.
     pub fn new(modern: Option<&str>, ws: Option<&str>) -> ClientPaths {
         let good = |path: &str| {
             path.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'-' | b'_' | b'.' | b'~'))
@@ -120,7 +120,7 @@ pub enum SessionState {
     Ended,
 }
 
-/// What all headers of one meaning say, in whatever spelling.
+/// The value of all headers of one meaning, however spelled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Named<'a> {
     /// There is no such header.
@@ -190,7 +190,7 @@ pub struct Request<'a> {
     pub credential: Credential,
     /// Opened by the edge.
     pub session: SessionState,
-    /// The cookie that says "signed out on purpose: do not sign in again by yourself" is there.
+    /// The cookie that marks a deliberate sign-out is there: no automatic sign-in.
     pub signed_out: bool,
     /// The cookie of a session that began at NocoBase's own form is there: the gate's, with a live session, or NocoBase's, with
     /// a token that is good. Looked at only where `Policy::password` is on and there is no session.

@@ -122,7 +122,7 @@ impl PublicRules {
         self.find(method, canonical_path) != Match::None
     }
 
-    /// The same, and what may pass with it. A rule that is written out comes before a word.
+    /// The same, and what may pass with it. A rule that is written out goes before a word.
     pub fn find(&self, method: &str, canonical_path: &str) -> Match {
         let mut found = Match::None;
         for rule in &self.rules {
@@ -144,7 +144,7 @@ struct Rule {
     /// `None`: any.
     method: Option<String>,
     pattern: Pattern,
-    /// It comes from a word.
+    /// It belongs to a word.
     anonymous: bool,
 }
 

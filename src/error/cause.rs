@@ -1,12 +1,12 @@
 //! What is known of a failure's cause. It travels up with the failure, so that the code that carries out the whole task (a
-//! sign-in, a recheck) writes one line that says everything.
+//! sign-in, a recheck) writes one line with everything.
 
 use super::{Failure, Level, line_due};
 
 /// What an operator needs to know. Never a secret, a phone number or an e-mail address (R27).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Cause {
-    /// What happened, in words; empty where the label says it all.
+    /// What happened, in words; empty where the label is enough.
     pub(crate) reason: String,
     /// The call of WeCom's or NocoBase's API.
     pub(crate) call: Option<String>,
@@ -16,7 +16,7 @@ pub(crate) struct Cause {
     pub(crate) status: Option<u16>,
     /// NocoBase's error code.
     pub(crate) answer: Option<&'static str>,
-    /// What kind of "no" WeCom said.
+    /// Which error WeCom returned.
     pub(crate) class: Option<&'static str>,
     /// WeCom's error code.
     pub(crate) errcode: Option<i64>,
@@ -74,7 +74,7 @@ pub(crate) use log_cause;
 pub(crate) struct FailureWithCause {
     /// The failure.
     pub(crate) failure: Failure,
-    /// Its cause; empty where the failure says it all.
+    /// Its cause; empty where the failure is enough.
     pub(crate) cause: Box<Cause>,
 }
 

@@ -1,4 +1,4 @@
-//! What fails for everybody at once is said once a minute: a line for each request would hide everything else.
+//! What fails for everybody at once is logged once a minute: a line for each request would hide everything else.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -39,7 +39,7 @@ impl Default for OnceAMinute {
 static LINES: LazyLock<Mutex<Lines>> = LazyLock::new(Mutex::default);
 
 /// Whether a line about this failure is due, in this `place` of the code: the number of those that were left out since the
-/// last one. Failures that say something about one request are due always.
+/// last one. Failures of a single request are always due.
 pub(crate) fn line_due(place: &'static str, failure: Failure) -> Option<u64> {
     due(&mut LINES.lock(), place, failure, Instant::now())
 }

@@ -17,7 +17,7 @@ const TRIAL_KEY: &str =
 #[derive(Debug, Clone)]
 pub(super) struct Answers {
     pub(super) origin: String,
-    /// Plain HTTP. `None`: the configuration that is there says where.
+    /// Plain HTTP. `None`: the existing configuration names the addresses.
     pub(super) listen: Option<String>,
     pub(super) trusted_proxies: Option<Vec<String>>,
     pub(super) node: String,
@@ -42,7 +42,7 @@ impl Answers {
         let mut settings: Settings = vec![
             ("", "origin", or(&self.origin, "https://origin.invalid")),
             ("upstream", "nodes", Setting::List(vec![node.to_owned()])),
-            ("nocobase", "jwt_secret", Setting::Text("stand-in for a secret that comes below".into())),
+            ("nocobase", "jwt_secret", Setting::Text("stand-in for a secret that follows below".into())),
             ("nocobase", "service_user", Setting::Number(1)),
             ("nocobase", "public_path", or(&self.public_path, "/")),
             ("wecom", "corp_id", or(&self.corp_id, "ww0000000000000000")),
@@ -64,7 +64,7 @@ impl Answers {
     }
 }
 
-/// What the configuration that is there says, for questions that are answered already.
+/// Values of the existing configuration, for questions that are answered already.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Existing {
     document: Option<DocumentMut>,

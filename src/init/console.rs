@@ -6,7 +6,7 @@ use std::path::Path;
 use super::texts::Texts;
 use crate::check::{Id, Links, Step, StepOutcome};
 
-/// The seven steps, and what comes after them.
+/// The seven steps, and what follows.
 pub(super) fn steps(texts: &Texts, links: &Links, steps: &[Step], conf: &Path, listens: &str) -> String {
     let words = &texts.steps;
     let mut text = format!("\n{}\n\n", texts.console);
@@ -54,7 +54,7 @@ pub(super) fn steps(texts: &Texts, links: &Links, steps: &[Step], conf: &Path, l
     text
 }
 
-/// What WeCom says of this machine's address.
+/// What WeCom reports about this machine's address.
 #[derive(Debug, PartialEq, Eq)]
 enum TrustedIp {
     Accepted,

@@ -7,7 +7,7 @@ use toml_edit::{Array, DocumentMut, Item, TableLike, value};
 
 /// The example, which is part of the program.
 const EXAMPLE: &str = include_str!("../../conf/wecom-gate.toml");
-/// Its first line, and what a finished file says there.
+/// Its first line, and that of a finished file.
 const EXAMPLE_HEADER: &str = "# Configuration of wecom-gate: an example to copy and fill in.";
 const HEADER: &str = "# Configuration of wecom-gate, written by `wecom-gate init`; change it as you like.";
 

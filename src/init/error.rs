@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-/// Each says what to do.
+/// Each names its remedy.
 #[derive(Debug, thiserror::Error)]
 pub enum InitError {
     /// `--yes`, and nobody to ask.
@@ -14,7 +14,7 @@ pub enum InitError {
     /// An answer was tried and found wrong; the finding has been printed.
     #[error("nothing has been changed: correct what has failed above, and start again")]
     Refused,
-    /// The person said no.
+    /// The person declined.
     #[error("nothing has been changed")]
     Declined,
     /// An option whose value cannot be used.

@@ -49,7 +49,7 @@ pub(super) fn candidates(given: Option<&Path>) -> Vec<Candidate> {
     all
 }
 
-/// NocoBase's folder: its file comes before `APP_KEY`, as in NocoBase.
+/// NocoBase's folder: its file has precedence over `APP_KEY`, as in NocoBase.
 fn of_folder(folder: &Path, all: &mut Vec<Candidate>) {
     let file = folder.join("storage/apps/main/jwt_secret.dat");
     push(file.display().to_string(), read(&file), all);

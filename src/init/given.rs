@@ -1,4 +1,4 @@
-//! What the command line and the environment say. What neither says is asked.
+//! What the command line and the environment give. `init` asks for the rest.
 
 use std::path::PathBuf;
 
@@ -88,7 +88,7 @@ pub enum Language {
 }
 
 impl Language {
-    /// As the environment's `LC_ALL`, `LC_MESSAGES` or `LANG` says.
+    /// As in the environment's `LC_ALL`, `LC_MESSAGES` or `LANG`.
     pub(super) fn of(env: &[(String, String)]) -> Self {
         let value = ["LC_ALL", "LC_MESSAGES", "LANG"]
             .iter()

@@ -11,7 +11,7 @@ use super::error::InitError;
 use super::finder;
 use super::given::{Given, Policy};
 use super::paths::Paths;
-use super::say::say;
+use super::print::print_line;
 use super::texts::Texts;
 use crate::check::{self, Id, Options, Printer, Step, StepOutcome};
 use crate::config::Loaded;
@@ -30,7 +30,7 @@ const WECOM: [Id; 6] = [
     Id::WecomCallbackDomain,
     Id::WecomVisibleRange,
 ];
-/// In the example; nobody's answer.
+/// From the example; never a real value.
 const ORIGIN: &str = "https://nocobase.example.com";
 
 /// Asks the questions, and tries the answers.
@@ -171,7 +171,7 @@ impl Interview<'_> {
             }
             let steps = self.attempt(answers, &[Id::Origin]).await?;
             if steps.iter().any(|s| s.outcome == StepOutcome::Failed) {
-                say(&format!("  {}", self.texts.later))?;
+                print_line(&format!("  {}", self.texts.later))?;
             }
             return Ok(());
         }
@@ -235,7 +235,7 @@ impl Interview<'_> {
             } else {
                 let read = of_file(Path::new(&path));
                 if let Err(problem) = &read {
-                    say(&format!("  {problem}"))?;
+                    print_line(&format!("  {problem}"))?;
                 }
                 read.ok()
             };
@@ -279,7 +279,7 @@ impl Interview<'_> {
             };
             match Administrator::sign_in(client, node, &account, &password).await {
                 Ok(administrator) => return Ok(administrator),
-                Err(problem) if self.terminal.is_some() => say(&format!("  {problem}"))?,
+                Err(problem) if self.terminal.is_some() => print_line(&format!("  {problem}"))?,
                 Err(problem) => return Err(problem),
             }
         }
@@ -315,7 +315,7 @@ impl Interview<'_> {
             let steps = self.attempt(answers, &WECOM).await?;
             if stopping(&steps).is_none() {
                 if steps.iter().any(|s| s.outcome == StepOutcome::Failed) {
-                    say(&format!("  {}", self.texts.later))?;
+                    print_line(&format!("  {}", self.texts.later))?;
                 }
                 return Ok(());
             }
@@ -360,7 +360,7 @@ impl Interview<'_> {
     fn shown_wrong(&self, answers: &Answers) -> Result<bool, InitError> {
         let Err(errors) = answers.trial() else { return Ok(false) };
         for error in &errors.0 {
-            say(&format!("  {error}"))?;
+            print_line(&format!("  {error}"))?;
         }
         Ok(true)
     }

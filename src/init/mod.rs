@@ -1,8 +1,8 @@
 //! `wecom-gate init`: from nothing to a gate that is ready to start. Asks what it cannot know, tries each answer against
-//! the real services with the steps of `check`, makes what is missing, and says what is left to do in WeCom's console.
+//! the real services with the steps of `check`, makes what is missing, and prints what is left to do in WeCom's console.
 //!
 //! - `run`: the order of it all; `given`: flags and environment
-//! - `interview`: the questions; `ask`: the terminal; `say`, `texts`: what is printed, in two languages
+//! - `interview`: the questions; `ask`: the terminal; `print`, `texts`: what is printed, in two languages
 //! - `answers`: what has been answered, and a configuration to try it with
 //! - `finder`: NocoBase's secret, where NocoBase is on this machine
 //! - `account`: role and user of the gate in NocoBase; `paths`, `files`: folder, secrets, modes; `document`: the TOML file
@@ -26,8 +26,8 @@ mod given;
 mod interview;
 mod paths;
 mod plan;
+mod print;
 mod run;
-mod say;
 mod texts;
 
 pub use error::InitError;

@@ -31,7 +31,7 @@ pub(super) struct Right {
 /// What NocoBase has.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct InNocoBase {
-    /// `None`: no such role; `false`: it may do more than its rights say.
+    /// `None`: no such role; `false`: it may do more than its listed rights.
     pub(super) role_is_bare: Option<bool>,
     pub(super) rights: Vec<Right>,
     /// Id and roles of the gate's user.

@@ -1,4 +1,4 @@
-//! The order of it all: ask and try, plan, show, do, check, say what is left.
+//! The order of it all: ask and try, plan, show, do, check, print what is left.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use super::given::{Given, Language, Policy};
 use super::interview::{Interview, stopping, trial};
 use super::paths::Paths;
 use super::plan::{self, Action, InNocoBase, State};
-use super::say::say;
+use super::print::print_line;
 use super::texts::Texts;
 use crate::check::{self, Id, Options, Printer};
 use crate::config::{self, Loaded};
@@ -43,7 +43,7 @@ pub async fn run(given: &Given, env: &[(String, String)]) -> Result<bool, InitEr
     let interview = Interview { given, env, existing: &existing, terminal, texts, paths: &paths };
     interview.complete_for_yes()?;
     if interview.terminal.is_some() {
-        say(texts.intro)?;
+        print_line(texts.intro)?;
     }
 
     let mut answers = interview.begin();
@@ -77,12 +77,12 @@ async fn rest(
     let found = administrator.look(existing.number("nocobase", "service_user")).await?;
     let session_key = SessionKey::of(existing, paths)?;
     let actions = actions(needs, &found, &answers, owner, paths, &session_key, text)?;
-    say(if actions.is_empty() { texts.nothing_to_do } else { texts.to_do })?;
+    print_line(if actions.is_empty() { texts.nothing_to_do } else { texts.to_do })?;
     for action in &actions {
-        say(&format!("  - {action}"))?;
+        print_line(&format!("  - {action}"))?;
     }
     if given.dry_run {
-        say(texts.dry_run)?;
+        print_line(texts.dry_run)?;
         return Ok(true);
     }
     if let Some(terminal) = interview.terminal.as_ref().filter(|_| !actions.is_empty())
@@ -99,7 +99,7 @@ async fn rest(
         let user = user.unwrap_or_default();
         on_disk(action, user, &answers, owner, paths, &session_key, text)?;
     }
-    say(&format!("\n{}\n", texts.made))?;
+    print_line(&format!("\n{}\n", texts.made))?;
     let loaded = config::load(Some(&paths.conf), interview.env.iter().cloned());
     let options = Options { only: Id::ALL.to_vec(), ..Options::default() };
     let report = check::run(&loaded, &options, Some(&mut Printer::default())).await?;
@@ -108,7 +108,7 @@ async fn rest(
             (report.links.first(), config.listen.http.first().or(config.listen.https.first()))
     {
         let steps = console::steps(texts, links, &report.steps, &paths.conf, &listens.to_string());
-        say(steps.trim_end())?;
+        print_line(steps.trim_end())?;
     }
     Ok(stopping(&report.steps).is_none())
 }
@@ -154,7 +154,7 @@ fn actions(
     if let SessionKey::Here(key) = session_key {
         in_folder.push((paths.session_key.clone(), state(&paths.session_key, key.expose_secret())?));
     }
-    // The configuration comes last: where it is, everything that it names is there, too.
+    // The configuration is written last: once it exists, so does everything that it names.
     let user = found.user.as_ref().map(|(id, _)| *id);
     let wanted =
         user.and_then(|user| document::filled_in(text, &settings(answers, user, paths, session_key)));

@@ -1,4 +1,4 @@
-//! What `init` says, in English and Chinese.
+//! The texts of `init`, in English and Chinese.
 
 use super::given::Language;
 

@@ -1,7 +1,7 @@
-//! Sessions that have ended here and have to be blocked in NocoBase. The gate tells NocoBase until it has recorded it, also across
+//! Sessions that have ended here and have to be blocked in NocoBase. The gate repeats the call until NocoBase has recorded it, also across
 //! its restart and over a change of the gate's configuration; or until the session would be over by itself (R36).
 //!
-//! Where Redis is configured, each node also knows what the others still have to tell NocoBase, and does it for a node that
+//! Where Redis is configured, each node also knows which calls the others still have to make, and makes them for a node that
 //! does not: because it was killed, or cannot reach NocoBase.
 
 use std::collections::HashMap;
@@ -21,7 +21,7 @@ use crate::shared::{BlockOwner, ToBlock};
 /// Between two attempts at first, doubled up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
-/// How long a node leaves it to another one, which has begun to tell NocoBase.
+/// How long a node leaves it to another one that has begun the calls.
 const OTHERS_TIME: Duration = Duration::from_secs(5);
 /// Most that are remembered. Each was a session until it ended, so that no stranger can fill this.
 const MOST: usize = 100_000;
@@ -71,14 +71,14 @@ impl Block {
     }
 }
 
-/// Who tells NocoBase.
+/// Makes the call to NocoBase.
 #[async_trait]
-pub(super) trait Tells: Send + Sync {
-    /// Tells NocoBase once. Nothing to tell is a success.
-    async fn tell(&self, block: &Block) -> Result<(), FailureWithCause>;
+pub(super) trait Reporter: Send + Sync {
+    /// Makes the call once. Nothing to do is a success.
+    async fn report(&self, block: &Block) -> Result<(), FailureWithCause>;
 }
 
-/// What NocoBase still has to be told.
+/// Sign-outs that NocoBase has not recorded yet.
 #[derive(Default)]
 pub(crate) struct Blocks {
     state: Mutex<State>,
@@ -92,19 +92,19 @@ struct State {
     others: HashMap<String, (Block, UnixMillis, Instant)>,
     /// A task works on them.
     working: bool,
-    /// Who tells NocoBase: the sessions of the configuration in use.
-    by: Option<Weak<dyn Tells>>,
+    /// Makes the calls: the sessions of the configuration in use.
+    by: Option<Weak<dyn Reporter>>,
 }
 
 impl Blocks {
-    /// Is NocoBase still to be told of this session?
+    /// Does NocoBase still have to record the end of this session?
     pub(super) fn is_pending(&self, id: &str) -> bool {
         let state = self.state.lock();
         state.pending.contains_key(id) || state.others.contains_key(id)
     }
 
-    /// From now on these sessions tell NocoBase.
-    pub(super) fn told_by(&self, by: Weak<dyn Tells>) {
+    /// From now on these sessions make the calls.
+    pub(super) fn set_reporter(&self, by: Weak<dyn Reporter>) {
         self.state.lock().by = Some(by);
     }
 
@@ -114,7 +114,7 @@ impl Blocks {
             tracing::error!(
                 event = "session_ended",
                 session = block.id,
-                "too many sessions wait for NocoBase; this one is not blocked there if it cannot be told at once"
+                "too many sessions wait for NocoBase; this one is not blocked there if the first call fails"
             );
             return;
         }
@@ -123,7 +123,7 @@ impl Blocks {
         }
     }
 
-    /// A node, perhaps this one, has begun to tell NocoBase.
+    /// A node, perhaps this one, has begun the call to NocoBase.
     pub(super) fn begun_elsewhere(&self, block: ToBlock, at: Instant) {
         let (until, mut state) = (block.until, self.state.lock());
         if state.pending.contains_key(&block.id) || state.others.len() >= MOST || until <= now() {
@@ -157,7 +157,7 @@ impl Blocks {
         state.others.remove(id);
     }
 
-    /// How many are still to be told by this node.
+    /// How many this node still has to report to NocoBase.
     pub(super) fn left(&self) -> usize {
         self.state.lock().pending.len()
     }
@@ -170,7 +170,7 @@ impl Blocks {
     }
 
     /// True for the one who is to work on them from now on.
-    pub(super) fn begins(&self, by: Weak<dyn Tells>) -> bool {
+    pub(super) fn begins(&self, by: Weak<dyn Reporter>) -> bool {
         let mut state = self.state.lock();
         if state.by.as_ref().is_none_or(|by| by.strong_count() == 0) {
             state.by = Some(by);
@@ -178,14 +178,14 @@ impl Blocks {
         !std::mem::replace(&mut state.working, true)
     }
 
-    /// True if there is nothing left to do; the next one begins anew.
+    /// True if there is nothing left to do; the next one starts again.
     fn ends(&self) -> bool {
         let mut state = self.state.lock();
         state.working = !state.pending.is_empty();
         !state.working
     }
 
-    /// Tells NocoBase until nothing is left.
+    /// Makes the calls until nothing is left.
     pub(super) async fn work(self: Arc<Self>) {
         let mut pause = FIRST_PAUSE;
         while !self.ends() {
@@ -198,14 +198,14 @@ impl Blocks {
             };
             pause = (pause * 2).min(LONGEST_PAUSE);
             for block in self.due() {
-                match sessions.tell(&block).await {
+                match sessions.report(&block).await {
                     Ok(()) => {
                         self.done(&block.id);
                         pause = FIRST_PAUSE;
                         tracing::info!(
                             event = "session_ended",
                             session = block.id,
-                            "NocoBase has been told now that this session has ended"
+                            "NocoBase has recorded now that this session has ended"
                         );
                     }
                     // The others would fare no better.
@@ -240,7 +240,7 @@ mod tests {
     #[test]
     fn r36_another_nodes_unsent_sign_outs_are_taken_over() {
         let (blocks, start) = (Blocks::default(), Instant::now());
-        for id in ["told", "left"] {
+        for id in ["recorded", "left"] {
             blocks.begun_elsewhere(block(id), start);
             blocks.begun_elsewhere(block(id), start + OTHERS_TIME / 2);
             assert!(blocks.is_pending(id), "this node refuses it already");
@@ -248,11 +248,11 @@ mod tests {
         blocks.begun_elsewhere(ToBlock { until: now(), ..block("over") }, start);
         blocks.begun_elsewhere(ToBlock { owner: BlockOwner::User(0), ..block("nobody") }, start);
         assert!(!blocks.take_over(start + OTHERS_TIME / 2), "the other node is at it");
-        blocks.done("told");
+        blocks.done("recorded");
         assert!(blocks.take_over(start + OTHERS_TIME) && !blocks.take_over(start + OTHERS_TIME));
         let due: Vec<String> = blocks.due().into_iter().map(|b| b.id).collect();
         assert_eq!((due, blocks.left()), (vec!["left".to_owned()], 1));
-        // What is told here is not begun anew by its echo.
+        // The echo of this node's own news starts no second call.
         blocks.begun_elsewhere(block("left"), start + OTHERS_TIME * 2);
         assert!(!blocks.take_over(start + OTHERS_TIME * 9));
         blocks.done("left");

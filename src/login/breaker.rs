@@ -8,7 +8,7 @@ const FIRST_PAUSE: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(40);
 /// A probe that has not ended by then counts no more.
 const LONGEST_PROBE: Duration = Duration::from_secs(60);
-/// Failures in a row that open the breaker, where one alone says little of WeCom as a whole.
+/// Failures in a row that open the breaker, where one alone shows little about WeCom as a whole.
 const FEW: u32 = 3;
 /// While it is open, a line in the log this often.
 const LINE_EVERY: Duration = Duration::from_secs(60);
@@ -148,7 +148,7 @@ impl Pace {
 mod tests {
     use super::*;
 
-    /// A day of trouble: asked every 100 ms, WeCom answers as `outcome` says. How many calls in which minute, and the news.
+    /// A day of trouble: asked every 100 ms, WeCom responds with `outcome`. How many calls in which minute, and the news.
     fn run(minutes: u64, outcome: impl Fn(Duration) -> Outcome) -> (Vec<u32>, Vec<(u64, News)>) {
         let (mut breaker, start) = (Breaker::default(), Instant::now());
         let (mut calls, mut news) = (Vec::new(), Vec::new());
@@ -201,7 +201,7 @@ mod tests {
         assert_eq!(
             breaker.end(&Ticket { probe: None }, Outcome::Answered, now, 0),
             None,
-            "a call from before says nothing"
+            "a call from before does not count"
         );
         assert!(matches!(breaker.end(&probe, Outcome::Answered, now, 0), Some(News::Ended(_))));
         assert!(breaker.allows(now));

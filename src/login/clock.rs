@@ -1,4 +1,4 @@
-//! The one clock of signing in. What decides takes the time as an argument; this is where it comes from.
+//! The one clock of signing in. Decisions take the time as an argument; it is read here.
 
 use std::time::SystemTime;
 

@@ -29,7 +29,7 @@ pub(crate) struct Callback<'a> {
     pub(crate) query: Option<&'a str>,
     /// The gate's cookies.
     pub(crate) cookies: &'a OwnCookies<'a>,
-    /// Where it comes from.
+    /// The client's address.
     pub(crate) client: IpAddr,
     /// The browser is WeCom's.
     pub(crate) in_wecom: bool,
@@ -44,7 +44,7 @@ pub(crate) struct Callback<'a> {
 pub(crate) enum CallbackResponse {
     /// Go on there.
     Redirect(String),
-    /// A page that says why not.
+    /// A page with the reason.
     Failed {
         /// Why not.
         failure: Failure,
@@ -58,7 +58,7 @@ pub(crate) enum CallbackResponse {
 /// What a new attempt needs to lead to the same place.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Retry {
-    /// Where to go afterwards; the start page if nothing is said.
+    /// Where to go afterwards; the start page by default.
     pub(crate) target: Option<String>,
     /// Through which of WeCom's pages.
     pub(crate) via: Option<Via>,
@@ -128,7 +128,7 @@ impl SignIns {
             }
         };
 
-        // The flow's cookie stays: the page comes back by itself with the same code.
+        // The flow's cookie stays: the page repeats the callback by itself, with the same code.
         let permit = match self.throttle.permit(client, Instant::now()) {
             Ok(permit) => permit,
             Err(failure) => return (CallbackResponse::failed(failure, None), Vec::new()),
@@ -247,7 +247,7 @@ impl SignIns {
     }
 
     /// A callback without a flow of this browser: old, foreign, or the browser keeps no cookies. It starts over once,
-    /// with a code of its own; the second time in a row the page says that cookies are blocked.
+    /// with a code of its own; the second time in a row the page explains that cookies are blocked.
     fn no_flow(
         &self,
         callback: &Callback<'_>,

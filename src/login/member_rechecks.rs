@@ -76,7 +76,7 @@ impl Sessions {
         Some((shared, shared.member_key(entry, &session.userid)))
     }
 
-    /// WeCom says that this session's member may not use the app any more: all of his sessions end.
+    /// WeCom reports that this session's member may not use the app any more: all of the member's sessions end.
     fn member_gone(self: &Arc<Self>, session: &Session, failure: Failure) {
         let reason = failure.response().label;
         self.ended_by("wecom", session, reason);

@@ -1,4 +1,4 @@
-//! What ends a request that is under way although nobody says so: time, a check that fails, other keys (R32). Looked at once
+//! What ends a request that is under way without a sign-out: time, a check that fails, other keys (R32). Looked at once
 //! a second for all of them together; what ends a session by itself (a sign-out, a member who leaves) ends its requests at
 //! once, in [`crate::session::open_streams`].
 

@@ -1,5 +1,5 @@
 //! Sessions that began at NocoBase's own form: opened once NocoBase has accepted the token that the page holds, found by
-//! their cookie, checked and ended as all others. NocoBase is told of their end twice: of the session, whose id stays the
+//! their cookie, checked and ended as all others. NocoBase gets their end twice: of the session, whose id stays the
 //! same, and of the token that the page showed last.
 
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::session::{CachedSession, OwnCookies, PasswordSession, PasswordSignIn,
 
 /// Longest `jti` of a token that can have a session. NocoBase's are uuids.
 const LONGEST_JTI: usize = 64;
-/// While NocoBase cannot say whether a session goes on, it is asked again this much later.
+/// While NocoBase cannot confirm a session, it is asked again after this time.
 const RETRY: Duration = Duration::from_secs(30);
 
 /// A live session that began at NocoBase's own form.
@@ -27,7 +27,7 @@ pub(crate) struct FoundPassword {
 }
 
 impl Sessions {
-    /// What a token of NocoBase's own sign-in says of its session. `None`: an API key, or no valid token.
+    /// The session that a token of NocoBase's own sign-in names. `None`: an API key, or no valid token.
     pub(crate) fn password_sign_in(&self, token: &str) -> Option<PasswordSignIn> {
         let verified = self.minter.verify_renewable(token, now().as_secs()).ok()?;
         sign_in_of(verified)
@@ -112,7 +112,7 @@ impl Sessions {
         all.iter().for_each(|own| self.end_password(own, reason));
     }
 
-    /// The same, done when NocoBase has it on record or cannot be told now.
+    /// The same, done when NocoBase has recorded it or cannot be reached now.
     pub(crate) async fn end_passwords_now(self: &Arc<Self>, cookies: &OwnCookies<'_>, reason: &'static str) {
         let all: Vec<_> = self.cookies.read_passwords(cookies, now()).collect();
         for own in all {
@@ -173,7 +173,7 @@ fn sign_in_of(verified: Verified) -> Option<PasswordSignIn> {
 fn block(own: &PasswordSession, id: String) -> Block {
     let owner = match UserId::new(own.session.user_id) {
         Some(user) => Owner::User(user),
-        // Nobody is bound like this: nothing to tell.
+        // Nobody is bound like this: nothing to end.
         None => Owner::Member { entry: String::new(), userid: own.session.userid.clone() },
     };
     Block { id, owner, signed_in_at: own.session.signed_in_at }

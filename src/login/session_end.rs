@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::blocks::{Block, Owner, Tells, is_away};
+use super::blocks::{Block, Owner, Reporter, is_away};
 use super::clock::now;
 use super::sessions::Sessions;
 use crate::error::FailureWithCause;
@@ -17,9 +17,9 @@ use crate::shared::Ending;
 
 /// How long a sign-out waits for NocoBase. It goes on afterwards.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// Between two attempts to tell NocoBase the rest before a stop.
+/// Between two attempts to send NocoBase the rest before a stop.
 const BEFORE_STOP: Duration = Duration::from_millis(500);
-/// How often a node looks for what others do not tell NocoBase.
+/// How often a node looks for calls that others do not make.
 const LOOK_FOR_BLOCKS: Duration = Duration::from_secs(1);
 
 impl Sessions {
@@ -45,8 +45,8 @@ impl Sessions {
         drop(self.block_soon(block_of(session)));
     }
 
-    /// The same, done when NocoBase has it on record or cannot be told now. It has then ended all the same: this node
-    /// refuses it, and NocoBase is told in the background.
+    /// The same, done when NocoBase has recorded it or cannot be reached now. It has then ended all the same: this node
+    /// refuses it, and the call to NocoBase is repeated in the background.
     pub(crate) async fn end_now(self: &Arc<Self>, session: &Session, reason: &'static str) {
         self.metrics.sign_ins.sessions_ended("member", 1);
         tracing::info!(event = "session_ended", session = %session.sid, userid = session.userid, reason, "session ended");
@@ -157,7 +157,7 @@ impl Sessions {
             sessions = sids.len(),
             "sessions of a member ended"
         );
-        // Whose tokens these are is what the binding says. Without Redis, other nodes learn it from NocoBase.
+        // The binding names the member whose tokens these are. Without Redis, other nodes ask NocoBase.
         let owner = Owner::Member { entry: entry.to_owned(), userid: userid.to_owned() };
         let block =
             |sid: uuid::Uuid| Block { id: sid.to_string(), owner: owner.clone(), signed_in_at: now() };
@@ -181,14 +181,14 @@ fn block_of(session: &Session) -> Vec<Block> {
 }
 
 impl Sessions {
-    fn as_tells(self: &Arc<Self>) -> Weak<dyn Tells> {
+    fn as_reporter(self: &Arc<Self>) -> Weak<dyn Reporter> {
         let weak: Weak<Sessions> = Arc::downgrade(self);
         weak
     }
 
-    /// From now on these sessions tell NocoBase what it still has to be told.
-    pub(crate) fn tell_from_now_on(self: &Arc<Self>) {
-        self.blocks.told_by(self.as_tells());
+    /// From now on these sessions send NocoBase what it has not recorded yet.
+    pub(crate) fn report_from_now_on(self: &Arc<Self>) {
+        self.blocks.set_reporter(self.as_reporter());
     }
 
     /// Blocks these sessions in NocoBase: returns when that is done, or cannot be done now. It is then done in the
@@ -199,12 +199,12 @@ impl Sessions {
         let _ = tokio::time::timeout(PATIENCE, done).await;
     }
 
-    /// The gate stops: tells NocoBase what it still has to be told, if that is possible before `until`.
-    pub(crate) async fn tell_the_rest(self: &Arc<Self>, until: tokio::time::Instant) {
-        let told = async {
+    /// The gate stops: sends NocoBase what it has not recorded yet, if that is possible before `until`.
+    pub(crate) async fn report_the_rest(self: &Arc<Self>, until: tokio::time::Instant) {
+        let sent = async {
             while self.blocks.left() > 0 {
                 for block in self.blocks.due() {
-                    match self.tell(&block).await {
+                    match self.report(&block).await {
                         Ok(()) => self.blocks.done(&block.id),
                         Err(failed) if is_away(failed.failure) => break,
                         Err(_) => {}
@@ -215,23 +215,23 @@ impl Sessions {
                 }
             }
         };
-        let _ = tokio::time::timeout_at(until, told).await;
+        let _ = tokio::time::timeout_at(until, sent).await;
         let left = self.blocks.left();
         if left > 0 {
             tracing::error!(
                 event = "session_ended",
                 sessions = left,
-                "the gate stops before NocoBase could be told that these sessions have ended. With session.redis another node, or \
-                 this one when it starts again, tells it; without, their cookies open them again where a gate does not know them"
+                "the gate stops before NocoBase has recorded that these sessions have ended. With session.redis another node, or \
+                 this one when it starts again, makes the calls; without, their cookies open them again where a gate does not know them"
             );
         }
     }
 
-    /// Sees to what other nodes have to tell NocoBase and do not, until dropped.
+    /// Makes the calls to NocoBase that other nodes have left, until dropped.
     pub(super) async fn take_over_blocks(self: &Arc<Self>) {
         loop {
             tokio::time::sleep(LOOK_FOR_BLOCKS).await;
-            if self.blocks.take_over(std::time::Instant::now()) && self.blocks.begins(self.as_tells()) {
+            if self.blocks.take_over(std::time::Instant::now()) && self.blocks.begins(self.as_reporter()) {
                 tokio::spawn(self.blocks.clone().work());
             }
         }
@@ -242,14 +242,14 @@ impl Sessions {
         let until = now().plus(self.limits().absolute);
         for block in &blocks {
             self.blocks.add(block, until);
-            // Should this node be killed before NocoBase knows, another one tells it.
+            // Should this node be killed before NocoBase has recorded it, another one makes the call.
             self.publish(Ending::ToBlock(block.shared(until)));
         }
         let sessions = self.clone();
         tokio::spawn(async move {
             let mut away = None;
             for block in &blocks {
-                match sessions.tell(block).await {
+                match sessions.report(block).await {
                     Ok(()) => sessions.blocks.done(&block.id),
                     Err(failed) => {
                         let gone = is_away(failed.failure);
@@ -267,10 +267,10 @@ impl Sessions {
                 label = failed.failure.response().label,
                 call = failed.cause.call,
                 reason = failed.cause.reason,
-                "NocoBase could not be told that this session has ended; it is told again until it knows. \
+                "NocoBase has not recorded that this session has ended; the call is repeated until it has. \
                  Until then this node refuses it, and with session.redis every node"
             );
-            if sessions.blocks.begins(sessions.as_tells()) {
+            if sessions.blocks.begins(sessions.as_reporter()) {
                 tokio::spawn(sessions.blocks.clone().work());
             }
         })
@@ -278,8 +278,8 @@ impl Sessions {
 }
 
 #[async_trait]
-impl Tells for Sessions {
-    async fn tell(&self, block: &Block) -> Result<(), FailureWithCause> {
+impl Reporter for Sessions {
+    async fn report(&self, block: &Block) -> Result<(), FailureWithCause> {
         let user = match &block.owner {
             Owner::User(user) => *user,
             Owner::Member { entry, userid } => match self.accounts.find_binding(entry, userid).await? {

@@ -39,7 +39,7 @@ pub(crate) enum FoundSession {
     Nothing,
     /// A session that is over.
     Ended,
-    /// A session that this node sees for the first time, and NocoBase cannot say whether it goes on.
+    /// A session that this node sees for the first time, and NocoBase cannot confirm.
     Unknown(Failure),
     /// A live session.
     Live {
@@ -65,12 +65,12 @@ pub(crate) struct Sessions {
     pub(super) accounts: Accounts,
     /// The client of each WeCom entry, by the entry's name.
     pub(super) wecom: HashMap<String, wecom::Client>,
-    /// What the nodes share, where `session.redis` says so.
+    /// What the nodes share, with `session.redis`.
     pub(super) shared: Option<Arc<Shared>>,
     token_cookie: String,
     authenticator_cookie: String,
     pub(super) token_policy: Arc<TokenPolicy>,
-    /// Ended sessions that NocoBase has not been told of.
+    /// Ended sessions that NocoBase has not recorded.
     pub(super) blocks: Arc<Blocks>,
     /// What WeCom is asked about members who are signed in.
     pub(super) member_rechecks: Arc<MemberRechecks>,
@@ -79,7 +79,7 @@ pub(crate) struct Sessions {
 }
 
 impl Sessions {
-    /// In place of `before` after a change of the configuration: nobody is signed out, NocoBase is not asked anew, and
+    /// In place of `before` after a change of the configuration: nobody is signed out, NocoBase is not asked again, and
     /// WeCom's access tokens go on where the app is the same.
     ///
     /// # Errors
@@ -122,7 +122,7 @@ impl Sessions {
         })
     }
 
-    /// This has taken the place of `before`: tokens are minted anew where they would be others now.
+    /// This has taken the place of `before`: tokens are minted again where they would differ now.
     pub(crate) fn took_over(&self, before: &Sessions) {
         let made_of = |s: &Sessions| {
             let nocobase = &s.config.nocobase;
@@ -207,7 +207,7 @@ impl Sessions {
         if seen.is_ended() { FoundSession::Ended } else { FoundSession::Live { session, seen } }
     }
 
-    /// What this node of NocoBase says of itself.
+    /// What this NocoBase node reports about itself.
     pub(crate) async fn about(&self, node: &str) -> About {
         self.nocobase.about(node).await
     }

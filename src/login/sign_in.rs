@@ -11,7 +11,7 @@ use crate::session::SignInRequest;
 /// A sign-in whose code was lost starts over by itself only if that happened at once: a person is waiting.
 const LOST_WITHIN: Duration = Duration::from_secs(3);
 
-/// Carries a sign-in out, counts it, and writes the one line that says how it ended. Goes on when the browser goes
+/// Carries a sign-in out, counts it, and writes the one line about its outcome. Goes on when the browser goes
 /// away (R23).
 pub(super) async fn sign_in(sign_ins: &SignIns, request: &SignInRequest, code: &str) -> Finished {
     let began = Instant::now();
@@ -76,7 +76,7 @@ pub(super) fn log_failure(failed: &FailureWithCause, request: &SignInRequest, us
 /// How far a sign-in got.
 #[derive(Default)]
 struct Progress {
-    /// Empty until WeCom has said whose the code is.
+    /// Empty until WeCom has named the member.
     userid: String,
     /// The connection broke while WeCom was asked that.
     code_lost: bool,

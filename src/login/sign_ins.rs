@@ -86,7 +86,7 @@ impl SignIns {
         self.sessions.cookies.names()
     }
 
-    /// Do the departments and tags of the allow rules exist (R22)? The error says which entry's do not. WeCom being away is
+    /// Do the departments and tags of the allow rules exist (R22)? The error names the entry. WeCom being away is
     /// no reason not to start: rules that cannot be evaluated deny.
     pub(crate) async fn check_rules(&self) -> Result<(), String> {
         for (entry, client) in &self.sessions.wecom {

@@ -1,5 +1,5 @@
 //! How many sign-ins one address may begin, how many rejected callbacks it may bring, and how many sign-ins are worked
-//! on at once. Asked on the way in only: a request with a session never comes here.
+//! on at once. Asked on the way in only: a request with a session never gets here.
 //!
 //! One address may be a whole company at nine o'clock, so what a real sign-in needs is cheap and what only an attacker
 //! does is dear: a callback counts when its state or code turns out to be worth nothing, because that is what uses up
@@ -74,7 +74,7 @@ impl Throttle {
         self.forms.as_ref().is_none_or(|rate| rate.take(client, self.nanos(now)).is_ok())
     }
 
-    /// A callback has arrived. It counts until the charge is dropped, and for good if [`Charge::keep`] says that its state or
+    /// A callback has arrived. It counts until the charge is dropped, and for good if [`Charge::keep`] records that its state or
     /// code was worth nothing.
     ///
     /// # Errors
@@ -233,14 +233,14 @@ fn window() -> u64 {
     u64::try_from(WINDOW.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// Has nothing been said for a window? Says it now.
+/// Has nothing been logged for a window? Then it is due now.
 fn first(said: &AtomicU64, now: u64) -> bool {
     // 0 is never.
     let next = |last: u64| (last == 0 || now >= last.saturating_add(window())).then_some(now.max(1));
     said.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).is_ok()
 }
 
-/// What counts as one address: IPv6 customers have whole networks to choose from. Clients that cannot be told
+/// What counts as one address: IPv6 customers have whole networks to choose from. Unknown clients
 /// (`decide::address::UNKNOWN`) are one address together, and nobody else's: not that of `::1`, which is in the same network.
 fn network(client: IpAddr) -> IpAddr {
     match client.to_canonical() {
@@ -304,7 +304,7 @@ mod tests {
             charge.keep();
         }
         throttle.callback(client, now).unwrap().keep();
-        assert!(throttle.callback(client, now).is_err(), "what was worthless counts for a minute");
+        assert!(throttle.callback(client, now).is_err(), "a rejected callback counts for a minute");
         // Given back late, it is not worth more than it was.
         let late = throttle.callback(ip("10.0.0.3"), now).unwrap();
         let later = now + Duration::from_secs(600);

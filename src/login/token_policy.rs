@@ -1,6 +1,6 @@
-//! How long NocoBase takes a token for fresh (its token policy), and so how often one is minted anew.
+//! How long NocoBase accepts a token as fresh (its token policy), and so how often a new one is minted.
 //!
-//! NocoBase renews an older token and gives its session a new id, which the browser is never told; the next one of that age
+//! NocoBase renews an older token and gives its session a new id, which the browser never learns; the next one of that age
 //! is refused (`TOKEN_RENEW_FAILED`). So no request may carry a token that NocoBase finds too old.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -36,13 +36,13 @@ impl TokenPolicy {
         Duration::from_millis(self.reuse_ms.load(Ordering::Relaxed))
     }
 
-    /// NocoBase takes tokens up to this age for fresh. Says whether tokens have to be minted more often than before.
+    /// NocoBase accepts tokens up to this age as fresh. Returns whether tokens have to be minted more often than before.
     pub(super) fn learn(&self, token_expiration: Duration) -> bool {
         let reuse = (token_expiration / 2).clamp(LEAST_REUSE, REMINT_AFTER);
         self.reuse_ms.swap(millis(reuse), Ordering::Relaxed) > millis(reuse)
     }
 
-    /// NocoBase found a token of this age too old. Says whether tokens have to be minted more often than before.
+    /// NocoBase found a token of this age too old. Returns whether tokens have to be minted more often than before.
     pub(super) fn too_old(&self, age: Duration) -> bool {
         let reuse = millis((age / 2).clamp(LEAST_REUSE, REMINT_AFTER));
         self.reuse_ms.fetch_min(reuse, Ordering::Relaxed) > reuse

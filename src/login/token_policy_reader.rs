@@ -28,7 +28,7 @@ impl Sessions {
                     "how long NocoBase takes a token for fresh"
                 );
             }
-            // The service account may not see it, which docs/install.md does not ask for: what NocoBase finds too old tells.
+            // The service account may not see it, which docs/install.md does not ask for: a token that NocoBase finds too old shows it.
             Ok(None) => {}
             Err(failure) => {
                 FailureWithCause::logged(failure);

@@ -127,7 +127,7 @@ impl GateState {
         all.iter().map(|(what, why)| (*what, why.clone())).collect()
     }
 
-    /// Sets what `/readyz` says.
+    /// Sets what `/readyz` shows.
     pub fn readiness(&self, ready: bool, degraded: &[&str]) {
         self.ready.set(i64::from(ready));
         for what in DEGRADED {

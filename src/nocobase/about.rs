@@ -1,4 +1,4 @@
-//! What a node of NocoBase says of itself: its version, and the settings of its index page.
+//! What a NocoBase node reports about itself: its version, and the settings of its index page.
 
 use std::time::Duration;
 
@@ -13,10 +13,10 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Longest response that is read: an index page has a few KiB.
 const LARGEST: usize = 512 * 1024;
 
-/// Tells these requests from those of members in NocoBase's log.
+/// Distinguishes these requests from members' in NocoBase's log.
 const AGENT: &str = concat!("wecom-gate/", env!("CARGO_PKG_VERSION"));
 
-/// What a node says of itself.
+/// What a node reports about itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct About {
     /// `app:getInfo`.
@@ -26,7 +26,7 @@ pub struct About {
 }
 
 impl NocoBase {
-    /// Asks a node; what it does not say stays open.
+    /// Asks a node; what it does not report stays `None`.
     pub(crate) async fn about(&self, node: &str) -> About {
         let info = read(self.request(Method::GET, node, "app:getInfo")).await;
         let info: Option<serde_json::Value> = info.and_then(|body| serde_json::from_slice(&body).ok());

@@ -1,6 +1,6 @@
 //! Calls to NocoBase's API: as the service account, or with a session's own token.
 //!
-//! Every response becomes a value, or a failure that says whose fault it is, with its cause: what an operator has to
+//! Every response becomes a value, or a failure with its cause: what an operator has to
 //! do about it is known here.
 
 mod call;
@@ -37,12 +37,12 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// being closed.
 const POOL_IDLE: Duration = Duration::from_secs(4);
 
-/// What `auth:check` says of a session's token.
+/// The result of `auth:check` for a session's token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum CheckOutcome {
     /// It counts.
     Valid {
-        /// Whom NocoBase takes it for.
+        /// The user whom NocoBase finds in it.
         user_id: UserId,
     },
     /// The session is over: `BLOCKED_TOKEN`, `EXPIRED_SESSION` or `NOT_EXIST_USER`.
@@ -73,7 +73,7 @@ pub(crate) struct NocoBase {
     service: Service,
     minter: Arc<Minter>,
     timeout: Duration,
-    /// Who counts, if anybody does.
+    /// The counters, if there are any.
     calls: Option<NocoBaseCalls>,
 }
 

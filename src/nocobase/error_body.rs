@@ -1,4 +1,4 @@
-//! How NocoBase says no: `{"errors":[{"message":"...","code":"EMPTY_TOKEN"}]}`, and which of its codes end a session.
+//! NocoBase's error responses: `{"errors":[{"message":"...","code":"EMPTY_TOKEN"}]}`, and which of its codes end a session.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! What NocoBase's index page tells its client of its own addresses: `window['__nocobase_...'] = ...;`. Read, not
+//! The addresses in NocoBase's index page, for its client: `window['__nocobase_...'] = ...;`. Read, not
 //! assumed: an operator may have set each of them in NocoBase's environment.
 
 use memchr::memmem;
@@ -6,7 +6,7 @@ use memchr::memmem;
 /// Longest value that is taken.
 const LONGEST: usize = 512;
 
-/// The settings of one index page. `None`: the page does not say (older versions do not know all of them).
+/// The settings of one index page. `None`: the page does not have it (older versions do not know all of them).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PageSettings {
     /// `APP_PUBLIC_PATH`. In the page of the modern client its own prefix is part of it.

@@ -65,7 +65,7 @@ impl Phone {
         self.chinese().map_or_else(|| format!("+{}", self.digits), str::to_owned)
     }
 
-    /// The spellings to ask NocoBase for; what comes back is compared as [`Phone`] again.
+    /// The spellings to ask NocoBase for; what is returned is compared as [`Phone`] again.
     pub(crate) fn spellings(&self) -> Vec<String> {
         let all = &self.digits;
         let mut out = vec![format!("+{all}"), format!("00{all}")];

@@ -19,7 +19,7 @@ const SERVICE_LIFETIME_S: u64 = 10 * 60;
 /// Seconds by which a foreign token may be over its end (or before its beginning): clocks differ.
 const LEEWAY_S: u64 = 60;
 /// Seconds by which a token of NocoBase's own sign-in may have expired: NocoBase itself renews it that long (its
-/// `expiredTokenRenewLimit` is a day), and it is NocoBase that then says yes or no.
+/// `expiredTokenRenewLimit` is a day), and NocoBase then decides.
 const RENEWABLE_S: u64 = 24 * 3600;
 /// Longest token that is looked at. NocoBase's have about 300 bytes.
 const MAX_TOKEN: usize = 8 * 1024;
@@ -48,7 +48,7 @@ impl fmt::Debug for Minted {
     }
 }
 
-/// What a token says whose signature is right and whose time is not over.
+/// The claims of a token with a valid signature that has not expired.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verified {
     /// Whom it is for.
@@ -99,7 +99,7 @@ struct AnyClaims {
     temp: Option<bool>,
     #[serde(default)]
     jti: Option<String>,
-    /// Whatever it is: a token without a good one is one all the same.
+    /// Not validated: a token without a good one is one all the same.
     #[serde(default)]
     sign_in_time: serde_json::Value,
     #[serde(default)]
@@ -189,7 +189,7 @@ impl Minter {
     }
 
     /// Checks a token (without `Bearer `) from outside: HS256, signature in constant time, and not over its
-    /// end by more than a minute. Whether its user exists and its session goes on is for NocoBase to say.
+    /// end by more than a minute. NocoBase decides whether its user exists and its session is valid.
     pub fn verify(&self, token: &str, now_s: u64) -> Result<Verified, TokenError> {
         self.verify_within(token, now_s, LEEWAY_S)
     }

@@ -95,7 +95,7 @@ pub(crate) const LATER: Row = Row {
             end; try it before members depend on it",
 };
 
-/// A version as NocoBase tells it: `2.2.15`, `2.3.0-beta.3`.
+/// A version as NocoBase reports it: `2.2.15`, `2.3.0-beta.3`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Version {
     text: String,

@@ -70,7 +70,7 @@ async fn ready(State(status): State<Source>) -> Response {
     (code, Json(report.json())).into_response()
 }
 
-/// For load balancers: 503 only while the gate stops. Without NocoBase or WeCom it still serves pages of its own, which say
+/// For load balancers: 503 only while the gate stops. Without NocoBase or WeCom it still serves its own pages, which explain
 /// more than a balancer's 503; so it stays in the rotation, other than by `/readyz`.
 async fn serves(State(status): State<Source>) -> Response {
     serving(&status()).into_response()

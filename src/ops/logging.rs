@@ -19,7 +19,7 @@ use tracing_subscriber::{EnvFilter, fmt};
 use super::json_line::JsonLine;
 use crate::config::{Log, LogFormat};
 
-/// Modules of others that would say too much, whatever the level: at `debug` and `trace` they print requests.
+/// Modules of others that would log too much, whatever the level: at `debug` and `trace` they print requests.
 const AT_MOST_INFO: [&str; 8] = ["h2", "hyper", "hyper_util", "reqwest", "rustls", "tower", "want", "mio"];
 /// At `info` Pingora reports each listener and each connection; warnings and errors are what an operator needs.
 const PINGORA: [&str; 5] =
@@ -30,7 +30,7 @@ const PINGORA: [&str; 5] =
 const NOTHING: [&str; 2] = ["pingora_proxy", "pingora_core::apps"];
 
 /// Where Pingora writes an error when nothing is wrong: a kept connection to NocoBase that is taken from the pool while its
-/// watcher has not let go of it is thrown away, and another one opened. The files below this one are heard.
+/// watcher has not let go of it is thrown away, and another one opened. The files below this one are used.
 const CONNECTION_POOL: &str = "pingora_core::connectors";
 const BELOW_CONNECTION_POOL: [&str; 3] =
     ["pingora_core::connectors::http", "pingora_core::connectors::l4", "pingora_core::connectors::tls"];

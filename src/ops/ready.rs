@@ -1,5 +1,5 @@
 //! Whether the gate can serve, and what is not as it should be. Pure: from a [`Status`] that `server` hands in to the
-//! response of `/readyz` and to the gauges that say the same. Nothing is asked of WeCom, NocoBase or Redis, however often
+//! response of `/readyz` and to the gauges that show the same. Nothing is asked of WeCom, NocoBase or Redis, however often
 //! `/readyz` and `/metrics` are requested.
 
 use std::sync::Arc;
@@ -56,7 +56,7 @@ pub(super) struct Report {
 }
 
 impl Report {
-    /// From the status now; the gauges of readiness say the same from then on.
+    /// From the status now; the gauges of readiness show the same from then on.
     pub(super) fn new(status: &Status) -> Report {
         let state = &status.metrics.state;
         let ready = !status.stopping && status.nodes.iter().any(|(_, problem)| problem.is_none());

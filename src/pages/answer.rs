@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::error::Failure;
 
-/// Tells the NocoBase page (through `gate.js`) and programs where to sign in.
+/// Where the NocoBase page (through `gate.js`) and programs can sign in.
 pub(crate) const LOGIN_HEADER: &str = "X-WeCom-Gate-Login";
 
 /// Ready to be sent.
@@ -54,7 +54,7 @@ fn csp(frame_ancestors: &str) -> String {
     )
 }
 
-/// A page of the gate.
+/// A gate page.
 pub(super) fn html(
     status: u16,
     body: String,

@@ -1,14 +1,14 @@
 //! What each failure looks like to a person: which text, which picture, which way on.
 //!
 //! Several failures share one text where a person can do the same about them. Above all, what only an operator can
-//! repair is one page: it says whom to tell, not what is broken inside.
+//! repair is one page: it names the person to contact, not what is broken inside.
 
 use crate::error::Failure;
 
 /// The picture above the title; its colour goes with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Icon {
-    /// Sign in, or say yes.
+    /// Sign in, or give consent.
     Key,
     /// Done.
     Check,

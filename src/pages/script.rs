@@ -32,7 +32,7 @@ fn version_of(body: &str) -> String {
     hex::encode(hash.as_ref().get(..8).unwrap_or_default())
 }
 
-/// What the script says to people, by language: it knows better than any header which one NocoBase's page speaks.
+/// The script's texts, by language: it knows better than any header which one NocoBase's page shows.
 fn texts() -> serde_json::Value {
     let of = |lang: Lang| {
         json!({
@@ -168,7 +168,7 @@ mod tests {
             assert!(seen.iter().all(|text| text.contains("{title}") == (name == "with")), "{name}: {seen:?}");
             seen.sort_unstable();
             seen.dedup();
-            assert_eq!(seen.len(), langs.len(), "{name}: two languages say the same: {seen:?}");
+            assert_eq!(seen.len(), langs.len(), "{name}: two languages have the same text: {seen:?}");
         }
         assert_eq!((&texts["zh"]["wecom"], &texts["sv"]["wecom"]), (&"企业微信".into(), &"WeCom".into()));
         assert!(script().body.contains(&texts.to_string()));

@@ -32,7 +32,7 @@ pub(crate) enum Page {
 /// A button that begins a sign-in.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Entry<'a> {
-    /// What the button says after "Sign in with".
+    /// The button's text after "Sign in with".
     pub title: &'a str,
     /// A path of this origin.
     pub href: &'a str,
@@ -94,7 +94,7 @@ pub(crate) fn render(view: &View<'_>) -> Rendered {
         _ => (200, None),
     };
     let page = PageTemplate::of(view, retry_after);
-    // Writing to a string does not fail; should it ever, the title alone says enough.
+    // Writing to a string does not fail; should it ever, the title alone is enough.
     let body = page.render().unwrap_or_else(|_| "<!doctype html><title>wecom-gate</title>".to_owned());
     answer::html(status, body, view.lang.tag(), retry_after, view.framed)
 }

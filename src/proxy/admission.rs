@@ -27,7 +27,7 @@ const MOST_FORM_REDIRECTS: u8 = 60;
 
 /// What happens to a request.
 pub(super) enum Admitted {
-    /// It goes to NocoBase; the context says how.
+    /// It goes to NocoBase, as the context says.
     Forward,
     /// The gate responds itself.
     Respond(Reply),
@@ -60,7 +60,7 @@ async fn read(gate: &Gate, downstream: &mut HttpSession, ctx: &mut Context) -> R
     let checked = framing::check(request, limits.header_bytes, limits.body_bytes);
     if let Err(failure) = checked.and_then(|()| framing::check_removed_length(downstream)) {
         ctx.close = true;
-        // Too many cookies, most likely: nobody's attack, and the page says what to do.
+        // Too many cookies, most likely: no attack, and the page explains what to do.
         ctx.as_page = failure == Failure::HeadersTooLarge && facts::is_window(request);
         return Err(failure);
     }
@@ -238,7 +238,7 @@ fn to_https(gate: &Gate, request: &RequestHeader) -> Reply {
     Reply::empty(308).with(header::LOCATION, &format!("{}{target}", gate.config.origin.url()))
 }
 
-/// A page of the gate in place of the one that was requested.
+/// A gate page in place of the one that was requested.
 fn page_instead(gate: &Gate, downstream: &HttpSession, ctx: &mut Context, page: Page) -> Reply {
     let request = downstream.req_header();
     let here = decide::target::of_request(request.uri.path(), request.uri.query());

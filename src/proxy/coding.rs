@@ -69,7 +69,7 @@ pub(crate) struct Accepted {
 }
 
 impl Accepted {
-    /// `Accept-Encoding` (RFC 9110, 12.5.3). Without it nothing but identity: who wants a coding says so.
+    /// `Accept-Encoding` (RFC 9110, 12.5.3). Without it nothing but identity: a client that wants a coding asks for it.
     pub(crate) fn of(headers: &HeaderMap) -> Accepted {
         let mut named = [None; 4];
         let mut others = 0;

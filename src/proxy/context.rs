@@ -41,7 +41,7 @@ pub(super) struct Context {
     pub started: Instant,
     /// The same for NocoBase, the response and the log.
     pub request_id: HeaderValue,
-    /// The client's address, as trusted proxies report it; `decide::address::UNKNOWN` where it cannot be told.
+    /// The client's address, as trusted proxies report it; `decide::address::UNKNOWN` where it is unknown.
     pub client: IpAddr,
     /// How it is forwarded, once that has been decided.
     pub forward: Option<ForwardOptions>,
@@ -87,7 +87,7 @@ pub(super) struct Context {
     pub failure: Option<Failure>,
     /// The connection is not used again.
     pub close: bool,
-    /// A person looks at this, whatever the request's headers say.
+    /// A person looks at this, whatever the request's headers are.
     pub as_page: bool,
     /// How old the member's token was that went with it.
     pub token_age: Option<Duration>,

@@ -49,7 +49,7 @@ impl CurrentGate {
     pub(crate) fn replace(&self, gate: Arc<Gate>) {
         let before = self.0.swap(gate.clone());
         gate.sessions.took_over(&before.sessions);
-        gate.sessions.tell_from_now_on();
+        gate.sessions.report_from_now_on();
         let entries: Vec<&str> = gate.config.wecom.iter().map(|e| e.name.as_str()).collect();
         gate.metrics.set_entries(&entries);
         for gone in before.nodes.iter().filter(|old| gate.nodes.iter().all(|new| new.name != old.name)) {
@@ -62,9 +62,9 @@ impl CurrentGate {
 pub(crate) struct Gate {
     /// As loaded.
     pub config: Arc<Config>,
-    /// What decisions rest on; changes when NocoBase's page tells other addresses.
+    /// What decisions rest on; changes when NocoBase's page has other addresses.
     policy: ArcSwap<Policy>,
-    /// What NocoBase said of itself when it was asked last.
+    /// What NocoBase reported about itself when it was asked last.
     about: ArcSwap<About>,
     /// What every request with a session needs.
     pub(crate) sessions: Arc<Sessions>,
@@ -88,14 +88,14 @@ pub(crate) struct Gate {
     pub(crate) places: Arc<Places>,
     /// Pages that could not get the gate's script.
     pub without_script: WithoutScript,
-    /// The gate is stopping: readiness says no.
+    /// The gate is stopping: it is not ready.
     pub stopping: Arc<AtomicBool>,
     /// Turns true when WebSockets have to end, because the gate stops.
     pub tunnels_end: watch::Sender<bool>,
 }
 
 impl Gate {
-    /// Builds everything; an error says what of the configuration cannot be built.
+    /// Builds everything; an error names what of the configuration cannot be built.
     pub(crate) fn new(config: Config) -> Result<Gate, String> {
         Self::after(None, config)
     }
@@ -150,7 +150,7 @@ impl Gate {
     }
 
     /// Asks the first healthy node of NocoBase for its version and its settings, and goes by them from then on. What is
-    /// new is logged, what does not fit with its remedy. Where none is healthy, the page of one that responds may say why: its
+    /// new is logged, what does not fit with its remedy. Where none is healthy, the page of one that responds may show why: its
     /// API is elsewhere.
     pub(crate) async fn learn(&self) {
         let nodes = self.upstreams.nodes();

@@ -1,4 +1,4 @@
-//! Headers between the client and NocoBase: what a client may never say, and what only the gate says.
+//! Headers between the client and NocoBase: what no client may set, and what only the gate sets.
 //!
 //! Must never: leave a protected header of a client in place, whatever its spelling and whether or not the gate
 //! has something to put there (R3, R8, R9). Called only from the phase that runs after Pingora's hop-by-hop
@@ -74,7 +74,7 @@ pub(super) fn strip_protected(headers: &mut HeaderMap) {
     }
 }
 
-/// Removes what a response says to its next recipient alone: the well-known headers, and those that `Connection` names
+/// Removes the hop-by-hop headers of a response: the well-known headers, and those that `Connection` names
 /// (RFC 9110, 7.6.1). Framing stays; Pingora sets `Connection` itself and passes no trailers on.
 pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap, status: StatusCode) {
     const ALWAYS: [HeaderName; 5] = [
@@ -119,7 +119,7 @@ pub(super) fn mend_length(headers: &mut HeaderMap, status: StatusCode) {
     }
 }
 
-/// What the gate tells NocoBase of where a request comes from. Built once; only the address changes.
+/// The forwarding headers, from which NocoBase learns the client's address. Built once; only the address changes.
 #[derive(Debug, Clone)]
 pub(crate) struct Origin {
     /// `Host` and `X-Forwarded-Host`.

@@ -20,7 +20,7 @@ pub(crate) fn keepalive() -> TcpKeepalive {
 /// Sets it. What a listening socket has, its connections inherit.
 ///
 /// # Errors
-/// What the system says.
+/// The system's state.
 pub(crate) fn find(socket: SockRef<'_>) -> io::Result<()> {
     let times = keepalive();
     let retries = u32::try_from(times.count).unwrap_or(u32::MAX);

@@ -220,7 +220,7 @@ impl ProxyHttp for Phases {
     ) -> Result<Option<Duration>> {
         let Carried { gate, ctx, .. } = carried;
         ctx.body_out += body.as_ref().map_or(0, |b| b.len() as u64);
-        // Whether it goes on is for `tunnel` to say.
+        // `tunnel` decides when it ends.
         if session.was_upgraded() {
             return Ok(None);
         }

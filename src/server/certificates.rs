@@ -83,7 +83,7 @@ impl Set {
     }
 }
 
-/// Where and when the bytes of a file were written, as far as can be told without reading them. Follows links, so that a
+/// Where and when the bytes of a file were written, as far as can be seen without reading them. Follows links, so that a
 /// link that leads somewhere else is a change as well.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Stamp(Option<(u64, u64, u64, i64, i64)>);
@@ -118,7 +118,7 @@ impl Certificates {
     }
 
     /// Takes new certificates into use for new connections; if one of them is bad, all stay as they were, and the log
-    /// and the metrics say so.
+    /// and the metrics show it.
     pub(super) fn reload(&self, files: &[CertificateFiles], state: &GateState) {
         *self.read.lock() = Stamp::of(files);
         match Set::read(files) {

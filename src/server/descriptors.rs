@@ -6,7 +6,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 /// For everything but clients.
 const RESERVED: u64 = 64;
 
-/// As many places as `limits.connections` says, or fewer. Raises the limit of this process (soft) as far as that needs, and as
+/// As many places as `limits.connections`, or fewer. Raises the limit of this process (soft) as far as that needs, and as
 /// far as it may (hard).
 pub(super) fn places(wanted: usize) -> usize {
     let limit = getrlimit(Resource::Nofile);

@@ -16,7 +16,7 @@ pub enum StartError {
         key: &'static str,
         /// As configured.
         address: SocketAddr,
-        /// What the system says, with the usual remedy.
+        /// The system's error, with the usual remedy.
         why: String,
     },
     /// The certificate cannot be used.

@@ -20,7 +20,7 @@ enum Bad {
 
 impl Running {
     /// Takes the configuration as it is now, and the certificates. What is bad leaves in use what was before, and the log,
-    /// the metrics and `/readyz` say so. May be dropped at any point: then nothing has changed.
+    /// the metrics and `/readyz` show it. May be dropped at any point: then nothing has changed.
     pub(super) async fn reload(&mut self, reread: &Reread) {
         let before = self.live.now();
         let state = &before.metrics.state;
@@ -70,7 +70,7 @@ impl Running {
 
     async fn build(&self, before: &Arc<Gate>, reread: &Reread) -> Result<Arc<Gate>, Bad> {
         let (before, reread) = (before.clone(), reread.clone());
-        // Reads files and resolves names, which may take long: on a thread of its own, so that signals are heard (R43).
+        // Reads files and resolves names, which may take long: on a thread of its own, so that signals are received (R43).
         let built = tokio::task::spawn_blocking(move || {
             let Loaded { config, warnings, .. } = reread().map_err(Bad::Errors)?;
             for warning in warnings {

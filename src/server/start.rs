@@ -39,7 +39,7 @@ const MOST_IDLE: usize = 512;
 const READ_BUFFER: usize = 0;
 const WRITE_BUFFER: usize = 4096;
 
-/// How long a stop waits for NocoBase, which still has to be told of sessions that have ended.
+/// How long a stop waits for NocoBase, which still has to record the end of sessions.
 const TELL: Duration = Duration::from_secs(5);
 /// How long a stop waits for connections on which nothing is answered: those whose request's head is still on its way.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -119,7 +119,7 @@ impl Running {
         let is_late = drained.await.is_err();
         // Another process serves meanwhile: there is no hurry.
         let patience = if replaced { until } else { until.min(Instant::now() + TELL) };
-        gate.sessions.tell_the_rest(patience).await;
+        gate.sessions.report_the_rest(patience).await;
         let left = if is_late { gate.in_flight.load(Ordering::Relaxed) } else { 0 };
         self.sharing.abort();
         self.streams.abort();
@@ -136,7 +136,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         true => None,
         false => Some(Certificates::load(&config.listen.pairs())?),
     };
-    // Resolves names, which may take long: on a thread of its own, so that signals are heard meanwhile (R43).
+    // Resolves names, which may take long: on a thread of its own, so that signals are received meanwhile (R43).
     let built = tokio::task::spawn_blocking(|| Gate::new(config)).await;
     let gate = built.map_err(|e| StartError::Build(e.to_string()))?.map_err(StartError::Build)?;
     let gate = Arc::new(gate);

@@ -9,7 +9,7 @@ use crate::proxy::upstream::State;
 /// Name of the state of a node that answers.
 const HEALTHY: &str = "ok";
 
-/// The status now. The gauges of NocoBase's nodes say the same from then on.
+/// The status now. The gauges of NocoBase's nodes show the same from then on.
 pub(super) fn status(gate: &Gate) -> Status {
     let problem = |state: State| Some(state.name()).filter(|name| *name != HEALTHY);
     let nodes: Vec<_> = gate.upstreams.nodes().iter().map(|n| (n.name.clone(), problem(n.state()))).collect();

@@ -1,4 +1,4 @@
-//! TLS session tickets: a client that comes back resumes its session and spares both sides the certificate, on every node,
+//! TLS session tickets: a returning client resumes its session and spares both sides the certificate, on every node,
 //! because the keys of the tickets are derived from `session.keys`, and follow them at a reload: the first one makes tickets, all
 //! open them, so that a key that is on its way out still opens those that it made, and one that is gone opens none. The keys
 //! change with time too, so that none is in use for more than twelve hours.

@@ -17,7 +17,7 @@ use command_fds::{CommandFdExt as _, FdMapping};
 use tokio::io::AsyncReadExt as _;
 use tokio::process::Command;
 
-/// Tells a new gate that another one waits for it.
+/// Set for a new gate: another one waits for it.
 const EXPECTED: &str = "WECOM_GATE_EXPECTED";
 /// Its value where systemd handed the sockets over.
 const KEPT: &str = "kept";
@@ -26,7 +26,7 @@ const FIRST: i32 = 3;
 /// How long the new program may take until it serves.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Starts the program anew, with these sockets, and waits until it serves. Its process id; or why it does not serve: then
+/// Starts the program again, with these sockets, and waits until it serves. Its process id; or why it does not serve: then
 /// it has ended.
 /// `kept`: systemd holds the sockets too.
 pub(super) async fn start(sockets: &[TcpListener], kept: bool) -> Result<u32, String> {
@@ -51,7 +51,7 @@ pub(super) async fn start(sockets: &[TcpListener], kept: bool) -> Result<u32, St
         let _ = child.start_kill();
     }
     let ended = child.wait().await.map_or_else(|e| e.to_string(), |status| status.to_string());
-    Err(failure.unwrap_or_else(|| format!("the new program ended ({ended}); what it wrote says why")))
+    Err(failure.unwrap_or_else(|| format!("the new program ended ({ended}); what it wrote shows why")))
 }
 
 fn prepare(
@@ -83,7 +83,7 @@ pub(super) fn are_sockets_kept() -> bool {
     std::env::var_os(EXPECTED).is_none_or(|value| value == KEPT)
 }
 
-/// Tells the previous gate, if there is one, that this one serves. An error: that gate no longer waits, and goes on by
+/// Reports to the previous gate, if there is one, that this one serves. An error: that gate no longer waits, and goes on by
 /// itself or was asked to stop.
 pub(super) fn notify_predecessor() -> io::Result<()> {
     if std::env::var_os(EXPECTED).is_none() {

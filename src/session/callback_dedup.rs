@@ -1,6 +1,6 @@
 //! CallbackDedup that have been carried out. WeCom's webviews may ask for the same callback twice, at once or a
 //! moment later, and the code is good for one use: the second gets the outcome of the first.
-//! Everything else that comes with a used state is a replay (R18, R19).
+//! Everything else with a used state is a replay (R18, R19).
 
 use std::future::Future;
 use std::time::Duration;

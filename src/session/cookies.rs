@@ -7,11 +7,11 @@ use cookie::{Cookie, Expiration, SameSite};
 
 use crate::error::Failure;
 
-/// Most cookies in one request (R17). Browsers keep up to 180 for a domain, and any site next door can set them.
+/// Most cookies in one request (R17). Browsers keep up to 180 for a domain, and any neighbouring site can set them.
 pub(crate) const MAX_COOKIES: usize = 200;
 /// Most bytes in all `Cookie` headers of one request (R17).
 pub(crate) const MAX_COOKIE_BYTES: usize = 16 * 1024;
-/// How many cookies of the session's name are tried. A site next door can plant one with a longer path or a
+/// How many cookies of the session's name are tried. A neighbouring site can plant one with a longer path or a
 /// parent domain; one that does not open is passed over, and trying is bounded.
 const MAX_SESSIONS: usize = 3;
 /// How many characters of a flow's state are in its cookie's name.

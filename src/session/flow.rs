@@ -14,7 +14,7 @@ use super::random;
 use super::seal::{Keyring, Purpose};
 use super::time::UnixMillis;
 
-/// A flow that is not finished by then has to begin anew.
+/// A flow that is not finished by then has to start again.
 pub(crate) const LIFE: Duration = Duration::from_secs(10 * 60);
 /// Most bytes of flow cookies in one browser's `Cookie` header; a further flow ends the oldest. Enough for thirty tabs at
 /// once, and with the session cookie still within the 8 KiB that nginx takes for one header line.
@@ -119,7 +119,7 @@ impl std::fmt::Debug for Checked<'_> {
 }
 
 impl PendingSignIn {
-    /// A flow that begins now. `attempt` (at most 9) says how often this browser returned without its flow's
+    /// A flow that begins now. `attempt` (at most 9) counts how often this browser returned without its flow's
     /// cookie before. A target longer than [`MAX_TARGET`] loses its query, or becomes `/`.
     pub(crate) fn begin(mut request: SignInRequest, attempt: u8, now: UnixMillis) -> Result<Self, Failure> {
         if request.target.len() > MAX_TARGET {
@@ -142,7 +142,7 @@ impl PendingSignIn {
 }
 
 /// The attempt that a state names (0 to 9); `None` if it is not the state of any flow of ours. It is not
-/// proven by anything: good for a page that says "cookies are blocked", for no more.
+/// proven by anything: good for the page "cookies are blocked", for no more.
 pub fn attempt_of(state: &[u8]) -> Option<u8> {
     let first = state.first()?;
     let well_formed = state.len() == STATE_CHARS && state.iter().all(u8::is_ascii_alphanumeric);

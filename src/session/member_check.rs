@@ -60,7 +60,7 @@ impl MemberCheck {
 /// The order to ask WeCom about a member. Dropped without a result, it is given again half a minute later: his sessions go
 /// on meanwhile.
 #[derive(Debug)]
-#[must_use = "say how the recheck ended"]
+#[must_use = "report how the recheck ended"]
 pub(crate) struct MemberRecheck {
     check: Arc<MemberCheck>,
     began: UnixMillis,

@@ -87,7 +87,7 @@ struct Streams {
 }
 
 impl StreamList {
-    /// Adds one. `is_ended` says whether the session has ended, and is asked once the stream is in the list, so that an end
+    /// Adds one. `is_ended` returns whether the session has ended, and is called once the stream is in the list, so that an end
     /// meanwhile is not missed. True: the session is to be listed.
     pub(super) fn add(&self, stream: &Arc<OpenStream>, is_ended: impl FnOnce() -> bool) -> bool {
         let mut streams = self.0.lock();

@@ -1,7 +1,7 @@
 //! The session of somebody who signed in at NocoBase's own form. The page holds NocoBase's token, and shows it in its calls; this
 //! cookie is for what browsers request without it: pages, files, the WebSocket. NocoBase before 2.2 has no cookie of its own.
 //!
-//! The cookie names nobody to NocoBase: what passes because of it passes as nobody's.
+//! The cookie names nobody to NocoBase: what passes because of it passes anonymously.
 
 use ring::digest;
 use serde::{Deserialize, Serialize};
@@ -13,7 +13,7 @@ use super::session::{Member, Session, SessionCookies, SessionValidity};
 use super::time::UnixMillis;
 use crate::error::Failure;
 
-/// What a token of NocoBase's own sign-in says.
+/// The claims of a token of NocoBase's own sign-in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PasswordSignIn {
     /// Id of the NocoBase user.

@@ -48,7 +48,7 @@ mod tests {
         let s = alphanumeric(62_000).unwrap();
         for c in ALPHABET {
             let n = s.bytes().filter(|b| b == c).count();
-            assert!((810..=1190).contains(&n), "{} came {n} times", char::from(*c));
+            assert!((810..=1190).contains(&n), "{} occurs {n} times", char::from(*c));
         }
     }
 

@@ -10,7 +10,7 @@
 //!   given the same keys, because its origin differs (R37).
 //! - The first key seals, all open (R14). The key id picks the key, so rotation costs no trial decryption.
 //! - Everything that can be wrong with a text gives the same result, `None` (R12). There is no padding and no error
-//!   text that could tell an attacker how far it got.
+//!   text that could show an attacker how far it got.
 //! - Nonces are random. NIST SP 800-38D allows 2^32 of them per key, which keeps the chance of a single
 //!   repetition below 2^-32. A session is sealed about 24 times per `session.idle`: 10,000 members all day
 //!   long at the default of 12 hours make 480,000 seals a day and need 24 years to get there; rotating the

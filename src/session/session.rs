@@ -1,4 +1,4 @@
-//! What the session cookie says, how long it counts, and the one way from `Cookie` header to session and
+//! The content of the session cookie, how long it is valid, and the one way from `Cookie` header to session and
 //! back.
 
 use std::sync::Arc;
@@ -91,7 +91,7 @@ pub struct SessionLimits {
 }
 
 impl SessionLimits {
-    /// A cookie older than this is sealed anew. An ordinary request thus writes no cookie: at the default
+    /// A cookie older than this is sealed again. An ordinary request thus writes no cookie: at the default
     /// idle time of 12 hours one in half an hour does. The price: `idle` may be felt shorter by this much. A
     /// quarter of `idle` is the upper bound, so that very short idle times slide too.
     pub(crate) fn renew_after(&self) -> Duration {
@@ -139,7 +139,7 @@ impl Session {
         limits.state(self.signed_in_at, self.last_seen, now)
     }
 
-    /// When it ends if no further request comes.
+    /// When it ends if no further request arrives.
     pub(crate) fn ends_at(&self, limits: &SessionLimits) -> UnixMillis {
         self.last_seen.plus(limits.idle).min(self.signed_in_at.plus(limits.absolute))
     }

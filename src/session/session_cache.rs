@@ -22,12 +22,12 @@ use by_member::{ByMember, MemberKey};
 pub use cached_session::{CachedSession, Recheck};
 
 /// Most sessions remembered. Beyond it the one unused for longest is forgotten, and asked about again when it
-/// comes back.
+/// is used again.
 pub(crate) const CAPACITY: u64 = 200_000;
 /// moka refuses spans of centuries.
 const LONGEST_MEMORY: Duration = Duration::from_secs(366 * 24 * 3600);
 
-/// What NocoBase says about a session.
+/// The state of a session in NocoBase.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SessionStatus {
     /// It is valid.
@@ -100,7 +100,7 @@ impl SessionCache {
         self.seen.get(&sid)
     }
 
-    /// Keeps a session from being forgotten while it has a request under way: else its end would not be heard of. False:
+    /// Keeps a session from being forgotten while it has a request under way: else its end would be missed. False:
     /// it had been forgotten, and has ended since.
     pub(crate) fn keep(&self, sid: Uuid, seen: &Arc<CachedSession>) -> bool {
         let entry = self.seen.entry(sid).or_insert_with(|| seen.clone());
@@ -143,7 +143,7 @@ impl SessionCache {
     pub fn insert_checked(&self, session: &Session, now: UnixMillis) -> Arc<CachedSession> {
         let member = MemberKey::new(&session.entry, &session.userid);
         // First into the index, then the look at who left; `end_member` does it the other way round. So
-        // whichever comes second sees the other.
+        // the second one sees the other.
         let [a, b, ..] = session.sid.into_bytes();
         let check = || Arc::new(MemberCheck::new(now, u16::from_be_bytes([a, b])));
         let check = self.by_member.add(&member, session.sid, check);
@@ -167,8 +167,8 @@ impl SessionCache {
     }
 
     /// Ends every session of a member that began up to `at`: those seen here, of which those that were live are
-    /// returned so that NocoBase can be told to block them, and those that other nodes made, when they come by. May be
-    /// told again, and late: a member who signed in meanwhile keeps the new session.
+    /// returned so that NocoBase can block them, and those that other nodes made, when they are first used here. May be
+    /// called again, and late: a member who signed in meanwhile keeps the new session.
     pub(crate) fn end_member(&self, entry: &str, userid: &str, at: UnixMillis) -> Vec<Uuid> {
         let member = MemberKey::new(entry, userid);
         self.left
@@ -185,7 +185,7 @@ impl SessionCache {
         sids
     }
 
-    /// Asks NocoBase about a session that this node sees for the first time. However many requests come at
+    /// Asks NocoBase about a session that this node sees for the first time. However many requests arrive at
     /// once, one question is under way; if its request is given up, the next one asks. A failure is not
     /// remembered.
     pub(crate) async fn first_sight(

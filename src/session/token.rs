@@ -7,7 +7,7 @@ use http::HeaderValue;
 use super::time::UnixMillis;
 use crate::error::Failure;
 
-/// A token older than this is minted anew: far below NocoBase's `tokenExpirationTime` (a day by default), so
+/// A token older than this is replaced: far below NocoBase's `tokenExpirationTime` (a day by default), so
 /// that NocoBase never sees a stale one.
 pub(crate) const REMINT_AFTER: Duration = Duration::from_secs(10 * 60);
 

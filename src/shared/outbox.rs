@@ -31,9 +31,9 @@ struct Entry {
 impl Outbox {
     /// Adds an ending to be published.
     pub(super) fn add(&mut self, ending: Ending, now: UnixMillis) {
-        let told = self.published;
+        let published = self.published;
         while self.all.len() >= CAPACITY
-            || self.all.front().is_some_and(|e| e.serial <= told && now.since(e.at) > MEMORY)
+            || self.all.front().is_some_and(|e| e.serial <= published && now.since(e.at) > MEMORY)
         {
             self.all.pop_front();
         }

@@ -24,7 +24,7 @@ struct Standing {
 }
 
 impl Standing {
-    /// When WeCom said so, if that is recent enough to be believed.
+    /// When WeCom confirmed it, if that is recent enough to count.
     fn recent(self, now: UnixMillis, every: Duration) -> Option<UnixMillis> {
         (now.since(self.good_at) < every && !self.good_at.is_from_the_future(now)).then_some(self.good_at)
     }
@@ -81,7 +81,7 @@ impl Shared {
         }
     }
 
-    /// Tells the other nodes that WeCom, asked then, let the member use the app.
+    /// Publishes that WeCom, asked at this time, let the member use the app.
     pub(crate) async fn good(&self, member: &MemberKey, good_at: UnixMillis, every: Duration) {
         let standing = Standing { good_at };
         let context = member.standing.as_bytes();

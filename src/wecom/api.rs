@@ -1,4 +1,4 @@
-//! How a call to WeCom's API is made: with the access token, a bounded number of times, its errors told apart by
+//! How a call to WeCom's API is made: with the access token, a bounded number of times, its errors distinguished by
 //! class. Every error is logged here, once, where WeCom's response turns into an error of the gate.
 
 use std::sync::{Arc, OnceLock};
@@ -362,7 +362,7 @@ fn check_errcode(call: Call, reply: RawResponse, hidden: &[&str]) -> Result<Vec<
     Ok(reply.body)
 }
 
-/// The documented fields of a success. What serde says may quote a value (a token, R27): only a missing field's
+/// The documented fields of a success. serde's message may quote a value (a token, R27): only a missing field's
 /// name is passed on.
 fn read<T: DeserializeOwned>(call: Call, body: &[u8]) -> Result<T, Failed> {
     serde_json::from_slice(body).map_err(|error| {

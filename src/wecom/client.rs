@@ -244,7 +244,7 @@ impl Client {
         }
     }
 
-    /// Forgets departments and tags: WeCom said that they changed.
+    /// Forgets departments and tags: WeCom reported a change.
     pub(crate) fn drop_caches(&self) {
         self.rules.forget();
     }

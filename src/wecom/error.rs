@@ -99,7 +99,7 @@ impl WeComError {
         }
     }
 
-    /// The same with what the log says besides; `reason` must be redacted.
+    /// The same with a reason for the log; `reason` must be redacted.
     pub(super) fn because(self, reason: impl Into<String>) -> Self {
         Self { reason: reason.into(), ..self }
     }
@@ -114,7 +114,7 @@ impl WeComError {
         Self { repeated: true, ..self.clone() }
     }
 
-    /// What [`WeComError::because`] was told.
+    /// The reason given to [`WeComError::because`].
     pub(crate) fn reason(&self) -> &str {
         &self.reason
     }

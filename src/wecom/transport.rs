@@ -122,7 +122,7 @@ fn unreachable(error: reqwest::Error) -> TransportError {
     } else {
         "connection lost"
     };
-    // The outermost text may hold the address, the innermost says what happened.
+    // The outermost text may hold the address, the innermost shows what happened.
     let error = error.without_url();
     let mut innermost: &dyn std::error::Error = &error;
     while let Some(source) = innermost.source() {

@@ -33,7 +33,7 @@ pub(super) async fn entry(
     };
     let answer = tokio::time::timeout(LIMIT, client.agent()).await;
     let answer = answer.unwrap_or(Err(WeComError::unreachable(crate::wecom::Call::Agent)));
-    // The gate's own client says only that there was no answer.
+    // The gate's own client reports only that there was no response.
     let plain = match &answer {
         Err(error) if error.failure() == Failure::WeComUnreachable && entry.api_base.scheme() == "https" => {
             match Http::new(entry.http_proxy.as_ref()) {

@@ -184,7 +184,7 @@ fn usual_corp_id(text: &str) -> bool {
     rest.is_some_and(|r| r.len() == 16 && r.bytes().all(|b| b.is_ascii_hexdigit()))
 }
 
-/// Also the form of every name of ours that comes up in paths and NocoBase's tables.
+/// Also the form of every name of ours that appears in paths and NocoBase's tables.
 fn name_fits(text: &str) -> bool {
     (1..=50).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b))
 }

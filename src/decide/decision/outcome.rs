@@ -48,7 +48,7 @@ pub struct ForwardOptions {
     /// Remove `token` from the query: NocoBase would take any token of its own from the address, but in a session only
     /// the session's counts.
     pub strip_token: bool,
-    /// Remove `Authorization` and NocoBase's token cookies: it passes without a session as nobody's, and as nothing else.
+    /// Remove `Authorization` and NocoBase's token cookies: it passes without a session, anonymously.
     pub strip_credentials: bool,
     /// This is NocoBase's own sign-out: if it succeeds, the browser's cookies go.
     pub signs_out: bool,
@@ -58,7 +58,7 @@ pub struct ForwardOptions {
     /// NocoBase's page asks whose token it holds, which it does after each sign-in at NocoBase's own form and each load: if
     /// NocoBase accepts the token, the browser gets the session's cookie.
     pub opens_password: bool,
-    /// No other site can have caused this request, so the size of its response tells nobody anything (BREACH).
+    /// No other site can have caused this request, so the size of its response reveals nothing (BREACH).
     pub may_compress: bool,
     /// Renew the session cookie with the response. Only pages and API calls do, so that assets stay cacheable.
     pub renew_cookie: bool,
@@ -90,7 +90,7 @@ pub enum Identity {
     Member,
     /// The client's own NocoBase token, unchanged.
     Token,
-    /// Nobody's, as far as the gate knows; the client's own credentials are forwarded unchanged.
+    /// None that the gate knows of; the client's own credentials are forwarded unchanged.
     Nobody,
 }
 
@@ -103,7 +103,7 @@ pub enum Via {
     Web,
 }
 
-/// A page of the gate.
+/// A gate page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Page {
     /// "Open this in WeCom."

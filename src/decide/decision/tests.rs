@@ -140,7 +140,7 @@ fn r04_unknown_hosts_are_refused_whatever_they_ask_for() {
             }
         }
     }
-    // The port of the origin may be another than the one that WeCom comes by.
+    // The origin's port may differ from the one that WeCom uses.
     for host in [None, Some("gate.example.com"), Some("gate.example.com:80")] {
         assert_eq!(decide(&policy(), &Request { host, ..page("/WW_verify_a.txt") }), Decision::VerifyFile(0));
     }

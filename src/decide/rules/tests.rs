@@ -219,7 +219,7 @@ fn words_stand_for_rules_below_the_public_path() {
     ] {
         assert_eq!(pwa.find("GET", path), found, "{path}");
     }
-    // Whoever writes a rule out wants it as it says.
+    // A rule that is written out counts as it is written.
     let both = words(&["@public-forms", "* /api/orders:*"], "/").unwrap();
     assert_eq!(both.find("POST", "/api/orders:create"), Match::AsItComes);
     let wrong = words(&["@public-form", "@", "GET /x"], "/").unwrap_err();

@@ -98,7 +98,7 @@ fn r20_targets_are_bounded() {
     assert_eq!(sanitize(&long(MAX_LEN)), Some(long(MAX_LEN)));
     assert_eq!(sanitize(&long(MAX_LEN + 1)), None);
     assert_eq!(sanitize(&format!("/{}", "中".repeat(600))), None, "too long once encoded");
-    assert_eq!(sanitize(&format!("/{}", "%61".repeat(700))), None, "too long as it came");
+    assert_eq!(sanitize(&format!("/{}", "%61".repeat(700))), None, "too long as it was sent");
     assert_eq!(of_request("/admin", Some(&"q".repeat(MAX_LEN))), "/admin");
     assert_eq!(of_request(&long(MAX_LEN + 1), None), "/");
 }

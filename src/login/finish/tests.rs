@@ -35,7 +35,7 @@ fn state_of(location: &str) -> String {
     url.query_pairs().find(|(name, _)| name == "state").unwrap().1.into_owned()
 }
 
-/// The callback with this query comes back, from a browser with these cookies.
+/// A callback with this query, from a browser with these cookies.
 async fn finish(
     sign_ins: &Arc<SignIns>,
     own: &OwnCookies<'_>,

@@ -17,7 +17,7 @@ pub(crate) enum Preview {
     Match(UserId),
     /// A user would be made.
     Create,
-    /// Cannot be told: phone or e-mail are needed, which WeCom gives only when the member agrees at the sign-in.
+    /// Unknown: phone or e-mail are needed, which WeCom gives only when the member agrees at the sign-in.
     NeedsConsent,
 }
 
@@ -41,7 +41,7 @@ impl Accounts {
         }
     }
 
-    /// A user who belongs to another member is nobody's match.
+    /// A user who belongs to another member matches nobody.
     async fn unbound(&self, user: UserId, person: &Person) -> Result<Preview, FailureWithCause> {
         let filter = json!({ "$and": [{ "authenticator": person.entry }, { "userId": user }] });
         let fields = ["uuid", "userId", "authenticator"];

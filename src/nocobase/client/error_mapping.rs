@@ -84,7 +84,7 @@ pub(super) fn causes(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// A 500 of a node that has closed its database and not yet its door.
+/// A 500 of a node that has closed its database and not yet its listener.
 pub(super) fn stopping(response: &Response) -> bool {
     response.status == 500
         && ErrorBody::parse(&response.body).is_some_and(|body| {
@@ -92,7 +92,7 @@ pub(super) fn stopping(response: &Response) -> bool {
         })
 }
 
-/// A 500 that only says that two transactions got into each other's way; the database has undone this one.
+/// A 500 because two transactions were in conflict; the database has undone this one.
 pub(super) fn database_busy(response: &Response) -> bool {
     const SIGNS: [&str; 5] =
         ["sqlite_busy", "database is locked", "deadlock", "lock wait timeout", "could not serialize"];

@@ -47,7 +47,7 @@ impl NocoBase {
         }
     }
 
-    /// Whom the gate's own calls count for. `None`: not to be seen from `service_token`.
+    /// The user behind the gate's own calls. `None`: `service_token` does not show it.
     pub(crate) fn service_user(&self) -> Option<UserId> {
         match &self.service {
             Service::User(id) => Some(*id),

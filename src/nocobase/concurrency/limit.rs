@@ -1,9 +1,9 @@
 //! How many requests at once: found from how long NocoBase takes. Plain data; the caller brings the measurements.
 //!
-//! Additive increase, multiplicative decrease, by latency: NocoBase never says that it is overloaded, it only becomes slow.
+//! Additive increase, multiplicative decrease, by latency: NocoBase never reports that it is overloaded, it only becomes slow.
 //! What is compared is each kind of request with itself, so that a slow export does not look like an overload.
 
-/// Kinds of requests that are told apart.
+/// Kinds of requests, measured apart.
 pub(super) const KINDS: usize = 16;
 /// Never fewer at once: one slow query must not stop everybody.
 const LEAST: f64 = 8.0;
@@ -51,7 +51,7 @@ impl AdaptiveLimit {
         self.limit as usize
     }
 
-    /// These responses came. `full`: at times there was no room for more.
+    /// These responses arrived. `full`: at times there was no room for more.
     pub(super) fn observe(&mut self, responses: &[Responses; KINDS], full: bool) {
         let (mut expected, mut actual) = (0.0, 0.0);
         // What was learnt in vain is given up slowly; faster where the limit cannot be the reason any more.

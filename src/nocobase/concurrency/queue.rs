@@ -1,7 +1,7 @@
 //! Who waits for a place before NocoBase, and who is next. Plain data.
 //!
 //! Who is in goes before who is new, so that work in progress goes on; one place in eight is a newcomer's all the same. Within
-//! a class people take turns: whoever has many requests waits with them, not everybody else.
+//! a class people take turns: a user with many requests waits for them, and nobody else does.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv6Addr};

@@ -151,7 +151,7 @@ async fn whose_the_service_account_is() {
         let got = nb.set_roles(user(7), &BTreeSet::new(), &owned(&["sales"])).await.plain();
         assert_eq!(got, Err(Failure::Internal));
     }
-    // Who cannot tell whose it is changes nobody's.
+    // If WeCom cannot name the member's departments, no role changes.
     let nb = client(&[standin.address], &conf);
     assert_eq!(
         nb.set_roles(user(2), &BTreeSet::new(), &owned(&["sales"])).await.plain(),

@@ -1,4 +1,4 @@
-//! Asks NocoBase for a file: as nobody, whole, uncompressed. And says which responses may be kept (R25).
+//! Asks NocoBase for a file: anonymously, whole, uncompressed. And decides which responses may be kept (R25).
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ const POOL_IDLE: Duration = Duration::from_secs(4);
 const AT_ONCE: usize = 16;
 /// For how long a node's list of plugins is believed. It takes longer to start with another version.
 const LIST_FRESH: Duration = Duration::from_secs(3);
-/// Tells these requests from those of members in NocoBase's log.
+/// Distinguishes these requests from members' in NocoBase's log.
 const AGENT: &str = concat!("wecom-gate-cache/", env!("CARGO_PKG_VERSION"));
 
 /// What is kept of a response's headers.
@@ -44,7 +44,7 @@ const KEPT: [HeaderName; 8] = [
     HeaderName::from_static("sourcemap"),
 ];
 
-/// What NocoBase says.
+/// NocoBase's response.
 pub(super) enum Fetched {
     /// Here it is.
     New(Arc<File>),
@@ -70,7 +70,7 @@ pub(super) struct Fetcher {
     origin: Origin,
     public_path: String,
     at_once: Semaphore,
-    /// What each node says of the plugins' files at the moment.
+    /// The plugins' files of each node at the moment.
     lists: moka::future::Cache<SocketAddr, Bytes>,
 }
 
@@ -123,7 +123,7 @@ impl Fetcher {
     }
 
     fn request(&self, node: SocketAddr, target: &str) -> reqwest::RequestBuilder {
-        // What every forwarded request says too (R44), and nothing else.
+        // What every forwarded request has too (R44), and nothing else.
         self.http
             .get(format!("http://{node}{target}"))
             .header(header::HOST, self.origin.authority.clone())
@@ -191,7 +191,7 @@ impl Fetcher {
         }
     }
 
-    /// What a node tells every client of its plugins' files. Empty: it does not.
+    /// A node's list of its plugins' files, the same for every client. Empty: it has none.
     async fn plugins(&self, node: SocketAddr) -> Bytes {
         let mut all = BytesMut::new();
         for list in ["pm:listEnabled", "pm:listEnabledV2"] {

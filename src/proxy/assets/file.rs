@@ -13,7 +13,7 @@ use crate::proxy::coding::{Coding, Effort};
 /// What an entry costs besides its bytes.
 const OVERHEAD: usize = 512;
 
-/// Tells contents apart: the first half of their SHA-256.
+/// Identifies a content: the first half of their SHA-256.
 pub(super) type Digest = [u8; 16];
 
 /// A file as NocoBase sent it.
@@ -33,7 +33,7 @@ pub(super) struct File {
     pub last_modified: Option<HeaderValue>,
     /// Nothing else will ever have its name.
     lasting: AtomicBool,
-    /// Milliseconds between `began` and the last time that NocoBase said that this is the file.
+    /// Milliseconds between `began` and the last time that NocoBase confirmed this file.
     checked: AtomicU64,
     began: Instant,
     /// Held while NocoBase is asked whether it still is.
@@ -76,7 +76,7 @@ impl File {
         self.lasting.load(Ordering::Relaxed)
     }
 
-    /// NocoBase has just said that this still is the file.
+    /// NocoBase has just confirmed that this still is the file.
     pub(super) fn confirmed(&self, lasting: bool) {
         self.lasting.store(lasting, Ordering::Relaxed);
         self.checked();

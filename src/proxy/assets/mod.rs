@@ -1,4 +1,4 @@
-//! Files of NocoBase's client, kept and compressed once for everybody. NocoBase itself compresses each anew for every browser.
+//! Files of NocoBase's client, kept and compressed once for everybody. NocoBase itself compresses each again for every browser.
 //!
 //! Asked after the decision to forward a request, so who may have a file does not change. `fetch` asks NocoBase, `store`
 //! keeps, `compressor` compresses, `respond` makes the response.

@@ -16,7 +16,7 @@ use crate::proxy::coding::{Coding, Effort, compress};
 use crate::proxy::headers::Origin;
 use crate::proxy::upstream::Upstreams;
 
-/// A file whose name says nothing of its content is asked for again after this time.
+/// A file whose name does not depend on its content is asked for again after this time.
 const FRESH: Duration = Duration::from_secs(5);
 /// What could not be kept is forwarded like everything else for so long.
 const FORWARDED_FOR: Duration = Duration::from_secs(5);

@@ -1,6 +1,6 @@
 //! Follows a request on its way in: has more arrived than its chunked body?
 //!
-//! Pingora does not tell what it has read beyond such a body, and the response must say that the next request is not served
+//! Pingora does not show what it has read beyond such a body, and the response must announce that the next request is not served
 //! (RFC 9112, 9.3.2 and 9.6). Nothing is decided on what is read here: Pingora refuses chunks that are none.
 
 use memchr::memmem;

@@ -1,4 +1,4 @@
-//! What Pingora lacks at the door: one deadline for a whole request head (not one per read), a limit on idle
+//! What Pingora lacks in front of a request: one deadline for a whole request head (not one per read), a limit on idle
 //! keep-alive connections and HTTP/2 prefaces that never come, a cap on connections, and idle connections that cost
 //! little memory.
 //!
@@ -41,7 +41,7 @@ pub(crate) fn of(session: &Session) -> Option<&Guarded> {
 }
 
 /// Has more arrived than this request: another one behind it, before there was a response? That one will not be served,
-/// because the connection is closed after this response, and the response has to say so (RFC 9112, 9.6).
+/// because the connection is closed after this response, and the response has to announce it (RFC 9112, 9.6).
 pub(crate) fn is_pipelined(session: &Session) -> bool {
     let (Some(guard), Some(h1)) = (of(session), session.as_http1()) else { return false };
     let request = session.req_header();
@@ -71,7 +71,7 @@ pub(crate) struct App<P> {
 }
 
 impl<P> App<P> {
-    /// `connections`: open at once; over it a few more are told so, further ones are closed. `speaks_for_many`: addresses of
+    /// `connections`: open at once; over it a few more get a response that says so, further ones are closed. `speaks_for_many`: addresses of
     /// which one may have all of them.
     pub(crate) fn new(
         proxy: HttpProxy<P>,

@@ -1,5 +1,5 @@
 //! How many connections there may be: in all, of one address, and a few more that only the gate's own pages are for, so that
-//! a gate whose connections are all taken still says so (R38).
+//! a gate whose connections are all taken still responds (R38).
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -31,7 +31,7 @@ impl Ledger {
         Ledger { most, taken: 0, of: HashMap::new() }
     }
 
-    /// `who`: `None` for whoever speaks for many, such as a balancer.
+    /// `who`: `None` for an address that speaks for many, such as a balancer.
     fn take(&mut self, who: Option<Who>) -> bool {
         let free = self.most.saturating_sub(self.taken);
         let own = who.and_then(|who| self.of.get(&who).copied()).unwrap_or(0);

@@ -2,7 +2,7 @@
 //! asks nobody meanwhile, so the request as a whole is given up from outside. The client sees that the response is not whole:
 //! the connection closes, over HTTP/2 the stream is reset.
 //!
-//! A WebSocket says good-bye first, where the connection to NocoBase is (`upstream::tunnel`); here it only gets the time for it.
+//! A WebSocket gets a Close frame first, where the connection to NocoBase is (`upstream::tunnel`); here it only gets the time for it.
 
 use std::future::{Future, poll_fn};
 use std::sync::{Arc, OnceLock};
@@ -145,7 +145,7 @@ mod tests {
         assert_eq!(lasts(false, s(0), s(60)).await.as_secs(), 60);
         assert_eq!(lasts(false, s(5), s(60)).await.as_secs(), 65);
         assert_eq!(lasts(false, s(5), s(0)).await.as_secs(), 6, "one that has just begun");
-        assert_eq!(lasts(true, s(5), s(60)).await.as_secs(), 67, "a WebSocket says good-bye");
+        assert_eq!(lasts(true, s(5), s(60)).await.as_secs(), 67, "a WebSocket gets a Close frame");
     }
 
     #[tokio::test(start_paused = true)]
@@ -158,7 +158,7 @@ mod tests {
             Some(7)
         };
         assert_eq!(while_bound(false, request).await, Some(7));
-        // Nobody's request is bound to nothing.
+        // An anonymous request is bound to no session.
         assert_eq!(while_bound(false, async { Some(8) }).await, Some(8));
     }
 }

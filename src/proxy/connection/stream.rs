@@ -178,7 +178,7 @@ impl AsyncRead for Guarded {
         if deadline == DISARMED {
             return Poll::Pending;
         }
-        // Timers are made lazily: a connection that always has bytes ready never pays for one. And they are set anew
+        // Timers are made lazily: a connection that always has bytes ready never pays for one. And they are set again
         // only to go off earlier: one that goes off too early for the deadline of now is cheaper than moving it with
         // each request.
         let at = |deadline| me.start + Duration::from_millis(deadline);

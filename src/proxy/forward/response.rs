@@ -1,5 +1,5 @@
 //! A response on its way from NocoBase to the browser: protected headers removed, cookies added, the gate's script put
-//! into pages, and a 401 read for what it says about the session.
+//! into pages, and a 401 read for its code.
 
 use bytes::Bytes;
 use http::response::Parts;
@@ -100,7 +100,7 @@ fn note_token_age(gate: &Gate, ctx: &mut Context, renewed: bool, status: u16) {
 fn in_session(gate: &Gate, downstream: &HttpSession, response: &mut Parts, ctx: &mut Context) -> Result<()> {
     let Some(member) = &ctx.member else { return Ok(()) };
     let as_member = ctx.forward.is_some_and(|p| p.identity == decide::Identity::Member);
-    // Depends on who asks: no cache on the way may keep it (R25). NocoBase's API says nothing about it.
+    // Depends on the user: no cache on the way may keep it (R25). NocoBase's API sets no such header.
     if as_member && !response.headers.contains_key(header::CACHE_CONTROL) {
         response.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
     }
@@ -140,7 +140,7 @@ fn inject(downstream: &HttpSession, response: &mut Parts, ctx: &mut Context, tag
     Ok(())
 }
 
-/// Is this a NocoBase page that can be changed on its way? If it is one that cannot, the log says so.
+/// Is this a NocoBase page that can be changed on its way? If it is one that cannot, that is logged.
 fn is_plain_page(gate: &Gate, downstream: &HttpSession, response: &Parts) -> bool {
     let kind = response.headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
     let html = kind.get(..9).is_some_and(|t| t.eq_ignore_ascii_case("text/html"));
@@ -203,7 +203,7 @@ pub(crate) fn body(
             {
                 gate.sessions.token_was_too_old(age);
             }
-            // This very response says that the session has ended: it goes to its end.
+            // This very response reports the end of the session: it is sent whole.
             ctx.stream = None;
             gate.sessions.refused_by_nocobase(&member.session, &member.seen, code);
             ctx.error_code_reader = None;

@@ -49,7 +49,7 @@ pub(super) fn classify(e: &Error) -> (u16, Option<Failure>) {
                 // Everything else is a client that went away: in the middle of a body, with a reset, with a stream cancelled.
                 _ => return (0, None),
             },
-            // Pingora does not always say which side it was; to NocoBase it does.
+            // Pingora does not always name the side; towards NocoBase it does.
             _ => match t {
                 H1Error | H2Error | ReadError | WriteError | WriteTimedout | ConnectionClosed => {
                     return (0, None);

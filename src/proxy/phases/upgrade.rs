@@ -18,7 +18,7 @@ pub(super) fn to_nocobase(body: &mut Option<Bytes>, ctx: &mut Context) -> Result
     if let (Some(piece), Some(swapper)) = (body.as_mut(), &mut ctx.swapper) {
         match swapper.push(std::mem::take(piece)) {
             Ok(bytes) => *piece = bytes,
-            // Nothing more goes to NocoBase (an empty piece is not sent), and `tunnel` says why before it ends.
+            // Nothing more goes to NocoBase (an empty piece is not sent), and `tunnel` sends the reason before it ends.
             Err(e) => {
                 let frame =
                     if e == WsError::HiddenToken { frames::NOT_ALLOWED } else { frames::PROTOCOL_ERROR };

@@ -12,7 +12,7 @@ use crate::proxy::member::Member;
 use crate::proxy::rewrite::auth_message::TokenVerdict;
 use crate::session::{self, PasswordSignIn, Phantom};
 
-/// Says what becomes of the token that a page shows in its WebSocket.
+/// Decides what becomes of the token that a page sends in its WebSocket.
 pub(crate) type TokenSwap = Box<dyn FnMut(&str) -> TokenVerdict + Send + Sync>;
 
 /// The token that the page holds.
@@ -43,7 +43,7 @@ pub(crate) fn page_token(gate: &Gate, member: &Member) -> PageToken {
 }
 
 /// Swaps tokens in a session's tunnel for as long as it is open: each time with one that is fresh. No other token than the
-/// session's own passes (R41), an API key neither, whatever `access.api_keys` says: to NocoBase the page is then nobody's.
+/// session's own passes (R41), an API key does not, whatever `access.api_keys` is: to NocoBase the page is then anonymous.
 pub(crate) fn swap(sessions: Arc<Sessions>, member: &Member, page_token: PageToken) -> TokenSwap {
     let (session, seen) = (member.session.clone(), member.seen.clone());
     Box::new(move |token| {
@@ -58,7 +58,7 @@ pub(crate) fn swap(sessions: Arc<Sessions>, member: &Member, page_token: PageTok
 /// In a tunnel that is no member's: of a person who signed in with NocoBase's own form, or of a program with a token. The tokens
 /// pass that pass over HTTP too.
 ///
-/// `on_sign_in` is told whose sign-in a token is of.
+/// `on_sign_in` gets the sign-in that a token belongs to.
 pub(crate) fn own_tokens_only(
     gate: &Gate,
     mut on_sign_in: impl FnMut(PasswordSignIn) + Send + Sync + 'static,
@@ -122,7 +122,7 @@ fn token_kind(sessions: &Sessions, password: bool, token: &str) -> Credential {
     }
 }
 
-/// The token in NocoBase's own cookie, if it comes from NocoBase's own sign-in and is valid. The first cookie of that name
+/// The token in NocoBase's own cookie, if it is of NocoBase's own sign-in and valid. The first cookie of that name
 /// is the one that NocoBase reads. Only where NocoBase's form is in use.
 pub(crate) fn own_token(gate: &Gate, request: &RequestHeader) -> Option<String> {
     if !gate.policy().password {

@@ -10,7 +10,7 @@ use crate::decide::application::{AppHeader, Named};
 use crate::decide::{Credential, Request, SessionState};
 use crate::proxy::headers::ascii;
 
-/// Whether the browser says that it opens a window with this: for requests that cannot be read as a whole.
+/// Whether the browser announces that it opens a window with this: for requests that cannot be read as a whole.
 pub(crate) fn is_window(request: &RequestHeader) -> bool {
     let says = |name: &str, value: &str| request.headers.get(name).is_some_and(|v| v == value);
     matches!(request.method, http::Method::GET | http::Method::HEAD)

@@ -1,6 +1,6 @@
 //! What the client sent, read into plain facts.
 //!
-//! `client` says who is at the other end, `framing` refuses messages that two servers could read differently, `target`
+//! `client` finds the client's address, `framing` refuses messages that two servers could read differently, `target`
 //! makes the path canonical, `credential` reads tokens, `facts` collects all of it for `decide`, `request_id` makes ids.
 //!
 //! Must never: decide who gets in, or respond.

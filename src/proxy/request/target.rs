@@ -50,7 +50,7 @@ fn encoded(query: &str) -> String {
 }
 
 /// Pingora keeps the spelling of every header's name beside the header, and would copy both for NocoBase, which gets names
-/// in lower case, as from any HTTP/2 client. Keeps no target but the canonical one: comes after that.
+/// in lower case, as from any HTTP/2 client. Keeps no target but the canonical one: call it afterwards.
 pub(crate) fn forget_spelling(request: &mut RequestHeader) {
     if request.has_case() {
         let nothing = RequestHeader::from(http::Request::new(()).into_parts().0);

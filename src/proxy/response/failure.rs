@@ -86,7 +86,7 @@ pub(crate) fn respond(
     reply
 }
 
-/// What a 401 says about signing in (RFC 9110, 15.5.2). Browsers show no dialog for this scheme, and API keys use it.
+/// What a 401 announces about signing in (RFC 9110, 15.5.2). Browsers show no dialog for this scheme, and API keys use it.
 fn challenge(failure: Failure) -> Option<&'static str> {
     match failure {
         Failure::InvalidToken => Some("Bearer realm=\"wecom-gate\", error=\"invalid_token\""),
@@ -95,7 +95,7 @@ fn challenge(failure: Failure) -> Option<&'static str> {
     }
 }
 
-/// The line about a request whose client went away, which is nobody's fault.
+/// The line about a request whose client went away, which is no error.
 pub(crate) fn aborted(ctx: &Context, request: &RequestHeader, error: &str) {
     tracing::debug!(event = "aborted", request_id = ctx.request_id.to_str().unwrap_or_default(),
         method = %request.method, path = request.uri.path(), client = %ctx.client, error, "the client went away");

@@ -18,11 +18,11 @@ pub enum TokenVerdict {
     Keep,
     /// This one goes on in its place.
     Replace(String),
-    /// None goes on: to NocoBase the page is nobody's.
+    /// None goes on: to NocoBase the page is anonymous.
     Refuse,
 }
 
-/// It could name somebody, and the gate cannot tell whom.
+/// It could name a user, and the gate cannot see which.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Unclear;
 

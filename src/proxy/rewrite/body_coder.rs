@@ -25,7 +25,7 @@ enum Encoder {
 pub(crate) struct BodyCoder {
     /// `None` at the end.
     encoder: Option<Encoder>,
-    /// Each piece goes out as it comes: nobody knows when the next one will.
+    /// Each piece is sent on at once: nobody knows when the next one arrives.
     streamed: bool,
 }
 

@@ -45,7 +45,7 @@ impl Injector {
         self.missed
     }
 
-    /// Takes the next piece of the page, gives what can be sent on. With `end` everything comes out.
+    /// Takes the next piece of the page, gives what can be sent on. With `end`, everything.
     pub fn push(&mut self, piece: Bytes, end: bool) -> Bytes {
         if self.done {
             return piece;

@@ -95,7 +95,7 @@ impl Header {
     }
 }
 
-/// What happens to the payload that comes next.
+/// What happens to the next payload.
 #[derive(Debug)]
 enum State {
     /// The next byte is one of a header.
@@ -147,7 +147,7 @@ impl From<Unclear> for WsError {
 }
 
 impl<F: FnMut(&str) -> TokenVerdict> Swapper<F> {
-    /// `swap` gets the token of each `auth:token` message and says what becomes of it.
+    /// `swap` gets the token of each `auth:token` message and decides what becomes of it.
     pub fn new(swap: F) -> Self {
         Self {
             swap,

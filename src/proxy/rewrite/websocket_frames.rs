@@ -7,8 +7,8 @@ pub const PROTOCOL_ERROR: &[u8] = &[0x88, 2, 0x03, 0xea];
 /// "Policy violation": the session has ended.
 pub const NOT_ALLOWED: &[u8] = &[0x88, 2, 0x03, 0xf0];
 
-/// What NocoBase says when its application runs. A node that stops tells its pages "App stopped"; they connect again, to
-/// another node, which has nothing to say as it has been running all the time, and would show that for ever.
+/// NocoBase's message when its application runs. A node that stops sends its pages "App stopped"; they connect again, to
+/// another node, which sends nothing because it has been running all the time, so they would show that for ever.
 pub const RUNNING: &[u8] = b"\x81\x37{\"type\":\"maintaining\",\"payload\":{\"code\":\"APP_RUNNING\"}}";
 
 const SWITCHING: &[u8] = b"HTTP/1.1 101";

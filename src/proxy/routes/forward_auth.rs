@@ -1,6 +1,6 @@
-//! `/wecom-gate/auth`: tells another proxy who sent a request (`docs/forward-auth.md`).
+//! `/wecom-gate/auth`: lets another proxy find out who sent a request (`docs/forward-auth.md`).
 //!
-//! Must never: decide on anything that the proxy says about the request it asks for (its path, its method: R3), or
+//! Must never: decide on anything that the proxy reports about the request in question (its path, its method: R3), or
 //! reveal NocoBase's token to anything but a proxy that has proved that it is one.
 
 use http::{HeaderName, HeaderValue, header};
@@ -25,7 +25,7 @@ const SECRET: HeaderName = HeaderName::from_static("x-wecom-gate-secret");
 /// The request's `Cookie` for NocoBase: without the gate's own cookies, and without foreign tokens.
 const COOKIE: HeaderName = HeaderName::from_static("x-wecom-gate-cookie");
 
-/// 204 with the member, or 401 with the way in. To a proxy with the secret, 204 also says which `Authorization` and
+/// 204 with the member, or 401 with the way in. To a proxy with the secret, 204 also has the `Authorization` and
 /// `Cookie` to send to NocoBase in place of the client's: the same that the gate itself would send.
 pub(crate) async fn auth(
     gate: &Gate,
@@ -49,7 +49,7 @@ pub(crate) async fn auth(
     let (credential, in_query) = credential::credential(gate, request, page_token.as_ref(), member.as_ref());
     let mut reply = Reply::empty(204);
     match (credential, &member) {
-        // The query is of this very call: no token in it says anything about another.
+        // The query is of this very call: a token in it is not the client's.
         (Credential::Phantom, Some(member)) if in_query.is_none() => {
             let token = gate.sessions.token(&member.session, &member.seen)?;
             reply.headers.push((header::AUTHORIZATION, token.bearer().clone()));

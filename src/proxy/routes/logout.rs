@@ -5,7 +5,7 @@ use crate::error::Failure;
 use crate::proxy::gate::Gate;
 use crate::proxy::response::reply::Reply;
 
-/// Ends the session here, in NocoBase and so everywhere. The cookies go in any case, also if NocoBase cannot be told now
+/// Ends the session here, in NocoBase and so everywhere. The cookies go in any case, also if NocoBase cannot be reached now
 /// (R36). The mark keeps the browser from being signed straight in
 /// again.
 pub(crate) async fn logout(

@@ -37,7 +37,7 @@ pub(crate) enum NodesError {
     Unresolved {
         /// As configured.
         node: String,
-        /// What the resolver says.
+        /// The resolver's error.
         why: String,
     },
     /// Two names of one node.
@@ -199,7 +199,7 @@ impl Upstreams {
     }
 
     /// Checks the nodes for ever, and notifies `news` when one responds, and in another way than before: as NocoBase, or as
-    /// something else, of which NocoBase's page may tell why.
+    /// something else; NocoBase's page may show why.
     pub(crate) async fn watch(&self, news: &Notify) {
         let mut before = vec![State::Unreachable; self.nodes.len()];
         let mut ticks = tokio::time::interval(self.interval);

@@ -83,7 +83,7 @@ impl Node {
         http.options.tcp_keepalive = Some(lost_peers::keepalive());
         let mut tunnel = http.clone();
         tunnel.group_key = TUNNEL_GROUP;
-        // Silence is normal in a tunnel; TCP keep-alive tells when the other side is gone.
+        // Silence is normal in a tunnel; TCP keep-alive shows when the other side is gone.
         tunnel.options.read_timeout = None;
         tunnel.options.write_timeout = None;
         Node {
@@ -113,7 +113,7 @@ impl Node {
         }
     }
 
-    /// What a health check found. A node that comes back warms up; `now` is time since the start. Gives the state before.
+    /// What a health check found. A node that is back warms up; `now` is time since the start. Gives the state before.
     pub(super) fn found(&self, state: State, now: Duration) -> State {
         let before = self.state();
         self.state.store(state as u8, Ordering::Relaxed);

@@ -73,9 +73,9 @@ fn a_node_that_comes_back_warms_up() {
 
 #[test]
 fn unusable_names_are_reported() {
-    let told = |nodes: &[&str]| {
+    let error = |nodes: &[&str]| {
         Upstreams::new(&upstream(nodes), "/", None, &Concurrency::default()).err().unwrap().to_string()
     };
-    assert!(told(&["no-such-host.invalid:1"]).contains("no-such-host.invalid:1"));
-    assert!(told(&["127.0.0.1:1", "localhost:2", "127.0.0.1:2"]).contains("127.0.0.1:2"));
+    assert!(error(&["no-such-host.invalid:1"]).contains("no-such-host.invalid:1"));
+    assert!(error(&["127.0.0.1:1", "localhost:2", "127.0.0.1:2"]).contains("127.0.0.1:2"));
 }

@@ -40,7 +40,7 @@ pub(crate) struct Connect {
     pub timeout: Duration,
     /// The session behind it, if there is one.
     pub session: Option<Arc<OpenStream>>,
-    /// Tell the page that NocoBase runs: see [`RUNNING`].
+    /// Send the page the message that NocoBase runs: see [`RUNNING`].
     pub running: bool,
     /// The Close frame to end with, once there is a reason to.
     pub close: watch::Receiver<Option<&'static [u8]>>,
@@ -57,7 +57,7 @@ impl fmt::Debug for Connect {
 type End = Pin<Box<dyn Future<Output = &'static [u8]> + Send + Sync>>;
 
 impl Connect {
-    /// Done when the tunnel has to end: the Close frame that says why.
+    /// Done when the tunnel has to end: the Close frame with the reason.
     fn end(&self) -> End {
         let (session, mut stopping) = (self.session.clone(), self.stopping.clone());
         let mut close = self.close.clone();

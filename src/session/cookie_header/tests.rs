@@ -110,7 +110,7 @@ fn cookies(headers: &[Vec<u8>]) -> Vec<Vec<u8>> {
     parts.map(<[u8]>::trim_ascii).filter(|c| !c.is_empty()).map(<[u8]>::to_vec).collect()
 }
 
-/// Written anew instead of called: what must not get through.
+/// Written again instead of called: what must not get through.
 fn must_go(cookie: &[u8], in_session: bool) -> bool {
     let text: String = cookie.iter().map(|b| char::from(*b)).collect();
     let Some((name, _)) = text.split_once('=') else { return false };

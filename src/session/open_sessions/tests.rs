@@ -65,7 +65,7 @@ fn r32_only_what_is_open_is_looked_at() {
     drop(a);
     assert_eq!(listed(&cache), [1]);
     let c = open(&cache, &other);
-    assert_eq!(listed(&cache), [1, 1], "and comes back with the next");
+    assert_eq!(listed(&cache), [1, 1], "and is listed again with the next");
     drop((b, c));
     assert!(listed(&cache).is_empty());
     let _d = open(&cache, &one);

@@ -101,7 +101,7 @@ impl CachedSession {
         second % of == u64::from(self.spread) % of
     }
 
-    /// When the member was last seen: what a request's cookie says, or the cookie that went back with the response.
+    /// When the member was last seen: from a request's cookie, or from the cookie that went back with the response.
     pub(crate) fn last_seen(&self) -> UnixMillis {
         UnixMillis(self.last_seen.load(Ordering::Relaxed))
     }
@@ -178,7 +178,7 @@ impl CachedSession {
 /// The order to ask NocoBase about a session again. Dropped without a result, it is given again
 /// after `RECHECK_RETRY`: the session goes on meanwhile.
 #[derive(Debug)]
-#[must_use = "say how the recheck ended"]
+#[must_use = "report how the recheck ended"]
 pub struct Recheck {
     seen: Arc<CachedSession>,
     began: UnixMillis,

@@ -84,7 +84,7 @@ async fn codes_that_cannot_be_wecoms_are_not_sent() {
     assert_eq!(wecom.total_calls(), 0);
 }
 
-/// Every code, as the answer of getuserinfo: what comes of it, and how often the code was sent.
+/// Every code, as the response of getuserinfo: the result, and how often the code was sent.
 #[tokio::test]
 async fn every_error_code_becomes_its_failure_and_only_a_stale_token_sends_the_code_again() {
     use Failure::*;

@@ -147,7 +147,7 @@ pub(in crate::wecom) fn classify(call: Call, errcode: i64) -> Class {
     match (call, errcode) {
         // Refreshing a token cannot cure a refused request for a token.
         (Call::GetToken, 40001 | 40014 | 41001 | 41002 | 41004 | 42001) => Class::Config,
-        // What is sent comes from the configuration, or from the browser.
+        // The values sent are from the configuration, or from the browser.
         (Call::GetToken | Call::Departments | Call::Tag | Call::Agent, 40058 | 40063) => Class::Config,
         (Call::UserInfo, 40058 | 40063 | 41008) => Class::Code,
         // A department or tag that the app may not read: the rule is wrong, not the member.

@@ -116,7 +116,7 @@ const CALLS: [Call; 7] = [
 ];
 
 /// Every code of the reference, those without a row too (two-factor check, callback library, web login panel), and some
-/// that nobody has heard of.
+/// that is not documented.
 #[test]
 fn no_code_is_without_a_label_and_a_remedy() {
     let listed = REFERENCE.iter().map(|row| row.0);

@@ -13,7 +13,7 @@ const BROKEN: Refused = Refused::new("not the XML of a callback");
 /// Deeper nesting is nothing that WeCom sends.
 const DEEPEST: usize = 8;
 
-/// Texts of the root's children; deeper ones are skipped, a name that comes twice is refused.
+/// Texts of the root's children; deeper ones are skipped, a repeated name is refused.
 pub(super) fn fields(xml: &str) -> Result<HashMap<String, String>, Refused> {
     let mut reader = Reader::from_str(xml);
     reader.config_mut().expand_empty_elements = true;

@@ -48,7 +48,7 @@ async fn r22_members_who_are_allowed() {
         Result<(), Failure>,
     );
     let table = [
-        // users, departments, tags; who, where; what comes of it
+        // users, departments, tags; who, where; the result
         Row(&[], &[], &[], "x", &[], Ok(())),
         Row(&["ZhangSan"], &[], &[], "zhangsan", &[], Ok(())),
         Row(&["zhangsan"], &[], &[], "zhangsan2", &[], Err(NotAllowed)),

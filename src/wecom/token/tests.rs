@@ -7,7 +7,7 @@ use super::*;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// Counts how often it was asked; answers what it is told.
+/// Counts the calls; responds as configured.
 #[derive(Clone, Default)]
 struct Wecom {
     asked: Arc<AtomicU32>,
@@ -143,7 +143,7 @@ async fn a_wrong_configuration_is_retried_less_and_less_often() {
     let mut last = 0;
     for _ in 0..3600 {
         let error = cache.get(|| wecom.fail(40001)).await.err().unwrap();
-        assert_eq!(error.errcode(), Some(40001), "everybody hears the reason");
+        assert_eq!(error.errcode(), Some(40001), "all callers get the reason");
         if wecom.count() != last {
             last = wecom.count();
             asked_at.push((Instant::now() - start).as_secs());

@@ -1,4 +1,4 @@
-//! One application (R44), whoever asks and however it is named.
+//! One application (R44), for every client and however it is named.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! A code of WeCom's is seen by the callback alone (R39).
+//! WeCom's codes are seen by the callback alone (R39).
 
 use super::*;
 
@@ -101,7 +101,7 @@ fn r39_links_that_carry_a_code_for_other_reasons_keep_it() {
     ] {
         assert_eq!(cleaned(&policy, &request), None, "{why}");
     }
-    // The callback, and the gate's own pages, which run nothing of NocoBase's.
+    // The callback, and the gate's own pages, which run none of NocoBase's scripts.
     for path in ["/wecom-gate/callback", "/wecom-gate/login"] {
         let request = Request { query: Some(CODE), sec_fetch_site: Some("cross-site"), ..page(path) };
         assert!(matches!(decide(&policy, &request), Decision::Own(_)), "{path}");

@@ -292,7 +292,7 @@ fn r16_nocobases_own_sign_out_is_found_to_the_letter() {
         (&policy(), "/crm/api/auth:signOut", Credential::Phantom, false),
         (&crm, "/crm/api/auth:signOut", Credential::Phantom, true),
         (&crm, "/api/auth:signOut", Credential::Phantom, false),
-        // A person who came by password has no session here.
+        // A person who signed in by password has no session here.
         (&form, "/api/auth:signOut", Credential::OwnToken, true),
         (&open, "/api/auth:signOut", Credential::OwnToken, false),
     ] {

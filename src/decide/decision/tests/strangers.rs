@@ -29,7 +29,7 @@ fn networks_rules_and_keys_pass_without_a_session() {
 }
 
 #[test]
-fn r02_a_preset_passes_anonymously_and_opens_nothing_else() {
+fn r02_a_word_passes_anonymously_and_opens_nothing_else() {
     let public = PublicRules::parse(&["@public-forms".to_owned()], "/").unwrap();
     let open = Policy { public, ..policy() };
     let closed = Policy { api_keys: false, ..open.clone() };
@@ -51,7 +51,7 @@ fn r02_a_preset_passes_anonymously_and_opens_nothing_else() {
         }
     }
     let office = Request { client_ip: [10, 1, 2, 3].into(), credential: Credential::ApiToken, ..submit };
-    assert!(!options(&closed, &office).strip_credentials, "the network opens it as it comes");
+    assert!(!options(&closed, &office).strip_credentials, "the network lets it pass unchanged");
     let by_word = call("/api/orders/A%2F1:create");
     assert_eq!(decide(&open, &Request { method: "POST", ..by_word }), no(Failure::NoSession));
 }

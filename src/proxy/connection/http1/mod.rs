@@ -26,7 +26,7 @@ use super::stream::{Guarded, Times};
 
 /// Room for a request's head at first, as in Pingora. Most fit.
 const HEAD: usize = 4096;
-/// Pingora's own for a connection's first request, in seconds. The phases set it anew when they see the request.
+/// Pingora's own for a connection's first request, in seconds. The phases set it again when they see the request.
 const KEEPALIVE: u64 = 60;
 
 /// How long a connection without a request stays open when the gate stops. A request that is on its way in that moment is

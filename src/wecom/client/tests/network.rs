@@ -45,7 +45,7 @@ async fn answers_that_are_not_wecoms() {
     assert_eq!(
         failure(wecom.client().identify("c").await),
         Failure::CodeRejected,
-        "a code of WeCom's counts"
+        "WeCom's code counts"
     );
     wecom.only(GETTOKEN, body(r#"{"errcode":0,"access_token":"","expires_in":7200}"#));
     assert_eq!(failure(wecom.client().identify("c").await), Failure::WeComBadAnswer, "an empty token");
