@@ -42,11 +42,7 @@ async fn answers_that_are_not_wecoms() {
         assert_eq!((error.call(), error.failure()), (Call::GetToken, want), "{what} from gettoken");
     }
     wecom.only(USERINFO, FaultKind::response(400, r#"{"errcode":40029,"errmsg":"invalid code"}"#));
-    assert_eq!(
-        failure(wecom.client().identify("c").await),
-        Failure::CodeRejected,
-        "WeCom's code counts"
-    );
+    assert_eq!(failure(wecom.client().identify("c").await), Failure::CodeRejected, "WeCom's code counts");
     wecom.only(GETTOKEN, body(r#"{"errcode":0,"access_token":"","expires_in":7200}"#));
     assert_eq!(failure(wecom.client().identify("c").await), Failure::WeComBadAnswer, "an empty token");
 }
