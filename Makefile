@@ -75,7 +75,7 @@ bench-micro: ## Criterion: decision core, cookies, token swap
 
 VERSION = $(shell $(CARGO) pkgid -p wecom-gate | sed 's/.*[\#@]//')
 ARCH = $(shell dpkg --print-architecture 2>/dev/null || uname -m)
-# Where this machine has its crates is nobody's business: paths in messages are those of the package.
+# Where this machine has its crates must not show: paths in messages are those of the package.
 REMAP = --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo --remap-path-prefix=$(CURDIR)=/wecom-gate
 
 # The optimised program: by `make release` where there is one.

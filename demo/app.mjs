@@ -183,7 +183,7 @@ await call('roles:update?filterByTk=member', { strategy: { actions: ['create', '
 await call('users:create', { nickname: '张三', username: 'zhangsan', phone: '13800000001', roles: ['member'] }, { optional: true });
 await call('users:create', { nickname: '李四', username: 'lisi', phone: '13800000002', roles: ['demo_manager'] }, { optional: true });
 
-const hello = '# {{ $user.nickname }}，你好 · Hello {{ $user.nickname }}\n\nYou came in by WeCom, without a password: 您已通过企业微信登录，无需密码。\n\nPhone 手机: **{{ $user.phone }}**';
+const hello = '# {{ $user.nickname }}，你好 · Hello {{ $user.nickname }}\n\nYou are signed in by WeCom, without a password: 您已通过企业微信登录，无需密码。\n\nPhone 手机: **{{ $user.phone }}**';
 await page('home', 'Home 首页', 'homeoutlined', [words('home_hello', hello), table('home_orders', 'demo_orders', ['title', 'amount', 'state', 'customer', 'createdBy'])]);
 await page('entry', 'New order 新订单', 'formoutlined', [form('entry_order', 'demo_orders', [['title', 'string'], ['amount', 'number'], ['state', 'string'], ['customer', 'object']])]);
 await page('customers', 'Customers 客户', 'teamoutlined', [table('customers_list', 'demo_customers', ['name', 'city'])]);

@@ -10,8 +10,8 @@
 #
 # `start` prints "nocobase: ready at http://127.0.0.1:PORT..." on standard output once the health check answers, and
 # ends with status 1 if that takes more than 300 s or the port is taken. It becomes the one NocoBase process: one
-# signal ends it. With --stop-on-eof it also ends when its standard input does, that is, when whoever started it with
-# a pipe is gone, however that came about. NAME=value are more settings of NocoBase, e.g. APP_PUBLIC_PATH=/crm/. With
+# signal ends it. With --stop-on-eof it also ends when its standard input does, that is, when the process that started it with
+# a pipe is gone, for whatever reason. NAME=value are more settings of NocoBase, e.g. APP_PUBLIC_PATH=/crm/. With
 # DB_DIALECT and the like an instance uses another database than a SQLite file of its own; `fill` makes that ready.
 #
 # DIR defaults to ${XDG_CACHE_HOME:-$HOME/.cache}/wecom-gate/nocobase-<version>. It is shared and read only after

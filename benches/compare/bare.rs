@@ -166,9 +166,9 @@ fn member(args: &SignedIn) -> std::result::Result<(), Box<dyn StdError>> {
         user_id: args.user_id,
     };
     let now = SystemTime::now().into();
-    let told = |e: wecom_gate::error::Failure| e.response().label;
-    let session = Session::begin(member, now).map_err(told)?;
-    let line = cookies.write(&session, now).map_err(told)?;
+    let label = |e: wecom_gate::error::Failure| e.response().label;
+    let session = Session::begin(member, now).map_err(label)?;
+    let line = cookies.write(&session, now).map_err(label)?;
     let cookie = line.split(';').next().unwrap_or_default();
     let out = serde_json::json!({ "cookie": cookie, "phantom": session.phantom.text() });
     writeln!(std::io::stdout(), "{out}")?;

@@ -17,7 +17,7 @@ struct Input {
     pieces: Vec<u16>,
     /// Before this part, where there is one, so much text that the next place is as many bytes from the limit.
     pad: (u8, u8),
-    /// The end comes with the last bytes, or in a piece without any.
+    /// The end is reported with the last bytes, or in a piece without any.
     end_alone: bool,
 }
 

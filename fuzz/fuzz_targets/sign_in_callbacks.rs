@@ -401,7 +401,7 @@ impl World {
             let result = results[number].clone();
             match expected {
                 Some(Err(refused)) => assert_eq!(result, Err(refused)),
-                // One that was given up before: what came of it, WeCom knows.
+                // One that was given up before: WeCom knows its outcome.
                 Some(Ok(None)) => assert!(result.is_ok()),
                 Some(Ok(Some(outcome))) => assert_eq!(result, Ok(outcome)),
                 None => assert!(result.is_ok()),

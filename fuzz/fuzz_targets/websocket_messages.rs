@@ -35,7 +35,7 @@ struct Message {
 struct Fragment {
     length: u16,
     mask: [u8; 4],
-    /// Comes after it.
+    /// Sent after it.
     control: Option<(Control, Vec<u8>)>,
 }
 
@@ -423,7 +423,7 @@ fuzz_target!(|input: Input| {
         assert_eq!(error, ends);
         let mut out = &out[..];
         let whole = expected.iter().all(|expected| compare(&mut out, expected));
-        // What came in one piece with an error is not sent; of a message that is too long, a part may have been.
+        // What arrived in one piece with an error is not sent; of a message that is too long, a part may have been.
         if error.is_none() {
             assert!(whole, "something is missing");
             assert!(out.is_empty(), "{} bytes that nobody sent", out.len());

@@ -35,7 +35,7 @@ function fileFor(user, name) {
 }
 
 describe('check against the real NocoBase', () => {
-  test('check finds that all is well with the least role, and changes nothing', async () => {
+  test('check passes with the smallest role, and changes nothing', async () => {
     const before = await rows();
     const { code, failed, step } = await check(stage.gate.file, '--member', 'lisi');
     assert.deepEqual([failed, code], [[], 0]);

@@ -24,7 +24,7 @@ function words(page) {
   return page.locator('#wecom-gate').evaluate((box) => [...box.children].map((c) => c.textContent));
 }
 
-/** The form, as whoever opens that page of NocoBase without a session gets it. */
+/** The form, as a visitor without a session gets it on that NocoBase page. */
 async function form(path) {
   const client = await stage.client(null, 'desktop', BROWSER);
   await client.page.goto(stage.origin + path);
@@ -36,7 +36,7 @@ async function isDark(page) {
   return page.evaluate(() => /rgb\((\d+)/.exec(getComputedStyle(document.body).backgroundColor)[1] < 64);
 }
 
-/** NocoBase's theme for whoever has not chosen one. */
+/** NocoBase's theme for users who have not chosen one. */
 async function theme(uid) {
   for (const { id, ...one } of await stage.nocobase.call('themeConfig:list')) {
     if (one.default !== (one.uid === uid)) {
@@ -58,7 +58,7 @@ describe('the buttons below NocoBase’s form', () => {
     stage.gate = await stage.startGate('a');
   });
 
-  // The form of the new client is light for whoever is not signed in.
+  // The form of the new client is light for visitors who are not signed in.
   for (const [look, path, signIn] of [
     ['compact', '/v/admin', '/v/signin'], ['compact', '/admin', '/signin'], ['compact_dark', '/admin', '/signin'],
   ]) {
@@ -99,7 +99,7 @@ describe('the buttons below NocoBase’s form', () => {
       test('speak seven languages', async () => {
         const { page } = client;
         for (const lang of LANGUAGES) {
-          // As when a language is chosen in NocoBase, which then draws its form anew.
+          // As when a language is chosen in NocoBase, which then draws its form again.
           await page.evaluate((lang) => {
             localStorage.setItem('NOCOBASE_LOCALE', lang);
             document.body.append(document.createElement('i'));

@@ -148,7 +148,7 @@ describe('forward-auth', () => {
         });
         assert.equal(file, 'past the proxy');
 
-        // What NocoBase sees: the member, whoever the page says that it is, and nothing of the gate's.
+        // What NocoBase sees: the member, whatever the page claims, and nothing of the gate.
         await page.evaluate(async (lies) => {
           const headers = { Authorization: `Bearer ${localStorage.getItem('NOCOBASE_TOKEN')}`, ...lies };
           await fetch('/api/roles:check?spoofed', { headers });

@@ -43,7 +43,7 @@ export async function ask(page) {
   }
 }
 
-/** Marks what the window shows now; waits, later, until it shows something else, be it at the same address. */
+/** Marks what the window shows now; waits, later, until it shows something else, even at the same address. */
 export async function marked(page) {
   await page.evaluate(() => { window.shown = true; });
   return () => page.waitForFunction(() => !window.shown);

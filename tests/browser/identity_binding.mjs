@@ -100,7 +100,7 @@ describe('an account is not taken over', () => {
       await members({ userid: 'feng', mobile: '13800000035' }, { userid: 'he', mobile: '13800000034' });
       assert.equal(await signIn('he'), TAKEN);
       assert.equal(await signIn('feng'), id, 'the binding counts');
-      // Nor by whoever writes it into his own user.
+      // Nor by a user who writes it into their own account.
       const other = await user({ phone: '13800000035' });
       assert.equal(await signIn('feng'), id);
       assert.notEqual(id, other.id);

@@ -121,7 +121,7 @@ describe('a member', () => {
     assert.match(seen.picture, /^\/files\//);
     assert.deepEqual(seen.size, [31, 17]);
     assert.equal(seen.status, 200);
-    assert.ok(seen.same, 'the large file came back as it was sent');
+    assert.ok(seen.same, 'the large file was returned as it was sent');
     const tab = await client.context.newPage();
     const answer = await tab.goto(stage.origin + seen.picture);
     assert.equal(answer.status(), 200);

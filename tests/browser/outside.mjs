@@ -143,7 +143,7 @@ describe('outside of WeCom', () => {
     const back = sent.headers().location;
     assert.match(back, new RegExp(`^${stage.origin}/wecom-gate/callback\\?.*code=.`));
 
-    // By hand, and by somebody else's page: whoever follows the link does not become Olga.
+    // By hand, and by another person's page: following the link makes nobody Olga.
     const lines = stage.gate.lines.length;
     await other.page.goto(back);
     await other.page.getByRole('heading', { name: 'Sign-in was interrupted' }).waitFor();

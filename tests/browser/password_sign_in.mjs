@@ -140,7 +140,7 @@ describe('with access.browsers = "nocobase"', () => {
     }
     const { token } = await stage.nocobase.call('apiKeys:create', { name: 'no', role: { name: 'root' }, expiresIn: '1d' });
     const key = await stage.ask(stage.gate, '/api/users:list', { headers: { authorization: `Bearer ${token}` } });
-    assert.equal(key.status, 401, 'an API key is another door, and that one is closed');
+    assert.equal(key.status, 401, 'API keys are not allowed here');
 
     // Out with NocoBase's own menu: back at the form, with nothing that still works.
     const stolen = await page.evaluate(() => localStorage.getItem('NOCOBASE_TOKEN'));

@@ -35,7 +35,7 @@ export class Postgres {
       full_page_writes: 'off', max_connections: 50,
     };
     const args = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
-    // It ends with whoever holds the other side of its standard input, and it takes the clients that are left with it.
+    // It ends with the process that holds the other side of its standard input, and it takes the clients that are left with it.
     const script = '"$@" </dev/null & while read -r _; do :; done; kill -INT $!; wait';
     const program = new Program('PostgreSQL', 'sh', ['-c', script, 'sh', bin('postgres'), '-D', data, ...args], as);
     await program.line(/ready to accept connections/);
@@ -48,7 +48,7 @@ export class Postgres {
     this.dir = dir;
   }
 
-  /** What NocoBase is told about it. */
+  /** NocoBase's settings for it. */
   settings(database) {
     return [
       'DB_DIALECT=postgres', 'DB_HOST=127.0.0.1', `DB_PORT=${this.port}`, `DB_DATABASE=${database}`, `DB_USER=${USER}`,

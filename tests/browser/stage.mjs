@@ -246,7 +246,7 @@ class Stage {
     assert.equal(answer.status(), 303);
   }
 
-  /** The page as it looks now, for whoever reads the report. */
+  /** The page as it looks now, for the report. */
   async picture(page, name) {
     await page.screenshot({ path: join(SCREENSHOTS, `${name}.png`) }).catch(() => {});
   }

@@ -108,14 +108,14 @@ fn the_files_for_containers_fit() {
     let (_, declared) = compose.split_once("\nsecrets:\n").unwrap();
     let declared = declared.lines().map(|l| l.trim().split(':').next().unwrap().to_owned()).collect();
     assert_eq!(used, declared);
-    let (example, mut told) = (text("conf/wecom-gate.toml"), 0);
+    let (example, mut checked) = (text("conf/wecom-gate.toml"), 0);
     for line in compose.lines().filter(|l| l.starts_with('#')) {
         if let Some((key, secret)) = line.split_once(" = \"/run/secrets/") {
             let key = key.rsplit([' ', '.']).next().unwrap();
             assert!(example.contains(&format!("#{key} = ")), "{key} is no key of the configuration");
             assert!(used.contains(secret.trim_end_matches('"')), "{line}");
-            told += 1;
+            checked += 1;
         }
     }
-    assert_eq!(told, 4);
+    assert_eq!(checked, 4);
 }

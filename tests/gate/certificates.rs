@@ -79,14 +79,14 @@ async fn the_name_chooses_the_certificate_and_new_files_are_taken_up() {
         assert_eq!(read_answer(&mut open).await.status(), 200);
     }
 
-    // A key that is another's: what is there stays, and everybody is told.
+    // A key that does not fit: the certificate in use stays, and the operator sees it.
     let broken = files.path().join("3");
     write_pair(&broken, "second.test");
     std::fs::copy(old.join("key.pem"), broken.join("key.pem")).unwrap();
     swap(&broken);
     let began = Instant::now();
     while !degraded(&gate).await.contains("reload_certificate") {
-        assert!(began.elapsed() < Duration::from_secs(30), "nobody is told:\n{}", gate.output());
+        assert!(began.elapsed() < Duration::from_secs(30), "not reported:\n{}", gate.output());
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     gate.output().line(&["listen.certificates[0].key: "]).await;
@@ -95,7 +95,7 @@ async fn the_name_chooses_the_certificate_and_new_files_are_taken_up() {
     swap(&new);
     let began = Instant::now();
     while degraded(&gate).await.contains("reload_certificate") {
-        assert!(began.elapsed() < Duration::from_secs(30), "never well again:\n{}", gate.output());
+        assert!(began.elapsed() < Duration::from_secs(30), "still degraded:\n{}", gate.output());
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }

@@ -173,7 +173,7 @@ async fn members_work_through_other_proxies() {
 
         let answer = talk(proxy.at, get("/api/users:list?page=2", &call)).await;
         assert_eq!(answer.status(), 200, "{name}: {}", answer.text());
-        assert!(!answer.text().contains("ey"), "{name}: a token came out: {}", answer.text());
+        assert!(!answer.text().contains("ey"), "{name}: a token was sent: {}", answer.text());
         let seen = only(&upstream, name);
         assert_eq!(seen.target(), "/api/users:list?page=2", "{name}");
         assert!(seen.header("authorization").unwrap().starts_with("Bearer ey"), "{name}: {}", seen.head);
@@ -346,8 +346,8 @@ async fn only_the_proxy_gets_the_token() {
     };
     let right = format!("X-WeCom-Gate-Secret: {SECRET}\r\n");
     let (_upstream, setup, gate) = stage(|s| s).await;
-    let told = talk(gate.http, ask(&setup, &right)).await;
-    assert!(told.header("authorization").unwrap().starts_with("Bearer ey"), "{}", told.text());
+    let answer = talk(gate.http, ask(&setup, &right)).await;
+    assert!(answer.header("authorization").unwrap().starts_with("Bearer ey"), "{}", answer.text());
     for wrong in [
         String::new(),
         "X-WeCom-Gate-Secret: \r\n".to_owned(),
@@ -428,7 +428,7 @@ async fn nginx_behind_serves_files_and_passes_on_the_rest() {
     assert_eq!(tunnel.status(), 101, "{}", tunnel.text());
     assert_eq!(talk(gate.http, get("/api/users:list", "")).await.status(), 401);
 
-    // NocoBase is away, nginx is not: pages wait, programs are told when to come back.
+    // NocoBase is away, nginx is not: pages wait, programs get Retry-After.
     upstream.take();
     drop(proxy);
     let _proxy = Proxy::start_at(at, "nginx behind", gate.http, gate.ops, free()).await;

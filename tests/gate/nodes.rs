@@ -16,12 +16,12 @@ const STOPPING: &str = "HTTP/1.1 500 Internal Server Error\r\nContent-Type: appl
                         Connection: close\r\n\r\n{}";
 const WELL: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok";
 
-/// A node that does as it is told: answers every request with these bytes, or hangs up when there are none.
+/// A scripted node: responds to every request with these bytes, or closes the connection when there are none.
 struct Puppet {
     address: SocketAddr,
     requests: Arc<AtomicUsize>,
     checks: Arc<AtomicUsize>,
-    /// Its health check says that it is well.
+    /// Its health check passes.
     pretends: Arc<AtomicBool>,
 }
 

@@ -184,7 +184,7 @@ async fn every_query_of_the_dashboard_and_of_the_alerts_finds_something() {
         let (name, query) = (rule["name"].as_str().unwrap(), rule["query"].as_str().unwrap());
         assert_eq!(rule["health"], "ok", "{name}: {rule}");
         prometheus.query(query).await.unwrap_or_else(|e| panic!("{name}: {e}"));
-        // An alert finds nothing while all is well; what it looks at must be there.
+        // No alert fires while everything works; its metrics must exist.
         for selector in selectors(query) {
             prometheus.finds(name, &format!("count({selector})")).await;
         }

@@ -1,4 +1,4 @@
-//! What NocoBase does, done through the gate: large files, streams, WebSockets, caching, and what it is told.
+//! What NocoBase does, done through the gate: large files, streams, WebSockets, caching, and what it gets.
 
 use std::time::{Duration, Instant};
 

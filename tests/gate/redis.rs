@@ -108,7 +108,7 @@ async fn one_access_token_for_all_nodes() {
         assert_eq!(phone.open("/admin").await.status, 200);
     }
     assert_eq!(stage.wecom().calls(GETTOKEN), 2);
-    // Whoever reads Redis learns nothing.
+    // Reading Redis reveals nothing.
     let dump = redis.dump();
     assert!(dump.contains(&format!("wecom-gate:http://{HOST}:token:")), "{dump}");
     for secret in ["SimToken", "zhangsan", "张三", "13800000001"] {
@@ -185,7 +185,7 @@ async fn r16_a_session_that_ends_on_one_node_ends_on_all_within_a_second() {
     assert_eq!(here.api(Method::GET, "/api/orders:list").await.status, 401);
     assert!(refused_after(&mut there).await < Duration::from_secs(1));
 
-    // WeCom tells one node that a member has left; this session only the other knows, and NocoBase hears of it.
+    // WeCom tells one node that a member has left; this session only the other knows, and NocoBase records its end.
     let (mut here, _) = on_both(&stage, &other, "anna.smith").await;
     let mut phone = stage.phone("anna.smith");
     phone.go_to(&other);
@@ -221,7 +221,7 @@ async fn while_redis_is_away_everything_works_and_missed_endings_follow() {
     stage.bound("anna.smith");
     assert_eq!(stage.phone("anna.smith").open("/admin").await.status, 200);
     assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
-    // Ended now: the other node is told as soon as it can be.
+    // Ended now: the other node learns it as soon as possible.
     assert_eq!(here.api(Method::POST, "/api/auth:signOut").await.status, 200);
     assert_eq!(file(&mut there).await, 200);
     redis.up();
@@ -229,11 +229,11 @@ async fn while_redis_is_away_everything_works_and_missed_endings_follow() {
         is_up(gate, true).await;
     }
     let took = refused_after(&mut there).await;
-    println!("told {took:?} after Redis was back");
+    println!("known {took:?} after Redis was back");
     assert_eq!(trouble(&stage.gate).await, None);
     assert_eq!(file(&mut stays).await, 200, "and nobody else is signed out");
 
-    // One node is away, and hears of it when it is back.
+    // One node is away, and learns it when it is back.
     let (mut here, mut there) = on_both(&stage, &other, "zhangsan").await;
     other.signal("STOP");
     assert_eq!(here.api(Method::POST, "/api/auth:signOut").await.status, 200);
@@ -241,7 +241,7 @@ async fn while_redis_is_away_everything_works_and_missed_endings_follow() {
     other.signal("CONT");
     assert!(refused_after(&mut there).await < Duration::from_secs(4));
 
-    // A node that starts later hears of it too, though NocoBase forgets.
+    // A node that starts later learns it too, although NocoBase forgets.
     let (mut here, _) = on_both(&stage, &other, "lisi").await;
     let mut kept = here.clone();
     assert_eq!(here.api(Method::POST, "/api/auth:signOut").await.status, 200);
@@ -335,8 +335,8 @@ async fn a_node_that_starts_reads_fifty_thousand_endings_without_anybody_waiting
     let mut kept = phone.clone();
     assert_eq!(phone.api(Method::POST, "/api/auth:signOut").await.status, 200);
     let stream = format!("wecom-gate:http://{HOST}:endings");
-    let told: redis::streams::StreamRangeReply = redis.ask_parts(&["XRANGE", &stream, "-", "+"]);
-    let text: String = told.ids[0].get("e").unwrap();
+    let published: redis::streams::StreamRangeReply = redis.ask_parts(&["XRANGE", &stream, "-", "+"]);
+    let text: String = published.ids[0].get("e").unwrap();
     let mut many = redis::pipe();
     for _ in 0..50_000 {
         many.cmd("XADD").arg(&stream).arg("*").arg("e").arg(&text).ignore();
@@ -387,7 +387,7 @@ async fn what_redis_loses_is_published_again() {
     other.signal("STOP");
     assert_eq!(here.api(Method::POST, "/api/auth:signOut").await.status, 200);
     let stream = format!("wecom-gate:http://{HOST}:endings");
-    eventually("it is told", async || redis.ask_parts::<u64>(&["XLEN", &stream]) >= 1).await;
+    eventually("it is published", async || redis.ask_parts::<u64>(&["XLEN", &stream]) >= 1).await;
     redis.down();
     is_up(&stage.gate, false).await;
     redis.up();

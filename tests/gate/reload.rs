@@ -52,7 +52,7 @@ async fn a_valid_configuration_takes_effect_at_once_and_signs_nobody_out() {
         })
         .await;
     assert_eq!(talk(stage.gate.http, get("/big/64", "")).await.status(), 200);
-    // The old cookie opens, and NocoBase is not asked about it anew.
+    // The old cookie opens, and NocoBase is not asked about it again.
     assert_eq!(phone.api(Method::GET, "/api/orders:list").await.status, 200);
     assert_eq!(asked(&stage), checks);
     // WeCom's access token goes on, numbers too.
@@ -107,7 +107,7 @@ async fn an_invalid_configuration_changes_nothing_and_is_reported() {
         stage.gate.wait_for_log(&["\"WARN\"", "restart", &format!("\"key\":\"{key}\"")]).await;
     }
     let degraded = r#"wecom_gate_degraded{what="reload_configuration"}"#;
-    becomes("it is well again", 0.0, async || numbers(&stage).await[degraded]).await;
+    becomes("it is no longer degraded", 0.0, async || numbers(&stage).await[degraded]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

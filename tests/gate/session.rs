@@ -382,7 +382,7 @@ async fn a_session_ends_when_idle_and_in_the_end() {
         shift(&mut phone, -110);
         let answer = phone.api(Method::GET, "/api/orders:list").await;
         assert_eq!((answer.status, answer.code().as_str()), (401, "EMPTY_TOKEN"), "{key}");
-        assert_eq!(phone.open("/admin/x").await.at, "/admin/x", "and is begun anew without a word");
+        assert_eq!(phone.open("/admin/x").await.at, "/admin/x", "and a new sign-in starts by itself");
     }
 }
 
@@ -478,7 +478,7 @@ async fn a_member_who_leaves_loses_the_session_within_the_recheck() {
     let mut page = phone.clone();
     eventually("the session ends", async || page.api(Method::GET, "/api/orders:list").await.status == 401)
         .await;
-    eventually("NocoBase is told", async || stage.nocobase.data().blocked.len() == 1).await;
+    eventually("NocoBase has recorded it", async || stage.nocobase.data().blocked.len() == 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,4 +1,4 @@
-//! A NocoBase whose token policy is short (`tokenControlConfig`): nobody's session ends because of it.
+//! A NocoBase whose token policy is short (`tokenControlConfig`): no session ends because of it.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! When something is wrong: with WeCom, with NocoBase, with the member, with the cookies. Each time the person is told
+//! When something is wrong: with WeCom, with NocoBase, with the member, with the cookies. Each time the person sees
 //! what to do, the log tells the operator, and nothing half-made is left behind.
 
 use std::time::{Duration, Instant};
@@ -26,7 +26,7 @@ fn nothing_is_left(stage: &Stage, browser: &Browser) {
     assert!(made == 0 || bound == 1, "a user without binding: {:?} {:?}", data.users, data.bindings);
 }
 
-/// A member tries to get in and is told why not.
+/// A member tries to sign in and gets a page with the reason.
 async fn fails(stage: &Stage, failure: Failure, title: &str) -> Answer {
     let mut phone = stage.phone("zhangsan");
     let page = phone.open("/admin/x").await;
@@ -275,7 +275,7 @@ async fn an_unknown_session_waits_until_nocobase_confirms_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nocobase_dies_during_a_sign_in_and_the_next_attempt_continues_with_the_same_user() {
-    // Before the binding; after a user was made whose number nobody was told; after the binding; at the end.
+    // Before the binding; after a user was made whose number was not returned; after the binding; at the end.
     for (on, lost) in [
         ("usersAuthenticators:create", false),
         ("users:create", true),
@@ -482,7 +482,7 @@ async fn r07_garbage_cookies_are_no_session_and_no_error() {
         let answer = phone.send(request).await;
         assert_eq!((answer.status, answer.code().as_str()), (401, "EMPTY_TOKEN"), "{value}");
         let page = phone.open("/admin/x").await;
-        assert_eq!((page.status, page.at.as_str()), (200, "/admin/x"), "{value}: simply signed in anew");
+        assert_eq!((page.status, page.at.as_str()), (200, "/admin/x"), "{value}: simply signed in again");
     }
     // As after a change of keys without rotation.
     stage.restart_with(|c| _ = c.set("session.keys", vec![OTHER_KEY])).await;

@@ -244,7 +244,7 @@ async fn systemd_gets_the_new_main_process() {
         let n = socket.recv(&mut room).unwrap();
         said.push(String::from_utf8(room[..n].to_vec()).unwrap());
     }
-    // It is told of the new one, and by the new one, in any order; never that the service stops.
+    // The old one announces the new one, and the new one itself, in any order; neither that the service stops.
     said[1..].sort();
     socket.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
     assert!(socket.recv(&mut [0; 256]).is_err());

@@ -282,7 +282,7 @@ describe('another member on the same computer', () => {
     assert.equal(page.local.getItem('NOCOBASE_AUTH'), null, 'the default authenticator checks our token');
     assert.deepEqual(page.roles, []);
   });
-  test('a tab of the member before loads anew', () => {
+  test('a tab of the member before loads again', () => {
     const page = open('/admin');
     page.settings();
     page.window.emit('storage', { key: 'WECOM_GATE_USER_main', newValue: '7' });
@@ -428,19 +428,19 @@ describe('after signing out on purpose', () => {
 });
 
 describe('the language chosen in NocoBase', () => {
-  const told = (page) => page.cookies.filter((c) => c.startsWith('wecom_gate_lang='));
+  const cookieLines = (page) => page.cookies.filter((c) => c.startsWith('wecom_gate_lang='));
 
-  test('is told to the gate, when the page opens and when it is left', () => {
+  test('is sent to the gate, when the page opens and when it is left', () => {
     const page = open('/admin', { local: new Store({ NOCOBASE_LOCALE: 'de-DE' }) });
-    assert.deepEqual(told(page), ['wecom_gate_lang=de-DE; Path=/; SameSite=Lax; Max-Age=31536000; Secure']);
+    assert.deepEqual(cookieLines(page), ['wecom_gate_lang=de-DE; Path=/; SameSite=Lax; Max-Age=31536000; Secure']);
     page.local.setItem('NOCOBASE_LOCALE', 'zh-CN');
     page.history.pushState(null, '', '/signin?redirect=/admin');
-    assert.match(told(page)[1], /^wecom_gate_lang=zh-CN;/);
+    assert.match(cookieLines(page)[1], /^wecom_gate_lang=zh-CN;/);
   });
 
-  test('is told once it was changed, not while it is a default that the browser does not speak', () => {
+  test('is sent once it was changed, not while it is a default that the browser does not speak', () => {
     const local = new Store({ NOCOBASE_LOCALE: 'en-US' });
-    const next = (languages = ['zh-CN', 'zh']) => told(open('/admin', { local, languages }));
+    const next = (languages = ['zh-CN', 'zh']) => cookieLines(open('/admin', { local, languages }));
     assert.deepEqual(next(), []);
     assert.deepEqual(next(), []);
     assert.equal(next(['en-GB', 'zh-CN']).length, 1);
@@ -455,15 +455,15 @@ describe('the language chosen in NocoBase', () => {
 
   test('is found under the prefix that the page says', () => {
     const page = open('/admin', { local: new Store({ CRM_LOCALE: 'de-DE', NOCOBASE_LOCALE: '' }) });
-    assert.deepEqual(told(page), []);
+    assert.deepEqual(cookieLines(page), []);
     page.settings('crm_');
     page.document.emit('readystatechange');
-    assert.match(told(page)[0], /^wecom_gate_lang=de-DE;/);
+    assert.match(cookieLines(page)[0], /^wecom_gate_lang=de-DE;/);
   });
 
-  test('is not told where there is none, or something else', () => {
+  test('is not sent where there is none, or something else', () => {
     for (const items of [{}, { NOCOBASE_LOCALE: '' }, { NOCOBASE_LOCALE: 'de; Domain=example.com' }, { NOCOBASE_LOCALE: '张' }]) {
-      assert.deepEqual(told(open('/admin', { local: new Store(items) })), [], JSON.stringify(items));
+      assert.deepEqual(cookieLines(open('/admin', { local: new Store(items) })), [], JSON.stringify(items));
     }
   });
 });

@@ -14,7 +14,7 @@ pub(super) struct Call<'a> {
     pub(super) path: &'static str,
     pub(super) query: HashMap<String, String>,
     pub(super) body: &'a [u8],
-    /// Where the call comes from.
+    /// The caller's address.
     pub(super) ip: IpAddr,
     /// The simulator's clock, milliseconds since 1970.
     pub(super) now: i64,

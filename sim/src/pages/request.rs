@@ -104,14 +104,14 @@ impl PageRequest {
         found.collect()
     }
 
-    /// Whether it comes from WeCom's client, personal WeChat, or a browser that plays one.
+    /// Whether it is of WeCom's client, personal WeChat, or a browser that plays one.
     pub(super) fn in_client(&self) -> bool {
         ["wxwork/", "wxworklocal/", "micromessenger/"].iter().any(|p| self.user_agent.contains(p))
             || self.cookie.is_some()
             || self.header.is_some()
     }
 
-    /// Whether it comes from the browser of a phone.
+    /// Whether it is of a phone's browser.
     pub(super) fn mobile(&self) -> bool {
         ["mobile", "iphone", "ipad", "android", "harmony"].iter().any(|p| self.user_agent.contains(p))
     }

@@ -1,4 +1,4 @@
-//! R34: limits hold at once, also those that are nobody's to attack one by one. Two hundred ask in the same moment.
+//! R34: limits hold at once, also those that no single client reaches. Two hundred requests in the same moment.
 //! Sign-ins: `sign_in_floods`; events: `events`; what nodes share: `redis`.
 
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ const STYLE: &str = "Content-Type: text/css\r\n";
 const FRESH: Duration = Duration::from_secs(5);
 
 /// However many ask at once, NocoBase is asked once: for a file that is new, for one that has to be looked at again, and for one
-/// that turns out to be nobody's to keep. Who asks for that one is then forwarded.
+/// that turns out not to be kept. Requests for that one are then forwarded.
 #[tokio::test(flavor = "multi_thread")]
 async fn r34_two_hundred_who_ask_for_a_file_at_once_are_one_question() {
     let (upstream, setup, gate) = gate_with(|s| s.set("upstream.max_requests", 0)).await;
@@ -77,7 +77,7 @@ async fn r34_two_hundred_people_at_once_find_as_many_places_as_there_are() {
         all.spawn(async move { talk(to, get("/api/orders:list", &lines)).await.status() });
     }
     let statuses = all.join_all().await;
-    // Who would have waited for too long is told so.
+    // A request that would have waited too long gets a response that says so.
     assert!(statuses.iter().all(|status| [200, 503].contains(status)), "{statuses:?}");
     let done = nocobase.done();
     assert!(statuses.contains(&200) && done.most_at_once <= PLACES, "{done:?} {statuses:?}");

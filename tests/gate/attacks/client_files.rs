@@ -95,7 +95,7 @@ async fn r25_what_is_kept_is_for_those_who_may_have_it() {
         assert!(!answer.text().contains("export const"), "{lines}: {}", answer.text());
         assert!(cache_control(&answer).contains("no-store"), "{lines}: {}", answer.text());
     }
-    // A program with a key of NocoBase is nobody's browser, and gets what it gets from NocoBase.
+    // A program with a NocoBase API key is no browser, and gets what it gets from NocoBase.
     let key = format!("Authorization: Bearer {}\r\n", setup.api_key());
     assert_eq!(talk(gate.http, get(path, &key)).await.status(), 200);
     assert_eq!(fetches(&upstream, path), 1);
@@ -163,7 +163,7 @@ async fn r25_codings_tags_and_heads() {
     assert_eq!(fetches(&upstream, path), 1);
 }
 
-/// What may be somebody's, is no such file, or is not whole: forwarded each time, as if nothing were kept.
+/// What may be personal, is no such file, or is not whole: forwarded each time, as if nothing were kept.
 #[tokio::test(flavor = "multi_thread")]
 async fn r25_what_is_not_for_everybody_is_not_kept() {
     let (upstream, setup, gate) = gate_with(|s| s).await;

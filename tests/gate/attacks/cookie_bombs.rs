@@ -59,7 +59,7 @@ async fn r17_what_is_under_the_bounds_but_ours_in_name_only_is_passed_over() {
     assert!(answer.all("set-cookie").len() <= 25, "{}", answer.text());
 }
 
-/// Browsers keep 180 cookies for a domain, and any site next door can set them.
+/// Browsers keep 180 cookies for a domain, and any neighbouring site can set them.
 #[tokio::test(flavor = "multi_thread")]
 async fn r17_as_many_cookies_as_browsers_keep_are_no_bomb() {
     let (upstream, setup, gate) = gate().await;

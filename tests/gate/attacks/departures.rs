@@ -1,4 +1,4 @@
-//! R23: clients that go away, by every door, are nobody's fault: never `internal`, never a warning or an error.
+//! R23: clients that go away, at whatever moment, are no error: never `internal`, never a warning.
 
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;

@@ -1,4 +1,4 @@
-//! R38: few descriptors. Whoever opens connections, or streams, the gate's own pages and the operator's listener still respond,
+//! R38: few descriptors. Whatever connections or streams clients open, the gate's own pages and the operator's listener still respond,
 //! the log says once what happened, and afterwards everything goes on.
 
 use tokio::io::AsyncWriteExt as _;
@@ -64,7 +64,7 @@ async fn r38_connections_leave_descriptors_for_the_operator() {
     let lines = refused.iter().filter(|l| l["level"] == "WARN").count();
     assert!(
         (1..=2).contains(&lines),
-        "one line for those who are told so, one for those who are closed: {lines}"
+        "one line for those that get a response, one for those that are closed: {lines}"
     );
     drop(open);
     eventually("there is room again", async || status(&gate, "/api/public").await == 200).await;

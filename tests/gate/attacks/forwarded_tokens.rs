@@ -79,7 +79,7 @@ async fn r35_a_kept_token_is_valid_only_as_long_as_its_session() {
     // A custom request that calls back into the same NocoBase.
     let back = with(&stage, &token).await;
     assert_eq!((back.status, &back.json()["data"]["as"]), (200, &json!(user)), "{}", back.body);
-    // NocoBase cannot be told for a while: the gate refuses it all the same.
+    // NocoBase does not record it for a while: the gate refuses it all the same.
     stage.nocobase.fail("auth:signOut", 503, "", usize::MAX);
     let post = member.request(Method::POST, "/wecom-gate/logout").header("origin", "http://gate.test");
     member.send(post).await;
@@ -140,7 +140,7 @@ async fn r35_a_member_who_leaves_keeps_no_valid_token() {
     let stage = Stage::start(|c| _ = c.set("session.recheck", "10s")).await;
     let mut member = stage.signed_in("zhangsan").await;
     let token = kept(&stage, &mut member).await;
-    // NocoBase cannot be told: the gate knows by itself.
+    // NocoBase cannot record it: the gate knows by itself.
     stage.nocobase.fail("auth:signOut", 503, "", usize::MAX);
     assert!(stage.wecom().remove_member(crate::support::CORP, "zhangsan"));
     let began = std::time::Instant::now();
@@ -175,7 +175,7 @@ async fn tunnel(stage: &Stage, headers: &str) -> TcpStream {
     stream
 }
 
-/// Whoever has got hold of a member's token may open what goes on: it ends with the session, however the token was shown.
+/// With a stolen token of a member one may open long requests: it ends with the session, however the token was shown.
 #[tokio::test(flavor = "multi_thread")]
 async fn r32_what_a_kept_token_has_opened_ends_with_its_session() {
     for form in [false, true] {

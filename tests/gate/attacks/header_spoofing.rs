@@ -104,7 +104,7 @@ fn ways(member: &Visitor, headers: &str) -> Vec<(&'static str, String, bool)> {
     ]
 }
 
-/// Sends it and returns the one request that came through.
+/// Sends it and returns the one request that NocoBase got.
 async fn through(gate: &raw::Gate, upstream: &Upstream, what: &str, bytes: &str) -> Request {
     let answer = talk(gate.http, bytes).await;
     assert!(matches!(answer.status(), 200 | 101), "{what}: {}", answer.text());
@@ -330,7 +330,7 @@ async fn r04_only_the_configured_host_is_served() {
         assert!((400..500).contains(&answer.status()), "{hosts}: {}", answer.text());
     }
     assert!(upstream.take().is_empty());
-    // Nor do headers change the address that WeCom is told to send the browser back to.
+    // Nor do headers change the address to which WeCom redirects the browser.
     let lies = "X-Forwarded-Host: evil.test\r\nX-Forwarded-Proto: javascript\r\nX-Forwarded-Port: 666\r\nForwarded: host=evil.test\r\n";
     let page = format!("Accept: text/html\r\nUser-Agent: {WECOM}\r\n{lies}");
     let location = talk(gate.http, get("/admin", &page)).await.header("location").unwrap();

@@ -170,7 +170,7 @@ async fn r28_trailers_of_http_2_are_no_headers() {
     frames.send(&all).await;
     let status = frames.status(1).await;
     assert!(matches!(status, 0 | 200 | 400), "{status}");
-    // Nothing is left over for whoever comes next on the connection to NocoBase.
+    // Nothing is left over for the next request on the connection to NocoBase.
     let h2 = setup.h2(&gate).await;
     for _ in 0..3 {
         assert_eq!(h2.ask("GET", "/api/public?next", &[], &[]).await.0, 200);

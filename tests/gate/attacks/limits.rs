@@ -73,7 +73,7 @@ async fn r17_slow_heads_and_idle_connections_are_closed() {
         assert!(took < bound, "{what}: open after {took:?}");
         assert!(took > Duration::from_millis(500), "{what}: closed after {took:?}");
     }
-    // The two requests that came whole, and no other.
+    // The two whole requests, and no other.
     let seen = upstream.take();
     assert_eq!(seen.iter().map(|r| r.target()).collect::<Vec<_>>(), ["/api/public"; 2]);
 }
@@ -159,7 +159,7 @@ async fn r17_connections_are_capped() {
         assert_eq!(read_answer(&mut stream).await.status(), 200);
         open.push(stream);
     }
-    // A few more are told so, and get the gate's own pages; whoever says nothing is closed soon.
+    // A few more get a response, and the gate's own pages; a silent connection is closed soon.
     let over = talk(gate.http, get("/api/public", "")).await;
     assert_eq!(
         (over.status(), over.header("connection").as_deref()),

@@ -39,7 +39,7 @@ async fn r19_without_its_own_state_no_code_is_spent() {
         ("garbage", "&state=%00%ff..%2f".into(), 400),
         ("very long", format!("&state={}", "a".repeat(4000)), 400),
     ] {
-        // A browser of its own for each: a refusal may start the sign-in anew.
+        // A browser of its own for each: a refusal may start the sign-in again.
         let mut attempt = browser.clone();
         let answer = attempt.visit(&with_state(&callback, &tail)).await;
         assert!(!answer.sets("wecom_gate"), "{what}: {:?}", answer.headers);

@@ -1,4 +1,4 @@
-//! R16, R36: signed out is signed out, on every node, and the browser is told so in words that it understands.
+//! R16, R36: signed out is signed out, on every node, and the browser gets the headers for it.
 
 use http::Method;
 use tokio::io::AsyncWriteExt as _;
@@ -90,11 +90,11 @@ async fn r36_signing_out_ends_the_session_also_while_nocobase_is_away() {
         assert!(browser.cookie("wecom_gate").is_none(), "own {own_sign_out}: {:?}", answer.set_cookies());
         assert_eq!(browser.cookie("wecom_gate_out"), Some("1"), "own {own_sign_out}");
         assert_eq!(me(&copy).await, 401, "own {own_sign_out}: this node refuses it at once");
-        // NocoBase starts: it responds, and does not work yet. Then it does, and has not been told.
+        // NocoBase starts: it responds, and does not work yet. Then it does, and has recorded nothing.
         stage.nocobase.up().await;
         stage.nocobase.fail("auth:signOut", 503, "{}", 2);
         assert_eq!(me(&copy).await, 401, "own {own_sign_out}: this node refuses it before NocoBase knows");
-        eventually("NocoBase has been told", async || stage.nocobase.data().blocked.len() == 1).await;
+        eventually("NocoBase has recorded it", async || stage.nocobase.data().blocked.len() == 1).await;
         let mut elsewhere = copy.clone();
         elsewhere.go_to(&node);
         assert_eq!(me(&elsewhere).await, 401, "own {own_sign_out}: another node");
@@ -102,7 +102,7 @@ async fn r36_signing_out_ends_the_session_also_while_nocobase_is_away() {
     }
 }
 
-/// A change of the configuration does not make the gate forget what NocoBase still has to be told; and a hundred sign-outs
+/// A change of the configuration does not make the gate forget what NocoBase still has to record; and a hundred sign-outs
 /// at once are a hundred blocks.
 #[tokio::test(flavor = "multi_thread")]
 async fn r36_unsent_sign_outs_survive_a_reload() {
@@ -127,7 +127,7 @@ async fn r36_unsent_sign_outs_survive_a_reload() {
     stage.gate.signal("HUP");
     stage.gate.wait_for_log(&["configuration reloaded"]).await;
     stage.nocobase.up().await;
-    eventually("NocoBase has been told of all", async || stage.nocobase.data().blocked.len() == 20).await;
+    eventually("NocoBase has recorded all", async || stage.nocobase.data().blocked.len() == 20).await;
     for copy in copies {
         assert_eq!(me(&copy).await, 401);
     }
@@ -165,7 +165,7 @@ async fn r36_with_redis_unsent_sign_outs_survive_a_kill() {
         if comes_back {
             stage.restart().await;
         }
-        eventually("NocoBase has been told", async || stage.nocobase.data().blocked.len() == 1).await;
+        eventually("NocoBase has recorded it", async || stage.nocobase.data().blocked.len() == 1).await;
         eventually("and so have the nodes", async || published(&redis) == 3).await;
         let mut elsewhere = copy.clone();
         elsewhere.go_to(node.as_ref().unwrap_or(&stage.gate));

@@ -1,4 +1,4 @@
-//! What attackers send. Everything goes to the binary over sockets, and the upstream tells what came through.
+//! What attackers send. Everything goes to the binary over sockets, and the upstream shows what it got.
 
 mod applications;
 mod at_once;

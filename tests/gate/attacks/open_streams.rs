@@ -62,10 +62,10 @@ impl Open {
         let bytes = if path == "/ws" { upgrade(path, &headers) } else { get(path, &headers) };
         stream.write_all(bytes.as_bytes()).await.unwrap();
         eventually("NocoBase has it", async || upstream.recorded().requests.len() > before).await;
-        let mut came = Vec::new();
-        while !first.is_empty() && !came.ends_with(first) {
-            let read = tokio::time::timeout(PATIENCE, stream.read_buf(&mut came)).await;
-            assert!(matches!(read, Ok(Ok(n)) if n > 0), "{path}: {}", String::from_utf8_lossy(&came));
+        let mut received = Vec::new();
+        while !first.is_empty() && !received.ends_with(first) {
+            let read = tokio::time::timeout(PATIENCE, stream.read_buf(&mut received)).await;
+            assert!(matches!(read, Ok(Ok(n)) if n > 0), "{path}: {}", String::from_utf8_lossy(&received));
         }
         Open { path, stream, since: Instant::now() }
     }
@@ -321,7 +321,7 @@ async fn r32_streams_of_http_2_end_one_by_one() {
     assert!(upstream.recorded().garbage.is_empty());
 }
 
-/// A tunnel whose other side takes nothing has no way to be told; it ends all the same.
+/// A tunnel whose other side reads nothing gets no Close frame; it ends all the same.
 #[tokio::test(flavor = "multi_thread")]
 async fn r32_a_tunnel_that_is_not_read_ends() {
     let (upstream, setup, gate) = stage(|s| s).await;

@@ -142,7 +142,7 @@ async fn r16_a_sign_in_by_password_lasts_until_its_sign_out_at_each_version() {
         let (mut chrome, token) = signed_in(&stage).await;
         assert_eq!(reaches(&chrome).await, PASSED, "{version}");
         drop(open(&stage, &chrome, "/ws").await);
-        // NocoBase gets none of it, and the cookie is nobody's in a call.
+        // NocoBase gets none of it, and in a call the cookie identifies nobody.
         let seen = stage.nocobase.last("/storage/uploads/a.png").unwrap();
         assert!(!seen.header("cookie").unwrap_or_default().contains("wecom_gate"), "{version}");
         let call = chrome.send(chrome.fetch(Method::GET, "/api/users:list")).await;
@@ -293,7 +293,7 @@ async fn r36_a_sign_out_by_password_holds_while_nocobase_is_away() {
     assert_eq!(reaches(&stolen).await, CLOSED);
     assert_eq!(chrome.send(check(&chrome, &token)).await.status, 401, "nor does the token count");
     stage.nocobase.heal();
-    eventually("NocoBase has been told", async || stage.nocobase.data().blocked.len() >= 2).await;
+    eventually("NocoBase has recorded it", async || stage.nocobase.data().blocked.len() >= 2).await;
 
     // By the gate's own page, which knows the session by its cookie alone.
     let (mut chrome, token) = signed_in(&stage).await;
@@ -303,5 +303,5 @@ async fn r36_a_sign_out_by_password_holds_while_nocobase_is_away() {
     assert_eq!((out.status, chrome.cookie(COOKIE)), (303, None));
     assert_eq!(reaches(&stolen).await, CLOSED);
     assert_eq!(chrome.send(check(&chrome, &token)).await.status, 401);
-    eventually("NocoBase has been told", async || stage.nocobase.data().blocked.len() >= 4).await;
+    eventually("NocoBase has recorded it", async || stage.nocobase.data().blocked.len() >= 4).await;
 }

@@ -1,4 +1,4 @@
-//! R1, R2, R6: what is decided on is what is forwarded, and nothing but method and path opens a door.
+//! R1, R2, R6: what is decided on is what is forwarded, and nothing but method and path makes a request public.
 
 use crate::support::raw::{gate, gate_with, get, request, talk};
 
@@ -135,7 +135,7 @@ async fn r02_nothing_but_method_and_path_makes_a_request_public() {
     let answer = talk(gate.http, get("/api/secret#/api/public", "")).await;
     assert!((400..500).contains(&answer.status()), "{}", answer.text());
     assert!(upstream.take().is_empty());
-    // The door itself is open, whatever else the request says.
+    // The public path itself is open, whatever else the request has.
     for headers in ["", "User-Agent: GoogleHC/1.0\r\nX-Original-URI: /api/secret\r\n"] {
         let answer = talk(gate.http, get("/api/public?x=/api/secret", headers)).await;
         assert_eq!((answer.status(), upstream.take().len()), (200, 1), "{}", answer.text());

@@ -83,7 +83,7 @@ async fn r17_bodies_that_the_gate_reads_are_never_forwarded() {
         for tls in [false, true] {
             let began = Instant::now();
             let answer = setup.talk_over(&gate, tls, &bytes).await;
-            // Whoever is refused in the middle of a large body may find the connection gone.
+            // A client that is refused in the middle of a large body may find the connection gone.
             assert!(matches!(answer.status(), 0 | 400 | 403 | 413), "{size}: {}", answer.text());
             assert!(began.elapsed() < Duration::from_secs(7), "{size}: {:?}", began.elapsed());
         }

@@ -1,4 +1,4 @@
-//! R2: the words of `access.public` open calls for visitors without a name. What passes by a word passes as nobody's.
+//! R2: the words of `access.public` open calls for visitors without a name. What passes by a word passes anonymously.
 
 use crate::support::raw::{Gate, Setup, Upstream, get, request, talk};
 

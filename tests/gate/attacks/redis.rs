@@ -85,7 +85,7 @@ async fn r07_r13_entries_of_others_in_redis_are_ignored() {
         let mut phone = stage.phone("zhangsan");
         phone.go_to(&node);
         assert_eq!(phone.open("/admin").await.status, 200, "{text}");
-        assert_eq!(stage.wecom().calls(GETTOKEN), calls + 1, "fetched anew");
+        assert_eq!(stage.wecom().calls(GETTOKEN), calls + 1, "fetched again");
         let ignored = r#"wecom_gate_redis_ignored_total{operation="token"}"#;
         becomes("both readings are counted", Some(2.0), async || number(&node, ignored).await).await;
     }
@@ -107,7 +107,7 @@ async fn r07_r13_entries_of_others_in_redis_are_ignored() {
     assert!(refused_after(&mut there).await < Duration::from_secs(1));
 }
 
-/// Whoever writes into Redis cannot keep a member in who has left: not with another member's good standing, nor with text.
+/// Writing into Redis keeps no member in who has left: neither another member's status does, nor any text.
 #[tokio::test(flavor = "multi_thread")]
 async fn r13_the_status_of_one_member_is_not_taken_for_anothers() {
     let redis = Redis::start();
@@ -173,13 +173,13 @@ async fn r13_a_replayed_ending_ends_no_later_session() {
     // He is back, and somebody adds what is in Redis once more.
     let (mut here, mut there) = on_both(&stage, &other, "zhangsan").await;
     let stream = format!("wecom-gate:http://{HOST}:endings");
-    let told: redis::streams::StreamRangeReply = redis.ask_parts(&["XRANGE", &stream, "-", "+"]);
-    assert!(!told.ids.is_empty());
-    for entry in &told.ids {
+    let published: redis::streams::StreamRangeReply = redis.ask_parts(&["XRANGE", &stream, "-", "+"]);
+    assert!(!published.ids.is_empty());
+    for entry in &published.ids {
         let text: String = entry.get("e").unwrap();
         let _: String = redis.ask_parts(&["XADD", &stream, "*", "e", &text]);
     }
-    // Read in order: what is told after it has arrived when this one has.
+    // Read in order: once a later entry has arrived, this one has.
     let (mut other_here, mut other_there) = on_both(&stage, &other, "lisi").await;
     assert_eq!(other_here.api(Method::POST, "/api/auth:signOut").await.status, 200);
     refused_after(&mut other_there).await;

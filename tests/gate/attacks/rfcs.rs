@@ -115,7 +115,7 @@ async fn nothing_of_the_connection_to_nocobase_reaches_the_client() {
         assert_eq!(status, 200, "{headers:?}");
         assert!(["x-hop", "x-other", "trailer", "te"].iter().all(|n| !got.contains_key(*n)), "{got:?}");
     }
-    // What frames the body is no header of the connection, whoever says so.
+    // What frames the body is no header of the connection, whatever `Connection` names.
     answer(&upstream, "HTTP/1.1 200 OK\r\nConnection: content-length, close\r\nContent-Length: 2\r\n\r\nhi");
     let got = talk(gate.http, get("/api/public", "")).await;
     assert_eq!((got.status(), got.body().as_str()), (200, "hi"), "{}", got.text());
@@ -258,7 +258,7 @@ async fn refusals_are_complete() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn r03_only_a_trusted_proxy_says_that_it_speaks_tls() {
-    for (trusted, forwarded, told) in
+    for (trusted, forwarded, expected) in
         [(true, "https", true), (true, "http", false), (true, "", false), (false, "https", false)]
     {
         let (_upstream, setup, gate) = gate_with(|s| {
@@ -272,7 +272,7 @@ async fn r03_only_a_trusted_proxy_says_that_it_speaks_tls() {
             let got = setup.talk_over(&gate, false, get(target, &headers)).await;
             assert_eq!(
                 got.header("strict-transport-security").is_some(),
-                told,
+                expected,
                 "{target} {trusted} {forwarded}"
             );
         }

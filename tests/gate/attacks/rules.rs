@@ -12,7 +12,7 @@ use crate::support::Stage;
 const DEPARTMENTS: &str = "/cgi-bin/department/simplelist";
 const TAG: &str = "/cgi-bin/tag/get";
 
-/// Whatever WeCom answers instead of what is asked for, nobody gets in; and when it answers again, whoever may does.
+/// Whatever wrong response WeCom sends, nobody gets in; and when it works again, allowed members do.
 #[tokio::test(flavor = "multi_thread")]
 async fn r22_a_rule_that_cannot_be_checked_lets_nobody_in() {
     // A department that the member belongs to by one below it, and a tag.

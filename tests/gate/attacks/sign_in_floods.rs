@@ -33,7 +33,7 @@ async fn r17_sign_ins_of_one_address_are_counted_and_nothing_else_is() {
             assert!(answer.cookies().is_empty(), "{:?}", answer.cookies());
         }
     }
-    // A script or a program is told so in the way that it reads.
+    // A script or a program gets the refusal as JSON.
     for asks in
         ["Accept: application/json\r\n", "X-Requested-With: XMLHttpRequest\r\n", "Sec-Fetch-Mode: cors\r\n"]
     {
@@ -44,7 +44,7 @@ async fn r17_sign_ins_of_one_address_are_counted_and_nothing_else_is() {
         let body: serde_json::Value = serde_json::from_str(&answer.body()).unwrap_or_default();
         assert_eq!(body["errors"][0]["code"], "TOO_MANY_REQUESTS", "{asks}: {}", answer.text());
     }
-    // A session, a public door and a program that is refused anyway cost none of it.
+    // A session, a public path and a program that is refused anyway do not count.
     for _ in 0..20 {
         let lines = member.lines();
         assert_eq!(talk(gate.http, get("/api/x", &lines)).await.status(), 200);
@@ -155,8 +155,8 @@ async fn r17_rejected_callbacks_are_counted_and_real_ones_are_not() {
             assert!(answer.set_cookies().is_empty(), "the flow is lost: {:?}", answer.set_cookies());
         }
     }
-    assert_eq!(calls, 4, "WeCom is asked for each worthless code that is let in, and for no other");
-    // States that are nobody's count too, and cost WeCom nothing.
+    assert_eq!(calls, 4, "WeCom is asked about each rejected code within the limit, and about no other");
+    // Unknown states count too, and cause no call to WeCom.
     let before = stage.wecom().calls(SPENT);
     for i in 0..6 {
         let mut stranger = from("198.51.100.10", "lisi");

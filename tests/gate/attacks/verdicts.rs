@@ -1,4 +1,4 @@
-//! R18: what was found out for one request counts for no other one, whoever comes next and on whatever connection.
+//! R18: what was found out for one request counts for no other one, on whatever connection.
 
 use tokio::io::AsyncWriteExt as _;
 
@@ -28,7 +28,7 @@ async fn r18_requests_on_one_connection_do_not_share_an_identity() {
             assert_eq!(answer.status(), status, "{what}: {}", answer.text());
             assert_eq!(upstream.take().len(), usize::from(status == 200), "{what}");
         }
-        // Public for both, and in nobody's name for the second.
+        // Public for both, and anonymous for the second.
         for (headers, names) in [(member.lines(), 1), (String::new(), 0)] {
             line.write_all(get("/api/public", &headers).as_bytes()).await.unwrap();
             line.flush().await.unwrap();

@@ -102,7 +102,7 @@ async fn r16_tunnels_end_with_their_session() {
     let end = tokio::time::timeout(Duration::from_secs(5), tunnels[0].read_to_end(&mut rest)).await;
     assert!(end.is_ok(), "the tunnel stays open");
     assert!(rest.is_empty(), "{rest:?}");
-    assert!(upstream.recorded().tunnelled.is_empty(), "a frame came through after the end");
+    assert!(upstream.recorded().tunnelled.is_empty(), "a frame was forwarded after the end");
     // Only that session's.
     tunnels[1].write_all(&late).await.unwrap();
     let mut back = vec![0; late.len()];
@@ -130,7 +130,7 @@ async fn the_token_goes_in_where_the_phantom_was_and_nowhere_else() {
     }
 }
 
-/// A page may come from a node that has told it "App stopped": one of several nodes that is well is said to run. A lone
+/// A page may come from a node that has told it "App stopped": one healthy node of several is reported to run. A lone
 /// node speaks for itself.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_on_another_node_learns_that_it_runs() {

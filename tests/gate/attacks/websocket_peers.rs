@@ -140,7 +140,7 @@ fn cases() -> Vec<(String, Vec<Vec<u8>>)> {
         let (begin, end) = text.as_bytes().split_at(1);
         case(format!("text {text:?} in two"), vec![frame(0x01, begin), frame(0x80, end)]);
     }
-    case("a token of nobody's".into(), vec![frame(0x81, br#"{"type":"signIn","payload":{"x":"y"}}"#)]);
+    case("an unknown token".into(), vec![frame(0x81, br#"{"type":"signIn","payload":{"x":"y"}}"#)]);
     // 7: closing.
     for code in [1000_u16, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 3000, 3999, 4000, 4999] {
         let payload = [&code.to_be_bytes()[..], b"bye"].concat();

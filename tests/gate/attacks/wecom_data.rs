@@ -1,4 +1,4 @@
-//! R24: what WeCom says is data. Names are text in pages, logs, headers and NocoBase; what is no userid is nobody's.
+//! R24: what WeCom sends is data. Names are text in pages, logs, headers and NocoBase; an invalid userid signs nobody in.
 
 use http::Method;
 use wecom_sim::{Consent, Fault, FaultKind, Settings};
@@ -53,15 +53,15 @@ async fn r24_a_name_is_text_wherever_it_goes() {
         for never in ["<script>alert", "<img", "<base", "X-Injected", "planted", "evil.test", "split"] {
             assert!(!whole.contains(never), "{name:?}: {never} in {whole}");
         }
-        // What NocoBase is told: one value per header, in ASCII, and nothing more than for anybody else.
+        // What NocoBase gets: one value per header, in ASCII, and nothing more than for anybody else.
         assert_eq!(browser.api(Method::GET, "/api/orders:list").await.status, 200, "{name:?}");
         let seen = stage.nocobase.last("/api/orders:list").unwrap();
         assert_eq!(seen.headers.get_all("x-wecom-user").iter().collect::<Vec<_>>(), [userid.as_str()]);
         assert!(seen.headers.get("x-injected").is_none(), "{name:?}: {seen:?}");
-        if let Some(told) = seen.header("x-wecom-name") {
-            assert!(told.bytes().all(|b| (0x20..0x7f).contains(&b)), "{name:?}: {told}");
+        if let Some(sent) = seen.header("x-wecom-name") {
+            assert!(sent.bytes().all(|b| (0x20..0x7f).contains(&b)), "{name:?}: {sent}");
         }
-        // What the member is told: JSON that holds exactly the name.
+        // What the member gets: JSON with exactly the name.
         let me = browser.clone().visit("/wecom-gate/me").await;
         assert_eq!(me.header("content-type"), Some("application/json; charset=utf-8"), "{name:?}");
         assert_eq!(me.header("x-content-type-options"), Some("nosniff"));
@@ -95,7 +95,7 @@ async fn r24_a_name_is_text_wherever_it_goes() {
     assert!(!written.contains("panicked"));
 }
 
-/// A userid is what WeCom documents as one, else it is nobody's: it goes into queries, headers and logs.
+/// A userid is what WeCom documents as one, everything else signs nobody in: it goes into queries, headers and logs.
 #[tokio::test(flavor = "multi_thread")]
 async fn r24_invalid_userids_sign_nobody_in() {
     let mut stage = Stage::start(|c| {

@@ -30,12 +30,12 @@ pub struct Browser {
     pub cookies: BTreeMap<String, String>,
     /// Sent with every request to the gate.
     pub extra: HeaderMap,
-    /// Keeps nothing that it is told to keep.
+    /// Keeps no cookies.
     pub cookies_blocked: bool,
     page: String,
 }
 
-/// What came back.
+/// A response.
 #[derive(Debug, Clone)]
 pub struct Answer {
     pub status: u16,

@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use super::eventually;
 use super::raw::{get, read_answer};
 
-/// Five clients that ask for `/big/64` until they are told to end: as fast as they can, and with pauses in which the
+/// Five clients that ask for `/big/64` until they are stopped: as fast as they can, and with pauses in which the
 /// connection is idle. The first request that fails ends its client.
 pub struct Load {
     stop: Arc<AtomicBool>,

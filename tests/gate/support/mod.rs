@@ -136,7 +136,7 @@ pub fn few_roots(command: &mut Command) {
     command.env("SSL_CERT_FILE", ROOT.path());
 }
 
-/// How long a test waits for something that happens in the background before it fails. When all is well no test waits
+/// How long a test waits for something that happens in the background before it fails. When everything works no test waits
 /// this long: it is for a slow machine with other work to do.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 

@@ -31,7 +31,7 @@ pub(crate) async fn answer(node: Node, parts: &mut Parts) -> Response {
             "at last".into_response()
         }
         _ if path.starts_with("/files/") && shape.files => file(&node, &parts.headers, &path),
-        // Static: whoever gets here.
+        // Static: for every client.
         _ if path.starts_with("/storage/uploads/") => format!("upload {path}").into_response(),
         _ if path.starts_with("/big/") => big(path.trim_start_matches("/big/").parse().unwrap_or(0)),
         _ if is_root_bundle(&path) && shape.root_bundles => asset(&parts.headers),

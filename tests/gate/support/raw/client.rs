@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use super::upstream::find;
 use super::{Gate, HOST, Setup};
 
-/// An answer as it came.
+/// A response as it was received.
 #[derive(Debug, Clone, Default)]
 pub struct Answer {
     pub raw: Vec<u8>,

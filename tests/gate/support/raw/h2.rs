@@ -103,7 +103,7 @@ impl H2 {
     }
 
     /// Sends a body of this many bytes in pieces of 64 KiB, with a pause before each, until there is a response; its status (0:
-    /// none came whole) and when it was there.
+    /// none arrived whole) and when it was there.
     pub async fn upload(&self, path: &str, mut left: usize, pause: Duration) -> (u16, Duration) {
         let began = std::time::Instant::now();
         let request = http::Request::builder()

@@ -150,7 +150,7 @@ level = "debug"
         self
     }
 
-    /// Writes the configuration anew, with another value for a key; the gate that runs reads it when it is told to.
+    /// Writes the configuration again, with another value for a key; the running gate reads it on SIGHUP.
     pub fn rewrite(self, key: &str, value: impl Into<toml::Value>) -> Setup {
         let setup = self.set(key, value);
         std::fs::write(setup.dir.path().join("gate.toml"), setup.toml.to_string()).unwrap();
