@@ -16,7 +16,7 @@ const LARGEST: usize = 1024 * 1024;
 #[derive(Debug, Clone, Default)]
 pub(super) struct HttpResponse {
     pub(super) status: u16,
-    /// The server's clock when it answered (to the second).
+    /// The server's clock when it responded (to the second).
     pub(super) date: Option<SystemTime>,
     /// Where it sends us.
     pub(super) location: Option<String>,

@@ -59,8 +59,9 @@ pub(super) async fn name_of(api: &Api<'_>, node: &str, preview: &Preview) -> Opt
     let filter = json!({ "id": user }).to_string();
     let filter: String = url::form_urlencoded::byte_serialize(filter.as_bytes()).collect();
     let path = format!("users:list?pageSize=1&fields=nickname,username&filter={filter}");
-    let answer = api.ask(node, &path, Some(&api.service_token()?), None).await.ok()?.json();
-    let text = |field: &str| answer.pointer(&format!("/data/0/{field}"))?.as_str().filter(|t| !t.is_empty());
+    let response = api.ask(node, &path, Some(&api.service_token()?), None).await.ok()?.json();
+    let text =
+        |field: &str| response.pointer(&format!("/data/0/{field}"))?.as_str().filter(|t| !t.is_empty());
     text("nickname").or(text("username")).map(str::to_owned)
 }
 

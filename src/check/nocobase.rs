@@ -52,8 +52,8 @@ impl Api<'_> {
 }
 
 /// Whether this is the health check's response of a healthy node.
-pub(super) fn is_healthy(answer: &Asked) -> bool {
-    matches!(answer, Ok(a) if a.status == 200 && a.body == b"ok")
+pub(super) fn is_healthy(response: &Asked) -> bool {
+    matches!(response, Ok(a) if a.status == 200 && a.body == b"ok")
 }
 
 /// The step `nocobase_reachable`, from each node's health check and what a healthy one reports about itself.
@@ -64,12 +64,12 @@ pub(super) fn reachable(
     about: &About,
 ) -> Verdict {
     let mut findings = Vec::new();
-    for (node, answer) in nodes.iter().filter(|(_, a)| !is_healthy(a)) {
-        if let Some(finding) = answer.as_ref().ok().and_then(|a| wrong_path(node, a, public_path, origin)) {
+    for (node, response) in nodes.iter().filter(|(_, a)| !is_healthy(a)) {
+        if let Some(finding) = response.as_ref().ok().and_then(|a| wrong_path(node, a, public_path, origin)) {
             findings.push(finding);
             continue;
         }
-        let (what, remedy) = match answer {
+        let (what, remedy) = match response {
             Ok(a) if a.status == 503 => {
                 ("is starting or stopping (HTTP 503)".to_owned(), "wait, and check again")
             }
@@ -124,8 +124,8 @@ pub(super) fn reachable(
 }
 
 /// A NocoBase page in place of the health check: the path is wrong, and the page names the right one.
-fn wrong_path(node: &str, answer: &HttpResponse, public_path: &str, origin: &str) -> Option<Finding> {
-    let page = (200..300).contains(&answer.status).then(|| PageSettings::read(&answer.body))??;
+fn wrong_path(node: &str, response: &HttpResponse, public_path: &str, origin: &str) -> Option<Finding> {
+    let page = (200..300).contains(&response.status).then(|| PageSettings::read(&response.body))??;
     if let Some(Mismatch { about, what, remedy }) = page.mismatches(public_path, origin).into_iter().next() {
         return Some(Finding::new(about, format!("{node}: {what}"), remedy));
     }
@@ -139,19 +139,19 @@ fn wrong_path(node: &str, answer: &HttpResponse, public_path: &str, origin: &str
 }
 
 /// NocoBase's code in a refusal, and its words.
-fn refusal(answer: &HttpResponse) -> (Option<Code>, String) {
-    let body = ErrorBody::parse(&answer.body).unwrap_or_default();
+fn refusal(response: &HttpResponse) -> (Option<Code>, String) {
+    let body = ErrorBody::parse(&response.body).unwrap_or_default();
     (body.token_code(), body.summary())
 }
 
 /// The step `nocobase_secret`, from `auth:check` with a token that was minted a moment ago.
-pub(super) fn secret(answer: &Asked) -> Verdict {
-    let answer = match answer {
-        Ok(answer) => answer,
+pub(super) fn secret(response: &Asked) -> Verdict {
+    let response = match response {
+        Ok(response) => response,
         Err(trouble) => return Verdict::failed("upstream.nodes", trouble.to_string(), "check again"),
     };
-    let (code, words) = refusal(answer);
-    match (answer.status, code) {
+    let (code, words) = refusal(response);
+    match (response.status, code) {
         // Who the token is for was looked up: the signature has been found right.
         (401, Some(Code::NotExistUser | Code::UserHasNoRoles)) => {
             Verdict::ok("NocoBase accepts the gate's tokens")
@@ -175,7 +175,7 @@ pub(super) fn secret(answer: &Asked) -> Verdict {
             format!("NocoBase takes a token of this moment for expired ({words})"),
             "compare the clocks of both machines",
         ),
-        (200, _) if answer.json().pointer("/data/id").is_some() => {
+        (200, _) if response.json().pointer("/data/id").is_some() => {
             Verdict::ok("NocoBase accepts the gate's tokens")
         }
         (status, _) => Verdict::failed(
@@ -187,7 +187,7 @@ pub(super) fn secret(answer: &Asked) -> Verdict {
 }
 
 /// The step `nocobase_service`, from `auth:check` as the service account.
-pub(super) fn service(answer: &Asked, account: &ServiceAccount) -> Verdict {
+pub(super) fn service(response: &Asked, account: &ServiceAccount) -> Verdict {
     let (key, again) = match account {
         ServiceAccount::Token(_) => (
             "nocobase.service_token",
@@ -198,16 +198,16 @@ pub(super) fn service(answer: &Asked, account: &ServiceAccount) -> Verdict {
             "give the id of the user that was made for the gate: Settings → Users & Permissions in NocoBase",
         ),
     };
-    let answer = match answer {
-        Ok(answer) => answer,
+    let response = match response {
+        Ok(response) => response,
         Err(trouble) => return Verdict::failed(key, trouble.to_string(), "check again"),
     };
-    let data = answer.json();
+    let data = response.json();
     let names = |at: &str| -> Vec<String> {
         let all = data.pointer(at).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         all.iter().filter_map(|r| r.get("name")?.as_str()).map(str::to_owned).collect()
     };
-    match (answer.status, data.pointer("/data/id")) {
+    match (response.status, data.pointer("/data/id")) {
         (200, Some(id)) => {
             let roles = names("/data/roles");
             if roles.is_empty() {
@@ -219,13 +219,13 @@ pub(super) fn service(answer: &Asked, account: &ServiceAccount) -> Verdict {
             Verdict::ok(format!("user {id} {name}, {}", roles.join(", ")))
         }
         _ => {
-            let (code, words) = refusal(answer);
+            let (code, words) = refusal(response);
             let what = match code {
                 Some(Code::NotExistUser) => "NocoBase has no such user".to_owned(),
                 Some(Code::UserHasNoRoles) => "this user has no role".to_owned(),
                 Some(Code::InvalidToken) => "NocoBase does not take it: not made here, or over".to_owned(),
                 Some(Code::BlockedToken) => "it has been withdrawn".to_owned(),
-                _ => format!("HTTP {} {words}", answer.status),
+                _ => format!("HTTP {} {words}", response.status),
             };
             Verdict::failed(key, what, again)
         }
@@ -251,8 +251,8 @@ pub(super) fn with_policy(verdict: Verdict, policy: &Asked) -> Verdict {
 }
 
 /// The step `nocobase_sign_up`, from `authenticators:publicList`.
-pub(super) fn sign_up(answer: &Asked, match_by: &[MatchBy]) -> Verdict {
-    let list = match answer {
+pub(super) fn sign_up(response: &Asked, match_by: &[MatchBy]) -> Verdict {
+    let list = match response {
         Ok(a) if a.status == 200 => a.json(),
         Ok(a) => {
             return Verdict::warning("sign-up", format!("cannot be seen: HTTP {}", a.status), "look by hand");

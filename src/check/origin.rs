@@ -10,13 +10,13 @@ const PROBE: &str = "/wecom-gate/me";
 /// Sends a request to the origin; the second value: the gate responded.
 pub(super) async fn check(http: &Http, config: &Config) -> (Verdict, bool) {
     let url = config.origin.url();
-    let answer = http.get(&format!("{url}{PROBE}")).await;
-    let there = matches!(&answer, Ok(a) if a.from_gate);
-    (verdict(&url, &answer), there)
+    let response = http.get(&format!("{url}{PROBE}")).await;
+    let there = matches!(&response, Ok(a) if a.from_gate);
+    (verdict(&url, &response), there)
 }
 
-fn verdict(url: &str, answer: &Result<HttpResponse, HttpError>) -> Verdict {
-    match answer {
+fn verdict(url: &str, response: &Result<HttpResponse, HttpError>) -> Verdict {
+    match response {
         Ok(a) if a.from_gate => Verdict::ok(format!("the gate answers at {url}")),
         Ok(a) => {
             let what = match &a.location {
@@ -57,8 +57,8 @@ pub(super) async fn files(http: &Http, config: &Config, entry: &WeComEntry, gate
     }
     let mut findings = Vec::new();
     for file in &entry.verify_files {
-        let answer = http.get(&format!("{}/{file}", config.origin.url())).await;
-        findings.extend(file_finding(file, &answer));
+        let response = http.get(&format!("{}/{file}", config.origin.url())).await;
+        findings.extend(file_finding(file, &response));
     }
     if findings.is_empty() {
         return Verdict::ok(entry.verify_files.join(", "));
@@ -67,9 +67,9 @@ pub(super) async fn files(http: &Http, config: &Config, entry: &WeComEntry, gate
 }
 
 /// What WeCom wants to see is the part of the name after `WW_verify_`.
-fn file_finding(file: &str, answer: &Result<HttpResponse, HttpError>) -> Option<Finding> {
+fn file_finding(file: &str, response: &Result<HttpResponse, HttpError>) -> Option<Finding> {
     let want = file.strip_prefix("WW_verify_").and_then(|f| f.strip_suffix(".txt")).unwrap_or_default();
-    let what = match answer {
+    let what = match response {
         Ok(a) if a.status == 200 && a.body == want.as_bytes() => return None,
         Ok(a) if a.status == 200 => "another content than WeCom expects is served".to_owned(),
         Ok(a) => format!("HTTP {}", a.status),
@@ -84,18 +84,18 @@ fn file_finding(file: &str, answer: &Result<HttpResponse, HttpError>) -> Option<
 mod tests {
     use super::*;
 
-    fn answer(status: u16) -> HttpResponse {
+    fn response(status: u16) -> HttpResponse {
         HttpResponse { status, ..HttpResponse::default() }
     }
 
     #[test]
     fn who_answers_at_origin() {
-        let gate = HttpResponse { from_gate: true, ..answer(401) };
-        let moved = HttpResponse { location: Some("https://other.example/".into()), ..answer(302) };
-        for (answer, want, words) in [
-            (Ok(gate), StepOutcome::Ok, "the gate answers at http://nb"),
-            (Ok(answer(200)), StepOutcome::Failed, "HTTP 200"),
-            (Ok(answer(502)), StepOutcome::Failed, "HTTP 502"),
+        let gate = HttpResponse { from_gate: true, ..response(401) };
+        let moved = HttpResponse { location: Some("https://other.example/".into()), ..response(302) };
+        for (response, want, words) in [
+            (Ok(gate), StepOutcome::Ok, "the gate responses at http://nb"),
+            (Ok(response(200)), StepOutcome::Failed, "HTTP 200"),
+            (Ok(response(502)), StepOutcome::Failed, "HTTP 502"),
             (Ok(moved), StepOutcome::Failed, "to https://other.example/"),
             (Err(HttpError::Tls), StepOutcome::Failed, "certificate"),
             (Err(HttpError::Plain), StepOutcome::Failed, "listen.https with cert and key"),
@@ -104,8 +104,8 @@ mod tests {
             (Err(HttpError::Timeout), StepOutcome::Warning, "within 10 seconds"),
             (Err(HttpError::Broken), StepOutcome::Warning, "no proper HTTP"),
         ] {
-            let got = verdict("http://nb", &answer);
-            assert_eq!(got.outcome, want, "{answer:?}");
+            let got = verdict("http://nb", &response);
+            assert_eq!(got.outcome, want, "{response:?}");
             assert!(format!("{got:?}").contains(words), "{got:?}");
         }
     }
@@ -113,16 +113,16 @@ mod tests {
     #[test]
     fn what_the_verification_file_holds() {
         let file = "WW_verify_7rG3kjVbXHngiald.txt";
-        let with = |body: &str| HttpResponse { body: body.into(), ..answer(200) };
+        let with = |body: &str| HttpResponse { body: body.into(), ..response(200) };
         assert_eq!(file_finding(file, &Ok(with("7rG3kjVbXHngiald"))), None);
-        for (answer, words) in [
+        for (response, words) in [
             (Ok(with("7rG3kjVbXHngiald\n")), "another content"),
             (Ok(with("<!DOCTYPE html>")), "another content"),
-            (Ok(answer(404)), "HTTP 404"),
-            (Ok(answer(302)), "HTTP 302"),
+            (Ok(response(404)), "HTTP 404"),
+            (Ok(response(302)), "HTTP 302"),
             (Err(HttpError::Timeout), "within"),
         ] {
-            assert!(file_finding(file, &answer).unwrap().what.contains(words), "{answer:?}");
+            assert!(file_finding(file, &response).unwrap().what.contains(words), "{response:?}");
         }
     }
 }

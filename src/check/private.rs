@@ -32,23 +32,23 @@ pub(super) async fn check(http: &Http, config: &Config) -> Verdict {
     if addresses.iter().all(IpAddr::is_loopback) {
         return Verdict::skipped("origin is on this machine alone");
     }
-    let mut answers = Vec::new();
+    let mut responses = Vec::new();
     for port in ports(config) {
         let url = format!("http://{host}:{port}{}api/__health_check", config.nocobase.public_path);
-        answers.push((port, http.get(&url).await));
+        responses.push((port, http.get(&url).await));
     }
-    verdict(host, &answers)
+    verdict(host, &responses)
 }
 
-fn verdict(host: &str, answers: &[(u16, Result<HttpResponse, HttpError>)]) -> Verdict {
-    let open = answers.iter().filter(|(_, answer)| {
-        answer.as_ref().is_ok_and(|a| a.status == 200 && a.body == b"ok" && !a.from_gate)
+fn verdict(host: &str, responses: &[(u16, Result<HttpResponse, HttpError>)]) -> Verdict {
+    let open = responses.iter().filter(|(_, response)| {
+        response.as_ref().is_ok_and(|a| a.status == 200 && a.body == b"ok" && !a.from_gate)
     });
     let findings: Vec<Finding> = open
         .map(|(port, _)| {
             Finding::new(
                 "upstream.nodes",
-                format!("NocoBase answers at http://{host}:{port} from here, past the gate; others may reach it there, too"),
+                format!("NocoBase responses at http://{host}:{port} from here, past the gate; others may reach it there, too"),
                 "let NocoBase listen on 127.0.0.1 or a private network (Docker: publish 127.0.0.1:13000:13000, as what Docker \
                  publishes passes ufw by); if a firewall closes that port to others, nothing need be done",
             )
@@ -67,17 +67,17 @@ mod tests {
 
     #[test]
     fn nocobase_past_the_gate() {
-        let answer =
+        let response =
             |status, body: &str| Ok(HttpResponse { status, body: body.into(), ..HttpResponse::default() });
-        for (answers, want) in [
+        for (responses, want) in [
             (vec![], StepOutcome::Ok),
-            (vec![(13000, Err(HttpError::Connect)), (13001, answer(404, "x"))], StepOutcome::Ok),
-            (vec![(13000, Err(HttpError::Timeout)), (13001, answer(200, "ok"))], StepOutcome::Warning),
-            (vec![(13000, answer(200, "<html>"))], StepOutcome::Ok),
+            (vec![(13000, Err(HttpError::Connect)), (13001, response(404, "x"))], StepOutcome::Ok),
+            (vec![(13000, Err(HttpError::Timeout)), (13001, response(200, "ok"))], StepOutcome::Warning),
+            (vec![(13000, response(200, "<html>"))], StepOutcome::Ok),
         ] {
-            assert_eq!(verdict("nb.example.com", &answers).outcome, want, "{answers:?}");
+            assert_eq!(verdict("nb.example.com", &responses).outcome, want, "{responses:?}");
         }
-        let text = format!("{:?}", verdict("nb.example.com", &[(13001, answer(200, "ok"))]));
+        let text = format!("{:?}", verdict("nb.example.com", &[(13001, response(200, "ok"))]));
         assert!(text.contains("http://nb.example.com:13001") && text.contains("ufw"), "{text}");
     }
 

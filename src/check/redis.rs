@@ -10,9 +10,9 @@ const ABOUT: &str = "session.redis";
 const RIGHTS: &str = "give its user what the gate needs, in redis-cli: ACL SETUSER <user> ~wecom-gate:* +set +get +del \
     +expire +xadd +xread +xrevrange +select +info";
 
-pub(super) fn verdict(redis: &Redis, answer: &Result<ProbeResult, RedisError>) -> Verdict {
+pub(super) fn verdict(redis: &Redis, response: &Result<ProbeResult, RedisError>) -> Verdict {
     let at = &redis.address;
-    let found = match answer {
+    let found = match response {
         Ok(found) => found,
         Err(why) => return Verdict::failed(ABOUT, format!("Redis at {at}: {why}"), remedy(why)),
     };
@@ -80,9 +80,9 @@ fn remedy(why: &RedisError) -> &'static str {
 mod tests {
     use super::*;
 
-    fn of(answer: Result<ProbeResult, RedisError>) -> Verdict {
+    fn of(response: Result<ProbeResult, RedisError>) -> Verdict {
         let redis = Redis { url: "redis://:CANARY@h".into(), address: "h:6379".into() };
-        let verdict = verdict(&redis, &answer);
+        let verdict = verdict(&redis, &response);
         assert!(!format!("{verdict:?}").contains("CANARY"));
         assert!(verdict.findings.iter().all(|f| !f.remedy.is_empty()));
         verdict

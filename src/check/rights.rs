@@ -1,6 +1,6 @@
 //! What the service account must be able to do, tried without leaving anything behind: lists are asked for one row,
 //! `create` is asked to make no rows at all, and `update` to change a row that does not exist, which NocoBase refuses (403)
-//! an account without the right, and answers with an empty list to one that has it. Which fields a role may see and fill is in `roles:check`.
+//! an account without the right, and returns an empty list to one that has it. Which fields a role may see and fill is in `roles:check`.
 
 use serde_json::{Value, json};
 
@@ -96,20 +96,20 @@ pub(super) async fn roles(api: &Api<'_>, node: &str, token: &str) -> Option<Role
     if named.is_empty() {
         return None;
     }
-    let answer = api.ask(node, "roles:list?paginate=false&fields=name", Some(token), None).await;
-    Some(Roles { unknown: unknown(&named, &answer), named })
+    let response = api.ask(node, "roles:list?paginate=false&fields=name", Some(token), None).await;
+    Some(Roles { unknown: unknown(&named, &response), named })
 }
 
-fn unknown(named: &[String], answer: &Asked) -> Option<Vec<String>> {
-    let answer = answer.as_ref().ok().filter(|a| a.status == 200)?.json();
+fn unknown(named: &[String], response: &Asked) -> Option<Vec<String>> {
+    let response = response.as_ref().ok().filter(|a| a.status == 200)?.json();
     let known: Vec<&str> =
-        answer.get("data")?.as_array()?.iter().filter_map(|role| role.get("name")?.as_str()).collect();
+        response.get("data")?.as_array()?.iter().filter_map(|role| role.get("name")?.as_str()).collect();
     Some(named.iter().filter(|name| !known.contains(&name.as_str())).cloned().collect())
 }
 
 /// Tries one.
 pub(super) async fn attempt(api: &Api<'_>, node: &str, token: &str, right: &Right) -> Tried {
-    let answer = match right.action {
+    let response = match right.action {
         "view" => {
             let columns: Vec<_> = right.fields.iter().copied().filter(|f| *f != "roles").collect();
             let path = format!("{}:list?pageSize=1&fields={}", right.table, columns.join(","));
@@ -122,11 +122,11 @@ pub(super) async fn attempt(api: &Api<'_>, node: &str, token: &str, right: &Righ
         }
         _ => api.ask(node, &format!("{}:create", right.table), Some(token), Some(&json!([]))).await,
     };
-    tried(&answer)
+    tried(&response)
 }
 
-fn tried(answer: &Asked) -> Tried {
-    match answer {
+fn tried(response: &Asked) -> Tried {
+    match response {
         // 400: let through, and then found wanting.
         Ok(a) if matches!(a.status, 200 | 400) => Tried::Allowed,
         Ok(a) if a.status == 403 => Tried::Denied,

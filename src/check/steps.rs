@@ -13,7 +13,7 @@ pub enum Id {
     Origin,
     /// WeCom's domain verification file is served.
     VerificationFile,
-    /// WeCom's API answers.
+    /// WeCom's API responds.
     WecomReachable,
     /// Corp id and secret.
     WecomSecret,
@@ -27,7 +27,7 @@ pub enum Id {
     WecomVisibleRange,
     /// The departments and tags of the configuration exist.
     WecomRules,
-    /// NocoBase answers, and is of a version that is known.
+    /// NocoBase responds, and its version is known.
     NocobaseReachable,
     /// NocoBase takes tokens signed with our secret.
     NocobaseSecret,
@@ -39,7 +39,7 @@ pub enum Id {
     NocobaseSignUp,
     /// There are users whom a member can be matched with.
     NocobaseUsers,
-    /// NocoBase does not answer past the gate.
+    /// NocoBase does not respond past the gate.
     NocobasePrivate,
     /// This machine's clock.
     Clock,

@@ -20,8 +20,8 @@ pub(super) async fn count(api: &Api<'_>, node: &str, token: &str) -> Option<User
     let ask = async |filter: serde_json::Value| {
         let filter: String = url::form_urlencoded::byte_serialize(filter.to_string().as_bytes()).collect();
         let path = format!("users:list?pageSize=1&fields=id&filter={filter}");
-        let answer = api.ask(node, &path, Some(token), None).await.ok().filter(|a| a.status == 200)?;
-        answer.json().pointer("/meta/count")?.as_u64()
+        let response = api.ask(node, &path, Some(token), None).await.ok().filter(|a| a.status == 200)?;
+        response.json().pointer("/meta/count")?.as_u64()
     };
     let mut with = Vec::new();
     for key in &api.config.nocobase.match_by {

@@ -19,18 +19,18 @@ const STEPS: [Id; 6] = [
     Id::WecomVisibleRange,
 ];
 
-/// From the answer to the steps. `plain`: the server speaks plain HTTP although `api_base` is https.
+/// From the response to the steps. `plain`: the server speaks plain HTTP although `api_base` is https.
 pub(super) fn verdicts(
-    answer: &Result<Agent, WeComError>,
+    response: &Result<Agent, WeComError>,
     entry: &WeComEntry,
     authority: &str,
     plain: bool,
 ) -> Vec<(Id, Verdict)> {
-    let at_fault = answer.as_ref().err().map(step_of);
+    let at_fault = response.as_ref().err().map(step_of);
     let mut out = Vec::new();
     let mut failed: Option<Id> = None;
     for id in STEPS {
-        let verdict = match (failed, answer) {
+        let verdict = match (failed, response) {
             (Some(before), _) => Verdict::skipped(format!("{} failed", before.name())),
             (None, Err(error)) if at_fault == Some(id) => {
                 failed = Some(id);
@@ -43,7 +43,7 @@ pub(super) fn verdicts(
                     false => refusal(id, error, entry),
                 }
             }
-            // Nothing but gettoken was answered: what the address is worth was not tried.
+            // Only gettoken succeeded: whether the address is trusted was not tried.
             (None, Err(e)) if id == Id::WecomTrustedIp && e.call() == Call::GetToken => {
                 Verdict::skipped("WeCom gives no access token to try it with")
             }
@@ -83,7 +83,7 @@ fn refusal(id: Id, error: &WeComError, entry: &WeComEntry) -> Verdict {
             None => "WeCom refuses calls from this machine's address (errcode 60020)".into(),
         },
         (Some(code), _) => format!(
-            "{} answers errcode {code}; WeCom explains it at https://open.work.weixin.qq.com/devtool/query?e={code}",
+            "{} responses errcode {code}; WeCom explains it at https://open.work.weixin.qq.com/devtool/query?e={code}",
             error.call().name()
         ),
         (None, Failure::WeComUnreachable) => format!("{} gives no answer in time", entry.api_base),
@@ -172,11 +172,11 @@ fn callback_domain(domain: &str, authority: &str) -> Verdict {
 }
 
 /// The step `wecom_rules`.
-pub(super) fn rules(answer: Result<(), WeComError>, entry: &WeComEntry) -> Verdict {
+pub(super) fn rules(response: Result<(), WeComError>, entry: &WeComEntry) -> Verdict {
     let departments = entry.allow_departments.len();
     let counts =
         format!("{departments} departments, {} tags, {} roles", entry.allow_tags.len(), entry.roles.len());
-    match answer {
+    match response {
         Ok(()) => Verdict::ok(counts),
         Err(error) if error.failure() == Failure::RuleUnevaluable => Verdict::failed(
             "wecom.allow_departments, allow_tags, roles",
@@ -218,9 +218,9 @@ mod tests {
     }
 
     /// Outcomes as letters, in the order of the steps.
-    fn letters(answer: Result<Agent, WeComError>) -> (String, String) {
+    fn letters(response: Result<Agent, WeComError>) -> (String, String) {
         let config = two();
-        let all = verdicts(&answer, &config.wecom[0], "nb.example.com", false);
+        let all = verdicts(&response, &config.wecom[0], "nb.example.com", false);
         let letter = |v: &Verdict| match v.outcome {
             StepOutcome::Ok => 'o',
             StepOutcome::Warning => 'w',

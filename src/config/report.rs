@@ -109,7 +109,7 @@ impl Report {
         self.warnings.push(format!("{key}: {text}"));
     }
 
-    /// `None` is never an answer without a reason: says so if no step has given one.
+    /// `None` never goes without a reason: reports one if no step has.
     pub(super) fn into_errors(mut self) -> ConfigErrors {
         if self.errors.is_empty() {
             self.say(

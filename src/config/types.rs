@@ -128,7 +128,7 @@ pub(crate) struct Upstream {
     pub(crate) nodes: Vec<String>,
     /// Time to open a connection.
     pub(crate) connect_timeout: Duration,
-    /// Longest silence of NocoBase within one answer.
+    /// Longest silence of NocoBase within one response.
     pub(crate) read_timeout: Duration,
     /// Time between two health checks of a node.
     pub(crate) health_interval: Duration,
@@ -379,7 +379,7 @@ pub(crate) struct Limits {
     pub(crate) head_timeout: Duration,
     /// How long a connection may wait for its next request.
     pub(crate) keepalive_timeout: Duration,
-    /// Longest silence of a client that sends a body, or that does not take an answer.
+    /// Longest silence of a client that sends a body, or that does not read a response.
     pub(crate) body_timeout: Duration,
     /// Sign-ins that one address may begin within a minute; 0: no bound.
     pub(crate) sign_ins_per_minute: u32,

@@ -95,8 +95,8 @@ pub(super) fn is_navigation(request: &Request<'_>) -> bool {
         && takes_page(request.x_requested_with, request.sec_fetch_mode, request.accept)
 }
 
-/// Does a browser go to this address: in a window or in a frame, in whatever it takes the answer for? Wider than
-/// [`is_page_load`], for what must not be shown to whatever answers.
+/// Does a browser go to this address: in a window or in a frame, whatever it takes the response for? Wider than
+/// [`is_page_load`], for what must not be shown to any server.
 pub(super) fn is_visit(request: &Request<'_>) -> bool {
     is_get(request)
         && !request.upgrade

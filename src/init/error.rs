@@ -11,7 +11,7 @@ pub enum InitError {
     /// Questions, but no terminal.
     #[error("there is no terminal to ask questions on: use --yes and options, see wecom-gate init --help")]
     NoTerminal,
-    /// An answer was tried and found wrong; the finding has been printed.
+    /// An answer was tried and is wrong; the finding has been printed.
     #[error("nothing has been changed: correct what has failed above, and start again")]
     Refused,
     /// The person declined.

@@ -18,7 +18,7 @@ const BURST: u32 = 4;
 /// The outcome of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// WeCom has answered.
+    /// WeCom has responded.
     Answered,
     /// It is overloaded, limits the rate, or cannot be reached: asking more makes it worse.
     Overloaded,

@@ -43,7 +43,7 @@ impl Sessions {
             match shared.turn(member, every).await {
                 Turn::Ours => {}
                 Turn::GoodAt(at) => return order.answered_at(at.min(now())),
-                // Its answer is here when this order is given again.
+                // Its result is there when this order is given again.
                 Turn::Elsewhere => return,
             }
         }

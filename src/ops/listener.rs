@@ -1,5 +1,5 @@
 //! The operator's listener: `/livez`, `/readyz`, `/servez`, `/version`, `/metrics`, by exact path, on a port of its own (R5) and a
-//! thread and runtime of its own, so that it answers when everything else is stuck.
+//! thread and runtime of its own, so that it responds when everything else is stuck.
 
 use std::io;
 use std::net::TcpListener;

@@ -51,7 +51,7 @@ pub(crate) fn script() -> &'static Script {
     &GATE_JS
 }
 
-/// Answers `GET /wecom-gate/gate.js?v=...`. Only the address that names this very text may be kept for good: after an
+/// The response to `GET /wecom-gate/gate.js?v=...`. Only the address that names this very text may be kept for good: after an
 /// update, or from another node, another text must not be kept under it.
 pub(crate) fn gate_js(version: Option<&str>) -> Rendered {
     let cache = if version == Some(GATE_JS.version.as_str()) {

@@ -69,7 +69,7 @@ pub(super) struct Context {
     pub body_in: u64,
     /// Bytes of the response's body so far.
     pub body_out: u64,
-    /// What was requested, and the status that it was answered with: see [`super::access_log::cut_off`].
+    /// What was requested, and the status of the response: see [`super::access_log::cut_off`].
     pub target: Option<(http::Method, http::Uri)>,
     /// 0 before the response.
     pub status: u16,
@@ -155,7 +155,7 @@ impl Context {
         self.forward.is_some_and(|f| f.signs_out && f.identity == Identity::Member)
     }
 
-    /// May a request that NocoBase answered 401 be sent once more with a fresh token? Only one that changes nothing, since the
+    /// May a request to which NocoBase responded 401 be sent once more with a fresh token? Only one that changes nothing, since the
     /// 401 may mean something else; and a token that is fresh already would only be refused again.
     pub(super) fn may_ask_again(&self, request: &RequestHeader) -> bool {
         request.method.is_safe()

@@ -2,7 +2,7 @@
 //! reset.
 //!
 //! Pingora stops accepting at once, and closing the socket would reset whatever is queued. So new connections are turned away
-//! first (their SYN is not answered: they are refused when they try again, a second later, or reach the process that listens then), what
+//! first (their SYN gets no response: they are refused when they try again, a second later, or reach the process that listens then), what
 //! is in the queue is taken, and only then is the socket closed.
 
 use std::io;

@@ -41,7 +41,7 @@ const WRITE_BUFFER: usize = 4096;
 
 /// How long a stop waits for NocoBase, which still has to record the end of sessions.
 const TELL: Duration = Duration::from_secs(5);
-/// How long a stop waits for connections on which nothing is answered: those whose request's head is still on its way.
+/// How long a stop waits for connections without a response: those whose request's head is still on its way.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A gate that is listening.

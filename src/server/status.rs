@@ -6,7 +6,7 @@ use crate::ops::{Degraded, Status};
 use crate::proxy::Gate;
 use crate::proxy::upstream::State;
 
-/// Name of the state of a node that answers.
+/// Name of the state of a node that responds.
 const HEALTHY: &str = "ok";
 
 /// The status now. The gauges of NocoBase's nodes show the same from then on.

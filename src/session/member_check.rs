@@ -73,13 +73,13 @@ impl MemberRecheck {
         self.began
     }
 
-    /// WeCom has answered.
+    /// WeCom has responded.
     pub(crate) fn answered(self) {
         let began = self.began;
         self.answered_at(began);
     }
 
-    /// WeCom answered another node, which asked then.
+    /// WeCom responded to another node, which asked at this time.
     pub(crate) fn answered_at(self, at: UnixMillis) {
         self.check.first.store(false, Ordering::Release);
         self.check.checked_at.fetch_max(at.0, Ordering::AcqRel);

@@ -92,9 +92,10 @@ impl Shared {
             let mut read = cmd("XREAD");
             read.arg("COUNT").arg(AT_ONCE).arg("BLOCK").arg(LISTEN.as_millis() as u64);
             read.arg("STREAMS").arg(&name).arg(format!("{ms}-{n}"));
-            let answer = timeout(LISTEN + WAIT, read.query_async::<Option<StreamReadReply>>(&mut connection));
-            let entries = match answer.await {
-                Ok(Ok(answer)) => answer.map(|a| a.keys).unwrap_or_default(),
+            let response =
+                timeout(LISTEN + WAIT, read.query_async::<Option<StreamReadReply>>(&mut connection));
+            let entries = match response.await {
+                Ok(Ok(response)) => response.map(|a| a.keys).unwrap_or_default(),
                 Ok(Err(error)) => return RedisError::from(&error),
                 Err(_) => return RedisError::Slow,
             };

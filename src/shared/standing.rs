@@ -57,7 +57,7 @@ impl Shared {
         MemberKey { standing: self.names.standing(&hash), lease: self.names.standing_lease(&hash) }
     }
 
-    /// Whether this node asks about a member whose last good answer may be `every` old. While Redis is unreachable each node
+    /// Whether this node asks about a member whose last confirmation may be `every` old. While Redis is unreachable each node
     /// asks.
     pub(crate) async fn turn(&self, member: &MemberKey, every: Duration) -> Turn {
         let mut get = cmd("GET");

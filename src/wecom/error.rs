@@ -28,7 +28,7 @@ pub(crate) struct WeComError {
 }
 
 impl WeComError {
-    /// WeCom answered with this code; `errmsg` only serves to find the refused address of 60020.
+    /// WeCom responded with this code; `errmsg` only serves to find the refused address of 60020.
     pub(crate) fn from_errcode(call: Call, errcode: i64, errmsg: &str) -> Self {
         let class = classify(call, errcode);
         let failure = match class {

@@ -13,7 +13,7 @@ fn code(code: &str, message: &str) -> Asked {
 fn nodes_and_version() {
     let info = |version: &str| Version::parse(version).unwrap();
     let well = || says(200, "ok");
-    for (answers, info, want, words) in [
+    for (responses, info, want, words) in [
         (vec![well()], Some(info("2.2.15")), StepOutcome::Ok, "NocoBase 2.2.15 on 1 of 1"),
         (vec![well()], Some(info("2.2.99")), StepOutcome::Ok, "2.2.99"),
         (vec![well()], Some(info("3.0.0")), StepOutcome::Warning, "tested with 2.2.15"),
@@ -25,7 +25,7 @@ fn nodes_and_version() {
         (vec![well(), Err(HttpError::Connect)], Some(info("2.2.15")), StepOutcome::Warning, "1 of 2"),
         (vec![Err(HttpError::Connect)], None, StepOutcome::Failed, "start NocoBase"),
         (vec![Err(HttpError::Timeout), says(503, "{}")], None, StepOutcome::Failed, "HTTP 503"),
-        // With a wrong path NocoBase answers its page, 200.
+        // With a wrong path NocoBase responds with its page, 200.
         (vec![says(200, "<!DOCTYPE html>")], None, StepOutcome::Failed, "APP_PUBLIC_PATH"),
         (
             vec![says(200, "<script>window['__nocobase_public_path__'] = '/nocobase/';</script>")],
@@ -41,7 +41,7 @@ fn nodes_and_version() {
         ),
         (vec![says(404, "")], None, StepOutcome::Failed, "HTTP 404"),
     ] {
-        let nodes: Vec<_> = answers.into_iter().map(|a| ("n:1".to_owned(), a)).collect();
+        let nodes: Vec<_> = responses.into_iter().map(|a| ("n:1".to_owned(), a)).collect();
         let about = About { version: info, page: None };
         let got = reachable(&nodes, "/", "http://gate.test", &about);
         assert_eq!(got.outcome, want, "{nodes:?}");
@@ -51,7 +51,7 @@ fn nodes_and_version() {
 
 #[test]
 fn is_it_the_secret() {
-    for (answer, want, words) in [
+    for (response, want, words) in [
         (says(200, r#"{"data":{"id":1}}"#), StepOutcome::Ok, "accepts"),
         (code("NOT_EXIST_USER", "User not found."), StepOutcome::Ok, "accepts"),
         (code("INVALID_TOKEN", "Your session has expired."), StepOutcome::Failed, "jwt_secret.dat"),
@@ -66,8 +66,8 @@ fn is_it_the_secret() {
         (says(502, ""), StepOutcome::Failed, "HTTP 502"),
         (Err(HttpError::Timeout), StepOutcome::Failed, "10 seconds"),
     ] {
-        let got = secret(&answer);
-        assert_eq!(got.outcome, want, "{answer:?}");
+        let got = secret(&response);
+        assert_eq!(got.outcome, want, "{response:?}");
         assert!(format!("{got:?}").contains(words), "{got:?}");
     }
 }
@@ -77,7 +77,7 @@ fn who_is_the_service_account() {
     let user = ServiceAccount::User(2);
     let key = ServiceAccount::Token("secret-token".into());
     let good = || says(200, r#"{"data":{"id":2,"username":"wecom-gate","roles":[{"name":"wecom_gate"}]}}"#);
-    for (answer, account, want, words) in [
+    for (response, account, want, words) in [
         (good(), &user, StepOutcome::Ok, "user 2 wecom-gate, wecom_gate"),
         (says(200, r#"{"data":{"id":2,"roles":[]}}"#), &user, StepOutcome::Failed, "has no role"),
         (code("NOT_EXIST_USER", "x"), &user, StepOutcome::Failed, "no such user"),
@@ -87,8 +87,8 @@ fn who_is_the_service_account() {
         (code("BLOCKED_TOKEN", "x"), &key, StepOutcome::Failed, "withdrawn"),
         (says(500, "x"), &key, StepOutcome::Failed, "HTTP 500"),
     ] {
-        let got = service(&answer, account);
-        assert_eq!(got.outcome, want, "{answer:?}");
+        let got = service(&response, account);
+        assert_eq!(got.outcome, want, "{response:?}");
         let text = format!("{got:?}");
         assert!(text.contains(words) && !text.contains("secret-token"), "{text}");
     }
@@ -104,7 +104,7 @@ fn sign_up_matters_where_it_can_steal_an_account() {
             &json!({ "data": [{ "options": { "allowSignUp": open, "signupForm": form } }] }).to_string(),
         )
     };
-    for (answer, keys, want) in [
+    for (response, keys, want) in [
         (form(false, &["username"]), &[Username, Email, Phone][..], StepOutcome::Ok),
         (form(true, &["username"]), &[Phone], StepOutcome::Ok),
         (form(true, &["username"]), &[Phone, Username], StepOutcome::Warning),
@@ -114,6 +114,6 @@ fn sign_up_matters_where_it_can_steal_an_account() {
         (says(404, ""), &[Username], StepOutcome::Warning),
         (Err(HttpError::Timeout), &[Username], StepOutcome::Warning),
     ] {
-        assert_eq!(sign_up(&answer, keys).outcome, want, "{answer:?} {keys:?}");
+        assert_eq!(sign_up(&response, keys).outcome, want, "{response:?} {keys:?}");
     }
 }

@@ -2,7 +2,7 @@ use super::*;
 use crate::check::http::{HttpError, HttpResponse};
 use crate::check::links::tests::two;
 
-/// As NocoBase 2.2.15 answers for the role of docs/install.md.
+/// As NocoBase 2.2.15 responds for the role of docs/install.md.
 fn role() -> Value {
     json!({
         "role": "wecom_gate", "allowAll": false, "strategy": { "actions": [] },
@@ -102,7 +102,7 @@ fn more_than_needed_is_a_warning() {
 #[test]
 fn what_an_answer_means() {
     let with = |status| Ok(HttpResponse { status, ..HttpResponse::default() });
-    for (answer, want) in [
+    for (response, want) in [
         (with(200), Tried::Allowed),
         (with(400), Tried::Allowed),
         (with(403), Tried::Denied),
@@ -110,7 +110,7 @@ fn what_an_answer_means() {
         (with(500), Tried::Unclear("HTTP 500".into())),
         (Err(HttpError::Timeout), Tried::Unclear("no answer within 10 seconds".into())),
     ] {
-        assert_eq!(tried(&answer), want);
+        assert_eq!(tried(&response), want);
     }
 }
 

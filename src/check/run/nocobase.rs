@@ -17,7 +17,7 @@ use crate::nocobase::About;
 pub(super) struct Found<'a> {
     /// None of those failed that a sign-in depends on.
     pub(super) healthy: bool,
-    /// A node that answers.
+    /// A node that responds.
     pub(super) node: Option<&'a str>,
     pub(super) users: Option<Users>,
 }
@@ -29,14 +29,14 @@ pub(super) async fn steps<'a>(api: &Api<'a>, steps: &mut Steps<'_>, samples: &mu
         .take(Id::NocobaseReachable, None, async {
             let mut nodes = Vec::new();
             for name in &api.config.upstream.nodes {
-                let answer = api.ask(name, "__health_check", None, None).await;
-                if let Some(theirs) = answer.as_ref().ok().and_then(|a| a.date) {
+                let response = api.ask(name, "__health_check", None, None).await;
+                if let Some(theirs) = response.as_ref().ok().and_then(|a| a.date) {
                     samples.push(Sample { who: name.clone(), theirs, ours: SystemTime::now() });
                 }
-                if is_healthy(&answer) {
+                if is_healthy(&response) {
                     node.get_or_insert(name.as_str());
                 }
-                nodes.push((name.clone(), answer));
+                nodes.push((name.clone(), response));
             }
             let about = match node {
                 Some(node) => api.nocobase.about(node).await,
@@ -76,8 +76,8 @@ pub(super) async fn steps<'a>(api: &Api<'a>, steps: &mut Steps<'_>, samples: &mu
     let by_token = matches!(api.config.nocobase.service, ServiceAccount::Token(_));
     let service = if secret || by_token {
         let work = async {
-            let answer = api.ask(node, "auth:check", token.as_deref(), None).await;
-            nocobase::service(&answer, &api.config.nocobase.service)
+            let response = api.ask(node, "auth:check", token.as_deref(), None).await;
+            nocobase::service(&response, &api.config.nocobase.service)
         };
         steps.take(Id::NocobaseService, None, work).await
     } else {
@@ -106,8 +106,9 @@ pub(super) async fn steps<'a>(api: &Api<'a>, steps: &mut Steps<'_>, samples: &mu
     };
     steps
         .take(Id::NocobaseSignUp, None, async {
-            let answer = api.ask(node, "authenticators:publicList", None, Some(&serde_json::json!({}))).await;
-            nocobase::sign_up(&answer, &api.config.nocobase.match_by)
+            let response =
+                api.ask(node, "authenticators:publicList", None, Some(&serde_json::json!({}))).await;
+            nocobase::sign_up(&response, &api.config.nocobase.match_by)
         })
         .await;
     let mut counted = None;

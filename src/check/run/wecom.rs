@@ -31,10 +31,10 @@ pub(super) async fn entry(
             return None;
         }
     };
-    let answer = tokio::time::timeout(LIMIT, client.agent()).await;
-    let answer = answer.unwrap_or(Err(WeComError::unreachable(crate::wecom::Call::Agent)));
+    let response = tokio::time::timeout(LIMIT, client.agent()).await;
+    let response = response.unwrap_or(Err(WeComError::unreachable(crate::wecom::Call::Agent)));
     // The gate's own client reports only that there was no response.
-    let plain = match &answer {
+    let plain = match &response {
         Err(error) if error.failure() == Failure::WeComUnreachable && entry.api_base.scheme() == "https" => {
             match Http::new(entry.http_proxy.as_ref()) {
                 Ok(http) => http.get(entry.api_base.as_str()).await.err() == Some(HttpError::Plain),
@@ -43,25 +43,25 @@ pub(super) async fn entry(
         }
         _ => false,
     };
-    let verdicts = wecom::verdicts(&answer, entry, &config.origin.authority(), plain);
+    let verdicts = wecom::verdicts(&response, entry, &config.origin.authority(), plain);
     for (i, (id, verdict)) in verdicts.into_iter().enumerate() {
         if i > 0 {
             steps.begin(id, name);
         }
         steps.end(id, name, verdict);
     }
-    if answer.is_err() {
+    if response.is_err() {
         steps.add(Id::WecomRules, name, Verdict::skipped("WeCom failed"));
         return None;
     }
     steps
         .take(Id::WecomRules, name, async {
             if wecom::has_rules(entry) {
-                let answer = match client.check_rules().await {
+                let response = match client.check_rules().await {
                     Ok(()) => client.check_roles().await,
                     wrong => wrong,
                 };
-                wecom::rules(answer, entry)
+                wecom::rules(response, entry)
             } else {
                 Verdict::skipped(
                     "allow_departments, allow_tags and roles are empty: every member who sees the app may sign in",

@@ -41,7 +41,7 @@ async fn a_member_is_matched_bound_and_known_from_then_on() {
     let want = json!({"userId": 7, "uuid": "ZhangSan", "authenticator": "wecom", "nickname": "张三",
         "avatar": "https://wework.example/a.png", "meta": {}});
     assert_eq!(standin.rows("usersAuthenticators"), [want]);
-    // Again, as after a lost answer: no second row.
+    // Again, as after a lost response: no second row.
     assert_eq!(accounts.settle(&zhang()).await.plain(), Ok(user(7)));
     assert_eq!(standin.rows("usersAuthenticators").len(), 1);
 }

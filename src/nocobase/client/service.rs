@@ -13,7 +13,7 @@ use crate::nocobase::{Minted, UserId};
 /// The result of a call of the service account, where NocoBase responded.
 #[derive(Debug)]
 pub(in crate::nocobase) enum Done {
-    /// `data` of a 2xx answer; `Null` without.
+    /// `data` of a 2xx response; `Null` without.
     Data(Value),
     /// 400: the values were not accepted (a duplicate, for one). The reasons are in the language of the request and
     /// without codes, so nothing can be decided by them.

@@ -15,7 +15,7 @@ impl NocoBase {
     /// service account may not see the policy, or NocoBase has none.
     ///
     /// # Errors
-    /// NocoBase does not answer, or is starting.
+    /// NocoBase does not respond, or is starting.
     pub(crate) async fn token_expiration(&self) -> Result<Option<Duration>, FailureWithCause> {
         let call = Call::get("tokenControlConfig:get")
             .query("filterByTk", "token-policy-config")

@@ -248,7 +248,7 @@ impl NodeLimiter {
         }
     }
 
-    /// A request of this kind was answered after so long.
+    /// A request of this kind got its response after so long.
     fn responded(self: &Arc<Self>, kind: usize, took: Duration) {
         let now = micros(self.began.elapsed());
         self.last_response.store(now, Ordering::Relaxed);

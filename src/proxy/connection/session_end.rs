@@ -19,7 +19,7 @@ use tokio::time::Instant;
 
 use crate::session::OpenStream;
 
-/// A response that began so short a time ago may still come to its end: the answer to a click is no stream.
+/// A response that began less than this ago may still be finished: the response to a click is no stream.
 const YOUNG: Duration = Duration::from_secs(1);
 /// Time for a WebSocket's Close frame to go out.
 const FAREWELL: Duration = Duration::from_secs(2);

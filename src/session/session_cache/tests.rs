@@ -40,7 +40,7 @@ fn r16_an_end_is_remembered_for_good_also_before_first_sight() {
     seen.end(b.sid);
     for s in [&a, &b] {
         assert!(seen.get(s.sid).unwrap().is_ended());
-        // An answer that was under way when it ended does not bring it back.
+        // A response that was under way when it ended does not bring it back.
         assert!(seen.insert_checked(s, later(1)).is_ended());
         assert!(seen.get(s.sid).unwrap().is_ended());
     }
@@ -88,7 +88,7 @@ fn recheck_is_due_once() {
     order.passed();
     assert_eq!(seen.checked_at(), later(900));
     assert!(seen.due_recheck(later(1799), EVERY).is_none());
-    // No answer: again after half a minute.
+    // No response: again after half a minute.
     drop(seen.due_recheck(later(1800), EVERY).unwrap());
     assert!(seen.due_recheck(later(1829), EVERY).is_none());
     assert_eq!(seen.checked_at(), later(900));

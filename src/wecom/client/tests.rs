@@ -418,7 +418,7 @@ async fn r27_no_secret_in_logs_or_errors() {
         wecom.only("*", response);
         errors.extend(wecom.client().identify(code).await.err());
     }
-    // Addresses carry secrets: no connection, no answer in time, a proxy that refuses.
+    // Addresses carry secrets: no connection, no response in time, a proxy that refuses.
     wecom.only("*", FaultKind::Hang);
     errors.extend(wecom.client().identify(code).await.err());
     let mut nowhere = entry(&Url::parse("http://127.0.0.1:1").unwrap());

@@ -184,7 +184,7 @@ fn a_token_in_the_address_signs_nobody_in() {
         ("/admin", "a=b&%74oken=x&c", "/admin?a=b&c"),
         ("/admin", "token", "/admin"),
         ("/", "token=", "/"),
-        // NocoBase answers with its page under nearly any path.
+        // NocoBase responds with its page under nearly any path.
         ("/admin/x.js", "token=x", "/admin/x.js"),
         ("/assets/none.js", "token=x", "/assets/none.js"),
         ("/apidocs", "token=x", "/apidocs"),

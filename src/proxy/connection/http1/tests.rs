@@ -12,7 +12,7 @@ use super::*;
 const S: Duration = Duration::from_secs(1);
 const TIMES: Times = Times { head: Duration::from_secs(10), idle: Duration::from_secs(75) };
 
-/// Answers with the request's target and the length of its body.
+/// Responds with the request's target and the length of its body.
 struct Echo;
 
 #[async_trait]
@@ -54,7 +54,7 @@ fn client() -> (DuplexStream, watch::Sender<bool>) {
     (far, stop)
 }
 
-/// Writes, and reads one answer's body; empty when the connection ends instead.
+/// Writes, and reads one response's body; empty when the connection ends instead.
 async fn ask(far: &mut DuplexStream, request: &[u8]) -> String {
     let (mut reader, mut writer) = tokio::io::split(far);
     let write = async { writer.write_all(request).await };

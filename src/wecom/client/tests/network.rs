@@ -1,4 +1,4 @@
-//! What lies between the gate and WeCom: answers that are not WeCom's, lost connections, proxies, other addresses.
+//! What lies between the gate and WeCom: responses that are not WeCom's, lost connections, proxies, other addresses.
 
 use super::*;
 
