@@ -131,7 +131,7 @@ impl Sessions {
         }
     }
 
-    /// All sessions of a member end: he has left, or is out of range.
+    /// All sessions of a member end, who has left or is out of range.
     pub(crate) fn end_member(self: &Arc<Self>, entry: &str, userid: &str, reason: &'static str) {
         let at = now();
         self.publish(Ending::Member { entry: entry.to_owned(), userid: userid.to_owned(), at });

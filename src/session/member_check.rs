@@ -57,7 +57,7 @@ impl MemberCheck {
     }
 }
 
-/// The order to ask WeCom about a member. Dropped without a result, it is given again half a minute later: his sessions go
+/// The order to ask WeCom about a member. Dropped without a result, it is given again half a minute later: the sessions go
 /// on meanwhile.
 #[derive(Debug)]
 #[must_use = "report how the recheck ended"]

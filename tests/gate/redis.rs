@@ -428,7 +428,7 @@ async fn missing_rights_in_redis_are_reported_once() {
     let log = stage.gate.log_until_now().await;
     let said: Vec<_> = log.iter().filter(|l| l["event"] == "redis").collect();
     assert_eq!(said.len(), 1, "{said:?}");
-    // As soon as he may, without a restart.
+    // As soon as the rights are there, without a restart.
     let _: String = redis.ask("ACL SETUSER less +xadd");
     is_up(&stage.gate, true).await;
 }

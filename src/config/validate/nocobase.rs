@@ -78,7 +78,7 @@ pub(super) fn nocobase(raw: raw::NocoBase, roles: bool, report: &mut Report) -> 
                 "give the role's name, or remove it",
             );
         }
-        // NocoBase gives `root` to new users if its administrator asks, and the service account may be he.
+        // NocoBase gives `root` to new users if its administrator asks, and the service account may be one.
         if role::is_root(name) {
             report.bad(
                 &format!("nocobase.default_roles[{i}]"),

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::session::member_check::MemberCheck;
 
-/// A member of one entry, as NocoBase's events name him. WeCom's userids are case-insensitive: ASCII lower
+/// A member of one entry, as events name the member. WeCom's userids are case-insensitive: ASCII lower
 /// case here, no other folding (R21).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct MemberKey {

@@ -70,9 +70,9 @@ fn r21_a_member_who_leaves_loses_all_sessions_and_others_keep_theirs() {
     for s in &others {
         assert!(!seen.get(s.sid).unwrap().is_ended(), "{}", s.userid);
     }
-    // A session of his that another node made before, seen here for the first time now.
+    // A session of the same member that another node made before, seen here for the first time now.
     assert!(seen.insert_checked(&session_of("wecom", "zhangSan", later(9)), later(20)).is_ended());
-    // He is back.
+    // The member is back.
     assert!(!seen.insert_checked(&session_of("wecom", "ZhangSan", later(11)), later(20)).is_ended());
 }
 

@@ -170,7 +170,7 @@ async fn r13_a_replayed_ending_ends_no_later_session() {
     crate::events::member_left(&stage, "zhangsan").await;
     assert!(refused_after(&mut there).await < Duration::from_secs(1));
     assert_eq!(file(&mut here).await, 401);
-    // He is back, and somebody adds what is in Redis once more.
+    // The member is back, and somebody adds what is in Redis once more.
     let (mut here, mut there) = on_both(&stage, &other, "zhangsan").await;
     let stream = format!("wecom-gate:http://{HOST}:endings");
     let published: redis::streams::StreamRangeReply = redis.ask_parts(&["XRANGE", &stream, "-", "+"]);

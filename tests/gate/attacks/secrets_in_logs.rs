@@ -122,8 +122,8 @@ async fn nothing_secret_is_written(format: &str) {
         let line = output.lines().find(|l| l.contains(secret.as_str()));
         assert!(line.is_none(), "{what} ({secret}) is in the logs: {}", line.unwrap());
         assert!(!ops.contains(secret.as_str()), "{what} is on the ops listener");
-        // A page may lead back to where its reader wanted to go: his own query is no secret to him. His session's cookie
-        // and phantom are his too.
+        // A page may lead back to where its reader wanted to go: their own query is no secret to them. Their session's cookie
+        // and phantom are theirs too.
         if !matches!(
             *what,
             "query" | "token in a query" | "whatever a client sent" | "session cookie" | "phantom"

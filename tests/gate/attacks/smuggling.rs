@@ -90,7 +90,7 @@ fn attempts() -> Vec<(&'static str, String, bool)> {
     ]
 }
 
-/// At most one request arrived, whole; a stranger who comes next gets an answer to what he asked.
+/// At most one request arrived, whole; the next client gets the response to its own request.
 async fn nothing_is_left_over(upstream: &Upstream, gate: &crate::support::raw::Gate, what: &str) {
     for _ in 0..3 {
         let answer = talk(gate.http, get("/api/public?stranger", "")).await;
