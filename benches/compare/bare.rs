@@ -12,7 +12,7 @@ use base64::Engine as _;
 use clap::Parser;
 use pingora::listeners::{L4BufferSettings, ListenerConfig, tls::TlsSettings};
 use pingora::prelude::*;
-use pingora::proxy::{ProxyHttp, Session as Exchange, http_proxy_service};
+use pingora::proxy::{ProxyHttp, Session as HttpSession, http_proxy_service};
 use pingora::server::RunArgs;
 use pingora::server::configuration::ServerConf;
 use secrecy::SecretSlice;
@@ -89,25 +89,25 @@ impl ProxyHttp for Bare {
 
     fn new_ctx(&self) {}
 
-    async fn early_request_filter(&self, exchange: &mut Exchange, (): &mut ()) -> Result<()> {
-        if exchange.get_keepalive().is_some() {
-            exchange.set_keepalive(Some(self.keepalive));
+    async fn early_request_filter(&self, downstream: &mut HttpSession, (): &mut ()) -> Result<()> {
+        if downstream.get_keepalive().is_some() {
+            downstream.set_keepalive(Some(self.keepalive));
         }
         Ok(())
     }
 
-    async fn upstream_peer(&self, _exchange: &mut Exchange, (): &mut ()) -> Result<Box<HttpPeer>> {
+    async fn upstream_peer(&self, _exchange: &mut HttpSession, (): &mut ()) -> Result<Box<HttpPeer>> {
         Ok(Box::new(self.peer.clone()))
     }
 
     async fn upstream_request_filter(
         &self,
-        exchange: &mut Exchange,
+        downstream: &mut HttpSession,
         request: &mut RequestHeader,
         (): &mut (),
     ) -> Result<()> {
         if self.headers {
-            let client = exchange.client_addr().and_then(|a| a.as_inet()).map(|a| a.ip().to_string());
+            let client = downstream.client_addr().and_then(|a| a.as_inet()).map(|a| a.ip().to_string());
             request.insert_header("host", "localhost")?;
             request.insert_header("x-forwarded-for", client.unwrap_or_default())?;
             request.insert_header("x-forwarded-host", "localhost")?;

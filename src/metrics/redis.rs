@@ -14,9 +14,9 @@ pub enum RedisOperation {
     /// Whether a callback has been used on another node.
     Callback,
     /// Whether another node has asked WeCom about a member.
-    Standing,
+    MemberStatus,
     /// Publishing that a session has ended.
-    Tell,
+    Publish,
     /// Reading what the other nodes published.
     Listen,
 }
@@ -26,8 +26,8 @@ impl RedisOperation {
         RedisOperation::Connect,
         RedisOperation::Token,
         RedisOperation::Callback,
-        RedisOperation::Standing,
-        RedisOperation::Tell,
+        RedisOperation::MemberStatus,
+        RedisOperation::Publish,
         RedisOperation::Listen,
     ];
 
@@ -37,8 +37,8 @@ impl RedisOperation {
             RedisOperation::Connect => "connect",
             RedisOperation::Token => "token",
             RedisOperation::Callback => "callback",
-            RedisOperation::Standing => "standing",
-            RedisOperation::Tell => "tell",
+            RedisOperation::MemberStatus => "standing",
+            RedisOperation::Publish => "tell",
             RedisOperation::Listen => "listen",
         }
     }

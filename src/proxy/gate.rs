@@ -155,10 +155,10 @@ impl Gate {
     pub(crate) async fn learn(&self) {
         let nodes = self.upstreams.nodes();
         let in_state = |state| nodes.iter().find(|node| node.state() == state);
-        let well = in_state(State::Well);
-        let Some(node) = well.or_else(|| in_state(State::Unhealthy)) else { return };
+        let healthy = in_state(State::Healthy);
+        let Some(node) = healthy.or_else(|| in_state(State::Unhealthy)) else { return };
         let about = Arc::new(self.sessions.about(&node.name).await);
-        if well.is_none() && about.page.is_none() {
+        if healthy.is_none() && about.page.is_none() {
             return;
         }
         let before = self.about.swap(about.clone());

@@ -1,4 +1,4 @@
-//! Requests of people who signed in at NocoBase's own form, and of programs with a token of NocoBase's: what its session means for
+//! Requests of people who signed in at NocoBase's own form, and of programs with a NocoBase token: what its session means for
 //! the request and its response.
 
 use std::sync::Arc;
@@ -59,7 +59,7 @@ pub(super) fn forwarded(
 }
 
 /// A request goes on in the name of a token that it brings. One of a session that this node knows ends with that session,
-/// however the token came to whoever shows it (R32, R35); in a WebSocket, that is so for each token that is shown in it.
+/// from whatever client (R32, R35); in a WebSocket, that is so for each token that is shown in it.
 pub(super) fn forwarded_with_token(
     gate: &Gate,
     request: &RequestHeader,

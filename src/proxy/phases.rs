@@ -127,7 +127,7 @@ impl ProxyHttp for Phases {
         mut e: Box<Error>,
     ) -> Box<Error> {
         let Carried { gate, ctx, .. } = carried;
-        request_metrics::lost(gate, ctx);
+        request_metrics::upstream_failed(gate, ctx);
         if let Some(permit) = ctx.permit.take() {
             permit.unused();
         }
@@ -149,7 +149,7 @@ impl ProxyHttp for Phases {
     ) -> Box<Error> {
         let Carried { gate, ctx, .. } = carried;
         if *e.esource() == ErrorSource::Upstream {
-            request_metrics::lost(gate, ctx);
+            request_metrics::upstream_failed(gate, ctx);
         }
         retry::after_error(gate, session, e, ctx, client_reused)
     }

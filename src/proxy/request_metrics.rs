@@ -28,7 +28,7 @@ pub(super) fn answered(gate: &Gate, path: &str, status: u16, ctx: &mut Context) 
 }
 
 /// A node could not be reached, or closed the connection before its response.
-pub(super) fn lost(gate: &Gate, ctx: &Context) {
+pub(super) fn upstream_failed(gate: &Gate, ctx: &Context) {
     if let Some(node) = node(gate, ctx).filter(|_| ctx.answered_at.is_none()) {
         node.upstream_failed();
     }

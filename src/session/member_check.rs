@@ -10,7 +10,7 @@ use super::time::UnixMillis;
 /// After an order that was not carried out, the next one is this much later.
 const RETRY: Duration = Duration::from_secs(30);
 
-/// What this node knows of a member's standing in WeCom.
+/// What this node knows of a member's status in WeCom.
 #[derive(Debug)]
 pub(super) struct MemberCheck {
     /// [`UnixMillis`] of the last good response, or of the first sight.

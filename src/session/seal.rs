@@ -57,7 +57,7 @@ pub enum Purpose {
     /// A session that has ended, as the nodes publish it.
     Ending,
     /// That a member may use the app, as the nodes share it.
-    Standing,
+    MemberStatus,
 }
 
 impl Purpose {
@@ -71,7 +71,7 @@ impl Purpose {
             Purpose::Claim => b"claim.2",
             Purpose::AccessToken => b"access token.1",
             Purpose::Ending => b"ending.1",
-            Purpose::Standing => b"standing.1",
+            Purpose::MemberStatus => b"standing.1",
         }
     }
 }
@@ -124,7 +124,7 @@ struct Keys {
     claim: LessSafeKey,
     access_token: LessSafeKey,
     ending: LessSafeKey,
-    standing: LessSafeKey,
+    member_status: LessSafeKey,
 }
 
 /// HKDF output of four bytes.
@@ -148,7 +148,7 @@ impl Keys {
             claim: Self::aead(&prk, Purpose::Claim)?,
             access_token: Self::aead(&prk, Purpose::AccessToken)?,
             ending: Self::aead(&prk, Purpose::Ending)?,
-            standing: Self::aead(&prk, Purpose::Standing)?,
+            member_status: Self::aead(&prk, Purpose::MemberStatus)?,
         })
     }
 
@@ -166,7 +166,7 @@ impl Keys {
             Purpose::Claim => &self.claim,
             Purpose::AccessToken => &self.access_token,
             Purpose::Ending => &self.ending,
-            Purpose::Standing => &self.standing,
+            Purpose::MemberStatus => &self.member_status,
         }
     }
 }

@@ -198,7 +198,7 @@ impl SessionCache {
             return Ok(seen);
         }
         let question = async {
-            ask.await.map(|standing| match standing {
+            ask.await.map(|status| match status {
                 SessionStatus::Live => self.insert_checked(session, now),
                 SessionStatus::Ended => self.end(session.sid),
             })

@@ -49,7 +49,7 @@ impl Shared {
                     self.link.is_up(publishing.clone());
                     tokio::select! {
                         why = self.listen(listening, &on_event) => self.link.is_away(RedisOperation::Listen, why),
-                        why = self.publish_loop(publishing) => self.link.is_away(RedisOperation::Tell, why),
+                        why = self.publish_loop(publishing) => self.link.is_away(RedisOperation::Publish, why),
                         // The failed command has logged it.
                         () = self.link.broken() => {}
                     }

@@ -4,7 +4,7 @@
 //! - `names`: the keys in Redis; `payload`: what is in them, sealed; `outbox`: what is still to be
 //!   published. All pure.
 //! - `link`: the connection and its state; `probe`: whether Redis supports all that is needed; `node`: this node's part;
-//!   `endings`, `token`, `callback`, `standing`: one shared thing each.
+//!   `endings`, `token`, `callback`, `member_status`: one shared thing each.
 //!
 //! A reader of Redis learns no token and no session. A writer can make the nodes forget, but not accept anything: a value
 //! that was not sealed with `session.keys` is ignored.
@@ -17,18 +17,18 @@ mod endings;
 mod error;
 mod ledger;
 mod link;
+mod member_status;
 mod names;
 mod node;
 mod outbox;
 mod payload;
 mod probe;
-mod standing;
 mod token;
 
 pub(crate) use callback::{CallbackId, Claim};
 pub(crate) use error::RedisError;
+pub(crate) use member_status::{MemberKey, Turn};
 pub(crate) use node::Shared;
 pub use payload::{BlockOwner, Ending, ToBlock};
 pub(crate) use probe::{ProbeResult, probe};
-pub(crate) use standing::{MemberKey, Turn};
 pub(crate) use token::{App, SharedToken, Token};

@@ -34,12 +34,12 @@ impl Names {
     }
 
     /// What is known of a member, by the hash of all that it depends on.
-    pub(super) fn standing(&self, member: &[u8]) -> String {
+    pub(super) fn member_status(&self, member: &[u8]) -> String {
         format!("{}:member:{}", self.prefix, hex::encode(member))
     }
 
     /// Held by the node that asks WeCom about this member.
-    pub(super) fn standing_lease(&self, member: &[u8]) -> String {
+    pub(super) fn member_status_lease(&self, member: &[u8]) -> String {
         format!("{}:asking:{}", self.prefix, hex::encode(member))
     }
 
@@ -67,8 +67,8 @@ mod tests {
             n.callback(&[1, 0xab]),
             n.token(corp, agent),
             n.token_lease(corp, agent),
-            n.standing(&[1, 0xab]),
-            n.standing_lease(&[1, 0xab]),
+            n.member_status(&[1, 0xab]),
+            n.member_status_lease(&[1, 0xab]),
             n.probe(),
             n.probe_stream(),
         ]
@@ -78,7 +78,7 @@ mod tests {
     fn they_are_what_the_documentation_says() {
         let n = Names::new("https://nb.example.com");
         assert_eq!(n.callback(&[1, 0xab]), "wecom-gate:https://nb.example.com:callback:01ab");
-        assert_eq!(n.standing(&[1, 0xab]), "wecom-gate:https://nb.example.com:member:01ab");
+        assert_eq!(n.member_status(&[1, 0xab]), "wecom-gate:https://nb.example.com:member:01ab");
         assert_eq!(n.token("ww1", "1000002"), "wecom-gate:https://nb.example.com:token:ww1:1000002");
     }
 

@@ -70,7 +70,7 @@ mod tests {
         Ending::Session([n; 16])
     }
     /// Publishes everything.
-    fn tell(outbox: &mut Outbox) -> Vec<Ending> {
+    fn publish(outbox: &mut Outbox) -> Vec<Ending> {
         let mut out = Vec::new();
         while let Some((serial, ending)) = outbox.next() {
             outbox.mark_published(serial);
@@ -86,9 +86,9 @@ mod tests {
         outbox.add(ending(1), at(0));
         outbox.add(ending(2), at(0));
         assert_eq!(outbox.next(), outbox.next(), "until it is published");
-        assert_eq!(tell(&mut outbox), [ending(1), ending(2)]);
+        assert_eq!(publish(&mut outbox), [ending(1), ending(2)]);
         outbox.add(ending(3), at(1));
-        assert_eq!(tell(&mut outbox), [ending(3)]);
+        assert_eq!(publish(&mut outbox), [ending(3)]);
     }
 
     #[test]
@@ -97,14 +97,14 @@ mod tests {
         for n in 1..=4 {
             outbox.add(ending(n), at(u64::from(n) * 10));
         }
-        assert_eq!(tell(&mut outbox).len(), 4);
+        assert_eq!(publish(&mut outbox).len(), 4);
         outbox.add(ending(5), at(50));
         outbox.republish_since(at(30));
-        assert_eq!(tell(&mut outbox), [ending(3), ending(4), ending(5)]);
+        assert_eq!(publish(&mut outbox), [ending(3), ending(4), ending(5)]);
         outbox.republish_since(at(1000));
         assert!(outbox.next().is_none());
         outbox.republish_since(at(0));
-        assert_eq!(tell(&mut outbox).len(), 5);
+        assert_eq!(publish(&mut outbox).len(), 5);
     }
 
     #[test]
@@ -112,7 +112,7 @@ mod tests {
         let mut outbox = Outbox::default();
         outbox.add(ending(1), at(0));
         outbox.republish_since(at(100));
-        assert_eq!(tell(&mut outbox), [ending(1)]);
+        assert_eq!(publish(&mut outbox), [ending(1)]);
     }
 
     #[test]
@@ -126,7 +126,7 @@ mod tests {
         assert_eq!(outbox.all.len(), CAPACITY);
         outbox.mark_published(in_flight);
         assert_eq!(outbox.next().unwrap().1, ending(0), "and none is taken for another");
-        tell(&mut outbox);
+        publish(&mut outbox);
         outbox.add(ending(9), at(2 * 3600));
         assert_eq!(outbox.all.len(), 1, "what was published an hour ago is dropped");
     }

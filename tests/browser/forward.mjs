@@ -116,7 +116,7 @@ describe('forward-auth', () => {
       const proxy = await start(name, gate, direct);
       const at = { origin: stage.origin, port: new URL(stage.origin).port };
       try {
-        // Without a session nothing of NocoBase's, whatever one says.
+        // Without a session nothing of NocoBase, whatever the request has.
         const [before, others] = [direct.heads().length, behind.heads().length];
         const lies = { 'x-wecom-user': 'boss', 'x-forwarded-user': '1', 'x-wecom-gate-secret': SECRET };
         for (const [path, headers, status] of [

@@ -80,7 +80,7 @@ function sessions(userId) {
   return stage.nocobase.call(`issuedTokens:list?sort=-createdAt&filter=${filter}`);
 }
 
-/** What this node, past the gate, says to a token of this session: `signed in`, or a code of NocoBase's. */
+/** What this node, past the gate, responds to a token of this session: `signed in`, or NocoBase's error code. */
 async function says(node, userId, jti) {
   const headers = { authorization: `Bearer ${stage.nocobase.mint(userId, undefined, 3600, jti)}` };
   const answer = await fetch(`${node.base}/api/auth:check`, { headers });

@@ -88,7 +88,7 @@ impl Prometheus {
     }
 }
 
-/// Sign-ins, one that is refused, members' requests, errors of NocoBase's, a connection too many.
+/// Sign-ins, one that is refused, members' requests, NocoBase's errors, a connection too many.
 async fn traffic(stage: &Stage) {
     let mut browser = stage.signed_in("zhangsan").await;
     for _ in 0..20 {

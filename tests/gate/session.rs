@@ -23,7 +23,7 @@ fn now_s() -> u64 {
 /// Whose request it was for NocoBase: user and session.
 fn bearer(seen: &Seen) -> Option<(u64, Option<String>)> {
     let token = seen.header("authorization")?.strip_prefix("Bearer ")?;
-    let verified = Minter::new(SECRET.as_bytes()).verify(token, now_s()).expect("a token of NocoBase's");
+    let verified = Minter::new(SECRET.as_bytes()).verify(token, now_s()).expect("a NocoBase token");
     Some((verified.user_id.get(), verified.jti))
 }
 

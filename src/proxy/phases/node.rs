@@ -25,7 +25,7 @@ pub(super) async fn choose(gate: &Gate, session: &mut Session, ctx: &mut Context
         return Error::e_explain(ConnectError, "no node");
     };
     if let Some(limiter) = gate.upstreams.limiter(node) {
-        ctx.permit = Some(place(limiter, session, ctx.turn()).await?);
+        ctx.permit = Some(permit(limiter, session, ctx.turn()).await?);
     }
     // Not before: a request that waits needs no descriptor.
     if ctx.place.is_none() {
@@ -49,7 +49,7 @@ pub(super) async fn choose(gate: &Gate, session: &mut Session, ctx: &mut Context
 }
 
 /// A place before NocoBase, at once or after a wait that the client waits too.
-async fn place(limiter: &Arc<NodeLimiter>, client: &mut Session, turn: Turn) -> Result<Permit> {
+async fn permit(limiter: &Arc<NodeLimiter>, client: &mut Session, turn: Turn) -> Result<Permit> {
     match while_open(client, limiter.enter(turn)).await {
         Ok(Ok(permit)) => Ok(permit.sent()),
         Ok(Err(_)) => Error::e_explain(BUSY, "upstream.max_requests"),

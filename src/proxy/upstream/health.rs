@@ -100,7 +100,7 @@ fn state_of(error: &Error) -> State {
 /// What an operator can do about a node in this state.
 const fn remedy(state: State) -> &'static str {
     match state {
-        State::Well => "",
+        State::Healthy => "",
         State::Starting => "wait: NocoBase is starting or stopping",
         State::Unhealthy => {
             "nocobase.public_path must be NocoBase's APP_PUBLIC_PATH, and upstream.nodes must lead to NocoBase itself: \
@@ -115,7 +115,7 @@ impl HealthCheck for Check {
     async fn check(&self, target: &Backend) -> Result<()> {
         let done = tokio::time::timeout(PATIENCE * 2, self.ask(target)).await;
         let done = done.unwrap_or_else(|_| Error::e_explain(ErrorType::ReadTimedout, "health check"));
-        let found = done.as_ref().err().map_or(State::Well, |e| state_of(e));
+        let found = done.as_ref().err().map_or(State::Healthy, |e| state_of(e));
         let address = target.addr.as_inet();
         if let Some(node) = self.nodes.iter().find(|n| Some(&n.address) == address) {
             let before = node.found(found, self.began.elapsed());
@@ -124,7 +124,7 @@ impl HealthCheck for Check {
             node.limiter.set_away(hangs);
             match (before, found) {
                 _ if before == found => {}
-                (_, State::Well) => {
+                (_, State::Healthy) => {
                     tracing::info!(
                         event = "upstream",
                         node = node.name,

@@ -172,12 +172,12 @@ impl Upstreams {
 
     /// Is this node healthy, and one of several? Then a page that connects to it may come from one that has stopped.
     pub(crate) fn is_verified(&self, index: usize) -> bool {
-        self.nodes.len() > 1 && self.nodes.get(index).is_some_and(|node| node.state() == State::Well)
+        self.nodes.len() > 1 && self.nodes.get(index).is_some_and(|node| node.state() == State::Healthy)
     }
 
     /// Is there a node that has not been tried, and was healthy at the last check?
     pub(crate) fn is_another_healthy(&self, tried: Tried) -> bool {
-        self.nodes.iter().enumerate().any(|(i, node)| !tried.has(i) && node.state() == State::Well)
+        self.nodes.iter().enumerate().any(|(i, node)| !tried.has(i) && node.state() == State::Healthy)
     }
 
     /// A node did not take a connection, or could not do what another one could: it is passed over until its next health
@@ -208,7 +208,7 @@ impl Upstreams {
             ticks.tick().await;
             self.balancer.backends().run_health_check(true).await;
             let now: Vec<State> = self.nodes.iter().map(Node::state).collect();
-            let responds = |state: State| matches!(state, State::Well | State::Unhealthy);
+            let responds = |state: State| matches!(state, State::Healthy | State::Unhealthy);
             let is_news = now.iter().zip(&before).any(|(now, before)| now != before && responds(*now));
             before = now;
             if is_news {

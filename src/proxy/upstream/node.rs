@@ -26,7 +26,7 @@ const WARM: u64 = 0;
 #[repr(u8)]
 pub(crate) enum State {
     /// It responds.
-    Well = 0,
+    Healthy = 0,
     /// It responds 503: NocoBase is starting.
     Starting = 1,
     /// It responds, but not as a health check should.
@@ -39,7 +39,7 @@ impl State {
     /// Stable name.
     pub(crate) fn name(self) -> &'static str {
         match self {
-            State::Well => "ok",
+            State::Healthy => "ok",
             State::Starting => "starting",
             State::Unhealthy => "unhealthy",
             State::Unreachable => "unreachable",
@@ -92,7 +92,7 @@ impl Node {
             http,
             tunnel,
             limiter,
-            state: AtomicU8::new(State::Well as u8),
+            state: AtomicU8::new(State::Healthy as u8),
             avoid_until: AtomicU64::new(0),
             back_since: AtomicU64::new(WARM),
             turn: AtomicU32::new(0),
@@ -109,7 +109,7 @@ impl Node {
             1 => State::Starting,
             2 => State::Unhealthy,
             3 => State::Unreachable,
-            _ => State::Well,
+            _ => State::Healthy,
         }
     }
 
@@ -117,9 +117,9 @@ impl Node {
     pub(super) fn found(&self, state: State, now: Duration) -> State {
         let before = self.state();
         self.state.store(state as u8, Ordering::Relaxed);
-        if state == State::Well {
+        if state == State::Healthy {
             self.avoid_until.store(0, Ordering::Relaxed);
-            if before != State::Well {
+            if before != State::Healthy {
                 self.back_since.store(millis(now).max(1), Ordering::Relaxed);
             }
         }
@@ -131,7 +131,7 @@ impl Node {
         self.state.store(before.state() as u8, Ordering::Relaxed);
         self.back_since.store(before.back_since.load(Ordering::Relaxed), Ordering::Relaxed);
         self.avoid_until.store(before.avoid_until.load(Ordering::Relaxed), Ordering::Relaxed);
-        if before.state() != State::Well {
+        if before.state() != State::Healthy {
             self.avoid_until(then);
         }
     }

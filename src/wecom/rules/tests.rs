@@ -106,14 +106,14 @@ async fn r22_trouble_of_the_moment_denies_too_but_keeps_sessions() {
     let wecom = simulator().await;
     let x = wecom_sim::Member { userid: "x".into(), departments: vec![5], status: 1, ..Default::default() };
     wecom.set_member(CORP, x).unwrap();
-    for (kind, failure, standing) in table {
+    for (kind, failure, status) in table {
         wecom.only(SIMPLELIST, kind);
         let mut entry = wecom.entry();
         entry.allow_departments = vec![2];
         let client = client(&entry);
         let error = client.admit(&member("x", &[5])).await.unwrap_err();
         assert_eq!(error.failure(), failure);
-        assert_eq!(client.member_status("x").await.ok(), standing, "{failure}");
+        assert_eq!(client.member_status("x").await.ok(), status, "{failure}");
     }
 }
 

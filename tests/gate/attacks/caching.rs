@@ -1,4 +1,4 @@
-//! R25, R26: no answer of one person reaches another through a cache, and refusals carry nothing of NocoBase's.
+//! R25, R26: no response for one person reaches another through a cache, and refusals carry nothing of NocoBase.
 
 use crate::support::raw::{Answer, WECOM, gate, gate_with, get, request, talk};
 

@@ -35,7 +35,7 @@ async fn r17_cookie_bombs_are_refused() {
     let answer = talk(gate.http, get(&format!("/api/public?{}", "x".repeat(40 << 10)), "")).await;
     assert!(matches!(answer.status(), 400 | 413 | 414 | 431), "{}", answer.text());
     assert!(upstream.take().is_empty());
-    assert!(gate.is_well().await);
+    assert!(gate.is_alive().await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -95,7 +95,7 @@ async fn r17_cookie_crumbs_of_http_2_are_counted_together() {
         assert!(matches!(status, 0 | 431), "{count} x {size}: {status}");
     }
     assert!(upstream.take().is_empty());
-    assert!(gate.is_well().await);
+    assert!(gate.is_alive().await);
     // A few of them are one cookie header.
     let member = setup.visitor();
     let crumbs = [

@@ -112,7 +112,7 @@ async fn r17_bodies_that_trickle_are_given_up() {
     }
     assert!(ended, "the stream is open after {:?}", began.elapsed());
     assert!(upstream.take().is_empty());
-    assert!(gate.is_well().await);
+    assert!(gate.is_alive().await);
 }
 
 /// HTTP/2 has no time for one read; what ends a silent body there is the wait for NocoBase's answer.
@@ -253,7 +253,7 @@ async fn r29_http_2_announces_its_limits_and_keeps_them() {
     let (status, _) = setup.h2(&gate).await.ask("GET", "/api/public", &big, &[]).await;
     assert!(matches!(status, 0 | 400 | 431), "{status}");
     assert!(upstream.take().is_empty());
-    assert!(gate.is_well().await);
+    assert!(gate.is_alive().await);
 }
 
 /// A connection counts, and has a deadline, from its first moment: also where it is silent before the TLS handshake, or in

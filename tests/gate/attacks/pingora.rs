@@ -89,7 +89,7 @@ async fn r17_bodies_that_the_gate_reads_are_never_forwarded() {
         }
     }
     assert!(upstream.take().is_empty());
-    assert!(gate.is_well().await);
+    assert!(gate.is_alive().await);
 }
 
 /// Large bodies of members go through whole, both ways of saying how long they are.

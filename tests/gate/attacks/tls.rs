@@ -118,7 +118,7 @@ async fn r27_with_https_every_answer_says_so() {
     }
 }
 
-/// A returning client resumes its session, with TLS 1.2 and 1.3, also on another node, and whoever else has come
+/// A returning client resumes its session, with TLS 1.2 and 1.3, also on another node, and whatever other clients have connected
 /// meanwhile.
 #[tokio::test(flavor = "multi_thread")]
 async fn r38_tls_sessions_are_resumed_on_every_node() {

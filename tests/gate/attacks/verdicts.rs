@@ -79,7 +79,7 @@ async fn r18_what_nocobase_said_of_one_session_counts_for_no_other() {
     assert_eq!(ask(first.lines()).await, 200, "and of that one only");
 }
 
-/// The memo of callbacks that are asked for twice is the browser's own.
+/// The outcome of a repeated callback goes to the same browser only.
 #[tokio::test(flavor = "multi_thread")]
 async fn r18_an_outcome_goes_only_to_the_browser_that_signed_in() {
     let stage = Stage::start(|_| {}).await;

@@ -67,13 +67,13 @@ impl Gate {
 
     /// It lives, serves, and no thread of it has panicked.
     pub async fn is_unharmed(&mut self, what: &str) {
-        assert!(self.is_well().await, "{what}: {}", self.output);
+        assert!(self.is_alive().await, "{what}: {}", self.output);
         assert!(!self.written_until_now().await.contains("panicked"), "{what}: {}", self.output);
     }
 
     /// The same, once and for all: afterwards it is gone. Needs no access log.
     pub async fn ends_unharmed(&mut self, what: &str) {
-        assert!(self.is_well().await, "{what}: {}", self.output);
+        assert!(self.is_alive().await, "{what}: {}", self.output);
         self.child.kill().unwrap();
         self.child.wait().unwrap();
         let written = self.output.whole();
@@ -113,7 +113,7 @@ impl Gate {
     }
 
     /// It lives and serves.
-    pub async fn is_well(&mut self) -> bool {
+    pub async fn is_alive(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
             && talk(self.ops, "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n").await.status() == 200
     }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::node::{Shared, now};
 use super::payload::fingerprint;
 use crate::config::WeComEntry;
-use crate::metrics::RedisOperation::Standing as OPERATION;
+use crate::metrics::RedisOperation::MemberStatus as OPERATION;
 use crate::session::{Purpose, UnixMillis};
 
 /// How long a node may take to ask before another does so.
@@ -18,12 +18,12 @@ const LEASE: Duration = Duration::from_secs(15);
 
 /// What a node has found out of a member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-struct Standing {
+struct SharedStatus {
     /// The member could use the app then; the request to WeCom began.
     good_at: UnixMillis,
 }
 
-impl Standing {
+impl SharedStatus {
     /// When WeCom confirmed it, if that is recent enough to count.
     fn recent(self, now: UnixMillis, every: Duration) -> Option<UnixMillis> {
         (now.since(self.good_at) < every && !self.good_at.is_from_the_future(now)).then_some(self.good_at)
@@ -33,7 +33,7 @@ impl Standing {
 /// The names of a member's keys in Redis. They depend on everything that decides who may use the app: with other rules, or
 /// another app, what was found out does not count.
 pub(crate) struct MemberKey {
-    standing: String,
+    status: String,
     lease: String,
 }
 
@@ -54,19 +54,19 @@ impl Shared {
         let rules = format!("{:?}", (&entry.allow_users, &entry.allow_departments, &entry.allow_tags));
         let (api, secret) = (entry.api_base.as_str(), entry.secret.expose_secret());
         let hash = fingerprint(&[&entry.corp_id, &entry.agent_id, api, secret, &rules, userid]);
-        MemberKey { standing: self.names.standing(&hash), lease: self.names.standing_lease(&hash) }
+        MemberKey { status: self.names.member_status(&hash), lease: self.names.member_status_lease(&hash) }
     }
 
     /// Whether this node asks about a member whose last confirmation may be `every` old. While Redis is unreachable each node
     /// asks.
     pub(crate) async fn turn(&self, member: &MemberKey, every: Duration) -> Turn {
         let mut get = cmd("GET");
-        get.arg(&member.standing);
+        get.arg(&member.status);
         if let Some(Some(text)) = self.link.ask::<Option<Vec<u8>>>(OPERATION, &get).await {
-            let context = member.standing.as_bytes();
-            match self.keyring.open::<Standing>(Purpose::Standing, context, &text) {
-                Some(standing) => {
-                    if let Some(at) = standing.recent(now(), every) {
+            let context = member.status.as_bytes();
+            match self.keyring.open::<SharedStatus>(Purpose::MemberStatus, context, &text) {
+                Some(status) => {
+                    if let Some(at) = status.recent(now(), every) {
                         return Turn::GoodAt(at);
                     }
                 }
@@ -83,11 +83,11 @@ impl Shared {
 
     /// Publishes that WeCom, asked at this time, let the member use the app.
     pub(crate) async fn good(&self, member: &MemberKey, good_at: UnixMillis, every: Duration) {
-        let standing = Standing { good_at };
-        let context = member.standing.as_bytes();
-        let Ok(sealed) = self.keyring.seal(Purpose::Standing, context, &standing) else { return };
+        let status = SharedStatus { good_at };
+        let context = member.status.as_bytes();
+        let Ok(sealed) = self.keyring.seal(Purpose::MemberStatus, context, &status) else { return };
         let mut set = cmd("SET");
-        set.arg(&member.standing).arg(sealed).arg("EX").arg(every.as_secs().max(1));
+        set.arg(&member.status).arg(sealed).arg("EX").arg(every.as_secs().max(1));
         self.link.ask::<()>(OPERATION, &set).await;
     }
 }
@@ -99,13 +99,13 @@ mod tests {
     #[test]
     fn only_a_recent_answer_is_believed() {
         let (good_at, every) = (UnixMillis(1_000_000_000), Duration::from_secs(900));
-        let standing = Standing { good_at };
+        let status = SharedStatus { good_at };
         let after = |secs| good_at.plus(Duration::from_secs(secs));
-        assert_eq!(standing.recent(after(0), every), Some(good_at));
-        assert_eq!(standing.recent(after(899), every), Some(good_at));
-        assert_eq!(standing.recent(after(900), every), None);
+        assert_eq!(status.recent(after(0), every), Some(good_at));
+        assert_eq!(status.recent(after(899), every), Some(good_at));
+        assert_eq!(status.recent(after(900), every), None);
         // A clock that is a little behind, and one that is wrong.
-        assert_eq!(standing.recent(UnixMillis(good_at.0 - 300_000), every), Some(good_at));
-        assert_eq!(standing.recent(UnixMillis(good_at.0 - 300_001), every), None);
+        assert_eq!(status.recent(UnixMillis(good_at.0 - 300_000), every), Some(good_at));
+        assert_eq!(status.recent(UnixMillis(good_at.0 - 300_001), every), None);
     }
 }
