@@ -6,7 +6,7 @@ CARGO ?= cargo
 # Real NocoBase, cached between runs.
 export WECOM_GATE_NOCOBASE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/wecom-gate/nocobase-2.2.15
 
-.PHONY: help demo test test-rust test-repeat test-browser peers chart lint deny fuzz fuzz-short mutants fmt bench bench-micro bench-pages certs packages nocobase-packages nocobase docs package-files deb dist test-package
+.PHONY: help demo test test-rust test-repeat test-browser peers chart lint deny fuzz fuzz-short mutants fmt bench bench-micro bench-pages certs packages nocobase-packages nocobase docs release package-files deb dist test-package
 
 help: ## What there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -78,10 +78,11 @@ ARCH = $(shell dpkg --print-architecture 2>/dev/null || uname -m)
 # Where this machine has its crates must not show: paths in messages are those of the package.
 REMAP = --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo --remap-path-prefix=$(CURDIR)=/wecom-gate
 
-# The optimised program: by `make release` where there is one.
+release: nocobase-packages ## The program as it is released, optimised for what it does: target/release/wecom-gate
+	REMAP="$(REMAP)" ./benches/release/build.sh
+
 target/release/wecom-gate: $(shell find src conf/wecom-gate.toml Cargo.toml Cargo.lock -type f)
-	if grep -q '^release:' $(firstword $(MAKEFILE_LIST)); then $(MAKE) release; else \
-	    RUSTFLAGS="$(REMAP) $${RUSTFLAGS:-}" $(CARGO) build --release --locked --bin wecom-gate; fi
+	$(MAKE) release
 	touch $@
 
 package-files: target/release/wecom-gate

@@ -35,3 +35,4 @@ mod trouble;
 mod upgrade;
 mod verify_files;
 mod versions;
+mod workload;

@@ -28,7 +28,7 @@ impl Gate {
 
     /// The same with these variables in its environment.
     pub async fn start_with(config: &Config, environment: &[(&str, &str)]) -> Gate {
-        Self::start_program(Path::new(env!("CARGO_BIN_EXE_wecom-gate")), config, environment).await
+        Self::start_program(&super::program(), config, environment).await
     }
 
     /// Starts it by this name of it.

@@ -8,6 +8,7 @@ pub mod output;
 pub mod raw;
 pub mod redis;
 
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
@@ -119,6 +120,11 @@ impl Stage {
         );
         browser
     }
+}
+
+/// The program: the one built with the tests, or that of `WECOM_GATE_BIN`.
+pub fn program() -> PathBuf {
+    std::env::var_os("WECOM_GATE_BIN").map_or_else(|| env!("CARGO_BIN_EXE_wecom-gate").into(), PathBuf::from)
 }
 
 /// Lets a gate trust one authority in place of all those of the system: reading these is most of the work of a start

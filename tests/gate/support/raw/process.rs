@@ -112,6 +112,12 @@ impl Gate {
         fields[11..13].iter().map(|ticks| ticks.parse::<u64>().unwrap()).sum()
     }
 
+    /// Asks it to end, and waits until it has.
+    pub async fn end(&mut self) {
+        self.signal("TERM");
+        eventually("the gate ends", async || self.child.try_wait().unwrap().is_some()).await;
+    }
+
     /// It lives and serves.
     pub async fn is_alive(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()

@@ -169,7 +169,7 @@ level = "debug"
         let conf = self.dir.path().join("gate.toml");
         std::fs::write(&conf, self.toml.to_string()).unwrap();
         let mut command = match self.ulimit {
-            None => Command::new(env!("CARGO_BIN_EXE_wecom-gate")),
+            None => Command::new(crate::support::program()),
             Some(options) => {
                 let mut shell = Command::new("/bin/sh");
                 let run = format!("ulimit {options} && exec \"$0\" \"$@\"");
