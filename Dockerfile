@@ -8,11 +8,13 @@ FROM docker.io/library/rust:1.91-bookworm AS build
 RUN apt-get update && apt-get install -y --no-install-recommends cmake && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .
-RUN cargo build --release --locked --bin wecom-gate
+RUN mkdir /configuration && cargo build --release --locked --bin wecom-gate
 
 # Has libc, libm, libgcc_s and the certificates of the public authorities; its user is 65532.
 FROM gcr.io/distroless/cc-debian12:nonroot
 COPY --from=build /src/target/release/wecom-gate /usr/local/bin/wecom-gate
+# A volume made from it belongs to the gate's user, so that `wecom-gate init` can write its configuration.
+COPY --from=build --chown=65532:65532 --chmod=700 /configuration /etc/wecom-gate
 WORKDIR /etc/wecom-gate
 ENV WECOM_GATE_CONF=/etc/wecom-gate/wecom-gate.toml
 EXPOSE 8080

@@ -78,6 +78,30 @@ pub struct Given {
     pub web_login_url: Option<String>,
 }
 
+impl Given {
+    /// The same without what is there and empty, as a variable is that a file for containers passes on unset.
+    pub(super) fn without_blanks(&self) -> Self {
+        let mut given = self.clone();
+        for text in [
+            &mut given.origin,
+            &mut given.listen,
+            &mut given.nocobase,
+            &mut given.public_path,
+            &mut given.nocobase_account,
+            &mut given.corp_id,
+            &mut given.agent_id,
+            &mut given.verify_file,
+            &mut given.api_base,
+            &mut given.authorize_url,
+            &mut given.web_login_url,
+        ] {
+            *text = text.take().filter(|t| !t.trim().is_empty());
+        }
+        given.trusted_proxy.retain(|p| !p.trim().is_empty());
+        given
+    }
+}
+
 /// Languages of `init`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Language {

@@ -28,6 +28,7 @@ use crate::nocobase::{Minter, NocoBase};
 /// # Errors
 /// An answer is missing or wrong, or something cannot be made.
 pub async fn run(given: &Given, env: &[(String, String)]) -> Result<bool, InitError> {
+    let given = &given.without_blanks();
     let folder = std::path::absolute(&given.dir).map_err(|e| InitError::file(&given.dir, e))?;
     let paths = Paths::of(&folder);
     let owner = Owner::of_caller(&given.group)?;

@@ -115,7 +115,7 @@ impl Gate {
     /// Asks it to end, and waits until it has.
     pub async fn end(&mut self) {
         self.signal("TERM");
-        eventually("the gate ends", async || self.child.try_wait().unwrap().is_some()).await;
+        crate::support::eventually("the gate ends", async || self.child.try_wait().unwrap().is_some()).await;
     }
 
     /// It lives and serves.
