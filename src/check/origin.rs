@@ -93,7 +93,7 @@ mod tests {
         let gate = HttpResponse { from_gate: true, ..response(401) };
         let moved = HttpResponse { location: Some("https://other.example/".into()), ..response(302) };
         for (response, want, words) in [
-            (Ok(gate), StepOutcome::Ok, "the gate responses at http://nb"),
+            (Ok(gate), StepOutcome::Ok, "the gate answers at http://nb"),
             (Ok(response(200)), StepOutcome::Failed, "HTTP 200"),
             (Ok(response(502)), StepOutcome::Failed, "HTTP 502"),
             (Ok(moved), StepOutcome::Failed, "to https://other.example/"),

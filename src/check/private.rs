@@ -48,7 +48,7 @@ fn verdict(host: &str, responses: &[(u16, Result<HttpResponse, HttpError>)]) -> 
         .map(|(port, _)| {
             Finding::new(
                 "upstream.nodes",
-                format!("NocoBase responses at http://{host}:{port} from here, past the gate; others may reach it there, too"),
+                format!("NocoBase answers at http://{host}:{port} from here, past the gate; others may reach it there, too"),
                 "let NocoBase listen on 127.0.0.1 or a private network (Docker: publish 127.0.0.1:13000:13000, as what Docker \
                  publishes passes ufw by); if a firewall closes that port to others, nothing need be done",
             )

@@ -83,7 +83,7 @@ fn refusal(id: Id, error: &WeComError, entry: &WeComEntry) -> Verdict {
             None => "WeCom refuses calls from this machine's address (errcode 60020)".into(),
         },
         (Some(code), _) => format!(
-            "{} responses errcode {code}; WeCom explains it at https://open.work.weixin.qq.com/devtool/query?e={code}",
+            "{} answers errcode {code}; WeCom explains it at https://open.work.weixin.qq.com/devtool/query?e={code}",
             error.call().name()
         ),
         (None, Failure::WeComUnreachable) => format!("{} gives no answer in time", entry.api_base),
