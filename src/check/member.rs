@@ -65,7 +65,7 @@ pub(super) async fn name_of(api: &Api<'_>, node: &str, preview: &Preview) -> Opt
     text("nickname").or(text("username")).map(str::to_owned)
 }
 
-/// `name`: of the user whom it would be; `found`: how many users there are to match.
+/// `name`: of the user that would be matched; `found`: how many users there are to match.
 pub(super) fn verdict(
     way: &Way,
     userid: &str,

@@ -37,7 +37,7 @@ pub enum Id {
     NocobaseRights,
     /// NocoBase's own sign-up does not undermine `match_by`.
     NocobaseSignUp,
-    /// There are users whom a member can be matched with.
+    /// There are users that members can be matched with.
     NocobaseUsers,
     /// NocoBase does not respond past the gate.
     NocobasePrivate,

@@ -26,7 +26,7 @@ pub struct NamedFile {
     pub key: String,
     /// Where it is.
     pub path: PathBuf,
-    /// Who can read it knows a secret.
+    /// Reading it reveals a secret.
     pub secret: bool,
 }
 

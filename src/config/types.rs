@@ -186,7 +186,7 @@ pub(crate) struct NocoBase {
     pub(crate) match_by: Vec<MatchBy>,
     /// Make a NocoBase user for a member who matches nobody.
     pub(crate) auto_create_user: bool,
-    /// Roles of users that the gate makes; empty: NocoBase's default role. Also of those whom rules would leave without any.
+    /// Roles of users that the gate makes; empty: NocoBase's default role. Also of users whom rules would leave without a role.
     pub(crate) default_roles: Vec<String>,
     /// Send `X-WeCom-User` and its companions to NocoBase.
     pub(crate) identity_headers: bool,

@@ -1,4 +1,4 @@
-//! Who is at the other end (R3, R33).
+//! The client's address (R3, R33).
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
@@ -68,7 +68,7 @@ mod tests {
             // One trusted proxy.
             ("10.0.0.1", &["1.1.1.1"], "1.1.1.1"),
             ("10.0.0.1", &[], "10.0.0.1"),
-            // The client's own lie stands on the left.
+            // What the client itself sent is on the left.
             ("10.0.0.1", &["10.9.9.9, 127.0.0.1, 198.51.100.7"], "198.51.100.7"),
             ("10.0.0.1", &["127.0.0.1", "198.51.100.7"], "198.51.100.7"),
             // A chain of trusted proxies, in one line or several.
@@ -143,7 +143,7 @@ mod tests {
                     assert!(!contains(&everybody, client) && !contains(&trusted, client));
                 }
             }
-            // To the right of it stands the client, and it is not read.
+            // The client is to the right of it, and it is not read.
             let line = [entry, b", 198.51.100.7, 10.0.0.2"].concat();
             let client = client_ip("127.0.0.1".parse().unwrap(), &[&line[..]], &trusted);
             assert_eq!(client, "198.51.100.7".parse::<IpAddr>().unwrap(), "{}", line.escape_ascii());

@@ -1,4 +1,4 @@
-//! Who is calling, by `User-Agent` (doc 90315 and field samples).
+//! The kind of client, by `User-Agent` (doc 90315 and field samples).
 //!
 //! A User-Agent can be forged, so it only ever chooses between ways of saying "sign in first" (R2).
 
@@ -58,7 +58,7 @@ pub fn language(user_agent: &str) -> Option<&str> {
     })
 }
 
-/// Desktop clients say so; on iPads, `Macintosh` stands together with `Mobile/`.
+/// Desktop clients say so; on iPads, `Macintosh` occurs together with `Mobile/`.
 fn mobile(ua: &str) -> bool {
     let any = |names: &[&str]| names.iter().any(|name| find(ua, name).is_some());
     if any(&["windowswechat", "macwechat", "windows nt", "(pc;"]) {
@@ -84,7 +84,7 @@ fn find_word(haystack: &str, needle: &str) -> Option<usize> {
     }
 }
 
-/// Where `needle` (lower-case ASCII) stands, in whatever case.
+/// The position of `needle` (lower-case ASCII), ignoring case.
 fn find(haystack: &str, needle: &str) -> Option<usize> {
     haystack.as_bytes().windows(needle.len()).position(|w| w.eq_ignore_ascii_case(needle.as_bytes()))
 }

@@ -105,7 +105,7 @@ fn with_session(policy: &Policy, request: &Request<'_>, options: ForwardOptions)
     }
 }
 
-/// Can only a page of ours, or a program with a token, have sent this? Another site knows no token, and cannot send a header
+/// Can only one of our pages, or a program with a token, have sent this? Another site knows no token, and cannot send a header
 /// that it does not know. Without proof the result is no: old browsers, plain HTTP.
 fn is_from_own_script(request: &Request<'_>) -> bool {
     matches!(request.credential, Credential::Phantom | Credential::ApiToken | Credential::OwnToken)

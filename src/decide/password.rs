@@ -19,7 +19,7 @@ const FOLDERS: [&str; 2] = ["assets/", "static/"];
 const MODERN_FILES: &str = "v";
 
 /// What the page calls before anybody is signed in and never again afterwards, and the sign-in itself. All are public in
-/// NocoBase. So is `app:getInfo`, but the page asks for that again; version and database are no stranger's business.
+/// NocoBase. So is `app:getInfo`, but the page asks for that again; version and database must not be public.
 const CALLS: [(&str, &str); 9] = [
     ("GET", "api/app:getLang"),
     ("GET", "api/pm:listEnabled"),

@@ -77,9 +77,9 @@ pub struct Policy {
     pub password: bool,
     /// What passes without a session.
     pub public: PublicRules,
-    /// CORS preflights of API paths pass as nobody.
+    /// CORS preflights of API paths pass anonymously.
     pub preflights: bool,
-    /// Links to files with NocoBase's `temporaryAccessToken` pass as nobody.
+    /// Links to files with NocoBase's `temporaryAccessToken` pass anonymously.
     pub temporary_file_links: bool,
     /// Who passes without a session.
     pub bypass: Vec<IpNet>,
@@ -151,7 +151,7 @@ impl<'a> Named<'a> {
     }
 }
 
-/// One request, as the edge read it. All texts come from the client and may lie.
+/// One request, as the edge read it. All texts are the client's and may be forged.
 #[derive(Debug, Clone, Copy)]
 pub struct Request<'a> {
     /// As sent; methods are case-sensitive (RFC 9110, 9.1).

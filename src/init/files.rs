@@ -142,7 +142,7 @@ impl Owner {
         file.set_permissions(Permissions::from_mode(mode)).map_err(failed)
     }
 
-    /// Writes a file. Until it is complete, it lies beside its place under a name that the next run overwrites.
+    /// Writes a file. Until it is complete, it is beside its place, under a name that the next run overwrites.
     pub(super) fn write(self, path: &Path, content: &SecretSlice<u8>) -> Result<(), InitError> {
         let failed = |e: std::io::Error| InitError::file(path, e);
         let beside = beside(path);
@@ -159,7 +159,7 @@ impl Owner {
     }
 }
 
-/// Where a file lies until it is complete.
+/// The path of a file until it is complete.
 fn beside(path: &Path) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     path.with_file_name(format!(".{name}.new"))

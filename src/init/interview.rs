@@ -1,4 +1,4 @@
-//! The questions: each is asked until its answer stands, and each answer is tried at once with the steps of `check`.
+//! The questions: each is asked until its answer is accepted, and each answer is tried at once with the steps of `check`.
 
 use std::path::{Path, PathBuf};
 

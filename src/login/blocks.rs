@@ -23,7 +23,7 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 /// How long a node leaves it to another one that has begun the calls.
 const OTHERS_TIME: Duration = Duration::from_secs(5);
-/// Most that are remembered. Each was a session until it ended, so that no stranger can fill this.
+/// Most that are remembered. Each was a session until it ended, so that no outsider can fill this.
 const MOST: usize = 100_000;
 
 /// Whose session it is.

@@ -38,9 +38,9 @@ pub(super) struct Ticket {
 pub(super) enum News {
     /// No more calls but probes.
     Began,
-    /// It still fails; for so long.
+    /// It still fails; for this long.
     GoesOn(Duration),
-    /// Calls are made again; after so long.
+    /// Calls are made again; after this long.
     Ended(Duration),
 }
 

@@ -33,7 +33,7 @@ const LONGEST_TOKEN: Duration = Duration::from_secs(crate::nocobase::token::LIFE
 /// Shortest: NocoBase's clock may be ahead by as much.
 const SHORTEST_TOKEN: Duration = Duration::from_secs(5 * 60);
 
-/// What a request's cookies come to.
+/// The session in a request's cookies.
 pub(crate) enum FoundSession {
     /// No session, or a cookie that does not open (R7).
     Nothing,

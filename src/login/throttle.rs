@@ -2,9 +2,9 @@
 //! on at once. Asked on the way in only: a request with a session never gets here.
 //!
 //! One address may be a whole company at nine o'clock, so what a real sign-in needs is cheap and what only an attacker
-//! does is dear: a callback counts when its state or code turns out to be worth nothing, because that is what uses up
+//! does is dear: a callback counts when its state or code is rejected, because that is what uses up
 //! WeCom's 10 000 calls a minute for everybody. Limits hold at once (R34): a callback is counted before it is worked on,
-//! and no longer when it turns out to be good; of the places for sign-ins that wait, one address gets a share.
+//! and no longer when it is accepted; of the places for sign-ins that wait, one address gets a share.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -19,7 +19,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::config;
 use crate::error::Failure;
 
-/// What a rate is counted over, and how long a line in the log stands for the refusals after it.
+/// What a rate is counted over, and how long one line in the log is enough for the refusals after it.
 const WINDOW: Duration = Duration::from_secs(60);
 /// Most addresses remembered per rate. Beyond that, moka keeps those that come again and again.
 const ADDRESSES: u64 = 50_000;

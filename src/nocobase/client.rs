@@ -30,8 +30,8 @@ pub(super) use error_mapping::{bad_response, denied};
 use error_mapping::{data_of, session_token_refused, token_code, unexpected};
 pub(super) use service::Done;
 
-/// From the first byte sent to the last byte read. NocoBase responds to the calls below within milliseconds; what takes
-/// longer than this would keep a member waiting who had better try again.
+/// From the first byte sent to the last byte read. NocoBase responds to the calls below within milliseconds. After
+/// this time a member should rather try again.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// Node closes idle connections after 5 s: closing ours earlier avoids sending into a connection that is just
 /// being closed.

@@ -37,7 +37,7 @@ impl Plan<'_> {
         };
         let mut all = may_be_given(self.matching);
         all.extend(now.iter().filter(|name| !self.managed.contains(name.as_str())).cloned());
-        // A user from whom an administrator has taken every role stays without.
+        // A user without roles, by an administrator's decision, gets none.
         if all.is_empty() && !now.is_empty() {
             let instead = may_be_given(self.instead);
             // Of these, roles that a rule names are given only if there are no others: at the next sign-in the rule would

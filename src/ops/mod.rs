@@ -1,6 +1,6 @@
 //! For the operator: logs, metrics, probes. What they show of the running gate `server` hands in.
 //!
-//! Must never: be reachable on the public listener, show a secret, or import `proxy` or what lies below it.
+//! Must never: be reachable on the public listener, show a secret, or import `proxy` or anything below it.
 
 mod json_line;
 mod listener;

@@ -35,7 +35,7 @@ pub(super) fn write(gate: &Gate, downstream: &HttpSession, error: Option<&Error>
     );
 }
 
-/// The same for a request that was given up because its session had ended: Pingora has let go of it.
+/// The same for a request that was given up because its session had ended: Pingora has dropped it.
 pub(super) fn cut_off(gate: &Gate, ctx: &Context) {
     let Some((method, uri)) = ctx.target.as_ref().filter(|_| gate.config.log.access_log) else { return };
     tracing::info!(

@@ -31,7 +31,7 @@ pub(super) const FRESH: Duration = Duration::from_secs(1);
 pub(super) enum PasswordPending {
     /// If NocoBase accepts the token, its session begins, in place of the one before.
     Opens(PasswordSignIn, Option<PasswordSession>),
-    /// If NocoBase does not block this token, the gate sees to it.
+    /// If NocoBase does not block this token, the gate does.
     SignsOut(String),
 }
 

@@ -54,7 +54,7 @@ impl From<Refused> for Failure {
     }
 }
 
-/// What stands for a callback, or for a state: SHA-256.
+/// The key of a callback, or of a state: SHA-256.
 pub(crate) type Key = [u8; 32];
 
 impl Callback<'_> {
@@ -82,7 +82,7 @@ fn key(parts: &[&[u8]]) -> Key {
     out
 }
 
-/// The callbacks of this node. Between several nodes, what they share in Redis stands against replays; without Redis,
+/// The callbacks of this node. Between several nodes, what they share in Redis prevents replays; without Redis,
 /// or while it is away, the flow cookie, which the first response deletes, and WeCom's single-use code.
 #[derive(Clone)]
 pub struct CallbackDedup<T> {

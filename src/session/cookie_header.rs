@@ -5,7 +5,7 @@ use crate::error::Failure;
 
 use super::cookies::{Bounds, Names, is_blank, name_and_value, segments};
 
-/// Prefixes of the NocoBase cookies that identify a user. While a session of ours is in force, only the
+/// Prefixes of the NocoBase cookies that identify a user. While one of the gate's sessions is valid, only the
 /// gate sets it.
 const NOCOBASE_IDENTITY: [&[u8]; 2] = [b"nb_auth_token_", b"nb_authenticator_"];
 

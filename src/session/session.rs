@@ -16,7 +16,7 @@ use super::random;
 use super::seal::{Keyring, Purpose};
 use super::time::UnixMillis;
 
-/// Who signed in: what a login knows when it is done.
+/// The member who signed in: what a sign-in knows when it is done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member {
     /// Name of the WeCom entry, which is the authenticator's name in NocoBase.

@@ -37,7 +37,7 @@ pub(crate) struct MemberKey {
     lease: String,
 }
 
-/// Who asks WeCom about a member.
+/// The node that asks WeCom about a member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Turn {
     /// This node.

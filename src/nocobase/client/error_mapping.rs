@@ -72,7 +72,7 @@ pub(in crate::nocobase) fn bad_response(call: &Call<'_>, status: u16, reason: &s
     )
 }
 
-/// An error with what lies below it.
+/// An error with its causes.
 pub(super) fn causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut below = error.source();

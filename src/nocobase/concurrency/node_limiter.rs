@@ -14,7 +14,7 @@ use crate::metrics::QueueCounts;
 
 /// Longest wait for a place: people go away, or try again, not long after it.
 pub(super) const PATIENCE: Duration = Duration::from_secs(3);
-/// Who would have to wait for so long by the present pace is refused at once. Much longer than [`PATIENCE`]: the limit grows
+/// A request that would have to wait this long at the present pace is refused at once. Much longer than [`PATIENCE`]: the limit grows
 /// within a second where NocoBase can do more, and an error page before its time is worse than a wait in vain.
 const HOPELESS: Duration = Duration::from_secs(9);
 /// How often the limit is looked at, in microseconds, and how many responses it takes.
@@ -135,7 +135,7 @@ impl NodeLimiter {
         self.began.elapsed().saturating_sub(last)
     }
 
-    /// The node does not respond any more, or does so again. Who waits for it learns it.
+    /// The node does not respond any more, or does so again. Waiting requests are notified.
     pub(crate) fn set_away(self: &Arc<Self>, away: bool) {
         self.away.store(away, Ordering::SeqCst);
         if !away {

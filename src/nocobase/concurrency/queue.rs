@@ -1,6 +1,6 @@
-//! Who waits for a place before NocoBase, and who is next. Plain data.
+//! The requests that wait for a place before NocoBase, and which is next. Plain data.
 //!
-//! Who is in goes before who is new, so that work in progress goes on; one place in eight is a newcomer's all the same. Within
+//! Signed-in users go before newcomers, so that work in progress continues; one place in eight is a newcomer's. Within
 //! a class people take turns: a user with many requests waits for them, and nobody else does.
 
 use std::collections::{HashMap, VecDeque};
@@ -19,9 +19,9 @@ const NEWCOMERS_TURN: u32 = 8;
 pub(crate) enum Class {
     /// Does not wait: it ends something.
     Urgent,
-    /// Of somebody who is in, or of a sign-in that has begun.
+    /// Of a signed-in user, or of a sign-in that has begun.
     In,
-    /// Of somebody who is not in yet.
+    /// Of a person who has not signed in yet.
     New,
 }
 
@@ -46,7 +46,7 @@ impl Who {
     }
 }
 
-/// For whom a place is, and how urgent it is.
+/// The user or address behind a request, and how urgent it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Turn {
     /// Which go first.

@@ -15,7 +15,7 @@ use crate::proxy::coding::{Coding, Effort, compress};
 
 /// Files that wait. One that finds no place gets it when it is asked for again.
 const WAITING: usize = 1024;
-/// What has been done, or could not be kept for lack of memory, is not done again for so long.
+/// What has been done, or could not be kept for lack of memory, is not done again for this long.
 const DONE_FOR: Duration = Duration::from_secs(600);
 
 struct Job {

@@ -18,7 +18,7 @@ use crate::proxy::upstream::Upstreams;
 
 /// A file whose name does not depend on its content is asked for again after this time.
 const FRESH: Duration = Duration::from_secs(5);
-/// What could not be kept is forwarded like everything else for so long.
+/// What could not be kept is forwarded like everything else for this long.
 const FORWARDED_FOR: Duration = Duration::from_secs(5);
 
 /// The files that are kept.

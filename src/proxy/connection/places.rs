@@ -18,7 +18,7 @@ const RESERVE_PART: usize = 16;
 const LEAST_RESERVE: usize = 4;
 const MOST_RESERVE: usize = 32;
 
-/// The places, as plain data: how many are taken, and by whom.
+/// The places, as plain data: how many are taken, and by which address.
 #[derive(Debug)]
 struct Ledger {
     most: usize,

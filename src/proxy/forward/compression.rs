@@ -1,7 +1,7 @@
 //! Which responses of NocoBase are compressed on their way: its API sends everything as it is.
 //!
 //! Must never: compress what another site can have caused (`ForwardOptions::may_compress`). Its size would reveal whether the
-//! text that the site chose stands in the response (BREACH).
+//! text that the site chose is in the response (BREACH).
 
 use http::response::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};

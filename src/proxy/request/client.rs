@@ -1,4 +1,4 @@
-//! Who is at the other end: the client's address, its request id, and whether it uses TLS. The one place that decides
+//! The client: its address, its request id, and whether it uses TLS. The one place that decides
 //! whether a peer is a trusted proxy.
 
 use std::net::{IpAddr, SocketAddr};

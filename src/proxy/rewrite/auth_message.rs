@@ -1,6 +1,6 @@
 //! The message in which a NocoBase page names itself: `{"type":"auth:token","payload":{"token":"..."}}`, and what of it goes on.
 //!
-//! NocoBase reads every message, text or binary, with `JSON.parse`, and turns whatever stands in `type` into a text. So what
+//! NocoBase reads every message, text or binary, with `JSON.parse`, and turns any value of `type` into a text. So what
 //! could be such a message to NocoBase and is none to the gate must not pass (R41).
 
 use memchr::memmem;

@@ -14,7 +14,7 @@ use crate::proxy::lost_peers;
 
 /// Keeps connections that carry tunnels apart from pooled ones: they are made by another connector.
 const TUNNEL_GROUP: u64 = 1 << 63;
-/// A node that has come back gets less than its share for so long: Node.js compiles what it runs first.
+/// A node that is back gets less than its share for this long: Node.js compiles what it runs first.
 const WARM_UP: Duration = Duration::from_secs(20);
 /// What it gets at least, in thousandths of its share.
 const LEAST_SHARE: u64 = 100;

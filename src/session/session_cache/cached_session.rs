@@ -125,7 +125,7 @@ impl CachedSession {
 
     /// Whether it is time to ask again, `every` so often: exactly one caller gets the order to do so, until
     /// it is carried out or dropped. Up to an eighth earlier, each session by its own part, so that sessions
-    /// seen in the same moment (after a restart) do not ask in the same moment ever after.
+    /// seen in the same moment (after a restart) do not ask in the same moment from then on.
     pub fn due_recheck(self: &Arc<Self>, now: UnixMillis, every: Duration) -> Option<Recheck> {
         if !self.is_due(now, every) || self.recheck_running.swap(true, Ordering::AcqRel) {
             return None;

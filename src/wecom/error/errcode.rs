@@ -41,7 +41,7 @@ pub(crate) enum Class {
     Transient,
     /// The access token is stale: refresh it, try once more.
     Token,
-    /// The code is used, old or not ours: start the sign-in again, once.
+    /// The code is used, old or unknown: start the sign-in again, once.
     Code,
     /// This person may not: deny, end the session.
     User,

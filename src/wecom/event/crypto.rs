@@ -68,7 +68,7 @@ impl Keys {
         }
     }
 
-    /// The message and whom it is meant for. Only after [`Keys::check_signature`].
+    /// The message and its recipient. Only after [`Keys::check_signature`].
     pub(super) fn decrypt(&self, encrypted: &str) -> Result<(Vec<u8>, Vec<u8>), Refused> {
         const BROKEN: Refused = Refused::new("does not decrypt: event_aes_key is not the console's");
         let mut buffer = LENIENT.decode(encrypted).map_err(|_| BROKEN)?;
