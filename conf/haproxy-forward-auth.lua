@@ -1,6 +1,6 @@
 -- Asks wecom-gate who is calling, for haproxy.cfg beside this file. HAProxy 2.6 and later.
 --
--- Sets txn.wecom_gate_ok when the gate says yes, and what NocoBase is to see. On any other answer, and without one, it
+-- Sets txn.wecom_gate_ok when the gate responds 204, and what NocoBase is to see. On any other response, and without one, it
 -- sets nothing: the request then goes through the gate, which answers as it sees fit.
 local url, secret = os.getenv("WECOM_GATE_AUTH"), os.getenv("WECOM_GATE_SECRET")
 
@@ -9,7 +9,7 @@ local not_for_the_question = {
     ["connection"] = true, ["content-length"] = true, ["transfer-encoding"] = true, ["upgrade"] = true,
     ["expect"] = true, ["te"] = true, ["trailer"] = true, ["keep-alive"] = true, ["content-type"] = true,
 }
-local told = {
+local variables = {
     ["authorization"] = "txn.wecom_gate_authorization",
     ["x-wecom-gate-cookie"] = "txn.wecom_gate_cookie",
     ["set-cookie"] = "txn.wecom_gate_renewed",
@@ -36,7 +36,7 @@ core.register_action("wecom_gate_auth", { "http-req" }, function(txn)
     if not answer or answer.status ~= 204 then
         return
     end
-    for name, variable in pairs(told) do
+    for name, variable in pairs(variables) do
         local values = answer.headers[name]
         if values and values[0] and values[0] ~= "" then
             txn:set_var(variable, values[0])

@@ -14,7 +14,7 @@ use crate::error::DemoError;
 use crate::nocobase;
 use crate::system::{cache_dir, free_port, port_is_free};
 
-/// What the command line says.
+/// The options of the command line.
 #[derive(Debug, Clone)]
 pub(crate) struct Options {
     /// Where NocoBase is installed, shared between runs; default: in the user's cache.

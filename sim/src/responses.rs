@@ -18,7 +18,7 @@ fn status(number: u16) -> StatusCode {
     StatusCode::from_u16(number).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
-/// Does what a fault says in place of a response.
+/// Carries out a fault in place of a response.
 pub(crate) async fn misbehave(sim: &Shared, peer: &Peer, kind: &FaultKind) -> Response {
     match kind {
         FaultKind::Status(number) => status(*number).into_response(),
