@@ -57,7 +57,7 @@ impl Redis {
         let me = Redis {
             up: registrar.gauges(
                 "redis_up",
-                "1 while this node shares with the others through Redis, 0 while it goes on by itself.",
+                "1 while this node shares with the others through Redis, 0 while it works alone.",
                 &[],
             )?,
             errors: registrar.counters(

@@ -403,7 +403,7 @@
   }
 
   /*
-   * In NocoBase's drawers and dialogs the tab key goes round and never leaves them: where it begins anew, `link` is one
+   * In NocoBase's drawers and dialogs the tab key goes round and never leaves them: where it starts again, `link` is one
    * more stop on the way.
    */
   function joinRound(link) {
@@ -411,8 +411,8 @@
     document.addEventListener('keydown', function (event) {
       if (event.keyCode !== 9 || !document.documentElement.contains(link)) return;
       var from = document.activeElement;
-      // Backwards a round begins anew where the next in focus comes later in the document.
-      var anew = event.shiftKey ? 4 : 2;
+      // Backwards a round starts again where the next in focus is later in the document.
+      var wraps = event.shiftKey ? 4 : 2;
       if (from === link) {
         if (next) event.preventDefault();
         if (next) next.focus();
@@ -423,7 +423,7 @@
       setTimeout(function () {
         var now = document.activeElement;
         if (!from || !now || now === from || now === link || from === document.body || now === document.body) return;
-        if (!(from.compareDocumentPosition(now) & anew)) return;
+        if (!(from.compareDocumentPosition(now) & wraps)) return;
         next = now;
         link.focus();
       }, 0);
@@ -439,7 +439,7 @@
     if (!proto) return;
     var open = proto.open;
 
-    /* First to hear of every answer. The page hears of one that would cost a form as a failure of the network. */
+    /* First to see every response. To the page, one that would cost a form is a failure of the network. */
     function hold(event) {
       var xhr = this;
       if (xhr.readyState !== 4 || !(xhr.wecomGateHeld || (isOver(xhr) && offer()))) return;
@@ -519,7 +519,7 @@
       var to = /[?&]redirect=[^&#]/.test(location.search) && location.search.indexOf('%23') < 0;
       history.replaceState(history.state, '', location.pathname + location.search + (to ? encodeURIComponent(hash) : ''));
     }
-    // NocoBase draws its form when it likes, and draws it anew when the language changes.
+    // NocoBase draws its form at any time, and draws it again when the language changes.
     if (window.MutationObserver) new MutationObserver(soon).observe(document.documentElement, { childList: true, subtree: true });
     document.addEventListener('readystatechange', soon);
     window.addEventListener('storage', function (event) {

@@ -189,7 +189,7 @@ impl Gate {
 }
 
 impl Gate {
-    /// The script tag for a page of NocoBase's own sign-in: a button per entry, in this language.
+    /// The script tag for NocoBase's own sign-in page: a button per entry, in this language.
     pub(crate) fn form_tag(&self, lang: pages::Lang) -> Bytes {
         let entries: Vec<_> = self.config.wecom.iter().map(|e| (&e.name, &e.title)).collect();
         let entries = serde_json::to_string(&entries).unwrap_or_default();

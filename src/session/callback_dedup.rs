@@ -125,7 +125,7 @@ impl<T: Clone + Send + Sync + 'static> CallbackDedup<T> {
     /// Carries a callback out, once: the same callback at the same time waits for the first one's outcome,
     /// within `DEDUP_WINDOW` it gets a copy. Uses up the state.
     ///
-    /// The work goes on by itself when its request is given up: webviews break off the first request when
+    /// The work continues when its request is given up: webviews break off the first request when
     /// they send the second, and a code half spent is a code lost (R23). Must be called within a tokio
     /// runtime.
     pub async fn once(

@@ -1,7 +1,7 @@
 // What members do, shared by the tests.
 import { stage } from './stage.mjs';
 
-/** Signs in from a page of NocoBase on, past consent where WeCom asks for it. */
+/** Signs in from a NocoBase page on, past consent where WeCom asks for it. */
 export async function enter(client, { path = stage.page, consent = false } = {}) {
   await client.page.goto(stage.origin + path);
   if (consent) await client.page.getByRole('button', { name: 'Allow' }).click();

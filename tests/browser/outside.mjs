@@ -29,7 +29,7 @@ export async function whoami(context, gate = stage.gate) {
   return status === 200 ? JSON.parse(body) : undefined;
 }
 
-/** A page of NocoBase's without what it loads, for those who need only come there: that takes long. */
+/** A NocoBase page without what it loads, where only arriving counts: loading takes long. */
 export async function bare(client) {
   await client.page.route('**/assets/**', (route) => route.abort());
   return client;

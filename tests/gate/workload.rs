@@ -101,7 +101,7 @@ async fn requests(setup: &Setup, gate: &Gate, upstream: &Upstream, member: &Visi
         ("who is signed in", 1, false, get("/wecom-gate/me", &member.cookie_line()), 200),
         ("forward-auth", 1, false, get("/wecom-gate/auth", &member.cookie_line()), 204),
         ("nobody", 1, false, get("/api/1k:list", PAGE), 401),
-        ("nobody's page", 1, false, get("/admin", &format!("User-Agent: {WECOM}\r\n{DOCUMENT}")), 302),
+        ("anonymous page", 1, false, get("/admin", &format!("User-Agent: {WECOM}\r\n{DOCUMENT}")), 302),
     ] {
         repeat(what, units, 8, async |until| {
             keep_asking(setup.line(gate, tls).await, bytes.clone(), status, until).await;

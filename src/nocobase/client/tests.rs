@@ -127,7 +127,7 @@ async fn every_kind_of_error_has_its_failure() {
         let got = nb.register_session(SID, user(1), "wecom", 1).await.plain();
         assert_eq!(got, Err(NocoBaseServiceDenied));
     }
-    assert!(nb.check(token(1).as_str(), turn()).await.is_ok(), "and all is well again");
+    assert!(nb.check(token(1).as_str(), turn()).await.is_ok(), "and then it works again");
 }
 
 #[tokio::test]

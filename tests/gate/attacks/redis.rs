@@ -98,7 +98,7 @@ async fn r07_r13_entries_of_others_in_redis_are_ignored() {
     let name: String = mark.iter().map(|b| format!("{b:02x}")).collect();
     let _: String = redis.ask_parts(&["SET", &format!("wecom-gate:http://{HOST}:callback:{name}"), &good]);
     let answer = phone.visit(&callback).await;
-    assert!(answer.sets("wecom_gate"), "goes on by itself: {}", answer.body);
+    assert!(answer.sets("wecom_gate"), "works alone: {}", answer.body);
     let ignored = r#"wecom_gate_redis_ignored_total{operation="callback"}"#;
     becomes("it is counted", Some(1.0), async || number(&stage.gate, ignored).await).await;
 
