@@ -114,7 +114,7 @@ async fn without_keys_there_is_no_such_page() {
     assert_eq!(send(&stage, &left("zhangsan"), |_| {}).await.status, 404);
 }
 
-/// WeCom repeats what it got no answer to, and anybody who has seen an event can repeat it.
+/// WeCom repeats what got no response, and anybody who has seen an event can repeat it.
 #[tokio::test(flavor = "multi_thread")]
 async fn r34_one_event_two_hundred_times_at_once_is_acted_on_once() {
     let stage = stage().await;

@@ -258,7 +258,7 @@ async fn strangers_are_refused_whatever_they_send() {
             assert_eq!(answer.header("x-wecom-gate-login").as_deref(), Some("/wecom-gate/login"), "{name}");
             assert!(upstream.take().is_empty(), "{name}, {headers}");
         }
-        // The answer that is for the proxy only.
+        // The response that is for the proxy only.
         for path in ["/wecom-gate/auth", "/wecom-gate/auth?x=1", "/.wecom-gate-auth", "/%77ecom-gate/auth"] {
             let headers = format!("{}X-WeCom-Gate-Secret: {SECRET}\r\n", member.lines());
             let answer = talk(proxy.at, get(path, &headers)).await;

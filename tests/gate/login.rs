@@ -207,7 +207,7 @@ async fn thirty_tabs_at_once_each_end_where_they_wanted() {
     stage.bound("zhangsan");
     for user_agent in [CHROME, WECOM_PHONE] {
         let mut browser = stage.phone("zhangsan").user_agent(user_agent);
-        // All are opened before the first answer: none of them sends another's cookie.
+        // All are opened before the first response: none of them sends another's cookie.
         let mut tabs = tokio::task::JoinSet::new();
         for tab in 0..30 {
             let mut tab_of = browser.clone();

@@ -6,7 +6,7 @@ use reqwest::Method;
 
 use crate::support::{Browser, Stage};
 
-/// Calls, changing and not, until so much time has passed; every one must be answered.
+/// Calls, changing and not, until so much time has passed; every one must get its response.
 async fn work(member: &mut Browser, time: Duration) {
     let began = Instant::now();
     while began.elapsed() < time {

@@ -26,7 +26,8 @@ fn unit() -> Duration {
     Duration::from_secs_f64(seconds)
 }
 
-/// Repeats this on so many tasks until the time is over; how often it was done.
+/// Repeats this on so many tasks until the time is over.
+#[expect(clippy::print_stdout, reason = "shows how far the work is")]
 async fn repeat<F: Future<Output = ()> + Send>(
     what: &str,
     units: u32,

@@ -27,7 +27,7 @@ async fn r34_two_hundred_who_ask_for_a_file_at_once_are_one_question() {
         }
         all.join_all().await
     };
-    // One question, and one more for each time that the answer has grown old meanwhile.
+    // One question, and one more for each time that the response has grown old meanwhile.
     let once = |questions: usize, began: Instant| {
         assert!(
             questions > 0 && questions <= 1 + began.elapsed().div_duration_f32(FRESH) as usize,

@@ -62,12 +62,12 @@ async fn r25_what_depends_on_the_person_is_not_to_be_stored() {
     assert!(is_not_stored(&answer) && !answer.text().contains("max-age=31536000"), "{}", answer.text());
     assert!(answer.header("etag").is_none() && answer.header("last-modified").is_none());
     assert!(upstream.take()[0].all("if-none-match").is_empty());
-    // A renewed cookie on an answer that NocoBase wants cached.
+    // A renewed cookie on a response that NocoBase wants cached.
     upstream.answer("/api/x", "200 OK", "Cache-Control: public, max-age=600\r\n", "{}");
     let answer = talk(gate.http, get("/api/x", &member.lines())).await;
     assert!(!answer.all("set-cookie").is_empty(), "{}", answer.text());
     assert!(is_not_stored(&answer) && answer.all("cache-control").len() == 1, "{}", answer.text());
-    // Nothing is answered twice from memory: each asks NocoBase.
+    // No response is repeated from memory: each asks NocoBase.
     for _ in 0..3 {
         talk(gate.http, get("/api/x", &member.lines())).await;
     }

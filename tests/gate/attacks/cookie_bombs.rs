@@ -52,7 +52,7 @@ async fn r17_what_is_under_the_bounds_but_ours_in_name_only_is_passed_over() {
     let answer = talk(gate.http, get("/api/users:list", &headers)).await;
     assert_eq!(answer.status(), 200, "{}", answer.text());
     assert!(!upstream.take()[0].head.contains("wecom_gate"));
-    // A login with them does not answer with as many deletions, nor adds to them.
+    // The response to a sign-in with them does not have as many deletions, nor adds to them.
     let answer =
         talk(gate.http, get("/wecom-gate/login?via=wecom", &format!("Cookie: {}\r\n", flows.join("; "))))
             .await;

@@ -71,12 +71,12 @@ async fn r38_connections_leave_descriptors_for_the_operator() {
     assert!(!upstream.take().is_empty());
 }
 
-/// Four connections of HTTP/2 with a hundred requests each, none of which NocoBase answers.
+/// Four connections of HTTP/2 with a hundred requests each, to none of which NocoBase responds.
 #[tokio::test(flavor = "multi_thread")]
 async fn r38_streams_leave_descriptors_for_the_operator() {
     let (upstream, setup, gate) =
         gate_with(|s| s.https().ulimit("-n 300").set("upstream.max_requests", 0)).await;
-    // An answer that never comes to its end.
+    // A response that never ends.
     upstream
         .recorded()
         .answers

@@ -230,7 +230,7 @@ async fn r29_floods_of_http_2_end_with_their_connection() {
     let open = frame(HEADERS, END_HEADERS, 1, &block(&pseudo("POST", "/api/public")));
     let filler = field(b"x-filler", "y".repeat(CHUNK as usize - 100).as_bytes());
     let mut grown = Vec::new();
-    // CVE-2023-44487, once with requests that go to NocoBase and once with such as the gate answers.
+    // CVE-2023-44487, once with requests that go to NocoBase and once with such as the gate responds to itself.
     for (what, block) in [("rapid reset", &request), ("rapid reset, refused", &stranger)] {
         let piece = |i: u32| {
             let stream = 2 * i + 1;
@@ -247,7 +247,7 @@ async fn r29_floods_of_http_2_end_with_their_connection() {
     let what = "empty continuation";
     let first = frame(HEADERS, END_STREAM, 1, &request);
     grown.push((what, flood(what, first, 100_000, |_| frame(CONTINUATION, 0, 1, b"")).await));
-    // CVE-2019-9512, -9515, -9518: answers that nobody reads, and frames that say nothing.
+    // CVE-2019-9512, -9515, -9518: responses that nobody reads, and frames without content.
     let what = "ping";
     grown.push((
         what,

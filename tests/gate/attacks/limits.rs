@@ -115,7 +115,7 @@ async fn r17_bodies_that_trickle_are_given_up() {
     assert!(gate.is_alive().await);
 }
 
-/// HTTP/2 has no time for one read; what ends a silent body there is the wait for NocoBase's answer.
+/// HTTP/2 has no time for one read; what ends a silent body there is the wait for NocoBase's response.
 #[tokio::test(flavor = "multi_thread")]
 async fn r17_silent_bodies_of_http_2_are_given_up() {
     let (upstream, setup, gate) = gate_with(|s| s.https().set("upstream.read_timeout", "1s")).await;
@@ -125,7 +125,7 @@ async fn r17_silent_bodies_of_http_2_are_given_up() {
     let all: Vec<u8> = (0..50).flat_map(|i| frame(HEADERS, END_HEADERS, 2 * i + 1, &post)).collect();
     frames.send(&all).await;
     let mut ended = std::collections::HashSet::new();
-    // The second, and five more in which the answer waits for the rest of the body.
+    // The second, and five more in which the response waits for the rest of the body.
     while ended.len() < 50 && began.elapsed() < Duration::from_secs(20) {
         if let Some(frame) = frames.next().await
             && matches!(frame.kind, HEADERS | RST_STREAM)

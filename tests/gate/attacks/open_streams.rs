@@ -23,7 +23,7 @@ fn half() -> Vec<u8> {
 /// Of the seconds that the gate may take to notice what nobody tells it.
 const TICK: Duration = Duration::from_secs(1);
 
-/// What stays open: its path, and what is there of the answer when it is.
+/// What stays open: its path, and what is there of the response when it is.
 const KINDS: [(&str, &[u8]); 4] =
     [("/ws", b"\r\n\r\n"), ("/events", b"data: 0\n\r\n"), ("/file", b"half"), ("/poll", b"")];
 

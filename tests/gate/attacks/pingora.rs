@@ -47,7 +47,7 @@ async fn r28_connections_that_are_to_be_closed_are_closed() {
     }
 }
 
-/// More of a body than one window (64 KiB) unread: Pingora would reset the stream, and the answer would be lost.
+/// More of a body than one window (64 KiB) unread: Pingora would reset the stream, and the response would be lost.
 #[tokio::test(flavor = "multi_thread")]
 async fn r17_answers_of_http_2_arrive_while_a_body_is_unread() {
     let (upstream, setup, gate) = gate_with(|s| s.https().set("limits.body_bytes", "4MiB")).await;
@@ -57,7 +57,7 @@ async fn r17_answers_of_http_2_arrive_while_a_body_is_unread() {
     for (path, status) in [("/api/x", 401), ("/wecom-gate/none", 404), ("/a/../b", 400)] {
         assert_eq!(h2.ask("POST", path, &[], &many).await.0, status, "{path}");
     }
-    // Announced, and then it does not come: the answer does not wait for it for long.
+    // Announced and then not sent: the response does not wait for it for long.
     let began = Instant::now();
     let length = [("content-length".to_owned(), "4194305".to_owned())];
     let (status, _) = h2.ask("POST", "/api/public", &length, &[b"x", b"y"]).await;
@@ -135,7 +135,7 @@ async fn odd_trust_stores_do_not_keep_the_gate_from_starting() {
     }
 }
 
-/// A body that stops, and an answer that nobody takes, hold a connection to NocoBase no longer than is allowed.
+/// A body that stops, and a response that nobody reads, hold a connection to NocoBase no longer than is allowed.
 #[tokio::test(flavor = "multi_thread")]
 async fn r17_stalled_bodies_are_given_up_in_both_directions() {
     let upstream = Upstream::start().await;

@@ -255,7 +255,7 @@ async fn r31_bytes_behind_an_upgrade_are_no_request() {
     stream.write_all(upgrade("/ws-refused", "").as_bytes()).await.unwrap();
     stream.write_all(SMUGGLED.as_bytes()).await.unwrap();
     let answer = read_all(&mut stream).await;
-    // NocoBase's answer, or a refusal when the bytes were there before it.
+    // NocoBase's response, or a refusal when the bytes were there before it.
     assert!(
         matches!(answer.status(), 200 | 400) && answer.count() == 1 && answer.closed,
         "{}",

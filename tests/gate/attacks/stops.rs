@@ -102,7 +102,7 @@ async fn r43_connections_in_the_queue_at_a_stop_are_served() {
     assert!(lost.is_empty(), "{} of {PLAIN} and {TLS}, such as {:?}", lost.len(), lost.first());
 }
 
-/// New connections all the time, over several stops: each is refused, or answered.
+/// New connections all the time, over several stops: each is refused, or gets its response.
 #[tokio::test(flavor = "multi_thread")]
 async fn r43_no_connection_is_reset_by_a_stop() {
     let stops = std::env::var("STOPS").ok().and_then(|n| n.parse().ok()).unwrap_or(3);
@@ -136,7 +136,7 @@ async fn r43_no_connection_is_reset_by_a_stop() {
     assert_eq!(done[1], 24 * stops, "{done:?}");
 }
 
-/// Asks until it is refused: how many requests were answered, refused, lost.
+/// Asks until it is refused: how many requests got a response, were refused, were lost.
 async fn client(address: SocketAddr, keep: Option<Duration>) -> [usize; 3] {
     let (mut done, mut open) = ([0; 3], None);
     loop {

@@ -1,5 +1,5 @@
 //! Old TLS, weak ciphers and downgrades: a handshake is made with TLS 1.2 or 1.3 and forward secrecy, or not at all; and
-//! where the origin is https, every answer says that it stays so.
+//! where the origin is https, every response has HSTS.
 
 use std::time::Duration;
 

@@ -121,7 +121,7 @@ impl Browser {
         request.header("cookie", all.join("; "))
     }
 
-    /// Sends it, and keeps the cookies of the answer.
+    /// Sends it, and keeps the cookies of the response.
     pub async fn send(&mut self, request: RequestBuilder) -> Answer {
         let answer = self.exchange(request).await;
         self.keep(&answer);
@@ -138,13 +138,13 @@ impl Browser {
         answer
     }
 
-    /// Loads a page, and goes where it leads, to WeCom's pages too. Ends at an answer that is no redirect.
+    /// Loads a page, and goes where it leads, to WeCom's pages too. Ends at a response that is no redirect.
     pub async fn open(&mut self, path: &str) -> Answer {
         let first = self.visit(path).await;
         self.follow(first).await
     }
 
-    /// Goes on from an answer.
+    /// Goes on from a response.
     pub async fn follow(&mut self, mut answer: Answer) -> Answer {
         let mut hops = vec![answer.at.clone()];
         while (300..400).contains(&answer.status) && answer.status != 304 {

@@ -44,13 +44,13 @@ impl Load {
         Load { stop, done, clients: clients.into() }
     }
 
-    /// Waits for twenty more answers.
+    /// Waits for twenty more responses.
     pub async fn goes_on(&self) {
         let before = self.done.load(Ordering::Relaxed);
         eventually("requests go on", async || self.done.load(Ordering::Relaxed) > before + 20).await;
     }
 
-    /// How many were answered. Panics if one was not.
+    /// How many got their response. Panics if one did not.
     pub async fn end(self) -> usize {
         self.stop.store(true, Ordering::Relaxed);
         for client in self.clients {

@@ -85,7 +85,7 @@ async fn a_wrong_secret_shows_without_a_sign_in() {
     .await;
 }
 
-/// What a browser opens in a window is answered by a page, whatever is wrong with it; the same from a script by JSON.
+/// What a browser opens in a window gets a page, whatever is wrong with it; the same from a script by JSON.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_window_gets_a_page_for_requests_that_cannot_be_read() {
     let stage = Stage::start(|_| {}).await;

@@ -25,7 +25,7 @@ impl Answer {
         let end = find(&self.raw, b"\r\n\r\n").unwrap_or(self.raw.len());
         String::from_utf8_lossy(&self.raw[..end]).into_owned()
     }
-    /// 0 without an answer.
+    /// 0 without a response.
     pub fn status(&self) -> u16 {
         self.head().split(' ').nth(1).and_then(|s| s.parse().ok()).unwrap_or(0)
     }
@@ -41,7 +41,7 @@ impl Answer {
         let at = find(&self.raw, b"\r\n\r\n").map_or(self.raw.len(), |a| a + 4);
         String::from_utf8_lossy(&self.raw[at..]).into_owned()
     }
-    /// How many answers these bytes hold.
+    /// How many responses these bytes hold.
     pub fn count(&self) -> usize {
         self.raw.windows(9).filter(|w| *w == b"HTTP/1.1 " || *w == b"HTTP/1.0 ").count()
     }
@@ -51,7 +51,7 @@ impl Answer {
         let pairs = lines.iter().map(|l| l.split(';').next().unwrap().split_once('=').unwrap());
         pairs.map(|(n, v)| (n.to_owned(), v.to_owned())).collect()
     }
-    /// One answer is there, whole: one to a HEAD request ends with its head, whatever length it states.
+    /// One response is there, whole: one to a HEAD request ends with its head, whatever length it states.
     fn complete(&self, to_head: bool) -> bool {
         let Some(end) = find(&self.raw, b"\r\n\r\n") else { return false };
         if to_head || matches!(self.status(), 101 | 204 | 304) {
@@ -64,12 +64,12 @@ impl Answer {
     }
 }
 
-/// Reads one whole answer, or until the connection is closed.
+/// Reads one whole response, or until the connection is closed.
 pub async fn read_answer<S: AsyncRead + Unpin>(stream: &mut S) -> Answer {
     read_answer_to(stream, b"").await
 }
 
-/// The same for an answer to this request.
+/// The same for a response to this request.
 async fn read_answer_to<S: AsyncRead + Unpin>(stream: &mut S, request: &[u8]) -> Answer {
     let to_head = request.starts_with(b"HEAD ");
     read_while(stream, Duration::from_secs(8), |a| !a.complete(to_head)).await
@@ -110,10 +110,10 @@ async fn read_while<S: AsyncRead + Unpin>(
     answer
 }
 
-/// Sends bytes on a connection of their own; the one answer to them.
+/// Sends bytes on a connection of their own; the one response to them.
 pub async fn talk(to: SocketAddr, bytes: impl AsRef<[u8]>) -> Answer {
     let mut stream = TcpStream::connect(to).await.unwrap();
-    // The gate may answer and close before it has read everything.
+    // The gate may respond and close before it has read everything.
     let _ = stream.write_all(bytes.as_ref()).await;
     read_answer_to(&mut stream, bytes.as_ref()).await
 }

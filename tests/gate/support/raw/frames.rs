@@ -29,7 +29,7 @@ pub struct Frame {
     pub payload: Vec<u8>,
 }
 
-/// A connection; both directions apart, so that a flood does not wait for answers.
+/// A connection; both directions apart, so that a flood does not wait for responses.
 pub struct Frames {
     pub write: WriteHalf<TlsStream<TcpStream>>,
     pub read: ReadHalf<TlsStream<TcpStream>>,

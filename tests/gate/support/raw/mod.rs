@@ -24,7 +24,7 @@ pub const CORP: &str = "ww0123456789abcdef";
 pub const APP_SECRET: &str = "SimAppSecret1000002-AAAAAAAAAAAAAAAAAAAAAAA";
 /// A WeCom client.
 pub const WECOM: &str = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/116.0 Safari/537.36 wxwork/4.1.28 (MicroMessenger/6.2) WindowsWechat MailPlugin_Electron WeMail embeddisk wwmver/3.26.28.608";
-/// The answer to an upgrade.
+/// The response to an upgrade.
 pub const SWITCH: &[u8] =
     b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
 

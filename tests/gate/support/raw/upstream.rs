@@ -48,11 +48,11 @@ pub struct Recorded {
     pub own: Vec<Request>,
     /// Bytes where a request should have begun.
     pub garbage: Vec<Vec<u8>>,
-    /// What a path is answered with, instead of a small 200; `own:` before it: the gate's own calls.
+    /// The response for a path, instead of a small 200; `own:` before it: the gate's own calls.
     pub answers: HashMap<String, Vec<u8>>,
-    /// What follows the answer of a path again and again, until the connection ends.
+    /// What follows the response of a path again and again, until the connection ends.
     pub endless: HashMap<String, Vec<u8>>,
-    /// Answers (keys as in `answers`) after which the connection is closed.
+    /// Responses (keys as in `answers`) after which the connection is closed.
     pub closing: HashSet<String>,
     /// How often that has been.
     pub repeated: usize,
