@@ -58,7 +58,7 @@ fuzz: nocobase-packages ## Each fuzz target for ten minutes (SECONDS_EACH=...)
 	./fuzz/run.sh $(SECONDS_EACH)
 
 FOLDER ?= decide
-mutants: ## What of a folder of src/ no unit test notices (FOLDER=... SHARD=K/N)
+mutants: ## Which changes in a folder of src/ no test notices (FOLDER=... SHARD=K/N)
 	./tests/setup/mutants.sh $(FOLDER) $(SHARD)
 
 bench: ## Side by side with bare Pingora and nginx: ratios and medians

@@ -60,11 +60,7 @@ pub fn decide(policy: &Policy, request: &Request<'_>) -> Decision {
 
 /// The methods that a path (canonical) accepts, as in `Allow`.
 pub fn allowed(policy: &Policy, path: &str) -> &'static str {
-    match is_verify_file(policy, path) {
-        true => "GET, HEAD",
-        false if is_own(path) => own::methods(path, &policy.entries),
-        false => own::ANY,
-    }
+    if is_verify_file(policy, path) { "GET, HEAD" } else { own::methods(path, &policy.entries) }
 }
 
 /// Does this path (canonical) need to know whose session it is before the decision? The gate's own pages look at the

@@ -72,7 +72,7 @@ impl OwnPath {
 /// What may go to NocoBase, as in `Allow`.
 pub const ANY: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
-/// The methods of a path (canonical) that is the gate's, as in `Allow`.
+/// The methods of a path (canonical), as in `Allow`: [`ANY`] where the gate has no page.
 pub(super) fn methods(path: &str, entries: &[String]) -> &'static str {
     OwnPath::of(path, entries).map_or(ANY, OwnPath::methods)
 }

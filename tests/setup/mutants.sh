@@ -1,122 +1,46 @@
 #!/usr/bin/env bash
-# Changes the code of one folder in many small ways (cargo-mutants) and says which changes no unit test notices.
+# Changes the code of folders of src/ in many small ways (cargo-mutants lists them) and says which changes no test notices.
 #
-#   tests/setup/mutants.sh FOLDER [SHARD] [ARGUMENTS OF cargo mutants...]
+#   tests/setup/mutants.sh FOLDERS [SHARD]
 #
-# FOLDER is a folder of src/. SHARD is K/N: of N equal samples the K-th, from 0; without it, every mutant. Samples are the same each time.
-# Why a mutant is left out is said in tests/setup/mutants.toml. Results: target/mutants/FOLDER/mutants.out.
+# FOLDERS are folders of src/ with commas between. SHARD is K/N: of N equal samples the K-th, from 0; without it, every mutant.
+# Why a mutant is left out is said in tests/setup/mutants.toml. Results: target/mutants/RESULTS.jsonl, one line a mutant.
 #
-# So that a mutant costs seconds and not a minute, the folder is tested as a crate of its own, made of copies in target/mutants/FOLDER: the
-# folder itself, and beside it a crate `rest` of the modules that it may import (the table in docs/architecture.md), which is compiled once.
+# All mutants are compiled together, asleep, in a copy of the repository (target/mutants/tree); MUTANT=7 wakes the seventh. Each is tried with
+# the tests that reach it: the unit tests, then GATE_TESTS (24) of those in tests/gate at most; 0 leaves these out. JOBS (2) are tried at once.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 root=$PWD
-folder=${1:?a folder of src/}
-shift
+folders=${1:?folders of src/}
 shard=()
-if [[ ${1:-} =~ ^[0-9]+/[0-9]+$ ]]; then
-    shard=(--shard "$1" --sharding round-robin)
-    shift
-fi
+[ -z "${2:-}" ] || shard=(--shard "$2" --sharding round-robin)
 version=27.1.0
 if ! cargo mutants --version >/dev/null 2>&1; then
     echo "Installing cargo-mutants (a few minutes, once)"
     cargo install cargo-mutants --version "$version" --locked --quiet
 fi
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$root/target}
+here=$root/target/mutants
+tree=$here/tree
+results=$here/${folders//,/+}.jsonl
 
-# The modules that module $1 may import.
-imports() {
-    awk -F'|' -v module="\`$1\`" '
-        /^## / { here = /Which module may import which/ }
-        here && index($2, module) { gsub(/[`,]/, " ", $3); print $3 }' docs/architecture.md
-}
+mkdir -p "$tree"
+find "$tree" -mindepth 1 -maxdepth 1 -exec rm -rf {} +
+git ls-files -z --cached --others --exclude-standard |
+    while IFS= read -r -d '' file; do [ ! -e "$file" ] || printf '%s\0' "$file"; done |
+    tar -c --null -T - | tar -x -C "$tree"
+cd "$tree"
+files=()
+for folder in ${folders//,/ }; do files+=(--file "src/$folder/**" --file "src/$folder.rs"); done
+cargo mutants --list --json "${files[@]}" "${shard[@]}" --config "$root/tests/setup/mutants.toml" >"$here/list.json"
 
-declare -A rest=()
-collect() {
-    local module
-    for module in $(imports "$1"); do
-        [ -z "${rest[$module]:-}" ] || continue
-        rest[$module]=1
-        collect "$module"
-    done
-}
-collect "$folder"
-
-# Copies module $1 into the crate $2.
-copy() {
-    mkdir -p "$2/src"
-    for part in "src/$1" "src/$1.rs"; do
-        [ ! -e "$part" ] || cp -r --preserve=timestamps "$part" "$2/src/"
-    done
-}
-
-# Sections of Cargo.toml whose headers match $1; of dependencies those that the sources in $2 name.
-sections() {
-    awk -v wanted="$1" '/^\[/ { here = $0 ~ wanted } here' Cargo.toml |
-        sed -E "s#path = \"(sim|tests/standin)\"#path = \"$root/\1\"#; /^(default-run|members) =/d" |
-        while IFS= read -r line; do
-            name=${line%%[ .=]*}
-            if [ -z "${2:-}" ] || [[ $line == "["* ]] || grep -rqw --include='*.rs' "${name//-/_}" "$2"; then echo "$line"; fi
-        done
-}
-
-crate=$root/target/mutants/$folder
-rm -rf "$crate/src" "$crate/rest/src"
-copy "$folder" "$crate"
-for module in "${!rest[@]}"; do copy "$module" "$crate/rest"; done
-# What is visible in one crate is to be visible in both.
-find "$crate/rest/src" -name '*.rs' -exec sed -i 's/pub(crate)/pub/' {} +
+# Asleep or not, mutants are no good style.
+sed -i '/^\[lints\]/,/^$/d; s/^debug = "line-tables-only"/debug = false/' Cargo.toml
+# A gate that a test starts with a clean environment is to know what is awake.
+find tests/gate -name '*.rs' -exec sed -i \
+    's/\.env_clear()/.env_clear().envs(std::env::vars().filter(|(name, _)| name.starts_with("MUTANT")))/' {} +
 # A property that a mutant breaks is nearly always broken by the first few cases.
-find "$crate/src" -name '*.rs' -exec sed -i -E 's/with_cases\([0-9_]+\)/with_cases(64)/' {} +
+find src -name '*.rs' -exec sed -i -E 's/with_cases\([0-9_]+\)/with_cases(64)/' {} +
 export PROPTEST_CASES=64
-{
-    echo '#![allow(warnings)]'
-    [ ${#rest[@]} -eq 0 ] || printf 'pub use rest::%s;\n' "${!rest[@]}"
-    echo "pub mod $folder;"
-} >"$crate/src/lib.rs"
-{
-    echo '#![allow(warnings)]'
-    [ ${#rest[@]} -eq 0 ] || printf 'pub mod %s;\n' "${!rest[@]}"
-} >"$crate/rest/src/lib.rs"
-{
-    sections '^\[(workspace|workspace.package|workspace.dependencies|package|lib|profile.*)\]' |
-        sed -E 's/^\[workspace\]/&\nmembers = ["rest"]/; s/^name = "wecom-gate"/name = "gate-'"$folder"'"/'
-    sections '^\[dev-dependencies\]' "$crate/src"
-    sections '^\[dependencies\]' "$crate/src"
-    echo "rest = { path = \"rest\", package = \"rest-$folder\" }"
-    printf '[profile.dev.package."gate-%s"]\ndebug = false\n' "$folder"
-} >"$crate/Cargo.toml"
-{
-    sections '^\[package\]' | sed "s/^name = .*/name = \"rest-$folder\"/"
-    printf '[lib]\nname = "rest"\n'
-    sections '^\[dependencies\]' "$crate/rest/src"
-} >"$crate/rest/Cargo.toml"
-cp Cargo.lock "$crate/Cargo.lock"
-# Tests read these.
-ln -sfn "$root/docs" "$crate/docs"
-cp -r proptest-regressions "$crate/"
 
-export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$root/target} PROPTEST_DISABLE_FAILURE_PERSISTENCE=true PROPTEST_MAX_SHRINK_ITERS=0
-cd "$crate"
-# The tests hold without a change; this also compiles what all mutants share.
-cargo test --quiet --package "gate-$folder" --lib
-mutants() {
-    cargo mutants --in-place --package "gate-$folder" --config "$root/tests/setup/mutants.toml" --baseline skip \
-        --timeout "${TIMEOUT:-300}" --colors never "$@"
-}
-count() { cat mutants.out/"$1".txt 2>/dev/null | wc -l; }
-
-# First without the tests that go through all cases there are; what those let pass is tried again with them.
-mutants "${shard[@]}" "$@" -- --lib -- --skip properties || true
-caught=$(count caught) timeout=$(count timeout) missed=$(count missed)
-if [ "$missed" -gt 0 ]; then
-    first=$(<mutants.out/missed.txt)
-    mapfile -t again < <(sed -E 's/[][(){}.*+?^$|\\]/\\&/g; s/^/--re=^/; s/$/$/' <<<"$first")
-    mutants "${again[@]}" -- --lib || true
-    # Some that were not asked for are tried again too.
-    still=$(cat mutants.out/{missed,timeout}.txt | grep -cFx "$first" || true)
-    caught=$((caught + missed - still)) missed=$still
-fi
-printf '%s: %s viable mutants, %s caught, %s missed, %s ran for too long\n' \
-    "$folder" "$((caught + missed + timeout))" "$caught" "$missed" "$timeout"
-[ "$missed" -eq 0 ]
+cargo run --quiet --manifest-path "$root/tests/mutants/Cargo.toml" -- "$tree" "$here/list.json" "$results"

@@ -8,7 +8,7 @@ fn r44_headers_are_found_in_every_spelling() {
     for name in ["X-Hostname", "x_hostname", "x.hostname", "X-HOSTNAME"] {
         assert_eq!(AppHeader::find(name), Some(AppHeader::Hostname), "{name}");
     }
-    for name in ["x-apps", "xapp", "x-ap", "y-app", "x-host-name", "x-hostnames", "host", ""] {
+    for name in ["x-apps", "xapp", "x-ap", "y-app", "y-hostname", "x-host-name", "x-hostnames", "host", ""] {
         assert_eq!(AppHeader::find(name), None, "{name}");
     }
 }

@@ -187,3 +187,12 @@ proptest! {
         language(&ua);
     }
 }
+
+#[test]
+fn who_uses_a_phone_is_said_or_known() {
+    for mobile in [true, false] {
+        assert_eq!(Caller::WeCom { mobile }.is_mobile(), mobile);
+        assert_eq!(Caller::Browser { mobile }.is_mobile(), mobile);
+    }
+    assert!(Caller::WeChat.is_mobile() && !Caller::Program.is_mobile());
+}

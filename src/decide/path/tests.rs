@@ -19,6 +19,7 @@ fn r01_what_is_forwarded_is_what_was_decided_on() {
         ("/.well-known/x", "/.well-known/x"),
         ("/..a/b..", "/..a/b.."),
         ("/files/%e4%b8%ad%E6%96%87.pdf", "/files/%E4%B8%AD%E6%96%87.pdf"),
+        ("/caf%c3%a9/%DF%bf", "/caf%C3%A9/%DF%BF"),
         ("/files/%f0%9f%98%80", "/files/%F0%9F%98%80"),
         ("/a%20b", "/a%20b"),
         ("/a%3fb", "/a%3Fb"),

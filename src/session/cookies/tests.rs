@@ -41,6 +41,10 @@ fn lines_to_the_letter() {
     assert_eq!(SECURE.set_out(), "__Host-wecom_gate_out=1; HttpOnly; SameSite=Lax; Secure; Path=/");
     assert_eq!(PLAIN.set_tries(3), "wecom_gate_tries=3; HttpOnly; SameSite=Lax; Path=/; Max-Age=60");
     assert_eq!(
+        PLAIN.set_form_redirects(3, 1),
+        "wecom_gate_tries=3.1; HttpOnly; SameSite=Lax; Path=/; Max-Age=60"
+    );
+    assert_eq!(
         SECURE.delete(SECURE.session()),
         "__Host-wecom_gate=; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT"
     );
@@ -121,6 +125,28 @@ fn r17_too_many_cookies_or_bytes_are_refused() {
     let long = vec![b'a'; MAX_COOKIE_BYTES];
     assert!(OwnCookies::parse(&PLAIN, [&long[..]]).is_ok());
     assert_eq!(OwnCookies::parse(&PLAIN, [&long[..], b"b"]).unwrap_err(), Failure::HeadersTooLarge);
+}
+
+#[test]
+fn r34_too_many_flows_are_deleted_by_name_and_nothing_else_is() {
+    let flows = |from: usize, to: usize| {
+        (from..to).map(|i| format!("wecom_gate_flow_0{i:07}=x")).collect::<Vec<_>>().join("; ")
+    };
+    let (first, second) = (format!("a=b; wecom_gate=x; {}", flows(0, 2)), flows(2, 90));
+    let deleted = PLAIN.delete_flows([first.as_bytes(), second.as_bytes()]);
+    let expected: Vec<String> =
+        (0..MAX_DELETIONS).map(|i| PLAIN.delete(&format!("wecom_gate_flow_0{i:07}"))).collect();
+    assert_eq!(deleted, expected);
+}
+
+#[test]
+fn the_first_cookie_of_a_name_counts() {
+    let headers: [&[u8]; 3] = [b"ab=0; b; a=1; a=2", b"a=3", b"c="];
+    let first = |name: &str| first_cookie(headers, name.as_bytes());
+    assert_eq!(first("a"), Some(&b"1"[..]));
+    assert_eq!(first("c"), Some(&b""[..]));
+    assert_eq!(first("b"), None);
+    assert_eq!(first("A"), None);
 }
 
 #[test]

@@ -189,6 +189,34 @@ fn r17_thirty_tabs_keep_their_flows_and_a_further_one_ends_the_oldest() {
     assert!(!states[..150].iter().any(open) && states[170..].iter().all(open));
 }
 
+#[test]
+fn r17_a_flow_that_just_fits_ends_no_other() {
+    let flows = flows();
+    let begin = |bytes: usize, header: &str, now| {
+        let request = request(&format!("/{}", "x".repeat(bytes)));
+        flows.begin(&parse(&flows, header), request, 0, now).unwrap()
+    };
+    // With the `; ` that joins it to the others.
+    let size = |begun: &Begun| pair(&begun.set_cookies[0]).len() + 2;
+    let mut exact = 0;
+    for first in 1200..1204 {
+        let open = [begin(first, "", NOW), begin(1200, "", later(1)), begin(1200, "", later(2))];
+        let header = open.iter().map(|begun| pair(&begun.set_cookies[0])).collect::<Vec<_>>().join("; ");
+        let bytes = open.iter().map(size).sum::<usize>();
+        for last in 0..MAX_TARGET {
+            let begun = begin(last, &header, later(3));
+            let all = bytes + size(&begun);
+            let expected = if all > MAX_FLOW_BYTES { vec![header_name(&open[0])] } else { Vec::new() };
+            assert_eq!(names_deleted(&begun), expected, "{all}");
+            exact += usize::from(all == MAX_FLOW_BYTES);
+            if all > MAX_FLOW_BYTES + 8 {
+                break;
+            }
+        }
+    }
+    assert!(exact > 0, "tried");
+}
+
 fn header_name(begun: &Begun) -> String {
     pair(&begun.set_cookies[0]).split('=').next().unwrap().to_owned()
 }
@@ -233,6 +261,8 @@ fn overlong_targets_lose_their_query_or_become_the_root() {
     let long = "x".repeat(MAX_TARGET);
     for (target, kept) in [
         (format!("/{}", &long[1..]), format!("/{}", &long[1..])),
+        (format!("/a?{}", &long[3..]), format!("/a?{}", &long[3..])),
+        (format!("/{}?q=1", &long[1..]), format!("/{}", &long[1..])),
         (format!("/admin?q={long}"), "/admin".to_owned()),
         (format!("/m#{long}"), "/m".to_owned()),
         (format!("/{long}?q=1"), "/".to_owned()),

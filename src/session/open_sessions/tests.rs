@@ -98,3 +98,24 @@ fn r32_a_forgotten_session_with_an_open_stream_still_ends() {
     assert!(!stream.stream().is_ended(), "nobody knew of it");
     assert!(!cache.keep(session.sid, &seen));
 }
+
+#[test]
+fn r32_cookies_are_opened_again_under_each_new_configuration() {
+    let stream = OpenStream::new(session(), Vec::new(), 1);
+    assert!(stream.is_of(1) && !stream.is_of(2));
+    stream.opened_under(2);
+    assert!(stream.is_of(2) && !stream.is_of(1));
+}
+
+#[tokio::test]
+async fn r32_the_sessions_are_looked_at_again_when_they_are_to_be() {
+    let cache = cache();
+    let waiting = tokio::spawn({
+        let cache = cache.clone();
+        async move { cache.changed().await }
+    });
+    tokio::task::yield_now().await;
+    assert!(!waiting.is_finished());
+    cache.look_again();
+    waiting.await.unwrap();
+}

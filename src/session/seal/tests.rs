@@ -146,6 +146,11 @@ fn r14_rotation_keeps_old_texts_open_until_their_key_goes() {
 #[test]
 fn r17_oversized_texts_are_neither_made_nor_opened() {
     let ring = ring(&[1]);
+    let sealed = |bytes| ring.seal(Purpose::Flow, b"c", &"x".repeat(bytes));
+    let longest = (2800..MAX_TEXT).take_while(|bytes| sealed(*bytes).is_ok()).last().unwrap();
+    let text = sealed(longest).unwrap();
+    assert_eq!(text.len(), MAX_TEXT);
+    assert!(ring.open::<String>(Purpose::Flow, b"c", text.as_bytes()).is_some());
     assert_eq!(ring.seal(Purpose::Flow, b"c", &"x".repeat(MAX_TEXT)), Err(Failure::TooLarge));
     let fits = ring.seal(Purpose::Flow, b"c", &"x".repeat(2800)).unwrap();
     assert!(ring.open::<String>(Purpose::Flow, b"c", fits.as_bytes()).is_some());

@@ -134,6 +134,20 @@ fn a_session_dies_with_its_entry_or_company() {
 }
 
 #[test]
+fn r32_cookies_hold_a_session_however_old_as_long_as_keys_and_entry_are_there() {
+    let (mine, another) =
+        (Session::begin(member(), at(0)).unwrap(), Session::begin(member(), at(0)).unwrap());
+    let header = pair(&cookies().write(&mine, at(0)).unwrap());
+    let hold = |all: &SessionCookies, header: &str, sid| {
+        all.hold(&OwnCookies::parse(all.names(), [header.as_bytes()]).unwrap(), sid)
+    };
+    assert!(hold(&cookies(), &header, mine.sid));
+    assert!(!hold(&cookies(), &header, another.sid));
+    assert!(!hold(&cookies(), "a=b", mine.sid));
+    assert!(!hold(&cookies_of(true, vec![company("wecom", "ww2")]), &header, mine.sid), "its entry is gone");
+}
+
+#[test]
 fn r13_a_session_opens_only_under_its_own_cookie_name() {
     let secure = cookies();
     let plain = cookies_of(false, vec![company("wecom", "ww1")]);

@@ -59,6 +59,7 @@ fn r21_a_member_who_leaves_loses_all_sessions_and_others_keep_theirs() {
     for s in mine.iter().chain(&others) {
         seen.insert_checked(s, NOW);
     }
+    assert_eq!((seen.members(), seen.count()), (1 + others.len(), 2 + others.len() as u64));
     let mut ended = seen.end_member("wecom", "ZHANGSAN", later(10));
     ended.sort();
     let mut expected: Vec<Uuid> = mine.iter().map(|s| s.sid).collect();
@@ -74,6 +75,37 @@ fn r21_a_member_who_leaves_loses_all_sessions_and_others_keep_theirs() {
     assert!(seen.insert_checked(&session_of("wecom", "zhangSan", later(9)), later(20)).is_ended());
     // The member is back.
     assert!(!seen.insert_checked(&session_of("wecom", "ZhangSan", later(11)), later(20)).is_ended());
+}
+
+#[test]
+fn r21_an_event_that_arrives_late_or_twice_ends_only_what_began_before_it() {
+    let seen = store();
+    let (old, new) = (session(), session_of("wecom", "ZhangSan", later(20)));
+    for s in [&old, &new] {
+        seen.insert_checked(s, later(20));
+    }
+    assert_eq!(seen.end_member("wecom", "ZhangSan", later(10)), [old.sid]);
+    assert!(seen.end_member("wecom", "ZhangSan", later(10)).is_empty(), "it has ended already");
+    assert!(seen.get(old.sid).unwrap().is_ended() && !seen.get(new.sid).unwrap().is_ended());
+    // The moment of the event itself is before it.
+    assert_eq!(seen.end_member("wecom", "ZhangSan", later(20)), [new.sid]);
+}
+
+#[test]
+fn r32_a_forgotten_session_is_kept_again_unless_its_member_left_meanwhile() {
+    let seen = store();
+    let (old, new) = (session(), session_of("wecom", "ZhangSan", later(20)));
+    for (s, stays) in [(&old, false), (&new, true)] {
+        let known = seen.insert_checked(s, later(20));
+        assert!(seen.keep(s.sid, &known), "not forgotten");
+        seen.forget(s.sid);
+        assert_eq!(seen.count(), 0);
+        assert!(seen.keep(s.sid, &known), "nothing has happened");
+        seen.forget(s.sid);
+        seen.end_member("wecom", "zhangsan", later(10));
+        assert_eq!(seen.keep(s.sid, &known), stays);
+        seen.forget(s.sid);
+    }
 }
 
 #[test]
@@ -117,6 +149,33 @@ fn rechecks_spread_out_but_never_later() {
 }
 
 #[test]
+fn each_session_has_its_turn_once_in_a_round() {
+    let seen = store();
+    let mut turns = [0; 16];
+    for first in 0..=255_u8 {
+        let mut s = session();
+        s.sid = Uuid::from_bytes([first; 16]);
+        let seen = seen.insert_checked(&s, NOW);
+        for round in [0, 16, 1_600_000_000] {
+            let mine: Vec<u64> = (0..16).filter(|second| seen.is_turn(round + second, 16)).collect();
+            assert_eq!(mine, [u64::from(first) % 16]);
+        }
+        turns[usize::from(first) % 16] += 1;
+    }
+    assert_eq!(turns, [16; 16]);
+}
+
+#[test]
+fn what_is_known_of_the_last_visit_only_goes_forward() {
+    let seen = store().insert_checked(&session(), NOW);
+    for (saw, known) in [(5, 5), (3, 5), (5, 5), (9, 9)] {
+        seen.saw(later(saw));
+        assert_eq!(seen.signed_in_at(), NOW);
+        assert_eq!(seen.last_seen(), later(known));
+    }
+}
+
+#[test]
 fn exactly_one_of_many_threads_gets_the_order() {
     let seen = store().insert_checked(&session(), NOW);
     for round in 1..50 {
@@ -140,18 +199,21 @@ fn exactly_one_of_many_threads_gets_the_order() {
 
 #[test]
 fn tokens_are_minted_again_after_ten_minutes() {
-    let seen = store().insert_checked(&session(), NOW);
+    let store = store();
+    let seen = store.insert_checked(&session(), NOW);
     let never = || -> Result<Token, Failure> { panic!("minted without need") };
     assert_eq!(seen.token(NOW, || Err(Failure::Internal)).unwrap_err(), Failure::Internal);
     let first = seen.token(NOW, || token("a.b.c", NOW)).unwrap();
-    assert_eq!(first.bearer(), "Bearer a.b.c");
+    assert_eq!((first.minted_at(), first.bearer().to_str().unwrap()), (NOW, "Bearer a.b.c"));
     assert_eq!((first.jwt(), first.cookies()), ("a.b.c", "nb_auth_token_main=a.b.c"));
     assert!(Arc::ptr_eq(&first, &seen.token(later(599), never).unwrap()));
     assert_eq!(seen.token(later(600), || token("d", later(600))).unwrap().jwt(), "d");
     seen.drop_token();
     assert_eq!(seen.token(later(601), || token("e", later(601))).unwrap().jwt(), "e");
+    store.forget_tokens();
+    assert_eq!(seen.token(later(601), || token("f", later(601))).unwrap().jwt(), "f");
     // The clock was put back.
-    assert_eq!(seen.token(NOW, || token("f", NOW)).unwrap().jwt(), "f");
+    assert_eq!(seen.token(NOW, || token("g", NOW)).unwrap().jwt(), "g");
 }
 
 #[test]

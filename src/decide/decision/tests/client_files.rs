@@ -1,7 +1,7 @@
 //! Which requests ask for a file of NocoBase's client.
 
 use super::*;
-use crate::decide::{FileKind, Naming, client_file};
+use crate::decide::{ClientFile, FileKind, Naming, client_file};
 
 fn naming(policy: &Policy, target: &str) -> Option<Naming> {
     let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
@@ -101,6 +101,58 @@ fn r25_a_page_in_place_of_a_file_is_none() {
     assert!(FileKind::Script.takes("Application/JavaScript; charset=utf-8"));
     assert!(FileKind::Style.takes("text/css") && FileKind::Image.takes("image/vnd.microsoft.icon"));
     assert!(!FileKind::Image.takes("image/svg+xml"), "it may hold scripts");
+}
+
+#[test]
+fn r25_each_kind_takes_its_own_types_and_no_other_kinds() {
+    let kinds = [
+        (FileKind::Script, &["text/javascript", "application/javascript", "application/x-javascript"][..]),
+        (FileKind::Style, &["text/css"]),
+        (FileKind::Json, &["application/json", "application/manifest+json", "text/json"]),
+        (FileKind::Texts, &["application/json"]),
+        (FileKind::Wasm, &["application/wasm"]),
+        (FileKind::Svg, &["image/svg+xml"]),
+        (FileKind::Image, &["image/png", "image/x-icon"]),
+        (
+            FileKind::Font,
+            &[
+                "font/woff2",
+                "application/font-woff",
+                "application/x-font-ttf",
+                "application/vnd.ms-fontobject",
+            ],
+        ),
+    ];
+    for content_type in kinds.iter().flat_map(|(_, types)| *types) {
+        for (kind, types) in &kinds {
+            assert_eq!(kind.takes(content_type), types.contains(content_type), "{kind:?} {content_type}");
+        }
+    }
+    for (kind, _) in kinds {
+        assert_eq!(kind.is_text(), !matches!(kind, FileKind::Image | FileKind::Font), "{kind:?}");
+    }
+}
+
+#[test]
+fn r25_endings_say_the_kind() {
+    let policy = policy();
+    for (endings, kind) in [
+        (&["js", "mjs"][..], FileKind::Script),
+        (&["css"], FileKind::Style),
+        (&["json", "map", "webmanifest"], FileKind::Json),
+        (&["wasm"], FileKind::Wasm),
+        (&["svg"], FileKind::Svg),
+        (&["png", "jpg", "jpeg", "gif", "webp", "avif", "ico"], FileKind::Image),
+        (&["woff", "woff2", "ttf", "otf", "eot"], FileKind::Font),
+    ] {
+        for ending in endings {
+            let path = format!("/assets/x.{ending}");
+            let file = client_file(&policy, "GET", &path, None).unwrap();
+            assert_eq!(file.kind, kind, "{ending}");
+            assert!(file.may_be(b"") && file.may_be(b"x"), "{ending}");
+            assert!(!ClientFile { kind: FileKind::Texts, ..file }.may_be(b"x"), "texts name their language");
+        }
+    }
 }
 
 #[test]

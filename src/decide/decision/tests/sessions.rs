@@ -177,6 +177,26 @@ fn a_credential_of_ones_own_is_judged_by_itself() {
 }
 
 #[test]
+fn an_invalid_token_is_the_phantom_of_an_ended_session_in_calls_only() {
+    for (request, expected) in [
+        (call("/api/users:list"), no(Failure::SessionEnded)),
+        (page("/admin"), no_page(Failure::InvalidToken)),
+    ] {
+        let request = Request { credential: Credential::Invalid, session: SessionState::Ended, ..request };
+        assert_eq!(decide(&policy(), &request), expected);
+    }
+}
+
+#[test]
+fn a_token_keeps_its_own_name_where_strangers_may_pass_too() {
+    let open = Request { path: "/open/x", ..signed_in(call("/open/x")) };
+    for credential in [Credential::ApiToken, Credential::OwnToken] {
+        let options = options(&policy(), &Request { credential, ..open });
+        assert_eq!((options.identity, options.strip_token), (Identity::Token, false), "{credential:?}");
+    }
+}
+
+#[test]
 fn a_token_in_the_address_signs_nobody_in() {
     for (path, query, want) in [
         ("/admin", "token=x", "/admin"),
@@ -231,6 +251,13 @@ fn r27_the_script_goes_into_nocobases_pages_and_never_into_files() {
         ("/api/x:export", false),
     ] {
         assert_eq!(options(&policy(), &signed_in(page(path))).put_script, script, "{path}");
+    }
+    // Below the public path as well as at the root.
+    let below = Policy { public_path: "/crm/".to_owned(), ..policy() };
+    for (path, script) in
+        [("/crm/admin", true), ("/crm/files/main/1.html", false), ("/files/main/1.html", false)]
+    {
+        assert_eq!(options(&below, &signed_in(page(path))).put_script, script, "{path}");
     }
 }
 
@@ -298,6 +325,27 @@ fn r16_nocobases_own_sign_out_is_found_to_the_letter() {
     ] {
         let request = Request { method: "POST", credential, ..signed_in(call(path)) };
         assert_eq!(options(policy, &request).signs_out, signs_out, "{path} {credential:?}");
+    }
+}
+
+#[test]
+fn each_path_names_the_methods_that_it_accepts() {
+    let any = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+    for (path, methods) in [
+        ("/WW_verify_a.txt", "GET, HEAD"),
+        ("/WW_verify_c.txt", any),
+        ("/admin", any),
+        ("/wecom-gate/login", "GET"),
+        ("/wecom-gate/callback", "GET"),
+        ("/wecom-gate/sign-in", "GET, HEAD"),
+        ("/wecom-gate/me", "GET, HEAD"),
+        ("/wecom-gate/gate.js", "GET, HEAD"),
+        ("/wecom-gate/logout", "GET, HEAD, POST"),
+        ("/wecom-gate/events/second", "GET, POST"),
+        ("/wecom-gate/events/third", any),
+        ("/wecom-gate/auth", any),
+    ] {
+        assert_eq!(allowed(&policy(), path), methods, "{path}");
     }
 }
 

@@ -97,6 +97,13 @@ fn a_page_in_a_frame_gets_a_page_and_no_redirect() {
                 assert_eq!(decide(&policy(), &request), no_page(Failure::NoSession), "{dest} {site} {path}");
                 let script = Request { sec_fetch_mode: Some("no-cors"), ..request };
                 assert_eq!(decide(&policy(), &script), no(Failure::NoSession), "{dest} {site} {path}");
+                for no_page in [Request { method: "POST", ..request }, Request { upgrade: true, ..request }] {
+                    let decision = decide(&policy(), &no_page);
+                    assert!(
+                        matches!(decision, Decision::Refuse { page: false, .. }),
+                        "{no_page:?} {decision:?}"
+                    );
+                }
             }
         }
     }

@@ -1,0 +1,150 @@
+//! Says which changes of the code no test notices: all mutants that `cargo mutants` lists, in one build (`switch`), each tried with the tests
+//! that reach it (`tests`). `tests/setup/mutants.sh` prepares what this reads.
+//!
+//!     wecom-gate-mutants TREE LIST RESULTS
+//!
+//! TREE is a copy of the repository that may be changed, LIST the mutants, RESULTS the file for one line of JSON a mutant.
+mod switch;
+mod tests;
+mod tree;
+
+use std::{
+    collections::BTreeMap,
+    error::Error,
+    fs::File,
+    io::Write,
+    path::Path,
+    sync::{Mutex, atomic::AtomicUsize, atomic::Ordering},
+    time::{Duration, Instant},
+};
+
+use serde::Serialize;
+
+use crate::{switch::Mutant, tests::Tests};
+
+/// What became of a mutant.
+#[derive(Clone, Serialize)]
+#[serde(tag = "outcome", content = "why", rename_all = "snake_case")]
+pub enum Outcome {
+    /// This test failed.
+    Caught(String),
+    /// The tests ran for too long.
+    TimedOut,
+    /// So many tests that reach it passed.
+    Missed(usize),
+    /// The unit tests that reach it, if any, passed; those of the whole process were not asked.
+    Survived,
+    /// No test reaches it.
+    NotReached,
+    /// It does not compile: the code of the error.
+    Unviable(String),
+    /// It cannot be written into a build with others.
+    NotTried(String),
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    name: &'a str,
+    #[serde(flatten)]
+    outcome: &'a Outcome,
+}
+
+/// The files that are tried first.
+const FIRST: [&str; 2] = ["src/decide/", "src/session/"];
+
+fn number(name: &str, default: usize) -> usize {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().collect();
+    let [_, tree, list, results] = arguments.as_slice() else {
+        return Err("wecom-gate-mutants TREE LIST RESULTS".into());
+    };
+    let tree = Path::new(tree);
+    let mutants: Vec<Mutant> = serde_json::from_reader(File::open(list)?)?;
+    println!("{} mutants", mutants.len());
+
+    let mut outcomes: Vec<Option<Outcome>> = vec![None; mutants.len()];
+    tree::write(tree, &mutants, &mut outcomes)?;
+    let mut tests = Tests::new(tree, mutants.len())?;
+    tests.prepare(0)?;
+
+    let out = Mutex::new(File::create(results)?);
+    let tell = |id: usize, outcome: &Outcome| {
+        let line = Line { name: &mutants[id].name, outcome };
+        let line = serde_json::to_string(&line).expect("a line is plain data");
+        writeln!(out.lock().unwrap(), "{line}").expect("the results are written");
+    };
+    outcomes
+        .iter()
+        .enumerate()
+        .filter_map(|(id, outcome)| Some((id, outcome.as_ref()?)))
+        .for_each(|(id, o)| tell(id, o));
+    let mut todo: Vec<usize> = (0..mutants.len()).filter(|id| outcomes[*id].is_none()).collect();
+    // In no order of the source, so that what is tried before the time is up is a fair sample.
+    todo.sort_by_key(|id| {
+        let first = FIRST.iter().any(|folder| mutants[*id].file.starts_with(folder));
+        (!first, id.wrapping_mul(2_654_435_761) % 65_521)
+    });
+    let end = Instant::now() + Duration::from_secs(60 * number("MINUTES", 6000) as u64);
+    let outcomes = Mutex::new(outcomes);
+    let each = |todo: &[usize], attempt: &(dyn Fn(usize, usize) -> Outcome + Sync)| {
+        let next = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            for worker in 0..number("JOBS", 2) {
+                let (next, outcomes, tell) = (&next, &outcomes, &tell);
+                scope.spawn(move || {
+                    while Instant::now() < end
+                        && let Some(id) = todo.get(next.fetch_add(1, Ordering::Relaxed))
+                    {
+                        let outcome = attempt(*id, worker);
+                        tell(*id, &outcome);
+                        outcomes.lock().unwrap()[*id] = Some(outcome);
+                    }
+                });
+            }
+        });
+    };
+    each(&todo, &|id, worker| tests.attempt(id, worker));
+    let most = number("GATE_TESTS", 24);
+    todo.retain(|id| matches!(outcomes.lock().unwrap()[*id], Some(Outcome::Survived)));
+    println!("{} survive the unit tests", todo.len());
+    if most > 0 && Instant::now() < end {
+        tests.prepare(1)?;
+        each(&todo, &|id, worker| tests.attempt_whole(id, &mutants[id].file, most, worker));
+    }
+
+    report(&mutants, &outcomes.into_inner()?);
+    Ok(())
+}
+
+/// Prints a row for each folder, and every mutant that was missed.
+fn report(mutants: &[Mutant], outcomes: &[Option<Outcome>]) {
+    let mut rows: BTreeMap<&str, [usize; 7]> = BTreeMap::new();
+    for (mutant, outcome) in mutants.iter().zip(outcomes) {
+        let folder = mutant.file.split('/').nth(1).unwrap_or_default();
+        let column = match outcome {
+            Some(Outcome::Caught(_)) => 0,
+            Some(Outcome::TimedOut) => 1,
+            Some(Outcome::Missed(_)) => 2,
+            Some(Outcome::NotReached) => 3,
+            Some(Outcome::Survived) => 4,
+            Some(Outcome::Unviable(_)) => 5,
+            Some(Outcome::NotTried(_)) | None => 6,
+        };
+        rows.entry(folder).or_default()[column] += 1;
+        if column == 2 || column == 3 {
+            println!("{}: {}", if column == 2 { "missed" } else { "not reached" }, mutant.name);
+        }
+    }
+    println!(
+        "folder: caught, ran for too long, missed, not reached, survived the unit tests and not tried with others, not viable, not tried; caught of viable"
+    );
+    for (folder, row) in rows {
+        let [caught, slow, missed, unreached, survived, ..] = row;
+        let viable = caught + slow + missed + unreached + survived;
+        let share = 100.0 * (caught + slow) as f64 / viable.max(1) as f64;
+        println!("{folder}: {row:?}; {share:.1} % of {viable}");
+    }
+}

@@ -1,0 +1,238 @@
+//! Builds the tests once, finds which tests reach which mutants, and tries a mutant with those.
+
+use std::{
+    collections::HashMap,
+    error::Error,
+    io::{BufRead, BufReader},
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::{Mutex, atomic::AtomicUsize, atomic::Ordering, mpsc},
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+
+use crate::Outcome;
+
+/// So many tests of the whole process are run at once: they mostly wait.
+const AT_ONCE: usize = 6;
+
+/// A test that takes longer without a mutant would take longer than all others together: a unit test, one of the whole process.
+const SLOW: [Duration; 2] = [Duration::from_secs(20), Duration::from_secs(60)];
+
+pub struct Tests {
+    tree: PathBuf,
+    /// The unit tests, then those of the whole process.
+    programs: [PathBuf; 2],
+    /// For each mutant the tests of both programs that reach it, those that reach least first.
+    reaching: Vec<[Vec<String>; 2]>,
+    /// How many mutants of a file each test of the whole process has caught.
+    useful: Mutex<HashMap<(String, String), usize>>,
+}
+
+enum Verdict {
+    Passed,
+    Failed(String),
+    TimedOut,
+}
+
+impl Tests {
+    pub fn new(tree: &Path, mutants: usize) -> Result<Tests, Box<dyn Error>> {
+        Ok(Tests {
+            tree: std::path::absolute(tree)?,
+            programs: Default::default(),
+            reaching: vec![Default::default(); mutants],
+            useful: Mutex::default(),
+        })
+    }
+
+    /// Builds the unit tests (0) or those of the whole process (1), and runs each alone and without a mutant. What fails or is slow is left out.
+    pub fn prepare(&mut self, kind: usize) -> Result<(), Box<dyn Error>> {
+        let wanted: &[&str] = [&["--lib"] as &[&str], &["--test", "gate"]][kind];
+        let output = Command::new("cargo")
+            .args(["test", "--quiet", "--no-run", "--message-format", "json"])
+            .args(wanted)
+            .current_dir(&self.tree)
+            .stderr(Stdio::inherit())
+            .output()?;
+        self.programs[kind] = String::from_utf8_lossy(&output.stdout)
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+            .filter(|line| {
+                line["profile"]["test"] == true && line["target"]["kind"][0] == ["lib", "test"][kind]
+            })
+            .find_map(|line| line["executable"].as_str().map(PathBuf::from))
+            .ok_or("the tests do not compile")?;
+        let output = Command::new(&self.programs[kind]).args(["--list", "--format", "terse"]).output()?;
+        let names: Vec<String> = String::from_utf8_lossy(&output.stdout)
+            .lines()
+            .filter_map(|line| line.strip_suffix(": test").map(String::from))
+            .collect();
+        let (next, found, names) = (AtomicUsize::new(0), Mutex::new(Vec::new()), names.as_slice());
+        std::thread::scope(|scope| {
+            for worker in 0..[3, AT_ONCE][kind] {
+                let (this, names, next, found) = (&*self, names, &next, &found);
+                scope.spawn(move || {
+                    while let Some(name) = names.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        match this.reached_by(kind, name, worker) {
+                            Some(ids) => found.lock().unwrap().push((ids, name)),
+                            None => println!("fails or is slow without a mutant, and is left out: {name}"),
+                        }
+                    }
+                });
+            }
+        });
+        let mut found = found.into_inner().map_err(|_| "a test could not be started")?;
+        println!("{} tests in {}", found.len(), self.programs[kind].display());
+        found.sort_by_key(|(ids, _)| ids.len());
+        for (ids, name) in found {
+            for id in ids {
+                self.reaching[id][kind].push(name.clone());
+            }
+        }
+        Ok(())
+    }
+
+    fn reached_by(&self, kind: usize, name: &str, worker: usize) -> Option<Vec<usize>> {
+        let file = self.tree.join(format!("reached-{worker}"));
+        for _ in 0..2 {
+            let begun = Instant::now();
+            let _ = std::fs::remove_file(&file);
+            let names = [name.to_string()];
+            if let Verdict::Passed =
+                self.run(kind, &names, ("MUTANTS_REACHED", &file.to_string_lossy()), worker)
+            {
+                let text = std::fs::read_to_string(&file).unwrap_or_default();
+                let mut ids: Vec<usize> = text.lines().filter_map(|line| line.parse().ok()).collect();
+                ids.sort_unstable();
+                ids.dedup();
+                ids.retain(|id| *id < self.reaching.len());
+                return (begun.elapsed() < SLOW[kind]).then_some(ids);
+            }
+        }
+        None
+    }
+
+    /// Tries one mutant with the unit tests, first with those that reach little else.
+    pub fn attempt(&self, id: usize, worker: usize) -> Outcome {
+        let awake = id.to_string();
+        let (first, rest) = self.reaching[id][0].split_at(self.reaching[id][0].len().min(12));
+        for names in [first, rest].into_iter().filter(|names| !names.is_empty()) {
+            match self.run(0, names, ("MUTANT", &awake), worker) {
+                Verdict::Failed(name) => return Outcome::Caught(name),
+                Verdict::TimedOut => return Outcome::TimedOut,
+                Verdict::Passed => {}
+            }
+        }
+        Outcome::Survived
+    }
+
+    /// Tries one mutant with at most `most` tests of the whole process, the most promising first.
+    pub fn attempt_whole(&self, id: usize, file: &str, most: usize, worker: usize) -> Outcome {
+        let [unit, whole] = &self.reaching[id];
+        if unit.is_empty() && whole.is_empty() {
+            return Outcome::NotReached;
+        }
+        let awake = id.to_string();
+        let awake = ("MUTANT", awake.as_str());
+        let mut waiting: Vec<String> = whole.clone();
+        {
+            let useful = self.useful.lock().unwrap();
+            let caught = |name: &String| useful.get(&(file.to_string(), name.clone())).copied().unwrap_or(0);
+            waiting.sort_by_key(|name| std::cmp::Reverse(caught(name)));
+        }
+        waiting.truncate(most);
+        let tried = unit.len() + waiting.len();
+        while !waiting.is_empty() {
+            let batch: Vec<String> = waiting.iter().take(AT_ONCE).cloned().collect();
+            match self.run(1, &batch, awake, worker) {
+                Verdict::Passed => {
+                    waiting.drain(..batch.len());
+                }
+                Verdict::TimedOut => return Outcome::TimedOut,
+                Verdict::Failed(name) => {
+                    // Once more, alone: a busy machine can make a test fail too.
+                    match self.run(1, &[name.clone()], awake, worker) {
+                        Verdict::Passed => {
+                            waiting.retain(|other| *other != name);
+                            if !batch.contains(&name) {
+                                waiting.drain(..batch.len().min(waiting.len()));
+                            }
+                        }
+                        Verdict::Failed(_) => {
+                            *self.useful.lock().unwrap().entry((file.into(), name.clone())).or_default() += 1;
+                            return Outcome::Caught(name);
+                        }
+                        Verdict::TimedOut => return Outcome::TimedOut,
+                    }
+                }
+            }
+        }
+        Outcome::Missed(tried)
+    }
+
+    /// Runs tests until the first fails.
+    fn run(&self, kind: usize, names: &[String], (key, value): (&str, &str), worker: usize) -> Verdict {
+        let files = self.tree.join(format!("tmp-{worker}"));
+        let _ = std::fs::remove_dir_all(&files);
+        let _ = std::fs::create_dir_all(&files);
+        let child = Command::new(&self.programs[kind])
+            .arg("--exact")
+            .args(names)
+            .args(["--test-threads", ["2", "6"][kind]])
+            .current_dir(&self.tree)
+            .env("CARGO_MANIFEST_DIR", &self.tree)
+            .env("TMPDIR", &files)
+            .env("PROPTEST_DISABLE_FAILURE_PERSISTENCE", "true")
+            .env("PROPTEST_MAX_SHRINK_ITERS", "0")
+            .env(key, value)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .process_group(0)
+            .spawn();
+        let Ok(mut child) = child else { return Verdict::Failed("cannot start".into()) };
+        let deadline = Instant::now() + Duration::from_secs([60, 150][kind]);
+        let verdict = watch(&mut child, deadline);
+        // Also the processes that the tests have started.
+        let group = format!("-{}", child.id());
+        let _ = Command::new("kill").args(["-KILL", "--", &group]).stderr(Stdio::null()).status();
+        let _ = child.wait();
+        verdict
+    }
+}
+
+fn watch(child: &mut Child, deadline: Instant) -> Verdict {
+    let (tell, hear) = mpsc::channel();
+    let Some(output) = child.stdout.take() else { return Verdict::Failed("no output".into()) };
+    std::thread::spawn(move || {
+        for line in BufReader::new(output).split(b'\n').map_while(Result::ok) {
+            if tell.send(String::from_utf8_lossy(&line).into_owned()).is_err() {
+                break;
+            }
+        }
+    });
+    let mut over = false;
+    loop {
+        match hear.recv_timeout(Duration::from_millis(50)) {
+            Ok(line) => {
+                if let Some(name) =
+                    line.strip_prefix("test ").and_then(|rest| rest.strip_suffix(" ... FAILED"))
+                {
+                    return Verdict::Failed(name.trim_end_matches(" - should panic").into());
+                }
+                continue;
+            }
+            Err(mpsc::RecvTimeoutError::Disconnected) => over = true,
+            Err(mpsc::RecvTimeoutError::Timeout) => {}
+        }
+        match child.try_wait() {
+            Ok(Some(status)) if status.success() => return Verdict::Passed,
+            Ok(Some(_)) => return Verdict::Failed("the process".into()),
+            _ if Instant::now() > deadline => return Verdict::TimedOut,
+            _ if over => std::thread::sleep(Duration::from_millis(5)),
+            _ => {}
+        }
+    }
+}
