@@ -20,6 +20,7 @@ fn policy() -> Policy {
         public_path: "/".to_owned(),
         client: ClientPaths::default(),
         app: "main".to_owned(),
+        several: false,
         browsers: Browsers::WebLogin,
         api_keys: true,
         password: false,
@@ -60,6 +61,7 @@ fn request(
         session: SessionState::Valid,
         signed_out: false,
         own_cookie: false,
+        elsewhere: false,
     }
 }
 

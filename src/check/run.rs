@@ -37,7 +37,7 @@ pub async fn run(
     printer: Option<&mut Printer>,
 ) -> std::io::Result<Report> {
     let only = options.only.clone();
-    let mut steps = Steps { done: Vec::new(), only, printer, gone: Ok(()) };
+    let mut steps = Steps { done: Vec::new(), only, printer, application: None, gone: Ok(()) };
     steps.add(Id::Configuration, None, configuration(loaded));
     let config = loaded.as_ref().ok().map(|l| &l.config);
     if let Some(config) = config {
@@ -127,6 +127,9 @@ async fn online(config: &Config, options: &Options, steps: &mut Steps<'_>) {
     };
     let api = Api { nocobase: &caller, config };
     let nocobase = nocobase::steps(&api, steps, &mut samples).await;
+    for app in &config.nocobase.apps {
+        application_steps(&config.of_application(app), steps).await;
+    }
     steps.take(Id::NocobasePrivate, None, private::check(&http, config)).await;
     steps.add(Id::Clock, None, clock::verdict(&samples));
     steps
@@ -170,6 +173,15 @@ async fn online(config: &Config, options: &Options, steps: &mut Steps<'_>) {
             }
         })
         .await;
+}
+
+/// NocoBase's steps for one of `nocobase.apps`.
+async fn application_steps(config: &Config, steps: &mut Steps<'_>) {
+    let minter = Arc::new(Minter::new(config.nocobase.jwt_secret.expose_secret()));
+    let Ok(nocobase) = NocoBase::new(&config.upstream, &config.nocobase, minter) else { return };
+    steps.application = Some(format!("apps/{}", config.nocobase.app));
+    nocobase::steps(&Api { nocobase: &Arc::new(nocobase), config }, steps, &mut Vec::new()).await;
+    steps.application = None;
 }
 
 #[cfg(test)]

@@ -156,6 +156,9 @@ pub(super) struct NocoBase {
     pub default_roles: Vec<String>,
     /// Send `X-WeCom-User` and the other identity headers to NocoBase.
     pub identity_headers: bool,
+    /// Other applications of NocoBase's multi-app manager at the same gate, each below `/apps/<name>/` with users, bindings
+    /// and sessions of its own. All others stay closed.
+    pub apps: Vec<Application>,
 }
 
 impl Default for NocoBase {
@@ -173,8 +176,34 @@ impl Default for NocoBase {
             auto_create_user: false,
             default_roles: Vec::new(),
             identity_headers: false,
+            apps: Vec::new(),
         }
     }
+}
+
+#[derive(Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Application {
+    /// **Required.** NocoBase's name for the application, as in `/apps/<name>/`.
+    pub name: String,
+    /// An API key of this application, for the account there that finds, creates and binds users. Either this or
+    /// `service_user` is **required**.
+    #[schemars(extend("writeOnly" = true))]
+    pub service_token: String,
+    /// File that holds `service_token`.
+    pub service_token_file: String,
+    /// Id of the user of this application for whom the gate makes its own token, instead of `service_token`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "u64")]
+    pub service_user: Option<u64>,
+    /// Where a member lands who opened `/apps/<name>/`; by default `/apps/<name>/admin`.
+    pub home: String,
+    /// The same on a phone; by default `home`.
+    pub home_mobile: String,
+    /// Create a user in this application for a member who matches none.
+    pub auto_create_user: bool,
+    /// Roles of users that the gate creates there; empty: the application's default role.
+    pub default_roles: Vec<String>,
 }
 
 #[derive(Serialize, Deserialize, JsonSchema)]

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use super::raw::{Certificate, Listen, NocoBase, Raw, Role, WeCom};
+use super::raw::{Application, Certificate, Listen, NocoBase, Raw, Role, WeCom};
 use super::report::join;
 use super::schema::{Kind, Node, schema};
 
@@ -105,7 +105,11 @@ fn declared_order() -> String {
             certificates: vec![Certificate::default()],
             ..Listen::default()
         },
-        nocobase: NocoBase { service_user: Some(1), ..NocoBase::default() },
+        nocobase: NocoBase {
+            service_user: Some(1),
+            apps: vec![Application { service_user: Some(1), ..Application::default() }],
+            ..NocoBase::default()
+        },
         wecom: vec![WeCom { auto_login: Some(true), roles, ..WeCom::default() }],
         ..Raw::default()
     })

@@ -42,6 +42,33 @@ impl Config {
     pub(crate) fn entry(&self, name: &str) -> Option<&WeComEntry> {
         self.wecom.iter().find(|e| e.name == name)
     }
+    /// The configuration as it is for one of `nocobase.apps`. What lets somebody pass without a session counts for
+    /// `nocobase.app` alone (R44), and so do the rules for roles, whose names each application has for itself.
+    pub(crate) fn of_application(&self, app: &Application) -> Config {
+        let mut config = self.clone();
+        let nocobase = &mut config.nocobase;
+        nocobase.app.clone_from(&app.name);
+        nocobase.beside_others = true;
+        nocobase.apps = Vec::new();
+        nocobase.service = app.service.clone();
+        nocobase.auto_create_user = app.auto_create_user;
+        nocobase.default_roles.clone_from(&app.default_roles);
+        for entry in &mut config.wecom {
+            entry.home.clone_from(&app.home);
+            entry.home_mobile.clone_from(&app.home_mobile);
+            entry.roles = Vec::new();
+            entry.verify_files = Vec::new();
+            entry.events = None;
+        }
+        let access = &mut config.access;
+        access.password_login = false;
+        access.api_keys = false;
+        access.public = Vec::new();
+        access.preflights = false;
+        access.bypass_networks = Vec::new();
+        access.forward_auth_secret = None;
+        config
+    }
     /// Does NocoBase's own password form pass?
     pub(crate) fn password_form(&self) -> bool {
         self.access.password_login || self.access.browsers == Browsers::NocoBase
@@ -178,6 +205,10 @@ pub(crate) struct NocoBase {
     pub(crate) service: ServiceAccount,
     /// NocoBase's application name.
     pub(crate) app: String,
+    /// It is one of several: of `apps`, in the configuration that [`Config::of_application`] makes.
+    pub(crate) beside_others: bool,
+    /// The applications beside `app`; none in the configuration of one of them.
+    pub(crate) apps: Vec<Application>,
     /// `APP_PUBLIC_PATH`: begins and ends with `/`.
     pub(crate) public_path: String,
     /// What the browser gets to hold.
@@ -190,6 +221,33 @@ pub(crate) struct NocoBase {
     pub(crate) default_roles: Vec<String>,
     /// Send `X-WeCom-User` and its companions to NocoBase.
     pub(crate) identity_headers: bool,
+}
+
+/// `[[nocobase.apps]]`: one more application at the same gate.
+#[derive(Debug, Clone)]
+pub(crate) struct Application {
+    /// NocoBase's name for it.
+    pub(crate) name: String,
+    /// How the gate itself signs in to it.
+    pub(crate) service: ServiceAccount,
+    /// Where a member lands who opened `/apps/<name>/`.
+    pub(crate) home: String,
+    /// The same on a phone.
+    pub(crate) home_mobile: String,
+    /// Make a user there for a member who matches nobody.
+    pub(crate) auto_create_user: bool,
+    /// Roles of users that the gate makes there; empty: the application's default role.
+    pub(crate) default_roles: Vec<String>,
+}
+
+impl NocoBase {
+    /// Path of the application's own start page; begins and ends with `/`.
+    pub(crate) fn start_page(&self) -> String {
+        match self.beside_others {
+            true => format!("{}apps/{}/", self.public_path, self.app),
+            false => self.public_path.clone(),
+        }
+    }
 }
 
 /// The account that finds, makes and binds users.

@@ -1,4 +1,5 @@
-//! One application (R44): does a request name a NocoBase application other than the gate's own?
+//! One application (R44): does a request name a NocoBase application other than the gate's own? And where the gate serves
+//! several: which one is it for?
 //!
 //! NocoBase's multi-app manager lets a request choose its application by a header (`X-App`; `X-Hostname`, which it compares
 //! with the domain of each application), by `__appName` in the query, and by its path (`/api/__app/<name>/`,
@@ -48,15 +49,42 @@ fn is_folded(name: &str, folded: &str) -> bool {
 
 /// Does this request name another application, in any of the ways?
 pub(super) fn is_other(policy: &Policy, request: &Request<'_>) -> bool {
-    is_other_by_header(policy, request)
-        || request.query.is_some_and(|query| is_other_by_query(&policy.app, query))
-        || is_other_by_path(policy, request.path)
+    is_other_than(policy, &policy.app, request)
 }
 
 /// The same, by its headers alone.
 pub(super) fn is_other_by_header(policy: &Policy, request: &Request<'_>) -> bool {
+    is_other_than_by_header(policy, &policy.app, request)
+}
+
+/// Which of these applications a request is for: the one that it names, wherever it names one, and names nowhere else. `None`:
+/// it names none of them, or more than one; then it is for the policy's own, which refuses what names another.
+pub fn find(policy: &Policy, apps: &[String], request: &Request<'_>) -> Option<usize> {
+    apps.iter().position(|app| {
+        let named = request.app == Named::One(app)
+            || request.query.is_some_and(|query| is_named_by_query(app, query))
+            || path_names(policy, request.path).any(|name| name == **app);
+        named && !is_other_than(policy, app, request)
+    })
+}
+
+/// Which of these applications a page lies in: `target`, as [`super::target::sanitize`] leaves it.
+pub fn of_target(policy: &Policy, apps: &[String], target: &str) -> Option<usize> {
+    let path = target.split(['?', '#']).next().unwrap_or_default();
+    apps.iter().position(|app| {
+        path_names(policy, path).any(|name| name == **app) && !is_other_by_path(policy, app, path)
+    })
+}
+
+fn is_other_than(policy: &Policy, app: &str, request: &Request<'_>) -> bool {
+    is_other_than_by_header(policy, app, request)
+        || request.query.is_some_and(|query| is_other_by_query(app, query))
+        || is_other_by_path(policy, app, request.path)
+}
+
+fn is_other_than_by_header(policy: &Policy, app: &str, request: &Request<'_>) -> bool {
     let host = without_port(&policy.authority);
-    request.app.is_other(|name| name == policy.app)
+    request.app.is_other(|name| name == app)
         || request.hostname.is_other(|name| without_port(name).eq_ignore_ascii_case(host))
 }
 
@@ -81,24 +109,30 @@ fn is_other_by_query(app: &str, query: &str) -> bool {
     })
 }
 
-fn is_other_by_path(policy: &Policy, path: &str) -> bool {
+fn is_named_by_query(app: &str, query: &str) -> bool {
+    query
+        .split('&')
+        .filter_map(|pair| pair.split_once('='))
+        .any(|(name, value)| value.len() >= app.len() && decoded(value) == app && decoded(name) == PARAMETER)
+}
+
+fn is_other_by_path(policy: &Policy, app: &str, path: &str) -> bool {
+    // Also with our own name: no path has two spellings (R1).
+    path.split('/').any(|segment| segment == SEGMENT) || path_names(policy, path).any(|name| name != app)
+}
+
+/// The applications that a path names.
+fn path_names<'p>(policy: &'p Policy, path: &'p str) -> impl Iterator<Item = Cow<'p, str>> {
     let below = |root: &str, name: &str| path.strip_prefix(root)?.strip_prefix(name)?.strip_prefix('/');
     let root = policy.public_path.as_str();
-    // Also with our own name: no path has two spellings (R1).
-    if path.split('/').any(|segment| segment == SEGMENT) {
-        return true;
-    }
-    if let Some(rest) = below(root, "files").or_else(|| below("/", "files")) {
-        // A name with nothing after it is a file in the old way (`/files/x.png`).
-        return rest.split_once('/').is_some_and(|(name, _)| !name.is_empty() && decoded(name) != policy.app);
-    }
+    // A name with nothing after it is a file in the old way (`/files/x.png`).
+    let file = below(root, "files").or_else(|| below("/", "files")).and_then(|rest| rest.split_once('/'));
     // The page, in the client and in the one that is to follow it.
     let in_modern = |modern: &str| below(root, modern).and_then(|rest| rest.strip_prefix("apps/"));
     let pages = [below(root, "apps"), in_modern("v"), in_modern(&policy.client.modern)];
-    pages.into_iter().flatten().any(|rest| {
-        let name = rest.split('/').next().unwrap_or_default();
-        !name.is_empty() && decoded(name) != policy.app
-    })
+    let pages = pages.into_iter().flatten().map(|rest| rest.split('/').next().unwrap_or_default());
+    let names = file.map(|(name, _)| name).into_iter().chain(pages);
+    names.filter(|name| !name.is_empty()).map(decoded)
 }
 
 /// As a form's parser reads it; what is no UTF-8 stays out of the comparison.

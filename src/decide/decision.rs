@@ -3,6 +3,7 @@
 mod outcome;
 
 use super::client::{Caller, caller};
+use super::client_file::{FileKind, client_file};
 use super::host::{is_host, same_host};
 use super::own::{self, OwnPath, is_own};
 use super::page_load::{
@@ -229,6 +230,12 @@ fn is_temporary_file_link(policy: &Policy, request: &Request<'_>) -> bool {
         && request.query.is_some_and(|query| query::has(query, "temporaryAccessToken"))
 }
 
+/// A file of NocoBase's client, which all applications have in common. The texts are those of one application.
+fn is_shared_file(policy: &Policy, request: &Request<'_>) -> bool {
+    let file = client_file(policy, request.method, request.path, request.query);
+    !request.upgrade && file.is_some_and(|file| file.kind != FileKind::Texts)
+}
+
 /// Where NocoBase takes its cookie instead of a token, as long as nothing is changed.
 fn is_file(policy: &Policy, path: &str) -> bool {
     path.strip_prefix(policy.public_path.as_str())
@@ -250,6 +257,12 @@ fn without_session(policy: &Policy, request: &Request<'_>) -> Decision {
         true => Match::None,
         false if address::contains(&policy.bypass, request.client_ip) => Match::AsItComes,
         false => policy.public.find(request.method, request.path),
+    };
+    // What comes along may be another application's token (R44); in a WebSocket it comes later.
+    let public = match public {
+        Match::AsItComes | Match::Anonymous if policy.several && request.upgrade => Match::None,
+        Match::AsItComes if policy.several => Match::Anonymous,
+        public => public,
     };
     if public == Match::AsItComes {
         return Decision::Forward(AS_IT_COMES);
@@ -273,6 +286,7 @@ fn without_session(policy: &Policy, request: &Request<'_>) -> Decision {
     if public == Match::Anonymous
         || policy.preflights && is_preflight(policy, request)
         || policy.temporary_file_links && is_temporary_file_link(policy, request)
+        || request.elsewhere && is_shared_file(policy, request)
     {
         return Decision::Forward(ForwardOptions {
             strip_token: true,

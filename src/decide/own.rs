@@ -1,5 +1,6 @@
 //! The gate's own paths, below `/wecom-gate/`. Nothing there is ever forwarded.
 
+use super::policy::Policy;
 use crate::error::Failure;
 
 const PREFIX: &str = "/wecom-gate/";
@@ -28,6 +29,12 @@ pub enum OwnPath {
 /// Is the path (canonical) the gate's?
 pub(super) fn is_own(path: &str) -> bool {
     path.starts_with(PREFIX) || Some(path) == PREFIX.strip_suffix('/')
+}
+
+/// Which of the gate's own paths this (canonical) is, whatever the method; `None` for others, and for those below the prefix
+/// that lead nowhere.
+pub fn own_path(policy: &Policy, path: &str) -> Option<OwnPath> {
+    is_own(path).then(|| OwnPath::of(path, &policy.entries).ok())?
 }
 
 impl OwnPath {

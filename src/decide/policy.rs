@@ -69,6 +69,8 @@ pub struct Policy {
     pub client: ClientPaths,
     /// NocoBase's application (`nocobase.app`).
     pub app: String,
+    /// The gate serves other applications too. They take each other's tokens, so no token passes but those that the gate puts in.
+    pub several: bool,
     /// Browsers outside WeCom.
     pub browsers: Browsers,
     /// NocoBase's own API keys and tokens pass.
@@ -195,4 +197,6 @@ pub struct Request<'a> {
     /// The cookie of a session that began at NocoBase's own form is there: the gate's, with a live session, or NocoBase's, with
     /// a token that is good. Looked at only where `Policy::password` is on and there is no session.
     pub own_cookie: bool,
+    /// There is no session here, but one in another application of this gate. Looked at only for files of NocoBase's client.
+    pub elsewhere: bool,
 }

@@ -10,6 +10,7 @@ use tracing::Instrument as _;
 use super::callback_query::{CallbackQuery, Code};
 use super::clock::now;
 use super::finished::Finished;
+use super::other_applications::OtherApplication;
 use super::sign_in::{log_failure, sign_in};
 use super::sign_ins::SignIns;
 use super::start::Start;
@@ -21,7 +22,7 @@ use crate::session::{self, OwnCookies, SignInRequest, Stage, Via};
 use crate::shared::CallbackId;
 
 /// A callback request.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub(crate) struct Callback<'a> {
     /// Id of the request, which the member is asked to quote.
     pub(crate) request_id: &'a str,
@@ -37,6 +38,8 @@ pub(crate) struct Callback<'a> {
     pub(crate) mobile: bool,
     /// Language of WeCom's page, if the sign-in starts over.
     pub(crate) lang: &'static str,
+    /// The gate's other applications.
+    pub(crate) others: &'a [OtherApplication<'a>],
 }
 
 /// Where a callback leads.
@@ -184,6 +187,7 @@ impl SignIns {
                         self.sessions.end_passwords(callback.cookies, reason);
                     }
                     self.sessions.replace(before, &session);
+                    cookies.extend(callback.others.iter().flat_map(|other| other.end_of_others(&session)));
                     CallbackResponse::Redirect(self.landing(request))
                 }
                 Err(failure) => CallbackResponse::failed(failure, retry),
@@ -259,16 +263,19 @@ impl SignIns {
             return (self.stray(signed_in, failure), Vec::new());
         }
         if attempt_of(state.as_bytes()).is_some_and(|n| n > 0) && failure == Failure::FlowMissing {
-            return (CallbackResponse::failed(Failure::CookiesBlocked, Some(Retry::default())), Vec::new());
+            return (
+                CallbackResponse::failed(Failure::CookiesBlocked, Some(self.retry_from_the_start())),
+                Vec::new(),
+            );
         }
         let entry = self.config.wecom.iter().position(|e| e.auto_login);
         let (Some(entry), true, false) = (entry, callback.in_wecom, callback.cookies.signed_out) else {
-            return (CallbackResponse::failed(failure, Some(Retry::default())), Vec::new());
+            return (CallbackResponse::failed(failure, Some(self.retry_from_the_start())), Vec::new());
         };
         let start = Start {
             via: Via::WeCom,
             entry,
-            target: "/".into(),
+            target: self.start_page(),
             mobile: callback.mobile,
             automatic: true,
             attempt: 1,
@@ -281,24 +288,38 @@ impl SignIns {
                 started.cookies.push(self.count_return(callback.cookies));
                 (CallbackResponse::Redirect(started.location), started.cookies)
             }
-            Err(failure) => (CallbackResponse::failed(failure, Some(Retry::default())), Vec::new()),
+            Err(failure) => {
+                (CallbackResponse::failed(failure, Some(self.retry_from_the_start())), Vec::new())
+            }
         }
     }
 
     /// A browser that is signed in already and opens an old callback goes to the start page.
     fn stray(&self, signed_in: bool, failure: Failure) -> CallbackResponse {
         if signed_in {
-            CallbackResponse::Redirect("/".into())
+            CallbackResponse::Redirect(self.start_page())
         } else {
-            CallbackResponse::failed(failure, Some(Retry::default()))
+            CallbackResponse::failed(failure, Some(self.retry_from_the_start()))
         }
+    }
+
+    /// A new attempt where nothing is known of the one before.
+    fn retry_from_the_start(&self) -> Retry {
+        let target = self.config.nocobase.beside_others.then(|| self.start_page());
+        Retry { target, ..Retry::default() }
+    }
+
+    /// A target that stands for the entry's home.
+    fn start_page(&self) -> String {
+        let nocobase = &self.config.nocobase;
+        if nocobase.beside_others { nocobase.start_page() } else { "/".into() }
     }
 
     fn landing(&self, request: &SignInRequest) -> String {
         match self.config.entry(&request.entry) {
             Some(e) => {
-                let path = &self.config.nocobase.public_path;
-                landing(&request.target, &e.home, &e.home_mobile, request.mobile, path).to_owned()
+                let path = self.config.nocobase.start_page();
+                landing(&request.target, &e.home, &e.home_mobile, request.mobile, &path).to_owned()
             }
             None => request.target.clone(),
         }

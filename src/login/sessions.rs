@@ -90,16 +90,42 @@ impl Sessions {
         metrics: Arc<Metrics>,
         keyring: &Arc<Keyring>,
     ) -> Result<Sessions, String> {
-        let wecom = wecom_clients(before, &config, &metrics)?;
+        Self::made(before, None, config, metrics, keyring)
+    }
+
+    /// Those of another application at the same gate (`config`: as [`Config::of_application`] makes it). Of `main` it has the
+    /// places before NocoBase's nodes and WeCom's access tokens, and nothing of any session.
+    ///
+    /// # Errors
+    /// As above.
+    pub(crate) fn beside(
+        main: &Sessions,
+        before: Option<&Sessions>,
+        config: Arc<Config>,
+        keyring: &Arc<Keyring>,
+    ) -> Result<Sessions, String> {
+        Self::made(before, Some(main), config, main.metrics.clone(), keyring)
+    }
+
+    fn made(
+        before: Option<&Sessions>,
+        main: Option<&Sessions>,
+        config: Arc<Config>,
+        metrics: Arc<Metrics>,
+        keyring: &Arc<Keyring>,
+    ) -> Result<Sessions, String> {
+        let wecom = wecom_clients(main.or(before), &config, &metrics)?;
         let shared =
             Shared::after(before.and_then(|b| b.shared.as_deref()), &config, keyring, &metrics.redis)?;
-        if let Some(shared) = &shared {
-            wecom.values().for_each(|client| client.share(shared));
+        // An access token is WeCom's, whatever application it is for.
+        let tokens = main.map_or(shared.as_ref(), |main| main.shared.as_ref());
+        if let Some(tokens) = tokens {
+            wecom.values().for_each(|client| client.share(tokens));
         }
         let minter = Arc::new(Minter::new(config.nocobase.jwt_secret.expose_secret()));
         let nocobase = NocoBase::new(&config.upstream, &config.nocobase, minter.clone())
             .map_err(|e| format!("nocobase: {e}"))?;
-        let before_it = before.map(|before| &before.concurrency);
+        let before_it = main.or(before).map(|before| &before.concurrency);
         let concurrency = Concurrency::after(before_it, &config.upstream, &metrics.nodes);
         let nocobase = Arc::new(nocobase.counted(&metrics.nocobase).limited(&concurrency));
         Ok(Sessions {

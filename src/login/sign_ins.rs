@@ -10,7 +10,7 @@ use super::throttle::Throttle;
 use crate::config::{Config, WeComEntry};
 use crate::error::Failure;
 use crate::metrics::Metrics;
-use crate::session::{CallbackDedup, Keyring, Names, PendingSignIns};
+use crate::session::{CallbackDedup, Keyring, Names, OwnCookies, PendingSignIns};
 use crate::wecom::{self, event::Receiver};
 
 /// Path of the end of every sign-in.
@@ -45,10 +45,7 @@ impl SignIns {
         config: Arc<Config>,
         metrics: Arc<Metrics>,
     ) -> Result<SignIns, String> {
-        let keyring = Arc::new(
-            Keyring::new(&config.session.keys, &config.origin.url())
-                .map_err(|e| format!("session.keys: {e}"))?,
-        );
+        let keyring = keyring(&config)?;
         let sessions =
             Sessions::after(before.map(|b| &*b.sessions), config.clone(), metrics.clone(), &keyring)?;
         let limits = |c: &Config| {
@@ -56,9 +53,36 @@ impl SignIns {
             (l.sign_ins_per_minute, l.bad_callbacks_per_minute, l.sign_ins_at_once)
         };
         let throttle = before.filter(|b| limits(&b.config) == limits(&config)).map(|b| b.throttle.clone());
+        let throttle = throttle.unwrap_or_else(|| Arc::new(Throttle::new(&config.limits)));
+        Self::made(before, config, sessions, throttle, keyring)
+    }
+
+    /// Those of another application at the same gate, within the same bounds: see [`Sessions::beside`].
+    ///
+    /// # Errors
+    /// As above.
+    pub(crate) fn beside(
+        main: &SignIns,
+        before: Option<&SignIns>,
+        config: Arc<Config>,
+    ) -> Result<SignIns, String> {
+        let keyring = keyring(&config)?;
+        let before_it = before.map(|b| &*b.sessions);
+        let sessions = Sessions::beside(&main.sessions, before_it, config.clone(), &keyring)?;
+        Self::made(before, config, sessions, main.throttle.clone(), keyring)
+    }
+
+    fn made(
+        before: Option<&SignIns>,
+        config: Arc<Config>,
+        sessions: Sessions,
+        throttle: Arc<Throttle>,
+        keyring: Arc<Keyring>,
+    ) -> Result<SignIns, String> {
         Ok(SignIns {
-            throttle: throttle.unwrap_or_else(|| Arc::new(Throttle::new(&config.limits))),
+            throttle,
             pending: PendingSignIns::new(keyring, sessions.cookies.names().clone()),
+            metrics: sessions.metrics.clone(),
             sessions: Arc::new(sessions),
             callbacks: before.map_or_else(CallbackDedup::new, |before| before.callbacks.clone()),
             receivers: receivers(&config)?,
@@ -67,7 +91,6 @@ impl SignIns {
                 |before| before.events.clone(),
             ),
             config,
-            metrics,
         })
     }
 
@@ -140,9 +163,19 @@ impl SignIns {
         Some((self.config.entry(name)?, self.sessions.wecom.get(name)?))
     }
 
+    /// Has the sign-in with this state begun here, by its cookie?
+    pub(crate) fn began(&self, cookies: &OwnCookies<'_>, state: &str) -> bool {
+        self.pending.has(cookies, state)
+    }
+
     pub(super) fn redirect_uri(&self) -> String {
         format!("{}{CALLBACK}", self.config.origin.url())
     }
+}
+
+fn keyring(config: &Config) -> Result<Arc<Keyring>, String> {
+    let keyring = Keyring::new(&config.session.keys, &config.origin.url());
+    keyring.map(Arc::new).map_err(|e| format!("session.keys: {e}"))
 }
 
 fn receivers(config: &Config) -> Result<HashMap<String, Receiver>, String> {

@@ -27,6 +27,8 @@ pub(crate) fn rules(match_by: &[MatchBy], auto_create_user: bool) -> config::Noc
         jwt_secret: SECRET.as_bytes().to_vec().into(),
         service: ServiceAccount::User(1),
         app: "main".into(),
+        beside_others: false,
+        apps: Vec::new(),
         public_path: "/".into(),
         token_delivery: TokenDelivery::Sealed,
         match_by: match_by.to_vec(),

@@ -164,6 +164,11 @@
     if (location.pathname.indexOf(root) !== 0) return '';
     return location.pathname.slice(root.length).split('/')[0];
   }
+  /* Where the pages of this application lie. */
+  function root() {
+    var name = subApp();
+    return publicPath() + (name ? 'apps/' + name + '/' : '');
+  }
   function publicPath() {
     return window[PUBLIC_PATH] || '/';
   }
@@ -195,6 +200,8 @@
   function forgetOthers(store, base) {
     var mark = MARK_USER + app;
     if (user === null || read(store, mark) === user) return;
+    // Another application's user is another one, and leaves what is the main one's.
+    if (subApp() === app) base += app.toUpperCase() + '_';
     try {
       for (var i = store.length - 1; i >= 0; i--) {
         var key = store.key(i);
@@ -266,8 +273,7 @@
       path = '';
     }
     if (!/^\/(?![\/\\])/.test(path) || isSignIn(path.split(/[?#]/)[0])) path = '/';
-    var root = publicPath();
-    return path.indexOf(root) === 0 ? path : root.replace(/\/$/, '') + path;
+    return path.indexOf(root()) === 0 ? path : root().replace(/\/$/, '') + path;
   }
 
   /* At most twice a minute by itself: whatever goes wrong, people do not fly in circles. */
@@ -297,7 +303,7 @@
     tellLanguage();
     var back = encodeURIComponent(spot || asked());
     var to;
-    if (signedOut || read(local, MARK_OUT)) to = gate + 'sign-in?out=1';
+    if (signedOut || read(local, MARK_OUT)) to = gate + 'sign-in?out=1' + (subApp() ? '&rd=' + encodeURIComponent(root()) : '');
     else to = (mayGo() ? login : gate + 'sign-in') + '?rd=' + back;
     hide();
     location.replace(to);

@@ -1,11 +1,13 @@
 //! Admission: reads the request, asks `decide` what to do, and does it.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use http::header::{self, HeaderValue};
 use pingora::http::RequestHeader;
 use pingora::proxy::Session as HttpSession;
 
+use super::applications;
 use super::connection;
 use super::context::Context;
 use super::gate::Gate;
@@ -35,26 +37,35 @@ pub(super) enum Admitted {
     Gone,
 }
 
-/// Reads, decides, does.
-pub(super) async fn admit(gate: &Gate, downstream: &mut HttpSession, ctx: &mut Context) -> Admitted {
+/// Reads, decides, does. `gate` becomes the one of the application that the request is for.
+pub(super) async fn admit(gate: &mut Arc<Gate>, downstream: &mut HttpSession, ctx: &mut Context) -> Admitted {
     client::identify(gate, downstream, ctx);
-    match read(gate, downstream, ctx).await {
+    let main = gate.clone();
+    match read(&main, gate, downstream, ctx).await {
         Ok(admitted) => admitted,
         Err(failure) => {
             ctx.failure = Some(failure);
             let mut reply = failure::failed(gate, downstream, ctx, failure);
             if failure == Failure::HeadersTooLarge {
                 // The gate's own may be what is too much, and then only the gate can mend it.
-                let headers = downstream.req_header().headers.get_all(header::COOKIE).iter();
-                let names = gate.sessions.cookies.names();
-                reply.cookies.extend(names.delete_flows(headers.map(HeaderValue::as_bytes)));
+                for sessions in main.all_sessions() {
+                    let headers = downstream.req_header().headers.get_all(header::COOKIE).iter();
+                    let names = sessions.cookies.names();
+                    reply.cookies.extend(names.delete_flows(headers.map(HeaderValue::as_bytes)));
+                }
             }
             Admitted::Respond(reply)
         }
     }
 }
 
-async fn read(gate: &Gate, downstream: &mut HttpSession, ctx: &mut Context) -> Result<Admitted, Failure> {
+async fn read(
+    main: &Gate,
+    chosen: &mut Arc<Gate>,
+    downstream: &mut HttpSession,
+    ctx: &mut Context,
+) -> Result<Admitted, Failure> {
+    let gate = main;
     let limits = &gate.config.limits;
     let request = downstream.req_header();
     let checked = framing::check(request, limits.header_bytes, limits.body_bytes);
@@ -83,6 +94,10 @@ async fn read(gate: &Gate, downstream: &mut HttpSession, ctx: &mut Context) -> R
             return Err(Failure::TooManyConnections);
         }
     }
+    if let Some(app) = applications::choose(main, request) {
+        *chosen = app;
+    }
+    let gate: &Gate = chosen;
     // Cheap copies (they share the bytes), so that the gate's routes may read the request's body meanwhile.
     let values: Vec<HeaderValue> = request.headers.get_all(header::COOKIE).iter().cloned().collect();
     let cookies = OwnCookies::parse(gate.sessions.cookies.names(), values.iter().map(HeaderValue::as_bytes))?;
@@ -119,6 +134,12 @@ async fn read(gate: &Gate, downstream: &mut HttpSession, ctx: &mut Context) -> R
         && credential == Credential::None
         && (by_password.is_some() || credential::own_token(gate, request).is_some());
 
+    facts.elsewhere = state != SessionState::Valid
+        && credential == Credential::None
+        && !gate.apps.is_empty()
+        && decide::client_file(&gate.policy(), facts.method, facts.path, facts.query).is_some()
+        && applications::is_elsewhere(gate, &values).await;
+
     match decide::decide(&gate.policy(), &facts) {
         Decision::Forward(options) => {
             forward(request, ctx, options, query);
@@ -130,6 +151,9 @@ async fn read(gate: &Gate, downstream: &mut HttpSession, ctx: &mut Context) -> R
             }
             if options.signs_out {
                 ctx.sign_out_cookies = gate.sessions.signed_out_cookies(&cookies);
+                for other in applications::others(main, gate, &values) {
+                    ctx.sign_out_cookies.extend(Box::pin(other.sign_out()).await);
+                }
             }
             if let Some(member) = member {
                 // In a tunnel that another site opened under a public rule nothing is the member's.
@@ -184,7 +208,8 @@ async fn read(gate: &Gate, downstream: &mut HttpSession, ctx: &mut Context) -> R
         }
         Decision::Own(path) => {
             let caller = decide::client::caller(facts.user_agent);
-            let request = routes::request::RouteRequest { path, cookies, caller };
+            let others = applications::others(main, gate, &values);
+            let request = routes::request::RouteRequest { path, cookies, caller, others };
             // In a box of its own, made only here: else every request would carry room for a whole sign-in.
             Box::pin(routes::serve(gate, downstream, ctx, request)).await.map(Admitted::Respond)
         }

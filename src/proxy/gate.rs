@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::task::Poll;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -38,10 +39,16 @@ impl CurrentGate {
     /// Ends what outlives its session, for ever.
     pub(crate) async fn watch_streams(&self) {
         loop {
-            let sessions = self.now().sessions.clone();
-            sessions.next_look().await;
+            let gate = self.now();
+            let mut looks: Vec<_> =
+                gate.all_sessions().map(|sessions| Box::pin(sessions.next_look())).collect();
+            std::future::poll_fn(|cx| match looks.iter_mut().any(|look| look.as_mut().poll(cx).is_ready()) {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            })
+            .await;
             // The gate may be another by now.
-            self.now().sessions.end_streams();
+            self.now().all_sessions().for_each(Sessions::end_streams);
         }
     }
 
@@ -50,6 +57,12 @@ impl CurrentGate {
         let before = self.0.swap(gate.clone());
         gate.sessions.took_over(&before.sessions);
         gate.sessions.report_from_now_on();
+        for app in &gate.apps {
+            if let Some(before) = before.application(&app.config.nocobase.app) {
+                app.sessions.took_over(&before.sessions);
+            }
+            app.sessions.report_from_now_on();
+        }
         let entries: Vec<&str> = gate.config.wecom.iter().map(|e| e.name.as_str()).collect();
         gate.metrics.set_entries(&entries);
         for gone in before.nodes.iter().filter(|old| gate.nodes.iter().all(|new| new.name != old.name)) {
@@ -70,12 +83,17 @@ pub(crate) struct Gate {
     pub(crate) sessions: Arc<Sessions>,
     /// What signing in needs besides.
     pub(crate) sign_ins: Arc<SignIns>,
+    /// The gate as it is for each of `nocobase.apps`: another policy, other cookies, sessions and accounts. A request is
+    /// for one of them or for none, and knows nothing of the others.
+    pub(crate) apps: Vec<Arc<Gate>>,
+    /// Their names.
+    pub(crate) app_names: Vec<String>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// What is counted for each node.
     pub nodes: Vec<crate::metrics::Node>,
     /// NocoBase's nodes.
-    pub upstreams: Upstreams,
+    pub upstreams: Arc<Upstreams>,
     /// Files of NocoBase's client that are kept; `None`: none are.
     pub assets: Option<Assets>,
     /// `Host` and its companions.
@@ -107,7 +125,7 @@ impl Gate {
         let origin = headers::Origin {
             authority: HeaderValue::from_str(&authority).map_err(|e| format!("origin: {e}"))?,
             scheme: HeaderValue::from_static(config.origin.scheme()),
-            app: HeaderValue::from_str(&config.nocobase.app).map_err(|e| format!("nocobase.app: {e}"))?,
+            app: app_header(&config)?,
         };
         let entries: Vec<&str> = config.wecom.iter().map(|e| e.name.as_str()).collect();
         let nodes: Vec<&str> = config.upstream.nodes.iter().map(String::as_str).collect();
@@ -115,7 +133,7 @@ impl Gate {
             Some(before) => before.metrics.clone(),
             None => Arc::new(Metrics::new(&entries).map_err(|e| format!("metrics: {e}"))?),
         };
-        let known = before.map(|before| &before.upstreams);
+        let known = before.map(|before| &*before.upstreams);
         let sign_ins = SignIns::after(before.map(|b| &*b.sign_ins), config.clone(), metrics.clone())?;
         let concurrency = &sign_ins.sessions.concurrency;
         let upstreams = Upstreams::new(&config.upstream, &config.nocobase.public_path, known, concurrency)
@@ -124,14 +142,17 @@ impl Gate {
         let policy = policy(&config, &about)?;
         let kept = before.and_then(|before| before.assets.as_ref());
         let assets = Assets::new(&config, &origin, &metrics.files, kept)?;
-        Ok(Gate {
+        let app_names = config.nocobase.apps.iter().map(|app| app.name.clone()).collect();
+        let mut gate = Gate {
             policy: ArcSwap::from_pointee(policy),
             about: ArcSwap::new(about),
             sessions: sign_ins.sessions.clone(),
             sign_ins: Arc::new(sign_ins),
+            apps: Vec::new(),
+            app_names,
             nodes: metrics.nodes.of(&nodes),
             metrics,
-            upstreams,
+            upstreams: Arc::new(upstreams),
             assets,
             origin,
             request_ids: before.map(|b| b.request_ids.clone()).unwrap_or_default(),
@@ -141,7 +162,52 @@ impl Gate {
             stopping: before.map(|b| b.stopping.clone()).unwrap_or_default(),
             tunnels_end: before.map_or_else(|| watch::Sender::new(false), |b| b.tunnels_end.clone()),
             config,
+        };
+        for app in &gate.config.nocobase.apps {
+            let before = before.and_then(|before| before.application(&app.name));
+            let config = Arc::new(gate.config.of_application(app));
+            let built = gate.beside(before.map(|before| &**before), config);
+            gate.apps.push(Arc::new(built.map_err(|e| format!("application {}: {e}", app.name))?));
+        }
+        Ok(gate)
+    }
+
+    /// The gate for another application of the same NocoBase. `config`: as [`Config::of_application`] makes it.
+    fn beside(&self, before: Option<&Gate>, config: Arc<Config>) -> Result<Gate, String> {
+        let before_it = before.map(|before| &*before.sign_ins);
+        let sign_ins = SignIns::beside(&self.sign_ins, before_it, config.clone())?;
+        let origin = headers::Origin { app: app_header(&config)?, ..self.origin.clone() };
+        let about = self.about.load_full();
+        Ok(Gate {
+            policy: ArcSwap::from_pointee(policy(&config, &about)?),
+            about: ArcSwap::new(about),
+            sessions: sign_ins.sessions.clone(),
+            sign_ins: Arc::new(sign_ins),
+            apps: Vec::new(),
+            app_names: Vec::new(),
+            nodes: self.metrics.nodes.of(&self.nodes.iter().map(|n| n.name.as_str()).collect::<Vec<_>>()),
+            metrics: self.metrics.clone(),
+            upstreams: self.upstreams.clone(),
+            // Files of the client are the main application's.
+            assets: None,
+            origin,
+            request_ids: self.request_ids.clone(),
+            in_flight: self.in_flight.clone(),
+            places: self.places.clone(),
+            without_script: WithoutScript::default(),
+            stopping: self.stopping.clone(),
+            tunnels_end: self.tunnels_end.clone(),
+            config,
         })
+    }
+
+    fn application(&self, name: &str) -> Option<&Arc<Gate>> {
+        self.apps.iter().find(|app| app.config.nocobase.app == name)
+    }
+
+    /// The sessions of all applications.
+    pub(crate) fn all_sessions(&self) -> impl Iterator<Item = &Arc<Sessions>> {
+        std::iter::once(&self.sessions).chain(self.apps.iter().map(|app| &app.sessions))
     }
 
     /// What decisions rest on. Takes no lock.
@@ -168,8 +234,10 @@ impl Gate {
         let origin = &self.config.origin;
         let origin = format!("{}://{}", origin.scheme(), origin.authority());
         log_about(&node.name, &about, &before, &self.config.nocobase.public_path, &origin);
-        if let Ok(policy) = policy(&self.config, &about) {
-            self.policy.store(Arc::new(policy));
+        for gate in std::iter::once(self).chain(self.apps.iter().map(|app| &**app)) {
+            if let Ok(policy) = policy(&gate.config, &about) {
+                gate.policy.store(Arc::new(policy));
+            }
         }
     }
 
@@ -200,6 +268,10 @@ impl Gate {
     }
 }
 
+fn app_header(config: &Config) -> Result<HeaderValue, String> {
+    HeaderValue::from_str(&config.nocobase.app).map_err(|e| format!("nocobase.app: {e}"))
+}
+
 /// The configuration, as far as decisions rest on it.
 fn policy(config: &Config, about: &About) -> Result<Policy, String> {
     let page = about.page.as_ref();
@@ -212,6 +284,7 @@ fn policy(config: &Config, about: &About) -> Result<Policy, String> {
             page.and_then(|page| page.ws_path.as_deref()),
         ),
         app: config.nocobase.app.clone(),
+        several: config.nocobase.beside_others || !config.nocobase.apps.is_empty(),
         browsers: config.access.browsers,
         api_keys: config.access.api_keys,
         password: config.password_form(),

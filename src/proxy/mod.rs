@@ -8,6 +8,7 @@
 
 mod access_log;
 mod admission;
+mod applications;
 mod assets;
 mod coding;
 pub(crate) mod connection;

@@ -119,7 +119,9 @@ impl Running {
         let is_late = drained.await.is_err();
         // Another process serves meanwhile: there is no hurry.
         let patience = if replaced { until } else { until.min(Instant::now() + TELL) };
-        gate.sessions.report_the_rest(patience).await;
+        for sessions in gate.all_sessions() {
+            sessions.report_the_rest(patience).await;
+        }
         let left = if is_late { gate.in_flight.load(Ordering::Relaxed) } else { 0 };
         self.sharing.abort();
         self.streams.abort();
@@ -256,7 +258,12 @@ pub(super) fn check_nodes(gate: &Arc<Gate>, stopped: &watch::Receiver<bool>) -> 
 
 /// Runs until the handle is aborted.
 pub(super) fn share(gate: &Gate) -> JoinHandle<()> {
-    tokio::spawn(gate.sessions.clone().run_sync())
+    let mut all: tokio::task::JoinSet<()> = tokio::task::JoinSet::new();
+    for sessions in gate.all_sessions() {
+        all.spawn(sessions.clone().run_sync());
+    }
+    // Aborted, it drops the set, and with it all of them.
+    tokio::spawn(async move { while all.join_next().await.is_some() {} })
 }
 
 /// Bytes that a client may send over HTTP/2 before the gate has read them, in all streams of a connection together (RFC 9113,

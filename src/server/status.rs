@@ -27,7 +27,7 @@ pub(super) fn status(gate: &Gate) -> Status {
         stopping: gate.stopping.load(Ordering::Relaxed),
         nodes,
         degraded,
-        sessions: gate.sessions.count(),
+        sessions: gate.all_sessions().map(|sessions| sessions.count()).sum(),
         in_flight: gate.in_flight.load(Ordering::Relaxed),
     }
 }

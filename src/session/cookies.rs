@@ -49,14 +49,24 @@ struct AllNames {
 impl Names {
     /// `https`: the scheme of the configured origin; `name`: `session.cookie_name`.
     pub fn new(https: bool, name: &str) -> Self {
-        let session = format!("{}{name}", if https { HOST } else { "" });
+        Self::made(https, name, "", '_')
+    }
+
+    /// The same for one of several applications (`[[nocobase.apps]]`): each has cookies of its own. No name of an application
+    /// has a dot, so that no two of them have a cookie in common.
+    pub fn of_application(https: bool, name: &str, app: &str) -> Self {
+        Self::made(https, name, &format!("_app.{app}"), '.')
+    }
+
+    fn made(https: bool, name: &str, app: &str, mark: char) -> Self {
+        let session = format!("{}{name}{app}", if https { HOST } else { "" });
         Names(Arc::new(AllNames {
             https,
             bare: name.to_owned(),
-            password: format!("{session}_password"),
-            out: format!("{session}_out"),
-            tries: format!("{session}_tries"),
-            flow_prefix: format!("{session}_flow_"),
+            password: format!("{session}{mark}password"),
+            out: format!("{session}{mark}out"),
+            tries: format!("{session}{mark}tries"),
+            flow_prefix: format!("{session}{mark}flow_"),
             session,
         }))
     }

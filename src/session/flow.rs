@@ -245,6 +245,11 @@ impl PendingSignIns {
         Ok(self.names.set(&name, value, Some(KEPT_BRIEFLY)))
     }
 
+    /// Is there a cookie of the flow with this state, whatever is in it?
+    pub(crate) fn has(&self, cookies: &OwnCookies<'_>, state: &str) -> bool {
+        self.name_of(state).is_ok_and(|name| cookies.flows.iter().any(|cookie| cookie.name == name))
+    }
+
     fn open(&self, cookie: &FlowCookie<'_>) -> Option<PendingSignIn> {
         self.keyring.open(Purpose::Flow, cookie.name.as_bytes(), cookie.value)
     }

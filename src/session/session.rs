@@ -192,7 +192,12 @@ impl SessionCookies {
     pub(crate) fn of(config: &Config, keyring: Arc<Keyring>) -> Self {
         let limits = SessionLimits { idle: config.session.idle, absolute: config.session.absolute };
         let companies = config.wecom.iter().map(Company::from).collect();
-        Self::new(keyring, Names::new(config.origin.https, &config.session.cookie_name), limits, companies)
+        let (https, name) = (config.origin.https, &config.session.cookie_name);
+        let names = match config.nocobase.beside_others {
+            true => Names::of_application(https, name, &config.nocobase.app),
+            false => Names::new(https, name),
+        };
+        Self::new(keyring, names, limits, companies)
     }
 
     /// How long sessions live.

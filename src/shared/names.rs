@@ -13,6 +13,11 @@ impl Names {
         Names { prefix: format!("wecom-gate:{origin}") }
     }
 
+    /// Those of one of several applications (`[[nocobase.apps]]`): what one publishes is nothing to the others.
+    pub(super) fn of_application(origin: &str, app: &str) -> Names {
+        Names { prefix: format!("wecom-gate:{origin}:app:{app}") }
+    }
+
     /// The stream of sessions that have ended.
     pub(super) fn endings(&self) -> String {
         format!("{}:endings", self.prefix)
@@ -80,6 +85,17 @@ mod tests {
         assert_eq!(n.callback(&[1, 0xab]), "wecom-gate:https://nb.example.com:callback:01ab");
         assert_eq!(n.member_status(&[1, 0xab]), "wecom-gate:https://nb.example.com:member:01ab");
         assert_eq!(n.token("ww1", "1000002"), "wecom-gate:https://nb.example.com:token:ww1:1000002");
+    }
+
+    #[test]
+    fn r44_applications_of_one_gate_use_different_keys() {
+        let main = Names::new("https://nb.example.com");
+        let (crm, hr) = (
+            Names::of_application("https://nb.example.com", "crm"),
+            Names::of_application("https://nb.example.com", "hr"),
+        );
+        assert_eq!(crm.endings(), "wecom-gate:https://nb.example.com:app:crm:endings");
+        assert!(crm.endings() != main.endings() && crm.endings() != hr.endings());
     }
 
     #[test]

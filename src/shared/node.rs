@@ -48,7 +48,10 @@ impl Shared {
         metrics: &metrics::Redis,
     ) -> Result<Option<Arc<Shared>>, String> {
         let Some(redis) = &config.session.redis else { return Ok(None) };
-        let names = Names::new(&config.origin.url());
+        let names = match config.nocobase.beside_others {
+            true => Names::of_application(&config.origin.url(), &config.nocobase.app),
+            false => Names::new(&config.origin.url()),
+        };
         let same = |b: &&Shared| b.names == names && b.redis.url.expose_secret() == redis.url.expose_secret();
         let (link, ledger) = match before.filter(same) {
             Some(before) => (before.link.clone(), before.ledger.clone()),

@@ -8,6 +8,7 @@
 )]
 #![allow(missing_docs)]
 
+mod applications;
 mod attacks;
 mod certificates;
 mod check;

@@ -16,6 +16,8 @@ pub(super) struct Steps<'a> {
     /// [`Options::only`].
     pub(super) only: Vec<Id>,
     pub(super) printer: Option<&'a mut Printer>,
+    /// `apps/<name>`: what a step of no entry is about, where it is not the main application.
+    pub(super) application: Option<String>,
     pub(super) gone: std::io::Result<()>,
 }
 
@@ -28,7 +30,7 @@ impl Steps<'_> {
         if self.wants(id)
             && let Some(printer) = &mut self.printer
         {
-            printer.begin(id, entry);
+            printer.begin(id, entry.or(self.application.as_deref()));
         }
     }
 
@@ -36,7 +38,7 @@ impl Steps<'_> {
         if !self.wants(id) {
             return;
         }
-        let step = Step::new(id, entry, verdict);
+        let step = Step::new(id, entry.or(self.application.as_deref()), verdict);
         if let Some(printer) = &mut self.printer
             && self.gone.is_ok()
         {
@@ -80,7 +82,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_step_that_never_ends_is_given_up() {
-        let mut steps = Steps { done: Vec::new(), only: Vec::new(), printer: None, gone: Ok(()) };
+        let mut steps =
+            Steps { done: Vec::new(), only: Vec::new(), printer: None, application: None, gone: Ok(()) };
         assert!(!steps.take(Id::Origin, None, std::future::pending()).await);
         assert!(steps.done[0].findings[0].what.contains("30 seconds"));
     }

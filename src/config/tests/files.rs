@@ -74,7 +74,7 @@ fn every_secret_has_its_file_key() {
     let schema = schema();
     let mut seen = 0;
     walk(schema::Node(&schema), &mut seen);
-    assert_eq!(seen, 9);
+    assert_eq!(seen, 10);
 }
 
 #[test]

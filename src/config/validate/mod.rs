@@ -4,11 +4,13 @@
 //! Must never: stop at the first error, or put a secret into a report.
 
 mod access;
+mod applications;
 mod limits;
 mod listen;
 mod nocobase;
 mod redis;
 mod secrets;
+mod service_account;
 mod session;
 mod upstream;
 mod values;
@@ -33,6 +35,9 @@ pub(super) fn resolve(raw: Raw, report: &mut Report) -> Option<Config> {
     let log = limits::log(raw.log, report);
     let limits = limits::limits(raw.limits, report);
     let cache = limits::cache(&raw.cache, report);
+    if let (Some(nocobase), Some(access)) = (&nocobase, &access) {
+        applications::tokens_that_pass(nocobase, access, report);
+    }
     Some(Config {
         origin: origin?,
         listen: listen?,

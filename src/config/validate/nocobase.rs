@@ -5,8 +5,8 @@ use secrecy::ExposeSecret;
 use super::super::raw;
 use super::super::report::Report;
 use super::super::role;
-use super::super::types::{MatchBy, NocoBase, ServiceAccount};
-use super::{secrets, values};
+use super::super::types::{MatchBy, NocoBase};
+use super::{applications, secrets, service_account, values};
 
 /// Shorter secrets of NocoBase are mistakes.
 const LEAST_JWT_SECRET: usize = 8;
@@ -35,11 +35,11 @@ pub(super) fn nocobase(raw: raw::NocoBase, roles: bool, report: &mut Report) -> 
         }
         _ => {}
     }
-    let service = service(&raw, report);
-    if raw.app.is_empty()
-        || raw.app.len() > 64
-        || !raw.app.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b))
-    {
+    let token =
+        secrets::text("nocobase", "service_token", &raw.service_token, &raw.service_token_file, report);
+    let service = service_account::service("nocobase", token, raw.service_user, report);
+    let apps = applications::applications(raw.apps, &raw.app, &raw.public_path, report);
+    if !applications::is_name(&raw.app) {
         report.bad(
             "nocobase.app",
             &raw.app,
@@ -97,6 +97,8 @@ pub(super) fn nocobase(raw: raw::NocoBase, roles: bool, report: &mut Report) -> 
         jwt_secret: jwt_secret.ok()??,
         service: service?,
         app: raw.app,
+        beside_others: false,
+        apps: apps?,
         public_path: raw.public_path,
         token_delivery: raw.token_delivery,
         match_by: raw.match_by,
@@ -104,33 +106,4 @@ pub(super) fn nocobase(raw: raw::NocoBase, roles: bool, report: &mut Report) -> 
         default_roles: raw.default_roles,
         identity_headers: raw.identity_headers,
     })
-}
-
-fn service(raw: &raw::NocoBase, report: &mut Report) -> Option<ServiceAccount> {
-    let token =
-        secrets::text("nocobase", "service_token", &raw.service_token, &raw.service_token_file, report);
-    match (token.ok()?, raw.service_user) {
-        (Some(token), None) => Some(ServiceAccount::Token(token)),
-        (None, Some(0)) => {
-            report.bad(
-                "nocobase.service_user",
-                "0",
-                "is not a user",
-                "give the id of a NocoBase user, 1 or more",
-            );
-            None
-        }
-        (None, Some(user)) => Some(ServiceAccount::User(user)),
-        (Some(_), Some(_)) => {
-            let problem = "is given together with service_token";
-            report.say("nocobase.service_user", problem, "keep one of the two, leave out the other");
-            None
-        }
-        (None, None) => {
-            let remedy =
-                "give an API key made in NocoBase, or the id of a NocoBase user as nocobase.service_user";
-            report.say("nocobase.service_token", "is missing", remedy);
-            None
-        }
-    }
 }

@@ -47,6 +47,7 @@ fn policy() -> Policy {
         public_path: "/".to_owned(),
         client: ClientPaths::default(),
         app: "main".to_owned(),
+        several: false,
         browsers: Browsers::WebLogin,
         api_keys: true,
         password: false,
@@ -83,6 +84,7 @@ fn page(path: &str) -> Request<'_> {
         session: SessionState::None,
         signed_out: false,
         own_cookie: false,
+        elsewhere: false,
     }
 }
 

@@ -50,6 +50,7 @@ async fn finish(
         in_wecom,
         mobile: false,
         lang: "en",
+        others: &[],
     };
     sign_ins.finish(callback).await
 }

@@ -50,8 +50,19 @@ pub(in crate::nocobase) fn denied(call: &Call<'_>) -> FailureWithCause {
     call.failed(Failure::NocoBaseServiceDenied, reason)
 }
 
+/// NocoBase's multi-app manager has no application of the name that the gate gave.
+fn is_no_application(response: &Response) -> bool {
+    let body = serde_json::from_slice::<Value>(&response.body).unwrap_or_default();
+    response.status == 404 && body.pointer("/error/code").is_some_and(|code| code == "APP_NOT_FOUND")
+}
+
 /// Anything that no call expects.
 pub(super) fn unexpected(call: &Call<'_>, response: &Response) -> FailureWithCause {
+    if is_no_application(response) {
+        let reason = "NocoBase has no application of this name: correct nocobase.apps (or nocobase.app), or create it in \
+                      NocoBase's multi-app manager";
+        return call.failed(Failure::OtherApplication, reason);
+    }
     let Some(body) = ErrorBody::parse(&response.body).filter(|b| !b.errors.is_empty()) else {
         return bad_response(call, response.status, "not NocoBase's JSON; is nocobase.public_path right?");
     };

@@ -29,6 +29,9 @@ pub(crate) async fn serve(
     }
     let body = read_body(downstream, event::LARGEST_BODY).await?;
     let notice = receiver.receive(query, &body, now_s).map_err(|e| refused(&entry.name, &e))?;
+    for app in &gate.apps {
+        app.sign_ins.on_event(&entry.name, notice.clone());
+    }
     gate.sign_ins.on_event(&entry.name, notice);
     let mut reply = Reply::empty(200).with(header::CONTENT_TYPE, "text/plain");
     reply.body = Bytes::from_static(b"success");

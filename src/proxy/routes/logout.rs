@@ -26,5 +26,8 @@ pub(crate) async fn logout(
     reply.status = 303;
     reply.cookies = gate.sessions.signed_out_cookies(&request.cookies);
     reply.cookies.extend(gate.sessions.forget_nocobase());
+    for other in &request.others {
+        reply.cookies.extend(other.sign_out().await);
+    }
     Ok(reply)
 }

@@ -4,6 +4,7 @@ use http::Method;
 use pingora::http::RequestHeader;
 
 use crate::decide::{self, OwnPath};
+use crate::login::OtherApplication;
 use crate::proxy::response::language;
 use crate::session::OwnCookies;
 
@@ -15,6 +16,8 @@ pub(crate) struct RouteRequest<'a> {
     pub cookies: OwnCookies<'a>,
     /// The kind of client.
     pub caller: decide::Caller,
+    /// The gate's other applications, with this browser's cookies for them.
+    pub others: Vec<OtherApplication<'a>>,
 }
 
 /// What a route needs of the request's head, copied so that the body can be read.

@@ -90,6 +90,7 @@ pub(crate) async fn callback(
         in_wecom: matches!(request.caller, decide::Caller::WeCom { .. }),
         mobile: request.caller.is_mobile(),
         lang: head.lang,
+        others: &request.others,
     };
     let (response, cookies) = gate.sign_ins.finish(callback).await;
     match response {

@@ -167,3 +167,36 @@ proptest! {
         let _ = OwnCookies::parse(&SECURE, headers.iter().map(Vec::as_slice));
     }
 }
+
+#[test]
+fn r44_no_application_has_a_cookie_of_another() {
+    let names = [
+        Names::new(true, SESSION),
+        Names::of_application(true, SESSION, "crm"),
+        Names::of_application(true, SESSION, "crm_out"),
+        Names::of_application(true, SESSION, "flow_"),
+        Names::of_application(true, SESSION, "CRM"),
+    ];
+    let mut seen = std::collections::BTreeSet::new();
+    for names in &names {
+        for name in [names.session(), names.password(), names.out(), names.tries(), names.flow_prefix()] {
+            assert!(seen.insert(name.to_owned()), "{name}");
+            assert!(name.starts_with("__Host-"), "{name}");
+            // None goes on to NocoBase, whichever application a request is for.
+            assert!(self::names_take(&PLAIN, name) && self::names_take(&names.clone(), name), "{name}");
+        }
+    }
+    let crm = Names::of_application(false, "other", "crm");
+    assert!(
+        names_take(&crm, "other")
+            && names_take(&crm, "other_app.hr")
+            && names_take(&crm, "other_app.crm.out")
+    );
+    let header = format!("{}=1; {}=2", names[1].session(), names[0].session());
+    let own = OwnCookies::parse(&names[1], [header.as_bytes()]).unwrap();
+    assert_eq!(own.sessions().collect::<Vec<_>>(), [b"1"]);
+}
+
+fn names_take(names: &Names, name: &str) -> bool {
+    names.is_ours(name.as_bytes())
+}

@@ -30,6 +30,7 @@ mod rfcs;
 mod rules;
 mod secrets_in_logs;
 mod session_fixation;
+mod several_applications;
 mod sign_in_floods;
 mod smuggling;
 mod stops;

@@ -26,6 +26,7 @@ mod token;
 mod version;
 mod work;
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -67,6 +68,31 @@ pub struct NocoBase {
 struct Node {
     data: Arc<Mutex<Data>>,
     secret: Arc<str>,
+    /// The application whose data that is.
+    app: Arc<str>,
+    /// The other applications of the multi-app manager, which all have the same secret.
+    others: Arc<Mutex<HashMap<String, Arc<Mutex<Data>>>>>,
+}
+
+impl Node {
+    /// As the application that a request is for; `None`: there is none of that name. Whatever a request names counts only once
+    /// there are others.
+    fn of_request(&self, parts: &axum::http::request::Parts) -> Option<Node> {
+        let others = self.others.lock();
+        let path = parts.uri.path();
+        let query = parts.uri.query().unwrap_or_default();
+        let below = |root: &str| path.strip_prefix(root)?.split('/').next().filter(|name| !name.is_empty());
+        let name = below("/files/")
+            .or_else(|| below("/api/__app/"))
+            .or_else(|| query.split('&').find_map(|pair| pair.strip_prefix("__appName=")))
+            .or_else(|| parts.headers.get("x-app")?.to_str().ok())
+            .unwrap_or("main");
+        if others.is_empty() || name == "main" {
+            return Some(self.clone());
+        }
+        let data = others.get(name)?.clone();
+        Some(Node { data, app: name.into(), ..self.clone() })
+    }
 }
 
 impl NocoBase {
@@ -81,7 +107,12 @@ impl NocoBase {
         let address = listener.local_addr().unwrap();
         let nocobase = NocoBase {
             address,
-            node: Node { data: Arc::new(Mutex::new(Data::new())), secret: secret.into() },
+            node: Node {
+                data: Arc::new(Mutex::new(Data::new())),
+                secret: secret.into(),
+                app: "main".into(),
+                others: Arc::default(),
+            },
             stop: Arc::default(),
         };
         nocobase.serve(listener);
@@ -95,6 +126,18 @@ impl NocoBase {
         let node = NocoBase { address, stop: Arc::default(), ..self.clone() };
         node.serve(listener);
         node
+    }
+
+    /// Another application of the multi-app manager at the same address, with data of its own; made when it is first asked for.
+    pub fn application(&self, name: &str) -> NocoBase {
+        let data = self
+            .node
+            .others
+            .lock()
+            .entry(name.to_owned())
+            .or_insert_with(|| Arc::new(Mutex::new(Data::new())))
+            .clone();
+        NocoBase { node: Node { data, app: name.into(), ..self.node.clone() }, ..self.clone() }
     }
 
     fn serve(&self, listener: tokio::net::TcpListener) {
@@ -214,6 +257,10 @@ fn error(status: u16, message: &str, code: Option<&str>) -> Response {
 
 async fn answer(State(node): State<Node>, request: Request) -> Response {
     let (mut parts, body) = request.into_parts();
+    let Some(node) = node.of_request(&parts) else {
+        let says = json!({ "error": { "status": 404, "message": "application not found", "code": "APP_NOT_FOUND" } });
+        return (StatusCode::NOT_FOUND, axum::Json(says)).into_response();
+    };
     let target = parts.uri.path_and_query().map(ToString::to_string).unwrap_or_default();
     let path = parts.uri.path().to_owned();
     let query = parts.uri.query().unwrap_or_default().to_owned();

@@ -105,6 +105,7 @@ fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
 }
 
 fn file(node: &Node, headers: &HeaderMap, path: &str) -> Response {
-    let ok = cookie(headers, "nb_auth_token_main").is_some_and(|t| token::who(node, Some(&t)).is_ok());
+    let ok = cookie(headers, &format!("nb_auth_token_{}", node.app))
+        .is_some_and(|t| token::who(node, Some(&t)).is_ok());
     if ok { format!("content of {path}").into_response() } else { error(403, "No permissions", None) }
 }

@@ -100,6 +100,125 @@ fn r44_forward_auth_does_not_vouch_for_another_application() {
     assert!(is_refused(&policy(), &Request { hostname: Named::One("sub1.example.com"), ..ask }));
 }
 
+/// Which of the applications of a gate for `main`, `crm` and `hr` a request is for.
+fn found(request: &Request<'_>) -> Option<&'static str> {
+    let names = ["crm", "hr"];
+    let found = application::find(&policy(), &names.map(str::to_owned), request)?;
+    let name = names[found];
+    // Its own gate takes what was chosen for it.
+    assert!(!is_refused(&Policy { app: name.to_owned(), several: true, ..policy() }, request), "{request:?}");
+    Some(name)
+}
+
+#[test]
+fn r44_of_several_applications_a_request_is_for_the_one_that_it_names_and_names_alone() {
+    let call = |path, query, app| Request { query, app, ..call(path) };
+    for (path, query, app, expected) in [
+        ("/api/users:list", None, Named::One("crm"), Some("crm")),
+        ("/api/users:list", Some("__appName=hr"), Named::Nothing, Some("hr")),
+        ("/api/users:list", Some("a=1&__appName=hr"), Named::One("hr"), Some("hr")),
+        ("/api/users:list", Some("__appName="), Named::One("hr"), Some("hr")),
+        ("/ws", Some("__appName=crm"), Named::Nothing, Some("crm")),
+        ("/apps/crm/admin", None, Named::Nothing, Some("crm")),
+        ("/apps/crm", Some("a=b"), Named::Nothing, Some("crm")),
+        ("/v/apps/hr/admin", None, Named::Nothing, Some("hr")),
+        ("/files/crm/main/attachments/1.png", None, Named::One("crm"), Some("crm")),
+        ("/storage/uploads/1.png", Some("__appName=crm"), Named::Nothing, Some("crm")),
+        // None, the main one, or one that is not there.
+        ("/api/users:list", None, Named::Nothing, None),
+        ("/api/users:list", None, Named::One("main"), None),
+        ("/api/users:list", None, Named::One("CRM"), None),
+        ("/api/users:list", None, Named::One("sub1"), None),
+        ("/admin/apps/crm", None, Named::Nothing, None),
+        ("/appstore/crm", None, Named::Nothing, None),
+        ("/files/crm", None, Named::Nothing, None),
+        // More than one, or one in a way that nothing may be named in.
+        ("/api/users:list", Some("__appName=main"), Named::One("crm"), None),
+        ("/api/users:list", Some("__appName=hr"), Named::One("crm"), None),
+        ("/apps/crm/admin", None, Named::One("main"), None),
+        ("/apps/crm/admin", Some("__appName=hr"), Named::Nothing, None),
+        ("/files/main/x/y/1.png", None, Named::One("crm"), None),
+        ("/api/__app/crm/users:list", None, Named::Nothing, None),
+        ("/api/__app/crm/users:list", None, Named::One("crm"), None),
+        ("/api/users:list", Some("__appName=crm&__appName=crm"), Named::Nothing, None),
+        ("/api/users:list", Some("__appName[]=crm"), Named::One("crm"), None),
+        ("/api/users:list", None, Named::Ambiguous, None),
+    ] {
+        let request = call(path, query, app);
+        assert_eq!(found(&request), expected, "{path} {query:?} {app:?}");
+        // What is for none is the main one's, which takes nothing that names another.
+        let main = Policy { several: true, ..policy() };
+        assert!(expected.is_none() || is_refused(&main, &request), "{path} {query:?} {app:?}");
+    }
+    let host = Request { hostname: Named::One("crm.example.com"), ..call("/x", None, Named::One("crm")) };
+    assert_eq!(found(&host), None);
+}
+
+#[test]
+fn r44_of_several_applications_a_page_leads_to_its_own() {
+    let names = ["crm", "hr"].map(str::to_owned);
+    for (target, expected) in [
+        ("/apps/crm/admin?a=b#c", Some(0)),
+        ("/apps/hr", Some(1)),
+        ("/v/apps/hr/", Some(1)),
+        ("/apps/sub1/", None),
+        ("/admin?x=/apps/crm/", None),
+        ("/", None),
+    ] {
+        assert_eq!(application::of_target(&policy(), &names, target), expected, "{target}");
+    }
+}
+
+#[test]
+fn r44_where_there_are_several_no_rule_lets_a_token_pass() {
+    let several = Policy { several: true, api_keys: false, ..policy() };
+    let tokens = [Credential::ApiToken, Credential::OwnToken, Credential::Invalid, Credential::None];
+    for credential in tokens {
+        for (path, address) in [("/open/x", [192, 0, 2, 1]), ("/api/users:list", [10, 0, 0, 1])] {
+            let request = Request { credential, client_ip: address.into(), ..call(path) };
+            let bare = ForwardOptions { strip_token: true, strip_credentials: true, ..plain_nobody() };
+            let options = options(&several, &request);
+            let options = ForwardOptions { may_compress: false, renew_cookie: false, ..options };
+            assert_eq!(options, bare, "{path} {credential:?}");
+            let tunnel = Request { upgrade: true, ..request };
+            assert!(!matches!(decide(&several, &tunnel), Decision::Forward(_)), "{path} {credential:?}");
+        }
+    }
+}
+
+const fn plain_nobody() -> ForwardOptions {
+    ForwardOptions::plain(Identity::Nobody)
+}
+
+#[test]
+fn r44_who_has_a_session_elsewhere_gets_the_clients_files_and_no_more() {
+    let elsewhere = |request| Request { elsewhere: true, ..request };
+    for path in [
+        "/assets/index-0a1b2c3d.js",
+        "/favicon/favicon.ico",
+        "/static/plugins/@nocobase/x/dist/client/index.js",
+    ] {
+        let options = options(&policy(), &elsewhere(call(path)));
+        assert!(
+            options.strip_credentials && options.strip_token && options.identity == Identity::Nobody,
+            "{path} {options:?}"
+        );
+        assert_eq!(decide(&policy(), &call(path)), no(Failure::NoSession), "{path}");
+    }
+    for path in
+        ["/api/users:list", "/api/x", "/files/main/x/y/1.png", "/storage/uploads/1.png", "/admin.json"]
+    {
+        assert_eq!(decide(&policy(), &elsewhere(call(path))), no(Failure::NoSession), "{path}");
+    }
+    let texts = Request { query: Some("locale=en-US"), ..call("/api/app:getLang2") };
+    assert_eq!(decide(&policy(), &elsewhere(texts)), no(Failure::NoSession));
+    let closed = Policy { public: PublicRules::default(), ..policy() };
+    let texts = Request { query: Some("locale=en-US"), ..call("/api/app:getLang") };
+    assert_eq!(decide(&closed, &elsewhere(texts)), no(Failure::NoSession));
+    let post = Request { method: "POST", ..call("/assets/index-0a1b2c3d.js") };
+    assert_eq!(decide(&policy(), &elsewhere(post)), no(Failure::NoSession));
+}
+
 #[test]
 fn r44_a_browser_gets_the_refusal_as_a_page() {
     let request = Request { session: SessionState::Valid, ..page("/apps/sub1/admin") };

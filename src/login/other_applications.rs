@@ -1,0 +1,41 @@
+//! Other applications at the same gate, as far as one browser has sessions in them. Each has cookies and sessions of its own;
+//! what they have in common is the person: who signs out is out of all, and who signs in leaves nobody else in one.
+
+use std::sync::Arc;
+
+use super::clock::now;
+use super::sessions::Sessions;
+use crate::session::{OwnCookies, Session};
+
+/// One other application, and this browser's cookies for it.
+pub(crate) struct OtherApplication<'a> {
+    /// Its sessions.
+    pub(crate) sessions: &'a Arc<Sessions>,
+    /// The gate's cookies for it.
+    pub(crate) cookies: OwnCookies<'a>,
+}
+
+impl OtherApplication<'_> {
+    /// The person signs out: this application's sessions end too. Returns `Set-Cookie` lines.
+    pub(crate) async fn sign_out(&self) -> Vec<String> {
+        if !self.cookies.has_session() {
+            return Vec::new();
+        }
+        for session in self.all() {
+            self.sessions.end_now(&session, "signed out").await;
+        }
+        self.sessions.signed_out_cookies(&self.cookies)
+    }
+
+    /// This member signs in elsewhere: a session of anybody else ends. Returns `Set-Cookie` lines.
+    pub(super) fn end_of_others(&self, member: &Session) -> Vec<String> {
+        let is_theirs = |s: &Session| (&s.entry, &s.userid) == (&member.entry, &member.userid);
+        let foreign: Vec<_> = self.all().into_iter().filter(|s| !is_theirs(s)).collect();
+        foreign.iter().for_each(|session| self.sessions.end(session, "replaced by a new sign-in"));
+        if foreign.is_empty() { Vec::new() } else { vec![self.sessions.cookies.delete()] }
+    }
+
+    fn all(&self) -> Vec<Session> {
+        self.sessions.cookies.read_all(&self.cookies, now()).collect()
+    }
+}

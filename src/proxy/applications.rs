@@ -1,0 +1,82 @@
+//! Which of NocoBase's applications a request is for, where the gate serves several (`[[nocobase.apps]]`). Chosen before
+//! anything else is known of the request: from then on it meets the gate of that application alone.
+
+use std::sync::Arc;
+
+use http::header::{self, HeaderValue};
+use pingora::http::RequestHeader;
+
+use super::gate::Gate;
+use super::request::facts;
+use crate::decide::address::UNKNOWN;
+use crate::decide::{self, OwnPath, application, target};
+use crate::login::{FoundSession, OtherApplication};
+use crate::session::OwnCookies;
+
+/// The gate of the application that this request is for, if that is not the main one. Its target is canonical.
+pub(super) fn choose(main: &Gate, request: &RequestHeader) -> Option<Arc<Gate>> {
+    if main.apps.is_empty() {
+        return None;
+    }
+    let (policy, path) = (main.policy(), request.uri.path());
+    let index = match decide::needs_session(&policy, path) {
+        true => application::find(&policy, &main.app_names, &facts::facts(request, UNKNOWN, false))?,
+        false => of_own(main, request, decide::own_path(&policy, path)?)?,
+    };
+    main.apps.get(index).cloned()
+}
+
+/// A sign-in begins for the application of its target, and ends where it began: its cookie says where. Everything else below
+/// the gate's own addresses is the main application's, or no application's.
+fn of_own(main: &Gate, request: &RequestHeader, own: OwnPath) -> Option<usize> {
+    let parameter = |name: &str| {
+        let mut pairs = url::form_urlencoded::parse(request.uri.query()?.as_bytes());
+        pairs.find(|(n, _)| n == name).map(|(_, value)| value.into_owned())
+    };
+    match own {
+        OwnPath::Login | OwnPath::SignIn => {
+            let target = target::sanitize(&parameter("rd")?)?;
+            application::of_target(&main.policy(), &main.app_names, &target)
+        }
+        OwnPath::Callback => {
+            let state = parameter("state")?;
+            main.apps.iter().position(|app| {
+                let cookies = cookies(app, request.headers.get_all(header::COOKIE));
+                cookies.is_some_and(|cookies| app.sign_ins.began(&cookies, &state))
+            })
+        }
+        OwnPath::Logout | OwnPath::Me | OwnPath::Auth | OwnPath::Events(_) | OwnPath::Script => None,
+    }
+}
+
+/// Every application but the one of `gate`, with this browser's cookies for it.
+pub(super) fn others<'a>(
+    main: &'a Gate,
+    gate: &Gate,
+    values: &'a [HeaderValue],
+) -> Vec<OtherApplication<'a>> {
+    let all = std::iter::once(main).chain(main.apps.iter().map(|app| &**app));
+    all.filter(|other| other.config.nocobase.app != gate.config.nocobase.app)
+        .filter_map(|other| {
+            Some(OtherApplication { sessions: &other.sessions, cookies: cookies(other, values)? })
+        })
+        .collect()
+}
+
+/// Has this browser a live session in an application beside the main one?
+pub(super) async fn is_elsewhere(main: &Gate, values: &[HeaderValue]) -> bool {
+    for app in &main.apps {
+        if let Some(cookies) = cookies(app, values)
+            && cookies.has_session()
+            && let FoundSession::Live { .. } = app.sessions.find(&cookies).await
+        {
+            return true;
+        }
+    }
+    false
+}
+
+fn cookies<'a>(gate: &Gate, values: impl IntoIterator<Item = &'a HeaderValue>) -> Option<OwnCookies<'a>> {
+    let values = values.into_iter().map(HeaderValue::as_bytes);
+    OwnCookies::parse(gate.sessions.cookies.names(), values).ok()
+}
