@@ -77,7 +77,8 @@ impl Sessions {
         }
     }
 
-    /// Do the keys of now open the cookie that the stream began with?
+    /// Do the keys of now open the cookie that the stream began with? What began without one cannot show it, and ends at a
+    /// change of the configuration.
     fn still_opens(&self, stream: &OpenStream) -> bool {
         if stream.is_of(self.generation) {
             return true;

@@ -177,7 +177,7 @@ async fn read(
             } else if gate.policy().password {
                 password::forwarded(gate, request, ctx, (&facts, options), by_password, values);
             }
-            if options.identity == Identity::Token && !options.signs_out {
+            if (options.identity == Identity::Token || facts.own_cookie) && !options.signs_out {
                 password::forwarded_with_token(gate, request, ctx, &facts);
             }
             Ok(Admitted::Forward)

@@ -58,19 +58,23 @@ pub(super) fn forwarded(
     }
 }
 
-/// A request goes on in the name of a token that it brings. One of a session that this node knows ends with that session,
-/// from whatever client (R32, R35); in a WebSocket, that is so for each token that is shown in it.
+/// A request goes on in the name of a token that it brings, or of the one in NocoBase's cookie. One of a session that this node
+/// knows ends with that session, from whatever client (R32, R35); in a WebSocket, that is so for each token that is shown in it.
 pub(super) fn forwarded_with_token(
     gate: &Gate,
     request: &RequestHeader,
     ctx: &mut Context,
     facts: &Request<'_>,
 ) {
-    if facts.credential == Credential::OwnToken
-        && ctx.stream.is_none()
-        && let Some((session, seen)) = credential::bearer(request).and_then(|t| gate.sessions.of_token(t))
-    {
-        ctx.stream = Some(gate.sessions.attach(&session, &seen, Vec::new()));
+    if ctx.stream.is_none() {
+        let token = match facts.credential {
+            Credential::OwnToken => credential::bearer(request).map(str::to_owned),
+            Credential::None => credential::own_token(gate, request),
+            Credential::ApiToken | Credential::Phantom | Credential::Invalid => None,
+        };
+        if let Some((session, seen)) = token.and_then(|token| gate.sessions.of_token(&token)) {
+            ctx.stream = Some(gate.sessions.attach(&session, &seen, Vec::new()));
+        }
     }
     if facts.upgrade && ctx.swapper.is_none() {
         own_tunnel(gate, ctx, None);

@@ -149,6 +149,8 @@ mod tests {
             assert_eq!(other.open(&ticket, now).is_some(), opens, "{now}");
         }
         assert_eq!(other.open(&ticket, 100).unwrap(), b"state");
+        // Six hours each.
+        assert_eq!((one.lifetime(), PERIOD.as_secs()), (6 * 3600, 6 * 3600));
         assert_eq!(tickets(&[3], "https://a.test").open(&ticket, 100), None);
         assert_eq!(tickets(&[2], "https://b.test").open(&ticket, 100), None);
         for i in 0..ticket.len() {

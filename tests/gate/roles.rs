@@ -119,6 +119,30 @@ async fn without_rules_nothing_is_asked() {
     assert_eq!(stage.nocobase.calls("users:get"), 0);
 }
 
+/// A role that the rules of two entries name goes with the entry of the last sign-in, other roles stay; and a rule that is gone
+/// takes no role along.
+#[tokio::test(flavor = "multi_thread")]
+async fn roles_of_two_entries_and_of_rules_that_are_gone() {
+    let mut stage = Stage::start(|c| {
+        rules(c, &[("department", 2, "sales")]);
+        c.another_entry("other");
+        rules(c, &[("department", 3, "sales"), ("tag", 1, "manager")]);
+    })
+    .await;
+    let lisi = bound(&stage, "lisi", &["member"]);
+    let binding = json!({ "authenticator": "other", "uuid": "lisi", "userId": lisi });
+    stage.nocobase.data().bindings.push(binding);
+    let (with, without) = (["manager", "member", "sales"], ["manager", "member"]);
+    for (entry, expected) in [("wecom", &with[..]), ("other", &without), ("wecom", &with)] {
+        let page = stage.phone("lisi").open(&format!("/wecom-gate/login?rd=%2Fadmin&with={entry}")).await;
+        assert_eq!(page.status, 200, "{entry}: {}", page.body);
+        assert_eq!(roles(&stage, lisi), expected, "{entry}");
+    }
+    stage.restart_with(|c| _ = c.unset("wecom.roles")).await;
+    stage.signed_in("lisi").await;
+    assert_eq!(roles(&stage, lisi), with);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_wecom_cannot_answer_changes_no_role() {
     let mut stage = stage().await;

@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use wecom_gate::nocobase::{Minter, UserId};
 
-use crate::support::browser::CURL;
+use crate::support::browser::{CHROME, CURL, navigation};
 use crate::support::raw::{frame, read_answer, upgrade};
 use crate::support::{Answer, Browser, PATIENCE, Stage, eventually};
 
@@ -195,6 +195,12 @@ async fn r32_what_a_kept_token_has_opened_ends_with_its_session() {
         };
         let line = |token: &str| format!("Authorization: Bearer {token}\r\n");
         let (of_member, of_program) = (events(&stage, &token).await, events(&stage, &key).await);
+        // Where NocoBase's own cookie counts, as that.
+        let mut by_cookie = Browser::new(&stage.gate, CHROME);
+        by_cookie.cookies.insert("nb_auth_token_main".into(), token.clone());
+        let mut page = navigation(by_cookie.request(Method::GET, "/sse/open")).send().await.unwrap();
+        assert_eq!(page.status().is_success(), form);
+        assert!(!form || page.chunk().await.unwrap().unwrap() == "data: 0\n\n");
         let mut tunnels = vec![
             ("the token", tunnel(&stage, &line(&token)).await),
             ("a key", tunnel(&stage, &line(&key)).await),
@@ -214,6 +220,9 @@ async fn r32_what_a_kept_token_has_opened_ends_with_its_session() {
         let post = member.request(Method::POST, "/wecom-gate/logout").header("origin", "http://gate.test");
         assert_eq!(member.send(post).await.status, 303);
         breaks_off(of_member).await;
+        if form {
+            breaks_off(page).await;
+        }
         for (opened_with, mut stream) in tunnels {
             let mut rest = Vec::new();
             let end = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut rest)).await;

@@ -159,6 +159,10 @@ async fn r36_with_redis_unsent_sign_outs_survive_a_kill() {
         eventually("Redis has it", async || published(&redis) == 2).await;
         let dump = redis.dump();
         assert!(!dump.contains("zhangsan"), "{dump}");
+        for key in redis.keys("endings") {
+            let kept = redis.ask_parts::<i64>(&["TTL", &key]);
+            assert!((86_000..=86_400).contains(&kept), "for a day, not {kept} s");
+        }
         stage.gate.stop();
         stage.nocobase.up().await;
         assert!(stage.nocobase.data().blocked.is_empty());
@@ -204,4 +208,21 @@ async fn r36_sign_outs_that_cannot_be_sent_before_a_stop_are_logged() {
     lines.retain(|l| l["event"] == "session_ended");
     let left: Vec<_> = lines.iter().filter(|l| l["level"] == "ERROR" && l["sessions"] == 1).collect();
     assert!(left.iter().any(|l| l["message"].as_str().unwrap().starts_with("the gate stops")), "{lines:?}");
+}
+
+/// How far that goes: without Redis, a gate that is killed forgets what NocoBase had not been told, and a kept cookie opens the
+/// session again.
+#[tokio::test(flavor = "multi_thread")]
+async fn r36_without_redis_a_gate_that_is_killed_forgets_what_it_had_to_tell() {
+    let mut stage = Stage::start(|_| {}).await;
+    let mut copy = stage.signed_in("zhangsan").await;
+    stage.nocobase.down().await;
+    sign_out(copy.clone()).await;
+    assert_eq!(me(&copy).await, 401, "this node refuses it");
+    stage.gate.stop();
+    stage.nocobase.up().await;
+    stage.restart().await;
+    copy.go_to(&stage.gate);
+    eventually("the kept cookie counts", async || me(&copy).await == 200).await;
+    assert!(stage.nocobase.data().blocked.is_empty());
 }

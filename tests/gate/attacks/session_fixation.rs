@@ -143,6 +143,26 @@ async fn r42_signing_out_ends_a_planted_session_too() {
     }
 }
 
+/// So does signing in anew, which is what a browser with both is led to.
+#[tokio::test(flavor = "multi_thread")]
+async fn r42_signing_in_ends_both_sessions() {
+    let stage = Stage::start(|_| {}).await;
+    let (member, planted) = (stage.signed_in("zhangsan").await, stage.signed_in("lisi").await);
+    let old = [member.clone(), planted.clone()];
+    // The jar of the tests keeps one cookie of a name, as browsers do; a header of its own brings the other.
+    let mut both = member.clone();
+    let name = "wecom_gate";
+    let line = format!("{name}={}", planted.cookie(name).unwrap());
+    both.extra.insert("cookie", line.parse().unwrap());
+    let callback = both.up_to_callback("/admin").await;
+    let done = both.visit(&callback).await;
+    assert!(done.sets(name), "{} {}", done.status, done.body);
+    for mut session in old {
+        let request = session.fetch(http::Method::GET, "/wecom-gate/me");
+        assert_eq!(session.send(request).await.status, 401);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn r42_two_tabs_of_one_browser_keep_working() {
     let stage = Stage::start(|_| {}).await;
