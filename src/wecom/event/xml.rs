@@ -109,6 +109,30 @@ mod tests {
         }
     }
 
+    /// Why the events are read one by one: quick-xml's serde reader takes all of these.
+    #[test]
+    fn r24_the_serde_reader_takes_what_is_refused_here() {
+        #[derive(serde::Deserialize)]
+        struct Message {
+            #[serde(rename = "A")]
+            a: String,
+        }
+        for bad in [
+            "<!DOCTYPE x [<!ENTITY a \"b\">]><xml><A>1</A></xml>",
+            "<!DOCTYPE x SYSTEM \"file:///etc/passwd\"><xml><A>1</A></xml>",
+            "<?php x ?><xml><A>1</A></xml>",
+            "<xml><A>1</A><B>1</B><B>2</B></xml>",
+            "<xml><A>1</A></xml><xml><A>2</A></xml>",
+        ] {
+            assert_eq!(fields(bad), Err(BROKEN), "{bad}");
+            let read = quick_xml::de::from_str::<Message>(bad);
+            assert_eq!(read.map(|message| message.a).ok().as_deref(), Some("1"), "{bad}");
+        }
+        // As a map, even of a name that the gate acts on the last one counts.
+        let twice = "<xml><A>1</A><A>2</A></xml>";
+        assert_eq!(quick_xml::de::from_str::<HashMap<String, String>>(twice).unwrap()["A"], "2");
+    }
+
     proptest! {
         #[test]
         fn never_panics(text in "(?s).{0,300}") {
