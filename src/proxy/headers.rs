@@ -137,7 +137,7 @@ pub(super) fn address(address: IpAddr) -> Result<HeaderValue> {
     let mut rest = &mut text[..];
     match address {
         IpAddr::V4(v4) => {
-            // By hand: the usual way takes longer than the rest of the header.
+            // By hand: 23 ns instead of 42 (docs/performance.md).
             for (at, octet) in v4.octets().into_iter().enumerate() {
                 let dot = (at > 0).then_some(b'.');
                 let hundreds = (octet > 99).then_some(b'0' + octet / 100);

@@ -28,18 +28,16 @@ impl RequestIds {
     }
 
     fn id(&self, n: u64) -> HeaderValue {
-        // Written by hand: formatting would take longer than all else here.
         let mut text = [0_u8; LONGEST];
         let (begin, digits) = text.split_at_mut(PREFIX);
-        if self.prefix.len() == PREFIX {
-            begin.copy_from_slice(self.prefix.as_bytes());
+        if self.prefix.len() != PREFIX || hex::encode_to_slice(n.to_be_bytes(), digits).is_err() {
+            return HeaderValue::from_static("-");
         }
-        let count = (n.max(1).ilog2() / 4 + 1) as usize;
-        for (at, digit) in digits.iter_mut().take(count).enumerate() {
-            let nibble = (n >> (4 * (count - 1 - at))) & 0xf;
-            *digit = b"0123456789abcdef".get(nibble as usize).copied().unwrap_or(b'0');
-        }
-        let written = text.get(..PREFIX + count).unwrap_or_default();
+        begin.copy_from_slice(self.prefix.as_bytes());
+        // Without leading zeros.
+        let zeros = (n.max(1).leading_zeros() / 4) as usize;
+        digits.copy_within(zeros.., 0);
+        let written = text.get(..LONGEST.saturating_sub(zeros)).unwrap_or_default();
         HeaderValue::from_bytes(written).unwrap_or(HeaderValue::from_static("-"))
     }
 }
