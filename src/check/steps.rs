@@ -50,6 +50,15 @@ pub enum Id {
 }
 
 impl Id {
+    /// What `agent/get` decides, in the order in which it does.
+    pub(crate) const WECOM_APP: [Id; 6] = [
+        Id::WecomReachable,
+        Id::WecomSecret,
+        Id::WecomTrustedIp,
+        Id::WecomAgent,
+        Id::WecomCallbackDomain,
+        Id::WecomVisibleRange,
+    ];
     /// In the order in which they are taken.
     pub const ALL: [Id; 22] = [
         Id::Configuration,

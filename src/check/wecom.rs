@@ -9,16 +9,6 @@ use crate::wecom::{Agent, Call, Class, WeComError};
 /// Where the console keeps what belongs to the app.
 const APP: &str = "应用管理 → 自建 → the app (App Management → Custom-built → the app)";
 
-/// The steps that `agent/get` decides, in their order.
-const STEPS: [Id; 6] = [
-    Id::WecomReachable,
-    Id::WecomSecret,
-    Id::WecomTrustedIp,
-    Id::WecomAgent,
-    Id::WecomCallbackDomain,
-    Id::WecomVisibleRange,
-];
-
 /// From the response to the steps. `plain`: the server speaks plain HTTP although `api_base` is https.
 pub(super) fn verdicts(
     response: &Result<Agent, WeComError>,
@@ -29,7 +19,7 @@ pub(super) fn verdicts(
     let at_fault = response.as_ref().err().map(step_of);
     let mut out = Vec::new();
     let mut failed: Option<Id> = None;
-    for id in STEPS {
+    for id in Id::WECOM_APP {
         let verdict = match (failed, response) {
             (Some(before), _) => Verdict::skipped(format!("{} failed", before.name())),
             (None, Err(error)) if at_fault == Some(id) => {

@@ -21,15 +21,6 @@ use crate::nocobase::NocoBase;
 /// both come later.
 const LATER: [Id; 5] =
     [Id::Origin, Id::VerificationFile, Id::WecomTrustedIp, Id::WecomCallbackDomain, Id::WecomVisibleRange];
-/// The steps that try the answers about WeCom.
-const WECOM: [Id; 6] = [
-    Id::WecomReachable,
-    Id::WecomSecret,
-    Id::WecomTrustedIp,
-    Id::WecomAgent,
-    Id::WecomCallbackDomain,
-    Id::WecomVisibleRange,
-];
 /// From the example; never a real value.
 const ORIGIN: &str = "https://nocobase.example.com";
 
@@ -312,7 +303,7 @@ impl Interview<'_> {
                 self.refuse()?;
                 continue;
             }
-            let steps = self.attempt(answers, &WECOM).await?;
+            let steps = self.attempt(answers, &Id::WECOM_APP).await?;
             if stopping(&steps).is_none() {
                 if steps.iter().any(|s| s.outcome == StepOutcome::Failed) {
                     print_line(&format!("  {}", self.texts.later))?;

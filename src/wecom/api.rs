@@ -19,7 +19,7 @@ use crate::metrics::WeComCalls;
 use crate::shared::{App, Shared, SharedToken, Token};
 
 /// WeCom's own bound on tries when the system is busy (doc 90313, code -1).
-pub(super) const TRIES_WHEN_BUSY: u32 = 3;
+const TRIES_WHEN_BUSY: u32 = 3;
 
 /// A call whose connection broke is made once more, if that has taken no longer than half of this; the second try ends
 /// within it. A person is waiting.
@@ -41,12 +41,14 @@ pub(super) struct Api {
     pub(super) call_error: ArcSwapOption<WeComError>,
 }
 
-/// One call, without the access token.
+/// One call.
+#[derive(Clone, Copy)]
 pub(super) struct Request<'a> {
     pub(super) call: Call,
     pub(super) path: &'a str,
+    /// Without the access token, until the call is made with one.
     pub(super) params: &'a [(&'a str, &'a str)],
-    pub(super) body: Option<serde_json::Value>,
+    pub(super) body: Option<&'a serde_json::Value>,
     /// What must never be logged.
     pub(super) hidden: &'a [&'a str],
     pub(super) tries_when_busy: u32,
@@ -134,7 +136,7 @@ impl Api {
         let mut hidden = vec![value, self.entry.secret.expose_secret()];
         hidden.extend_from_slice(request.hidden);
         let attempt = async || {
-            let raw = self.send(request.call, request.path, &params, request.body.as_ref(), &hidden).await;
+            let raw = self.send(&Request { params: &params, hidden: &hidden, ..*request }).await;
             let class = raw.as_ref().err().map(|(e, _)| e.class());
             if replaced && !matches!(class, Some(Class::Transport | Class::BadAnswer)) {
                 self.token.report(token, class != Some(Class::Token)).await;
@@ -145,17 +147,10 @@ impl Api {
     }
 
     /// One exchange, or two when the connection of the first broke; gives the body of a success.
-    async fn send(
-        &self,
-        call: Call,
-        path: &str,
-        params: &[(&str, &str)],
-        body: Option<&serde_json::Value>,
-        hidden: &[&str],
-    ) -> Result<Vec<u8>, Failed> {
+    async fn send(&self, request: &Request<'_>) -> Result<Vec<u8>, Failed> {
         let began = Instant::now();
-        let result = self.exchange(call, path, params, body, hidden).await;
-        self.note(call, result.as_ref().err().map(|(error, _)| error), began.elapsed());
+        let result = self.exchange(request).await;
+        self.note(request.call, result.as_ref().err().map(|(error, _)| error), began.elapsed());
         result
     }
 
@@ -176,14 +171,8 @@ impl Api {
         }
     }
 
-    async fn exchange(
-        &self,
-        call: Call,
-        path: &str,
-        params: &[(&str, &str)],
-        body: Option<&serde_json::Value>,
-        hidden: &[&str],
-    ) -> Result<Vec<u8>, Failed> {
+    async fn exchange(&self, request: &Request<'_>) -> Result<Vec<u8>, Failed> {
+        let Request { call, path, params, body, hidden, .. } = *request;
         let began = Instant::now();
         let once = async || self.transport.exchange(path, params, body).await;
         let (failed, broken) = match read_reply(call, once().await, hidden) {
@@ -248,8 +237,10 @@ async fn obtain_token(api: Arc<Api>, refused: Option<SecretString>) -> Result<Fe
 async fn fetch_token(api: &Api) -> Result<Fetched, WeComError> {
     let secret = api.entry.secret.expose_secret();
     let params = [("corpid", api.entry.corp_id.as_str()), ("corpsecret", secret)];
+    let hidden = [secret];
+    let request = Request { hidden: &hidden, ..Request::get(Call::GetToken, "/cgi-bin/gettoken", &params) };
     let attempt = async || {
-        let raw = api.send(Call::GetToken, "/cgi-bin/gettoken", &params, None, &[secret]).await;
+        let raw = api.send(&request).await;
         match raw.and_then(|body| read::<responses::Token>(Call::GetToken, &body))? {
             token if token.access_token.expose_secret().is_empty() => {
                 Err((WeComError::bad_answer(Call::GetToken), "an empty access token".to_owned()))

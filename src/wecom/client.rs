@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
 
 use super::address::{self, Scope};
-use super::api::{Api, Request, TRIES_WHEN_BUSY};
+use super::api::{Api, Request};
 use super::error::{Call, Class, WeComError};
 use super::member::{Agent, Details, Identity, Member, MemberStatus, filled, is_userid, same_userid};
 use super::responses;
@@ -110,13 +110,11 @@ impl Client {
         if code.is_empty() || code.len() > LONGEST_CODE {
             return Err(WeComError::code_rejected().because("a code that cannot be WeCom's"));
         }
+        let (params, hidden) = ([("code", code)], [code]);
         let request = Request {
-            call: Call::UserInfo,
-            path: &self.api.entry.userinfo_path,
-            params: &[("code", code)],
-            body: None,
-            hidden: &[code],
+            hidden: &hidden,
             tries_when_busy: 1,
+            ..Request::get(Call::UserInfo, &self.api.entry.userinfo_path, &params)
         };
         let info: responses::UserInfo = self.api.call(&request).await?;
         let Some(userid) = self.one_spelling(Call::UserInfo, info.userid, info.old_userid)? else {
@@ -139,13 +137,11 @@ impl Client {
     /// [`Failure::WeComBadAnswer`] (R21).
     pub(crate) async fn details(&self, userid: &str, ticket: &SecretString) -> Result<Details, WeComError> {
         let ticket = ticket.expose_secret();
+        let (body, hidden) = (json!({ "user_ticket": ticket }), [ticket]);
         let request = Request {
-            call: Call::UserDetail,
-            path: &self.api.entry.userdetail_path,
-            params: &[],
-            body: Some(json!({ "user_ticket": ticket })),
-            hidden: &[ticket],
-            tries_when_busy: TRIES_WHEN_BUSY,
+            body: Some(&body),
+            hidden: &hidden,
+            ..Request::get(Call::UserDetail, &self.api.entry.userdetail_path, &[])
         };
         let d: responses::UserDetail = self.api.call(&request).await?;
         self.same_person(Call::UserDetail, userid, d.userid, d.old_userid)?;
@@ -163,14 +159,8 @@ impl Client {
     /// [`Failure::NotVisible`], [`Failure::MemberDisabled`], or WeCom's side.
     pub(crate) async fn member(&self, userid: &str) -> Result<Member, WeComError> {
         self.check_userid(Call::UserGet, userid)?;
-        let request = Request {
-            call: Call::UserGet,
-            path: "/cgi-bin/user/get",
-            params: &[("userid", userid)],
-            body: None,
-            hidden: &[],
-            tries_when_busy: TRIES_WHEN_BUSY,
-        };
+        let params = [("userid", userid)];
+        let request = Request::get(Call::UserGet, "/cgi-bin/user/get", &params);
         let u: responses::User = self.api.call(&request).await?;
         let userid = self.same_person(Call::UserGet, userid, u.userid, u.old_userid)?;
         if u.status != 1 {

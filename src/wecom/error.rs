@@ -6,7 +6,7 @@ mod errcode;
 use std::fmt;
 use std::net::IpAddr;
 
-use crate::error::{Cause, Failure, FailureWithCause, Level};
+use crate::error::{Cause, Failure, FailureWithCause, log_cause};
 use errcode::classify;
 pub(crate) use errcode::{Call, Class};
 
@@ -124,27 +124,9 @@ impl WeComError {
         if self.repeated {
             return;
         }
-        let label = self.failure.response().label;
-        macro_rules! line {
-            ($level:ident) => {
-                tracing::$level!(
-                    entry,
-                    call = self.call.name(),
-                    label,
-                    class = self.class.name(),
-                    errcode = self.errcode,
-                    errmsg = self.reason,
-                    remedy = self.remedy(),
-                    "WeCom call failed"
-                )
-            };
-        }
-        match self.failure.response().level {
-            Level::Debug => line!(debug),
-            Level::Info => line!(info),
-            Level::Warn => line!(warn),
-            Level::Error => line!(error),
-        }
+        let response = self.failure.response();
+        let cause = FailureWithCause::from(self.clone()).cause;
+        log_cause!(response.level, cause, [entry, label = response.label,], "WeCom call failed");
     }
 
     /// Which call it was.
