@@ -143,7 +143,7 @@ async fn r42_signing_out_ends_a_planted_session_too() {
     }
 }
 
-/// So does signing in anew, which is what a browser with both is led to.
+/// So does signing in again, which is what a browser with both is led to.
 #[tokio::test(flavor = "multi_thread")]
 async fn r42_signing_in_ends_both_sessions() {
     let stage = Stage::start(|_| {}).await;
