@@ -28,7 +28,7 @@ mkdir -p "$tree"
 find "$tree" -mindepth 1 -maxdepth 1 -exec rm -rf {} +
 git ls-files -z --cached --others --exclude-standard |
     while IFS= read -r -d '' file; do [ ! -e "$file" ] || printf '%s\0' "$file"; done |
-    tar -c --null -T - | tar -x -C "$tree"
+    tar -c --null -T - | tar -x -m -C "$tree"
 cd "$tree"
 files=()
 for folder in ${folders//,/ }; do files+=(--file "src/$folder/**" --file "src/$folder.rs"); done
