@@ -145,6 +145,55 @@ test('R44: nobody reaches another application through the gate', async () => {
   await client.close();
 });
 
+test('several applications at one gate: a member is created and bound, and NocoBase\'s own client works in its application', async () => {
+  // What an administrator does in the application.
+  const sub = Object.create(stage.nocobase);
+  sub.call = async (path, body) => {
+    const answer = await fetch(`${stage.nocobase.base}/api/${path}`, {
+      method: body === undefined ? 'GET' : 'POST',
+      headers: { authorization: `Bearer ${stage.nocobase.mint(1, 'root')}`, 'content-type': 'application/json', 'x-app': SUB },
+      body: body === undefined ? undefined : JSON.stringify(body),
+    });
+    const text = await answer.text();
+    assert.equal(answer.status, 200, `${path}: ${answer.status} ${text}`);
+    return text ? JSON.parse(text).data : undefined;
+  };
+  const service = await sub.serviceUser('gate_of_sub1');
+  await stage.gate.stop();
+  stage.gate = await stage.startGate('several', {
+    access: ['api_keys = false'],
+    nocobase: ['auto_create_user = true', `apps = [{ name = "${SUB}", service_user = ${service}, auto_create_user = true }]`],
+  });
+
+  const client = await stage.client('wangwu', 'desktop');
+  const { page, context } = client;
+  const failed = [];
+  page.on('response', (answer) => {
+    if (answer.status() >= 400) failed.push(`${answer.status()} ${answer.url()}`);
+  });
+  const checked = page.waitForResponse((answer) =>
+    answer.url().includes('/api/auth:check') && answer.request().headers()['x-app'] === SUB, { timeout: 120_000 });
+  await page.goto(`${stage.origin}/apps/${SUB}/`);
+  await page.getByRole('button', { name: 'Allow' }).click();
+  const own = await (await checked).json();
+  await page.waitForURL(`**/apps/${SUB}/admin**`);
+  assert.equal((await sub.call(`users:list?filter=${encodeURIComponent(JSON.stringify({ id: own.data.id }))}`)).length, 1);
+  const bindings = async (nocobase) => (await nocobase.call('usersAuthenticators:list?filter=' +
+    encodeURIComponent(JSON.stringify({ uuid: 'WangWu' })))).length;
+  assert.deepEqual([await bindings(sub), await bindings(stage.nocobase)], [1, 0]);
+  const phantoms = () => page.evaluate((name) =>
+    [`NOCOBASE_${name}_TOKEN`, 'NOCOBASE_TOKEN'].map((key) => localStorage.getItem(key)), SUB.toUpperCase());
+  const [ofSub, none] = await phantoms();
+  assert.match(ofSub, /^wcg_/);
+  assert.equal(none, null);
+  await page.waitForLoadState('networkidle');
+  await stage.picture(page, 'several-applications');
+  assert.deepEqual(failed, [], 'NocoBase\'s own client misses nothing');
+  const names = () => context.cookies().then((all) => all.map((c) => c.name).filter((n) => n.startsWith('wecom_gate') && !n.includes('lang') && !n.includes('flow')));
+  assert.deepEqual(await names().then((all) => all.filter((n) => !n.endsWith('tries'))), [`wecom_gate_app.${SUB}`]);
+  await client.close();
+});
+
 test('R44: a rule of the plugin about host names chooses no other application', async () => {
   // A session first: afterwards everything that comes under the gate's own name is for the other application.
   const client = await stage.client('lisi', 'desktop');
