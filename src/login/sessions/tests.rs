@@ -53,6 +53,21 @@ async fn a_session_is_registered_and_then_found_without_a_question() {
     assert_eq!(name_of(&sessions.find(&OwnCookies::default()).await), "nothing");
 }
 
+/// While NocoBase does not know of a sign-out it takes the session's tokens: what it says then counts for nothing, also where this
+/// node has forgotten the session meanwhile.
+#[tokio::test]
+async fn r36_nocobase_is_not_believed_about_what_it_has_not_been_told() {
+    let (standin, addr) = nocobase().await;
+    let sessions = sessions(addr);
+    let session = open(&sessions).await;
+    standin.fail("auth:signOut", 503, "{}", usize::MAX);
+    sessions.end_now(&session, "signed out").await;
+    assert!(!standin.data().blocked.contains(&session.sid.to_string()));
+    let asked = standin.calls("auth:check");
+    assert_eq!(sessions.ask(&session, Class::New).await.ok(), Some(SessionStatus::Ended));
+    assert_eq!(standin.calls("auth:check"), asked);
+}
+
 #[tokio::test]
 async fn r07_a_cookie_that_does_not_open_is_a_session_that_is_over() {
     let (_standin, addr) = nocobase().await;

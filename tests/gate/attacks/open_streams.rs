@@ -233,6 +233,22 @@ async fn r32_streams_of_a_sign_in_by_password_end_like_all() {
     }
 }
 
+/// Without a stream one request brings the recheck.
+#[tokio::test(flavor = "multi_thread")]
+async fn r16_a_sign_in_by_password_that_nocobase_has_ended_is_over_within_the_recheck() {
+    let (upstream, setup, gate) =
+        stage(|s| s.set("access.browsers", "nocobase").set("session.recheck", "10s")).await;
+    let visitor = setup.password_visitor_of(secs(0), secs(0));
+    let ask = async || talk(gate.http, get("/storage/x.png", &visitor.cookie_line())).await.status();
+    let checks = || upstream.recorded().own.iter().filter(|r| r.target() == "/api/auth:check").count();
+    assert_eq!((ask().await, checks()), (200, 1));
+    upstream.recorded().ended = true;
+    tokio::time::sleep(secs(10)).await;
+    assert_eq!(ask().await, 200, "NocoBase is asked in the background");
+    eventually("NocoBase is asked again", async || checks() == 2).await;
+    eventually("the session is over", async || ask().await == 401).await;
+}
+
 /// "A key has leaked: replace it, reload."
 #[tokio::test(flavor = "multi_thread")]
 async fn r32_streams_end_when_a_reload_takes_their_key_away() {
