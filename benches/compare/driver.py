@@ -67,8 +67,10 @@ class Candidate:
 def start(world):
     """The candidates, in the order in which they take turns."""
     gate, gate_logging, gate_auth = world.gate(), world.gate(access_log=True), world.gate()
+    profiled = "examples/bare-same-profile"
     return [
         Candidate("bare Pingora", world.bare()),
+        *([Candidate("bare, the gate's profile", world.bare(program=profiled))] if world.has(profiled) else []),
         Candidate("gate, signed in", gate),
         Candidate("gate, access log on", gate_logging),
         Candidate("bare + 5 proxy headers", world.bare("--headers")),

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# make bench: the gate beside bare Pingora and nginx, on this machine. Arguments go to driver.py (--help).
+# make bench: the gate as it is released beside bare Pingora and nginx, on this machine. Arguments go to driver.py (--help).
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -8,5 +8,15 @@ for argument; do
 done
 tests/setup/packages.sh wrk nginx-light
 PATH=$PATH:/usr/sbin
-"${CARGO:-cargo}" build --release --bin wecom-gate --example bare
-exec python3 -B benches/compare/driver.py --binaries "${CARGO_TARGET_DIR:-target}/release" "$@"
+release=target/release
+"${CARGO:-cargo}" build --release --example bare --target-dir target
+make target/release/wecom-gate
+# Bare Pingora with the gate's profile: what the profile gains for anybody.
+rm -f "$release/examples/bare-same-profile"
+if [ -f target/profile/wecom-gate.profdata ]; then
+    host=$(rustc -vV | sed -n 's/^host: //p')
+    RUSTFLAGS="-Cprofile-use=$PWD/target/profile/wecom-gate.profdata ${RUSTFLAGS:-}" \
+        "${CARGO:-cargo}" build --release --example bare --target "$host" --target-dir target/profile
+    cp "target/profile/$host/release/examples/bare" "$release/examples/bare-same-profile"
+fi
+exec python3 -B benches/compare/driver.py --binaries "$release" "$@"

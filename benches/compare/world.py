@@ -195,9 +195,12 @@ http {{
 
     # Pingora
 
-    def bare(self, *flags, tls=False):
+    def has(self, program):
+        return (self.binaries / program).exists()
+
+    def bare(self, *flags, tls=False, program="examples/bare"):
         port, tls_port = free_port(), free_port()
-        command = [self.binaries / "examples/bare", "proxy", "--listen", f"127.0.0.1:{port}"]
+        command = [self.binaries / program, "proxy", "--listen", f"127.0.0.1:{port}"]
         command += ["--upstream", f"127.0.0.1:{self.upstream.port}", *flags]
         if tls:
             command += ["--tls-listen", f"127.0.0.1:{tls_port}"]

@@ -3,11 +3,10 @@
 # tests/gate/workload.rs); the second is laid out for that. Ends with target/release/wecom-gate. Where the tools are missing, it
 # says so and builds once, without a profile.
 #
-#   benches/release/build.sh          TARGET_DIR, PROFILE_SECONDS (length of a unit of work) and REMAP come from the environment
+#   benches/release/build.sh          PROFILE_SECONDS (a unit of work, 1) and REMAP (flags for rustc) come from the environment
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 cargo=${CARGO:-cargo}
-out=${CARGO_TARGET_DIR:-target}
 work="$PWD/target/profile"
 # rustc writes and reads profiles in the format of its own LLVM; a tool of the same major version reads it.
 llvm=$(rustc -vV | sed -n 's/^LLVM version: \([0-9]*\).*/\1/p')
@@ -23,7 +22,7 @@ find_profdata() {
 
 plain() {
     echo "make release: $1: building without a profile (about a sixth more CPU per request)" >&2
-    RUSTFLAGS="${REMAP:-} ${RUSTFLAGS:-}" "$cargo" build --release --locked --bin wecom-gate
+    RUSTFLAGS="${REMAP:-} ${RUSTFLAGS:-}" "$cargo" build --release --locked --bin wecom-gate --target-dir target
     exit 0
 }
 
@@ -52,5 +51,5 @@ echo "make release: 3 of 4: what was counted"
 echo "make release: 4 of 4: the program"
 RUSTFLAGS="${REMAP:-} -Cprofile-use=$work/wecom-gate.profdata ${RUSTFLAGS:-}" \
     "$cargo" build --release --locked --bin wecom-gate --target "$host" --target-dir "$work"
-mkdir -p "$out/release"
-cp "$work/$host/release/wecom-gate" "$out/release/wecom-gate"
+mkdir -p target/release
+cp "$work/$host/release/wecom-gate" target/release/wecom-gate
