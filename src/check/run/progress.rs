@@ -13,7 +13,7 @@ pub(super) const LIMIT: Duration = Duration::from_secs(30);
 /// The steps that have been taken.
 pub(super) struct Steps<'a> {
     pub(super) done: Vec<Step>,
-    /// [`Options::only`].
+    /// [`Options::only`](super::Options::only).
     pub(super) only: Vec<Id>,
     pub(super) printer: Option<&'a mut Printer>,
     /// `apps/<name>`: what a step of no entry is about, where it is not the main application.
