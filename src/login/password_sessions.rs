@@ -128,10 +128,19 @@ impl Sessions {
         self.block(blocks_of(&own)).await;
     }
 
-    /// A user signs out in NocoBase with a token of this sign-in, which NocoBase itself blocks.
+    /// A user signs out in NocoBase with a token of this sign-in, which NocoBase itself blocks. The session ends here at once;
+    /// NocoBase blocks it after the response, by [`Sessions::password_signed_out`]: two sign-outs at once are more than its
+    /// SQLite takes, and the user's would be the one that fails.
     pub(crate) fn password_signs_out(self: &Arc<Self>, sign_in: &PasswordSignIn) {
         let Ok(own) = PasswordSession::new(sign_in, now()) else { return };
         self.log_end(&own.session, "signed out in NocoBase");
+        self.block_later(&[block(&own, own.session.sid.to_string())]);
+    }
+
+    /// NocoBase has carried out the sign-out with this token: the session that it was of is left to block.
+    pub(crate) fn password_signed_out(self: &Arc<Self>, token: &str) {
+        let Some(sign_in) = self.password_sign_in(token) else { return };
+        let Ok(own) = PasswordSession::new(&sign_in, now()) else { return };
         drop(self.block_soon(vec![block(&own, own.session.sid.to_string())]));
     }
 

@@ -237,14 +237,19 @@ impl Sessions {
         }
     }
 
-    /// The same without waiting.
-    pub(super) fn block_soon(self: &Arc<Self>, blocks: Vec<Block>) -> tokio::task::JoinHandle<()> {
+    /// Remembers that NocoBase has to block these, and lets the other nodes know: should this node be killed before, another
+    /// one makes the calls.
+    pub(super) fn block_later(&self, blocks: &[Block]) {
         let until = now().plus(self.limits().absolute);
-        for block in &blocks {
+        for block in blocks {
             self.blocks.add(block, until);
-            // Should this node be killed before NocoBase has recorded it, another one makes the call.
             self.publish(Ending::ToBlock(block.shared(until)));
         }
+    }
+
+    /// The same as [`Sessions::block`] without waiting.
+    pub(super) fn block_soon(self: &Arc<Self>, blocks: Vec<Block>) -> tokio::task::JoinHandle<()> {
+        self.block_later(&blocks);
         let sessions = self.clone();
         tokio::spawn(async move {
             let mut away = None;

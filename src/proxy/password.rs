@@ -103,12 +103,12 @@ pub(super) fn answered(gate: &Gate, status: u16, ctx: &mut Context) {
 
 /// The request is over. A sign-out that NocoBase has not carried out is carried out in the background (R36).
 pub(super) fn done(gate: &Gate, status: u16, ctx: &mut Context) {
-    if let Some(PasswordPending::SignsOut(token)) = ctx.password.take().map(|pending| *pending)
-        && !(200..300).contains(&status)
-    {
-        let sessions = gate.sessions.clone();
-        tokio::spawn(async move { sessions.end_own(&token).await });
+    let Some(PasswordPending::SignsOut(token)) = ctx.password.take().map(|pending| *pending) else { return };
+    if (200..300).contains(&status) {
+        return gate.sessions.password_signed_out(&token);
     }
+    let sessions = gate.sessions.clone();
+    tokio::spawn(async move { sessions.end_own(&token).await });
 }
 
 /// Ends a WebSocket with the session of somebody who signed in while it was open.

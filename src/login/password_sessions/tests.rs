@@ -69,6 +69,9 @@ async fn r16_the_end_reaches_the_cookies_from_before_a_renewal() {
     let verified = |token: &str| sessions.minter.verify(token, now().as_secs()).unwrap();
     assert!(sessions.is_token_over(&verified(&renewed)), "nor do its tokens count");
     assert!(!sessions.is_token_over(&verified(&token(&sessions, "b", began.plus(Duration::from_millis(1))))));
+    // Not while NocoBase carries out the user's sign-out, but after it.
+    assert_eq!(standin.calls("auth:signOut"), 0);
+    sessions.password_signed_out(&renewed);
     blocked(&standin, &found.own.session.sid.to_string()).await;
     let fresh = super::super::test_gate::sessions(standin.address);
     assert!(!is_live(&fresh, &old).await && !is_live(&fresh, &new).await);
