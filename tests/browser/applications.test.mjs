@@ -145,7 +145,7 @@ test('R44: nobody reaches another application through the gate', async () => {
   await client.close();
 });
 
-test('several applications at one gate: a member is created and bound, and NocoBase\'s own client works in its application', async () => {
+test('several applications at one gate: accounts, sessions and tokens of each, and none of another (R44)', async () => {
   // What an administrator does in the application.
   const sub = Object.create(stage.nocobase);
   sub.call = async (path, body) => {
@@ -191,6 +191,44 @@ test('several applications at one gate: a member is created and bound, and NocoB
   assert.deepEqual(failed, [], 'NocoBase\'s own client misses nothing');
   const names = () => context.cookies().then((all) => all.map((c) => c.name).filter((n) => n.startsWith('wecom_gate') && !n.includes('lang') && !n.includes('flow')));
   assert.deepEqual(await names().then((all) => all.filter((n) => !n.endsWith('tries'))), [`wecom_gate_app.${SUB}`]);
+
+  // The main application is entered for itself; both go on side by side.
+  await page.goto(`${stage.origin}/admin`);
+  await page.getByText('Orders 订单').first().waitFor();
+  const [, ofMain] = await phantoms();
+  assert.match(ofMain, /^wcg_/);
+  const cookie = (await context.cookies()).map((c) => `${c.name}=${c.value}`).join('; ');
+  const ask = (path, token, headers = {}) =>
+    stage.ask(stage.gate, path, { headers: { cookie, ...(token ? { authorization: `Bearer ${token}` } : {}), ...headers } });
+  assert.equal(nameOf(await ask('/api/auth:check', ofSub, { 'X-App': SUB })), own.data.nickname);
+  assert.equal((await ask('/api/auth:check', ofMain)).status, 200);
+  const real = stage.nocobase.mint(1);
+  for (const [token, headers, query] of [
+    [ofMain, { 'X-App': SUB }, ''], [ofMain, {}, `?__appName=${SUB}`], [ofSub, {}, ''], [ofSub, { 'X-App': 'main' }, ''],
+    [real, { 'X-App': SUB }, ''], [real, {}, ''], [stage.nocobase.mint(1, 'root'), { 'X-App': SUB }, ''],
+  ]) {
+    const answer = await ask(`/api/auth:check${query}`, token, headers);
+    assert.equal(answer.status, 401, `${JSON.stringify(headers)}${query}: ${answer.body}`);
+  }
+  for (const [headers, query] of [
+    [{ 'X-App': SUB }, '?__appName=main'], [{ 'X-App': 'main' }, `?__appName=${SUB}`], [{ 'X-App': 'nosuch' }, ''],
+    [{ 'X-App': [SUB, 'main'] }, ''], [{}, `?__appName=${SUB}&__appName=main`], [{ 'X-App': SUB, 'X-Hostname': 'x.example' }, ''],
+  ]) {
+    for (const token of [ofMain, ofSub, undefined]) {
+      const answer = await ask(`/api/auth:check${query}`, token, headers);
+      assert.equal(answer.status, 403, `${JSON.stringify(headers)}${query}: ${answer.body}`);
+    }
+  }
+  await page.goto(`${stage.origin}/apps/nosuch/admin`);
+  await page.getByText('This application is not open here').waitFor();
+
+  // Signing out of one is signing out of both.
+  await page.goto(`${stage.origin}/wecom-gate/logout`);
+  await page.getByRole('button', { name: 'Sign out' }).click();
+  await page.getByText('You are signed out').waitFor();
+  for (const [token, headers] of [[ofMain, {}], [ofSub, { 'X-App': SUB }]]) {
+    assert.equal((await ask('/api/auth:check', token, headers)).status, 401);
+  }
   await client.close();
 });
 
