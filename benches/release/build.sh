@@ -21,7 +21,7 @@ find_profdata() {
 }
 
 plain() {
-    echo "make release: $1: building without a profile (about a sixth more CPU per request)" >&2
+    echo "make release: $1: building without a profile (about a tenth more CPU per request)" >&2
     RUSTFLAGS="${REMAP:-} ${RUSTFLAGS:-}" "$cargo" build --release --locked --bin wecom-gate --target-dir target
     exit 0
 }
