@@ -40,15 +40,15 @@ pub(super) enum Admitted {
 /// Reads, decides, does. `gate` becomes the one of the application that the request is for.
 pub(super) async fn admit(gate: &mut Arc<Gate>, downstream: &mut HttpSession, ctx: &mut Context) -> Admitted {
     client::identify(gate, downstream, ctx);
-    let main = gate.clone();
-    match read(&main, gate, downstream, ctx).await {
+    let mut chosen = None;
+    let admitted = match read(gate, &mut chosen, downstream, ctx).await {
         Ok(admitted) => admitted,
         Err(failure) => {
             ctx.failure = Some(failure);
-            let mut reply = failure::failed(gate, downstream, ctx, failure);
+            let mut reply = failure::failed(chosen.as_ref().unwrap_or(gate), downstream, ctx, failure);
             if failure == Failure::HeadersTooLarge {
                 // The gate's own may be what is too much, and then only the gate can mend it.
-                for sessions in main.all_sessions() {
+                for sessions in gate.all_sessions() {
                     let headers = downstream.req_header().headers.get_all(header::COOKIE).iter();
                     let names = sessions.cookies.names();
                     reply.cookies.extend(names.delete_flows(headers.map(HeaderValue::as_bytes)));
@@ -56,12 +56,17 @@ pub(super) async fn admit(gate: &mut Arc<Gate>, downstream: &mut HttpSession, ct
             }
             Admitted::Respond(reply)
         }
+    };
+    if let Some(app) = chosen {
+        *gate = app;
     }
+    admitted
 }
 
+/// `chosen`: the gate of the application that the request is for, where that is not `main`.
 async fn read(
     main: &Gate,
-    chosen: &mut Arc<Gate>,
+    chosen: &mut Option<Arc<Gate>>,
     downstream: &mut HttpSession,
     ctx: &mut Context,
 ) -> Result<Admitted, Failure> {
@@ -94,10 +99,10 @@ async fn read(
             return Err(Failure::TooManyConnections);
         }
     }
-    if let Some(app) = applications::choose(main, request) {
-        *chosen = app;
-    }
-    let gate: &Gate = chosen;
+    let gate: &Gate = match applications::choose(main, request) {
+        Some(app) => chosen.insert(app),
+        None => main,
+    };
     // Cheap copies (they share the bytes), so that the gate's routes may read the request's body meanwhile.
     let values: Vec<HeaderValue> = request.headers.get_all(header::COOKIE).iter().cloned().collect();
     let cookies = OwnCookies::parse(gate.sessions.cookies.names(), values.iter().map(HeaderValue::as_bytes))?;
