@@ -8,9 +8,14 @@ use ipnet::IpNet;
 use schemars::JsonSchema;
 use secrecy::{SecretSlice, SecretString};
 use serde::{Deserialize, Serialize};
-use url::Url;
 
 pub(crate) use crate::decide::Browsers;
+pub(crate) use nocobase::{Application, MatchBy, NocoBase, ServiceAccount, TokenDelivery};
+pub use wecom::EventKeys;
+pub(crate) use wecom::{Group, RoleRule, WeComEntry};
+
+mod nocobase;
+mod wecom;
 
 /// The whole configuration, validated.
 #[derive(Debug, Clone)]
@@ -172,179 +177,6 @@ pub(crate) enum MaxRequests {
     Fixed(usize),
     /// Any number.
     Unbounded,
-}
-
-/// How the page gets its token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum TokenDelivery {
-    /// A random placeholder, the phantom; NocoBase's token never leaves the gate.
-    Sealed,
-    /// NocoBase's real token.
-    Browser,
-}
-
-/// What makes a WeCom member and a NocoBase user the same person, before there is a binding.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum MatchBy {
-    /// The phone number, verified by WeCom.
-    Phone,
-    /// WeCom's userid = NocoBase's user name.
-    Username,
-    /// The company's e-mail address (`biz_mail`).
-    Email,
-}
-
-/// `[nocobase]`
-#[derive(Debug, Clone)]
-pub(crate) struct NocoBase {
-    /// HS256 secret of NocoBase's tokens.
-    pub(crate) jwt_secret: SecretSlice<u8>,
-    /// How the gate itself signs in to NocoBase.
-    pub(crate) service: ServiceAccount,
-    /// NocoBase's application name.
-    pub(crate) app: String,
-    /// It is one of several: of `apps`, in the configuration that [`Config::of_application`] makes.
-    pub(crate) beside_others: bool,
-    /// The applications beside `app`; none in the configuration of one of them.
-    pub(crate) apps: Vec<Application>,
-    /// `APP_PUBLIC_PATH`: begins and ends with `/`.
-    pub(crate) public_path: String,
-    /// What the browser gets to hold.
-    pub(crate) token_delivery: TokenDelivery,
-    /// In this order.
-    pub(crate) match_by: Vec<MatchBy>,
-    /// Make a NocoBase user for a member who matches nobody.
-    pub(crate) auto_create_user: bool,
-    /// Roles of users that the gate makes; empty: NocoBase's default role. Also of users whom rules would leave without a role.
-    pub(crate) default_roles: Vec<String>,
-    /// Send `X-WeCom-User` and its companions to NocoBase.
-    pub(crate) identity_headers: bool,
-}
-
-/// `[[nocobase.apps]]`: one more application at the same gate.
-#[derive(Debug, Clone)]
-pub(crate) struct Application {
-    /// NocoBase's name for it.
-    pub(crate) name: String,
-    /// How the gate itself signs in to it.
-    pub(crate) service: ServiceAccount,
-    /// Where a member lands who opened `/apps/<name>/`.
-    pub(crate) home: String,
-    /// The same on a phone.
-    pub(crate) home_mobile: String,
-    /// Make a user there for a member who matches nobody.
-    pub(crate) auto_create_user: bool,
-    /// Roles of users that the gate makes there; empty: the application's default role.
-    pub(crate) default_roles: Vec<String>,
-}
-
-impl NocoBase {
-    /// Path of the application's own start page; begins and ends with `/`.
-    pub(crate) fn start_page(&self) -> String {
-        match self.beside_others {
-            true => format!("{}apps/{}/", self.public_path, self.app),
-            false => self.public_path.clone(),
-        }
-    }
-}
-
-/// The account that finds, makes and binds users.
-#[derive(Debug, Clone)]
-pub(crate) enum ServiceAccount {
-    /// An API key made in NocoBase.
-    Token(SecretString),
-    /// The gate mints a token for this user id.
-    User(u64),
-}
-
-/// `[[wecom]]`: one app of one company.
-#[derive(Clone)]
-pub(crate) struct WeComEntry {
-    /// Name of the authenticator in NocoBase's binding table: `[A-Za-z0-9_-]{1,50}`.
-    pub(crate) name: String,
-    /// What people read on buttons.
-    pub(crate) title: String,
-    /// CorpID.
-    pub(crate) corp_id: String,
-    /// AgentID of the app.
-    pub(crate) agent_id: String,
-    /// Secret of the app.
-    pub(crate) secret: SecretString,
-    /// Sign in by itself inside WeCom; at most one entry.
-    pub(crate) auto_login: bool,
-    /// Where a member lands who opened `/`.
-    pub(crate) home: String,
-    /// The same on a phone.
-    pub(crate) home_mobile: String,
-    /// Names of domain verification files, `WW_verify_<token>.txt`.
-    pub(crate) verify_files: Vec<String>,
-    /// Department ids; sub-departments included.
-    pub(crate) allow_departments: Vec<u64>,
-    /// Tag ids.
-    pub(crate) allow_tags: Vec<u64>,
-    /// Userids.
-    pub(crate) allow_users: Vec<String>,
-    /// Receive-message callback: both or neither.
-    pub(crate) events: Option<EventKeys>,
-    /// WeCom's API, without a slash at the end.
-    pub(crate) api_base: Url,
-    /// In-client OAuth page.
-    pub(crate) authorize_url: Url,
-    /// Web login page.
-    pub(crate) web_login_url: Url,
-    /// Path of getuserinfo.
-    pub(crate) userinfo_path: String,
-    /// Path of getuserdetail.
-    pub(crate) userdetail_path: String,
-    /// Outbound proxy for calls to WeCom only.
-    pub(crate) http_proxy: Option<Url>,
-    /// Department or tag -> NocoBase role.
-    pub(crate) roles: Vec<RoleRule>,
-}
-
-/// By hand, because `http_proxy` may carry a password.
-impl std::fmt::Debug for WeComEntry {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("WeComEntry")
-            .field("name", &self.name)
-            .field("corp_id", &self.corp_id)
-            .field("agent_id", &self.agent_id)
-            .field("auto_login", &self.auto_login)
-            .field("home", &self.home)
-            .field("home_mobile", &self.home_mobile)
-            .field("api_base", &self.api_base.as_str())
-            .field("http_proxy", &self.http_proxy.as_ref().map(Url::host_str))
-            .finish_non_exhaustive()
-    }
-}
-
-/// Keys of WeCom's receive-message callback.
-#[derive(Debug, Clone)]
-pub struct EventKeys {
-    /// `event_token`
-    pub token: SecretString,
-    /// `event_aes_key`: 43 characters.
-    pub aes_key: SecretString,
-}
-
-/// `[[wecom.roles]]`
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct RoleRule {
-    /// Whom it is for.
-    pub(crate) group: Group,
-    /// NocoBase role name.
-    pub(crate) role: String,
-}
-
-/// A department or a tag of WeCom.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Group {
-    /// Department id.
-    Department(u64),
-    /// Tag id.
-    Tag(u64),
 }
 
 /// `[access]`

@@ -19,6 +19,7 @@ mod password_sessions;
 mod recheck_queue;
 mod roles;
 mod session_end;
+mod session_tokens;
 mod sessions;
 mod sign_in;
 mod sign_ins;

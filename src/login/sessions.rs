@@ -1,9 +1,8 @@
 //! What every request with a session needs, apart from signing in: the session is opened and registered, found again by
-//! its cookie, given NocoBase's token, and checked now and then. How it ends: [`super::session_end`].
+//! its cookie, and checked now and then. NocoBase's tokens for it: [`super::session_tokens`]. How it ends: [`super::session_end`].
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use secrecy::ExposeSecret;
 
@@ -15,23 +14,14 @@ use crate::config::{Config, WeComEntry};
 use crate::error::{Failure, FailureWithCause};
 use crate::metrics::Metrics;
 use crate::nocobase::{
-    About, Accounts, CheckOutcome, Class, Concurrency, Minted, Minter, NocoBase, Turn, UserId, Who,
+    About, Accounts, CheckOutcome, Class, Concurrency, Minter, NocoBase, Turn, UserId, Who,
 };
 use crate::session::{
     self, CachedSession, Keyring, OwnCookies, Recheck, Session, SessionCache, SessionCookies, SessionLimits,
-    SessionStatus, Token, UnixMillis,
+    SessionStatus,
 };
 use crate::shared::{Ending, Shared};
 use crate::wecom::{self, Member};
-
-/// A blocked `jti` is remembered by NocoBase until the token that signed out would have ended: that token must
-/// outlive the session, by more than clocks differ.
-pub(super) const BLOCK_MARGIN: Duration = Duration::from_secs(24 * 3600);
-
-/// Longest life of a token that goes on with a request (R35).
-const LONGEST_TOKEN: Duration = Duration::from_secs(crate::nocobase::token::LIFETIME_S);
-/// Shortest: NocoBase's clock may be ahead by as much.
-const SHORTEST_TOKEN: Duration = Duration::from_secs(5 * 60);
 
 /// The session in a request's cookies.
 pub(crate) enum FoundSession {
@@ -67,8 +57,8 @@ pub(crate) struct Sessions {
     pub(super) wecom: HashMap<String, wecom::Client>,
     /// What the nodes share, with `session.redis`.
     pub(super) shared: Option<Arc<Shared>>,
-    token_cookie: String,
-    authenticator_cookie: String,
+    pub(super) token_cookie: String,
+    pub(super) authenticator_cookie: String,
     pub(super) token_policy: Arc<TokenPolicy>,
     /// Ended sessions that NocoBase has not recorded.
     pub(super) blocks: Arc<Blocks>,
@@ -309,80 +299,10 @@ impl Sessions {
         Some(cookie)
     }
 
-    /// A token that ends soon, with a fresh `iat`: what NocoBase sees of it, and whatever NocoBase hands it on to, is worth
-    /// little afterwards (R35). It ends with its session, or a few minutes later where that is very soon: clocks differ.
-    pub(super) fn mint(&self, session: &Session) -> Result<Minted, Failure> {
-        let user = UserId::new(session.user_id).ok_or(Failure::Internal)?;
-        let now = now();
-        let life = self.token_life(session, now);
-        let (sid, end) = (session.sid.to_string(), now.plus(life).as_secs());
-        self.minter.session_until(user, &sid, session.signed_in_at.0, now.as_secs(), end)
-    }
-
-    fn token_life(&self, session: &Session, now: UnixMillis) -> Duration {
-        let limits = self.limits();
-        let left = session.signed_in_at.plus(limits.absolute).since(now);
-        LONGEST_TOKEN.min(limits.idle).min(left).max(SHORTEST_TOKEN)
-    }
-
-    /// The token that goes on with NocoBase's own sign-out, once the gate has blocked the session itself. NocoBase blocks it
-    /// too, and would remember the session only as long as that token, were it the session's.
-    pub(crate) fn sign_out_token(&self, session: &Session) -> Result<Token, Failure> {
-        let user = UserId::new(session.user_id).ok_or(Failure::Internal)?;
-        self.as_token(&self.minter.service(user, now().as_secs())?)
-    }
-
-    /// A token that outlives its session: NocoBase remembers a blocked session only until the token that blocked it would have
-    /// ended. It is for the gate's own call to NocoBase and goes nowhere else.
-    pub(super) fn lasting(
-        &self,
-        user: UserId,
-        id: &str,
-        signed_in_at: UnixMillis,
-    ) -> Result<Minted, Failure> {
-        let end = now().plus(self.limits().absolute).plus(BLOCK_MARGIN).as_secs();
-        self.minter.session_until(user, id, signed_in_at.0, now().as_secs(), end)
-    }
-
-    /// NocoBase's token for a request of this session: minted every ten minutes, or more often where NocoBase's token policy
-    /// or the session's own end asks for it.
-    pub(crate) fn token(&self, session: &Session, seen: &CachedSession) -> Result<Arc<Token>, Failure> {
-        seen.token(now(), || {
-            let reuse = self.token_policy.reuse().min(self.token_life(session, now()) / 3);
-            Ok(self.as_token(&self.mint(session)?)?.used_for(reuse))
-        })
-    }
-
-    fn as_token(&self, minted: &Minted) -> Result<Token, Failure> {
-        let jwt = minted.as_str();
-        let cookies = format!("{}={jwt}; {}=basic", self.token_cookie, self.authenticator_cookie);
-        Token::new(jwt, cookies, now())
-    }
-
-    /// A token for the browser to hold (`token_delivery = "browser"`): good until the session's latest end. The gate puts
-    /// a fresh one in its place before NocoBase sees it.
-    pub(crate) fn browser_token(&self, session: &Session) -> Result<Minted, Failure> {
-        let user = UserId::new(session.user_id).ok_or(Failure::Internal)?;
-        let end = session.signed_in_at.plus(self.limits().absolute).as_secs();
-        self.minter.session_until(
-            user,
-            &session.sid.to_string(),
-            session.signed_in_at.0,
-            now().as_secs(),
-            end,
-        )
-    }
-
     /// Is this the id of a session that is over, as far as this node knows? Tokens of its may still be about (R35).
     pub(crate) fn is_over(&self, jti: &str) -> bool {
         let known = uuid::Uuid::parse_str(jti).ok().and_then(|sid| self.cache.get(sid));
         known.is_some_and(|seen| seen.is_ended())
-    }
-
-    /// Is this a token of this session?
-    pub(crate) fn is_of_session(&self, token: &str, sid: uuid::Uuid) -> bool {
-        let verified = self.minter.verify(token, now().as_secs());
-        verified.is_ok_and(|v| v.jti.is_some_and(|jti| jti == sid.to_string()))
     }
 
     /// Asks again, in the background, whether a session in use goes on: NocoBase whether it has been ended, WeCom

@@ -3,8 +3,11 @@ use url::Url;
 
 use super::*;
 
+mod harmless;
 mod open_redirects;
-use open_redirects::{HARMLESS, REFUSED};
+
+use harmless::HARMLESS;
+use open_redirects::REFUSED;
 
 /// Where a browser on one of the gate's pages goes with this `Location`.
 fn browse(location: &str) -> Url {

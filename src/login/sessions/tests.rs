@@ -1,10 +1,12 @@
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use nocobase_standin::NocoBase as StandIn;
 
 use super::super::test_gate::{cookies_of, member, sessions};
 use super::*;
 use crate::nocobase::error_body::Code;
+use crate::session::UnixMillis;
 
 /// A NocoBase with user 7.
 async fn nocobase() -> (StandIn, SocketAddr) {
