@@ -37,7 +37,7 @@ enum Part {
     },
     Text(Vec<u8>),
     /// A byte order mark.
-    Mark,
+    ByteOrderMark,
 }
 
 #[derive(Debug, Arbitrary)]
@@ -191,7 +191,7 @@ impl Part {
                 });
             }
             Part::Text(text) => page.extend(dense(text)),
-            Part::Mark => page.extend_from_slice("\u{feff}".as_bytes()),
+            Part::ByteOrderMark => page.extend_from_slice("\u{feff}".as_bytes()),
         }
     }
 }

@@ -23,7 +23,7 @@ const BEGIN: u64 = 1_800_000_000_000;
 const BROWSERS: usize = 3;
 const NODES: usize = 2;
 
-static FLOWS: LazyLock<PendingSignIns> = LazyLock::new(|| {
+static SIGN_INS: LazyLock<PendingSignIns> = LazyLock::new(|| {
     let keyring = Keyring::new(&[vec![7; 64].into()], ORIGIN).expect("keys");
     PendingSignIns::new(Arc::new(keyring), NAMES.clone())
 });
@@ -106,8 +106,8 @@ enum Edit {
     Other(String),
 }
 
-/// A flow, as the model knows it.
-struct Flow {
+/// A sign-in on its way, as the model knows it.
+struct PendingSignIn {
     state: String,
     name: String,
     value: String,
@@ -170,7 +170,7 @@ struct World {
     now: u64,
     ahead: i64,
     jars: [Jar; BROWSERS],
-    flows: Vec<Flow>,
+    pending: Vec<PendingSignIn>,
     nodes: [CallbackDedup<Outcome>; NODES],
     used: [HashMap<String, Used>; NODES],
     wecom: Arc<WeCom>,
@@ -251,7 +251,7 @@ impl World {
         let begun = {
             let cookies =
                 OwnCookies::parse(&NAMES, [header.as_bytes()]).expect("no more cookies than the gate sets");
-            FLOWS.begin(&cookies, request.clone(), attempt, UnixMillis(clock)).expect("a flow")
+            SIGN_INS.begin(&cookies, request.clone(), attempt, UnixMillis(clock)).expect("a flow")
         };
         let jar = &mut self.jars[browser];
         for line in &begun.set_cookies {
@@ -267,7 +267,7 @@ impl World {
             jar.iter().filter(|(_, c)| c.ends > now).map(|(n, c)| n.len() + c.value.len() + 3).sum();
         // Nearly 8 KiB; one response deletes 20 cookies, the next the others.
         assert!(bytes <= 7 * 1024 + 512 || begun.set_cookies.len() == 21, "{bytes} bytes of cookies");
-        self.flows.push(Flow { state, name, value, request, begun: clock });
+        self.pending.push(PendingSignIn { state, name, value, request, begun: clock });
     }
 
     /// Why this callback leads to nothing, to the model, or the number of its flow.
@@ -277,8 +277,8 @@ impl World {
             return Err(Failure::BadCallback);
         }
         let jar = &self.jars[usize::from(arrival.browser) % BROWSERS];
-        let flow = self.flows.iter().position(|f| f.state == state).ok_or(Failure::FlowMissing)?;
-        let Flow { name, value, begun, .. } = &self.flows[flow];
+        let flow = self.pending.iter().position(|f| f.state == state).ok_or(Failure::FlowMissing)?;
+        let PendingSignIn { name, value, begun, .. } = &self.pending[flow];
         if !jar.get(name).is_some_and(|c| c.value == *value && c.ends > self.now) {
             return Err(Failure::FlowMissing);
         }
@@ -311,8 +311,8 @@ impl World {
         let states: Vec<String> = arrivals
             .iter()
             .map(|a| {
-                let count = self.flows.len();
-                let state = if count == 0 { "" } else { &self.flows[usize::from(a.flow) % count].state };
+                let count = self.pending.len();
+                let state = if count == 0 { "" } else { &self.pending[usize::from(a.flow) % count].state };
                 if state.is_empty() { String::new() } else { edited(state, &a.edit) }
             })
             .collect();
@@ -323,14 +323,14 @@ impl World {
         for (place, (arrival, state)) in arrivals.iter().zip(&states).enumerate() {
             let node = usize::from(arrival.node);
             let cookies = OwnCookies::parse(&NAMES, [headers[place].as_bytes()]).expect("cookies");
-            let result = FLOWS.check(&cookies, state, UnixMillis(self.clock(node)));
+            let result = SIGN_INS.check(&cookies, state, UnixMillis(self.clock(node)));
             match (result, self.checked(arrival, state)) {
                 (Ok(checked), Ok(flow)) => {
                     assert_eq!(checked.flow.state(), state);
-                    assert_eq!(checked.flow.request, self.flows[flow].request);
-                    assert_eq!(checked.cookie, self.flows[flow].value.as_bytes());
-                    let keep = FLOWS.keep_briefly(&checked).expect("a line");
-                    let delete = FLOWS.delete(&checked.flow).expect("a line");
+                    assert_eq!(checked.flow.request, self.pending[flow].request);
+                    assert_eq!(checked.cookie, self.pending[flow].value.as_bytes());
+                    let keep = SIGN_INS.keep_briefly(&checked).expect("a line");
+                    let delete = SIGN_INS.delete(&checked.flow).expect("a line");
                     good.push((place, flow, keep, delete));
                 }
                 (result, expected) => assert_eq!(result.map(|_| 0).err(), expected.err(), "{arrival:?}"),
@@ -339,7 +339,7 @@ impl World {
         let mut waiting = Vec::new();
         for (place, flow, ..) in &good {
             let arrival = arrivals[*place];
-            let (node, flow) = (usize::from(arrival.node), &self.flows[*flow]);
+            let (node, flow) = (usize::from(arrival.node), &self.pending[*flow]);
             let (wecom, code, target) = (self.wecom.clone(), arrival.code, flow.request.target.clone());
             let work = async move {
                 tokio::task::yield_now().await;
@@ -385,8 +385,8 @@ impl World {
         for (number, (place, flow, keep, delete)) in good.into_iter().enumerate() {
             let arrival = arrivals[place];
             let (node, code) = (usize::from(arrival.node), arrival.code);
-            let (state, cookie) = (self.flows[flow].state.clone(), self.flows[flow].value.clone());
-            let target = self.flows[flow].request.target.clone();
+            let (state, cookie) = (self.pending[flow].state.clone(), self.pending[flow].value.clone());
+            let target = self.pending[flow].request.target.clone();
             let expected = self.expected(node, &state, code, &cookie);
             if give_up {
                 let used = self.used[node].len();
@@ -414,7 +414,7 @@ impl World {
                     // One code, one session.
                     let first = self.codes.entry(code).or_insert_with(|| session.clone());
                     assert_eq!(first, session);
-                    let mobile = self.flows[flow].request.mobile;
+                    let mobile = self.pending[flow].request.mobile;
                     lands_here(target::landing(&target, "/admin/home", "/m/home", mobile, "/"));
                     take(jar, &keep, self.now);
                 }
@@ -432,7 +432,7 @@ fuzz_target!(|input: Input| {
         now: BEGIN,
         ahead: i64::from(input.ahead) * 1000,
         jars: Default::default(),
-        flows: Vec::new(),
+        pending: Vec::new(),
         nodes: [CallbackDedup::new(), CallbackDedup::new()],
         used: Default::default(),
         wecom: Arc::new(WeCom::new()),
@@ -440,7 +440,7 @@ fuzz_target!(|input: Input| {
     };
     let mut planted = 0;
     for step in input.steps.iter().take(100) {
-        let flows = world.flows.len();
+        let flows = world.pending.len();
         let flow = |n: &u8| usize::from(*n) % flows.max(1);
         let of = |n: &u8| usize::from(*n) % BROWSERS;
         match step {
@@ -463,10 +463,10 @@ fuzz_target!(|input: Input| {
             Step::GivenUp(arrival) => world.callbacks(&[arrival], true),
             _ if flows == 0 => {}
             Step::Lose { browser, flow: f } => {
-                world.jars[of(browser)].remove(&world.flows[flow(f)].name);
+                world.jars[of(browser)].remove(&world.pending[flow(f)].name);
             }
             Step::Damage { browser, flow: f, place, byte } => {
-                if let Some(cookie) = world.jars[of(browser)].get_mut(&world.flows[flow(f)].name) {
+                if let Some(cookie) = world.jars[of(browser)].get_mut(&world.pending[flow(f)].name) {
                     let mut bytes = cookie.value.clone().into_bytes();
                     let at = usize::from(*place) % bytes.len();
                     bytes[at] = byte % 94 + 33;
@@ -478,7 +478,7 @@ fuzz_target!(|input: Input| {
                 }
             }
             Step::Rename { browser, from, to } => {
-                let (from, to) = (world.flows[flow(from)].name.clone(), world.flows[flow(to)].name.clone());
+                let (from, to) = (world.pending[flow(from)].name.clone(), world.pending[flow(to)].name.clone());
                 if let Some(cookie) = world.jars[of(browser)].get(&from).cloned() {
                     planted += 1;
                     if planted < 3 {
@@ -487,7 +487,7 @@ fuzz_target!(|input: Input| {
                 }
             }
             Step::Steal { flow: f, from, to } => {
-                let name = world.flows[flow(f)].name.clone();
+                let name = world.pending[flow(f)].name.clone();
                 if let Some(cookie) = world.jars[of(from)].get(&name).cloned() {
                     planted += 1;
                     if planted < 3 {

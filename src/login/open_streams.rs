@@ -70,7 +70,7 @@ impl Sessions {
             return Some("ended");
         }
         match self.limits().state(seen.signed_in_at(), seen.last_seen(), now) {
-            SessionValidity::Live => None,
+            SessionValidity::Valid => None,
             SessionValidity::Idle => Some("session.idle"),
             SessionValidity::Expired => Some("session.absolute"),
             SessionValidity::FromTheFuture => Some("from the future"),

@@ -62,7 +62,7 @@ impl Sessions {
     ) -> Result<Option<FoundPassword>, Failure> {
         for own in self.cookies.read_passwords(cookies, now()) {
             match self.status(own.session.clone()).await {
-                FoundSession::Live { seen, .. } => return Ok(Some(FoundPassword { own, seen })),
+                FoundSession::Active { seen, .. } => return Ok(Some(FoundPassword { own, seen })),
                 FoundSession::Unknown(failure) => return Err(failure),
                 FoundSession::Ended | FoundSession::Nothing => {}
             }
@@ -162,7 +162,7 @@ impl Sessions {
         let Ok(own) = PasswordSession::new(sign_in, now()) else { return };
         loop {
             match self.status(own.session.clone()).await {
-                FoundSession::Live { session, seen } => {
+                FoundSession::Active { session, seen } => {
                     let attached = self.attach(&Arc::new(session), &seen, Vec::new());
                     return attached.stream().until_ended().await;
                 }

@@ -31,8 +31,8 @@ pub(crate) enum FoundSession {
     Ended,
     /// A session that this node sees for the first time, and NocoBase cannot confirm.
     Unknown(Failure),
-    /// A live session.
-    Live {
+    /// An active session.
+    Active {
         /// From the cookie.
         session: Session,
         /// What this node knows of it.
@@ -190,7 +190,7 @@ impl Sessions {
         let mut live: Option<(Session, Arc<CachedSession>)> = None;
         for session in std::iter::once(first).chain(others) {
             match self.status(session).await {
-                FoundSession::Live { session, seen } => match &live {
+                FoundSession::Active { session, seen } => match &live {
                     Some((other, _)) if other.sid != session.sid => {
                         tracing::info!(event = "session_conflict", session = %other.sid, other = %session.sid,
                             "cookies of two live sessions in one request: neither counts");
@@ -203,7 +203,7 @@ impl Sessions {
                 unknown @ FoundSession::Unknown(_) => return unknown,
             }
         }
-        live.map_or(FoundSession::Ended, |(session, seen)| FoundSession::Live { session, seen })
+        live.map_or(FoundSession::Ended, |(session, seen)| FoundSession::Active { session, seen })
     }
 
     /// Is this session live?
@@ -220,7 +220,7 @@ impl Sessions {
             },
         };
         seen.saw(session.last_seen);
-        if seen.is_ended() { FoundSession::Ended } else { FoundSession::Live { session, seen } }
+        if seen.is_ended() { FoundSession::Ended } else { FoundSession::Active { session, seen } }
     }
 
     /// What this NocoBase node reports about itself.
@@ -251,7 +251,7 @@ impl Sessions {
         let token = self.mint(session)?;
         let turn = Turn { class, who: Who::User(session.user_id) };
         match self.nocobase.check(token.as_str(), turn).await? {
-            CheckOutcome::Valid { user_id } if user_id.get() == session.user_id => Ok(SessionStatus::Live),
+            CheckOutcome::Valid { user_id } if user_id.get() == session.user_id => Ok(SessionStatus::Active),
             CheckOutcome::Valid { .. } => Err(Failure::NocoBaseBadAnswer.into()),
             CheckOutcome::Ended(code) => {
                 self.metrics.sign_ins.sessions_ended("nocobase", 1);
@@ -282,7 +282,7 @@ impl Sessions {
         self.nocobase.register_session(&sid, user, &entry.name, session.signed_in_at.0).await?;
         // Shows a wrong secret here, and not as a page that does not work.
         match self.ask(&session, Class::In).await? {
-            SessionStatus::Live => drop(self.cache.insert_checked(&session, now())),
+            SessionStatus::Active => drop(self.cache.insert_checked(&session, now())),
             SessionStatus::Ended => return Err(Failure::SessionEnded.into()),
         }
         self.learn_token_policy();
@@ -318,7 +318,7 @@ impl Sessions {
     /// Asks NocoBase alone. Trouble on its side keeps the session: the order, dropped, is given again soon.
     async fn recheck(&self, session: &Session, order: Recheck) {
         match self.ask(session, Class::New).await.map_err(FailureWithCause::logged) {
-            Ok(SessionStatus::Live) => order.passed(),
+            Ok(SessionStatus::Active) => order.passed(),
             Ok(SessionStatus::Ended) => order.ended(),
             Err(_) => {}
         }

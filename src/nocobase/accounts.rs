@@ -13,7 +13,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use super::UserId;
-use super::client::{Call, Done, NocoBase, bad_response, user_id_of};
+use super::client::{Call, NocoBase, ServiceOutcome, bad_response, user_id_of};
 use super::phone::Phone;
 use crate::config::{self, MatchBy};
 use crate::error::{Failure, FailureWithCause};
@@ -168,8 +168,8 @@ impl Accounts {
         for attempt in 0..3 {
             let call = Call::post("users:create", Some(self.new_user(person, &fields)));
             let why = match self.nocobase.service(&call).await? {
-                Done::Data(user) => return self.created(&call, &user, person),
-                Done::Rejected(why) => why,
+                ServiceOutcome::Data(user) => return self.created(&call, &user, person),
+                ServiceOutcome::Rejected(why) => why,
             };
             // A duplicate, most likely: of a key (another node was faster), or of something that is not a key.
             if let Some(user) = self.match_full(person).await? {
@@ -252,7 +252,7 @@ impl Accounts {
             "meta": {},
         });
         let create = Call::post("usersAuthenticators:create", Some(row));
-        if let Done::Rejected(why) = self.nocobase.service(&create).await? {
+        if let ServiceOutcome::Rejected(why) = self.nocobase.service(&create).await? {
             // One row per user and authenticator: whose is it?
             let filter = json!({ "$and": [{ "authenticator": entry }, { "userId": user }] });
             let fields = ["uuid", "userId", "authenticator"];

@@ -28,7 +28,7 @@ pub(super) use call::Call;
 use call::Response;
 pub(super) use error_mapping::{bad_response, denied};
 use error_mapping::{data_of, session_token_refused, token_code, unexpected};
-pub(super) use service::Done;
+pub(super) use service::ServiceOutcome;
 
 /// From the first byte sent to the last byte read. NocoBase responds to the calls below within milliseconds. After
 /// this time a member should rather try again.

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::UserId;
-use super::client::{Call, Done, NocoBase, bad_response, user_id_of};
+use super::client::{Call, NocoBase, ServiceOutcome, bad_response, user_id_of};
 use crate::config::role::{is_plain, is_root};
 use crate::error::{Failure, FailureWithCause};
 
@@ -58,10 +58,12 @@ impl NocoBase {
             .query("fields[]", "id")
             .query("appends[]", "roles");
         let row = match self.service(&call).await? {
-            Done::Data(Value::Null) => return Ok(None),
-            Done::Data(row) if row.get("id").and_then(user_id_of) == Some(user) => row,
-            Done::Data(_) => return Err(bad_response(&call, 200, "not the user that was asked for")),
-            Done::Rejected(why) => return Err(bad_response(&call, 400, &why.summary())),
+            ServiceOutcome::Data(Value::Null) => return Ok(None),
+            ServiceOutcome::Data(row) if row.get("id").and_then(user_id_of) == Some(user) => row,
+            ServiceOutcome::Data(_) => {
+                return Err(bad_response(&call, 200, "not the user that was asked for"));
+            }
+            ServiceOutcome::Rejected(why) => return Err(bad_response(&call, 400, &why.summary())),
         };
         // All of them or none: what is not read here would be taken away.
         let names = row.get("roles").and_then(Value::as_array).and_then(|roles| {
@@ -97,8 +99,8 @@ impl NocoBase {
         let call =
             Call::post("users:update", Some(json!({ "roles": roles }))).query("filterByTk", user.to_string());
         match self.service(&call).await? {
-            Done::Data(_) => Ok(()),
-            Done::Rejected(why) => Err(bad_response(&call, 400, &why.summary())),
+            ServiceOutcome::Data(_) => Ok(()),
+            ServiceOutcome::Rejected(why) => Err(bad_response(&call, 400, &why.summary())),
         }
     }
 }

@@ -120,7 +120,7 @@ async fn read(
         FoundSession::Nothing => (SessionState::None, None),
         FoundSession::Ended => (SessionState::Ended, None),
         FoundSession::Unknown(failure) => return Err(failure),
-        FoundSession::Live { session, seen } => {
+        FoundSession::Active { session, seen } => {
             (SessionState::Valid, Some(Member { session: session.into(), seen }))
         }
     };

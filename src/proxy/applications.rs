@@ -68,7 +68,7 @@ pub(super) async fn is_elsewhere(main: &Gate, values: &[HeaderValue]) -> bool {
     for app in &main.apps {
         if let Some(cookies) = cookies(app, values)
             && cookies.has_session()
-            && let FoundSession::Live { .. } = app.sessions.find(&cookies).await
+            && let FoundSession::Active { .. } = app.sessions.find(&cookies).await
         {
             return true;
         }

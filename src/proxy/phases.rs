@@ -28,7 +28,7 @@ const TUNNEL_SILENCE: Duration = Duration::from_secs(3600);
 
 /// The proxy.
 pub(crate) struct Phases {
-    live: Arc<CurrentGate>,
+    current: Arc<CurrentGate>,
 }
 
 /// A request, and the gate as it was when the request began: a change of the configuration in between is for others.
@@ -50,8 +50,8 @@ impl Drop for Carried {
 
 impl Phases {
     /// Serves this gate.
-    pub(crate) fn new(live: Arc<CurrentGate>) -> Phases {
-        Phases { live }
+    pub(crate) fn new(current: Arc<CurrentGate>) -> Phases {
+        Phases { current }
     }
 }
 
@@ -64,7 +64,7 @@ impl ProxyHttp for Phases {
     }
 
     fn new_ctx(&self) -> Carried {
-        let gate = self.live.now();
+        let gate = self.current.now();
         Carried { ctx: Context::new(&gate), gate, logged: false }
     }
 

@@ -22,11 +22,11 @@ fn pause(failures: u32) -> Duration {
 }
 
 /// Runs for ever. After a reload it is the new gate that asks.
-pub(super) async fn probe_wecom(live: Arc<CurrentGate>) {
+pub(super) async fn probe_wecom(current: Arc<CurrentGate>) {
     let mut failures: u32 = 0;
     tokio::time::sleep(FIRST).await;
     loop {
-        let gate = live.now();
+        let gate = current.now();
         failures = if gate.sign_ins.probe().await { 0 } else { failures.saturating_add(1) };
         drop(gate);
         tokio::time::sleep(pause(failures)).await;

@@ -22,11 +22,11 @@ impl Running {
     /// Takes the configuration as it is now, and the certificates. What is bad leaves in use what was before, and the log,
     /// the metrics and `/readyz` show it. May be dropped at any point: then nothing has changed.
     pub(super) async fn reload(&mut self, reread: &Reread) {
-        let before = self.live.now();
+        let before = self.current.now();
         let state = &before.metrics.state;
         match self.build(&before, reread).await {
             Ok(gate) => {
-                self.live.replace(gate.clone());
+                self.current.replace(gate.clone());
                 self.tickets.follow(&gate.config);
                 self.checks.abort();
                 self.checks = check_nodes(&gate, &self.stop.subscribe());
@@ -64,7 +64,7 @@ impl Running {
             }
         }
         if let Some(certificates) = &self.certificates {
-            certificates.reload(&self.live.now().config.listen.pairs(), state);
+            certificates.reload(&self.current.now().config.listen.pairs(), state);
         }
     }
 

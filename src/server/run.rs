@@ -117,7 +117,7 @@ fn serve(config: Config, reread: Reread) -> Result<(), StartError> {
 /// Starts the program that is on disk now. True if it serves, so that this process may end.
 async fn hand_over(running: &Running) -> bool {
     tracing::info!(event = "upgrade", "starting the program as it is now");
-    let gate = running.live.now();
+    let gate = running.current.now();
     match upgrade::start(&running.sockets, running.kept).await {
         Ok(pid) => {
             tracing::info!(event = "upgrade", pid, "another process serves from now on");

@@ -52,7 +52,7 @@ pub struct Running {
     pub https: Vec<SocketAddr>,
     /// The operator's listener, as bound.
     pub ops: Option<SocketAddr>,
-    pub(super) live: Arc<CurrentGate>,
+    pub(super) current: Arc<CurrentGate>,
     /// As it was at the start: some of it stays until the end.
     pub(super) started: Arc<Config>,
     pub(super) certificates: Option<Arc<Certificates>>,
@@ -86,7 +86,7 @@ impl Running {
             drain::turn_away(&sockets).await;
         }
         // These are the same for every gate that has been live.
-        let gate = self.live.now();
+        let gate = self.current.now();
         gate.stopping.store(true, Ordering::Relaxed);
         let _ = self.stop.send(true);
         gate.tunnels_end.send_replace(true);
@@ -148,8 +148,8 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     }
     gate.sign_ins.check_rules().await.map_err(StartError::Build)?;
 
-    let live = Arc::new(CurrentGate::new(gate.clone()));
-    let app = app(&gate, &live);
+    let current = Arc::new(CurrentGate::new(gate.clone()));
+    let app = app(&gate, &current);
     let mut service = Service::new("wecom-gate".into(), app.clone());
     let tickets = Arc::new(Tickets::new(&gate.config));
     let secure = match &certificates {
@@ -177,28 +177,28 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let checks = check_nodes(&gate, &stopped);
     if let Some(certificates) = &certificates {
         gate.metrics.state.certificates(certificates.ends());
-        let (watched, live, mut until) = (certificates.clone(), live.clone(), stopped.clone());
+        let (watched, current, mut until) = (certificates.clone(), current.clone(), stopped.clone());
         let metrics = gate.metrics.clone();
         tokio::spawn(async move {
             tokio::select! {
-                () = watched.watch(|| live.now().config.listen.pairs(), &metrics.state) => {}
+                () = watched.watch(|| current.now().config.listen.pairs(), &metrics.state) => {}
                 _ = until.wait_for(|stopped| *stopped) => {}
             }
         });
     }
     tokio::spawn({
-        let (live, mut until) = (live.clone(), stopped.clone());
+        let (current, mut until) = (current.clone(), stopped.clone());
         async move {
             tokio::select! {
-                () = super::probe::probe_wecom(live) => {}
+                () = super::probe::probe_wecom(current) => {}
                 _ = until.wait_for(|stopped| *stopped) => {}
             }
         }
     });
     // While the gate stops, too: what is under way then still ends with its session.
     let streams = tokio::spawn({
-        let live = live.clone();
-        async move { live.watch_streams().await }
+        let current = current.clone();
+        async move { current.watch_streams().await }
     });
     let service = tokio::spawn(async move {
         let (plain, tls) = (fds.clone(), stopped.clone());
@@ -209,7 +209,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     });
     let ops = match bound.ops {
         Some((address, listener)) => {
-            let shown = live.clone();
+            let shown = current.clone();
             crate::ops::serve(listener, move || status(&shown.now()), stop.subscribe())
                 .map_err(|e| StartError::Listen { key: "listen.ops", address, why: explain(&e) })?;
             Some(address)
@@ -221,7 +221,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         http,
         https,
         ops,
-        live,
+        current,
         started,
         certificates,
         tickets,
@@ -271,7 +271,7 @@ pub(super) fn share(gate: &Gate) -> JoinHandle<()> {
 /// thirty times slower than over HTTP/1.1.
 const H2_WINDOW: u32 = 2 << 20;
 
-fn app(gate: &Gate, live: &Arc<CurrentGate>) -> App<Phases> {
+fn app(gate: &Gate, current: &Arc<CurrentGate>) -> App<Phases> {
     let places = descriptors::places(gate.config.limits.connections);
     // As many to NocoBase as clients' connections, and idle ones beside them.
     gate.places.limit(places);
@@ -290,7 +290,7 @@ fn app(gate: &Gate, live: &Arc<CurrentGate>) -> App<Phases> {
     let times = Times { head: limits.head_timeout, idle: limits.keepalive_timeout };
     let mut options = HttpServerOptions::default();
     options.h2_idle_timeout = Some(limits.keepalive_timeout);
-    let mut proxy = http_proxy(&Arc::new(conf), Phases::new(live.clone()));
+    let mut proxy = http_proxy(&Arc::new(conf), Phases::new(current.clone()));
     proxy.server_options = Some(options);
     let mut h2_options = default_h2_options();
     h2_options.initial_window_size(H2_WINDOW).initial_connection_window_size(H2_WINDOW);
@@ -298,9 +298,9 @@ fn app(gate: &Gate, live: &Arc<CurrentGate>) -> App<Phases> {
     let counts = gate.metrics.connections.clone();
     let refusals = Refusals::new(counts.clone(), gate.request_ids.clone());
     let speaks_for_many = {
-        let live = live.clone();
+        let current = current.clone();
         move |address| {
-            let gate = live.now();
+            let gate = current.now();
             gate.config.access.trusted_proxies.iter().any(|network| network.contains(&address))
         }
     };

@@ -69,7 +69,7 @@ impl SessionCookies {
         now: UnixMillis,
     ) -> impl Iterator<Item = PasswordSession> + 'c {
         self.open_passwords(cookies)
-            .filter(move |own| own.session.state(self.limits(), now) == SessionValidity::Live)
+            .filter(move |own| own.session.state(self.limits(), now) == SessionValidity::Valid)
     }
 
     /// The same, however old they are.

@@ -48,7 +48,7 @@ pub enum Purpose {
     Session,
     /// The cookie of a session that began at NocoBase's own form.
     PasswordSession,
-    /// A login flow's cookie.
+    /// The cookie of a sign-in on its way. Its name goes into what is sealed (`flow.1`), so it stays.
     Flow,
     /// What the nodes share of a callback.
     Claim,

@@ -72,7 +72,7 @@ mod sid_bytes {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SessionValidity {
     /// It does.
-    Live,
+    Valid,
     /// Too long without a request.
     Idle,
     /// Too long since sign-in.
@@ -112,7 +112,7 @@ impl SessionLimits {
         } else if now.since(last_seen) >= self.idle {
             SessionValidity::Idle
         } else {
-            SessionValidity::Live
+            SessionValidity::Valid
         }
     }
 }
@@ -147,7 +147,7 @@ impl Session {
     /// The same session seen at `now`, where that is worth a new cookie (see [`SessionLimits::renew_after`]).
     pub(crate) fn renewed(&self, limits: &SessionLimits, now: UnixMillis) -> Option<Session> {
         let due = now.since(self.last_seen) >= limits.renew_after()
-            && self.state(limits, now) == SessionValidity::Live;
+            && self.state(limits, now) == SessionValidity::Valid;
         due.then(|| Session { last_seen: now, ..self.clone() })
     }
 
@@ -241,7 +241,7 @@ impl SessionCookies {
     ) -> impl Iterator<Item = Session> + 'c {
         let context = self.names.session().as_bytes();
         let counts = move |s: &Session| {
-            s.state(&self.limits, now) == SessionValidity::Live && s.belongs_to(&self.companies)
+            s.state(&self.limits, now) == SessionValidity::Valid && s.belongs_to(&self.companies)
         };
         cookies
             .sessions()

@@ -31,7 +31,7 @@ const LONGEST_MEMORY: Duration = Duration::from_secs(366 * 24 * 3600);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SessionStatus {
     /// It is valid.
-    Live,
+    Active,
     /// It was ended, or its user is gone.
     Ended,
 }
@@ -199,7 +199,7 @@ impl SessionCache {
         }
         let question = async {
             ask.await.map(|status| match status {
-                SessionStatus::Live => self.insert_checked(session, now),
+                SessionStatus::Active => self.insert_checked(session, now),
                 SessionStatus::Ended => self.end(session.sid),
             })
         };

@@ -14,15 +14,15 @@ const SECRET = 'change-this-secret'; // as in the examples
 
 /** What passes through to NocoBase, and what it says of itself. */
 class Relay {
-  #heard = [];
+  #received = [];
 
   static async before(port) {
     const relay = new Relay();
     relay.server = net.createServer((from) => {
-      const heard = [];
-      relay.#heard.push(heard);
+      const received = [];
+      relay.#received.push(received);
       const to = net.connect(port, '127.0.0.1');
-      from.on('data', (bytes) => heard.push(bytes));
+      from.on('data', (bytes) => received.push(bytes));
       for (const [one, other] of [[from, to], [to, from]]) {
         one.pipe(other);
         one.on('error', () => other.destroy());
@@ -36,7 +36,7 @@ class Relay {
 
   /** Heads of the requests so far, but for those that ask NocoBase how it is, and what version. */
   heads() {
-    const texts = this.#heard.map((heard) => Buffer.concat(heard).toString('latin1'));
+    const texts = this.#received.map((received) => Buffer.concat(received).toString('latin1'));
     const heads = texts.flatMap((text) => text.match(/[A-Z]+ \/\S* HTTP\/1\.[01]\r\n[\s\S]*?\r\n\r\n/g) ?? []);
     return heads.filter((head) => !head.includes('__health_check') && !/^user-agent: wecom-gate\//im.test(head));
   }

@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::browser::CHROME;
-use crate::support::raw::{Answer, get, talk};
+use crate::support::raw::{Response, get, send_raw};
 use crate::support::{Config, NocoBase, Stage};
 
 /// Id of the user in `crm` that the gate works as: another one than in `main`.
@@ -36,8 +36,8 @@ pub(crate) async fn with_both(change: impl FnOnce(&mut Config)) -> (Stage, NocoB
     (stage, crm)
 }
 
-fn nickname(answer: &crate::support::Answer) -> Value {
-    answer.json()["data"]["nickname"].clone()
+fn nickname(response: &crate::support::Response) -> Value {
+    response.json()["data"]["nickname"].clone()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -113,7 +113,7 @@ async fn who_signs_out_is_out_of_all_and_nobody_else_stays_in_one() {
     assert_eq!(phone.send(out).await.status, 303);
     assert!(!phone.cookies.contains_key(CRM_COOKIE) && !phone.cookies.contains_key("wecom_gate"));
     let line = format!("Cookie: {CRM_COOKIE}={before}\r\nX-App: crm\r\n");
-    let kept: Answer = talk(stage.gate.http, get("/api/auth:check", &line)).await;
+    let kept: Response = send_raw(stage.gate.http, get("/api/auth:check", &line)).await;
     assert_eq!(kept.status(), 401, "{}", kept.text());
 
     // Another member signs in to one: the other one is not left to the one before.

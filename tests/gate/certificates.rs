@@ -9,7 +9,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
-use crate::support::raw::{Gate, HOST, Setup, gate_with, get, read_answer, request, talk, tls};
+use crate::support::raw::{Gate, HOST, Setup, gate_with, get, read_response, request, send_raw, tls};
 
 const VERIFY: &str = "WW_verify_7rG3kjVbXHngiald.txt";
 
@@ -36,7 +36,7 @@ fn shown(stream: &TlsStream<TcpStream>) -> CertificateDer<'static> {
 }
 
 async fn degraded(gate: &Gate) -> String {
-    talk(gate.ops, "GET /readyz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.body()
+    send_raw(gate.ops, "GET /readyz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.body()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -76,7 +76,7 @@ async fn the_name_chooses_the_certificate_and_new_files_are_taken_up() {
     // What was open before goes on.
     for _ in 0..2 {
         open.write_all(get("/api/public", "").as_bytes()).await.unwrap();
-        assert_eq!(read_answer(&mut open).await.status(), 200);
+        assert_eq!(read_response(&mut open).await.status(), 200);
     }
 
     // A key that does not fit: the certificate in use stays, and the operator sees it.
@@ -131,28 +131,28 @@ async fn plain_http_is_led_to_the_origin() {
         ("proxy, plain", get("/x", "X-Forwarded-Proto: http\r\n"), "/x"),
         ("proxy, nonsense", get("/x", "X-Forwarded-Proto: https, http\r\n"), "/x"),
     ] {
-        let answer = talk(gate.http, bytes).await;
-        assert_eq!(answer.status(), 308, "{what}: {}", answer.text());
-        assert_eq!(answer.header("location"), Some(format!("https://{HOST}{place}")), "{what}");
-        assert!(answer.cookies().is_empty());
+        let response = send_raw(gate.http, bytes).await;
+        assert_eq!(response.status(), 308, "{what}: {}", response.text());
+        assert_eq!(response.header("location"), Some(format!("https://{HOST}{place}")), "{what}");
+        assert!(response.cookies().is_empty());
     }
     // Two slashes at the beginning would be another host, were they alone.
-    let doubled = talk(gate.http, get("//evil.test/x", "")).await;
+    let doubled = send_raw(gate.http, get("//evil.test/x", "")).await;
     let place = doubled.header("location").unwrap_or_else(|| format!("https://{HOST}/"));
     assert!(place.starts_with(&format!("https://{HOST}/")), "{}", doubled.text());
     assert!(upstream.take().is_empty(), "nothing of it reaches NocoBase");
 
-    let file = talk(gate.http, get(&format!("/{VERIFY}"), "")).await;
+    let file = send_raw(gate.http, get(&format!("/{VERIFY}"), "")).await;
     assert_eq!((file.status(), file.body().as_str()), (200, "7rG3kjVbXHngiald"));
-    let proxied = talk(gate.http, get("/api/public", "X-Forwarded-Proto: https\r\n")).await;
+    let proxied = send_raw(gate.http, get("/api/public", "X-Forwarded-Proto: https\r\n")).await;
     assert_eq!(proxied.status(), 200, "{}", proxied.text());
-    assert_eq!(setup.talk_over(&gate, true, get("/api/public", "")).await.status(), 200);
+    assert_eq!(setup.send_raw_over(&gate, true, get("/api/public", "")).await.status(), 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_a_trusted_proxy_may_say_that_it_was_tls() {
     let change = |s: Setup| s.https().set("listen.redirect_http", true);
     let (_upstream, _setup, gate) = gate_with(change).await;
-    let answer = talk(gate.http, get("/api/public", "X-Forwarded-Proto: https\r\n")).await;
-    assert_eq!(answer.status(), 308, "{}", answer.text());
+    let response = send_raw(gate.http, get("/api/public", "X-Forwarded-Proto: https\r\n")).await;
+    assert_eq!(response.status(), 308, "{}", response.text());
 }

@@ -385,7 +385,7 @@ async fn the_sign_in_of_a_member_is_tried_without_its_effects() {
         "something is left behind"
     );
     assert!(
-        data.seen.iter().all(|s| !s.target.contains(":create") || s.body_len <= 2),
+        data.requests.iter().all(|s| !s.target.contains(":create") || s.body_len <= 2),
         "a row was asked for"
     );
 }

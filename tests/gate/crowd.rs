@@ -9,7 +9,7 @@ use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
-use super::support::raw::{Gate, SECRET, Setup, get, read_answer};
+use super::support::raw::{Gate, SECRET, Setup, get, read_response};
 
 /// What NocoBase can do here.
 const AT_ONCE: usize = 20;
@@ -33,7 +33,7 @@ async fn page(gate: SocketAddr, cookie: &str, patience: Duration) -> u16 {
         let mut stream = TcpStream::connect(gate).await.unwrap();
         let lines = format!("{cookie}{NAVIGATION}Connection: close\r\n");
         stream.write_all(get("/admin", &lines).as_bytes()).await.unwrap();
-        read_answer(&mut stream).await.status()
+        read_response(&mut stream).await.status()
     };
     tokio::time::timeout(patience, ask).await.unwrap_or(0)
 }
@@ -119,16 +119,16 @@ async fn a_client_without_a_place_gets_retry_after() {
     let mut stream = TcpStream::connect(gate.http).await.unwrap();
     let lines = format!("{}{NAVIGATION}", setup.visitor_number(2).cookie_line());
     stream.write_all(get("/admin", &lines).as_bytes()).await.unwrap();
-    let answer = read_answer(&mut stream).await;
+    let response = read_response(&mut stream).await;
     assert_eq!(
-        (answer.status(), answer.header("retry-after").as_deref()),
+        (response.status(), response.header("retry-after").as_deref()),
         (503, Some("3")),
         "{}",
-        answer.text()
+        response.text()
     );
-    assert!(answer.body().contains("takes too long"), "{}", answer.body());
+    assert!(response.body().contains("takes too long"), "{}", response.body());
     // The gate's own pages need no place.
     stream.write_all(get("/wecom-gate/gate.js", "").as_bytes()).await.unwrap();
-    assert_eq!(read_answer(&mut stream).await.status(), 200);
+    assert_eq!(read_response(&mut stream).await.status(), 200);
     holds.abort();
 }

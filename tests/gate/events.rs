@@ -4,8 +4,8 @@ use reqwest::Method;
 use wecom_sim::{seal, sign};
 
 use crate::support::browser::CHROME;
-use crate::support::raw::{request, talk};
-use crate::support::{Answer, Browser, CORP, Stage, eventually};
+use crate::support::raw::{request, send_raw};
+use crate::support::{Browser, CORP, Response, Stage, eventually};
 
 const TOKEN: &str = "testToken0123456789";
 const AES_KEY: &str = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG";
@@ -27,7 +27,7 @@ fn encoded(text: &str) -> String {
 }
 
 /// An event as WeCom sends it; `forge` may spoil the parts: signature, time, message for which company.
-async fn send(stage: &Stage, message: &str, forge: impl FnOnce(&mut [String; 3])) -> Answer {
+async fn send(stage: &Stage, message: &str, forge: impl FnOnce(&mut [String; 3])) -> Response {
     let mut parts = [String::new(), now(), CORP.to_owned()];
     forge(&mut parts);
     let [signature, time, company] = parts;
@@ -64,8 +64,8 @@ async fn a_member_who_leaves_is_out_at_once_on_every_node() {
     let mut leaver = stage.signed_in("zhangsan").await;
     let mut other = stage.signed_in("lisi").await;
     // In another case: WeCom's userids are case-insensitive.
-    let answer = send(&stage, &left("ZhangSan"), |_| {}).await;
-    assert_eq!((answer.status, answer.body.as_str()), (200, "success"));
+    let response = send(&stage, &left("ZhangSan"), |_| {}).await;
+    assert_eq!((response.status, response.body.as_str()), (200, "success"));
     assert_eq!(leaver.api(Method::GET, "/api/orders:list").await.status, 401);
     assert_eq!(other.api(Method::GET, "/api/orders:list").await.status, 200);
     eventually("NocoBase has blocked the session", async || stage.nocobase.data().blocked.len() == 1).await;
@@ -80,16 +80,16 @@ async fn r12_every_forged_event_gets_the_same_answer_and_changes_nothing() {
     stage.bound("zhangsan");
     let mut member = stage.signed_in("zhangsan").await;
     let message = left("zhangsan");
-    let mut answers = Vec::new();
-    answers.push(send(&stage, &message, |p| p[0] = "0".repeat(40)).await);
-    answers.push(send(&stage, &message, |p| p[1] = "1700000000".into()).await);
-    answers.push(send(&stage, &message, |p| p[2] = "wwffffffffffffffff".into()).await);
-    answers.push(
+    let mut responses = Vec::new();
+    responses.push(send(&stage, &message, |p| p[0] = "0".repeat(40)).await);
+    responses.push(send(&stage, &message, |p| p[1] = "1700000000".into()).await);
+    responses.push(send(&stage, &message, |p| p[2] = "wwffffffffffffffff".into()).await);
+    responses.push(
         send(&stage, "<!DOCTYPE x [<!ENTITY e SYSTEM \"file:///etc/passwd\">]><xml>&e;</xml>", |_| {}).await,
     );
-    for answer in &answers {
-        assert_eq!(answer.status, 400);
-        assert_eq!(answer.body, answers[0].body);
+    for response in &responses {
+        assert_eq!(response.status, 400);
+        assert_eq!(response.body, responses[0].body);
     }
     assert_eq!(member.api(Method::GET, "/api/orders:list").await.status, 200);
 }
@@ -104,8 +104,8 @@ async fn the_console_can_verify_the_address() {
     let address =
         format!("{ADDRESS}?msg_signature={signature}&timestamp={time}&nonce=n&echostr={}", encoded(&cipher));
     let request = console.request(Method::GET, &address);
-    let answer = console.send(request).await;
-    assert_eq!((answer.status, answer.body.as_str()), (200, "1616140317555161061"));
+    let response = console.send(request).await;
+    assert_eq!((response.status, response.body.as_str()), (200, "1616140317555161061"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -131,7 +131,7 @@ async fn r34_one_event_two_hundred_times_at_once_is_acted_on_once() {
     let mut all = tokio::task::JoinSet::new();
     for _ in 0..200 {
         let event = event.clone();
-        all.spawn(async move { talk(to, event).await.status() });
+        all.spawn(async move { send_raw(to, event).await.status() });
     }
     let statuses = all.join_all().await;
     assert!(statuses.iter().all(|status| *status == 200), "{statuses:?} {}", stage.gate.output());

@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 use wecom_gate::nocobase::{Minter, UserId};
 
 use crate::support::eventually;
-use crate::support::raw::{self, Gate, Request, SECRET as NOCOBASE_SECRET, Setup, Upstream, talk};
+use crate::support::raw::{self, Gate, Request, SECRET as NOCOBASE_SECRET, Setup, Upstream, send_raw};
 
 /// What the examples have in its place.
 const SECRET: &str = "change-this-secret";
@@ -171,9 +171,9 @@ async fn members_work_through_other_proxies() {
         let proxy = Proxy::start(name, &gate, upstream.address).await;
         let call = format!("{others}Authorization: Bearer {}\r\n", member.phantom);
 
-        let answer = talk(proxy.at, get("/api/users:list?page=2", &call)).await;
-        assert_eq!(answer.status(), 200, "{name}: {}", answer.text());
-        assert!(!answer.text().contains("ey"), "{name}: a token was sent: {}", answer.text());
+        let response = send_raw(proxy.at, get("/api/users:list?page=2", &call)).await;
+        assert_eq!(response.status(), 200, "{name}: {}", response.text());
+        assert!(!response.text().contains("ey"), "{name}: a token was sent: {}", response.text());
         let seen = only(&upstream, name);
         assert_eq!(seen.target(), "/api/users:list?page=2", "{name}");
         assert!(seen.header("authorization").unwrap().starts_with("Bearer ey"), "{name}: {}", seen.head);
@@ -185,8 +185,8 @@ async fn members_work_through_other_proxies() {
 
         let body = "x".repeat(100_000);
         let head = format!("{call}Origin: http://gate.test\r\nContent-Length: {}\r\n", body.len());
-        let answer = talk(proxy.at, request("POST", "/api/orders:create", &head) + &body).await;
-        assert_eq!(answer.status(), 200, "{name}: {}", answer.text());
+        let response = send_raw(proxy.at, request("POST", "/api/orders:create", &head) + &body).await;
+        assert_eq!(response.status(), 200, "{name}: {}", response.text());
         let seen = only(&upstream, name);
         assert_eq!(
             (seen.line(), seen.body.len()),
@@ -196,15 +196,15 @@ async fn members_work_through_other_proxies() {
         assert!(seen.header("authorization").unwrap().starts_with("Bearer ey"), "{name}: {}", seen.head);
 
         // The cookie alone is no credential for NocoBase, here as in front (CSRF).
-        let answer = talk(proxy.at, get("/api/users:list", &others)).await;
-        assert_eq!(answer.status(), 200, "{name}: {}", answer.text());
+        let response = send_raw(proxy.at, get("/api/users:list", &others)).await;
+        assert_eq!(response.status(), 200, "{name}: {}", response.text());
         let seen = only(&upstream, name);
         assert!(seen.header("authorization").unwrap_or_default().is_empty(), "{name}: {}", seen.head);
 
         // Programs.
         let key = api_key();
-        let answer = talk(proxy.at, get("/api/x", &format!("Authorization: Bearer {key}\r\n"))).await;
-        assert_eq!(answer.status(), 200, "{name}: {}", answer.text());
+        let response = send_raw(proxy.at, get("/api/x", &format!("Authorization: Bearer {key}\r\n"))).await;
+        assert_eq!(response.status(), 200, "{name}: {}", response.text());
         assert_eq!(
             only(&upstream, name).header("authorization"),
             Some(format!("Bearer {key}").as_str()),
@@ -212,27 +212,31 @@ async fn members_work_through_other_proxies() {
         );
 
         // What NocoBase says about tokens stays behind the proxy.
-        upstream.answer(
+        upstream.set_response(
             "/api/renews",
             "200 OK",
             "Set-Cookie: nb_auth_token_main=eyReal\r\nX-New-Token: eyReal\r\n",
             "{}",
         );
-        let answer = talk(proxy.at, get("/api/renews", &call)).await;
-        assert_eq!(answer.status(), 200, "{name}: {}", answer.text());
-        assert!(!answer.text().contains("eyReal"), "{name}: {}", answer.text());
+        let response = send_raw(proxy.at, get("/api/renews", &call)).await;
+        assert_eq!(response.status(), 200, "{name}: {}", response.text());
+        assert!(!response.text().contains("eyReal"), "{name}: {}", response.text());
         assert_eq!(only(&upstream, name).target(), "/api/renews");
 
         // Through the gate: the WebSocket, signing in, WeCom's file.
         let tunnel = format!("{others}Origin: http://gate.test\r\n");
-        let answer = talk(proxy.at, raw::upgrade("/ws", &tunnel)).await;
-        assert_eq!(answer.status(), 101, "{name}: {}", answer.text());
+        let response = send_raw(proxy.at, raw::upgrade("/ws", &tunnel)).await;
+        assert_eq!(response.status(), 101, "{name}: {}", response.text());
         assert!(!only(&upstream, name).head.contains("wecom_gate="), "{name}");
         let page = format!("Accept: text/html\r\nUser-Agent: {}\r\n", raw::WECOM);
-        let answer = talk(proxy.at, get("/admin", &page)).await;
-        assert!(answer.header("location").unwrap().contains("oauth2/authorize"), "{name}: {}", answer.text());
-        let answer = talk(proxy.at, get("/WW_verify_7rG3kjVbXHngiald.txt", "")).await;
-        assert_eq!((answer.status(), answer.body().as_str()), (200, "7rG3kjVbXHngiald"), "{name}");
+        let response = send_raw(proxy.at, get("/admin", &page)).await;
+        assert!(
+            response.header("location").unwrap().contains("oauth2/authorize"),
+            "{name}: {}",
+            response.text()
+        );
+        let response = send_raw(proxy.at, get("/WW_verify_7rG3kjVbXHngiald.txt", "")).await;
+        assert_eq!((response.status(), response.body().as_str()), (200, "7rG3kjVbXHngiald"), "{name}");
     }
 }
 
@@ -253,17 +257,17 @@ async fn strangers_are_refused_whatever_they_send() {
             format!("Authorization: Bearer {}x\r\n", api_key()),
             format!("{}Sec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: no-cors\r\n", member.lines()),
         ] {
-            let answer = talk(proxy.at, get("/api/secret", &headers)).await;
-            assert_eq!(answer.status(), 401, "{name}, {headers}: {}", answer.text());
-            assert_eq!(answer.header("x-wecom-gate-login").as_deref(), Some("/wecom-gate/login"), "{name}");
+            let response = send_raw(proxy.at, get("/api/secret", &headers)).await;
+            assert_eq!(response.status(), 401, "{name}, {headers}: {}", response.text());
+            assert_eq!(response.header("x-wecom-gate-login").as_deref(), Some("/wecom-gate/login"), "{name}");
             assert!(upstream.take().is_empty(), "{name}, {headers}");
         }
         // The response that is for the proxy only.
         for path in ["/wecom-gate/auth", "/wecom-gate/auth?x=1", "/.wecom-gate-auth", "/%77ecom-gate/auth"] {
             let headers = format!("{}X-WeCom-Gate-Secret: {SECRET}\r\n", member.lines());
-            let answer = talk(proxy.at, get(path, &headers)).await;
-            assert!(!answer.text().contains("Bearer"), "{name}, {path}: {}", answer.text());
-            assert!(answer.header("authorization").is_none(), "{name}, {path}: {}", answer.text());
+            let response = send_raw(proxy.at, get(path, &headers)).await;
+            assert!(!response.text().contains("Bearer"), "{name}, {path}: {}", response.text());
+            assert!(response.header("authorization").is_none(), "{name}, {path}: {}", response.text());
         }
         upstream.take();
     }
@@ -277,8 +281,8 @@ async fn cors_preflights_pass_through_other_proxies_anonymously() {
             let proxy = Proxy::start(name, &gate, upstream.address).await;
             let headers = "Origin: https://other.test\r\nAccess-Control-Request-Method: POST\r\n\
                            Access-Control-Request-Headers: authorization\r\n";
-            let answer = talk(proxy.at, request("OPTIONS", "/api/orders:list", headers)).await;
-            assert_eq!(answer.status(), status, "{name}: {}", answer.text());
+            let response = send_raw(proxy.at, request("OPTIONS", "/api/orders:list", headers)).await;
+            assert_eq!(response.status(), status, "{name}: {}", response.text());
             let seen = upstream.take();
             assert_eq!(seen.len(), usize::from(preflights), "{name}");
             for seen in seen {
@@ -291,8 +295,8 @@ async fn cors_preflights_pass_through_other_proxies_anonymously() {
                 ("OPTIONS", "Origin: https://other.test\r\n".to_owned()),
                 ("OPTIONS", "Access-Control-Request-Method: POST\r\n".to_owned()),
             ] {
-                let answer = talk(proxy.at, request(method, "/api/orders:list", &headers)).await;
-                assert_eq!(answer.status(), 401, "{name} {method} {headers}: {}", answer.text());
+                let response = send_raw(proxy.at, request(method, "/api/orders:list", &headers)).await;
+                assert_eq!(response.status(), 401, "{name} {method} {headers}: {}", response.text());
                 assert!(upstream.take().is_empty(), "{name} {method} {headers}");
             }
         }
@@ -329,8 +333,8 @@ async fn headers_of_clients_are_stripped_by_other_proxies() {
             (member.cookie_line(), vec!["zhangsan"]),
             (format!("Authorization: Bearer {}\r\n", api_key()), vec![]),
         ] {
-            let answer = talk(proxy.at, get("/api/x", &format!("{lies}{credentials}"))).await;
-            assert_eq!(answer.status(), 200, "{name}: {}", answer.text());
+            let response = send_raw(proxy.at, get("/api/x", &format!("{lies}{credentials}"))).await;
+            assert_eq!(response.status(), 200, "{name}: {}", response.text());
             let seen = only(&upstream, name);
             assert!(!seen.head.contains("spoofed"), "{name}: {}", seen.head);
             let said: Vec<&str> = seen.all("x-wecom-user").into_iter().filter(|v| !v.is_empty()).collect();
@@ -346,8 +350,8 @@ async fn only_the_proxy_gets_the_token() {
     };
     let right = format!("X-WeCom-Gate-Secret: {SECRET}\r\n");
     let (_upstream, setup, gate) = stage(|s| s).await;
-    let answer = talk(gate.http, ask(&setup, &right)).await;
-    assert!(answer.header("authorization").unwrap().starts_with("Bearer ey"), "{}", answer.text());
+    let response = send_raw(gate.http, ask(&setup, &right)).await;
+    assert!(response.header("authorization").unwrap().starts_with("Bearer ey"), "{}", response.text());
     for wrong in [
         String::new(),
         "X-WeCom-Gate-Secret: \r\n".to_owned(),
@@ -355,19 +359,19 @@ async fn only_the_proxy_gets_the_token() {
         format!("{right}{right}"),
         format!("X_WeCom_Gate_Secret: {SECRET}\r\n"),
     ] {
-        let answer = talk(gate.http, ask(&setup, &wrong)).await;
-        assert_eq!(answer.status(), 204, "{wrong}: {}", answer.text());
-        assert!(answer.header("authorization").is_none(), "{wrong}: {}", answer.text());
-        assert_eq!(answer.header("x-wecom-user").as_deref(), Some("zhangsan"), "{wrong}");
+        let response = send_raw(gate.http, ask(&setup, &wrong)).await;
+        assert_eq!(response.status(), 204, "{wrong}: {}", response.text());
+        assert!(response.header("authorization").is_none(), "{wrong}: {}", response.text());
+        assert_eq!(response.header("x-wecom-user").as_deref(), Some("zhangsan"), "{wrong}");
     }
     // A peer that is no trusted proxy, whatever it knows; and a gate that has no secret.
     let (_upstream, setup, gate) = stage(|s| s.set("access.trusted_proxies", vec!["10.0.0.1"])).await;
-    let answer = talk(gate.http, ask(&setup, &right)).await;
-    assert!(answer.header("authorization").is_none(), "{}", answer.text());
+    let response = send_raw(gate.http, ask(&setup, &right)).await;
+    assert!(response.header("authorization").is_none(), "{}", response.text());
     let (_upstream, setup, gate) =
         raw::gate_with(|s| s.set("access.trusted_proxies", vec!["127.0.0.1"])).await;
-    let answer = talk(gate.http, ask(&setup, "X-WeCom-Gate-Secret: \r\n")).await;
-    assert!(answer.header("authorization").is_none(), "{}", answer.text());
+    let response = send_raw(gate.http, ask(&setup, "X-WeCom-Gate-Secret: \r\n")).await;
+    assert!(response.header("authorization").is_none(), "{}", response.text());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -376,18 +380,18 @@ async fn nginx_in_front_passes_everything_through_the_gate() {
     let member = setup.visitor();
     let proxy = Proxy::start("nginx in front", &gate, upstream.address).await;
     let lines = format!("{}X-Forwarded-For: 203.0.113.9\r\n", member.lines());
-    let answer = talk(proxy.at, raw::get("/api/users:list?page=2", &lines)).await;
-    assert_eq!(answer.status(), 200, "{}", answer.text());
+    let response = send_raw(proxy.at, raw::get("/api/users:list?page=2", &lines)).await;
+    assert_eq!(response.status(), 200, "{}", response.text());
     let seen = upstream.take();
     let seen = seen.iter().find(|r| r.target() == "/api/users:list?page=2").expect("it reaches NocoBase");
     assert!(seen.header("authorization").unwrap().starts_with("Bearer ey"), "{}", seen.head);
-    assert_eq!(talk(proxy.at, raw::get("/api/users:list", "")).await.status(), 401);
+    assert_eq!(send_raw(proxy.at, raw::get("/api/users:list", "")).await.status(), 401);
     let page = format!("User-Agent: {}\r\nAccept: text/html\r\n", raw::WECOM);
-    let login = talk(proxy.at, raw::get("/admin", &page)).await;
+    let login = send_raw(proxy.at, raw::get("/admin", &page)).await;
     assert_eq!(login.status(), 302, "{}", login.text());
-    let file = talk(proxy.at, raw::get("/WW_verify_7rG3kjVbXHngiald.txt", "")).await;
+    let file = send_raw(proxy.at, raw::get("/WW_verify_7rG3kjVbXHngiald.txt", "")).await;
     assert_eq!((file.status(), file.body().as_str()), (200, "7rG3kjVbXHngiald"));
-    let tunnel = talk(proxy.at, raw::upgrade("/ws-public", "")).await;
+    let tunnel = send_raw(proxy.at, raw::upgrade("/ws-public", "")).await;
     assert_eq!(tunnel.status(), 101, "{}", tunnel.text());
     // The client's word about its address does not count; nginx's does.
     let lines = gate.wait_for_lines("event", "request", 4).await;
@@ -403,8 +407,8 @@ async fn nginx_behind_serves_files_and_passes_on_the_rest() {
     let proxy = Proxy::start_at(at, "nginx behind", gate.http, gate.ops, upstream.address).await;
     let lines = format!("{}X-Forwarded-For: 203.0.113.9\r\nX-WeCom-User: boss\r\n", member.lines());
 
-    let answer = talk(gate.http, get("/api/users:list?page=2", &lines)).await;
-    assert_eq!(answer.status(), 200, "{}", answer.text());
+    let response = send_raw(gate.http, get("/api/users:list?page=2", &lines)).await;
+    assert_eq!(response.status(), 200, "{}", response.text());
     let seen = upstream.take();
     let seen = seen.iter().find(|r| r.target() == "/api/users:list?page=2").expect("it reaches NocoBase");
     assert!(seen.header("authorization").unwrap().starts_with("Bearer ey"), "{}", seen.head);
@@ -412,7 +416,7 @@ async fn nginx_behind_serves_files_and_passes_on_the_rest() {
     assert_eq!(seen.all("x-forwarded-for"), ["203.0.113.9"], "the gate trusts this test: {}", seen.head);
     assert_eq!(seen.all("host"), ["gate.test"], "{}", seen.head);
 
-    let script = talk(gate.http, get("/assets/index-1.js", &lines)).await;
+    let script = send_raw(gate.http, get("/assets/index-1.js", &lines)).await;
     assert_eq!((script.status(), script.body().as_str()), (200, "from the disk"), "{}", script.text());
     assert_eq!(script.header("content-type").as_deref(), Some("application/javascript"));
     assert!(
@@ -420,31 +424,31 @@ async fn nginx_behind_serves_files_and_passes_on_the_rest() {
         "it was not NocoBase's answer"
     );
 
-    let tunnel = talk(
+    let tunnel = send_raw(
         gate.http,
         raw::upgrade("/ws", &format!("{}Origin: http://gate.test\r\n", member.cookie_line())),
     );
     let tunnel = tunnel.await;
     assert_eq!(tunnel.status(), 101, "{}", tunnel.text());
-    assert_eq!(talk(gate.http, get("/api/users:list", "")).await.status(), 401);
+    assert_eq!(send_raw(gate.http, get("/api/users:list", "")).await.status(), 401);
 
     // NocoBase is away, nginx is not: pages wait, programs get Retry-After.
     upstream.take();
     drop(proxy);
     let _proxy = Proxy::start_at(at, "nginx behind", gate.http, gate.ops, free()).await;
-    let answer =
-        talk(gate.http, request("POST", "/api/orders:create", &format!("{lines}Content-Length: 0\r\n")))
+    let response =
+        send_raw(gate.http, request("POST", "/api/orders:create", &format!("{lines}Content-Length: 0\r\n")))
             .await;
     assert_eq!(
-        (answer.status(), answer.header("retry-after").as_deref()),
+        (response.status(), response.header("retry-after").as_deref()),
         (503, Some("5")),
         "{}",
-        answer.text()
+        response.text()
     );
     let page = format!("{lines}Accept: text/html\r\nUser-Agent: {}\r\n", raw::WECOM);
-    let answer = talk(gate.http, get("/admin", &page)).await;
-    assert_eq!(answer.status(), 503, "{}", answer.text());
-    assert!(answer.body().contains("http-equiv=\"refresh\""), "{}", answer.text());
+    let response = send_raw(gate.http, get("/admin", &page)).await;
+    assert_eq!(response.status(), 503, "{}", response.text());
+    assert!(response.body().contains("http-equiv=\"refresh\""), "{}", response.text());
 }
 
 /// Passes connections on to `ops`, and counts them.
@@ -473,7 +477,7 @@ async fn without_nocobase_balancers_go_on_serving_the_gates_own_pages() {
     let gate = setup.start().await;
     let member = setup.visitor();
     eventually("NocoBase is away", async || {
-        talk(gate.ops, raw::get("/readyz", "Connection: close\r\n")).await.status() == 503
+        send_raw(gate.ops, raw::get("/readyz", "Connection: close\r\n")).await.status() == 503
     })
     .await;
     let (ops, checks) = counted(gate.ops).await;
@@ -486,17 +490,17 @@ async fn without_nocobase_balancers_go_on_serving_the_gates_own_pages() {
     eventually("HAProxy has checked the gate", async || checks.load(Ordering::SeqCst) >= 6).await;
     for (name, proxy) in balancers.iter().zip(&proxies) {
         let person = format!("Accept: text/html\r\nUser-Agent: {}\r\n", raw::WECOM);
-        let answer = talk(proxy.at, get("/admin", &person)).await;
-        assert_eq!(answer.status(), 302, "{name}: to WeCom: {}", answer.text());
-        let answer = talk(proxy.at, get("/admin", &format!("{person}{}", member.cookie_line()))).await;
-        assert_eq!(answer.status(), 502, "{name}: {}", answer.text());
-        assert!(answer.text().contains("wecom-gate"), "{name}: not the gate's page: {}", answer.text());
-        let answer = talk(proxy.at, get("/wecom-gate/login?rd=/admin", &person)).await;
-        assert!(matches!(answer.status(), 200 | 302), "{name}: {}", answer.text());
+        let response = send_raw(proxy.at, get("/admin", &person)).await;
+        assert_eq!(response.status(), 302, "{name}: to WeCom: {}", response.text());
+        let response = send_raw(proxy.at, get("/admin", &format!("{person}{}", member.cookie_line()))).await;
+        assert_eq!(response.status(), 502, "{name}: {}", response.text());
+        assert!(response.text().contains("wecom-gate"), "{name}: not the gate's page: {}", response.text());
+        let response = send_raw(proxy.at, get("/wecom-gate/login?rd=/admin", &person)).await;
+        assert!(matches!(response.status(), 200 | 302), "{name}: {}", response.text());
     }
     drop(gate);
     eventually("HAProxy takes away a gate that is gone", async || {
-        talk(proxies[0].at, get("/admin", "")).await.status() == 503
+        send_raw(proxies[0].at, get("/admin", "")).await.status() == 503
     })
     .await;
 }

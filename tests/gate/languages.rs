@@ -1,6 +1,6 @@
 //! Which language a person gets: the one chosen in NocoBase, else that of WeCom's client, else the browser's.
 
-use crate::support::raw::{gate, get, talk};
+use crate::support::raw::{gate, get, send_raw};
 
 const DESKTOP: &str =
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/140.0 Safari/537.36";
@@ -27,21 +27,25 @@ async fn pages_speak_the_persons_language() {
         ("Accept-Language: sv\r\nCookie: wecom_gate_lang=<script>\r\n".into(), "sv", "Sidan hittades inte"),
     ] {
         let headers = format!("Accept: text/html\r\nUser-Agent: {DESKTOP}\r\n{headers}");
-        let answer = talk(gate.http, get("/wecom-gate/nothing", &headers)).await;
-        assert!(answer.text().contains(&format!("<html lang=\"{lang}\">")), "{headers}: {}", answer.text());
-        assert!(answer.text().contains(words), "{headers}: {}", answer.text());
-        assert_eq!(answer.header("content-language").as_deref(), Some(lang), "{headers}");
+        let response = send_raw(gate.http, get("/wecom-gate/nothing", &headers)).await;
+        assert!(
+            response.text().contains(&format!("<html lang=\"{lang}\">")),
+            "{headers}: {}",
+            response.text()
+        );
+        assert!(response.text().contains(words), "{headers}: {}", response.text());
+        assert_eq!(response.header("content-language").as_deref(), Some(lang), "{headers}");
     }
     for (token, lang) in
         [("Language/zh", "zh"), ("Lang/zh", "zh"), ("Language/en", "en"), ("Language/zh_CN", "zh")]
     {
         let headers = format!("Accept: text/html\r\nUser-Agent: {WECOM} {token}\r\nAccept-Language: de\r\n");
-        let answer = talk(gate.http, get("/wecom-gate/nothing", &headers)).await;
-        assert_eq!(answer.header("content-language").as_deref(), Some(lang), "{token}");
+        let response = send_raw(gate.http, get("/wecom-gate/nothing", &headers)).await;
+        assert_eq!(response.header("content-language").as_deref(), Some(lang), "{token}");
     }
     // Messages in JSON, which NocoBase's page shows.
-    let answer = talk(gate.http, get("/api/users:list", "X-Locale: de-DE\r\n")).await;
-    assert!(answer.body().contains("Bitte melden Sie sich an"), "{}", answer.text());
+    let response = send_raw(gate.http, get("/api/users:list", "X-Locale: de-DE\r\n")).await;
+    assert!(response.body().contains("Bitte melden Sie sich an"), "{}", response.text());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -54,7 +58,7 @@ async fn wecoms_web_login_gets_the_language_too() {
         ("", "en"),
     ] {
         let headers = format!("Accept: text/html\r\nUser-Agent: {DESKTOP}\r\n{headers}");
-        let location = talk(gate.http, get("/admin", &headers)).await.header("location").unwrap();
+        let location = send_raw(gate.http, get("/admin", &headers)).await.header("location").unwrap();
         assert!(
             location.contains("/wwlogin/sso/login") && location.contains(&format!("lang={lang}")),
             "{location}"

@@ -7,7 +7,7 @@ use wecom_gate::error::Failure;
 use wecom_sim::{Consent, Settings};
 
 use crate::support::browser::{CHROME, CHROME_PHONE, CURL, WECHAT, WECOM_DESKTOP, WECOM_PHONE};
-use crate::support::{Answer, Browser, Stage};
+use crate::support::{Browser, Response, Stage};
 
 const USERINFO: &str = "/cgi-bin/auth/getuserinfo";
 
@@ -16,7 +16,7 @@ async fn agreeing(change: impl FnOnce(&mut crate::support::Config)) -> Stage {
     Stage::with(Settings { consent: Consent::Allow, ..Settings::default() }, change).await
 }
 
-fn landed(page: &Answer, at: &str) {
+fn landed(page: &Response, at: &str) {
     assert_eq!((page.status, page.at.as_str()), (200, at), "{}", page.body);
 }
 
@@ -114,9 +114,9 @@ async fn a_repeated_callback_spends_the_code_once() {
     let callback = phone.up_to_callback("/admin/x").await;
     let mut twin = phone.clone();
     let (first, second) = tokio::join!(phone.visit(&callback), twin.visit(&callback));
-    for answer in [&first, &second] {
-        assert_eq!((answer.status, answer.location()), (302, "/admin/x"), "{}", answer.body);
-        assert!(answer.sets("wecom_gate"));
+    for response in [&first, &second] {
+        assert_eq!((response.status, response.location()), (302, "/admin/x"), "{}", response.body);
+        assert!(response.sets("wecom_gate"));
     }
     // Reloaded, or reached with "back".
     let third = phone.visit(&callback).await;
@@ -155,7 +155,7 @@ async fn a_callback_without_code_gets_a_page_with_a_way_on() {
 }
 
 /// Where the button of a page leads.
-fn retry(page: &Answer) -> String {
+fn retry(page: &Response) -> String {
     let start =
         page.body.find("href=\"/wecom-gate/login").unwrap_or_else(|| panic!("no way on: {}", page.body));
     page.body[start + 6..].split('"').next().unwrap().replace("&amp;", "&").replace("&#38;", "&")
@@ -307,16 +307,16 @@ async fn programs_and_scripts_get_nocobase_s_error_and_no_redirect() {
     let mut curl = Browser::new(&stage.gate, CURL);
     for path in ["/api/users:list", "/admin"] {
         let request = curl.request(reqwest::Method::GET, path);
-        let answer = curl.send(request).await;
-        assert_eq!((answer.status, answer.code().as_str()), (401, "EMPTY_TOKEN"));
-        assert_eq!(answer.header("x-wecom-gate-login"), Some("/wecom-gate/login"));
+        let response = curl.send(request).await;
+        assert_eq!((response.status, response.code().as_str()), (401, "EMPTY_TOKEN"));
+        assert_eq!(response.header("x-wecom-gate-login"), Some("/wecom-gate/login"));
     }
     let phone = stage.phone("zhangsan");
     for method in [reqwest::Method::GET, reqwest::Method::POST] {
-        let answer = phone.clone().send(phone.fetch(method, "/api/users:list")).await;
-        assert_eq!((answer.status, answer.code().as_str()), (401, "EMPTY_TOKEN"));
+        let response = phone.clone().send(phone.fetch(method, "/api/users:list")).await;
+        assert_eq!((response.status, response.code().as_str()), (401, "EMPTY_TOKEN"));
     }
-    assert_eq!(stage.nocobase.data().seen.len(), 0, "nothing of it reached NocoBase");
+    assert_eq!(stage.nocobase.data().requests.len(), 0, "nothing of it reached NocoBase");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -26,7 +26,7 @@ struct Puppet {
 }
 
 impl Puppet {
-    async fn start(answer: &'static str) -> Puppet {
+    async fn start(response: &'static str) -> Puppet {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (requests, checks) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
@@ -40,13 +40,13 @@ impl Puppet {
                     let n = stream.read(&mut head).await.unwrap_or(0);
                     if head[..n].windows(14).any(|w| w == b"__health_check") {
                         checked.fetch_add(1, Ordering::Relaxed);
-                        let answer = if well.load(Ordering::Relaxed) { WELL } else { STARTING };
-                        let _ = stream.write_all(answer.as_bytes()).await;
+                        let response = if well.load(Ordering::Relaxed) { WELL } else { STARTING };
+                        let _ = stream.write_all(response.as_bytes()).await;
                     } else if String::from_utf8_lossy(&head[..n]).contains(ABOUT) {
                         let _ = stream.write_all(WELL.as_bytes()).await;
                     } else if n > 0 {
                         count.fetch_add(1, Ordering::Relaxed);
-                        let _ = stream.write_all(answer.as_bytes()).await;
+                        let _ = stream.write_all(response.as_bytes()).await;
                     }
                 });
             }
@@ -123,12 +123,12 @@ async fn a_node_that_hangs_up_costs_no_safe_request_and_repeats_no_other() {
     assert!(puppet.requests() > 0, "the node was tried");
     let (before, mut lost) = (stage.nocobase.count("/api/orders:create"), 0);
     for _ in 0..8 {
-        let answer = phone.api(Method::POST, "/api/orders:create").await;
-        if answer.status == 502 {
-            assert_eq!(answer.header("retry-after"), Some("5"));
+        let response = phone.api(Method::POST, "/api/orders:create").await;
+        if response.status == 502 {
+            assert_eq!(response.header("retry-after"), Some("5"));
             lost += 1;
         } else {
-            assert_eq!(answer.status, 200);
+            assert_eq!(response.status, 200);
         }
     }
     assert!(lost > 0, "the node may have done it: it is not for the gate to do it again");
@@ -188,8 +188,13 @@ async fn what_every_node_answers_500_to_is_answered_500() {
     for (method, asked) in [(Method::GET, 2), (Method::POST, 1)] {
         let before = stage.nocobase.count("/api/orders:broken");
         stage.nocobase.fail("orders:broken", 500, r#"{"errors":[{"message":"a bug"}]}"#, usize::MAX);
-        let answer = phone.api(method.clone(), "/api/orders:broken").await;
-        assert_eq!((answer.status, answer.body.contains("a bug")), (500, true), "{method}: {}", answer.body);
+        let response = phone.api(method.clone(), "/api/orders:broken").await;
+        assert_eq!(
+            (response.status, response.body.contains("a bug")),
+            (500, true),
+            "{method}: {}",
+            response.body
+        );
         assert_eq!(stage.nocobase.count("/api/orders:broken") - before, asked, "{method}");
     }
 }

@@ -9,18 +9,20 @@ use tokio::net::TcpStream;
 use wecom_sim::Fault;
 
 use crate::support::browser::CURL;
-use crate::support::raw::{get, read_answer, request, talk, upgrade};
+use crate::support::raw::{get, read_response, request, send_raw, upgrade};
 use crate::support::{Browser, Stage, becomes, eventually};
 
 async fn ready(stage: &Stage) -> (u16, Value) {
-    let answer = talk(stage.gate.ops, "GET /readyz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
-    (answer.status(), serde_json::from_str(&answer.body()).unwrap())
+    let response =
+        send_raw(stage.gate.ops, "GET /readyz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
+    (response.status(), serde_json::from_str(&response.body()).unwrap())
 }
 
 /// Series and their values.
 pub(crate) async fn numbers(stage: &Stage) -> BTreeMap<String, f64> {
-    let text =
-        talk(stage.gate.ops, "GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.body();
+    let text = send_raw(stage.gate.ops, "GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        .await
+        .body();
     let lines = text.lines().filter(|l| !l.starts_with('#') && !l.is_empty());
     lines
         .map(|l| l.rsplit_once(' ').unwrap())
@@ -114,9 +116,9 @@ async fn what_happens_is_counted() {
     );
     let mut socket = TcpStream::connect(stage.gate.http).await.unwrap();
     socket.write_all(upgrade("/ws", &cookie).as_bytes()).await.unwrap();
-    assert_eq!(read_answer(&mut socket).await.status(), 101);
-    assert_eq!(talk(stage.gate.http, "no request at all\r\n\r\n").await.status(), 400);
-    assert_eq!(talk(stage.gate.http, request("CONNECT", "gate.test:1", "")).await.status(), 405);
+    assert_eq!(read_response(&mut socket).await.status(), 101);
+    assert_eq!(send_raw(stage.gate.http, "no request at all\r\n\r\n").await.status(), 400);
+    assert_eq!(send_raw(stage.gate.http, request("CONNECT", "gate.test:1", "")).await.status(), 405);
 
     let node = stage.nocobase.address;
     let expected = [
@@ -183,9 +185,12 @@ async fn a_hostile_client_makes_no_new_series() {
     let cookie = format!("Cookie: wecom_gate={}\r\n", browser.cookie("wecom_gate").unwrap());
     for i in 0..20 {
         for method in ["GET", "POST", "BREW", &format!("M{i}")] {
-            talk(stage.gate.http, request(method, &format!("/made/up/{i}?q={i}"), &cookie)).await;
-            talk(stage.gate.http, request(method, &format!("/api/{i}:list"), "Authorization: Bearer x\r\n"))
-                .await;
+            send_raw(stage.gate.http, request(method, &format!("/made/up/{i}?q={i}"), &cookie)).await;
+            send_raw(
+                stage.gate.http,
+                request(method, &format!("/api/{i}:list"), "Authorization: Bearer x\r\n"),
+            )
+            .await;
         }
         for target in [
             format!("/wecom-gate/login?with=entry{i}"),
@@ -195,11 +200,14 @@ async fn a_hostile_client_makes_no_new_series() {
             format!("/wecom-gate/page{i}"),
             format!("/%2e%2e/{i}"),
         ] {
-            talk(stage.gate.http, get(&target, "")).await;
+            send_raw(stage.gate.http, get(&target, "")).await;
         }
-        talk(stage.gate.http, format!("GET / HTTP/1.1\r\nHost: host{i}.example\r\nUser-Agent: a{i}\r\n\r\n"))
-            .await;
-        talk(stage.gate.http, format!("NONSENSE{i}\r\n\r\n")).await;
+        send_raw(
+            stage.gate.http,
+            format!("GET / HTTP/1.1\r\nHost: host{i}.example\r\nUser-Agent: a{i}\r\n\r\n"),
+        )
+        .await;
+        send_raw(stage.gate.http, format!("NONSENSE{i}\r\n\r\n")).await;
     }
     // What NocoBase says is as far away from labels.
     for status in [299, 418, 599] {

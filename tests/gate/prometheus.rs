@@ -10,7 +10,7 @@ use serde_json::Value;
 use wecom_sim::Fault;
 
 use crate::support::browser::CURL;
-use crate::support::raw::talk;
+use crate::support::raw::send_raw;
 use crate::support::{Browser, Redis, Stage};
 
 fn root() -> &'static Path {
@@ -60,9 +60,9 @@ impl Prometheus {
 
     async fn get(&self, path: &str, query: &[(&str, &str)]) -> Result<Value, String> {
         let url = format!("http://{}/api/v1/{path}", self.address);
-        let answer = self.http.get(url).query(query).send().await.map_err(|e| e.to_string())?;
-        let answer: Value = answer.json().await.map_err(|e| e.to_string())?;
-        if answer["status"] == "success" { Ok(answer["data"].clone()) } else { Err(answer.to_string()) }
+        let response = self.http.get(url).query(query).send().await.map_err(|e| e.to_string())?;
+        let response: Value = response.json().await.map_err(|e| e.to_string())?;
+        if response["status"] == "success" { Ok(response["data"].clone()) } else { Err(response.to_string()) }
     }
 
     /// Values of an instant query, NaN left out.
@@ -103,7 +103,7 @@ async fn traffic(stage: &Stage) {
     assert_eq!(stage.phone("lisi").open("/admin").await.status, 403);
     stage.wecom().add_fault(Fault::errcode("/cgi-bin/user/get", 60020, 1));
     assert_eq!(stage.phone("lisi").open("/admin").await.status, 502);
-    talk(stage.gate.http, "nonsense\r\n\r\n").await;
+    send_raw(stage.gate.http, "nonsense\r\n\r\n").await;
 }
 
 /// The queries of the dashboard: panel, query.

@@ -32,10 +32,10 @@ async fn r17_200_mb_go_up_and_down_without_being_held() {
     assert_eq!(stage.nocobase.last("/api/attachments:create").unwrap().body_len, 200 * MIB);
     let after_upload = stage.gate.rss_kib();
 
-    let mut answer = phone.request(Method::GET, &format!("/big/{}", 200 * MIB)).send().await.unwrap();
-    assert_eq!(answer.content_length(), Some(200 * MIB as u64));
+    let mut response = phone.request(Method::GET, &format!("/big/{}", 200 * MIB)).send().await.unwrap();
+    assert_eq!(response.content_length(), Some(200 * MIB as u64));
     let (mut length, mut most) = (0, 0);
-    while let Some(piece) = answer.chunk().await.unwrap() {
+    while let Some(piece) = response.chunk().await.unwrap() {
         if length / (10 * MIB) != (length + piece.len()) / (10 * MIB) {
             most = most.max(stage.gate.rss_kib());
         }
@@ -53,9 +53,9 @@ async fn server_sent_events_arrive_one_by_one() {
     let stage = Stage::start(|_| {}).await;
     let phone = stage.signed_in("zhangsan").await;
     let began = Instant::now();
-    let mut answer = phone.fetch(Method::GET, "/sse").send().await.unwrap();
+    let mut response = phone.fetch(Method::GET, "/sse").send().await.unwrap();
     let mut times = Vec::new();
-    while let Some(piece) = answer.chunk().await.unwrap() {
+    while let Some(piece) = response.chunk().await.unwrap() {
         assert!(piece.starts_with(b"data: "), "{piece:?}");
         times.push(began.elapsed());
     }
@@ -68,8 +68,8 @@ async fn server_sent_events_arrive_one_by_one() {
 async fn a_long_poll_waits() {
     let stage = Stage::start(|_| {}).await;
     let mut phone = stage.signed_in("zhangsan").await;
-    let answer = phone.api(Method::GET, "/slow/3000").await;
-    assert_eq!((answer.status, answer.body.as_str()), (200, "at last"));
+    let response = phone.api(Method::GET, "/slow/3000").await;
+    assert_eq!((response.status, response.body.as_str()), (200, "at last"));
 }
 
 type Socket = tokio_tungstenite::WebSocketStream<tokio::net::TcpStream>;
@@ -87,15 +87,15 @@ async fn socket(browser: &Browser, origin: &'static str) -> Result<Socket, u16> 
     let tcp = tokio::net::TcpStream::connect(browser.address()).await.unwrap();
     match tokio_tungstenite::client_async(request, tcp).await {
         Ok((socket, _)) => Ok(socket),
-        Err(tokio_tungstenite::tungstenite::Error::Http(answer)) => Err(answer.status().as_u16()),
+        Err(tokio_tungstenite::tungstenite::Error::Http(response)) => Err(response.status().as_u16()),
         Err(other) => panic!("{other}"),
     }
 }
 
 async fn say(socket: &mut Socket, text: &str) -> String {
     socket.send(Message::text(text)).await.unwrap();
-    let answer = tokio::time::timeout(Duration::from_secs(5), socket.next()).await.expect("an echo");
-    answer.unwrap().unwrap().into_text().unwrap().to_string()
+    let response = tokio::time::timeout(Duration::from_secs(5), socket.next()).await.expect("an echo");
+    response.unwrap().unwrap().into_text().unwrap().to_string()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -177,10 +177,10 @@ async fn assets_stay_cacheable() {
     let stage = Stage::start(|c| _ = c.set("cache.memory", "0")).await;
     let phone = stage.signed_in("zhangsan").await;
     let asset = || phone.request(Method::GET, "/assets/index-1.js").header("sec-fetch-mode", "no-cors");
-    let answer = phone.clone().send(asset()).await;
-    assert_eq!((answer.status, answer.header("etag")), (200, Some("\"v1\"")));
-    assert_eq!(answer.header("cache-control"), Some("public, max-age=600"));
-    assert!(answer.set_cookies().is_empty());
+    let response = phone.clone().send(asset()).await;
+    assert_eq!((response.status, response.header("etag")), (200, Some("\"v1\"")));
+    assert_eq!(response.header("cache-control"), Some("public, max-age=600"));
+    assert!(response.set_cookies().is_empty());
     let again = phone.clone().send(asset().header("if-none-match", "\"v1\"")).await;
     assert_eq!((again.status, again.body.as_str(), again.header("etag")), (304, "", Some("\"v1\"")));
     let head = phone.clone().send(phone.request(Method::HEAD, "/assets/index-1.js")).await;
@@ -193,10 +193,10 @@ async fn files_that_the_gate_keeps_stay_cacheable_too() {
     let stage = Stage::start(|_| {}).await;
     let phone = stage.signed_in("zhangsan").await;
     let asset = || phone.request(Method::GET, "/assets/index-1.js").header("sec-fetch-mode", "no-cors");
-    let answer = phone.clone().send(asset()).await;
-    let tag = answer.header("etag").unwrap();
-    assert_eq!((answer.status, answer.header("cache-control")), (200, Some("private, no-cache")));
-    assert!(answer.set_cookies().is_empty());
+    let response = phone.clone().send(asset()).await;
+    let tag = response.header("etag").unwrap();
+    assert_eq!((response.status, response.header("cache-control")), (200, Some("private, no-cache")));
+    assert!(response.set_cookies().is_empty());
     let again = phone.clone().send(asset().header("if-none-match", tag)).await;
     assert_eq!((again.status, again.body.as_str(), again.header("etag")), (304, "", Some(tag)));
     let head = phone.clone().send(phone.request(Method::HEAD, "/assets/index-1.js")).await;
@@ -230,9 +230,9 @@ async fn r03_nocobase_gets_the_real_client_address() {
 async fn a_bypass_network_and_public_rules_pass_without_session() {
     let stage = Stage::start(|c| _ = c.set("access.bypass_networks", vec!["127.0.0.0/8"])).await;
     let mut program = Browser::new(&stage.gate, CURL);
-    let answer = program.visit("/admin/x").await;
-    assert_eq!(answer.status, 200);
-    assert!(!answer.body.contains("data-token"), "no session, no token");
+    let response = program.visit("/admin/x").await;
+    assert_eq!(response.status, 200);
+    assert!(!response.body.contains("data-token"), "no session, no token");
     assert_eq!(stage.nocobase.count("/admin/x"), 1);
 
     let stage =
@@ -244,8 +244,8 @@ async fn a_bypass_network_and_public_rules_pass_without_session() {
         (Method::GET, "/api/public2", 401),
         (Method::GET, "/api/webhook:go", 401),
     ] {
-        let answer = program.clone().send(program.request(method.clone(), path)).await;
-        assert_eq!(answer.status, status, "{method} {path}");
+        let response = program.clone().send(program.request(method.clone(), path)).await;
+        assert_eq!(response.status, status, "{method} {path}");
     }
     program.clone().send(program.request(Method::POST, "/api/webhook:go")).await;
     assert_eq!(stage.nocobase.count("/api/webhook:go"), 1);
@@ -259,9 +259,9 @@ async fn without_nocobase_a_member_gets_a_page_that_reloads_and_an_api_call_json
     let page = phone.visit("/admin/x").await;
     stage.refused(&page, Failure::NocoBaseUnreachable, "The app cannot be reached").await;
     assert!(page.body.contains("http-equiv=\"refresh\""), "{}", page.body);
-    let answer = phone.api(Method::GET, "/api/orders:list").await;
-    assert_eq!((answer.status, answer.code().as_str()), (502, "NOCOBASE_UNREACHABLE"));
-    assert_eq!(answer.header("retry-after"), Some("5"));
+    let response = phone.api(Method::GET, "/api/orders:list").await;
+    assert_eq!((response.status, response.code().as_str()), (502, "NOCOBASE_UNREACHABLE"));
+    assert_eq!(response.header("retry-after"), Some("5"));
     stage.nocobase.up().await;
     assert_eq!(phone.visit("/admin/x").await.status, 200, "and is still signed in");
 }
@@ -276,8 +276,8 @@ async fn while_nocobase_starts_pages_reload_and_api_calls_see_its_answer() {
     let page = phone.visit("/admin/x").await;
     stage.refused(&page, Failure::NocoBaseStarting, "The app is starting").await;
     assert!(page.body.contains("http-equiv=\"refresh\""));
-    let answer = phone.api(Method::GET, "/api/orders:list").await;
-    assert_eq!((answer.status, answer.code().as_str()), (503, "APP_PREPARING"));
+    let response = phone.api(Method::GET, "/api/orders:list").await;
+    assert_eq!((response.status, response.code().as_str()), (503, "APP_PREPARING"));
     stage.nocobase.heal();
     assert_eq!(phone.visit("/admin/x").await.status, 200);
 }

@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use wecom_sim::Fault;
 
-use crate::support::raw::talk;
+use crate::support::raw::send_raw;
 use crate::support::{AGENT, Browser, CORP, Gate, HOST, Redis, Stage, eventually};
 
 pub(crate) const GETTOKEN: &str = "/cgi-bin/gettoken";
@@ -28,7 +28,7 @@ pub(crate) async fn two(redis: &Redis) -> (Stage, Gate) {
 }
 
 pub(crate) async fn ops(gate: &Gate, path: &str) -> String {
-    talk(gate.ops, format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")).await.body()
+    send_raw(gate.ops, format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")).await.body()
 }
 
 /// This number of `/metrics`.
@@ -127,9 +127,9 @@ async fn the_same_callback_on_two_nodes_gives_one_session() {
     there.go_to(&other);
     let late = there.clone();
     let (a, b) = tokio::join!(here.visit(&callback), there.visit(&callback));
-    for answer in [&a, &b] {
-        assert_eq!((answer.status, answer.location()), (302, "/admin"), "{}", answer.body);
-        assert!(answer.sets("wecom_gate"));
+    for response in [&a, &b] {
+        assert_eq!((response.status, response.location()), (302, "/admin"), "{}", response.body);
+        assert!(response.sets("wecom_gate"));
     }
     assert_eq!(stage.wecom().calls(GETUSERINFO), 1);
     assert_eq!(stage.nocobase.data().tokens.len(), 1, "one session");
@@ -141,8 +141,8 @@ async fn the_same_callback_on_two_nodes_gives_one_session() {
 
     // With another code: the state is used, wherever.
     let replay = format!("/wecom-gate/callback?code=another&state={}", state_of(&callback));
-    let answer = late.clone().visit(&replay).await;
-    assert!(!answer.sets("wecom_gate") && answer.body.contains("flow_missing"), "{}", answer.body);
+    let response = late.clone().visit(&replay).await;
+    assert!(!response.sets("wecom_gate") && response.body.contains("flow_missing"), "{}", response.body);
     assert_eq!(stage.wecom().calls(GETUSERINFO), 1, "WeCom is not asked about it");
 }
 

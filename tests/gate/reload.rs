@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use crate::numbers::numbers;
 use crate::support::config::{KEY, OTHER_KEY};
 use crate::support::load::Load;
-use crate::support::raw::{get, read_answer, talk};
+use crate::support::raw::{get, read_response, send_raw};
 use crate::support::{Gate, Stage, becomes, eventually};
 
 /// How often the gate has logged that it took a new configuration, before now.
@@ -37,7 +37,7 @@ async fn a_valid_configuration_takes_effect_at_once_and_signs_nobody_out() {
     let mut phone = stage.signed_in("zhangsan").await;
     let asked = |stage: &Stage| stage.nocobase.calls("auth:check");
     assert_eq!(stage.nocobase.count("/big/64"), 0);
-    assert_ne!(talk(stage.gate.http, get("/big/64", "")).await.status(), 200);
+    assert_ne!(send_raw(stage.gate.http, get("/big/64", "")).await.status(), 200);
     let (checks, tokens) = (asked(&stage), numbers(&stage).await);
     let fetched = r#"wecom_gate_wecom_token_refreshes_total{entry="wecom",result="ok"}"#;
 
@@ -51,7 +51,7 @@ async fn a_valid_configuration_takes_effect_at_once_and_signs_nobody_out() {
             c.set("access.public", vec!["GET /big/64"]);
         })
         .await;
-    assert_eq!(talk(stage.gate.http, get("/big/64", "")).await.status(), 200);
+    assert_eq!(send_raw(stage.gate.http, get("/big/64", "")).await.status(), 200);
     // The old cookie opens, and NocoBase is not asked about it again.
     assert_eq!(phone.api(Method::GET, "/api/orders:list").await.status, 200);
     assert_eq!(asked(&stage), checks);
@@ -84,7 +84,7 @@ async fn an_invalid_configuration_changes_nothing_and_is_reported() {
     }
     assert!(!stage.gate.written_until_now().await.contains(KEY), "and no secret");
     assert_eq!(phone.api(Method::GET, "/api/orders:list").await.status, 200);
-    assert_ne!(talk(stage.gate.http, get("/big/64", "")).await.status(), 200, "nothing of it counts");
+    assert_ne!(send_raw(stage.gate.http, get("/big/64", "")).await.status(), 200, "nothing of it counts");
     let counter = r#"wecom_gate_reloads_total{result="failed",what="configuration"}"#;
     becomes("it is counted", (1.0, 0.0, 1.0), async || {
         let failed = numbers(&stage).await;
@@ -146,8 +146,8 @@ async fn no_request_is_lost_over_twenty_reloads() {
                     stream = TcpStream::connect(gate).await.unwrap();
                 }
                 stream.write_all(get("/api/orders:list", &line).as_bytes()).await.unwrap();
-                let answer = read_answer(&mut stream).await;
-                assert_eq!(answer.status(), 200, "{}", answer.text());
+                let response = read_response(&mut stream).await;
+                assert_eq!(response.status(), 200, "{}", response.text());
                 done.fetch_add(1, Ordering::Relaxed);
             }
         }));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
-use nocobase_standin::{SECRET, Seen};
+use nocobase_standin::{ReceivedRequest, SECRET};
 use reqwest::Method;
 use reqwest::header::{HeaderMap, HeaderValue};
 use secrecy::SecretSlice;
@@ -21,7 +21,7 @@ fn now_s() -> u64 {
 }
 
 /// Whose request it was for NocoBase: user and session.
-fn bearer(seen: &Seen) -> Option<(u64, Option<String>)> {
+fn bearer(seen: &ReceivedRequest) -> Option<(u64, Option<String>)> {
     let token = seen.header("authorization")?.strip_prefix("Bearer ")?;
     let verified = Minter::new(SECRET.as_bytes()).verify(token, now_s()).expect("a NocoBase token");
     Some((verified.user_id.get(), verified.jti))
@@ -35,7 +35,7 @@ fn token(user: u64, secret: &str, issued: u64, until: u64) -> String {
     minter.session_until(user, &jti, issued * 1000, issued, until).unwrap().as_str().to_owned()
 }
 
-async fn with_token(browser: &mut Browser, path: &str, token: &str) -> crate::support::Answer {
+async fn with_token(browser: &mut Browser, path: &str, token: &str) -> crate::support::Response {
     let request = browser.fetch(Method::GET, path).header("authorization", format!("Bearer {token}"));
     browser.send(request).await
 }
@@ -45,16 +45,16 @@ async fn r13_the_phantom_becomes_the_members_token_in_header_and_query() {
     let stage = Stage::start(|_| {}).await;
     let user = stage.bound("zhangsan");
     let mut phone = stage.signed_in("zhangsan").await;
-    let answer = phone.api(Method::GET, "/api/orders:list?page=2&filter=%7B%7D").await;
-    assert_eq!((answer.status, &answer.json()["data"]["as"]), (200, &json!(user)), "{}", answer.body);
+    let response = phone.api(Method::GET, "/api/orders:list?page=2&filter=%7B%7D").await;
+    assert_eq!((response.status, &response.json()["data"]["as"]), (200, &json!(user)), "{}", response.body);
     let seen = stage.nocobase.last("/api/orders:list").unwrap();
     assert_eq!(seen.target, "/api/orders:list?page=2&filter=%7B%7D");
     let issued = stage.nocobase.data().tokens[0]["jti"].as_str().unwrap().to_owned();
     assert_eq!(bearer(&seen), Some((user, Some(issued))));
 
     let path = format!("/api/export:csv?a=1&token={}&b=2", phone.phantom());
-    let answer = phone.clone().send(phone.fetch(Method::GET, &path)).await;
-    assert_eq!(answer.json()["data"]["as"], json!(user));
+    let response = phone.clone().send(phone.fetch(Method::GET, &path)).await;
+    assert_eq!(response.json()["data"]["as"], json!(user));
     let seen = stage.nocobase.last("/api/export:csv").unwrap();
     assert!(
         seen.target.starts_with("/api/export:csv?a=1&token=ey") && seen.target.ends_with("&b=2"),
@@ -68,10 +68,11 @@ async fn r13_the_phantom_alone_is_worth_nothing() {
     let stage = Stage::start(|_| {}).await;
     let phantom = stage.signed_in("zhangsan").await.phantom();
     let mut thief = stage.phone("lisi");
-    let answer = with_token(&mut thief, "/api/users:list", &phantom).await;
-    assert_eq!(answer.status, 401, "{}", answer.body);
-    let answer = thief.clone().send(thief.fetch(Method::GET, &format!("/api/x:list?token={phantom}"))).await;
-    assert_eq!(answer.status, 401);
+    let response = with_token(&mut thief, "/api/users:list", &phantom).await;
+    assert_eq!(response.status, 401, "{}", response.body);
+    let response =
+        thief.clone().send(thief.fetch(Method::GET, &format!("/api/x:list?token={phantom}"))).await;
+    assert_eq!(response.status, 401);
     assert_eq!(stage.nocobase.count("/api/x:list"), 0);
 }
 
@@ -80,8 +81,8 @@ async fn r13_another_sessions_phantom_is_refused() {
     let stage = Stage::start(|_| {}).await;
     let phantom = stage.signed_in("zhangsan").await.phantom();
     let mut other = stage.signed_in("lisi").await;
-    let answer = with_token(&mut other, "/api/orders:list", &phantom).await;
-    assert_eq!((answer.status, answer.code().as_str()), (401, "INVALID_TOKEN"));
+    let response = with_token(&mut other, "/api/orders:list", &phantom).await;
+    assert_eq!((response.status, response.code().as_str()), (401, "INVALID_TOKEN"));
     assert_eq!(stage.nocobase.count("/api/orders:list"), 0);
 }
 
@@ -102,8 +103,8 @@ async fn api_keys_pass_and_expired_or_forged_ones_do_not() {
     let now = now_s();
     let mut program = Browser::new(&stage.gate, crate::support::browser::CURL);
     let good = token(user, SECRET, now, now + 60);
-    let answer = with_token(&mut program, "/api/orders:list", &good).await;
-    assert_eq!(answer.json()["data"]["as"], json!(user));
+    let response = with_token(&mut program, "/api/orders:list", &good).await;
+    assert_eq!(response.json()["data"]["as"], json!(user));
     assert_eq!(
         stage.nocobase.last("/api/orders:list").unwrap().header("authorization"),
         Some(&*format!("Bearer {good}"))
@@ -114,8 +115,8 @@ async fn api_keys_pass_and_expired_or_forged_ones_do_not() {
         format!("{}x", &good[..good.len() - 1]),
         "garbage".to_owned(),
     ] {
-        let answer = with_token(&mut program, "/api/orders:list", &bad).await;
-        assert_eq!((answer.status, answer.code().as_str()), (401, "INVALID_TOKEN"), "{bad}");
+        let response = with_token(&mut program, "/api/orders:list", &bad).await;
+        assert_eq!((response.status, response.code().as_str()), (401, "INVALID_TOKEN"), "{bad}");
     }
     assert_eq!(stage.nocobase.count("/api/orders:list"), 1);
 
@@ -129,9 +130,9 @@ async fn files_come_by_cookie() {
     let stage = Stage::start(|_| {}).await;
     let mut phone = stage.signed_in("zhangsan").await;
     let request = phone.request(Method::GET, "/files/main/main/attachments/1.png");
-    let answer = phone.send(request).await;
-    assert_eq!(answer.body, "content of /files/main/main/attachments/1.png");
-    assert!(answer.set_cookies().is_empty(), "{:?}", answer.set_cookies());
+    let response = phone.send(request).await;
+    assert_eq!(response.body, "content of /files/main/main/attachments/1.png");
+    assert!(response.set_cookies().is_empty(), "{:?}", response.set_cookies());
     let seen = stage.nocobase.last("/files/main/main/attachments/1.png").unwrap();
     let cookie = seen.header("cookie").unwrap();
     assert!(
@@ -162,7 +163,7 @@ async fn r11_r13_nothing_of_the_gates_own_reaches_nocobase() {
         "aaa=\"x y\"=,é; zzz=1".as_bytes(),
         "others, byte for byte"
     );
-    for seen in &stage.nocobase.data().seen {
+    for seen in &stage.nocobase.data().requests {
         let text = format!("{seen:?}");
         for never in ["wcg_", "wecom_gate", &phantom, &session, "planted", "x-wecom-user", "x-forwarded-user"]
         {
@@ -175,12 +176,12 @@ async fn r11_r13_nothing_of_the_gates_own_reaches_nocobase() {
 async fn r13_nocobases_token_never_reaches_the_browser() {
     let stage = Stage::start(|_| {}).await;
     let mut phone = stage.signed_in("zhangsan").await;
-    let answer = phone.api(Method::POST, "/api/auth:syncCookies").await;
-    assert_eq!(answer.status, 200);
-    let theirs = stage.nocobase.data().answered_with_token;
+    let response = phone.api(Method::POST, "/api/auth:syncCookies").await;
+    assert_eq!(response.status, 200);
+    let theirs = stage.nocobase.data().sent_tokens;
     assert!(theirs, "the stand-in sent x-new-token and its cookies");
-    assert_eq!(answer.header("x-new-token"), None);
-    let cookies = answer.set_cookies();
+    assert_eq!(response.header("x-new-token"), None);
+    let cookies = response.set_cookies();
     assert!(cookies.iter().any(|c| c.starts_with("nb_csrf_token_main=")), "{cookies:?}");
     assert!(!cookies.iter().any(|c| c.contains("nb_auth")), "{cookies:?}");
 }
@@ -257,10 +258,10 @@ async fn the_page_has_the_script_first_and_is_kept_nowhere() {
     assert_eq!(page.body.matches("gate.js").count(), 1);
     let whole = phone.request(Method::HEAD, "/admin/orders");
     let head = phone.send(crate::support::browser::navigation(whole)).await;
-    for answer in [&page, &head] {
-        assert_eq!((answer.status, answer.header("cache-control")), (200, Some("no-store")));
+    for response in [&page, &head] {
+        assert_eq!((response.status, response.header("cache-control")), (200, Some("no-store")));
         for gone in ["etag", "last-modified", "content-length", "accept-ranges"] {
-            assert_eq!(answer.header(gone), None, "{gone}");
+            assert_eq!(response.header(gone), None, "{gone}");
         }
     }
     let seen = stage.nocobase.last("/admin/orders").unwrap();
@@ -380,8 +381,8 @@ async fn a_session_ends_when_idle_and_in_the_end() {
         shift(&mut phone, -3500);
         assert_eq!(phone.clone().api(Method::GET, "/api/orders:list").await.status, 200, "{key}");
         shift(&mut phone, -110);
-        let answer = phone.api(Method::GET, "/api/orders:list").await;
-        assert_eq!((answer.status, answer.code().as_str()), (401, "EMPTY_TOKEN"), "{key}");
+        let response = phone.api(Method::GET, "/api/orders:list").await;
+        assert_eq!((response.status, response.code().as_str()), (401, "EMPTY_TOKEN"), "{key}");
         assert_eq!(phone.open("/admin/x").await.at, "/admin/x", "and a new sign-in starts by itself");
     }
 }
@@ -417,8 +418,8 @@ async fn delivered_to_the_browser_the_token_works_and_stays_the_sessions() {
     let mut phone = stage.signed_in("zhangsan").await;
     let token = phone.phantom();
     assert!(token.starts_with("ey"), "{token}");
-    let answer = phone.api(Method::GET, "/api/orders:list").await;
-    assert_eq!(answer.json()["data"]["as"], json!(user));
+    let response = phone.api(Method::GET, "/api/orders:list").await;
+    assert_eq!(response.json()["data"]["as"], json!(user));
     phone.api(Method::POST, "/api/auth:signOut").await;
     phone.cookies.clear();
     assert_eq!(with_token(&mut phone, "/api/orders:list", &token).await.status, 401, "blocked in NocoBase");
@@ -430,10 +431,10 @@ async fn me_shows_who_is_signed_in_and_no_token() {
     let user = stage.bound("zhangsan");
     let begun = std::time::SystemTime::now();
     let mut phone = stage.signed_in("zhangsan").await;
-    let answer = phone.clone().send(phone.fetch(Method::GET, "/wecom-gate/me")).await;
-    assert_eq!(answer.header("cache-control"), Some("no-store"));
-    assert!(!answer.body.contains(&phone.phantom()) && !answer.body.contains("eyJ"), "{}", answer.body);
-    let me = answer.json();
+    let response = phone.clone().send(phone.fetch(Method::GET, "/wecom-gate/me")).await;
+    assert_eq!(response.header("cache-control"), Some("no-store"));
+    assert!(!response.body.contains(&phone.phantom()) && !response.body.contains("eyJ"), "{}", response.body);
+    let me = response.json();
     let mut keys: Vec<String> = me.as_object().unwrap().keys().cloned().collect();
     keys.sort();
     assert_eq!(keys, ["entry", "expires_at", "name", "nocobase_user_id", "signed_in_at", "userid"]);
@@ -452,8 +453,8 @@ async fn me_shows_who_is_signed_in_and_no_token() {
     let after = stolen.send(stolen.fetch(Method::GET, "/wecom-gate/me")).await;
     assert_eq!((after.status, after.body.contains("zhangsan")), (401, false), "{}", after.body);
     phone.cookies.clear();
-    let answer = phone.clone().send(phone.fetch(Method::GET, "/wecom-gate/me")).await;
-    assert_eq!((answer.status, answer.header("x-wecom-gate-login")), (401, Some("/wecom-gate/login")));
+    let response = phone.clone().send(phone.fetch(Method::GET, "/wecom-gate/me")).await;
+    assert_eq!((response.status, response.header("x-wecom-gate-login")), (401, Some("/wecom-gate/login")));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -466,7 +467,7 @@ async fn the_script_and_the_domain_file_need_no_session() {
     assert!(script.body.contains("data-token"));
     assert_eq!(anybody.visit("/WW_verify_7rG3kjVbXHngiald.txt").await.body, "7rG3kjVbXHngiald");
     assert_eq!(anybody.clone().send(anybody.request(Method::GET, "/WW_verify_other.txt")).await.status, 401);
-    assert!(stage.nocobase.data().seen.is_empty());
+    assert!(stage.nocobase.data().requests.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -490,11 +491,11 @@ async fn r18_r25_a_foreign_token_in_the_address_goes_no_further_and_answers_are_
         .session(UserId::new(SERVICE_USER).unwrap(), "00000000-0000-4000-8000-000000000000", 0, now_s())
         .unwrap();
     let request = member.request(Method::GET, &format!("/api/orders:list?a=1&token={}&b=2", other.as_str()));
-    let answer = member.send(request.header("accept", "application/json")).await;
+    let response = member.send(request.header("accept", "application/json")).await;
     assert_eq!(
         member.api(Method::GET, "/api/orders:get").await.header("cache-control"),
         Some("private, no-store")
     );
-    assert_eq!(answer.status, 401, "{}", answer.body);
+    assert_eq!(response.status, 401, "{}", response.body);
     assert_eq!(stage.nocobase.last("/api/orders:list").unwrap().target, "/api/orders:list?a=1&b=2");
 }

@@ -11,9 +11,9 @@ async fn work(member: &mut Browser, time: Duration) {
     let began = Instant::now();
     while began.elapsed() < time {
         for method in [Method::GET, Method::POST] {
-            let answer = member.api(method, "/api/orders:list").await;
-            assert_eq!(answer.status, 200, "after {:?}: {}", began.elapsed(), answer.body);
-            assert_eq!(answer.header("x-new-token"), None);
+            let response = member.api(method, "/api/orders:list").await;
+            assert_eq!(response.status, 200, "after {:?}: {}", began.elapsed(), response.body);
+            assert_eq!(response.header("x-new-token"), None);
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
@@ -54,8 +54,8 @@ async fn a_token_that_is_not_renewed_is_replaced_and_the_request_repeated() {
     }
     let began = Instant::now();
     while began.elapsed() < Duration::from_secs(10) {
-        let answer = member.api(Method::GET, "/api/orders:list").await;
-        assert_eq!(answer.status, 200, "after {:?}: {}", began.elapsed(), answer.body);
+        let response = member.api(Method::GET, "/api/orders:list").await;
+        assert_eq!(response.status, 200, "after {:?}: {}", began.elapsed(), response.body);
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }

@@ -15,7 +15,7 @@ use rustls::pki_types::CertificateDer;
 use crate::numbers::numbers;
 use crate::support::load::Load;
 use crate::support::output::parsed;
-use crate::support::raw::{get, talk, tls};
+use crate::support::raw::{get, send_raw, tls};
 use crate::support::{Gate, HOST, Stage, becomes, eventually};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_wecom-gate");
@@ -159,13 +159,13 @@ async fn http2_connections_go_over_without_losing_a_request() {
                         let Ok(ready) = client.ready().await else { break };
                         client = ready;
                         let uri = format!("https://{HOST}/big/64");
-                        let Ok((answer, _)) =
+                        let Ok((response, _)) =
                             client.send_request(http::Request::get(uri).body(()).unwrap(), true)
                         else {
                             break;
                         };
-                        match answer.await {
-                            Ok(answer) => assert_eq!(answer.status(), 200),
+                        match response.await {
+                            Ok(response) => assert_eq!(response.status(), 200),
                             Err(e) if e.is_go_away() && e.reason() == Some(h2::Reason::NO_ERROR) => break,
                             Err(e) => panic!("lost: {e}"),
                         }
@@ -212,7 +212,7 @@ async fn a_program_that_does_not_serve_changes_nothing() {
         (failed, seen[r#"wecom_gate_degraded{what="reload_program"}"#])
     })
     .await;
-    assert_eq!(talk(http, get("/big/64", "")).await.status(), 200);
+    assert_eq!(send_raw(http, get("/big/64", "")).await.status(), 200);
     load.end().await;
 }
 

@@ -2,7 +2,7 @@
 
 use tokio::io::AsyncWriteExt as _;
 
-use crate::support::raw::{gate_with, get, read_answer, request, talk};
+use crate::support::raw::{gate_with, get, read_response, request, send_raw};
 
 const NAME: &str = "WW_verify_7rG3kjVbXHngiald.txt";
 
@@ -14,8 +14,8 @@ async fn wecom_finds_its_file_over_http_and_https() {
     let path = format!("/{NAME}");
     let mut tls = setup.tls(&gate, "http/1.1").await;
     tls.write_all(get(&path, "").as_bytes()).await.unwrap();
-    let over_tls = read_answer(&mut tls).await;
-    let mut answers = vec![("https", over_tls)];
+    let over_tls = read_response(&mut tls).await;
+    let mut responses = vec![("https", over_tls)];
     for (what, bytes) in [
         ("http", get(&path, "")),
         ("a cookie that is none", get(&path, "Cookie: wecom_gate=x; __Host-wecom_gate=x\r\n")),
@@ -26,14 +26,14 @@ async fn wecom_finds_its_file_over_http_and_https() {
             get(&path, &format!("Accept: text/html\r\nUser-Agent: {}\r\n", crate::support::raw::WECOM)),
         ),
     ] {
-        answers.push((what, talk(gate.http, bytes).await));
+        responses.push((what, send_raw(gate.http, bytes).await));
     }
-    for (what, answer) in answers {
-        assert_eq!((answer.status(), answer.body().as_str()), (200, "7rG3kjVbXHngiald"), "{what}");
-        assert_eq!(answer.header("content-type").as_deref(), Some("text/plain"), "{what}");
-        assert!(answer.cookies().is_empty(), "{what}");
+    for (what, response) in responses {
+        assert_eq!((response.status(), response.body().as_str()), (200, "7rG3kjVbXHngiald"), "{what}");
+        assert_eq!(response.header("content-type").as_deref(), Some("text/plain"), "{what}");
+        assert!(response.cookies().is_empty(), "{what}");
     }
-    let head = talk(gate.http, request("HEAD", &path, "Connection: close\r\n")).await;
+    let head = send_raw(gate.http, request("HEAD", &path, "Connection: close\r\n")).await;
     assert_eq!(
         (head.status(), head.header("content-length").as_deref()),
         (200, Some("16")),
@@ -41,7 +41,7 @@ async fn wecom_finds_its_file_over_http_and_https() {
         head.text()
     );
     assert!(!head.text().contains("7rG3kjVbXHngiald"), "{}", head.text());
-    assert_eq!(talk(gate.http, request("POST", &path, "Content-Length: 0\r\n")).await.status(), 405);
+    assert_eq!(send_raw(gate.http, request("POST", &path, "Content-Length: 0\r\n")).await.status(), 405);
     assert!(upstream.take().is_empty());
 }
 
@@ -61,9 +61,9 @@ async fn no_other_file_is_served() {
         "/WW_verify_7rG3kjVbXHngiald.txt%00",
         "/WW_verify_../WW_verify_7rG3kjVbXHngiald.txt",
     ] {
-        let answer = talk(gate.http, get(path, "")).await;
-        assert!((400..500).contains(&answer.status()), "{path}: {}", answer.text());
-        assert!(!answer.body().starts_with("7rG3kjVbXHngiald"), "{path}: {}", answer.text());
+        let response = send_raw(gate.http, get(path, "")).await;
+        assert!((400..500).contains(&response.status()), "{path}: {}", response.text());
+        assert!(!response.body().starts_with("7rG3kjVbXHngiald"), "{path}: {}", response.text());
     }
     assert!(upstream.take().is_empty());
 }

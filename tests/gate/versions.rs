@@ -6,14 +6,14 @@ use tokio::net::TcpStream;
 use wecom_gate::error::Failure;
 
 use crate::support::browser::{CHROME, CHROME_PHONE, WECHAT, WECOM_DESKTOP, WECOM_PHONE};
-use crate::support::raw::{read_answer, upgrade};
+use crate::support::raw::{read_response, upgrade};
 use crate::support::{Browser, Stage, eventually};
 
 /// The status that a browser's WebSocket gets.
 async fn socket(stage: &Stage, path: &str, origin: &str) -> u16 {
     let mut stream = TcpStream::connect(stage.gate.http).await.unwrap();
     stream.write_all(upgrade(path, origin).as_bytes()).await.unwrap();
-    read_answer(&mut stream).await.status()
+    read_response(&mut stream).await.status()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -138,9 +138,9 @@ async fn no_redirect_to_the_form_is_endless() {
     // Anything else is, a bounded number of times.
     let mut redirects = 0;
     let last = loop {
-        let answer = chrome.visit("/new/admin").await;
-        if answer.status != 302 {
-            break answer;
+        let response = chrome.visit("/new/admin").await;
+        if response.status != 302 {
+            break response;
         }
         redirects += 1;
         assert!(redirects < 100, "for ever");
@@ -158,9 +158,9 @@ async fn no_redirect_to_the_form_is_endless_without_cookies() {
     chrome.cookies_blocked = true;
     let mut redirects = 0;
     let last = loop {
-        let answer = chrome.visit("/new/admin").await;
-        if answer.status != 302 {
-            break answer;
+        let response = chrome.visit("/new/admin").await;
+        if response.status != 302 {
+            break response;
         }
         redirects += 1;
         assert!(redirects < 400, "for ever");

@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::support::Stage;
 use crate::support::raw::{
-    Gate, HOST, Line, Setup, Upstream, Visitor, WECOM, frame, gate_with, get, read_answer, request, upgrade,
+    Gate, HOST, Line, Setup, Upstream, Visitor, WECOM, frame, gate_with, get, read_response, request, upgrade,
 };
 
 /// Sign-ins that one address may begin in a minute.
@@ -47,8 +47,8 @@ async fn keep_asking(mut line: Box<dyn Line>, bytes: String, status: u16, until:
     loop {
         line.write_all(bytes.as_bytes()).await.unwrap();
         line.flush().await.unwrap();
-        let answer = read_answer(&mut line).await;
-        assert_eq!(answer.status(), status, "{}", answer.text());
+        let response = read_response(&mut line).await;
+        assert_eq!(response.status(), status, "{}", response.text());
         if Instant::now() >= until {
             return;
         }
@@ -60,17 +60,22 @@ fn furnish(upstream: &Upstream) {
     let line = r#"{"id":1,"name":"0123456789abcdef0123456789abcdef","ok":true},"#;
     for (name, size) in [("1k", 1024), ("64k", 64 << 10)] {
         let body = line.repeat(size / line.len());
-        upstream.answer(&format!("/api/{name}:list"), "200 OK", "Content-Type: application/json\r\n", &body);
+        upstream.set_response(
+            &format!("/api/{name}:list"),
+            "200 OK",
+            "Content-Type: application/json\r\n",
+            &body,
+        );
     }
     let script = "export const value = [1, 2, 3].map((n) => n * 2);\n".repeat(2000);
     let kind = "Content-Type: application/javascript; charset=utf-8\r\n";
-    upstream.answer("/assets/index-0a1b2c3d.js", "200 OK", kind, &script);
-    upstream.answer("/global.css", "200 OK", "Content-Type: text/css\r\n", "body { margin: 0 }");
+    upstream.set_response("/assets/index-0a1b2c3d.js", "200 OK", kind, &script);
+    upstream.set_response("/global.css", "200 OK", "Content-Type: text/css\r\n", "body { margin: 0 }");
     let page = format!(
         "<!DOCTYPE html><html><head><title>NocoBase</title></head><body>{}</body></html>",
         "<p>x</p>".repeat(300)
     );
-    upstream.answer("/admin", "200 OK", "Content-Type: text/html; charset=utf-8\r\n", &page);
+    upstream.set_response("/admin", "200 OK", "Content-Type: text/html; charset=utf-8\r\n", &page);
 }
 
 /// Signed-in requests: small, large, compressed, uploads, files, pages, over plain HTTP and TLS.
@@ -115,7 +120,7 @@ async fn requests(setup: &Setup, gate: &Gate, upstream: &Upstream, member: &Visi
         loop {
             let mut line = setup.line(gate, true).await;
             line.write_all(get("/api/1k:list", &plain).as_bytes()).await.unwrap();
-            assert_eq!(read_answer(&mut line).await.status(), 200);
+            assert_eq!(read_response(&mut line).await.status(), 200);
             if Instant::now() >= until {
                 return;
             }
@@ -145,7 +150,7 @@ async fn requests(setup: &Setup, gate: &Gate, upstream: &Upstream, member: &Visi
         )
         .await
         .unwrap();
-        assert_eq!(read_answer(&mut line).await.status(), 101);
+        assert_eq!(read_response(&mut line).await.status(), 101);
         let text = frame(r#"{"type":"message","payload":"an order is ready in the warehouse"}"#);
         let mut back = vec![0; text.len()];
         loop {

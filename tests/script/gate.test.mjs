@@ -96,18 +96,18 @@ function open(path, options = {}) {
     getResponseHeader(n) { return n.toLowerCase() === HEADER ? this.login ?? null : null; }
     finish(status, login, response = '') {
       Object.assign(this, { status, login, response, readyState: 4 });
-      let heard = [];
+      let events = [];
       const emit = (type) => {
         for (const f of this.listeners[type] ?? []) {
           let stop = false;
           f.call(this, { type, stopImmediatePropagation: () => (stop = true) });
           if (stop) return;
         }
-        heard.push(type);
+        events.push(type);
       };
-      this.dispatchEvent = (event) => heard.push(event.type);
+      this.dispatchEvent = (event) => events.push(event.type);
       ['readystatechange', 'load', 'loadend'].forEach(emit);
-      this.heard = heard;
+      this.events = events;
     }
   }
   const timers = [];
@@ -144,7 +144,7 @@ function open(path, options = {}) {
       xhr.open('GET', to);
       xhr.finish(status, login, response);
       timers.splice(0).forEach(([f, ms]) => ms === 0 && f());
-      return xhr.heard;
+      return xhr.events;
     },
     type(value = 'a draft') {
       const field = { value, getClientRects: () => [{}] };

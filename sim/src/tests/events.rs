@@ -13,11 +13,11 @@ use tokio::net::TcpListener;
 
 use super::*;
 
-type Seen = Arc<Mutex<Vec<(String, String)>>>;
+type Received = Arc<Mutex<Vec<(String, String)>>>;
 
 /// A receiver with this response; `None`: it never responds.
-async fn receiver(b: &Bench, response: Option<(u16, &'static str)>) -> Seen {
-    let seen = Seen::default();
+async fn receiver(b: &Bench, response: Option<(u16, &'static str)>) -> Received {
+    let seen = Received::default();
     let sink = Arc::clone(&seen);
     let app = Router::new().fallback(move |request: Request| {
         let sink = Arc::clone(&sink);

@@ -34,7 +34,7 @@ fn name_of(found: &FoundSession) -> &'static str {
         FoundSession::Nothing => "nothing",
         FoundSession::Ended => "ended",
         FoundSession::Unknown(_) => "unknown",
-        FoundSession::Live { .. } => "live",
+        FoundSession::Active { .. } => "live",
     }
 }
 
@@ -131,7 +131,7 @@ async fn a_token_that_nocobase_refuses_ends_the_session_only_if_nocobase_has_end
     let (standin, addr) = nocobase().await;
     let sessions = sessions(addr);
     let session = open(&sessions).await;
-    let FoundSession::Live { seen, .. } = sessions.find(&cookies_of(&sessions, &session)).await else {
+    let FoundSession::Active { seen, .. } = sessions.find(&cookies_of(&sessions, &session)).await else {
         panic!("not live")
     };
     let first = sessions.token(&session, &seen).unwrap();

@@ -12,7 +12,7 @@ use crate::nocobase::{Minted, UserId};
 
 /// The result of a call of the service account, where NocoBase responded.
 #[derive(Debug)]
-pub(in crate::nocobase) enum Done {
+pub(in crate::nocobase) enum ServiceOutcome {
     /// `data` of a 2xx response; `Null` without.
     Data(Value),
     /// 400: the values were not accepted (a duplicate, for one). The reasons are in the language of the request and
@@ -35,14 +35,14 @@ impl NocoBase {
             "userId": user, "authenticator": entry,
         });
         let create = Call::post("issuedTokens:create", Some(row));
-        let Done::Rejected(why) = self.service(&create).await? else { return Ok(()) };
+        let ServiceOutcome::Rejected(why) = self.service(&create).await? else { return Ok(()) };
         // Most likely "id already exists", but the wording depends on version and language: look.
         let list = Call::get("issuedTokens:list")
             .query("filter", json!({ "id": sid }).to_string())
             .query("fields", "id")
             .query("pageSize", "1");
         match self.service(&list).await? {
-            Done::Data(Value::Array(rows)) if !rows.is_empty() => Ok(()),
+            ServiceOutcome::Data(Value::Array(rows)) if !rows.is_empty() => Ok(()),
             _ => Err(bad_response(&create, 400, &why.summary())),
         }
     }
@@ -79,19 +79,22 @@ impl NocoBase {
         call: &Call<'_>,
     ) -> Result<Vec<Value>, FailureWithCause> {
         match self.service(call).await? {
-            Done::Data(Value::Array(rows)) => Ok(rows),
-            Done::Data(_) => Err(bad_response(call, 200, "no list in the answer")),
-            Done::Rejected(why) => Err(bad_response(call, 400, &why.summary())),
+            ServiceOutcome::Data(Value::Array(rows)) => Ok(rows),
+            ServiceOutcome::Data(_) => Err(bad_response(call, 200, "no list in the answer")),
+            ServiceOutcome::Rejected(why) => Err(bad_response(call, 400, &why.summary())),
         }
     }
 
     /// A call as the service account.
-    pub(in crate::nocobase) async fn service(&self, call: &Call<'_>) -> Result<Done, FailureWithCause> {
+    pub(in crate::nocobase) async fn service(
+        &self,
+        call: &Call<'_>,
+    ) -> Result<ServiceOutcome, FailureWithCause> {
         let token = self.service_token()?;
         let response = self.send(token.expose_secret(), call).await?;
         match response.status {
-            200..=299 => Ok(Done::Data(data_of(call, &response)?)),
-            400 => Ok(Done::Rejected(ErrorBody::parse(&response.body).unwrap_or_default())),
+            200..=299 => Ok(ServiceOutcome::Data(data_of(call, &response)?)),
+            400 => Ok(ServiceOutcome::Rejected(ErrorBody::parse(&response.body).unwrap_or_default())),
             401 => Err(self.service_refused(call, token_code(&response))),
             403 => Err(denied(call)),
             _ => Err(unexpected(call, &response)),

@@ -34,7 +34,7 @@ pub(crate) async fn auth(
 ) -> Result<Reply, Failure> {
     let request = downstream.req_header();
     let (member, failure) = match gate.sessions.find(&asked.cookies).await {
-        FoundSession::Live { session, seen } => {
+        FoundSession::Active { session, seen } => {
             gate.sessions.recheck_if_due(&session, &seen);
             (Some(Member { session: session.into(), seen }), Failure::InvalidToken)
         }

@@ -11,7 +11,7 @@ use crate::proxy::response::reply::Reply;
 /// Who is signed in; never a token.
 pub(crate) async fn me(gate: &Gate, request: &RouteRequest<'_>) -> Result<Reply, Failure> {
     match gate.sessions.find(&request.cookies).await {
-        FoundSession::Live { session, .. } => Ok(Reply::json(
+        FoundSession::Active { session, .. } => Ok(Reply::json(
             200,
             &json!({
                 "entry": session.entry,

@@ -22,7 +22,7 @@ pub(crate) async fn login(
     head: &Head,
 ) -> Result<Reply, Failure> {
     let rd = head.parameter("rd").and_then(|rd| target::sanitize(&rd)).unwrap_or_else(|| "/".into());
-    if let FoundSession::Live { .. } = gate.sessions.find(&request.cookies).await {
+    if let FoundSession::Active { .. } = gate.sessions.find(&request.cookies).await {
         return Ok(Reply::redirect(&rd));
     }
     let with = head.parameter("with").filter(|w| !w.is_empty());

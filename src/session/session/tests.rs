@@ -60,16 +60,16 @@ fn idle_absolute_and_skew() {
     let h = HOUR as i64;
     // (last seen, now, state), relative to sign-in
     for (seen, now, state) in [
-        (0, 0, SessionValidity::Live),
-        (0, 12 * h - 1, SessionValidity::Live),
+        (0, 0, SessionValidity::Valid),
+        (0, 12 * h - 1, SessionValidity::Valid),
         (0, 12 * h, SessionValidity::Idle),
-        (160 * h, 168 * h - 1, SessionValidity::Live),
+        (160 * h, 168 * h - 1, SessionValidity::Valid),
         (160 * h, 168 * h, SessionValidity::Expired),
         (0, 1000 * h, SessionValidity::Expired),
         // The node that sealed it is ahead of this one.
-        (0, -5 * MINUTE as i64, SessionValidity::Live),
+        (0, -5 * MINUTE as i64, SessionValidity::Valid),
         (0, -5 * MINUTE as i64 - 1, SessionValidity::FromTheFuture),
-        (10 * h, 10 * h - 5 * MINUTE as i64, SessionValidity::Live),
+        (10 * h, 10 * h - 5 * MINUTE as i64, SessionValidity::Valid),
         (10 * h, 10 * h - 5 * MINUTE as i64 - 1, SessionValidity::FromTheFuture),
     ] {
         let s = Session { last_seen: at(seen), ..session.clone() };
@@ -78,7 +78,7 @@ fn idle_absolute_and_skew() {
         let line = sc.write(&s, at(seen)).unwrap();
         assert_eq!(
             read(&sc, &pair(&line), at(now)).is_some(),
-            state == SessionValidity::Live,
+            state == SessionValidity::Valid,
             "seen {seen}, now {now}"
         );
     }

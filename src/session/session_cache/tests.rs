@@ -258,7 +258,7 @@ async fn first_sight_asks_once_for_many_requests() {
                 let ask = async {
                     asked.fetch_add(1, Ordering::SeqCst);
                     tokio::time::sleep(Duration::from_millis(50)).await;
-                    Ok(SessionStatus::Live)
+                    Ok(SessionStatus::Active)
                 };
                 seen.first_sight(&s, NOW, ask).await.unwrap().is_ended()
             })
@@ -288,7 +288,7 @@ async fn r23_first_sight_given_up_by_one_request_is_taken_on_by_the_next() {
         std::future::pending::<()>().await;
         Ok(SessionStatus::Ended)
     });
-    let next = seen.first_sight(&s, NOW, async { Ok(SessionStatus::Live) });
+    let next = seen.first_sight(&s, NOW, async { Ok(SessionStatus::Active) });
     assert!(tokio::time::timeout(Duration::from_millis(20), slow).await.is_err());
     assert!(!next.await.unwrap().is_ended());
 }
@@ -298,13 +298,13 @@ async fn an_end_during_first_sight_wins() {
     let (seen, s) = (store(), session());
     let ask = async {
         seen.end(s.sid);
-        Ok(SessionStatus::Live)
+        Ok(SessionStatus::Active)
     };
     assert!(seen.first_sight(&s, NOW, ask).await.unwrap().is_ended());
     let t = session();
     let ask = async {
         seen.end_member("wecom", "zhangsan", later(1));
-        Ok(SessionStatus::Live)
+        Ok(SessionStatus::Active)
     };
     assert!(seen.first_sight(&t, later(2), ask).await.unwrap().is_ended());
 }

@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 
 use crate::support::Stage;
 use crate::support::browser::CURL;
-use crate::support::raw::{gate_with, get, read_answer, request, talk, upgrade};
+use crate::support::raw::{gate_with, get, read_response, request, send_raw, upgrade};
 
 /// Header lines, and what follows the path, that name another application.
 const OTHERS: &[(&str, &str)] = &[
@@ -46,9 +46,9 @@ const PATHS: &[&str] = &[
     "/files/%73ub1/x",
 ];
 
-fn refused(answer: &crate::support::raw::Answer, what: &str) {
-    assert_eq!(answer.status(), 403, "{what}: {}", answer.text());
-    let said = answer.text();
+fn refused(response: &crate::support::raw::Response, what: &str) {
+    assert_eq!(response.status(), 403, "{what}: {}", response.text());
+    let said = response.text();
     assert!(
         said.contains("OTHER_APPLICATION") || said.contains("This application is not open here"),
         "{said}"
@@ -78,7 +78,8 @@ async fn r44_nobody_reaches_another_application() {
     ] {
         let method = if path.ends_with("create") { "POST" } else { "GET" };
         let send = async |target: &str, headers: &str| {
-            talk(gate.http, request(method, target, &format!("{lines}{headers}Content-Length: 0\r\n"))).await
+            send_raw(gate.http, request(method, target, &format!("{lines}{headers}Content-Length: 0\r\n")))
+                .await
         };
         let ours =
             send(&format!("{path}?__appName=main&a=b"), "X-App: main\r\nX-Hostname: gate.test\r\n").await;
@@ -97,7 +98,7 @@ async fn r44_nobody_reaches_another_application() {
         for lines in
             [member.lines(), member.cookie_line(), format!("Authorization: Bearer {key}\r\n"), String::new()]
         {
-            refused(&talk(gate.http, get(path, &lines)).await, path);
+            refused(&send_raw(gate.http, get(path, &lines)).await, path);
         }
     }
     assert!(upstream.take().is_empty());
@@ -113,13 +114,13 @@ async fn r44_what_goes_on_names_our_application() {
         ("/assets/a.js", member.cookie_line()),
         ("/apps/crm/x.js", member.cookie_line()),
     ] {
-        assert_eq!(talk(gate.http, get(target, &lines)).await.status(), 200, "{target}");
+        assert_eq!(send_raw(gate.http, get(target, &lines)).await.status(), 200, "{target}");
         let seen = upstream.take().remove(0);
         // A rule of NocoBase's about hosts counts only where no application is named.
         assert_eq!(seen.all("x-app"), ["crm"], "{}", seen.head);
     }
     refused(
-        &talk(gate.http, get("/api/users:list", &format!("{}X-App: main\r\n", member.lines()))).await,
+        &send_raw(gate.http, get("/api/users:list", &format!("{}X-App: main\r\n", member.lines()))).await,
         "main",
     );
 }
@@ -131,9 +132,9 @@ async fn r44_no_websocket_leads_to_another_application() {
     for who in [format!("{}Origin: http://gate.test\r\n", member.cookie_line()), String::new()] {
         for path in ["/ws", "/ws-public"] {
             for (headers, query) in OTHERS {
-                let answer =
-                    talk(gate.http, upgrade(&format!("{path}{query}"), &format!("{who}{headers}"))).await;
-                refused(&answer, &format!("{path}{query} {headers}"));
+                let response =
+                    send_raw(gate.http, upgrade(&format!("{path}{query}"), &format!("{who}{headers}"))).await;
+                refused(&response, &format!("{path}{query} {headers}"));
             }
         }
     }
@@ -141,7 +142,7 @@ async fn r44_no_websocket_leads_to_another_application() {
     let mut stream = TcpStream::connect(gate.http).await.unwrap();
     let headers = format!("{}Origin: http://gate.test\r\nX-App: main\r\n", member.cookie_line());
     stream.write_all(upgrade("/ws?__appName=main", &headers).as_bytes()).await.unwrap();
-    assert_eq!(read_answer(&mut stream).await.status(), 101);
+    assert_eq!(read_response(&mut stream).await.status(), 101);
     assert_eq!(upstream.take().remove(0).all("x-app"), ["main"]);
 }
 
@@ -153,21 +154,21 @@ async fn r44_a_member_of_main_is_nobody_in_another_application() {
     let direct = stage.nocobase.last("/admin").unwrap();
     assert_eq!(direct.header("x-app"), Some("main"));
     for path in ["/api/auth:check?__appName=sub1", "/api/__app/sub1/auth:check"] {
-        let answer = member.api(Method::GET, path).await;
+        let response = member.api(Method::GET, path).await;
         assert_eq!(
-            (answer.status, answer.code().as_str()),
+            (response.status, response.code().as_str()),
             (403, "OTHER_APPLICATION"),
             "{path}: {}",
-            answer.body
+            response.body
         );
     }
     member.extra.insert("x-app", "sub1".parse().unwrap());
-    let answer = member.api(Method::POST, "/api/users:create").await;
-    assert_eq!((answer.status, answer.code().as_str()), (403, "OTHER_APPLICATION"));
+    let response = member.api(Method::POST, "/api/users:create").await;
+    assert_eq!((response.status, response.code().as_str()), (403, "OTHER_APPLICATION"));
     let page = member.visit("/apps/sub1/admin").await;
     assert_eq!(page.status, 403);
     assert!(page.body.contains("This application is not open here"), "{}", page.body);
     member.extra.clear();
-    let answer = member.user_agent(CURL).api(Method::GET, "/api/auth:check").await;
-    assert_eq!((answer.status, &answer.json()["data"]["nickname"]), (200, &json!("zhangsan")));
+    let response = member.user_agent(CURL).api(Method::GET, "/api/auth:check").await;
+    assert_eq!((response.status, &response.json()["data"]["nickname"]), (200, &json!("zhangsan")));
 }

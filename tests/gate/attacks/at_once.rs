@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use nocobase_standin::NocoBase;
 use serde_json::json;
 
-use crate::support::raw::{SECRET, Setup, gate_with, get, talk};
+use crate::support::raw::{SECRET, Setup, gate_with, get, send_raw};
 
 const MANY: usize = 200;
 const STYLE: &str = "Content-Type: text/css\r\n";
@@ -23,7 +23,7 @@ async fn r34_two_hundred_who_ask_for_a_file_at_once_are_one_question() {
         let mut all = tokio::task::JoinSet::new();
         for _ in 0..MANY {
             let (to, lines) = (gate.http, member.cookie_line());
-            all.spawn(async move { talk(to, get(path, &lines)).await.body() });
+            all.spawn(async move { send_raw(to, get(path, &lines)).await.body() });
         }
         all.join_all().await
     };
@@ -38,14 +38,14 @@ async fn r34_two_hundred_who_ask_for_a_file_at_once_are_one_question() {
     let fetches = |path: &str| upstream.recorded().own.iter().filter(|r| r.target() == path).count();
     let path = "/global.css";
     let forwarded = || upstream.recorded().requests.iter().filter(|r| r.target() == path).count();
-    upstream.answer(&own(path), "200 OK", STYLE, "one {}");
+    upstream.set_response(&own(path), "200 OK", STYLE, "one {}");
     let began = Instant::now();
     assert_eq!(rush(path).await, vec!["one {}"; MANY]);
     once(fetches(path), began);
     assert_eq!(forwarded(), 0);
     // Not what it was: nobody is to ask one after the other.
-    upstream.answer(&own(path), "200 OK", "Content-Type: text/html\r\n", "POISON");
-    upstream.answer(path, "404 Not Found", "", "GONE");
+    upstream.set_response(&own(path), "200 OK", "Content-Type: text/html\r\n", "POISON");
+    upstream.set_response(path, "404 Not Found", "", "GONE");
     tokio::time::sleep(FRESH + FRESH / 20).await;
     let (before, began) = (fetches(path), Instant::now());
     assert_eq!(rush(path).await, vec!["GONE"; MANY]);
@@ -53,8 +53,8 @@ async fn r34_two_hundred_who_ask_for_a_file_at_once_are_one_question() {
     assert_eq!(forwarded(), MANY);
     // One that never was there.
     let other = "/browser-checker.js";
-    upstream.answer(&own(other), "404 Not Found", STYLE, "POISON");
-    upstream.answer(other, "404 Not Found", "", "NONE");
+    upstream.set_response(&own(other), "404 Not Found", STYLE, "POISON");
+    upstream.set_response(other, "404 Not Found", "", "NONE");
     let began = Instant::now();
     assert_eq!(rush(other).await, vec!["NONE"; MANY]);
     once(fetches(other), began);
@@ -74,7 +74,7 @@ async fn r34_two_hundred_people_at_once_find_as_many_places_as_there_are() {
     let mut all = tokio::task::JoinSet::new();
     for number in 1..=MANY as u64 {
         let (to, lines) = (gate.http, setup.visitor_number(number).lines());
-        all.spawn(async move { talk(to, get("/api/orders:list", &lines)).await.status() });
+        all.spawn(async move { send_raw(to, get("/api/orders:list", &lines)).await.status() });
     }
     let statuses = all.join_all().await;
     // A request that would have waited too long gets a response that says so.

@@ -1,9 +1,9 @@
 //! R25, R26: no response for one person reaches another through a cache, and refusals carry nothing of NocoBase.
 
-use crate::support::raw::{Answer, WECOM, gate, gate_with, get, request, talk};
+use crate::support::raw::{Response, WECOM, gate, gate_with, get, request, send_raw};
 
-fn is_not_stored(answer: &Answer) -> bool {
-    answer.header("cache-control").is_some_and(|c| c.contains("no-store"))
+fn is_not_stored(response: &Response) -> bool {
+    response.header("cache-control").is_some_and(|c| c.contains("no-store"))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -34,9 +34,9 @@ async fn r25_every_answer_of_the_gates_own_is_not_to_be_stored() {
         ("405", request("DELETE", "/wecom-gate/me", "")),
         ("logout", request("POST", "/wecom-gate/logout", &format!("{cookie}Content-Length: 0\r\n"))),
     ] {
-        let answer = talk(gate.http, bytes).await;
-        assert!(answer.status() >= 200, "{what}: {}", answer.text());
-        assert!(is_not_stored(&answer), "{what}: {}", answer.text());
+        let response = send_raw(gate.http, bytes).await;
+        assert!(response.status() >= 200, "{what}: {}", response.text());
+        assert!(is_not_stored(&response), "{what}: {}", response.text());
     }
 }
 
@@ -45,7 +45,7 @@ async fn r25_what_depends_on_the_person_is_not_to_be_stored() {
     // Cookies are due all the time.
     let (upstream, setup, gate) = gate_with(|s| s.set("session.idle", "1m")).await;
     let html = "Content-Type: text/html; charset=utf-8\r\nCache-Control: public, max-age=31536000\r\nETag: \"a\"\r\nLast-Modified: Sat, 21 Nov 2026 00:00:00 GMT\r\n";
-    upstream.answer(
+    upstream.set_response(
         "/admin",
         "200 OK",
         html,
@@ -56,20 +56,20 @@ async fn r25_what_depends_on_the_person_is_not_to_be_stored() {
         "{}Accept: text/html\r\nUser-Agent: {WECOM}\r\nIf-None-Match: \"a\"\r\n",
         member.cookie_line()
     );
-    let answer = talk(gate.http, get("/admin", &page)).await;
+    let response = send_raw(gate.http, get("/admin", &page)).await;
     // The page holds the session's phantom.
-    assert!(answer.body().contains(&member.phantom), "{}", answer.text());
-    assert!(is_not_stored(&answer) && !answer.text().contains("max-age=31536000"), "{}", answer.text());
-    assert!(answer.header("etag").is_none() && answer.header("last-modified").is_none());
+    assert!(response.body().contains(&member.phantom), "{}", response.text());
+    assert!(is_not_stored(&response) && !response.text().contains("max-age=31536000"), "{}", response.text());
+    assert!(response.header("etag").is_none() && response.header("last-modified").is_none());
     assert!(upstream.take()[0].all("if-none-match").is_empty());
     // A renewed cookie on a response that NocoBase wants cached.
-    upstream.answer("/api/x", "200 OK", "Cache-Control: public, max-age=600\r\n", "{}");
-    let answer = talk(gate.http, get("/api/x", &member.lines())).await;
-    assert!(!answer.all("set-cookie").is_empty(), "{}", answer.text());
-    assert!(is_not_stored(&answer) && answer.all("cache-control").len() == 1, "{}", answer.text());
+    upstream.set_response("/api/x", "200 OK", "Cache-Control: public, max-age=600\r\n", "{}");
+    let response = send_raw(gate.http, get("/api/x", &member.lines())).await;
+    assert!(!response.all("set-cookie").is_empty(), "{}", response.text());
+    assert!(is_not_stored(&response) && response.all("cache-control").len() == 1, "{}", response.text());
     // No response is repeated from memory: each asks NocoBase.
     for _ in 0..3 {
-        talk(gate.http, get("/api/x", &member.lines())).await;
+        send_raw(gate.http, get("/api/x", &member.lines())).await;
     }
     assert_eq!(upstream.take().len(), 4);
 }
@@ -77,32 +77,32 @@ async fn r25_what_depends_on_the_person_is_not_to_be_stored() {
 #[tokio::test(flavor = "multi_thread")]
 async fn r26_refusals_and_redirects_carry_nothing_of_nocobases() {
     let (upstream, setup, gate) = gate().await;
-    upstream.answer("/admin", "200 OK", "X-Secret: PROTECTED\r\n", "PROTECTED");
-    upstream.answer("/api/x", "200 OK", "X-Secret: PROTECTED\r\n", "PROTECTED");
+    upstream.set_response("/admin", "200 OK", "X-Secret: PROTECTED\r\n", "PROTECTED");
+    upstream.set_response("/api/x", "200 OK", "X-Secret: PROTECTED\r\n", "PROTECTED");
     let page = format!("Accept: text/html\r\nUser-Agent: {WECOM}\r\n");
-    let to_login = talk(gate.http, get("/admin", &page)).await;
+    let to_login = send_raw(gate.http, get("/admin", &page)).await;
     assert_eq!(to_login.body(), "");
-    for (answer, status) in [
+    for (response, status) in [
         (to_login, 302),
-        (talk(gate.http, get("/api/x", "")).await, 401),
-        (talk(gate.http, request("HEAD", "/admin", &page)).await, 302),
+        (send_raw(gate.http, get("/api/x", "")).await, 401),
+        (send_raw(gate.http, request("HEAD", "/admin", &page)).await, 302),
     ] {
-        assert_eq!(answer.status(), status, "{}", answer.text());
-        assert!(!answer.text().contains("PROTECTED"), "{}", answer.text());
+        assert_eq!(response.status(), status, "{}", response.text());
+        assert!(!response.text().contains("PROTECTED"), "{}", response.text());
     }
     assert!(upstream.take().is_empty());
     assert!(upstream.recorded().own.is_empty(), "NocoBase is not even asked");
     // It is there, for a member.
-    let answer = talk(gate.http, get("/api/x", &setup.visitor().lines())).await;
-    assert_eq!((answer.status(), answer.body().as_str()), (200, "PROTECTED"), "{}", answer.text());
+    let response = send_raw(gate.http, get("/api/x", &setup.visitor().lines())).await;
+    assert_eq!((response.status(), response.body().as_str()), (200, "PROTECTED"), "{}", response.text());
 }
 
 /// A session that has ended, a cookie that is none, HTTP/2: the page that is there for members stays where it is.
 #[tokio::test(flavor = "multi_thread")]
 async fn r26_nor_with_a_session_that_is_over() {
     let (upstream, setup, gate) = gate_with(|s| s.https()).await;
-    upstream.answer("/admin", "200 OK", "X-Secret: PROTECTED\r\n", "PROTECTED");
-    upstream.answer(
+    upstream.set_response("/admin", "200 OK", "X-Secret: PROTECTED\r\n", "PROTECTED");
+    upstream.set_response(
         "own:/api/auth:check",
         "401 Unauthorized",
         "Content-Type: application/json\r\n",
@@ -112,9 +112,9 @@ async fn r26_nor_with_a_session_that_is_over() {
     for cookie in [ended.as_str(), "__Host-wecom_gate=PLANTED"] {
         let page = format!("Accept: text/html\r\nUser-Agent: {WECOM}\r\nCookie: {cookie}\r\n");
         for tls in [false, true] {
-            let answer = setup.talk_over(&gate, tls, get("/admin", &page)).await;
-            assert_eq!((answer.status(), answer.body().as_str()), (302, ""), "{}", answer.text());
-            assert!(!answer.text().contains("PROTECTED"), "{}", answer.text());
+            let response = setup.send_raw_over(&gate, tls, get("/admin", &page)).await;
+            assert_eq!((response.status(), response.body().as_str()), (302, ""), "{}", response.text());
+            assert!(!response.text().contains("PROTECTED"), "{}", response.text());
         }
         let headers = [("accept", "text/html"), ("user-agent", WECOM), ("cookie", cookie)];
         let headers = headers.map(|(n, v)| (n.to_owned(), v.to_owned()));
@@ -132,20 +132,20 @@ async fn r26_neither_does_the_response_to_a_session_that_nocobase_ends() {
     let (upstream, setup, gate) = gate().await;
     let member = setup.visitor();
     let page = format!("Accept: text/html\r\nUser-Agent: {WECOM}\r\n{}", member.cookie_line());
-    upstream.answer("/admin", "200 OK", "X-Secret: PROTECTED\r\n", "PROTECTED");
-    upstream.answer("/api/x", "200 OK", "X-Secret: PROTECTED\r\n", "PROTECTED");
+    upstream.set_response("/admin", "200 OK", "X-Secret: PROTECTED\r\n", "PROTECTED");
+    upstream.set_response("/api/x", "200 OK", "X-Secret: PROTECTED\r\n", "PROTECTED");
     for bytes in [get("/admin", &page), get("/api/x", &member.lines())] {
-        let answer = talk(gate.http, bytes).await;
-        assert_eq!((answer.status(), answer.body().as_str()), (200, "PROTECTED"), "{}", answer.text());
+        let response = send_raw(gate.http, bytes).await;
+        assert_eq!((response.status(), response.body().as_str()), (200, "PROTECTED"), "{}", response.text());
     }
     upstream.recorded().ended = true;
-    upstream.answer(
+    upstream.set_response(
         "/api/x",
         "401 Unauthorized",
         "Content-Type: application/json\r\nX-Secret: PROTECTED\r\n",
         r#"{"errors":[{"message":"Your session has expired.","code":"BLOCKED_TOKEN"}]}"#,
     );
-    assert_eq!(talk(gate.http, get("/api/x", &member.lines())).await.status(), 401);
+    assert_eq!(send_raw(gate.http, get("/api/x", &member.lines())).await.status(), 401);
     assert_eq!(upstream.take().len(), 3);
     for (bytes, status) in [
         (get("/admin", &page), 302),
@@ -153,10 +153,10 @@ async fn r26_neither_does_the_response_to_a_session_that_nocobase_ends() {
         (get("/api/x", &member.lines()), 401),
         (get("/wecom-gate/me", &member.cookie_line()), 401),
     ] {
-        let answer = talk(gate.http, &bytes).await;
-        assert_eq!(answer.status(), status, "{bytes}: {}", answer.text());
-        assert!(!answer.text().contains("PROTECTED"), "{bytes}: {}", answer.text());
-        assert!(status != 302 || answer.body().is_empty(), "{}", answer.text());
+        let response = send_raw(gate.http, &bytes).await;
+        assert_eq!(response.status(), status, "{bytes}: {}", response.text());
+        assert!(!response.text().contains("PROTECTED"), "{bytes}: {}", response.text());
+        assert!(status != 302 || response.body().is_empty(), "{}", response.text());
     }
     assert!(upstream.take().is_empty(), "NocoBase is asked for nothing more");
 }

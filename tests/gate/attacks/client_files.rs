@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::io::Read as _;
 
 use crate::support::eventually;
-use crate::support::raw::{Answer, Setup, Upstream, Visitor, gate_with, get, request, talk};
+use crate::support::raw::{Response, Setup, Upstream, Visitor, gate_with, get, request, send_raw};
 
 const SCRIPT: &str = "Content-Type: application/javascript; charset=utf-8\r\n";
 
@@ -16,7 +16,7 @@ fn script() -> String {
 
 /// What NocoBase says to the gate's own request for this.
 fn file(upstream: &Upstream, path: &str, headers: &str, body: &str) {
-    upstream.answer(&format!("own:{path}"), "200 OK", headers, body);
+    upstream.set_response(&format!("own:{path}"), "200 OK", headers, body);
 }
 
 /// How often the gate itself has asked for this.
@@ -24,17 +24,17 @@ fn fetches(upstream: &Upstream, target: &str) -> usize {
     upstream.recorded().own.iter().filter(|r| r.target() == target).count()
 }
 
-fn cache_control(answer: &Answer) -> String {
-    answer.header("cache-control").unwrap_or_default()
+fn cache_control(response: &Response) -> String {
+    response.header("cache-control").unwrap_or_default()
 }
 
 /// The body, decoded.
-fn content(answer: &Answer) -> Vec<u8> {
-    let at = answer.raw.windows(4).position(|w| w == b"\r\n\r\n").unwrap() + 4;
-    let body = &answer.raw[at..];
-    assert_eq!(answer.header("content-length").unwrap(), body.len().to_string());
+fn content(response: &Response) -> Vec<u8> {
+    let at = response.raw.windows(4).position(|w| w == b"\r\n\r\n").unwrap() + 4;
+    let body = &response.raw[at..];
+    assert_eq!(response.header("content-length").unwrap(), body.len().to_string());
     let mut out = Vec::new();
-    match answer.header("content-encoding").as_deref() {
+    match response.header("content-encoding").as_deref() {
         None => out.extend_from_slice(body),
         Some("gzip") => _ = flate2::read::GzDecoder::new(body).read_to_end(&mut out).unwrap(),
         Some("br") => brotli::BrotliDecompress(&mut &body[..], &mut out).unwrap(),
@@ -54,15 +54,20 @@ async fn r25_a_file_is_fetched_once_and_as_nobody() {
     let lines = [format!("{odd}{}", one.lines()), format!("{odd}{}", other.cookie_line())];
     let asked = (0..20).map(|i| {
         let (lines, http) = (lines[i % 2].clone(), gate.http);
-        tokio::spawn(async move { talk(http, get(path, &lines)).await })
+        tokio::spawn(async move { send_raw(http, get(path, &lines)).await })
     });
-    for answer in asked.collect::<Vec<_>>() {
-        let answer = answer.await.unwrap();
-        assert_eq!((answer.status(), content(&answer)), (200, script().into_bytes()), "{}", answer.text());
-        assert_eq!(cache_control(&answer), "private, max-age=31536000, immutable");
-        assert_eq!(answer.header("content-type").unwrap(), "application/javascript; charset=utf-8");
-        assert_eq!(answer.header("x-content-type-options").unwrap(), "nosniff");
-        assert!(answer.all("set-cookie").is_empty());
+    for response in asked.collect::<Vec<_>>() {
+        let response = response.await.unwrap();
+        assert_eq!(
+            (response.status(), content(&response)),
+            (200, script().into_bytes()),
+            "{}",
+            response.text()
+        );
+        assert_eq!(cache_control(&response), "private, max-age=31536000, immutable");
+        assert_eq!(response.header("content-type").unwrap(), "application/javascript; charset=utf-8");
+        assert_eq!(response.header("x-content-type-options").unwrap(), "nosniff");
+        assert!(response.all("set-cookie").is_empty());
     }
     assert_eq!(fetches(&upstream, path), 1);
     assert!(upstream.take().is_empty(), "nothing is forwarded");
@@ -82,7 +87,7 @@ async fn r25_what_is_kept_is_for_those_who_may_have_it() {
     let path = "/assets/index-0a1b2c3d.js";
     file(&upstream, path, SCRIPT, &script());
     let member = setup.visitor();
-    assert_eq!(talk(gate.http, get(path, &member.cookie_line())).await.status(), 200);
+    assert_eq!(send_raw(gate.http, get(path, &member.cookie_line())).await.status(), 200);
     for (lines, status) in [
         (String::new(), 401),
         ("Cookie: wecom_gate=x\r\n".into(), 401),
@@ -90,14 +95,14 @@ async fn r25_what_is_kept_is_for_those_who_may_have_it() {
         (format!("{}Sec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: no-cors\r\n", member.cookie_line()), 401),
         ("Authorization: Bearer x\r\n".into(), 401),
     ] {
-        let answer = talk(gate.http, get(path, &lines)).await;
-        assert_eq!(answer.status(), status, "{lines}: {}", answer.text());
-        assert!(!answer.text().contains("export const"), "{lines}: {}", answer.text());
-        assert!(cache_control(&answer).contains("no-store"), "{lines}: {}", answer.text());
+        let response = send_raw(gate.http, get(path, &lines)).await;
+        assert_eq!(response.status(), status, "{lines}: {}", response.text());
+        assert!(!response.text().contains("export const"), "{lines}: {}", response.text());
+        assert!(cache_control(&response).contains("no-store"), "{lines}: {}", response.text());
     }
     // A program with a NocoBase API key is no browser, and gets what it gets from NocoBase.
     let key = format!("Authorization: Bearer {}\r\n", setup.api_key());
-    assert_eq!(talk(gate.http, get(path, &key)).await.status(), 200);
+    assert_eq!(send_raw(gate.http, get(path, &key)).await.status(), 200);
     assert_eq!(fetches(&upstream, path), 1);
 }
 
@@ -109,7 +114,9 @@ async fn r25_codings_tags_and_heads() {
     let member = setup.visitor();
     let ask = async |method: &str, lines: &str| {
         let lines = format!("{}{lines}", member.cookie_line());
-        setup.talk_over(&gate, true, request(method, path, &format!("{lines}Connection: close\r\n"))).await
+        setup
+            .send_raw_over(&gate, true, request(method, path, &format!("{lines}Connection: close\r\n")))
+            .await
     };
     for (accept, coding) in [
         ("", None),
@@ -158,7 +165,7 @@ async fn r25_codings_tags_and_heads() {
     assert_eq!((status, head["content-encoding"].to_str().unwrap()), (200, "gzip"));
     assert!(head.contains_key("content-length") && !head.contains_key("transfer-encoding"));
     let old = request("GET", path, &member.cookie_line()).replace("HTTP/1.1", "HTTP/1.0");
-    let old = setup.talk_over(&gate, true, old).await;
+    let old = setup.send_raw_over(&gate, true, old).await;
     assert_eq!((old.status(), content(&old)), (200, script().into_bytes()));
     assert_eq!(fetches(&upstream, path), 1);
 }
@@ -186,13 +193,13 @@ async fn r25_what_is_not_for_everybody_is_not_kept() {
         ("denied", "401 Unauthorized", format!("{SCRIPT}WWW-Authenticate: Basic\r\n")),
     ] {
         let path = format!("/assets/{name}-0a1b2c3d.js");
-        upstream.answer(&format!("own:{path}"), status, &headers, "POISON");
-        upstream.answer(&path, "200 OK", "Content-Type: text/x-forwarded\r\n", "FORWARDED");
+        upstream.set_response(&format!("own:{path}"), status, &headers, "POISON");
+        upstream.set_response(&path, "200 OK", "Content-Type: text/x-forwarded\r\n", "FORWARDED");
         for _ in 0..2 {
-            let answer = talk(gate.http, get(&path, &member.cookie_line())).await;
-            assert_eq!((answer.status(), answer.body().as_str()), (200, "FORWARDED"), "{name}");
-            assert_eq!(answer.header("content-type").unwrap(), "text/x-forwarded", "{name}");
-            assert!(!cache_control(&answer).contains("immutable"), "{name}: {}", answer.text());
+            let response = send_raw(gate.http, get(&path, &member.cookie_line())).await;
+            assert_eq!((response.status(), response.body().as_str()), (200, "FORWARDED"), "{name}");
+            assert_eq!(response.header("content-type").unwrap(), "text/x-forwarded", "{name}");
+            assert!(!cache_control(&response).contains("immutable"), "{name}: {}", response.text());
         }
         assert_eq!(upstream.take().len(), 2, "{name}");
         assert_eq!(fetches(&upstream, &path), 1, "{name}: and NocoBase is not asked twice for each");
@@ -204,7 +211,7 @@ async fn r25_responses_of_the_wrong_length_are_not_kept() {
     let (upstream, setup, gate) = gate_with(|s| s).await;
     let member = setup.visitor();
     let head = format!("HTTP/1.1 200 OK\r\n{SCRIPT}");
-    for (name, answer) in [
+    for (name, response) in [
         ("short", format!("{head}Content-Length: 60\r\n\r\nPOISON")),
         ("unframed", format!("{head}\r\nPOISON")),
         ("chunks", format!("{head}Transfer-Encoding: chunked\r\n\r\n6\r\nPOISON\r\n")),
@@ -217,12 +224,12 @@ async fn r25_responses_of_the_wrong_length_are_not_kept() {
         let path = format!("/assets/{name}-0a1b2c3d.js");
         {
             let mut recorded = upstream.recorded();
-            recorded.answers.insert(format!("own:{path}"), answer.into_bytes());
+            recorded.responses.insert(format!("own:{path}"), response.into_bytes());
             recorded.closing.insert(format!("own:{path}"));
         }
-        upstream.answer(&path, "200 OK", "", "FORWARDED");
-        let answer = talk(gate.http, get(&path, &member.cookie_line())).await;
-        assert_eq!((answer.status(), answer.body().as_str()), (200, "FORWARDED"), "{name}");
+        upstream.set_response(&path, "200 OK", "", "FORWARDED");
+        let response = send_raw(gate.http, get(&path, &member.cookie_line())).await;
+        assert_eq!((response.status(), response.body().as_str()), (200, "FORWARDED"), "{name}");
     }
     // A body without end.
     let path = "/assets/endless-0a1b2c3d.js";
@@ -230,7 +237,7 @@ async fn r25_responses_of_the_wrong_length_are_not_kept() {
     {
         let mut recorded = upstream.recorded();
         let head = format!("{head}Transfer-Encoding: chunked\r\n\r\n");
-        recorded.answers.insert(format!("own:{path}"), head.into_bytes());
+        recorded.responses.insert(format!("own:{path}"), head.into_bytes());
         recorded.endless.insert(path.to_owned(), piece.into_bytes());
     }
     let before = gate.rss_kib();
@@ -270,12 +277,12 @@ async fn r25_other_addresses_are_never_kept() {
     ] {
         let path = target.split('?').next().unwrap();
         file(&upstream, path, SCRIPT, "KEPT");
-        upstream.answer(path, "200 OK", "", "FORWARDED");
+        upstream.set_response(path, "200 OK", "", "FORWARDED");
         let before = upstream.recorded().own.len();
         for _ in 0..2 {
-            let answer = talk(gate.http, get(target, &member.cookie_line())).await;
-            assert_eq!(answer.status(), status, "{target}: {}", answer.text());
-            assert!(!answer.text().contains("KEPT"), "{target}: {}", answer.text());
+            let response = send_raw(gate.http, get(target, &member.cookie_line())).await;
+            assert_eq!(response.status(), status, "{target}: {}", response.text());
+            assert!(!response.text().contains("KEPT"), "{target}: {}", response.text());
         }
         assert_eq!(upstream.take().len(), if status == 200 { 2 } else { 0 }, "{target}");
         let own = upstream.recorded().own[before..].iter().any(|r| r.target().contains("x"));
@@ -284,15 +291,15 @@ async fn r25_other_addresses_are_never_kept() {
     // One spelling, and a part of a file.
     file(&upstream, "/assets/x-0a1b2c3d.js", SCRIPT, &script());
     assert_eq!(
-        content(&talk(gate.http, get("/assets/%78-0a1b2c3d.js", &member.cookie_line())).await).len(),
+        content(&send_raw(gate.http, get("/assets/%78-0a1b2c3d.js", &member.cookie_line())).await).len(),
         script().len()
     );
-    upstream.answer("/assets/x-0a1b2c3d.js", "206 Partial Content", "", "PART");
+    upstream.set_response("/assets/x-0a1b2c3d.js", "206 Partial Content", "", "PART");
     let part = format!("{}Range: bytes=0-3\r\n", member.cookie_line());
-    assert_eq!(talk(gate.http, get("/assets/x-0a1b2c3d.js", &part)).await.body(), "PART");
+    assert_eq!(send_raw(gate.http, get("/assets/x-0a1b2c3d.js", &part)).await.body(), "PART");
     let posted =
         request("POST", "/assets/x-0a1b2c3d.js", &format!("{}Content-Length: 0\r\n", member.lines()));
-    assert_eq!(talk(gate.http, posted).await.body(), "PART");
+    assert_eq!(send_raw(gate.http, posted).await.body(), "PART");
 }
 
 /// Asks again and again until it is so; each time the file has to be there.
@@ -300,12 +307,12 @@ async fn until(
     gate: &crate::support::raw::Gate,
     member: &Visitor,
     path: &str,
-    holds: impl Fn(&Answer) -> bool,
+    holds: impl Fn(&Response) -> bool,
 ) {
     eventually(path, async || {
-        let answer = talk(gate.http, get(path, &member.cookie_line())).await;
-        assert_eq!(answer.status(), 200, "{}", answer.text());
-        holds(&answer)
+        let response = send_raw(gate.http, get(path, &member.cookie_line())).await;
+        assert_eq!(response.status(), 200, "{}", response.text());
+        holds(&response)
     })
     .await;
 }
@@ -317,30 +324,33 @@ async fn r25_a_file_without_a_hash_is_asked_about_again_and_outlives_nocobase() 
     let path = "/global.css";
     let style = "Content-Type: text/css\r\nETag: \"one\"\r\n";
     file(&upstream, path, style, "one {}");
-    let answer = talk(gate.http, get(path, &member.cookie_line())).await;
-    assert_eq!((answer.body().as_str(), cache_control(&answer).as_str()), ("one {}", "private, no-cache"));
+    let response = send_raw(gate.http, get(path, &member.cookie_line())).await;
+    assert_eq!(
+        (response.body().as_str(), cache_control(&response).as_str()),
+        ("one {}", "private, no-cache")
+    );
     // Not modified.
-    upstream.answer(&format!("own:{path}"), "304 Not Modified", "", "");
+    upstream.set_response(&format!("own:{path}"), "304 Not Modified", "", "");
     until(&gate, &member, path, |_| fetches(&upstream, path) == 2).await;
     let asked = upstream.recorded().own.iter().rfind(|r| r.target() == path).unwrap().clone();
     assert_eq!(asked.header("if-none-match"), Some("\"one\""));
     // NocoBase stops, then it is away.
-    upstream.answer(&format!("own:{path}"), "503 Service Unavailable", style, "POISON");
-    until(&gate, &member, path, |answer| {
-        assert_eq!(answer.body(), "one {}");
+    upstream.set_response(&format!("own:{path}"), "503 Service Unavailable", style, "POISON");
+    until(&gate, &member, path, |response| {
+        assert_eq!(response.body(), "one {}");
         fetches(&upstream, path) == 3
     })
     .await;
     // Another version.
     file(&upstream, path, "Content-Type: text/css\r\n", "two {}");
-    until(&gate, &member, path, |answer| answer.body() == "two {}").await;
+    until(&gate, &member, path, |response| response.body() == "two {}").await;
     // It is gone: so it is here.
-    upstream.answer(&format!("own:{path}"), "200 OK", "Content-Type: text/html\r\n", "POISON");
-    upstream.answer(path, "404 Not Found", "", "GONE");
+    upstream.set_response(&format!("own:{path}"), "200 OK", "Content-Type: text/html\r\n", "POISON");
+    upstream.set_response(path, "404 Not Found", "", "GONE");
     eventually("it is gone", async || {
-        let answer = talk(gate.http, get(path, &member.cookie_line())).await;
-        assert!(["two {}", "GONE"].contains(&answer.body().as_str()), "{}", answer.text());
-        answer.status() == 404
+        let response = send_raw(gate.http, get(path, &member.cookie_line())).await;
+        assert!(["two {}", "GONE"].contains(&response.body().as_str()), "{}", response.text());
+        response.status() == 404
     })
     .await;
 }
@@ -360,8 +370,8 @@ async fn r25_a_hash_in_the_query_lasts_where_nocobase_names_it() {
         ("?hash=ffffffff", "private, no-cache"),
         ("", "private, no-cache"),
     ] {
-        let answer = talk(gate.http, get(&format!("{path}{query}"), &member.cookie_line())).await;
-        assert_eq!((answer.status(), cache_control(&answer).as_str()), (200, expected), "{query}");
+        let response = send_raw(gate.http, get(&format!("{path}{query}"), &member.cookie_line())).await;
+        assert_eq!((response.status(), cache_control(&response).as_str()), (200, expected), "{query}");
     }
 }
 
@@ -379,8 +389,13 @@ async fn r25_of_two_nodes_the_one_that_has_the_file_is_found() {
         let path = format!("/assets/part{i}-0a1b2c3d.js");
         file(&old, &path, "Content-Type: text/html\r\n", "<html>POISON</html>");
         file(&new, &path, SCRIPT, &script());
-        let answer = talk(gate.http, get(&path, &member.cookie_line())).await;
-        assert_eq!((answer.status(), content(&answer)), (200, script().into_bytes()), "{}", answer.text());
+        let response = send_raw(gate.http, get(&path, &member.cookie_line())).await;
+        assert_eq!(
+            (response.status(), content(&response)),
+            (200, script().into_bytes()),
+            "{}",
+            response.text()
+        );
     }
     assert!(old.take().is_empty() && new.take().is_empty());
 }
@@ -397,8 +412,8 @@ async fn r25_files_below_a_public_path() {
         ("/crm/apps/assets/x-0a1b2c3d.js", false),
     ] {
         file(&upstream, path, SCRIPT, &script());
-        let answer = talk(gate.http, get(path, &member.cookie_line())).await;
-        assert_eq!(cache_control(&answer).contains("immutable"), kept, "{path}: {}", answer.text());
+        let response = send_raw(gate.http, get(path, &member.cookie_line())).await;
+        assert_eq!(cache_control(&response).contains("immutable"), kept, "{path}: {}", response.text());
         assert_eq!(fetches(&upstream, path), usize::from(kept), "{path}");
     }
 }
@@ -409,7 +424,7 @@ async fn r25_nothing_is_kept_where_that_is_switched_off() {
     let path = "/assets/index-0a1b2c3d.js";
     file(&upstream, path, SCRIPT, &script());
     for _ in 0..2 {
-        talk(gate.http, get(path, &setup.visitor().cookie_line())).await;
+        send_raw(gate.http, get(path, &setup.visitor().cookie_line())).await;
     }
     assert_eq!((fetches(&upstream, path), upstream.take().len()), (0, 2));
 }
@@ -423,17 +438,17 @@ async fn r25_memory_is_bounded() {
     let body = format!("{}{}", script(), "x".repeat(200_000));
     file(&upstream, path, SCRIPT, &body);
     for i in 0..40 {
-        let answer = talk(gate.http, get(&format!("{path}?v={i}"), &member.cookie_line())).await;
-        assert_eq!(content(&answer).len(), body.len());
+        let response = send_raw(gate.http, get(&format!("{path}?v={i}"), &member.cookie_line())).await;
+        assert_eq!(content(&response).len(), body.len());
     }
     eventually("what does not fit is dropped", async || {
-        let metrics = talk(gate.ops, "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").await.text();
+        let metrics = send_raw(gate.ops, "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").await.text();
         let value = |name: &str| -> u64 {
             metrics.lines().find_map(|l| l.strip_prefix(name)?.trim().parse().ok()).unwrap()
         };
         let (misses, bytes) = (value("wecom_gate_cache_misses_total"), value("wecom_gate_cache_bytes"));
         // One more is fetched each time: the bound is on what is kept.
-        talk(gate.http, get(&format!("{path}?v={misses}x"), &member.cookie_line())).await;
+        send_raw(gate.http, get(&format!("{path}?v={misses}x"), &member.cookie_line())).await;
         misses >= 40 && bytes <= 1 << 20
     })
     .await;
@@ -448,16 +463,23 @@ async fn r25_the_texts_of_the_page_are_kept_where_they_are_everybodys() {
     let texts = format!(r#"{{"data":{{"lang":"zh-CN","resources":{{"client":"{}"}}}}}}"#, "文".repeat(2000));
     let path = "/api/app:getLang";
     file(&upstream, path, json, &texts);
-    upstream.answer(path, "200 OK", json, r#"{"data":{"lang":"FORWARDED"}}"#);
+    upstream.set_response(path, "200 OK", json, r#"{"data":{"lang":"FORWARDED"}}"#);
     let lines = format!("{}Accept-Encoding: gzip\r\n", member.lines());
-    let answer = talk(gate.http, get("/api/app:getLang?locale=zh-CN", &lines)).await;
-    assert_eq!((answer.status(), content(&answer)), (200, texts.clone().into_bytes()), "{}", answer.text());
-    assert_eq!(cache_control(&answer), "private, no-cache");
-    assert!(answer.raw.len() < 1500, "compressed: {}", answer.raw.len());
-    let tag = answer.header("etag").unwrap();
-    let same =
-        talk(gate.http, get("/api/app:getLang?locale=zh-CN", &format!("{lines}If-None-Match: {tag}\r\n")))
-            .await;
+    let response = send_raw(gate.http, get("/api/app:getLang?locale=zh-CN", &lines)).await;
+    assert_eq!(
+        (response.status(), content(&response)),
+        (200, texts.clone().into_bytes()),
+        "{}",
+        response.text()
+    );
+    assert_eq!(cache_control(&response), "private, no-cache");
+    assert!(response.raw.len() < 1500, "compressed: {}", response.raw.len());
+    let tag = response.header("etag").unwrap();
+    let same = send_raw(
+        gate.http,
+        get("/api/app:getLang?locale=zh-CN", &format!("{lines}If-None-Match: {tag}\r\n")),
+    )
+    .await;
     assert_eq!((same.status(), same.body().as_str()), (304, ""), "{}", same.text());
     assert!(upstream.take().is_empty());
     let own = upstream.recorded().own.iter().find(|r| r.target().starts_with(path)).unwrap().clone();
@@ -470,14 +492,14 @@ async fn r25_the_texts_of_the_page_are_kept_where_they_are_everybodys() {
         ("?locale=zh-CN%22", ""),
         ("?locale=zh-CN", "Origin: http://gate.test\r\n"),
     ] {
-        let answer =
-            talk(gate.http, get(&format!("{path}{query}"), &format!("{}{more}", member.lines()))).await;
-        assert!(answer.body().contains("FORWARDED"), "{query}: {}", answer.text());
-        assert_eq!(cache_control(&answer), "private, no-store", "{query}");
+        let response =
+            send_raw(gate.http, get(&format!("{path}{query}"), &format!("{}{more}", member.lines()))).await;
+        assert!(response.body().contains("FORWARDED"), "{query}: {}", response.text());
+        assert_eq!(cache_control(&response), "private, no-store", "{query}");
         assert_eq!(upstream.take().len(), 1, "{query}");
     }
-    let stranger = talk(gate.http, get("/api/app:getLang?locale=zh-CN", "")).await;
+    let stranger = send_raw(gate.http, get("/api/app:getLang?locale=zh-CN", "")).await;
     assert_eq!(stranger.status(), 401, "{}", stranger.text());
-    let other = talk(gate.http, get("/api/app:getInfo?locale=zh-CN", &member.lines())).await;
+    let other = send_raw(gate.http, get("/api/app:getInfo?locale=zh-CN", &member.lines())).await;
     assert!(other.body().contains("upstream"), "{}", other.text());
 }

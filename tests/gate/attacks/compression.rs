@@ -4,7 +4,7 @@
 use std::io::Read as _;
 
 use crate::support::eventually;
-use crate::support::raw::{Answer, WECOM, gate, gate_with, get, request, talk};
+use crate::support::raw::{Response, WECOM, gate, gate_with, get, request, send_raw};
 
 const JSON: &str = "Content-Type: application/json; charset=utf-8\r\n";
 const ACCEPT: &str = "Accept-Encoding: gzip, deflate, br, zstd\r\n";
@@ -16,11 +16,11 @@ fn body() -> String {
 }
 
 /// The body without its chunks, decoded; `None` if it is not whole.
-fn content(answer: &Answer) -> Option<String> {
-    let at = answer.raw.windows(4).position(|w| w == b"\r\n\r\n").unwrap() + 4;
-    let mut rest = &answer.raw[at..];
+fn content(response: &Response) -> Option<String> {
+    let at = response.raw.windows(4).position(|w| w == b"\r\n\r\n").unwrap() + 4;
+    let mut rest = &response.raw[at..];
     let mut bytes = Vec::new();
-    if answer.header("transfer-encoding").is_none() {
+    if response.header("transfer-encoding").is_none() {
         bytes.extend_from_slice(rest);
     } else {
         loop {
@@ -34,7 +34,7 @@ fn content(answer: &Answer) -> Option<String> {
         }
     }
     let mut out = Vec::new();
-    match answer.header("content-encoding").as_deref() {
+    match response.header("content-encoding").as_deref() {
         None => out = bytes,
         Some("gzip") => _ = flate2::read::GzDecoder::new(&bytes[..]).read_to_end(&mut out).unwrap(),
         Some("br") => brotli::BrotliDecompress(&mut &bytes[..], &mut out).unwrap(),
@@ -44,15 +44,15 @@ fn content(answer: &Answer) -> Option<String> {
     Some(String::from_utf8(out).unwrap())
 }
 
-fn coding(answer: &Answer) -> Option<String> {
-    answer.header("content-encoding")
+fn coding(response: &Response) -> Option<String> {
+    response.header("content-encoding")
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn r25_the_size_of_a_response_reveals_nothing_to_another_site() {
     let (upstream, setup, gate) = gate().await;
     for path in ["/api/x", "/api/public", "/files/main/x.json"] {
-        upstream.answer(path, "200 OK", JSON, &body());
+        upstream.set_response(path, "200 OK", JSON, &body());
     }
     let member = setup.visitor();
     let (cookie, lines) = (member.cookie_line(), member.lines());
@@ -103,12 +103,12 @@ async fn r25_the_size_of_a_response_reveals_nothing_to_another_site() {
             false,
         ),
     ] {
-        let answer = talk(gate.http, get(path, &format!("{headers}{ACCEPT}"))).await;
-        assert_eq!(answer.status(), 200, "{what}: {}", answer.text());
-        assert_eq!(coding(&answer), compressed.then(|| "zstd".to_owned()), "{what}: {}", answer.text());
-        assert_eq!(content(&answer).unwrap(), body(), "{what}");
+        let response = send_raw(gate.http, get(path, &format!("{headers}{ACCEPT}"))).await;
+        assert_eq!(response.status(), 200, "{what}: {}", response.text());
+        assert_eq!(coding(&response), compressed.then(|| "zstd".to_owned()), "{what}: {}", response.text());
+        assert_eq!(content(&response).unwrap(), body(), "{what}");
         if !compressed {
-            assert_eq!(answer.header("content-length").unwrap(), body().len().to_string(), "{what}");
+            assert_eq!(response.header("content-length").unwrap(), body().len().to_string(), "{what}");
         }
     }
 }
@@ -116,7 +116,12 @@ async fn r25_the_size_of_a_response_reveals_nothing_to_another_site() {
 #[tokio::test(flavor = "multi_thread")]
 async fn responses_are_compressed_as_the_client_likes() {
     let (upstream, setup, gate) = gate_with(|s| s.https()).await;
-    upstream.answer("/api/x", "200 OK", &format!("{JSON}ETag: \"a\"\r\nAccept-Ranges: bytes\r\n"), &body());
+    upstream.set_response(
+        "/api/x",
+        "200 OK",
+        &format!("{JSON}ETag: \"a\"\r\nAccept-Ranges: bytes\r\n"),
+        &body(),
+    );
     let member = setup.visitor();
     let lines = member.lines();
     for (accept, expected) in [
@@ -127,23 +132,23 @@ async fn responses_are_compressed_as_the_client_likes() {
         ("", None),
     ] {
         for tls in [false, true] {
-            let answer = setup.talk_over(&gate, tls, get("/api/x", &format!("{lines}{accept}"))).await;
-            assert_eq!(coding(&answer).as_deref(), expected, "{accept}: {}", answer.text());
-            assert_eq!(content(&answer).unwrap(), body(), "{accept}");
-            let tag = answer.header("etag").unwrap();
+            let response = setup.send_raw_over(&gate, tls, get("/api/x", &format!("{lines}{accept}"))).await;
+            assert_eq!(coding(&response).as_deref(), expected, "{accept}: {}", response.text());
+            assert_eq!(content(&response).unwrap(), body(), "{accept}");
+            let tag = response.header("etag").unwrap();
             assert_eq!(tag, if expected.is_some() { "W/\"a\"" } else { "\"a\"" }, "{accept}");
-            assert_eq!(answer.header("content-length").is_none(), expected.is_some(), "{accept}");
-            assert_eq!(answer.header("accept-ranges").is_none(), expected.is_some(), "{accept}");
-            assert_eq!(answer.all("vary"), ["Accept-Encoding"], "{accept}");
-            assert_eq!(answer.count(), 1);
+            assert_eq!(response.header("content-length").is_none(), expected.is_some(), "{accept}");
+            assert_eq!(response.header("accept-ranges").is_none(), expected.is_some(), "{accept}");
+            assert_eq!(response.all("vary"), ["Accept-Encoding"], "{accept}");
+            assert_eq!(response.count(), 1);
         }
     }
     // HTTP/1.0 knows no chunks: the body ends with the connection.
     let old =
         get("/api/x", &format!("{lines}{ACCEPT}Connection: keep-alive\r\n")).replace("HTTP/1.1", "HTTP/1.0");
-    let answer = setup.talk_over(&gate, false, old).await;
-    assert!(answer.closed && answer.header("transfer-encoding").is_none(), "{}", answer.text());
-    assert_eq!((coding(&answer).as_deref(), content(&answer).unwrap()), (Some("zstd"), body()));
+    let response = setup.send_raw_over(&gate, false, old).await;
+    assert!(response.closed && response.header("transfer-encoding").is_none(), "{}", response.text());
+    assert_eq!((coding(&response).as_deref(), content(&response).unwrap()), (Some("zstd"), body()));
     // HTTP/2 frames it itself.
     let headers = [("cookie", member.cookie.clone()), ("accept-encoding", "br".to_owned())];
     let token = ("authorization".to_owned(), format!("Bearer {}", member.phantom));
@@ -153,7 +158,8 @@ async fn responses_are_compressed_as_the_client_likes() {
     assert_eq!((status, head["content-encoding"].to_str().unwrap()), (200, "br"));
     assert!(!head.contains_key("content-length") && !head.contains_key("transfer-encoding"), "{head:?}");
     // A head has no body, and says how long the plain one is.
-    let head = setup.talk_over(&gate, false, request("HEAD", "/api/x", &format!("{lines}{ACCEPT}"))).await;
+    let head =
+        setup.send_raw_over(&gate, false, request("HEAD", "/api/x", &format!("{lines}{ACCEPT}"))).await;
     assert_eq!((head.status(), coding(&head)), (200, None), "{}", head.text());
     assert_eq!(head.header("content-length").unwrap(), body().len().to_string());
     assert_eq!(head.body(), "");
@@ -173,21 +179,21 @@ async fn what_must_stay_as_it_is_does() {
         ("404 Not Found", JSON.to_owned(), body()),
         ("200 OK", "Content-Type: text/event-stream\r\n".into(), body()),
     ] {
-        upstream.answer("/api/x", status, &headers, &body);
-        let answer = talk(gate.http, get("/api/x", &lines)).await;
-        assert_eq!(answer.body(), body, "{status} {headers}");
-        assert_eq!(answer.header("content-length").unwrap(), body.len().to_string());
+        upstream.set_response("/api/x", status, &headers, &body);
+        let response = send_raw(gate.http, get("/api/x", &lines)).await;
+        assert_eq!(response.body(), body, "{status} {headers}");
+        assert_eq!(response.header("content-length").unwrap(), body.len().to_string());
     }
     // A page gets the script, and holds the session's phantom: never compressed.
     let member = setup.visitor();
     let html = format!("<!DOCTYPE html><html><head></head><body>{}</body></html>", body());
-    upstream.answer("/admin", "200 OK", "Content-Type: text/html\r\n", &html);
+    upstream.set_response("/admin", "200 OK", "Content-Type: text/html\r\n", &html);
     let page = format!(
         "{}{ACCEPT}Accept: text/html\r\nUser-Agent: {WECOM}\r\nSec-Fetch-Site: same-origin\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\n",
         member.cookie_line()
     );
-    let answer = talk(gate.http, get("/admin", &page)).await;
-    assert!(coding(&answer).is_none() && answer.body().contains(&member.phantom), "{}", answer.text());
+    let response = send_raw(gate.http, get("/admin", &page)).await;
+    assert!(coding(&response).is_none() && response.body().contains(&member.phantom), "{}", response.text());
 }
 
 /// A response without a length: each piece goes out as it comes. One that is cut short is not whole afterwards either.
@@ -200,8 +206,8 @@ async fn pieces_do_not_wait_and_a_cut_stays_a_cut() {
     {
         let mut recorded = upstream.recorded();
         // The upstream then keeps the connection open and says nothing more.
-        recorded.answers.insert("/api/slow".into(), format!("{head}7\r\n{{\"a\":1,\r\n").into_bytes());
-        recorded.answers.insert(
+        recorded.responses.insert("/api/slow".into(), format!("{head}7\r\n{{\"a\":1,\r\n").into_bytes());
+        recorded.responses.insert(
             "/api/cut".into(),
             format!("HTTP/1.1 200 OK\r\n{JSON}Content-Length: 5000\r\n\r\n{}", &body()[..3000]).into_bytes(),
         );
@@ -225,7 +231,7 @@ async fn pieces_do_not_wait_and_a_cut_stays_a_cut() {
     decoder.read_exact(&mut first).unwrap();
     assert_eq!(&first, b"{\"a\":1,");
     drop(line);
-    let answer = talk(gate.http, get("/api/cut", &lines)).await;
-    assert_eq!(coding(&answer).as_deref(), Some("zstd"), "{}", answer.text());
-    assert!(answer.closed && content(&answer).is_none(), "{}", answer.text());
+    let response = send_raw(gate.http, get("/api/cut", &lines)).await;
+    assert_eq!(coding(&response).as_deref(), Some("zstd"), "{}", response.text());
+    assert!(response.closed && content(&response).is_none(), "{}", response.text());
 }

@@ -1,6 +1,6 @@
 //! R17: what a client may send is bounded, and what is over the bounds costs nothing.
 
-use crate::support::raw::{gate, gate_with, get, talk};
+use crate::support::raw::{gate, gate_with, get, send_raw};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn r17_cookie_bombs_are_refused() {
@@ -26,14 +26,14 @@ async fn r17_cookie_bombs_are_refused() {
             "/wecom-gate/login",
             "/wecom-gate/callback?code=x&state=y",
         ] {
-            let answer = talk(gate.http, get(target, &format!("{headers}{}", member.lines()))).await;
+            let response = send_raw(gate.http, get(target, &format!("{headers}{}", member.lines()))).await;
             // Pingora itself takes at most 256 headers.
             let expected = if what == "1000 headers" { 400 } else { 431 };
-            assert_eq!(answer.status(), expected, "{what} {target}: {}", answer.text());
+            assert_eq!(response.status(), expected, "{what} {target}: {}", response.text());
         }
     }
-    let answer = talk(gate.http, get(&format!("/api/public?{}", "x".repeat(40 << 10)), "")).await;
-    assert!(matches!(answer.status(), 400 | 413 | 414 | 431), "{}", answer.text());
+    let response = send_raw(gate.http, get(&format!("/api/public?{}", "x".repeat(40 << 10)), "")).await;
+    assert!(matches!(response.status(), 400 | 413 | 414 | 431), "{}", response.text());
     assert!(upstream.take().is_empty());
     assert!(gate.is_alive().await);
 }
@@ -49,14 +49,14 @@ async fn r17_what_is_under_the_bounds_but_ours_in_name_only_is_passed_over() {
         member.cookie,
         member.phantom
     );
-    let answer = talk(gate.http, get("/api/users:list", &headers)).await;
-    assert_eq!(answer.status(), 200, "{}", answer.text());
+    let response = send_raw(gate.http, get("/api/users:list", &headers)).await;
+    assert_eq!(response.status(), 200, "{}", response.text());
     assert!(!upstream.take()[0].head.contains("wecom_gate"));
     // The response to a sign-in with them does not have as many deletions, nor adds to them.
-    let answer =
-        talk(gate.http, get("/wecom-gate/login?via=wecom", &format!("Cookie: {}\r\n", flows.join("; "))))
+    let response =
+        send_raw(gate.http, get("/wecom-gate/login?via=wecom", &format!("Cookie: {}\r\n", flows.join("; "))))
             .await;
-    assert!(answer.all("set-cookie").len() <= 25, "{}", answer.text());
+    assert!(response.all("set-cookie").len() <= 25, "{}", response.text());
 }
 
 /// Browsers keep 180 cookies for a domain, and any neighbouring site can set them.
@@ -69,17 +69,17 @@ async fn r17_as_many_cookies_as_browsers_keep_are_no_bomb() {
         let others = others.join("; ");
         for cookies in [format!("{others}; {}", member.cookie), format!("{}; {others}", member.cookie)] {
             let headers = format!("Cookie: {cookies}\r\nAuthorization: Bearer {}\r\n", member.phantom);
-            let answer = talk(gate.http, get("/api/users:list", &headers)).await;
-            assert_eq!(answer.status(), 200, "{count} x {size}: {}", answer.text());
+            let response = send_raw(gate.http, get("/api/users:list", &headers)).await;
+            assert_eq!(response.status(), 200, "{count} x {size}: {}", response.text());
             assert_eq!(upstream.take()[0].all("cookie"), [others.as_str()], "{count} x {size}");
         }
     }
     // Over the bound a person sees the page about cookies, and a program the same in JSON.
     let many = format!("Cookie: {}\r\n", (0..201).map(|i| format!("c{i}=x; ")).collect::<String>());
     let page = "Accept: text/html\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64) Chrome/140.0\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\n";
-    let answer = talk(gate.http, get("/admin", &format!("{many}{page}"))).await;
-    assert_eq!(answer.status(), 431, "{}", answer.text());
-    let json = talk(gate.http, get("/api/x", &many)).await;
+    let response = send_raw(gate.http, get("/admin", &format!("{many}{page}"))).await;
+    assert_eq!(response.status(), 431, "{}", response.text());
+    let json = send_raw(gate.http, get("/api/x", &many)).await;
     assert!(json.body().contains("HEADERS_TOO_LARGE"), "{}", json.text());
     gate.wait_for_lines("label", "headers_too_large", 2).await;
 }

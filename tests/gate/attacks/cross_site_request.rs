@@ -1,6 +1,6 @@
 //! A cookie alone never acts as the member, and other sites act not at all (CSRF, WebSocket hijacking).
 
-use crate::support::raw::{frame, gate, gate_with, get, read_answer, request, talk, upgrade};
+use crate::support::raw::{frame, gate, gate_with, get, read_response, request, send_raw, upgrade};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
@@ -32,16 +32,16 @@ async fn a_cookie_alone_never_acts_as_the_member() {
         ("OPTIONS", "/api/users:list"),
     ] {
         let headers = format!("{}Origin: http://gate.test\r\nContent-Length: 0\r\n", member.cookie_line());
-        let answer = talk(gate.http, request(method, target, &headers)).await;
-        assert_eq!(answer.status(), 200, "{method} {target}: {}", answer.text());
+        let response = send_raw(gate.http, request(method, target, &headers)).await;
+        assert_eq!(response.status(), 200, "{method} {target}: {}", response.text());
         let seen = upstream.take();
         assert_eq!(seen.len(), 1, "{method} {target}");
         assert!(seen[0].all("authorization").is_empty(), "{method} {target}: {}", seen[0].head);
         assert!(!seen[0].head.contains("eyJ"), "{method} {target} carries a token: {}", seen[0].head);
         // The same with what only the page knows: now it carries the member's token.
         let headers = format!("{}Origin: http://gate.test\r\nContent-Length: 0\r\n", member.lines());
-        let answer = talk(gate.http, request(method, target, &headers)).await;
-        assert_eq!(answer.status(), 200, "{method} {target}: {}", answer.text());
+        let response = send_raw(gate.http, request(method, target, &headers)).await;
+        assert_eq!(response.status(), 200, "{method} {target}: {}", response.text());
         let seen = upstream.take();
         let authorization = seen[0].header("authorization").unwrap_or_default();
         assert!(authorization.starts_with("Bearer eyJ"), "{method} {target}: {}", seen[0].head);
@@ -53,29 +53,29 @@ async fn requests_of_another_site_carry_no_identity() {
     let (upstream, setup, gate) = gate_with(|s| s.set("nocobase.identity_headers", true)).await;
     let member = setup.visitor();
     // From the site itself all of this is the member's.
-    assert_eq!(talk(gate.http, get("/api/public", &member.lines())).await.status(), 200);
+    assert_eq!(send_raw(gate.http, get("/api/public", &member.lines())).await.status(), 200);
     assert_eq!(upstream.take()[0].all("x-wecom-user"), ["zhangsan"]);
-    assert_eq!(talk(gate.http, get("/files/1.png", &member.cookie_line())).await.status(), 200);
+    assert_eq!(send_raw(gate.http, get("/files/1.png", &member.cookie_line())).await.status(), 200);
     assert!(upstream.take()[0].head.contains("eyJ"));
-    assert_eq!(talk(gate.http, get("/wecom-gate/auth", &member.cookie_line())).await.status(), 204);
-    assert_eq!(talk(gate.http, get("/wecom-gate/me", &member.cookie_line())).await.status(), 200);
+    assert_eq!(send_raw(gate.http, get("/wecom-gate/auth", &member.cookie_line())).await.status(), 204);
+    assert_eq!(send_raw(gate.http, get("/wecom-gate/me", &member.cookie_line())).await.status(), 200);
     for elsewhere in ELSEWHERE {
         for (method, target) in
             [("POST", "/api/users:destroy"), ("GET", "/api/users:list"), ("GET", "/files/1.png")]
         {
             let headers = format!("{}{elsewhere}Content-Length: 0\r\n", member.cookie_line());
-            let answer = talk(gate.http, request(method, target, &headers)).await;
+            let response = send_raw(gate.http, request(method, target, &headers)).await;
             assert!(
-                (400..500).contains(&answer.status()),
+                (400..500).contains(&response.status()),
                 "{method} {target} {elsewhere}: {}",
-                answer.text()
+                response.text()
             );
             assert!(upstream.take().is_empty(), "{method} {target} {elsewhere}");
         }
         // Where everybody may go, other sites may too, but not in the member's name.
         for method in ["GET", "POST"] {
             let headers = format!("{}{elsewhere}Content-Length: 0\r\n", member.cookie_line());
-            assert_eq!(talk(gate.http, request(method, "/api/public", &headers)).await.status(), 200);
+            assert_eq!(send_raw(gate.http, request(method, "/api/public", &headers)).await.status(), 200);
             let seen = upstream.take().remove(0);
             assert!(
                 !seen.head.to_lowercase().contains("x-wecom") && !seen.head.contains("eyJ"),
@@ -85,9 +85,10 @@ async fn requests_of_another_site_carry_no_identity() {
             assert!(seen.all("x-forwarded-user").is_empty(), "{elsewhere}: {}", seen.head);
         }
         for path in ["/wecom-gate/auth", "/wecom-gate/me"] {
-            let answer = talk(gate.http, get(path, &format!("{}{elsewhere}", member.cookie_line()))).await;
-            assert_eq!(answer.status(), 401, "{path} {elsewhere}: {}", answer.text());
-            assert!(!answer.text().contains("zhangsan"), "{path} {elsewhere}: {}", answer.text());
+            let response =
+                send_raw(gate.http, get(path, &format!("{}{elsewhere}", member.cookie_line()))).await;
+            assert_eq!(response.status(), 401, "{path} {elsewhere}: {}", response.text());
+            assert!(!response.text().contains("zhangsan"), "{path} {elsewhere}: {}", response.text());
         }
     }
 }
@@ -98,8 +99,9 @@ async fn websockets_of_other_sites_are_refused() {
     let member = setup.visitor();
     let none = [""];
     for origin in ELSEWHERE.iter().chain(&none).chain(&["Origin: null\r\n", "Origin: \r\n"]) {
-        let answer = talk(gate.http, upgrade("/ws", &format!("{}{origin}", member.cookie_line()))).await;
-        assert!((400..500).contains(&answer.status()), "{origin}: {}", answer.text());
+        let response =
+            send_raw(gate.http, upgrade("/ws", &format!("{}{origin}", member.cookie_line()))).await;
+        assert!((400..500).contains(&response.status()), "{origin}: {}", response.text());
     }
     assert!(upstream.take().is_empty());
     // Where a public rule lets them through, the page's token is worth nothing in them: it arrives as it was sent. From
@@ -111,7 +113,7 @@ async fn websockets_of_other_sites_are_refused() {
         let mut stream = TcpStream::connect(gate.http).await.unwrap();
         let bytes = upgrade("/ws-public", &format!("{}{origin}", member.cookie_line()));
         stream.write_all(bytes.as_bytes()).await.unwrap();
-        assert_eq!(read_answer(&mut stream).await.status(), 101);
+        assert_eq!(read_response(&mut stream).await.status(), 101);
         stream.write_all(&frame(&message)).await.unwrap();
         let arrived = upstream.frame().await;
         assert_eq!(arrived == message, foreign, "{origin}: {arrived}");
@@ -126,22 +128,22 @@ async fn other_sites_sign_nobody_out() {
     let (_upstream, setup, gate) = gate().await;
     let member = setup.visitor();
     let me = get("/wecom-gate/me", &member.cookie_line());
-    assert_eq!(talk(gate.http, &me).await.status(), 200);
+    assert_eq!(send_raw(gate.http, &me).await.status(), 200);
     for elsewhere in ELSEWHERE {
         let headers = format!("{}{elsewhere}Content-Length: 0\r\n", member.cookie_line());
-        let answer = talk(gate.http, request("POST", "/wecom-gate/logout", &headers)).await;
-        assert_eq!(answer.status(), 403, "{elsewhere}: {}", answer.text());
+        let response = send_raw(gate.http, request("POST", "/wecom-gate/logout", &headers)).await;
+        assert_eq!(response.status(), 403, "{elsewhere}: {}", response.text());
     }
     // A link or an image only asks.
-    let answer = talk(gate.http, get("/wecom-gate/logout", &member.cookie_line())).await;
-    assert_eq!(answer.status(), 200, "{}", answer.text());
-    assert!(answer.all("set-cookie").is_empty(), "{}", answer.text());
-    assert_eq!(talk(gate.http, &me).await.status(), 200);
+    let response = send_raw(gate.http, get("/wecom-gate/logout", &member.cookie_line())).await;
+    assert_eq!(response.status(), 200, "{}", response.text());
+    assert!(response.all("set-cookie").is_empty(), "{}", response.text());
+    assert_eq!(send_raw(gate.http, &me).await.status(), 200);
     // The page's own form does sign out.
     let headers = format!(
         "{}Origin: http://gate.test\r\nSec-Fetch-Site: same-origin\r\nContent-Length: 0\r\n",
         member.cookie_line()
     );
-    assert_eq!(talk(gate.http, request("POST", "/wecom-gate/logout", &headers)).await.status(), 303);
-    assert_eq!(talk(gate.http, &me).await.status(), 401);
+    assert_eq!(send_raw(gate.http, request("POST", "/wecom-gate/logout", &headers)).await.status(), 303);
+    assert_eq!(send_raw(gate.http, &me).await.status(), 401);
 }

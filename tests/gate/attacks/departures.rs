@@ -8,7 +8,7 @@ use crate::support::raw::frames::{
     DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, RST_STREAM, block, frame as h2_frame, pseudo,
 };
 use crate::support::raw::{
-    Gate, Line, Setup, Upstream, Visitor, frame, gate_with, get, read_answer, request, upgrade,
+    Gate, Line, Setup, Upstream, Visitor, frame, gate_with, get, read_response, request, upgrade,
 };
 
 /// What `/api/public` never finishes: `wait` has no response at all, `part` only the beginning of one.
@@ -40,8 +40,8 @@ async fn r23_streams_of_http_2_that_are_cancelled_are_aborted() {
     let (upstream, setup, gate) = stage().await;
     let cancel = |stream| h2_frame(RST_STREAM, 0, stream, &8_u32.to_be_bytes());
     let mut left = 0;
-    for answer in [WAIT, PART] {
-        upstream.recorded().answers.insert("/api/public".into(), answer.to_vec());
+    for response in [WAIT, PART] {
+        upstream.recorded().responses.insert("/api/public".into(), response.to_vec());
         for path in ["/api/public", "/api/x", "/wecom-gate/none", "/admin"] {
             let whole = h2_frame(HEADERS, END_STREAM | END_HEADERS, 1, &block(&pseudo("GET", path)));
             let open = h2_frame(HEADERS, END_HEADERS, 1, &block(&pseudo("POST", path)));
@@ -88,8 +88,8 @@ async fn r23_connections_of_http_1_that_break_off_are_aborted() {
     let member = setup.visitor();
     let post = |path: &str| request("POST", path, "Content-Length: 100000\r\n") + "only this";
     let chunked = request("POST", "/api/public", "Transfer-Encoding: chunked\r\n") + "5\r\nonl";
-    for answer in [WAIT, PART] {
-        upstream.recorded().answers.insert("/api/public".into(), answer.to_vec());
+    for response in [WAIT, PART] {
+        upstream.recorded().responses.insert("/api/public".into(), response.to_vec());
         for (what, bytes) in [
             ("nothing", String::new()),
             ("half a line", "GET /api/pub".to_owned()),
@@ -107,7 +107,7 @@ async fn r23_connections_of_http_1_that_break_off_are_aborted() {
                     // The handshake is behind it.
                     line.write_all(get("/wecom-gate/gate.js", "").as_bytes()).await.unwrap();
                     line.flush().await.unwrap();
-                    assert_eq!(read_answer(&mut line).await.status(), 200);
+                    assert_eq!(read_response(&mut line).await.status(), 200);
                     line.write_all(bytes.as_bytes()).await.unwrap();
                     line.flush().await.unwrap();
                     arrived(&upstream, what).await;
@@ -138,7 +138,7 @@ async fn tunnel(setup: &Setup, gate: &Gate, member: &Visitor) -> Box<dyn Line> {
     let mut line = setup.line(gate, false).await;
     let headers = format!("{}Origin: https://gate.test\r\n", member.cookie_line());
     line.write_all(upgrade("/ws", &headers).as_bytes()).await.unwrap();
-    assert_eq!(read_answer(&mut line).await.status(), 101);
+    assert_eq!(read_response(&mut line).await.status(), 101);
     line
 }
 
@@ -162,7 +162,7 @@ async fn r23_tunnels_that_break_off_are_no_errors() {
         let mut tcp = TcpStream::connect(gate.http).await.unwrap();
         let headers = format!("{}Origin: https://gate.test\r\n", member.cookie_line());
         tcp.write_all(upgrade("/ws", &headers).as_bytes()).await.unwrap();
-        assert_eq!(read_answer(&mut tcp).await.status(), 101);
+        assert_eq!(read_response(&mut tcp).await.status(), 101);
         tcp.write_all(bytes).await.unwrap();
         reset(&tcp);
     }

@@ -5,22 +5,22 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
 use crate::support::eventually;
-use crate::support::raw::{Gate, frame, gate_with, get, read_answer, talk, upgrade};
+use crate::support::raw::{Gate, frame, gate_with, get, read_response, send_raw, upgrade};
 
 const LIVEZ: &str = "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n";
 
 async fn operator(gate: &Gate) -> u16 {
-    talk(gate.ops, LIVEZ).await.status()
+    send_raw(gate.ops, LIVEZ).await.status()
 }
 
 /// The status of this path on a connection of its own.
 async fn status(gate: &Gate, path: &str) -> u16 {
-    talk(gate.http, get(path, "")).await.status()
+    send_raw(gate.http, get(path, "")).await.status()
 }
 
 async fn on(stream: &mut TcpStream, path: &str) -> u16 {
     stream.write_all(get(path, "").as_bytes()).await.unwrap();
-    read_answer(stream).await.status()
+    read_response(stream).await.status()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -48,7 +48,7 @@ async fn r38_connections_leave_descriptors_for_the_operator() {
             if i % 2 == 0 {
                 // Those over the limit are closed meanwhile.
                 let _ = stream.write_all(upgrade("/ws-public", "").as_bytes()).await;
-                if read_answer(&mut stream).await.status() == 101 {
+                if read_response(&mut stream).await.status() == 101 {
                     let _ = stream.write_all(&frame("x")).await;
                 }
             }
@@ -79,7 +79,7 @@ async fn r38_streams_leave_descriptors_for_the_operator() {
     // A response that never ends.
     upstream
         .recorded()
-        .answers
+        .responses
         .insert("/api/public".into(), b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n1".to_vec());
     let mut open = tokio::task::JoinSet::new();
     let mut clients = Vec::new();
@@ -108,7 +108,7 @@ async fn r38_streams_leave_descriptors_for_the_operator() {
     assert!(refused.iter().all(|l| l["label"] == "too_many_open_files"), "{refused:?}");
     assert_eq!(refused.iter().filter(|l| l["level"] != "DEBUG").count(), 1, "one line for all");
     drop(through);
-    upstream.recorded().answers.clear();
+    upstream.recorded().responses.clear();
     eventually("there is room again", async || status(&gate, "/api/public").await == 200).await;
 }
 

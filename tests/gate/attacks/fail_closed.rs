@@ -4,7 +4,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use wecom_sim::Fault;
 
-use crate::support::raw::{HOST, Setup, Upstream, WECOM, gate, get, talk, upgrade};
+use crate::support::raw::{HOST, Setup, Upstream, WECOM, gate, get, send_raw, upgrade};
 use crate::support::{Stage, eventually};
 
 /// The same bytes each time.
@@ -50,15 +50,15 @@ async fn r07_no_cookie_bytes_pass() {
                 member.phantom
             );
             let bytes = [head.as_bytes(), cookie, b"\r\n\r\n"].concat();
-            let status = talk(gate.http, bytes).await.status();
+            let status = send_raw(gate.http, bytes).await.status();
             assert!((400..500).contains(&status), "{status} {target} {:?}", String::from_utf8_lossy(cookie));
         }
     }
     assert!(upstream.take().is_empty());
     gate.is_unharmed("after all of these").await;
     // The cookie as it was made does.
-    assert_eq!(talk(gate.http, get("/api/users:list", &member.lines())).await.status(), 200);
-    assert_eq!(talk(gate.http, get("/files/1.png", &member.cookie_line())).await.status(), 200);
+    assert_eq!(send_raw(gate.http, get("/api/users:list", &member.lines())).await.status(), 200);
+    assert_eq!(send_raw(gate.http, get("/files/1.png", &member.cookie_line())).await.status(), 200);
     assert_eq!(upstream.take().len(), 2);
 }
 
@@ -75,10 +75,10 @@ async fn r07_a_session_that_nobody_can_confirm_is_refused() {
         get("/wecom-gate/auth", &member.cookie_line()),
         get("/wecom-gate/me", &member.cookie_line()),
     ] {
-        let status = talk(gate.http, &bytes).await.status();
+        let status = send_raw(gate.http, &bytes).await.status();
         assert!((502..=504).contains(&status), "{status}: {bytes}");
     }
-    for (answer, expected) in [
+    for (response, expected) in [
         ("200 OK|<html>", 500..=504),
         ("200 OK|{}", 500..=504),
         (r#"200 OK|{"data":{"id":8}}"#, 500..=504),
@@ -87,13 +87,13 @@ async fn r07_a_session_that_nobody_can_confirm_is_refused() {
         (r#"401 Unauthorized|{"errors":[{"code":"BLOCKED_TOKEN"}]}"#, 401..=401),
     ] {
         let upstream = Upstream::start().await;
-        let (status, body) = answer.split_once('|').unwrap();
-        upstream.answer("own:/api/auth:check", status, "Content-Type: application/json\r\n", body);
+        let (status, body) = response.split_once('|').unwrap();
+        upstream.set_response("own:/api/auth:check", status, "Content-Type: application/json\r\n", body);
         let setup = Setup::new(upstream.address);
         let gate = setup.start().await;
-        let got = talk(gate.http, get("/api/users:list", &setup.visitor().lines())).await.status();
-        assert!(expected.contains(&got), "{answer}: {got}");
-        assert!(upstream.take().is_empty(), "{answer}");
+        let got = send_raw(gate.http, get("/api/users:list", &setup.visitor().lines())).await.status();
+        assert!(expected.contains(&got), "{response}: {got}");
+        assert!(upstream.take().is_empty(), "{response}");
     }
 }
 

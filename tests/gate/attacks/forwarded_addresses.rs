@@ -1,9 +1,9 @@
 //! R33: what a client writes into `X-Forwarded-For` never makes it the proxy.
 
-use crate::support::raw::{Answer, Gate, WECOM, gate_with, talk};
+use crate::support::raw::{Gate, Response, WECOM, gate_with, send_raw};
 
 /// A request with these bytes as `X-Forwarded-For`, once for each.
-async fn ask(gate: &Gate, target: &str, forwarded_for: &[&[u8]]) -> Answer {
+async fn ask(gate: &Gate, target: &str, forwarded_for: &[&[u8]]) -> Response {
     let page = format!("User-Agent: {WECOM}\r\nAccept: text/html\r\n");
     let head = format!("GET {target} HTTP/1.1\r\nHost: gate.test\r\nConnection: close\r\n{page}");
     let mut bytes = head.into_bytes();
@@ -11,7 +11,7 @@ async fn ask(gate: &Gate, target: &str, forwarded_for: &[&[u8]]) -> Answer {
         bytes.extend_from_slice(&[b"X-Forwarded-For: ", *value, b"\r\n"].concat());
     }
     bytes.extend_from_slice(b"\r\n");
-    talk(gate.http, bytes).await
+    send_raw(gate.http, bytes).await
 }
 
 /// Programs on the proxy's own machine pass without a session, and the proxy passes on what clients send.
@@ -44,8 +44,8 @@ async fn r33_an_address_that_cannot_be_read_opens_no_bypass() {
         &[b"127.1"],
         &[b"for=127.0.0.1"],
     ] {
-        let answer = ask(&gate, "/api/users:list", lie).await;
-        assert_eq!(answer.status(), 401, "{lie:?}: {}", answer.text());
+        let response = ask(&gate, "/api/users:list", lie).await;
+        assert_eq!(response.status(), 401, "{lie:?}: {}", response.text());
         // And with the client's true address appended, as nginx does it.
         let appended = lie.iter().map(|l| [*l, b", 198.51.100.7"].concat()).next_back().unwrap();
         let mut all = lie[..lie.len() - 1].to_vec();

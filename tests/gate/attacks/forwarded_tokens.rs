@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use nocobase_standin::{Seen, claims};
+use nocobase_standin::{ReceivedRequest, claims};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -10,15 +10,15 @@ use tokio::net::TcpStream;
 use wecom_gate::nocobase::{Minter, UserId};
 
 use crate::support::browser::{CHROME, CURL, navigation};
-use crate::support::raw::{frame, read_answer, upgrade};
-use crate::support::{Answer, Browser, PATIENCE, Stage, eventually};
+use crate::support::raw::{frame, read_response, upgrade};
+use crate::support::{Browser, PATIENCE, Response, Stage, eventually};
 
 /// Longest life of what goes on to NocoBase.
 const HALF_AN_HOUR: u64 = 30 * 60;
 const A_WEEK: u64 = 7 * 24 * 3600;
 
 /// Every token in a request, wherever it is.
-fn tokens(seen: &Seen) -> Vec<String> {
+fn tokens(seen: &ReceivedRequest) -> Vec<String> {
     let text = format!("{} {:?}", seen.target, seen.headers);
     let parts = text.split(|c: char| !(c.is_ascii_alphanumeric() || "-_.".contains(c)));
     parts.filter(|p| p.starts_with("eyJ") && p.matches('.').count() == 2).map(str::to_owned).collect()
@@ -30,11 +30,11 @@ fn life(token: &str) -> u64 {
 }
 
 /// Requests of clients, and those of the gate itself.
-fn seen(stage: &Stage) -> (Vec<Seen>, Vec<Seen>) {
-    stage.nocobase.data().seen.clone().into_iter().partition(|seen| seen.header("x-request-id").is_some())
+fn seen(stage: &Stage) -> (Vec<ReceivedRequest>, Vec<ReceivedRequest>) {
+    stage.nocobase.data().requests.clone().into_iter().partition(|seen| seen.header("x-request-id").is_some())
 }
 
-async fn with(stage: &Stage, token: &str) -> Answer {
+async fn with(stage: &Stage, token: &str) -> Response {
     let mut program = Browser::new(&stage.gate, CURL);
     let request =
         program.request(Method::GET, "/api/orders:list").header("authorization", format!("Bearer {token}"));
@@ -115,7 +115,7 @@ async fn r35_the_block_outlives_the_session_and_its_token_stays_in_the_gate() {
         }
         eventually("the session is blocked", async || stage.nocobase.data().blocked.contains(&sid)).await;
         let (forwarded, own) = seen(&stage);
-        let signs_out = |all: &[Seen]| -> Vec<Value> {
+        let signs_out = |all: &[ReceivedRequest]| -> Vec<Value> {
             let calls = all.iter().filter(|seen| seen.target == "/api/auth:signOut");
             calls.flat_map(tokens).map(|token| claims(&token)).collect()
         };
@@ -171,7 +171,7 @@ async fn breaks_off(mut events: reqwest::Response) {
 async fn tunnel(stage: &Stage, headers: &str) -> TcpStream {
     let mut stream = TcpStream::connect(stage.gate.http).await.unwrap();
     stream.write_all(upgrade("/ws", headers).as_bytes()).await.unwrap();
-    assert_eq!(read_answer(&mut stream).await.status(), 101, "{headers}");
+    assert_eq!(read_response(&mut stream).await.status(), 101, "{headers}");
     stream
 }
 

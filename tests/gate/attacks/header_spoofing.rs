@@ -7,8 +7,8 @@ use tokio::net::TcpStream;
 use wecom_gate::nocobase::{Minter, UserId};
 
 use crate::support::raw::{
-    self, Request, SECRET, Setup, Upstream, Visitor, WECOM, frame, gate, gate_with, get, read_answer,
-    request, talk, upgrade,
+    self, Request, SECRET, Setup, Upstream, Visitor, WECOM, frame, gate, gate_with, get, read_response,
+    request, send_raw, upgrade,
 };
 
 /// Names that applications and proxies believe, in the spellings that have passed filters elsewhere.
@@ -106,8 +106,8 @@ fn ways(member: &Visitor, headers: &str) -> Vec<(&'static str, String, bool)> {
 
 /// Sends it and returns the one request that NocoBase got.
 async fn through(gate: &raw::Gate, upstream: &Upstream, what: &str, bytes: &str) -> Request {
-    let answer = talk(gate.http, bytes).await;
-    assert!(matches!(answer.status(), 200 | 101), "{what}: {}", answer.text());
+    let response = send_raw(gate.http, bytes).await;
+    assert!(matches!(response.status(), 200 | 101), "{what}: {}", response.text());
     let mut seen = upstream.take();
     assert_eq!(seen.len(), 1, "{what}");
     seen.remove(0)
@@ -203,8 +203,8 @@ async fn r09_clients_that_pass_by_address_have_no_identity() {
         ("tunnel", tunnel),
     ] {
         for tls in [false, true] {
-            let answer = setup.talk_over(&gate, tls, &bytes).await;
-            assert!(matches!(answer.status(), 200 | 101), "{what}: {}", answer.text());
+            let response = setup.send_raw_over(&gate, tls, &bytes).await;
+            assert!(matches!(response.status(), 200 | 101), "{what}: {}", response.text());
             let seen = upstream.take();
             assert_eq!(seen.len(), 1, "{what}");
             let head = &seen[0].head;
@@ -242,8 +242,8 @@ async fn r10_what_the_gate_sets_cannot_be_nominated_away() {
         "forwarded",
     ] {
         for (what, bytes, _) in ways(&member, &format!("Connection: {nominated}\r\n")) {
-            let answer = talk(gate.http, bytes).await;
-            assert_eq!(answer.status(), 400, "{what}, {nominated}: {}", answer.text());
+            let response = send_raw(gate.http, bytes).await;
+            assert_eq!(response.status(), 400, "{what}, {nominated}: {}", response.text());
         }
     }
     assert!(upstream.take().is_empty());
@@ -261,7 +261,7 @@ async fn r03_forwarding_headers_are_replaced() {
     let (upstream, setup, gate) = gate_with(|s| s.set("access.bypass_networks", vec!["10.0.0.0/8"])).await;
     let member = setup.visitor();
     let claims = "X-Forwarded-For: 10.1.2.3\r\nX-Real-IP: 10.1.2.3\r\nForwarded: for=10.1.2.3\r\nTrue-Client-IP: 10.1.2.3\r\n";
-    assert_eq!(talk(gate.http, get("/api/secret", claims)).await.status(), 401);
+    assert_eq!(send_raw(gate.http, get("/api/secret", claims)).await.status(), 401);
     assert!(upstream.take().is_empty());
     for (what, bytes, _) in
         ways(&member, &format!("{claims}X-Forwarded-Proto: https\r\nX-Forwarded-Host: evil.test\r\n"))
@@ -282,22 +282,24 @@ async fn r03_a_trusted_proxy_is_believed_about_the_last_hop_only() {
     })
     .await;
     // Whatever the client wrote stands to the left of what the proxy wrote.
-    let answer = talk(gate.http, get("/api/secret", "X-Forwarded-For: 10.1.2.3, 192.0.2.7\r\n")).await;
-    assert_eq!(answer.status(), 401, "{}", answer.text());
-    let answer =
-        talk(gate.http, get("/api/secret", "X-Forwarded-For: 10.1.2.3\r\nX-Forwarded-For: 192.0.2.7\r\n"))
-            .await;
-    assert_eq!(answer.status(), 401, "{}", answer.text());
+    let response = send_raw(gate.http, get("/api/secret", "X-Forwarded-For: 10.1.2.3, 192.0.2.7\r\n")).await;
+    assert_eq!(response.status(), 401, "{}", response.text());
+    let response = send_raw(
+        gate.http,
+        get("/api/secret", "X-Forwarded-For: 10.1.2.3\r\nX-Forwarded-For: 192.0.2.7\r\n"),
+    )
+    .await;
+    assert_eq!(response.status(), 401, "{}", response.text());
     // Not even a trusted proxy changes the path or method that is decided on.
     for header in
         ["X-Forwarded-Uri: /api/public", "X-Original-URI: /api/public", "X-Forwarded-Method: OPTIONS"]
     {
         let headers = format!("X-Forwarded-For: 192.0.2.7\r\n{header}\r\n");
-        assert_eq!(talk(gate.http, get("/api/secret", &headers)).await.status(), 401, "{header}");
+        assert_eq!(send_raw(gate.http, get("/api/secret", &headers)).await.status(), 401, "{header}");
     }
     assert!(upstream.take().is_empty());
-    let answer = talk(gate.http, get("/api/secret", "X-Forwarded-For: 192.0.2.7, 10.1.2.3\r\n")).await;
-    assert_eq!(answer.status(), 200, "{}", answer.text());
+    let response = send_raw(gate.http, get("/api/secret", "X-Forwarded-For: 192.0.2.7, 10.1.2.3\r\n")).await;
+    assert_eq!(response.status(), 200, "{}", response.text());
     assert_eq!(upstream.take()[0].all("x-forwarded-for"), ["10.1.2.3"]);
 }
 
@@ -306,8 +308,9 @@ async fn r04_only_the_configured_host_is_served() {
     let (upstream, setup, gate) = gate().await;
     let lines = setup.visitor().lines();
     for host in ["gate.test", "GATE.TEST", "Gate.Test:80"] {
-        let answer = talk(gate.http, format!("GET /api/x HTTP/1.1\r\nHost: {host}\r\n{lines}\r\n")).await;
-        assert_eq!(answer.status(), 200, "{host}: {}", answer.text());
+        let response =
+            send_raw(gate.http, format!("GET /api/x HTTP/1.1\r\nHost: {host}\r\n{lines}\r\n")).await;
+        assert_eq!(response.status(), 200, "{host}: {}", response.text());
         assert_eq!(upstream.take()[0].all("host"), ["gate.test"]);
     }
     for hosts in [
@@ -326,14 +329,14 @@ async fn r04_only_the_configured_host_is_served() {
         "Host: 127.0.0.1\r\n",
         "Host: gate.test evil.test\r\n",
     ] {
-        let answer = talk(gate.http, format!("GET /api/x HTTP/1.1\r\n{hosts}{lines}\r\n")).await;
-        assert!((400..500).contains(&answer.status()), "{hosts}: {}", answer.text());
+        let response = send_raw(gate.http, format!("GET /api/x HTTP/1.1\r\n{hosts}{lines}\r\n")).await;
+        assert!((400..500).contains(&response.status()), "{hosts}: {}", response.text());
     }
     assert!(upstream.take().is_empty());
     // Nor do headers change the address to which WeCom redirects the browser.
     let lies = "X-Forwarded-Host: evil.test\r\nX-Forwarded-Proto: javascript\r\nX-Forwarded-Port: 666\r\nForwarded: host=evil.test\r\n";
     let page = format!("Accept: text/html\r\nUser-Agent: {WECOM}\r\n{lies}");
-    let location = talk(gate.http, get("/admin", &page)).await.header("location").unwrap();
+    let location = send_raw(gate.http, get("/admin", &page)).await.header("location").unwrap();
     assert!(location.contains("redirect_uri=http%3A%2F%2Fgate.test%2Fwecom-gate%2Fcallback"), "{location}");
     assert!(!location.contains("evil"), "{location}");
 }
@@ -377,7 +380,7 @@ async fn r08_headers_after_the_upgrade_are_only_bytes() {
     let mut stream = TcpStream::connect(gate.http).await.unwrap();
     let headers = format!("{}Origin: http://gate.test\r\n", member.cookie_line());
     stream.write_all(upgrade("/ws", &headers).as_bytes()).await.unwrap();
-    assert_eq!(read_answer(&mut stream).await.status(), 101);
+    assert_eq!(read_response(&mut stream).await.status(), 101);
     let text = "X-WeCom-User: boss\r\n\r\nGET / HTTP/1.1\r\n\r\n";
     stream.write_all(&frame(text)).await.unwrap();
     assert_eq!(upstream.frame().await, text);

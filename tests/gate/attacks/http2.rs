@@ -348,7 +348,7 @@ async fn r01_characters_that_node_takes_in_a_query_are_encoded_on_http_2() {
         let got = frames.status(1).await;
         assert_eq!(got, status, "{path}");
         if status >= 400 {
-            let http1 = setup.talk_over(&gate, true, get(path, "Connection: close\r\n")).await;
+            let http1 = setup.send_raw_over(&gate, true, get(path, "Connection: close\r\n")).await;
             assert_eq!(http1.status(), status, "{path} over HTTP/1");
         }
         let seen = upstream.take();
@@ -436,7 +436,7 @@ async fn informational_responses_are_left_out_on_http_2() {
         "HTTP/1.1 102 Processing\r\n\r\n".to_owned(),
         format!("HTTP/1.1 199 What\r\nX-A: b\r\n\r\n{early}"),
     ] {
-        upstream.recorded().answers.insert("/api/public".into(), format!("{before}{whole}").into_bytes());
+        upstream.recorded().responses.insert("/api/public".into(), format!("{before}{whole}").into_bytes());
         let h2 = setup.h2(&gate).await;
         for _ in 0..3 {
             let (status, headers) = h2.ask("GET", "/api/public", &[], &[]).await;
@@ -445,7 +445,7 @@ async fn informational_responses_are_left_out_on_http_2() {
             assert_eq!(headers.get("link"), None);
         }
         // HTTP/1 has them.
-        let got = setup.talk_over(&gate, true, get("/api/public", "Connection: close\r\n")).await;
+        let got = setup.send_raw_over(&gate, true, get("/api/public", "Connection: close\r\n")).await;
         assert!(got.text().ends_with("hello"), "{}", got.text());
         assert_eq!(got.text().contains("103 Early Hints"), before.contains("103"), "{}", got.text());
     }

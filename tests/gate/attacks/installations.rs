@@ -1,14 +1,14 @@
 //! R37: a cookie belongs to one installation.
 
-use crate::support::raw::{Answer, Gate, WECOM, gate, gate_with, talk};
+use crate::support::raw::{Gate, Response, WECOM, gate, gate_with, send_raw};
 
 /// Another origin on the same host: browsers send it the same cookies.
 const OTHER: &str = "http://gate.test:8081";
 const CHROME: &str = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/120.0.0.0 Safari/537.36";
 
 /// A request to the installation whose authority this is.
-async fn ask(gate: &Gate, authority: &str, line: &str, headers: &str) -> Answer {
-    talk(gate.http, format!("{line} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n{headers}\r\n"))
+async fn ask(gate: &Gate, authority: &str, line: &str, headers: &str) -> Response {
+    send_raw(gate.http, format!("{line} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n{headers}\r\n"))
         .await
 }
 
@@ -34,9 +34,9 @@ async fn r37_a_session_of_another_installation_is_nobody() {
         ("who", "GET /wecom-gate/me", stranger.cookie_line()),
         ("forward-auth", "GET /wecom-gate/auth", stranger.cookie_line()),
     ] {
-        let answer = ask(&gate_there, "gate.test:8081", line, &headers).await;
-        assert!(matches!(answer.status(), 302 | 401), "{what}: {}", answer.text());
-        assert!(!answer.text().contains("zhangsan"), "{what}: {}", answer.text());
+        let response = ask(&gate_there, "gate.test:8081", line, &headers).await;
+        assert!(matches!(response.status(), 302 | 401), "{what}: {}", response.text());
+        assert!(!response.text().contains("zhangsan"), "{what}: {}", response.text());
     }
     assert!(upstream.take().is_empty());
 }
@@ -55,9 +55,9 @@ async fn r37_a_sign_in_of_another_installation_is_not_finished_here() {
         let state = location.split("state=").nth(1).unwrap().split(['&', '#']).next().unwrap();
         let line = format!("GET /wecom-gate/callback?code=any&state={state}");
         let cookie = format!("{headers}Cookie: {name}={value}\r\n");
-        let answer = ask(gate, authority, &line, &cookie).await;
+        let response = ask(gate, authority, &line, &cookie).await;
         // Without WeCom in reach, a sign-in that is known ends with that.
-        assert_eq!(answer.body().contains("flow_missing"), !known, "{}", answer.text());
+        assert_eq!(response.body().contains("flow_missing"), !known, "{}", response.text());
     }
 }
 
@@ -75,9 +75,9 @@ async fn r37_two_gates_on_one_host_name_leave_each_other_alone() {
         (&gate_b, &upstream_b, "gate.test:8081", &in_b.phantom),
     ] {
         let bearer = format!("{both}Authorization: Bearer {phantom}\r\n");
-        let answer = ask(gate, authority, "GET /api/x", &bearer).await;
-        assert_eq!(answer.status(), 200, "{authority}: {}", answer.text());
-        assert!(answer.cookies().is_empty(), "{authority}: {:?}", answer.cookies());
+        let response = ask(gate, authority, "GET /api/x", &bearer).await;
+        assert_eq!(response.status(), 200, "{authority}: {}", response.text());
+        assert!(response.cookies().is_empty(), "{authority}: {:?}", response.cookies());
         let seen = upstream.take();
         let cookie = seen[0].header("cookie").unwrap();
         // The other one's cookie is worth a session there.

@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 
 use crate::support::eventually;
 use crate::support::raw::frames::{DATA, END_HEADERS, HEADERS, RST_STREAM, block, frame, pseudo};
-use crate::support::raw::{gate_with, get, read_answer, request, talk};
+use crate::support::raw::{gate_with, get, read_response, request, send_raw};
 
 /// Sends one line each quarter of a second until the gate has had enough; how long that took.
 async fn drip(address: std::net::SocketAddr, first: &[u8], line: &[u8]) -> Duration {
@@ -19,7 +19,7 @@ async fn drip(address: std::net::SocketAddr, first: &[u8], line: &[u8]) -> Durat
 async fn drip_second(address: std::net::SocketAddr, first: &[u8], line: &[u8]) -> Duration {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(get("/api/public", "").as_bytes()).await.unwrap();
-    assert_eq!(read_answer(&mut stream).await.status(), 200);
+    assert_eq!(read_response(&mut stream).await.status(), 200);
     drip_on(stream, first, line).await
 }
 
@@ -156,11 +156,11 @@ async fn r17_connections_are_capped() {
     for _ in 0..4 {
         let mut stream = TcpStream::connect(gate.http).await.unwrap();
         stream.write_all(get("/api/public", "").as_bytes()).await.unwrap();
-        assert_eq!(read_answer(&mut stream).await.status(), 200);
+        assert_eq!(read_response(&mut stream).await.status(), 200);
         open.push(stream);
     }
     // A few more get a response, and the gate's own pages; a silent connection is closed soon.
-    let over = talk(gate.http, get("/api/public", "")).await;
+    let over = send_raw(gate.http, get("/api/public", "")).await;
     assert_eq!(
         (over.status(), over.header("connection").as_deref()),
         (503, Some("close")),
@@ -169,11 +169,13 @@ async fn r17_connections_are_capped() {
     );
     assert_eq!(over.header("retry-after").as_deref(), Some("5"), "{}", over.text());
     assert!(over.text().contains("TOO_MANY_CONNECTIONS"), "{}", over.text());
-    let own = talk(gate.http, get("/wecom-gate/gate.js", "")).await;
+    let own = send_raw(gate.http, get("/wecom-gate/gate.js", "")).await;
     assert_eq!((own.status(), own.header("connection").as_deref()), (200, Some("close")), "{}", own.text());
     drop(open);
-    eventually("there is room again", async || talk(gate.http, get("/api/public", "")).await.status() == 200)
-        .await;
+    eventually("there is room again", async || {
+        send_raw(gate.http, get("/api/public", "")).await.status() == 200
+    })
+    .await;
 }
 
 /// From this address of this machine.
@@ -194,7 +196,7 @@ async fn r38_one_address_that_opens_all_connections_leaves_room_for_others() {
     for _ in 0..20 {
         let mut other = from("127.0.0.2", gate.http).await;
         other.write_all(get("/api/public", "Connection: close\r\n").as_bytes()).await.unwrap();
-        assert_eq!(read_answer(&mut other).await.status(), 200);
+        assert_eq!(read_response(&mut other).await.status(), 200);
     }
     drop(held);
 }
@@ -202,8 +204,8 @@ async fn r38_one_address_that_opens_all_connections_leaves_room_for_others() {
 #[tokio::test(flavor = "multi_thread")]
 async fn r17_bodies_are_bounded() {
     let (upstream, setup, gate) = gate_with(|s| s.https().set("limits.body_bytes", "64KiB")).await;
-    let answer = talk(gate.http, request("POST", "/api/public", "Content-Length: 65537\r\n")).await;
-    assert_eq!(answer.status(), 413, "{}", answer.text());
+    let response = send_raw(gate.http, request("POST", "/api/public", "Content-Length: 65537\r\n")).await;
+    assert_eq!(response.status(), 413, "{}", response.text());
     assert!(upstream.take().is_empty());
     // Without a length it is noticed on the way; NocoBase never gets the end of it.
     let chunk = format!("4000\r\n{}\r\n", "x".repeat(0x4000));
@@ -212,8 +214,8 @@ async fn r17_bodies_are_bounded() {
         request("POST", "/api/public", "Transfer-Encoding: chunked\r\n"),
         chunk.repeat(6)
     );
-    let answer = talk(gate.http, chunked).await;
-    assert!(matches!(answer.status(), 0 | 413), "{}", answer.text());
+    let response = send_raw(gate.http, chunked).await;
+    assert!(matches!(response.status(), 0 | 413), "{}", response.text());
     let frame = vec![b'x'; 40_000];
     let h2 = setup.h2(&gate).await;
     let (status, _) = h2.ask("POST", "/api/public", &[], &[&frame, &frame]).await;
@@ -225,7 +227,7 @@ async fn r17_bodies_are_bounded() {
         request("POST", "/api/public", "Transfer-Encoding: chunked\r\n"),
         chunk.repeat(4)
     );
-    assert_eq!(talk(gate.http, whole).await.status(), 200);
+    assert_eq!(send_raw(gate.http, whole).await.status(), 200);
     assert_eq!(upstream.take()[0].body.len(), 65536);
 }
 

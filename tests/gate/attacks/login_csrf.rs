@@ -41,17 +41,17 @@ async fn r19_without_its_own_state_no_code_is_spent() {
     ] {
         // A browser of its own for each: a refusal may start the sign-in again.
         let mut attempt = browser.clone();
-        let answer = attempt.visit(&with_state(&callback, &tail)).await;
-        assert!(!answer.sets("wecom_gate"), "{what}: {:?}", answer.headers);
-        assert_eq!(answer.status, status, "{what}: {}", answer.body);
+        let response = attempt.visit(&with_state(&callback, &tail)).await;
+        assert!(!response.sets("wecom_gate"), "{what}: {:?}", response.headers);
+        assert_eq!(response.status, status, "{what}: {}", response.body);
         assert_eq!(stage.wecom().calls(SPENT), 0, "{what}");
     }
     let page = browser.clone().visit(&with_state(&callback, "")).await;
     stage.refused(&page, Failure::BadCallback, "Sign-in did not work").await;
     // A browser in which no sign-in has begun.
     let invented = "/wecom-gate/callback?code=abc&state=0aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
-    let answer = stage.phone("zhangsan").user_agent(CHROME).visit(invented).await;
-    assert_eq!((answer.status, stage.wecom().calls(SPENT)), (400, 0), "{}", answer.body);
+    let response = stage.phone("zhangsan").user_agent(CHROME).visit(invented).await;
+    assert_eq!((response.status, stage.wecom().calls(SPENT)), (400, 0), "{}", response.body);
     // The code is still good where it belongs.
     assert!(browser.visit(&callback).await.sets("wecom_gate"));
     assert_eq!(stage.wecom().calls(SPENT), 1);

@@ -4,7 +4,7 @@ use http::Method;
 use tokio::io::AsyncWriteExt as _;
 
 use crate::support::output::parsed;
-use crate::support::raw::{gate_with, read_answer, request};
+use crate::support::raw::{gate_with, read_response, request};
 use crate::support::{Browser, Redis, Stage, eventually};
 
 async fn me(browser: &Browser) -> u16 {
@@ -20,15 +20,15 @@ async fn r16_a_cookie_replayed_after_sign_out_is_refused_everywhere() {
         let mut browser = stage.signed_in("zhangsan").await;
         let copy = browser.clone();
         assert_eq!(me(&copy).await, 200);
-        let answer = if own_sign_out {
+        let response = if own_sign_out {
             let post =
                 browser.request(Method::POST, "/wecom-gate/logout").header("origin", "http://gate.test");
             browser.send(post).await
         } else {
             browser.api(Method::POST, "/api/auth:signOut").await
         };
-        assert!(answer.status < 400, "{}", answer.body);
-        assert!(browser.cookie("wecom_gate").is_none(), "{:?}", answer.set_cookies());
+        assert!(response.status < 400, "{}", response.body);
+        assert!(browser.cookie("wecom_gate").is_none(), "{:?}", response.set_cookies());
         assert_eq!(me(&copy).await, 401, "own: {own_sign_out}");
         eventually("NocoBase knows", async || stage.nocobase.data().blocked.len() == 1).await;
         let mut elsewhere = copy.clone();
@@ -59,9 +59,9 @@ async fn r16_the_deleting_cookie_has_every_attribute_of_the_real_one() {
     let mut stream = setup.tls(&gate, "http/1.1").await;
     let headers = format!("{}Origin: https://gate.test\r\nContent-Length: 0\r\n", member.cookie_line());
     stream.write_all(request("POST", "/wecom-gate/logout", &headers).as_bytes()).await.unwrap();
-    let answer = read_answer(&mut stream).await;
-    assert_eq!(answer.status(), 303, "{}", answer.text());
-    let lines = answer.all("set-cookie");
+    let response = read_response(&mut stream).await;
+    assert_eq!(response.status(), 303, "{}", response.text());
+    let lines = response.all("set-cookie");
     let line =
         lines.iter().find(|l| l.starts_with("__Host-wecom_gate=;")).unwrap_or_else(|| panic!("{lines:?}"));
     for attribute in ["Path=/", "Secure", "HttpOnly", "SameSite=Lax", "Max-Age=0"] {
@@ -79,15 +79,15 @@ async fn r36_signing_out_ends_the_session_also_while_nocobase_is_away() {
         let mut browser = stage.signed_in("zhangsan").await;
         let copy = browser.clone();
         stage.nocobase.down().await;
-        let answer = if own_sign_out {
+        let response = if own_sign_out {
             let post =
                 browser.request(Method::POST, "/wecom-gate/logout").header("origin", "http://gate.test");
             browser.send(post).await
         } else {
             browser.api(Method::POST, "/api/auth:signOut").await
         };
-        assert_eq!(answer.status < 400, own_sign_out, "{} {}", answer.status, answer.body);
-        assert!(browser.cookie("wecom_gate").is_none(), "own {own_sign_out}: {:?}", answer.set_cookies());
+        assert_eq!(response.status < 400, own_sign_out, "{} {}", response.status, response.body);
+        assert!(browser.cookie("wecom_gate").is_none(), "own {own_sign_out}: {:?}", response.set_cookies());
         assert_eq!(browser.cookie("wecom_gate_out"), Some("1"), "own {own_sign_out}");
         assert_eq!(me(&copy).await, 401, "own {own_sign_out}: this node refuses it at once");
         // NocoBase starts: it responds, and does not work yet. Then it does, and has recorded nothing.

@@ -1,7 +1,7 @@
 //! R20: every way back ends on our own origin.
 
 use crate::support::Stage;
-use crate::support::raw::{gate, get, talk};
+use crate::support::raw::{gate, get, send_raw};
 
 const TARGETS: &[&str] = &[
     "//evil.test",
@@ -86,17 +86,17 @@ async fn r20_login_leads_nowhere_else() {
     for target in TARGETS {
         // As it is, and encoded once more, in case somebody decodes twice.
         for rd in [encoded(target), encoded(&encoded(target))] {
-            let answer = talk(gate.http, get(&format!("/wecom-gate/login?rd={rd}"), &cookie)).await;
-            assert_eq!(answer.status(), 302, "{target:?}: {}", answer.text());
-            let location = answer.header("location").unwrap();
+            let response = send_raw(gate.http, get(&format!("/wecom-gate/login?rd={rd}"), &cookie)).await;
+            assert_eq!(response.status(), 302, "{target:?}: {}", response.text());
+            let location = response.header("location").unwrap();
             assert!(stays(&location), "{target:?} leads to {location:?}");
-            assert!(answer.all("set-cookie").iter().all(|c| !c.starts_with("a=b")), "{target:?}");
+            assert!(response.all("set-cookie").iter().all(|c| !c.starts_with("a=b")), "{target:?}");
         }
     }
     // Twice: neither the first nor the last may get through.
     for rd in ["rd=/a&rd=//evil.test", "rd=//evil.test&rd=/a", "rd[]=//evil.test", "RD=//evil.test"] {
-        let answer = talk(gate.http, get(&format!("/wecom-gate/login?{rd}"), &cookie)).await;
-        assert!(stays(&answer.header("location").unwrap()), "{rd}");
+        let response = send_raw(gate.http, get(&format!("/wecom-gate/login?{rd}"), &cookie)).await;
+        assert!(stays(&response.header("location").unwrap()), "{rd}");
     }
 }
 
@@ -111,17 +111,18 @@ async fn r20_neither_does_the_page_without_its_token_nor_the_sign_in_page() {
         ("/;//evil.test?token=x", 400),
     ] {
         let page = format!("{cookie}Accept: text/html\r\nUser-Agent: Mozilla/5.0 Chrome/126\r\n");
-        let answer = talk(gate.http, get(path, &page)).await;
-        assert_eq!(answer.status(), status, "{path}: {}", answer.text());
-        let location = answer.header("location");
-        assert_eq!(location.is_some(), status == 302, "{path}: {}", answer.text());
-        assert!(location.is_none_or(|location| stays(&location)), "{path}: {}", answer.text());
+        let response = send_raw(gate.http, get(path, &page)).await;
+        assert_eq!(response.status(), status, "{path}: {}", response.text());
+        let location = response.header("location");
+        assert_eq!(location.is_some(), status == 302, "{path}: {}", response.text());
+        assert!(location.is_none_or(|location| stays(&location)), "{path}: {}", response.text());
     }
     for target in TARGETS {
         let page = "Accept: text/html\r\nUser-Agent: Mozilla/5.0 Chrome/126\r\n";
-        let answer = talk(gate.http, get(&format!("/wecom-gate/sign-in?rd={}", encoded(target)), page)).await;
-        assert_eq!(answer.status(), 200, "{target:?}: {}", answer.text());
-        let body = answer.body();
+        let response =
+            send_raw(gate.http, get(&format!("/wecom-gate/sign-in?rd={}", encoded(target)), page)).await;
+        assert_eq!(response.status(), 200, "{target:?}: {}", response.text());
+        let body = response.body();
         let links: Vec<&str> =
             body.split("href=\"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
         assert!(links.iter().any(|href| href.starts_with("/wecom-gate/login")), "{target:?}: {links:?}");

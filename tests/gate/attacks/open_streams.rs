@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 
 use crate::support::config::{KEY, OTHER_KEY};
 use crate::support::raw::{
-    Gate, SWITCH, Setup, Upstream, Visitor, frame, gate_with, get, read_answer, request, talk, upgrade,
+    Gate, SWITCH, Setup, Upstream, Visitor, frame, gate_with, get, read_response, request, send_raw, upgrade,
 };
 use crate::support::{HOST, PATIENCE, Stage, eventually};
 
@@ -34,14 +34,14 @@ const PASSWORD_KINDS: [(&str, &[u8]); 3] =
 /// A gate whose upstream leaves these open.
 async fn stage(change: impl FnOnce(Setup) -> Setup) -> (Upstream, Setup, Gate) {
     let (upstream, setup, gate) = gate_with(change).await;
-    for (path, answer) in [
+    for (path, response) in [
         ("/events", EVENTS.to_vec()),
         ("/file", half()),
         ("/poll", Vec::new()),
         ("/storage/events", EVENTS.to_vec()),
         ("/storage/file", half()),
     ] {
-        upstream.recorded().answers.insert(path.to_owned(), answer);
+        upstream.recorded().responses.insert(path.to_owned(), response);
     }
     (upstream, setup, gate)
 }
@@ -137,11 +137,11 @@ async fn r32_streams_end_at_the_absolute_end() {
         stage(|s| s.set("session.idle", "60s").set("session.absolute", "60s")).await;
     let visitor = setup.visitor_of(secs(54), secs(0));
     let streams = Open::all(&upstream, &gate, &visitor).await;
-    assert_eq!(talk(gate.http, get("/api/x", &visitor.lines())).await.status(), 200);
+    assert_eq!(send_raw(gate.http, get("/api/x", &visitor.lines())).await.status(), 200);
     for stream in streams {
         stream.ended().await;
     }
-    assert_eq!(talk(gate.http, get("/api/x", &visitor.lines())).await.status(), 401);
+    assert_eq!(send_raw(gate.http, get("/api/x", &visitor.lines())).await.status(), 401);
 }
 
 /// NocoBase has ended it, and nothing else of this session comes that could bring the news.
@@ -177,7 +177,7 @@ async fn r32_streams_end_with_a_sign_out_and_no_others_do() {
     let streams = Open::all(&upstream, &gate, &member).await;
     let mut others = Open::all(&upstream, &gate, &other).await;
     let headers = format!("{}Content-Length: 0\r\n", member.lines());
-    let signed_out = talk(gate.http, request("POST", "/api/auth:signOut", &headers)).await;
+    let signed_out = send_raw(gate.http, request("POST", "/api/auth:signOut", &headers)).await;
     assert_eq!((signed_out.status(), signed_out.body().is_empty()), (200, false), "{}", signed_out.text());
     let at = Instant::now();
     for stream in streams {
@@ -228,7 +228,7 @@ async fn r32_streams_of_a_sign_in_by_password_end_like_all() {
         for stream in streams {
             stream.ended().await;
         }
-        let refused = talk(gate.http, get("/storage/uploads/a.png", &visitor.cookie_line())).await;
+        let refused = send_raw(gate.http, get("/storage/uploads/a.png", &visitor.cookie_line())).await;
         assert_eq!(refused.status(), 401, "{why}: {}", refused.text());
     }
 }
@@ -239,7 +239,7 @@ async fn r16_a_sign_in_by_password_that_nocobase_has_ended_is_over_within_the_re
     let (upstream, setup, gate) =
         stage(|s| s.set("access.browsers", "nocobase").set("session.recheck", "10s")).await;
     let visitor = setup.password_visitor_of(secs(0), secs(0));
-    let ask = async || talk(gate.http, get("/storage/x.png", &visitor.cookie_line())).await.status();
+    let ask = async || send_raw(gate.http, get("/storage/x.png", &visitor.cookie_line())).await.status();
     let checks = || upstream.recorded().own.iter().filter(|r| r.target() == "/api/auth:check").count();
     assert_eq!((ask().await, checks()), (200, 1));
     upstream.recorded().ended = true;
@@ -279,7 +279,7 @@ async fn r32_busy_streams_end_too() {
     let (upstream, setup, gate) = stage(|s| s).await;
     {
         let mut recorded = upstream.recorded();
-        recorded.answers.insert("/ws".into(), SWITCH.to_vec());
+        recorded.responses.insert("/ws".into(), SWITCH.to_vec());
         recorded.endless.insert("/ws".into(), b"\x81\x05hello".to_vec());
         recorded.endless.insert("/events".into(), b"8\r\ndata: 1\n\r\n".to_vec());
     }
@@ -290,16 +290,16 @@ async fn r32_busy_streams_end_too() {
         let headers = format!("{}Origin: http://gate.test\r\n", member.cookie_line());
         let bytes = if path == "/ws" { upgrade(path, &headers) } else { get(path, &headers) };
         stream.write_all(bytes.as_bytes()).await.unwrap();
-        let mut came = Vec::new();
-        assert!(stream.read_buf(&mut came).await.unwrap() > 0);
-        streams.push((path, stream, came));
+        let mut received = Vec::new();
+        assert!(stream.read_buf(&mut received).await.unwrap() > 0);
+        streams.push((path, stream, received));
     }
     let headers = format!("{}Content-Length: 0\r\n", member.lines());
-    assert_eq!(talk(gate.http, request("POST", "/api/auth:signOut", &headers)).await.status(), 200);
-    for (path, mut stream, mut came) in streams {
-        let ended = tokio::time::timeout(secs(10), stream.read_to_end(&mut came)).await;
+    assert_eq!(send_raw(gate.http, request("POST", "/api/auth:signOut", &headers)).await.status(), 200);
+    for (path, mut stream, mut received) in streams {
+        let ended = tokio::time::timeout(secs(10), stream.read_to_end(&mut received)).await;
         assert!(ended.is_ok(), "{path} goes on");
-        assert!(path != "/ws" || is_closed(&came), "it ends without a word: {} bytes", came.len());
+        assert!(path != "/ws" || is_closed(&received), "it ends without a word: {} bytes", received.len());
     }
 }
 
@@ -358,7 +358,7 @@ async fn r32_a_tunnel_that_is_not_read_ends() {
     let (upstream, setup, gate) = stage(|s| s).await;
     {
         let mut recorded = upstream.recorded();
-        recorded.answers.insert("/ws".into(), SWITCH.to_vec());
+        recorded.responses.insert("/ws".into(), SWITCH.to_vec());
         let mut piece = b"\x82\x7e\xff\x00".to_vec();
         piece.resize(4 + 0xff00, 0);
         recorded.endless.insert("/ws".into(), piece);
@@ -369,7 +369,7 @@ async fn r32_a_tunnel_that_is_not_read_ends() {
     stream.write_all(upgrade("/ws", &headers).as_bytes()).await.unwrap();
     let tunnels = async || {
         let metrics =
-            talk(gate.ops, "GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.text();
+            send_raw(gate.ops, "GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.text();
         let line =
             metrics.lines().find_map(|l| l.strip_prefix("wecom_gate_websockets_open ")).map(str::to_owned);
         line.unwrap_or_else(|| panic!("{metrics}"))
@@ -383,7 +383,7 @@ async fn r32_a_tunnel_that_is_not_read_ends() {
     })
     .await;
     let headers = format!("{}Content-Length: 0\r\n", member.lines());
-    assert_eq!(talk(gate.http, request("POST", "/api/auth:signOut", &headers)).await.status(), 200);
+    assert_eq!(send_raw(gate.http, request("POST", "/api/auth:signOut", &headers)).await.status(), 200);
     eventually("it ends", async || tunnels().await == "0").await;
 }
 
@@ -394,7 +394,7 @@ async fn r32_nothing_passes_after_the_end() {
     let member = setup.visitor();
     let mut open = Open::new(&upstream, &gate, &member, KINDS[0]).await;
     let headers = format!("{}Content-Length: 0\r\n", member.lines());
-    assert_eq!(talk(gate.http, request("POST", "/api/auth:signOut", &headers)).await.status(), 200);
+    assert_eq!(send_raw(gate.http, request("POST", "/api/auth:signOut", &headers)).await.status(), 200);
     let _ = open.stream.write_all(&frame("late")).await;
     ends(&mut open.stream).await;
     assert!(upstream.recorded().tunnelled.is_empty());
@@ -412,7 +412,7 @@ async fn r32_cost_of_five_thousand_idle_websockets() {
         let mut stream = TcpStream::connect(gate.http).await.unwrap();
         let headers = format!("{}Origin: http://gate.test\r\n", setup.visitor().cookie_line());
         stream.write_all(upgrade("/ws", &headers).as_bytes()).await.unwrap();
-        assert_eq!(read_answer(&mut stream).await.status(), 101);
+        assert_eq!(read_response(&mut stream).await.status(), 101);
         open.push(stream);
     }
     // What opening them has left to do.

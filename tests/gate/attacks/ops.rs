@@ -1,6 +1,6 @@
 //! R5: the operator's paths are on the operator's listener, by exact path, and nowhere else.
 
-use crate::support::raw::{WECOM, gate, get, request, talk};
+use crate::support::raw::{WECOM, gate, get, request, send_raw};
 
 const PATHS: [&str; 5] = ["/livez", "/readyz", "/servez", "/metrics", "/version"];
 
@@ -9,20 +9,20 @@ async fn r05_on_the_public_listener_the_operators_paths_are_nothing_special() {
     let (upstream, setup, gate) = gate().await;
     let member = setup.visitor();
     for path in PATHS.iter().chain(&["/healthz", "/debug/pprof/", "/ping", "/-/healthy"]) {
-        let answer = talk(gate.http, get(path, "User-Agent: kube-probe/1.30\r\nAccept: */*\r\n")).await;
-        assert_eq!(answer.status(), 401, "{path}: {}", answer.text());
-        let answer =
-            talk(gate.http, get(path, &format!("Accept: text/html\r\nUser-Agent: {WECOM}\r\n"))).await;
-        assert_eq!(answer.status(), 302, "{path}: {}", answer.text());
+        let response = send_raw(gate.http, get(path, "User-Agent: kube-probe/1.30\r\nAccept: */*\r\n")).await;
+        assert_eq!(response.status(), 401, "{path}: {}", response.text());
+        let response =
+            send_raw(gate.http, get(path, &format!("Accept: text/html\r\nUser-Agent: {WECOM}\r\n"))).await;
+        assert_eq!(response.status(), 302, "{path}: {}", response.text());
         assert!(upstream.take().is_empty());
-        let answer = talk(gate.http, get(path, &member.lines())).await;
+        let response = send_raw(gate.http, get(path, &member.lines())).await;
         assert_eq!(
-            (answer.status(), upstream.take().len()),
+            (response.status(), upstream.take().len()),
             (200, 1),
             "{path} is NocoBase's: {}",
-            answer.text()
+            response.text()
         );
-        assert!(!answer.text().contains("wecom_gate_"));
+        assert!(!response.text().contains("wecom_gate_"));
     }
 }
 
@@ -32,7 +32,7 @@ async fn r05_the_operators_listener_serves_five_paths_and_forwards_nothing() {
     let member = setup.visitor();
     for path in PATHS {
         // The stand-in has no health check, so it may not be ready; it responds all the same.
-        let status = talk(gate.ops, get(path, "")).await.status();
+        let status = send_raw(gate.ops, get(path, "")).await.status();
         assert!(matches!(status, 200 | 503), "{path}: {status}");
     }
     for path in [
@@ -49,10 +49,10 @@ async fn r05_the_operators_listener_serves_five_paths_and_forwards_nothing() {
         "/livez/../admin",
         "/metrics;x",
     ] {
-        let status = talk(gate.ops, get(path, &member.lines())).await.status();
+        let status = send_raw(gate.ops, get(path, &member.lines())).await.status();
         assert!(matches!(status, 400 | 404), "{path}: {status}");
     }
-    let status = talk(gate.ops, request("POST", "/livez", "Content-Length: 0\r\n")).await.status();
+    let status = send_raw(gate.ops, request("POST", "/livez", "Content-Length: 0\r\n")).await.status();
     assert_eq!(status, 405);
     assert!(upstream.take().is_empty());
 }

@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::support::browser::CHROME;
-use crate::support::raw::{Setup, frame, gate_with, read_answer, request, talk, upgrade};
+use crate::support::raw::{Setup, frame, gate_with, read_response, request, send_raw, upgrade};
 use crate::support::{Browser, PATIENCE, Stage, eventually};
 
 /// What browsers, old and new, send with a form or an image of another site.
@@ -53,9 +53,14 @@ async fn r40_no_other_site_signs_a_browser_in() {
             for (method, target) in CALLS {
                 for elsewhere in ELSEWHERE {
                     let headers = format!("{lines}{elsewhere}Content-Length: 0\r\n");
-                    let answer = talk(gate.http, request(method, target, &headers)).await;
-                    assert_eq!(answer.status(), 403, "{way}: {method} {target} {headers}: {}", answer.text());
-                    assert!(answer.text().contains("CROSS_SITE"), "{way}: {}", answer.text());
+                    let response = send_raw(gate.http, request(method, target, &headers)).await;
+                    assert_eq!(
+                        response.status(),
+                        403,
+                        "{way}: {method} {target} {headers}: {}",
+                        response.text()
+                    );
+                    assert!(response.text().contains("CROSS_SITE"), "{way}: {}", response.text());
                 }
             }
         }
@@ -64,8 +69,8 @@ async fn r40_no_other_site_signs_a_browser_in() {
         for own in ["Origin: http://gate.test\r\n", "Sec-Fetch-Site: same-origin\r\nSec-Fetch-Mode: cors\r\n"]
         {
             let headers = format!("{own}Content-Length: 0\r\n");
-            let answer = talk(gate.http, request("POST", "/api/auth:signIn", &headers)).await;
-            assert_eq!(answer.status(), 200, "{way}: {own}");
+            let response = send_raw(gate.http, request("POST", "/api/auth:signIn", &headers)).await;
+            assert_eq!(response.status(), 200, "{way}: {own}");
             assert_eq!(upstream.take().len(), 1, "{way}: {own}");
         }
     }
@@ -84,13 +89,13 @@ async fn form(version: &'static str) -> Stage {
 async fn signed_in(stage: &Stage) -> (Browser, String) {
     let mut chrome = Browser::new(&stage.gate, CHROME);
     let sign_in = chrome.fetch(Method::POST, "/api/auth:signIn").header("origin", "http://gate.test");
-    let answer = chrome.send(sign_in.json(&json!({ "account": "anna", "password": "secret" }))).await;
-    assert_eq!(answer.status, 200, "{}", answer.body);
-    let token = answer.json()["data"]["token"].as_str().unwrap().to_owned();
+    let response = chrome.send(sign_in.json(&json!({ "account": "anna", "password": "secret" }))).await;
+    assert_eq!(response.status, 200, "{}", response.body);
+    let token = response.json()["data"]["token"].as_str().unwrap().to_owned();
     chrome.cookies.clear();
-    let answer = chrome.send(check(&chrome, &token)).await;
-    assert_eq!(answer.status, 200, "{}", answer.body);
-    assert!(answer.sets(COOKIE), "{:?}", answer.set_cookies());
+    let response = chrome.send(check(&chrome, &token)).await;
+    assert_eq!(response.status, 200, "{}", response.body);
+    assert!(response.sets(COOKIE), "{:?}", response.set_cookies());
     (chrome, token)
 }
 
@@ -117,7 +122,7 @@ async fn open(stage: &Stage, browser: &Browser, path: &str) -> TcpStream {
     let headers = format!("Cookie: {}\r\nOrigin: http://gate.test\r\n", cookies.join("; "));
     let mut stream = TcpStream::connect(stage.gate.http).await.unwrap();
     stream.write_all(upgrade(path, &headers).as_bytes()).await.unwrap();
-    assert_eq!(read_answer(&mut stream).await.status(), 101, "{path}");
+    assert_eq!(read_response(&mut stream).await.status(), 101, "{path}");
     stream
 }
 
@@ -183,8 +188,8 @@ async fn r40_no_other_site_gives_a_browser_the_session_of_its_choice() {
         ("another call", plain("/api/users:list").header("sec-fetch-site", "same-origin")),
         ("a key", check(&victim, &raw_key(&stage))),
     ] {
-        let answer = victim.clone().send(request).await;
-        assert!(!answer.sets(COOKIE), "{what}: {:?}", answer.set_cookies());
+        let response = victim.clone().send(request).await;
+        assert!(!response.sets(COOKIE), "{what}: {:?}", response.set_cookies());
     }
     // Nor does a cookie count for what another site asks for.
     let file = theirs.request(Method::GET, "/storage/uploads/a.png");

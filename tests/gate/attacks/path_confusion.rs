@@ -1,6 +1,6 @@
 //! R1, R2, R6: what is decided on is what is forwarded, and nothing but method and path makes a request public.
 
-use crate::support::raw::{gate, gate_with, get, request, talk};
+use crate::support::raw::{gate, gate_with, get, request, send_raw};
 
 /// Paths that two parsers could read differently.
 const CONFUSING: &[&str] = &[
@@ -49,8 +49,8 @@ async fn r01_what_parsers_read_differently_never_reaches_nocobase() {
     let member = setup.visitor();
     for path in CONFUSING {
         for headers in [String::new(), member.lines()] {
-            let answer = talk(gate.http, get(path, &headers)).await;
-            assert_eq!(answer.status(), 400, "{path}: {}", answer.text());
+            let response = send_raw(gate.http, get(path, &headers)).await;
+            assert_eq!(response.status(), 400, "{path}: {}", response.text());
         }
     }
     // Bytes that no URL has: refused, or at most not a pass.
@@ -59,8 +59,8 @@ async fn r01_what_parsers_read_differently_never_reaches_nocobase() {
     {
         let bytes =
             [b"GET ", path, b" HTTP/1.1\r\nHost: gate.test\r\n", member.lines().as_bytes(), b"\r\n"].concat();
-        let answer = talk(gate.http, bytes).await;
-        assert!(matches!(answer.status(), 0 | 400), "{path:?}: {}", answer.text());
+        let response = send_raw(gate.http, bytes).await;
+        assert!(matches!(response.status(), 0 | 400), "{path:?}: {}", response.text());
     }
     assert!(upstream.take().is_empty());
 }
@@ -80,8 +80,8 @@ async fn r01_one_spelling_reaches_nocobase() {
         ("/api/orders/%5c%23%3f%25%3b/items:list", member.lines(), "/api/orders/%5C%23%3F%25%3B/items:list"),
         ("/api/orders/A%252F001/items?a=%2F", member.lines(), "/api/orders/A%252F001/items?a=%2F"),
     ] {
-        let answer = talk(gate.http, get(sent, &headers)).await;
-        assert_eq!(answer.status(), 200, "{sent}: {}", answer.text());
+        let response = send_raw(gate.http, get(sent, &headers)).await;
+        assert_eq!(response.status(), 200, "{sent}: {}", response.text());
         let seen = upstream.take();
         assert_eq!(seen.len(), 1, "{sent}");
         assert_eq!(seen[0].target(), forwarded);
@@ -93,14 +93,14 @@ async fn r01_a_key_with_encoded_delimiters_passes_no_rule_and_no_stranger() {
     let (upstream, setup, gate) = gate_with(|s| s.set("access.public", vec!["* /**"])).await;
     for key in ["A%2F001", "%5C", "%23", "A%252F"] {
         let path = format!("/api/orders/{key}/items:list");
-        let answer = talk(gate.http, get(&path, "")).await;
-        assert_eq!(answer.status(), 401, "{path}: {}", answer.text());
+        let response = send_raw(gate.http, get(&path, "")).await;
+        assert_eq!(response.status(), 401, "{path}: {}", response.text());
         assert!(upstream.take().is_empty(), "{path}");
-        let answer = talk(gate.http, get(&path, &setup.visitor().lines())).await;
-        assert_eq!((answer.status(), upstream.take().len()), (200, 1), "{path}: {}", answer.text());
+        let response = send_raw(gate.http, get(&path, &setup.visitor().lines())).await;
+        assert_eq!((response.status(), upstream.take().len()), (200, 1), "{path}: {}", response.text());
     }
-    let answer = talk(gate.http, get("/api/orders/A%20001/items:list", "")).await;
-    assert_eq!((answer.status(), upstream.take().len()), (200, 1), "{}", answer.text());
+    let response = send_raw(gate.http, get("/api/orders/A%20001/items:list", "")).await;
+    assert_eq!((response.status(), upstream.take().len()), (200, 1), "{}", response.text());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -128,17 +128,17 @@ async fn r02_nothing_but_method_and_path_makes_a_request_public() {
         ("GET", "/api/secret", "X-Forwarded-For: 127.0.0.1\r\nX-Real-IP: 127.0.0.1\r\n"),
         ("GET", "/api/secret?token=x", ""),
     ] {
-        let answer = talk(gate.http, request(method, target, headers)).await;
-        assert!((400..500).contains(&answer.status()), "{method} {target} {headers}: {}", answer.text());
+        let response = send_raw(gate.http, request(method, target, headers)).await;
+        assert!((400..500).contains(&response.status()), "{method} {target} {headers}: {}", response.text());
     }
     // `#` is no part of any request's target.
-    let answer = talk(gate.http, get("/api/secret#/api/public", "")).await;
-    assert!((400..500).contains(&answer.status()), "{}", answer.text());
+    let response = send_raw(gate.http, get("/api/secret#/api/public", "")).await;
+    assert!((400..500).contains(&response.status()), "{}", response.text());
     assert!(upstream.take().is_empty());
     // The public path itself is open, whatever else the request has.
     for headers in ["", "User-Agent: GoogleHC/1.0\r\nX-Original-URI: /api/secret\r\n"] {
-        let answer = talk(gate.http, get("/api/public?x=/api/secret", headers)).await;
-        assert_eq!((answer.status(), upstream.take().len()), (200, 1), "{}", answer.text());
+        let response = send_raw(gate.http, get("/api/public?x=/api/secret", headers)).await;
+        assert_eq!((response.status(), upstream.take().len()), (200, 1), "{}", response.text());
     }
 }
 
@@ -166,8 +166,9 @@ async fn r06_requests_without_a_path_are_refused_and_harm_nobody() {
             .replace("/wecom-gate/logout", "*"),
     ];
     for (tls, line) in [false, true].into_iter().flat_map(|tls| lines.iter().map(move |line| (tls, line))) {
-        let answer = setup.talk_over(&gate, tls, format!("{line}{}", get("/api/public?second", ""))).await;
-        assert!(matches!(answer.status(), 0 | 400 | 404 | 405 | 421), "{line}: {}", answer.text());
+        let response =
+            setup.send_raw_over(&gate, tls, format!("{line}{}", get("/api/public?second", ""))).await;
+        assert!(matches!(response.status(), 0 | 400 | 404 | 405 | 421), "{line}: {}", response.text());
         let seen = upstream.take();
         assert!(seen.iter().all(|r| r.target() == "/api/public?second"), "{line}: {seen:?}");
         assert!(upstream.recorded().garbage.is_empty(), "{line}: {:?}", upstream.recorded().garbage);
@@ -176,8 +177,8 @@ async fn r06_requests_without_a_path_are_refused_and_harm_nobody() {
     // The absolute form of our own address is the same request, and is forwarded in the usual form.
     for (tls, scheme) in [(false, "http"), (true, "https")] {
         let absolute = get(&format!("{scheme}://gate.test/api/public?x"), "");
-        let answer = setup.talk_over(&gate, tls, absolute).await;
-        assert_eq!(answer.status(), 200, "{}", answer.text());
+        let response = setup.send_raw_over(&gate, tls, absolute).await;
+        assert_eq!(response.status(), 200, "{}", response.text());
         assert_eq!(upstream.take()[0].target(), "/api/public?x");
     }
 }

@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::support::raw::{HOST, Setup, Upstream, gate_with, get, read_all, read_answer, request, talk};
+use crate::support::raw::{
+    HOST, Setup, Upstream, gate_with, get, read_all, read_response, request, send_raw,
+};
 
 /// Keep-alive that Pingora switched off must not be switched on again: what follows on the connection is not to be
 /// trusted, or the client does not expect more.
@@ -31,9 +33,9 @@ async fn r28_connections_that_are_to_be_closed_are_closed() {
             let second = get("/api/public?second", "");
             // Alone too: Pingora closes a connection on which more has come already, whatever its keep-alive.
             for behind in ["", &second] {
-                let answer = setup.talk_over(&gate, tls, format!("{bytes}{behind}")).await;
-                assert!(answer.closed, "{what}: left open: {}", answer.text());
-                assert!(answer.count() <= 1, "{what}: {}", answer.text());
+                let response = setup.send_raw_over(&gate, tls, format!("{bytes}{behind}")).await;
+                assert!(response.closed, "{what}: left open: {}", response.text());
+                assert!(response.count() <= 1, "{what}: {}", response.text());
             }
             assert!(upstream.take().iter().all(|r| !r.target().contains("second")), "{what}");
         }
@@ -42,7 +44,7 @@ async fn r28_connections_that_are_to_be_closed_are_closed() {
         for _ in 0..3 {
             line.write_all(get("/api/public", "").as_bytes()).await.unwrap();
             line.flush().await.unwrap();
-            assert_eq!(read_answer(&mut line).await.status(), 200);
+            assert_eq!(read_response(&mut line).await.status(), 200);
         }
     }
 }
@@ -82,9 +84,9 @@ async fn r17_bodies_that_the_gate_reads_are_never_forwarded() {
         let bytes = request("POST", target, &format!("Content-Length: {size}\r\n")) + &body;
         for tls in [false, true] {
             let began = Instant::now();
-            let answer = setup.talk_over(&gate, tls, &bytes).await;
+            let response = setup.send_raw_over(&gate, tls, &bytes).await;
             // A client that is refused in the middle of a large body may find the connection gone.
-            assert!(matches!(answer.status(), 0 | 400 | 403 | 413), "{size}: {}", answer.text());
+            assert!(matches!(response.status(), 0 | 400 | 403 | 413), "{size}: {}", response.text());
             assert!(began.elapsed() < Duration::from_secs(7), "{size}: {:?}", began.elapsed());
         }
     }
@@ -103,8 +105,8 @@ async fn r17_large_bodies_are_streamed_to_the_last_byte() {
             request("POST", "/api/public", &format!("Content-Length: {}\r\n", body.len())) + &body,
             request("POST", "/api/public", "Transfer-Encoding: chunked\r\n") + &chunk,
         ] {
-            let answer = setup.talk_over(&gate, tls, &bytes).await;
-            assert_eq!(answer.status(), 200, "{}", answer.text());
+            let response = setup.send_raw_over(&gate, tls, &bytes).await;
+            assert_eq!(response.status(), 200, "{}", response.text());
             let seen = upstream.take();
             assert_eq!(seen.len(), 1);
             assert!(seen[0].body == body.as_bytes(), "{} of {} bytes", seen[0].body.len(), body.len());
@@ -128,7 +130,7 @@ async fn odd_trust_stores_do_not_keep_the_gate_from_starting() {
         ("SSL_CERT_FILE", path("empty.pem")),
     ] {
         let (upstream, _setup, gate) = gate_with(|s| s.environment(name, &value)).await;
-        assert_eq!(talk(gate.http, get("/api/public", "")).await.status(), 200, "{name}={value}");
+        assert_eq!(send_raw(gate.http, get("/api/public", "")).await.status(), 200, "{name}={value}");
         assert_eq!(upstream.take().len(), 1);
         let written = gate.written_until_now().await;
         assert!(!written.contains("panicked"), "{written}");
@@ -141,7 +143,7 @@ async fn r17_stalled_bodies_are_given_up_in_both_directions() {
     let upstream = Upstream::start().await;
     let setup = Setup::new(upstream.address).https().set("limits.body_timeout", "1s");
     let gate = setup.start().await;
-    upstream.answer("/api/public", "200 OK", "", &"x".repeat(64 << 20));
+    upstream.set_response("/api/public", "200 OK", "", &"x".repeat(64 << 20));
     for tls in [false, true] {
         let began = Instant::now();
         let mut line = setup.line(&gate, tls).await;
@@ -150,8 +152,8 @@ async fn r17_stalled_bodies_are_given_up_in_both_directions() {
         line.write_all(half.as_bytes()).await.unwrap();
         line.write_all(b"only this").await.unwrap();
         line.flush().await.unwrap();
-        let answer = read_all(&mut line).await;
-        assert!(answer.closed && answer.status() != 200, "tls {tls}: {}", answer.text());
+        let response = read_all(&mut line).await;
+        assert!(response.closed && response.status() != 200, "tls {tls}: {}", response.text());
         assert!(began.elapsed() < Duration::from_secs(6), "tls {tls}: {:?}", began.elapsed());
         // Asks for 64 MiB and reads none of it until long after.
         let mut line = setup.line(&gate, tls).await;

@@ -1,6 +1,6 @@
 //! R2: the words of `access.public` open calls for visitors without a name. What passes by a word passes anonymously.
 
-use crate::support::raw::{Gate, Setup, Upstream, get, request, talk};
+use crate::support::raw::{Gate, Setup, Upstream, get, request, send_raw};
 
 async fn gate_with(words: &[&str], api_keys: bool) -> (Upstream, Setup, Gate) {
     let upstream = Upstream::start().await;
@@ -27,7 +27,7 @@ async fn r02_no_credential_passes_by_a_word() {
         (format!("/api/orders:publicSubmit?token={key}"), format!("Authorization: Bearer {key}\r\n")),
     ] {
         let headers = format!("{headers}X-Form-Token: form\r\nContent-Length: 2\r\n");
-        let got = talk(gate.http, request("POST", &target, &headers) + "{}").await;
+        let got = send_raw(gate.http, request("POST", &target, &headers) + "{}").await;
         assert_eq!(got.status(), 200, "{target} {headers}: {}", got.text());
         let seen = upstream.take();
         assert_eq!(seen.len(), 1);
@@ -39,12 +39,12 @@ async fn r02_no_credential_passes_by_a_word() {
     let headers = format!(
         "Cookie: nb_pf_1=a; nb_auth_token_main={key}; nb_authenticator_main=basic\r\nContent-Length: 0\r\n"
     );
-    assert_eq!(talk(gate.http, request("POST", "/api/orders:create", &headers)).await.status(), 200);
+    assert_eq!(send_raw(gate.http, request("POST", "/api/orders:create", &headers)).await.status(), 200);
     assert_eq!(upstream.take()[0].header("cookie"), Some("nb_pf_1=a"));
     // Where the word opens nothing, a key that does not count opens nothing either.
     for target in ["/api/orders:update", "/api/users:list", "/api/orders:createMany"] {
         let headers = format!("Authorization: Bearer {key}\r\nX-Form-Token: form\r\nContent-Length: 0\r\n");
-        assert_eq!(talk(gate.http, request("POST", target, &headers)).await.status(), 401, "{target}");
+        assert_eq!(send_raw(gate.http, request("POST", target, &headers)).await.status(), 401, "{target}");
     }
     assert!(upstream.take().is_empty());
 }
@@ -54,10 +54,10 @@ async fn r02_keys_and_members_pass_where_a_word_does_too() {
     let (upstream, setup, gate) = gate_with(&["@public-forms"], true).await;
     let key = format!("Bearer {}", setup.api_key());
     let headers = format!("Authorization: {key}\r\nContent-Length: 0\r\n");
-    assert_eq!(talk(gate.http, request("POST", "/api/orders:create", &headers)).await.status(), 200);
+    assert_eq!(send_raw(gate.http, request("POST", "/api/orders:create", &headers)).await.status(), 200);
     assert_eq!(upstream.take()[0].header("authorization"), Some(key.as_str()));
     let headers = format!("{}Content-Length: 0\r\n", setup.visitor().lines());
-    assert_eq!(talk(gate.http, request("POST", "/api/orders:create", &headers)).await.status(), 200);
+    assert_eq!(send_raw(gate.http, request("POST", "/api/orders:create", &headers)).await.status(), 200);
     let seen = upstream.take();
     let calls: Vec<_> = seen.iter().filter(|r| r.target() == "/api/orders:create").collect();
     assert!(
@@ -88,7 +88,7 @@ async fn r02_an_installed_app_finds_its_files_without_a_session() {
         ("/admin", 401),
     ] {
         let got =
-            talk(gate.http, get(target, "Sec-Fetch-Mode: no-cors\r\nSec-Fetch-Dest: manifest\r\n")).await;
+            send_raw(gate.http, get(target, "Sec-Fetch-Mode: no-cors\r\nSec-Fetch-Dest: manifest\r\n")).await;
         assert_eq!(got.status(), status, "{target}: {}", got.text());
         assert_eq!(upstream.take().len(), usize::from(status == 200), "{target}");
     }
@@ -112,7 +112,7 @@ async fn r02_no_credential_passes_by_a_temporary_link() {
             format!("Cookie: nb_auth_token_main={key}\r\n"),
         ),
     ] {
-        let got = talk(gate.http, get(&target, &headers)).await;
+        let got = send_raw(gate.http, get(&target, &headers)).await;
         assert_eq!(got.status(), 200, "{target}: {}", got.text());
         let seen = upstream.take();
         assert!(seen[0].target().ends_with("temporaryAccessToken=x"), "{}", seen[0].head);
@@ -120,7 +120,8 @@ async fn r02_no_credential_passes_by_a_temporary_link() {
     }
     let headers = format!("Authorization: Bearer {key}\r\n");
     let got =
-        talk(gate.http, get("/files/main/main/attachments/1.docx?temporaryAccessToken=x", &headers)).await;
+        send_raw(gate.http, get("/files/main/main/attachments/1.docx?temporaryAccessToken=x", &headers))
+            .await;
     assert_eq!(got.status(), 401, "{}", got.text());
     assert!(upstream.take().is_empty());
 }

@@ -9,7 +9,7 @@ use wecom_gate::shared::Ending;
 
 use crate::redis::{GETTOKEN, file, is_up, number, on_both, ops, refused_after, state_of, trouble, two};
 use crate::support::config::KEY;
-use crate::support::raw::{gate_with, get, request, talk};
+use crate::support::raw::{gate_with, get, request, send_raw};
 use crate::support::{HOST, Redis, Stage, becomes, eventually};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -97,8 +97,8 @@ async fn r07_r13_entries_of_others_in_redis_are_ignored() {
     let mark = Callback { code: "x", state, cookie: b"" }.state_key();
     let name: String = mark.iter().map(|b| format!("{b:02x}")).collect();
     let _: String = redis.ask_parts(&["SET", &format!("wecom-gate:http://{HOST}:callback:{name}"), &good]);
-    let answer = phone.visit(&callback).await;
-    assert!(answer.sets("wecom_gate"), "works alone: {}", answer.body);
+    let response = phone.visit(&callback).await;
+    assert!(response.sets("wecom_gate"), "works alone: {}", response.body);
     let ignored = r#"wecom_gate_redis_ignored_total{operation="callback"}"#;
     becomes("it is counted", Some(1.0), async || number(&stage.gate, ignored).await).await;
 
@@ -197,7 +197,7 @@ async fn r34_two_hundred_sign_outs_at_once_all_reach_the_other_node() {
     let members: Vec<_> = (0..200).map(|_| setup.visitor()).collect();
     for member in &members {
         for gate in [&here, &there] {
-            assert_eq!(talk(gate.http, get("/api/x", &member.lines())).await.status(), 200);
+            assert_eq!(send_raw(gate.http, get("/api/x", &member.lines())).await.status(), 200);
         }
     }
     redis.down();
@@ -205,14 +205,14 @@ async fn r34_two_hundred_sign_outs_at_once_all_reach_the_other_node() {
     for member in &members {
         let (to, cookie) = (here.http, member.cookie_line());
         let post = format!("{cookie}Origin: http://gate.test\r\nContent-Length: 0\r\n");
-        all.spawn(async move { talk(to, request("POST", "/wecom-gate/logout", &post)).await.status() });
+        all.spawn(async move { send_raw(to, request("POST", "/wecom-gate/logout", &post)).await.status() });
     }
     let statuses = all.join_all().await;
     assert!(statuses.iter().all(|status| *status == 303), "{statuses:?}");
     redis.up();
     for member in &members {
         eventually("the other node knows", async || {
-            talk(there.http, get("/api/x", &member.lines())).await.status() == 401
+            send_raw(there.http, get("/api/x", &member.lines())).await.status() == 401
         })
         .await;
     }

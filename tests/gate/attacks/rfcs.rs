@@ -5,11 +5,11 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::support::raw::{
-    Gate, HOST, Upstream, Visitor, gate, gate_with, get, read_answer, request, talk, upgrade,
+    Gate, HOST, Upstream, Visitor, gate, gate_with, get, read_response, request, send_raw, upgrade,
 };
 
-fn answer(upstream: &Upstream, raw: &str) {
-    upstream.recorded().answers.insert("/api/public".into(), raw.as_bytes().to_vec());
+fn set_raw_response(upstream: &Upstream, raw: &str) {
+    upstream.recorded().responses.insert("/api/public".into(), raw.as_bytes().to_vec());
 }
 
 fn old(target: &str, headers: &str) -> String {
@@ -32,10 +32,10 @@ async fn clients_of_http_1_0_get_no_chunks_and_nothing_in_between() {
         ("HTTP/1.1 404 Not Found\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nno\r\n0\r\n\r\n".into(), "no"),
         ("HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n".into(), ""),
     ] {
-        answer(&upstream, &raw);
+        set_raw_response(&upstream, &raw);
         for tls in [false, true] {
             for headers in ["", "Connection: keep-alive\r\n", "Expect: 100-continue\r\n"] {
-                let got = setup.talk_over(&gate, tls, old("/api/public", headers)).await;
+                let got = setup.send_raw_over(&gate, tls, old("/api/public", headers)).await;
                 assert_eq!(got.body(), body, "{raw:?} {headers:?}: {}", got.text());
                 assert_eq!(got.header("transfer-encoding"), None, "{}", got.text());
                 assert_eq!(got.count(), 1, "{}", got.text());
@@ -45,11 +45,11 @@ async fn clients_of_http_1_0_get_no_chunks_and_nothing_in_between() {
                 }
             }
         }
-        let new = talk(gate.http, get("/api/public", "")).await;
+        let new = send_raw(gate.http, get("/api/public", "")).await;
         assert!(new.text().starts_with("HTTP/1.1"), "{}", new.text());
     }
     // Other requests of such clients, and the gate's own responses.
-    answer(&upstream, chunked);
+    set_raw_response(&upstream, chunked);
     for (what, line, status) in [
         ("HEAD", format!("HEAD /api/public HTTP/1.0\r\nHost: {HOST}\r\n\r\n"), 401),
         ("a body", format!("POST /api/public HTTP/1.0\r\nHost: {HOST}\r\nContent-Length: 2\r\n\r\nhi"), 200),
@@ -61,23 +61,23 @@ async fn clients_of_http_1_0_get_no_chunks_and_nothing_in_between() {
         ("no host", "GET /api/public HTTP/1.0\r\n\r\n".to_owned(), 400),
         ("an odd query", old("/api/public?{", ""), 200),
     ] {
-        let got = setup.talk_over(&gate, true, line).await;
+        let got = setup.send_raw_over(&gate, true, line).await;
         assert_eq!(got.status(), status, "{what}: {}", got.text());
         assert_eq!(got.header("transfer-encoding"), None, "{what}: {}", got.text());
         assert_eq!(got.count(), 1, "{what}: {}", got.text());
         assert!(got.closed || got.header("content-length").is_some(), "{what}: {}", got.text());
     }
     // The same of pages that the gate changes.
-    answer(
+    set_raw_response(
         &upstream,
         &chunked.replace("OK\r\n", "OK\r\nContent-Type: text/html\r\n").replace("hello", "<head"),
     );
-    let got = talk(gate.http, old("/api/public", "")).await;
+    let got = send_raw(gate.http, old("/api/public", "")).await;
     assert_eq!(got.body(), "<head world", "{}", got.text());
-    upstream.answer("/admin", "200 OK", "Content-Type: text/html\r\n", "<head></head>");
+    upstream.set_response("/admin", "200 OK", "Content-Type: text/html\r\n", "<head></head>");
     let page = "Accept: text/html\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64) Chrome/140.0\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\n";
     let headers = format!("Connection: keep-alive\r\n{}{page}", setup.visitor().cookie_line());
-    let got = setup.talk_over(&gate, true, old("/admin", &headers)).await;
+    let got = setup.send_raw_over(&gate, true, old("/admin", &headers)).await;
     assert!(got.body().starts_with("<head><script") && got.closed, "{}", got.text());
     assert_eq!(got.header("connection").as_deref(), Some("close"), "{}", got.text());
 }
@@ -101,9 +101,12 @@ async fn nothing_of_the_connection_to_nocobase_reaches_the_client() {
         "Connection: upgrade, te\r\nUpgrade: websocket\r\nTE: gzip\r\n",
         "Connection: keep-alive\r\nConnection: trailer\r\nTrailer: X-Sum\r\n",
     ] {
-        answer(&upstream, &format!("HTTP/1.1 200 OK\r\n{headers}X-End: 1\r\nContent-Length: 2\r\n\r\nhi"));
+        set_raw_response(
+            &upstream,
+            &format!("HTTP/1.1 200 OK\r\n{headers}X-End: 1\r\nContent-Length: 2\r\n\r\nhi"),
+        );
         for tls in [false, true] {
-            let got = setup.talk_over(&gate, tls, get("/api/public", "")).await;
+            let got = setup.send_raw_over(&gate, tls, get("/api/public", "")).await;
             assert_eq!((got.status(), got.body().as_str()), (200, "hi"), "{}", got.text());
             for gone in ["keep-alive", "x-hop", "x-other", "proxy-connection", "trailer", "upgrade", "te"] {
                 assert_eq!(got.header(gone), None, "{headers:?}: {}", got.text());
@@ -116,11 +119,14 @@ async fn nothing_of_the_connection_to_nocobase_reaches_the_client() {
         assert!(["x-hop", "x-other", "trailer", "te"].iter().all(|n| !got.contains_key(*n)), "{got:?}");
     }
     // What frames the body is no header of the connection, whatever `Connection` names.
-    answer(&upstream, "HTTP/1.1 200 OK\r\nConnection: content-length, close\r\nContent-Length: 2\r\n\r\nhi");
-    let got = talk(gate.http, get("/api/public", "")).await;
+    set_raw_response(
+        &upstream,
+        "HTTP/1.1 200 OK\r\nConnection: content-length, close\r\nContent-Length: 2\r\n\r\nhi",
+    );
+    let got = send_raw(gate.http, get("/api/public", "")).await;
     assert_eq!((got.status(), got.body().as_str()), (200, "hi"), "{}", got.text());
     upstream.take();
-    talk(gate.http, get("/api/public", "Trailer: X-A\r\nTE: trailers\r\nConnection: TE\r\n")).await;
+    send_raw(gate.http, get("/api/public", "Trailer: X-A\r\nTE: trailers\r\nConnection: TE\r\n")).await;
     assert_eq!(upstream.take()[0].header("trailer"), None);
 }
 
@@ -140,12 +146,12 @@ async fn r28_responses_have_one_length_or_none() {
         ("204 No Content\r\n\r\n", 204, None, ""),
         ("304 Not Modified\r\nContent-Length: 5\r\n\r\n", 304, Some("5"), ""),
     ] {
-        answer(&upstream, &format!("HTTP/1.1 {raw}"));
+        set_raw_response(&upstream, &format!("HTTP/1.1 {raw}"));
         for tls in [false, true] {
             let mut line = setup.line(&gate, tls).await;
             line.write_all(get("/api/public", "").as_bytes()).await.unwrap();
             line.flush().await.unwrap();
-            let got = read_answer(&mut line).await;
+            let got = read_response(&mut line).await;
             assert_eq!(got.status(), status, "{raw:?}: {}", got.text());
             if status == 502 {
                 assert!(got.body().contains("errors"), "{raw:?}: {}", got.text());
@@ -168,14 +174,14 @@ async fn r31_a_101_that_nobody_asked_for_is_502() {
     for headers in
         ["", "Connection: Upgrade\r\nUpgrade: h2c\r\n", "Connection: Upgrade\r\nUpgrade: websocket\r\n"]
     {
-        answer(&upstream, &switch(headers));
+        set_raw_response(&upstream, &switch(headers));
         for tls in [false, true] {
             for bytes in [
                 get("/api/public", ""),
                 request("POST", "/api/public", "Content-Length: 2\r\n") + "hi",
                 old("/api/public", ""),
             ] {
-                let got = setup.talk_over(&gate, tls, bytes).await;
+                let got = setup.send_raw_over(&gate, tls, bytes).await;
                 assert_eq!(got.status(), 502, "{headers:?}: {}", got.text());
                 assert!(got.closed);
             }
@@ -184,8 +190,8 @@ async fn r31_a_101_that_nobody_asked_for_is_502() {
     }
     // Asked for, but not this one.
     for headers in ["", "Connection: Upgrade\r\nUpgrade: h2c\r\n", "Upgrade: websocket\r\nUpgrade: h2c\r\n"] {
-        upstream.recorded().answers.insert("/ws-public".into(), switch(headers).into_bytes());
-        let got = talk(gate.http, upgrade("/ws-public", "")).await;
+        upstream.recorded().responses.insert("/ws-public".into(), switch(headers).into_bytes());
+        let got = send_raw(gate.http, upgrade("/ws-public", "")).await;
         assert_eq!(got.status(), 502, "{headers:?}: {}", got.text());
     }
     gate.wait_for_lines("label", "nocobase_bad_answer", 6).await;
@@ -225,7 +231,7 @@ async fn refusals_are_complete() {
         ("a path that is none", get("/a/../b", ""), 400),
     ] {
         for tls in [false, true] {
-            let got = setup.talk_over(&gate, tls, &bytes).await;
+            let got = setup.send_raw_over(&gate, tls, &bytes).await;
             assert_eq!(got.status(), status, "{what}: {}", got.text());
             let challenge = got.header("www-authenticate").unwrap_or_default();
             assert_eq!(
@@ -250,7 +256,7 @@ async fn refusals_are_complete() {
         }
     }
     assert_eq!(
-        talk(gate.http, request("OPTIONS", "/wecom-gate/login", "")).await.header("allow").as_deref(),
+        send_raw(gate.http, request("OPTIONS", "/wecom-gate/login", "")).await.header("allow").as_deref(),
         Some("GET")
     );
     assert!(upstream.take().is_empty());
@@ -269,7 +275,7 @@ async fn r03_only_a_trusted_proxy_says_that_it_speaks_tls() {
         let headers =
             if forwarded.is_empty() { String::new() } else { format!("X-Forwarded-Proto: {forwarded}\r\n") };
         for target in ["/api/public", "/api/x", "/wecom-gate/sign-in"] {
-            let got = setup.talk_over(&gate, false, get(target, &headers)).await;
+            let got = setup.send_raw_over(&gate, false, get(target, &headers)).await;
             assert_eq!(
                 got.header("strict-transport-security").is_some(),
                 expected,
@@ -299,14 +305,14 @@ async fn r01_characters_that_node_takes_in_a_query_are_encoded_on_the_way() {
         for tls in [false, true] {
             for target in [format!("/api/public?{query}"), format!("http://{HOST}/api/public?{query}")] {
                 // Whole, and byte by byte.
-                let whole = setup.talk_over(&gate, tls, get(&target, "")).await;
+                let whole = setup.send_raw_over(&gate, tls, get(&target, "")).await;
                 assert_eq!(whole.status(), 200, "{target}: {}", whole.text());
                 let mut line = setup.line(&gate, tls).await;
                 for byte in get(&target, "").as_bytes() {
                     line.write_all(&[*byte]).await.unwrap();
                     line.flush().await.unwrap();
                 }
-                let slow = read_answer(&mut line).await;
+                let slow = read_response(&mut line).await;
                 assert_eq!(slow.status(), 200, "{target}: {}", slow.text());
                 for seen in upstream.take() {
                     assert_eq!(seen.target(), format!("/api/public?{sent}"), "{target}");
@@ -315,13 +321,13 @@ async fn r01_characters_that_node_takes_in_a_query_are_encoded_on_the_way() {
         }
     }
     let invalid = [&b"GET /api/public?a=\xff\xfe HTTP/1.1\r\nHost: gate.test\r\n\r\n"[..]].concat();
-    assert_eq!(talk(gate.http, &invalid).await.status(), 200);
+    assert_eq!(send_raw(gate.http, &invalid).await.status(), 200);
     assert_eq!(upstream.take()[0].target(), "/api/public?a=%FF%FE");
     // A token in such a query is still found, and a long one is still read.
     let token = format!("/api/x?filter={{}}&token={}", "x".repeat(20));
-    assert_eq!(talk(gate.http, get(&token, "")).await.status(), 401);
+    assert_eq!(send_raw(gate.http, get(&token, "")).await.status(), 401);
     let long = format!("/api/public?{}", "{".repeat(6000));
-    assert_eq!(talk(gate.http, get(&long, "")).await.status(), 200);
+    assert_eq!(send_raw(gate.http, get(&long, "")).await.status(), 200);
     assert_eq!(upstream.take()[0].target().len(), "/api/public?".len() + 3 * 6000);
     // Nothing of this makes a path or a second request of anything.
     for target in [
@@ -334,14 +340,14 @@ async fn r01_characters_that_node_takes_in_a_query_are_encoded_on_the_way() {
         "/api/public/..?{",
         "/api//public?\"",
     ] {
-        let got = talk(gate.http, get(target, "")).await;
+        let got = send_raw(gate.http, get(target, "")).await;
         assert!(got.count() <= 1, "{target}: {}", got.text());
         for seen in upstream.take() {
             assert_eq!(seen.target().split('?').next(), Some("/api/public"), "{target}: {}", seen.head);
         }
     }
     let refused = setup
-        .talk_over(&gate, false, "GET /some/\u{1}where?token=secret HTTP/1.1\r\nHost: gate.test\r\n\r\n")
+        .send_raw_over(&gate, false, "GET /some/\u{1}where?token=secret HTTP/1.1\r\nHost: gate.test\r\n\r\n")
         .await;
     assert_eq!(refused.status(), 400, "{}", refused.text());
     let id = refused.header("x-request-id").unwrap();
@@ -389,7 +395,7 @@ async fn r28_pipelining_is_refused_in_so_many_words() {
         for tls in [false, true] {
             for behind in [second.clone(), second[..1].to_owned(), second.repeat(3)] {
                 upstream.take();
-                let got = setup.talk_over(&gate, tls, format!("{first}{behind}")).await;
+                let got = setup.send_raw_over(&gate, tls, format!("{first}{behind}")).await;
                 assert_eq!(got.count(), 1, "{what}: {}", got.text());
                 assert_eq!(got.header("connection").as_deref(), Some("close"), "{what}: {}", got.text());
                 assert!(got.closed, "{what}");
@@ -409,7 +415,7 @@ async fn r28_pipelining_is_refused_in_so_many_words() {
         ] {
             line.write_all(bytes.as_bytes()).await.unwrap();
             line.flush().await.unwrap();
-            let got = read_answer(&mut line).await;
+            let got = read_response(&mut line).await;
             assert_eq!(got.header("connection").as_deref(), Some("keep-alive"), "{}", got.text());
         }
     }
@@ -419,7 +425,7 @@ async fn tunnel(gate: &Gate, member: &Visitor) -> tokio::net::TcpStream {
     let mut stream = tokio::net::TcpStream::connect(gate.http).await.unwrap();
     let headers = format!("{}Origin: http://gate.test\r\n", member.cookie_line());
     stream.write_all(upgrade("/ws", &headers).as_bytes()).await.unwrap();
-    assert_eq!(read_answer(&mut stream).await.status(), 101);
+    assert_eq!(read_response(&mut stream).await.status(), 101);
     stream
 }
 

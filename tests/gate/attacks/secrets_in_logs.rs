@@ -3,7 +3,7 @@
 use http::Method;
 use wecom_sim::{Fault, FaultKind};
 
-use crate::support::raw::talk;
+use crate::support::raw::send_raw;
 use crate::support::{APP_SECRET, Stage, config};
 
 fn parameter<'a>(address: &'a str, name: &str) -> &'a str {
@@ -40,7 +40,7 @@ async fn nothing_secret_is_written(format: &str) {
     let mut browser = stage.phone("zhangsan");
     let page = browser.open("/admin?secret-query=CANARY-QUERY").await;
     // What browsers and programs get to see of the gate, heads included; WeCom's own pages know the phone number.
-    let mut answers = Vec::new();
+    let mut responses = Vec::new();
     secrets.push(("query", "CANARY-QUERY".into()));
     for hop in &page.hops {
         if hop.contains("/wecom-gate/callback?") {
@@ -70,20 +70,20 @@ async fn nothing_secret_is_written(format: &str) {
         let callback = unlucky.up_to_callback("/m").await;
         secrets.push(("code of a failure", parameter(&callback, "code").into()));
         let page = unlucky.visit(&callback).await;
-        answers.extend(page.at.starts_with('/').then(|| format!("{:?}{}", page.headers, page.body)));
+        responses.extend(page.at.starts_with('/').then(|| format!("{:?}{}", page.headers, page.body)));
         stage.wecom().clear_faults();
     }
     stage.wecom().forget_tokens();
     stage.wecom().add_fault(Fault::errcode("/cgi-bin/gettoken", 40001, 2));
     let page = stage.phone("WangWu").open("/m").await;
-    answers.extend(page.at.starts_with('/').then(|| format!("{:?}{}", page.headers, page.body)));
-    let degraded = talk(stage.gate.ops, "GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n").await.text();
+    responses.extend(page.at.starts_with('/').then(|| format!("{:?}{}", page.headers, page.body)));
+    let degraded = send_raw(stage.gate.ops, "GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n").await.text();
     assert!(degraded.contains("wecom_token"), "{degraded}");
     stage.wecom().clear_faults();
     stage.nocobase.fail("/api/users:list", 500, r#"{"errors":[{"message":"CANARY-UPSTREAM-BODY"}]}"#, 1);
     secrets.push(("body", "CANARY-UPSTREAM-BODY".into()));
     let page = stage.phone("WangWu").open("/m").await;
-    answers.extend(page.at.starts_with('/').then(|| format!("{:?}{}", page.headers, page.body)));
+    responses.extend(page.at.starts_with('/').then(|| format!("{:?}{}", page.headers, page.body)));
     for headers in [
         "Authorization: Bearer CANARY-BEARER\r\n",
         "Cookie: wecom_gate=CANARY-COOKIE; other=CANARY-OTHER\r\n",
@@ -94,24 +94,24 @@ async fn nothing_secret_is_written(format: &str) {
             "/wecom-gate/callback?code=CANARY-CODE&state=CANARYSTATE",
             "/wecom-gate/me",
         ] {
-            answers.push(talk(stage.gate.http, crate::support::raw::get(target, headers)).await.text());
+            responses.push(send_raw(stage.gate.http, crate::support::raw::get(target, headers)).await.text());
         }
     }
     secrets.push(("whatever a client sent", "CANARY".into()));
 
-    let metrics = talk(stage.gate.ops, "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").await.text();
-    let ready = talk(stage.gate.ops, "GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n").await.text();
-    let version = talk(stage.gate.ops, "GET /version HTTP/1.1\r\nHost: x\r\n\r\n").await.text();
+    let metrics = send_raw(stage.gate.ops, "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").await.text();
+    let ready = send_raw(stage.gate.ops, "GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n").await.text();
+    let version = send_raw(stage.gate.ops, "GET /version HTTP/1.1\r\nHost: x\r\n\r\n").await.text();
     let ops = [metrics, ready, degraded, version].concat();
     let output = stage.gate.everything_written().await;
     // Everybody got something to look at: nothing is shown only where nothing is.
-    assert!(answers.len() >= 9 && answers.iter().all(|a| a.len() > 40), "{answers:?}");
+    assert!(responses.len() >= 9 && responses.iter().all(|a| a.len() > 40), "{responses:?}");
     assert!(ops.contains("wecom_gate_requests_total") && ops.contains("degraded"), "{ops}");
     assert!(
         stage
             .nocobase
             .data()
-            .seen
+            .requests
             .iter()
             .any(|s| s.header("authorization").is_some_and(|a| a.contains("eyJ")))
     );
@@ -128,8 +128,8 @@ async fn nothing_secret_is_written(format: &str) {
             *what,
             "query" | "token in a query" | "whatever a client sent" | "session cookie" | "phantom"
         ) {
-            let answer = answers.iter().find(|a| a.contains(secret.as_str()));
-            assert!(answer.is_none(), "{what} ({secret}) is shown: {}", answer.unwrap());
+            let response = responses.iter().find(|a| a.contains(secret.as_str()));
+            assert!(response.is_none(), "{what} ({secret}) is shown: {}", response.unwrap());
         }
     }
 }
@@ -152,14 +152,14 @@ async fn r27_answers_show_no_secret_and_escape_what_came_in() {
         "/wecom-gate/login?with=%3Cscript%3E",
         "/a/..%2f%3Cscript%3Ealert(1)%3C/script%3E",
     ] {
-        let answer = browser.visit(path).await;
-        let all = format!("{:?}{}", answer.headers, answer.body);
-        assert!(!answer.body.contains("<script>alert"), "{path}: {}", answer.body);
+        let response = browser.visit(path).await;
+        let all = format!("{:?}{}", response.headers, response.body);
+        assert!(!response.body.contains("<script>alert"), "{path}: {}", response.body);
         for secret in ["eyJ", APP_SECRET, nocobase_standin::SECRET, cookie.as_str()] {
             assert!(!all.contains(secret), "{path} shows {secret}");
         }
-        if answer.header("content-type").is_some_and(|t| t.starts_with("text/html")) {
-            let csp = answer.header("content-security-policy").unwrap_or_default();
+        if response.header("content-type").is_some_and(|t| t.starts_with("text/html")) {
+            let csp = response.header("content-security-policy").unwrap_or_default();
             assert!(csp.contains("default-src 'none'") && !csp.contains("unsafe"), "{path}: {csp}");
             pages += 1;
         }

@@ -1,6 +1,6 @@
 //! R15: each sign-in is a new session; what was planted before is never adopted.
 
-use crate::support::raw::{WECOM, gate, get, request, talk, upgrade};
+use crate::support::raw::{WECOM, gate, get, request, send_raw, upgrade};
 use crate::support::{Stage, browser::on_gate, eventually};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -47,8 +47,8 @@ async fn r15_a_new_sign_in_ends_the_session_before() {
         let mut replayed = before.clone();
         replayed.go_to(&node);
         let request = me(&replayed);
-        let answer = replayed.send(request).await;
-        answer.status == 401
+        let response = replayed.send(request).await;
+        response.status == 401
     })
     .await;
 }
@@ -64,10 +64,10 @@ async fn r15_a_copy_beside_the_real_cookie_changes_nothing() {
         format!("{name}=; {name}=x; {}", member.cookie),
     ] {
         let lines = format!("Cookie: {cookies}\r\nAuthorization: Bearer {}\r\n", member.phantom);
-        assert_eq!(talk(gate.http, get("/api/x", &lines)).await.status(), 200, "{cookies}");
+        assert_eq!(send_raw(gate.http, get("/api/x", &lines)).await.status(), 200, "{cookies}");
         // The page of one session does not work with the cookie of another.
         let lines = format!("Cookie: {cookies}\r\nAuthorization: Bearer {}\r\n", other.phantom);
-        assert_eq!(talk(gate.http, get("/api/x", &lines)).await.status(), 401, "{cookies}");
+        assert_eq!(send_raw(gate.http, get("/api/x", &lines)).await.status(), 401, "{cookies}");
     }
 }
 
@@ -89,20 +89,20 @@ async fn r42_two_live_sessions_in_one_request_are_none() {
     ] {
         for phantom in [&member.phantom, &planted.phantom] {
             let lines = format!("Cookie: {cookies}\r\nAuthorization: Bearer {phantom}\r\n");
-            let answer = talk(gate.http, get("/api/x", &lines)).await;
-            assert_eq!(answer.status(), 401, "{cookies}");
+            let response = send_raw(gate.http, get("/api/x", &lines)).await;
+            assert_eq!(response.status(), 401, "{cookies}");
             // Deleting the browser's own cookie would leave the planted one alone.
-            assert!(answer.all("set-cookie").is_empty(), "{}", answer.text());
+            assert!(response.all("set-cookie").is_empty(), "{}", response.text());
         }
         let lines = format!("Cookie: {cookies}\r\n");
         for target in ["/files/main/x/y/1.png", "/wecom-gate/me", "/wecom-gate/auth"] {
-            assert_eq!(talk(gate.http, get(target, &lines)).await.status(), 401, "{target} {cookies}");
+            assert_eq!(send_raw(gate.http, get(target, &lines)).await.status(), 401, "{target} {cookies}");
         }
         let tunnel = upgrade("/ws", &format!("{lines}Origin: http://gate.test\r\n"));
-        assert_eq!(talk(gate.http, tunnel).await.status(), 401, "{cookies}");
+        assert_eq!(send_raw(gate.http, tunnel).await.status(), 401, "{cookies}");
         let page = format!("{lines}Accept: text/html\r\nUser-Agent: {WECOM}\r\n");
-        let answer = talk(gate.http, get("/admin", &page)).await;
-        assert!(answer.status() != 200 && !answer.text().contains("data-token"), "{}", answer.text());
+        let response = send_raw(gate.http, get("/admin", &page)).await;
+        assert!(response.status() != 200 && !response.text().contains("data-token"), "{}", response.text());
     }
     assert!(upstream.take().is_empty());
     // The same session twice, as after a renewal, is one.
@@ -110,10 +110,10 @@ async fn r42_two_live_sessions_in_one_request_are_none() {
         "Cookie: {}; {}\r\nAuthorization: Bearer {}\r\n",
         member.cookie, member.cookie, member.phantom
     );
-    assert_eq!(talk(gate.http, get("/api/x", &lines)).await.status(), 200);
+    assert_eq!(send_raw(gate.http, get("/api/x", &lines)).await.status(), 200);
     // One that has ended does not count.
     assert_eq!(
-        talk(
+        send_raw(
             gate.http,
             request("POST", "/api/auth:signOut", &format!("{}Content-Length: 0\r\n", planted.lines()))
         )
@@ -125,7 +125,7 @@ async fn r42_two_live_sessions_in_one_request_are_none() {
         "Cookie: {}; {}\r\nAuthorization: Bearer {}\r\n",
         planted.cookie, member.cookie, member.phantom
     );
-    assert_eq!(talk(gate.http, get("/api/x", &lines)).await.status(), 200);
+    assert_eq!(send_raw(gate.http, get("/api/x", &lines)).await.status(), 200);
 }
 
 /// Signing out with both ends both, so that the planted one does not stay behind.
@@ -137,9 +137,9 @@ async fn r42_signing_out_ends_a_planted_session_too() {
         "Cookie: {}; {}\r\nOrigin: http://gate.test\r\nContent-Length: 0\r\n",
         planted.cookie, member.cookie
     );
-    assert_eq!(talk(gate.http, request("POST", "/wecom-gate/logout", &lines)).await.status(), 303);
+    assert_eq!(send_raw(gate.http, request("POST", "/wecom-gate/logout", &lines)).await.status(), 303);
     for visitor in [&member, &planted] {
-        assert_eq!(talk(gate.http, get("/api/x", &visitor.lines())).await.status(), 401);
+        assert_eq!(send_raw(gate.http, get("/api/x", &visitor.lines())).await.status(), 401);
     }
 }
 

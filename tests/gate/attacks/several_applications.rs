@@ -8,7 +8,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
 use crate::applications::{CRM_COOKIE, with_both};
-use crate::support::raw::{frame, get, read_answer, request, talk, upgrade};
+use crate::support::raw::{frame, get, read_response, request, send_raw, upgrade};
 use crate::support::{NocoBase, eventually};
 
 /// Header lines, and what follows the path, that name `crm`.
@@ -39,13 +39,13 @@ const NEITHER: &[(&str, &str)] = &[
 /// Calls that carried anybody's token, to any path but those of the gate itself.
 fn with_token(nocobase: &NocoBase, path: &str) -> usize {
     let data = nocobase.data();
-    let is_it = |seen: &&nocobase_standin::Seen| {
+    let is_it = |seen: &&nocobase_standin::ReceivedRequest| {
         seen.target.split('?').next() == Some(path)
             && (seen.header("authorization").is_some()
                 || seen.target.contains("token=")
                 || seen.header("cookie").is_some_and(|c| c.contains("nb_auth_token")))
     };
-    data.seen.iter().filter(is_it).count()
+    data.requests.iter().filter(is_it).count()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -83,12 +83,13 @@ async fn r44_a_session_of_one_application_opens_no_other() {
         for (headers, query) in CRM {
             for method in ["GET", "POST"] {
                 let lines = format!("{who}{headers}Content-Length: 0\r\n");
-                let answer =
-                    talk(stage.gate.http, request(method, &format!("/api/users:list{query}"), &lines)).await;
-                assert_eq!(answer.status(), 401, "{who}{headers}{query}: {}", answer.text());
+                let response =
+                    send_raw(stage.gate.http, request(method, &format!("/api/users:list{query}"), &lines))
+                        .await;
+                assert_eq!(response.status(), 401, "{who}{headers}{query}: {}", response.text());
             }
         }
-        let file = talk(stage.gate.http, get("/files/crm/main/attachments/1.png", who)).await;
+        let file = send_raw(stage.gate.http, get("/files/crm/main/attachments/1.png", who)).await;
         assert_eq!(file.status(), 401, "{who}");
     }
     assert_eq!(crm.count("/api/users:list"), calls);
@@ -104,8 +105,9 @@ async fn r44_a_session_of_one_application_opens_no_other() {
     let calls = stage.nocobase.count("/api/users:list");
     for who in &strangers_in_main {
         for headers in ["", "X-App: main\r\n"] {
-            let answer = talk(stage.gate.http, get("/api/users:list", &format!("{who}{headers}"))).await;
-            assert_eq!(answer.status(), 401, "{who}{headers}: {}", answer.text());
+            let response =
+                send_raw(stage.gate.http, get("/api/users:list", &format!("{who}{headers}"))).await;
+            assert_eq!(response.status(), 401, "{who}{headers}: {}", response.text());
         }
     }
     assert_eq!(stage.nocobase.count("/api/users:list"), calls);
@@ -116,28 +118,29 @@ async fn r44_a_session_of_one_application_opens_no_other() {
     {
         for (headers, query) in NEITHER {
             for path in ["/api/users:list", "/api/public", "/apps/crm/admin"] {
-                let answer =
-                    talk(stage.gate.http, get(&format!("{path}{query}"), &format!("{who}{headers}"))).await;
-                assert_eq!(answer.status(), 403, "{path} {who}{headers}{query}: {}", answer.text());
+                let response =
+                    send_raw(stage.gate.http, get(&format!("{path}{query}"), &format!("{who}{headers}")))
+                        .await;
+                assert_eq!(response.status(), 403, "{path} {who}{headers}{query}: {}", response.text());
             }
         }
         for path in ["/files/main/x/y/1.png", "/api/__app/crm/auth:check", "/apps/sub1/admin"] {
-            let answer = talk(stage.gate.http, get(path, &format!("{who}X-App: crm\r\n"))).await;
-            assert_eq!(answer.status(), 403, "{path} {who}: {}", answer.text());
+            let response = send_raw(stage.gate.http, get(path, &format!("{who}X-App: crm\r\n"))).await;
+            assert_eq!(response.status(), 403, "{path} {who}: {}", response.text());
         }
     }
 
     // A public rule is the main application's, and lets no token pass: not even there.
     let token = real.trim_start_matches("Bearer ");
     for (headers, query) in CRM {
-        let answer = talk(stage.gate.http, get(&format!("/api/public{query}"), headers)).await;
-        assert_eq!(answer.status(), 401, "{headers}{query}: {}", answer.text());
+        let response = send_raw(stage.gate.http, get(&format!("/api/public{query}"), headers)).await;
+        assert_eq!(response.status(), 401, "{headers}{query}: {}", response.text());
     }
     let lines = format!("Authorization: {real}\r\nCookie: nb_auth_token_main={token}\r\n");
-    let answer = talk(stage.gate.http, get(&format!("/api/public?token={token}"), &lines)).await;
-    assert_eq!(answer.status(), 200, "{}", answer.text());
+    let response = send_raw(stage.gate.http, get(&format!("/api/public?token={token}"), &lines)).await;
+    assert_eq!(response.status(), 200, "{}", response.text());
     assert_eq!(with_token(&stage.nocobase, "/api/public"), 0);
-    assert_eq!(talk(stage.gate.http, upgrade("/ws-public", "")).await.status(), 401);
+    assert_eq!(send_raw(stage.gate.http, upgrade("/ws-public", "")).await.status(), 401);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -154,7 +157,7 @@ async fn r44_each_websocket_has_its_own_applications_token() {
         let here = if path.contains("crm") { &crm } else { &stage.nocobase };
         let mut stream = TcpStream::connect(stage.gate.http).await.unwrap();
         stream.write_all(upgrade(path, &lines).as_bytes()).await.unwrap();
-        assert_eq!(read_answer(&mut stream).await.status(), 101, "{path}");
+        assert_eq!(read_response(&mut stream).await.status(), 101, "{path}");
         // The other one's phantom first: it becomes no token.
         for foreign in phantoms.values().filter(|other| *other != phantom) {
             stream.write_all(&frame(&message(foreign))).await.unwrap();
@@ -176,11 +179,11 @@ async fn r44_each_websocket_has_its_own_applications_token() {
     // With a session in main alone there is none of crm, and the other way round.
     for (path, cookie) in [("/ws?__appName=crm", "wecom_gate"), ("/ws", CRM_COOKIE)] {
         let lines = format!("Cookie: {cookie}={}\r\nOrigin: http://gate.test\r\n", phone.cookies[cookie]);
-        assert_eq!(talk(stage.gate.http, upgrade(path, &lines)).await.status(), 401, "{path}");
+        assert_eq!(send_raw(stage.gate.http, upgrade(path, &lines)).await.status(), 401, "{path}");
     }
     for (headers, query) in NEITHER {
-        let answer =
-            talk(stage.gate.http, upgrade(&format!("/ws{query}"), &format!("{lines}{headers}"))).await;
-        assert_eq!(answer.status(), 403, "{headers}{query}");
+        let response =
+            send_raw(stage.gate.http, upgrade(&format!("/ws{query}"), &format!("{lines}{headers}"))).await;
+        assert_eq!(response.status(), 403, "{headers}{query}");
     }
 }

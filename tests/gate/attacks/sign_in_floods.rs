@@ -6,7 +6,7 @@ use tokio::net::TcpStream;
 use wecom_sim::Fault;
 
 use crate::support::output::parsed;
-use crate::support::raw::{WECOM, gate_with, get, read_answer, talk};
+use crate::support::raw::{WECOM, gate_with, get, read_response, send_raw};
 use crate::support::{Browser, Stage, eventually};
 
 const SPENT: &str = "/cgi-bin/auth/getuserinfo";
@@ -20,17 +20,17 @@ async fn r17_sign_ins_of_one_address_are_counted_and_nothing_else_is() {
     let (upstream, setup, gate) = gate_with(|s| s.set("limits.sign_ins_per_minute", 6)).await;
     let member = setup.visitor();
     for target in ["/admin", "/wecom-gate/login?rd=/x"].repeat(3) {
-        let answer = talk(gate.http, page(target, "")).await;
-        assert_eq!(answer.status(), 302, "{target}: {}", answer.text());
+        let response = send_raw(gate.http, page(target, "")).await;
+        assert_eq!(response.status(), 302, "{target}: {}", response.text());
     }
     for _ in 0..20 {
         for target in ["/admin", "/wecom-gate/login"] {
-            let answer = talk(gate.http, page(target, "")).await;
-            assert_eq!(answer.status(), 429, "{target}: {}", answer.text());
-            assert_eq!(answer.header("retry-after").as_deref(), Some("10"));
-            assert_eq!(answer.header("cache-control").as_deref(), Some("no-store"));
-            assert!(answer.body().contains("Please wait a moment"), "{}", answer.text());
-            assert!(answer.cookies().is_empty(), "{:?}", answer.cookies());
+            let response = send_raw(gate.http, page(target, "")).await;
+            assert_eq!(response.status(), 429, "{target}: {}", response.text());
+            assert_eq!(response.header("retry-after").as_deref(), Some("10"));
+            assert_eq!(response.header("cache-control").as_deref(), Some("no-store"));
+            assert!(response.body().contains("Please wait a moment"), "{}", response.text());
+            assert!(response.cookies().is_empty(), "{:?}", response.cookies());
         }
     }
     // A script or a program gets the refusal as JSON.
@@ -38,21 +38,25 @@ async fn r17_sign_ins_of_one_address_are_counted_and_nothing_else_is() {
         ["Accept: application/json\r\n", "X-Requested-With: XMLHttpRequest\r\n", "Sec-Fetch-Mode: cors\r\n"]
     {
         let ua = format!("User-Agent: {WECOM}\r\n{asks}");
-        let answer = talk(gate.http, get("/wecom-gate/login", &ua)).await;
-        assert_eq!((answer.status(), answer.header("retry-after").as_deref()), (429, Some("10")), "{asks}");
-        assert_eq!(answer.header("cache-control").as_deref(), Some("no-store"));
-        let body: serde_json::Value = serde_json::from_str(&answer.body()).unwrap_or_default();
-        assert_eq!(body["errors"][0]["code"], "TOO_MANY_REQUESTS", "{asks}: {}", answer.text());
+        let response = send_raw(gate.http, get("/wecom-gate/login", &ua)).await;
+        assert_eq!(
+            (response.status(), response.header("retry-after").as_deref()),
+            (429, Some("10")),
+            "{asks}"
+        );
+        assert_eq!(response.header("cache-control").as_deref(), Some("no-store"));
+        let body: serde_json::Value = serde_json::from_str(&response.body()).unwrap_or_default();
+        assert_eq!(body["errors"][0]["code"], "TOO_MANY_REQUESTS", "{asks}: {}", response.text());
     }
     // A session, a public path and a program that is refused anyway do not count.
     for _ in 0..20 {
         let lines = member.lines();
-        assert_eq!(talk(gate.http, get("/api/x", &lines)).await.status(), 200);
-        assert_eq!(talk(gate.http, page("/admin", &member.cookie_line())).await.status(), 200);
-        assert_eq!(talk(gate.http, get("/api/public", "")).await.status(), 200);
-        assert_eq!(talk(gate.http, get("/api/x", "")).await.status(), 401);
+        assert_eq!(send_raw(gate.http, get("/api/x", &lines)).await.status(), 200);
+        assert_eq!(send_raw(gate.http, page("/admin", &member.cookie_line())).await.status(), 200);
+        assert_eq!(send_raw(gate.http, get("/api/public", "")).await.status(), 200);
+        assert_eq!(send_raw(gate.http, get("/api/x", "")).await.status(), 401);
     }
-    assert_eq!(talk(gate.http, page("/wecom-gate/login", &member.cookie_line())).await.status(), 302);
+    assert_eq!(send_raw(gate.http, page("/wecom-gate/login", &member.cookie_line())).await.status(), 302);
     assert_eq!(upstream.take().len(), 60);
     // One line for all of them.
     let lines = gate.wait_for_lines("event", "throttled", 1).await;
@@ -71,7 +75,7 @@ async fn r17_behind_a_proxy_each_client_is_counted_and_forged_addresses_are_not(
     })
     .await;
     let ask = async |from: &str| {
-        talk(gate.http, page("/admin", &format!("X-Forwarded-For: {from}\r\n"))).await.status()
+        send_raw(gate.http, page("/admin", &format!("X-Forwarded-For: {from}\r\n"))).await.status()
     };
     for (from, passes) in [
         ("198.51.100.1", true),
@@ -96,7 +100,7 @@ async fn r17_without_a_proxy_no_client_chooses_its_address() {
     for i in 0..10 {
         let lie =
             format!("X-Forwarded-For: 10.0.0.{i}\r\nX-Real-IP: 10.0.0.{i}\r\nForwarded: for=10.0.0.{i}\r\n");
-        passed += usize::from(talk(gate.http, page("/admin", &lie)).await.status() == 302);
+        passed += usize::from(send_raw(gate.http, page("/admin", &lie)).await.status() == 302);
     }
     assert_eq!(passed, 3);
 }
@@ -112,8 +116,8 @@ async fn r17_a_whole_company_signs_in_from_one_address_at_nine_o_clock() {
             let mut stream = TcpStream::connect(address).await.unwrap();
             for _ in 0..500 {
                 stream.write_all(page("/admin", "").as_bytes()).await.unwrap();
-                let answer = read_answer(&mut stream).await;
-                assert_eq!(answer.status(), 302, "{}", answer.text());
+                let response = read_response(&mut stream).await;
+                assert_eq!(response.status(), 302, "{}", response.text());
             }
         }));
     }
@@ -147,12 +151,12 @@ async fn r17_rejected_callbacks_are_counted_and_real_ones_are_not() {
         let callback = attacker.up_to_callback("/admin").await;
         let state = callback.split(['?', '&']).find(|p| p.starts_with("state=")).unwrap();
         let before = stage.wecom().calls(SPENT);
-        let answer = attacker.visit(&format!("/wecom-gate/callback?code=INVENTED{i}&{state}")).await;
+        let response = attacker.visit(&format!("/wecom-gate/callback?code=INVENTED{i}&{state}")).await;
         calls += stage.wecom().calls(SPENT) - before;
-        assert_eq!(answer.status == 429, i >= 4, "{i}: {} {}", answer.status, answer.body);
-        if answer.status == 429 {
-            assert_eq!(answer.header("retry-after"), Some("10"));
-            assert!(answer.set_cookies().is_empty(), "the flow is lost: {:?}", answer.set_cookies());
+        assert_eq!(response.status == 429, i >= 4, "{i}: {} {}", response.status, response.body);
+        if response.status == 429 {
+            assert_eq!(response.header("retry-after"), Some("10"));
+            assert!(response.set_cookies().is_empty(), "the flow is lost: {:?}", response.set_cookies());
         }
     }
     assert_eq!(calls, 4, "WeCom is asked about each rejected code within the limit, and about no other");
@@ -160,8 +164,8 @@ async fn r17_rejected_callbacks_are_counted_and_real_ones_are_not() {
     let before = stage.wecom().calls(SPENT);
     for i in 0..6 {
         let mut stranger = from("198.51.100.10", "lisi");
-        let answer = stranger.visit(&format!("/wecom-gate/callback?code=x&state=a{i}bcdefgh")).await;
-        assert_eq!(answer.status == 429, i >= 4, "{i}: {}", answer.status);
+        let response = stranger.visit(&format!("/wecom-gate/callback?code=x&state=a{i}bcdefgh")).await;
+        assert_eq!(response.status == 429, i >= 4, "{i}: {}", response.status);
     }
     assert_eq!(stage.wecom().calls(SPENT), before);
     // Nobody else notices.
@@ -277,8 +281,8 @@ async fn r34_one_address_does_not_take_all_places() {
     let before = stage.wecom().calls(SPENT);
     let flood = tokio::spawn(rush(all));
     eventually("the flood waits for WeCom", async || stage.wecom().calls(SPENT) - before == 5).await;
-    let answer = member.visit(&real_again).await;
-    assert!(answer.sets("wecom_gate"), "{} {}", answer.status, answer.body);
+    let response = member.visit(&real_again).await;
+    assert!(response.sets("wecom_gate"), "{} {}", response.status, response.body);
     let statuses = flood.await.unwrap();
     assert!(statuses.iter().filter(|s| **s != 429).count() >= 5, "{statuses:?}");
 }
@@ -302,7 +306,7 @@ async fn r34_two_hundred_sign_ins_begun_at_once_are_counted() {
     let mut all = tokio::task::JoinSet::new();
     for i in 0..200 {
         let (to, target) = (gate.http, ["/admin", "/wecom-gate/login"][i % 2]);
-        all.spawn(async move { talk(to, page(target, "")).await.status() });
+        all.spawn(async move { send_raw(to, page(target, "")).await.status() });
     }
     let statuses = all.join_all().await;
     let (begun, refused): (Vec<u16>, Vec<u16>) = statuses.iter().partition(|s| **s == 302);
@@ -318,15 +322,16 @@ async fn r34_two_hundred_sign_ins_begun_at_once_do_not_lock_a_browser_out() {
     let mut all = tokio::task::JoinSet::new();
     for _ in 0..200 {
         let to = gate.http;
-        all.spawn(async move { talk(to, page("/admin", "")).await.cookies() });
+        all.spawn(async move { send_raw(to, page("/admin", "")).await.cookies() });
     }
     // As many as browsers keep for a host.
     let mut jar: Vec<(String, String)> = all.join_all().await.into_iter().flatten().take(180).collect();
     let mut refused = 0;
     loop {
         let cookies: Vec<String> = jar.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        let answer = talk(gate.http, page("/admin", &format!("Cookie: {}\r\n", cookies.join("; ")))).await;
-        let deleted: Vec<String> = answer
+        let response =
+            send_raw(gate.http, page("/admin", &format!("Cookie: {}\r\n", cookies.join("; ")))).await;
+        let deleted: Vec<String> = response
             .cookies()
             .into_iter()
             .filter(|(_, value)| value.is_empty())
@@ -334,11 +339,11 @@ async fn r34_two_hundred_sign_ins_begun_at_once_do_not_lock_a_browser_out() {
             .collect();
         assert!(deleted.iter().all(|name| name.starts_with("wecom_gate_flow_")), "{deleted:?}");
         jar.retain(|(name, _)| !deleted.contains(name));
-        if answer.status() == 302 {
+        if response.status() == 302 {
             break;
         }
-        assert_eq!(answer.status(), 431, "{}", answer.text());
-        assert!(!deleted.is_empty(), "locked out with {} cookies: {}", jar.len(), answer.text());
+        assert_eq!(response.status(), 431, "{}", response.text());
+        assert!(!deleted.is_empty(), "locked out with {} cookies: {}", jar.len(), response.text());
         refused += 1;
     }
     assert!((1..=10).contains(&refused), "{refused}");

@@ -3,7 +3,7 @@
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
-use crate::support::raw::{Upstream, gate, gate_with, get, read_all, talk, upgrade};
+use crate::support::raw::{Upstream, gate, gate_with, get, read_all, send_raw, upgrade};
 
 const H: &str = "Host: gate.test\r\n";
 const SMUGGLED: &str = "GET /api/public?smuggled HTTP/1.1\r\nHost: gate.test\r\n\r\n";
@@ -93,8 +93,8 @@ fn attempts() -> Vec<(&'static str, String, bool)> {
 /// At most one request arrived, whole; the next client gets the response to its own request.
 async fn nothing_is_left_over(upstream: &Upstream, gate: &crate::support::raw::Gate, what: &str) {
     for _ in 0..3 {
-        let answer = talk(gate.http, get("/api/public?stranger", "")).await;
-        assert_eq!((answer.status(), answer.count()), (200, 1), "{what}: {}", answer.text());
+        let response = send_raw(gate.http, get("/api/public?stranger", "")).await;
+        assert_eq!((response.status(), response.count()), (200, 1), "{what}: {}", response.text());
     }
     let mut recorded = upstream.recorded();
     let strangers = recorded.requests.iter().filter(|r| r.target() == "/api/public?stranger").count();
@@ -118,13 +118,13 @@ async fn r28_ambiguous_messages_are_one_request_or_none() {
     for (tls, (what, bytes, refused)) in
         [false, true].into_iter().flat_map(|tls| attempts().into_iter().map(move |a| (tls, a)))
     {
-        let answer = setup.talk_over(&gate, tls, format!("{bytes}{SMUGGLED}")).await;
+        let response = setup.send_raw_over(&gate, tls, format!("{bytes}{SMUGGLED}")).await;
         let seen = upstream.take();
         assert!(seen.len() <= 1, "{what}: {:?}", seen.iter().map(|r| r.line()).collect::<Vec<_>>());
         assert!(seen.iter().all(|r| !r.target().contains("smuggled") && !r.head.contains("boss")), "{what}");
         if refused {
-            assert!(matches!(answer.status(), 0 | 400), "{what}: {}", answer.text());
-            assert!(answer.closed, "{what} leaves the connection open");
+            assert!(matches!(response.status(), 0 | 400), "{what}: {}", response.text());
+            assert!(response.closed, "{what} leaves the connection open");
             assert!(seen.is_empty(), "{what}: {}", seen[0].head);
         }
         nothing_is_left_over(&upstream, &gate, what).await;
@@ -204,7 +204,7 @@ async fn r31_upgrades_that_are_not_made_close_the_connection() {
             .set("wecom.event_aes_key", "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG")
     })
     .await;
-    upstream.answer("/ws-refused", "200 OK", "", "no");
+    upstream.set_response("/ws-refused", "200 OK", "", "no");
     let member = setup.visitor();
     let cookie = member.cookie_line();
     let page = "Accept: text/html\r\nUser-Agent: wxwork/4.1.28 MicroMessenger/7\r\n";
@@ -234,9 +234,9 @@ async fn r31_upgrades_that_are_not_made_close_the_connection() {
     for (tls, (what, bytes)) in both.flat_map(|tls| attempts.iter().map(move |a| (tls, a))) {
         // Alone too: Pingora closes a connection on which more has come already, whatever the gate does.
         for behind in ["", SMUGGLED] {
-            let answer = setup.talk_over(&gate, tls, format!("{bytes}{behind}")).await;
-            assert!(answer.closed, "{what} leaves the connection open: {}", answer.text());
-            assert_eq!(answer.count(), 1, "{what}: {}", answer.text());
+            let response = setup.send_raw_over(&gate, tls, format!("{bytes}{behind}")).await;
+            assert!(response.closed, "{what} leaves the connection open: {}", response.text());
+            assert_eq!(response.count(), 1, "{what}: {}", response.text());
             let seen = upstream.take();
             assert!(seen.iter().all(|r| r.target() == "/ws-refused"), "{what}: {seen:?}");
             assert!(seen.len() <= 1, "{what}");
@@ -250,16 +250,16 @@ async fn r31_upgrades_that_are_not_made_close_the_connection() {
 async fn r31_bytes_behind_an_upgrade_are_no_request() {
     let (upstream, _setup, gate) = gate().await;
     // CVE-2026-2833: sent before the 101, and the upstream does not switch.
-    upstream.answer("/ws-refused", "200 OK", "", "no");
+    upstream.set_response("/ws-refused", "200 OK", "", "no");
     let mut stream = TcpStream::connect(gate.http).await.unwrap();
     stream.write_all(upgrade("/ws-refused", "").as_bytes()).await.unwrap();
     stream.write_all(SMUGGLED.as_bytes()).await.unwrap();
-    let answer = read_all(&mut stream).await;
+    let response = read_all(&mut stream).await;
     // NocoBase's response, or a refusal when the bytes were there before it.
     assert!(
-        matches!(answer.status(), 200 | 400) && answer.count() == 1 && answer.closed,
+        matches!(response.status(), 200 | 400) && response.count() == 1 && response.closed,
         "{}",
-        answer.text()
+        response.text()
     );
     let seen = upstream.take();
     assert!(seen.len() <= 1 && seen.iter().all(|r| r.target() == "/ws-refused"), "{seen:?}");

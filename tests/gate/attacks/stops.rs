@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use wecom_sim::Fault;
 
-use crate::support::raw::{frame, gate, gate_with, get, read_answer, tls, upgrade};
+use crate::support::raw::{frame, gate, gate_with, get, read_response, tls, upgrade};
 use crate::support::{HOST, Stage, eventually};
 
 const DEPARTMENTS: &str = "/cgi-bin/department/simplelist";
@@ -79,7 +79,7 @@ async fn r43_connections_in_the_queue_at_a_stop_are_served() {
             tokio::spawn(async move {
                 let mut stream = tls(address, &[&certificate], HOST, Some("http/1.1")).await?;
                 stream.write_all(get("/api/public", "").as_bytes()).await?;
-                Ok::<u16, std::io::Error>(read_answer(&mut stream).await.status())
+                Ok::<u16, std::io::Error>(read_response(&mut stream).await.status())
             })
         })
         .collect();
@@ -88,9 +88,9 @@ async fn r43_connections_in_the_queue_at_a_stop_are_served() {
     gate.signal("CONT");
     let mut lost = Vec::new();
     for mut stream in plain {
-        let answer = read_answer(&mut stream).await;
-        if answer.status() != 200 {
-            lost.push(answer.text());
+        let response = read_response(&mut stream).await;
+        if response.status() != 200 {
+            lost.push(response.text());
         }
     }
     for client in tls {
@@ -174,15 +174,15 @@ async fn client(address: SocketAddr, keep: Option<Duration>) -> [usize; 3] {
             },
         };
         let sent = stream.write_all(get("/big/64", "").as_bytes()).await;
-        let answer = read_answer(&mut stream).await;
-        if answer.status() == 200 {
+        let response = read_response(&mut stream).await;
+        if response.status() == 200 {
             done[0] += 1;
-            let close = answer.header("connection").is_some_and(|c| c.eq_ignore_ascii_case("close"));
+            let close = response.header("connection").is_some_and(|c| c.eq_ignore_ascii_case("close"));
             if let Some(pause) = keep.filter(|_| !close) {
                 tokio::time::sleep(pause).await;
                 open = Some(stream);
             }
-        } else if reused && answer.raw.is_empty() && (sent.is_err() || has_ended(&mut stream).await) {
+        } else if reused && response.raw.is_empty() && (sent.is_err() || has_ended(&mut stream).await) {
             // It was idle, and closed as idle connections are: the client tries again (RFC 9112, 9.3.1).
         } else {
             done[2] += 1;
@@ -201,10 +201,10 @@ async fn half_open_connections_are_looked_for() {
     let (upstream, _setup, gate) = gate().await;
     let mut client = TcpStream::connect(gate.http).await.unwrap();
     client.write_all(get("/api/public", "").as_bytes()).await.unwrap();
-    assert_eq!(read_answer(&mut client).await.status(), 200);
+    assert_eq!(read_response(&mut client).await.status(), 200);
     let mut tunnel = TcpStream::connect(gate.http).await.unwrap();
     tunnel.write_all(upgrade("/ws-public", "").as_bytes()).await.unwrap();
-    assert_eq!(read_answer(&mut tunnel).await.status(), 101);
+    assert_eq!(read_response(&mut tunnel).await.status(), 101);
     tunnel.write_all(&frame("hello")).await.unwrap();
     upstream.frame().await;
     // Of the gate's sides: two with clients; to NocoBase the tunnel, and the one of the pool until it has been idle for 4 s.

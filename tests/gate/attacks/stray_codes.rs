@@ -28,14 +28,14 @@ async fn r39_a_code_in_a_pages_address_is_not_seen_by_nocobase() {
             landed.contains("code=") && landed.contains("state="),
             "the simulator sends a live code: {landed}"
         );
-        stage.nocobase.data().seen.clear();
+        stage.nocobase.data().requests.clear();
         let request = navigation(member.request(Method::GET, &landed)).header("sec-fetch-site", "cross-site");
-        let answer = member.send(request).await;
-        assert_eq!((answer.status, answer.location()), (302, path), "{landed}");
-        assert_eq!(answer.header("referrer-policy"), Some("no-referrer"));
-        assert_eq!(answer.header("cache-control"), Some("no-store"));
+        let response = member.send(request).await;
+        assert_eq!((response.status, response.location()), (302, path), "{landed}");
+        assert_eq!(response.header("referrer-policy"), Some("no-referrer"));
+        assert_eq!(response.header("cache-control"), Some("no-store"));
         member.visit(path).await;
-        let seen = stage.nocobase.data().seen.clone();
+        let seen = stage.nocobase.data().requests.clone();
         assert!(!seen.is_empty() || path == "/api/users:list");
         for request in &seen {
             assert!(!format!("{request:?}").contains("code="), "{request:?}");

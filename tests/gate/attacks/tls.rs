@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::support::config::OTHER_KEY;
-use crate::support::raw::{Gate, HOST, Setup, WECOM, gate_with, get, read_answer, request};
+use crate::support::raw::{Gate, HOST, Setup, WECOM, gate_with, get, read_response, request};
 
 /// Suites of TLS 1.2 with forward secrecy and AEAD, for ECDSA and RSA certificates, as hello messages name them.
 const MODERN: [u16; 6] = [0xc02b, 0xc02c, 0xcca9, 0xc02f, 0xc030, 0xcca8];
@@ -51,16 +51,16 @@ async fn hello(gate: &Gate, version: u16, suites: &[u16]) -> (u8, u16) {
     let record = [&[22, 3, 1][..], &u16::try_from(message.len()).unwrap().to_be_bytes(), &message].concat();
     let mut stream = TcpStream::connect(gate.https).await.unwrap();
     stream.write_all(&record).await.unwrap();
-    let mut answer = Vec::new();
-    while answer.len() < 11 {
-        match tokio::time::timeout(Duration::from_secs(5), stream.read_buf(&mut answer)).await {
+    let mut response = Vec::new();
+    while response.len() < 11 {
+        match tokio::time::timeout(Duration::from_secs(5), stream.read_buf(&mut response)).await {
             Ok(Ok(n)) if n > 0 => {}
             _ => break,
         }
     }
-    match answer.first() {
-        Some(21) => (21, u16::from(answer[6])),
-        Some(kind) => (*kind, u16::from_be_bytes([answer[9], answer[10]])),
+    match response.first() {
+        Some(21) => (21, u16::from(response[6])),
+        Some(kind) => (*kind, u16::from_be_bytes([response[9], response[10]])),
         None => (0, 0),
     }
 }
@@ -103,18 +103,18 @@ async fn r27_with_https_every_answer_says_so() {
         ("other host", get("/admin", &page).replace(HOST, "other.test"), 421),
     ] {
         for tls in [true, false] {
-            let answer = setup.talk_over(&gate, tls, &bytes).await;
-            assert_eq!(answer.status(), status, "{what}: {}", answer.text());
+            let response = setup.send_raw_over(&gate, tls, &bytes).await;
+            assert_eq!(response.status(), status, "{what}: {}", response.text());
             // Over plain HTTP anybody could have said it (RFC 6797, 7.2).
             let expected: &[&str] = if tls { &["max-age=31536000"] } else { &[] };
-            assert_eq!(answer.all("strict-transport-security"), expected, "{what}");
+            assert_eq!(response.all("strict-transport-security"), expected, "{what}");
         }
     }
     // A plain origin must not lock browsers out of itself.
     let (_upstream, _setup, gate) = gate_with(|s| s).await;
     for bytes in [get("/admin", &page), get("/api/public", ""), get("/wecom-gate/me", "")] {
-        let answer = crate::support::raw::talk(gate.http, bytes).await;
-        assert!(answer.header("strict-transport-security").is_none(), "{}", answer.text());
+        let response = crate::support::raw::send_raw(gate.http, bytes).await;
+        assert!(response.header("strict-transport-security").is_none(), "{}", response.text());
     }
 }
 
@@ -143,7 +143,7 @@ async fn r38_tls_sessions_are_resumed_on_every_node() {
             kinds.push(stream.get_ref().1.handshake_kind());
             // With the response come the tickets.
             stream.write_all(get("/api/public", "").as_bytes()).await.unwrap();
-            assert_eq!(read_answer(&mut stream).await.status(), 200);
+            assert_eq!(read_response(&mut stream).await.status(), 200);
         }
         let (full, resumed) = (Some(rustls::HandshakeKind::Full), Some(rustls::HandshakeKind::Resumed));
         assert_eq!(kinds, [full, resumed, resumed], "{version:?}");
@@ -170,7 +170,7 @@ async fn resumes(client: &tokio_rustls::TlsConnector, to: std::net::SocketAddr) 
     let mut stream = client.connect(name, tcp).await.unwrap();
     let kind = stream.get_ref().1.handshake_kind();
     stream.write_all(get("/api/public", "").as_bytes()).await.unwrap();
-    assert_eq!(read_answer(&mut stream).await.status(), 200);
+    assert_eq!(read_response(&mut stream).await.status(), 200);
     kind == Some(rustls::HandshakeKind::Resumed)
 }
 

@@ -3,7 +3,7 @@
 use tokio::io::AsyncWriteExt as _;
 
 use crate::support::Stage;
-use crate::support::raw::{gate_with, get, read_answer};
+use crate::support::raw::{gate_with, get, read_response};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn r18_requests_on_one_connection_do_not_share_an_identity() {
@@ -24,15 +24,15 @@ async fn r18_requests_on_one_connection_do_not_share_an_identity() {
         ] {
             line.write_all(get("/api/users:list", &headers).as_bytes()).await.unwrap();
             line.flush().await.unwrap();
-            let answer = read_answer(&mut line).await;
-            assert_eq!(answer.status(), status, "{what}: {}", answer.text());
+            let response = read_response(&mut line).await;
+            assert_eq!(response.status(), status, "{what}: {}", response.text());
             assert_eq!(upstream.take().len(), usize::from(status == 200), "{what}");
         }
         // Public for both, and anonymous for the second.
         for (headers, names) in [(member.lines(), 1), (String::new(), 0)] {
             line.write_all(get("/api/public", &headers).as_bytes()).await.unwrap();
             line.flush().await.unwrap();
-            assert_eq!(read_answer(&mut line).await.status(), 200);
+            assert_eq!(read_response(&mut line).await.status(), 200);
             let seen = upstream.take();
             assert_eq!(seen[0].all("x-wecom-user").len(), names, "{}", seen[0].head);
             assert!(seen[0].all("authorization").is_empty() || !headers.is_empty(), "{}", seen[0].head);
@@ -69,7 +69,7 @@ async fn r18_what_nocobase_said_of_one_session_counts_for_no_other() {
     let (upstream, setup, gate) = gate_with(|s| s).await;
     let (first, second) = (setup.visitor(), setup.visitor());
     let ask = async |lines: String| {
-        crate::support::raw::talk(gate.http, get("/api/users:list", &lines)).await.status()
+        crate::support::raw::send_raw(gate.http, get("/api/users:list", &lines)).await.status()
     };
     assert_eq!(ask(first.lines()).await, 200);
     upstream.recorded().ended = true;
@@ -108,7 +108,7 @@ async fn r18_an_outcome_goes_only_to_the_browser_that_signed_in() {
     // Another code for the same flow.
     let mut changed = before.clone();
     let code = callback.split(['?', '&']).find(|p| p.starts_with("code=")).unwrap();
-    let answer = changed.visit(&callback.replace(code, "code=INVENTED")).await;
-    assert!(!answer.sets("wecom_gate"), "{} {}", answer.status, answer.body);
+    let response = changed.visit(&callback.replace(code, "code=INVENTED")).await;
+    assert!(!response.sets("wecom_gate"), "{} {}", response.status, response.body);
     assert_eq!(stage.nocobase.data().tokens.len(), 1, "one session in all");
 }

@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 
 use crate::support::eventually;
 use crate::support::raw::{
-    SWITCH, Setup, Upstream, frame, gate, gate_with, read_answer, request, talk, upgrade,
+    SWITCH, Setup, Upstream, frame, gate, gate_with, read_response, request, send_raw, upgrade,
 };
 
 const UPGRADES: usize = 10_000;
@@ -48,7 +48,7 @@ async fn echoes(gate: std::net::SocketAddr) -> bool {
     if stream.write_all(upgrade("/ws-public", "").as_bytes()).await.is_err() {
         return false;
     }
-    if read_answer(&mut stream).await.status() != 101 || stream.write_all(&frame).await.is_err() {
+    if read_response(&mut stream).await.status() != 101 || stream.write_all(&frame).await.is_err() {
         return false;
     }
     let mut back = vec![0; frame.len()];
@@ -85,7 +85,7 @@ async fn r16_tunnels_end_with_their_session() {
         let mut stream = TcpStream::connect(gate.http).await.unwrap();
         let headers = format!("{}Origin: http://gate.test\r\n", visitor.cookie_line());
         stream.write_all(upgrade("/ws", &headers).as_bytes()).await.unwrap();
-        assert_eq!(read_answer(&mut stream).await.status(), 101);
+        assert_eq!(read_response(&mut stream).await.status(), 101);
         let hello = frame("hello");
         stream.write_all(&hello).await.unwrap();
         let mut back = vec![0; hello.len()];
@@ -93,7 +93,7 @@ async fn r16_tunnels_end_with_their_session() {
         tunnels.push(stream);
     }
     let headers = format!("{}Content-Length: 0\r\n", member.lines());
-    assert_eq!(talk(gate.http, request("POST", "/api/auth:signOut", &headers)).await.status(), 200);
+    assert_eq!(send_raw(gate.http, request("POST", "/api/auth:signOut", &headers)).await.status(), 200);
     upstream.recorded().tunnelled.clear();
 
     let late = frame("after the end");
@@ -118,7 +118,7 @@ async fn the_token_goes_in_where_the_phantom_was_and_nowhere_else() {
         let mut stream = TcpStream::connect(gate.http).await.unwrap();
         let headers = format!("{}Origin: http://gate.test\r\n", member.cookie_line());
         stream.write_all(upgrade("/ws", &headers).as_bytes()).await.unwrap();
-        assert_eq!(read_answer(&mut stream).await.status(), 101);
+        assert_eq!(read_response(&mut stream).await.status(), 101);
         let hello =
             format!(r#"{{"type":"auth:token","payload":{{"token":"{token}","authenticator":null}}}}"#);
         stream.write_all(&frame(&hello)).await.unwrap();
@@ -204,7 +204,7 @@ async fn r41_only_the_sessions_own_token_passes_in_its_websocket() {
                 let mut stream = TcpStream::connect(gate.http).await.unwrap();
                 let headers = format!("{}Origin: http://gate.test\r\n", member.cookie_line());
                 stream.write_all(upgrade("/ws", &headers).as_bytes()).await.unwrap();
-                assert_eq!(read_answer(&mut stream).await.status(), 101);
+                assert_eq!(read_response(&mut stream).await.status(), 101);
                 // What comes after shows that the message has gone by, or that the tunnel has ended.
                 let _ = stream.write_all(&bytes).await;
                 let _ = stream.write_all(&frame("after it")).await;
@@ -246,7 +246,7 @@ async fn r41_in_the_websocket_of_a_password_sign_in_such_tokens_pass_and_api_key
             let mut stream = TcpStream::connect(gate.http).await.unwrap();
             let headers = format!("Cookie: nb_auth_token_main={own}\r\nOrigin: http://gate.test\r\n");
             stream.write_all(upgrade("/ws", &headers).as_bytes()).await.unwrap();
-            assert_eq!(read_answer(&mut stream).await.status(), 101);
+            assert_eq!(read_response(&mut stream).await.status(), 101);
             let message = format!(r#"{{"type":"auth:token","payload":{{"token":"{token}"}}}}"#);
             stream.write_all(&frame(&message)).await.unwrap();
             let arrived = upstream.frame().await;

@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
-use crate::support::raw::{SWITCH, Setup, read_answer, upgrade};
+use crate::support::raw::{SWITCH, Setup, read_response, upgrade};
 
 const CLOSE: &[u8] = &[0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe8];
 
@@ -59,11 +59,11 @@ async fn serve(mut stream: TcpStream) {
 }
 
 /// Sends the upgrade and then these pieces; all that comes back after the 101.
-async fn talk(to: SocketAddr, head: &str, pieces: &[Vec<u8>]) -> Vec<u8> {
+async fn send_raw(to: SocketAddr, head: &str, pieces: &[Vec<u8>]) -> Vec<u8> {
     let mut stream = TcpStream::connect(to).await.unwrap();
     stream.set_nodelay(true).unwrap();
     stream.write_all(head.as_bytes()).await.unwrap();
-    assert_eq!(read_answer(&mut stream).await.status(), 101);
+    assert_eq!(read_response(&mut stream).await.status(), 101);
     let (mut read, mut write) = stream.into_split();
     let pieces = pieces.to_vec();
     let sending = tokio::spawn(async move {
@@ -163,7 +163,7 @@ async fn r30_what_is_valid_passes_as_without_the_gate() {
             frames.push(CLOSE.to_vec());
         }
         let whole = frames.concat();
-        let direct = talk(server, &head, &frames).await;
+        let direct = send_raw(server, &head, &frames).await;
         assert!(!direct.is_empty(), "{name}: the server says nothing");
         let mut ways = vec![("frame by frame", frames.clone()), ("in one piece", vec![whole.clone()])];
         if whole.len() < 1000 {
@@ -172,7 +172,7 @@ async fn r30_what_is_valid_passes_as_without_the_gate() {
             ways.push(("in pieces of 997", whole.chunks(997).map(<[u8]>::to_vec).collect()));
         }
         for (way, pieces) in ways {
-            let through = talk(gate.http, &head, &pieces).await;
+            let through = send_raw(gate.http, &head, &pieces).await;
             assert!(
                 through == direct,
                 "{name} {way}: {} bytes, and {} without the gate",
@@ -202,8 +202,8 @@ async fn r30_what_is_invalid_is_for_the_server_to_refuse() {
         ("half a character", vec![frame(0x81, b"\xce")]),
         ("a surrogate in two", vec![frame(0x01, b"\xed"), frame(0x80, b"\xa0\x80")]),
     ] {
-        let direct = talk(server, &head, &frames).await;
-        let through = talk(gate.http, &head, &frames).await;
+        let direct = send_raw(server, &head, &frames).await;
+        let through = send_raw(gate.http, &head, &frames).await;
         assert!(through.starts_with(&direct), "{name}: {through:?}, and {direct:?} without the gate");
     }
 }

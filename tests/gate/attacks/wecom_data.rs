@@ -125,12 +125,12 @@ async fn r24_invalid_userids_sign_nobody_in() {
         stage.wecom().add_fault(Fault::new("/cgi-bin/auth/getuserinfo", FaultKind::Body(body)));
         let mut browser = stage.phone("zhangsan");
         let callback = browser.up_to_callback("/admin").await;
-        let answer = browser.visit(&callback).await;
-        assert!(!answer.sets("wecom_gate"), "{userid:?}");
+        let response = browser.visit(&callback).await;
+        assert!(!response.sets("wecom_gate"), "{userid:?}");
         assert!(
-            answer.status >= 400 || answer.location().starts_with("http"),
+            response.status >= 400 || response.location().starts_with("http"),
             "{userid:?}: {}",
-            answer.status
+            response.status
         );
         stage.wecom().clear_faults();
     }

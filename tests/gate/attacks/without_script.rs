@@ -1,6 +1,6 @@
 //! Pages of NocoBase that cannot get the gate's script.
 
-use crate::support::raw::{gate, get, request, talk};
+use crate::support::raw::{gate, get, request, send_raw};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_that_cannot_get_the_script_are_reported_once_for_each_reason() {
@@ -20,9 +20,9 @@ async fn pages_that_cannot_get_the_script_are_reported_once_for_each_reason() {
         ("404 Not Found", "Content-Type: text/html\r\nContent-Encoding: gzip\r\n", "x"),
         ("200 OK", html, ""),
     ] {
-        upstream.answer("/admin", status, headers, body);
-        talk(gate.http, get("/admin", &page)).await;
-        talk(gate.http, request("HEAD", "/admin", &page)).await;
+        upstream.set_response("/admin", status, headers, body);
+        send_raw(gate.http, get("/admin", &page)).await;
+        send_raw(gate.http, request("HEAD", "/admin", &page)).await;
     }
     assert_eq!(reports().await, 0);
     for (at, (headers, body, reason)) in [
@@ -34,8 +34,8 @@ async fn pages_that_cannot_get_the_script_are_reported_once_for_each_reason() {
     .enumerate()
     {
         for _ in 0..3 {
-            upstream.answer("/admin", "200 OK", headers, body);
-            assert_eq!(talk(gate.http, get("/admin", &page)).await.status(), 200);
+            upstream.set_response("/admin", "200 OK", headers, body);
+            assert_eq!(send_raw(gate.http, get("/admin", &page)).await.status(), 200);
             let lines = gate.wait_for_lines("event", "page_without_script", at + 1).await;
             assert!(lines[at]["reason"].as_str().unwrap().contains(reason), "{}", lines[at]);
             assert_eq!(
@@ -53,8 +53,8 @@ async fn pages_that_cannot_get_the_script_are_reported_once_for_each_reason() {
         (html, "<htm><!-- <head> in a comment -->"),
         (html, &*" ".repeat(70_000)),
     ] {
-        upstream.answer("/admin", "200 OK", headers, body);
-        talk(gate.http, get("/admin", &page)).await;
+        upstream.set_response("/admin", "200 OK", headers, body);
+        send_raw(gate.http, get("/admin", &page)).await;
     }
     assert_eq!(reports().await, 3);
 }

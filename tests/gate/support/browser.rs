@@ -37,7 +37,7 @@ pub struct Browser {
 
 /// A response.
 #[derive(Debug, Clone)]
-pub struct Answer {
+pub struct Response {
     pub status: u16,
     pub headers: HeaderMap,
     pub body: String,
@@ -47,7 +47,7 @@ pub struct Answer {
     pub hops: Vec<String>,
 }
 
-impl Answer {
+impl Response {
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|v| v.to_str().ok())
     }
@@ -122,53 +122,53 @@ impl Browser {
     }
 
     /// Sends it, and keeps the cookies of the response.
-    pub async fn send(&mut self, request: RequestBuilder) -> Answer {
-        let answer = self.exchange(request).await;
-        self.keep(&answer);
-        answer
+    pub async fn send(&mut self, request: RequestBuilder) -> Response {
+        let response = self.exchange(request).await;
+        self.keep(&response);
+        response
     }
 
     /// Loads a page, without following redirects.
-    pub async fn visit(&mut self, path: &str) -> Answer {
+    pub async fn visit(&mut self, path: &str) -> Response {
         let request = navigation(self.request(Method::GET, path));
-        let answer = self.send(request).await;
-        if answer.status == 200 {
-            self.page.clone_from(&answer.body);
+        let response = self.send(request).await;
+        if response.status == 200 {
+            self.page.clone_from(&response.body);
         }
-        answer
+        response
     }
 
     /// Loads a page, and goes where it leads, to WeCom's pages too. Ends at a response that is no redirect.
-    pub async fn open(&mut self, path: &str) -> Answer {
+    pub async fn open(&mut self, path: &str) -> Response {
         let first = self.visit(path).await;
         self.follow(first).await
     }
 
     /// Goes on from a response.
-    pub async fn follow(&mut self, mut answer: Answer) -> Answer {
-        let mut hops = vec![answer.at.clone()];
-        while (300..400).contains(&answer.status) && answer.status != 304 {
+    pub async fn follow(&mut self, mut response: Response) -> Response {
+        let mut hops = vec![response.at.clone()];
+        while (300..400).contains(&response.status) && response.status != 304 {
             assert!(hops.len() < MOST_HOPS, "goes round in circles: {hops:#?}");
-            let to = answer.location().to_owned();
-            answer = match on_gate(&to) {
+            let to = response.location().to_owned();
+            response = match on_gate(&to) {
                 Some(path) => self.visit(path).await,
                 None => self.visit_elsewhere(&to).await,
             };
-            hops.push(answer.at.clone());
+            hops.push(response.at.clone());
         }
-        answer.hops = hops;
-        answer
+        response.hops = hops;
+        response
     }
 
     /// One of WeCom's pages.
-    pub async fn visit_elsewhere(&self, url: &str) -> Answer {
+    pub async fn visit_elsewhere(&self, url: &str) -> Response {
         let mut request = self.http.get(url).header("user-agent", self.user_agent);
         if let Some(member) = &self.member {
             request = request.header("x-sim-member", member);
         }
-        let mut answer = self.exchange(navigation(request)).await;
-        answer.at = url.to_owned();
-        answer
+        let mut response = self.exchange(navigation(request)).await;
+        response.at = url.to_owned();
+        response
     }
 
     /// Starts a sign-in at this page and stops before the callback: its path and query.
@@ -180,7 +180,7 @@ impl Browser {
     }
 
     /// An API call as NocoBase's page makes it: with what the page holds as its token.
-    pub async fn api(&mut self, method: Method, path: &str) -> Answer {
+    pub async fn api(&mut self, method: Method, path: &str) -> Response {
         let phantom = self.phantom();
         let request = self.fetch(method, path).header("authorization", format!("Bearer {phantom}"));
         self.send(request).await
@@ -211,17 +211,17 @@ impl Browser {
         self.gate
     }
 
-    async fn exchange(&self, request: RequestBuilder) -> Answer {
+    async fn exchange(&self, request: RequestBuilder) -> Response {
         let response = request.send().await.unwrap();
         let url = response.url();
         let at = url.query().map_or_else(|| url.path().to_owned(), |q| format!("{}?{q}", url.path()));
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let body = String::from_utf8_lossy(&response.bytes().await.unwrap()).into_owned();
-        Answer { status, headers, body, at: at.clone(), hops: vec![at] }
+        Response { status, headers, body, at: at.clone(), hops: vec![at] }
     }
 
-    fn keep(&mut self, answer: &Answer) {
-        for line in answer.set_cookies() {
+    fn keep(&mut self, response: &Response) {
+        for line in response.set_cookies() {
             let cookie = cookie::Cookie::parse(line).unwrap();
             let gone = cookie.max_age().is_some_and(|a| a.is_zero());
             if gone || self.cookies_blocked {

@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
 use super::eventually;
-use super::raw::{get, read_answer};
+use super::raw::{get, read_response};
 
 /// Five clients that ask for `/big/64` until they are stopped: as fast as they can, and with pauses in which the
 /// connection is idle. The first request that fails ends its client.
@@ -33,9 +33,9 @@ impl Load {
                         stream = TcpStream::connect(address).await.unwrap();
                     }
                     stream.write_all(get("/big/64", "").as_bytes()).await.unwrap();
-                    let answer = read_answer(&mut stream).await;
-                    assert_eq!(answer.status(), 200, "{}", answer.text());
-                    close = answer.header("connection").is_some_and(|c| c.eq_ignore_ascii_case("close"));
+                    let response = read_response(&mut stream).await;
+                    assert_eq!(response.status(), 200, "{}", response.text());
+                    close = response.header("connection").is_some_and(|c| c.eq_ignore_ascii_case("close"));
                     done.fetch_add(1, Ordering::Relaxed);
                     tokio::time::sleep(Duration::from_millis(pause)).await;
                 }

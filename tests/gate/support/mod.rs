@@ -17,7 +17,7 @@ use serde_json::json;
 use wecom_gate::error::Failure;
 use wecom_sim::{Handle, Options, Running, Settings, Simulator};
 
-pub use browser::{Answer, Browser};
+pub use browser::{Browser, Response};
 pub use config::Config;
 pub use gate::Gate;
 pub use nocobase_standin::NocoBase;
@@ -90,14 +90,14 @@ impl Stage {
     }
 
     /// A page says no: status, title, and a line in the log.
-    pub async fn refused(&self, page: &Answer, failure: Failure, title: &str) {
-        let answer = failure.response();
-        assert_eq!(page.status, answer.status, "{failure}: {}", page.body);
+    pub async fn refused(&self, page: &Response, failure: Failure, title: &str) {
+        let response = failure.response();
+        assert_eq!(page.status, response.status, "{failure}: {}", page.body);
         assert!(page.body.contains(title), "{failure}, not {title:?}: {}", page.body);
         assert!(!page.sets("wecom_gate"), "{failure}: and yet a session");
-        let retry = answer.retry_after.map(|s| s.to_string());
+        let retry = response.retry_after.map(|s| s.to_string());
         assert_eq!(page.header("retry-after"), retry.as_deref(), "{failure}");
-        self.gate.wait_for_log(&["\"refused\"", &format!("\"{}\"", answer.label)]).await;
+        self.gate.wait_for_log(&["\"refused\"", &format!("\"{}\"", response.label)]).await;
     }
 
     /// WeCom on this member's phone.

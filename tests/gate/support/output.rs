@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 use serde_json::Value;
 
 use super::PATIENCE;
-use super::raw::{get, talk};
+use super::raw::{get, send_raw};
 
 /// Standard output and standard error of a process. `Display` shows what there is so far, for the message of a failure.
 pub struct Output {
@@ -91,7 +91,7 @@ impl Output {
     pub async fn until_now(&self, http: SocketAddr) -> String {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let path = format!("/wecom-gate/marker-{}", COUNT.fetch_add(1, Ordering::Relaxed));
-        assert_ne!(talk(http, get(&path, "")).await.status(), 0);
+        assert_ne!(send_raw(http, get(&path, "")).await.status(), 0);
         self.line(&["\"request\"", &format!("{path}\"")]).await;
         self.to_string()
     }

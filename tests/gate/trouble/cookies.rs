@@ -5,7 +5,7 @@ use wecom_sim::{Fault, FaultKind};
 
 use super::{bound, creating};
 use crate::support::config::OTHER_KEY;
-use crate::support::raw::{get, talk};
+use crate::support::raw::{get, send_raw};
 use crate::support::{HOST, Stage, eventually};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -22,8 +22,8 @@ async fn r07_garbage_cookies_are_no_session_and_no_error() {
         let mut phone = good.clone();
         phone.cookies.insert("wecom_gate".into(), value.to_owned());
         let request = phone.fetch(Method::GET, "/api/orders:list");
-        let answer = phone.send(request).await;
-        assert_eq!((answer.status, answer.code().as_str()), (401, "EMPTY_TOKEN"), "{value}");
+        let response = phone.send(request).await;
+        assert_eq!((response.status, response.code().as_str()), (401, "EMPTY_TOKEN"), "{value}");
         let page = phone.open("/admin/x").await;
         assert_eq!((page.status, page.at.as_str()), (200, "/admin/x"), "{value}: simply signed in again");
     }
@@ -80,7 +80,7 @@ async fn a_wrong_secret_shows_without_a_sign_in() {
     stage.gate.wait_for_log(&["WeCom call failed", "\"errcode\":40001"]).await;
     let ready = "GET /readyz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
     eventually("/readyz says why", async || {
-        talk(stage.gate.ops, ready).await.text().contains("\"wecom_token\"")
+        send_raw(stage.gate.ops, ready).await.text().contains("\"wecom_token\"")
     })
     .await;
 }
@@ -96,16 +96,16 @@ async fn a_window_gets_a_page_for_requests_that_cannot_be_read() {
     for (path, more, status, label) in
         [("/admin//x", "", 400, "bad_path"), ("/admin", cookies.as_str(), 431, "headers_too_large")]
     {
-        let page = talk(stage.gate.http, get(path, &format!("{window}{more}"))).await;
+        let page = send_raw(stage.gate.http, get(path, &format!("{window}{more}"))).await;
         assert_eq!(page.status(), status, "{}", page.text());
         assert!(page.text().contains("<!doctype html>") && page.text().contains(label), "{}", page.text());
         assert!(!page.text().contains("//x"), "the page repeats the path");
-        let json = talk(stage.gate.http, get(path, &format!("{script}{more}"))).await;
+        let json = send_raw(stage.gate.http, get(path, &format!("{script}{more}"))).await;
         assert!(json.text().contains("\"errors\""), "{}", json.text());
     }
     // At another address: on to the right one, on the same page.
     let other = get("/admin/orders", window).replace(&format!("Host: {HOST}"), "Host: other.test");
-    let page = talk(stage.gate.http, other).await;
+    let page = send_raw(stage.gate.http, other).await;
     assert_eq!(page.status(), 421);
     assert!(page.text().contains("href=\"http://gate.test/admin/orders\""), "{}", page.text());
 }

@@ -9,7 +9,7 @@ mod wecom;
 use wecom_gate::error::Failure;
 use wecom_sim::{Consent, Settings};
 
-use crate::support::{Answer, Browser, Stage};
+use crate::support::{Browser, Response, Stage};
 
 const TOKEN: &str = "/cgi-bin/gettoken";
 const USERINFO: &str = "/cgi-bin/auth/getuserinfo";
@@ -26,7 +26,7 @@ fn nothing_is_left(stage: &Stage, browser: &Browser) {
 }
 
 /// A member tries to sign in and gets a page with the reason.
-async fn fails(stage: &Stage, failure: Failure, title: &str) -> Answer {
+async fn fails(stage: &Stage, failure: Failure, title: &str) -> Response {
     let mut phone = stage.phone("zhangsan");
     let page = phone.open("/admin/x").await;
     stage.refused(&page, failure, title).await;

@@ -35,8 +35,8 @@ async fn an_unknown_session_waits_until_nocobase_confirms_it() {
     stage.nocobase.fail("auth:check", 503, "{}", usize::MAX);
     let page = phone.visit("/admin/x").await;
     assert_eq!(page.status, 503, "{}", page.body);
-    let answer = phone.api(Method::GET, "/api/orders:list").await;
-    assert_eq!((answer.status, answer.code().as_str()), (503, "NOCOBASE_STARTING"));
+    let response = phone.api(Method::GET, "/api/orders:list").await;
+    assert_eq!((response.status, response.code().as_str()), (503, "NOCOBASE_STARTING"));
     assert_eq!(stage.nocobase.count("/api/orders:list"), 0, "never a pass");
     assert!(phone.cookie("wecom_gate").is_some());
     stage.nocobase.heal();
@@ -54,7 +54,7 @@ async fn nocobase_dies_during_a_sign_in_and_the_next_attempt_continues_with_the_
     ] {
         let stage = creating().await;
         match lost {
-            true => stage.nocobase.lose_answer(on, 1),
+            true => stage.nocobase.lose_response(on, 1),
             false => stage.nocobase.fail(on, 502, "<h1>Bad gateway</h1>", 1),
         }
         let mut phone = stage.phone("zhangsan");
@@ -74,8 +74,8 @@ async fn nocobase_dies_during_a_sign_in_and_the_next_attempt_continues_with_the_
 async fn nocobase_is_too_slow() {
     let stage = Stage::start(|c| _ = c.set("upstream.read_timeout", "1s")).await;
     let mut phone = stage.signed_in("zhangsan").await;
-    let answer = phone.api(Method::GET, "/slow/4000").await;
-    assert_eq!((answer.status, answer.code().as_str()), (504, "NOCOBASE_TIMEOUT"));
+    let response = phone.api(Method::GET, "/slow/4000").await;
+    assert_eq!((response.status, response.code().as_str()), (504, "NOCOBASE_TIMEOUT"));
     stage.gate.wait_for_log(&["ERROR", "nocobase_timeout"]).await;
 }
 

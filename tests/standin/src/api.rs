@@ -39,11 +39,11 @@ pub(crate) fn call(node: &Node, action: &str, headers: &HeaderMap, query: &str, 
         Ok(renewed) => renewed,
         Err((message, code)) => return error(401, message, Some(code)),
     };
-    let mut answer = signed_in(node, action, user, jti, query, body);
+    let mut response = signed_in(node, action, user, jti, query, body);
     if renewed {
-        answer.headers_mut().insert("x-new-token", header::HeaderValue::from_static("a.b.c"));
+        response.headers_mut().insert("x-new-token", header::HeaderValue::from_static("a.b.c"));
     }
-    answer
+    response
 }
 
 /// NocoBase's own sign-in, by username and password.
@@ -66,16 +66,16 @@ fn sign_in(node: &Node, raw: &Bytes) -> Response {
         json!({ "jti": jti, "userId": user["id"], "signInTime": u64::try_from(now.as_millis()).unwrap() }),
     );
     let token = token::signed(&node.secret, &user, &jti, now, 24 * 3600);
-    let mut answer = axum::Json(json!({ "data": { "user": user, "token": token } })).into_response();
+    let mut response = axum::Json(json!({ "data": { "user": user, "token": token } })).into_response();
     if token_cookies {
         for cookie in [
             format!("nb_auth_token_main={token}; Path=/; HttpOnly"),
             "nb_authenticator_main=basic; Path=/".into(),
         ] {
-            answer.headers_mut().append(header::SET_COOKIE, header::HeaderValue::try_from(cookie).unwrap());
+            response.headers_mut().append(header::SET_COOKIE, header::HeaderValue::try_from(cookie).unwrap());
         }
     }
-    answer
+    response
 }
 
 fn signed_in(
@@ -125,18 +125,18 @@ fn signed_in(
             axum::Json(json!({})).into_response()
         }
         "auth:syncCookies" => {
-            data.answered_with_token = true;
+            data.sent_tokens = true;
             let cookies = [
                 "nb_auth_token_main=a.b.c; Path=/; HttpOnly",
                 "nb_csrf_token_main=c; Path=/",
                 "nb_authenticator_main=basic; Path=/",
             ];
-            let mut answer = axum::Json(json!({})).into_response();
+            let mut response = axum::Json(json!({})).into_response();
             for cookie in cookies {
-                answer.headers_mut().append(header::SET_COOKIE, header::HeaderValue::from_static(cookie));
+                response.headers_mut().append(header::SET_COOKIE, header::HeaderValue::from_static(cookie));
             }
-            answer.headers_mut().insert("x-new-token", header::HeaderValue::from_static("a.b.c"));
-            answer
+            response.headers_mut().insert("x-new-token", header::HeaderValue::from_static("a.b.c"));
+            response
         }
         "users:list" => list(&data.users, query, hidden),
         "usersAuthenticators:list" => list(&data.bindings, query, hidden),

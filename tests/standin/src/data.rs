@@ -10,7 +10,7 @@ use crate::fault::Planned;
 
 /// One request as the stand-in saw it.
 #[derive(Debug, Clone)]
-pub struct Seen {
+pub struct ReceivedRequest {
     /// Method.
     pub method: Method,
     /// Path and query.
@@ -21,7 +21,7 @@ pub struct Seen {
     pub body_len: usize,
 }
 
-impl Seen {
+impl ReceivedRequest {
     /// The first header of this name, if it is text.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|v| v.to_str().ok())
@@ -44,11 +44,11 @@ pub struct Data {
     pub(crate) faults: Vec<Planned>,
     pub(crate) work: Option<crate::work::Work>,
     /// Requests, but for health checks.
-    pub seen: Vec<Seen>,
+    pub requests: Vec<ReceivedRequest>,
     /// Text frames of all WebSockets.
     pub frames: Vec<String>,
     /// A response had a token in a header and in cookies.
-    pub answered_with_token: bool,
+    pub sent_tokens: bool,
     /// How often each `resource:action` was called.
     pub calls: HashMap<String, usize>,
     /// `data` of `roles:check`, as long as `roles` is empty.

@@ -40,10 +40,10 @@ use futures_util::StreamExt as _;
 use parking_lot::{Mutex, MutexGuard};
 use serde_json::{Value, json};
 
-pub use data::{Data, Seen};
+pub use data::{Data, ReceivedRequest};
 pub use fault::Fault;
 pub use token::claims;
-pub use work::Done;
+pub use work::WorkDone;
 
 /// Its secret for tokens, unless a test gives another one.
 pub const SECRET: &str = "stand-in-secret-of-nocobase";
@@ -143,7 +143,7 @@ impl NocoBase {
     fn serve(&self, listener: tokio::net::TcpListener) {
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         *self.stop.lock() = Some(stop);
-        let app = Router::new().fallback(answer).with_state(self.node.clone());
+        let app = Router::new().fallback(respond).with_state(self.node.clone());
         tokio::spawn(async move {
             let done = async { stopped.await.unwrap_or(()) };
             axum::serve(listener, app).with_graceful_shutdown(done).await.unwrap();
@@ -206,7 +206,7 @@ impl NocoBase {
     }
 
     /// The next `times` calls are carried out, and then get 502, as from a proxy in front of a NocoBase that has just died.
-    pub fn lose_answer(&self, on: &str, times: usize) {
+    pub fn lose_response(&self, on: &str, times: usize) {
         self.fault(on, Fault::lost(), times);
     }
 
@@ -221,7 +221,7 @@ impl NocoBase {
     }
 
     /// What it has done since [`NocoBase::capacity`].
-    pub fn done(&self) -> Done {
+    pub fn done(&self) -> WorkDone {
         self.data().work.as_ref().unwrap().done()
     }
 
@@ -236,13 +236,13 @@ impl NocoBase {
     }
 
     /// The last request to this path.
-    pub fn last(&self, path: &str) -> Option<Seen> {
-        self.data().seen.iter().rev().find(|s| s.target.split('?').next() == Some(path)).cloned()
+    pub fn last(&self, path: &str) -> Option<ReceivedRequest> {
+        self.data().requests.iter().rev().find(|s| s.target.split('?').next() == Some(path)).cloned()
     }
 
     /// How many requests to this path it has seen.
     pub fn count(&self, path: &str) -> usize {
-        self.data().seen.iter().filter(|s| s.target.split('?').next() == Some(path)).count()
+        self.data().requests.iter().filter(|s| s.target.split('?').next() == Some(path)).count()
     }
 }
 
@@ -255,7 +255,7 @@ fn error(status: u16, message: &str, code: Option<&str>) -> Response {
     (StatusCode::from_u16(status).unwrap(), axum::Json(json!({ "errors": [entry] }))).into_response()
 }
 
-async fn answer(State(node): State<Node>, request: Request) -> Response {
+async fn respond(State(node): State<Node>, request: Request) -> Response {
     let (mut parts, body) = request.into_parts();
     let Some(node) = node.of_request(&parts) else {
         let says = json!({ "error": { "status": 404, "message": "application not found", "code": "APP_NOT_FOUND" } });
@@ -273,7 +273,7 @@ async fn answer(State(node): State<Node>, request: Request) -> Response {
         let about = agent.is_some_and(|a| a.as_bytes().starts_with(ABOUT.as_bytes()));
         if path != HEALTH && !about {
             let (method, headers) = (parts.method.clone(), parts.headers.clone());
-            data.seen.push(Seen { method, target, headers, body_len });
+            data.requests.push(ReceivedRequest { method, target, headers, body_len });
         }
         if let Some(action) = path.strip_prefix(&api) {
             *data.calls.entry(action.to_owned()).or_default() += 1;
@@ -300,7 +300,7 @@ async fn answer(State(node): State<Node>, request: Request) -> Response {
     }
     match action {
         Some(action) => call(action),
-        None => site::answer(node.clone(), &mut parts).await,
+        None => site::respond(node.clone(), &mut parts).await,
     }
 }
 

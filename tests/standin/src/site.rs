@@ -14,7 +14,7 @@ use crate::version::{Shape, is_root_bundle, page};
 use crate::{Node, error, token};
 
 /// The response to a path outside `/api/`.
-pub(crate) async fn answer(node: Node, parts: &mut Parts) -> Response {
+pub(crate) async fn respond(node: Node, parts: &mut Parts) -> Response {
     let path = parts.uri.path().to_owned();
     let shape = Shape::of(&node);
     match path.as_str() {

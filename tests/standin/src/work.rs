@@ -25,7 +25,7 @@ struct Counts {
 
 /// What it has done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Done {
+pub struct WorkDone {
     /// Most requests that it had at once, those that waited in it included.
     pub most_at_once: usize,
     /// Requests that it has worked on.
@@ -39,9 +39,9 @@ impl Work {
         Work { places: Arc::new(Semaphore::new(at_once)), each, counts: Arc::default() }
     }
 
-    pub(crate) fn done(&self) -> Done {
+    pub(crate) fn done(&self) -> WorkDone {
         let read = |count: &AtomicUsize| count.load(Ordering::SeqCst);
-        Done {
+        WorkDone {
             most_at_once: read(&self.counts.most),
             requests: read(&self.counts.done),
             for_nobody: read(&self.counts.for_nobody),

@@ -11,13 +11,13 @@ use super::{Gate, HOST, Setup};
 
 /// A response as it was received.
 #[derive(Debug, Clone, Default)]
-pub struct Answer {
+pub struct Response {
     pub raw: Vec<u8>,
     /// The gate closed the connection.
     pub closed: bool,
 }
 
-impl Answer {
+impl Response {
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.raw).into_owned()
     }
@@ -65,57 +65,57 @@ impl Answer {
 }
 
 /// Reads one whole response, or until the connection is closed.
-pub async fn read_answer<S: AsyncRead + Unpin>(stream: &mut S) -> Answer {
-    read_answer_to(stream, b"").await
+pub async fn read_response<S: AsyncRead + Unpin>(stream: &mut S) -> Response {
+    read_response_to(stream, b"").await
 }
 
 /// The same for a response to this request.
-async fn read_answer_to<S: AsyncRead + Unpin>(stream: &mut S, request: &[u8]) -> Answer {
+async fn read_response_to<S: AsyncRead + Unpin>(stream: &mut S, request: &[u8]) -> Response {
     let to_head = request.starts_with(b"HEAD ");
     read_while(stream, Duration::from_secs(8), |a| !a.complete(to_head)).await
 }
 
 /// Reads until the connection is closed or says nothing for a while.
-pub async fn read_all<S: AsyncRead + Unpin>(stream: &mut S) -> Answer {
+pub async fn read_all<S: AsyncRead + Unpin>(stream: &mut S) -> Response {
     read_all_after(stream, b"").await
 }
 
 /// The same for what this request brings.
-async fn read_all_after<S: AsyncRead + Unpin>(stream: &mut S, request: &[u8]) -> Answer {
-    let mut answer = read_answer_to(stream, request).await;
-    if !answer.closed {
+async fn read_all_after<S: AsyncRead + Unpin>(stream: &mut S, request: &[u8]) -> Response {
+    let mut response = read_response_to(stream, request).await;
+    if !response.closed {
         let more = read_while(stream, Duration::from_millis(300), |_| true).await;
-        answer.raw.extend_from_slice(&more.raw);
-        answer.closed = more.closed;
+        response.raw.extend_from_slice(&more.raw);
+        response.closed = more.closed;
     }
-    answer
+    response
 }
 
 async fn read_while<S: AsyncRead + Unpin>(
     stream: &mut S,
     quiet: Duration,
-    go_on: impl Fn(&Answer) -> bool,
-) -> Answer {
-    let mut answer = Answer::default();
-    while go_on(&answer) {
-        match tokio::time::timeout(quiet, stream.read_buf(&mut answer.raw)).await {
+    go_on: impl Fn(&Response) -> bool,
+) -> Response {
+    let mut response = Response::default();
+    while go_on(&response) {
+        match tokio::time::timeout(quiet, stream.read_buf(&mut response.raw)).await {
             Ok(Ok(n)) if n > 0 => {}
             Ok(_) => {
-                answer.closed = true;
+                response.closed = true;
                 break;
             }
             Err(_) => break,
         }
     }
-    answer
+    response
 }
 
 /// Sends bytes on a connection of their own; the one response to them.
-pub async fn talk(to: SocketAddr, bytes: impl AsRef<[u8]>) -> Answer {
+pub async fn send_raw(to: SocketAddr, bytes: impl AsRef<[u8]>) -> Response {
     let mut stream = TcpStream::connect(to).await.unwrap();
     // The gate may respond and close before it has read everything.
     let _ = stream.write_all(bytes.as_ref()).await;
-    read_answer_to(&mut stream, bytes.as_ref()).await
+    read_response_to(&mut stream, bytes.as_ref()).await
 }
 
 /// A connection to the gate, plain or TLS.
@@ -133,7 +133,7 @@ impl Setup {
     }
 
     /// Sends bytes on a connection of their own; whatever comes back on it.
-    pub async fn talk_over(&self, gate: &Gate, tls: bool, bytes: impl AsRef<[u8]>) -> Answer {
+    pub async fn send_raw_over(&self, gate: &Gate, tls: bool, bytes: impl AsRef<[u8]>) -> Response {
         let mut line = self.line(gate, tls).await;
         let _ = line.write_all(bytes.as_ref()).await;
         let _ = line.flush().await;

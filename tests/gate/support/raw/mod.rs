@@ -8,7 +8,7 @@ mod process;
 mod setup;
 mod upstream;
 
-pub use client::{Answer, Line, frame, get, read_all, read_answer, request, talk, upgrade};
+pub use client::{Line, Response, frame, get, read_all, read_response, request, send_raw, upgrade};
 pub use h2::tls;
 pub use process::Gate;
 pub use setup::{Setup, Visitor};

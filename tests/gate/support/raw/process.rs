@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::{Setup, talk};
+use super::{Setup, send_raw};
 use crate::support::output::parsed;
 use crate::support::{Output, PATIENCE};
 use serde_json::Value;
@@ -121,7 +121,7 @@ impl Gate {
     /// It lives and serves.
     pub async fn is_alive(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
-            && talk(self.ops, "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n").await.status() == 200
+            && send_raw(self.ops, "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n").await.status() == 200
     }
 }
 

@@ -49,7 +49,7 @@ pub struct Recorded {
     /// Bytes where a request should have begun.
     pub garbage: Vec<Vec<u8>>,
     /// The response for a path, instead of a small 200; `own:` before it: the gate's own calls.
-    pub answers: HashMap<String, Vec<u8>>,
+    pub responses: HashMap<String, Vec<u8>>,
     /// What follows the response of a path again and again, until the connection ends.
     pub endless: HashMap<String, Vec<u8>>,
     /// Responses (keys as in `answers`) after which the connection is closed.
@@ -106,9 +106,9 @@ impl Upstream {
         unmasked(&std::mem::take(&mut self.recorded().tunnelled)).unwrap()
     }
 
-    pub fn answer(&self, path: &str, status: &str, headers: &str, body: &str) {
-        let answer = format!("HTTP/1.1 {status}\r\n{headers}Content-Length: {}\r\n\r\n{body}", body.len());
-        self.recorded().answers.insert(path.to_owned(), answer.into_bytes());
+    pub fn set_response(&self, path: &str, status: &str, headers: &str, body: &str) {
+        let response = format!("HTTP/1.1 {status}\r\n{headers}Content-Length: {}\r\n\r\n{body}", body.len());
+        self.recorded().responses.insert(path.to_owned(), response.into_bytes());
     }
 }
 
@@ -143,7 +143,7 @@ async fn serve(mut stream: TcpStream, connection: usize, recorded: Arc<Mutex<Rec
             return;
         }
         let path = request.target().split('?').next().unwrap().to_owned();
-        if request.header("upgrade").is_some() && !recorded.lock().answers.contains_key(&path) {
+        if request.header("upgrade").is_some() && !recorded.lock().responses.contains_key(&path) {
             recorded.lock().requests.push(request);
             return tunnel(stream, buffer, recorded).await;
         }
@@ -155,10 +155,10 @@ async fn serve(mut stream: TcpStream, connection: usize, recorded: Arc<Mutex<Rec
         let endless = recorded.lock().endless.get(&path).cloned();
         let own = request.header("x-request-id").is_none();
         let closes = recorded.lock().closing.contains(&format!("{}{path}", if own { "own:" } else { "" }));
-        let answer = {
+        let response = {
             let mut r = recorded.lock();
-            let answer = if own && let Some(answer) = r.answers.get(&format!("own:{path}")) {
-                answer.clone()
+            let response = if own && let Some(response) = r.responses.get(&format!("own:{path}")) {
+                response.clone()
             } else if own && path == "/api/auth:check" {
                 if r.ended {
                     json(
@@ -173,7 +173,7 @@ async fn serve(mut stream: TcpStream, connection: usize, recorded: Arc<Mutex<Rec
             } else if own {
                 json("200 OK", "{}")
             } else {
-                r.answers.get(&path).cloned().unwrap_or_else(|| json("200 OK", r#"{"data":"upstream"}"#))
+                r.responses.get(&path).cloned().unwrap_or_else(|| json("200 OK", r#"{"data":"upstream"}"#))
             };
             if own && (path == HEALTH || request.header("user-agent").is_some_and(|a| a.starts_with(ABOUT))) {
                 // The gate asks at any time how NocoBase is, and what it says of itself.
@@ -182,9 +182,9 @@ async fn serve(mut stream: TcpStream, connection: usize, recorded: Arc<Mutex<Rec
             } else {
                 r.requests.push(request)
             }
-            answer
+            response
         };
-        if stream.write_all(&answer).await.is_err() {
+        if stream.write_all(&response).await.is_err() {
             return;
         }
         if closes {
