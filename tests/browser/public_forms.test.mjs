@@ -133,12 +133,15 @@ function records(name) {
 
 /** Fills in the form and submits it. */
 async function fill(page, name, content) {
-  await page.getByRole('textbox').first().fill(name);
+  // The dialog that asked for a password has a text box too, and is there a moment longer than the form needs.
+  const field = page.locator('input[type=text]').first();
+  await field.fill(name);
   const uploaded = page.waitForResponse((r) => r.url().includes('/api/attachments:create'), { timeout: 240_000 });
   await page.locator('input[type=file]').first().setInputFiles({
     name: `${name}.txt`, mimeType: 'text/plain', buffer: Buffer.from(content),
   });
   assert.equal((await uploaded).status(), 200);
+  assert.equal(await field.inputValue(), name, 'what was typed is still there');
   await page.getByRole('button', { name: 'Submit' }).click();
   await page.getByText('Thank you').waitFor();
 }
