@@ -3,13 +3,16 @@
 //! answer to the same callback for a minute, and every redirect within the gate's own origin (R20).
 #![no_main]
 
+#[path = "sign_in_callbacks/input.rs"]
+mod input;
+
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use arbitrary::Arbitrary;
+use input::{Arrival, Input, Step, edited};
 use libfuzzer_sys::fuzz_target;
 use wecom_gate::decide::target;
 use wecom_gate::error::Failure;
@@ -30,81 +33,6 @@ static SIGN_INS: LazyLock<PendingSignIns> = LazyLock::new(|| {
 static NAMES: LazyLock<Names> = LazyLock::new(|| Names::new(true, "wecom_gate"));
 static RUNTIME: LazyLock<tokio::runtime::Runtime> =
     LazyLock::new(|| tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime"));
-
-#[derive(Debug, Arbitrary)]
-struct Input {
-    /// How far the second node's clock is ahead, in seconds.
-    ahead: i16,
-    steps: Vec<Step>,
-}
-
-#[derive(Debug, Arbitrary)]
-enum Step {
-    /// A tab starts a sign-in.
-    Begin {
-        browser: u8,
-        node: bool,
-        rd: String,
-        web: bool,
-        consent: bool,
-        mobile: bool,
-        attempt: u8,
-    },
-    /// Time passes, in seconds or in tenths.
-    Wait {
-        amount: u16,
-        seconds: bool,
-    },
-    /// A callback arrives.
-    Callback(Arrival),
-    /// Two arrive at once, at one node or two.
-    Together(Arrival, Arrival),
-    /// One is given up by its browser.
-    GivenUp(Arrival),
-    /// A browser loses a cookie.
-    Lose {
-        browser: u8,
-        flow: u8,
-    },
-    /// A cookie changes: a byte of it, or it is put under the name of another flow.
-    Damage {
-        browser: u8,
-        flow: u8,
-        place: u16,
-        byte: u8,
-    },
-    Rename {
-        browser: u8,
-        from: u8,
-        to: u8,
-    },
-    /// A cookie gets from one browser into another: whose cookie that is, the gate cannot know.
-    Steal {
-        flow: u8,
-        from: u8,
-        to: u8,
-    },
-}
-
-#[derive(Debug, Arbitrary, Clone)]
-struct Arrival {
-    browser: u8,
-    node: bool,
-    /// Whose state.
-    flow: u8,
-    edit: Edit,
-    code: u8,
-}
-
-#[derive(Debug, Arbitrary, Clone)]
-enum Edit {
-    None,
-    Shorter,
-    Longer,
-    Case(u8),
-    Byte(u8, char),
-    Other(String),
-}
 
 /// A sign-in on its way, as the model knows it.
 struct PendingSignIn {
@@ -198,31 +126,6 @@ fn take(jar: &mut Jar, line: &str, now: u64) {
     } else {
         jar.insert(name.to_owned(), Cookie { value: value.to_owned(), ends: now + age * 1000 });
     }
-}
-
-fn edited(state: &str, edit: &Edit) -> String {
-    let mut chars: Vec<char> = state.chars().collect();
-    match edit {
-        Edit::None => {}
-        Edit::Shorter => {
-            chars.pop();
-        }
-        Edit::Longer => chars.push('a'),
-        Edit::Case(at) => {
-            let at = usize::from(*at) % chars.len();
-            chars[at] = if chars[at].is_ascii_lowercase() {
-                chars[at].to_ascii_uppercase()
-            } else {
-                chars[at].to_ascii_lowercase()
-            };
-        }
-        Edit::Byte(at, c) => {
-            let at = usize::from(*at) % chars.len();
-            chars[at] = *c;
-        }
-        Edit::Other(other) => return other.clone(),
-    }
-    chars.into_iter().collect()
 }
 
 /// The browser goes where a redirect leads: it must be the gate's own host.
@@ -478,7 +381,8 @@ fuzz_target!(|input: Input| {
                 }
             }
             Step::Rename { browser, from, to } => {
-                let (from, to) = (world.pending[flow(from)].name.clone(), world.pending[flow(to)].name.clone());
+                let (from, to) =
+                    (world.pending[flow(from)].name.clone(), world.pending[flow(to)].name.clone());
                 if let Some(cookie) = world.jars[of(browser)].get(&from).cloned() {
                     planted += 1;
                     if planted < 3 {

@@ -6,12 +6,13 @@ use std::net::TcpListener;
 use std::process::{Command, Output};
 
 use serde_json::{Value, json};
-use wecom_sim::{Fault, FaultKind, Options, Running, Simulator};
+use wecom_sim::{Options, Running, Simulator};
 
-use crate::support::{APP_SECRET, CORP, Config, Gate, NocoBase, Redis, SERVICE_USER, Stage, config::KEY};
+use crate::support::config::KEY;
+use crate::support::{APP_SECRET, CORP, Config, Gate, NocoBase, SERVICE_USER, Stage};
 
-const TOKEN: &str = "/cgi-bin/gettoken";
-const AGENT_GET: &str = "/cgi-bin/agent/get";
+mod redis;
+mod wecom;
 
 /// Everything is right but one thing: nobody listens at `origin`.
 /// (Other tests listen at 127.0.0.1, at any port that is free.)
@@ -129,79 +130,6 @@ async fn a_working_setup_passes_and_nothing_is_changed() {
     assert!(String::from_utf8(coloured.stdout).unwrap().contains("\x1b[32mok "));
     let env = [("CLICOLOR_FORCE", "0"), ("NO_COLOR", "1")];
     assert_eq!(String::from_utf8(run(&scene.config, &[], &env).await.stdout).unwrap(), text);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn wecoms_side() {
-    let mut scene = Scene::set().await;
-    let good = scene.config.clone();
-    let sim = scene.sim.handle.clone();
-
-    sim.configure(|s| {
-        s.trusted_ips = Some(vec!["192.0.2.0/24".parse().unwrap()]);
-        s.apparent_ip = Some("203.0.113.9".parse().unwrap());
-    });
-    let checked = scene.check(&[]).await;
-    checked.only_failure("wecom_trusted_ip", "add 203.0.113.9 in WeCom's console");
-    checked.says("wecom_trusted_ip", "企业可信IP");
-    checked.says("wecom_agent", "wecom_trusted_ip failed");
-    sim.reset();
-    let origin = good.0["origin"].as_str().unwrap().to_owned();
-    scene.app(|a| a.gate = origin.clone());
-    scene.check(&[]).await.says("wecom_callback_domain", "\"ok\"");
-
-    let contact = sim.data().companies.iter().find(|c| c.corp_id == CORP).unwrap().contact_secret.clone();
-    for (key, value, step, words) in [
-        ("wecom.secret", "CANARY-wrong-secret", "wecom_secret", "errcode 40001"),
-        ("wecom.secret", contact.as_str(), "wecom_secret", "errcode 48002"),
-        ("wecom.corp_id", "ww9999999999999999", "wecom_secret", "errcode 40013"),
-        ("wecom.agent_id", "1000003", "wecom_agent", "errcode 301002"),
-        ("wecom.api_base", "http://127.0.0.1:1", "wecom_reachable", "no answer in time"),
-    ] {
-        scene.config.set(key, value);
-        scene.check(&[]).await.only_failure(step, words);
-        scene.config = good.clone();
-    }
-    scene.config.set("wecom.allow_tags", vec![987_654]);
-    scene.check(&[]).await.only_failure("wecom_rules", "visible range");
-    scene.config = good.clone();
-
-    for (fault, step, words) in [
-        (Fault::new(TOKEN, FaultKind::Html), "wecom_reachable", "not as WeCom's API does"),
-        (Fault::new(TOKEN, FaultKind::Drop), "wecom_reachable", "no answer"),
-        (Fault::new(TOKEN, FaultKind::Status(502)), "wecom_reachable", "no answer"),
-        (Fault::new(TOKEN, FaultKind::Errcode(-1)), "wecom_reachable", "errcode -1"),
-        (Fault::new(TOKEN, FaultKind::Errcode(45009)), "wecom_reachable", "checkCorpSpamBlock"),
-        (Fault::new(AGENT_GET, FaultKind::Hang), "wecom_reachable", "no answer in time"),
-        (Fault::new(AGENT_GET, FaultKind::Errcode(40014)), "wecom_secret", "fresh access token"),
-    ] {
-        sim.add_fault(fault);
-        scene.check(&[]).await.only_failure(step, words);
-        sim.clear_faults();
-    }
-
-    scene.app(|a| a.trusted_domain = "other.example.com".into());
-    let checked = scene.check(&[]).await;
-    checked.only_failure("wecom_callback_domain", "other.example.com");
-    checked.says("wecom_callback_domain", "网页授权及JS-SDK");
-    scene.app(|a| {
-        a.trusted_domain = String::new();
-        a.closed = true;
-    });
-    scene.check(&[]).await.only_failure("wecom_agent", "switched off");
-    scene.app(|a| {
-        a.closed = false;
-        a.visible = Default::default();
-    });
-    scene.check(&[]).await.only_failure("wecom_visible_range", "可见范围");
-
-    scene.app(|a| a.visible.departments = vec![1]);
-    sim.set_clock_offset_ms(-600_000);
-    scene.check(&[]).await.only_failure("clock", "ahead of");
-    sim.set_clock_offset_ms(60_000);
-    let checked = scene.check(&[]).await;
-    assert_eq!((checked.code, &checked.step("clock")["outcome"]), (0, &json!("warning")));
-    checked.says("clock", "behind 127.0.0.1");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -348,48 +276,6 @@ async fn origin_and_certificate() {
     scene.check(&["--offline"]).await.only_failure("tls", "signed by itself");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_sign_in_of_a_member_is_tried_without_its_effects() {
-    let mut scene = Scene::set().await;
-    let says = async |scene: &Scene, member: &str, outcome: &str, words: &str| {
-        let checked = scene.check(&["--member", member]).await;
-        assert_eq!(checked.step("member")["outcome"], outcome, "{:#}", checked.report);
-        assert_eq!(checked.code, i32::from(outcome == "failed"));
-        checked.says("member", words);
-    };
-    says(&scene, "zhangsan", "ok", "shows at the first sign-in").await;
-    says(&scene, "nobody-at-all", "failed", "not_visible").await;
-    says(&scene, "other/zhangsan", "failed", "one of: wecom").await;
-    scene.sim.handle.set_status(CORP, "zhangsan", 2).unwrap();
-    says(&scene, "zhangsan", "failed", "member_disabled").await;
-    scene.sim.handle.set_status(CORP, "zhangsan", 1).unwrap();
-
-    scene.config.set("wecom.allow_users", vec!["lisi"]);
-    says(&scene, "zhangsan", "failed", "not_allowed").await;
-    scene.config.unset("wecom.allow_users").set("nocobase.match_by", vec!["username"]);
-    says(&scene, "zhangsan", "failed", "no_matching_user").await;
-    scene.config.set("nocobase.auto_create_user", true);
-    says(&scene, "wecom/zhangsan", "ok", "would get a new NocoBase user").await;
-    let user = scene.nocobase.user(json!({ "username": "zhangsan", "nickname": "Zhang" }));
-    says(&scene, "zhangsan", "ok", &format!("would be bound to NocoBase user {user} (Zhang)")).await;
-    let binding = |uuid: &str| json!({ "authenticator": "wecom", "uuid": uuid, "userId": user });
-    scene.nocobase.data().bindings.push(binding("somebody-else"));
-    says(&scene, "zhangsan", "failed", "already_bound").await;
-    scene.nocobase.data().bindings[0] = binding("ZhangSan");
-    says(&scene, "zhangsan", "ok", &format!("is bound to NocoBase user {user}")).await;
-
-    let data = scene.nocobase.data();
-    assert_eq!(
-        (data.users.len(), data.bindings.len(), data.tokens.len()),
-        (2, 1, 0),
-        "something is left behind"
-    );
-    assert!(
-        data.requests.iter().all(|s| !s.target.contains(":create") || s.body_len <= 2),
-        "a row was asked for"
-    );
-}
-
 /// What the stage of the other tests has: an origin whose name nobody knows.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_name_that_does_not_resolve() {
@@ -398,78 +284,6 @@ async fn a_host_name_that_does_not_resolve() {
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     let origin = report["steps"].as_array().unwrap().iter().find(|s| s["name"] == "origin").unwrap();
     assert_eq!(origin["outcome"], "warning");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn redis_is_tried_with_everything_that_the_gate_does() {
-    let mut scene = Scene::set().await;
-    let open = Redis::start();
-    scene.config.set("session.redis", open.url());
-    let checked = scene.check(&[]).await;
-    assert_eq!((checked.code, checked.with("failed")), (0, vec![]), "{:#}", checked.report);
-    assert_eq!(checked.step("redis")["outcome"], "ok");
-    checked.says("redis", &format!("at {}", open.address));
-    assert!(open.keys("").is_empty(), "nothing is left behind");
-
-    // It may throw away what it is given.
-    let _: String = open.ask("CONFIG SET maxmemory 100mb");
-    let _: String = open.ask("CONFIG SET maxmemory-policy allkeys-lru");
-    let checked = scene.check(&[]).await;
-    assert_eq!((checked.code, &checked.step("redis")["outcome"]), (0, &json!("warning")));
-    checked.says("redis", "noeviction");
-    let _: String = open.ask("CONFIG SET maxmemory-policy noeviction");
-
-    // A replica, a user of few rights, a database that is not there.
-    let _: String = open.ask("REPLICAOF 127.0.0.1 1");
-    scene.check(&[]).await.only_failure("redis", "name the primary");
-    let _: String = open.ask("REPLICAOF NO ONE");
-    let least = "+set +get +del +expire +xadd +xread +xrevrange +select +info";
-    let _: String = open.ask(&format!("ACL SETUSER gate on >CANARY ~wecom-gate:* {least}"));
-    let _: String = open.ask("ACL SETUSER less on >CANARY ~wecom-gate:* +set +get +del +info");
-    let as_user = |user: &str, db: &str| format!("redis://{user}:CANARY@{}/{db}", open.address);
-    scene.config.set("session.redis", as_user("gate", "1"));
-    assert_eq!(
-        scene.check(&[]).await.step("redis")["outcome"],
-        "ok",
-        "what the documentation says is enough"
-    );
-    scene.config.set("session.redis", as_user("less", "0"));
-    let checked = scene.check(&[]).await;
-    checked.only_failure("redis", "NOPERM");
-    for command in ["EXPIRE", "XADD", "XREAD", "XREVRANGE"] {
-        checked.says("redis", &format!("refuses {command}:"));
-    }
-    checked.says("redis", "ACL SETUSER");
-    scene.config.set("session.redis", as_user("gate", "99"));
-    scene.check(&[]).await.only_failure("redis", "ERR");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn redis_that_is_not_there_or_does_not_let_in() {
-    let mut scene = Scene::set().await;
-    let mut redis = Redis::start_with(&["--requirepass", "the right one"]);
-    let url = |password: &str| format!("redis://{password}{}", redis.address);
-    let (none, wrong, right) = (url(""), url(":CANARY@"), url(":the%20right%20one@"));
-    scene.config.set("session.redis", none);
-    scene.check(&[]).await.only_failure("redis", "NOAUTH");
-    scene.config.set("session.redis", wrong);
-    scene.check(&[]).await.only_failure("redis", "the password is wrong");
-    scene.config.set("session.redis", right);
-    assert_eq!(scene.check(&[]).await.step("redis")["outcome"], "ok");
-    redis.down();
-    scene.check(&[]).await.only_failure("redis", "the connection is refused");
-
-    scene.config.set("session.redis", "redis://no-such-host.invalid");
-    scene.check(&[]).await.only_failure("redis", "correct the host");
-    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-    scene.config.set("session.redis", format!("redis://{}", silent.local_addr().unwrap()));
-    scene.check(&[]).await.only_failure("redis", "no answer within a second");
-    // NocoBase is not Redis, and Redis without TLS is no Redis with it.
-    scene.config.set("session.redis", format!("redis://{}", scene.nocobase.address));
-    scene.check(&[]).await.only_failure("redis", "another program");
-    redis.up();
-    scene.config.set("session.redis", format!("rediss://{}", redis.address));
-    scene.check(&[]).await.only_failure("redis", "redis:// and rediss://");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,131 +2,23 @@
 //! addresses are replaced.
 
 use std::net::{SocketAddr, TcpListener};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use wecom_gate::nocobase::{Minter, UserId};
 
-use crate::support::eventually;
 use crate::support::raw::{self, Gate, Request, SECRET as NOCOBASE_SECRET, Setup, Upstream, send_raw};
+
+mod in_the_way;
+mod proxies;
+
+use proxies::Proxy;
 
 /// What the examples have in its place.
 const SECRET: &str = "change-this-secret";
 const PROXIES: [&str; 3] = ["nginx", "caddy", "haproxy"];
 
-/// A proxy that runs; dropped, it is ended.
-struct Proxy {
-    at: SocketAddr,
-    child: Child,
-    _dir: tempfile::TempDir,
-}
-
-impl Drop for Proxy {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Proxy {
-    async fn start(name: &str, gate: &Gate, nocobase: SocketAddr) -> Proxy {
-        Proxy::start_at(free(), name, gate.http, gate.ops, nocobase).await
-    }
-
-    async fn start_at(
-        at: SocketAddr,
-        name: &str,
-        gate: SocketAddr,
-        ops: SocketAddr,
-        nocobase: SocketAddr,
-    ) -> Proxy {
-        let dir = tempfile::tempdir().unwrap();
-        let write = |file: &str, more: &[(&str, &str)]| {
-            let mut text =
-                std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("conf").join(file))
-                    .unwrap();
-            let addresses = [("127.0.0.1:8080", gate.to_string()), ("127.0.0.1:13000", nocobase.to_string())];
-            let addresses = addresses.iter().map(|(from, to)| (*from, to.as_str()));
-            for (from, to) in addresses.chain(more.iter().copied()) {
-                text = text.replace(from, to);
-            }
-            let path = dir.path().join(file);
-            std::fs::write(&path, text).unwrap();
-            path.to_str().unwrap().to_owned()
-        };
-        let here = dir.path().to_str().unwrap();
-        let mut command = match name {
-            "nginx" | "nginx in front" | "nginx behind" => {
-                let file = match name {
-                    "nginx" => "nginx-auth-request.conf",
-                    "nginx in front" => "nginx-in-front.conf",
-                    _ => "nginx-behind.conf",
-                };
-                let listen = format!("listen {at};");
-                let files = [("/opt/nocobase/node_modules/@nocobase/app/dist/client", here)];
-                let conf =
-                    write(file, &[("listen 80;", &listen), ("listen 127.0.0.1:8090;", &listen), files[0]]);
-                std::fs::create_dir(dir.path().join("assets")).unwrap();
-                std::fs::write(dir.path().join("assets/index-1.js"), "from the disk").unwrap();
-                let whole = format!(
-                    "daemon off; master_process off; pid {here}/pid; error_log {here}/log;\nevents {{}}\nhttp {{\n\
-                     access_log off; include /etc/nginx/mime.types; client_body_temp_path {here}/b; proxy_temp_path {here}/p;\n\
-                     fastcgi_temp_path {here}/f; uwsgi_temp_path {here}/u; scgi_temp_path {here}/s;\n\
-                     include {conf};\n}}\n"
-                );
-                std::fs::write(dir.path().join("nginx.conf"), whole).unwrap();
-                let mut command = Command::new("/usr/sbin/nginx");
-                command.args(["-p", here, "-e", &format!("{here}/log"), "-c", &format!("{here}/nginx.conf")]);
-                command
-            }
-            "caddy" => {
-                let site = format!("http://gate.test:{} {{\n\tbind 127.0.0.1", at.port());
-                let conf = write("Caddyfile", &[("nocobase.example.com {", &site)]);
-                let mut command = Command::new("/usr/bin/caddy");
-                command.args(["run", "--config", &conf, "--adapter", "caddyfile"]);
-                command.env("HOME", here).env("XDG_DATA_HOME", here).env("XDG_CONFIG_HOME", here);
-                command
-            }
-            _ => {
-                let lua = write("haproxy-forward-auth.lua", &[]);
-                let more = [
-                    ("/etc/haproxy/haproxy-forward-auth.lua", lua.as_str()),
-                    ("bind :80", &format!("bind {at}")),
-                    ("check port 9090 inter 2s", &format!("check port {} inter 50ms", ops.port())),
-                    // Without it a check that takes longer than `inter` has failed: on a busy machine many do.
-                    ("option httpchk", "timeout check 10s\n    option httpchk"),
-                ];
-                let mut command = Command::new("/usr/sbin/haproxy");
-                command.args(["-db", "-f", &write("haproxy.cfg", &more)]);
-                command
-            }
-        };
-        let log = std::fs::File::create(dir.path().join("output")).unwrap();
-        let command = command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
-        let mut child = command.spawn().unwrap_or_else(|e| panic!("{name}: {e}; try `make packages`"));
-        for _ in 0..1500 {
-            if tokio::net::TcpStream::connect(at).await.is_ok() {
-                return Proxy { at, child, _dir: dir };
-            }
-            if let Some(status) = child.try_wait().unwrap() {
-                panic!("{name}: {status}: {}", output(dir.path()));
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        let _ = child.kill();
-        panic!("{name} does not listen: {}", output(dir.path()));
-    }
-}
-
 fn free() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
-}
-
-fn output(dir: &Path) -> String {
-    ["output", "log"].map(|file| std::fs::read_to_string(dir.join(file)).unwrap_or_default()).concat()
 }
 
 async fn stage(change: impl FnOnce(Setup) -> Setup) -> (Upstream, Setup, Gate) {
@@ -372,135 +264,4 @@ async fn only_the_proxy_gets_the_token() {
         raw::gate_with(|s| s.set("access.trusted_proxies", vec!["127.0.0.1"])).await;
     let response = send_raw(gate.http, ask(&setup, "X-WeCom-Gate-Secret: \r\n")).await;
     assert!(response.header("authorization").is_none(), "{}", response.text());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn nginx_in_front_passes_everything_through_the_gate() {
-    let (upstream, setup, gate) = stage(|s| s).await;
-    let member = setup.visitor();
-    let proxy = Proxy::start("nginx in front", &gate, upstream.address).await;
-    let lines = format!("{}X-Forwarded-For: 203.0.113.9\r\n", member.lines());
-    let response = send_raw(proxy.at, raw::get("/api/users:list?page=2", &lines)).await;
-    assert_eq!(response.status(), 200, "{}", response.text());
-    let seen = upstream.take();
-    let seen = seen.iter().find(|r| r.target() == "/api/users:list?page=2").expect("it reaches NocoBase");
-    assert!(seen.header("authorization").unwrap().starts_with("Bearer ey"), "{}", seen.head);
-    assert_eq!(send_raw(proxy.at, raw::get("/api/users:list", "")).await.status(), 401);
-    let page = format!("User-Agent: {}\r\nAccept: text/html\r\n", raw::WECOM);
-    let login = send_raw(proxy.at, raw::get("/admin", &page)).await;
-    assert_eq!(login.status(), 302, "{}", login.text());
-    let file = send_raw(proxy.at, raw::get("/WW_verify_7rG3kjVbXHngiald.txt", "")).await;
-    assert_eq!((file.status(), file.body().as_str()), (200, "7rG3kjVbXHngiald"));
-    let tunnel = send_raw(proxy.at, raw::upgrade("/ws-public", "")).await;
-    assert_eq!(tunnel.status(), 101, "{}", tunnel.text());
-    // The client's word about its address does not count; nginx's does.
-    let lines = gate.wait_for_lines("event", "request", 4).await;
-    assert!(lines.iter().all(|l| l["client"] == "127.0.0.1"), "{lines:?}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn nginx_behind_serves_files_and_passes_on_the_rest() {
-    let at = free();
-    let (upstream, setup, gate) =
-        stage(|s| s.set("upstream.nodes", vec![at.to_string()]).set("nocobase.identity_headers", true)).await;
-    let member = setup.visitor();
-    let proxy = Proxy::start_at(at, "nginx behind", gate.http, gate.ops, upstream.address).await;
-    let lines = format!("{}X-Forwarded-For: 203.0.113.9\r\nX-WeCom-User: boss\r\n", member.lines());
-
-    let response = send_raw(gate.http, get("/api/users:list?page=2", &lines)).await;
-    assert_eq!(response.status(), 200, "{}", response.text());
-    let seen = upstream.take();
-    let seen = seen.iter().find(|r| r.target() == "/api/users:list?page=2").expect("it reaches NocoBase");
-    assert!(seen.header("authorization").unwrap().starts_with("Bearer ey"), "{}", seen.head);
-    assert_eq!(seen.all("x-wecom-user"), ["zhangsan"], "{}", seen.head);
-    assert_eq!(seen.all("x-forwarded-for"), ["203.0.113.9"], "the gate trusts this test: {}", seen.head);
-    assert_eq!(seen.all("host"), ["gate.test"], "{}", seen.head);
-
-    let script = send_raw(gate.http, get("/assets/index-1.js", &lines)).await;
-    assert_eq!((script.status(), script.body().as_str()), (200, "from the disk"), "{}", script.text());
-    assert_eq!(script.header("content-type").as_deref(), Some("application/javascript"));
-    assert!(
-        upstream.take().iter().all(|r| !r.target().starts_with("/assets")),
-        "it was not NocoBase's answer"
-    );
-
-    let tunnel = send_raw(
-        gate.http,
-        raw::upgrade("/ws", &format!("{}Origin: http://gate.test\r\n", member.cookie_line())),
-    );
-    let tunnel = tunnel.await;
-    assert_eq!(tunnel.status(), 101, "{}", tunnel.text());
-    assert_eq!(send_raw(gate.http, get("/api/users:list", "")).await.status(), 401);
-
-    // NocoBase is away, nginx is not: pages wait, programs get Retry-After.
-    upstream.take();
-    drop(proxy);
-    let _proxy = Proxy::start_at(at, "nginx behind", gate.http, gate.ops, free()).await;
-    let response =
-        send_raw(gate.http, request("POST", "/api/orders:create", &format!("{lines}Content-Length: 0\r\n")))
-            .await;
-    assert_eq!(
-        (response.status(), response.header("retry-after").as_deref()),
-        (503, Some("5")),
-        "{}",
-        response.text()
-    );
-    let page = format!("{lines}Accept: text/html\r\nUser-Agent: {}\r\n", raw::WECOM);
-    let response = send_raw(gate.http, get("/admin", &page)).await;
-    assert_eq!(response.status(), 503, "{}", response.text());
-    assert!(response.body().contains("http-equiv=\"refresh\""), "{}", response.text());
-}
-
-/// Passes connections on to `ops`, and counts them.
-async fn counted(ops: SocketAddr) -> (SocketAddr, Arc<AtomicUsize>) {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let (at, count) = (listener.local_addr().unwrap(), Arc::new(AtomicUsize::new(0)));
-    let counter = count.clone();
-    tokio::spawn(async move {
-        while let Ok((mut from, _)) = listener.accept().await {
-            let counter = counter.clone();
-            tokio::spawn(async move {
-                if let Ok(mut to) = tokio::net::TcpStream::connect(ops).await {
-                    let _ = tokio::io::copy_bidirectional(&mut from, &mut to).await;
-                    counter.fetch_add(1, Ordering::SeqCst);
-                }
-            });
-        }
-    });
-    (at, count)
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn without_nocobase_balancers_go_on_serving_the_gates_own_pages() {
-    let nobody = free();
-    let setup = Setup::new(nobody).set("access.trusted_proxies", vec!["127.0.0.1"]);
-    let gate = setup.start().await;
-    let member = setup.visitor();
-    eventually("NocoBase is away", async || {
-        send_raw(gate.ops, raw::get("/readyz", "Connection: close\r\n")).await.status() == 503
-    })
-    .await;
-    let (ops, checks) = counted(gate.ops).await;
-    let balancers = ["haproxy", "nginx in front"];
-    let mut proxies = Vec::new();
-    for name in balancers {
-        proxies.push(Proxy::start_at(free(), name, gate.http, ops, nobody).await);
-    }
-    // More than HAProxy needs to take a server away.
-    eventually("HAProxy has checked the gate", async || checks.load(Ordering::SeqCst) >= 6).await;
-    for (name, proxy) in balancers.iter().zip(&proxies) {
-        let person = format!("Accept: text/html\r\nUser-Agent: {}\r\n", raw::WECOM);
-        let response = send_raw(proxy.at, get("/admin", &person)).await;
-        assert_eq!(response.status(), 302, "{name}: to WeCom: {}", response.text());
-        let response = send_raw(proxy.at, get("/admin", &format!("{person}{}", member.cookie_line()))).await;
-        assert_eq!(response.status(), 502, "{name}: {}", response.text());
-        assert!(response.text().contains("wecom-gate"), "{name}: not the gate's page: {}", response.text());
-        let response = send_raw(proxy.at, get("/wecom-gate/login?rd=/admin", &person)).await;
-        assert!(matches!(response.status(), 200 | 302), "{name}: {}", response.text());
-    }
-    drop(gate);
-    eventually("HAProxy takes away a gate that is gone", async || {
-        send_raw(proxies[0].at, get("/admin", "")).await.status() == 503
-    })
-    .await;
 }

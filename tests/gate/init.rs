@@ -6,7 +6,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use nocobase_standin::{Fault, SECRET};
@@ -15,6 +15,9 @@ use tempfile::TempDir;
 use wecom_sim::{Options, Running, Simulator};
 
 use crate::support::{AGENT, APP_SECRET, CORP, NocoBase, eventually};
+
+mod compose;
+mod terminal;
 
 const PASSWORD: &str = "CANARY-password";
 const ADMINISTRATOR: u64 = 1;
@@ -337,204 +340,4 @@ async fn interrupted_anywhere_a_second_run_mends() {
             scene.assert_complete();
         }
     }
-}
-
-/// A terminal that can only print lines, in front of a person who types; nothing that steers a terminal is sent to it.
-struct Typist {
-    child: Child,
-    seen: String,
-    output: std::sync::mpsc::Receiver<u8>,
-    /// What the key Enter sends.
-    enter: &'static str,
-}
-
-impl Typist {
-    fn start(scene: &Scene, terminal: &str) -> Typist {
-        let conf = scene.path("").display().to_string();
-        let program = env!("CARGO_BIN_EXE_wecom-gate");
-        let mut arguments = vec!["--dir".to_owned(), conf, "--group".into(), "root".into()];
-        let all = scene.arguments();
-        for option in ["--listen", "--api-base", "--authorize-url", "--web-login-url"] {
-            let at = all.iter().position(|a| a == option).unwrap();
-            arguments.extend([all[at].clone(), all[at + 1].clone()]);
-        }
-        let line = format!("exec {program} init {}", arguments.join(" "));
-        let mut child = Command::new("script")
-            .args(["-qec", &line, "/dev/null"])
-            .env_clear()
-            .envs([("TERM", terminal), ("PATH", "/usr/bin:/bin"), ("SHELL", "/bin/sh")])
-            .env("WECOM_GATE_INIT_JWT_SECRET", SECRET)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut stdout = child.stdout.take().unwrap();
-        let (sender, output) = std::sync::mpsc::channel();
-        std::thread::spawn(move || {
-            let mut byte = [0];
-            while stdout.read(&mut byte).is_ok_and(|n| n > 0) && sender.send(byte[0]).is_ok() {}
-        });
-        let enter = if terminal == "dumb" { "\n" } else { "\r" };
-        Typist { child, seen: String::new(), output, enter }
-    }
-
-    fn read_until(&mut self, words: &str) {
-        let mut bytes = Vec::new();
-        let from = self.seen.len();
-        while !self.seen[from..].contains(words) {
-            let byte = self.output.recv_timeout(Duration::from_secs(60));
-            bytes.push(byte.unwrap_or_else(|_| panic!("{words:?} is not shown: {}", self.seen)));
-            if let Ok(text) = String::from_utf8(bytes.clone()) {
-                self.seen.push_str(&text);
-                bytes.clear();
-            }
-        }
-    }
-
-    /// Waits until what is typed is not shown: what was typed before that is lost, as it should be.
-    fn wait_for_no_echo(&self) {
-        let children = format!("/proc/{0}/task/{0}/children", self.child.id());
-        let began = std::time::Instant::now();
-        loop {
-            let child = fs::read_to_string(&children).unwrap_or_default();
-            let child = child.split_whitespace().next().unwrap_or("none");
-            if let Ok(terminal) = fs::read_link(format!("/proc/{child}/fd/0")) {
-                let stty = Command::new("stty").arg("-F").arg(terminal).arg("-a").output().unwrap();
-                if String::from_utf8_lossy(&stty.stdout).split_whitespace().any(|word| word == "-echo") {
-                    return;
-                }
-            }
-            assert!(began.elapsed() < Duration::from_secs(60), "what is typed is shown: {}", self.seen);
-            std::thread::sleep(Duration::from_millis(10));
-        }
-    }
-
-    fn answer(&mut self, question: &str, answer: &str) {
-        self.read_until(question);
-        if question.contains("(not shown)") {
-            self.wait_for_no_echo();
-        }
-        write!(self.child.stdin.as_mut().unwrap(), "{answer}{}", self.enter).unwrap();
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_person_answers_on_a_dumb_terminal() {
-    let scene = Scene::set().await;
-    let (typist, scene) = tokio::task::spawn_blocking(move || {
-        let mut typist = Typist::start(&scene, "dumb");
-        typist.answer("Address that people will open", &scene.origin);
-        typist.answer("NocoBase's host and port [127.0.0.1:13000]: ", &scene.nocobase.address.to_string());
-        typist.answer("NocoBase's administrator", "admin@nocobase.com");
-        typist.answer("Password (not shown): ", "wrong");
-        typist.read_until("password is incorrect");
-        typist.answer("NocoBase's administrator", "admin@nocobase.com");
-        typist.answer("Password (not shown): ", PASSWORD);
-        typist.answer("CorpID", CORP);
-        typist.answer("AgentId", &AGENT.to_string());
-        typist.answer("Secret of the app (not shown): ", "mistyped");
-        typist.answer("Answer again?", "");
-        typist.answer("CorpID", "");
-        typist.answer("AgentId", "");
-        typist.answer("Secret of the app (not shown): ", APP_SECRET);
-        typist.answer("(1 of 1 users have one)", "2");
-        typist.answer("Do this?", "y");
-        typist.read_until("check --conf");
-        assert!(typist.child.wait().unwrap().success(), "{}", typist.seen);
-        (typist, scene)
-    })
-    .await
-    .unwrap();
-    scene.assert_complete();
-    for never in ["\x1b", APP_SECRET, PASSWORD, SECRET] {
-        assert!(!typist.seen.contains(never), "{never:?} is shown: {}", typist.seen);
-    }
-    assert!(fs::read_to_string(scene.path("wecom-gate.toml")).unwrap().contains("auto_create_user = true"));
-}
-
-/// Questions with a cursor, and a "no" before anything is done.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_person_declines() {
-    let scene = Scene::set().await;
-    let scene = tokio::task::spawn_blocking(move || {
-        let mut typist = Typist::start(&scene, "xterm");
-        typist.answer("Address that people will open", &scene.origin);
-        typist.answer("NocoBase's host and port", &scene.nocobase.address.to_string());
-        typist.answer("NocoBase's administrator", "admin@nocobase.com");
-        typist.answer("Password (not shown)", PASSWORD);
-        typist.answer("CorpID", CORP);
-        typist.answer("AgentId", &AGENT.to_string());
-        typist.answer("Secret of the app (not shown)", APP_SECRET);
-        typist.answer("users have one", "");
-        typist.read_until("Do this?");
-        write!(typist.child.stdin.as_mut().unwrap(), "n").unwrap();
-        assert!(!typist.child.wait().unwrap().success(), "{}", typist.seen);
-        scene
-    })
-    .await
-    .unwrap();
-    assert!(!scene.path("").exists() && scene.nocobase.data().roles.len() == 1);
-}
-
-/// What conf/docker-compose.yml gives to `init`, filled in as its example of an `.env` wants it, makes a gate that can start: with
-/// the files of the container's user, and again at each `up`.
-#[tokio::test(flavor = "multi_thread")]
-async fn the_compose_file_gives_all_that_it_needs() {
-    let scene = Scene::set().await;
-    let secrets = scene.dir.path().join("secrets");
-    fs::create_dir(&secrets).unwrap();
-    for (name, value) in [("wecom_secret", APP_SECRET), ("admin_password", PASSWORD), ("app_key", SECRET)] {
-        fs::write(secrets.join(name), value).unwrap();
-    }
-    let agent = AGENT.to_string();
-    let address = scene.nocobase.address.to_string();
-    let filled = [
-        ("${ORIGIN:?}", scene.origin.as_str()),
-        ("${CORP_ID:?}", CORP),
-        ("${AGENT_ID:?}", &agent),
-        ("${VERIFY_FILE:-}", ""),
-        ("${ACCOUNTS:-match}", "match"),
-        ("${ADMIN_EMAIL:?}", "admin@nocobase.com"),
-        // Of the network of the containers.
-        ("nocobase:80", &address),
-        ("0.0.0.0:8080", scene.origin.strip_prefix("http://").unwrap()),
-        ("/run/secrets", secrets.to_str().unwrap()),
-    ];
-    let compose = include_str!("../../conf/docker-compose.yml");
-    let given: Vec<(String, String)> = compose
-        .lines()
-        .filter_map(|l| l.trim().split_once(": ").filter(|(name, _)| name.starts_with("WECOM_GATE_INIT_")))
-        .map(|(name, value)| {
-            let value = filled.iter().fold(value.to_owned(), |value, (from, to)| value.replace(from, to));
-            assert!(!value.contains("${"), "{name}: {value}");
-            (name.to_owned(), value)
-        })
-        .collect();
-    assert!(given.len() > 8 && compose.contains("command: [init, --yes]"));
-    let (api, authorize, web) = (scene.sim.base(), scene.sim.authorize_url(), scene.sim.web_login_url());
-    let mut keys = Vec::new();
-    for _ in 0..2 {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_wecom-gate"));
-        command.args(["init", "--yes", "--group", "root", "--dir"]).arg(scene.path("")).env_clear();
-        // Whatever else there is, unset and passed on.
-        for name in ["PUBLIC_PATH", "API_BASE", "AUTHORIZE_URL", "WEB_LOGIN_URL", "SECRET", "JWT_SECRET"] {
-            command.env(format!("WECOM_GATE_INIT_{name}"), "");
-        }
-        command.envs(given.iter().cloned());
-        // The simulator stands for WeCom.
-        command.args([
-            "--api-base",
-            api.as_str(),
-            "--authorize-url",
-            authorize.as_str(),
-            "--web-login-url",
-            web.as_str(),
-        ]);
-        let init = ran(command).await;
-        assert_eq!(init.code, 0, "{}{}", init.out, init.err);
-        keys.push(scene.assert_complete());
-    }
-    assert_eq!(keys[0], keys[1], "nobody is signed out");
-    let text = fs::read_to_string(scene.path("wecom-gate.toml")).unwrap();
-    assert!(text.contains("172.31.80.1"), "{text}");
 }

@@ -1,14 +1,15 @@
 //! Several nodes and one Redis (the real server): what they share, and that nobody is the worse off while it is away.
 
-use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::Value;
 use wecom_sim::Fault;
 
 use crate::support::raw::send_raw;
-use crate::support::{AGENT, Browser, CORP, Gate, HOST, Redis, Stage, eventually};
+use crate::support::{Browser, Gate, HOST, Redis, Stage, eventually};
+
+mod outages;
 
 pub(crate) const GETTOKEN: &str = "/cgi-bin/gettoken";
 const GETUSERINFO: &str = "/cgi-bin/auth/getuserinfo";
@@ -198,106 +199,6 @@ async fn r16_a_session_that_ends_on_one_node_ends_on_all_within_a_second() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_redis_is_away_everything_works_and_missed_endings_follow() {
-    let mut redis = Redis::start();
-    let (stage, mut other) = two(&redis).await;
-    let (mut here, mut there) = on_both(&stage, &other, "zhangsan").await;
-    let (mut stays, _) = on_both(&stage, &other, "lisi").await;
-    assert_eq!(trouble(&stage.gate).await, None);
-    redis.down();
-    for gate in [&stage.gate, &other] {
-        is_up(gate, false).await;
-        eventually("/readyz says why", async || {
-            let said = trouble(gate).await.unwrap();
-            assert_eq!(said["name"], json!(redis.address.to_string()));
-            said["why"] == "the connection is refused"
-        })
-        .await;
-    }
-    for browser in [&mut here, &mut there, &mut stays] {
-        assert_eq!(file(browser).await, 200);
-    }
-    let began = Instant::now();
-    stage.bound("anna.smith");
-    assert_eq!(stage.phone("anna.smith").open("/admin").await.status, 200);
-    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
-    // Ended now: the other node learns it as soon as possible.
-    assert_eq!(here.api(Method::POST, "/api/auth:signOut").await.status, 200);
-    assert_eq!(file(&mut there).await, 200);
-    redis.up();
-    for gate in [&stage.gate, &other] {
-        is_up(gate, true).await;
-    }
-    let took = refused_after(&mut there).await;
-    println!("known {took:?} after Redis was back");
-    assert_eq!(trouble(&stage.gate).await, None);
-    assert_eq!(file(&mut stays).await, 200, "and nobody else is signed out");
-
-    // One node is away, and learns it when it is back.
-    let (mut here, mut there) = on_both(&stage, &other, "zhangsan").await;
-    other.signal("STOP");
-    assert_eq!(here.api(Method::POST, "/api/auth:signOut").await.status, 200);
-    tokio::time::sleep(Duration::from_secs(3)).await;
-    other.signal("CONT");
-    assert!(refused_after(&mut there).await < Duration::from_secs(4));
-
-    // A node that starts later learns it too, although NocoBase forgets.
-    let (mut here, _) = on_both(&stage, &other, "lisi").await;
-    let mut kept = here.clone();
-    assert_eq!(here.api(Method::POST, "/api/auth:signOut").await.status, 200);
-    stage.nocobase.data().blocked.clear();
-    other = stage.second_node().await;
-    kept.go_to(&other);
-    eventually("it is refused", async || file(&mut kept).await == 401).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_redis_that_hangs_delays_no_request() {
-    // One that accepts and never says a word.
-    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-    let mut stage =
-        Stage::start(|c| _ = c.set("session.redis", format!("redis://{}", silent.local_addr().unwrap())))
-            .await;
-    let began = Instant::now();
-    let mut phone = stage.signed_in("zhangsan").await;
-    let took = began.elapsed();
-    println!("sign-in with a silent Redis: {took:?}");
-    assert!(took < Duration::from_millis(1900), "{took:?}");
-    assert!(
-        trouble(&stage.gate).await.unwrap()["why"].as_str().unwrap().contains("no answer within a second")
-    );
-    assert_eq!(phone.api(Method::GET, "/api/orders:list").await.status, 200);
-
-    // One that stops in the middle.
-    let redis = Redis::start();
-    stage.restart_with(|c| _ = c.set("session.redis", redis.url())).await;
-    let mut phone = stage.signed_in("zhangsan").await;
-    is_up(&stage.gate, true).await;
-    stage.bound("lisi");
-    redis.signal("STOP");
-    let began = Instant::now();
-    let mut second = stage.phone("lisi");
-    let (page, slowest) = tokio::join!(second.open("/admin"), async {
-        let mut slowest = Duration::ZERO;
-        for _ in 0..20 {
-            let began = Instant::now();
-            assert_eq!(file(&mut phone).await, 200);
-            slowest = slowest.max(began.elapsed());
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        slowest
-    });
-    let took = began.elapsed();
-    println!("sign-in while Redis hangs: {took:?}; slowest signed-in request {slowest:?}");
-    assert_eq!(page.status, 200);
-    assert!(took < Duration::from_millis(2500), "{took:?}");
-    assert!(slowest < Duration::from_millis(500), "signed-in requests do not wait for it: {slowest:?}");
-    is_up(&stage.gate, false).await;
-    redis.signal("CONT");
-    is_up(&stage.gate, true).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn it_can_be_set_and_taken_away_while_the_gate_serves() {
     let redis = Redis::start();
     let mut stage = Stage::start(|_| {}).await;
@@ -377,60 +278,6 @@ async fn by_tls_and_by_a_socket_of_the_machine() {
     stage.restart_with(|c| _ = c.set("session.redis", format!("unix://{socket}"))).await;
     assert_eq!(trouble(&stage.gate).await, None);
     stage.signed_in("zhangsan").await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_redis_loses_is_published_again() {
-    let mut redis = Redis::start();
-    let (stage, other) = two(&redis).await;
-    let (mut here, mut there) = on_both(&stage, &other, "zhangsan").await;
-    other.signal("STOP");
-    assert_eq!(here.api(Method::POST, "/api/auth:signOut").await.status, 200);
-    let stream = format!("wecom-gate:http://{HOST}:endings");
-    eventually("it is published", async || redis.ask_parts::<u64>(&["XLEN", &stream]) >= 1).await;
-    redis.down();
-    is_up(&stage.gate, false).await;
-    redis.up();
-    is_up(&stage.gate, true).await;
-    other.signal("CONT");
-    assert!(refused_after(&mut there).await < Duration::from_secs(4));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_node_that_dies_while_it_fetches_the_token_delays_others_only_briefly() {
-    let redis = Redis::start();
-    let (stage, _) = two(&redis).await;
-    stage.bound("zhangsan");
-    let lease = format!("wecom-gate:http://{HOST}:fetching:{CORP}:{AGENT}");
-    let _: String = redis.ask_parts(&["SET", &lease, "1", "PX", "60000"]);
-    let began = Instant::now();
-    assert_eq!(stage.phone("zhangsan").open("/admin").await.status, 200);
-    let took = began.elapsed();
-    println!("sign-in while somebody else seems to fetch the token: {took:?}");
-    assert!(took > Duration::from_secs(2) && took < Duration::from_secs(4), "{took:?}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn missing_rights_in_redis_are_reported_once() {
-    let redis = Redis::start();
-    let _: String =
-        redis.ask("ACL SETUSER less on >CANARY ~wecom-gate:* +set +get +del +expire +xread +xrevrange");
-    let url = format!("redis://less:CANARY@{}", redis.address);
-    let stage = Stage::start(|c| _ = c.set("session.redis", url)).await;
-    let mut phone = stage.signed_in("zhangsan").await;
-    assert_eq!(phone.api(Method::POST, "/api/auth:signOut").await.status, 200);
-    let failed = r#"wecom_gate_redis_errors_total{operation="connect"}"#;
-    eventually("it is tried again and again", async || {
-        assert!(trouble(&stage.gate).await.unwrap()["why"].as_str().unwrap().contains("NOPERM"));
-        number(&stage.gate, failed).await.unwrap() >= 3.0
-    })
-    .await;
-    let log = stage.gate.log_until_now().await;
-    let said: Vec<_> = log.iter().filter(|l| l["event"] == "redis").collect();
-    assert_eq!(said.len(), 1, "{said:?}");
-    // As soon as the rights are there, without a restart.
-    let _: String = redis.ask("ACL SETUSER less +xadd");
-    is_up(&stage.gate, true).await;
 }
 
 /// However many nodes a member's requests go to, WeCom is asked about the member once in `session.recheck`.

@@ -2,19 +2,17 @@
 
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD_NO_PAD;
 use nocobase_standin::{ReceivedRequest, SECRET};
 use reqwest::Method;
 use reqwest::header::{HeaderMap, HeaderValue};
-use secrecy::SecretSlice;
 use serde_json::json;
 use wecom_gate::nocobase::{Minter, UserId};
-use wecom_gate::session::Purpose;
-use wecom_gate::session::{Keyring, Session};
 
 use crate::support::config::{KEY, OTHER_KEY};
-use crate::support::{Browser, HOST, SERVICE_USER, Stage, eventually};
+use crate::support::{Browser, Stage};
+
+mod end;
+mod tokens;
 
 fn now_s() -> u64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
@@ -41,91 +39,6 @@ async fn with_token(browser: &mut Browser, path: &str, token: &str) -> crate::su
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r13_the_phantom_becomes_the_members_token_in_header_and_query() {
-    let stage = Stage::start(|_| {}).await;
-    let user = stage.bound("zhangsan");
-    let mut phone = stage.signed_in("zhangsan").await;
-    let response = phone.api(Method::GET, "/api/orders:list?page=2&filter=%7B%7D").await;
-    assert_eq!((response.status, &response.json()["data"]["as"]), (200, &json!(user)), "{}", response.body);
-    let seen = stage.nocobase.last("/api/orders:list").unwrap();
-    assert_eq!(seen.target, "/api/orders:list?page=2&filter=%7B%7D");
-    let issued = stage.nocobase.data().tokens[0]["jti"].as_str().unwrap().to_owned();
-    assert_eq!(bearer(&seen), Some((user, Some(issued))));
-
-    let path = format!("/api/export:csv?a=1&token={}&b=2", phone.phantom());
-    let response = phone.clone().send(phone.fetch(Method::GET, &path)).await;
-    assert_eq!(response.json()["data"]["as"], json!(user));
-    let seen = stage.nocobase.last("/api/export:csv").unwrap();
-    assert!(
-        seen.target.starts_with("/api/export:csv?a=1&token=ey") && seen.target.ends_with("&b=2"),
-        "{}",
-        seen.target
-    );
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn r13_the_phantom_alone_is_worth_nothing() {
-    let stage = Stage::start(|_| {}).await;
-    let phantom = stage.signed_in("zhangsan").await.phantom();
-    let mut thief = stage.phone("lisi");
-    let response = with_token(&mut thief, "/api/users:list", &phantom).await;
-    assert_eq!(response.status, 401, "{}", response.body);
-    let response =
-        thief.clone().send(thief.fetch(Method::GET, &format!("/api/x:list?token={phantom}"))).await;
-    assert_eq!(response.status, 401);
-    assert_eq!(stage.nocobase.count("/api/x:list"), 0);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn r13_another_sessions_phantom_is_refused() {
-    let stage = Stage::start(|_| {}).await;
-    let phantom = stage.signed_in("zhangsan").await.phantom();
-    let mut other = stage.signed_in("lisi").await;
-    let response = with_token(&mut other, "/api/orders:list", &phantom).await;
-    assert_eq!((response.status, response.code().as_str()), (401, "INVALID_TOKEN"));
-    assert_eq!(stage.nocobase.count("/api/orders:list"), 0);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_cookie_without_the_phantom_calls_the_api_anonymously() {
-    let stage = Stage::start(|_| {}).await;
-    let mut phone = stage.signed_in("zhangsan").await;
-    let request = phone.fetch(Method::GET, "/api/orders:list");
-    assert_eq!(phone.send(request).await.code(), "EMPTY_TOKEN");
-    let seen = stage.nocobase.last("/api/orders:list").unwrap();
-    assert_eq!((seen.header("authorization"), seen.header("cookie")), (None, None));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn api_keys_pass_and_expired_or_forged_ones_do_not() {
-    let stage = Stage::start(|_| {}).await;
-    let user = stage.nocobase.user(json!({ "username": "robot" }));
-    let now = now_s();
-    let mut program = Browser::new(&stage.gate, crate::support::browser::CURL);
-    let good = token(user, SECRET, now, now + 60);
-    let response = with_token(&mut program, "/api/orders:list", &good).await;
-    assert_eq!(response.json()["data"]["as"], json!(user));
-    assert_eq!(
-        stage.nocobase.last("/api/orders:list").unwrap().header("authorization"),
-        Some(&*format!("Bearer {good}"))
-    );
-    for bad in [
-        token(user, SECRET, now - 7200, now - 3600),
-        token(user, "another secret", now, now + 60),
-        format!("{}x", &good[..good.len() - 1]),
-        "garbage".to_owned(),
-    ] {
-        let response = with_token(&mut program, "/api/orders:list", &bad).await;
-        assert_eq!((response.status, response.code().as_str()), (401, "INVALID_TOKEN"), "{bad}");
-    }
-    assert_eq!(stage.nocobase.count("/api/orders:list"), 1);
-
-    let closed = Stage::start(|c| _ = c.set("access.api_keys", false)).await;
-    let mut program = Browser::new(&closed.gate, crate::support::browser::CURL);
-    assert_eq!(with_token(&mut program, "/api/orders:list", &good).await.status, 401);
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn files_come_by_cookie() {
     let stage = Stage::start(|_| {}).await;
     let mut phone = stage.signed_in("zhangsan").await;
@@ -139,51 +52,6 @@ async fn files_come_by_cookie() {
         cookie.starts_with("nb_auth_token_main=ey") && cookie.contains("; nb_authenticator_main="),
         "{cookie}"
     );
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn r11_r13_nothing_of_the_gates_own_reaches_nocobase() {
-    let stage = Stage::start(|_| {}).await;
-    let mut phone = stage.signed_in("zhangsan").await;
-    phone.cookies.insert("aaa".into(), "\"x y\"=,é".into());
-    phone.cookies.insert("wecom_gate_flow_abcdefgh".into(), "x".into());
-    phone.cookies.insert("nb_auth_token_main".into(), "planted".into());
-    phone.cookies.insert("zzz".into(), "1".into());
-    let (phantom, session) = (phone.phantom(), phone.cookie("wecom_gate").unwrap().to_owned());
-    phone.extra.insert("x-wecom-user", HeaderValue::from_static("root"));
-    phone.extra.insert("x-forwarded-user", HeaderValue::from_static("root"));
-    phone.api(Method::POST, "/api/orders:create").await;
-    phone.visit("/admin/orders").await;
-    phone.clone().send(phone.fetch(Method::GET, &format!("/api/a:b?token={phantom}"))).await;
-    phone.clone().send(phone.request(Method::GET, "/files/1")).await;
-    phone.clone().send(phone.request(Method::GET, "/assets/a.js")).await;
-    let last = stage.nocobase.last("/api/orders:create").unwrap();
-    assert_eq!(
-        last.headers["cookie"].as_bytes(),
-        "aaa=\"x y\"=,é; zzz=1".as_bytes(),
-        "others, byte for byte"
-    );
-    for seen in &stage.nocobase.data().requests {
-        let text = format!("{seen:?}");
-        for never in ["wcg_", "wecom_gate", &phantom, &session, "planted", "x-wecom-user", "x-forwarded-user"]
-        {
-            assert!(!text.contains(never), "{never} in {text}");
-        }
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn r13_nocobases_token_never_reaches_the_browser() {
-    let stage = Stage::start(|_| {}).await;
-    let mut phone = stage.signed_in("zhangsan").await;
-    let response = phone.api(Method::POST, "/api/auth:syncCookies").await;
-    assert_eq!(response.status, 200);
-    let theirs = stage.nocobase.data().sent_tokens;
-    assert!(theirs, "the stand-in sent x-new-token and its cookies");
-    assert_eq!(response.header("x-new-token"), None);
-    let cookies = response.set_cookies();
-    assert!(cookies.iter().any(|c| c.starts_with("nb_csrf_token_main=")), "{cookies:?}");
-    assert!(!cookies.iter().any(|c| c.contains("nb_auth")), "{cookies:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -272,63 +140,6 @@ async fn the_page_has_the_script_first_and_is_kept_nowhere() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r15_r16_signing_out_in_nocobase_ends_the_session_everywhere() {
-    let mut stage = Stage::start(|_| {}).await;
-    let mut phone = stage.signed_in("zhangsan").await;
-    let other = stage.second_node().await;
-    let mut before = phone.clone();
-    let out = phone.api(Method::POST, "/api/auth:signOut").await;
-    assert_eq!(out.status, 200);
-    assert_eq!((phone.cookie("wecom_gate"), phone.cookie("wecom_gate_out")), (None, Some("1")));
-    let page = phone.open("/admin/x").await;
-    assert_eq!(page.status, 200);
-    assert!(page.body.contains("You are signed out"), "{}", page.body);
-    assert_eq!(page.hops.len(), 1, "not signed straight in again: {:?}", page.hops);
-
-    // The old cookie, kept by somebody who does not let the gate delete it: here, on another node, and after a
-    // restart.
-    assert_eq!(before.clone().api(Method::GET, "/api/orders:list").await.status, 401);
-    before.go_to(&other);
-    assert_eq!(before.clone().api(Method::GET, "/api/orders:list").await.status, 401);
-    stage.restart().await;
-    before.go_to(&stage.gate);
-    assert_eq!(before.clone().api(Method::GET, "/api/orders:list").await.status, 401);
-    assert_eq!(stage.nocobase.count("/api/orders:list"), 0);
-
-    // By hand there is a way back in.
-    phone.go_to(&stage.gate);
-    let page = phone.open("/wecom-gate/login?rd=%2Fadmin%2Fx").await;
-    assert_eq!((page.status, page.at.as_str()), (200, "/admin/x"));
-    assert_eq!(phone.cookie("wecom_gate_out"), None);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn r15_r16_signing_out_at_the_gate_ends_the_session_everywhere() {
-    let stage = Stage::start(|_| {}).await;
-    let mut phone = stage.signed_in("zhangsan").await;
-    let mut before = phone.clone();
-    let ask = phone.visit("/wecom-gate/logout").await;
-    assert!(ask.status == 200 && ask.body.contains("Sign out?") && ask.body.contains("method=\"post\""));
-    assert!(phone.cookie("wecom_gate").is_some(), "asking ends nothing");
-
-    let post = phone.request(Method::POST, "/wecom-gate/logout").header("sec-fetch-site", "cross-site");
-    let refused = phone.send(post.header("origin", "https://evil.example")).await;
-    assert_eq!((refused.status, phone.cookie("wecom_gate").is_some()), (403, true));
-
-    let post = phone.request(Method::POST, "/wecom-gate/logout").header("sec-fetch-site", "same-origin");
-    let done = phone.send(post.header("origin", "http://gate.test")).await;
-    assert_eq!(done.status, 303);
-    let page = phone.follow(done).await;
-    assert!(page.body.contains("You are signed out"), "{}", page.body);
-    assert_eq!(phone.cookie("wecom_gate"), None);
-    assert_eq!(before.clone().api(Method::GET, "/wecom-gate/me").await.status, 401);
-    let other = stage.second_node().await;
-    before.go_to(&other);
-    assert_eq!(before.clone().api(Method::GET, "/wecom-gate/me").await.status, 401);
-    assert_eq!(stage.nocobase.data().blocked.len(), 1);
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_session_seen_for_the_first_time_is_asked_about_once() {
     let mut stage = Stage::start(|_| {}).await;
     let mut phone = stage.signed_in("zhangsan").await;
@@ -346,58 +157,6 @@ async fn a_session_seen_for_the_first_time_is_asked_about_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_session_that_nocobase_ends_is_over() {
-    let stage = Stage::start(|_| {}).await;
-    let mut phone = stage.signed_in("zhangsan").await;
-    let jti = stage.nocobase.data().tokens[0]["jti"].as_str().unwrap().to_owned();
-    stage.nocobase.data().blocked.insert(jti);
-    assert_eq!(phone.api(Method::GET, "/api/orders:list").await.code(), "BLOCKED_TOKEN");
-    let page = phone.visit("/admin/x").await;
-    assert_eq!(page.status, 302, "straight to WeCom: nobody has signed out");
-    assert_eq!(phone.follow(page).await.at, "/admin/x");
-}
-
-/// Moves the times in the session cookie, as if the browser or another node's clock were that far away.
-fn shift(browser: &mut Browser, seconds: i64) {
-    let key = STANDARD_NO_PAD.decode(KEY.replace('-', "+").replace('_', "/")).unwrap();
-    let ring = Keyring::new(&[SecretSlice::from(key)], &format!("http://{HOST}")).unwrap();
-    let open = |text: &str| ring.open::<Session>(Purpose::Session, b"wecom_gate", text.as_bytes());
-    let mut session = open(browser.cookie("wecom_gate").unwrap()).expect("our cookie");
-    for time in [&mut session.signed_in_at, &mut session.last_seen] {
-        time.0 = time.0.checked_add_signed(seconds * 1000).unwrap();
-    }
-    let text = ring.seal(Purpose::Session, b"wecom_gate", &session).unwrap();
-    browser.cookies.insert("wecom_gate".into(), text);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_session_ends_when_idle_and_in_the_end() {
-    for (key, other) in [("session.idle", "session.absolute"), ("session.absolute", "session.idle")] {
-        let stage = Stage::start(|c| {
-            _ = c.set(key, "1h").set(other, if key.ends_with("idle") { "2h" } else { "1h" })
-        })
-        .await;
-        let mut phone = stage.signed_in("zhangsan").await;
-        shift(&mut phone, -3500);
-        assert_eq!(phone.clone().api(Method::GET, "/api/orders:list").await.status, 200, "{key}");
-        shift(&mut phone, -110);
-        let response = phone.api(Method::GET, "/api/orders:list").await;
-        assert_eq!((response.status, response.code().as_str()), (401, "EMPTY_TOKEN"), "{key}");
-        assert_eq!(phone.open("/admin/x").await.at, "/admin/x", "and a new sign-in starts by itself");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn clocks_may_differ_by_a_few_minutes_and_no_more() {
-    let stage = Stage::start(|_| {}).await;
-    for (seconds, status) in [(-290, 200), (290, 200), (330, 401)] {
-        let mut phone = stage.signed_in("zhangsan").await;
-        shift(&mut phone, seconds);
-        assert_eq!(phone.api(Method::GET, "/api/orders:list").await.status, status, "{seconds} s");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn r14_changing_the_key_signs_nobody_out() {
     let mut stage = Stage::start(|_| {}).await;
     let mut phone = stage.signed_in("zhangsan").await;
@@ -409,20 +168,6 @@ async fn r14_changing_the_key_signs_nobody_out() {
     stage.restart_with(|c| _ = c.set("session.keys", vec![OTHER_KEY])).await;
     assert_eq!(later.go_to(&stage.gate).api(Method::GET, "/api/orders:list").await.status, 200);
     assert_eq!(phone.go_to(&stage.gate).api(Method::GET, "/api/orders:list").await.status, 401);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn delivered_to_the_browser_the_token_works_and_stays_the_sessions() {
-    let stage = Stage::start(|c| _ = c.set("nocobase.token_delivery", "browser")).await;
-    let user = stage.bound("zhangsan");
-    let mut phone = stage.signed_in("zhangsan").await;
-    let token = phone.phantom();
-    assert!(token.starts_with("ey"), "{token}");
-    let response = phone.api(Method::GET, "/api/orders:list").await;
-    assert_eq!(response.json()["data"]["as"], json!(user));
-    phone.api(Method::POST, "/api/auth:signOut").await;
-    phone.cookies.clear();
-    assert_eq!(with_token(&mut phone, "/api/orders:list", &token).await.status, 401, "blocked in NocoBase");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -468,34 +213,4 @@ async fn the_script_and_the_domain_file_need_no_session() {
     assert_eq!(anybody.visit("/WW_verify_7rG3kjVbXHngiald.txt").await.body, "7rG3kjVbXHngiald");
     assert_eq!(anybody.clone().send(anybody.request(Method::GET, "/WW_verify_other.txt")).await.status, 401);
     assert!(stage.nocobase.data().requests.is_empty());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_member_who_leaves_loses_the_session_within_the_recheck() {
-    let stage = Stage::start(|c| _ = c.set("session.recheck", "10s")).await;
-    let phone = stage.signed_in("zhangsan").await;
-    assert!(stage.wecom().remove_member(crate::support::CORP, "zhangsan"));
-    tokio::time::sleep(Duration::from_secs(10)).await;
-    let mut page = phone.clone();
-    eventually("the session ends", async || page.api(Method::GET, "/api/orders:list").await.status == 401)
-        .await;
-    eventually("NocoBase has recorded it", async || stage.nocobase.data().blocked.len() == 1).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn r18_r25_a_foreign_token_in_the_address_goes_no_further_and_answers_are_not_kept() {
-    let stage = Stage::start(|_| {}).await;
-    stage.bound("zhangsan");
-    let mut member = stage.signed_in("zhangsan").await;
-    let other = Minter::new(SECRET.as_bytes())
-        .session(UserId::new(SERVICE_USER).unwrap(), "00000000-0000-4000-8000-000000000000", 0, now_s())
-        .unwrap();
-    let request = member.request(Method::GET, &format!("/api/orders:list?a=1&token={}&b=2", other.as_str()));
-    let response = member.send(request.header("accept", "application/json")).await;
-    assert_eq!(
-        member.api(Method::GET, "/api/orders:get").await.header("cache-control"),
-        Some("private, no-store")
-    );
-    assert_eq!(response.status, 401, "{}", response.body);
-    assert_eq!(stage.nocobase.last("/api/orders:list").unwrap().target, "/api/orders:list?a=1&b=2");
 }
