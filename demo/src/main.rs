@@ -65,7 +65,12 @@ async fn main() -> ExitCode {
 }
 
 async fn run(args: Args) -> Result<(), String> {
-    let log = config::Log { format: config::LogFormat::Pretty, level: "info".into(), access_log: false };
+    let log = config::Log {
+        format: config::LogFormat::Pretty,
+        level: "info".into(),
+        access_log: false,
+        audit_file: None,
+    };
     let _logging = logging::init(&log).map_err(|e| e.to_string())?;
     let options = demo::Options { nocobase: args.nocobase, state: args.state, port: args.port };
     demo::run(options, &mut io::stderr()).await.map_err(|e| e.to_string())

@@ -51,15 +51,16 @@ impl Permissions {
     }
 }
 
-/// The step.
-pub(super) fn check(files: &[NamedFile]) -> Verdict {
-    if files.is_empty() {
+/// The step. `audit_file`: the one that the gate writes.
+pub(super) fn check(files: &[NamedFile], audit_file: Option<&Path>) -> Verdict {
+    if files.is_empty() && audit_file.is_none() {
         return Verdict::skipped("everything comes from the environment");
     }
     let root = fs::metadata("/proc/self").is_ok_and(|m| m.uid() == 0);
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let unit = root.then(|| reader(&read("/etc/passwd"), &read("/etc/group"), USER)).flatten();
-    let findings: Vec<Finding> = files.iter().filter_map(|file| finding(file, unit.as_ref())).collect();
+    let mut findings: Vec<Finding> = files.iter().filter_map(|file| finding(file, unit.as_ref())).collect();
+    findings.extend(audit_file.and_then(|path| unwritable(path, unit.as_ref().or(own().as_ref())?)));
     if !findings.is_empty() {
         return Verdict::found(StepOutcome::Failed, findings);
     }
@@ -69,6 +70,53 @@ pub(super) fn check(files: &[NamedFile]) -> Verdict {
         (None, false) => "this user can read them",
     };
     Verdict::ok(format!("{} files, {whose}; nobody else can read secrets", files.len()))
+}
+
+/// This process.
+fn own() -> Option<Reader> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    // Of each, the effective one is the second.
+    let ids = |name: &str| -> Option<Vec<u32>> {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+        Some(line.split_whitespace().filter_map(|id| id.parse().ok()).collect())
+    };
+    let mut groups = ids("Groups")?;
+    groups.extend(ids("Gid")?.get(1));
+    Some(Reader { user: *ids("Uid")?.get(1)?, groups })
+}
+
+/// Why this user cannot append to the audit log's file, or make it. Nothing is made here: what root makes, the gate could not
+/// write.
+fn unwritable(path: &Path, user: &Reader) -> Option<Finding> {
+    let failed = |what: String, remedy: String| {
+        let value = Some(format!("{:?}", path.display().to_string()));
+        Some(Finding { value, ..Finding::new("log.audit_file", what, remedy) })
+    };
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let who = user.user;
+    let shown = folder.display();
+    let remedy =
+        || format!("install -d -o {USER} -g {USER} -m 750 {shown}, or give a path in a folder that is there");
+    let Ok(folder) = fs::canonicalize(folder) else {
+        return failed(format!("the folder {shown} is not there, or cannot be looked into"), remedy());
+    };
+    let of = |path: &Path| fs::metadata(path).ok().map(|meta| Permissions::from(&meta));
+    let closed = |path: &Path| of(path).is_none_or(|p| !p.allow(user, 1));
+    if let Some(closed) = folder.ancestors().find(|path| closed(path)) {
+        return failed(format!("user {who} may not go through {}", closed.display()), remedy());
+    }
+    match fs::metadata(path) {
+        Ok(meta) if !meta.is_file() => failed("it is no file".into(), "give the path of a file".into()),
+        Ok(meta) if !Permissions::from(&meta).allow(user, 2) => failed(
+            format!("user {who} may not write it (mode {:o})", meta.mode() & 0o7777),
+            format!("chown {USER}:{USER} {}", path.display()),
+        ),
+        Ok(_) => None,
+        Err(_) if of(&folder).is_none_or(|p| !p.allow(user, 2)) => {
+            failed(format!("user {who} may not make a file in {shown}"), remedy())
+        }
+        Err(_) => None,
+    }
 }
 
 /// A user of this machine.
@@ -151,6 +199,32 @@ mod tests {
         ] {
             assert_eq!(Permissions { user, group, mode }.allow(&gate, 4), want, "{user} {group} {mode:o}");
         }
+    }
+
+    #[test]
+    fn the_audit_logs_file_can_be_written_by_the_gates_user() {
+        let dir = tempfile::tempdir_in("/tmp").unwrap();
+        let set = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        let (path, nobody) = (dir.path().join("audit.log"), Reader { user: 65_534, groups: vec![65_534] });
+        let mine = own().unwrap();
+        let look = |path: &Path, user: &Reader| unwritable(path, user).map(|f| f.what).unwrap_or_default();
+        set(dir.path(), 0o700);
+        assert_eq!(look(&path, &mine), "", "it will be made");
+        assert!(!path.exists(), "and not by the check");
+        assert!(look(&path, &nobody).contains("may not go through"));
+        set(dir.path(), 0o755);
+        assert!(look(&path, &nobody).contains("may not make a file"));
+        fs::write(&path, "").unwrap();
+        assert!(look(&path, &nobody).contains("may not write it"));
+        set(&path, 0o622);
+        assert_eq!((look(&path, &mine), look(&path, &nobody)), (String::new(), String::new()));
+        assert!(look(dir.path(), &mine).contains("no file"));
+        assert!(look(&dir.path().join("missing/audit.log"), &mine).contains("is not there"));
+        let verdict = check(&[], Some(&dir.path().join("missing/audit.log")));
+        assert_eq!(
+            (verdict.outcome, verdict.findings[0].about.as_str()),
+            (StepOutcome::Failed, "log.audit_file")
+        );
     }
 
     #[test]

@@ -43,7 +43,7 @@ pub async fn run(
     if let Some(config) = config {
         steps.add(Id::Tls, None, tls::check(config, SystemTime::now()));
         let named = loaded.as_ref().map(|l| l.files.as_slice()).unwrap_or_default();
-        steps.add(Id::Files, None, files::check(named));
+        steps.add(Id::Files, None, files::check(named, config.log.audit_file.as_deref()));
         if options.offline {
             for id in Id::ALL.into_iter().skip(3) {
                 steps.add(id, None, Verdict::skipped("--offline"));

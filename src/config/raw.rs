@@ -311,11 +311,15 @@ pub(super) struct Log {
     pub level: String,
     /// One line per request.
     pub access_log: bool,
+    /// A file for the audit log: who signed in, who was refused, which session ended and by whom, what was bound, which roles
+    /// changed; one JSON object per line (docs/logs.md). Made with mode 0600 if it is not there, opened again at SIGHUP. The same
+    /// records are always in the log, too.
+    pub audit_file: String,
 }
 
 impl Default for Log {
     fn default() -> Self {
-        Self { format: LogFormat::Json, level: "info".into(), access_log: true }
+        Self { format: LogFormat::Json, level: "info".into(), access_log: true, audit_file: String::new() }
     }
 }
 

@@ -247,6 +247,8 @@ pub struct Log {
     pub level: String,
     /// One line per request.
     pub access_log: bool,
+    /// The audit log's own file.
+    pub audit_file: Option<PathBuf>,
 }
 
 /// `[cache]`

@@ -1,6 +1,7 @@
 //! From a member of the company to a user of NocoBase.
 
 use super::sign_ins::SignIns;
+use crate::audit::{Action, Actor, Record, Source};
 use crate::config::{MatchBy, WeComEntry};
 use crate::error::{Failure, FailureWithCause};
 use crate::nocobase::Person;
@@ -22,7 +23,7 @@ impl SignIns {
         &self,
         entry: &WeComEntry,
         client: &wecom::Client,
-        request: &SignInRequest,
+        (request, source): (&SignInRequest, &Source),
         identity: &Identity,
         member: &Member,
     ) -> Result<Account, FailureWithCause> {
@@ -34,6 +35,7 @@ impl SignIns {
         let mut person = person(entry, member, &member.details);
         if let Some(user) = accounts.match_silent(&person).await? {
             accounts.bind(user, &person).await?;
+            self.record_binding(&person, user, source);
             return Ok(Account::User(user));
         }
         let wants = |by| self.config.nocobase.match_by.contains(&by);
@@ -52,7 +54,19 @@ impl SignIns {
             }
         }
         let user = accounts.settle(&person).await?;
+        self.record_binding(&person, user, source);
         Ok(Account::User(user))
+    }
+
+    fn record_binding(&self, person: &Person, user: UserId, source: &Source) {
+        let record = Record {
+            entry: Some(person.entry.clone()),
+            userid: Some(person.userid.clone()),
+            name: Some(person.name.clone()),
+            nocobase_user: Some(user.get()),
+            ..Record::new(Action::BindingMade, Actor::Gate)
+        };
+        self.sessions.audit().write(source, &record);
     }
 }
 

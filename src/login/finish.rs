@@ -11,10 +11,11 @@ use super::callback_query::{CallbackQuery, Code};
 use super::clock::now;
 use super::finished::Finished;
 use super::other_applications::OtherApplication;
-use super::sign_in::{log_failure, sign_in};
+use super::sign_in::{refused, sign_in};
 use super::sign_ins::SignIns;
 use super::start::Start;
 use super::throttle::Charge;
+use crate::audit::Source;
 use crate::decide::target::landing;
 use crate::error::Failure;
 use crate::session::flow::attempt_of;
@@ -24,8 +25,8 @@ use crate::shared::CallbackId;
 /// A callback request.
 #[derive(Clone, Copy)]
 pub(crate) struct Callback<'a> {
-    /// Id of the request, which the member is asked to quote.
-    pub(crate) request_id: &'a str,
+    /// The request.
+    pub(crate) source: &'a Source,
     /// Raw query.
     pub(crate) query: Option<&'a str>,
     /// The gate's cookies.
@@ -122,7 +123,7 @@ impl SignIns {
                 };
                 self.metrics.sign_ins.refused(&request.entry, failure, Duration::ZERO);
                 let span = Self::span(&callback);
-                span.in_scope(|| log_failure(&failure.into(), request, "", None));
+                span.in_scope(|| refused(self, &failure.into(), request, ("", None), callback.source));
                 return (CallbackResponse::Failed { failure, retry, logged: true }, cookies);
             }
             Code::Several => {
@@ -138,6 +139,7 @@ impl SignIns {
         };
         let once = session::Callback { code: &code, state: &state, cookie: checked.cookie };
         let (sign_ins, work, spent) = (self.clone(), request.clone(), code.clone());
+        let source = callback.source.clone();
         // Permit and charge are held for as long as the work goes on, also when the browser does not wait for it.
         let id = CallbackId::of(&once);
         let logged = Arc::new(AtomicBool::new(false));
@@ -147,7 +149,7 @@ impl SignIns {
         let work = async move {
             let _permit = permit;
             let carry_out = async {
-                let finished = sign_in(&sign_ins, &work, &spent).await;
+                let finished = sign_in(&sign_ins, &work, &spent, &source).await;
                 written.store(true, Ordering::Release);
                 finished
             };
@@ -183,11 +185,11 @@ impl SignIns {
                         // A user who signed in by password before is signed out: their cookies must not open files any more.
                         cookies.extend(self.sessions.forget_nocobase());
                         cookies.extend(self.sessions.cookies.delete_password(callback.cookies));
-                        let reason = "replaced by a new sign-in";
-                        self.sessions.end_passwords(callback.cookies, reason);
+                        self.sessions.end_passwords(callback.cookies, callback.source);
                     }
-                    self.sessions.replace(before, &session);
-                    cookies.extend(callback.others.iter().flat_map(|other| other.end_of_others(&session)));
+                    self.sessions.replace(before, &session, callback.source);
+                    let others = callback.others.iter();
+                    cookies.extend(others.flat_map(|other| other.end_of_others(&session, callback.source)));
                     CallbackResponse::Redirect(self.landing(request))
                 }
                 Err(failure) => CallbackResponse::failed(failure, retry),
@@ -212,7 +214,7 @@ impl SignIns {
 
     /// Gives every line of a sign-in its request id. At the level of errors, so that no `log.level` hides it.
     fn span(callback: &Callback<'_>) -> tracing::Span {
-        tracing::error_span!("sign_in", request_id = callback.request_id)
+        tracing::error_span!("sign_in", request_id = callback.source.request_id.as_deref())
     }
 
     /// The same sign-in once more.
@@ -236,7 +238,7 @@ impl SignIns {
             attempt,
             consent,
             lang: callback.lang,
-            request_id: callback.request_id,
+            source: callback.source,
         };
         match self.start(callback.cookies, &start) {
             Ok(started) => {
@@ -281,7 +283,7 @@ impl SignIns {
             attempt: 1,
             consent: false,
             lang: callback.lang,
-            request_id: callback.request_id,
+            source: callback.source,
         };
         match self.start(callback.cookies, &start) {
             Ok(mut started) => {

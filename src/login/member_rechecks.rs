@@ -8,6 +8,7 @@ use super::breaker::News;
 use super::clock::now;
 use super::recheck_queue::Queue;
 use super::sessions::Sessions;
+use crate::audit::{Actor, Source};
 use crate::error::Failure;
 use crate::session::{CachedSession, MemberRecheck, Session};
 use crate::shared::{Ending, MemberKey, Shared, Turn};
@@ -79,13 +80,13 @@ impl Sessions {
     /// WeCom reports that this session's member may not use the app any more: all of the member's sessions end.
     fn member_gone(self: &Arc<Self>, session: &Session, failure: Failure) {
         let reason = failure.response().label;
-        self.ended_by("wecom", session, reason);
+        self.ended_by(Actor::WeCom, session, reason, &Source::default());
         let at = now();
         let (entry, userid) = (session.entry.clone(), session.userid.clone());
         self.publish(Ending::Member { entry, userid, at });
         let others = self.cache.end_member(&session.entry, &session.userid, at);
         if !others.is_empty() {
-            self.member_ended("wecom", &session.entry, &session.userid, reason, others);
+            self.member_ended(Actor::WeCom, &session.entry, &session.userid, reason, others);
         }
     }
 }

@@ -17,6 +17,7 @@ mod open_streams;
 mod other_applications;
 mod password_sessions;
 mod recheck_queue;
+mod records;
 mod roles;
 mod session_end;
 mod session_tokens;

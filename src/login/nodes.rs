@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::finished::Finished;
 use super::sessions::Sessions;
 use super::sign_ins::SignIns;
+use crate::audit::Actor;
 use crate::error::Failure;
 use crate::shared::{CallbackId, Claim, Ending, Shared};
 
@@ -62,7 +63,7 @@ impl Sessions {
                 let sids = self.cache.end_member(&entry, &userid, at);
                 if !sids.is_empty() {
                     // The node that published it does not know these sessions, so this node ends them in NocoBase.
-                    self.member_ended("node", &entry, &userid, ELSEWHERE, sids);
+                    self.member_ended(Actor::Node, &entry, &userid, ELSEWHERE, sids);
                 }
             }
         }

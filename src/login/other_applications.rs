@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::clock::now;
 use super::sessions::Sessions;
+use crate::audit::Source;
 use crate::session::{OwnCookies, Session};
 
 /// One other application, and this browser's cookies for it.
@@ -17,21 +18,21 @@ pub(crate) struct OtherApplication<'a> {
 
 impl OtherApplication<'_> {
     /// The person signs out: this application's sessions end too. Returns `Set-Cookie` lines.
-    pub(crate) async fn sign_out(&self) -> Vec<String> {
+    pub(crate) async fn sign_out(&self, source: &Source) -> Vec<String> {
         if !self.cookies.has_session() {
             return Vec::new();
         }
         for session in self.all() {
-            self.sessions.end_now(&session, "signed out").await;
+            self.sessions.sign_out(&session, "signed out", source).await;
         }
         self.sessions.signed_out_cookies(&self.cookies)
     }
 
     /// This member signs in elsewhere: a session of anybody else ends. Returns `Set-Cookie` lines.
-    pub(super) fn end_of_others(&self, member: &Session) -> Vec<String> {
+    pub(super) fn end_of_others(&self, member: &Session, source: &Source) -> Vec<String> {
         let is_theirs = |s: &Session| (&s.entry, &s.userid) == (&member.entry, &member.userid);
         let foreign: Vec<_> = self.all().into_iter().filter(|s| !is_theirs(s)).collect();
-        foreign.iter().for_each(|session| self.sessions.end(session, "replaced by a new sign-in"));
+        foreign.iter().for_each(|session| self.sessions.end(session, "replaced by a new sign-in", source));
         if foreign.is_empty() { Vec::new() } else { vec![self.sessions.cookies.delete()] }
     }
 

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use super::blocks::{Block, Owner};
 use super::clock::now;
+use super::records::of_session;
 use super::sessions::{FoundSession, Sessions};
+use crate::audit::{Action, Actor, Record, Source};
 use crate::error::Failure;
 use crate::nocobase::UserId;
 use crate::nocobase::token::Verified;
@@ -17,6 +19,8 @@ use crate::session::{CachedSession, OwnCookies, PasswordSession, PasswordSignIn,
 const LONGEST_JTI: usize = 64;
 /// While NocoBase cannot confirm a session, it is asked again after this time.
 const RETRY: Duration = Duration::from_secs(30);
+/// Why a session ends when another one begins in its browser.
+const REPLACED: &str = "replaced by a new sign-in";
 
 /// A live session that began at NocoBase's own form.
 pub(crate) struct FoundPassword {
@@ -75,13 +79,18 @@ impl Sessions {
         self: &Arc<Self>,
         sign_in: &PasswordSignIn,
         before: Option<&PasswordSession>,
+        source: &Source,
     ) -> Option<String> {
         let own = PasswordSession::new(sign_in, now()).ok()?;
+        if self.cache.get(own.session.sid).is_none() {
+            let record = of_session(Action::SignIn, Actor::Member, &own.session);
+            self.audit.write(source, &Record { via: Some("password"), ..record });
+        }
         if self.cache.insert_checked(&own.session, now()).is_ended() {
             return None;
         }
         if let Some(before) = before.filter(|before| before.session.sid != own.session.sid) {
-            self.end_password(before, "replaced by a new sign-in");
+            self.end_password(before, REPLACED, source);
         }
         self.cookies.write_password(&own, now()).ok()
     }
@@ -101,39 +110,39 @@ impl Sessions {
     }
 
     /// Ends such a session here at once, on the other nodes and in NocoBase right after.
-    fn end_password(self: &Arc<Self>, own: &PasswordSession, reason: &'static str) {
-        self.log_end(&own.session, reason);
+    fn end_password(self: &Arc<Self>, own: &PasswordSession, reason: &'static str, source: &Source) {
+        self.log_end(Action::SessionEnded, &own.session, reason, source);
         drop(self.block_soon(blocks_of(own)));
     }
 
     /// All such sessions of these cookies: somebody signs in as somebody else.
-    pub(super) fn end_passwords(self: &Arc<Self>, cookies: &OwnCookies<'_>, reason: &'static str) {
+    pub(super) fn end_passwords(self: &Arc<Self>, cookies: &OwnCookies<'_>, source: &Source) {
         let all: Vec<_> = self.cookies.read_passwords(cookies, now()).collect();
-        all.iter().for_each(|own| self.end_password(own, reason));
+        all.iter().for_each(|own| self.end_password(own, REPLACED, source));
     }
 
-    /// The same, done when NocoBase has recorded it or cannot be reached now.
-    pub(crate) async fn end_passwords_now(self: &Arc<Self>, cookies: &OwnCookies<'_>, reason: &'static str) {
+    /// All such sessions of these cookies: their person signs out. Done when NocoBase has recorded it or cannot be reached now.
+    pub(crate) async fn sign_out_passwords(self: &Arc<Self>, cookies: &OwnCookies<'_>, source: &Source) {
         let all: Vec<_> = self.cookies.read_passwords(cookies, now()).collect();
         for own in all {
-            self.log_end(&own.session, reason);
+            self.log_end(Action::SignOut, &own.session, "signed out", source);
             self.block(blocks_of(&own)).await;
         }
     }
 
     /// The session of this sign-in, and the token.
-    pub(super) async fn end_sign_in_now(self: &Arc<Self>, sign_in: &PasswordSignIn) {
+    pub(super) async fn end_sign_in_now(self: &Arc<Self>, sign_in: &PasswordSignIn, source: &Source) {
         let Ok(own) = PasswordSession::new(sign_in, now()) else { return };
-        self.log_end(&own.session, "signed out");
+        self.log_end(Action::SignOut, &own.session, "signed out", source);
         self.block(blocks_of(&own)).await;
     }
 
     /// A user signs out in NocoBase with a token of this sign-in, which NocoBase itself blocks. The session ends here at once;
     /// NocoBase blocks it after the response, by [`Sessions::password_signed_out`]: two sign-outs at once are more than its
     /// SQLite takes, and the user's would be the one that fails.
-    pub(crate) fn password_signs_out(self: &Arc<Self>, sign_in: &PasswordSignIn) {
+    pub(crate) fn password_signs_out(self: &Arc<Self>, sign_in: &PasswordSignIn, source: &Source) {
         let Ok(own) = PasswordSession::new(sign_in, now()) else { return };
-        self.log_end(&own.session, "signed out in NocoBase");
+        self.log_end(Action::SignOut, &own.session, "signed out in NocoBase", source);
         self.block_later(&[block(&own, own.session.sid.to_string())]);
     }
 
@@ -144,9 +153,10 @@ impl Sessions {
         drop(self.block_soon(vec![block(&own, own.session.sid.to_string())]));
     }
 
-    fn log_end(self: &Arc<Self>, session: &Session, reason: &'static str) {
+    fn log_end(self: &Arc<Self>, action: Action, session: &Session, reason: &'static str, source: &Source) {
         self.metrics.sign_ins.sessions_ended("member", 1);
         tracing::info!(event = "session_ended", session = %session.sid, userid = session.userid, reason, "session ended");
+        self.record_end((action, Actor::Member), session, reason, source);
         self.ends_here(session);
     }
 

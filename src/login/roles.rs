@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use super::sign_ins::SignIns;
+use crate::audit::{Action, Actor, Record, Source};
 use crate::config::WeComEntry;
 use crate::error::{Failure, FailureWithCause};
 use crate::nocobase::UserId;
@@ -19,12 +20,12 @@ impl SignIns {
         entry: &WeComEntry,
         client: &wecom::Client,
         member: &Member,
-        user: UserId,
+        (user, source): (UserId, &Source),
     ) {
         if entry.roles.is_empty() {
             return;
         }
-        if let Err(failed) = self.change_roles(entry, client, member, user).await {
+        if let Err(failed) = self.change_roles(entry, client, member, (user, source)).await {
             let (label, cause) = (failed.failure.response().label, &*failed.cause);
             let reason = Some(cause.reason.as_str()).filter(|reason| !reason.is_empty());
             tracing::warn!(event = "roles", entry = entry.name, userid = member.userid, nocobase_user = %user, label,
@@ -38,7 +39,7 @@ impl SignIns {
         entry: &WeComEntry,
         client: &wecom::Client,
         member: &Member,
-        user: UserId,
+        (user, source): (UserId, &Source),
     ) -> Result<(), FailureWithCause> {
         let mut matching = client.roles(member).await?;
         let managed: BTreeSet<&str> = entry.roles.iter().map(|rule| rule.role.as_str()).collect();
@@ -72,6 +73,18 @@ impl SignIns {
             let (added, removed) = (minus(&now, &before), minus(&before, &now));
             tracing::info!(event = "roles", entry = entry.name, userid = member.userid, nocobase_user = %user, ?added,
                 ?removed, "roles changed");
+            let given = added.into_iter().map(|role| (Action::RoleGiven, role));
+            for (action, role) in given.chain(removed.into_iter().map(|role| (Action::RoleTaken, role))) {
+                let record = Record {
+                    entry: Some(entry.name.clone()),
+                    userid: Some(member.userid.clone()),
+                    name: Some(member.name.clone()),
+                    nocobase_user: Some(user.get()),
+                    role: Some(role),
+                    ..Record::new(action, Actor::Gate)
+                };
+                self.sessions.audit().write(source, &record);
+            }
         }
         Ok(())
     }

@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use super::blocks::{Block, Owner, Reporter, is_away};
 use super::clock::now;
 use super::sessions::Sessions;
+use crate::audit::{Action, Actor, Record, Source};
 use crate::error::FailureWithCause;
 use crate::nocobase::UserId;
 use crate::nocobase::error_body::Code;
@@ -34,22 +35,30 @@ impl Sessions {
     }
 
     /// Ends a session: here at once, in NocoBase (and so on every node) right after.
-    pub(crate) fn end(self: &Arc<Self>, session: &Session, reason: &'static str) {
-        self.ended_by("member", session, reason);
+    pub(crate) fn end(self: &Arc<Self>, session: &Session, reason: &'static str, source: &Source) {
+        self.ended_by(Actor::Member, session, reason, source);
     }
 
-    pub(super) fn ended_by(self: &Arc<Self>, by: &'static str, session: &Session, reason: &'static str) {
-        self.metrics.sign_ins.sessions_ended(by, 1);
+    pub(super) fn ended_by(
+        self: &Arc<Self>,
+        by: Actor,
+        session: &Session,
+        reason: &'static str,
+        source: &Source,
+    ) {
+        self.metrics.sign_ins.sessions_ended(by.name(), 1);
         tracing::info!(event = "session_ended", session = %session.sid, userid = session.userid, reason, "session ended");
+        self.record_end((Action::SessionEnded, by), session, reason, source);
         self.ends_here(session);
         drop(self.block_soon(block_of(session)));
     }
 
-    /// The same, done when NocoBase has recorded it or cannot be reached now. It has then ended all the same: this node
-    /// refuses it, and the call to NocoBase is repeated in the background.
-    pub(crate) async fn end_now(self: &Arc<Self>, session: &Session, reason: &'static str) {
+    /// A person signs out: done when NocoBase has recorded it or cannot be reached now. The session has then ended all the same: this
+    /// node refuses it, and the call to NocoBase is repeated in the background.
+    pub(crate) async fn sign_out(self: &Arc<Self>, session: &Session, reason: &'static str, source: &Source) {
         self.metrics.sign_ins.sessions_ended("member", 1);
         tracing::info!(event = "session_ended", session = %session.sid, userid = session.userid, reason, "session ended");
+        self.record_end((Action::SignOut, Actor::Member), session, reason, source);
         self.ends_here(session);
         self.block(block_of(session)).await;
     }
@@ -62,18 +71,25 @@ impl Sessions {
 
     /// A member signs out in NocoBase: ends the session before the request goes on, and blocks it there with a token that
     /// lasts.
-    pub(crate) async fn end_before_forwarding(self: &Arc<Self>, session: &Session) {
-        self.end_now(session, "signed out in NocoBase").await;
+    pub(crate) async fn end_before_forwarding(self: &Arc<Self>, session: &Session, source: &Source) {
+        self.sign_out(session, "signed out in NocoBase", source).await;
     }
 
     /// Ends a NocoBase session by the token of a user who signed in by password.
-    pub(crate) async fn end_own(self: &Arc<Self>, token: &str) {
+    pub(crate) async fn end_own(self: &Arc<Self>, token: &str, source: &Source) {
         if let Some(sign_in) = self.password_sign_in(token) {
-            return self.end_sign_in_now(&sign_in).await;
+            return self.end_sign_in_now(&sign_in, source).await;
         }
         let Ok(verified) = self.minter.verify_renewable(token, now().as_secs()) else { return };
         let Some(jti) = verified.jti else { return };
         tracing::info!(event = "session_ended", session = jti, reason = "signed out", "session ended");
+        let record = Record {
+            nocobase_user: Some(verified.user_id.get()),
+            session: Some(jti.clone()),
+            reason: Some("signed out".into()),
+            ..Record::new(Action::SignOut, Actor::Member)
+        };
+        self.audit.write(source, &record);
         if let Ok(sid) = uuid::Uuid::parse_str(&jti) {
             self.cache.end(sid);
             self.publish(Ending::of(sid));
@@ -117,6 +133,8 @@ impl Sessions {
                 self.metrics.sign_ins.sessions_ended("nocobase", 1);
                 tracing::info!(event = "session_ended", session = %session.sid, userid = session.userid,
                     reason = code.as_str(), "NocoBase has ended this session");
+                let ended = (Action::SessionEnded, Actor::NocoBase);
+                self.record_end(ended, session, code.as_str(), &Source::default());
                 self.cache.end(session.sid);
                 self.publish(Ending::of(session.sid));
             }
@@ -136,19 +154,29 @@ impl Sessions {
         let at = now();
         self.publish(Ending::Member { entry: entry.to_owned(), userid: userid.to_owned(), at });
         let sids = self.cache.end_member(entry, userid, at);
-        self.member_ended("wecom", entry, userid, reason, sids);
+        self.member_ended(Actor::WeCom, entry, userid, reason, sids);
     }
 
     /// These sessions of a member, which this node knew, are over.
     pub(super) fn member_ended(
         self: &Arc<Self>,
-        by: &'static str,
+        by: Actor,
         entry: &str,
         userid: &str,
         reason: &'static str,
         sids: Vec<uuid::Uuid>,
     ) {
-        self.metrics.sign_ins.sessions_ended(by, sids.len());
+        self.metrics.sign_ins.sessions_ended(by.name(), sids.len());
+        for sid in &sids {
+            let record = Record {
+                entry: Some(entry.to_owned()),
+                userid: Some(userid.to_owned()),
+                session: Some(sid.to_string()),
+                reason: Some(reason.to_owned()),
+                ..Record::new(Action::SessionEnded, by)
+            };
+            self.audit.write(&Source::default(), &record);
+        }
         tracing::info!(
             event = "session_ended",
             entry,
@@ -165,9 +193,9 @@ impl Sessions {
     }
 
     /// At each login the browser gets a new session; those before end (R15), also one that was planted (R42).
-    pub(super) fn replace(self: &Arc<Self>, before: Vec<Session>, now: &Session) {
+    pub(super) fn replace(self: &Arc<Self>, before: Vec<Session>, now: &Session, source: &Source) {
         for before in before.iter().filter(|b| b.sid != now.sid) {
-            self.end(before, "replaced by a new sign-in");
+            self.end(before, "replaced by a new sign-in", source);
         }
     }
 }

@@ -10,6 +10,7 @@ use super::blocks::Blocks;
 use super::clock::now;
 use super::recheck_queue::MemberRechecks;
 use super::token_policy::TokenPolicy;
+use crate::audit::{Action, Actor, Audit, Source};
 use crate::config::{Config, WeComEntry};
 use crate::error::{Failure, FailureWithCause};
 use crate::metrics::Metrics;
@@ -44,6 +45,7 @@ pub(crate) enum FoundSession {
 pub(crate) struct Sessions {
     pub(super) config: Arc<Config>,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) audit: Audit,
     /// Reads and writes session cookies.
     pub(crate) cookies: SessionCookies,
     /// Makes and checks NocoBase's tokens.
@@ -105,6 +107,12 @@ impl Sessions {
         keyring: &Arc<Keyring>,
     ) -> Result<Sessions, String> {
         let wecom = wecom_clients(main.or(before), &config, &metrics)?;
+        let audit = {
+            let (before, path) = (main.or(before).map(|sessions| &sessions.audit), &config.log.audit_file);
+            let audit =
+                Audit::after(before, path.as_deref(), &config.nocobase.app, &metrics.audit_lines_lost);
+            audit.map_err(|e| e.to_string())?
+        };
         let shared =
             Shared::after(before.and_then(|b| b.shared.as_deref()), &config, keyring, &metrics.redis)?;
         // An access token is WeCom's, whatever application it is for.
@@ -133,6 +141,7 @@ impl Sessions {
             authenticator_cookie: format!("nb_authenticator_{}", config.nocobase.app),
             member_rechecks: before.map(|b| b.member_rechecks.clone()).unwrap_or_default(),
             generation: before.map_or(0, |before| before.generation.wrapping_add(1)),
+            audit,
             config,
             metrics,
         })
@@ -257,6 +266,8 @@ impl Sessions {
                 self.metrics.sign_ins.sessions_ended("nocobase", 1);
                 tracing::info!(event = "session_ended", session = %session.sid, userid = session.userid,
                     reason = code.as_str(), "NocoBase has ended this session");
+                let ended = (Action::SessionEnded, Actor::NocoBase);
+                self.record_end(ended, session, code.as_str(), &Source::default());
                 self.publish(Ending::of(session.sid));
                 Ok(SessionStatus::Ended)
             }

@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use super::account::Account;
 use super::finished::Finished;
+use super::records::of_session;
 use super::sign_ins::SignIns;
+use crate::audit::{Action, Actor, Record, Source};
 use crate::error::{Failure, FailureWithCause, log_cause};
 use crate::session::SignInRequest;
 
@@ -13,10 +15,15 @@ const LOST_WITHIN: Duration = Duration::from_secs(3);
 
 /// Carries a sign-in out, counts it, and writes the one line about its outcome. Goes on when the browser goes
 /// away (R23).
-pub(super) async fn sign_in(sign_ins: &SignIns, request: &SignInRequest, code: &str) -> Finished {
+pub(super) async fn sign_in(
+    sign_ins: &SignIns,
+    request: &SignInRequest,
+    code: &str,
+    source: &Source,
+) -> Finished {
     let began = Instant::now();
     let mut progress = Progress::default();
-    let result = steps(sign_ins, request, code, &mut progress).await;
+    let result = steps(sign_ins, request, code, source, &mut progress).await;
     let userid = &progress.userid;
     let took = began.elapsed();
     let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
@@ -26,6 +33,8 @@ pub(super) async fn sign_in(sign_ins: &SignIns, request: &SignInRequest, code: &
             metrics.signed_in(entry, took);
             tracing::info!(event = "sign_in", outcome = "signed_in", entry, via, userid = s.userid, name = s.name,
                 nocobase_user = s.user_id, session = %s.sid, ms, "signed in");
+            let record = of_session(Action::SignIn, Actor::Member, &s);
+            sign_ins.sessions.audit().write(source, &Record { via: Some(via), ..record });
             Finished::SignedIn(s)
         }
         Ok(finished) => {
@@ -43,7 +52,7 @@ pub(super) async fn sign_in(sign_ins: &SignIns, request: &SignInRequest, code: &
         }
         Err(failed) => {
             metrics.refused(entry, failed.failure, took);
-            log_failure(&failed, request, userid, Some(ms));
+            refused(sign_ins, &failed, request, (userid, Some(ms)), source);
             if progress.code_lost && took < LOST_WITHIN {
                 return Finished::CodeLost(failed.failure);
             }
@@ -52,8 +61,22 @@ pub(super) async fn sign_in(sign_ins: &SignIns, request: &SignInRequest, code: &
     }
 }
 
-/// The line of a sign-in that failed, as loud as the failure's. Nothing else writes one.
-pub(super) fn log_failure(failed: &FailureWithCause, request: &SignInRequest, userid: &str, ms: Option<u64>) {
+/// The line of a sign-in that failed, as loud as the failure's, and the audit log's. Nothing else writes one.
+pub(super) fn refused(
+    sign_ins: &SignIns,
+    failed: &FailureWithCause,
+    request: &SignInRequest,
+    (userid, ms): (&str, Option<u64>),
+    source: &Source,
+) {
+    let record = Record {
+        entry: Some(request.entry.clone()),
+        userid: Some(userid.to_owned()),
+        via: Some(request.via.name()),
+        label: Some(failed.failure.response().label),
+        ..Record::new(Action::Refused, Actor::Member)
+    };
+    sign_ins.sessions.audit().write(source, &record);
     let failure = failed.failure.response();
     let reason = Some(failed.cause.reason.as_str()).filter(|reason| !reason.is_empty());
     log_cause!(
@@ -86,6 +109,7 @@ async fn steps(
     sign_ins: &SignIns,
     request: &SignInRequest,
     code: &str,
+    source: &Source,
     progress: &mut Progress,
 ) -> Result<Finished, FailureWithCause> {
     let (entry, client) = sign_ins.entry(&request.entry).ok_or(Failure::NotFound)?;
@@ -94,10 +118,10 @@ async fn steps(
     // getuserinfo (doc 91023) names members outside the visible range too: user/get (doc 90196) is the permission.
     let member = client.member(&identity.userid).await?;
     client.admit(&member).await?;
-    match sign_ins.account(entry, client, request, &identity, &member).await? {
+    match sign_ins.account(entry, client, (request, source), &identity, &member).await? {
         Account::NeedsConsent => Ok(Finished::NeedsConsent),
         Account::User(user) => {
-            sign_ins.roles(entry, client, &member, user).await;
+            sign_ins.roles(entry, client, &member, (user, source)).await;
             sign_ins.sessions.open(entry, &member, user).await.map(Finished::SignedIn)
         }
     }

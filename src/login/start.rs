@@ -2,6 +2,7 @@
 
 use super::clock::now;
 use super::sign_ins::SignIns;
+use crate::audit::Source;
 use crate::error::Failure;
 use crate::metrics;
 use crate::session::{OwnCookies, SignInRequest, Stage, Via};
@@ -30,8 +31,8 @@ pub(crate) struct Start<'a> {
     pub(crate) consent: bool,
     /// Language of WeCom's page: `zh` or `en`.
     pub(crate) lang: &'static str,
-    /// Id of the request, which the member is asked to quote.
-    pub(crate) request_id: &'a str,
+    /// The request that starts it.
+    pub(crate) source: &'a Source,
 }
 
 /// A redirect to WeCom, with the cookies that belong to it.
@@ -57,13 +58,14 @@ impl SignIns {
             tracing::warn!(
                 event = "sign_in",
                 outcome = "refused",
-                request_id = start.request_id,
+                request_id = start.source.request_id.as_deref(),
                 label = Failure::LoginLoop.response().label,
                 tries = cookies.tries,
                 "sign-in goes round in circles: does the browser keep cookies, is the clock right?"
             );
             let entry = self.config.wecom.get(start.entry).map_or("", |e| e.name.as_str());
             self.metrics.sign_ins.refused(entry, Failure::LoginLoop, std::time::Duration::ZERO);
+            self.sessions.record_refusal(Some(entry), Failure::LoginLoop, start.source);
             return Err(Failure::LoginLoop);
         }
         let entry = self.config.wecom.get(start.entry).ok_or(Failure::NotFound)?;

@@ -16,7 +16,7 @@ mod sign_ins;
 mod state;
 
 use prometheus::proto::MetricFamily;
-use prometheus::{IntGauge, Registry};
+use prometheus::{IntCounter, IntGauge, Registry};
 
 pub(crate) use calls::{NocoBaseCalls, WeComCalls};
 pub(crate) use files::FileCache;
@@ -51,6 +51,8 @@ pub struct Metrics {
     pub redis: Redis,
     /// The present state.
     pub state: GateState,
+    /// Lines of the audit log's file that could not be written.
+    pub audit_lines_lost: IntCounter,
     sessions: IntGauge,
     in_flight: IntGauge,
 }
@@ -77,6 +79,8 @@ impl Metrics {
         let files = FileCache::new(&mut registrar)?;
         let redis = Redis::new(&mut registrar)?;
         let state = GateState::new(&mut registrar)?;
+        let audit_lines_lost = registrar
+            .counter("audit_lines_lost_total", "Lines of log.audit_file that could not be written.")?;
         let sessions = registrar
             .gauge("sessions_seen", "Sessions that this process knows of: live ones, and ended ones.")?;
         let in_flight = registrar.gauge(
@@ -97,6 +101,7 @@ impl Metrics {
             files,
             redis,
             state,
+            audit_lines_lost,
             sessions,
             in_flight,
         })

@@ -154,7 +154,7 @@ mod tests {
     fn logged(format: LogFormat, level: &str, events: impl FnOnce()) -> String {
         let sink = Sink::default();
         let copy = sink.clone();
-        let log = Log { format, level: level.into(), access_log: true };
+        let log = Log { format, level: level.into(), access_log: true, audit_file: None };
         let subscriber = subscriber(&log, move || copy.clone()).unwrap();
         tracing::subscriber::with_default(subscriber, events);
         let bytes = sink.0.lock().clone();

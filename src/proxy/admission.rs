@@ -152,12 +152,14 @@ async fn read(
                 && options.identity == Identity::Member
                 && let Some(member) = &member
             {
-                Box::pin(gate.sessions.end_before_forwarding(&member.session)).await;
+                let source = ctx.source();
+                Box::pin(gate.sessions.end_before_forwarding(&member.session, &source)).await;
             }
             if options.signs_out {
+                let source = ctx.source();
                 ctx.sign_out_cookies = gate.sessions.signed_out_cookies(&cookies);
                 for other in applications::others(main, gate, &values) {
-                    ctx.sign_out_cookies.extend(Box::pin(other.sign_out()).await);
+                    ctx.sign_out_cookies.extend(Box::pin(other.sign_out(&source)).await);
                 }
             }
             if let Some(member) = member {
@@ -196,7 +198,7 @@ async fn read(
         }
         Decision::Form(address) => to_form(gate, ctx, &cookies, &address),
         Decision::Login { via, entry } => {
-            let request_id = ctx.request_id.clone();
+            let source = ctx.source();
             let start = Start {
                 via: via.into(),
                 entry,
@@ -206,7 +208,7 @@ async fn read(
                 attempt: 0,
                 consent: false,
                 lang: language::wecom_lang(request),
-                request_id: request_id.to_str().unwrap_or_default(),
+                source: &source,
             };
             ctx.as_page = true;
             Ok(Admitted::Respond(routes::sign_in::start_login(gate, ctx, &cookies, &start)?))

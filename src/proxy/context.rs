@@ -16,6 +16,7 @@ use super::rewrite::body_coder::BodyCoder;
 use super::rewrite::script_injector::Injector;
 use super::rewrite::token_swapper::Swapper;
 use super::upstream::{Place, Tried};
+use crate::audit::Source;
 use crate::decide::address::UNKNOWN;
 use crate::decide::{ForwardOptions, Identity};
 use crate::error::Failure;
@@ -109,6 +110,14 @@ pub(super) struct Context {
 }
 
 impl Context {
+    /// The request, as the audit log names it.
+    pub(super) fn source(&self) -> Source {
+        Source {
+            request_id: self.request_id.to_str().ok().map(str::to_owned),
+            client: (self.client != UNKNOWN).then_some(self.client),
+        }
+    }
+
     /// A new request.
     pub(super) fn new(gate: &Arc<Gate>) -> Context {
         Context {

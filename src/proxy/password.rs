@@ -31,7 +31,7 @@ pub(super) fn forwarded(
     if options.signs_out
         && let (Some(token), Some(sign_in)) = (token, &sign_in)
     {
-        sessions.password_signs_out(sign_in);
+        sessions.password_signs_out(sign_in, &ctx.source());
         ctx.password = Some(PasswordPending::SignsOut(token.to_owned()).into());
         return;
     }
@@ -97,7 +97,7 @@ pub(super) fn answered(gate: &Gate, status: u16, ctx: &mut Context) {
     if status == 200
         && let Some(PasswordPending::Opens(sign_in, before)) = ctx.password.as_deref()
     {
-        ctx.cookies.extend(gate.sessions.open_password(sign_in, before.as_ref()));
+        ctx.cookies.extend(gate.sessions.open_password(sign_in, before.as_ref(), &ctx.source()));
     }
 }
 
@@ -107,8 +107,8 @@ pub(super) fn done(gate: &Gate, status: u16, ctx: &mut Context) {
     if (200..300).contains(&status) {
         return gate.sessions.password_signed_out(&token);
     }
-    let sessions = gate.sessions.clone();
-    tokio::spawn(async move { sessions.end_own(&token).await });
+    let (sessions, source) = (gate.sessions.clone(), ctx.source());
+    tokio::spawn(async move { sessions.end_own(&token, &source).await });
 }
 
 /// Ends a WebSocket with the session of somebody who signed in while it was open.

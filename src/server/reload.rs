@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::start::{Running, check_nodes, share};
+use crate::audit::{Action, Actor, Record, Source};
 use crate::config::{Config, ConfigErrors, Loaded};
 use crate::metrics::Reload;
 use crate::proxy::Gate;
@@ -23,6 +24,7 @@ impl Running {
     /// the metrics and `/readyz` show it. May be dropped at any point: then nothing has changed.
     pub(super) async fn reload(&mut self, reread: &Reread) {
         let before = self.current.now();
+        reopen_audit_file(&before).await;
         let state = &before.metrics.state;
         match self.build(&before, reread).await {
             Ok(gate) => {
@@ -34,6 +36,8 @@ impl Running {
                 self.sharing = share(&gate);
                 state.reloaded(Reload::Configuration, None);
                 tracing::info!(event = "reload", what = "configuration", "configuration reloaded");
+                let record = Record::new(Action::ConfigurationReloaded, Actor::Administrator);
+                gate.sessions.audit().write(&Source::default(), &record);
                 for key in needs_restart(&self.started, &gate.config) {
                     tracing::warn!(
                         event = "reload",
@@ -81,6 +85,15 @@ impl Running {
         let gate = Arc::new(built.await.map_err(|e| Bad::Build(e.to_string()))??);
         gate.sign_ins.check_rules().await.map_err(Bad::Build)?;
         Ok(gate)
+    }
+}
+
+/// Whatever becomes of the configuration: the file may have been renamed (logrotate), and would not be written any more.
+async fn reopen_audit_file(gate: &Arc<Gate>) {
+    let audit = gate.sessions.audit().clone();
+    let reopened = tokio::task::spawn_blocking(move || audit.reopen().map_err(|e| e.to_string())).await;
+    if let Err(error) = reopened.unwrap_or_else(|e| Err(e.to_string())) {
+        tracing::error!(event = "reload", what = "audit_file", error, "the file before stays in use");
     }
 }
 

@@ -102,11 +102,13 @@ fn serve(config: Config, reread: Reread) -> Result<(), StartError> {
             notify(&[NotifyState::Stopping]);
         }
         tracing::info!(event = "stopping", grace = GRACE.as_secs(), "stopping; a second signal ends at once");
+        let gate = running.current.now();
         tokio::select! {
             () = running.stop(GRACE, replaced) => {}
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
+        gate.sessions.audit().close();
         Ok(())
     });
     // A reload that was given up may still wait for a name server.

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::fs;
 
+use wecom_gate::audit::{Action, Actor};
+
 use crate::{files, first_cells, root, text};
 
 /// The `(fields, event)` of every `tracing` line in `src`.
@@ -64,6 +66,7 @@ fn read_line(arguments: &[String]) -> (BTreeSet<String>, Option<String>) {
             || argument.starts_with('$')
             || argument.starts_with('"')
             || argument.starts_with("target:")
+            || argument.starts_with("parent:")
         {
             continue;
         }
@@ -76,6 +79,21 @@ fn read_line(arguments: &[String]) -> (BTreeSet<String>, Option<String>) {
         }
     }
     (fields, event)
+}
+
+/// The tables of the section about the audit log, and its example, against the code.
+#[test]
+fn every_action_and_actor_of_the_audit_log_is_described() {
+    let text = text("docs/logs.md");
+    let section = text.split("\n## Audit log").nth(1).unwrap().split("\n## ").next().unwrap();
+    let rows: Vec<&str> = section.lines().filter(|l| l.starts_with("| `")).collect();
+    let names = |cell: usize| -> BTreeSet<String> {
+        let cells = rows.iter().filter_map(|l| l.split('|').nth(cell));
+        cells.flat_map(|c| c.split('`').skip(1).step_by(2)).map(str::to_owned).collect()
+    };
+    let actions: BTreeSet<String> = Action::ALL.iter().map(|action| action.name().to_owned()).collect();
+    let actors: BTreeSet<String> = Actor::ALL.iter().map(|actor| actor.name().to_owned()).collect();
+    assert_eq!((names(1), names(3)), (actions, actors), "docs/logs.md, and src/audit");
 }
 
 #[test]

@@ -10,6 +10,7 @@
 
 mod applications;
 mod attacks;
+mod audit;
 mod certificates;
 mod check;
 mod crowd;

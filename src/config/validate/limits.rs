@@ -1,5 +1,7 @@
 //! `[log]`, `[cache]` and `[limits]`.
 
+use std::path::PathBuf;
+
 use tracing_subscriber::EnvFilter;
 
 use super::super::raw;
@@ -24,7 +26,8 @@ pub(super) fn log(raw: raw::Log, report: &mut Report) -> Option<Log> {
             "use error, warn, info, debug or trace, or directives such as \"info,wecom_gate::login=debug\"";
         report.bad("log.level", &raw.level, "is not a level", remedy);
     }
-    fits.then_some(Log { format: raw.format, level: raw.level, access_log: raw.access_log })
+    let audit_file = (!raw.audit_file.trim().is_empty()).then(|| PathBuf::from(raw.audit_file));
+    fits.then_some(Log { format: raw.format, level: raw.level, access_log: raw.access_log, audit_file })
 }
 
 pub(super) fn cache(raw: &raw::Cache, report: &mut Report) -> Option<Cache> {

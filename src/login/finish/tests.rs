@@ -4,6 +4,8 @@ use super::super::test_gate::{cookies, cookies_of, member, sign_ins};
 use super::*;
 use crate::nocobase::UserId;
 
+const SOURCE: Source = Source { request_id: None, client: None };
+
 /// Sign-ins, with a NocoBase that has the service account and user 7.
 async fn stage() -> (StandIn, Arc<SignIns>) {
     let standin = StandIn::start().await;
@@ -23,7 +25,7 @@ fn begun(sign_ins: &SignIns, via: Via) -> (OwnCookies<'static>, String) {
         attempt: 0,
         consent: false,
         lang: "en",
-        request_id: "id",
+        source: &SOURCE,
     };
     let started = sign_ins.start(&OwnCookies::default(), &start).unwrap();
     let own = cookies(&sign_ins.sessions, &started.cookies);
@@ -43,7 +45,7 @@ async fn finish(
     in_wecom: bool,
 ) -> (CallbackResponse, Vec<String>) {
     let callback = Callback {
-        request_id: "id",
+        source: &SOURCE,
         query: Some(query),
         cookies: own,
         client: "192.0.2.1".parse().unwrap(),

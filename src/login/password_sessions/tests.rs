@@ -21,7 +21,7 @@ fn token(sessions: &Sessions, jti: &str, signed_in_at: UnixMillis) -> String {
 /// What a browser sends once NocoBase has accepted this token.
 fn opened(sessions: &Arc<Sessions>, token: &str) -> OwnCookies<'static> {
     let sign_in = sessions.password_sign_in(token).unwrap();
-    cookies(sessions, &[sessions.open_password(&sign_in, None).unwrap()])
+    cookies(sessions, &[sessions.open_password(&sign_in, None, &Source::default()).unwrap()])
 }
 
 async fn is_live(sessions: &Arc<Sessions>, cookies: &OwnCookies<'_>) -> bool {
@@ -45,7 +45,7 @@ async fn r15_another_node_asks_nocobase_and_sees_that_the_session_ended() {
     let there = sessions(standin.address);
     assert!(is_live(&there, &browser).await && is_live(&there, &browser).await);
     assert_eq!(standin.calls("auth:check"), 1);
-    here.end_passwords_now(&browser, "signed out").await;
+    here.sign_out_passwords(&browser, &Source::default()).await;
     assert!(!is_live(&here, &browser).await);
     // NocoBase knows the session and the token: no restarted node takes either.
     let fresh = sessions(standin.address);
@@ -64,7 +64,7 @@ async fn r16_the_end_reaches_the_cookies_from_before_a_renewal() {
     let new = cookies(&sessions, &[line]);
     let renewed = token(&sessions, "b", began);
     // NocoBase itself carries out the sign-out of the token that the page shows.
-    sessions.password_signs_out(&sessions.password_sign_in(&renewed).unwrap());
+    sessions.password_signs_out(&sessions.password_sign_in(&renewed).unwrap(), &Source::default());
     assert!(!is_live(&sessions, &old).await && !is_live(&sessions, &new).await);
     let verified = |token: &str| sessions.minter.verify(token, now().as_secs()).unwrap();
     assert!(sessions.is_token_over(&verified(&renewed)), "nor do its tokens count");
@@ -84,7 +84,8 @@ async fn r15_a_new_sign_in_ends_the_one_before() {
     let before = sessions.find_password(&first).await.unwrap().unwrap().own;
     let again =
         sessions.password_sign_in(&token(&sessions, "b", now().plus(Duration::from_millis(1)))).unwrap();
-    let second = cookies(&sessions, &[sessions.open_password(&again, Some(&before)).unwrap()]);
+    let second =
+        cookies(&sessions, &[sessions.open_password(&again, Some(&before), &Source::default()).unwrap()]);
     assert!(!is_live(&sessions, &first).await && is_live(&sessions, &second).await);
     blocked(&standin, "a").await;
 }
@@ -95,9 +96,13 @@ async fn r36_the_end_holds_while_nocobase_is_away() {
     let token = token(&sessions, "a", now());
     let browser = opened(&sessions, &token);
     standin.down().await;
-    sessions.end_own(&token).await;
+    sessions.end_own(&token, &Source::default()).await;
     assert!(!is_live(&sessions, &browser).await);
-    assert!(sessions.open_password(&sessions.password_sign_in(&token).unwrap(), None).is_none());
+    assert!(
+        sessions
+            .open_password(&sessions.password_sign_in(&token).unwrap(), None, &Source::default())
+            .is_none()
+    );
     standin.up().await;
     blocked(&standin, "a").await;
 }

@@ -63,7 +63,7 @@ async fn r36_nocobase_is_not_believed_about_what_it_has_not_been_told() {
     let sessions = sessions(addr);
     let session = open(&sessions).await;
     standin.fail("auth:signOut", 503, "{}", usize::MAX);
-    sessions.end_now(&session, "signed out").await;
+    sessions.sign_out(&session, "signed out", &Source::default()).await;
     assert!(!standin.data().blocked.contains(&session.sid.to_string()));
     let asked = standin.calls("auth:check");
     assert_eq!(sessions.ask(&session, Class::New).await.ok(), Some(SessionStatus::Ended));
@@ -83,7 +83,7 @@ async fn r16_a_node_that_has_not_seen_a_session_asks_nocobase_once() {
     let (standin, addr) = nocobase().await;
     let (one, other) = (sessions(addr), sessions(addr));
     let (kept, ended) = (open(&one).await, open(&one).await);
-    one.end_now(&ended, "signed out").await;
+    one.sign_out(&ended, "signed out", &Source::default()).await;
     assert_eq!(find(&one, &ended).await, "ended");
     let asked = standin.calls("auth:check");
     for _ in 0..3 {
@@ -107,10 +107,10 @@ async fn r15_a_new_sign_in_ends_the_session_before_here_and_in_nocobase() {
     let (standin, addr) = nocobase().await;
     let sessions = sessions(addr);
     let (before, now) = (open(&sessions).await, open(&sessions).await);
-    sessions.replace(vec![(*before).clone()], &now);
+    sessions.replace(vec![(*before).clone()], &now, &Source::default());
     assert_eq!((find(&sessions, &before).await, find(&sessions, &now).await), ("ended", "live"));
     blocked(&standin, &before).await;
-    sessions.replace(vec![(*now).clone()], &now);
+    sessions.replace(vec![(*now).clone()], &now, &Source::default());
     assert_eq!(find(&sessions, &now).await, "live", "the same session replaces nothing");
 }
 

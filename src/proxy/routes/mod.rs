@@ -47,7 +47,7 @@ pub(super) async fn serve(
         OwnPath::Callback => Ok(sign_in::callback(gate, downstream, ctx, &request, &head).await),
         OwnPath::SignIn => Ok(sign_in::page(gate, downstream, ctx, &request, &head)),
         OwnPath::Logout if head.method == Method::POST => {
-            logout::logout(gate, credential::own_token(gate, sent), &request).await
+            logout::logout(gate, credential::own_token(gate, sent), &request, &ctx.source()).await
         }
         OwnPath::Logout => Ok(pages::ask_logout(gate, downstream, ctx)),
         OwnPath::Me => me::me(gate, &request).await,

@@ -48,6 +48,7 @@ pub(crate) async fn login(
     if via == Via::Web && gate.config.access.browsers == crate::config::Browsers::Deny {
         return Err(Failure::BrowserDenied);
     }
+    let source = ctx.source();
     let start = Start {
         via,
         entry,
@@ -57,7 +58,7 @@ pub(crate) async fn login(
         attempt: 0,
         consent: false,
         lang: head.lang,
-        request_id: ctx.request_id.to_str().unwrap_or_default(),
+        source: &source,
     };
     start_login(gate, ctx, &request.cookies, &start)
 }
@@ -81,9 +82,9 @@ pub(crate) async fn callback(
     request: &RouteRequest<'_>,
     head: &Head,
 ) -> Reply {
-    let request_id = ctx.request_id.clone();
+    let source = ctx.source();
     let callback = Callback {
-        request_id: request_id.to_str().unwrap_or_default(),
+        source: &source,
         query: head.query.as_deref(),
         cookies: &request.cookies,
         client: ctx.client,
@@ -99,6 +100,11 @@ pub(crate) async fn callback(
             ctx.cookies = cookies;
             if !logged {
                 failure::log(ctx, downstream.req_header(), failure);
+                // A flood must not become a flood of records, and a loop has one already.
+                if !matches!(failure, Failure::TooManyRequests | Failure::LoginLoop) {
+                    let entry = retry.as_ref().and_then(|retry| retry.entry.as_deref());
+                    gate.sessions.record_refusal(entry, failure, &source);
+                }
             }
             failure::respond(gate, downstream, ctx, failure, retry.as_ref())
         }
