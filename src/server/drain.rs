@@ -88,7 +88,41 @@ fn prepared(stream: std::net::TcpStream) -> Option<Stream> {
 
 #[cfg(test)]
 mod tests {
+    use async_trait::async_trait;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
     use super::*;
+
+    /// Says a word and ends.
+    struct Says(&'static [u8]);
+
+    #[async_trait]
+    impl ServerApp for Says {
+        async fn process_new(self: &Arc<Self>, mut stream: Stream, _: &ShutdownWatch) -> Option<Stream> {
+            stream.write_all(self.0).await.unwrap();
+            stream.flush().await.unwrap();
+            None
+        }
+    }
+
+    #[tokio::test]
+    async fn r43_all_that_are_in_the_queue_are_served() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut clients = Vec::new();
+        for _ in 0..5 {
+            clients.push(tokio::net::TcpStream::connect(address).await.unwrap());
+        }
+        let (_stop, stopped) = tokio::sync::watch::channel(true);
+        serve_queued(&listener, &Arc::new(Says(b"hello")), &stopped).await;
+        drop(listener);
+        for mut client in clients {
+            let mut said = Vec::new();
+            client.read_to_end(&mut said).await.unwrap();
+            assert_eq!(said, b"hello");
+        }
+    }
 
     /// What is queued stays, what comes later waits, and is refused once the socket is closed.
     #[tokio::test]

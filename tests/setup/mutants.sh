@@ -19,10 +19,11 @@ if ! cargo mutants --version >/dev/null 2>&1; then
     echo "Installing cargo-mutants (a few minutes, once)"
     cargo install cargo-mutants --version "$version" --locked --quiet
 fi
-export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$root/target}
 here=$root/target/mutants
+# Its own: elsewhere another build of the same tests would take the place of this one while it is used.
+export CARGO_TARGET_DIR=$here/target
 tree=$here/tree
-results=$here/${folders//,/+}.jsonl
+results=$here/results.jsonl
 
 mkdir -p "$tree"
 find "$tree" -mindepth 1 -maxdepth 1 -exec rm -rf {} +
@@ -35,7 +36,7 @@ for folder in ${folders//,/ }; do files+=(--file "src/$folder/**" --file "src/$f
 cargo mutants --list --json "${files[@]}" "${shard[@]}" --config "$root/tests/setup/mutants.toml" >"$here/list.json"
 
 # Asleep or not, mutants are no good style.
-sed -i '/^\[lints\]/,/^$/d; s/^debug = "line-tables-only"/debug = false/' Cargo.toml
+sed -i '/^\[lints\]/,/^$/d' Cargo.toml
 # A gate that a test starts with a clean environment is to know what is awake.
 find tests/gate -name '*.rs' -exec sed -i \
     's/\.env_clear()/.env_clear().envs(std::env::vars().filter(|(name, _)| name.starts_with("MUTANT")))/' {} +

@@ -115,3 +115,6 @@ pub(super) fn database_busy(response: &Response) -> bool {
             })
         })
 }
+
+#[cfg(test)]
+mod tests;

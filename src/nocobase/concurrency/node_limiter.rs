@@ -385,3 +385,6 @@ fn kind(path: &str) -> usize {
     }
     (hash ^ (hash >> 16)) as usize % KINDS
 }
+
+#[cfg(test)]
+mod tests;

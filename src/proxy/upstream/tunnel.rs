@@ -81,6 +81,20 @@ impl Connect {
             }
         })
     }
+
+    /// The tunnel over this connection.
+    fn tunnel(&self, stream: TcpStream) -> Tunnel {
+        Tunnel {
+            stream,
+            wrote: false,
+            frames: Frames::new(),
+            greeting: self.running.then_some(RUNNING),
+            end: Some(self.end()),
+            session: self.session.clone(),
+            closing: None,
+            farewell: None,
+        }
+    }
 }
 
 #[async_trait]
@@ -92,16 +106,7 @@ impl L4Connect for Connect {
             .or_err(ConnectTimedout, "WebSocket upstream")?
             .or_err(ConnectError, "WebSocket upstream")?;
         stream.set_nodelay(true).or_err(ConnectError, "TCP_NODELAY")?;
-        let socket = Tunnel {
-            stream,
-            wrote: false,
-            frames: Frames::new(),
-            greeting: self.running.then_some(RUNNING),
-            end: Some(self.end()),
-            session: self.session.clone(),
-            closing: None,
-            farewell: None,
-        };
+        let socket = self.tunnel(stream);
         Ok(Stream::from(VirtualSocketStream::new(Box::new(socket))))
     }
 }
@@ -252,3 +257,6 @@ impl VirtualSocket for Tunnel {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -197,3 +197,5 @@ fn r22_a_wrong_rule_is_told_apart_from_a_temporary_error() {
     assert!(!WeComError::unreachable(Call::Tag).spoils_rule());
     assert!(WeComError::bad_answer(Call::Tag).spoils_rule());
 }
+
+mod remedies;

@@ -9,7 +9,7 @@ mod tests;
 mod tree;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     error::Error,
     fs::File,
     io::Write,
@@ -32,7 +32,7 @@ pub enum Outcome {
     TimedOut,
     /// So many tests that reach it passed.
     Missed(usize),
-    /// The unit tests that reach it, if any, passed; those of the whole process were not asked.
+    /// The unit tests that reach it, if any, passed; those of the whole process were not asked (GATE_TESTS=0).
     Survived,
     /// No test reaches it.
     NotReached,
@@ -62,13 +62,21 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Err("wecom-gate-mutants TREE LIST RESULTS".into());
     };
     let tree = Path::new(tree);
-    let mutants: Vec<Mutant> = serde_json::from_reader(File::open(list)?)?;
+    let mut mutants: Vec<Mutant> = serde_json::from_reader(File::open(list)?)?;
+    if let Ok(before) = std::env::var("AGAIN") {
+        let missed = missed_in(&std::fs::read_to_string(before)?)?;
+        mutants.retain(|mutant| missed.contains(without_position(&mutant.name).as_str()));
+    }
     println!("{} mutants", mutants.len());
 
     let mut outcomes: Vec<Option<Outcome>> = vec![None; mutants.len()];
     tree::write(tree, &mutants, &mut outcomes)?;
     let mut tests = Tests::new(tree, mutants.len())?;
     tests.prepare(0)?;
+    let most = number("GATE_TESTS", 24);
+    if most > 0 {
+        tests.prepare(1)?;
+    }
 
     let out = Mutex::new(File::create(results)?);
     let tell = |id: usize, outcome: &Outcome| {
@@ -88,35 +96,46 @@ fn main() -> Result<(), Box<dyn Error>> {
         (!first, id.wrapping_mul(2_654_435_761) % 65_521)
     });
     let end = Instant::now() + Duration::from_secs(60 * number("MINUTES", 6000) as u64);
-    let outcomes = Mutex::new(outcomes);
-    let each = |todo: &[usize], attempt: &(dyn Fn(usize, usize) -> Outcome + Sync)| {
-        let next = AtomicUsize::new(0);
-        std::thread::scope(|scope| {
-            for worker in 0..number("JOBS", 2) {
-                let (next, outcomes, tell) = (&next, &outcomes, &tell);
-                scope.spawn(move || {
-                    while Instant::now() < end
-                        && let Some(id) = todo.get(next.fetch_add(1, Ordering::Relaxed))
-                    {
-                        let outcome = attempt(*id, worker);
-                        tell(*id, &outcome);
-                        outcomes.lock().unwrap()[*id] = Some(outcome);
+    let (outcomes, next) = (Mutex::new(outcomes), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        for worker in 0..number("JOBS", 2) {
+            let (next, outcomes, tell, tests, todo, mutants) = (&next, &outcomes, &tell, &tests, &todo, &mutants);
+            scope.spawn(move || {
+                while Instant::now() < end
+                    && let Some(id) = todo.get(next.fetch_add(1, Ordering::Relaxed))
+                {
+                    let mut outcome = tests.attempt(*id, worker);
+                    if most > 0 && matches!(outcome, Outcome::Survived) {
+                        outcome = tests.attempt_whole(*id, &mutants[*id].file, most, worker);
                     }
-                });
-            }
-        });
-    };
-    each(&todo, &|id, worker| tests.attempt(id, worker));
-    let most = number("GATE_TESTS", 24);
-    todo.retain(|id| matches!(outcomes.lock().unwrap()[*id], Some(Outcome::Survived)));
-    println!("{} survive the unit tests", todo.len());
-    if most > 0 && Instant::now() < end {
-        tests.prepare(1)?;
-        each(&todo, &|id, worker| tests.attempt_whole(id, &mutants[id].file, most, worker));
-    }
+                    tell(*id, &outcome);
+                    outcomes.lock().unwrap()[*id] = Some(outcome);
+                }
+            });
+        }
+    });
 
     report(&mutants, &outcomes.into_inner()?);
     Ok(())
+}
+
+/// The name of a mutant, which holds when lines are added above it.
+fn without_position(name: &str) -> String {
+    let (place, what) = name.split_once(' ').unwrap_or((name, ""));
+    let file = place.split(':').next().unwrap_or_default();
+    format!("{file} {what}")
+}
+
+/// The mutants of earlier results that no test noticed.
+fn missed_in(results: &str) -> Result<HashSet<String>, serde_json::Error> {
+    let mut missed = HashSet::new();
+    for line in results.lines() {
+        let line: serde_json::Value = serde_json::from_str(line)?;
+        if matches!(line["outcome"].as_str(), Some("missed" | "survived" | "not_reached")) {
+            missed.insert(without_position(line["name"].as_str().unwrap_or_default()));
+        }
+    }
+    Ok(missed)
 }
 
 /// Prints a row for each folder, and every mutant that was missed.

@@ -34,7 +34,8 @@ pub struct Tests {
 enum Verdict {
     Passed,
     Failed(String),
-    TimedOut,
+    /// With these tests not ended.
+    TimedOut(Vec<String>),
 }
 
 impl Tests {
@@ -116,16 +117,8 @@ impl Tests {
 
     /// Tries one mutant with the unit tests, first with those that reach little else.
     pub fn attempt(&self, id: usize, worker: usize) -> Outcome {
-        let awake = id.to_string();
         let (first, rest) = self.reaching[id][0].split_at(self.reaching[id][0].len().min(12));
-        for names in [first, rest].into_iter().filter(|names| !names.is_empty()) {
-            match self.run(0, names, ("MUTANT", &awake), worker) {
-                Verdict::Failed(name) => return Outcome::Caught(name),
-                Verdict::TimedOut => return Outcome::TimedOut,
-                Verdict::Passed => {}
-            }
-        }
-        Outcome::Survived
+        self.batches(0, id, [first, rest].map(<[String]>::to_vec).into(), worker).unwrap_or(Outcome::Survived)
     }
 
     /// Tries one mutant with at most `most` tests of the whole process, the most promising first.
@@ -134,42 +127,47 @@ impl Tests {
         if unit.is_empty() && whole.is_empty() {
             return Outcome::NotReached;
         }
-        let awake = id.to_string();
-        let awake = ("MUTANT", awake.as_str());
-        let mut waiting: Vec<String> = whole.clone();
+        let mut names: Vec<String> = whole.clone();
         {
             let useful = self.useful.lock().unwrap();
             let caught = |name: &String| useful.get(&(file.to_string(), name.clone())).copied().unwrap_or(0);
-            waiting.sort_by_key(|name| std::cmp::Reverse(caught(name)));
+            names.sort_by_key(|name| std::cmp::Reverse(caught(name)));
         }
-        waiting.truncate(most);
-        let tried = unit.len() + waiting.len();
-        while !waiting.is_empty() {
-            let batch: Vec<String> = waiting.iter().take(AT_ONCE).cloned().collect();
-            match self.run(1, &batch, awake, worker) {
-                Verdict::Passed => {
-                    waiting.drain(..batch.len());
-                }
-                Verdict::TimedOut => return Outcome::TimedOut,
-                Verdict::Failed(name) => {
-                    // Once more, alone: a busy machine can make a test fail too.
-                    match self.run(1, &[name.clone()], awake, worker) {
-                        Verdict::Passed => {
-                            waiting.retain(|other| *other != name);
-                            if !batch.contains(&name) {
-                                waiting.drain(..batch.len().min(waiting.len()));
-                            }
+        names.truncate(most);
+        let tried = unit.len() + names.len();
+        let outcome = self.batches(1, id, names.chunks(AT_ONCE).map(<[String]>::to_vec).collect(), worker);
+        if let Some(Outcome::Caught(name)) = &outcome {
+            *self.useful.lock().unwrap().entry((file.into(), name.clone())).or_default() += 1;
+        }
+        outcome.unwrap_or(Outcome::Missed(tried))
+    }
+
+    /// Tries one mutant with these tests; none if all pass. A test that fails is run again alone, and one that has no time to
+    /// end gets as much again, for as long as others end meanwhile: a machine with other work to do is slow.
+    fn batches(&self, kind: usize, id: usize, batches: Vec<Vec<String>>, worker: usize) -> Option<Outcome> {
+        let awake = id.to_string();
+        let awake = ("MUTANT", awake.as_str());
+        for mut names in batches {
+            while !names.is_empty() {
+                match self.run(kind, &names, awake, worker) {
+                    Verdict::Passed => break,
+                    Verdict::Failed(name) => {
+                        // If the process itself ended, no test has a name.
+                        let named = names.contains(&name);
+                        let again = if named { vec![name.clone()] } else { names.clone() };
+                        match self.run(kind, &again, awake, worker) {
+                            Verdict::Failed(_) => return Some(Outcome::Caught(name)),
+                            Verdict::TimedOut(_) => return Some(Outcome::TimedOut),
+                            Verdict::Passed if named => names.retain(|other| *other != name),
+                            Verdict::Passed => break,
                         }
-                        Verdict::Failed(_) => {
-                            *self.useful.lock().unwrap().entry((file.into(), name.clone())).or_default() += 1;
-                            return Outcome::Caught(name);
-                        }
-                        Verdict::TimedOut => return Outcome::TimedOut,
                     }
+                    Verdict::TimedOut(left) if left.len() < names.len() => names = left,
+                    Verdict::TimedOut(_) => return Some(Outcome::TimedOut),
                 }
             }
         }
-        Outcome::Missed(tried)
+        None
     }
 
     /// Runs tests until the first fails.
@@ -194,7 +192,7 @@ impl Tests {
             .spawn();
         let Ok(mut child) = child else { return Verdict::Failed("cannot start".into()) };
         let deadline = Instant::now() + Duration::from_secs([60, 150][kind]);
-        let verdict = watch(&mut child, deadline);
+        let verdict = watch(&mut child, names, deadline);
         // Also the processes that the tests have started.
         let group = format!("-{}", child.id());
         let _ = Command::new("kill").args(["-KILL", "--", &group]).stderr(Stdio::null()).status();
@@ -203,7 +201,8 @@ impl Tests {
     }
 }
 
-fn watch(child: &mut Child, deadline: Instant) -> Verdict {
+fn watch(child: &mut Child, names: &[String], deadline: Instant) -> Verdict {
+    let mut left = names.to_vec();
     let (tell, hear) = mpsc::channel();
     let Some(output) = child.stdout.take() else { return Verdict::Failed("no output".into()) };
     std::thread::spawn(move || {
@@ -222,6 +221,9 @@ fn watch(child: &mut Child, deadline: Instant) -> Verdict {
                 {
                     return Verdict::Failed(name.trim_end_matches(" - should panic").into());
                 }
+                if let Some(name) = line.strip_prefix("test ").and_then(|rest| rest.strip_suffix(" ... ok")) {
+                    left.retain(|other| other != name.trim_end_matches(" - should panic"));
+                }
                 continue;
             }
             Err(mpsc::RecvTimeoutError::Disconnected) => over = true,
@@ -230,7 +232,7 @@ fn watch(child: &mut Child, deadline: Instant) -> Verdict {
         match child.try_wait() {
             Ok(Some(status)) if status.success() => return Verdict::Passed,
             Ok(Some(_)) => return Verdict::Failed("the process".into()),
-            _ if Instant::now() > deadline => return Verdict::TimedOut,
+            _ if Instant::now() > deadline => return Verdict::TimedOut(left),
             _ if over => std::thread::sleep(Duration::from_millis(5)),
             _ => {}
         }

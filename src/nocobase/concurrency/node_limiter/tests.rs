@@ -1,0 +1,141 @@
+use super::*;
+use crate::nocobase::concurrency::queue::Who;
+
+const TURN: Turn = Turn { class: Class::In, who: Who::User(1) };
+const MS: Duration = Duration::from_millis(1);
+
+/// One that began so long ago that the limit may be looked at.
+fn old(limit: MaxRequests) -> Arc<NodeLimiter> {
+    let mut limiter = NodeLimiter::new(limit, None);
+    limiter.began -= Duration::from_secs(10);
+    Arc::new(limiter)
+}
+
+fn mean(limiter: &NodeLimiter) -> u64 {
+    limiter.mean_us.load(Ordering::Relaxed)
+}
+
+#[tokio::test]
+async fn there_is_room_below_the_limit_at_a_node_that_responds() {
+    let limiter = old(MaxRequests::Fixed(2));
+    let one = limiter.enter(TURN).await.unwrap();
+    assert!(limiter.has_room());
+    let two = limiter.enter(TURN).await.unwrap();
+    assert!(!limiter.has_room(), "it is full");
+    drop((one, two));
+    assert!(limiter.has_room());
+    limiter.set_away(true);
+    assert!(!limiter.has_room() && limiter.is_away());
+    limiter.set_away(false);
+    assert!(limiter.has_room() && !limiter.is_away());
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_others_wait_there_is_no_room_and_a_node_that_is_back_sends_nobody_away() {
+    let limiter = old(MaxRequests::Fixed(1));
+    let held = limiter.enter(TURN).await.unwrap();
+    let other = limiter.clone();
+    let waiting = tokio::spawn(async move { other.enter(TURN).await });
+    while limiter.queued() == 0 {
+        tokio::task::yield_now().await;
+    }
+    limiter.set_away(false);
+    assert_eq!(limiter.queued(), 1);
+    limiter.limit.store(5, Ordering::SeqCst);
+    assert!(!limiter.has_room(), "the one who waits is first");
+    drop(held);
+    assert!(waiting.await.unwrap().is_ok());
+}
+
+#[test]
+fn a_limit_is_fixed_found_or_none() {
+    let limiter = old(MaxRequests::Fixed(3));
+    assert_eq!(limiter.limit(), 3);
+    limiter.set_limit(MaxRequests::Auto);
+    assert_eq!(limiter.limit(), AdaptiveLimit::new().now());
+    limiter.set_limit(MaxRequests::Fixed(7));
+    assert_eq!((limiter.limit(), limiter.state.lock().adaptive.is_none()), (7, true));
+    limiter.set_limit(MaxRequests::Unbounded);
+    assert_eq!(limiter.limit(), usize::MAX);
+}
+
+#[test]
+fn the_mean_is_taken_of_a_window_with_enough_responses() {
+    let limiter = old(MaxRequests::Fixed(3));
+    for n in 1..WINDOW_RESPONSES {
+        limiter.responded(0, 10 * MS);
+        assert_eq!(mean(&limiter), 0, "{n} are too few");
+    }
+    limiter.responded(1, 90 * MS);
+    assert_eq!(mean(&limiter), 20_000, "of all kinds");
+    // The next window begins with nothing.
+    for _ in 0..20 {
+        limiter.responded(0, 40 * MS);
+    }
+    assert_eq!(mean(&limiter), 20_000, "it has only begun");
+    limiter.looked_at.store(0, Ordering::Relaxed);
+    limiter.responded(0, 40 * MS);
+    assert_eq!(mean(&limiter), 40_000);
+}
+
+#[test]
+fn without_a_limit_nothing_is_counted() {
+    let limiter = old(MaxRequests::Unbounded);
+    for _ in 0..20 {
+        limiter.responded(0, 10 * MS);
+    }
+    assert_eq!((mean(&limiter), limiter.responses.load(Ordering::Relaxed)), (0, 0));
+}
+
+#[test]
+fn a_wait_is_reckoned_in_rounds_of_the_limit() {
+    let limiter = old(MaxRequests::Fixed(2));
+    assert_eq!(limiter.time_for(5), Duration::ZERO, "nothing is known yet");
+    limiter.mean_us.store(40_000, Ordering::Relaxed);
+    for (requests, ms) in [(0, 0), (1, 40), (2, 40), (3, 80), (5, 120)] {
+        assert_eq!(limiter.time_for(requests), ms * MS, "{requests}");
+    }
+}
+
+#[test]
+fn silence_ends_with_a_response() {
+    let limiter = old(MaxRequests::Unbounded);
+    assert!(limiter.silence() >= Duration::from_secs(10));
+    let before = Instant::now();
+    limiter.responded(0, MS);
+    let silence = limiter.silence();
+    // A microsecond is the measure.
+    assert!(silence <= before.elapsed() + MS, "{silence:?}");
+}
+
+#[tokio::test]
+async fn what_nocobase_never_got_is_given_back_at_once() {
+    let limiter = old(MaxRequests::Fixed(2));
+    limiter.mean_us.store(1_000_000, Ordering::Relaxed);
+    limiter.enter(TURN).await.unwrap().sent().unused();
+    assert_eq!(limiter.in_use(), 0);
+    drop(limiter.enter(TURN).await.unwrap());
+    assert_eq!(limiter.in_use(), 0);
+    drop(limiter.enter(TURN).await.unwrap().sent());
+    assert_eq!(limiter.in_use(), 1, "it is at work all the same");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_given_up_occupies_nocobase_for_two_seconds_at_most() {
+    let limiter = old(MaxRequests::Fixed(2));
+    limiter.mean_us.store(60_000_000, Ordering::Relaxed);
+    drop(limiter.enter(TURN).await.unwrap().sent());
+    tokio::time::sleep(Duration::from_millis(1900)).await;
+    assert_eq!(limiter.in_use(), 1);
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(limiter.in_use(), 0);
+}
+
+#[test]
+fn the_kind_of_a_request_is_its_action() {
+    assert_eq!(kind("/api/users:list"), kind("/api/users:list/7/posts"));
+    let actions = (0..200).map(|n| kind(&format!("/api/table{n}:list")));
+    let kinds: std::collections::HashSet<usize> = actions.collect();
+    assert!(kinds.len() > KINDS / 2, "{} of {KINDS}", kinds.len());
+    assert!(kinds.iter().all(|kind| *kind < KINDS));
+}

@@ -1,0 +1,56 @@
+//! How many go first, and when a newcomer does.
+
+use super::*;
+
+fn filled(inside: u64, new: u64) -> WaitQueue<u64> {
+    let mut queue = WaitQueue::new();
+    for id in 0..inside {
+        queue.push(Class::In, Who::User(id), id, 100 + id).unwrap();
+    }
+    for id in 0..new {
+        queue.push(Class::New, Who::User(id), id, id).unwrap();
+    }
+    queue
+}
+
+#[test]
+fn all_who_are_in_go_before_a_newcomer() {
+    let queue = filled(5, 3);
+    assert_eq!(queue.ahead(Class::New, Who::User(9)), 8);
+    assert_eq!(queue.ahead(Class::In, Who::User(9)), 5);
+    assert_eq!(queue.ahead(Class::Urgent, Who::User(9)), 5);
+}
+
+#[test]
+fn the_eighth_place_is_a_newcomers_and_they_wait_only_while_others_do() {
+    let mut queue = filled(20, 20);
+    let first: Vec<_> = (0..20).filter_map(|_| queue.pop()).collect();
+    let at: Vec<_> = first.iter().enumerate().filter(|(_, n)| **n < 100).map(|(at, _)| at).collect();
+    assert_eq!(at, [7, 15], "{first:?}");
+    // Those who went while no newcomer waited do not count.
+    let mut queue = filled(20, 0);
+    for _ in 0..6 {
+        queue.pop().unwrap();
+    }
+    queue.push(Class::New, Who::User(1), 1, 1).unwrap();
+    let next: Vec<_> = (0..8).filter_map(|_| queue.pop()).collect();
+    assert_eq!(next.iter().position(|n| *n == 1), Some(7), "{next:?}");
+    // Nor do newcomers who went while nobody else waited.
+    let mut queue = filled(0, 5);
+    assert_eq!((queue.pop(), queue.pop()), (Some(0), Some(1)));
+    queue.push(Class::In, Who::User(1), 9, 101).unwrap();
+    assert_eq!(queue.pop(), Some(101));
+}
+
+#[test]
+fn it_holds_so_many_and_no_more() {
+    let mut queue = WaitQueue::new();
+    let mut id = 0;
+    while queue.push(Class::In, Who::Call(id), id, ()).is_ok() {
+        id += 1;
+    }
+    assert_eq!((id, queue.len()), (MOST as u64, MOST));
+    assert_eq!(queue.push(Class::New, Who::Call(id), id, ()), Err(Full));
+    queue.pop().unwrap();
+    assert_eq!(queue.push(Class::New, Who::Call(id), id, ()), Ok(()));
+}
