@@ -25,23 +25,25 @@ export CARGO_TARGET_DIR=$here/target
 tree=$here/tree
 results=$here/results.jsonl
 
-mkdir -p "$tree"
-find "$tree" -mindepth 1 -maxdepth 1 -exec rm -rf {} +
-git ls-files -z --cached --others --exclude-standard |
-    while IFS= read -r -d '' file; do [ ! -e "$file" ] || printf '%s\0' "$file"; done |
-    tar -c --null -T - | tar -x -m -C "$tree"
-cd "$tree"
-files=()
-for folder in ${folders//,/ }; do files+=(--file "src/$folder/**" --file "src/$folder.rs"); done
-cargo mutants --list --json "${files[@]}" "${shard[@]}" --config "$root/tests/setup/mutants.toml" >"$here/list.json"
+if [ -z "${KEEP:-}" ]; then
+    mkdir -p "$tree"
+    find "$tree" -mindepth 1 -maxdepth 1 -exec rm -rf {} +
+    git ls-files -z --cached --others --exclude-standard |
+        while IFS= read -r -d '' file; do [ ! -e "$file" ] || printf '%s\0' "$file"; done |
+        tar -c --null -T - | tar -x -m -C "$tree"
+    cd "$tree"
+    files=()
+    for folder in ${folders//,/ }; do files+=(--file "src/$folder/**" --file "src/$folder.rs"); done
+    cargo mutants --list --json "${files[@]}" "${shard[@]}" --config "$root/tests/setup/mutants.toml" >"$here/list.json"
 
-# Asleep or not, mutants are no good style.
-sed -i '/^\[lints\]/,/^$/d' Cargo.toml
-# A gate that a test starts with a clean environment is to know what is awake.
-find tests/gate -name '*.rs' -exec sed -i \
-    's/\.env_clear()/.env_clear().envs(std::env::vars().filter(|(name, _)| name.starts_with("MUTANT")))/' {} +
-# A property that a mutant breaks is nearly always broken by the first few cases.
-find src -name '*.rs' -exec sed -i -E 's/with_cases\([0-9_]+\)/with_cases(64)/' {} +
+    # Asleep or not, mutants are no good style.
+    sed -i '/^\[lints\]/,/^$/d' Cargo.toml
+    # A gate that a test starts with a clean environment is to know what is awake.
+    find tests/gate -name '*.rs' -exec sed -i \
+        's/\.env_clear()/.env_clear().envs(std::env::vars().filter(|(name, _)| name.starts_with("MUTANT")))/' {} +
+    # A property that a mutant breaks is nearly always broken by the first few cases.
+    find src -name '*.rs' -exec sed -i -E 's/with_cases\([0-9_]+\)/with_cases(64)/' {} +
+fi
 export PROPTEST_CASES=64
 
 cargo run --quiet --manifest-path "$root/tests/mutants/Cargo.toml" -- "$tree" "$here/list.json" "$results"

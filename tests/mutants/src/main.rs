@@ -18,12 +18,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use crate::{switch::Mutant, tests::Tests};
+use crate::{
+    switch::Mutant,
+    tests::{Kind, Tests},
+};
 
 /// What became of a mutant.
-#[derive(Clone, Serialize)]
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(tag = "outcome", content = "why", rename_all = "snake_case")]
 pub enum Outcome {
     /// This test failed.
@@ -69,14 +72,16 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     println!("{} mutants", mutants.len());
 
-    let mut outcomes: Vec<Option<Outcome>> = vec![None; mutants.len()];
-    tree::write(tree, &mutants, &mut outcomes)?;
-    let mut tests = Tests::new(tree, mutants.len())?;
-    tests.prepare(0)?;
-    let most = number("GATE_TESTS", 24);
-    if most > 0 {
-        tests.prepare(1)?;
-    }
+    let (keep, built) = (std::env::var_os("KEEP").is_some(), tree.join("built.json"));
+    let outcomes: Vec<Option<Outcome>> = if keep {
+        serde_json::from_reader(File::open(built)?)?
+    } else {
+        let mut outcomes = vec![None; mutants.len()];
+        tree::write(tree, &mutants, &mut outcomes)?;
+        serde_json::to_writer(File::create(built)?, &outcomes)?;
+        outcomes
+    };
+    let unit = Tests::prepare(tree, Kind::Unit, mutants.len(), keep)?;
 
     let out = Mutex::new(File::create(results)?);
     let tell = |id: usize, outcome: &Outcome| {
@@ -96,24 +101,40 @@ fn main() -> Result<(), Box<dyn Error>> {
         (!first, id.wrapping_mul(2_654_435_761) % 65_521)
     });
     let end = Instant::now() + Duration::from_secs(60 * number("MINUTES", 6000) as u64);
-    let (outcomes, next) = (Mutex::new(outcomes), AtomicUsize::new(0));
-    std::thread::scope(|scope| {
-        for worker in 0..number("JOBS", 2) {
-            let (next, outcomes, tell, tests, todo, mutants) = (&next, &outcomes, &tell, &tests, &todo, &mutants);
-            scope.spawn(move || {
-                while Instant::now() < end
-                    && let Some(id) = todo.get(next.fetch_add(1, Ordering::Relaxed))
-                {
-                    let mut outcome = tests.attempt(*id, worker);
-                    if most > 0 && matches!(outcome, Outcome::Survived) {
-                        outcome = tests.attempt_whole(*id, &mutants[*id].file, most, worker);
+    let outcomes = Mutex::new(outcomes);
+    let each = |todo: &[usize], attempt: &(dyn Fn(usize, usize) -> Outcome + Sync)| {
+        let next = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            for worker in 0..number("JOBS", 2) {
+                let (next, outcomes, tell) = (&next, &outcomes, &tell);
+                scope.spawn(move || {
+                    while Instant::now() < end
+                        && let Some(id) = todo.get(next.fetch_add(1, Ordering::Relaxed))
+                    {
+                        let outcome = attempt(*id, worker);
+                        tell(*id, &outcome);
+                        outcomes.lock().unwrap()[*id] = Some(outcome);
                     }
-                    tell(*id, &outcome);
-                    outcomes.lock().unwrap()[*id] = Some(outcome);
-                }
-            });
-        }
+                });
+            }
+        });
+    };
+    let most = number("GATE_TESTS", 24);
+    let whole = std::thread::scope(|scope| {
+        // Building these, and looking what they reach, takes long.
+        let whole = || Tests::prepare(tree, Kind::Whole, mutants.len(), keep).map_err(|e| e.to_string());
+        let whole = (most > 0).then(|| scope.spawn(whole));
+        each(&todo, &|id, worker| unit.attempt_all(id, worker).unwrap_or(Outcome::Survived));
+        whole.map(|whole| whole.join().unwrap_or_else(|_| Err("a thread has died".into())))
     });
+    todo.retain(|id| matches!(outcomes.lock().unwrap()[*id], Some(Outcome::Survived)));
+    println!("{} survive the unit tests", todo.len());
+    if let Some(whole) = whole.transpose()? {
+        each(&todo, &|id, worker| match (unit.reach(id), whole.reach(id)) {
+            (false, false) => Outcome::NotReached,
+            _ => whole.attempt(id, &mutants[id].file, most, worker),
+        });
+    }
 
     report(&mutants, &outcomes.into_inner()?);
     Ok(())

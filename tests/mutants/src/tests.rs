@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     error::Error,
+    fs::File,
     io::{BufRead, BufReader},
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
@@ -21,12 +22,19 @@ const AT_ONCE: usize = 6;
 /// A test that takes longer without a mutant would take longer than all others together: a unit test, one of the whole process.
 const SLOW: [Duration; 2] = [Duration::from_secs(20), Duration::from_secs(60)];
 
+/// The unit tests, or those of the whole process.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Unit,
+    Whole,
+}
+
 pub struct Tests {
     tree: PathBuf,
-    /// The unit tests, then those of the whole process.
-    programs: [PathBuf; 2],
-    /// For each mutant the tests of both programs that reach it, those that reach least first.
-    reaching: Vec<[Vec<String>; 2]>,
+    kind: Kind,
+    program: PathBuf,
+    /// For each mutant the tests that reach it, those that reach least first.
+    reaching: Vec<Vec<String>>,
     /// How many mutants of a file each test of the whole process has caught.
     useful: Mutex<HashMap<(String, String), usize>>,
 }
@@ -39,44 +47,60 @@ enum Verdict {
 }
 
 impl Tests {
-    pub fn new(tree: &Path, mutants: usize) -> Result<Tests, Box<dyn Error>> {
-        Ok(Tests {
+    /// Builds the tests, and runs each alone and without a mutant. What fails or is slow is left out. `keep`: which tests reach what is
+    /// known from before.
+    pub fn prepare(tree: &Path, kind: Kind, mutants: usize, keep: bool) -> Result<Tests, Box<dyn Error>> {
+        let mut tests = Tests {
             tree: std::path::absolute(tree)?,
-            programs: Default::default(),
-            reaching: vec![Default::default(); mutants],
+            kind,
+            program: PathBuf::new(),
+            reaching: vec![Vec::new(); mutants],
             useful: Mutex::default(),
-        })
+        };
+        tests.build()?;
+        let known = tree.join(["reached-unit.json", "reached-whole.json"][kind as usize]);
+        if keep && let Ok(known) = File::open(&known) {
+            tests.reaching = serde_json::from_reader(known)?;
+        } else {
+            tests.find_what_reaches()?;
+            serde_json::to_writer(File::create(known)?, &tests.reaching)?;
+        }
+        Ok(tests)
     }
 
-    /// Builds the unit tests (0) or those of the whole process (1), and runs each alone and without a mutant. What fails or is slow is left out.
-    pub fn prepare(&mut self, kind: usize) -> Result<(), Box<dyn Error>> {
-        let wanted: &[&str] = [&["--lib"] as &[&str], &["--test", "gate"]][kind];
+    fn build(&mut self) -> Result<(), Box<dyn Error>> {
+        let wanted: &[&str] = [&["--lib"] as &[&str], &["--test", "gate"]][self.kind as usize];
         let output = Command::new("cargo")
             .args(["test", "--quiet", "--no-run", "--message-format", "json"])
             .args(wanted)
             .current_dir(&self.tree)
             .stderr(Stdio::inherit())
             .output()?;
-        self.programs[kind] = String::from_utf8_lossy(&output.stdout)
+        self.program = String::from_utf8_lossy(&output.stdout)
             .lines()
             .filter_map(|line| serde_json::from_str::<Value>(line).ok())
             .filter(|line| {
-                line["profile"]["test"] == true && line["target"]["kind"][0] == ["lib", "test"][kind]
+                line["profile"]["test"] == true
+                    && line["target"]["kind"][0] == ["lib", "test"][self.kind as usize]
             })
             .find_map(|line| line["executable"].as_str().map(PathBuf::from))
             .ok_or("the tests do not compile")?;
-        let output = Command::new(&self.programs[kind]).args(["--list", "--format", "terse"]).output()?;
+        Ok(())
+    }
+
+    fn find_what_reaches(&mut self) -> Result<(), Box<dyn Error>> {
+        let output = Command::new(&self.program).args(["--list", "--format", "terse"]).output()?;
         let names: Vec<String> = String::from_utf8_lossy(&output.stdout)
             .lines()
             .filter_map(|line| line.strip_suffix(": test").map(String::from))
             .collect();
         let (next, found, names) = (AtomicUsize::new(0), Mutex::new(Vec::new()), names.as_slice());
         std::thread::scope(|scope| {
-            for worker in 0..[3, AT_ONCE][kind] {
+            for worker in 0..[3, AT_ONCE][self.kind as usize] {
                 let (this, names, next, found) = (&*self, names, &next, &found);
                 scope.spawn(move || {
                     while let Some(name) = names.get(next.fetch_add(1, Ordering::Relaxed)) {
-                        match this.reached_by(kind, name, worker) {
+                        match this.reached_by(name, worker) {
                             Some(ids) => found.lock().unwrap().push((ids, name)),
                             None => println!("fails or is slow without a mutant, and is left out: {name}"),
                         }
@@ -85,77 +109,75 @@ impl Tests {
             }
         });
         let mut found = found.into_inner().map_err(|_| "a test could not be started")?;
-        println!("{} tests in {}", found.len(), self.programs[kind].display());
+        println!("{} tests in {}", found.len(), self.program.display());
         found.sort_by_key(|(ids, _)| ids.len());
         for (ids, name) in found {
             for id in ids {
-                self.reaching[id][kind].push(name.clone());
+                self.reaching[id].push(name.clone());
             }
         }
         Ok(())
     }
 
-    fn reached_by(&self, kind: usize, name: &str, worker: usize) -> Option<Vec<usize>> {
-        let file = self.tree.join(format!("reached-{worker}"));
+    fn reached_by(&self, name: &str, worker: usize) -> Option<Vec<usize>> {
+        let file = self.tree.join(format!("reached-{}-{worker}", self.kind as usize));
         for _ in 0..2 {
             let begun = Instant::now();
             let _ = std::fs::remove_file(&file);
             let names = [name.to_string()];
-            if let Verdict::Passed =
-                self.run(kind, &names, ("MUTANTS_REACHED", &file.to_string_lossy()), worker)
-            {
+            if let Verdict::Passed = self.run(&names, ("MUTANTS_REACHED", &file.to_string_lossy()), worker) {
                 let text = std::fs::read_to_string(&file).unwrap_or_default();
                 let mut ids: Vec<usize> = text.lines().filter_map(|line| line.parse().ok()).collect();
                 ids.sort_unstable();
                 ids.dedup();
                 ids.retain(|id| *id < self.reaching.len());
-                return (begun.elapsed() < SLOW[kind]).then_some(ids);
+                return (begun.elapsed() < SLOW[self.kind as usize]).then_some(ids);
             }
         }
         None
     }
 
-    /// Tries one mutant with the unit tests, first with those that reach little else.
-    pub fn attempt(&self, id: usize, worker: usize) -> Outcome {
-        let (first, rest) = self.reaching[id][0].split_at(self.reaching[id][0].len().min(12));
-        self.batches(0, id, [first, rest].map(<[String]>::to_vec).into(), worker).unwrap_or(Outcome::Survived)
+    /// Do any of these tests reach the mutant?
+    pub fn reach(&self, id: usize) -> bool {
+        !self.reaching[id].is_empty()
     }
 
-    /// Tries one mutant with at most `most` tests of the whole process, the most promising first.
-    pub fn attempt_whole(&self, id: usize, file: &str, most: usize, worker: usize) -> Outcome {
-        let [unit, whole] = &self.reaching[id];
-        if unit.is_empty() && whole.is_empty() {
-            return Outcome::NotReached;
-        }
-        let mut names: Vec<String> = whole.clone();
+    /// Tries one mutant with all tests that reach it, first with those that reach little else.
+    pub fn attempt_all(&self, id: usize, worker: usize) -> Option<Outcome> {
+        let (first, rest) = self.reaching[id].split_at(self.reaching[id].len().min(12));
+        self.batches(id, [first, rest].map(<[String]>::to_vec).into(), worker)
+    }
+
+    /// Tries one mutant with at most `most` tests, the most promising first.
+    pub fn attempt(&self, id: usize, file: &str, most: usize, worker: usize) -> Outcome {
+        let mut names: Vec<String> = self.reaching[id].clone();
         {
             let useful = self.useful.lock().unwrap();
             let caught = |name: &String| useful.get(&(file.to_string(), name.clone())).copied().unwrap_or(0);
             names.sort_by_key(|name| std::cmp::Reverse(caught(name)));
         }
         names.truncate(most);
-        let tried = unit.len() + names.len();
-        let outcome = self.batches(1, id, names.chunks(AT_ONCE).map(<[String]>::to_vec).collect(), worker);
+        let outcome = self.batches(id, names.chunks(AT_ONCE).map(<[String]>::to_vec).collect(), worker);
         if let Some(Outcome::Caught(name)) = &outcome {
             *self.useful.lock().unwrap().entry((file.into(), name.clone())).or_default() += 1;
         }
-        outcome.unwrap_or(Outcome::Missed(tried))
+        outcome.unwrap_or(Outcome::Missed(names.len()))
     }
 
     /// Tries one mutant with these tests; none if all pass. A test that fails is run again alone, and one that has no time to
     /// end gets as much again, for as long as others end meanwhile: a machine with other work to do is slow.
-    fn batches(&self, kind: usize, id: usize, batches: Vec<Vec<String>>, worker: usize) -> Option<Outcome> {
+    fn batches(&self, id: usize, batches: Vec<Vec<String>>, worker: usize) -> Option<Outcome> {
         let awake = id.to_string();
         let awake = ("MUTANT", awake.as_str());
         for mut names in batches {
             while !names.is_empty() {
-                match self.run(kind, &names, awake, worker) {
+                match self.run(&names, awake, worker) {
                     Verdict::Passed => break,
                     Verdict::Failed(name) => {
                         // If the process itself ended, no test has a name.
                         let named = names.contains(&name);
                         let again = if named { vec![name.clone()] } else { names.clone() };
-                        match self.run(kind, &again, awake, worker) {
+                        match self.run(&again, awake, worker) {
                             Verdict::Failed(_) => return Some(Outcome::Caught(name)),
                             Verdict::TimedOut(_) => return Some(Outcome::TimedOut),
                             Verdict::Passed if named => names.retain(|other| *other != name),
@@ -171,11 +193,12 @@ impl Tests {
     }
 
     /// Runs tests until the first fails.
-    fn run(&self, kind: usize, names: &[String], (key, value): (&str, &str), worker: usize) -> Verdict {
-        let files = self.tree.join(format!("tmp-{worker}"));
+    fn run(&self, names: &[String], (key, value): (&str, &str), worker: usize) -> Verdict {
+        let kind = self.kind as usize;
+        let files = self.tree.join(format!("tmp-{kind}-{worker}"));
         let _ = std::fs::remove_dir_all(&files);
         let _ = std::fs::create_dir_all(&files);
-        let child = Command::new(&self.programs[kind])
+        let child = Command::new(&self.program)
             .arg("--exact")
             .args(names)
             .args(["--test-threads", ["2", "6"][kind]])
