@@ -143,7 +143,7 @@ impl Api {
             }
             raw.and_then(|body| read::<T>(request.call, &body))
         };
-        attempt.retry(busy_backoff(self.tuning.backoff)).when(|failed| tries.again(failed)).await
+        tries.run(self.tuning.backoff, attempt).await
     }
 
     /// One exchange, or two when the connection of the first broke; gives the body of a success.
@@ -248,8 +248,7 @@ async fn fetch_token(api: &Api) -> Result<Fetched, WeComError> {
             token => Ok(token),
         }
     };
-    let mut tries = Tries::new(TRIES_WHEN_BUSY);
-    match attempt.retry(busy_backoff(api.tuning.backoff)).when(|failed| tries.again(failed)).await {
+    match Tries::new(TRIES_WHEN_BUSY).run(api.tuning.backoff, attempt).await {
         Ok(token) => {
             let life = Duration::from_secs(u64::try_from(token.expires_in).unwrap_or(0).min(86_400));
             api.token_fetched(None);
@@ -270,6 +269,14 @@ struct Tries(u32);
 impl Tries {
     fn new(tries: u32) -> Self {
         Tries(tries)
+    }
+
+    /// Makes a call, again while WeCom is busy.
+    async fn run<T, F>(&mut self, backoff: Duration, call: impl FnMut() -> F) -> Result<T, Failed>
+    where
+        F: Future<Output = Result<T, Failed>>,
+    {
+        call.retry(busy_backoff(backoff)).when(|failed| self.again(failed)).await
     }
 
     /// Whether a call that failed so is made again.

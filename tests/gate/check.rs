@@ -6,16 +6,17 @@ use std::net::TcpListener;
 use std::process::{Command, Output};
 
 use serde_json::{Value, json};
-use wecom_sim::{Options, Running, Simulator};
+use wecom_sim::Running;
 
 use crate::support::config::KEY;
-use crate::support::{APP_SECRET, CORP, Config, Gate, NocoBase, SERVICE_USER, Stage};
+use crate::support::{
+    APP_SECRET, CORP, Config, Gate, NocoBase, SERVICE_USER, Stage, simulator_of_a_free_port,
+};
 
 mod redis;
 mod wecom;
 
 /// Everything is right but one thing: nobody listens at `origin`.
-/// (Other tests listen at 127.0.0.1, at any port that is free.)
 struct Scene {
     sim: Running,
     nocobase: NocoBase,
@@ -24,11 +25,9 @@ struct Scene {
 
 impl Scene {
     async fn set() -> Scene {
-        // A port that was free a moment ago: for the gate, or for nobody.
-        let free = TcpListener::bind("127.0.0.2:0").unwrap().local_addr().unwrap();
+        // The port is for the gate, or for nobody.
+        let (sim, free) = simulator_of_a_free_port().await;
         let origin = format!("http://{free}");
-        let options = Options { app_origin: Some(origin.parse().unwrap()), ..Options::default() };
-        let sim = Simulator::start(options).await.unwrap();
         let nocobase = NocoBase::start().await;
         nocobase.data().users.push(
             json!({ "id": SERVICE_USER, "username": "gate", "nickname": "service", "phone": "13900000000" }),

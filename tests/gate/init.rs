@@ -3,7 +3,6 @@
 
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
@@ -12,9 +11,9 @@ use std::time::Duration;
 use nocobase_standin::{Fault, SECRET};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use wecom_sim::{Options, Running, Simulator};
+use wecom_sim::Running;
 
-use crate::support::{AGENT, APP_SECRET, CORP, NocoBase, eventually};
+use crate::support::{AGENT, APP_SECRET, CORP, NocoBase, eventually, simulator_of_a_free_port};
 
 mod compose;
 mod terminal;
@@ -32,10 +31,8 @@ struct Scene {
 impl Scene {
     /// A company with an app, a NocoBase with its administrator, and nothing else.
     async fn set() -> Scene {
-        let free = TcpListener::bind("127.0.0.2:0").unwrap().local_addr().unwrap();
+        let (sim, free) = simulator_of_a_free_port().await;
         let origin = format!("http://{free}");
-        let options = Options { app_origin: Some(origin.parse().unwrap()), ..Options::default() };
-        let sim = Simulator::start(options).await.unwrap();
         let nocobase = NocoBase::start().await;
         nocobase.user_with_id(
             ADMINISTRATOR,

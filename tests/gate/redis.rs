@@ -82,6 +82,16 @@ pub(crate) async fn on_both(stage: &Stage, other: &Gate, userid: &str) -> (Brows
     (here, there)
 }
 
+/// A member's callback, and the browser that has it: at the first node and at the second.
+async fn callback_on_both(stage: &Stage, other: &Gate) -> (String, Browser, Browser) {
+    stage.bound("zhangsan");
+    let mut here = stage.phone("zhangsan");
+    let callback = here.up_to_callback("/admin").await;
+    let mut there = here.clone();
+    there.go_to(other);
+    (callback, here, there)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn one_access_token_for_all_nodes() {
     let redis = Redis::start();
@@ -121,11 +131,7 @@ async fn one_access_token_for_all_nodes() {
 async fn the_same_callback_on_two_nodes_gives_one_session() {
     let redis = Redis::start();
     let (stage, other) = two(&redis).await;
-    stage.bound("zhangsan");
-    let mut here = stage.phone("zhangsan");
-    let callback = here.up_to_callback("/admin").await;
-    let mut there = here.clone();
-    there.go_to(&other);
+    let (callback, mut here, mut there) = callback_on_both(&stage, &other).await;
     let late = there.clone();
     let (a, b) = tokio::join!(here.visit(&callback), there.visit(&callback));
     for response in [&a, &b] {
@@ -152,11 +158,7 @@ async fn the_same_callback_on_two_nodes_gives_one_session() {
 async fn r34_one_callback_two_hundred_times_at_once_on_two_nodes_is_carried_out_once() {
     let redis = Redis::start();
     let (stage, other) = two(&redis).await;
-    stage.bound("zhangsan");
-    let mut here = stage.phone("zhangsan");
-    let callback = here.up_to_callback("/admin").await;
-    let mut there = here.clone();
-    there.go_to(&other);
+    let (callback, here, there) = callback_on_both(&stage, &other).await;
     let mut all = tokio::task::JoinSet::new();
     for number in 0..200 {
         let (mut browser, callback) = ([&here, &there][number % 2].clone(), callback.clone());

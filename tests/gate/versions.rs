@@ -7,7 +7,7 @@ use wecom_gate::error::Failure;
 
 use crate::support::browser::{CHROME, CHROME_PHONE, WECHAT, WECOM_DESKTOP, WECOM_PHONE};
 use crate::support::raw::{read_response, upgrade};
-use crate::support::{Browser, Stage, eventually};
+use crate::support::{Browser, Response, Stage, eventually};
 
 /// The status that a browser's WebSocket gets.
 async fn socket(stage: &Stage, path: &str, origin: &str) -> u16 {
@@ -126,6 +126,17 @@ async fn an_api_that_has_moved_is_refused_with_the_reason() {
     stage.gate.wait_for_log(&["\"nocobase_settings\"", "ERROR", "API_BASE_PATH", "/rest/"]).await;
 }
 
+/// Visits a page of an unknown prefix until the gate no longer redirects; how often it did, and its last response.
+async fn visits_until_a_page(browser: &mut Browser, most: usize) -> (usize, Response) {
+    for redirects in 0..most {
+        let response = browser.visit("/new/admin").await;
+        if response.status != 302 {
+            return (redirects, response);
+        }
+    }
+    panic!("more than {most} redirects");
+}
+
 /// NocoBase's page leads from its form to a page that the gate does not know, for ever.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_redirect_to_the_form_is_endless() {
@@ -136,15 +147,7 @@ async fn no_redirect_to_the_form_is_endless() {
     assert_eq!(page.status, 200, "{}", page.body);
     assert!(page.body.contains("/wecom-gate/login"), "the gate's own sign-in page: {}", page.body);
     // Anything else is, a bounded number of times.
-    let mut redirects = 0;
-    let last = loop {
-        let response = chrome.visit("/new/admin").await;
-        if response.status != 302 {
-            break response;
-        }
-        redirects += 1;
-        assert!(redirects < 100, "for ever");
-    };
+    let (redirects, last) = visits_until_a_page(&mut chrome, 100).await;
     assert!(redirects >= 30, "{redirects}: tabs that are restored are no circle");
     stage.refused(&last, Failure::LoginLoop, "Sign-in goes round in circles").await;
     stage.gate.wait_for_log(&["NocoBase's sign-in form leads away"]).await;
@@ -156,15 +159,7 @@ async fn no_redirect_to_the_form_is_endless_without_cookies() {
     let stage = Stage::start(|c| _ = c.set("access.browsers", "nocobase")).await;
     let mut chrome = Browser::new(&stage.gate, CHROME);
     chrome.cookies_blocked = true;
-    let mut redirects = 0;
-    let last = loop {
-        let response = chrome.visit("/new/admin").await;
-        if response.status != 302 {
-            break response;
-        }
-        redirects += 1;
-        assert!(redirects < 400, "for ever");
-    };
+    let (redirects, last) = visits_until_a_page(&mut chrome, 400).await;
     assert!(redirects >= 30, "{redirects}: an office that opens its browsers is no circle");
     assert_eq!(last.status, 200, "{}", last.body);
     assert!(last.body.contains("/signin?redirect="), "with a link to the form: {}", last.body);

@@ -24,17 +24,7 @@ pub(super) fn origin(key: &str, text: &str, report: &mut Report) -> Option<Origi
         report.say(key, "is missing", FORM);
         return None;
     }
-    let url = match web_address(text) {
-        Ok(url) => url,
-        Err(problem) => {
-            report.bad(key, text, problem, FORM);
-            return None;
-        }
-    };
-    if !url.username().is_empty() || url.password().is_some() {
-        report.bad(key, text, "must not contain a user or password", FORM);
-        return None;
-    }
+    let url = without_user(key, text, FORM, report)?;
     if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
         report.bad(key, text, "must not contain a path, query or fragment", FORM);
         return None;
@@ -49,17 +39,7 @@ pub(super) fn origin(key: &str, text: &str, report: &mut Report) -> Option<Origi
 /// An http(s) address for calls to WeCom or pages of WeCom. Plain http only gives a warning, for private networks.
 pub(super) fn address(key: &str, text: &str, query: bool, report: &mut Report) -> Option<Url> {
     const FORM: &str = "write it like \"https://qyapi.weixin.qq.com\"";
-    let mut url = match web_address(text) {
-        Ok(url) => url,
-        Err(problem) => {
-            report.bad(key, text, problem, FORM);
-            return None;
-        }
-    };
-    if !url.username().is_empty() || url.password().is_some() {
-        report.bad(key, text, "must not contain a user or password", FORM);
-        return None;
-    }
+    let mut url = without_user(key, text, FORM, report)?;
     if url.fragment().is_some() || (!query && url.query().is_some()) {
         report.bad(key, text, "must not contain a query or fragment", "keep what stands before ? and #");
         return None;
@@ -70,6 +50,16 @@ pub(super) fn address(key: &str, text: &str, query: bool, report: &mut Report) -
     let path = url.path().trim_end_matches('/').to_owned();
     url.set_path(&path);
     Some(url)
+}
+
+/// An http(s) address without user and password, or a report that it is none.
+fn without_user(key: &str, text: &str, form: &str, report: &mut Report) -> Option<Url> {
+    match web_address(text) {
+        Ok(url) if url.username().is_empty() && url.password().is_none() => return Some(url),
+        Ok(_) => report.bad(key, text, "must not contain a user or password", form),
+        Err(problem) => report.bad(key, text, problem, form),
+    }
+    None
 }
 
 /// An absolute http(s) address, without what `url` would quietly repair.

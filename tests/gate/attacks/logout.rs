@@ -5,11 +5,21 @@ use tokio::io::AsyncWriteExt as _;
 
 use crate::support::output::parsed;
 use crate::support::raw::{gate_with, read_response, request};
-use crate::support::{Browser, Redis, Stage, eventually};
+use crate::support::{Browser, Redis, Response, Stage, eventually};
 
 async fn me(browser: &Browser) -> u16 {
     let request = browser.fetch(Method::GET, "/wecom-gate/me");
     browser.clone().send(request).await.status
+}
+
+/// At the gate, or by NocoBase's own sign-out.
+async fn sign_out(browser: &mut Browser, at_the_gate: bool) -> Response {
+    if at_the_gate {
+        let post = browser.request(Method::POST, "/wecom-gate/logout").header("origin", "http://gate.test");
+        browser.send(post).await
+    } else {
+        browser.api(Method::POST, "/api/auth:signOut").await
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -20,13 +30,7 @@ async fn r16_a_cookie_replayed_after_sign_out_is_refused_everywhere() {
         let mut browser = stage.signed_in("zhangsan").await;
         let copy = browser.clone();
         assert_eq!(me(&copy).await, 200);
-        let response = if own_sign_out {
-            let post =
-                browser.request(Method::POST, "/wecom-gate/logout").header("origin", "http://gate.test");
-            browser.send(post).await
-        } else {
-            browser.api(Method::POST, "/api/auth:signOut").await
-        };
+        let response = sign_out(&mut browser, own_sign_out).await;
         assert!(response.status < 400, "{}", response.body);
         assert!(browser.cookie("wecom_gate").is_none(), "{:?}", response.set_cookies());
         assert_eq!(me(&copy).await, 401, "own: {own_sign_out}");
@@ -45,8 +49,7 @@ async fn r16_a_restarted_gate_still_refuses_it() {
     let mut stage = Stage::start(|_| {}).await;
     let mut browser = stage.signed_in("zhangsan").await;
     let mut copy = browser.clone();
-    let post = browser.request(Method::POST, "/wecom-gate/logout").header("origin", "http://gate.test");
-    browser.send(post).await;
+    sign_out(&mut browser, true).await;
     stage.restart().await;
     copy.go_to(&stage.gate);
     assert_eq!(me(&copy).await, 401);
@@ -79,13 +82,7 @@ async fn r36_signing_out_ends_the_session_also_while_nocobase_is_away() {
         let mut browser = stage.signed_in("zhangsan").await;
         let copy = browser.clone();
         stage.nocobase.down().await;
-        let response = if own_sign_out {
-            let post =
-                browser.request(Method::POST, "/wecom-gate/logout").header("origin", "http://gate.test");
-            browser.send(post).await
-        } else {
-            browser.api(Method::POST, "/api/auth:signOut").await
-        };
+        let response = sign_out(&mut browser, own_sign_out).await;
         assert_eq!(response.status < 400, own_sign_out, "{} {}", response.status, response.body);
         assert!(browser.cookie("wecom_gate").is_none(), "own {own_sign_out}: {:?}", response.set_cookies());
         assert_eq!(browser.cookie("wecom_gate_out"), Some("1"), "own {own_sign_out}");
@@ -133,12 +130,6 @@ async fn r36_unsent_sign_outs_survive_a_reload() {
     }
 }
 
-/// Signs out at the gate.
-async fn sign_out(mut browser: Browser) {
-    let post = browser.request(Method::POST, "/wecom-gate/logout").header("origin", "http://gate.test");
-    assert_eq!(browser.send(post).await.status, 303);
-}
-
 /// Entries in the stream through which nodes tell each other of sessions that have ended.
 fn published(redis: &Redis) -> usize {
     let count = |key: &String| redis.ask_parts::<usize>(&["XLEN", key]);
@@ -154,7 +145,7 @@ async fn r36_with_redis_unsent_sign_outs_survive_a_kill() {
         let node = if comes_back { None } else { Some(stage.second_node().await) };
         let copy = stage.signed_in("zhangsan").await;
         stage.nocobase.down().await;
-        sign_out(copy.clone()).await;
+        assert_eq!(sign_out(&mut copy.clone(), true).await.status, 303);
         // It has ended, and it is to be blocked.
         eventually("Redis has it", async || published(&redis) == 2).await;
         let dump = redis.dump();
@@ -183,7 +174,7 @@ async fn r36_without_redis_sign_outs_are_sent_before_an_orderly_stop() {
     let mut stage = Stage::start(|_| {}).await;
     let copy = stage.signed_in("zhangsan").await;
     stage.nocobase.fail("auth:signOut", 503, "{}", 3);
-    sign_out(copy.clone()).await;
+    assert_eq!(sign_out(&mut copy.clone(), true).await.status, 303);
     // The next attempt is four seconds away.
     eventually("it has failed three times", async || stage.nocobase.calls("auth:signOut") == 3).await;
     stage.gate.end().await;
@@ -200,7 +191,7 @@ async fn r36_sign_outs_that_cannot_be_sent_before_a_stop_are_logged() {
     let mut stage = Stage::start(|_| {}).await;
     let copy = stage.signed_in("zhangsan").await;
     stage.nocobase.down().await;
-    sign_out(copy.clone()).await;
+    assert_eq!(sign_out(&mut copy.clone(), true).await.status, 303);
     let began = std::time::Instant::now();
     let mut lines = parsed(&stage.gate.everything_written().await);
     let took = began.elapsed().as_secs();
@@ -217,7 +208,7 @@ async fn r36_without_redis_a_gate_that_is_killed_forgets_what_it_had_to_tell() {
     let mut stage = Stage::start(|_| {}).await;
     let mut copy = stage.signed_in("zhangsan").await;
     stage.nocobase.down().await;
-    sign_out(copy.clone()).await;
+    assert_eq!(sign_out(&mut copy.clone(), true).await.status, 303);
     assert_eq!(me(&copy).await, 401, "this node refuses it");
     stage.gate.stop();
     stage.nocobase.up().await;

@@ -1,13 +1,14 @@
 //! R22: rules about who may sign in, when they cannot be checked.
 
 use std::io::Read as _;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use wecom_gate::error::Failure;
 use wecom_sim::{Fault, FaultKind};
 
-use crate::support::Stage;
+use crate::support::gate::run_command;
+use crate::support::{Stage, program};
 
 const DEPARTMENTS: &str = "/cgi-bin/department/simplelist";
 const TAG: &str = "/cgi-bin/tag/get";
@@ -60,17 +61,8 @@ async fn r22_a_rule_about_what_does_not_exist_stops_the_start() {
     for key in ["wecom.allow_departments", "wecom.allow_tags"] {
         let mut config = stage.config.clone();
         config.set(key, vec![987_654]);
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), config.text()).unwrap();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_wecom-gate"))
-            .args(["run", "--conf"])
-            .arg(file.path())
-            .env_clear()
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let (mut command, _file) = run_command(&program(), &config);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let began = Instant::now();
         let status = loop {
             match child.try_wait().unwrap() {

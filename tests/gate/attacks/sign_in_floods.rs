@@ -214,6 +214,22 @@ async fn invented(mut browser: Browser, number: usize) -> (Browser, String) {
     (browser, format!("/wecom-gate/callback?code=INVENTED{number}&state={state}"))
 }
 
+/// A phone behind a trusted proxy, at this address.
+fn phone_from(stage: &Stage, address: &str) -> Browser {
+    let mut browser = stage.phone("zhangsan");
+    browser.extra.insert("x-forwarded-for", address.parse().unwrap());
+    browser
+}
+
+/// Two hundred such callbacks, all from this address.
+async fn two_hundred_invented(stage: &Stage, address: &str) -> Vec<(Browser, String)> {
+    let mut all = Vec::new();
+    for number in 0..200 {
+        all.push(invented(phone_from(stage, address), number).await);
+    }
+    all
+}
+
 /// All at once: the statuses that they get.
 async fn rush(all: Vec<(Browser, String)>) -> Vec<u16> {
     let mut rush = tokio::task::JoinSet::new();
@@ -231,22 +247,14 @@ async fn r34_two_hundred_invented_codes_at_once_are_as_many_calls_as_the_limit_a
     })
     .await;
     stage.bound("zhangsan");
-    let from = |address: &str| {
-        let mut browser = stage.phone("zhangsan");
-        browser.extra.insert("x-forwarded-for", address.parse().unwrap());
-        browser
-    };
-    let mut all = Vec::new();
-    for number in 0..200 {
-        all.push(invented(from("198.51.100.1"), number).await);
-    }
+    let all = two_hundred_invented(&stage, "198.51.100.1").await;
     let before = stage.wecom().calls(SPENT);
     let statuses = rush(all).await;
     assert_eq!(statuses.iter().filter(|s| **s != 429).count(), 5, "{statuses:?}");
     assert_eq!(stage.wecom().calls(SPENT) - before, 5);
     // Those of others are not counted with them, and real ones are not counted at all.
     for _ in 0..10 {
-        assert_eq!(from("198.51.100.2").open("/admin").await.status, 200);
+        assert_eq!(phone_from(&stage, "198.51.100.2").open("/admin").await.status, 200);
     }
 }
 
@@ -259,17 +267,9 @@ async fn r34_one_address_does_not_take_all_places() {
     })
     .await;
     stage.bound("zhangsan");
-    let from = |address: &str| {
-        let mut browser = stage.phone("zhangsan");
-        browser.extra.insert("x-forwarded-for", address.parse().unwrap());
-        browser
-    };
-    let mut all = Vec::new();
-    for number in 0..200 {
-        all.push(invented(from("198.51.100.1"), number).await);
-    }
-    let real = from("198.51.100.2").up_to_callback("/admin").await;
-    let mut member = from("198.51.100.2");
+    let all = two_hundred_invented(&stage, "198.51.100.1").await;
+    let real = phone_from(&stage, "198.51.100.2").up_to_callback("/admin").await;
+    let mut member = phone_from(&stage, "198.51.100.2");
     let real_again = member.up_to_callback("/admin").await;
     assert_ne!(real, real_again);
     stage.wecom().add_fault(Fault {

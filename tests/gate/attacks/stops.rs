@@ -8,8 +8,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use wecom_sim::Fault;
 
+use crate::support::gate::run_command;
 use crate::support::raw::{frame, gate, gate_with, get, read_response, tls, upgrade};
-use crate::support::{HOST, Stage, eventually};
+use crate::support::{HOST, Stage, eventually, program};
 
 const DEPARTMENTS: &str = "/cgi-bin/department/simplelist";
 /// Far below the time that WeCom is waited for.
@@ -35,17 +36,8 @@ async fn r43_a_stop_does_not_wait_for_a_start() {
     stage.wecom().add_fault(Fault::latency(DEPARTMENTS, LONG_MS));
     let mut config = stage.config.clone();
     config.set("wecom.allow_departments", vec![3]);
-    let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), config.text()).unwrap();
-    let mut child = Command::new(env!("CARGO_BIN_EXE_wecom-gate"))
-        .args(["run", "--conf"])
-        .arg(file.path())
-        .env_clear()
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+    let (mut command, _file) = run_command(&program(), &config);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     eventually("the start waits for WeCom", async || stage.wecom().calls(DEPARTMENTS) > 0).await;
     let began = Instant::now();
     assert!(Command::new("kill").arg("-TERM").arg(child.id().to_string()).status().unwrap().success());

@@ -5,9 +5,11 @@ pub mod config;
 pub mod gate;
 pub mod load;
 pub mod output;
+pub mod process;
 pub mod raw;
 pub mod redis;
 
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::LazyLock;
@@ -22,6 +24,7 @@ pub use config::Config;
 pub use gate::Gate;
 pub use nocobase_standin::NocoBase;
 pub use output::Output;
+pub use process::Process;
 pub use redis::Redis;
 
 /// Host of the gate's origin. No name server knows it: browsers of the tests send it as `Host`.
@@ -32,6 +35,13 @@ pub const AGENT: u64 = 1_000_002;
 pub const APP_SECRET: &str = "SimAppSecret1000002-AAAAAAAAAAAAAAAAAAAAAAA";
 /// NocoBase's user that the gate works as.
 pub const SERVICE_USER: u64 = 1;
+
+/// The simulator, and the address of its app's gate: a port that was free a moment ago. (Other tests take ports of 127.0.0.1.)
+pub async fn simulator_of_a_free_port() -> (Running, SocketAddr) {
+    let free = TcpListener::bind("127.0.0.2:0").unwrap().local_addr().unwrap();
+    let origin = Some(format!("http://{free}").parse().unwrap());
+    (Simulator::start(Options { app_origin: origin, ..Options::default() }).await.unwrap(), free)
+}
 
 /// Everything that a test needs. Dropped, it is gone.
 pub struct Stage {

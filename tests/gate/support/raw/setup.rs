@@ -179,7 +179,6 @@ level = "debug"
         };
         command.args(["run", "--conf"]).arg(&conf).env_remove("RUST_LOG");
         command.envs(self.environment.iter().cloned());
-        crate::support::few_roots(&mut command);
         command
     }
 

@@ -1,0 +1,120 @@
+//! A gate as a process: where it listens, and what it writes.
+
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::output::parsed;
+use super::{Output, PATIENCE};
+
+/// A gate that runs; dropped, it is killed.
+pub struct Process {
+    pub http: SocketAddr,
+    pub ops: SocketAddr,
+    pub(super) child: Child,
+    pub(super) output: Output,
+}
+
+impl Process {
+    /// Starts it, and waits until it listens.
+    pub(super) async fn start(mut command: Command) -> Process {
+        super::few_roots(&mut command);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let output = Output::of(&mut child);
+        let unbound = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut process = Process { http: unbound, ops: unbound, child, output };
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let address = |scheme| process.output.listens(scheme);
+            if let (Some(http), Some(ops)) = (address("http"), address("ops")) {
+                (process.http, process.ops) = (http, ops);
+                return process;
+            }
+            if let Some(status) = process.child.try_wait().unwrap() {
+                panic!("the gate ended with {status}:\n{}", process.output);
+            }
+            assert!(Instant::now() < until, "the gate does not listen:\n{}", process.output);
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Resident memory, KiB.
+    pub fn rss_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches("kB").trim().parse().unwrap()
+    }
+
+    /// Sends a signal, such as `TERM` or `HUP`.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").arg(format!("-{name}")).arg(self.pid().to_string()).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// What it writes.
+    pub fn output(&self) -> &Output {
+        &self.output
+    }
+
+    /// Waits for a log line that contains all of these.
+    pub async fn wait_for_log(&self, parts: &[&str]) -> String {
+        self.output.line(parts).await
+    }
+
+    /// Waits until at least this many log lines have this value in this field; all of them.
+    pub async fn wait_for_lines(&self, field: &str, value: &str, count: usize) -> Vec<Value> {
+        self.output.lines(&format!("{field} = {value}"), count, |l| l[field] == value).await
+    }
+
+    /// Everything that it wrote before a response that the test has received, see [`Output::until_now`].
+    pub async fn written_until_now(&self) -> String {
+        self.output.until_now(self.http).await
+    }
+
+    /// The log lines among these.
+    pub async fn log_until_now(&self) -> Vec<Value> {
+        parsed(&self.written_until_now().await)
+    }
+
+    /// Asks it to end, and waits until it has.
+    pub async fn end(&mut self) {
+        self.signal("TERM");
+        self.ended().await;
+    }
+
+    /// Waits until it has ended.
+    pub async fn ended(&mut self) {
+        let until = Instant::now() + Duration::from_secs(40);
+        while self.child.try_wait().unwrap().is_none() {
+            assert!(Instant::now() < until, "it does not end:\n{}", self.output);
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Stops it gracefully; everything that it ever wrote.
+    pub async fn everything_written(&mut self) -> String {
+        self.end().await;
+        self.stop()
+    }
+
+    /// Kills it, unless it has ended; everything that it ever wrote.
+    pub fn stop(&mut self) -> String {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        self.output.whole()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
