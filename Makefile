@@ -70,7 +70,7 @@ bench-pages: packages nocobase ## Page loads in Chromium, NocoBase alone and thr
 	cd tests/browser && npm ci --no-audit --no-fund --loglevel=error
 	WECOM_GATE_BIN="$${CARGO_TARGET_DIR:-target}/release/wecom-gate" node benches/pages/pages.mjs
 
-bench-micro: ## Criterion: decision core, cookies, token swap
+bench-micro: ## Criterion: decision core, cookies, token swap, text
 	$(CARGO) bench
 
 VERSION = $(shell $(CARGO) pkgid -p wecom-gate | sed 's/.*[\#@]//')

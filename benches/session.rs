@@ -10,9 +10,11 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use secrecy::SecretSlice;
 use wecom_gate::session::Company;
 use wecom_gate::session::{
-    Keyring, Member, Names, OwnCookies, Session, SessionCache, SessionCookies, SessionLimits, Token,
-    UnixMillis, forwardable,
+    Keyring, Names, OwnCookies, Session, SessionCache, SessionCookies, SessionLimits, Token, UnixMillis,
+    forwardable,
 };
+
+mod support;
 
 const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
 
@@ -32,14 +34,7 @@ fn world() -> Option<World> {
     let company = Company { entry: "wecom".into(), corp_id: "ww0123456789abcdef".into() };
     let cookies =
         SessionCookies::new(Arc::new(keyring), Names::new(true, "wecom_gate"), limits, vec![company]);
-    let member = Member {
-        entry: "wecom".into(),
-        corp_id: "ww0123456789abcdef".into(),
-        userid: "ZhangSan".into(),
-        name: "张三".into(),
-        user_id: 42,
-    };
-    let session = Session::begin(member, NOW).ok()?;
+    let session = Session::begin(support::member(), NOW).ok()?;
     let line = cookies.write(&session, NOW).ok()?;
     let own = line.split(';').next()?;
     // Ten cookies, as a browser that has been around sends them.

@@ -10,21 +10,16 @@ use http::{HeaderMap, HeaderValue, header};
 use wecom_gate::nocobase::{Minter, UserId};
 use wecom_gate::proxy::rewrite::auth_message::TokenVerdict;
 use wecom_gate::proxy::rewrite::token_swapper::Swapper;
-use wecom_gate::session::{Member, Names, Session, SessionCache, Token, UnixMillis, forwardable};
+use wecom_gate::session::{Names, Session, SessionCache, Token, UnixMillis, forwardable};
+
+mod support;
 
 const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
 const COOKIES: &str = "_ga=GA1.2.1234567890.1700000000; nb_role_main=member; theme=dark; nb_auth_token_main=old; \
     lang=zh-CN; sidebar=collapsed; wecom_gate=";
 
 fn session() -> Option<Session> {
-    let member = Member {
-        entry: "wecom".into(),
-        corp_id: "ww0123456789abcdef".into(),
-        userid: "ZhangSan".into(),
-        name: "张三".into(),
-        user_id: 42,
-    };
-    Session::begin(member, NOW).ok()
+    Session::begin(support::member(), NOW).ok()
 }
 
 fn mint(minter: &Minter, session: &Session) -> Result<Token, ()> {

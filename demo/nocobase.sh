@@ -25,7 +25,7 @@ set -euo pipefail
 readonly VERSION=2.2.15
 readonly YARN_VERSION=1.22.22
 readonly SQLITE3_VERSION=5.1.7
-readonly STAMP=.wecom-gate-installed        # written last: its content says what exactly was installed
+readonly STAMP=.wecom-gate-installed        # written last: its content is what exactly was installed
 RECIPE="nocobase $VERSION recipe 1 $(uname -sm)" # change the number when the recipe below changes
 readonly RECIPE
 

@@ -57,7 +57,7 @@ enum Command {
     Init(Box<init::Given>),
     /// Check every step of setting up, and print the links for WeCom's console
     ///
-    /// Asks WeCom and NocoBase, changes nothing there. Each step that fails says what to do; docs/check.md describes
+    /// Asks WeCom and NocoBase, changes nothing there. Each step that fails shows what to do; docs/check.md describes
     /// the steps. Exit code 0 if none failed, 78 if the configuration is wrong, 1 if another step failed.
     #[command(
         after_long_help = "Examples:\n  wecom-gate check --conf /etc/wecom-gate/wecom-gate.toml\n  wecom-gate check --conf /etc/wecom-gate/wecom-gate.toml --member zhangsan\n  wecom-gate check --json | jq .steps"
@@ -148,7 +148,7 @@ struct Conf {
     conf: Option<PathBuf>,
 }
 
-/// Does what the arguments say.
+/// Runs the command of the arguments.
 pub(crate) fn main(args: impl IntoIterator<Item = OsString>, env: Environment) -> ExitCode {
     let code = match Cli::try_parse_from(args) {
         Ok(cli) => dispatch(cli.command, env),
@@ -238,15 +238,15 @@ fn keygen() -> Result<(), String> {
 }
 
 fn certs(dir: &Path, names: Vec<String>) -> Result<(), String> {
-    let say = |e: rcgen::Error| format!("certificate: {e}");
-    let mut params = rcgen::CertificateParams::new(names).map_err(say)?;
+    let failed = |e: rcgen::Error| format!("certificate: {e}");
+    let mut params = rcgen::CertificateParams::new(names).map_err(failed)?;
     let today = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
     let year = today.get(..4).and_then(|year| year.parse().ok()).ok_or("this clock has no year")?;
     params.not_before = rcgen::date_time_ymd(year, 1, 1);
     params.not_after = rcgen::date_time_ymd(year + 2, 1, 1);
-    let key = rcgen::KeyPair::generate().map_err(say)?;
+    let key = rcgen::KeyPair::generate().map_err(failed)?;
     make_folder(dir)?;
-    let cert = params.self_signed(&key).map_err(say)?;
+    let cert = params.self_signed(&key).map_err(failed)?;
     for (name, text, mode) in
         [("privkey.pem", key.serialize_pem(), 0o600), ("fullchain.pem", cert.pem(), 0o644)]
     {

@@ -103,7 +103,7 @@ pub enum Failure {
     /// Not JSON, or not the documented fields.
     WeComBadAnswer,
     // This machine.
-    /// `limits.connections` is reached; this connection is one of a few for saying so.
+    /// `limits.connections` is reached; this connection is one of a few that get a response about it.
     TooManyConnections,
     /// No file descriptor is left (`RLIMIT_NOFILE`).
     TooManyOpenFiles,

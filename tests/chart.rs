@@ -1,4 +1,4 @@
-//! The Helm chart says nothing of the program that is not so: its configuration is valid, its variables are keys, its ports,
+//! The Helm chart fits the program: its configuration is valid, its variables are keys, its ports,
 //! paths and user are those of the image. `make chart` runs the real `helm` over it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 

@@ -270,7 +270,7 @@ fn folders_are_made() {
     }
 }
 
-/// Root reads everything, so this says nothing when root runs it.
+/// Root reads everything, so this shows nothing when root runs it.
 #[test]
 fn a_configuration_that_may_not_be_read_is_not_called_missing() {
     let missing = gate(&["run", "--conf", "/nonexistent.toml"], &[]);

@@ -1,4 +1,4 @@
-//! The Chinese documents say the same as the English ones: headings, labels, commands, configuration, the titles of pages.
+//! The Chinese documents have the same content as the English ones: headings, labels, commands, configuration, the titles of pages.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::collections::BTreeSet;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-/// Why the demo does not start. Each says where to look.
+/// Why the demo does not start. Each names the place to look at.
 #[derive(Debug, Error)]
 pub(crate) enum DemoError {
     /// A folder or a file cannot be written.

@@ -54,7 +54,7 @@ pub(crate) async fn install(dir: Option<PathBuf>) -> Result<PathBuf, DemoError> 
         .await
         .map_err(|e| DemoError::NocoBase(format!("bash: {e}")))?;
     if !status.success() {
-        return Err(DemoError::NocoBase("it could not be installed; the lines above say why".into()));
+        return Err(DemoError::NocoBase("it could not be installed; the lines above show why".into()));
     }
     Ok(dir)
 }

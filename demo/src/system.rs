@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::error::DemoError;
 
-/// Where everything is kept unless the options say otherwise.
+/// Where everything is kept unless an option gives another place.
 pub(crate) fn cache_dir() -> PathBuf {
     let base = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|p| p.is_absolute());
     let base = base.or_else(|| std::env::var_os("HOME").map(|h| PathBuf::from(h).join(".cache")));

@@ -1,4 +1,4 @@
-//! R27: no text panics the configuration, and what it says of one that is wrong holds no secret.
+//! R27: no text panics the configuration, and its errors hold no secret.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! R3, R4: a stranger's `X-Forwarded-For` and `Host` say nothing; behind a trusted proxy, what a client prepends
+//! R3, R4: a stranger's `X-Forwarded-For` and `Host` count for nothing; behind a trusted proxy, what a client prepends
 //! changes nothing. Lines are headers.
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! The script in pages: it goes in once at most, at the place that HTML's own tokenization says, nothing else changes, and
+//! The script in pages: it goes in once at most, at the place that HTML's own tokenization gives, nothing else changes, and
 //! where the pieces of the page end makes no difference.
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! R7, R12: no bytes open as a session but those that the gate sealed, to the letter. The first byte says whether the
+//! R7, R12: no bytes open as a session but those that the gate sealed, to the letter. The first byte decides whether the
 //! rest is a cookie or a change to a genuine one.
 #![no_main]
 

@@ -79,7 +79,7 @@ pub enum Consent {
     Refuse,
 }
 
-/// What happens after "refuse" (WeCom's documents do not say).
+/// What happens after "refuse" (WeCom's documents leave it open).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Refusal {

@@ -273,7 +273,7 @@ impl Inner {
     }
 }
 
-/// An openid is unique within the company that sees it, and says nothing about the person.
+/// An openid is unique within the company that sees it, and reveals nothing about the person.
 fn foreign_openid(corp: &str, home: &str, id: &str) -> String {
     let digest = ring::digest::digest(&ring::digest::SHA256, format!("{corp}|{home}|{id}").as_bytes());
     let hex: String = digest.as_ref().iter().take(13).map(|b| format!("{b:02x}")).collect();

@@ -9,7 +9,7 @@ use super::links::Links;
 use super::report::{Finding, Report, Step, StepOutcome};
 use super::steps::Id;
 
-/// Prints the steps as they end. What is not a terminal gets neither colours nor the line that says what is going
+/// Prints the steps as they end. What is not a terminal gets neither colours nor the line that shows what is going
 /// on; nor does a terminal where `NO_COLOR` is set get colours.
 pub struct Printer {
     out: anstream::AutoStream<io::Stdout>,

@@ -61,7 +61,7 @@ pub(super) fn otherwise(rules: &NocoBase) -> &'static str {
     if rules.auto_create_user {
         "a user is made for a member who matches nobody"
     } else {
-        "a member who matches nobody is refused (no_matching_user), on a page that says whom to ask"
+        "a member who matches nobody is refused (no_matching_user), on a page that names whom to ask"
     }
 }
 

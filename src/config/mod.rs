@@ -69,7 +69,7 @@ pub fn load(
         }
         Err(Unread { problem, remedy }) => {
             let mut report = Report::default();
-            report.say(&path.display().to_string(), problem, remedy);
+            report.error(&path.display().to_string(), problem, remedy);
             Err(report.into_errors())
         }
     }

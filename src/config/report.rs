@@ -95,7 +95,7 @@ impl Report {
     }
 
     /// The same without a value: a secret, or a key that is missing.
-    pub(super) fn say(&mut self, key: &str, problem: impl Into<String>, remedy: impl Into<String>) {
+    pub(super) fn error(&mut self, key: &str, problem: impl Into<String>, remedy: impl Into<String>) {
         self.push(key, None, problem.into(), remedy.into());
     }
 
@@ -112,7 +112,7 @@ impl Report {
     /// `None` never goes without a reason: reports one if no step has.
     pub(super) fn into_errors(mut self) -> ConfigErrors {
         if self.errors.is_empty() {
-            self.say(
+            self.error(
                 "configuration",
                 "could not be read",
                 "this is a mistake in wecom-gate: please report it",

@@ -28,7 +28,7 @@ fn check_table(
             Some(child) => fits(value, child, &path, root, report),
             None => {
                 // Without its value: it may be a secret under a misspelt name.
-                report.say(&path, "there is no such key", suggestion(key, node, root));
+                report.error(&path, "there is no such key", suggestion(key, node, root));
                 false
             }
         }

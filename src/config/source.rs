@@ -111,7 +111,7 @@ pub(super) fn overlay(
     }
     for (steps, (name, text)) in sorted {
         if text.contains('\u{fffd}') {
-            report.say(&name, "is not valid UTF-8", "give binary secrets as a file: `<key>_file`");
+            report.error(&name, "is not valid UTF-8", "give binary secrets as a file: `<key>_file`");
             continue;
         }
         lay(tree, schema, "", &steps, &name, &text, report);
@@ -168,7 +168,7 @@ fn lay(
                 Some(slot) => lay(slot, item, &format!("{path}[{i}]"), rest, name, text, report),
                 None => {
                     let next = format!("the next free number is {}", list.len());
-                    report.say(
+                    report.error(
                         name,
                         format!("there is no `{path}[{i}]`"),
                         format!("number entries from 0; {next}"),
@@ -176,12 +176,12 @@ fn lay(
                 }
             }
         }
-        (Step::Key(_), Kind::List) => report.say(
+        (Step::Key(_), Kind::List) => report.error(
             name,
             format!("`{path}` is a list"),
             format!("number its entries from 0: {PREFIX}{}__0__...", path.to_ascii_uppercase()),
         ),
-        _ => report.say(
+        _ => report.error(
             name,
             format!("`{path}` has no keys or entries of its own"),
             "remove the variable, or correct its name",

@@ -1,6 +1,6 @@
 //! The kind of client, by `User-Agent` (doc 90315 and field samples).
 //!
-//! A User-Agent can be forged, so it only ever chooses between ways of saying "sign in first" (R2).
+//! A User-Agent can be forged, so it only ever chooses between ways to ask for a sign-in (R2).
 
 /// Kind of client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,7 +58,7 @@ pub fn language(user_agent: &str) -> Option<&str> {
     })
 }
 
-/// Desktop clients say so; on iPads, `Macintosh` occurs together with `Mobile/`.
+/// Desktop clients name their system; on iPads, `Macintosh` occurs together with `Mobile/`.
 fn mobile(ua: &str) -> bool {
     let any = |names: &[&str]| names.iter().any(|name| find(ua, name).is_some());
     if any(&["windowswechat", "macwechat", "windows nt", "(pc;"]) {

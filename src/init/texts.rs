@@ -81,7 +81,7 @@ const EN: Texts = Texts {
     made: "Done. Now everything is checked:",
     console: "In WeCom's console (https://work.weixin.qq.com/wework_admin/), seven steps; each is described in docs/wecom-console.md:",
     steps: Steps {
-        app: "应用管理 (App Management): the app's 可见范围 (visible range) says who may sign in",
+        app: "应用管理 (App Management): the app's 可见范围 (visible range) decides who may sign in",
         web_login: "The app → 企业微信授权登录 (WeCom authorized login) → Web网页 → 授权回调域 (callback domain):",
         oauth: "The app → 网页授权及JS-SDK (Web authorization and JS-SDK) → OAuth2.0 callback domain:",
         verify_known: "then press 校验 (verify); the gate serves",

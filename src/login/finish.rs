@@ -173,7 +173,7 @@ impl SignIns {
                     // The flow stays for a minute: WeCom's webviews may ask for the callback twice.
                     cookies = self.pending.keep_briefly(&checked).into_iter().collect();
                     cookies.push(cookie);
-                    // A browser that keeps its session does not come back; one that has a session is in no circle.
+                    // A browser that keeps its session does not come back; one that has a session is in no loop.
                     let unattended = request.via == Via::WeCom && request.stage == Stage::Silent;
                     if unattended && !signed_in {
                         cookies.push(self.count_return(callback.cookies));

@@ -9,7 +9,7 @@ use crate::session::{OwnCookies, SignInRequest, Stage, Via};
 use crate::wecom::Scope;
 
 /// Returns from WeCom within a minute, none of which a person had a part in, after which the gate stops sending the
-/// browser round. Starts are not counted: many tabs may start at once, and a circle has to return.
+/// browser round. Starts are not counted: many tabs may start at once, and a loop has to return.
 const MOST_TRIES: u8 = 8;
 
 /// What to start.
@@ -45,7 +45,7 @@ pub(crate) struct Started {
 }
 
 impl Start<'_> {
-    /// Does it come back by itself? Web login (a scan, a click) and consent wait for a person, so they are no circle.
+    /// Does it come back by itself? Web login (a scan, a click) and consent wait for a person, so they are no loop.
     fn is_unattended(&self) -> bool {
         self.automatic && self.via == Via::WeCom && !self.consent
     }
@@ -61,7 +61,7 @@ impl SignIns {
                 request_id = start.source.request_id.as_deref(),
                 label = Failure::LoginLoop.response().label,
                 tries = cookies.tries,
-                "sign-in goes round in circles: does the browser keep cookies, is the clock right?"
+                "redirect loop: does the browser keep cookies, is the clock right?"
             );
             let entry = self.config.wecom.get(start.entry).map_or("", |e| e.name.as_str());
             self.metrics.sign_ins.refused(entry, Failure::LoginLoop, std::time::Duration::ZERO);

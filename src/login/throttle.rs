@@ -39,7 +39,7 @@ pub(crate) struct Throttle {
     forms: Option<Rate>,
     at_once: Arc<Semaphore>,
     shares: Arc<Shares>,
-    said: AtomicU64,
+    logged_at: AtomicU64,
 }
 
 impl Throttle {
@@ -52,7 +52,7 @@ impl Throttle {
             forms: Rate::new(FORMS_PER_MINUTE),
             at_once: Arc::new(Semaphore::new(limits.sign_ins_at_once.min(Semaphore::MAX_PERMITS))),
             shares: Arc::new(Shares::new(limits.sign_ins_at_once)),
-            said: AtomicU64::new(0),
+            logged_at: AtomicU64::new(0),
         }
     }
 
@@ -95,7 +95,8 @@ impl Throttle {
         let permit = self.shares.take(client).and_then(|share| {
             Some(Permit { _place: self.at_once.clone().try_acquire_owned().ok()?, _share: share })
         });
-        permit.ok_or_else(|| refuse(client, "limits.sign_ins_at_once", first(&self.said, self.nanos(now))))
+        permit
+            .ok_or_else(|| refuse(client, "limits.sign_ins_at_once", first(&self.logged_at, self.nanos(now))))
     }
 
     /// Nanoseconds since this was made; the year 2500 is far enough.
@@ -202,7 +203,7 @@ struct Rate {
 struct Address {
     /// When the last one would have been due at even intervals.
     due: AtomicU64,
-    said: AtomicU64,
+    logged_at: AtomicU64,
 }
 
 impl Rate {
@@ -219,7 +220,7 @@ impl Rate {
         let taken = address.due.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |due| self.next(due, now));
         match taken {
             Ok(_) => Ok(address),
-            Err(_) => Err(Over { first: first(&address.said, now) }),
+            Err(_) => Err(Over { first: first(&address.logged_at, now) }),
         }
     }
 
@@ -234,10 +235,10 @@ fn window() -> u64 {
 }
 
 /// Has nothing been logged for a window? Then it is due now.
-fn first(said: &AtomicU64, now: u64) -> bool {
+fn first(logged_at: &AtomicU64, now: u64) -> bool {
     // 0 is never.
     let next = |last: u64| (last == 0 || now >= last.saturating_add(window())).then_some(now.max(1));
-    said.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).is_ok()
+    logged_at.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).is_ok()
 }
 
 /// What counts as one address: IPv6 customers have whole networks to choose from. Unknown clients
@@ -286,7 +287,7 @@ mod tests {
             forms: Rate::new(FORMS_PER_MINUTE),
             at_once: Arc::new(Semaphore::new(sign_ins_at_once)),
             shares: Arc::new(Shares::new(sign_ins_at_once)),
-            said: AtomicU64::new(0),
+            logged_at: AtomicU64::new(0),
         }
     }
 

@@ -72,7 +72,7 @@ impl GateState {
                 "0 if the last reload failed and the old one is still in use; 1 otherwise.",
                 &["what"],
             )?,
-            ready: registrar.gauge("ready", "1 if the gate can serve, as /readyz says; else 0.")?,
+            ready: registrar.gauge("ready", "1 if the gate can serve, as on /readyz; else 0.")?,
             degraded: registrar.gauges(
                 "degraded",
                 "1 if /readyz names this as degraded, else 0.",

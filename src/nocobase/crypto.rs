@@ -14,7 +14,7 @@ static PROVIDER: CryptoProvider =
 
 /// Makes ring the crypto of `jsonwebtoken` in this process. Any number of calls; the first counts.
 pub(super) fn install() {
-    // An error only says that it is installed already: no other provider is compiled in.
+    // An error only means that it is installed already: no other provider is compiled in.
     let _ = PROVIDER.install_default();
 }
 

@@ -73,7 +73,7 @@ impl PageSettings {
         if let Some(path) = self.app_public_path().filter(|path| *path != public_path) {
             found.push(Mismatch {
                 about: "nocobase.public_path",
-                what: format!("it is {public_path}, but NocoBase's page says {path}"),
+                what: format!("it is {public_path}, but NocoBase's page has {path}"),
                 remedy: format!("set it to {path}, NocoBase's APP_PUBLIC_PATH"),
             });
         }

@@ -1,4 +1,4 @@
-//! A user's roles: read, and changed as `[[wecom.roles]]` says.
+//! A user's roles: read, and changed according to `[[wecom.roles]]`.
 //!
 //! They are written with `users:update` as a whole. The calls that add or remove one role (`users/<id>/roles:add`) look
 //! better, but NocoBase 2.2.15 keeps a user's roles in its memory and goes on with the old ones after them: a role

@@ -276,7 +276,7 @@
     return path.indexOf(root()) === 0 ? path : root().replace(/\/$/, '') + path;
   }
 
-  /* At most twice a minute by itself: whatever goes wrong, people do not fly in circles. */
+  /* At most twice a minute by itself: whatever goes wrong, nobody is caught in a redirect loop. */
   function mayGo() {
     var store = storage('sessionStorage');
     var now = new Date().getTime();

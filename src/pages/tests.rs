@@ -104,7 +104,7 @@ fn pages_show_no_internals() {
             let words =
                 render(&view(lang, Page::Failure(*failure))).body.replace(LINK, "").replace(label, "");
             for inside in ["NocoBase", "nocobase", "secret", "jwt", "60020", ".toml"] {
-                assert!(!words.replace(STYLE, "").contains(inside), "{label} says {inside}");
+                assert!(!words.replace(STYLE, "").contains(inside), "{label} contains {inside}");
             }
         }
     }

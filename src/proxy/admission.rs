@@ -24,12 +24,12 @@ use crate::error::Failure;
 use crate::login::{FoundSession, Start};
 use crate::session::OwnCookies;
 
-/// Redirects of one browser to NocoBase's form within a minute: more than tabs that are restored, less than a circle.
+/// Redirects of one browser to NocoBase's form within a minute: more than tabs that are restored, less than a loop.
 const MOST_FORM_REDIRECTS: u8 = 60;
 
 /// What happens to a request.
 pub(super) enum Admitted {
-    /// It goes to NocoBase, as the context says.
+    /// It goes to NocoBase, with the options in the context.
     Forward,
     /// The gate responds itself.
     Respond(Reply),

@@ -26,7 +26,7 @@ pub(super) fn choose(main: &Gate, request: &RequestHeader) -> Option<Arc<Gate>> 
     main.apps.get(index).cloned()
 }
 
-/// A sign-in begins for the application of its target, and ends where it began: its cookie says where. Everything else below
+/// A sign-in begins for the application of its target, and ends where it began: its cookie names the place. Everything else below
 /// the gate's own addresses is the main application's, or no application's.
 fn of_own(main: &Gate, request: &RequestHeader, own: OwnPath) -> Option<usize> {
     let parameter = |name: &str| {

@@ -4,11 +4,7 @@
 //! has something to put there (R3, R8, R9). Called only from the phase that runs after Pingora's hop-by-hop
 //! scrub, so that nothing set here can be nominated away in `Connection` (R10).
 
-use std::io::Write as _;
-use std::net::IpAddr;
-
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use pingora::prelude::*;
 
 /// Identity headers for the application, and the families that proxies use to talk about a request's origin.
 /// Compared by `folded`, so aliases such as `X_WeCom_User` and `x.wecom.user` are the same name.
@@ -128,30 +124,6 @@ pub(crate) struct Origin {
     pub scheme: HeaderValue,
     /// `X-App`: NocoBase's application, so that no rule about hosts chooses another one (R44).
     pub app: HeaderValue,
-}
-
-/// An address as a header's value. Written in place first: text that grows piece by piece costs an allocation for each.
-pub(super) fn address(address: IpAddr) -> Result<HeaderValue> {
-    // The longest: `ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255`.
-    let mut text = [0_u8; 45];
-    let mut rest = &mut text[..];
-    match address {
-        IpAddr::V4(v4) => {
-            // By hand: 23 ns instead of 42 (docs/performance.md).
-            for (at, octet) in v4.octets().into_iter().enumerate() {
-                let dot = (at > 0).then_some(b'.');
-                let hundreds = (octet > 99).then_some(b'0' + octet / 100);
-                let tens = (octet > 9).then_some(b'0' + octet / 10 % 10);
-                for byte in [dot, hundreds, tens, Some(b'0' + octet % 10)].into_iter().flatten() {
-                    rest.write_all(&[byte]).or_err(InternalError, "address")?;
-                }
-            }
-        }
-        IpAddr::V6(v6) => write!(rest, "{v6}").or_err(InternalError, "address")?,
-    }
-    let left = rest.len();
-    let written = text.get(..text.len() - left).unwrap_or_default();
-    HeaderValue::from_bytes(written).or_err(InternalError, "address")
 }
 
 const APP: HeaderName = HeaderName::from_static("x-app");
@@ -331,23 +303,6 @@ mod tests {
         ] {
             assert_eq!(nominates_protected(&HeaderValue::from_static(value)), refused, "{value}");
         }
-    }
-
-    #[test]
-    fn addresses_are_written_whole() {
-        for text in [
-            "1.2.3.4",
-            "0.10.109.99",
-            "100.200.255.9",
-            "255.255.255.255",
-            "::1",
-            "2001:db8:1111:2222:3333:4444:5555:6666",
-        ] {
-            assert_eq!(address(text.parse().unwrap()).unwrap(), text);
-        }
-        let longest: IpAddr = "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff".parse().unwrap();
-        assert_eq!(address(longest).unwrap(), "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff");
-        assert_eq!(address("::ffff:255.255.255.255".parse().unwrap()).unwrap(), "::ffff:255.255.255.255");
     }
 
     #[test]

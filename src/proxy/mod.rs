@@ -7,6 +7,7 @@
 //! Must never: decide by itself who gets in, set a protected header outside `headers`, or know how the process starts.
 
 mod access_log;
+mod address;
 mod admission;
 mod applications;
 mod assets;

@@ -210,7 +210,7 @@ impl Keyring {
     }
 
     /// Opens what [`Keyring::seal`] made with the same purpose and context and any of the keys. `None` for
-    /// everything else, without saying why.
+    /// everything else, without a reason.
     pub fn open<T: DeserializeOwned>(&self, purpose: Purpose, context: &[u8], text: &[u8]) -> Option<T> {
         if text.len() > MAX_TEXT {
             return None;

@@ -69,7 +69,7 @@ mod tests {
 
     #[test]
     fn messages_repeat_nothing_of_what_was_sent() {
-        for (kind, said) in [
+        for (kind, text) in [
             (ErrorKind::AuthenticationFailed, "the password is wrong"),
             (ErrorKind::Io, "the connection fails: closed"),
             (ErrorKind::Parse, "the response is not one of Redis"),
@@ -79,7 +79,7 @@ mod tests {
             (ErrorKind::Client, "it refuses"),
         ] {
             let error = redis::RedisError::from((kind, "CANARY", "CANARY".to_owned()));
-            assert_eq!(RedisError::from(&error).to_string(), said);
+            assert_eq!(RedisError::from(&error).to_string(), text);
         }
         let refused = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
         assert_eq!(RedisError::from(&redis::RedisError::from(refused)), RedisError::Refused);

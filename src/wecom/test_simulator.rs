@@ -1,5 +1,5 @@
-//! For unit tests: clients of the WeCom simulator (`sim/`), started in the test's own process. What WeCom never says (two
-//! userids in one response, an `errcode` that is a string) the simulator is told to say by a fault.
+//! For unit tests: clients of the WeCom simulator (`sim/`), started in the test's own process. What WeCom never sends (two
+//! userids in one response, an `errcode` that is a string) the simulator sends by a fault.
 
 use std::ops::Deref;
 use std::sync::Arc;

@@ -12,7 +12,7 @@ import { UA, stage } from './stage.mjs';
 const CONF = fileURLToPath(new URL('../../conf/', import.meta.url));
 const SECRET = 'change-this-secret'; // as in the examples
 
-/** What passes through to NocoBase, and what it says of itself. */
+/** What passes through to NocoBase, and what it sends about itself. */
 class Relay {
   #received = [];
 

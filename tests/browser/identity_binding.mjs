@@ -17,7 +17,7 @@ async function members(...members) {
 
 const user = (fields) => stage.nocobase.call('users:create', { nickname: 'Somebody', ...fields });
 
-/** A member's first way in or a later one, as far as it goes: NocoBase's user id, or the heading of the page that says no. */
+/** A member's first way in or a later one, as far as it goes: NocoBase's user id, or the heading of the page that refuses. */
 async function signIn(member) {
   const client = await stage.client(member, 'phone');
   const { page } = client;

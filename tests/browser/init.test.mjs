@@ -108,7 +108,7 @@ test('init mends what a clean-up by hand has broken', async () => {
   await cleanUp({ rights: false });
   const left = await ours();
   assert.deepEqual([left.roles, left.users], [0, []]);
-  assert.equal(left.rights.length, 3, 'NocoBase removes the rows by itself now: say so in the documents');
+  assert.equal(left.rights.length, 3, 'NocoBase removes the rows by itself now: change the documents');
   const again = await init();
   assert.equal(again.code, 0, again.text);
   const there = await ours();

@@ -81,7 +81,7 @@ function sessions(userId) {
 }
 
 /** What this node, past the gate, responds to a token of this session: `signed in`, or NocoBase's error code. */
-async function says(node, userId, jti) {
+async function checkSession(node, userId, jti) {
   const headers = { authorization: `Bearer ${stage.nocobase.mint(userId, undefined, 3600, jti)}` };
   const answer = await fetch(`${node.base}/api/auth:check`, { headers });
   return answer.status === 200 ? 'signed in' : (await answer.json()).errors[0].code;
@@ -123,10 +123,10 @@ test('signing out on one node is signing out on the other', async () => {
   await enter(client);
   const { id } = (await call(client.page, 'auth:check')).data;
   const [{ jti }] = await sessions(id);
-  for (const node of [a, b]) assert.equal(await says(node, id, jti), 'signed in', name(node));
+  for (const node of [a, b]) assert.equal(await checkSession(node, id, jti), 'signed in', name(node));
   await signOut(client.page);
   for (const node of [a, b]) {
-    await until(`${name(node)} has blocked the session`, async () => (await says(node, id, jti)) === 'BLOCKED_TOKEN', 5_000);
+    await until(`${name(node)} has blocked the session`, async () => (await checkSession(node, id, jti)) === 'BLOCKED_TOKEN', 5_000);
   }
   await client.close();
 });
@@ -159,7 +159,7 @@ test('no request is lost while one node after the other is away', async (t) => {
     await works();
     await found(b, 0);
     await signOut(leaving.page);
-    assert.equal(await says(a, id, jti), 'BLOCKED_TOKEN');
+    assert.equal(await checkSession(a, id, jti), 'BLOCKED_TOKEN');
     await works();
     await b.start();
     await found(b, 1);
@@ -171,7 +171,7 @@ test('no request is lost while one node after the other is away', async (t) => {
     const share = (now[1] - before[1]) / (now[1] - before[1] + now[0] - before[0]);
     tell(`its share is ${(share * 100).toFixed(0)} %`);
     assert.ok(share > 0 && share < 0.3, `share ${share}`);
-    assert.equal(await says(b, id, jti), 'BLOCKED_TOKEN', 'a node reads what was blocked while it was away');
+    assert.equal(await checkSession(b, id, jti), 'BLOCKED_TOKEN', 'a node reads what was blocked while it was away');
     await works();
 
     await a.program.stop(20_000);
@@ -207,7 +207,7 @@ test('no request is lost while one node after the other is away', async (t) => {
   assert.deepEqual(client.recorder.documents().map((d) => d.url), []);
   assert.deepEqual(client.recorder.responses.filter((r) => r.status >= 400).map((r) => `${r.status} ${r.url}`), []);
   await client.recorder.first('frames', (f) => f.way === 'received' && f.text.includes('"authorized"'), 'authorized');
-  // A node that stops says so to its pages. The next one has been running all the time: the gate says it in its place.
+  // A node that stops tells its pages. The next one has been running all the time: the gate tells them in its place.
   await client.page.getByText('App stopped').waitFor({ state: 'hidden' });
   await stage.picture(client.page, 'nodes-open-page');
   await client.close();

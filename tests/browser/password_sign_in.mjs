@@ -128,7 +128,7 @@ describe('with access.browsers = "nocobase"', () => {
     assert.deepEqual([file.status, file.text], [200, 'by password']);
     assert.deepEqual(recorder.responses.filter((r) => r.status >= 400).map((r) => `${r.status} ${r.url}`), []);
 
-    // Only what the token says: the same without it, or with a token of the wrong secret.
+    // Only what is in the token: the same without it, or with a token of the wrong secret.
     const cookie = (await context.cookies(stage.origin)).map((c) => `${c.name}=${c.value}`).join('; ');
     const browser = { 'user-agent': PHONE, 'sec-fetch-site': 'same-origin' };
     for (const [headers, status] of [[{ cookie }, 200], [{}, 401], [{ cookie: 'nb_auth_token_main=eyJhbGciOiJIUzI1NiJ9.e30.x' }, 401]]) {

@@ -41,7 +41,7 @@ describe('roles', () => {
     const id = me.nocobase_user_id;
     const can = [];
     for (const role of ['member', ...ROLES]) {
-      // What NocoBase has in its memory counts, not what its table says: a session of this user's own.
+      // What NocoBase has in its memory counts, not its table: a session of this user's own.
       const answer = await fetch(`${stage.nocobase.base}/api/roles:check`, {
         headers: { authorization: `Bearer ${stage.nocobase.mint(id)}`, 'x-role': role, 'user-agent': UA.phone },
       });

@@ -125,7 +125,7 @@ async function keeps(client, end, name) {
   await stage.nocobase.call(`users:update?filterByTk=${data.id}`, { nickname: MEMBER.name });
 }
 
-/** WeCom says no: a page tells why, and the place is still known when it says yes again. */
+/** WeCom refuses: a page explains it, and the place is still known when WeCom accepts again. */
 async function refused({ page, recorder, place, ...client }, end) {
   const no = page.getByRole('heading', { name: 'Your account is not active' });
   await stage.member({ ...MEMBER, status: 2 });
@@ -134,7 +134,7 @@ async function refused({ page, recorder, place, ...client }, end) {
     await end({ page, ...client });
     await ask(page);
     await no.waitFor();
-    // Time is what this is about: a page that went round in a circle would have asked again by then.
+    // Time is what this is about: a page in a redirect loop would have asked again by then.
     await pause(2000);
     assert.equal(askedOfWeCom(recorder), 1);
     await no.waitFor();
@@ -177,7 +177,7 @@ describe('a session that ends while the page is open', () => {
 
       test('and is renewed at the same place', () => heals(client, end));
       test('and leaves an unsaved form alone, and lets it be saved', () => keeps(client, end, `${MEMBER.name}, ${how}`));
-      test('and does not redirect in a circle when WeCom refuses', () => refused(client, end));
+      test('and does not redirect in a loop when WeCom refuses', () => refused(client, end));
     });
   }
 

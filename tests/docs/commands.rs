@@ -9,7 +9,7 @@ use wecom_gate::config;
 use crate::{markdown, prose, root, text};
 
 /// Words after `prefix` at the beginning of code (lines of fenced blocks, and what is between backticks).
-fn said(prefix: &str) -> Vec<(PathBuf, String)> {
+fn mentioned(prefix: &str) -> Vec<(PathBuf, String)> {
     let mut found = Vec::new();
     for file in markdown().into_iter().filter(|f| !f.ends_with("CHANGELOG.md")) {
         let text = fs::read_to_string(&file).unwrap();
@@ -29,7 +29,7 @@ fn said(prefix: &str) -> Vec<(PathBuf, String)> {
 #[test]
 fn commands_exist() {
     let makefile = text("Makefile");
-    let targets = said("make ");
+    let targets = mentioned("make ");
     assert!(targets.iter().any(|(_, t)| t == "demo") && targets.iter().any(|(_, t)| t == "test"));
     for (file, target) in targets {
         let there = makefile.lines().any(|l| l.starts_with(&format!("{target}:")));
@@ -37,7 +37,7 @@ fn commands_exist() {
     }
     let help = std::process::Command::new(env!("CARGO_BIN_EXE_wecom-gate")).arg("--help").output().unwrap();
     let help = String::from_utf8(help.stdout).unwrap();
-    let commands = said("wecom-gate ");
+    let commands = mentioned("wecom-gate ");
     assert!(commands.iter().any(|(_, c)| c == "check"));
     for (file, command) in commands.into_iter().filter(|(_, c)| !c.is_empty() && !c.starts_with('-')) {
         assert!(help.contains(&format!("\n  {command} ")), "{}: wecom-gate {command}", file.display());
@@ -75,7 +75,7 @@ fn configuration_in_the_documents_is_valid() {
     assert!(checked >= 1, "no configuration found");
 }
 
-/// Without an engine for containers: what the files say about the program, about each other, and about their images.
+/// Without an engine for containers: what the files expect of the program, of each other, and of their images.
 #[test]
 fn the_files_for_containers_fit() {
     let (docker, compose) = (text("Dockerfile"), text("conf/docker-compose.yml"));

@@ -1,4 +1,4 @@
-//! The documentation says what is there: labels, events, fields, dependencies, links, commands, paths.
+//! The documentation describes what is there: labels, events, fields, dependencies, links, commands, paths.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod commands;

@@ -86,16 +86,16 @@ impl Checked {
         steps.iter().filter(|s| s["outcome"] == outcome).map(|s| s["name"].as_str().unwrap()).collect()
     }
 
-    /// This step, and no other, has failed; it says so, and what to do.
+    /// This step, and no other, has failed; it shows that, and the remedy.
     fn only_failure(&self, name: &str, words: &str) {
         assert_eq!((self.with("failed"), self.code), (vec![name], 1), "{:#}", self.report);
-        self.says(name, words);
+        self.shows(name, words);
         for finding in self.step(name)["findings"].as_array().unwrap() {
             assert!(!finding["remedy"].as_str().unwrap().is_empty(), "no remedy: {finding}");
         }
     }
 
-    fn says(&self, name: &str, words: &str) {
+    fn shows(&self, name: &str, words: &str) {
         let text = self.step(name).to_string();
         assert!(text.contains(words), "{name}: no {words:?} in {text}");
     }
@@ -110,9 +110,9 @@ async fn a_working_setup_passes_and_nothing_is_changed() {
     assert_eq!((checked.code, checked.with("failed")), (0, vec![]), "{:#}", checked.report);
     assert!(checked.with("warning").is_empty(), "{:#}", checked.report);
     assert_eq!(checked.with("skipped"), ["tls", "wecom_rules", "nocobase_private", "member", "redis"]);
-    checked.says("nocobase_reachable", "NocoBase 2.2.15");
+    checked.shows("nocobase_reachable", "NocoBase 2.2.15");
     scene.nocobase.data().token_policy = Some((std::time::Duration::from_secs(300), true));
-    scene.check(&[]).await.says("nocobase_secret", "its token policy: 300000ms, sessions 7d");
+    scene.check(&[]).await.shows("nocobase_secret", "its token policy: 300000ms, sessions 7d");
     scene.nocobase.data().token_policy = None;
     {
         let data = scene.nocobase.data();
@@ -199,7 +199,7 @@ async fn nocobases_side() {
     scene.nocobase.down().await;
     let checked = scene.check(&["--member", "zhangsan"]).await;
     checked.only_failure("nocobase_reachable", "start NocoBase");
-    checked.says("member", "skipped");
+    checked.shows("member", "skipped");
     let data = scene.nocobase.data();
     assert_eq!(
         (data.users.len(), data.bindings.len(), data.tokens.len()),
@@ -212,7 +212,7 @@ async fn nocobases_side() {
 #[tokio::test(flavor = "multi_thread")]
 async fn whom_members_can_be_matched_with() {
     let mut scene = Scene::set().await;
-    scene.check(&[]).await.says("nocobase_users", "of 1 NocoBase users 1 have a phone number");
+    scene.check(&[]).await.shows("nocobase_users", "of 1 NocoBase users 1 have a phone number");
     scene.nocobase.data().users[0]["phone"] = Value::Null;
     let checked = scene.check(&["--member", "zhangsan"]).await;
     assert_eq!((checked.code, &checked.step("nocobase_users")["outcome"]), (1, &json!("warning")));
@@ -220,14 +220,14 @@ async fn whom_members_can_be_matched_with() {
         "member",
         "refused: no_matching_user, because of 1 NocoBase users 0 have a phone number",
     );
-    checked.says("member", "nocobase.auto_create_user = true");
+    checked.shows("member", "nocobase.auto_create_user = true");
     scene.config.set("nocobase.auto_create_user", true);
     let checked = scene.check(&["--member", "zhangsan"]).await;
     assert_eq!((checked.code, &checked.step("nocobase_users")["outcome"]), (0, &json!("ok")));
-    checked.says("member", "a user is made for a member who matches nobody");
+    checked.shows("member", "a user is made for a member who matches nobody");
 }
 
-/// https where plain HTTP is spoken: said in so many words.
+/// https where plain HTTP is spoken: the message names it.
 #[tokio::test(flavor = "multi_thread")]
 async fn https_to_a_plain_port() {
     let mut scene = Scene::set().await;
@@ -242,7 +242,7 @@ async fn https_to_a_plain_port() {
     scene.config = good;
     let origin = scene.config.0["origin"].as_str().unwrap().replace("http://", "https://");
     scene.config.set("origin", origin);
-    scene.check(&[]).await.says("origin", "begins with https://, but plain HTTP is spoken there");
+    scene.check(&[]).await.shows("origin", "begins with https://, but plain HTTP is spoken there");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -250,7 +250,7 @@ async fn origin_and_certificate() {
     let mut scene = Scene::set().await;
     let checked = scene.check(&[]).await;
     assert_eq!((checked.code, &checked.step("origin")["outcome"]), (0, &json!("warning")));
-    checked.says("origin", "start it and check again");
+    checked.shows("origin", "start it and check again");
 
     // NocoBase itself is reached where the gate should be.
     let good = scene.config.clone();
@@ -300,6 +300,6 @@ async fn rules_about_roles() {
     for step in ["nocobase_rights", "wecom_rules"] {
         assert_eq!(checked.step(step)["outcome"], "ok", "{:#}", checked.report);
     }
-    checked.says("nocobase_rights", "whether the roles exist: sales");
-    checked.says("wecom_rules", "1 roles");
+    checked.shows("nocobase_rights", "whether the roles exist: sales");
+    checked.shows("wecom_rules", "1 roles");
 }

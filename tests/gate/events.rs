@@ -51,7 +51,7 @@ fn left(userid: &str) -> String {
     )
 }
 
-/// WeCom says so; the entry has the token and the key of this file.
+/// WeCom reports it; the entry has the token and the key of this file.
 pub(crate) async fn member_left(stage: &Stage, userid: &str) {
     assert_eq!(send(stage, &left(userid), |_| {}).await.status, 200);
 }

@@ -103,7 +103,7 @@ async fn members_work_through_other_proxies() {
             "{name}"
         );
 
-        // What NocoBase says about tokens stays behind the proxy.
+        // What NocoBase sends about tokens stays behind the proxy.
         upstream.set_response(
             "/api/renews",
             "200 OK",
@@ -136,7 +136,7 @@ async fn members_work_through_other_proxies() {
 async fn strangers_are_refused_whatever_they_send() {
     let (upstream, setup, gate) = stage(|s| s).await;
     let member = setup.visitor();
-    // R3: neither what the client says about the path nor what the proxy passes on of it changes anything.
+    // R3: neither what the client sends about the path nor what the proxy passes on of it changes anything.
     let lies = "X-Original-URI: /api/public\r\nX-Forwarded-Uri: /api/public\r\nX-Original-URL: /api/public\r\n\
                 X-Forwarded-Method: OPTIONS\r\nX-Original-Method: OPTIONS\r\n";
     for name in PROXIES {

@@ -119,7 +119,7 @@ struct Ran {
 }
 
 impl Ran {
-    fn says(&self, words: &str) {
+    fn shows(&self, words: &str) {
         assert!(
             self.out.contains(words) || self.err.contains(words),
             "no {words:?} in {}{}",
@@ -150,8 +150,8 @@ async fn from_nothing_and_a_second_time() {
     let scene = Scene::set().await;
     let planned = scene.init(&["--dry-run"]).await;
     assert_eq!(planned.code, 0, "{}{}", planned.out, planned.err);
-    planned.says("make the role wecom_gate");
-    planned.says("nothing has been changed");
+    planned.shows("make the role wecom_gate");
+    planned.shows("nothing has been changed");
     assert!(!scene.path("").exists() && scene.nocobase.data().roles.len() == 1);
 
     let first = scene.init(&[]).await;
@@ -164,15 +164,15 @@ async fn from_nothing_and_a_second_time() {
         "\n       127.0.0.2:",
         "sudo systemctl enable --now wecom-gate",
     ] {
-        first.says(words);
+        first.shows(words);
     }
     let key = scene.assert_complete();
     assert!(!scene.nocobase.data().blocked.is_empty(), "the administrator's session goes on");
 
     let second = scene.init(&["--lang", "zh"]).await;
     assert_eq!(second.code, 0, "{}{}", second.out, second.err);
-    second.says("无需执行任何操作");
-    second.says("应用主页");
+    second.shows("无需执行任何操作");
+    second.shows("应用主页");
     assert_eq!(scene.assert_complete(), key, "a new session key signs everybody out");
 
     // What the person has changed since stays; what is answered differently is changed.
@@ -181,7 +181,7 @@ async fn from_nothing_and_a_second_time() {
     fs::write(&path, text).unwrap();
     let third = scene.init(&["--accounts", "create", "--verify-file", "WW_verify_a1.txt"]).await;
     assert_eq!(third.code, 0, "{}{}", third.out, third.err);
-    third.says("repair the rights of the role wecom_gate to users: create, view");
+    third.shows("repair the rights of the role wecom_gate to users: create, view");
     let text = fs::read_to_string(&path).unwrap();
     for part in ["idle = \"8h\" # ours", "auto_create_user = true", "verify_files = [\"WW_verify_a1.txt\"]"] {
         assert!(text.contains(part), "{part} is not in {text}");
@@ -209,8 +209,8 @@ async fn damage_is_repaired() {
     fs::set_permissions(scene.path("session.key"), fs::Permissions::from_mode(0o644)).unwrap();
     let again = scene.init(&[]).await;
     assert_eq!(again.code, 0, "{}{}", again.out, again.err);
-    again.says("remove a second row");
-    again.says("correct owner and mode of");
+    again.shows("remove a second row");
+    again.shows("correct owner and mode of");
     assert_eq!(scene.assert_complete(), key);
 
     // The role may do more than it should, the user has another one beside it.
@@ -242,7 +242,7 @@ async fn wrong_answers_are_found_at_once_and_change_nothing() {
         command.env(variable, value);
         let ran = ran(command).await;
         assert_eq!(ran.code, code, "{}{}", ran.out, ran.err);
-        ran.says(words);
+        ran.shows(words);
     }
     for (option, value, words) in [
         ("--origin", "nb.example.com", "origin = \"nb.example.com\""),
@@ -260,7 +260,7 @@ async fn wrong_answers_are_found_at_once_and_change_nothing() {
         command.envs(prepared.get_envs().filter_map(|(name, value)| Some((name, value?))));
         let ran = ran(command).await;
         assert_eq!(ran.code, 1, "{}{}", ran.out, ran.err);
-        ran.says(words);
+        ran.shows(words);
     }
     assert!(!scene.path("").exists() && scene.nocobase.data().roles.len() == 1, "something was made");
 
@@ -277,13 +277,13 @@ async fn wrong_answers_are_found_at_once_and_change_nothing() {
         "--agent-id",
         "--secret-file",
     ] {
-        missing.says(option);
+        missing.shows(option);
     }
     let mut command = Command::new(env!("CARGO_BIN_EXE_wecom-gate"));
     command.args(["init", "--group", "root", "--dir", "/nonexistent/wecom-gate"]).env_clear();
     let nobody = ran(command).await;
     assert_eq!(nobody.code, 64);
-    nobody.says("no terminal");
+    nobody.shows("no terminal");
 }
 
 /// Whatever belongs to WeCom's console can come later.
@@ -296,8 +296,8 @@ async fn wecoms_console_may_be_behind() {
     });
     let ran = scene.init(&[]).await;
     assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
-    ran.says("FAILED  wecom_trusted_ip");
-    ran.says("Corporate trusted IP), add:\n       203.0.113.9\n");
+    ran.shows("FAILED  wecom_trusted_ip");
+    ran.shows("Corporate trusted IP), add:\n       203.0.113.9\n");
     scene.assert_complete();
 }
 
@@ -313,7 +313,7 @@ async fn nocobases_secret_is_found_in_its_folder() {
     command.env_remove("WECOM_GATE_INIT_JWT_SECRET");
     let ran = ran(command).await;
     assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
-    ran.says("found in APP_KEY in ");
+    ran.shows("found in APP_KEY in ");
     assert_eq!(fs::read_to_string(scene.path("app_key")).unwrap(), SECRET);
 }
 

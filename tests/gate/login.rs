@@ -162,7 +162,7 @@ fn retry(page: &Response) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn going_round_in_circles_ends_with_a_page() {
+async fn a_redirect_loop_ends_with_a_page() {
     let stage = Stage::start(|_| {}).await;
     stage.bound("zhangsan");
     let mut phone = stage.phone("zhangsan");
@@ -173,7 +173,7 @@ async fn going_round_in_circles_ends_with_a_page() {
         phone.cookies.remove("wecom_gate");
     }
     let page = phone.visit("/admin").await;
-    stage.refused(&page, Failure::LoginLoop, "Sign-in goes round in circles").await;
+    stage.refused(&page, Failure::LoginLoop, "Sign-in keeps starting over").await;
 }
 
 /// Tabs that a browser restores, one after another: each gets WeCom's page, and ends where it wanted.

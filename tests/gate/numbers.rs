@@ -1,4 +1,4 @@
-//! What the operator's port says: readiness with its reasons, and numbers that are right and stay few.
+//! What the operator's port shows: readiness with its reasons, and numbers that are right and stay few.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -68,7 +68,7 @@ async fn readiness_shows_what_is_degraded_and_why() {
     let (status, said) = ready(&stage).await;
     assert_eq!(status, 200);
     assert!(reasons(&said).contains(&"wecom_token"), "{said}");
-    becomes("the numbers say the same", (0.0, 1.0, 1.0), async || {
+    becomes("the numbers show the same", (0.0, 1.0, 1.0), async || {
         let numbers = numbers(&stage).await;
         let degraded = numbers[r#"wecom_gate_degraded{what="wecom_token"}"#];
         (numbers[r#"wecom_gate_wecom_token_ok{entry="wecom"}"#], degraded, numbers["wecom_gate_ready"])
@@ -80,7 +80,7 @@ async fn readiness_shows_what_is_degraded_and_why() {
     let (_, said) = ready(&stage).await;
     assert_eq!((&said["status"], &said["upstream"][&node]), (&json!("unavailable"), &json!("unreachable")));
     assert!(reasons(&said).contains(&"nocobase"), "{said}");
-    becomes("the numbers say so", 0.0, async || numbers(&stage).await["wecom_gate_ready"]).await;
+    becomes("the numbers show it", 0.0, async || numbers(&stage).await["wecom_gate_ready"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -164,7 +164,7 @@ async fn what_happens_is_counted() {
     assert_eq!(browser.api(Method::GET, "/api/orders:list").await.status, 502);
     let lost = format!(r#"wecom_gate_upstream_responses_total{{code="none",node="{node}"}}"#);
     becomes("the lost request is counted", 1.0, async || numbers(&stage).await[&lost]).await;
-    // And the line of a request says how long NocoBase took, and nothing where it had no part.
+    // And the line of a request has how long NocoBase took, and nothing where it had no part.
     let broken = &stage.gate.wait_for_lines("path", "/api/broken", 1).await[0];
     assert!(broken["upstream_ms"].as_f64().unwrap() <= broken["ms"].as_f64().unwrap(), "{broken}");
     assert_eq!(broken["node"], node.to_string());
@@ -209,7 +209,7 @@ async fn a_hostile_client_makes_no_new_series() {
         .await;
         send_raw(stage.gate.http, format!("NONSENSE{i}\r\n\r\n")).await;
     }
-    // What NocoBase says is as far away from labels.
+    // What NocoBase sends is as far away from labels.
     for status in [299, 418, 599] {
         stage.nocobase.fail("/api/odd", status, "{}", 1);
         browser.api(Method::GET, "/api/odd").await;
@@ -219,7 +219,7 @@ async fn a_hostile_client_makes_no_new_series() {
     assert!(new.is_empty(), "{new:#?}");
 }
 
-/// Whatever responds 200 is not NocoBase's health check: its page does so under any path, and other servers say other
+/// Whatever responds 200 is not NocoBase's health check: its page does so under any path, and other servers send other
 /// things.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_health_check_that_gets_anything_but_ok_is_not_ready() {
@@ -229,8 +229,8 @@ async fn a_health_check_that_gets_anything_but_ok_is_not_ready() {
     for body in [nocobase_standin::PAGE, "", "OK", "okay", "{\"status\":\"ok\"}", "ok\nnot", &big] {
         stage.nocobase.fail("__health_check", 200, body, usize::MAX);
         eventually("not ready", async || ready(&stage).await.0 == 503).await;
-        let (_, says) = ready(&stage).await;
-        assert_eq!(says["upstream"][&stage.nocobase.address.to_string()], "unhealthy", "{says}");
+        let (_, shown) = ready(&stage).await;
+        assert_eq!(shown["upstream"][&stage.nocobase.address.to_string()], "unhealthy", "{shown}");
         stage.nocobase.heal();
         eventually("ready again", async || ready(&stage).await.0 == 200).await;
     }

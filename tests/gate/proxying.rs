@@ -92,7 +92,7 @@ async fn socket(browser: &Browser, origin: &'static str) -> Result<Socket, u16> 
     }
 }
 
-async fn say(socket: &mut Socket, text: &str) -> String {
+async fn echoed(socket: &mut Socket, text: &str) -> String {
     socket.send(Message::text(text)).await.unwrap();
     let response = tokio::time::timeout(Duration::from_secs(5), socket.next()).await.expect("an echo");
     response.unwrap().unwrap().into_text().unwrap().to_string()
@@ -108,9 +108,9 @@ async fn a_websocket_echoes_with_the_members_token_in_its_first_frame() {
         json!({ "type": "auth:token", "payload": { "token": phone.phantom(), "authenticator": null } });
     ws.send(Message::text(first.to_string())).await.unwrap();
     ws.next().await.unwrap().unwrap();
-    assert_eq!(say(&mut ws, "ping").await, "ping");
+    assert_eq!(echoed(&mut ws, "ping").await, "ping");
     let big = "x".repeat(300_000);
-    assert_eq!(say(&mut ws, &big).await, big);
+    assert_eq!(echoed(&mut ws, &big).await, big);
     let frames = stage.nocobase.data().frames.clone();
     let sent: serde_json::Value = serde_json::from_str(&frames[0]).unwrap();
     let token = sent["payload"]["token"].as_str().unwrap();
@@ -135,7 +135,7 @@ async fn r16_a_websocket_ends_with_its_session() {
     let stage = Stage::start(|_| {}).await;
     let mut phone = stage.signed_in("zhangsan").await;
     let mut ws = socket(&phone, "http://gate.test").await.unwrap();
-    assert_eq!(say(&mut ws, "ping").await, "ping");
+    assert_eq!(echoed(&mut ws, "ping").await, "ping");
     phone.api(Method::POST, "/api/auth:signOut").await;
     let _ = ws.send(Message::text("still there?")).await;
     let next = tokio::time::timeout(Duration::from_secs(5), ws.next()).await.expect("an end");
@@ -157,17 +157,17 @@ async fn r16_a_silent_websocket_ends_with_its_session_too() {
     let (mut silent, mut talked) =
         (socket(&phone, ORIGIN).await.unwrap(), socket(&phone, ORIGIN).await.unwrap());
     let mut other = socket(&stage.signed_in("lisi").await, ORIGIN).await.unwrap();
-    assert_eq!(say(&mut talked, &"x".repeat(70_000)).await.len(), 70_000);
+    assert_eq!(echoed(&mut talked, &"x".repeat(70_000)).await.len(), 70_000);
     phone.api(Method::POST, "/api/auth:signOut").await;
     assert_eq!((close_code(&mut silent).await, close_code(&mut talked).await), (Some(1008), Some(1008)));
-    assert_eq!(say(&mut other, "ping").await, "ping", "somebody else's goes on");
+    assert_eq!(echoed(&mut other, "ping").await, "ping", "somebody else's goes on");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn websockets_get_a_close_frame_when_the_gate_stops() {
     let stage = Stage::start(|_| {}).await;
     let mut ws = socket(&stage.signed_in("zhangsan").await, ORIGIN).await.unwrap();
-    assert_eq!(say(&mut ws, "ping").await, "ping");
+    assert_eq!(echoed(&mut ws, "ping").await, "ping");
     stage.gate.signal("TERM");
     assert_eq!(close_code(&mut ws).await, Some(1001));
 }

@@ -44,7 +44,7 @@ pub(crate) async fn is_up(gate: &Gate, up: bool) {
         .await;
 }
 
-/// What `/readyz` says of Redis.
+/// What `/readyz` shows about Redis.
 pub(crate) async fn trouble(gate: &Gate) -> Option<Value> {
     let ready: Value = serde_json::from_str(&ops(gate, "/readyz").await).unwrap();
     let all = ready["degraded"].as_array().unwrap();

@@ -160,7 +160,7 @@ async fn what_wecom_cannot_answer_changes_no_role() {
         stage.wecom().clear_faults();
         assert_eq!(roles(&stage, lisi), ["engineer", "member"], "{api} {errcode}");
     }
-    // A department that does not exist: the gate starts, says so, and changes nothing.
+    // A department that does not exist: the gate starts, logs it, and changes nothing.
     stage.restart_with(|c| rules(c, &[("department", 3, "sales"), ("department", 77, "ghost")])).await;
     stage.gate.wait_for_log(&["\"rules\"", "wecom.roles"]).await;
     stage.signed_in("lisi").await;
@@ -184,7 +184,7 @@ async fn nocobase_may_refuse_and_the_member_is_in_all_the_same() {
     stage.nocobase.fail("users:get", 200, r#"{"data":{"id":1}}"#, 1);
     stage.signed_in("lisi").await;
     warned(&stage, &["nocobase_bad_answer"]).await;
-    // It says yes, and does nothing: the right without the field.
+    // It responds 200, and does nothing: the right without the field.
     stage.nocobase.fail(UPDATE, 200, r#"{"data":[]}"#, usize::MAX);
     stage.signed_in("lisi").await;
     warned(&stage, &["did not take", "sales", "manager"]).await;
@@ -208,7 +208,7 @@ async fn a_role_that_nocobase_does_not_know_is_named() {
 async fn a_user_who_would_be_left_without_a_role() {
     let mut stage =
         Stage::start(|c| rules(c, &[("department", 2, "dev"), ("department", 3, "nosuch")])).await;
-    // Without anything to fall back to: NocoBase lets nobody in without a role, and a page says so.
+    // Without anything to fall back to: NocoBase lets nobody in without a role, and a page explains it.
     let lisi = bound(&stage, "lisi", &["dev"]);
     let page = stage.phone("lisi").open("/admin").await;
     stage.refused(&page, Failure::NoRole, "has no role").await;

@@ -1,4 +1,4 @@
-//! A member is asked to quote a request id: what the log says about a sign-in must be found by it.
+//! A member is asked to quote a request id: all that the log has about a sign-in must be found by it.
 
 use serde_json::Value;
 use wecom_gate::error::Failure;

@@ -102,7 +102,7 @@ impl Drop for Replaceable {
     }
 }
 
-/// Does this log line say that another program has taken over?
+/// Is this the log line of another program that has taken over?
 fn has_taken_over(line: &serde_json::Value) -> bool {
     line["event"] == "upgrade" && line["pid"].is_u64()
 }
@@ -142,7 +142,7 @@ async fn no_request_is_lost_while_a_new_program_takes_over() {
     assert!(std::net::TcpStream::connect(gate.stage.gate.http).is_err());
 }
 
-/// A client may send again what the server says it has not looked at (RFC 9113, 8.7); nothing else may fail.
+/// A client may send again what the server reports as not processed (RFC 9113, 8.7); nothing else may fail.
 #[tokio::test(flavor = "multi_thread")]
 async fn http2_connections_go_over_without_losing_a_request() {
     let mut gate = Replaceable::start(&[]).await;

@@ -1,4 +1,4 @@
-//! NocoBase's versions and its settings: what the gate says of them, and that it goes by what the index page tells.
+//! NocoBase's versions and its settings: what the gate reports about them, and that it goes by the index page.
 
 use http::Method;
 use tokio::io::AsyncWriteExt as _;
@@ -116,7 +116,7 @@ async fn settings_that_do_not_fit_are_named() {
     }
 }
 
-/// With `API_BASE_PATH` the API is elsewhere, and its old address is NocoBase's page: no node is healthy, and the log says why.
+/// With `API_BASE_PATH` the API is elsewhere, and its old address is NocoBase's page: no node is healthy, and the log has the reason.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_api_that_has_moved_is_refused_with_the_reason() {
     let mut stage = Stage::start(|_| {}).await;
@@ -148,8 +148,8 @@ async fn no_redirect_to_the_form_is_endless() {
     assert!(page.body.contains("/wecom-gate/login"), "the gate's own sign-in page: {}", page.body);
     // Anything else is, a bounded number of times.
     let (redirects, last) = visits_until_a_page(&mut chrome, 100).await;
-    assert!(redirects >= 30, "{redirects}: tabs that are restored are no circle");
-    stage.refused(&last, Failure::LoginLoop, "Sign-in goes round in circles").await;
+    assert!(redirects >= 30, "{redirects}: tabs that are restored are no loop");
+    stage.refused(&last, Failure::LoginLoop, "Sign-in keeps starting over").await;
     stage.gate.wait_for_log(&["NocoBase's sign-in form leads away"]).await;
 }
 
@@ -160,7 +160,7 @@ async fn no_redirect_to_the_form_is_endless_without_cookies() {
     let mut chrome = Browser::new(&stage.gate, CHROME);
     chrome.cookies_blocked = true;
     let (redirects, last) = visits_until_a_page(&mut chrome, 400).await;
-    assert!(redirects >= 30, "{redirects}: an office that opens its browsers is no circle");
+    assert!(redirects >= 30, "{redirects}: an office that opens its browsers is no loop");
     assert_eq!(last.status, 200, "{}", last.body);
     assert!(last.body.contains("/signin?redirect="), "with a link to the form: {}", last.body);
     // A browser that shows its count goes by that alone, whatever its neighbours do.

@@ -21,7 +21,7 @@ const PAGE: &str = "User-Agent: Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleW
     X-Locale: zh-CN\r\nX-Role: member\r\nX-Authenticator: basic\r\nX-Timezone: +08:00\r\n";
 const DOCUMENT: &str = "Accept: text/html\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\n";
 
-/// Each kind of work is done for some units of this. A moment, unless `WECOM_GATE_WORKLOAD_SECONDS` says more.
+/// Each kind of work is done for some units of this. A moment, unless `WECOM_GATE_WORKLOAD_SECONDS` is more.
 fn unit() -> Duration {
     let seconds =
         std::env::var("WECOM_GATE_WORKLOAD_SECONDS").ok().and_then(|s| s.parse().ok()).unwrap_or(0.02);

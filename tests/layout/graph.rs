@@ -38,8 +38,8 @@ pub(crate) fn arrows(sources: &Sources) -> BTreeMap<Segments, BTreeMap<Segments,
     all
 }
 
-/// Groups of files that use each other in a circle: strongly connected components with more than one file.
-pub(crate) fn circles(arrows: &BTreeMap<Segments, BTreeMap<Segments, String>>) -> Vec<BTreeSet<Segments>> {
+/// Groups of files that use each other in a cycle: strongly connected components with more than one file.
+pub(crate) fn cycles(arrows: &BTreeMap<Segments, BTreeMap<Segments, String>>) -> Vec<BTreeSet<Segments>> {
     let reach = |from: &Segments| {
         let (mut seen, mut open) = (BTreeSet::new(), vec![from.clone()]);
         while let Some(next) = open.pop() {
@@ -54,7 +54,7 @@ pub(crate) fn circles(arrows: &BTreeMap<Segments, BTreeMap<Segments, String>>) -
     let reachable: BTreeMap<&Segments, BTreeSet<Segments>> = arrows.keys().map(|m| (m, reach(m))).collect();
     let mut found: Vec<BTreeSet<Segments>> = Vec::new();
     for (module, there) in &reachable {
-        if there.contains(*module) && !found.iter().any(|circle| circle.contains(*module)) {
+        if there.contains(*module) && !found.iter().any(|cycle| cycle.contains(*module)) {
             found.push(there.iter().filter(|other| reachable[*other].contains(*module)).cloned().collect());
         }
     }

@@ -1,5 +1,5 @@
-//! Which file of `src` uses which: arrows between modules run as `docs/architecture.md` says, and no files form a
-//! circle.
+//! Which file of `src` uses which: arrows between modules run as in the table of `docs/architecture.md`, and no files form a
+//! cycle.
 //!
 //! The sources are read as tokens, so comments and texts do not count. Tests are left out. A name that a module
 //! re-exports counts as the file that defines it.
@@ -13,10 +13,10 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::PathBuf;
 
-use graph::{arrows, circles};
+use graph::{arrows, cycles};
 use sources::{Segments, sources};
 
-/// The repository: as cargo says when it runs the test, so that a built test can look at another checkout.
+/// The repository: as cargo gives it when it runs the test, so that a built test can look at another checkout.
 fn root() -> PathBuf {
     std::env::var("CARGO_MANIFEST_DIR").unwrap_or_else(|_| env!("CARGO_MANIFEST_DIR").to_owned()).into()
 }
@@ -26,17 +26,17 @@ fn no_files_form_a_circle() {
     let sources = sources();
     assert!(sources.len() > 100, "only {} files found", sources.len());
     let arrows = arrows(&sources);
-    let mut said = String::new();
-    let circles = circles(&arrows);
-    for circle in &circles {
-        writeln!(said, "\na circle of {} files:", circle.len()).unwrap();
-        for module in circle {
-            for (to, path) in arrows[module].iter().filter(|(to, _)| circle.contains(*to)) {
-                writeln!(said, "  {} -> {} ({path})", sources[module].path, sources[to].path).unwrap();
+    let mut report = String::new();
+    let cycles = cycles(&arrows);
+    for cycle in &cycles {
+        writeln!(report, "\na cycle of {} files:", cycle.len()).unwrap();
+        for module in cycle {
+            for (to, path) in arrows[module].iter().filter(|(to, _)| cycle.contains(*to)) {
+                writeln!(report, "  {} -> {} ({path})", sources[module].path, sources[to].path).unwrap();
             }
         }
     }
-    assert!(circles.is_empty(), "{} circles{said}", circles.len());
+    assert!(cycles.is_empty(), "{} cycles{report}", cycles.len());
 }
 
 /// Rows of the table below the heading "Which module may import which": module, what it may import.
@@ -82,7 +82,7 @@ fn arrows_between_modules_are_those_of_the_table() {
             writeln!(wrong, "{from} must not import {to}: {file} uses {path}").unwrap();
         }
         for to in allowed.difference(used) {
-            writeln!(wrong, "{from} does not import {to}, and the table says that it may").unwrap();
+            writeln!(wrong, "{from} does not import {to}, though the table allows it").unwrap();
         }
     }
     assert!(wrong.is_empty(), "docs/architecture.md, \"Which module may import which\":\n{wrong}");

@@ -42,7 +42,7 @@ function play({ members, nodes, rate, seconds, shared, next }) {
 const close = (measured, expected, what) =>
   assert.ok(Math.abs(measured / expected - 1) < 0.05, `${what}: ${measured} in place of ${expected}`);
 
-test('a fleet that is played asks as often as the formula says', () => {
+test('a fleet that is played asks as often as by the formula', () => {
   const next = random(20261128);
   const day = { members: 60, rate: 0.1, seconds: 40 * RECHECK, next };
   for (const nodes of [1, 2, 8, 40]) {
@@ -61,7 +61,7 @@ test('nodes that share ask as often as one', () => {
   }
 });
 
-test('somebody meets as many nodes as the formula says', () => {
+test('somebody meets as many nodes as by the formula', () => {
   const next = random(9);
   for (const [nodes, requests] of [[1, 5], [2, 2], [8, 90], [100, 90], [1000, 90]]) {
     let all = 0;
@@ -77,7 +77,7 @@ test('the document shows what the model gives', () => {
   }
 });
 
-test('what the document says of single cases holds', () => {
+test('single cases of the document hold', () => {
   const largest = { members: 10_000_000, companies: 50, nodes: 1000 };
   const share = (fleet) => load(fleet).wecomShare;
   assert.ok(share({ members: 31_000, companies: 1, nodes: 2 }) < 1 && share({ members: 33_000, companies: 1, nodes: 2 }) > 1);

@@ -171,7 +171,7 @@ describe('the address', () => {
 describe('the token', () => {
   test('is where the client looks before the client runs', () => {
     const page = open('/admin');
-    assert.deepEqual(page.local.all(), {}, 'not before the page said where');
+    assert.deepEqual(page.local.all(), {}, 'not before the page has set where');
     page.settings();
     assert.equal(page.local.getItem('NOCOBASE_TOKEN'), TOKEN);
     assert.equal(page.attributes['data-token'], undefined, 'removed from the tag');
@@ -203,7 +203,7 @@ describe('the token', () => {
     assert.equal(page.local.getItem('NOCOBASE_TOKEN'), TOKEN);
   });
 
-  test('takes the usual place when the page says nothing', () => {
+  test('takes the usual place when the page sets none', () => {
     const page = open('/admin');
     page.document.emit('readystatechange');
     assert.equal(page.local.getItem('NOCOBASE_TOKEN'), TOKEN);
@@ -453,7 +453,7 @@ describe('the language chosen in NocoBase', () => {
     assert.match(next()[0], /^wecom_gate_lang=en-US;/);
   });
 
-  test('is found under the prefix that the page says', () => {
+  test('is found under the prefix that the page sets', () => {
     const page = open('/admin', { local: new Store({ CRM_LOCALE: 'de-DE', NOCOBASE_LOCALE: '' }) });
     assert.deepEqual(cookieLines(page), []);
     page.settings('crm_');

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Changes the code of folders of src/ in many small ways (cargo-mutants lists them) and says which changes no test notices.
+# Changes the code of folders of src/ in many small ways (cargo-mutants lists them) and lists the changes that no test notices.
 #
 #   tests/setup/mutants.sh FOLDERS [SHARD]
 #
 # FOLDERS are folders of src/ with commas between. SHARD is K/N: of N equal samples the K-th, from 0; without it, every mutant.
-# Why a mutant is left out is said in tests/setup/mutants.toml. Results: target/mutants/RESULTS.jsonl, one line a mutant.
+# tests/setup/mutants.toml has why a mutant is left out. Results: target/mutants/RESULTS.jsonl, one line a mutant.
 #
 # All mutants are compiled together, asleep, in a copy of the repository (target/mutants/tree); MUTANT=7 wakes the seventh. Each is tried with
 # the tests that reach it: the unit tests, then GATE_TESTS (24) of those in tests/gate at most; 0 leaves these out. JOBS (2) are tried at once.

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the Rust tests again and again while two other processes keep two cores busy, and says how many runs passed.
+# Runs the Rust tests again and again while two other processes keep two cores busy, and prints how many runs passed.
 # A test that waits a fixed time, or reads a log before it is written, fails here sooner or later.
 #
 #   tests/setup/repeat.sh [RUNS] [ARGUMENTS OF cargo test...]     RUNS is 20 unless given

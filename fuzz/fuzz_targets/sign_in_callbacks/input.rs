@@ -1,4 +1,4 @@
-//! What browsers, and whoever sits at them, do.
+//! What browsers do, and the people in front of them.
 
 use arbitrary::Arbitrary;
 

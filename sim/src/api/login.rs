@@ -131,7 +131,7 @@ impl Inner {
 }
 
 /// A sensitive field as the API gives it; without permission absent, but for gender and avatar, which then
-/// have the value that says nothing (doc 95833).
+/// have the value for "not known" (doc 95833).
 pub(super) fn sensitive(member: &Member, field: &str, given: bool) -> Option<String> {
     let text = |s: &str| (given && !s.is_empty()).then(|| s.to_owned());
     match field {

@@ -34,7 +34,7 @@ const NOT_IN_CLIENT: Refused = (
     0,
     ("Please open the link in the WeChat client", "请在微信客户端打开链接"),
     (
-        "This page works inside WeCom only. Here: pick a member on the simulator's client page first.",
+        "This page works only inside WeCom. Here: pick a member on the simulator's client page first.",
         "此页面仅可在企业微信中打开。模拟器中请先在客户端页面选择成员。",
     ),
 );

@@ -30,7 +30,7 @@ async fn user_get_is_the_test_of_the_visible_range() {
     let b = bench().await;
     for (userid, errcode) in [
         ("zhangsan", 0),
-        ("zhaoliu", 0), // disabled: status says so
+        ("zhaoliu", 0), // disabled: status shows it
         ("outsider", 60011),
         ("nobody", 60111),
         ("wwfedcba9876543210%2Fchenyi", 40003),

@@ -1,18 +1,18 @@
 use super::*;
 use crate::nocobase::versions::Version;
 
-fn says(status: u16, body: &str) -> Asked {
+fn responds(status: u16, body: &str) -> Asked {
     Ok(HttpResponse { status, body: body.into(), ..HttpResponse::default() })
 }
 
 fn code(code: &str, message: &str) -> Asked {
-    says(401, &json!({ "errors": [{ "message": message, "code": code }] }).to_string())
+    responds(401, &json!({ "errors": [{ "message": message, "code": code }] }).to_string())
 }
 
 #[test]
 fn nodes_and_version() {
     let info = |version: &str| Version::parse(version).unwrap();
-    let well = || says(200, "ok");
+    let well = || responds(200, "ok");
     for (responses, info, want, words) in [
         (vec![well()], Some(info("2.2.15")), StepOutcome::Ok, "NocoBase 2.2.15 on 1 of 1"),
         (vec![well()], Some(info("2.2.99")), StepOutcome::Ok, "2.2.99"),
@@ -24,22 +24,22 @@ fn nodes_and_version() {
         (vec![well()], None, StepOutcome::Ok, "not known"),
         (vec![well(), Err(HttpError::Connect)], Some(info("2.2.15")), StepOutcome::Warning, "1 of 2"),
         (vec![Err(HttpError::Connect)], None, StepOutcome::Failed, "start NocoBase"),
-        (vec![Err(HttpError::Timeout), says(503, "{}")], None, StepOutcome::Failed, "HTTP 503"),
+        (vec![Err(HttpError::Timeout), responds(503, "{}")], None, StepOutcome::Failed, "HTTP 503"),
         // With a wrong path NocoBase responds with its page, 200.
-        (vec![says(200, "<!DOCTYPE html>")], None, StepOutcome::Failed, "APP_PUBLIC_PATH"),
+        (vec![responds(200, "<!DOCTYPE html>")], None, StepOutcome::Failed, "APP_PUBLIC_PATH"),
         (
-            vec![says(200, "<script>window['__nocobase_public_path__'] = '/nocobase/';</script>")],
+            vec![responds(200, "<script>window['__nocobase_public_path__'] = '/nocobase/';</script>")],
             None,
             StepOutcome::Failed,
             "set it to /nocobase/",
         ),
         (
-            vec![says(200, "<script>window['__nocobase_public_path__'] = '/';</script>")],
+            vec![responds(200, "<script>window['__nocobase_public_path__'] = '/';</script>")],
             None,
             StepOutcome::Failed,
             "API_BASE_PATH must be",
         ),
-        (vec![says(404, "")], None, StepOutcome::Failed, "HTTP 404"),
+        (vec![responds(404, "")], None, StepOutcome::Failed, "HTTP 404"),
     ] {
         let nodes: Vec<_> = responses.into_iter().map(|a| ("n:1".to_owned(), a)).collect();
         let about = About { version: info, page: None };
@@ -52,7 +52,7 @@ fn nodes_and_version() {
 #[test]
 fn is_it_the_secret() {
     for (response, want, words) in [
-        (says(200, r#"{"data":{"id":1}}"#), StepOutcome::Ok, "accepts"),
+        (responds(200, r#"{"data":{"id":1}}"#), StepOutcome::Ok, "accepts"),
         (code("NOT_EXIST_USER", "User not found."), StepOutcome::Ok, "accepts"),
         (code("INVALID_TOKEN", "Your session has expired."), StepOutcome::Failed, "jwt_secret.dat"),
         (
@@ -61,9 +61,9 @@ fn is_it_the_secret() {
             "password",
         ),
         (code("TOKEN_RENEW_FAILED", "x"), StepOutcome::Failed, "clocks"),
-        (says(200, "<html>"), StepOutcome::Failed, "not NocoBase's"),
-        (says(200, "{}"), StepOutcome::Failed, "not NocoBase's"),
-        (says(502, ""), StepOutcome::Failed, "HTTP 502"),
+        (responds(200, "<html>"), StepOutcome::Failed, "not NocoBase's"),
+        (responds(200, "{}"), StepOutcome::Failed, "not NocoBase's"),
+        (responds(502, ""), StepOutcome::Failed, "HTTP 502"),
         (Err(HttpError::Timeout), StepOutcome::Failed, "10 seconds"),
     ] {
         let got = secret(&response);
@@ -76,16 +76,17 @@ fn is_it_the_secret() {
 fn who_is_the_service_account() {
     let user = ServiceAccount::User(2);
     let key = ServiceAccount::Token("secret-token".into());
-    let good = || says(200, r#"{"data":{"id":2,"username":"wecom-gate","roles":[{"name":"wecom_gate"}]}}"#);
+    let good =
+        || responds(200, r#"{"data":{"id":2,"username":"wecom-gate","roles":[{"name":"wecom_gate"}]}}"#);
     for (response, account, want, words) in [
         (good(), &user, StepOutcome::Ok, "user 2 wecom-gate, wecom_gate"),
-        (says(200, r#"{"data":{"id":2,"roles":[]}}"#), &user, StepOutcome::Failed, "has no role"),
+        (responds(200, r#"{"data":{"id":2,"roles":[]}}"#), &user, StepOutcome::Failed, "has no role"),
         (code("NOT_EXIST_USER", "x"), &user, StepOutcome::Failed, "no such user"),
         (code("USER_HAS_NO_ROLES_ERR", "x"), &user, StepOutcome::Failed, "no role"),
         (good(), &key, StepOutcome::Ok, ""),
         (code("INVALID_TOKEN", "x"), &key, StepOutcome::Failed, "new API key"),
         (code("BLOCKED_TOKEN", "x"), &key, StepOutcome::Failed, "withdrawn"),
-        (says(500, "x"), &key, StepOutcome::Failed, "HTTP 500"),
+        (responds(500, "x"), &key, StepOutcome::Failed, "HTTP 500"),
     ] {
         let got = service(&response, account);
         assert_eq!(got.outcome, want, "{response:?}");
@@ -99,7 +100,7 @@ fn sign_up_matters_where_it_can_steal_an_account() {
     use MatchBy::{Email, Phone, Username};
     let form = |open: bool, fields: &[&str]| {
         let form: Vec<_> = fields.iter().map(|f| json!({ "field": f, "show": true })).collect();
-        says(
+        responds(
             200,
             &json!({ "data": [{ "options": { "allowSignUp": open, "signupForm": form } }] }).to_string(),
         )
@@ -110,8 +111,8 @@ fn sign_up_matters_where_it_can_steal_an_account() {
         (form(true, &["username"]), &[Phone, Username], StepOutcome::Warning),
         (form(true, &["username"]), &[Email], StepOutcome::Warning),
         (form(true, &["username", "phone"]), &[Phone], StepOutcome::Warning),
-        (says(200, r#"{"data":[]}"#), &[Username], StepOutcome::Ok),
-        (says(404, ""), &[Username], StepOutcome::Warning),
+        (responds(200, r#"{"data":[]}"#), &[Username], StepOutcome::Ok),
+        (responds(404, ""), &[Username], StepOutcome::Warning),
         (Err(HttpError::Timeout), &[Username], StepOutcome::Warning),
     ] {
         assert_eq!(sign_up(&response, keys).outcome, want, "{response:?} {keys:?}");

@@ -161,14 +161,14 @@ fn roles_that_nocobase_does_not_know() {
     assert_eq!(unknown(&named, &with(403, "{}")), None);
     assert_eq!(unknown(&named, &Err(HttpError::Timeout)), None);
     let (tries, role) = with_roles();
-    let say = |unknown| verdict(&tries, Some(&role), Some(&Roles { named: named.clone(), unknown }));
-    assert_eq!(say(Some(vec![])).outcome, StepOutcome::Ok);
-    let missing = say(Some(vec!["ops".into()]));
+    let judge = |unknown| verdict(&tries, Some(&role), Some(&Roles { named: named.clone(), unknown }));
+    assert_eq!(judge(Some(vec![])).outcome, StepOutcome::Ok);
+    let missing = judge(Some(vec!["ops".into()]));
     assert!(
         missing.outcome == StepOutcome::Warning && missing.findings[0].what.contains("no role ops"),
         "{missing:?}"
     );
-    let untold = say(None);
+    let untold = judge(None);
     assert_eq!(untold.outcome, StepOutcome::Ok);
     assert!(format!("{untold:?}").contains("ops, sales"), "{untold:?}");
 }

@@ -1,4 +1,4 @@
-//! Every way for a file to be wrong: which key is named, what is said, what is advised.
+//! Every way for a file to be wrong: the key that is named, the problem, the remedy.
 
 use super::*;
 
@@ -327,7 +327,7 @@ fn certificates_and_redirects_that_cannot_work() {
             "listen.certificates[0].cert",
             "cannot be read",
         ),
-        (&[("listen.redirect_http", "true")], "listen.redirect_http", "in circles"),
+        (&[("listen.redirect_http", "true")], "listen.redirect_http", "redirect loop"),
         (
             &[("origin", "'http://nb.example.com'"), ("listen.redirect_http", "true")],
             "listen.redirect_http",

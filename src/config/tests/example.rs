@@ -82,7 +82,7 @@ fn the_reference_has_every_key() {
     walk(schema::Node(&schema), &markdown());
 }
 
-/// Editors check files with the schema that we print: it must say the same as we do.
+/// Editors check files with the schema that we print: it must accept and refuse what we do.
 #[test]
 fn the_schema_agrees_with_the_shape_check() {
     let schema = schema();

@@ -106,7 +106,7 @@ pub(super) fn tokens_that_pass(nocobase: &NocoBase, access: &Access, report: &mu
         "lets NocoBase's own tokens pass, and with [[nocobase.apps]] one application would take another's";
     let mut refuse = |key: &str, is_on: bool, remedy: &str| {
         if is_on {
-            report.say(key, WHY, remedy);
+            report.error(key, WHY, remedy);
         }
     };
     refuse("access.api_keys", access.api_keys, "set it to false, or leave out [[nocobase.apps]]");

@@ -44,7 +44,7 @@ pub(super) fn cache(raw: &raw::Cache, report: &mut Report) -> Option<Cache> {
 pub(super) fn limits(raw: raw::Limits, report: &mut Report) -> Option<Limits> {
     let header_bytes = values::size("limits.header_bytes", &raw.header_bytes, report);
     if header_bytes.is_some_and(|n| !(4096..=1024 * 1024).contains(&n)) {
-        report.say("limits.header_bytes", "is out of range", "give 4KiB to 1MiB");
+        report.error("limits.header_bytes", "is out of range", "give 4KiB to 1MiB");
     }
     let body_bytes = values::size("limits.body_bytes", &raw.body_bytes, report);
     if raw.connections == 0 {

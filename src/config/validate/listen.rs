@@ -21,7 +21,7 @@ pub(super) fn listen(
     let http = if neither { default } else { raw.http.unwrap_or_default() };
     let https = raw.https.unwrap_or_default();
     if http.is_empty() && https.is_empty() {
-        report.say("listen", "has no address to listen on", "give listen.http or listen.https an address");
+        report.error("listen", "has no address to listen on", "give listen.http or listen.https an address");
     }
     let mut taken = HashSet::new();
     let http = listeners("listen.http", &http, &mut taken, report);
@@ -44,7 +44,7 @@ pub(super) fn listen(
         if file.is_empty() {
             if !https.is_empty() {
                 let remedy = format!("give the file with {what} (PEM), or remove listen.https");
-                report.say(key, "is missing, but listen.https is set", remedy);
+                report.error(key, "is missing, but listen.https is set", remedy);
             }
         } else if let Err(e) = std::fs::File::open(file) {
             report.bad(key, file, format!("cannot be read: {e}"), format!("give the file with {what} (PEM)"));
@@ -60,10 +60,10 @@ pub(super) fn listen(
     if raw.redirect_http {
         if origin.is_some_and(|o| !o.https) {
             let remedy = "begin origin with https://, or remove listen.redirect_http";
-            report.say("listen.redirect_http", "has nowhere to lead: origin is plain http", remedy);
+            report.error("listen.redirect_http", "has nowhere to lead: origin is plain http", remedy);
         } else if https.is_empty() && !behind_proxy {
             let remedy = "set listen.https, or name the proxy that speaks TLS in access.trusted_proxies";
-            report.say("listen.redirect_http", "would lead round in circles: nobody speaks TLS", remedy);
+            report.error("listen.redirect_http", "would be a redirect loop: nothing terminates TLS", remedy);
         }
     }
     let file = |text: String| (!text.is_empty()).then(|| PathBuf::from(text));
@@ -87,7 +87,7 @@ fn certificates(raw: &[raw::Certificate], report: &mut Report) -> Vec<Certificat
             let key = format!("listen.certificates[{i}].{name}");
             let remedy = format!("give the file with {what} (PEM)");
             if file.is_empty() {
-                report.say(&key, "is missing", remedy);
+                report.error(&key, "is missing", remedy);
             } else if let Err(e) = std::fs::File::open(file) {
                 report.bad(&key, file, format!("cannot be read: {e}"), remedy);
             }

@@ -17,12 +17,12 @@ const WEAK_JWT_SECRET: usize = 16;
 pub(super) fn nocobase(raw: raw::NocoBase, roles: bool, report: &mut Report) -> Option<NocoBase> {
     let jwt_secret = secrets::raw("nocobase", "jwt_secret", &raw.jwt_secret, &raw.jwt_secret_file, report);
     match &jwt_secret {
-        Ok(None) => report.say(
+        Ok(None) => report.error(
             "nocobase.jwt_secret",
             "is missing",
             "give NocoBase's APP_KEY, or its storage/apps/main/jwt_secret.dat as nocobase.jwt_secret_file",
         ),
-        Ok(Some(secret)) if secret.expose_secret().len() < LEAST_JWT_SECRET => report.say(
+        Ok(Some(secret)) if secret.expose_secret().len() < LEAST_JWT_SECRET => report.error(
             "nocobase.jwt_secret",
             format!("is shorter than {LEAST_JWT_SECRET} bytes"),
             "give the whole secret; if NocoBase's APP_KEY is that short, set a longer one there too",
@@ -54,11 +54,11 @@ pub(super) fn nocobase(raw: raw::NocoBase, roles: bool, report: &mut Report) -> 
         report.bad("nocobase.public_path", path, "is not a public path", remedy);
     }
     if raw.match_by.is_empty() {
-        report.say("nocobase.match_by", "is empty", "give at least [\"phone\"]");
+        report.error("nocobase.match_by", "is empty", "give at least [\"phone\"]");
     }
     for (i, by) in raw.match_by.iter().enumerate() {
         if raw.match_by.iter().take(i).any(|b| b == by) {
-            report.say(&format!("nocobase.match_by[{i}]"), "is there twice", "remove one of the two");
+            report.error(&format!("nocobase.match_by[{i}]"), "is there twice", "remove one of the two");
         }
     }
     for (by, name, why) in [

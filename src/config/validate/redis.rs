@@ -18,7 +18,7 @@ pub(super) fn redis(inline: &str, file: &str, report: &mut Report) -> Result<Opt
     match address(url.expose_secret()) {
         Ok(address) => Ok(Some(Redis { url, address })),
         Err(problem) => {
-            report.say(&key, problem, REMEDY);
+            report.error(&key, problem, REMEDY);
             Err(())
         }
     }

@@ -24,7 +24,11 @@ fn bytes(section: &str, key: &str, inline: &str, file: &str, report: &mut Report
     let file_key = format!("{}_file", join(section, key));
     if !inline.is_empty() {
         let problem = format!("`{key}` is given too");
-        report.say(&file_key, problem, format!("keep one of `{key}` and `{key}_file`, leave out the other"));
+        report.error(
+            &file_key,
+            problem,
+            format!("keep one of `{key}` and `{key}_file`, leave out the other"),
+        );
         return Given::Wrong;
     }
     let content = match read(Path::new(file)) {
@@ -94,7 +98,7 @@ pub(super) fn text(
         Ok(text) if text.bytes().all(|b| b.is_ascii_graphic()) => Ok(Some(text.into())),
         _ => {
             let problem = "contains spaces, line breaks or characters that are not ASCII";
-            report.say(&join(section, key), problem, "copy it again, without anything around it");
+            report.error(&join(section, key), problem, "copy it again, without anything around it");
             Err(())
         }
     }
@@ -119,19 +123,21 @@ pub(super) fn keys(inline: &[String], file: &str, report: &mut Report) -> Option
         }
     }
     if texts.is_empty() {
-        report.say("session.keys", "is missing", MAKE_ONE);
+        report.error("session.keys", "is missing", MAKE_ONE);
         return None;
     }
     let mut keys: Vec<Vec<u8>> = Vec::with_capacity(texts.len());
     let before = report.errors.len();
     for (place, text) in &texts {
         match base64_bytes(text) {
-            None => report.say(place, "is not base64", MAKE_ONE),
+            None => report.error(place, "is not base64", MAKE_ONE),
             Some(key) if key.len() != KEY_BYTES => {
                 let problem = format!("is {} bytes long, not {KEY_BYTES}", key.len());
-                report.say(place, problem, MAKE_ONE);
+                report.error(place, problem, MAKE_ONE);
             }
-            Some(key) if keys.contains(&key) => report.say(place, "is there twice", "remove one of the two"),
+            Some(key) if keys.contains(&key) => {
+                report.error(place, "is there twice", "remove one of the two")
+            }
             Some(key) => {
                 let mut seen = key.clone();
                 seen.sort_unstable();

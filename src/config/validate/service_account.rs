@@ -22,13 +22,13 @@ pub(super) fn service(
         (None, Some(user)) => Some(ServiceAccount::User(user)),
         (Some(_), Some(_)) => {
             let problem = "is given together with service_token";
-            report.say(&user_key, problem, "keep one of the two, leave out the other");
+            report.error(&user_key, problem, "keep one of the two, leave out the other");
             None
         }
         (None, None) => {
             let remedy =
                 format!("give an API key made in NocoBase, or the id of a NocoBase user as {user_key}");
-            report.say(&token_key, "is missing", remedy);
+            report.error(&token_key, "is missing", remedy);
             None
         }
     }

@@ -12,14 +12,14 @@ const MOST_NODES: usize = 64;
 
 pub(super) fn upstream(raw: raw::Upstream, report: &mut Report) -> Option<Upstream> {
     if raw.nodes.is_empty() {
-        report.say(
+        report.error(
             "upstream.nodes",
             "is missing",
             "give NocoBase's host:port, such as [\"127.0.0.1:13000\"]",
         );
     }
     if raw.nodes.len() > MOST_NODES {
-        report.say("upstream.nodes", format!("has more than {MOST_NODES} nodes"), "remove some");
+        report.error("upstream.nodes", format!("has more than {MOST_NODES} nodes"), "remove some");
     }
     let mut nodes = Vec::with_capacity(raw.nodes.len());
     for (i, text) in raw.nodes.iter().enumerate() {

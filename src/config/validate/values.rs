@@ -21,7 +21,7 @@ pub(super) const DAY: Duration = Duration::from_secs(24 * 3600);
 pub(super) fn origin(key: &str, text: &str, report: &mut Report) -> Option<Origin> {
     const FORM: &str = "write scheme and host (and port), such as \"https://nocobase.example.com\"";
     if text.is_empty() {
-        report.say(key, "is missing", FORM);
+        report.error(key, "is missing", FORM);
         return None;
     }
     let url = without_user(key, text, FORM, report)?;
@@ -224,7 +224,7 @@ pub(super) fn networks(key: &str, list: &[String], report: &mut Report) -> Optio
         return None;
     }
     if IpNet::aggregate(&nets).iter().any(everyone) {
-        report.say(key, format!("taken together {EVERYONE}"), NAME_THEM);
+        report.error(key, format!("taken together {EVERYONE}"), NAME_THEM);
         return None;
     }
     Some(nets)

@@ -22,7 +22,7 @@ pub(super) fn entries(
     report: &mut Report,
 ) -> Option<Vec<WeComEntry>> {
     if raw.is_empty() {
-        report.say(
+        report.error(
             "wecom",
             "is missing",
             "give at least one [[wecom]] block: corp_id, agent_id and secret of an app",
@@ -86,7 +86,7 @@ fn entry(
     ids(at, &raw, report);
     let secret = secrets::text(at, "secret", &raw.secret, &raw.secret_file, report);
     if matches!(secret, Ok(None)) {
-        report.say(
+        report.error(
             &key("secret"),
             "is missing",
             "copy the app's Secret from WeCom's console, \"App Management\"",
@@ -166,14 +166,14 @@ fn ids(at: &str, raw: &raw::WeCom, report: &mut Report) {
     let corp_id = &raw.corp_id;
     let remedy = "copy the CorpID from WeCom's console, \"My Company\", such as \"ww0123456789abcdef\"";
     if corp_id.is_empty() {
-        report.say(&join(at, "corp_id"), "is missing", remedy);
+        report.error(&join(at, "corp_id"), "is missing", remedy);
     } else if !(corp_id.starts_with('w') && name_fits(corp_id) && corp_id.len() >= 6) {
         report.bad(&join(at, "corp_id"), corp_id, "is not a CorpID", remedy);
     }
     let agent_id = &raw.agent_id;
     let remedy = "copy the app's AgentId from WeCom's console, \"App Management\", such as \"1000002\"";
     if agent_id.is_empty() {
-        report.say(&join(at, "agent_id"), "is missing", remedy);
+        report.error(&join(at, "agent_id"), "is missing", remedy);
     } else if agent_id.len() > 20 || !agent_id.bytes().all(|b| b.is_ascii_digit()) {
         report.bad(&join(at, "agent_id"), agent_id, "is not an AgentId", remedy);
     }
@@ -200,7 +200,7 @@ fn events(at: &str, raw: &raw::WeCom, report: &mut Report) -> Result<Option<Even
     let (token, aes_key) = (token?, aes_key?);
     let mut fits = |name: &str, secret: &SecretString, least: usize, most: usize, form: &str| {
         if !alphanumeric(secret.expose_secret(), least, most) {
-            report.say(
+            report.error(
                 &join(at, name),
                 format!("is not {form}"),
                 "copy it from \"Receive messages\" in WeCom's console",
@@ -223,7 +223,7 @@ fn events(at: &str, raw: &raw::WeCom, report: &mut Report) -> Result<Option<Even
                 ("event_token", "event_aes_key")
             };
             let problem = format!("is missing, but {there} is set");
-            report.say(&join(at, missing), problem, "give both (receive-message callback) or neither");
+            report.error(&join(at, missing), problem, "give both (receive-message callback) or neither");
             Err(())
         }
     }
@@ -240,7 +240,7 @@ fn http_proxy(at: &str, inline: &str, file: &str, report: &mut Report) -> Result
         Ok(_) | Err(_) => {
             let remedy =
                 "write http://host:port or http://user:password@host:port (special characters as %XX)";
-            report.say(&join(at, "http_proxy"), "is not the address of a proxy", remedy);
+            report.error(&join(at, "http_proxy"), "is not the address of a proxy", remedy);
             Err(())
         }
     }
@@ -252,7 +252,7 @@ fn roles(key: &str, raw: Vec<raw::Role>, report: &mut Report) -> Vec<RoleRule> {
         let key = format!("{key}[{i}]");
         let name = rule.role;
         if name.trim().is_empty() {
-            report.say(&join(&key, "role"), "is missing", "give the name of a NocoBase role");
+            report.error(&join(&key, "role"), "is missing", "give the name of a NocoBase role");
         } else if role::is_root(&name) {
             report.bad(
                 &join(&key, "role"),
@@ -269,7 +269,7 @@ fn roles(key: &str, raw: Vec<raw::Role>, report: &mut Report) -> Vec<RoleRule> {
             (Some(id), None) => Group::Department(id),
             (None, Some(id)) => Group::Tag(id),
             _ => {
-                report.say(&key, "needs exactly one of department and tag", "keep one of the two");
+                report.error(&key, "needs exactly one of department and tag", "keep one of the two");
                 continue;
             }
         };

@@ -31,7 +31,7 @@ fn decide(policy: &Policy, request: &Request<'_>) -> Decision {
     }
 }
 
-/// All that a decision says of a forwarded request, the session's part included.
+/// All options of a forwarded request, the session's part included.
 fn options(policy: &Policy, request: &Request<'_>) -> ForwardOptions {
     match super::decide(policy, request) {
         Decision::Forward(options) => options,

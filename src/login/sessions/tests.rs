@@ -55,7 +55,7 @@ async fn a_session_is_registered_and_then_found_without_a_question() {
     assert_eq!(name_of(&sessions.find(&OwnCookies::default()).await), "nothing");
 }
 
-/// While NocoBase does not know of a sign-out it takes the session's tokens: what it says then counts for nothing, also where this
+/// While NocoBase does not know of a sign-out it accepts the session's tokens: that counts for nothing then, also where this
 /// node has forgotten the session meanwhile.
 #[tokio::test]
 async fn r36_nocobase_is_not_believed_about_what_it_has_not_been_told() {

@@ -18,7 +18,7 @@ fn newcomer(id: u64) -> Turn {
     Turn { class: Class::New, who: Who::User(id) }
 }
 
-/// Waits in a task of its own, and says so in `order` when it is its turn.
+/// Waits in a task of its own, and is put into `order` when it is its turn.
 fn waits(
     limiter: &Arc<NodeLimiter>,
     turn: Turn,

@@ -35,7 +35,7 @@ fn what_a_user_gets() {
         (&["sales"], &[], &["sales"], &["sales"], &["sales"]),
         // A role that the next sign-in would take away again is not given.
         (&["sales", "ops"], &[], &["ops", "member"], &["sales"], &["member"]),
-        // ... but who had none before gets what rules say, and nothing else.
+        // ... but who had none before gets the roles of the rules, and nothing else.
         (&["sales"], &[], &["member"], &[], &[]),
         (&["sales"], &["sales"], &["member"], &[], &["sales"]),
         // Root is neither given nor taken, and who has it is left alone.

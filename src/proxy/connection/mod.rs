@@ -71,7 +71,7 @@ pub(crate) struct App<P> {
 }
 
 impl<P> App<P> {
-    /// `connections`: open at once; over it a few more get a response that says so, further ones are closed. `speaks_for_many`: addresses of
+    /// `connections`: open at once; over it a few more get a response about it, further ones are closed. `speaks_for_many`: addresses of
     /// which one may have all of them.
     pub(crate) fn new(
         proxy: HttpProxy<P>,

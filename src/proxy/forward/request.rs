@@ -10,6 +10,7 @@ use pingora::prelude::*;
 use pingora::proxy::Session as HttpSession;
 
 use crate::decide;
+use crate::proxy::address;
 use crate::proxy::context::Context;
 use crate::proxy::gate::Gate;
 use crate::proxy::headers::{self, Identity as Who};
@@ -40,7 +41,7 @@ fn change(gate: &Gate, downstream: &HttpSession, request: &mut Parts, ctx: &mut 
     headers::set_forwarding(
         &mut request.headers,
         &gate.origin,
-        headers::address(ctx.client)?,
+        address::header_value(ctx.client).or_err(InternalError, "address")?,
         ctx.request_id.clone(),
     );
     // The options are always there: nothing else reaches this phase. Without them nothing is added, and NocoBase sees an

@@ -12,10 +12,10 @@ use crate::proxy::headers::ascii;
 
 /// Whether the browser announces that it opens a window with this: for requests that cannot be read as a whole.
 pub(crate) fn is_window(request: &RequestHeader) -> bool {
-    let says = |name: &str, value: &str| request.headers.get(name).is_some_and(|v| v == value);
+    let has = |name: &str, value: &str| request.headers.get(name).is_some_and(|v| v == value);
     matches!(request.method, http::Method::GET | http::Method::HEAD)
-        && says("sec-fetch-mode", "navigate")
-        && says("sec-fetch-dest", "document")
+        && has("sec-fetch-mode", "navigate")
+        && has("sec-fetch-dest", "document")
 }
 
 /// The facts that the head alone shows; session and credential are filled in by who has looked at them.

@@ -140,11 +140,11 @@ mod tests {
 
     #[test]
     fn what_is_said_is_one_whole_frame() {
-        for said in [GOING_AWAY, PROTOCOL_ERROR, NOT_ALLOWED, RUNNING] {
+        for message in [GOING_AWAY, PROTOCOL_ERROR, NOT_ALLOWED, RUNNING] {
             let mut frames = Frames(BOUNDARY);
-            frames.push(said);
+            frames.push(message);
             assert!(frames.at_boundary());
-            assert_eq!(usize::from(said[1]), said.len() - 2);
+            assert_eq!(usize::from(message[1]), message.len() - 2);
         }
         let said: serde_json::Value = serde_json::from_slice(&RUNNING[2..]).unwrap();
         assert_eq!(said["payload"]["code"], "APP_RUNNING");

@@ -77,7 +77,7 @@ async fn r34_two_hundred_people_at_once_find_as_many_places_as_there_are() {
         all.spawn(async move { send_raw(to, get("/api/orders:list", &lines)).await.status() });
     }
     let statuses = all.join_all().await;
-    // A request that would have waited too long gets a response that says so.
+    // A request that would have waited too long gets a response about it.
     assert!(statuses.iter().all(|status| [200, 503].contains(status)), "{statuses:?}");
     let done = nocobase.done();
     assert!(statuses.contains(&200) && done.most_at_once <= PLACES, "{done:?} {statuses:?}");

@@ -16,7 +16,7 @@ fn script() -> String {
     (0..60).map(|i| format!("export const name{i} = {};\n", i * i)).collect()
 }
 
-/// What NocoBase says to the gate's own request for this.
+/// NocoBase's response to the gate's own request for this.
 fn file(upstream: &Upstream, path: &str, headers: &str, body: &str) {
     upstream.set_response(&format!("own:{path}"), "200 OK", headers, body);
 }
@@ -225,7 +225,7 @@ async fn r25_a_file_without_a_hash_is_asked_about_again_and_outlives_nocobase() 
     .await;
 }
 
-/// `?hash=` says nothing of the content: a node responds with what it has. It lasts only where NocoBase itself names it.
+/// `?hash=` promises nothing about the content: a node responds with what it has. It lasts only where NocoBase itself names it.
 #[tokio::test(flavor = "multi_thread")]
 async fn r25_a_hash_in_the_query_lasts_where_nocobase_names_it() {
     let (upstream, setup, gate) = gate_with(|s| s).await;

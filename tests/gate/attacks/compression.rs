@@ -157,7 +157,7 @@ async fn responses_are_compressed_as_the_client_likes() {
     let (status, head) = setup.h2(&gate).await.ask("GET", "/api/x", &headers, &[]).await;
     assert_eq!((status, head["content-encoding"].to_str().unwrap()), (200, "br"));
     assert!(!head.contains_key("content-length") && !head.contains_key("transfer-encoding"), "{head:?}");
-    // A head has no body, and says how long the plain one is.
+    // The response to HEAD has no body, and the length of the plain one.
     let head =
         setup.send_raw_over(&gate, false, request("HEAD", "/api/x", &format!("{lines}{ACCEPT}"))).await;
     assert_eq!((head.status(), coding(&head)), (200, None), "{}", head.text());
@@ -205,7 +205,7 @@ async fn pieces_do_not_wait_and_a_cut_stays_a_cut() {
     let head = format!("HTTP/1.1 200 OK\r\n{JSON}Transfer-Encoding: chunked\r\n\r\n");
     {
         let mut recorded = upstream.recorded();
-        // The upstream then keeps the connection open and says nothing more.
+        // The upstream then keeps the connection open and sends nothing more.
         recorded.responses.insert("/api/slow".into(), format!("{head}7\r\n{{\"a\":1,\r\n").into_bytes());
         recorded.responses.insert(
             "/api/cut".into(),

@@ -1,5 +1,5 @@
 //! R38: few descriptors. Whatever connections or streams clients open, the gate's own pages and the operator's listener still respond,
-//! the log says once what happened, and afterwards everything goes on.
+//! the log has one line about it, and afterwards everything goes on.
 
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;

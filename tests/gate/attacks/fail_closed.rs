@@ -64,7 +64,7 @@ async fn r07_no_cookie_bytes_pass() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn r07_a_session_that_nobody_can_confirm_is_refused() {
-    // NocoBase is away, says nonsense, says that it is somebody else's, says that it has ended.
+    // NocoBase is away, responds nonsense, responds with another user, responds that the session has ended.
     let nowhere = Setup::new("127.0.0.2:9".parse().unwrap());
     let gate = nowhere.start().await;
     let member = nowhere.visitor();

@@ -229,7 +229,7 @@ async fn r32_what_a_kept_token_has_opened_ends_with_its_session() {
             assert!(end.is_ok(), "opened with {opened_with}: it goes on");
             assert!(rest.ends_with(&[0x88, 2, 0x03, 0xf0]), "opened with {opened_with}: {rest:?}");
         }
-        // What is not the member's goes on; and the token says nothing any more.
+        // What is not the member's goes on; and the token is worth nothing any more.
         program.write_all(&frame("still here")).await.unwrap();
         program.write_all(&frame(&message)).await.unwrap();
         program.write_all(&frame("after it")).await.unwrap();

@@ -1,4 +1,4 @@
-//! R3, R4, R8 to R11: what a client says about itself in headers never reaches NocoBase, on no way through the gate.
+//! R3, R4, R8 to R11: what a client claims about itself in headers never reaches NocoBase, on no way through the gate.
 
 use std::time::SystemTime;
 
@@ -41,7 +41,7 @@ const BELIEVED: &[&str] = &[
     "X-Authenticated-User",
     "X.Authenticated.User",
 ];
-/// What proxies say about a request.
+/// What proxies add about a request.
 const FORWARDING: &[&str] = &[
     "X-Forwarded-For",
     "X_Forwarded_For",

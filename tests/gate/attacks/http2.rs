@@ -248,7 +248,7 @@ async fn r27_refusals_on_http_2_are_complete() {
 }
 
 /// What Pingora refuses by itself on HTTP/2, before the gate sees the request: a status without a body, or a reset of the stream.
-/// It does not say what the proxy is made of, and the other streams of the connection go on.
+/// It does not reveal what the proxy is made of, and the other streams of the connection go on.
 #[tokio::test(flavor = "multi_thread")]
 async fn refusals_of_pingora_on_http_2_do_not_name_it() {
     let (upstream, setup, gate) = stage().await;

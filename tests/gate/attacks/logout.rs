@@ -185,7 +185,7 @@ async fn r36_without_redis_sign_outs_are_sent_before_an_orderly_stop() {
     assert_eq!(me(&elsewhere).await, 401);
 }
 
-/// A stop waits a few seconds for NocoBase and no longer, and says what is left.
+/// A stop waits a few seconds for NocoBase and no longer, and logs what is left.
 #[tokio::test(flavor = "multi_thread")]
 async fn r36_sign_outs_that_cannot_be_sent_before_a_stop_are_logged() {
     let mut stage = Stage::start(|_| {}).await;

@@ -113,7 +113,7 @@ fn secs(n: u64) -> Duration {
     Duration::from_secs(n)
 }
 
-/// A page that is open and silent is idle, whatever its WebSocket says: the cookie of 55 seconds ago lives 5 more.
+/// A page that is open and silent is idle, whatever its WebSocket sends: the cookie of 55 seconds ago lives 5 more.
 #[tokio::test(flavor = "multi_thread")]
 async fn r32_streams_end_when_the_session_is_idle() {
     let (upstream, setup, gate) = stage(|s| s.set("session.idle", "60s")).await;
@@ -155,7 +155,7 @@ async fn r32_streams_are_checked_by_themselves() {
     }
 }
 
-/// The member is gone from WeCom, and no event says so.
+/// The member is gone from WeCom, and no event reports it.
 #[tokio::test(flavor = "multi_thread")]
 async fn r32_streams_of_a_member_who_has_left_end() {
     let stage = Stage::start(|c| _ = c.set("session.recheck", "10s")).await;

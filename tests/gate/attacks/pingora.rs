@@ -94,7 +94,7 @@ async fn r17_bodies_that_the_gate_reads_are_never_forwarded() {
     assert!(gate.is_alive().await);
 }
 
-/// Large bodies of members go through whole, both ways of saying how long they are.
+/// Large bodies of members go through whole, with either way to give their length.
 #[tokio::test(flavor = "multi_thread")]
 async fn r17_large_bodies_are_streamed_to_the_last_byte() {
     let (upstream, setup, gate) = gate_with(|s| s.https()).await;
@@ -115,7 +115,7 @@ async fn r17_large_bodies_are_streamed_to_the_last_byte() {
 }
 
 /// With an odd trust store Pingora panics when it starts; the gate gives it none. Its calls to WeCom need one: that they
-/// fail is said when they are made, not by dying.
+/// fail is reported when they are made, not by dying.
 #[tokio::test(flavor = "multi_thread")]
 async fn odd_trust_stores_do_not_keep_the_gate_from_starting() {
     let dir = tempfile::tempdir().unwrap();

@@ -35,7 +35,7 @@ async fn r02_no_credential_passes_by_a_word() {
         assert!(!seen[0].head.contains(&key), "{target} {headers}: {}", seen[0].head);
         assert_eq!(seen[0].header("authorization"), None, "{}", seen[0].head);
     }
-    // A form's own cookie passes, one that says who somebody is does not.
+    // A form's own cookie passes, one that identifies somebody does not.
     let headers = format!(
         "Cookie: nb_pf_1=a; nb_auth_token_main={key}; nb_authenticator_main=basic\r\nContent-Length: 0\r\n"
     );

@@ -1,4 +1,4 @@
-//! What the standards of HTTP and WebSocket say about a proxy, and what clients meet where one does not do it.
+//! What the standards of HTTP and WebSocket ask of a proxy, and what clients would meet without it.
 
 use std::time::Duration;
 

@@ -15,7 +15,7 @@ const MODERN: [u16; 6] = [0xc02b, 0xc02c, 0xcca9, 0xc02f, 0xc030, 0xcca8];
 const WEAK: [u16; 12] =
     [0x009c, 0x009d, 0x002f, 0x0035, 0xc009, 0xc00a, 0xc013, 0xc014, 0x000a, 0x0005, 0x0003, 0x0001];
 
-/// What the gate says to a hello of this version with these suites and nothing of TLS 1.3: the type of its first record
+/// The gate's response to a hello of this version with these suites and nothing of TLS 1.3: the type of its first record
 /// (22: the handshake goes on; 21: an alert), and the alert, or the version of its hello.
 async fn hello(gate: &Gate, version: u16, suites: &[u16]) -> (u8, u16) {
     let extension = |kind: u16, body: &[u8]| {
@@ -105,7 +105,7 @@ async fn r27_with_https_every_answer_says_so() {
         for tls in [true, false] {
             let response = setup.send_raw_over(&gate, tls, &bytes).await;
             assert_eq!(response.status(), status, "{what}: {}", response.text());
-            // Over plain HTTP anybody could have said it (RFC 6797, 7.2).
+            // Over plain HTTP anybody could have sent it (RFC 6797, 7.2).
             let expected: &[&str] = if tls { &["max-age=31536000"] } else { &[] };
             assert_eq!(response.all("strict-transport-security"), expected, "{what}");
         }

@@ -63,7 +63,7 @@ async fn r18_streams_of_one_connection_know_nothing_of_each_other() {
     assert_eq!(upstream.take().len(), 30);
 }
 
-/// NocoBase is asked about each session by itself: that it knows one says nothing about another of the same member.
+/// NocoBase is asked about each session by itself: that it knows one shows nothing about another of the same member.
 #[tokio::test(flavor = "multi_thread")]
 async fn r18_what_nocobase_said_of_one_session_counts_for_no_other() {
     let (upstream, setup, gate) = gate_with(|s| s).await;

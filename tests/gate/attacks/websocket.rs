@@ -144,7 +144,7 @@ async fn a_page_on_another_node_learns_that_it_runs() {
         };
         let (_upstream, setup, gate) = gate_with(change).await;
         let member = setup.visitor();
-        // What the gate says by itself comes before the echo of what the page says.
+        // What the gate sends by itself comes before the echo of what the page sends.
         let is_told = async || {
             let mut stream = TcpStream::connect(gate.http).await.unwrap();
             let headers = format!("{}Origin: http://gate.test\r\n", member.cookie_line());

@@ -164,7 +164,7 @@ async fn r30_what_is_valid_passes_as_without_the_gate() {
         }
         let whole = frames.concat();
         let direct = send_raw(server, &head, &frames).await;
-        assert!(!direct.is_empty(), "{name}: the server says nothing");
+        assert!(!direct.is_empty(), "{name}: the server sends nothing");
         let mut ways = vec![("frame by frame", frames.clone()), ("in one piece", vec![whole.clone()])];
         if whole.len() < 1000 {
             ways.push(("byte by byte", whole.iter().map(|b| vec![*b]).collect()));
@@ -208,7 +208,7 @@ async fn r30_what_is_invalid_is_for_the_server_to_refuse() {
     }
 }
 
-/// What a server that speaks frames by hand has to say after the upgrade: it waits for a byte of the client, then these pieces go
+/// What a server that writes frames by hand sends after the upgrade: it waits for a byte of the client, then these pieces go
 /// out one by one, and the connection ends.
 async fn by_hand(pieces: Vec<Vec<u8>>, pause: Duration, ends: bool) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -260,7 +260,7 @@ async fn listen(to: SocketAddr, head: &str) -> Vec<u8> {
     all.split_off(end)
 }
 
-/// Whatever the server says, right or wrong, reaches the page as it was said, and nothing of the gate's comes in between.
+/// Whatever the server sends, right or wrong, reaches the page as it was sent, and nothing of the gate's comes in between.
 #[tokio::test(flavor = "multi_thread")]
 async fn r30_frames_of_the_server_pass_unchanged() {
     let text = |payload: &[u8]| [&[0x81, u8::try_from(payload.len()).unwrap()], payload].concat();
@@ -286,7 +286,7 @@ async fn r30_frames_of_the_server_pass_unchanged() {
         let head = upgrade("/ws", &headers);
         let direct = listen(server, &head).await;
         let through = listen(gate.http, &head).await;
-        assert!(!direct.is_empty(), "{name}: the server says nothing");
+        assert!(!direct.is_empty(), "{name}: the server sends nothing");
         assert_eq!(through, direct, "{name}");
     }
 }

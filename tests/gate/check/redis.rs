@@ -11,7 +11,7 @@ async fn redis_is_tried_with_everything_that_the_gate_does() {
     let checked = scene.check(&[]).await;
     assert_eq!((checked.code, checked.with("failed")), (0, vec![]), "{:#}", checked.report);
     assert_eq!(checked.step("redis")["outcome"], "ok");
-    checked.says("redis", &format!("at {}", open.address));
+    checked.shows("redis", &format!("at {}", open.address));
     assert!(open.keys("").is_empty(), "nothing is left behind");
 
     // It may throw away what it is given.
@@ -19,7 +19,7 @@ async fn redis_is_tried_with_everything_that_the_gate_does() {
     let _: String = open.ask("CONFIG SET maxmemory-policy allkeys-lru");
     let checked = scene.check(&[]).await;
     assert_eq!((checked.code, &checked.step("redis")["outcome"]), (0, &json!("warning")));
-    checked.says("redis", "noeviction");
+    checked.shows("redis", "noeviction");
     let _: String = open.ask("CONFIG SET maxmemory-policy noeviction");
 
     // A replica, a user of few rights, a database that is not there.
@@ -40,9 +40,9 @@ async fn redis_is_tried_with_everything_that_the_gate_does() {
     let checked = scene.check(&[]).await;
     checked.only_failure("redis", "NOPERM");
     for command in ["EXPIRE", "XADD", "XREAD", "XREVRANGE"] {
-        checked.says("redis", &format!("refuses {command}:"));
+        checked.shows("redis", &format!("refuses {command}:"));
     }
-    checked.says("redis", "ACL SETUSER");
+    checked.shows("redis", "ACL SETUSER");
     scene.config.set("session.redis", as_user("gate", "99"));
     scene.check(&[]).await.only_failure("redis", "ERR");
 }

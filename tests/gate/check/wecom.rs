@@ -20,12 +20,12 @@ async fn wecoms_side() {
     });
     let checked = scene.check(&[]).await;
     checked.only_failure("wecom_trusted_ip", "add 203.0.113.9 in WeCom's console");
-    checked.says("wecom_trusted_ip", "企业可信IP");
-    checked.says("wecom_agent", "wecom_trusted_ip failed");
+    checked.shows("wecom_trusted_ip", "企业可信IP");
+    checked.shows("wecom_agent", "wecom_trusted_ip failed");
     sim.reset();
     let origin = good.0["origin"].as_str().unwrap().to_owned();
     scene.app(|a| a.gate = origin.clone());
-    scene.check(&[]).await.says("wecom_callback_domain", "\"ok\"");
+    scene.check(&[]).await.shows("wecom_callback_domain", "\"ok\"");
 
     let contact = sim.data().companies.iter().find(|c| c.corp_id == CORP).unwrap().contact_secret.clone();
     for (key, value, step, words) in [
@@ -60,7 +60,7 @@ async fn wecoms_side() {
     scene.app(|a| a.trusted_domain = "other.example.com".into());
     let checked = scene.check(&[]).await;
     checked.only_failure("wecom_callback_domain", "other.example.com");
-    checked.says("wecom_callback_domain", "网页授权及JS-SDK");
+    checked.shows("wecom_callback_domain", "网页授权及JS-SDK");
     scene.app(|a| {
         a.trusted_domain = String::new();
         a.closed = true;
@@ -78,7 +78,7 @@ async fn wecoms_side() {
     sim.set_clock_offset_ms(60_000);
     let checked = scene.check(&[]).await;
     assert_eq!((checked.code, &checked.step("clock")["outcome"]), (0, &json!("warning")));
-    checked.says("clock", "behind 127.0.0.1");
+    checked.shows("clock", "behind 127.0.0.1");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -88,7 +88,7 @@ async fn the_sign_in_of_a_member_is_tried_without_its_effects() {
         let checked = scene.check(&["--member", member]).await;
         assert_eq!(checked.step("member")["outcome"], outcome, "{:#}", checked.report);
         assert_eq!(checked.code, i32::from(outcome == "failed"));
-        checked.says("member", words);
+        checked.shows("member", words);
     };
     says(&scene, "zhangsan", "ok", "shows at the first sign-in").await;
     says(&scene, "nobody-at-all", "failed", "not_visible").await;

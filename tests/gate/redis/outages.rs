@@ -17,7 +17,7 @@ async fn while_redis_is_away_everything_works_and_missed_endings_follow() {
     redis.down();
     for gate in [&stage.gate, &other] {
         is_up(gate, false).await;
-        eventually("/readyz says why", async || {
+        eventually("/readyz gives the reason", async || {
             let said = trouble(gate).await.unwrap();
             assert_eq!(said["name"], json!(redis.address.to_string()));
             said["why"] == "the connection is refused"

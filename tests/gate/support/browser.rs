@@ -148,7 +148,7 @@ impl Browser {
     pub async fn follow(&mut self, mut response: Response) -> Response {
         let mut hops = vec![response.at.clone()];
         while (300..400).contains(&response.status) && response.status != 304 {
-            assert!(hops.len() < MOST_HOPS, "goes round in circles: {hops:#?}");
+            assert!(hops.len() < MOST_HOPS, "a redirect loop: {hops:#?}");
             let to = response.location().to_owned();
             response = match on_gate(&to) {
                 Some(path) => self.visit(path).await,

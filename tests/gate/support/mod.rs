@@ -99,7 +99,7 @@ impl Stage {
         id
     }
 
-    /// A page says no: status, title, and a line in the log.
+    /// A page refuses: status, title, and a line in the log.
     pub async fn refused(&self, page: &Response, failure: Failure, title: &str) {
         let response = failure.response();
         assert_eq!(page.status, response.status, "{failure}: {}", page.body);

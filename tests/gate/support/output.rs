@@ -43,7 +43,7 @@ impl Output {
         self.lines.lock().iter().filter_map(|l| serde_json::from_str(l).ok()).collect()
     }
 
-    /// The address on which it listens, once it has said so in either format of the log.
+    /// The address on which it listens, once the log has it, in either format.
     pub(super) fn listens(&self, scheme: &str) -> Option<SocketAddr> {
         let mark = format!("scheme=\"{scheme}\"");
         self.find(|text| match serde_json::from_str::<Value>(text) {
@@ -96,7 +96,7 @@ impl Output {
         self.to_string()
     }
 
-    /// Waits until the process, which has ended, has no more to say; everything that it ever wrote.
+    /// Waits until the process, which has ended, has written everything, and returns all that it ever wrote.
     pub(super) fn whole(&mut self) -> String {
         for reader in self.readers.drain(..) {
             reader.join().unwrap();

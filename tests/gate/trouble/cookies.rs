@@ -61,7 +61,7 @@ async fn r27_no_secret_is_ever_written() {
     }
 }
 
-/// Nobody has tried to sign in: the operator knows before the first member does, and the first line says what runs.
+/// Nobody has tried to sign in: the operator knows before the first member does, and the first line names what runs.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_secret_shows_without_a_sign_in() {
     let stage = Stage::start(|config| {
@@ -79,7 +79,7 @@ async fn a_wrong_secret_shows_without_a_sign_in() {
     }
     stage.gate.wait_for_log(&["WeCom call failed", "\"errcode\":40001"]).await;
     let ready = "GET /readyz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
-    eventually("/readyz says why", async || {
+    eventually("/readyz gives the reason", async || {
         send_raw(stage.gate.ops, ready).await.text().contains("\"wecom_token\"")
     })
     .await;

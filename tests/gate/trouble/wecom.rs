@@ -137,9 +137,9 @@ async fn while_wecom_limits_the_rate_members_are_rechecked_by_one_probe_at_a_tim
     let log = stage.gate.log_until_now().await;
     let is_about = |l: &&serde_json::Value| l["level"] == "ERROR" || l["event"] == "member_rechecks";
     let about: Vec<_> = log.iter().filter(is_about).collect();
-    assert_eq!(about.len(), 1, "one line says it: {about:?}");
+    assert_eq!(about.len(), 1, "one line reports it: {about:?}");
     assert_eq!((&about[0]["errcode"], &about[0]["level"]), (&json!(45009), &json!("ERROR")));
-    // Each session asks NocoBase in at least 7/8 of the time, whatever WeCom says.
+    // Each session asks NocoBase in at least 7/8 of the time, whatever WeCom responds.
     let rounds = usize::try_from(began.elapsed().as_secs() / 8 + 1).unwrap();
     let checks = stage.nocobase.count("/api/auth:check") - checks;
     assert!(checks <= 3 * rounds, "{checks} in {rounds} rounds");

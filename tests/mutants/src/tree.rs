@@ -102,12 +102,12 @@ fn check(tree: &Path) -> Result<Vec<Value>, Box<dyn Error>> {
         .filter(|message| message["spans"].as_array().is_some_and(|spans| !spans.is_empty()))
         .collect::<Vec<_>>();
     if errors.is_empty() && !output.status.success() {
-        return Err("cargo check fails and says no place".into());
+        return Err("cargo check fails and names no place".into());
     }
     Ok(errors)
 }
 
-/// Gives the mutants that an error is about their outcome, and says how many.
+/// Gives the mutants that an error is about their outcome, and returns how many.
 fn take_out(error: &Value, regions: &BTreeMap<&str, Regions>, outcomes: &mut [Option<Outcome>]) -> usize {
     let mut spans: Vec<&Value> = Vec::new();
     for span in error["spans"].as_array().into_iter().flatten() {

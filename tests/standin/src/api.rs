@@ -97,8 +97,8 @@ fn signed_in(
         "auth:check" => {
             let mut user = user;
             if user["roles"] == json!([]) {
-                let says = "The current user has no roles. Please try another account.";
-                return error(401, says, Some("USER_HAS_NO_ROLES_ERR"));
+                let message = "The current user has no roles. Please try another account.";
+                return error(401, message, Some("USER_HAS_NO_ROLES_ERR"));
             }
             if data.roles.is_empty() {
                 user["roles"] = json!([{ "name": data.role["role"] }]);

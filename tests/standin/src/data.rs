@@ -75,7 +75,7 @@ pub struct Data {
     next_id: u64,
 }
 
-/// What `roles:check` of NocoBase 2.2.15 says of the role of docs/install.md.
+/// The response of NocoBase 2.2.15's `roles:check` about the role of docs/install.md.
 fn least_role() -> Value {
     json!({
         "role": "wecom_gate", "allowAll": false, "strategy": { "actions": [] }, "snippets": ["!pm", "!pm.*", "!ui.*"],

@@ -258,8 +258,8 @@ fn error(status: u16, message: &str, code: Option<&str>) -> Response {
 async fn respond(State(node): State<Node>, request: Request) -> Response {
     let (mut parts, body) = request.into_parts();
     let Some(node) = node.of_request(&parts) else {
-        let says = json!({ "error": { "status": 404, "message": "application not found", "code": "APP_NOT_FOUND" } });
-        return (StatusCode::NOT_FOUND, axum::Json(says)).into_response();
+        let body = json!({ "error": { "status": 404, "message": "application not found", "code": "APP_NOT_FOUND" } });
+        return (StatusCode::NOT_FOUND, axum::Json(body)).into_response();
     };
     let target = parts.uri.path_and_query().map(ToString::to_string).unwrap_or_default();
     let path = parts.uri.path().to_owned();

@@ -18,13 +18,13 @@ pub(crate) type SignedIn = (Value, Option<String>);
 /// Message and code of a refusal.
 pub(crate) type Refusal = (&'static str, &'static str);
 
-/// What a token says, unchecked; `Null` if that is nothing.
+/// The claims of a token, unchecked; `Null` if that is nothing.
 pub fn claims(token: &str) -> Value {
     let payload = token.split('.').nth(1).unwrap_or_default();
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).unwrap_or_default()).unwrap_or_default()
 }
 
-/// What a token says whose signature is right and whose time is not over.
+/// The claims of a token whose signature is right and whose time is not over.
 fn verified(token: &str, secret: &str, now_s: u64) -> Option<Value> {
     let (message, signature) = token.rsplit_once('.')?;
     let (header, _) = message.split_once('.')?;

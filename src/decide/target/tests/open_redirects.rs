@@ -322,7 +322,7 @@ pub(super) const REFUSED: &[&str] = &[
     "⧸⧸evil.com",
     "＼＼evil.com",
     "．／evil.com",
-    // The gate's own paths, which would go round in circles or sign out.
+    // The gate's own paths, which would be a redirect loop or a sign-out.
     "/wecom-gate",
     "/wecom-gate/",
     "/wecom-gate/login",

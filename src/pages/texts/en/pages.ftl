@@ -1,4 +1,4 @@
-# Pages that people see. One message per page: its value is the title, .what says what happened, .do says what to do
+# Pages that people see. One message per page: its value is the title, .what is what happened, .do is what to do
 # (whom to ask, what to tap), .step1 and so on are numbered steps, .link stands above the address to open.
 # People do not know how the gate is built: no names of parts, no setting names, no blame.
 
@@ -11,7 +11,7 @@ bad-address = This address does not work
     .do = Go to the start page, or open the app again from the { -wecom } workbench.
 
 unknown-host = This is not the app’s address
-    .what = The app is reached under another address than the one you used.
+    .what = The app has a different address from the one you used.
     .do = Open the app from the { -wecom } workbench, or ask your administrator for the right address.
 
 not-found = Page not found
@@ -19,7 +19,7 @@ not-found = Page not found
     .do = Go to the start page, or open the app again from the { -wecom } workbench.
 
 other-application = This application is not open here
-    .what = You asked for another application than the one that this address leads to.
+    .what = The application you asked for is not the one at this address.
     .do = Go to the start page, or ask your administrator for the address of the other application.
 
 cross-site = Please open this page yourself
@@ -36,24 +36,24 @@ headers-too-large = The address or the cookies are too long
 
 too-many-requests = Please wait a moment
     .what = There were many sign-ins from your network within a short time.
-    .do = You need not do anything.
+    .do = There is nothing you need to do.
 
 ## The session
 
 no-session = Please sign in
     .what = You are not signed in.
-    .do = Sign in with your { -wecom } account to go on.
+    .do = Sign in with your { -wecom } account to continue.
 
 session-ended = Please sign in again
     .what = Your session has ended.
-    .do = Sign in again to go on where you were.
+    .do = Sign in again to continue where you left off.
 
 invalid-token = This access key is not valid
     .what = The key or token sent with the request is wrong, or has expired.
     .do = Sign in with your { -wecom } account, or ask your administrator for a new key.
 
 browser-denied = Open this app in { -wecom }
-    .what = Your company allows this app inside { -wecom } only.
+    .what = Your company allows this app only inside { -wecom }.
     .step1 = Open { -wecom } on your phone or computer.
     .step2 = Go to Workbench.
     .step3 = Scroll down and open the app.
@@ -78,7 +78,7 @@ logout = Sign out?
 ## Signing in
 
 flow-missing = Sign-in was interrupted
-    .what = It was begun in another browser or window, or this page was opened a second time.
+    .what = It was started in another browser or window, or this page was opened a second time.
     .do = Try again. It takes only a moment.
 
 cookies-blocked = Cookies are blocked
@@ -101,8 +101,8 @@ login-cancelled = Sign-in was cancelled
     .what = { -wecom } did not tell the app who you are, because the sign-in was cancelled.
     .do = Try again whenever you like.
 
-login-loop = Sign-in goes round in circles
-    .what = You were sent to { -wecom } and back several times, and still are not signed in.
+login-loop = Sign-in keeps starting over
+    .what = You were sent to { -wecom } and back several times and are still not signed in.
     .do = Close this page and open the app again. If that does not help, allow cookies for this site, or tell your administrator.
 
 ## The member
@@ -116,7 +116,7 @@ other-company = This app is for another company
     .do = Switch to the company that runs this app in { -wecom }, or ask the person who sent you the link.
 
 not-visible = You cannot use this app yet
-    .what = The app has not been opened to you in { -wecom }.
+    .what = The app is not available to you in { -wecom }.
     .do = Ask your { -wecom } administrator to add you, or your department, to the app’s visible range. Then try again.
 
 member-disabled = Your account is not active
@@ -130,7 +130,7 @@ not-allowed = You have no access to this app
 ## The account
 
 first-time-in-wecom = Sign in once inside { -wecom }
-    .what = The first time, the app needs your phone number from { -wecom }, and this works inside { -wecom } only. Afterwards you can sign in here too.
+    .what = The first time, the app needs your phone number from { -wecom }, which works only inside { -wecom }. Afterwards you can sign in here too.
     .step1 = Open { -wecom } on your phone.
     .step2 = Tap Workbench, and scroll down.
     .step3 = Tap the app, and choose “Allow” if you are asked.
@@ -164,23 +164,23 @@ setup = Sign-in is not set up correctly
 
 wecom-unreachable = { -wecom } cannot be reached
     .what = The app could not ask { -wecom } who you are.
-    .do = Try again in a moment. If it goes on, tell the administrator of the app.
+    .do = Try again in a moment. If this continues, tell the administrator of the app.
 
 wecom-busy = { -wecom } is busy
     .what = { -wecom } is answering too many requests just now.
-    .do = Please wait a moment. If it goes on, tell the administrator of the app.
+    .do = Please wait a moment. If this continues, tell the administrator of the app.
 
 app-unreachable = The app cannot be reached
     .what = It may be restarting, or being updated.
-    .do = Please wait a moment. If it goes on, tell the administrator of the app.
+    .do = Please wait a moment. If this continues, tell the administrator of the app.
 
 app-starting = The app is starting
     .what = This usually takes less than a minute.
 
 app-slow = The app takes too long to answer
     .what = It may be very busy just now.
-    .do = Try again in a moment. If it goes on, tell the administrator of the app.
+    .do = Try again in a moment. If this continues, tell the administrator of the app.
 
 internal = Something went wrong
     .what = The app could not do what you asked. This is not your fault.
-    .do = Try again. If it goes on, tell the administrator of the app, and give them the code below.
+    .do = Try again. If this continues, tell the administrator of the app, and give them the code below.

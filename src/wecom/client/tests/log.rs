@@ -26,7 +26,7 @@ async fn the_log_names_what_to_do() {
     assert_eq!(text.matches("WeCom call failed").count(), 1, "{text}");
 }
 
-/// Secrets come back in whatever WeCom, or something in its place, says: none may reach a log line or an error.
+/// WeCom, or something in its place, may send secrets back in any response: none may reach a log line or an error.
 #[tokio::test]
 async fn r27_no_secret_in_logs_or_errors() {
     let (log, _guard) = Log::capture();

@@ -75,7 +75,7 @@ async fn read_response_to<S: AsyncRead + Unpin>(stream: &mut S, request: &[u8]) 
     read_while(stream, Duration::from_secs(8), |a| !a.complete(to_head)).await
 }
 
-/// Reads until the connection is closed or says nothing for a while.
+/// Reads until the connection is closed or nothing arrives for a while.
 pub async fn read_all<S: AsyncRead + Unpin>(stream: &mut S) -> Response {
     read_all_after(stream, b"").await
 }

@@ -51,7 +51,7 @@ impl Frames {
         self.write.write_all(bytes).await.is_ok() && self.write.flush().await.is_ok()
     }
 
-    /// The next frame; `None`: the gate closed the connection, or says nothing more.
+    /// The next frame; `None`: the gate closed the connection, or sends nothing more.
     pub async fn next(&mut self) -> Option<Frame> {
         let whole = async {
             let mut head = [0; 9];

@@ -56,7 +56,7 @@ pub struct Recorded {
     pub closing: HashSet<String>,
     /// How often that has been.
     pub repeated: usize,
-    /// `auth:check` says that the session has ended.
+    /// `auth:check` responds that the session has ended.
     pub ended: bool,
     /// Bytes that arrived in tunnels.
     pub tunnelled: Vec<u8>,
@@ -176,7 +176,7 @@ async fn serve(mut stream: TcpStream, connection: usize, recorded: Arc<Mutex<Rec
                 r.responses.get(&path).cloned().unwrap_or_else(|| json("200 OK", r#"{"data":"upstream"}"#))
             };
             if own && (path == HEALTH || request.header("user-agent").is_some_and(|a| a.starts_with(ABOUT))) {
-                // The gate asks at any time how NocoBase is, and what it says of itself.
+                // The gate asks at any time how NocoBase is, and what it is.
             } else if own {
                 r.own.push(request)
             } else {
