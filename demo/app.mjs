@@ -8,14 +8,14 @@ const [base, account, password] = process.argv.slice(-3);
 let token;
 
 async function call(path, body, { optional = false } = {}) {
-  const answer = await fetch(`${base}/api/${path}`, {
+  const response = await fetch(`${base}/api/${path}`, {
     method: body === undefined ? 'GET' : 'POST',
     headers: { 'content-type': 'application/json', 'x-authenticator': 'basic', ...(token && { authorization: `Bearer ${token}` }) },
     body: body === undefined ? undefined : JSON.stringify(body),
   });
-  const text = await answer.text();
-  if (!answer.ok && !optional) throw new Error(`${path}: ${answer.status} ${text.slice(0, 300)}`);
-  return answer.ok && text ? JSON.parse(text).data : undefined;
+  const text = await response.text();
+  if (!response.ok && !optional) throw new Error(`${path}: ${response.status} ${text.slice(0, 300)}`);
+  return response.ok && text ? JSON.parse(text).data : undefined;
 }
 
 const text = (name, title) => ({

@@ -246,8 +246,8 @@ async function main() {
     const base = `http://127.0.0.1:${APP_PORT}`;
     const giveUp = setTimeout(() => fail('not ready after 300 s, see storage/logs'), 300000);
     const poll = setInterval(async () => {
-      const answer = await fetch(`${base}${API_BASE_PATH}__health_check`).catch(() => undefined);
-      if (answer?.status !== 200 || giveUp._destroyed) return;
+      const response = await fetch(`${base}${API_BASE_PATH}__health_check`).catch(() => undefined);
+      if (response?.status !== 200 || giveUp._destroyed) return;
       clearTimeout(giveUp);
       clearInterval(poll);
       console.log(`nocobase: ready at ${base}${APP_PUBLIC_PATH}`);

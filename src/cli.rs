@@ -293,13 +293,13 @@ fn make_folder(dir: &Path) -> Result<(), String> {
 fn healthcheck(ops: SocketAddr) -> Result<(), String> {
     let url = format!("http://{}/readyz", reachable(ops));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let answer = runtime.map_err(|e| e.to_string())?.block_on(async {
+    let response = runtime.map_err(|e| e.to_string())?.block_on(async {
         let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build()?;
         client.get(&url).send().await
     });
-    match answer {
-        Ok(answer) if answer.status().is_success() => Ok(()),
-        Ok(answer) => Err(format!("{url} answers {}", answer.status())),
+    match response {
+        Ok(response) if response.status().is_success() => Ok(()),
+        Ok(response) => Err(format!("{url} answers {}", response.status())),
         Err(e) => Err(format!("{url} does not answer: {}", innermost(&e))),
     }
 }

@@ -139,7 +139,7 @@ def show(title, rows):
 
 
 def hold(world, process, port, count, tls):
-    """KiB per connection of `count` idle keep-alive connections, each of which has had one answer."""
+    """KiB per connection of `count` idle keep-alive connections, each of which has had one response."""
     context = None
     if tls:
         context = ssl.create_default_context()
@@ -151,12 +151,12 @@ def hold(world, process, port, count, tls):
         s = socket.create_connection(("127.0.0.1", port), 10)
         s = context.wrap_socket(s, server_hostname="localhost") if context else s
         s.sendall(request)
-        answer = b""
-        while len(answer.partition(b"\r\n\r\n")[2]) < SIZES["1k"]:
+        response = b""
+        while len(response.partition(b"\r\n\r\n")[2]) < SIZES["1k"]:
             piece = s.recv(65536)
             assert piece, "closed early"
-            answer += piece
-        assert answer.startswith(b"HTTP/1.1 200"), answer[:100]
+            response += piece
+        assert response.startswith(b"HTTP/1.1 200"), response[:100]
         return s
 
     for s in [connect() for _ in range(20)]:

@@ -272,7 +272,7 @@ access_log = {str(access_log).lower()}
     def get(self, port, path, signed_in=True):
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
         connection.request("GET", path, headers=self.headers(signed_in))
-        answer = connection.getresponse()
-        body = answer.read()
+        response = connection.getresponse()
+        body = response.read()
         connection.close()
-        return answer.status, body
+        return response.status, body

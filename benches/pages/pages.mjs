@@ -88,8 +88,8 @@ async function settled(urls, cookie) {
   for (;;) {
     let waiting = 0;
     for (const file of files) {
-      const answer = await stage.ask(stage.gate, file.pathname + file.search, { method: 'HEAD', headers: { cookie, 'accept-encoding': 'br' } });
-      if (answer.headers['content-encoding'] === 'br' && !answer.headers.etag?.includes('-best')) waiting += 1;
+      const response = await stage.ask(stage.gate, file.pathname + file.search, { method: 'HEAD', headers: { cookie, 'accept-encoding': 'br' } });
+      if (response.headers['content-encoding'] === 'br' && !response.headers.etag?.includes('-best')) waiting += 1;
     }
     if (waiting === 0) return `all files compressed as well as they can be ${round((Date.now() - began) / 1000)} s later`;
     if (Date.now() - began > SETTLE * 1000) return `${waiting} of ${files.length} files not yet compressed as well as they can be`;

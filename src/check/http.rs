@@ -51,7 +51,7 @@ pub(super) enum HttpError {
     #[error("no answer within 10 seconds")]
     Timeout,
     /// Broken off, or no HTTP.
-    #[error("no proper HTTP answer")]
+    #[error("no proper HTTP response")]
     Broken,
 }
 
@@ -83,7 +83,7 @@ impl Http {
 pub(super) async fn send(request: RequestBuilder) -> Result<HttpResponse, HttpError> {
     let mut response = request.send().await.map_err(|e| trouble(&e))?;
     let header = |name: &str| response.headers().get(name).and_then(|v| v.to_str().ok());
-    let mut answer = HttpResponse {
+    let mut whole = HttpResponse {
         status: response.status().as_u16(),
         date: header("date").and_then(|d| httpdate::parse_http_date(d).ok()),
         location: header("location").map(str::to_owned),
@@ -91,12 +91,12 @@ pub(super) async fn send(request: RequestBuilder) -> Result<HttpResponse, HttpEr
         body: Vec::new(),
     };
     while let Some(chunk) = response.chunk().await.map_err(|e| trouble(&e))? {
-        if answer.body.len() + chunk.len() > LARGEST {
+        if whole.body.len() + chunk.len() > LARGEST {
             return Err(HttpError::Broken);
         }
-        answer.body.extend_from_slice(&chunk);
+        whole.body.extend_from_slice(&chunk);
     }
-    Ok(answer)
+    Ok(whole)
 }
 
 fn trouble(error: &reqwest::Error) -> HttpError {

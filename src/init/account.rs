@@ -37,8 +37,8 @@ impl<'a> Administrator<'a> {
             .request(Method::POST, node, "auth:signIn")
             .header("X-Authenticator", "basic")
             .json(&body);
-        let answer = send("auth:signIn", request).await?;
-        let token = answer.pointer("/token").and_then(Value::as_str);
+        let response = send("auth:signIn", request).await?;
+        let token = response.pointer("/token").and_then(Value::as_str);
         let token =
             token.ok_or_else(|| refused("auth:signIn", "no token in its response"))?.to_owned().into();
         Ok(Self { nocobase, node, token })
@@ -89,8 +89,8 @@ impl<'a> Administrator<'a> {
         let count = async |filter: &str| {
             let path = format!("users:list?pageSize=1&fields=id&filter={filter}");
             let request = self.nocobase.request(Method::GET, self.node, &path);
-            let answer = whole(&path, request.bearer_auth(self.token.expose_secret())).await?;
-            Ok::<_, InitError>(answer.pointer("/meta/count").and_then(Value::as_u64).unwrap_or(0))
+            let response = whole(&path, request.bearer_auth(self.token.expose_secret())).await?;
+            Ok::<_, InitError>(response.pointer("/meta/count").and_then(Value::as_u64).unwrap_or(0))
         };
         // {"phone":{"$notEmpty":true}}
         Ok((count("%7B%22phone%22%3A%7B%22%24notEmpty%22%3Atrue%7D%7D").await?, count("%7B%7D").await?))

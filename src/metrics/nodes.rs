@@ -64,7 +64,7 @@ impl Nodes {
         )?;
         let seconds = registrar.histograms(
             "upstream_duration_seconds",
-            "From when NocoBase has the request to the head of its answer.",
+            "From when NocoBase has the request to the head of its response.",
             &["node"],
             &TOTAL,
         )?;

@@ -119,7 +119,7 @@ impl Requests {
             refusals: failures.iter().map(|f| refusals.with_label_values(&[f.response().label])).collect(),
             total: registrar.histogram(
                 "request_duration_seconds",
-                "From the head of a request to the end of its answer; WebSockets do not count.",
+                "From the head of a request to the end of its response; WebSockets do not count.",
                 &TOTAL,
             )?,
             own: registrar.histogram(

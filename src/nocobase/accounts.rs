@@ -197,7 +197,7 @@ impl Accounts {
 
     fn created(&self, call: &Call<'_>, user: &Value, person: &Person) -> Result<UserId, FailureWithCause> {
         let Some(id) = user.get("id").and_then(user_id_of) else {
-            return Err(bad_response(call, 200, "no user id in the answer"));
+            return Err(bad_response(call, 200, "no user id in the response"));
         };
         let roles = user.get("roles").and_then(Value::as_array).map_or(0, Vec::len);
         if roles < self.default_roles.len() {

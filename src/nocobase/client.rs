@@ -166,7 +166,7 @@ impl NocoBase {
                 let data = data_of(&call, &response)?;
                 // Without an id no user was recognised, whatever the status is.
                 let Some(user_id) = data.get("id").and_then(user_id_of) else {
-                    return Err(bad_response(&call, response.status, "no user id in the answer"));
+                    return Err(bad_response(&call, response.status, "no user id in the response"));
                 };
                 Ok(CheckOutcome::Valid { user_id })
             }

@@ -74,7 +74,7 @@ impl NocoBase {
             None => Err(bad_response(
                 &call,
                 200,
-                "no roles in the answer; the service account needs View with the field roles on users",
+                "no roles in the response; the service account needs View with the field roles on users",
             )),
         }
     }

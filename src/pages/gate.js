@@ -334,7 +334,7 @@
     };
   }
 
-  /* Every answer to a call of the page. */
+  /* Every response to a call of the page. */
   function answered(url, status, loginHeader) {
     if (SIGN_OUT.test(url)) {
       // 401: the session had ended already, and out is where the person wants to be.
@@ -348,7 +348,7 @@
     }
   }
 
-  /* Does this answer tell NocoBase's page that the session is over? It would put its sign-in form in place of all else. */
+  /* Does this response tell NocoBase's page that the session is over? It would put its sign-in form in place of all else. */
   function isOver(xhr) {
     if (xhr.status !== 401 || !isOurs(xhr.wecomGate) || SIGN_OUT.test(xhr.wecomGate)) return false;
     if (xhr.getResponseHeader(LOGIN_HEADER)) return true;
@@ -480,16 +480,16 @@
     if (!original) return;
     window.fetch = function (input) {
       var url = String((input && input.url) || input);
-      return original.apply(window, arguments).then(function (answer) {
-        var header = answer.status === 401 && isOurs(url) && answer.headers.get(LOGIN_HEADER);
+      return original.apply(window, arguments).then(function (response) {
+        var header = response.status === 401 && isOurs(url) && response.headers.get(LOGIN_HEADER);
         if (header && !SIGN_OUT.test(url) && offer()) throw new TypeError('Failed to fetch');
-        answered(url, answer.status, header);
-        return answer;
+        answered(url, response.status, header);
+        return response;
       });
     };
   }
 
-  /* Asking another site's answer for its headers makes browsers complain. */
+  /* Asking another site's response for its headers makes browsers complain. */
   function isOurs(url) {
     var link = document.createElement('a');
     link.href = url;

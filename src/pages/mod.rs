@@ -3,16 +3,16 @@
 //! Must never: contain anything from outside unescaped, or load anything from elsewhere.
 //! Plain data in, a finished response out: nothing here reads a clock, a request or the configuration.
 
-mod answer;
 mod kinds;
 mod lang;
+mod rendered;
 mod script;
 mod view;
 
 #[cfg(test)]
 mod tests;
 
-pub(crate) use answer::{LOGIN_HEADER, Rendered, json_error};
 pub use lang::{Lang, language, wecom_hint};
+pub(crate) use rendered::{LOGIN_HEADER, Rendered, json_error};
 pub(crate) use script::{form_attributes, gate_js, script, script_attributes, script_tag};
 pub(crate) use view::{Entry, Page, View, message, render};

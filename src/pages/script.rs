@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 use bytes::Bytes;
 use serde_json::json;
 
-use super::answer::Rendered;
 use super::lang::Lang;
+use super::rendered::Rendered;
 use super::view::{LOGIN, parts};
 
 /// A file that is part of the program.
@@ -151,7 +151,7 @@ mod tests {
         // A rough sieve; the script's own tests parse it as ES5.
         let comment = |line: &&str| ["*", "/*", "//"].iter().any(|c| line.trim_start().starts_with(c));
         let code: String = script().body.lines().filter(|line| !comment(line)).collect();
-        let code = code + super::super::answer::SCRIPT;
+        let code = code + super::super::rendered::SCRIPT;
         for newer in ["=>", "`", "const ", "let ", "class ", "...", "async ", "for (var x of"] {
             assert!(!code.contains(newer), "{newer}");
         }

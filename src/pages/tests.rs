@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::answer::{SCRIPT, STYLE};
+use super::rendered::{SCRIPT, STYLE};
 use super::view::{STEPS, parts};
 use super::{Entry, Lang, Page, Rendered, View, json_error, kinds, message, render};
 use crate::error::Failure;

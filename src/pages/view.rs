@@ -6,9 +6,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use askama::Template;
 
-use super::answer::{self, Rendered, STYLE};
 use super::kinds::{self, Icon, Kind, Way};
 use super::lang::Lang;
+use super::rendered::{self, Rendered, STYLE};
 use crate::error::Failure;
 
 /// Where signing in begins.
@@ -96,7 +96,7 @@ pub(crate) fn render(view: &View<'_>) -> Rendered {
     let page = PageTemplate::of(view, retry_after);
     // Writing to a string does not fail; should it ever, the title alone is enough.
     let body = page.render().unwrap_or_else(|_| "<!doctype html><title>wecom-gate</title>".to_owned());
-    answer::html(status, body, view.lang.tag(), retry_after, view.framed)
+    rendered::html(status, body, view.lang.tag(), retry_after, view.framed)
 }
 
 #[derive(Template)]
@@ -186,7 +186,7 @@ impl<'a> PageTemplate<'a> {
                 copied: lang.text(parts::COPIED),
                 here: matches!(view.page, Page::Failure(Failure::OpenInWeCom | Failure::BrowserDenied)),
             }),
-            script: answer::SCRIPT,
+            script: rendered::SCRIPT,
             reloads: lang.text(parts::RELOADS),
             form: matches!(view.page, Page::Logout)
                 .then(|| Form { action: LOGOUT, label: lang.text(parts::SIGN_OUT) }),

@@ -131,7 +131,7 @@ impl Link {
             (state.connection.clone()?, state.number)
         };
         match within(command.query_async(&mut connection)).await {
-            Ok(answer) => Some(answer),
+            Ok(reply) => Some(reply),
             Err(why) => {
                 self.metrics.failed(operation);
                 if self.away(operation, why, Some(number)) {

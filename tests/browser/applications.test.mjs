@@ -26,8 +26,8 @@ async function eventually(what, holds) {
 async function direct(path, headers = {}) {
   const all = { authorization: `Bearer ${stage.nocobase.mint(1, 'root')}`, ...headers };
   try {
-    const answer = await fetch(`${stage.nocobase.base}${path}`, { headers: all, signal: AbortSignal.timeout(5000) });
-    return { status: answer.status, body: await answer.text() };
+    const response = await fetch(`${stage.nocobase.base}${path}`, { headers: all, signal: AbortSignal.timeout(5000) });
+    return { status: response.status, body: await response.text() };
   } catch (error) {
     return { status: 0, body: String(error) };
   }
@@ -115,14 +115,14 @@ test('R44: nobody reaches another application through the gate', async () => {
   for (const who of [member, key, {}]) {
     for (const [query, headers] of WAYS) {
       for (const method of ['GET', 'POST']) {
-        const answer = await stage.ask(stage.gate, `/api/auth:check${query}`, { method, headers: { ...who, ...headers } });
-        assert.equal(answer.status, 403, `${query} ${JSON.stringify(headers)}: ${answer.body}`);
-        assert.match(answer.body, /OTHER_APPLICATION/);
+        const response = await stage.ask(stage.gate, `/api/auth:check${query}`, { method, headers: { ...who, ...headers } });
+        assert.equal(response.status, 403, `${query} ${JSON.stringify(headers)}: ${response.body}`);
+        assert.match(response.body, /OTHER_APPLICATION/);
       }
     }
     for (const path of [...PATHS, `/files/${SUB}/main/attachments/1.png`]) {
-      const answer = await stage.ask(stage.gate, path, { headers: who });
-      assert.equal(answer.status, 403, `${path}: ${answer.body}`);
+      const response = await stage.ask(stage.gate, path, { headers: who });
+      assert.equal(response.status, 403, `${path}: ${response.body}`);
     }
   }
 
@@ -149,13 +149,13 @@ test('several applications at one gate: accounts, sessions and tokens of each, a
   // What an administrator does in the application.
   const sub = Object.create(stage.nocobase);
   sub.call = async (path, body) => {
-    const answer = await fetch(`${stage.nocobase.base}/api/${path}`, {
+    const response = await fetch(`${stage.nocobase.base}/api/${path}`, {
       method: body === undefined ? 'GET' : 'POST',
       headers: { authorization: `Bearer ${stage.nocobase.mint(1, 'root')}`, 'content-type': 'application/json', 'x-app': SUB },
       body: body === undefined ? undefined : JSON.stringify(body),
     });
-    const text = await answer.text();
-    assert.equal(answer.status, 200, `${path}: ${answer.status} ${text}`);
+    const text = await response.text();
+    assert.equal(response.status, 200, `${path}: ${response.status} ${text}`);
     return text ? JSON.parse(text).data : undefined;
   };
   const service = await sub.serviceUser('gate_of_sub1');
@@ -168,11 +168,11 @@ test('several applications at one gate: accounts, sessions and tokens of each, a
   const client = await stage.client('wangwu', 'desktop');
   const { page, context } = client;
   const failed = [];
-  page.on('response', (answer) => {
-    if (answer.status() >= 400) failed.push(`${answer.status()} ${answer.url()}`);
+  page.on('response', (response) => {
+    if (response.status() >= 400) failed.push(`${response.status()} ${response.url()}`);
   });
-  const checked = page.waitForResponse((answer) =>
-    answer.url().includes('/api/auth:check') && answer.request().headers()['x-app'] === SUB, { timeout: 120_000 });
+  const checked = page.waitForResponse((response) =>
+    response.url().includes('/api/auth:check') && response.request().headers()['x-app'] === SUB, { timeout: 120_000 });
   await page.goto(`${stage.origin}/apps/${SUB}/`);
   await page.getByRole('button', { name: 'Allow' }).click();
   const own = await (await checked).json();
@@ -207,16 +207,16 @@ test('several applications at one gate: accounts, sessions and tokens of each, a
     [ofMain, { 'X-App': SUB }, ''], [ofMain, {}, `?__appName=${SUB}`], [ofSub, {}, ''], [ofSub, { 'X-App': 'main' }, ''],
     [real, { 'X-App': SUB }, ''], [real, {}, ''], [stage.nocobase.mint(1, 'root'), { 'X-App': SUB }, ''],
   ]) {
-    const answer = await ask(`/api/auth:check${query}`, token, headers);
-    assert.equal(answer.status, 401, `${JSON.stringify(headers)}${query}: ${answer.body}`);
+    const response = await ask(`/api/auth:check${query}`, token, headers);
+    assert.equal(response.status, 401, `${JSON.stringify(headers)}${query}: ${response.body}`);
   }
   for (const [headers, query] of [
     [{ 'X-App': SUB }, '?__appName=main'], [{ 'X-App': 'main' }, `?__appName=${SUB}`], [{ 'X-App': 'nosuch' }, ''],
     [{ 'X-App': [SUB, 'main'] }, ''], [{}, `?__appName=${SUB}&__appName=main`], [{ 'X-App': SUB, 'X-Hostname': 'x.example' }, ''],
   ]) {
     for (const token of [ofMain, ofSub, undefined]) {
-      const answer = await ask(`/api/auth:check${query}`, token, headers);
-      assert.equal(answer.status, 403, `${JSON.stringify(headers)}${query}: ${answer.body}`);
+      const response = await ask(`/api/auth:check${query}`, token, headers);
+      assert.equal(response.status, 403, `${JSON.stringify(headers)}${query}: ${response.body}`);
     }
   }
   await page.goto(`${stage.origin}/apps/nosuch/admin`);
@@ -240,8 +240,8 @@ test('R44: a rule of the plugin about host names chooses no other application', 
   const phantom = await page.evaluate(() => localStorage.getItem('NOCOBASE_TOKEN'));
   const cookie = (await context.cookies()).map((c) => `${c.name}=${c.value}`).join('; ');
   const check = async () => {
-    const answer = await stage.ask(stage.gate, '/api/auth:check', { headers: { cookie, authorization: `Bearer ${phantom}` } });
-    return [answer.status, nameOf(answer)];
+    const response = await stage.ask(stage.gate, '/api/auth:check', { headers: { cookie, authorization: `Bearer ${phantom}` } });
+    return [response.status, nameOf(response)];
   };
   const before = await check();
   assert.equal(before[0], 200);
@@ -249,10 +249,10 @@ test('R44: a rule of the plugin about host names chooses no other application', 
   await stage.nocobase.call(`applications:update?filterByTk=${SUB}`, { cname: host });
   const past = await new Promise((resolve, reject) => {
     const headers = { host, authorization: `Bearer ${stage.nocobase.mint(1, 'root')}` };
-    http.get({ host: '127.0.0.1', port: stage.nocobase.port, path: '/api/auth:check', headers }, (answer) => {
+    http.get({ host: '127.0.0.1', port: stage.nocobase.port, path: '/api/auth:check', headers }, (response) => {
       let body = '';
-      answer.on('data', (piece) => (body += piece));
-      answer.on('end', () => resolve({ status: answer.statusCode, body }));
+      response.on('data', (piece) => (body += piece));
+      response.on('end', () => resolve({ status: response.statusCode, body }));
     }).on('error', reject);
   });
   assert.equal(nameOf(past), `root of ${SUB}`, 'past the gate the host name chooses it');

@@ -26,8 +26,8 @@ describe('with TLS', () => {
     await client.page.getByPlaceholder(/Username|Email/).first().fill('admin@nocobase.com');
     await client.page.getByPlaceholder('Password').fill('admin123');
     await client.page.getByRole('button', { name: 'Sign in' }).click();
-    const answer = await client.recorder.first('responses', (r) => /auth:signIn/.test(r.url), 'auth:signIn');
-    assert.equal(answer.status, 200);
+    const response = await client.recorder.first('responses', (r) => /auth:signIn/.test(r.url), 'auth:signIn');
+    assert.equal(response.status, 200);
     await client.page.waitForURL(`${stage.tlsOrigin}/admin**`);
     await client.close();
   });

@@ -8,7 +8,7 @@ export class CdpRecorder {
   requests = []; // {id, url, method, type, headers}
   responses = []; // {url, status, headers}
   frames = []; // {way: 'sent' | 'received', text}
-  bodies = []; // {url, text} of answers to API calls
+  bodies = []; // {url, text} of responses to API calls
   console = [];
   #headers = new Map(); // request id -> what really went out
   #waiting = [];
@@ -36,11 +36,11 @@ export class CdpRecorder {
       recorder.responses.push({ id: requestId, url: '(extra info)', headers, headersText });
     });
     on('loadingFinished', ({ requestId }) => {
-      const answer = recorder.responses.find((r) => r.id === requestId && r.url.includes('/api/'));
-      if (!answer) return;
+      const response = recorder.responses.find((r) => r.id === requestId && r.url.includes('/api/'));
+      if (!response) return;
       const read = cdp.send('Network.getResponseBody', { requestId });
       // Gone with its page: nobody sees it any more.
-      recorder.#reading.push(read.then(({ body }) => recorder.bodies.push({ url: answer.url, text: body }), () => {}));
+      recorder.#reading.push(read.then(({ body }) => recorder.bodies.push({ url: response.url, text: body }), () => {}));
     });
     on('webSocketFrameSent', ({ response }) => {
       recorder.#add(recorder.frames, { way: 'sent', text: response.payloadData });

@@ -82,8 +82,8 @@ describe('the buttons below NocoBase’s form', () => {
           const button = client.page.getByRole('link', { name: `Sign in with ${TITLES[i]}`, exact: true });
           const href = await button.getAttribute('href');
           assert.equal(new URL(href, stage.origin).searchParams.get('rd'), path);
-          const answer = await stage.ask(stage.gate, href, { headers: { accept: 'text/html' } });
-          const asked = new URL(answer.headers.location).searchParams;
+          const response = await stage.ask(stage.gate, href, { headers: { accept: 'text/html' } });
+          const asked = new URL(response.headers.location).searchParams;
           assert.deepEqual([asked.get('appid'), asked.get('agentid')], [corp, '1000002']);
         }
       });

@@ -21,9 +21,9 @@ export function call(page, path, { method = 'GET', json } = {}) {
       const csrf = /nb_csrf_token_main=([^;]*)/.exec(document.cookie);
       if (csrf) headers['X-CSRF-Token'] = decodeURIComponent(csrf[1]);
       if (json) headers['Content-Type'] = 'application/json';
-      const answer = await fetch(`/api/${path}`, { method, headers, body: json && JSON.stringify(json) });
-      const text = await answer.text();
-      return { status: answer.status, ...(text ? JSON.parse(text) : {}) };
+      const response = await fetch(`/api/${path}`, { method, headers, body: json && JSON.stringify(json) });
+      const text = await response.text();
+      return { status: response.status, ...(text ? JSON.parse(text) : {}) };
     },
     [path, method, json],
   );

@@ -3,13 +3,13 @@ import http from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 export class Load {
-  safe = 0; // GETs with the right answer
+  safe = 0; // GETs with the right response
   failed = []; // GETs without
-  posts = new Map(); // name -> {status, retryAfter}; status 0: no answer
+  posts = new Map(); // name -> {status, retryAfter}; status 0: no response
   #agent = new http.Agent({ keepAlive: true });
   #on = true;
 
-  /** `gets` are `[path, headers, what the answer has]`; `post(name)` gives a request that makes one thing of that name. */
+  /** `gets` are `[path, headers, what the response has]`; `post(name)` gives a request that makes one thing of that name. */
   constructor(gate, gets, post) {
     this.gate = gate;
     this.#workers = [...gets.map((get) => this.#get(...get)), this.#post(post)];
@@ -22,15 +22,15 @@ export class Load {
     const options = { host: '127.0.0.1', port: this.gate.port, path, method, agent: this.#agent, headers: { host, ...headers } };
     return new Promise((resolve) => {
       const lost = (e) => resolve({ status: 0, text: e.message, headers: {} });
-      const request = http.request(options, (answer) => {
+      const request = http.request(options, (response) => {
         const chunks = [];
-        answer.on('data', (chunk) => chunks.push(chunk));
-        answer.on('error', lost);
-        answer.on('end', () => resolve({
-          status: answer.statusCode, headers: answer.headers, text: Buffer.concat(chunks).toString(),
+        response.on('data', (chunk) => chunks.push(chunk));
+        response.on('error', lost);
+        response.on('end', () => resolve({
+          status: response.statusCode, headers: response.headers, text: Buffer.concat(chunks).toString(),
         }));
       });
-      request.setTimeout(30_000, () => request.destroy(new Error('no answer within 30 s')));
+      request.setTimeout(30_000, () => request.destroy(new Error('no response within 30 s')));
       request.on('error', lost);
       request.end(body);
     });

@@ -94,9 +94,9 @@ describe('a member', () => {
       const upload = async (blob, name) => {
         const form = new FormData();
         form.append('file', blob, name);
-        const answer = await fetch('/api/attachments:create', { method: 'POST', headers, body: form });
-        if (!answer.ok) throw new Error(`${name}: ${answer.status} ${await answer.text()}`);
-        return (await answer.json()).data.url;
+        const response = await fetch('/api/attachments:create', { method: 'POST', headers, body: form });
+        if (!response.ok) throw new Error(`${name}: ${response.status} ${await response.text()}`);
+        return (await response.json()).data.url;
       };
       const sum = async (buffer) => new Uint8Array(await crypto.subtle.digest('SHA-256', buffer)).join();
 
@@ -111,11 +111,11 @@ describe('a member', () => {
       const large = new Uint8Array(30 << 20);
       for (let i = 0; i < large.length; i += 65536) crypto.getRandomValues(large.subarray(i, i + 65536));
       const file = await upload(new Blob([large]), 'large.bin');
-      const answer = await fetch(file); // as a link does: with cookies alone
-      const body = await answer.arrayBuffer();
+      const response = await fetch(file); // as a link does: with cookies alone
+      const body = await response.arrayBuffer();
       return {
         picture, file, size: [img.naturalWidth, img.naturalHeight],
-        status: answer.status, same: (await sum(body)) === (await sum(large.buffer)),
+        status: response.status, same: (await sum(body)) === (await sum(large.buffer)),
       };
     });
     assert.match(seen.picture, /^\/files\//);
@@ -123,9 +123,9 @@ describe('a member', () => {
     assert.equal(seen.status, 200);
     assert.ok(seen.same, 'the large file was returned as it was sent');
     const tab = await client.context.newPage();
-    const answer = await tab.goto(stage.origin + seen.picture);
-    assert.equal(answer.status(), 200);
-    assert.match(answer.headers()['content-type'], /^image\/png/);
+    const response = await tab.goto(stage.origin + seen.picture);
+    assert.equal(response.status(), 200);
+    assert.match(response.headers()['content-type'], /^image\/png/);
     await tab.close();
     await recorder.assertNoToken();
     const stranger = await stage.ask(stage.gate, seen.file);

@@ -47,15 +47,15 @@ export class NocoBase {
     return `${body}.${createHmac('sha256', this.key).update(body).digest('base64url')}`;
   }
 
-  /** A call past the gate, by default as the root user. Returns `data` of the answer. */
+  /** A call past the gate, by default as the root user. Returns `data` of the response. */
   async call(path, body, token = this.mint(ROOT, 'root')) {
-    const answer = await fetch(`${this.base}/api/${path}`, {
+    const response = await fetch(`${this.base}/api/${path}`, {
       method: body === undefined ? 'GET' : 'POST',
       headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
       body: body === undefined ? undefined : JSON.stringify(body),
     });
-    const text = await answer.text();
-    assert.equal(answer.status, 200, `${path}: ${answer.status} ${text}`);
+    const text = await response.text();
+    assert.equal(response.status, 200, `${path}: ${response.status} ${text}`);
     return text ? JSON.parse(text).data : undefined;
   }
 

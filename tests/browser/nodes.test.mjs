@@ -49,7 +49,7 @@ async function metric(metric, node) {
   return lines.reduce((sum, l) => sum + Number(l.split(' ').at(-1)), 0);
 }
 
-const answers = (node) => metric('wecom_gate_upstream_responses_total', node);
+const responses = (node) => metric('wecom_gate_upstream_responses_total', node);
 
 async function until(what, holds, timeout = 60_000) {
   const end = Date.now() + timeout;
@@ -83,8 +83,8 @@ function sessions(userId) {
 /** What this node, past the gate, responds to a token of this session: `signed in`, or NocoBase's error code. */
 async function checkSession(node, userId, jti) {
   const headers = { authorization: `Bearer ${stage.nocobase.mint(userId, undefined, 3600, jti)}` };
-  const answer = await fetch(`${node.base}/api/auth:check`, { headers });
-  return answer.status === 200 ? 'signed in' : (await answer.json()).errors[0].code;
+  const response = await fetch(`${node.base}/api/auth:check`, { headers });
+  return response.status === 200 ? 'signed in' : (await response.json()).errors[0].code;
 }
 
 async function signOut(page) {
@@ -95,7 +95,7 @@ async function signOut(page) {
 
 test('members work on both nodes', async () => {
   const client = await stage.client('lisi');
-  const before = [await answers(a), await answers(b)];
+  const before = [await responses(a), await responses(b)];
   await enter(client, { consent: true });
   assert.equal((await call(client.page, 'auth:check')).data.nickname, '李四');
   const { data: file } = await client.page.evaluate(async () => {
@@ -110,9 +110,9 @@ test('members work on both nodes', async () => {
     assert.equal(await client.page.evaluate(async (url) => (await fetch(url)).text(), file.url), 'on both nodes');
   }
   await client.recorder.first('frames', (f) => f.way === 'received' && f.text.includes('"authorized"'), 'authorized');
-  const now = [await answers(a), await answers(b)];
+  const now = [await responses(a), await responses(b)];
   const [first, second] = now.map((n, i) => n - before[i]);
-  assert.ok(Math.min(first, second) > 0.4 * (first + second), `${first} answers of one node, ${second} of the other`);
+  assert.ok(Math.min(first, second) > 0.4 * (first + second), `${first} responses of one node, ${second} of the other`);
   await client.recorder.assertNoToken();
   assert.deepEqual(client.recorder.console, []);
   await client.close();
@@ -152,8 +152,8 @@ test('no request is lost while one node after the other is away', async (t) => {
   const tell = (what) => t.diagnostic(`${((Date.now() - at) / 1000).toFixed(1)} s: ${what}; ${load.safe} GETs, ${load.posts.size} POSTs`);
   const works = async () => assert.equal((await call(client.page, 'auth:check')).data?.nickname, '李四');
   try {
-    const begun = [await answers(a), await answers(b)];
-    await until('both nodes have work', async () => load.posts.size > 10 && (await answers(a)) > begun[0] + 20 && (await answers(b)) > begun[1] + 20);
+    const begun = [await responses(a), await responses(b)];
+    await until('both nodes have work', async () => load.posts.size > 10 && (await responses(a)) > begun[0] + 20 && (await responses(b)) > begun[1] + 20);
     await kill(b);
     tell('one node has crashed');
     await works();
@@ -165,9 +165,9 @@ test('no request is lost while one node after the other is away', async (t) => {
     await found(b, 1);
     tell('it is back');
     // It gets its share little by little: time is what this is about.
-    const before = [await answers(a), await answers(b)];
+    const before = [await responses(a), await responses(b)];
     await sleep(3000);
-    const now = [await answers(a), await answers(b)];
+    const now = [await responses(a), await responses(b)];
     const share = (now[1] - before[1]) / (now[1] - before[1] + now[0] - before[0]);
     tell(`its share is ${(share * 100).toFixed(0)} %`);
     assert.ok(share > 0 && share < 0.3, `share ${share}`);
@@ -221,9 +221,9 @@ test('when both are away a page waits for them', async () => {
   await found(b, 0);
   const away = await call(client.page, 'auth:check');
   assert.equal(away.status, 502);
-  const answer = await client.page.goto(`${stage.origin}${stage.page}?tab=3#row-9`);
-  assert.equal(answer.status(), 502);
-  assert.ok(Number(answer.headers()['retry-after']) > 0);
+  const response = await client.page.goto(`${stage.origin}${stage.page}?tab=3#row-9`);
+  assert.equal(response.status(), 502);
+  assert.ok(Number(response.headers()['retry-after']) > 0);
   await client.page.getByText('This page tries again by itself').waitFor();
   await stage.picture(client.page, 'nodes-both-away');
   client.recorder.clear();

@@ -34,10 +34,10 @@ before(async () => {
     await run('cargo', ['test', '--quiet', '--lib', 'pages::tests::write_pages', '--', '--ignored'], { cwd: ROOT, env });
   }
   stage.pages = JSON.parse(readFileSync(file, 'utf8'));
-  stage.server = http.createServer((request, answer) => {
+  stage.server = http.createServer((request, response) => {
     const page = stage.pages.find((p) => request.url === `/${p.name}`);
-    answer.writeHead(page ? 200 : 404, page?.headers);
-    answer.end(page?.body);
+    response.writeHead(page ? 200 : 404, page?.headers);
+    response.end(page?.body);
   });
   await new Promise((resolve) => stage.server.listen(0, '127.0.0.1', resolve));
   stage.base = `http://127.0.0.1:${stage.server.address().port}`;

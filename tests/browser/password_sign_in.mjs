@@ -122,8 +122,8 @@ describe('with access.browsers = "nocobase"', () => {
       const csrf = /nb_csrf_token_main=([^;]*)/.exec(document.cookie);
       if (csrf) headers['X-CSRF-Token'] = decodeURIComponent(csrf[1]);
       const made = await (await fetch('/api/attachments:create', { method: 'POST', headers, body: form })).json();
-      const answer = await fetch(made.data.url);
-      return { url: made.data.url, status: answer.status, text: await answer.text() };
+      const response = await fetch(made.data.url);
+      return { url: made.data.url, status: response.status, text: await response.text() };
     });
     assert.deepEqual([file.status, file.text], [200, 'by password']);
     assert.deepEqual(recorder.responses.filter((r) => r.status >= 400).map((r) => `${r.status} ${r.url}`), []);

@@ -272,8 +272,8 @@ test('R2: without a form’s token NocoBase creates nothing, whatever else the s
     ['nothing, at the bindings', '/api/usersAuthenticators:create', {}],
     ['nothing, at the forms', '/api/publicForms:create', {}],
   ]) {
-    const { status, body: answer } = await send('POST', path, headers, body);
-    assert.ok([401, 403].includes(status), `${what}: ${status} ${answer}`);
+    const { status, body: response } = await send('POST', path, headers, body);
+    assert.ok([401, 403].includes(status), `${what}: ${status} ${response}`);
   }
   // The form that has been closed meanwhile takes nothing with a token of before.
   await stage.nocobase.call(`publicForms:update?filterByTk=${forms.open}`, { enabled: false });
@@ -300,12 +300,12 @@ test('R2: no key passes by the word that does not pass without it', async () => 
     [`/api/${TABLE}:create?a=b&%74oken=${key}`, {}],
     [`/api/${TABLE}:create?token=${stage.nocobase.mint(1)}`, {}],
   ]) {
-    const { status, body: answer } = await send('POST', path, headers, body);
-    assert.ok([401, 403].includes(status), `${path.slice(0, 40)}: ${status} ${answer}`);
+    const { status, body: response } = await send('POST', path, headers, body);
+    assert.ok([401, 403].includes(status), `${path.slice(0, 40)}: ${status} ${response}`);
   }
   assert.equal((await records('by a key')).length, 0);
   await stage.gate.stop();
   stage.gate = await stage.startGate('forms-with-keys', { access: RULES });
-  const answer = await send('POST', `/api/${TABLE}:create`, { authorization: `Bearer ${key}` }, body);
-  assert.equal(answer.status, 200, 'where keys pass, they pass here too');
+  const response = await send('POST', `/api/${TABLE}:create`, { authorization: `Bearer ${key}` }, body);
+  assert.equal(response.status, 200, 'where keys pass, they pass here too');
 });

@@ -42,10 +42,10 @@ describe('roles', () => {
     const can = [];
     for (const role of ['member', ...ROLES]) {
       // What NocoBase has in its memory counts, not its table: a session of this user's own.
-      const answer = await fetch(`${stage.nocobase.base}/api/roles:check`, {
+      const response = await fetch(`${stage.nocobase.base}/api/roles:check`, {
         headers: { authorization: `Bearer ${stage.nocobase.mint(id)}`, 'x-role': role, 'user-agent': UA.phone },
       });
-      if (answer.status === 200) can.push(role);
+      if (response.status === 200) can.push(role);
     }
     await client.close();
     return { id, can };

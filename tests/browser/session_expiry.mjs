@@ -118,8 +118,8 @@ async function keeps(client, end, name) {
   assert.equal(await field.inputValue(), name);
   recorder.clear();
   await save.click();
-  const answer = await recorder.first('responses', (r) => r.url.includes('/api/users:updateProfile'), 'saved');
-  assert.equal(answer.status, 200);
+  const response = await recorder.first('responses', (r) => r.url.includes('/api/users:updateProfile'), 'saved');
+  assert.equal(response.status, 200);
   assert.equal((await call(page, 'auth:check')).data.nickname, name);
   const { data } = await call(page, 'auth:check');
   await stage.nocobase.call(`users:update?filterByTk=${data.id}`, { nickname: MEMBER.name });

@@ -109,12 +109,12 @@ class Stage {
     return new Promise((resolve, reject) => {
       const host = new URL(gate.origin).host;
       const options = { host: '127.0.0.1', port: gate.port, path, method, headers: { host, ...headers }, agent: false };
-      const request = http.request(options, (answer) => {
+      const request = http.request(options, (response) => {
         const chunks = [];
-        answer.on('data', (chunk) => chunks.push(chunk));
-        answer.on('error', reject);
-        answer.on('end', () => {
-          resolve({ status: answer.statusCode, headers: answer.headers, body: Buffer.concat(chunks).toString() });
+        response.on('data', (chunk) => chunks.push(chunk));
+        response.on('error', reject);
+        response.on('end', () => {
+          resolve({ status: response.statusCode, headers: response.headers, body: Buffer.concat(chunks).toString() });
         });
       });
       request.on('error', reject);
@@ -124,13 +124,13 @@ class Stage {
 
   /** What `/sim/...` of the simulator answers. */
   async simulate(method, path, body) {
-    const answer = await fetch(`${this.sim}/sim/${path}`, {
+    const response = await fetch(`${this.sim}/sim/${path}`, {
       method,
       headers: { 'content-type': 'application/json' },
       body: body === undefined ? undefined : JSON.stringify(body),
     });
-    const text = await answer.text();
-    assert.ok(answer.ok, `${path}: ${answer.status} ${text}`);
+    const text = await response.text();
+    assert.ok(response.ok, `${path}: ${response.status} ${text}`);
     return text ? JSON.parse(text) : undefined;
   }
 
@@ -239,11 +239,11 @@ class Stage {
 
   /** This window counts as that member's client. */
   async pick(context, member) {
-    const answer = await context.request.post(`${this.sim}/client/member`, {
+    const response = await context.request.post(`${this.sim}/client/member`, {
       form: { member: member.includes('/') ? member : `${CORP}/${member}`, next: '/' },
       maxRedirects: 0,
     });
-    assert.equal(answer.status(), 303);
+    assert.equal(response.status(), 303);
   }
 
   /** The page as it looks now, for the report. */

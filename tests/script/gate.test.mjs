@@ -46,7 +46,7 @@ class Emitter {
 
 /** A page at `path`, with the gate's tag in it; the script has run, NocoBase's own code has not. */
 function open(path, options = {}) {
-  const { data = {}, local = new Store(), session = new Store(), readyState = 'loading', answer } = options;
+  const { data = {}, local = new Store(), session = new Store(), readyState = 'loading', response } = options;
   const window = new Emitter();
   const attributes = {
     'data-token': TOKEN, 'data-app': 'main', 'data-delivery': 'sealed', 'data-login': LOGIN, 'data-user': '7', ...data,
@@ -116,7 +116,7 @@ function open(path, options = {}) {
     window, document, location, history, XMLHttpRequest, encodeURIComponent, decodeURIComponent, JSON, Math, String, Object,
     setTimeout: (f, ms) => timers.push([f, ms]),
     Date: class { getTime() { return options.clock ? options.clock() : now; } },
-    fetch: async () => answer ?? { status: 200, headers: new Map() },
+    fetch: async () => response ?? { status: 200, headers: new Map() },
     ...(options.languages && { navigator: { languages: options.languages } }),
   });
   for (const [name, store] of [['localStorage', local], ['sessionStorage', session]]) {
@@ -352,11 +352,11 @@ describe('when the session ends', () => {
     page.xhr('/api/a', 401, LOGIN);
     assert.deepEqual(page.gone, [rd('/admin/x#y')]);
 
-    const fetching = open('/admin', { answer: { status: 401, headers: new Map([['X-WeCom-Gate-Login', LOGIN]]) } });
+    const fetching = open('/admin', { response: { status: 401, headers: new Map([['X-WeCom-Gate-Login', LOGIN]]) } });
     await fetching.window.fetch('https://elsewhere.example/');
     assert.deepEqual(fetching.gone, []);
-    const answer = await fetching.window.fetch({ url: '/api/a' });
-    assert.equal(answer.status, 401, 'the page still gets its answer');
+    const response = await fetching.window.fetch({ url: '/api/a' });
+    assert.equal(response.status, 401, 'the page still gets its response');
     assert.deepEqual(fetching.gone, [rd('/admin')]);
   });
 
@@ -420,7 +420,7 @@ describe('after signing out on purpose', () => {
     assert.deepEqual(page.gone, [`${LOGIN}?rd=%2Fadmin`]);
   });
   test('a sign-out after the session’s end is one', async () => {
-    const page = open('/admin', { answer: { status: 401, headers: new Map([['X-WeCom-Gate-Login', LOGIN]]) } });
+    const page = open('/admin', { response: { status: 401, headers: new Map([['X-WeCom-Gate-Login', LOGIN]]) } });
     await page.window.fetch('/api/auth:signOut');
     page.history.replaceState(null, '', '/signin');
     assert.deepEqual(page.gone, ['/wecom-gate/sign-in?out=1']);
@@ -530,7 +530,7 @@ describe('a form that is not saved', () => {
   });
 
   test('by fetch as well', async () => {
-    const page = open('/admin', { answer: { status: 401, headers: new Map([['X-WeCom-Gate-Login', LOGIN]]) } });
+    const page = open('/admin', { response: { status: 401, headers: new Map([['X-WeCom-Gate-Login', LOGIN]]) } });
     page.type();
     await assert.rejects(page.window.fetch('/api/a'), { name: 'TypeError' });
     assert.ok(strip(page));
@@ -546,7 +546,7 @@ describe('a form that is not saved', () => {
     }
   });
 
-  test('hides no other answer', () => {
+  test('hides no other response', () => {
     const page = open('/admin');
     page.type();
     for (const [to, status, login, body] of [

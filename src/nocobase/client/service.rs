@@ -80,7 +80,7 @@ impl NocoBase {
     ) -> Result<Vec<Value>, FailureWithCause> {
         match self.service(call).await? {
             ServiceOutcome::Data(Value::Array(rows)) => Ok(rows),
-            ServiceOutcome::Data(_) => Err(bad_response(call, 200, "no list in the answer")),
+            ServiceOutcome::Data(_) => Err(bad_response(call, 200, "no list in the response")),
             ServiceOutcome::Rejected(why) => Err(bad_response(call, 400, &why.summary())),
         }
     }

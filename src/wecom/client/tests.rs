@@ -69,10 +69,10 @@ async fn r21_who_a_code_belongs_to() {
     ];
     let wecom = simulator().await;
     let client = wecom.client();
-    for (answer, want) in table {
-        wecom.only(USERINFO, body(*answer));
+    for (response, want) in table {
+        wecom.only(USERINFO, body(*response));
         let got = client.identify("c").await.map(|i| i.userid).map_err(|e| e.failure());
-        assert_eq!(got, want.map(str::to_owned), "{answer}");
+        assert_eq!(got, want.map(str::to_owned), "{response}");
     }
 }
 
@@ -185,15 +185,15 @@ async fn details_are_what_was_agreed_to() {
 async fn r21_details_of_somebody_else_are_refused() {
     let wecom = simulator().await;
     let client = wecom.client();
-    for answer in [
+    for response in [
         r#"{"errcode":0,"userid":"lisi","mobile":"13800000002"}"#,
         r#"{"errcode":0,"userid":"ZhangSan2","mobile":"13800000002"}"#,
         r#"{"errcode":0,"userid":"","mobile":"13800000002"}"#,
         r#"{"errcode":0,"mobile":"13800000002"}"#,
     ] {
-        wecom.only(USERDETAIL, body(answer));
+        wecom.only(USERDETAIL, body(response));
         let got = client.details("ZhangSan", &"T".into()).await;
-        assert_eq!(failure(got), Failure::WeComBadAnswer, "{answer}");
+        assert_eq!(failure(got), Failure::WeComBadAnswer, "{response}");
     }
     for code in [84014, 84015, 84090] {
         wecom.only(USERDETAIL, FaultKind::Errcode(code));

@@ -273,11 +273,11 @@ fn r40_signing_in_by_password_needs_a_page_of_our_own() {
                     (None, Some(""), false),
                 ] {
                     let request = Request { sec_fetch_site: site, origin, ..base };
-                    let answer = decide(&policy, &request);
+                    let decision = decide(&policy, &request);
                     assert_eq!(
-                        answer == refused,
+                        decision == refused,
                         !own,
-                        "{who}: {method} {path} {site:?} {origin:?}: {answer:?}"
+                        "{who}: {method} {path} {site:?} {origin:?}: {decision:?}"
                     );
                 }
             }

@@ -83,8 +83,8 @@ async fn requests_follow_each_other() {
     let (mut far, _stop) = client();
     sleep(9 * S).await;
     for n in 0..3 {
-        let answer = ask(&mut far, format!("GET /{n} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes()).await;
-        assert_eq!(answer, format!("/{n} 0"));
+        let response = ask(&mut far, format!("GET /{n} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes()).await;
+        assert_eq!(response, format!("/{n} 0"));
         sleep(74 * S).await;
     }
     let body = "x".repeat(100_000);

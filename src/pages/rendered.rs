@@ -81,14 +81,14 @@ pub(super) fn html(
 /// For everything that is not a page load: NocoBase's error shape, so that its page and its client libraries
 /// understand it. `login` is the address to sign in at, where signing in would help.
 pub(crate) fn json_error(failure: Failure, message: &str, login: Option<&str>) -> Rendered {
-    let answer = failure.response();
+    let response = failure.response();
     let mut headers = vec![
         ("Content-Type", "application/json; charset=utf-8".to_owned()),
         ("Cache-Control", "no-store".to_owned()),
         ("X-Content-Type-Options", "nosniff".to_owned()),
     ];
-    headers.extend(answer.retry_after.map(|seconds| ("Retry-After", seconds.to_string())));
+    headers.extend(response.retry_after.map(|seconds| ("Retry-After", seconds.to_string())));
     headers.extend(login.map(|address| (LOGIN_HEADER, address.to_owned())));
-    let body = json!({ "errors": [{ "message": message, "code": answer.code }] }).to_string();
-    Rendered { status: answer.status, body, headers }
+    let body = json!({ "errors": [{ "message": message, "code": response.code }] }).to_string();
+    Rendered { status: response.status, body, headers }
 }
