@@ -12,6 +12,7 @@ use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
+use wecom_gate::admin::{self, AdminError, Request, Which};
 use wecom_gate::check;
 use wecom_gate::config::{self, ConfigErrors, Loaded};
 use wecom_gate::init::{self, InitError};
@@ -75,6 +76,27 @@ enum Command {
         #[arg(long, value_name = "[ENTRY/]USERID", conflicts_with = "offline")]
         member: Option<String>,
     },
+    /// Who is signed in, and showing people out
+    ///
+    /// Straight against NocoBase with the gate's configuration; no gate needs to run. Exit code 1 if NocoBase refuses or does
+    /// not respond, or nobody is known by that name.
+    #[command(
+        after_long_help = "Examples:\n  wecom-gate sessions list --conf /etc/wecom-gate/wecom-gate.toml\n  wecom-gate sessions end --member zhangsan --yes"
+    )]
+    Sessions {
+        #[command(subcommand)]
+        command: SessionsCommand,
+    },
+    /// Which NocoBase user a member is, and taking that binding away
+    ///
+    /// Straight against NocoBase with the gate's configuration; no gate needs to run. `check --member` tries a sign-in.
+    #[command(
+        after_long_help = "Examples:\n  wecom-gate members show zhangsan --conf /etc/wecom-gate/wecom-gate.toml\n  wecom-gate members unbind zhangsan --as-user 1"
+    )]
+    Members {
+        #[command(subcommand)]
+        command: MembersCommand,
+    },
     /// Print a fresh key for `session.keys`: 64 random bytes in base64
     #[command(after_long_help = "Examples:\n  wecom-gate keygen > /etc/wecom-gate/session.key")]
     Keygen,
@@ -131,6 +153,77 @@ enum Command {
     },
 }
 
+#[derive(Subcommand)]
+enum SessionsCommand {
+    /// List the sessions that NocoBase accepts, the newest first
+    List {
+        /// Of this member only
+        #[arg(long, value_name = "USERID")]
+        member: Option<String>,
+        #[command(flatten)]
+        options: AdminOptions,
+    },
+    /// End sessions: NocoBase blocks them at once, and the nodes of the gate follow
+    ///
+    /// A node of the gate notices with the next call to NocoBase's API, within a second with `session.redis`, and within
+    /// `session.recheck` in any case.
+    #[command(group(clap::ArgGroup::new("which").required(true).args(["member", "session", "all"])))]
+    End {
+        /// All sessions of this member
+        #[arg(long, value_name = "USERID")]
+        member: Option<String>,
+        /// The session whose id begins like this
+        #[arg(long, value_name = "ID")]
+        session: Option<String>,
+        /// Everybody's
+        #[arg(long)]
+        all: bool,
+        /// Really: without, the sessions are shown and go on
+        #[arg(long)]
+        yes: bool,
+        #[command(flatten)]
+        options: AdminOptions,
+    },
+}
+
+#[derive(Subcommand)]
+enum MembersCommand {
+    /// Show a member's binding, NocoBase user, roles and sessions
+    Show {
+        /// As WeCom spells it
+        #[arg(value_name = "USERID")]
+        member: String,
+        #[command(flatten)]
+        options: AdminOptions,
+    },
+    /// Take a member's binding away and end the member's sessions: the next tap matches again
+    Unbind {
+        /// As WeCom spells it
+        #[arg(value_name = "USERID")]
+        member: String,
+        #[command(flatten)]
+        options: AdminOptions,
+    },
+}
+
+#[derive(Args)]
+struct AdminOptions {
+    #[command(flatten)]
+    conf: Conf,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+    /// Name of the [[wecom]] entry, where there are several
+    #[arg(long, value_name = "ENTRY")]
+    wecom: Option<String>,
+    /// Name of the NocoBase application, where there are several
+    #[arg(long, value_name = "NAME")]
+    app: Option<String>,
+    /// Work as this NocoBase user instead of the service account
+    #[arg(long, value_name = "ID")]
+    as_user: Option<u64>,
+}
+
 /// Shells with completions.
 #[derive(Clone, Copy, clap::ValueEnum)]
 enum ShellName {
@@ -175,6 +268,27 @@ fn dispatch(command: Command, env: Environment) -> u8 {
             &check::Options { offline, member, ..check::Options::default() },
         ),
         Command::Init(given) => init(&given, &env),
+        Command::Sessions { command } => {
+            let (request, options) = match command {
+                SessionsCommand::List { member, options } => (Request::ListSessions { member }, options),
+                SessionsCommand::End { member, session, yes, options, .. } => {
+                    let which = match (member, session) {
+                        (Some(member), _) => Which::Member(member),
+                        (None, Some(session)) => Which::Session(session),
+                        (None, None) => Which::All,
+                    };
+                    (Request::EndSessions { which, yes }, options)
+                }
+            };
+            admin(&request, options, env)
+        }
+        Command::Members { command } => {
+            let (request, options) = match command {
+                MembersCommand::Show { member, options } => (Request::ShowMember { member }, options),
+                MembersCommand::Unbind { member, options } => (Request::UnbindMember { member }, options),
+            };
+            admin(&request, options, env)
+        }
         Command::Keygen => done(keygen()),
         Command::Certs { dir, names } => done(certs(&dir, names)),
         Command::Schema { markdown: true } => done(show(config::markdown().trim_end())),
@@ -229,6 +343,26 @@ fn init(given: &init::Given, env: &[(String, String)]) -> u8 {
             USAGE
         }
         Ok(Err(problem)) => done(Err(problem.to_string())),
+        Err(problem) => done(Err(problem)),
+    }
+}
+
+fn admin(request: &Request, options: AdminOptions, env: Environment) -> u8 {
+    let AdminOptions { conf, json, wecom, app, as_user } = options;
+    let name = |key: &str| Some(env.iter().find(|(k, _)| k == key)?.1.clone()).filter(|v| !v.is_empty());
+    let by = name("SUDO_USER").or_else(|| name("USER")).unwrap_or_else(|| "an unnamed user".into());
+    let options = admin::Options { json, entry: wecom, app, as_user, by };
+    let config = match load(&conf, env) {
+        Ok(Loaded { config, .. }) => config,
+        Err(errors) => return refused(&errors),
+    };
+    match runtime().map(|runtime| runtime.block_on(admin::run(&config, request, &options))) {
+        Ok(Ok(text)) => done(show(text.trim_end())),
+        Ok(Err(problem @ AdminError::Usage(_))) => {
+            let _ = writeln!(io::stderr(), "wecom-gate: {problem}");
+            USAGE
+        }
+        Ok(Err(problem @ AdminError::Failed(_))) => done(Err(problem.to_string())),
         Err(problem) => done(Err(problem)),
     }
 }

@@ -52,6 +52,8 @@ names! {
         SessionEnded = "session_ended",
         /// A member is bound to a NocoBase user from now on.
         BindingMade = "binding_made",
+        /// A member is bound to a NocoBase user no longer.
+        BindingRemoved = "binding_removed",
         /// A rule has given a user a role.
         RoleGiven = "role_given",
         /// A rule has taken a role from a user.

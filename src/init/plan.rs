@@ -88,7 +88,7 @@ pub(super) fn rights(needs: Needs) -> Vec<(&'static str, Fields)> {
             "usersAuthenticators",
             fields(&[("view", &["uuid", "authenticator", "userId", "nickname", "meta"]), ("create", &[])]),
         ),
-        ("issuedTokens", fields(&[("view", &["id", "jti", "userId"]), ("create", &[])])),
+        ("issuedTokens", fields(&[("view", &["id", "jti", "userId", "signInTime"]), ("create", &[])])),
     ]
 }
 

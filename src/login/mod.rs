@@ -11,6 +11,7 @@ mod clock;
 mod events;
 mod finish;
 mod finished;
+mod from_shell;
 mod member_rechecks;
 mod nodes;
 mod open_streams;

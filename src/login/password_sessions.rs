@@ -198,7 +198,7 @@ fn block(own: &PasswordSession, id: String) -> Block {
     Block { id, owner, signed_in_at: own.session.signed_in_at }
 }
 
-fn blocks_of(own: &PasswordSession) -> Vec<Block> {
+pub(super) fn blocks_of(own: &PasswordSession) -> Vec<Block> {
     vec![block(own, own.session.sid.to_string()), block(own, own.jti.clone())]
 }
 

@@ -173,7 +173,7 @@ impl SignIns {
     }
 }
 
-fn keyring(config: &Config) -> Result<Arc<Keyring>, String> {
+pub(super) fn keyring(config: &Config) -> Result<Arc<Keyring>, String> {
     let keyring = Keyring::new(&config.session.keys, &config.origin.url());
     keyring.map(Arc::new).map_err(|e| format!("session.keys: {e}"))
 }

@@ -10,6 +10,7 @@ mod crypto;
 pub(crate) mod error_body;
 pub(crate) mod page_settings;
 pub(crate) mod phone;
+pub(crate) mod records;
 pub(crate) mod roles;
 #[cfg(test)]
 mod test_client;

@@ -19,6 +19,8 @@ use crate::session::{Purpose, UnixMillis};
 
 /// How long Redis blocks a read that finds nothing new. The next read then shows that Redis still responds.
 const LISTEN: Duration = Duration::from_secs(1);
+/// How often [`Shared::all_published`] looks.
+const LOOK: Duration = Duration::from_millis(10);
 /// Pause before connecting again.
 const RETRY: Duration = Duration::from_secs(1);
 /// Redis drops endings beyond about this number ...
@@ -38,6 +40,16 @@ impl Shared {
     pub(crate) fn publish(&self, ending: Ending) {
         self.ledger.outbox.lock().add(ending, now());
         self.ledger.news.notify_one();
+    }
+
+    /// Waits until Redis has all that was published, for this long at most; returns whether it has.
+    pub(crate) async fn all_published(&self, patience: Duration) -> bool {
+        let published = async {
+            while self.ledger.outbox.lock().next().is_some() {
+                sleep(LOOK).await;
+            }
+        };
+        timeout(patience, published).await.is_ok()
     }
 
     /// Connects, and again after a failure; publishes, and hands what it reads to `on_event` (also what this node has

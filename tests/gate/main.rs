@@ -8,6 +8,7 @@
 )]
 #![allow(missing_docs)]
 
+mod admin;
 mod applications;
 mod attacks;
 mod audit;

@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use crate::roles;
-use crate::table::{list, row_number, taken};
+use crate::table::{list, matches, param, row_number, taken};
 use crate::version::Shape;
 use crate::{Node, error, token};
 
@@ -181,6 +181,15 @@ fn signed_in(
             }
             data.bindings.push(body.clone());
             axum::Json(json!({ "data": body })).into_response()
+        }
+        "usersAuthenticators:destroy" => {
+            if data.undeletable && user["id"] != 2 {
+                return error(403, "No permissions", None);
+            }
+            let filter: Value = serde_json::from_str(&param(query, "filter").unwrap()).unwrap();
+            let before = data.bindings.len();
+            data.bindings.retain(|row| !matches(row, &filter));
+            axum::Json(json!({ "data": before - data.bindings.len() })).into_response()
         }
         _ if action.starts_with("issuedTokens:") && !issued_tokens => error(404, "Not Found", None),
         "issuedTokens:create" => {

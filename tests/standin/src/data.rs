@@ -59,6 +59,8 @@ pub struct Data {
     pub resources: Vec<Value>,
     /// Rows of `resources` that this NocoBase goes by: those that were written while their role existed.
     pub(crate) in_force: HashSet<u64>,
+    /// Bindings may be deleted by user 2 alone.
+    pub undeletable: bool,
     /// NocoBase's administrator: id, account and password of the form.
     pub administrator: Option<(u64, &'static str, &'static str)>,
     /// The version that it gives and behaves like; what differs is in `version.rs`.

@@ -19,7 +19,9 @@ pub(crate) fn row_number(query: &str) -> u64 {
 /// The rows that the query asks for, with the fields that it names but for those that the role may not see.
 pub(crate) fn list(rows: &[Value], query: &str, is_hidden: impl Fn(&str) -> bool) -> Response {
     let filter = param(query, "filter").map_or(json!({}), |v| serde_json::from_str(&v).unwrap());
+    let paginated = param(query, "paginate").is_none_or(|value| value != "false");
     let size = param(query, "pageSize").map_or(20, |n| n.parse().unwrap());
+    let size = if paginated { size } else { usize::MAX };
     let fields = param(query, "fields");
     let visible = |row: &Value| -> Value {
         let row = row.as_object().unwrap();
@@ -47,7 +49,7 @@ pub(crate) fn taken(rows: &[Value], row: &Value, keys: &[(&[&str], &str)]) -> Op
 }
 
 /// The part of NocoBase's filters that the gate uses.
-fn matches(row: &Value, filter: &Value) -> bool {
+pub(crate) fn matches(row: &Value, filter: &Value) -> bool {
     let Some(filter) = filter.as_object() else { return true };
     filter.iter().all(|(key, want)| match key.as_str() {
         "$and" => want.as_array().unwrap().iter().all(|f| matches(row, f)),
