@@ -1,0 +1,128 @@
+/*
+ * wecom-gate in NocoBase's pages. Runs before the page's own code, in every webview that WeCom still ships (ES5).
+ *
+ * 1. Puts the token that the gate gave (its tag's data-token) where NocoBase's client looks for it, and takes away
+ *    what another member left in this browser.
+ * 2. Takes WeCom's `#wechat_redirect` off the address.
+ * 3. When the session ends while the page is open, starts the way in again and keeps the place; after a sign-out it
+ *    shows the signed-out page instead. A form that is not saved stays open, and the person is asked first.
+ * 4. Where NocoBase's own sign-in page is in use: puts a button per WeCom entry below its form.
+ *
+ * It holds no secret of its own, and writes the token nowhere but there.
+ */
+
+var PREFIX = '__nocobase_api_client_storage_prefix__';
+var TYPE = '__nocobase_api_client_storage_type__';
+var SHARE = '__nocobase_api_client_share_token__';
+var PUBLIC_PATH = '__nocobase_public_path__';
+var DEFAULT_PREFIX = 'NOCOBASE_';
+var LOGIN_HEADER = 'X-WeCom-Gate-Login';
+var MARK_USER = 'WECOM_GATE_USER_'; // + app: whose leftovers these are
+var MARK_LANGUAGE = 'WECOM_GATE_LOCALE'; // NocoBase's language when first seen, or CHOSEN once it changed
+var CHOSEN = '*';
+var MARK_OUT = 'WECOM_GATE_SIGNED_OUT'; // somebody signed out on purpose, in any tab
+var MARK_BACK = 'WECOM_GATE_BACK'; // when this tab was sent to sign in by itself
+var COOKIE_LANGUAGE = 'wecom_gate_lang';
+var PHANTOM = /^wcg_/;
+var SIGN_OUT = /(^|\/)auth(:|%3A)signOut([\/?#]|$)/i;
+// What NocoBase's page takes for the end of a session.
+var OVER = /"code":"(EMPTY_TOKEN|EXPIRED_TOKEN|INVALID_TOKEN|TOKEN_RENEW_FAILED|BLOCKED_TOKEN|EXPIRED_SESSION|NOT_EXIST_USER)"/;
+var MOST_BACK = 2;
+var MINUTE = 60000;
+
+var tag = document.currentScript || ownTag();
+if (!tag) return;
+var token = tag.getAttribute('data-token');
+var app = tag.getAttribute('data-app') || 'main';
+var user = tag.getAttribute('data-user');
+var login = tag.getAttribute('data-login');
+var entries = list(tag.getAttribute('data-entries')); // [name, title]: a page without a session of the gate
+var spoken = tag.getAttribute('data-lang');
+var TEXTS = {} /* texts */;
+tag.removeAttribute('data-token');
+
+// The end of WeCom's own link, which browsers carry through every redirect: no place in NocoBase.
+if (location.hash === '#wechat_redirect') {
+  history.replaceState(history.state, '', location.pathname + location.search);
+}
+
+function ownTag() {
+  var all = document.getElementsByTagName('script');
+  for (var i = all.length - 1; i >= 0; i--) {
+    if (/\/wecom-gate\/gate\.js(\?|$)/.test(all[i].src)) return all[i];
+  }
+  return null;
+}
+
+function list(json) {
+  try {
+    return JSON.parse(json || 'null');
+  } catch (e) {
+    return null;
+  }
+}
+
+/* What we say to people: in the language that NocoBase's page speaks, else in the one that the gate chose. */
+function text(name, title) {
+  var lang = String(read(local, prefix() + 'LOCALE') || document.documentElement.lang || '').split('-')[0];
+  var texts = TEXTS[lang] || TEXTS[spoken] || TEXTS.en || {};
+  // The title that is there unless another is configured: each language has its own name for it.
+  return (texts[name] || '').replace('{title}', title === 'WeCom' ? texts.wecom : title);
+}
+
+/* What the names in the browser's storage begin with: the default until the page's inline script, which comes after us, has
+   said so. */
+function prefix() {
+  return String(window[PREFIX] || DEFAULT_PREFIX).toUpperCase();
+}
+
+/* Storage may be switched off, full or forbidden: then nothing is kept, and nothing breaks here. */
+function storage(name) {
+  try {
+    return window[name] || null;
+  } catch (e) {
+    return null;
+  }
+}
+function read(store, key) {
+  try {
+    return store ? store.getItem(key) : null;
+  } catch (e) {
+    return null;
+  }
+}
+function write(store, key, value) {
+  try {
+    if (value === null) store.removeItem(key);
+    else store.setItem(key, value);
+  } catch (e) {
+    return false;
+  }
+  return true;
+}
+
+/*
+ * The gate's own pages speak the language chosen in NocoBase: only a script can read where NocoBase keeps it. It
+ * keeps its default there too, which nobody has chosen: what the browser does not speak counts only once it changed.
+ */
+function tellLanguage() {
+  var store = storage('localStorage');
+  var lang = read(store, prefix() + 'LOCALE');
+  if (!/^[a-z]{2,3}([-_][a-z0-9]{2,8})*$/i.test(lang || '')) return;
+  var first = read(store, MARK_LANGUAGE);
+  if (!first) write(store, MARK_LANGUAGE, lang);
+  else if (first !== lang && first !== CHOSEN) write(store, MARK_LANGUAGE, CHOSEN);
+  if ((!first || first === lang) && !isSpoken(lang)) return;
+  var secure = location.protocol === 'https:' ? '; Secure' : '';
+  document.cookie = COOKIE_LANGUAGE + '=' + lang + '; Path=/; SameSite=Lax; Max-Age=31536000' + secure;
+}
+function isSpoken(lang) {
+  var browser = window.navigator || {};
+  var all = browser.languages || (browser.language ? [browser.language] : []);
+  for (var i = 0; i < all.length; i++) {
+    if (all[i].split('-')[0].toLowerCase() === lang.split(/[-_]/)[0].toLowerCase()) return true;
+  }
+  return !all.length;
+}
+tellLanguage();
+document.addEventListener('readystatechange', tellLanguage);

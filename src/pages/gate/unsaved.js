@@ -1,0 +1,80 @@
+/* 3. A form that is not saved stays open, and the person is asked. */
+
+var edited = []; // fields that somebody has typed into
+
+document.addEventListener('input', function (event) {
+  if (event.target && edited.indexOf(event.target) < 0) edited.push(event.target);
+}, true);
+
+/* Is there, on the page as it is now, something that somebody has typed? */
+function isBusy() {
+  edited = edited.filter(function (field) {
+    return document.documentElement.contains(field);
+  });
+  return edited.some(function (field) {
+    return field.getClientRects().length && (field.value || field.textContent || field.checked);
+  });
+}
+
+/* Asks a person who has a form open, and keeps the form; true if so. */
+function offer() {
+  if (signedOut || leaving || !isBusy()) return false;
+  var strip = document.getElementById('wecom-gate-over');
+  if (strip || !document.body) return !!strip;
+  strip = document.createElement('div');
+  strip.id = 'wecom-gate-over';
+  strip.setAttribute('role', 'alert');
+  style(strip, {
+    position: 'fixed', zIndex: '2147483000', top: '0', left: '0', right: '0', padding: '10px 16px',
+    display: 'flex', flexWrap: 'wrap', alignItems: 'center', justifyContent: 'center',
+    background: '#fffbe6', color: '#1f1f1f', borderBottom: '1px solid #d48806', fontSize: '14px', lineHeight: '1.5'
+  });
+  var words = document.createElement('span');
+  words.appendChild(document.createTextNode(text('out')));
+  style(words, { margin: '4px 16px 4px 0' });
+  var link = document.createElement('a');
+  link.href = login + '?rd=' + encodeURIComponent(here());
+  // In a window of its own: this one goes on with the session that is made there.
+  link.target = '_blank';
+  link.appendChild(document.createTextNode(text('again')));
+  style(link, {
+    padding: '8px 16px', borderRadius: '6px', background: '#0958d9', color: '#fff', textDecoration: 'none', whiteSpace: 'nowrap'
+  });
+  strip.appendChild(words);
+  strip.appendChild(link);
+  document.body.appendChild(strip);
+  joinRound(link);
+  return true;
+}
+
+/*
+ * In NocoBase's drawers and dialogs the tab key goes round and never leaves them: where it starts again, `link` is one
+ * more stop on the way.
+ */
+function joinRound(link) {
+  var next = null; // where the round goes on
+  document.addEventListener('keydown', function (event) {
+    if (event.keyCode !== 9 || !document.documentElement.contains(link)) return;
+    var from = document.activeElement;
+    // Backwards a round starts again where the next in focus is later in the document.
+    var wraps = event.shiftKey ? 4 : 2;
+    if (from === link) {
+      if (next) event.preventDefault();
+      if (next) next.focus();
+      next = null;
+      return;
+    }
+    // By then the browser has moved the focus.
+    setTimeout(function () {
+      var now = document.activeElement;
+      if (!from || !now || now === from || now === link || from === document.body || now === document.body) return;
+      if (!(from.compareDocumentPosition(now) & wraps)) return;
+      next = now;
+      link.focus();
+    }, 0);
+  }, true);
+}
+
+function style(element, rules) {
+  for (var name in rules) element.style[name] = rules[name];
+}

@@ -1,0 +1,238 @@
+// The script for NocoBase's pages when the session ends: the way back in, sign-outs, forms that are not saved.
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+
+import { LOGIN, ORIGIN, Store, open } from './page.mjs';
+
+describe('when the session ends', () => {
+  const rd = (path) => `${LOGIN}?rd=${encodeURIComponent(path)}`;
+
+  test('the way in begins again and keeps the place', () => {
+    for (const how of ['pushState', 'replaceState']) {
+      const page = open('/admin');
+      page.history.pushState(null, '', '/admin/orders?id=1&b=%20#top');
+      page.history[how](null, '', '/signin?redirect=/admin/orders?id=1');
+      assert.deepEqual(page.gone, [rd('/admin/orders?id=1&b=%20#top')], how);
+      assert.equal(page.document.documentElement.style.visibility, 'hidden', 'no flash of the form');
+    }
+  });
+
+  test('also by the browser’s own history, once', () => {
+    const page = open('/admin?a=1');
+    page.history.pushState.call(page.history, null, '', '/admin/b');
+    page.history.pushState(null, '', '/m/signin');
+    page.window.emit('popstate');
+    page.xhr('/api/x', 401, LOGIN);
+    assert.deepEqual(page.gone, [rd('/admin/b')]);
+  });
+
+  test('a page that was opened at the sign-in page goes where that was to lead', () => {
+    for (const [path, publicPath, want] of [
+      ['/signin?redirect=%2Fadmin%2Fx%3Fa%3D1', '/', '/admin/x?a=1'],
+      ['/signin', '/', '/'],
+      ['/signin?redirect=//evil.example', '/', '/'],
+      ['/signin?redirect=/%5Cevil.example', '/', '/'],
+      ['/signin?redirect=https://evil.example', '/', '/'],
+      ['/signin?redirect=%zz', '/', '/'],
+      ['/signin?redirect=/signin?redirect=/signin', '/', '/'],
+    ]) {
+      assert.deepEqual(open(path).gone, [rd(want)], path + publicPath);
+    }
+  });
+
+  test('the redirect of a sign-in page without a place keeps the public path', () => {
+    const page = open('/nb/admin', {});
+    page.inline({ __nocobase_public_path__: '/nb/' });
+    page.history.pushState(null, '', '/nb/signin?redirect=/admin');
+    assert.deepEqual(page.gone, [rd('/nb/admin')]);
+  });
+
+  test('pages that people made may be called signin', () => {
+    const page = open('/admin/signin');
+    page.history.pushState(null, '', '/admin/x/signin');
+    page.history.pushState(null, '', '/admin/signing');
+    assert.deepEqual(page.gone, []);
+  });
+
+  test('a refused call is enough, but only when the gate refused it', async () => {
+    const page = open('/admin/x#y');
+    page.xhr('/api/a', 401, null);
+    page.xhr('/api/a', 403, LOGIN);
+    page.xhr('https://elsewhere.example/api', 401, LOGIN);
+    assert.deepEqual(page.gone, []);
+    page.xhr('/api/a', 401, LOGIN);
+    assert.deepEqual(page.gone, [rd('/admin/x#y')]);
+
+    const fetching = open('/admin', { response: { status: 401, headers: new Map([['X-WeCom-Gate-Login', LOGIN]]) } });
+    await fetching.window.fetch('https://elsewhere.example/');
+    assert.deepEqual(fetching.gone, []);
+    const response = await fetching.window.fetch({ url: '/api/a' });
+    assert.equal(response.status, 401, 'the page still gets its response');
+    assert.deepEqual(fetching.gone, [rd('/admin')]);
+  });
+
+  test('never more than twice a minute by itself', () => {
+    const session = new Store();
+    let now = 1000;
+    const visit = () => {
+      const page = open('/admin', { session, clock: () => now });
+      page.xhr('/api/a', 401, LOGIN);
+      return page.gone[0];
+    };
+    assert.deepEqual([visit(), visit(), visit()], [rd('/admin'), rd('/admin'), '/wecom-gate/sign-in?rd=%2Fadmin']);
+    now += 60_001;
+    assert.equal(visit(), rd('/admin'));
+    session.setItem('WECOM_GATE_BACK', '{"not":"a list"}');
+    assert.equal(visit(), rd('/admin'));
+    session.setItem('WECOM_GATE_BACK', 'null');
+    assert.equal(visit(), rd('/admin'));
+  });
+
+  test('where nothing can be counted, a click is needed', () => {
+    const page = open('/admin', { session: new Error('SecurityError') });
+    page.xhr('/api/a', 401, LOGIN);
+    assert.deepEqual(page.gone, ['/wecom-gate/sign-in?rd=%2Fadmin']);
+  });
+
+  test('without a way in nothing is hooked', () => {
+    const page = open('/signin', { data: { 'data-login': null, 'data-token': null } });
+    page.history.pushState(null, '', '/signin');
+    page.xhr('/api/a', 401, LOGIN);
+    assert.deepEqual(page.gone, []);
+  });
+});
+
+describe('after signing out on purpose', () => {
+  test('nobody is signed in again', () => {
+    for (const url of ['/api/auth:signOut', 'auth:signOut', `${ORIGIN}/nb/api/auth%3AsignOut?x=1`]) {
+      const page = open('/admin');
+      page.settings();
+      page.xhr(url, 200);
+      page.xhr('/api/other', 401, LOGIN);
+      page.history.pushState(null, '', '/signin?redirect=');
+      assert.deepEqual(page.gone, ['/wecom-gate/sign-in?out=1'], url);
+    }
+  });
+  test('in other tabs neither, until somebody has signed in', () => {
+    const local = new Store();
+    const tabs = [open('/admin', { local }), open('/admin', { local })];
+    tabs[0].xhr('/api/auth:signOut', 200);
+    tabs[1].xhr('/api/other', 401, LOGIN);
+    assert.deepEqual(tabs[1].gone, ['/wecom-gate/sign-in?out=1']);
+    const again = open('/admin', { local });
+    again.xhr('/api/other', 401, LOGIN);
+    assert.deepEqual(again.gone, [`${LOGIN}?rd=%2Fadmin`]);
+  });
+  test('a sign-out that failed is none', () => {
+    const page = open('/admin');
+    page.xhr('/api/auth:signOut', 502);
+    page.xhr('/api/auth:signOutSomething', 200);
+    page.xhr('/api/other', 401, LOGIN);
+    assert.deepEqual(page.gone, [`${LOGIN}?rd=%2Fadmin`]);
+  });
+  test('a sign-out after the session’s end is one', async () => {
+    const page = open('/admin', { response: { status: 401, headers: new Map([['X-WeCom-Gate-Login', LOGIN]]) } });
+    await page.window.fetch('/api/auth:signOut');
+    page.history.replaceState(null, '', '/signin');
+    assert.deepEqual(page.gone, ['/wecom-gate/sign-in?out=1']);
+  });
+});
+
+describe('a form that is not saved', () => {
+  const OVER = '{"errors":[{"message":"x","code":"BLOCKED_TOKEN"}]}';
+  const strip = (page) => page.document.getElementById('wecom-gate-over');
+
+  test('stays when the session ends, and its person is asked', () => {
+    for (const [login, body] of [[LOGIN, ''], [null, OVER]]) {
+      const page = open('/admin/x?a=1#y');
+      page.settings();
+      page.type();
+      assert.deepEqual(page.xhr('/api/a', 401, login, body), ['error'], 'the page does not hear of the end');
+      page.xhr('/api/b', 401, login, body);
+      assert.deepEqual(page.gone, []);
+      assert.equal(page.document.body.children.length, 1);
+      assert.equal(strip(page).attributes.role, 'alert');
+      const link = strip(page).children[1];
+      assert.deepEqual([link.to, link.target], [`${LOGIN}?rd=${encodeURIComponent('/admin/x?a=1#y')}`, '_blank']);
+      // Signed in again in that window.
+      page.window.emit('storage', { key: 'NOCOBASE_TOKEN', newValue: 'wcg_new' });
+      assert.equal(strip(page), null);
+    }
+  });
+
+  test('has its link on the way of the tab key that goes round in a dialog', () => {
+    const page = open('/admin');
+    page.type();
+    page.xhr('/api/a', 401, LOGIN);
+    const link = strip(page).children[1];
+    const { document } = page;
+    // In the order of the document.
+    const stops = ['first', 'second', 'last'].map((name, i) => ({
+      name, focus() { document.activeElement = this; },
+      compareDocumentPosition: (other) => (stops.indexOf(other) < i ? 2 : 4),
+    }));
+    link.focus = () => { document.activeElement = link; };
+    const [first, second, last] = stops;
+    /** The key is pressed in `from`; the browser, or the dialog, goes to `to`. */
+    const tab = (from, to, shiftKey = false) => {
+      let prevented = false;
+      document.activeElement = from;
+      document.emit('keydown', { keyCode: 9, shiftKey, preventDefault: () => (prevented = true) });
+      if (!prevented) document.activeElement = to;
+      page.timers.splice(0).forEach(([f, ms]) => ms === 0 && f());
+      return document.activeElement.name ?? (document.activeElement === link ? 'link' : 'body');
+    };
+    assert.equal(tab(first, second), 'second');
+    assert.equal(tab(last, first), 'link');
+    assert.equal(tab(link, document.body), 'first', 'and on from where the round begins');
+    assert.equal(tab(last, second, true), 'second');
+    assert.equal(tab(first, last, true), 'link');
+    assert.equal(tab(link, document.body, true), 'last');
+    assert.equal(tab(link, document.body), 'body', 'out of the page, where no round led here');
+    assert.equal(tab(last, document.body), 'body');
+    document.emit('keydown', { keyCode: 13 });
+    // Signed in again: the key does what it did.
+    page.settings();
+    page.window.emit('storage', { key: 'NOCOBASE_TOKEN', newValue: 'wcg_new' });
+    assert.equal(strip(page), null);
+    link.gone = true;
+    assert.equal(tab(last, first), 'first');
+  });
+
+  test('by fetch as well', async () => {
+    const page = open('/admin', { response: { status: 401, headers: new Map([['X-WeCom-Gate-Login', LOGIN]]) } });
+    page.type();
+    await assert.rejects(page.window.fetch('/api/a'), { name: 'TypeError' });
+    assert.ok(strip(page));
+    assert.deepEqual(page.gone, []);
+  });
+
+  test('is none once it is gone, empty or out of sight', () => {
+    for (const change of [{ gone: true }, { value: '' }, { getClientRects: () => [] }]) {
+      const page = open('/admin');
+      Object.assign(page.type(), change);
+      assert.deepEqual(page.xhr('/api/a', 401, LOGIN), ['readystatechange', 'load', 'loadend']);
+      assert.deepEqual(page.gone, [`${LOGIN}?rd=%2Fadmin`]);
+    }
+  });
+
+  test('hides no other response', () => {
+    const page = open('/admin');
+    page.type();
+    for (const [to, status, login, body] of [
+      ['/api/a', 200, null, OVER], ['/api/a', 403, LOGIN, OVER], ['/api/a', 401, null, '{"errors":[{"code":"USER_HAS_NO_ROLES_ERR"}]}'],
+      ['https://elsewhere.example/a', 401, LOGIN, OVER],
+    ]) {
+      assert.deepEqual(page.xhr(to, status, login, body), ['readystatechange', 'load', 'loadend'], `${to} ${status}`);
+    }
+    assert.equal(strip(page), null);
+  });
+
+  test('does not keep anybody from signing out', () => {
+    const page = open('/admin');
+    page.type();
+    page.xhr('/api/auth:signOut', 401, LOGIN);
+    page.history.pushState(null, '', '/signin?redirect=');
+    assert.deepEqual(page.gone, ['/wecom-gate/sign-in?out=1']);
+  });
+});
