@@ -218,3 +218,6 @@ mod tests {
         assert!(pace.wait(now, gap).is_zero());
     }
 }
+
+#[cfg(test)]
+mod pauses;

@@ -399,3 +399,6 @@ mod tests {
         assert!(rate.seen.entry_count() <= ADDRESSES, "{}", rate.seen.entry_count());
     }
 }
+
+#[cfg(test)]
+mod minutes;

@@ -54,3 +54,6 @@ async fn read(request: reqwest::RequestBuilder) -> Option<Vec<u8>> {
     }
     Some(body)
 }
+
+#[cfg(test)]
+mod tests;

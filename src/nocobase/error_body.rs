@@ -137,6 +137,15 @@ mod tests {
     }
 
     #[test]
+    fn reasons_are_one_line() {
+        let body = br#"{"errors":[{"message":"a\nb"},{"message":"c","code":"D\n"},{"message":"e"}]}"#;
+        assert_eq!(ErrorBody::parse(body).unwrap().summary(), "a b; c (D); e");
+        let long = format!(r#"{{"errors":[{{"message":"{}"}}]}}"#, "x".repeat(300));
+        assert_eq!(ErrorBody::parse(long.as_bytes()).unwrap().summary(), "x".repeat(200));
+        assert_eq!(ErrorBody::default().summary(), "");
+    }
+
+    #[test]
     fn bodies_of_every_kind() {
         for (body, want) in [
             (BLOCKED, Some(Code::BlockedToken)),

@@ -316,3 +316,6 @@ mod tests {
         assert_eq!(headers[3].1, "%E5%BC%A0%E4%B8%89%0D%0AX: y");
     }
 }
+
+#[cfg(test)]
+mod forwarding;

@@ -72,3 +72,6 @@ fn is_email(text: &str) -> bool {
             .split_once('@')
             .is_some_and(|(user, host)| !user.is_empty() && !host.is_empty() && !host.contains('@'))
 }
+
+#[cfg(test)]
+mod tests;

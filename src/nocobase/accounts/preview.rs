@@ -53,3 +53,6 @@ impl Accounts {
         if taken { Err(Failure::AlreadyBound.into()) } else { Ok(Preview::Match(user)) }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -123,3 +123,6 @@ pub(super) fn one_of(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -204,3 +204,6 @@ fn result(response: &Result<Response, reqwest::Error>) -> &'static str {
         Err(_) => "broken_off",
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -133,3 +133,15 @@ proptest! {
         prop_assert!(m.verify(&token, NOW).is_err());
     }
 }
+
+#[test]
+fn r17_a_token_has_a_longest_length() {
+    let minter = Minter::new(SECRET);
+    let mut lengths = Vec::new();
+    for blanks in 6000..6100 {
+        let token = forge(SECRET, HS256, &format!(r#"{{"userId":1{}}}"#, " ".repeat(blanks)));
+        assert_eq!(minter.verify(&token, NOW).is_ok(), token.len() <= MAX_TOKEN, "{}", token.len());
+        lengths.push(token.len());
+    }
+    assert!(lengths.contains(&MAX_TOKEN), "{lengths:?}");
+}

@@ -142,3 +142,6 @@ mod tests {
         assert_eq!((over.len(), over.iter().all(|place| place.reserve)), (4, true));
     }
 }
+
+#[cfg(test)]
+mod counts;

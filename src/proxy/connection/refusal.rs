@@ -156,3 +156,6 @@ mod tests {
         assert_eq!((long.method().len(), long.path().len()), (20, TARGET - 20));
     }
 }
+
+#[cfg(test)]
+mod responses;

@@ -77,3 +77,6 @@ mod tests {
         assert_eq!(failure(111), Some(Failure::NocoBaseUnreachable));
     }
 }
+
+#[cfg(test)]
+mod kinds;

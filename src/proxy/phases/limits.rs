@@ -58,3 +58,6 @@ pub(super) fn count_body(body: Option<&Bytes>, end: bool, gate: &Gate, ctx: &mut
 fn is_too_slow(body: u64, after: Duration, body_timeout: Duration) -> bool {
     after > body_timeout.saturating_add(Duration::from_secs(body / LEAST_BYTES_PER_SECOND))
 }
+
+#[cfg(test)]
+mod tests;

@@ -47,3 +47,6 @@ impl Head {
             .map(|(_, v)| v.into_owned())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,6 +13,7 @@ use backon::BackoffBuilder as _;
 mod access_token;
 mod log;
 mod network;
+mod secrets;
 
 const GETTOKEN: &str = "/cgi-bin/gettoken";
 const USERINFO: &str = "/cgi-bin/auth/getuserinfo";

@@ -235,3 +235,5 @@ async fn a_fetch_that_panics_costs_one_sign_in_only() {
     assert!(cache.get(|| async { panic!("on purpose") }).await.is_err());
     assert!(cache.get(|| wecom.ok(HOUR)).await.is_ok());
 }
+
+mod ends;

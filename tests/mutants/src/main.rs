@@ -9,7 +9,7 @@ mod tests;
 mod tree;
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     error::Error,
     fs::File,
     io::Write,
@@ -74,7 +74,9 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let (keep, built) = (std::env::var_os("KEEP").is_some(), tree.join("built.json"));
     let outcomes: Vec<Option<Outcome>> = if keep {
-        serde_json::from_reader(File::open(built)?)?
+        let mut outcomes: Vec<Option<Outcome>> = serde_json::from_reader(File::open(built)?)?;
+        known(Path::new(results), &mutants, &mut outcomes)?;
+        outcomes
     } else {
         let mut outcomes = vec![None; mutants.len()];
         tree::write(tree, &mutants, &mut outcomes)?;
@@ -94,15 +96,22 @@ fn main() -> Result<(), Box<dyn Error>> {
         .enumerate()
         .filter_map(|(id, outcome)| Some((id, outcome.as_ref()?)))
         .for_each(|(id, o)| tell(id, o));
-    let mut todo: Vec<usize> = (0..mutants.len()).filter(|id| outcomes[*id].is_none()).collect();
+    let is_viable = |id: &usize| !matches!(outcomes[*id], Some(Outcome::Unviable(_) | Outcome::NotTried(_)));
+    let mut order: Vec<usize> = (0..mutants.len()).filter(is_viable).collect();
     // In no order of the source, so that what is tried before the time is up is a fair sample.
-    todo.sort_by_key(|id| {
+    order.sort_by_key(|id| {
         let first = FIRST.iter().any(|folder| mutants[*id].file.starts_with(folder));
         (!first, id.wrapping_mul(2_654_435_761) % 65_521)
     });
-    let end = Instant::now() + Duration::from_secs(60 * number("MINUTES", 6000) as u64);
+    let is_open = |id: &usize| matches!(outcomes[*id], None | Some(Outcome::Survived));
+    let mut todo: Vec<usize> = order.iter().copied().filter(is_open).collect();
+    let (begun, minutes) = (Instant::now(), number("MINUTES", 6000) as u32);
+    let most = number("GATE_TESTS", 24);
+    // Half of the time is for the tests of the whole process.
+    let half = begun + Duration::from_secs(60) * minutes / if most > 0 { 2 } else { 1 };
+    let end = begun + Duration::from_secs(60) * minutes;
     let outcomes = Mutex::new(outcomes);
-    let each = |todo: &[usize], attempt: &(dyn Fn(usize, usize) -> Outcome + Sync)| {
+    let each = |todo: &[usize], end: Instant, attempt: &(dyn Fn(usize, usize) -> Outcome + Sync)| {
         let next = AtomicUsize::new(0);
         std::thread::scope(|scope| {
             for worker in 0..number("JOBS", 2) {
@@ -119,24 +128,32 @@ fn main() -> Result<(), Box<dyn Error>> {
             }
         });
     };
-    let most = number("GATE_TESTS", 24);
     let whole = std::thread::scope(|scope| {
         // Building these, and looking what they reach, takes long.
         let whole = || Tests::prepare(tree, Kind::Whole, mutants.len(), keep).map_err(|e| e.to_string());
         let whole = (most > 0).then(|| scope.spawn(whole));
-        each(&todo, &|id, worker| unit.attempt_all(id, worker).unwrap_or(Outcome::Survived));
+        let fresh: Vec<usize> =
+            todo.iter().copied().filter(|id| outcomes.lock().unwrap()[*id].is_none()).collect();
+        each(&fresh, half, &|id, worker| unit.attempt_all(id, worker).unwrap_or(Outcome::Survived));
         whole.map(|whole| whole.join().unwrap_or_else(|_| Err("a thread has died".into())))
     });
     todo.retain(|id| matches!(outcomes.lock().unwrap()[*id], Some(Outcome::Survived)));
     println!("{} survive the unit tests", todo.len());
     if let Some(whole) = whole.transpose()? {
-        each(&todo, &|id, worker| match (unit.reach(id), whole.reach(id)) {
+        each(&todo, end, &|id, worker| match (unit.reach(id), whole.reach(id)) {
             (false, false) => Outcome::NotReached,
             _ => whole.attempt(id, &mutants[id].file, most, worker),
         });
     }
 
-    report(&mutants, &outcomes.into_inner()?);
+    let mut outcomes = outcomes.into_inner()?;
+    if most > 0 {
+        // What comes after the first that was not tried with all tests is no fair sample: only its survivors are missing.
+        let tried = |id: &&usize| !matches!(outcomes[**id], None | Some(Outcome::Survived));
+        let sample = order.iter().take_while(tried).count();
+        order[sample..].iter().for_each(|id| outcomes[*id] = None);
+    }
+    report(&mutants, &outcomes);
     Ok(())
 }
 
@@ -145,6 +162,24 @@ fn without_position(name: &str) -> String {
     let (place, what) = name.split_once(' ').unwrap_or((name, ""));
     let file = place.split(':').next().unwrap_or_default();
     format!("{file} {what}")
+}
+
+/// Takes over the results of before, as far as there are any.
+fn known(results: &Path, mutants: &[Mutant], outcomes: &mut [Option<Outcome>]) -> Result<(), Box<dyn Error>> {
+    #[derive(Deserialize)]
+    struct Known {
+        name: String,
+        #[serde(flatten)]
+        outcome: Outcome,
+    }
+    let ids: HashMap<&str, usize> = mutants.iter().enumerate().map(|(id, m)| (m.name.as_str(), id)).collect();
+    for line in std::fs::read_to_string(results).unwrap_or_default().lines() {
+        let Known { name, outcome } = serde_json::from_str(line)?;
+        if let Some(id) = ids.get(name.as_str()) {
+            outcomes[*id] = Some(outcome);
+        }
+    }
+    Ok(())
 }
 
 /// The mutants of earlier results that no test noticed.

@@ -47,8 +47,8 @@ enum Verdict {
 }
 
 impl Tests {
-    /// Builds the tests, and runs each alone and without a mutant. What fails or is slow is left out. `keep`: which tests reach what is
-    /// known from before.
+    /// Builds the tests, and runs each alone and without a mutant. What fails or is slow is left out. `keep`: what is known from
+    /// before holds.
     pub fn prepare(tree: &Path, kind: Kind, mutants: usize, keep: bool) -> Result<Tests, Box<dyn Error>> {
         let mut tests = Tests {
             tree: std::path::absolute(tree)?,
@@ -57,7 +57,13 @@ impl Tests {
             reaching: vec![Vec::new(); mutants],
             useful: Mutex::default(),
         };
-        tests.build()?;
+        let program = tree.join(["program-unit.json", "program-whole.json"][kind as usize]);
+        if keep && let Ok(program) = File::open(&program) {
+            tests.program = serde_json::from_reader(program)?;
+        } else {
+            tests.build()?;
+            serde_json::to_writer(File::create(program)?, &tests.program)?;
+        }
         let known = tree.join(["reached-unit.json", "reached-whole.json"][kind as usize]);
         if keep && let Ok(known) = File::open(&known) {
             tests.reaching = serde_json::from_reader(known)?;
@@ -154,7 +160,7 @@ impl Tests {
         {
             let useful = self.useful.lock().unwrap();
             let caught = |name: &String| useful.get(&(file.to_string(), name.clone())).copied().unwrap_or(0);
-            names.sort_by_key(|name| std::cmp::Reverse(caught(name)));
+            names.sort_by_key(|name| std::cmp::Reverse((caught(name), is_about(name, file))));
         }
         names.truncate(most);
         let outcome = self.batches(id, names.chunks(AT_ONCE).map(<[String]>::to_vec).collect(), worker);
@@ -222,6 +228,16 @@ impl Tests {
         let _ = child.wait();
         verdict
     }
+}
+
+/// Does the test's name have a word of the file's?
+fn is_about(test: &str, file: &str) -> bool {
+    let words = |text: &str| -> Vec<String> {
+        let all = text.split(|c: char| !c.is_alphanumeric()).filter(|word| word.len() > 3);
+        all.map(|word| word.trim_end_matches('s').to_owned()).collect()
+    };
+    let of_file = words(file.trim_start_matches("src/").split_once('/').map_or(file, |(_, rest)| rest));
+    words(test).iter().any(|word| of_file.contains(word))
 }
 
 fn watch(child: &mut Child, names: &[String], deadline: Instant) -> Verdict {

@@ -112,3 +112,6 @@ mod tests {
         assert!(encoded(long.as_bytes()).ends_with("%7B%7B"));
     }
 }
+
+#[cfg(test)]
+mod lengths;

@@ -1,0 +1,85 @@
+//! How long the pauses are, and which calls count.
+
+use super::*;
+
+const S: Duration = Duration::from_secs(1);
+
+#[test]
+fn each_pause_is_twice_as_long_up_to_the_longest_and_up_to_half_more_at_random() {
+    for (chance, pauses) in [(0, [5, 10, 20, 40, 40]), (128, [6, 12, 25, 50, 50])] {
+        let (mut breaker, mut now) = (Breaker::default(), Instant::now());
+        let ticket = breaker.begin(now).unwrap();
+        assert_eq!(breaker.end(&ticket, Outcome::Overloaded, now, chance), Some(News::Began));
+        for pause in pauses {
+            assert!(!breaker.allows(now + pause * S - S / 10), "{pause}");
+            now += (pause + 1) * S;
+            assert!(breaker.allows(now), "{pause}");
+            let probe = breaker.begin(now).unwrap();
+            assert!(!breaker.allows(now) && breaker.begin(now).is_none(), "a probe is alone");
+            let _ = breaker.end(&probe, Outcome::Overloaded, now, chance);
+        }
+    }
+}
+
+#[test]
+fn a_probe_that_never_ends_makes_way_for_another_and_does_not_count_any_more() {
+    let (mut breaker, now) = (Breaker::default(), Instant::now());
+    let ticket = breaker.begin(now).unwrap();
+    let _ = breaker.end(&ticket, Outcome::Overloaded, now, 0);
+    let lost = breaker.begin(now + 5 * S).unwrap();
+    assert!(breaker.begin(now + 64 * S).is_none());
+    let next = breaker.begin(now + 65 * S).unwrap();
+    assert_eq!(breaker.end(&next, Outcome::Answered, now + 66 * S, 0), Some(News::Ended(66 * S)));
+    // It opens again: the probe of the opening before is none of this one.
+    let ticket = breaker.begin(now + 67 * S).unwrap();
+    assert_eq!(breaker.end(&ticket, Outcome::Overloaded, now + 67 * S, 0), Some(News::Began));
+    assert_eq!(breaker.end(&lost, Outcome::Answered, now + 68 * S, 0), None);
+    assert!(!breaker.allows(now + 68 * S));
+}
+
+#[test]
+fn after_an_end_three_failures_are_needed_again() {
+    let (mut breaker, now) = (Breaker::default(), Instant::now());
+    let mut fails = |outcome, at| {
+        let ticket = breaker.begin(at).unwrap();
+        breaker.end(&ticket, outcome, at, 0)
+    };
+    assert_eq!(fails(Outcome::Failed, now), None);
+    assert_eq!(fails(Outcome::Failed, now), None);
+    assert_eq!(fails(Outcome::Failed, now), Some(News::Began));
+    assert_eq!(fails(Outcome::Answered, now + 5 * S), Some(News::Ended(5 * S)));
+    assert_eq!(fails(Outcome::Failed, now + 6 * S), None);
+    assert_eq!(fails(Outcome::Failed, now + 6 * S), None);
+    assert_eq!(fails(Outcome::Failed, now + 6 * S), Some(News::Began));
+}
+
+#[test]
+fn what_goes_on_is_said_once_a_minute() {
+    let (mut breaker, now) = (Breaker::default(), Instant::now());
+    let ticket = breaker.begin(now).unwrap();
+    let _ = breaker.end(&ticket, Outcome::Overloaded, now, 0);
+    let mut at = 0;
+    let mut said = Vec::new();
+    while at < 300 {
+        at += 1;
+        if let Some(probe) = breaker.begin(now + at * S)
+            && let Some(news) = breaker.end(&probe, Outcome::Failed, now + at * S, 0)
+        {
+            said.push((at, news));
+        }
+    }
+    // Probes are at 5, 15, 35, 75, 115, 155, ...
+    let expected = [75, 155, 235].map(|at| (at, News::GoesOn(at * S)));
+    assert_eq!(said, expected);
+}
+
+#[test]
+fn a_pace_that_nobody_used_for_a_while_begins_anew() {
+    let (mut pace, now, gap) = (Pace::default(), Instant::now(), S);
+    for _ in 0..7 {
+        pace.wait(now, gap);
+    }
+    assert_eq!(pace.wait(now + S, gap), 2 * S);
+    assert!((0..5).all(|_| pace.wait(now + 100 * S, gap).is_zero()));
+    assert_eq!(pace.wait(now + 100 * S, gap), S);
+}

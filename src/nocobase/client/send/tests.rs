@@ -1,0 +1,106 @@
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+
+use nocobase_standin::{NocoBase as StandIn, SECRET};
+use tokio::io::AsyncReadExt as _;
+
+use super::*;
+use crate::config::MaxRequests;
+use crate::nocobase::test_client::{client, rules};
+use crate::nocobase::{Class, Minter, Turn, UserId};
+
+/// A NocoBase whose user 1 exists.
+async fn standin() -> StandIn {
+    let standin = StandIn::start().await;
+    standin.user_with_id(1, serde_json::json!({}));
+    standin
+}
+
+fn token() -> String {
+    let now = super::super::now_s();
+    let user = UserId::new(1).unwrap();
+    Minter::new(SECRET.as_bytes()).session(user, "a-session", now * 1000, now).unwrap().as_str().to_owned()
+}
+
+/// A node that takes connections and breaks each off, and how many there were.
+async fn breaks_off() -> (std::net::SocketAddr, Arc<AtomicUsize>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (address, count) = (listener.local_addr().unwrap(), Arc::new(AtomicUsize::new(0)));
+    let counted = count.clone();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            counted.fetch_add(1, Ordering::SeqCst);
+            let _ = stream.read(&mut [0; 1024]).await;
+        }
+    });
+    (address, count)
+}
+
+/// A node that is full is passed over as long as it is, and no longer.
+#[tokio::test]
+async fn a_call_goes_to_a_node_with_room() {
+    let (first, second) = (standin().await, standin().await);
+    let nocobase = client(&[first.address, second.address], &rules(&[], false));
+    let asked = || (first.calls("auth:check"), second.calls("auth:check"));
+    let check = async || nocobase.check(&token(), Turn::of_call(Class::In)).await.is_ok();
+    assert!(check().await);
+    assert_eq!(asked(), (1, 0));
+    let limiter = &nocobase.nodes[0].limiter;
+    limiter.set_limit(MaxRequests::Fixed(1));
+    let held = limiter.enter(Turn::of_call(Class::In)).await.unwrap();
+    assert!(check().await && check().await);
+    assert_eq!(asked(), (1, 2));
+    drop(held);
+    assert!(check().await);
+    assert_eq!(asked(), (2, 2));
+}
+
+/// What changes something may have been done already: it is not sent to another node.
+#[tokio::test]
+async fn what_was_broken_off_is_sent_again_only_if_it_changes_nothing() {
+    let (broken, count) = breaks_off().await;
+    let whole = standin().await;
+    let nodes = [broken, whole.address];
+    let nocobase = client(&nodes, &rules(&[], false));
+    assert!(nocobase.check(&token(), Turn::of_call(Class::In)).await.is_ok());
+    assert_eq!(whole.calls("auth:check"), 1);
+    let nocobase = client(&nodes, &rules(&[], false));
+    let before = count.load(Ordering::SeqCst);
+    let failed =
+        nocobase.register_session("a-session", UserId::new(1).unwrap(), "wecom", 1).await.unwrap_err();
+    assert_eq!(failed.failure, Failure::NocoBaseUnreachable);
+    assert!(failed.cause.reason.contains("broke off"), "{}", failed.cause.reason);
+    assert_eq!(count.load(Ordering::SeqCst), before + 1);
+    assert_eq!(whole.calls("issuedTokens:create"), 0);
+}
+
+/// The same that is understood where it is short.
+#[tokio::test]
+async fn r17_a_response_is_read_up_to_its_bound_and_not_beyond() {
+    let standin = standin().await;
+    let nocobase = client(&[standin.address], &rules(&[], false));
+    let body = r#"{"data":{"id":1}}"#;
+    for (length, is_read) in [(100, true), (MAX_ANSWER, true), (MAX_ANSWER + 1, false)] {
+        standin.fail("auth:check", 200, &format!("{body}{}", " ".repeat(length - body.len())), 1);
+        let checked = nocobase.check(&token(), Turn::of_call(Class::In)).await;
+        assert_eq!(checked.is_ok(), is_read, "{length}");
+    }
+}
+
+#[test]
+fn each_result_has_its_name() {
+    let of = |status| result(&Ok(Response { status, body: Vec::new() }));
+    for (status, name) in [
+        (200, "ok"),
+        (304, "ok"),
+        (400, "refused"),
+        (401, "refused"),
+        (499, "refused"),
+        (500, "error"),
+        (502, "error"),
+        (503, "starting"),
+        (504, "error"),
+    ] {
+        assert_eq!(of(status), name, "{status}");
+    }
+}

@@ -1,0 +1,41 @@
+//! What is counted, place by place.
+
+use super::*;
+
+#[test]
+fn r38_a_place_that_is_given_back_is_one_and_no_more() {
+    let places = Places::new(1000, |_| false);
+    let address: IpAddr = "192.0.2.1".parse().unwrap();
+    let mut held: Vec<_> = (0..10).map(|_| places.take(Some(address)).unwrap()).collect();
+    let own = || places.all.lock().of.get(&Who::at(address)).copied();
+    for left in (1..10).rev() {
+        held.pop();
+        assert_eq!((own(), places.taken()), (Some(left), left));
+    }
+    held.pop();
+    assert_eq!((own(), places.taken()), (None, 0));
+}
+
+/// Where many are free, one address may have many; where few are, as many as each may at least.
+#[test]
+fn r38_a_share_is_of_what_is_free() {
+    let who = |n: u8| Some(Who::at(IpAddr::from([192, 0, 2, n])));
+    let mut ledger = Ledger::new(LEAST + 1);
+    assert!((0..LEAST).all(|_| ledger.take(who(1))));
+    // One is free: nobody who has so many gets it, and somebody else does.
+    assert!(LEAST >= SHARE);
+    assert!(!ledger.take(who(1)));
+    assert!(ledger.take(who(2)));
+    assert!(!ledger.take(who(3)) && !ledger.take(None), "all are taken");
+    ledger.give_back(who(2));
+    assert!(ledger.take(None));
+    assert_eq!(ledger.taken, LEAST + 1);
+}
+
+#[test]
+fn r38_the_reserve_is_a_part_of_all_within_bounds() {
+    let reserve = |most| Places::new(most, |_| false).reserve.lock().most;
+    assert_eq!(reserve(0), LEAST_RESERVE);
+    assert_eq!(reserve(LEAST_RESERVE * RESERVE_PART * 2), LEAST_RESERVE * 2);
+    assert_eq!(reserve(usize::MAX), MOST_RESERVE);
+}
