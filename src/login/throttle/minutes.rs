@@ -10,7 +10,7 @@ fn throttle(per_minute: u32) -> Throttle {
         forms: Rate::new(per_minute),
         at_once: Arc::new(Semaphore::new(4)),
         shares: Arc::new(Shares::new(4)),
-        said: AtomicU64::new(0),
+        logged_at: AtomicU64::new(0),
     }
 }
 
