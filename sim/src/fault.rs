@@ -1,10 +1,10 @@
-//! Trouble on demand: what a call to a path does instead of what it should.
+//! Faults on demand: what a call to a path does instead of what it should.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// One trouble. The oldest one that fits a call is applied; used up, it goes away.
+/// One fault. The oldest one that fits a call is applied; used up, it goes away.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fault {

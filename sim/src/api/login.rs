@@ -29,7 +29,7 @@ impl Inner {
     ) -> Result<Map<String, Value>, Fail> {
         let code = call.param("code").ok_or_else(|| fail(41008))?;
         let code = self.codes.get(code).cloned().ok_or_else(|| fail(40029))?;
-        // The contact-sync secret may not consume codes (6.4).
+        // The contact-sync secret may not consume codes.
         let agent = token.agent.ok_or_else(|| fail(50001))?;
         if code.corp != token.corp || code.agent.is_some_and(|a| a != agent) {
             return Err(fail(self.settings.foreign_code));

@@ -1,4 +1,4 @@
-//! Trouble on demand.
+//! Faults on demand.
 
 use std::time::{Duration, Instant};
 

@@ -62,7 +62,7 @@ function list(json) {
   }
 }
 
-/* What we say to people: in the language that NocoBase's page speaks, else in the one that the gate chose. */
+/* The script's texts: in the language that NocoBase's page speaks, else in the one that the gate chose. */
 function text(name, title) {
   var lang = String(read(local, prefix() + 'LOCALE') || document.documentElement.lang || '').split('-')[0];
   var texts = TEXTS[lang] || TEXTS[spoken] || TEXTS.en || {};
