@@ -7,16 +7,20 @@ use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory as _, Parser as _};
 use wecom_gate::admin::{self, AdminError, Request, Which};
 use wecom_gate::check;
 use wecom_gate::config::{self, ConfigErrors, Loaded};
 use wecom_gate::init::{self, InitError};
 use wecom_gate::server::{self, Reread};
+
+mod arguments;
+
+use arguments::{AdminOptions, Cli, Command, Conf, MembersCommand, SessionsCommand, ShellName};
 
 /// Something failed that is neither usage nor configuration.
 const FAILED: u8 = 1;
@@ -28,218 +32,6 @@ const CONFIGURATION: u8 = 78;
 const PATIENCE: Duration = Duration::from_secs(3);
 
 type Environment = Vec<(String, String)>;
-
-/// Signs the members of a WeCom company into NocoBase: a reverse proxy that stands in front of it.
-///
-/// Exit codes: 0 all well, 1 failed, 64 wrong usage, 78 wrong configuration.
-#[derive(Parser)]
-#[command(version, arg_required_else_help = true)]
-struct Cli {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// Run the gate
-    ///
-    /// Signals: SIGTERM or SIGINT ends it when the requests in flight have ended, a second one at once; SIGHUP reads configuration
-    /// and certificates again; SIGUSR2 lets the program as it is on disk take over.
-    #[command(after_long_help = "Examples:\n  wecom-gate run --conf /etc/wecom-gate/wecom-gate.toml")]
-    Run(Conf),
-    /// Set everything up: ask, try each answer, make what is missing, check
-    ///
-    /// Makes the gate's role and user in NocoBase, the session key, the files with secrets and the configuration, then runs
-    /// `check` and prints the steps for WeCom's console. Started again, it repairs and never duplicates. The account of
-    /// NocoBase's administrator is used and not stored. Exit code 0 if the gate can be started, 1 if something failed.
-    #[command(
-        after_long_help = "Examples:\n  sudo wecom-gate init\n  sudo wecom-gate init --dry-run\n  sudo wecom-gate init --yes --origin https://nocobase.example.com --nocobase-account admin@nocobase.com --nocobase-password-file password --corp-id ww0123456789abcdef --agent-id 1000002 --secret-file secret"
-    )]
-    Init(Box<init::Given>),
-    /// Check every step of setting up, and print the links for WeCom's console
-    ///
-    /// Asks WeCom and NocoBase, changes nothing there. Each step that fails shows what to do; docs/check.md describes
-    /// the steps. Exit code 0 if none failed, 78 if the configuration is wrong, 1 if another step failed.
-    #[command(
-        after_long_help = "Examples:\n  wecom-gate check --conf /etc/wecom-gate/wecom-gate.toml\n  wecom-gate check --conf /etc/wecom-gate/wecom-gate.toml --member zhangsan\n  wecom-gate check --json | jq .steps"
-    )]
-    Check {
-        #[command(flatten)]
-        conf: Conf,
-        /// Print the result as JSON
-        #[arg(long)]
-        json: bool,
-        /// Send no request: look at the configuration and its files only
-        #[arg(long)]
-        offline: bool,
-        /// Try the sign-in of this member, without writing anything
-        #[arg(long, value_name = "[ENTRY/]USERID", conflicts_with = "offline")]
-        member: Option<String>,
-    },
-    /// Who is signed in, and showing people out
-    ///
-    /// Straight against NocoBase with the gate's configuration; no gate needs to run. Exit code 1 if NocoBase refuses or does
-    /// not respond, or nobody is known by that name.
-    #[command(
-        after_long_help = "Examples:\n  wecom-gate sessions list --conf /etc/wecom-gate/wecom-gate.toml\n  wecom-gate sessions end --member zhangsan --yes"
-    )]
-    Sessions {
-        #[command(subcommand)]
-        command: SessionsCommand,
-    },
-    /// Which NocoBase user a member is, and taking that binding away
-    ///
-    /// Straight against NocoBase with the gate's configuration; no gate needs to run. `check --member` tries a sign-in.
-    #[command(
-        after_long_help = "Examples:\n  wecom-gate members show zhangsan --conf /etc/wecom-gate/wecom-gate.toml\n  wecom-gate members unbind zhangsan --as-user 1"
-    )]
-    Members {
-        #[command(subcommand)]
-        command: MembersCommand,
-    },
-    /// Print a fresh key for `session.keys`: 64 random bytes in base64
-    #[command(after_long_help = "Examples:\n  wecom-gate keygen > /etc/wecom-gate/session.key")]
-    Keygen,
-    /// Make a certificate for development: privkey.pem and fullchain.pem, signed by itself
-    ///
-    /// For trying out on one machine; phones and WeCom refuse it. certs/README.md describes how to get a real one.
-    #[command(
-        after_long_help = "Examples:\n  wecom-gate certs --dir certs\n  wecom-gate certs --dir certs gate.test *.gate.test"
-    )]
-    Certs {
-        /// Where to write the two files; it is made where it is not there, and files are never overwritten
-        #[arg(long, value_name = "DIR", default_value = "certs")]
-        dir: PathBuf,
-        /// Host names and addresses
-        #[arg(value_name = "NAME", default_values = ["localhost", "127.0.0.1", "::1"])]
-        names: Vec<String>,
-    },
-    /// Print the JSON schema of the configuration file
-    #[command(after_long_help = "Examples:\n  wecom-gate schema > wecom-gate.schema.json")]
-    Schema {
-        /// Print the reference of all keys as Markdown instead
-        #[arg(long, hide = true)]
-        markdown: bool,
-    },
-    /// Ask the running gate whether it is ready: exit code 0 or 1
-    ///
-    /// For containers. Asks /readyz at `listen.ops`.
-    #[command(
-        after_long_help = "Examples:\n  wecom-gate healthcheck --conf /etc/wecom-gate/wecom-gate.toml\n  wecom-gate healthcheck --ops 127.0.0.1:9090"
-    )]
-    Healthcheck {
-        #[command(flatten)]
-        conf: Conf,
-        /// Ask at this address instead of reading the configuration
-        #[arg(long, value_name = "IP:PORT")]
-        ops: Option<SocketAddr>,
-    },
-    /// Print what a shell needs to complete this command's words
-    #[command(
-        after_long_help = "Examples:\n  wecom-gate completions bash > /usr/share/bash-completion/completions/wecom-gate\n  wecom-gate completions zsh > /usr/local/share/zsh/site-functions/_wecom-gate\n  wecom-gate completions fish > /usr/share/fish/vendor_completions.d/wecom-gate.fish"
-    )]
-    Completions {
-        /// Which shell
-        shell: ShellName,
-    },
-    /// Print the manual page, or write those of all commands into a folder
-    #[command(
-        after_long_help = "Examples:\n  wecom-gate man | man -l -\n  wecom-gate man --dir /usr/local/share/man/man1"
-    )]
-    Man {
-        /// Write wecom-gate.1, wecom-gate-check.1 and the others here
-        #[arg(long, value_name = "DIR")]
-        dir: Option<PathBuf>,
-    },
-}
-
-#[derive(Subcommand)]
-enum SessionsCommand {
-    /// List the sessions that NocoBase accepts, the newest first
-    List {
-        /// Of this member only
-        #[arg(long, value_name = "USERID")]
-        member: Option<String>,
-        #[command(flatten)]
-        options: AdminOptions,
-    },
-    /// End sessions: NocoBase blocks them at once, and the nodes of the gate follow
-    ///
-    /// A node of the gate notices with the next call to NocoBase's API, within a second with `session.redis`, and within
-    /// `session.recheck` in any case.
-    #[command(group(clap::ArgGroup::new("which").required(true).args(["member", "session", "all"])))]
-    End {
-        /// All sessions of this member
-        #[arg(long, value_name = "USERID")]
-        member: Option<String>,
-        /// The session whose id begins like this
-        #[arg(long, value_name = "ID")]
-        session: Option<String>,
-        /// Everybody's
-        #[arg(long)]
-        all: bool,
-        /// Really: without, the sessions are shown and go on
-        #[arg(long)]
-        yes: bool,
-        #[command(flatten)]
-        options: AdminOptions,
-    },
-}
-
-#[derive(Subcommand)]
-enum MembersCommand {
-    /// Show a member's binding, NocoBase user, roles and sessions
-    Show {
-        /// As WeCom spells it
-        #[arg(value_name = "USERID")]
-        member: String,
-        #[command(flatten)]
-        options: AdminOptions,
-    },
-    /// Take a member's binding away and end the member's sessions: the next tap matches again
-    Unbind {
-        /// As WeCom spells it
-        #[arg(value_name = "USERID")]
-        member: String,
-        #[command(flatten)]
-        options: AdminOptions,
-    },
-}
-
-#[derive(Args)]
-struct AdminOptions {
-    #[command(flatten)]
-    conf: Conf,
-    /// Print the result as JSON
-    #[arg(long)]
-    json: bool,
-    /// Name of the [[wecom]] entry, where there are several
-    #[arg(long, value_name = "ENTRY")]
-    wecom: Option<String>,
-    /// Name of the NocoBase application, where there are several
-    #[arg(long, value_name = "NAME")]
-    app: Option<String>,
-    /// Work as this NocoBase user instead of the service account
-    #[arg(long, value_name = "ID")]
-    as_user: Option<u64>,
-}
-
-/// Shells with completions.
-#[derive(Clone, Copy, clap::ValueEnum)]
-enum ShellName {
-    Bash,
-    Zsh,
-    Fish,
-}
-
-#[derive(Args)]
-struct Conf {
-    /// The configuration file (TOML)
-    ///
-    /// Without it the configuration is taken from the environment alone, WECOM_GATE__SECTION__KEY.
-    #[arg(long, value_name = "FILE", env = "WECOM_GATE_CONF")]
-    conf: Option<PathBuf>,
-}
 
 /// Runs the command of the arguments.
 pub(crate) fn main(args: impl IntoIterator<Item = OsString>, env: Environment) -> ExitCode {
