@@ -14,6 +14,7 @@ await import('./check.mjs');
 await import('./member.mjs');
 await import('./loading.mjs');
 await import('./sign_out.mjs');
+await import('./administration.mjs');
 await import('./behind_tls.mjs');
 await import('./crosssite.mjs');
 await import('./identity_binding.mjs');
