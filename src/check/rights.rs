@@ -49,6 +49,8 @@ pub(super) fn needed(config: &Config) -> Vec<Right> {
     if roles {
         view_users.push("roles");
     }
+    let profile = rules.update_profile.iter().map(|field| field.name());
+    view_users.extend(profile.filter(|name| *name != "email" || !rules.match_by.contains(&MatchBy::Email)));
     let mut all = vec![
         right("users", "view", &view_users, "finding the user who is a member"),
         right("usersAuthenticators", "view", &["uuid", "userId", "authenticator"], "finding bindings"),
@@ -75,6 +77,10 @@ pub(super) fn needed(config: &Config) -> Vec<Right> {
     }
     if roles {
         all.push(right("users", "update", &["roles"], "giving and taking roles ([[wecom.roles]])"));
+    }
+    let profile: Vec<&str> = rules.update_profile.iter().map(|field| field.name()).collect();
+    if !profile.is_empty() {
+        all.push(right("users", "update", &profile, "keeping names and addresses current (update_profile)"));
     }
     all
 }

@@ -10,7 +10,7 @@ mod wecom;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::types::{Browsers, LogFormat, MatchBy, TokenDelivery};
+use super::types::{Browsers, LogFormat, MatchBy, ProfileField, TokenDelivery};
 pub(super) use values::{MaxRequests, Size};
 use values::{max_requests_schema, size_schema};
 pub(super) use wecom::{Role, WeCom};
@@ -154,6 +154,10 @@ pub(super) struct NocoBase {
     /// Roles of users that the gate creates; empty: NocoBase's default role. With `[[wecom.roles]]`, also the roles of a
     /// user who would be left without any.
     pub default_roles: Vec<String>,
+    /// What of a NocoBase user is kept as WeCom has it, at each sign-in: `nickname` (the member's name), `email` (the company's
+    /// `biz_mail`, where WeCom gives it without asking the member). The service account needs Update with these fields on
+    /// `users`. A failure keeps nobody out.
+    pub update_profile: Vec<ProfileField>,
     /// Send `X-WeCom-User` and the other identity headers to NocoBase.
     pub identity_headers: bool,
     /// Other applications of NocoBase's multi-app manager at the same gate, each below `/apps/<name>/` with users, bindings
@@ -175,6 +179,7 @@ impl Default for NocoBase {
             match_by: vec![MatchBy::Phone],
             auto_create_user: false,
             default_roles: Vec::new(),
+            update_profile: Vec::new(),
             identity_headers: false,
             apps: Vec::new(),
         }

@@ -10,7 +10,7 @@ use secrecy::{SecretSlice, SecretString};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use crate::decide::Browsers;
-pub(crate) use nocobase::{Application, MatchBy, NocoBase, ServiceAccount, TokenDelivery};
+pub(crate) use nocobase::{Application, MatchBy, NocoBase, ProfileField, ServiceAccount, TokenDelivery};
 pub use wecom::EventKeys;
 pub(crate) use wecom::{Group, RoleRule, WeComEntry};
 

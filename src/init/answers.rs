@@ -136,6 +136,8 @@ pub(super) struct Needs {
     pub(super) default_roles: bool,
     /// It changes users' roles by department or tag.
     pub(super) role_rules: bool,
+    /// It keeps users' names and addresses current.
+    pub(super) profiles: bool,
 }
 
 impl Needs {
@@ -144,6 +146,7 @@ impl Needs {
             create_users: policy == Policy::Create,
             default_roles: existing.has_any("nocobase", "default_roles"),
             role_rules: existing.has_any("wecom", "roles"),
+            profiles: existing.has_any("nocobase", "update_profile"),
         }
     }
 }

@@ -82,6 +82,10 @@ pub(super) fn rights(needs: Needs) -> Vec<(&'static str, Fields)> {
         users.entry("view".into()).or_default().push("roles".into());
         users.extend(fields(&[("update", &["roles"])]));
     }
+    if needs.profiles {
+        let update = users.entry("update".into()).or_default();
+        update.extend(["nickname", "email"].map(str::to_owned));
+    }
     vec![
         ("users", users),
         (
@@ -208,7 +212,8 @@ fn names(fields: &Fields) -> String {
 mod tests {
     use super::*;
 
-    const MATCH: Needs = Needs { create_users: false, default_roles: false, role_rules: false };
+    const MATCH: Needs =
+        Needs { create_users: false, default_roles: false, role_rules: false, profiles: false };
 
     fn complete(needs: Needs) -> InNocoBase {
         let rights = rights(needs).into_iter().enumerate().map(|(i, (table, fields))| Right {
@@ -232,7 +237,7 @@ mod tests {
         for needs in [
             MATCH,
             Needs { create_users: true, ..MATCH },
-            Needs { create_users: true, default_roles: true, role_rules: true },
+            Needs { create_users: true, default_roles: true, role_rules: true, profiles: true },
         ] {
             assert_eq!(in_nocobase(needs, &complete(needs)), []);
         }
@@ -244,6 +249,8 @@ mod tests {
         assert_eq!(users(MATCH).keys().collect::<Vec<_>>(), ["view"]);
         let creating = users(Needs { create_users: true, ..MATCH });
         assert!(!creating["create"].contains(&"roles".to_owned()));
+        let profiles = users(Needs { profiles: true, role_rules: true, ..MATCH });
+        assert_eq!(profiles["update"], ["roles", "nickname", "email"]);
         let rules = users(Needs { role_rules: true, ..MATCH });
         assert_eq!(rules["update"], ["roles"]);
         assert!(rules["view"].contains(&"roles".to_owned()) && !rules.contains_key("create"));

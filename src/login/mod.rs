@@ -17,6 +17,7 @@ mod nodes;
 mod open_streams;
 mod other_applications;
 mod password_sessions;
+mod profile;
 mod recheck_queue;
 mod records;
 mod roles;

@@ -122,6 +122,7 @@ async fn steps(
         Account::NeedsConsent => Ok(Finished::NeedsConsent),
         Account::User(user) => {
             sign_ins.roles(entry, client, &member, (user, source)).await;
+            sign_ins.update_profile(entry, &member, user).await;
             sign_ins.sessions.open(entry, &member, user).await.map(Finished::SignedIn)
         }
     }

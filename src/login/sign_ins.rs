@@ -8,7 +8,7 @@ use super::finished::Finished;
 use super::sessions::Sessions;
 use super::throttle::Throttle;
 use crate::config::{Config, WeComEntry};
-use crate::error::Failure;
+use crate::error::{Failure, OnceAMinute};
 use crate::metrics::Metrics;
 use crate::session::{CallbackDedup, Keyring, Names, OwnCookies, PendingSignIns};
 use crate::wecom::{self, event::Receiver};
@@ -32,6 +32,8 @@ pub(crate) struct SignIns {
     receivers: HashMap<String, Receiver>,
     /// Events that have been acted upon, by entry and key.
     pub(super) events: moka::sync::Cache<String, ()>,
+    /// The line about a profile that cannot be updated.
+    pub(super) profile_line: OnceAMinute,
 }
 
 impl SignIns {
@@ -86,6 +88,7 @@ impl SignIns {
             sessions: Arc::new(sessions),
             callbacks: before.map_or_else(CallbackDedup::new, |before| before.callbacks.clone()),
             receivers: receivers(&config)?,
+            profile_line: OnceAMinute::new(),
             events: before.map_or_else(
                 || moka::sync::Cache::builder().max_capacity(10_000).time_to_live(REPEATED_EVENTS).build(),
                 |before| before.events.clone(),

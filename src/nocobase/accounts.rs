@@ -6,6 +6,7 @@
 
 mod person;
 mod preview;
+mod profile;
 mod query;
 
 use std::sync::Arc;

@@ -34,6 +34,7 @@ pub(crate) fn rules(match_by: &[MatchBy], auto_create_user: bool) -> config::Noc
         match_by: match_by.to_vec(),
         auto_create_user,
         default_roles: Vec::new(),
+        update_profile: Vec::new(),
         identity_headers: false,
     }
 }

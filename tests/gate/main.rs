@@ -24,6 +24,7 @@ mod languages;
 mod login;
 mod nodes;
 mod numbers;
+mod profile;
 mod prometheus;
 mod proxying;
 mod redis;

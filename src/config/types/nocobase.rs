@@ -26,6 +26,26 @@ pub(crate) enum MatchBy {
     Email,
 }
 
+/// What of a NocoBase user is kept as WeCom has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum ProfileField {
+    /// The member's name.
+    Nickname,
+    /// The company's e-mail address (`biz_mail`).
+    Email,
+}
+
+impl ProfileField {
+    /// Column of NocoBase's table `users`.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            ProfileField::Nickname => "nickname",
+            ProfileField::Email => "email",
+        }
+    }
+}
+
 /// `[nocobase]`
 #[derive(Debug, Clone)]
 pub(crate) struct NocoBase {
@@ -49,6 +69,8 @@ pub(crate) struct NocoBase {
     pub(crate) auto_create_user: bool,
     /// Roles of users that the gate makes; empty: NocoBase's default role. Also of users whom rules would leave without a role.
     pub(crate) default_roles: Vec<String>,
+    /// Kept as WeCom has them, at each sign-in.
+    pub(crate) update_profile: Vec<ProfileField>,
     /// Send `X-WeCom-User` and its companions to NocoBase.
     pub(crate) identity_headers: bool,
 }

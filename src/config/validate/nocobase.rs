@@ -61,6 +61,11 @@ pub(super) fn nocobase(raw: raw::NocoBase, roles: bool, report: &mut Report) -> 
             report.error(&format!("nocobase.match_by[{i}]"), "is there twice", "remove one of the two");
         }
     }
+    for (i, field) in raw.update_profile.iter().enumerate() {
+        if raw.update_profile.iter().take(i).any(|f| f == field) {
+            report.error(&format!("nocobase.update_profile[{i}]"), "is there twice", "remove one of the two");
+        }
+    }
     for (by, name, why) in [
         (MatchBy::Email, "email", "a member may have typed in somebody else's address"),
         (MatchBy::Username, "username", "somebody else may have registered the name in NocoBase"),
@@ -104,6 +109,7 @@ pub(super) fn nocobase(raw: raw::NocoBase, roles: bool, report: &mut Report) -> 
         match_by: raw.match_by,
         auto_create_user: raw.auto_create_user,
         default_roles: raw.default_roles,
+        update_profile: raw.update_profile,
         identity_headers: raw.identity_headers,
     })
 }

@@ -152,6 +152,18 @@ fn signed_in(
             if body["roles"].as_array().is_some_and(|roles| roles.contains(&json!("root"))) {
                 return error(500, "No permissions", None);
             }
+            for key in ["email", "nickname"].into_iter().filter(|key| body[*key].is_string()) {
+                let others = |u: &&Value| u["id"] != row_number(query) && u["email"] == body["email"];
+                if key == "email" && data.users.iter().any(|u| others(&u)) {
+                    return error(400, "Email already exists", None);
+                }
+                if let Some(row) = data.users.iter_mut().find(|u| u["id"] == row_number(query)) {
+                    row[key] = body[key].clone();
+                }
+            }
+            if body["roles"].is_null() {
+                return axum::Json(json!({ "data": [] })).into_response();
+            }
             let roles = known_roles(&body["roles"]);
             if let Some(row) = data.users.iter_mut().find(|u| u["id"] == row_number(query)) {
                 row["roles"] = roles;
