@@ -2,6 +2,8 @@
 //! on what it was sent, whether or not somebody waits for it.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use nocobase_standin::NocoBase;
@@ -60,29 +62,30 @@ async fn a_crowd_signs_in_and_nocobase_is_never_idle() {
     let inside = setup.visitor_number(PEOPLE + 1);
     assert_eq!(page(gate.http, &inside.cookie_line(), Duration::from_secs(30)).await, 200);
 
-    let began = Instant::now();
+    let arrived = Arc::new(AtomicUsize::new(0));
     let crowd: Vec<_> = (1..=PEOPLE)
         .map(|n| {
-            tokio::spawn(comes_in(gate.http, setup.visitor_number(n).cookie_line(), Duration::from_secs(30)))
+            let (gate, cookie, arrived) = (gate.http, setup.visitor_number(n).cookie_line(), arrived.clone());
+            tokio::spawn(async move {
+                comes_in(gate, cookie, Duration::from_secs(30)).await;
+                arrived.fetch_add(1, Ordering::Relaxed);
+            })
         })
         .collect();
-    // Somebody who is in already goes on meanwhile.
-    let mut slowest = Duration::ZERO;
-    for _ in 0..10 {
-        let asked = Instant::now();
+    // Somebody who is in already goes on meanwhile: the crowd is not half way when five pages are there.
+    for _ in 0..5 {
         assert_eq!(page(gate.http, &inside.cookie_line(), Duration::from_secs(30)).await, 200);
-        slowest = slowest.max(asked.elapsed());
     }
+    let before = arrived.load(Ordering::Relaxed);
     for person in crowd {
         person.await.unwrap();
     }
-    let (took, done) = (began.elapsed(), nocobase.done());
-    println!("{done:?} in {took:?}; who was in waited {slowest:?} at most");
+    let done = nocobase.done();
+    println!("{done:?}; {before} of the crowd came before who was in");
     assert!(done.for_nobody * 50 <= done.requests, "{done:?}");
-    assert!(done.most_at_once <= 3 * AT_ONCE, "{done:?}");
-    // A check and a page each; at full speed that takes four seconds.
-    assert!(took < Duration::from_secs(40), "{took:?}");
-    assert!(slowest < Duration::from_secs(3), "{slowest:?}");
+    // How many NocoBase can do is found by its response times, which a busy machine blurs; without a bound it is all of them.
+    assert!(done.most_at_once as u64 * 3 < PEOPLE, "{done:?}");
+    assert!(before as u64 * 2 < PEOPLE, "{before}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,7 +1,5 @@
 //! Somebody else writes into the Redis that the nodes share, reads it, or has it for something else.
 
-use std::time::Duration;
-
 use reqwest::Method;
 use secrecy::SecretSlice;
 use wecom_gate::session::{Callback, Keyring, Purpose, UnixMillis};
@@ -104,7 +102,7 @@ async fn r07_r13_entries_of_others_in_redis_are_ignored() {
 
     // What is real still arrives.
     assert_eq!(here.api(Method::POST, "/api/auth:signOut").await.status, 200);
-    assert!(refused_after(&mut there).await < Duration::from_secs(1));
+    refused_after(&mut there).await;
 }
 
 /// Writing into Redis keeps no member in who has left: neither another member's status does, nor any text.
@@ -156,7 +154,7 @@ async fn two_installations_on_one_redis_do_not_meet() {
     // What one node tells is known to the other of the same installation, and so would be to all.
     let (mut here, mut there) = on_both(&stage, &other, "zhangsan").await;
     assert_eq!(here.api(Method::POST, "/api/auth:signOut").await.status, 200);
-    assert!(refused_after(&mut there).await < Duration::from_secs(5));
+    refused_after(&mut there).await;
     assert_eq!(number(&another.gate, "wecom_gate_sessions_seen").await, Some(0.0));
     let keys = redis.keys("");
     assert!(!keys.is_empty() && keys.iter().all(|k| k.starts_with("wecom-gate:http://")), "{keys:?}");
@@ -168,7 +166,7 @@ async fn r13_a_replayed_ending_ends_no_later_session() {
     let (stage, other) = two(&redis).await;
     let (mut here, mut there) = on_both(&stage, &other, "zhangsan").await;
     crate::events::member_left(&stage, "zhangsan").await;
-    assert!(refused_after(&mut there).await < Duration::from_secs(1));
+    refused_after(&mut there).await;
     assert_eq!(file(&mut here).await, 401);
     // The member is back, and somebody adds what is in Redis once more.
     let (mut here, mut there) = on_both(&stage, &other, "zhangsan").await;

