@@ -5,6 +5,7 @@
 //! another module than `error`.
 
 mod file;
+mod history;
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -14,8 +15,10 @@ use std::time::SystemTime;
 use prometheus::IntCounter;
 use serde::Serialize;
 
+use crate::error::Failure;
 use file::AuditFile;
 pub(crate) use file::OpenError;
+pub(crate) use history::{History, Refusal};
 
 /// Characters of a session's id that are shown: enough to tell sessions apart.
 const SHOWN_OF_SESSION: usize = 8;
@@ -160,6 +163,7 @@ struct Line<'a> {
 pub(crate) struct Audit {
     app: String,
     file: Option<Arc<AuditFile>>,
+    history: Arc<History>,
 }
 
 impl Audit {
@@ -185,15 +189,44 @@ impl Audit {
                 None => Arc::new(AuditFile::open(path, lost.clone())?),
             }),
         };
-        Ok(Audit { app: app.to_owned(), file })
+        let history = match before {
+            Some(before) => before.history.clone(),
+            None => Arc::new(History::new(SystemTime::now())),
+        };
+        Ok(Audit { app: app.to_owned(), file, history })
+    }
+
+    /// The last day of this process, of all applications.
+    pub(crate) fn history(&self) -> &History {
+        &self.history
+    }
+
+    fn remember(&self, at: SystemTime, source: &Source, record: &Record) {
+        let named = |label: &str| Failure::ALL.iter().find(|failure| failure.response().label == label);
+        match (record.action, record.label.and_then(named)) {
+            (Action::SignIn, _) => self.history.signed_in(at),
+            (Action::Refused, Some(failure)) => self.history.refused(Refusal {
+                at,
+                entry: record.entry.clone(),
+                userid: record.userid.clone(),
+                name: record.name.clone(),
+                failure: *failure,
+                reason: record.reason.clone(),
+                request_id: source.request_id.clone(),
+                client: source.client,
+            }),
+            _ => {}
+        }
     }
 
     /// Writes a record. Returns at once.
     pub(crate) fn write(&self, source: &Source, record: &Record) {
+        let at = SystemTime::now();
+        self.remember(at, source, record);
         let shown = |id: &str| id.chars().take(SHOWN_OF_SESSION).collect::<String>();
         let session = record.session.as_deref().map(shown);
         let line = Line {
-            timestamp: humantime::format_rfc3339_micros(SystemTime::now()).to_string(),
+            timestamp: humantime::format_rfc3339_micros(at).to_string(),
             event: "audit",
             action: record.action,
             actor: record.actor,

@@ -236,6 +236,9 @@ pub(super) struct Access {
     pub temporary_file_links: bool,
     /// Networks (`10.1.0.0/16`, or one address) whose requests need no session. Must not be everyone.
     pub bypass_networks: Vec<String>,
+    /// Who may see the console at `/wecom-gate/console`: members as `<name of the [[wecom]] entry>/<userid>`, and NocoBase roles as
+    /// `role:<name>`, such as `role:root`. Empty: there is no console. See [console.md](console.md).
+    pub admins: Vec<String>,
     /// Networks of the proxies in front of the gate, whose `X-Forwarded-For` counts. Must not be everyone.
     pub trusted_proxies: Vec<String>,
     /// A trusted proxy that asks `/wecom-gate/auth` with this in `X-WeCom-Gate-Secret` gets NocoBase's token for
@@ -256,6 +259,7 @@ impl Default for Access {
             preflights: true,
             temporary_file_links: true,
             bypass_networks: Vec::new(),
+            admins: Vec::new(),
             trusted_proxies: Vec::new(),
             forward_auth_secret: String::new(),
             forward_auth_secret_file: String::new(),

@@ -71,6 +71,7 @@ impl Config {
         access.public = Vec::new();
         access.preflights = false;
         access.bypass_networks = Vec::new();
+        access.admins = Admins::default();
         access.forward_auth_secret = None;
         config
     }
@@ -196,10 +197,35 @@ pub(crate) struct Access {
     pub(crate) temporary_file_links: bool,
     /// Networks that pass without a session.
     pub(crate) bypass_networks: Vec<IpNet>,
+    /// Who may see the console.
+    pub(crate) admins: Admins,
     /// Peers whose `X-Forwarded-For` counts.
     pub(crate) trusted_proxies: Vec<IpNet>,
     /// What a trusted proxy sends to get NocoBase's token from `/wecom-gate/auth`.
     pub(crate) forward_auth_secret: Option<SecretString>,
+}
+
+impl Access {
+    /// Is there a console?
+    pub(crate) fn has_admins(&self) -> bool {
+        !self.admins.members.is_empty() || !self.admins.roles.is_empty()
+    }
+}
+
+/// `access.admins`
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Admins {
+    /// Members: name of the entry and userid.
+    pub(crate) members: Vec<(String, String)>,
+    /// Names of NocoBase's roles.
+    pub(crate) roles: Vec<String>,
+}
+
+impl Admins {
+    /// Does the configuration name this member? WeCom's userids are the same in upper and lower case.
+    pub(crate) fn names(&self, entry: &str, userid: &str) -> bool {
+        self.members.iter().any(|(e, u)| e == entry && u.eq_ignore_ascii_case(userid))
+    }
 }
 
 /// `[session]`

@@ -61,7 +61,7 @@ pub fn decide(policy: &Policy, request: &Request<'_>) -> Decision {
 
 /// The methods that a path (canonical) accepts, as in `Allow`.
 pub fn allowed(policy: &Policy, path: &str) -> &'static str {
-    if is_verify_file(policy, path) { "GET, HEAD" } else { own::methods(path, &policy.entries) }
+    if is_verify_file(policy, path) { "GET, HEAD" } else { own::methods(path, policy) }
 }
 
 /// Does this path (canonical) need to know whose session it is before the decision? The gate's own pages look at the
@@ -130,7 +130,7 @@ fn without_code(policy: &Policy, request: &Request<'_>) -> Option<String> {
 
 /// The gate's own paths. A cookie that does not count must not act here either.
 fn own(policy: &Policy, request: &Request<'_>) -> Decision {
-    match OwnPath::find(request.path, request.method, &policy.entries) {
+    match OwnPath::find(request.path, request.method, policy) {
         // The proxy that asks sends the request's headers on to NocoBase.
         Ok(OwnPath::Auth) if application::is_other_by_header(policy, request) => {
             refuse(request, Failure::OtherApplication)
@@ -138,6 +138,8 @@ fn own(policy: &Policy, request: &Request<'_>) -> Decision {
         Ok(OwnPath::Me | OwnPath::Auth) if !cookie_counts(policy, request) => {
             refuse(request, Failure::NoSession)
         }
+        // As if it were not there.
+        Ok(OwnPath::Console(_)) if !cookie_counts(policy, request) => refuse(request, Failure::NotFound),
         Ok(OwnPath::Logout) if request.method == "POST" && from_elsewhere(policy, request) => {
             refuse(request, Failure::CrossSite)
         }
@@ -342,7 +344,12 @@ fn way_in(policy: &Policy, request: &Request<'_>) -> Decision {
 
 /// Refuses on a path that is not NocoBase's, where the path does not show whether it is a page.
 fn refuse(request: &Request<'_>, failure: Failure) -> Decision {
-    Decision::Refuse { failure, page: is_navigation(request) && is_browser(request) }
+    Decision::Refuse { failure, page: is_for_a_person(request) }
+}
+
+/// Does a person look at the response to this request for one of the gate's own paths?
+pub fn is_for_a_person(request: &Request<'_>) -> bool {
+    is_navigation(request) && is_browser(request)
 }
 
 #[cfg(test)]

@@ -24,6 +24,17 @@ pub enum OwnPath {
     Events(usize),
     /// `gate.js`: the script for NocoBase's pages.
     Script,
+    /// `console` and what is below it, where `access.admins` names anybody.
+    Console(ConsolePage),
+}
+
+/// A page of the console.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConsolePage {
+    /// `console`: how things are.
+    Now,
+    /// `console/refused`: who was not let in.
+    Refused,
 }
 
 /// Is the path (canonical) the gate's?
@@ -34,17 +45,17 @@ pub(super) fn is_own(path: &str) -> bool {
 /// Which of the gate's own paths this (canonical) is, whatever the method; `None` for others, and for those below the prefix
 /// that lead nowhere.
 pub fn own_path(policy: &Policy, path: &str) -> Option<OwnPath> {
-    is_own(path).then(|| OwnPath::of(path, &policy.entries).ok())?
+    is_own(path).then(|| OwnPath::of(path, policy).ok())?
 }
 
 impl OwnPath {
     /// Which of the gate's paths this is; for a path that [`is_own`].
-    pub(super) fn find(path: &str, method: &str, entries: &[String]) -> Result<Self, Failure> {
-        let own = Self::of(path, entries)?;
+    pub(super) fn find(path: &str, method: &str, policy: &Policy) -> Result<Self, Failure> {
+        let own = Self::of(path, policy)?;
         if own.takes(method) { Ok(own) } else { Err(Failure::MethodNotAllowed) }
     }
 
-    fn of(path: &str, entries: &[String]) -> Result<Self, Failure> {
+    fn of(path: &str, policy: &Policy) -> Result<Self, Failure> {
         Ok(match path.strip_prefix(PREFIX).unwrap_or_default() {
             "login" => OwnPath::Login,
             "callback" => OwnPath::Callback,
@@ -53,22 +64,27 @@ impl OwnPath {
             "me" => OwnPath::Me,
             "auth" => OwnPath::Auth,
             "gate.js" => OwnPath::Script,
+            "console" if policy.console => OwnPath::Console(ConsolePage::Now),
+            "console/refused" if policy.console => OwnPath::Console(ConsolePage::Refused),
             rest => {
                 let name = rest.strip_prefix("events/").ok_or(Failure::NotFound)?;
-                OwnPath::Events(entries.iter().position(|entry| entry == name).ok_or(Failure::NotFound)?)
+                OwnPath::Events(
+                    policy.entries.iter().position(|entry| entry == name).ok_or(Failure::NotFound)?,
+                )
             }
         })
     }
 
     fn takes(self, method: &str) -> bool {
-        self == OwnPath::Auth || self.methods().split(", ").any(|m| m == method)
+        // Who may not see the console must not learn from the methods that it is there.
+        matches!(self, OwnPath::Auth | OwnPath::Console(_)) || self.methods().split(", ").any(|m| m == method)
     }
 
     /// As in `Allow`. A flow starts and ends with GET only: HEAD must not spend a code or leave a cookie.
     fn methods(self) -> &'static str {
         match self {
             OwnPath::Login | OwnPath::Callback => "GET",
-            OwnPath::SignIn | OwnPath::Me | OwnPath::Script => "GET, HEAD",
+            OwnPath::SignIn | OwnPath::Me | OwnPath::Script | OwnPath::Console(_) => "GET, HEAD",
             OwnPath::Logout => "GET, HEAD, POST",
             OwnPath::Events(_) => "GET, POST",
             OwnPath::Auth => ANY,
@@ -80,6 +96,6 @@ impl OwnPath {
 pub const ANY: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
 /// The methods of a path (canonical), as in `Allow`: [`ANY`] where the gate has no page.
-pub(super) fn methods(path: &str, entries: &[String]) -> &'static str {
-    OwnPath::of(path, entries).map_or(ANY, OwnPath::methods)
+pub(super) fn methods(path: &str, policy: &Policy) -> &'static str {
+    OwnPath::of(path, policy).map_or(ANY, OwnPath::methods)
 }

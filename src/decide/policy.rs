@@ -89,6 +89,8 @@ pub struct Policy {
     pub verify_files: Vec<String>,
     /// Names of the WeCom entries, in the order of the configuration.
     pub entries: Vec<String>,
+    /// Somebody may see the console (`access.admins`).
+    pub console: bool,
     /// The entry (index in `entries`) that signs members in by itself inside WeCom.
     pub auto_entry: Option<usize>,
 }

@@ -4,6 +4,7 @@
 //! Must never: spend a code before the state is checked, or hand out a session that is not registered.
 
 mod account;
+mod admins;
 mod blocks;
 mod breaker;
 mod callback_query;

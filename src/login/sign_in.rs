@@ -7,7 +7,7 @@ use super::finished::Finished;
 use super::records::of_session;
 use super::sign_ins::SignIns;
 use crate::audit::{Action, Actor, Record, Source};
-use crate::error::{Failure, FailureWithCause, log_cause};
+use crate::error::{Cause, Failure, FailureWithCause, log_cause};
 use crate::session::SignInRequest;
 
 /// A sign-in whose code was lost starts over by itself only if that happened at once: a person is waiting.
@@ -74,6 +74,7 @@ pub(super) fn refused(
         userid: Some(userid.to_owned()),
         via: Some(request.via.name()),
         label: Some(failed.failure.response().label),
+        reason: why(&failed.cause),
         ..Record::new(Action::Refused, Actor::Member)
     };
     sign_ins.sessions.audit().write(source, &record);
@@ -94,6 +95,14 @@ pub(super) fn refused(
         ],
         "not signed in"
     );
+}
+
+/// In words, with the remedy.
+fn why(cause: &Cause) -> Option<String> {
+    let remedy = cause.remedy.as_deref().unwrap_or_default();
+    let parts: Vec<&str> =
+        [cause.reason.as_str(), remedy].into_iter().filter(|part| !part.is_empty()).collect();
+    (!parts.is_empty()).then(|| parts.join("; "))
 }
 
 /// How far a sign-in got.

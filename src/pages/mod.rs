@@ -3,6 +3,7 @@
 //! Must never: contain anything from outside unescaped, or load anything from elsewhere.
 //! Plain data in, a finished response out: nothing here reads a clock, a request or the configuration.
 
+pub(crate) mod console;
 mod kinds;
 mod lang;
 mod rendered;

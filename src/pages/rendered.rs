@@ -42,11 +42,24 @@ static CSP: LazyLock<String> = LazyLock::new(|| csp("'self'"));
 /// The same for a page that frames of other sites may show: it holds nothing but a link that opens in a new window.
 static FRAMED_CSP: LazyLock<String> = LazyLock::new(|| csp("*"));
 
+/// The style sheet of the console.
+pub(super) const CONSOLE_STYLE: &str = include_str!("console.css");
+
+/// For the console: no script at all, and no frame.
+static CONSOLE_CSP: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "default-src 'none'; style-src 'sha256-{}'; img-src data:; form-action 'self'; frame-ancestors 'none'; \
+         base-uri 'none'",
+        hash(CONSOLE_STYLE)
+    )
+});
+
+fn hash(text: &str) -> String {
+    let hash = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
+    base64::engine::general_purpose::STANDARD.encode(hash.as_ref())
+}
+
 fn csp(frame_ancestors: &str) -> String {
-    let hash = |text: &str| {
-        let hash = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
-        base64::engine::general_purpose::STANDARD.encode(hash.as_ref())
-    };
     let (script, style) = (hash(SCRIPT), hash(STYLE));
     format!(
         "default-src 'none'; script-src 'sha256-{script}'; style-src 'sha256-{style}'; img-src data:; form-action 'self'; \
@@ -76,6 +89,21 @@ pub(super) fn html(
     }
     headers.extend(retry_after.map(|seconds| ("Retry-After", seconds.to_string())));
     Rendered { status, body, headers }
+}
+
+/// A page of the console.
+pub(super) fn console(body: String, language: String) -> Rendered {
+    let headers = vec![
+        ("Content-Type", "text/html; charset=utf-8".to_owned()),
+        ("Cache-Control", "no-store".to_owned()),
+        ("Content-Security-Policy", CONSOLE_CSP.to_string()),
+        ("X-Content-Type-Options", "nosniff".to_owned()),
+        ("X-Frame-Options", "DENY".to_owned()),
+        ("Referrer-Policy", "no-referrer".to_owned()),
+        ("Cross-Origin-Opener-Policy", "same-origin".to_owned()),
+        ("Content-Language", language),
+    ];
+    Rendered { status: 200, body, headers }
 }
 
 /// For everything that is not a page load: NocoBase's error shape, so that its page and its client libraries

@@ -19,7 +19,7 @@ use super::response::reply::Reply;
 use super::response::{failure, language, pages};
 use super::rewrite::token_swapper::Swapper;
 use super::routes;
-use crate::decide::{self, Credential, Decision, ForwardOptions, Identity, Page, SessionState};
+use crate::decide::{self, Credential, Decision, ForwardOptions, Identity, OwnPath, Page, SessionState};
 use crate::error::Failure;
 use crate::login::{FoundSession, Start};
 use crate::session::OwnCookies;
@@ -214,6 +214,8 @@ async fn read(
             Ok(Admitted::Respond(routes::sign_in::start_login(gate, ctx, &cookies, &start)?))
         }
         Decision::Own(path) => {
+            // To most people it is not there: as a path that is not.
+            ctx.as_page = matches!(path, OwnPath::Console(_)) && decide::is_for_a_person(&facts);
             let caller = decide::client::caller(facts.user_agent);
             let others = applications::others(main, gate, &values);
             let request = routes::request::RouteRequest { path, cookies, caller, others };

@@ -45,7 +45,12 @@ fn of_own(main: &Gate, request: &RequestHeader, own: OwnPath) -> Option<usize> {
                 cookies.is_some_and(|cookies| app.sign_ins.began(&cookies, &state))
             })
         }
-        OwnPath::Logout | OwnPath::Me | OwnPath::Auth | OwnPath::Events(_) | OwnPath::Script => None,
+        OwnPath::Logout
+        | OwnPath::Me
+        | OwnPath::Auth
+        | OwnPath::Events(_)
+        | OwnPath::Script
+        | OwnPath::Console(_) => None,
     }
 }
 

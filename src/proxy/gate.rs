@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::task::Poll;
+use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -75,6 +76,8 @@ impl CurrentGate {
 pub(crate) struct Gate {
     /// As loaded.
     pub config: Arc<Config>,
+    /// Since when this configuration is in use.
+    pub loaded: SystemTime,
     /// What decisions rest on; changes when NocoBase's page has other addresses.
     policy: ArcSwap<Policy>,
     /// What NocoBase reported about itself when it was asked last.
@@ -144,6 +147,7 @@ impl Gate {
         let assets = Assets::new(&config, &origin, &metrics.files, kept)?;
         let app_names = config.nocobase.apps.iter().map(|app| app.name.clone()).collect();
         let mut gate = Gate {
+            loaded: SystemTime::now(),
             policy: ArcSwap::from_pointee(policy),
             about: ArcSwap::new(about),
             sessions: sign_ins.sessions.clone(),
@@ -179,6 +183,7 @@ impl Gate {
         let origin = headers::Origin { app: app_header(&config)?, ..self.origin.clone() };
         let about = self.about.load_full();
         Ok(Gate {
+            loaded: SystemTime::now(),
             policy: ArcSwap::from_pointee(policy(&config, &about)?),
             about: ArcSwap::new(about),
             sessions: sign_ins.sessions.clone(),
@@ -295,6 +300,7 @@ fn policy(config: &Config, about: &About) -> Result<Policy, String> {
         bypass: config.access.bypass_networks.clone(),
         verify_files: config.wecom.iter().flat_map(|e| e.verify_files.iter().cloned()).collect(),
         entries: config.wecom.iter().map(|e| e.name.clone()).collect(),
+        console: config.access.has_admins(),
         auto_entry: config.wecom.iter().position(|e| e.auto_login),
     })
 }

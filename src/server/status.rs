@@ -38,19 +38,7 @@ fn wecom(gate: &Gate) -> Vec<Degraded> {
     let mut clients: Vec<_> = gate.sign_ins.wecom().collect();
     clients.sort_by_key(|(entry, _)| *entry);
     for (entry, client) in clients {
-        for (what, error) in [("wecom_calls", client.call_error()), ("wecom_token", client.token_error())] {
-            if let Some(error) = error {
-                let mut why = format!("{}: {}", error.class().name(), error.failure());
-                if let Some(code) = error.errcode() {
-                    why.push_str(&format!(" (errcode {code})"));
-                }
-                let remedy = error.remedy();
-                if !remedy.is_empty() {
-                    why.push_str(&format!("; {remedy}"));
-                }
-                all.push(Degraded::new(what, entry, &why));
-            }
-        }
+        all.extend(client.troubles().into_iter().map(|(what, why)| Degraded::new(what, entry, &why)));
     }
     all
 }

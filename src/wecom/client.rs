@@ -80,6 +80,23 @@ impl Client {
         self.api.call_error.load_full()
     }
 
+    /// What the latest calls found, with the remedy: `wecom_calls` or `wecom_token`, and why. Empty while there is nothing.
+    pub(crate) fn troubles(&self) -> Vec<(&'static str, String)> {
+        let found = [("wecom_calls", self.call_error()), ("wecom_token", self.token_error())];
+        let words = |error: &WeComError| {
+            let mut why = format!("{}: {}", error.class().name(), error.failure());
+            if let Some(code) = error.errcode() {
+                why.push_str(&format!(" (errcode {code})"));
+            }
+            let remedy = error.remedy();
+            if !remedy.is_empty() {
+                why.push_str(&format!("; {remedy}"));
+            }
+            why
+        };
+        found.into_iter().filter_map(|(what, error)| Some((what, words(&*error?)))).collect()
+    }
+
     /// Whether WeCom gives an access token: shows a wrong corp id or secret before a member meets it. Makes no call while
     /// there is a token.
     ///

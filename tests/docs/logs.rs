@@ -26,6 +26,14 @@ fn lines_of_source() -> Vec<(BTreeSet<String>, Option<String>)> {
                 lines.push(read_line(&arguments(rest)));
             }
         }
+        // `log_cause!(level, cause, [fields], message)`
+        for (at, call) in source.match_indices("log_cause!(") {
+            let all = arguments(&source[at + call.len()..]);
+            let fields = all.get(2).and_then(|fields| fields.trim().strip_prefix('[')?.strip_suffix(']'));
+            if let Some(fields) = fields.filter(|fields| !fields.contains('$')) {
+                lines.push(read_line(&arguments(&format!("{fields})"))));
+            }
+        }
     }
     assert!(lines.len() > 30, "only {} lines found: has the way of logging changed?", lines.len());
     lines

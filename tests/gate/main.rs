@@ -14,6 +14,7 @@ mod attacks;
 mod audit;
 mod certificates;
 mod check;
+mod console;
 mod crowd;
 mod distance;
 mod entries;

@@ -163,6 +163,10 @@ const TABLE: &[Row<'_>] = &[
     (&[("access.forward_auth_secret", "'short'"), ("access.trusted_proxies", "['10.1.2.3']")], "access.forward_auth_secret", "guessed", "openssl rand"),
     (&[("access.trusted_proxies", "['proxy.example']")], "access.trusted_proxies[0]", "not a network", "10.1.2.0/24"),
     (&[("access.bypass_networks", "['10.0.0.0/33']")], "access.bypass_networks[0]", "not a network", "10.1.2.0/24"),
+    (&[("access.admins", "['zhangsan']")], "access.admins[0]", "neither a member nor a role", "wecom/zhangsan"),
+    (&[("access.admins", "['wecom/zhangsan', 'other/zhangsan']")], "access.admins[1]", "names no [[wecom]] entry", "give one of: wecom"),
+    (&[("access.admins", "['wecom/zhang san']")], "access.admins[0]", "neither a member nor a role", "role:root"),
+    (&[("access.admins", "['role:']")], "access.admins[0]", "not the name of a role", "role:root"),
     // session
     (&[("session.keys", "")], "session.keys", "missing", "keygen"),
     (&[("session.keys", "['not base64!']")], "session.keys[0]", "not base64", "keygen"),

@@ -29,8 +29,9 @@ pub(super) fn resolve(raw: Raw, report: &mut Report) -> Option<Config> {
     let public_path = raw.nocobase.public_path.clone();
     let roles = raw.wecom.iter().any(|entry| !entry.roles.is_empty());
     let nocobase = nocobase::nocobase(raw.nocobase, roles, report);
+    let entries: Vec<String> = raw.wecom.iter().map(|entry| entry.name.clone()).collect();
     let wecom = wecom::entries(raw.wecom, &public_path, report);
-    let access = access::access(raw.access, &public_path, report);
+    let access = access::access(raw.access, &public_path, &entries, report);
     let session = session::session(raw.session, report);
     let log = limits::log(raw.log, report);
     let limits = limits::limits(raw.limits, report);

@@ -6,6 +6,7 @@ use crate::decide::rules::PublicRules;
 mod applications;
 mod client_files;
 mod codes;
+mod console;
 mod password;
 mod properties;
 mod sessions;
@@ -57,6 +58,7 @@ fn policy() -> Policy {
         bypass: vec!["10.0.0.0/8".parse().unwrap()],
         verify_files: vec!["WW_verify_a.txt".to_owned(), "WW_verify_b.txt".to_owned()],
         entries: vec!["first".to_owned(), "second".to_owned()],
+        console: false,
         auto_entry: Some(1),
     }
 }

@@ -6,11 +6,12 @@ use std::path::Path;
 use fluent_syntax::{ast, parser};
 
 use super::*;
+use crate::pages::console;
 
 impl Lang {
     /// The text as a page shows it.
     fn sample(self, key: &str) -> String {
-        match parts::ALL.iter().find(|part| **part == key) {
+        match parts::ALL.iter().chain(console::texts::ALL).find(|part| **part == key) {
             Some(part) => self.text_with_name(part, "Example Ltd"),
             None => self.text(key),
         }
@@ -102,6 +103,7 @@ fn every_text_is_translated() {
 #[test]
 fn every_text_is_used_and_known() {
     let mut known: BTreeSet<String> = parts::ALL.iter().map(|&key| key.to_owned()).collect();
+    known.extend(console::texts::ALL.iter().map(|&key| key.to_owned()));
     let mut titles: BTreeSet<&str> = Failure::ALL.iter().map(|f| kinds::of(*f).key).collect();
     titles.extend([kinds::SIGNED_OUT.key, kinds::SIGN_IN.key, kinds::LOGOUT.key]);
     known.extend(titles.iter().map(|&key| key.to_owned()));

@@ -7,7 +7,9 @@ use pingora::proxy::Session as HttpSession;
 use super::language::lang;
 use super::links;
 use super::reply::Reply;
+use crate::audit::Refusal;
 use crate::decide;
+use crate::decide::address::UNKNOWN;
 use crate::error::{Failure, Level, line_due};
 use crate::login::Retry;
 use crate::pages::{self, Page, View};
@@ -35,6 +37,7 @@ pub(crate) fn respond(
     let request = downstream.req_header();
     let lang = lang(request);
     let rendered = if ctx.as_page || ctx.page_load {
+        remember(gate, ctx, failure);
         let own = request.uri.path().starts_with("/wecom-gate/");
         // WeCom's redirect names neither target nor entry; the retry does.
         let here = match retry.and_then(|retry| retry.target.as_deref()) {
@@ -84,6 +87,24 @@ pub(crate) fn respond(
     }
     reply.cookies.append(&mut ctx.cookies);
     reply
+}
+
+/// Somebody may ask for help with what this page shows: the console finds it. A call to sign in is no such page.
+fn remember(gate: &Gate, ctx: &Context, failure: Failure) {
+    if matches!(failure, Failure::NoSession | Failure::SessionEnded) {
+        return;
+    }
+    let session = ctx.member.as_deref().map(|member| &member.session);
+    gate.sessions.audit().history().page(Refusal {
+        at: std::time::SystemTime::now(),
+        entry: session.map(|session| session.entry.clone()),
+        userid: session.map(|session| session.userid.clone()),
+        name: session.map(|session| session.name.clone()),
+        failure,
+        reason: None,
+        request_id: ctx.request_id.to_str().ok().map(str::to_owned),
+        client: Some(ctx.client).filter(|client| *client != UNKNOWN),
+    });
 }
 
 /// What a 401 announces about signing in (RFC 9110, 15.5.2). Browsers show no dialog for this scheme, and API keys use it.

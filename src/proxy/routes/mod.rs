@@ -2,6 +2,7 @@
 //!
 //! Must never: forward anything to NocoBase's address space, or decide who may call a route: `decide` has done that.
 
+pub(super) mod console;
 pub(super) mod events;
 pub(super) mod forward_auth;
 pub(super) mod logout;
@@ -18,6 +19,7 @@ use super::context::Context;
 use super::gate::Gate;
 use super::headers::text;
 use super::request::credential;
+use super::response::language::lang;
 use super::response::pages;
 use super::response::reply::Reply;
 use crate::decide::{self, OwnPath};
@@ -35,8 +37,8 @@ pub(super) async fn serve(
 ) -> Result<Reply, Failure> {
     let sent = downstream.req_header();
     let head = Head::of(sent);
-    ctx.as_page =
-        matches!(request.path, OwnPath::Login | OwnPath::Callback | OwnPath::SignIn | OwnPath::Logout)
+    ctx.as_page = ctx.as_page
+        || matches!(request.path, OwnPath::Login | OwnPath::Callback | OwnPath::SignIn | OwnPath::Logout)
             && decide::takes_page(
                 text(sent, &X_REQUESTED_WITH),
                 text(sent, &SEC_FETCH_MODE),
@@ -53,6 +55,10 @@ pub(super) async fn serve(
         OwnPath::Me => me::me(gate, &request).await,
         OwnPath::Auth => forward_auth::auth(gate, downstream, &request).await,
         OwnPath::Events(entry) => events::serve(gate, downstream, &head, entry).await,
+        OwnPath::Console(page) => {
+            let lang = lang(downstream.req_header());
+            console::serve(gate, &request, &head, page, lang).await
+        }
         OwnPath::Script => Ok(crate::pages::gate_js(head.parameter("v").as_deref()).into()),
     }
 }

@@ -1,0 +1,285 @@
+//! The console's pages, for those whom `access.admins` names.
+//!
+//! Plain data in, a finished response out, as for every other page. They need no script, and have none.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use askama::Template;
+
+use super::kinds;
+use super::lang::Lang;
+use super::rendered::{self, CONSOLE_STYLE, Rendered};
+use crate::error::Failure;
+
+/// What every page of the console shows.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Frame<'a> {
+    /// See [`super::language`].
+    pub lang: Lang,
+    /// The name of the person who looks at it.
+    pub who: &'a str,
+    /// In UTC.
+    pub now: SystemTime,
+}
+
+/// A part of the whole, and whether it works.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct State {
+    /// Which.
+    pub name: String,
+    /// What is wrong with it, with the remedy; `None`: it works.
+    pub problem: Option<String>,
+}
+
+/// How many sign-ins there were in ten minutes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Bar {
+    /// That ended in a session.
+    pub signed_in: u32,
+    /// That did not.
+    pub refused: u32,
+}
+
+/// How often something came of a sign-in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Outcome {
+    /// A session, or this failure.
+    pub failure: Option<Failure>,
+    /// Within the last hour.
+    pub hour: u32,
+    /// Within the last day.
+    pub day: u32,
+}
+
+/// How things are.
+#[derive(Debug, Clone)]
+pub(crate) struct Now {
+    /// NocoBase's nodes.
+    pub nodes: Vec<State>,
+    /// The WeCom entries.
+    pub wecom: Vec<State>,
+    /// Redis, where it is configured.
+    pub redis: Option<State>,
+    /// The certificates' files, and when each expires.
+    pub certificates: Vec<(String, SystemTime)>,
+    /// Changes that could not be taken over, and why.
+    pub reloads: Vec<State>,
+    /// Since when the configuration is in use.
+    pub loaded: SystemTime,
+    /// Of the program.
+    pub version: &'static str,
+    /// In the memory of this process.
+    pub sessions: u64,
+    /// Requests in progress.
+    pub requests: usize,
+    /// Since when sign-ins are counted.
+    pub since: SystemTime,
+    /// The last 24 hours, the oldest first.
+    pub bars: Vec<Bar>,
+    /// The same by outcome.
+    pub outcomes: Vec<Outcome>,
+}
+
+/// Somebody who was not let in, or a page that could not be shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    /// When.
+    pub at: SystemTime,
+    /// `entry/userid`, as far as it is known.
+    pub member: Option<String>,
+    /// The member's name in WeCom.
+    pub name: Option<String>,
+    /// What was wrong.
+    pub failure: Failure,
+    /// What the log has about it.
+    pub reason: Option<String>,
+    /// The id that the person sees on the page.
+    pub request_id: Option<String>,
+    /// The client's address.
+    pub client: Option<String>,
+}
+
+/// Who was not let in.
+#[derive(Debug, Clone)]
+pub(crate) struct Refused {
+    /// What was searched for.
+    pub query: String,
+    /// Since when they are kept.
+    pub since: SystemTime,
+    /// The latest first.
+    pub rows: Vec<Refusal>,
+}
+
+/// The page "Now".
+pub(crate) fn now(frame: &Frame<'_>, now: &Now) -> Rendered {
+    finish(frame, NowTemplate { page: Page::of(frame, Tab::Now), now }.render())
+}
+
+/// The page "Not let in".
+pub(crate) fn refused(frame: &Frame<'_>, refused: &Refused) -> Rendered {
+    finish(frame, RefusedTemplate { page: Page::of(frame, Tab::Refused), refused }.render())
+}
+
+fn finish(frame: &Frame<'_>, body: askama::Result<String>) -> Rendered {
+    // Writing to a string does not fail.
+    rendered::console(body.unwrap_or_default(), frame.lang.tag())
+}
+
+/// Which page of the console.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Tab {
+    Now,
+    Refused,
+}
+
+/// What the templates ask for.
+struct Page<'a> {
+    frame: &'a Frame<'a>,
+    tab: Tab,
+}
+
+impl<'a> Page<'a> {
+    fn of(frame: &'a Frame<'a>, tab: Tab) -> Self {
+        Page { frame, tab }
+    }
+
+    fn tag(&self) -> String {
+        self.frame.lang.tag()
+    }
+
+    fn style(&self) -> &'static str {
+        CONSOLE_STYLE
+    }
+
+    fn text(&self, key: &str) -> String {
+        self.frame.lang.text(key)
+    }
+
+    fn with(&self, key: &'static str, name: String) -> String {
+        self.frame.lang.text_with_name(key, &name)
+    }
+
+    fn time(&self, time: &SystemTime) -> String {
+        let text = humantime::format_rfc3339_seconds((*time).max(UNIX_EPOCH)).to_string();
+        text.replace('T', " ").replace('Z', " UTC")
+    }
+
+    /// What a person reads about a failure.
+    fn failure(&self, failure: &Failure) -> String {
+        self.frame.lang.text(kinds::of(*failure).key)
+    }
+
+    fn outcome(&self, outcome: &Outcome) -> String {
+        outcome.failure.map_or_else(|| self.text(texts::SIGNED_IN), |failure| self.failure(&failure))
+    }
+
+    fn is_over(&self, end: &SystemTime) -> bool {
+        *end <= self.frame.now
+    }
+
+    fn is_soon(&self, end: &SystemTime) -> bool {
+        *end <= self.frame.now + SOON
+    }
+}
+
+/// A certificate that expires within this time should have been renewed.
+const SOON: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// Height of the chart, in its own units.
+const HEIGHT: u32 = 40;
+
+/// One bar of the chart: where it stands, and how high each part is.
+struct Drawn {
+    x: usize,
+    signed_in: u32,
+    refused: u32,
+    /// Where the first part begins.
+    below: u32,
+    /// Where the second part, which stands on the first, begins.
+    above: u32,
+}
+
+impl Now {
+    fn drawn(&self) -> Vec<Drawn> {
+        let most =
+            self.bars.iter().map(|bar| bar.signed_in.saturating_add(bar.refused)).max().unwrap_or(0).max(1);
+        // What there is at all is seen.
+        let height = |n: u32| match u64::from(n) * u64::from(HEIGHT) / u64::from(most) {
+            0 if n > 0 => 1,
+            height => u32::try_from(height).unwrap_or(HEIGHT),
+        };
+        let bars = self.bars.iter().enumerate();
+        bars.filter(|(_, bar)| **bar != Bar::default())
+            .map(|(x, bar)| {
+                let (signed_in, refused) = (height(bar.signed_in), height(bar.refused));
+                let below = HEIGHT.saturating_sub(signed_in);
+                Drawn { x, signed_in, refused, below, above: below.saturating_sub(refused) }
+            })
+            .collect()
+    }
+
+    fn in_all(&self) -> (u32, u32) {
+        let add = |(all, bad): (u32, u32), bar: &Bar| {
+            (all.saturating_add(bar.signed_in), bad.saturating_add(bar.refused))
+        };
+        self.bars.iter().fold((0, 0), add)
+    }
+}
+
+#[derive(Template)]
+#[template(path = "console_now.html", config = "src/pages/askama.toml")]
+struct NowTemplate<'a> {
+    page: Page<'a>,
+    now: &'a Now,
+}
+
+#[derive(Template)]
+#[template(path = "console_refused.html", config = "src/pages/askama.toml")]
+struct RefusedTemplate<'a> {
+    page: Page<'a>,
+    refused: &'a Refused,
+}
+
+/// Keys of `texts/*/console.ftl`.
+pub(super) mod texts {
+    macro_rules! texts {
+        ($($name:ident = $key:literal),+ $(,)?) => {
+            $(pub(crate) const $name: &str = $key;)+
+            /// All of them, to be compared with the texts.
+            #[cfg(test)]
+            pub(crate) const ALL: &[&str] = &[$($key),+];
+        };
+    }
+    texts! {
+        CONSOLE = "console-title",
+        NOW = "console-now",
+        REFUSED = "console-refused",
+        APP = "console-app",
+        WECOM = "console-wecom",
+        REDIS = "console-redis",
+        CERTIFICATES = "console-certificates",
+        CONFIGURATION = "console-configuration",
+        WORKS = "console-works",
+        UNTIL = "console-until",
+        EXPIRED = "console-expired",
+        LOADED = "console-loaded",
+        VERSION = "console-version",
+        SESSIONS = "console-sessions",
+        REQUESTS = "console-requests",
+        SIGN_INS = "console-sign-ins",
+        CHART = "console-chart",
+        OUTCOME = "console-outcome",
+        HOUR = "console-hour",
+        DAY = "console-day",
+        SIGNED_IN = "console-signed-in",
+        SEARCH = "console-search",
+        FIND = "console-find",
+        NOTHING = "console-nothing",
+        WHEN = "console-when",
+        WHO = "console-who",
+        REQUEST = "console-request",
+        ADDRESS = "console-address",
+        SINCE = "console-since",
+        STRANGER = "console-stranger",
+    }
+}

@@ -1,0 +1,131 @@
+//! The console's pages.
+
+use base64::Engine as _;
+
+use super::*;
+use crate::pages::console::{self, Bar, Frame, Now, Outcome, Refusal, Refused, State};
+use crate::pages::rendered::CONSOLE_STYLE;
+
+fn state(name: &str, problem: Option<&str>) -> State {
+    State { name: name.to_owned(), problem: problem.map(str::to_owned) }
+}
+
+fn sample(text: &str) -> (Now, Refused) {
+    let bar = |n: u32| Bar { signed_in: n % 7, refused: n % 3 };
+    let now = Now {
+        nodes: vec![state("127.0.0.1:13000", None), state("127.0.0.1:13001", Some("unreachable"))],
+        wecom: vec![state("wecom", None), state(text, Some(text))],
+        redis: Some(state("127.0.0.1:6379", Some(text))),
+        certificates: vec![
+            ("/etc/wecom-gate/a.pem".to_owned(), now() + Duration::from_secs(90 * 86_400)),
+            (text.to_owned(), now() - Duration::from_secs(1)),
+        ],
+        reloads: vec![state("configuration", Some(text))],
+        loaded: now(),
+        version: "0.1.0",
+        sessions: 120,
+        requests: 3,
+        since: now(),
+        bars: (0..144).map(bar).collect(),
+        outcomes: vec![
+            Outcome { failure: None, hour: 12, day: 431 },
+            Outcome { failure: Some(Failure::NoMatchingUser), hour: 0, day: 4 },
+        ],
+    };
+    let row = Refusal {
+        at: self::now(),
+        member: Some(format!("wecom/{text}")),
+        name: Some(text.to_owned()),
+        failure: Failure::NoMatchingUser,
+        reason: Some(text.to_owned()),
+        request_id: Some(text.to_owned()),
+        client: Some("192.0.2.7".to_owned()),
+    };
+    let stranger =
+        Refusal { member: None, name: None, reason: None, failure: Failure::CookiesBlocked, ..row.clone() };
+    (now, Refused { query: text.to_owned(), since: self::now(), rows: vec![row, stranger] })
+}
+
+fn pages_with(lang: Lang, text: &str) -> [Rendered; 3] {
+    let (now, refused) = sample(text);
+    let frame = Frame { lang, who: text, now: self::now() };
+    let nothing = Refused { rows: Vec::new(), ..refused.clone() };
+    [console::now(&frame, &now), console::refused(&frame, &refused), console::refused(&frame, &nothing)]
+}
+
+/// Each page in each language, as `write_pages` names them.
+pub(super) fn samples() -> impl Iterator<Item = (String, Rendered)> {
+    Lang::all().into_iter().flat_map(|lang| {
+        ["now", "refused", "nothing"]
+            .into_iter()
+            .zip(pages_with(lang, "zhang.san-of_a-company.with-a-long-name@example.com"))
+            .map(move |(name, page)| (format!("console-{name}.{}", lang.tag()), page))
+    })
+}
+
+#[test]
+fn r25_r27_the_console_runs_nothing_and_loads_nothing() {
+    let hash = ring::digest::digest(&ring::digest::SHA256, CONSOLE_STYLE.as_bytes());
+    let hash = base64::engine::general_purpose::STANDARD.encode(hash.as_ref());
+    for lang in Lang::all() {
+        for page in pages_with(lang, HOSTILE) {
+            assert_eq!((page.status, page.header("cache-control")), (200, Some("no-store")));
+            let policy = page.header("content-security-policy").unwrap();
+            assert!(
+                policy.starts_with(&format!("default-src 'none'; style-src 'sha256-{hash}';")),
+                "{policy}"
+            );
+            assert!(!policy.contains("script-src") && policy.contains("frame-ancestors 'none'"), "{policy}");
+            assert!(page.body.contains(&format!("<style>{CONSOLE_STYLE}</style>")));
+            for bad in
+                ["<script", "<img", "<link rel=\"style", " style=", " onerror=alert(2)>", "http:", "https:"]
+            {
+                assert!(!page.body.contains(bad), "{bad}: {}", page.body);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_console_speaks_the_language_of_the_person_who_looks_at_it() {
+    for lang in Lang::all() {
+        for page in pages_with(lang, "x") {
+            assert!(page.body.contains(&format!("<html lang=\"{}\">", lang.tag())));
+            assert_eq!(page.header("content-language"), Some(lang.tag().as_str()));
+            assert!(!page.body.contains("console-"), "a key in place of its text: {}", page.body);
+        }
+    }
+}
+
+#[test]
+fn what_is_wrong_is_marked_and_what_happened_is_drawn() {
+    let [now, refused, nothing] = pages_with(Lang::default(), "word");
+    assert_eq!(now.body.matches("<li class=\"bad\">").count(), 5, "{}", now.body);
+    assert!(now.body.contains("Expired on 2026-01-02 03:04:04 UTC"), "{}", now.body);
+    assert!(now.body.contains("Valid until 2026-04-02 03:04:05 UTC"), "{}", now.body);
+    assert!(
+        now.body.contains("<rect class=\"in\" x=\"1\"") && now.body.contains("<rect class=\"out\" x=\"1\"")
+    );
+    assert!(!now.body.contains("<rect class=\"in\" x=\"0\""), "nothing where nobody came");
+    assert!(now.body.contains("no_matching_user</code></th><td>0</td><td>4</td>"), "{}", now.body);
+    assert_eq!(refused.body.matches("<li>").count(), 2, "{}", refused.body);
+    assert!(refused.body.contains("value=\"word\"") && refused.body.contains("2026-01-02 03:04:05 UTC"));
+    assert!(nothing.body.contains("Nothing was found."), "{}", nothing.body);
+}
+
+/// The chart holds every number, and what there is at all is seen.
+#[test]
+fn bars_stay_within_the_chart() {
+    let (mut now, _) = sample("");
+    for most in [(0, 0), (1, 0), (0, 1), (u32::MAX, 1), (u32::MAX, u32::MAX), (1_000_000, 1)] {
+        now.bars = vec![Bar { signed_in: most.0, refused: most.1 }, Bar { signed_in: 0, refused: 0 }];
+        let frame = Frame { lang: Lang::default(), who: "", now: self::now() };
+        let body = console::now(&frame, &now).body;
+        assert_eq!(body.contains("class=\"in\""), most.0 > 0, "{most:?}");
+        assert_eq!(body.contains("class=\"out\""), most.1 > 0, "{most:?}");
+        for height in body.split("height=\"").skip(1) {
+            let height: u32 = height.split('"').next().unwrap().parse().unwrap();
+            assert!(height <= 40, "{most:?}: {height}");
+        }
+    }
+}

@@ -1,0 +1,32 @@
+# The console at /wecom-gate/console, which only administrators see.
+
+console-title = Konsole des Gates
+console-now = Jetzt
+console-refused = Nicht eingelassen
+console-app = Die App (NocoBase)
+console-wecom = Anmeldung mit { -wecom }
+console-redis = Redis zwischen den Knoten
+console-certificates = Zertifikate
+console-configuration = Einstellungen
+console-works = Funktioniert
+console-until = Gültig bis { $name }
+console-expired = Abgelaufen am { $name }
+console-loaded = In Gebrauch seit { $name }
+console-version = Programmversion
+console-sessions = Sitzungen im Speicher
+console-requests = Laufende Anfragen
+console-sign-ins = Anmeldungen
+console-chart = Anmeldungen der letzten 24 Stunden. Jeder Balken steht für zehn Minuten.
+console-outcome = Ergebnis
+console-hour = Letzte Stunde
+console-day = Letzte 24 Stunden
+console-signed-in = Angemeldet
+console-search = Userid, Name oder Nummer der Anfrage
+console-find = Suchen
+console-nothing = Nichts gefunden.
+console-when = Zeit
+console-who = Mitglied
+console-request = Anfrage
+console-address = Adresse
+console-since = Seit { $name }, auf diesem Knoten des Gates.
+console-stranger = Nicht bekannt

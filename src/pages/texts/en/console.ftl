@@ -1,0 +1,32 @@
+# The console at /wecom-gate/console, which only administrators see.
+
+console-title = Console of the gate
+console-now = Now
+console-refused = Not let in
+console-app = The app (NocoBase)
+console-wecom = Sign-in with { -wecom }
+console-redis = Redis between the nodes
+console-certificates = Certificates
+console-configuration = Settings
+console-works = Works
+console-until = Valid until { $name }
+console-expired = Expired on { $name }
+console-loaded = In use since { $name }
+console-version = Version
+console-sessions = Sessions in memory
+console-requests = Requests in progress
+console-sign-ins = Sign-ins
+console-chart = Sign-ins of the last 24 hours. Each bar is ten minutes.
+console-outcome = Result
+console-hour = Last hour
+console-day = Last 24 hours
+console-signed-in = Signed in
+console-search = Userid, name or request number
+console-find = Search
+console-nothing = Nothing was found.
+console-when = Time
+console-who = Member
+console-request = Request
+console-address = Address
+console-since = Since { $name }, on this node of the gate.
+console-stranger = Not known

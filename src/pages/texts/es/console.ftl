@@ -1,0 +1,32 @@
+# The console at /wecom-gate/console, which only administrators see.
+
+console-title = Consola de la puerta
+console-now = Ahora
+console-refused = Sin acceso
+console-app = La aplicación (NocoBase)
+console-wecom = Inicio de sesión con { -wecom }
+console-redis = Redis entre los nodos
+console-certificates = Certificados
+console-configuration = Configuración
+console-works = Funciona
+console-until = Válido hasta el { $name }
+console-expired = Caducó el { $name }
+console-loaded = En uso desde el { $name }
+console-version = Versión
+console-sessions = Sesiones en memoria
+console-requests = Solicitudes en curso
+console-sign-ins = Inicios de sesión
+console-chart = Inicios de sesión de las últimas 24 horas. Cada barra son diez minutos.
+console-outcome = Resultado
+console-hour = Última hora
+console-day = Últimas 24 horas
+console-signed-in = Sesión iniciada
+console-search = Userid, nombre o número de solicitud
+console-find = Buscar
+console-nothing = No se ha encontrado nada.
+console-when = Hora
+console-who = Miembro
+console-request = Solicitud
+console-address = Dirección
+console-since = Desde el { $name }, en este nodo de la puerta.
+console-stranger = Desconocido

@@ -1,0 +1,32 @@
+# The console at /wecom-gate/console, which only administrators see.
+
+console-title = Console van de gate
+console-now = Nu
+console-refused = Niet toegelaten
+console-app = De app (NocoBase)
+console-wecom = Aanmelden met { -wecom }
+console-redis = Redis tussen de nodes
+console-certificates = Certificaten
+console-configuration = Instellingen
+console-works = Werkt
+console-until = Geldig tot { $name }
+console-expired = Verlopen op { $name }
+console-loaded = In gebruik sinds { $name }
+console-version = Versie
+console-sessions = Sessies in het geheugen
+console-requests = Lopende verzoeken
+console-sign-ins = Aanmeldingen
+console-chart = Aanmeldingen van de laatste 24 uur. Elke balk is tien minuten.
+console-outcome = Resultaat
+console-hour = Laatste uur
+console-day = Laatste 24 uur
+console-signed-in = Aangemeld
+console-search = Userid, naam of nummer van het verzoek
+console-find = Zoeken
+console-nothing = Niets gevonden.
+console-when = Tijd
+console-who = Lid
+console-request = Verzoek
+console-address = Adres
+console-since = Sinds { $name }, op deze node van de gate.
+console-stranger = Onbekend

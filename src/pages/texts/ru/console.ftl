@@ -1,0 +1,32 @@
+# The console at /wecom-gate/console, which only administrators see.
+
+console-title = Консоль шлюза
+console-now = Сейчас
+console-refused = Не допущены
+console-app = Приложение (NocoBase)
+console-wecom = Вход через { -wecom }
+console-redis = Redis между узлами
+console-certificates = Сертификаты
+console-configuration = Настройки
+console-works = Работает
+console-until = Действителен до { $name }
+console-expired = Истёк { $name }
+console-loaded = Используются с { $name }
+console-version = Версия
+console-sessions = Сеансы в памяти
+console-requests = Выполняемые запросы
+console-sign-ins = Входы
+console-chart = Входы за последние 24 часа. Каждый столбец — десять минут.
+console-outcome = Результат
+console-hour = Последний час
+console-day = Последние 24 часа
+console-signed-in = Вход выполнен
+console-search = Userid, имя или номер запроса
+console-find = Найти
+console-nothing = Ничего не найдено.
+console-when = Время
+console-who = Сотрудник
+console-request = Запрос
+console-address = Адрес
+console-since = С { $name }, на этом узле шлюза.
+console-stranger = Неизвестно

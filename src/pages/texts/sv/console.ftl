@@ -1,0 +1,32 @@
+# The console at /wecom-gate/console, which only administrators see.
+
+console-title = Grindens konsol
+console-now = Nu
+console-refused = Inte insläppta
+console-app = Appen (NocoBase)
+console-wecom = Inloggning med { -wecom }
+console-redis = Redis mellan noderna
+console-certificates = Certifikat
+console-configuration = Inställningar
+console-works = Fungerar
+console-until = Giltigt till { $name }
+console-expired = Gick ut { $name }
+console-loaded = I bruk sedan { $name }
+console-version = Programversion
+console-sessions = Sessioner i minnet
+console-requests = Pågående förfrågningar
+console-sign-ins = Inloggningar
+console-chart = Inloggningar de senaste 24 timmarna. Varje stapel är tio minuter.
+console-outcome = Resultat
+console-hour = Senaste timmen
+console-day = Senaste 24 timmarna
+console-signed-in = Inloggad
+console-search = Userid, namn eller förfrågans nummer
+console-find = Sök
+console-nothing = Inget hittades.
+console-when = Tid
+console-who = Medlem
+console-request = Förfrågan
+console-address = Adress
+console-since = Sedan { $name }, på den här noden av grinden.
+console-stranger = Okänd

@@ -1,0 +1,32 @@
+# 控制台（/wecom-gate/console）的文字，只有管理员能看到。
+
+console-title = 网关控制台
+console-now = 当前状态
+console-refused = 未放行
+console-app = 应用（NocoBase）
+console-wecom = { -wecom }登录
+console-redis = 节点间的 Redis
+console-certificates = 证书
+console-configuration = 配置
+console-works = 正常
+console-until = 有效期至 { $name }
+console-expired = 已于 { $name } 过期
+console-loaded = 自 { $name } 起生效
+console-version = 版本
+console-sessions = 内存中的会话
+console-requests = 正在处理的请求
+console-sign-ins = 登录
+console-chart = 最近 24 小时的登录，每条柱代表十分钟。
+console-outcome = 结果
+console-hour = 最近一小时
+console-day = 最近 24 小时
+console-signed-in = 登录成功
+console-search = 账号、姓名或请求编号
+console-find = 搜索
+console-nothing = 没有找到记录。
+console-when = 时间
+console-who = 成员
+console-request = 请求
+console-address = 地址
+console-since = 自 { $name } 起，仅限网关的此节点。
+console-stranger = 未知

@@ -1,0 +1,229 @@
+//! The console: what an administrator finds there, and that to everybody else it is not there.
+
+use reqwest::Method;
+use serde_json::json;
+use wecom_gate::error::Failure;
+
+use crate::support::browser::{CHROME, CURL, navigation};
+use crate::support::{Browser, CORP, Config, Stage, eventually};
+
+const CONSOLE: &str = "/wecom-gate/console";
+const REFUSED: &str = "/wecom-gate/console/refused";
+/// What is not there for anybody.
+const NOTHING: &str = "/wecom-gate/consol";
+
+async fn stage(admins: &[&str]) -> Stage {
+    let admins: Vec<String> = admins.iter().map(|&admin| admin.to_owned()).collect();
+    Stage::start(move |c: &mut Config| {
+        c.set("access.admins", admins).set("nocobase.match_by", vec!["username"]);
+    })
+    .await
+}
+
+/// The request id that a page shows.
+fn request_id(page: &str) -> String {
+    let (_, after) = page.rsplit_once("Request</dt><dd>").unwrap();
+    after.split_once('<').unwrap().0.to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_administrator_sees_how_things_are() {
+    let mut stage = stage(&["wecom/zhangsan"]).await;
+    let mut admin = stage.signed_in("zhangsan").await;
+    let page = admin.visit(CONSOLE).await;
+    assert_eq!(page.status, 200, "{}", page.body);
+    for text in [
+        ">Console of the gate<",
+        &stage.nocobase.address.to_string(),
+        ">wecom<",
+        ">Works<",
+        "Signed in",
+        env!("CARGO_PKG_VERSION"),
+    ] {
+        assert!(page.body.contains(text), "{text}: {}", page.body);
+    }
+    assert!(!page.body.contains("class=\"bad\""), "{}", page.body);
+    // What does not work is there with its reason.
+    stage.nocobase.down().await;
+    eventually("the console shows it", async || admin.visit(CONSOLE).await.body.contains("unreachable"))
+        .await;
+    stage.nocobase.up().await;
+    stage.restart_with(|c| _ = c.set("session.redis", "redis://127.0.0.1:1")).await;
+    admin.go_to(&stage.gate);
+    eventually("Redis, too", async || admin.visit(CONSOLE).await.body.contains("the connection is refused"))
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_was_refused_is_found_by_what_they_can_tell() {
+    let stage = stage(&["wecom/ZhangSan"]).await;
+    let mut admin = stage.signed_in("zhangsan").await;
+    // A member without an account calls, and reads the page's number.
+    let page = stage.phone("lisi").open("/admin").await;
+    stage.refused(&page, Failure::NoMatchingUser, "You have no account here yet").await;
+    let id = request_id(&page.body);
+    // A visitor has another one.
+    let other = Browser::new(&stage.gate, CHROME).visit("/wecom-gate/callback?code=x").await;
+    assert_eq!(other.status, 400);
+    let other = request_id(&other.body);
+
+    for query in ["lisi", "LISI", &id] {
+        let found = admin.visit(&format!("{REFUSED}?q={query}")).await.body;
+        for text in ["wecom/lisi", &id, "You have no account here yet", "no_matching_user", "127.0.0.1"] {
+            assert!(found.contains(text), "{query}: {text}: {found}");
+        }
+        assert!(!found.contains(&other), "{query}: {found}");
+        assert_eq!(found.matches("<li>").count(), 1, "once, and with the member: {found}");
+    }
+    let found = admin.visit(&format!("{REFUSED}?q={other}")).await.body;
+    assert!(found.contains("bad_callback") && found.contains("Not known"), "{found}");
+    assert!(admin.visit(&format!("{REFUSED}?q=nobody")).await.body.contains("Nothing was found."));
+    let counted = admin.visit(CONSOLE).await.body;
+    assert!(counted.contains("<code>no_matching_user</code></th><td>1</td><td>1</td>"), "{counted}");
+    // In the language of the person who looks at it.
+    let german = admin.request(Method::GET, REFUSED).header("cookie", "wecom_gate_lang=de");
+    let german = admin.send(navigation(german).header("accept-language", "de")).await.body;
+    assert!(german.contains("lang=\"de\"") && german.contains("Nicht eingelassen"), "{german}");
+}
+
+/// What a response shows, without what is another one each time.
+fn shown(response: &crate::support::browser::Response) -> (u16, Vec<(String, String)>, String) {
+    let mut headers: Vec<(String, String)> = response
+        .headers
+        .iter()
+        .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+        .filter(|(name, _)| {
+            !["date", "x-request-id", "set-cookie", "content-length"].contains(&name.as_str())
+        })
+        .collect();
+    headers.sort();
+    let body = match response.body.split_once("<dl") {
+        Some((before, _)) => before.to_owned(),
+        None => response.body.clone(),
+    };
+    (response.status, headers, body)
+}
+
+async fn ask(
+    browser: &mut Browser,
+    method: &Method,
+    path: &str,
+    as_page: bool,
+) -> crate::support::browser::Response {
+    let request = browser.request(method.clone(), path);
+    let request = if as_page { navigation(request) } else { request };
+    browser.send(request).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn to_everybody_else_it_is_not_there() {
+    let stage = stage(&["wecom/zhangsan", "role:boss"]).await;
+    let mut strangers = vec![
+        ("a member", stage.signed_in("lisi").await),
+        ("nobody", Browser::new(&stage.gate, CHROME)),
+        ("a program", Browser::new(&stage.gate, CURL)),
+    ];
+    for (who, browser) in &mut strangers {
+        for method in [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::DELETE, Method::OPTIONS]
+        {
+            for as_page in [true, false] {
+                let nothing = shown(&ask(browser, &method, NOTHING, as_page).await);
+                assert_eq!(nothing.0, 404);
+                for path in [CONSOLE, REFUSED, "/wecom-gate/console/refused?q=x"] {
+                    let there = shown(&ask(browser, &method, path, as_page).await);
+                    assert_eq!(there, nothing, "{who} {method} {path} {as_page}");
+                }
+            }
+        }
+    }
+    // Those who may see it may read it, and no more.
+    let mut admin = stage.signed_in("zhangsan").await;
+    let refused = ask(&mut admin, &Method::POST, CONSOLE, true).await;
+    assert_eq!((refused.status, refused.header("allow")), (405, Some("GET, HEAD")));
+    // Another site's page cannot look at it by an administrator's cookie.
+    let request = admin
+        .request(Method::GET, CONSOLE)
+        .header("sec-fetch-site", "cross-site")
+        .header("sec-fetch-mode", "no-cors");
+    assert_eq!(admin.send(request).await.status, 404);
+}
+
+/// The console is asked for again while it is open: rights that are taken away count at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_counts_as_long_as_the_user_has_it() {
+    let stage = stage(&["role:boss"]).await;
+    let user = stage.bound("zhangsan");
+    let give = |roles: serde_json::Value| {
+        for row in &mut stage.nocobase.data().users {
+            if row["id"] == json!(user) {
+                row["roles"] = roles.clone();
+            }
+        }
+    };
+    let mut browser = stage.signed_in("zhangsan").await;
+    for (roles, status) in [
+        (json!([]), 404),
+        (json!([{ "name": "member" }, { "name": "boss" }]), 200),
+        (json!([{ "name": "bosses" }, { "name": "Boss" }]), 404),
+        (json!([{ "name": "boss" }]), 200),
+        (json!([{ "name": "member" }]), 404),
+    ] {
+        give(roles.clone());
+        assert_eq!(browser.visit(CONSOLE).await.status, status, "{roles}");
+    }
+    // What NocoBase does not say is no right, and the log has the reason.
+    give(json!([{ "name": "boss" }]));
+    stage.nocobase.fail("users:get", 403, "No permissions", 1);
+    assert_eq!(browser.visit(CONSOLE).await.status, 404);
+    stage.gate.wait_for_log(&["\"event\":\"console\"", "nocobase_service_denied"]).await;
+    assert_eq!(browser.visit(CONSOLE).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_userid_counts_at_its_own_entry_alone() {
+    let partner = "wwfedcba9876543210";
+    let stage = Stage::start(|c| {
+        c.set("access.admins", vec!["partner/zhangsan"]);
+        let entry = c.another_entry("partner").last_entry();
+        for (key, value) in [("corp_id", partner), ("secret", "SimAppSecretPartner-CCCCCCCCCCCCCCCCCCCCCCC")]
+        {
+            entry.insert(key.into(), value.into());
+        }
+    })
+    .await;
+    // Of the same name in the first company.
+    let mut other = stage.signed_in("zhangsan").await;
+    assert_eq!(other.visit(CONSOLE).await.status, 404);
+    let id = stage.nocobase.user(json!({ "nickname": "Zhang Shan" }));
+    let binding = json!({ "authenticator": "partner", "uuid": "zhangsan", "userId": id });
+    stage.nocobase.data().bindings.push(binding);
+    let mut admin = stage.phone(&format!("{partner}/zhangsan"));
+    let page = admin.open("/wecom-gate/login?rd=%2Fadmin&with=partner").await;
+    assert_eq!(page.status, 200, "{}", page.body);
+    assert_eq!(admin.visit(CONSOLE).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r27_nothing_that_a_member_or_stranger_chose_is_markup_in_the_console() {
+    let stage = stage(&["wecom/zhangsan"]).await;
+    let mut admin = stage.signed_in("zhangsan").await;
+    let hostile = "</li><script>alert(1)</script><img src=x onerror=alert(2)>\"'&";
+    let mut member = stage.wecom().members(CORP).into_iter().find(|m| m.userid == "zhangsan").unwrap();
+    hostile.clone_into(&mut member.name);
+    stage.wecom().set_member(CORP, member).unwrap();
+    let query: String = url::form_urlencoded::byte_serialize(hostile.as_bytes()).collect();
+    let page = stage.phone("lisi").open("/admin").await;
+    assert_eq!(page.status, 403);
+    let mut again = stage.signed_in("zhangsan").await;
+    for browser in [&mut admin, &mut again] {
+        for path in [CONSOLE.to_owned(), REFUSED.to_owned(), format!("{REFUSED}?q={query}")] {
+            let page = browser.visit(&path).await;
+            assert_eq!(page.status, 200);
+            assert!(!page.body.contains("<script") && !page.body.contains("<img"), "{}", page.body);
+            let policy = page.header("content-security-policy").unwrap();
+            assert!(policy.contains("default-src 'none'") && !policy.contains("script-src"), "{policy}");
+            assert_eq!(page.header("cache-control"), Some("no-store"));
+            assert_eq!(page.header("x-frame-options"), Some("DENY"));
+        }
+    }
+}
