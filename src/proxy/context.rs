@@ -208,3 +208,6 @@ impl Drop for InFlight {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests;

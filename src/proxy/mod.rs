@@ -27,6 +27,8 @@ mod request_metrics;
 mod response;
 pub mod rewrite;
 mod routes;
+#[cfg(test)]
+mod test_gate;
 pub(crate) mod upstream;
 
 pub(crate) use gate::{CurrentGate, Gate};

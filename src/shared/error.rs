@@ -88,3 +88,6 @@ mod tests {
         assert_eq!(why, "the connection fails: invalid peer certificate: UnknownIssuer");
     }
 }
+
+#[cfg(test)]
+mod codes;

@@ -142,3 +142,54 @@ async fn r34_one_event_two_hundred_times_at_once_is_acted_on_once() {
     assert_eq!((count("wecom_event"), count("session_ended")), (1, 1));
     assert_eq!(stage.nocobase.calls("auth:signOut"), 1);
 }
+
+/// What WeCom says of the address book: `change_contact` of this type, with these fields.
+fn change(kind: &str, fields: &str) -> String {
+    format!(
+        "<xml><ToUserName><![CDATA[{CORP}]]></ToUserName><FromUserName><![CDATA[sys]]></FromUserName>\
+         <CreateTime>{}</CreateTime><MsgType><![CDATA[event]]></MsgType><Event><![CDATA[change_contact]]></Event>\
+         <ChangeType><![CDATA[{kind}]]></ChangeType>{fields}</xml>",
+        now()
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r15_whoever_is_deleted_or_gets_another_userid_is_out_at_once_and_nobody_else_is() {
+    for (userid, kind, fields, is_out) in [
+        ("zhangsan", "delete_user", "<UserID>zhangsan</UserID>", true),
+        ("zhangsan", "update_user", "<UserID>zhangsan</UserID><NewUserID>zhangsan2</NewUserID>", true),
+        ("zhangsan", "update_user", "<UserID>zhangsan</UserID><Name>Z</Name>", false),
+        ("lisi", "delete_user", "<UserID>zhangsan</UserID>", false),
+    ] {
+        let stage = stage().await;
+        let mut member = stage.signed_in(userid).await;
+        assert_eq!(send(&stage, &change(kind, fields), |_| {}).await.status, 200);
+        let status = member.api(Method::GET, "/api/orders:list").await.status;
+        assert_eq!(status, if is_out { 401 } else { 200 }, "{userid}: {kind} {fields}");
+    }
+}
+
+/// Which departments there are is remembered until WeCom says that something has changed.
+#[tokio::test(flavor = "multi_thread")]
+async fn r22_changed_departments_count_from_the_next_sign_in_on() {
+    let stage = Stage::start(|config| {
+        config.set("wecom.event_token", TOKEN).set("wecom.event_aes_key", AES_KEY);
+        config.set("wecom.allow_departments", vec![1]);
+    })
+    .await;
+    let asked = || stage.wecom().calls("/cgi-bin/department/simplelist");
+    stage.signed_in("zhangsan").await;
+    let before = asked();
+    stage.signed_in("zhangsan").await;
+    assert_eq!(asked(), before, "it is remembered");
+    for (kind, fields) in [
+        ("update_party", "<Id>2</Id>"),
+        ("update_tag", "<TagId>1</TagId>"),
+        ("update_user", "<UserID>lisi</UserID><Department>2</Department>"),
+    ] {
+        let before = asked();
+        assert_eq!(send(&stage, &change(kind, fields), |_| {}).await.status, 200);
+        stage.signed_in("zhangsan").await;
+        assert!(asked() > before, "{kind}");
+    }
+}

@@ -205,3 +205,5 @@ async fn what_belongs_to_a_browser_that_signs_out_is_taken_away() {
         nocobase.iter().all(|line| line.contains("_main=; Path=/; Max-Age=0") && line.ends_with("; Secure"))
     );
 }
+
+mod tokens;

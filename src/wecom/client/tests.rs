@@ -14,6 +14,7 @@ mod access_token;
 mod log;
 mod network;
 mod secrets;
+mod states;
 
 const GETTOKEN: &str = "/cgi-bin/gettoken";
 const USERINFO: &str = "/cgi-bin/auth/getuserinfo";

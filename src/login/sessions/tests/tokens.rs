@@ -1,0 +1,51 @@
+//! Cookies and tokens of a session, and what a reload does to them.
+
+use super::super::super::test_gate::{config, cookies};
+use super::*;
+use crate::metrics::Metrics;
+use crate::session::Keyring;
+
+const HOUR_MS: u64 = 3_600_000;
+
+#[tokio::test]
+async fn a_cookie_that_is_due_is_renewed_for_the_same_session() {
+    let (_standin, addr) = nocobase().await;
+    let sessions = sessions(addr);
+    let session = open(&sessions).await;
+    assert_eq!(sessions.renew(&session), None, "it is fresh");
+    let before = |ms: u64| UnixMillis(session.last_seen.0 - ms);
+    let (last_seen, signed_in_at) = (before(9 * HOUR_MS), before(9 * HOUR_MS));
+    let old = Session { last_seen, signed_in_at, ..(*session).clone() };
+    let cookie = sessions.renew(&old).unwrap();
+    assert_eq!(name_of(&sessions.find(&cookies(&sessions, &[cookie])).await), "live");
+}
+
+#[tokio::test]
+async fn the_tokens_cookie_is_named_after_the_application() {
+    let (_standin, addr) = nocobase().await;
+    assert_eq!(sessions(addr).token_cookie(), "nb_auth_token_main");
+}
+
+/// With another secret the old tokens are worth nothing; without a change there is no reason to mint.
+#[tokio::test]
+async fn after_a_reload_tokens_are_minted_again_only_where_they_would_differ() {
+    let (_standin, addr) = nocobase().await;
+    let before = sessions(addr);
+    let session = open(&before).await;
+    let seen = before.cache.get(session.sid).unwrap();
+    let token = |sessions: &Sessions| sessions.token(&session, &seen).unwrap().jwt().to_owned();
+    let first = token(&before);
+    let after = |config: Config| {
+        let keyring = Arc::new(Keyring::new(&config.session.keys, &config.origin.url()).unwrap());
+        let metrics = Arc::new(Metrics::new(&["wecom"]).unwrap());
+        Sessions::after(Some(&before), Arc::new(config), metrics, &keyring).unwrap()
+    };
+    let same = after((*config(addr)).clone());
+    same.took_over(&before);
+    assert_eq!(token(&same), first);
+    let mut other = (*config(addr)).clone();
+    other.nocobase.jwt_secret = b"another secret that is long enough".to_vec().into();
+    let other = after(other);
+    other.took_over(&before);
+    assert_ne!(token(&other), first);
+}
