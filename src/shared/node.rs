@@ -102,3 +102,6 @@ impl Shared {
 pub(super) fn now() -> UnixMillis {
     std::time::SystemTime::now().into()
 }
+
+#[cfg(test)]
+mod tests;

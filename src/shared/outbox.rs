@@ -131,3 +131,6 @@ mod tests {
         assert_eq!(outbox.all.len(), 1, "what was published an hour ago is dropped");
     }
 }
+
+#[cfg(test)]
+mod hour;

@@ -143,7 +143,7 @@ async fn r34_one_event_two_hundred_times_at_once_is_acted_on_once() {
     assert_eq!(stage.nocobase.calls("auth:signOut"), 1);
 }
 
-/// What WeCom says of the address book: `change_contact` of this type, with these fields.
+/// An event about the address book: `change_contact` of this type, with these fields.
 fn change(kind: &str, fields: &str) -> String {
     format!(
         "<xml><ToUserName><![CDATA[{CORP}]]></ToUserName><FromUserName><![CDATA[sys]]></FromUserName>\
@@ -154,7 +154,7 @@ fn change(kind: &str, fields: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r15_whoever_is_deleted_or_gets_another_userid_is_out_at_once_and_nobody_else_is() {
+async fn r15_a_member_who_is_deleted_or_gets_another_userid_is_out_at_once_and_no_other_is() {
     for (userid, kind, fields, is_out) in [
         ("zhangsan", "delete_user", "<UserID>zhangsan</UserID>", true),
         ("zhangsan", "update_user", "<UserID>zhangsan</UserID><NewUserID>zhangsan2</NewUserID>", true),
@@ -169,18 +169,18 @@ async fn r15_whoever_is_deleted_or_gets_another_userid_is_out_at_once_and_nobody
     }
 }
 
-/// Which departments there are is remembered until WeCom says that something has changed.
+/// Which departments there are is remembered until an event reports a change.
 #[tokio::test(flavor = "multi_thread")]
 async fn r22_changed_departments_count_from_the_next_sign_in_on() {
     let stage = Stage::start(|config| {
         config.set("wecom.event_token", TOKEN).set("wecom.event_aes_key", AES_KEY);
-        config.set("wecom.allow_departments", vec![1]);
+        config.set("wecom.allow_departments", vec![3]);
     })
     .await;
     let asked = || stage.wecom().calls("/cgi-bin/department/simplelist");
-    stage.signed_in("zhangsan").await;
+    stage.signed_in("WangWu").await;
     let before = asked();
-    stage.signed_in("zhangsan").await;
+    stage.signed_in("WangWu").await;
     assert_eq!(asked(), before, "it is remembered");
     for (kind, fields) in [
         ("update_party", "<Id>2</Id>"),
@@ -189,7 +189,7 @@ async fn r22_changed_departments_count_from_the_next_sign_in_on() {
     ] {
         let before = asked();
         assert_eq!(send(&stage, &change(kind, fields), |_| {}).await.status, 200);
-        stage.signed_in("zhangsan").await;
+        stage.signed_in("WangWu").await;
         assert!(asked() > before, "{kind}");
     }
 }
