@@ -92,7 +92,7 @@ impl From<FailureWithCause> for AdminError {
 /// Does it; returns what is to be printed.
 ///
 /// # Errors
-/// Nothing has been done, or only in part: the message says so.
+/// Nothing has been done, or only in part: the message tells which.
 pub async fn run(config: &Config, request: &Request, options: &Options) -> Result<String, AdminError> {
     let mut config = application(config, options.app.as_deref())?;
     if let Some(id) = options.as_user {

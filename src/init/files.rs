@@ -12,7 +12,7 @@ use ring::rand::{SecureRandom as _, SystemRandom};
 use secrecy::{ExposeSecret as _, SecretSlice};
 
 use super::error::InitError;
-use super::plan::State;
+use super::plan::FileState;
 
 /// Bytes of a session key.
 const KEY_BYTES: usize = 64;
@@ -80,12 +80,12 @@ impl Owner {
     }
 
     /// The folder, as it is.
-    pub(super) fn folder_state(self, path: &Path) -> Result<State, InitError> {
+    pub(super) fn folder_state(self, path: &Path) -> Result<FileState, InitError> {
         match fs::metadata(path) {
             Ok(meta) if !meta.is_dir() => Err(InitError::file(path, "is no folder")),
-            Ok(meta) if self.owns(&meta, self.folder_mode()) => Ok(State::Right),
-            Ok(_) => Ok(State::Exposed),
-            Err(e) if e.kind() == ErrorKind::NotFound => Ok(State::Missing),
+            Ok(meta) if self.owns(&meta, self.folder_mode()) => Ok(FileState::Right),
+            Ok(_) => Ok(FileState::Exposed),
+            Err(e) if e.kind() == ErrorKind::NotFound => Ok(FileState::Missing),
             Err(e) => Err(InitError::file(path, e)),
         }
     }
@@ -95,17 +95,17 @@ impl Owner {
         self,
         path: &Path,
         is_right: impl Fn(&[u8]) -> bool,
-    ) -> Result<State, InitError> {
+    ) -> Result<FileState, InitError> {
         let content = match fs::read(path) {
             Ok(content) => content,
-            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(State::Missing),
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(FileState::Missing),
             Err(e) => return Err(InitError::file(path, e)),
         };
         let meta = fs::symlink_metadata(path).map_err(|e| InitError::file(path, e))?;
         Ok(match (is_right(&content), meta.is_file() && self.owns(&meta, self.file_mode())) {
-            (false, _) => State::Different,
-            (true, false) => State::Exposed,
-            (true, true) => State::Right,
+            (false, _) => FileState::Different,
+            (true, false) => FileState::Exposed,
+            (true, true) => FileState::Right,
         })
     }
 
@@ -200,25 +200,25 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let owner = Owner { group: None };
         let folder = dir.path().join("a/b");
-        assert_eq!(owner.folder_state(&folder).unwrap(), State::Missing);
+        assert_eq!(owner.folder_state(&folder).unwrap(), FileState::Missing);
         owner.make_folder(&folder).unwrap();
-        assert_eq!(owner.folder_state(&folder).unwrap(), State::Right);
+        assert_eq!(owner.folder_state(&folder).unwrap(), FileState::Right);
         fs::set_permissions(&folder, Permissions::from_mode(0o755)).unwrap();
-        assert_eq!(owner.folder_state(&folder).unwrap(), State::Exposed);
+        assert_eq!(owner.folder_state(&folder).unwrap(), FileState::Exposed);
         owner.protect_folder(&folder).unwrap();
 
         let path = folder.join("secret");
         let state = |want: &[u8]| owner.file_state(&path, |have| have == want).unwrap();
-        assert_eq!(state(b"s"), State::Missing);
+        assert_eq!(state(b"s"), FileState::Missing);
         // An earlier run was interrupted here.
         fs::write(beside(&path), "half").unwrap();
         owner.write(&path, &b"s".to_vec().into()).unwrap();
-        assert_eq!((state(b"s"), state(b"t")), (State::Right, State::Different));
+        assert_eq!((state(b"s"), state(b"t")), (FileState::Right, FileState::Different));
         assert!(!beside(&path).exists());
         fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
-        assert_eq!(state(b"s"), State::Exposed);
+        assert_eq!(state(b"s"), FileState::Exposed);
         owner.protect_file(&path).unwrap();
-        assert_eq!(state(b"s"), State::Right);
+        assert_eq!(state(b"s"), FileState::Right);
         assert!(owner.folder_state(&path).is_err(), "a file in the folder's place");
     }
 }

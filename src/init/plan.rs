@@ -40,7 +40,7 @@ pub(super) struct InNocoBase {
 
 /// A file or folder, compared with what it should be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum State {
+pub(super) enum FileState {
     Missing,
     /// Its content is another one.
     Different,
@@ -159,18 +159,18 @@ pub(super) fn in_nocobase(needs: Needs, found: &InNocoBase) -> Vec<Action> {
 }
 
 /// What the folder and its files lack, in this order.
-pub(super) fn in_folder(folder: (PathBuf, State), files: Vec<(PathBuf, State)>) -> Vec<Action> {
+pub(super) fn in_folder(folder: (PathBuf, FileState), files: Vec<(PathBuf, FileState)>) -> Vec<Action> {
     let (path, state) = folder;
     let mut actions = match state {
-        State::Missing => vec![Action::MakeFolder { path }],
-        State::Exposed | State::Different => vec![Action::ProtectFolder { path }],
-        State::Right => Vec::new(),
+        FileState::Missing => vec![Action::MakeFolder { path }],
+        FileState::Exposed | FileState::Different => vec![Action::ProtectFolder { path }],
+        FileState::Right => Vec::new(),
     };
     actions.extend(files.into_iter().filter_map(|(path, state)| match state {
-        State::Missing => Some(Action::Write { path, replaces: false }),
-        State::Different => Some(Action::Write { path, replaces: true }),
-        State::Exposed => Some(Action::Protect { path }),
-        State::Right => None,
+        FileState::Missing => Some(Action::Write { path, replaces: false }),
+        FileState::Different => Some(Action::Write { path, replaces: true }),
+        FileState::Exposed => Some(Action::Protect { path }),
+        FileState::Right => None,
     }));
     actions
 }
@@ -300,18 +300,18 @@ mod tests {
     fn files() {
         let at = PathBuf::from;
         let files = vec![
-            (at("/d/new"), State::Missing),
-            (at("/d/old"), State::Different),
-            (at("/d/open"), State::Exposed),
-            (at("/d/good"), State::Right),
+            (at("/d/new"), FileState::Missing),
+            (at("/d/old"), FileState::Different),
+            (at("/d/open"), FileState::Exposed),
+            (at("/d/good"), FileState::Right),
         ];
         assert_eq!(
-            shown(&in_folder((at("/d"), State::Missing), files)),
+            shown(&in_folder((at("/d"), FileState::Missing), files)),
             ["make the folder /d", "write /d/new", "change /d/old", "correct owner and mode of /d/open"]
         );
-        assert_eq!(in_folder((at("/d"), State::Right), vec![]), []);
+        assert_eq!(in_folder((at("/d"), FileState::Right), vec![]), []);
         assert_eq!(
-            shown(&in_folder((at("/d"), State::Exposed), vec![])),
+            shown(&in_folder((at("/d"), FileState::Exposed), vec![])),
             ["correct owner and mode of the folder /d"]
         );
     }

@@ -16,7 +16,7 @@ use super::files::{self, Owner};
 use super::given::{Given, Language, Policy};
 use super::interview::{Interview, stopping, trial};
 use super::paths::Paths;
-use super::plan::{self, Action, InNocoBase, State};
+use super::plan::{self, Action, FileState, InNocoBase};
 use super::print::print_line;
 use super::texts::Texts;
 use crate::check::{self, Id, Options, Printer};
@@ -161,8 +161,8 @@ fn actions(
         user.and_then(|user| document::filled_in(text, &settings(answers, user, paths, session_key)));
     let conf = match (wanted, text) {
         (Some(wanted), _) => state(&paths.conf, wanted.as_bytes())?,
-        (None, Some(_)) => State::Different,
-        (None, None) => State::Missing,
+        (None, Some(_)) => FileState::Different,
+        (None, None) => FileState::Missing,
     };
     in_folder.push((paths.conf.clone(), conf));
     let folder = owner.folder_state(&paths.folder)?;

@@ -17,7 +17,7 @@ const BURST: u32 = 4;
 
 /// The outcome of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(super) enum CallOutcome {
     /// WeCom has responded.
     Answered,
     /// It is overloaded, limits the rate, or cannot be reached: asking more makes it worse.
@@ -86,15 +86,15 @@ impl Breaker {
     pub(super) fn end(
         &mut self,
         ticket: &Ticket,
-        outcome: Outcome,
+        outcome: CallOutcome,
         now: Instant,
         chance: u8,
     ) -> Option<News> {
         let random = |pause: Duration| pause + pause.mul_f64(f64::from(chance) / 512.0);
         match (&mut self.open, ticket.probe) {
             (None, _) => {
-                self.failures = if outcome == Outcome::Answered { 0 } else { self.failures + 1 };
-                let opens = outcome == Outcome::Overloaded || self.failures >= FEW;
+                self.failures = if outcome == CallOutcome::Answered { 0 } else { self.failures + 1 };
+                let opens = outcome == CallOutcome::Overloaded || self.failures >= FEW;
                 opens.then(|| {
                     self.openings += 1;
                     self.failures = 0;
@@ -105,7 +105,7 @@ impl Breaker {
             }
             (Some(open), Some(probe)) if probe == self.openings => {
                 let lasted = now.saturating_duration_since(open.since);
-                if outcome == Outcome::Answered {
+                if outcome == CallOutcome::Answered {
                     self.open = None;
                     return Some(News::Ended(lasted));
                 }
@@ -149,7 +149,7 @@ mod tests {
     use super::*;
 
     /// A day of trouble: asked every 100 ms, WeCom responds with `outcome`. How many calls in which minute, and the news.
-    fn run(minutes: u64, outcome: impl Fn(Duration) -> Outcome) -> (Vec<u32>, Vec<(u64, News)>) {
+    fn run(minutes: u64, outcome: impl Fn(Duration) -> CallOutcome) -> (Vec<u32>, Vec<(u64, News)>) {
         let (mut breaker, start) = (Breaker::default(), Instant::now());
         let (mut calls, mut news) = (Vec::new(), Vec::new());
         for step in 0..minutes * 600 {
@@ -169,8 +169,8 @@ mod tests {
     #[test]
     fn while_wecom_limits_the_rate_there_is_one_probe_at_a_time_and_each_pause_is_longer() {
         let limited = |passed: Duration| match passed.as_secs() {
-            60..270 => Outcome::Overloaded,
-            _ => Outcome::Answered,
+            60..270 => CallOutcome::Overloaded,
+            _ => CallOutcome::Answered,
         };
         let (calls, news) = run(7, limited);
         assert_eq!(calls[0], 600);
@@ -190,20 +190,25 @@ mod tests {
             let ticket = breaker.begin(now).unwrap();
             breaker.end(&ticket, outcome, now, 0)
         };
-        for outcome in [Outcome::Failed, Outcome::Failed, Outcome::Answered, Outcome::Failed, Outcome::Failed]
-        {
+        for outcome in [
+            CallOutcome::Failed,
+            CallOutcome::Failed,
+            CallOutcome::Answered,
+            CallOutcome::Failed,
+            CallOutcome::Failed,
+        ] {
             assert_eq!(end(outcome), None);
         }
-        assert_eq!(end(Outcome::Failed), Some(News::Began));
+        assert_eq!(end(CallOutcome::Failed), Some(News::Began));
         assert!(!breaker.allows(now) && breaker.begin(now).is_none());
         let probe = breaker.begin(now + FIRST_PAUSE).unwrap();
         assert!(breaker.begin(now + FIRST_PAUSE * 2).is_none(), "the probe is alone");
         assert_eq!(
-            breaker.end(&Ticket { probe: None }, Outcome::Answered, now, 0),
+            breaker.end(&Ticket { probe: None }, CallOutcome::Answered, now, 0),
             None,
             "a call from before does not count"
         );
-        assert!(matches!(breaker.end(&probe, Outcome::Answered, now, 0), Some(News::Ended(_))));
+        assert!(matches!(breaker.end(&probe, CallOutcome::Answered, now, 0), Some(News::Ended(_))));
         assert!(breaker.allows(now));
     }
 

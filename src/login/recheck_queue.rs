@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
-use super::breaker::{Breaker, News, Outcome, Pace, Ticket};
+use super::breaker::{Breaker, CallOutcome, News, Pace, Ticket};
 use crate::wecom::{Class, MemberStatus, WeComError};
 
 /// Most calls of one entry at once.
@@ -58,10 +58,10 @@ impl Queue {
     /// The call has ended so.
     pub(super) fn end(&self, ticket: &Ticket, result: &Result<MemberStatus, WeComError>) -> Option<News> {
         let outcome = match result {
-            Ok(_) => Outcome::Answered,
+            Ok(_) => CallOutcome::Answered,
             Err(error) => match error.class() {
-                Class::Rate | Class::Transient | Class::Transport => Outcome::Overloaded,
-                _ => Outcome::Failed,
+                Class::Rate | Class::Transient | Class::Transport => CallOutcome::Overloaded,
+                _ => CallOutcome::Failed,
             },
         };
         let chance = uuid::Uuid::new_v4().as_bytes().first().copied().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What the audit log says of sign-ins and sessions.
+//! The records of the audit log about sign-ins and sessions.
 
 use super::sessions::Sessions;
 use crate::audit::{Action, Actor, Audit, Record, Source};

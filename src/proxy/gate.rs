@@ -14,7 +14,7 @@ use super::assets::store::Assets;
 use super::forward::without_script::WithoutScript;
 use super::headers;
 use super::request::request_id::RequestIds;
-use super::upstream::{Places, State, Upstreams};
+use super::upstream::{NodeState, Places, Upstreams};
 use crate::config::{Config, TokenDelivery};
 use crate::decide::{self, Policy};
 use crate::login::{Sessions, SignIns};
@@ -226,8 +226,8 @@ impl Gate {
     pub(crate) async fn learn(&self) {
         let nodes = self.upstreams.nodes();
         let in_state = |state| nodes.iter().find(|node| node.state() == state);
-        let healthy = in_state(State::Healthy);
-        let Some(node) = healthy.or_else(|| in_state(State::Unhealthy)) else { return };
+        let healthy = in_state(NodeState::Healthy);
+        let Some(node) = healthy.or_else(|| in_state(NodeState::Unhealthy)) else { return };
         let about = Arc::new(self.sessions.about(&node.name).await);
         if healthy.is_none() && about.page.is_none() {
             return;

@@ -4,14 +4,14 @@ use std::sync::atomic::Ordering;
 
 use crate::ops::{Degraded, Status};
 use crate::proxy::Gate;
-use crate::proxy::upstream::State;
+use crate::proxy::upstream::NodeState;
 
 /// Name of the state of a node that responds.
 const HEALTHY: &str = "ok";
 
 /// The status now. The gauges of NocoBase's nodes show the same from then on.
 pub(super) fn status(gate: &Gate) -> Status {
-    let problem = |state: State| Some(state.name()).filter(|name| *name != HEALTHY);
+    let problem = |state: NodeState| Some(state.name()).filter(|name| *name != HEALTHY);
     let nodes: Vec<_> = gate.upstreams.nodes().iter().map(|n| (n.name.clone(), problem(n.state()))).collect();
     for (node, (_, problem)) in gate.nodes.iter().zip(&nodes) {
         node.set_healthy(problem.is_none());

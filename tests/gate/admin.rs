@@ -170,7 +170,7 @@ async fn r16_nodes_with_redis_know_within_a_second() {
     }
     assert_eq!([status(&mut browser).await, status(&mut there).await], [401, 401]);
     assert_eq!(stage.nocobase.calls("orders:list"), calls, "the nodes refuse it themselves");
-    // Redis is away: NocoBase has it all the same, and the command says what that means.
+    // Redis is away: NocoBase has it all the same, and the command explains what that means.
     let mut again = stage.signed_in("zhangsan").await;
     drop(redis);
     let ended = run(&stage, &["sessions", "end", "--all", "--yes"]);
@@ -218,7 +218,7 @@ async fn what_is_unclear_or_impossible_changes_nothing() {
         .data()
         .bindings
         .push(json!({ "uuid": "zhangsan", "authenticator": "other", "userId": both }));
-    for (args, code, says) in [
+    for (args, code, words) in [
         (vec!["sessions", "end", "--member", "zhangsan", "--yes"], 64, "--wecom"),
         (vec!["members", "unbind", "zhangsan"], 64, "--wecom"),
         (vec!["sessions", "end", "--member", "nobody", "--yes"], 1, "nobody"),
@@ -229,7 +229,7 @@ async fn what_is_unclear_or_impossible_changes_nothing() {
         (vec!["sessions", "list", "--app", "x"], 64, "main"),
     ] {
         let done = run(&stage, &args);
-        assert!(done.code == code && done.err.contains(says), "{args:?}: {} {}", done.code, done.err);
+        assert!(done.code == code && done.err.contains(words), "{args:?}: {} {}", done.code, done.err);
     }
     assert_eq!(stage.nocobase.data().blocked.len(), 0);
     assert_eq!(listed(&stage, &["--wecom", "wecom"]), ["zhangsan"]);

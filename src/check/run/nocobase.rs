@@ -14,7 +14,7 @@ use crate::nocobase::About;
 
 /// What NocoBase's steps have found for those that follow.
 #[derive(Default)]
-pub(super) struct Found<'a> {
+pub(super) struct NocoBaseSteps<'a> {
     /// None of those failed that a sign-in depends on.
     pub(super) healthy: bool,
     /// A node that responds.
@@ -23,7 +23,11 @@ pub(super) struct Found<'a> {
 }
 
 /// NocoBase's steps.
-pub(super) async fn steps<'a>(api: &Api<'a>, steps: &mut Steps<'_>, samples: &mut Vec<Sample>) -> Found<'a> {
+pub(super) async fn steps<'a>(
+    api: &Api<'a>,
+    steps: &mut Steps<'_>,
+    samples: &mut Vec<Sample>,
+) -> NocoBaseSteps<'a> {
     let mut node = None;
     steps
         .take(Id::NocobaseReachable, None, async {
@@ -57,7 +61,7 @@ pub(super) async fn steps<'a>(api: &Api<'a>, steps: &mut Steps<'_>, samples: &mu
         ] {
             steps.add(id, None, Verdict::skipped("nocobase_reachable failed"));
         }
-        return Found::default();
+        return NocoBaseSteps::default();
     };
     let secret = steps
         .take(Id::NocobaseSecret, None, async {
@@ -120,5 +124,5 @@ pub(super) async fn steps<'a>(api: &Api<'a>, steps: &mut Steps<'_>, samples: &mu
             users::verdict(counted.as_ref(), &api.config.nocobase)
         })
         .await;
-    Found { healthy: secret && service && rights, node: Some(node), users: counted }
+    NocoBaseSteps { healthy: secret && service && rights, node: Some(node), users: counted }
 }

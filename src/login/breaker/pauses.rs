@@ -9,14 +9,14 @@ fn each_pause_is_twice_as_long_up_to_the_longest_and_up_to_half_more_at_random()
     for (chance, pauses) in [(0, [5, 10, 20, 40, 40]), (128, [6, 12, 25, 50, 50])] {
         let (mut breaker, mut now) = (Breaker::default(), Instant::now());
         let ticket = breaker.begin(now).unwrap();
-        assert_eq!(breaker.end(&ticket, Outcome::Overloaded, now, chance), Some(News::Began));
+        assert_eq!(breaker.end(&ticket, CallOutcome::Overloaded, now, chance), Some(News::Began));
         for pause in pauses {
             assert!(!breaker.allows(now + pause * S - S / 10), "{pause}");
             now += (pause + 1) * S;
             assert!(breaker.allows(now), "{pause}");
             let probe = breaker.begin(now).unwrap();
             assert!(!breaker.allows(now) && breaker.begin(now).is_none(), "a probe is alone");
-            let _ = breaker.end(&probe, Outcome::Overloaded, now, chance);
+            let _ = breaker.end(&probe, CallOutcome::Overloaded, now, chance);
         }
     }
 }
@@ -25,15 +25,15 @@ fn each_pause_is_twice_as_long_up_to_the_longest_and_up_to_half_more_at_random()
 fn a_probe_that_never_ends_makes_way_for_another_and_does_not_count_any_more() {
     let (mut breaker, now) = (Breaker::default(), Instant::now());
     let ticket = breaker.begin(now).unwrap();
-    let _ = breaker.end(&ticket, Outcome::Overloaded, now, 0);
+    let _ = breaker.end(&ticket, CallOutcome::Overloaded, now, 0);
     let lost = breaker.begin(now + 5 * S).unwrap();
     assert!(breaker.begin(now + 64 * S).is_none());
     let next = breaker.begin(now + 65 * S).unwrap();
-    assert_eq!(breaker.end(&next, Outcome::Answered, now + 66 * S, 0), Some(News::Ended(66 * S)));
+    assert_eq!(breaker.end(&next, CallOutcome::Answered, now + 66 * S, 0), Some(News::Ended(66 * S)));
     // It opens again: the probe of the opening before is none of this one.
     let ticket = breaker.begin(now + 67 * S).unwrap();
-    assert_eq!(breaker.end(&ticket, Outcome::Overloaded, now + 67 * S, 0), Some(News::Began));
-    assert_eq!(breaker.end(&lost, Outcome::Answered, now + 68 * S, 0), None);
+    assert_eq!(breaker.end(&ticket, CallOutcome::Overloaded, now + 67 * S, 0), Some(News::Began));
+    assert_eq!(breaker.end(&lost, CallOutcome::Answered, now + 68 * S, 0), None);
     assert!(!breaker.allows(now + 68 * S));
 }
 
@@ -44,26 +44,26 @@ fn after_an_end_three_failures_are_needed_again() {
         let ticket = breaker.begin(at).unwrap();
         breaker.end(&ticket, outcome, at, 0)
     };
-    assert_eq!(fails(Outcome::Failed, now), None);
-    assert_eq!(fails(Outcome::Failed, now), None);
-    assert_eq!(fails(Outcome::Failed, now), Some(News::Began));
-    assert_eq!(fails(Outcome::Answered, now + 5 * S), Some(News::Ended(5 * S)));
-    assert_eq!(fails(Outcome::Failed, now + 6 * S), None);
-    assert_eq!(fails(Outcome::Failed, now + 6 * S), None);
-    assert_eq!(fails(Outcome::Failed, now + 6 * S), Some(News::Began));
+    assert_eq!(fails(CallOutcome::Failed, now), None);
+    assert_eq!(fails(CallOutcome::Failed, now), None);
+    assert_eq!(fails(CallOutcome::Failed, now), Some(News::Began));
+    assert_eq!(fails(CallOutcome::Answered, now + 5 * S), Some(News::Ended(5 * S)));
+    assert_eq!(fails(CallOutcome::Failed, now + 6 * S), None);
+    assert_eq!(fails(CallOutcome::Failed, now + 6 * S), None);
+    assert_eq!(fails(CallOutcome::Failed, now + 6 * S), Some(News::Began));
 }
 
 #[test]
 fn what_goes_on_is_said_once_a_minute() {
     let (mut breaker, now) = (Breaker::default(), Instant::now());
     let ticket = breaker.begin(now).unwrap();
-    let _ = breaker.end(&ticket, Outcome::Overloaded, now, 0);
+    let _ = breaker.end(&ticket, CallOutcome::Overloaded, now, 0);
     let mut at = 0;
     let mut said = Vec::new();
     while at < 300 {
         at += 1;
         if let Some(probe) = breaker.begin(now + at * S)
-            && let Some(news) = breaker.end(&probe, Outcome::Failed, now + at * S, 0)
+            && let Some(news) = breaker.end(&probe, CallOutcome::Failed, now + at * S, 0)
         {
             said.push((at, news));
         }

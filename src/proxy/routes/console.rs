@@ -63,7 +63,9 @@ fn now(gate: &Gate, history: &History, now: SystemTime) -> Now {
     let metrics = &gate.metrics.state;
     let nodes = gate.upstreams.nodes().iter().map(|node| State {
         name: node.name.clone(),
-        problem: Some(node.state()).filter(|s| *s != upstream::State::Healthy).map(|s| s.name().to_owned()),
+        problem: Some(node.state())
+            .filter(|s| *s != upstream::NodeState::Healthy)
+            .map(|s| s.name().to_owned()),
     });
     let mut wecom: Vec<State> = gate
         .sign_ins

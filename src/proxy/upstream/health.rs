@@ -12,7 +12,7 @@ use pingora::lb::Backend;
 use pingora::lb::health_check::HealthCheck;
 use pingora::prelude::{Error, ErrorType, HTTPStatus, HttpPeer, Result};
 
-use super::node::{Node, State};
+use super::node::{Node, NodeState};
 use crate::config;
 
 /// How long a node may take to respond to a health check.
@@ -88,25 +88,25 @@ fn is_silent(error: &Error) -> bool {
     matches!(error.etype(), ErrorType::ReadTimedout | ErrorType::WriteTimedout)
 }
 
-fn state_of(error: &Error) -> State {
+fn state_of(error: &Error) -> NodeState {
     match error.etype() {
-        ErrorType::HTTPStatus(503) => State::Starting,
-        ErrorType::HTTPStatus(_) | ErrorType::InvalidHTTPHeader => State::Unhealthy,
-        kind if *kind == NOT_NOCOBASE => State::Unhealthy,
-        _ => State::Unreachable,
+        ErrorType::HTTPStatus(503) => NodeState::Starting,
+        ErrorType::HTTPStatus(_) | ErrorType::InvalidHTTPHeader => NodeState::Unhealthy,
+        kind if *kind == NOT_NOCOBASE => NodeState::Unhealthy,
+        _ => NodeState::Unreachable,
     }
 }
 
 /// What an operator can do about a node in this state.
-const fn remedy(state: State) -> &'static str {
+const fn remedy(state: NodeState) -> &'static str {
     match state {
-        State::Healthy => "",
-        State::Starting => "wait: NocoBase is starting or stopping",
-        State::Unhealthy => {
+        NodeState::Healthy => "",
+        NodeState::Starting => "wait: NocoBase is starting or stopping",
+        NodeState::Unhealthy => {
             "nocobase.public_path must be NocoBase's APP_PUBLIC_PATH, and upstream.nodes must lead to NocoBase itself: \
              GET <public_path>api/__health_check has to respond \"ok\""
         }
-        State::Unreachable => "start NocoBase; correct upstream.nodes; look at the firewall",
+        NodeState::Unreachable => "start NocoBase; correct upstream.nodes; look at the firewall",
     }
 }
 
@@ -115,7 +115,7 @@ impl HealthCheck for Check {
     async fn check(&self, target: &Backend) -> Result<()> {
         let done = tokio::time::timeout(PATIENCE * 2, self.ask(target)).await;
         let done = done.unwrap_or_else(|_| Error::e_explain(ErrorType::ReadTimedout, "health check"));
-        let found = done.as_ref().err().map_or(State::Healthy, |e| state_of(e));
+        let found = done.as_ref().err().map_or(NodeState::Healthy, |e| state_of(e));
         let address = target.addr.as_inet();
         if let Some(node) = self.nodes.iter().find(|n| Some(&n.address) == address) {
             let before = node.found(found, self.began.elapsed());
@@ -124,7 +124,7 @@ impl HealthCheck for Check {
             node.limiter.set_away(hangs);
             match (before, found) {
                 _ if before == found => {}
-                (_, State::Healthy) => {
+                (_, NodeState::Healthy) => {
                     tracing::info!(
                         event = "upstream",
                         node = node.name,

@@ -20,7 +20,7 @@ use pingora::prelude::HttpPeer;
 use thiserror::Error;
 use tokio::sync::Notify;
 
-pub(crate) use node::{Node, State};
+pub(crate) use node::{Node, NodeState};
 pub(crate) use places::{Place, Places};
 
 use crate::config;
@@ -172,12 +172,12 @@ impl Upstreams {
 
     /// Is this node healthy, and one of several? Then a page that connects to it may come from one that has stopped.
     pub(crate) fn is_verified(&self, index: usize) -> bool {
-        self.nodes.len() > 1 && self.nodes.get(index).is_some_and(|node| node.state() == State::Healthy)
+        self.nodes.len() > 1 && self.nodes.get(index).is_some_and(|node| node.state() == NodeState::Healthy)
     }
 
     /// Is there a node that has not been tried, and was healthy at the last check?
     pub(crate) fn is_another_healthy(&self, tried: Tried) -> bool {
-        self.nodes.iter().enumerate().any(|(i, node)| !tried.has(i) && node.state() == State::Healthy)
+        self.nodes.iter().enumerate().any(|(i, node)| !tried.has(i) && node.state() == NodeState::Healthy)
     }
 
     /// A node did not take a connection, or could not do what another one could: it is passed over until its next health
@@ -201,14 +201,14 @@ impl Upstreams {
     /// Checks the nodes for ever, and notifies `news` when one responds, and in another way than before: as NocoBase, or as
     /// something else; NocoBase's page may show why.
     pub(crate) async fn watch(&self, news: &Notify) {
-        let mut before = vec![State::Unreachable; self.nodes.len()];
+        let mut before = vec![NodeState::Unreachable; self.nodes.len()];
         let mut ticks = tokio::time::interval(self.interval);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
             self.balancer.backends().run_health_check(true).await;
-            let now: Vec<State> = self.nodes.iter().map(Node::state).collect();
-            let responds = |state: State| matches!(state, State::Healthy | State::Unhealthy);
+            let now: Vec<NodeState> = self.nodes.iter().map(Node::state).collect();
+            let responds = |state: NodeState| matches!(state, NodeState::Healthy | NodeState::Unhealthy);
             let is_news = now.iter().zip(&before).any(|(now, before)| now != before && responds(*now));
             before = now;
             if is_news {

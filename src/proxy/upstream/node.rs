@@ -24,7 +24,7 @@ const WARM: u64 = 0;
 /// How a node is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub(crate) enum State {
+pub(crate) enum NodeState {
     /// It responds.
     Healthy = 0,
     /// It responds 503: NocoBase is starting.
@@ -35,14 +35,14 @@ pub(crate) enum State {
     Unreachable = 3,
 }
 
-impl State {
+impl NodeState {
     /// Stable name.
     pub(crate) fn name(self) -> &'static str {
         match self {
-            State::Healthy => "ok",
-            State::Starting => "starting",
-            State::Unhealthy => "unhealthy",
-            State::Unreachable => "unreachable",
+            NodeState::Healthy => "ok",
+            NodeState::Starting => "starting",
+            NodeState::Unhealthy => "unhealthy",
+            NodeState::Unreachable => "unreachable",
         }
     }
 }
@@ -92,7 +92,7 @@ impl Node {
             http,
             tunnel,
             limiter,
-            state: AtomicU8::new(State::Healthy as u8),
+            state: AtomicU8::new(NodeState::Healthy as u8),
             avoid_until: AtomicU64::new(0),
             back_since: AtomicU64::new(WARM),
             turn: AtomicU32::new(0),
@@ -104,22 +104,22 @@ impl Node {
     }
 
     /// As of the last health check. A node counts as healthy until one has failed.
-    pub(crate) fn state(&self) -> State {
+    pub(crate) fn state(&self) -> NodeState {
         match self.state.load(Ordering::Relaxed) {
-            1 => State::Starting,
-            2 => State::Unhealthy,
-            3 => State::Unreachable,
-            _ => State::Healthy,
+            1 => NodeState::Starting,
+            2 => NodeState::Unhealthy,
+            3 => NodeState::Unreachable,
+            _ => NodeState::Healthy,
         }
     }
 
     /// What a health check found. A node that is back warms up; `now` is time since the start. Gives the state before.
-    pub(super) fn found(&self, state: State, now: Duration) -> State {
+    pub(super) fn found(&self, state: NodeState, now: Duration) -> NodeState {
         let before = self.state();
         self.state.store(state as u8, Ordering::Relaxed);
-        if state == State::Healthy {
+        if state == NodeState::Healthy {
             self.avoid_until.store(0, Ordering::Relaxed);
-            if before != State::Healthy {
+            if before != NodeState::Healthy {
                 self.back_since.store(millis(now).max(1), Ordering::Relaxed);
             }
         }
@@ -131,7 +131,7 @@ impl Node {
         self.state.store(before.state() as u8, Ordering::Relaxed);
         self.back_since.store(before.back_since.load(Ordering::Relaxed), Ordering::Relaxed);
         self.avoid_until.store(before.avoid_until.load(Ordering::Relaxed), Ordering::Relaxed);
-        if before.state() != State::Healthy {
+        if before.state() != NodeState::Healthy {
             self.avoid_until(then);
         }
     }

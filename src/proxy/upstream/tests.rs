@@ -1,4 +1,4 @@
-use super::node::State;
+use super::node::NodeState;
 use super::*;
 
 fn upstream(nodes: &[&str]) -> config::Upstream {
@@ -55,7 +55,7 @@ fn a_node_that_did_not_connect_is_the_last_resort() {
     let mut tried = Tried::default();
     let met: Vec<_> = std::iter::from_fn(|| u.pick(&mut tried, false).map(|p| p.0)).collect();
     assert_eq!((met.len(), met[2]), (3, 1), "but it is tried when the others fail");
-    u.nodes[1].found(State::Healthy, Duration::from_secs(1));
+    u.nodes[1].found(NodeState::Healthy, Duration::from_secs(1));
     assert_eq!(firsts(&u, 300), [100, 100, 100]);
 }
 
@@ -64,8 +64,8 @@ fn a_node_that_comes_back_warms_up() {
     let share = |seconds: u64| {
         let u = three();
         let node = &u.nodes[0];
-        node.found(State::Unreachable, Duration::from_secs(90));
-        node.found(State::Healthy, Duration::from_secs(100));
+        node.found(NodeState::Unreachable, Duration::from_secs(90));
+        node.found(NodeState::Healthy, Duration::from_secs(100));
         (0..1000).filter(|_| node.takes(Duration::from_secs(100 + seconds))).count()
     };
     assert_eq!([share(0), share(5), share(10), share(20)], [100, 250, 500, 1000]);

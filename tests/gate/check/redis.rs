@@ -34,7 +34,7 @@ async fn redis_is_tried_with_everything_that_the_gate_does() {
     assert_eq!(
         scene.check(&[]).await.step("redis")["outcome"],
         "ok",
-        "what the documentation says is enough"
+        "the rights of the documentation are enough"
     );
     scene.config.set("session.redis", as_user("less", "0"));
     let checked = scene.check(&[]).await;

@@ -84,32 +84,32 @@ async fn wecoms_side() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_sign_in_of_a_member_is_tried_without_its_effects() {
     let mut scene = Scene::set().await;
-    let says = async |scene: &Scene, member: &str, outcome: &str, words: &str| {
+    let shows = async |scene: &Scene, member: &str, outcome: &str, words: &str| {
         let checked = scene.check(&["--member", member]).await;
         assert_eq!(checked.step("member")["outcome"], outcome, "{:#}", checked.report);
         assert_eq!(checked.code, i32::from(outcome == "failed"));
         checked.shows("member", words);
     };
-    says(&scene, "zhangsan", "ok", "shows at the first sign-in").await;
-    says(&scene, "nobody-at-all", "failed", "not_visible").await;
-    says(&scene, "other/zhangsan", "failed", "one of: wecom").await;
+    shows(&scene, "zhangsan", "ok", "shows at the first sign-in").await;
+    shows(&scene, "nobody-at-all", "failed", "not_visible").await;
+    shows(&scene, "other/zhangsan", "failed", "one of: wecom").await;
     scene.sim.handle.set_status(CORP, "zhangsan", 2).unwrap();
-    says(&scene, "zhangsan", "failed", "member_disabled").await;
+    shows(&scene, "zhangsan", "failed", "member_disabled").await;
     scene.sim.handle.set_status(CORP, "zhangsan", 1).unwrap();
 
     scene.config.set("wecom.allow_users", vec!["lisi"]);
-    says(&scene, "zhangsan", "failed", "not_allowed").await;
+    shows(&scene, "zhangsan", "failed", "not_allowed").await;
     scene.config.unset("wecom.allow_users").set("nocobase.match_by", vec!["username"]);
-    says(&scene, "zhangsan", "failed", "no_matching_user").await;
+    shows(&scene, "zhangsan", "failed", "no_matching_user").await;
     scene.config.set("nocobase.auto_create_user", true);
-    says(&scene, "wecom/zhangsan", "ok", "would get a new NocoBase user").await;
+    shows(&scene, "wecom/zhangsan", "ok", "would get a new NocoBase user").await;
     let user = scene.nocobase.user(json!({ "username": "zhangsan", "nickname": "Zhang" }));
-    says(&scene, "zhangsan", "ok", &format!("would be bound to NocoBase user {user} (Zhang)")).await;
+    shows(&scene, "zhangsan", "ok", &format!("would be bound to NocoBase user {user} (Zhang)")).await;
     let binding = |uuid: &str| json!({ "authenticator": "wecom", "uuid": uuid, "userId": user });
     scene.nocobase.data().bindings.push(binding("somebody-else"));
-    says(&scene, "zhangsan", "failed", "already_bound").await;
+    shows(&scene, "zhangsan", "failed", "already_bound").await;
     scene.nocobase.data().bindings[0] = binding("ZhangSan");
-    says(&scene, "zhangsan", "ok", &format!("is bound to NocoBase user {user}")).await;
+    shows(&scene, "zhangsan", "ok", &format!("is bound to NocoBase user {user}")).await;
 
     let data = scene.nocobase.data();
     assert_eq!(

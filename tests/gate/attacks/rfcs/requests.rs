@@ -105,7 +105,7 @@ fn chunked_with(target: &str, headers: &str, chunks: &str) -> String {
     request("POST", target, &format!("Transfer-Encoding: chunked\r\n{headers}")) + chunks
 }
 
-/// RFC 9112, 9.3.2 and 9.6: the second request is not served, and the first response says so.
+/// RFC 9112, 9.3.2 and 9.6: the second request is not served, and the first response announces it.
 #[tokio::test(flavor = "multi_thread")]
 async fn r28_pipelining_is_refused_in_so_many_words() {
     let (upstream, setup, gate) = gate_with(|s| s.https()).await;
