@@ -153,6 +153,7 @@ async fn nothing_is_lost_by(stops: usize) -> [usize; 3] {
 }
 
 /// Asks until it is refused: how many requests got a response, were refused, were lost.
+#[expect(clippy::print_stdout, reason = "shown where the test fails")]
 async fn client(address: SocketAddr, keep: Option<Duration>) -> [usize; 3] {
     let (mut done, mut open) = ([0; 3], None);
     loop {
