@@ -15,6 +15,7 @@ await import('./member.mjs');
 await import('./loading.mjs');
 await import('./sign_out.mjs');
 await import('./administration.mjs');
+await import('./console.mjs');
 await import('./behind_tls.mjs');
 await import('./crosssite.mjs');
 await import('./identity_binding.mjs');

@@ -1,0 +1,64 @@
+// The console in Chromium: for a member whose user has a role of `access.admins` in the real NocoBase, as long as that is so.
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { assertAccessible } from './axe.mjs';
+import { enter } from './helpers.mjs';
+import { stage } from './stage.mjs';
+
+const CONSOLE = '/wecom-gate/console';
+
+describe('the console', () => {
+  let own;
+
+  before(async () => {
+    await stage.nocobase.call('roles:create', { name: 'overseer', title: 'Overseer' });
+    await stage.gate.stop();
+    own = stage.serviceUser;
+    stage.serviceUser = await stage.nocobase.serviceUser('wecom_gate_console', ({ users }) => users.view.push('roles'));
+    stage.gate = await stage.startGate('console', { access: ['admins = ["role:overseer"]'] });
+    await stage.member({ userid: 'olga', name: 'Olga', mobile: '13800000072', departments: [2] });
+  });
+
+  after(async () => {
+    await stage.gate.stop();
+    stage.serviceUser = own;
+    stage.gate = await stage.startGate('a-after-console');
+  });
+
+  for (const device of ['desktop', 'phone']) {
+    test(`shows on a ${device} what was refused, while its reader has the role`, async () => {
+      const client = await stage.client('olga', device);
+      const { page } = client;
+      await enter(client, { consent: device === 'desktop' });
+      const { nocobase_user_id: id } = await page.evaluate(() => fetch('/wecom-gate/me').then((r) => r.json()));
+      const roles = (...names) => stage.nocobase.call(`users:update?filterByTk=${id}`, { roles: ['member', ...names] });
+
+      await roles();
+      assert.equal((await page.goto(stage.origin + CONSOLE)).status(), 404);
+      await page.getByRole('heading', { name: 'Page not found' }).waitFor();
+      await roles('overseer');
+
+      // Somebody without a session reads a number to the help desk.
+      const other = await stage.client(null, 'desktop', { userAgent: undefined });
+      await other.page.goto(`${stage.origin}/wecom-gate/callback?code=abc&state=nothing`);
+      const number = await other.page.locator('dl dd').nth(1).innerText();
+      await other.close();
+
+      assert.equal((await page.goto(stage.origin + CONSOLE)).status(), 200);
+      await page.getByRole('img', { name: /Sign-ins of the last 24 hours/ }).waitFor();
+      await stage.picture(page, `console-now-${device}`);
+      await assertAccessible(page, 'body');
+      await page.getByRole('link', { name: 'Not let in' }).click();
+      await page.getByLabel('Userid, name or request number').fill(number);
+      await page.getByRole('button', { name: 'Search' }).click();
+      await page.getByText(number).waitFor();
+      assert.equal(await page.locator('.rows > li').count(), 1);
+      await stage.picture(page, `console-refused-${device}`);
+      await assertAccessible(page, 'body');
+
+      await roles();
+      assert.equal((await page.reload()).status(), 404);
+      await client.close();
+    });
+  }
+});
