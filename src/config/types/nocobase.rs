@@ -55,7 +55,7 @@ pub(crate) struct NocoBase {
     pub(crate) service: ServiceAccount,
     /// NocoBase's application name.
     pub(crate) app: String,
-    /// It is one of several: of `apps`, in the configuration that [`Config::of_application`] makes.
+    /// It is one of several: of `apps`, in the configuration that [`crate::config::Config::of_application`] makes.
     pub(crate) beside_others: bool,
     /// The applications beside `app`; none in the configuration of one of them.
     pub(crate) apps: Vec<Application>,
