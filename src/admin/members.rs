@@ -31,7 +31,7 @@ impl Admin<'_> {
         let binding = self.binding(userid).await?;
         let live = self.live(Some(binding.user)).await?;
         // First of all: a session that ended before could be opened again with the next tap.
-        self.sessions.unbind_from_shell(&binding, &self.options.by).await.map_err(|failed| {
+        self.sessions.unbind_by_administrator(&binding, &self.by()).await.map_err(|failed| {
             let refused = failed.failure == crate::error::Failure::NocoBaseServiceDenied;
             match AdminError::from(failed) {
                 AdminError::Failed(why) if refused && self.options.as_user.is_none() => AdminError::Failed(format!(

@@ -141,6 +141,11 @@ struct Admin<'a> {
 }
 
 impl Admin<'_> {
+    /// Who does it, for the audit log.
+    fn by(&self) -> String {
+        format!("from the shell, by {}", self.options.by)
+    }
+
     /// The binding of this member.
     async fn binding(&self, userid: &str) -> Result<Binding, AdminError> {
         let all = self.sessions.nocobase().bindings(&self.entries).await?;

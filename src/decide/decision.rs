@@ -138,8 +138,13 @@ fn own(policy: &Policy, request: &Request<'_>) -> Decision {
         Ok(OwnPath::Me | OwnPath::Auth) if !cookie_counts(policy, request) => {
             refuse(request, Failure::NoSession)
         }
-        // As if it were not there.
-        Ok(OwnPath::Console(_)) if !cookie_counts(policy, request) => refuse(request, Failure::NotFound),
+        // As if it were not there; also for forms that another site made.
+        Ok(OwnPath::Console(_))
+            if !cookie_counts(policy, request)
+                || !matches!(request.method, "GET" | "HEAD") && from_elsewhere(policy, request) =>
+        {
+            refuse(request, Failure::NotFound)
+        }
         Ok(OwnPath::Logout) if request.method == "POST" && from_elsewhere(policy, request) => {
             refuse(request, Failure::CrossSite)
         }

@@ -35,6 +35,8 @@ pub enum ConsolePage {
     Now,
     /// `console/refused`: who was not let in.
     Refused,
+    /// `console/members`: GET shows a member's sessions, POST ends them.
+    Members,
 }
 
 /// Is the path (canonical) the gate's?
@@ -66,6 +68,7 @@ impl OwnPath {
             "gate.js" => OwnPath::Script,
             "console" if policy.console => OwnPath::Console(ConsolePage::Now),
             "console/refused" if policy.console => OwnPath::Console(ConsolePage::Refused),
+            "console/members" if policy.console => OwnPath::Console(ConsolePage::Members),
             rest => {
                 let name = rest.strip_prefix("events/").ok_or(Failure::NotFound)?;
                 OwnPath::Events(
@@ -84,8 +87,8 @@ impl OwnPath {
     fn methods(self) -> &'static str {
         match self {
             OwnPath::Login | OwnPath::Callback => "GET",
+            OwnPath::Logout | OwnPath::Console(ConsolePage::Members) => "GET, HEAD, POST",
             OwnPath::SignIn | OwnPath::Me | OwnPath::Script | OwnPath::Console(_) => "GET, HEAD",
-            OwnPath::Logout => "GET, HEAD, POST",
             OwnPath::Events(_) => "GET, POST",
             OwnPath::Auth => ANY,
         }

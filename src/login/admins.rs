@@ -1,9 +1,25 @@
 //! Who may see the console.
 
 use super::sessions::Sessions;
-use crate::error::{Level, OnceAMinute, log_cause};
+use crate::error::{FailureWithCause, Level, OnceAMinute, log_cause};
 use crate::nocobase::UserId;
 use crate::session::Session;
+
+/// The line about something that the console, or the question who may see it, could not get from NocoBase.
+pub(crate) fn log_console(failed: &FailureWithCause, session: &Session, left_out: Option<u64>) {
+    log_cause!(
+        Level::Warn,
+        *failed.cause,
+        [
+            event = "console",
+            label = failed.failure.response().label,
+            userid = session.userid,
+            reason = failed.cause.reason,
+            left_out,
+        ],
+        "NocoBase did not do what the console asked for"
+    );
+}
 
 static NOT_KNOWN: OnceAMinute = OnceAMinute::new();
 
@@ -22,17 +38,7 @@ impl Sessions {
             Ok(roles) => roles.is_some_and(|roles| admins.roles.iter().any(|role| roles.contains(role))),
             Err(failed) => {
                 if let Some(left_out) = NOT_KNOWN.due() {
-                    log_cause!(
-                        Level::Warn,
-                        *failed.cause,
-                        [
-                            event = "console",
-                            label = failed.failure.response().label,
-                            userid = session.userid,
-                            left_out,
-                        ],
-                        "whether this user may see the console is not known"
-                    );
+                    log_console(&failed, session, Some(left_out));
                 }
                 false
             }

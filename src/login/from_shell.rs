@@ -58,8 +58,9 @@ impl Sessions {
         }
     }
 
-    /// An administrator ends a session: NocoBase blocks it. `by`: who that is.
-    pub(crate) async fn end_from_shell(
+    /// An administrator ends a session: it ends here, NocoBase blocks it, and the other nodes hear of it. `by`: where that was
+    /// done, and by whom, in words.
+    pub(crate) async fn end_by_administrator(
         &self,
         session: &IssuedSession,
         binding: Option<&Binding>,
@@ -84,6 +85,7 @@ impl Sessions {
         }
         let sid = own.map_or_else(|| uuid::Uuid::parse_str(&session.jti).ok(), |own| Some(own.session.sid));
         if let Some(sid) = sid {
+            self.cache.end(sid);
             self.publish(Ending::of(sid));
         }
         let record = Record {
@@ -96,7 +98,7 @@ impl Sessions {
     }
 
     /// An administrator takes a member's binding away.
-    pub(crate) async fn unbind_from_shell(
+    pub(crate) async fn unbind_by_administrator(
         &self,
         binding: &Binding,
         by: &str,
@@ -124,7 +126,7 @@ fn of_binding(action: Action, binding: Option<&Binding>, by: &str) -> Record {
         entry: binding.map(|binding| binding.entry.clone()),
         userid: binding.map(|binding| binding.userid.clone()),
         name: binding.map(|binding| binding.name.clone()),
-        reason: Some(format!("from the shell, by {by}")),
+        reason: Some(by.to_owned()),
         ..Record::new(action, Actor::Administrator)
     }
 }

@@ -14,6 +14,7 @@ mod finish;
 mod finished;
 mod from_shell;
 mod member_rechecks;
+mod members;
 mod nodes;
 mod open_streams;
 mod other_applications;
@@ -35,6 +36,7 @@ mod token_policy;
 mod token_policy_reader;
 
 pub(crate) use account::person;
+pub(crate) use admins::log_console;
 pub(crate) use clock::now;
 pub(crate) use finish::{Callback, CallbackResponse, Retry};
 pub(crate) use other_applications::OtherApplication;

@@ -110,6 +110,59 @@ pub(crate) struct Refused {
     pub rows: Vec<Refusal>,
 }
 
+/// A member whom a search has found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Member {
+    /// Name of the WeCom entry.
+    pub entry: String,
+    /// Their userid.
+    pub userid: String,
+    /// Their name when they were bound.
+    pub name: String,
+    /// Id of the NocoBase user.
+    pub user: u64,
+}
+
+impl Member {
+    fn id(&self) -> String {
+        format!("{}/{}", self.entry, self.userid)
+    }
+
+    /// The page about this member.
+    fn href(&self) -> String {
+        let id: String = url::form_urlencoded::byte_serialize(self.id().as_bytes()).collect();
+        format!("{MEMBERS}?q={id}")
+    }
+}
+
+/// A session that NocoBase accepts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SessionRow {
+    /// The first characters of its id, as in the audit log.
+    pub id: String,
+    /// When it began, where that may be seen.
+    pub since: Option<SystemTime>,
+}
+
+/// Members, and the sessions of one of them.
+#[derive(Debug, Clone)]
+pub(crate) struct Members {
+    /// What was searched for.
+    pub query: String,
+    /// Who was found.
+    pub found: Vec<Member>,
+    /// The sessions, where one was found.
+    pub sessions: Option<Vec<SessionRow>>,
+}
+
+/// Path of the page about members; POST ends the sessions of the one that `q` names.
+pub(crate) const MEMBERS: &str = "/wecom-gate/console/members";
+
+/// The page "Members".
+pub(crate) fn members(frame: &Frame<'_>, members: &Members) -> Rendered {
+    finish(frame, MembersTemplate { page: Page::of(frame, Tab::Members), members }.render())
+}
+
 /// The page "Now".
 pub(crate) fn now(frame: &Frame<'_>, now: &Now) -> Rendered {
     finish(frame, NowTemplate { page: Page::of(frame, Tab::Now), now }.render())
@@ -130,6 +183,7 @@ fn finish(frame: &Frame<'_>, body: askama::Result<String>) -> Rendered {
 enum Tab {
     Now,
     Refused,
+    Members,
 }
 
 /// What the templates ask for.
@@ -240,6 +294,13 @@ struct RefusedTemplate<'a> {
     refused: &'a Refused,
 }
 
+#[derive(Template)]
+#[template(path = "console_members.html", config = "src/pages/askama.toml")]
+struct MembersTemplate<'a> {
+    page: Page<'a>,
+    members: &'a Members,
+}
+
 /// Keys of `texts/*/console.ftl`.
 pub(super) mod texts {
     macro_rules! texts {
@@ -281,5 +342,12 @@ pub(super) mod texts {
         ADDRESS = "console-address",
         SINCE = "console-since",
         STRANGER = "console-stranger",
+        MEMBERS = "console-members",
+        FIND_MEMBER = "console-find-member",
+        USER = "console-user",
+        SIGNED_IN_SINCE = "console-signed-in-since",
+        NOT_SIGNED_IN = "console-not-signed-in",
+        END = "console-end",
+        ENDS = "console-ends",
     }
 }

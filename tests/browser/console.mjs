@@ -14,7 +14,10 @@ describe('the console', () => {
     await stage.nocobase.call('roles:create', { name: 'overseer', title: 'Overseer' });
     await stage.gate.stop();
     own = stage.serviceUser;
-    stage.serviceUser = await stage.nocobase.serviceUser('wecom_gate_console', ({ users }) => users.view.push('roles'));
+    stage.serviceUser = await stage.nocobase.serviceUser('wecom_gate_console', ({ users, issuedTokens }) => {
+      users.view.push('roles');
+      issuedTokens.view.push('signInTime');
+    });
     stage.gate = await stage.startGate('console', { access: ['admins = ["role:overseer"]'] });
     await stage.member({ userid: 'olga', name: 'Olga', mobile: '13800000072', departments: [2] });
   });
@@ -55,6 +58,21 @@ describe('the console', () => {
       assert.equal(await page.locator('.rows > li').count(), 1);
       await stage.picture(page, `console-refused-${device}`);
       await assertAccessible(page, 'body');
+
+      // A member is shown out: their open page sends them to sign in again.
+      const guest = await stage.client('lisi', device);
+      await enter(guest);
+      await page.getByRole('link', { name: 'Members' }).click();
+      await page.getByLabel('Userid or name').fill('wecom/lisi');
+      await page.getByRole('button', { name: 'Search' }).click();
+      await page.getByText('Signed in since').first().waitFor();
+      await stage.picture(page, `console-member-${device}`);
+      await assertAccessible(page, 'body');
+      await page.getByRole('button', { name: 'End all sessions' }).click();
+      await page.getByText('Is not signed in.').waitFor();
+      const me = await guest.context.request.get(`${stage.origin}/wecom-gate/me`);
+      assert.equal(me.status(), 401);
+      await guest.close();
 
       await roles();
       assert.equal((await page.reload()).status(), 404);

@@ -9,6 +9,7 @@ use crate::support::{Browser, CORP, Config, Stage, eventually};
 
 const CONSOLE: &str = "/wecom-gate/console";
 const REFUSED: &str = "/wecom-gate/console/refused";
+const MEMBERS: &str = "/wecom-gate/console/members";
 /// What is not there for anybody.
 const NOTHING: &str = "/wecom-gate/consol";
 
@@ -129,7 +130,7 @@ async fn to_everybody_else_it_is_not_there() {
             for as_page in [true, false] {
                 let nothing = shown(&ask(browser, &method, NOTHING, as_page).await);
                 assert_eq!(nothing.0, 404);
-                for path in [CONSOLE, REFUSED, "/wecom-gate/console/refused?q=x"] {
+                for path in [CONSOLE, REFUSED, MEMBERS, "/wecom-gate/console/members?q=wecom%2Fzhangsan"] {
                     let there = shown(&ask(browser, &method, path, as_page).await);
                     assert_eq!(there, nothing, "{who} {method} {path} {as_page}");
                 }
@@ -138,7 +139,11 @@ async fn to_everybody_else_it_is_not_there() {
     }
     // Those who may see it may read it, and no more.
     let mut admin = stage.signed_in("zhangsan").await;
-    let refused = ask(&mut admin, &Method::POST, CONSOLE, true).await;
+    let mut request = admin.request(Method::POST, CONSOLE);
+    for (name, value) in OWN_FORM {
+        request = request.header(*name, *value);
+    }
+    let refused = admin.send(request).await;
     assert_eq!((refused.status, refused.header("allow")), (405, Some("GET, HEAD")));
     // Another site's page cannot look at it by an administrator's cookie.
     let request = admin
@@ -216,7 +221,13 @@ async fn r27_nothing_that_a_member_or_stranger_chose_is_markup_in_the_console() 
     assert_eq!(page.status, 403);
     let mut again = stage.signed_in("zhangsan").await;
     for browser in [&mut admin, &mut again] {
-        for path in [CONSOLE.to_owned(), REFUSED.to_owned(), format!("{REFUSED}?q={query}")] {
+        for path in [
+            CONSOLE.to_owned(),
+            REFUSED.to_owned(),
+            format!("{REFUSED}?q={query}"),
+            format!("{MEMBERS}?q={query}"),
+            format!("{MEMBERS}?q=zhangsan"),
+        ] {
             let page = browser.visit(&path).await;
             assert_eq!(page.status, 200);
             assert!(!page.body.contains("<script") && !page.body.contains("<img"), "{}", page.body);
@@ -226,4 +237,74 @@ async fn r27_nothing_that_a_member_or_stranger_chose_is_markup_in_the_console() 
             assert_eq!(page.header("x-frame-options"), Some("DENY"));
         }
     }
+}
+
+/// The button of the page about a member.
+async fn end(browser: &mut Browser, member: &str, headers: &[(&'static str, &'static str)]) -> u16 {
+    let mut request = browser.request(Method::POST, &format!("{MEMBERS}?q={member}"));
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    browser.send(request).await.status
+}
+
+const OWN_FORM: &[(&str, &str)] =
+    &[("sec-fetch-site", "same-origin"), ("sec-fetch-mode", "navigate"), ("origin", "null")];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_administrator_shows_a_member_out() {
+    let stage = stage(&["wecom/zhangsan"]).await;
+    let mut admin = stage.signed_in("zhangsan").await;
+    let (mut phone, mut desk) = (stage.signed_in("lisi").await, stage.signed_in("lisi").await);
+    let mut other = stage.signed_in("anna.smith").await;
+
+    let found = admin.visit(&format!("{MEMBERS}?q=i")).await.body;
+    for member in ["wecom%2Flisi", "wecom%2Fanna.smith"] {
+        assert!(found.contains(&format!("href=\"{MEMBERS}?q={member}\"")), "{member}: {found}");
+    }
+    assert!(!found.contains("method=\"post\""), "not several at once: {found}");
+    let page = admin.visit(&format!("{MEMBERS}?q=wecom%2Flisi")).await.body;
+    assert_eq!(page.matches("Signed in since").count(), 2, "{page}");
+    // Who is meant must be clear.
+    assert_eq!(end(&mut admin, "i", OWN_FORM).await, 400);
+    assert_eq!(end(&mut admin, "", OWN_FORM).await, 400);
+
+    assert_eq!(end(&mut admin, "wecom%2Flisi", OWN_FORM).await, 303);
+    for browser in [&mut phone, &mut desk] {
+        assert_eq!(browser.api(Method::GET, "/api/orders:list").await.status, 401);
+    }
+    assert_eq!(other.api(Method::GET, "/api/orders:list").await.status, 200);
+    assert!(admin.visit(&format!("{MEMBERS}?q=wecom%2Flisi")).await.body.contains("Is not signed in."));
+    stage
+        .gate
+        .wait_for_log(&[
+            "\"actor\":\"administrator\"",
+            "\"userid\":\"lisi\"",
+            "in the console, by wecom/zhangsan",
+        ])
+        .await;
+    // And may come back.
+    assert_eq!(stage.phone("lisi").open("/admin").await.status, 200);
+}
+
+/// What another site makes an administrator's browser send, and what a member sends, ends nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_else_shows_a_member_out() {
+    let stage = stage(&["wecom/zhangsan"]).await;
+    let mut admin = stage.signed_in("zhangsan").await;
+    let mut member = stage.signed_in("anna.smith").await;
+    let mut victim = stage.signed_in("lisi").await;
+    for headers in [
+        &[("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate")][..],
+        &[("sec-fetch-site", "same-site"), ("origin", "http://gate.test")],
+        &[("origin", "http://evil.test")],
+        &[("origin", "http://gate.test.evil.test")],
+    ] {
+        assert_eq!(end(&mut admin, "wecom%2Flisi", headers).await, 404, "{headers:?}");
+    }
+    assert_eq!(end(&mut member, "wecom%2Flisi", OWN_FORM).await, 404);
+    assert_eq!(end(&mut victim, "wecom%2Fzhangsan", OWN_FORM).await, 404);
+    // A link is no button.
+    assert_eq!(admin.visit(&format!("{MEMBERS}?q=wecom%2Flisi")).await.status, 200);
+    assert_eq!(victim.api(Method::GET, "/api/orders:list").await.status, 200);
 }

@@ -3,7 +3,9 @@
 use base64::Engine as _;
 
 use super::*;
-use crate::pages::console::{self, Bar, Frame, Now, Outcome, Refusal, Refused, State};
+use crate::pages::console::{
+    self, Bar, Frame, Member, Members, Now, Outcome, Refusal, Refused, SessionRow, State,
+};
 use crate::pages::rendered::CONSOLE_STYLE;
 
 fn state(name: &str, problem: Option<&str>) -> State {
@@ -46,17 +48,36 @@ fn sample(text: &str) -> (Now, Refused) {
     (now, Refused { query: text.to_owned(), since: self::now(), rows: vec![row, stranger] })
 }
 
-fn pages_with(lang: Lang, text: &str) -> [Rendered; 3] {
+fn member(text: &str) -> Members {
+    let member =
+        Member { entry: "wecom".to_owned(), userid: text.to_owned(), name: text.to_owned(), user: 7 };
+    let sessions = vec![
+        SessionRow { id: "4f7c0d5e".to_owned(), since: Some(now()) },
+        SessionRow { id: text.to_owned(), since: None },
+    ];
+    Members { query: text.to_owned(), found: vec![member], sessions: Some(sessions) }
+}
+
+fn pages_with(lang: Lang, text: &str) -> [Rendered; 5] {
     let (now, refused) = sample(text);
     let frame = Frame { lang, who: text, now: self::now() };
     let nothing = Refused { rows: Vec::new(), ..refused.clone() };
-    [console::now(&frame, &now), console::refused(&frame, &refused), console::refused(&frame, &nothing)]
+    let one = member(text);
+    let two =
+        Members { found: [one.found.clone(), one.found.clone()].concat(), sessions: None, ..one.clone() };
+    [
+        console::now(&frame, &now),
+        console::refused(&frame, &refused),
+        console::refused(&frame, &nothing),
+        console::members(&frame, &one),
+        console::members(&frame, &two),
+    ]
 }
 
 /// Each page in each language, as `write_pages` names them.
 pub(super) fn samples() -> impl Iterator<Item = (String, Rendered)> {
     Lang::all().into_iter().flat_map(|lang| {
-        ["now", "refused", "nothing"]
+        ["now", "refused", "nothing", "member", "members"]
             .into_iter()
             .zip(pages_with(lang, "zhang.san-of_a-company.with-a-long-name@example.com"))
             .map(move |(name, page)| (format!("console-{name}.{}", lang.tag()), page))
@@ -99,7 +120,7 @@ fn the_console_speaks_the_language_of_the_person_who_looks_at_it() {
 
 #[test]
 fn what_is_wrong_is_marked_and_what_happened_is_drawn() {
-    let [now, refused, nothing] = pages_with(Lang::default(), "word");
+    let [now, refused, nothing, one, two] = pages_with(Lang::default(), "word");
     assert_eq!(now.body.matches("<li class=\"bad\">").count(), 5, "{}", now.body);
     assert!(now.body.contains("Expired on 2026-01-02 03:04:04 UTC"), "{}", now.body);
     assert!(now.body.contains("Valid until 2026-04-02 03:04:05 UTC"), "{}", now.body);
@@ -111,6 +132,12 @@ fn what_is_wrong_is_marked_and_what_happened_is_drawn() {
     assert_eq!(refused.body.matches("<li>").count(), 2, "{}", refused.body);
     assert!(refused.body.contains("value=\"word\"") && refused.body.contains("2026-01-02 03:04:05 UTC"));
     assert!(nothing.body.contains("Nothing was found."), "{}", nothing.body);
+    let form = "<form method=\"post\" action=\"/wecom-gate/console/members?q=wecom%2Fword\">";
+    assert!(one.body.contains(form), "{}", one.body);
+    assert!(one.body.contains("Signed in since 2026-01-02 03:04:05 UTC"), "{}", one.body);
+    assert!(!two.body.contains("method=\"post\""), "one member at a time");
+    let link = "href=\"/wecom-gate/console/members?q=wecom%2Fword\"";
+    assert_eq!(two.body.matches(link).count(), 2, "{}", two.body);
 }
 
 /// The chart holds every number, and what there is at all is seen.

@@ -8,16 +8,19 @@ use http::Method;
 use super::request::{Head, RouteRequest};
 use crate::audit::{self, History};
 use crate::decide::ConsolePage;
-use crate::error::Failure;
-use crate::login::FoundSession;
+use crate::error::{Failure, FailureWithCause};
+use crate::login::{FoundSession, log_console};
 use crate::metrics::Reload;
+use crate::nocobase::records::{Binding, IssuedSession};
 use crate::pages::Lang;
-use crate::pages::console::{self, Bar, Frame, Now, Outcome, Refused, State};
+use crate::pages::console::{self, Bar, Frame, Member, Members, Now, Outcome, Refused, SessionRow, State};
 use crate::proxy::gate::Gate;
 use crate::proxy::response::reply::Reply;
 use crate::proxy::upstream;
 use crate::session::Session;
 
+/// Characters of a session's id that are shown.
+const SHOWN_OF_SESSION: usize = 8;
 /// Characters of a search that count.
 const LONGEST_QUERY: usize = 100;
 
@@ -35,20 +38,64 @@ pub(crate) async fn serve(
     if !gate.sessions.is_admin(&session).await {
         return Err(Failure::NotFound);
     }
-    if !matches!(head.method, Method::GET | Method::HEAD) {
-        return Err(Failure::MethodNotAllowed);
+    let query: String = head.parameter("q").unwrap_or_default().trim().chars().take(LONGEST_QUERY).collect();
+    match (&head.method, page) {
+        (&Method::GET | &Method::HEAD, _) => {}
+        (&Method::POST, ConsolePage::Members) => return end(gate, &session, &query).await,
+        _ => return Err(Failure::MethodNotAllowed),
     }
     let who = who(&session);
     let frame = Frame { lang, who: &who, now: SystemTime::now() };
     let history = gate.sessions.audit().history();
     let page = match page {
         ConsolePage::Now => console::now(&frame, &now(gate, history, frame.now)),
-        ConsolePage::Refused => {
-            let query = head.parameter("q").unwrap_or_default();
-            console::refused(&frame, &refused(history, query.chars().take(LONGEST_QUERY).collect()))
+        ConsolePage::Refused => console::refused(&frame, &refused(history, query)),
+        ConsolePage::Members => {
+            let members = members(gate, query).await.map_err(|failed| failure(&failed, &session))?;
+            console::members(&frame, &members)
         }
     };
     Ok(page.into())
+}
+
+/// Ends the sessions of the member that the query names, who must be one; then the page shows that none is left.
+async fn end(gate: &Gate, session: &Session, query: &str) -> Result<Reply, Failure> {
+    let failed = |failed: FailureWithCause| failure(&failed, session);
+    let found = gate.sessions.find_members(query).await.map_err(failed)?;
+    let [member] = &found[..] else { return Err(Failure::BadRequest) };
+    let by = format!("in the console, by {}/{}", session.entry, session.userid);
+    gate.sessions.end_sessions_of(member, &by).await.map_err(failed)?;
+    let query: String = url::form_urlencoded::byte_serialize(query.as_bytes()).collect();
+    let mut reply = Reply::redirect(&format!("{}?q={query}", console::MEMBERS));
+    reply.status = 303;
+    Ok(reply)
+}
+
+fn failure(failed: &FailureWithCause, session: &Session) -> Failure {
+    log_console(failed, session, None);
+    failed.failure
+}
+
+/// Whom the query finds, and the sessions where that is one member.
+async fn members(gate: &Gate, query: String) -> Result<Members, FailureWithCause> {
+    let found = match query.is_empty() {
+        true => Vec::new(),
+        false => gate.sessions.find_members(&query).await?,
+    };
+    let sessions = match &found[..] {
+        [member] => Some(gate.sessions.sessions_of(member).await?),
+        _ => None,
+    };
+    let row = |session: IssuedSession| SessionRow {
+        id: session.jti.chars().take(SHOWN_OF_SESSION).collect(),
+        since: session.signed_in_ms.and_then(|ms| UNIX_EPOCH.checked_add(Duration::from_millis(ms))),
+    };
+    let member = |b: Binding| Member { entry: b.entry, userid: b.userid, name: b.name, user: b.user.get() };
+    Ok(Members {
+        query,
+        found: found.into_iter().map(member).collect(),
+        sessions: sessions.map(|sessions| sessions.into_iter().map(row).collect()),
+    })
 }
 
 fn who(session: &Session) -> String {

@@ -5,8 +5,11 @@ use crate::decide::ConsolePage;
 use crate::decide::own::OwnPath;
 
 const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "X"];
-const PATHS: [(&str, ConsolePage); 2] =
-    [("/wecom-gate/console", ConsolePage::Now), ("/wecom-gate/console/refused", ConsolePage::Refused)];
+const PATHS: [(&str, ConsolePage); 3] = [
+    ("/wecom-gate/console", ConsolePage::Now),
+    ("/wecom-gate/console/refused", ConsolePage::Refused),
+    ("/wecom-gate/console/members", ConsolePage::Members),
+];
 
 #[test]
 fn without_administrators_it_is_no_path_of_the_gates() {
@@ -25,7 +28,7 @@ fn with_administrators_the_route_decides_whatever_the_method() {
     let open = Policy { console: true, ..policy() };
     for (path, shown) in PATHS {
         for method in METHODS {
-            let request = Request { method, ..page(path) };
+            let request = Request { method, sec_fetch_site: Some("same-origin"), ..page(path) };
             assert_eq!(decide(&open, &request), Decision::Own(OwnPath::Console(shown)), "{method} {path}");
         }
         // Another site made the browser ask.
@@ -37,6 +40,18 @@ fn with_administrators_the_route_decides_whatever_the_method() {
         };
         let nothing = decide(&open, &Request { path: "/wecom-gate/nothing", ..request });
         assert_eq!(decide(&open, &request), nothing, "{path}");
+    }
+    // A form that another site made, whatever it shows.
+    for (site, origin) in [
+        (Some("cross-site"), None),
+        (Some("same-site"), Some("https://gate.example.com")),
+        (Some("none"), None),
+        (None, Some("https://evil.example")),
+        (None, Some("https://gate.example.com.evil.example")),
+    ] {
+        let request = Request { method: "POST", sec_fetch_site: site, origin, ..page(PATHS[2].0) };
+        let nothing = decide(&open, &Request { path: "/wecom-gate/nothing", ..request });
+        assert_eq!(decide(&open, &request), nothing, "{site:?} {origin:?}");
     }
     for path in
         ["/wecom-gate/console/", "/wecom-gate/consoles", "/wecom-gate/console/x", "/wecom-gate/Console"]

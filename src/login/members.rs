@@ -1,0 +1,60 @@
+//! A member and their sessions, as an administrator finds them in the console and ends them there.
+
+use std::cmp::Reverse;
+
+use super::sessions::Sessions;
+use crate::error::FailureWithCause;
+use crate::nocobase::records::{Binding, IssuedSession};
+
+/// Most members that one search finds.
+const MOST: usize = 50;
+
+impl Sessions {
+    /// Members by `entry/userid`, which is one at most, else by a part of their userid or of the name that they had when they
+    /// were bound; in any case.
+    pub(crate) async fn find_members(&self, text: &str) -> Result<Vec<Binding>, FailureWithCause> {
+        let entries: Vec<&str> = self.config.wecom.iter().map(|entry| entry.name.as_str()).collect();
+        let mut all = self.nocobase.bindings(&entries).await?;
+        let is_named = |b: &Binding| {
+            text.split_once('/')
+                .is_some_and(|(entry, userid)| b.entry == entry && b.userid.eq_ignore_ascii_case(userid))
+        };
+        if all.iter().any(is_named) {
+            all.retain(is_named);
+        } else {
+            let word = text.to_lowercase();
+            all.retain(|b| b.userid.to_lowercase().contains(&word) || b.name.to_lowercase().contains(&word));
+        }
+        all.sort_by(|a, b| (&a.entry, &a.userid).cmp(&(&b.entry, &b.userid)));
+        all.truncate(MOST);
+        Ok(all)
+    }
+
+    /// The sessions of a member that NocoBase accepts, the newest first.
+    pub(crate) async fn sessions_of(&self, member: &Binding) -> Result<Vec<IssuedSession>, FailureWithCause> {
+        let mut accepted = Vec::new();
+        for session in self.nocobase.issued_sessions(Some(member.user)).await? {
+            if self.accepts(&session).await? {
+                accepted.push(session);
+            }
+        }
+        accepted.sort_by_key(|session| Reverse(session.signed_in_ms));
+        Ok(accepted)
+    }
+
+    /// Ends all of them, here and on the other nodes; `by`: where and by whom, for the audit log. Returns how many.
+    ///
+    /// # Errors
+    /// Some may have ended: the rest is there when it is tried again.
+    pub(crate) async fn end_sessions_of(
+        &self,
+        member: &Binding,
+        by: &str,
+    ) -> Result<usize, FailureWithCause> {
+        let sessions = self.sessions_of(member).await?;
+        for session in &sessions {
+            self.end_by_administrator(session, Some(member), by).await?;
+        }
+        Ok(sessions.len())
+    }
+}
