@@ -54,8 +54,7 @@ impl Process {
 
     /// Sends a signal, such as `TERM` or `HUP`.
     pub fn signal(&self, name: &str) {
-        let sent = Command::new("kill").arg(format!("-{name}")).arg(self.pid().to_string()).status().unwrap();
-        assert!(sent.success());
+        send_signal(self.pid(), name);
     }
 
     /// What it writes.
@@ -117,4 +116,26 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Sends a signal. Every thread stands still when `STOP` has been sent: until then a process goes on accepting connections.
+pub fn send_signal(pid: u32, name: &str) {
+    let sent = Command::new("kill").arg(format!("-{name}")).arg(pid.to_string()).status().unwrap();
+    assert!(sent.success());
+    let until = Instant::now() + Duration::from_secs(30);
+    while name == "STOP" && !stands_still(pid) {
+        assert!(Instant::now() < until, "process {pid} does not stop");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+fn stands_still(pid: u32) -> bool {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    // A thread that has ended meanwhile has no state.
+    threads.filter_map(|thread| std::fs::read_to_string(thread.unwrap().path().join("stat")).ok()).all(
+        |stat| {
+            let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
+            matches!(state, Some('T' | 'Z' | 'X'))
+        },
+    )
 }

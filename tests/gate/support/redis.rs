@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use redis::{Client, Connection, FromRedisValue};
 
+use super::process::send_signal;
+
 /// A running Redis; dropped, it is killed.
 pub struct Redis {
     pub address: SocketAddr,
@@ -68,8 +70,7 @@ impl Redis {
 
     /// Stops it where it is, connections and all (`STOP`), or lets it go on (`CONT`).
     pub fn signal(&self, name: &str) {
-        let pid = self.child.as_ref().unwrap().id().to_string();
-        assert!(Command::new("kill").arg(format!("-{name}")).arg(pid).status().unwrap().success());
+        send_signal(self.child.as_ref().unwrap().id(), name);
     }
 
     /// For `session.redis`.
