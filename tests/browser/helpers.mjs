@@ -1,4 +1,5 @@
 // What members do, shared by the tests.
+import assert from 'node:assert/strict';
 import { stage } from './stage.mjs';
 
 /** Signs in from a NocoBase page on, past consent where WeCom asks for it. */
@@ -47,4 +48,14 @@ export async function ask(page) {
 export async function marked(page) {
   await page.evaluate(() => { window.shown = true; });
   return () => page.waitForFunction(() => !window.shown);
+}
+
+/**
+ * Ends the session in NocoBase with another client that has these headers. An open page of the session signs in again at that
+ * moment, and SQLite may then be too busy for NocoBase's own sign-out; the gate has blocked the session before it.
+ */
+export async function signOutElsewhere(headers) {
+  const { body } = await stage.ask(stage.gate, '/api/auth:signOut', { method: 'POST', headers });
+  const { errors = [] } = JSON.parse(body);
+  assert.ok(errors.every((e) => e.message.startsWith('SQLITE_BUSY')), body);
 }

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { assertAccessible, assertReachable } from './axe.mjs';
+import { signOutElsewhere } from './helpers.mjs';
 import { ask, call, marked, menu } from './member.mjs';
 import { CORP, stage } from './stage.mjs';
 import { CdpRecorder } from './cdp_recorder.mjs';
@@ -49,9 +50,7 @@ async function forget({ context }) {
 /** Somebody else ends the session, so that its token is blocked in NocoBase. */
 async function block(client) {
   const authorization = `Bearer ${await client.page.evaluate(() => localStorage.getItem('NOCOBASE_TOKEN'))}`;
-  const headers = { cookie: await cookies(client), authorization };
-  const { status } = await stage.ask(stage.gate, '/api/auth:signOut', { method: 'POST', headers });
-  assert.equal(status, 200);
+  await signOutElsewhere({ cookie: await cookies(client), authorization });
 }
 
 /** The page comes back by itself to where it was, through WeCom, once. */

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { ask, call, enter, marked, menu } from './member.mjs';
+import { signOutElsewhere } from './helpers.mjs';
 import { stage } from './stage.mjs';
 
 /** The gate's cookies of a window, as a `Cookie` header. */
@@ -67,11 +68,7 @@ describe('signing out', () => {
     // From here on: the end of its WebSocket tells the page, maybe before this request is answered.
     const changed = await marked(client.page);
     client.recorder.clear();
-    const { body } = await stage.ask(stage.gate, '/api/auth:signOut', {
-      method: 'POST',
-      headers: { cookie: await cookies(client), authorization: `Bearer ${await phantom(client.page)}` },
-    });
-    assert.deepEqual(JSON.parse(body), {});
+    await signOutElsewhere({ cookie: await cookies(client), authorization: `Bearer ${await phantom(client.page)}` });
     await ask(client.page);
     await client.recorder.first('requests', (r) => r.type === 'Document' && r.url.startsWith(stage.sim), 'WeCom');
     await changed();
