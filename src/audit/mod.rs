@@ -223,8 +223,7 @@ impl Audit {
     pub(crate) fn write(&self, source: &Source, record: &Record) {
         let at = SystemTime::now();
         self.remember(at, source, record);
-        let shown = |id: &str| id.chars().take(SHOWN_OF_SESSION).collect::<String>();
-        let session = record.session.as_deref().map(shown);
+        let session = record.session.as_deref().map(shown_of_session);
         let line = Line {
             timestamp: humantime::format_rfc3339_micros(at).to_string(),
             event: "audit",
@@ -285,6 +284,11 @@ impl Audit {
             file.close();
         }
     }
+}
+
+/// The first characters of a session's id: enough to tell sessions apart, and no use to anybody else.
+pub(crate) fn shown_of_session(id: &str) -> String {
+    id.chars().take(SHOWN_OF_SESSION).collect()
 }
 
 fn text(value: Option<&String>) -> Option<&str> {

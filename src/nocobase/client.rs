@@ -26,7 +26,7 @@ use crate::error::{Failure, FailureWithCause};
 use crate::metrics::NocoBaseCalls;
 pub(super) use call::Call;
 use call::Response;
-pub(super) use error_mapping::{bad_response, denied};
+pub(super) use error_mapping::{bad_response, with_all};
 use error_mapping::{data_of, session_token_refused, token_code, unexpected};
 pub(super) use service::ServiceOutcome;
 

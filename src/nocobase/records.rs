@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::client::{Call, NocoBase, ServiceOutcome, bad_response, denied, user_id_of};
+use super::client::{Call, NocoBase, ServiceOutcome, bad_response, user_id_of, with_all};
 use super::{Class, Turn, UserId};
 use crate::error::FailureWithCause;
 
@@ -106,12 +106,7 @@ impl NocoBase {
             .query("fields", format!("{},{optional}", fields.join(",")))
             .query("paginate", "false");
         let rows = self.service_list(&call).await?;
-        if rows.iter().any(|row| fields.iter().any(|f| row.get(*f).is_none())) {
-            let mut failed = denied(&call);
-            failed.cause.fields = Some(fields.join(", "));
-            return Err(failed);
-        }
-        Ok(rows)
+        with_all(&call, rows, fields)
     }
 }
 

@@ -268,6 +268,7 @@ async fn an_administrator_shows_a_member_out() {
     // Who is meant must be clear.
     assert_eq!(end(&mut admin, "i", OWN_FORM).await, 400);
     assert_eq!(end(&mut admin, "", OWN_FORM).await, 400);
+    assert_eq!(end(&mut admin, "lisi", OWN_FORM).await, 400, "one member, but not by the whole name");
 
     assert_eq!(end(&mut admin, "wecom%2Flisi", OWN_FORM).await, 303);
     for browser in [&mut phone, &mut desk] {

@@ -39,7 +39,7 @@ pub(super) fn session_token_refused(call: &Call<'_>, code: Option<Code>) -> Fail
 }
 
 /// The service account may not do this.
-pub(in crate::nocobase) fn denied(call: &Call<'_>) -> FailureWithCause {
+pub(super) fn denied(call: &Call<'_>) -> FailureWithCause {
     let reason = if call.action == "users:update" {
         "the service account may not change roles ([[wecom.roles]]): in NocoBase, under Users & Permissions, give its \
          role Update with the field roles, and nothing else, on the table users"
@@ -54,6 +54,20 @@ pub(in crate::nocobase) fn denied(call: &Call<'_>) -> FailureWithCause {
 fn is_no_application(response: &Response) -> bool {
     let body = serde_json::from_slice::<Value>(&response.body).unwrap_or_default();
     response.status == 404 && body.pointer("/error/code").is_some_and(|code| code == "APP_NOT_FOUND")
+}
+
+/// These rows, if each has all of these fields. NocoBase leaves out, in silence, what the role may not see.
+pub(in crate::nocobase) fn with_all(
+    call: &Call<'_>,
+    rows: Vec<Value>,
+    fields: &[&str],
+) -> Result<Vec<Value>, FailureWithCause> {
+    if rows.iter().all(|row| fields.iter().all(|field| row.get(*field).is_some())) {
+        return Ok(rows);
+    }
+    let mut failed = denied(call);
+    failed.cause.fields = Some(fields.join(", "));
+    Err(failed)
 }
 
 /// Anything that no call expects.

@@ -19,8 +19,6 @@ use crate::proxy::response::reply::Reply;
 use crate::proxy::upstream;
 use crate::session::Session;
 
-/// Characters of a session's id that are shown.
-const SHOWN_OF_SESSION: usize = 8;
 /// Characters of a search that count.
 const LONGEST_QUERY: usize = 100;
 
@@ -58,11 +56,16 @@ pub(crate) async fn serve(
     Ok(page.into())
 }
 
-/// Ends the sessions of the member that the query names, who must be one; then the page shows that none is left.
+/// Ends the sessions of the member that the query names as `entry/userid`; then the page shows that none is left.
 async fn end(gate: &Gate, session: &Session, query: &str) -> Result<Reply, Failure> {
     let failed = |failed: FailureWithCause| failure(&failed, session);
     let found = gate.sessions.find_members(query).await.map_err(failed)?;
+    // A part of a name finds members, too; ending takes the whole.
+    let named = |b: &Binding| format!("{}/{}", b.entry, b.userid).eq_ignore_ascii_case(query);
     let [member] = &found[..] else { return Err(Failure::BadRequest) };
+    if !named(member) {
+        return Err(Failure::BadRequest);
+    }
     let by = format!("in the console, by {}/{}", session.entry, session.userid);
     gate.sessions.end_sessions_of(member, &by).await.map_err(failed)?;
     let query: String = url::form_urlencoded::byte_serialize(query.as_bytes()).collect();
@@ -87,7 +90,7 @@ async fn members(gate: &Gate, query: String) -> Result<Members, FailureWithCause
         _ => None,
     };
     let row = |session: IssuedSession| SessionRow {
-        id: session.jti.chars().take(SHOWN_OF_SESSION).collect(),
+        id: audit::shown_of_session(&session.jti),
         since: session.signed_in_ms.and_then(|ms| UNIX_EPOCH.checked_add(Duration::from_millis(ms))),
     };
     let member = |b: Binding| Member { entry: b.entry, userid: b.userid, name: b.name, user: b.user.get() };
