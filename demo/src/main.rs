@@ -16,16 +16,14 @@ mod error;
 mod nocobase;
 mod system;
 
-use std::io::{self, Write as _};
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
 use wecom_gate::config;
 use wecom_gate::ops::logging;
-
-/// `EX_USAGE` of sysexits.h.
-const USAGE: u8 = 64;
+use wecom_sim::program;
 
 /// Run everything at once on this machine: WeCom simulator, a real NocoBase, the gate
 ///
@@ -48,20 +46,7 @@ struct Args {
 async fn main() -> ExitCode {
     // As the gate does: whatever speaks TLS uses ring. A provider that is already there stays.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let args = match Args::try_parse() {
-        Ok(args) => args,
-        Err(e) => {
-            let _ = e.print();
-            return if e.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
-        }
-    };
-    match run(args).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(problem) => {
-            let _ = writeln!(io::stderr(), "wecom-gate-demo: {problem}");
-            ExitCode::FAILURE
-        }
-    }
+    program("wecom-gate-demo", run).await
 }
 
 async fn run(args: Args) -> Result<(), String> {

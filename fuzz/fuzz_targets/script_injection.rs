@@ -197,7 +197,7 @@ impl Part {
 }
 
 /// States of a tokenizer, after WHATWG HTML, section 13.2.5; those that make no difference here are one.
-enum State {
+enum TokenizerState {
     Data,
     TagOpen,
     EndTagOpen,
@@ -221,7 +221,7 @@ enum State {
 
 /// Where the script belongs: after the first `<head>`, or before what HTML puts into a head by itself.
 fn place(page: &[u8]) -> Option<usize> {
-    use State::*;
+    use TokenizerState::*;
     let (mut state, mut start, mut end_tag, mut name) = (Data, 0, false, Vec::new());
     let space = |b: u8| matches!(b, b'\t' | b'\n' | b'\x0c' | b'\r' | b' ');
     let mut at = 0;

@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use wecom_gate::decide::client::{caller, language};
-use wecom_gate::pages::{self, wecom_hint};
+use wecom_gate::pages;
 
 fuzz_target!(|ua: &str| {
     let lower = ua.to_ascii_lowercase();
@@ -13,6 +13,5 @@ fuzz_target!(|ua: &str| {
         assert!((2..=16).contains(&tag.len()) && ua.contains(tag));
         assert!(tag.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'));
     }
-    wecom_hint(ua);
     pages::language(None, Some(ua), Some(ua));
 });

@@ -6,6 +6,7 @@
 //! - `pages`: the client, the consent page, the QR page
 //! - `handle`, `control`: what tests may do, in Rust and over HTTP (`/sim/…`)
 //! - `server`, `net`, `responses`: the HTTP server
+//! - `program`: how `wecom-sim` and the demo read their arguments and end
 //! - `state`, `error`: what it remembers; its errors
 //! - `fault`, `limit`, `settings`: faults on purpose, rate limits, choices
 //! - `event`: callbacks to the app
@@ -26,6 +27,7 @@ mod handle;
 mod limit;
 mod net;
 mod pages;
+mod program;
 mod range;
 mod responses;
 mod server;
@@ -39,6 +41,7 @@ pub use error::SimError;
 pub use event::{Delivery, Event, Forgery, seal, sign};
 pub use fault::{CannedResponse, Fault, FaultKind};
 pub use handle::{CodeRequest, Handle};
+pub use program::program;
 pub use server::{Options, Running, Simulator};
-pub use settings::{Consent, Limits, Refusal, Settings};
+pub use settings::{Consent, RateLimits, Refusal, Settings};
 pub use state::{Calls, LogLine};

@@ -9,10 +9,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 use url::Url;
-use wecom_sim::{Data, Options, Running, Settings, SimError, Simulator};
-
-/// `EX_USAGE` of sysexits.h.
-const USAGE: u8 = 64;
+use wecom_sim::{Data, Options, Running, Settings, SimError, Simulator, program};
 
 /// Simulates WeCom: its API, the links inside its client, the QR page.
 ///
@@ -36,20 +33,7 @@ struct Args {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let args = match Args::try_parse() {
-        Ok(args) => args,
-        Err(e) => {
-            let _ = e.print();
-            return if e.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
-        }
-    };
-    match run(args).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(e) => {
-            let _ = writeln!(io::stderr(), "wecom-sim: {e}");
-            ExitCode::FAILURE
-        }
-    }
+    program("wecom-sim", run).await
 }
 
 /// Runs until Ctrl-C or SIGTERM.

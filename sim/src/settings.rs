@@ -24,7 +24,7 @@ pub struct Settings {
     /// All callers seem to have this address.
     pub apparent_ip: Option<IpAddr>,
     /// Rate limits.
-    pub limits: Limits,
+    pub limits: RateLimits,
     /// errcode for a used code: 40029 or 42022.
     pub used_code: i64,
     /// errcode for a code that was too old: 42003 or 40029.
@@ -54,7 +54,7 @@ pub struct Settings {
 /// Rate limits (docs 90312, 90313). A block lasts as long as its window.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Limits {
+pub struct RateLimits {
     /// Per company and API, in a minute.
     pub api_minute: u32,
     /// Per company and API, in an hour.
@@ -99,7 +99,7 @@ impl Default for Settings {
             consent_ttl: 30 * 86_400,
             trusted_ips: None,
             apparent_ip: None,
-            limits: Limits::default(),
+            limits: RateLimits::default(),
             used_code: 40029,
             expired_code: 42003,
             foreign_code: 40029,
@@ -116,9 +116,9 @@ impl Default for Settings {
     }
 }
 
-impl Default for Limits {
+impl Default for RateLimits {
     fn default() -> Self {
-        Limits {
+        RateLimits {
             api_minute: 10_000,
             api_hour: 150_000,
             ip_minute: 20_000,

@@ -17,7 +17,7 @@ const AT_ONCE: usize = 8;
 const SHORTEST_ID: usize = 8;
 
 /// A session that NocoBase accepts, and whose it is.
-pub(super) struct Live {
+pub(super) struct LiveSession {
     pub(super) session: IssuedSession,
     pub(super) binding: Option<Binding>,
 }
@@ -72,10 +72,10 @@ impl Admin<'_> {
     }
 
     /// Ends them, all that can be.
-    pub(super) async fn end_all(&self, live: &[Live]) -> Result<(), AdminError> {
+    pub(super) async fn end_all(&self, live: &[LiveSession]) -> Result<(), AdminError> {
         let mut failed = None;
         let mut done = 0;
-        for Live { session, binding } in live {
+        for LiveSession { session, binding } in live {
             match self.sessions.end_by_administrator(session, binding.as_ref(), &self.by()).await {
                 Ok(()) => done += 1,
                 Err(failure) => failed = Some(failure),
@@ -88,7 +88,7 @@ impl Admin<'_> {
     }
 
     /// The sessions of this user, or of all, that NocoBase accepts, the newest first.
-    pub(super) async fn live(&self, user: Option<UserId>) -> Result<Vec<Live>, AdminError> {
+    pub(super) async fn live(&self, user: Option<UserId>) -> Result<Vec<LiveSession>, AdminError> {
         let issued = self.sessions.nocobase().issued_sessions(user).await?;
         let bindings = self.sessions.nocobase().bindings(&self.entries).await?;
         let of_user: HashMap<UserId, Binding> = bindings.into_iter().map(|b| (b.user, b)).collect();
@@ -104,7 +104,7 @@ impl Admin<'_> {
             asked.spawn(async move {
                 let _place = places.acquire().await;
                 let accepted = sessions.accepts(&session).await?;
-                Ok::<_, crate::error::FailureWithCause>(accepted.then_some(Live { session, binding }))
+                Ok::<_, crate::error::FailureWithCause>(accepted.then_some(LiveSession { session, binding }))
             });
         }
         let mut live = Vec::new();
@@ -116,17 +116,17 @@ impl Admin<'_> {
         Ok(live)
     }
 
-    fn printed(&self, live: &[Live]) -> String {
+    fn printed(&self, live: &[LiveSession]) -> String {
         let rows = rows(live);
         if self.options.json { print::json(&rows) } else { print::sessions(&rows) }
     }
 }
 
-pub(super) fn rows(live: &[Live]) -> Vec<SessionRow> {
+pub(super) fn rows(live: &[LiveSession]) -> Vec<SessionRow> {
     live.iter().map(row).collect()
 }
 
-fn row(Live { session, binding }: &Live) -> SessionRow {
+fn row(LiveSession { session, binding }: &LiveSession) -> SessionRow {
     SessionRow {
         session: session.jti.clone(),
         entry: binding.as_ref().map(|b| b.entry.clone()),

@@ -11,7 +11,7 @@ use crate::nocobase::{Accounts, Preview};
 use crate::wecom::{self, Member, WeComError};
 
 /// What was found out on the way.
-pub(super) enum Way {
+pub(super) enum MemberCheck {
     /// Refused by WeCom, or by the gate's rules.
     Refused(WeComError),
     /// Let in by WeCom; then NocoBase.
@@ -24,17 +24,17 @@ pub(super) async fn look(
     accounts: &Accounts,
     entry: &WeComEntry,
     userid: &str,
-) -> Way {
+) -> MemberCheck {
     let member = match client.member(userid).await {
         Ok(member) => member,
-        Err(error) => return Way::Refused(error),
+        Err(error) => return MemberCheck::Refused(error),
     };
     if let Err(error) = client.admit(&member).await {
-        return Way::Refused(error);
+        return MemberCheck::Refused(error);
     }
     let person = crate::login::person(entry, &member, &member.details);
     let preview = accounts.preview(&person).await.map_err(|failed| failed.failure);
-    Way::Admitted(member, preview)
+    MemberCheck::Admitted(member, preview)
 }
 
 /// The entry and userid of `--member [ENTRY/]USERID`; without an entry, the one that signs in by itself.
@@ -67,7 +67,7 @@ pub(super) async fn name_of(api: &Api<'_>, node: &str, preview: &Preview) -> Opt
 
 /// `name`: of the user that would be matched; `found`: how many users there are to match.
 pub(super) fn verdict(
-    way: &Way,
+    way: &MemberCheck,
     userid: &str,
     config: &Config,
     name: Option<&str>,
@@ -76,7 +76,7 @@ pub(super) fn verdict(
     let named = name.map(|name| format!(" ({name})")).unwrap_or_default();
     let see = |label: &str| format!("docs/troubleshooting.md, {label}");
     match way {
-        Way::Refused(error) => {
+        MemberCheck::Refused(error) => {
             let label = error.failure().response().label;
             let remedy = match error.failure() {
                 Failure::NotVisible => {
@@ -89,7 +89,7 @@ pub(super) fn verdict(
             };
             Verdict::failed(userid, format!("would be refused: {label}"), remedy)
         }
-        Way::Admitted(member, preview) => {
+        MemberCheck::Admitted(member, preview) => {
             let who = format!("{userid} ({})", member.name);
             match preview {
                 Ok(Preview::Bound(user)) => {
@@ -166,14 +166,15 @@ mod tests {
             (Err(Failure::AlreadyBound), StepOutcome::Failed, "already_bound"),
             (Err(Failure::NocoBaseServiceDenied), StepOutcome::Failed, "nocobase_service_denied"),
         ] {
-            let got = verdict(&Way::Admitted(member.clone(), preview), "zhangsan", &config, None, None);
+            let got =
+                verdict(&MemberCheck::Admitted(member.clone(), preview), "zhangsan", &config, None, None);
             assert_eq!(got.outcome, want, "{preview:?}");
             let text = format!("{got:?}");
             assert!(text.contains(words) && text.contains("张三") && !text.contains("13800000001"), "{text}");
         }
         for (code, words) in [(60111, "not_visible"), (60020, "wecom_ip_not_trusted")] {
             let error = WeComError::from_errcode(Call::UserGet, code, "");
-            let got = verdict(&Way::Refused(error), "lisi", &config, None, None);
+            let got = verdict(&MemberCheck::Refused(error), "lisi", &config, None, None);
             assert_eq!(got.outcome, StepOutcome::Failed);
             assert!(got.findings[0].what.contains(words) && !got.findings[0].remedy.is_empty(), "{got:?}");
         }

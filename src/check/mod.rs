@@ -27,7 +27,7 @@ mod users;
 mod wecom;
 
 pub(crate) use links::Links;
-pub use printer::{Printer, plain};
+pub use printer::Printer;
 pub(crate) use report::StepOutcome;
 pub use report::{Report, Step, Verdict};
 pub use run::{Options, run};

@@ -12,7 +12,7 @@ use crate::nocobase::page_settings::Mismatch;
 use crate::nocobase::versions::{Support, TESTED};
 use crate::nocobase::{About, NocoBase, PageSettings};
 
-pub(super) type Asked = Result<HttpResponse, HttpError>;
+pub(super) type ApiResult = Result<HttpResponse, HttpError>;
 
 /// NocoBase's API, by the gate's own client: one request to one node at a time.
 pub(super) struct Api<'a> {
@@ -28,7 +28,7 @@ impl Api<'_> {
         path: &str,
         token: Option<&str>,
         body: Option<&Value>,
-    ) -> Asked {
+    ) -> ApiResult {
         let method = if body.is_some() { Method::POST } else { Method::GET };
         let mut request = self.nocobase.request(method, node, path);
         if let Some(token) = token {
@@ -52,13 +52,13 @@ impl Api<'_> {
 }
 
 /// Whether this is the health check's response of a healthy node.
-pub(super) fn is_healthy(response: &Asked) -> bool {
+pub(super) fn is_healthy(response: &ApiResult) -> bool {
     matches!(response, Ok(a) if a.status == 200 && a.body == b"ok")
 }
 
 /// The step `nocobase_reachable`, from each node's health check and what a healthy one reports about itself.
 pub(super) fn reachable(
-    nodes: &[(String, Asked)],
+    nodes: &[(String, ApiResult)],
     public_path: &str,
     origin: &str,
     about: &About,
@@ -145,7 +145,7 @@ fn refusal(response: &HttpResponse) -> (Option<Code>, String) {
 }
 
 /// The step `nocobase_secret`, from `auth:check` with a token that was minted a moment ago.
-pub(super) fn secret(response: &Asked) -> Verdict {
+pub(super) fn secret(response: &ApiResult) -> Verdict {
     let response = match response {
         Ok(response) => response,
         Err(trouble) => return Verdict::failed("upstream.nodes", trouble.to_string(), "check again"),
@@ -187,7 +187,7 @@ pub(super) fn secret(response: &Asked) -> Verdict {
 }
 
 /// The step `nocobase_service`, from `auth:check` as the service account.
-pub(super) fn service(response: &Asked, account: &ServiceAccount) -> Verdict {
+pub(super) fn service(response: &ApiResult, account: &ServiceAccount) -> Verdict {
     let (key, again) = match account {
         ServiceAccount::Token(_) => (
             "nocobase.service_token",
@@ -236,7 +236,7 @@ pub(super) fn service(response: &Asked, account: &ServiceAccount) -> Verdict {
 pub(super) const TOKEN_POLICY: &str = "tokenControlConfig:get?filterByTk=token-policy-config";
 
 /// The step `nocobase_secret` with NocoBase's token policy, if the service account may see it.
-pub(super) fn with_policy(verdict: Verdict, policy: &Asked) -> Verdict {
+pub(super) fn with_policy(verdict: Verdict, policy: &ApiResult) -> Verdict {
     let Some(policy) = policy.as_ref().ok().filter(|a| a.status == 200).map(HttpResponse::json) else {
         return verdict;
     };
@@ -251,7 +251,7 @@ pub(super) fn with_policy(verdict: Verdict, policy: &Asked) -> Verdict {
 }
 
 /// The step `nocobase_sign_up`, from `authenticators:publicList`.
-pub(super) fn sign_up(response: &Asked, match_by: &[MatchBy]) -> Verdict {
+pub(super) fn sign_up(response: &ApiResult, match_by: &[MatchBy]) -> Verdict {
     let list = match response {
         Ok(a) if a.status == 200 => a.json(),
         Ok(a) => {

@@ -54,12 +54,6 @@ impl Printer {
     }
 }
 
-/// All of it, without colours.
-pub fn plain(report: &Report) -> String {
-    let all = report.steps.iter().map(coloured).collect::<String>() + &tail(report);
-    anstream::adapter::strip_str(&all).to_string()
-}
-
 fn label(name: &str, entry: Option<&str>) -> String {
     entry.map_or_else(|| name.to_owned(), |entry| format!("{name} [{entry}]"))
 }
@@ -142,6 +136,12 @@ impl fmt::Display for Links {
 mod tests {
     use super::*;
     use crate::check::report::Verdict;
+
+    /// All of it, without colours.
+    fn plain(report: &Report) -> String {
+        let all = report.steps.iter().map(coloured).collect::<String>() + &tail(report);
+        anstream::adapter::strip_str(&all).to_string()
+    }
 
     #[test]
     fn a_list_for_people() {

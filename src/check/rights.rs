@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use super::nocobase::{Api, Asked};
+use super::nocobase::{Api, ApiResult};
 use super::report::{Finding, StepOutcome, Verdict};
 use crate::config::{Config, MatchBy};
 
@@ -22,7 +22,7 @@ pub(super) struct Right {
 
 /// The result of trying a right.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Tried {
+pub(super) enum RightStatus {
     Allowed,
     Denied,
     /// Neither yes nor no.
@@ -106,7 +106,7 @@ pub(super) async fn roles(api: &Api<'_>, node: &str, token: &str) -> Option<Role
     Some(Roles { unknown: unknown(&named, &response), named })
 }
 
-fn unknown(named: &[String], response: &Asked) -> Option<Vec<String>> {
+fn unknown(named: &[String], response: &ApiResult) -> Option<Vec<String>> {
     let response = response.as_ref().ok().filter(|a| a.status == 200)?.json();
     let known: Vec<&str> =
         response.get("data")?.as_array()?.iter().filter_map(|role| role.get("name")?.as_str()).collect();
@@ -114,7 +114,7 @@ fn unknown(named: &[String], response: &Asked) -> Option<Vec<String>> {
 }
 
 /// Tries one.
-pub(super) async fn attempt(api: &Api<'_>, node: &str, token: &str, right: &Right) -> Tried {
+pub(super) async fn attempt(api: &Api<'_>, node: &str, token: &str, right: &Right) -> RightStatus {
     let response = match right.action {
         "view" => {
             let columns: Vec<_> = right.fields.iter().copied().filter(|f| *f != "roles").collect();
@@ -131,13 +131,13 @@ pub(super) async fn attempt(api: &Api<'_>, node: &str, token: &str, right: &Righ
     tried(&response)
 }
 
-fn tried(response: &Asked) -> Tried {
+fn tried(response: &ApiResult) -> RightStatus {
     match response {
         // 400: let through, and then found wanting.
-        Ok(a) if matches!(a.status, 200 | 400) => Tried::Allowed,
-        Ok(a) if a.status == 403 => Tried::Denied,
-        Ok(a) => Tried::Unclear(format!("HTTP {}", a.status)),
-        Err(trouble) => Tried::Unclear(trouble.to_string()),
+        Ok(a) if matches!(a.status, 200 | 400) => RightStatus::Allowed,
+        Ok(a) if a.status == 403 => RightStatus::Denied,
+        Ok(a) => RightStatus::Unclear(format!("HTTP {}", a.status)),
+        Err(trouble) => RightStatus::Unclear(trouble.to_string()),
     }
 }
 
@@ -168,7 +168,7 @@ impl Role<'_> {
     }
 
     /// What it may do besides, in words.
-    fn too_much(&self, rights: &[(Right, Tried)]) -> Vec<&'static str> {
+    fn too_much(&self, rights: &[(Right, RightStatus)]) -> Vec<&'static str> {
         let has = |path: &str, test: fn(&str) -> bool| {
             let list = self.0.pointer(path).and_then(Value::as_array);
             list.is_some_and(|l| l.iter().filter_map(Value::as_str).any(test))
@@ -206,7 +206,11 @@ impl Role<'_> {
 }
 
 /// The step `nocobase_rights`. `role`: `data` of `roles:check`, where it could be had.
-pub(super) fn verdict(tries: &[(Right, Tried)], role: Option<&Value>, roles: Option<&Roles>) -> Verdict {
+pub(super) fn verdict(
+    tries: &[(Right, RightStatus)],
+    role: Option<&Value>,
+    roles: Option<&Roles>,
+) -> Verdict {
     const WHERE: &str =
         "NocoBase → Settings → Users & Permissions → the role → Data sources → Main → Actions";
     let role = role.map(Role);
@@ -214,7 +218,7 @@ pub(super) fn verdict(tries: &[(Right, Tried)], role: Option<&Value>, roles: Opt
     for (right, tried) in tries {
         let about = format!("{}:{}", right.table, right.action);
         match tried {
-            Tried::Denied => failed.push(Finding::new(
+            RightStatus::Denied => failed.push(Finding::new(
                 about,
                 format!("the service account may not do this; it is needed for {}", right.purpose),
                 format!(
@@ -224,10 +228,10 @@ pub(super) fn verdict(tries: &[(Right, Tried)], role: Option<&Value>, roles: Opt
                     right.fields.join(", ")
                 ),
             )),
-            Tried::Unclear(why) => {
+            RightStatus::Unclear(why) => {
                 warnings.push(Finding::new(about, format!("could not be tried: {why}"), "check again"))
             }
-            Tried::Allowed => {
+            RightStatus::Allowed => {
                 let missing = role.as_ref().map(|r| r.missing(right)).unwrap_or_default();
                 if !missing.is_empty() {
                     failed.push(Finding::new(
@@ -262,7 +266,7 @@ pub(super) fn verdict(tries: &[(Right, Tried)], role: Option<&Value>, roles: Opt
         let named = r.named.join(", ");
         format!("; with these rights it cannot be checked whether the roles exist: {named} (the gate warns at a sign-in)")
     });
-    let names = |t: &[(Right, Tried)]| {
+    let names = |t: &[(Right, RightStatus)]| {
         t.iter().map(|(r, _)| format!("{}:{}", r.table, r.action)).collect::<Vec<_>>().join(", ")
     };
     let outcome = match (failed.is_empty(), warnings.is_empty()) {

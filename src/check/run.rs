@@ -152,7 +152,7 @@ async fn online(config: &Config, options: &Options, steps: &mut Steps<'_>) {
                 Some(client) => {
                     let way = member::look(client, &accounts, entry, userid).await;
                     let name = match (&way, nocobase.node) {
-                        (member::Way::Admitted(_, Ok(preview)), Some(node)) => {
+                        (member::MemberCheck::Admitted(_, Ok(preview)), Some(node)) => {
                             member::name_of(&api, node, preview).await
                         }
                         _ => None,

@@ -18,7 +18,7 @@ use super::rules::Match;
 use super::target::{CALLBACK_PARAMETERS, SIGN_IN_PARAMETERS, of_request};
 use super::{address, application, path, query};
 use crate::error::Failure;
-pub use outcome::{Decision, ForwardOptions, Identity, Page, Via};
+pub use outcome::{Decision, ForwardOptions, Identity, LoginKind, Page};
 
 /// Decides. Total: every request gets a decision, whatever it contains.
 pub fn decide(policy: &Policy, request: &Request<'_>) -> Decision {
@@ -334,14 +334,16 @@ fn way_in(policy: &Policy, request: &Request<'_>) -> Decision {
         return if policy.browsers == Browsers::NocoBase { sign_in } else { Decision::Page(Page::SignedOut) };
     }
     match (caller(request.user_agent), policy.browsers) {
-        (Caller::WeCom { .. }, _) => policy.auto_entry.map_or(sign_in, |entry| login(Via::WeCom, entry)),
+        (Caller::WeCom { .. }, _) => {
+            policy.auto_entry.map_or(sign_in, |entry| login(LoginKind::WeCom, entry))
+        }
         (_, Browsers::NocoBase) => sign_in,
         (Caller::WeChat, _) => Decision::Page(Page::OpenInWeCom),
         (_, Browsers::Deny) => Decision::Refuse { failure: Failure::BrowserDenied, page: true },
         (Caller::Browser { mobile: true }, _) => Decision::Page(Page::OpenInWeCom),
         (_, Browsers::WebLogin) => {
             let first = (!policy.entries.is_empty()).then_some(0);
-            policy.auto_entry.or(first).map_or(sign_in, |entry| login(Via::Web, entry))
+            policy.auto_entry.or(first).map_or(sign_in, |entry| login(LoginKind::Web, entry))
         }
         (_, Browsers::SignInPage) => sign_in,
     }

@@ -23,7 +23,7 @@ pub mod target;
 pub use client::Caller;
 pub use client_file::{ClientFile, FileKind, Naming, client_file};
 pub use decision::{
-    Decision, ForwardOptions, Identity, Page, Via, allowed, decide, is_for_a_person, is_verify_file,
+    Decision, ForwardOptions, Identity, LoginKind, Page, allowed, decide, is_for_a_person, is_verify_file,
     needs_session,
 };
 pub use own::{ANY as ANY_METHOD, ConsolePage, OwnPath, own_path};

@@ -81,11 +81,11 @@ pub(super) trait Reporter: Send + Sync {
 /// Sign-outs that NocoBase has not recorded yet.
 #[derive(Default)]
 pub(crate) struct Blocks {
-    state: Mutex<State>,
+    state: Mutex<PendingBlocks>,
 }
 
 #[derive(Default)]
-struct State {
+struct PendingBlocks {
     /// By id, with the moment from which on there is nothing to block.
     pending: HashMap<String, (Block, UnixMillis)>,
     /// The same, where another node has begun; and since when this one knows.

@@ -11,7 +11,7 @@ use super::sessions::Sessions;
 use crate::audit::{Actor, Source};
 use crate::error::Failure;
 use crate::session::{CachedSession, MemberRecheck, Session};
-use crate::shared::{Ending, MemberKey, Shared, Turn};
+use crate::shared::{Ending, MemberKey, RecheckTurn, Shared};
 use crate::wecom::{MemberStatus, WeComError};
 
 impl Sessions {
@@ -42,10 +42,10 @@ impl Sessions {
         let every = self.config.session.recheck;
         if let Some((shared, member)) = &shared {
             match shared.turn(member, every).await {
-                Turn::Ours => {}
-                Turn::GoodAt(at) => return order.answered_at(at.min(now())),
+                RecheckTurn::Ours => {}
+                RecheckTurn::GoodAt(at) => return order.answered_at(at.min(now())),
                 // Its result is there when this order is given again.
-                Turn::Elsewhere => return,
+                RecheckTurn::Elsewhere => return,
             }
         }
         // Dropped, the order is given again soon: trouble on the other side keeps the sessions.

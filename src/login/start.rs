@@ -78,7 +78,7 @@ impl SignIns {
             mobile: start.mobile,
         };
         let begun = self.pending.begin(cookies, request, start.attempt, now())?;
-        let via = if start.via == Via::Web { metrics::Via::Web } else { metrics::Via::WeCom };
+        let via = if start.via == Via::Web { metrics::StartPage::Web } else { metrics::StartPage::WeCom };
         self.metrics.sign_ins.started(&entry.name, via);
         let state = begun.flow.state();
         let redirect_uri = self.redirect_uri();
@@ -98,11 +98,11 @@ impl SignIns {
     }
 }
 
-impl From<crate::decide::Via> for Via {
-    fn from(via: crate::decide::Via) -> Via {
+impl From<crate::decide::LoginKind> for Via {
+    fn from(via: crate::decide::LoginKind) -> Via {
         match via {
-            crate::decide::Via::WeCom => Via::WeCom,
-            crate::decide::Via::Web => Via::Web,
+            crate::decide::LoginKind::WeCom => Via::WeCom,
+            crate::decide::LoginKind::Web => Via::Web,
         }
     }
 }

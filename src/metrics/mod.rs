@@ -24,7 +24,7 @@ pub(crate) use nodes::{Node, Nodes, QueueCounts};
 pub(crate) use redis::{Redis, RedisOperation};
 pub(crate) use registrar::Described;
 pub(crate) use requests::{Connections, Open, RequestOutcome, RequestRecord, Requests};
-pub(crate) use sign_ins::{SignIns, Via};
+pub(crate) use sign_ins::{SignIns, StartPage};
 pub(crate) use state::{GateState, Reload};
 
 use registrar::Registrar;
@@ -224,7 +224,7 @@ mod tests {
         for i in 0..100 {
             let name = format!("made-up-{i}");
             m.sign_ins.refused(&name, Failure::NotAllowed, Duration::ZERO);
-            m.sign_ins.started(&name, Via::Web);
+            m.sign_ins.started(&name, StartPage::Web);
             m.nocobase.done(&name, "ok", Duration::ZERO);
             m.wecom.done(&name, &name, &name, Duration::ZERO);
             m.wecom.token(&name, None);

@@ -15,7 +15,7 @@ pub(super) const OTHER: &str = "other";
 
 /// The page of WeCom at which a sign-in begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Via {
+pub enum StartPage {
     /// Inside WeCom's client.
     WeCom,
     /// QR code or one click.
@@ -94,8 +94,8 @@ impl SignIns {
     }
 
     /// A browser is sent to WeCom.
-    pub fn started(&self, entry: &str, via: Via) {
-        let via = if via == Via::Web { "web" } else { "wecom" };
+    pub fn started(&self, entry: &str, via: StartPage) {
+        let via = if via == StartPage::Web { "web" } else { "wecom" };
         self.started.with_label_values(&[self.known(entry), via]).inc();
     }
 

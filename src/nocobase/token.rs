@@ -28,7 +28,6 @@ const MAX_TOKEN: usize = 8 * 1024;
 #[derive(Clone)]
 pub struct Minted {
     token: Arc<str>,
-    issued_at: u64,
 }
 
 impl Minted {
@@ -36,15 +35,11 @@ impl Minted {
     pub fn as_str(&self) -> &str {
         &self.token
     }
-    /// Unix seconds.
-    pub fn issued_at(&self) -> u64 {
-        self.issued_at
-    }
 }
 
 impl fmt::Debug for Minted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Minted").field("issued_at", &self.issued_at).finish_non_exhaustive()
+        f.write_str("Minted(..)")
     }
 }
 
@@ -150,7 +145,7 @@ impl Minter {
             exp: now_s.saturating_add(LIFETIME_S),
             jti: sid,
         };
-        Ok(Minted { token: self.sign(&claims)?.into(), issued_at: now_s })
+        Ok(Minted { token: self.sign(&claims)?.into() })
     }
 
     /// The same with an end of its own, `exp_s` (Unix seconds): a token to sign out with, or one for the browser to hold.
@@ -171,14 +166,14 @@ impl Minter {
             exp: exp_s,
             jti: sid,
         };
-        Ok(Minted { token: self.sign(&claims)?.into(), issued_at: now_s })
+        Ok(Minted { token: self.sign(&claims)?.into() })
     }
 
     /// A short-lived token for the service account.
     pub fn service(&self, user: UserId, now_s: u64) -> Result<Minted, Failure> {
         let exp = now_s.saturating_add(SERVICE_LIFETIME_S);
         let claims = ServiceClaims { user_id: user, iat: now_s, exp };
-        Ok(Minted { token: self.sign(&claims)?.into(), issued_at: now_s })
+        Ok(Minted { token: self.sign(&claims)?.into() })
     }
 
     fn sign<T: Serialize>(&self, claims: &T) -> Result<String, Failure> {

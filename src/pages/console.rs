@@ -24,7 +24,7 @@ pub(crate) struct Frame<'a> {
 
 /// A part of the whole, and whether it works.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct State {
+pub(crate) struct PartStatus {
     /// Which.
     pub name: String,
     /// What is wrong with it, with the remedy; `None`: it works.
@@ -55,15 +55,15 @@ pub(crate) struct Outcome {
 #[derive(Debug, Clone)]
 pub(crate) struct Now {
     /// NocoBase's nodes.
-    pub nodes: Vec<State>,
+    pub nodes: Vec<PartStatus>,
     /// The WeCom entries.
-    pub wecom: Vec<State>,
+    pub wecom: Vec<PartStatus>,
     /// Redis, where it is configured.
-    pub redis: Option<State>,
+    pub redis: Option<PartStatus>,
     /// The certificates' files, and when each expires.
     pub certificates: Vec<(String, SystemTime)>,
     /// Changes that could not be taken over, and why.
-    pub reloads: Vec<State>,
+    pub reloads: Vec<PartStatus>,
     /// Since when the configuration is in use.
     pub loaded: SystemTime,
     /// Of the program.
@@ -101,7 +101,7 @@ pub(crate) struct Refusal {
 
 /// Who was not let in.
 #[derive(Debug, Clone)]
-pub(crate) struct Refused {
+pub(crate) struct Refusals {
     /// What was searched for.
     pub query: String,
     /// Since when they are kept.
@@ -155,6 +155,9 @@ pub(crate) struct Members {
     pub sessions: Option<Vec<SessionRow>>,
 }
 
+/// Path of the page about those who were not let in.
+const REFUSED: &str = "/wecom-gate/console/refused";
+
 /// Path of the page about members; POST ends the sessions of the one that `q` names.
 pub(crate) const MEMBERS: &str = "/wecom-gate/console/members";
 
@@ -169,7 +172,7 @@ pub(crate) fn now(frame: &Frame<'_>, now: &Now) -> Rendered {
 }
 
 /// The page "Not let in".
-pub(crate) fn refused(frame: &Frame<'_>, refused: &Refused) -> Rendered {
+pub(crate) fn refused(frame: &Frame<'_>, refused: &Refusals) -> Rendered {
     finish(frame, RefusedTemplate { page: Page::of(frame, Tab::Refused), refused }.render())
 }
 
@@ -291,7 +294,7 @@ struct NowTemplate<'a> {
 #[template(path = "console_refused.html", config = "src/pages/askama.toml")]
 struct RefusedTemplate<'a> {
     page: Page<'a>,
-    refused: &'a Refused,
+    refused: &'a Refusals,
 }
 
 #[derive(Template)]
@@ -303,15 +306,9 @@ struct MembersTemplate<'a> {
 
 /// Keys of `texts/*/console.ftl`.
 pub(super) mod texts {
-    macro_rules! texts {
-        ($($name:ident = $key:literal),+ $(,)?) => {
-            $(pub(crate) const $name: &str = $key;)+
-            /// All of them, to be compared with the texts.
-            #[cfg(test)]
-            pub(crate) const ALL: &[&str] = &[$($key),+];
-        };
-    }
-    texts! {
+    use crate::pages::lang::text_keys;
+
+    text_keys! {
         CONSOLE = "console-title",
         NOW = "console-now",
         REFUSED = "console-refused",

@@ -26,7 +26,7 @@ pub(super) enum Icon {
 
 /// The way on that the page offers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Way {
+pub(super) enum NextStep {
     /// Signing in is the very next thing to do.
     SignIn,
     /// Trying again may well help.
@@ -45,74 +45,74 @@ pub(super) struct Kind {
     /// Message in `texts/*/pages.ftl`.
     pub(super) key: &'static str,
     pub(super) icon: Icon,
-    pub(super) way: Way,
+    pub(super) way: NextStep,
     /// Whether the address to open in WeCom is shown.
     pub(super) link: bool,
 }
 
-const fn kind(key: &'static str, icon: Icon, way: Way) -> Kind {
+const fn kind(key: &'static str, icon: Icon, way: NextStep) -> Kind {
     Kind { key, icon, way, link: false }
 }
 
 const fn with_link(key: &'static str) -> Kind {
-    Kind { key, icon: Icon::Phone, way: Way::Nowhere, link: true }
+    Kind { key, icon: Icon::Phone, way: NextStep::Nowhere, link: true }
 }
 
 /// The page for a failure.
 pub(super) const fn of(failure: Failure) -> Kind {
     use Failure as F;
     match failure {
-        F::BadPath | F::BadRequest | F::MethodNotAllowed => kind("bad-address", Icon::Info, Way::Start),
-        F::UnknownHost => kind("unknown-host", Icon::Info, Way::Nowhere),
-        F::NotFound => kind("not-found", Icon::Info, Way::Start),
-        F::OtherApplication => kind("other-application", Icon::Lock, Way::Start),
-        F::CrossSite => kind("cross-site", Icon::Lock, Way::Start),
-        F::TooLarge => kind("too-large", Icon::Info, Way::Start),
-        F::HeadersTooLarge => kind("headers-too-large", Icon::Info, Way::Start),
-        F::TooManyRequests => kind("too-many-requests", Icon::Clock, Way::Again),
-        F::NoSession => kind("no-session", Icon::Key, Way::SignIn),
-        F::SessionEnded => kind("session-ended", Icon::Key, Way::SignIn),
-        F::InvalidToken => kind("invalid-token", Icon::Lock, Way::SignIn),
+        F::BadPath | F::BadRequest | F::MethodNotAllowed => kind("bad-address", Icon::Info, NextStep::Start),
+        F::UnknownHost => kind("unknown-host", Icon::Info, NextStep::Nowhere),
+        F::NotFound => kind("not-found", Icon::Info, NextStep::Start),
+        F::OtherApplication => kind("other-application", Icon::Lock, NextStep::Start),
+        F::CrossSite => kind("cross-site", Icon::Lock, NextStep::Start),
+        F::TooLarge => kind("too-large", Icon::Info, NextStep::Start),
+        F::HeadersTooLarge => kind("headers-too-large", Icon::Info, NextStep::Start),
+        F::TooManyRequests => kind("too-many-requests", Icon::Clock, NextStep::Again),
+        F::NoSession => kind("no-session", Icon::Key, NextStep::SignIn),
+        F::SessionEnded => kind("session-ended", Icon::Key, NextStep::SignIn),
+        F::InvalidToken => kind("invalid-token", Icon::Lock, NextStep::SignIn),
         F::BrowserDenied => with_link("browser-denied"),
         F::OpenInWeCom => with_link("open-in-wecom"),
-        F::FlowMissing => kind("flow-missing", Icon::Info, Way::Again),
-        F::CookiesBlocked => kind("cookies-blocked", Icon::Alert, Way::Again),
-        F::FlowExpired => kind("flow-expired", Icon::Clock, Way::Again),
-        F::BadCallback | F::CodeRejected => kind("code-rejected", Icon::Info, Way::Again),
-        F::ConsentDenied => kind("consent-denied", Icon::Info, Way::Again),
-        F::LoginCancelled => kind("login-cancelled", Icon::Info, Way::Again),
-        F::LoginLoop => kind("login-loop", Icon::Alert, Way::Again),
-        F::NotAMember => kind("not-a-member", Icon::Lock, Way::AgainLater),
-        F::OtherCompany => kind("other-company", Icon::Lock, Way::AgainLater),
-        F::NotVisible => kind("not-visible", Icon::Lock, Way::AgainLater),
-        F::MemberDisabled => kind("member-disabled", Icon::Lock, Way::AgainLater),
-        F::NotAllowed => kind("not-allowed", Icon::Lock, Way::AgainLater),
+        F::FlowMissing => kind("flow-missing", Icon::Info, NextStep::Again),
+        F::CookiesBlocked => kind("cookies-blocked", Icon::Alert, NextStep::Again),
+        F::FlowExpired => kind("flow-expired", Icon::Clock, NextStep::Again),
+        F::BadCallback | F::CodeRejected => kind("code-rejected", Icon::Info, NextStep::Again),
+        F::ConsentDenied => kind("consent-denied", Icon::Info, NextStep::Again),
+        F::LoginCancelled => kind("login-cancelled", Icon::Info, NextStep::Again),
+        F::LoginLoop => kind("login-loop", Icon::Alert, NextStep::Again),
+        F::NotAMember => kind("not-a-member", Icon::Lock, NextStep::AgainLater),
+        F::OtherCompany => kind("other-company", Icon::Lock, NextStep::AgainLater),
+        F::NotVisible => kind("not-visible", Icon::Lock, NextStep::AgainLater),
+        F::MemberDisabled => kind("member-disabled", Icon::Lock, NextStep::AgainLater),
+        F::NotAllowed => kind("not-allowed", Icon::Lock, NextStep::AgainLater),
         // Once that is done, this is where to go on.
-        F::FirstTimeInWeCom => Kind { way: Way::AgainLater, ..with_link("first-time-in-wecom") },
-        F::NothingToMatch => kind("nothing-to-match", Icon::Info, Way::Again),
-        F::NoMatchingUser => kind("no-matching-user", Icon::Lock, Way::AgainLater),
-        F::AmbiguousUser => kind("ambiguous-user", Icon::Lock, Way::AgainLater),
-        F::AlreadyBound => kind("already-bound", Icon::Lock, Way::AgainLater),
-        F::NoRole => kind("no-role", Icon::Lock, Way::AgainLater),
+        F::FirstTimeInWeCom => Kind { way: NextStep::AgainLater, ..with_link("first-time-in-wecom") },
+        F::NothingToMatch => kind("nothing-to-match", Icon::Info, NextStep::Again),
+        F::NoMatchingUser => kind("no-matching-user", Icon::Lock, NextStep::AgainLater),
+        F::AmbiguousUser => kind("ambiguous-user", Icon::Lock, NextStep::AgainLater),
+        F::AlreadyBound => kind("already-bound", Icon::Lock, NextStep::AgainLater),
+        F::NoRole => kind("no-role", Icon::Lock, NextStep::AgainLater),
         F::RuleUnevaluable
         | F::WeComConfig
         | F::WeComIpNotTrusted
         | F::NocoBaseSecretWrong
-        | F::NocoBaseServiceDenied => kind("setup", Icon::Alert, Way::AgainLater),
-        F::WeComUnreachable | F::WeComBadAnswer => kind("wecom-unreachable", Icon::Alert, Way::Again),
-        F::WeComBusy | F::WeComRateLimited => kind("wecom-busy", Icon::Clock, Way::Again),
-        F::NocoBaseUnreachable | F::TooManyOpenFiles => kind("app-unreachable", Icon::Alert, Way::Again),
-        F::NocoBaseStarting => kind("app-starting", Icon::Clock, Way::Again),
+        | F::NocoBaseServiceDenied => kind("setup", Icon::Alert, NextStep::AgainLater),
+        F::WeComUnreachable | F::WeComBadAnswer => kind("wecom-unreachable", Icon::Alert, NextStep::Again),
+        F::WeComBusy | F::WeComRateLimited => kind("wecom-busy", Icon::Clock, NextStep::Again),
+        F::NocoBaseUnreachable | F::TooManyOpenFiles => kind("app-unreachable", Icon::Alert, NextStep::Again),
+        F::NocoBaseStarting => kind("app-starting", Icon::Clock, NextStep::Again),
         F::NocoBaseTimeout | F::NocoBaseBusy | F::TooManyConnections => {
-            kind("app-slow", Icon::Clock, Way::Again)
+            kind("app-slow", Icon::Clock, NextStep::Again)
         }
-        F::NocoBaseBadAnswer | F::Internal => kind("internal", Icon::Alert, Way::Again),
+        F::NocoBaseBadAnswer | F::Internal => kind("internal", Icon::Alert, NextStep::Again),
     }
 }
 
 /// Pages that are no failure.
-pub(super) const SIGNED_OUT: Kind = kind("signed-out", Icon::Check, Way::SignIn);
+pub(super) const SIGNED_OUT: Kind = kind("signed-out", Icon::Check, NextStep::SignIn);
 /// A button per entry.
-pub(super) const SIGN_IN: Kind = kind("sign-in", Icon::Key, Way::Nowhere);
+pub(super) const SIGN_IN: Kind = kind("sign-in", Icon::Key, NextStep::Nowhere);
 /// Are you sure?
-pub(super) const LOGOUT: Kind = kind("logout", Icon::Key, Way::Nowhere);
+pub(super) const LOGOUT: Kind = kind("logout", Icon::Key, NextStep::Nowhere);

@@ -62,12 +62,23 @@ impl Default for Lang {
     }
 }
 
+/// Constants for the keys of texts, and `ALL` of them, which a test compares with the texts.
+macro_rules! text_keys {
+    ($($name:ident = $key:literal),+ $(,)?) => {
+        $(pub(crate) const $name: &str = $key;)+
+        /// All keys, to be compared with the texts.
+        #[cfg(test)]
+        pub(crate) const ALL: &[&str] = &[$($key),+];
+    };
+}
+pub(super) use text_keys;
+
 /// How many languages of a header are looked at.
 const MOST_WANTED: usize = 16;
 
 /// The language for a person: the one chosen in NocoBase (`X-Locale` of its calls, else the copy of `NOCOBASE_LOCALE`
 /// that `gate.js` keeps in a cookie), else that of their WeCom
-/// client ([`wecom_hint`]), else what the browser accepts (RFC 9110 12.5.4), else English.
+/// client, else what the browser accepts (RFC 9110 12.5.4), else English.
 pub fn language(
     accept_language: Option<&str>,
     wecom_hint: Option<&str>,
@@ -78,14 +89,6 @@ pub fn language(
         .or_else(|| one(wecom_hint))
         .or_else(|| Lang::best(&accepted(accept_language?)))
         .unwrap_or_default()
-}
-
-/// The value of the `Language/zh` or `Lang/zh` token that WeCom's clients put into their User-Agent.
-pub fn wecom_hint(user_agent: &str) -> Option<&str> {
-    user_agent
-        .split_ascii_whitespace()
-        .find_map(|token| token.strip_prefix("Language/").or_else(|| token.strip_prefix("Lang/")))
-        .filter(|v| !v.is_empty())
 }
 
 /// `Accept-Language`, best first. Own code, because the crate for it sorts by raw floats and can panic on `q=NaN`.
@@ -152,16 +155,6 @@ mod tests {
         ] {
             assert_eq!(choose(accept, hint, locale), want, "{accept:?} {hint:?} {locale:?}");
         }
-    }
-
-    #[test]
-    fn finds_wecoms_hint() {
-        let phone = "Mozilla/5.0 (Linux; Android 15; wv) wxwork/4.1.36 MicroMessenger/7.0.1 NetType/4G Language/zh Lang/zh";
-        assert_eq!(wecom_hint(phone), Some("zh"));
-        assert_eq!(wecom_hint("Mozilla/5.0 Language/en wxwork/4.1.39"), Some("en"));
-        assert_eq!(wecom_hint("Mozilla/5.0 WindowsWechat MailPlugin_Electron WeMail Lang/en"), Some("en"));
-        assert_eq!(wecom_hint("Mozilla/5.0 Language/ Firefox"), None);
-        assert_eq!(wecom_hint(""), None);
     }
 
     proptest! {

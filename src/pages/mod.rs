@@ -13,7 +13,7 @@ mod view;
 #[cfg(test)]
 mod tests;
 
-pub use lang::{Lang, language, wecom_hint};
+pub use lang::{Lang, language};
 pub(crate) use rendered::{LOGIN_HEADER, Rendered, json_error};
 pub(crate) use script::{form_attributes, gate_js, script, script_attributes, script_tag};
 pub(crate) use view::{Entry, Page, View, message, render};

@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use askama::Template;
 
-use super::kinds::{self, Icon, Kind, Way};
+use super::kinds::{self, Icon, Kind, NextStep};
 use super::lang::Lang;
 use super::rendered::{self, Rendered, STYLE};
 use crate::error::Failure;
@@ -223,14 +223,14 @@ fn buttons<'a>(view: &View<'a>, kind: Kind, retry: Option<&'a str>) -> Vec<Butto
         (Page::SignedOut, _) if view.entries.len() > 1 => entries.collect(),
         (Page::Logout, _) => vec![button(retry.unwrap_or(own(view.home)), parts::STAY, false)],
         (Page::SignedOut, _) => vec![button(retry.unwrap_or(LOGIN), parts::SIGN_IN_AGAIN, true)],
-        (_, Way::SignIn) => vec![button(retry.unwrap_or(LOGIN), parts::SIGN_IN, true)],
-        (_, Way::Again) => retry.map(|href| button(href, parts::TRY_AGAIN, true)).into_iter().collect(),
+        (_, NextStep::SignIn) => vec![button(retry.unwrap_or(LOGIN), parts::SIGN_IN, true)],
+        (_, NextStep::Again) => retry.map(|href| button(href, parts::TRY_AGAIN, true)).into_iter().collect(),
         // Not with this company: perhaps with another one.
-        (_, Way::AgainLater) => {
+        (_, NextStep::AgainLater) => {
             entries.chain(retry.map(|href| button(href, parts::TRY_AGAIN, false))).collect()
         }
-        (_, Way::Start) => vec![button(own(view.home), parts::START, true)],
-        (_, Way::Nowhere) => Vec::new(),
+        (_, NextStep::Start) => vec![button(own(view.home), parts::START, true)],
+        (_, NextStep::Nowhere) => Vec::new(),
     }
 }
 
@@ -291,15 +291,9 @@ fn title(lang: Lang, configured: &str) -> Cow<'_, str> {
 
 /// Keys of `texts/*/parts.ftl`.
 pub(super) mod parts {
-    macro_rules! parts {
-        ($($name:ident = $key:literal),+ $(,)?) => {
-            $(pub(crate) const $name: &str = $key;)+
-            /// All of them, to be compared with the texts.
-            #[cfg(test)]
-            pub(crate) const ALL: &[&str] = &[$($key),+];
-        };
-    }
-    parts! {
+    use crate::pages::lang::text_keys;
+
+    text_keys! {
         SIGN_IN = "button-sign-in",
         SIGN_IN_AGAIN = "button-sign-in-again",
         SIGN_IN_WITH = "button-sign-in-with",

@@ -15,7 +15,7 @@ use super::request::credential::TokenSwap;
 use super::rewrite::body_coder::BodyCoder;
 use super::rewrite::script_injector::Injector;
 use super::rewrite::token_swapper::Swapper;
-use super::upstream::{Place, Tried};
+use super::upstream::{AttemptedNodes, Place};
 use crate::audit::Source;
 use crate::decide::address::UNKNOWN;
 use crate::decide::{ForwardOptions, Identity};
@@ -61,7 +61,7 @@ pub(super) struct Context {
     /// `Set-Cookie` for the response.
     pub cookies: Vec<String>,
     /// Nodes that it has been sent to, or could not be sent to.
-    pub attempted_nodes: Tried,
+    pub attempted_nodes: AttemptedNodes,
     /// Index of the node that has it.
     pub node: Option<usize>,
     /// Its place before that node, until the head of the response is there.
@@ -132,7 +132,7 @@ impl Context {
             password: None,
             query: None,
             cookies: Vec::new(),
-            attempted_nodes: Tried::default(),
+            attempted_nodes: AttemptedNodes::default(),
             node: None,
             permit: None,
             body_in: 0,

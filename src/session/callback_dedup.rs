@@ -37,19 +37,19 @@ impl std::fmt::Debug for Callback<'_> {
 
 /// Why a callback was not carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refused {
+pub enum CallbackRefused {
     /// Its state was used before: by another callback, or too long ago.
     Replayed,
     /// It ended without an outcome; a defect.
     Died,
 }
 
-impl From<Refused> for Failure {
-    fn from(refused: Refused) -> Self {
+impl From<CallbackRefused> for Failure {
+    fn from(refused: CallbackRefused) -> Self {
         match refused {
             // What the browser would get if its flow cookie had been deleted.
-            Refused::Replayed => Failure::FlowMissing,
-            Refused::Died => Failure::Internal,
+            CallbackRefused::Replayed => Failure::FlowMissing,
+            CallbackRefused::Died => Failure::Internal,
         }
     }
 }
@@ -133,16 +133,16 @@ impl<T: Clone + Send + Sync + 'static> CallbackDedup<T> {
         callback: Callback<'_>,
         now: UnixMillis,
         work: impl Future<Output = T> + Send + 'static,
-    ) -> Result<T, Refused> {
+    ) -> Result<T, CallbackRefused> {
         let (this, state) = (callback.key(), callback.state_key());
         let (first, at) = self.used.entry(state).or_insert_with(|| (this, now)).into_value();
         if first != this || now.since(at) >= DEDUP_WINDOW {
-            return Err(Refused::Replayed);
+            return Err(CallbackRefused::Replayed);
         }
         let outcomes = self.outcomes.clone();
-        let runtime = tokio::runtime::Handle::try_current().map_err(|_| Refused::Died)?;
+        let runtime = tokio::runtime::Handle::try_current().map_err(|_| CallbackRefused::Died)?;
         let done = runtime.spawn(async move { outcomes.get_with(this, work).await });
-        done.await.map_err(|_| Refused::Died)
+        done.await.map_err(|_| CallbackRefused::Died)
     }
 }
 

@@ -24,7 +24,7 @@ pub(crate) mod session_cache;
 pub(crate) mod time;
 mod token;
 
-pub use callback_dedup::{Callback, CallbackDedup, Refused};
+pub use callback_dedup::{Callback, CallbackDedup, CallbackRefused};
 pub use cookie_header::forwardable;
 pub use cookies::{Names, OwnCookies};
 pub use flow::{Begun, PendingSignIn, PendingSignIns, SignInRequest, Stage, Via, attempt_of};

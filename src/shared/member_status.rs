@@ -39,7 +39,7 @@ pub(crate) struct MemberKey {
 
 /// The node that asks WeCom about a member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Turn {
+pub(crate) enum RecheckTurn {
     /// This node.
     Ours,
     /// Another one, right now.
@@ -59,7 +59,7 @@ impl Shared {
 
     /// Whether this node asks about a member whose last confirmation may be `every` old. While Redis is unreachable each node
     /// asks.
-    pub(crate) async fn turn(&self, member: &MemberKey, every: Duration) -> Turn {
+    pub(crate) async fn turn(&self, member: &MemberKey, every: Duration) -> RecheckTurn {
         let mut get = cmd("GET");
         get.arg(&member.status);
         if let Some(Some(text)) = self.link.ask::<Option<Vec<u8>>>(OPERATION, &get).await {
@@ -67,7 +67,7 @@ impl Shared {
             match self.keyring.open::<SharedStatus>(Purpose::MemberStatus, context, &text) {
                 Some(status) => {
                     if let Some(at) = status.recent(now(), every) {
-                        return Turn::GoodAt(at);
+                        return RecheckTurn::GoodAt(at);
                     }
                 }
                 None => self.ignored(OPERATION, 1),
@@ -76,8 +76,8 @@ impl Shared {
         let mut take = cmd("SET");
         take.arg(&member.lease).arg("1").arg("NX").arg("EX").arg(LEASE.as_secs());
         match self.link.ask::<Option<String>>(OPERATION, &take).await {
-            Some(None) => Turn::Elsewhere,
-            Some(Some(_)) | None => Turn::Ours,
+            Some(None) => RecheckTurn::Elsewhere,
+            Some(Some(_)) | None => RecheckTurn::Ours,
         }
     }
 

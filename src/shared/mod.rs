@@ -27,7 +27,7 @@ mod token;
 
 pub(crate) use callback::{CallbackId, Claim};
 pub(crate) use error::RedisError;
-pub(crate) use member_status::{MemberKey, Turn};
+pub(crate) use member_status::{MemberKey, RecheckTurn};
 pub(crate) use node::Shared;
 pub use payload::{BlockOwner, Ending, ToBlock};
 pub(crate) use probe::{ProbeResult, probe};

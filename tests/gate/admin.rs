@@ -7,13 +7,13 @@ use crate::redis::{is_up, two};
 use crate::support::config::KEY;
 use crate::support::{APP_SECRET, Browser, Config, Redis, Stage, eventually};
 
-struct Done {
+struct Finished {
     code: i32,
     out: String,
     err: String,
 }
 
-impl Done {
+impl Finished {
     fn json(&self) -> Value {
         assert_eq!((self.code, self.err.as_str()), (0, ""), "{}", self.out);
         serde_json::from_str(&self.out).unwrap()
@@ -21,7 +21,7 @@ impl Done {
 }
 
 /// Runs a command with this configuration.
-fn run_with(config: &Config, args: &[&str]) -> Done {
+fn run_with(config: &Config, args: &[&str]) -> Finished {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), config.text()).unwrap();
     let mut command = std::process::Command::new(crate::support::program());
@@ -33,10 +33,10 @@ fn run_with(config: &Config, args: &[&str]) -> Done {
     for secret in ["eyJ", KEY, APP_SECRET, nocobase_standin::SECRET] {
         assert!(!out.contains(secret) && !err.contains(secret), "r27: {args:?}: {out}{err}");
     }
-    Done { code: output.status.code().unwrap(), out, err }
+    Finished { code: output.status.code().unwrap(), out, err }
 }
 
-fn run(stage: &Stage, args: &[&str]) -> Done {
+fn run(stage: &Stage, args: &[&str]) -> Finished {
     run_with(&stage.config, args)
 }
 

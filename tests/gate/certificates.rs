@@ -9,7 +9,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
-use crate::support::raw::{Gate, HOST, Setup, gate_with, get, read_response, request, send_raw, tls};
+use crate::support::raw::{HOST, Process, Setup, gate_with, get, read_response, request, send_raw, tls};
 
 const VERIFY: &str = "WW_verify_7rG3kjVbXHngiald.txt";
 
@@ -24,7 +24,7 @@ fn write_pair(dir: &Path, host: &str) -> CertificateDer<'static> {
 
 /// A connection that trusts these, and the certificate that the gate shows for this name.
 async fn connect(
-    gate: &Gate,
+    gate: &Process,
     trusted: &[&CertificateDer<'static>],
     name: &'static str,
 ) -> std::io::Result<TlsStream<TcpStream>> {
@@ -35,7 +35,7 @@ fn shown(stream: &TlsStream<TcpStream>) -> CertificateDer<'static> {
     stream.get_ref().1.peer_certificates().unwrap()[0].clone().into_owned()
 }
 
-async fn degraded(gate: &Gate) -> String {
+async fn degraded(gate: &Process) -> String {
     send_raw(gate.ops, "GET /readyz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.body()
 }
 

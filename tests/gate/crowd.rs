@@ -11,14 +11,14 @@ use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
-use super::support::raw::{Gate, SECRET, Setup, get, read_response};
+use super::support::raw::{Process, SECRET, Setup, get, read_response};
 
 /// What NocoBase can do here.
 const AT_ONCE: usize = 20;
 const EACH: Duration = Duration::from_millis(100);
 const NAVIGATION: &str = "Sec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\nAccept: text/html\r\n";
 
-async fn stage(people: u64, change: impl FnOnce(Setup) -> Setup) -> (NocoBase, Setup, Gate) {
+async fn stage(people: u64, change: impl FnOnce(Setup) -> Setup) -> (NocoBase, Setup, Process) {
     let nocobase = NocoBase::start_with(SECRET).await;
     for id in (1..=people + 1).map(Setup::user_of).chain([1]) {
         nocobase.user_with_id(id, json!({ "nickname": format!("person {id}") }));

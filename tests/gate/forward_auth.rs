@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use wecom_gate::nocobase::{Minter, UserId};
 
-use crate::support::raw::{self, Gate, Request, SECRET as NOCOBASE_SECRET, Setup, Upstream, send_raw};
+use crate::support::raw::{self, Process, Request, SECRET as NOCOBASE_SECRET, Setup, Upstream, send_raw};
 
 mod in_the_way;
 mod proxies;
@@ -21,7 +21,7 @@ fn free() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
-async fn stage(change: impl FnOnce(Setup) -> Setup) -> (Upstream, Setup, Gate) {
+async fn stage(change: impl FnOnce(Setup) -> Setup) -> (Upstream, Setup, Process) {
     raw::gate_with(|setup| {
         change(
             setup

@@ -8,7 +8,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::support::Stage;
 use crate::support::raw::{
-    Gate, HOST, Line, Setup, Upstream, Visitor, WECOM, frame, gate_with, get, read_response, request, upgrade,
+    HOST, Line, Process, Setup, Upstream, Visitor, WECOM, frame, gate_with, get, read_response, request,
+    upgrade,
 };
 
 /// Sign-ins that one address may begin in a minute.
@@ -79,7 +80,7 @@ fn furnish(upstream: &Upstream) {
 }
 
 /// Signed-in requests: small, large, compressed, uploads, files, pages, over plain HTTP and TLS.
-async fn requests(setup: &Setup, gate: &Gate, upstream: &Upstream, member: &Visitor) {
+async fn requests(setup: &Setup, gate: &Process, upstream: &Upstream, member: &Visitor) {
     let forget = tokio::spawn({
         let upstream = upstream.clone();
         async move {

@@ -230,7 +230,7 @@ impl Reader<'_> {
         at
     }
 
-    fn read(&mut self, tokens: &[TokenTree], pass: Pass) {
+    fn read(&mut self, tokens: &[TokenTree], pass: Scan) {
         let mut at = 0;
         while at < tokens.len() {
             let after_path = at >= 1
@@ -240,7 +240,7 @@ impl Reader<'_> {
                 let end = (at..tokens.len()).find(|i| is_punct(tokens.get(*i), ';')).unwrap_or(tokens.len());
                 let public = at > 0
                     && (is_ident(tokens.get(at - 1), "pub") || at > 1 && is_ident(tokens.get(at - 2), "pub"));
-                if pass == Pass::Imports {
+                if pass == Scan::Imports {
                     self.path(&tokens[..end], at + 1, None, Some(public));
                 }
                 at = end + 1;
@@ -260,7 +260,7 @@ impl Reader<'_> {
             } else if let Some(TokenTree::Group(inner)) = tokens.get(at) {
                 self.read(&inner.stream().into_iter().collect::<Vec<_>>(), pass);
                 at += 1;
-            } else if ident(tokens.get(at)).is_some() && !after_path && pass == Pass::Uses {
+            } else if ident(tokens.get(at)).is_some() && !after_path && pass == Scan::Uses {
                 let leads_on = is_punct(tokens.get(at + 1), ':') && is_punct(tokens.get(at + 2), ':');
                 if leads_on {
                     let name = ident(tokens.get(at)).unwrap();
@@ -279,7 +279,7 @@ impl Reader<'_> {
 
 /// Imports first: what they bring in gives the other paths their meaning.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Pass {
+enum Scan {
     Imports,
     Uses,
 }
@@ -328,8 +328,8 @@ pub(crate) fn sources() -> Sources {
             mentions: Vec::new(),
             identifiers: BTreeSet::new(),
         };
-        reader.read(&tokens[*path].0, Pass::Imports);
-        reader.read(&tokens[*path].0, Pass::Uses);
+        reader.read(&tokens[*path].0, Scan::Imports);
+        reader.read(&tokens[*path].0, Scan::Uses);
         let source =
             Source { path: (*path).clone(), mentions: reader.mentions, identifiers: reader.identifiers };
         (module.clone(), source)

@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn limits(change: impl FnOnce(&mut Limits)) -> Settings {
+fn limits(change: impl FnOnce(&mut RateLimits)) -> Settings {
     let mut s = Settings::default();
     change(&mut s.limits);
     s
@@ -10,7 +10,7 @@ fn limits(change: impl FnOnce(&mut Limits)) -> Settings {
 
 #[test]
 fn the_defaults_are_the_official_ones() {
-    let l = Limits::default();
+    let l = RateLimits::default();
     assert_eq!((l.api_minute, l.api_hour, l.ip_minute, l.ip_hour), (10_000, 150_000, 20_000, 600_000));
     assert_eq!(l.gettoken_failures, 2000);
 }

@@ -1,11 +1,11 @@
 use super::*;
 use crate::nocobase::versions::Version;
 
-fn responds(status: u16, body: &str) -> Asked {
+fn responds(status: u16, body: &str) -> ApiResult {
     Ok(HttpResponse { status, body: body.into(), ..HttpResponse::default() })
 }
 
-fn code(code: &str, message: &str) -> Asked {
+fn code(code: &str, message: &str) -> ApiResult {
     responds(401, &json!({ "errors": [{ "message": message, "code": code }] }).to_string())
 }
 

@@ -42,23 +42,23 @@ fn only_what_is_needed_is_asked_for() {
 #[test]
 fn each_missing_right_is_named() {
     let rights = all_needed();
-    let allowed: Vec<_> = rights.iter().map(|r| (r.clone(), Tried::Allowed)).collect();
+    let allowed: Vec<_> = rights.iter().map(|r| (r.clone(), RightStatus::Allowed)).collect();
     assert_eq!(verdict(&allowed, Some(&role()), None).outcome, StepOutcome::Ok);
     assert_eq!(verdict(&allowed, None, None).outcome, StepOutcome::Ok);
     for i in 0..allowed.len() {
         let mut tries = allowed.clone();
-        tries[i].1 = Tried::Denied;
+        tries[i].1 = RightStatus::Denied;
         let got = verdict(&tries, Some(&role()), None);
         assert_eq!((got.outcome, got.findings.len()), (StepOutcome::Failed, 1));
         assert_eq!(got.findings[0].about, format!("{}:{}", rights[i].table, rights[i].action));
-        tries[i].1 = Tried::Unclear("HTTP 502".into());
+        tries[i].1 = RightStatus::Unclear("HTTP 502".into());
         assert_eq!(verdict(&tries, Some(&role()), None).outcome, StepOutcome::Warning);
     }
 }
 
 #[test]
 fn each_missing_field_is_named() {
-    let allowed: Vec<_> = all_needed().into_iter().map(|r| (r, Tried::Allowed)).collect();
+    let allowed: Vec<_> = all_needed().into_iter().map(|r| (r, RightStatus::Allowed)).collect();
     for (path, field) in [
         ("/actions/users:view/fields", "phone"),
         ("/actions/users:view/fields", "email"),
@@ -80,7 +80,7 @@ fn each_missing_field_is_named() {
 
 #[test]
 fn more_than_needed_is_a_warning() {
-    let allowed: Vec<_> = all_needed().into_iter().map(|r| (r, Tried::Allowed)).collect();
+    let allowed: Vec<_> = all_needed().into_iter().map(|r| (r, RightStatus::Allowed)).collect();
     for (change, words) in [
         (json!({ "allowAll": true, "actions": {} }), "everything"),
         (json!({ "snippets": ["pm.*", "!ui.*"] }), "plugins"),
@@ -103,25 +103,25 @@ fn more_than_needed_is_a_warning() {
 fn what_an_answer_means() {
     let with = |status| Ok(HttpResponse { status, ..HttpResponse::default() });
     for (response, want) in [
-        (with(200), Tried::Allowed),
-        (with(400), Tried::Allowed),
-        (with(403), Tried::Denied),
-        (with(401), Tried::Unclear("HTTP 401".into())),
-        (with(500), Tried::Unclear("HTTP 500".into())),
-        (Err(HttpError::Timeout), Tried::Unclear("no answer within 10 seconds".into())),
+        (with(200), RightStatus::Allowed),
+        (with(400), RightStatus::Allowed),
+        (with(403), RightStatus::Denied),
+        (with(401), RightStatus::Unclear("HTTP 401".into())),
+        (with(500), RightStatus::Unclear("HTTP 500".into())),
+        (Err(HttpError::Timeout), RightStatus::Unclear("no answer within 10 seconds".into())),
     ] {
         assert_eq!(tried(&response), want);
     }
 }
 
-fn with_roles() -> (Vec<(Right, Tried)>, Value) {
+fn with_roles() -> (Vec<(Right, RightStatus)>, Value) {
     let mut config = two();
     let group = crate::config::Group::Department(3);
     config.wecom[1].roles = vec![crate::config::RoleRule { group, role: "sales".into() }];
     let mut role = role();
     role["actions"]["users:update"] = json!({ "whitelist": ["roles"] });
     role["actions"]["users:view"]["appends"] = json!(["roles"]);
-    (needed(&config).into_iter().map(|right| (right, Tried::Allowed)).collect(), role)
+    (needed(&config).into_iter().map(|right| (right, RightStatus::Allowed)).collect(), role)
 }
 
 #[test]
@@ -147,7 +147,7 @@ fn rules_about_roles_need_two_rights_more() {
         assert!(got.outcome == outcome && got.findings[0].what.contains(words), "{path}: {got:?}");
     }
     // Without such rules they are too many.
-    let few: Vec<_> = needed(&two()).into_iter().map(|r| (r, Tried::Allowed)).collect();
+    let few: Vec<_> = needed(&two()).into_iter().map(|r| (r, RightStatus::Allowed)).collect();
     assert_eq!(verdict(&few, Some(&good), None).outcome, StepOutcome::Warning);
     assert!(needed(&two()).iter().all(|r| r.action != "update" && !r.fields.contains(&"roles")));
 }

@@ -19,7 +19,7 @@ pub enum Decision {
     /// Starts a flow that ends where this request wanted to go.
     Login {
         /// Which of WeCom's pages.
-        via: Via,
+        via: LoginKind,
         /// Index in `Policy::entries`.
         entry: usize,
     },
@@ -96,7 +96,7 @@ pub enum Identity {
 
 /// Which of WeCom's pages a flow begins with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Via {
+pub enum LoginKind {
     /// In-client OAuth: silent.
     WeCom,
     /// Web login: QR code, or one click where WeCom runs.

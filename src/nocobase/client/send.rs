@@ -11,7 +11,7 @@ use super::call::{Call, Response};
 use super::error_mapping::{causes, database_busy, stopping};
 use super::{NocoBase, Node};
 use crate::error::{Failure, FailureWithCause, is_out_of_files};
-use crate::nocobase::{Permit, Refused};
+use crate::nocobase::{NoPlace, Permit};
 
 /// First and last pause before a call is tried again that found NocoBase's database busy (1.5 to 3 s in all).
 const BUSY_PAUSE: Duration = Duration::from_millis(50);
@@ -75,13 +75,13 @@ impl NocoBase {
             let base = &node.base;
             let permit = match node.limiter.enter(call.turn).await {
                 Ok(permit) => permit.sent(),
-                Err(Refused::Crowded) => {
+                Err(NoPlace::Crowded) => {
                     reasons.push(format!(
                         "{base}: NocoBase has as much to do as it can (upstream.max_requests)"
                     ));
                     return Err(call.failed(Failure::NocoBaseBusy, &reasons.join("; ")));
                 }
-                Err(Refused::Away) => {
+                Err(NoPlace::Away) => {
                     reasons.push(format!("{base}: NocoBase does not respond any more"));
                     failure = Failure::NocoBaseBusy;
                     continue;

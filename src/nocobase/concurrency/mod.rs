@@ -14,7 +14,7 @@ mod queue;
 
 use std::sync::Arc;
 
-pub(crate) use node_limiter::{NodeLimiter, Permit, Refused};
+pub(crate) use node_limiter::{NoPlace, NodeLimiter, Permit};
 pub(crate) use queue::{Class, Turn, Who};
 
 use crate::config;

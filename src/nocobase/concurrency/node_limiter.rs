@@ -25,7 +25,7 @@ const LONGEST_AFTERMATH: Duration = Duration::from_secs(2);
 
 /// Why there is no place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Refused {
+pub(crate) enum NoPlace {
     /// It would take too long, or has.
     Crowded,
     /// The node does not respond any more.
@@ -33,10 +33,10 @@ pub(crate) enum Refused {
 }
 
 /// What became of those who waited.
-type Grant = oneshot::Sender<Result<Permit, Refused>>;
+type Grant = oneshot::Sender<Result<Permit, NoPlace>>;
 
 #[derive(Debug)]
-struct State {
+struct QueueState {
     queue: WaitQueue<Grant>,
     adaptive: Option<AdaptiveLimit>,
     next_id: u64,
@@ -55,7 +55,7 @@ pub(crate) struct NodeLimiter {
     limit: AtomicUsize,
     waiting: AtomicUsize,
     away: AtomicBool,
-    state: Mutex<State>,
+    state: Mutex<QueueState>,
     /// Since the last look at the limit.
     kinds: [KindCounts; KINDS],
     responses: AtomicU32,
@@ -76,7 +76,7 @@ impl NodeLimiter {
             limit: AtomicUsize::new(usize::MAX),
             waiting: AtomicUsize::new(0),
             away: AtomicBool::new(false),
-            state: Mutex::new(State { queue: WaitQueue::new(), adaptive: None, next_id: 0 }),
+            state: Mutex::new(QueueState { queue: WaitQueue::new(), adaptive: None, next_id: 0 }),
             kinds: Default::default(),
             responses: AtomicU32::new(0),
             was_full: AtomicBool::new(false),
@@ -149,12 +149,12 @@ impl NodeLimiter {
         };
         for grant in waiting {
             // An error means that nobody waits for it any more.
-            let _ = grant.send(Err(Refused::Away));
+            let _ = grant.send(Err(NoPlace::Away));
         }
     }
 
     /// A place, at once or after a wait. Dropped, the future leaves the queue.
-    pub(crate) async fn enter(self: &Arc<Self>, turn: Turn) -> Result<Permit, Refused> {
+    pub(crate) async fn enter(self: &Arc<Self>, turn: Turn) -> Result<Permit, NoPlace> {
         if turn.class == Class::Urgent {
             self.in_use.fetch_add(1, Ordering::SeqCst);
             return Ok(Permit::new(self));
@@ -182,21 +182,21 @@ impl NodeLimiter {
         self.in_use.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_more).is_ok()
     }
 
-    async fn wait(self: &Arc<Self>, turn: Turn) -> Result<Permit, Refused> {
+    async fn wait(self: &Arc<Self>, turn: Turn) -> Result<Permit, NoPlace> {
         self.was_full.store(true, Ordering::Relaxed);
         let (grant, granted) = oneshot::channel();
         let began = Instant::now();
         let _place = {
             let mut state = self.state.lock();
             if self.away.load(Ordering::SeqCst) {
-                return Err(Refused::Away);
+                return Err(NoPlace::Away);
             }
             if self.time_for(state.queue.ahead(turn.class, turn.who) + 1) > HOPELESS {
-                return Err(Refused::Crowded);
+                return Err(NoPlace::Crowded);
             }
             let id = state.next_id;
             state.next_id = id.wrapping_add(1);
-            state.queue.push(turn.class, turn.who, id, grant).map_err(|_| Refused::Crowded)?;
+            state.queue.push(turn.class, turn.who, id, grant).map_err(|_| NoPlace::Crowded)?;
             self.waiting.store(state.queue.len(), Ordering::SeqCst);
             Waiting { limiter: self, turn, id }
         };
@@ -204,7 +204,7 @@ impl NodeLimiter {
         self.hand_out();
         let result = match tokio::time::timeout(PATIENCE, granted).await {
             Ok(Ok(result)) => result,
-            Ok(Err(_)) | Err(_) => Err(Refused::Crowded),
+            Ok(Err(_)) | Err(_) => Err(NoPlace::Crowded),
         };
         if let Some(counts) = &self.counts {
             counts.waited(began.elapsed());

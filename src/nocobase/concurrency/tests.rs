@@ -23,7 +23,7 @@ fn waits(
     limiter: &Arc<NodeLimiter>,
     turn: Turn,
     order: &Arc<parking_lot::Mutex<Vec<Turn>>>,
-) -> tokio::task::JoinHandle<Result<Permit, Refused>> {
+) -> tokio::task::JoinHandle<Result<Permit, NoPlace>> {
     let (limiter, order) = (limiter.clone(), order.clone());
     tokio::spawn(async move {
         let permit = limiter.enter(turn).await;
@@ -63,7 +63,7 @@ async fn nobody_waits_longer_than_people_do() {
     let limiter = limiter(1);
     let _held = limiter.enter(user(1)).await.unwrap();
     let began = tokio::time::Instant::now();
-    assert_eq!(limiter.enter(user(2)).await.err(), Some(Refused::Crowded));
+    assert_eq!(limiter.enter(user(2)).await.err(), Some(NoPlace::Crowded));
     assert_eq!((began.elapsed().as_secs(), limiter.queued()), (3, 0));
 }
 
@@ -99,8 +99,8 @@ async fn a_wait_ends_at_once_when_the_node_stops_responding() {
     queued(&limiter, 1).await;
     let began = tokio::time::Instant::now();
     limiter.set_away(true);
-    assert_eq!(waiting.await.unwrap().err(), Some(Refused::Away));
-    assert_eq!(limiter.enter(user(3)).await.err(), Some(Refused::Away));
+    assert_eq!(waiting.await.unwrap().err(), Some(NoPlace::Away));
+    assert_eq!(limiter.enter(user(3)).await.err(), Some(NoPlace::Away));
     assert!(began.elapsed().is_zero());
     limiter.set_away(false);
     limiter.set_limit(MaxRequests::Unbounded);

@@ -4,15 +4,15 @@ use base64::Engine as _;
 
 use super::*;
 use crate::pages::console::{
-    self, Bar, Frame, Member, Members, Now, Outcome, Refusal, Refused, SessionRow, State,
+    self, Bar, Frame, Member, Members, Now, Outcome, PartStatus, Refusal, Refusals, SessionRow,
 };
 use crate::pages::rendered::CONSOLE_STYLE;
 
-fn state(name: &str, problem: Option<&str>) -> State {
-    State { name: name.to_owned(), problem: problem.map(str::to_owned) }
+fn state(name: &str, problem: Option<&str>) -> PartStatus {
+    PartStatus { name: name.to_owned(), problem: problem.map(str::to_owned) }
 }
 
-fn sample(text: &str) -> (Now, Refused) {
+fn sample(text: &str) -> (Now, Refusals) {
     let bar = |n: u32| Bar { signed_in: n % 7, refused: n % 3 };
     let now = Now {
         nodes: vec![state("127.0.0.1:13000", None), state("127.0.0.1:13001", Some("unreachable"))],
@@ -45,7 +45,7 @@ fn sample(text: &str) -> (Now, Refused) {
     };
     let stranger =
         Refusal { member: None, name: None, reason: None, failure: Failure::CookiesBlocked, ..row.clone() };
-    (now, Refused { query: text.to_owned(), since: self::now(), rows: vec![row, stranger] })
+    (now, Refusals { query: text.to_owned(), since: self::now(), rows: vec![row, stranger] })
 }
 
 fn member(text: &str) -> Members {
@@ -61,7 +61,7 @@ fn member(text: &str) -> Members {
 fn pages_with(lang: Lang, text: &str) -> [Rendered; 5] {
     let (now, refused) = sample(text);
     let frame = Frame { lang, who: text, now: self::now() };
-    let nothing = Refused { rows: Vec::new(), ..refused.clone() };
+    let nothing = Refusals { rows: Vec::new(), ..refused.clone() };
     let one = member(text);
     let two =
         Members { found: [one.found.clone(), one.found.clone()].concat(), sessions: None, ..one.clone() };

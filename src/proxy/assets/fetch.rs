@@ -13,7 +13,7 @@ use super::file::File;
 use crate::config;
 use crate::decide::{ClientFile, FileKind, Naming};
 use crate::proxy::headers::Origin;
-use crate::proxy::upstream::{Tried, Upstreams};
+use crate::proxy::upstream::{AttemptedNodes, Upstreams};
 
 /// Largest file that is kept; larger ones are forwarded piece by piece. NocoBase's largest has 4 MB.
 const LARGEST: usize = 8 << 20;
@@ -107,7 +107,7 @@ impl Fetcher {
         old: Option<&File>,
     ) -> Result<Fetched, NotKept> {
         let Ok(_place) = self.at_once.acquire().await else { return Err(NotKept::Away) };
-        let mut tried = Tried::default();
+        let mut tried = AttemptedNodes::default();
         let mut result = Err(NotKept::Away);
         while let Some((index, _)) = upstreams.pick(&mut tried, false) {
             let Some(node) = upstreams.nodes().get(index) else { break };

@@ -36,7 +36,7 @@ impl Refusals {
     }
 
     /// The response in place of Pingora's.
-    pub(crate) fn respond(&self, theirs: &[u8], asked: &Asked, client: Option<SocketAddr>) -> Bytes {
+    pub(crate) fn respond(&self, theirs: &[u8], asked: &RequestName, client: Option<SocketAddr>) -> Bytes {
         self.counts.malformed();
         let (failure, reason) = match theirs.get(9..12) {
             Some(b"405") => (Failure::MethodNotAllowed, "Method Not Allowed"),
@@ -86,19 +86,19 @@ fn date(theirs: &[u8]) -> Option<&str> {
 
 /// Method and path of the request in progress, shortened. Never a query (R27).
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Asked {
+pub(crate) struct RequestName {
     bytes: [u8; TARGET],
     method: usize,
     end: usize,
 }
 
-impl Asked {
+impl RequestName {
     /// Nothing yet.
-    pub(crate) const NOTHING: Asked = Asked { bytes: [0; TARGET], method: 0, end: 0 };
+    pub(crate) const NOTHING: RequestName = RequestName { bytes: [0; TARGET], method: 0, end: 0 };
 
     /// From a request line.
-    pub(crate) fn new(method: &[u8], target: &[u8]) -> Asked {
-        let mut asked = Asked::NOTHING;
+    pub(crate) fn new(method: &[u8], target: &[u8]) -> RequestName {
+        let mut asked = RequestName::NOTHING;
         let kept = method.iter().take(20).chain(path(target));
         for (place, byte) in asked.bytes.iter_mut().zip(kept) {
             *place = *byte;
@@ -149,10 +149,10 @@ mod tests {
             ("/名\0".as_bytes(), "/\\xe5\\x90\\x8d\\x00"),
             (b"?x", ""),
         ] {
-            let asked = Asked::new(b"GET", target);
+            let asked = RequestName::new(b"GET", target);
             assert_eq!((asked.method().as_str(), asked.path().as_str()), ("GET", want));
         }
-        let long = Asked::new(&b"X".repeat(100), &b"/".repeat(1000));
+        let long = RequestName::new(&b"X".repeat(100), &b"/".repeat(1000));
         assert_eq!((long.method().len(), long.path().len()), (20, TARGET - 20));
     }
 }

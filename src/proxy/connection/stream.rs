@@ -20,7 +20,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
 use super::chunks::Chunks;
-use super::refusal::{Asked, Refusals};
+use super::refusal::{Refusals, RequestName};
 
 /// How long a client may take.
 #[derive(Debug, Clone, Copy)]
@@ -59,7 +59,7 @@ pub(crate) struct Guarded {
     /// What is left to write of that response; Pingora's own goes nowhere.
     refusal: Option<Bytes>,
     /// The request in progress.
-    asked: Mutex<Asked>,
+    asked: Mutex<RequestName>,
     /// Bytes read since it began.
     received: AtomicU64,
     /// Where in it the next byte is, if it is chunked.
@@ -79,7 +79,7 @@ impl Guarded {
             h2_read: h2.then_some(0),
             refusals: None,
             refusal: None,
-            asked: Mutex::new(Asked::NOTHING),
+            asked: Mutex::new(RequestName::NOTHING),
             received: AtomicU64::new(0),
             chunks: Mutex::new(Chunks::Lost),
         }
@@ -94,7 +94,7 @@ impl Guarded {
     }
 
     /// A request begins, and this much of it is there.
-    pub(crate) fn begins(&self, asked: Asked, received: &[u8]) {
+    pub(crate) fn begins(&self, asked: RequestName, received: &[u8]) {
         *self.asked.lock() = asked;
         self.received.store(received.len() as u64, Ordering::Relaxed);
         let mut chunks = Chunks::BEGIN;

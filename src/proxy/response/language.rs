@@ -3,6 +3,7 @@
 use http::{HeaderName, HeaderValue, header};
 use pingora::http::RequestHeader;
 
+use crate::decide::client;
 use crate::pages::{self, Lang};
 use crate::proxy::headers::text;
 use crate::session;
@@ -11,7 +12,7 @@ const X_LOCALE: HeaderName = HeaderName::from_static("x-locale");
 
 /// The language of the person or program that sent this request.
 pub(crate) fn lang(request: &RequestHeader) -> Lang {
-    let hint = text(request, &header::USER_AGENT).and_then(pages::wecom_hint);
+    let hint = text(request, &header::USER_AGENT).and_then(client::language);
     let cookies = request.headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes);
     let locale = text(request, &X_LOCALE)
         .or_else(|| std::str::from_utf8(session::first_cookie(cookies, session::LANGUAGE.as_bytes())?).ok());

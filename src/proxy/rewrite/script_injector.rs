@@ -27,7 +27,7 @@ pub struct Injector {
     missed: bool,
 }
 
-enum Found {
+enum HeadSearch {
     /// The tag goes in here.
     Here(usize),
     /// Undecided; everything before this offset has been read.
@@ -54,7 +54,7 @@ impl Injector {
         let window = self.held.get(..LIMIT).unwrap_or(&self.held);
         let full = window.len() == LIMIT;
         match head_begins(window, self.read) {
-            Found::Here(at) => {
+            HeadSearch::Here(at) => {
                 self.done = true;
                 let mut out = BytesMut::with_capacity(self.held.len().saturating_add(self.tag.len()));
                 let (before, after) = self.held.split_at_checked(at).unwrap_or((&self.held, &[]));
@@ -64,13 +64,13 @@ impl Injector {
                 self.held = BytesMut::new();
                 out.freeze()
             }
-            Found::More(_) if end || full => {
+            HeadSearch::More(_) if end || full => {
                 self.done = true;
                 // A response without a body, as to HEAD, is no page.
                 self.missed = !self.held.is_empty();
                 std::mem::take(&mut self.held).freeze()
             }
-            Found::More(read) => {
+            HeadSearch::More(read) => {
                 self.read = read;
                 Bytes::new()
             }
@@ -79,11 +79,11 @@ impl Injector {
 }
 
 /// Where in `page` the head begins, reading on at `from` (the beginning of a token).
-fn head_begins(page: &[u8], mut from: usize) -> Found {
+fn head_begins(page: &[u8], mut from: usize) -> HeadSearch {
     while let Some(open) = page.get(from..).and_then(|rest| memchr(b'<', rest)) {
         let start = from.saturating_add(open);
         let token = page.get(start..).unwrap_or_default();
-        let Some(second) = token.get(1) else { return Found::More(start) };
+        let Some(second) = token.get(1) else { return HeadSearch::More(start) };
         let length = match second {
             b'!' => markup_declaration(token),
             b'?' => past(token, b">"),
@@ -92,18 +92,18 @@ fn head_begins(page: &[u8], mut from: usize) -> Found {
             b'/' | b'a'..=b'z' | b'A'..=b'Z' => tag(token),
             _ => Some(1), // a lone `<` is text
         };
-        let Some(length) = length else { return Found::More(start) };
+        let Some(length) = length else { return HeadSearch::More(start) };
         let name = tag_name(token);
         let end = start.saturating_add(length);
         if name.eq_ignore_ascii_case(b"head") {
-            return Found::Here(end);
+            return HeadSearch::Here(end);
         }
         if HEAD_CONTENT.iter().any(|n| name.eq_ignore_ascii_case(n)) {
-            return Found::Here(start);
+            return HeadSearch::Here(start);
         }
         from = end;
     }
-    Found::More(page.len())
+    HeadSearch::More(page.len())
 }
 
 /// Length of the token up to and with `mark`.

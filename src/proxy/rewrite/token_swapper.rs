@@ -97,7 +97,7 @@ impl Header {
 
 /// What happens to the next payload.
 #[derive(Debug)]
-enum State {
+enum PayloadState {
     /// The next byte is one of a header.
     Header,
     /// This many bytes pass; those of a message (with its mask, at this place in it) are looked at.
@@ -120,7 +120,7 @@ enum Message {
 /// One direction of one tunnel, from browser to NocoBase.
 pub struct Swapper<F> {
     swap: F,
-    state: State,
+    state: PayloadState,
     message: Message,
     /// The beginning of a header whose rest has not arrived.
     partial: BytesMut,
@@ -151,7 +151,7 @@ impl<F: FnMut(&str) -> TokenVerdict> Swapper<F> {
     pub fn new(swap: F) -> Self {
         Self {
             swap,
-            state: State::Header,
+            state: PayloadState::Header,
             message: Message::None,
             partial: BytesMut::new(),
             raw: BytesMut::new(),
@@ -166,7 +166,7 @@ impl<F: FnMut(&str) -> TokenVerdict> Swapper<F> {
         let mut out = Out::new(piece);
         let result = self.read(&mut out);
         if result.is_err() {
-            self.state = State::Broken;
+            self.state = PayloadState::Broken;
         }
         result.map(|()| out.finish())
     }
@@ -174,8 +174,8 @@ impl<F: FnMut(&str) -> TokenVerdict> Swapper<F> {
     fn read(&mut self, out: &mut Out) -> Result<(), WsError> {
         while !out.rest().is_empty() {
             match self.state {
-                State::Broken => return Err(WsError::Reserved),
-                State::Passing { left, data } => {
+                PayloadState::Broken => return Err(WsError::Reserved),
+                PayloadState::Passing { left, data } => {
                     let n = out.rest().len().min(usize::try_from(left).unwrap_or(usize::MAX));
                     let data = match data {
                         Some((mask, at)) => {
@@ -187,18 +187,23 @@ impl<F: FnMut(&str) -> TokenVerdict> Swapper<F> {
                     };
                     out.pass(n);
                     let left = left.saturating_sub(n as u64);
-                    self.state = if left == 0 { State::Header } else { State::Passing { left, data } };
+                    self.state =
+                        if left == 0 { PayloadState::Header } else { PayloadState::Passing { left, data } };
                 }
-                State::Header => self.header(out)?,
-                State::Holding { left, fin, mask, at } => {
+                PayloadState::Header => self.header(out)?,
+                PayloadState::Holding { left, fin, mask, at } => {
                     let rest = out.rest();
                     let part = rest.get(..left).unwrap_or(rest);
                     self.raw.extend_from_slice(part);
                     self.text.extend(unmasked(part, mask, at));
                     let n = part.len();
                     out.skip(n);
-                    self.state =
-                        State::Holding { left: left.saturating_sub(n), fin, mask, at: at.wrapping_add(n) };
+                    self.state = PayloadState::Holding {
+                        left: left.saturating_sub(n),
+                        fin,
+                        mask,
+                        at: at.wrapping_add(n),
+                    };
                     self.fragment_end(out)?;
                 }
             }
@@ -243,7 +248,7 @@ impl<F: FnMut(&str) -> TokenVerdict> Swapper<F> {
             out.skip(from_piece);
             self.message = Message::Held;
             let left = usize::try_from(header.length).unwrap_or(0);
-            self.state = State::Holding { left, fin: header.fin, mask: header.mask, at: 0 };
+            self.state = PayloadState::Holding { left, fin: header.fin, mask: header.mask, at: 0 };
             // An empty fragment has no byte that would come by later.
             return self.fragment_end(out);
         }
@@ -259,15 +264,18 @@ impl<F: FnMut(&str) -> TokenVerdict> Swapper<F> {
         self.partial.clear();
         out.pass(from_piece);
         let data = (!header.is_control()).then_some((header.mask, 0));
-        self.state =
-            if header.length == 0 { State::Header } else { State::Passing { left: header.length, data } };
+        self.state = if header.length == 0 {
+            PayloadState::Header
+        } else {
+            PayloadState::Passing { left: header.length, data }
+        };
         Ok(())
     }
 
     /// If the fragment that is held back is complete: go on, or, after the last one, send the message.
     fn fragment_end(&mut self, out: &mut Out) -> Result<(), WsError> {
-        let State::Holding { left: 0, fin, mask, .. } = self.state else { return Ok(()) };
-        self.state = State::Header;
+        let PayloadState::Holding { left: 0, fin, mask, .. } = self.state else { return Ok(()) };
+        self.state = PayloadState::Header;
         if !fin {
             return Ok(());
         }

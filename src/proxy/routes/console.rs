@@ -13,7 +13,9 @@ use crate::login::{FoundSession, log_console};
 use crate::metrics::Reload;
 use crate::nocobase::records::{Binding, IssuedSession};
 use crate::pages::Lang;
-use crate::pages::console::{self, Bar, Frame, Member, Members, Now, Outcome, Refused, SessionRow, State};
+use crate::pages::console::{
+    self, Bar, Frame, Member, Members, Now, Outcome, PartStatus, Refusals, SessionRow,
+};
 use crate::proxy::gate::Gate;
 use crate::proxy::response::reply::Reply;
 use crate::proxy::upstream;
@@ -111,22 +113,25 @@ fn who(session: &Session) -> String {
 /// How things are, without asking anybody.
 fn now(gate: &Gate, history: &History, now: SystemTime) -> Now {
     let metrics = &gate.metrics.state;
-    let nodes = gate.upstreams.nodes().iter().map(|node| State {
+    let nodes = gate.upstreams.nodes().iter().map(|node| PartStatus {
         name: node.name.clone(),
         problem: Some(node.state())
             .filter(|s| *s != upstream::NodeState::Healthy)
             .map(|s| s.name().to_owned()),
     });
-    let mut wecom: Vec<State> = gate
+    let mut wecom: Vec<PartStatus> = gate
         .sign_ins
         .wecom()
         .map(|(entry, client)| {
             let troubles: Vec<String> = client.troubles().into_iter().map(|(_, why)| why).collect();
-            State { name: entry.to_owned(), problem: (!troubles.is_empty()).then(|| troubles.join("; ")) }
+            PartStatus {
+                name: entry.to_owned(),
+                problem: (!troubles.is_empty()).then(|| troubles.join("; ")),
+            }
         })
         .collect();
     wecom.sort_by(|a, b| a.name.cmp(&b.name));
-    let redis = gate.config.session.redis.as_ref().map(|redis| State {
+    let redis = gate.config.session.redis.as_ref().map(|redis| PartStatus {
         name: redis.address.clone(),
         problem: gate.sessions.shared().and_then(|shared| shared.trouble()).map(|(_, why)| why),
     });
@@ -142,7 +147,10 @@ fn now(gate: &Gate, history: &History, now: SystemTime) -> Now {
         redis,
         certificates: certificates.collect(),
         reloads: reloads
-            .map(|(what, why): (Reload, String)| State { name: what.name().to_owned(), problem: Some(why) })
+            .map(|(what, why): (Reload, String)| PartStatus {
+                name: what.name().to_owned(),
+                problem: Some(why),
+            })
             .collect(),
         loaded: gate.loaded,
         version: env!("CARGO_PKG_VERSION"),
@@ -162,7 +170,7 @@ fn now(gate: &Gate, history: &History, now: SystemTime) -> Now {
     }
 }
 
-fn refused(history: &History, query: String) -> Refused {
+fn refused(history: &History, query: String) -> Refusals {
     let rows = history.refusals(&query).into_iter().map(|refusal: audit::Refusal| console::Refusal {
         at: refusal.at,
         member: member(refusal.entry.as_deref(), refusal.userid.as_deref()),
@@ -172,7 +180,7 @@ fn refused(history: &History, query: String) -> Refused {
         request_id: refusal.request_id,
         client: refusal.client.map(|client: IpAddr| client.to_string()),
     });
-    Refused { rows: rows.collect(), since: history.since(), query }
+    Refusals { rows: rows.collect(), since: history.since(), query }
 }
 
 fn member(entry: Option<&str>, userid: Option<&str>) -> Option<String> {

@@ -57,9 +57,9 @@ pub(crate) enum NodesError {
 
 /// The nodes that a request has been sent to, or could not be sent to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Tried(u64);
+pub(crate) struct AttemptedNodes(u64);
 
-impl Tried {
+impl AttemptedNodes {
     fn has(self, index: usize) -> bool {
         self.0 & (1 << (index % WORD)) != 0
     }
@@ -139,7 +139,7 @@ impl Upstreams {
     }
 
     /// The next node (its index) for a request, and how to dial it. `None` when all have been tried.
-    pub(crate) fn pick(&self, tried: &mut Tried, tunnel: bool) -> Option<(usize, HttpPeer)> {
+    pub(crate) fn pick(&self, tried: &mut AttemptedNodes, tunnel: bool) -> Option<(usize, HttpPeer)> {
         let index = if self.nodes.len() < 2 {
             (tried.count() == 0).then_some(0)?
         } else {
@@ -156,7 +156,7 @@ impl Upstreams {
         Some((index, node.peer(tunnel)))
     }
 
-    fn select(&self, tried: Tried, accept: impl Fn(&Node, bool) -> bool) -> Option<usize> {
+    fn select(&self, tried: AttemptedNodes, accept: impl Fn(&Node, bool) -> bool) -> Option<usize> {
         let index_of = |backend: &Backend| {
             let address = backend.addr.as_inet()?;
             self.nodes.iter().position(|n| n.address == *address)
@@ -176,7 +176,7 @@ impl Upstreams {
     }
 
     /// Is there a node that has not been tried, and was healthy at the last check?
-    pub(crate) fn is_another_healthy(&self, tried: Tried) -> bool {
+    pub(crate) fn is_another_healthy(&self, tried: AttemptedNodes) -> bool {
         self.nodes.iter().enumerate().any(|(i, node)| !tried.has(i) && node.state() == NodeState::Healthy)
     }
 

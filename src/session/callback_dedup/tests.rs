@@ -23,7 +23,7 @@ impl Counter {
     fn new() -> Self {
         Counter { callbacks: CallbackDedup::new(), runs: Arc::default() }
     }
-    async fn run(&self, callback: Callback<'_>, now: UnixMillis) -> Result<usize, Refused> {
+    async fn run(&self, callback: Callback<'_>, now: UnixMillis) -> Result<usize, CallbackRefused> {
         let runs = Arc::clone(&self.runs);
         let work = async move {
             let run = runs.fetch_add(1, Ordering::SeqCst) + 1;
@@ -54,10 +54,10 @@ async fn r19_state_replayed() {
     ] {
         let c = Counter::new();
         assert_eq!(c.run(callback(), NOW).await, Ok(1));
-        assert_eq!(c.run(other, later(1)).await, Err(Refused::Replayed));
+        assert_eq!(c.run(other, later(1)).await, Err(CallbackRefused::Replayed));
         assert_eq!(c.run(callback(), later(2)).await, Ok(1), "the first one's outcome is untouched");
-        assert_eq!(c.run(callback(), later(60)).await, Err(Refused::Replayed), "a minute is over");
-        assert_eq!(c.run(callback(), later(599)).await, Err(Refused::Replayed));
+        assert_eq!(c.run(callback(), later(60)).await, Err(CallbackRefused::Replayed), "a minute is over");
+        assert_eq!(c.run(callback(), later(599)).await, Err(CallbackRefused::Replayed));
         assert_eq!(c.runs(), 1);
     }
 }
@@ -92,9 +92,9 @@ async fn r23_the_work_goes_on_when_the_browser_breaks_off() {
 async fn work_that_dies_is_a_failure_and_not_a_panic() {
     let callbacks: CallbackDedup<usize> = CallbackDedup::new();
     let done = callbacks.once(callback(), NOW, async { panic!("a defect") }).await;
-    assert_eq!(done, Err(Refused::Died));
-    assert_eq!(Failure::from(Refused::Died), Failure::Internal);
-    assert_eq!(Failure::from(Refused::Replayed), Failure::FlowMissing);
+    assert_eq!(done, Err(CallbackRefused::Died));
+    assert_eq!(Failure::from(CallbackRefused::Died), Failure::Internal);
+    assert_eq!(Failure::from(CallbackRefused::Replayed), Failure::FlowMissing);
 }
 
 #[test]

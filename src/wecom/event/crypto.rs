@@ -11,7 +11,7 @@ use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret as _, SecretString};
 use subtle::ConstantTimeEq as _;
 
-use super::refused::{BadAesKey, Refused};
+use super::rejected::{BadAesKey, RejectedEvent};
 use crate::config::EventKeys;
 
 /// WeCom's 43-character keys may end in bits that the canonical encoding leaves zero: the official sample does.
@@ -51,7 +51,7 @@ impl Keys {
         timestamp: &str,
         nonce: &str,
         encrypted: &str,
-    ) -> Result<(), Refused> {
+    ) -> Result<(), RejectedEvent> {
         let mut parts = [self.token.expose_secret(), timestamp, nonce, encrypted];
         parts.sort_unstable();
         let mut sha1 = Context::new(&SHA1_FOR_LEGACY_USE_ONLY);
@@ -62,15 +62,16 @@ impl Keys {
         if bool::from(expected.as_bytes().ct_eq(signature.as_bytes())) {
             Ok(())
         } else {
-            Err(Refused::new(
+            Err(RejectedEvent::new(
                 "wrong signature: event_token is not the console's, or the request is not WeCom's",
             ))
         }
     }
 
     /// The message and its recipient. Only after [`Keys::check_signature`].
-    pub(super) fn decrypt(&self, encrypted: &str) -> Result<(Vec<u8>, Vec<u8>), Refused> {
-        const BROKEN: Refused = Refused::new("does not decrypt: event_aes_key is not the console's");
+    pub(super) fn decrypt(&self, encrypted: &str) -> Result<(Vec<u8>, Vec<u8>), RejectedEvent> {
+        const BROKEN: RejectedEvent =
+            RejectedEvent::new("does not decrypt: event_aes_key is not the console's");
         let mut buffer = LENIENT.decode(encrypted).map_err(|_| BROKEN)?;
         let (iv, _) = self.aes.split_at(16);
         let plain = cbc::Decryptor::<Aes256>::new_from_slices(self.aes.as_slice(), iv)

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::refused::Refused;
+use super::rejected::RejectedEvent;
 use super::xml;
 use crate::wecom::member::is_userid;
 
@@ -42,15 +42,15 @@ pub struct Notice {
 }
 
 /// Takes the cipher out of its envelope: XML, or JSON where the console is set so.
-pub(super) fn encrypted(body: &[u8]) -> Result<String, Refused> {
+pub(super) fn encrypted(body: &[u8]) -> Result<String, RejectedEvent> {
     fields(body)?
         .remove("encrypt")
         .filter(|e| !e.is_empty())
-        .ok_or(Refused::new("nothing encrypted in the body"))
+        .ok_or(RejectedEvent::new("nothing encrypted in the body"))
 }
 
 /// Reads the decrypted message.
-pub(super) fn notice(plain: &[u8]) -> Result<Notice, Refused> {
+pub(super) fn notice(plain: &[u8]) -> Result<Notice, RejectedEvent> {
     let mut fields = fields(plain)?;
     let mut take = |name: &str| fields.remove(name).unwrap_or_default();
     let (kind, event, change) = (take("msgtype"), take("event"), take("changetype"));
@@ -71,11 +71,11 @@ pub(super) fn notice(plain: &[u8]) -> Result<Notice, Refused> {
 }
 
 /// Names in lower case (the XML and the JSON form spell them differently), values as text.
-fn fields(bytes: &[u8]) -> Result<HashMap<String, String>, Refused> {
-    let text = std::str::from_utf8(bytes).map_err(|_| Refused::new("not UTF-8"))?;
+fn fields(bytes: &[u8]) -> Result<HashMap<String, String>, RejectedEvent> {
+    let text = std::str::from_utf8(bytes).map_err(|_| RejectedEvent::new("not UTF-8"))?;
     let pairs: Vec<(String, String)> = if text.trim_start().starts_with('{') {
         let object: serde_json::Map<String, serde_json::Value> =
-            serde_json::from_str(text).map_err(|_| Refused::new("not the JSON of a callback"))?;
+            serde_json::from_str(text).map_err(|_| RejectedEvent::new("not the JSON of a callback"))?;
         object.into_iter().filter_map(|(name, value)| Some((name, scalar(value)?))).collect()
     } else {
         xml::fields(text)?.into_iter().collect()
@@ -84,7 +84,7 @@ fn fields(bytes: &[u8]) -> Result<HashMap<String, String>, Refused> {
     let fields: HashMap<String, String> =
         pairs.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect();
     // Two spellings of one name: ambiguous.
-    if fields.len() == count { Ok(fields) } else { Err(Refused::new("a field occurs twice")) }
+    if fields.len() == count { Ok(fields) } else { Err(RejectedEvent::new("a field occurs twice")) }
 }
 
 fn scalar(value: serde_json::Value) -> Option<String> {

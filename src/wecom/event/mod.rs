@@ -7,9 +7,9 @@
 mod crypto;
 mod message;
 mod receiver;
-mod refused;
+mod rejected;
 mod xml;
 
 pub use message::{Event, Notice};
 pub use receiver::{LARGEST_BODY, Receiver};
-pub use refused::{BadAesKey, Refused};
+pub use rejected::{BadAesKey, RejectedEvent};

@@ -6,7 +6,7 @@ use percent_encoding::percent_decode_str;
 
 use super::crypto::Keys;
 use super::message::{self, Notice};
-use super::refused::{BadAesKey, Refused};
+use super::rejected::{BadAesKey, RejectedEvent};
 use crate::config::EventKeys;
 
 /// Longest body of a callback, in bytes.
@@ -37,20 +37,20 @@ impl Receiver {
     /// second. `query` as received, `now` in seconds since 1970.
     ///
     /// # Errors
-    /// [`Refused`].
-    pub fn verify_address(&self, query: &str, now: u64) -> Result<Vec<u8>, Refused> {
+    /// [`RejectedEvent`].
+    pub fn verify_address(&self, query: &str, now: u64) -> Result<Vec<u8>, RejectedEvent> {
         let query = Query::parse(query)?;
-        let echo = query.echostr.as_deref().ok_or(Refused::new("no echostr"))?;
+        let echo = query.echostr.as_deref().ok_or(RejectedEvent::new("no echostr"))?;
         self.open(&query, echo, now)
     }
 
     /// A POSTed event, XML or JSON. The response must be sent within five seconds, whatever the event is.
     ///
     /// # Errors
-    /// [`Refused`].
-    pub fn receive(&self, query: &str, body: &[u8], now: u64) -> Result<Notice, Refused> {
+    /// [`RejectedEvent`].
+    pub fn receive(&self, query: &str, body: &[u8], now: u64) -> Result<Notice, RejectedEvent> {
         if body.len() > LARGEST_BODY {
-            return Err(Refused::new("body too large"));
+            return Err(RejectedEvent::new("body too large"));
         }
         let query = Query::parse(query)?;
         let encrypted = message::encrypted(body)?;
@@ -59,15 +59,15 @@ impl Receiver {
     }
 
     /// Signature, then time, then decryption, then addressee.
-    fn open(&self, query: &Query, encrypted: &str, now: u64) -> Result<Vec<u8>, Refused> {
+    fn open(&self, query: &Query, encrypted: &str, now: u64) -> Result<Vec<u8>, RejectedEvent> {
         self.keys.check_signature(&query.msg_signature, &query.timestamp, &query.nonce, encrypted)?;
-        let sent: u64 = query.timestamp.parse().map_err(|_| Refused::new("timestamp is no number"))?;
+        let sent: u64 = query.timestamp.parse().map_err(|_| RejectedEvent::new("timestamp is no number"))?;
         if sent.abs_diff(now) > WINDOW {
-            return Err(Refused::new("timestamp too far from now: an old request, or a wrong clock"));
+            return Err(RejectedEvent::new("timestamp too far from now: an old request, or a wrong clock"));
         }
         let (message, receiver) = self.keys.decrypt(encrypted)?;
         if receiver != self.corp_id.as_bytes() {
-            return Err(Refused::new("meant for another company"));
+            return Err(RejectedEvent::new("meant for another company"));
         }
         Ok(message)
     }
@@ -82,7 +82,7 @@ struct Query {
 }
 
 impl Query {
-    fn parse(query: &str) -> Result<Self, Refused> {
+    fn parse(query: &str) -> Result<Self, RejectedEvent> {
         let (mut signature, mut timestamp, mut nonce, mut echostr) = (None, None, None, None);
         for pair in query.split('&') {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -95,16 +95,16 @@ impl Query {
             };
             let value = percent_decode_str(value)
                 .decode_utf8()
-                .map_err(|_| Refused::new("a parameter is not UTF-8"))?;
+                .map_err(|_| RejectedEvent::new("a parameter is not UTF-8"))?;
             if slot.replace(value.into_owned()).is_some() {
-                return Err(Refused::new("a parameter occurs twice"));
+                return Err(RejectedEvent::new("a parameter occurs twice"));
             }
         }
         match (signature, timestamp, nonce) {
             (Some(msg_signature), Some(timestamp), Some(nonce)) => {
                 Ok(Self { msg_signature, timestamp, nonce, echostr })
             }
-            _ => Err(Refused::new("a parameter is missing")),
+            _ => Err(RejectedEvent::new("a parameter is missing")),
         }
     }
 }

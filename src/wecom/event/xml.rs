@@ -7,14 +7,14 @@ use std::collections::HashMap;
 use quick_xml::events::Event;
 use quick_xml::reader::Reader;
 
-use super::refused::Refused;
+use super::rejected::RejectedEvent;
 
-const BROKEN: Refused = Refused::new("not the XML of a callback");
+const BROKEN: RejectedEvent = RejectedEvent::new("not the XML of a callback");
 /// Deeper nesting is nothing that WeCom sends.
 const DEEPEST: usize = 8;
 
 /// Texts of the root's children; deeper ones are skipped, a repeated name is refused.
-pub(super) fn fields(xml: &str) -> Result<HashMap<String, String>, Refused> {
+pub(super) fn fields(xml: &str) -> Result<HashMap<String, String>, RejectedEvent> {
     let mut reader = Reader::from_str(xml);
     reader.config_mut().expand_empty_elements = true;
     let mut found = HashMap::new();

@@ -174,7 +174,7 @@ async fn r25_codings_tags_and_heads() {
 
 /// Asks again and again until it is so; each time the file has to be there.
 async fn until(
-    gate: &crate::support::raw::Gate,
+    gate: &crate::support::raw::Process,
     member: &Visitor,
     path: &str,
     holds: impl Fn(&Response) -> bool,

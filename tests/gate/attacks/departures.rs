@@ -8,14 +8,14 @@ use crate::support::raw::frames::{
     DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, RST_STREAM, block, frame as h2_frame, pseudo,
 };
 use crate::support::raw::{
-    Gate, Line, Setup, Upstream, Visitor, frame, gate_with, get, read_response, request, upgrade,
+    Line, Process, Setup, Upstream, Visitor, frame, gate_with, get, read_response, request, upgrade,
 };
 
 /// What `/api/public` never finishes: `wait` has no response at all, `part` only the beginning of one.
 const WAIT: &[u8] = b"";
 const PART: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\nonly this";
 
-async fn stage() -> (Upstream, Setup, Gate) {
+async fn stage() -> (Upstream, Setup, Process) {
     gate_with(|s| s.https().set("limits.keepalive_timeout", "1s").set("limits.connections", 100)).await
 }
 
@@ -24,7 +24,7 @@ fn reset(stream: &TcpStream) {
     socket2::SockRef::from(stream).set_linger(Some(std::time::Duration::ZERO)).unwrap();
 }
 
-async fn nobody_is_blamed(gate: &Gate, what: &str) {
+async fn nobody_is_blamed(gate: &Process, what: &str) {
     let written = gate.written_until_now().await;
     for line in parsed(&written) {
         let level = line["level"].as_str().unwrap_or_default();
@@ -134,7 +134,7 @@ async fn arrived(upstream: &Upstream, what: &str) {
     }
 }
 
-async fn tunnel(setup: &Setup, gate: &Gate, member: &Visitor) -> Box<dyn Line> {
+async fn tunnel(setup: &Setup, gate: &Process, member: &Visitor) -> Box<dyn Line> {
     let mut line = setup.line(gate, false).await;
     let headers = format!("{}Origin: https://gate.test\r\n", member.cookie_line());
     line.write_all(upgrade("/ws", &headers).as_bytes()).await.unwrap();

@@ -5,16 +5,16 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
 use crate::support::eventually;
-use crate::support::raw::{Gate, frame, gate_with, get, read_response, send_raw, upgrade};
+use crate::support::raw::{Process, frame, gate_with, get, read_response, send_raw, upgrade};
 
 const LIVEZ: &str = "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n";
 
-async fn operator(gate: &Gate) -> u16 {
+async fn operator(gate: &Process) -> u16 {
     send_raw(gate.ops, LIVEZ).await.status()
 }
 
 /// The status of this path on a connection of its own.
-async fn status(gate: &Gate, path: &str) -> u16 {
+async fn status(gate: &Process, path: &str) -> u16 {
     send_raw(gate.http, get(path, "")).await.status()
 }
 

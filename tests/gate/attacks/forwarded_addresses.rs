@@ -1,9 +1,9 @@
 //! R33: what a client writes into `X-Forwarded-For` never makes it the proxy.
 
-use crate::support::raw::{Gate, Response, WECOM, gate_with, send_raw};
+use crate::support::raw::{Process, Response, WECOM, gate_with, send_raw};
 
 /// A request with these bytes as `X-Forwarded-For`, once for each.
-async fn ask(gate: &Gate, target: &str, forwarded_for: &[&[u8]]) -> Response {
+async fn ask(gate: &Process, target: &str, forwarded_for: &[&[u8]]) -> Response {
     let page = format!("User-Agent: {WECOM}\r\nAccept: text/html\r\n");
     let head = format!("GET {target} HTTP/1.1\r\nHost: gate.test\r\nConnection: close\r\n{page}");
     let mut bytes = head.into_bytes();

@@ -105,7 +105,7 @@ fn ways(member: &Visitor, headers: &str) -> Vec<(&'static str, String, bool)> {
 }
 
 /// Sends it and returns the one request that NocoBase got.
-async fn through(gate: &raw::Gate, upstream: &Upstream, what: &str, bytes: &str) -> Request {
+async fn through(gate: &raw::Process, upstream: &Upstream, what: &str, bytes: &str) -> Request {
     let response = send_raw(gate.http, bytes).await;
     assert!(matches!(response.status(), 200 | 101), "{what}: {}", response.text());
     let mut seen = upstream.take();

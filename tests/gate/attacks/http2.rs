@@ -2,13 +2,13 @@
 //! one plain request or none; floods end with the connection that they come on, and others notice nothing.
 
 use crate::support::raw::frames::{DATA, END_HEADERS, END_STREAM, HEADERS, RST_STREAM, block, frame, pseudo};
-use crate::support::raw::{Gate, Setup, Upstream, gate_with, get};
+use crate::support::raw::{Process, Setup, Upstream, gate_with, get};
 
 mod floods;
 
 const CHUNK: u32 = 16_384;
 
-async fn stage() -> (Upstream, Setup, Gate) {
+async fn stage() -> (Upstream, Setup, Process) {
     gate_with(|s| s.https().set("log.level", "info").set("log.access_log", false)).await
 }
 

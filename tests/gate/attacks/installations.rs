@@ -1,13 +1,13 @@
 //! R37: a cookie belongs to one installation.
 
-use crate::support::raw::{Gate, Response, WECOM, gate, gate_with, send_raw};
+use crate::support::raw::{Process, Response, WECOM, gate, gate_with, send_raw};
 
 /// Another origin on the same host: browsers send it the same cookies.
 const OTHER: &str = "http://gate.test:8081";
 const CHROME: &str = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/120.0.0.0 Safari/537.36";
 
 /// A request to the installation whose authority this is.
-async fn ask(gate: &Gate, authority: &str, line: &str, headers: &str) -> Response {
+async fn ask(gate: &Process, authority: &str, line: &str, headers: &str) -> Response {
     send_raw(gate.http, format!("{line} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n{headers}\r\n"))
         .await
 }

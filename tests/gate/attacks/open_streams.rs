@@ -8,7 +8,8 @@ use tokio::net::TcpStream;
 
 use crate::support::config::{KEY, OTHER_KEY};
 use crate::support::raw::{
-    Gate, SWITCH, Setup, Upstream, Visitor, frame, gate_with, get, read_response, request, send_raw, upgrade,
+    Process, SWITCH, Setup, Upstream, Visitor, frame, gate_with, get, read_response, request, send_raw,
+    upgrade,
 };
 use crate::support::{HOST, PATIENCE, Stage, eventually};
 
@@ -30,7 +31,7 @@ const KINDS: [(&str, &[u8]); 4] =
     [("/ws", b"\r\n\r\n"), ("/events", b"data: 0\n\r\n"), ("/file", b"half"), ("/poll", b"")];
 
 /// A gate whose upstream leaves these open.
-async fn stage(change: impl FnOnce(Setup) -> Setup) -> (Upstream, Setup, Gate) {
+async fn stage(change: impl FnOnce(Setup) -> Setup) -> (Upstream, Setup, Process) {
     let (upstream, setup, gate) = gate_with(change).await;
     for (path, response) in [
         ("/events", EVENTS.to_vec()),
@@ -52,7 +53,12 @@ struct Open {
 
 impl Open {
     /// Opens it as this visitor, and waits until NocoBase has it.
-    async fn new(upstream: &Upstream, gate: &Gate, visitor: &Visitor, kind: (&'static str, &[u8])) -> Open {
+    async fn new(
+        upstream: &Upstream,
+        gate: &Process,
+        visitor: &Visitor,
+        kind: (&'static str, &[u8]),
+    ) -> Open {
         let (path, first) = kind;
         let before = upstream.recorded().requests.len();
         let mut stream = TcpStream::connect(gate.http).await.unwrap();
@@ -69,14 +75,14 @@ impl Open {
     }
 
     /// All four.
-    async fn all(upstream: &Upstream, gate: &Gate, visitor: &Visitor) -> Vec<Open> {
+    async fn all(upstream: &Upstream, gate: &Process, visitor: &Visitor) -> Vec<Open> {
         Self::each(upstream, gate, visitor, &KINDS).await
     }
 
     /// Each of these.
     async fn each(
         upstream: &Upstream,
-        gate: &Gate,
+        gate: &Process,
         visitor: &Visitor,
         kinds: &[(&'static str, &[u8])],
     ) -> Vec<Open> {

@@ -1,8 +1,8 @@
 //! R2: the words of `access.public` open calls for visitors without a name. What passes by a word passes anonymously.
 
-use crate::support::raw::{Gate, Setup, Upstream, get, request, send_raw};
+use crate::support::raw::{Process, Setup, Upstream, get, request, send_raw};
 
-async fn gate_with(words: &[&str], api_keys: bool) -> (Upstream, Setup, Gate) {
+async fn gate_with(words: &[&str], api_keys: bool) -> (Upstream, Setup, Process) {
     let upstream = Upstream::start().await;
     let words: Vec<String> = words.iter().map(|w| (*w).to_owned()).collect();
     let setup = Setup::new(upstream.address).set("access.public", words).set("access.api_keys", api_keys);

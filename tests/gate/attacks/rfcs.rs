@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::support::raw::{
-    Gate, HOST, Upstream, Visitor, gate, gate_with, get, read_response, request, send_raw, upgrade,
+    HOST, Process, Upstream, Visitor, gate, gate_with, get, read_response, request, send_raw, upgrade,
 };
 
 mod requests;
@@ -264,7 +264,7 @@ async fn refusals_are_complete() {
     assert!(upstream.take().is_empty());
 }
 
-async fn tunnel(gate: &Gate, member: &Visitor) -> tokio::net::TcpStream {
+async fn tunnel(gate: &Process, member: &Visitor) -> tokio::net::TcpStream {
     let mut stream = tokio::net::TcpStream::connect(gate.http).await.unwrap();
     let headers = format!("{}Origin: http://gate.test\r\n", member.cookie_line());
     stream.write_all(upgrade("/ws", &headers).as_bytes()).await.unwrap();

@@ -91,7 +91,7 @@ fn attempts() -> Vec<(&'static str, String, bool)> {
 }
 
 /// At most one request arrived, whole; the next client gets the response to its own request.
-async fn nothing_is_left_over(upstream: &Upstream, gate: &crate::support::raw::Gate, what: &str) {
+async fn nothing_is_left_over(upstream: &Upstream, gate: &crate::support::raw::Process, what: &str) {
     for _ in 0..3 {
         let response = send_raw(gate.http, get("/api/public?stranger", "")).await;
         assert_eq!((response.status(), response.count()), (200, 1), "{what}: {}", response.text());

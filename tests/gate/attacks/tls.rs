@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::support::config::OTHER_KEY;
-use crate::support::raw::{Gate, HOST, Setup, WECOM, gate_with, get, read_response, request};
+use crate::support::raw::{HOST, Process, Setup, WECOM, gate_with, get, read_response, request};
 
 /// Suites of TLS 1.2 with forward secrecy and AEAD, for ECDSA and RSA certificates, as hello messages name them.
 const MODERN: [u16; 6] = [0xc02b, 0xc02c, 0xcca9, 0xc02f, 0xc030, 0xcca8];
@@ -17,7 +17,7 @@ const WEAK: [u16; 12] =
 
 /// The gate's response to a hello of this version with these suites and nothing of TLS 1.3: the type of its first record
 /// (22: the handshake goes on; 21: an alert), and the alert, or the version of its hello.
-async fn hello(gate: &Gate, version: u16, suites: &[u16]) -> (u8, u16) {
+async fn hello(gate: &Process, version: u16, suites: &[u16]) -> (u8, u16) {
     let extension = |kind: u16, body: &[u8]| {
         let length = u16::try_from(body.len()).unwrap();
         [&kind.to_be_bytes()[..], &length.to_be_bytes(), body].concat()

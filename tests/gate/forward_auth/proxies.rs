@@ -21,7 +21,7 @@ impl Drop for Proxy {
 }
 
 impl Proxy {
-    pub(super) async fn start(name: &str, gate: &Gate, nocobase: SocketAddr) -> Proxy {
+    pub(super) async fn start(name: &str, gate: &Process, nocobase: SocketAddr) -> Proxy {
         Proxy::start_at(free(), name, gate.http, gate.ops, nocobase).await
     }
 

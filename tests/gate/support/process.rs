@@ -12,6 +12,8 @@ use super::{Output, PATIENCE};
 /// A gate that runs; dropped, it is killed.
 pub struct Process {
     pub http: SocketAddr,
+    /// Port 0 where it has none.
+    pub https: SocketAddr,
     pub ops: SocketAddr,
     pub(super) child: Child,
     pub(super) output: Output,
@@ -24,11 +26,12 @@ impl Process {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let output = Output::of(&mut child);
         let unbound = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut process = Process { http: unbound, ops: unbound, child, output };
+        let mut process = Process { http: unbound, https: unbound, ops: unbound, child, output };
         let until = Instant::now() + PATIENCE;
         loop {
             let address = |scheme| process.output.listens(scheme);
             if let (Some(http), Some(ops)) = (address("http"), address("ops")) {
+                process.https = address("https").unwrap_or(unbound);
                 (process.http, process.ops) = (http, ops);
                 return process;
             }

@@ -78,7 +78,7 @@ fn r02_a_token_in_the_query_opens_nothing() {
             no(Failure::NoSession)
         );
         let request = Request { query: Some(query), ..page("/admin") };
-        assert_eq!(decide(&policy(), &request), Decision::Login { via: Via::WeCom, entry: 1 });
+        assert_eq!(decide(&policy(), &request), Decision::Login { via: LoginKind::WeCom, entry: 1 });
     }
 }
 
@@ -196,7 +196,7 @@ fn page_loads_are_led_to_the_way_in() {
         ("session ended", Request { session: SessionState::Ended, ..base }),
         ("phantom of nothing", Request { credential: Credential::Phantom, ..base }),
     ] {
-        assert_eq!(decide(&policy(), &request), Decision::Login { via: Via::WeCom, entry: 1 }, "{why}");
+        assert_eq!(decide(&policy(), &request), Decision::Login { via: LoginKind::WeCom, entry: 1 }, "{why}");
     }
     let crm = Policy { public_path: "/crm/".to_owned(), ..policy() };
     for (path, is_page) in [
@@ -220,10 +220,10 @@ fn every_caller_has_its_way_in() {
     let login = |via, entry| Decision::Login { via, entry };
     let form = Decision::Form("/signin?redirect=%2Fadmin".to_owned());
     for (ua, browsers, auto_entry, want) in [
-        (WECOM, WebLogin, Some(1), login(Via::WeCom, 1)),
-        (WECOM, SignInPage, Some(1), login(Via::WeCom, 1)),
-        (WECOM, NocoBase, Some(0), login(Via::WeCom, 0)),
-        (WECOM, Deny, Some(0), login(Via::WeCom, 0)),
+        (WECOM, WebLogin, Some(1), login(LoginKind::WeCom, 1)),
+        (WECOM, SignInPage, Some(1), login(LoginKind::WeCom, 1)),
+        (WECOM, NocoBase, Some(0), login(LoginKind::WeCom, 0)),
+        (WECOM, Deny, Some(0), login(LoginKind::WeCom, 0)),
         (WECOM, WebLogin, None, sign_in.clone()),
         (WECOM, Deny, None, sign_in.clone()),
         (WECHAT, WebLogin, Some(1), open_in_wecom.clone()),
@@ -235,8 +235,8 @@ fn every_caller_has_its_way_in() {
         (PHONE, SignInPage, Some(1), open_in_wecom.clone()),
         (PHONE, NocoBase, Some(1), form.clone()),
         (PHONE, Deny, Some(1), no_page(Failure::BrowserDenied)),
-        (CHROME, WebLogin, Some(1), login(Via::Web, 1)),
-        (CHROME, WebLogin, None, login(Via::Web, 0)),
+        (CHROME, WebLogin, Some(1), login(LoginKind::Web, 1)),
+        (CHROME, WebLogin, None, login(LoginKind::Web, 0)),
         (CHROME, SignInPage, Some(1), sign_in.clone()),
         (CHROME, NocoBase, Some(1), form.clone()),
         (CHROME, Deny, Some(1), no_page(Failure::BrowserDenied)),

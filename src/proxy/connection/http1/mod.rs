@@ -20,8 +20,8 @@ use pingora::protocols::http::ServerSession;
 use pingora::server::ShutdownWatch;
 use tokio::io::{AsyncRead as _, AsyncReadExt as _, AsyncWriteExt, ReadBuf};
 
-use self::request_line::{self as line, Line};
-use super::refusal::Asked;
+use self::request_line::{self as line, RequestLine};
+use super::refusal::RequestName;
 use super::stream::{Guarded, Times};
 
 /// Room for a request's head at first, as in Pingora. Most fit.
@@ -69,13 +69,13 @@ where
 async fn request_line(stream: &mut Stream, mut first: BytesMut) -> Option<BytesMut> {
     let (method, target) = loop {
         match line::read(&first) {
-            Line::Complete { method, target } => break (method, target),
-            Line::Incomplete if stream.read_buf(&mut first).await.ok()? == 0 => return None,
-            Line::Incomplete => {}
+            RequestLine::Complete { method, target } => break (method, target),
+            RequestLine::Incomplete if stream.read_buf(&mut first).await.ok()? == 0 => return None,
+            RequestLine::Incomplete => {}
         }
     };
     let words = (first.get(method).unwrap_or_default(), first.get(target.clone()).unwrap_or_default());
-    let asked = Asked::new(words.0, words.1);
+    let asked = RequestName::new(words.0, words.1);
     let first = line::encode_query(first, target);
     if let Some(guarded) = stream.as_any().downcast_ref::<Guarded>() {
         guarded.begins(asked, &first);

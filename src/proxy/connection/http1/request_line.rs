@@ -15,7 +15,7 @@ const LONGEST: usize = 64 * 1024;
 
 /// What is known of the line.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Line {
+pub(super) enum RequestLine {
     /// The target may go on.
     Incomplete,
     /// Method and target are there, or this is no request line.
@@ -28,26 +28,26 @@ pub(super) enum Line {
 }
 
 /// Reads as much of the line as there is.
-pub(super) fn read(bytes: &[u8]) -> Line {
+pub(super) fn read(bytes: &[u8]) -> RequestLine {
     let skipped = bytes.iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
     let end_of_word = |from: usize| {
         let rest = bytes.get(from..).unwrap_or_default();
         rest.iter().position(|b| *b <= b' ').map(|n| from + n)
     };
-    let nothing = Line::Complete { method: 0..0, target: 0..0 };
+    let nothing = RequestLine::Complete { method: 0..0, target: 0..0 };
     let Some(end_of_method) = end_of_word(skipped) else {
         let letters =
             bytes.iter().skip(skipped).all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(b));
-        return if letters && bytes.len() < LONGEST { Line::Incomplete } else { nothing };
+        return if letters && bytes.len() < LONGEST { RequestLine::Incomplete } else { nothing };
     };
     if bytes.get(end_of_method) != Some(&b' ') {
         return nothing;
     }
     let (method, start) = (skipped..end_of_method, end_of_method + 1);
     match end_of_word(start) {
-        Some(end) => Line::Complete { method, target: start..end },
-        None if bytes.len() < LONGEST => Line::Incomplete,
-        None => Line::Complete { method, target: start..bytes.len() },
+        Some(end) => RequestLine::Complete { method, target: start..end },
+        None if bytes.len() < LONGEST => RequestLine::Incomplete,
+        None => RequestLine::Complete { method, target: start..bytes.len() },
     }
 }
 
@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     fn encoded(line: &[u8]) -> String {
-        let Line::Complete { target, .. } = read(line) else { return "incomplete".into() };
+        let RequestLine::Complete { target, .. } = read(line) else { return "incomplete".into() };
         String::from_utf8_lossy(&encode_query(BytesMut::from(line), target)).into_owned()
     }
 
@@ -103,10 +103,10 @@ mod tests {
     #[test]
     fn a_line_is_waited_for_as_long_as_it_may_be_one() {
         for more in ["", "\r\n", "G", "GET", "GET ", "GET /", "GET /x?{", "GET /x?a%"] {
-            assert_eq!(read(more.as_bytes()), Line::Incomplete, "{more}");
+            assert_eq!(read(more.as_bytes()), RequestLine::Incomplete, "{more}");
         }
         for enough in ["GET / ", "GET /x\r", "GET\r\n", "\u{16}\u{3}\u{1}", "G(T", "GET /x?\0"] {
-            assert_ne!(read(enough.as_bytes()), Line::Incomplete, "{enough}");
+            assert_ne!(read(enough.as_bytes()), RequestLine::Incomplete, "{enough}");
         }
         let long = format!("GET /x?{}", "{".repeat(LONGEST));
         assert!(encoded(long.as_bytes()).ends_with("%7B%7B"));

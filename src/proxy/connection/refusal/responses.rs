@@ -13,7 +13,7 @@ fn refusals() -> Refusals {
 
 /// Head and body of the response to this.
 fn respond(theirs: &[u8], method: &[u8]) -> (String, String) {
-    let bytes = refusals().respond(theirs, &Asked::new(method, b"/x"), None);
+    let bytes = refusals().respond(theirs, &RequestName::new(method, b"/x"), None);
     let text = String::from_utf8(bytes.to_vec()).unwrap();
     let (head, body) = text.split_once("\r\n\r\n").unwrap();
     (head.to_ascii_lowercase(), body.to_owned())

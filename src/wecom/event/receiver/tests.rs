@@ -78,7 +78,7 @@ fn seal(message: &[u8]) -> String {
 }
 
 /// Receives `encrypted` with a right signature over it.
-fn deliver(encrypted: &str) -> Result<Notice, Refused> {
+fn deliver(encrypted: &str) -> Result<Notice, RejectedEvent> {
     let query = query(&sign("1700000001", "n", encrypted), "1700000001", "n");
     receiver().receive(&query, &envelope(encrypted), NOW)
 }

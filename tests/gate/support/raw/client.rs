@@ -7,7 +7,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::upstream::find;
-use super::{Gate, HOST, Setup};
+use super::{HOST, Process, Setup};
 
 /// A response as it was received.
 #[derive(Debug, Clone, Default)]
@@ -124,7 +124,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Line for S {}
 
 impl Setup {
     /// A connection that speaks HTTP/1.1.
-    pub async fn line(&self, gate: &Gate, tls: bool) -> Box<dyn Line> {
+    pub async fn line(&self, gate: &Process, tls: bool) -> Box<dyn Line> {
         if tls {
             Box::new(self.tls(gate, "http/1.1").await)
         } else {
@@ -133,7 +133,7 @@ impl Setup {
     }
 
     /// Sends bytes on a connection of their own; whatever comes back on it.
-    pub async fn send_raw_over(&self, gate: &Gate, tls: bool, bytes: impl AsRef<[u8]>) -> Response {
+    pub async fn send_raw_over(&self, gate: &Process, tls: bool, bytes: impl AsRef<[u8]>) -> Response {
         let mut line = self.line(gate, tls).await;
         let _ = line.write_all(bytes.as_ref()).await;
         let _ = line.flush().await;

@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
-use super::{Gate, HOST, Setup};
+use super::{HOST, Process, Setup};
 
 /// Kinds of frames (RFC 9113, 6).
 pub const DATA: u8 = 0;
@@ -37,7 +37,7 @@ pub struct Frames {
 
 impl Setup {
     /// A connection on which the preface and empty settings have been sent.
-    pub async fn frames(&self, gate: &Gate) -> Frames {
+    pub async fn frames(&self, gate: &Process) -> Frames {
         let (read, mut write) = tokio::io::split(self.tls(gate, "h2").await);
         write.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
         write.write_all(&frame(SETTINGS, 0, 0, b"")).await.unwrap();

@@ -12,7 +12,7 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
-use super::{Gate, HOST, Setup};
+use super::{HOST, Process, Setup};
 
 /// A TLS connection for this name that trusts these certificates alone, and speaks this protocol.
 pub async fn tls(
@@ -38,7 +38,7 @@ pub async fn tls(
 
 impl Setup {
     /// A TLS connection to the gate that speaks this protocol.
-    pub async fn tls(&self, gate: &Gate, alpn: &str) -> TlsStream<TcpStream> {
+    pub async fn tls(&self, gate: &Process, alpn: &str) -> TlsStream<TcpStream> {
         tls(gate.https, &[&self.certificate()], HOST, Some(alpn)).await.unwrap()
     }
 
@@ -49,7 +49,7 @@ impl Setup {
     }
 
     /// An HTTP/2 connection to the gate.
-    pub async fn h2(&self, gate: &Gate) -> H2 {
+    pub async fn h2(&self, gate: &Process) -> H2 {
         let (client, connection) = h2::client::handshake(self.tls(gate, "h2").await).await.unwrap();
         tokio::spawn(connection);
         H2(client)

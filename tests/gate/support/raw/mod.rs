@@ -8,9 +8,9 @@ mod process;
 mod setup;
 mod upstream;
 
+pub use crate::support::Process;
 pub use client::{Line, Response, frame, get, read_all, read_response, request, send_raw, upgrade};
 pub use h2::tls;
-pub use process::Gate;
 pub use setup::{Setup, Visitor};
 pub use upstream::{Request, Upstream};
 
@@ -29,11 +29,11 @@ pub const SWITCH: &[u8] =
     b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
 
 /// A gate in front of a recording upstream.
-pub async fn gate() -> (Upstream, Setup, Gate) {
+pub async fn gate() -> (Upstream, Setup, Process) {
     gate_with(|s| s).await
 }
 
-pub async fn gate_with(change: impl FnOnce(Setup) -> Setup) -> (Upstream, Setup, Gate) {
+pub async fn gate_with(change: impl FnOnce(Setup) -> Setup) -> (Upstream, Setup, Process) {
     let upstream = Upstream::start().await;
     let setup = change(Setup::new(upstream.address));
     let gate = setup.start().await;

@@ -1,41 +1,17 @@
 //! The gate as a process, in front of a recording upstream.
 
-use std::net::SocketAddr;
-use std::ops::{Deref, DerefMut};
 use std::process::Command;
 
 use super::{Setup, send_raw};
 use crate::support::Process;
 
 impl Setup {
-    pub async fn start(&self) -> Gate {
-        let process = Process::start(self.command()).await;
-        let unbound = SocketAddr::from(([0, 0, 0, 0], 0));
-        let https = process.output().listens("https").unwrap_or(unbound);
-        Gate { process, https }
+    pub async fn start(&self) -> Process {
+        Process::start(self.command()).await
     }
 }
 
-/// A gate that runs; dropped, it is killed.
-pub struct Gate {
-    process: Process,
-    pub https: SocketAddr,
-}
-
-impl Deref for Gate {
-    type Target = Process;
-    fn deref(&self) -> &Process {
-        &self.process
-    }
-}
-
-impl DerefMut for Gate {
-    fn deref_mut(&mut self) -> &mut Process {
-        &mut self.process
-    }
-}
-
-impl Gate {
+impl Process {
     /// It lives, serves, and no thread of it has panicked.
     pub async fn is_unharmed(&mut self, what: &str) {
         assert!(self.is_alive().await, "{what}: {}", self.output());

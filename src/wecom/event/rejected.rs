@@ -11,11 +11,11 @@ pub struct BadAesKey;
 
 /// Not from WeCom, or malformed. The reason is for the log; the sender always gets the same response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Refused {
+pub struct RejectedEvent {
     reason: &'static str,
 }
 
-impl Refused {
+impl RejectedEvent {
     pub(super) const fn new(reason: &'static str) -> Self {
         Self { reason }
     }
@@ -29,9 +29,9 @@ impl Refused {
     }
 }
 
-impl fmt::Display for Refused {
+impl fmt::Display for RejectedEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.reason)
     }
 }
-impl std::error::Error for Refused {}
+impl std::error::Error for RejectedEvent {}
