@@ -1,11 +1,11 @@
--- Asks wecom-gate who is calling, for haproxy.cfg beside this file. HAProxy 2.6 and later.
+-- Sends auth requests to wecom-gate, for haproxy.cfg in this folder. HAProxy 2.6 and later.
 --
--- Sets txn.wecom_gate_ok when the gate responds 204, and what NocoBase is to see. On any other response, and without one, it
--- sets nothing: the request then goes through the gate, which answers as it sees fit.
+-- If the gate responds with 204, it sets txn.wecom_gate_ok and the values of the headers for NocoBase. On any other response,
+-- or none, it sets nothing, and the request goes through the gate.
 local url, secret = os.getenv("WECOM_GATE_AUTH"), os.getenv("WECOM_GATE_SECRET")
 
--- Of the connection to HAProxy, or of a body that is not sent along.
-local not_for_the_question = {
+-- Headers of the connection to HAProxy, or of the body, which an auth request does not have.
+local not_forwarded = {
     ["connection"] = true, ["content-length"] = true, ["transfer-encoding"] = true, ["upgrade"] = true,
     ["expect"] = true, ["te"] = true, ["trailer"] = true, ["keep-alive"] = true, ["content-type"] = true,
 }
@@ -23,7 +23,7 @@ local variables = {
 core.register_action("wecom_gate_auth", { "http-req" }, function(txn)
     local headers = {}
     for name, values in pairs(txn.http:req_get_headers()) do
-        if not not_for_the_question[name] then
+        if not not_forwarded[name] then
             local list = {}
             for i = 0, #values do
                 list[#list + 1] = values[i]
@@ -32,12 +32,12 @@ core.register_action("wecom_gate_auth", { "http-req" }, function(txn)
         end
     end
     headers["x-wecom-gate-secret"] = { secret }
-    local answer = core.httpclient():get({ url = url, headers = headers, timeout = 5000 })
-    if not answer or answer.status ~= 204 then
+    local response = core.httpclient():get({ url = url, headers = headers, timeout = 5000 })
+    if not response or response.status ~= 204 then
         return
     end
     for name, variable in pairs(variables) do
-        local values = answer.headers[name]
+        local values = response.headers[name]
         if values and values[0] and values[0] ~= "" then
             txn:set_var(variable, values[0])
         end
