@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::http::{self, HttpError, HttpResponse};
 use super::report::{Finding, StepOutcome, Verdict};
-use crate::config::{Config, MatchBy, ServiceAccount};
+use crate::config::{self, Config, MatchBy, ServiceAccount};
 use crate::nocobase::error_body::{Code, ErrorBody};
 use crate::nocobase::page_settings::Mismatch;
 use crate::nocobase::versions::{Support, TESTED};
@@ -51,6 +51,14 @@ impl Api<'_> {
     }
 }
 
+/// The key of the configuration with this name, for the application that is looked at.
+fn key(nocobase: &config::NocoBase, name: &str) -> String {
+    match nocobase.beside_others {
+        true => format!("nocobase.apps[{}].{name}", nocobase.app),
+        false => format!("nocobase.{name}"),
+    }
+}
+
 /// Whether this is the health check's response of a healthy node.
 pub(super) fn is_healthy(response: &ApiResult) -> bool {
     matches!(response, Ok(a) if a.status == 200 && a.body == b"ok")
@@ -59,12 +67,20 @@ pub(super) fn is_healthy(response: &ApiResult) -> bool {
 /// The step `nocobase_reachable`, from each node's health check and what a healthy one reports about itself.
 pub(super) fn reachable(
     nodes: &[(String, ApiResult)],
-    public_path: &str,
+    nocobase: &config::NocoBase,
     origin: &str,
     about: &About,
 ) -> Verdict {
+    let public_path = nocobase.public_path.as_str();
     let mut findings = Vec::new();
     for (node, response) in nodes.iter().filter(|(_, a)| !is_healthy(a)) {
+        if response.as_ref().is_ok_and(is_no_application) {
+            let what = format!("{node}: NocoBase has no application of the name {}", nocobase.app);
+            let remedy = "copy the name from NocoBase's multi-app manager, or create the application there";
+            let about = if nocobase.beside_others { key(nocobase, "name") } else { key(nocobase, "app") };
+            findings.push(Finding::new(about, what, remedy));
+            continue;
+        }
         if let Some(finding) = response.as_ref().ok().and_then(|a| wrong_path(node, a, public_path, origin)) {
             findings.push(finding);
             continue;
@@ -138,6 +154,11 @@ fn wrong_path(node: &str, response: &HttpResponse, public_path: &str, origin: &s
     ))
 }
 
+/// The response of a NocoBase without this application.
+fn is_no_application(response: &HttpResponse) -> bool {
+    response.status == 404 && response.json().pointer("/error/code") == Some(&json!("APP_NOT_FOUND"))
+}
+
 /// NocoBase's code in a refusal, and its words.
 fn refusal(response: &HttpResponse) -> (Option<Code>, String) {
     let body = ErrorBody::parse(&response.body).unwrap_or_default();
@@ -187,17 +208,18 @@ pub(super) fn secret(response: &ApiResult) -> Verdict {
 }
 
 /// The step `nocobase_service`, from `auth:check` as the service account.
-pub(super) fn service(response: &ApiResult, account: &ServiceAccount) -> Verdict {
-    let (key, again) = match account {
+pub(super) fn service(response: &ApiResult, nocobase: &config::NocoBase) -> Verdict {
+    let (name, again) = match nocobase.service {
         ServiceAccount::Token(_) => (
-            "nocobase.service_token",
+            "service_token",
             "make a new API key: Settings → API keys in NocoBase, with the service account's role",
         ),
         ServiceAccount::User(_) => (
-            "nocobase.service_user",
+            "service_user",
             "give the id of the user that was made for the gate: Settings → Users & Permissions in NocoBase",
         ),
     };
+    let key = key(nocobase, name);
     let response = match response {
         Ok(response) => response,
         Err(trouble) => return Verdict::failed(key, trouble.to_string(), "check again"),

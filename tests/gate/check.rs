@@ -13,6 +13,7 @@ use crate::support::{
     APP_SECRET, CORP, Config, Gate, NocoBase, SERVICE_USER, Stage, simulator_of_a_free_port,
 };
 
+mod applications;
 mod redis;
 mod wecom;
 

@@ -1,4 +1,5 @@
 use super::*;
+use crate::nocobase::test_client::rules;
 use crate::nocobase::versions::Version;
 
 fn responds(status: u16, body: &str) -> ApiResult {
@@ -7,6 +8,32 @@ fn responds(status: u16, body: &str) -> ApiResult {
 
 fn code(code: &str, message: &str) -> ApiResult {
     responds(401, &json!({ "errors": [{ "message": message, "code": code }] }).to_string())
+}
+
+/// What NocoBase responds where it has no application of the name in `X-App`.
+const NO_APPLICATION: &str =
+    r#"{"error":{"status":404,"message":"application main not found","code":"APP_NOT_FOUND"}}"#;
+
+/// `[nocobase]` as it is for one of `[[nocobase.apps]]`.
+fn of_crm(service: ServiceAccount) -> config::NocoBase {
+    config::NocoBase { app: "crm".into(), beside_others: true, service, ..rules(&[], false) }
+}
+
+#[test]
+fn what_is_about_one_of_several_applications_names_its_key() {
+    let nodes = [("n:1".to_owned(), responds(404, NO_APPLICATION))];
+    let got = reachable(&nodes, &of_crm(ServiceAccount::User(1)), "http://gate.test", &About::default());
+    assert_eq!(got.outcome, StepOutcome::Failed);
+    let finding = &got.findings[0];
+    assert_eq!(finding.about, "nocobase.apps[crm].name");
+    assert!(finding.what.ends_with("no application of the name crm"), "{finding:?}");
+    for (account, key) in [
+        (ServiceAccount::User(41), "nocobase.apps[crm].service_user"),
+        (ServiceAccount::Token("secret-token".into()), "nocobase.apps[crm].service_token"),
+    ] {
+        let got = service(&code("NOT_EXIST_USER", "x"), &of_crm(account));
+        assert_eq!(got.findings[0].about, key);
+    }
 }
 
 #[test]
@@ -40,10 +67,11 @@ fn nodes_and_version() {
             "API_BASE_PATH must be",
         ),
         (vec![responds(404, "")], None, StepOutcome::Failed, "HTTP 404"),
+        (vec![responds(404, NO_APPLICATION)], None, StepOutcome::Failed, "\"nocobase.app\""),
     ] {
         let nodes: Vec<_> = responses.into_iter().map(|a| ("n:1".to_owned(), a)).collect();
         let about = About { version: info, page: None };
-        let got = reachable(&nodes, "/", "http://gate.test", &about);
+        let got = reachable(&nodes, &rules(&[], false), "http://gate.test", &about);
         assert_eq!(got.outcome, want, "{nodes:?}");
         assert!(format!("{got:?}").contains(words), "{got:?}");
     }
@@ -88,7 +116,8 @@ fn who_is_the_service_account() {
         (code("BLOCKED_TOKEN", "x"), &key, StepOutcome::Failed, "withdrawn"),
         (responds(500, "x"), &key, StepOutcome::Failed, "HTTP 500"),
     ] {
-        let got = service(&response, account);
+        let nocobase = config::NocoBase { service: account.clone(), ..rules(&[], false) };
+        let got = service(&response, &nocobase);
         assert_eq!(got.outcome, want, "{response:?}");
         let text = format!("{got:?}");
         assert!(text.contains(words) && !text.contains("secret-token"), "{text}");

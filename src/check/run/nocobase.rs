@@ -48,7 +48,7 @@ pub(super) async fn steps<'a>(
             };
             let origin = &api.config.origin;
             let origin = format!("{}://{}", origin.scheme(), origin.authority());
-            nocobase::reachable(&nodes, &api.config.nocobase.public_path, &origin, &about)
+            nocobase::reachable(&nodes, &api.config.nocobase, &origin, &about)
         })
         .await;
     let Some(node) = node else {
@@ -81,7 +81,7 @@ pub(super) async fn steps<'a>(
     let service = if secret || by_token {
         let work = async {
             let response = api.ask(node, "auth:check", token.as_deref(), None).await;
-            nocobase::service(&response, &api.config.nocobase.service)
+            nocobase::service(&response, &api.config.nocobase)
         };
         steps.take(Id::NocobaseService, None, work).await
     } else {
