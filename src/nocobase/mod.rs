@@ -13,7 +13,7 @@ pub(crate) mod phone;
 pub(crate) mod records;
 pub(crate) mod roles;
 #[cfg(test)]
-mod test_client;
+pub(crate) mod test_client;
 pub(crate) mod token;
 mod user_id;
 pub(crate) mod versions;

@@ -20,6 +20,7 @@ use crate::decide::{self, Policy};
 use crate::login::{Sessions, SignIns};
 use crate::metrics::Metrics;
 use crate::nocobase::About;
+use crate::nocobase::page_settings::Mismatch;
 use crate::nocobase::versions::Support;
 use crate::pages;
 
@@ -236,14 +237,20 @@ impl Gate {
         if about == before {
             return;
         }
-        let origin = &self.config.origin;
-        let origin = format!("{}://{}", origin.scheme(), origin.authority());
+        let origin = self.config.origin.url();
         log_about(&node.name, &about, &before, &self.config.nocobase.public_path, &origin);
         for gate in std::iter::once(self).chain(self.apps.iter().map(|app| &**app)) {
             if let Ok(policy) = policy(&gate.config, &about) {
                 gate.policy.store(Arc::new(policy));
             }
         }
+    }
+
+    /// Settings of NocoBase that do not fit the gate's, as they were when NocoBase was asked last.
+    pub(crate) fn mismatches(&self) -> Vec<Mismatch> {
+        let (about, nocobase) = (self.about.load(), &self.config.nocobase);
+        let page = about.page.as_ref();
+        page.map(|page| page.mismatches(&nocobase.public_path, &self.config.origin.url())).unwrap_or_default()
     }
 
     /// Does the browser hold NocoBase's real token?

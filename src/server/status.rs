@@ -20,6 +20,9 @@ pub(super) fn status(gate: &Gate) -> Status {
         node.set_requests(known.limiter.in_use(), known.limiter.limit(), known.limiter.queued());
     }
     let mut degraded = wecom(gate);
+    let mismatches = gate.mismatches().into_iter();
+    degraded
+        .extend(mismatches.map(|m| Degraded::new("nocobase", m.about, &format!("{}; {}", m.what, m.remedy))));
     let redis = gate.sessions.shared().and_then(|shared| shared.trouble());
     degraded.extend(redis.map(|(address, why)| Degraded::new("redis", address, &why)));
     Status {

@@ -1,10 +1,12 @@
 //! NocoBase's versions and its settings: what the gate reports about them, and that it goes by the index page.
 
 use http::Method;
+use serde_json::Value;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use wecom_gate::error::Failure;
 
+use crate::redis::ops;
 use crate::support::browser::{CHROME, CHROME_PHONE, WECHAT, WECOM_DESKTOP, WECOM_PHONE};
 use crate::support::raw::{read_response, upgrade};
 use crate::support::{Browser, Response, Stage, eventually};
@@ -124,6 +126,21 @@ async fn an_api_that_has_moved_is_refused_with_the_reason() {
     stage.restart().await;
     stage.gate.wait_for_log(&["\"upstream\"", "unhealthy"]).await;
     stage.gate.wait_for_log(&["\"nocobase_settings\"", "ERROR", "API_BASE_PATH", "/rest/"]).await;
+    // So has what an operator asks for, in the same words.
+    eventually("readyz names it", async || {
+        let ready: Value = serde_json::from_str(&ops(&stage.gate, "/readyz").await).unwrap();
+        let found = ready["degraded"].as_array().unwrap().iter().find(|d| d["name"] == "API_BASE_PATH");
+        let why = found.map(|d| d["why"].to_string()).unwrap_or_default();
+        ready["status"] == "unavailable" && why.contains("leave API_BASE_PATH out")
+    })
+    .await;
+    // And it is over when NocoBase is as it should be.
+    stage.nocobase.data().settings.clear();
+    eventually("readyz is well again", async || {
+        let ready: Value = serde_json::from_str(&ops(&stage.gate, "/readyz").await).unwrap();
+        ready["status"] == "ok"
+    })
+    .await;
 }
 
 /// Visits a page of an unknown prefix until the gate no longer redirects; how often it did, and its last response.
