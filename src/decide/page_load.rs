@@ -49,9 +49,10 @@ pub fn is_page_load(policy: &Policy, request: &Request<'_>) -> bool {
             // The browser knows better than any extension: a record's key may end in `.json`, and a file that a link
             // in a chat leads to is opened in a window.
             Some(_) => !["api", "ws"].into_iter().any(below),
+            // An older browser says it by what it accepts: no script, style or picture is asked for as `text/html`.
             None => {
-                !NO_PAGES.into_iter().any(below) && !has_asset_extension(request.path)
-                    || is_file_link(&below, request)
+                let no_file = !has_asset_extension(request.path) || names_html(request);
+                !NO_PAGES.into_iter().any(below) && no_file || is_file_link(&below, request)
             }
         }
     }
@@ -67,10 +68,17 @@ pub(super) fn takes_script(policy: &Policy, request: &Request<'_>) -> bool {
 
 /// A link to a file, opened by a browser that does not send Fetch metadata: only a window asks for `text/html` by name.
 fn is_file_link(below: &impl Fn(&str) -> bool, request: &Request<'_>) -> bool {
-    (below("files") || below("storage"))
-        && request.accept.is_some_and(|accept| {
-            accept.split(',').any(|range| range.trim_start().to_ascii_lowercase().starts_with("text/html"))
-        })
+    (below("files") || below("storage")) && names_html(request)
+}
+
+/// Is `text/html` accepted by name, not by `*/*` alone?
+fn names_html(request: &Request<'_>) -> bool {
+    request.accept.is_some_and(|accept| {
+        accept
+            .split(',')
+            .filter_map(|range| range.split(';').next())
+            .any(|range| range.trim_matches([' ', '\t']).eq_ignore_ascii_case("text/html"))
+    })
 }
 
 /// Does this `Sec-Fetch-Dest` mean a frame within a page?

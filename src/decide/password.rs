@@ -65,10 +65,11 @@ pub(super) fn is_from_own_page(policy: &Policy, request: &Request<'_>) -> bool {
 
 /// Is this the form, a file that it is made of, or a call that it needs? Exact names: everything else stays closed.
 pub(super) fn is_form(policy: &Policy, request: &Request<'_>) -> bool {
-    let Some(rest) = request.path.strip_prefix(policy.public_path.as_str()) else { return false };
     if request.upgrade {
+        // It need not be below the public path (`WS_PATH`).
         return is_form_socket(policy, request);
     }
+    let Some(rest) = request.path.strip_prefix(policy.public_path.as_str()) else { return false };
     is_form_page(policy, request.path) && is_page_load(policy, request)
         || is_get(request) && is_client_file(policy, rest)
         || CALLS.contains(&(request.method, rest))

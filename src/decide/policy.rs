@@ -44,6 +44,7 @@ impl ClientPaths {
     pub fn new(modern: Option<&str>, ws: Option<&str>) -> ClientPaths {
         let good = |path: &str| {
             path.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'-' | b'_' | b'.' | b'~'))
+                && !path.contains("//")
                 && !path.split('/').any(|segment| matches!(segment, "." | ".."))
         };
         let default = ClientPaths::default();

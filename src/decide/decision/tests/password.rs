@@ -328,3 +328,49 @@ fn the_forms_websocket_passes_anonymously_from_our_own_pages_only() {
         assert!(!forwards(&policy, &request), "{} {:?}", request.path, request.origin);
     }
 }
+
+/// Wherever NocoBase has its WebSocket (`WS_PATH`, `APP_PUBLIC_PATH`), and however long its form has been open: what passes is
+/// that one address.
+#[test]
+fn the_forms_websocket_is_where_nocobase_has_it_and_nowhere_else() {
+    for (public_path, setting, at) in [
+        ("/", None, "/ws"),
+        ("/", Some("/ws"), "/ws"),
+        ("/", Some("/socket"), "/socket"),
+        ("/", Some("/a/b/live-1"), "/a/b/live-1"),
+        ("/", Some("/ws.v2"), "/ws.v2"),
+        ("/crm/", None, "/crm/ws"),
+        ("/crm/", Some("/crm/ws"), "/crm/ws"),
+        ("/crm/", Some("/ws"), "/ws"),
+        ("/a/b/", None, "/a/b/ws"),
+        // What is no path stays as NocoBase has it where nothing is set.
+        ("/", Some(""), "/ws"),
+        ("/", Some("/"), "/ws"),
+        ("/", Some("ws2"), "/ws"),
+        ("/", Some("/a/../ws"), "/ws"),
+        ("/", Some("/ws?x=y"), "/ws"),
+        ("/", Some("//evil.com/ws"), "/ws"),
+        ("/", Some("wss://evil.com/ws"), "/ws"),
+    ] {
+        let client = ClientPaths::new(None, setting);
+        let policy = Policy { public_path: public_path.to_owned(), client, ..with_password() };
+        for query in [None, Some(""), Some("__appName=main")] {
+            let request = Request { query, ..socket(at) };
+            assert_eq!(
+                decide(&policy, &request),
+                pass(Identity::Nobody),
+                "{public_path} {setting:?} {query:?}"
+            );
+        }
+        let elsewhere = ["/ws", "/socket", "/crm/ws", "/crm/socket", "/a/b/ws", "/v/ws", "/wss", "/"];
+        let below = format!("{at}/");
+        for path in elsewhere.into_iter().chain([below.as_str()]).filter(|path| *path != at) {
+            assert!(!forwards(&policy, &socket(path)), "{public_path} {setting:?} {path}");
+        }
+        // Nothing but the upgrade, and no API call by its way.
+        for method in ["POST", "HEAD", "OPTIONS"] {
+            let plain = Request { method, upgrade: false, ..socket(at) };
+            assert!(!forwards(&policy, &plain), "{method} {at}");
+        }
+    }
+}

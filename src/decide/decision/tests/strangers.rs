@@ -145,16 +145,138 @@ fn what_is_no_page_load_gets_401_and_never_a_redirect() {
         ("static", Request { path: "/static/plugins/x", ..old }),
         ("assets", Request { path: "/assets/x", ..old }),
         ("dist", Request { path: "/dist/x", ..old }),
-        ("script", Request { path: "/browser-checker.js", ..old }),
-        ("style", Request { path: "/global.CSS", ..old }),
-        ("font", Request { path: "/x/y.woff2", ..old }),
-        ("source map", Request { path: "/x/y.js.map", ..old }),
+        ("script", Request { path: "/browser-checker.js", accept: Some("*/*"), ..old }),
+        ("style", Request { path: "/global.CSS", accept: Some("text/css,*/*;q=0.1"), ..old }),
+        ("font", Request { path: "/x/y.woff2", accept: Some("*/*"), ..old }),
+        ("source map", Request { path: "/x/y.js.map", accept: None, ..old }),
     ] {
         for signed_out in [false, true] {
             let request = Request { signed_out, ..request };
             assert_eq!(decide(&policy(), &request), no(Failure::NoSession), "{why}");
             let ended = Request { session: SessionState::Ended, ..request };
             assert_eq!(decide(&policy(), &ended), no(Failure::SessionEnded), "{why}");
+        }
+    }
+}
+
+/// Paths whose name looks like a file's: keys of records, printed pages, names of files.
+const NAMES: [&str; 12] = [
+    "/admin/x/popups/y/filterbytk/schema.json",
+    "/admin/x/filterbytk/2026.css",
+    "/admin/x/filterbytk/A-001.js",
+    "/admin/x/filterbytk/logo.svg",
+    "/admin/x/filterbytk/report.pdf",
+    "/admin/x/print/invoice%202026.pdf",
+    "/admin/x/filterbytk/%E5%90%88%E5%90%8C.xml",
+    "/m/x/filterbytk/a.webmanifest",
+    "/v/admin/x/filterbytk/fonts.woff2",
+    "/files/main/main/attachments/1.pdf",
+    "/storage/uploads/%E5%90%88%E5%90%8C.docx",
+    "/sitemap.xml",
+];
+
+/// What is asked for decides, and never how its name ends.
+#[test]
+fn a_page_load_is_what_the_browser_says_it_is() {
+    let way_in = Decision::Login { via: LoginKind::WeCom, entry: 1 };
+    for path in NAMES {
+        // In a window, typed, by a link, reloaded, in a new tab or a background one.
+        for site in ["none", "same-origin", "same-site", "cross-site"] {
+            let window = Request { sec_fetch_site: Some(site), ..page(path) };
+            assert_eq!(decide(&policy(), &window), way_in, "{site} {path}");
+        }
+        // Speculation rules: the browser opens the page before the click, as a document.
+        let prerender = Request { accept: Some("text/html,*/*;q=0.8"), ..page(path) };
+        assert_eq!(decide(&policy(), &prerender), way_in, "{path}");
+        // In a frame: a page, and no redirect.
+        for dest in ["iframe", "frame", "embed", "object", "fencedframe"] {
+            let framed = Request { sec_fetch_dest: Some(dest), ..page(path) };
+            assert_eq!(decide(&policy(), &framed), no_page(Failure::NoSession), "{dest} {path}");
+        }
+        // By a page's script, as a part of a page, by a worker, for later (`rel=prefetch`), or by the browser for itself.
+        for (dest, mode) in [
+            ("empty", "cors"),
+            ("empty", "no-cors"),
+            ("empty", "same-origin"),
+            ("script", "no-cors"),
+            ("style", "no-cors"),
+            ("image", "no-cors"),
+            ("font", "cors"),
+            ("json", "cors"),
+            ("track", "cors"),
+            ("video", "no-cors"),
+            ("audio", "no-cors"),
+            ("worker", "same-origin"),
+            ("sharedworker", "same-origin"),
+            ("serviceworker", "same-origin"),
+            ("audioworklet", "cors"),
+            ("paintworklet", "cors"),
+            ("manifest", "cors"),
+            ("report", "no-cors"),
+            ("xslt", "same-origin"),
+            ("webidentity", "no-cors"),
+            ("embed", "no-cors"),
+            ("object", "no-cors"),
+            ("document", "cors"),
+            ("made-up", "navigate"),
+            ("", "navigate"),
+        ] {
+            for accept in ["*/*", HTML] {
+                let fetch = Request {
+                    sec_fetch_dest: Some(dest),
+                    sec_fetch_mode: Some(mode),
+                    accept: Some(accept),
+                    ..page(path)
+                };
+                assert_eq!(
+                    decide(&policy(), &fetch),
+                    no(Failure::NoSession),
+                    "{dest} {mode} {accept} {path}"
+                );
+            }
+        }
+    }
+}
+
+/// Safari before 16.4, and WeCom on such iPhones: what is accepted is all that they say.
+#[test]
+fn without_fetch_metadata_a_window_is_known_by_what_it_accepts() {
+    const SAFARI: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+    let way_in = Decision::Login { via: LoginKind::WeCom, entry: 1 };
+    for path in NAMES {
+        for accept in [SAFARI, "text/html", "application/xml;q=0.9, TEXT/HTML ;q=1"] {
+            let window = Request { accept: Some(accept), ..without_fetch_metadata(page(path)) };
+            assert_eq!(decide(&policy(), &window), way_in, "{accept} {path}");
+        }
+        // Scripts, styles, pictures, films, fonts, calls.
+        for accept in [
+            "text/css,*/*;q=0.1",
+            "image/webp,image/avif,video/*;q=0.8,image/png,image/svg+xml,image/*;q=0.8,*/*;q=0.5",
+            "application/json, text/plain, */*",
+            "application/json;x=text/html, */*",
+            "text/htmlx, */*",
+        ] {
+            let part = Request { accept: Some(accept), ..without_fetch_metadata(page(path)) };
+            let found = decide(&policy(), &part);
+            // By its name alone, `*/*` may be a window: then the name counts.
+            let may_be_page =
+                !["/files/", "/storage/"].iter().any(|root| path.starts_with(root)) && path.ends_with(".pdf");
+            let expected = if may_be_page { way_in.clone() } else { no(Failure::NoSession) };
+            assert_eq!(found, expected, "{accept} {path}");
+        }
+    }
+    // Below the folders of NocoBase's client, and its API, nothing is a page.
+    for path in
+        ["/api/users:list", "/api/x/y.json", "/ws", "/assets/x.js", "/static/plugins/x.js", "/dist/x.js"]
+    {
+        let window = Request { accept: Some(SAFARI), ..without_fetch_metadata(page(path)) };
+        assert_eq!(decide(&policy(), &window), no(Failure::NoSession), "{path}");
+    }
+    // A page that its session opens has the script, whatever the record's key.
+    for path in NAMES.into_iter().filter(|path| path.starts_with("/admin/")) {
+        for base in [page(path), without_fetch_metadata(page(path))] {
+            let options = options(&policy(), &Request { session: SessionState::Valid, ..base });
+            assert!(options.put_script, "{base:?}");
         }
     }
 }
