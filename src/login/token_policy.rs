@@ -69,6 +69,56 @@ mod tests {
         assert_eq!(policy.reuse(), LEAST_REUSE);
     }
 
+    /// From policies that end a token at once to those that keep it for a year: it is never used for longer than half of that, nor
+    /// for longer than the gate would by itself, and always for a while.
+    #[test]
+    fn any_policy_leaves_tokens_time_to_be_used_and_renewed() {
+        for (seconds, reuse) in [
+            (0, 1),
+            (1, 1),
+            (2, 1),
+            (3, 1),
+            (10, 5),
+            (60, 30),
+            (5 * 60, 150),
+            (9 * 60, 270),
+            (10 * 60, 300),
+            (19 * 60, 570),
+            (20 * 60, 600),
+            (3600, 600),
+            (365 * 24 * 3600, 600),
+            (u64::MAX / 1000, 600),
+        ] {
+            let policy = TokenPolicy::default();
+            policy.learn(Duration::from_secs(seconds));
+            assert_eq!(policy.reuse().as_secs(), reuse, "{seconds}");
+        }
+        let policy = TokenPolicy::default();
+        policy.learn(Duration::from_millis(1));
+        assert_eq!(policy.reuse(), LEAST_REUSE);
+    }
+
+    /// NocoBase refuses tokens of different ages at once, in any order, while its policy is read again.
+    #[test]
+    fn of_several_refusals_at_once_the_shortest_counts() {
+        for ages in [[60, 30, 10], [10, 30, 60], [30, 10, 60], [10, 60, 30]] {
+            let policy = TokenPolicy::default();
+            let shorter = ages.iter().filter(|age| policy.too_old(**age * S)).count();
+            assert!(shorter >= 1, "{ages:?}");
+            assert_eq!(policy.reuse(), 5 * S, "{ages:?}");
+            // What the policy allows then counts, longer or shorter.
+            assert!(!policy.learn(120 * S));
+            assert_eq!(policy.reuse(), 60 * S);
+            assert!(policy.learn(4 * S));
+            assert_eq!(policy.reuse(), 2 * S);
+        }
+        // A token that was too old when it was made (a clock that is wrong) does not make the gate mint without end.
+        let policy = TokenPolicy::default();
+        assert!(policy.too_old(Duration::ZERO));
+        assert_eq!(policy.reuse(), LEAST_REUSE);
+        assert!(!policy.too_old(Duration::ZERO), "nothing is shorter");
+    }
+
     #[test]
     fn what_was_too_old_is_not_done_again() {
         let policy = TokenPolicy::default();

@@ -35,6 +35,7 @@ mod session;
 mod sign_in_log;
 #[allow(dead_code, unreachable_pub)]
 mod support;
+mod tabs;
 mod token_policy;
 mod trouble;
 mod upgrade;

@@ -9,6 +9,7 @@ use wecom_sim::Fault;
 use crate::support::raw::send_raw;
 use crate::support::{Browser, Gate, HOST, Redis, Stage, eventually};
 
+mod applications;
 mod outages;
 
 pub(crate) const GETTOKEN: &str = "/cgi-bin/gettoken";

@@ -152,16 +152,28 @@ async fn r38_tls_sessions_are_resumed_on_every_node() {
 
 /// A client of TLS 1.3 that keeps its tickets.
 fn client(setup: &Setup) -> tokio_rustls::TlsConnector {
+    client_of(setup, &rustls::version::TLS13, "http/1.1")
+}
+
+/// The same that speaks this version, and this protocol.
+fn client_of(
+    setup: &Setup,
+    version: &'static rustls::SupportedProtocolVersion,
+    alpn: &str,
+) -> tokio_rustls::TlsConnector {
     let mut roots = rustls::RootCertStore::empty();
     roots.add(setup.certificate()).unwrap();
     let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
+    let mut config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[version])
         .unwrap()
         .with_root_certificates(roots)
         .with_no_client_auth();
+    config.alpn_protocols = vec![alpn.as_bytes().to_vec()];
     tokio_rustls::TlsConnector::from(std::sync::Arc::new(config))
 }
+
+const VERSIONS: [&rustls::SupportedProtocolVersion; 2] = [&rustls::version::TLS12, &rustls::version::TLS13];
 
 /// Connects, and asks, because tickets come with the response; was the session resumed?
 async fn resumes(client: &tokio_rustls::TlsConnector, to: std::net::SocketAddr) -> bool {
@@ -169,30 +181,88 @@ async fn resumes(client: &tokio_rustls::TlsConnector, to: std::net::SocketAddr) 
     let name = rustls::pki_types::ServerName::try_from(HOST).unwrap();
     let mut stream = client.connect(name, tcp).await.unwrap();
     let kind = stream.get_ref().1.handshake_kind();
-    stream.write_all(get("/api/public", "").as_bytes()).await.unwrap();
-    assert_eq!(read_response(&mut stream).await.status(), 200);
+    if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
+        let (mut client, connection) = h2::client::handshake(stream).await.unwrap();
+        tokio::spawn(connection);
+        let address = format!("https://{HOST}/api/public");
+        let request = http::Request::get(address).body(()).unwrap();
+        assert_eq!(client.send_request(request, true).unwrap().0.await.unwrap().status(), 200);
+    } else {
+        stream.write_all(get("/api/public", "").as_bytes()).await.unwrap();
+        assert_eq!(read_response(&mut stream).await.status(), 200);
+    }
     kind == Some(rustls::HandshakeKind::Resumed)
+}
+
+/// Another listener of the same gate, more clients than a memory of sessions would hold, a reload that changes nothing, a renewed
+/// certificate, a restart: a session goes on over each of them, whatever version and protocol the client speaks.
+#[tokio::test(flavor = "multi_thread")]
+async fn r38_tls_sessions_outlive_what_happens_between_two_connections() {
+    let two = vec!["127.0.0.1:0", "127.0.0.1:0"];
+    let (_upstream, setup, gate) = gate_with(|s| s.https().set("listen.https", two)).await;
+    let lines = gate.wait_for_lines("scheme", "https", 2).await;
+    let listeners: Vec<std::net::SocketAddr> =
+        lines.iter().map(|line| line["address"].as_str().unwrap().parse().unwrap()).collect();
+    assert_ne!(listeners[0], listeners[1]);
+    let clients: Vec<_> = VERSIONS
+        .iter()
+        .flat_map(|version| ["http/1.1", "h2"].map(|alpn| (version, alpn, client_of(&setup, version, alpn))))
+        .collect();
+    let mut first = true;
+    let mut resumed = async |what: &str, to: std::net::SocketAddr| {
+        for (version, alpn, client) in &clients {
+            assert_eq!(resumes(client, to).await, !first, "{what}: {version:?} {alpn}");
+        }
+        first = false;
+    };
+    resumed("the first connection", listeners[0]).await;
+    resumed("another listener", listeners[1]).await;
+    let mut crowd = tokio::task::JoinSet::new();
+    for number in 0..270 {
+        let (stranger, to) = (client_of(&setup, VERSIONS[number % 2], "http/1.1"), listeners[number % 2]);
+        crowd.spawn(async move { resumes(&stranger, to).await });
+        if number % 30 == 29 {
+            while crowd.join_next().await.is_some_and(|one| !one.unwrap()) {}
+            assert!(crowd.is_empty(), "a stranger resumes a session");
+        }
+    }
+    resumed("270 other clients", listeners[0]).await;
+    gate.signal("HUP");
+    gate.wait_for_lines("message", "configuration reloaded", 1).await;
+    resumed("a reload", listeners[0]).await;
+    setup.renew_certificate();
+    gate.signal("HUP");
+    gate.wait_for_lines("message", "configuration reloaded", 2).await;
+    resumed("a renewed certificate", listeners[1]).await;
+    drop(gate);
+    let again = setup.start().await;
+    resumed("a restart", again.https).await;
 }
 
 /// What was sealed with a key that is gone opens nothing any more; one that is on its way out does no harm.
 #[tokio::test(flavor = "multi_thread")]
 async fn r14_tickets_follow_session_keys_at_a_reload() {
     let (_upstream, setup, gate) = gate_with(|s| s.https()).await;
-    let (early, both, late) = (client(&setup), client(&setup), client(&setup));
-    for client in [&early, &both] {
+    let new = || VERSIONS.map(|version| client_of(&setup, version, "http/1.1"));
+    let (early, both, late) = (new(), new(), new());
+    for client in early.iter().chain(&both) {
         assert!(!resumes(client, gate.https).await);
     }
     let old = setup.get("session.keys").as_array().unwrap()[0].as_str().unwrap().to_owned();
     let setup = setup.rewrite("session.keys", vec![OTHER_KEY, &old]);
     gate.signal("HUP");
     gate.wait_for_lines("message", "configuration reloaded", 1).await;
-    assert!(resumes(&both, gate.https).await, "with the key of before");
-    assert!(!resumes(&late, gate.https).await);
+    for (both, late) in both.iter().zip(&late) {
+        assert!(resumes(both, gate.https).await, "with the key of before");
+        assert!(!resumes(late, gate.https).await);
+    }
     let _setup = setup.rewrite("session.keys", vec![OTHER_KEY]);
     gate.signal("HUP");
     gate.wait_for_lines("message", "configuration reloaded", 2).await;
-    assert!(!resumes(&early, gate.https).await, "its key is gone");
-    assert!(resumes(&late, gate.https).await, "with the key of now");
+    for (early, late) in early.iter().zip(&late) {
+        assert!(!resumes(early, gate.https).await, "its key is gone");
+        assert!(resumes(late, gate.https).await, "with the key of now");
+    }
 }
 
 /// What a resumed session spares the gate: CPU time of full and of resumed handshakes, one after the other on one machine.

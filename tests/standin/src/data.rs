@@ -70,6 +70,10 @@ pub struct Data {
     /// The age up to which a session's token is fresh (`tokenExpirationTime`), and whether the service account may see it.
     /// `None`: whatever its age.
     pub token_policy: Option<(Duration, bool)>,
+    /// How far its clock is ahead where it looks at the age of tokens.
+    pub ahead: Duration,
+    /// How long a session lasts after its sign-in (`sessionExpirationTime`). `None`: for ever.
+    pub session_expiration: Option<Duration>,
     /// Tokens that were renewed because of it.
     pub renewed: usize,
     /// NocoBase's own sign-up is open.

@@ -53,6 +53,12 @@ pub(crate) fn who(node: &Node, token: Option<&str>) -> Result<SignedIn, Refusal>
     if jti.as_ref().is_some_and(|jti| data.blocked.contains(jti)) {
         return Err((EXPIRED, "BLOCKED_TOKEN"));
     }
+    let signed_in = claims["signInTime"].as_u64().map(std::time::Duration::from_millis);
+    if let (Some(longest), Some(signed_in)) = (data.session_expiration, signed_in)
+        && std::time::UNIX_EPOCH.elapsed().unwrap().saturating_sub(signed_in) > longest
+    {
+        return Err((EXPIRED, "EXPIRED_SESSION"));
+    }
     let user = data.users.iter().find(|u| u["id"] == claims["userId"]).cloned();
     let user = user.ok_or(("User not found. Please sign in again to continue.", "NOT_EXIST_USER"))?;
     Ok((user, jti))
@@ -87,7 +93,7 @@ pub(crate) fn renew(node: &Node, token: &str, jti: Option<&str>) -> Result<bool,
     let mut data = node.data.lock();
     let (Some((fresh, _)), Some(jti)) = (data.token_policy, jti) else { return Ok(false) };
     let issued = std::time::Duration::from_secs(claims(token)["iat"].as_u64().unwrap_or(0));
-    if std::time::UNIX_EPOCH.elapsed().unwrap().saturating_sub(issued) <= fresh {
+    if (std::time::UNIX_EPOCH.elapsed().unwrap() + data.ahead).saturating_sub(issued) <= fresh {
         return Ok(false);
     }
     match data.tokens.iter_mut().find(|row| row["jti"] == jti) {

@@ -99,3 +99,34 @@ fn an_error_once_more_is_the_same_and_a_broken_call_says_so() {
     assert_eq!((again.call(), again.errcode(), again.reason()), (Call::Tag, Some(40068), "r"));
     assert!(!error.is_broken_midway() && error.broken_midway().is_broken_midway());
 }
+
+/// Whatever WeCom sends, in the ranges that its reference has and outside them: an operator is told what to do, in words that
+/// name no code of ours and no secret, and the label is one of the documented.
+#[test]
+fn whatever_code_wecom_sends_there_is_something_to_do() {
+    let ranges = [
+        -70_000..=-69_900,
+        -100..=100,
+        40_000..=52_000,
+        60_000..=61_500,
+        80_000..=96_000,
+        301_000..=302_100,
+        600_000..=610_100,
+        640_000..=660_100,
+        670_000..=671_100,
+        2_000_000..=2_000_100,
+    ];
+    let extremes =
+        [i64::MIN, i64::MIN + 1, i64::MAX - 1, i64::MAX, i64::from(i32::MIN), i64::from(u32::MAX) + 1];
+    for code in ranges.into_iter().flatten().chain(extremes).filter(|code| *code != 0) {
+        let texts = ["", "from ip: 1.2.3.4, more info", "\u{1f600} from ip: \n"];
+        let text = texts[(code.unsigned_abs() % 3) as usize];
+        for call in CALLS {
+            let error = WeComError::from_errcode(call, code, text);
+            let remedy = error.remedy();
+            assert!(remedy.len() > 10 && !remedy.contains('\n'), "{call:?} {code} {text:?}: {remedy:?}");
+            assert!(!error.failure().response().label.is_empty(), "{call:?} {code}");
+            assert_eq!(error.errcode(), Some(code), "{call:?}");
+        }
+    }
+}

@@ -128,6 +128,13 @@ level = "debug"
         self.set("listen.https", vec!["127.0.0.1:0"]).set("listen.cert", cert).set("listen.key", key)
     }
 
+    /// Another certificate and key in the same files, after [`Setup::https`].
+    pub fn renew_certificate(&self) {
+        let made = rcgen::generate_simple_self_signed(vec![HOST.to_owned()]).unwrap();
+        std::fs::write(self.dir.path().join("cert.pem"), made.cert.pem()).unwrap();
+        std::fs::write(self.dir.path().join("key.pem"), made.signing_key.serialize_pem()).unwrap();
+    }
+
     /// With a certificate of RSA, 2048 bits, after [`Setup::https`].
     pub fn rsa(self) -> Setup {
         let path = |name: &str| self.dir.path().join(name).to_str().unwrap().to_owned();
