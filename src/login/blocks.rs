@@ -228,45 +228,4 @@ pub(super) fn is_away(failure: Failure) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn block(id: &str) -> ToBlock {
-        let owner = BlockOwner::Member { entry: "wecom".into(), userid: "zhangsan".into() };
-        let until = now().plus(Duration::from_secs(3600));
-        ToBlock { id: id.into(), owner, signed_in_at: now(), until }
-    }
-
-    #[test]
-    fn r36_another_nodes_unsent_sign_outs_are_taken_over() {
-        let (blocks, start) = (Blocks::default(), Instant::now());
-        for id in ["recorded", "left"] {
-            blocks.begun_elsewhere(block(id), start);
-            blocks.begun_elsewhere(block(id), start + OTHERS_TIME / 2);
-            assert!(blocks.is_pending(id), "this node refuses it already");
-        }
-        blocks.begun_elsewhere(ToBlock { until: now(), ..block("over") }, start);
-        blocks.begun_elsewhere(ToBlock { owner: BlockOwner::User(0), ..block("nobody") }, start);
-        assert!(!blocks.take_over(start + OTHERS_TIME / 2), "the other node is at it");
-        blocks.done("recorded");
-        assert!(blocks.take_over(start + OTHERS_TIME) && !blocks.take_over(start + OTHERS_TIME));
-        let due: Vec<String> = blocks.due().into_iter().map(|b| b.id).collect();
-        assert_eq!((due, blocks.left()), (vec!["left".to_owned()], 1));
-        // The echo of this node's own news starts no second call.
-        blocks.begun_elsewhere(block("left"), start + OTHERS_TIME * 2);
-        assert!(!blocks.take_over(start + OTHERS_TIME * 9));
-        blocks.done("left");
-        assert!(!blocks.is_pending("left") && blocks.left() == 0);
-    }
-
-    #[test]
-    fn what_is_shared_is_read_back_unchanged() {
-        for owner in
-            [Owner::User(UserId::new(7).unwrap()), Owner::Member { entry: "a".into(), userid: "b".into() }]
-        {
-            let mine = Block { id: "x".into(), owner, signed_in_at: now() };
-            let back = Block::from_shared(mine.shared(now())).unwrap();
-            assert_eq!((back.id, back.owner, back.signed_in_at), (mine.id, mine.owner, mine.signed_in_at));
-        }
-    }
-}
+mod tests;

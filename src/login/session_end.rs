@@ -329,3 +329,6 @@ impl Reporter for Sessions {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

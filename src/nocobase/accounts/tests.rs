@@ -377,3 +377,5 @@ fn r27_debug_shows_no_contact_data() {
     let shown = format!("{person:?}");
     assert!(!shown.contains("1380") && !shown.contains("corp.example"), "{shown}");
 }
+
+mod doubts;

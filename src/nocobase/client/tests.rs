@@ -248,3 +248,25 @@ fn spans_of_the_token_policy_are_read() {
     }
     assert!(super::token_policy::policy_span("9999999999999999y").is_some());
 }
+
+#[tokio::test]
+async fn a_token_policy_counts_only_where_nocobase_shows_it() {
+    let (standin, nb) = one().await;
+    let minute = Duration::from_secs(60);
+    let shown = r#"{"data":{"config":{"tokenExpirationTime":"1m"}}}"#;
+    for (status, body, want) in [
+        (200, shown, Some(minute)),
+        (200, "{}", None),
+        (200, r#"{"data":{"config":{"tokenExpirationTime":60}}}"#, None),
+        (403, shown, None),
+        (404, r#"{"errors":[{"message":"x"}]}"#, None),
+    ] {
+        standin.fail("tokenControlConfig:get", status, body, 1);
+        assert_eq!(nb.token_expiration().await.plain(), Ok(want), "{status} {body}");
+    }
+    for policy in [Some((minute, true)), Some((minute, false)), None] {
+        standin.data().token_policy = policy;
+        let want = policy.filter(|(_, shown)| *shown).map(|(fresh, _)| fresh);
+        assert_eq!(nb.token_expiration().await.plain(), Ok(want), "{policy:?}");
+    }
+}

@@ -1,5 +1,6 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::super::member_check::MemberRecheck;
 use super::super::session::Member;
 use super::super::token::Token;
 use super::*;
@@ -127,6 +128,45 @@ fn recheck_is_due_once() {
     seen.due_recheck(later(1830), EVERY).unwrap().ended();
     assert!(seen.is_ended());
     assert!(seen.due_recheck(later(9999), EVERY).is_none(), "nothing to ask any more");
+}
+
+/// From two hundred threads: of those who see that a recheck is due, one gets the order; the same for WeCom's, which all sessions
+/// of the member share. Once it is carried out, or given up, there is one again, and only when it is due.
+#[test]
+fn r34_two_hundred_requests_at_once_are_one_recheck() {
+    const MANY: usize = 200;
+    let store = store();
+    let sessions: Vec<_> = (0..4)
+        .map(|number| {
+            let mut s = session();
+            s.sid = Uuid::from_bytes([number; 16]);
+            store.insert_checked(&s, NOW)
+        })
+        .collect();
+    let at_once = |now: UnixMillis| {
+        let barrier = std::sync::Barrier::new(MANY);
+        std::thread::scope(|scope| {
+            let ask = |number: usize| {
+                let seen = &sessions[number % sessions.len()];
+                barrier.wait();
+                (seen.due_recheck(now, EVERY), seen.due_member_recheck(now, EVERY))
+            };
+            let all: Vec<_> = (0..MANY).map(|number| scope.spawn(move || ask(number))).collect();
+            let (own, member): (Vec<_>, Vec<_>) = all.into_iter().map(|thread| thread.join().unwrap()).unzip();
+            (own.into_iter().flatten().collect::<Vec<_>>(), member.into_iter().flatten().collect::<Vec<_>>())
+        })
+    };
+    let (own, member) = at_once(later(900));
+    assert_eq!((own.len(), member.len()), (sessions.len(), 1));
+    let (none, nor) = at_once(later(5000));
+    assert_eq!((none.len(), nor.len()), (0, 0), "they are under way");
+    drop(member);
+    own.into_iter().for_each(Recheck::passed);
+    let (own, member) = at_once(later(930));
+    assert_eq!((own.len(), member.len()), (0, 1), "the one that was given up");
+    member.into_iter().for_each(MemberRecheck::answered);
+    let (own, member) = at_once(later(1829));
+    assert_eq!((own.len(), member.len()), (sessions.len(), 0));
 }
 
 #[test]

@@ -52,7 +52,7 @@ async fn settle() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_thousand_at_once_cost_one_fetch() {
+async fn r34_a_thousand_at_once_cost_one_fetch() {
     let (cache, wecom) = (Arc::new(TokenCache::default()), Wecom::default());
     let mut all = tokio::task::JoinSet::new();
     for _ in 0..1000 {

@@ -94,6 +94,27 @@ async fn r43_connections_in_the_queue_at_a_stop_are_served() {
     assert!(lost.is_empty(), "{} of {PLAIN} and {TLS}, such as {:?}", lost.len(), lost.first());
 }
 
+/// Before the socket is closed there is a moment in which no connection begins: whoever tries in it gets no response, tries again
+/// a second later, and is refused then. Nobody is accepted and then reset.
+#[tokio::test(flavor = "multi_thread")]
+async fn r43_new_connections_are_turned_away_before_the_socket_is_closed() {
+    const SECOND_TRY: Duration = Duration::from_millis(900);
+    // A client that gets no turn in that tenth of a second sees nothing of it, and looks at another stop.
+    for _ in 0..10 {
+        let (_upstream, _setup, gate) = gate().await;
+        gate.signal("TERM");
+        loop {
+            let began = Instant::now();
+            match TcpStream::connect(gate.http).await {
+                Ok(_) => {}
+                Err(_) if began.elapsed() >= SECOND_TRY => return,
+                Err(_) => break,
+            }
+        }
+    }
+    panic!("each connection has begun, or was refused at once");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn r43_no_connection_is_reset_by_a_stop() {
     println!("{:?} answered, refused, lost", nothing_is_lost_by(3).await);

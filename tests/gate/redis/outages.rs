@@ -121,6 +121,32 @@ async fn what_redis_loses_is_published_again() {
     refused_after(&mut there).await;
 }
 
+/// After a failover to a Redis without the stream, whose clock is behind: its numbers are lower than those that were read.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_begins_again_with_lower_numbers_is_read_from_its_beginning() {
+    let mut redis = Redis::start();
+    let (stage, other) = two(&redis).await;
+    for gate in [&stage.gate, &other] {
+        is_up(gate, true).await;
+    }
+    let stream = format!("wecom-gate:http://{HOST}:endings");
+    let far = "99999999999999-1";
+    let _: String = redis.ask_parts(&["XADD", &stream, far, "e", "from the year 5138"]);
+    let ignored = r#"wecom_gate_redis_ignored_total{operation="listen"}"#;
+    eventually("it is read", async || number(&other, ignored).await == Some(1.0)).await;
+    let (mut here, mut there) = on_both(&stage, &other, "zhangsan").await;
+    redis.down();
+    for gate in [&stage.gate, &other] {
+        is_up(gate, false).await;
+    }
+    redis.up();
+    for gate in [&stage.gate, &other] {
+        is_up(gate, true).await;
+    }
+    assert_eq!(here.api(Method::POST, "/api/auth:signOut").await.status, 200);
+    refused_after(&mut there).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_dies_while_it_fetches_the_token_delays_others_only_briefly() {
     let redis = Redis::start();

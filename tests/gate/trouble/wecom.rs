@@ -187,3 +187,30 @@ async fn an_access_token_that_died_early_is_replaced() {
     assert_eq!(stage.phone("lisi").open("/admin").await.at, "/admin");
     assert_eq!(stage.wecom().calls(TOKEN), 2);
 }
+
+/// Who has no session begins again, with a code of its own; who has one goes where the sign-in was to lead, in that session.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_code_that_wecom_rejects_leads_a_member_who_is_signed_in_to_the_page_and_others_to_wecom() {
+    let stage = bound().await;
+    let rejected = |code| stage.wecom().add_fault(Fault::errcode(USERINFO, code, 1));
+    let mut stranger = stage.phone("zhangsan");
+    let callback = stranger.up_to_callback("/admin/x").await;
+    rejected(40029);
+    let again = stranger.visit(&callback).await;
+    assert!(again.status == 302 && again.location().starts_with("http"), "{again:?}");
+    assert!(again.location().contains("state=1") && !again.sets("wecom_gate"), "{again:?}");
+    let page = stranger.follow(again).await;
+    assert_eq!((page.status, page.at.as_str()), (200, "/admin/x"), "{}", page.body);
+
+    // Two tabs: the first has to wait for its code, the second signs in meanwhile.
+    let mut member = stage.phone("zhangsan");
+    let callback = member.up_to_callback("/admin/y").await;
+    assert_eq!(member.open("/admin").await.status, 200);
+    let session = member.cookie("wecom_gate").unwrap().to_owned();
+    rejected(40029);
+    let on = member.visit(&callback).await;
+    assert_eq!((on.status, on.location()), (302, "/admin/y"), "{}", on.body);
+    assert!(!on.sets("wecom_gate") && member.cookie("wecom_gate") == Some(&session));
+    assert_eq!(member.api(Method::GET, "/api/orders:list").await.status, 200);
+    assert_eq!(stage.nocobase.data().tokens.len(), 2, "no third session");
+}

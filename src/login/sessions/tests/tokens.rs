@@ -49,3 +49,18 @@ async fn after_a_reload_tokens_are_minted_again_only_where_they_would_differ() {
     other.took_over(&before);
     assert_ne!(token(&other), first);
 }
+
+/// Near the session's end its tokens live for five minutes, and each is used for a third of that.
+#[tokio::test]
+async fn r35_a_token_is_used_for_a_third_of_its_life() {
+    let (_standin, addr) = nocobase().await;
+    let sessions = sessions(addr);
+    let mut session = *open(&sessions).await;
+    let left = Duration::from_secs(60);
+    session.signed_in_at =
+        UnixMillis(now().0 - u64::try_from((sessions.limits().absolute - left).as_millis()).unwrap());
+    let seen = sessions.cache.get(session.sid).unwrap();
+    let minted_at = sessions.token(&session, &seen).unwrap().minted_at();
+    let is_used = |seconds| seen.token(minted_at.plus(Duration::from_secs(seconds)), || Err(())).is_ok();
+    assert!(is_used(99) && !is_used(100));
+}

@@ -142,3 +142,61 @@ fn the_kind_of_a_request_is_its_action() {
     assert!(kinds.len() > KINDS / 2, "{} of {KINDS}", kinds.len());
     assert!(kinds.iter().all(|kind| *kind < KINDS));
 }
+
+/// One whose limit is found, with so many places taken.
+async fn crowded(places: usize) -> (Arc<NodeLimiter>, Vec<Permit>) {
+    let limiter = old(MaxRequests::Auto);
+    let mut held = Vec::new();
+    for _ in 0..places {
+        held.push(limiter.enter(TURN).await.unwrap());
+    }
+    (limiter, held)
+}
+
+/// So many responses of one kind, each after so long; the limit is looked at after the last.
+fn window(limiter: &Arc<NodeLimiter>, each: Duration) {
+    for _ in 1..WINDOW_RESPONSES {
+        limiter.looked_at.store(u64::MAX, Ordering::Relaxed);
+        limiter.responded(0, each);
+    }
+    limiter.looked_at.store(0, Ordering::Relaxed);
+    limiter.responded(0, each);
+}
+
+/// The limit grows as long as somebody waits, also where nobody has come since it was looked at, and not without.
+#[tokio::test(start_paused = true)]
+async fn a_limit_grows_while_somebody_waits() {
+    let first = AdaptiveLimit::new().now();
+    let (limiter, held) = crowded(first).await;
+    window(&limiter, MS);
+    window(&limiter, MS);
+    assert_eq!(limiter.limit(), first, "nobody has waited");
+    let waiting: Vec<_> = (0..4 * first)
+        .map(|_| {
+            let limiter = limiter.clone();
+            tokio::spawn(async move { limiter.enter(TURN).await.map(std::mem::forget).is_ok() })
+        })
+        .collect();
+    while limiter.queued() < waiting.len() {
+        tokio::task::yield_now().await;
+    }
+    window(&limiter, MS);
+    let second = first * 3 / 2;
+    assert_eq!((limiter.limit(), limiter.queued()), (second, waiting.len() - (second - first)));
+    window(&limiter, MS);
+    assert_eq!(limiter.limit(), second * 3 / 2, "they wait still");
+    drop((held, waiting));
+}
+
+/// What is quicker than 25 ms is no overload, and what takes many times as long as before is one.
+#[tokio::test(start_paused = true)]
+async fn a_limit_shrinks_where_the_same_takes_longer_and_not_below_what_is_quick() {
+    for (before, after, shrinks) in [(1, 20, false), (50, 500, true), (900, 1500, true)] {
+        let (limiter, held) = crowded(AdaptiveLimit::new().now()).await;
+        window(&limiter, before * MS);
+        limiter.was_full.store(true, Ordering::Relaxed);
+        window(&limiter, after * MS);
+        let (limit, first) = (limiter.limit(), held.len());
+        assert_eq!(limit < first, shrinks, "{before} {after}: {limit}");
+    }
+}
