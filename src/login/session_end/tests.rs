@@ -126,7 +126,8 @@ async fn a_sign_out_deletes_what_there_is_below_nocobases_path() {
     let sessions = sessions_of((*config(address)).clone());
     let names = sessions.cookies.names();
     for (tries, count) in [(None, 2), (Some(1), 3)] {
-        let own = cookies(&sessions, &tries.map(|tries| names.set_tries(tries)).into_iter().collect::<Vec<_>>());
+        let own =
+            cookies(&sessions, &tries.map(|tries| names.set_tries(tries)).into_iter().collect::<Vec<_>>());
         assert_eq!(sessions.signed_out_cookies(&own).len(), count);
     }
 }

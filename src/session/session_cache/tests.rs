@@ -152,7 +152,8 @@ fn r34_two_hundred_requests_at_once_are_one_recheck() {
                 (seen.due_recheck(now, EVERY), seen.due_member_recheck(now, EVERY))
             };
             let all: Vec<_> = (0..MANY).map(|number| scope.spawn(move || ask(number))).collect();
-            let (own, member): (Vec<_>, Vec<_>) = all.into_iter().map(|thread| thread.join().unwrap()).unzip();
+            let (own, member): (Vec<_>, Vec<_>) =
+                all.into_iter().map(|thread| thread.join().unwrap()).unzip();
             (own.into_iter().flatten().collect::<Vec<_>>(), member.into_iter().flatten().collect::<Vec<_>>())
         })
     };
