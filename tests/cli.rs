@@ -286,7 +286,10 @@ fn a_configuration_that_may_not_be_read_is_not_called_missing() {
     if root {
         // The program may lie where nobody else may go.
         let program = dir.path().join("wecom-gate");
-        std::fs::copy(env!("CARGO_BIN_EXE_wecom-gate"), &program).unwrap();
+        // By another process: a child of another test would keep a file open that this process writes, and what is open for
+        // writing cannot be executed (ETXTBSY).
+        let copied = Command::new("cp").args([env!("CARGO_BIN_EXE_wecom-gate")]).arg(&program).status();
+        assert!(copied.unwrap().success());
         command = Command::new(program);
         command.uid(65_534).gid(65_534);
     } else {

@@ -62,9 +62,10 @@ impl Replaceable {
     }
 
     fn script(&self, text: &str) -> PathBuf {
-        let path = self.dir.path().join("script");
-        std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let (written, path) = (self.dir.path().join("script.sh"), self.dir.path().join("script"));
+        std::fs::write(&written, format!("#!/bin/sh\n{text}\n")).unwrap();
+        std::fs::set_permissions(&written, std::fs::Permissions::from_mode(0o755)).unwrap();
+        copy_program(&written, &path);
         path
     }
 
@@ -112,6 +113,12 @@ fn free() -> SocketAddr {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
+/// Copies a program, by another process: a child that one of the other tests starts meanwhile would keep a file open that this
+/// process writes, and what is open for writing cannot be executed (`ETXTBSY`).
+fn copy_program(from: &Path, to: &Path) {
+    assert!(Command::new("cp").arg("-L").arg(from).arg(to).status().unwrap().success());
+}
+
 fn signal(name: &str, pid: u32) {
     assert!(Command::new("kill").arg(format!("-{name}")).arg(pid.to_string()).status().unwrap().success());
 }
@@ -122,7 +129,7 @@ async fn no_request_is_lost_while_a_new_program_takes_over() {
     let mut phone = gate.stage.signed_in("zhangsan").await;
     let load = Load::on(gate.stage.gate.http);
     let copy = gate.dir.path().join("version-two");
-    std::fs::copy(PROGRAM, &copy).unwrap();
+    copy_program(Path::new(PROGRAM), &copy);
     gate.install(&copy);
     for _ in 0..3 {
         load.goes_on().await;
