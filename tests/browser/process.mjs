@@ -59,16 +59,24 @@ export class Program {
   }
 }
 
+/** Below the ports that the system gives away by itself, to Chromium's connections above all: one of those is soon somebody else's
+    where nobody listens on it for a while. Above 10,080, which browsers refuse. */
+const FIRST = 11_000;
+const COUNT = 21_000;
+let taken = 0;
+
 /** A port of 127.0.0.1 that nobody uses now. */
-export function freePort() {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address();
-      server.close(() => resolve(port));
+export async function freePort() {
+  for (;;) {
+    const port = FIRST + (((process.pid % 199) * 105 + taken) % COUNT);
+    taken += 1;
+    const isFree = await new Promise((resolve) => {
+      const server = createServer();
+      server.once('error', () => resolve(false));
+      server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
     });
-  });
+    if (isFree) return port;
+  }
 }
 
 /** Runs a command to its end. */

@@ -1,9 +1,10 @@
 //! The examples in `conf/` for those who keep their own proxy, run as they are by the real nginx, Caddy and HAProxy; only
 //! addresses are replaced.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::time::SystemTime;
 
+use nocobase_standin::free;
 use wecom_gate::nocobase::{Minter, UserId};
 
 use crate::support::raw::{self, Process, Request, SECRET as NOCOBASE_SECRET, Setup, Upstream, send_raw};
@@ -16,10 +17,6 @@ use proxies::Proxy;
 /// What the examples have in its place.
 const SECRET: &str = "change-this-secret";
 const PROXIES: [&str; 3] = ["nginx", "caddy", "haproxy"];
-
-fn free() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
-}
 
 async fn stage(change: impl FnOnce(Setup) -> Setup) -> (Upstream, Setup, Process) {
     raw::gate_with(|setup| {

@@ -44,7 +44,7 @@ impl Prometheus {
             rules.display()
         );
         std::fs::write(&conf, text).unwrap();
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let free = nocobase_standin::free();
         let child = Command::new("prometheus")
             .arg(format!("--config.file={}", conf.display()))
             .arg(format!("--storage.tsdb.path={}", folder.path().join("data").display()))

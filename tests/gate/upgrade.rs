@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use h2::client::SendRequest;
 use http::Method;
+use nocobase_standin::free;
 use rustls::pki_types::CertificateDer;
 
 use crate::numbers::numbers;
@@ -106,11 +107,6 @@ impl Drop for Replaceable {
 /// Is this the log line of another program that has taken over?
 fn has_taken_over(line: &serde_json::Value) -> bool {
     line["event"] == "upgrade" && line["pid"].is_u64()
-}
-
-/// Nobody listens there yet.
-fn free() -> SocketAddr {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
 /// Copies a program, by another process: a child that one of the other tests starts meanwhile would keep a file open that this

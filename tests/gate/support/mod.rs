@@ -9,7 +9,7 @@ pub mod process;
 pub mod raw;
 pub mod redis;
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::LazyLock;
@@ -36,9 +36,9 @@ pub const APP_SECRET: &str = "SimAppSecret1000002-AAAAAAAAAAAAAAAAAAAAAAA";
 /// NocoBase's user that the gate works as.
 pub const SERVICE_USER: u64 = 1;
 
-/// The simulator, and the address of its app's gate: a port that was free a moment ago. (Other tests take ports of 127.0.0.1.)
+/// The simulator, and the address of its app's gate, which is no other test's.
 pub async fn simulator_of_a_free_port() -> (Running, SocketAddr) {
-    let free = TcpListener::bind("127.0.0.2:0").unwrap().local_addr().unwrap();
+    let free = SocketAddr::from(([127, 0, 0, 2], nocobase_standin::free().port()));
     let origin = Some(format!("http://{free}").parse().unwrap());
     (Simulator::start(Options { app_origin: origin, ..Options::default() }).await.unwrap(), free)
 }

@@ -1,6 +1,6 @@
 //! A Redis of the test's own: the real server, which can be stopped, held and started again.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -35,8 +35,7 @@ impl Redis {
     }
 
     fn start_on(port_option: &str, options: &[&str]) -> Redis {
-        // A port that was free a moment ago.
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let address = nocobase_standin::free();
         let dir = tempfile::tempdir().unwrap();
         let port = address.port().to_string();
         let folder = dir.path().to_str().unwrap();

@@ -5,6 +5,7 @@
 //! - `data`: its tables, and what it has seen
 //! - `fault`: what goes wrong on purpose
 //! - `api`, `table`: `/api/…`: actions, lists and filters
+//! - `port`: ports that a test can come back to
 //! - `roles`: roles, their rights, users' roles, and the administrator's sign-in by password
 //! - `token`: whom a token is for
 //! - `version`: how versions of NocoBase differ
@@ -19,6 +20,7 @@
 mod api;
 mod data;
 mod fault;
+mod port;
 mod roles;
 mod site;
 mod table;
@@ -42,6 +44,7 @@ use serde_json::{Value, json};
 
 pub use data::{Data, ReceivedRequest};
 pub use fault::Fault;
+pub use port::free;
 pub use token::claims;
 pub use work::WorkDone;
 
@@ -103,7 +106,7 @@ impl NocoBase {
 
     /// With this secret for tokens.
     pub async fn start_with(secret: &str) -> NocoBase {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = tokio::net::TcpListener::bind(free()).await.unwrap();
         let address = listener.local_addr().unwrap();
         let nocobase = NocoBase {
             address,
@@ -121,7 +124,7 @@ impl NocoBase {
 
     /// Another node of the same NocoBase: the same data at another address.
     pub async fn another_node(&self) -> NocoBase {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = tokio::net::TcpListener::bind(free()).await.unwrap();
         let address = listener.local_addr().unwrap();
         let node = NocoBase { address, stop: Arc::default(), ..self.clone() };
         node.serve(listener);
