@@ -142,6 +142,13 @@ mod tests {
     }
 
     #[test]
+    fn keys_change_every_six_hours() {
+        let now = || UNIX_EPOCH.elapsed().unwrap().as_secs() / (6 * 3600);
+        let before = now();
+        assert!([before, before + 1].contains(&period()));
+    }
+
+    #[test]
     fn tickets_open_on_every_node_for_a_while_and_nowhere_else() {
         let (one, other) = (tickets(&[2], "https://a.test"), tickets(&[3, 2], "https://a.test"));
         let ticket = one.seal(b"state", 100).unwrap();

@@ -43,3 +43,46 @@ fn others(table: &toml::Value) -> BTreeSet<String> {
         .cloned()
         .collect()
 }
+
+/// What the threat model says of the supply chain: one crypto library, nothing that could panic on input, and a fuzz target that
+/// is built for each file.
+#[test]
+fn there_is_one_crypto_library_and_what_could_panic_is_denied() {
+    let lock: toml::Table = text("Cargo.lock").parse().unwrap();
+    let packages: BTreeSet<&str> =
+        lock["package"].as_array().unwrap().iter().map(|package| package["name"].as_str().unwrap()).collect();
+    let deny: toml::Table = text("deny.toml").parse().unwrap();
+    let banned: BTreeSet<&str> = deny["bans"]["deny"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|ban| ban["crate"].as_str().unwrap())
+        .filter(|name| !name.starts_with("pingora"))
+        .collect();
+    for name in ["aws-lc-rs", "aws-lc-sys", "openssl", "openssl-sys", "native-tls"] {
+        assert!(banned.contains(name), "deny.toml does not refuse {name}");
+    }
+    assert!(packages.contains("ring") && packages.is_disjoint(&banned));
+
+    let manifest: toml::Table = text("Cargo.toml").parse().unwrap();
+    let lints = &manifest["workspace"]["lints"];
+    assert_eq!(lints["rust"]["unsafe_code"].as_str(), Some("forbid"));
+    for lint in ["unwrap_used", "expect_used", "panic", "indexing_slicing", "unreachable"] {
+        assert_eq!(lints["clippy"][lint].as_str(), Some("deny"), "{lint}");
+    }
+    assert_eq!(manifest["lints"]["workspace"].as_bool(), Some(true));
+
+    let fuzz: toml::Table = text("fuzz/Cargo.toml").parse().unwrap();
+    let built: BTreeSet<String> = fuzz["bin"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|target| format!("{}.rs", target["name"].as_str().unwrap()))
+        .collect();
+    let there: BTreeSet<String> = std::fs::read_dir(crate::root().join("fuzz/fuzz_targets"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.ends_with(".rs"))
+        .collect();
+    assert_eq!(built, there);
+}

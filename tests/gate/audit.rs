@@ -178,6 +178,17 @@ async fn what_nocobase_ends_and_what_replaces_another_session_is_told_apart() {
     let ended = written.only("session_ended").await;
     let who = (&ended["userid"], &ended["actor"], &ended["reason"]);
     assert_eq!(who, (&json!("zhangsan"), &json!("member"), &json!("replaced by a new sign-in")));
+    // And NocoBase ends the new one.
+    other.visit("/admin").await;
+    let jti = stage.nocobase.data().tokens.last().unwrap()["jti"].as_str().unwrap().to_owned();
+    stage.nocobase.data().blocked.insert(jti.clone());
+    assert_eq!(other.api(Method::GET, "/api/orders:list").await.status, 401);
+    let all = || written.lines().into_iter().filter(|l| l["action"] == "session_ended").collect::<Vec<_>>();
+    eventually("it is recorded", async || all().len() > 1).await;
+    assert_eq!(all().len(), 2, "once: {:?}", all());
+    let ended = &all()[1];
+    let who = (&ended["userid"], &ended["actor"], &ended["reason"], &ended["session"]);
+    assert_eq!(who, (&json!("lisi"), &json!("nocobase"), &json!("BLOCKED_TOKEN"), &json!(jti[..8])));
 }
 
 #[tokio::test(flavor = "multi_thread")]

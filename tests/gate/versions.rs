@@ -136,7 +136,7 @@ async fn an_api_that_has_moved_is_refused_with_the_reason() {
     .await;
     // And it is over when NocoBase is as it should be.
     stage.nocobase.data().settings.clear();
-    eventually("readyz is well again", async || {
+    eventually("readyz reports no trouble", async || {
         let ready: Value = serde_json::from_str(&ops(&stage.gate, "/readyz").await).unwrap();
         ready["status"] == "ok"
     })

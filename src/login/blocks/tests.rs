@@ -147,7 +147,7 @@ async fn r36_the_sessions_in_use_make_the_calls_and_without_any_the_work_ends() 
     blocks.set_reporter(weak(&after));
     blocks.clone().work().await;
     assert_eq!((before.seconds().len(), after.seconds().len()), (0, 1));
-    // Those that are there are asked, whoever finds that there is work.
+    // Those that are there are asked, whichever sessions find that there is work.
     blocks.add(&mine("b"), in_an_hour());
     assert!(blocks.begins(weak(&before)));
     blocks.clone().work().await;

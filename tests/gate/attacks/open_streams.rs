@@ -135,6 +135,24 @@ async fn r32_streams_end_when_the_session_is_idle() {
     fresh.stays().await;
 }
 
+/// What counts is the newest cookie of the session that this node has sent, or has seen.
+#[tokio::test(flavor = "multi_thread")]
+async fn r32_streams_stay_as_long_as_the_newest_cookie_lives() {
+    let (upstream, setup, here) = stage(|s| s.set("session.idle", "60s")).await;
+    let there = setup.start().await;
+    let (used, left) = (setup.visitor_seen_ago(secs(50)), setup.visitor_seen_ago(secs(50)));
+    let mut sent = Open::new(&upstream, &here, &used, KINDS[1]).await;
+    let mut seen = Open::new(&upstream, &there, &used, KINDS[1]).await;
+    let neither = Open::new(&upstream, &here, &left, KINDS[1]).await;
+    let response = send_raw(here.http, get("/api/x", &used.lines())).await;
+    let (name, value) = response.cookies().into_iter().next().expect("a newer cookie");
+    let newer = format!("Cookie: {name}={value}\r\n");
+    assert_eq!(send_raw(there.http, get("/wecom-gate/me", &newer)).await.status(), 200);
+    neither.ended().await;
+    sent.stays().await;
+    seen.stays().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn r32_streams_end_at_the_absolute_end() {
     let (upstream, setup, gate) =

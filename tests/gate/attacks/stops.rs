@@ -94,8 +94,8 @@ async fn r43_connections_in_the_queue_at_a_stop_are_served() {
     assert!(lost.is_empty(), "{} of {PLAIN} and {TLS}, such as {:?}", lost.len(), lost.first());
 }
 
-/// Before the socket is closed there is a moment in which no connection begins: whoever tries in it gets no response, tries again
-/// a second later, and is refused then. Nobody is accepted and then reset.
+/// Before the socket is closed there is a moment in which no connection begins: a client that tries then gets no response, tries
+/// again a second later, and is refused. Nobody is accepted and then reset.
 #[tokio::test(flavor = "multi_thread")]
 async fn r43_new_connections_are_turned_away_before_the_socket_is_closed() {
     const SECOND_TRY: Duration = Duration::from_millis(900);

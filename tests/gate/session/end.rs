@@ -6,7 +6,7 @@ use secrecy::SecretSlice;
 use wecom_gate::session::{Keyring, Purpose, Session};
 
 use super::*;
-use crate::support::{HOST, eventually};
+use crate::support::{CORP, HOST, eventually};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn r15_r16_signing_out_in_nocobase_ends_the_session_everywhere() {
@@ -75,6 +75,14 @@ async fn a_session_that_nocobase_ends_is_over() {
     let page = phone.visit("/admin/x").await;
     assert_eq!(page.status, 302, "straight to WeCom: nobody has signed out");
     assert_eq!(phone.follow(page).await.at, "/admin/x");
+
+    // Its user is gone.
+    let user = stage.bound("lisi");
+    let mut phone = stage.signed_in("lisi").await;
+    stage.nocobase.data().users.retain(|row| row["id"] != user);
+    assert_eq!(phone.api(Method::GET, "/api/orders:list").await.code(), "NOT_EXIST_USER");
+    let me = phone.fetch(Method::GET, "/wecom-gate/me");
+    assert_eq!(phone.send(me).await.status, 401);
 }
 
 /// Moves the times in the session cookie, as if the browser or another node's clock were that far away.
@@ -127,4 +135,31 @@ async fn a_member_who_leaves_loses_the_session_within_the_recheck() {
     eventually("the session ends", async || page.api(Method::GET, "/api/orders:list").await.status == 401)
         .await;
     eventually("NocoBase has recorded it", async || stage.nocobase.data().blocked.len() == 1).await;
+}
+
+/// A recheck asks what a sign-in asks: is the member active, sees the app, and is named by the allow-lists?
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_not_sign_in_any_more_is_out_within_the_recheck() {
+    let stage = Stage::start(|c| {
+        c.set("session.recheck", "10s").set("wecom.allow_departments", vec![3, 5]);
+    })
+    .await;
+    let mut leaving = Vec::new();
+    for userid in ["lisi", "WangWu", "sunqi"] {
+        leaving.push((userid, stage.signed_in(userid).await));
+    }
+    let mut stays = stage.signed_in("anna.smith").await;
+    // Disabled; in a department that is not allowed; in one that does not see the app.
+    let wecom = stage.wecom();
+    wecom.set_status(CORP, "lisi", 2).unwrap();
+    for (userid, department) in [("WangWu", 2), ("sunqi", 6)] {
+        let mut member = wecom.members(CORP).into_iter().find(|m| m.userid == userid).unwrap();
+        (member.departments, member.main_department) = (vec![department], department);
+        wecom.set_member(CORP, member).unwrap();
+    }
+    for (userid, browser) in &mut leaving {
+        eventually(userid, async || browser.api(Method::GET, "/api/orders:list").await.status == 401).await;
+    }
+    eventually("NocoBase has recorded it", async || stage.nocobase.data().blocked.len() == 3).await;
+    assert_eq!(stays.api(Method::GET, "/api/orders:list").await.status, 200);
 }

@@ -160,3 +160,59 @@ async fn r28_pipelining_is_refused_in_so_many_words() {
         }
     }
 }
+
+/// What the gate neither sets nor removes is between the page and NocoBase: method, target, other headers and the body.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_the_gates_arrives_as_it_was_sent() {
+    const SENT: [(&str, &str); 11] = [
+        ("accept", "application/json, text/plain, */*"),
+        ("accept-language", "zh-CN,zh;q=0.9"),
+        ("content-type", "application/json"),
+        ("referer", "http://gate.test/admin/x?y=1"),
+        ("user-agent", "Mozilla/5.0 (X11; Linux x86_64) Chrome/126.0.0.0"),
+        ("x-authenticator", "basic"),
+        ("x-locale", "zh-CN"),
+        ("x-odd", "a  b\tc, \"d\""),
+        ("x-role", "member"),
+        ("x-timezone", "+08:00"),
+        ("x-with-acl-meta", "true"),
+    ];
+    const OWN: [&str; 8] = [
+        "host",
+        "x-forwarded-host",
+        "x-forwarded-proto",
+        "x-forwarded-for",
+        "x-request-id",
+        "x-app",
+        "authorization",
+        "connection",
+    ];
+    let (upstream, setup, gate) = gate().await;
+    let member = setup.visitor();
+    for (method, target, body) in [
+        ("POST", "/api/x:create?filter=%7B%22a%22%3A1%7D&b=%20+c&b=&d", "{\"a\":\"张\"}"),
+        ("PUT", "/api/%E4%B8%AD/1", "{}"),
+        ("PATCH", "/api/x/1:update", ""),
+        ("DELETE", "/api/x/1?a[]=1&a[]=2", ""),
+    ] {
+        let headers: String = SENT.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let length = body.len().to_string();
+        let lines = format!("{}{headers}Content-Length: {length}\r\n", member.lines());
+        let response = send_raw(gate.http, request(method, target, &lines) + body).await;
+        assert_eq!(response.status(), 200, "{method} {target}: {}", response.text());
+        let seen = upstream.take().remove(0);
+        assert_eq!(seen.line(), format!("{method} {target} HTTP/1.1"));
+        assert_eq!(String::from_utf8_lossy(&seen.body), body);
+        let mut others: Vec<(String, &str)> = seen
+            .headers()
+            .map(|(name, value)| (name.to_ascii_lowercase(), value))
+            .filter(|(name, _)| !OWN.contains(&name.as_str()))
+            .collect();
+        others.sort_unstable();
+        let mut sent: Vec<(String, &str)> =
+            SENT.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect();
+        sent.push(("content-length".to_owned(), &length));
+        sent.sort_unstable();
+        assert_eq!(others, sent, "{method} {target}");
+    }
+}
