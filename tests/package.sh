@@ -118,7 +118,7 @@ requests >"$work/codes.1" & first=$!
 requests >"$work/codes.2" & second=$!
 until_ok test -s "$work/codes.1"
 inside dpkg -i /tmp/new.deb
-until_ok grep -q 'another process serves from now on' "$work/gate.log"
+until_ok grep -q 'the new process serves from now on' "$work/gate.log"
 until_ok grep -q '"event":"stopped"' "$work/gate.log"
 served=$(wc -l <"$work/codes.1")
 # Some more from the new one.

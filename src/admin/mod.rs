@@ -1,5 +1,5 @@
-//! `wecom-gate sessions` and `wecom-gate members`: who is signed in, who is which user, and how an administrator shows somebody
-//! out. Straight against NocoBase with the gate's configuration; no gate needs to run.
+//! `wecom-gate sessions` and `wecom-gate members`: lists and ends sessions, shows and removes bindings. Calls NocoBase's API with
+//! the gate's configuration; the gate need not run.
 //!
 //! Must never: show a token or a whole secret, or change anything that was not asked for.
 
@@ -26,7 +26,7 @@ pub enum Request {
     EndSessions {
         /// Which.
         which: Which,
-        /// Really: without, they are shown.
+        /// Without it, the sessions are only shown.
         yes: bool,
     },
     /// A member's binding, user and sessions.

@@ -84,7 +84,7 @@ names! {
     }
 }
 
-/// The request that something happened in; nothing is known of it where the gate acted by itself.
+/// The request that something happened in; empty if the gate acted without a request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Source {
     /// The request's id.
@@ -93,7 +93,7 @@ pub(crate) struct Source {
     pub(crate) client: Option<IpAddr>,
 }
 
-/// What happened to whom. Nothing is known of the rest.
+/// What happened to whom; unknown fields are empty.
 #[derive(Debug, Clone)]
 pub(crate) struct Record {
     pub(crate) action: Action,
@@ -270,7 +270,7 @@ impl Audit {
         }
     }
 
-    /// Opens the file again under its name: somebody has renamed it. May block.
+    /// Reopens the file by its name, after a rotation. May block.
     ///
     /// # Errors
     /// It cannot be opened; the one before stays in use.

@@ -30,7 +30,7 @@ impl Sample {
 /// All must agree.
 pub(super) fn verdict(samples: &[Sample]) -> Verdict {
     let Some(worst) = samples.iter().max_by_key(|s| s.difference().0) else {
-        return Verdict::skipped("nobody answered whose clock could be compared");
+        return Verdict::skipped("no response had a Date header to compare with");
     };
     let (difference, ahead) = worst.difference();
     let who = samples.iter().map(|s| s.who.as_str()).collect::<Vec<_>>().join(", ");
@@ -40,11 +40,12 @@ pub(super) fn verdict(samples: &[Sample]) -> Verdict {
     let seconds = difference.as_secs();
     let what =
         format!("this machine is {seconds} s {} {}", if ahead { "ahead of" } else { "behind" }, worst.who);
-    let remedy = "switch on time synchronisation (timedatectl set-ntp true) on whichever of the two is wrong";
+    let remedy =
+        "switch on time synchronisation (timedatectl set-ntp true) on the machine whose clock is wrong";
     if difference < TOO_MUCH {
         Verdict::warning("clock", what, remedy)
     } else {
-        Verdict::failed("clock", format!("{what}: tokens will be taken for expired"), remedy)
+        Verdict::failed("clock", format!("{what}: NocoBase will treat the gate's tokens as expired"), remedy)
     }
 }
 
@@ -62,7 +63,7 @@ mod tests {
             Sample { who: format!("other{seconds}"), theirs, ours }
         };
         for (offsets, want, words) in [
-            (&[][..], StepOutcome::Skipped, "nobody"),
+            (&[][..], StepOutcome::Skipped, "no response"),
             (&[0], StepOutcome::Ok, "other0"),
             (&[-2, 3], StepOutcome::Ok, "other-2, other3"),
             (&[29], StepOutcome::Ok, ""),

@@ -10,7 +10,7 @@ use crate::config::NamedFile;
 
 /// The user of the systemd unit.
 const USER: &str = "wecom-gate";
-/// Where containers find their secrets: there is nobody else in a container.
+/// Where containers find their secrets; a container has no other users.
 const OF_CONTAINERS: [&str; 2] = ["/run/secrets", "/var/run/secrets"];
 
 /// A user and their groups.
@@ -66,7 +66,7 @@ pub(super) fn check(files: &[NamedFile], audit_file: Option<&Path>) -> Verdict {
     }
     let whose = match (&unit, root) {
         (Some(_), _) => "the user wecom-gate can read them",
-        (None, true) => "this machine has no user wecom-gate to try with",
+        (None, true) => "not tried: this machine has no user wecom-gate",
         (None, false) => "this user can read them",
     };
     Verdict::ok(format!("{} files, {whose}; nobody else can read secrets", files.len()))
@@ -96,14 +96,14 @@ fn unwritable(path: &Path, user: &Reader) -> Option<Finding> {
     let who = user.user;
     let shown = folder.display();
     let remedy =
-        || format!("install -d -o {USER} -g {USER} -m 750 {shown}, or give a path in a folder that is there");
+        || format!("install -d -o {USER} -g {USER} -m 750 {shown}, or give a path in an existing folder");
     let Ok(folder) = fs::canonicalize(folder) else {
-        return failed(format!("the folder {shown} is not there, or cannot be looked into"), remedy());
+        return failed(format!("the folder {shown} does not exist, or cannot be read"), remedy());
     };
     let of = |path: &Path| fs::metadata(path).ok().map(|meta| Permissions::from(&meta));
     let closed = |path: &Path| of(path).is_none_or(|p| !p.allow(user, 1));
     if let Some(closed) = folder.ancestors().find(|path| closed(path)) {
-        return failed(format!("user {who} may not go through {}", closed.display()), remedy());
+        return failed(format!("user {who} cannot enter {}", closed.display()), remedy());
     }
     match fs::metadata(path) {
         Ok(meta) if !meta.is_file() => failed("it is no file".into(), "give the path of a file".into()),
@@ -113,7 +113,7 @@ fn unwritable(path: &Path, user: &Reader) -> Option<Finding> {
         ),
         Ok(_) => None,
         Err(_) if of(&folder).is_none_or(|p| !p.allow(user, 2)) => {
-            failed(format!("user {who} may not make a file in {shown}"), remedy())
+            failed(format!("user {who} cannot create a file in {shown}"), remedy())
         }
         Err(_) => None,
     }
@@ -146,7 +146,7 @@ fn finding(file: &NamedFile, unit: Option<&Reader>) -> Option<Finding> {
         if let Some((folder, _)) = above.iter().find(|(_, p)| !p.allow(unit, 1)) {
             let folder = folder.display();
             return failed(
-                format!("the gate's user ({USER}) may not go through {folder}"),
+                format!("the gate's user ({USER}) cannot enter {folder}"),
                 format!("chown root:{USER} {folder} && chmod 750 {folder}"),
             );
         }
@@ -162,10 +162,10 @@ fn finding(file: &NamedFile, unit: Option<&Reader>) -> Option<Finding> {
     if file.secret && open && !container {
         return failed(
             format!(
-                "everybody on this machine can read it (mode {:o}), and there is a secret in it",
+                "everybody on this machine can read it (mode {:o}), and it contains a secret",
                 own.mode & 0o7777
             ),
-            format!("chmod 640 {shown}, and put a new secret into it if others use this machine"),
+            format!("chmod 640 {shown}, and replace the secret if others use this machine"),
         );
     }
     None
@@ -211,15 +211,15 @@ mod tests {
         set(dir.path(), 0o700);
         assert_eq!(look(&path, &mine), "", "it will be made");
         assert!(!path.exists(), "and not by the check");
-        assert!(look(&path, &nobody).contains("may not go through"));
+        assert!(look(&path, &nobody).contains("cannot enter"));
         set(dir.path(), 0o755);
-        assert!(look(&path, &nobody).contains("may not make a file"));
+        assert!(look(&path, &nobody).contains("cannot create a file"));
         fs::write(&path, "").unwrap();
         assert!(look(&path, &nobody).contains("may not write it"));
         set(&path, 0o622);
         assert_eq!((look(&path, &mine), look(&path, &nobody)), (String::new(), String::new()));
         assert!(look(dir.path(), &mine).contains("no file"));
-        assert!(look(&dir.path().join("missing/audit.log"), &mine).contains("is not there"));
+        assert!(look(&dir.path().join("missing/audit.log"), &mine).contains("does not exist"));
         let verdict = check(&[], Some(&dir.path().join("missing/audit.log")));
         assert_eq!(
             (verdict.outcome, verdict.findings[0].about.as_str()),
@@ -249,6 +249,6 @@ mod tests {
         let file = NamedFile { key: "listen.key".into(), path: path.clone(), secret: true };
         assert!(finding(&file, Some(&nobody)).unwrap().what.contains("cannot read it (mode 640)"));
         set(dir.path(), 0o700);
-        assert!(finding(&file, Some(&nobody)).unwrap().what.contains("may not go through"));
+        assert!(finding(&file, Some(&nobody)).unwrap().what.contains("cannot enter"));
     }
 }

@@ -161,7 +161,7 @@ mod tests {
             (Ok(Preview::Bound(user)), StepOutcome::Ok, "is bound to NocoBase user 7"),
             (Ok(Preview::Match(user)), StepOutcome::Ok, "would be bound to NocoBase user 7"),
             (Ok(Preview::Create), StepOutcome::Ok, "new NocoBase user"),
-            (Ok(Preview::NeedsConsent), StepOutcome::Ok, "a user is made"),
+            (Ok(Preview::NeedsConsent), StepOutcome::Ok, "a user is created"),
             (Err(Failure::NoMatchingUser), StepOutcome::Failed, "no_matching_user"),
             (Err(Failure::AlreadyBound), StepOutcome::Failed, "already_bound"),
             (Err(Failure::NocoBaseServiceDenied), StepOutcome::Failed, "nocobase_service_denied"),

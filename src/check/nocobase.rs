@@ -94,7 +94,7 @@ pub(super) fn reachable(
                 "upstream.nodes must lead to NocoBase itself, and nocobase.public_path must be its APP_PUBLIC_PATH",
             ),
             Err(trouble) => {
-                (trouble.to_string(), "start NocoBase; correct upstream.nodes; see to the firewall")
+                (trouble.to_string(), "start NocoBase; correct upstream.nodes; check the firewall")
             }
         };
         findings.push(Finding::new(format!("upstream.nodes: {node}"), what, remedy));
@@ -179,12 +179,12 @@ pub(super) fn secret(response: &ApiResult) -> Verdict {
         }
         (401, Some(Code::InvalidToken)) if words.contains("password changed") => Verdict::warning(
             "nocobase.jwt_secret",
-            "the service account's password was changed this very moment",
+            "the service account's password has just been changed",
             "check again",
         ),
         (401, Some(Code::InvalidToken)) => Verdict::failed(
             "nocobase.jwt_secret",
-            "NocoBase does not take tokens that are signed with it",
+            "NocoBase does not accept tokens that are signed with it",
             "it must be the content of NocoBase's storage/apps/main/jwt_secret.dat where that file exists (give its path as \
              jwt_secret_file), else APP_KEY of NocoBase's .env",
         ),
@@ -193,7 +193,7 @@ pub(super) fn secret(response: &ApiResult) -> Verdict {
             Some(Code::TokenRenewFailed | Code::ExpiredToken | Code::ExpiredSession | Code::SkipTokenRenew),
         ) => Verdict::failed(
             "clock",
-            format!("NocoBase takes a token of this moment for expired ({words})"),
+            format!("NocoBase treats a new token as expired ({words})"),
             "compare the clocks of both machines",
         ),
         (200, _) if response.json().pointer("/data/id").is_some() => {
@@ -201,7 +201,7 @@ pub(super) fn secret(response: &ApiResult) -> Verdict {
         }
         (status, _) => Verdict::failed(
             "auth:check",
-            format!("an answer that is not NocoBase's: HTTP {status} {words}"),
+            format!("a response that is not NocoBase's: HTTP {status} {words}"),
             "upstream.nodes must lead to NocoBase itself, nocobase.public_path must be its APP_PUBLIC_PATH",
         ),
     }
@@ -212,11 +212,11 @@ pub(super) fn service(response: &ApiResult, nocobase: &config::NocoBase) -> Verd
     let (name, again) = match nocobase.service {
         ServiceAccount::Token(_) => (
             "service_token",
-            "make a new API key: Settings → API keys in NocoBase, with the service account's role",
+            "create a new API key: Settings → API keys in NocoBase, with the service account's role",
         ),
         ServiceAccount::User(_) => (
             "service_user",
-            "give the id of the user that was made for the gate: Settings → Users & Permissions in NocoBase",
+            "give the id of the user that was created for the gate: Settings → Users & Permissions in NocoBase",
         ),
     };
     let key = key(nocobase, name);
@@ -245,8 +245,10 @@ pub(super) fn service(response: &ApiResult, nocobase: &config::NocoBase) -> Verd
             let what = match code {
                 Some(Code::NotExistUser) => "NocoBase has no such user".to_owned(),
                 Some(Code::UserHasNoRoles) => "this user has no role".to_owned(),
-                Some(Code::InvalidToken) => "NocoBase does not take it: not made here, or over".to_owned(),
-                Some(Code::BlockedToken) => "it has been withdrawn".to_owned(),
+                Some(Code::InvalidToken) => {
+                    "NocoBase does not accept it: it was created elsewhere, or has expired".to_owned()
+                }
+                Some(Code::BlockedToken) => "it has been revoked".to_owned(),
                 _ => format!("HTTP {} {words}", response.status),
             };
             Verdict::failed(key, what, again)

@@ -20,8 +20,8 @@ fn verdict(url: &str, response: &Result<HttpResponse, HttpError>) -> Verdict {
         Ok(a) if a.from_gate => Verdict::ok(format!("the gate answers at {url}")),
         Ok(a) => {
             let what = match &a.location {
-                Some(to) => format!("something else than this gate answers: HTTP {}, to {to}", a.status),
-                None => format!("something else than this gate answers: HTTP {}", a.status),
+                Some(to) => format!("something other than this gate answers: HTTP {}, to {to}", a.status),
+                None => format!("something other than this gate answers: HTTP {}", a.status),
             };
             let remedy = "lead the host to the gate: DNS, and the proxy in front (which must pass Host on); origin must be \
                           exactly what people open, with scheme and port";
@@ -71,7 +71,7 @@ fn file_finding(file: &str, response: &Result<HttpResponse, HttpError>) -> Optio
     let want = file.strip_prefix("WW_verify_").and_then(|f| f.strip_suffix(".txt")).unwrap_or_default();
     let what = match response {
         Ok(a) if a.status == 200 && a.body == want.as_bytes() => return None,
-        Ok(a) if a.status == 200 => "another content than WeCom expects is served".to_owned(),
+        Ok(a) if a.status == 200 => "the content is not what WeCom expects".to_owned(),
         Ok(a) => format!("HTTP {}", a.status),
         Err(trouble) => trouble.to_string(),
     };
@@ -116,8 +116,8 @@ mod tests {
         let with = |body: &str| HttpResponse { body: body.into(), ..response(200) };
         assert_eq!(file_finding(file, &Ok(with("7rG3kjVbXHngiald"))), None);
         for (response, words) in [
-            (Ok(with("7rG3kjVbXHngiald\n")), "another content"),
-            (Ok(with("<!DOCTYPE html>")), "another content"),
+            (Ok(with("7rG3kjVbXHngiald\n")), "not what WeCom expects"),
+            (Ok(with("<!DOCTYPE html>")), "not what WeCom expects"),
             (Ok(response(404)), "HTTP 404"),
             (Ok(response(302)), "HTTP 302"),
             (Err(HttpError::Timeout), "within"),

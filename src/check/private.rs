@@ -30,7 +30,7 @@ pub(super) async fn check(http: &Http, config: &Config) -> Verdict {
         return Verdict::skipped("the host of origin cannot be resolved");
     }
     if addresses.iter().all(IpAddr::is_loopback) {
-        return Verdict::skipped("origin is on this machine alone");
+        return Verdict::skipped("origin is a loopback address");
     }
     let mut responses = Vec::new();
     for port in ports(config) {
@@ -48,14 +48,14 @@ fn verdict(host: &str, responses: &[(u16, Result<HttpResponse, HttpError>)]) -> 
         .map(|(port, _)| {
             Finding::new(
                 "upstream.nodes",
-                format!("NocoBase answers at http://{host}:{port} from here, past the gate; others may reach it there, too"),
+                format!("NocoBase answers at http://{host}:{port} from here, bypassing the gate; others may be able to reach it there, too"),
                 "let NocoBase listen on 127.0.0.1 or a private network (Docker: publish 127.0.0.1:13000:13000, as what Docker \
                  publishes passes ufw by); if a firewall closes that port to others, nothing need be done",
             )
         })
         .collect();
     match findings.is_empty() {
-        true => Verdict::ok("NocoBase does not answer at the host of origin, but through the gate"),
+        true => Verdict::ok("NocoBase cannot be reached at the host of origin except through the gate"),
         false => Verdict::found(StepOutcome::Warning, findings),
     }
 }

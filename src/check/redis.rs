@@ -24,7 +24,7 @@ pub(super) fn verdict(redis: &Redis, response: &Result<ProbeResult, RedisError>)
     }
     let version = found.version.as_deref();
     if version.is_some_and(|version| major(version).is_none_or(|major| major < OLDEST)) {
-        let what = format!("Redis at {at} is of version {}", version.unwrap_or_default());
+        let what = format!("Redis at {at} has version {}", version.unwrap_or_default());
         findings.push(Finding::new(ABOUT, what, "install Redis 5 or newer, or Valkey"));
         outcome = StepOutcome::Failed;
     }
@@ -72,7 +72,7 @@ fn remedy(why: &RedisError) -> &'static str {
         RedisError::Replica => "name the primary",
         RedisError::Cluster => "use a single Redis, with replicas if you like; a cluster is not supported",
         RedisError::NotRedis => "another program listens there: correct host and port; TLS needs rediss://",
-        RedisError::Code(_) | RedisError::Other => "look into the log of Redis",
+        RedisError::Code(_) | RedisError::Other => "look at the log of Redis",
     }
 }
 

@@ -52,7 +52,7 @@ pub(super) fn needed(config: &Config) -> Vec<Right> {
     let profile = rules.update_profile.iter().map(|field| field.name());
     view_users.extend(profile.filter(|name| *name != "email" || !rules.match_by.contains(&MatchBy::Email)));
     let mut all = vec![
-        right("users", "view", &view_users, "finding the user who is a member"),
+        right("users", "view", &view_users, "finding a member's user"),
         right("usersAuthenticators", "view", &["uuid", "userId", "authenticator"], "finding bindings"),
         right(
             "usersAuthenticators",
@@ -60,7 +60,7 @@ pub(super) fn needed(config: &Config) -> Vec<Right> {
             &["uuid", "userId", "authenticator", "nickname", "avatar", "meta"],
             "binding a member to a user",
         ),
-        right("issuedTokens", "view", &["id"], "seeing that a session is registered"),
+        right("issuedTokens", "view", &["id"], "checking that a session is registered"),
         right(
             "issuedTokens",
             "create",
@@ -73,10 +73,10 @@ pub(super) fn needed(config: &Config) -> Vec<Right> {
         if !rules.default_roles.is_empty() {
             fields.push("roles");
         }
-        all.push(right("users", "create", &fields, "making users (auto_create_user)"));
+        all.push(right("users", "create", &fields, "creating users (auto_create_user)"));
     }
     if roles {
-        all.push(right("users", "update", &["roles"], "giving and taking roles ([[wecom.roles]])"));
+        all.push(right("users", "update", &["roles"], "assigning and removing roles ([[wecom.roles]])"));
     }
     let profile: Vec<&str> = rules.update_profile.iter().map(|field| field.name()).collect();
     if !profile.is_empty() {
@@ -237,7 +237,7 @@ pub(super) fn verdict(
                     failed.push(Finding::new(
                         about,
                         format!(
-                            "the service account may do this, but without {}; it is needed for {}",
+                            "the service account may do this, but not with the fields {}; it is needed for {}",
                             missing.join(", "),
                             right.purpose
                         ),
@@ -252,7 +252,7 @@ pub(super) fn verdict(
         warnings.push(Finding::new(
             "nocobase.service_user, service_token",
             format!("the service account may do more than it needs: {}", too_much.join("; ")),
-            "give it a role of its own with these rights alone: docs/install.md, section 5",
+            "give it a separate role with only these rights: docs/install.md, section 5",
         ));
     }
     if let Some(unknown) = roles.and_then(|r| r.unknown.as_ref()).filter(|u| !u.is_empty()) {

@@ -71,12 +71,12 @@ fn verdict(section: &str, leaf: &Leaf, host: Option<&String>, now: SystemTime) -
     let mut fail = |what: String, remedy: &str| failed.push(Finding::new(&about, what, remedy));
     if now < begins {
         fail(
-            format!("counts only from {} on", day(begins)),
-            "compare the clock; or use the certificate from then on",
+            format!("is valid only from {} on", day(begins)),
+            "correct the clock, or use the certificate from then on",
         );
     }
     if now >= ends {
-        fail(format!("has been over since {}", day(ends)), "renew it, then reload the gate (SIGHUP)");
+        fail(format!("expired on {}", day(ends)), "renew it, then reload the gate (SIGHUP)");
     } else if ends < now + SOON {
         warnings.push(Finding::new(
             &about,
@@ -95,13 +95,13 @@ fn verdict(section: &str, leaf: &Leaf, host: Option<&String>, now: SystemTime) -
     if leaf.self_signed {
         warnings.push(Finding::new(
             &about,
-            "is signed by itself: browsers and WeCom will not trust it",
+            "is self-signed: browsers and WeCom will not trust it",
             "for production get one from a public authority (certs/README.md)",
         ));
     } else if leaf.chain == 1 {
         warnings.push(Finding::new(
             &about,
-            "the file holds one certificate: most authorities want an intermediate after it, without which phones refuse",
+            "the file contains one certificate: most authorities need an intermediate certificate after it, without which phones refuse it",
             "use the full chain (fullchain.pem)",
         ));
     }
@@ -150,10 +150,10 @@ mod tests {
                 StepOutcome::Failed,
                 "no name at all",
             ),
-            (Leaf { not_after: NOW, ..leaf() }, host, StepOutcome::Failed, "has been over since 2027-01-15"),
+            (Leaf { not_after: NOW, ..leaf() }, host, StepOutcome::Failed, "expired on 2027-01-15"),
             (Leaf { not_after: NOW + 13 * DAY, ..leaf() }, host, StepOutcome::Warning, "ends on 2027-01-28"),
             (Leaf { not_before: NOW + 1, ..leaf() }, host, StepOutcome::Failed, "only from"),
-            (Leaf { self_signed: true, chain: 1, ..leaf() }, host, StepOutcome::Warning, "signed by itself"),
+            (Leaf { self_signed: true, chain: 1, ..leaf() }, host, StepOutcome::Warning, "self-signed"),
             (Leaf { chain: 1, ..leaf() }, host, StepOutcome::Warning, "intermediate"),
         ] {
             let got = verdict("listen", &leaf, Some(&host.to_owned()), now);

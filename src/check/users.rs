@@ -56,16 +56,16 @@ fn words(key: MatchBy) -> &'static str {
     }
 }
 
-/// What becomes of a member who matches nobody.
+/// What happens to a member who matches no user.
 pub(super) fn otherwise(rules: &NocoBase) -> &'static str {
     if rules.auto_create_user {
-        "a user is made for a member who matches nobody"
+        "a user is created for a member who matches none"
     } else {
-        "a member who matches nobody is refused (no_matching_user), on a page that names whom to ask"
+        "a member who matches none is refused (no_matching_user), on a page that names whom to ask"
     }
 }
 
-/// What to do where nobody matches.
+/// What to do if nobody matches.
 pub(super) const REMEDY: &str = "enter the members' phone numbers in NocoBase (Settings → Users & Permissions → Users), or set \
                                  nocobase.auto_create_user = true";
 

@@ -35,7 +35,7 @@ pub(super) fn verdicts(
             }
             // Only gettoken succeeded: whether the address is trusted was not tried.
             (None, Err(e)) if id == Id::WecomTrustedIp && e.call() == Call::GetToken => {
-                Verdict::skipped("WeCom gives no access token to try it with")
+                Verdict::skipped("there is no access token to try it with")
             }
             (None, Err(_)) => Verdict::ok(passed(id, entry)),
             (None, Ok(agent)) => seen(id, agent, entry, authority),
@@ -76,7 +76,7 @@ fn refusal(id: Id, error: &WeComError, entry: &WeComEntry) -> Verdict {
             "{} answers errcode {code}; WeCom explains it at https://open.work.weixin.qq.com/devtool/query?e={code}",
             error.call().name()
         ),
-        (None, Failure::WeComUnreachable) => format!("{} gives no answer in time", entry.api_base),
+        (None, Failure::WeComUnreachable) => format!("{} does not answer in time", entry.api_base),
         (None, Failure::WeComRateLimited) => "WeCom refuses for now: too many calls (HTTP 429)".into(),
         (None, _) => format!("{} answers, but not as WeCom's API does", entry.api_base),
     };
@@ -225,7 +225,7 @@ mod tests {
         let token = |code| WeComError::from_errcode(Call::GetToken, code, "");
         let get = |code| WeComError::from_errcode(Call::Agent, code, "x, from ip: 203.0.113.9, more");
         for (error, want, words) in [
-            (WeComError::unreachable(Call::GetToken), "F-----", "no answer in time"),
+            (WeComError::unreachable(Call::GetToken), "F-----", "does not answer in time"),
             (WeComError::bad_answer(Call::GetToken), "F-----", "not as WeCom's API"),
             (token(-1), "F-----", "errcode -1"),
             (token(45009), "F-----", "checkCorpSpamBlock"),

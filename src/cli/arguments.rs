@@ -5,9 +5,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use wecom_gate::init;
+
 /// Signs the members of a WeCom company into NocoBase: a reverse proxy that stands in front of it.
 ///
-/// Exit codes: 0 all well, 1 failed, 64 wrong usage, 78 wrong configuration.
+/// Exit codes: 0 0 success, 1 failed, 64 wrong usage, 78 wrong configuration.
 #[derive(Parser)]
 #[command(version, arg_required_else_help = true)]
 pub(super) struct Cli {
@@ -19,22 +20,22 @@ pub(super) struct Cli {
 pub(super) enum Command {
     /// Run the gate
     ///
-    /// Signals: SIGTERM or SIGINT ends it when the requests in flight have ended, a second one at once; SIGHUP reads configuration
-    /// and certificates again; SIGUSR2 lets the program as it is on disk take over.
+    /// Signals: SIGTERM or SIGINT stops the gate after the requests in flight, a second one at once; SIGHUP reloads configuration
+    /// and certificates; SIGUSR2 hands over to the program that is now on disk.
     #[command(after_long_help = "Examples:\n  wecom-gate run --conf /etc/wecom-gate/wecom-gate.toml")]
     Run(Conf),
-    /// Set everything up: ask, try each answer, make what is missing, check
+    /// Set everything up: ask, try each answer, create what is missing, check
     ///
-    /// Makes the gate's role and user in NocoBase, the session key, the files with secrets and the configuration, then runs
-    /// `check` and prints the steps for WeCom's console. Started again, it repairs and never duplicates. The account of
-    /// NocoBase's administrator is used and not stored. Exit code 0 if the gate can be started, 1 if something failed.
+    /// Creates the gate's role and user in NocoBase, the session key, the files with secrets and the configuration, then runs
+    /// `check` and prints the steps for WeCom's console. Run again, it repairs and never duplicates. The account of
+    /// NocoBase's administrator is used but not stored. Exit code 0 if the gate can be started, 1 if something failed.
     #[command(
         after_long_help = "Examples:\n  sudo wecom-gate init\n  sudo wecom-gate init --dry-run\n  sudo wecom-gate init --yes --origin https://nocobase.example.com --nocobase-account admin@nocobase.com --nocobase-password-file password --corp-id ww0123456789abcdef --agent-id 1000002 --secret-file secret"
     )]
     Init(Box<init::Given>),
-    /// Check every step of setting up, and print the links for WeCom's console
+    /// Check every step of the setup, and print the links for WeCom's console
     ///
-    /// Asks WeCom and NocoBase, changes nothing there. Each step that fails shows what to do; docs/check.md describes
+    /// Calls WeCom and NocoBase, and changes nothing there. Each step that fails shows what to do; docs/check.md describes
     /// the steps. Exit code 0 if none failed, 78 if the configuration is wrong, 1 if another step failed.
     #[command(
         after_long_help = "Examples:\n  wecom-gate check --conf /etc/wecom-gate/wecom-gate.toml\n  wecom-gate check --conf /etc/wecom-gate/wecom-gate.toml --member zhangsan\n  wecom-gate check --json | jq .steps"
@@ -45,17 +46,17 @@ pub(super) enum Command {
         /// Print the result as JSON
         #[arg(long)]
         json: bool,
-        /// Send no request: look at the configuration and its files only
+        /// Send no requests: check the configuration and its files only
         #[arg(long)]
         offline: bool,
         /// Try the sign-in of this member, without writing anything
         #[arg(long, value_name = "[ENTRY/]USERID", conflicts_with = "offline")]
         member: Option<String>,
     },
-    /// Who is signed in, and showing people out
+    /// List sessions, and end them
     ///
-    /// Straight against NocoBase with the gate's configuration; no gate needs to run. Exit code 1 if NocoBase refuses or does
-    /// not respond, or nobody is known by that name.
+    /// Calls NocoBase's API with the gate's configuration; the gate need not run. Exit code 1 if NocoBase refuses or does not
+    /// respond, or there is no such member or session.
     #[command(
         after_long_help = "Examples:\n  wecom-gate sessions list --conf /etc/wecom-gate/wecom-gate.toml\n  wecom-gate sessions end --member zhangsan --yes"
     )]
@@ -63,9 +64,9 @@ pub(super) enum Command {
         #[command(subcommand)]
         command: SessionsCommand,
     },
-    /// Which NocoBase user a member is, and taking that binding away
+    /// Show which NocoBase user a member is bound to, or remove the binding
     ///
-    /// Straight against NocoBase with the gate's configuration; no gate needs to run. `check --member` tries a sign-in.
+    /// Calls NocoBase's API with the gate's configuration; the gate need not run. `check --member` tries a sign-in.
     #[command(
         after_long_help = "Examples:\n  wecom-gate members show zhangsan --conf /etc/wecom-gate/wecom-gate.toml\n  wecom-gate members unbind zhangsan --as-user 1"
     )]
@@ -73,17 +74,17 @@ pub(super) enum Command {
         #[command(subcommand)]
         command: MembersCommand,
     },
-    /// Print a fresh key for `session.keys`: 64 random bytes in base64
+    /// Print a new key for `session.keys`: 64 random bytes in base64
     #[command(after_long_help = "Examples:\n  wecom-gate keygen > /etc/wecom-gate/session.key")]
     Keygen,
-    /// Make a certificate for development: privkey.pem and fullchain.pem, signed by itself
+    /// Create a self-signed certificate for development: privkey.pem and fullchain.pem
     ///
-    /// For trying out on one machine; phones and WeCom refuse it. certs/README.md describes how to get a real one.
+    /// For tests on one machine; phones and WeCom refuse it. certs/README.md describes how to get a real one.
     #[command(
         after_long_help = "Examples:\n  wecom-gate certs --dir certs\n  wecom-gate certs --dir certs gate.test *.gate.test"
     )]
     Certs {
-        /// Where to write the two files; it is made where it is not there, and files are never overwritten
+        /// Folder for the two files; created if it does not exist. Files are never overwritten
         #[arg(long, value_name = "DIR", default_value = "certs")]
         dir: PathBuf,
         /// Host names and addresses
@@ -99,18 +100,18 @@ pub(super) enum Command {
     },
     /// Ask the running gate whether it is ready: exit code 0 or 1
     ///
-    /// For containers. Asks /readyz at `listen.ops`.
+    /// For containers. Requests /readyz at `listen.ops`.
     #[command(
         after_long_help = "Examples:\n  wecom-gate healthcheck --conf /etc/wecom-gate/wecom-gate.toml\n  wecom-gate healthcheck --ops 127.0.0.1:9090"
     )]
     Healthcheck {
         #[command(flatten)]
         conf: Conf,
-        /// Ask at this address instead of reading the configuration
+        /// Use this address instead of reading the configuration
         #[arg(long, value_name = "IP:PORT")]
         ops: Option<SocketAddr>,
     },
-    /// Print what a shell needs to complete this command's words
+    /// Print a completion script for a shell
     #[command(
         after_long_help = "Examples:\n  wecom-gate completions bash > /usr/share/bash-completion/completions/wecom-gate\n  wecom-gate completions zsh > /usr/local/share/zsh/site-functions/_wecom-gate\n  wecom-gate completions fish > /usr/share/fish/vendor_completions.d/wecom-gate.fish"
     )]
@@ -118,7 +119,7 @@ pub(super) enum Command {
         /// Which shell
         shell: ShellName,
     },
-    /// Print the manual page, or write those of all commands into a folder
+    /// Print the manual page, or write those of all commands to a folder
     #[command(
         after_long_help = "Examples:\n  wecom-gate man | man -l -\n  wecom-gate man --dir /usr/local/share/man/man1"
     )]
@@ -141,20 +142,20 @@ pub(super) enum SessionsCommand {
     },
     /// End sessions: NocoBase blocks them at once, and the nodes of the gate follow
     ///
-    /// A node of the gate notices with the next call to NocoBase's API, within a second with `session.redis`, and within
-    /// `session.recheck` in any case.
+    /// A node of the gate notices at the session's next call to NocoBase's API and within `session.recheck` at the latest; with
+    /// `session.redis`, within a second.
     #[command(group(clap::ArgGroup::new("which").required(true).args(["member", "session", "all"])))]
     End {
         /// All sessions of this member
         #[arg(long, value_name = "USERID")]
         member: Option<String>,
-        /// The session whose id begins like this
+        /// The session whose id begins with this
         #[arg(long, value_name = "ID")]
         session: Option<String>,
-        /// Everybody's
+        /// All sessions of everybody
         #[arg(long)]
         all: bool,
-        /// Really: without, the sessions are shown and go on
+        /// End them; without this option they are only shown
         #[arg(long)]
         yes: bool,
         #[command(flatten)]
@@ -172,7 +173,7 @@ pub(super) enum MembersCommand {
         #[command(flatten)]
         options: AdminOptions,
     },
-    /// Take a member's binding away and end the member's sessions: the next tap matches again
+    /// Remove a member's binding and end the member's sessions; the next sign-in matches again
     Unbind {
         /// As WeCom spells it
         #[arg(value_name = "USERID")]

@@ -105,7 +105,7 @@ fn wrong(value: &Value, node: Node<'_>, secret: bool, path: &str, report: &mut R
             ("is out of range".into(), format!("give a number from 0 to {}", node.most()))
         }
         (Kind::Whole, _) => ("must be a whole number".into(), "write digits only, without quotes".into()),
-        (Kind::Count, _) => ("is no number of requests".into(), "give a number, or \"auto\"".into()),
+        (Kind::Count, _) => ("is not a number of requests".into(), "give a number, or \"auto\"".into()),
         (Kind::Size, _) => {
             ("is not a size".into(), "give a number of bytes, or text such as \"64KiB\" or \"1GiB\"".into())
         }

@@ -49,7 +49,7 @@ pub fn decide(policy: &Policy, request: &Request<'_>) -> Decision {
     if let Some(target) = without_code(policy, request) {
         return Decision::Redirect(target);
     }
-    // Another site would sign this browser in as somebody of its choice (R40).
+    // Another site would sign this browser in as a user of its choice (R40).
     if is_sign_in_call(policy, request.path) && !is_from_own_page(policy, request) {
         return Decision::Refuse { failure: Failure::CrossSite, page: false };
     }

@@ -42,7 +42,7 @@ const SIGN_IN_CALLS: [&str; 6] = [
     "auth:syncCookies",
 ];
 
-/// Is this a call that signs somebody in at NocoBase, or one of its kin? By any method: NocoBase runs actions by GET too, and
+/// Is this a call that signs a user in at NocoBase, or a related one? By any method: NocoBase runs actions by GET too, and
 /// reads past what follows the action.
 pub(super) fn is_sign_in_call(policy: &Policy, path: &str) -> bool {
     action(policy, path)

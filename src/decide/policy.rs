@@ -146,7 +146,7 @@ impl<'a> Named<'a> {
         }
     }
 
-    /// Is there anything that is not as `is_ours` wants it? An empty header names nothing.
+    /// Does it name something for which `is_ours` is false? An empty header names nothing.
     pub(super) fn is_other(self, is_ours: impl FnOnce(&str) -> bool) -> bool {
         match self {
             Named::Nothing | Named::One("") => false,

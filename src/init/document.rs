@@ -178,7 +178,7 @@ mod tests {
         for lines in [
             "# NocoBase's APP_KEY. If NocoBase has a file",
             "\njwt_secret_file = \"/dev/stdin-of-nobody\"\n# The account that finds",
-            "\n# Create a user for a member who matches none?\nauto_create_user = true\n",
+            "\n# Create a user for a member who matches none.\nauto_create_user = true\n",
             "\nsecret_file = \"/etc/wecom-gate/secret\"\n",
             "# Made by `wecom-gate keygen`. All nodes need the same keys.\nkeys_file = ",
         ] {

@@ -143,7 +143,7 @@ impl Interview<'_> {
         }
     }
 
-    /// After an answer that was found wrong: whether to go on all the same.
+    /// After a wrong answer: whether to continue with it.
     fn go_on_all_the_same(&self) -> Result<bool, InitError> {
         match &self.terminal {
             Some(terminal) => Ok(!terminal.confirm(self.texts.again, true)?),
@@ -362,7 +362,7 @@ impl Interview<'_> {
     }
 }
 
-/// The first failure that is nobody else's business.
+/// The first failure that is not left for later.
 pub(super) fn stopping(steps: &[Step]) -> Option<&Step> {
     let later = |step: &Step| LATER.iter().any(|id| id.name() == step.name);
     steps.iter().find(|s| s.outcome == StepOutcome::Failed && !later(s))

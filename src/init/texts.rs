@@ -57,7 +57,7 @@ impl Texts {
 }
 
 const EN: Texts = Texts {
-    intro: "This sets up wecom-gate. Each answer is tried at once; nothing is changed before you have seen what would be done.",
+    intro: "This sets up wecom-gate. Each answer is tried at once; nothing is changed before you have seen the plan.",
     origin: "Address that people will open, such as https://nocobase.example.com",
     node: "NocoBase's host and port",
     secret_found: "NocoBase's secret, found in",
@@ -71,14 +71,14 @@ const EN: Texts = Texts {
     secret_kept: "Secret of the app (not shown; empty: keep the present one)",
     policy: "Who gets an account in NocoBase?",
     policy_match: "Only members whose phone number a NocoBase user has ({count} of {all} users have one)",
-    policy_create: "Everybody who may use the app: where nobody matches, a user is made",
+    policy_create: "Everybody who may use the app: a user is created for a member who matches none",
     later: "This belongs to WeCom's console or to the proxy in front, and can be done later.",
     again: "Answer again? (no: go on as it is)",
     to_do: "To do:",
     nothing_to_do: "Nothing to do: everything is there and as it should be.",
     dry_run: "--dry-run: nothing has been changed.",
     go: "Do this?",
-    made: "Done. Now everything is checked:",
+    made: "Done. Checking everything:",
     console: "In WeCom's console (https://work.weixin.qq.com/wework_admin/), seven steps; each is described in docs/wecom-console.md:",
     steps: Steps {
         app: "应用管理 (App Management): the app's 可见范围 (visible range) decides who may sign in",

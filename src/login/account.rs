@@ -13,7 +13,7 @@ use crate::wecom::{self, Details, Identity, Member};
 pub(super) enum Account {
     /// This user.
     User(UserId),
-    /// The member has to agree that the gate reads the phone number.
+    /// The member has to consent to the phone number being read.
     NeedsConsent,
 }
 

@@ -5,7 +5,7 @@ use crate::error::{FailureWithCause, Level, OnceAMinute, log_cause};
 use crate::nocobase::UserId;
 use crate::session::Session;
 
-/// The line about something that the console, or the question who may see it, could not get from NocoBase.
+/// Logs that NocoBase could not be asked for something that the console, or the decision who may see it, needs.
 pub(crate) fn log_console(failed: &FailureWithCause, session: &Session, left_out: Option<u64>) {
     log_cause!(
         Level::Warn,
@@ -25,7 +25,7 @@ static NOT_KNOWN: OnceAMinute = OnceAMinute::new();
 
 impl Sessions {
     /// Does `access.admins` name this member, or a role that their user has now? NocoBase is asked each time, so that a role
-    /// that was taken away counts no longer; while it cannot say, the role does not count.
+    /// that was removed no longer counts; while NocoBase cannot be reached, no role counts.
     pub(crate) async fn is_admin(&self, session: &Session) -> bool {
         let admins = &self.config.access.admins;
         if admins.names(&session.entry, &session.userid) {

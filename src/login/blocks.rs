@@ -1,5 +1,5 @@
 //! Sessions that have ended here and have to be blocked in NocoBase. The gate repeats the call until NocoBase has recorded it, also across
-//! its restart and over a change of the gate's configuration; or until the session would be over by itself (R36).
+//! its restart and a change of the gate's configuration; or until the session would have expired anyway (R36).
 //!
 //! Where Redis is configured, each node also knows which calls the others still have to make, and makes them for a node that
 //! does not: because it was killed, or cannot reach NocoBase.
@@ -21,7 +21,7 @@ use crate::shared::{BlockOwner, ToBlock};
 /// Between two attempts at first, doubled up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
-/// How long a node leaves it to another one that has begun the calls.
+/// How long a node waits for another one that has begun the calls.
 const OTHERS_TIME: Duration = Duration::from_secs(5);
 /// Most that are remembered. Each was a session until it ended, so that no outsider can fill this.
 const MOST: usize = 100_000;
@@ -88,7 +88,7 @@ pub(crate) struct Blocks {
 struct PendingBlocks {
     /// By id, with the moment from which on there is nothing to block.
     pending: HashMap<String, (Block, UnixMillis)>,
-    /// The same, where another node has begun; and since when this one knows.
+    /// The same, for calls that another node has begun, and when this node learned of them.
     others: HashMap<String, (Block, UnixMillis, Instant)>,
     /// A task works on them.
     working: bool,
@@ -134,7 +134,7 @@ impl Blocks {
         }
     }
 
-    /// Takes over what other nodes have begun long ago: true if there is any.
+    /// Takes over calls that other nodes began long ago; true if there are any.
     pub(super) fn take_over(&self, at: Instant) -> bool {
         let mut state = self.state.lock();
         let overdue: Vec<String> = state
@@ -205,10 +205,10 @@ impl Blocks {
                         tracing::info!(
                             event = "session_ended",
                             session = block.id,
-                            "NocoBase has recorded now that this session has ended"
+                            "NocoBase has now recorded that this session has ended"
                         );
                     }
-                    // The others would fare no better.
+                    // The others would fail in the same way.
                     Err(failed) if is_away(failed.failure) => break,
                     Err(_) => {}
                 }

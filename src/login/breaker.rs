@@ -1,4 +1,4 @@
-//! A circuit breaker and an even pace for the rechecks of members. Pure: time and chance are arguments.
+//! A circuit breaker and a rate limiter for the rechecks of members. Pure: time and randomness are arguments.
 
 use std::time::{Duration, Instant};
 
@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
 /// Longest pause, to which up to half is added at random.
 const LONGEST_PAUSE: Duration = Duration::from_secs(40);
-/// A probe that has not ended by then counts no more.
+/// A probe that has not ended by then no longer counts.
 const LONGEST_PROBE: Duration = Duration::from_secs(60);
-/// Failures in a row that open the breaker, where one alone shows little about WeCom as a whole.
+/// Consecutive failures that open the breaker; a single one shows little about WeCom as a whole.
 const FEW: u32 = 3;
 /// While it is open, a line in the log this often.
 const LINE_EVERY: Duration = Duration::from_secs(60);
-/// Calls that may follow each other at once before the pace counts.
+/// Calls that may follow each other at once before the rate limit applies.
 const BURST: u32 = 4;
 
 /// The outcome of a call.
@@ -22,11 +22,11 @@ pub(super) enum CallOutcome {
     Answered,
     /// It is overloaded, limits the rate, or cannot be reached: asking more makes it worse.
     Overloaded,
-    /// It has failed in another way, which may be this call's own.
+    /// It has failed in another way, which may concern this call only.
     Failed,
 }
 
-/// The right to make one call.
+/// Permission to make one call.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Ticket {
     /// Number of the opening whose probe it is.
@@ -44,7 +44,7 @@ pub(super) enum News {
     Ended(Duration),
 }
 
-/// Stops calls while they fail, and lets one alone try now and then.
+/// Stops calls while they fail, and lets a single one through now and then as a probe.
 #[derive(Debug, Default)]
 pub(super) struct Breaker {
     /// In a row, while it is closed.
@@ -69,7 +69,7 @@ impl Breaker {
         self.open.as_ref().is_none_or(|open| now >= open.until)
     }
 
-    /// Begins a call, where one may be made. While the breaker is open, the one that is begun is alone.
+    /// Begins a call, if one may be made. While the breaker is open, only one at a time: the probe.
     pub(super) fn begin(&mut self, now: Instant) -> Option<Ticket> {
         match &mut self.open {
             None => Some(Ticket { probe: None }),

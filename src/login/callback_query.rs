@@ -1,6 +1,6 @@
 //! What WeCom sends back with the browser.
 
-/// `state` and `code` of the query. Twice is refused: which one counts would be anybody's guess.
+/// `state` and `code` of the query. A repeated parameter is refused: it would be unclear which one counts.
 pub(super) struct CallbackQuery {
     pub(super) state: Option<String>,
     pub(super) code: Code,

@@ -46,7 +46,7 @@ pub(crate) struct Callback<'a> {
 /// Where a callback leads.
 #[derive(Debug, Clone)]
 pub(crate) enum CallbackResponse {
-    /// Go on there.
+    /// A redirect to this target.
     Redirect(String),
     /// A page with the reason.
     Failed {
@@ -102,7 +102,7 @@ impl SignIns {
             charge.keep();
             return (self.stray(signed_in, Failure::BadCallback), Vec::new());
         };
-        // Before anything is asked of WeCom: is this flow this browser's (R19)?
+        // Before any call to WeCom: does this flow belong to this browser (R19)?
         let checked = match self.pending.check(callback.cookies, &state, now()) {
             Ok(checked) => checked,
             Err(failure) => {
@@ -164,16 +164,16 @@ impl SignIns {
         let finished = self.callbacks.once(once, now(), work).await;
         let finished = finished.unwrap_or_else(|refused| Finished::Failed(refused.into()));
         if is_rejected(&finished) && !counted.load(Ordering::Acquire) {
-            // A repeated callback, which cost WeCom nothing. If there is no room left, the next one is refused anyway.
+            // A repeated callback, for which WeCom was not called. If there is no room left, the next one is refused anyway.
             let _ = self.throttle.callback(client, Instant::now()).map(Charge::keep);
         }
         let response = match finished {
             Finished::SignedIn(session) => match self.sessions.cookies.write(&session, now()) {
                 Ok(cookie) => {
-                    // The flow stays for a minute: WeCom's webviews may ask for the callback twice.
+                    // The flow stays for a minute: WeCom's webviews may request the callback twice.
                     cookies = self.pending.keep_briefly(&checked).into_iter().collect();
                     cookies.push(cookie);
-                    // A browser that keeps its session does not come back; one that has a session is in no loop.
+                    // A browser that keeps its session does not return, so a browser with a session is in no loop.
                     let unattended = request.via == Via::WeCom && request.stage == Stage::Silent;
                     if unattended && !signed_in {
                         cookies.push(self.count_return(callback.cookies));
@@ -252,7 +252,7 @@ impl SignIns {
         }
     }
 
-    /// A callback without a flow of this browser: old, foreign, or the browser keeps no cookies. It starts over once,
+    /// A callback without a flow of this browser: it is old, belongs to another browser, or this one keeps no cookies. It starts over once,
     /// with a code of its own; the second time in a row the page explains that cookies are blocked.
     fn no_flow(
         &self,
@@ -311,7 +311,7 @@ impl SignIns {
         Retry { target, ..Retry::default() }
     }
 
-    /// A target that stands for the entry's home.
+    /// A target that means the entry's home.
     fn start_page(&self) -> String {
         let nocobase = &self.config.nocobase;
         if nocobase.beside_others { nocobase.start_page() } else { "/".into() }
@@ -328,7 +328,7 @@ impl SignIns {
     }
 }
 
-/// Was the callback's state or code worth nothing?
+/// Was the callback's state or code rejected?
 fn is_rejected(finished: &Finished) -> bool {
     matches!(finished, Finished::Failed(Failure::CodeRejected | Failure::FlowMissing))
 }

@@ -12,6 +12,6 @@ pub(crate) enum Finished {
     NeedsConsent,
     /// Not signed in.
     Failed(Failure),
-    /// The same, because the connection broke while WeCom was asked whose code it is: whether that is spent nobody knows.
+    /// The same, because the connection broke during the call that uses the code: it is unknown whether the code has been used.
     CodeLost(Failure),
 }

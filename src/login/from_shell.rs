@@ -1,5 +1,5 @@
-//! Sessions as an administrator sees and ends them from the shell, where no gate runs: straight against NocoBase, and, with
-//! `session.redis`, told to the nodes at once.
+//! Sessions as an administrator lists and ends them on the command line, without a running gate: by NocoBase's API and, with
+//! `session.redis`, published to the nodes at once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,14 +18,14 @@ use crate::nocobase::{CheckOutcome, Class, NocoBase, Turn};
 use crate::session::{PasswordSession, PasswordSignIn, UnixMillis};
 use crate::shared::Ending;
 
-/// How long the nodes of the gate are waited for. NocoBase has it on record by then.
+/// How long to wait until the nodes of the gate are informed. NocoBase has recorded it by then.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 impl Sessions {
     /// Without a gate. The audit log's file is written if it is there: the gate could not write one that root makes here.
     ///
     /// # Errors
-    /// What of the configuration cannot be used.
+    /// Names what is wrong with the configuration.
     pub(crate) fn from_shell(mut config: Config) -> Result<Arc<Sessions>, String> {
         config.log.audit_file = config.log.audit_file.filter(|path| path.exists());
         let metrics = Arc::new(Metrics::new(&[]).map_err(|e| format!("metrics: {e}"))?);
@@ -52,13 +52,13 @@ impl Sessions {
         match self.nocobase.check(token.as_str(), Turn::of_call(Class::New)).await {
             Ok(CheckOutcome::Valid { user_id }) => Ok(user_id == session.user),
             Ok(CheckOutcome::Ended(_)) => Ok(false),
-            // The session is one of a user who may do nothing: it goes on.
+            // The user may do nothing, but the session continues.
             Err(failed) if failed.failure == Failure::NoRole => Ok(true),
             Err(failed) => Err(failed),
         }
     }
 
-    /// An administrator ends a session: it ends here, NocoBase blocks it, and the other nodes hear of it. `by`: where that was
+    /// An administrator ends a session: it ends here, NocoBase blocks it, and the other nodes are informed. `by`: where that was
     /// done, and by whom, in words.
     pub(crate) async fn end_by_administrator(
         &self,
@@ -97,7 +97,7 @@ impl Sessions {
         Ok(())
     }
 
-    /// An administrator takes a member's binding away.
+    /// An administrator removes a member's binding.
     pub(crate) async fn unbind_by_administrator(
         &self,
         binding: &Binding,
@@ -110,7 +110,7 @@ impl Sessions {
         Ok(())
     }
 
-    /// What has been done is on record. Returns whether the nodes know, where they share a Redis.
+    /// Writes the audit log. Returns whether the nodes have been informed, if they share a Redis.
     pub(crate) async fn finish_from_shell(&self) -> bool {
         let told = match &self.shared {
             Some(shared) => shared.all_published(PATIENCE).await,

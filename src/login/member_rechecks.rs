@@ -1,6 +1,6 @@
 //! Asks WeCom again, in the background, whether members who are signed in still may use the app: all of them through one
 //! queue for each entry, few at a time, spread over `session.recheck`. While WeCom is overloaded, limits the rate or is away,
-//! it is asked by one probe at a time, with pauses that grow; sessions go on meanwhile.
+//! only one probe at a time is sent, with growing pauses; sessions continue meanwhile.
 
 use std::sync::Arc;
 
@@ -44,11 +44,11 @@ impl Sessions {
             match shared.turn(member, every).await {
                 RecheckTurn::Ours => {}
                 RecheckTurn::GoodAt(at) => return order.answered_at(at.min(now())),
-                // Its result is there when this order is given again.
+                // Its result is there when this recheck is ordered again.
                 RecheckTurn::Elsewhere => return,
             }
         }
-        // Dropped, the order is given again soon: trouble on the other side keeps the sessions.
+        // Dropped, the recheck is ordered again soon: a failure on WeCom's side ends no session.
         let Some(ticket) = queue.begin() else { return };
         let result = client.member_status(&session.userid).await;
         if let Some(news) = queue.end(&ticket, &result) {

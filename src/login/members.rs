@@ -11,7 +11,7 @@ const MOST: usize = 50;
 
 impl Sessions {
     /// Members by `entry/userid`, which is one at most, else by a part of their userid or of the name that they had when they
-    /// were bound; in any case.
+    /// were bound; upper and lower case are the same.
     pub(crate) async fn find_members(&self, text: &str) -> Result<Vec<Binding>, FailureWithCause> {
         let entries: Vec<&str> = self.config.wecom.iter().map(|entry| entry.name.as_str()).collect();
         let mut all = self.nocobase.bindings(&entries).await?;
@@ -45,7 +45,7 @@ impl Sessions {
     /// Ends all of them, here and on the other nodes; `by`: where and by whom, for the audit log. Returns how many.
     ///
     /// # Errors
-    /// Some may have ended: the rest is there when it is tried again.
+    /// Some may have ended already; another attempt ends the rest.
     pub(crate) async fn end_sessions_of(
         &self,
         member: &Binding,

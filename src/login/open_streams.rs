@@ -1,4 +1,4 @@
-//! What ends a request that is under way without a sign-out: time, a check that fails, other keys (R32). Looked at once
+//! What ends a request in progress other than a sign-out: time, a failing check, other keys (R32). Checked once
 //! a second for all of them together; what ends a session by itself (a sign-out, a member who leaves) ends its requests at
 //! once, in [`crate::session::open_streams`].
 
@@ -11,7 +11,7 @@ use super::clock::now;
 use super::sessions::Sessions;
 use crate::session::{Attached, CachedSession, OpenStream, OwnCookies, Session, SessionValidity, UnixMillis};
 
-/// How often open streams are looked at, and so how much later than its session one may end.
+/// How often open streams are checked, and so how much later than its session a stream may end.
 const TICK: Duration = Duration::from_secs(1);
 /// How often, in seconds, a session with open streams is kept from being forgotten.
 const KEEP_EVERY: u64 = 16;

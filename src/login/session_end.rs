@@ -149,7 +149,7 @@ impl Sessions {
         }
     }
 
-    /// All sessions of a member end, who has left or is out of range.
+    /// Ends all sessions of a member who has left or is out of the visible range.
     pub(crate) fn end_member(self: &Arc<Self>, entry: &str, userid: &str, reason: &'static str) {
         let at = now();
         self.publish(Ending::Member { entry: entry.to_owned(), userid: userid.to_owned(), at });
@@ -157,7 +157,7 @@ impl Sessions {
         self.member_ended(Actor::WeCom, entry, userid, reason, sids);
     }
 
-    /// These sessions of a member, which this node knew, are over.
+    /// Ends these sessions of a member, which this node knew.
     pub(super) fn member_ended(
         self: &Arc<Self>,
         by: Actor,

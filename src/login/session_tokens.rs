@@ -1,4 +1,4 @@
-//! NocoBase's tokens for a session: one for each request that goes on, one for the browser, one that ends the session.
+//! NocoBase's tokens for a session: one for each forwarded request, one for the browser, one that ends the session.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::session::{CachedSession, Session, Token, UnixMillis};
 /// outlive the session, by more than clocks differ.
 const BLOCK_MARGIN: Duration = Duration::from_secs(24 * 3600);
 
-/// Longest life of a token that goes on with a request (R35).
+/// Longest lifetime of a token that is forwarded with a request (R35).
 const LONGEST_TOKEN: Duration = Duration::from_secs(crate::nocobase::token::LIFETIME_S);
 /// Shortest: NocoBase's clock may be ahead by as much.
 const SHORTEST_TOKEN: Duration = Duration::from_secs(5 * 60);
@@ -35,7 +35,7 @@ impl Sessions {
         LONGEST_TOKEN.min(limits.idle).min(left).max(SHORTEST_TOKEN)
     }
 
-    /// The token that goes on with NocoBase's own sign-out, once the gate has blocked the session itself. NocoBase blocks it
+    /// The token that is forwarded with NocoBase's own sign-out, once the gate has blocked the session itself. NocoBase blocks it
     /// too, and would remember the session only as long as that token, were it the session's.
     pub(crate) fn sign_out_token(&self, session: &Session) -> Result<Token, Failure> {
         let user = UserId::new(session.user_id).ok_or(Failure::Internal)?;

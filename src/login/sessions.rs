@@ -71,11 +71,11 @@ pub(crate) struct Sessions {
 }
 
 impl Sessions {
-    /// In place of `before` after a change of the configuration: nobody is signed out, NocoBase is not asked again, and
-    /// WeCom's access tokens go on where the app is the same.
+    /// Replaces `before` after a change of the configuration: nobody is signed out, NocoBase is not asked again, and
+    /// WeCom's access tokens stay in use if the app is the same.
     ///
     /// # Errors
-    /// What of the configuration is at fault.
+    /// Names what is wrong with the configuration.
     pub(crate) fn after(
         before: Option<&Sessions>,
         config: Arc<Config>,
@@ -85,8 +85,8 @@ impl Sessions {
         Self::made(before, None, config, metrics, keyring)
     }
 
-    /// Those of another application at the same gate (`config`: as [`Config::of_application`] makes it). Of `main` it has the
-    /// places before NocoBase's nodes and WeCom's access tokens, and nothing of any session.
+    /// Those of another application at the same gate (`config`: as [`Config::of_application`] makes it). They share `main`'s
+    /// places before NocoBase's nodes and WeCom's access tokens, but no session.
     ///
     /// # Errors
     /// As above.
@@ -156,7 +156,7 @@ impl Sessions {
         if made_of(self) != made_of(before) {
             self.cache.forget_tokens();
         }
-        // Keys and limits may be others.
+        // Keys and limits may have changed.
         self.cache.look_again();
     }
 
@@ -193,8 +193,8 @@ impl Sessions {
         }
     }
 
-    /// The one of several sessions that is live. Two that are live are none: which one is the browser's own, and which one a
-    /// neighbour has planted, nobody can tell (R42).
+    /// The one of several sessions that is live. If two are live, neither counts: it is unclear which one is the browser's own, and which one a
+    /// neighbouring site has planted (R42).
     async fn find_among(self: &Arc<Self>, first: Session, others: Vec<Session>) -> FoundSession {
         let mut live: Option<(Session, Arc<CachedSession>)> = None;
         for session in std::iter::once(first).chain(others) {
@@ -310,7 +310,7 @@ impl Sessions {
         Some(cookie)
     }
 
-    /// Is this the id of a session that is over, as far as this node knows? Tokens of its may still be about (R35).
+    /// Is this the id of a session that is over, as far as this node knows? Its tokens may still be in use (R35).
     pub(crate) fn is_over(&self, jti: &str) -> bool {
         let known = uuid::Uuid::parse_str(jti).ok().and_then(|sid| self.cache.get(sid));
         known.is_some_and(|seen| seen.is_ended())
@@ -326,7 +326,7 @@ impl Sessions {
         self.recheck_member_if_due(session, seen);
     }
 
-    /// Asks NocoBase alone. Trouble on its side keeps the session: the order, dropped, is given again soon.
+    /// Asks NocoBase alone. A failure on its side does not end the session: dropped, the recheck is ordered again soon.
     async fn recheck(&self, session: &Session, order: Recheck) {
         match self.ask(session, Class::New).await.map_err(FailureWithCause::logged) {
             Ok(SessionStatus::Active) => order.passed(),

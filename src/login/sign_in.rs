@@ -61,7 +61,7 @@ pub(super) async fn sign_in(
     }
 }
 
-/// The line of a sign-in that failed, as loud as the failure's, and the audit log's. Nothing else writes one.
+/// The line of a sign-in that failed, at the failure's level, and the audit record. Nothing else writes one.
 pub(super) fn refused(
     sign_ins: &SignIns,
     failed: &FailureWithCause,

@@ -41,7 +41,7 @@ impl SignIns {
     /// count.
     ///
     /// # Errors
-    /// What of the configuration is at fault.
+    /// Names what is wrong with the configuration.
     pub(crate) fn after(
         before: Option<&SignIns>,
         config: Arc<Config>,

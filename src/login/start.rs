@@ -8,8 +8,8 @@ use crate::metrics;
 use crate::session::{OwnCookies, SignInRequest, Stage, Via};
 use crate::wecom::Scope;
 
-/// Returns from WeCom within a minute, none of which a person had a part in, after which the gate stops sending the
-/// browser round. Starts are not counted: many tabs may start at once, and a loop has to return.
+/// Automatic returns from WeCom within a minute, after which the gate stops redirecting the
+/// browser. Starts are not counted: many tabs may start at once, and a loop has to return.
 const MOST_TRIES: u8 = 8;
 
 /// What to start.
@@ -23,7 +23,7 @@ pub(crate) struct Start<'a> {
     pub(crate) target: String,
     /// The browser is a phone's.
     pub(crate) mobile: bool,
-    /// Started without a click: the loop breaker looks at it.
+    /// Started without a click: the loop breaker counts it.
     pub(crate) automatic: bool,
     /// How often this sign-in has been started over (0-9).
     pub(crate) attempt: u8,
@@ -92,7 +92,7 @@ impl SignIns {
         Ok(Started { location, cookies: begun.set_cookies })
     }
 
-    /// `Set-Cookie` that counts a return from WeCom in which no person had a part.
+    /// `Set-Cookie` that counts an automatic return from WeCom.
     pub(super) fn count_return(&self, cookies: &OwnCookies<'_>) -> String {
         self.cookie_names().set_tries(cookies.tries.saturating_add(1))
     }

@@ -2,7 +2,7 @@
 //! on at once. Asked on the way in only: a request with a session never gets here.
 //!
 //! One address may be a whole company at nine o'clock, so what a real sign-in needs is cheap and what only an attacker
-//! does is dear: a callback counts when its state or code is rejected, because that is what uses up
+//! does is expensive: a callback counts when its state or code is rejected, because that is what uses up
 //! WeCom's 10 000 calls a minute for everybody. Limits hold at once (R34): a callback is counted before it is worked on,
 //! and no longer when it is accepted; of the places for sign-ins that wait, one address gets a share.
 
@@ -179,7 +179,7 @@ fn refuse(client: IpAddr, key: &'static str, first: bool) -> Failure {
             label = failure.response().label,
             %client,
             key,
-            "too many sign-ins: further ones of this minute are refused without a line"
+            "too many sign-ins: further ones are refused, without another line in this minute"
         );
     }
     failure

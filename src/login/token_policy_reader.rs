@@ -25,7 +25,7 @@ impl Sessions {
                 tracing::debug!(
                     event = "token_policy",
                     seconds = expiration.as_secs(),
-                    "how long NocoBase takes a token for fresh"
+                    "how long NocoBase accepts a token before it must be renewed"
                 );
             }
             // The service account may not see it, which docs/install.md does not ask for: a token that NocoBase finds too old shows it.
@@ -44,7 +44,7 @@ impl Sessions {
             tracing::warn!(
                 event = "token_policy",
                 seconds = age.as_secs(),
-                "NocoBase finds tokens of this age too old (its token policy); they are minted more often from now on"
+                "NocoBase's token policy refuses tokens of this age; from now on they are renewed more often"
             );
             self.token_policy.asked.store(false, Ordering::Relaxed);
             self.learn_token_policy();

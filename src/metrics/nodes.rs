@@ -44,7 +44,7 @@ impl QueueCounts {
         self.refused.inc();
     }
 
-    /// A request has waited this long, for a place or in vain.
+    /// A request has waited this long, with or without getting a place.
     pub fn waited(&self, so_long: Duration) {
         self.waits.observe(so_long.as_secs_f64());
     }

@@ -91,7 +91,7 @@ impl Accounts {
                 entry,
                 userid,
                 ?users,
-                "a binding in usersAuthenticators leads to a user that is gone"
+                "a binding in usersAuthenticators refers to a user that does not exist"
             );
         }
         one_of(living, entry, userid, "bindings")
@@ -174,7 +174,7 @@ impl Accounts {
             };
             // A duplicate, most likely: of a key (another node was faster), or of something that is not a key.
             if let Some(user) = self.match_full(person).await? {
-                tracing::info!(userid = person.userid, user = %user, "the user was made elsewhere a moment ago");
+                tracing::info!(userid = person.userid, user = %user, "another node has just created the user");
                 return Ok(user);
             }
             let before = fields.len();
@@ -205,7 +205,7 @@ impl Accounts {
             tracing::warn!(user = %id, wanted = ?self.default_roles,
                 "NocoBase does not know every role of nocobase.default_roles");
         }
-        tracing::info!(userid = person.userid, user = %id, "made a NocoBase user");
+        tracing::info!(userid = person.userid, user = %id, "created a NocoBase user");
         Ok(id)
     }
 

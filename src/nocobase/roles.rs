@@ -89,7 +89,7 @@ impl NocoBase {
     ) -> Result<(), FailureWithCause> {
         let forbidden = |name: &&String| is_root(name) || !(is_plain(name) || before.contains(*name));
         if let Some(role) = roles.union(before).find(|name| is_root(name)).or(roles.iter().find(forbidden)) {
-            tracing::error!(user = %user, role, "this role is never given or taken");
+            tracing::error!(user = %user, role, "this role is never assigned or removed");
             return Err(Failure::Internal.into());
         }
         if self.service_user().is_none_or(|own| own == user) {

@@ -1,6 +1,6 @@
 //! The console's pages, for those whom `access.admins` names.
 //!
-//! Plain data in, a finished response out, as for every other page. They need no script, and have none.
+//! Plain data in, a finished response out, as for every other page. They contain no script.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -16,16 +16,16 @@ use crate::error::Failure;
 pub(crate) struct Frame<'a> {
     /// See [`super::language`].
     pub lang: Lang,
-    /// The name of the person who looks at it.
+    /// The name of the administrator.
     pub who: &'a str,
     /// In UTC.
     pub now: SystemTime,
 }
 
-/// A part of the whole, and whether it works.
+/// The status of a node, an entry, Redis or a reload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PartStatus {
-    /// Which.
+    /// Of what.
     pub name: String,
     /// What is wrong with it, with the remedy; `None`: it works.
     pub problem: Option<String>,
@@ -40,7 +40,7 @@ pub(crate) struct Bar {
     pub refused: u32,
 }
 
-/// How often something came of a sign-in.
+/// How many sign-ins had this outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Outcome {
     /// A session, or this failure.
@@ -51,7 +51,7 @@ pub(crate) struct Outcome {
     pub day: u32,
 }
 
-/// How things are.
+/// The state of the gate.
 #[derive(Debug, Clone)]
 pub(crate) struct Now {
     /// NocoBase's nodes.
@@ -62,7 +62,7 @@ pub(crate) struct Now {
     pub redis: Option<PartStatus>,
     /// The certificates' files, and when each expires.
     pub certificates: Vec<(String, SystemTime)>,
-    /// Changes that could not be taken over, and why.
+    /// Failed reloads, and why they failed.
     pub reloads: Vec<PartStatus>,
     /// Since when the configuration is in use.
     pub loaded: SystemTime,
@@ -80,7 +80,7 @@ pub(crate) struct Now {
     pub outcomes: Vec<Outcome>,
 }
 
-/// Somebody who was not let in, or a page that could not be shown.
+/// A refused sign-in, or a page that could not be shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Refusal {
     /// When.
@@ -99,7 +99,7 @@ pub(crate) struct Refusal {
     pub client: Option<String>,
 }
 
-/// Who was not let in.
+/// Refused sign-ins and pages.
 #[derive(Debug, Clone)]
 pub(crate) struct Refusals {
     /// What was searched for.
@@ -260,7 +260,7 @@ impl Now {
     fn drawn(&self) -> Vec<Drawn> {
         let most =
             self.bars.iter().map(|bar| bar.signed_in.saturating_add(bar.refused)).max().unwrap_or(0).max(1);
-        // What there is at all is seen.
+        // Even a single sign-in is visible.
         let height = |n: u32| match u64::from(n) * u64::from(HEIGHT) / u64::from(most) {
             0 if n > 0 => 1,
             height => u32::try_from(height).unwrap_or(HEIGHT),

@@ -216,7 +216,7 @@ fn buttons<'a>(view: &View<'a>, kind: Kind, retry: Option<&'a str>) -> Vec<Butto
     });
     match (view.page, kind.way) {
         (Page::SignIn, _) => entries.collect(),
-        // The one page that is shown elsewhere than at the origin: on to there.
+        // The only page that is shown at another host: it links to the origin.
         (Page::Failure(Failure::UnknownHost), _) => {
             view.link.map(|href| button(href, parts::START, true)).into_iter().collect()
         }

@@ -47,7 +47,7 @@ pub(super) async fn admit(gate: &mut Arc<Gate>, downstream: &mut HttpSession, ct
             ctx.failure = Some(failure);
             let mut reply = failure::failed(chosen.as_ref().unwrap_or(gate), downstream, ctx, failure);
             if failure == Failure::HeadersTooLarge {
-                // The gate's own may be what is too much, and then only the gate can mend it.
+                // The gate's own cookies may be too many; then only the gate can delete them.
                 for sessions in gate.all_sessions() {
                     let headers = downstream.req_header().headers.get_all(header::COOKIE).iter();
                     let names = sessions.cookies.names();
@@ -190,7 +190,7 @@ async fn read(
             Ok(Admitted::Forward)
         }
         Decision::Redirect(target) => Ok(Admitted::Respond(Reply::redirect(&target))),
-        // A browser that keeps no cookies has no count: its page would go round for ever where NocoBase's form leads away.
+        // A browser that keeps no cookies has no count: its page would be redirected for ever if NocoBase's form redirects elsewhere.
         Decision::Form(_)
             if cookies.forms == 0 && !gate.sign_ins.throttle.form(ctx.client, Instant::now()) =>
         {
@@ -219,7 +219,7 @@ async fn read(
             let caller = decide::client::caller(facts.user_agent);
             let others = applications::others(main, gate, &values);
             let request = routes::request::RouteRequest { path, cookies, caller, others };
-            // In a box of its own, made only here: else every request would carry room for a whole sign-in.
+            // Boxed here, so that not every request's future has room for a whole sign-in.
             Box::pin(routes::serve(gate, downstream, ctx, request)).await.map(Admitted::Respond)
         }
         Decision::VerifyFile(index) => Ok(Admitted::Respond(routes::verify_file::serve(gate, index))),
@@ -247,7 +247,7 @@ fn to_form(
             request_id = ctx.request_id.to_str().unwrap_or_default(),
             label = Failure::LoginLoop.response().label,
             tries = cookies.forms,
-            "NocoBase's sign-in form leads away from itself: is its address one that the index page tells?"
+            "NocoBase's sign-in form redirects to another page: does its address match the settings in the index page?"
         );
         return Err(Failure::LoginLoop);
     }

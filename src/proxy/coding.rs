@@ -69,7 +69,7 @@ pub(crate) struct Accepted {
 }
 
 impl Accepted {
-    /// `Accept-Encoding` (RFC 9110, 12.5.3). Without it nothing but identity: a client that wants a coding asks for it.
+    /// `Accept-Encoding` (RFC 9110, 12.5.3). Without this header only identity is used.
     pub(crate) fn of(headers: &HeaderMap) -> Accepted {
         let mut named = [None; 4];
         let mut others = 0;
@@ -117,7 +117,7 @@ impl Accepted {
     }
 }
 
-/// `q=` among these parameters; what cannot be read is no wish.
+/// `q=` among these parameters; 0 if it cannot be read.
 fn quality(parameters: &str) -> u16 {
     let given = parameters.split(';').filter_map(|p| p.split_once('=')).find_map(|(name, value)| {
         name.trim().eq_ignore_ascii_case("q").then(|| value.trim().parse::<f32>().unwrap_or(0.0))
@@ -133,7 +133,7 @@ fn quality(parameters: &str) -> u16 {
 /// Compresses. Takes long: not for a thread that serves requests.
 ///
 /// # Errors
-/// Only if there is no memory.
+/// Fails only if there is no memory.
 pub(super) fn compress(raw: &[u8], coding: Coding, effort: Effort) -> io::Result<Bytes> {
     let quick = effort == Effort::Quick;
     let mut out = Vec::with_capacity(raw.len() / 3);

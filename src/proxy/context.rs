@@ -193,7 +193,7 @@ impl Context {
     }
 }
 
-/// Counts a request for as long as it lives, also when a phase panics.
+/// Counts a request until it ends, even if a phase panics.
 struct InFlight(Arc<AtomicUsize>);
 
 impl InFlight {

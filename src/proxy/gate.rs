@@ -88,7 +88,7 @@ pub(crate) struct Gate {
     /// What signing in needs besides.
     pub(crate) sign_ins: Arc<SignIns>,
     /// The gate as it is for each of `nocobase.apps`: another policy, other cookies, sessions and accounts. A request is
-    /// for one of them or for none, and knows nothing of the others.
+    /// for one of them or for none.
     pub(crate) apps: Vec<Arc<Gate>>,
     /// Their names.
     pub(crate) app_names: Vec<String>,
@@ -122,7 +122,7 @@ impl Gate {
         Self::after(None, config)
     }
 
-    /// In place of `before` after a change of the configuration: what has been seen, counted and begun goes on.
+    /// Replaces `before` after a change of the configuration: sessions, counters and work in progress are kept.
     pub(crate) fn after(before: Option<&Gate>, config: Config) -> Result<Gate, String> {
         let config = Arc::new(config);
         let authority = config.origin.authority();

@@ -63,7 +63,7 @@ pub(super) fn nominates_protected(connection: &HeaderValue) -> bool {
 
 /// Removes every protected header.
 pub(super) fn strip_protected(headers: &mut HeaderMap) {
-    // Copies of names, made only where there is something to remove.
+    // Names are copied only if there is something to remove.
     let names: Vec<HeaderName> = headers.keys().filter(|n| is_protected(n.as_str())).cloned().collect();
     for name in &names {
         headers.remove(name);

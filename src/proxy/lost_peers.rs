@@ -1,4 +1,4 @@
-//! TCP keep-alive, on clients' sockets and on those to NocoBase: a peer that is gone without a word (a machine that was
+//! TCP keep-alive, on clients' sockets and on those to NocoBase: a peer that has vanished (a machine that was
 //! switched off, a network that forgot the connection) is noticed, also where nothing is sent.
 
 use std::io;

@@ -1,4 +1,4 @@
-//! Waiting for as long as the client does: what nobody waits for any more is not done.
+//! Waits only as long as the client does: when the client has left, the work is cancelled.
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -28,7 +28,7 @@ pub(super) async fn while_there<T>(client: &HttpSession, work: impl Future<Outpu
 async fn watched<T>(client: &HttpSession, mut work: Pin<&mut impl Future<Output = T>>) -> Result<T, Gone> {
     loop {
         match tokio::time::timeout(LOOK, work.as_mut()).await {
-            // What has been waited for may have been waited for by nobody.
+            // The client may have left while this waited.
             Ok(done) => return if is_gone(client) { Err(Gone) } else { Ok(done) },
             Err(_) if is_gone(client) => return Err(Gone),
             Err(_) => {}

@@ -1,4 +1,4 @@
-//! Pingora's hooks, in the order in which a request meets them: each one delegates to the module that knows.
+//! Pingora's hooks, in the order in which a request passes them; each one delegates to a module.
 
 mod errors;
 mod limits;
@@ -31,7 +31,7 @@ pub(crate) struct Phases {
     current: Arc<CurrentGate>,
 }
 
-/// A request, and the gate as it was when the request began: a change of the configuration in between is for others.
+/// A request, and the gate as it was when the request began: later changes of the configuration do not affect it.
 pub(crate) struct Carried {
     gate: Arc<Gate>,
     ctx: Context,
@@ -90,7 +90,7 @@ impl ProxyHttp for Phases {
                     ctx.target = Some((head.method.clone(), head.uri.clone()));
                     connection::bind(attached.stream(), session.is_upgrade_req());
                 }
-                // A file that the gate keeps. In a box of its own, made only here.
+                // A cached file. Boxed, so that not every request's future has room for it.
                 let kept = match assets::respond::wanted(gate, session, ctx) {
                     Some(wanted) => {
                         Box::pin(assets::respond::respond(gate, session.req_header(), wanted)).await

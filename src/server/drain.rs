@@ -40,13 +40,13 @@ const NO_SYN: [SockFilter; 5] = [
     SockFilter::new(RETURN, 0, 0, u32::MAX),
 ];
 
-/// No connection begins on these sockets any more; those that are beginning get a moment. Only for sockets that nobody else
+/// Stops new connections on these sockets; handshakes in progress get a moment. Only for sockets that no other process
 /// listens on.
 pub(super) async fn turn_away(sockets: &[TcpListener]) {
     for socket in sockets {
         // Where the kernel does not allow it, connections of the last microseconds are reset, as they always were.
         if let Err(error) = SockRef::from(socket).attach_filter(&NO_SYN) {
-            tracing::debug!(event = "stopping", %error, "cannot turn new connections away");
+            tracing::debug!(event = "stopping", %error, "cannot refuse new connections");
         }
     }
     tokio::time::sleep(SETTLE).await;

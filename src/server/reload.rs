@@ -1,4 +1,4 @@
-//! A changed configuration while the gate serves: read and built as a whole before it counts. A bad one changes nothing.
+//! A changed configuration while the gate serves: read and built completely before it is used. An invalid one changes nothing.
 
 use std::sync::Arc;
 
@@ -43,7 +43,7 @@ impl Running {
                         event = "reload",
                         what = "configuration",
                         key,
-                        "has changed, and counts only after a restart"
+                        "has changed, and takes effect only after a restart"
                     );
                 }
             }
@@ -51,7 +51,7 @@ impl Running {
                 let count = errors.0.len();
                 for error in &errors.0 {
                     tracing::error!(event = "reload", what = "configuration", key = error.key, %error,
-                        "the configuration before stays in use");
+                        "the previous configuration stays in use");
                 }
                 let first = errors.0.first().map(ToString::to_string).unwrap_or_default();
                 let why = if count > 1 { format!("{first} (and {} more)", count - 1) } else { first };
@@ -62,7 +62,7 @@ impl Running {
                     event = "reload",
                     what = "configuration",
                     error,
-                    "the configuration before stays in use"
+                    "the previous configuration stays in use"
                 );
                 state.reloaded(Reload::Configuration, Some(error));
             }
@@ -93,7 +93,7 @@ async fn reopen_audit_file(gate: &Arc<Gate>) {
     let audit = gate.sessions.audit().clone();
     let reopened = tokio::task::spawn_blocking(move || audit.reopen().map_err(|e| e.to_string())).await;
     if let Err(error) = reopened.unwrap_or_else(|e| Err(e.to_string())) {
-        tracing::error!(event = "reload", what = "audit_file", error, "the file before stays in use");
+        tracing::error!(event = "reload", what = "audit_file", error, "the previous file stays in use");
     }
 }
 

@@ -69,7 +69,7 @@ fn serve(config: Config, reread: Reread) -> Result<(), StartError> {
             tracing::info!(event = "listening", scheme = "ops", %address, "listening");
         }
         upgrade::notify_predecessor().map_err(|e| {
-            StartError::Build(format!("the gate that this one was to replace no longer waits for it: {e}"))
+            StartError::Build(format!("the gate to be replaced no longer waits for this one: {e}"))
         })?;
         notify(&[NotifyState::Ready]);
         let mut replaced = false;
@@ -118,16 +118,16 @@ fn serve(config: Config, reread: Reread) -> Result<(), StartError> {
 
 /// Starts the program that is on disk now. True if it serves, so that this process may end.
 async fn hand_over(running: &Running) -> bool {
-    tracing::info!(event = "upgrade", "starting the program as it is now");
+    tracing::info!(event = "upgrade", "starting the program that is now on disk");
     let gate = running.current.now();
     match upgrade::start(&running.sockets, running.kept).await {
         Ok(pid) => {
-            tracing::info!(event = "upgrade", pid, "another process serves from now on");
+            tracing::info!(event = "upgrade", pid, "the new process serves from now on");
             notify(&[NotifyState::MainPid(pid)]);
             true
         }
         Err(error) => {
-            tracing::error!(event = "upgrade", error, "this process goes on serving");
+            tracing::error!(event = "upgrade", error, "this process continues to serve");
             gate.metrics.state.reloaded(Reload::Program, Some(error));
             false
         }

@@ -80,7 +80,7 @@ impl Running {
     pub async fn stop(mut self, grace: Duration, replaced: bool) {
         let until = Instant::now() + grace;
         let sockets = std::mem::take(&mut self.sockets);
-        // Where somebody else listens, the queue is theirs; or it would be served here for ever.
+        // If another process listens too, its queue is not ours; otherwise it would be served here for ever.
         let alone = !replaced && !self.kept;
         if alone {
             drain::turn_away(&sockets).await;
@@ -297,12 +297,12 @@ fn app(gate: &Gate, current: &Arc<CurrentGate>) -> App<Phases> {
     proxy.h2_options = Some(h2_options);
     let counts = gate.metrics.connections.clone();
     let refusals = Refusals::new(counts.clone(), gate.request_ids.clone());
-    let speaks_for_many = {
+    let is_shared = {
         let current = current.clone();
         move |address| {
             let gate = current.now();
             gate.config.access.trusted_proxies.iter().any(|network| network.contains(&address))
         }
     };
-    App::new(proxy, times, places, counts, refusals, speaks_for_many)
+    App::new(proxy, times, places, counts, refusals, is_shared)
 }

@@ -1,4 +1,4 @@
-//! What operators see of the running gate: from the gate to the plain data that `ops` shows. Asks nobody.
+//! What operators see of the running gate: from the gate to the plain data that `ops` shows. Makes no calls.
 
 use std::sync::atomic::Ordering;
 
@@ -35,7 +35,7 @@ pub(super) fn status(gate: &Gate) -> Status {
     }
 }
 
-/// What the latest calls to WeCom found: while they fail nobody can sign in; members who are signed in go on.
+/// What the latest calls to WeCom found: while they fail nobody can sign in; members who are signed in can continue.
 fn wecom(gate: &Gate) -> Vec<Degraded> {
     let mut all = Vec::new();
     let mut clients: Vec<_> = gate.sign_ins.wecom().collect();

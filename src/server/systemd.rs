@@ -2,7 +2,7 @@
 
 use sd_notify::NotifyState;
 
-/// Sends the states; a failure is a warning, since the gate serves all the same.
+/// Sends the states; a failure is only a warning, since the gate can serve.
 pub(super) fn notify(state: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(state) {
         tracing::warn!(%error, "cannot notify systemd");

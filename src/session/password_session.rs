@@ -1,7 +1,7 @@
 //! The session of somebody who signed in at NocoBase's own form. The page holds NocoBase's token, and shows it in its calls; this
 //! cookie is for what browsers request without it: pages, files, the WebSocket. NocoBase before 2.2 has no cookie of its own.
 //!
-//! The cookie names nobody to NocoBase: what passes because of it passes anonymously.
+//! The cookie authenticates nobody to NocoBase: requests that pass because of it are forwarded anonymously.
 
 use ring::digest;
 use serde::{Deserialize, Serialize};

@@ -192,7 +192,7 @@ impl Api {
             entry = self.entry.name,
             call = call.name(),
             error = failed.1,
-            "WeCom call once more"
+            "repeating the WeCom call"
         );
         let left = REPEAT_WITHIN.saturating_sub(began.elapsed());
         let second = match broken {
@@ -222,7 +222,11 @@ async fn obtain_token(api: Arc<Api>, refused: Option<SecretString>) -> Result<Fe
             if let Some(calls) = api.calls.get() {
                 calls.token_shared(&api.entry.name);
             }
-            tracing::debug!(entry = api.entry.name, seconds = life.as_secs(), "another node's access token");
+            tracing::debug!(
+                entry = api.entry.name,
+                seconds = life.as_secs(),
+                "using an access token that another node has fetched"
+            );
             return Ok(Fetched { value, life });
         }
         Token::Fetch(lease) => lease,

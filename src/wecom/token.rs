@@ -54,7 +54,7 @@ pub(super) struct TokenCache {
     /// own gives up after 200 waiters that went away, and could not pause after a failure.
     current: Cache<(), Arc<AccessToken>>,
     state: Arc<Mutex<RefreshState>>,
-    /// Name of the entry, for lines about a renewal that nobody waits for.
+    /// Name of the entry, for log lines about a renewal in the background.
     entry: String,
 }
 

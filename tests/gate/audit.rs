@@ -254,7 +254,7 @@ async fn a_file_that_cannot_be_written_is_an_error_at_the_start_and_changes_noth
     stage.gate.signal("HUP");
     stage
         .gate
-        .wait_for_log(&["\"reload\"", "\"ERROR\"", "log.audit_file", "configuration before stays"])
+        .wait_for_log(&["\"reload\"", "\"ERROR\"", "log.audit_file", "previous configuration stays"])
         .await;
     stage.signed_in("zhangsan").await;
     assert_eq!(written.only("sign_in").await["userid"], "zhangsan");

@@ -225,7 +225,7 @@ async fn whom_members_can_be_matched_with() {
     scene.config.set("nocobase.auto_create_user", true);
     let checked = scene.check(&["--member", "zhangsan"]).await;
     assert_eq!((checked.code, &checked.step("nocobase_users")["outcome"]), (0, &json!("ok")));
-    checked.shows("member", "a user is made for a member who matches nobody");
+    checked.shows("member", "a user is created for a member who matches none");
 }
 
 /// https where plain HTTP is spoken: the message names it.
@@ -258,7 +258,7 @@ async fn origin_and_certificate() {
     let past = scene.nocobase.address;
     scene.config.set("origin", format!("http://{past}"));
     scene.app(|a| a.gate = format!("http://{past}"));
-    scene.check(&[]).await.only_failure("origin", "something else than this gate answers: HTTP 200");
+    scene.check(&[]).await.only_failure("origin", "something other than this gate answers: HTTP 200");
     scene.config = good;
     let origin = scene.config.0["origin"].as_str().unwrap().to_owned();
     scene.app(|a| a.gate = origin);

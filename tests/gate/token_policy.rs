@@ -39,7 +39,7 @@ async fn a_policy_that_the_service_account_may_not_see_is_learned() {
     let mut member = stage.signed_in("zhangsan").await;
     work(&mut member, 4 * FRESH).await;
     assert_eq!(stage.nocobase.data().renewed, 1, "the first old token shows it");
-    stage.gate.wait_for_log(&["token_policy", "too old"]).await;
+    stage.gate.wait_for_log(&["token_policy", "refuses tokens of this age"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

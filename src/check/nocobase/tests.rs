@@ -113,7 +113,7 @@ fn who_is_the_service_account() {
         (code("USER_HAS_NO_ROLES_ERR", "x"), &user, StepOutcome::Failed, "no role"),
         (good(), &key, StepOutcome::Ok, ""),
         (code("INVALID_TOKEN", "x"), &key, StepOutcome::Failed, "new API key"),
-        (code("BLOCKED_TOKEN", "x"), &key, StepOutcome::Failed, "withdrawn"),
+        (code("BLOCKED_TOKEN", "x"), &key, StepOutcome::Failed, "revoked"),
         (responds(500, "x"), &key, StepOutcome::Failed, "HTTP 500"),
     ] {
         let nocobase = config::NocoBase { service: account.clone(), ..rules(&[], false) };

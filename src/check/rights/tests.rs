@@ -70,7 +70,7 @@ fn each_missing_field_is_named() {
         role.pointer_mut(path).unwrap().as_array_mut().unwrap().retain(|f| f != field);
         let got = verdict(&allowed, Some(&role), None);
         assert_eq!((got.outcome, got.findings.len()), (StepOutcome::Failed, 1), "{path} {field}");
-        assert!(got.findings[0].what.contains(&format!("without {field};")), "{got:?}");
+        assert!(got.findings[0].what.contains(&format!("not with the fields {field};")), "{got:?}");
     }
     // No field at all was ticked: NocoBase shows hardly more than the id.
     let mut bare = role();
@@ -131,8 +131,13 @@ fn rules_about_roles_need_two_rights_more() {
     assert_eq!(tries.last().unwrap().0.action, "update");
     assert_eq!(verdict(&tries, Some(&good), None).outcome, StepOutcome::Ok, "not too many");
     for (path, value, outcome, words) in [
-        ("/actions/users:view/appends", json!([]), StepOutcome::Failed, "without roles;"),
-        ("/actions/users:update/whitelist", json!(["nickname"]), StepOutcome::Failed, "without roles;"),
+        ("/actions/users:view/appends", json!([]), StepOutcome::Failed, "not with the fields roles;"),
+        (
+            "/actions/users:update/whitelist",
+            json!(["nickname"]),
+            StepOutcome::Failed,
+            "not with the fields roles;",
+        ),
         (
             "/actions/users:update/whitelist",
             json!(["roles", "password"]),

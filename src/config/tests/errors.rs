@@ -29,9 +29,9 @@ const TABLE: &[Row<'_>] = &[
     (&[("nocobase.service_user", "-1")], "nocobase.service_user", "out of range", "from 0"),
     (&[("wecom.0.allow_departments", "[-3]")], "wecom[0].allow_departments[0]", "out of range", "from 0"),
     (&[("limits.connections", "5000000000")], "limits.connections", "out of range", "4294967295"),
-    (&[("upstream.max_requests", "'some'")], "upstream.max_requests", "no number of requests", "auto"),
+    (&[("upstream.max_requests", "'some'")], "upstream.max_requests", "not a number of requests", "auto"),
     (&[("upstream.max_requests", "-1")], "upstream.max_requests", "out of range", "1000000"),
-    (&[("upstream.max_requests", "[]")], "upstream.max_requests", "no number of requests", "auto"),
+    (&[("upstream.max_requests", "[]")], "upstream.max_requests", "not a number of requests", "auto"),
     (&[("limits.body_bytes", "-1")], "limits.body_bytes", "not a size", "1GiB"),
     (&[("limits.body_bytes", "'much'")], "limits.body_bytes", "not a size", "1GiB"),
     (&[("access.browsers", "'weblogin'")], "access.browsers", "not one of", "did you mean \"web-login\"?"),
@@ -45,8 +45,8 @@ const TABLE: &[Row<'_>] = &[
     (&[("nocobase.apps", "[{name='a',service_user=1},{name='a',service_user=1}]"), ("access.api_keys", "false")], "nocobase.apps[1].name", "twice", "remove"),
     (&[("nocobase.apps", "[{name='a'}]"), ("access.api_keys", "false")], "nocobase.apps[0].service_token", "missing", "nocobase.apps[0].service_user"),
     (&[("nocobase.apps", "[{name='a',service_user=0}]"), ("access.api_keys", "false")], "nocobase.apps[0].service_user", "not a user", "1 or more"),
-    (&[("nocobase.apps", "[{name='a',service_user=1,home='/admin'}]"), ("access.api_keys", "false")], "nocobase.apps[0].home", "no page of this application", "/apps/a/"),
-    (&[("nocobase.apps", "[{name='a',service_user=1,default_roles=['root']}]"), ("access.api_keys", "false")], "nocobase.apps[0].default_roles[0]", "every new member", "another role"),
+    (&[("nocobase.apps", "[{name='a',service_user=1,home='/admin'}]"), ("access.api_keys", "false")], "nocobase.apps[0].home", "not a page of this application", "/apps/a/"),
+    (&[("nocobase.apps", "[{name='a',service_user=1,default_roles=['root']}]"), ("access.api_keys", "false")], "nocobase.apps[0].default_roles[0]", "every new user", "another role"),
     (&[("nocobase.apps", "[{name='a',service_user=1,host='x'}]"), ("access.api_keys", "false")], "nocobase.apps[0].host", "no such key", ""),
     (&[("nocobase.apps", "[{name='a',service_user=1}]"), ("nocobase.app", "'crm'"), ("access.api_keys", "false")], "nocobase.app", "together with", "main"),
     (&[("nocobase.apps", "[{name='a',service_user=1}]")], "access.api_keys", "would take another's", "false"),
@@ -68,8 +68,8 @@ const TABLE: &[Row<'_>] = &[
     (&[("origin", "'https://*.example.com'")], "origin", "host name", "https://"),
     (&[("origin", "'https://nb.example.com.'")], "origin", "host name", "https://"),
     (&[("origin", r"'https:/\nb.example.com'")], "origin", "must begin with", "https://"),
-    (&[("origin", r"'https://nb\example.com'")], "origin", "no address has", "https://"),
-    (&[("origin", "\"https://nb.exam\\tple.com\"")], "origin", "no address has", "https://"),
+    (&[("origin", r"'https://nb\example.com'")], "origin", "must not contain", "https://"),
+    (&[("origin", "\"https://nb.exam\\tple.com\"")], "origin", "must not contain", "https://"),
     // listen
     (&[("listen.http", "[]")], "listen", "no address to listen on", "listen.https"),
     (&[("listen.http", "[':8080']")], "listen.http[0]", "not an address", "0.0.0.0:8080"),
@@ -79,7 +79,7 @@ const TABLE: &[Row<'_>] = &[
     (&[("listen.https", "['0.0.0.0:8443']")], "listen.key", "missing", "private key"),
     (&[("listen.cert", "'/nonexistent/cert.pem'")], "listen.cert", "cannot be read", "certificate chain"),
     (&[("listen.ops", "'9090'")], "listen.ops", "not an address", "127.0.0.1:8080"),
-    (&[("listen.ops", "'0.0.0.0:8080'")], "listen.ops", "public listener", "a port of its own"),
+    (&[("listen.ops", "'0.0.0.0:8080'")], "listen.ops", "public listener", "a different port"),
     // upstream
     (&[("upstream.nodes", "")], "upstream.nodes", "missing", "13000"),
     (&[("upstream.nodes", "[]")], "upstream.nodes", "missing", "13000"),
@@ -126,10 +126,10 @@ const TABLE: &[Row<'_>] = &[
     (&[("wecom.0.agent_id", "'a1'")], "wecom[0].agent_id", "not an AgentId", "App Management"),
     (&[("wecom.0.secret", "")], "wecom[0].secret", "missing", "App Management"),
     (&[("wecom.0.secret", "'a b'")], "wecom[0].secret", "spaces", "copy it again"),
-    (&[("wecom.0.home", "'admin'")], "wecom[0].home", "not a page", "/admin"),
-    (&[("wecom.0.home", "'//evil.example'")], "wecom[0].home", "not a page", "one /"),
-    (&[("wecom.0.home", r"'/\evil.example'")], "wecom[0].home", "not a page", "one /"),
-    (&[("wecom.0.home_mobile", "'/wecom-gate/login'")], "wecom[0].home_mobile", "not a page", "NocoBase"),
+    (&[("wecom.0.home", "'admin'")], "wecom[0].home", "cannot be a home page", "/admin"),
+    (&[("wecom.0.home", "'//evil.example'")], "wecom[0].home", "cannot be a home page", "one /"),
+    (&[("wecom.0.home", r"'/\evil.example'")], "wecom[0].home", "cannot be a home page", "one /"),
+    (&[("wecom.0.home_mobile", "'/wecom-gate/login'")], "wecom[0].home_mobile", "cannot be a home page", "NocoBase"),
     (&[("wecom.0.verify_files", "['WW_verify_a-b.txt']")], "wecom[0].verify_files[0]", "verification file", "WW_verify_"),
     (&[("wecom.0.verify_files", "['../WW_verify_a.txt']")], "wecom[0].verify_files[0]", "verification file", "name only"),
     (&[("wecom.0.verify_files", "['WW_verify_.txt']")], "wecom[0].verify_files[0]", "verification file", "name only"),
@@ -286,7 +286,7 @@ fn r03_trusted_and_bypassing_networks_are_never_everyone() {
                 errors[0].key.starts_with(key) && errors[0].problem.contains("every address"),
                 "{errors:?}"
             );
-            assert!(errors[0].remedy.contains("name the networks"));
+            assert!(errors[0].remedy.contains("list the actual networks"));
         }
         assert!(good(&[]).config.access.trusted_proxies.is_empty(), "nobody is trusted who is not named");
         good(&[(key, "['10.0.0.0/8', '192.0.2.1', 'fd00::/8', '::1']")]);
@@ -335,7 +335,7 @@ fn certificates_and_redirects_that_cannot_work() {
         (
             &[("origin", "'http://nb.example.com'"), ("listen.redirect_http", "true")],
             "listen.redirect_http",
-            "nowhere",
+            "cannot redirect",
         ),
     ] {
         let errors = bad(changes);

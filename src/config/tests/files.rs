@@ -82,13 +82,13 @@ fn both_at_once_is_an_error_of_either_source() {
     let (_file, path) = holding(b"0123456789abcdef");
     let errors = bad(&[("nocobase.jwt_secret_file", &path)]);
     assert_eq!(errors[0].key, "nocobase.jwt_secret_file");
-    assert!(errors[0].problem.contains("`jwt_secret` is given too") && errors[0].remedy.contains("keep one"));
+    assert!(errors[0].problem.contains("`jwt_secret` is set, too") && errors[0].remedy.contains("keep one"));
     let env = |value: &str| [("WECOM_GATE__NOCOBASE__JWT_SECRET".to_owned(), value.to_owned())];
     let text = file(&[("nocobase.jwt_secret", ""), ("nocobase.jwt_secret_file", &path)]);
     assert!(load_str(&text, env("0123456789abcdef")).is_err());
     load_str(&text, env("")).unwrap(); // an empty variable is none
     let errors = bad(&[("session.keys_file", &path)]);
-    assert!(errors[0].problem.contains("`keys` is given too"));
+    assert!(errors[0].problem.contains("`keys` is set, too"));
 }
 
 #[test]

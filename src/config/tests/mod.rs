@@ -150,7 +150,7 @@ fn several_entries_need_an_automatic_one_and_titles_of_their_own() {
         ("wecom.1.secret", "'s'"),
     ];
     let two = good(&other);
-    assert!(two.warnings.iter().any(|w| w.starts_with("wecom[1].title: reads like that of wecom[0]")));
+    assert!(two.warnings.iter().any(|w| w.starts_with("wecom[1].title: looks the same as that of wecom[0]")));
     let other = [&other[..], &[("wecom.1.title", "'B'")]].concat();
     let two = good(&other);
     assert!(two.config.auto_entry().is_none());

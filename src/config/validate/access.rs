@@ -36,7 +36,7 @@ pub(super) fn access(
     if let Ok(Some(secret)) = &forward_auth_secret {
         let key = "access.forward_auth_secret";
         if secret.expose_secret().len() < LEAST_FORWARD_AUTH_SECRET {
-            report.error(key, "is short enough to be guessed", "make one: openssl rand -base64 24");
+            report.error(key, "is short enough to be guessed", "create one: openssl rand -base64 24");
         }
         if raw.trusted_proxies.is_empty() {
             report.error(key, "has no effect without a proxy", "name the proxy in access.trusted_proxies");

@@ -55,7 +55,7 @@ fn application(
         let remedy = "copy the name from NocoBase's multi-app manager: A-Z a-z 0-9 _ -";
         report.bad(&name_key, &raw.name, "is not the name of an application", remedy);
     } else if raw.name == MAIN {
-        let problem = "is the application that the gate serves anyway, as nocobase.app";
+        let problem = "is nocobase.app, which the gate serves anyway";
         report.bad(&name_key, &raw.name, problem, "name only the others");
     } else if twice {
         report.bad(&name_key, &raw.name, "is there twice", "remove one of the two");
@@ -65,7 +65,7 @@ fn application(
     let own = format!("{public_path}apps/{}/", raw.name);
     for (name, path) in [("home", &home), ("home_mobile", &home_mobile)] {
         if !values::is_path(path) || !path.starts_with(&own) || path.contains("/.") {
-            let problem = "is no page of this application";
+            let problem = "is not a page of this application";
             report.bad(
                 &format!("{key}.{name}"),
                 path,
@@ -76,7 +76,7 @@ fn application(
     }
     for (i, name) in raw.default_roles.iter().enumerate() {
         if name.trim().is_empty() || role::is_root(name) {
-            let problem = "is no role that every new member may have";
+            let problem = "must not be the role of every new user";
             report.bad(
                 &format!("{key}.default_roles[{i}]"),
                 name,

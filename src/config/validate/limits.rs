@@ -33,10 +33,8 @@ pub(super) fn log(raw: raw::Log, report: &mut Report) -> Option<Log> {
 pub(super) fn cache(raw: &raw::Cache, report: &mut Report) -> Option<Cache> {
     let memory = values::size("cache.memory", &raw.memory, report)?;
     if (1..LEAST_CACHE).contains(&memory) {
-        report.warn(
-            "cache.memory",
-            "is less than NocoBase's files take: 128MiB or more holds them, \"0\" keeps none",
-        );
+        report
+            .warn("cache.memory", "is too small for NocoBase's files: use 128MiB or more, \"0\" keeps none");
     }
     Some(Cache { memory })
 }

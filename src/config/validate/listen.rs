@@ -33,8 +33,8 @@ pub(super) fn listen(
             report.bad(
                 "listen.ops",
                 &raw.ops,
-                "is a public listener's address too",
-                "give it a port of its own",
+                "is also the address of a public listener",
+                "give it a different port",
             );
         }
     }
@@ -60,9 +60,9 @@ pub(super) fn listen(
     if raw.redirect_http {
         if origin.is_some_and(|o| !o.https) {
             let remedy = "begin origin with https://, or remove listen.redirect_http";
-            report.error("listen.redirect_http", "has nowhere to lead: origin is plain http", remedy);
+            report.error("listen.redirect_http", "cannot redirect: origin is plain http", remedy);
         } else if https.is_empty() && !behind_proxy {
-            let remedy = "set listen.https, or name the proxy that speaks TLS in access.trusted_proxies";
+            let remedy = "set listen.https, or list the proxy that terminates TLS in access.trusted_proxies";
             report.error("listen.redirect_http", "would be a redirect loop: nothing terminates TLS", remedy);
         }
     }

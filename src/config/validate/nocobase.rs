@@ -30,7 +30,7 @@ pub(super) fn nocobase(raw: raw::NocoBase, roles: bool, report: &mut Report) -> 
         Ok(Some(secret)) if secret.expose_secret().len() < WEAK_JWT_SECRET => {
             report.warn(
                 "nocobase.jwt_secret",
-                "is short: a person who has one token can try secrets until one fits",
+                "is short: a person who has a token could find the secret by trying",
             );
         }
         _ => {}
@@ -67,7 +67,7 @@ pub(super) fn nocobase(raw: raw::NocoBase, roles: bool, report: &mut Report) -> 
         }
     }
     for (by, name, why) in [
-        (MatchBy::Email, "email", "a member may have typed in somebody else's address"),
+        (MatchBy::Email, "email", "a member may have entered somebody else's address"),
         (MatchBy::Username, "username", "somebody else may have registered the name in NocoBase"),
     ] {
         if raw.match_by.contains(&by) {

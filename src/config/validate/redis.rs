@@ -38,7 +38,7 @@ fn address(url: &str) -> Result<String, &'static str> {
         parsed.scheme() == "unix" && ["db", "user", "pass"].contains(&name.as_ref())
     };
     if !parsed.query_pairs().all(known) {
-        return Err("has a ? with something that is not known there");
+        return Err("has an unknown parameter after ?");
     }
     let info = parsed.into_connection_info().map_err(|_| "is not an address of Redis")?;
     match info.addr() {
@@ -75,8 +75,8 @@ mod tests {
             ("redis://host:99999", "not an address"),
             ("redis://host/x", "not an address"),
             ("rediss://host#insecure", "has a #"),
-            ("redis://host?protocol=resp3", "has a ?"),
-            ("unix:///x?protocol=resp3", "has a ?"),
+            ("redis://host?protocol=resp3", "unknown parameter"),
+            ("unix:///x?protocol=resp3", "unknown parameter"),
             ("unix://", "n"),
             ("http://host", "does not begin"),
             ("valkey://host", "does not begin"),

@@ -23,7 +23,7 @@ fn bytes(section: &str, key: &str, inline: &str, file: &str, report: &mut Report
     }
     let file_key = format!("{}_file", join(section, key));
     if !inline.is_empty() {
-        let problem = format!("`{key}` is given too");
+        let problem = format!("`{key}` is set, too");
         report.error(
             &file_key,
             problem,
@@ -106,7 +106,7 @@ pub(super) fn text(
 
 /// `session.keys`, or the lines of `session.keys_file`.
 pub(super) fn keys(inline: &[String], file: &str, report: &mut Report) -> Option<Vec<SecretSlice<u8>>> {
-    const MAKE_ONE: &str = "make one with `wecom-gate keygen`";
+    const MAKE_ONE: &str = "create one with `wecom-gate keygen`";
     let mut texts: Vec<(String, String)> =
         inline.iter().enumerate().map(|(i, t)| (format!("session.keys[{i}]"), t.clone())).collect();
     if !file.is_empty() {

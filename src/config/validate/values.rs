@@ -31,7 +31,7 @@ pub(super) fn origin(key: &str, text: &str, report: &mut Report) -> Option<Origi
     }
     let https = url.scheme() == "https";
     if !https && !loopback(&url) {
-        report.warn(key, "is plain http: session cookies travel unprotected; use https");
+        report.warn(key, "is plain http: session cookies are sent unencrypted; use https");
     }
     Some(Origin { https, host: url.host_str()?.to_owned(), port: url.port() })
 }
@@ -41,11 +41,11 @@ pub(super) fn address(key: &str, text: &str, query: bool, report: &mut Report) -
     const FORM: &str = "write it like \"https://qyapi.weixin.qq.com\"";
     let mut url = without_user(key, text, FORM, report)?;
     if url.fragment().is_some() || (!query && url.query().is_some()) {
-        report.bad(key, text, "must not contain a query or fragment", "keep what stands before ? and #");
+        report.bad(key, text, "must not contain a query or fragment", "keep only what is before ? and #");
         return None;
     }
     if url.scheme() == "http" && !loopback(&url) {
-        report.warn(key, "is plain http: the app's secret and members' data travel unprotected; use https");
+        report.warn(key, "is plain http: the app's secret and members' data are sent unencrypted; use https");
     }
     let path = url.path().trim_end_matches('/').to_owned();
     url.set_path(&path);
@@ -69,7 +69,7 @@ pub(super) fn web_address(text: &str) -> Result<Url, &'static str> {
         return Err("must begin with https:// or http://");
     }
     if text.chars().any(|c| c.is_whitespace() || c.is_control() || c == '\\') {
-        return Err("contains a character that no address has");
+        return Err("contains a character that a URL must not contain");
     }
     let url = Url::parse(text).map_err(|_| "is not an address")?;
     let host_fits = match url.host() {
@@ -129,7 +129,7 @@ pub(super) fn node(key: &str, text: &str, report: &mut Report) -> Option<String>
     if !fits {
         // None can be configured: Pingora's pool would lend a connection verified by one CA to a peer with another.
         let remedy = if text.starts_with("https:") {
-            "the gate speaks plain HTTP to NocoBase: on the same machine or a network of their own; write host:port"
+            "the gate connects to NocoBase by plain HTTP, on the same machine or in a private network; write host:port"
         } else {
             "write it without http:// and path, such as \"127.0.0.1:13000\""
         };
@@ -193,7 +193,7 @@ pub(super) fn max_requests(key: &str, raw: &MaxRequests, report: &mut Report) ->
         (Some(0), _) => Some(types::MaxRequests::Unbounded),
         (Some(number), _) => usize::try_from(number).ok().map(types::MaxRequests::Fixed),
         (None, MaxRequests::Text(text)) => {
-            report.bad(key, text, "is no number of requests", "give a number, or \"auto\"");
+            report.bad(key, text, "is not a number of requests", "give a number, or \"auto\"");
             None
         }
         (None, MaxRequests::Number(_)) => None,
@@ -203,7 +203,7 @@ pub(super) fn max_requests(key: &str, raw: &MaxRequests, report: &mut Report) ->
 /// Networks whose members are believed or let in: single addresses or CIDRs, never everyone.
 pub(super) fn networks(key: &str, list: &[String], report: &mut Report) -> Option<Vec<IpNet>> {
     const EVERYONE: &str = "covers every address: anybody could claim it";
-    const NAME_THEM: &str = "name the networks themselves, such as \"10.1.2.0/24\" or \"192.0.2.7\"";
+    const NAME_THEM: &str = "list the actual networks, such as \"10.1.2.0/24\" or \"192.0.2.7\"";
     let before = report.errors.len();
     let mut nets = Vec::with_capacity(list.len());
     for (i, text) in list.iter().enumerate() {

@@ -11,7 +11,7 @@ use super::super::role;
 use super::super::types::{EventKeys, Group, RoleRule, WeComEntry};
 use super::{secrets, values};
 
-/// Where the gate's own pages are; nobody can land there.
+/// Where the gate's own pages are; they cannot be a home page.
 const OWN_PATHS: &str = "/wecom-gate/";
 /// WeCom's own API, where CorpIDs have one well-known form.
 const PUBLIC_API: &str = "qyapi.weixin.qq.com";
@@ -36,13 +36,14 @@ pub(super) fn entries(
     for (i, entry) in raw.into_iter().enumerate() {
         let at = format!("wecom[{i}]");
         if let Some(first) = names.get(&entry.name) {
-            let problem = format!("is the name of wecom[{first}] too");
+            let problem = format!("is also the name of wecom[{first}]");
             report.bad(&join(&at, "name"), &entry.name, problem, "give each entry a name of its own");
         } else {
             names.insert(entry.name.clone(), i);
         }
         if let Some(first) = titles.get(&entry.title) {
-            let problem = format!("reads like that of wecom[{first}]: nobody can tell their buttons apart");
+            let problem =
+                format!("looks the same as that of wecom[{first}]: their buttons cannot be told apart");
             report.warn(&join(&at, "title"), problem);
         } else {
             titles.insert(entry.title.clone(), i);
@@ -98,7 +99,7 @@ fn entry(
     for (name, path) in [("home", &home), ("home_mobile", &home_mobile)] {
         if !values::is_path(path) || path.starts_with(OWN_PATHS) {
             let remedy = "give a path of NocoBase that begins with one /, such as \"/admin\"";
-            report.bad(&key(name), path, "is not a page to land on", remedy);
+            report.bad(&key(name), path, "cannot be a home page", remedy);
         } else if !path.starts_with(public_path) {
             report.warn(&key(name), format_args!("lies outside nocobase.public_path ({public_path})"));
         }

@@ -112,7 +112,7 @@ impl NocoBase {
                             call = call.action,
                             base,
                             reason,
-                            "another NocoBase node took this call"
+                            "another NocoBase node accepted this call"
                         );
                     }
                     return Ok(response);

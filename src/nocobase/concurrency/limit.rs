@@ -54,7 +54,7 @@ impl AdaptiveLimit {
     /// These responses arrived. `full`: at times there was no room for more.
     pub(super) fn observe(&mut self, responses: &[Responses; KINDS], full: bool) {
         let (mut expected, mut actual) = (0.0, 0.0);
-        // What was learnt in vain is given up slowly; faster where the limit cannot be the reason any more.
+        // A limit that was raised without effect is lowered slowly; faster if the limit cannot be the reason any more.
         let drift = match (full, self.limit <= LEAST) {
             (false, _) | (true, true) => 0.05,
             (true, false) => 0.0002,

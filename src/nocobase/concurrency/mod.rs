@@ -1,6 +1,6 @@
 //! How much NocoBase is asked to do at once: one bounded place before each of its nodes, for proxied requests and for the
 //! gate's own calls alike. A request without a place waits for a moment in a fair queue, or is refused at once if that would take too long.
-//! NocoBase itself takes everything, and a crowd makes it so slow that nobody is served.
+//! NocoBase itself accepts any number of requests, and too many make it so slow that none is served in time.
 //!
 //! - `limit`: how many at once, found from the latency (plain data)
 //! - `queue`: who is next (plain data)

@@ -15,7 +15,7 @@ use crate::metrics::QueueCounts;
 /// Longest wait for a place: people go away, or try again, not long after it.
 pub(super) const PATIENCE: Duration = Duration::from_secs(3);
 /// A request that would have to wait this long at the present pace is refused at once. Much longer than [`PATIENCE`]: the limit grows
-/// within a second where NocoBase can do more, and an error page before its time is worse than a wait in vain.
+/// within a second if NocoBase can do more, and a premature error page is worse than a wait that fails.
 const HOPELESS: Duration = Duration::from_secs(9);
 /// How often the limit is looked at, in microseconds, and how many responses it takes.
 const WINDOW_US: u64 = 250_000;
@@ -32,7 +32,7 @@ pub(crate) enum NoPlace {
     Away,
 }
 
-/// What became of those who waited.
+/// How a wait ends.
 type Grant = oneshot::Sender<Result<Permit, NoPlace>>;
 
 #[derive(Debug)]
@@ -329,7 +329,7 @@ impl Permit {
         Permit { limiter: Some(limiter.clone()), since: Instant::now(), sent: false }
     }
 
-    /// NocoBase is about to get the request: given up from now on, it is at work all the same.
+    /// NocoBase is about to get the request: it works on it from now on, even if the request is cancelled.
     pub(crate) fn sent(mut self) -> Permit {
         self.sent = true;
         self

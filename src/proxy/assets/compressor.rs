@@ -1,4 +1,4 @@
-//! Compresses what is kept as well as it can be, in a thread that gives way to all others.
+//! Compresses cached files as well as possible, in a thread of low priority.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -13,7 +13,7 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 use super::file::{Digest, Encoded, Entry, File, Key};
 use crate::proxy::coding::{Coding, Effort, compress};
 
-/// Files that wait. One that finds no place gets it when it is asked for again.
+/// Most files that wait. One that finds no room is queued at the next request for it.
 const WAITING: usize = 1024;
 /// What has been done, or could not be kept for lack of memory, is not done again for this long.
 const DONE_FOR: Duration = Duration::from_secs(600);
@@ -39,7 +39,7 @@ impl Compressor {
         std::thread::Builder::new()
             .name("compressor".into())
             .spawn(move || {
-                // Where the system does not allow it, the work is done all the same.
+                // If the system does not allow it, the thread works at normal priority.
                 let last = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Batch);
                 let _ = set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, last);
                 runtime.block_on(work(waiting, cache));
@@ -49,7 +49,7 @@ impl Compressor {
         Ok(Compressor { jobs, begun })
     }
 
-    /// This content is wanted, compressed as well as it can be.
+    /// Queues this content, to be compressed as well as possible.
     pub(super) fn improve(&self, file: &Arc<File>, coding: Coding) {
         let key = (file.digest, coding);
         if !coding.can_be_better() || self.begun.contains_key(&key) {

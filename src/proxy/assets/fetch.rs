@@ -27,7 +27,7 @@ const SILENCE: Duration = Duration::from_secs(8);
 const POOL_IDLE: Duration = Duration::from_secs(4);
 /// Files that are fetched at once: what is not kept yet is in memory without being counted.
 const AT_ONCE: usize = 16;
-/// For how long a node's list of plugins is believed. It takes longer to start with another version.
+/// How long a node's list of plugins is used. A node needs longer than this to restart with another version.
 const LIST_FRESH: Duration = Duration::from_secs(3);
 /// Distinguishes these requests from members' in NocoBase's log.
 const AGENT: &str = concat!("wecom-gate-cache/", env!("CARGO_PKG_VERSION"));
@@ -48,7 +48,7 @@ const KEPT: [HeaderName; 8] = [
 pub(super) enum Fetched {
     /// Here it is.
     New(Arc<File>),
-    /// What is kept is what it has. `lasting`: nothing else will ever have its name.
+    /// The cached file is current. `lasting`: no other content will ever have its name.
     Same {
         /// See [`File::is_lasting`].
         lasting: bool,
@@ -58,7 +58,7 @@ pub(super) enum Fetched {
 /// There is nothing to keep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum NotKept {
-    /// NocoBase has responded with something that is not for everybody, or is no such file.
+    /// NocoBase's response is not the same for everybody, or is not a file of its client.
     Refused,
     /// NocoBase has not responded, or not to its end.
     Away,
@@ -114,7 +114,7 @@ impl Fetcher {
             let asked = tokio::time::timeout(PATIENCE, self.ask(node.address, wanted, old)).await;
             match asked.unwrap_or(Err(NotKept::Away)) {
                 Ok(fetched) => return Ok(fetched),
-                // "No such file" counts for more than silence.
+                // "No such file" takes precedence over no response.
                 Err(NotKept::Refused) => result = Err(NotKept::Refused),
                 Err(NotKept::Away) => {}
             }

@@ -14,7 +14,7 @@ use crate::proxy::response::reply::Reply;
 
 /// A smaller file is sent as it is.
 const LEAST_COMPRESSED: usize = 512;
-/// In the browser of a member, never in a cache that others share (R25); a year is the usual "for ever".
+/// In the member's browser, never in a shared cache (R25); a year is the usual "for ever".
 const LASTING: &str = "private, max-age=31536000, immutable";
 const CHECKED: &str = "private, no-cache";
 

@@ -1,4 +1,4 @@
-//! What is kept, within a bound of memory. However many ask for a file, NocoBase is asked once.
+//! The cache, bounded by memory. Many requests for a file lead to one request to NocoBase.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,7 +34,7 @@ struct Kept {
     /// Names of what could not be kept.
     not_kept: Cache<Box<str>, ()>,
     compressor: Compressor,
-    /// Of the configuration, what the content depends on.
+    /// The part of the configuration that the content depends on.
     basis: Basis,
 }
 
@@ -95,7 +95,7 @@ impl Assets {
     /// A file that is not there.
     async fn first(&self, upstreams: &Upstreams, wanted: &ClientFile<'_>, key: &Key) -> Option<Arc<File>> {
         let fetch = async {
-            // Somebody else may have asked in vain since this one looked.
+            // Another request may have failed to fetch it since this one looked.
             if self.kept.is_refused(key) {
                 return Err(NotKept::Refused);
             }
@@ -123,7 +123,7 @@ impl Assets {
         old: Arc<File>,
     ) -> Option<Arc<File>> {
         let _one_at_a_time = old.checking.lock().await;
-        // Somebody else may have asked while this one waited, and in vain.
+        // Another request may have tried to fetch it meanwhile, and failed.
         if self.kept.is_refused(key) {
             return None;
         }
@@ -140,7 +140,7 @@ impl Assets {
                 self.kept.cache.insert(key.clone(), Entry::File(file.clone())).await;
                 return Some(file);
             }
-            // NocoBase is away: what is kept is better than nothing.
+            // NocoBase is down: the cached file is better than nothing.
             Err(NotKept::Away) => old.checked(),
             Err(NotKept::Refused) => {
                 self.kept.refuse(key).await;

@@ -2,7 +2,7 @@
 //! keep-alive connections and HTTP/2 prefaces that never come, a cap on connections, and idle connections that cost
 //! little memory.
 //!
-//! `App` takes every accepted connection, counts it, shakes hands where its listener speaks TLS (R38), wraps it in a `Guarded` stream (`stream`) and gives it a task: `http1` waits
+//! `App` takes every accepted connection, counts it, does the TLS handshake on TLS listeners (R38), wraps it in a `Guarded` stream (`stream`) and gives it a task: `http1` waits
 //! for requests and has Pingora serve them, one by one; HTTP/2 is Pingora's from the start. Nothing here looks into a
 //! request.
 
@@ -71,7 +71,7 @@ pub(crate) struct App<P> {
 }
 
 impl<P> App<P> {
-    /// `connections`: open at once; over it a few more get a response about it, further ones are closed. `speaks_for_many`: addresses of
+    /// `connections`: open at once; over it a few more get a response about it, further ones are closed. `is_shared`: addresses of
     /// which one may have all of them.
     pub(crate) fn new(
         proxy: HttpProxy<P>,
@@ -79,9 +79,9 @@ impl<P> App<P> {
         connections: usize,
         counts: Connections,
         refusals: Refusals,
-        speaks_for_many: impl Fn(IpAddr) -> bool + Send + Sync + 'static,
+        is_shared: impl Fn(IpAddr) -> bool + Send + Sync + 'static,
     ) -> Self {
-        let places = Places::new(connections, speaks_for_many);
+        let places = Places::new(connections, is_shared);
         let proxy = Arc::new(proxy);
         let reserve = Arc::new(EndsWithSession { proxy: proxy.clone(), reserve: true });
         let proxy = Arc::new(EndsWithSession { proxy, reserve: false });
@@ -94,7 +94,7 @@ impl<P> App<P> {
         App { tls: Some(Arc::new(acceptor)), ..self.clone() }
     }
 
-    /// The TLS connection. A client that takes longer than for a request's head is given up.
+    /// The TLS connection. The handshake may take as long as the head of a request.
     async fn shake_hands(&self, stream: Stream, within: Duration) -> Option<Stream> {
         let Some(tls) = &self.tls else { return Some(stream) };
         // Only for its traits: the time is limited as a whole.
@@ -146,7 +146,7 @@ where
             if let Some(left_out) = self.over_limit.due() {
                 let left_out = Some(left_out).filter(|lines| *lines > 0);
                 tracing::warn!(target: "wecom_gate::proxy", label = "too_many_connections", left_out,
-                    "connection closed: limits.connections, or what the open files are enough for, is reached, or this address has its share");
+                    "connection closed: limits.connections or the limit of open files is reached, or this address has used its share");
             }
             return None;
         };

@@ -11,7 +11,7 @@ use crate::nocobase::Who;
 
 /// One address never takes more than this many times what it leaves to the others.
 const SHARE: usize = 3;
-/// So many an address may always have, as long as there is room.
+/// Connections that one address may always have, as long as there is room.
 const LEAST: usize = 8;
 /// The reserve, as a part of all, and its bounds: it has to fit into the descriptors that are left for the operator.
 const RESERVE_PART: usize = 16;
@@ -31,7 +31,7 @@ impl Ledger {
         Ledger { most, taken: 0, of: HashMap::new() }
     }
 
-    /// `who`: `None` for an address that speaks for many, such as a balancer.
+    /// `who`: `None` for an address that many clients share, such as a load balancer's.
     fn take(&mut self, who: Option<Who>) -> bool {
         let free = self.most.saturating_sub(self.taken);
         let own = who.and_then(|who| self.of.get(&who).copied()).unwrap_or(0);
@@ -60,20 +60,17 @@ impl Ledger {
 pub(super) struct Places {
     all: Arc<Mutex<Ledger>>,
     reserve: Arc<Mutex<Ledger>>,
-    speaks_for_many: Arc<dyn Fn(IpAddr) -> bool + Send + Sync>,
+    is_shared: Arc<dyn Fn(IpAddr) -> bool + Send + Sync>,
 }
 
 impl Places {
-    /// `speaks_for_many`: whose connections are many people's.
-    pub(super) fn new(
-        most: usize,
-        speaks_for_many: impl Fn(IpAddr) -> bool + Send + Sync + 'static,
-    ) -> Places {
+    /// `is_shared`: is this the address of a proxy, whose connections belong to many clients?
+    pub(super) fn new(most: usize, is_shared: impl Fn(IpAddr) -> bool + Send + Sync + 'static) -> Places {
         let reserve = (most / RESERVE_PART).clamp(LEAST_RESERVE, MOST_RESERVE);
         Places {
             all: Arc::new(Mutex::new(Ledger::new(most))),
             reserve: Arc::new(Mutex::new(Ledger::new(reserve))),
-            speaks_for_many: Arc::new(speaks_for_many),
+            is_shared: Arc::new(is_shared),
         }
     }
 
@@ -84,7 +81,7 @@ impl Places {
 
     /// A place for a connection from there, or one of the reserve.
     pub(super) fn take(&self, address: Option<IpAddr>) -> Option<Place> {
-        let who = address.filter(|address| !(self.speaks_for_many)(*address)).map(Who::at);
+        let who = address.filter(|address| !(self.is_shared)(*address)).map(Who::at);
         [(&self.all, false), (&self.reserve, true)].into_iter().find_map(|(ledger, reserve)| {
             let taken = ledger.lock().take(who);
             taken.then(|| Place { ledger: ledger.clone(), who, reserve })

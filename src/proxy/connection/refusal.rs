@@ -48,7 +48,7 @@ impl Refusals {
         tracing::info!(target: "wecom_gate::proxy", event = "malformed", label = response.label,
             status = response.status, request_id = id, method = asked.method(), path = asked.path(),
             client = client.map(|c| c.to_string()),
-            "the client did not send an HTTP request that the gate reads; the connection is closed");
+            "the client did not send an HTTP request that the gate can read; the connection is closed");
         let rendered = pages::json_error(failure, &pages::message(failure, Lang::default()), None);
         let mut out = format!("HTTP/1.1 {} {reason}\r\n", response.status);
         let mut line = |name: &str, value: &str| {
@@ -117,7 +117,7 @@ impl RequestName {
     }
 }
 
-/// The target without its query, and without what stands before a path: there may be a password (`http://user:word@host/`).
+/// The target without its query, and without what precedes a path, which may contain a password (`http://user:word@host/`).
 fn path(target: &[u8]) -> &[u8] {
     let end = target.iter().position(|b| matches!(b, b'?' | b'#')).unwrap_or(target.len());
     let target = target.get(..end).unwrap_or_default();

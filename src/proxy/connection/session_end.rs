@@ -1,5 +1,5 @@
 //! Ends a request whose session has ended (R32), over HTTP/1.1 and HTTP/2 alike: Pingora waits for NocoBase's next bytes and
-//! asks nobody meanwhile, so the request as a whole is given up from outside. The client sees that the response is not whole:
+//! calls no hook meanwhile, so the request as a whole is cancelled from outside. The client sees that the response is incomplete:
 //! the connection closes, over HTTP/2 the stream is reset.
 //!
 //! A WebSocket gets a Close frame first, where the connection to NocoBase is (`upstream::tunnel`); here it only gets the time for it.

@@ -43,7 +43,7 @@ pub(crate) fn identify(gate: &Gate, downstream: &HttpSession, ctx: &mut Context)
     }
 }
 
-/// Is this request sent without TLS? A trusted proxy knows better than the connection to it.
+/// Is this request sent without TLS? For a trusted proxy, its header counts instead of the connection.
 pub(crate) fn is_plain(gate: &Gate, downstream: &HttpSession) -> bool {
     if downstream.digest().is_some_and(|d| d.ssl_digest.is_some()) {
         return false;

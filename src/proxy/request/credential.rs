@@ -12,7 +12,7 @@ use crate::proxy::member::Member;
 use crate::proxy::rewrite::auth_message::TokenVerdict;
 use crate::session::{self, PasswordSignIn, Phantom};
 
-/// Decides what becomes of the token that a page sends in its WebSocket.
+/// Decides what happens to the token that a page sends in its WebSocket.
 pub(crate) type TokenSwap = Box<dyn FnMut(&str) -> TokenVerdict + Send + Sync>;
 
 /// The token that the page holds.
@@ -115,7 +115,7 @@ fn token_kind(sessions: &Sessions, password: bool, token: &str) -> Credential {
     let verified = if password { minter.verify_renewable(token, now) } else { minter.verify(token, now) };
     match verified {
         Ok(verified) if verified.api_key => Credential::ApiToken,
-        // One that somebody has kept: it counts no longer than its session.
+        // A token that was kept from an earlier session: it is valid no longer than that session.
         Ok(verified) if sessions.is_token_over(&verified) => Credential::Invalid,
         Ok(_) => Credential::OwnToken,
         Err(_) => Credential::Invalid,

@@ -43,7 +43,7 @@ pub(crate) fn respond(
         let here = match retry.and_then(|retry| retry.target.as_deref()) {
             Some(target) => decide::target::sanitize(target).unwrap_or_else(|| "/".into()),
             None if own => links::asked_for(request.uri.query()),
-            // A path that nobody can be sure of leads nowhere.
+            // An ambiguous path is never a target.
             None if matches!(failure, Failure::BadPath | Failure::HeadersTooLarge) => "/".into(),
             None => decide::target::of_request(request.uri.path(), request.uri.query()),
         };
@@ -89,7 +89,7 @@ pub(crate) fn respond(
     reply
 }
 
-/// Somebody may ask for help with what this page shows: the console finds it. A call to sign in is no such page.
+/// Remembers pages that a person may report, so that the console finds them. A page that offers to sign in is not one of them.
 fn remember(gate: &Gate, ctx: &Context, failure: Failure) {
     if matches!(failure, Failure::NoSession | Failure::SessionEnded) {
         return;

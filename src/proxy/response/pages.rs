@@ -24,7 +24,7 @@ pub(crate) fn ask_logout(gate: &Gate, downstream: &HttpSession, ctx: &Context) -
     render(gate, downstream, ctx, Page::Logout, None)
 }
 
-/// `target`: where one wants to go, where the page leads on to signing in.
+/// `target`: where to go after signing in, if the page offers that.
 fn render(gate: &Gate, downstream: &HttpSession, ctx: &Context, page: Page, target: Option<&str>) -> Reply {
     let id = ctx.request_id.to_str().unwrap_or_default();
     let mut view = View::new(lang(downstream.req_header()), page, id, std::time::SystemTime::now());

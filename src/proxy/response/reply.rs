@@ -129,7 +129,7 @@ async fn write(session: &mut Session, reply: Reply, request_id: &HeaderValue) ->
     session.write_response_header(Box::new(head), no_body).await?;
     let mut rest = reply.body;
     while !no_body && !rest.is_empty() {
-        // In pieces: the time limit is that of one write, and a slow line may take long for a large file.
+        // In pieces, because the time limit applies to each write, and a large file takes long on a slow connection.
         let piece = rest.split_to(rest.len().min(PIECE));
         session.write_response_body(Some(piece), rest.is_empty()).await?;
     }

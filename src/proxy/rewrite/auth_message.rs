@@ -1,4 +1,4 @@
-//! The message in which a NocoBase page names itself: `{"type":"auth:token","payload":{"token":"..."}}`, and what of it goes on.
+//! The message with which a NocoBase page authenticates: `{"type":"auth:token","payload":{"token":"..."}}`, and what of it is forwarded.
 //!
 //! NocoBase reads every message, text or binary, with `JSON.parse`, and turns any value of `type` into a text. So what
 //! could be such a message to NocoBase and is none to the gate must not pass (R41).
@@ -14,11 +14,11 @@ const OVERLAP: usize = NAME.len() - 1;
 /// What becomes of a token that a page shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TokenVerdict {
-    /// It goes on as it is.
+    /// The message is forwarded unchanged.
     Keep,
-    /// This one goes on in its place.
+    /// This message is forwarded instead.
     Replace(String),
-    /// None goes on: to NocoBase the page is anonymous.
+    /// Nothing is forwarded: to NocoBase the page is anonymous.
     Refuse,
 }
 

@@ -25,7 +25,7 @@ enum Encoder {
 pub(crate) struct BodyCoder {
     /// `None` at the end.
     encoder: Option<Encoder>,
-    /// Each piece is sent on at once: nobody knows when the next one arrives.
+    /// Each piece is sent at once, because the next one may take long.
     streamed: bool,
 }
 

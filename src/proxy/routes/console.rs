@@ -1,4 +1,4 @@
-//! `console`: how the gate is and who was not let in, for those whom `access.admins` names. To everybody else it is not there.
+//! `console`: the state of the gate and who was refused, for those whom `access.admins` names. For everybody else it does not exist.
 
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -24,7 +24,7 @@ use crate::session::Session;
 /// Characters of a search that count.
 const LONGEST_QUERY: usize = 100;
 
-/// A page of the console, or the same as for a path that does not exist: somebody who may not see it does not learn that it is there.
+/// A page of the console, or the same as for a path that does not exist: nobody else learns that it exists.
 pub(crate) async fn serve(
     gate: &Gate,
     request: &RouteRequest<'_>,

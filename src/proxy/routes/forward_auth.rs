@@ -82,7 +82,7 @@ fn leave_none_out(reply: &mut Reply) {
     }
 }
 
-/// Is it a proxy that asks: by its address, and by the secret?
+/// Is this request from the proxy, by its address and the secret?
 fn is_proxy(gate: &Gate, downstream: &HttpSession) -> bool {
     let Some(secret) = &gate.config.access.forward_auth_secret else { return false };
     let mut shown = downstream.req_header().headers.get_all(SECRET).iter();

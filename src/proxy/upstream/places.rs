@@ -18,7 +18,7 @@ impl Default for Places {
 }
 
 impl Places {
-    /// From now on there are so many.
+    /// Sets the limit.
     pub(crate) fn limit(&self, most: usize) {
         self.most.store(most, Ordering::Relaxed);
     }

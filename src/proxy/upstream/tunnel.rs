@@ -199,7 +199,7 @@ impl AsyncRead for Tunnel {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let me = &mut *self;
-        // Looked at before each read, since `end` is asked only where nothing is there to be read.
+        // Checked before each read, since `end` is polled only when there is nothing to read.
         if me.farewell.is_none() && me.session.as_ref().is_some_and(|s| s.is_ended()) {
             me.begin_farewell(NOT_ALLOWED);
         }

@@ -105,7 +105,7 @@ async fn first_bytes(stream: &mut Stream, shutdown: &mut ShutdownWatch) -> Optio
     last.ok().flatten()
 }
 
-/// Ends a connection without a request. A request that crosses the end on its way meets an end, which clients take for one,
+/// Ends a connection without a request. A request that is already on its way meets a closed connection, which clients recognise,
 /// and not a reset.
 async fn close(stream: &mut Stream) {
     let closed = async {
