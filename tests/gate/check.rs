@@ -171,7 +171,7 @@ async fn nocobases_side() {
         scene.nocobase.heal();
     }
     scene.nocobase.data().role["actions"]["users:view"]["fields"] = json!(["id", "createdAt"]);
-    scene.check(&[]).await.only_failure("nocobase_rights", "without phone");
+    scene.check(&[]).await.only_failure("nocobase_rights", "fields phone");
     scene.nocobase.data().role = json!({ "role": "root", "allowAll": true, "actions": {} });
     let checked = scene.check(&[]).await;
     assert_eq!((checked.code, &checked.step("nocobase_rights")["outcome"]), (0, &json!("warning")));
@@ -273,7 +273,7 @@ async fn origin_and_certificate() {
     scene.config.set("listen.https", vec!["127.0.0.1:0"]).set("listen.cert", path("cert"));
     scene.config.set("listen.key", path("key"));
     scene.check(&[]).await.only_failure("tls", "is for other.example.com; people open 127.0.0.2");
-    scene.check(&["--offline"]).await.only_failure("tls", "signed by itself");
+    scene.check(&["--offline"]).await.only_failure("tls", "self-signed");
 }
 
 /// What the stage of the other tests has: an origin whose name nobody knows.
@@ -291,7 +291,7 @@ async fn rules_about_roles() {
     let mut scene = Scene::set().await;
     let rule: toml::Table = "department = 3\nrole = 'sales'".parse().unwrap();
     scene.config.set("wecom.roles", vec![rule]);
-    scene.check(&[]).await.only_failure("nocobase_rights", "without roles");
+    scene.check(&[]).await.only_failure("nocobase_rights", "fields roles");
     scene.nocobase.data().role["actions"]["users:view"]["appends"] = json!(["roles"]);
     scene.nocobase.fail("users:update", 403, r#"{"errors":[{"message":"No permissions"}]}"#, usize::MAX);
     scene.check(&[]).await.only_failure("nocobase_rights", "users:update");

@@ -167,7 +167,7 @@ async fn no_redirect_to_the_form_is_endless() {
     let (redirects, last) = visits_until_a_page(&mut chrome, 100).await;
     assert!(redirects >= 30, "{redirects}: tabs that are restored are no loop");
     stage.refused(&last, Failure::LoginLoop, "Sign-in keeps starting over").await;
-    stage.gate.wait_for_log(&["NocoBase's sign-in form leads away"]).await;
+    stage.gate.wait_for_log(&["NocoBase's sign-in form redirects to another page"]).await;
 }
 
 /// The same in a browser that keeps no cookies: it ends on a page of the gate's, which leads to the form by a click.

@@ -33,7 +33,7 @@ async fn wecoms_side() {
         ("wecom.secret", contact.as_str(), "wecom_secret", "errcode 48002"),
         ("wecom.corp_id", "ww9999999999999999", "wecom_secret", "errcode 40013"),
         ("wecom.agent_id", "1000003", "wecom_agent", "errcode 301002"),
-        ("wecom.api_base", "http://127.0.0.1:1", "wecom_reachable", "no answer in time"),
+        ("wecom.api_base", "http://127.0.0.1:1", "wecom_reachable", "does not answer in time"),
     ] {
         scene.config.set(key, value);
         scene.check(&[]).await.only_failure(step, words);
@@ -45,11 +45,11 @@ async fn wecoms_side() {
 
     for (fault, step, words) in [
         (Fault::new(TOKEN, FaultKind::Html), "wecom_reachable", "not as WeCom's API does"),
-        (Fault::new(TOKEN, FaultKind::Drop), "wecom_reachable", "no answer"),
-        (Fault::new(TOKEN, FaultKind::Status(502)), "wecom_reachable", "no answer"),
+        (Fault::new(TOKEN, FaultKind::Drop), "wecom_reachable", "does not answer"),
+        (Fault::new(TOKEN, FaultKind::Status(502)), "wecom_reachable", "does not answer"),
         (Fault::new(TOKEN, FaultKind::Errcode(-1)), "wecom_reachable", "errcode -1"),
         (Fault::new(TOKEN, FaultKind::Errcode(45009)), "wecom_reachable", "checkCorpSpamBlock"),
-        (Fault::new(AGENT_GET, FaultKind::Hang), "wecom_reachable", "no answer in time"),
+        (Fault::new(AGENT_GET, FaultKind::Hang), "wecom_reachable", "does not answer in time"),
         (Fault::new(AGENT_GET, FaultKind::Errcode(40014)), "wecom_secret", "fresh access token"),
     ] {
         sim.add_fault(fault);
