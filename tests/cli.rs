@@ -326,6 +326,6 @@ fn certs_makes_a_pair_that_check_takes_and_overwrites_nothing() {
             .as_array()
             .unwrap()
             .iter()
-            .all(|f| f["what"].to_string().contains("signed by itself"))
+            .all(|f| f["what"].to_string().contains("self-signed"))
     );
 }

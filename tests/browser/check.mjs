@@ -70,7 +70,7 @@ describe('check against the real NocoBase', () => {
     });
     const { failed } = await check(fileFor(user, 'without_phone'));
     assert.deepEqual(failed.map((s) => s.name), ['nocobase_rights']);
-    assert.match(failed[0].findings[0].what, /without phone/);
+    assert.match(failed[0].findings[0].what, /fields phone/);
   });
 
   test('check warns of the root user as the service account', async () => {

@@ -117,7 +117,7 @@ impl NocoBase {
             ),
             (Service::Token(_), _) => refused(
                 Failure::NocoBaseServiceDenied,
-                "nocobase.service_token has been withdrawn, or its user is gone: make a new API key in NocoBase",
+                "nocobase.service_token has been revoked, or its user deleted: create a new API key in NocoBase",
                 None,
             ),
             (Service::User(id), Some(Code::NotExistUser)) => refused(
