@@ -322,10 +322,6 @@ fn certs_makes_a_pair_that_check_takes_and_overwrites_nothing() {
     let tls = said["steps"].as_array().unwrap().iter().find(|s| s["name"] == "tls").unwrap().clone();
     assert_eq!(tls["outcome"], "warning", "{tls}");
     assert!(
-        tls["findings"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .all(|f| f["what"].to_string().contains("self-signed"))
+        tls["findings"].as_array().unwrap().iter().all(|f| f["what"].to_string().contains("self-signed"))
     );
 }
