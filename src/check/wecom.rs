@@ -140,7 +140,7 @@ fn seen(id: Id, agent: &Agent, entry: &WeComEntry, authority: &str) -> Verdict {
     }
 }
 
-/// WeCom compares host and port of `redirect_uri` with this domain to the letter (doc 91335). The callback domain of web
+/// WeCom compares host and port of `redirect_uri` with this domain exactly (doc 91335). The callback domain of web
 /// login is another setting, which no API returns.
 fn callback_domain(domain: &str, authority: &str) -> Verdict {
     let path = format!("{APP} → 网页授权及JS-SDK (Web authorization and JS-SDK) → OAuth2.0 callback domain");

@@ -101,7 +101,7 @@ impl Origin {
     pub(crate) fn scheme(&self) -> &'static str {
         if self.https { "https" } else { "http" }
     }
-    /// `host` or `host:port`, default ports dropped (WeCom compares them to the letter).
+    /// `host` or `host:port`, default ports dropped (WeCom compares them exactly).
     pub(crate) fn authority(&self) -> String {
         match self.port {
             Some(p) => format!("{}:{p}", self.host),

@@ -53,7 +53,7 @@ impl Sessions {
         drop(self.block_soon(block_of(session)));
     }
 
-    /// A person signs out: done when NocoBase has recorded it or cannot be reached now. The session has then ended all the same: this
+    /// A person signs out: done when NocoBase has recorded it or cannot be reached now. The session has then ended anyway: this
     /// node refuses it, and the call to NocoBase is repeated in the background.
     pub(crate) async fn sign_out(self: &Arc<Self>, session: &Session, reason: &'static str, source: &Source) {
         self.metrics.sign_ins.sessions_ended("member", 1);

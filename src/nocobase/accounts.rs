@@ -142,7 +142,7 @@ impl Accounts {
                     .await?;
                 user_in(&rows, "email", |s| s.eq_ignore_ascii_case(email), person).map(Some)
             }
-            // To the letter: in NocoBase `lisi` and `LiSi` can be two people.
+            // Exactly: in NocoBase `lisi` and `LiSi` can be two people.
             MatchBy::Username => {
                 let Some(name) = person.username() else { return Ok(None) };
                 let filter = json!({ "username": { "$in": [name] } });

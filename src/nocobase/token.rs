@@ -94,7 +94,7 @@ struct AnyClaims {
     temp: Option<bool>,
     #[serde(default)]
     jti: Option<String>,
-    /// Not validated: a token without a good one is one all the same.
+    /// Not validated: a token without a good one is one anyway.
     #[serde(default)]
     sign_in_time: serde_json::Value,
     #[serde(default)]

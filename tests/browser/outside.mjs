@@ -213,7 +213,7 @@ describe('outside of WeCom', () => {
         }
       });
 
-      test('members inside WeCom are signed in all the same', async () => {
+      test('members inside WeCom are signed in anyway', async () => {
         const { page, context, close } = await bare(await stage.client(OLGA.userid));
         await page.goto(stage.origin + stage.page);
         await page.waitForURL(stage.origin + stage.page);

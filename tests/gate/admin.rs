@@ -170,7 +170,7 @@ async fn r16_nodes_with_redis_know_within_a_second() {
     }
     assert_eq!([status(&mut browser).await, status(&mut there).await], [401, 401]);
     assert_eq!(stage.nocobase.calls("orders:list"), calls, "the nodes refuse it themselves");
-    // Redis is away: NocoBase has it all the same, and the command explains what that means.
+    // Redis is away: NocoBase has it anyway, and the command explains what that means.
     let mut again = stage.signed_in("zhangsan").await;
     drop(redis);
     let ended = run(&stage, &["sessions", "end", "--all", "--yes"]);

@@ -231,7 +231,7 @@ async fn the_file_can_be_renamed_and_is_opened_again_at_sighup() {
     eventually("the old file", async || lines(&old).iter().any(|l| l["userid"] == "lisi")).await;
     assert!(!written.path().exists());
 
-    // The configuration is invalid meanwhile: the file is opened again all the same.
+    // The configuration is invalid meanwhile: the file is opened again anyway.
     stage.gate.rewrite("oirgin = 1");
     stage.gate.signal("HUP");
     stage.gate.wait_for_log(&["\"reload\"", "\"ERROR\"", "oirgin"]).await;

@@ -160,7 +160,7 @@ describe('a form that is not saved', () => {
     }
   });
 
-  test('has its link on the way of the tab key that goes round in a dialog', () => {
+  test('has its link on the way of the tab key that cycles in a dialog', () => {
     const page = open('/admin');
     page.type();
     page.xhr('/api/a', 401, LOGIN);

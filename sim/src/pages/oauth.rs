@@ -42,7 +42,7 @@ const REDIRECT: Refused = (
     50001,
     ("redirect_uri is wrong", "redirect_uri参数错误"),
     (
-        "Host and port of redirect_uri must equal the app's trusted domain (可信域名) to the letter.",
+        "Host and port of redirect_uri must equal the app's trusted domain (可信域名) exactly.",
         "redirect_uri 的域名和端口必须与应用的可信域名完全一致。",
     ),
 );

@@ -163,7 +163,7 @@ async fn getuserinfo_names_each_kind_of_person() {
     let b = bench().await;
     let mut seen = Vec::new();
     for member in [
-        "outsider",                      // outside the range: returned all the same
+        "outsider",                      // outside the range: returned anyway
         "zhaoliu",                       // disabled
         "wwfedcba9876543210/chenyi",     // of a linked company
         "oExternalCustomer000000000001", // a customer

@@ -48,7 +48,7 @@ function offer() {
 }
 
 /*
- * In NocoBase's drawers and dialogs the tab key goes round and never leaves them: where it starts again, `link` is one
+ * In NocoBase's drawers and dialogs the tab key cycles and never leaves them: where it starts again, `link` is one
  * more stop on the way.
  */
 function joinRound(link) {

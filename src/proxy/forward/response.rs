@@ -27,7 +27,7 @@ const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 /// Changes the head of NocoBase's response.
 ///
 /// Works on plain parts, as `request` does: browsers get names in lower case, as over HTTP/2. The response to an
-/// upgrade keeps its spelling, since some clients of WebSockets read it to the letter.
+/// upgrade keeps its spelling, since some clients of WebSockets are case-sensitive.
 pub(crate) fn head(
     gate: &Gate,
     downstream: &HttpSession,

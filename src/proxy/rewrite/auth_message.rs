@@ -36,7 +36,7 @@ pub(super) fn rewritten(
         return Ok(None);
     }
     let Ok(mut message) = serde_json::from_slice::<Value>(text) else {
-        // Too deep, half a surrogate, a number without bounds, bytes that are no UTF-8: NocoBase may read it all the same.
+        // Too deep, half a surrogate, a number without bounds, bytes that are no UTF-8: NocoBase may read it anyway.
         let first = text.iter().find(|b| !b.is_ascii_whitespace());
         return if first == Some(&b'{') { Err(Unclear) } else { Ok(None) };
     };

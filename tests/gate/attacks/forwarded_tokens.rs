@@ -79,7 +79,7 @@ async fn r35_a_kept_token_is_valid_only_as_long_as_its_session() {
     // A custom request that calls back into the same NocoBase.
     let back = with(&stage, &token).await;
     assert_eq!((back.status, &back.json()["data"]["as"]), (200, &json!(user)), "{}", back.body);
-    // NocoBase does not record it for a while: the gate refuses it all the same.
+    // NocoBase does not record it for a while: the gate refuses it anyway.
     stage.nocobase.fail("auth:signOut", 503, "", usize::MAX);
     let post = member.request(Method::POST, "/wecom-gate/logout").header("origin", "http://gate.test");
     member.send(post).await;

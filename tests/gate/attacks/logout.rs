@@ -73,7 +73,7 @@ async fn r16_the_deleting_cookie_has_every_attribute_of_the_real_one() {
     assert!(!line.contains("Domain"));
 }
 
-/// NocoBase is away while members sign out: both ways end the session all the same, and NocoBase learns it when it is back.
+/// NocoBase is away while members sign out: both ways end the session anyway, and NocoBase learns it when it is back.
 #[tokio::test(flavor = "multi_thread")]
 async fn r36_signing_out_ends_the_session_also_while_nocobase_is_away() {
     for own_sign_out in [true, false] {

@@ -261,7 +261,7 @@ async fn r32_busy_streams_end_too() {
     for (path, mut stream, mut received) in streams {
         let ended = tokio::time::timeout(secs(10), stream.read_to_end(&mut received)).await;
         assert!(ended.is_ok(), "{path} goes on");
-        assert!(path != "/ws" || is_closed(&received), "it ends without a word: {} bytes", received.len());
+        assert!(path != "/ws" || is_closed(&received), "it ends without a Close frame: {} bytes", received.len());
     }
 }
 
@@ -314,7 +314,7 @@ async fn r32_streams_of_http_2_end_one_by_one() {
     assert!(upstream.recorded().garbage.is_empty());
 }
 
-/// A tunnel whose other side reads nothing gets no Close frame; it ends all the same.
+/// A tunnel whose other side reads nothing gets no Close frame; it ends anyway.
 #[tokio::test(flavor = "multi_thread")]
 async fn r32_a_tunnel_that_is_not_read_ends() {
     let (upstream, setup, gate) = stage(|s| s).await;

@@ -31,7 +31,7 @@ async fn r05_the_operators_listener_serves_five_paths_and_forwards_nothing() {
     let (upstream, setup, gate) = gate().await;
     let member = setup.visitor();
     for path in PATHS {
-        // The stand-in has no health check, so it may not be ready; it responds all the same.
+        // The stand-in has no health check, so it may not be ready; it responds anyway.
         let status = send_raw(gate.ops, get(path, "")).await.status();
         assert!(matches!(status, 200 | 503), "{path}: {status}");
     }

@@ -215,7 +215,7 @@ async fn has_ended(stream: &mut TcpStream) -> bool {
     matches!(stream.read(&mut [0; 1]).await, Ok(0))
 }
 
-/// A peer that is gone without a word is found by keep-alive: on clients' sockets, to NocoBase, and in tunnels.
+/// A peer that has vanished is found by keep-alive: on clients' sockets, to NocoBase, and in tunnels.
 #[tokio::test(flavor = "multi_thread")]
 async fn half_open_connections_are_looked_for() {
     let (upstream, _setup, gate) = gate().await;

@@ -183,7 +183,7 @@ async fn r30_what_is_valid_passes_as_without_the_gate() {
     }
 }
 
-/// What is invalid as UTF-8, or by its close code, is for the server to refuse: the gate lets its word through.
+/// What is invalid as UTF-8, or by its close code, is for the server to refuse: the gate forwards it.
 #[tokio::test(flavor = "multi_thread")]
 async fn r30_what_is_invalid_is_for_the_server_to_refuse() {
     let server = server().await;

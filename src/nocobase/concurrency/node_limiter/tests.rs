@@ -120,7 +120,7 @@ async fn what_nocobase_never_got_is_given_back_at_once() {
     drop(limiter.enter(TURN).await.unwrap());
     assert_eq!(limiter.in_use(), 0);
     drop(limiter.enter(TURN).await.unwrap().sent());
-    assert_eq!(limiter.in_use(), 1, "it is at work all the same");
+    assert_eq!(limiter.in_use(), 1, "it is at work anyway");
 }
 
 #[tokio::test(start_paused = true)]
