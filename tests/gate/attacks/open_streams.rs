@@ -261,7 +261,11 @@ async fn r32_busy_streams_end_too() {
     for (path, mut stream, mut received) in streams {
         let ended = tokio::time::timeout(secs(10), stream.read_to_end(&mut received)).await;
         assert!(ended.is_ok(), "{path} goes on");
-        assert!(path != "/ws" || is_closed(&received), "it ends without a Close frame: {} bytes", received.len());
+        assert!(
+            path != "/ws" || is_closed(&received),
+            "it ends without a Close frame: {} bytes",
+            received.len()
+        );
     }
 }
 
