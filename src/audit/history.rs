@@ -46,13 +46,13 @@ impl Refusal {
     }
 }
 
-/// What came of sign-ins within one slot; `None`: a session.
+/// Outcomes of sign-ins within one slot; `None`: a session.
 struct Slot {
     number: u64,
     outcomes: HashMap<Option<Failure>, u32>,
 }
 
-/// How often each outcome came, and when.
+/// The number of each outcome, by time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Counts {
     /// Sessions and failures of the last [`SLOTS`] slots, the oldest first.
@@ -129,7 +129,7 @@ impl History {
         all
     }
 
-    /// How often each outcome came within the day before `now`.
+    /// The number of each outcome within the day before `now`.
     pub(crate) fn counts(&self, now: SystemTime) -> Counts {
         let newest = slot(now);
         let mut slots = vec![(0u32, 0u32); SLOTS];

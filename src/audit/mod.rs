@@ -71,7 +71,7 @@ names! {
     Actor {
         /// The person whose session it is.
         Member = "member",
-        /// WeCom: an event, or its answer when the gate asked again.
+        /// WeCom: an event, or the result of a recheck.
         WeCom = "wecom",
         /// NocoBase: it no longer accepts the session's tokens.
         NocoBase = "nocobase",
@@ -167,7 +167,7 @@ pub(crate) struct Audit {
 }
 
 impl Audit {
-    /// In place of `before` after a change of the configuration: the same file goes on. `lost` counts lines of the file that
+    /// Replaces `before` after a change of the configuration: the same file stays in use. `lost` counts lines of the file that
     /// could not be written.
     ///
     /// # Errors
@@ -340,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_file_goes_on_over_a_reload_and_another_one_begins() {
+    fn a_reload_keeps_the_same_file_and_opens_another_one() {
         let folder = tempfile::tempdir().unwrap();
         let (first, second) = (folder.path().join("first"), folder.path().join("second"));
         let lost = counter();

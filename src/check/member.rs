@@ -147,7 +147,7 @@ mod tests {
     use crate::wecom::Call;
 
     #[test]
-    fn whom_it_would_be() {
+    fn which_user_a_member_would_get() {
         let mut config = two();
         config.nocobase.auto_create_user = true;
         let member = Member {

@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn who_answers_at_origin() {
+    fn what_responds_at_origin() {
         let gate = HttpResponse { from_gate: true, ..response(401) };
         let moved = HttpResponse { location: Some("https://other.example/".into()), ..response(302) };
         for (response, want, words) in [

@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_of_a_certificate() {
+    fn findings_about_a_certificate() {
         let now = UNIX_EPOCH + Duration::from_secs(NOW.unsigned_abs());
         let host = "nb.example.com";
         for (leaf, host, want, words) in [

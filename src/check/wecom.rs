@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn each_error_is_one_steps_fault() {
+    fn each_error_fails_one_step() {
         let token = |code| WeComError::from_errcode(Call::GetToken, code, "");
         let get = |code| WeComError::from_errcode(Call::Agent, code, "x, from ip: 203.0.113.9, more");
         for (error, want, words) in [

@@ -99,7 +99,7 @@ mod tests {
         assert_eq!(client_ip(peer, &[b"10.0.0.1"], &[]), peer);
     }
 
-    /// The first element from the right that is no address ends the reading, and the client is nobody that is known: not
+    /// The first element from the right that is not an address ends the reading, and the client is unknown: not
     /// the proxy, and not what the client wrote on the left.
     #[test]
     fn r33_what_is_no_address_is_never_the_proxys_own() {

@@ -89,7 +89,7 @@ impl FileKind {
         }
     }
 
-    /// Is it worth compressing? Pictures and fonts are compressed already.
+    /// Does it become smaller by compression? Pictures and fonts are compressed already.
     pub fn is_text(self) -> bool {
         !matches!(self, FileKind::Image | FileKind::Font)
     }

@@ -64,7 +64,7 @@ pub fn allowed(policy: &Policy, path: &str) -> &'static str {
     if is_verify_file(policy, path) { "GET, HEAD" } else { own::methods(path, policy) }
 }
 
-/// Does this path (canonical) need to know whose session it is before the decision? The gate's own pages look at the
+/// Must the session be known before the decision about this (canonical) path? The gate's own pages look at the
 /// session themselves, where they need it.
 pub fn needs_session(policy: &Policy, path: &str) -> bool {
     !is_own(path) && !is_verify_file(policy, path)
@@ -75,7 +75,7 @@ pub fn is_verify_file(policy: &Policy, path: &str) -> bool {
     verify_file(policy, path).is_some()
 }
 
-/// What follows from the session for a request that goes on to NocoBase.
+/// How a request with a session is forwarded to NocoBase.
 fn with_session(policy: &Policy, request: &Request<'_>, options: ForwardOptions) -> ForwardOptions {
     let below = request.path.strip_prefix(policy.public_path.as_str());
     let in_session = request.session == SessionState::Valid;
@@ -204,7 +204,7 @@ fn signed_in(policy: &Policy, request: &Request<'_>) -> Option<Decision> {
     }))
 }
 
-/// May this request go on in the name of the token that it brings?
+/// May this request be forwarded with the token that it carries?
 fn token_passes(policy: &Policy, request: &Request<'_>) -> bool {
     match request.credential {
         Credential::ApiToken => policy.api_keys,
@@ -265,7 +265,7 @@ fn without_session(policy: &Policy, request: &Request<'_>) -> Decision {
         false if address::contains(&policy.bypass, request.client_ip) => Match::AsItComes,
         false => policy.public.find(request.method, request.path),
     };
-    // What comes along may be another application's token (R44); in a WebSocket it comes later.
+    // The token may be another application's (R44); in a WebSocket it is sent later.
     let public = match public {
         Match::AsItComes | Match::Anonymous if policy.several && request.upgrade => Match::None,
         Match::AsItComes if policy.several => Match::Anonymous,
@@ -319,11 +319,11 @@ fn password_passes(policy: &Policy, request: &Request<'_>) -> bool {
         || request.own_cookie && request.credential == Credential::None && rests_on_cookie(policy, request)
 }
 
-/// A person wants to see a page, and is not signed in.
+/// A page load without a session.
 fn way_in(policy: &Policy, request: &Request<'_>) -> Decision {
     let login = |via, entry| Decision::Login { via, entry };
     let sign_in = match policy.browsers {
-        // Not from one sign-in page to another: they might go on for ever.
+        // Never from one sign-in page to another: that could be an endless loop.
         Browsers::NocoBase if !looks_like_form_page(request.path) => {
             Decision::Form(form_address(policy, &of_request(request.path, request.query)))
         }

@@ -79,7 +79,7 @@ impl OwnPath {
     }
 
     fn takes(self, method: &str) -> bool {
-        // Who may not see the console must not learn from the methods that it is there.
+        // The methods must not reveal that the console exists.
         matches!(self, OwnPath::Auth | OwnPath::Console(_)) || self.methods().split(", ").any(|m| m == method)
     }
 

@@ -5,7 +5,7 @@ use super::client::{Caller, caller};
 use super::host::same_origin;
 use super::policy::{Policy, Request};
 
-/// Endings of files that belong to a page but are none.
+/// Endings of files that a page loads.
 const ASSETS: [&str; 26] = [
     "js",
     "mjs",
@@ -46,10 +46,10 @@ pub fn is_page_load(policy: &Policy, request: &Request<'_>) -> bool {
             is_below(&policy.public_path, name, request.path) || is_below("/", name, request.path)
         };
         match request.sec_fetch_dest {
-            // The browser knows better than any extension: a record's key may end in `.json`, and a file that a link
+            // What the browser reports is more reliable than an ending: a record's key may end in `.json`, and a file that a link
             // in a chat leads to is opened in a window.
             Some(_) => !["api", "ws"].into_iter().any(below),
-            // An older browser says it by what it accepts: no script, style or picture is asked for as `text/html`.
+            // For an older browser it follows from what it accepts: no script, style or picture is asked for as `text/html`.
             None => {
                 let no_file = !has_asset_extension(request.path) || names_html(request);
                 !NO_PAGES.into_iter().any(below) && no_file || is_file_link(&below, request)

@@ -114,7 +114,7 @@ pub enum Credential {
     Invalid,
 }
 
-/// What the session cookie is worth.
+/// Whether the session cookie counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SessionState {
     /// No cookie, or one that does not open (R7).

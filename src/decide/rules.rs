@@ -1,6 +1,6 @@
 //! Rules for what passes without a session (`access.public`): method and path, never anything else (R2).
 //!
-//! A rule reads `METHOD /path`, or is a word with `@` that stands for several. METHOD is one method, or `*` for any. In the path, `*` is any run of characters
+//! A rule reads `METHOD /path`, or is a word with `@` for several rules. METHOD is one method, or `*` for any. In the path, `*` is any run of characters
 //! (also none) except `/`, and `**` any run at all. The whole path must match. `GET` does not include `HEAD`.
 
 use super::path::canonical;
@@ -13,7 +13,7 @@ const UNKNOWN_WORD: &str = "the words are @public-forms, @pwa and @mcp";
 /// What the words stand for, below NocoBase's public path.
 const WORDS: [(&str, &[&str]); 3] = [
     // A form that is open to everybody, with what its page loads and calls, its files and its submission (NocoBase 2.2). The last two calls
-    // name any table: NocoBase takes them from nobody but the bearer of a form's token (`X-Form-Token`), for the form's table only.
+    // name any table: NocoBase accepts them only with a form's token (`X-Form-Token`), for the form's table only.
     (
         "public-forms",
         &[
@@ -69,7 +69,7 @@ const WORDS: [(&str, &[&str]); 3] = [
 pub enum Match {
     /// No rule does.
     None,
-    /// One of those that a word stands for. They open calls for visitors without a name: no credential passes with them.
+    /// A rule that comes from a word. Such rules open calls for anonymous visitors: no credential passes with them.
     Anonymous,
     /// One that is written out.
     AsItComes,
@@ -94,7 +94,7 @@ pub struct RuleError {
 }
 
 impl PublicRules {
-    /// Compiles the rules, or reports everything that is wrong with them. What a word stands for lies below `public_path`.
+    /// Compiles the rules, or reports everything that is wrong with them. The rules of a word are below `public_path`.
     pub fn parse(rules: &[String], public_path: &str) -> Result<Self, Vec<RuleError>> {
         let (mut good, mut bad) = (Vec::with_capacity(rules.len()), Vec::new());
         for (index, rule) in rules.iter().enumerate() {

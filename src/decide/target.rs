@@ -55,7 +55,7 @@ pub fn of_request(canonical_path: &str, query: Option<&str>) -> String {
         .unwrap_or_else(|| "/".to_owned())
 }
 
-/// Where a member lands: a target that names no page (`/`, or NocoBase's public path) stands for the entry's home.
+/// Where a member lands: a target that names no page (`/`, or NocoBase's public path) means the entry's home.
 pub fn landing<'a>(
     target: &'a str,
     home: &'a str,

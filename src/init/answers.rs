@@ -186,7 +186,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn what_is_there_answers_questions() {
+    fn existing_settings_answer_questions() {
         let text = "origin = 'https://a'\nupstream.nodes = ['n:1']\nnocobase = { service_user = 7 }\n[[wecom]]\ncorp_id = 'ww1'\nsecret = ''\n[[wecom.roles]]\ntag = 1\n";
         let existing = Existing::read(Some(text)).unwrap();
         assert_eq!(existing.text("", "origin").as_deref(), Some("https://a"));

@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn one_odd_answer_opens_nothing_and_three_in_a_row_do() {
+    fn one_odd_response_opens_nothing_and_three_in_a_row_do() {
         let mut breaker = Breaker::default();
         let now = Instant::now();
         let mut end = |outcome| {

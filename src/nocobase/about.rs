@@ -8,7 +8,7 @@ use reqwest::Method;
 use super::versions::Version;
 use super::{NocoBase, PageSettings};
 
-/// How long a node may take to respond; nobody waits for it.
+/// How long a node may take to respond; this happens in the background.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Longest response that is read: an index page has a few KiB.
 const LARGEST: usize = 512 * 1024;

@@ -50,7 +50,7 @@ impl Accounts {
     }
 
     /// The user that this member is bound to. Userids are compared as WeCom does, without regard to the case of ASCII
-    /// letters. A binding to a user that is gone is none: NocoBase takes bindings away with their user, so such a row
+    /// letters. A binding to a user that no longer exists does not count: NocoBase deletes bindings with their user, so such a row
     /// is a leftover; it is ignored, since the service account may not delete.
     pub(crate) async fn find_binding(
         &self,

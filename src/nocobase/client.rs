@@ -174,7 +174,7 @@ impl NocoBase {
                 Some(code @ (Code::BlockedToken | Code::ExpiredSession | Code::NotExistUser)) => {
                     Ok(CheckOutcome::Ended(code))
                 }
-                // The token is good: an administrator gives the user a role, and the session goes on.
+                // The token is valid: once an administrator gives the user a role, the session continues.
                 Some(Code::UserHasNoRoles) => Err(Failure::NoRole.into()),
                 code => Err(session_token_refused(&call, code)),
             },

@@ -86,7 +86,7 @@ impl Phone {
                 }
             }
         } else {
-            // Country codes have one to three digits. Never without `+` or `00`: `13800001234` is somebody in China.
+            // Country codes have one to three digits. Never without `+` or `00`: `13800001234` is a Chinese number.
             for at in 1..=3 {
                 if let Some((country, rest)) = all.split_at_checked(at) {
                     for form in ["+C R", "+C-R", "00C R", "00C-R", "(+C)R", "(+C) R"] {
@@ -188,7 +188,7 @@ mod tests {
         fn chinese_numbers_survive_any_separators(digits in "1[3-9][0-9]{9}", seps in "[ .()-]{11}") {
             let spaced: String = digits.chars().zip(seps.chars()).flat_map(|(d, s)| [d, s]).collect();
             prop_assert_eq!(Phone::parse(&spaced).map(|p| p.stored()), Some(digits.clone()));
-            // The same digits behind another country's `+` are somebody else.
+            // The same digits after another country code belong to another person.
             prop_assert_ne!(Phone::parse(&format!("+{digits}")), Phone::parse(&digits));
         }
 

@@ -112,7 +112,7 @@ fn pages_show_no_internals() {
 }
 
 #[test]
-fn pages_that_wait_go_on_by_themselves() {
+fn waiting_pages_continue_by_themselves() {
     let lang = Lang::default();
     let mut waiting = view(lang, Page::Failure(Failure::NocoBaseStarting));
     let again = render(&waiting).body;

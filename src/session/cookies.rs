@@ -76,7 +76,7 @@ impl Names {
         &self.0.session
     }
 
-    /// The session of somebody who signed in at NocoBase's own form.
+    /// The session of a user who signed in at NocoBase's own form.
     pub fn password(&self) -> &str {
         &self.0.password
     }

@@ -49,7 +49,7 @@ impl Via {
     }
 }
 
-/// How much the member is asked.
+/// Whether the member is asked for consent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Stage {
     /// Nothing: `snsapi_base`, or web login.

@@ -134,7 +134,7 @@ mod tests {
         order.answered_at(later(10));
         assert!(!member.is_due(later(909), EVERY));
         assert!(member.is_due(later(910), EVERY));
-        // Older than what this node knows: nothing is taken back.
+        // Older than what this node knows: it changes nothing.
         member.order(later(910), EVERY).unwrap().answered_at(later(5));
         assert!(!member.is_due(later(939), EVERY) && member.is_due(later(940), EVERY));
     }

@@ -1,4 +1,4 @@
-//! The session of somebody who signed in at NocoBase's own form. The page holds NocoBase's token, and shows it in its calls; this
+//! The session of a user who signed in at NocoBase's own form. The page holds NocoBase's token, and sends it with its calls; this
 //! cookie is for what browsers request without it: pages, files, the WebSocket. NocoBase before 2.2 has no cookie of its own.
 //!
 //! The cookie authenticates nobody to NocoBase: requests that pass because of it are forwarded anonymously.

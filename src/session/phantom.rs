@@ -1,4 +1,4 @@
-//! The phantom: what the page holds in the place of NocoBase's token. Random, worth nothing without the
+//! The phantom: what the page holds in the place of NocoBase's token. Random, useless without the
 //! session cookie that it belongs to.
 
 use base64::Engine as _;

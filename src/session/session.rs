@@ -16,7 +16,7 @@ use super::random;
 use super::seal::{Keyring, Purpose};
 use super::time::UnixMillis;
 
-/// The member who signed in: what a sign-in knows when it is done.
+/// The member who signed in: the result of a sign-in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member {
     /// Name of the WeCom entry, which is the authenticator's name in NocoBase.
@@ -144,7 +144,7 @@ impl Session {
         self.last_seen.plus(limits.idle).min(self.signed_in_at.plus(limits.absolute))
     }
 
-    /// The same session seen at `now`, where that is worth a new cookie (see [`SessionLimits::renew_after`]).
+    /// The same session seen at `now`, if it is time for a new cookie (see [`SessionLimits::renew_after`]).
     pub(crate) fn renewed(&self, limits: &SessionLimits, now: UnixMillis) -> Option<Session> {
         let due = now.since(self.last_seen) >= limits.renew_after()
             && self.state(limits, now) == SessionValidity::Valid;

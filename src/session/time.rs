@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-/// How far the clocks of two nodes may be apart: a time stamp this far in the future is believed, one further
+/// How far the clocks of two nodes may be apart: a time stamp this far in the future is accepted, one further
 /// ahead is not.
 pub(crate) const CLOCK_SKEW: Duration = Duration::from_secs(5 * 60);
 

@@ -1,10 +1,10 @@
-//! Why Redis does not do what it is asked.
+//! Errors of Redis.
 
 use std::error::Error as _;
 
 use redis::ErrorKind;
 
-/// Why Redis does not do what it is asked, in the gate's words and Redis's error codes. The messages of Redis and of the
+/// Why a Redis command failed, in the gate's words and Redis's error codes. The messages of Redis and of the
 /// client library are left out: they may repeat what was sent.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum RedisError {

@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_recent_answer_is_believed() {
+    fn only_a_recent_status_counts() {
         let (good_at, every) = (UnixMillis(1_000_000_000), Duration::from_secs(900));
         let status = SharedStatus { good_at };
         let after = |secs| good_at.plus(Duration::from_secs(secs));

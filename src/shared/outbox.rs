@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::payload::Ending;
 use crate::session::UnixMillis;
 
-/// Most entries kept; beyond it the oldest are dropped. NocoBase has them on record too, and is asked about every session
+/// Most entries kept; beyond it the oldest are dropped. NocoBase has recorded them too, and is asked about every session
 /// at each `session.recheck`.
 const CAPACITY: usize = 20_000;
 /// How long a published entry is kept.

@@ -18,7 +18,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(2);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// How long a node may take to fetch one before another does so.
 const LEASE: Duration = Duration::from_secs(10);
-/// WeCom's tokens are valid for two hours; a longer validity than a day is not believed.
+/// WeCom's tokens are valid for two hours; more than a day is not accepted.
 const LONGEST_LIFE: Duration = Duration::from_secs(24 * 3600);
 
 /// The app that a token is for.

@@ -117,7 +117,7 @@ impl Api {
         result.map_err(|(error, text)| error.because(text))
     }
 
-    /// Has a token fetched where there is none.
+    /// Fetches a token if there is none.
     pub(super) async fn obtain(self: &Arc<Self>) -> Result<(), WeComError> {
         self.token.get(|| obtain_token(Arc::clone(self), None)).await.map(drop)
     }

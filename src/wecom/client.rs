@@ -119,7 +119,7 @@ impl Client {
     }
 
     /// Whom a code belongs to (`getuserinfo`). A code can be used once: it is sent again only when WeCom refused the
-    /// access token, or when nothing of the first request was sent. This authorises nobody: see [`Client::member`].
+    /// access token, or when nothing of the first request was sent. This authorises nothing: see [`Client::member`].
     ///
     /// # Errors
     /// [`Failure::CodeRejected`], [`Failure::NotAMember`], [`Failure::OtherCompany`] (R21), or WeCom's side.

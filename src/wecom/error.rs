@@ -109,7 +109,7 @@ impl WeComError {
         Self { broken: true, ..self }
     }
 
-    /// The same once more, without another call: [`WeComError::log`] is silent about it.
+    /// The same error without another call, which [`WeComError::log`] does not log.
     pub(super) fn repeated(&self) -> Self {
         Self { repeated: true, ..self.clone() }
     }

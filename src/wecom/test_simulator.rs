@@ -53,7 +53,7 @@ impl Simulated {
         entry(&self.url())
     }
 
-    /// A client that knows no access token yet.
+    /// A client without an access token.
     pub(super) fn client(&self) -> Client {
         client(&self.entry())
     }

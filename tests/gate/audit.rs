@@ -161,7 +161,7 @@ async fn the_log_has_the_same_records() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_nocobase_ends_and_what_replaces_another_session_is_told_apart() {
+async fn ends_by_nocobase_and_replaced_sessions_are_distinguished() {
     let (stage, written) = stage().await;
     let browser = stage.signed_in("zhangsan").await;
     // The same browser signs in as somebody else.

@@ -252,7 +252,7 @@ const OWN_FORM: &[(&str, &str)] =
     &[("sec-fetch-site", "same-origin"), ("sec-fetch-mode", "navigate"), ("origin", "null")];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_administrator_shows_a_member_out() {
+async fn an_administrator_ends_the_sessions_of_a_member() {
     let stage = stage(&["wecom/zhangsan"]).await;
     let mut admin = stage.signed_in("zhangsan").await;
     let (mut phone, mut desk) = (stage.signed_in("lisi").await, stage.signed_in("lisi").await);
@@ -290,7 +290,7 @@ async fn an_administrator_shows_a_member_out() {
 
 /// What another site makes an administrator's browser send, and what a member sends, ends nothing.
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_else_shows_a_member_out() {
+async fn nobody_else_ends_the_sessions_of_a_member() {
     let stage = stage(&["wecom/zhangsan"]).await;
     let mut admin = stage.signed_in("zhangsan").await;
     let mut member = stage.signed_in("anna.smith").await;

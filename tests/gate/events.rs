@@ -75,7 +75,7 @@ async fn a_member_who_leaves_is_out_at_once_on_every_node() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r12_every_forged_event_gets_the_same_answer_and_changes_nothing() {
+async fn r12_every_forged_event_gets_the_same_response_and_changes_nothing() {
     let stage = stage().await;
     stage.bound("zhangsan");
     let mut member = stage.signed_in("zhangsan").await;

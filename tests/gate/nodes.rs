@@ -158,7 +158,7 @@ async fn a_node_that_is_starting_is_passed_over() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_node_that_answers_500_while_it_stops_costs_no_safe_request() {
+async fn a_node_that_responds_500_while_it_stops_costs_no_safe_request() {
     let puppet = Puppet::start(STOPPING).await;
     let mut stage = Stage::start(|_| {}).await;
     let both = vec![stage.nocobase.address.to_string(), puppet.address.to_string()];
@@ -181,7 +181,7 @@ async fn a_node_that_answers_500_while_it_stops_costs_no_safe_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_every_node_answers_500_to_is_answered_500() {
+async fn what_every_node_responds_500_to_is_500() {
     let mut stage = Stage::start(|_| {}).await;
     let other = stage.nocobase.another_node().await;
     let mut phone = two(&mut stage, other.address).await;

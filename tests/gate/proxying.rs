@@ -267,7 +267,7 @@ async fn without_nocobase_a_member_gets_a_page_that_reloads_and_an_api_call_json
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_nocobase_starts_pages_reload_and_api_calls_see_its_answer() {
+async fn while_nocobase_starts_pages_reload_and_api_calls_get_its_response() {
     let stage = Stage::start(|_| {}).await;
     let mut phone = stage.signed_in("zhangsan").await;
     let starting = r#"{"errors":[{"message":"application main is preparing","code":"APP_PREPARING"}]}"#;

@@ -144,7 +144,7 @@ async fn roles_of_two_entries_and_of_rules_that_are_gone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_wecom_cannot_answer_changes_no_role() {
+async fn a_rule_that_wecom_cannot_evaluate_changes_no_role() {
     let mut stage = stage().await;
     let lisi = bound(&stage, "lisi", &["member", "engineer"]);
     for (api, errcode, label) in [

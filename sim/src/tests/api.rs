@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::*;
 
 #[tokio::test]
-async fn gettoken_gives_a_token_or_says_what_is_wrong() {
+async fn gettoken_returns_a_token_or_an_error() {
     let b = bench().await;
     let v = b.get(&format!("/cgi-bin/gettoken?corpid={CORP}&corpsecret={SECRET}")).await;
     assert_eq!((&v["errcode"], &v["errmsg"], &v["expires_in"]), (&json!(0), &json!("ok"), &json!(7200)));
@@ -105,7 +105,7 @@ async fn a_code_works_once() {
 }
 
 #[tokio::test]
-async fn a_code_lives_five_minutes() {
+async fn a_code_expires_after_five_minutes() {
     let b = bench().await;
     let (fresh, old) = (b.code("zhangsan"), b.code("zhangsan"));
     b.advance(seconds(299));
@@ -199,7 +199,7 @@ async fn getuserinfo_names_each_kind_of_person() {
 }
 
 #[tokio::test]
-async fn the_old_path_spells_differently() {
+async fn the_old_path_has_other_field_names() {
     let b = bench().await;
     let code = b.code_for(AGENT, "zhangsan", Some(&["mobile"]));
     let v = b.call(&format!("user/getuserinfo?code={code}")).await;

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::*;
 
 #[tokio::test]
-async fn tests_in_other_languages_can_do_it_all() {
+async fn the_http_control_can_do_everything() {
     let b = bench().await;
     let code = b.post("/sim/codes", json!({ "corp_id": CORP, "agent_id": AGENT, "member": "lisi" })).await;
     let info = b.call(&format!("auth/getuserinfo?code={}", code["code"].as_str().unwrap())).await;

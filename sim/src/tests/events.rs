@@ -78,7 +78,7 @@ async fn an_event_arrives_signed_and_encrypted() {
 }
 
 #[tokio::test]
-async fn only_silence_is_tried_again() {
+async fn only_a_missing_response_is_retried() {
     let b = bench().await;
     let seen = receiver(&b, None).await;
     let d = b.send_event(CORP, AGENT, &unsubscribe()).await.unwrap();
@@ -93,7 +93,7 @@ async fn only_silence_is_tried_again() {
 }
 
 #[tokio::test]
-async fn the_console_wants_its_text_back() {
+async fn the_consoles_verification_gets_the_decrypted_text() {
     let b = bench().await;
     let seen = receiver(&b, Some((200, "something else"))).await;
     let d = b.verify_event_url(CORP, AGENT).await.unwrap();

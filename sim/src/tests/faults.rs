@@ -7,7 +7,7 @@ use super::*;
 const PATH: &str = "/cgi-bin/getcallbackip";
 
 #[tokio::test]
-async fn the_next_two_calls_answer_an_errcode() {
+async fn the_next_two_calls_return_an_errcode() {
     let b = bench().await;
     let token = b.token().await;
     b.add_fault(Fault::errcode(PATH, 42001, 2));
@@ -80,7 +80,7 @@ async fn a_dropped_connection_is_an_error_and_nothing_happened() {
 }
 
 #[tokio::test]
-async fn a_lost_answer_has_used_the_code() {
+async fn a_lost_response_has_used_the_code() {
     let b = bench().await;
     let (token, code) = (b.token().await, b.code("lisi"));
     let url = b.url(&format!("/cgi-bin/auth/getuserinfo?access_token={token}&code={code}"));

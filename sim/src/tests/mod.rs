@@ -123,7 +123,7 @@ async fn starts_twice_and_stops_cleanly() {
 }
 
 #[tokio::test]
-async fn dropped_it_is_gone() {
+async fn a_dropped_simulator_stops() {
     let one = bench().await;
     let addr = one.sim.addr;
     drop(one.sim);

@@ -60,7 +60,7 @@ pub(super) fn error_of(response: &Response) -> String {
 }
 
 #[tokio::test]
-async fn the_silent_way_leads_straight_back() {
+async fn silent_authorization_redirects_back_at_once() {
     let b = bench().await;
     let to = location(&b.open_as("zhangsan", &link(&[])).await);
     assert!(to.starts_with(&format!("{CALLBACK}?code=")) && to.ends_with("&state=abc123"), "{to}");
@@ -253,7 +253,7 @@ async fn consent_can_be_set_for_tests() {
 }
 
 #[tokio::test]
-async fn consent_needs_the_visible_range_and_the_silent_way_does_not() {
+async fn consent_needs_the_visible_range_and_silent_authorization_does_not() {
     let b = bench().await;
     for member in ["outsider", "oExternalCustomer000000000001", "oStranger00000000000000000002"] {
         assert_eq!(error_of(&b.open_as(member, &link(CONSENT)).await), "60021", "{member}");

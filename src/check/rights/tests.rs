@@ -100,7 +100,7 @@ fn more_than_needed_is_a_warning() {
 }
 
 #[test]
-fn what_an_answer_means() {
+fn what_a_response_means() {
     let with = |status| Ok(HttpResponse { status, ..HttpResponse::default() });
     for (response, want) in [
         (with(200), RightStatus::Allowed),

@@ -151,7 +151,7 @@ proptest! {
     }
 
     #[test]
-    fn anything_like_a_configuration_gives_an_answer(
+    fn anything_like_a_configuration_is_accepted_or_refused(
         text in configuration_like(), name in "[A-Z_0-9]{0,30}", value in any::<String>(),
     ) {
         let _ = load_str(&text, [(format!("WECOM_GATE__{name}"), value)]);
@@ -159,7 +159,7 @@ proptest! {
 
     /// A valid file with one value replaced by anything: an answer, and never an error without a key and a remedy.
     #[test]
-    fn any_value_gives_an_answer(i in 0..ONE_OF_EACH.len(), value in any::<String>(), number in any::<i64>()) {
+    fn any_value_is_accepted_or_refused(i in 0..ONE_OF_EACH.len(), value in any::<String>(), number in any::<i64>()) {
         let quoted = toml::Value::from(value.as_str()).to_string();
         for value in [quoted.clone(), format!("[{quoted}]"), number.to_string()] {
             if let Err(errors) = load_str(&file(&[(ONE_OF_EACH[i], &value)]), []) {

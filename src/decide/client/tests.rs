@@ -80,7 +80,7 @@ const SAMPLES: [(&str, Caller, Option<&str>); 14] = [
 ];
 
 #[test]
-fn every_sample_is_told_apart() {
+fn every_sample_is_recognised() {
     for (number, (ua, want, tongue)) in SAMPLES.into_iter().enumerate() {
         assert_eq!(caller(Some(ua)), want, "sample {}", number + 1);
         assert_eq!(language(ua), tongue, "sample {}", number + 1);
@@ -189,7 +189,7 @@ proptest! {
 }
 
 #[test]
-fn who_uses_a_phone_is_said_or_known() {
+fn phones_are_recognised() {
     for mobile in [true, false] {
         assert_eq!(Caller::WeCom { mobile }.is_mobile(), mobile);
         assert_eq!(Caller::Browser { mobile }.is_mobile(), mobile);

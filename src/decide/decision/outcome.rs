@@ -52,7 +52,7 @@ pub struct ForwardOptions {
     pub strip_credentials: bool,
     /// This is NocoBase's own sign-out: if it succeeds, the browser's cookies go.
     pub signs_out: bool,
-    /// In its WebSocket pass the tokens that pass over HTTP too, and no others: nobody has signed in yet, or somebody has at
+    /// In its WebSocket exactly the tokens pass that pass over HTTP: there is no session yet, or a user has signed in at
     /// NocoBase's own form.
     pub own_tokens: bool,
     /// NocoBase's page asks whose token it holds, which it does after each sign-in at NocoBase's own form and each load: if
@@ -90,7 +90,7 @@ pub enum Identity {
     Member,
     /// The client's own NocoBase token, unchanged.
     Token,
-    /// None that the gate knows of; the client's own credentials are forwarded unchanged.
+    /// None; the client's own credentials are forwarded unchanged.
     Nobody,
 }
 

@@ -54,7 +54,7 @@ fn after_an_end_three_failures_are_needed_again() {
 }
 
 #[test]
-fn what_goes_on_is_said_once_a_minute() {
+fn what_continues_is_logged_once_a_minute() {
     let (mut breaker, now) = (Breaker::default(), Instant::now());
     let ticket = breaker.begin(now).unwrap();
     let _ = breaker.end(&ticket, CallOutcome::Overloaded, now, 0);

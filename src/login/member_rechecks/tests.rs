@@ -50,7 +50,7 @@ async fn a_member_who_is_gone_loses_every_session() {
 }
 
 #[tokio::test]
-async fn the_queues_go_on_over_a_reload() {
+async fn the_queues_survive_a_reload() {
     let standin = StandIn::start().await;
     let before = sessions(standin.address);
     let queue = before.member_rechecks.of("wecom");

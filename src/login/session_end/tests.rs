@@ -55,7 +55,7 @@ async fn eventually(what: &str, holds: impl Fn() -> bool) {
 
 /// Without a code that says why, NocoBase alone knows.
 #[tokio::test]
-async fn r16_after_a_refusal_without_a_reason_nocobase_is_asked_and_its_answer_counts() {
+async fn r16_after_a_refusal_without_a_reason_nocobase_is_asked_and_its_response_counts() {
     let folder = tempfile::tempdir().unwrap();
     let (standin, sessions) = stage(&folder.path().join("audit.log")).await;
     for ended in [false, true] {

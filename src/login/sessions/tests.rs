@@ -58,7 +58,7 @@ async fn a_session_is_registered_and_then_found_without_a_question() {
 /// While NocoBase does not know of a sign-out it accepts the session's tokens: that counts for nothing then, also where this
 /// node has forgotten the session meanwhile.
 #[tokio::test]
-async fn r36_nocobase_is_not_believed_about_what_it_has_not_been_told() {
+async fn r36_nocobase_cannot_revive_a_session_whose_end_it_has_not_recorded() {
     let (standin, addr) = nocobase().await;
     let sessions = sessions(addr);
     let session = open(&sessions).await;

@@ -44,7 +44,7 @@ fn r17_of_four_places_one_address_has_one() {
 }
 
 #[test]
-fn r33_clients_that_cannot_be_told_are_one_and_nobody_else() {
+fn r33_clients_of_unknown_address_share_one_limit_with_no_known_one() {
     let all = ["::", "0.0.0.0", "::ffff:0.0.0.0"].map(|text| network(text.parse().unwrap()));
     assert!(all.iter().all(|one| *one == all[0]));
     assert_ne!(network("::1".parse().unwrap()), all[0]);

@@ -25,7 +25,7 @@ impl NocoBase {
         Ok(rows)
     }
 
-    /// The rows that fit `filter` and whose `field` is `value`, give or take the case of letters, and maybe more.
+    /// The rows that match `filter` and whose `field` is `value`, ignoring case; there may be more.
     pub(super) async fn rows_like(
         &self,
         action: &str,
@@ -50,7 +50,7 @@ impl NocoBase {
         filter: Value,
         fields: &[&str],
     ) -> Result<Vec<Value>, FailureWithCause> {
-        // A sign-in begins with the binding; what has begun goes on before others begin.
+        // A sign-in begins with the binding; sign-ins in progress come before new ones.
         let class = if action == "usersAuthenticators:list" { Class::New } else { Class::In };
         let call = Call::get(action)
             .in_turn(Turn::of_call(class))

@@ -1,4 +1,4 @@
-//! Whose fault a response is that no call expects, and what an operator has to do about it.
+//! Maps unexpected responses to failures, with what an operator has to do.
 
 use serde_json::Value;
 

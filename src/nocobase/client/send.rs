@@ -144,7 +144,7 @@ impl NocoBase {
         Err(call.failed(failure, &reasons.join("; ")))
     }
 
-    /// The node that is asked first: the one that responded last, unless it has too much to do and another has not.
+    /// The node that is asked first: the one that responded last, unless it is overloaded and another one is not.
     fn first_of(&self, nodes: &[Node]) -> usize {
         let preferred = self.preferred.load(Ordering::Relaxed);
         if nodes.len() < 2 || nodes.get(preferred).is_none_or(|node| node.limiter.has_room()) {

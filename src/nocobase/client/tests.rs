@@ -207,7 +207,7 @@ async fn a_session_is_registered_once_however_often_it_is_asked_for() {
 }
 
 #[tokio::test]
-async fn r17_an_endless_answer_is_cut_off() {
+async fn r17_an_endless_response_is_cut_off() {
     let (standin, nb) = one().await;
     standin.fail("auth:check", 200, &"x".repeat(3 << 20), 1);
     assert_eq!(nb.check(token(1).as_str(), turn()).await.plain(), Err(Failure::NocoBaseBadAnswer));

@@ -1,4 +1,4 @@
-//! How much NocoBase is asked to do at once: one bounded place before each of its nodes, for proxied requests and for the
+//! Limits the requests that NocoBase works on at once: a bounded number of places for each node, for proxied requests and for the
 //! gate's own calls alike. A request without a place waits for a moment in a fair queue, or is refused at once if that would take too long.
 //! NocoBase itself accepts any number of requests, and too many make it so slow that none is served in time.
 //!
@@ -20,7 +20,7 @@ pub(crate) use queue::{Class, Turn, Who};
 use crate::config;
 use crate::metrics::Nodes;
 
-/// The limiters of all nodes. They go on over changes of the configuration.
+/// The limiters of all nodes. They are kept over changes of the configuration.
 #[derive(Debug, Default)]
 pub(crate) struct Concurrency {
     nodes: Vec<(String, Arc<NodeLimiter>)>,

@@ -37,7 +37,7 @@ pub(crate) enum Who {
 }
 
 impl Who {
-    /// A client, by its address; over IPv6 by its network, since a client has as many addresses as it likes.
+    /// A client, by its address; over IPv6 by its network, since one client can have any number of addresses.
     pub(crate) fn at(address: IpAddr) -> Who {
         Who::Address(match address.to_canonical() {
             IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64)),

@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn r38_a_balancer_speaks_for_many() {
+    fn r38_a_balancer_may_have_all_connections() {
         let places = Places::new(1000, |address| address.to_string() == "192.0.2.1");
         assert_eq!(from(&places, "192.0.2.1", 2000).len(), 1000);
     }

@@ -153,7 +153,7 @@ mod tests {
     const HEAD: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nX: \r\r\n\r\n";
 
     #[test]
-    fn an_answer_that_is_no_upgrade_has_no_frames() {
+    fn a_response_that_is_no_upgrade_has_no_frames() {
         let mut frames = Frames::new();
         frames.push(b"HTTP/1.1 400 Bad Request\r\n\r\n");
         assert!(!frames.at_boundary());

@@ -80,7 +80,7 @@ fn r18_parts_of_the_key_cannot_shift_into_each_other() {
 }
 
 #[tokio::test]
-async fn r23_the_work_goes_on_when_the_browser_breaks_off() {
+async fn r23_the_work_continues_when_the_browser_disconnects() {
     let c = Counter::new();
     let first = tokio::time::timeout(Duration::from_millis(1), c.run(callback(), NOW)).await;
     assert!(first.is_err(), "broken off");

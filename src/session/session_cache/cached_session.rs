@@ -176,7 +176,7 @@ impl CachedSession {
 }
 
 /// The order to ask NocoBase about a session again. Dropped without a result, it is given again
-/// after `RECHECK_RETRY`: the session goes on meanwhile.
+/// after `RECHECK_RETRY`: the session continues meanwhile.
 #[derive(Debug)]
 #[must_use = "report how the recheck ended"]
 pub struct Recheck {

@@ -312,7 +312,7 @@ async fn first_sight_asks_once_for_many_requests() {
 }
 
 #[tokio::test]
-async fn first_sight_remembers_answers_but_no_failures() {
+async fn first_sight_remembers_results_but_no_failures() {
     let (seen, s) = (store(), session());
     let down = async { Err(Failure::NocoBaseUnreachable) };
     assert_eq!(seen.first_sight(&s, NOW, down).await.unwrap_err(), Failure::NocoBaseUnreachable);

@@ -34,7 +34,7 @@ impl Call {
     }
 }
 
-/// What kind of "no" it is, and therefore what may be done about it.
+/// The class of an error, which decides how it is handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Class {
     /// System busy: at most three tries.

@@ -185,7 +185,7 @@ fn r27_an_error_carries_no_text_of_wecoms() {
 }
 
 #[test]
-fn r22_a_wrong_rule_is_told_apart_from_a_temporary_error() {
+fn r22_a_wrong_rule_differs_from_a_temporary_error() {
     for (code, spoils) in
         [(40068, true), (60003, true), (60123, true), (81011, true), (60011, true), (48002, true)]
     {

@@ -155,7 +155,7 @@ async fn a_wrong_configuration_is_retried_less_and_less_often() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_mended_secret_is_picked_up_and_the_pause_starts_small_again() {
+async fn a_corrected_secret_is_used_and_the_pause_starts_small_again() {
     let (cache, wecom) = (TokenCache::default(), Wecom::default());
     for _ in 0..4 {
         assert!(cache.get(|| wecom.fail(40001)).await.is_err());

@@ -105,7 +105,7 @@ async fn r44_nobody_reaches_another_application() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r44_what_goes_on_names_our_application() {
+async fn r44_forwarded_requests_name_our_application() {
     let (upstream, setup, gate) = gate_with(|s| s.set("nocobase.app", "crm")).await;
     let member = setup.visitor();
     for (target, lines) in [

@@ -7,7 +7,7 @@ fn is_not_stored(response: &Response) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r25_every_answer_of_the_gates_own_is_not_to_be_stored() {
+async fn r25_no_response_of_the_gates_own_may_be_stored() {
     let (_upstream, setup, gate) = gate().await;
     let cookie = setup.visitor().cookie_line();
     let page = format!("Accept: text/html\r\nUser-Agent: {WECOM}\r\n");

@@ -51,7 +51,7 @@ async fn r28_connections_that_are_to_be_closed_are_closed() {
 
 /// More of a body than one window (64 KiB) unread: Pingora would reset the stream, and the response would be lost.
 #[tokio::test(flavor = "multi_thread")]
-async fn r17_answers_of_http_2_arrive_while_a_body_is_unread() {
+async fn r17_responses_of_http_2_arrive_while_a_body_is_unread() {
     let (upstream, setup, gate) = gate_with(|s| s.https().set("limits.body_bytes", "4MiB")).await;
     let piece = vec![b'x'; 60_000];
     let many: Vec<&[u8]> = (0..10).map(|_| piece.as_slice()).collect();

@@ -135,7 +135,7 @@ async fn nothing_secret_is_written(format: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r27_answers_show_no_secret_and_escape_what_came_in() {
+async fn r27_responses_show_no_secret_and_escape_all_input() {
     let stage = Stage::start(|_| {}).await;
     let mut browser = stage.signed_in("zhangsan").await;
     let cookie = browser.cookie("wecom_gate").unwrap().to_owned();

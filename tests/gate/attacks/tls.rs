@@ -84,7 +84,7 @@ async fn r28_old_tls_and_weak_ciphers_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r27_with_https_every_answer_says_so() {
+async fn r27_with_https_every_response_has_hsts() {
     let (_upstream, setup, gate) = gate_with(|s| s.https()).await;
     let member = setup.visitor();
     let page = format!("User-Agent: {WECOM}\r\nAccept: text/html\r\n");

@@ -65,7 +65,7 @@ async fn r18_streams_of_one_connection_know_nothing_of_each_other() {
 
 /// NocoBase is asked about each session by itself: that it knows one shows nothing about another of the same member.
 #[tokio::test(flavor = "multi_thread")]
-async fn r18_what_nocobase_said_of_one_session_counts_for_no_other() {
+async fn r18_nocobases_response_about_one_session_counts_for_no_other() {
     let (upstream, setup, gate) = gate_with(|s| s).await;
     let (first, second) = (setup.visitor(), setup.visitor());
     let ask = async |lines: String| {

@@ -294,7 +294,7 @@ async fn r30_frames_of_the_server_pass_unchanged() {
 /// RFC 6455, 5.4: a Close frame never stands inside another frame. The one that is under way comes to its end first, if it does
 /// so soon.
 #[tokio::test(flavor = "multi_thread")]
-async fn r30_a_protocol_error_is_said_after_the_frame_that_is_under_way() {
+async fn r30_a_protocol_error_is_sent_after_the_frame_in_progress() {
     const PROTOCOL_ERROR: [u8; 4] = [0x88, 2, 0x03, 0xea];
     let whole = [&[0x82, 126, 0x03, 0xe8][..], &[7; 1000]].concat();
     let bad = [0xc1, 0x80, 1, 2, 3, 4];

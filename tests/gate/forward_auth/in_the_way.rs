@@ -103,7 +103,7 @@ async fn counted(ops: SocketAddr) -> (SocketAddr, Arc<AtomicUsize>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_nocobase_balancers_go_on_serving_the_gates_own_pages() {
+async fn without_nocobase_balancers_keep_serving_the_gates_own_pages() {
     let nobody = free();
     let setup = Setup::new(nobody).set("access.trusted_proxies", vec!["127.0.0.1"]);
     let gate = setup.start().await;

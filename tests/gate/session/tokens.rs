@@ -27,7 +27,7 @@ async fn r13_the_phantom_becomes_the_members_token_in_header_and_query() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r13_the_phantom_alone_is_worth_nothing() {
+async fn r13_the_phantom_alone_is_useless() {
     let stage = Stage::start(|_| {}).await;
     let phantom = stage.signed_in("zhangsan").await.phantom();
     let mut thief = stage.phone("lisi");

@@ -80,7 +80,7 @@ async fn nocobase_is_too_slow() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nocobases_clock_is_wrong_and_the_log_says_so() {
+async fn a_wrong_clock_of_nocobase_is_logged() {
     let stage = bound().await;
     let over = r#"{"errors":[{"message":"Your session has expired.","code":"TOKEN_RENEW_FAILED"}]}"#;
     stage.nocobase.fail("auth:check", 401, over, usize::MAX);

@@ -80,7 +80,7 @@ async fn a_connection_to_wecom_that_always_breaks_ends_the_sign_in_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_web_page_answers_in_wecoms_place() {
+async fn a_web_page_responds_in_wecoms_place() {
     let stage = bound().await;
     stage.wecom().add_fault(Fault::new(USERINFO, FaultKind::Html));
     fails(&stage, Failure::WeComBadAnswer, "cannot be reached").await;

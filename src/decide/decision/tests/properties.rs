@@ -286,7 +286,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
     #[test]
-    fn every_request_gets_an_answer(
+    fn every_request_gets_a_response(
         texts in texts(),
         credential in prop::sample::select(CREDENTIALS.to_vec()),
         session in prop::sample::select(SESSIONS.to_vec()),

@@ -73,7 +73,7 @@ fn files_are_read_with_the_cookie_alone() {
 }
 
 #[test]
-fn the_cookie_speaks_only_for_our_own_pages_and_plain_links() {
+fn the_cookie_counts_only_for_our_own_pages_and_plain_links() {
     for (site, mode, dest, method, origin, counts) in [
         (Some("same-origin"), "cors", "empty", "POST", Some(ORIGIN), true),
         (Some("same-origin"), "navigate", "iframe", "GET", None, true),

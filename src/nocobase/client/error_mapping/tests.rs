@@ -94,7 +94,7 @@ fn only_a_500_is_a_busy_database_or_a_node_that_stops() {
 }
 
 #[test]
-fn an_error_is_told_with_all_that_is_below_it() {
+fn an_error_is_shown_with_all_its_causes() {
     #[derive(Debug, thiserror::Error)]
     #[error("{0}")]
     struct Layer(&'static str, #[source] Option<Box<Layer>>);

@@ -43,7 +43,7 @@ fn there_is_one_bearer_or_none() {
 }
 
 #[tokio::test]
-async fn r41_what_a_request_shows_is_told_apart() {
+async fn r41_credentials_of_a_request_are_distinguished() {
     let gate = gate(FORM);
     let (own, key) = (format!("Bearer {}", of_form()), format!("Bearer {}", api_key()));
     for (headers, expected) in [

@@ -19,7 +19,7 @@ async fn a_hundred_sign_ins_at_once_cost_one_gettoken() {
 }
 
 #[tokio::test]
-async fn two_stale_answers_at_once_cost_one_refetch() {
+async fn two_stale_responses_at_once_cost_one_refetch() {
     for stale in [40014, 42001, 41001, 40001] {
         let wecom = simulator().await;
         let client = wecom.client();

@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r03_only_a_trusted_proxy_says_that_it_speaks_tls() {
+async fn r03_only_a_trusted_proxy_may_report_tls() {
     for (trusted, forwarded, expected) in
         [(true, "https", true), (true, "http", false), (true, "", false), (false, "https", false)]
     {
@@ -107,7 +107,7 @@ fn chunked_with(target: &str, headers: &str, chunks: &str) -> String {
 
 /// RFC 9112, 9.3.2 and 9.6: the second request is not served, and the first response announces it.
 #[tokio::test(flavor = "multi_thread")]
-async fn r28_pipelining_is_refused_in_so_many_words() {
+async fn r28_pipelining_is_refused_explicitly() {
     let (upstream, setup, gate) = gate_with(|s| s.https()).await;
     let second = get("/api/public?second", "");
     let member = setup.visitor().lines();
