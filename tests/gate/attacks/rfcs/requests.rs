@@ -216,3 +216,18 @@ async fn what_is_not_the_gates_arrives_as_it_was_sent() {
         assert_eq!(others, sent, "{method} {target}");
     }
 }
+
+/// The gate could not find a token in compressed frames (RFC 7692): no WebSocket has any.
+#[tokio::test(flavor = "multi_thread")]
+async fn r41_no_websocket_is_compressed() {
+    let (upstream, setup, gate) = gate().await;
+    let own = format!("{}Origin: http://gate.test\r\n", setup.visitor().cookie_line());
+    let offer = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n";
+    for (path, who) in [("/ws", own.as_str()), ("/ws-public", "")] {
+        let response = send_raw(gate.http, upgrade(path, &format!("{who}{offer}"))).await;
+        assert_eq!(response.status(), 101, "{path}: {}", response.text());
+        assert!(response.all("sec-websocket-extensions").is_empty(), "{path}: {}", response.text());
+        let seen = upstream.take().remove(0);
+        assert!(seen.all("sec-websocket-extensions").is_empty(), "{path}: {}", seen.head);
+    }
+}
