@@ -23,7 +23,7 @@ pub(crate) struct Links {
 }
 
 /// What to paste into WeCom's console.
-pub(crate) fn links(config: &Config, entry: &WeComEntry) -> Links {
+fn links(config: &Config, entry: &WeComEntry) -> Links {
     let origin = config.origin.url();
     let home = |path: &str| {
         if entry.auto_login {
@@ -43,6 +43,16 @@ pub(crate) fn links(config: &Config, entry: &WeComEntry) -> Links {
         event_url: format!("{origin}/wecom-gate/events/{}", entry.name),
         verify_urls: entry.verify_files.iter().map(|file| format!("{origin}/{file}")).collect(),
     }
+}
+
+/// The same for every entry, of every application.
+pub(crate) fn all_links(config: &Config) -> Vec<Links> {
+    let with_host = config.nocobase.apps.iter().filter(|app| app.host.is_some());
+    let configs = with_host.map(|app| config.of_application(app));
+    std::iter::once(config.clone())
+        .chain(configs)
+        .flat_map(|config| config.wecom.iter().map(|entry| links(&config, entry)).collect::<Vec<_>>())
+        .collect()
 }
 
 #[cfg(test)]

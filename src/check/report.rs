@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::links::{Links, links};
+use super::links::{Links, all_links};
 use super::steps::Id;
 use crate::config::Config;
 
@@ -127,7 +127,7 @@ pub struct Report {
 impl Report {
     /// From the steps that were taken; a step that needs the configuration is only taken when there is one.
     pub fn new(steps: Vec<Step>, config: Option<&Config>) -> Self {
-        let links = config.map(|c| c.wecom.iter().map(|entry| links(c, entry)).collect()).unwrap_or_default();
+        let links = config.map(all_links).unwrap_or_default();
         Self { ok: steps.iter().all(|s| s.outcome != StepOutcome::Failed), steps, links }
     }
 }

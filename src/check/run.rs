@@ -42,6 +42,11 @@ pub async fn run(
     let config = loaded.as_ref().ok().map(|l| &l.config);
     if let Some(config) = config {
         steps.add(Id::Tls, None, tls::check(config, SystemTime::now()));
+        for app in config.nocobase.apps.iter().filter(|app| app.host.is_some()) {
+            steps.application = Some(format!("apps/{}", app.name));
+            steps.add(Id::Tls, None, tls::check(&config.of_application(app), SystemTime::now()));
+            steps.application = None;
+        }
         let named = loaded.as_ref().map(|l| l.files.as_slice()).unwrap_or_default();
         steps.add(Id::Files, None, files::check(named, config.log.audit_file.as_deref()));
         if options.offline {
@@ -128,7 +133,7 @@ async fn online(config: &Config, options: &Options, steps: &mut Steps<'_>) {
     let api = Api { nocobase: &caller, config };
     let nocobase = nocobase::steps(&api, steps, &mut samples).await;
     for app in &config.nocobase.apps {
-        application_steps(&config.of_application(app), steps).await;
+        application_steps(&http, &config.of_application(app), steps).await;
     }
     steps.take(Id::NocobasePrivate, None, private::check(&http, config)).await;
     steps.add(Id::Clock, None, clock::verdict(&samples));
@@ -175,11 +180,26 @@ async fn online(config: &Config, options: &Options, steps: &mut Steps<'_>) {
         .await;
 }
 
-/// NocoBase's steps for one of `nocobase.apps`.
-async fn application_steps(config: &Config, steps: &mut Steps<'_>) {
+/// The steps for one of `nocobase.apps`: NocoBase's, and with a host name of its own those of that name and of WeCom.
+async fn application_steps(http: &Http, config: &Config, steps: &mut Steps<'_>) {
     let minter = Arc::new(Minter::new(config.nocobase.jwt_secret.expose_secret()));
     let Ok(nocobase) = NocoBase::new(&config.upstream, &config.nocobase, minter) else { return };
     steps.application = Some(format!("apps/{}", config.nocobase.app));
+    if config.nocobase.own_host {
+        let mut there = false;
+        steps
+            .take(Id::Origin, None, async {
+                let (verdict, found) = origin::check(http, config).await;
+                there = found;
+                verdict
+            })
+            .await;
+        for entry in &config.wecom {
+            let name = Some(entry.name.as_str());
+            steps.take(Id::VerificationFile, name, origin::files(http, config, entry, there)).await;
+            wecom::entry(config, entry, name, steps).await;
+        }
+    }
     nocobase::steps(&Api { nocobase: &Arc::new(nocobase), config }, steps, &mut Vec::new()).await;
     steps.application = None;
 }

@@ -4,6 +4,7 @@
 //!
 //! Text that is empty counts as not given. Nothing here implements `Debug`: these types hold secrets.
 
+mod application;
 mod values;
 mod wecom;
 
@@ -11,6 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::types::{Browsers, LogFormat, MatchBy, ProfileField, TokenDelivery};
+pub(super) use application::Application;
 pub(super) use values::{MaxRequests, Size};
 use values::{max_requests_schema, size_schema};
 pub(super) use wecom::{Role, WeCom};
@@ -160,8 +162,8 @@ pub(super) struct NocoBase {
     pub update_profile: Vec<ProfileField>,
     /// Send `X-WeCom-User` and the other identity headers to NocoBase.
     pub identity_headers: bool,
-    /// Other applications of NocoBase's multi-app manager at the same gate, each below `/apps/<name>/` with users, bindings
-    /// and sessions of its own. All others stay closed.
+    /// Other applications of NocoBase's multi-app manager at the same gate, each below `/apps/<name>/` or at a host name of its
+    /// own, with users, bindings and sessions of its own. All others stay closed.
     pub apps: Vec<Application>,
 }
 
@@ -184,31 +186,6 @@ impl Default for NocoBase {
             apps: Vec::new(),
         }
     }
-}
-
-#[derive(Default, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct Application {
-    /// **Required.** NocoBase's name for the application, as in `/apps/<name>/`.
-    pub name: String,
-    /// An API key of this application, for the account there that finds, creates and binds users. Either this or
-    /// `service_user` is **required**.
-    #[schemars(extend("writeOnly" = true))]
-    pub service_token: String,
-    /// File that holds `service_token`.
-    pub service_token_file: String,
-    /// Id of the user of this application for whom the gate makes its own token, instead of `service_token`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "u64")]
-    pub service_user: Option<u64>,
-    /// Where a member lands who opened `/apps/<name>/`; by default `/apps/<name>/admin`.
-    pub home: String,
-    /// The same on a phone; by default `home`.
-    pub home_mobile: String,
-    /// Create a user in this application for a member who matches none.
-    pub auto_create_user: bool,
-    /// Roles of users that the gate creates there; empty: the application's default role.
-    pub default_roles: Vec<String>,
 }
 
 #[derive(Serialize, Deserialize, JsonSchema)]

@@ -97,7 +97,7 @@ fn below(node: Node<'_>) -> Option<Node<'_>> {
 /// One of everything, as JSON text: unlike the schema's maps, it keeps the order in which the fields are declared.
 fn declared_order() -> String {
     let some = || Some(Vec::new());
-    let roles = vec![Role { department: Some(1), tag: Some(1), role: String::new() }];
+    let roles = vec![Role { department: Some(1), tag: Some(1), ..Role::default() }];
     serde_json::to_string(&Raw {
         listen: Listen {
             http: some(),
@@ -117,7 +117,9 @@ fn declared_order() -> String {
 }
 
 fn in_order<'a>(node: Node<'a>, order: &str, section: &str) -> Vec<(&'a str, Node<'a>)> {
-    let from = order.find(&format!("\"{section}\":")).unwrap_or(0);
+    // A section, not a key of the same name.
+    let begins = |open: &str| order.find(&format!("\"{section}\":{open}"));
+    let from = begins("[{").or_else(|| begins("{")).unwrap_or(0);
     let rest = order.get(from..).unwrap_or_default();
     let mut keys: Vec<_> = node.keys().collect();
     keys.sort_by_key(|(name, _)| rest.find(&format!("\"{name}\":")).unwrap_or(usize::MAX));

@@ -47,8 +47,13 @@ impl Config {
     pub(crate) fn entry(&self, name: &str) -> Option<&WeComEntry> {
         self.wecom.iter().find(|e| e.name == name)
     }
+    /// The names of all entries, of all applications.
+    pub(crate) fn entry_names(&self) -> Vec<&str> {
+        let of_apps = self.nocobase.apps.iter().flat_map(|app| &app.entries);
+        self.wecom.iter().chain(of_apps).map(|entry| entry.name.as_str()).collect()
+    }
     /// The configuration as it is for one of `nocobase.apps`. What lets somebody pass without a session counts for
-    /// `nocobase.app` alone (R44), and so do the rules for roles, whose names each application has for itself.
+    /// `nocobase.app` alone (R44), but for the rules that the application has for itself, as for roles.
     pub(crate) fn of_application(&self, app: &Application) -> Config {
         let mut config = self.clone();
         let nocobase = &mut config.nocobase;
@@ -58,17 +63,29 @@ impl Config {
         nocobase.service = app.service.clone();
         nocobase.auto_create_user = app.auto_create_user;
         nocobase.default_roles.clone_from(&app.default_roles);
+        match &app.host {
+            Some(host) => {
+                nocobase.own_host = true;
+                config.origin.host.clone_from(host);
+                config.wecom.clone_from(&app.entries);
+            }
+            None => {
+                for entry in &mut config.wecom {
+                    let own = app.roles.iter().filter(|(name, _)| *name == entry.name);
+                    entry.roles = own.map(|(_, rule)| rule.clone()).collect();
+                    entry.verify_files = Vec::new();
+                    entry.events = None;
+                }
+            }
+        }
         for entry in &mut config.wecom {
             entry.home.clone_from(&app.home);
             entry.home_mobile.clone_from(&app.home_mobile);
-            entry.roles = Vec::new();
-            entry.verify_files = Vec::new();
-            entry.events = None;
         }
         let access = &mut config.access;
         access.password_login = false;
         access.api_keys = false;
-        access.public = Vec::new();
+        access.public.clone_from(&app.public);
         access.preflights = false;
         access.bypass_networks = Vec::new();
         access.admins = Admins::default();

@@ -68,6 +68,13 @@ pub fn find(policy: &Policy, apps: &[String], request: &Request<'_>) -> Option<u
     })
 }
 
+/// The same, by its headers alone: where path and query are those of a question about somebody.
+pub fn of_headers(policy: &Policy, apps: &[String], request: &Request<'_>) -> Option<usize> {
+    let named = |app: &&String| request.app == Named::One(app);
+    let index = apps.iter().position(|app| named(&app))?;
+    apps.get(index).filter(|app| !is_other_than_by_header(policy, app, request)).map(|_| index)
+}
+
 /// Which of these applications a page lies in: `target`, as [`super::target::sanitize`] leaves it.
 pub fn of_target(policy: &Policy, apps: &[String], target: &str) -> Option<usize> {
     let path = target.split(['?', '#']).next().unwrap_or_default();

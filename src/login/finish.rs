@@ -307,14 +307,14 @@ impl SignIns {
 
     /// A new attempt where nothing is known of the one before.
     fn retry_from_the_start(&self) -> Retry {
-        let target = self.config.nocobase.beside_others.then(|| self.start_page());
+        let target = self.config.nocobase.is_below_apps().then(|| self.start_page());
         Retry { target, ..Retry::default() }
     }
 
     /// A target that means the entry's home.
     fn start_page(&self) -> String {
         let nocobase = &self.config.nocobase;
-        if nocobase.beside_others { nocobase.start_page() } else { "/".into() }
+        if nocobase.is_below_apps() { nocobase.start_page() } else { "/".into() }
     }
 
     fn landing(&self, request: &SignInRequest) -> String {

@@ -106,7 +106,7 @@ impl Sessions {
         metrics: Arc<Metrics>,
         keyring: &Arc<Keyring>,
     ) -> Result<Sessions, String> {
-        let wecom = wecom_clients(main.or(before), &config, &metrics)?;
+        let wecom = wecom_clients([main, before], &config, &metrics)?;
         let audit = {
             let (before, path) = (main.or(before).map(|sessions| &sessions.audit), &config.log.audit_file);
             let audit =
@@ -336,14 +336,14 @@ impl Sessions {
     }
 }
 
-/// The client of each entry, with its calls counted.
+/// The client of each entry, with its calls counted. Where one of these has it, its access token goes on.
 fn wecom_clients(
-    before: Option<&Sessions>,
+    known: [Option<&Sessions>; 2],
     config: &Config,
     metrics: &Metrics,
 ) -> Result<HashMap<String, wecom::Client>, String> {
     let client = |entry: &WeComEntry| {
-        let client = match before.and_then(|b| b.wecom.get(&entry.name)) {
+        let client = match known.into_iter().flatten().find_map(|known| known.wecom.get(&entry.name)) {
             Some(old) => wecom::Client::after(old, entry),
             None => wecom::Client::new(entry),
         };

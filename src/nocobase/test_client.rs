@@ -28,6 +28,7 @@ pub(crate) fn rules(match_by: &[MatchBy], auto_create_user: bool) -> config::Noc
         service: ServiceAccount::User(1),
         app: "main".into(),
         beside_others: false,
+        own_host: false,
         apps: Vec::new(),
         public_path: "/".into(),
         token_delivery: TokenDelivery::Sealed,

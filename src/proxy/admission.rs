@@ -70,7 +70,9 @@ async fn read(
     downstream: &mut HttpSession,
     ctx: &mut Context,
 ) -> Result<Admitted, Failure> {
-    let gate = main;
+    // By its host name, before anything else: redirects and pages are at that name.
+    *chosen = applications::at_host(main, downstream.req_header());
+    let gate: &Gate = chosen.as_deref().unwrap_or(main);
     let limits = &gate.config.limits;
     let request = downstream.req_header();
     let checked = framing::check(request, limits.header_bytes, limits.body_bytes);
@@ -99,10 +101,10 @@ async fn read(
             return Err(Failure::TooManyConnections);
         }
     }
-    let gate: &Gate = match applications::choose(main, request) {
-        Some(app) => chosen.insert(app),
-        None => main,
-    };
+    if chosen.is_none() {
+        *chosen = applications::choose(main, request);
+    }
+    let gate: &Gate = chosen.as_deref().unwrap_or(main);
     // Cheap copies (they share the bytes), so that the gate's routes may read the request's body meanwhile.
     let values: Vec<HeaderValue> = request.headers.get_all(header::COOKIE).iter().cloned().collect();
     let cookies = OwnCookies::parse(gate.sessions.cookies.names(), values.iter().map(HeaderValue::as_bytes))?;
@@ -141,7 +143,7 @@ async fn read(
 
     facts.elsewhere = state != SessionState::Valid
         && credential == Credential::None
-        && !gate.apps.is_empty()
+        && !gate.below().is_empty()
         && decide::client_file(&gate.policy(), facts.method, facts.path, facts.query).is_some()
         && applications::is_elsewhere(gate, &values).await;
 

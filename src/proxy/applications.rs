@@ -7,15 +7,28 @@ use http::header::{self, HeaderValue};
 use pingora::http::RequestHeader;
 
 use super::gate::Gate;
-use super::request::facts;
+use super::request::{facts, framing};
 use crate::decide::address::UNKNOWN;
+use crate::decide::host::without_port;
 use crate::decide::{self, OwnPath, application, target};
 use crate::login::{FoundSession, OtherApplication};
 use crate::session::OwnCookies;
 
-/// The gate of the application that this request is for, if that is not the main one. Its target is canonical.
+/// The gate of the application whose host name this request names. Whatever else it names is for that application's policy to
+/// refuse.
+pub(super) fn at_host(main: &Gate, request: &RequestHeader) -> Option<Arc<Gate>> {
+    if main.with_host().is_empty() {
+        return None;
+    }
+    // Whatever the port: WeCom asks for verification files at another, and the application's policy refuses the rest (R4).
+    let host = without_port(framing::host(request)?);
+    main.with_host().iter().find(|app| host.eq_ignore_ascii_case(&app.config.origin.host)).cloned()
+}
+
+/// The gate of the application that this request to the main one's host name is for, if that is not the main one. Its target is
+/// canonical.
 pub(super) fn choose(main: &Gate, request: &RequestHeader) -> Option<Arc<Gate>> {
-    if main.apps.is_empty() {
+    if main.below().is_empty() {
         return None;
     }
     let (policy, path) = (main.policy(), request.uri.path());
@@ -23,11 +36,12 @@ pub(super) fn choose(main: &Gate, request: &RequestHeader) -> Option<Arc<Gate>> 
         true => application::find(&policy, &main.app_names, &facts::facts(request, UNKNOWN, false))?,
         false => of_own(main, request, decide::own_path(&policy, path)?)?,
     };
-    main.apps.get(index).cloned()
+    main.below().get(index).cloned()
 }
 
-/// A sign-in begins for the application of its target, and ends where it began: its cookie names the place. Everything else below
-/// the gate's own addresses is the main application's, or no application's.
+/// A sign-in begins for the application of its target, and ends where it began: its cookie names the place. Who somebody is is
+/// asked for the application in `X-App`. Everything else below the gate's own addresses is the main application's, or no
+/// application's.
 fn of_own(main: &Gate, request: &RequestHeader, own: OwnPath) -> Option<usize> {
     let parameter = |name: &str| {
         let mut pairs = url::form_urlencoded::parse(request.uri.query()?.as_bytes());
@@ -40,27 +54,27 @@ fn of_own(main: &Gate, request: &RequestHeader, own: OwnPath) -> Option<usize> {
         }
         OwnPath::Callback => {
             let state = parameter("state")?;
-            main.apps.iter().position(|app| {
+            main.below().iter().position(|app| {
                 let cookies = cookies(app, request.headers.get_all(header::COOKIE));
                 cookies.is_some_and(|cookies| app.sign_ins.began(&cookies, &state))
             })
         }
-        OwnPath::Logout
-        | OwnPath::Me
-        | OwnPath::Auth
-        | OwnPath::Events(_)
-        | OwnPath::Script
-        | OwnPath::Console(_) => None,
+        OwnPath::Me | OwnPath::Auth => {
+            let facts = facts::facts(request, UNKNOWN, false);
+            application::of_headers(&main.policy(), &main.app_names, &facts)
+        }
+        OwnPath::Logout | OwnPath::Events(_) | OwnPath::Script | OwnPath::Console(_) => None,
     }
 }
 
-/// Every application but the one of `gate`, with this browser's cookies for it.
+/// Every application at the same host name but the one of `gate`, with this browser's cookies for it.
 pub(super) fn others<'a>(
     main: &'a Gate,
     gate: &Gate,
     values: &'a [HeaderValue],
 ) -> Vec<OtherApplication<'a>> {
-    let all = std::iter::once(main).chain(main.apps.iter().map(|app| &**app));
+    let own_host = gate.config.nocobase.own_host;
+    let all = std::iter::once(main).chain(main.below().iter().map(|app| &**app)).filter(|_| !own_host);
     all.filter(|other| other.config.nocobase.app != gate.config.nocobase.app)
         .filter_map(|other| {
             Some(OtherApplication { sessions: &other.sessions, cookies: cookies(other, values)? })
@@ -70,7 +84,7 @@ pub(super) fn others<'a>(
 
 /// Has this browser a live session in an application beside the main one?
 pub(super) async fn is_elsewhere(main: &Gate, values: &[HeaderValue]) -> bool {
-    for app in &main.apps {
+    for app in main.below() {
         if let Some(cookies) = cookies(app, values)
             && cookies.has_session()
             && let FoundSession::Active { .. } = app.sessions.find(&cookies).await

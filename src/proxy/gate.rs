@@ -65,8 +65,7 @@ impl CurrentGate {
             }
             app.sessions.report_from_now_on();
         }
-        let entries: Vec<&str> = gate.config.wecom.iter().map(|e| e.name.as_str()).collect();
-        gate.metrics.set_entries(&entries);
+        gate.metrics.set_entries(&gate.config.entry_names());
         for gone in before.nodes.iter().filter(|old| gate.nodes.iter().all(|new| new.name != old.name)) {
             gate.metrics.nodes.forget(&gone.name);
         }
@@ -88,9 +87,9 @@ pub(crate) struct Gate {
     /// What signing in needs besides.
     pub(crate) sign_ins: Arc<SignIns>,
     /// The gate as it is for each of `nocobase.apps`: another policy, other cookies, sessions and accounts. A request is
-    /// for one of them or for none.
+    /// for one of them or for none. First those at the main one's host name.
     pub(crate) apps: Vec<Arc<Gate>>,
-    /// Their names.
+    /// Names of those at the main one's host name.
     pub(crate) app_names: Vec<String>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
@@ -125,13 +124,8 @@ impl Gate {
     /// Replaces `before` after a change of the configuration: sessions, counters and work in progress are kept.
     pub(crate) fn after(before: Option<&Gate>, config: Config) -> Result<Gate, String> {
         let config = Arc::new(config);
-        let authority = config.origin.authority();
-        let origin = headers::Origin {
-            authority: HeaderValue::from_str(&authority).map_err(|e| format!("origin: {e}"))?,
-            scheme: HeaderValue::from_static(config.origin.scheme()),
-            app: app_header(&config)?,
-        };
-        let entries: Vec<&str> = config.wecom.iter().map(|e| e.name.as_str()).collect();
+        let origin = origin(&config)?;
+        let entries = config.entry_names();
         let nodes: Vec<&str> = config.upstream.nodes.iter().map(String::as_str).collect();
         let metrics = match before {
             Some(before) => before.metrics.clone(),
@@ -146,7 +140,9 @@ impl Gate {
         let policy = policy(&config, &about)?;
         let kept = before.and_then(|before| before.assets.as_ref());
         let assets = Assets::new(&config, &origin, &metrics.files, kept)?;
-        let app_names = config.nocobase.apps.iter().map(|app| app.name.clone()).collect();
+        let (below, with_host): (Vec<_>, Vec<_>) =
+            config.nocobase.apps.iter().cloned().partition(|app| app.host.is_none());
+        let app_names = below.iter().map(|app| app.name.clone()).collect();
         let mut gate = Gate {
             loaded: SystemTime::now(),
             policy: ArcSwap::from_pointee(policy),
@@ -168,7 +164,7 @@ impl Gate {
             tunnels_end: before.map_or_else(|| watch::Sender::new(false), |b| b.tunnels_end.clone()),
             config,
         };
-        for app in &gate.config.nocobase.apps {
+        for app in below.iter().chain(&with_host) {
             let before = before.and_then(|before| before.application(&app.name));
             let config = Arc::new(gate.config.of_application(app));
             let built = gate.beside(before.map(|before| &**before), config);
@@ -181,7 +177,7 @@ impl Gate {
     fn beside(&self, before: Option<&Gate>, config: Arc<Config>) -> Result<Gate, String> {
         let before_it = before.map(|before| &*before.sign_ins);
         let sign_ins = SignIns::beside(&self.sign_ins, before_it, config.clone())?;
-        let origin = headers::Origin { app: app_header(&config)?, ..self.origin.clone() };
+        let origin = origin(&config)?;
         let about = self.about.load_full();
         Ok(Gate {
             loaded: SystemTime::now(),
@@ -205,6 +201,16 @@ impl Gate {
             tunnels_end: self.tunnels_end.clone(),
             config,
         })
+    }
+
+    /// The applications below `/apps/<name>/`, at the main one's host name.
+    pub(crate) fn below(&self) -> &[Arc<Gate>] {
+        self.apps.get(..self.app_names.len()).unwrap_or_default()
+    }
+
+    /// The applications with a host name of their own.
+    pub(crate) fn with_host(&self) -> &[Arc<Gate>] {
+        self.apps.get(self.app_names.len()..).unwrap_or_default()
     }
 
     fn application(&self, name: &str) -> Option<&Arc<Gate>> {
@@ -280,8 +286,14 @@ impl Gate {
     }
 }
 
-fn app_header(config: &Config) -> Result<HeaderValue, String> {
-    HeaderValue::from_str(&config.nocobase.app).map_err(|e| format!("nocobase.app: {e}"))
+/// `Host` and its companions.
+fn origin(config: &Config) -> Result<headers::Origin, String> {
+    let authority = config.origin.authority();
+    Ok(headers::Origin {
+        authority: HeaderValue::from_str(&authority).map_err(|e| format!("origin: {e}"))?,
+        scheme: HeaderValue::from_static(config.origin.scheme()),
+        app: HeaderValue::from_str(&config.nocobase.app).map_err(|e| format!("nocobase.app: {e}"))?,
+    })
 }
 
 /// The configuration, as far as decisions rest on it.

@@ -38,7 +38,9 @@ pub(super) fn status(gate: &Gate) -> Status {
 /// What the latest calls to WeCom found: while they fail nobody can sign in; members who are signed in can continue.
 fn wecom(gate: &Gate) -> Vec<Degraded> {
     let mut all = Vec::new();
-    let mut clients: Vec<_> = gate.sign_ins.wecom().collect();
+    // Entries of applications with a host name are theirs alone; the others share the main one's clients.
+    let own = gate.with_host().iter().flat_map(|app| app.sign_ins.wecom());
+    let mut clients: Vec<_> = gate.sign_ins.wecom().chain(own).collect();
     clients.sort_by_key(|(entry, _)| *entry);
     for (entry, client) in clients {
         all.extend(client.troubles().into_iter().map(|(what, why)| Degraded::new(what, entry, &why)));

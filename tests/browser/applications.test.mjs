@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import http from 'node:http';
 import { after, afterEach, before, test } from 'node:test';
 import { enter } from './helpers.mjs';
-import { stage } from './stage.mjs';
+import { CORP, stage } from './stage.mjs';
 
 const SUB = 'sub1';
 const PLUGIN = 'multi-app-manager';
@@ -63,6 +63,22 @@ after(() => stage.stop(), { timeout: 60_000 });
 afterEach(async (t) => {
   if (t.error) await stage.pictures(t.name);
 });
+
+/** What an administrator does in the application. */
+function application() {
+  const sub = Object.create(stage.nocobase);
+  sub.call = async (path, body) => {
+    const response = await fetch(`${stage.nocobase.base}/api/${path}`, {
+      method: body === undefined ? 'GET' : 'POST',
+      headers: { authorization: `Bearer ${stage.nocobase.mint(1, 'root')}`, 'content-type': 'application/json', 'x-app': SUB },
+      body: body === undefined ? undefined : JSON.stringify(body),
+    });
+    const text = await response.text();
+    assert.equal(response.status, 200, `${path}: ${response.status} ${text}`);
+    return text ? JSON.parse(text).data : undefined;
+  };
+  return sub;
+}
 
 /** Ways to name the application: what follows the path, header lines, another path. */
 const WAYS = [
@@ -146,18 +162,7 @@ test('R44: nobody reaches another application through the gate', async () => {
 });
 
 test('several applications at one gate: accounts, sessions and tokens of each, and none of another (R44)', async () => {
-  // What an administrator does in the application.
-  const sub = Object.create(stage.nocobase);
-  sub.call = async (path, body) => {
-    const response = await fetch(`${stage.nocobase.base}/api/${path}`, {
-      method: body === undefined ? 'GET' : 'POST',
-      headers: { authorization: `Bearer ${stage.nocobase.mint(1, 'root')}`, 'content-type': 'application/json', 'x-app': SUB },
-      body: body === undefined ? undefined : JSON.stringify(body),
-    });
-    const text = await response.text();
-    assert.equal(response.status, 200, `${path}: ${response.status} ${text}`);
-    return text ? JSON.parse(text).data : undefined;
-  };
+  const sub = application();
   const service = await sub.serviceUser('gate_of_sub1');
   await stage.gate.stop();
   stage.gate = await stage.startGate('several', {
@@ -229,6 +234,76 @@ test('several applications at one gate: accounts, sessions and tokens of each, a
   for (const [token, headers] of [[ofMain, {}], [ofSub, { 'X-App': SUB }]]) {
     assert.equal((await ask('/api/auth:check', token, headers)).status, 401);
   }
+  await client.close();
+});
+
+test('an application at a host name of its own works there, and only there (R4, R37, R44)', async () => {
+  const sub = application();
+  const host = 'crm.test';
+  const own = `http://${host}:${new URL(stage.origin).port}`;
+  // Its own app in WeCom's console, whose domain that is.
+  const data = await stage.simulate('GET', 'data');
+  data.companies.find((c) => c.corp_id === CORP).apps.find((a) => a.agent_id === 1000003).gate = own;
+  await stage.simulate('PUT', 'data', data);
+  const service = await sub.serviceUser('gate_at_host');
+  await stage.gate.stop();
+  stage.gate = await stage.startGate('host', {
+    access: ['api_keys = false'],
+    others: [`${CORP}/1000003/Sales/auto`],
+    nocobase: [
+      'auto_create_user = true',
+      `apps = [{ name = "${SUB}", host = "${host}", wecom = ["sales"], service_user = ${service}, auto_create_user = true }]`,
+    ],
+  });
+  const client = await stage.client('zhangsan', 'desktop');
+  const { page, context } = client;
+  const failed = [];
+  page.on('response', (response) => {
+    if (response.status() >= 400) failed.push(`${response.status()} ${response.url()}`);
+  });
+  const checked = page.waitForResponse((response) => response.url().startsWith(`${own}/api/auth:check`) && response.ok(), { timeout: 120_000 });
+  // Without a question: WeCom gives this app the phone number.
+  await page.goto(`${own}/`);
+  const { data: user } = await (await checked).json();
+  await page.waitForURL(`${own}/admin**`);
+  const bindings = await sub.call('usersAuthenticators:list?filter=' + encodeURIComponent(JSON.stringify({ uuid: 'zhangsan', authenticator: 'sales' })));
+  assert.deepEqual(bindings.map((row) => row.userId), [user.id]);
+  await page.waitForLoadState('networkidle');
+  assert.match(await page.evaluate(() => localStorage.getItem('NOCOBASE_TOKEN')), /^wcg_/);
+  await stage.picture(page, 'application-at-host');
+  assert.deepEqual(failed, [], 'NocoBase\'s own client misses nothing');
+  // Its WebSocket knows it, with what the page sends by itself.
+  const authorized = await page.evaluate(() => new Promise((resolve) => {
+    const socket = new WebSocket(`ws://${location.host}/ws`);
+    socket.onmessage = ({ data }) => { if (data.includes('authorized')) resolve('authorized'); };
+    socket.onopen = () => setTimeout(() => socket.send(JSON.stringify({
+      type: 'auth:token', payload: { token: localStorage.getItem('NOCOBASE_TOKEN'), authenticator: null },
+    })), 200);
+    socket.onclose = (e) => resolve(`closed ${e.code}`);
+  }));
+  assert.equal(authorized, 'authorized');
+  const cookies = (await context.cookies(own)).filter((c) => c.name === `wecom_gate_app.${SUB}`);
+  assert.deepEqual(cookies.map((c) => [c.domain, c.httpOnly]), [[host, true]]);
+  const phantom = await page.evaluate(() => localStorage.getItem('NOCOBASE_TOKEN'));
+  const member = { cookie: `${cookies[0].name}=${cookies[0].value}`, authorization: `Bearer ${phantom}` };
+  const there = new URL(own).host;
+  const name = nameOf(await stage.ask(stage.gate, '/api/auth:check', { headers: { ...member, host: there } }));
+  assert.equal(name, user.nickname);
+  for (const [headers, query, status] of [
+    [{}, '', 401], [{ 'X-App': SUB }, '', 403], [{ host: there, 'X-App': 'main' }, '', 403],
+    [{ host: there }, '?__appName=main', 403], [{ host: there, 'X-Hostname': '127.0.0.1' }, '', 403],
+  ]) {
+    const response = await stage.ask(stage.gate, `/api/auth:check${query}`, { headers: { ...member, ...headers } });
+    assert.equal(response.status, status, `${JSON.stringify(headers)}${query}: ${response.body}`);
+  }
+  // At the main application's host name it is closed.
+  await page.goto(`${stage.origin}/apps/${SUB}/admin`);
+  await page.getByText('This application is not open here').waitFor();
+  // Out by NocoBase's own menu: the page does not sign straight in again.
+  await page.goto(`${own}/wecom-gate/logout`);
+  await page.getByRole('button', { name: 'Sign out' }).click();
+  await page.getByText('You are signed out').waitFor();
+  assert.equal((await stage.ask(stage.gate, '/api/auth:check', { headers: { ...member, host: there } })).status, 401);
   await client.close();
 });
 

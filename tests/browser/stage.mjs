@@ -136,8 +136,8 @@ class Stage {
 
   /**
    * A gate. `port` is where (default: the origin's own), `nodes` is before what, `nocobase`, `access`, `session` are more
-   * lines of its file; `agent` is one of the simulator's apps, `others` are more of them, as `corpid/agentid` or
-   * `corpid/agentid/title`; `entry` is more of the first one's lines.
+   * lines of its file; `agent` is one of the simulator's apps, `others` are more of them, as `corpid/agentid`,
+   * `corpid/agentid/title` or `corpid/agentid/title/auto`; `entry` is more of the first one's lines.
    */
   async startGate(name, {
     origin = this.origin, port, nodes = this.nodes, nocobase = [], access = [], session = [], agent = 1000002, others = [],
@@ -147,11 +147,11 @@ class Stage {
     const { companies } = await this.simulate('GET', 'data');
     const text = (value) => JSON.stringify(value);
     const entry = (app, i) => {
-      const [corp, agent, title = 'WeCom'] = app.split('/');
+      const [corp, agent, title = 'WeCom', auto] = app.split('/');
       const { entry, secret } = companies.find((c) => c.corp_id === corp).apps.find((a) => a.agent_id === Number(agent));
       return [
         '[[wecom]]', `name = ${text(entry)}`, `title = ${text(title)}`, `corp_id = "${corp}"`, `agent_id = "${agent}"`, `secret = ${text(secret)}`,
-        `auto_login = ${i === 0}`, 'home = "/admin"', 'home_mobile = "/m"', `api_base = "${this.sim}"`,
+        `auto_login = ${i === 0 || auto === 'auto'}`, 'home = "/admin"', 'home_mobile = "/m"', `api_base = "${this.sim}"`,
         `authorize_url = "${this.sim}/connect/oauth2/authorize"`,
         `web_login_url = "${this.sim}/wwlogin/sso/login"`, ...(i === 0 ? more : []),
       ];

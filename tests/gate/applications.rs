@@ -4,8 +4,10 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::browser::CHROME;
-use crate::support::raw::{Response, get, send_raw};
+use crate::support::raw::{Response, get, request, send_raw, upgrade};
 use crate::support::{Config, NocoBase, Stage};
+
+pub(crate) mod host;
 
 /// Id of the user in `crm` that the gate works as: another one than in `main`.
 const CRM_SERVICE: u64 = 41;
@@ -142,4 +144,127 @@ async fn an_application_that_is_not_there_is_one_page() {
     // In a browser nobody is sent round first.
     let page = stage.phone("zhangsan").user_agent(CHROME).visit("/apps/nosuch/admin").await;
     assert_eq!(page.status, 403);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn roles_in_each_application_follow_its_own_rules() {
+    let rules = "roles = [{ department = 3, role = \"sales\" }, { department = 3, role = \"crm_sales\", app = \"crm\" }, \
+                 { department = 2, role = \"crm_engineer\", app = \"crm\" }]";
+    let rules: toml::Table = rules.parse().unwrap();
+    let (stage, crm) = with_both(|config| _ = config.set("wecom.roles", rules["roles"].clone())).await;
+    // Department 4 is below 3.
+    let before = json!([{ "name": "member" }, { "name": "crm_engineer" }, { "name": "sales" }]);
+    let users = [&stage.nocobase, &crm].map(|nocobase| {
+        let id = nocobase.user(json!({ "nickname": "lisi", "roles": before }));
+        nocobase.bind("lisi", id);
+        id
+    });
+    let mut phone = stage.signed_in("lisi").await;
+    assert_eq!(phone.open("/apps/crm/").await.status, 200);
+    let roles = |nocobase: &NocoBase, id: u64| -> Vec<String> {
+        let user = nocobase.rows("users").into_iter().find(|user| user["id"] == id).unwrap();
+        let all = user["roles"].as_array().unwrap().iter();
+        let mut names: Vec<_> = all.map(|role| role["name"].as_str().unwrap().to_owned()).collect();
+        names.sort();
+        names
+    };
+    // Of the other application's rules nothing is given, and nothing taken.
+    assert_eq!(roles(&stage.nocobase, users[0]), ["crm_engineer", "member", "sales"]);
+    assert_eq!(roles(&crm, users[1]), ["crm_sales", "member", "sales"]);
+}
+
+/// R2, R44: a rule of one application opens its calls, without any credential, and none of another.
+#[tokio::test(flavor = "multi_thread")]
+async fn r44_public_rules_of_an_application_are_its_own() {
+    let (stage, crm) = with_both(|config| {
+        let app = config.0["nocobase"]["apps"][0].as_table_mut().unwrap();
+        let rules = vec!["POST /api/webhook:*", "GET /api/open:list", "GET /ws"];
+        app.insert("public".into(), rules.into());
+    })
+    .await;
+    let token = nocobase_standin::SECRET;
+    let credentials = format!("Authorization: Bearer {token}\r\nCookie: nb_auth_token_crm={token}; a=b\r\n");
+    for (naming, query) in
+        [("X-App: crm\r\n", ""), ("", "?__appName=crm"), ("X-App: crm\r\n", "?__appName=crm&x=y")]
+    {
+        for (method, path, reached) in [
+            ("POST", "/api/webhook:order", true),
+            ("GET", "/api/open:list", true),
+            ("GET", "/api/webhook:order", false),
+            ("POST", "/api/open:list", false),
+            ("GET", "/api/users:list", false),
+            ("POST", "/api/webhook/1:order", false),
+        ] {
+            let head = request(
+                method,
+                &format!("{path}{query}"),
+                &format!("{naming}{credentials}Content-Length: 0\r\n"),
+            );
+            let before = crm.count(path);
+            let response = send_raw(stage.gate.http, head).await;
+            // What the stand-in responds to somebody without a session is its own.
+            assert_eq!(crm.count(path) > before, reached, "{method} {path}{query}: {}", response.text());
+            if let Some(seen) = crm.last(path) {
+                let cookie = seen.header("cookie").unwrap_or_default();
+                assert!(seen.header("authorization").is_none() && !cookie.contains("nb_auth"), "{seen:?}");
+                assert_eq!(seen.header("x-app"), Some("crm"));
+            }
+        }
+        // In a WebSocket the token comes later.
+        let response = send_raw(stage.gate.http, upgrade(&format!("/ws{query}"), naming)).await;
+        assert_eq!(response.status(), 401, "{}", response.text());
+    }
+    for path in ["/api/webhook:order", "/api/open:list"] {
+        let method = if path.contains("webhook") { "POST" } else { "GET" };
+        for (lines, status) in [("", 401), ("X-App: main\r\n", 401), ("X-App: sub1\r\n", 403)] {
+            let head = request(method, path, &format!("{lines}Content-Length: 0\r\n"));
+            let response = send_raw(stage.gate.http, head).await;
+            assert_eq!(response.status(), status, "{path} {lines}: {}", response.text());
+        }
+    }
+    assert_eq!(stage.nocobase.count("/api/webhook:order") + stage.nocobase.count("/api/open:list"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_somebody_is_is_told_for_each_application() {
+    let (stage, crm) = with_both(|_| {}).await;
+    crm.user(json!({ "nickname": "so that ids differ" }));
+    let mut phone = stage.signed_in("zhangsan").await;
+    assert_eq!(phone.open("/apps/crm/").await.status, 200);
+    let in_main = stage.nocobase.rows("usersAuthenticators")[0]["userId"].clone();
+    let in_crm = crm.rows("usersAuthenticators")[0]["userId"].clone();
+    assert_ne!(in_main, in_crm);
+    let ask = async |path: &str, app: &[&str]| {
+        let mut call = phone.fetch(Method::GET, path);
+        for app in app {
+            call = call.header("x-app", *app);
+        }
+        phone.clone().send(call).await
+    };
+    for (app, user) in [(&[][..], &in_main), (&["main"], &in_main), (&["crm"], &in_crm)] {
+        assert_eq!(&ask("/wecom-gate/me", app).await.json()["nocobase_user_id"], user, "{app:?}");
+        let auth = ask("/wecom-gate/auth", app).await;
+        assert_eq!(
+            (auth.status, auth.header("x-forwarded-user")),
+            (204, Some(user.to_string().as_str())),
+            "{app:?}"
+        );
+        // Without the secret, which there cannot be with several applications, no token is told.
+        assert!(auth.header("authorization").is_none() && auth.header("x-wecom-gate-cookie").is_none());
+    }
+    for app in [&["nosuch"][..], &["crm", "main"], &["crm, main"], &["CRM"]] {
+        assert_eq!(ask("/wecom-gate/auth", app).await.status, 403, "{app:?}");
+    }
+    // The query is that of the question.
+    assert_eq!(&ask("/wecom-gate/me?__appName=crm", &[]).await.json()["nocobase_user_id"], &in_main);
+    let jti = crm.rows("issuedTokens")[0]["jti"].as_str().unwrap().to_owned();
+    crm.data().blocked.insert(jti);
+    let mut page = phone.clone();
+    page.visit("/apps/crm/admin").await;
+    page.extra.insert("x-app", "crm".parse().unwrap());
+    assert_eq!(page.api(Method::GET, "/api/orders:list").await.status, 401);
+    for path in ["/wecom-gate/me", "/wecom-gate/auth"] {
+        assert_eq!(ask(path, &["crm"]).await.status, 401, "{path}");
+        assert!(ask(path, &[]).await.status < 300, "{path}");
+    }
 }

@@ -71,6 +71,13 @@ async fn run(config: &Config, arguments: &[&str], env: &[(&str, &str)]) -> Outpu
     output
 }
 
+/// The steps of `check --json` with this configuration.
+pub(crate) async fn steps(config: &Config) -> Vec<Value> {
+    let output = run(config, &["--json"], &[]).await;
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    report["steps"].as_array().unwrap().clone()
+}
+
 struct Checked {
     code: i32,
     report: Value,

@@ -117,4 +117,7 @@ pub(in crate::config) struct Role {
     pub tag: Option<u64>,
     /// Name ("Role UID") of the NocoBase role; not `root`.
     pub role: String,
+    /// Name of the application of `[[nocobase.apps]]` that has the role; by default the one that people sign in to through
+    /// this block (`main`).
+    pub app: String,
 }

@@ -4,6 +4,8 @@ use schemars::JsonSchema;
 use secrecy::{SecretSlice, SecretString};
 use serde::{Deserialize, Serialize};
 
+use super::wecom::{RoleRule, WeComEntry};
+
 /// How the page gets its token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -57,6 +59,8 @@ pub(crate) struct NocoBase {
     pub(crate) app: String,
     /// It is one of several: of `apps`, in the configuration that [`crate::config::Config::of_application`] makes.
     pub(crate) beside_others: bool,
+    /// It has a host name of its own, and so the whole of its paths.
+    pub(crate) own_host: bool,
     /// The applications beside `app`; none in the configuration of one of them.
     pub(crate) apps: Vec<Application>,
     /// `APP_PUBLIC_PATH`: begins and ends with `/`.
@@ -80,6 +84,16 @@ pub(crate) struct NocoBase {
 pub(crate) struct Application {
     /// NocoBase's name for it.
     pub(crate) name: String,
+    /// The host name under which it is opened, lower-case; `None`: below `/apps/<name>/`.
+    pub(crate) host: Option<String>,
+    /// With `host`, the names of the entries that lead there, as written.
+    pub(crate) claimed: Vec<String>,
+    /// The same as entries: they belong to no other application.
+    pub(crate) entries: Vec<WeComEntry>,
+    /// Without `host`, rules about roles there, each with the name of its entry.
+    pub(crate) roles: Vec<(String, RoleRule)>,
+    /// What passes there without a session, as `access.public`.
+    pub(crate) public: Vec<String>,
     /// How the gate itself signs in to it.
     pub(crate) service: ServiceAccount,
     /// Where a member lands who opened `/apps/<name>/`.
@@ -93,9 +107,14 @@ pub(crate) struct Application {
 }
 
 impl NocoBase {
+    /// Does it lie below `/apps/<name>/`, at the main application's host name?
+    pub(crate) fn is_below_apps(&self) -> bool {
+        self.beside_others && !self.own_host
+    }
+
     /// Path of the application's own start page; begins and ends with `/`.
     pub(crate) fn start_page(&self) -> String {
-        match self.beside_others {
+        match self.is_below_apps() {
             true => format!("{}apps/{}/", self.public_path, self.app),
             false => self.public_path.clone(),
         }

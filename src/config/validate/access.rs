@@ -18,16 +18,7 @@ pub(super) fn access(
     entries: &[String],
     report: &mut Report,
 ) -> Option<Access> {
-    for error in PublicRules::parse(&raw.public, public_path).err().unwrap_or_default() {
-        let key = format!("access.public[{}]", error.index);
-        report.bad(&key, &error.rule, "is not a rule", error.problem);
-    }
-    for (i, rule) in
-        raw.public.iter().enumerate().filter(|(_, rule)| rule.trim_end_matches('/').ends_with(" /**"))
-    {
-        report
-            .warn(&format!("access.public[{i}]"), format_args!("\"{rule}\" lets everybody pass everywhere"));
-    }
+    public_rules("access.public", &raw.public, public_path, report);
     let bypass_networks = values::networks("access.bypass_networks", &raw.bypass_networks, report);
     let admins = admins(&raw.admins, entries, report);
     let trusted_proxies = values::networks("access.trusted_proxies", &raw.trusted_proxies, report);
@@ -54,6 +45,17 @@ pub(super) fn access(
         trusted_proxies: trusted_proxies?,
         forward_auth_secret: forward_auth_secret.ok()?,
     })
+}
+
+/// What passes without a session, under this key.
+pub(super) fn public_rules(key: &str, rules: &[String], public_path: &str, report: &mut Report) {
+    for error in PublicRules::parse(rules, public_path).err().unwrap_or_default() {
+        report.bad(&format!("{key}[{}]", error.index), &error.rule, "is not a rule", error.problem);
+    }
+    let everywhere = |rule: &str| rule.trim_end_matches('/').ends_with(" /**");
+    for (i, rule) in rules.iter().enumerate().filter(|(_, rule)| everywhere(rule)) {
+        report.warn(&format!("{key}[{i}]"), format_args!("\"{rule}\" lets everybody pass everywhere"));
+    }
 }
 
 /// `entries`: names of the WeCom entries.

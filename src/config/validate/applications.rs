@@ -3,11 +3,13 @@
 //! NocoBase signs the tokens of all its applications with one secret, and each takes the others'. So whatever lets a token of
 //! NocoBase's own pass that the gate has not put in would open one application with another's (R44), and is refused here.
 
+use std::collections::HashMap;
+
 use super::super::raw;
 use super::super::report::Report;
 use super::super::role;
-use super::super::types::{Access, Application, NocoBase, TokenDelivery};
-use super::{secrets, service_account, values};
+use super::super::types::{Access, Application, NocoBase, Origin, TokenDelivery, WeComEntry};
+use super::{access, secrets, service_account, values};
 use crate::decide::Browsers;
 
 /// The application that NocoBase begins with.
@@ -60,11 +62,15 @@ fn application(
     } else if twice {
         report.bad(&name_key, &raw.name, "is there twice", "remove one of the two");
     }
-    let home = if raw.home.is_empty() { format!("{public_path}apps/{}/admin", raw.name) } else { raw.home };
+    let own = match raw.host.is_empty() {
+        true => format!("{public_path}apps/{}/", raw.name),
+        false => public_path.to_owned(),
+    };
+    let home = if raw.home.is_empty() { format!("{own}admin") } else { raw.home };
     let home_mobile = if raw.home_mobile.is_empty() { home.clone() } else { raw.home_mobile };
-    let own = format!("{public_path}apps/{}/", raw.name);
     for (name, path) in [("home", &home), ("home_mobile", &home_mobile)] {
-        if !values::is_path(path) || !path.starts_with(&own) || path.contains("/.") {
+        let is_gates = path.starts_with("/wecom-gate/");
+        if !values::is_path(path) || !path.starts_with(&own) || path.contains("/.") || is_gates {
             let problem = "is not a page of this application";
             report.bad(
                 &format!("{key}.{name}"),
@@ -85,16 +91,140 @@ fn application(
             );
         }
     }
+    host(&raw.host, &raw.wecom, key, report);
+    let public_key = format!("{key}.public");
+    access::public_rules(&public_key, &raw.public, public_path, report);
+    let words =
+        raw.public.iter().enumerate().filter(|(_, rule)| raw.host.is_empty() && rule.starts_with('@'));
+    for (i, word) in words {
+        let problem = "stands for files that belong to the main application as long as this one has no host";
+        let remedy = "write out the rules for the calls, and name the files in access.public";
+        report.bad(&format!("{public_key}[{i}]"), word, problem, remedy);
+    }
     let token = secrets::text(key, "service_token", &raw.service_token, &raw.service_token_file, report);
     let service = service_account::service(key, token, raw.service_user, report)?;
     Some(Application {
         name: raw.name,
+        host: Some(raw.host).filter(|host| !host.is_empty()),
+        claimed: raw.wecom,
+        entries: Vec::new(),
+        roles: Vec::new(),
+        public: raw.public,
         service,
         home,
         home_mobile,
         auto_create_user: raw.auto_create_user,
         default_roles: raw.default_roles,
     })
+}
+
+/// A host name, and who signs in there.
+fn host(host: &str, entries: &[String], key: &str, report: &mut Report) {
+    let wecom = format!("{key}.wecom");
+    if host.is_empty() {
+        if !entries.is_empty() {
+            let remedy = "remove it: below /apps/ people sign in through every entry of the main application";
+            report.error(&wecom, "has no effect without host", remedy);
+        }
+        return;
+    }
+    let is_name = host.split('.').count() > 1
+        && values::host_name(host)
+        && !host.bytes().any(|b| b.is_ascii_uppercase())
+        && host.parse::<std::net::IpAddr>().is_err();
+    if !is_name {
+        let remedy = "write the name alone, in lower case, such as \"crm.example.com\": scheme and port are those of origin";
+        report.bad(&format!("{key}.host"), host, "is not a host name", remedy);
+    }
+    if entries.is_empty() {
+        let remedy = "name the [[wecom]] blocks of apps whose trusted domain (可信域名) in WeCom's console is this host";
+        report.error(&wecom, "is missing: WeCom redirects an app's sign-ins to one domain alone", remedy);
+    }
+}
+
+/// Which application an entry belongs to, where that is not the main one: by the entry's name.
+pub(super) fn owners(raw: &[raw::Application]) -> HashMap<String, String> {
+    let with_host = raw.iter().filter(|app| !app.host.is_empty());
+    with_host.flat_map(|app| app.wecom.iter().map(|entry| (entry.clone(), app.name.clone()))).collect()
+}
+
+/// The applications that rules about roles name: for each entry, for each of its rules.
+pub(super) fn role_apps(raw: &[raw::WeCom]) -> Vec<Vec<String>> {
+    raw.iter().map(|entry| entry.roles.iter().map(|rule| rule.app.clone()).collect()).collect()
+}
+
+/// Gives each application its rules about roles, and each with a host name its entries. `wecom` keeps the main one's.
+pub(super) fn distribute(
+    nocobase: &mut NocoBase,
+    wecom: &mut Vec<WeComEntry>,
+    role_apps: &[Vec<String>],
+    origin: &Origin,
+    report: &mut Report,
+) {
+    hosts(&nocobase.apps, origin, report);
+    let owners = |apps: &[Application], entry: &str| -> Vec<usize> {
+        let owns = |app: &Application| app.claimed.iter().any(|name| name == entry);
+        apps.iter().enumerate().filter(|(_, app)| owns(app)).map(|(i, _)| i).collect()
+    };
+    for (i, app) in nocobase.apps.iter().enumerate() {
+        for (j, entry) in app.claimed.iter().enumerate() {
+            let key = format!("nocobase.apps[{i}].wecom[{j}]");
+            if !wecom.iter().any(|known| known.name == *entry) {
+                report.bad(&key, entry, "names no [[wecom]] block", "give the name of one");
+            } else if owners(&nocobase.apps, entry).first() != Some(&i) {
+                let remedy =
+                    "give each application with a host name an entry, and an app in WeCom, of its own";
+                report.bad(&key, entry, "belongs to another application already", remedy);
+            }
+        }
+    }
+    let all = std::mem::take(wecom);
+    for ((i, mut entry), apps) in all.into_iter().enumerate().zip(role_apps) {
+        let owner = owners(&nocobase.apps, &entry.name).first().copied();
+        let own = owner.and_then(|at| nocobase.apps.get(at)).map_or(&nocobase.app, |app| &app.name).clone();
+        let rules = std::mem::take(&mut entry.roles);
+        for ((j, rule), app) in rules.into_iter().enumerate().zip(apps) {
+            let here = app.is_empty() || *app == own;
+            let other = nocobase.apps.iter_mut().find(|known| known.name == *app && known.host.is_none());
+            match other {
+                _ if here => entry.roles.push(rule),
+                Some(other) if owner.is_none() => other.roles.push((entry.name.clone(), rule)),
+                _ => report.bad(
+                    &format!("wecom[{i}].roles[{j}].app"),
+                    app,
+                    "is not an application that people sign in to through this block",
+                    "name one of [[nocobase.apps]] without host, or leave it out",
+                ),
+            }
+        }
+        match owner.and_then(|at| nocobase.apps.get_mut(at)) {
+            Some(app) => app.entries.push(entry),
+            None => wecom.push(entry),
+        }
+    }
+    if wecom.is_empty() && !nocobase.apps.is_empty() {
+        let remedy = "leave the main application at least one [[wecom]] block";
+        report.error("nocobase.apps", "leave the main application none through which people sign in", remedy);
+    }
+}
+
+/// Each host name leads to one application.
+fn hosts(apps: &[Application], origin: &Origin, report: &mut Report) {
+    for (i, app) in apps.iter().enumerate() {
+        let Some(host) = &app.host else { continue };
+        let key = format!("nocobase.apps[{i}].host");
+        if *host == origin.host {
+            let remedy = "give the application a host name of its own, or leave host out: it then lies below /apps/<name>/";
+            report.bad(&key, host, "is that of origin, where the main application is", remedy);
+        } else if apps.iter().take(i).any(|other| other.host.as_ref() == Some(host)) {
+            report.bad(
+                &key,
+                host,
+                "leads to another application already",
+                "give each a host name of its own",
+            );
+        }
+    }
 }
 
 /// What cannot be together with more than one application.
@@ -113,6 +243,20 @@ pub(super) fn tokens_that_pass(nocobase: &NocoBase, access: &Access, report: &mu
     refuse("access.password_login", access.password_login, "set it to false");
     refuse("access.browsers", access.browsers == Browsers::NocoBase, "set it to \"web-login\"");
     refuse("access.bypass_networks", !access.bypass_networks.is_empty(), "leave it empty");
+    let unseen = access.forward_auth_secret.is_some();
+    if unseen {
+        report.error(
+            "access.forward_auth_secret",
+            "hands out tokens for requests whose path and query the gate does not see, and with [[nocobase.apps]] these \
+             may name another application than the token's",
+            "leave it out, and let all requests go through the gate; /wecom-gate/auth without it still tells who somebody is",
+        );
+    }
+    let mut refuse = |key: &str, is_on: bool, remedy: &str| {
+        if is_on {
+            report.error(key, WHY, remedy);
+        }
+    };
     refuse(
         "nocobase.token_delivery",
         nocobase.token_delivery == TokenDelivery::Browser,

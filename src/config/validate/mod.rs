@@ -28,10 +28,16 @@ pub(super) fn resolve(raw: Raw, report: &mut Report) -> Option<Config> {
     let upstream = upstream::upstream(raw.upstream, report);
     let public_path = raw.nocobase.public_path.clone();
     let roles = raw.wecom.iter().any(|entry| !entry.roles.is_empty());
-    let nocobase = nocobase::nocobase(raw.nocobase, roles, report);
-    let entries: Vec<String> = raw.wecom.iter().map(|entry| entry.name.clone()).collect();
-    let wecom = wecom::entries(raw.wecom, &public_path, report);
-    let access = access::access(raw.access, &public_path, &entries, report);
+    let owners = applications::owners(&raw.nocobase.apps);
+    let role_apps = applications::role_apps(&raw.wecom);
+    let mut nocobase = nocobase::nocobase(raw.nocobase, roles, report);
+    let names = raw.wecom.iter().map(|entry| &entry.name).filter(|name| !owners.contains_key(*name));
+    let of_main: Vec<String> = names.cloned().collect();
+    let mut wecom = wecom::entries(raw.wecom, &owners, &public_path, report);
+    if let (Some(nocobase), Some(wecom), Some(origin)) = (&mut nocobase, &mut wecom, &origin) {
+        applications::distribute(nocobase, wecom, &role_apps, origin, report);
+    }
+    let access = access::access(raw.access, &public_path, &of_main, report);
     let session = session::session(raw.session, report);
     let log = limits::log(raw.log, report);
     let limits = limits::limits(raw.limits, report);

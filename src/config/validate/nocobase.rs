@@ -103,6 +103,7 @@ pub(super) fn nocobase(raw: raw::NocoBase, roles: bool, report: &mut Report) -> 
         service: service?,
         app: raw.app,
         beside_others: false,
+        own_host: false,
         apps: apps?,
         public_path: raw.public_path,
         token_delivery: raw.token_delivery,

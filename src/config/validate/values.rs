@@ -86,7 +86,7 @@ pub(super) fn web_address(text: &str) -> Result<Url, &'static str> {
     Ok(url)
 }
 
-fn host_name(name: &str) -> bool {
+pub(super) fn host_name(name: &str) -> bool {
     let label = |l: &str| {
         !l.is_empty()
             && l.len() <= 63

@@ -1,6 +1,6 @@
 //! `[[wecom]]`: one app of one company each.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
@@ -16,8 +16,11 @@ const OWN_PATHS: &str = "/wecom-gate/";
 /// WeCom's own API, where CorpIDs have one well-known form.
 const PUBLIC_API: &str = "qyapi.weixin.qq.com";
 
+/// `owners`: the application that an entry belongs to, where that is not the main one. What is said of "the only entry" and of
+/// "one of them" is said of those of one application.
 pub(super) fn entries(
     raw: Vec<raw::WeCom>,
+    owners: &HashMap<String, String>,
     public_path: &str,
     report: &mut Report,
 ) -> Option<Vec<WeComEntry>> {
@@ -28,10 +31,14 @@ pub(super) fn entries(
             "give at least one [[wecom]] block: corp_id, agent_id and secret of an app",
         );
     }
-    let alone = raw.len() == 1;
+    let owner = |name: &str| owners.get(name).cloned().unwrap_or_default();
+    let mut siblings: BTreeMap<String, usize> = BTreeMap::new();
+    for entry in &raw {
+        *siblings.entry(owner(&entry.name)).or_default() += 1;
+    }
     let mut names: HashMap<String, usize> = HashMap::new();
-    let mut titles: HashMap<String, usize> = HashMap::new();
-    let mut auto = None;
+    let mut titles: HashMap<(String, String), usize> = HashMap::new();
+    let mut auto: HashMap<String, usize> = HashMap::new();
     let mut list = Vec::with_capacity(raw.len());
     for (i, entry) in raw.into_iter().enumerate() {
         let at = format!("wecom[{i}]");
@@ -41,15 +48,17 @@ pub(super) fn entries(
         } else {
             names.insert(entry.name.clone(), i);
         }
-        if let Some(first) = titles.get(&entry.title) {
+        let owner = owner(&entry.name);
+        let alone = siblings.get(&owner) == Some(&1);
+        if let Some(first) = titles.get(&(owner.clone(), entry.title.clone())) {
             let problem =
                 format!("looks the same as that of wecom[{first}]: their buttons cannot be told apart");
             report.warn(&join(&at, "title"), problem);
         } else {
-            titles.insert(entry.title.clone(), i);
+            titles.insert((owner.clone(), entry.title.clone()), i);
         }
-        if entry.auto_login == Some(true) {
-            if let Some(first) = auto {
+        if entry.auto_login.unwrap_or(alone) {
+            if let Some(first) = auto.get(&owner) {
                 let problem = format!("wecom[{first}] has it already");
                 report.bad(
                     &join(&at, "auto_login"),
@@ -58,13 +67,17 @@ pub(super) fn entries(
                     "only one entry may have auto_login = true",
                 );
             } else {
-                auto = Some(i);
+                auto.insert(owner, i);
             }
         }
         list.push(self::entry(&at, entry, alone, public_path, report));
     }
-    if !alone && !list.is_empty() && auto.is_none() {
-        report.warn("wecom", "no entry has auto_login: members inside WeCom must choose on the sign-in page");
+    for (owner, _) in siblings.iter().filter(|(owner, count)| **count > 1 && !auto.contains_key(*owner)) {
+        let of = if owner.is_empty() { String::new() } else { format!(" of the application {owner}") };
+        report.warn(
+            "wecom",
+            format_args!("no entry{of} has auto_login: members inside WeCom must choose on the sign-in page"),
+        );
     }
     list.into_iter().collect()
 }

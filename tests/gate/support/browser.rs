@@ -24,6 +24,7 @@ const MOST_HOPS: usize = 15;
 pub struct Browser {
     http: Client,
     gate: SocketAddr,
+    host: &'static str,
     user_agent: &'static str,
     member: Option<String>,
     /// The gate's and NocoBase's cookies: name, value.
@@ -83,6 +84,7 @@ impl Browser {
         Browser {
             http,
             gate: gate.http,
+            host: HOST,
             user_agent,
             member: None,
             cookies: BTreeMap::new(),
@@ -103,6 +105,12 @@ impl Browser {
         self
     }
 
+    /// At this host name in place of the usual one.
+    pub fn at(mut self, host: &'static str) -> Browser {
+        self.host = host;
+        self
+    }
+
     /// From now on the name leads to this node.
     pub fn go_to(&mut self, gate: &Gate) -> &mut Browser {
         self.gate = gate.http;
@@ -112,7 +120,7 @@ impl Browser {
     /// One request to the gate, without anything but host, User-Agent and cookies.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let mut request =
-            self.http.request(method, format!("http://{}{path}", self.gate)).header("host", HOST);
+            self.http.request(method, format!("http://{}{path}", self.gate)).header("host", self.host);
         request = request.header("user-agent", self.user_agent).headers(self.extra.clone());
         if self.cookies.is_empty() {
             return request;
@@ -150,7 +158,7 @@ impl Browser {
         while (300..400).contains(&response.status) && response.status != 304 {
             assert!(hops.len() < MOST_HOPS, "a redirect loop: {hops:#?}");
             let to = response.location().to_owned();
-            response = match on_gate(&to) {
+            response = match on(self.host, &to) {
                 Some(path) => self.visit(path).await,
                 None => self.visit_elsewhere(&to).await,
             };
@@ -176,7 +184,7 @@ impl Browser {
         let to_wecom = self.visit(path).await;
         assert_eq!(to_wecom.status, 302, "{}", to_wecom.body);
         let back = self.visit_elsewhere(to_wecom.location()).await;
-        on_gate(back.location()).expect("back to the gate").to_owned()
+        on(self.host, back.location()).expect("back to the gate").to_owned()
     }
 
     /// An API call as NocoBase's page makes it: with what the page holds as its token.
@@ -246,9 +254,17 @@ pub fn navigation(request: RequestBuilder) -> RequestBuilder {
 
 /// The path of an address of the gate.
 pub fn on_gate(address: &str) -> Option<&str> {
+    on(HOST, address)
+}
+
+/// The path of an address at this host name.
+fn on<'a>(host: &str, address: &'a str) -> Option<&'a str> {
     if address.starts_with('/') {
         return Some(address);
     }
-    let rest = address.strip_prefix("http://")?.strip_prefix(HOST)?;
-    Some(if rest.is_empty() { "/" } else { rest })
+    let rest = address.strip_prefix("http://")?.strip_prefix(host)?;
+    match rest {
+        "" => Some("/"),
+        rest => rest.starts_with('/').then_some(rest),
+    }
 }
