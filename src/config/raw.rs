@@ -156,9 +156,9 @@ pub(super) struct NocoBase {
     /// Roles of users that the gate creates; empty: NocoBase's default role. With `[[wecom.roles]]`, also the roles of a
     /// user who would be left without any.
     pub default_roles: Vec<String>,
-    /// What of a NocoBase user is kept as WeCom has it, at each sign-in: `nickname` (the member's name), `email` (the company's
-    /// `biz_mail`, where WeCom gives it without asking the member). The service account needs Update with these fields on
-    /// `users`. A failure keeps nobody out.
+    /// Fields of the NocoBase user that each sign-in updates from WeCom: `nickname` (the member's name), `email` (the company's
+    /// `biz_mail`, if WeCom returns it without asking the member). The service account needs Update with these fields on
+    /// `users`. If an update fails, the member is signed in nevertheless.
     pub update_profile: Vec<ProfileField>,
     /// Send `X-WeCom-User` and the other identity headers to NocoBase.
     pub identity_headers: bool,
@@ -211,12 +211,13 @@ pub(super) struct Access {
     /// Forward links to files that carry `temporaryAccessToken` without a session: outside viewers, such as Office's
     /// preview, fetch files by them. NocoBase makes that token and checks it.
     pub temporary_file_links: bool,
-    /// Networks (`10.1.0.0/16`, or one address) whose requests need no session. Must not be everyone.
+    /// Networks (`10.1.0.0/16`, or one address) whose requests need no session. Together they must not cover all addresses.
     pub bypass_networks: Vec<String>,
     /// Who may see the console at `/wecom-gate/console`: members as `<name of the [[wecom]] entry>/<userid>`, and NocoBase roles as
     /// `role:<name>`, such as `role:root`. Empty: there is no console. See [console.md](console.md).
     pub admins: Vec<String>,
-    /// Networks of the proxies in front of the gate, whose `X-Forwarded-For` counts. Must not be everyone.
+    /// Networks of the proxies in front of the gate, whose `X-Forwarded-For` counts. Together they must not cover all
+    /// addresses.
     pub trusted_proxies: Vec<String>,
     /// A trusted proxy that asks `/wecom-gate/auth` with this in `X-WeCom-Gate-Secret` gets NocoBase's token for
     /// the request; at least 16 characters. See [forward-auth.md](forward-auth.md).
@@ -254,8 +255,8 @@ pub(super) struct Session {
     /// File that holds `keys`, one per line.
     pub keys_file: String,
     /// Name of the session cookie; the names of the gate's other cookies begin with it. Two gates on one host name and two
-    /// ports need two names (best `wecom_gate_` and a word, which each of them keeps from its NocoBase): browsers send
-    /// cookies to every port. A change signs everybody out.
+    /// ports need two names, because browsers send cookies to every port; best `wecom_gate_` and a word, since each gate
+    /// removes such cookies from requests to its NocoBase. A change signs everybody out.
     pub cookie_name: String,
     /// A session ends after this long without a request.
     pub idle: String,
@@ -297,9 +298,9 @@ pub(super) struct Log {
     pub level: String,
     /// One line per request.
     pub access_log: bool,
-    /// A file for the audit log: who signed in, who was refused, which session ended and by whom, what was bound, which roles
-    /// changed; one JSON object per line (docs/logs.md). Made with mode 0600 if it is not there, opened again at SIGHUP. The same
-    /// records are always in the log, too.
+    /// File for the audit log ([logs.md](logs.md#audit-log)): sign-ins, refusals, ended sessions, bindings, changed roles; one
+    /// JSON object per line. Created with mode 0600 if it does not exist, reopened at SIGHUP. The same records are always in the
+    /// log, too.
     pub audit_file: String,
 }
 
@@ -333,7 +334,7 @@ pub(super) struct Limits {
     #[schemars(range(max = 4_294_967_295_u32))]
     pub sign_ins_per_minute: u32,
     /// Callbacks with an invalid state or code that one address may send within a minute; `0`: no limit. Successful
-    /// sign-ins count only while they are worked on.
+    /// sign-ins count only while they are in progress.
     #[schemars(range(max = 4_294_967_295_u32))]
     pub bad_callbacks_per_minute: u32,
     /// Most sign-ins that wait for WeCom and NocoBase at once; one address gets at most a quarter of these places.
@@ -361,7 +362,7 @@ impl Default for Limits {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Cache {
     /// Memory for the files of NocoBase's client (scripts, styles, images, fonts), which the gate then fetches once, without
-    /// anybody's cookies or token, and sends compressed. Who may see them stays as it is. `"0"` switches it off.
+    /// anybody's cookies or token, and sends compressed. This does not change who may see them. `"0"` switches it off.
     #[schemars(schema_with = "size_schema")]
     pub memory: Size,
 }

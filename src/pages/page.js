@@ -21,7 +21,7 @@
   var button = document.getElementById('copy');
   var link = document.getElementById('link');
   if (!button || !link) return;
-  // What stands after the # never reached the gate, and belongs to the place anyway.
+  // The fragment never reached the gate, but belongs to the target.
   if (location.hash && location.hash !== '#wechat_redirect' && button.getAttribute('data-here') !== null) {
     link.appendChild(document.createTextNode(location.hash));
   }

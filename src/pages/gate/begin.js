@@ -4,7 +4,7 @@
  * 1. Puts the token that the gate gave (its tag's data-token) where NocoBase's client looks for it, and takes away
  *    what another member left in this browser.
  * 2. Takes WeCom's `#wechat_redirect` off the address.
- * 3. When the session ends while the page is open, starts the way in again and keeps the place; after a sign-out it
+ * 3. When the session ends while the page is open, starts a new sign-in that returns to the same place; after a sign-out it
  *    shows the signed-out page instead. A form that is not saved stays open, and the person is asked first.
  * 4. Where NocoBase's own sign-in page is in use: puts a button per WeCom entry below its form.
  *
@@ -25,7 +25,7 @@ var MARK_BACK = 'WECOM_GATE_BACK'; // when this tab was sent to sign in by itsel
 var COOKIE_LANGUAGE = 'wecom_gate_lang';
 var PHANTOM = /^wcg_/;
 var SIGN_OUT = /(^|\/)auth(:|%3A)signOut([\/?#]|$)/i;
-// What NocoBase's page takes for the end of a session.
+// Error codes by which NocoBase's page knows that the session has ended.
 var OVER = /"code":"(EMPTY_TOKEN|EXPIRED_TOKEN|INVALID_TOKEN|TOKEN_RENEW_FAILED|BLOCKED_TOKEN|EXPIRED_SESSION|NOT_EXIST_USER)"/;
 var MOST_BACK = 2;
 var MINUTE = 60000;
@@ -41,7 +41,7 @@ var spoken = tag.getAttribute('data-lang');
 var TEXTS = {} /* texts */;
 tag.removeAttribute('data-token');
 
-// The end of WeCom's own link, which browsers carry through every redirect: no place in NocoBase.
+// The fragment of WeCom's own link, which browsers keep through every redirect: not a place in NocoBase.
 if (location.hash === '#wechat_redirect') {
   history.replaceState(history.state, '', location.pathname + location.search);
 }

@@ -63,12 +63,12 @@ window.addEventListener('hashchange', moved);
 hookXhr();
 hookFetch();
 
-// Another tab has become another member's: what this one shows is not theirs.
+// Another member has signed in in another tab: what this page shows is not theirs.
 window.addEventListener('storage', function (event) {
   if (user !== null && event.key === MARK_USER + app && event.newValue && event.newValue !== user) {
     location.reload();
   }
-  // The same member has signed in again there: this page goes on, with the token that is there now.
+  // The same member has signed in again there: this page continues, with the token that is there now.
   var strip = document.getElementById('wecom-gate-over');
   if (strip && placed && event.key === placed.key && event.newValue) strip.parentNode.removeChild(strip);
 });

@@ -2,7 +2,7 @@
 
 /* Runs in pages without a session of the gate: NocoBase's form, and the pages of those who signed in there. */
 function form() {
-  // NocoBase's page goes to `redirect`; what a deep link had after its `#` goes along.
+  // NocoBase's page goes to `redirect`; the fragment of a deep link is kept.
   var hash = isSignIn(location.pathname) ? location.hash : '';
   if (hash) {
     var to = /[?&]redirect=[^&#]/.test(location.search) && location.search.indexOf('%23') < 0;
@@ -12,7 +12,7 @@ function form() {
   if (window.MutationObserver) new MutationObserver(soon).observe(document.documentElement, { childList: true, subtree: true });
   document.addEventListener('readystatechange', soon);
   window.addEventListener('storage', function (event) {
-    // Somebody has come through the gate in another tab.
+    // Another tab has signed in through the gate.
     if (event.key === MARK_USER + app && event.newValue) location.reload();
   });
   soon();

@@ -43,7 +43,7 @@ function mayGo() {
   }
   if (recent.length >= MOST_BACK) return false;
   recent.push(now);
-  // Where nothing can be counted, nothing happens by itself.
+  // If returns cannot be counted, nothing happens automatically.
   return !!store && write(store, MARK_BACK, JSON.stringify(recent));
 }
 
@@ -88,7 +88,7 @@ function hookHistory(name) {
 /* Every response to a call of the page. */
 function answered(url, status, loginHeader) {
   if (SIGN_OUT.test(url)) {
-    // 401: the session had ended already, and out is where the person wants to be.
+    // 401: the session had ended already, so the sign-out is done.
     if (status === 401 || (status >= 200 && status < 300)) {
       signedOut = true;
       write(local, MARK_OUT, '1');

@@ -6,7 +6,7 @@ var noLaterSettings = document.readyState !== 'loading';
 
 /*
  * The page's inline script, which comes after us, sets where its client keeps things; its client, a module, runs
- * after that. So we listen to those settings being made.
+ * after that. So we watch for those settings.
  */
 function watch(name) {
   var value = window[name];
@@ -69,7 +69,7 @@ function place() {
 function forgetOthers(store, base) {
   var mark = MARK_USER + app;
   if (user === null || read(store, mark) === user) return;
-  // Another application's user is another one, and leaves what is the main one's.
+  // Another application has other users: the main one's entries stay.
   if (subApp() === app) base += app.toUpperCase() + '_';
   try {
     for (var i = store.length - 1; i >= 0; i--) {

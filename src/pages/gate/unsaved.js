@@ -34,7 +34,7 @@ function offer() {
   style(words, { margin: '4px 16px 4px 0' });
   var link = document.createElement('a');
   link.href = login + '?rd=' + encodeURIComponent(here());
-  // In a window of its own: this one goes on with the session that is made there.
+  // In another window: this one continues with the session that begins there.
   link.target = '_blank';
   link.appendChild(document.createTextNode(text('again')));
   style(link, {
