@@ -336,3 +336,29 @@ async fn r19_a_sign_in_ends_at_the_host_name_where_it_began() {
     stage.refused(&page, Failure::OpenInWeCom, "Open this page in").await;
     assert!(page.body.contains("http://crm.gate.test/admin/y"), "{}", page.body);
 }
+
+/// A host name that a reload takes away leads nowhere; back again, the sessions of before count.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_moves_an_application_and_signs_nobody_out() {
+    let (stage, crm) = at_hosts(|_| {}).await;
+    let mut own = in_crm(&stage, "zhangsan");
+    assert_eq!(own.open("/admin").await.status, 200);
+    let at_host = stage.config.text();
+    let mut below = stage.config.clone();
+    let app = below.0["nocobase"]["apps"][0].as_table_mut().unwrap();
+    app.remove("host");
+    app.remove("wecom");
+    stage.gate.rewrite(&below.text());
+    stage.gate.signal("HUP");
+    stage.gate.wait_for_lines("message", "configuration reloaded", 1).await;
+    assert_eq!(own.visit("/admin").await.status, 421);
+    let page = stage.phone("zhangsan").open("/apps/crm/").await;
+    assert_eq!((page.status, page.at.as_str()), (200, "/apps/crm/admin"), "{}", page.body);
+    stage.gate.rewrite(&at_host);
+    stage.gate.signal("HUP");
+    stage.gate.wait_for_lines("message", "configuration reloaded", 2).await;
+    let sessions = crm.rows("issuedTokens").len();
+    assert_eq!(own.api(Method::GET, "/api/auth:check").await.status, 200);
+    assert_eq!(stage.phone("zhangsan").visit("/apps/crm/admin").await.status, 403);
+    assert_eq!(crm.rows("issuedTokens").len(), sessions, "the same session");
+}
