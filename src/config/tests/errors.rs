@@ -206,6 +206,7 @@ const TABLE: &[Row<'_>] = &[
     (&[("session.redis_file", "'/no-such-file'")], "session.redis_file", "cannot be read", "may read"),
     // log and limits
     (&[("log.level", "'verbose'")], "log.level", "not a level", "error, warn, info"),
+    (&[("log.level", "' 𝒞['")], "log.level", "is not a level", "directives such as"),
     (&[("log.level", "''")], "log.level", "not a level", "error, warn, info"),
     (&[("log.level", "'info,a=b=c'")], "log.level", "not a level", "directives"),
     (&[("limits.header_bytes", "100")], "limits.header_bytes", "out of range", "4KiB to 1MiB"),

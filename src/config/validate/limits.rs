@@ -19,7 +19,8 @@ pub(super) fn log(raw: raw::Log, report: &mut Report) -> Option<Log> {
     let fits = if word {
         LEVELS.iter().any(|l| l.eq_ignore_ascii_case(&raw.level))
     } else {
-        EnvFilter::try_new(&raw.level).is_ok()
+        // A directive that begins with a blank and has a character of several bytes makes its parser panic.
+        raw.level.is_ascii() && EnvFilter::try_new(&raw.level).is_ok()
     };
     if !fits {
         let remedy =
