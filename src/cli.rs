@@ -20,7 +20,9 @@ use wecom_gate::server::{self, Reread};
 
 mod arguments;
 
-use arguments::{AdminOptions, Cli, Command, Conf, MembersCommand, SessionsCommand, ShellName};
+use arguments::{
+    AdminOptions, Cli, Command, Conf, MaintenanceAction, MembersCommand, SessionsCommand, ShellName,
+};
 
 /// Something failed that is neither usage nor configuration.
 const FAILED: u8 = 1;
@@ -81,6 +83,7 @@ fn dispatch(command: Command, env: Environment) -> u8 {
             };
             admin(&request, options, env)
         }
+        Command::Maintenance { action, text, conf } => maintenance(action, text, &conf, env),
         Command::Keygen => done(keygen()),
         Command::Certs { dir, names } => done(certs(&dir, names)),
         Command::Schema { markdown: true } => done(show(config::markdown().trim_end())),
@@ -149,13 +152,36 @@ fn admin(request: &Request, options: AdminOptions, env: Environment) -> u8 {
         Err(errors) => return refused(&errors),
     };
     match runtime().map(|runtime| runtime.block_on(admin::run(&config, request, &options))) {
-        Ok(Ok(text)) => done(show(text.trim_end())),
-        Ok(Err(problem @ AdminError::Usage(_))) => {
+        Ok(result) => printed(result),
+        Err(problem) => done(Err(problem)),
+    }
+}
+
+fn maintenance(action: MaintenanceAction, text: Option<String>, conf: &Conf, env: Environment) -> u8 {
+    let request = match action {
+        MaintenanceAction::On => admin::Maintenance::On(text),
+        _ if text.is_some() => {
+            let _ = writeln!(io::stderr(), "wecom-gate: a text goes with `on` only");
+            return USAGE;
+        }
+        MaintenanceAction::Off => admin::Maintenance::Off,
+        MaintenanceAction::Status => admin::Maintenance::Status,
+    };
+    match load(conf, env) {
+        Ok(Loaded { config, .. }) => printed(admin::maintenance(&config, &request)),
+        Err(errors) => refused(&errors),
+    }
+}
+
+/// What an administrator's command has to tell.
+fn printed(result: Result<String, AdminError>) -> u8 {
+    match result {
+        Ok(text) => done(show(text.trim_end())),
+        Err(problem @ AdminError::Usage(_)) => {
             let _ = writeln!(io::stderr(), "wecom-gate: {problem}");
             USAGE
         }
-        Ok(Err(problem @ AdminError::Failed(_))) => done(Err(problem.to_string())),
-        Err(problem) => done(Err(problem)),
+        Err(problem @ AdminError::Failed(_)) => done(Err(problem.to_string())),
     }
 }
 

@@ -110,6 +110,8 @@ pub enum Failure {
     // NocoBase's side.
     /// Not reachable.
     NocoBaseUnreachable,
+    /// Closed for maintenance (`pages.maintenance_file`).
+    Maintenance,
     /// Starting or restarting (503).
     NocoBaseStarting,
     /// No response in time.
@@ -218,6 +220,7 @@ responses! {
     (TooManyConnections, 503, "too_many_connections", Warn, "TOO_MANY_CONNECTIONS", Some(5)),
     (TooManyOpenFiles, 503, "too_many_open_files", Error, "TOO_MANY_OPEN_FILES", Some(5)),
     (NocoBaseUnreachable, 502, "nocobase_unreachable", Error, "NOCOBASE_UNREACHABLE", Some(5)),
+    (Maintenance, 503, "maintenance", Debug, "MAINTENANCE", Some(30)),
     (NocoBaseStarting, 503, "nocobase_starting", Warn, "NOCOBASE_STARTING", Some(5)),
     (NocoBaseTimeout, 504, "nocobase_timeout", Error, "NOCOBASE_TIMEOUT", None),
     (NocoBaseBusy, 503, "nocobase_busy", Warn, "NOCOBASE_BUSY", Some(3)),

@@ -302,6 +302,38 @@ fn a_configuration_that_may_not_be_read_is_not_called_missing() {
 }
 
 #[test]
+fn maintenance_makes_and_removes_the_file_that_the_gate_looks_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let flag = dir.path().join("gate/maintenance");
+    let conf = file(&format!("{VALID}pages.maintenance_file = {flag:?}"));
+    let conf = conf.path().to_str().unwrap();
+    let run = |args: &[&str]| {
+        let args: Vec<&str> = [&["maintenance"], args, &["--conf", conf]].concat();
+        let output = gate(&args, &[]);
+        (code(&output), out(&output) + &err(&output))
+    };
+    assert!(matches!(run(&["status"]), (0, text) if text.starts_with("open: ")));
+    assert!(matches!(run(&["on", "Back at 14:00"]), (0, text) if text.starts_with("closed for maintenance: ")));
+    assert_eq!(std::fs::read_to_string(&flag).unwrap(), "Back at 14:00\n");
+    let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(&flag), mode(flag.parent().unwrap())), (0o644, 0o755));
+    assert!(matches!(run(&["status"]), (0, text) if text.ends_with("\nBack at 14:00\n")));
+    assert!(matches!(run(&["off"]), (0, text) if text.starts_with("open again: ")));
+    assert!(matches!(run(&["off"]), (0, text) if text.starts_with("was open: ")));
+    assert!(!flag.exists());
+    assert!(matches!(run(&["off", "Back"]), (64, text) if text.contains("with `on` only")));
+    std::fs::create_dir(&flag).unwrap();
+    assert!(matches!(run(&["on"]), (1, text) if text.contains("directory")));
+    let none = file(&format!("{VALID}pages.maintenance_file = \"\""));
+    let output = gate(&["maintenance", "on", "--conf", none.path().to_str().unwrap()], &[]);
+    assert_eq!(code(&output), 64, "{}", err(&output));
+    let relative = file(&format!("{VALID}pages.maintenance_file = \"maintenance\""));
+    let output = gate(&["maintenance", "on", "--conf", relative.path().to_str().unwrap()], &[]);
+    assert_eq!(code(&output), 78, "{}", err(&output));
+    assert!(err(&output).contains("pages.maintenance_file"), "{}", err(&output));
+}
+
+#[test]
 fn certs_makes_a_pair_that_check_takes_and_overwrites_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();

@@ -1,8 +1,9 @@
 //! `wecom-gate sessions` and `wecom-gate members`: lists and ends sessions, shows and removes bindings. Calls NocoBase's API with
-//! the gate's configuration; the gate need not run.
+//! the gate's configuration; the gate need not run. `wecom-gate maintenance`: makes and removes the file that closes the app.
 //!
 //! Must never: show a token or a whole secret, or change anything that was not asked for.
 
+mod maintenance;
 mod members;
 mod print;
 mod sessions;
@@ -13,6 +14,7 @@ use crate::config::{Config, ServiceAccount};
 use crate::error::FailureWithCause;
 use crate::login::Sessions;
 use crate::nocobase::records::Binding;
+pub use maintenance::{Maintenance, maintenance};
 
 /// What is asked for.
 #[derive(Debug, Clone)]

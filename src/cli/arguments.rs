@@ -74,6 +74,22 @@ pub(super) enum Command {
         #[command(subcommand)]
         command: MembersCommand,
     },
+    /// Close the app for maintenance, with a page for people and 503 for programs, and open it again
+    ///
+    /// Makes or removes the file of `pages.maintenance_file`; the gates on this machine follow within a second. Signing out, the
+    /// console and `listen.ops` go on. Exit code 1 if the file cannot be made or removed.
+    #[command(
+        after_long_help = "Examples:\n  sudo wecom-gate maintenance on \"Back at 14:00\" --conf /etc/wecom-gate/wecom-gate.toml\n  sudo wecom-gate maintenance off --conf /etc/wecom-gate/wecom-gate.toml"
+    )]
+    Maintenance {
+        /// What to do
+        action: MaintenanceAction,
+        /// With `on`: what people read on the page, up to 500 characters
+        #[arg(value_name = "TEXT")]
+        text: Option<String>,
+        #[command(flatten)]
+        conf: Conf,
+    },
     /// Print a new key for `session.keys`: 64 random bytes in base64
     #[command(after_long_help = "Examples:\n  wecom-gate keygen > /etc/wecom-gate/session.key")]
     Keygen,
@@ -199,6 +215,17 @@ pub(super) struct AdminOptions {
     /// Work as this NocoBase user instead of the service account
     #[arg(long, value_name = "ID")]
     pub(super) as_user: Option<u64>,
+}
+
+/// What `maintenance` does.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum MaintenanceAction {
+    /// Close the app
+    On,
+    /// Open it again
+    Off,
+    /// Show whether it is closed
+    Status,
 }
 
 /// Shells with completions.

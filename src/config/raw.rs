@@ -5,6 +5,7 @@
 //! Text that is empty counts as not given. Nothing here implements `Debug`: these types hold secrets.
 
 mod application;
+mod pages;
 mod values;
 mod wecom;
 
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::types::{Browsers, LogFormat, MatchBy, ProfileField, TokenDelivery};
 pub(super) use application::Application;
+pub(super) use pages::{Help, Pages};
 pub(super) use values::{MaxRequests, Size};
 use values::{max_requests_schema, size_schema};
 pub(super) use wecom::{Role, WeCom};
@@ -37,6 +39,8 @@ pub(super) struct Raw {
     pub access: Access,
     /// Session cookies.
     pub session: Session,
+    /// The gate's own pages.
+    pub pages: Pages,
     /// Logs.
     pub log: Log,
     /// Limits for clients.

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use super::raw::{Application, Certificate, Listen, NocoBase, Raw, Role, WeCom};
+use super::raw::{Application, Certificate, Help, Listen, NocoBase, Pages, Raw, Role, WeCom};
 use super::report::join;
 use super::schema::{Kind, Node, schema};
 
@@ -110,6 +110,7 @@ fn declared_order() -> String {
             apps: vec![Application { service_user: Some(1), ..Application::default() }],
             ..NocoBase::default()
         },
+        pages: Pages { help: vec![Help::default()], ..Pages::default() },
         wecom: vec![WeCom { auto_login: Some(true), roles, ..WeCom::default() }],
         ..Raw::default()
     })

@@ -11,10 +11,12 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use crate::decide::Browsers;
 pub(crate) use nocobase::{Application, MatchBy, NocoBase, ProfileField, ServiceAccount, TokenDelivery};
+pub(crate) use pages::Pages;
 pub use wecom::EventKeys;
 pub(crate) use wecom::{Group, RoleRule, WeComEntry};
 
 mod nocobase;
+mod pages;
 mod wecom;
 
 /// The whole configuration, validated.
@@ -34,6 +36,8 @@ pub struct Config {
     pub(crate) access: Access,
     /// Session cookies.
     pub(crate) session: Session,
+    /// The gate's own pages.
+    pub(crate) pages: Pages,
     /// Logs.
     pub(crate) log: Log,
     /// Bounds on what one client may ask for.

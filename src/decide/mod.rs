@@ -26,7 +26,7 @@ pub use decision::{
     Decision, ForwardOptions, Identity, LoginKind, Page, allowed, decide, is_for_a_person, is_verify_file,
     needs_session,
 };
-pub use own::{ANY as ANY_METHOD, ConsolePage, OwnPath, own_path};
+pub use own::{ANY as ANY_METHOD, ConsolePage, OwnPath, own_path, stops_for_maintenance};
 pub use page_load::{is_frame, is_page_load, takes_page};
 pub use password::form_address;
 pub use policy::{Browsers, ClientPaths, Credential, Policy, Request, SessionState};

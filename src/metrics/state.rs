@@ -32,11 +32,12 @@ impl Reload {
 }
 
 /// What `/readyz` may name as degraded.
-pub(crate) const DEGRADED: [&str; 8] = [
+pub(crate) const DEGRADED: [&str; 9] = [
     "nocobase",
     "wecom_token",
     "wecom_calls",
     "redis",
+    "maintenance",
     "certificate",
     "reload_configuration",
     "reload_certificate",

@@ -102,6 +102,7 @@ pub(super) const fn of(failure: Failure) -> Kind {
         F::WeComUnreachable | F::WeComBadAnswer => kind("wecom-unreachable", Icon::Alert, NextStep::Again),
         F::WeComBusy | F::WeComRateLimited => kind("wecom-busy", Icon::Clock, NextStep::Again),
         F::NocoBaseUnreachable | F::TooManyOpenFiles => kind("app-unreachable", Icon::Alert, NextStep::Again),
+        F::Maintenance => kind("maintenance", Icon::Clock, NextStep::Again),
         F::NocoBaseStarting => kind("app-starting", Icon::Clock, NextStep::Again),
         F::NocoBaseTimeout | F::NocoBaseBusy | F::TooManyConnections => {
             kind("app-slow", Icon::Clock, NextStep::Again)

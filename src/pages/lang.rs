@@ -2,7 +2,11 @@
 //!
 //! A language is a folder of `texts/`; nothing else has to change when one is added.
 
+use std::borrow::Cow;
+use std::collections::HashMap;
+
 use fluent_langneg::{NegotiationStrategy, negotiate_languages};
+use fluent_templates::fluent_bundle::FluentValue;
 use fluent_templates::{Loader, static_loader};
 use unic_langid::LanguageIdentifier;
 
@@ -37,6 +41,11 @@ impl Lang {
         TEXTS.try_lookup(self.0, key)
     }
 
+    /// The same; `app`: the name of the app, which some texts mention.
+    pub(super) fn find_with(self, key: &str, app: Option<&str>) -> Option<String> {
+        TEXTS.try_lookup_with_args(self.0, key, &arguments(app))
+    }
+
     /// The text with this key; the key itself should it be missing, which a test rules out.
     pub(super) fn text(self, key: &str) -> String {
         self.find(key).unwrap_or_else(|| key.to_owned())
@@ -44,7 +53,7 @@ impl Lang {
 
     /// The same with one argument, `$name`.
     pub(super) fn text_with_name(self, key: &'static str, name: &str) -> String {
-        let args = std::collections::HashMap::from([(std::borrow::Cow::Borrowed("name"), name.into())]);
+        let args = HashMap::from([(Cow::Borrowed("name"), name.into())]);
         TEXTS.try_lookup_with_args(self.0, key, &args).unwrap_or_else(|| name.to_owned())
     }
 
@@ -54,6 +63,15 @@ impl Lang {
         let found = negotiate_languages(wanted, &ours, None, NegotiationStrategy::Lookup);
         found.first().map(|l| Lang(l))
     }
+}
+
+/// WeCom's name, which is another one in Chinese.
+pub(super) const WECOM: &str = "wecom-name";
+
+/// What every text of a page may mention: `$app`, and `$named`, which is `yes` where the app's name is known.
+pub(super) fn arguments(app: Option<&str>) -> HashMap<Cow<'static, str>, FluentValue<'_>> {
+    let named = if app.is_some() { "yes" } else { "no" };
+    HashMap::from([("app".into(), app.unwrap_or_default().into()), ("named".into(), named.into())])
 }
 
 impl Default for Lang {

@@ -3,9 +3,12 @@
 //! Must never: contain anything from outside unescaped, or load anything from elsewhere.
 //! Plain data in, a finished response out: nothing here reads a clock, a request or the configuration.
 
+mod accent;
+mod appearance;
 pub(crate) mod console;
 mod kinds;
 mod lang;
+mod own_texts;
 mod rendered;
 mod script;
 mod view;
@@ -13,6 +16,9 @@ mod view;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use accent::{Accent, BadAccent};
+pub(crate) use appearance::{Appearance, Choices, PerLanguage, Picture};
+pub(crate) use own_texts::OwnTexts;
 pub use lang::{Lang, language};
 pub(crate) use rendered::{LOGIN_HEADER, Rendered, json_error};
 pub(crate) use script::{form_attributes, gate_js, script, script_attributes, script_tag};

@@ -18,6 +18,17 @@
     return false;
   }
 
+  // The person's own time, with its zone: an administrator elsewhere can tell which moment is meant.
+  var time = document.getElementById('time');
+  var moment = time && new Date(time.getAttribute('datetime'));
+  if (moment && !isNaN(moment)) {
+    try {
+      time.textContent = moment.toLocaleString(document.documentElement.lang, { dateStyle: 'medium', timeStyle: 'long' });
+    } catch (e) {
+      /* It stays in UTC. */
+    }
+  }
+
   var button = document.getElementById('copy');
   var link = document.getElementById('link');
   if (!button || !link) return;

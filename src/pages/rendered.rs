@@ -35,13 +35,6 @@ pub(super) const STYLE: &str = include_str!("style.css");
 /// The one script, for pages with an address to copy and for those that try again; inline for the same reason.
 pub(super) const SCRIPT: &str = include_str!("page.js");
 
-/// Nothing may be loaded, run or sent anywhere but what the page itself needs. The one style and the one
-/// script are named by their hashes, so injected markup could not even restyle the page.
-static CSP: LazyLock<String> = LazyLock::new(|| csp("'self'"));
-
-/// The same for a page that frames of other sites may show: it holds nothing but a link that opens in a new window.
-static FRAMED_CSP: LazyLock<String> = LazyLock::new(|| csp("*"));
-
 /// The style sheet of the console.
 pub(super) const CONSOLE_STYLE: &str = include_str!("console.css");
 
@@ -59,8 +52,12 @@ fn hash(text: &str) -> String {
     base64::engine::general_purpose::STANDARD.encode(hash.as_ref())
 }
 
-fn csp(frame_ancestors: &str) -> String {
-    let (script, style) = (hash(SCRIPT), hash(STYLE));
+/// Nothing may be loaded, run or sent anywhere but what the page itself needs. The one style and the one
+/// script are named by their hashes, so injected markup could not even restyle the page.
+///
+/// `frame_ancestors`: `*` for a page that frames of other sites may show. It holds nothing but links that open in a new window.
+pub(super) fn csp(style: &str, frame_ancestors: &str) -> String {
+    let (script, style) = (hash(SCRIPT), hash(style));
     format!(
         "default-src 'none'; script-src 'sha256-{script}'; style-src 'sha256-{style}'; img-src data:; form-action 'self'; \
          frame-ancestors {frame_ancestors}; base-uri 'none'"
@@ -73,13 +70,12 @@ pub(super) fn html(
     body: String,
     language: String,
     retry_after: Option<u32>,
-    framed: bool,
+    (csp, framed): (&str, bool),
 ) -> Rendered {
-    let csp = if framed { &FRAMED_CSP } else { &CSP };
     let mut headers = vec![
         ("Content-Type", "text/html; charset=utf-8".to_owned()),
         ("Cache-Control", "no-store".to_owned()),
-        ("Content-Security-Policy", csp.to_string()),
+        ("Content-Security-Policy", csp.to_owned()),
         ("X-Content-Type-Options", "nosniff".to_owned()),
         ("Referrer-Policy", "no-referrer".to_owned()),
         ("Content-Language", language),

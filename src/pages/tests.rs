@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::rendered::{SCRIPT, STYLE};
 use super::view::{STEPS, parts};
-use super::{Entry, Lang, Page, Rendered, View, json_error, kinds, message, render};
+use super::{Appearance, Entry, Lang, Page, Rendered, View, json_error, kinds, message, render};
 use crate::error::Failure;
 
 mod console;
@@ -65,10 +65,10 @@ fn every_failure_has_a_page_in_every_language() {
             let label = failure.response().label;
             assert_eq!(rendered.status, failure.response().status, "{label}");
             assert!(rendered.body.contains(&format!("<html lang=\"{}\">", lang.tag())), "{label}");
-            let title = message(*failure, lang);
+            let title = message(*failure, lang, Appearance::plain());
             assert!(rendered.body.contains(&format!("<h1>{title}</h1>")), "{label}: {title}");
             if lang != english {
-                assert_ne!(title, message(*failure, english), "{label} is not translated");
+                assert_ne!(title, message(*failure, english, Appearance::plain()), "{label} is not translated");
             }
             for needed in [label, "7f3c9a41d2e84b06", "2026-01-02T03:04:05Z", "class=\"what\""] {
                 assert!(rendered.body.contains(needed), "{label}: {needed}");

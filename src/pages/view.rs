@@ -5,10 +5,13 @@ use std::fmt::Write;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use askama::Template;
+use base64::Engine as _;
+use qrcode::render::svg;
 
+use super::appearance::{Appearance, Picture};
 use super::kinds::{self, Icon, Kind, NextStep};
-use super::lang::Lang;
-use super::rendered::{self, Rendered, STYLE};
+use super::lang::{Lang, WECOM};
+use super::rendered::{self, Rendered};
 use crate::error::Failure;
 
 /// Where signing in begins.
@@ -62,6 +65,14 @@ pub(crate) struct View<'a> {
     pub framed: bool,
     /// Path of NocoBase's password form, where it is offered.
     pub password: Option<&'a str>,
+    /// What an administrator has to add.
+    pub note: Option<&'a str>,
+    /// How pages look here.
+    pub appearance: &'a Appearance,
+    /// The app's name in WeCom, where it is known.
+    pub app: Option<&'a str>,
+    /// The app's picture in WeCom, where it is known.
+    pub picture: Option<&'a Picture>,
 }
 
 impl<'a> View<'a> {
@@ -78,13 +89,17 @@ impl<'a> View<'a> {
             entries: &[],
             framed: false,
             password: None,
+            note: None,
+            appearance: Appearance::plain(),
+            app: None,
+            picture: None,
         }
     }
 }
 
 /// What a person reads about a failure in one line, for JSON responses that NocoBase's page shows.
-pub(crate) fn message(failure: Failure, lang: Lang) -> String {
-    lang.text(kinds::of(failure).key)
+pub(crate) fn message(failure: Failure, lang: Lang, appearance: &Appearance) -> String {
+    appearance.text(lang, kinds::of(failure).key)
 }
 
 /// Makes the page. The status is the failure's, 200 for pages that are none.
@@ -96,7 +111,8 @@ pub(crate) fn render(view: &View<'_>) -> Rendered {
     let page = PageTemplate::of(view, retry_after);
     // Writing to a string does not fail; should it ever, the title alone is enough.
     let body = page.render().unwrap_or_else(|_| "<!doctype html><title>wecom-gate</title>".to_owned());
-    rendered::html(status, body, view.lang.tag(), retry_after, view.framed)
+    let csp = view.appearance.csp(view.framed);
+    rendered::html(status, body, view.lang.tag(), retry_after, (csp, view.framed))
 }
 
 #[derive(Template)]
@@ -104,12 +120,14 @@ pub(crate) fn render(view: &View<'_>) -> Rendered {
 struct PageTemplate<'a> {
     lang: String,
     framed: bool,
-    style: &'static str,
+    style: &'a str,
+    brand: Brand<'a>,
     /// `content` of the refresh.
     refresh: Option<String>,
     icon: Drawing,
     title: String,
     what: Option<String>,
+    note: Option<&'a str>,
     steps: Vec<String>,
     remedy: Option<String>,
     link: Option<Link<'a>>,
@@ -118,7 +136,19 @@ struct PageTemplate<'a> {
     form: Option<Form>,
     buttons: Vec<Button<'a>>,
     password: Option<Button<'a>>,
+    help: Option<Help<'a>>,
     support: Option<Support<'a>>,
+}
+
+/// The company's or the app's name and picture.
+struct Brand<'a> {
+    name: Option<&'a str>,
+    picture: Option<&'a str>,
+}
+
+struct Help<'a> {
+    text: &'a str,
+    link: Option<&'a str>,
 }
 
 struct Drawing {
@@ -129,6 +159,9 @@ struct Drawing {
 struct Link<'a> {
     label: String,
     address: &'a str,
+    /// The same as a picture for the phone's camera, and what to do with it.
+    code: Option<String>,
+    scan: String,
     copy: String,
     copied: String,
     here: bool,
@@ -164,38 +197,46 @@ impl<'a> PageTemplate<'a> {
             Page::SignIn => kinds::SIGN_IN,
             Page::Logout => kinds::LOGOUT,
         };
-        let part = |attribute: &str| lang.find(&format!("{}.{attribute}", kind.key));
+        let look = view.appearance;
+        let app = look.title().or(view.app);
+        let text = |key: &str| look.text(lang, key);
+        let part = |attribute: &str| look.find(lang, &format!("{}.{attribute}", kind.key), view.app);
         let retry = view.retry.filter(|href| is_own_path(href));
         PageTemplate {
             lang: lang.tag(),
             framed: view.framed,
-            style: STYLE,
+            style: look.style(),
+            brand: Brand { name: app, picture: look.logo().or_else(|| view.picture.map(Picture::source)) },
             refresh: retry_after.map(|seconds| match retry {
                 Some(href) => format!("{seconds};url={href}"),
                 None => seconds.to_string(),
             }),
             icon: drawing(kind.icon),
-            title: lang.text(kind.key),
+            title: text(kind.key),
             what: part("what"),
+            note: view.note,
             steps: STEPS.iter().map_while(|step| part(step)).collect(),
             remedy: part("do"),
             link: view.link.filter(|_| kind.link).zip(part("link")).map(|(address, label)| Link {
                 label,
                 address,
-                copy: lang.text(parts::COPY),
-                copied: lang.text(parts::COPIED),
+                code: code(address),
+                scan: text(parts::SCAN),
+                copy: text(parts::COPY),
+                copied: text(parts::COPIED),
                 here: matches!(view.page, Page::Failure(Failure::OpenInWeCom | Failure::BrowserDenied)),
             }),
             script: rendered::SCRIPT,
-            reloads: lang.text(parts::RELOADS),
+            reloads: text(parts::RELOADS),
             form: matches!(view.page, Page::Logout)
-                .then(|| Form { action: LOGOUT, label: lang.text(parts::SIGN_OUT) }),
+                .then(|| Form { action: LOGOUT, label: text(parts::SIGN_OUT) }),
             buttons: buttons(view, kind, retry),
             password: view.password.filter(|href| is_own_path(href)).map(|href| Button {
                 href,
-                label: lang.text(parts::PASSWORD),
+                label: text(parts::PASSWORD),
                 main: false,
             }),
+            help: look.help(lang).map(|(text, link)| Help { text, link }),
             support: match view.page {
                 Page::Failure(failure) => Some(support(view, failure)),
                 _ => None,
@@ -204,11 +245,22 @@ impl<'a> PageTemplate<'a> {
     }
 }
 
+/// The address as a QR code, ready for `src`; none if it is too long for one that a camera reads from a screen.
+fn code(address: &str) -> Option<String> {
+    const LONGEST: usize = 500;
+    if address.len() > LONGEST {
+        return None;
+    }
+    let code = qrcode::QrCode::with_error_correction_level(address, qrcode::EcLevel::L).ok()?;
+    let picture = code.render::<svg::Color<'_>>().min_dimensions(200, 200).build();
+    Some(format!("data:image/svg+xml;base64,{}", base64::engine::general_purpose::STANDARD.encode(picture)))
+}
+
 /// Numbered steps of a message, as many as it has.
 pub(super) const STEPS: [&str; 4] = ["step1", "step2", "step3", "step4"];
 
 fn buttons<'a>(view: &View<'a>, kind: Kind, retry: Option<&'a str>) -> Vec<Button<'a>> {
-    let button = |href: &'a str, text: &str, main: bool| Button { href, label: view.lang.text(text), main };
+    let button = |href: &'a str, text: &str, main: bool| Button { href, label: view.appearance.text(view.lang, text), main };
     let entries = view.entries.iter().filter(|entry| is_own_path(entry.href)).map(|entry| Button {
         href: entry.href,
         label: view.lang.text_with_name(parts::SIGN_IN_WITH, &title(view.lang, entry.title)),
@@ -236,15 +288,16 @@ fn buttons<'a>(view: &View<'a>, kind: Kind, retry: Option<&'a str>) -> Vec<Butto
 
 fn support<'a>(view: &View<'a>, failure: Failure) -> Support<'a> {
     let mut time = String::new();
+    let text = |key: &str| view.appearance.text(view.lang, key);
     // A clock before 1970 or after 9999 leaves the time out, nothing worse.
     let _ = write!(time, "{}", humantime::format_rfc3339_seconds(view.now.max(UNIX_EPOCH)));
     Support {
-        label: view.lang.text(parts::SUPPORT),
-        code_label: view.lang.text(parts::SUPPORT_CODE),
+        label: text(parts::SUPPORT),
+        code_label: text(parts::SUPPORT_CODE),
         code: failure.response().label,
-        request_label: view.lang.text(parts::SUPPORT_REQUEST),
+        request_label: text(parts::SUPPORT_REQUEST),
         request: view.request_id,
-        time_label: view.lang.text(parts::SUPPORT_TIME),
+        time_label: text(parts::SUPPORT_TIME),
         time,
     }
 }
@@ -286,7 +339,7 @@ const fn drawing(icon: Icon) -> Drawing {
 /// What the button of an entry names. The title that is there unless another is configured is WeCom's name, and each
 /// language has its own.
 fn title(lang: Lang, configured: &str) -> Cow<'_, str> {
-    if configured == "WeCom" { lang.text(parts::WECOM).into() } else { configured.into() }
+    if configured == "WeCom" { lang.text(WECOM).into() } else { configured.into() }
 }
 
 /// Keys of `texts/*/parts.ftl`.
@@ -298,6 +351,7 @@ pub(super) mod parts {
         SIGN_IN_AGAIN = "button-sign-in-again",
         SIGN_IN_WITH = "button-sign-in-with",
         WECOM = "wecom-name",
+        SCAN = "scan",
         COPY = "button-copy",
         COPIED = "button-copied",
         OR = "or",

@@ -111,6 +111,11 @@ async fn read(
 
     let mut facts = facts::facts(request, ctx.client, cookies.signed_out);
     ctx.page_load = decide::is_page_load(&gate.policy(), &facts);
+    // Before anybody is asked about the session: NocoBase is away, most likely.
+    if gate.maintenance.is_on() && decide::stops_for_maintenance(&gate.policy(), facts.path) {
+        ctx.as_page = decide::own_path(&gate.policy(), facts.path).is_some() && decide::is_for_a_person(&facts);
+        return Err(Failure::Maintenance);
+    }
     let found = match decide::needs_session(&gate.policy(), facts.path) {
         true => match while_there(downstream, gate.sessions.find(&cookies)).await {
             Ok(found) => found,

@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use super::assets::store::Assets;
 use super::forward::without_script::WithoutScript;
 use super::headers;
+use super::maintenance::Maintenance;
 use super::request::request_id::RequestIds;
 use super::upstream::{NodeState, Places, Upstreams};
 use crate::config::{Config, TokenDelivery};
@@ -107,6 +108,8 @@ pub(crate) struct Gate {
     pub in_flight: Arc<AtomicUsize>,
     /// How many requests may be on their way to NocoBase at once.
     pub(crate) places: Arc<Places>,
+    /// Closed for maintenance?
+    pub(crate) maintenance: Arc<Maintenance>,
     /// Pages that could not get the gate's script.
     pub without_script: WithoutScript,
     /// The gate is stopping: it is not ready.
@@ -159,6 +162,7 @@ impl Gate {
             request_ids: before.map(|b| b.request_ids.clone()).unwrap_or_default(),
             in_flight: before.map(|b| b.in_flight.clone()).unwrap_or_default(),
             places: before.map(|b| b.places.clone()).unwrap_or_default(),
+            maintenance: before.map(|b| b.maintenance.clone()).unwrap_or_default(),
             without_script: WithoutScript::default(),
             stopping: before.map(|b| b.stopping.clone()).unwrap_or_default(),
             tunnels_end: before.map_or_else(|| watch::Sender::new(false), |b| b.tunnels_end.clone()),
@@ -196,6 +200,7 @@ impl Gate {
             request_ids: self.request_ids.clone(),
             in_flight: self.in_flight.clone(),
             places: self.places.clone(),
+            maintenance: self.maintenance.clone(),
             without_script: WithoutScript::default(),
             stopping: self.stopping.clone(),
             tunnels_end: self.tunnels_end.clone(),

@@ -18,6 +18,7 @@ mod forward;
 mod gate;
 mod headers;
 pub(crate) mod lost_peers;
+pub(crate) mod maintenance;
 mod member;
 mod password;
 mod patience;

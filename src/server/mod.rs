@@ -11,6 +11,7 @@ mod descriptors;
 mod drain;
 mod error;
 mod listeners;
+mod maintenance;
 mod probe;
 mod reload;
 mod run;

@@ -148,6 +148,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     }
     gate.sign_ins.check_rules().await.map_err(StartError::Build)?;
 
+    gate.maintenance.look(gate.config.pages.maintenance_file.as_deref()).await;
     let current = Arc::new(CurrentGate::new(gate.clone()));
     let app = app(&gate, &current);
     let mut service = Service::new("wecom-gate".into(), app.clone());
@@ -191,6 +192,15 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         async move {
             tokio::select! {
                 () = super::probe::probe_wecom(current) => {}
+                _ = until.wait_for(|stopped| *stopped) => {}
+            }
+        }
+    });
+    tokio::spawn({
+        let (current, mut until) = (current.clone(), stopped.clone());
+        async move {
+            tokio::select! {
+                () = super::maintenance::watch(&current) => {}
                 _ = until.wait_for(|stopped| *stopped) => {}
             }
         }

@@ -23,6 +23,7 @@ mod forward_auth;
 mod init;
 mod languages;
 mod login;
+mod maintenance;
 mod nodes;
 mod numbers;
 mod profile;

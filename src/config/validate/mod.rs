@@ -8,6 +8,7 @@ mod applications;
 mod limits;
 mod listen;
 mod nocobase;
+mod pages;
 mod redis;
 mod secrets;
 mod service_account;
@@ -39,6 +40,7 @@ pub(super) fn resolve(raw: Raw, report: &mut Report) -> Option<Config> {
     }
     let access = access::access(raw.access, &public_path, &of_main, report);
     let session = session::session(raw.session, report);
+    let pages = pages::pages(raw.pages, report);
     let log = limits::log(raw.log, report);
     let limits = limits::limits(raw.limits, report);
     let cache = limits::cache(&raw.cache, report);
@@ -53,6 +55,7 @@ pub(super) fn resolve(raw: Raw, report: &mut Report) -> Option<Config> {
         wecom: wecom?,
         access: access?,
         session: session?,
+        pages: pages?,
         log: log?,
         limits: limits?,
         cache: cache?,

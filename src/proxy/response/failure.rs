@@ -55,6 +55,7 @@ pub(crate) fn respond(
         let retry = retry.map(links::retry_address).or_else(|| (!own).then(|| here.clone()));
         let id = ctx.request_id.to_str().unwrap_or_default();
         let mut view = View::new(lang, Page::Failure(failure), id, std::time::SystemTime::now());
+        view.appearance = &gate.config.pages.appearance;
         view.retry = retry.as_deref();
         view.framed = matches!(failure, Failure::NoSession | Failure::SessionEnded)
             && text(request, &SEC_FETCH_DEST).is_some_and(decide::is_frame);
@@ -70,10 +71,12 @@ pub(crate) fn respond(
         let password =
             (own || failure == Failure::OpenInWeCom).then(|| links::password_address(gate, &here)).flatten();
         view.password = password.as_deref();
+        let note = (failure == Failure::Maintenance).then(|| gate.maintenance.text()).flatten();
+        view.note = note.as_ref().map(|note| note.as_str());
         pages::render(&view)
     } else {
         let login = (failure.response().status == 401).then_some("/wecom-gate/login");
-        pages::json_error(failure, &pages::message(failure, lang), login)
+        pages::json_error(failure, &pages::message(failure, lang, &gate.config.pages.appearance), login)
     };
     let mut reply = Reply::from(rendered);
     if let Some(challenge) = challenge(failure) {
@@ -91,7 +94,7 @@ pub(crate) fn respond(
 
 /// Remembers pages that a person may report, so that the console finds them. A page that offers to sign in is not one of them.
 fn remember(gate: &Gate, ctx: &Context, failure: Failure) {
-    if matches!(failure, Failure::NoSession | Failure::SessionEnded) {
+    if matches!(failure, Failure::NoSession | Failure::SessionEnded | Failure::Maintenance) {
         return;
     }
     let session = ctx.member.as_deref().map(|member| &member.session);

@@ -30,6 +30,7 @@ fn render(gate: &Gate, downstream: &HttpSession, ctx: &Context, page: Page, targ
     let mut view = View::new(lang(downstream.req_header()), page, id, std::time::SystemTime::now());
     let retry = target.map(|target| links::login_address(target, None));
     let password = target.and_then(|target| links::password_address(gate, target));
+    view.appearance = &gate.config.pages.appearance;
     view.retry = retry.as_deref();
     view.password = password.as_deref();
     let ways = target.map(|target| links::ways(gate, target, None)).unwrap_or_default();

@@ -43,6 +43,8 @@ impl Config {
             web_login_url = "{web_login}"
             [session]
             keys = ["{KEY}"]
+            [pages]
+            maintenance_file = ""
             [log]
             format = "json"
             level = "debug"

@@ -56,14 +56,20 @@ browser-denied = Öffnen Sie diese App in { -wecom }
     .what = Ihr Unternehmen erlaubt diese App nur innerhalb von { -wecom }.
     .step1 = Öffnen Sie { -wecom } auf Ihrem Smartphone oder Computer.
     .step2 = Gehen Sie zu „Workbench“.
-    .step3 = Scrollen Sie nach unten, und öffnen Sie die App.
+    .step3 = { $named ->
+            [yes] Scrollen Sie nach unten, und öffnen Sie „{ $app }“.
+           *[no] Scrollen Sie nach unten, und öffnen Sie die App.
+        }
     .link = Oder senden Sie sich diesen Link in einem { -wecom }-Chat, und öffnen Sie ihn dort:
 
 open-in-wecom = Öffnen Sie diese Seite in { -wecom }
     .what = Anmelden können Sie sich innerhalb von { -wecom }, nicht in dieser App oder diesem Browser.
     .step1 = Öffnen Sie { -wecom } auf diesem Gerät.
     .step2 = Gehen Sie zu „Workbench“.
-    .step3 = Scrollen Sie nach unten, und öffnen Sie die App.
+    .step3 = { $named ->
+            [yes] Scrollen Sie nach unten, und öffnen Sie „{ $app }“.
+           *[no] Scrollen Sie nach unten, und öffnen Sie die App.
+        }
     .link = Oder senden Sie sich diesen Link in einem { -wecom }-Chat, und öffnen Sie ihn dort:
 
 signed-out = Sie sind abgemeldet
@@ -133,7 +139,10 @@ first-time-in-wecom = Melden Sie sich einmal in { -wecom } an
     .what = Beim ersten Mal braucht die App Ihre Telefonnummer aus { -wecom }, und das geht nur innerhalb von { -wecom }. Danach können Sie sich auch hier anmelden.
     .step1 = Öffnen Sie { -wecom } auf Ihrem Smartphone.
     .step2 = Tippen Sie auf „Workbench“, und scrollen Sie nach unten.
-    .step3 = Tippen Sie auf die App, und wählen Sie „Allow“, wenn Sie gefragt werden.
+    .step3 = { $named ->
+            [yes] Tippen Sie auf „{ $app }“, und wählen Sie „Allow“, wenn Sie gefragt werden.
+           *[no] Tippen Sie auf die App, und wählen Sie „Allow“, wenn Sie gefragt werden.
+        }
     .link = Oder senden Sie sich diesen Link in einem { -wecom }-Chat, und tippen Sie ihn dort an:
 
 nothing-to-match = Ihr Konto wurde nicht gefunden
@@ -173,6 +182,9 @@ wecom-busy = { -wecom } ist ausgelastet
 app-unreachable = Die App ist nicht erreichbar
     .what = Vielleicht wird sie gerade neu gestartet oder aktualisiert.
     .do = Bitte warten Sie einen Moment. Wenn es so bleibt, informieren Sie den Administrator der App.
+
+maintenance = Gleich wieder da
+    .what = Die App ist wegen Wartungsarbeiten geschlossen.
 
 app-starting = Die App startet
     .what = Das dauert meist weniger als eine Minute.

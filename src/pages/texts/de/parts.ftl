@@ -6,6 +6,8 @@ button-sign-in-with = Mit { $name } anmelden
 wecom-name = { -wecom }
 button-copy = Link kopieren
 button-copied = Kopiert
+# Below a QR code with the address of this page.
+scan = Oder scannen Sie diesen Code mit { -wecom } auf Ihrem Telefon.
 button-try-again = Noch einmal versuchen
 button-start = Zur Startseite
 button-sign-out = Abmelden

@@ -56,14 +56,20 @@ browser-denied = Open this app in { -wecom }
     .what = Your company allows this app only inside { -wecom }.
     .step1 = Open { -wecom } on your phone or computer.
     .step2 = Go to Workbench.
-    .step3 = Scroll down and open the app.
+    .step3 = { $named ->
+            [yes] Scroll down and open “{ $app }”.
+           *[no] Scroll down and open the app.
+        }
     .link = Or send this link to yourself in a { -wecom } chat and open it there:
 
 open-in-wecom = Open this page in { -wecom }
     .what = You can sign in inside { -wecom }, not in this app or browser.
     .step1 = Open { -wecom } on this device.
     .step2 = Go to Workbench.
-    .step3 = Scroll down and open the app.
+    .step3 = { $named ->
+            [yes] Scroll down and open “{ $app }”.
+           *[no] Scroll down and open the app.
+        }
     .link = Or send this link to yourself in a { -wecom } chat and open it there:
 
 signed-out = You are signed out
@@ -133,7 +139,10 @@ first-time-in-wecom = Sign in once inside { -wecom }
     .what = The first time, the app needs your phone number from { -wecom }, which works only inside { -wecom }. Afterwards you can sign in here too.
     .step1 = Open { -wecom } on your phone.
     .step2 = Tap Workbench, and scroll down.
-    .step3 = Tap the app, and choose “Allow” if you are asked.
+    .step3 = { $named ->
+            [yes] Tap “{ $app }”, and choose “Allow” if you are asked.
+           *[no] Tap the app, and choose “Allow” if you are asked.
+        }
     .link = Or send this link to yourself in a { -wecom } chat and tap it there:
 
 nothing-to-match = Your account could not be found
@@ -173,6 +182,9 @@ wecom-busy = { -wecom } is busy
 app-unreachable = The app cannot be reached
     .what = It may be restarting, or being updated.
     .do = Please wait a moment. If this continues, tell the administrator of the app.
+
+maintenance = Back soon
+    .what = The app is closed for maintenance.
 
 app-starting = The app is starting
     .what = This usually takes less than a minute.

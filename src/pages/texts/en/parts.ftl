@@ -6,6 +6,8 @@ button-sign-in-with = Sign in with { $name }
 wecom-name = { -wecom }
 button-copy = Copy link
 button-copied = Copied
+# Below a QR code with the address of this page.
+scan = Or scan this code with { -wecom } on your phone.
 button-try-again = Try again
 button-start = Go to the start page
 button-sign-out = Sign out

@@ -56,14 +56,20 @@ browser-denied = Abra esta aplicación en { -wecom }
     .what = Su empresa solo permite usar esta aplicación dentro de { -wecom }.
     .step1 = Abra { -wecom } en su teléfono u ordenador.
     .step2 = Vaya a «Workbench».
-    .step3 = Desplácese hacia abajo y abra la aplicación.
+    .step3 = { $named ->
+            [yes] Desplácese hacia abajo y abra «{ $app }».
+           *[no] Desplácese hacia abajo y abra la aplicación.
+        }
     .link = También puede enviarse este enlace en un chat de { -wecom } y abrirlo allí:
 
 open-in-wecom = Abra esta página en { -wecom }
     .what = Puede iniciar sesión dentro de { -wecom }, pero no en esta aplicación o navegador.
     .step1 = Abra { -wecom } en este dispositivo.
     .step2 = Vaya a «Workbench».
-    .step3 = Desplácese hacia abajo y abra la aplicación.
+    .step3 = { $named ->
+            [yes] Desplácese hacia abajo y abra «{ $app }».
+           *[no] Desplácese hacia abajo y abra la aplicación.
+        }
     .link = También puede enviarse este enlace en un chat de { -wecom } y abrirlo allí:
 
 signed-out = Ha cerrado la sesión
@@ -133,7 +139,10 @@ first-time-in-wecom = Inicie sesión una vez dentro de { -wecom }
     .what = La primera vez, la aplicación necesita su número de teléfono de { -wecom }, y eso solo funciona dentro de { -wecom }. Después también podrá iniciar sesión aquí.
     .step1 = Abra { -wecom } en su teléfono.
     .step2 = Toque «Workbench» y desplácese hacia abajo.
-    .step3 = Toque la aplicación y elija «Allow» si se le pregunta.
+    .step3 = { $named ->
+            [yes] Toque «{ $app }» y elija «Allow» si se le pregunta.
+           *[no] Toque la aplicación y elija «Allow» si se le pregunta.
+        }
     .link = También puede enviarse este enlace en un chat de { -wecom } y tocarlo allí:
 
 nothing-to-match = No se encontró su cuenta
@@ -173,6 +182,9 @@ wecom-busy = { -wecom } está ocupado
 app-unreachable = No se puede conectar con la aplicación
     .what = Puede que se esté reiniciando o actualizando.
     .do = Espere un momento. Si continúa, avise al administrador de la aplicación.
+
+maintenance = Volvemos pronto
+    .what = La aplicación está cerrada por mantenimiento.
 
 app-starting = La aplicación se está iniciando
     .what = Suele tardar menos de un minuto.

@@ -6,6 +6,8 @@ button-sign-in-with = Iniciar sesión con { $name }
 wecom-name = { -wecom }
 button-copy = Copiar enlace
 button-copied = Copiado
+# Below a QR code with the address of this page.
+scan = O escanee este código con { -wecom } en su teléfono.
 button-try-again = Intentarlo de nuevo
 button-start = Ir a la página de inicio
 button-sign-out = Cerrar sesión

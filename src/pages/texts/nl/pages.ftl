@@ -56,14 +56,20 @@ browser-denied = Open deze app in { -wecom }
     .what = Je bedrijf staat deze app alleen binnen { -wecom } toe.
     .step1 = Open { -wecom } op je telefoon of computer.
     .step2 = Ga naar ‘Workbench’.
-    .step3 = Scrol naar beneden en open de app.
+    .step3 = { $named ->
+            [yes] Scrol naar beneden en open ‘{ $app }’.
+           *[no] Scrol naar beneden en open de app.
+        }
     .link = Of stuur deze link naar jezelf in een { -wecom }-chat en open hem daar:
 
 open-in-wecom = Open deze pagina in { -wecom }
     .what = Inloggen kan binnen { -wecom }, niet in deze app of browser.
     .step1 = Open { -wecom } op dit apparaat.
     .step2 = Ga naar ‘Workbench’.
-    .step3 = Scrol naar beneden en open de app.
+    .step3 = { $named ->
+            [yes] Scrol naar beneden en open ‘{ $app }’.
+           *[no] Scrol naar beneden en open de app.
+        }
     .link = Of stuur deze link naar jezelf in een { -wecom }-chat en open hem daar:
 
 signed-out = Je bent uitgelogd
@@ -133,7 +139,10 @@ first-time-in-wecom = Log één keer in binnen { -wecom }
     .what = De eerste keer heeft de app je telefoonnummer uit { -wecom } nodig, en dat werkt alleen binnen { -wecom }. Daarna kun je ook hier inloggen.
     .step1 = Open { -wecom } op je telefoon.
     .step2 = Tik op ‘Workbench’ en scrol naar beneden.
-    .step3 = Tik op de app en kies ‘Allow’ als daarom wordt gevraagd.
+    .step3 = { $named ->
+            [yes] Tik op ‘{ $app }’ en kies ‘Allow’ als daarom wordt gevraagd.
+           *[no] Tik op de app en kies ‘Allow’ als daarom wordt gevraagd.
+        }
     .link = Of stuur deze link naar jezelf in een { -wecom }-chat en tik hem daar aan:
 
 nothing-to-match = Je account is niet gevonden
@@ -173,6 +182,9 @@ wecom-busy = { -wecom } heeft het druk
 app-unreachable = De app is niet bereikbaar
     .what = Misschien wordt hij opnieuw gestart of bijgewerkt.
     .do = Een ogenblik geduld. Blijft het zo, vertel het dan de beheerder van de app.
+
+maintenance = Zo weer terug
+    .what = De app is gesloten voor onderhoud.
 
 app-starting = De app wordt gestart
     .what = Meestal duurt dat minder dan een minuut.

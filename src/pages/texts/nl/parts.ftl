@@ -6,6 +6,8 @@ button-sign-in-with = Inloggen met { $name }
 wecom-name = { -wecom }
 button-copy = Link kopiëren
 button-copied = Gekopieerd
+# Below a QR code with the address of this page.
+scan = Of scan deze code met { -wecom } op uw telefoon.
 button-try-again = Opnieuw proberen
 button-start = Naar de startpagina
 button-sign-out = Uitloggen

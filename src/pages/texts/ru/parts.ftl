@@ -6,6 +6,8 @@ button-sign-in-with = Войти через { $name }
 wecom-name = { -wecom }
 button-copy = Скопировать ссылку
 button-copied = Скопировано
+# Below a QR code with the address of this page.
+scan = Или отсканируйте этот код в { -wecom } на телефоне.
 button-try-again = Попробовать ещё раз
 button-start = На главную страницу
 button-sign-out = Выйти

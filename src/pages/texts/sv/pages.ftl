@@ -56,14 +56,20 @@ browser-denied = Öppna appen i { -wecom }
     .what = Ditt företag tillåter bara den här appen inne i { -wecom }.
     .step1 = Öppna { -wecom } på din telefon eller dator.
     .step2 = Gå till ”Workbench”.
-    .step3 = Rulla ner och öppna appen.
+    .step3 = { $named ->
+            [yes] Rulla ner och öppna ”{ $app }”.
+           *[no] Rulla ner och öppna appen.
+        }
     .link = Eller skicka länken till dig själv i en { -wecom }-chatt och öppna den där:
 
 open-in-wecom = Öppna den här sidan i { -wecom }
     .what = Du kan logga in inne i { -wecom }, inte i den här appen eller webbläsaren.
     .step1 = Öppna { -wecom } på den här enheten.
     .step2 = Gå till ”Workbench”.
-    .step3 = Rulla ner och öppna appen.
+    .step3 = { $named ->
+            [yes] Rulla ner och öppna ”{ $app }”.
+           *[no] Rulla ner och öppna appen.
+        }
     .link = Eller skicka länken till dig själv i en { -wecom }-chatt och öppna den där:
 
 signed-out = Du är utloggad
@@ -133,7 +139,10 @@ first-time-in-wecom = Logga in en gång inne i { -wecom }
     .what = Första gången behöver appen ditt telefonnummer från { -wecom }, och det fungerar bara inne i { -wecom }. Sedan kan du logga in även här.
     .step1 = Öppna { -wecom } på din telefon.
     .step2 = Tryck på ”Workbench” och rulla ner.
-    .step3 = Tryck på appen och välj ”Allow” om du blir tillfrågad.
+    .step3 = { $named ->
+            [yes] Tryck på ”{ $app }” och välj ”Allow” om du blir tillfrågad.
+           *[no] Tryck på appen och välj ”Allow” om du blir tillfrågad.
+        }
     .link = Eller skicka länken till dig själv i en { -wecom }-chatt och tryck på den där:
 
 nothing-to-match = Ditt konto kunde inte hittas
@@ -173,6 +182,9 @@ wecom-busy = { -wecom } är upptaget
 app-unreachable = Appen går inte att nå
     .what = Den kanske startas om eller uppdateras.
     .do = Vänta ett ögonblick. Om det fortsätter, kontakta appens administratör.
+
+maintenance = Snart tillbaka
+    .what = Appen är stängd för underhåll.
 
 app-starting = Appen startar
     .what = Det tar oftast mindre än en minut.

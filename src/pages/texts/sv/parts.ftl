@@ -6,6 +6,8 @@ button-sign-in-with = Logga in med { $name }
 wecom-name = { -wecom }
 button-copy = Kopiera länken
 button-copied = Kopierad
+# Below a QR code with the address of this page.
+scan = Eller skanna koden med { -wecom } på telefonen.
 button-try-again = Försök igen
 button-start = Till startsidan
 button-sign-out = Logga ut

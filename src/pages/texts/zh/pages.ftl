@@ -54,14 +54,20 @@ browser-denied = 请在{ -wecom }中打开应用
     .what = 贵公司规定，该应用只能在{ -wecom }中使用。
     .step1 = 在手机或电脑上打开{ -wecom }。
     .step2 = 进入“工作台”。
-    .step3 = 向下滑动，打开该应用。
+    .step3 = { $named ->
+            [yes] 向下滑动，打开“{ $app }”。
+           *[no] 向下滑动，打开该应用。
+        }
     .link = 也可以在{ -wecom }聊天中把下面的链接发给自己，再从聊天中打开：
 
 open-in-wecom = 请在{ -wecom }中打开此页面
     .what = 您需要在{ -wecom }中登录，当前的应用或浏览器无法登录。
     .step1 = 在本设备上打开{ -wecom }。
     .step2 = 进入“工作台”。
-    .step3 = 向下滑动，打开该应用。
+    .step3 = { $named ->
+            [yes] 向下滑动，打开“{ $app }”。
+           *[no] 向下滑动，打开该应用。
+        }
     .link = 也可以在{ -wecom }聊天中把下面的链接发给自己，再从聊天中打开：
 
 signed-out = 您已退出登录
@@ -131,7 +137,10 @@ first-time-in-wecom = 首次登录请在{ -wecom }中进行
     .what = 首次登录时，应用需要从{ -wecom }获取您的手机号，这只能在{ -wecom }中进行。之后，您也可以在这里登录。
     .step1 = 在手机上打开{ -wecom }。
     .step2 = 点击“工作台”，向下滑动。
-    .step3 = 点击该应用；如有提示，请选择“允许”。
+    .step3 = { $named ->
+            [yes] 点击“{ $app }”；如有提示，请选择“允许”。
+           *[no] 点击该应用；如有提示，请选择“允许”。
+        }
     .link = 也可以在{ -wecom }聊天中把下面的链接发给自己，再从聊天中点击打开：
 
 nothing-to-match = 找不到您的账号
@@ -171,6 +180,9 @@ wecom-busy = { -wecom }繁忙
 app-unreachable = 无法连接应用
     .what = 应用可能正在重启或更新。
     .do = 请稍候。如果问题持续，请告知应用管理员。
+
+maintenance = 维护中
+    .what = 应用正在维护，暂时无法使用。
 
 app-starting = 应用正在启动
     .what = 通常不超过一分钟。

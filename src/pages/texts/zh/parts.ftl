@@ -6,6 +6,8 @@ button-sign-in-with = 使用 { $name } 登录
 wecom-name = { -wecom }
 button-copy = 复制链接
 button-copied = 已复制
+# Below a QR code with the address of this page.
+scan = 也可以用手机上的{ -wecom }扫描此二维码。
 button-try-again = 重试
 button-start = 返回首页
 button-sign-out = 退出登录

@@ -1,0 +1,175 @@
+//! What a company has made its own: name, picture and colour of the pages, whom to ask, and texts.
+//!
+//! Made once from the configuration. What is wrong with it is found there, and not when a page is shown.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use base64::Engine as _;
+
+use super::accent::Accent;
+use super::lang::Lang;
+use super::own_texts::OwnTexts;
+use super::rendered::{self, STYLE};
+
+/// One text for all, or one for each language.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct PerLanguage {
+    /// By BCP 47 tag, as in [`Lang::tag`].
+    pub by_language: BTreeMap<String, String>,
+    /// For every other language.
+    pub others: Option<String>,
+}
+
+impl PerLanguage {
+    /// Sets the text of a language (`""`: of all others). Was there one?
+    pub(crate) fn set(&mut self, language: &str, text: Option<String>) -> bool {
+        match (language, text) {
+            (_, None) => false,
+            ("", Some(text)) => self.others.replace(text).is_some(),
+            (language, Some(text)) => self.by_language.insert(language.to_owned(), text).is_some(),
+        }
+    }
+
+    fn get(&self, lang: Lang) -> Option<&str> {
+        self.by_language.get(&lang.tag()).or(self.others.as_ref()).map(String::as_str)
+    }
+}
+
+/// Kinds of pictures that every browser shows.
+const PICTURES: [(&[u8], &str); 5] = [
+    (b"\x89PNG\r\n\x1a\n", "image/png"),
+    (b"\xff\xd8\xff", "image/jpeg"),
+    (b"GIF8", "image/gif"),
+    (b"<svg", "image/svg+xml"),
+    (b"<?xml", "image/svg+xml"),
+];
+
+/// A picture as part of a page: nothing has to be fetched, and a script in it does not run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Picture(String);
+
+impl Picture {
+    /// From the bytes of a PNG, JPEG, GIF, WebP or SVG file; `None`: it is none of them.
+    pub(crate) fn new(bytes: &[u8]) -> Option<Picture> {
+        let kind = PICTURES.iter().find(|(magic, _)| bytes.starts_with(magic)).map(|(_, kind)| *kind);
+        let webp = bytes.starts_with(b"RIFF") && bytes.get(8..12) == Some(b"WEBP");
+        let kind = kind.or(webp.then_some("image/webp"))?;
+        Some(Picture(format!("data:{kind};base64,{}", base64::engine::general_purpose::STANDARD.encode(bytes))))
+    }
+
+    /// For `src`.
+    pub(super) fn source(&self) -> &str {
+        &self.0
+    }
+}
+
+/// What the configuration gives.
+#[derive(Debug, Default)]
+pub(crate) struct Choices {
+    /// Name of the company or the app.
+    pub title: Option<String>,
+    /// Its picture.
+    pub logo: Option<Picture>,
+    /// The colour of buttons.
+    pub accent: Option<Accent>,
+    /// Whom to ask.
+    pub help: PerLanguage,
+    /// Where that leads.
+    pub help_link: PerLanguage,
+    /// Texts in place of the gate's own.
+    pub texts: OwnTexts,
+}
+
+/// How pages look.
+#[derive(Debug)]
+pub(crate) struct Appearance {
+    choices: Choices,
+    style: String,
+    csp: String,
+    framed_csp: String,
+}
+
+/// Without anybody's choices.
+static PLAIN: LazyLock<Appearance> = LazyLock::new(|| Appearance::new(Choices::default()));
+
+impl Appearance {
+    /// With these choices.
+    pub(crate) fn new(choices: Choices) -> Appearance {
+        let mut style = STYLE.to_owned();
+        if let Some(accent) = &choices.accent {
+            style.push_str(&accent.style());
+        }
+        let (csp, framed_csp) = (rendered::csp(&style, "'self'"), rendered::csp(&style, "*"));
+        Appearance { choices, style, csp, framed_csp }
+    }
+
+    /// The gate's own, where there is no configuration.
+    pub(crate) fn plain() -> &'static Appearance {
+        &PLAIN
+    }
+
+    /// The name that somebody chose.
+    pub(crate) fn title(&self) -> Option<&str> {
+        self.choices.title.as_deref()
+    }
+
+    /// The picture, ready for `src`.
+    pub(super) fn logo(&self) -> Option<&str> {
+        self.choices.logo.as_ref().map(Picture::source)
+    }
+
+    pub(super) fn style(&self) -> &str {
+        &self.style
+    }
+
+    pub(super) fn csp(&self, framed: bool) -> &str {
+        if framed { &self.framed_csp } else { &self.csp }
+    }
+
+    /// Whom to ask, and where that leads.
+    pub(super) fn help(&self, lang: Lang) -> Option<(&str, Option<&str>)> {
+        Some((self.choices.help.get(lang)?, self.choices.help_link.get(lang)))
+    }
+
+    /// The text with this key (`message` or `message.attribute`), if there is one. `app`: the name of the app.
+    pub(super) fn find(&self, lang: Lang, key: &str, app: Option<&str>) -> Option<String> {
+        self.choices.texts.find(lang, key, app).or_else(|| lang.find_with(key, app))
+    }
+
+    /// The same; the key itself should it be missing, which a test rules out.
+    pub(super) fn text(&self, lang: Lang, key: &str) -> String {
+        self.find(lang, key, None).unwrap_or_else(|| key.to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pictures_are_known_by_their_bytes() {
+        for (bytes, kind) in [
+            (&b"\x89PNG\r\n\x1a\n..."[..], "image/png"),
+            (b"\xff\xd8\xff\xe0", "image/jpeg"),
+            (b"GIF89a", "image/gif"),
+            (b"RIFF\x01\x02\x03\x04WEBPVP8 ", "image/webp"),
+            (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "image/svg+xml"),
+            (b"<?xml version='1.0'?><svg/>", "image/svg+xml"),
+        ] {
+            assert!(Picture::new(bytes).unwrap().0.starts_with(&format!("data:{kind};base64,")), "{kind}");
+        }
+        for bytes in [&b""[..], b"<html>", b"RIFF", b"RIFF\x01\x02\x03\x04WAVE", b"\xef\xbb\xbf", b"text"] {
+            assert_eq!(Picture::new(bytes), None, "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn a_language_without_a_text_of_its_own_gets_the_others() {
+        let chinese = crate::pages::language(Some("zh"), None, None);
+        let mut help = PerLanguage { others: Some("Ask IT".into()), ..PerLanguage::default() };
+        assert_eq!(help.get(chinese), Some("Ask IT"));
+        help.by_language.insert("zh".into(), "请联系 IT".into());
+        assert_eq!((help.get(chinese), help.get(Lang::default())), (Some("请联系 IT"), Some("Ask IT")));
+    }
+}

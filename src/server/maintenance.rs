@@ -1,0 +1,17 @@
+//! Looks again and again whether the file is there that closes the app for maintenance.
+
+use std::time::Duration;
+
+use crate::proxy::CurrentGate;
+
+/// Between two looks.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// Runs for ever. After a reload it is the new configuration's file that counts.
+pub(super) async fn watch(current: &CurrentGate) {
+    loop {
+        tokio::time::sleep(EVERY).await;
+        let gate = current.now();
+        gate.maintenance.look(gate.config.pages.maintenance_file.as_deref()).await;
+    }
+}

@@ -1,0 +1,97 @@
+//! Closed for maintenance: a page for people, 503 for programs, nothing for NocoBase; and open again without a restart.
+
+use reqwest::Method;
+
+use crate::support::browser::CHROME;
+use crate::support::raw::send_raw;
+use crate::support::{Browser, Config, Stage, eventually};
+
+const VERIFY: &str = "WW_verify_7rG3kjVbXHngiald.txt";
+
+async fn readyz(stage: &Stage) -> String {
+    send_raw(stage.gate.ops, "GET /readyz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.body()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_file_is_there_nothing_reaches_nocobase() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("maintenance");
+    let path = file.to_str().unwrap().to_owned();
+    let stage = Stage::start(move |c: &mut Config| {
+        c.set("pages.maintenance_file", path).set("wecom.verify_files", vec![VERIFY]);
+        c.set("access.admins", vec!["wecom/zhangsan"]).set("access.public", vec!["GET /api/open:list"]);
+    })
+    .await;
+    let mut member = stage.signed_in("zhangsan").await;
+    let mut other = stage.signed_in("lisi").await;
+    assert_eq!(member.visit("/admin").await.status, 200);
+
+    std::fs::write(&file, "Back at <b>14:00</b>\n").unwrap();
+    eventually("it is closed", async || member.visit("/admin").await.status == 503).await;
+    let begun = stage.nocobase.data().requests.len();
+    let checks = |stage: &Stage| {
+        let data = stage.nocobase.data();
+        let own = |target: &str| target.contains("__health_check") || target.contains("app:getInfo");
+        data.requests.iter().skip(begun).filter(|r| !own(&r.target)).map(|r| r.target.clone()).collect::<Vec<_>>()
+    };
+
+    let page = member.visit("/admin/orders").await;
+    for text in ["<h1>Back soon</h1>", "Back at &#60;b&#62;14:00&#60;/b&#62;", "http-equiv=\"refresh\"", ">maintenance<"] {
+        assert!(page.body.contains(text), "{text}: {}", page.body);
+    }
+    assert_eq!(page.header("retry-after"), Some("30"));
+    // Neither for those who are in, nor for anybody else, by any door.
+    let call = member.api(Method::GET, "/api/orders:list").await;
+    assert_eq!((call.status, call.header("retry-after")), (503, Some("30")), "{}", call.body);
+    assert_eq!(call.json()["errors"][0]["code"], "MAINTENANCE", "{}", call.body);
+    for path in ["/", "/admin", "/api/open:list", "/assets/index.js", "/wecom-gate/login", "/wecom-gate/sign-in",
+        "/wecom-gate/callback?code=x&state=y", "/wecom-gate/auth", "/ws"]
+    {
+        for browser in [stage.phone("wangwu"), Browser::new(&stage.gate, CHROME)] {
+            let mut browser = browser;
+            let response = browser.visit(path).await;
+            assert_eq!(response.status, 503, "{path}: {}", response.body);
+            assert!(response.body.contains("Back soon"), "{path}: {}", response.body);
+        }
+    }
+    // What the gate does alone goes on.
+    for (path, status) in [("/wecom-gate/me", 200), ("/wecom-gate/logout", 200), ("/wecom-gate/console", 200)] {
+        assert_eq!(member.visit(path).await.status, status, "{path}");
+    }
+    assert_eq!(member.visit(&format!("/{VERIFY}")).await.body, "7rG3kjVbXHngiald");
+    let out = other.request(Method::POST, "/wecom-gate/logout").header("Origin", "http://gate.test");
+    let out = other.send(out).await;
+    assert!(out.status < 400, "{}: {}", out.status, out.body);
+    let asked: Vec<String> =
+        checks(&stage).into_iter().filter(|t| !t.contains("auth:") && !t.contains("tokenControl")).collect();
+    assert_eq!(asked, [] as [&str; 0]);
+    let ready = readyz(&stage).await;
+    assert!(ready.contains("\"what\":\"maintenance\"") && ready.contains("degraded"), "{ready}");
+    stage.gate.wait_for_log(&["\"event\":\"maintenance\"", "\"on\":true"]).await;
+
+    std::fs::remove_file(&file).unwrap();
+    eventually("it is open again", async || member.visit("/admin").await.status == 200).await;
+    assert_eq!(member.api(Method::GET, "/api/orders:list").await.status, 200);
+    assert!(!readyz(&stage).await.contains("maintenance"));
+    stage.gate.wait_for_log(&["\"event\":\"maintenance\"", "\"on\":false"]).await;
+}
+
+/// Nobody gets in between the start and the first look.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gate_that_starts_meanwhile_is_closed_from_its_first_request() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("maintenance");
+    std::fs::write(&file, "").unwrap();
+    let path = file.to_str().unwrap().to_owned();
+    let stage = Stage::start(move |c: &mut Config| _ = c.set("pages.maintenance_file", path)).await;
+    let mut phone = stage.phone("zhangsan");
+    let page = phone.visit("/admin").await;
+    assert_eq!(page.status, 503, "{}", page.body);
+    assert!(!page.body.contains("class=\"note\""), "{}", page.body);
+    // The key may change, too.
+    let mut config = stage.config.clone();
+    config.set("pages.maintenance_file", "");
+    stage.gate.rewrite(&config.text());
+    stage.gate.signal("HUP");
+    eventually("it is open", async || phone.visit("/admin").await.status == 302).await;
+}
