@@ -313,7 +313,9 @@ fn maintenance_makes_and_removes_the_file_that_the_gate_looks_for() {
         (code(&output), out(&output) + &err(&output))
     };
     assert!(matches!(run(&["status"]), (0, text) if text.starts_with("open: ")));
-    assert!(matches!(run(&["on", "Back at 14:00"]), (0, text) if text.starts_with("closed for maintenance: ")));
+    assert!(
+        matches!(run(&["on", "Back at 14:00"]), (0, text) if text.starts_with("closed for maintenance: "))
+    );
     assert_eq!(std::fs::read_to_string(&flag).unwrap(), "Back at 14:00\n");
     let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode(&flag), mode(flag.parent().unwrap())), (0o644, 0o755));

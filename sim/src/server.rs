@@ -157,6 +157,9 @@ async fn front(sim: Arc<Shared>, peer: Peer, request: Request) -> Response {
     if path.starts_with("/cgi-bin/") {
         return api::serve(Arc::clone(&sim), peer, &parts, claimed, body).await;
     }
+    if path == api::LOGO {
+        return api::logo();
+    }
     let query = parts.uri.query().unwrap_or("");
     let write = |status: u16| {
         let now = sim.now_ms();

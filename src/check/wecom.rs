@@ -199,6 +199,7 @@ mod tests {
     fn agent() -> Agent {
         Agent {
             name: "Data".into(),
+            picture: String::new(),
             enabled: true,
             oauth_domain: "nb.example.com".into(),
             users: 1,

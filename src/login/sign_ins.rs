@@ -19,6 +19,15 @@ pub(crate) const CALLBACK: &str = "/wecom-gate/callback";
 /// WeCom repeats an event up to three times within seconds.
 const REPEATED_EVENTS: Duration = Duration::from_secs(15 * 60);
 
+/// An app as WeCom's console shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct AppCard {
+    /// Its name.
+    pub(crate) name: String,
+    /// The bytes of its picture.
+    pub(crate) picture: Option<Vec<u8>>,
+}
+
 /// The sign-ins of one gate.
 pub(crate) struct SignIns {
     pub(super) config: Arc<Config>,
@@ -160,6 +169,22 @@ impl SignIns {
             }
         }
         all
+    }
+
+    /// Name and picture of the app in WeCom's console, where there is one app that stands for this gate: the only one, or the one
+    /// that signs members in by itself.
+    pub(crate) async fn app_card(&self) -> Option<AppCard> {
+        let only = self.config.wecom.first().filter(|_| self.config.wecom.len() == 1);
+        let (entry, client) = self.entry(&only.or_else(|| self.config.auto_entry())?.name)?;
+        let agent = client.agent().await.inspect_err(|error| error.log(&entry.name)).ok()?;
+        let picture = match client.picture(&agent.picture).await {
+            Ok(picture) => Some(picture),
+            Err(error) => {
+                tracing::debug!(entry = entry.name, error, "the app's picture cannot be had");
+                None
+            }
+        };
+        Some(AppCard { name: agent.name, picture })
     }
 
     pub(super) fn entry(&self, name: &str) -> Option<(&WeComEntry, &wecom::Client)> {

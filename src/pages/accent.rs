@@ -105,7 +105,9 @@ mod tests {
     fn a_colour_is_one_that_can_be_read_on() {
         assert_eq!(Accent::parse("#0958d9"), Ok(Accent([9, 0x58, 0xd9])));
         assert!(matches!(Accent::parse("#ffd700"), Err(BadAccent::Contrast(c)) if c < 2.0));
-        for bad in ["", "#", "0958d9", "#0958d", "#0958d9ff", "red", "#gggggg", "#09 8d9", "#0958d9;}", "#é58d9"] {
+        for bad in
+            ["", "#", "0958d9", "#0958d", "#0958d9ff", "red", "#gggggg", "#09 8d9", "#0958d9;}", "#é58d9"]
+        {
             assert_eq!(Accent::parse(bad), Err(BadAccent::Form), "{bad}");
         }
     }

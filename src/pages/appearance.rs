@@ -55,7 +55,10 @@ impl Picture {
         let kind = PICTURES.iter().find(|(magic, _)| bytes.starts_with(magic)).map(|(_, kind)| *kind);
         let webp = bytes.starts_with(b"RIFF") && bytes.get(8..12) == Some(b"WEBP");
         let kind = kind.or(webp.then_some("image/webp"))?;
-        Some(Picture(format!("data:{kind};base64,{}", base64::engine::general_purpose::STANDARD.encode(bytes))))
+        Some(Picture(format!(
+            "data:{kind};base64,{}",
+            base64::engine::general_purpose::STANDARD.encode(bytes)
+        )))
     }
 
     /// For `src`.

@@ -38,7 +38,7 @@ impl Lang {
 
     /// The text with this key (`message` or `message.attribute`), if there is one.
     pub(super) fn find(self, key: &str) -> Option<String> {
-        TEXTS.try_lookup(self.0, key)
+        self.find_with(key, None)
     }
 
     /// The same; `app`: the name of the app, which some texts mention.

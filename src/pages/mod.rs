@@ -18,8 +18,8 @@ mod tests;
 
 pub(crate) use accent::{Accent, BadAccent};
 pub(crate) use appearance::{Appearance, Choices, PerLanguage, Picture};
-pub(crate) use own_texts::OwnTexts;
 pub use lang::{Lang, language};
+pub(crate) use own_texts::OwnTexts;
 pub(crate) use rendered::{LOGIN_HEADER, Rendered, json_error};
 pub(crate) use script::{form_attributes, gate_js, script, script_attributes, script_tag};
 pub(crate) use view::{Entry, Page, View, message, render};

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use fluent_syntax::ast;
 use fluent_templates::fluent_bundle::concurrent::FluentBundle;
 use fluent_templates::fluent_bundle::{FluentArgs, FluentResource};
-use fluent_syntax::ast;
 use unic_langid::LanguageIdentifier;
 
 use super::lang::{Lang, WECOM};
@@ -20,7 +20,10 @@ impl OwnTexts {
         let lang = Lang::all().into_iter().find(|lang| lang.tag() == language);
         let Some(lang) = lang else {
             let known: Vec<String> = Lang::all().into_iter().map(Lang::tag).collect();
-            return Err(vec![format!("there are no pages in this language; there are: {}", known.join(", "))]);
+            return Err(vec![format!(
+                "there are no pages in this language; there are: {}",
+                known.join(", ")
+            )]);
         };
         let resource = FluentResource::try_new(text.to_owned());
         let resource = resource.map_err(|(_, errors)| {

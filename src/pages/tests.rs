@@ -9,6 +9,7 @@ use super::view::{STEPS, parts};
 use super::{Appearance, Entry, Lang, Page, Rendered, View, json_error, kinds, message, render};
 use crate::error::Failure;
 
+mod appearance;
 mod console;
 mod safety;
 mod texts;
@@ -68,7 +69,11 @@ fn every_failure_has_a_page_in_every_language() {
             let title = message(*failure, lang, Appearance::plain());
             assert!(rendered.body.contains(&format!("<h1>{title}</h1>")), "{label}: {title}");
             if lang != english {
-                assert_ne!(title, message(*failure, english, Appearance::plain()), "{label} is not translated");
+                assert_ne!(
+                    title,
+                    message(*failure, english, Appearance::plain()),
+                    "{label} is not translated"
+                );
             }
             for needed in [label, "7f3c9a41d2e84b06", "2026-01-02T03:04:05Z", "class=\"what\""] {
                 assert!(rendered.body.contains(needed), "{label}: {needed}");

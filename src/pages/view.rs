@@ -199,6 +199,8 @@ impl<'a> PageTemplate<'a> {
         };
         let look = view.appearance;
         let app = look.title().or(view.app);
+        // A company that gives a name wants to be seen under it, not under the app's picture.
+        let theirs = view.picture.filter(|_| look.title().is_none()).map(Picture::source);
         let text = |key: &str| look.text(lang, key);
         let part = |attribute: &str| look.find(lang, &format!("{}.{attribute}", kind.key), view.app);
         let retry = view.retry.filter(|href| is_own_path(href));
@@ -206,7 +208,7 @@ impl<'a> PageTemplate<'a> {
             lang: lang.tag(),
             framed: view.framed,
             style: look.style(),
-            brand: Brand { name: app, picture: look.logo().or_else(|| view.picture.map(Picture::source)) },
+            brand: Brand { name: app, picture: look.logo().or(theirs) },
             refresh: retry_after.map(|seconds| match retry {
                 Some(href) => format!("{seconds};url={href}"),
                 None => seconds.to_string(),
@@ -260,7 +262,11 @@ fn code(address: &str) -> Option<String> {
 pub(super) const STEPS: [&str; 4] = ["step1", "step2", "step3", "step4"];
 
 fn buttons<'a>(view: &View<'a>, kind: Kind, retry: Option<&'a str>) -> Vec<Button<'a>> {
-    let button = |href: &'a str, text: &str, main: bool| Button { href, label: view.appearance.text(view.lang, text), main };
+    let button = |href: &'a str, text: &str, main: bool| Button {
+        href,
+        label: view.appearance.text(view.lang, text),
+        main,
+    };
     let entries = view.entries.iter().filter(|entry| is_own_path(entry.href)).map(|entry| Button {
         href: entry.href,
         label: view.lang.text_with_name(parts::SIGN_IN_WITH, &title(view.lang, entry.title)),

@@ -113,7 +113,8 @@ async fn read(
     ctx.page_load = decide::is_page_load(&gate.policy(), &facts);
     // Before anybody is asked about the session: NocoBase is away, most likely.
     if gate.maintenance.is_on() && decide::stops_for_maintenance(&gate.policy(), facts.path) {
-        ctx.as_page = decide::own_path(&gate.policy(), facts.path).is_some() && decide::is_for_a_person(&facts);
+        ctx.as_page =
+            decide::own_path(&gate.policy(), facts.path).is_some() && decide::is_for_a_person(&facts);
         return Err(Failure::Maintenance);
     }
     let found = match decide::needs_session(&gate.policy(), facts.path) {

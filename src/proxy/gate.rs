@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::task::Poll;
 use std::time::SystemTime;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use bytes::Bytes;
 use http::HeaderValue;
 use tokio::sync::watch;
@@ -73,6 +73,14 @@ impl CurrentGate {
     }
 }
 
+/// The app as WeCom's console shows it.
+pub(crate) struct AppCard {
+    /// Its name.
+    pub(crate) name: Option<String>,
+    /// Its picture.
+    pub(crate) picture: Option<pages::Picture>,
+}
+
 /// The gate.
 pub(crate) struct Gate {
     /// As loaded.
@@ -108,6 +116,8 @@ pub(crate) struct Gate {
     pub in_flight: Arc<AtomicUsize>,
     /// How many requests may be on their way to NocoBase at once.
     pub(crate) places: Arc<Places>,
+    /// The app's name and picture in WeCom, once they are known.
+    pub(crate) app_card: Arc<ArcSwapOption<AppCard>>,
     /// Closed for maintenance?
     pub(crate) maintenance: Arc<Maintenance>,
     /// Pages that could not get the gate's script.
@@ -162,6 +172,7 @@ impl Gate {
             request_ids: before.map(|b| b.request_ids.clone()).unwrap_or_default(),
             in_flight: before.map(|b| b.in_flight.clone()).unwrap_or_default(),
             places: before.map(|b| b.places.clone()).unwrap_or_default(),
+            app_card: before.map(|b| b.app_card.clone()).unwrap_or_default(),
             maintenance: before.map(|b| b.maintenance.clone()).unwrap_or_default(),
             without_script: WithoutScript::default(),
             stopping: before.map(|b| b.stopping.clone()).unwrap_or_default(),
@@ -200,6 +211,7 @@ impl Gate {
             request_ids: self.request_ids.clone(),
             in_flight: self.in_flight.clone(),
             places: self.places.clone(),
+            app_card: self.app_card.clone(),
             maintenance: self.maintenance.clone(),
             without_script: WithoutScript::default(),
             stopping: self.stopping.clone(),
@@ -262,6 +274,15 @@ impl Gate {
         let (about, nocobase) = (self.about.load(), &self.config.nocobase);
         let page = about.page.as_ref();
         page.map(|page| page.mismatches(&nocobase.public_path, &self.config.origin.url())).unwrap_or_default()
+    }
+
+    /// Asks WeCom for the app's name and picture. Was there a response?
+    pub(crate) async fn learn_app_card(&self) -> bool {
+        let Some(card) = self.sign_ins.app_card().await else { return false };
+        let picture = card.picture.as_deref().and_then(pages::Picture::new);
+        let name = Some(card.name.trim().to_owned()).filter(|name| !name.is_empty());
+        self.app_card.store(Some(Arc::new(AppCard { name, picture })));
+        true
     }
 
     /// Does the browser hold NocoBase's real token?

@@ -43,8 +43,15 @@ impl Maintenance {
             return;
         }
         if was.is_none() != found.is_none() {
-            let (file, on) = (file.map(|file| file.display().to_string()).unwrap_or_default(), found.is_some());
-            tracing::warn!(event = "maintenance", on, file, "{}", if on { "closed for maintenance" } else { "open again" });
+            let (file, on) =
+                (file.map(|file| file.display().to_string()).unwrap_or_default(), found.is_some());
+            tracing::warn!(
+                event = "maintenance",
+                on,
+                file,
+                "{}",
+                if on { "closed for maintenance" } else { "open again" }
+            );
         }
         drop(was);
         self.0.store(found.map(Arc::new));

@@ -1,9 +1,12 @@
 //! Asks WeCom for an access token now and then, so that a wrong secret shows before the first member meets it.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::proxy::CurrentGate;
+
+/// Between two questions for the app's name and picture.
+const APP_CARD: Duration = Duration::from_secs(24 * 3600);
 
 /// From the start to the first time: sign-ins that begin at once have fetched a token by then.
 const FIRST: Duration = Duration::from_secs(10);
@@ -24,10 +27,17 @@ fn pause(failures: u32) -> Duration {
 /// Runs for ever. After a reload it is the new gate that asks.
 pub(super) async fn probe_wecom(current: Arc<CurrentGate>) {
     let mut failures: u32 = 0;
+    let mut known: Option<Instant> = None;
     tokio::time::sleep(FIRST).await;
     loop {
         let gate = current.now();
         failures = if gate.sign_ins.probe().await { 0 } else { failures.saturating_add(1) };
+        if failures == 0
+            && known.is_none_or(|since| since.elapsed() > APP_CARD)
+            && gate.learn_app_card().await
+        {
+            known = Some(Instant::now());
+        }
         drop(gate);
         tokio::time::sleep(pause(failures)).await;
     }

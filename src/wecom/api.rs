@@ -117,6 +117,11 @@ impl Api {
         result.map_err(|(error, text)| error.because(text))
     }
 
+    /// A picture, without the access token.
+    pub(super) async fn picture(&self, address: url::Url) -> Result<Vec<u8>, String> {
+        self.transport.picture(address).await
+    }
+
     /// Fetches a token if there is none.
     pub(super) async fn obtain(self: &Arc<Self>) -> Result<(), WeComError> {
         self.token.get(|| obtain_token(Arc::clone(self), None)).await.map(drop)

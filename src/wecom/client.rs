@@ -256,6 +256,19 @@ impl Client {
         self.rules.forget();
     }
 
+    /// The picture of an app ([`Agent::picture`]), of 100 KiB at most: over https, or from the server of `api_base`.
+    ///
+    /// # Errors
+    /// What went wrong, for the log.
+    pub(crate) async fn picture(&self, address: &str) -> Result<Vec<u8>, String> {
+        let url = url::Url::parse(address).map_err(|_| "not an address".to_owned())?;
+        let base = &self.api.entry.api_base;
+        if url.scheme() != "https" && url.origin() != base.origin() {
+            return Err("not https".into());
+        }
+        self.api.picture(url).await
+    }
+
     /// How the app is set up in WeCom's console (`agent/get`).
     ///
     /// # Errors
@@ -266,6 +279,7 @@ impl Client {
             self.api.call(&Request::get(Call::Agent, "/cgi-bin/agent/get", &params)).await?;
         Ok(Agent {
             name: a.name,
+            picture: a.square_logo_url,
             enabled: a.close == 0,
             oauth_domain: a.redirect_domain,
             users: a.allow_userinfos.user.len(),

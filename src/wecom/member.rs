@@ -46,6 +46,8 @@ pub(crate) struct Member {
 pub(crate) struct Agent {
     /// Its name, as the administrator wrote it.
     pub(crate) name: String,
+    /// Address of its picture.
+    pub(crate) picture: String,
     /// Switched on.
     pub(crate) enabled: bool,
     /// The trusted domain for OAuth: host, and port where there is one; empty: none is set.

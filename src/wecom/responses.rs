@@ -101,6 +101,7 @@ pub(super) struct TagUser {
 #[serde(default)]
 pub(super) struct Agent {
     pub(super) name: String,
+    pub(super) square_logo_url: String,
     /// 1: disabled.
     pub(super) close: i64,
     pub(super) redirect_domain: String,

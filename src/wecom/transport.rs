@@ -11,6 +11,9 @@ use super::address::with_query;
 /// Longest response that is read, in bytes.
 const LARGEST_RESPONSE: usize = 1024 * 1024;
 
+/// Longest picture: it becomes part of every page.
+const LARGEST_PICTURE: usize = 100 * 1024;
+
 /// Times; tests shorten them.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Tuning {
@@ -72,6 +75,23 @@ impl Transport {
         }
         let http = builder.build().map_err(reqwest::Error::without_url)?;
         Ok(Self { http, base: base.as_str().trim_end_matches('/').to_owned() })
+    }
+
+    /// The bytes of a picture at this whole address.
+    pub(super) async fn picture(&self, address: Url) -> Result<Vec<u8>, String> {
+        let cause = |error: reqwest::Error| error.without_url().to_string();
+        let mut response = self.http.get(address).send().await.map_err(cause)?;
+        if response.status() != StatusCode::OK {
+            return Err(format!("HTTP {}", response.status().as_u16()));
+        }
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(cause)? {
+            if body.len() + chunk.len() > LARGEST_PICTURE {
+                return Err("more than 100 KiB".into());
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body)
     }
 
     /// GET, or POST when there is a JSON body.

@@ -9,6 +9,7 @@
 #![allow(missing_docs)]
 
 mod admin;
+mod appearance;
 mod applications;
 mod attacks;
 mod audit;

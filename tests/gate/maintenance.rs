@@ -32,11 +32,21 @@ async fn while_the_file_is_there_nothing_reaches_nocobase() {
     let checks = |stage: &Stage| {
         let data = stage.nocobase.data();
         let own = |target: &str| target.contains("__health_check") || target.contains("app:getInfo");
-        data.requests.iter().skip(begun).filter(|r| !own(&r.target)).map(|r| r.target.clone()).collect::<Vec<_>>()
+        data.requests
+            .iter()
+            .skip(begun)
+            .filter(|r| !own(&r.target))
+            .map(|r| r.target.clone())
+            .collect::<Vec<_>>()
     };
 
     let page = member.visit("/admin/orders").await;
-    for text in ["<h1>Back soon</h1>", "Back at &#60;b&#62;14:00&#60;/b&#62;", "http-equiv=\"refresh\"", ">maintenance<"] {
+    for text in [
+        "<h1>Back soon</h1>",
+        "Back at &#60;b&#62;14:00&#60;/b&#62;",
+        "http-equiv=\"refresh\"",
+        ">maintenance<",
+    ] {
         assert!(page.body.contains(text), "{text}: {}", page.body);
     }
     assert_eq!(page.header("retry-after"), Some("30"));
@@ -44,9 +54,17 @@ async fn while_the_file_is_there_nothing_reaches_nocobase() {
     let call = member.api(Method::GET, "/api/orders:list").await;
     assert_eq!((call.status, call.header("retry-after")), (503, Some("30")), "{}", call.body);
     assert_eq!(call.json()["errors"][0]["code"], "MAINTENANCE", "{}", call.body);
-    for path in ["/", "/admin", "/api/open:list", "/assets/index.js", "/wecom-gate/login", "/wecom-gate/sign-in",
-        "/wecom-gate/callback?code=x&state=y", "/wecom-gate/auth", "/ws"]
-    {
+    for path in [
+        "/",
+        "/admin",
+        "/api/open:list",
+        "/assets/index.js",
+        "/wecom-gate/login",
+        "/wecom-gate/sign-in",
+        "/wecom-gate/callback?code=x&state=y",
+        "/wecom-gate/auth",
+        "/ws",
+    ] {
         for browser in [stage.phone("wangwu"), Browser::new(&stage.gate, CHROME)] {
             let mut browser = browser;
             let response = browser.visit(path).await;
@@ -55,7 +73,8 @@ async fn while_the_file_is_there_nothing_reaches_nocobase() {
         }
     }
     // What the gate does alone goes on.
-    for (path, status) in [("/wecom-gate/me", 200), ("/wecom-gate/logout", 200), ("/wecom-gate/console", 200)] {
+    for (path, status) in [("/wecom-gate/me", 200), ("/wecom-gate/logout", 200), ("/wecom-gate/console", 200)]
+    {
         assert_eq!(member.visit(path).await.status, status, "{path}");
     }
     assert_eq!(member.visit(&format!("/{VERIFY}")).await.body, "7rG3kjVbXHngiald");

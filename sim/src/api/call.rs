@@ -10,6 +10,8 @@ use crate::fail::{Fail, fail};
 
 /// One call of the API.
 pub(super) struct Call<'a> {
+    /// The simulator's, as the caller knows it.
+    pub(super) host: String,
     /// The path, which is also the key of counters and limits.
     pub(super) path: &'static str,
     pub(super) query: HashMap<String, String>,

@@ -189,7 +189,7 @@ pub(super) fn agent_get(call: &Call<'_>, caller: &Caller<'_>) -> ApiResult {
     Ok(object(json!({
         "agentid": app.agent_id,
         "name": app.name,
-        "square_logo_url": "https://logo.example/app.png",
+        "square_logo_url": format!("http://{}{}", call.host, super::LOGO),
         "description": "",
         "allow_userinfos": { "user": users },
         "allow_partys": { "partyid": app.visible.departments },

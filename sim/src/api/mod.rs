@@ -65,6 +65,14 @@ const APIS: [(&str, Api, Method); 17] = [
     ("/cgi-bin/getcallbackip", Api::CallbackIp, Method::GET),
 ];
 
+/// Where the picture of every app is.
+pub(super) const LOGO: &str = "/logo/app.png";
+
+/// The picture itself.
+pub(super) fn logo() -> Response {
+    ([(header::CONTENT_TYPE, "image/png")], include_bytes!("logo.png").as_slice()).into_response()
+}
+
 /// Everything below `/cgi-bin/`.
 pub(super) async fn serve(
     sim: Arc<Shared>,
@@ -122,7 +130,8 @@ pub(super) async fn serve(
         return responses::not_found();
     };
     let outcome = if wants == *method {
-        let call = Call { path: key, query: pairs(query), body: &body, ip, now: sim.now_ms() };
+        let call =
+            Call { host: host(parts), path: key, query: pairs(query), body: &body, ip, now: sim.now_ms() };
         sim.lock().carry_out(api, &call)
     } else {
         Err(fail(if wants == Method::GET { 43001 } else { 43002 }))

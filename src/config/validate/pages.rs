@@ -25,10 +25,7 @@ pub(super) fn pages(raw: raw::Pages, report: &mut Report) -> Option<Pages> {
     let maintenance_file = absolute("pages.maintenance_file", &raw.maintenance_file, report);
     let (help, help_link) = help?;
     let choices = Choices { title: title?, logo: logo?, accent: accent?, help, help_link, texts: texts? };
-    Some(Pages {
-        appearance: Arc::new(Appearance::new(choices)),
-        maintenance_file: maintenance_file?,
-    })
+    Some(Pages { appearance: Arc::new(Appearance::new(choices)), maintenance_file: maintenance_file? })
 }
 
 /// `Some(None)`: not given.
@@ -103,7 +100,11 @@ fn help(raw: &[raw::Help], report: &mut Report) -> Option<(PerLanguage, PerLangu
         let key = |name: &str| format!("pages.help[{i}].{name}");
         let text = line(&key("text"), &help.text, report);
         if matches!(text, Some(None)) {
-            report.error(&key("text"), "is missing", "write whom to ask, such as \"Ask the IT desk, ext. 1234\"");
+            report.error(
+                &key("text"),
+                "is missing",
+                "write whom to ask, such as \"Ask the IT desk, ext. 1234\"",
+            );
         }
         let link = link(&key("link"), &help.link, report);
         let (Some(Some(text)), Some(link)) = (text, link) else {
@@ -154,7 +155,12 @@ fn texts(folder: &str, report: &mut Report) -> Option<OwnTexts> {
     let mut files: Vec<PathBuf> = match entries {
         Ok(entries) => entries.into_iter().map(|entry| entry.path()).collect(),
         Err(e) => {
-            report.bad(KEY, folder, format!("cannot be read: {e}"), "give a folder that the gate's user may read");
+            report.bad(
+                KEY,
+                folder,
+                format!("cannot be read: {e}"),
+                "give a folder that the gate's user may read",
+            );
             return None;
         }
     };

@@ -1,0 +1,65 @@
+//! A company's own pages: what WeCom's console has about the app, and what the configuration puts in its place.
+
+use crate::support::browser::CHROME;
+use crate::support::{Browser, Config, Stage, eventually};
+
+const PNG: &[u8] = b"\x89PNG\r\n\x1a\nnot much of a picture";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_apps_name_and_picture_come_from_wecoms_console() {
+    let stage = Stage::start(|c: &mut Config| _ = c.set("access.browsers", "deny")).await;
+    let mut browser = Browser::new(&stage.gate, CHROME);
+    let name = stage.wecom().data().companies[0].apps[0].name.clone();
+    eventually("the app's name and picture are there", async || {
+        let page = browser.visit("/admin").await.body;
+        page.contains(&format!("<span>{name}</span>")) && page.contains("src=\"data:image/png;base64,")
+    })
+    .await;
+    let page = browser.visit("/admin").await.body;
+    assert!(page.contains(&format!("open “{name}”")), "{page}");
+    assert_eq!(stage.wecom().calls("/cgi-bin/agent/get"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_configuration_gives_is_on_the_pages_and_in_json() {
+    let dir = tempfile::tempdir().unwrap();
+    let logo = dir.path().join("logo.png");
+    std::fs::write(&logo, PNG).unwrap();
+    std::fs::create_dir(dir.path().join("texts")).unwrap();
+    let texts = dir.path().join("texts/zh.ftl");
+    std::fs::write(&texts, "no-session = 请重新进入\n").unwrap();
+    let folder = dir.path().join("texts").to_str().unwrap().to_owned();
+    let logo = logo.to_str().unwrap().to_owned();
+    let stage = Stage::start(move |c: &mut Config| {
+        c.set("pages.title", "Example Ltd").set("pages.logo_file", logo).set("pages.accent", "#8a1538");
+        c.set("pages.texts", folder).set("access.browsers", "deny");
+        let help: toml::Table = "help = [{ text = 'Ask the IT desk', link = 'tel:114' }]".parse().unwrap();
+        c.set("pages.help", help["help"].clone());
+    })
+    .await;
+    let mut browser = Browser::new(&stage.gate, CHROME);
+    let page = browser.visit("/admin").await.body;
+    for part in [
+        "<span>Example Ltd</span>",
+        "data:image/png;base64,iVBO",
+        "#8a1538",
+        "<a href=\"tel:114\">Ask the IT desk</a>",
+    ] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    browser.extra.insert("accept-language", "zh-CN".parse().unwrap());
+    let call = browser.fetch(reqwest::Method::GET, "/api/orders:list");
+    let call = browser.send(call).await;
+    assert_eq!(call.json()["errors"][0]["message"], "请重新进入", "{}", call.body);
+    // A reload reads the files again; what is wrong leaves the old one in use.
+    std::fs::write(&texts, "no-sesion = x\n").unwrap();
+    stage.gate.signal("HUP");
+    stage.gate.wait_for_log(&["\"event\":\"reload\"", "no-sesion"]).await;
+    std::fs::write(&texts, "no-session = 请登录\n").unwrap();
+    stage.gate.signal("HUP");
+    eventually("the new text", async || {
+        let call = browser.fetch(reqwest::Method::GET, "/api/orders:list");
+        browser.send(call).await.body.contains("请登录")
+    })
+    .await;
+}
