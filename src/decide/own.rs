@@ -35,6 +35,8 @@ pub enum ConsolePage {
     Now,
     /// `console/refused`: who was not let in.
     Refused,
+    /// `console/check`: POST runs `wecom-gate check`.
+    Check,
     /// `console/members`: GET shows a member's sessions, POST ends them.
     Members,
 }
@@ -78,6 +80,7 @@ impl OwnPath {
             "gate.js" => OwnPath::Script,
             "console" if policy.console => OwnPath::Console(ConsolePage::Now),
             "console/refused" if policy.console => OwnPath::Console(ConsolePage::Refused),
+            "console/check" if policy.console => OwnPath::Console(ConsolePage::Check),
             "console/members" if policy.console => OwnPath::Console(ConsolePage::Members),
             rest => {
                 let name = rest.strip_prefix("events/").ok_or(Failure::NotFound)?;
@@ -97,7 +100,7 @@ impl OwnPath {
     fn methods(self) -> &'static str {
         match self {
             OwnPath::Login | OwnPath::Callback => "GET",
-            OwnPath::Logout | OwnPath::Console(ConsolePage::Members) => "GET, HEAD, POST",
+            OwnPath::Logout | OwnPath::Console(ConsolePage::Members | ConsolePage::Check) => "GET, HEAD, POST",
             OwnPath::SignIn | OwnPath::Me | OwnPath::Script | OwnPath::Console(_) => "GET, HEAD",
             OwnPath::Events(_) => "GET, POST",
             OwnPath::Auth => ANY,

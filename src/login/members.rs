@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 
 use super::sessions::Sessions;
+use crate::audit::shown_of_session;
 use crate::error::FailureWithCause;
 use crate::nocobase::records::{Binding, IssuedSession};
 
@@ -40,6 +41,23 @@ impl Sessions {
         }
         accepted.sort_by_key(|session| Reverse(session.signed_in_ms));
         Ok(accepted)
+    }
+
+    /// Ends the one whose id is shown like this, if it is one of theirs.
+    ///
+    /// # Errors
+    /// It goes on.
+    pub(crate) async fn end_session_of(
+        &self,
+        member: &Binding,
+        id: &str,
+        by: &str,
+    ) -> Result<(), FailureWithCause> {
+        let sessions = self.sessions_of(member).await?;
+        for session in sessions.iter().filter(|session| shown_of_session(&session.jti) == id) {
+            self.end_by_administrator(session, Some(member), by).await?;
+        }
+        Ok(())
     }
 
     /// Ends all of them, here and on the other nodes; `by`: where and by whom, for the audit log. Returns how many.

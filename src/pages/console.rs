@@ -8,6 +8,7 @@ use askama::Template;
 
 use super::kinds;
 use super::lang::Lang;
+use super::remedies;
 use super::rendered::{self, CONSOLE_STYLE, Rendered};
 use crate::error::Failure;
 
@@ -130,8 +131,22 @@ impl Member {
 
     /// The page about this member.
     fn href(&self) -> String {
-        let id: String = url::form_urlencoded::byte_serialize(self.id().as_bytes()).collect();
-        format!("{MEMBERS}?q={id}")
+        format!("{MEMBERS}?q={}", encoded(&self.id()))
+    }
+
+    /// What ends the session with this (short) id.
+    fn ends(&self, session: &SessionRow) -> String {
+        format!("{}&session={}", self.href(), encoded(&session.id))
+    }
+
+    /// What takes the binding away.
+    fn unbinds(&self) -> String {
+        format!("{}&unbind=1", self.href())
+    }
+
+    /// What tries the member's sign-in.
+    fn tries(&self) -> String {
+        format!("{CHECK}?q={}", encoded(&self.id()))
     }
 }
 
@@ -153,12 +168,91 @@ pub(crate) struct Members {
     pub found: Vec<Member>,
     /// The sessions, where one was found.
     pub sessions: Option<Vec<SessionRow>>,
+    /// The names of the user's roles, where one was found and they may be seen.
+    pub roles: Vec<String>,
+    /// NocoBase did not let the gate's account take the binding away.
+    pub unbind_denied: bool,
 }
+
+/// How a step of the check ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum StepOutcome {
+    /// As it should be.
+    Ok,
+    /// Should be looked at.
+    Warning,
+    /// Must be corrected.
+    Failed,
+    /// Not needed, or not possible.
+    Skipped,
+}
+
+impl StepOutcome {
+    fn is_bad(self) -> bool {
+        matches!(self, StepOutcome::Warning | StepOutcome::Failed)
+    }
+
+    fn key(self) -> &'static str {
+        match self {
+            StepOutcome::Ok => texts::STEP_OK,
+            StepOutcome::Warning => texts::STEP_WARNING,
+            StepOutcome::Failed => texts::STEP_FAILED,
+            StepOutcome::Skipped => texts::STEP_SKIPPED,
+        }
+    }
+}
+
+/// Something that a step found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Finding {
+    /// A key, or what was looked at.
+    pub about: String,
+    /// What was found.
+    pub what: String,
+    /// What to do about it.
+    pub remedy: String,
+}
+
+/// A step of the check.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct CheckStep {
+    /// What was looked at.
+    pub name: String,
+    /// How it ended.
+    pub outcome: StepOutcome,
+    /// What was seen.
+    pub detail: String,
+    /// Problems.
+    pub findings: Vec<Finding>,
+}
+
+/// What `wecom-gate check` would print.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Check {
+    /// Whose sign-in is tried, as `entry/userid`.
+    pub member: Option<String>,
+    /// The steps; none before it was started.
+    pub steps: Vec<CheckStep>,
+}
+
+impl Check {
+    fn href(&self) -> String {
+        self.member.as_deref().map_or_else(|| CHECK.to_owned(), |member| format!("{CHECK}?q={}", encoded(member)))
+    }
+}
+
+fn encoded(text: &str) -> String {
+    url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
+}
+
+/// Path of the page about the check; POST starts it, for the member that `q` names.
+const CHECK: &str = "/wecom-gate/console/check";
 
 /// Path of the page about those who were not let in.
 const REFUSED: &str = "/wecom-gate/console/refused";
 
-/// Path of the page about members; POST ends the sessions of the one that `q` names.
+/// Path of the page about members; POST ends the sessions of the one that `q` names, or the one that `session` names, or takes
+/// the binding away (`unbind`).
 pub(crate) const MEMBERS: &str = "/wecom-gate/console/members";
 
 /// The page "Members".
@@ -176,6 +270,11 @@ pub(crate) fn refused(frame: &Frame<'_>, refused: &Refusals) -> Rendered {
     finish(frame, RefusedTemplate { page: Page::of(frame, Tab::Refused), refused }.render())
 }
 
+/// The page "Check".
+pub(crate) fn check(frame: &Frame<'_>, check: &Check) -> Rendered {
+    finish(frame, CheckTemplate { page: Page::of(frame, Tab::Check), check }.render())
+}
+
 fn finish(frame: &Frame<'_>, body: askama::Result<String>) -> Rendered {
     // Writing to a string does not fail.
     rendered::console(body.unwrap_or_default(), frame.lang.tag())
@@ -187,6 +286,7 @@ enum Tab {
     Now,
     Refused,
     Members,
+    Check,
 }
 
 /// What the templates ask for.
@@ -224,6 +324,11 @@ impl<'a> Page<'a> {
     /// What a person reads about a failure.
     fn failure(&self, failure: &Failure) -> String {
         self.frame.lang.text(kinds::of(*failure).key)
+    }
+
+    /// What an administrator can do about it, and in which language that is.
+    fn remedy(&self, failure: &Failure) -> Option<(&'static str, &'static str)> {
+        remedies::remedy(*failure, self.frame.lang)
     }
 
     fn outcome(&self, outcome: &Outcome) -> String {
@@ -304,6 +409,13 @@ struct MembersTemplate<'a> {
     members: &'a Members,
 }
 
+#[derive(Template)]
+#[template(path = "console_check.html", config = "src/pages/askama.toml")]
+struct CheckTemplate<'a> {
+    page: Page<'a>,
+    check: &'a Check,
+}
+
 /// Keys of `texts/*/console.ftl`.
 pub(super) mod texts {
     use crate::pages::lang::text_keys;
@@ -346,5 +458,20 @@ pub(super) mod texts {
         NOT_SIGNED_IN = "console-not-signed-in",
         END = "console-end",
         ENDS = "console-ends",
+        END_ONE = "console-end-one",
+        ROLES = "console-roles",
+        DO = "console-do",
+        UNBIND = "console-unbind",
+        UNBINDS = "console-unbinds",
+        UNBIND_DENIED = "console-unbind-denied",
+        TRY = "console-try",
+        TRIES = "console-tries",
+        CHECK = "console-check",
+        CHECK_ABOUT = "console-check-about",
+        CHECK_NOW = "console-check-now",
+        STEP_OK = "console-step-ok",
+        STEP_WARNING = "console-step-warning",
+        STEP_FAILED = "console-step-failed",
+        STEP_SKIPPED = "console-step-skipped",
     }
 }

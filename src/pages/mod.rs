@@ -9,6 +9,7 @@ pub(crate) mod console;
 mod kinds;
 mod lang;
 mod own_texts;
+mod remedies;
 mod rendered;
 mod script;
 mod view;

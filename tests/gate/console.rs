@@ -9,6 +9,7 @@ use crate::support::{Browser, CORP, Config, Stage, eventually};
 
 const CONSOLE: &str = "/wecom-gate/console";
 const REFUSED: &str = "/wecom-gate/console/refused";
+const CHECK: &str = "/wecom-gate/console/check";
 const MEMBERS: &str = "/wecom-gate/console/members";
 /// What is not there for anybody.
 const NOTHING: &str = "/wecom-gate/consol";
@@ -130,7 +131,7 @@ async fn to_everybody_else_it_is_not_there() {
             for as_page in [true, false] {
                 let nothing = shown(&ask(browser, &method, NOTHING, as_page).await);
                 assert_eq!(nothing.0, 404);
-                for path in [CONSOLE, REFUSED, MEMBERS, "/wecom-gate/console/members?q=wecom%2Fzhangsan"] {
+                for path in [CONSOLE, REFUSED, MEMBERS, CHECK, "/wecom-gate/console/members?q=wecom%2Fzhangsan"] {
                     let there = shown(&ask(browser, &method, path, as_page).await);
                     assert_eq!(there, nothing, "{who} {method} {path} {as_page}");
                 }
@@ -308,4 +309,99 @@ async fn nobody_else_ends_the_sessions_of_a_member() {
     // A link is no button.
     assert_eq!(admin.visit(&format!("{MEMBERS}?q=wecom%2Flisi")).await.status, 200);
     assert_eq!(victim.api(Method::GET, "/api/orders:list").await.status, 200);
+}
+
+/// A button of a page of the console.
+async fn press(browser: &mut Browser, path: &str) -> crate::support::browser::Response {
+    let mut request = browser.request(Method::POST, path);
+    for (name, value) in OWN_FORM {
+        request = request.header(*name, *value);
+    }
+    browser.send(request).await
+}
+
+/// What the buttons of a page lead to.
+fn buttons(page: &str) -> Vec<String> {
+    let actions = page.split("<form method=\"post\" action=\"").skip(1);
+    actions.filter_map(|rest| Some(rest.split_once('"')?.0.replace("&#38;", "&"))).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_session_ends_and_the_others_go_on() {
+    let stage = stage(&["wecom/zhangsan"]).await;
+    let mut admin = stage.signed_in("zhangsan").await;
+    let mut first = stage.signed_in("lisi").await;
+    let page = admin.visit(&format!("{MEMBERS}?q=wecom%2Flisi")).await.body;
+    let [ends] = &buttons(&page).into_iter().filter(|action| action.contains("&session=")).collect::<Vec<_>>()[..]
+    else {
+        panic!("one session: {page}");
+    };
+    let mut second = stage.signed_in("lisi").await;
+    let (path, id) = ends.rsplit_once('=').unwrap();
+    // Nothing that is not the whole of what is shown.
+    for wrong in ["", "4", &id[..7], "00000000", "%25"] {
+        assert_eq!(press(&mut admin, &format!("{path}={wrong}")).await.status, 303);
+    }
+    assert_eq!(first.api(Method::GET, "/api/orders:list").await.status, 200);
+    // Nor by another member's page.
+    assert_eq!(press(&mut admin, &ends.replace("lisi", "zhangsan")).await.status, 303);
+    assert_eq!(first.api(Method::GET, "/api/orders:list").await.status, 200);
+    assert_eq!(press(&mut admin, ends).await.status, 303);
+    assert_eq!(first.api(Method::GET, "/api/orders:list").await.status, 401);
+    assert_eq!(second.api(Method::GET, "/api/orders:list").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_binding_is_removed_where_nocobase_lets_the_account_do_it() {
+    let stage = stage(&["wecom/zhangsan"]).await;
+    let mut admin = stage.signed_in("zhangsan").await;
+    let mut member = stage.signed_in("lisi").await;
+    let unbind = format!("{MEMBERS}?q=wecom%2Flisi&unbind=1");
+    stage.nocobase.fail("usersAuthenticators:destroy", 403, "No permissions", 1);
+    let denied = press(&mut admin, &unbind).await;
+    assert_eq!((denied.status, denied.location()), (303, "/wecom-gate/console/members?q=wecom%2Flisi&denied=1"));
+    let page = admin.visit(denied.location()).await.body;
+    assert!(page.contains("role=\"alert\"") && page.contains("members unbind"), "{page}");
+    assert_eq!(member.api(Method::GET, "/api/orders:list").await.status, 200, "nothing has happened");
+
+    assert_eq!(press(&mut admin, &unbind).await.status, 303);
+    assert_eq!(member.api(Method::GET, "/api/orders:list").await.status, 401);
+    let bindings = stage.nocobase.rows("usersAuthenticators");
+    assert!(!bindings.iter().any(|row| row["uuid"] == "lisi"), "{bindings:?}");
+    stage.gate.wait_for_log(&["\"action\":\"binding_removed\"", "in the console, by wecom/zhangsan"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_check_is_a_page_and_tries_a_members_sign_in() {
+    let stage = stage(&["wecom/zhangsan"]).await;
+    let mut admin = stage.signed_in("zhangsan").await;
+    let before = admin.visit(CHECK).await;
+    assert_eq!(before.status, 200);
+    assert!(!before.body.contains("<h2>"), "nothing is asked before the button: {}", before.body);
+    assert_eq!(buttons(&before.body), [CHECK]);
+    let page = press(&mut admin, CHECK).await;
+    assert_eq!(page.status, 200, "{}", page.body);
+    for step in ["wecom_secret", "nocobase_service", "nocobase_rights"] {
+        assert!(page.body.contains(&format!("</span> {step}")), "{step}: {}", page.body);
+    }
+    for secret in [crate::support::APP_SECRET, nocobase_standin::SECRET] {
+        assert!(!page.body.contains(secret), "{}", page.body);
+    }
+    // Nobody is bound to this user name yet, and nobody is afterwards.
+    stage.nocobase.user(json!({ "nickname": "Li Si", "username": "lisi" }));
+    let bound = stage.nocobase.rows("usersAuthenticators").len();
+    let page = press(&mut admin, &format!("{CHECK}?q=wecom%2Flisi")).await;
+    assert!(page.body.contains("</span> member") && page.body.contains("wecom/lisi"), "{}", page.body);
+    assert_eq!(stage.nocobase.rows("usersAuthenticators").len(), bound);
+    // A member of nobody's, and what is no member.
+    for strange in ["wecom%2Fnobody", "other%2Flisi", "%3Cscript%3E", "--conf"] {
+        let page = press(&mut admin, &format!("{CHECK}?q={strange}")).await;
+        assert_eq!(page.status, 200, "{strange}: {}", page.body);
+        assert!(!page.body.contains("<script"), "{}", page.body);
+    }
+    // Not for another site, nor for another member.
+    let cross = admin.request(Method::POST, CHECK).header("sec-fetch-site", "cross-site");
+    assert_eq!(admin.send(cross).await.status, 404);
+    let mut member = stage.signed_in("anna.smith").await;
+    assert_eq!(press(&mut member, CHECK).await.status, 404);
 }

@@ -40,7 +40,7 @@ const TABLE: &[Row<'_>] = &[
     // Pages.
     (&[("pages.accent", "'blue'")], "pages.accent", "no colour", "#0958d9"),
     (&[("pages.accent", "'#ffd700'")], "pages.accent", "too light", "darker"),
-    (&[("pages.title", "'a\nb'")], "pages.title", "line break", "one line"),
+    (&[("pages.title", "\"a\\nb\"")], "pages.title", "line break", "one line"),
     (&[("pages.logo_file", "'/nonexistent.png'")], "pages.logo_file", "cannot be read", "100 KiB"),
     (&[("pages.logo_file", "'/dev/zero'")], "pages.logo_file", "too large", "100 KiB"),
     (&[("pages.logo_file", "'/etc/hostname'")], "pages.logo_file", "no picture", "PNG"),

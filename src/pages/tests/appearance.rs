@@ -136,7 +136,7 @@ fn r27_what_is_chosen_is_escaped() {
             ..view(Lang::default(), page)
         };
         let body = render(&hostile).body.replace(&format!("<script>{SCRIPT}</script>"), "");
-        for bad in ["<script", "<img src=x", "\"><"] {
+        for bad in ["<script", "<img src=x", "\"'><", "?\"><"] {
             assert!(!body.contains(bad), "{name}: {bad}: {body}");
         }
     }

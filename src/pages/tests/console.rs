@@ -4,7 +4,8 @@ use base64::Engine as _;
 
 use super::*;
 use crate::pages::console::{
-    self, Bar, Frame, Member, Members, Now, Outcome, PartStatus, Refusal, Refusals, SessionRow,
+    self, Bar, Check, CheckStep, Finding, Frame, Member, Members, Now, Outcome, PartStatus, Refusal, Refusals,
+    SessionRow, StepOutcome,
 };
 use crate::pages::rendered::CONSOLE_STYLE;
 
@@ -55,10 +56,27 @@ fn member(text: &str) -> Members {
         SessionRow { id: "4f7c0d5e".to_owned(), since: Some(now()) },
         SessionRow { id: text.to_owned(), since: None },
     ];
-    Members { query: text.to_owned(), found: vec![member], sessions: Some(sessions) }
+    Members {
+        query: text.to_owned(),
+        found: vec![member],
+        sessions: Some(sessions),
+        roles: vec![text.to_owned()],
+        unbind_denied: true,
+    }
 }
 
-fn pages_with(lang: Lang, text: &str) -> [Rendered; 5] {
+fn checked(text: &str) -> Check {
+    let step = |outcome| CheckStep {
+        name: "nocobase_rights".to_owned(),
+        outcome,
+        detail: text.to_owned(),
+        findings: vec![Finding { about: text.to_owned(), what: text.to_owned(), remedy: text.to_owned() }],
+    };
+    let outcomes = [StepOutcome::Ok, StepOutcome::Warning, StepOutcome::Failed, StepOutcome::Skipped];
+    Check { member: Some(format!("wecom/{text}")), steps: outcomes.map(step).to_vec() }
+}
+
+fn pages_with(lang: Lang, text: &str) -> [Rendered; 6] {
     let (now, refused) = sample(text);
     let frame = Frame { lang, who: text, now: self::now() };
     let nothing = Refusals { rows: Vec::new(), ..refused.clone() };
@@ -71,13 +89,14 @@ fn pages_with(lang: Lang, text: &str) -> [Rendered; 5] {
         console::refused(&frame, &nothing),
         console::members(&frame, &one),
         console::members(&frame, &two),
+        console::check(&frame, &checked(text)),
     ]
 }
 
 /// Each page in each language, as `write_pages` names them.
 pub(super) fn samples() -> impl Iterator<Item = (String, Rendered)> {
     Lang::all().into_iter().flat_map(|lang| {
-        ["now", "refused", "nothing", "member", "members"]
+        ["now", "refused", "nothing", "member", "members", "check"]
             .into_iter()
             .zip(pages_with(lang, "zhang.san-of_a-company.with-a-long-name@example.com"))
             .map(move |(name, page)| (format!("console-{name}.{}", lang.tag()), page))
@@ -120,7 +139,7 @@ fn the_console_speaks_the_language_of_the_person_who_looks_at_it() {
 
 #[test]
 fn what_is_wrong_is_marked_and_what_happened_is_drawn() {
-    let [now, refused, nothing, one, two] = pages_with(Lang::default(), "word");
+    let [now, refused, nothing, one, two, check] = pages_with(Lang::default(), "word");
     assert_eq!(now.body.matches("<li class=\"bad\">").count(), 5, "{}", now.body);
     assert!(now.body.contains("Expired on 2026-01-02 03:04:04 UTC"), "{}", now.body);
     assert!(now.body.contains("Valid until 2026-04-02 03:04:05 UTC"), "{}", now.body);
@@ -135,7 +154,15 @@ fn what_is_wrong_is_marked_and_what_happened_is_drawn() {
     let form = "<form method=\"post\" action=\"/wecom-gate/console/members?q=wecom%2Fword\">";
     assert!(one.body.contains(form), "{}", one.body);
     assert!(one.body.contains("Signed in since 2026-01-02 03:04:05 UTC"), "{}", one.body);
+    for action in ["members?q=wecom%2Fword&#38;session=4f7c0d5e", "members?q=wecom%2Fword&#38;unbind=1", "check?q=wecom%2Fword"] {
+        let form = format!("<form method=\"post\" action=\"/wecom-gate/console/{action}\">");
+        assert!(one.body.contains(&form), "{action}: {}", one.body);
+    }
     assert!(!two.body.contains("method=\"post\""), "one member at a time");
+    assert!(refused.body.contains("What to do:"), "{}", refused.body);
+    for outcome in ["good\" lang=\"en\">OK<", "bad\" lang=\"en\">Look at this<", "bad\" lang=\"en\">Failed<", ">Skipped<"] {
+        assert!(check.body.contains(outcome), "{outcome}: {}", check.body);
+    }
     let link = "href=\"/wecom-gate/console/members?q=wecom%2Fword\"";
     assert_eq!(two.body.matches(link).count(), 2, "{}", two.body);
 }

@@ -7,6 +7,8 @@ use http::Method;
 
 use super::request::{Head, RouteRequest};
 use crate::audit::{self, History};
+use crate::check;
+use crate::config::{Config, Loaded};
 use crate::decide::ConsolePage;
 use crate::error::{Failure, FailureWithCause};
 use crate::login::{FoundSession, log_console};
@@ -14,7 +16,8 @@ use crate::metrics::Reload;
 use crate::nocobase::records::{Binding, IssuedSession};
 use crate::pages::Lang;
 use crate::pages::console::{
-    self, Bar, Frame, Member, Members, Now, Outcome, PartStatus, Refusals, SessionRow,
+    self, Bar, Check, CheckStep, Finding, Frame, Member, Members, Now, Outcome, PartStatus, Refusals, SessionRow,
+    StepOutcome,
 };
 use crate::proxy::gate::Gate;
 use crate::proxy::response::reply::Reply;
@@ -41,7 +44,8 @@ pub(crate) async fn serve(
     let query: String = head.parameter("q").unwrap_or_default().trim().chars().take(LONGEST_QUERY).collect();
     match (&head.method, page) {
         (&Method::GET | &Method::HEAD, _) => {}
-        (&Method::POST, ConsolePage::Members) => return end(gate, &session, &query).await,
+        (&Method::POST, ConsolePage::Members) => return change(gate, &session, &query, head).await,
+        (&Method::POST, ConsolePage::Check) => {}
         _ => return Err(Failure::MethodNotAllowed),
     }
     let who = who(&session);
@@ -51,15 +55,58 @@ pub(crate) async fn serve(
         ConsolePage::Now => console::now(&frame, &now(gate, history, frame.now)),
         ConsolePage::Refused => console::refused(&frame, &refused(history, query)),
         ConsolePage::Members => {
-            let members = members(gate, query).await.map_err(|failed| failure(&failed, &session))?;
+            let mut members = members(gate, query).await.map_err(|failed| failure(&failed, &session))?;
+            members.unbind_denied = head.parameter("denied").is_some();
             console::members(&frame, &members)
+        }
+        ConsolePage::Check => {
+            let member = Some(query).filter(|query| !query.is_empty());
+            let steps = match head.method {
+                Method::POST => checked(gate, member.clone()).await?,
+                _ => Vec::new(),
+            };
+            console::check(&frame, &Check { member, steps })
         }
     };
     Ok(page.into())
 }
 
-/// Ends the sessions of the member that the query names as `entry/userid`; then the page shows that none is left.
-async fn end(gate: &Gate, session: &Session, query: &str) -> Result<Reply, Failure> {
+/// One at a time: each asks WeCom and NocoBase some twenty times.
+static CHECKING: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+/// What `wecom-gate check` finds with the configuration in use. Its own steps about the file are left out: it was read by whoever
+/// started the gate.
+async fn checked(gate: &Gate, member: Option<String>) -> Result<Vec<CheckStep>, Failure> {
+    let Ok(_one) = CHECKING.try_lock() else { return Err(Failure::TooManyRequests) };
+    let config = Config::clone(&gate.config);
+    let loaded = Ok(Loaded { config, warnings: Vec::new(), files: Vec::new() });
+    let only = check::Id::ALL.into_iter().filter(|id| !matches!(id, check::Id::Configuration | check::Id::Files));
+    let options = check::Options { member, only: only.collect(), ..check::Options::default() };
+    let report = check::run(&loaded, &options, None).await.map_err(|_| Failure::Internal)?;
+    let step = |step: check::Step| CheckStep {
+        name: match step.entry {
+            Some(entry) => format!("{} ({entry})", step.name),
+            None => step.name.to_owned(),
+        },
+        outcome: match step.outcome {
+            check::StepOutcome::Ok => StepOutcome::Ok,
+            check::StepOutcome::Warning => StepOutcome::Warning,
+            check::StepOutcome::Failed => StepOutcome::Failed,
+            check::StepOutcome::Skipped => StepOutcome::Skipped,
+        },
+        detail: step.detail,
+        findings: step
+            .findings
+            .into_iter()
+            .map(|f| Finding { about: f.about, what: f.what, remedy: f.remedy })
+            .collect(),
+    };
+    Ok(report.steps.into_iter().map(step).collect())
+}
+
+/// Ends the sessions of the member that the query names as `entry/userid`, all of them or the one of `session`; with `unbind`, takes
+/// the binding away first. Then the page shows what is left.
+async fn change(gate: &Gate, session: &Session, query: &str, head: &Head) -> Result<Reply, Failure> {
     let failed = |failed: FailureWithCause| failure(&failed, session);
     let found = gate.sessions.find_members(query).await.map_err(failed)?;
     // A part of a name finds members, too; ending takes the whole.
@@ -69,9 +116,21 @@ async fn end(gate: &Gate, session: &Session, query: &str) -> Result<Reply, Failu
         return Err(Failure::BadRequest);
     }
     let by = format!("in the console, by {}/{}", session.entry, session.userid);
-    gate.sessions.end_sessions_of(member, &by).await.map_err(failed)?;
+    let mut denied = "";
+    if let Some(id) = head.parameter("session") {
+        gate.sessions.end_session_of(member, &id, &by).await.map_err(failed)?;
+    } else if head.parameter("unbind").is_some() {
+        // First of all: a session that ended before could be opened again with the next tap.
+        match gate.sessions.unbind_by_administrator(member, &by).await {
+            Ok(()) => drop(gate.sessions.end_sessions_of(member, &by).await.map_err(failed)?),
+            Err(error) if error.failure == Failure::NocoBaseServiceDenied => denied = "&denied=1",
+            Err(error) => return Err(failed(error)),
+        }
+    } else {
+        gate.sessions.end_sessions_of(member, &by).await.map_err(failed)?;
+    }
     let query: String = url::form_urlencoded::byte_serialize(query.as_bytes()).collect();
-    let mut reply = Reply::redirect(&format!("{}?q={query}", console::MEMBERS));
+    let mut reply = Reply::redirect(&format!("{}?q={query}{denied}", console::MEMBERS));
     reply.status = 303;
     Ok(reply)
 }
@@ -91,6 +150,12 @@ async fn members(gate: &Gate, query: String) -> Result<Members, FailureWithCause
         [member] => Some(gate.sessions.sessions_of(member).await?),
         _ => None,
     };
+    // Only with rules for roles may the service account see them.
+    let roles = match &found[..] {
+        [member] => gate.sessions.nocobase().roles(member.user).await.ok().flatten(),
+        _ => None,
+    };
+    let roles: Vec<String> = roles.into_iter().flatten().collect();
     let row = |session: IssuedSession| SessionRow {
         id: audit::shown_of_session(&session.jti),
         since: session.signed_in_ms.and_then(|ms| UNIX_EPOCH.checked_add(Duration::from_millis(ms))),
@@ -100,6 +165,8 @@ async fn members(gate: &Gate, query: String) -> Result<Members, FailureWithCause
         query,
         found: found.into_iter().map(member).collect(),
         sessions: sessions.map(|sessions| sessions.into_iter().map(row).collect()),
+        roles,
+        unbind_denied: false,
     })
 }
 

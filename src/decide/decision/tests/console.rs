@@ -9,6 +9,7 @@ const PATHS: [(&str, ConsolePage); 3] = [
     ("/wecom-gate/console", ConsolePage::Now),
     ("/wecom-gate/console/refused", ConsolePage::Refused),
     ("/wecom-gate/console/members", ConsolePage::Members),
+    ("/wecom-gate/console/check", ConsolePage::Check),
 ];
 
 #[test]
