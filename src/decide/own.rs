@@ -100,7 +100,9 @@ impl OwnPath {
     fn methods(self) -> &'static str {
         match self {
             OwnPath::Login | OwnPath::Callback => "GET",
-            OwnPath::Logout | OwnPath::Console(ConsolePage::Members | ConsolePage::Check) => "GET, HEAD, POST",
+            OwnPath::Logout | OwnPath::Console(ConsolePage::Members | ConsolePage::Check) => {
+                "GET, HEAD, POST"
+            }
             OwnPath::SignIn | OwnPath::Me | OwnPath::Script | OwnPath::Console(_) => "GET, HEAD",
             OwnPath::Events(_) => "GET, POST",
             OwnPath::Auth => ANY,

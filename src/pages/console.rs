@@ -237,7 +237,9 @@ pub(crate) struct Check {
 
 impl Check {
     fn href(&self) -> String {
-        self.member.as_deref().map_or_else(|| CHECK.to_owned(), |member| format!("{CHECK}?q={}", encoded(member)))
+        self.member
+            .as_deref()
+            .map_or_else(|| CHECK.to_owned(), |member| format!("{CHECK}?q={}", encoded(member)))
     }
 }
 

@@ -41,7 +41,9 @@ fn of((document, mark): (&str, &str)) -> Remedies {
         if let (Some(label), Some(text)) = (label, text) {
             let remedy = found.entry(label.to_owned()).or_default();
             // Chinese has no space where a line ends.
-            if remedy.ends_with(|c: char| c.is_ascii()) || text.starts_with(|c: char| c.is_ascii()) && !remedy.is_empty() {
+            if remedy.ends_with(|c: char| c.is_ascii())
+                || text.starts_with(|c: char| c.is_ascii()) && !remedy.is_empty()
+            {
                 remedy.push(' ');
             }
             remedy.push_str(text.trim());
@@ -80,10 +82,14 @@ mod tests {
         let chinese = crate::pages::language(Some("zh"), None, None);
         for lang in [Lang::default(), chinese] {
             for failure in Failure::ALL {
-                let (text, tag) = remedy(*failure, lang).unwrap_or_else(|| panic!("{failure} in {}", lang.tag()));
+                let (text, tag) =
+                    remedy(*failure, lang).unwrap_or_else(|| panic!("{failure} in {}", lang.tag()));
                 assert_eq!(tag, lang.tag());
                 assert!(text.chars().count() > 5, "{failure}: {text}");
-                assert!(!text.contains(['`', '\n']) && !text.contains("](") && !text.contains("**"), "{failure}: {text}");
+                assert!(
+                    !text.contains(['`', '\n']) && !text.contains("](") && !text.contains("**"),
+                    "{failure}: {text}"
+                );
             }
         }
         let german = crate::pages::language(Some("de"), None, None);
@@ -96,6 +102,9 @@ mod tests {
         let found = of((document, "- **Do:** "));
         assert_eq!(found.get("a").unwrap(), "Look at b and c, or [f].");
         assert_eq!(found.get("g").unwrap(), "h");
-        assert_eq!(of(("### `a`\n- **处理：** 调到\n  两倍。\n", "- **处理：** ")).get("a").unwrap(), "调到两倍。");
+        assert_eq!(
+            of(("### `a`\n- **处理：** 调到\n  两倍。\n", "- **处理：** ")).get("a").unwrap(),
+            "调到两倍。"
+        );
     }
 }

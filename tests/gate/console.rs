@@ -131,7 +131,9 @@ async fn to_everybody_else_it_is_not_there() {
             for as_page in [true, false] {
                 let nothing = shown(&ask(browser, &method, NOTHING, as_page).await);
                 assert_eq!(nothing.0, 404);
-                for path in [CONSOLE, REFUSED, MEMBERS, CHECK, "/wecom-gate/console/members?q=wecom%2Fzhangsan"] {
+                for path in
+                    [CONSOLE, REFUSED, MEMBERS, CHECK, "/wecom-gate/console/members?q=wecom%2Fzhangsan"]
+                {
                     let there = shown(&ask(browser, &method, path, as_page).await);
                     assert_eq!(there, nothing, "{who} {method} {path} {as_page}");
                 }
@@ -332,7 +334,8 @@ async fn one_session_ends_and_the_others_go_on() {
     let mut admin = stage.signed_in("zhangsan").await;
     let mut first = stage.signed_in("lisi").await;
     let page = admin.visit(&format!("{MEMBERS}?q=wecom%2Flisi")).await.body;
-    let [ends] = &buttons(&page).into_iter().filter(|action| action.contains("&session=")).collect::<Vec<_>>()[..]
+    let [ends] =
+        &buttons(&page).into_iter().filter(|action| action.contains("&session=")).collect::<Vec<_>>()[..]
     else {
         panic!("one session: {page}");
     };
@@ -359,7 +362,10 @@ async fn a_binding_is_removed_where_nocobase_lets_the_account_do_it() {
     let unbind = format!("{MEMBERS}?q=wecom%2Flisi&unbind=1");
     stage.nocobase.fail("usersAuthenticators:destroy", 403, "No permissions", 1);
     let denied = press(&mut admin, &unbind).await;
-    assert_eq!((denied.status, denied.location()), (303, "/wecom-gate/console/members?q=wecom%2Flisi&denied=1"));
+    assert_eq!(
+        (denied.status, denied.location()),
+        (303, "/wecom-gate/console/members?q=wecom%2Flisi&denied=1")
+    );
     let page = admin.visit(denied.location()).await.body;
     assert!(page.contains("role=\"alert\"") && page.contains("members unbind"), "{page}");
     assert_eq!(member.api(Method::GET, "/api/orders:list").await.status, 200, "nothing has happened");

@@ -4,8 +4,8 @@ use base64::Engine as _;
 
 use super::*;
 use crate::pages::console::{
-    self, Bar, Check, CheckStep, Finding, Frame, Member, Members, Now, Outcome, PartStatus, Refusal, Refusals,
-    SessionRow, StepOutcome,
+    self, Bar, Check, CheckStep, Finding, Frame, Member, Members, Now, Outcome, PartStatus, Refusal,
+    Refusals, SessionRow, StepOutcome,
 };
 use crate::pages::rendered::CONSOLE_STYLE;
 
@@ -154,13 +154,22 @@ fn what_is_wrong_is_marked_and_what_happened_is_drawn() {
     let form = "<form method=\"post\" action=\"/wecom-gate/console/members?q=wecom%2Fword\">";
     assert!(one.body.contains(form), "{}", one.body);
     assert!(one.body.contains("Signed in since 2026-01-02 03:04:05 UTC"), "{}", one.body);
-    for action in ["members?q=wecom%2Fword&#38;session=4f7c0d5e", "members?q=wecom%2Fword&#38;unbind=1", "check?q=wecom%2Fword"] {
+    for action in [
+        "members?q=wecom%2Fword&#38;session=4f7c0d5e",
+        "members?q=wecom%2Fword&#38;unbind=1",
+        "check?q=wecom%2Fword",
+    ] {
         let form = format!("<form method=\"post\" action=\"/wecom-gate/console/{action}\">");
         assert!(one.body.contains(&form), "{action}: {}", one.body);
     }
     assert!(!two.body.contains("method=\"post\""), "one member at a time");
     assert!(refused.body.contains("What to do:"), "{}", refused.body);
-    for outcome in ["good\" lang=\"en\">OK<", "bad\" lang=\"en\">Look at this<", "bad\" lang=\"en\">Failed<", ">Skipped<"] {
+    for outcome in [
+        "good\" lang=\"en\">OK<",
+        "bad\" lang=\"en\">Look at this<",
+        "bad\" lang=\"en\">Failed<",
+        ">Skipped<",
+    ] {
         assert!(check.body.contains(outcome), "{outcome}: {}", check.body);
     }
     let link = "href=\"/wecom-gate/console/members?q=wecom%2Fword\"";

@@ -16,8 +16,8 @@ use crate::metrics::Reload;
 use crate::nocobase::records::{Binding, IssuedSession};
 use crate::pages::Lang;
 use crate::pages::console::{
-    self, Bar, Check, CheckStep, Finding, Frame, Member, Members, Now, Outcome, PartStatus, Refusals, SessionRow,
-    StepOutcome,
+    self, Bar, Check, CheckStep, Finding, Frame, Member, Members, Now, Outcome, PartStatus, Refusals,
+    SessionRow, StepOutcome,
 };
 use crate::proxy::gate::Gate;
 use crate::proxy::response::reply::Reply;
@@ -80,7 +80,8 @@ async fn checked(gate: &Gate, member: Option<String>) -> Result<Vec<CheckStep>, 
     let Ok(_one) = CHECKING.try_lock() else { return Err(Failure::TooManyRequests) };
     let config = Config::clone(&gate.config);
     let loaded = Ok(Loaded { config, warnings: Vec::new(), files: Vec::new() });
-    let only = check::Id::ALL.into_iter().filter(|id| !matches!(id, check::Id::Configuration | check::Id::Files));
+    let only =
+        check::Id::ALL.into_iter().filter(|id| !matches!(id, check::Id::Configuration | check::Id::Files));
     let options = check::Options { member, only: only.collect(), ..check::Options::default() };
     let report = check::run(&loaded, &options, None).await.map_err(|_| Failure::Internal)?;
     let step = |step: check::Step| CheckStep {
