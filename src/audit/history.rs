@@ -66,12 +66,20 @@ pub(crate) struct History {
     since: SystemTime,
     sign_ins: Mutex<VecDeque<Refusal>>,
     pages: Mutex<VecDeque<Refusal>>,
+    /// Those that the other nodes do not know of yet.
+    pending: Mutex<VecDeque<Refusal>>,
     slots: Mutex<VecDeque<Slot>>,
 }
 
 impl History {
     pub(super) fn new(since: SystemTime) -> History {
-        History { since, sign_ins: Mutex::default(), pages: Mutex::default(), slots: Mutex::default() }
+        History {
+            since,
+            sign_ins: Mutex::default(),
+            pages: Mutex::default(),
+            pending: Mutex::default(),
+            slots: Mutex::default(),
+        }
     }
 
     /// When it began.
@@ -82,7 +90,7 @@ impl History {
     /// A sign-in failed.
     pub(super) fn refused(&self, refusal: Refusal) {
         self.count(Some(refusal.failure), refusal.at);
-        keep(&self.sign_ins, refusal);
+        self.keep(&self.sign_ins, refusal);
     }
 
     /// A sign-in succeeded.
@@ -92,7 +100,18 @@ impl History {
 
     /// A person was shown a page in place of what they wanted.
     pub(crate) fn page(&self, refusal: Refusal) {
-        keep(&self.pages, refusal);
+        self.keep(&self.pages, refusal);
+    }
+
+    fn keep(&self, list: &Mutex<VecDeque<Refusal>>, refusal: Refusal) {
+        let refusal = bounded(refusal);
+        push(&self.pending, refusal.clone());
+        push(list, refusal);
+    }
+
+    /// Those that came since the last time, the oldest first.
+    pub(crate) fn take_pending(&self) -> Vec<Refusal> {
+        self.pending.lock().drain(..).collect()
     }
 
     fn count(&self, outcome: Option<Failure>, at: SystemTime) {
@@ -111,16 +130,25 @@ impl History {
         }
     }
 
-    /// Those about this member or request, all if it is empty; the latest first, and each request once.
-    pub(crate) fn refusals(&self, query: &str) -> Vec<Refusal> {
+    /// Those about this member or request, all if it is empty; the latest first, and each request once. `others`: what the nodes
+    /// have told each other, this one's among them.
+    pub(crate) fn refusals(&self, query: &str, others: Vec<Refusal>) -> Vec<Refusal> {
         let word = query.trim().to_lowercase();
         let mut all: Vec<Refusal> = self.sign_ins.lock().iter().rev().cloned().collect();
+        let same_request =
+            |one: &Refusal, other: &Refusal| one.request_id.is_some() && one.request_id == other.request_id;
         for page in self.pages.lock().iter().rev() {
             // What failed in a sign-in is there with the member.
-            let known =
-                page.request_id.is_some() && all.iter().any(|other| other.request_id == page.request_id);
-            if !known {
+            if !all.iter().any(|one| same_request(one, page)) {
                 all.push(page.clone());
+            }
+        }
+        for other in others {
+            let same = |one: &Refusal| {
+                (millis(one.at), &one.userid, one.failure) == (millis(other.at), &other.userid, other.failure)
+            };
+            if !all.iter().any(|one| same_request(one, &other) || same(one)) {
+                all.push(other);
             }
         }
         all.retain(|refusal| word.is_empty() || refusal.is_about(&word));
@@ -160,10 +188,20 @@ fn slot(at: SystemTime) -> u64 {
     at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() / SLOT.as_secs()
 }
 
-fn keep(list: &Mutex<VecDeque<Refusal>>, mut refusal: Refusal) {
+/// As the nodes tell each other.
+fn millis(at: SystemTime) -> u128 {
+    at.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis()
+}
+
+/// Nothing empty, and nothing that takes much room.
+fn bounded(mut refusal: Refusal) -> Refusal {
     for text in [&mut refusal.entry, &mut refusal.userid, &mut refusal.name, &mut refusal.reason] {
         *text = text.take().filter(|text| !text.is_empty()).map(|text| text.chars().take(LONGEST).collect());
     }
+    refusal
+}
+
+fn push(list: &Mutex<VecDeque<Refusal>>, refusal: Refusal) {
     let mut list = list.lock();
     list.push_back(refusal);
     if list.len() > MOST {
@@ -205,12 +243,16 @@ mod tests {
         history.refused(Refusal { name: Some("李四".into()), ..refusal(2, "lisi", "bb22") });
         history.page(refusal(3, "", "cc33"));
         history.page(refusal(4, "", "bb22"));
-        assert_eq!(users(&history.refusals("")), ["-", "lisi", "ZhangSan"], "each once, the latest first");
-        assert_eq!(users(&history.refusals(" zhang ")), ["ZhangSan"]);
-        assert_eq!(users(&history.refusals("李四")), ["lisi"]);
-        assert_eq!(users(&history.refusals("BB22")), ["lisi"]);
-        assert_eq!(users(&history.refusals("cc33")), ["-"]);
-        assert!(history.refusals("nobody").is_empty());
+        assert_eq!(
+            users(&history.refusals("", Vec::new())),
+            ["-", "lisi", "ZhangSan"],
+            "each once, the latest first"
+        );
+        assert_eq!(users(&history.refusals(" zhang ", Vec::new())), ["ZhangSan"]);
+        assert_eq!(users(&history.refusals("李四", Vec::new())), ["lisi"]);
+        assert_eq!(users(&history.refusals("BB22", Vec::new())), ["lisi"]);
+        assert_eq!(users(&history.refusals("cc33", Vec::new())), ["-"]);
+        assert!(history.refusals("nobody", Vec::new()).is_empty());
     }
 
     #[test]
@@ -220,10 +262,10 @@ mod tests {
         for i in 1..5_000 {
             history.page(Refusal { reason: Some("x".repeat(9_000)), ..refusal(i, "", &i.to_string()) });
         }
-        let all = history.refusals("first");
+        let all = history.refusals("first", Vec::new());
         assert_eq!(users(&all), ["first"]);
         let kept = history.pages.lock().len();
-        assert_eq!((kept, history.refusals("").len()), (MOST, MOST));
+        assert_eq!((kept, history.refusals("", Vec::new()).len()), (MOST, MOST));
         assert_eq!(history.pages.lock()[0].reason.as_ref().map(String::len), Some(LONGEST));
         for i in 0..5_000 {
             history.refused(refusal(i, &i.to_string(), &format!("s{i}")));
@@ -252,5 +294,32 @@ mod tests {
         // A clock that goes back loses nothing.
         history.signed_in(at(5));
         assert_eq!(history.counts(at(999 * 600)).slots.last(), Some(&(2, 0)));
+    }
+
+    #[test]
+    fn what_other_nodes_tell_is_there_once_and_this_nodes_own_is_told_once() {
+        let history = History::new(UNIX_EPOCH);
+        let at = UNIX_EPOCH + Duration::new(1_000, 999);
+        let refusal = |userid: &str, request_id: Option<&str>| Refusal {
+            at,
+            entry: None,
+            userid: Some(userid.to_owned()),
+            name: None,
+            failure: Failure::NoMatchingUser,
+            reason: None,
+            request_id: request_id.map(str::to_owned),
+            client: None,
+        };
+        history.refused(refusal("lisi", Some("a1")));
+        history.page(refusal("anna", None));
+        let told = history.take_pending();
+        assert_eq!((told.len(), history.take_pending().len()), (2, 0));
+        // As they come back: in milliseconds.
+        let back =
+            |refusal: &Refusal| Refusal { at: UNIX_EPOCH + Duration::from_secs(1_000), ..refusal.clone() };
+        let mut others: Vec<Refusal> = told.iter().map(back).collect();
+        others.push(Refusal { at: at + Duration::from_secs(1), ..refusal("zhangsan", Some("b2")) });
+        let found: Vec<_> = history.refusals("", others).into_iter().filter_map(|one| one.userid).collect();
+        assert_eq!(found, ["zhangsan", "lisi", "anna"]);
     }
 }

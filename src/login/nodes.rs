@@ -1,18 +1,36 @@
 //! What the nodes of one gate have in common: a session that ends on one ends on all, and a callback is carried out once.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
+use tokio::time::sleep;
 use uuid::Uuid;
 
 use super::finished::Finished;
 use super::sessions::Sessions;
 use super::sign_ins::SignIns;
-use crate::audit::Actor;
+use crate::audit::{Actor, Refusal};
 use crate::error::Failure;
-use crate::shared::{CallbackId, Claim, Ending, Shared};
+use crate::shared::{CallbackId, Claim, Ending, Shared, SharedRefusal};
 
 const ELSEWHERE: &str = "ended on another node";
+
+/// How often the other nodes are told who was not let in.
+const TELL: Duration = Duration::from_millis(500);
+
+fn shared_refusal(one: Refusal) -> SharedRefusal {
+    let Refusal { at, entry, userid, name, failure, reason, request_id, client } = one;
+    let label = failure.response().label.to_owned();
+    SharedRefusal { at: at.into(), entry, userid, name, label, reason, request_id, client }
+}
+
+/// `None`: a label of another version.
+fn refusal(one: SharedRefusal) -> Option<Refusal> {
+    let SharedRefusal { at, entry, userid, name, label, reason, request_id, client } = one;
+    let failure = *Failure::ALL.iter().find(|failure| failure.response().label == label)?;
+    let at = UNIX_EPOCH.checked_add(Duration::from_millis(at.0))?;
+    Some(Refusal { at, entry, userid, name, failure, reason, request_id, client })
+}
 
 impl Sessions {
     /// What this node shares with others, if it does.
@@ -27,10 +45,36 @@ impl Sessions {
                 tokio::select! {
                     () = shared.run(|ending| self.on_ending(ending)) => {}
                     () = self.take_over_blocks() => {}
+                    () = self.tell_refusals(shared) => {}
                 }
             }
             None => self.metrics.redis.up(None),
         }
+    }
+
+    /// Tells the other nodes who was not let in, for their consoles. One of several applications is told of with the main one.
+    async fn tell_refusals(&self, shared: &Shared) {
+        let told = self.config.access.has_admins() && !self.config.nocobase.beside_others;
+        while told {
+            sleep(TELL).await;
+            let pending: Vec<SharedRefusal> =
+                self.audit.history().take_pending().into_iter().map(shared_refusal).collect();
+            if !pending.is_empty() {
+                shared.add_refusals(&pending).await;
+            }
+        }
+        std::future::pending().await
+    }
+
+    /// Those about this member or request (all: ""), of this node and of the others; and whether the others' are there.
+    pub(crate) async fn refusals(&self, query: &str) -> (Vec<Refusal>, bool) {
+        let others = match &self.shared {
+            Some(shared) => shared.refusals().await,
+            None => None,
+        };
+        let all = others.is_some();
+        let others = others.into_iter().flatten().filter_map(refusal).collect();
+        (self.audit.history().refusals(query, others), all)
     }
 
     /// Publishes to the other nodes.

@@ -19,16 +19,19 @@ pub enum RedisOperation {
     Publish,
     /// Reading what the other nodes published.
     Listen,
+    /// Who was not let in.
+    Refusals,
 }
 
 impl RedisOperation {
-    const ALL: [RedisOperation; 6] = [
+    const ALL: [RedisOperation; 7] = [
         RedisOperation::Connect,
         RedisOperation::Token,
         RedisOperation::Callback,
         RedisOperation::MemberStatus,
         RedisOperation::Publish,
         RedisOperation::Listen,
+        RedisOperation::Refusals,
     ];
 
     /// In labels.
@@ -40,6 +43,7 @@ impl RedisOperation {
             RedisOperation::MemberStatus => "standing",
             RedisOperation::Publish => "tell",
             RedisOperation::Listen => "listen",
+            RedisOperation::Refusals => "refusals",
         }
     }
 }

@@ -105,8 +105,8 @@ pub(crate) struct Refusal {
 pub(crate) struct Refusals {
     /// What was searched for.
     pub query: String,
-    /// Since when they are kept.
-    pub since: SystemTime,
+    /// Since when this process keeps them; `None`: those of all nodes are there.
+    pub since: Option<SystemTime>,
     /// The latest first.
     pub rows: Vec<Refusal>,
 }

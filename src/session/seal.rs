@@ -58,6 +58,8 @@ pub enum Purpose {
     Ending,
     /// That a member may use the app, as the nodes share it.
     MemberStatus,
+    /// Somebody who was not let in, as the nodes tell each other.
+    Refusal,
 }
 
 impl Purpose {
@@ -72,6 +74,7 @@ impl Purpose {
             Purpose::AccessToken => b"access token.1",
             Purpose::Ending => b"ending.1",
             Purpose::MemberStatus => b"standing.1",
+            Purpose::Refusal => b"refusal.1",
         }
     }
 }
@@ -125,6 +128,7 @@ struct Keys {
     access_token: LessSafeKey,
     ending: LessSafeKey,
     member_status: LessSafeKey,
+    refusal: LessSafeKey,
 }
 
 /// HKDF output of four bytes.
@@ -149,6 +153,7 @@ impl Keys {
             access_token: Self::aead(&prk, Purpose::AccessToken)?,
             ending: Self::aead(&prk, Purpose::Ending)?,
             member_status: Self::aead(&prk, Purpose::MemberStatus)?,
+            refusal: Self::aead(&prk, Purpose::Refusal)?,
         })
     }
 
@@ -167,6 +172,7 @@ impl Keys {
             Purpose::AccessToken => &self.access_token,
             Purpose::Ending => &self.ending,
             Purpose::MemberStatus => &self.member_status,
+            Purpose::Refusal => &self.refusal,
         }
     }
 }

@@ -1,10 +1,10 @@
 //! What the nodes of one gate share through Redis (`session.redis`): WeCom's access token, which callbacks have been
-//! used, which members may still use the app, and which sessions have ended. Without it, and while Redis is unreachable, each node works on its own.
+//! used, which members may still use the app, which sessions have ended, and who was not let in. Without it, and while Redis is unreachable, each node works on its own.
 //!
 //! - `names`: the keys in Redis; `payload`: what is in them, sealed; `outbox`: what is still to be
 //!   published. All pure.
 //! - `link`: the connection and its state; `probe`: whether Redis supports all that is needed; `node`: this node's part;
-//!   `endings`, `token`, `callback`, `member_status`: one shared thing each.
+//!   `endings`, `token`, `callback`, `member_status`, `refusals`: one shared thing each.
 //!
 //! A reader of Redis learns no token and no session. A writer can make the nodes forget, but not accept anything: a value
 //! that was not sealed with `session.keys` is ignored.
@@ -23,6 +23,7 @@ mod node;
 mod outbox;
 mod payload;
 mod probe;
+mod refusals;
 mod token;
 
 pub(crate) use callback::{CallbackId, Claim};
@@ -31,4 +32,5 @@ pub(crate) use member_status::{MemberKey, RecheckTurn};
 pub(crate) use node::Shared;
 pub use payload::{BlockOwner, Ending, ToBlock};
 pub(crate) use probe::{ProbeResult, probe};
+pub(crate) use refusals::SharedRefusal;
 pub(crate) use token::{App, SharedToken, Token};

@@ -23,6 +23,11 @@ impl Names {
         format!("{}:endings", self.prefix)
     }
 
+    /// The list of those who were not let in.
+    pub(super) fn refusals(&self) -> String {
+        format!("{}:refusals", self.prefix)
+    }
+
     /// A callback, by the hash of its state.
     pub(super) fn callback(&self, state: &[u8]) -> String {
         format!("{}:callback:{}", self.prefix, hex::encode(state))
@@ -69,6 +74,7 @@ mod tests {
         let n = Names::new(origin);
         vec![
             n.endings(),
+            n.refusals(),
             n.callback(&[1, 0xab]),
             n.token(corp, agent),
             n.token_lease(corp, agent),
@@ -108,6 +114,6 @@ mod tests {
             }
         }
         let (a, b) = (all("https://a.example", "ww1", "1"), all("https://a.example", "ww1", "2"));
-        assert!(a[2] != b[2] && a[3] != b[3], "two apps");
+        assert!(a[3] != b[3] && a[4] != b[4], "two apps");
     }
 }

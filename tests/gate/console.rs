@@ -5,7 +5,7 @@ use serde_json::json;
 use wecom_gate::error::Failure;
 
 use crate::support::browser::{CHROME, CURL, navigation};
-use crate::support::{Browser, CORP, Config, Stage, eventually};
+use crate::support::{Browser, CORP, Config, Redis, Stage, eventually};
 
 const CONSOLE: &str = "/wecom-gate/console";
 const REFUSED: &str = "/wecom-gate/console/refused";
@@ -410,4 +410,44 @@ async fn the_check_is_a_page_and_tries_a_members_sign_in() {
     assert_eq!(admin.send(cross).await.status, 404);
     let mut member = stage.signed_in("anna.smith").await;
     assert_eq!(press(&mut member, CHECK).await.status, 404);
+}
+
+/// The help desk's administrator is on any node; so was the member.
+#[tokio::test(flavor = "multi_thread")]
+async fn through_redis_the_refusals_of_all_nodes_are_on_each() {
+    let redis = Redis::start();
+    let url = redis.url();
+    let stage = Stage::start(move |c: &mut Config| {
+        c.set("access.admins", vec!["wecom/zhangsan"]).set("session.redis", url);
+    })
+    .await;
+    let other = stage.second_node().await;
+    let mut admin = stage.signed_in("zhangsan").await;
+    let mut phone = stage.phone("lisi");
+    phone.go_to(&other);
+    let page = phone.open("/admin").await;
+    assert_eq!(page.status, 403, "{}", page.body);
+    let id = request_id(&page.body);
+    eventually("the other node knows", async || {
+        let found = admin.visit(&format!("{REFUSED}?q={id}")).await.body;
+        found.contains("wecom/lisi") && found.contains("no_matching_user")
+    })
+    .await;
+    // Once on each, also where it happened; and everybody's, without a word about this node.
+    for gate in [&stage.gate, &other] {
+        admin.go_to(gate);
+        let found = admin.visit(&format!("{REFUSED}?q={id}")).await.body;
+        assert_eq!(found.matches("<li>").count(), 1, "{found}");
+        assert!(!found.contains("on this node"), "{found}");
+    }
+    // Whoever reads Redis learns nothing of it, and what somebody writes there is no refusal.
+    let dump = redis.dump();
+    for plain in ["lisi", "no_matching_user", &id] {
+        assert!(!dump.contains(plain), "{plain} is readable in Redis");
+    }
+    let [key] = &redis.keys("refusals")[..] else { panic!("one list") };
+    let _: i64 = redis.ask_parts(&["RPUSH", key, "<script>alert(1)</script>"]);
+    let page = admin.visit(REFUSED).await;
+    assert_eq!(page.status, 200);
+    assert!(page.body.contains("wecom/lisi") && !page.body.contains("<script"), "{}", page.body);
 }

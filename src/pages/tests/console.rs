@@ -46,7 +46,7 @@ fn sample(text: &str) -> (Now, Refusals) {
     };
     let stranger =
         Refusal { member: None, name: None, reason: None, failure: Failure::CookiesBlocked, ..row.clone() };
-    (now, Refusals { query: text.to_owned(), since: self::now(), rows: vec![row, stranger] })
+    (now, Refusals { query: text.to_owned(), since: Some(self::now()), rows: vec![row, stranger] })
 }
 
 fn member(text: &str) -> Members {

@@ -53,7 +53,7 @@ pub(crate) async fn serve(
     let history = gate.sessions.audit().history();
     let page = match page {
         ConsolePage::Now => console::now(&frame, &now(gate, history, frame.now)),
-        ConsolePage::Refused => console::refused(&frame, &refused(history, query)),
+        ConsolePage::Refused => console::refused(&frame, &refused(gate, query).await),
         ConsolePage::Members => {
             let mut members = members(gate, query).await.map_err(|failed| failure(&failed, &session))?;
             members.unbind_denied = head.parameter("denied").is_some();
@@ -238,8 +238,9 @@ fn now(gate: &Gate, history: &History, now: SystemTime) -> Now {
     }
 }
 
-fn refused(history: &History, query: String) -> Refusals {
-    let rows = history.refusals(&query).into_iter().map(|refusal: audit::Refusal| console::Refusal {
+async fn refused(gate: &Gate, query: String) -> Refusals {
+    let (rows, of_all_nodes) = gate.sessions.refusals(&query).await;
+    let rows = rows.into_iter().map(|refusal: audit::Refusal| console::Refusal {
         at: refusal.at,
         member: member(refusal.entry.as_deref(), refusal.userid.as_deref()),
         name: refusal.name,
@@ -248,7 +249,8 @@ fn refused(history: &History, query: String) -> Refusals {
         request_id: refusal.request_id,
         client: refusal.client.map(|client: IpAddr| client.to_string()),
     });
-    Refusals { rows: rows.collect(), since: history.since(), query }
+    let since = Some(gate.sessions.audit().history().since()).filter(|_| !of_all_nodes);
+    Refusals { rows: rows.collect(), since, query }
 }
 
 fn member(entry: Option<&str>, userid: Option<&str>) -> Option<String> {

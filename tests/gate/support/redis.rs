@@ -104,6 +104,7 @@ impl Redis {
             let kind: String = self.ask_parts(&["TYPE", &key]);
             let value: redis::Value = match kind.as_str() {
                 "stream" => self.ask_parts(&["XRANGE", &key, "-", "+"]),
+                "list" => self.ask_parts(&["LRANGE", &key, "0", "-1"]),
                 _ => self.ask_parts(&["GET", &key]),
             };
             all.push_str(&format!("{key} {value:?}\n"));
