@@ -74,8 +74,7 @@ pub(crate) async fn serve(
 /// One at a time: each asks WeCom and NocoBase some twenty times.
 static CHECKING: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
-/// What `wecom-gate check` finds with the configuration in use. Its own steps about the file are left out: it was read by whoever
-/// started the gate.
+/// What `wecom-gate check` finds with the configuration in use. Its own steps about the file are left out: the gate runs with it.
 async fn checked(gate: &Gate, member: Option<String>) -> Result<Vec<CheckStep>, Failure> {
     let Ok(_one) = CHECKING.try_lock() else { return Err(Failure::TooManyRequests) };
     let config = Config::clone(&gate.config);

@@ -5,7 +5,7 @@ use crate::decide::ConsolePage;
 use crate::decide::own::OwnPath;
 
 const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "X"];
-const PATHS: [(&str, ConsolePage); 3] = [
+const PATHS: [(&str, ConsolePage); 4] = [
     ("/wecom-gate/console", ConsolePage::Now),
     ("/wecom-gate/console/refused", ConsolePage::Refused),
     ("/wecom-gate/console/members", ConsolePage::Members),
