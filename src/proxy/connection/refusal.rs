@@ -49,7 +49,11 @@ impl Refusals {
             status = response.status, request_id = id, method = asked.method(), path = asked.path(),
             client = client.map(|c| c.to_string()),
             "the client did not send an HTTP request that the gate can read; the connection is closed");
-        let rendered = pages::json_error(failure, &pages::message(failure, Lang::default(), pages::Appearance::plain()), None);
+        let rendered = pages::json_error(
+            failure,
+            &pages::message(failure, Lang::default(), pages::Appearance::plain()),
+            None,
+        );
         let mut out = format!("HTTP/1.1 {} {reason}\r\n", response.status);
         let mut line = |name: &str, value: &str| {
             out.push_str(name);
