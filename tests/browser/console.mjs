@@ -74,6 +74,14 @@ describe('the console', () => {
       assert.equal(me.status(), 401);
       await guest.close();
 
+      // The whole of `wecom-gate check`, and only when the button is pressed.
+      await page.getByRole('link', { name: 'Check' }).click();
+      assert.equal(await page.locator('.rows').count(), 0);
+      await page.getByRole('button', { name: 'Check now' }).click();
+      await page.getByText('nocobase_rights').waitFor();
+      await stage.picture(page, `console-check-${device}`);
+      await assertAccessible(page, 'body');
+
       await roles();
       assert.equal((await page.reload()).status(), 404);
       await client.close();
