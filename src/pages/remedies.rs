@@ -85,7 +85,7 @@ mod tests {
                 let (text, tag) =
                     remedy(*failure, lang).unwrap_or_else(|| panic!("{failure} in {}", lang.tag()));
                 assert_eq!(tag, lang.tag());
-                assert!(text.chars().count() > 5, "{failure}: {text}");
+                assert!(text.chars().count() > 2, "{failure}: {text}");
                 assert!(
                     !text.contains(['`', '\n']) && !text.contains("](") && !text.contains("**"),
                     "{failure}: {text}"
