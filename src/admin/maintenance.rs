@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use super::AdminError;
+use super::error::AdminError;
 use crate::config::Config;
 
 /// What is to be done.

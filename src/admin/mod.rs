@@ -3,6 +3,7 @@
 //!
 //! Must never: show a token or a whole secret, or change anything that was not asked for.
 
+mod error;
 mod maintenance;
 mod members;
 mod print;
@@ -11,9 +12,9 @@ mod sessions;
 use std::sync::Arc;
 
 use crate::config::{Config, ServiceAccount};
-use crate::error::FailureWithCause;
 use crate::login::Sessions;
 use crate::nocobase::records::Binding;
+pub use error::AdminError;
 pub use maintenance::{Maintenance, maintenance};
 
 /// What is asked for.
@@ -67,28 +68,6 @@ pub struct Options {
     pub as_user: Option<u64>,
     /// Who does it, for the audit log.
     pub by: String,
-}
-
-/// Why it was not done.
-#[derive(Debug, thiserror::Error)]
-pub enum AdminError {
-    /// The options do not fit the configuration, or leave something open.
-    #[error("{0}")]
-    Usage(String),
-    /// NocoBase refused, or did not respond; or nobody is known by that name.
-    #[error("{0}")]
-    Failed(String),
-}
-
-impl From<FailureWithCause> for AdminError {
-    fn from(failed: FailureWithCause) -> AdminError {
-        let (label, cause) = (failed.failure.response().label, failed.cause);
-        let call = cause.call.map(|call| format!("{call}: ")).unwrap_or_default();
-        let fields = cause.fields.map(|fields| format!(" (fields {fields})")).unwrap_or_default();
-        let remedy = cause.remedy.map(|remedy| format!("; {remedy}")).unwrap_or_default();
-        let see = format!("docs/troubleshooting.md, {label}");
-        AdminError::Failed(format!("NocoBase: {call}{}{fields}{remedy} ({see})", cause.reason))
-    }
 }
 
 /// Does it; returns what is to be printed.

@@ -74,9 +74,9 @@ pub(super) enum Command {
         #[command(subcommand)]
         command: MembersCommand,
     },
-    /// Close the app for maintenance, with a page for people and 503 for programs, and open it again
+    /// Close the app for maintenance, or open it again
     ///
-    /// Makes or removes the file of `pages.maintenance_file`; the gates on this machine follow within a second. Signing out, the
+    /// Meanwhile people see a page, and programs get 503. Makes or removes the file of `pages.maintenance_file`; the gates on this machine follow within a second. Signing out, the
     /// console and `listen.ops` go on. Exit code 1 if the file cannot be made or removed.
     #[command(
         after_long_help = "Examples:\n  sudo wecom-gate maintenance on \"Back at 14:00\" --conf /etc/wecom-gate/wecom-gate.toml\n  sudo wecom-gate maintenance off --conf /etc/wecom-gate/wecom-gate.toml"

@@ -70,6 +70,16 @@ pub fn needs_session(policy: &Policy, path: &str) -> bool {
     !is_own(path) && !is_verify_file(policy, path)
 }
 
+/// Does a request for this path (canonical) stop while the app is closed for maintenance? All that NocoBase would have to respond
+/// to does, and with it signing in. Signing out, the console and WeCom's own requests go on.
+pub fn stops_for_maintenance(policy: &Policy, path: &str) -> bool {
+    if is_own(path) {
+        let own = own::own_path(policy, path);
+        return matches!(own, Some(OwnPath::Login | OwnPath::Callback | OwnPath::SignIn | OwnPath::Auth));
+    }
+    !is_verify_file(policy, path)
+}
+
 /// Is the path one of the configured domain verification files?
 pub fn is_verify_file(policy: &Policy, path: &str) -> bool {
     verify_file(policy, path).is_some()

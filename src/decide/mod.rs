@@ -24,9 +24,9 @@ pub use client::Caller;
 pub use client_file::{ClientFile, FileKind, Naming, client_file};
 pub use decision::{
     Decision, ForwardOptions, Identity, LoginKind, Page, allowed, decide, is_for_a_person, is_verify_file,
-    needs_session,
+    needs_session, stops_for_maintenance,
 };
-pub use own::{ANY as ANY_METHOD, ConsolePage, OwnPath, own_path, stops_for_maintenance};
+pub use own::{ANY as ANY_METHOD, ConsolePage, OwnPath, own_path};
 pub use page_load::{is_frame, is_page_load, takes_page};
 pub use password::form_address;
 pub use policy::{Browsers, ClientPaths, Credential, Policy, Request, SessionState};

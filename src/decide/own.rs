@@ -52,16 +52,6 @@ pub fn own_path(policy: &Policy, path: &str) -> Option<OwnPath> {
     is_own(path).then(|| OwnPath::of(path, policy).ok())?
 }
 
-/// Does a request for this path (canonical) stop while the app is closed for maintenance? All that NocoBase would have to respond
-/// to does, and with it signing in. Signing out, the console and WeCom's own requests go on.
-pub fn stops_for_maintenance(policy: &Policy, path: &str) -> bool {
-    if is_own(path) {
-        let own = OwnPath::of(path, policy);
-        return matches!(own, Ok(OwnPath::Login | OwnPath::Callback | OwnPath::SignIn | OwnPath::Auth));
-    }
-    !super::is_verify_file(policy, path)
-}
-
 impl OwnPath {
     /// Which of the gate's paths this is; for a path that [`is_own`].
     pub(super) fn find(path: &str, method: &str, policy: &Policy) -> Result<Self, Failure> {

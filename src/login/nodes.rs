@@ -54,13 +54,14 @@ impl Sessions {
 
     /// Tells the other nodes who was not let in, for their consoles. One of several applications is told of with the main one.
     async fn tell_refusals(&self, shared: &Shared) {
-        let told = self.config.access.has_admins() && !self.config.nocobase.beside_others;
-        while told {
-            sleep(TELL).await;
-            let pending: Vec<SharedRefusal> =
-                self.audit.history().take_pending().into_iter().map(shared_refusal).collect();
-            if !pending.is_empty() {
-                shared.add_refusals(&pending).await;
+        if self.config.access.has_admins() && !self.config.nocobase.beside_others {
+            loop {
+                sleep(TELL).await;
+                let pending: Vec<SharedRefusal> =
+                    self.audit.history().take_pending().into_iter().map(shared_refusal).collect();
+                if !pending.is_empty() {
+                    shared.add_refusals(&pending).await;
+                }
             }
         }
         std::future::pending().await

@@ -43,15 +43,13 @@ impl Maintenance {
             return;
         }
         if was.is_none() != found.is_none() {
-            let (file, on) =
-                (file.map(|file| file.display().to_string()).unwrap_or_default(), found.is_some());
-            tracing::warn!(
-                event = "maintenance",
-                on,
-                file,
-                "{}",
-                if on { "closed for maintenance" } else { "open again" }
-            );
+            let file = file.map(|file| file.display().to_string()).unwrap_or_default();
+            match found.is_some() {
+                true => tracing::warn!(event = "maintenance", on = true, file, "closed for maintenance"),
+                false => {
+                    tracing::warn!(event = "maintenance", on = false, file, "open again after maintenance")
+                }
+            }
         }
         drop(was);
         self.0.store(found.map(Arc::new));

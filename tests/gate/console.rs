@@ -399,7 +399,7 @@ async fn the_check_is_a_page_and_tries_a_members_sign_in() {
     let page = press(&mut admin, &format!("{CHECK}?q=wecom%2Flisi")).await;
     assert!(page.body.contains("</span> member") && page.body.contains("wecom/lisi"), "{}", page.body);
     assert_eq!(stage.nocobase.rows("usersAuthenticators").len(), bound);
-    // A member of nobody's, and what is no member.
+    // Members who do not exist, and what is no userid.
     for strange in ["wecom%2Fnobody", "other%2Flisi", "%3Cscript%3E", "--conf"] {
         let page = press(&mut admin, &format!("{CHECK}?q={strange}")).await;
         assert_eq!(page.status, 200, "{strange}: {}", page.body);
@@ -433,14 +433,14 @@ async fn through_redis_the_refusals_of_all_nodes_are_on_each() {
         found.contains("wecom/lisi") && found.contains("no_matching_user")
     })
     .await;
-    // Once on each, also where it happened; and everybody's, without a word about this node.
+    // Once on each, also where it happened; and the page does not restrict itself to this node.
     for gate in [&stage.gate, &other] {
         admin.go_to(gate);
         let found = admin.visit(&format!("{REFUSED}?q={id}")).await.body;
         assert_eq!(found.matches("<li>").count(), 1, "{found}");
         assert!(!found.contains("on this node"), "{found}");
     }
-    // Whoever reads Redis learns nothing of it, and what somebody writes there is no refusal.
+    // A reader of Redis learns nothing of it, and what somebody else writes there is ignored.
     let dump = redis.dump();
     for plain in ["lisi", "no_matching_user", &id] {
         assert!(!dump.contains(plain), "{plain} is readable in Redis");
