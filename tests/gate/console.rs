@@ -419,6 +419,7 @@ async fn through_redis_the_refusals_of_all_nodes_are_on_each() {
     let url = redis.url();
     let stage = Stage::start(move |c: &mut Config| {
         c.set("access.admins", vec!["wecom/zhangsan"]).set("session.redis", url);
+        c.set("nocobase.match_by", vec!["username"]);
     })
     .await;
     let other = stage.second_node().await;
