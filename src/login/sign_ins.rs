@@ -176,7 +176,14 @@ impl SignIns {
     pub(crate) async fn app_card(&self) -> Option<AppCard> {
         let only = self.config.wecom.first().filter(|_| self.config.wecom.len() == 1);
         let (entry, client) = self.entry(&only.or_else(|| self.config.auto_entry())?.name)?;
-        let agent = client.agent().await.inspect_err(|error| error.log(&entry.name)).ok()?;
+        let agent = match client.agent().await {
+            Ok(agent) => agent,
+            Err(error) => {
+                let label = error.failure().response().label;
+                tracing::debug!(entry = entry.name, label, "the app's name and picture cannot be had");
+                return None;
+            }
+        };
         let picture = match client.picture(&agent.picture).await {
             Ok(picture) => Some(picture),
             Err(error) => {

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use crate::proxy::CurrentGate;
 
-/// Between two questions for the app's name and picture.
+/// Between two questions for the app's name and picture; and after one without a response.
 const APP_CARD: Duration = Duration::from_secs(24 * 3600);
+const NO_APP_CARD: Duration = Duration::from_secs(3600);
 
 /// From the start to the first time: sign-ins that begin at once have fetched a token by then.
 const FIRST: Duration = Duration::from_secs(10);
@@ -27,16 +28,14 @@ fn pause(failures: u32) -> Duration {
 /// Runs for ever. After a reload it is the new gate that asks.
 pub(super) async fn probe_wecom(current: Arc<CurrentGate>) {
     let mut failures: u32 = 0;
-    let mut known: Option<Instant> = None;
+    let mut next_card: Option<Instant> = None;
     tokio::time::sleep(FIRST).await;
     loop {
         let gate = current.now();
         failures = if gate.sign_ins.probe().await { 0 } else { failures.saturating_add(1) };
-        if failures == 0
-            && known.is_none_or(|since| since.elapsed() > APP_CARD)
-            && gate.learn_app_card().await
-        {
-            known = Some(Instant::now());
+        if failures == 0 && next_card.is_none_or(|at| at <= Instant::now()) {
+            let pause = if gate.learn_app_card().await { APP_CARD } else { NO_APP_CARD };
+            next_card = Instant::now().checked_add(pause);
         }
         drop(gate);
         tokio::time::sleep(pause(failures)).await;

@@ -165,8 +165,8 @@ impl Api {
             calls.done(&self.entry.name, call.name(), error.map_or("ok", |e| e.class().name()), took);
         }
         match error.map(WeComError::class) {
-            // The token has a state of its own.
-            _ if call == Call::GetToken => {}
+            // The token has a state of its own, and nobody needs the app's name and picture to sign in.
+            _ if matches!(call, Call::GetToken | Call::Agent) => {}
             None | Some(Class::User | Class::Code | Class::Detail) => {
                 if self.call_error.load().is_some() {
                     self.call_error.store(None);

@@ -17,6 +17,12 @@ async fn the_last_error_is_kept_until_a_call_succeeds() {
     wecom.only(USER_GET, body(r#"{"errcode":48002,"errmsg":"api forbidden"}"#));
     assert!(other.member("zhangsan").await.is_err());
     assert_eq!(other.call_error().and_then(|error| error.errcode()), Some(48002));
+    // Nobody needs the app's name and picture to sign in: whatever comes of asking for them, it is not an operator's trouble.
+    wecom.only("/cgi-bin/agent/get", body(r#"{"errcode":0,"errmsg":"ok","agentid":1000002}"#));
+    assert!(other.agent().await.is_ok() && other.call_error().is_some());
+    let cosmetic = wecom.client();
+    wecom.only("/cgi-bin/agent/get", body(r#"{"errcode":48002,"errmsg":"api forbidden"}"#));
+    assert!(cosmetic.agent().await.is_err() && cosmetic.call_error().is_none());
     // The member's own matter is no trouble of the operator's.
     wecom.only(USER_GET, body(r#"{"errcode":60111,"errmsg":"userid not found"}"#));
     assert!(other.member("nobody").await.is_err());
