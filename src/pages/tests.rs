@@ -200,7 +200,7 @@ fn a_strange_clock_is_no_reason_to_fail() {
 #[ignore = "writes a file to be looked at"]
 fn write_pages() {
     let file = PathBuf::from(std::env::var_os("WECOM_GATE_PAGES").expect("WECOM_GATE_PAGES"));
-    let pages = all().chain(console::samples()).map(|(name, page)| {
+    let pages = all().chain(console::samples()).chain(appearance::samples()).map(|(name, page)| {
         // Without the reload, which would take the page away from under the camera.
         let still = page.body.lines().filter(|line| !line.contains("http-equiv=\"refresh\""));
         let headers: BTreeMap<_, _> = page.headers.iter().map(|(name, value)| (*name, value)).collect();

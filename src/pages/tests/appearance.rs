@@ -16,6 +16,41 @@ fn shown(choices: Choices, lang: Lang, page: Page) -> Rendered {
 
 const DENIED: Page = Page::Failure(Failure::BrowserDenied);
 
+/// Pages of a company in each language, as `write_pages` names them.
+pub(super) fn samples() -> impl Iterator<Item = (String, Rendered)> {
+    let mut help = PerLanguage::default();
+    help.set("", Some("Ask the IT desk, ext. 1234".into()));
+    help.set("zh", Some("请联系 IT 服务台，分机 1234".into()));
+    let mut help_link = PerLanguage::default();
+    help_link.set("", Some("https://help.example.com".into()));
+    let appearance = Appearance::new(Choices {
+        title: Some("示例（上海）科技有限公司 Example Technology (Shanghai) Ltd".into()),
+        logo: Picture::new(include_bytes!("../../../sim/src/api/logo.png")),
+        accent: Accent::parse("#8a1538").ok(),
+        help,
+        help_link,
+        ..Choices::default()
+    });
+    let pages = [
+        ("denied", DENIED),
+        ("maintenance", Page::Failure(Failure::Maintenance)),
+        ("no_matching_user", Page::Failure(Failure::NoMatchingUser)),
+    ];
+    let mut all = Vec::new();
+    for lang in Lang::all() {
+        for (name, page) in pages {
+            let branded = View {
+                appearance: &appearance,
+                app: Some("订单管理"),
+                note: matches!(page, Page::Failure(Failure::Maintenance)).then_some("14:00"),
+                ..view(lang, page)
+            };
+            all.push((format!("company-{name}.{}", lang.tag()), render(&branded)));
+        }
+    }
+    all.into_iter()
+}
+
 #[test]
 fn the_companys_name_picture_and_colour_are_on_every_page() {
     let english = Lang::default();

@@ -106,7 +106,7 @@ impl NocoBase {
 
     /// With this secret for tokens.
     pub async fn start_with(secret: &str) -> NocoBase {
-        let listener = tokio::net::TcpListener::bind(free()).await.unwrap();
+        let listener = port::listen().await;
         let address = listener.local_addr().unwrap();
         let nocobase = NocoBase {
             address,
@@ -124,7 +124,7 @@ impl NocoBase {
 
     /// Another node of the same NocoBase: the same data at another address.
     pub async fn another_node(&self) -> NocoBase {
-        let listener = tokio::net::TcpListener::bind(free()).await.unwrap();
+        let listener = port::listen().await;
         let address = listener.local_addr().unwrap();
         let node = NocoBase { address, stop: Arc::default(), ..self.clone() };
         node.serve(listener);

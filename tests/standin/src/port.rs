@@ -11,6 +11,15 @@ const COUNT: u16 = 21_000;
 
 static NEXT: AtomicU16 = AtomicU16::new(0);
 
+/// Listens on such a port. Another program may take it between the look and this: then the next one is tried.
+pub(crate) async fn listen() -> tokio::net::TcpListener {
+    loop {
+        if let Ok(listener) = tokio::net::TcpListener::bind(free()).await {
+            return listener;
+        }
+    }
+}
+
 /// An address of this machine on which nobody listens, and nobody but the test that asked for it will.
 pub fn free() -> SocketAddr {
     // Programs that run at the same time begin elsewhere.
