@@ -211,7 +211,11 @@ impl Gate {
             request_ids: self.request_ids.clone(),
             in_flight: self.in_flight.clone(),
             places: self.places.clone(),
-            app_card: self.app_card.clone(),
+            // At a host name of its own it is another app in WeCom.
+            app_card: match config.nocobase.own_host {
+                true => Arc::default(),
+                false => self.app_card.clone(),
+            },
             maintenance: self.maintenance.clone(),
             without_script: WithoutScript::default(),
             stopping: self.stopping.clone(),
