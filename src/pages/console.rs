@@ -2,9 +2,15 @@
 //!
 //! Plain data in, a finished response out, as for every other page. They contain no script.
 
+mod check;
+pub(super) mod texts;
+
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use askama::Template;
+
+use check::{CHECK, encoded};
+pub(crate) use check::{Check, CheckStep, Finding, StepOutcome};
 
 use super::kinds;
 use super::lang::Lang;
@@ -174,82 +180,6 @@ pub(crate) struct Members {
     pub unbind_denied: bool,
 }
 
-/// How a step of the check ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum StepOutcome {
-    /// As it should be.
-    Ok,
-    /// Should be looked at.
-    Warning,
-    /// Must be corrected.
-    Failed,
-    /// Not needed, or not possible.
-    Skipped,
-}
-
-impl StepOutcome {
-    fn is_bad(self) -> bool {
-        matches!(self, StepOutcome::Warning | StepOutcome::Failed)
-    }
-
-    fn key(self) -> &'static str {
-        match self {
-            StepOutcome::Ok => texts::STEP_OK,
-            StepOutcome::Warning => texts::STEP_WARNING,
-            StepOutcome::Failed => texts::STEP_FAILED,
-            StepOutcome::Skipped => texts::STEP_SKIPPED,
-        }
-    }
-}
-
-/// Something that a step found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Finding {
-    /// A key, or what was looked at.
-    pub about: String,
-    /// What was found.
-    pub what: String,
-    /// What to do about it.
-    pub remedy: String,
-}
-
-/// A step of the check.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct CheckStep {
-    /// What was looked at.
-    pub name: String,
-    /// How it ended.
-    pub outcome: StepOutcome,
-    /// What was seen.
-    pub detail: String,
-    /// Problems.
-    pub findings: Vec<Finding>,
-}
-
-/// What `wecom-gate check` would print.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Check {
-    /// Whose sign-in is tried, as `entry/userid`.
-    pub member: Option<String>,
-    /// The steps; none before it was started.
-    pub steps: Vec<CheckStep>,
-}
-
-impl Check {
-    fn href(&self) -> String {
-        self.member
-            .as_deref()
-            .map_or_else(|| CHECK.to_owned(), |member| format!("{CHECK}?q={}", encoded(member)))
-    }
-}
-
-fn encoded(text: &str) -> String {
-    url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
-}
-
-/// Path of the page about the check; POST starts it, for the member that `q` names.
-const CHECK: &str = "/wecom-gate/console/check";
-
 /// Path of the page about those who were not let in.
 const REFUSED: &str = "/wecom-gate/console/refused";
 
@@ -416,64 +346,4 @@ struct MembersTemplate<'a> {
 struct CheckTemplate<'a> {
     page: Page<'a>,
     check: &'a Check,
-}
-
-/// Keys of `texts/*/console.ftl`.
-pub(super) mod texts {
-    use crate::pages::lang::text_keys;
-
-    text_keys! {
-        CONSOLE = "console-title",
-        NOW = "console-now",
-        REFUSED = "console-refused",
-        APP = "console-app",
-        WECOM = "console-wecom",
-        REDIS = "console-redis",
-        CERTIFICATES = "console-certificates",
-        CONFIGURATION = "console-configuration",
-        WORKS = "console-works",
-        UNTIL = "console-until",
-        EXPIRED = "console-expired",
-        LOADED = "console-loaded",
-        VERSION = "console-version",
-        SESSIONS = "console-sessions",
-        REQUESTS = "console-requests",
-        SIGN_INS = "console-sign-ins",
-        CHART = "console-chart",
-        OUTCOME = "console-outcome",
-        HOUR = "console-hour",
-        DAY = "console-day",
-        SIGNED_IN = "console-signed-in",
-        SEARCH = "console-search",
-        FIND = "console-find",
-        NOTHING = "console-nothing",
-        WHEN = "console-when",
-        WHO = "console-who",
-        REQUEST = "console-request",
-        ADDRESS = "console-address",
-        SINCE = "console-since",
-        STRANGER = "console-stranger",
-        MEMBERS = "console-members",
-        FIND_MEMBER = "console-find-member",
-        USER = "console-user",
-        SIGNED_IN_SINCE = "console-signed-in-since",
-        NOT_SIGNED_IN = "console-not-signed-in",
-        END = "console-end",
-        ENDS = "console-ends",
-        END_ONE = "console-end-one",
-        ROLES = "console-roles",
-        DO = "console-do",
-        UNBIND = "console-unbind",
-        UNBINDS = "console-unbinds",
-        UNBIND_DENIED = "console-unbind-denied",
-        TRY = "console-try",
-        TRIES = "console-tries",
-        CHECK = "console-check",
-        CHECK_ABOUT = "console-check-about",
-        CHECK_NOW = "console-check-now",
-        STEP_OK = "console-step-ok",
-        STEP_WARNING = "console-step-warning",
-        STEP_FAILED = "console-step-failed",
-        STEP_SKIPPED = "console-step-skipped",
-    }
 }

@@ -1,0 +1,144 @@
+//! What its buttons do: one session, a binding, the check; and what the nodes tell each other.
+
+use super::*;
+use crate::support::Redis;
+
+/// A button of a page of the console.
+async fn press(browser: &mut Browser, path: &str) -> crate::support::browser::Response {
+    let mut request = browser.request(Method::POST, path);
+    for (name, value) in OWN_FORM {
+        request = request.header(*name, *value);
+    }
+    browser.send(request).await
+}
+
+/// What the buttons of a page lead to.
+fn buttons(page: &str) -> Vec<String> {
+    let actions = page.split("<form method=\"post\" action=\"").skip(1);
+    actions.filter_map(|rest| Some(rest.split_once('"')?.0.replace("&#38;", "&"))).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_session_ends_and_the_others_go_on() {
+    let stage = stage(&["wecom/zhangsan"]).await;
+    let mut admin = stage.signed_in("zhangsan").await;
+    let mut first = stage.signed_in("lisi").await;
+    let page = admin.visit(&format!("{MEMBERS}?q=wecom%2Flisi")).await.body;
+    let [ends] =
+        &buttons(&page).into_iter().filter(|action| action.contains("&session=")).collect::<Vec<_>>()[..]
+    else {
+        panic!("one session: {page}");
+    };
+    let mut second = stage.signed_in("lisi").await;
+    let (path, id) = ends.rsplit_once('=').unwrap();
+    // Nothing that is not the whole of what is shown.
+    for wrong in ["", "4", &id[..7], "00000000", "%25"] {
+        assert_eq!(press(&mut admin, &format!("{path}={wrong}")).await.status, 303);
+    }
+    assert_eq!(first.api(Method::GET, "/api/orders:list").await.status, 200);
+    // Nor by another member's page.
+    assert_eq!(press(&mut admin, &ends.replace("lisi", "zhangsan")).await.status, 303);
+    assert_eq!(first.api(Method::GET, "/api/orders:list").await.status, 200);
+    assert_eq!(press(&mut admin, ends).await.status, 303);
+    assert_eq!(first.api(Method::GET, "/api/orders:list").await.status, 401);
+    assert_eq!(second.api(Method::GET, "/api/orders:list").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_binding_is_removed_where_nocobase_lets_the_account_do_it() {
+    let stage = stage(&["wecom/zhangsan"]).await;
+    let mut admin = stage.signed_in("zhangsan").await;
+    let mut member = stage.signed_in("lisi").await;
+    let unbind = format!("{MEMBERS}?q=wecom%2Flisi&unbind=1");
+    stage.nocobase.fail("usersAuthenticators:destroy", 403, "No permissions", 1);
+    let denied = press(&mut admin, &unbind).await;
+    assert_eq!(
+        (denied.status, denied.location()),
+        (303, "/wecom-gate/console/members?q=wecom%2Flisi&denied=1")
+    );
+    let page = admin.visit(denied.location()).await.body;
+    assert!(page.contains("role=\"alert\"") && page.contains("members unbind"), "{page}");
+    assert_eq!(member.api(Method::GET, "/api/orders:list").await.status, 200, "nothing has happened");
+
+    assert_eq!(press(&mut admin, &unbind).await.status, 303);
+    assert_eq!(member.api(Method::GET, "/api/orders:list").await.status, 401);
+    let bindings = stage.nocobase.rows("usersAuthenticators");
+    assert!(!bindings.iter().any(|row| row["uuid"] == "lisi"), "{bindings:?}");
+    stage.gate.wait_for_log(&["\"action\":\"binding_removed\"", "in the console, by wecom/zhangsan"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_check_is_a_page_and_tries_a_members_sign_in() {
+    let stage = stage(&["wecom/zhangsan"]).await;
+    let mut admin = stage.signed_in("zhangsan").await;
+    let before = admin.visit(CHECK).await;
+    assert_eq!(before.status, 200);
+    assert!(!before.body.contains("<h2>"), "nothing is asked before the button: {}", before.body);
+    assert_eq!(buttons(&before.body), [CHECK]);
+    let page = press(&mut admin, CHECK).await;
+    assert_eq!(page.status, 200, "{}", page.body);
+    for step in ["wecom_secret", "nocobase_service", "nocobase_rights"] {
+        assert!(page.body.contains(&format!("</span> {step}")), "{step}: {}", page.body);
+    }
+    for secret in [crate::support::APP_SECRET, nocobase_standin::SECRET] {
+        assert!(!page.body.contains(secret), "{}", page.body);
+    }
+    // Nobody is bound to this user name yet, and nobody is afterwards.
+    stage.nocobase.user(json!({ "nickname": "Li Si", "username": "lisi" }));
+    let bound = stage.nocobase.rows("usersAuthenticators").len();
+    let page = press(&mut admin, &format!("{CHECK}?q=wecom%2Flisi")).await;
+    assert!(page.body.contains("</span> member") && page.body.contains("wecom/lisi"), "{}", page.body);
+    assert_eq!(stage.nocobase.rows("usersAuthenticators").len(), bound);
+    // Members who do not exist, and what is no userid.
+    for strange in ["wecom%2Fnobody", "other%2Flisi", "%3Cscript%3E", "--conf"] {
+        let page = press(&mut admin, &format!("{CHECK}?q={strange}")).await;
+        assert_eq!(page.status, 200, "{strange}: {}", page.body);
+        assert!(!page.body.contains("<script"), "{}", page.body);
+    }
+    // Not for another site, nor for another member.
+    let cross = admin.request(Method::POST, CHECK).header("sec-fetch-site", "cross-site");
+    assert_eq!(admin.send(cross).await.status, 404);
+    let mut member = stage.signed_in("anna.smith").await;
+    assert_eq!(press(&mut member, CHECK).await.status, 404);
+}
+
+/// The help desk's administrator is on any node; so was the member.
+#[tokio::test(flavor = "multi_thread")]
+async fn through_redis_the_refusals_of_all_nodes_are_on_each() {
+    let redis = Redis::start();
+    let url = redis.url();
+    let stage = Stage::start(move |c: &mut Config| {
+        c.set("access.admins", vec!["wecom/zhangsan"]).set("session.redis", url);
+        c.set("nocobase.match_by", vec!["username"]);
+    })
+    .await;
+    let other = stage.second_node().await;
+    let mut admin = stage.signed_in("zhangsan").await;
+    let mut phone = stage.phone("lisi");
+    phone.go_to(&other);
+    let page = phone.open("/admin").await;
+    assert_eq!(page.status, 403, "{}", page.body);
+    let id = request_id(&page.body);
+    eventually("the other node knows", async || {
+        let found = admin.visit(&format!("{REFUSED}?q={id}")).await.body;
+        found.contains("wecom/lisi") && found.contains("no_matching_user")
+    })
+    .await;
+    // Once on each, also where it happened; and the page does not restrict itself to this node.
+    for gate in [&stage.gate, &other] {
+        admin.go_to(gate);
+        let found = admin.visit(&format!("{REFUSED}?q={id}")).await.body;
+        assert_eq!(found.matches("<li>").count(), 1, "{found}");
+        assert!(!found.contains("on this node"), "{found}");
+    }
+    // A reader of Redis learns nothing of it, and what somebody else writes there is ignored.
+    let dump = redis.dump();
+    for plain in ["lisi", "no_matching_user", &id] {
+        assert!(!dump.contains(plain), "{plain} is readable in Redis");
+    }
+    let [key] = &redis.keys("refusals")[..] else { panic!("one list") };
+    let _: i64 = redis.ask_parts(&["RPUSH", key, "<script>alert(1)</script>"]);
+    let page = admin.visit(REFUSED).await;
+    assert_eq!(page.status, 200);
+    assert!(page.body.contains("wecom/lisi") && !page.body.contains("<script"), "{}", page.body);
+}
