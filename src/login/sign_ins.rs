@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
+use super::events::SeenEvents;
 use super::finished::Finished;
 use super::sessions::Sessions;
 use super::throttle::Throttle;
@@ -15,9 +15,6 @@ use crate::wecom::{self, event::Receiver};
 
 /// Path of the end of every sign-in.
 pub(crate) const CALLBACK: &str = "/wecom-gate/callback";
-
-/// WeCom repeats an event up to three times within seconds.
-const REPEATED_EVENTS: Duration = Duration::from_secs(15 * 60);
 
 /// An app as WeCom's console shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,8 +36,7 @@ pub(crate) struct SignIns {
     pub(super) pending: PendingSignIns,
     pub(super) callbacks: CallbackDedup<Finished>,
     receivers: HashMap<String, Receiver>,
-    /// Events that have been acted upon, by entry and key.
-    pub(super) events: moka::sync::Cache<String, ()>,
+    pub(super) events: SeenEvents,
     /// The line about a profile that cannot be updated.
     pub(super) profile_line: OnceAMinute,
 }
@@ -98,10 +94,7 @@ impl SignIns {
             callbacks: before.map_or_else(CallbackDedup::new, |before| before.callbacks.clone()),
             receivers: receivers(&config)?,
             profile_line: OnceAMinute::new(),
-            events: before.map_or_else(
-                || moka::sync::Cache::builder().max_capacity(10_000).time_to_live(REPEATED_EVENTS).build(),
-                |before| before.events.clone(),
-            ),
+            events: before.map_or_else(SeenEvents::new, |before| before.events.clone()),
             config,
         })
     }

@@ -52,11 +52,12 @@ impl Compressor {
     /// Queues this content, to be compressed as well as possible.
     pub(super) fn improve(&self, file: &Arc<File>, coding: Coding) {
         let key = (file.digest, coding);
-        if !coding.can_be_better() || self.begun.contains_key(&key) {
+        if !coding.can_be_better() || !self.begun.entry(key).or_insert_with(|| ()).is_fresh() {
             return;
         }
-        if self.jobs.try_send(Job { file: Arc::downgrade(file), coding }).is_ok() {
-            self.begun.insert(key, ());
+        if self.jobs.try_send(Job { file: Arc::downgrade(file), coding }).is_err() {
+            // The queue is full: the next request tries again.
+            self.begun.invalidate(&key);
         }
     }
 }
