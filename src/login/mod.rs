@@ -23,6 +23,7 @@ mod profile;
 mod recheck_queue;
 mod records;
 mod roles;
+mod seen_events;
 mod session_end;
 mod session_tokens;
 mod sessions;

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::events::SeenEvents;
 use super::finished::Finished;
+use super::seen_events::SeenEvents;
 use super::sessions::Sessions;
 use super::throttle::Throttle;
 use crate::config::{Config, WeComEntry};
