@@ -62,7 +62,7 @@ fn request(
         session: SessionState::Valid,
         signed_out: false,
         own_cookie: false,
-        elsewhere: false,
+        other_app_session: false,
     }
 }
 

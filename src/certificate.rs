@@ -1,7 +1,7 @@
-//! Reads the files of one TLS certificate: the chain, its key, and the certificate's names and dates. Used by the listeners and by
-//! `check`, so that both take the same files.
+//! Reads the files of one TLS certificate: the chain, its private key, and the names and dates in it. The listeners and `check`
+//! both use it, so they accept the same files.
 //!
-//! Must never: put anything of a key into an error.
+//! Must never: put anything of a private key into an error.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -15,7 +15,7 @@ use x509_parser::extensions::GeneralName;
 
 use crate::config::CertificateFiles;
 
-/// A certificate and its key, which belong together.
+/// A certificate and the private key that belongs to it.
 #[derive(Debug)]
 pub(crate) struct Certificate {
     /// For rustls.
@@ -24,12 +24,12 @@ pub(crate) struct Certificate {
     pub(crate) leaf: Leaf,
 }
 
-/// What the gate reads of a certificate.
+/// The fields of a certificate that the gate reads.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Leaf {
-    /// Beginning of its validity, in seconds since 1970.
+    /// Start of validity, in seconds since 1970.
     pub(crate) not_before: i64,
-    /// End of its validity, in seconds since 1970.
+    /// End of validity, in seconds since 1970.
     pub(crate) not_after: i64,
     /// Host names in lower case; some begin with `*.`.
     pub(crate) names: Vec<String>,
@@ -37,7 +37,7 @@ pub(crate) struct Leaf {
     pub(crate) addresses: Vec<IpAddr>,
     /// Subject and issuer are the same.
     pub(crate) self_signed: bool,
-    /// How many certificates the file holds.
+    /// Number of certificates in the file.
     pub(crate) chain: usize,
 }
 
@@ -63,7 +63,7 @@ impl File {
 /// Why the files cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Problem {
-    /// The file cannot be read, or is not PEM; the system's message.
+    /// The file cannot be read, or is not PEM; with the system's message.
     #[error("cannot be read: {0}")]
     Unreadable(String),
     /// There is no certificate in the file.
@@ -72,7 +72,7 @@ pub(crate) enum Problem {
     /// The first certificate is not X.509.
     #[error("its first certificate is not X.509")]
     NotX509,
-    /// Certificate and key do not belong together, or the kind of the key is not supported; the message of rustls.
+    /// Certificate and key do not belong together, or this kind of key is not supported; with rustls's message.
     #[error("does not belong to the certificate, or is of an unknown kind: {0}")]
     Mismatch(String),
 }
@@ -91,7 +91,7 @@ impl Problem {
     }
 }
 
-/// Section of the configuration of the pair with this index: the first has the keys `listen.cert` and `listen.key`.
+/// Section of the configuration for the pair with this index: the first has the keys `listen.cert` and `listen.key`.
 pub(crate) fn section(index: usize) -> String {
     match index.checked_sub(1) {
         None => "listen".to_owned(),
@@ -99,10 +99,10 @@ pub(crate) fn section(index: usize) -> String {
     }
 }
 
-/// Reads both files, and makes sure that they belong together.
+/// Reads both files, and checks that they belong together.
 ///
 /// # Errors
-/// The file that is wrong, and what is wrong with it.
+/// Which file is wrong, and why.
 pub(crate) fn read(files: &CertificateFiles) -> Result<Certificate, (File, PathBuf, Problem)> {
     let cert = |problem| (File::Cert, files.cert.clone(), problem);
     let key = |problem| (File::Key, files.key.clone(), problem);
@@ -114,7 +114,7 @@ pub(crate) fn read(files: &CertificateFiles) -> Result<Certificate, (File, PathB
     leaf.chain = chain.len();
     let secret =
         PrivateKeyDer::from_pem_file(&files.key).map_err(|e| key(Problem::Unreadable(e.to_string())))?;
-    // An error means that there is one already: then that one is used.
+    // An error means that a provider is installed already; that one is used.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mismatch = |why: String| key(Problem::Mismatch(why));
     let provider = CryptoProvider::get_default().ok_or_else(|| mismatch("no crypto provider".into()))?;

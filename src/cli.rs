@@ -1,5 +1,5 @@
-//! Commands, their options and exit codes. Messages for the person at the keyboard go to standard error, what a
-//! command is asked to print (and the logs of `run`) to standard output.
+//! Commands, their options and exit codes. Messages for the user go to standard error; what a command prints (and the logs of
+//! `run`) go to standard output.
 
 use std::ffi::OsString;
 use std::fmt::Display;
@@ -30,7 +30,7 @@ const FAILED: u8 = 1;
 const USAGE: u8 = 64;
 /// `EX_CONFIG` of sysexits.h.
 const CONFIGURATION: u8 = 78;
-/// How long `healthcheck` waits.
+/// Time limit of `healthcheck`.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 type Environment = Vec<(String, String)>;
@@ -94,7 +94,7 @@ fn dispatch(command: Command, env: Environment) -> u8 {
         Command::Healthcheck { conf, .. } => match load(&conf, env) {
             Ok(Loaded { config, .. }) => match config.listen.ops {
                 Some(ops) => done(healthcheck(ops)),
-                None => done(Err("listen.ops is switched off: the gate cannot be asked".into())),
+                None => done(Err("listen.ops is switched off, so there is nothing to ask".into())),
             },
             Err(errors) => refused(&errors),
         },
@@ -173,7 +173,7 @@ fn maintenance(action: MaintenanceAction, text: Option<String>, conf: &Conf, env
     }
 }
 
-/// What an administrator's command has to tell.
+/// Prints the result of an administrator's command.
 fn printed(result: Result<String, AdminError>) -> u8 {
     match result {
         Ok(text) => done(show(text.trim_end())),
@@ -203,7 +203,7 @@ fn certs(dir: &Path, names: Vec<String>) -> Result<(), String> {
         [("privkey.pem", key.serialize_pem(), 0o600), ("fullchain.pem", cert.pem(), 0o644)]
     {
         let path = dir.join(name);
-        // Never over a key that is there: it may be a real one.
+        // Never overwrites an existing key: it may be in use.
         let file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&path);
         file.and_then(|mut file| file.write_all(text.as_bytes()))
             .map_err(|e| format!("{}: {e}", path.display()))?;
@@ -237,7 +237,7 @@ fn man(dir: Option<&Path>) -> Result<(), String> {
     }
 }
 
-/// Makes the folder, where it is not there.
+/// Creates the folder if it does not exist.
 fn make_folder(dir: &Path) -> Result<(), String> {
     std::fs::create_dir_all(dir).map_err(|e| format!("{}: {e}", dir.display()))
 }
@@ -251,12 +251,12 @@ fn healthcheck(ops: SocketAddr) -> Result<(), String> {
     });
     match response {
         Ok(response) if response.status().is_success() => Ok(()),
-        Ok(response) => Err(format!("{url} answers {}", response.status())),
-        Err(e) => Err(format!("{url} does not answer: {}", innermost(&e))),
+        Ok(response) => Err(format!("{url} responded with {}", response.status())),
+        Err(e) => Err(format!("{url} did not respond: {}", innermost(&e))),
     }
 }
 
-/// "All addresses" is one to listen on, not one to ask.
+/// A server may listen on the unspecified address, but no client can connect to it.
 fn reachable(mut address: SocketAddr) -> SocketAddr {
     match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
@@ -280,7 +280,7 @@ fn runtime() -> Result<tokio::runtime::Runtime, String> {
         .map_err(|e| format!("cannot start threads: {e}"))
 }
 
-/// Prints what the command was asked for.
+/// Prints a command's output.
 fn show(text: impl Display) -> Result<(), String> {
     writeln!(io::stdout(), "{text}").map_err(|e| format!("standard output: {e}"))
 }

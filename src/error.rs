@@ -1,7 +1,7 @@
-//! Every failure of the gate, and the one place that turns it into a response: status, page text,
-//! log level and a label that never changes (logs, metrics and `docs/troubleshooting.md` use it).
+//! Every failure of the gate, and the one place that turns it into a response: status, page text, log level and a label that
+//! never changes (it appears in logs, metrics and `docs/troubleshooting.md`).
 //!
-//! A `Failure` carries no secret: what happened in detail goes to the log where it happened.
+//! A `Failure` holds no secret: the details are logged where they occur.
 
 mod cause;
 mod descriptors;
@@ -19,19 +19,19 @@ pub enum Failure {
     BadPath,
     /// The message's framing or headers are not acceptable.
     BadRequest,
-    /// `Host` is not the configured origin's.
+    /// `Host` does not name the configured origin.
     UnknownHost,
     /// The gate has no such page.
     NotFound,
-    /// The gate's page does not take this method.
+    /// The gate's page does not accept this method.
     MethodNotAllowed,
     /// The request names a NocoBase application other than `nocobase.app` (R44).
     OtherApplication,
     /// Another site caused the request.
     CrossSite,
-    /// A larger body than is allowed.
+    /// The body is larger than allowed.
     TooLarge,
-    /// More header bytes than is allowed.
+    /// The headers are larger than allowed.
     HeadersTooLarge,
     /// Too many sign-ins from one address.
     TooManyRequests,
@@ -42,33 +42,33 @@ pub enum Failure {
     SessionEnded,
     /// The API key or token is not valid.
     InvalidToken,
-    /// This kind of browser is not let in (`access.browsers = "deny"`).
+    /// Browsers of this kind are not let in (`access.browsers = "deny"`).
     BrowserDenied,
-    /// Personal WeChat or a phone's own browser: to be opened in WeCom.
+    /// Personal WeChat or a phone's own browser: the page must be opened in WeCom.
     OpenInWeCom,
     // The flow.
     /// No flow cookie for this state.
     FlowMissing,
-    /// The flow cookie did not come back twice in a row.
+    /// The browser did not send the flow cookie back, twice in a row.
     CookiesBlocked,
     /// The flow is older than ten minutes.
     FlowExpired,
-    /// `state` or `code` missing where it must not be, twice, or of the wrong form.
+    /// `state` or `code` is missing where it is required, occurs twice, or has the wrong form.
     BadCallback,
     /// The member did not agree, or closed WeCom's page.
     ConsentDenied,
-    /// Nobody scanned the code on WeCom's page, and its "cancel" was used.
+    /// The QR code on WeCom's page was not scanned, and its "cancel" was used.
     LoginCancelled,
     /// The sign-in was repeated several times without success.
     LoginLoop,
-    /// WeCom does not take the code (used, old, or not ours).
+    /// WeCom does not accept the code (used, expired, or not ours).
     CodeRejected,
     // The member.
     /// WeCom knows the person, but not as a member of the company.
     NotAMember,
     /// A member of a linked company.
     OtherCompany,
-    /// Outside the app's visible range, or gone from the company.
+    /// Outside the app's visible range, or no longer in the company.
     NotVisible,
     /// Disabled, not activated, or has left.
     MemberDisabled,
@@ -77,22 +77,22 @@ pub enum Failure {
     /// An allow rule could not be evaluated (R22).
     RuleUnevaluable,
     // The account.
-    /// First login happened outside WeCom's client, which gives no phone number.
+    /// The first sign-in was outside WeCom's client, which gives no phone number.
     FirstTimeInWeCom,
-    /// WeCom gave nothing to match by (no phone number, or not agreed to).
+    /// WeCom gave nothing to match by (no phone number, or the member did not consent).
     NothingToMatch,
-    /// No NocoBase user matches, and none may be made.
+    /// No NocoBase user matches, and the gate may not create one.
     NoMatchingUser,
     /// More than one NocoBase user matches.
     AmbiguousUser,
-    /// The matching NocoBase user belongs to another member already.
+    /// The matching NocoBase user is bound to another member already.
     AlreadyBound,
     /// The NocoBase user has no role, and NocoBase requires one.
     NoRole,
     // WeCom's side.
     /// Wrong corp id, secret, agent, domain or privilege.
     WeComConfig,
-    /// 60020: the gate's address is not among the trusted ones.
+    /// 60020: the gate's address is not among the app's trusted ones.
     WeComIpNotTrusted,
     /// Not reachable, or no response in time.
     WeComUnreachable,
@@ -103,7 +103,7 @@ pub enum Failure {
     /// Not JSON, or not the documented fields.
     WeComBadAnswer,
     // This machine.
-    /// `limits.connections` is reached; this connection is one of a few that get a response about it.
+    /// `limits.connections` is reached; this connection is one of the few that still get a response.
     TooManyConnections,
     /// No file descriptor is left (`RLIMIT_NOFILE`).
     TooManyOpenFiles,
@@ -116,11 +116,11 @@ pub enum Failure {
     NocoBaseStarting,
     /// No response in time.
     NocoBaseTimeout,
-    /// As much as NocoBase can do is being done (`upstream.max_requests`), or it has stopped responding.
+    /// NocoBase is at its limit (`upstream.max_requests`), or has stopped responding.
     NocoBaseBusy,
     /// Does not accept tokens made with `nocobase.jwt_secret`.
     NocoBaseSecretWrong,
-    /// The service account may not do what it must.
+    /// The service account lacks a permission that it needs.
     NocoBaseServiceDenied,
     /// A response that the gate does not understand, or an error.
     NocoBaseBadAnswer,
@@ -131,9 +131,9 @@ pub enum Failure {
 /// Level of the log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
-    /// Normal.
+    /// Normal operation.
     Debug,
-    /// Somebody was refused.
+    /// A client was refused.
     Info,
     /// An operator should look at it.
     Warn,
@@ -141,18 +141,18 @@ pub enum Level {
     Error,
 }
 
-/// What a failure looks like from outside.
+/// What a failure looks like to a client and in the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FailureResponse {
     /// HTTP status.
     pub status: u16,
     /// Stable label.
     pub label: &'static str,
-    /// Of the log line.
+    /// Level of the log line.
     pub level: Level,
-    /// `code` in the JSON body: one of NocoBase's where the page must act on it, else our own.
+    /// `code` in the JSON body: one of NocoBase's if the page must act on it, else the gate's own.
     pub code: &'static str,
-    /// Seconds for `Retry-After`; pages reload by themselves after it.
+    /// Seconds for `Retry-After`; pages reload by themselves after them.
     pub retry_after: Option<u32>,
 }
 
@@ -163,7 +163,7 @@ macro_rules! responses {
             /// All of them, for tables in documentation and tests.
             pub const ALL: &'static [Failure] = &[$(Failure::$failure),+];
 
-            /// The one map from failure to response.
+            /// The only mapping from failure to response.
             pub const fn response(self) -> FailureResponse {
                 match self {
                     $(Failure::$failure => FailureResponse {

@@ -1,6 +1,6 @@
-//! `wecom-gate`: the sign-in of NocoBase for companies that use WeCom.
+//! `wecom-gate`: a reverse proxy that signs WeCom members in to NocoBase.
 //!
-//! Arrows run one way: `main -> server -> proxy -> login -> {wecom, nocobase, session} -> config`.
+//! Dependencies point one way: `main -> server -> proxy -> login -> {wecom, nocobase, session} -> config`.
 //! `decide` and `pages` import none of them: they take plain data and return plain data.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 

@@ -4,16 +4,16 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use ipnet::IpNet;
 
-/// An unknown client: the unspecified address, which means "no address" (RFC 4291, 2.5.2). It is in no network.
+/// An unknown client: the unspecified address, which means "no address" (RFC 4291, 2.5.2). It belongs to no network.
 pub const UNKNOWN: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
 
 /// The client's address: the TCP peer, unless that peer is a trusted proxy.
 ///
-/// `forwarded_for` holds the `X-Forwarded-For` lines in the order of arrival. They are read from the right, because
-/// only what our own proxies appended is true: the first address that is not a trusted proxy is the client. An entry
-/// that is no address ends the reading: the client is then [`UNKNOWN`], and never the proxy that reported it (R33).
+/// `forwarded_for` holds the `X-Forwarded-For` lines in the order in which they arrived. They are read from the right, because
+/// only what our own proxies appended can be trusted: the first address that is not a trusted proxy is the client. Reading stops
+/// at an element that is not an address: the client is then [`UNKNOWN`], never the proxy that reported it (R33).
 ///
-/// IPv4 addresses in IPv6 clothes (`::ffff:10.0.0.1`) are undressed, so that networks match on dual-stack listeners.
+/// IPv4-mapped IPv6 addresses (`::ffff:10.0.0.1`) become IPv4, so that networks match on dual-stack listeners.
 pub fn client_ip(peer: IpAddr, forwarded_for: &[&[u8]], trusted: &[IpNet]) -> IpAddr {
     let mut client = peer.to_canonical();
     if !contains(trusted, client) {
@@ -74,7 +74,7 @@ mod tests {
             // A chain of trusted proxies, in one line or several.
             ("10.0.0.1", &["198.51.100.7, 10.0.0.3,10.0.0.2"], "198.51.100.7"),
             ("10.0.0.1", &["6.6.6.6,198.51.100.7", "10.0.0.3", "10.0.0.2"], "198.51.100.7"),
-            // All of them trusted: the leftmost.
+            // All of them are trusted: the leftmost.
             ("10.0.0.1", &["10.0.0.5, 10.0.0.4"], "10.0.0.5"),
             // Forms.
             ("10.0.0.1", &["198.51.100.7:4711"], "198.51.100.7"),
@@ -99,8 +99,8 @@ mod tests {
         assert_eq!(client_ip(peer, &[b"10.0.0.1"], &[]), peer);
     }
 
-    /// The first element from the right that is not an address ends the reading, and the client is unknown: not
-    /// the proxy, and not what the client wrote on the left.
+    /// Reading from the right stops at the first element that is not an address. The client is then unknown: neither the proxy,
+    /// nor what the client wrote further left.
     #[test]
     fn r33_what_is_no_address_is_never_the_proxys_own() {
         let trusted = nets(&["10.0.0.0/8", "127.0.0.0/8", "::1/128"]);
@@ -143,7 +143,7 @@ mod tests {
                     assert!(!contains(&everybody, client) && !contains(&trusted, client));
                 }
             }
-            // The client is to the right of it, and it is not read.
+            // The client is further right, but reading has stopped.
             let line = [entry, b", 198.51.100.7, 10.0.0.2"].concat();
             let client = client_ip("127.0.0.1".parse().unwrap(), &[&line[..]], &trusted);
             assert_eq!(client, "198.51.100.7".parse::<IpAddr>().unwrap(), "{}", line.escape_ascii());
@@ -159,7 +159,7 @@ mod tests {
                 client_ip(peer, &[&lie, &line], &nets(&["10.0.0.0/8"])),
                 "198.51.100.7".parse::<IpAddr>().unwrap()
             );
-            // Where the proxy passes on what it was sent and appends nothing, the client is the address it reports, or unknown.
+            // A proxy that forwards the header and appends nothing: the client is the address that the header names, or unknown.
             let client = client_ip(peer, &[b"x", &lie], &nets(&["10.0.0.0/8"]));
             prop_assert!(client == UNKNOWN || !contains(&nets(&["10.0.0.0/8"]), client), "{}", client);
         }

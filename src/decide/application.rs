@@ -1,10 +1,10 @@
-//! One application (R44): does a request name a NocoBase application other than the gate's own? And where the gate serves
-//! several: which one is it for?
+//! One application (R44): does a request name a NocoBase application other than the gate's own? And if the gate serves several,
+//! which one is the request for?
 //!
 //! NocoBase's multi-app manager lets a request choose its application by a header (`X-App`; `X-Hostname`, which it compares
 //! with the domain of each application), by `__appName` in the query, and by its path (`/api/__app/<name>/`,
-//! `/files/<name>/`; the page of an application lives below `/apps/<name>/`). A token of one application is taken by
-//! another one, where the user with the same id may be an administrator.
+//! `/files/<name>/`; the page of an application is below `/apps/<name>/`). An application accepts another one's token, and the
+//! user with the same id there may be an administrator.
 
 use std::borrow::Cow;
 
@@ -14,9 +14,9 @@ use super::host::without_port;
 pub use super::policy::Named;
 use super::policy::{Policy, Request};
 
-/// Parameter of the query that chooses the application.
+/// Query parameter that chooses the application.
 const PARAMETER: &str = "__appName";
-/// Segment of an API path before the name of an application.
+/// Path segment before an application's name, in an API path.
 const SEGMENT: &str = "__app";
 
 /// A header that chooses the application.
@@ -29,7 +29,7 @@ pub enum AppHeader {
 }
 
 impl AppHeader {
-    /// Which one a header of this name is, in any spelling: servers in between may fold `_` and `.` to `-`.
+    /// Which of the two a header is, in any spelling: intermediaries may turn `_` and `.` into `-`.
     pub fn find(name: &str) -> Option<AppHeader> {
         match name.len() {
             5 if is_folded(name, "x-app") => Some(AppHeader::App),
@@ -39,7 +39,7 @@ impl AppHeader {
     }
 }
 
-/// Case is folded, and every byte that is neither letter nor digit counts as `-`.
+/// Ignores case, and treats every byte that is neither a letter nor a digit as `-`.
 fn is_folded(name: &str, folded: &str) -> bool {
     name.bytes().zip(folded.bytes()).all(|(n, f)| {
         let n = if n.is_ascii_alphanumeric() { n.to_ascii_lowercase() } else { b'-' };
@@ -47,7 +47,7 @@ fn is_folded(name: &str, folded: &str) -> bool {
     })
 }
 
-/// Does this request name another application, in any of the ways?
+/// Does this request name another application, in any way?
 pub(super) fn is_other(policy: &Policy, request: &Request<'_>) -> bool {
     is_other_than(policy, &policy.app, request)
 }
@@ -57,8 +57,8 @@ pub(super) fn is_other_by_header(policy: &Policy, request: &Request<'_>) -> bool
     is_other_than_by_header(policy, &policy.app, request)
 }
 
-/// Which of these applications a request is for: the one that it names, wherever it names one, and names nowhere else. `None`:
-/// it names none of them, or more than one; then it is for the policy's own, which refuses what names another.
+/// Which of these applications a request is for: the one that it names, if it names no other anywhere. `None`: it names none of
+/// them, or more than one. It then goes to the main application's policy, which refuses a request that names another one.
 pub fn find(policy: &Policy, apps: &[String], request: &Request<'_>) -> Option<usize> {
     apps.iter().position(|app| {
         let named = request.app == Named::One(app)
@@ -68,14 +68,14 @@ pub fn find(policy: &Policy, apps: &[String], request: &Request<'_>) -> Option<u
     })
 }
 
-/// The same, by its headers alone: where path and query are those of a question about somebody.
+/// The same by headers alone, for requests whose path and query are those of a forward-auth check.
 pub fn of_headers(policy: &Policy, apps: &[String], request: &Request<'_>) -> Option<usize> {
     let named = |app: &&String| request.app == Named::One(app);
     let index = apps.iter().position(|app| named(&app))?;
     apps.get(index).filter(|app| !is_other_than_by_header(policy, app, request)).map(|_| index)
 }
 
-/// Which of these applications a page lies in: `target`, as [`super::target::sanitize`] leaves it.
+/// Which of these applications a page belongs to: `target`, as returned by [`super::target::sanitize`].
 pub fn of_target(policy: &Policy, apps: &[String], target: &str) -> Option<usize> {
     let path = target.split(['?', '#']).next().unwrap_or_default();
     apps.iter().position(|app| {
@@ -95,11 +95,11 @@ fn is_other_than_by_header(policy: &Policy, app: &str, request: &Request<'_>) ->
         || request.hostname.is_other(|name| without_port(name).eq_ignore_ascii_case(host))
 }
 
-/// NocoBase reads its query with `qs`: `__appName[]=x`, `__appName[a]=x` and `[__appName]=x` name an application too, and
-/// two values become one name. So whatever has the word in its name counts, and only the plain word with our own name,
-/// once, is good.
+/// NocoBase parses its query with `qs`: `__appName[]=x`, `__appName[a]=x` and `[__appName]=x` name an application too, and two
+/// values become one name. So any parameter whose name contains the word counts, and only the plain name, once, with our own
+/// application is accepted.
 fn is_other_by_query(app: &str, query: &str) -> bool {
-    // Nearly every query leaves here.
+    // Nearly every query returns here.
     if !query.contains(['_', '%']) {
         return false;
     }
@@ -124,17 +124,17 @@ fn is_named_by_query(app: &str, query: &str) -> bool {
 }
 
 fn is_other_by_path(policy: &Policy, app: &str, path: &str) -> bool {
-    // Also with our own name: no path has two spellings (R1).
+    // Even with our own name: a path has only one spelling (R1).
     path.split('/').any(|segment| segment == SEGMENT) || path_names(policy, path).any(|name| name != app)
 }
 
-/// The applications that a path names.
+/// The applications named by a path.
 fn path_names<'p>(policy: &'p Policy, path: &'p str) -> impl Iterator<Item = Cow<'p, str>> {
     let below = |root: &str, name: &str| path.strip_prefix(root)?.strip_prefix(name)?.strip_prefix('/');
     let root = policy.public_path.as_str();
-    // A name with nothing after it is a file in the old way (`/files/x.png`).
+    // A name with nothing after it is an older file URL (`/files/x.png`).
     let file = below(root, "files").or_else(|| below("/", "files")).and_then(|rest| rest.split_once('/'));
-    // The page, in the client and in the one that is to follow it.
+    // The page, in the classic and in the modern client.
     let in_modern = |modern: &str| below(root, modern).and_then(|rest| rest.strip_prefix("apps/"));
     let pages = [below(root, "apps"), in_modern("v"), in_modern(&policy.client.modern)];
     let pages = pages.into_iter().flatten().map(|rest| rest.split('/').next().unwrap_or_default());
@@ -142,7 +142,7 @@ fn path_names<'p>(policy: &'p Policy, path: &'p str) -> impl Iterator<Item = Cow
     names.filter(|name| !name.is_empty()).map(decoded)
 }
 
-/// As a form's parser reads it; what is no UTF-8 stays out of the comparison.
+/// Decoded like form data; invalid UTF-8 becomes U+FFFD, which occurs in no name.
 fn decoded(text: &str) -> Cow<'_, str> {
     if text.contains('+') {
         let spaced = text.replace('+', " ");

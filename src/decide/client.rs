@@ -1,6 +1,6 @@
 //! The kind of client, by `User-Agent` (doc 90315 and field samples).
 //!
-//! A User-Agent can be forged, so it only ever chooses between ways to ask for a sign-in (R2).
+//! A User-Agent can be forged, so it only ever chooses between ways to sign in (R2).
 
 /// Kind of client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,8 +32,8 @@ impl Caller {
     }
 }
 
-/// Distinguishes the kinds of client. WeCom's User-Agents name WeChat too, so WeCom is looked for first; the order of
-/// the other words is not stable, and some clients send everything twice.
+/// Distinguishes the kinds of client. WeCom's User-Agents contain WeChat's token too, so WeCom is looked for first; the order of
+/// the other tokens varies, and some clients send everything twice.
 pub fn caller(user_agent: Option<&str>) -> Caller {
     let Some(ua) = user_agent else { return Caller::Program };
     if word(ua, "wxwork/") || word(ua, "wxworklocal/") {
@@ -47,8 +47,8 @@ pub fn caller(user_agent: Option<&str>) -> Caller {
     }
 }
 
-/// The language that a WeCom or WeChat client names (`Language/zh`, `Lang/zh`, `Language/zh_CN`), as written. Only a
-/// hint: `Accept-Language` and a choice made by the person count more.
+/// The language that a WeCom or WeChat client names (`Language/zh`, `Lang/zh`, `Language/zh_CN`), as written. Only a hint:
+/// `Accept-Language` and the user's own choice take precedence.
 pub fn language(user_agent: &str) -> Option<&str> {
     ["language/", "lang/"].iter().find_map(|name| {
         let rest = user_agent.get(find_word(user_agent, name)? + name.len()..)?;
@@ -71,7 +71,7 @@ fn word(haystack: &str, needle: &str) -> bool {
     find_word(haystack, needle).is_some()
 }
 
-/// Like `find`, at the beginning of a word.
+/// Like [`find`], but only at the beginning of a word.
 fn find_word(haystack: &str, needle: &str) -> Option<usize> {
     let mut from = 0;
     loop {

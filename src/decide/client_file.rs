@@ -1,33 +1,33 @@
-//! Files of NocoBase's client: its scripts, styles, images and fonts. They are the same for everybody, so the gate may keep
-//! them (R25). Which requests ask for one, and what may such a file be?
+//! Files of NocoBase's client: scripts, styles, images and fonts. They are the same for every user, so the gate may cache them
+//! (R25). Which requests are for such a file, and which responses may be one?
 //!
-//! Exact folders, names and kinds: what is not known here is forwarded like everything else. Says nothing about who may
-//! have a file: that has been decided before.
+//! Folders, names and types are matched exactly; everything else is forwarded as usual. Whether the client may have the file is
+//! decided elsewhere, before this.
 
 use super::password::is_client_file;
 use super::policy::Policy;
 
-/// Longest value of a parameter that names a file's version.
+/// Longest value of a parameter that names a file's version, in bytes.
 const LONGEST_VERSION: usize = 40;
-/// Such parameters. NocoBase itself ignores them.
+/// Names of these parameters. NocoBase itself ignores them.
 const VERSIONS: [&str; 4] = ["hash", "v", "t", "version"];
-/// The call that gives the page its texts.
+/// The API call that returns the texts of the page.
 const TEXTS: &str = "app:getLang";
-/// Digits of the shortest hash.
+/// Shortest hash in a file name, in digits.
 const LEAST_HASH: usize = 8;
 
 /// What distinguishes a file's versions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Naming {
-    /// A hash of its content in its name: another content has another name.
+    /// A hash of the content is part of the name: different content has a different name.
     Hashed,
-    /// `?hash=`, by which NocoBase distinguishes versions, without reading it again.
+    /// A `?hash=`, which changes with the version and which NocoBase does not check.
     Versioned,
-    /// Nothing: it may be another one after an upgrade.
+    /// Nothing: the content may change with an upgrade.
     Plain,
 }
 
-/// A kind of file, by the ending of its name.
+/// A type of file, by the extension of its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileKind {
     /// A script.
@@ -38,13 +38,13 @@ pub enum FileKind {
     Json,
     /// WebAssembly.
     Wasm,
-    /// A picture in XML.
+    /// An SVG image.
     Svg,
-    /// Any other picture.
+    /// Any other image.
     Image,
     /// A font.
     Font,
-    /// The texts of the page in one language: a call of the API that is the same for everybody.
+    /// The texts of the page in one language: an API call whose response is the same for everyone.
     Texts,
 }
 
@@ -62,7 +62,8 @@ impl FileKind {
         })
     }
 
-    /// May a response of this `Content-Type` be such a file? NocoBase responds with its index page where there is none.
+    /// May a response with this `Content-Type` be such a file? For a file that does not exist, NocoBase responds with its index
+    /// page.
     pub fn takes(self, content_type: &str) -> bool {
         let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         match self {
@@ -89,15 +90,15 @@ impl FileKind {
         }
     }
 
-    /// Does it become smaller by compression? Pictures and fonts are compressed already.
+    /// Is it worth compressing? Images and fonts are compressed already.
     pub fn is_text(self) -> bool {
         !matches!(self, FileKind::Image | FileKind::Font)
     }
 }
 
 impl ClientFile<'_> {
-    /// May this be its content? NocoBase gives a user's own language where it does not know the one that the request names;
-    /// then the texts are not those for everybody.
+    /// May this be its content? If NocoBase does not know the requested language, it responds in the user's own: those texts are
+    /// not the same for everyone.
     pub fn may_be(&self, content: &[u8]) -> bool {
         match (self.kind, self.query.and_then(language)) {
             (FileKind::Texts, Some(language)) => {
@@ -117,11 +118,11 @@ pub struct ClientFile<'a> {
     pub query: Option<&'a str>,
     /// What distinguishes its versions.
     pub naming: Naming,
-    /// By its ending.
+    /// By its extension.
     pub kind: FileKind,
 }
 
-/// The file of NocoBase's client that this asks for, if it asks for one.
+/// The file of NocoBase's client that this request is for, if any.
 pub fn client_file<'a>(
     policy: &Policy,
     method: &str,
@@ -130,14 +131,14 @@ pub fn client_file<'a>(
 ) -> Option<ClientFile<'a>> {
     let rest = path.strip_prefix(policy.public_path.as_str())?;
     if let Some(call) = rest.strip_prefix("api/") {
-        // Nearly every request leaves here.
+        // Nearly every request returns here.
         return (call == TEXTS && matches!(method, "GET" | "HEAD") && language(query?).is_some())
             .then_some(ClientFile { path, query, naming: Naming::Plain, kind: FileKind::Texts });
     }
     if !matches!(method, "GET" | "HEAD") || !is_client_file(policy, rest) {
         return None;
     }
-    // Nothing that a server in between could read in another way (`;`, whatever is encoded).
+    // Nothing that an intermediary could read differently (`;`, or anything encoded).
     let plain =
         |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'-' | b'_' | b'.' | b'@' | b'~' | b'+');
     if !path.bytes().all(plain) {
@@ -168,7 +169,7 @@ fn language(query: &str) -> Option<&str> {
     good.then_some(language)
 }
 
-/// The one parameter of this query, if it only names a version.
+/// The only parameter of this query, if it names a version.
 fn version(query: &str) -> Option<&'static str> {
     let (name, value) = query.split_once('=')?;
     let good = !value.is_empty()
@@ -177,7 +178,7 @@ fn version(query: &str) -> Option<&'static str> {
     VERSIONS.into_iter().find(|known| good && *known == name)
 }
 
-/// `<name>-<hash>`, `<name>.<hash>`, `<name>.<hash>.async`. `libraries`: other people's files are there too, where eight
+/// `<name>-<hash>`, `<name>.<hash>`, `<name>.<hash>.async`. `libraries`: the file is a third-party library, in whose name eight
 /// digits may be a date.
 fn is_hashed(stem: &str, libraries: bool) -> bool {
     let stem = ["async", "chunk"]

@@ -25,8 +25,8 @@ pub fn decide(policy: &Policy, request: &Request<'_>) -> Decision {
     if matches!(request.method, "CONNECT" | "TRACE") {
         return refuse(request, Failure::MethodNotAllowed);
     }
-    // Before everything else, also before the host: WeCom asks for the domain, whatever port the origin has, and the
-    // content is no more than the name.
+    // Before everything else, even before the host is checked: WeCom requests this file by the domain, whatever the origin's
+    // port, and its content says no more than its name.
     if let Some(index) = verify_file(policy, request.path) {
         return if is_get(request) {
             Decision::VerifyFile(index)
@@ -36,7 +36,7 @@ pub fn decide(policy: &Policy, request: &Request<'_>) -> Decision {
     }
     match request.host {
         Some(host) if same_host(host, &policy.authority, policy.https) => {}
-        // None, or none that could be one of anybody's (RFC 9112, 3.2).
+        // Missing, or not valid as a host (RFC 9112, 3.2).
         Some(host) if is_host(host) => return refuse(request, Failure::UnknownHost),
         _ => return refuse(request, Failure::BadRequest),
     }
@@ -49,7 +49,7 @@ pub fn decide(policy: &Policy, request: &Request<'_>) -> Decision {
     if let Some(target) = without_code(policy, request) {
         return Decision::Redirect(target);
     }
-    // Another site would sign this browser in as a user of its choice (R40).
+    // Another site could sign this browser in as a user of its choice (R40).
     if is_sign_in_call(policy, request.path) && !is_from_own_page(policy, request) {
         return Decision::Refuse { failure: Failure::CrossSite, page: false };
     }
@@ -64,14 +64,14 @@ pub fn allowed(policy: &Policy, path: &str) -> &'static str {
     if is_verify_file(policy, path) { "GET, HEAD" } else { own::methods(path, policy) }
 }
 
-/// Must the session be known before the decision about this (canonical) path? The gate's own pages look at the
-/// session themselves, where they need it.
+/// Must the session be known before this (canonical) path is decided on? The gate's own pages look up the session themselves if
+/// they need it.
 pub fn needs_session(policy: &Policy, path: &str) -> bool {
     !is_own(path) && !is_verify_file(policy, path)
 }
 
-/// Does a request for this path (canonical) stop while the app is closed for maintenance? All that NocoBase would have to respond
-/// to does, and with it signing in. Signing out, the console and WeCom's own requests go on.
+/// Is a request for this (canonical) path refused while the app is closed for maintenance? Everything that NocoBase would respond
+/// to is, and so is signing in. Signing out, the console and WeCom's own requests still work.
 pub fn stops_for_maintenance(policy: &Policy, path: &str) -> bool {
     if is_own(path) {
         let own = own::own_path(policy, path);
@@ -112,19 +112,19 @@ fn with_session(policy: &Policy, request: &Request<'_>, options: ForwardOptions)
     }
 }
 
-/// Can only one of our pages, or a program with a token, have sent this? Another site knows no token, and cannot send a header
-/// that it does not know. Without proof the result is no: old browsers, plain HTTP.
+/// Must this request come from one of our pages, or from a program with a token? Another site knows no token, and cannot send a
+/// header whose value it does not know. Without proof the result is `false`: old browsers, plain HTTP.
 fn is_from_own_script(request: &Request<'_>) -> bool {
     matches!(request.credential, Credential::Phantom | Credential::ApiToken | Credential::OwnToken)
         && request.sec_fetch_site.is_none_or(|site| matches!(site, "same-origin" | "none"))
         || request.sec_fetch_site == Some("same-origin")
 }
 
-/// The same address without `code` and `state`, where WeCom may have sent the browser there (R39): another person's link
-/// can make WeCom send its code to any page of ours, and a person who sees a live code can use it in a sign-in of their own.
+/// The same address without `code` and `state`, if WeCom may have sent the browser there (R39): with a crafted link, anyone can
+/// make WeCom send a member's code to any of our pages, and anyone who sees a live code can use it in a sign-in of their own.
 ///
-/// An address with one of the two keeps it, and so do links inside the app: WeCom sends both, from another site.
-/// An API path that a public rule names is the callback of another OAuth client, which needs both.
+/// An address with only one of the two is left as it is, and so are links inside the app: WeCom sends both, from another site. An
+/// API path in a public rule is the callback of another OAuth client, which needs both.
 fn without_code(policy: &Policy, request: &Request<'_>) -> Option<String> {
     let query = request.query?;
     if !CALLBACK_PARAMETERS.iter().all(|name| query::has(query, name))
@@ -138,24 +138,24 @@ fn without_code(policy: &Policy, request: &Request<'_>) -> Option<String> {
     Some(of_request(request.path, query::without(query, &CALLBACK_PARAMETERS).as_deref()))
 }
 
-/// The gate's own paths. A cookie that does not count must not act here either.
+/// The gate's own paths. A session cookie that does not count has no effect here either.
 fn own(policy: &Policy, request: &Request<'_>) -> Decision {
     match OwnPath::find(request.path, request.method, policy) {
-        // The proxy that asks sends the request's headers on to NocoBase.
+        // The proxy that sends the subrequest forwards the request's headers to NocoBase.
         Ok(OwnPath::Auth) if application::is_other_by_header(policy, request) => {
             refuse(request, Failure::OtherApplication)
         }
         Ok(OwnPath::Me | OwnPath::Auth) if !cookie_counts(policy, request) => {
             refuse(request, Failure::NoSession)
         }
-        // As if it were not there; also for forms that another site made.
+        // As if it did not exist; the same for forms submitted by another site.
         Ok(OwnPath::Console(_))
             if !cookie_counts(policy, request)
-                || !matches!(request.method, "GET" | "HEAD") && from_elsewhere(policy, request) =>
+                || !matches!(request.method, "GET" | "HEAD") && from_another_site(policy, request) =>
         {
             refuse(request, Failure::NotFound)
         }
-        Ok(OwnPath::Logout) if request.method == "POST" && from_elsewhere(policy, request) => {
+        Ok(OwnPath::Logout) if request.method == "POST" && from_another_site(policy, request) => {
             refuse(request, Failure::CrossSite)
         }
         Ok(own) => Decision::Own(own),
@@ -163,9 +163,9 @@ fn own(policy: &Policy, request: &Request<'_>) -> Decision {
     }
 }
 
-/// Did another site make the browser send this form? Old browsers send `Origin: null` for forms of our own pages too
-/// (`Referrer-Policy: no-referrer`); there the cookie's `SameSite` has to do.
-fn from_elsewhere(policy: &Policy, request: &Request<'_>) -> bool {
+/// Was this form submitted by another site? Old browsers send `Origin: null` for our own forms too (`Referrer-Policy:
+/// no-referrer`); for those, `SameSite` of the cookie is the protection.
+fn from_another_site(policy: &Policy, request: &Request<'_>) -> bool {
     match request.sec_fetch_site {
         Some(site) => site != "same-origin",
         None => request.origin.is_some_and(|origin| origin != "null" && !is_our_origin(policy, origin)),
@@ -177,18 +177,18 @@ fn verify_file(policy: &Policy, path: &str) -> Option<usize> {
     policy.verify_files.iter().position(|file| file == name)
 }
 
-/// Does the request come from the member behind its session? Where it passes without one (`access.public`), a cookie
-/// that another site made the browser send must not put the member's name on it.
+/// Was the request made by the member whose session it carries? If the request would pass without a session (`access.public`), a
+/// cookie that another site made the browser send must not attribute it to the member.
 fn session_counts(policy: &Policy, request: &Request<'_>) -> bool {
-    // Browsers send cookies with WebSockets of any site, and always name it: no `Origin`, no member.
+    // Browsers send cookies with WebSockets opened by any site, and always name that site: without `Origin`, no member.
     let own_tunnel = || request.origin.is_some_and(|origin| is_our_origin(policy, origin));
     request.session == SessionState::Valid
         && cookie_counts(policy, request)
         && (!request.upgrade || own_tunnel())
 }
 
-/// A request with a live session whose cookie counts; `None` if there is none, or if the request carries a
-/// credential that is not the session's.
+/// A request with a live session whose cookie counts; `None` if there is no session, or if the request carries a credential that
+/// is not the session's.
 fn signed_in(policy: &Policy, request: &Request<'_>) -> Option<Decision> {
     if !session_counts(policy, request) {
         return None;
@@ -202,8 +202,8 @@ fn signed_in(policy: &Policy, request: &Request<'_>) -> Option<Decision> {
         Credential::Phantom => Identity::Member,
         // The page sends its token in the first frame.
         Credential::None if files || request.upgrade => Identity::Member,
-        // Without the phantom it may be a page, or an API call that the page did not make: anonymous.
-        Credential::None => Identity::Nobody,
+        // Without the phantom it may be a page, or an API call that did not come from the page: anonymous.
+        Credential::None => Identity::Anonymous,
         _ if token_passes(policy, request) => Identity::Token,
         Credential::ApiToken | Credential::OwnToken | Credential::Invalid => return None,
     };
@@ -227,8 +227,8 @@ fn is_api(policy: &Policy, request: &Request<'_>) -> bool {
     is_below(&policy.public_path, "api", request.path)
 }
 
-/// A CORS preflight (Fetch standard, 3.2.2): a browser asks whether a script of another origin may call the API. It carries
-/// no credentials, and NocoBase responds to it before it looks at the path.
+/// A CORS preflight (Fetch standard, 3.2.2): a browser asks whether a script of another origin may call the API. It carries no
+/// credentials, and NocoBase responds to it without looking at the path.
 fn is_preflight(policy: &Policy, request: &Request<'_>) -> bool {
     request.method == "OPTIONS"
         && !request.upgrade
@@ -238,7 +238,7 @@ fn is_preflight(policy: &Policy, request: &Request<'_>) -> bool {
         && is_api(policy, request)
 }
 
-/// A link to a file that NocoBase has made for an outside viewer (Office): NocoBase itself checks the token in it.
+/// A link to a file that NocoBase has created for an external viewer (Office): NocoBase itself checks the token in it.
 fn is_temporary_file_link(policy: &Policy, request: &Request<'_>) -> bool {
     is_get(request)
         && !request.upgrade
@@ -247,20 +247,20 @@ fn is_temporary_file_link(policy: &Policy, request: &Request<'_>) -> bool {
         && request.query.is_some_and(|query| query::has(query, "temporaryAccessToken"))
 }
 
-/// A file of NocoBase's client, which all applications have in common. The texts are those of one application.
+/// A file of NocoBase's client, which all applications share. The texts belong to one application.
 fn is_shared_file(policy: &Policy, request: &Request<'_>) -> bool {
     let file = client_file(policy, request.method, request.path, request.query);
     !request.upgrade && file.is_some_and(|file| file.kind != FileKind::Texts)
 }
 
-/// Where NocoBase takes its cookie instead of a token, as long as nothing is changed.
+/// A path where NocoBase accepts its cookie instead of a token, as long as the request changes nothing.
 fn is_file(policy: &Policy, path: &str) -> bool {
     path.strip_prefix(policy.public_path.as_str())
         .is_some_and(|rest| rest.starts_with("files/") || rest.starts_with("storage/"))
 }
 
-/// Does the address hold a `token` that NocoBase's page would store? A link with another person's token would sign
-/// the member in as that person.
+/// Does the address hold a `token` that NocoBase's page would store? A link with another user's token would sign the member in as
+/// that user.
 fn brings_token(policy: &Policy, request: &Request<'_>) -> bool {
     let Some(query) = request.query else { return false };
     let is_page_less = |name| is_below(&policy.public_path, name, request.path);
@@ -268,28 +268,29 @@ fn brings_token(policy: &Policy, request: &Request<'_>) -> bool {
 }
 
 fn without_session(policy: &Policy, request: &Request<'_>) -> Decision {
-    const AS_IT_COMES: ForwardOptions = ForwardOptions::plain(Identity::Nobody);
-    // A key with encoded delimiters has one reading in NocoBase, but not in whatever a rule was written for (R1).
+    const UNCHANGED: ForwardOptions = ForwardOptions::plain(Identity::Anonymous);
+    // NocoBase reads a key with encoded delimiters in one way; the server that a rule was written for may read it differently
+    // (R1).
     let public = match path::holds_encoded_key(request.path) {
         true => Match::None,
-        false if address::contains(&policy.bypass, request.client_ip) => Match::AsItComes,
+        false if address::contains(&policy.bypass, request.client_ip) => Match::Unchanged,
         false => policy.public.find(request.method, request.path),
     };
-    // The token may be another application's (R44); in a WebSocket it is sent later.
+    // The token may belong to another application (R44); in a WebSocket it is sent later.
     let public = match public {
-        Match::AsItComes | Match::Anonymous if policy.several && request.upgrade => Match::None,
-        Match::AsItComes if policy.several => Match::Anonymous,
+        Match::Unchanged | Match::Anonymous if policy.several && request.upgrade => Match::None,
+        Match::Unchanged if policy.several => Match::Anonymous,
         public => public,
     };
-    if public == Match::AsItComes {
-        return Decision::Forward(AS_IT_COMES);
+    if public == Match::Unchanged {
+        return Decision::Forward(UNCHANGED);
     }
     if token_passes(policy, request) {
         return Decision::Forward(ForwardOptions::plain(Identity::Token));
     }
     let page = is_page_load(policy, request);
     if policy.password && password_passes(policy, request) {
-        // A link with another person's token in it would sign this person in as that one.
+        // A link that contains another user's token would sign this person in as that user.
         if brings_token(policy, request) {
             let query = request.query.and_then(|q| query::without(q, &SIGN_IN_PARAMETERS));
             return Decision::Redirect(of_request(request.path, query.as_deref()));
@@ -297,25 +298,21 @@ fn without_session(policy: &Policy, request: &Request<'_>) -> Decision {
         return Decision::Forward(ForwardOptions {
             put_script: takes_script(policy, request),
             own_tokens: request.upgrade,
-            ..AS_IT_COMES
+            ..UNCHANGED
         });
     }
     if public == Match::Anonymous
         || policy.preflights && is_preflight(policy, request)
         || policy.temporary_file_links && is_temporary_file_link(policy, request)
-        || request.elsewhere && is_shared_file(policy, request)
+        || request.other_app_session && is_shared_file(policy, request)
     {
-        return Decision::Forward(ForwardOptions {
-            strip_token: true,
-            strip_credentials: true,
-            ..AS_IT_COMES
-        });
+        return Decision::Forward(ForwardOptions { strip_token: true, strip_credentials: true, ..UNCHANGED });
     }
     let failure = match (request.credential, request.session) {
-        // The phantom of a session that has ended is an invalid token too: report what happened.
+        // The phantom of an ended session is an invalid token too: report that the session has ended.
         (Credential::Invalid, SessionState::Ended) if !page => Failure::SessionEnded,
         (Credential::ApiToken | Credential::OwnToken | Credential::Invalid, _) => Failure::InvalidToken,
-        _ if page => return way_in(policy, request),
+        _ if page => return start_sign_in(policy, request),
         (_, SessionState::Valid) if request.upgrade => Failure::CrossSite,
         (_, SessionState::Ended) => Failure::SessionEnded,
         _ => Failure::NoSession,
@@ -323,24 +320,24 @@ fn without_session(policy: &Policy, request: &Request<'_>) -> Decision {
     Decision::Refuse { failure, page: page || is_framed_page(request) && !is_api(policy, request) }
 }
 
-/// NocoBase's form, or a person who has signed in there and whose browser shows it by NocoBase's cookie.
+/// NocoBase's form itself, or a person who has signed in there and whose browser sends NocoBase's cookie.
 fn password_passes(policy: &Policy, request: &Request<'_>) -> bool {
     is_form(policy, request)
         || request.own_cookie && request.credential == Credential::None && rests_on_cookie(policy, request)
 }
 
 /// A page load without a session.
-fn way_in(policy: &Policy, request: &Request<'_>) -> Decision {
+fn start_sign_in(policy: &Policy, request: &Request<'_>) -> Decision {
     let login = |via, entry| Decision::Login { via, entry };
     let sign_in = match policy.browsers {
-        // Never from one sign-in page to another: that could be an endless loop.
+        // Never redirects from one sign-in page to another: that could be an endless loop.
         Browsers::NocoBase if !looks_like_form_page(request.path) => {
             Decision::Form(form_address(policy, &of_request(request.path, request.query)))
         }
         _ => Decision::Page(Page::SignIn),
     };
     if request.signed_out {
-        // NocoBase's form never signs a person in by itself.
+        // NocoBase's form never starts a sign-in by itself.
         return if policy.browsers == Browsers::NocoBase { sign_in } else { Decision::Page(Page::SignedOut) };
     }
     match (caller(request.user_agent), policy.browsers) {
@@ -359,12 +356,12 @@ fn way_in(policy: &Policy, request: &Request<'_>) -> Decision {
     }
 }
 
-/// Refuses on a path that is not NocoBase's, where the path does not show whether it is a page.
+/// Refuses a request for a path that is not NocoBase's; the path does not tell whether the response is shown to a person.
 fn refuse(request: &Request<'_>, failure: Failure) -> Decision {
     Decision::Refuse { failure, page: is_for_a_person(request) }
 }
 
-/// Does a person look at the response to this request for one of the gate's own paths?
+/// Is the response to this request, for one of the gate's own paths, shown to a person?
 pub fn is_for_a_person(request: &Request<'_>) -> bool {
     is_navigation(request) && is_browser(request)
 }

@@ -1,7 +1,7 @@
-//! Is this our host, is this our origin (R4)?
+//! Does a header name our own host or origin (R4)?
 
-/// Does a `Host` header (or `:authority`) name the configured origin? Case does not matter, and the scheme's
-/// default port may be written or not. Nothing else is tolerated: no trailing dot, no userinfo, no empty port.
+/// Does a `Host` header (or `:authority`) name the configured origin? Case does not matter, and the scheme's default port is
+/// optional. Nothing else is tolerated: no trailing dot, no userinfo, no empty port.
 ///
 /// `authority` is `host` or `host:port` of the configured origin.
 pub fn same_host(host_header: &str, authority: &str, https: bool) -> bool {
@@ -26,7 +26,7 @@ pub fn without_port(authority: &str) -> &str {
     }
 }
 
-/// Could this be a `Host` at all (RFC 9110, 7.2)? A name or an address, and perhaps a port.
+/// Is this a syntactically valid `Host` (RFC 9110, 7.2): a name or an address, optionally with a port?
 pub fn is_host(host_header: &str) -> bool {
     let (name, port) = match host_header.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((address, port)) => {
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn r04_what_is_no_host_is_not_just_another_one() {
+    fn r04_an_invalid_host_is_told_from_an_unknown_one() {
         for good in ["a", "evil.com", "a:80", "a:", "a.b.", "[::1]", "[::1]:80", "192.0.2.1", "a,b", "a_b"] {
             assert!(is_host(good), "{good}");
         }

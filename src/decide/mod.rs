@@ -1,7 +1,7 @@
 //! The decision core: plain data in, one [`Decision`] out.
 //!
-//! The edge turns a request into a [`Request`], [`decide()`] returns what to do, and the edge does that: nothing else
-//! in the gate decides who gets through. An ordinary signed-in request allocates nothing here.
+//! `proxy` turns a request into a [`Request`], [`decide()`] returns what to do, and `proxy` does it: nothing else in the gate
+//! decides who gets through. An ordinary signed-in request allocates nothing here.
 //!
 //! Must never: do I/O, know Pingora, read a clock, or look at anything that is not an argument.
 

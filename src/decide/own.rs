@@ -14,26 +14,26 @@ pub enum OwnPath {
     Callback,
     /// `sign-in`: the sign-in page.
     SignIn,
-    /// `logout`: GET asks, POST does it.
+    /// `logout`: GET asks for confirmation, POST signs out.
     Logout,
     /// `me`: who is signed in.
     Me,
-    /// `auth`: forward-auth.
+    /// `auth`: the forward-auth check.
     Auth,
     /// `events/<name>`: WeCom's callback of the entry with this index.
     Events(usize),
     /// `gate.js`: the script for NocoBase's pages.
     Script,
-    /// `console` and what is below it, where `access.admins` names anybody.
+    /// `console` and the pages below it, if `access.admins` is not empty.
     Console(ConsolePage),
 }
 
 /// A page of the console.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ConsolePage {
-    /// `console`: how things are.
+    /// `console`: the current state.
     Now,
-    /// `console/refused`: who was not let in.
+    /// `console/refused`: which sign-ins were refused.
     Refused,
     /// `console/check`: POST runs `wecom-gate check`.
     Check,
@@ -41,19 +41,19 @@ pub enum ConsolePage {
     Members,
 }
 
-/// Is the path (canonical) the gate's?
+/// Is this (canonical) path the gate's own?
 pub(super) fn is_own(path: &str) -> bool {
     path.starts_with(PREFIX) || Some(path) == PREFIX.strip_suffix('/')
 }
 
-/// Which of the gate's own paths this (canonical) is, whatever the method; `None` for others, and for those below the prefix
-/// that lead nowhere.
+/// Which of the gate's own paths this (canonical) path is, for any method; `None` for other paths, and for those below the prefix
+/// that do not exist.
 pub fn own_path(policy: &Policy, path: &str) -> Option<OwnPath> {
     is_own(path).then(|| OwnPath::of(path, policy).ok())?
 }
 
 impl OwnPath {
-    /// Which of the gate's paths this is; for a path that [`is_own`].
+    /// Which of the gate's paths this is; for a path for which [`is_own`] is true.
     pub(super) fn find(path: &str, method: &str, policy: &Policy) -> Result<Self, Failure> {
         let own = Self::of(path, policy)?;
         if own.takes(method) { Ok(own) } else { Err(Failure::MethodNotAllowed) }
@@ -86,7 +86,7 @@ impl OwnPath {
         matches!(self, OwnPath::Auth | OwnPath::Console(_)) || self.methods().split(", ").any(|m| m == method)
     }
 
-    /// As in `Allow`. A flow starts and ends with GET only: HEAD must not spend a code or leave a cookie.
+    /// As in `Allow`. A flow starts and ends with GET only: HEAD must not use up a code or set a cookie.
     fn methods(self) -> &'static str {
         match self {
             OwnPath::Login | OwnPath::Callback => "GET",
@@ -100,10 +100,10 @@ impl OwnPath {
     }
 }
 
-/// What may go to NocoBase, as in `Allow`.
+/// The methods that may be forwarded to NocoBase, as in `Allow`.
 pub const ANY: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
-/// The methods of a path (canonical), as in `Allow`: [`ANY`] where the gate has no page.
+/// The methods of a (canonical) path, as in `Allow`: [`ANY`] if the gate has no such page.
 pub(super) fn methods(path: &str, policy: &Policy) -> &'static str {
     OwnPath::of(path, policy).map_or(ANY, OwnPath::methods)
 }

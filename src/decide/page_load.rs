@@ -1,11 +1,11 @@
-//! What kind of request is this, by its shape: a page load, or something that a script or a program asked for?
-//! And does its session cookie count?
+//! What kind of request is this: a page load, or something that a script or a program asked for? And does its session cookie
+//! count?
 
 use super::client::{Caller, caller};
 use super::host::same_origin;
 use super::policy::{Policy, Request};
 
-/// Endings of files that a page loads.
+/// Extensions of files that a page loads.
 const ASSETS: [&str; 26] = [
     "js",
     "mjs",
@@ -38,18 +38,18 @@ const ASSETS: [&str; 26] = [
 /// Folders below which NocoBase serves no page.
 const NO_PAGES: [&str; 7] = ["api", "ws", "files", "assets", "static", "storage", "dist"];
 
-/// Is the response going to be looked at as a page? Only then is a redirect or a gate page of any use: a script
-/// that is redirected to WeCom ends in a CORS error.
+/// Will the response be shown as a page? Only then is a redirect or a page of the gate of any use: a script that is redirected to
+/// WeCom ends in a CORS error.
 pub fn is_page_load(policy: &Policy, request: &Request<'_>) -> bool {
     is_navigation(request) && is_browser(request) && {
         let below = |name: &str| {
             is_below(&policy.public_path, name, request.path) || is_below("/", name, request.path)
         };
         match request.sec_fetch_dest {
-            // What the browser reports is more reliable than an ending: a record's key may end in `.json`, and a file that a link
-            // in a chat leads to is opened in a window.
+            // What the browser reports is more reliable than an extension: a record's key may end in `.json`, and a link in a
+            // chat may open a file in a window.
             Some(_) => !["api", "ws"].into_iter().any(below),
-            // For an older browser it follows from what it accepts: no script, style or picture is asked for as `text/html`.
+            // For an older browser `Accept` shows it: scripts, styles and images are not requested as `text/html`.
             None => {
                 let no_file = !has_asset_extension(request.path) || names_html(request);
                 !NO_PAGES.into_iter().any(below) && no_file || is_file_link(&below, request)
@@ -58,20 +58,20 @@ pub fn is_page_load(policy: &Policy, request: &Request<'_>) -> bool {
     }
 }
 
-/// May the response be a NocoBase page, so that the gate's script belongs into it? Files are not: an HTML file that a member
-/// has uploaded must not get the member's phantom.
+/// May the response be a NocoBase page, so that it needs the gate's script? Files are not: an HTML file that a member has
+/// uploaded must not get the member's phantom.
 pub(super) fn takes_script(policy: &Policy, request: &Request<'_>) -> bool {
     let below =
         |name: &str| is_below(&policy.public_path, name, request.path) || is_below("/", name, request.path);
     is_page_load(policy, request) && !NO_PAGES.into_iter().any(below)
 }
 
-/// A link to a file, opened by a browser that does not send Fetch metadata: only a window asks for `text/html` by name.
+/// A link to a file, opened by a browser without Fetch metadata: only a page load asks for `text/html` by name.
 fn is_file_link(below: &impl Fn(&str) -> bool, request: &Request<'_>) -> bool {
     (below("files") || below("storage")) && names_html(request)
 }
 
-/// Is `text/html` accepted by name, not by `*/*` alone?
+/// Does `Accept` name `text/html`, and not just `*/*`?
 fn names_html(request: &Request<'_>) -> bool {
     request.accept.is_some_and(|accept| {
         accept
@@ -95,7 +95,7 @@ pub(super) fn is_framed_page(request: &Request<'_>) -> bool {
         && is_browser(request)
 }
 
-/// The same, wherever it leads: NocoBase responds with its page under nearly any path.
+/// The same for any path: NocoBase responds with its page under nearly every path.
 pub(super) fn is_navigation(request: &Request<'_>) -> bool {
     is_get(request)
         && !request.upgrade
@@ -103,8 +103,8 @@ pub(super) fn is_navigation(request: &Request<'_>) -> bool {
         && takes_page(request.x_requested_with, request.sec_fetch_mode, request.accept)
 }
 
-/// Does a browser go to this address: in a window or in a frame, whatever it takes the response for? Wider than
-/// [`is_page_load`], for what must not be shown to any server.
+/// Does a browser navigate to this address, in a window or a frame, whatever type of response it expects? Wider than
+/// [`is_page_load`], for what no server must see.
 pub(super) fn is_visit(request: &Request<'_>) -> bool {
     is_get(request)
         && !request.upgrade
@@ -114,7 +114,7 @@ pub(super) fn is_visit(request: &Request<'_>) -> bool {
         }
 }
 
-/// Is a page of any use to this client? Not to a script, nor to a program that lists what it accepts.
+/// Can this client show a page? A script cannot, nor can a program that lists the types it accepts.
 pub fn takes_page(
     x_requested_with: Option<&str>,
     sec_fetch_mode: Option<&str>,
@@ -133,8 +133,8 @@ pub(super) fn is_get(request: &Request<'_>) -> bool {
     matches!(request.method, "GET" | "HEAD")
 }
 
-/// May the session cookie speak for this request? Not if another site made the browser send it, unless by a plain
-/// link. Browsers too old for `Sec-Fetch-Site` still send `Origin` with whatever changes something.
+/// May the session cookie authenticate this request? Not if another site made the browser send it, unless by a plain link.
+/// Browsers too old for `Sec-Fetch-Site` still send `Origin` with requests that change something.
 pub(super) fn cookie_counts(policy: &Policy, request: &Request<'_>) -> bool {
     match request.sec_fetch_site {
         Some("same-origin" | "none") => true,

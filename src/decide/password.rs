@@ -1,25 +1,25 @@
-//! NocoBase's own password form beside the gate (`access.browsers = "nocobase"`, `access.password_login`): what passes
-//! without a session of the gate.
+//! NocoBase's own password form next to the gate (`access.browsers = "nocobase"`, `access.password_login`): what passes without a
+//! session of the gate.
 //!
-//! Three things, nothing else: the form with what it is made of ([`is_form`]); what a NocoBase token in
-//! `Authorization` asks for, once the gate has checked it; and, on the strength of NocoBase's own cookie, once the gate
-//! has checked that, what a browser asks for without that header ([`rests_on_cookie`]).
+//! Three things, nothing else: the form with its files and calls ([`is_form`]); requests with a NocoBase token in
+//! `Authorization`, once the gate has checked it; and requests that a browser makes without that header, by NocoBase's own
+//! cookie, once the gate has checked that ([`rests_on_cookie`]).
 
 use super::page_load::{cookie_counts, is_below, is_get, is_our_origin, is_page_load};
 use super::policy::{Credential, Policy, Request, SessionState};
 
 /// NocoBase's sign-in page, in either client.
 const PAGE: &str = "signin";
-/// Files that every page of NocoBase loads. They hold code and style of NocoBase and its plugins, no data.
+/// Files that every NocoBase page loads. They hold code and styles of NocoBase and its plugins, no data.
 const FILES: [&str; 5] =
     ["global.css", "browser-checker.js", "favicon.ico", "favicon/favicon.ico", "favicon_no_exist.ico"];
-/// Folders of such files; the names in them change with every version.
+/// Folders of such files, whose names change with every version.
 const FOLDERS: [&str; 2] = ["assets/", "static/"];
-/// Where the modern client's files are, whatever its pages' prefix is.
+/// Folder of the modern client's files, whatever the prefix of its pages.
 const MODERN_FILES: &str = "v";
 
-/// What the page calls before anybody is signed in and never again afterwards, and the sign-in itself. All are public in
-/// NocoBase. So is `app:getInfo`, but the page asks for that again; version and database must not be public.
+/// Calls that the page makes before a sign-in and never afterwards, and the sign-in itself. All are public in NocoBase. So is
+/// `app:getInfo`, but the page makes that call again later; version and database must not be public.
 const CALLS: [(&str, &str); 9] = [
     ("GET", "api/app:getLang"),
     ("GET", "api/pm:listEnabled"),
@@ -32,7 +32,7 @@ const CALLS: [(&str, &str); 9] = [
     ("POST", "api/auth:signIn"),
 ];
 
-/// Calls that sign a browser in by what they carry: a password, or a token that NocoBase then puts into its cookie.
+/// Calls that sign a browser in by what they contain: a password, or a token that NocoBase then stores in its cookie.
 const SIGN_IN_CALLS: [&str; 6] = [
     "auth:signIn",
     "auth:signUp",
@@ -43,7 +43,7 @@ const SIGN_IN_CALLS: [&str; 6] = [
 ];
 
 /// Is this a call that signs a user in at NocoBase, or a related one? By any method: NocoBase runs actions by GET too, and
-/// reads past what follows the action.
+/// ignores what follows the action.
 pub(super) fn is_sign_in_call(policy: &Policy, path: &str) -> bool {
     action(policy, path)
         .is_some_and(|action| SIGN_IN_CALLS.iter().any(|call| call.eq_ignore_ascii_case(action)))
@@ -63,10 +63,10 @@ pub(super) fn is_from_own_page(policy: &Policy, request: &Request<'_>) -> bool {
     }
 }
 
-/// Is this the form, a file that it is made of, or a call that it needs? Exact names: everything else stays closed.
+/// Is this the form, one of its files, or a call that it needs? Exact names: everything else stays closed.
 pub(super) fn is_form(policy: &Policy, request: &Request<'_>) -> bool {
     if request.upgrade {
-        // It need not be below the public path (`WS_PATH`).
+        // It may be outside the public path (`WS_PATH`).
         return is_form_socket(policy, request);
     }
     let Some(rest) = request.path.strip_prefix(policy.public_path.as_str()) else { return false };
@@ -75,8 +75,8 @@ pub(super) fn is_form(policy: &Policy, request: &Request<'_>) -> bool {
         || CALLS.contains(&(request.method, rest))
 }
 
-/// The form connects to the WebSocket before anybody is signed in, and gives up for good after 30 refusals. Anonymous: without
-/// a session of the gate, whose page would send its phantom there.
+/// The form connects to the WebSocket before a sign-in, and gives up for good after 30 refusals. Anonymous: not with a session of
+/// the gate, whose page would send its phantom there.
 fn is_form_socket(policy: &Policy, request: &Request<'_>) -> bool {
     request.session == SessionState::None
         && request.credential == Credential::None
@@ -91,12 +91,12 @@ fn is_socket(policy: &Policy, path: &str) -> bool {
     path == ws || path.strip_prefix(policy.public_path.as_str()) == Some(ws)
 }
 
-/// `rest` of a path, in the modern client's folder: what follows it.
+/// What follows the modern client's folder in `rest` of a path.
 fn in_modern<'a>(folder: &str, rest: &'a str) -> Option<&'a str> {
     rest.strip_prefix(folder)?.strip_prefix('/')
 }
 
-/// Is this, below the public path, a file that NocoBase's client is made of?
+/// Is this, below the public path, a file of NocoBase's client?
 pub(super) fn is_client_file(policy: &Policy, rest: &str) -> bool {
     let modern =
         || [policy.client.modern.as_str(), MODERN_FILES].into_iter().find_map(|f| in_modern(f, rest));
@@ -104,7 +104,7 @@ pub(super) fn is_client_file(policy: &Policy, rest: &str) -> bool {
     is_one(rest) || is_root_bundle(rest) || modern().is_some_and(is_one)
 }
 
-/// A script or style of NocoBase 1.x and 2.0, which have them beside the pages: `umi.<hash>.js`, `<name>.<hash>.async.js`.
+/// A script or style of NocoBase 1.x and 2.0, which keep them next to the pages: `umi.<hash>.js`, `<name>.<hash>.async.js`.
 fn is_root_bundle(rest: &str) -> bool {
     let Some((name, extension)) = rest.rsplit_once('.') else { return false };
     let (name, kind) = match name.rsplit_once('.') {
@@ -130,15 +130,15 @@ pub(super) fn is_form_page(policy: &Policy, path: &str) -> bool {
         .is_some_and(|rest| rest == PAGE || in_modern(&policy.client.modern, rest) == Some(PAGE))
 }
 
-/// Is this a sign-in page by its name, in whatever folder? One that is not known must not be redirected to the form: NocoBase
-/// may have come from there, and would go back.
+/// Does this look like a sign-in page, in any folder? One that the gate does not know must not be redirected to the form:
+/// NocoBase may have redirected from there, and would redirect back.
 pub(super) fn looks_like_form_page(path: &str) -> bool {
     path.rsplit('/').next() == Some(PAGE)
 }
 
-/// Is this what a browser asks for without `Authorization`, so that only NocoBase's cookie identifies the user:
-/// NocoBase's page (whose text is the same for everybody), a file, or the WebSocket, in which the page then names
-/// itself? Never a call of the API: those NocoBase does not take from a cookie either.
+/// Is this a request without `Authorization`, in which only NocoBase's cookie identifies the user: NocoBase's page (whose text is
+/// the same for everyone), a file, or the WebSocket, in which the page then authenticates itself? Never an API call: NocoBase
+/// does not accept the cookie there either.
 pub(super) fn rests_on_cookie(policy: &Policy, request: &Request<'_>) -> bool {
     let below = |name| is_below(&policy.public_path, name, request.path);
     if !cookie_counts(policy, request) {
@@ -151,7 +151,7 @@ pub(super) fn rests_on_cookie(policy: &Policy, request: &Request<'_>) -> bool {
     is_page_load(policy, request) || is_get(request) && (below("files") || below("storage"))
 }
 
-/// Where NocoBase's sign-in page is, with the way back to this request.
+/// Address of NocoBase's sign-in page, with this request's address as the target.
 pub fn form_address(policy: &Policy, here: &str) -> String {
     let inside = here.strip_prefix(policy.public_path.as_str());
     let modern = policy.client.modern.as_str();
@@ -163,7 +163,7 @@ pub fn form_address(policy: &Policy, here: &str) -> String {
         },
         None => (String::new(), ""),
     };
-    // NocoBase's page knows its own addresses by what follows its public path.
+    // NocoBase's page expects addresses without its public path.
     let back = format!("/{back}");
     let query = url::form_urlencoded::Serializer::new(String::new()).append_pair("redirect", &back).finish();
     format!("{}{client}{PAGE}?{query}", policy.public_path)

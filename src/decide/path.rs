@@ -6,16 +6,16 @@ use crate::error::Failure;
 
 /// Makes a request's path canonical, or refuses it with [`Failure::BadPath`].
 ///
-/// Percent-encoded unreserved characters are decoded and hexadecimal digits are upper-cased (RFC 3986, 6.2.2);
-/// everything else stays as it is, so two spellings that NocoBase reads alike become one. Doing it twice changes
+/// Percent-encoded unreserved characters are decoded and hexadecimal digits are upper-cased (RFC 3986, 6.2.2); everything else
+/// stays as it is, so two spellings that NocoBase reads alike become one. The result is canonical: doing it again changes
 /// nothing. A path that is canonical already is borrowed.
 ///
-/// Refused is whatever two parsers could read differently: a path that does not begin with `/` (`*`, an absolute
-/// form), backslashes, control characters, `#` and encoded slashes, `//`, dot segments, percent-encoding that is
-/// broken or not UTF-8, `%25` in front of digits that a second decoding would turn into any of these, and raw
-/// characters that no path has. So is a dot segment with a parameter (`/..;x/`): a Java server reads it as `/../`.
+/// Refused is everything that two parsers could read differently: a path that does not begin with `/` (`*`, an absolute form),
+/// backslashes, control characters, `#` and encoded slashes, `//`, dot segments, invalid percent-encoding or UTF-8, `%25` before
+/// digits that a second decoding would turn into any of these, and raw characters that are not valid in a path. So is a dot
+/// segment with a parameter (`/..;x/`), which a Java server reads as `/../`.
 ///
-/// The key of an association is read by other rules: see [`association`].
+/// The key of an association follows other rules: see [`association`].
 pub fn canonical(raw_path: &str) -> Result<Cow<'_, str>, Failure> {
     let path = if raw_path.bytes().all(is_plain) {
         Cow::Borrowed(raw_path)
@@ -35,16 +35,16 @@ pub fn canonical(raw_path: &str) -> Result<Cow<'_, str>, Failure> {
     Ok(path)
 }
 
-/// `.` or `..`, alone or with path parameters behind it (RFC 3986, 3.3), whose `;` may be encoded.
+/// `.` or `..`, alone or followed by path parameters (RFC 3986, 3.3), whose `;` may be encoded.
 fn is_dot_segment(segment: &str) -> bool {
     let after = segment.strip_prefix("..").or_else(|| segment.strip_prefix('.'));
     after.is_some_and(|rest| rest.is_empty() || rest.starts_with(';') || rest.starts_with("%3B"))
 }
 
-/// Makes `<public path>api/<collection>/<key>/<association>[:<action>]` canonical where [`canonical`] refuses it because
-/// of what its key holds. NocoBase's client writes a record's key with `encodeURIComponent`, and its server decodes
-/// exactly that segment once, so that `/`, `\`, `#` and `%` in a key have one reading. They stay encoded. A key that holds
-/// a dot segment, a control character or invalid UTF-8, however often it is decoded, is refused.
+/// Makes `<public path>api/<collection>/<key>/<association>[:<action>]` canonical if [`canonical`] refuses it because of its key.
+/// NocoBase's client writes a record's key with `encodeURIComponent`, and its server decodes exactly that segment once, so that
+/// `/`, `\`, `#` and `%` in a key can be read in only one way. They stay encoded. A key that contains a dot segment, a control
+/// character or invalid UTF-8, however often it is decoded, is refused.
 ///
 /// Such a path is not canonical in the usual sense ([`holds_encoded_key`]): rules never match it.
 pub fn association(raw_path: &str, public_path: &str) -> Result<String, Failure> {
@@ -66,24 +66,24 @@ pub fn association(raw_path: &str, public_path: &str) -> Result<String, Failure>
     Ok(format!("{public_path}api/{collection}/{key}/{association}"))
 }
 
-/// Does this path (canonical, or from [`association`]) hold a key with characters that a path may not have elsewhere?
+/// Does this path (canonical, or from [`association`]) contain a key with characters that are not allowed elsewhere in a path?
 pub fn holds_encoded_key(path: &str) -> bool {
     path.contains('%') && canonical(path).is_err()
 }
 
-/// A collection's, an association's or an action's name.
+/// The name of a collection, an association or an action.
 fn is_name(name: &str) -> bool {
     !name.is_empty()
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
         && !is_dot_segment(name)
 }
 
-/// The key with its percent-encoding in one form.
+/// The key with normalised percent-encoding.
 fn association_key(raw: &str) -> Option<String> {
     if raw.is_empty() || !raw.bytes().all(|b| b == b'%' || is_plain(b)) {
         return None;
     }
-    // Broken encoding first: decoding below is lenient.
+    // Broken encoding first: the decoder below is lenient.
     let mut bytes = raw.bytes();
     while let Some(byte) = bytes.next() {
         if byte == b'%' {
@@ -113,7 +113,7 @@ fn association_key(raw: &str) -> Option<String> {
     Some(out)
 }
 
-/// Bytes that may stand in a path as they are. Browsers send `[ ] | ^ { }` raw, though RFC 3986 does not list them.
+/// Bytes that may appear unencoded in a path. Browsers send `[ ] | ^ { }` raw, though RFC 3986 does not allow them.
 fn is_plain(byte: u8) -> bool {
     byte.is_ascii_graphic() && !matches!(byte, b'%' | b'\\' | b'#' | b'?' | b'"' | b'<' | b'>' | b'`')
 }
@@ -123,7 +123,7 @@ fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
 }
 
-/// The path with its percent-encoding in one form, or `None` if something in it is refused by itself.
+/// The path with normalised percent-encoding, or `None` if part of it is refused by itself.
 fn decode_unreserved(raw: &str) -> Option<String> {
     let mut out = String::with_capacity(raw.len());
     let mut bytes = raw.bytes();
@@ -149,7 +149,7 @@ fn decode_unreserved(raw: &str) -> Option<String> {
                 }
                 *slot = hex_pair(&mut bytes)?;
             }
-            // `from_utf8` refuses overlong forms and surrogates; C1 controls are well-formed, and refused here.
+            // `from_utf8` refuses overlong forms and surrogates; C1 controls are well-formed, so they are refused here.
             if std::str::from_utf8(sequence).ok()?.chars().any(char::is_control) {
                 return None;
             }
@@ -159,8 +159,8 @@ fn decode_unreserved(raw: &str) -> Option<String> {
     Some(out)
 }
 
-/// Does decoding once more, or more often, bring out anything that is refused above? What is nested deeper than
-/// a client writes is refused as well.
+/// Would decoding again, once or more often, reveal anything that is refused above? Encoding that is nested deeper than clients
+/// write is refused too.
 fn hides_trouble(path: &str) -> bool {
     let slashes = path.matches('/').count();
     let mut level = path.as_bytes().to_vec();
@@ -181,7 +181,7 @@ fn hides_trouble(path: &str) -> bool {
     true
 }
 
-/// Length of the UTF-8 sequence that this byte begins; `None` if it begins none.
+/// Length of the UTF-8 sequence that begins with this byte; `None` if none does.
 fn sequence_len(first: u8) -> Option<usize> {
     match first {
         0xC2..=0xDF => Some(2),
@@ -191,7 +191,7 @@ fn sequence_len(first: u8) -> Option<usize> {
     }
 }
 
-/// The byte that the next two hexadecimal digits make.
+/// The byte encoded by the next two hexadecimal digits.
 pub(super) fn hex_pair(bytes: &mut impl Iterator<Item = u8>) -> Option<u8> {
     let mut digit = || char::from(bytes.next()?).to_digit(16).and_then(|d| u8::try_from(d).ok());
     Some(digit()? << 4 | digit()?)

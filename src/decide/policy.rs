@@ -1,4 +1,4 @@
-//! What goes into a decision: the policy (made once, from the configuration) and the request.
+//! The input of a decision: the policy (built once, from the configuration) and the request.
 
 use std::net::IpAddr;
 
@@ -32,7 +32,7 @@ pub struct ClientPaths {
     pub ws: String,
 }
 
-/// What NocoBase has where nothing is set.
+/// NocoBase's defaults.
 impl Default for ClientPaths {
     fn default() -> Self {
         ClientPaths { modern: "v".to_owned(), ws: "ws".to_owned() }
@@ -40,7 +40,7 @@ impl Default for ClientPaths {
 }
 
 impl ClientPaths {
-    /// From the settings in the index page; what is missing, or is no path, stays as NocoBase has it.
+    /// From the settings in the index page; a value that is missing, or is not a path, keeps NocoBase's default.
     pub fn new(modern: Option<&str>, ws: Option<&str>) -> ClientPaths {
         let good = |path: &str| {
             path.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'-' | b'_' | b'.' | b'~'))
@@ -57,7 +57,7 @@ impl ClientPaths {
     }
 }
 
-/// The configuration, as far as it matters for decisions.
+/// The part of the configuration that matters for decisions.
 #[derive(Debug, Clone)]
 pub struct Policy {
     /// `host` or `host:port` of the configured origin, lower-case, default port dropped.
@@ -66,17 +66,18 @@ pub struct Policy {
     pub https: bool,
     /// `APP_PUBLIC_PATH` of NocoBase: begins and ends with `/`.
     pub public_path: String,
-    /// Addresses of its client.
+    /// Addresses of NocoBase's client.
     pub client: ClientPaths,
     /// NocoBase's application (`nocobase.app`).
     pub app: String,
-    /// The gate serves other applications too. They take each other's tokens, so no token passes but those that the gate puts in.
+    /// The gate serves other applications too. They accept each other's tokens, so only tokens that the gate inserts itself may
+    /// pass.
     pub several: bool,
     /// Browsers outside WeCom.
     pub browsers: Browsers,
     /// NocoBase's own API keys and tokens pass.
     pub api_keys: bool,
-    /// NocoBase's own password form passes, and so do people who have signed in there.
+    /// NocoBase's own password form passes, and so do users who have signed in there.
     pub password: bool,
     /// What passes without a session.
     pub public: PublicRules,
@@ -84,21 +85,21 @@ pub struct Policy {
     pub preflights: bool,
     /// Links to files with NocoBase's `temporaryAccessToken` pass anonymously.
     pub temporary_file_links: bool,
-    /// Who passes without a session.
+    /// Networks whose clients pass without a session.
     pub bypass: Vec<IpNet>,
     /// Names of domain verification files, served at the root (`WW_verify_<token>.txt`).
     pub verify_files: Vec<String>,
     /// Names of the WeCom entries, in the order of the configuration.
     pub entries: Vec<String>,
-    /// Somebody may see the console (`access.admins`).
+    /// The console has administrators (`access.admins`).
     pub console: bool,
-    /// The entry (index in `entries`) that signs members in by itself inside WeCom.
+    /// The entry (index in `entries`) that signs members in automatically inside WeCom.
     pub auto_entry: Option<usize>,
 }
 
-/// What the request shows besides its cookies. The edge has verified it already.
+/// The request's credential, apart from its cookies. `proxy` has verified it.
 ///
-/// "The header" is `Authorization`, whatever it holds: NocoBase takes a token there with and without `Bearer`.
+/// "The header" is `Authorization`, whatever it holds: NocoBase accepts a token there with and without `Bearer`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Credential {
     /// No header, and no phantom in the query.
@@ -106,9 +107,9 @@ pub enum Credential {
     /// The header or `?token=` holds the phantom of the session in the cookie; where tokens are delivered to the
     /// browser, that session's own token.
     Phantom,
-    /// The header (never the query, R2) holds a NocoBase token with a good signature that has not expired.
+    /// The header (never the query, R2) holds a NocoBase token with a valid signature that has not expired.
     ApiToken,
-    /// The same, made by NocoBase at its own sign-in: what a NocoBase page sends for a person who signed in by password.
+    /// The same, issued by NocoBase's own sign-in: what a NocoBase page sends for a user who signed in by password.
     OwnToken,
     /// The header holds something else.
     Invalid,
@@ -117,7 +118,7 @@ pub enum Credential {
 /// Whether the session cookie counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SessionState {
-    /// No cookie, or one that does not open (R7).
+    /// No cookie, or one that cannot be opened (R7).
     None,
     /// A live session.
     Valid,
@@ -125,7 +126,7 @@ pub enum SessionState {
     Ended,
 }
 
-/// The value of all headers of one meaning, however spelled.
+/// The value of all headers with one meaning, in any spelling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Named<'a> {
     /// There is no such header.
@@ -133,12 +134,12 @@ pub enum Named<'a> {
     Nothing,
     /// There is one.
     One(&'a str),
-    /// There are several, or one that is no text: servers read such in different ways.
+    /// There are several, or one whose value is not text: servers read these in different ways.
     Ambiguous,
 }
 
 impl<'a> Named<'a> {
-    /// With one more header of this value (`None`: no text).
+    /// Adds another header with this value (`None`: not text).
     pub fn and(self, value: Option<&'a str>) -> Named<'a> {
         match (self, value) {
             (Named::Nothing, Some(value)) => Named::One(value),
@@ -156,7 +157,7 @@ impl<'a> Named<'a> {
     }
 }
 
-/// One request, as the edge read it. All texts are the client's and may be forged.
+/// One request, as `proxy` read it. All texts are from the client and may be forged.
 #[derive(Debug, Clone, Copy)]
 pub struct Request<'a> {
     /// As sent; methods are case-sensitive (RFC 9110, 9.1).
@@ -165,7 +166,7 @@ pub struct Request<'a> {
     pub path: &'a str,
     /// What follows `?`, raw.
     pub query: Option<&'a str>,
-    /// `Host`, or `:authority`; `None` when there is not exactly one.
+    /// `Host`, or `:authority`; `None` unless there is exactly one.
     pub host: Option<&'a str>,
     /// `User-Agent`
     pub user_agent: Option<&'a str>,
@@ -187,19 +188,20 @@ pub struct Request<'a> {
     pub hostname: Named<'a>,
     /// There is an `Access-Control-Request-Method`.
     pub names_cors_method: bool,
-    /// `Connection`, read as a list, has `upgrade`, and there is an `Upgrade` header.
+    /// `Connection`, parsed as a list, has `upgrade`, and there is an `Upgrade` header.
     pub upgrade: bool,
     /// From [`super::address::client_ip`].
     pub client_ip: IpAddr,
-    /// Verified by the edge.
+    /// Verified by `proxy`.
     pub credential: Credential,
-    /// Opened by the edge.
+    /// From the cookie, which `proxy` has opened.
     pub session: SessionState,
-    /// The cookie that marks a deliberate sign-out is there: no automatic sign-in.
+    /// There is a cookie that marks a deliberate sign-out: no automatic sign-in.
     pub signed_out: bool,
-    /// The cookie of a session that began at NocoBase's own form is there: the gate's, with a live session, or NocoBase's, with
-    /// a token that is good. Looked at only where `Policy::password` is on and there is no session.
+    /// There is a cookie of a session that began at NocoBase's own form: the gate's, with a live session, or NocoBase's, with a
+    /// valid token. Looked at only if `Policy::password` is set and there is no session.
     pub own_cookie: bool,
-    /// There is no session here, but one in another application of this gate. Looked at only for files of NocoBase's client.
-    pub elsewhere: bool,
+    /// There is no session here, but there is one in another application of this gate. Looked at only for files of NocoBase's
+    /// client.
+    pub other_app_session: bool,
 }

@@ -1,14 +1,13 @@
-//! Parameters of a query, without taking the rest of it apart.
+//! Query parameters, without parsing the rest of the query.
 
 use super::path::hex_pair;
 
-/// Is there a parameter of this name? Names are compared as a browser's `URLSearchParams` reads them, so
-/// `%74oken` is `token`.
+/// Is there a parameter with this name? Names are compared as a browser's `URLSearchParams` reads them, so `%74oken` is `token`.
 pub fn has(query: &str, name: &str) -> bool {
     query.split('&').any(|pair| is_named(pair, name))
 }
 
-/// Is this a character that RFC 3986 does not allow in a query, and that means nothing there?
+/// Is this a character that RFC 3986 does not allow in a query, and that has no meaning there?
 pub fn is_foreign(byte: u8) -> bool {
     matches!(byte, b'"' | b'<' | b'>' | b'{' | b'}' | b'|' | b'^' | b'`' | 0x80..)
 }
@@ -24,7 +23,7 @@ pub fn encoded(query: &[u8]) -> impl Iterator<Item = u8> {
     })
 }
 
-/// The query without the parameters of these names; the others stay as they were written. `None` if none is left.
+/// The query without the parameters with these names; the others stay as written. `None` if none is left.
 pub fn without(query: &str, names: &[&str]) -> Option<String> {
     let mut out = String::with_capacity(query.len());
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
@@ -38,8 +37,8 @@ pub fn without(query: &str, names: &[&str]) -> Option<String> {
     (!out.is_empty()).then_some(out)
 }
 
-/// The query with the value of every `token` replaced by what `swap` makes of it; `None` if it makes nothing of any.
-/// The rest stays as it was written.
+/// The query with the value of every `token` replaced by the result of `swap`; `None` if `swap` returns `None` for all. The rest
+/// stays as written.
 pub fn replace_token(query: &str, mut swap: impl FnMut(&str) -> Option<String>) -> Option<String> {
     let mut swapped = false;
     let mut out = String::with_capacity(query.len() + 512);

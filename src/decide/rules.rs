@@ -1,7 +1,8 @@
 //! Rules for what passes without a session (`access.public`): method and path, never anything else (R2).
 //!
-//! A rule reads `METHOD /path`, or is a word with `@` for several rules. METHOD is one method, or `*` for any. In the path, `*` is any run of characters
-//! (also none) except `/`, and `**` any run at all. The whole path must match. `GET` does not include `HEAD`.
+//! A rule is `METHOD /path`, or a word that begins with `@` and stands for several rules. METHOD is one method, or `*` for any.
+//! In the path, `*` matches any text (also none) without `/`, and `**` any text. The whole path must match. `GET` does not
+//! include `HEAD`.
 
 use super::path::canonical;
 
@@ -10,10 +11,10 @@ const MAX_LITERALS: usize = 255;
 
 const UNKNOWN_WORD: &str = "the words are @public-forms, @pwa and @mcp";
 
-/// What the words stand for, below NocoBase's public path.
+/// The rules that each word stands for, below NocoBase's public path.
 const WORDS: [(&str, &[&str]); 3] = [
-    // A form that is open to everybody, with what its page loads and calls, its files and its submission (NocoBase 2.2). The last two calls
-    // name any table: NocoBase accepts them only with a form's token (`X-Form-Token`), for the form's table only.
+    // A public form: its page, the files and calls of that page, uploads and the submission (NocoBase 2.2). The last two calls
+    // name any table: NocoBase accepts them only with a form's token (`X-Form-Token`), and for that form's table only.
     (
         "public-forms",
         &[
@@ -43,8 +44,8 @@ const WORDS: [(&str, &[&str]); 3] = [
             "POST /api/*:create",
         ],
     ),
-    // What a browser fetches for an installed app, and fetches without cookies: manifest and icons, and the service worker.
-    // NocoBase 2.2 has none of them; they come from a plugin, or from a server beside it.
+    // What a browser fetches without cookies for an installed app: manifest, icons and service worker. NocoBase 2.2 has none of
+    // them; a plugin or a server next to it provides them.
     (
         "pwa",
         &[
@@ -60,28 +61,28 @@ const WORDS: [(&str, &[&str]); 3] = [
             "GET /nocobase.png",
         ],
     ),
-    // How programs find NocoBase's MCP server and its authorization server; using it needs a key or a token.
+    // The discovery of NocoBase's MCP server and its authorization server; using it requires a key or a token.
     ("mcp", &["GET /api/.well-known/**"]),
 ];
 
 /// Whether a rule matches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Match {
-    /// No rule does.
+    /// No rule matches.
     None,
-    /// A rule that comes from a word. Such rules open calls for anonymous visitors: no credential passes with them.
+    /// A rule of a word. These open calls to anonymous visitors: no credential passes with them.
     Anonymous,
-    /// One that is written out.
-    AsItComes,
+    /// A rule that is written out: the request passes unchanged.
+    Unchanged,
 }
 
-/// The compiled rules. Matching takes time in proportion to the path's length, whatever the rules and the path.
+/// The compiled rules. Matching takes time proportional to the length of the path, whatever the rules and the path.
 #[derive(Debug, Clone, Default)]
 pub struct PublicRules {
     rules: Vec<Rule>,
 }
 
-/// A rule that is not understood.
+/// An invalid rule.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("\"{rule}\": {problem}")]
 pub struct RuleError {
@@ -94,7 +95,7 @@ pub struct RuleError {
 }
 
 impl PublicRules {
-    /// Compiles the rules, or reports everything that is wrong with them. The rules of a word are below `public_path`.
+    /// Compiles the rules, or reports all that is wrong with them. The rules of a word are below `public_path`.
     pub fn parse(rules: &[String], public_path: &str) -> Result<Self, Vec<RuleError>> {
         let (mut good, mut bad) = (Vec::with_capacity(rules.len()), Vec::new());
         for (index, rule) in rules.iter().enumerate() {
@@ -122,7 +123,7 @@ impl PublicRules {
         self.find(method, canonical_path) != Match::None
     }
 
-    /// The same, and what may pass with it. A rule that is written out goes before a word.
+    /// The same, and what may pass with it. A rule that is written out has precedence over a word.
     pub fn find(&self, method: &str, canonical_path: &str) -> Match {
         let mut found = Match::None;
         for rule in &self.rules {
@@ -130,7 +131,7 @@ impl PublicRules {
                 && rule.pattern.matches(canonical_path.as_bytes())
             {
                 if !rule.anonymous {
-                    return Match::AsItComes;
+                    return Match::Unchanged;
                 }
                 found = Match::Anonymous;
             }
@@ -175,16 +176,16 @@ impl Rule {
 /// One bit per literal character: state `i` means "the first `i` literals have matched".
 type States = [u64; 4];
 
-/// A path with wildcards as a bit-parallel automaton: a wildcard is a state that may keep itself.
+/// A path with wildcards as a bit-parallel automaton: a wildcard is a state that can remain active.
 #[derive(Debug, Clone)]
 struct Pattern {
-    /// Per byte: the states from which it leads to the next one.
+    /// Per byte: the states that advance to the next one.
     steps: Box<[States]>,
-    /// States that any byte but `/` keeps (`*`).
+    /// States that any byte except `/` keeps active (`*`).
     stay_in_segment: States,
-    /// States that any byte keeps (`**`).
+    /// States that any byte keeps active (`**`).
     stay: States,
-    /// How many literals there are; all of them matched is the last state.
+    /// Number of literals; the last state means that all of them have matched.
     literals: usize,
 }
 

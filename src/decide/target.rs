@@ -1,5 +1,5 @@
-//! Where to return after signing in (R20): a path, query and fragment of our own origin, rebuilt from what was
-//! parsed, so that what a browser makes of it is what was checked.
+//! Where to return after signing in (R20): a path, query and fragment on our own origin, rebuilt from what was parsed, so that a
+//! browser reads exactly what was checked.
 
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
@@ -7,17 +7,17 @@ use super::own::is_own;
 use super::path::canonical;
 use super::query;
 
-/// Longest target, in bytes: it travels in a cookie.
+/// Longest target, in bytes: it is stored in a cookie.
 pub const MAX_LEN: usize = 2048;
 
-/// Parameters that would sign a person in by themselves: NocoBase's page stores a `token` that it finds in its
-/// address. They never survive a login or a redirect.
+/// Parameters that would sign a user in by themselves: NocoBase's page stores a `token` that it finds in its address. They never
+/// survive a sign-in or a redirect.
 pub(super) const SIGN_IN_PARAMETERS: [&str; 2] = ["token", "authenticator"];
 
-/// What WeCom appends to the address that it sends a browser back to; `state` also where none was given.
+/// Parameters that WeCom appends to the address to which it redirects a browser; `state` even if none was given.
 pub(super) const CALLBACK_PARAMETERS: [&str; 2] = ["code", "state"];
 
-/// What is never left raw in a query or fragment. `%` stays: what is encoded stays encoded.
+/// Characters that are always encoded in a query or fragment. `%` stays: what is encoded stays encoded.
 const UNSAFE: &AsciiSet = &CONTROLS
     .add(b' ')
     .add(b'"')
@@ -31,23 +31,23 @@ const UNSAFE: &AsciiSet = &CONTROLS
     .add(b'}')
     .add(b'^');
 
-/// The target that a client asked for (`rd`), made safe, or `None` (then home is the target).
+/// The target that a client asked for (`rd`), made safe, or `None` (then the target is home).
 ///
-/// `None` for everything but an absolute path of our own origin: schemes, hosts, userinfo, relative paths, `//`,
-/// `/\`, anything that [`canonical`] refuses, white space and control characters anywhere, the gate's own paths, and
-/// what is longer than [`MAX_LEN`].
+/// `None` for everything but an absolute path on our own origin: schemes, hosts, userinfo, relative paths, `//`, `/\`, anything
+/// that [`canonical`] refuses, white space and control characters anywhere, the gate's own paths, and anything longer than
+/// [`MAX_LEN`].
 pub fn sanitize(rd: &str) -> Option<String> {
     if rd.len() > MAX_LEN || rd.chars().any(|c| c.is_control() || c.is_whitespace()) {
         return None;
     }
     let (rest, fragment) = split(rd, '#');
     let (path, query) = split(rest, '?');
-    // Form encoding has been undone before; names in Chinese come raw.
+    // Form encoding has been decoded already; Chinese names are raw.
     let path = utf8_percent_encode(path, CONTROLS).to_string();
     build(&path, query, fragment).filter(|target| target.len() <= MAX_LEN)
 }
 
-/// The target that leads back to this request. A query that makes it too long is left out.
+/// The target that returns to this request. A query that would make it too long is left out.
 pub fn of_request(canonical_path: &str, query: Option<&str>) -> String {
     [query, None]
         .into_iter()
@@ -55,7 +55,7 @@ pub fn of_request(canonical_path: &str, query: Option<&str>) -> String {
         .unwrap_or_else(|| "/".to_owned())
 }
 
-/// Where a member lands: a target that names no page (`/`, or NocoBase's public path) means the entry's home.
+/// Where a member arrives: a target that names no page (`/`, or NocoBase's public path) means the entry's home page.
 pub fn landing<'a>(
     target: &'a str,
     home: &'a str,

@@ -1,12 +1,12 @@
-//! What is known of a failure's cause. It travels up with the failure, so that the code that carries out the whole task (a
-//! sign-in, a recheck) writes one line with everything.
+//! What is known about the cause of a failure. It is passed up together with the failure, so that the code responsible for the
+//! whole task (a sign-in, a recheck) writes one line with all of it.
 
 use super::{Failure, Level, line_due};
 
 /// What an operator needs to know. Never a secret, a phone number or an e-mail address (R27).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Cause {
-    /// What happened, in words; empty where the label is enough.
+    /// What happened, in words; empty if the label says enough.
     pub(crate) reason: String,
     /// The call of WeCom's or NocoBase's API.
     pub(crate) call: Option<String>,
@@ -20,7 +20,7 @@ pub(crate) struct Cause {
     pub(crate) class: Option<&'static str>,
     /// WeCom's error code.
     pub(crate) errcode: Option<i64>,
-    /// WeCom's error message, without what is secret.
+    /// WeCom's error message, without anything secret.
     pub(crate) errmsg: Option<String>,
     /// What to do.
     pub(crate) remedy: Option<String>,
@@ -28,7 +28,7 @@ pub(crate) struct Cause {
     pub(crate) service_user: Option<String>,
     /// NocoBase users that match.
     pub(crate) users: Option<String>,
-    /// By which key they match.
+    /// The key by which they match.
     pub(crate) by: Option<String>,
     /// The WeCom userid that the matching user is bound to.
     pub(crate) bound_to: Option<String>,
@@ -36,7 +36,7 @@ pub(crate) struct Cause {
     pub(crate) fields: Option<String>,
 }
 
-/// Writes a line of this level: these fields, then everything that is known of the cause.
+/// Writes a log line with this level: these fields, then everything that is known about the cause.
 macro_rules! log_cause {
     (@line $line:ident, $cause:ident, [$($field:tt)*], $message:literal) => {
         tracing::$line!(
@@ -69,22 +69,22 @@ macro_rules! log_cause {
 }
 pub(crate) use log_cause;
 
-/// A failure, and what is known of its cause.
+/// A failure, and what is known about its cause.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FailureWithCause {
     /// The failure.
     pub(crate) failure: Failure,
-    /// Its cause; empty where the failure is enough.
+    /// Its cause; empty if the failure says enough.
     pub(crate) cause: Box<Cause>,
 }
 
 impl FailureWithCause {
-    /// From its parts.
+    /// Puts both together.
     pub(crate) fn new(failure: Failure, cause: Cause) -> Self {
         FailureWithCause { failure, cause: Box::new(cause) }
     }
 
-    /// Writes a line of its own, and gives the failure: for tasks that have no line to put the cause into.
+    /// Writes a log line, and returns the failure: for tasks that have no line of their own for the cause.
     pub(crate) fn logged(self) -> Failure {
         let (label, reason) = (self.failure.response().label, &self.cause.reason);
         let level = match self.failure.response().level {

@@ -1,4 +1,4 @@
-//! No file descriptor is left: nothing is wrong with the other side.
+//! No file descriptor is left: the peer is not to blame.
 
 use std::error::Error;
 use std::io;
@@ -6,7 +6,7 @@ use std::io;
 /// This process, or the whole system, has no descriptor left (EMFILE, ENFILE; the same numbers on every Linux).
 const NONE_LEFT: [i32; 2] = [24, 23];
 
-/// Is that the cause of this error?
+/// Is this the cause of the error?
 pub(crate) fn is_out_of_files(error: &(dyn Error + 'static)) -> bool {
     let mut cause = Some(error);
     while let Some(error) = cause {
@@ -14,7 +14,7 @@ pub(crate) fn is_out_of_files(error: &(dyn Error + 'static)) -> bool {
         if of_io.and_then(io::Error::raw_os_error).is_some_and(|code| NONE_LEFT.contains(&code)) {
             return true;
         }
-        // Its `source` is that of what it holds.
+        // Its `source` is the source of the error that it wraps.
         cause = match of_io.and_then(io::Error::get_ref) {
             Some(held) => Some(held),
             None => error.source(),

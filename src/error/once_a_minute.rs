@@ -1,4 +1,4 @@
-//! What fails for everybody at once is logged once a minute: a line for each request would hide everything else.
+//! Failures that concern everyone at once are logged once a minute: a line for each request would hide everything else.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -10,21 +10,21 @@ use super::Failure;
 
 const EVERY: Duration = Duration::from_secs(60);
 
-/// When a line was last written, and how many more there would have been since; `None`: never.
+/// When a line was last written, and how many have been left out since; `None`: never written.
 type Line = Option<(Instant, u64)>;
 type Lines = HashMap<(&'static str, Failure), Line>;
 
-/// A line of its own that is written once a minute.
+/// A log line that is written at most once a minute.
 #[derive(Debug)]
 pub(crate) struct OnceAMinute(Mutex<Line>);
 
 impl OnceAMinute {
-    /// Not written yet.
+    /// A line that has not been written yet.
     pub(crate) const fn new() -> OnceAMinute {
         OnceAMinute(Mutex::new(None))
     }
 
-    /// Whether it is due: the number of those that were left out since the last one.
+    /// If the line is due: how many have been left out since the last one.
     pub(crate) fn due(&self) -> Option<u64> {
         due_at(&mut self.0.lock(), Instant::now())
     }
@@ -38,8 +38,8 @@ impl Default for OnceAMinute {
 
 static LINES: LazyLock<Mutex<Lines>> = LazyLock::new(Mutex::default);
 
-/// Whether a line about this failure is due, in this `place` of the code: the number of those that were left out since the
-/// last one. Failures of a single request are always due.
+/// If a line about this failure is due, in this `place` of the code: how many have been left out since the last one. Failures of
+/// a single request are always due.
 pub(crate) fn line_due(place: &'static str, failure: Failure) -> Option<u64> {
     due(&mut LINES.lock(), place, failure, Instant::now())
 }

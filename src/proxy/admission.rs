@@ -147,7 +147,7 @@ async fn read(
         && credential == Credential::None
         && (by_password.is_some() || credential::own_token(gate, request).is_some());
 
-    facts.elsewhere = state != SessionState::Valid
+    facts.other_app_session = state != SessionState::Valid
         && credential == Credential::None
         && !gate.below().is_empty()
         && decide::client_file(&gate.policy(), facts.method, facts.path, facts.query).is_some()

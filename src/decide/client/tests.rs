@@ -5,7 +5,7 @@ use super::*;
 const PHONE: Caller = Caller::WeCom { mobile: true };
 const DESKTOP: Caller = Caller::WeCom { mobile: false };
 
-/// Samples of WeCom and WeChat; `…` stands for what is not known. Double spaces are genuine.
+/// Samples from WeCom and WeChat; `…` stands for unknown parts. Double spaces are in the original.
 const SAMPLES: [(&str, Caller, Option<&str>); 14] = [
     (
         "Mozilla/5.0 (iPhone; CPU iPhone OS 10_3_2 like Mac OS X) AppleWebKit/603.2.4 (KHTML, like Gecko) Mobile/14F89 wxwork/2.2.0 MicroMessenger/6.3.2",
@@ -90,7 +90,7 @@ fn every_sample_is_recognised() {
         assert_eq!(language(&twice), tongue, "sample {} twice", number + 1);
         assert_eq!(caller(Some(&ua.to_lowercase())), want, "sample {} in lower case", number + 1);
         assert_eq!(caller(Some(&ua.to_uppercase())), want, "sample {} in upper case", number + 1);
-        // The order of the words is not stable.
+        // The order of the tokens varies.
         let reversed = ua.rsplit(' ').collect::<Vec<_>>().join(" ");
         assert_eq!(caller(Some(&reversed)), want, "sample {} reversed", number + 1);
     }
@@ -103,7 +103,7 @@ fn private_builds_and_look_alikes() {
         ("wxworklocal/3.2.200 MicroMessenger/7.0.1", PHONE),
         ("WxWorkLocal/3", PHONE),
         ("(wxwork/1)", PHONE),
-        // Not a word of its own, or no version behind it.
+        // Not a word of its own, or not followed by a version.
         ("notwxwork/4.1", Caller::Browser { mobile: true }),
         ("my_wxwork/4.1", Caller::Browser { mobile: true }),
         ("wxwork", Caller::Browser { mobile: true }),

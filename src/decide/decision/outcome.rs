@@ -1,4 +1,4 @@
-//! What a decision can be.
+//! The possible decisions.
 
 use crate::decide::own::OwnPath;
 use crate::error::Failure;
@@ -10,26 +10,27 @@ pub enum Decision {
     Own(OwnPath),
     /// The domain verification file with this index in `Policy::verify_files`.
     VerifyFile(usize),
-    /// On to NocoBase.
+    /// Forward to NocoBase.
     Forward(ForwardOptions),
     /// 302 to this target on our own origin: the same page, without a `token`, or a `code` and its `state`, in its address.
     Redirect(String),
-    /// 302 to this address, NocoBase's sign-in form. NocoBase's page may lead away from there: such redirects are counted.
+    /// 302 to this address, NocoBase's sign-in form. NocoBase's page may redirect away from there, so these redirects are
+    /// counted.
     Form(String),
-    /// Starts a flow that ends where this request wanted to go.
+    /// Starts a flow that ends at the address of this request.
     Login {
         /// Which of WeCom's pages.
         via: LoginKind,
         /// Index in `Policy::entries`.
         entry: usize,
     },
-    /// The gate's own page in place of the one asked for.
+    /// A page of the gate instead of the requested one.
     Page(Page),
-    /// No.
+    /// Refuses the request.
     Refuse {
         /// Why.
         failure: Failure,
-        /// A person looks at it: respond with a page, else with JSON.
+        /// The response is shown to a person: respond with a page, otherwise with JSON.
         page: bool,
     },
 }
@@ -37,35 +38,35 @@ pub enum Decision {
 /// How a request is forwarded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ForwardOptions {
-    /// In whose name.
+    /// On whose behalf.
     pub identity: Identity,
     /// Put NocoBase's cookies (`nb_auth_token_<app>`, `nb_authenticator_<app>`) into the forwarded `Cookie`.
     pub put_cookies: bool,
     /// If the response is a page: put the gate's script into it.
     pub put_script: bool,
-    /// The member made this request, no other site did: it may carry identity headers.
+    /// The member made this request, not another site: it may carry identity headers.
     pub identity_allowed: bool,
-    /// Remove `token` from the query: NocoBase would take any token of its own from the address, but in a session only
-    /// the session's counts.
+    /// Remove `token` from the query: NocoBase would accept any of its tokens there, but in a session only the session's token
+    /// counts.
     pub strip_token: bool,
-    /// Remove `Authorization` and NocoBase's token cookies: it passes without a session, anonymously.
+    /// Remove `Authorization` and NocoBase's token cookies: the request passes without a session, anonymously.
     pub strip_credentials: bool,
-    /// This is NocoBase's own sign-out: if it succeeds, the browser's cookies go.
+    /// This is NocoBase's own sign-out: if it succeeds, the browser's cookies are deleted.
     pub signs_out: bool,
-    /// In its WebSocket exactly the tokens pass that pass over HTTP: there is no session yet, or a user has signed in at
-    /// NocoBase's own form.
+    /// In its WebSocket, the tokens that pass are those that pass over HTTP: there is no session yet, or a user has signed in
+    /// with NocoBase's own form.
     pub own_tokens: bool,
-    /// NocoBase's page asks whose token it holds, which it does after each sign-in at NocoBase's own form and each load: if
-    /// NocoBase accepts the token, the browser gets the session's cookie.
+    /// NocoBase's page asks whose token it holds, as it does after each sign-in with NocoBase's own form and at each load: if
+    /// NocoBase accepts the token, the browser gets a session cookie.
     pub opens_password: bool,
     /// No other site can have caused this request, so the size of its response reveals nothing (BREACH).
     pub may_compress: bool,
-    /// Renew the session cookie with the response. Only pages and API calls do, so that assets stay cacheable.
+    /// Renew the session cookie with the response. Only for pages and API calls, so that assets stay cacheable.
     pub renew_cookie: bool,
 }
 
 impl ForwardOptions {
-    /// Unchanged but for the identity.
+    /// Forwards unchanged except for the identity.
     pub(super) const fn plain(identity: Identity) -> ForwardOptions {
         ForwardOptions {
             identity,
@@ -83,15 +84,15 @@ impl ForwardOptions {
     }
 }
 
-/// In whose name a request is forwarded.
+/// On whose behalf a request is forwarded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Identity {
-    /// The member's: the session's NocoBase token goes where the phantom was, in WebSockets in the first frame.
+    /// The member's: the session's NocoBase token replaces the phantom, in WebSockets in the first frame.
     Member,
     /// The client's own NocoBase token, unchanged.
     Token,
     /// None; the client's own credentials are forwarded unchanged.
-    Nobody,
+    Anonymous,
 }
 
 /// Which of WeCom's pages a flow begins with.
@@ -108,8 +109,8 @@ pub enum LoginKind {
 pub enum Page {
     /// "Open this in WeCom."
     OpenInWeCom,
-    /// The choice of ways in.
+    /// The choice of ways to sign in.
     SignIn,
-    /// "You are signed out", with a way back in.
+    /// "You are signed out", with a link to sign in again.
     SignedOut,
 }

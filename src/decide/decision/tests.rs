@@ -20,7 +20,7 @@ const CURL: &str = "curl/8.14.1";
 const HTML: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8";
 const ORIGIN: &str = "https://gate.example.com";
 
-/// The decision without what follows from the session; `what_follows_from_the_session` is about that.
+/// The decision without the options that depend on the session; `options_that_depend_on_the_session` tests those.
 fn decide(policy: &Policy, request: &Request<'_>) -> Decision {
     match super::decide(policy, request) {
         Decision::Forward(o) => Decision::Forward(ForwardOptions {
@@ -32,7 +32,7 @@ fn decide(policy: &Policy, request: &Request<'_>) -> Decision {
     }
 }
 
-/// All options of a forwarded request, the session's part included.
+/// All options of a forwarded request, including those that depend on the session.
 fn options(policy: &Policy, request: &Request<'_>) -> ForwardOptions {
     match super::decide(policy, request) {
         Decision::Forward(options) => options,
@@ -63,7 +63,7 @@ fn policy() -> Policy {
     }
 }
 
-/// A page load from WeCom on a phone, nobody signed in.
+/// A page load in WeCom on a phone, not signed in.
 fn page(path: &str) -> Request<'_> {
     Request {
         method: "GET",
@@ -86,11 +86,11 @@ fn page(path: &str) -> Request<'_> {
         session: SessionState::None,
         signed_out: false,
         own_cookie: false,
-        elsewhere: false,
+        other_app_session: false,
     }
 }
 
-/// A call of NocoBase's page, nobody signed in.
+/// A call made by NocoBase's page, not signed in.
 fn call(path: &str) -> Request<'_> {
     Request {
         accept: Some("application/json, text/plain, */*"),
@@ -121,7 +121,7 @@ fn r06_requests_without_a_path_get_405() {
             assert_eq!(decide(&policy(), &request), no(Failure::MethodNotAllowed));
         }
     }
-    // A method is a method, in capital letters.
+    // Methods are case-sensitive.
     let request = Request { method: "connect", ..page("/") };
     assert_eq!(decide(&policy(), &request), no(Failure::NoSession));
 }
@@ -129,7 +129,7 @@ fn r06_requests_without_a_path_get_405() {
 #[test]
 fn r04_unknown_hosts_are_refused_whatever_they_ask_for() {
     for (host, failure) in [
-        // None, or none at all: that is another mistake (RFC 9112, 3.2).
+        // Missing, or not a valid host: that is a different error (RFC 9112, 3.2).
         (None, Failure::BadRequest),
         (Some(""), Failure::BadRequest),
         (Some("gate.example.com:x"), Failure::BadRequest),
@@ -209,15 +209,15 @@ fn what_the_gate_does_not_have_is_never_forwarded() {
             );
         }
     }
-    // These only look alike.
+    // These only look similar.
     for path in ["/wecom-gatekeeper", "/WECOM-GATE/login", "/admin/wecom-gate/login"] {
         let request = Request { session: SessionState::Valid, ..call(path) };
-        assert_eq!(decide(&policy(), &request), pass(Identity::Nobody), "{path}");
+        assert_eq!(decide(&policy(), &request), pass(Identity::Anonymous), "{path}");
     }
 }
 
 #[test]
-fn r05_the_operators_paths_are_nothing_special_here() {
+fn r05_the_operators_paths_are_forwarded_like_any_other() {
     for path in ["/livez", "/readyz", "/metrics", "/version"] {
         assert_eq!(decide(&policy(), &call(path)), no(Failure::NoSession), "{path}");
         assert!(matches!(decide(&policy(), &page(path)), Decision::Login { .. }), "{path}");
@@ -259,10 +259,10 @@ fn another_site_cannot_ask_who_is_signed_in_nor_sign_out() {
         assert_eq!(from(auth), want(OwnPath::Auth, Failure::NoSession), "{site:?} {origin:?}");
         assert_eq!(from(logout), want(OwnPath::Logout, Failure::CrossSite), "{site:?} {origin:?}");
     }
-    // A form of our own page, in a browser without Sec-Fetch, sent with `Referrer-Policy: no-referrer`.
+    // A form on our own page, in a browser without Fetch metadata, sent with `Referrer-Policy: no-referrer`.
     let old = Request { sec_fetch_site: None, origin: Some("null"), ..logout };
     assert_eq!(decide(&policy(), &old), Decision::Own(OwnPath::Logout));
-    // The page that asks may be linked to from anywhere.
+    // Any site may link to the page that asks.
     let ask = Request { method: "GET", sec_fetch_site: Some("cross-site"), ..logout };
     assert_eq!(decide(&policy(), &ask), Decision::Own(OwnPath::Logout));
 }

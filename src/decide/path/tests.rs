@@ -248,7 +248,7 @@ fn r01_what_parsers_disagree_about_is_refused() {
 
 #[test]
 fn r06_requests_without_a_path_are_refused() {
-    // OPTIONS *, CONNECT host:port, absolute form, nothing at all.
+    // OPTIONS *, CONNECT host:port, absolute form, empty.
     for raw in ["*", "gate.example.com:443", "https://gate.example.com/admin", ""] {
         assert_eq!(canonical(raw), Err(Failure::BadPath), "{raw:?}");
     }
@@ -261,7 +261,7 @@ fn canonical_paths_are_borrowed() {
     }
 }
 
-/// Paths that are likely to come near an edge of the rules.
+/// Paths that are likely to be near the edges of the rules.
 fn nasty() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         "[a-z/.%]{0,6}",
@@ -293,7 +293,7 @@ proptest! {
     fn r01_no_decoding_of_a_canonical_path_brings_out_what_is_refused(raw in nasty()) {
         if let Ok(path) = canonical(&raw) {
             let mut text = path.into_owned();
-            // However often a server behind the gate decodes.
+            // However often a server behind the gate decodes it.
             for _ in 0..4 {
                 prop_assert!(text.starts_with('/'));
                 prop_assert!(!text.contains("//") && !text.contains('\\') && !text.contains('#'), "{}", text);

@@ -9,7 +9,7 @@ mod open_redirects;
 use harmless::HARMLESS;
 use open_redirects::REFUSED;
 
-/// Where a browser on one of the gate's pages goes with this `Location`.
+/// The URL at which a browser on one of the gate's pages arrives with this `Location`.
 fn browse(location: &str) -> Url {
     Url::parse("https://gate.example.com/wecom-gate/callback?code=x").unwrap().join(location).unwrap()
 }
@@ -21,7 +21,7 @@ fn assert_safe(target: &str) {
     let url = browse(target);
     assert_eq!(url.origin().ascii_serialization(), "https://gate.example.com", "{target}");
     assert!(url.username().is_empty() && url.password().is_none(), "{target}");
-    // The browser reads it as it was meant: nothing dropped, nothing resolved.
+    // The browser reads it as intended: nothing dropped, nothing resolved.
     let path = target.split(['?', '#']).next().unwrap();
     let encoded = |path: &str| path.replace('{', "%7B").replace('}', "%7D").replace('^', "%5E");
     assert_eq!(encoded(url.path()), encoded(path));
@@ -45,9 +45,9 @@ fn r20_what_looks_bad_but_is_not_stays_on_our_origin() {
 }
 
 #[test]
-fn r20_no_sample_does_harm_in_any_clothes() {
+fn r20_no_sample_does_harm_however_it_is_wrapped() {
     for rd in REFUSED.iter().chain(HARMLESS) {
-        // Behind a path, as a query, as a fragment, encoded as a whole.
+        // After a path, as a query, as a fragment, encoded as a whole.
         let encoded: String = utf8_percent_encode(rd, percent_encoding::NON_ALPHANUMERIC).collect();
         for clothed in [
             format!("/{rd}"),
@@ -86,7 +86,7 @@ fn r20_targets_are_rebuilt_from_what_was_parsed() {
         ("/admin?a=\"<>\\`{}|^", Some("/admin?a=%22%3C%3E%5C%60%7B%7D%7C%5E")),
         ("/admin?100%", Some("/admin?100%")),
         ("/admin#/a?b=//c#d", Some("/admin#/a?b=//c%23d")),
-        // Nobody is signed in by a link.
+        // No link signs anyone in.
         ("/admin?token=x", Some("/admin")),
         ("/admin?a=b&%74oken=x&authenticator=basic#c", Some("/admin?a=b#c")),
         ("/admin?a=b c", None),
@@ -147,7 +147,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(3000))]
 
     #[test]
-    fn r20_whatever_is_asked_for_we_stay_at_home(
+    fn r20_every_target_stays_on_our_origin(
         rd in prop_oneof![".*", "/.*", "/[/\\\\@:.%?#\\t\\n 0-9a-f]{0,16}", "(/|\\\\|%2f|%5c|%09|\\.\\.|evil\\.com|\\t|@|:|\\?|#|中){0,10}"],
     ) {
         if let Some(target) = sanitize(&rd) {

@@ -26,7 +26,7 @@ async fn only_a_member_signs_a_member_out() {
         (Identity::Member, true, true),
         (Identity::Member, false, false),
         (Identity::Token, true, false),
-        (Identity::Nobody, true, false),
+        (Identity::Anonymous, true, false),
     ] {
         context.forward = forward(identity, signs_out);
         assert_eq!(context.signs_out(), is, "{identity:?} {signs_out}");

@@ -69,7 +69,7 @@ pub(crate) fn facts<'a>(request: &'a RequestHeader, client_ip: IpAddr, signed_ou
         session: SessionState::None,
         signed_out,
         own_cookie: false,
-        elsewhere: false,
+        other_app_session: false,
     }
 }
 

@@ -1,8 +1,8 @@
-//! One application (R44), for every client and however it is named.
+//! One application (R44), for every client and every way to name one.
 
 use super::*;
 
-/// Everybody who gets through with an ordinary request.
+/// Every kind of client that passes with an ordinary request.
 fn everybody(path: &str) -> Vec<(&'static str, Policy, Request<'_>)> {
     let open = Policy { public: PublicRules::parse(&["* /**".to_owned()], "/").unwrap(), ..policy() };
     let form = Policy { password: true, ..policy() };
@@ -12,9 +12,13 @@ fn everybody(path: &str) -> Vec<(&'static str, Policy, Request<'_>)> {
         ("a member's page", policy(), Request { session: SessionState::Valid, ..page(path) }),
         ("an API key", policy(), Request { credential: Credential::ApiToken, ..call(path) }),
         ("an API key beside a session", policy(), Request { credential: Credential::ApiToken, ..member }),
-        ("somebody under a public rule", open, call(path)),
-        ("somebody in a bypass network", policy(), Request { client_ip: [10, 0, 0, 1].into(), ..call(path) }),
-        ("somebody by password", form, Request { credential: Credential::OwnToken, ..call(path) }),
+        ("an anonymous client under a public rule", open, call(path)),
+        (
+            "an anonymous client in a bypass network",
+            policy(),
+            Request { client_ip: [10, 0, 0, 1].into(), ..call(path) },
+        ),
+        ("a user signed in by password", form, Request { credential: Credential::OwnToken, ..call(path) }),
         ("a stranger", policy(), call(path)),
         ("a stranger's page", policy(), page(path)),
         ("a WebSocket", policy(), Request { upgrade: true, origin: Some(ORIGIN), ..member }),
@@ -90,7 +94,7 @@ fn r44_paths_of_another_application_are_refused_to_every_client() {
     }
 }
 
-/// The proxy that asks passes the headers of the request on, to the gate and to NocoBase.
+/// The proxy passes the request's headers on, both to the gate and to NocoBase.
 #[test]
 fn r44_forward_auth_does_not_vouch_for_another_application() {
     let ask = Request { session: SessionState::Valid, ..call("/wecom-gate/auth") };
@@ -100,12 +104,12 @@ fn r44_forward_auth_does_not_vouch_for_another_application() {
     assert!(is_refused(&policy(), &Request { hostname: Named::One("sub1.example.com"), ..ask }));
 }
 
-/// Which of the applications of a gate for `main`, `crm` and `hr` a request is for.
+/// Which application a request is for, with a gate that serves `main`, `crm` and `hr`.
 fn found(request: &Request<'_>) -> Option<&'static str> {
     let names = ["crm", "hr"];
     let found = application::find(&policy(), &names.map(str::to_owned), request)?;
     let name = names[found];
-    // Its own gate takes what was chosen for it.
+    // The chosen application's own policy accepts the request.
     assert!(!is_refused(&Policy { app: name.to_owned(), several: true, ..policy() }, request), "{request:?}");
     Some(name)
 }
@@ -124,7 +128,7 @@ fn r44_of_several_applications_a_request_is_for_the_one_that_it_names_and_names_
         ("/v/apps/hr/admin", None, Named::Nothing, Some("hr")),
         ("/files/crm/main/attachments/1.png", None, Named::One("crm"), Some("crm")),
         ("/storage/uploads/1.png", Some("__appName=crm"), Named::Nothing, Some("crm")),
-        // None, the main one, or one that is not there.
+        // No application, the main one, or one that does not exist.
         ("/api/users:list", None, Named::Nothing, None),
         ("/api/users:list", None, Named::One("main"), None),
         ("/api/users:list", None, Named::One("CRM"), None),
@@ -132,7 +136,7 @@ fn r44_of_several_applications_a_request_is_for_the_one_that_it_names_and_names_
         ("/admin/apps/crm", None, Named::Nothing, None),
         ("/appstore/crm", None, Named::Nothing, None),
         ("/files/crm", None, Named::Nothing, None),
-        // More than one, or one in a way that nothing may be named in.
+        // More than one, or named where none may be named.
         ("/api/users:list", Some("__appName=main"), Named::One("crm"), None),
         ("/api/users:list", Some("__appName=hr"), Named::One("crm"), None),
         ("/apps/crm/admin", None, Named::One("main"), None),
@@ -146,7 +150,7 @@ fn r44_of_several_applications_a_request_is_for_the_one_that_it_names_and_names_
     ] {
         let request = call(path, query, app);
         assert_eq!(found(&request), expected, "{path} {query:?} {app:?}");
-        // What is for none is the main one's, which takes nothing that names another.
+        // A request that is for none of them goes to the main application, which refuses it if it names another.
         let main = Policy { several: true, ..policy() };
         assert!(expected.is_none() || is_refused(&main, &request), "{path} {query:?} {app:?}");
     }
@@ -176,7 +180,7 @@ fn r44_where_there_are_several_no_rule_lets_a_token_pass() {
     for credential in tokens {
         for (path, address) in [("/open/x", [192, 0, 2, 1]), ("/api/users:list", [10, 0, 0, 1])] {
             let request = Request { credential, client_ip: address.into(), ..call(path) };
-            let bare = ForwardOptions { strip_token: true, strip_credentials: true, ..plain_nobody() };
+            let bare = ForwardOptions { strip_token: true, strip_credentials: true, ..plain_anonymous() };
             let options = options(&several, &request);
             let options = ForwardOptions { may_compress: false, renew_cookie: false, ..options };
             assert_eq!(options, bare, "{path} {credential:?}");
@@ -186,13 +190,13 @@ fn r44_where_there_are_several_no_rule_lets_a_token_pass() {
     }
 }
 
-const fn plain_nobody() -> ForwardOptions {
-    ForwardOptions::plain(Identity::Nobody)
+const fn plain_anonymous() -> ForwardOptions {
+    ForwardOptions::plain(Identity::Anonymous)
 }
 
 #[test]
-fn r44_who_has_a_session_elsewhere_gets_the_clients_files_and_no_more() {
-    let elsewhere = |request| Request { elsewhere: true, ..request };
+fn r44_a_session_in_another_application_opens_the_clients_files_and_nothing_else() {
+    let elsewhere = |request| Request { other_app_session: true, ..request };
     for path in [
         "/assets/index-0a1b2c3d.js",
         "/favicon/favicon.ico",
@@ -200,7 +204,7 @@ fn r44_who_has_a_session_elsewhere_gets_the_clients_files_and_no_more() {
     ] {
         let options = options(&policy(), &elsewhere(call(path)));
         assert!(
-            options.strip_credentials && options.strip_token && options.identity == Identity::Nobody,
+            options.strip_credentials && options.strip_token && options.identity == Identity::Anonymous,
             "{path} {options:?}"
         );
         assert_eq!(decide(&policy(), &call(path)), no(Failure::NoSession), "{path}");

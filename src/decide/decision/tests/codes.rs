@@ -1,4 +1,4 @@
-//! WeCom's codes are seen by the callback alone (R39).
+//! Only the callback sees WeCom's codes (R39).
 
 use super::*;
 

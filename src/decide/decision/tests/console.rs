@@ -1,4 +1,4 @@
-//! The console's addresses: where nobody may see it, or a cookie does not count, they lead nowhere.
+//! The console's addresses: without administrators, or with a cookie that does not count, they lead nowhere.
 
 use super::*;
 use crate::decide::ConsolePage;
@@ -32,7 +32,7 @@ fn with_administrators_the_route_decides_whatever_the_method() {
             let request = Request { method, sec_fetch_site: Some("same-origin"), ..page(path) };
             assert_eq!(decide(&open, &request), Decision::Own(OwnPath::Console(shown)), "{method} {path}");
         }
-        // Another site made the browser ask.
+        // Another site caused the request.
         let request = Request {
             sec_fetch_site: Some("cross-site"),
             sec_fetch_mode: Some("no-cors"),
@@ -42,7 +42,7 @@ fn with_administrators_the_route_decides_whatever_the_method() {
         let nothing = decide(&open, &Request { path: "/wecom-gate/nothing", ..request });
         assert_eq!(decide(&open, &request), nothing, "{path}");
     }
-    // A form that another site made, whatever it shows.
+    // A form submitted by another site, with any content.
     for (site, origin) in [
         (Some("cross-site"), None),
         (Some("same-site"), Some("https://gate.example.com")),

@@ -1,4 +1,4 @@
-//! NocoBase's own password form beside the gate.
+//! NocoBase's own password form next to the gate's sign-in.
 
 use super::*;
 
@@ -13,10 +13,10 @@ fn forwards(policy: &Policy, request: &Request<'_>) -> bool {
 }
 
 const SCRIPTED: Decision =
-    Decision::Forward(ForwardOptions { put_script: true, ..ForwardOptions::plain(Identity::Nobody) });
+    Decision::Forward(ForwardOptions { put_script: true, ..ForwardOptions::plain(Identity::Anonymous) });
 
 #[test]
-fn the_form_and_what_it_is_made_of_pass_to_the_letter() {
+fn the_form_and_its_files_and_calls_pass_by_exact_name() {
     let crm = Policy { public_path: "/crm/".to_owned(), ..with_password() };
     for (policy, root) in [(with_password(), "/"), (crm, "/crm/")] {
         for name in ["signin", "v/signin"] {
@@ -51,12 +51,12 @@ fn the_form_and_what_it_is_made_of_pass_to_the_letter() {
             ("POST", "api/auth:signIn"),
         ] {
             let path = format!("{root}{name}");
-            // With what the session before left, too: an invalid token.
+            // Also with an invalid token left over from an earlier session.
             for credential in [Credential::None, Credential::Invalid] {
                 let request = Request { method, credential, ..call(&path) };
-                assert_eq!(decide(&policy, &request), pass(Identity::Nobody), "{method} {path}");
+                assert_eq!(decide(&policy, &request), pass(Identity::Anonymous), "{method} {path}");
             }
-            // Nothing of it passes where the form is not in use.
+            // None of it passes when the form is not in use.
             let closed = Policy { password: false, ..policy.clone() };
             assert!(!forwards(&closed, &Request { method, ..call(&path) }), "{method} {path}");
         }
@@ -116,7 +116,7 @@ fn the_form_and_what_it_is_made_of_pass_to_the_letter() {
             assert!(!forwards(&policy, &Request { upgrade: true, ..call(&path) }), "{method} {path}");
         }
     }
-    // The same names outside NocoBase's public path are nothing.
+    // The same names outside NocoBase's public path have no meaning.
     let crm = Policy { public_path: "/crm/".to_owned(), ..with_password() };
     assert!(!forwards(&crm, &page("/signin")) && !forwards(&crm, &call("/assets/x.js")));
 }
@@ -136,7 +136,7 @@ fn a_password_session_may_do_what_its_token_allows() {
         assert_eq!(decide(&keyless, &with(Credential::ApiToken)), no(Failure::InvalidToken));
         assert_eq!(decide(&keyless, &with(Credential::Invalid)), no(Failure::InvalidToken));
         assert_eq!(decide(&keyless, &with(Credential::None)), no(Failure::NoSession));
-        // Without the form a page's token is worth what an API key is.
+        // When the form is off, a page's token counts as an API key.
         for (api_keys, passes) in [(true, true), (false, false)] {
             let closed = Policy { api_keys, password: false, ..policy() };
             assert_eq!(forwards(&closed, &with(Credential::OwnToken)), passes);
@@ -152,11 +152,11 @@ fn nocobases_cookie_opens_pages_files_and_the_websocket_and_no_call() {
     let ws =
         Request { upgrade: true, origin: Some(ORIGIN), sec_fetch_mode: Some("websocket"), ..call("/ws") };
     for request in [call("/files/main/main/attachments/1.png"), call("/storage/uploads/1.png"), ws] {
-        assert_eq!(decide(&policy, &cookie(request)), pass(Identity::Nobody), "{}", request.path);
+        assert_eq!(decide(&policy, &cookie(request)), pass(Identity::Anonymous), "{}", request.path);
         assert_eq!(options(&policy, &cookie(request)).own_tokens, request.upgrade, "{}", request.path);
         // The form's own WebSocket needs no cookie.
         assert_eq!(forwards(&policy, &request), request.upgrade, "{}", request.path);
-        // Not if another site made the browser ask, nor beside a token that is none.
+        // Not if another site caused the request, nor with an invalid token.
         let foreign =
             Request { sec_fetch_site: Some("cross-site"), origin: Some("https://evil.com"), ..request };
         assert!(!forwards(&policy, &cookie(foreign)), "{}", request.path);
@@ -211,13 +211,13 @@ fn a_sign_in_by_password_gets_its_cookie_when_our_own_page_checks_its_token() {
     ] {
         assert!(!opens(policy, &request), "{request:?}");
     }
-    // The cookie is renewed by what a person does, never by what another site makes the browser do.
+    // A user's own requests renew the cookie, never requests caused by another site.
     let cookie = |request| Request { own_cookie: true, user_agent: Some(CHROME), ..request };
     assert!(options(&policy, &good).renew_cookie && options(&policy, &cookie(page("/admin"))).renew_cookie);
     assert!(!options(&policy, &cookie(call("/storage/uploads/1.png"))).renew_cookie);
     let foreign = Request { sec_fetch_site: Some("cross-site"), origin: Some("https://evil.com"), ..good };
     assert!(!options(&policy, &cookie(foreign)).renew_cookie);
-    // Another application's user is another.
+    // The same id in another application is a different user.
     let other = Request { query: Some("__appName=sub1"), ..good };
     assert_eq!(decide(&policy, &other), no(Failure::OtherApplication));
 }
@@ -283,7 +283,7 @@ fn r40_signing_in_by_password_needs_a_page_of_our_own() {
             }
         }
     }
-    // What only looks alike is decided on as before.
+    // Paths that only look similar are decided on as before.
     for path in
         ["/api/auth:signInX", "/api/x/auth:signIn", "/api/auth:check", "/auth:signIn", "/crm/api/auth:signIn"]
     {
@@ -304,7 +304,7 @@ fn the_forms_websocket_passes_anonymously_from_our_own_pages_only() {
     let old =
         |request| Request { sec_fetch_site: None, sec_fetch_mode: None, sec_fetch_dest: None, ..request };
     for request in [socket("/ws"), old(socket("/ws"))] {
-        assert_eq!(decide(&policy, &request), pass(Identity::Nobody));
+        assert_eq!(decide(&policy, &request), pass(Identity::Anonymous));
         assert!(options(&policy, &request).own_tokens, "a key is refused there too");
     }
     let ended = |request| Request { session: SessionState::Ended, ..request };
@@ -317,7 +317,7 @@ fn the_forms_websocket_passes_anonymously_from_our_own_pages_only() {
         (policy.clone(), Request { sec_fetch_site: Some("same-site"), ..socket("/ws") }),
         (policy.clone(), Request { credential: Credential::Invalid, ..socket("/ws") }),
         (policy.clone(), Request { query: Some("__appName=sub1"), ..socket("/ws") }),
-        // Its page would send the phantom of the session that is over.
+        // Its page would send the phantom of the ended session.
         (policy.clone(), ended(socket("/ws"))),
         (policy.clone(), socket("/ws/x")),
         (policy.clone(), socket("/WS")),
@@ -329,8 +329,8 @@ fn the_forms_websocket_passes_anonymously_from_our_own_pages_only() {
     }
 }
 
-/// Wherever NocoBase has its WebSocket (`WS_PATH`, `APP_PUBLIC_PATH`), and however long its form has been open: what passes is
-/// that one address.
+/// Wherever NocoBase has its WebSocket (`WS_PATH`, `APP_PUBLIC_PATH`), and however long its form has been open: only that one
+/// address passes.
 #[test]
 fn the_forms_websocket_is_where_nocobase_has_it_and_nowhere_else() {
     for (public_path, setting, at) in [
@@ -343,7 +343,7 @@ fn the_forms_websocket_is_where_nocobase_has_it_and_nowhere_else() {
         ("/crm/", Some("/crm/ws"), "/crm/ws"),
         ("/crm/", Some("/ws"), "/ws"),
         ("/a/b/", None, "/a/b/ws"),
-        // What is no path stays as NocoBase has it where nothing is set.
+        // A value that is not a path leaves NocoBase's default.
         ("/", Some(""), "/ws"),
         ("/", Some("/"), "/ws"),
         ("/", Some("ws2"), "/ws"),
@@ -358,7 +358,7 @@ fn the_forms_websocket_is_where_nocobase_has_it_and_nowhere_else() {
             let request = Request { query, ..socket(at) };
             assert_eq!(
                 decide(&policy, &request),
-                pass(Identity::Nobody),
+                pass(Identity::Anonymous),
                 "{public_path} {setting:?} {query:?}"
             );
         }
@@ -367,7 +367,7 @@ fn the_forms_websocket_is_where_nocobase_has_it_and_nowhere_else() {
         for path in elsewhere.into_iter().chain([below.as_str()]).filter(|path| *path != at) {
             assert!(!forwards(&policy, &socket(path)), "{public_path} {setting:?} {path}");
         }
-        // Nothing but the upgrade, and no API call by its way.
+        // Only the upgrade passes; no API call passes this way.
         for method in ["POST", "HEAD", "OPTIONS"] {
             let plain = Request { method, upgrade: false, ..socket(at) };
             assert!(!forwards(&policy, &plain), "{method} {at}");

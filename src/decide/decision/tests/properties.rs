@@ -1,4 +1,4 @@
-//! What holds for every request: over all combinations of what matters, and over arbitrary texts.
+//! Properties that hold for every request: over all combinations of the relevant values, and over arbitrary texts.
 
 use proptest::prelude::*;
 
@@ -26,9 +26,9 @@ const CREDENTIALS: [Credential; 5] =
     [Credential::None, Credential::Phantom, Credential::ApiToken, Credential::OwnToken, Credential::Invalid];
 const SESSIONS: [SessionState; 3] = [SessionState::None, SessionState::Valid, SessionState::Ended];
 
-/// Calls `check` with every combination of what matters, with NocoBase's password form open and closed.
+/// Calls `check` with every combination of the relevant values, with NocoBase's password form on and off.
 fn for_all(mut check: impl FnMut(&Policy, &Request<'_>)) {
-    // NocoBase's own cookie is looked at only where its form is open.
+    // NocoBase's own cookie is looked at only if its form is on.
     for (api_keys, browsers, password, own_cookie) in [
         (true, Browsers::WebLogin, false, false),
         (false, Browsers::Deny, false, false),
@@ -70,8 +70,8 @@ fn free(policy: &Policy, request: &Request<'_>) -> bool {
         || policy.public.matches(request.method, request.path)
 }
 
-/// Is this NocoBase's password form, or a file or call that it needs? In the test's own words: exact names, each with
-/// its methods.
+/// Is this NocoBase's password form, or a file or call that it needs? Written independently of the code under test: exact names,
+/// each with its methods.
 fn is_of_the_form(request: &Request<'_>) -> bool {
     const FILES: [&str; 4] = ["/assets/", "/static/", "/v/assets/", "/v/static/"];
     let get = matches!(request.method, "GET" | "HEAD");
@@ -84,9 +84,9 @@ fn is_of_the_form(request: &Request<'_>) -> bool {
     !request.upgrade && (get && (file || page) || sign_in)
 }
 
-/// May this request pass because NocoBase's password form is open: as a part of it, or on the strength of the cookie
-/// of somebody who has signed in there? That cookie counts only by itself and only for the site's own requests, and
-/// never for a call of the API or for anything that changes something.
+/// May this request pass because NocoBase's password form is on: as a part of the form, or by the cookie of a user who has signed
+/// in there? That cookie counts only alone and only for the site's own requests, never for an API call or anything that changes
+/// data.
 fn may_pass_by_password(policy: &Policy, request: &Request<'_>) -> bool {
     let by_cookie = request.own_cookie
         && request.credential == Credential::None
@@ -123,7 +123,7 @@ fn check_one(policy: &Policy, request: &Request<'_>) {
             Credential::OwnToken => policy.api_keys || policy.password,
             _ => false,
         },
-        Identity::Nobody => {
+        Identity::Anonymous => {
             request.session == SessionState::Valid
                 || free(policy, request)
                 || may_pass_by_password(policy, request)
@@ -142,7 +142,7 @@ fn check_one(policy: &Policy, request: &Request<'_>) {
         assert!(matches!(decision, Decision::Own(_) | Decision::Refuse { .. }), "{request:?} {decision:?}");
     }
     if matches!(decision, Decision::Login { .. } | Decision::Page(_)) {
-        assert!(is_page_load(policy, request), "only page loads are led anywhere: {request:?}");
+        assert!(is_page_load(policy, request), "only page loads are redirected: {request:?}");
     }
 }
 
@@ -153,7 +153,7 @@ fn r07_nobody_passes_without_session_token_network_or_rule() {
         seen += 1;
         check_one(policy, request);
         let stranger = request.session == SessionState::None && !free(policy, request);
-        let passed = passes(&decide(policy, request)) == Some(Identity::Nobody);
+        let passed = passes(&decide(policy, request)) == Some(Identity::Anonymous);
         by_password += usize::from(stranger && passed);
     });
     assert!(seen > 100_000, "{seen}");
@@ -172,7 +172,7 @@ fn the_password_form_takes_nothing_away_and_adds_only_itself_and_its_people() {
         } else if with.is_some() {
             added += 1;
             let by_token = with == Some(Identity::Token) && request.credential == Credential::OwnToken;
-            let by_form = with == Some(Identity::Nobody) && may_pass_by_password(open, request);
+            let by_form = with == Some(Identity::Anonymous) && may_pass_by_password(open, request);
             assert!(by_token || by_form, "{request:?} {with:?}");
         }
     });
@@ -182,7 +182,7 @@ fn the_password_form_takes_nothing_away_and_adds_only_itself_and_its_people() {
 #[test]
 fn r02_no_user_agent_changes_a_refusal() {
     for_all(|policy, request| {
-        // Who may pass by the password form passes with a browser: there its page is of use.
+        // Requests that may pass by the password form pass only in a browser, which can show that page.
         if request.user_agent.is_some() && !may_pass_by_password(policy, request) {
             let other = Request { user_agent: None, ..*request };
             assert_eq!(passes(&decide(policy, request)), passes(&decide(policy, &other)), "{request:?}");
@@ -194,8 +194,8 @@ fn r02_no_user_agent_changes_a_refusal() {
 fn a_cookie_never_takes_away_what_strangers_may_do() {
     for_all(|policy, request| {
         let stranger = Request { session: SessionState::None, ..*request };
-        // But for the form's WebSocket: the page of a session that is over would send its phantom there. The refusal takes the
-        // cookie away, and the page tries again.
+        // Except the form's WebSocket: the page of an ended session would send its phantom there. The refusal deletes the cookie,
+        // and the page tries again.
         if request.upgrade && request.path == "/ws" && request.session == SessionState::Ended {
             return;
         }
@@ -296,7 +296,7 @@ proptest! {
         policy in policies(),
     ) {
         let request = Request { credential, session, upgrade, signed_out, own_cookie, ..texts.request() };
-        // Also with paths that are not canonical: the edge never passes them on, and nothing breaks if it did.
+        // Also with paths that are not canonical: `proxy` never passes them on, but nothing must break if it did.
         check_one(&policy, &request);
         let path = canonical(request.path);
         if let Ok(path) = &path {
@@ -343,18 +343,18 @@ proptest! {
             Request { query: None, x_requested_with: None, credential, session, own_cookie, ..texts.request() };
         let asked = Request { query: Some(&query), ..bare };
         match decide(&policy, &asked) {
-            // A code is seen by the callback alone.
+            // Only the callback sees a code.
             Decision::Redirect(target) if without_code(&policy, &asked).is_some() => {
                 prop_assert!(query::has(&query, "code") && query::has(&query, "state") && is_get(&asked));
                 let (path, query) = target.split_once('?').map_or((target.as_str(), None), |(p, q)| (p, Some(q)));
                 let again = without_code(&policy, &Request { path, query, ..asked });
                 prop_assert!(again.is_none(), "{:?}", again);
             }
-            // The one exception: a page load that would pass loses its `token`, and ends where it would have without.
+            // The one exception: a page load that would pass loses its `token`, and gets the same decision as without it.
             Decision::Redirect(target) => {
                 let by_password = may_pass_by_password(&policy, &asked);
                 prop_assert!(session == SessionState::Valid && cookie_counts(&policy, &asked) || by_password);
-                // With a token in `Authorization` that does not pass it is refused, before the redirect and after it.
+                // With an unacceptable token in `Authorization` it is refused, both before and after the redirect.
                 let is_refused_key = match credential {
                     Credential::ApiToken => !policy.api_keys,
                     Credential::OwnToken => !policy.api_keys && !policy.password,
@@ -367,9 +367,9 @@ proptest! {
                 prop_assert!(target.starts_with('/') && !target.starts_with("//"));
                 let (path, query) = target.split_once('?').map_or((target.as_str(), None), |(p, q)| (p, Some(q)));
                 let again = decide(&policy, &Request { path, query, ..bare });
-                prop_assert!(!matches!(again, Decision::Redirect(_)), "it ends: {:?}", again);
+                prop_assert!(!matches!(again, Decision::Redirect(_)), "one redirect is enough: {:?}", again);
             }
-            // Nor does NocoBase get a query that chooses another application.
+            // NocoBase does not get a query that chooses another application either.
             Decision::Refuse { failure: Failure::OtherApplication, .. } => {
                 prop_assert!(application::is_other(&policy, &asked));
             }

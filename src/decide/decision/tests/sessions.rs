@@ -1,4 +1,4 @@
-//! Requests of somebody who is signed in.
+//! Requests of a signed-in member.
 
 use super::*;
 
@@ -21,7 +21,7 @@ fn calls_count_only_with_cookie_and_phantom() {
             let with = Request { method, ..phantom(path) };
             assert_eq!(decide(&policy(), &with), pass(Identity::Member), "{method} {path}");
             let without = Request { credential: Credential::None, ..with };
-            assert_eq!(decide(&policy(), &without), pass(Identity::Nobody), "{method} {path}");
+            assert_eq!(decide(&policy(), &without), pass(Identity::Anonymous), "{method} {path}");
             let ended = Request { session: SessionState::Ended, credential: Credential::Invalid, ..with };
             assert_eq!(decide(&policy(), &ended), no(Failure::SessionEnded), "{method} {path}");
         }
@@ -33,14 +33,14 @@ fn pages_get_the_script() {
     for path in ["/", "/admin", "/admin/x.y/z", "/m/page", "/v/", "/signin"] {
         assert_eq!(
             decide(&policy(), &signed_in(page(path))),
-            forward(Identity::Nobody, false, true),
+            forward(Identity::Anonymous, false, true),
             "{path}"
         );
     }
     for path in
         ["/assets/index-93181bbb.js", "/static/plugins/x/index.js", "/favicon/favicon.ico", "/nocobase.png"]
     {
-        assert_eq!(decide(&policy(), &signed_in(call(path))), pass(Identity::Nobody), "{path}");
+        assert_eq!(decide(&policy(), &signed_in(call(path))), pass(Identity::Anonymous), "{path}");
     }
 }
 
@@ -61,13 +61,13 @@ fn files_are_read_with_the_cookie_alone() {
             for method in ["GET", "HEAD"] {
                 let request = Request { method, credential, ..signed_in(call(path)) };
                 let member = file || credential == Credential::Phantom;
-                let identity = if member { Identity::Member } else { Identity::Nobody };
+                let identity = if member { Identity::Member } else { Identity::Anonymous };
                 assert_eq!(decide(policy, &request), forward(identity, file, false), "{method} {path}");
             }
         }
         for method in ["POST", "PUT", "DELETE", "OPTIONS"] {
             let request = Request { method, ..signed_in(call(path)) };
-            assert_eq!(decide(policy, &request), pass(Identity::Nobody), "{method} {path}");
+            assert_eq!(decide(policy, &request), pass(Identity::Anonymous), "{method} {path}");
         }
     }
 }
@@ -78,11 +78,11 @@ fn the_cookie_counts_only_for_our_own_pages_and_plain_links() {
         (Some("same-origin"), "cors", "empty", "POST", Some(ORIGIN), true),
         (Some("same-origin"), "navigate", "iframe", "GET", None, true),
         (Some("none"), "navigate", "document", "GET", None, true),
-        // A link in a chat, an e-mail, another site; the way back from WeCom.
+        // A link in a chat, an e-mail or another site; the redirect back from WeCom.
         (Some("cross-site"), "navigate", "document", "GET", None, true),
         (Some("cross-site"), "navigate", "document", "HEAD", None, true),
         (Some("same-site"), "navigate", "document", "GET", None, true),
-        // All else that another site can make a browser do.
+        // Everything else that another site can make a browser do.
         (Some("cross-site"), "navigate", "document", "POST", Some("https://evil.com"), false),
         (Some("cross-site"), "navigate", "iframe", "GET", None, false),
         (Some("cross-site"), "navigate", "empty", "GET", None, false),
@@ -151,28 +151,28 @@ fn websockets_need_our_origin() {
             assert_eq!(decide(&policy(), &request), want, "{origin:?} {site:?}");
         }
     }
-    // Without a session it is a plain 401, and where nobody needs a session, origins do not matter.
+    // Without a session it is a plain 401, and where no session is needed, origins do not matter.
     let stranger = Request { origin: Some(ORIGIN), session: SessionState::None, ..socket };
     assert_eq!(decide(&policy(), &stranger), no(Failure::NoSession));
     let ended = Request { session: SessionState::Ended, ..stranger };
     assert_eq!(decide(&policy(), &ended), no(Failure::SessionEnded));
     let open = Request { path: "/open/ws", origin: None, ..socket };
-    assert_eq!(decide(&policy(), &open), pass(Identity::Nobody));
+    assert_eq!(decide(&policy(), &open), pass(Identity::Anonymous));
 }
 
 #[test]
-fn a_credential_of_ones_own_is_judged_by_itself() {
+fn the_clients_own_credential_is_decided_on_without_the_session() {
     let closed = Policy { api_keys: false, ..policy() };
     let request = |credential| Request { credential, ..signed_in(call("/api/users:list")) };
     assert_eq!(decide(&policy(), &request(Credential::ApiToken)), pass(Identity::Token));
     assert_eq!(decide(&closed, &request(Credential::ApiToken)), no(Failure::InvalidToken));
     assert_eq!(decide(&policy(), &request(Credential::Invalid)), no(Failure::InvalidToken));
-    // A session takes away nothing that strangers may do.
+    // A session removes no access that anonymous clients have.
     for credential in [Credential::ApiToken, Credential::Invalid] {
         let office = Request { client_ip: [10, 0, 0, 1].into(), ..request(credential) };
-        assert_eq!(decide(&closed, &office), pass(Identity::Nobody));
+        assert_eq!(decide(&closed, &office), pass(Identity::Anonymous));
         let open = Request { path: "/open/x", ..request(credential) };
-        assert_eq!(decide(&closed, &open), pass(Identity::Nobody));
+        assert_eq!(decide(&closed, &open), pass(Identity::Anonymous));
     }
 }
 
@@ -188,7 +188,7 @@ fn an_invalid_token_is_the_phantom_of_an_ended_session_in_calls_only() {
 }
 
 #[test]
-fn a_token_keeps_its_own_name_where_strangers_may_pass_too() {
+fn a_token_keeps_its_identity_where_anonymous_clients_may_pass_too() {
     let open = Request { path: "/open/x", ..signed_in(call("/open/x")) };
     for credential in [Credential::ApiToken, Credential::OwnToken] {
         let options = options(&policy(), &Request { credential, ..open });
@@ -225,11 +225,11 @@ fn a_token_in_the_address_signs_nobody_in() {
         let request = Request { query: Some(query), ..signed_in(page(path)) };
         assert!(matches!(decide(&policy(), &request), Decision::Forward(_)), "{path}?{query}");
     }
-    // Only navigations: what the page itself fetches carries the phantom there.
+    // Only navigations: requests of the page itself carry the phantom there.
     let fetched =
         Request { query: Some("token=x"), credential: Credential::Phantom, ..signed_in(call("/admin")) };
     assert_eq!(decide(&policy(), &fetched), pass(Identity::Member));
-    // Below another public path too.
+    // The same with another public path.
     let crm = Policy { public_path: "/crm/".to_owned(), ..policy() };
     let request = |path| Request { query: Some("token=x"), ..signed_in(page(path)) };
     assert_eq!(decide(&crm, &request("/crm/admin")), Decision::Redirect("/crm/admin".to_owned()));
@@ -273,24 +273,24 @@ fn r01_keys_with_encoded_delimiters_need_a_session_or_a_key() {
     assert_eq!(decide(&open, &phantom(path)), pass(Identity::Member));
     let key = Request { credential: Credential::ApiToken, ..stranger };
     assert_eq!(decide(&open, &key), pass(Identity::Token));
-    assert_eq!(decide(&open, &call("/api/orders/A%20001/items:list")), pass(Identity::Nobody));
+    assert_eq!(decide(&open, &call("/api/orders/A%20001/items:list")), pass(Identity::Anonymous));
 }
 
 #[test]
-fn what_follows_from_the_session() {
+fn options_that_depend_on_the_session() {
     let evil = Some("https://evil.com");
     let key = Request { credential: Credential::ApiToken, ..phantom("/api/x:list") };
     let public = Request { method: "POST", ..signed_in(call("/api/webhook:x")) };
-    let from_elsewhere = Request { sec_fetch_site: Some("cross-site"), origin: evil, ..public };
+    let from_another_site = Request { sec_fetch_site: Some("cross-site"), origin: evil, ..public };
     for (request, identity_allowed, strip_token, renew_cookie) in [
         (phantom("/api/users:list"), true, true, true),
         (signed_in(page("/admin")), true, true, true),
         (signed_in(call("/assets/x.js")), true, true, false),
         (signed_in(call("/files/main/1.pdf")), true, true, false),
-        // A token of its own may name somebody else, and is what the query may hold too.
+        // The client's own token may belong to another user, and may also be in the query.
         (key, false, false, true),
         (public, true, true, true),
-        (from_elsewhere, false, true, true),
+        (from_another_site, false, true, true),
         (call("/api/app:getLang"), false, false, false),
         (Request { session: SessionState::Ended, ..call("/api/app:getLang") }, false, false, false),
     ] {
@@ -301,7 +301,7 @@ fn what_follows_from_the_session() {
 }
 
 #[test]
-fn r16_nocobases_own_sign_out_is_found_to_the_letter() {
+fn r16_nocobases_own_sign_out_is_recognised_exactly() {
     let crm = Policy { public_path: "/crm/".to_owned(), ..policy() };
     let public = PublicRules::parse(&["* /**".to_owned()], "/").unwrap();
     let form = Policy { password: true, public: public.clone(), ..policy() };
@@ -311,7 +311,7 @@ fn r16_nocobases_own_sign_out_is_found_to_the_letter() {
         (&policy(), "/api/auth:signOut", Credential::ApiToken, false),
         (&policy(), "/api/auth:signOut", Credential::None, false),
         (&policy(), "/api/auth:signout", Credential::Phantom, false),
-        // NocoBase reads past what follows the action.
+        // NocoBase ignores what follows the action.
         (&policy(), "/api/auth:signOut/", Credential::Phantom, true),
         (&policy(), "/api/auth:signOut/x", Credential::Phantom, true),
         (&policy(), "/api/x/auth:signOut", Credential::Phantom, false),
@@ -319,7 +319,7 @@ fn r16_nocobases_own_sign_out_is_found_to_the_letter() {
         (&policy(), "/crm/api/auth:signOut", Credential::Phantom, false),
         (&crm, "/crm/api/auth:signOut", Credential::Phantom, true),
         (&crm, "/api/auth:signOut", Credential::Phantom, false),
-        // A person who signed in by password has no session here.
+        // A user who signed in by password has no session of the gate.
         (&form, "/api/auth:signOut", Credential::OwnToken, true),
         (&open, "/api/auth:signOut", Credential::OwnToken, false),
     ] {

@@ -1,4 +1,4 @@
-//! Requests of somebody who is not signed in.
+//! Requests of clients that are not signed in.
 
 mod anonymous;
 
@@ -11,12 +11,12 @@ fn networks_rules_and_keys_pass_without_a_session() {
     for credential in [Credential::None, Credential::Invalid, Credential::ApiToken] {
         for request in [page("/admin"), call("/api/users:list"), call("/assets/x.js")] {
             let request = Request { client_ip: office, credential, ..request };
-            assert_eq!(decide(&closed, &request), pass(Identity::Nobody));
+            assert_eq!(decide(&closed, &request), pass(Identity::Anonymous));
         }
         for (method, path) in [("GET", "/api/app:getLang"), ("POST", "/api/webhook:x"), ("PUT", "/open/a/b")]
         {
             let request = Request { method, credential, ..call(path) };
-            assert_eq!(decide(&closed, &request), pass(Identity::Nobody), "{method} {path}");
+            assert_eq!(decide(&closed, &request), pass(Identity::Anonymous), "{method} {path}");
         }
     }
     for request in [page("/admin"), call("/api/users:list"), Request { method: "DELETE", ..call("/api/x") }] {
@@ -38,18 +38,18 @@ fn r02_a_word_passes_anonymously_and_opens_nothing_else() {
     let submit = Request { method: "POST", ..call("/api/orders:create") };
     for session in [SessionState::None, SessionState::Ended] {
         for (credential, with_keys) in [
-            (Credential::None, Identity::Nobody),
-            (Credential::Invalid, Identity::Nobody),
+            (Credential::None, Identity::Anonymous),
+            (Credential::Invalid, Identity::Anonymous),
             (Credential::ApiToken, Identity::Token),
             (Credential::OwnToken, Identity::Token),
         ] {
             let request = Request { credential, session, ..submit };
             let options = options(&open, &request);
-            let stripped = with_keys == Identity::Nobody;
+            let stripped = with_keys == Identity::Anonymous;
             assert_eq!((options.identity, options.strip_credentials), (with_keys, stripped), "{request:?}");
             let options = super::options(&closed, &request);
             let found = (options.identity, options.strip_credentials, options.strip_token);
-            assert_eq!(found, (Identity::Nobody, true, true), "{request:?}");
+            assert_eq!(found, (Identity::Anonymous, true, true), "{request:?}");
         }
     }
     let office = Request { client_ip: [10, 1, 2, 3].into(), credential: Credential::ApiToken, ..submit };
@@ -84,7 +84,7 @@ fn r02_a_token_in_the_query_opens_nothing() {
     }
 }
 
-/// As browsers send it that are too old for Fetch metadata.
+/// As sent by browsers that are too old for Fetch metadata.
 fn without_fetch_metadata(request: Request<'_>) -> Request<'_> {
     Request { sec_fetch_mode: None, sec_fetch_dest: None, sec_fetch_site: None, ..request }
 }
@@ -161,7 +161,7 @@ fn what_is_no_page_load_gets_401_and_never_a_redirect() {
     }
 }
 
-/// Paths whose name looks like a file's: keys of records, printed pages, names of files.
+/// Paths that look like file names: record keys, printed pages, names of files.
 const NAMES: [&str; 12] = [
     "/admin/x/popups/y/filterbytk/schema.json",
     "/admin/x/filterbytk/2026.css",
@@ -177,25 +177,25 @@ const NAMES: [&str; 12] = [
     "/sitemap.xml",
 ];
 
-/// What is asked for decides, and never how its name ends.
+/// The requested kind of resource decides, never the extension.
 #[test]
 fn a_page_load_is_what_the_browser_says_it_is() {
-    let way_in = Decision::Login { via: LoginKind::WeCom, entry: 1 };
+    let sign_in = Decision::Login { via: LoginKind::WeCom, entry: 1 };
     for path in NAMES {
-        // In a window, typed, by a link, reloaded, in a new tab or a background one.
+        // In a window: typed, by a link, reloaded, in a new tab or a background tab.
         for site in ["none", "same-origin", "same-site", "cross-site"] {
             let window = Request { sec_fetch_site: Some(site), ..page(path) };
-            assert_eq!(decide(&policy(), &window), way_in, "{site} {path}");
+            assert_eq!(decide(&policy(), &window), sign_in, "{site} {path}");
         }
-        // Speculation rules: the browser opens the page before the click, as a document.
+        // Speculation rules: the browser loads the page before the click, as a document.
         let prerender = Request { accept: Some("text/html,*/*;q=0.8"), ..page(path) };
-        assert_eq!(decide(&policy(), &prerender), way_in, "{path}");
-        // In a frame: a page, and no redirect.
+        assert_eq!(decide(&policy(), &prerender), sign_in, "{path}");
+        // In a frame: a page, but no redirect.
         for dest in ["iframe", "frame", "embed", "object", "fencedframe"] {
             let framed = Request { sec_fetch_dest: Some(dest), ..page(path) };
             assert_eq!(decide(&policy(), &framed), no_page(Failure::NoSession), "{dest} {path}");
         }
-        // By a page's script, as a part of a page, by a worker, for later (`rel=prefetch`), or by the browser for itself.
+        // By a page's script, as a subresource, by a worker, for later (`rel=prefetch`), or by the browser itself.
         for (dest, mode) in [
             ("empty", "cors"),
             ("empty", "no-cors"),
@@ -240,17 +240,17 @@ fn a_page_load_is_what_the_browser_says_it_is() {
     }
 }
 
-/// Safari before 16.4, and WeCom on such iPhones: what is accepted is all that they say.
+/// Safari before 16.4, and WeCom on such iPhones: `Accept` is the only hint.
 #[test]
-fn without_fetch_metadata_a_window_is_known_by_what_it_accepts() {
+fn without_fetch_metadata_a_page_load_is_recognised_by_accept() {
     const SAFARI: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
-    let way_in = Decision::Login { via: LoginKind::WeCom, entry: 1 };
+    let sign_in = Decision::Login { via: LoginKind::WeCom, entry: 1 };
     for path in NAMES {
         for accept in [SAFARI, "text/html", "application/xml;q=0.9, TEXT/HTML ;q=1"] {
             let window = Request { accept: Some(accept), ..without_fetch_metadata(page(path)) };
-            assert_eq!(decide(&policy(), &window), way_in, "{accept} {path}");
+            assert_eq!(decide(&policy(), &window), sign_in, "{accept} {path}");
         }
-        // Scripts, styles, pictures, films, fonts, calls.
+        // Scripts, styles, images, videos, fonts, calls.
         for accept in [
             "text/css,*/*;q=0.1",
             "image/webp,image/avif,video/*;q=0.8,image/png,image/svg+xml,image/*;q=0.8,*/*;q=0.5",
@@ -260,21 +260,21 @@ fn without_fetch_metadata_a_window_is_known_by_what_it_accepts() {
         ] {
             let part = Request { accept: Some(accept), ..without_fetch_metadata(page(path)) };
             let found = decide(&policy(), &part);
-            // By its name alone, `*/*` may be a window: then the name counts.
+            // With only `*/*` it may be a page load: then the extension decides.
             let may_be_page =
                 !["/files/", "/storage/"].iter().any(|root| path.starts_with(root)) && path.ends_with(".pdf");
-            let expected = if may_be_page { way_in.clone() } else { no(Failure::NoSession) };
+            let expected = if may_be_page { sign_in.clone() } else { no(Failure::NoSession) };
             assert_eq!(found, expected, "{accept} {path}");
         }
     }
-    // Below the folders of NocoBase's client, and its API, nothing is a page.
+    // Nothing below the folders of NocoBase's client or its API is a page.
     for path in
         ["/api/users:list", "/api/x/y.json", "/ws", "/assets/x.js", "/static/plugins/x.js", "/dist/x.js"]
     {
         let window = Request { accept: Some(SAFARI), ..without_fetch_metadata(page(path)) };
         assert_eq!(decide(&policy(), &window), no(Failure::NoSession), "{path}");
     }
-    // A page that its session opens has the script, whatever the record's key.
+    // A page opened with a session has the script, whatever the record's key.
     for path in NAMES.into_iter().filter(|path| path.starts_with("/admin/")) {
         for base in [page(path), without_fetch_metadata(page(path))] {
             let options = options(&policy(), &Request { session: SessionState::Valid, ..base });
@@ -284,7 +284,7 @@ fn without_fetch_metadata_a_window_is_known_by_what_it_accepts() {
 }
 
 #[test]
-fn page_loads_are_led_to_the_way_in() {
+fn page_loads_start_a_sign_in() {
     let base = page("/admin");
     for (why, request) in [
         ("plain", base),
@@ -314,7 +314,7 @@ fn page_loads_are_led_to_the_way_in() {
         ),
         ("accept anything", Request { accept: Some("*/*"), ..base }),
         ("accept xhtml", Request { accept: Some("application/json, Application/XHTML+xml ;q=0.1"), ..base }),
-        // Android's webview names the app.
+        // Android's webview sends the app's name.
         ("WeCom on Android", Request { x_requested_with: Some("com.tencent.wework"), ..base }),
         ("from another site", Request { sec_fetch_site: Some("cross-site"), ..base }),
         ("session ended", Request { session: SessionState::Ended, ..base }),
@@ -337,7 +337,7 @@ fn page_loads_are_led_to_the_way_in() {
 }
 
 #[test]
-fn every_caller_has_its_way_in() {
+fn each_kind_of_client_has_its_way_to_sign_in() {
     use Browsers::{Deny, NocoBase, SignInPage, WebLogin};
     let sign_in = Decision::Page(Page::SignIn);
     let open_in_wecom = Decision::Page(Page::OpenInWeCom);
@@ -368,7 +368,7 @@ fn every_caller_has_its_way_in() {
         let policy = Policy { browsers, auto_entry, ..policy() };
         let request = Request { user_agent: Some(ua), ..page("/admin") };
         assert_eq!(decide(&policy, &request), want, "{browsers:?} {auto_entry:?} {ua}");
-        // Who signed out on purpose is not signed in again by himself.
+        // A member who has signed out on purpose is not signed in again automatically.
         let out = Request { signed_out: true, ..request };
         let waits = if browsers == NocoBase { form.clone() } else { Decision::Page(Page::SignedOut) };
         assert_eq!(decide(&policy, &out), waits, "{browsers:?} {ua}");

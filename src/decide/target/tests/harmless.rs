@@ -1,6 +1,6 @@
-//! Targets that look like open redirects and are none.
+//! Targets that look like open redirects but are not.
 
-/// They look bad and stay on our own origin.
+/// They look dangerous and stay on our own origin.
 pub(super) const HARMLESS: &[&str] = &[
     "/evil.com",
     "/@evil.com",

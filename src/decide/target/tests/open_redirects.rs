@@ -1,7 +1,6 @@
-//! Open-redirect samples by class: what browsers and parsers have disagreed about, for a gate at
-//! `https://gate.example.com`.
+//! Open-redirect samples by class: what browsers and parsers have read differently, for a gate at `https://gate.example.com`.
 
-/// All of them are refused, so that home is the target.
+/// All of them are refused, so that the target is home.
 pub(super) const REFUSED: &[&str] = &[
     // Absolute addresses, in any scheme and spelling.
     "http://evil.com",
@@ -96,7 +95,7 @@ pub(super) const REFUSED: &[&str] = &[
     "// evil.com",
     "//#evil.com",
     "//?evil.com",
-    // Slashes that are none, and backslashes.
+    // Characters that only look like slashes, and backslashes.
     "/\\evil.com",
     "/\\/evil.com",
     "/\\\\evil.com",
@@ -169,7 +168,7 @@ pub(super) const REFUSED: &[&str] = &[
     "https%3a%2f%2fevil.com",
     "https%3A%2F%2Fevil.com",
     "%2e%2e%2f%2fevil.com",
-    // White space and control characters, which browsers drop before they read.
+    // White space and control characters, which browsers remove before parsing.
     "/\t/evil.com",
     "/\n/evil.com",
     "/\r/evil.com",
@@ -285,7 +284,7 @@ pub(super) const REFUSED: &[&str] = &[
     "..\\evil.com",
     "/admin/..",
     "/admin/.",
-    // No path at all, or none of ours.
+    // No path at all, or not ours.
     "",
     "evil.com",
     "www.evil.com/admin",

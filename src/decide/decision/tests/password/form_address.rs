@@ -27,11 +27,11 @@ fn addresses_in_nocobases_page_are_those_of_the_form() {
         assert_eq!(decide(&policy, &visit(path)), SCRIPTED, "{path}");
     }
     for path in ["/new/assets/x.js", "/v/assets/x.js", "/new/global.css", "/assets/x.js"] {
-        assert_eq!(decide(&policy, &call(path)), pass(Identity::Nobody), "{path}");
+        assert_eq!(decide(&policy, &call(path)), pass(Identity::Anonymous), "{path}");
     }
     assert_eq!(decide(&policy, &visit("/new/admin/x")), form("/new/signin?redirect=%2Fadmin%2Fx"));
     assert_eq!(decide(&policy, &visit("/admin")), form("/signin?redirect=%2Fadmin"));
-    assert_eq!(decide(&policy, &socket("/socket/x")), pass(Identity::Nobody));
+    assert_eq!(decide(&policy, &socket("/socket/x")), pass(Identity::Anonymous));
     for closed in [socket("/ws"), socket("/new/ws"), call("/new/api/users:list"), call("/newx/assets/x.js")] {
         assert!(!forwards(&policy, &closed), "{}", closed.path);
     }

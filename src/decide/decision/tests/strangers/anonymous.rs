@@ -1,4 +1,4 @@
-//! What passes as nobody by default: preflights of API paths, and temporary links to files.
+//! What passes anonymously by default: preflights of API paths, and temporary links to files.
 
 use super::*;
 
@@ -16,7 +16,7 @@ fn cors_preflights_of_api_paths_pass_anonymously() {
         ..page("/api/users:list")
     };
     let closed = Policy { preflights: false, ..policy() };
-    assert_eq!(decide(&policy(), &preflight), pass(Identity::Nobody));
+    assert_eq!(decide(&policy(), &preflight), pass(Identity::Anonymous));
     assert_eq!(decide(&closed, &preflight), no(Failure::NoSession));
     for passes in [
         Request { origin: Some("null"), ..preflight },
@@ -26,7 +26,7 @@ fn cors_preflights_of_api_paths_pass_anonymously() {
         Request { sec_fetch_site: None, sec_fetch_mode: None, sec_fetch_dest: None, ..preflight },
         Request { user_agent: None, accept: None, ..preflight },
     ] {
-        assert_eq!(decide(&policy(), &passes), pass(Identity::Nobody), "{passes:?}");
+        assert_eq!(decide(&policy(), &passes), pass(Identity::Anonymous), "{passes:?}");
         let options = options(&policy(), &passes);
         assert!(options.strip_credentials && options.strip_token, "{passes:?}");
     }
@@ -61,7 +61,7 @@ fn temporary_links_to_files_pass_anonymously() {
     for method in ["GET", "HEAD"] {
         for path in [link.path, "/storage/uploads/1.docx"] {
             let link = Request { method, path, ..link };
-            assert_eq!(decide(&policy(), &link), pass(Identity::Nobody), "{method} {path}");
+            assert_eq!(decide(&policy(), &link), pass(Identity::Anonymous), "{method} {path}");
             let options = options(&policy(), &link);
             assert!(options.strip_credentials && options.strip_token, "{method} {path}");
             assert!(!matches!(decide(&closed, &link), Decision::Forward(_)), "{method} {path}");
@@ -76,7 +76,7 @@ fn temporary_links_to_files_pass_anonymously() {
         ("in an array", Request { query: Some("temporaryAccessToken[]=x"), ..link }),
         ("a name that begins so", Request { query: Some("temporaryAccessTokens=x"), ..link }),
         ("like files", Request { path: "/filesystem/1.docx", ..link }),
-        ("files elsewhere", Request { path: "/admin/files/1.docx", ..link }),
+        ("files in another place", Request { path: "/admin/files/1.docx", ..link }),
         ("OPTIONS", Request { method: "OPTIONS", ..link }),
         ("a credential", Request { credential: Credential::Invalid, ..link }),
         ("upgrade", Request { upgrade: true, ..link }),
