@@ -251,8 +251,8 @@ fn healthcheck(ops: SocketAddr) -> Result<(), String> {
     });
     match response {
         Ok(response) if response.status().is_success() => Ok(()),
-        Ok(response) => Err(format!("{url} responded with {}", response.status())),
-        Err(e) => Err(format!("{url} did not respond: {}", innermost(&e))),
+        Ok(response) => Err(format!("{url} answers {}", response.status())),
+        Err(e) => Err(format!("{url} does not answer: {}", innermost(&e))),
     }
 }
 

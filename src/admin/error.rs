@@ -1,14 +1,14 @@
-//! Why a command was not done.
+//! Why an administrator's command failed.
 
 use crate::error::FailureWithCause;
 
-/// Why it was not done.
+/// Why it failed.
 #[derive(Debug, thiserror::Error)]
 pub enum AdminError {
-    /// The options do not fit the configuration, or leave something open.
+    /// The options do not fit the configuration, or are ambiguous.
     #[error("{0}")]
     Usage(String),
-    /// NocoBase refused, or did not respond; or nobody is known by that name.
+    /// NocoBase refused, or did not respond; or there is no such member or session.
     #[error("{0}")]
     Failed(String),
 }

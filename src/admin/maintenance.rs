@@ -1,4 +1,4 @@
-//! `wecom-gate maintenance`: makes and removes the file that closes the app (`pages.maintenance_file`).
+//! `wecom-gate maintenance`: creates and removes the file that closes the app (`pages.maintenance_file`).
 
 use std::fs::{self, Permissions};
 use std::io::ErrorKind;
@@ -8,21 +8,21 @@ use std::path::Path;
 use super::error::AdminError;
 use crate::config::Config;
 
-/// What is to be done.
+/// What to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Maintenance {
-    /// Close the app, with this text for people.
+    /// Close the app; the page shows this text.
     On(Option<String>),
     /// Open it again.
     Off,
-    /// Tell how it is.
+    /// Report whether it is closed.
     Status,
 }
 
-/// Does it; returns what is to be printed. The gates on this machine follow within a second.
+/// Does it; returns the text to print. The gates on this machine follow within a second.
 ///
 /// # Errors
-/// The file cannot be made or removed, or the configuration has none.
+/// The file cannot be created or removed, or the configuration names none.
 pub fn maintenance(config: &Config, request: &Maintenance) -> Result<String, AdminError> {
     let Some(file) = config.pages.maintenance_file.as_deref() else {
         let problem = "pages.maintenance_file is empty: name a file that the gate can see";
@@ -51,7 +51,7 @@ pub fn maintenance(config: &Config, request: &Maintenance) -> Result<String, Adm
     }
 }
 
-/// The gate's user reads it, whatever the umask of the person at the keyboard is.
+/// The gate's user must be able to read it, whatever the caller's umask.
 fn write(file: &Path, text: &str) -> std::io::Result<()> {
     if let Some(folder) = file.parent().filter(|folder| !folder.exists()) {
         fs::create_dir_all(folder)?;

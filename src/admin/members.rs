@@ -9,7 +9,7 @@ impl Admin<'_> {
         let binding = self.binding(userid).await?;
         let nocobase = self.sessions.nocobase();
         let name = nocobase.user_name(binding.user).await?;
-        // Only with rules for roles may the service account see them.
+        // The service account may see roles only if there are rules for roles.
         let roles = match name {
             Some(_) => nocobase.roles(binding.user).await.ok().flatten(),
             None => None,
@@ -30,7 +30,7 @@ impl Admin<'_> {
     pub(super) async fn unbind(&self, userid: &str) -> Result<String, AdminError> {
         let binding = self.binding(userid).await?;
         let live = self.live(Some(binding.user)).await?;
-        // First of all: a session that ended before could be opened again with the next tap.
+        // Before the sessions are ended: otherwise the member's next tap could sign in with the old binding.
         self.sessions.unbind_by_administrator(&binding, &self.by()).await.map_err(|failed| {
             let refused = failed.failure == crate::error::Failure::NocoBaseServiceDenied;
             match AdminError::from(failed) {

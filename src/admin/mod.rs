@@ -1,5 +1,5 @@
 //! `wecom-gate sessions` and `wecom-gate members`: lists and ends sessions, shows and removes bindings. Calls NocoBase's API with
-//! the gate's configuration; the gate need not run. `wecom-gate maintenance`: makes and removes the file that closes the app.
+//! the gate's configuration; the gate need not run. `wecom-gate maintenance`: creates and removes the file that closes the app.
 //!
 //! Must never: show a token or a whole secret, or change anything that was not asked for.
 
@@ -17,19 +17,19 @@ use crate::nocobase::records::Binding;
 pub use error::AdminError;
 pub use maintenance::{Maintenance, maintenance};
 
-/// What is asked for.
+/// What was requested.
 #[derive(Debug, Clone)]
 pub enum Request {
-    /// The sessions of a member, or of everybody.
+    /// The sessions of a member, or of all members.
     ListSessions {
         /// Userid.
         member: Option<String>,
     },
     /// Ends sessions.
     EndSessions {
-        /// Which.
+        /// Which ones.
         which: Which,
-        /// Without it, the sessions are only shown.
+        /// Without it, the sessions are only listed.
         yes: bool,
     },
     /// A member's binding, user and sessions.
@@ -37,25 +37,25 @@ pub enum Request {
         /// Userid.
         member: String,
     },
-    /// Takes a member's binding away, and ends the member's sessions.
+    /// Removes a member's binding, and ends the member's sessions.
     UnbindMember {
         /// Userid.
         member: String,
     },
 }
 
-/// Which sessions end.
+/// Which sessions to end.
 #[derive(Debug, Clone)]
 pub enum Which {
     /// A member's.
     Member(String),
-    /// The one whose id begins like this.
+    /// The one whose id begins with this.
     Session(String),
-    /// Everybody's.
+    /// All sessions.
     All,
 }
 
-/// How.
+/// Options of the commands.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     /// Print JSON.
@@ -64,16 +64,16 @@ pub struct Options {
     pub entry: Option<String>,
     /// Name of the NocoBase application.
     pub app: Option<String>,
-    /// Work as this NocoBase user.
+    /// Act as this NocoBase user.
     pub as_user: Option<u64>,
-    /// Who does it, for the audit log.
+    /// Who runs the command, for the audit log.
     pub by: String,
 }
 
-/// Does it; returns what is to be printed.
+/// Runs the command; returns the text to print.
 ///
 /// # Errors
-/// Nothing has been done, or only in part: the message tells which.
+/// Nothing has been done, or only part of it: the message says which.
 pub async fn run(config: &Config, request: &Request, options: &Options) -> Result<String, AdminError> {
     let mut config = application(config, options.app.as_deref())?;
     if let Some(id) = options.as_user {
@@ -98,7 +98,7 @@ pub async fn run(config: &Config, request: &Request, options: &Options) -> Resul
     }
 }
 
-/// The configuration as it is for this application.
+/// The configuration for this application.
 fn application(config: &Config, name: Option<&str>) -> Result<Config, AdminError> {
     let Some(name) = name.filter(|name| *name != config.nocobase.app) else { return Ok(config.clone()) };
     match config.nocobase.apps.iter().find(|app| app.name == name) {
@@ -114,7 +114,7 @@ fn application(config: &Config, name: Option<&str>) -> Result<Config, AdminError
     }
 }
 
-/// One command at work.
+/// One command being run.
 struct Admin<'a> {
     sessions: Arc<Sessions>,
     entries: Vec<&'a str>,
@@ -122,7 +122,7 @@ struct Admin<'a> {
 }
 
 impl Admin<'_> {
-    /// Who does it, for the audit log.
+    /// Who runs the command, for the audit log.
     fn by(&self) -> String {
         format!("from the shell, by {}", self.options.by)
     }
@@ -153,7 +153,7 @@ impl Admin<'_> {
         }
     }
 
-    /// The nodes of the gate that may not know yet.
+    /// Adds a note if the nodes of the gate may not know yet.
     async fn ended(&self, text: String) -> String {
         if self.sessions.finish_from_shell().await {
             return text;

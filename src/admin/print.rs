@@ -1,4 +1,4 @@
-//! Tables for people, and JSON for programs.
+//! Tables for people, JSON for programs.
 
 use std::fmt::Write as _;
 
@@ -32,7 +32,7 @@ pub(super) struct MemberReport {
     pub(super) nocobase_user: u64,
     /// `null`: NocoBase has no such user.
     pub(super) nocobase_name: Option<String>,
-    /// `null`: the service account may not see them.
+    /// `null`: not visible to the service account.
     pub(super) roles: Option<Vec<String>>,
     pub(super) sessions: Vec<SessionRow>,
 }
@@ -46,24 +46,24 @@ pub(super) fn rfc3339(ms: u64) -> Option<String> {
     Some(time(ms)?.to_rfc3339_opts(SecondsFormat::Millis, true))
 }
 
-/// In the reader's zone.
+/// In the local time zone.
 fn local(ms: Option<u64>) -> String {
     let local =
         ms.and_then(time).map(|time| time.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S %:z").to_string());
     local.unwrap_or_else(|| "-".into())
 }
 
-/// With a line break at its end.
+/// Ends with a line break.
 pub(super) fn json(value: &impl Serialize) -> String {
     serde_json::to_string_pretty(value).map(|text| text + "\n").unwrap_or_default()
 }
 
-/// Names come from WeCom: what could steer a terminal is taken out.
+/// Names come from WeCom: removes everything that could control a terminal.
 fn clean(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
-/// The table.
+/// The sessions as a table.
 pub(super) fn sessions(rows: &[SessionRow]) -> String {
     if rows.is_empty() {
         return "no sessions\n".into();
@@ -86,7 +86,7 @@ pub(super) fn sessions(rows: &[SessionRow]) -> String {
     table(std::iter::once(head).chain(rows.iter().map(cells)).collect())
 }
 
-/// Columns as wide as they must be; the last one is not filled up.
+/// Columns are as wide as needed; the last one is not padded.
 fn table<const N: usize>(rows: Vec<[String; N]>) -> String {
     let mut widths = [0; N];
     for row in &rows {
@@ -106,7 +106,7 @@ fn table<const N: usize>(rows: Vec<[String; N]>) -> String {
     text
 }
 
-/// A member, and the table of sessions.
+/// A member, and the table of the member's sessions.
 pub(super) fn member(report: &MemberReport) -> String {
     let user = match report.nocobase_name.as_deref() {
         None => format!("{}, which does not exist any more", report.nocobase_user),

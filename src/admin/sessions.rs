@@ -11,12 +11,12 @@ use super::{Admin, AdminError, Which};
 use crate::nocobase::UserId;
 use crate::nocobase::records::{Binding, IssuedSession};
 
-/// Questions to NocoBase at once.
+/// Concurrent requests to NocoBase.
 const AT_ONCE: usize = 8;
-/// Shortest beginning of a session's id that names it: what lists show.
+/// Shortest prefix that identifies a session: the part of the id that lists show.
 const SHORTEST_ID: usize = 8;
 
-/// A session that NocoBase accepts, and whose it is.
+/// A session that NocoBase accepts, and the binding of its user.
 pub(super) struct LiveSession {
     pub(super) session: IssuedSession,
     pub(super) binding: Option<Binding>,
@@ -71,7 +71,7 @@ impl Admin<'_> {
         Ok(self.ended(text).await)
     }
 
-    /// Ends them, all that can be.
+    /// Ends these sessions, as far as possible.
     pub(super) async fn end_all(&self, live: &[LiveSession]) -> Result<(), AdminError> {
         let mut failed = None;
         let mut done = 0;
@@ -87,7 +87,7 @@ impl Admin<'_> {
         Err(AdminError::Failed(format!("{done} of {} sessions have ended; {why}", live.len())))
     }
 
-    /// The sessions of this user, or of all, that NocoBase accepts, the newest first.
+    /// The sessions of this user, or of all users, that NocoBase accepts, newest first.
     pub(super) async fn live(&self, user: Option<UserId>) -> Result<Vec<LiveSession>, AdminError> {
         let issued = self.sessions.nocobase().issued_sessions(user).await?;
         let bindings = self.sessions.nocobase().bindings(&self.entries).await?;

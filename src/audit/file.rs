@@ -1,4 +1,4 @@
-//! The audit log's own file: lines are appended by a thread of its own, and those that cannot be written are counted.
+//! The audit log's own file: a separate thread appends the lines, and counts those that cannot be written.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -14,9 +14,9 @@ use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuar
 
 use crate::error::OnceAMinute;
 
-/// For the gate's user alone.
+/// Only the gate's user may read it.
 const MODE: u32 = 0o600;
-/// Lines that wait for the disk; each has less than a kilobyte. Further ones are lost.
+/// Lines that may wait for the disk, each of less than a kilobyte. Further ones are lost.
 const WAITING: usize = 16_384;
 
 /// Why the file cannot be written.
@@ -37,13 +37,13 @@ pub(super) struct AuditFile {
     lines: NonBlocking,
     /// Until it is closed.
     thread: Mutex<Option<WorkerGuard>>,
-    /// Lines without room that have been counted.
+    /// Dropped lines that have been counted.
     counted: AtomicUsize,
     lost: IntCounter,
 }
 
 impl AuditFile {
-    /// Opens it, made if it is not there, and starts its thread.
+    /// Opens the file, creating it if it does not exist, and starts its thread.
     pub(super) fn open(path: &Path, lost: IntCounter) -> Result<AuditFile, OpenError> {
         let current = Arc::new(ArcSwap::from_pointee(open(path)?));
         let appender =
@@ -65,22 +65,22 @@ impl AuditFile {
         &self.path
     }
 
-    /// Hands a line to the thread.
+    /// Passes a line to the thread.
     pub(super) fn write(&self, line: &[u8]) {
-        // It takes the line or counts it, and has no errors.
+        // The writer accepts the line or counts it as lost, and returns no errors.
         let _ = self.lines.clone().write(line);
         let dropped = self.lines.error_counter().dropped_lines();
         let counted = self.counted.fetch_max(dropped, Ordering::Relaxed);
         self.lost.inc_by(dropped.saturating_sub(counted) as u64);
     }
 
-    /// Opens it again under its name.
+    /// Opens the file again by its name.
     pub(super) fn reopen(&self) -> Result<(), OpenError> {
         self.current.store(Arc::new(open(&self.path)?));
         Ok(())
     }
 
-    /// Waits for the lines that are on their way.
+    /// Waits until the pending lines are written.
     pub(super) fn close(&self) {
         drop(self.thread.lock().take());
     }
@@ -88,23 +88,23 @@ impl AuditFile {
 
 fn open(path: &Path) -> Result<File, OpenError> {
     let failed = |why| OpenError { path: path.to_owned(), why };
-    // A pipe that nobody reads is an error, not something to wait for.
+    // Opening a pipe without a reader must fail, not block.
     let no_wait = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
     let mut options = OpenOptions::new();
     let file =
         options.append(true).create(true).mode(MODE).custom_flags(no_wait).open(path).map_err(failed)?;
     match file.metadata() {
         Ok(about) if about.is_file() => Ok(file),
-        Ok(_) => Err(failed(io::Error::other("it is no file"))),
+        Ok(_) => Err(failed(io::Error::other("it is not a file"))),
         Err(why) => Err(failed(why)),
     }
 }
 
-/// What the thread writes with.
+/// The thread's writer.
 struct Appender {
     current: Arc<ArcSwap<File>>,
     lost: IntCounter,
-    /// The last line may be there in part.
+    /// The last line may have been written only partly.
     torn: bool,
     told: OnceAMinute,
 }
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_appended_to_and_nobody_else_may_read_it() {
+    fn it_is_appended_to_and_no_one_else_may_read_it() {
         let folder = tempfile::tempdir().unwrap();
         let (path, old) = (folder.path().join("audit.log"), folder.path().join("audit.log.1"));
         for _ in 0..2 {
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_file_is_refused_without_waiting() {
+    fn other_kinds_of_files_are_refused_without_waiting() {
         let folder = tempfile::tempdir().unwrap();
         let pipe = folder.path().join("pipe");
         rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();

@@ -1,4 +1,4 @@
-//! What the console shows of the last day: who was not let in, and how many were. In the memory of this process alone.
+//! What the console shows of the last day: refused sign-ins, and how many there were. Kept in the memory of this process only.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
@@ -8,19 +8,19 @@ use parking_lot::Mutex;
 
 use crate::error::Failure;
 
-/// How many are kept of each kind. Sign-ins that failed have a list of their own: no stranger's requests can push them out
-/// but by sign-ins, which are bounded.
+/// How many are kept of each kind. Failed sign-ins have a list of their own: only sign-ins, whose number is limited, can push
+/// them out, not other requests of strangers.
 const MOST: usize = 200;
 /// Characters of a text that are kept.
 const LONGEST: usize = 300;
-/// What one bar of the chart covers.
+/// The time that one bar of the chart covers.
 const SLOT: Duration = Duration::from_secs(600);
-/// Bars of a day.
+/// Bars per day.
 pub(crate) const SLOTS: usize = 144;
-/// Bars of the last hour.
+/// Bars per hour.
 const HOUR: u64 = 6;
 
-/// Somebody was not let in, or a page could not be shown.
+/// A refused sign-in, or a page that could not be shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Refusal {
     pub(crate) at: SystemTime,
@@ -33,7 +33,7 @@ pub(crate) struct Refusal {
     pub(crate) failure: Failure,
     /// Why, in words.
     pub(crate) reason: Option<String>,
-    /// The id that the person sees.
+    /// The request id that the person sees.
     pub(crate) request_id: Option<String>,
     pub(crate) client: Option<IpAddr>,
 }
@@ -57,7 +57,7 @@ struct Slot {
 pub(crate) struct Counts {
     /// Sessions and failures of the last [`SLOTS`] slots, the oldest first.
     pub(crate) slots: Vec<(u32, u32)>,
-    /// Outcome (`None`: a session), last hour, last day; sessions first, then what is most frequent.
+    /// Outcome (`None`: a session), last hour, last day; sessions first, then by frequency.
     pub(crate) outcomes: Vec<(Option<Failure>, u32, u32)>,
 }
 
@@ -66,7 +66,7 @@ pub(crate) struct History {
     since: SystemTime,
     sign_ins: Mutex<VecDeque<Refusal>>,
     pages: Mutex<VecDeque<Refusal>>,
-    /// Those that the other nodes do not know of yet.
+    /// Those that the other nodes do not know yet.
     pending: Mutex<VecDeque<Refusal>>,
     slots: Mutex<VecDeque<Slot>>,
 }
@@ -98,7 +98,7 @@ impl History {
         self.count(None, at);
     }
 
-    /// A person was shown a page in place of what they wanted.
+    /// A person was shown a page instead of what they requested.
     pub(crate) fn page(&self, refusal: Refusal) {
         self.keep(&self.pages, refusal);
     }
@@ -109,7 +109,7 @@ impl History {
         push(list, refusal);
     }
 
-    /// Those that came since the last time, the oldest first.
+    /// Those added since the last call, oldest first.
     pub(crate) fn take_pending(&self) -> Vec<Refusal> {
         self.pending.lock().drain(..).collect()
     }
@@ -117,7 +117,7 @@ impl History {
     fn count(&self, outcome: Option<Failure>, at: SystemTime) {
         let number = slot(at);
         let mut slots = self.slots.lock();
-        // A clock that was put back counts into the latest slot.
+        // If the clock was set back, it counts into the latest slot.
         if slots.back().is_none_or(|last| last.number < number) {
             slots.push_back(Slot { number, outcomes: HashMap::new() });
             if slots.len() > SLOTS {
@@ -130,15 +130,15 @@ impl History {
         }
     }
 
-    /// Those about this member or request, all if it is empty; the latest first, and each request once. `others`: what the nodes
-    /// have told each other, this one's among them.
+    /// Those about this member or request, or all if `query` is empty; newest first, each request once. `others`: what the nodes
+    /// have shared, including this node's own.
     pub(crate) fn refusals(&self, query: &str, others: Vec<Refusal>) -> Vec<Refusal> {
         let word = query.trim().to_lowercase();
         let mut all: Vec<Refusal> = self.sign_ins.lock().iter().rev().cloned().collect();
         let same_request =
             |one: &Refusal, other: &Refusal| one.request_id.is_some() && one.request_id == other.request_id;
         for page in self.pages.lock().iter().rev() {
-            // What failed in a sign-in is there with the member.
+            // A failed sign-in is listed with its member already.
             if !all.iter().any(|one| same_request(one, page)) {
                 all.push(page.clone());
             }
@@ -188,12 +188,12 @@ fn slot(at: SystemTime) -> u64 {
     at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() / SLOT.as_secs()
 }
 
-/// As the nodes tell each other.
+/// As shared between nodes.
 fn millis(at: SystemTime) -> u128 {
     at.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis()
 }
 
-/// Nothing empty, and nothing that takes much room.
+/// Without empty texts and overlong ones.
 fn bounded(mut refusal: Refusal) -> Refusal {
     for text in [&mut refusal.entry, &mut refusal.userid, &mut refusal.name, &mut refusal.reason] {
         *text = text.take().filter(|text| !text.is_empty()).map(|text| text.chars().take(LONGEST).collect());
@@ -291,13 +291,13 @@ mod tests {
             history.signed_in(at(i * 600));
         }
         assert_eq!(history.slots.lock().len(), SLOTS);
-        // A clock that goes back loses nothing.
+        // A clock that is set back loses nothing.
         history.signed_in(at(5));
         assert_eq!(history.counts(at(999 * 600)).slots.last(), Some(&(2, 0)));
     }
 
     #[test]
-    fn what_other_nodes_tell_is_there_once_and_this_nodes_own_is_told_once() {
+    fn refusals_of_other_nodes_are_listed_once_and_this_nodes_own_are_shared_once() {
         let history = History::new(UNIX_EPOCH);
         let at = UNIX_EPOCH + Duration::new(1_000, 999);
         let refusal = |userid: &str, request_id: Option<&str>| Refusal {
@@ -314,7 +314,7 @@ mod tests {
         history.page(refusal("anna", None));
         let told = history.take_pending();
         assert_eq!((told.len(), history.take_pending().len()), (2, 0));
-        // As they come back: in milliseconds.
+        // As they return: in milliseconds.
         let back =
             |refusal: &Refusal| Refusal { at: UNIX_EPOCH + Duration::from_secs(1_000), ..refusal.clone() };
         let mut others: Vec<Refusal> = told.iter().map(back).collect();

@@ -1,8 +1,8 @@
 //! The audit log: who signed in, who was refused, which session ended and by whom, what was bound, which roles changed. One
 //! record each, in the log and, with `log.audit_file`, in a file of its own.
 //!
-//! Must never: hold a secret, a token, a code, a cookie or a whole session id; make a request wait for the disk; or import
-//! another module than `error`.
+//! Must never: hold a secret, a token, a code, a cookie or a whole session id; make a request wait for the disk; or import any
+//! module except `error`.
 
 mod file;
 mod history;
@@ -34,7 +34,7 @@ macro_rules! names {
             /// All of them, for the documentation's test.
             pub const ALL: &'static [$kind] = &[$($kind::$value),+];
 
-            /// As records have it.
+            /// As written in records.
             pub const fn name(self) -> &'static str {
                 match self { $($kind::$value => $name,)+ }
             }
@@ -45,17 +45,17 @@ macro_rules! names {
 names! {
     /// What happened. `docs/logs.md` describes each.
     Action {
-        /// A session begins.
+        /// A session began.
         SignIn = "sign_in",
         /// A sign-in failed.
         Refused = "refused",
-        /// A person has ended their session.
+        /// A user has ended their own session.
         SignOut = "sign_out",
         /// A session has ended in another way.
         SessionEnded = "session_ended",
-        /// A member is bound to a NocoBase user from now on.
+        /// A member has been bound to a NocoBase user.
         BindingMade = "binding_made",
-        /// A member is bound to a NocoBase user no longer.
+        /// A member's binding has been removed.
         BindingRemoved = "binding_removed",
         /// A rule has given a user a role.
         RoleGiven = "role_given",
@@ -84,7 +84,7 @@ names! {
     }
 }
 
-/// The request that something happened in; empty if the gate acted without a request.
+/// The request in which it happened; empty if the gate acted without a request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Source {
     /// The request's id.
@@ -106,7 +106,7 @@ pub(crate) struct Record {
     pub(crate) name: Option<String>,
     /// Id of the NocoBase user.
     pub(crate) nocobase_user: Option<u64>,
-    /// The session's id, whole.
+    /// The session's whole id.
     pub(crate) session: Option<String>,
     /// How they signed in.
     pub(crate) via: Option<&'static str>,
@@ -119,7 +119,7 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    /// Nothing but what happened and who did it.
+    /// Only what happened and who did it.
     pub(crate) const fn new(action: Action, actor: Actor) -> Record {
         Record {
             action,
@@ -137,7 +137,7 @@ impl Record {
     }
 }
 
-/// A line of the file. Every line has all of these; `null`: unknown, or does not apply.
+/// A line of the file. Every line has all of these fields; `null`: unknown, or not applicable.
 #[derive(Serialize)]
 struct Line<'a> {
     timestamp: String,
@@ -167,7 +167,7 @@ pub(crate) struct Audit {
 }
 
 impl Audit {
-    /// Replaces `before` after a change of the configuration: the same file stays in use. `lost` counts lines of the file that
+    /// Replaces `before` after a change of the configuration; the same file stays open. `lost` counts lines of the file that
     /// could not be written.
     ///
     /// # Errors
@@ -242,7 +242,7 @@ impl Audit {
             request_id: text(source.request_id.as_ref()),
             client: source.client,
         };
-        // Without the spans around it: they have the request's id too.
+        // Without the surrounding spans, which contain the request id too.
         tracing::info!(
             parent: None,
             event = "audit",
@@ -273,12 +273,12 @@ impl Audit {
     /// Reopens the file by its name, after a rotation. May block.
     ///
     /// # Errors
-    /// It cannot be opened; the one before stays in use.
+    /// The file cannot be opened; the previous one stays in use.
     pub(crate) fn reopen(&self) -> Result<(), OpenError> {
         self.file.as_ref().map_or(Ok(()), |file| file.reopen())
     }
 
-    /// Waits, for a second at most, until every line is in the file; it takes no more.
+    /// Waits, at most a second, until every line is in the file, which accepts no more.
     pub(crate) fn close(&self) {
         if let Some(file) = &self.file {
             file.close();
@@ -286,7 +286,7 @@ impl Audit {
     }
 }
 
-/// The first characters of a session's id: enough to tell sessions apart, and no use to anybody else.
+/// The first characters of a session's id: enough to tell sessions apart, useless to anyone else.
 pub(crate) fn shown_of_session(id: &str) -> String {
     id.chars().take(SHOWN_OF_SESSION).collect()
 }
@@ -355,7 +355,7 @@ mod tests {
         let apps = |path| lines(path).iter().map(|line| line["app"].clone()).collect::<Vec<_>>();
         assert_eq!((apps(&first), apps(&second)), (vec!["main".into(), "sub".into()], vec!["main".into()]));
         assert_eq!(lost.get(), 0);
-        // Nothing writes it any more: what is lost is counted.
+        // No one writes it any more: lost lines are counted.
         before.write(&Source::default(), &signed_in(""));
         assert_eq!(lost.get(), 1);
     }

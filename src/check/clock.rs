@@ -1,15 +1,15 @@
-//! This machine's clock, against the clocks of those it works with.
+//! Compares this machine's clock with those of the services it works with.
 
 use std::time::{Duration, SystemTime};
 
 use super::report::Verdict;
 
-/// More than the resolution of `Date` (a second) and the time that a response takes.
+/// More than the resolution of `Date` (a second) plus the time that a response takes.
 const NOTEWORTHY: Duration = Duration::from_secs(30);
-/// Tokens that the gate mints live for 30 minutes, and are taken for old after 10.
+/// Tokens minted by the gate are valid for 30 minutes, and are replaced after 10.
 const TOO_MUCH: Duration = Duration::from_secs(300);
 
-/// One comparison: whose clock, its time, and ours when its response arrived.
+/// One comparison: whose clock, its time, and ours when the response arrived.
 #[derive(Debug, Clone)]
 pub(super) struct Sample {
     pub(super) who: String,
@@ -18,7 +18,7 @@ pub(super) struct Sample {
 }
 
 impl Sample {
-    /// How far apart, and is ours ahead?
+    /// The difference, and whether our clock is ahead.
     fn difference(&self) -> (Duration, bool) {
         match self.ours.duration_since(self.theirs) {
             Ok(d) => (d, true),
@@ -27,7 +27,7 @@ impl Sample {
     }
 }
 
-/// All must agree.
+/// All of them must agree.
 pub(super) fn verdict(samples: &[Sample]) -> Verdict {
     let Some(worst) = samples.iter().max_by_key(|s| s.difference().0) else {
         return Verdict::skipped("no response had a Date header to compare with");

@@ -1,5 +1,5 @@
-//! Owners and modes of the gate's files, from the unit's point of view: root reads everything, so what root can read shows
-//! nothing.
+//! Owners and modes of the gate's files, as the user of the systemd unit sees them: root can read everything, so a test as root
+//! would show nothing.
 
 use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt as _;
@@ -35,7 +35,7 @@ impl From<&Metadata> for Permissions {
 }
 
 impl Permissions {
-    /// `wanted`: 4 reads, 1 goes through a folder.
+    /// `wanted`: 4 to read, 1 to enter a folder.
     fn allow(self, reader: &Reader, wanted: u32) -> bool {
         let shift = match reader {
             Reader { user: 0, .. } => return true,
@@ -51,7 +51,7 @@ impl Permissions {
     }
 }
 
-/// The step. `audit_file`: the one that the gate writes.
+/// The step. `audit_file`: the file that the gate writes.
 pub(super) fn check(files: &[NamedFile], audit_file: Option<&Path>) -> Verdict {
     if files.is_empty() && audit_file.is_none() {
         return Verdict::skipped("everything comes from the environment");
@@ -69,13 +69,13 @@ pub(super) fn check(files: &[NamedFile], audit_file: Option<&Path>) -> Verdict {
         (None, true) => "not tried: this machine has no user wecom-gate",
         (None, false) => "this user can read them",
     };
-    Verdict::ok(format!("{} files, {whose}; nobody else can read secrets", files.len()))
+    Verdict::ok(format!("{} files, {whose}; no one else can read secrets", files.len()))
 }
 
-/// This process.
+/// The user of this process.
 fn own() -> Option<Reader> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
-    // Of each, the effective one is the second.
+    // The second value of each is the effective one.
     let ids = |name: &str| -> Option<Vec<u32>> {
         let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
         Some(line.split_whitespace().filter_map(|id| id.parse().ok()).collect())
@@ -85,8 +85,8 @@ fn own() -> Option<Reader> {
     Some(Reader { user: *ids("Uid")?.get(1)?, groups })
 }
 
-/// Why this user cannot append to the audit log's file, or make it. Nothing is made here: what root makes, the gate could not
-/// write.
+/// Why this user cannot append to the audit log's file, or create it. Nothing is created here: the gate could not write a file
+/// that root has created.
 fn unwritable(path: &Path, user: &Reader) -> Option<Finding> {
     let failed = |what: String, remedy: String| {
         let value = Some(format!("{:?}", path.display().to_string()));
@@ -106,7 +106,7 @@ fn unwritable(path: &Path, user: &Reader) -> Option<Finding> {
         return failed(format!("user {who} cannot enter {}", closed.display()), remedy());
     }
     match fs::metadata(path) {
-        Ok(meta) if !meta.is_file() => failed("it is no file".into(), "give the path of a file".into()),
+        Ok(meta) if !meta.is_file() => failed("it is not a file".into(), "give the path of a file".into()),
         Ok(meta) if !Permissions::from(&meta).allow(user, 2) => failed(
             format!("user {who} may not write it (mode {:o})", meta.mode() & 0o7777),
             format!("chown {USER}:{USER} {}", path.display()),
@@ -162,7 +162,7 @@ fn finding(file: &NamedFile, unit: Option<&Reader>) -> Option<Finding> {
     if file.secret && open && !container {
         return failed(
             format!(
-                "everybody on this machine can read it (mode {:o}), and it contains a secret",
+                "everyone on this machine can read it (mode {:o}), and it contains a secret",
                 own.mode & 0o7777
             ),
             format!("chmod 640 {shown}, and replace the secret if others use this machine"),
@@ -193,7 +193,7 @@ mod tests {
             (0, 0, 0o640, false),
             (0, 0, 0o644, true),
             (998, 0, 0o400, true),
-            // The owner's bits count for the owner, even where the others' allow more.
+            // The owner's bits apply to the owner, even if those of others allow more.
             (998, 0, 0o044, false),
             (0, 997, 0o604, false),
         ] {

@@ -1,13 +1,13 @@
-//! One request, bounded in time and size; what is known of it afterwards, as plain data.
+//! One request, with limits on time and size, and its result as plain data.
 
 use std::time::{Duration, SystemTime};
 
 use reqwest::{Proxy, RequestBuilder, redirect};
 use url::Url;
 
-/// To open a connection.
+/// Time limit for opening a connection.
 const CONNECT: Duration = Duration::from_secs(5);
-/// For a whole request.
+/// Time limit for a whole request.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 /// Longest response that is read, in bytes.
 const LARGEST: usize = 1024 * 1024;
@@ -16,17 +16,17 @@ const LARGEST: usize = 1024 * 1024;
 #[derive(Debug, Clone, Default)]
 pub(super) struct HttpResponse {
     pub(super) status: u16,
-    /// The server's clock when it responded (to the second).
+    /// The server's clock when it responded (in whole seconds).
     pub(super) date: Option<SystemTime>,
-    /// Where it sends us.
+    /// The target of a redirect.
     pub(super) location: Option<String>,
-    /// It has the header that only the gate writes.
+    /// It has the header that only the gate sets.
     pub(super) from_gate: bool,
     pub(super) body: Vec<u8>,
 }
 
 impl HttpResponse {
-    /// The body as JSON; `Null` where it is none.
+    /// The body as JSON; `Null` if it is not JSON.
     pub(super) fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body).unwrap_or_default()
     }
@@ -35,27 +35,29 @@ impl HttpResponse {
 /// Why there is no response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum HttpError {
-    /// No name server knows it.
+    /// No name server knows the host.
     #[error("the host name cannot be resolved")]
     Name,
-    /// Nobody listens, or no way there.
+    /// Nothing listens there, or there is no route.
     #[error("no connection")]
     Connect,
-    /// The certificate is not one to trust, or no common version.
-    #[error("the TLS connection fails: the certificate is over, of another name, or of an unknown issuer")]
+    /// The certificate is not trusted, or there is no common version of TLS.
+    #[error(
+        "the TLS connection fails: the certificate has expired, is for another name, or has an unknown issuer"
+    )]
     Tls,
     /// The response is not TLS.
-    #[error("plain HTTP is spoken there, where https is expected")]
+    #[error("the server speaks plain HTTP, but https is expected")]
     Plain,
     /// Too slow.
-    #[error("no answer within 10 seconds")]
+    #[error("no response within 10 seconds")]
     Timeout,
-    /// Broken off, or no HTTP.
+    /// Interrupted, or not HTTP.
     #[error("no proper HTTP response")]
     Broken,
 }
 
-/// A client; without redirects, and with no proxy but this one.
+/// An HTTP client that follows no redirects and uses no proxy except the given one.
 pub(super) struct Http(reqwest::Client);
 
 impl Http {
@@ -79,7 +81,7 @@ impl Http {
     }
 }
 
-/// Sends a request, and reads the response to its end.
+/// Sends a request, and reads the whole response.
 pub(super) async fn send(request: RequestBuilder) -> Result<HttpResponse, HttpError> {
     let mut response = request.send().await.map_err(|e| trouble(&e))?;
     let header = |name: &str| response.headers().get(name).and_then(|v| v.to_str().ok());
@@ -105,7 +107,7 @@ fn trouble(error: &reqwest::Error) -> HttpError {
         return HttpError::Timeout;
     }
     let mut texts = String::new();
-    // The outermost text has the address in it, and that may hold any word.
+    // The outermost text contains the address, which may contain any word.
     let mut below = error.source();
     while let Some(cause) = below {
         texts.push_str(&cause.to_string());

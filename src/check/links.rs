@@ -14,7 +14,7 @@ pub(crate) struct Links {
     pub(crate) home_desktop: String,
     /// Application home page on a phone.
     pub(crate) home_mobile: String,
-    /// Authorised callback domain and trusted domain: host, and port where it is not the usual one.
+    /// Authorised callback domain and trusted domain: the host, with a port unless it is the default one.
     pub(crate) callback_domain: String,
     /// URL of the receive-message callback.
     pub(crate) event_url: String,
@@ -29,7 +29,7 @@ fn links(config: &Config, entry: &WeComEntry) -> Links {
         if entry.auto_login {
             format!("{origin}{path}")
         } else {
-            // Without automatic login the link itself has to name the entry.
+            // Without automatic sign-in, the link itself must name the entry.
             const KEEP: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.');
             let rd = utf8_percent_encode(path, KEEP);
             format!("{origin}/wecom-gate/login?rd={rd}&with={}", entry.name)

@@ -10,11 +10,11 @@ use crate::error::Failure;
 use crate::nocobase::{Accounts, Preview};
 use crate::wecom::{self, Member, WeComError};
 
-/// What was found out on the way.
+/// What the check found.
 pub(super) enum MemberCheck {
     /// Refused by WeCom, or by the gate's rules.
     Refused(WeComError),
-    /// Let in by WeCom; then NocoBase.
+    /// Let in by WeCom, followed by NocoBase's result.
     Admitted(Member, Result<Preview, Failure>),
 }
 
@@ -37,7 +37,7 @@ pub(super) async fn look(
     MemberCheck::Admitted(member, preview)
 }
 
-/// The entry and userid of `--member [ENTRY/]USERID`; without an entry, the one that signs in by itself.
+/// The entry and userid of `--member [ENTRY/]USERID`; without an entry, the one with automatic sign-in.
 pub(super) fn choose<'a, 'm>(
     config: &'a Config,
     member: &'m str,
@@ -53,7 +53,7 @@ pub(super) fn choose<'a, 'm>(
     })
 }
 
-/// How NocoBase calls the user of a preview, as far as the service account may see it.
+/// NocoBase's name for the user of a preview, if the service account may see it.
 pub(super) async fn name_of(api: &Api<'_>, node: &str, preview: &Preview) -> Option<String> {
     let (Preview::Bound(user) | Preview::Match(user)) = preview else { return None };
     let filter = json!({ "id": user }).to_string();
@@ -65,7 +65,7 @@ pub(super) async fn name_of(api: &Api<'_>, node: &str, preview: &Preview) -> Opt
     text("nickname").or(text("username")).map(str::to_owned)
 }
 
-/// `name`: of the user that would be matched; `found`: how many users there are to match.
+/// `name`: of the user that would be matched; `found`: the number of users to match with.
 pub(super) fn verdict(
     way: &MemberCheck,
     userid: &str,

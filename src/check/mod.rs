@@ -1,12 +1,13 @@
-//! `wecom-gate check`: every step of setting up, tried against the real services one by one, each with what to do
-//! where it fails; and the links to paste into WeCom's console. `docs/check.md` describes each step.
+//! `wecom-gate check`: tries every step of the setup against the real services, and says what to do if one fails; and prints the
+//! links to paste into WeCom's console. `docs/check.md` describes each step.
 //!
 //! - `report`: the result as plain data; `printer`: the same for people; `links`: for WeCom's console
 //! - `steps`: the steps and their names; `run`: their order
-//! - `http`: one bounded request; `clock`, `files`, `tls`, `origin`, `private`, `wecom`, `nocobase`, `rights`, `users`, `member`, `redis`: per service the calls,
-//!   and apart from them the verdicts, which are pure: plain responses in, a [`Verdict`] out
+//! - `http`: one request with limits; `clock`, `files`, `tls`, `origin`, `private`, `wecom`, `nocobase`, `rights`, `users`,
+//!   `member`, `redis`: the calls to each service, and separately the verdicts, which are pure: plain responses in, a [`Verdict`]
+//!   out
 //!
-//! Must never: change anything anywhere (but for a probe in Redis that is gone at once), or show a secret.
+//! Must never: change anything anywhere (except for a probe in Redis, which is deleted at once), or show a secret.
 
 mod clock;
 mod files;

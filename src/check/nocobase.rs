@@ -1,4 +1,4 @@
-//! NocoBase: is it there, does it take our tokens, who is the service account, may people sign up by themselves?
+//! NocoBase: does it respond, does it accept our tokens, who is the service account, may people sign up by themselves?
 
 use reqwest::Method;
 use secrecy::ExposeSecret;
@@ -14,14 +14,14 @@ use crate::nocobase::{About, NocoBase, PageSettings};
 
 pub(super) type ApiResult = Result<HttpResponse, HttpError>;
 
-/// NocoBase's API, by the gate's own client: one request to one node at a time.
+/// NocoBase's API, called with the gate's own client: one request to one node at a time.
 pub(super) struct Api<'a> {
     pub(super) nocobase: &'a NocoBase,
     pub(super) config: &'a Config,
 }
 
 impl Api<'_> {
-    /// `path`: `resource:action`, and a query where there is one.
+    /// `path`: `resource:action`, with a query if there is one.
     pub(super) async fn ask(
         &self,
         node: &str,
@@ -45,13 +45,13 @@ impl Api<'_> {
         self.nocobase.service_token().ok().map(|token| token.expose_secret().to_owned())
     }
 
-    /// A session's token for a user who is likely to exist: it shows whether the secret is right.
+    /// A session's token for a user that probably exists: it shows whether the secret is right.
     pub(super) fn session_token(&self) -> Option<String> {
         self.nocobase.trial_token().ok().map(|token| token.as_str().to_owned())
     }
 }
 
-/// The key of the configuration with this name, for the application that is looked at.
+/// The configuration key with this name, for the application being checked.
 fn key(nocobase: &config::NocoBase, name: &str) -> String {
     match nocobase.beside_others {
         true => format!("nocobase.apps[{}].{name}", nocobase.app),
@@ -139,7 +139,7 @@ pub(super) fn reachable(
     }
 }
 
-/// A NocoBase page in place of the health check: the path is wrong, and the page names the right one.
+/// A NocoBase page instead of the health check: the path is wrong, and the page contains the right one.
 fn wrong_path(node: &str, response: &HttpResponse, public_path: &str, origin: &str) -> Option<Finding> {
     let page = (200..300).contains(&response.status).then(|| PageSettings::read(&response.body))??;
     if let Some(Mismatch { about, what, remedy }) = page.mismatches(public_path, origin).into_iter().next() {
@@ -154,18 +154,18 @@ fn wrong_path(node: &str, response: &HttpResponse, public_path: &str, origin: &s
     ))
 }
 
-/// The response of a NocoBase without this application.
+/// NocoBase's response if it has no such application.
 fn is_no_application(response: &HttpResponse) -> bool {
     response.status == 404 && response.json().pointer("/error/code") == Some(&json!("APP_NOT_FOUND"))
 }
 
-/// NocoBase's code in a refusal, and its words.
+/// NocoBase's error code in a refusal, and its message.
 fn refusal(response: &HttpResponse) -> (Option<Code>, String) {
     let body = ErrorBody::parse(&response.body).unwrap_or_default();
     (body.token_code(), body.summary())
 }
 
-/// The step `nocobase_secret`, from `auth:check` with a token that was minted a moment ago.
+/// The step `nocobase_secret`, from `auth:check` with a token minted just now.
 pub(super) fn secret(response: &ApiResult) -> Verdict {
     let response = match response {
         Ok(response) => response,
@@ -173,7 +173,7 @@ pub(super) fn secret(response: &ApiResult) -> Verdict {
     };
     let (code, words) = refusal(response);
     match (response.status, code) {
-        // Who the token is for was looked up: the signature has been found right.
+        // The token's user was looked up, so the signature has been accepted.
         (401, Some(Code::NotExistUser | Code::UserHasNoRoles)) => {
             Verdict::ok("NocoBase accepts the gate's tokens")
         }
@@ -295,7 +295,7 @@ pub(super) fn sign_up(response: &ApiResult, match_by: &[MatchBy]) -> Verdict {
             .flatten()
             .any(|f| f.get("field") == Some(&json!(field)) && f.get("show") == Some(&json!(true)))
     };
-    // A person who signs up can claim any address or user name, and a phone number where the form asks for one.
+    // A person who signs up can choose any e-mail address or user name, and a phone number if the form asks for one.
     let at_risk: Vec<&str> = match_by
         .iter()
         .filter_map(|key| match key {
@@ -310,8 +310,8 @@ pub(super) fn sign_up(response: &ApiResult, match_by: &[MatchBy]) -> Verdict {
     Verdict::warning(
         "nocobase.match_by",
         format!(
-            "NocoBase lets anybody sign up, and members are matched by {}: who signs up first under a member's {} waits \
-             for that member's sign-in in an account of his own",
+            "NocoBase lets anyone sign up, and members are matched by {}: someone who signs up first with a member's {} waits \
+             for that member to be signed in to their account",
             at_risk.join(", "),
             at_risk.join(" or ")
         ),

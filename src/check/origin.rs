@@ -1,13 +1,13 @@
-//! Does what people open lead to the gate, and does the gate serve WeCom's verification file there?
+//! Does the address that people open lead to the gate, and does the gate serve WeCom's verification file there?
 
 use super::http::{Http, HttpError, HttpResponse};
 use super::report::{Finding, StepOutcome, Verdict};
 use crate::config::{Config, WeComEntry};
 
-/// A path of the gate that responds 401 with a header of its own to a client without a session.
+/// A path for which the gate responds with 401 and a header of its own to a client without a session.
 const PROBE: &str = "/wecom-gate/me";
 
-/// Sends a request to the origin; the second value: the gate responded.
+/// Sends a request to the origin; the second value: the gate has responded.
 pub(super) async fn check(http: &Http, config: &Config) -> (Verdict, bool) {
     let url = config.origin.url();
     let response = http.get(&format!("{url}{PROBE}")).await;
@@ -24,7 +24,7 @@ fn verdict(url: &str, response: &Result<HttpResponse, HttpError>) -> Verdict {
                 None => format!("something other than this gate answers: HTTP {}", a.status),
             };
             let remedy = "lead the host to the gate: DNS, and the proxy in front (which must pass Host on); origin must be \
-                          exactly what people open, with scheme and port";
+                          the exact address that people open, with scheme and port";
             Verdict::failed("origin", what, remedy)
         }
         Err(trouble @ HttpError::Tls) => Verdict::failed(
@@ -66,7 +66,7 @@ pub(super) async fn files(http: &Http, config: &Config, entry: &WeComEntry, gate
     Verdict::found(StepOutcome::Failed, findings)
 }
 
-/// What WeCom wants to see is the part of the name after `WW_verify_`.
+/// WeCom expects the part of the name after `WW_verify_`.
 fn file_finding(file: &str, response: &Result<HttpResponse, HttpError>) -> Option<Finding> {
     let want = file.strip_prefix("WW_verify_").and_then(|f| f.strip_suffix(".txt")).unwrap_or_default();
     let what = match response {

@@ -1,4 +1,4 @@
-//! The report for people: a list that grows while the steps are taken, and the links at its end.
+//! The report for people: a list that grows while the steps are run, and the links at the end.
 
 use std::fmt::{self, Write as _};
 use std::io::{self, IsTerminal, Write};
@@ -9,11 +9,11 @@ use super::links::Links;
 use super::report::{Finding, Report, Step, StepOutcome};
 use super::steps::Id;
 
-/// Prints the steps as they end. What is not a terminal gets neither colours nor the line that shows what is going
-/// on; nor does a terminal where `NO_COLOR` is set get colours.
+/// Prints the steps as they end. Only a terminal gets colours and the line that shows the current step; with `NO_COLOR`, it gets
+/// no colours.
 pub struct Printer {
     out: anstream::AutoStream<io::Stdout>,
-    /// A step that has begun is shown, and wiped out when it ends.
+    /// The current step is shown, and erased when it ends.
     live: bool,
 }
 
@@ -35,7 +35,7 @@ impl Printer {
     /// A step has ended.
     ///
     /// # Errors
-    /// Standard output is gone.
+    /// Standard output is closed.
     pub(crate) fn done(&mut self, step: &Step) -> io::Result<()> {
         if self.live {
             self.out.write_all(b"\r\x1b[2K")?;
@@ -44,10 +44,10 @@ impl Printer {
         self.out.flush()
     }
 
-    /// The links, and a last line that sums up.
+    /// Prints the links, and a summary line.
     ///
     /// # Errors
-    /// Standard output is gone.
+    /// Standard output is closed.
     pub(crate) fn end(&mut self, report: &Report) -> io::Result<()> {
         self.out.write_all(tail(report).as_bytes())?;
         self.out.flush()
@@ -58,7 +58,7 @@ fn label(name: &str, entry: Option<&str>) -> String {
     entry.map_or_else(|| name.to_owned(), |entry| format!("{name} [{entry}]"))
 }
 
-/// Texts of other programs end up here: whatever could steer a terminal is taken out.
+/// Texts from other programs are shown here: removes everything that could control a terminal.
 fn clean(text: &str) -> impl fmt::Display {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>()
 }
@@ -137,7 +137,7 @@ mod tests {
     use super::*;
     use crate::check::report::Verdict;
 
-    /// All of it, without colours.
+    /// The whole report, without colours.
     fn plain(report: &Report) -> String {
         let all = report.steps.iter().map(coloured).collect::<String>() + &tail(report);
         anstream::adapter::strip_str(&all).to_string()

@@ -1,4 +1,4 @@
-//! Can NocoBase be reached past the gate, at the host that people open?
+//! Can NocoBase be reached around the gate, at the host that people open?
 
 use std::net::IpAddr;
 
@@ -6,7 +6,7 @@ use super::http::{Http, HttpError, HttpResponse};
 use super::report::{Finding, StepOutcome, Verdict};
 use crate::config::Config;
 
-/// The ports at which NocoBase would be found if its own port were published: those of its nodes, but for the gate's.
+/// The ports at which NocoBase would be found if its own port were published: those of its nodes, except the gate's.
 fn ports(config: &Config) -> Vec<u16> {
     let own = config.origin.port.unwrap_or(if config.origin.https { 443 } else { 80 });
     let mut all: Vec<u16> = config
@@ -66,7 +66,7 @@ mod tests {
     use crate::check::links::tests::two;
 
     #[test]
-    fn nocobase_past_the_gate() {
+    fn nocobase_reachable_around_the_gate() {
         let response =
             |status, body: &str| Ok(HttpResponse { status, body: body.into(), ..HttpResponse::default() });
         for (responses, want) in [
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn the_gates_own_port_is_not_asked() {
+    fn the_gates_own_port_is_not_tried() {
         let mut config = two();
         config.upstream.nodes = vec!["10.0.0.1:13000".into(), "10.0.0.2:13000".into(), "[::1]:8443".into()];
         assert_eq!(ports(&config), [13000], "the origin has port 8443");

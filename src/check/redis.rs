@@ -1,10 +1,10 @@
-//! The step `redis`: from what the probe found to a verdict.
+//! The step `redis`: turns the result of the probe into a verdict.
 
 use super::report::{Finding, StepOutcome, Verdict};
 use crate::config::Redis;
 use crate::shared::{ProbeResult, RedisError};
 
-/// Oldest major version with streams.
+/// Oldest major version that has streams.
 const OLDEST: u32 = 5;
 const ABOUT: &str = "session.redis";
 const RIGHTS: &str = "give its user what the gate needs, in redis-cli: ACL SETUSER <user> ~wecom-gate:* +set +get +del \
@@ -31,7 +31,7 @@ pub(super) fn verdict(redis: &Redis, response: &Result<ProbeResult, RedisError>)
     if let Some(rule) = &found.eviction_policy {
         let what = format!("Redis at {at} discards keys when it is full ({rule})");
         let remedy = "set maxmemory-policy to noeviction, or give the gate a Redis of its own: \
-            the nodes do not share what it discards";
+            the nodes then no longer share the discarded data";
         findings.push(Finding::new(ABOUT, what, remedy));
         if outcome == StepOutcome::Ok {
             outcome = StepOutcome::Warning;
@@ -111,7 +111,7 @@ mod tests {
     fn each_trouble_has_a_remedy() {
         for (why, what, remedy) in [
             (RedisError::Refused, "refused", "start Redis"),
-            (RedisError::Slow, "no answer within a second", "firewall"),
+            (RedisError::Slow, "no response within a second", "firewall"),
             (RedisError::Io("Name or service not known".into()), "Name or service", "correct the host"),
             (RedisError::Password, "the password is wrong", "requirepass"),
             (RedisError::NoPassword, "NOAUTH", "session.redis_file"),

@@ -1,4 +1,4 @@
-//! The result: plain data, for people (`printer`) and for programs (JSON).
+//! The result as plain data, for people (`printer`) and for programs (JSON).
 
 use serde::Serialize;
 
@@ -6,13 +6,13 @@ use super::links::{Links, all_links};
 use super::steps::Id;
 use crate::config::Config;
 
-/// How a step ended.
+/// The outcome of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum StepOutcome {
     /// As it should be.
     Ok,
-    /// Works, or cannot be determined from here; should be looked at.
+    /// Works, or cannot be determined from here; someone should look at it.
     Warning,
     /// Must be corrected.
     Failed,
@@ -20,20 +20,20 @@ pub(crate) enum StepOutcome {
     Skipped,
 }
 
-/// Something that was found.
+/// A problem that was found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Finding {
-    /// What it is about: a key of the configuration, or what was looked at.
+    /// What it is about: a configuration key, or the thing that was checked.
     pub(crate) about: String,
     /// Its value, as it would be written in TOML; never a secret.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) value: Option<String>,
-    /// Where that was written: `line 12`, or a variable of the environment.
+    /// Where the value was set: `line 12`, or an environment variable.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) place: Option<String>,
     /// What was found.
     pub(crate) what: String,
-    /// What to do about it; empty where nothing need be done.
+    /// What to do about it; empty if nothing need be done.
     pub(crate) remedy: String,
 }
 
@@ -44,12 +44,12 @@ impl Finding {
     }
 }
 
-/// What a step found.
+/// The result of a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict {
-    /// How it ended.
+    /// Its outcome.
     pub(crate) outcome: StepOutcome,
-    /// One line: what was seen, or why it was skipped; may be empty.
+    /// One line: what was seen, or why the step was skipped; may be empty.
     pub(crate) detail: String,
     /// Problems; empty if there are none.
     pub(crate) findings: Vec<Finding>,
@@ -60,11 +60,11 @@ impl Verdict {
     pub(crate) fn ok(detail: impl Into<String>) -> Self {
         Self { outcome: StepOutcome::Ok, detail: detail.into(), findings: Vec::new() }
     }
-    /// Not looked at.
+    /// Not checked.
     pub(crate) fn skipped(why: impl Into<String>) -> Self {
         Self { outcome: StepOutcome::Skipped, detail: why.into(), findings: Vec::new() }
     }
-    /// One problem, which should be looked at.
+    /// One problem that someone should look at.
     pub(crate) fn warning(
         about: impl Into<String>,
         what: impl Into<String>,
@@ -72,15 +72,15 @@ impl Verdict {
     ) -> Self {
         Self::found(StepOutcome::Warning, vec![Finding::new(about, what, remedy)])
     }
-    /// One problem, which must be corrected.
+    /// One problem that must be corrected.
     pub fn failed(about: impl Into<String>, what: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self::found(StepOutcome::Failed, vec![Finding::new(about, what, remedy)])
     }
-    /// These findings.
+    /// With these findings.
     pub(crate) fn found(outcome: StepOutcome, findings: Vec<Finding>) -> Self {
         Self { outcome, detail: String::new(), findings }
     }
-    /// With a line of what was seen.
+    /// Adds a line about what was seen.
     #[must_use]
     pub fn with_detail(mut self, detail: impl Into<String>) -> Self {
         self.detail = detail.into();
@@ -88,17 +88,17 @@ impl Verdict {
     }
 }
 
-/// One step of setting up.
+/// One step of the setup.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Step {
-    /// Never changes: `configuration`, ...
+    /// Never changes, for example `configuration`.
     pub(crate) name: &'static str,
-    /// The `[[wecom]]` entry that it is about.
+    /// The `[[wecom]]` entry that the step is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) entry: Option<String>,
-    /// How it ended.
+    /// Its outcome.
     pub(crate) outcome: StepOutcome,
-    /// One line: what was seen, or why it was skipped.
+    /// One line: what was seen, or why the step was skipped.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(crate) detail: String,
     /// Problems; empty if there are none.
@@ -113,19 +113,19 @@ impl Step {
     }
 }
 
-/// All steps, in their order.
+/// All steps, in order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Report {
     /// No step has failed.
     pub ok: bool,
-    /// In the order in which they were taken.
+    /// In the order in which they were run.
     pub(crate) steps: Vec<Step>,
-    /// One per `[[wecom]]`; none while the configuration is wrong.
+    /// One per `[[wecom]]`; empty while the configuration is invalid.
     pub(crate) links: Vec<Links>,
 }
 
 impl Report {
-    /// From the steps that were taken; a step that needs the configuration is only taken when there is one.
+    /// From the steps that were run; steps that need the configuration are only run if there is one.
     pub fn new(steps: Vec<Step>, config: Option<&Config>) -> Self {
         let links = config.map(all_links).unwrap_or_default();
         Self { ok: steps.iter().all(|s| s.outcome != StepOutcome::Failed), steps, links }

@@ -1,6 +1,7 @@
-//! What the service account must be able to do, tried without leaving anything behind: lists are asked for one row,
-//! `create` is asked to make no rows at all, and `update` to change a row that does not exist, which NocoBase refuses (403)
-//! an account without the right, and returns an empty list to one that has it. Which fields a role may see and fill is in `roles:check`.
+//! The permissions that the service account needs, tried without leaving anything behind: lists are requested with one row,
+//! `create` is asked to create no rows, and `update` to change a row that does not exist. For an account without the permission
+//! NocoBase refuses that (403); for one that has it, the response is an empty list. `roles:check` shows which fields a role may
+//! see and fill.
 
 use serde_json::{Value, json};
 
@@ -8,28 +9,28 @@ use super::nocobase::{Api, ApiResult};
 use super::report::{Finding, StepOutcome, Verdict};
 use crate::config::{Config, MatchBy};
 
-/// A table and what the gate does with it.
+/// A permission: a table and what the gate does with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Right {
     table: &'static str,
-    /// `view`, `create` or `update`, as NocoBase's roles have it.
+    /// `view`, `create` or `update`, as NocoBase's roles name it.
     action: &'static str,
     /// The fields that the gate reads or writes.
     fields: Vec<&'static str>,
-    /// What cannot be done without.
+    /// What it is needed for.
     purpose: &'static str,
 }
 
-/// The result of trying a right.
+/// The result of trying a permission.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum RightStatus {
     Allowed,
     Denied,
-    /// Neither yes nor no.
+    /// Neither allowed nor refused.
     Unclear(String),
 }
 
-/// What this configuration needs.
+/// The permissions that this configuration needs.
 pub(super) fn needed(config: &Config) -> Vec<Right> {
     let rules = &config.nocobase;
     let key = |key: &MatchBy| match key {
@@ -85,15 +86,15 @@ pub(super) fn needed(config: &Config) -> Vec<Right> {
     all
 }
 
-/// The roles that `[[wecom.roles]]` names, and which of them NocoBase does not know.
+/// The roles named in `[[wecom.roles]]`, and which of them NocoBase does not know.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Roles {
     named: Vec<String>,
-    /// `None`: the service account may not see the list of roles, as it should be.
+    /// `None`: the service account may not see the list of roles, which is as it should be.
     unknown: Option<Vec<String>>,
 }
 
-/// Looks for the roles. `None` where no rule names one.
+/// Looks for the roles. `None` if no rule names one.
 pub(super) async fn roles(api: &Api<'_>, node: &str, token: &str) -> Option<Roles> {
     let mut named: Vec<String> =
         api.config.wecom.iter().flat_map(|entry| &entry.roles).map(|rule| rule.role.clone()).collect();
@@ -113,7 +114,7 @@ fn unknown(named: &[String], response: &ApiResult) -> Option<Vec<String>> {
     Some(named.iter().filter(|name| !known.contains(&name.as_str())).cloned().collect())
 }
 
-/// Tries one.
+/// Tries one permission.
 pub(super) async fn attempt(api: &Api<'_>, node: &str, token: &str, right: &Right) -> RightStatus {
     let response = match right.action {
         "view" => {
@@ -121,7 +122,7 @@ pub(super) async fn attempt(api: &Api<'_>, node: &str, token: &str, right: &Righ
             let path = format!("{}:list?pageSize=1&fields={}", right.table, columns.join(","));
             api.ask(node, &path, Some(token), None).await
         }
-        // No row has this number.
+        // No row has this id.
         "update" => {
             let path = format!("{}:update?filterByTk=0", right.table);
             api.ask(node, &path, Some(token), Some(&json!({}))).await
@@ -133,7 +134,7 @@ pub(super) async fn attempt(api: &Api<'_>, node: &str, token: &str, right: &Righ
 
 fn tried(response: &ApiResult) -> RightStatus {
     match response {
-        // 400: let through, and then found wanting.
+        // 400: permitted, but then rejected as invalid.
         Ok(a) if matches!(a.status, 200 | 400) => RightStatus::Allowed,
         Ok(a) if a.status == 403 => RightStatus::Denied,
         Ok(a) => RightStatus::Unclear(format!("HTTP {}", a.status)),
@@ -141,7 +142,7 @@ fn tried(response: &ApiResult) -> RightStatus {
     }
 }
 
-/// What a role may do, out of `roles:check`.
+/// What a role may do, from `roles:check`.
 struct Role<'a>(&'a Value);
 
 impl Role<'_> {
@@ -149,10 +150,10 @@ impl Role<'_> {
         self.0.get("allowAll") == Some(&json!(true))
     }
 
-    /// Fields of the right that this role may not see or fill.
+    /// Fields of the permission that this role may not see or fill.
     fn missing(&self, right: &Right) -> Vec<&'static str> {
         let action = self.0.get("actions").and_then(|a| a.get(format!("{}:{}", right.table, right.action)));
-        // Without an entry of its own the table goes by the role's general permissions, which know no fields.
+        // A table without an entry of its own follows the role's general permissions, which list no fields.
         let Some(action) = action else { return Vec::new() };
         let named = |key: &str| action.get(key).and_then(Value::as_array);
         let allowed = match right.action {
@@ -161,13 +162,13 @@ impl Role<'_> {
             _ => named("whitelist").filter(|l| !l.is_empty()),
         };
         let Some(allowed) = allowed else { return Vec::new() };
-        // What hangs on other tables has a list of its own.
+        // Fields of related tables are in a list of their own.
         let appends = named("appends").filter(|_| right.action == "view");
         let has = |f: &str| allowed.contains(&json!(f)) || appends.is_some_and(|l| l.contains(&json!(f)));
         right.fields.iter().copied().filter(|f| !has(f)).collect()
     }
 
-    /// What it may do besides, in words.
+    /// What it may do beyond what is needed, in words.
     fn too_much(&self, rights: &[(Right, RightStatus)]) -> Vec<&'static str> {
         let has = |path: &str, test: fn(&str) -> bool| {
             let list = self.0.pointer(path).and_then(Value::as_array);
@@ -205,7 +206,7 @@ impl Role<'_> {
     }
 }
 
-/// The step `nocobase_rights`. `role`: `data` of `roles:check`, where it could be had.
+/// The step `nocobase_rights`. `role`: `data` of `roles:check`, if available.
 pub(super) fn verdict(
     tries: &[(Right, RightStatus)],
     role: Option<&Value>,

@@ -1,4 +1,4 @@
-//! The order of the steps, and what each waits for.
+//! The order of the steps, and what each depends on.
 
 mod nocobase;
 mod progress;
@@ -19,18 +19,18 @@ use crate::config::{Config, ConfigError, ConfigErrors, Loaded};
 use crate::nocobase::{Accounts, Minter, NocoBase};
 use progress::Steps;
 
-/// What to look at.
+/// What to check.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     /// Send no request: configuration and files only.
     pub offline: bool,
     /// Whose sign-in to try: `[ENTRY/]USERID`.
     pub member: Option<String>,
-    /// Take these steps alone, and print nothing after them; empty: take all.
+    /// Run only these steps, and print nothing after them; empty: run all.
     pub only: Vec<Id>,
 }
 
-/// Takes all steps; each is handed to the printer as it begins and as it ends.
+/// Runs all steps; the printer is told when each begins and ends.
 pub async fn run(
     loaded: &Result<Loaded, ConfigErrors>,
     options: &Options,
@@ -68,7 +68,7 @@ pub async fn run(
     Ok(report)
 }
 
-/// The first step: is the configuration right?
+/// The first step: is the configuration valid?
 pub(super) fn configuration(loaded: &Result<Loaded, ConfigErrors>) -> Verdict {
     match loaded {
         Ok(Loaded { warnings, .. }) if warnings.is_empty() => Verdict::ok(""),
@@ -123,7 +123,7 @@ async fn online(config: &Config, options: &Options, steps: &mut Steps<'_>) {
     let minter = Arc::new(Minter::new(config.nocobase.jwt_secret.expose_secret()));
     let caller = match NocoBase::new(&config.upstream, &config.nocobase, minter) {
         Ok(nocobase) => Arc::new(nocobase),
-        // A checked configuration gives no such client, so this does not happen.
+        // A validated configuration cannot produce such a client, so this does not happen.
         Err(failure) => {
             let verdict = Verdict::failed("nocobase", failure.to_string(), "correct [nocobase]");
             steps.add(Id::NocobaseReachable, None, verdict);
@@ -180,7 +180,7 @@ async fn online(config: &Config, options: &Options, steps: &mut Steps<'_>) {
         .await;
 }
 
-/// The steps for one of `nocobase.apps`: NocoBase's, and with a host name of its own those of that name and of WeCom.
+/// The steps for one of `nocobase.apps`: NocoBase's, and if it has a host name of its own, those about that name and about WeCom.
 async fn application_steps(http: &Http, config: &Config, steps: &mut Steps<'_>) {
     let minter = Arc::new(Minter::new(config.nocobase.jwt_secret.expose_secret()));
     let Ok(nocobase) = NocoBase::new(&config.upstream, &config.nocobase, minter) else { return };

@@ -1,15 +1,15 @@
-//! The steps and their names, which never change: programs read them.
+//! The steps and their names, which never change, because programs read them.
 
-/// A step of setting up.
+/// A step of the setup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Id {
     /// The configuration file and the environment.
     Configuration,
     /// Certificate and key of the gate's own TLS listeners.
     Tls,
-    /// The gate's user can read its files, and nobody else can read secrets.
+    /// The gate's user can read its files, and no one else can read secrets.
     Files,
-    /// What people open leads to the gate.
+    /// The address that people open leads to the gate.
     Origin,
     /// WeCom's domain verification file is served.
     VerificationFile,
@@ -17,40 +17,40 @@ pub enum Id {
     WecomReachable,
     /// Corp id and secret.
     WecomSecret,
-    /// WeCom takes calls from this machine's address.
+    /// WeCom accepts calls from this machine's address.
     WecomTrustedIp,
-    /// The app is the secret's, and enabled.
+    /// The app belongs to the secret, and is enabled.
     WecomAgent,
     /// The app's OAuth domain is the origin's host.
     WecomCallbackDomain,
-    /// Somebody sees the app.
+    /// There are members who see the app.
     WecomVisibleRange,
-    /// The departments and tags of the configuration exist.
+    /// The departments and tags in the configuration exist.
     WecomRules,
     /// NocoBase responds, and its version is known.
     NocobaseReachable,
-    /// NocoBase takes tokens signed with our secret.
+    /// NocoBase accepts tokens signed with our secret.
     NocobaseSecret,
     /// The service account exists and has a role.
     NocobaseService,
-    /// It may do what it must, and little else.
+    /// It has the permissions that it needs, and few others.
     NocobaseRights,
     /// NocoBase's own sign-up does not undermine `match_by`.
     NocobaseSignUp,
     /// There are users that members can be matched with.
     NocobaseUsers,
-    /// NocoBase does not respond past the gate.
+    /// NocoBase cannot be reached around the gate.
     NocobasePrivate,
     /// This machine's clock.
     Clock,
-    /// A sign-in of one member, without its effects.
+    /// The sign-in of one member, without its effects.
     Member,
-    /// State that several nodes share.
+    /// The state that several nodes share.
     Redis,
 }
 
 impl Id {
-    /// What `agent/get` decides, in the order in which it does.
+    /// The steps decided by `agent/get`, in order.
     pub(crate) const WECOM_APP: [Id; 6] = [
         Id::WecomReachable,
         Id::WecomSecret,
@@ -59,7 +59,7 @@ impl Id {
         Id::WecomCallbackDomain,
         Id::WecomVisibleRange,
     ];
-    /// In the order in which they are taken.
+    /// In the order in which they are run.
     pub const ALL: [Id; 22] = [
         Id::Configuration,
         Id::Tls,
@@ -85,7 +85,7 @@ impl Id {
         Id::Redis,
     ];
 
-    /// As in the report.
+    /// As written in the report.
     pub const fn name(self) -> &'static str {
         match self {
             Id::Configuration => "configuration",

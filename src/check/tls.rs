@@ -1,4 +1,4 @@
-//! The gate's own certificate: does the pair fit, how long is it good, for which names?
+//! The gate's own certificate: do certificate and key belong together, how long is it valid, and for which names?
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use super::report::{Finding, StepOutcome, Verdict};
 use crate::certificate::{self, File, Leaf, Problem, section};
 use crate::config::Config;
 
-/// Time to renew, and then some.
+/// Leaves enough time to renew it.
 const SOON: Duration = Duration::from_secs(14 * 86_400);
 
 /// The step: every pair, and whether one of them is for the host of the origin.
@@ -29,7 +29,7 @@ pub(super) fn check(config: &Config, now: SystemTime) -> Verdict {
     together(verdicts.collect())
 }
 
-/// The worst of them counts; all findings are reported.
+/// The worst outcome counts; all findings are reported.
 fn together(verdicts: Vec<Verdict>) -> Verdict {
     let any = |outcome| verdicts.iter().any(|v| v.outcome == outcome);
     let outcome = match (any(StepOutcome::Failed), any(StepOutcome::Warning)) {
@@ -42,7 +42,7 @@ fn together(verdicts: Vec<Verdict>) -> Verdict {
     Verdict::found(outcome, verdicts.into_iter().flat_map(|v| v.findings).collect()).with_detail(detail)
 }
 
-/// The findings about files that cannot be used.
+/// The finding about files that cannot be used.
 fn unusable(section: &str, (file, path, problem): &(File, PathBuf, Problem)) -> Finding {
     Finding {
         value: Some(format!("{:?}", path.display().to_string())),
@@ -50,7 +50,7 @@ fn unusable(section: &str, (file, path, problem): &(File, PathBuf, Problem)) -> 
     }
 }
 
-/// Is `host` one of the names? A star stands for one label (RFC 6125).
+/// Does one of the names match `host`? A star stands for one label (RFC 6125).
 fn covers(leaf: &Leaf, host: &str) -> bool {
     if let Ok(ip) = host.trim_matches(['[', ']']).parse::<IpAddr>() {
         return leaf.addresses.contains(&ip);
@@ -61,7 +61,7 @@ fn covers(leaf: &Leaf, host: &str) -> bool {
     })
 }
 
-/// `host`: of the origin, if this is its certificate.
+/// `host`: of the origin, if this certificate is for it.
 fn verdict(section: &str, leaf: &Leaf, host: Option<&String>, now: SystemTime) -> Verdict {
     let about = format!("{section}.cert");
     let seconds = |t: i64| UNIX_EPOCH + Duration::from_secs(u64::try_from(t).unwrap_or(0));
@@ -70,10 +70,7 @@ fn verdict(section: &str, leaf: &Leaf, host: Option<&String>, now: SystemTime) -
     let (mut failed, mut warnings) = (Vec::new(), Vec::new());
     let mut fail = |what: String, remedy: &str| failed.push(Finding::new(&about, what, remedy));
     if now < begins {
-        fail(
-            format!("is valid only from {} on", day(begins)),
-            "correct the clock, or use the certificate from then on",
-        );
+        fail(format!("is not valid before {}", day(begins)), "correct the clock, or wait until then");
     }
     if now >= ends {
         fail(format!("expired on {}", day(ends)), "renew it, then reload the gate (SIGHUP)");
@@ -86,7 +83,7 @@ fn verdict(section: &str, leaf: &Leaf, host: Option<&String>, now: SystemTime) -
     }
     let mut names = leaf.names.clone();
     names.extend(leaf.addresses.iter().map(IpAddr::to_string));
-    let names = if names.is_empty() { "no name at all".to_owned() } else { names.join(", ") };
+    let names = if names.is_empty() { "no name".to_owned() } else { names.join(", ") };
     if let Some(host) = host
         && !covers(leaf, host)
     {
@@ -144,12 +141,7 @@ mod tests {
             (leaf(), "wild.example.com", StepOutcome::Failed, "people open wild.example.com"),
             (leaf(), "a.b.wild.example.com", StepOutcome::Failed, "is for nb.example.com, *.wild"),
             (leaf(), "192.0.2.8", StepOutcome::Failed, "192.0.2.7; people"),
-            (
-                Leaf { names: vec![], addresses: vec![], ..leaf() },
-                host,
-                StepOutcome::Failed,
-                "no name at all",
-            ),
+            (Leaf { names: vec![], addresses: vec![], ..leaf() }, host, StepOutcome::Failed, "no name"),
             (Leaf { not_after: NOW, ..leaf() }, host, StepOutcome::Failed, "expired on 2027-01-15"),
             (Leaf { not_after: NOW + 13 * DAY, ..leaf() }, host, StepOutcome::Warning, "ends on 2027-01-28"),
             (Leaf { not_before: NOW + 1, ..leaf() }, host, StepOutcome::Failed, "only from"),

@@ -1,4 +1,4 @@
-//! How many NocoBase users a member can be matched with, before any member tries.
+//! How many NocoBase users members can be matched with, before any member tries.
 
 use serde_json::json;
 
@@ -15,7 +15,7 @@ pub(super) struct Users {
     with: Vec<(MatchBy, u64)>,
 }
 
-/// Counts them. `None`: the service account may not see them (`nocobase_rights` reports it), or NocoBase gives no count.
+/// Counts them. `None`: the service account may not see them (reported by `nocobase_rights`), or NocoBase returns no count.
 pub(super) async fn count(api: &Api<'_>, node: &str, token: &str) -> Option<Users> {
     let ask = async |filter: serde_json::Value| {
         let filter: String = url::form_urlencoded::byte_serialize(filter.to_string().as_bytes()).collect();
@@ -36,7 +36,7 @@ pub(super) async fn count(api: &Api<'_>, node: &str, token: &str) -> Option<User
 }
 
 impl Users {
-    /// Nobody can be matched.
+    /// No user can be matched.
     pub(super) fn nobody(&self) -> bool {
         self.with.iter().all(|(_, count)| *count == 0)
     }
@@ -80,7 +80,7 @@ pub(super) fn verdict(users: Option<&Users>, rules: &NocoBase) -> Verdict {
     }
     let keys: Vec<_> = users.with.iter().map(|(key, _)| words(*key)).collect();
     let what = format!(
-        "no NocoBase user has {}, so no member can be matched: everybody without a binding is refused (no_matching_user)",
+        "no NocoBase user has {}, so no member can be matched: everyone without a binding is refused (no_matching_user)",
         keys.join(" or ")
     );
     Verdict::warning("nocobase.match_by", what, REMEDY).with_detail(detail)
@@ -104,7 +104,7 @@ mod tests {
         );
         let none = verdict(Some(&users(0)), &rules);
         assert_eq!(none.outcome, StepOutcome::Warning);
-        assert!(none.findings[0].what.contains("everybody without a binding"), "{none:?}");
+        assert!(none.findings[0].what.contains("everyone without a binding"), "{none:?}");
         rules.auto_create_user = true;
         assert_eq!(verdict(Some(&users(0)), &rules).outcome, StepOutcome::Ok);
         assert_eq!(verdict(None, &rules).outcome, StepOutcome::Skipped);

@@ -1,4 +1,4 @@
-//! WeCom's side of one entry. One call, `agent/get`, shows most of it: how far it gets shows which step is at fault.
+//! WeCom's side of one entry. One call, `agent/get`, shows most of it: how far it gets shows which step fails.
 
 use super::report::{Finding, StepOutcome, Verdict};
 use super::steps::Id;
@@ -6,7 +6,7 @@ use crate::config::WeComEntry;
 use crate::error::Failure;
 use crate::wecom::{Agent, Call, Class, WeComError};
 
-/// Where the console keeps what belongs to the app.
+/// Where the console keeps the app's settings.
 const APP: &str = "应用管理 → 自建 → the app (App Management → Custom-built → the app)";
 
 /// From the response to the steps. `plain`: the server speaks plain HTTP although `api_base` is https.
@@ -33,7 +33,7 @@ pub(super) fn verdicts(
                     false => refusal(id, error, entry),
                 }
             }
-            // Only gettoken succeeded: whether the address is trusted was not tried.
+            // Only gettoken failed: whether the address is trusted could not be tried.
             (None, Err(e)) if id == Id::WecomTrustedIp && e.call() == Call::GetToken => {
                 Verdict::skipped("there is no access token to try it with")
             }
@@ -45,7 +45,7 @@ pub(super) fn verdicts(
     out
 }
 
-/// Which step an error belongs to.
+/// The step that an error belongs to.
 fn step_of(error: &WeComError) -> Id {
     match (error.errcode(), error.class(), error.call()) {
         (Some(60020), ..) => Id::WecomTrustedIp,
@@ -111,7 +111,7 @@ fn refusal(id: Id, error: &WeComError, entry: &WeComEntry) -> Verdict {
     Verdict::failed(about, what, remedy)
 }
 
-/// With a full stop, where there is anything.
+/// With a full stop, if there is any text.
 fn sentence(text: &str) -> String {
     if text.is_empty() { String::new() } else { format!("{text}. ") }
 }
@@ -129,7 +129,7 @@ fn seen(id: Id, agent: &Agent, entry: &WeComEntry, authority: &str) -> Verdict {
         Id::WecomCallbackDomain => callback_domain(&agent.oauth_domain, authority),
         Id::WecomVisibleRange if agent.users + agent.departments + agent.tags == 0 => Verdict::failed(
             "可见范围",
-            "nobody sees the app, so nobody can sign in",
+            "no one sees the app, so no one can sign in",
             format!("choose members, departments or tags: {APP} → 可见范围 (visible range)"),
         ),
         Id::WecomVisibleRange => Verdict::ok(format!(
@@ -140,8 +140,8 @@ fn seen(id: Id, agent: &Agent, entry: &WeComEntry, authority: &str) -> Verdict {
     }
 }
 
-/// WeCom compares host and port of `redirect_uri` with this domain exactly (doc 91335). The callback domain of web
-/// login is another setting, which no API returns.
+/// WeCom compares host and port of `redirect_uri` with this domain exactly (doc 91335). The callback domain of web login is a
+/// separate setting, which no API returns.
 fn callback_domain(domain: &str, authority: &str) -> Verdict {
     let path = format!("{APP} → 网页授权及JS-SDK (Web authorization and JS-SDK) → OAuth2.0 callback domain");
     if domain.eq_ignore_ascii_case(authority) {
@@ -186,7 +186,7 @@ pub(super) fn rules(response: Result<(), WeComError>, entry: &WeComEntry) -> Ver
     }
 }
 
-/// Whether there is anything to look at in `wecom_rules`.
+/// Whether the step `wecom_rules` has anything to check.
 pub(super) fn has_rules(entry: &WeComEntry) -> bool {
     !(entry.allow_departments.is_empty() && entry.allow_tags.is_empty() && entry.roles.is_empty())
 }

@@ -8,7 +8,7 @@ use wecom_gate::init;
 
 /// Signs the members of a WeCom company into NocoBase: a reverse proxy that stands in front of it.
 ///
-/// Exit codes: 0 0 success, 1 failed, 64 wrong usage, 78 wrong configuration.
+/// Exit codes: 0 success, 1 failed, 64 wrong usage, 78 wrong configuration.
 #[derive(Parser)]
 #[command(version, arg_required_else_help = true)]
 pub(super) struct Cli {
@@ -76,8 +76,9 @@ pub(super) enum Command {
     },
     /// Close the app for maintenance, or open it again
     ///
-    /// Meanwhile people see a page, and programs get 503. Makes or removes the file of `pages.maintenance_file`; the gates on this machine follow within a second. Signing out, the
-    /// console and `listen.ops` go on. Exit code 1 if the file cannot be made or removed.
+    /// Meanwhile people see a page, and programs get 503. Creates or removes the file of `pages.maintenance_file`; the gates on
+    /// this machine follow within a second. Signing out, the console and `listen.ops` go on. Exit code 1 if the file cannot be
+    /// created or removed.
     #[command(
         after_long_help = "Examples:\n  sudo wecom-gate maintenance on \"Back at 14:00\" --conf /etc/wecom-gate/wecom-gate.toml\n  sudo wecom-gate maintenance off --conf /etc/wecom-gate/wecom-gate.toml"
     )]

@@ -1,8 +1,8 @@
-//! Configuration: the types of the TOML file, how it is loaded (file, environment, `<key>_file`) and how
-//! it is validated. All errors are reported at once, each with its key and its remedy.
+//! Configuration: the types of the TOML file, how it is loaded (file, environment, `<key>_file`) and how it is validated. All
+//! errors are reported at once, each with its key and its remedy.
 //!
-//! Steps: `source` (file and environment into one tree) -> `shape` (unknown keys, wrong types; `schema` knows what
-//! is right) -> `raw` (serde) -> `validate` (meaning) -> `types`. Each reports into `report` and goes on.
+//! Steps: `source` (file and environment into one tree) -> `shape` (unknown keys, wrong types, according to `schema`) -> `raw`
+//! (serde) -> `validate` (meaning) -> `types`. Each adds to `report` and continues.
 //!
 //! Must never: print a secret, or read the configuration of anything but this process.
 
@@ -35,25 +35,24 @@ pub(crate) use types::*;
 
 use report::Report;
 
-/// Larger files are not configuration.
+/// A larger file is not a configuration.
 const MOST_BYTES: u64 = 1024 * 1024;
 
-/// A valid configuration, and what is worth a second look.
+/// A valid configuration, and its warnings.
 #[derive(Debug, Clone)]
 pub struct Loaded {
     /// Valid as a whole.
     pub config: Config,
     /// `key: what`, to be logged.
     pub warnings: Vec<String>,
-    /// The files that it consists of.
+    /// The files that it was read from.
     pub files: Vec<NamedFile>,
 }
 
-/// Reads the file (if there is one), lays the environment (`WECOM_GATE__SECTION__KEY`) over it and validates the
-/// whole.
+/// Reads the file (if there is one), overrides it with the environment (`WECOM_GATE__SECTION__KEY`) and validates the result.
 ///
 /// # Errors
-/// Everything that is wrong, at once; none of it contains a secret.
+/// All errors at once; none contains a secret.
 pub fn load(
     file: Option<&Path>,
     env: impl IntoIterator<Item = (String, String)>,
@@ -78,7 +77,7 @@ pub fn load(
 /// The same with the file's text.
 ///
 /// # Errors
-/// Everything that is wrong, at once; none of it contains a secret.
+/// All errors at once; none contains a secret.
 pub fn load_str(toml: &str, env: impl IntoIterator<Item = (String, String)>) -> Result<Loaded, ConfigErrors> {
     let schema = schema::schema();
     let schema = schema::Node(&schema);
@@ -98,7 +97,7 @@ fn resolve(tree: Value, report: &mut Report) -> Option<Config> {
     validate::resolve(serde_json::from_value(tree).ok()?, report)
 }
 
-/// Why there is no text.
+/// Why the text could not be read.
 struct Unread {
     problem: String,
     remedy: &'static str,
@@ -108,7 +107,7 @@ fn read(path: &Path) -> Result<String, Unread> {
     const WHICH: &str = "give the configuration file with --conf FILE";
     let failed = |e: std::io::Error| match e.kind() {
         ErrorKind::NotFound => Unread { problem: "does not exist".into(), remedy: WHICH },
-        // Its folder is closed to everybody else, as it should be.
+        // Its folder is closed to other users, as it should be.
         ErrorKind::PermissionDenied => Unread {
             problem: "is there, or may be, but this user cannot read it".into(),
             remedy: "run the command with sudo, or as the gate's user (wecom-gate)",

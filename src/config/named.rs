@@ -1,4 +1,4 @@
-//! The files that a configuration names, for who looks at their owners and modes.
+//! The files that a configuration names, for the check of their owners and modes.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::report::join;
 
-/// Keys whose value is a secret where it is written in the file itself.
+/// Keys whose value is a secret if it is written in the file itself.
 const INLINE: [&str; 9] = [
     "jwt_secret",
     "service_token",
@@ -19,7 +19,7 @@ const INLINE: [&str; 9] = [
     "redis",
 ];
 
-/// A file.
+/// A file named in the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NamedFile {
     /// The key that names it; `--conf` for the configuration itself.
@@ -30,7 +30,7 @@ pub struct NamedFile {
     pub secret: bool,
 }
 
-/// Every file that is named: secrets (`<key>_file`), and certificates with their keys.
+/// Every file that the configuration names: secrets (`<key>_file`), certificates and their keys.
 pub(super) fn files(tree: &Value) -> Vec<NamedFile> {
     let mut all = Vec::new();
     walk(tree, "", &mut |path, key, text| {
@@ -47,14 +47,14 @@ pub(super) fn files(tree: &Value) -> Vec<NamedFile> {
     all
 }
 
-/// Whether a secret is written in the tree itself.
+/// Whether the tree itself contains a secret.
 pub(super) fn has_secret(tree: &Value) -> bool {
     let mut found = false;
     walk(tree, "", &mut |_, key, _| found |= INLINE.contains(&key));
     found
 }
 
-/// Every text that is not empty: its path, its key without the numbers of lists, and itself.
+/// Every text that is not empty: its path, its key without list indices, and the text.
 fn walk(value: &Value, path: &str, each: &mut impl FnMut(&str, &str, &str)) {
     match value {
         Value::Object(map) => map.iter().for_each(|(key, value)| walk(value, &join(path, key), each)),

@@ -118,7 +118,7 @@ fn declared_order() -> String {
 }
 
 fn in_order<'a>(node: Node<'a>, order: &str, section: &str) -> Vec<(&'a str, Node<'a>)> {
-    // A section, not a key of the same name.
+    // A section, not a key with the same name.
     let begins = |open: &str| order.find(&format!("\"{section}\":{open}"));
     let from = begins("[{").or_else(|| begins("{")).unwrap_or(0);
     let rest = order.get(from..).unwrap_or_default();

@@ -1,24 +1,24 @@
-//! What is wrong with a configuration, in words for the person who has to put it right.
+//! What is wrong with a configuration, in words for the person who has to correct it.
 
 use std::collections::HashMap;
 use std::fmt;
 
 use serde::Serialize;
 
-/// One thing that is wrong: where, what, and what to do about it. Never contains a secret.
+/// One error: where, what, and how to correct it. Never contains a secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct ConfigError {
-    /// Path of the key, such as `wecom[0].corp_id`; the file's name where the file itself is the trouble.
+    /// Path of the key, such as `wecom[0].corp_id`; the file's name if the error is about the file itself.
     pub(crate) key: String,
-    /// Where the value is from: `line 12`, or the name of an environment variable.
+    /// Where the value was set: `line 12`, or the name of an environment variable.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) place: Option<String>,
-    /// The value, as it would be written in TOML; none for secrets and for keys that are not set.
+    /// The value, as it would be written in TOML; absent for secrets and for keys that are not set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) value: Option<String>,
     /// What is wrong.
     pub(crate) problem: String,
-    /// What to do.
+    /// How to correct it.
     pub(crate) remedy: String,
 }
 
@@ -35,7 +35,7 @@ impl fmt::Display for ConfigError {
     }
 }
 
-/// Everything that is wrong, at once.
+/// All errors at once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigErrors(pub(crate) Vec<ConfigError>);
 
@@ -54,7 +54,7 @@ impl fmt::Display for ConfigErrors {
 
 impl std::error::Error for ConfigErrors {}
 
-/// Where a value was written.
+/// Where a value was set.
 #[derive(Debug, Clone)]
 pub(super) enum Place {
     Line(usize),
@@ -70,20 +70,20 @@ impl fmt::Display for Place {
     }
 }
 
-/// Collects errors and warnings on the way through all steps.
+/// Collects errors and warnings through all steps.
 #[derive(Default)]
 pub(super) struct Report {
     pub(super) errors: Vec<ConfigError>,
     pub(super) warnings: Vec<String>,
     /// By key path.
     pub(super) places: HashMap<String, Place>,
-    /// Key paths whose values were dropped because they have the wrong shape: whatever is found there, above
-    /// or below it afterwards is an echo of that.
+    /// Key paths whose values were dropped because they have the wrong shape: later errors about them, or about keys above or
+    /// below them, are consequences of that.
     dropped: Vec<String>,
 }
 
 impl Report {
-    /// The key's value is not acceptable. Never for a secret.
+    /// The key's value is invalid. Never for a secret.
     pub(super) fn bad(
         &mut self,
         key: &str,
@@ -94,7 +94,7 @@ impl Report {
         self.push(key, Some(quote(value)), problem.into(), remedy.into());
     }
 
-    /// The same without a value: a secret, or a key that is missing.
+    /// The same without a value: a secret, or a missing key.
     pub(super) fn error(&mut self, key: &str, problem: impl Into<String>, remedy: impl Into<String>) {
         self.push(key, None, problem.into(), remedy.into());
     }
@@ -109,7 +109,7 @@ impl Report {
         self.warnings.push(format!("{key}: {text}"));
     }
 
-    /// `None` never goes without a reason: reports one if no step has.
+    /// There is no `None` without a reason: adds one if no step has reported any.
     pub(super) fn into_errors(mut self) -> ConfigErrors {
         if self.errors.is_empty() {
             self.error(
@@ -118,7 +118,7 @@ impl Report {
                 "this is a mistake in wecom-gate: please report it",
             );
         }
-        // In the order of the file, then whatever is not in it.
+        // In the order of the file, followed by what is not in it.
         let places = &self.places;
         self.errors.sort_by_key(|error| match places.get(&error.key) {
             Some(Place::Line(n)) => *n,
@@ -141,8 +141,7 @@ pub(super) fn within(inner: &str, outer: &str) -> bool {
     inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
 
-/// The text in quotes, control characters escaped, shortened where it is long, without the user and password
-/// of an address.
+/// The text in quotes, with control characters escaped, shortened if it is long, and without the user and password of an address.
 pub(super) fn quote(text: &str) -> String {
     const MOST: usize = 80;
     let masked = match text.split_once("://") {
@@ -156,7 +155,7 @@ pub(super) fn quote(text: &str) -> String {
     }
 }
 
-/// `section.key`, or the key alone at the top.
+/// `section.key`, or only the key at the top level.
 pub(super) fn join(path: &str, key: &str) -> String {
     if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
 }

@@ -1,15 +1,14 @@
-//! Names of NocoBase's roles: which of them may be given.
+//! Names of NocoBase's roles: which of them may be assigned.
 
-/// NocoBase's names are shorter by far.
+/// Far longer than NocoBase's names.
 const LONGEST: usize = 100;
 
-/// Could this name `root`, the role that may do everything? Databases compare in their own ways: without regard to case, or
-/// to spaces at the end.
+/// Could this name `root`, the role that may do everything? Databases compare differently: some ignore case, or trailing spaces.
 pub(crate) fn is_root(name: &str) -> bool {
     name.trim().eq_ignore_ascii_case("root")
 }
 
-/// A name that means the same to every database: letters, digits, `_`, `-`.
+/// A name that is the same to every database: letters, digits, `_`, `-`.
 pub(crate) fn is_plain(name: &str) -> bool {
     (1..=LONGEST).contains(&name.len())
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b))

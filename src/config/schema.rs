@@ -1,5 +1,5 @@
-//! The JSON schema of the TOML file, made from the types in `raw`, and a view of it for the steps that need
-//! to know what a key should hold.
+//! The JSON schema of the TOML file, generated from the types in `raw`, and a view of it for the steps that need to know what a
+//! key holds.
 
 use schemars::generate::SchemaSettings;
 use serde_json::Value;
@@ -15,7 +15,7 @@ pub fn schema() -> Value {
         .to_value()
 }
 
-/// What a key should hold.
+/// The type of a key's value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Kind<'a> {
     /// A `[section]`.
@@ -66,7 +66,7 @@ impl<'a> Node<'a> {
         self.0.get("properties")?.get(name).map(Node)
     }
 
-    /// What one item of a list should be.
+    /// The type of a list's items.
     pub(super) fn item(self) -> Option<Node<'a>> {
         self.0.get("items").map(Node)
     }

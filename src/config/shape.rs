@@ -1,5 +1,5 @@
-//! Unknown keys and values of the wrong type: reports them all and takes them out of the tree, so that the rest
-//! can be read and checked too.
+//! Unknown keys and values of the wrong type: reports them all and removes them from the tree, so that the rest can be read and
+//! checked too.
 
 use serde_json::{Map, Value};
 
@@ -27,7 +27,7 @@ fn check_table(
             Some(_) if value.is_null() => false, // an empty variable for something that cannot be empty
             Some(child) => fits(value, child, &path, root, report),
             None => {
-                // Without its value: it may be a secret under a misspelt name.
+                // Without its value: it may be a secret with a misspelt name.
                 report.error(&path, "there is no such key", suggestion(key, node, root));
                 false
             }
@@ -53,7 +53,7 @@ fn fits(value: &mut Value, node: Node<'_>, path: &str, root: Node<'_>, report: &
                     fits(item, of, &format!("{path}[{i}]"), root, report)
                 };
                 if !good && of.kind() == Kind::Table {
-                    *item = Value::Object(Map::new()); // keeps the numbers of the entries after it
+                    *item = Value::Object(Map::new()); // keeps the indices of the following entries
                 } else {
                     all &= good;
                 }
@@ -83,7 +83,7 @@ fn wrong(value: &Value, node: Node<'_>, secret: bool, path: &str, report: &mut R
             let nearest = value.as_str().and_then(|v| nearest(v, words.iter().copied()));
             let list = words.iter().map(|w| format!("\"{w}\"")).collect::<Vec<_>>().join(", ");
             let hint = nearest.map(|n| format!("did you mean \"{n}\"? ")).unwrap_or_default();
-            ("is not one of the words that it can be".into(), format!("{hint}it takes one of {list}"))
+            ("is not one of the allowed words".into(), format!("{hint}it takes one of {list}"))
         }
         (Kind::Text, Value::Number(_) | Value::Bool(_)) if !secret => {
             ("must be text".into(), format!("put it in quotes: {name} = \"{shown}\""))
@@ -113,7 +113,7 @@ fn wrong(value: &Value, node: Node<'_>, secret: bool, path: &str, report: &mut R
     report.dropped(path, (!secret).then_some(shown), problem, remedy);
 }
 
-/// What an unknown key was probably meant to be.
+/// The key that was probably meant.
 fn suggestion(key: &str, node: Node<'_>, root: Node<'_>) -> String {
     if let Some(name) = nearest(key, node.keys().map(|(name, _)| name)) {
         return format!("did you mean `{name}`?");

@@ -1,4 +1,4 @@
-//! Reads the file and the environment into one tree, and remembers where each value was written.
+//! Reads the file and the environment into one tree, and records where each value was set.
 
 use std::collections::BTreeMap;
 
@@ -8,13 +8,12 @@ use toml::de::{DeTable, DeValue};
 use super::report::{ConfigError, Place, Report, join, quote, within};
 use super::schema::{Kind, Node};
 
-/// Variables that begin so are configuration. Others, such as `WECOM_GATE_SERVICE_HOST` in Kubernetes, are not.
+/// Variables with this prefix are configuration. Others, such as `WECOM_GATE_SERVICE_HOST` in Kubernetes, are not.
 const PREFIX: &str = "WECOM_GATE__";
-/// No key lies deeper; whatever does is unknown already further up.
+/// No key is nested more deeply; anything deeper is unknown further up already.
 const DEEPEST: usize = 16;
 
-/// Parses TOML. Wrong syntax leaves an error per place; texts of the file are never repeated, because they may
-/// be secrets.
+/// Parses TOML. Each syntax error is reported with its place; texts of the file are never repeated, because they may be secrets.
 pub(super) fn from_toml(text: &str, report: &mut Report) -> Option<Value> {
     let lines: Vec<usize> = text.match_indices('\n').map(|(at, _)| at).collect();
     let line_of = |at: usize| lines.partition_point(|&end| end < at) + 1;
@@ -24,7 +23,7 @@ pub(super) fn from_toml(text: &str, report: &mut Report) -> Option<Value> {
     }
     errors.sort_by_key(|error| error.span().map(|s| s.start));
     for error in errors {
-        // What the parser expected instead is of little help, and often beside the point.
+        // What the parser expected instead is of little help, and often misleading.
         let what = error.message().split([',', '\n']).next().unwrap_or_default();
         report.errors.push(ConfigError {
             key: "TOML".into(),
@@ -69,7 +68,7 @@ fn plain(
             Ok(n) => Value::from(n),
             Err(_) => Value::from(n.to_string()), // too large for any key: refused as text
         },
-        DeValue::Float(f) => Value::from(f.as_str()), // no key takes one: refused as text
+        DeValue::Float(f) => Value::from(f.as_str()), // no key accepts one: refused as text
         DeValue::Boolean(b) => Value::Bool(*b),
         DeValue::Datetime(d) => Value::from(d.to_string()),
         DeValue::Array(items) => {
@@ -85,14 +84,14 @@ fn plain(
     }
 }
 
-/// One step of `SECTION__0__KEY`; numbers sort as numbers, so that entries are made in their order.
+/// One step of `SECTION__0__KEY`; numbers are sorted numerically, so that entries are created in order.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Step {
     Index(usize),
     Key(String),
 }
 
-/// Lays the environment over the tree.
+/// Overrides the tree with the environment.
 pub(super) fn overlay(
     tree: &mut Value,
     schema: Node<'_>,
@@ -143,14 +142,14 @@ fn lay(
             if slot.is_null() {
                 *slot = Value::Object(Map::new());
             }
-            let Value::Object(map) = slot else { return }; // the file has something else here: refused by its shape
+            let Value::Object(map) = slot else { return }; // the file has another type here: refused by the shape check
             let path = join(path, key);
             match node.key(key) {
                 Some(node) => {
                     lay(map.entry(key.as_str()).or_insert(Value::Null), node, &path, rest, name, text, report)
                 }
                 None => {
-                    // Refused as unknown together with the file's unknown keys.
+                    // Refused as unknown, together with the file's unknown keys.
                     report.places.insert(path, Place::Env(name.to_owned()));
                     map.insert(key.clone(), Value::Null);
                 }
@@ -189,8 +188,8 @@ fn lay(
     }
 }
 
-/// The text of a variable as the kind of value that its key needs. What does not fit stays text, and is refused
-/// by its shape.
+/// The text of a variable as the type of value that its key needs. If it does not fit it stays text, and the shape check refuses
+/// it.
 fn typed(node: Node<'_>, text: &str) -> Value {
     let trimmed = text.trim();
     match node.kind() {

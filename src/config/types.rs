@@ -32,7 +32,7 @@ pub struct Config {
     pub(crate) nocobase: NocoBase,
     /// One entry per company or app; names are unique.
     pub(crate) wecom: Vec<WeComEntry>,
-    /// Who gets in without WeCom.
+    /// Access without WeCom.
     pub(crate) access: Access,
     /// Session cookies.
     pub(crate) session: Session,
@@ -40,7 +40,7 @@ pub struct Config {
     pub(crate) pages: Pages,
     /// Logs.
     pub(crate) log: Log,
-    /// Bounds on what one client may ask for.
+    /// Limits for one client.
     pub(crate) limits: Limits,
     /// Files of NocoBase's client.
     pub(crate) cache: Cache,
@@ -56,8 +56,8 @@ impl Config {
         let of_apps = self.nocobase.apps.iter().flat_map(|app| &app.entries);
         self.wecom.iter().chain(of_apps).map(|entry| entry.name.as_str()).collect()
     }
-    /// The configuration as it is for one of `nocobase.apps`. What lets somebody pass without a session counts for
-    /// `nocobase.app` alone (R44), but for the rules that the application has for itself, as for roles.
+    /// The configuration for one of `nocobase.apps`. Everything that lets clients pass without a session applies to
+    /// `nocobase.app` only (R44), except the application's own rules; the same holds for roles.
     pub(crate) fn of_application(&self, app: &Application) -> Config {
         let mut config = self.clone();
         let nocobase = &mut config.nocobase;
@@ -100,20 +100,20 @@ impl Config {
     pub(crate) fn password_form(&self) -> bool {
         self.access.password_login || self.access.browsers == Browsers::NocoBase
     }
-    /// The one entry that signs members in by itself inside WeCom, if there is one.
+    /// The entry that signs members in automatically inside WeCom, if there is one.
     pub(crate) fn auto_entry(&self) -> Option<&WeComEntry> {
         self.wecom.iter().find(|e| e.auto_login)
     }
 }
 
-/// Scheme, host and port that people open; the only source of every absolute address that the gate makes.
+/// Scheme, host and port that people open; every absolute address that the gate creates is derived from it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Origin {
     /// `https` (then cookies are `__Host-` and `Secure`) or `http`.
     pub(crate) https: bool,
     /// Lower-case host, without port.
     pub(crate) host: String,
-    /// The port, where it is not the scheme's default.
+    /// The port, unless it is the scheme's default.
     pub(crate) port: Option<u16>,
 }
 
@@ -122,7 +122,7 @@ impl Origin {
     pub(crate) fn scheme(&self) -> &'static str {
         if self.https { "https" } else { "http" }
     }
-    /// `host` or `host:port`, default ports dropped (WeCom compares them exactly).
+    /// `host` or `host:port`, without a default port (WeCom compares them exactly).
     pub(crate) fn authority(&self) -> String {
         match self.port {
             Some(p) => format!("{}:{p}", self.host),
@@ -142,11 +142,11 @@ pub struct Listen {
     pub(crate) http: Vec<SocketAddr>,
     /// TLS listeners (HTTP/1.1 and HTTP/2).
     pub(crate) https: Vec<SocketAddr>,
-    /// Certificate chain (PEM), needed when `https` is set.
+    /// Certificate chain (PEM), required if `https` is set.
     pub(crate) cert: Option<PathBuf>,
-    /// Private key (PEM), needed when `https` is set.
+    /// Private key (PEM), required if `https` is set.
     pub(crate) key: Option<PathBuf>,
-    /// Is plain HTTP redirected to the origin?
+    /// Whether plain HTTP is redirected to the origin.
     pub(crate) redirect_http: bool,
     /// Certificates for other names.
     pub(crate) certificates: Vec<CertificateFiles>,
@@ -182,20 +182,20 @@ pub(crate) struct Upstream {
     pub(crate) nodes: Vec<String>,
     /// Time to open a connection.
     pub(crate) connect_timeout: Duration,
-    /// Longest silence of NocoBase within one response.
+    /// Longest pause of NocoBase within one response.
     pub(crate) read_timeout: Duration,
     /// Time between two health checks of a node.
     pub(crate) health_interval: Duration,
-    /// Requests to each node at once.
+    /// Concurrent requests to each node.
     pub(crate) max_requests: MaxRequests,
 }
 
 /// `upstream.max_requests`
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum MaxRequests {
-    /// As many as NocoBase does without becoming slower.
+    /// As many as NocoBase can handle without becoming slower.
     Auto,
-    /// So many.
+    /// This many.
     Fixed(usize),
     /// Any number.
     Unbounded,
@@ -206,7 +206,7 @@ pub(crate) enum MaxRequests {
 pub(crate) struct Access {
     /// Browsers outside WeCom.
     pub(crate) browsers: Browsers,
-    /// Link to NocoBase's password form on the gate's sign-in page; who signs in there passes.
+    /// Show a link to NocoBase's password form on the gate's sign-in page; users who sign in there pass.
     pub(crate) password_login: bool,
     /// NocoBase API keys pass.
     pub(crate) api_keys: bool,
@@ -222,7 +222,7 @@ pub(crate) struct Access {
     pub(crate) admins: Admins,
     /// Peers whose `X-Forwarded-For` counts.
     pub(crate) trusted_proxies: Vec<IpNet>,
-    /// What a trusted proxy sends to get NocoBase's token from `/wecom-gate/auth`.
+    /// The secret with which a trusted proxy gets NocoBase's token from `/wecom-gate/auth`.
     pub(crate) forward_auth_secret: Option<SecretString>,
 }
 
@@ -243,7 +243,7 @@ pub(crate) struct Admins {
 }
 
 impl Admins {
-    /// Does the configuration name this member? WeCom's userids are the same in upper and lower case.
+    /// Does the configuration name this member? WeCom's userids are case-insensitive.
     pub(crate) fn names(&self, entry: &str, userid: &str) -> bool {
         self.members.iter().any(|(e, u)| e == entry && u.eq_ignore_ascii_case(userid))
     }
@@ -254,7 +254,7 @@ impl Admins {
 pub(crate) struct Session {
     /// 64 bytes each; the first seals, all open.
     pub(crate) keys: Vec<SecretSlice<u8>>,
-    /// What the names of the gate's cookies begin with.
+    /// Common prefix of the names of the gate's cookies.
     pub(crate) cookie_name: String,
     /// A session ends after this long without a request.
     pub(crate) idle: Duration,
@@ -262,20 +262,20 @@ pub(crate) struct Session {
     pub(crate) absolute: Duration,
     /// How often a session in use is checked again with NocoBase and WeCom.
     pub(crate) recheck: Duration,
-    /// Where the nodes of the gate share what they share.
+    /// Redis, in which the nodes of the gate share state.
     pub(crate) redis: Option<Redis>,
 }
 
 /// `session.redis`
 #[derive(Debug, Clone)]
 pub(crate) struct Redis {
-    /// With the password, if there is one.
+    /// Includes the password, if there is one.
     pub(crate) url: SecretString,
-    /// The same to show: `host:port`, or the path of the socket.
+    /// The same for display: `host:port`, or the path of the socket.
     pub(crate) address: String,
 }
 
-/// Shape of the log lines.
+/// Format of the log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
@@ -288,9 +288,9 @@ pub enum LogFormat {
 /// `[log]`
 #[derive(Debug, Clone)]
 pub struct Log {
-    /// Shape of the lines.
+    /// Format of the lines.
     pub format: LogFormat,
-    /// `error`, `warn`, `info`, `debug`, `trace`, or a directive of `tracing`'s `EnvFilter`.
+    /// `error`, `warn`, `info`, `debug`, `trace`, or a directive for `tracing`'s `EnvFilter`.
     pub level: String,
     /// One line per request.
     pub access_log: bool,
@@ -301,29 +301,29 @@ pub struct Log {
 /// `[cache]`
 #[derive(Debug, Clone)]
 pub(crate) struct Cache {
-    /// Bytes; 0: nothing is kept.
+    /// Bytes; 0: nothing is cached.
     pub(crate) memory: u64,
 }
 
 /// `[limits]`
 #[derive(Debug, Clone)]
 pub(crate) struct Limits {
-    /// Bytes of one request's head.
+    /// Largest request head, in bytes.
     pub(crate) header_bytes: usize,
-    /// Bytes of one request's body; `None`: no bound.
+    /// Largest request body, in bytes; `None`: no limit.
     pub(crate) body_bytes: Option<u64>,
-    /// Connections open at once, over all public listeners.
+    /// Most open connections, over all public listeners.
     pub(crate) connections: usize,
-    /// From the first byte of a request to the end of its head, however slowly it drips.
+    /// Longest time from the first byte of a request to the end of its head.
     pub(crate) head_timeout: Duration,
     /// How long a connection may wait for its next request.
     pub(crate) keepalive_timeout: Duration,
-    /// Longest silence of a client that sends a body, or that does not read a response.
+    /// Longest pause of a client that sends a body, or does not read a response.
     pub(crate) body_timeout: Duration,
-    /// Sign-ins that one address may begin within a minute; 0: no bound.
+    /// Sign-ins that one address may begin within a minute; 0: no limit.
     pub(crate) sign_ins_per_minute: u32,
     /// Rejected callbacks that one address may send within a minute; 0: no limit.
     pub(crate) bad_callbacks_per_minute: u32,
-    /// Sign-ins that are worked on at once.
+    /// Sign-ins in progress at once.
     pub(crate) sign_ins_at_once: usize,
 }

@@ -1,4 +1,4 @@
-//! The gate's role and user in NocoBase, made by NocoBase's administrator, whose session ends with `init`.
+//! The gate's role and user in NocoBase, created with the administrator's session, which `init` ends.
 
 use std::fmt;
 
@@ -25,7 +25,7 @@ impl fmt::Debug for Administrator<'_> {
 }
 
 impl<'a> Administrator<'a> {
-    /// With NocoBase's own password form.
+    /// Signs in with NocoBase's own password form.
     pub(super) async fn sign_in(
         nocobase: &'a NocoBase,
         node: &'a str,
@@ -44,14 +44,14 @@ impl<'a> Administrator<'a> {
         Ok(Self { nocobase, node, token })
     }
 
-    /// Ends the administrator's session. Trouble is of no account: the session ends by itself, too.
+    /// Ends the administrator's session. Errors are ignored: the session also ends by itself.
     pub(super) async fn sign_out(self) {
         let _ = self.post("auth:signOut", &json!({})).await;
     }
 
-    /// What is there.
+    /// What exists in NocoBase already.
     ///
-    /// `known`: the user that the configuration names.
+    /// `known`: the user named in the configuration.
     pub(super) async fn look(&self, known: Option<u64>) -> Result<InNocoBase, InitError> {
         let role = self.get(&format!("roles:get?filterByTk={ROLE}")).await?;
         let role_is_bare = role.get("name").map(|_| {
@@ -84,7 +84,7 @@ impl<'a> Administrator<'a> {
         Ok(row.get("id").and_then(Value::as_u64).map(|id| (id, roles)))
     }
 
-    /// How many users have a phone number, and how many there are.
+    /// The number of users with a phone number, and of all users.
     pub(super) async fn phones(&self) -> Result<(u64, u64), InitError> {
         let count = async |filter: &str| {
             let path = format!("users:list?pageSize=1&fields=id&filter={filter}");
@@ -96,7 +96,7 @@ impl<'a> Administrator<'a> {
         Ok((count("%7B%22phone%22%3A%7B%22%24notEmpty%22%3Atrue%7D%7D").await?, count("%7B%7D").await?))
     }
 
-    /// Does one of the actions that are NocoBase's business. Returns the id of the gate's user where it was made.
+    /// Does one of the actions in NocoBase. Returns the id of the gate's user if it was created.
     pub(super) async fn carry_out(&self, action: &Action) -> Result<Option<u64>, InitError> {
         let role = json!({
             "name": ROLE, "title": "WeCom gate", "hidden": false, "default": false,
@@ -146,7 +146,7 @@ fn rights(table: &str, fields: &Fields) -> Value {
     json!({ "name": table, "usingActionsConfig": true, "actions": actions })
 }
 
-/// A row of rights; `None`: of another data source.
+/// A row of permissions; `None`: for another data source.
 fn right(row: &Value) -> Option<Right> {
     if row.get("dataSourceKey").and_then(Value::as_str).is_some_and(|key| key != "main") {
         return None;

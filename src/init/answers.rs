@@ -1,4 +1,4 @@
-//! What has been answered so far, and a configuration to try that with.
+//! The answers so far, and a configuration for trying them.
 
 use std::str::FromStr as _;
 
@@ -13,11 +13,11 @@ use crate::config::{self, ConfigErrors, Loaded};
 const TRIAL_KEY: &str =
     "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8gISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0-Pw";
 
-/// Everything that is asked. What has no answer yet is empty.
+/// All answers. An empty one has not been given yet.
 #[derive(Debug, Clone)]
 pub(super) struct Answers {
     pub(super) origin: String,
-    /// Plain HTTP. `None`: the existing configuration names the addresses.
+    /// Plain HTTP. `None`: the existing configuration has the addresses.
     pub(super) listen: Option<String>,
     pub(super) trusted_proxies: Option<Vec<String>>,
     pub(super) node: String,
@@ -28,12 +28,12 @@ pub(super) struct Answers {
     pub(super) secret: SecretString,
     pub(super) policy: Policy,
     pub(super) verify_file: Option<String>,
-    /// Keys of `[[wecom]]` for private deployments, and their values.
+    /// Keys of `[[wecom]]` for private deployments, with their values.
     pub(super) urls: Vec<(&'static str, String)>,
 }
 
 impl Answers {
-    /// A configuration with these answers, and with stand-ins for those that are still to come.
+    /// A configuration with these answers, and with placeholders for those that are not given yet.
     pub(super) fn trial(&self) -> Result<Loaded, ConfigErrors> {
         let or = |text: &str, stand_in: &str| {
             Setting::Text(if text.is_empty() { stand_in.to_owned() } else { text.to_owned() })
@@ -64,14 +64,14 @@ impl Answers {
     }
 }
 
-/// Values of the existing configuration, for questions that are answered already.
+/// Values of the existing configuration, which answer questions.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Existing {
     document: Option<DocumentMut>,
 }
 
 impl Existing {
-    /// `None`: a text that is not TOML.
+    /// `None`: the text is not TOML.
     pub(super) fn read(text: Option<&str>) -> Option<Self> {
         match text {
             None => Some(Self::default()),
@@ -79,7 +79,7 @@ impl Existing {
         }
     }
 
-    /// There is a configuration.
+    /// Whether a configuration exists.
     pub(super) fn is_there(&self) -> bool {
         self.document.is_some()
     }
@@ -93,12 +93,12 @@ impl Existing {
         }
     }
 
-    /// A text that is not empty. `wecom`: of the first entry.
+    /// A text that is not empty. `wecom`: from the first entry.
     pub(super) fn text(&self, section: &str, key: &str) -> Option<String> {
         self.item(section, key)?.as_str().filter(|t| !t.is_empty()).map(str::to_owned)
     }
 
-    /// The first of a list of texts.
+    /// The first text of a list.
     pub(super) fn first(&self, section: &str, key: &str) -> Option<String> {
         self.item(section, key)?.as_array()?.iter().find_map(|v| v.as_str()).map(str::to_owned)
     }
@@ -113,7 +113,7 @@ impl Existing {
         self.item(section, key)?.as_integer().and_then(|n| u64::try_from(n).ok())
     }
 
-    /// Whether a list has anything in it, in whatever way it is written. `wecom`: of any entry.
+    /// Whether a list has any items, however it is written. `wecom`: in any entry.
     pub(super) fn has_any(&self, section: &str, key: &str) -> bool {
         let filled = |item: &toml_edit::Item| {
             item.as_array().is_some_and(|a| !a.is_empty())
@@ -127,16 +127,16 @@ impl Existing {
     }
 }
 
-/// What the gate's account has to be able to do, out of the answers and the configuration that is there.
+/// What the gate's account must be able to do, from the answers and the existing configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Needs {
-    /// It makes users.
+    /// It creates users.
     pub(super) create_users: bool,
-    /// It gives new users roles.
+    /// It assigns roles to new users.
     pub(super) default_roles: bool,
     /// It changes users' roles by department or tag.
     pub(super) role_rules: bool,
-    /// It keeps users' names and addresses current.
+    /// It updates users' names and addresses.
     pub(super) profiles: bool,
 }
 

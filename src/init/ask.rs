@@ -1,5 +1,5 @@
-//! Questions on a terminal. `dialoguer` asks them; on a terminal that can do nothing but print lines (`TERM=dumb`, an editor's
-//! shell, a serial line) they are plain lines of text, without any control sequence.
+//! Questions on a terminal, asked with `dialoguer`; on a terminal that can only print lines (`TERM=dumb`, an editor's shell, a
+//! serial line), they are plain text without control sequences.
 
 use std::io::{self, IsTerminal as _, Write as _};
 
@@ -9,10 +9,10 @@ use secrecy::SecretString;
 
 use super::error::InitError;
 
-/// Empty answers to a question that needs one.
+/// Most empty answers to a question that needs one.
 const MOST_EMPTY: usize = 3;
 
-/// A terminal with a person in front of it.
+/// An interactive terminal.
 pub(super) struct Terminal {
     /// It cannot move its cursor.
     plain: bool,
@@ -20,7 +20,7 @@ pub(super) struct Terminal {
 }
 
 impl Terminal {
-    /// The one that this program runs on; `None` where there is none.
+    /// The terminal of this process; `None` if there is none.
     pub(super) fn of(env: &[(String, String)]) -> Option<Self> {
         let kind =
             env.iter().find(|(name, _)| name == "TERM").map(|(_, kind)| kind.as_str()).unwrap_or_default();
@@ -28,7 +28,7 @@ impl Terminal {
         there.then(|| Self { plain: matches!(kind, "" | "dumb"), term: Term::stderr() })
     }
 
-    /// A line of text; empty only where there is a default.
+    /// A line of text; empty only if there is a default.
     pub(super) fn line(&self, question: &str, default: Option<&str>) -> Result<String, InitError> {
         if !self.plain {
             let mut input = Input::<String>::new().with_prompt(question);
@@ -49,7 +49,7 @@ impl Terminal {
         Err(InitError::Declined)
     }
 
-    /// A secret, which is not shown; empty where `may_be_empty`.
+    /// A secret, which is not shown; empty if `may_be_empty`.
     pub(super) fn secret(&self, question: &str, may_be_empty: bool) -> Result<SecretString, InitError> {
         if !self.plain {
             let password = Password::new().with_prompt(question).allow_empty_password(may_be_empty);
@@ -65,7 +65,7 @@ impl Terminal {
         Err(InitError::Declined)
     }
 
-    /// One of these, by its number.
+    /// One of these, by number.
     pub(super) fn choose(
         &self,
         question: &str,
@@ -117,7 +117,7 @@ impl Terminal {
     fn read(&self, prompt: &str) -> Result<String, InitError> {
         self.write(prompt)?;
         let mut line = String::new();
-        // The end of the input is no answer.
+        // End of input is not an answer.
         if io::stdin().read_line(&mut line)? == 0 {
             return Err(InitError::Declined);
         }

@@ -1,4 +1,4 @@
-//! What is left to do in WeCom's console, with the values to paste.
+//! What remains to be done in WeCom's console, with the values to paste.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::path::Path;
 use super::texts::Texts;
 use crate::check::{Id, Links, Step, StepOutcome};
 
-/// The seven steps, and what follows.
+/// The seven steps, and what follows them.
 pub(super) fn steps(texts: &Texts, links: &Links, steps: &[Step], conf: &Path, listens: &str) -> String {
     let words = &texts.steps;
     let mut text = format!("\n{}\n\n", texts.console);

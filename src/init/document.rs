@@ -1,31 +1,31 @@
-//! The TOML file: the commented example filled in, or the file that is there with the answers in it. Comments, order and
-//! every other key stay.
+//! The TOML file: the commented example with the answers filled in, or the existing file with the answers in it. Comments, order
+//! and all other keys are kept.
 
 use std::str::FromStr as _;
 
 use toml_edit::{Array, DocumentMut, Item, TableLike, value};
 
-/// The example, which is part of the program.
+/// The example, which is compiled into the program.
 const EXAMPLE: &str = include_str!("../../conf/wecom-gate.toml");
 /// Its first line, and that of a finished file.
 const EXAMPLE_HEADER: &str = "# Configuration of wecom-gate: an example to copy and fill in.";
 const HEADER: &str = "# Configuration of wecom-gate, written by `wecom-gate init`; change it as you like.";
 
-/// A value to be set.
+/// A value to set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Setting {
     Text(String),
     List(Vec<String>),
     Number(u64),
     Flag(bool),
-    /// Taken out, because another key stands in its place.
+    /// Removed, because another key replaces it.
     Removed,
 }
 
-/// Section (empty: the top; `wecom`: the first entry), key and value.
+/// Section (empty: top level; `wecom`: the first entry), key and value.
 pub(super) type Settings = Vec<(&'static str, &'static str, Setting)>;
 
-/// The file's new text. `None`: the text that is there is not TOML, or has another shape.
+/// The file's new text. `None`: the existing text is not TOML, or has another structure.
 pub(super) fn filled_in(existing: Option<&str>, settings: &Settings) -> Option<String> {
     let text = match existing {
         Some(text) => text.to_owned(),
@@ -38,7 +38,7 @@ pub(super) fn filled_in(existing: Option<&str>, settings: &Settings) -> Option<S
     Some(document.to_string())
 }
 
-/// In the example, the lines `#key = ...` of keys that are to be set lose their mark, so that each stays with its comment.
+/// Uncomments the lines `#key = ...` of the example for keys that will be set, so that each stays below its comment.
 fn uncommented(example: &str, settings: &Settings) -> String {
     let mut section = "";
     let mut lines = Vec::new();
@@ -52,7 +52,7 @@ fn uncommented(example: &str, settings: &Settings) -> String {
                 .any(|(s, key, setting)| *s == section && *key == name && *setting != Setting::Removed)
         });
         lines.push(match line.strip_prefix('#').and_then(|l| l.split_once(" =")) {
-            // (What it is set to follows.)
+            // (A placeholder; the value follows.)
             Some((name, _)) if wanted => format!("{name} = 0"),
             _ => line.to_owned(),
         });
@@ -90,7 +90,7 @@ fn set(table: &mut dyn TableLike, key: &str, setting: &Setting) {
         return;
     }
     match table.get_mut(key).and_then(Item::as_value_mut) {
-        // What stands around the value, such as a comment behind it, stays.
+        // What surrounds the value, such as a comment after it, is kept.
         Some(old) => {
             let decor = old.decor().clone();
             if let Ok(mut value) = new.into_value() {
@@ -114,7 +114,7 @@ fn same(old: &Item, new: &Item) -> bool {
         || (list(old).is_some() && list(old) == list(new))
 }
 
-/// Takes a key out; the comment above it goes to the key that follows.
+/// Removes a key; the comment above it moves to the following key.
 fn remove(table: &mut dyn TableLike, key: &str) {
     let comment = table.key(key).and_then(|k| k.leaf_decor().prefix()?.as_str().map(str::to_owned));
     let next = {
@@ -160,7 +160,7 @@ mod tests {
     fn the_example_is_filled_in_where_its_comments_are() {
         let text = filled_in(None, &settings()).unwrap();
         assert!(text.starts_with(HEADER), "{text}");
-        // Valid, but for the files.
+        // Valid except for the files.
         let env = [
             ("WECOM_GATE__NOCOBASE__JWT_SECRET_FILE", ""),
             ("WECOM_GATE__NOCOBASE__JWT_SECRET", "0123456789abcdef"),

@@ -1,23 +1,23 @@
-//! Why `init` ends before everything is made.
+//! Why `init` ended before everything was set up.
 
 use std::path::{Path, PathBuf};
 
-/// Each names its remedy.
+/// Each error names its remedy.
 #[derive(Debug, thiserror::Error)]
 pub enum InitError {
-    /// `--yes`, and nobody to ask.
+    /// `--yes`, and answers are missing.
     #[error("--yes asks nothing, so these are needed too: {}", .0.join(", "))]
     Missing(Vec<&'static str>),
-    /// Questions, but no terminal.
+    /// There are questions, but no terminal.
     #[error("there is no terminal to ask questions on: use --yes and options, see wecom-gate init --help")]
     NoTerminal,
     /// An answer was tried and is wrong; the finding has been printed.
     #[error("nothing has been changed: correct what has failed above, and start again")]
     Refused,
-    /// The person declined.
+    /// The user declined.
     #[error("nothing has been changed")]
     Declined,
-    /// An option whose value cannot be used.
+    /// The value of an option cannot be used.
     #[error("{option}: {problem}")]
     Option {
         /// Its name.
@@ -33,21 +33,21 @@ pub enum InitError {
         /// What is wrong with it.
         problem: String,
     },
-    /// NocoBase refuses a call of its administrator.
+    /// NocoBase refused a call by its administrator.
     #[error("NocoBase refuses {call}: {problem}; wecom-gate init can be started again")]
     NocoBase {
         /// `resource:action`.
         call: String,
-        /// Its words.
+        /// Its message.
         problem: String,
     },
-    /// Standard output or the terminal is gone, or no random numbers.
+    /// Standard output or the terminal is closed, or there are no random numbers.
     #[error("{0}")]
     System(String),
 }
 
 impl InitError {
-    /// Trouble with a file.
+    /// An error about a file.
     pub(super) fn file(path: &Path, problem: impl ToString) -> Self {
         Self::File { path: path.to_owned(), problem: problem.to_string() }
     }

@@ -1,5 +1,5 @@
-//! The folder of the configuration and the files in it: who may read them, and how they are written so that there is
-//! always a whole one.
+//! The folder of the configuration and the files in it: who may read them, and how they are written so that there is always a
+//! complete one.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{ErrorKind, Write as _};
@@ -17,18 +17,18 @@ use super::plan::FileState;
 /// Bytes of a session key.
 const KEY_BYTES: usize = 64;
 
-/// A fresh key for `session.keys`, in base64.
+/// A new key for `session.keys`, in base64.
 ///
 /// # Errors
-/// The system gives no random numbers.
+/// The system provides no random numbers.
 pub fn new_session_key() -> Result<String, InitError> {
     let mut key = [0; KEY_BYTES];
-    let none = |_| InitError::System("the system gives no random numbers".into());
+    let none = |_| InitError::System("the system provides no random numbers".into());
     SystemRandom::new().fill(&mut key).map_err(none)?;
     Ok(STANDARD.encode(key))
 }
 
-/// Whether these are session keys, one a line.
+/// Whether these are session keys, one per line.
 pub(super) fn are_session_keys(text: &[u8]) -> bool {
     let text = String::from_utf8_lossy(text);
     let mut lines = text.lines().map(str::trim).filter(|l| !l.is_empty()).peekable();
@@ -39,15 +39,15 @@ pub(super) fn are_session_keys(text: &[u8]) -> bool {
     lines.peek().is_some() && lines.all(is_key)
 }
 
-/// Who owns the files, and with which modes.
+/// Who owns the files, and their modes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Owner {
-    /// Root's files, of this group. `None`: files of the caller alone.
+    /// Root's files, with this group. `None`: files of the caller only.
     group: Option<u32>,
 }
 
 impl Owner {
-    /// Root gives the files to the gate's group; anybody else keeps them.
+    /// Root gives the files to the gate's group; any other user keeps them.
     pub(super) fn of_caller(group: &str) -> Result<Self, InitError> {
         let me = fs::metadata("/proc/self").map_err(|e| InitError::file(Path::new("/proc/self"), e))?.uid();
         if me != 0 {
@@ -79,10 +79,10 @@ impl Owner {
         owner && meta.mode() & 0o7777 == mode
     }
 
-    /// The folder, as it is.
+    /// The state of the folder.
     pub(super) fn folder_state(self, path: &Path) -> Result<FileState, InitError> {
         match fs::metadata(path) {
-            Ok(meta) if !meta.is_dir() => Err(InitError::file(path, "is no folder")),
+            Ok(meta) if !meta.is_dir() => Err(InitError::file(path, "is not a folder")),
             Ok(meta) if self.owns(&meta, self.folder_mode()) => Ok(FileState::Right),
             Ok(_) => Ok(FileState::Exposed),
             Err(e) if e.kind() == ErrorKind::NotFound => Ok(FileState::Missing),
@@ -90,7 +90,7 @@ impl Owner {
         }
     }
 
-    /// A file, compared with its content.
+    /// A file, compared with its expected content.
     pub(super) fn file_state(
         self,
         path: &Path,
@@ -109,7 +109,7 @@ impl Owner {
         })
     }
 
-    /// Makes the folder; those above it get the usual mode.
+    /// Creates the folder; its parents get the usual mode.
     pub(super) fn make_folder(self, path: &Path) -> Result<(), InitError> {
         let failed = |e: std::io::Error| InitError::file(path, e);
         if let Some(above) = path.parent() {
@@ -142,7 +142,7 @@ impl Owner {
         file.set_permissions(Permissions::from_mode(mode)).map_err(failed)
     }
 
-    /// Writes a file. Until it is complete, it is beside its place, under a name that the next run overwrites.
+    /// Writes a file. Until it is complete, it is next to its final place, under a name that the next run overwrites.
     pub(super) fn write(self, path: &Path, content: &SecretSlice<u8>) -> Result<(), InitError> {
         let failed = |e: std::io::Error| InitError::file(path, e);
         let beside = beside(path);
@@ -159,13 +159,13 @@ impl Owner {
     }
 }
 
-/// The path of a file until it is complete.
+/// The temporary path of an incomplete file.
 fn beside(path: &Path) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     path.with_file_name(format!(".{name}.new"))
 }
 
-/// The number of a group in the text of `/etc/group`.
+/// The id of a group, from the text of `/etc/group`.
 fn group_id(groups: &str, name: &str) -> Option<u32> {
     groups.lines().find_map(|line| {
         let mut fields = line.split(':');

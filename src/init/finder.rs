@@ -1,12 +1,12 @@
-//! NocoBase's secret, where NocoBase is on this machine. What is found is only believed when NocoBase accepts a token that
-//! is signed with it, so a wrong guess does no harm.
+//! NocoBase's secret, if NocoBase is on this machine. A candidate is only used if NocoBase accepts a token signed with it, so a
+//! wrong guess does no harm.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use secrecy::SecretSlice;
 
-/// Where NocoBase is likely to be.
+/// Where NocoBase probably is.
 const LIKELY: [&str; 7] = [
     "/opt/nocobase",
     "/srv/nocobase",
@@ -16,11 +16,11 @@ const LIKELY: [&str; 7] = [
     "/home/nocobase/nocobase",
     "/opt/my-nocobase-app",
 ];
-/// Volumes of containers.
+/// Docker's volumes.
 const VOLUMES: &str = "/var/lib/docker/volumes";
-/// Larger files are something else.
+/// A larger file is something else.
 const MOST_BYTES: u64 = 64 * 1024;
-/// More candidates are not tried.
+/// Most candidates that are tried.
 const MOST: usize = 16;
 
 /// A secret, and where it was found.
@@ -30,7 +30,7 @@ pub(super) struct Candidate {
     pub(super) secret: SecretSlice<u8>,
 }
 
-/// Candidates, the likeliest first.
+/// Candidates, most likely first.
 pub(super) fn candidates(given: Option<&Path>) -> Vec<Candidate> {
     let mut all = Vec::new();
     if let Some(folder) = given {
@@ -49,7 +49,7 @@ pub(super) fn candidates(given: Option<&Path>) -> Vec<Candidate> {
     all
 }
 
-/// NocoBase's folder: its file has precedence over `APP_KEY`, as in NocoBase.
+/// NocoBase's folder: its file takes precedence over `APP_KEY`, as in NocoBase.
 fn of_folder(folder: &Path, all: &mut Vec<Candidate>) {
     let file = folder.join("storage/apps/main/jwt_secret.dat");
     push(file.display().to_string(), read(&file), all);
@@ -58,8 +58,8 @@ fn of_folder(folder: &Path, all: &mut Vec<Candidate>) {
     push(format!("APP_KEY in {}", env.display()), key.map(String::into_bytes), all);
 }
 
-/// Processes with an `APP_KEY` in their environment, or which run in NocoBase's folder. Their folders are looked at through
-/// `/proc`, which leads into containers, too.
+/// Processes with an `APP_KEY` in their environment, or whose working directory is NocoBase's folder. Their folders are accessed
+/// through `/proc`, which also leads into containers.
 fn of_processes(all: &mut Vec<Candidate>) {
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
     let mut folders: Vec<PathBuf> = Vec::new();

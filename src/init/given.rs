@@ -1,10 +1,10 @@
-//! What the command line and the environment give. `init` asks for the rest.
+//! Options from the command line and the environment. `init` asks for the rest.
 
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-/// Options of `init`. Secrets are no options, because every user of a machine sees those: they come from files or from the
+/// Options of `init`. Secrets are not options, because every user of the machine can see those: they come from files or from the
 /// environment.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Given {
@@ -79,7 +79,7 @@ pub struct Given {
 }
 
 impl Given {
-    /// The same without what is there and empty, as a variable is that a file for containers passes on unset.
+    /// The same without empty values, such as an unset variable that a compose file passes on.
     pub(super) fn without_blanks(&self) -> Self {
         let mut given = self.clone();
         for text in [
@@ -112,7 +112,7 @@ pub enum Language {
 }
 
 impl Language {
-    /// As in the environment's `LC_ALL`, `LC_MESSAGES` or `LANG`.
+    /// From `LC_ALL`, `LC_MESSAGES` or `LANG` in the environment.
     pub(super) fn of(env: &[(String, String)]) -> Self {
         let value = ["LC_ALL", "LC_MESSAGES", "LANG"]
             .iter()

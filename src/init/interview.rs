@@ -1,4 +1,4 @@
-//! The questions: each is asked until its answer is accepted, and each answer is tried at once with the steps of `check`.
+//! The questions: each is asked until its answer is accepted, and each answer is tried immediately with the steps of `check`.
 
 use std::path::{Path, PathBuf};
 
@@ -17,8 +17,8 @@ use crate::check::{self, Id, Options, Printer, Step, StepOutcome};
 use crate::config::Loaded;
 use crate::nocobase::NocoBase;
 
-/// Steps whose failure does not stop `init`: they are about WeCom's console, or about what stands in front of the gate, and
-/// both come later.
+/// Steps whose failure does not stop `init`: they concern WeCom's console, or the proxy in front of the gate, and both come
+/// later.
 const LATER: [Id; 5] =
     [Id::Origin, Id::VerificationFile, Id::WecomTrustedIp, Id::WecomCallbackDomain, Id::WecomVisibleRange];
 /// From the example; never a real value.
@@ -40,7 +40,7 @@ impl Interview<'_> {
         self.env.iter().find(|(n, v)| n == name && !v.is_empty()).map(|(_, v)| v.clone())
     }
 
-    /// A secret out of a file or the environment.
+    /// A secret from a file or the environment.
     fn given_secret(&self, file: Option<&Path>, variable: &str) -> Result<Option<SecretString>, InitError> {
         let Some(path) = file else { return Ok(self.variable(variable).map(Into::into)) };
         let text = std::fs::read_to_string(path).map_err(|e| InitError::file(path, e))?;
@@ -51,7 +51,7 @@ impl Interview<'_> {
         self.given_secret(self.given.nocobase_password_file.as_deref(), "WECOM_GATE_INIT_NOCOBASE_PASSWORD")
     }
 
-    /// The app's secret: given, or the one that the configuration has.
+    /// The app's secret: given, or from the configuration.
     fn present_secret(&self) -> Result<Option<SecretString>, InitError> {
         let given = self.given_secret(self.given.secret_file.as_deref(), "WECOM_GATE_INIT_SECRET")?;
         if given.is_some() {
@@ -70,7 +70,7 @@ impl Interview<'_> {
         }
     }
 
-    /// Everything that `--yes` cannot do without, at once.
+    /// Reports all options that `--yes` needs, at once.
     pub(super) fn complete_for_yes(&self) -> Result<(), InitError> {
         if self.terminal.is_some() {
             return Ok(());
@@ -93,7 +93,7 @@ impl Interview<'_> {
         if missing.is_empty() { Ok(()) } else { Err(InitError::Missing(missing)) }
     }
 
-    /// What needs no question.
+    /// The answers that need no question.
     pub(super) fn begin(&self) -> Answers {
         let Given { listen, trusted_proxy, .. } = self.given;
         let fresh = !self.existing.is_there();
@@ -129,7 +129,7 @@ impl Interview<'_> {
         }
     }
 
-    /// The answer: what was given, else what is asked for, with this default; `--yes` takes the default.
+    /// The answer: the given one, otherwise asked for with this default; `--yes` uses the default.
     fn line(
         &self,
         given: Option<String>,
@@ -238,7 +238,7 @@ impl Interview<'_> {
         }
     }
 
-    /// Whether NocoBase accepts a token that is signed with this secret, which is an answer from then on.
+    /// Whether NocoBase accepts a token signed with this secret, which then becomes the answer.
     async fn accepts(&self, answers: &mut Answers, candidate: finder::Candidate) -> Result<bool, InitError> {
         answers.jwt_secret = candidate.secret;
         let options = Options { only: vec![Id::NocobaseReachable, Id::NocobaseSecret], ..Options::default() };
@@ -340,14 +340,14 @@ impl Interview<'_> {
         Ok(())
     }
 
-    /// Takes these steps of `check`, and shows them.
+    /// Runs these steps of `check`, and shows them.
     async fn attempt(&self, answers: &Answers, only: &[Id]) -> Result<Vec<Step>, InitError> {
         let options = Options { only: only.to_vec(), ..Options::default() };
         let report = check::run(&Ok(trial(answers)?), &options, Some(&mut Printer::default())).await?;
         Ok(report.steps)
     }
 
-    /// Whether an answer has a wrong shape, which is shown then.
+    /// Whether an answer has the wrong form, which is then shown.
     fn shown_wrong(&self, answers: &Answers) -> Result<bool, InitError> {
         let Err(errors) = answers.trial() else { return Ok(false) };
         for error in &errors.0 {
@@ -356,19 +356,19 @@ impl Interview<'_> {
         Ok(true)
     }
 
-    /// After an answer of a wrong shape there is another question, or the end.
+    /// After an answer of the wrong form: asks again, or ends.
     fn refuse(&self) -> Result<(), InitError> {
         if self.terminal.is_some() { Ok(()) } else { Err(InitError::Refused) }
     }
 }
 
-/// The first failure that is not left for later.
+/// The first failure that cannot be left for later.
 pub(super) fn stopping(steps: &[Step]) -> Option<&Step> {
     let later = |step: &Step| LATER.iter().any(|id| id.name() == step.name);
     steps.iter().find(|s| s.outcome == StepOutcome::Failed && !later(s))
 }
 
-/// As the configuration reads secrets out of files: text loses the newlines at its end, bytes stay as they are.
+/// As the configuration reads secrets from files: text loses trailing newlines, bytes stay as they are.
 fn as_config_reads(mut secret: Vec<u8>) -> SecretSlice<u8> {
     let end = secret.iter().rposition(|b| !matches!(b, b'\n' | b'\r')).map_or(0, |i| i + 1);
     let is_text = secret.get(..end).is_some_and(|text| text.iter().all(|b| matches!(b, b' '..=b'~')));

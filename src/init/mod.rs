@@ -1,16 +1,16 @@
-//! `wecom-gate init`: from nothing to a gate that is ready to start. Asks what it cannot know, tries each answer against
-//! the real services with the steps of `check`, makes what is missing, and prints what is left to do in WeCom's console.
+//! `wecom-gate init`: from nothing to a gate that is ready to start. Asks what it cannot know, tries each answer against the real
+//! services with the steps of `check`, creates what is missing, and prints what remains to be done in WeCom's console.
 //!
-//! - `run`: the order of it all; `given`: flags and environment
+//! - `run`: the order of everything; `given`: flags and environment
 //! - `interview`: the questions; `ask`: the terminal; `print`, `texts`: what is printed, in two languages
-//! - `answers`: what has been answered, and a configuration to try it with
-//! - `finder`: NocoBase's secret, where NocoBase is on this machine
+//! - `answers`: the answers so far, and a configuration for trying them
+//! - `finder`: NocoBase's secret, if NocoBase is on this machine
 //! - `account`: role and user of the gate in NocoBase; `paths`, `files`: folder, secrets, modes; `document`: the TOML file
-//! - `plan`: pure: what is there and what is wanted in, a list of actions out
+//! - `plan`: pure: current and wanted state in, a list of actions out
 //! - `console`: what to do in WeCom's console
 //!
-//! A second run repairs what a first one has left half-made, or what has been damaged since: the plan compares, and each
-//! action leaves either the old or the new state behind.
+//! A second run repairs what the first one left incomplete, or what has been damaged since: the plan compares, and each action
+//! leaves either the old or the new state behind.
 //!
 //! Must never: store the account of NocoBase's administrator, print a secret, or overwrite a session key.
 

@@ -1,5 +1,5 @@
-//! What has to be done: what is wanted and what is there in, a list of actions out. Pure, so that `--dry-run` shows exactly
-//! what would happen.
+//! What has to be done: wanted and current state in, a list of actions out. Pure, so that `--dry-run` shows exactly what would
+//! happen.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,45 +11,45 @@ use super::answers::Needs;
 pub(super) const ROLE: &str = "wecom_gate";
 /// Its user.
 pub(super) const USER: &str = "wecom-gate";
-/// What the role may do apart from its rights to tables: nothing.
+/// What the role may do besides its permissions on tables: nothing.
 pub(super) const SNIPPETS: [&str; 3] = ["!pm", "!pm.*", "!ui.*"];
 
-/// Actions of a right and the fields of each. No fields: all (but for `view`, where it means hardly any).
+/// Actions of a permission and the fields of each. No fields: all (except for `view`, where it means almost none).
 pub(super) type Fields = BTreeMap<String, Vec<String>>;
 
-/// Rights to one table, as a row in NocoBase.
+/// Permissions on one table, as a row in NocoBase.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Right {
     /// The row's key.
     pub(super) id: String,
     pub(super) table: String,
-    /// The row counts; else the role's general permissions do.
+    /// This row applies; otherwise the role's general permissions do.
     pub(super) own: bool,
     pub(super) fields: Fields,
 }
 
-/// What NocoBase has.
+/// What exists in NocoBase.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct InNocoBase {
-    /// `None`: no such role; `false`: it may do more than its listed rights.
+    /// `None`: no such role; `false`: it may do more than its listed permissions.
     pub(super) role_is_bare: Option<bool>,
     pub(super) rights: Vec<Right>,
     /// Id and roles of the gate's user.
     pub(super) user: Option<(u64, Vec<String>)>,
 }
 
-/// A file or folder, compared with what it should be.
+/// A file or folder, compared with its expected state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FileState {
     Missing,
-    /// Its content is another one.
+    /// Its content differs.
     Different,
-    /// Its content is right, its owner or mode is not.
+    /// Its content is right, but its owner or mode is not.
     Exposed,
     Right,
 }
 
-/// One thing to do. Each leaves the old or the new state behind, never half of one.
+/// One action. Each leaves the old or the new state behind, never something in between.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Action {
     MakeRole,
@@ -65,7 +65,7 @@ pub(super) enum Action {
     Protect { path: PathBuf },
 }
 
-/// The rights that the gate's role needs.
+/// The permissions that the gate's role needs.
 pub(super) fn rights(needs: Needs) -> Vec<(&'static str, Fields)> {
     let fields = |actions: &[(&str, &[&str])]| -> Fields {
         let list = |fields: &[&str]| fields.iter().map(|f| (*f).to_owned()).collect();
@@ -96,7 +96,7 @@ pub(super) fn rights(needs: Needs) -> Vec<(&'static str, Fields)> {
     ]
 }
 
-/// Whether these fields of an action are enough.
+/// Whether these fields of an action are sufficient.
 fn covers(action: &str, have: &[String], want: &[String]) -> bool {
     if action != "view" && have.is_empty() {
         return true;
@@ -104,7 +104,7 @@ fn covers(action: &str, have: &[String], want: &[String]) -> bool {
     (!want.is_empty() || have.is_empty()) && want.iter().all(|f| have.contains(f))
 }
 
-/// What is there and what is missing: rights that somebody has added stay.
+/// Adds what is missing to what exists: permissions that someone has added are kept.
 fn merged(have: &Fields, want: &Fields) -> Fields {
     let mut all = have.clone();
     for (action, fields) in want {
@@ -123,7 +123,7 @@ fn merged(have: &Fields, want: &Fields) -> Fields {
     all
 }
 
-/// What NocoBase lacks.
+/// What is missing in NocoBase.
 pub(super) fn in_nocobase(needs: Needs, found: &InNocoBase) -> Vec<Action> {
     let mut actions = Vec::new();
     match found.role_is_bare {
@@ -136,7 +136,7 @@ pub(super) fn in_nocobase(needs: Needs, found: &InNocoBase) -> Vec<Action> {
         match rows.next() {
             None => actions.push(Action::GiveRights { table, fields }),
             Some(row) => {
-                // NocoBase keeps the rows of a role that is deleted, and forgets them until they are written again.
+                // NocoBase keeps the rows of a deleted role, but ignores them until they are written again.
                 let forgotten = found.role_is_bare.is_none();
                 let merged = merged(&row.fields, &fields);
                 if forgotten || !row.own || merged != row.fields {
@@ -158,7 +158,7 @@ pub(super) fn in_nocobase(needs: Needs, found: &InNocoBase) -> Vec<Action> {
     actions
 }
 
-/// What the folder and its files lack, in this order.
+/// What is missing in the folder, in this order.
 pub(super) fn in_folder(folder: (PathBuf, FileState), files: Vec<(PathBuf, FileState)>) -> Vec<Action> {
     let (path, state) = folder;
     let mut actions = match state {
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn damage_is_repaired_and_what_somebody_added_stays() {
+    fn damage_is_repaired_and_added_permissions_stay() {
         let damaged = |change: &dyn Fn(&mut InNocoBase)| {
             let mut found = complete(MATCH);
             change(&mut found);
@@ -286,7 +286,7 @@ mod tests {
         assert!(fields["create"].is_empty(), "all fields");
     }
 
-    /// A role that is deleted leaves its rows behind, and NocoBase does not read them again by itself.
+    /// A deleted role leaves its rows behind, and NocoBase does not read them again by itself.
     #[test]
     fn a_deleted_role_is_made_again_with_its_rights() {
         let found = InNocoBase { role_is_bare: None, ..complete(MATCH) };

@@ -1,4 +1,4 @@
-//! The order of it all: ask and try, plan, show, do, check, print what is left.
+//! The order of everything: ask and try, plan, show, act, check, print what remains.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -23,10 +23,10 @@ use crate::check::{self, Id, Options, Printer};
 use crate::config::{self, Loaded};
 use crate::nocobase::{Minter, NocoBase};
 
-/// Sets everything up. Returns whether the gate can be started: `check` found nothing but what is left to do elsewhere.
+/// Sets everything up. Returns whether the gate can be started: `check` found only what remains to be done elsewhere.
 ///
 /// # Errors
-/// An answer is missing or wrong, or something cannot be made.
+/// An answer is missing or wrong, or something cannot be created.
 pub async fn run(given: &Given, env: &[(String, String)]) -> Result<bool, InitError> {
     let given = &given.without_blanks();
     let folder = std::path::absolute(&given.dir).map_err(|e| InitError::file(&given.dir, e))?;
@@ -57,7 +57,7 @@ pub async fn run(given: &Given, env: &[(String, String)]) -> Result<bool, InitEr
     let client = client.map_err(|failure| InitError::System(failure.to_string()))?;
     let node = answers.node.clone();
     let administrator = interview.administrator(&client, &node).await?;
-    // From here on the administrator's session ends whatever happens.
+    // From here on, the administrator's session is ended in any case.
     let done = rest(&interview, answers, &administrator, owner, text.as_deref()).await;
     administrator.sign_out().await;
     done
@@ -116,7 +116,7 @@ async fn rest(
 
 /// What to do about the session key.
 enum SessionKey {
-    /// The configuration has its own; it stays.
+    /// The configuration has one; it is kept.
     Elsewhere,
     /// In the folder.
     Here(SecretSlice<u8>),
@@ -128,7 +128,7 @@ impl SessionKey {
         if existing.has_any("session", "keys") || named.is_some_and(|path| path != paths.session_key) {
             return Ok(Self::Elsewhere);
         }
-        // A key that can be used is never replaced: it would sign everybody out.
+        // A usable key is never replaced: that would sign everyone out.
         match std::fs::read(&paths.session_key) {
             Ok(key) if files::are_session_keys(&key) => Ok(Self::Here(key.into())),
             _ => Ok(Self::Here((files::new_session_key()? + "\n").into_bytes().into())),
@@ -155,7 +155,7 @@ fn actions(
     if let SessionKey::Here(key) = session_key {
         in_folder.push((paths.session_key.clone(), state(&paths.session_key, key.expose_secret())?));
     }
-    // The configuration is written last: once it exists, so does everything that it names.
+    // The configuration is written last: once it exists, so does everything that it refers to.
     let user = found.user.as_ref().map(|(id, _)| *id);
     let wanted =
         user.and_then(|user| document::filled_in(text, &settings(answers, user, paths, session_key)));

@@ -7,7 +7,7 @@ pub(super) struct Texts {
     pub(super) intro: &'static str,
     pub(super) origin: &'static str,
     pub(super) node: &'static str,
-    /// Followed by where it was found.
+    /// Followed by the place.
     pub(super) secret_found: &'static str,
     pub(super) secret_file: &'static str,
     pub(super) app_key: &'static str,
@@ -71,7 +71,7 @@ const EN: Texts = Texts {
     secret_kept: "Secret of the app (not shown; empty: keep the present one)",
     policy: "Who gets an account in NocoBase?",
     policy_match: "Only members whose phone number a NocoBase user has ({count} of {all} users have one)",
-    policy_create: "Everybody who may use the app: a user is created for a member who matches none",
+    policy_create: "Everyone who may use the app: a user is created for a member who matches none",
     later: "This belongs to WeCom's console or to the proxy in front, and can be done later.",
     again: "Answer again? (no: go on as it is)",
     to_do: "To do:",

@@ -1,4 +1,4 @@
-//! From a member of the company to a user of NocoBase.
+//! From a WeCom member to a NocoBase user.
 
 use super::sign_ins::SignIns;
 use crate::audit::{Action, Actor, Record, Source};
@@ -13,12 +13,12 @@ use crate::wecom::{self, Details, Identity, Member};
 pub(super) enum Account {
     /// This user.
     User(UserId),
-    /// The member has to consent to the phone number being read.
+    /// The member has to consent to giving the phone number.
     NeedsConsent,
 }
 
 impl SignIns {
-    /// The user that this member is bound to; else one that matches, or a new one, bound from now on.
+    /// The user that this member is bound to; otherwise a matching or a new one, which is then bound.
     pub(super) async fn account(
         &self,
         entry: &WeComEntry,
@@ -31,7 +31,7 @@ impl SignIns {
         if let Some(user) = accounts.find_binding(&entry.name, &identity.userid).await? {
             return Ok(Account::User(user));
         }
-        // Apps from before June 2022 still get phone and e-mail with user/get.
+        // Apps created before June 2022 still get phone and e-mail from user/get.
         let mut person = person(entry, member, &member.details);
         if let Some(user) = accounts.match_silent(&person).await? {
             accounts.bind(user, &person).await?;

@@ -5,7 +5,7 @@ use crate::error::{FailureWithCause, Level, OnceAMinute, log_cause};
 use crate::nocobase::UserId;
 use crate::session::Session;
 
-/// Logs that NocoBase could not be asked for something that the console, or the decision who may see it, needs.
+/// Logs that NocoBase could not be asked for data that the console, or the check who may see it, needs.
 pub(crate) fn log_console(failed: &FailureWithCause, session: &Session, left_out: Option<u64>) {
     log_cause!(
         Level::Warn,
@@ -24,8 +24,8 @@ pub(crate) fn log_console(failed: &FailureWithCause, session: &Session, left_out
 static NOT_KNOWN: OnceAMinute = OnceAMinute::new();
 
 impl Sessions {
-    /// Does `access.admins` name this member, or a role that their user has now? NocoBase is asked each time, so that a role
-    /// that was removed no longer counts; while NocoBase cannot be reached, no role counts.
+    /// Does `access.admins` name this member, or a role that their user has now? NocoBase is asked each time, so that a removed
+    /// role no longer counts; while NocoBase cannot be reached, no role counts.
     pub(crate) async fn is_admin(&self, session: &Session) -> bool {
         let admins = &self.config.access.admins;
         if admins.names(&session.entry, &session.userid) {

@@ -1,8 +1,8 @@
-//! Sessions that have ended here and have to be blocked in NocoBase. The gate repeats the call until NocoBase has recorded it, also across
-//! its restart and a change of the gate's configuration; or until the session would have expired anyway (R36).
+//! Sessions that have ended here and must be blocked in NocoBase. The gate repeats the call until NocoBase has recorded the end,
+//! also across a restart and a change of the gate's configuration, or until the session would have expired anyway (R36).
 //!
-//! Where Redis is configured, each node also knows which calls the others still have to make, and makes them for a node that
-//! does not: because it was killed, or cannot reach NocoBase.
+//! With Redis, each node also knows which calls the others still have to make, and takes over those of a node that was killed or
+//! cannot reach NocoBase.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -18,24 +18,24 @@ use crate::nocobase::UserId;
 use crate::session::UnixMillis;
 use crate::shared::{BlockOwner, ToBlock};
 
-/// Between two attempts at first, doubled up to [`LONGEST_PAUSE`].
+/// Between two attempts at first; doubled up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
-/// How long a node waits for another one that has begun the calls.
+/// How long a node leaves the calls to another one that has begun them.
 const OTHERS_TIME: Duration = Duration::from_secs(5);
-/// Most that are remembered. Each was a session until it ended, so that no outsider can fill this.
+/// Most calls remembered. Each was a session until it ended, so no outsider can fill this.
 const MOST: usize = 100_000;
 
-/// Whose session it is.
+/// The user whose session it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Owner {
     /// This user's.
     User(UserId),
-    /// That of the user who is bound to this member: the binding is looked up.
+    /// The user who is bound to this member; the binding is looked up.
     Member {
         /// Name of the WeCom entry.
         entry: String,
-        /// As WeCom spells it.
+        /// As spelled by WeCom.
         userid: String,
     },
 }
@@ -50,7 +50,7 @@ pub(super) struct Block {
 }
 
 impl Block {
-    /// For the other nodes.
+    /// In the form in which it is shared with the other nodes.
     pub(super) fn shared(&self, until: UnixMillis) -> ToBlock {
         let owner = match &self.owner {
             Owner::User(user) => BlockOwner::User(user.get()),
@@ -74,7 +74,7 @@ impl Block {
 /// Makes the call to NocoBase.
 #[async_trait]
 pub(super) trait Reporter: Send + Sync {
-    /// Makes the call once. Nothing to do is a success.
+    /// Makes the call once. If there is nothing to do, that is a success.
     async fn report(&self, block: &Block) -> Result<(), FailureWithCause>;
 }
 
@@ -86,13 +86,13 @@ pub(crate) struct Blocks {
 
 #[derive(Default)]
 struct PendingBlocks {
-    /// By id, with the moment from which on there is nothing to block.
+    /// By id, with the time after which there is nothing to block.
     pending: HashMap<String, (Block, UnixMillis)>,
-    /// The same, for calls that another node has begun, and when this node learned of them.
+    /// The same for calls that another node has begun, with the time at which this node learned of them.
     others: HashMap<String, (Block, UnixMillis, Instant)>,
-    /// A task works on them.
+    /// A task is working on them.
     working: bool,
-    /// Makes the calls: the sessions of the configuration in use.
+    /// Makes the calls: the sessions of the current configuration.
     by: Option<Weak<dyn Reporter>>,
 }
 
@@ -123,7 +123,7 @@ impl Blocks {
         }
     }
 
-    /// A node, perhaps this one, has begun the call to NocoBase.
+    /// A node, possibly this one, has begun the call to NocoBase.
     pub(super) fn begun_elsewhere(&self, block: ToBlock, at: Instant) {
         let (until, mut state) = (block.until, self.state.lock());
         if state.pending.contains_key(&block.id) || state.others.len() >= MOST || until <= now() {
@@ -157,19 +157,19 @@ impl Blocks {
         state.others.remove(id);
     }
 
-    /// How many this node still has to report to NocoBase.
+    /// How many calls this node still has to make.
     pub(super) fn left(&self) -> usize {
         self.state.lock().pending.len()
     }
 
-    /// All that are pending and still matter.
+    /// All pending calls that still matter.
     pub(super) fn due(&self) -> Vec<Block> {
         let mut state = self.state.lock();
         state.pending.retain(|_, (_, until)| now() < *until);
         state.pending.values().map(|(block, _)| block.clone()).collect()
     }
 
-    /// True for the one who is to work on them from now on.
+    /// True if the caller has to work on them from now on.
     pub(super) fn begins(&self, by: Weak<dyn Reporter>) -> bool {
         let mut state = self.state.lock();
         if state.by.as_ref().is_none_or(|by| by.strong_count() == 0) {
@@ -178,7 +178,7 @@ impl Blocks {
         !std::mem::replace(&mut state.working, true)
     }
 
-    /// True if there is nothing left to do; the next one starts again.
+    /// True if there is nothing left to do; a later call starts again.
     fn ends(&self) -> bool {
         let mut state = self.state.lock();
         state.working = !state.pending.is_empty();
@@ -208,7 +208,7 @@ impl Blocks {
                             "NocoBase has now recorded that this session has ended"
                         );
                     }
-                    // The others would fail in the same way.
+                    // The other calls would fail in the same way.
                     Err(failed) if is_away(failed.failure) => break,
                     Err(_) => {}
                 }

@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
 /// Longest pause, to which up to half is added at random.
 const LONGEST_PAUSE: Duration = Duration::from_secs(40);
-/// A probe that has not ended by then no longer counts.
+/// A probe that has not ended after this time no longer counts.
 const LONGEST_PROBE: Duration = Duration::from_secs(60);
-/// Consecutive failures that open the breaker; a single one shows little about WeCom as a whole.
+/// Consecutive failures that open the breaker; a single one says little about WeCom as a whole.
 const FEW: u32 = 3;
-/// While it is open, a line in the log this often.
+/// Interval of log lines while the breaker is open.
 const LINE_EVERY: Duration = Duration::from_secs(60);
-/// Calls that may follow each other at once before the rate limit applies.
+/// Calls that may be made at once before the rate limit applies.
 const BURST: u32 = 4;
 
 /// The outcome of a call.
@@ -20,7 +20,7 @@ const BURST: u32 = 4;
 pub(super) enum CallOutcome {
     /// WeCom has responded.
     Answered,
-    /// It is overloaded, limits the rate, or cannot be reached: asking more makes it worse.
+    /// It is overloaded, limits the rate, or cannot be reached: more calls would make it worse.
     Overloaded,
     /// It has failed in another way, which may concern this call only.
     Failed,
@@ -29,25 +29,25 @@ pub(super) enum CallOutcome {
 /// Permission to make one call.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Ticket {
-    /// Number of the opening whose probe it is.
+    /// The number of the opening that it probes.
     probe: Option<u64>,
 }
 
-/// What the operator has to know.
+/// A change that the operator has to know.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum News {
-    /// No more calls but probes.
+    /// From now on only probes.
     Began,
-    /// It still fails; for this long.
+    /// WeCom still fails; for this long so far.
     GoesOn(Duration),
-    /// Calls are made again; after this long.
+    /// Calls are made again, after this long.
     Ended(Duration),
 }
 
-/// Stops calls while they fail, and lets a single one through now and then as a probe.
+/// Stops calls while they fail, and lets a single one through from time to time as a probe.
 #[derive(Debug, Default)]
 pub(super) struct Breaker {
-    /// In a row, while it is closed.
+    /// Consecutive failures, while it is closed.
     failures: u32,
     openings: u64,
     open: Option<Open>,
@@ -56,9 +56,9 @@ pub(super) struct Breaker {
 #[derive(Debug)]
 struct Open {
     since: Instant,
-    /// No probe before.
+    /// No probe before this time.
     until: Instant,
-    /// The one that was last.
+    /// The latest pause.
     pause: Duration,
     line_at: Instant,
 }
@@ -81,7 +81,7 @@ impl Breaker {
         }
     }
 
-    /// The call has ended. `chance`: random, makes a pause up to half as long again.
+    /// The call has ended. `chance`: random; lengthens a pause by up to half.
     #[must_use]
     pub(super) fn end(
         &mut self,
@@ -117,28 +117,28 @@ impl Breaker {
                     News::GoesOn(lasted)
                 })
             }
-            // Begun before it opened.
+            // Begun before the breaker opened.
             (Some(_), _) => None,
         }
     }
 }
 
-/// An even pace.
+/// An even rate.
 #[derive(Debug, Default)]
 pub(super) struct Pace {
-    /// When the next call is due, were there no burst.
+    /// When the next call would be due without a burst.
     next: Option<Instant>,
 }
 
 impl Pace {
-    /// How long the next call waits, where calls are `gap` apart.
+    /// How long the next call has to wait if calls are `gap` apart.
     pub(super) fn wait(&mut self, now: Instant, gap: Duration) -> Duration {
         let next = self.next.map_or(now, |next| next.max(now));
         self.next = Some(next + gap);
         next.saturating_duration_since(now).saturating_sub(gap * BURST)
     }
 
-    /// What waited is not called any more.
+    /// The waiting calls will not be made any more.
     pub(super) fn forget(&mut self) {
         self.next = None;
     }
@@ -148,7 +148,8 @@ impl Pace {
 mod tests {
     use super::*;
 
-    /// A day of trouble: asked every 100 ms, WeCom responds with `outcome`. How many calls in which minute, and the news.
+    /// A simulated period: asked every 100 ms, WeCom responds with `outcome`. Returns the number of calls in each minute, and the
+    /// news.
     fn run(minutes: u64, outcome: impl Fn(Duration) -> CallOutcome) -> (Vec<u32>, Vec<(u64, News)>) {
         let (mut breaker, start) = (Breaker::default(), Instant::now());
         let (mut calls, mut news) = (Vec::new(), Vec::new());
@@ -183,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn one_odd_response_opens_nothing_and_three_in_a_row_do() {
+    fn a_single_failure_opens_nothing_and_three_in_a_row_do() {
         let mut breaker = Breaker::default();
         let now = Instant::now();
         let mut end = |outcome| {

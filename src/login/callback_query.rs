@@ -1,12 +1,12 @@
-//! What WeCom sends back with the browser.
+//! The query of WeCom's redirect.
 
-/// `state` and `code` of the query. A repeated parameter is refused: it would be unclear which one counts.
+/// `state` and `code` from the query. A repeated parameter is refused: it would be unclear which one counts.
 pub(super) struct CallbackQuery {
     pub(super) state: Option<String>,
     pub(super) code: Code,
 }
 
-/// The code that WeCom sent.
+/// The code from WeCom.
 pub(super) enum Code {
     None,
     One(String),

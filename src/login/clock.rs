@@ -1,4 +1,4 @@
-//! The one clock of signing in. Decisions take the time as an argument; it is read here.
+//! The only clock of the sign-in code: decisions take the time as an argument, and it is read here.
 
 use std::time::SystemTime;
 

@@ -1,10 +1,10 @@
-//! Events that WeCom sends: members who leave, departments and tags that change.
+//! Events from WeCom: members who leave, departments and tags that change.
 
 use super::sign_ins::SignIns;
 use crate::wecom::event::{Event, Notice};
 
 impl SignIns {
-    /// Acts on an event. Delivery is not guaranteed by WeCom: the recheck of sessions in use does the same, later.
+    /// Processes an event. WeCom does not guarantee delivery: the recheck of sessions in use has the same effect later.
     pub(crate) fn on_event(&self, entry: &str, notice: Notice) {
         if !self.events.is_first(entry, &notice.key) {
             return;

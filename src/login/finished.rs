@@ -3,12 +3,12 @@
 use crate::error::Failure;
 use crate::session::Session;
 
-/// How a sign-in ended: what a second presentation of the same callback gets too.
+/// How a sign-in ended, which is also the result of a repeated callback.
 #[derive(Debug, Clone)]
 pub(crate) enum Finished {
     /// Signed in.
     SignedIn(Box<Session>),
-    /// The member has to agree first.
+    /// The member has to consent first.
     NeedsConsent,
     /// Not signed in.
     Failed(Failure),

@@ -1,4 +1,4 @@
-//! Sessions as an administrator lists and ends them on the command line, without a running gate: by NocoBase's API and, with
+//! Sessions as an administrator lists and ends them on the command line, without a running gate: through NocoBase's API and, with
 //! `session.redis`, published to the nodes at once.
 
 use std::sync::Arc;
@@ -18,14 +18,15 @@ use crate::nocobase::{CheckOutcome, Class, NocoBase, Turn};
 use crate::session::{PasswordSession, PasswordSignIn, UnixMillis};
 use crate::shared::Ending;
 
-/// How long to wait until the nodes of the gate are informed. NocoBase has recorded it by then.
+/// How long to wait until the nodes of the gate are informed. NocoBase has recorded the end by then.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 impl Sessions {
-    /// Without a gate. The audit log's file is written if it is there: the gate could not write one that root makes here.
+    /// Without a running gate. The audit log's file is written only if it exists: the gate could not write to one created by root
+    /// here.
     ///
     /// # Errors
-    /// Names what is wrong with the configuration.
+    /// What is wrong with the configuration.
     pub(crate) fn from_shell(mut config: Config) -> Result<Arc<Sessions>, String> {
         config.log.audit_file = config.log.audit_file.filter(|path| path.exists());
         let metrics = Arc::new(Metrics::new(&[]).map_err(|e| format!("metrics: {e}"))?);
@@ -52,14 +53,14 @@ impl Sessions {
         match self.nocobase.check(token.as_str(), Turn::of_call(Class::New)).await {
             Ok(CheckOutcome::Valid { user_id }) => Ok(user_id == session.user),
             Ok(CheckOutcome::Ended(_)) => Ok(false),
-            // The user may do nothing, but the session continues.
+            // The user has no permissions, but the session continues.
             Err(failed) if failed.failure == Failure::NoRole => Ok(true),
             Err(failed) => Err(failed),
         }
     }
 
-    /// An administrator ends a session: it ends here, NocoBase blocks it, and the other nodes are informed. `by`: where that was
-    /// done, and by whom, in words.
+    /// An administrator ends a session: it ends here, NocoBase blocks it, and the other nodes are informed. `by`: where this was
+    /// done and by whom, in words.
     pub(crate) async fn end_by_administrator(
         &self,
         session: &IssuedSession,
@@ -110,7 +111,7 @@ impl Sessions {
         Ok(())
     }
 
-    /// Writes the audit log. Returns whether the nodes have been informed, if they share a Redis.
+    /// Flushes the audit log. Returns whether the nodes have been informed, if they share a Redis.
     pub(crate) async fn finish_from_shell(&self) -> bool {
         let told = match &self.shared {
             Some(shared) => shared.all_published(PATIENCE).await,

@@ -1,6 +1,6 @@
-//! Asks WeCom again, in the background, whether members who are signed in still may use the app: all of them through one
-//! queue for each entry, few at a time, spread over `session.recheck`. While WeCom is overloaded, limits the rate or is away,
-//! only one probe at a time is sent, with growing pauses; sessions continue meanwhile.
+//! Asks WeCom again, in the background, whether signed-in members may still use the app: all of them through one queue per entry,
+//! few at a time, spread over `session.recheck`. While WeCom is overloaded, limits the rate or is unreachable, only one probe at
+//! a time is sent, with growing pauses; sessions continue meanwhile.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::shared::{Ending, MemberKey, RecheckTurn, Shared};
 use crate::wecom::{MemberStatus, WeComError};
 
 impl Sessions {
-    /// Has WeCom asked about this session's member, where that is due.
+    /// Asks WeCom about this session's member, if that is due.
     pub(super) fn recheck_member_if_due(self: &Arc<Self>, session: &Session, seen: &CachedSession) {
         let (now, every) = (now(), self.config.session.recheck);
         if !seen.is_member_due(now, every) || !self.wecom.contains_key(&session.entry) {
@@ -44,11 +44,11 @@ impl Sessions {
             match shared.turn(member, every).await {
                 RecheckTurn::Ours => {}
                 RecheckTurn::GoodAt(at) => return order.answered_at(at.min(now())),
-                // Its result is there when this recheck is ordered again.
+                // Its result will be available when this recheck is due again.
                 RecheckTurn::Elsewhere => return,
             }
         }
-        // Dropped, the recheck is ordered again soon: a failure on WeCom's side ends no session.
+        // If dropped, the recheck is soon due again: a failure on WeCom's side ends no session.
         let Some(ticket) = queue.begin() else { return };
         let result = client.member_status(&session.userid).await;
         if let Some(news) = queue.end(&ticket, &result) {
@@ -70,14 +70,14 @@ impl Sessions {
         }
     }
 
-    /// Where the nodes share what they know of this session's member.
+    /// Where the nodes share what they know about this session's member.
     fn shared_member(&self, session: &Session) -> Option<(&Arc<Shared>, MemberKey)> {
         let shared = self.shared.as_ref()?;
         let entry = self.config.wecom.iter().find(|entry| entry.name == session.entry)?;
         Some((shared, shared.member_key(entry, &session.userid)))
     }
 
-    /// WeCom reports that this session's member may not use the app any more: all of the member's sessions end.
+    /// WeCom reports that this session's member may no longer use the app: all of the member's sessions end.
     fn member_gone(self: &Arc<Self>, session: &Session, failure: Failure) {
         let reason = failure.response().label;
         self.ended_by(Actor::WeCom, session, reason, &Source::default());
@@ -91,9 +91,9 @@ impl Sessions {
     }
 }
 
-/// One line when WeCom begins to fail, one a minute, one when it is back.
+/// One line when WeCom begins to fail, one per minute, and one when it is back.
 fn log(entry: &str, news: &News, error: Option<&WeComError>) {
-    const PAUSED: &str = "WeCom cannot be asked whether members may still use the app: their sessions go on, and one call at \
+    const PAUSED: &str = "WeCom cannot be asked whether members may still use the app: their sessions continue, and one call at \
                           a time tries again";
     let (seconds, paused) = match news {
         News::Began => (0, true),

@@ -1,4 +1,4 @@
-//! A member and their sessions, as an administrator finds them in the console and ends them there.
+//! A member and their sessions, as an administrator finds and ends them in the console.
 
 use std::cmp::Reverse;
 
@@ -7,12 +7,12 @@ use crate::audit::shown_of_session;
 use crate::error::FailureWithCause;
 use crate::nocobase::records::{Binding, IssuedSession};
 
-/// Most members that one search finds.
+/// Most members found by one search.
 const MOST: usize = 50;
 
 impl Sessions {
-    /// Members by `entry/userid`, which is one at most, else by a part of their userid or of the name that they had when they
-    /// were bound; upper and lower case are the same.
+    /// Members by `entry/userid`, which finds at most one, otherwise by part of their userid or of the name that they had when
+    /// they were bound; case-insensitive.
     pub(crate) async fn find_members(&self, text: &str) -> Result<Vec<Binding>, FailureWithCause> {
         let entries: Vec<&str> = self.config.wecom.iter().map(|entry| entry.name.as_str()).collect();
         let mut all = self.nocobase.bindings(&entries).await?;
@@ -31,7 +31,7 @@ impl Sessions {
         Ok(all)
     }
 
-    /// The sessions of a member that NocoBase accepts, the newest first.
+    /// The sessions of a member that NocoBase accepts, newest first.
     pub(crate) async fn sessions_of(&self, member: &Binding) -> Result<Vec<IssuedSession>, FailureWithCause> {
         let mut accepted = Vec::new();
         for session in self.nocobase.issued_sessions(Some(member.user)).await? {
@@ -43,10 +43,10 @@ impl Sessions {
         Ok(accepted)
     }
 
-    /// Ends the one whose id is shown like this, if it is one of theirs.
+    /// Ends the session whose id is shown like this, if it is one of the member's.
     ///
     /// # Errors
-    /// It goes on.
+    /// The session continues.
     pub(crate) async fn end_session_of(
         &self,
         member: &Binding,
@@ -60,7 +60,8 @@ impl Sessions {
         Ok(())
     }
 
-    /// Ends all of them, here and on the other nodes; `by`: where and by whom, for the audit log. Returns how many.
+    /// Ends all sessions of the member, here and on the other nodes; `by`: where and by whom, for the audit log. Returns their
+    /// number.
     ///
     /// # Errors
     /// Some may have ended already; another attempt ends the rest.

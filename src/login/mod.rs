@@ -1,7 +1,7 @@
-//! One sign-in from its start to the session ([`SignIns`]), and a session from then to its end ([`Sessions`]): uses
-//! `wecom`, `nocobase`, `shared` and `session`, knows no Pingora.
+//! A sign-in from its start to the session ([`SignIns`]), and a session from then to its end ([`Sessions`]). Uses `wecom`,
+//! `nocobase`, `shared` and `session`; does not know Pingora.
 //!
-//! Must never: spend a code before the state is checked, or hand out a session that is not registered.
+//! Must never: use a code before the state is checked, or hand out a session that is not registered.
 
 mod account;
 mod admins;

@@ -1,4 +1,4 @@
-//! What the nodes of one gate have in common: a session that ends on one ends on all, and a callback is carried out once.
+//! What the nodes of one gate share: a session that ends on one node ends on all, and a callback is processed once.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, UNIX_EPOCH};
@@ -15,7 +15,7 @@ use crate::shared::{CallbackId, Claim, Ending, Shared, SharedRefusal};
 
 const ELSEWHERE: &str = "ended on another node";
 
-/// How often the other nodes are told who was not let in.
+/// How often refused sign-ins are sent to the other nodes.
 const TELL: Duration = Duration::from_millis(500);
 
 fn shared_refusal(one: Refusal) -> SharedRefusal {
@@ -33,12 +33,12 @@ fn refusal(one: SharedRefusal) -> Option<Refusal> {
 }
 
 impl Sessions {
-    /// What this node shares with others, if it does.
+    /// What this node shares with others, if configured.
     pub(crate) fn shared(&self) -> Option<&Arc<Shared>> {
         self.shared.as_ref()
     }
 
-    /// Receives and publishes what the nodes share, until dropped; ends at once where nothing is shared.
+    /// Receives and publishes shared data, until dropped; returns at once if nothing is shared.
     pub(crate) async fn run_sync(self: Arc<Self>) {
         match &self.shared {
             Some(shared) => {
@@ -52,7 +52,7 @@ impl Sessions {
         }
     }
 
-    /// Tells the other nodes who was not let in, for their consoles. One of several applications is told of with the main one.
+    /// Sends refused sign-ins to the other nodes, for their consoles. Those of all applications are sent by the main one.
     async fn tell_refusals(&self, shared: &Shared) {
         if self.config.access.has_admins() && !self.config.nocobase.beside_others {
             loop {
@@ -67,7 +67,8 @@ impl Sessions {
         std::future::pending().await
     }
 
-    /// Those about this member or request (all: ""), of this node and of the others; and whether the others' are there.
+    /// Refused sign-ins of this member or request (all: ""), of this node and of the others; and whether those of the others are
+    /// available.
     pub(crate) async fn refusals(&self, query: &str) -> (Vec<Refusal>, bool) {
         let others = match &self.shared {
             Some(shared) => shared.refusals().await,
@@ -85,7 +86,7 @@ impl Sessions {
         }
     }
 
-    /// Handles what a node, perhaps this one, has published.
+    /// Handles what a node, possibly this one, has published.
     fn on_ending(self: &Arc<Self>, ending: Ending) {
         match ending {
             Ending::ToBlock(block) => {
@@ -107,7 +108,7 @@ impl Sessions {
             Ending::Member { entry, userid, at } => {
                 let sids = self.cache.end_member(&entry, &userid, at);
                 if !sids.is_empty() {
-                    // The node that published it does not know these sessions, so this node ends them in NocoBase.
+                    // The node that published this does not know these sessions, so this node ends them in NocoBase.
                     self.member_ended(Actor::Node, &entry, &userid, ELSEWHERE, sids);
                 }
             }
@@ -116,7 +117,7 @@ impl Sessions {
 }
 
 impl SignIns {
-    /// Carries a callback out, unless another node does or did.
+    /// Processes a callback, unless another node does or has done so.
     pub(super) async fn once_in_all(&self, id: CallbackId, work: impl Future<Output = Finished>) -> Finished {
         let Some(shared) = &self.sessions.shared else { return work.await };
         match shared.claim(&id).await {

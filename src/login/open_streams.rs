@@ -1,6 +1,6 @@
-//! What ends a request in progress other than a sign-out: time, a failing check, other keys (R32). Checked once
-//! a second for all of them together; what ends a session by itself (a sign-out, a member who leaves) ends its requests at
-//! once, in [`crate::session::open_streams`].
+//! What ends an open request other than a sign-out: time, a failed check, changed keys (R32). Checked once a second for all of
+//! them together. Events that end a session (a sign-out, a member who leaves) end its requests at once, in
+//! [`crate::session::open_streams`].
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,9 +11,9 @@ use super::clock::now;
 use super::sessions::Sessions;
 use crate::session::{Attached, CachedSession, OpenStream, OwnCookies, Session, SessionValidity, UnixMillis};
 
-/// How often open streams are checked, and so how much later than its session a stream may end.
+/// How often open streams are checked; a stream may end this much later than its session.
 const TICK: Duration = Duration::from_secs(1);
-/// How often, in seconds, a session with open streams is kept from being forgotten.
+/// How often, in seconds, a session with open streams is kept from being dropped from the cache.
 const KEEP_EVERY: u64 = 16;
 
 impl Sessions {
@@ -27,7 +27,7 @@ impl Sessions {
         self.cache.attach(seen, OpenStream::new(session.clone(), cookies, self.generation))
     }
 
-    /// Waits until open streams are to be looked at: for a moment, or until the configuration has changed.
+    /// Waits until open streams have to be checked: for one tick, or until the configuration has changed.
     pub(crate) async fn next_look(&self) {
         tokio::select! {
             () = tokio::time::sleep(TICK) => {}
@@ -35,15 +35,15 @@ impl Sessions {
         }
     }
 
-    /// Ends the streams whose session is over, and has the others' sessions checked when it is time.
+    /// Ends the streams whose session is over, and rechecks the other sessions when that is due.
     ///
-    /// A stream is no use of a session: what counts is when the member was last seen, by the newest cookie that this node
-    /// knows of. The session itself goes on where the browser has a newer one, from another node.
+    /// A stream does not count as use of a session: what counts is when the member was last seen, according to the newest cookie
+    /// that this node knows of. The session itself continues if the browser has a newer one, from another node.
     pub(crate) fn end_streams(self: &Arc<Self>) {
         let now = now();
         self.cache.open_sessions(|seen, streams| {
             let Some(first) = streams.first() else { return };
-            // Every stream of a session has its times.
+            // All streams of a session have the same times.
             let over = self.over(first, seen, now);
             let mut ended = (0, over);
             for stream in streams.iter().filter(|stream| !stream.is_ended()) {
@@ -64,7 +64,7 @@ impl Sessions {
         });
     }
 
-    /// Why a session's streams are over, if they are. Nearly always they are not: then only what `seen` holds is looked at.
+    /// Why a session's streams are over, if they are. Nearly always they are not, and then only `seen` is looked at.
     fn over(&self, stream: &OpenStream, seen: &Arc<CachedSession>, now: UnixMillis) -> Option<&'static str> {
         if seen.is_turn(now.as_secs(), KEEP_EVERY) && !self.cache.keep(stream.session.sid, seen) {
             return Some("ended");
@@ -77,8 +77,8 @@ impl Sessions {
         }
     }
 
-    /// Do the keys of now open the cookie that the stream began with? What began without one cannot show it, and ends at a
-    /// change of the configuration.
+    /// Do the current keys open the cookie with which the stream began? A stream that began without a cookie cannot show it, and
+    /// ends at a change of the configuration.
     fn still_opens(&self, stream: &OpenStream) -> bool {
         if stream.is_of(self.generation) {
             return true;

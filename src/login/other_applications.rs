@@ -1,5 +1,5 @@
-//! Other applications at the same gate, as far as one browser has sessions in them. Each has cookies and sessions of its own;
-//! what they have in common is the person: who signs out is out of all, and who signs in leaves nobody else in one.
+//! Other applications at the same gate in which a browser has sessions. Each application has its own cookies and sessions, but
+//! the person is the same: signing out ends the sessions in all of them, and a sign-in ends those of any other person.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ pub(crate) struct OtherApplication<'a> {
 }
 
 impl OtherApplication<'_> {
-    /// The person signs out: this application's sessions end too. Returns `Set-Cookie` lines.
+    /// The user signs out: this application's sessions end too. Returns `Set-Cookie` lines.
     pub(crate) async fn sign_out(&self, source: &Source) -> Vec<String> {
         if !self.cookies.has_session() {
             return Vec::new();
@@ -28,7 +28,7 @@ impl OtherApplication<'_> {
         self.sessions.signed_out_cookies(&self.cookies)
     }
 
-    /// This member signs in elsewhere: a session of anybody else ends. Returns `Set-Cookie` lines.
+    /// This member has signed in to another application: sessions of any other person end. Returns `Set-Cookie` lines.
     pub(super) fn end_of_others(&self, member: &Session, source: &Source) -> Vec<String> {
         let is_theirs = |s: &Session| (&s.entry, &s.userid) == (&member.entry, &member.userid);
         let foreign: Vec<_> = self.all().into_iter().filter(|s| !is_theirs(s)).collect();

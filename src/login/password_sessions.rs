@@ -1,6 +1,6 @@
-//! Sessions that began at NocoBase's own form: opened once NocoBase has accepted the token that the page holds, found by
-//! their cookie, checked and ended as all others. NocoBase gets their end twice: of the session, whose id stays the
-//! same, and of the token that the page showed last.
+//! Sessions that began at NocoBase's own form: opened once NocoBase has accepted the page's token, found by their cookie, checked
+//! and ended like all others. NocoBase has to block two ids at their end: that of the session, which stays the same, and that of
+//! the token which the page sent last.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::nocobase::UserId;
 use crate::nocobase::token::Verified;
 use crate::session::{CachedSession, OwnCookies, PasswordSession, PasswordSignIn, Session, UnixMillis};
 
-/// Longest `jti` of a token that can have a session. NocoBase's are uuids.
+/// Longest `jti` of a token that can have a session. NocoBase's are UUIDs.
 const LONGEST_JTI: usize = 64;
 /// While NocoBase cannot confirm a session, it is asked again after this time.
 const RETRY: Duration = Duration::from_secs(30);
@@ -31,20 +31,20 @@ pub(crate) struct FoundPassword {
 }
 
 impl Sessions {
-    /// The session that a token of NocoBase's own sign-in names. `None`: an API key, or no valid token.
+    /// The sign-in that a token from NocoBase's own sign-in belongs to. `None`: an API key, or not a valid token.
     pub(crate) fn password_sign_in(&self, token: &str) -> Option<PasswordSignIn> {
         let verified = self.minter.verify_renewable(token, now().as_secs()).ok()?;
         sign_in_of(verified)
     }
 
-    /// Is this a token of a session that is over, as far as this node knows?
+    /// Does this token belong to a session that is over, as far as this node knows?
     pub(crate) fn is_token_over(&self, verified: &Verified) -> bool {
         let is_over = |sid: uuid::Uuid| self.cache.get(sid).is_some_and(|seen| seen.is_ended());
         verified.jti.as_ref().is_some_and(|jti| self.is_over(jti))
             || sign_in_of(verified.clone()).is_some_and(|sign_in| is_over(sign_in.sid()))
     }
 
-    /// The session that a token is of, where this node knows it: a member's, or one that began at NocoBase's own form.
+    /// The session of a token, if this node knows it: a member's, or one that began at NocoBase's own form.
     pub(crate) fn of_token(&self, token: &str) -> Option<(Arc<Session>, Arc<CachedSession>)> {
         let verified = self.minter.verify_renewable(token, now().as_secs()).ok()?;
         let (user_id, by_id) = (verified.user_id.get(), uuid::Uuid::parse_str(verified.jti.as_deref()?).ok());
@@ -52,14 +52,14 @@ impl Sessions {
         by_id.and_then(|sid| self.known(sid, user_id)).or_else(|| self.known(by_sign_in()?, user_id))
     }
 
-    /// The session of this id, where this node knows it.
+    /// The session with this id, if this node knows it.
     fn known(&self, sid: uuid::Uuid, user_id: u64) -> Option<(Arc<Session>, Arc<CachedSession>)> {
         let seen = self.cache.get(sid)?;
         Some((Arc::new(seen.without_cookie(sid, user_id).ok()?), seen))
     }
 
-    /// The live session of these cookies that began at NocoBase's own form. As for all sessions, NocoBase is asked at first
-    /// sight.
+    /// The live session of these cookies that began at NocoBase's own form. As with all sessions, NocoBase is asked when the
+    /// session is first seen.
     pub(crate) async fn find_password(
         self: &Arc<Self>,
         cookies: &OwnCookies<'_>,
@@ -74,7 +74,7 @@ impl Sessions {
         Ok(None)
     }
 
-    /// NocoBase has accepted the token of this sign-in: the session's `Set-Cookie`. The one before it in the browser ends.
+    /// NocoBase has accepted the token of this sign-in: returns the session's `Set-Cookie`. The browser's previous session ends.
     pub(crate) fn open_password(
         self: &Arc<Self>,
         sign_in: &PasswordSignIn,
@@ -95,7 +95,7 @@ impl Sessions {
         self.cookies.write_password(&own, now()).ok()
     }
 
-    /// A fresh `Set-Cookie`, where one is due, or where NocoBase has renewed the page's token since (`jti`).
+    /// A new `Set-Cookie`, if one is due, or if NocoBase has renewed the page's token since (`jti`).
     pub(crate) fn renew_password(&self, found: &FoundPassword, jti: Option<&str>) -> Option<String> {
         let (own, now) = (&found.own, now());
         let jti = jti.filter(|jti| **jti != own.jti);
@@ -109,19 +109,20 @@ impl Sessions {
         self.cookies.write_password(&own, now).ok()
     }
 
-    /// Ends such a session here at once, on the other nodes and in NocoBase right after.
+    /// Ends such a session: here at once, on the other nodes and in NocoBase immediately after.
     fn end_password(self: &Arc<Self>, own: &PasswordSession, reason: &'static str, source: &Source) {
         self.log_end(Action::SessionEnded, &own.session, reason, source);
         drop(self.block_soon(blocks_of(own)));
     }
 
-    /// All such sessions of these cookies: somebody signs in as somebody else.
+    /// Ends all such sessions of these cookies: another user signs in.
     pub(super) fn end_passwords(self: &Arc<Self>, cookies: &OwnCookies<'_>, source: &Source) {
         let all: Vec<_> = self.cookies.read_passwords(cookies, now()).collect();
         all.iter().for_each(|own| self.end_password(own, REPLACED, source));
     }
 
-    /// All such sessions of these cookies: their person signs out. Done when NocoBase has recorded it or cannot be reached now.
+    /// Ends all such sessions of these cookies: their user signs out. Returns when NocoBase has recorded it, or cannot be reached
+    /// now.
     pub(crate) async fn sign_out_passwords(self: &Arc<Self>, cookies: &OwnCookies<'_>, source: &Source) {
         let all: Vec<_> = self.cookies.read_passwords(cookies, now()).collect();
         for own in all {
@@ -130,23 +131,23 @@ impl Sessions {
         }
     }
 
-    /// The session of this sign-in, and the token.
+    /// Ends the session of this sign-in, and blocks the token.
     pub(super) async fn end_sign_in_now(self: &Arc<Self>, sign_in: &PasswordSignIn, source: &Source) {
         let Ok(own) = PasswordSession::new(sign_in, now()) else { return };
         self.log_end(Action::SignOut, &own.session, "signed out", source);
         self.block(blocks_of(&own)).await;
     }
 
-    /// A user signs out in NocoBase with a token of this sign-in, which NocoBase itself blocks. The session ends here at once;
-    /// NocoBase blocks it after the response, by [`Sessions::password_signed_out`]: two sign-outs at once are more than its
-    /// SQLite takes, and the user's would be the one that fails.
+    /// A user signs out in NocoBase with a token of this sign-in, which NocoBase itself blocks. The session ends here at once; it
+    /// is blocked in NocoBase after the response, by [`Sessions::password_signed_out`]: two concurrent sign-outs are more than
+    /// SQLite can handle, and the user's might be the one that fails.
     pub(crate) fn password_signs_out(self: &Arc<Self>, sign_in: &PasswordSignIn, source: &Source) {
         let Ok(own) = PasswordSession::new(sign_in, now()) else { return };
         self.log_end(Action::SignOut, &own.session, "signed out in NocoBase", source);
         self.block_later(&[block(&own, own.session.sid.to_string())]);
     }
 
-    /// NocoBase has carried out the sign-out with this token: the session that it was of is left to block.
+    /// NocoBase has processed the sign-out with this token: now the session itself has to be blocked.
     pub(crate) fn password_signed_out(self: &Arc<Self>, token: &str) {
         let Some(sign_in) = self.password_sign_in(token) else { return };
         let Ok(own) = PasswordSession::new(&sign_in, now()) else { return };
@@ -160,10 +161,10 @@ impl Sessions {
         self.ends_here(session);
     }
 
-    /// Waits for the end of the session of this sign-in, for a WebSocket that began before somebody signed in, and so
-    /// without its cookie.
+    /// Waits for the end of this sign-in's session, for a WebSocket that was opened before the user signed in, and so without the
+    /// session's cookie.
     pub(crate) async fn until_password_ends(self: &Arc<Self>, sign_in: &PasswordSignIn) {
-        // A token of a member's session that somebody has kept.
+        // A token of a member's session that was kept.
         let id = uuid::Uuid::parse_str(&sign_in.jti).ok();
         if let Some((session, seen)) = id.and_then(|sid| self.known(sid, sign_in.user_id)) {
             let attached = self.attach(&session, &seen, Vec::new());
@@ -192,7 +193,7 @@ fn sign_in_of(verified: Verified) -> Option<PasswordSignIn> {
 fn block(own: &PasswordSession, id: String) -> Block {
     let owner = match UserId::new(own.session.user_id) {
         Some(user) => Owner::User(user),
-        // Nobody is bound like this: nothing to end.
+        // No user is bound like this, so there is nothing to end.
         None => Owner::Member { entry: String::new(), userid: own.session.userid.clone() },
     };
     Block { id, owner, signed_in_at: own.session.signed_in_at }

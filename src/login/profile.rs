@@ -1,7 +1,7 @@
-//! Name and e-mail address of the NocoBase user are kept as WeCom has them (`nocobase.update_profile`), at each sign-in.
+//! Name and e-mail address of the NocoBase user are updated from WeCom at each sign-in (`nocobase.update_profile`).
 //!
-//! No failure here keeps a member out. Of addresses only the company's own counts, as for matching: the other one is what the
-//! member has typed in.
+//! No failure here keeps a member out. As for matching, only the company's own e-mail address counts: members enter the other one
+//! themselves.
 
 use std::time::Duration;
 
@@ -12,17 +12,17 @@ use crate::error::{Failure, FailureWithCause};
 use crate::nocobase::UserId;
 use crate::wecom::Member;
 
-/// How long a sign-in waits for it.
+/// How long a sign-in waits for the update.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 impl SignIns {
-    /// One call to NocoBase, and a second one where something differs.
+    /// One call to NocoBase, and a second one if something differs.
     pub(super) async fn update_profile(&self, entry: &WeComEntry, member: &Member, user: UserId) {
         let fields = &self.config.nocobase.update_profile;
         if fields.is_empty() {
             return;
         }
-        // WeCom gives some apps no names; the userid stands for it then.
+        // WeCom returns no names to some apps; the userid is then used instead.
         let mut person = person(entry, member, &member.details);
         if person.name == person.userid {
             person.name.clear();
@@ -38,7 +38,7 @@ impl SignIns {
             Ok(Err(failed)) => failed,
             Err(_) => FailureWithCause::from(Failure::NocoBaseTimeout),
         };
-        // It fails for one reason at every sign-in: a right is missing.
+        // Usually it fails for the same reason at every sign-in: a permission is missing.
         let Some(left_out) = self.profile_line.due() else { return };
         let (label, cause) = (failed.failure.response().label, &*failed.cause);
         let reason = Some(cause.reason.as_str()).filter(|reason| !reason.is_empty());

@@ -1,5 +1,4 @@
-//! The queues of the rechecks of members: one for each WeCom entry, few calls at once, at an even pace, behind a circuit
-//! breaker.
+//! The queues for rechecks of members: one per WeCom entry, few calls at once, at an even rate, behind a circuit breaker.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,15 +10,15 @@ use tokio::sync::Semaphore;
 use super::breaker::{Breaker, CallOutcome, News, Pace, Ticket};
 use crate::wecom::{Class, MemberStatus, WeComError};
 
-/// Most calls of one entry at once.
+/// Most concurrent calls of one entry.
 const AT_ONCE: usize = 4;
 
-/// The queues, by entry. They go on over reloads.
+/// The queues, by entry. They are kept over reloads.
 #[derive(Default)]
 pub(super) struct MemberRechecks(Mutex<HashMap<String, Arc<Queue>>>);
 
 impl MemberRechecks {
-    /// That of this entry.
+    /// The queue of this entry.
     pub(super) fn of(&self, entry: &str) -> Arc<Queue> {
         let mut queues = self.0.lock();
         match queues.get(entry) {
@@ -45,17 +44,17 @@ impl Queue {
         self.state.lock().0.allows(Instant::now())
     }
 
-    /// Begins a call, where one may be made.
+    /// Begins a call, if one may be made.
     pub(super) fn begin(&self) -> Option<Ticket> {
         self.state.lock().0.begin(Instant::now())
     }
 
-    /// How long the next call waits, where calls are `gap` apart.
+    /// How long the next call has to wait if calls are `gap` apart.
     pub(super) fn wait(&self, gap: Duration) -> Duration {
         self.state.lock().1.wait(Instant::now(), gap)
     }
 
-    /// The call has ended so.
+    /// The call has ended with this result.
     pub(super) fn end(&self, ticket: &Ticket, result: &Result<MemberStatus, WeComError>) -> Option<News> {
         let outcome = match result {
             Ok(_) => CallOutcome::Answered,

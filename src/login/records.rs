@@ -1,4 +1,4 @@
-//! The records of the audit log about sign-ins and sessions.
+//! Records about sign-ins and sessions for the audit log.
 
 use super::sessions::Sessions;
 use crate::audit::{Action, Actor, Audit, Record, Source};
@@ -11,7 +11,7 @@ impl Sessions {
         &self.audit
     }
 
-    /// A sign-in has failed. Nothing of the member is known here.
+    /// A sign-in has failed before the member was known.
     pub(crate) fn record_refusal(&self, entry: Option<&str>, failure: Failure, source: &Source) {
         let record = Record {
             entry: entry.map(str::to_owned),
@@ -21,7 +21,7 @@ impl Sessions {
         self.audit.write(source, &record);
     }
 
-    /// A session ends; nothing is recorded of one that this node knows to have ended before.
+    /// A session has ended; nothing is recorded if this node knows that it had ended before.
     pub(super) fn record_end(
         &self,
         (action, actor): (Action, Actor),
@@ -41,7 +41,7 @@ impl Sessions {
 pub(super) fn of_session(action: Action, actor: Actor, session: &Session) -> Record {
     Record {
         entry: Some(session.entry.clone()),
-        // A session that began at NocoBase's own form is no member's.
+        // A session that began at NocoBase's own form belongs to no member.
         userid: (!session.entry.is_empty()).then(|| session.userid.clone()),
         name: Some(session.name.clone()),
         nocobase_user: Some(session.user_id),

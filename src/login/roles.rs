@@ -1,7 +1,7 @@
 //! A member's departments and tags become roles of the NocoBase user, at each sign-in.
 //!
-//! No failure here keeps a member out: rules about roles give rights on top of what a user has, and "cannot be evaluated"
-//! changes nothing.
+//! No failure here keeps a member out: rules about roles only add to what a user may do, and "cannot be evaluated" changes
+//! nothing.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ use crate::nocobase::roles::Plan;
 use crate::wecom::{self, Member};
 
 impl SignIns {
-    /// Gives the user the roles of this entry's rules that match, and takes those away that do not.
+    /// Assigns the user the roles of this entry's matching rules, and removes those of the other rules.
     pub(super) async fn roles(
         &self,
         entry: &WeComEntry,
@@ -51,7 +51,7 @@ impl SignIns {
         };
         let before = read().await?;
         let mut now = before.clone();
-        // Once more without the roles that NocoBase turns out not to know: other roles may have to replace them.
+        // Repeated without the roles that NocoBase turned out not to know: other roles may have to replace them.
         for _ in 0..2 {
             let want = Plan { managed: &managed, matching: &matching, instead: &instead }.of(&before);
             if want == now {

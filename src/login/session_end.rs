@@ -1,5 +1,5 @@
-//! The end of a session: signed out, replaced, refused by NocoBase or by WeCom. It ends on this node at once, and on
-//! NocoBase and the other nodes right after.
+//! The end of a session: signed out, replaced, refused by NocoBase or by WeCom. It ends on this node at once, and in NocoBase and
+//! on the other nodes immediately after.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -16,15 +16,15 @@ use crate::nocobase::error_body::Code;
 use crate::session::{CachedSession, OwnCookies, Session, SessionStatus};
 use crate::shared::Ending;
 
-/// How long a sign-out waits for NocoBase. It goes on afterwards.
+/// How long a sign-out waits for NocoBase. The call continues afterwards.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// Between two attempts to send NocoBase the rest before a stop.
+/// Between two attempts to send NocoBase the remaining calls before a stop.
 const BEFORE_STOP: Duration = Duration::from_millis(500);
-/// How often a node looks for calls that others do not make.
+/// How often a node looks for calls that other nodes have not made.
 const LOOK_FOR_BLOCKS: Duration = Duration::from_secs(1);
 
 impl Sessions {
-    /// Asks NocoBase alone, at once: it has just refused this session's token.
+    /// Asks NocoBase at once: it has just refused this session's token.
     fn ask_soon(self: &Arc<Self>, session: &Session) {
         let (sessions, session) = (self.clone(), session.clone());
         tokio::spawn(async move {
@@ -34,7 +34,7 @@ impl Sessions {
         });
     }
 
-    /// Ends a session: here at once, in NocoBase (and so on every node) right after.
+    /// Ends a session: here at once, in NocoBase (and so on every node) immediately after.
     pub(crate) fn end(self: &Arc<Self>, session: &Session, reason: &'static str, source: &Source) {
         self.ended_by(Actor::Member, session, reason, source);
     }
@@ -53,8 +53,8 @@ impl Sessions {
         drop(self.block_soon(block_of(session)));
     }
 
-    /// A person signs out: done when NocoBase has recorded it or cannot be reached now. The session has then ended anyway: this
-    /// node refuses it, and the call to NocoBase is repeated in the background.
+    /// A user signs out: returns when NocoBase has recorded it, or cannot be reached now. The session has ended in either case:
+    /// this node refuses it, and the call to NocoBase is repeated in the background.
     pub(crate) async fn sign_out(self: &Arc<Self>, session: &Session, reason: &'static str, source: &Source) {
         self.metrics.sign_ins.sessions_ended("member", 1);
         tracing::info!(event = "session_ended", session = %session.sid, userid = session.userid, reason, "session ended");
@@ -63,19 +63,19 @@ impl Sessions {
         self.block(block_of(session)).await;
     }
 
-    /// Here at once, and on the other nodes.
+    /// Ends a session here at once, and on the other nodes.
     pub(super) fn ends_here(&self, session: &Session) {
         self.cache.end(session.sid);
         self.publish(Ending::of(session.sid));
     }
 
-    /// A member signs out in NocoBase: ends the session before the request goes on, and blocks it there with a token that
-    /// lasts.
+    /// A member signs out in NocoBase: ends the session before the request is forwarded, and blocks it there with a token that
+    /// outlives it.
     pub(crate) async fn end_before_forwarding(self: &Arc<Self>, session: &Session, source: &Source) {
         self.sign_out(session, "signed out in NocoBase", source).await;
     }
 
-    /// Ends a NocoBase session by the token of a user who signed in by password.
+    /// Ends a NocoBase session, given the token of a user who signed in by password.
     pub(crate) async fn end_own(self: &Arc<Self>, token: &str, source: &Source) {
         if let Some(sign_in) = self.password_sign_in(token) {
             return self.end_sign_in_now(&sign_in, source).await;
@@ -97,7 +97,7 @@ impl Sessions {
         self.block(vec![Block { id: jti, owner: Owner::User(verified.user_id), signed_in_at: now() }]).await;
     }
 
-    /// `Set-Cookie` lines of a sign-out: only the mark stays that prevents an automatic sign-in.
+    /// `Set-Cookie` lines of a sign-out: only the cookie that prevents an automatic sign-in remains.
     pub(crate) fn signed_out_cookies(&self, cookies: &OwnCookies<'_>) -> Vec<String> {
         let names = self.cookies.names();
         let flows = cookies.flows.iter().map(|flow| names.delete(flow.name));
@@ -111,7 +111,7 @@ impl Sessions {
             .collect()
     }
 
-    /// `Set-Cookie` lines that delete the cookies that NocoBase's own sign-in left in the browser.
+    /// `Set-Cookie` lines that delete the cookies of NocoBase's own sign-in.
     pub(crate) fn forget_nocobase(&self) -> impl Iterator<Item = String> + '_ {
         let (app, root) = (&self.config.nocobase.app, &self.config.nocobase.public_path);
         let path = root.strip_suffix('/').filter(|path| !path.is_empty()).unwrap_or("/");
@@ -121,7 +121,7 @@ impl Sessions {
         })
     }
 
-    /// NocoBase refused a token that the gate put in.
+    /// NocoBase refused a token that the gate inserted.
     pub(crate) fn refused_by_nocobase(
         self: &Arc<Self>,
         session: &Session,
@@ -138,8 +138,8 @@ impl Sessions {
                 self.cache.end(session.sid);
                 self.publish(Ending::of(session.sid));
             }
-            // A changed password makes older tokens invalid while the session goes on; a wrong secret shows in the
-            // check. A fresh token decides.
+            // A changed password invalidates older tokens while the session continues; a wrong secret shows in the check. A fresh
+            // token decides.
             Some(Code::InvalidToken | Code::TokenRenewFailed | Code::ExpiredToken) => {
                 seen.drop_token();
                 self.ask_soon(session);
@@ -149,7 +149,7 @@ impl Sessions {
         }
     }
 
-    /// Ends all sessions of a member who has left or is out of the visible range.
+    /// Ends all sessions of a member who has left or is no longer in the visible range.
     pub(crate) fn end_member(self: &Arc<Self>, entry: &str, userid: &str, reason: &'static str) {
         let at = now();
         self.publish(Ending::Member { entry: entry.to_owned(), userid: userid.to_owned(), at });
@@ -185,14 +185,14 @@ impl Sessions {
             sessions = sids.len(),
             "sessions of a member ended"
         );
-        // The binding names the member whose tokens these are. Without Redis, other nodes ask NocoBase.
+        // The binding identifies the user whose sessions these are. Without Redis, other nodes ask NocoBase.
         let owner = Owner::Member { entry: entry.to_owned(), userid: userid.to_owned() };
         let block =
             |sid: uuid::Uuid| Block { id: sid.to_string(), owner: owner.clone(), signed_in_at: now() };
         drop(self.block_soon(sids.into_iter().map(block).collect()));
     }
 
-    /// At each login the browser gets a new session; those before end (R15), also one that was planted (R42).
+    /// At each sign-in the browser gets a new session; earlier ones end (R15), including one that was planted (R42).
     pub(super) fn replace(self: &Arc<Self>, before: Vec<Session>, now: &Session, source: &Source) {
         for before in before.iter().filter(|b| b.sid != now.sid) {
             self.end(before, "replaced by a new sign-in", source);
@@ -214,20 +214,20 @@ impl Sessions {
         weak
     }
 
-    /// From now on these sessions send NocoBase what it has not recorded yet.
+    /// From now on these sessions make the pending calls to NocoBase.
     pub(crate) fn report_from_now_on(self: &Arc<Self>) {
         self.blocks.set_reporter(self.as_reporter());
     }
 
-    /// Blocks these sessions in NocoBase: returns when that is done, or cannot be done now. It is then done in the
-    /// background, also if the caller does not wait.
+    /// Blocks these sessions in NocoBase: returns when that is done, or cannot be done now. It is then done in the background,
+    /// even if the caller does not wait.
     pub(super) async fn block(self: &Arc<Self>, blocks: Vec<Block>) {
         let done = self.block_soon(blocks);
-        // An error: it is not done yet, or the task has panicked. Both are in the log.
+        // An error: it is not done yet, or the task has panicked. Both are logged.
         let _ = tokio::time::timeout(PATIENCE, done).await;
     }
 
-    /// The gate stops: sends NocoBase what it has not recorded yet, if that is possible before `until`.
+    /// The gate is stopping: makes the pending calls to NocoBase, as far as possible before `until`.
     pub(crate) async fn report_the_rest(self: &Arc<Self>, until: tokio::time::Instant) {
         let sent = async {
             while self.blocks.left() > 0 {
@@ -255,7 +255,7 @@ impl Sessions {
         }
     }
 
-    /// Makes the calls to NocoBase that other nodes have left, until dropped.
+    /// Makes the calls to NocoBase that other nodes have left undone, until dropped.
     pub(super) async fn take_over_blocks(self: &Arc<Self>) {
         loop {
             tokio::time::sleep(LOOK_FOR_BLOCKS).await;
@@ -265,8 +265,8 @@ impl Sessions {
         }
     }
 
-    /// Remembers that NocoBase has to block these, and lets the other nodes know: should this node be killed before, another
-    /// one makes the calls.
+    /// Remembers that NocoBase has to block these sessions, and informs the other nodes: if this node is killed before it has
+    /// made the calls, another one makes them.
     pub(super) fn block_later(&self, blocks: &[Block]) {
         let until = now().plus(self.limits().absolute);
         for block in blocks {
@@ -275,7 +275,7 @@ impl Sessions {
         }
     }
 
-    /// The same as [`Sessions::block`] without waiting.
+    /// Like [`Sessions::block`], without waiting.
     pub(super) fn block_soon(self: &Arc<Self>, blocks: Vec<Block>) -> tokio::task::JoinHandle<()> {
         self.block_later(&blocks);
         let sessions = self.clone();

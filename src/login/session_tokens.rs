@@ -1,4 +1,4 @@
-//! NocoBase's tokens for a session: one for each forwarded request, one for the browser, one that ends the session.
+//! NocoBase's tokens for a session: one for each forwarded request, one for the browser, and one that ends the session.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,18 +9,18 @@ use crate::error::Failure;
 use crate::nocobase::{Minted, UserId};
 use crate::session::{CachedSession, Session, Token, UnixMillis};
 
-/// A blocked `jti` is remembered by NocoBase until the token that signed out would have ended: that token must
-/// outlive the session, by more than clocks differ.
+/// NocoBase remembers a blocked `jti` until the token that signed out would have expired: that token must outlive the session, by
+/// more than clocks may differ.
 const BLOCK_MARGIN: Duration = Duration::from_secs(24 * 3600);
 
 /// Longest lifetime of a token that is forwarded with a request (R35).
 const LONGEST_TOKEN: Duration = Duration::from_secs(crate::nocobase::token::LIFETIME_S);
-/// Shortest: NocoBase's clock may be ahead by as much.
+/// Shortest lifetime: NocoBase's clock may be ahead by this much.
 const SHORTEST_TOKEN: Duration = Duration::from_secs(5 * 60);
 
 impl Sessions {
-    /// A token that ends soon, with a fresh `iat`: what NocoBase sees of it, and whatever NocoBase hands it on to, is worth
-    /// little afterwards (R35). It ends with its session, or a few minutes later where that is very soon: clocks differ.
+    /// A token with a short lifetime and a fresh `iat`: whatever NocoBase sees of it or passes on is worth little afterwards
+    /// (R35). It expires with its session, or a few minutes later if the session ends very soon, because clocks differ.
     pub(super) fn mint(&self, session: &Session) -> Result<Minted, Failure> {
         let user = UserId::new(session.user_id).ok_or(Failure::Internal)?;
         let now = now();
@@ -35,15 +35,15 @@ impl Sessions {
         LONGEST_TOKEN.min(limits.idle).min(left).max(SHORTEST_TOKEN)
     }
 
-    /// The token that is forwarded with NocoBase's own sign-out, once the gate has blocked the session itself. NocoBase blocks it
-    /// too, and would remember the session only as long as that token, were it the session's.
+    /// The token that is forwarded with NocoBase's own sign-out, once the gate has blocked the session itself. NocoBase blocks
+    /// this token's id too; with the session's own token, it would remember the session only until that token expires.
     pub(crate) fn sign_out_token(&self, session: &Session) -> Result<Token, Failure> {
         let user = UserId::new(session.user_id).ok_or(Failure::Internal)?;
         self.as_token(&self.minter.service(user, now().as_secs())?)
     }
 
     /// A token that outlives its session: NocoBase remembers a blocked session only until the token that blocked it would have
-    /// ended. It is for the gate's own call to NocoBase and goes nowhere else.
+    /// expired. It is used only for the gate's own call to NocoBase.
     pub(super) fn lasting(
         &self,
         user: UserId,
@@ -54,8 +54,8 @@ impl Sessions {
         self.minter.session_until(user, id, signed_in_at.0, now().as_secs(), end)
     }
 
-    /// NocoBase's token for a request of this session: minted every ten minutes, or more often where NocoBase's token policy
-    /// or the session's own end asks for it.
+    /// NocoBase's token for a request of this session: minted every ten minutes, or more often if NocoBase's token policy or the
+    /// end of the session requires it.
     pub(crate) fn token(&self, session: &Session, seen: &CachedSession) -> Result<Arc<Token>, Failure> {
         seen.token(now(), || {
             let reuse = self.token_policy.reuse().min(self.token_life(session, now()) / 3);
@@ -69,8 +69,8 @@ impl Sessions {
         Token::new(jwt, cookies, now())
     }
 
-    /// A token for the browser to hold (`token_delivery = "browser"`): good until the session's latest end. The gate puts
-    /// a fresh one in its place before NocoBase sees it.
+    /// A token for the browser to hold (`token_delivery = "browser"`): valid until the session's latest end. The gate replaces it
+    /// with a fresh one before NocoBase sees it.
     pub(crate) fn browser_token(&self, session: &Session) -> Result<Minted, Failure> {
         let user = UserId::new(session.user_id).ok_or(Failure::Internal)?;
         let end = session.signed_in_at.plus(self.limits().absolute).as_secs();
@@ -83,7 +83,7 @@ impl Sessions {
         )
     }
 
-    /// Is this a token of this session?
+    /// Does this token belong to this session?
     pub(crate) fn is_of_session(&self, token: &str, sid: uuid::Uuid) -> bool {
         let verified = self.minter.verify(token, now().as_secs());
         verified.is_ok_and(|v| v.jti.is_some_and(|jti| jti == sid.to_string()))

@@ -1,5 +1,5 @@
-//! What every request with a session needs, apart from signing in: the session is opened and registered, found again by
-//! its cookie, and checked now and then. NocoBase's tokens for it: [`super::session_tokens`]. How it ends: [`super::session_end`].
+//! What every request with a session needs, apart from signing in: opening and registering a session, finding it again by its
+//! cookie, and rechecking it. NocoBase's tokens for it: [`super::session_tokens`]. How it ends: [`super::session_end`].
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ use crate::wecom::{self, Member};
 
 /// The session in a request's cookies.
 pub(crate) enum FoundSession {
-    /// No session, or a cookie that does not open (R7).
+    /// No session, or a cookie that cannot be opened (R7).
     Nothing,
     /// A session that is over.
     Ended,
@@ -48,34 +48,34 @@ pub(crate) struct Sessions {
     pub(super) audit: Audit,
     /// Reads and writes session cookies.
     pub(crate) cookies: SessionCookies,
-    /// Makes and checks NocoBase's tokens.
+    /// Mints and verifies NocoBase's tokens.
     pub(crate) minter: Arc<Minter>,
     pub(super) cache: SessionCache,
     pub(super) nocobase: Arc<NocoBase>,
-    /// The places before NocoBase's nodes.
+    /// The request limits of NocoBase's nodes.
     pub(crate) concurrency: Concurrency,
     pub(super) accounts: Accounts,
     /// The client of each WeCom entry, by the entry's name.
     pub(super) wecom: HashMap<String, wecom::Client>,
-    /// What the nodes share, with `session.redis`.
+    /// What the nodes share, if `session.redis` is set.
     pub(super) shared: Option<Arc<Shared>>,
     pub(super) token_cookie: String,
     pub(super) authenticator_cookie: String,
     pub(super) token_policy: Arc<TokenPolicy>,
-    /// Ended sessions that NocoBase has not recorded.
+    /// Ended sessions that NocoBase has not recorded yet.
     pub(super) blocks: Arc<Blocks>,
-    /// What WeCom is asked about members who are signed in.
+    /// The queues for asking WeCom about signed-in members.
     pub(super) member_rechecks: Arc<MemberRechecks>,
-    /// Counts configurations, see [`super::open_streams`].
+    /// Number of the configuration, see [`super::open_streams`].
     pub(super) generation: u64,
 }
 
 impl Sessions {
-    /// Replaces `before` after a change of the configuration: nobody is signed out, NocoBase is not asked again, and
-    /// WeCom's access tokens stay in use if the app is the same.
+    /// Replaces `before` after a change of the configuration: no one is signed out, NocoBase is not asked again, and WeCom's
+    /// access tokens stay in use if the app is the same.
     ///
     /// # Errors
-    /// Names what is wrong with the configuration.
+    /// What is wrong with the configuration.
     pub(crate) fn after(
         before: Option<&Sessions>,
         config: Arc<Config>,
@@ -85,8 +85,8 @@ impl Sessions {
         Self::made(before, None, config, metrics, keyring)
     }
 
-    /// Those of another application at the same gate (`config`: as [`Config::of_application`] makes it). They share `main`'s
-    /// places before NocoBase's nodes and WeCom's access tokens, but no session.
+    /// The sessions of another application at the same gate (`config`: from [`Config::of_application`]). They share `main`'s
+    /// request limits of NocoBase's nodes and WeCom's access tokens, but no sessions.
     ///
     /// # Errors
     /// As above.
@@ -115,7 +115,7 @@ impl Sessions {
         };
         let shared =
             Shared::after(before.and_then(|b| b.shared.as_deref()), &config, keyring, &metrics.redis)?;
-        // An access token is WeCom's, whatever application it is for.
+        // An access token belongs to the WeCom app, whichever application it is used for.
         let tokens = main.map_or(shared.as_ref(), |main| main.shared.as_ref());
         if let Some(tokens) = tokens {
             wecom.values().for_each(|client| client.share(tokens));
@@ -147,7 +147,7 @@ impl Sessions {
         })
     }
 
-    /// This has taken the place of `before`: tokens are minted again where they would differ now.
+    /// These sessions have replaced `before`: tokens are minted again if they would differ now.
     pub(crate) fn took_over(&self, before: &Sessions) {
         let made_of = |s: &Sessions| {
             let nocobase = &s.config.nocobase;
@@ -165,7 +165,7 @@ impl Sessions {
         self.cache.count()
     }
 
-    /// How long sessions live.
+    /// How long sessions last.
     pub(crate) fn limits(&self) -> &SessionLimits {
         self.cookies.limits()
     }
@@ -175,8 +175,8 @@ impl Sessions {
         &self.token_cookie
     }
 
-    /// The session of these cookies. Without I/O, but for a session that this node has not seen before: NocoBase is
-    /// the record of which sessions have ended, and is asked once (R15, R16).
+    /// The session of these cookies. Without I/O, except for a session that this node has not seen before: NocoBase records which
+    /// sessions have ended, and is asked once (R15, R16).
     pub(crate) async fn find(self: &Arc<Self>, cookies: &OwnCookies<'_>) -> FoundSession {
         if cookies.is_crowded() {
             return FoundSession::Nothing;
@@ -193,8 +193,8 @@ impl Sessions {
         }
     }
 
-    /// The one of several sessions that is live. If two are live, neither counts: it is unclear which one is the browser's own, and which one a
-    /// neighbouring site has planted (R42).
+    /// The only live one of several sessions. If two are live, neither counts: it is impossible to tell the browser's own session
+    /// from one that a neighbouring site has planted (R42).
     async fn find_among(self: &Arc<Self>, first: Session, others: Vec<Session>) -> FoundSession {
         let mut live: Option<(Session, Arc<CachedSession>)> = None;
         for session in std::iter::once(first).chain(others) {
@@ -237,13 +237,13 @@ impl Sessions {
         self.nocobase.about(node).await
     }
 
-    /// The live sessions of these cookies, by what this node knows alone.
+    /// The live sessions of these cookies, according to this node alone.
     pub(super) fn live(&self, cookies: &OwnCookies<'_>) -> Vec<Session> {
         let is_live = |session: &Session| self.cache.get(session.sid).is_some_and(|seen| !seen.is_ended());
         self.cookies.read_all(cookies, now()).filter(is_live).collect()
     }
 
-    /// The same for a request, which has no line to put the cause into.
+    /// The same for a request, which has no log line of its own for the cause.
     pub(super) async fn ask_and_log(&self, session: &Session) -> Result<SessionStatus, Failure> {
         self.ask(session, Class::New).await.map_err(FailureWithCause::logged)
     }
@@ -291,7 +291,7 @@ impl Sessions {
         let session = Box::new(Session::begin(who, now())?);
         let sid = session.sid.to_string();
         self.nocobase.register_session(&sid, user, &entry.name, session.signed_in_at.0).await?;
-        // Shows a wrong secret here, and not as a page that does not work.
+        // Reveals a wrong secret here, not only as a page that does not work.
         match self.ask(&session, Class::In).await? {
             SessionStatus::Active => drop(self.cache.insert_checked(&session, now())),
             SessionStatus::Ended => return Err(Failure::SessionEnded.into()),
@@ -300,7 +300,7 @@ impl Sessions {
         Ok(session)
     }
 
-    /// A fresh `Set-Cookie`, where one is due.
+    /// A new `Set-Cookie`, if one is due.
     pub(crate) fn renew(&self, session: &Session) -> Option<String> {
         let now = now();
         let cookie = self.cookies.renew(session, now).ok().flatten()?;
@@ -316,8 +316,8 @@ impl Sessions {
         known.is_some_and(|seen| seen.is_ended())
     }
 
-    /// Asks again, in the background, whether a session in use goes on: NocoBase whether it has been ended, WeCom
-    /// whether the member still may use the app.
+    /// Rechecks a session in use in the background: with NocoBase whether it has been ended, with WeCom whether the member may
+    /// still use the app.
     pub(crate) fn recheck_if_due(self: &Arc<Self>, session: &Session, seen: &Arc<CachedSession>) {
         if let Some(order) = seen.due_recheck(now(), self.config.session.recheck) {
             let (sessions, session) = (self.clone(), session.clone());
@@ -326,7 +326,7 @@ impl Sessions {
         self.recheck_member_if_due(session, seen);
     }
 
-    /// Asks NocoBase alone. A failure on its side does not end the session: dropped, the recheck is ordered again soon.
+    /// Asks NocoBase. A failure on its side does not end the session: if dropped, the recheck is soon due again.
     async fn recheck(&self, session: &Session, order: Recheck) {
         match self.ask(session, Class::New).await.map_err(FailureWithCause::logged) {
             Ok(SessionStatus::Active) => order.passed(),
@@ -336,7 +336,7 @@ impl Sessions {
     }
 }
 
-/// The client of each entry, with its calls counted. Where one of these has it, its access token goes on.
+/// The client of each entry, with its calls counted. A client of the same app passes on its access token.
 fn wecom_clients(
     known: [Option<&Sessions>; 2],
     config: &Config,

@@ -10,11 +10,10 @@ use crate::audit::{Action, Actor, Record, Source};
 use crate::error::{Cause, Failure, FailureWithCause, log_cause};
 use crate::session::SignInRequest;
 
-/// A sign-in whose code was lost starts over by itself only if that happened at once: a person is waiting.
+/// A sign-in whose code was lost starts over automatically only if that happened quickly: a person is waiting.
 const LOST_WITHIN: Duration = Duration::from_secs(3);
 
-/// Carries a sign-in out, counts it, and writes the one line about its outcome. Goes on when the browser goes
-/// away (R23).
+/// Runs a sign-in, counts it, and writes the one line about its outcome. Continues if the browser disconnects (R23).
 pub(super) async fn sign_in(
     sign_ins: &SignIns,
     request: &SignInRequest,
@@ -61,7 +60,7 @@ pub(super) async fn sign_in(
     }
 }
 
-/// The line of a sign-in that failed, at the failure's level, and the audit record. Nothing else writes one.
+/// Writes the line of a failed sign-in, at the failure's level, and the audit record. Nothing else writes one.
 pub(super) fn refused(
     sign_ins: &SignIns,
     failed: &FailureWithCause,
@@ -97,7 +96,7 @@ pub(super) fn refused(
     );
 }
 
-/// In words, with the remedy.
+/// The cause in words, with the remedy.
 fn why(cause: &Cause) -> Option<String> {
     let remedy = cause.remedy.as_deref().unwrap_or_default();
     let parts: Vec<&str> =
@@ -105,12 +104,12 @@ fn why(cause: &Cause) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join("; "))
 }
 
-/// How far a sign-in got.
+/// How far a sign-in has got.
 #[derive(Default)]
 struct Progress {
-    /// Empty until WeCom has named the member.
+    /// Empty until WeCom has identified the member.
     userid: String,
-    /// The connection broke while WeCom was asked that.
+    /// The connection broke during the call that uses the code.
     code_lost: bool,
 }
 
@@ -124,7 +123,7 @@ async fn steps(
     let (entry, client) = sign_ins.entry(&request.entry).ok_or(Failure::NotFound)?;
     let identity = client.identify(code).await.inspect_err(|e| progress.code_lost = e.is_broken_midway())?;
     progress.userid.clone_from(&identity.userid);
-    // getuserinfo (doc 91023) names members outside the visible range too: user/get (doc 90196) is the permission.
+    // getuserinfo (doc 91023) also returns members outside the visible range: user/get (doc 90196) is the permission check.
     let member = client.member(&identity.userid).await?;
     client.admit(&member).await?;
     match sign_ins.account(entry, client, (request, source), &identity, &member).await? {

@@ -1,4 +1,4 @@
-//! What signing in needs: the pending sign-ins, the bounds on them, and what WeCom's events are opened with.
+//! What signing in needs: the pending sign-ins, the limits on them, and the keys of WeCom's events.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::metrics::Metrics;
 use crate::session::{CallbackDedup, Keyring, Names, OwnCookies, PendingSignIns};
 use crate::wecom::{self, event::Receiver};
 
-/// Path of the end of every sign-in.
+/// Path at which every sign-in ends.
 pub(crate) const CALLBACK: &str = "/wecom-gate/callback";
 
 /// An app as WeCom's console shows it.
@@ -29,24 +29,23 @@ pub(crate) struct AppCard {
 pub(crate) struct SignIns {
     pub(super) config: Arc<Config>,
     pub(super) metrics: Arc<Metrics>,
-    /// The sessions that come of them.
+    /// The sessions that they lead to.
     pub(crate) sessions: Arc<Sessions>,
-    /// Bounds on signing in.
+    /// Limits on signing in.
     pub(crate) throttle: Arc<Throttle>,
     pub(super) pending: PendingSignIns,
     pub(super) callbacks: CallbackDedup<Finished>,
     receivers: HashMap<String, Receiver>,
     pub(super) events: SeenEvents,
-    /// The line about a profile that cannot be updated.
+    /// The log line about a profile that cannot be updated.
     pub(super) profile_line: OnceAMinute,
 }
 
 impl SignIns {
-    /// In place of `before` after a change of the configuration: bounds, callbacks and events that were seen still
-    /// count.
+    /// Replaces `before` after a change of the configuration: limits, callbacks and events seen so far still count.
     ///
     /// # Errors
-    /// Names what is wrong with the configuration.
+    /// What is wrong with the configuration.
     pub(crate) fn after(
         before: Option<&SignIns>,
         config: Arc<Config>,
@@ -64,7 +63,7 @@ impl SignIns {
         Self::made(before, config, sessions, throttle, keyring)
     }
 
-    /// Those of another application at the same gate, within the same bounds: see [`Sessions::beside`].
+    /// The sign-ins of another application at the same gate, within the same limits: see [`Sessions::beside`].
     ///
     /// # Errors
     /// As above.
@@ -104,7 +103,7 @@ impl SignIns {
         self.sessions.wecom.iter().map(|(entry, client)| (entry.as_str(), client))
     }
 
-    /// Opens the event callbacks of this entry, where they are configured.
+    /// Opens the event callbacks of this entry, if they are configured.
     pub(crate) fn receiver(&self, entry: &str) -> Option<&Receiver> {
         self.receivers.get(entry)
     }
@@ -114,8 +113,8 @@ impl SignIns {
         self.sessions.cookies.names()
     }
 
-    /// Do the departments and tags of the allow rules exist (R22)? The error names the entry. WeCom being away is
-    /// no reason not to start: rules that cannot be evaluated deny.
+    /// Do the departments and tags of the allow rules exist (R22)? The error names the entry. If WeCom is unreachable the gate
+    /// still starts: rules that cannot be evaluated deny.
     pub(crate) async fn check_rules(&self) -> Result<(), String> {
         for (entry, client) in &self.sessions.wecom {
             match client.check_rules().await {
@@ -137,7 +136,7 @@ impl SignIns {
                 }
                 Ok(()) => {}
             }
-            // These rules admit no member: the gate starts, and changes no role by a rule that it cannot evaluate.
+            // These rules let no member in: the gate starts, and changes no role by a rule that it cannot evaluate.
             if let Err(e) = client.check_roles().await {
                 e.log(entry);
                 tracing::warn!(
@@ -152,7 +151,7 @@ impl SignIns {
         Ok(())
     }
 
-    /// Whether every entry gets an access token from WeCom. What fails is in the log and in `/readyz`.
+    /// Whether every entry gets an access token from WeCom. Failures are logged and shown in `/readyz`.
     pub(crate) async fn probe(&self) -> bool {
         let mut all = true;
         for (entry, client) in &self.sessions.wecom {
@@ -164,8 +163,8 @@ impl SignIns {
         all
     }
 
-    /// Name and picture of the app in WeCom's console, where there is one app that stands for this gate: the only one, or the one
-    /// that signs members in by itself.
+    /// Name and picture of the app in WeCom's console, if one app represents this gate: the only one, or the one that signs
+    /// members in automatically.
     pub(crate) async fn app_card(&self) -> Option<AppCard> {
         let only = self.config.wecom.first().filter(|_| self.config.wecom.len() == 1);
         let (entry, client) = self.entry(&only.or_else(|| self.config.auto_entry())?.name)?;
@@ -173,14 +172,14 @@ impl SignIns {
             Ok(agent) => agent,
             Err(error) => {
                 let label = error.failure().response().label;
-                tracing::debug!(entry = entry.name, label, "the app's name and picture cannot be had");
+                tracing::debug!(entry = entry.name, label, "the app's name and picture cannot be fetched");
                 return None;
             }
         };
         let picture = match client.picture(&agent.picture).await {
             Ok(picture) => Some(picture),
             Err(error) => {
-                tracing::debug!(entry = entry.name, error, "the app's picture cannot be had");
+                tracing::debug!(entry = entry.name, error, "the app's picture cannot be fetched");
                 None
             }
         };
@@ -191,7 +190,7 @@ impl SignIns {
         Some((self.config.entry(name)?, self.sessions.wecom.get(name)?))
     }
 
-    /// Has the sign-in with this state begun here, by its cookie?
+    /// Did the sign-in with this state begin in this browser, according to its cookie?
     pub(crate) fn began(&self, cookies: &OwnCookies<'_>, state: &str) -> bool {
         self.pending.has(cookies, state)
     }

@@ -8,8 +8,8 @@ use crate::metrics;
 use crate::session::{OwnCookies, SignInRequest, Stage, Via};
 use crate::wecom::Scope;
 
-/// Automatic returns from WeCom within a minute, after which the gate stops redirecting the
-/// browser. Starts are not counted: many tabs may start at once, and a loop has to return.
+/// Automatic returns from WeCom within a minute after which the gate stops redirecting the browser. Starts are not counted: many
+/// tabs may start at once, but a loop has to return.
 const MOST_TRIES: u8 = 8;
 
 /// What to start.
@@ -23,9 +23,9 @@ pub(crate) struct Start<'a> {
     pub(crate) target: String,
     /// The browser is a phone's.
     pub(crate) mobile: bool,
-    /// Started without a click: the loop breaker counts it.
+    /// Started without a click: counted by the loop protection.
     pub(crate) automatic: bool,
-    /// How often this sign-in has been started over (0-9).
+    /// How often this sign-in has been started over (0 to 9).
     pub(crate) attempt: u8,
     /// Ask for consent to read the phone number.
     pub(crate) consent: bool,
@@ -35,7 +35,7 @@ pub(crate) struct Start<'a> {
     pub(crate) source: &'a Source,
 }
 
-/// A redirect to WeCom, with the cookies that belong to it.
+/// A redirect to WeCom, with its cookies.
 #[derive(Debug, Clone)]
 pub(crate) struct Started {
     /// WeCom's page.
@@ -45,7 +45,7 @@ pub(crate) struct Started {
 }
 
 impl Start<'_> {
-    /// Does it come back by itself? Web login (a scan, a click) and consent wait for a person, so they are no loop.
+    /// Does it return without any action? Web login (a scan, a click) and consent wait for a person, so they cannot loop.
     fn is_unattended(&self) -> bool {
         self.automatic && self.via == Via::WeCom && !self.consent
     }

@@ -1,4 +1,4 @@
-//! For tests: sessions and sign-ins of a gate whose NocoBase is the stand-in, and whose WeCom is away.
+//! For tests: sessions and sign-ins of a gate whose NocoBase is the stand-in, and whose WeCom is unreachable.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -52,14 +52,14 @@ pub(super) fn member(userid: &str) -> Member {
     }
 }
 
-/// What a browser sends that was given these `Set-Cookie` lines.
+/// The cookies of a browser that received these `Set-Cookie` lines.
 pub(super) fn cookies(sessions: &Sessions, set: &[String]) -> OwnCookies<'static> {
     let pairs: Vec<&str> = set.iter().map(|line| line.split(';').next().unwrap()).collect();
     let header: &'static str = pairs.join("; ").leak();
     OwnCookies::parse(sessions.cookies.names(), [header.as_bytes()]).unwrap()
 }
 
-/// What a browser sends in this session.
+/// The cookies of a browser with this session.
 pub(super) fn cookies_of(sessions: &Sessions, session: &Session) -> OwnCookies<'static> {
     cookies(sessions, &[sessions.cookies.write(session, super::now()).unwrap()])
 }

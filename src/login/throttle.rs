@@ -1,10 +1,10 @@
-//! How many sign-ins one address may begin, how many rejected callbacks it may bring, and how many sign-ins are worked
-//! on at once. Asked on the way in only: a request with a session never gets here.
+//! Limits on how many sign-ins one address may begin, on its rejected callbacks, and on sign-ins in progress at once. Applied
+//! only to sign-ins: a request with a session never gets here.
 //!
-//! One address may be a whole company at nine o'clock, so what a real sign-in needs is cheap and what only an attacker
-//! does is expensive: a callback counts when its state or code is rejected, because that is what uses up
-//! WeCom's 10 000 calls a minute for everybody. Limits hold at once (R34): a callback is counted before it is worked on,
-//! and no longer when it is accepted; of the places for sign-ins that wait, one address gets a share.
+//! One address may be a whole company at nine o'clock, so what a real sign-in needs is cheap and what only an attacker does is
+//! expensive: a callback counts if its state or code is rejected, because that is what uses up WeCom's 10 000 calls per minute
+//! for everyone. Limits also hold for concurrent requests (R34): a callback is counted before it is processed, and no longer once
+//! it is accepted; one address gets at most a share of the places for sign-ins in progress.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -19,19 +19,19 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::config;
 use crate::error::Failure;
 
-/// What a rate is counted over, and how long one line in the log is enough for the refusals after it.
+/// The period of a rate, and the time for which one log line covers further refusals.
 const WINDOW: Duration = Duration::from_secs(60);
-/// Most addresses remembered per rate. Beyond that, moka keeps those that come again and again.
+/// Most addresses remembered per rate. Beyond that, moka keeps those that recur.
 const ADDRESSES: u64 = 50_000;
-/// One address may take one in so many of the places of `limits.sign_ins_at_once`.
+/// One address may take one in this many of the places of `limits.sign_ins_at_once`.
 const SHARE: usize = 4;
-/// Redirects of one address to NocoBase's form within a minute, of browsers that show no count of their own: new ones, and such
-/// as keep no cookies. Beyond it they get the gate's page in place of the form, which costs a click.
+/// Redirects of one address to NocoBase's form per minute, for browsers without a counter cookie: new ones, and those that keep
+/// no cookies. Beyond this they get the gate's page instead of the form, which costs a click.
 const FORMS_PER_MINUTE: u32 = 60;
-/// Bits of an IPv6 address that name one customer's network (RFC 6177).
+/// Prefix length that identifies one customer's IPv6 network (RFC 6177).
 const V6_PREFIX: u32 = 64;
 
-/// The bounds of `[limits]` on signing in.
+/// The limits of `[limits]` on signing in.
 pub(crate) struct Throttle {
     born: Instant,
     starts: Option<Rate>,
@@ -68,17 +68,18 @@ impl Throttle {
             .map_err(|over| refuse(client, "limits.sign_ins_per_minute", over.first))
     }
 
-    /// May a browser that shows no count of such redirects be redirected to NocoBase's form? NocoBase's page may lead away from
-    /// there, for ever in a browser that keeps no cookies.
+    /// May a browser without a counter cookie be redirected to NocoBase's form? NocoBase's page may redirect away from there, and
+    /// without cookies that would never end.
     pub(crate) fn form(&self, client: IpAddr, now: Instant) -> bool {
         self.forms.as_ref().is_none_or(|rate| rate.take(client, self.nanos(now)).is_ok())
     }
 
-    /// A callback has arrived. It counts until the charge is dropped, and for good if [`Charge::keep`] records that its state or
-    /// code was worth nothing.
+    /// A callback has arrived. It counts until the charge is dropped, and for the whole minute if [`Charge::keep`] records that
+    /// its state or code was rejected.
     ///
     /// # Errors
-    /// [`Failure::TooManyRequests`] when this address has brought too many rejected ones, or would have if all that are
+    /// [`Failure::TooManyRequests`] if this address has sent too many rejected callbacks, or would have if all those in progress
+    /// were rejected.
     /// worked on were.
     pub(crate) fn callback(&self, client: IpAddr, now: Instant) -> Result<Charge, Failure> {
         let Some(rate) = &self.rejected else { return Ok(Charge(None)) };
@@ -87,10 +88,10 @@ impl Throttle {
             .map_err(|over| refuse(client, "limits.bad_callbacks_per_minute", over.first))
     }
 
-    /// A permit to work on a sign-in, held until it is dropped.
+    /// A permit to process a sign-in, held until it is dropped.
     ///
     /// # Errors
-    /// [`Failure::TooManyRequests`] when all are taken, or this address has its share.
+    /// [`Failure::TooManyRequests`] if all are taken, or this address has its share.
     pub(crate) fn permit(&self, client: IpAddr, now: Instant) -> Result<Permit, Failure> {
         let permit = self.shares.take(client).and_then(|share| {
             Some(Permit { _place: self.at_once.clone().try_acquire_owned().ok()?, _share: share })
@@ -99,18 +100,18 @@ impl Throttle {
             .ok_or_else(|| refuse(client, "limits.sign_ins_at_once", first(&self.logged_at, self.nanos(now))))
     }
 
-    /// Nanoseconds since this was made; the year 2500 is far enough.
+    /// Nanoseconds since the creation of this value, up to the year 2500.
     fn nanos(&self, now: Instant) -> u64 {
         u64::try_from(now.saturating_duration_since(self.born).as_nanos()).unwrap_or(u64::MAX / 2)
     }
 }
 
-/// What a callback has been charged, given back when this is dropped.
+/// The charge for a callback, given back when this is dropped.
 #[must_use]
 pub(crate) struct Charge(Option<(Arc<Address>, u64)>);
 
 impl Charge {
-    /// It was deserved.
+    /// The callback was rejected: keeps the charge.
     pub(crate) fn keep(mut self) {
         self.0 = None;
     }
@@ -125,13 +126,13 @@ impl Drop for Charge {
     }
 }
 
-/// A place for a sign-in that is worked on.
+/// A place for a sign-in in progress.
 pub(crate) struct Permit {
     _place: OwnedSemaphorePermit,
     _share: Share,
 }
 
-/// How many places each address has taken. As many addresses as there are places, at most.
+/// How many places each address has taken. There are at most as many addresses as places.
 struct Shares {
     most: usize,
     taken: Mutex<HashMap<IpAddr, usize>>,
@@ -170,7 +171,7 @@ impl Drop for Share {
     }
 }
 
-/// One line for each address and minute, however many are refused: the log must not grow with an attack.
+/// One line per address and minute, however many are refused: the log must not grow with an attack.
 fn refuse(client: IpAddr, key: &'static str, first: bool) -> Failure {
     let failure = Failure::TooManyRequests;
     if first {
@@ -188,12 +189,12 @@ fn refuse(client: IpAddr, key: &'static str, first: bool) -> Failure {
 /// Over the rate.
 #[derive(Debug)]
 struct Over {
-    /// The first within the window: it is logged.
+    /// The first within the period, which is logged.
     first: bool,
 }
 
-/// So many per window and address: all at once or spread out, and as many again over each further window (GCRA, the
-/// generic cell rate algorithm, which needs one number per address).
+/// A number of requests per period and address, at once or spread out, and the same number again in each further period (GCRA,
+/// the generic cell rate algorithm, which needs one number per address).
 struct Rate {
     every: u64,
     seen: Cache<IpAddr, Arc<Address>>,
@@ -201,16 +202,16 @@ struct Rate {
 
 #[derive(Default)]
 struct Address {
-    /// When the last one would have been due at even intervals.
+    /// When the latest one would have been due at even intervals.
     due: AtomicU64,
     logged_at: AtomicU64,
 }
 
 impl Rate {
-    /// `None`: no bound.
+    /// `None`: no limit.
     fn new(per_window: u32) -> Option<Rate> {
         let every = window().checked_div(per_window.into())?;
-        // After a window without a request an address is as good as new.
+        // After a period without a request, an address counts as new.
         let seen = Cache::builder().max_capacity(ADDRESSES).time_to_idle(WINDOW).build();
         Some(Rate { every, seen })
     }
@@ -234,15 +235,15 @@ fn window() -> u64 {
     u64::try_from(WINDOW.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// Has nothing been logged for a window? Then it is due now.
+/// Has nothing been logged for a whole period? Then a line is due.
 fn first(logged_at: &AtomicU64, now: u64) -> bool {
     // 0 is never.
     let next = |last: u64| (last == 0 || now >= last.saturating_add(window())).then_some(now.max(1));
     logged_at.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).is_ok()
 }
 
-/// What counts as one address: IPv6 customers have whole networks to choose from. Unknown clients
-/// (`decide::address::UNKNOWN`) are one address together, and nobody else's: not that of `::1`, which is in the same network.
+/// What counts as one address: IPv6 customers can choose from whole networks. All clients with unknown addresses
+/// (`decide::address::UNKNOWN`) count as one address, separate from `::1`, which is in the same network.
 fn network(client: IpAddr) -> IpAddr {
     match client.to_canonical() {
         ip if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::UNSPECIFIED),

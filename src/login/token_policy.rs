@@ -1,7 +1,7 @@
-//! How long NocoBase accepts a token as fresh (its token policy), and so how often a new one is minted.
+//! How old a token may be for NocoBase to accept it as fresh (its token policy), and so how often a new one is minted.
 //!
-//! NocoBase renews an older token and gives its session a new id, which the browser never learns; the next one of that age
-//! is refused (`TOKEN_RENEW_FAILED`). So no request may carry a token that NocoBase finds too old.
+//! NocoBase renews an older token and gives its session a new id, which the browser never learns; the next token of that age is
+//! refused (`TOKEN_RENEW_FAILED`). So no request may carry a token that NocoBase considers too old.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -11,10 +11,10 @@ use crate::session::REMINT_AFTER;
 /// A token is used for at least this long: NocoBase counts its age in whole seconds.
 const LEAST_REUSE: Duration = Duration::from_secs(1);
 
-/// What is known of NocoBase's token policy.
+/// What is known about NocoBase's token policy.
 #[derive(Debug)]
 pub(crate) struct TokenPolicy {
-    /// Milliseconds for which a token is used.
+    /// How long a token is used, in milliseconds.
     reuse_ms: AtomicU64,
     /// NocoBase has been asked, or is being asked.
     pub(super) asked: AtomicBool,
@@ -36,13 +36,13 @@ impl TokenPolicy {
         Duration::from_millis(self.reuse_ms.load(Ordering::Relaxed))
     }
 
-    /// NocoBase accepts tokens up to this age as fresh. Returns whether tokens have to be minted more often than before.
+    /// NocoBase accepts tokens up to this age as fresh. Returns whether tokens must be minted more often than before.
     pub(super) fn learn(&self, token_expiration: Duration) -> bool {
         let reuse = (token_expiration / 2).clamp(LEAST_REUSE, REMINT_AFTER);
         self.reuse_ms.swap(millis(reuse), Ordering::Relaxed) > millis(reuse)
     }
 
-    /// NocoBase found a token of this age too old. Returns whether tokens have to be minted more often than before.
+    /// NocoBase refused a token of this age as too old. Returns whether tokens must be minted more often than before.
     pub(super) fn too_old(&self, age: Duration) -> bool {
         let reuse = millis((age / 2).clamp(LEAST_REUSE, REMINT_AFTER));
         self.reuse_ms.fetch_min(reuse, Ordering::Relaxed) > reuse
@@ -69,8 +69,8 @@ mod tests {
         assert_eq!(policy.reuse(), LEAST_REUSE);
     }
 
-    /// From policies that end a token at once to those that keep it for a year: it is never used for longer than half of that, nor
-    /// for longer than the gate would by itself, and always for a while.
+    /// With policies from immediate expiry to a year: a token is never used for longer than half of that, nor for longer than
+    /// without a policy, and always for some time.
     #[test]
     fn any_policy_leaves_tokens_time_to_be_used_and_renewed() {
         for (seconds, reuse) in [
@@ -106,13 +106,13 @@ mod tests {
             let shorter = ages.iter().filter(|age| policy.too_old(**age * S)).count();
             assert!(shorter >= 1, "{ages:?}");
             assert_eq!(policy.reuse(), 5 * S, "{ages:?}");
-            // What the policy allows then counts, longer or shorter.
+            // After that the policy counts, whether longer or shorter.
             assert!(!policy.learn(120 * S));
             assert_eq!(policy.reuse(), 60 * S);
             assert!(policy.learn(4 * S));
             assert_eq!(policy.reuse(), 2 * S);
         }
-        // A token that was too old when it was made (a clock that is wrong) does not make the gate mint without end.
+        // A token that was too old when it was minted (a wrong clock) does not make the gate mint without end.
         let policy = TokenPolicy::default();
         assert!(policy.too_old(Duration::ZERO));
         assert_eq!(policy.reuse(), LEAST_REUSE);

@@ -1,4 +1,4 @@
-//! Reads NocoBase's token policy, in the background, and notices when NocoBase finds a token too old.
+//! Reads NocoBase's token policy in the background, and notices when NocoBase refuses a token as too old.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -8,7 +8,7 @@ use super::sessions::Sessions;
 use crate::error::FailureWithCause;
 
 impl Sessions {
-    /// Asks NocoBase for its token policy in the background, the first time that there is a session.
+    /// Asks NocoBase for its token policy in the background, when the first session is seen.
     pub(super) fn learn_token_policy(self: &Arc<Self>) {
         if !self.token_policy.asked.swap(true, Ordering::Relaxed) {
             let sessions = self.clone();
@@ -28,7 +28,8 @@ impl Sessions {
                     "how long NocoBase accepts a token before it must be renewed"
                 );
             }
-            // The service account may not see it, which docs/install.md does not ask for: a token that NocoBase finds too old shows it.
+            // The service account may not see the policy, which docs/install.md does not require: it shows when NocoBase refuses
+            // a token as too old.
             Ok(None) => {}
             Err(failure) => {
                 FailureWithCause::logged(failure);
@@ -37,7 +38,7 @@ impl Sessions {
         }
     }
 
-    /// NocoBase found a token of this age too old.
+    /// NocoBase refused a token of this age as too old.
     pub(crate) fn token_was_too_old(self: &Arc<Self>, age: Duration) {
         if self.token_policy.too_old(age) {
             self.cache.forget_tokens();

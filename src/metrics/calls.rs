@@ -42,7 +42,7 @@ const NOCOBASE: [&str; 11] = [
 const NOCOBASE_RESULTS: [&str; 7] =
     ["ok", "refused", "starting", "error", "unreachable", "timeout", "broken_off"];
 
-/// Calls to WeCom's API. A clone counts into the same.
+/// Calls to WeCom's API. Clones share the counters.
 #[derive(Clone)]
 pub struct WeComCalls {
     entries: Entries,
@@ -85,7 +85,7 @@ impl WeComCalls {
         Ok(me)
     }
 
-    /// Sets the entries; counters of others stay.
+    /// Sets the entries; counters of removed ones stay.
     pub(super) fn set_entries(&self, entries: &[&str]) {
         for entry in entries.iter().filter(|entry| !self.entries.has(entry)) {
             for result in WECOM_RESULTS {
@@ -161,7 +161,7 @@ impl NocoBaseCalls {
     }
 }
 
-/// A label that is in the list, or the one for all others.
+/// The label from the list, or the one for all others.
 fn known(list: &[&'static str], name: &str) -> &'static str {
     list.iter().find(|n| **n == name).copied().unwrap_or(OTHER)
 }

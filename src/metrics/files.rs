@@ -1,10 +1,10 @@
-//! Files of NocoBase's client that the gate keeps.
+//! Files of NocoBase's client that the gate caches.
 
 use prometheus::{IntCounter, IntGauge, Result};
 
 use super::registrar::Registrar;
 
-/// Counters of these files. A clone counts into the same.
+/// Counters of these files. Clones share them.
 #[derive(Clone)]
 pub struct FileCache {
     hits: IntCounter,
@@ -37,12 +37,12 @@ impl FileCache {
         })
     }
 
-    /// It was there.
+    /// The file was cached.
     pub fn hit(&self) {
         self.hits.inc();
     }
 
-    /// NocoBase was asked.
+    /// NocoBase was asked for the file.
     pub fn miss(&self) {
         self.misses.inc();
     }
@@ -57,7 +57,7 @@ impl FileCache {
         self.saved.inc_by(bytes);
     }
 
-    /// Takes so much memory now.
+    /// The memory used now, in bytes.
     pub fn holds(&self, bytes: u64) {
         self.bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
     }

@@ -1,10 +1,9 @@
-//! The gate's metrics: name, help and labels of each, in one place. `ops` shows them.
+//! The gate's metrics: name, help and labels of each, in one place. `ops` exposes them.
 //!
-//! Counters of signed-in requests are looked up at the start: counting is an atomic addition, without a lock or a
-//! lookup. All labels come from fixed lists or from the configuration, so that no client can make
-//! new series.
+//! Counters for signed-in requests are looked up at the start, so counting is an atomic addition without a lock or a lookup. All
+//! labels come from fixed lists or from the configuration, so no client can create new series.
 //!
-//! Must never: hold anything about a person, or import another module than `error`.
+//! Must never: hold anything about a person, or import any module except `error`.
 
 mod calls;
 mod files;
@@ -33,7 +32,7 @@ use registrar::Registrar;
 pub struct Metrics {
     registry: Registry,
     described: Vec<Described>,
-    /// Requests, and the connections that they come on.
+    /// Requests, and their connections.
     pub requests: Requests,
     /// Connections of clients.
     pub connections: Connections,
@@ -45,11 +44,11 @@ pub struct Metrics {
     pub wecom: WeComCalls,
     /// Calls to NocoBase.
     pub nocobase: NocoBaseCalls,
-    /// Files of NocoBase's client that are kept.
+    /// Cached files of NocoBase's client.
     pub files: FileCache,
     /// What the nodes share.
     pub redis: Redis,
-    /// The present state.
+    /// The current state.
     pub state: GateState,
     /// Lines of the audit log's file that could not be written.
     pub audit_lines_lost: IntCounter,
@@ -61,7 +60,7 @@ impl Metrics {
     /// `entries`: names of the `[[wecom]]` blocks.
     ///
     /// # Errors
-    /// Two metrics with one name, or a name that Prometheus does not take: a defect.
+    /// Two metrics with the same name, or a name that Prometheus does not accept: a defect.
     pub fn new(entries: &[&str]) -> prometheus::Result<Metrics> {
         let mut registrar = Registrar::default();
         let build = registrar.gauges(
@@ -113,19 +112,19 @@ impl Metrics {
         self.wecom.set_entries(entries);
     }
 
-    /// Name, kind, labels and help of every metric, also of those that have no value yet.
+    /// Name, kind, labels and help of every metric, including those without a value.
     pub fn described(&self) -> &[Described] {
         &self.described
     }
 
-    /// All values now. `sessions` and `in_flight` are counted elsewhere.
+    /// All current values. `sessions` and `in_flight` are counted elsewhere.
     pub fn gather(&self, sessions: u64, in_flight: usize) -> Vec<MetricFamily> {
         self.sessions.set(i64::try_from(sessions).unwrap_or(i64::MAX));
         self.in_flight.set(i64::try_from(in_flight).unwrap_or(i64::MAX));
         self.registry.gather()
     }
 
-    /// All values now, in Prometheus' text format.
+    /// All current values, in Prometheus' text format.
     ///
     /// # Errors
     /// A value that cannot be written: a defect.

@@ -1,4 +1,4 @@
-//! NocoBase's nodes: their health, their responses, and the place before each.
+//! NocoBase's nodes: their health, their responses, and their request limits.
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ pub struct Nodes {
     waits: HistogramVec,
 }
 
-/// Those who wait for a place before a node, and those who do not get one.
+/// Requests that wait for a place, and those that get none.
 #[derive(Debug, Clone)]
 pub struct QueueCounts {
     refused: IntCounter,
@@ -112,7 +112,7 @@ impl Nodes {
 }
 
 impl Nodes {
-    /// The counters of the place before this node.
+    /// The counters of the queue for this node.
     pub fn queue_of(&self, name: &str) -> QueueCounts {
         QueueCounts {
             refused: self.refused.with_label_values(&[name]),
@@ -134,7 +134,7 @@ impl Node {
         self.up.set(i64::from(healthy));
     }
 
-    /// The place before it: in use, at most (0: any number), and those who wait.
+    /// Requests in progress, their limit (0: none), and waiting requests.
     pub fn set_requests(&self, in_use: usize, limit: usize, queued: usize) {
         let gauge = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
         self.requests.set(gauge(in_use));
@@ -147,7 +147,7 @@ impl Node {
         if let Some(counter) = self.answers.get(usize::from(status / 100)) {
             counter.inc();
         }
-        // The head of a WebSocket's response takes no longer than others.
+        // For a WebSocket too, the head takes no longer than for other responses.
         self.seconds.observe(took.as_secs_f64());
     }
 

@@ -1,4 +1,4 @@
-//! Redis, through which the nodes of the gate share.
+//! Redis, through which the nodes of the gate share state.
 
 use prometheus::{IntCounterVec, IntGaugeVec, Result};
 
@@ -19,7 +19,7 @@ pub enum RedisOperation {
     Publish,
     /// Reading what the other nodes published.
     Listen,
-    /// Who was not let in.
+    /// Refused sign-ins, for the console.
     Refusals,
 }
 
@@ -34,7 +34,7 @@ impl RedisOperation {
         RedisOperation::Refusals,
     ];
 
-    /// In labels.
+    /// As used in labels.
     pub const fn name(self) -> &'static str {
         match self {
             RedisOperation::Connect => "connect",
@@ -48,7 +48,7 @@ impl RedisOperation {
     }
 }
 
-/// Counters of Redis. A clone counts into the same.
+/// Counters of Redis. Clones share them.
 #[derive(Clone)]
 pub struct Redis {
     up: IntGaugeVec,
@@ -95,7 +95,7 @@ impl Redis {
         self.errors.with_label_values(&[operation.name()]).inc();
     }
 
-    /// Values that no node can have made.
+    /// Values that were not sealed with our keys.
     pub fn ignored(&self, operation: RedisOperation, count: usize) {
         let count = u64::try_from(count).unwrap_or(u64::MAX);
         self.ignored.with_label_values(&[operation.name()]).inc_by(count);

@@ -7,15 +7,15 @@ use prometheus::{
     Result,
 };
 
-/// What all names begin with.
+/// Common prefix of all names.
 const PREFIX: &str = "wecom_gate";
 
-/// A metric, whether it has a value yet or not.
+/// A metric, with or without a value.
 #[derive(Debug, Clone)]
 pub struct Described {
     /// With the prefix.
     pub name: String,
-    /// How it behaves.
+    /// Its type.
     pub kind: MetricKind,
     /// Names of its labels.
     pub labels: Vec<String>,
@@ -23,7 +23,7 @@ pub struct Described {
     pub help: String,
 }
 
-/// How a metric behaves.
+/// The type of a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MetricKind {
     /// Only grows.
@@ -40,7 +40,7 @@ pub(super) struct Registrar {
     described: Vec<Described>,
 }
 
-/// One metric: note it, make it, register it.
+/// Describes, creates and registers one metric.
 macro_rules! make {
     ($registrar:ident, $kind:ident, $name:ident, $help:ident, $labels:expr, $metric:expr) => {{
         let labels: &[&str] = $labels;
@@ -82,7 +82,7 @@ impl Registrar {
         make!(self, Histogram, name, help, labels, HistogramVec::new(buckets_of(name, help, buckets), labels))
     }
 
-    /// CPU, memory, files and start of this process, as the crate reads them from /proc.
+    /// CPU, memory, file descriptors and start time of this process, which the crate reads from /proc.
     pub(super) fn process(&mut self) -> Result<()> {
         let pid = i32::try_from(std::process::id()).unwrap_or_default();
         let collector = ProcessCollector::new(pid, PREFIX);

@@ -1,4 +1,4 @@
-//! On the way of every request: no lock, no lookup.
+//! Metrics of every request: no lock, no lookup.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use prometheus::{Histogram, IntCounter, IntGauge, Result};
 use super::registrar::Registrar;
 use crate::error::Failure;
 
-/// Seconds, of whole requests and of NocoBase's part.
+/// Buckets in seconds, for whole requests and for NocoBase's part.
 pub(super) const TOTAL: [f64; 14] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
-/// Seconds, of the gate's own part: tens of microseconds, unless it asks WeCom or NocoBase.
+/// Buckets in seconds, for the gate's own part: tens of microseconds, unless it asks WeCom or NocoBase.
 const OWN: [f64; 12] =
     [0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.005, 0.025, 0.1, 0.5, 2.0, 10.0];
 /// First digit of a status; `none` without a response.
@@ -52,7 +52,7 @@ impl RequestOutcome {
     }
 }
 
-/// A finished request.
+/// A completed request.
 #[derive(Debug, Default)]
 pub struct RequestRecord {
     /// Its outcome.
@@ -61,11 +61,11 @@ pub struct RequestRecord {
     pub status: u16,
     /// Why it was refused or failed.
     pub failure: Option<Failure>,
-    /// From its head to the end of the response.
+    /// From the request's head to the end of the response.
     pub total: Duration,
-    /// The gate's part: until NocoBase had it, or all of it.
+    /// The gate's part: until NocoBase has the request, or the whole time.
     pub own: Duration,
-    /// It became a WebSocket: its time is no latency.
+    /// It became a WebSocket, so its duration is not a latency.
     pub tunnel: bool,
     /// Bytes of its body.
     pub bytes_in: u64,
@@ -75,7 +75,7 @@ pub struct RequestRecord {
 
 /// Counters of requests.
 pub struct Requests {
-    /// By outcome, then by first digit.
+    /// By outcome, then by first digit of the status.
     counts: [[IntCounter; CODES.len()]; RequestOutcome::ALL.len()],
     /// By failure, in the order of the enum.
     refusals: Vec<IntCounter>,
@@ -88,7 +88,7 @@ pub struct Requests {
     tunnels_open: IntGauge,
 }
 
-/// Makes an array of counters.
+/// Creates an array of counters.
 pub(super) fn array<const N: usize>(make: impl FnMut(usize) -> IntCounter) -> [IntCounter; N] {
     std::array::from_fn(make)
 }
@@ -180,7 +180,7 @@ impl Requests {
     }
 }
 
-/// Counts something as open for as long as it lives.
+/// Counts something as open until it is dropped.
 #[must_use = "what is dropped at once has never been open"]
 #[derive(Debug)]
 pub struct Open(IntGauge);
@@ -234,7 +234,7 @@ impl Connections {
         self.over_limit.inc();
     }
 
-    /// Pingora has responded to something that is no request.
+    /// Pingora has responded to something that is not a request.
     pub fn malformed(&self) {
         self.malformed.inc();
     }

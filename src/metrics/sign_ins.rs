@@ -10,10 +10,10 @@ use super::registrar::Registrar;
 use crate::error::Failure;
 
 const SECONDS: [f64; 9] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
-/// For a name that is not in the configuration.
+/// Label for a name that is not in the configuration.
 pub(super) const OTHER: &str = "other";
 
-/// The page of WeCom at which a sign-in begins.
+/// WeCom's page at which a sign-in begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StartPage {
     /// Inside WeCom's client.
@@ -22,7 +22,7 @@ pub enum StartPage {
     Web,
 }
 
-/// Names of the `[[wecom]]` blocks: nothing else becomes a label.
+/// Names of the `[[wecom]]` blocks: no other names become labels.
 #[derive(Clone, Default)]
 pub(super) struct Entries(Arc<ArcSwap<Vec<String>>>);
 
@@ -76,10 +76,10 @@ impl SignIns {
         Ok(me)
     }
 
-    /// Sets the entries; counters of others stay.
+    /// Sets the entries; counters of removed ones stay.
     pub(super) fn set_entries(&self, entries: &[&str]) {
         self.entries.set(entries);
-        // A series that begins with its first event does not show that event as an increase.
+        // If a series began only with its first event, Prometheus would not see that event as an increase.
         for entry in entries {
             for via in ["wecom", "web"] {
                 let _ = self.started.with_label_values(&[*entry, via]);
@@ -93,7 +93,7 @@ impl SignIns {
         }
     }
 
-    /// A browser is sent to WeCom.
+    /// A browser was redirected to WeCom.
     pub fn started(&self, entry: &str, via: StartPage) {
         let via = if via == StartPage::Web { "web" } else { "wecom" };
         self.started.with_label_values(&[self.known(entry), via]).inc();
@@ -104,7 +104,7 @@ impl SignIns {
         self.end(entry, "signed_in", "", took);
     }
 
-    /// A member has to agree first.
+    /// A member has to consent first.
     pub fn needs_consent(&self, entry: &str, took: Duration) {
         self.end(entry, "needs_consent", "", took);
     }

@@ -1,4 +1,4 @@
-//! The present state: certificates, reloads, what is degraded. `/readyz` reads it too.
+//! The current state: certificates, reloads, what is degraded. `/readyz` reads it too.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ pub enum Reload {
 impl Reload {
     const ALL: [Reload; 3] = [Reload::Configuration, Reload::Certificate, Reload::Program];
 
-    /// In labels and in `/readyz`.
+    /// As used in labels and in `/readyz`.
     pub const fn name(self) -> &'static str {
         match self {
             Reload::Configuration => "configuration",
@@ -94,7 +94,7 @@ impl GateState {
         Ok(me)
     }
 
-    /// The certificates in use: their files, and the end of each in seconds since 1970. Replaces those before.
+    /// The certificates in use: their files, and the expiry of each in seconds since 1970. Replaces the previous ones.
     pub fn certificates(&self, in_use: impl IntoIterator<Item = (String, i64)>) {
         let mut certificates = self.certificates.lock();
         *certificates = in_use.into_iter().collect();
@@ -104,13 +104,13 @@ impl GateState {
         }
     }
 
-    /// Files and ends of the certificates in use.
+    /// Files and expiry of the certificates in use.
     pub fn certificate_ends(&self) -> Vec<(String, i64)> {
         let certificates = self.certificates.lock();
         certificates.iter().map(|(file, end)| (file.clone(), *end)).collect()
     }
 
-    /// A reload has ended; `failed`: why the old one stays in use (shown in `/readyz`).
+    /// A reload has ended; `failed`: why the old state is still in use (shown in `/readyz`).
     pub fn reloaded(&self, what: Reload, failed: Option<String>) {
         let result = if failed.is_none() { "ok" } else { "failed" };
         self.reloads.with_label_values(&[what.name(), result]).inc();
@@ -122,7 +122,7 @@ impl GateState {
         };
     }
 
-    /// Reloads whose last try failed, and why.
+    /// Reloads whose latest attempt failed, and why.
     pub fn failed_reloads(&self) -> Vec<(Reload, String)> {
         let all = self.failed.lock();
         all.iter().map(|(what, why)| (*what, why.clone())).collect()

@@ -8,12 +8,12 @@ use reqwest::Method;
 use super::versions::Version;
 use super::{NocoBase, PageSettings};
 
-/// How long a node may take to respond; this happens in the background.
+/// How long a node may take to respond; the request is made in the background.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Longest response that is read: an index page has a few KiB.
 const LARGEST: usize = 512 * 1024;
 
-/// Distinguishes these requests from members' in NocoBase's log.
+/// Distinguishes these requests from members' requests in NocoBase's log.
 const AGENT: &str = concat!("wecom-gate/", env!("CARGO_PKG_VERSION"));
 
 /// What a node reports about itself.
@@ -26,7 +26,7 @@ pub struct About {
 }
 
 impl NocoBase {
-    /// Asks a node; what it does not report stays `None`.
+    /// Asks a node; values that it does not report stay `None`.
     pub(crate) async fn about(&self, node: &str) -> About {
         let info = read(self.request(Method::GET, node, "app:getInfo")).await;
         let info: Option<serde_json::Value> = info.and_then(|body| serde_json::from_slice(&body).ok());

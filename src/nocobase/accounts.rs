@@ -1,8 +1,8 @@
 //! From a WeCom member to a NocoBase user: the binding, the match, the new user.
 //!
-//! Matching is where accounts get stolen, so every row that NocoBase returns is compared once more here, by
-//! rules that do not depend on its database (SQLite, PostgreSQL and MySQL fold letters differently), and every doubt
-//! ends in a refusal. Once there is a binding, only the binding counts.
+//! Matching is where accounts could be taken over, so every row that NocoBase returns is compared again here, by rules that do
+//! not depend on its database (SQLite, PostgreSQL and MySQL fold letters differently), and every doubt ends in a refusal. Once
+//! there is a binding, only the binding counts.
 
 mod person;
 mod preview;
@@ -24,7 +24,7 @@ pub(crate) use person::Person;
 pub(crate) use preview::Preview;
 use query::{one_of, text, user_in};
 
-/// Finds, makes and binds NocoBase users.
+/// Finds, creates and binds NocoBase users.
 #[derive(Debug, Clone)]
 pub(crate) struct Accounts {
     nocobase: Arc<NocoBase>,
@@ -34,7 +34,7 @@ pub(crate) struct Accounts {
 }
 
 impl Accounts {
-    /// By the rules of `[nocobase]`.
+    /// With the rules of `[nocobase]`.
     pub(crate) fn new(nocobase: Arc<NocoBase>, rules: &config::NocoBase) -> Self {
         Self {
             nocobase,
@@ -44,14 +44,14 @@ impl Accounts {
         }
     }
 
-    /// Whether a match may need what WeCom gives only with the member's consent (phone number, e-mail address).
+    /// Whether matching may need data that WeCom returns only with the member's consent (phone number, e-mail address).
     pub(crate) fn needs_consent(&self) -> bool {
         self.match_by.iter().any(|key| *key != MatchBy::Username)
     }
 
-    /// The user that this member is bound to. Userids are compared as WeCom does, without regard to the case of ASCII
-    /// letters. A binding to a user that no longer exists does not count: NocoBase deletes bindings with their user, so such a row
-    /// is a leftover; it is ignored, since the service account may not delete.
+    /// The user that this member is bound to. Userids are compared as WeCom does, ignoring the case of ASCII letters. A binding
+    /// to a user that no longer exists does not count: NocoBase deletes bindings with their user, so such a row is a leftover; it
+    /// is ignored, since the service account may not delete it.
     pub(crate) async fn find_binding(
         &self,
         entry: &str,
@@ -97,8 +97,8 @@ impl Accounts {
         one_of(living, entry, userid, "bindings")
     }
 
-    /// The user that matches by what is known without the member's consent: the user name. Only where
-    /// `match_by` puts it first; otherwise a better key, not known yet, might lead to another user.
+    /// The user that matches by what is known without the member's consent: the user name. Only if `match_by` lists it first;
+    /// otherwise a preferred key, not known yet, might lead to another user.
     pub(crate) async fn match_silent(&self, person: &Person) -> Result<Option<UserId>, FailureWithCause> {
         match self.match_by.first() {
             Some(MatchBy::Username) => self.match_key(MatchBy::Username, person).await.map(Option::flatten),
@@ -120,7 +120,7 @@ impl Accounts {
         if any { Ok(None) } else { Err(Failure::NothingToMatch.into()) }
     }
 
-    /// `None`: the person does not have this key. `Some(None)`: nobody matches.
+    /// `None`: the person does not have this key. `Some(None)`: no user matches.
     async fn match_key(
         &self,
         key: MatchBy,
@@ -142,7 +142,7 @@ impl Accounts {
                     .await?;
                 user_in(&rows, "email", |s| s.eq_ignore_ascii_case(email), person).map(Some)
             }
-            // Exactly: in NocoBase `lisi` and `LiSi` can be two people.
+            // An exact comparison: in NocoBase `lisi` and `LiSi` can be two people.
             MatchBy::Username => {
                 let Some(name) = person.username() else { return Ok(None) };
                 let filter = json!({ "username": { "$in": [name] } });
@@ -152,9 +152,8 @@ impl Accounts {
         }
     }
 
-    /// Makes a user for this member, or finds the one that another node (or an earlier attempt) made a moment ago.
-    /// The user carries every key of `match_by` that the person has, so that it is found again if the binding
-    /// cannot be written.
+    /// Creates a user for this member, or finds the one that another node (or an earlier attempt) has just created. The user gets
+    /// every key of `match_by` that the person has, so that it is found again if the binding cannot be written.
     pub(crate) async fn create(&self, person: &Person) -> Result<UserId, FailureWithCause> {
         let keys: Vec<MatchBy> = self.match_by.iter().copied().filter(|k| person.has(*k)).collect();
         if keys.is_empty() {
@@ -165,14 +164,14 @@ impl Accounts {
         }
         let mut fields = vec![MatchBy::Phone, MatchBy::Email, MatchBy::Username];
         fields.retain(|k| person.has(*k));
-        // With all that is known; without what belongs to others; with nothing but the keys.
+        // First with all that is known; then without values that belong to others; then with only the keys.
         for attempt in 0..3 {
             let call = Call::post("users:create", Some(self.new_user(person, &fields)));
             let why = match self.nocobase.service(&call).await? {
                 ServiceOutcome::Data(user) => return self.created(&call, &user, person),
                 ServiceOutcome::Rejected(why) => why,
             };
-            // A duplicate, most likely: of a key (another node was faster), or of something that is not a key.
+            // Probably a duplicate: of a key (another node was faster), or of a field that is not a key.
             if let Some(user) = self.match_full(person).await? {
                 tracing::info!(userid = person.userid, user = %user, "another node has just created the user");
                 return Ok(user);
@@ -221,7 +220,7 @@ impl Accounts {
                 MatchBy::Username => user.insert("username".into(), person.username().into()),
             };
         }
-        // Without this NocoBase gives its default role.
+        // Without this, NocoBase assigns its default role.
         if !self.default_roles.is_empty() {
             user.insert("roles".into(), json!(self.default_roles));
         }
@@ -237,9 +236,8 @@ impl Accounts {
         }
     }
 
-    /// Writes the binding. Done already is a success. [`Failure::AlreadyBound`]: the user belongs to another member
-    /// of this entry (phone numbers are given to new people). [`Failure::AmbiguousUser`]: the member has become bound to
-    /// two users at once.
+    /// Writes the binding. If it exists already, that is a success. [`Failure::AlreadyBound`]: the user belongs to another member
+    /// of this entry (phone numbers are reassigned). [`Failure::AmbiguousUser`]: the member has been bound to two users at once.
     pub(crate) async fn bind(&self, user: UserId, person: &Person) -> Result<(), FailureWithCause> {
         let Person { entry, userid, name, avatar, .. } = person;
         if userid.is_empty() {
@@ -248,13 +246,13 @@ impl Accounts {
         let cut = |s: &str| s.chars().take(MAX_TEXT).collect::<String>();
         let row = json!({
             "userId": user, "uuid": userid, "authenticator": entry, "nickname": cut(name),
-            // A cut address leads nowhere.
+            // A truncated address is useless.
             "avatar": if avatar.chars().count() <= MAX_TEXT { avatar } else { "" },
             "meta": {},
         });
         let create = Call::post("usersAuthenticators:create", Some(row));
         if let ServiceOutcome::Rejected(why) = self.nocobase.service(&create).await? {
-            // One row per user and authenticator: whose is it?
+            // There is one row per user and authenticator: which member does it belong to?
             let filter = json!({ "$and": [{ "authenticator": entry }, { "userId": user }] });
             let fields = ["uuid", "userId", "authenticator"];
             let rows = self.nocobase.rows("usersAuthenticators:list", filter, &fields).await?;
@@ -274,14 +272,15 @@ impl Accounts {
                 return Err(failed);
             }
         }
-        // NocoBase would let one member have two users: another node may have bound another one meanwhile.
+        // NocoBase would allow two users for one member: another node may have bound another one meanwhile.
         match self.find_binding(entry, userid).await? {
             Some(bound) if bound == user => Ok(()),
-            _ => Err(bad_response(&create, 200, "the binding just written is not there")),
+            _ => Err(bad_response(&create, 200, "the binding just written does not exist")),
         }
     }
 
-    /// Match, or make, then bind: what is left to do once everything is known of a member without a binding.
+    /// Matches or creates a user, then binds it: what remains to be done once everything about a member without a binding is
+    /// known.
     pub(crate) async fn settle(&self, person: &Person) -> Result<UserId, FailureWithCause> {
         let user = match self.match_full(person).await? {
             Some(user) => user,

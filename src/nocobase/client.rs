@@ -1,7 +1,6 @@
 //! Calls to NocoBase's API: as the service account, or with a session's own token.
 //!
-//! Every response becomes a value, or a failure with its cause: what an operator has to
-//! do about it is known here.
+//! Every response becomes a value, or a failure with its cause, including what an operator has to do about it.
 
 mod call;
 mod error_mapping;
@@ -30,19 +29,18 @@ pub(super) use error_mapping::{bad_response, with_all};
 use error_mapping::{data_of, session_token_refused, token_code, unexpected};
 pub(super) use service::ServiceOutcome;
 
-/// From the first byte sent to the last byte read. NocoBase responds to the calls below within milliseconds. After
-/// this time a member should rather try again.
+/// From the first byte sent to the last byte read. NocoBase responds to these calls within milliseconds; after this time a member
+/// had better try again.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
-/// Node closes idle connections after 5 s: closing ours earlier avoids sending into a connection that is just
-/// being closed.
+/// Node.js closes idle connections after 5 s: closing ours earlier avoids sending on a connection that is just being closed.
 const POOL_IDLE: Duration = Duration::from_secs(4);
 
 /// The result of `auth:check` for a session's token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum CheckOutcome {
-    /// It counts.
+    /// The token is accepted.
     Valid {
-        /// The user whom NocoBase finds in it.
+        /// The user that it identifies.
         user_id: UserId,
     },
     /// The session is over: `BLOCKED_TOKEN`, `EXPIRED_SESSION` or `NOT_EXIST_USER`.
@@ -59,7 +57,7 @@ enum Service {
 struct Node {
     /// `http://node/public/path/api/`
     base: String,
-    /// The place before it.
+    /// Its request limit.
     limiter: Arc<NodeLimiter>,
 }
 
@@ -68,7 +66,7 @@ pub(crate) struct NocoBase {
     http: reqwest::Client,
     public_path: String,
     nodes: Vec<Node>,
-    /// The node that responded last: a node that is away costs one attempt, not one per call.
+    /// The node that responded last: a node that is down costs one attempt, not one per call.
     preferred: AtomicUsize,
     service: Service,
     minter: Arc<Minter>,
@@ -86,7 +84,7 @@ impl fmt::Debug for NocoBase {
 }
 
 impl NocoBase {
-    /// `Failure::Internal` (and a log line) for a configuration that cannot be used.
+    /// `Failure::Internal` (and a log line) if the configuration cannot be used.
     pub(crate) fn new(
         upstream: &config::Upstream,
         nocobase: &config::NocoBase,
@@ -105,7 +103,7 @@ impl NocoBase {
         };
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-        // Messages end up in the log: in one language, whatever the service account's is.
+        // Messages are logged: always in the same language, whatever the service account's.
         headers.insert(HeaderName::from_static("x-locale"), HeaderValue::from_static("en-US"));
         if nocobase.app != "main" {
             let app = HeaderValue::from_str(&nocobase.app).map_err(|e| unusable(&e))?;
@@ -137,14 +135,14 @@ impl NocoBase {
         self
     }
 
-    /// The same with its calls counted.
+    /// The same client, counting its calls.
     #[must_use]
     pub(crate) fn counted(mut self, calls: &NocoBaseCalls) -> Self {
         self.calls = Some(calls.clone());
         self
     }
 
-    /// The same with its calls among all that each node has to do.
+    /// The same client, with its calls within the limits of each node.
     #[must_use]
     pub(crate) fn limited(mut self, concurrency: &Concurrency) -> Self {
         for node in &mut self.nodes {
@@ -156,15 +154,15 @@ impl NocoBase {
         self
     }
 
-    /// Asks NocoBase about a session's freshly minted token. A secret that NocoBase does not share is an error, not
-    /// the end of the session.
+    /// Asks NocoBase about a session's freshly minted token. If NocoBase has another secret, that is an error, not the end of the
+    /// session.
     pub(crate) async fn check(&self, token: &str, turn: Turn) -> Result<CheckOutcome, FailureWithCause> {
         let call = Call::get("auth:check").in_turn(turn);
         let response = self.send(token, &call).await?;
         match response.status {
             200 => {
                 let data = data_of(&call, &response)?;
-                // Without an id no user was recognised, whatever the status is.
+                // Without an id no user was recognised, whatever the status.
                 let Some(user_id) = data.get("id").and_then(user_id_of) else {
                     return Err(bad_response(&call, response.status, "no user id in the response"));
                 };
@@ -182,11 +180,11 @@ impl NocoBase {
         }
     }
 
-    /// Ends a session in NocoBase, on all its nodes and for good: the token's `jti` is blocked. A session that is
-    /// over already is a success.
+    /// Ends a session in NocoBase, on all its nodes and for good: the token's `jti` is blocked. A session that is over already is
+    /// a success.
     ///
-    /// Every node gets the call: each keeps a filter of blocked sessions in its own memory and looks into the shared table only
-    /// for those that the filter has. A node that is away reads the table when it starts.
+    /// Every node gets the call: each keeps a filter of blocked sessions in its own memory, and reads the shared table only for
+    /// ids in that filter. A node that is down reads the table when it starts.
     pub(crate) async fn sign_out(&self, token: &str) -> Result<(), FailureWithCause> {
         let call = Call::post("auth:signOut", None).in_turn(Turn::of_call(Class::Urgent));
         let mut done = None;
@@ -201,8 +199,8 @@ impl NocoBase {
         done.ok_or(failed.unwrap_or_else(|| Failure::NocoBaseUnreachable.into()))
     }
 
-    /// A request to one node, with the headers of every call: for `check`, which looks at each node, and at responses of
-    /// any kind. `path`: `resource:action`, and a query where there is one.
+    /// A request to one node, with the headers of every call: for `check`, which tests each node and interprets all responses
+    /// itself. `path`: `resource:action`, with a query if there is one.
     pub(crate) fn request(&self, method: Method, node: &str, path: &str) -> reqwest::RequestBuilder {
         self.http.request(method, format!("{}{path}", base(node, &self.public_path))).timeout(self.timeout)
     }
@@ -213,12 +211,12 @@ impl NocoBase {
     }
 }
 
-/// Where a node has its API.
+/// URL of a node's API.
 fn base(node: &str, public_path: &str) -> String {
     format!("http://{node}{public_path}api/")
 }
 
-/// Whether the session is over after this response. One that is over already is a success.
+/// Whether the session is over after this response; one that was over already is a success.
 fn signed_out(call: &Call<'_>, response: &Response) -> Result<(), FailureWithCause> {
     match response.status {
         200..=299 => Ok(()),

@@ -1,7 +1,7 @@
-//! The one signature that NocoBase's tokens have, HMAC-SHA256, done by ring for the `jsonwebtoken` crate.
+//! The only signature of NocoBase's tokens, HMAC-SHA256, implemented with ring for the `jsonwebtoken` crate.
 //!
-//! Nothing else is offered: a token that names another algorithm (`none`, RS256 with the secret as "public key",
-//! HS512, ...) finds neither signer nor verifier, whatever a caller allows.
+//! Nothing else is offered: for a token that names another algorithm (`none`, RS256 with the secret as "public key", HS512, ...)
+//! there is neither a signer nor a verifier, whatever a caller allows.
 
 use jsonwebtoken::crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils};
 use jsonwebtoken::errors::{Error, ErrorKind};
@@ -12,7 +12,7 @@ use ring::hmac;
 static PROVIDER: CryptoProvider =
     CryptoProvider { signer_factory, verifier_factory, key_utils: KeyUtils::new_unimplemented() };
 
-/// Makes ring the crypto of `jsonwebtoken` in this process. Any number of calls; the first counts.
+/// Makes ring the crypto provider of `jsonwebtoken` in this process. May be called repeatedly; the first call counts.
 pub(super) fn install() {
     // An error only means that it is installed already: no other provider is compiled in.
     let _ = PROVIDER.install_default();
@@ -75,7 +75,7 @@ mod tests {
     #[test]
     fn only_hs256_has_a_signer_and_a_verifier() {
         install();
-        install(); // harmless
+        install(); // may be repeated
         let (signing, verifying) = (EncodingKey::from_secret(b"k"), DecodingKey::from_secret(b"k"));
         for alg in [
             Algorithm::HS256,

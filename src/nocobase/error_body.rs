@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Most bytes of an error body that are looked at. NocoBase's have about 100.
+/// Most bytes of an error body that are read. NocoBase's have about 100.
 pub(crate) const MAX_ERROR_BODY: usize = 8 * 1024;
 
 /// A NocoBase error code about a token.
@@ -10,11 +10,11 @@ pub(crate) const MAX_ERROR_BODY: usize = 8 * 1024;
 pub(crate) enum Code {
     /// There was no token.
     EmptyToken,
-    /// Over its end, and the request was not one that renews.
+    /// Expired, and the request was not one that renews.
     ExpiredToken,
     /// Not signed with NocoBase's secret.
     InvalidToken,
-    /// Over its end, and its session is not registered.
+    /// Expired, and its session is not registered.
     TokenRenewFailed,
     /// Its session was signed out.
     BlockedToken,
@@ -22,9 +22,9 @@ pub(crate) enum Code {
     ExpiredSession,
     /// Its user has been deleted.
     NotExistUser,
-    /// Over its end, in a request that must not renew.
+    /// Expired, in a request that must not renew.
     SkipTokenRenew,
-    /// The user has no role at all.
+    /// The user has no roles.
     UserHasNoRoles,
 }
 
@@ -72,11 +72,11 @@ pub(crate) struct ErrorEntry {
 }
 
 impl ErrorBody {
-    /// `None` if it is not NocoBase's shape.
+    /// `None` if it does not have NocoBase's format.
     pub(crate) fn parse(body: &[u8]) -> Option<Self> {
         serde_json::from_slice(body).ok()
     }
-    /// The first code that is about the token.
+    /// The first code about the token.
     pub(crate) fn token_code(&self) -> Option<Code> {
         self.errors.iter().filter_map(|e| e.code.as_deref()).find_map(Code::parse)
     }
@@ -98,8 +98,8 @@ impl ErrorBody {
     }
 }
 
-/// Finds the code in the body of a 401 that is passing by in pieces. Nothing is held back: feed it copies of what is
-/// forwarded, ask at the end. The body must not be compressed.
+/// Finds the code in the body of a 401 that is forwarded piece by piece. Nothing is held back: push copies of what is forwarded,
+/// and call `finish` at the end. The body must not be compressed.
 #[derive(Debug, Default)]
 pub(crate) struct CodeReader {
     seen: Vec<u8>,
@@ -107,7 +107,7 @@ pub(crate) struct CodeReader {
 }
 
 impl CodeReader {
-    /// Takes the next piece.
+    /// Reads the next piece.
     pub(crate) fn push(&mut self, piece: &[u8]) {
         if self.too_long || self.seen.len().saturating_add(piece.len()) > MAX_ERROR_BODY {
             self.too_long = true;

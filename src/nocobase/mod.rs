@@ -1,6 +1,6 @@
 //! NocoBase as the gate uses it: its public API with a service account, and its tokens.
 //!
-//! Must never: let a token of NocoBase reach a log or, in sealed delivery, a browser.
+//! Must never: let a NocoBase token reach a log or, in sealed delivery, a browser.
 
 pub(crate) mod about;
 pub(crate) mod accounts;

@@ -1,15 +1,15 @@
-//! The addresses in NocoBase's index page, for its client: `window['__nocobase_...'] = ...;`. Read, not
-//! assumed: an operator may have set each of them in NocoBase's environment.
+//! The settings for its client that NocoBase writes into its index page: `window['__nocobase_...'] = ...;`. They are read, not
+//! assumed, because an operator may have changed each of them in NocoBase's environment.
 
 use memchr::memmem;
 
-/// Longest value that is taken.
+/// Longest value that is accepted.
 const LONGEST: usize = 512;
 
-/// The settings of one index page. `None`: the page does not have it (older versions do not know all of them).
+/// The settings of one index page. `None`: the page does not have it (older versions lack some of them).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PageSettings {
-    /// `APP_PUBLIC_PATH`. In the page of the modern client its own prefix is part of it.
+    /// `APP_PUBLIC_PATH`. In the page of the modern client it includes that client's own prefix.
     pub public_path: Option<String>,
     /// `APP_MODERN_CLIENT_PREFIX`: the folder of the modern client, without slashes.
     pub modern_prefix: Option<String>,
@@ -17,7 +17,7 @@ pub struct PageSettings {
     pub entry_mode: Option<String>,
     /// `API_BASE_URL` or `API_BASE_PATH`.
     pub api_base_url: Option<String>,
-    /// `API_CLIENT_STORAGE_PREFIX`: what the names in the browser's storage begin with.
+    /// `API_CLIENT_STORAGE_PREFIX`: prefix of the names in the browser's storage.
     pub storage_prefix: Option<String>,
     /// `API_CLIENT_STORAGE_TYPE`: `localStorage`, `sessionStorage` or `memory`.
     pub storage_type: Option<String>,
@@ -30,7 +30,7 @@ pub struct PageSettings {
 }
 
 impl PageSettings {
-    /// Reads an index page; `None` if this is no NocoBase page.
+    /// Reads an index page; `None` if this is not a NocoBase page.
     pub fn read(html: &[u8]) -> Option<PageSettings> {
         let settings = PageSettings {
             public_path: value(html, "__nocobase_public_path__"),
@@ -50,7 +50,7 @@ impl PageSettings {
 /// A setting of NocoBase that does not fit the gate's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mismatch {
-    /// A key of the configuration, or a variable of NocoBase's environment.
+    /// A configuration key, or a variable of NocoBase's environment.
     pub about: &'static str,
     /// What is wrong.
     pub what: String,
@@ -59,7 +59,7 @@ pub struct Mismatch {
 }
 
 impl PageSettings {
-    /// `APP_PUBLIC_PATH`: the page of the modern client has its own folder behind it.
+    /// `APP_PUBLIC_PATH`: the page of the modern client appends its own folder.
     pub fn app_public_path(&self) -> Option<&str> {
         let path = self.public_path.as_deref().filter(|path| path.starts_with('/'))?;
         let modern = self.modern_prefix.as_deref().unwrap_or("v");
@@ -67,7 +67,7 @@ impl PageSettings {
         Some(if self.entry_mode.is_none() { outer.unwrap_or(path) } else { path })
     }
 
-    /// What of it does not fit a gate with this public path, opened at this origin (`https://host`).
+    /// The settings that do not fit a gate with this public path and origin (`https://host`).
     pub fn mismatches(&self, public_path: &str, origin: &str) -> Vec<Mismatch> {
         let mut found = Vec::new();
         if let Some(path) = self.app_public_path().filter(|path| *path != public_path) {
@@ -106,7 +106,7 @@ impl PageSettings {
     }
 }
 
-/// The text or word that is assigned to `window['name']`; of `window['name'] || "text"` the text.
+/// The text or word that is assigned to `window['name']`; for `window['name'] || "text"` the text.
 fn value(html: &[u8], name: &str) -> Option<String> {
     let mut rest = html;
     while let Some(at) = memmem::find(rest, name.as_bytes()) {
@@ -118,7 +118,7 @@ fn value(html: &[u8], name: &str) -> Option<String> {
     None
 }
 
-/// From what follows the name: `'] = VALUE;`, or nothing where the name is only read.
+/// Parses what follows the name: `'] = VALUE;`; `None` if the name is only read.
 fn assigned(after: &[u8]) -> Option<String> {
     let after = after.strip_prefix(b"']").or_else(|| after.strip_prefix(b"\"]"))?;
     let after = after.trim_ascii_start().strip_prefix(b"=")?.trim_ascii_start();
@@ -140,7 +140,7 @@ fn assigned(after: &[u8]) -> Option<String> {
             after.get(..end)?
         }
     };
-    // No escapes: an address has no need of them, and what is not understood is not taken.
+    // No escapes: addresses do not need them, and anything else is ignored.
     let good = text.len() <= LONGEST && text.iter().all(|b| (b' '..0x7f).contains(b) && *b != b'\\');
     good.then(|| String::from_utf8_lossy(text).into_owned())
 }
@@ -214,7 +214,7 @@ window['__nocobase_ws_path__'] = window['__nocobase_ws_path__'] || "/ws";</scrip
         ] {
             assert_eq!(with(api, ws), want, "{api} {ws}");
         }
-        // The modern client's page holds its own folder.
+        // The modern client's page includes its own folder.
         let modern = PageSettings::read(MODERN.as_bytes()).unwrap();
         assert_eq!((modern.app_public_path(), about(&modern, "/")), (Some("/"), vec![]));
     }

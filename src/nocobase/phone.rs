@@ -1,8 +1,8 @@
 //! Which spellings of a phone number are one number, and which are not.
 //!
-//! WeCom writes numbers of mainland China as `13800001234` and others as `+1 3800001234`; in NocoBase people typed
-//! them in as they liked. Folding two people into one would sign one in as the other, so a number counts only where
-//! its country is beyond doubt: `+`, `00`, or the form of a Chinese mobile number (with or without `86`).
+//! WeCom writes numbers of mainland China as `13800001234` and others as `+1 3800001234`; in NocoBase, people have entered them
+//! in various ways. Treating two people's numbers as one would sign one in as the other, so a number counts only if its country
+//! is certain: `+`, `00`, or the form of a Chinese mobile number (with or without `86`).
 
 use std::fmt::Write as _;
 
@@ -29,7 +29,7 @@ fn is_chinese_mobile(digits: &str) -> bool {
 }
 
 impl Phone {
-    /// `None`: not a number, or not clear of which country.
+    /// `None`: not a number, or its country is uncertain.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let mut digits = String::with_capacity(16);
         let mut plus = false;
@@ -38,7 +38,7 @@ impl Phone {
                 '0'..='9' if digits.len() < 20 => digits.push(c),
                 '+' if digits.is_empty() && !plus => plus = true,
                 ' ' | '-' | '(' | ')' | '.' | '\u{a0}' => {}
-                // Anything else (a masked `138****1234`, an extension, other digits) is not a number to match by.
+                // Anything else (a masked `138****1234`, an extension, non-ASCII digits) is not used for matching.
                 _ => return None,
             }
         }
@@ -60,12 +60,12 @@ impl Phone {
         self.digits.strip_prefix("86").filter(|rest| is_chinese_mobile(rest))
     }
 
-    /// How the gate writes it into NocoBase: as NocoBase's users do, `13800001234` for China, else `+13800001234`.
+    /// How the gate writes it into NocoBase: in NocoBase's usual form, `13800001234` for China, otherwise `+13800001234`.
     pub(crate) fn stored(&self) -> String {
         self.chinese().map_or_else(|| format!("+{}", self.digits), str::to_owned)
     }
 
-    /// The spellings to ask NocoBase for; what is returned is compared as [`Phone`] again.
+    /// The spellings to ask NocoBase for; the results are compared as [`Phone`] again.
     pub(crate) fn spellings(&self) -> Vec<String> {
         let all = &self.digits;
         let mut out = vec![format!("+{all}"), format!("00{all}")];
@@ -126,10 +126,10 @@ mod tests {
             ("+1-380-000-1234", Some("+13800001234")),
             ("0013800001234", Some("+13800001234")),
             ("+852 61234567", Some("+85261234567")),
-            // `+86` and a trunk zero, or twice: not taken for the mobile number.
+            // `+86` with a trunk zero, or twice: not taken for the mobile number.
             ("+86013800001234", Some("+86013800001234")),
             ("+868613800001234", Some("+868613800001234")),
-            // No telling which country.
+            // The country is uncertain.
             ("3800001234", None),
             ("1 3800001234 5", None),
             ("013800001234", None),

@@ -1,5 +1,5 @@
-//! Rows of NocoBase's tables as an administrator looks at them from the shell: sessions, bindings, users. What the role of the
-//! service account may not see is left out.
+//! Rows of NocoBase's tables for administrative commands: sessions, bindings, users. Fields that the service account's role may
+//! not see are left out.
 
 use serde_json::{Value, json};
 
@@ -7,14 +7,14 @@ use super::client::{Call, NocoBase, ServiceOutcome, bad_response, user_id_of, wi
 use super::{Class, Turn, UserId};
 use crate::error::FailureWithCause;
 
-/// A row of `issuedTokens`: a session that has begun, and has perhaps ended.
+/// A row of `issuedTokens`: a session, which may have ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct IssuedSession {
     /// The `jti` of its tokens.
     pub(crate) jti: String,
-    /// The gate has registered it; else it began at NocoBase's own form.
+    /// The gate has registered it; otherwise it began at NocoBase's own form.
     pub(crate) by_gate: bool,
-    /// Whose it is.
+    /// The user whose session it is.
     pub(crate) user: UserId,
     /// When it began, in milliseconds since 1970.
     pub(crate) signed_in_ms: Option<u64>,
@@ -25,9 +25,9 @@ pub(crate) struct IssuedSession {
 pub(crate) struct Binding {
     /// Name of the WeCom entry.
     pub(crate) entry: String,
-    /// As it was written at the first sign-in.
+    /// As written at the first sign-in.
     pub(crate) userid: String,
-    /// The member's name then.
+    /// The member's name at that time.
     pub(crate) name: String,
     /// The user.
     pub(crate) user: UserId,
@@ -70,7 +70,7 @@ impl NocoBase {
         Ok(rows.iter().filter_map(binding).collect())
     }
 
-    /// Takes a binding away.
+    /// Removes a binding.
     pub(crate) async fn unbind(&self, binding: &Binding) -> Result<(), FailureWithCause> {
         let filter = json!({ "$and": [
             { "authenticator": binding.entry }, { "uuid": binding.userid }, { "userId": binding.user },
@@ -82,7 +82,7 @@ impl NocoBase {
         }
     }
 
-    /// How NocoBase calls a user: nickname, else user name. `None`: there is no such user. Empty: it may not be seen.
+    /// NocoBase's name for a user: nickname, otherwise user name. `None`: there is no such user. Empty: not visible.
     pub(crate) async fn user_name(&self, user: UserId) -> Result<Option<String>, FailureWithCause> {
         let rows = self.all_rows("users:list", &json!({ "id": user }), &["id"], "nickname,username").await?;
         let Some(row) = rows.iter().find(|row| row.get("id").and_then(user_id_of) == Some(user)) else {
@@ -92,7 +92,7 @@ impl NocoBase {
         Ok(Some(text("nickname").or(text("username")).unwrap_or_default().to_owned()))
     }
 
-    /// All rows, with these fields; `optional` (separated by commas) where the role may see them.
+    /// All rows, with these fields; `optional` (separated by commas) if the role may see them.
     async fn all_rows(
         &self,
         action: &str,
@@ -110,7 +110,7 @@ impl NocoBase {
     }
 }
 
-/// Databases write large numbers as text.
+/// Databases return large numbers as text.
 fn number(value: &Value) -> Option<u64> {
     value.as_u64().or_else(|| value.as_str()?.parse().ok())
 }

@@ -1,8 +1,8 @@
 //! A user's roles: read, and changed according to `[[wecom.roles]]`.
 //!
-//! They are written with `users:update` as a whole. The calls that add or remove one role (`users/<id>/roles:add`) look
-//! better, but NocoBase 2.2.15 keeps a user's roles in its memory and goes on with the old ones after them: a role
-//! that was taken away still opens everything.
+//! They are written as a whole with `users:update`. The calls that add or remove a single role (`users/<id>/roles:add`) look
+//! simpler, but NocoBase 2.2.15 caches a user's roles and continues with the old ones afterwards: a removed role would still be
+//! in force.
 
 use std::collections::BTreeSet;
 
@@ -13,19 +13,19 @@ use super::client::{Call, NocoBase, ServiceOutcome, bad_response, user_id_of};
 use crate::config::role::{is_plain, is_root};
 use crate::error::{Failure, FailureWithCause};
 
-/// Who gets what: all roles that rules name, those of them that match, and what a user gets who would be left with none.
+/// The roles named by rules, those of matching rules, and the roles for a user who would be left without any.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Plan<'a> {
-    /// All that the rules name.
+    /// All roles named by rules.
     pub managed: &'a BTreeSet<&'a str>,
-    /// Of these, the ones that the user is to have.
+    /// Of these, the roles that the user should have.
     pub matching: &'a BTreeSet<&'a str>,
     /// For a user whom the gate would leave without a role.
     pub instead: &'a BTreeSet<&'a str>,
 }
 
 impl Plan<'_> {
-    /// The roles that a user is to have who has `now`.
+    /// The roles that a user with the roles `now` should have.
     pub(crate) fn of(&self, now: &BTreeSet<String>) -> BTreeSet<String> {
         // A user with the root role needs no other, and must not lose it.
         if now.iter().any(|name| is_root(name)) {
@@ -40,8 +40,8 @@ impl Plan<'_> {
         // A user without roles, by an administrator's decision, gets none.
         if all.is_empty() && !now.is_empty() {
             let instead = may_be_given(self.instead);
-            // Of these, roles that a rule names are given only if there are no others: at the next sign-in the rule would
-            // take them away again.
+            // Of these, roles named by a rule are assigned only if there are no others: the rule would remove them again at the
+            // next sign-in.
             let named_by_no_rule: BTreeSet<String> =
                 instead.iter().filter(|name| !self.managed.contains(name.as_str())).cloned().collect();
             all = if named_by_no_rule.is_empty() { instead } else { named_by_no_rule };
@@ -65,7 +65,7 @@ impl NocoBase {
             }
             ServiceOutcome::Rejected(why) => return Err(bad_response(&call, 400, &why.summary())),
         };
-        // All of them or none: what is not read here would be taken away.
+        // All of them or none: a role that is not read here would be removed.
         let names = row.get("roles").and_then(Value::as_array).and_then(|roles| {
             roles.iter().map(|role| role.get("name")?.as_str().map(str::to_owned)).collect()
         });
@@ -79,8 +79,8 @@ impl NocoBase {
         }
     }
 
-    /// Gives a user these roles instead of those that it has. NocoBase leaves out, in silence, the ones that it does not
-    /// know. Refuses what could be `root`, and what is neither plain nor there `before`.
+    /// Assigns these roles to a user instead of the current ones. NocoBase silently leaves out unknown roles. Refuses any name
+    /// that could be `root`, and any that is neither plain nor among the roles `before`.
     pub(crate) async fn set_roles(
         &self,
         user: UserId,

@@ -1,7 +1,7 @@
-//! NocoBase's tokens: minted for sessions and for the service account, and checked where a program brings one.
+//! NocoBase's tokens: minted for sessions and for the service account, and verified when a client sends one.
 //!
-//! Shape and meaning of the claims were found by experiment on NocoBase 2.2.15: a session token has `temp: true` and
-//! a `jti` by which it is blocked at sign-out; an API key has neither.
+//! The claims and their meaning were found by experiment with NocoBase 2.2.15: a session token has `temp: true` and a `jti` by
+//! which it is blocked at sign-out; an API key has neither.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,19 +12,19 @@ use serde::{Deserialize, Serialize};
 use super::{UserId, crypto};
 use crate::error::Failure;
 
-/// Seconds that a minted session token is good for.
+/// Lifetime of a minted session token, in seconds.
 pub(crate) const LIFETIME_S: u64 = 30 * 60;
-/// Seconds that a token for one call of the service account is good for.
+/// Lifetime of a token for one call as the service account, in seconds.
 const SERVICE_LIFETIME_S: u64 = 10 * 60;
-/// Seconds by which a foreign token may be over its end (or before its beginning): clocks differ.
+/// How long a foreign token may have expired (or how early it may be), in seconds: clocks differ.
 const LEEWAY_S: u64 = 60;
-/// Seconds by which a token of NocoBase's own sign-in may have expired: NocoBase itself renews it that long (its
-/// `expiredTokenRenewLimit` is a day), and NocoBase then decides.
+/// How long a token of NocoBase's own sign-in may have expired, in seconds: NocoBase itself renews it that long (its
+/// `expiredTokenRenewLimit` is a day), and then decides itself.
 const RENEWABLE_S: u64 = 24 * 3600;
-/// Longest token that is looked at. NocoBase's have about 300 bytes.
+/// Longest token that is verified. NocoBase's have about 300 bytes.
 const MAX_TOKEN: usize = 8 * 1024;
 
-/// A session token of NocoBase, ready for the `Authorization` header. Cheap to clone; `Debug` does not show it.
+/// A session token for NocoBase, ready for the `Authorization` header. Cheap to clone; `Debug` does not show it.
 #[derive(Clone)]
 pub struct Minted {
     token: Arc<str>,
@@ -46,19 +46,19 @@ impl fmt::Debug for Minted {
 /// The claims of a token with a valid signature that has not expired.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verified {
-    /// Whom it is for.
+    /// The user.
     pub user_id: UserId,
-    /// The session that it belongs to; API keys have none.
+    /// The id of its session; API keys have none.
     pub jti: Option<String>,
-    /// When its session began, in Unix milliseconds. Tokens of one session have the same.
+    /// When its session began, in Unix milliseconds; the same in all tokens of a session.
     pub sign_in_ms: Option<u64>,
     /// An API key (no `temp` claim) rather than a session token.
     pub api_key: bool,
-    /// Unix seconds. `None`: without end, which NocoBase accepts too.
+    /// Unix seconds. `None`: never expires, which NocoBase accepts too.
     pub exp: Option<u64>,
 }
 
-/// Why a token does not count. One error for every reason: which one it was stays inside.
+/// Why a token is refused. One error for every reason, so that the reason is not revealed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a valid token of NocoBase")]
 pub struct TokenError;
@@ -70,13 +70,13 @@ struct SessionClaims<'a> {
     user_id: UserId,
     temp: bool,
     iat: u64,
-    /// Milliseconds, unlike its neighbours.
+    /// Milliseconds, unlike the other times.
     sign_in_time: u64,
     exp: u64,
     jti: &'a str,
 }
 
-/// Claims of an API key without `roleName`: the user's own roles count.
+/// Claims of an API key without `roleName`: the user's own roles apply.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct ServiceClaims {
@@ -85,7 +85,7 @@ struct ServiceClaims {
     exp: u64,
 }
 
-/// Claims of any token that NocoBase takes.
+/// Claims of any token that NocoBase accepts.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct AnyClaims {
@@ -94,7 +94,7 @@ struct AnyClaims {
     temp: Option<bool>,
     #[serde(default)]
     jti: Option<String>,
-    /// Not validated: a token without a good one is one anyway.
+    /// Not validated: a token without a valid `jti` is still a token.
     #[serde(default)]
     sign_in_time: serde_json::Value,
     #[serde(default)]
@@ -103,7 +103,7 @@ struct AnyClaims {
     nbf: Option<u64>,
 }
 
-/// Makes and checks tokens with NocoBase's secret. Pure: the time is passed in.
+/// Mints and verifies tokens with NocoBase's secret. Pure: the time is passed in.
 pub struct Minter {
     signing: EncodingKey,
     verifying: DecodingKey,
@@ -122,7 +122,7 @@ impl Minter {
     pub fn new(secret: &[u8]) -> Self {
         crypto::install();
         let mut validation = Validation::new(Algorithm::HS256);
-        // Times are checked below against the time that is passed in.
+        // Times are checked below against the time passed in.
         validation.validate_exp = false;
         validation.validate_nbf = false;
         validation.required_spec_claims.clear();
@@ -134,8 +134,8 @@ impl Minter {
         }
     }
 
-    /// A token for session `sid` (its `jti`), which began at `sign_in_ms` (Unix milliseconds).
-    /// Every token of a session has the same `jti` and sign-in time and its own `iat`.
+    /// A token for session `sid` (its `jti`), which began at `sign_in_ms` (Unix milliseconds). All tokens of a session have the
+    /// same `jti` and sign-in time, and each has its own `iat`.
     pub fn session(&self, user: UserId, sid: &str, sign_in_ms: u64, now_s: u64) -> Result<Minted, Failure> {
         let claims = SessionClaims {
             user_id: user,
@@ -148,8 +148,8 @@ impl Minter {
         Ok(Minted { token: self.sign(&claims)?.into() })
     }
 
-    /// The same with an end of its own, `exp_s` (Unix seconds): a token to sign out with, or one for the browser to hold.
-    /// NocoBase remembers a blocked `jti` only until the token that signed out would have ended.
+    /// The same with an expiry of its own, `exp_s` (Unix seconds): a token to sign out with, or one for the browser to hold.
+    /// NocoBase remembers a blocked `jti` only until the token that signed out would have expired.
     pub fn session_until(
         &self,
         user: UserId,
@@ -183,14 +183,14 @@ impl Minter {
         })
     }
 
-    /// Checks a token (without `Bearer `) from outside: HS256, signature in constant time, and not over its
-    /// end by more than a minute. NocoBase decides whether its user exists and its session is valid.
+    /// Verifies a token (without `Bearer `) from a client: HS256, signature compared in constant time, and expired for at most a
+    /// minute. Whether its user exists and its session is valid is for NocoBase to decide.
     pub fn verify(&self, token: &str, now_s: u64) -> Result<Verified, TokenError> {
         self.verify_within(token, now_s, LEEWAY_S)
     }
 
-    /// The same, but also tokens of NocoBase's own sign-in that NocoBase would still renew. For users who signed in by
-    /// password: their page brings the old token and gets a new one with the response.
+    /// The same, but also accepts tokens of NocoBase's own sign-in that NocoBase would still renew. For users who signed in by
+    /// password: their page sends the old token and gets a new one with the response.
     pub fn verify_renewable(&self, token: &str, now_s: u64) -> Result<Verified, TokenError> {
         self.verify_within(token, now_s, RENEWABLE_S)
     }

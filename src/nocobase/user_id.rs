@@ -1,4 +1,4 @@
-//! The number of a NocoBase user.
+//! The id of a NocoBase user.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,17 +9,17 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// Largest integer that JavaScript reads exactly from a JSON number.
 const MAX_SAFE: u64 = (1 << 53) - 1;
 
-/// Id of a NocoBase user: 1 and up, at most 2^63 - 1 (`bigint`). In JSON a number or, as snowflake ids do not
-/// fit into JavaScript's numbers, a string of digits: both are read, and what does not fit is written as a string.
+/// Id of a NocoBase user: from 1 to 2^63 - 1 (`bigint`). In JSON it is a number or, since snowflake ids do not fit into
+/// JavaScript's numbers, a string of digits: both are read, and what does not fit is written as a string.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct UserId(u64);
 
 impl UserId {
-    /// `None` for what cannot be an id.
+    /// `None` if the number cannot be an id.
     pub const fn new(id: u64) -> Option<Self> {
         if id == 0 || id > i64::MAX as u64 { None } else { Some(Self(id)) }
     }
-    /// The bare number.
+    /// The number.
     pub const fn get(self) -> u64 {
         self.0
     }

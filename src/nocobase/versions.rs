@@ -1,8 +1,8 @@
-//! NocoBase's versions: what of the gate works with which. The same table is in README.md and docs/install.md.
+//! NocoBase's versions: how well the gate works with each. README.md and docs/install.md have the same table.
 
 use std::fmt;
 
-/// What the gate is tested with, release by release.
+/// The version with which the gate is tested for each release.
 pub(crate) const TESTED: &str = "2.2.15";
 
 /// How far a version of NocoBase is supported.
@@ -10,11 +10,11 @@ pub(crate) const TESTED: &str = "2.2.15";
 pub enum Support {
     /// Everything works; each release of the gate is tested with it.
     Tested,
-    /// Tried on a running one.
+    /// Tried with a running one.
     Tried,
-    /// Read, not tried: it should work.
+    /// Its source was read, but it was not tried: it should work.
     Expected,
-    /// Newer than what is known.
+    /// Newer than the known versions.
     Unknown,
     /// Sign-in cannot work.
     Refused,
@@ -46,7 +46,7 @@ pub struct Row {
     pub means: &'static str,
 }
 
-/// All versions, in their order; a row ends where the next one begins.
+/// All versions, in order; a row ends where the next one begins.
 pub(crate) const TABLE: [Row; 6] = [
     Row {
         versions: "up to 1.5",
@@ -86,7 +86,7 @@ pub(crate) const TABLE: [Row; 6] = [
     },
 ];
 
-/// What follows [`TABLE`].
+/// The row after [`TABLE`].
 pub(crate) const LATER: Row = Row {
     versions: "3.x",
     from: (3, 0),
@@ -103,7 +103,7 @@ pub struct Version {
 }
 
 impl Version {
-    /// `None` if it begins with no two numbers.
+    /// `None` if it does not begin with two numbers.
     pub fn parse(text: &str) -> Option<Version> {
         let mut parts = text.trim().trim_start_matches('v').split('.');
         let major = parts.next()?.parse().ok()?;

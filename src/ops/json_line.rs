@@ -1,5 +1,5 @@
-//! One event as one line of JSON, as `tracing_subscriber`'s own format writes it, at a quarter of its cost: with
-//! `log.access_log` every request pays for one.
+//! One event as one line of JSON, in the format of `tracing_subscriber`, but at a quarter of its cost: with `log.access_log`
+//! every request writes one.
 
 use std::fmt::{self, Write as _};
 use std::time::SystemTime;
@@ -11,15 +11,15 @@ use tracing_subscriber::fmt::format::{Format, Json, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields};
 use tracing_subscriber::registry::LookupSpan;
 
-/// Room for any number in JSON.
+/// Room for any JSON number.
 const NUMBER: usize = 48;
 /// Target of events that are records of the `log` crate.
 const LOG_CRATE: &str = "log";
 
-/// Writes the lines. Fields of the spans around an event are members of its object too. Records of the `log` crate go to
+/// Writes the lines. Fields of the surrounding spans are members of the object too. Records of the `log` crate are passed to
 /// `others`.
 pub(crate) struct JsonLine {
-    /// Set to write what this writes.
+    /// Configured to write the same format.
     pub(crate) others: Format<Json>,
 }
 
@@ -103,7 +103,7 @@ impl Visit for Fields<'_> {
     }
 }
 
-/// A number as JSON has it.
+/// A number in JSON.
 fn number(to: &mut Writer<'_>, value: impl Serialize) -> fmt::Result {
     let mut text = [0_u8; NUMBER];
     let mut rest = &mut text[..];
@@ -113,7 +113,7 @@ fn number(to: &mut Writer<'_>, value: impl Serialize) -> fmt::Result {
     to.write_str(std::str::from_utf8(written).map_err(|_| fmt::Error)?)
 }
 
-/// Text that is formatted piece by piece, escaped.
+/// Text that is formatted piece by piece and escaped.
 struct Escaped<'a, 'w>(&'a mut Writer<'w>);
 
 impl fmt::Write for Escaped<'_, '_> {
@@ -125,12 +125,12 @@ impl fmt::Write for Escaped<'_, '_> {
 /// The inside of a JSON string (RFC 8259, 7).
 fn escape(to: &mut Writer<'_>, text: &str) -> fmt::Result {
     let must = |b: u8| b < 0x20 || b == b'"' || b == b'\\';
-    // Nearly all text is written as it is.
+    // Nearly all text needs no escaping.
     if !text.bytes().any(must) {
         return to.write_str(text);
     }
     let mut rest = text;
-    // All that must be escaped is ASCII, so each cut is between two characters.
+    // Only ASCII characters need escaping, so each cut is between two characters.
     while let Some(at) = rest.bytes().position(must) {
         let (plain, after) = rest.split_at_checked(at).ok_or(fmt::Error)?;
         to.write_str(plain)?;
@@ -174,7 +174,7 @@ mod tests {
         }
     }
 
-    /// The lines of `events`, in our form or in `tracing_subscriber`'s, without what is in `timestamp`.
+    /// The lines of `events`, in our format or in `tracing_subscriber`'s, without the value of `timestamp`.
     fn lines(ours: bool, events: impl FnOnce()) -> Vec<String> {
         let sink = Sink::default();
         let copy = sink.clone();
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_the_same_to_the_letter() {
+    fn lines_are_the_same_byte_for_byte() {
         let ours = lines(true, events);
         assert_eq!(ours.len(), 8);
         assert_eq!(ours, lines(false, events));

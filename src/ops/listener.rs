@@ -1,5 +1,5 @@
-//! The operator's listener: `/livez`, `/readyz`, `/servez`, `/version`, `/metrics`, by exact path, on a port of its own (R5) and a
-//! thread and runtime of its own, so that it responds when everything else is stuck.
+//! The operator's listener: `/livez`, `/readyz`, `/servez`, `/version`, `/metrics`, by exact path, on a port of its own (R5) and
+//! with its own thread and runtime, so that it responds even if everything else is stuck.
 
 use std::io;
 use std::net::TcpListener;
@@ -14,13 +14,13 @@ use tokio::sync::watch;
 
 use super::ready::{Report, Status};
 
-/// Asked for the status of the gate at each request.
+/// Called at each request for the status of the gate.
 type Source = Arc<dyn Fn() -> Status + Send + Sync>;
 
 /// Serves until `stopped`. The socket must be non-blocking.
 ///
 /// # Errors
-/// No thread or no runtime can be started.
+/// No thread or runtime can be started.
 pub(crate) fn serve(
     listener: TcpListener,
     status: impl Fn() -> Status + Send + Sync + 'static,
@@ -63,15 +63,15 @@ async fn version() -> Response {
     Json(json!({ "name": "wecom-gate", "version": env!("CARGO_PKG_VERSION") })).into_response()
 }
 
-/// 200 while the gate can serve, with what is degraded and why; else 503.
+/// 200 while the gate can serve, with what is degraded and why; otherwise 503.
 async fn ready(State(status): State<Source>) -> Response {
     let report = Report::new(&status());
     let code = if report.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (code, Json(report.json())).into_response()
 }
 
-/// For load balancers: 503 only while the gate stops. Without NocoBase or WeCom it still serves its own pages, which explain
-/// more than a balancer's 503; so it stays in the rotation, other than by `/readyz`.
+/// For load balancers: 503 only while the gate is stopping. Without NocoBase or WeCom it still serves its own pages, which
+/// explain more than a balancer's 503; so, unlike with `/readyz`, it stays in rotation.
 async fn serves(State(status): State<Source>) -> Response {
     serving(&status()).into_response()
 }
@@ -82,7 +82,7 @@ fn serving(status: &Status) -> (StatusCode, &'static str) {
 
 async fn metrics(State(status): State<Source>) -> Response {
     let status = status();
-    // Sets the gauges of readiness.
+    // Sets the readiness gauges.
     let _ = Report::new(&status);
     match status.metrics.text(status.sessions, status.in_flight) {
         Ok(text) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),

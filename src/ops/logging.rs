@@ -1,10 +1,10 @@
-//! Logs of `wecom-gate run`: one line per event on standard output, JSON or for people, times in UTC (RFC 3339).
+//! Logs of `wecom-gate run`: one line per event on standard output, as JSON or as text, times in UTC (RFC 3339).
 //!
-//! Lines are written by a thread of their own, so that no request waits for a slow reader of standard output. When
-//! that falls behind by a hundred thousand lines, further ones are dropped.
+//! A separate thread writes the lines, so that no request waits for a slow reader of standard output. If that falls behind by a
+//! hundred thousand lines, further ones are dropped.
 //!
-//! Pingora and its helpers log through the `log` crate; those records come here too, but only what an operator can
-//! act on, and never the details in which HTTP clients repeat addresses and headers (they carry tokens).
+//! Pingora and its helpers log through the `log` crate; those records are included, but only what an operator can act on, and
+//! never the details in which HTTP clients repeat addresses and headers (they contain tokens).
 
 use std::io::{self, BufWriter, Write};
 use std::time::Duration;
@@ -19,34 +19,34 @@ use tracing_subscriber::{EnvFilter, fmt};
 use super::json_line::JsonLine;
 use crate::config::{Log, LogFormat};
 
-/// Modules of others that would log too much, whatever the level: at `debug` and `trace` they print requests.
+/// Third-party modules that would log too much at any level: at `debug` and `trace` they print requests.
 const AT_MOST_INFO: [&str; 8] = ["h2", "hyper", "hyper_util", "reqwest", "rustls", "tower", "want", "mio"];
-/// At `info` Pingora reports each listener and each connection; warnings and errors are what an operator needs.
+/// At `info` Pingora reports each listener and each connection; operators need its warnings and errors.
 const PINGORA: [&str; 5] =
     ["pingora", "pingora_core", "pingora_pool", "pingora_load_balancing", "pingora_rustls"];
 
-/// Where Pingora writes errors about clients that went away: in the middle of a request's head, of a response, of a handshake of
-/// HTTP/2. The gate has its own lines about requests.
+/// Targets for Pingora's errors about clients that disconnected: in the middle of a request head, a response, or an HTTP/2
+/// handshake. The gate has its own lines about requests.
 const NOTHING: [&str; 2] = ["pingora_proxy", "pingora_core::apps"];
 
-/// Where Pingora writes an error when nothing is wrong: a kept connection to NocoBase that is taken from the pool while its
-/// watcher has not let go of it is thrown away, and another one opened. The files below this one are used.
+/// Target of an error that Pingora logs although nothing is wrong: a kept-alive connection to NocoBase that is taken from the
+/// pool before its watcher has released it is discarded, and a new one is opened. The modules below this one are used.
 const CONNECTION_POOL: &str = "pingora_core::connectors";
 const BELOW_CONNECTION_POOL: [&str; 3] =
     ["pingora_core::connectors::http", "pingora_core::connectors::l4", "pingora_core::connectors::tls"];
 
-/// How long lines may collect before they are written together. Under load, waking the writing thread for each line
-/// costs more than writing it; a single line is written at once.
+/// How long lines may collect before they are written together. Under load, waking the writing thread for each line costs more
+/// than writing it; a single line is written at once.
 const COLLECT: Duration = Duration::from_millis(5);
 
-/// Keep it until the end of the program: dropping it writes out what is left.
+/// Keep it until the end of the program: dropping it flushes the logs.
 #[must_use = "logs end when this is dropped"]
 pub struct Logging(#[allow(dead_code, reason = "lives for its drop")] WorkerGuard);
 
-/// Why there are no logs.
+/// Why logging could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum LoggingError {
-    /// The level is not one (the configuration has been checked, so this does not happen).
+    /// The level is invalid (the configuration has been validated, so this does not happen).
     #[error("log.level: {0}")]
     Level(#[from] ParseError),
     /// Logging has been set up before in this process.
@@ -67,7 +67,7 @@ pub fn init(log: &Log) -> Result<Logging, LoggingError> {
     Ok(Logging(guard))
 }
 
-/// A writer that rests after what it has written. Only the thread of the logs may wait for it.
+/// A writer that pauses after each write. Only the logging thread may wait for it.
 struct Paced<W>(W);
 
 impl<W: Write> Write for Paced<W> {
@@ -85,7 +85,7 @@ impl<W: Write> Write for Paced<W> {
 /// What `init` installs, for any writer.
 ///
 /// # Errors
-/// If the level is not one.
+/// If the level is invalid.
 pub fn subscriber<W>(log: &Log, writer: W) -> Result<Box<dyn Subscriber + Send + Sync>, ParseError>
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
@@ -101,7 +101,7 @@ where
     })
 }
 
-/// The operator's level after ours: the last directive for a module counts, so an operator can name a module.
+/// The operator's level after ours: the last directive for a module takes precedence, so an operator can name a module.
 fn directives(level: &str) -> String {
     // `off` and `error` are quieter than what is set here.
     let mut text = String::new();
@@ -150,7 +150,7 @@ mod tests {
         }
     }
 
-    /// What is written at this level when `events` happen.
+    /// What is written at this level for these `events`.
     fn logged(format: LogFormat, level: &str, events: impl FnOnce()) -> String {
         let sink = Sink::default();
         let copy = sink.clone();

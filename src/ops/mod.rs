@@ -1,4 +1,4 @@
-//! For the operator: logs, metrics, probes. What they show of the running gate `server` hands in.
+//! For the operator: logs, metrics, probes. `server` passes in the state of the running gate.
 //!
 //! Must never: be reachable on the public listener, show a secret, or import `proxy` or anything below it.
 

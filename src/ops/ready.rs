@@ -1,6 +1,6 @@
-//! Whether the gate can serve, and what is not as it should be. Pure: from a [`Status`] that `server` hands in to the
-//! response of `/readyz` and to the gauges that show the same. Nothing is asked of WeCom, NocoBase or Redis, however often
-//! `/readyz` and `/metrics` are requested.
+//! Whether the gate can serve, and what is degraded. Pure: turns a [`Status`] from `server` into the response of `/readyz` and
+//! into the gauges with the same values. However often `/readyz` and `/metrics` are requested, WeCom, NocoBase and Redis are not
+//! asked.
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -13,7 +13,7 @@ use crate::metrics::{Metrics, Reload};
 /// A certificate that expires within this time, in seconds, should have been renewed long before.
 const EXPIRING_S: i64 = 7 * 24 * 3600;
 
-/// The running gate, as far as operators see it: what the health checks and the latest calls have found.
+/// The running gate, as operators see it: what the health checks and the latest calls have found.
 pub(crate) struct Status {
     /// Counters, certificates and reloads.
     pub(crate) metrics: Arc<Metrics>,
@@ -21,27 +21,27 @@ pub(crate) struct Status {
     pub(crate) stopping: bool,
     /// NocoBase's nodes: the name of each, and what is wrong with it, if anything.
     pub(crate) nodes: Vec<(String, Option<&'static str>)>,
-    /// What does not work of WeCom and Redis.
+    /// What does not work with WeCom and Redis.
     pub(crate) degraded: Vec<Degraded>,
     /// Sessions in the memory of this process.
     pub(crate) sessions: u64,
-    /// Requests that have begun and not ended.
+    /// Requests in progress.
     pub(crate) in_flight: usize,
 }
 
-/// Something that does not work, while the gate goes on.
+/// Something that does not work, while the gate continues.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Degraded {
     /// One of a fixed list; also the label of a metric.
     what: &'static str,
-    /// Which of several.
+    /// Which one, if there are several.
     name: String,
     /// The reason, in a word or a sentence.
     why: String,
 }
 
 impl Degraded {
-    /// `what`: one of those that the metric `degraded` has.
+    /// `what`: one of the labels of the metric `degraded`.
     pub(crate) fn new(what: &'static str, name: &str, why: &str) -> Degraded {
         Degraded { what, name: name.to_owned(), why: why.to_owned() }
     }
@@ -56,7 +56,7 @@ pub(super) struct Report {
 }
 
 impl Report {
-    /// From the status now; the gauges of readiness show the same from then on.
+    /// From the current status; also sets the readiness gauges.
     pub(super) fn new(status: &Status) -> Report {
         let state = &status.metrics.state;
         let ready = !status.stopping && status.nodes.iter().any(|(_, problem)| problem.is_none());

@@ -1,6 +1,6 @@
-//! CallbackDedup that have been carried out. WeCom's webviews may ask for the same callback twice, at once or a
-//! moment later, and the code is good for one use: the second gets the outcome of the first.
-//! Everything else with a used state is a replay (R18, R19).
+//! Callbacks that have been processed. WeCom's webviews may request the same callback twice, at once or a moment later, and a
+//! code is valid for one use: the second request gets the result of the first. Any other use of a used state is a replay (R18,
+//! R19).
 
 use std::future::Future;
 use std::time::Duration;
@@ -13,19 +13,19 @@ use crate::error::Failure;
 use super::flow;
 use super::time::{CLOCK_SKEW, UnixMillis};
 
-/// How long the same callback gets the same outcome, from its first arrival.
+/// How long the same callback gets the same result, counted from its first arrival.
 pub(crate) const DEDUP_WINDOW: Duration = flow::KEPT_BRIEFLY;
 /// Most callbacks remembered.
 const CAPACITY: u64 = 100_000;
 
-/// Everything that makes a callback that one (R18).
+/// The values that identify a callback (R18).
 #[derive(Clone, Copy)]
 pub struct Callback<'a> {
     /// `code` of the callback.
     pub code: &'a str,
     /// `state` of the callback, checked (`PendingSignIns::check`).
     pub state: &'a str,
-    /// The sealed flow cookie: the browser.
+    /// The sealed flow cookie, which identifies the browser.
     pub cookie: &'a [u8],
 }
 
@@ -35,19 +35,19 @@ impl std::fmt::Debug for Callback<'_> {
     }
 }
 
-/// Why a callback was not carried out.
+/// Why a callback was not processed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CallbackRefused {
     /// Its state was used before: by another callback, or too long ago.
     Replayed,
-    /// It ended without an outcome; a defect.
+    /// Its task ended without a result; a defect.
     Died,
 }
 
 impl From<CallbackRefused> for Failure {
     fn from(refused: CallbackRefused) -> Self {
         match refused {
-            // What the browser would get if its flow cookie had been deleted.
+            // The response that the browser would get if its flow cookie had been deleted.
             CallbackRefused::Replayed => Failure::FlowMissing,
             CallbackRefused::Died => Failure::Internal,
         }
@@ -58,17 +58,17 @@ impl From<CallbackRefused> for Failure {
 pub(crate) type Key = [u8; 32];
 
 impl Callback<'_> {
-    /// Stands for this callback.
+    /// Identifies this callback.
     pub fn key(&self) -> Key {
         key(&[self.code.as_bytes(), self.state.as_bytes(), self.cookie])
     }
-    /// Stands for its state.
+    /// Identifies its state.
     pub fn state_key(&self) -> Key {
         key(&[self.state.as_bytes()])
     }
 }
 
-/// SHA-256 over the parts, each with its length before it.
+/// SHA-256 over the parts, each preceded by its length.
 fn key(parts: &[&[u8]]) -> Key {
     let mut context = Context::new(&SHA256);
     for part in parts {
@@ -82,17 +82,17 @@ fn key(parts: &[&[u8]]) -> Key {
     out
 }
 
-/// The callbacks of this node. Between several nodes, what they share in Redis prevents replays; without Redis,
-/// or while it is away, the flow cookie, which the first response deletes, and WeCom's single-use code.
+/// The callbacks of this node. Between several nodes, replays are prevented by what they share in Redis; without Redis, or while
+/// it is unreachable, by the flow cookie, which the first response deletes, and by WeCom's single-use code.
 #[derive(Clone)]
 pub struct CallbackDedup<T> {
     outcomes: moka::future::Cache<Key, T>,
-    /// By state: which callback used it first, and when.
+    /// By state: the callback that used it first, and when.
     used: moka::sync::Cache<Key, (Key, UnixMillis)>,
 }
 
 impl<T> std::fmt::Debug for CallbackDedup<T> {
-    // moka's own would print the outcomes.
+    // moka's own would print the results.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("CallbackDedup(..)")
     }
@@ -113,7 +113,7 @@ impl<T: Clone + Send + Sync + 'static> CallbackDedup<T> {
                 .eviction_policy(EvictionPolicy::lru())
                 .time_to_live(DEDUP_WINDOW)
                 .build(),
-            // As long as any node's flow cookie for this state could be taken.
+            // As long as any node might still accept the flow cookie of this state.
             used: moka::sync::Cache::builder()
                 .max_capacity(CAPACITY)
                 .eviction_policy(EvictionPolicy::lru())
@@ -122,12 +122,11 @@ impl<T: Clone + Send + Sync + 'static> CallbackDedup<T> {
         }
     }
 
-    /// Carries a callback out, once: the same callback at the same time waits for the first one's outcome,
-    /// within `DEDUP_WINDOW` it gets a copy. Uses up the state.
+    /// Processes a callback once: the same callback at the same time waits for the first one's result, and within `DEDUP_WINDOW`
+    /// it gets a copy. Uses up the state.
     ///
-    /// The work continues when its request is given up: webviews break off the first request when
-    /// they send the second, and a code half spent is a code lost (R23). Must be called within a tokio
-    /// runtime.
+    /// The work continues when its request is dropped: webviews cancel the first request when they send the second, and a code
+    /// cannot be used again (R23). Must be called within a tokio runtime.
     pub async fn once(
         &self,
         callback: Callback<'_>,

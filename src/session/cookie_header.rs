@@ -1,19 +1,18 @@
-//! The `Cookie` header as NocoBase gets it: ours taken out, all others byte for byte (R11), NocoBase's own
-//! put in.
+//! The `Cookie` header as NocoBase gets it: the gate's cookies removed, all others unchanged byte for byte (R11), NocoBase's own
+//! added.
 
 use crate::error::Failure;
 
 use super::cookies::{Bounds, Names, is_blank, name_and_value, segments};
 
-/// Prefixes of the NocoBase cookies that identify a user. While one of the gate's sessions is valid, only the
-/// gate sets it.
+/// Prefixes of the NocoBase cookies that identify a user. While one of the gate's sessions is valid, only the gate sets them.
 const NOCOBASE_IDENTITY: [&[u8]; 2] = [b"nb_auth_token_", b"nb_authenticator_"];
 
-/// The `Cookie` header to forward, made of the values of all received ones:
+/// The `Cookie` header to forward, built from the values of all received ones:
 ///
 /// - without the gate's own cookies, under their `http` and `https` names, and those of other gates on this host name;
 /// - if `in_session`, without `nb_auth_token_*` and `nb_authenticator_*` of the client;
-/// - all others unchanged and in order, whatever bytes they have;
+/// - all others unchanged and in order, whatever bytes they contain;
 /// - several headers joined by `"; "` (RFC 9113, 8.2.3);
 /// - then `extra`, already in the form `name=value; name=value`.
 ///
@@ -31,7 +30,7 @@ pub fn forwardable<'a>(
     let mut cookies = false;
     for header in headers {
         bounds.header(header)?;
-        // Whether a segment of this very header is in `out` already.
+        // Whether a segment of this header is in `out` already.
         let mut joined = false;
         for segment in segments(header) {
             bounds.segment(segment)?;
@@ -42,7 +41,7 @@ pub fn forwardable<'a>(
                 out.push(b';');
                 out.extend_from_slice(segment);
             } else if is_blank(segment) {
-                // Nothing to join to yet: `; a=1` after a cookie of ours would become an empty first part.
+                // Nothing to join to yet: `; a=1` after one of our cookies would become an empty first part.
                 continue;
             } else if cookies {
                 out.extend_from_slice(b"; ");

@@ -7,30 +7,30 @@ use cookie::{Cookie, Expiration, SameSite};
 
 use crate::error::Failure;
 
-/// Most cookies in one request (R17). Browsers keep up to 180 for a domain, and any neighbouring site can set them.
+/// Most cookies in one request (R17). Browsers keep up to 180 per domain, and any neighbouring site can set some.
 pub(crate) const MAX_COOKIES: usize = 200;
 /// Most bytes in all `Cookie` headers of one request (R17).
 pub(crate) const MAX_COOKIE_BYTES: usize = 16 * 1024;
-/// How many cookies of the session's name are tried. A neighbouring site can plant one with a longer path or a
-/// parent domain; one that does not open is passed over, and trying is bounded.
+/// How many cookies with the session's name are tried. A neighbouring site can plant one with a longer path or a parent domain;
+/// one that cannot be opened is skipped, and the number of attempts is limited.
 const MAX_SESSIONS: usize = 3;
 /// How many characters of a flow's state are in its cookie's name.
 pub(super) const FLOW_NAME_CHARS: usize = 8;
 /// Most deletions of flow cookies in one response; the rest follow in the next.
 pub(super) const MAX_DELETIONS: usize = 20;
-/// Life of the loop counter.
+/// Lifetime of the loop counter.
 const TRIES_LIFE: Duration = Duration::from_secs(60);
 
 const HOST: &str = "__Host-";
 /// The default of `session.cookie_name`.
 pub(crate) const SESSION: &str = "wecom_gate";
-/// The language chosen in NocoBase's page. `gate.js` writes it, because only scripts can read where NocoBase keeps it; a
-/// hint and no more, so it has the same name for either scheme.
+/// The language chosen in NocoBase's page. `gate.js` writes it, because only scripts can read where NocoBase keeps it. Only a
+/// hint, so the name is the same for either scheme.
 pub(crate) const LANGUAGE: &str = "wecom_gate_lang";
 
-/// Names and attributes of our cookies. With an `https` origin they are `__Host-` cookies: only this host,
-/// over TLS, can have set them. All begin with `session.cookie_name`, so that two gates on one host name do not
-/// overwrite each other's: browsers send cookies to every port.
+/// Names and attributes of our cookies. With an `https` origin they are `__Host-` cookies: only this host can have set them, over
+/// TLS. All begin with `session.cookie_name`, so that two gates on one host name do not overwrite each other's: browsers send
+/// cookies to every port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Names(Arc<AllNames>);
 
@@ -52,8 +52,8 @@ impl Names {
         Self::made(https, name, "", '_')
     }
 
-    /// The same for one of several applications (`[[nocobase.apps]]`): each has cookies of its own. No name of an application
-    /// has a dot, so that no two of them have a cookie in common.
+    /// The same for one of several applications (`[[nocobase.apps]]`): each has its own cookies. No application's name contains a
+    /// dot, so no two of them share a cookie.
     pub fn of_application(https: bool, name: &str, app: &str) -> Self {
         Self::made(https, name, &format!("_app.{app}"), '.')
     }
@@ -76,29 +76,29 @@ impl Names {
         &self.0.session
     }
 
-    /// The session of a user who signed in at NocoBase's own form.
+    /// The session of a user who signed in with NocoBase's own form.
     pub fn password(&self) -> &str {
         &self.0.password
     }
 
-    /// The mark "signed out on purpose": while it is set, there is no automatic sign-in.
+    /// Marks a deliberate sign-out: while it is set, there is no automatic sign-in.
     pub(crate) fn out(&self) -> &str {
         &self.0.out
     }
 
-    /// How many sign-ins returned within a minute without a person's doing.
+    /// How many sign-ins have returned within a minute without any action of the user.
     pub(crate) fn tries(&self) -> &str {
         &self.0.tries
     }
 
-    /// What the names of all flow cookies begin with.
+    /// The common prefix of the names of all flow cookies.
     pub fn flow_prefix(&self) -> &str {
         &self.0.flow_prefix
     }
 
-    /// Whether this is the name of one of our cookies, for either scheme: after a change of scheme the old ones
-    /// must not leak. Cookies of other gates on this host name, and those from before a change of
-    /// `session.cookie_name`, are recognised by the default name.
+    /// Whether this is the name of one of our cookies, for either scheme: after a change of scheme the old ones must not leak.
+    /// Cookies of other gates on this host name, and those from before a change of `session.cookie_name`, are recognised by the
+    /// default name.
     pub(super) fn is_ours(&self, name: &[u8]) -> bool {
         let name = name.strip_prefix(HOST.as_bytes()).unwrap_or(name);
         let of =
@@ -106,8 +106,8 @@ impl Names {
         of(self.0.bare.as_bytes()) || of(SESSION.as_bytes())
     }
 
-    /// Whether a look at the name can be spared: the first byte is that of no name that matters here (ours, NocoBase's
-    /// with `n`), nor a blank. Most cookies of a busy page go this way.
+    /// A fast test that most cookies pass: no name that matters here (ours, or NocoBase's with `n`) begins with this first byte,
+    /// and it is not blank.
     pub(super) fn is_plain(&self, segment: &[u8]) -> bool {
         let name = segment.strip_prefix(b" ").unwrap_or(segment);
         name.first().is_some_and(|b| {
@@ -117,15 +117,15 @@ impl Names {
         })
     }
 
-    /// A `Set-Cookie` line: HttpOnly, SameSite=Lax, Path=/, and Secure when the origin is https. `value` must
-    /// be of cookie characters. Without `max_age` (rounded down to seconds) it lives as long as the browser.
+    /// A `Set-Cookie` line: HttpOnly, SameSite=Lax, Path=/, and Secure if the origin is https. `value` must consist of cookie
+    /// characters. Without `max_age` (rounded down to seconds) it is a session cookie.
     pub(crate) fn set(&self, name: &str, value: &str, max_age: Option<Duration>) -> String {
         let mut cookie = self.bare(name, value);
         cookie.set_max_age(max_age.map(|a| i64::try_from(a.as_secs()).unwrap_or(i64::MAX)).map(seconds));
         cookie.to_string()
     }
 
-    /// The `Set-Cookie` line that deletes what [`Names::set`] set: all attributes are the same, else browsers
+    /// The `Set-Cookie` line that deletes a cookie set by [`Names::set`]: all attributes must be the same, otherwise browsers
     /// keep `__Host-` cookies (R16).
     pub(crate) fn delete(&self, name: &str) -> String {
         let mut cookie = self.bare(name, "");
@@ -134,8 +134,8 @@ impl Names {
         cookie.to_string()
     }
 
-    /// The same for the flow cookies of a request that has too many cookies; the first few of them. Flows that began at the same
-    /// moment do not know of each other, so that a browser may end up with more than the gate reads (R34).
+    /// The same for the flow cookies of a request that has too many cookies; only the first few of them. Flows that begin at the
+    /// same moment do not know of each other, so a browser may end up with more than the gate reads (R34).
     pub fn delete_flows<'a>(&self, headers: impl IntoIterator<Item = &'a [u8]>) -> Vec<String> {
         let mut own = OwnCookies::default();
         for (name, value) in headers.into_iter().flat_map(segments).filter_map(name_and_value) {
@@ -144,17 +144,17 @@ impl Names {
         own.flows.iter().take(MAX_DELETIONS).map(|flow| self.delete(flow.name)).collect()
     }
 
-    /// Marks the browser as signed out on purpose, until it is closed or a member signs in by a click.
+    /// Marks a deliberate sign-out, until the browser is closed or a member signs in by a click.
     pub(crate) fn set_out(&self) -> String {
         self.set(self.out(), "1", None)
     }
 
-    /// Counts a sign-in that returned by itself.
+    /// Counts a sign-in that returned without any action of the user.
     pub(crate) fn set_tries(&self, tries: u8) -> String {
         self.set(self.tries(), &tries.to_string(), Some(TRIES_LIFE))
     }
 
-    /// The same, with how often the browser was sent to NocoBase's form.
+    /// The same, with the number of redirects to NocoBase's form.
     pub(crate) fn set_form_redirects(&self, tries: u8, forms: u8) -> String {
         self.set(self.tries(), &format!("{tries}.{forms}"), Some(TRIES_LIFE))
     }
@@ -182,22 +182,21 @@ pub(crate) struct FlowCookie<'a> {
     pub(crate) value: &'a [u8],
 }
 
-/// Our own cookies in a request, unopened. Nothing is copied, and nothing allocated unless a login is under
-/// way.
+/// Our own cookies in a request, not opened. Nothing is copied, and nothing is allocated unless there is a pending sign-in.
 #[derive(Clone, Default)]
 pub struct OwnCookies<'a> {
     sessions: [Option<&'a [u8]>; MAX_SESSIONS],
     /// There are more of them than that.
     crowded: bool,
     passwords: [Option<&'a [u8]>; MAX_SESSIONS],
-    /// Cookies of login flows, in the order of the header.
+    /// Cookies of pending sign-ins, in the order of the header.
     pub(crate) flows: Vec<FlowCookie<'a>>,
-    /// Signed out on purpose.
+    /// Signed out deliberately.
     pub(crate) signed_out: bool,
-    /// Sign-ins that returned by themselves within a minute, as the browser counts them: a hint against loops, no proof of
-    /// anything.
+    /// Sign-ins that returned within a minute without any action of the user, as counted in the browser's cookie: a hint against
+    /// loops, not proof of anything.
     pub(crate) tries: u8,
-    /// How often the browser was sent to NocoBase's form within a minute, by the same count.
+    /// How often the browser was redirected to NocoBase's form within a minute, from the same cookie.
     pub(crate) forms: u8,
 }
 
@@ -240,8 +239,7 @@ impl<'a> OwnCookies<'a> {
                 self.crowded = true;
             }
         } else if let Some(flow) = name.strip_prefix(names.flow_prefix().as_bytes()) {
-            // The name may come back in a `Set-Cookie` that deletes it, so it must be one that we could have
-            // made.
+            // The name may be repeated in a `Set-Cookie` that deletes it, so it must be one that we could have set.
             let well_formed = flow.len() == FLOW_NAME_CHARS && flow.iter().all(u8::is_ascii_alphanumeric);
             if well_formed && let Ok(name) = std::str::from_utf8(name) {
                 self.flows.push(FlowCookie { name, value });
@@ -260,7 +258,7 @@ impl<'a> OwnCookies<'a> {
         }
     }
 
-    /// Values of the first few cookies of the session's name.
+    /// Values of the first few cookies with the session's name.
     pub fn sessions(&self) -> impl Iterator<Item = &'a [u8]> + '_ {
         self.sessions.iter().copied().flatten()
     }
@@ -270,19 +268,19 @@ impl<'a> OwnCookies<'a> {
         self.passwords.iter().copied().flatten()
     }
 
-    /// Whether there are more cookies of the session's name than are looked at: which of them is the browser's own cannot be
-    /// told (R42).
+    /// Whether there are more cookies with the session's name than are looked at: then it is impossible to tell which of them is
+    /// the browser's own (R42).
     pub(crate) fn is_crowded(&self) -> bool {
         self.crowded
     }
 
-    /// Whether the browser sent a cookie of the session's name, good or not.
+    /// Whether the browser sent a cookie with the session's name, valid or not.
     pub(crate) fn has_session(&self) -> bool {
         self.sessions.iter().any(Option::is_some)
     }
 }
 
-/// Counts against the limits of R17.
+/// Counts towards the limits of R17.
 #[derive(Default)]
 pub(super) struct Bounds {
     bytes: usize,
@@ -300,7 +298,7 @@ impl Bounds {
     }
 }
 
-/// The parts between semicolons, as they are.
+/// The parts between semicolons, unchanged.
 pub(super) fn segments(header: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = Some(header);
     std::iter::from_fn(move || {
@@ -331,9 +329,9 @@ pub(crate) fn first_cookie<'a>(headers: impl IntoIterator<Item = &'a [u8]>, name
         .find_map(|(found, value)| (found == name).then_some(value))
 }
 
-/// Cuts off what any cookie parser behind us may take for white space. Node reads headers as Latin-1, and
-/// JavaScript's `trim()` also takes off 0xA0: `\xA0nb_auth_token_main` must not get past a comparison here
-/// and be read as `nb_auth_token_main` there.
+/// Removes everything that a cookie parser behind us may treat as white space. Node reads headers as Latin-1, and JavaScript's
+/// `trim()` also removes 0xA0: `\xA0nb_auth_token_main` must not pass a comparison here and be read as `nb_auth_token_main`
+/// there.
 fn trim(mut name: &[u8]) -> &[u8] {
     const fn blank(b: u8) -> bool {
         b <= b' ' || b == 0x7f || b == 0x85 || b == 0xa0

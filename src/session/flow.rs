@@ -1,5 +1,5 @@
-//! Login flows under way. Each lives in a sealed cookie of its own, so several tabs can sign in at once and
-//! any node can finish what another began.
+//! Pending sign-ins. Each is kept in a sealed cookie of its own, so several tabs can sign in at once and any node can finish what
+//! another began.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,23 +14,23 @@ use super::random;
 use super::seal::{Keyring, Purpose};
 use super::time::UnixMillis;
 
-/// A flow that is not finished by then has to start again.
+/// A flow that has not finished by then must start again.
 pub(crate) const LIFE: Duration = Duration::from_secs(10 * 60);
-/// Most bytes of flow cookies in one browser's `Cookie` header; a further flow ends the oldest. Enough for thirty tabs at
-/// once, and with the session cookie still within the 8 KiB that nginx takes for one header line.
+/// Most bytes of flow cookies in one browser's `Cookie` header; a further flow ends the oldest. Enough for thirty tabs at once,
+/// and together with the session cookie still below the 8 KiB that nginx accepts for one header line.
 const MAX_FLOW_BYTES: usize = 7 * 1024 + 512;
-/// What a cookie takes up in the header besides name and value: `=`, `;` and a space.
+/// Bytes that a cookie takes in the header besides name and value: `=`, `;` and a space.
 const COOKIE_OVERHEAD: usize = 3;
 /// Longest return target in bytes.
 pub(crate) const MAX_TARGET: usize = 2048;
-/// Characters of a state. WeCom takes up to 128 of `[A-Za-z0-9]` (doc 91022).
+/// Characters of a state. WeCom accepts up to 128 of `[A-Za-z0-9]` (doc 91022).
 pub(crate) const STATE_CHARS: usize = 32;
-/// How many cookies of one flow's name are tried: see `OwnCookies::sessions`.
+/// How many cookies with one flow's name are tried: see `OwnCookies::sessions`.
 const MAX_SAME_NAME: usize = 3;
 /// How long a finished flow's cookie stays (see [`PendingSignIns::keep_briefly`]).
 pub(crate) const KEPT_BRIEFLY: Duration = Duration::from_secs(60);
 
-/// Which page of WeCom the flow goes through.
+/// Which of WeCom's pages the flow uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Via {
     /// In-client OAuth, inside WeCom.
@@ -52,39 +52,38 @@ impl Via {
 /// Whether the member is asked for consent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Stage {
-    /// Nothing: `snsapi_base`, or web login.
+    /// No: `snsapi_base`, or web login.
     Silent,
-    /// Consent to the phone number: `snsapi_privateinfo`.
+    /// Consent to giving the phone number: `snsapi_privateinfo`.
     Consent,
 }
 
-/// What a sign-in is for.
+/// What a sign-in is for, and how it is done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SignInRequest {
-    /// Where to return: a path of our own origin, checked by the caller (R20).
+    /// Where to return: a path on our own origin, checked by the caller (R20).
     pub target: String,
     /// Name of the WeCom entry.
     pub entry: String,
-    /// Through which page.
+    /// Which of WeCom's pages.
     pub via: Via,
-    /// How much to ask.
+    /// Whether to ask for consent.
     pub stage: Stage,
     /// On a phone: decides between `home` and `home_mobile`.
     pub mobile: bool,
 }
 
-/// A login flow.
+/// A sign-in that has begun and not finished.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PendingSignIn {
     state: StateParameter,
-    /// What is wanted.
+    /// What was requested.
     pub request: SignInRequest,
     /// When it began.
     pub(crate) started: UnixMillis,
 }
 
-/// The state of a flow: 32 characters of `[A-Za-z0-9]`. The first is a digit, the attempt; the others carry
-/// 184 random bits.
+/// The state of a flow: 32 characters of `[A-Za-z0-9]`. The first is a digit, the attempt; the others hold 184 random bits.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct StateParameter(String);
 
@@ -103,12 +102,12 @@ pub struct Begun {
     pub set_cookies: Vec<String>,
 }
 
-/// A sign-in whose state has returned to the browser that it began in.
+/// A sign-in whose state has returned in the browser in which it began.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Checked<'a> {
     /// The flow.
     pub flow: PendingSignIn,
-    /// The sealed cookie, by which a repeated callback is recognised.
+    /// The sealed cookie, which identifies a repeated callback.
     pub cookie: &'a [u8],
 }
 
@@ -119,8 +118,8 @@ impl std::fmt::Debug for Checked<'_> {
 }
 
 impl PendingSignIn {
-    /// A flow that begins now. `attempt` (at most 9) counts how often this browser returned without its flow's
-    /// cookie before. A target longer than [`MAX_TARGET`] loses its query, or becomes `/`.
+    /// A flow that begins now. `attempt` (at most 9): how often this browser has returned without its flow's cookie. A target
+    /// longer than [`MAX_TARGET`] loses its query, or becomes `/`.
     pub(crate) fn begin(mut request: SignInRequest, attempt: u8, now: UnixMillis) -> Result<Self, Failure> {
         if request.target.len() > MAX_TARGET {
             let path = request.target.split(['?', '#']).next().unwrap_or_default();
@@ -131,7 +130,7 @@ impl PendingSignIn {
         Ok(PendingSignIn { state: StateParameter(state), request, started: now })
     }
 
-    /// The `state` for WeCom's address.
+    /// The `state` parameter of WeCom's address.
     pub fn state(&self) -> &str {
         &self.state.0
     }
@@ -141,8 +140,8 @@ impl PendingSignIn {
     }
 }
 
-/// The attempt that a state names (0 to 9); `None` if it is not the state of any flow of ours. It is not
-/// proven by anything: good for the page "cookies are blocked", for no more.
+/// The attempt that a state names (0 to 9); `None` if it is no state of ours. Not authenticated: it only serves to choose the
+/// page "cookies are blocked".
 pub fn attempt_of(state: &[u8]) -> Option<u8> {
     let first = state.first()?;
     let well_formed = state.len() == STATE_CHARS && state.iter().all(u8::is_ascii_alphanumeric);
@@ -157,13 +156,13 @@ pub struct PendingSignIns {
 }
 
 impl PendingSignIns {
-    /// From its parts.
+    /// Puts the parts together.
     pub fn new(keyring: Arc<Keyring>, names: Names) -> Self {
         PendingSignIns { keyring, names }
     }
 
-    /// Begins a flow (see `PendingSignIn::begin`) in a browser that sent these cookies. Those that are over or do
-    /// not open are deleted, and the oldest where there would be more than `MAX_FLOW_BYTES`.
+    /// Begins a flow (see `PendingSignIn::begin`) in a browser that sent these cookies. Those that have expired or cannot be
+    /// opened are deleted, and the oldest if there would be more than `MAX_FLOW_BYTES`.
     pub fn begin(
         &self,
         cookies: &OwnCookies<'_>,
@@ -180,7 +179,7 @@ impl PendingSignIns {
         Ok(Begun { flow, set_cookies })
     }
 
-    /// Names of the flow cookies that have to go so that one more fits.
+    /// Names of the flow cookies to delete so that another one fits.
     fn superfluous<'a>(&self, cookies: &OwnCookies<'a>, mut room: usize, now: UnixMillis) -> Vec<&'a str> {
         let mut open = Vec::new();
         let mut gone = Vec::new();
@@ -194,7 +193,7 @@ impl PendingSignIns {
         for (_, cookie) in &open {
             let size = cookie.name.len() + cookie.value.len() + COOKIE_OVERHEAD;
             if size > room {
-                room = 0; // what is older than one that goes, goes too
+                room = 0; // everything older than a deleted one is deleted too
                 gone.push(cookie.name);
             } else {
                 room -= size;
@@ -206,12 +205,11 @@ impl PendingSignIns {
         gone
     }
 
-    /// The flow of this state, if it began in this browser and is not over (R19). To be asked before the code
-    /// is spent.
+    /// The flow with this state, if it began in this browser and has not expired (R19). Must be checked before the code is used.
     ///
-    /// - [`Failure::BadCallback`]: the state is missing or has not the form of ours;
-    /// - [`Failure::FlowMissing`]: no cookie of this flow, or one that we did not make, or another flow's;
-    /// - [`Failure::FlowExpired`]: more than `LIFE` ago.
+    /// - [`Failure::BadCallback`]: the state is missing, or has not the form of ours;
+    /// - [`Failure::FlowMissing`]: no cookie of this flow, or one that we did not set, or another flow's;
+    /// - [`Failure::FlowExpired`]: it began more than `LIFE` ago.
     pub fn check<'a>(
         &self,
         cookies: &OwnCookies<'a>,
@@ -231,21 +229,20 @@ impl PendingSignIns {
         if checked.flow.is_over(now) { Err(Failure::FlowExpired) } else { Ok(checked) }
     }
 
-    /// `Set-Cookie` that deletes a flow's cookie at once: for flows that failed for good.
+    /// `Set-Cookie` that deletes a flow's cookie at once: for flows that have failed for good.
     pub fn delete(&self, flow: &PendingSignIn) -> Result<String, Failure> {
         Ok(self.names.delete(&self.name_of(flow.state())?))
     }
 
-    /// `Set-Cookie` that lets a finished flow's cookie live for another minute: a webview that asks for the
-    /// callback a second time then gets the same response, target included, where a deleted
-    /// cookie would mean "flow missing". The state stays used.
+    /// `Set-Cookie` that keeps a finished flow's cookie for another minute: a webview that requests the callback a second time
+    /// then gets the same response, including the target; after a deletion it would get "flow missing". The state stays used.
     pub fn keep_briefly(&self, checked: &Checked<'_>) -> Result<String, Failure> {
         let name = self.name_of(checked.flow.state())?;
         let value = std::str::from_utf8(checked.cookie).map_err(|_| Failure::Internal)?;
         Ok(self.names.set(&name, value, Some(KEPT_BRIEFLY)))
     }
 
-    /// Is there a cookie of the flow with this state, whatever is in it?
+    /// Is there a cookie of the flow with this state, whatever its content?
     pub(crate) fn has(&self, cookies: &OwnCookies<'_>, state: &str) -> bool {
         self.name_of(state).is_ok_and(|name| cookies.flows.iter().any(|cookie| cookie.name == name))
     }

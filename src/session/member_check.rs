@@ -1,5 +1,5 @@
-//! When WeCom is asked about a member again. All sessions of a member on this node share it, so that people are counted and
-//! not browsers.
+//! When to ask WeCom about a member again. All sessions of a member on this node share this, so that the cost is one call per
+//! member, not per browser.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -7,20 +7,20 @@ use std::time::Duration;
 
 use super::time::UnixMillis;
 
-/// After an order that was not carried out, the next one is this much later.
+/// Delay before the next attempt if a recheck was not completed.
 const RETRY: Duration = Duration::from_secs(30);
 
-/// What this node knows of a member's status in WeCom.
+/// What this node knows about a member's status in WeCom.
 #[derive(Debug)]
 pub(super) struct MemberCheck {
-    /// [`UnixMillis`] of the last good response, or of the first sight.
+    /// [`UnixMillis`] of the last good response, or of the first request seen.
     checked_at: AtomicU64,
-    /// [`UnixMillis`] before which no order is given.
+    /// [`UnixMillis`] before which no recheck begins.
     not_before: AtomicU64,
     running: AtomicBool,
-    /// No order has been carried out yet.
+    /// No recheck has been completed yet.
     first: AtomicBool,
-    /// A random part of the time between two checks, in 65536ths.
+    /// A random offset between two checks, in 65536ths.
     phase: u16,
 }
 
@@ -36,8 +36,8 @@ impl MemberCheck {
         }
     }
 
-    /// Is it time? The first time after a random part of `every`, so that members who are seen in the same moment (after a
-    /// restart, at nine o'clock) are spread over all of it; from then on `every` so often.
+    /// Is a recheck due? The first after a random part of `every`, so that members whose first requests arrive together (after a
+    /// restart, at nine o'clock) are spread over the whole time; from then on every `every`.
     pub(super) fn is_due(&self, now: UnixMillis, every: Duration) -> bool {
         let checked_at = UnixMillis(self.checked_at.load(Ordering::Acquire));
         let wait = match self.first.load(Ordering::Acquire) {
@@ -48,7 +48,7 @@ impl MemberCheck {
         old && now.0 >= self.not_before.load(Ordering::Acquire) && !self.running.load(Ordering::Acquire)
     }
 
-    /// Exactly one caller gets the order, until it is carried out or dropped.
+    /// Exactly one caller gets the task, until it is completed or dropped.
     pub(super) fn order(self: &Arc<Self>, now: UnixMillis, every: Duration) -> Option<MemberRecheck> {
         if !self.is_due(now, every) || self.running.swap(true, Ordering::AcqRel) {
             return None;
@@ -57,8 +57,8 @@ impl MemberCheck {
     }
 }
 
-/// The order to ask WeCom about a member. Dropped without a result, it is given again half a minute later: the sessions go
-/// on meanwhile.
+/// The task of asking WeCom about a member. Dropped without a result, it is handed out again half a minute later; the sessions
+/// continue meanwhile.
 #[derive(Debug)]
 #[must_use = "report how the recheck ended"]
 pub(crate) struct MemberRecheck {
@@ -134,7 +134,7 @@ mod tests {
         order.answered_at(later(10));
         assert!(!member.is_due(later(909), EVERY));
         assert!(member.is_due(later(910), EVERY));
-        // Older than what this node knows: it changes nothing.
+        // Older than what this node knows: no change.
         member.order(later(910), EVERY).unwrap().answered_at(later(5));
         assert!(!member.is_due(later(939), EVERY) && member.is_due(later(940), EVERY));
     }

@@ -1,8 +1,8 @@
-//! Sessions and flows as the browser carries them: sealed cookies, the phantom, the `Cookie` header's
-//! stripping and filling, and what this node has seen of each session.
+//! Sessions and flows as the browser holds them: sealed cookies, the phantom, the filtered `Cookie` header, and what this node
+//! knows of each session.
 //!
-//! Must never: talk to a network, read a clock (`now` is an argument, see [`UnixMillis`]), or put a token of
-//! NocoBase or WeCom into a cookie.
+//! Must never: use the network, read a clock (`now` is an argument, see [`UnixMillis`]), or put a token of NocoBase or WeCom into
+//! a cookie.
 
 pub(crate) mod callback_dedup;
 pub(crate) mod cookie_header;

@@ -1,5 +1,5 @@
-//! The sessions that have a request under way: a stream ends with its session, and what has no moment of its own (time passes,
-//! keys change) is seen by the ticker that walks through [`SessionCache::open_sessions`] (R32).
+//! The sessions that have open requests: a stream ends with its session. Changes without an event of their own (time, keys) are
+//! found by a ticker that goes through [`SessionCache::open_sessions`] (R32).
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use super::session::{Member, Session};
 use super::session_cache::{CachedSession, SessionCache};
 use crate::error::Failure;
 
-/// A stream among those of its session. Dropped, it is no longer.
+/// A stream, registered with its session until this is dropped.
 #[must_use = "the stream ends with its session only while this is held"]
 pub(crate) struct Attached {
     seen: Arc<CachedSession>,
@@ -31,7 +31,8 @@ impl Drop for Attached {
 }
 
 impl CachedSession {
-    /// The session, as far as its streams need it, for one that was not opened with its cookie. `user_id`: the NocoBase user.
+    /// The fields of the session that its streams need, for one that was not opened with its cookie. `user_id`: the NocoBase
+    /// user.
     pub(crate) fn without_cookie(&self, sid: Uuid, user_id: u64) -> Result<Session, Failure> {
         let (entry, userid) = self.member_names();
         let (corp_id, name) = (String::new(), String::new());
@@ -42,7 +43,7 @@ impl CachedSession {
 }
 
 impl SessionCache {
-    /// From now on the stream ends with the session. Where that has ended already, so has the stream.
+    /// From now on the stream ends with the session. If the session has ended already, so has the stream.
     pub(crate) fn attach(&self, seen: &Arc<CachedSession>, stream: Arc<OpenStream>) -> Attached {
         if seen.streams.add(&stream, || seen.is_ended()) {
             self.open.sessions.lock().push(seen.clone());
@@ -50,7 +51,7 @@ impl SessionCache {
         Attached { seen: seen.clone(), stream }
     }
 
-    /// Shows every session that has streams, and its streams. Requests that begin meanwhile do not wait.
+    /// Calls `look` with every session that has streams, and its streams. Does not block requests that begin meanwhile.
     pub(crate) fn open_sessions(&self, mut look: impl FnMut(&Arc<CachedSession>, &[Arc<OpenStream>])) {
         let mut sessions = std::mem::take(&mut *self.open.sessions.lock());
         sessions.retain(|seen| seen.streams.look(|streams| look(seen, streams)));

@@ -1,7 +1,7 @@
-//! Requests under way, by session, so that none outlives its session: a WebSocket, a stream of events, a long download (R32).
+//! Open requests by session, so that none outlives its session: a WebSocket, an event stream, a long download (R32).
 //!
-//! Each request that goes to NocoBase in a session is an [`OpenStream`] for as long as it lasts. The session cache keeps
-//! those of each session and ends them when the session ends. Bytes that pass cost nothing here.
+//! Each request that is forwarded to NocoBase in a session is an [`OpenStream`] while it lasts. The session cache keeps those of
+//! each session and ends them when the session ends. Bytes that pass cost nothing here.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -12,13 +12,13 @@ use tokio::sync::Notify;
 
 use super::session::Session;
 
-/// A request under way, and the session that opened it.
+/// An open request, and the session it belongs to.
 pub(crate) struct OpenStream {
     /// From the cookie.
     pub(crate) session: Arc<Session>,
     /// The `Cookie` headers of the request: after a change of the keys they may no longer open.
     pub(crate) cookies: Vec<HeaderValue>,
-    /// The configuration under which the cookies were read last.
+    /// The configuration under which the cookies were last opened.
     generation: AtomicU64,
     ended: AtomicBool,
     at_end: Notify,
@@ -32,7 +32,7 @@ impl std::fmt::Debug for OpenStream {
 }
 
 impl OpenStream {
-    /// One that begins.
+    /// A request that begins.
     pub(crate) fn new(session: Arc<Session>, cookies: Vec<HeaderValue>, generation: u64) -> Arc<OpenStream> {
         Arc::new(OpenStream {
             session,
@@ -51,25 +51,25 @@ impl OpenStream {
     /// Waits until it has.
     pub(crate) async fn until_ended(&self) {
         let mut ends = std::pin::pin!(self.at_end.notified());
-        // Listens before it looks: an end between the two is not missed.
+        // Registers before it checks, so that an end between the two is not missed.
         ends.as_mut().enable();
         if !self.is_ended() {
             ends.await;
         }
     }
 
-    /// Ends it.
+    /// Ends the stream.
     pub(crate) fn end(&self) {
         self.ended.store(true, Ordering::Release);
         self.at_end.notify_waiters();
     }
 
-    /// Whether its cookies have been read under this configuration.
+    /// Whether its cookies have been opened under this configuration.
     pub(crate) fn is_of(&self, generation: u64) -> bool {
         self.generation.load(Ordering::Relaxed) == generation
     }
 
-    /// Notes that they have been, and opened.
+    /// Notes that they have.
     pub(crate) fn opened_under(&self, generation: u64) {
         self.generation.store(generation, Ordering::Relaxed);
     }
@@ -82,13 +82,13 @@ pub(super) struct StreamList(Mutex<Streams>);
 #[derive(Debug, Default)]
 struct Streams {
     open: Vec<Arc<OpenStream>>,
-    /// The session is among the [`Listed`].
+    /// The session is in [`Listed`].
     listed: bool,
 }
 
 impl StreamList {
-    /// Adds one. `is_ended` returns whether the session has ended, and is called once the stream is in the list, so that an end
-    /// meanwhile is not missed. True: the session is to be listed.
+    /// Adds a stream. `is_ended` returns whether the session has ended; it is called once the stream is in the list, so that an
+    /// end in between is not missed. True: the session must be listed.
     pub(super) fn add(&self, stream: &Arc<OpenStream>, is_ended: impl FnOnce() -> bool) -> bool {
         let mut streams = self.0.lock();
         streams.open.push(stream.clone());
@@ -98,7 +98,7 @@ impl StreamList {
         !std::mem::replace(&mut streams.listed, true)
     }
 
-    /// Takes one out.
+    /// Removes a stream.
     pub(super) fn remove(&self, stream: &Arc<OpenStream>) {
         let mut streams = self.0.lock();
         if let Some(at) = streams.open.iter().position(|other| Arc::ptr_eq(other, stream)) {
@@ -111,7 +111,7 @@ impl StreamList {
         self.0.lock().open.iter().for_each(|stream| stream.end());
     }
 
-    /// Shows those that are open. False: there are none, and the session is not listed any more.
+    /// Calls `look` with the open streams. False: there are none, and the session is not listed any more.
     pub(super) fn look(&self, look: impl FnOnce(&[Arc<OpenStream>])) -> bool {
         let mut streams = self.0.lock();
         streams.listed = !streams.open.is_empty();
@@ -126,7 +126,7 @@ impl StreamList {
 #[derive(Debug)]
 pub(super) struct Listed<S> {
     pub(super) sessions: Mutex<Vec<Arc<S>>>,
-    /// They are to be looked at now.
+    /// Wakes the task that looks at them.
     pub(super) look: Notify,
 }
 

@@ -1,7 +1,8 @@
-//! The session of a user who signed in at NocoBase's own form. The page holds NocoBase's token, and sends it with its calls; this
-//! cookie is for what browsers request without it: pages, files, the WebSocket. NocoBase before 2.2 has no cookie of its own.
+//! The session of a user who signed in with NocoBase's own form. The page holds NocoBase's token and sends it with its calls;
+//! this cookie is for requests that browsers make without it: pages, files, the WebSocket. NocoBase before 2.2 has no cookie of
+//! its own.
 //!
-//! The cookie authenticates nobody to NocoBase: requests that pass because of it are forwarded anonymously.
+//! The cookie does not authenticate anyone to NocoBase: requests that pass because of it are forwarded anonymously.
 
 use ring::digest;
 use serde::{Deserialize, Serialize};
@@ -13,19 +14,20 @@ use super::session::{Member, Session, SessionCookies, SessionValidity};
 use super::time::UnixMillis;
 use crate::error::Failure;
 
-/// The claims of a token of NocoBase's own sign-in.
+/// The claims of a token issued by NocoBase's own sign-in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PasswordSignIn {
     /// Id of the NocoBase user.
     pub user_id: u64,
     /// When the user signed in: the same in all tokens of the session.
     pub signed_in_at: UnixMillis,
-    /// The token's id: another one each time NocoBase renews the token.
+    /// The token's id, which changes each time NocoBase renews the token.
     pub jti: String,
 }
 
 impl PasswordSignIn {
-    /// Id of the session: of user and time, so that every node knows it from any of the session's tokens, also after a renewal.
+    /// Id of the session, derived from user and time, so that every node can compute it from any of the session's tokens, even
+    /// after a renewal.
     pub fn sid(&self) -> Uuid {
         let mut text = b"wecom-gate password session".to_vec();
         text.extend_from_slice(&self.user_id.to_be_bytes());
@@ -36,17 +38,17 @@ impl PasswordSignIn {
     }
 }
 
-/// Such a session, as sealed into its cookie. No token is inside.
+/// Such a session, as sealed into its cookie. It contains no token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PasswordSession {
-    /// As all sessions; without an entry, and with a userid that no member has.
+    /// As for all sessions; without an entry, and with a userid that no member can have.
     pub session: Session,
-    /// Id of the token that the page showed last: it is blocked when the session ends.
+    /// Id of the token that the page sent last: it is blocked when the session ends.
     pub jti: String,
 }
 
 impl PasswordSession {
-    /// That of this sign-in, seen at `now`.
+    /// The session of this sign-in, seen at `now`.
     pub fn new(sign_in: &PasswordSignIn, now: UnixMillis) -> Result<PasswordSession, Failure> {
         let who = Member {
             entry: String::new(),
@@ -62,7 +64,7 @@ impl PasswordSession {
 }
 
 impl SessionCookies {
-    /// The sessions that began at NocoBase's own form, of these cookies, that count at `now`.
+    /// The sessions in these cookies that began at NocoBase's own form and are valid at `now`.
     pub fn read_passwords<'c>(
         &'c self,
         cookies: &'c OwnCookies<'_>,
@@ -72,7 +74,7 @@ impl SessionCookies {
             .filter(move |own| own.session.state(self.limits(), now) == SessionValidity::Valid)
     }
 
-    /// The same, however old they are.
+    /// The same, whatever their age.
     pub(super) fn open_passwords<'c>(
         &'c self,
         cookies: &'c OwnCookies<'_>,
@@ -90,7 +92,7 @@ impl SessionCookies {
         Ok(self.names().set(name, &text, Some(own.session.ends_at(self.limits()).since(now))))
     }
 
-    /// `Set-Cookie` that deletes such a session's cookie, where the browser sent one.
+    /// `Set-Cookie` that deletes such a session's cookie, if the browser sent one.
     pub fn delete_password(&self, cookies: &OwnCookies<'_>) -> Option<String> {
         cookies.passwords().next().map(|_| self.names().delete(self.names().password()))
     }

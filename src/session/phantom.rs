@@ -1,5 +1,5 @@
-//! The phantom: what the page holds in the place of NocoBase's token. Random, useless without the
-//! session cookie that it belongs to.
+//! The phantom: what the page holds in place of NocoBase's token. Random, and useless without the session cookie that it belongs
+//! to.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
@@ -14,7 +14,7 @@ const PREFIX: &[u8; 4] = b"wcg_";
 /// Characters of the text form: prefix and 24 bytes in base64url.
 pub(crate) const TEXT_BYTES: usize = 4 + 32;
 
-/// 192 random bits, new at each sign-in.
+/// 192 random bits, new for each sign-in.
 #[derive(Clone, Copy, Serialize, Deserialize)]
 pub struct Phantom([u8; 24]);
 
@@ -32,17 +32,17 @@ impl PartialEq for Phantom {
 impl Eq for Phantom {}
 
 impl Phantom {
-    /// A fresh one.
+    /// A new one.
     pub(crate) fn random() -> Result<Self, Failure> {
         random::bytes().map(Phantom)
     }
 
-    /// The form that the page gets: `wcg_` and 32 characters of `[A-Za-z0-9_-]`.
+    /// The form given to the page: `wcg_` and 32 characters of `[A-Za-z0-9_-]`.
     pub fn text(&self) -> String {
         self.encoded().iter().copied().map(char::from).collect()
     }
 
-    /// Whether `presented` is this phantom's text form; takes the same time wherever they differ.
+    /// Whether `presented` is this phantom's text form, compared in constant time.
     pub fn matches(&self, presented: &[u8]) -> bool {
         self.encoded().ct_eq(presented).into()
     }

@@ -1,10 +1,10 @@
-//! Random bytes and characters from the operating system, by way of ring.
+//! Random bytes and characters from the operating system, through ring.
 
 use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::error::Failure;
 
-/// `N` random bytes. Fails only where the operating system has none to give.
+/// `N` random bytes. Fails only if the operating system has none.
 pub(crate) fn bytes<const N: usize>() -> Result<[u8; N], Failure> {
     let mut out = [0; N];
     SystemRandom::new().fill(&mut out).map_err(|_| Failure::Internal)?;
@@ -13,8 +13,8 @@ pub(crate) fn bytes<const N: usize>() -> Result<[u8; N], Failure> {
 
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-/// `n` random characters of `[0-9A-Za-z]`, each equally likely: bytes that would favour the first letters of
-/// the alphabet (248 and above, as 248 = 4 * 62) are thrown away instead of folded in.
+/// `n` random characters of `[0-9A-Za-z]`, uniformly distributed: bytes that would favour the first characters (248 and above, as
+/// 248 = 4 * 62) are discarded instead of reduced modulo 62.
 pub(crate) fn alphanumeric(n: usize) -> Result<String, Failure> {
     let mut out = String::with_capacity(n);
     while out.len() < n {
@@ -43,8 +43,8 @@ mod tests {
             assert_eq!(s.len(), n);
             assert!(s.bytes().all(|b| b.is_ascii_alphanumeric()));
         }
-        // 62,000 draws: each letter 1000 times, give or take 6 standard deviations. Folding would give the
-        // first eight letters a quarter more.
+        // 62,000 draws: each character 1000 times, plus or minus 6 standard deviations. Without the discarding, the first eight
+        // characters would occur a quarter more often.
         let s = alphanumeric(62_000).unwrap();
         for c in ALPHABET {
             let n = s.bytes().filter(|b| b == c).count();

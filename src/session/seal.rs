@@ -1,24 +1,21 @@
-//! Sealing: turns a value into a text that only a holder of the session keys can read or make, and back.
+//! Sealing: turns a value into a text that only a holder of the session keys can read or create, and back.
 //!
 //! `base64url( version(1) || key id(4) || nonce(12) || AES-256-GCM( postcard(value) ) || tag(16) )`
 //!
-//! - From each configured key (64 random bytes) HKDF-SHA256 (RFC 5869) derives one AES key per [`Purpose`],
-//!   and a key id. What is sealed for one purpose does not open for another: the key differs, and so does the
-//!   AAD.
-//! - The AAD names version, purpose, origin and context (the cookie's name), each with its length before it, so that
-//!   no two different sets give the same bytes (R13). What one installation has sealed does not open in another that was
-//!   given the same keys, because its origin differs (R37).
-//! - The first key seals, all open (R14). The key id picks the key, so rotation costs no trial decryption.
-//! - Everything that can be wrong with a text gives the same result, `None` (R12). There is no padding and no error
-//!   text that could show an attacker how far it got.
-//! - Nonces are random. NIST SP 800-38D allows 2^32 of them per key, which keeps the chance of a single
-//!   repetition below 2^-32. A session is sealed about 24 times per `session.idle`: 10,000 members all day
-//!   long at the default of 12 hours make 480,000 seals a day and need 24 years to get there; rotating the
-//!   keys starts again from zero.
+//! - HKDF-SHA256 (RFC 5869) derives from each configured key (64 random bytes) one AES key per [`Purpose`], and a key id. A text
+//!   sealed for one purpose cannot be opened for another: both the key and the AAD differ.
+//! - The AAD contains version, purpose, origin and context (the cookie's name), each preceded by its length, so that no two
+//!   different sets give the same bytes (R13). A text sealed by one installation cannot be opened by another with the same keys,
+//!   because its origin differs (R37).
+//! - The first key seals, all open (R14). The key id selects the key, so rotation costs no trial decryption.
+//! - Every fault of a text gives the same result, `None` (R12). There is no padding and no error message that could show an
+//!   attacker how far a text got.
+//! - Nonces are random. NIST SP 800-38D allows 2^32 of them per key, which keeps the probability of a single repetition below
+//!   2^-32. A session is sealed about 24 times per `session.idle`: 10,000 members all day long at the default of 12 hours make
+//!   480,000 seals a day, and need 24 years to get there; rotating the keys starts again from zero.
 //!
-//! Why not `cookie::PrivateJar`: it has one key for all cookies and no key ids, so purposes and rotation
-//! would have to be built around it; its key is the same for every purpose; and it brings a second AES
-//! implementation (`aes-gcm`) beside ring. The `cookie` crate writes our `Set-Cookie` lines.
+//! Why not `cookie::PrivateJar`: it has one key for all cookies and no key ids, so purposes and rotation would have to be built
+//! around it, and it adds a second AES implementation (`aes-gcm`) next to ring. The `cookie` crate writes our `Set-Cookie` lines.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
@@ -34,23 +31,22 @@ use super::random;
 
 /// Bytes of one configured key.
 pub(crate) const KEY_BYTES: usize = 64;
-/// Longest sealed text. Browsers keep 4096 bytes of name and value together; what is longer is neither made
-/// nor looked at.
+/// Longest sealed text. Browsers keep 4096 bytes of name and value together; a longer text is neither created nor opened.
 pub(crate) const MAX_TEXT: usize = 3900;
 
 const VERSION: u8 = 2;
 const KEY_ID_BYTES: usize = 4;
 
-/// What a sealed text is for. Each purpose has keys of its own.
+/// What a sealed text is for. Each purpose has its own keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Purpose {
     /// The session cookie.
     Session,
     /// The cookie of a session that began at NocoBase's own form.
     PasswordSession,
-    /// The cookie of a sign-in on its way. Its name goes into what is sealed (`flow.1`), so it stays.
+    /// The cookie of a pending sign-in. The name is part of what is sealed (`flow.1`), so it stays.
     Flow,
-    /// What the nodes share of a callback.
+    /// What the nodes share about a callback.
     Claim,
     /// WeCom's access token, as the nodes share it.
     AccessToken,
@@ -58,13 +54,13 @@ pub enum Purpose {
     Ending,
     /// That a member may use the app, as the nodes share it.
     MemberStatus,
-    /// Somebody who was not let in, as the nodes tell each other.
+    /// A refused sign-in, as the nodes share it.
     Refusal,
 }
 
 impl Purpose {
-    /// Goes into key derivation and AAD. Change it when the sealed type's fields change: postcard does not
-    /// name fields, and a text of the old form must not be read as the new one.
+    /// Part of key derivation and AAD. Must change with the sealed type's fields: postcard does not name fields, and a text in
+    /// the old form must not be read as the new one.
     const fn label(self) -> &'static [u8] {
         match self {
             Purpose::Session => b"session.2",
@@ -92,7 +88,7 @@ pub enum KeyringError {
     Length {
         /// Position in the list, from 0.
         index: usize,
-        /// Bytes it has.
+        /// Its length in bytes.
         length: usize,
     },
     /// Key derivation failed; a defect.
@@ -107,9 +103,9 @@ pub enum KeyringError {
 pub struct Keyring {
     /// The installation's.
     origin: Box<str>,
-    /// Seals, and opens.
+    /// Seals and opens.
     first: Keys,
-    /// Open only.
+    /// These only open.
     older: Vec<Keys>,
 }
 
@@ -178,8 +174,8 @@ impl Keys {
 }
 
 impl Keyring {
-    /// Derives all keys. The first one seals. `origin`, such as `https://nocobase.example.com`, is part of all that is
-    /// sealed: nothing else opens in an installation with another one (R37).
+    /// Derives all keys. The first one seals. `origin`, such as `https://nocobase.example.com`, is part of everything that is
+    /// sealed, so nothing can be opened in an installation with another origin (R37).
     pub fn new(secrets: &[SecretSlice<u8>], origin: &str) -> Result<Self, KeyringError> {
         let mut all = Vec::with_capacity(secrets.len());
         for (index, secret) in secrets.iter().enumerate() {
@@ -194,10 +190,10 @@ impl Keyring {
         Ok(Keyring { origin: origin.into(), first, older: all.collect() })
     }
 
-    /// Seals `value` for this purpose and context (the name of the cookie or of the key in Redis that will carry it).
+    /// Seals `value` for this purpose and context (the name of the cookie or of the key in Redis that will hold it).
     ///
-    /// Fails with [`Failure::TooLarge`] when the text would not fit into a cookie, and with
-    /// [`Failure::Internal`] when the system has no random bytes.
+    /// Fails with [`Failure::TooLarge`] if the text would not fit into a cookie, and with [`Failure::Internal`] if the system has
+    /// no random bytes.
     pub fn seal<T: Serialize>(&self, purpose: Purpose, context: &[u8], value: &T) -> Result<String, Failure> {
         let nonce = random::bytes::<NONCE_LEN>()?;
         let mut body = postcard::to_stdvec(value).map_err(|_| Failure::Internal)?;
@@ -215,8 +211,8 @@ impl Keyring {
         if text.len() > MAX_TEXT { Err(Failure::TooLarge) } else { Ok(text) }
     }
 
-    /// Opens what [`Keyring::seal`] made with the same purpose and context and any of the keys. `None` for
-    /// everything else, without a reason.
+    /// Opens a text from [`Keyring::seal`] with the same purpose and context and any of the keys. `None` for everything else,
+    /// without a reason.
     pub fn open<T: DeserializeOwned>(&self, purpose: Purpose, context: &[u8], text: &[u8]) -> Option<T> {
         if text.len() > MAX_TEXT {
             return None;
@@ -228,8 +224,8 @@ impl Keyring {
         }
         let (id, rest) = rest.split_first_chunk_mut::<KEY_ID_BYTES>()?;
         let (nonce, body) = rest.split_first_chunk_mut::<NONCE_LEN>()?;
-        // ring wipes the buffer when the tag is wrong, so there is one try per text; two keys with the same
-        // id (one chance in 2^32) would be noticed at once: the older of them opens nothing.
+        // ring wipes the buffer if the tag is wrong, so there is one attempt per text; two keys with the same id (a probability
+        // of 2^-32) would be noticed at once: the older of them opens nothing.
         let keys = std::iter::once(&self.first).chain(&self.older).find(|k| k.id == *id)?;
         let nonce = Nonce::assume_unique_for_key(*nonce);
         let plain =
@@ -238,8 +234,8 @@ impl Keyring {
         rest.is_empty().then_some(value)
     }
 
-    /// Version, purpose, origin and context, unambiguously: each variable part with its length (8 bytes, big-endian)
-    /// before it.
+    /// Version, purpose, origin and context, encoded unambiguously: each variable part is preceded by its length (8 bytes,
+    /// big-endian).
     fn aad(&self, purpose: Purpose, context: &[u8]) -> Vec<u8> {
         let parts = [purpose.label(), self.origin.as_bytes(), context];
         let mut out = Vec::with_capacity(1 + parts.iter().map(|part| 8 + part.len()).sum::<usize>());

@@ -1,4 +1,4 @@
-//! The content of the session cookie, how long it is valid, and the one way from `Cookie` header to session and
+//! The content of the session cookie, how long it is valid, and the only code that turns a `Cookie` header into a session and
 //! back.
 
 use std::sync::Arc;
@@ -25,13 +25,13 @@ pub struct Member {
     pub corp_id: String,
     /// Userid in the form in which WeCom returned it.
     pub userid: String,
-    /// Name to show.
+    /// Display name.
     pub name: String,
     /// Id of the NocoBase user.
     pub user_id: u64,
 }
 
-/// A signed-in member, as sealed into the session cookie. No token is inside.
+/// A signed-in member, as sealed into the session cookie. It contains no token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {
     /// Session id: the `jti` of NocoBase's tokens for this session.
@@ -49,13 +49,13 @@ pub struct Session {
     pub user_id: u64,
     /// When the member signed in: `signInTime` of NocoBase's tokens.
     pub signed_in_at: UnixMillis,
-    /// When the cookie was sealed last. The last request may be later, by `SessionLimits::renew_after`.
+    /// When the cookie was last sealed. The last request may be later, by up to `SessionLimits::renew_after`.
     pub last_seen: UnixMillis,
-    /// What the page holds in the place of a token.
+    /// What the page holds in place of a token.
     pub phantom: Phantom,
 }
 
-/// A uuid as its 16 bytes.
+/// A UUID as its 16 bytes.
 mod sid_bytes {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
     use uuid::Uuid;
@@ -68,37 +68,37 @@ mod sid_bytes {
     }
 }
 
-/// Whether a session counts.
+/// Whether a session is valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SessionValidity {
-    /// It does.
+    /// It is.
     Valid,
-    /// Too long without a request.
+    /// Too long since the last request.
     Idle,
     /// Too long since sign-in.
     Expired,
-    /// Made in the future, by more than clocks may differ.
+    /// Created in the future, by more than clocks may differ.
     FromTheFuture,
 }
 
-/// How long sessions live.
+/// How long sessions last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SessionLimits {
-    /// Without a request.
+    /// Since the last request.
     pub idle: Duration,
     /// Since sign-in.
     pub absolute: Duration,
 }
 
 impl SessionLimits {
-    /// A cookie older than this is sealed again. An ordinary request thus writes no cookie: at the default
-    /// idle time of 12 hours one in half an hour does. The price: `idle` may be felt shorter by this much. A
-    /// quarter of `idle` is the upper bound, so that very short idle times slide too.
+    /// A cookie older than this is sealed again. Most requests thus set no cookie: with the default idle time of 12 hours, one in
+    /// half an hour does. `idle` may therefore seem shorter by this much. It is at most a quarter of `idle`, so that very short
+    /// idle times are extended too.
     pub(crate) fn renew_after(&self) -> Duration {
         (self.idle / 24).max(Duration::from_secs(60)).min(self.idle / 4)
     }
 
-    /// Whether a session counts at `now`. Both ends are exclusive: at exactly `idle` it is over.
+    /// Whether a session is valid at `now`. Both limits are exclusive: at exactly `idle` it has ended.
     pub(crate) fn state(
         &self,
         signed_in_at: UnixMillis,
@@ -134,7 +134,7 @@ impl Session {
         })
     }
 
-    /// Whether it counts at `now`. Both ends are exclusive: at exactly `idle` it is over.
+    /// Whether it is valid at `now`. Both limits are exclusive: at exactly `idle` it has ended.
     pub(crate) fn state(&self, limits: &SessionLimits, now: UnixMillis) -> SessionValidity {
         limits.state(self.signed_in_at, self.last_seen, now)
     }
@@ -144,15 +144,14 @@ impl Session {
         self.last_seen.plus(limits.idle).min(self.signed_in_at.plus(limits.absolute))
     }
 
-    /// The same session seen at `now`, if it is time for a new cookie (see [`SessionLimits::renew_after`]).
+    /// The same session as seen at `now`, if a new cookie is due (see [`SessionLimits::renew_after`]).
     pub(crate) fn renewed(&self, limits: &SessionLimits, now: UnixMillis) -> Option<Session> {
         let due = now.since(self.last_seen) >= limits.renew_after()
             && self.state(limits, now) == SessionValidity::Valid;
         due.then(|| Session { last_seen: now, ..self.clone() })
     }
 
-    /// Whether its entry is still configured, for the same company (a webview keeps cookies when its user
-    /// switches company).
+    /// Whether its entry is still configured, for the same company (a webview keeps cookies when its user switches companies).
     pub(crate) fn belongs_to(&self, entries: &[Company]) -> bool {
         entries.iter().any(|c| c.entry == self.entry && c.corp_id == self.corp_id)
     }
@@ -173,7 +172,7 @@ impl From<&WeComEntry> for Company {
     }
 }
 
-/// Reads and writes session cookies: keys, names, limits and companies in one place, made once at start.
+/// Reads and writes session cookies: keys, names, limits and companies together, created once at the start.
 #[derive(Debug, Clone)]
 pub struct SessionCookies {
     keyring: Arc<Keyring>,
@@ -183,12 +182,12 @@ pub struct SessionCookies {
 }
 
 impl SessionCookies {
-    /// From its parts.
+    /// Puts the parts together.
     pub fn new(keyring: Arc<Keyring>, names: Names, limits: SessionLimits, companies: Vec<Company>) -> Self {
         SessionCookies { keyring, names, limits, companies }
     }
 
-    /// From the configuration; `keyring` is that of `config.session.keys`.
+    /// From the configuration; `keyring` is built from `config.session.keys`.
     pub(crate) fn of(config: &Config, keyring: Arc<Keyring>) -> Self {
         let limits = SessionLimits { idle: config.session.idle, absolute: config.session.absolute };
         let companies = config.wecom.iter().map(Company::from).collect();
@@ -200,7 +199,7 @@ impl SessionCookies {
         Self::new(keyring, names, limits, companies)
     }
 
-    /// How long sessions live.
+    /// How long sessions last.
     pub(crate) fn limits(&self) -> &SessionLimits {
         &self.limits
     }
@@ -215,14 +214,14 @@ impl SessionCookies {
         &self.names
     }
 
-    /// The session that the request carries, if it is one of ours and counts at `now`. Everything else is
-    /// `None`: forged, old, of a company that is gone, garbage (R7, R12). Whether it was ended is not known
-    /// here: see [`SessionCache`](super::SessionCache).
+    /// The session that the request carries, if it is one of ours and valid at `now`. Everything else is `None`: forged, expired,
+    /// of a company that is not configured any more, garbage (R7, R12). Whether it was ended is not known here: see
+    /// [`SessionCache`](super::SessionCache).
     pub fn read(&self, cookies: &OwnCookies<'_>, now: UnixMillis) -> Option<Session> {
         self.read_all(cookies, now).next()
     }
 
-    /// Whether these cookies hold this session, however old they are: do the keys still open it, and is its entry there?
+    /// Whether these cookies hold this session, whatever its age: do the keys still open it, and is its entry still configured?
     pub(crate) fn hold(&self, cookies: &OwnCookies<'_>, sid: Uuid) -> bool {
         let context = self.names.session().as_bytes();
         cookies
@@ -232,8 +231,8 @@ impl SessionCookies {
             || self.open_passwords(cookies).any(|own| own.session.sid == sid)
     }
 
-    /// Every session that the request carries, as [`SessionCookies::read`] reads them. Where several that are live remain,
-    /// none counts: one of them has been planted (R42).
+    /// Every session that the request carries, as read by [`SessionCookies::read`]. If several valid ones remain, none counts:
+    /// one of them has been planted (R42).
     pub(crate) fn read_all<'c>(
         &'c self,
         cookies: &'c OwnCookies<'_>,
@@ -249,14 +248,14 @@ impl SessionCookies {
             .filter(counts)
     }
 
-    /// `Set-Cookie` for this session. It expires in the browser when the session ends.
+    /// `Set-Cookie` for this session. The browser deletes it when the session ends.
     pub fn write(&self, session: &Session, now: UnixMillis) -> Result<String, Failure> {
         let name = self.names.session();
         let text = self.keyring.seal(Purpose::Session, name.as_bytes(), session)?;
         Ok(self.names.set(name, &text, Some(session.ends_at(&self.limits).since(now))))
     }
 
-    /// `Set-Cookie` with the session's new cookie, where it is time for one.
+    /// `Set-Cookie` with the session's new cookie, if one is due.
     pub(crate) fn renew(&self, session: &Session, now: UnixMillis) -> Result<Option<String>, Failure> {
         session.renewed(&self.limits, now).map(|s| self.write(&s, now)).transpose()
     }

@@ -1,6 +1,5 @@
-//! What this node has seen of each session: whether it has ended, when NocoBase was last asked about it, and
-//! the token minted for it. NocoBase is the record; this is a bounded cache of its responses, and losing it
-//! costs a question.
+//! What this node knows of each session: whether it has ended, when NocoBase was last asked about it, and the token minted for
+//! it. NocoBase is authoritative; this is a bounded cache of its responses, and a lost entry costs one request.
 
 mod by_member;
 mod cached_session;
@@ -21,10 +20,9 @@ use super::time::{CLOCK_SKEW, UnixMillis};
 use by_member::{ByMember, MemberKey};
 pub use cached_session::{CachedSession, Recheck};
 
-/// Most sessions remembered. Beyond it the one unused for longest is forgotten, and asked about again when it
-/// is used again.
+/// Most sessions kept. Beyond this, the least recently used one is dropped, and NocoBase is asked again when it is next used.
 pub(crate) const CAPACITY: u64 = 200_000;
-/// moka refuses spans of centuries.
+/// moka refuses durations of centuries.
 const LONGEST_MEMORY: Duration = Duration::from_secs(366 * 24 * 3600);
 
 /// The state of a session in NocoBase.
@@ -32,20 +30,20 @@ const LONGEST_MEMORY: Duration = Duration::from_secs(366 * 24 * 3600);
 pub(crate) enum SessionStatus {
     /// It is valid.
     Active,
-    /// It was ended, or its user is gone.
+    /// It was ended, or its user no longer exists.
     Ended,
 }
 
-/// All that this node has seen.
+/// All that this node knows.
 #[derive(Clone)]
 pub struct SessionCache {
     seen: moka::sync::Cache<Uuid, Arc<CachedSession>>,
-    /// First questions under way.
+    /// First lookups in progress.
     asking: moka::future::Cache<Uuid, Arc<CachedSession>>,
     by_member: Arc<ByMember>,
-    /// Those with requests under way.
+    /// Sessions with open requests.
     pub(super) open: Arc<Listed<CachedSession>>,
-    /// Members who left, and when: sessions begun before are over, also those not seen yet.
+    /// Members who left, and when: sessions that began before are over, even those not seen yet.
     left: moka::sync::Cache<MemberKey, UnixMillis>,
 }
 
@@ -57,19 +55,19 @@ impl std::fmt::Debug for SessionCache {
 }
 
 impl SessionCache {
-    /// `absolute`: `session.absolute`; what is older is over by its own date and need not be remembered.
+    /// `absolute`: `session.absolute`; an older session has expired anyway and need not be kept.
     pub fn new(absolute: Duration) -> Self {
         Self::with_capacity(absolute, CAPACITY)
     }
 
-    /// With room for so many sessions.
+    /// With room for this many sessions.
     pub(crate) fn with_capacity(absolute: Duration, capacity: u64) -> Self {
         let memory = absolute.saturating_add(CLOCK_SKEW).min(LONGEST_MEMORY);
         let by_member = Arc::new(ByMember::default());
         let index = Arc::clone(&by_member);
         SessionCache {
-            // Least recently used, not moka's default: that one may refuse newcomers when it is full, who
-            // would then be asked about at every request.
+            // Least recently used, not moka's default: when full, that one may refuse new entries, and NocoBase would then be
+            // asked at every request.
             seen: moka::sync::Cache::builder()
                 .max_capacity(capacity)
                 .eviction_policy(EvictionPolicy::lru())
@@ -100,8 +98,8 @@ impl SessionCache {
         self.seen.get(&sid)
     }
 
-    /// Keeps a session from being forgotten while it has a request under way: else its end would be missed. False:
-    /// it had been forgotten, and has ended since.
+    /// Keeps a session from being dropped while it has an open request: otherwise its end would be missed. False: it had been
+    /// dropped, and has ended since.
     pub(crate) fn keep(&self, sid: Uuid, seen: &Arc<CachedSession>) -> bool {
         let entry = self.seen.entry(sid).or_insert_with(|| seen.clone());
         if !entry.is_fresh() {
@@ -112,23 +110,23 @@ impl SessionCache {
         self.left.get(member).is_none_or(|left_at| seen.signed_in_at > left_at)
     }
 
-    /// Forgets a session, as when there are too many.
+    /// Drops a session, as when there are too many.
     #[cfg(test)]
     pub(super) fn forget(&self, sid: Uuid) {
         self.seen.invalidate(&sid);
         self.seen.run_pending_tasks();
     }
 
-    /// Forgets every minted token: they are made in another way from now on.
+    /// Drops every minted token: tokens are minted differently from now on.
     pub(crate) fn forget_tokens(&self) {
         for (_, seen) in &self.seen {
             seen.drop_token();
         }
     }
 
-    /// How many sessions are remembered, roughly.
+    /// How many sessions are kept, roughly.
     pub(crate) fn count(&self) -> u64 {
-        // moka counts what it has worked through, a batch at a time.
+        // moka counts what it has processed, in batches.
         self.seen.run_pending_tasks();
         self.seen.entry_count()
     }
@@ -138,12 +136,12 @@ impl SessionCache {
         self.by_member.count()
     }
 
-    /// Notes that NocoBase let this session pass at `now`, or that it was registered there at this moment.
-    /// One that has ended meanwhile stays ended.
+    /// Notes that NocoBase accepted this session at `now`, or that it was registered there at that time. If it has ended
+    /// meanwhile, it stays ended.
     pub fn insert_checked(&self, session: &Session, now: UnixMillis) -> Arc<CachedSession> {
         let member = MemberKey::new(&session.entry, &session.userid);
-        // First into the index, then the look at who left; `end_member` does it the other way round. So
-        // the second one sees the other.
+        // First into the index, then the check for members who left; `end_member` does it in reverse order. So the later of the
+        // two sees the earlier.
         let [a, b, ..] = session.sid.into_bytes();
         let check = || Arc::new(MemberCheck::new(now, u16::from_be_bytes([a, b])));
         let check = self.by_member.add(&member, session.sid, check);
@@ -159,16 +157,16 @@ impl SessionCache {
         seen
     }
 
-    /// Ends a session on this node, also one that it has not seen.
+    /// Ends a session on this node, even one that it has not seen.
     pub(crate) fn end(&self, sid: Uuid) -> Arc<CachedSession> {
         let seen = self.seen.entry(sid).or_insert_with(|| Arc::new(CachedSession::over(sid))).into_value();
         seen.end();
         seen
     }
 
-    /// Ends every session of a member that began up to `at`: those seen here, of which those that were live are
-    /// returned so that NocoBase can block them, and those that other nodes made, when they are first used here. May be
-    /// called again, and late: a member who signed in meanwhile keeps the new session.
+    /// Ends every session of a member that began no later than `at`: those seen here, of which the live ones are returned so that
+    /// NocoBase can block them, and those created by other nodes, when they are first used here. May be called repeatedly, and
+    /// late: a member who has signed in meanwhile keeps the new session.
     pub(crate) fn end_member(&self, entry: &str, userid: &str, at: UnixMillis) -> Vec<Uuid> {
         let member = MemberKey::new(entry, userid);
         self.left
@@ -185,9 +183,8 @@ impl SessionCache {
         sids
     }
 
-    /// Asks NocoBase about a session that this node sees for the first time. However many requests arrive at
-    /// once, one question is under way; if its request is given up, the next one asks. A failure is not
-    /// remembered.
+    /// Asks NocoBase about a session that this node sees for the first time. However many requests arrive at once, only one
+    /// lookup is in progress; if its request is dropped, the next one asks. A failure is not remembered.
     pub(crate) async fn first_sight(
         &self,
         session: &Session,

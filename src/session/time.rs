@@ -1,19 +1,18 @@
-//! Points in time. Nothing in this module reads a clock: callers pass `now`.
+//! Points in time. Nothing here reads a clock: callers pass `now`.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-/// How far the clocks of two nodes may be apart: a time stamp this far in the future is accepted, one further
-/// ahead is not.
+/// How far the clocks of two nodes may differ: a timestamp up to this far in the future is accepted, a later one is not.
 pub(crate) const CLOCK_SKEW: Duration = Duration::from_secs(5 * 60);
 
-/// Milliseconds since 1970-01-01T00:00:00Z, as NocoBase's `signInTime` counts them.
+/// Milliseconds since 1970-01-01T00:00:00Z, as in NocoBase's `signInTime`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct UnixMillis(pub u64);
 
 impl UnixMillis {
-    /// The time that has passed since `earlier`; zero when `earlier` lies in the future.
+    /// The time that has passed since `earlier`; zero if `earlier` is in the future.
     pub(crate) const fn since(self, earlier: UnixMillis) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
@@ -23,12 +22,12 @@ impl UnixMillis {
         UnixMillis(self.0.saturating_add(millis(span)))
     }
 
-    /// Whether this lies further ahead of `now` than `CLOCK_SKEW` explains.
+    /// Whether this is further ahead of `now` than `CLOCK_SKEW` explains.
     pub(crate) fn is_from_the_future(self, now: UnixMillis) -> bool {
         self > now.plus(CLOCK_SKEW)
     }
 
-    /// Whole seconds, as `iat` and `exp` of a JWT count them.
+    /// Whole seconds, as in `iat` and `exp` of a JWT.
     pub const fn as_secs(self) -> u64 {
         self.0 / 1000
     }

@@ -1,4 +1,4 @@
-//! NocoBase's token for a session, as requests send it.
+//! NocoBase's token for a session, as used in requests.
 
 use std::time::Duration;
 
@@ -7,8 +7,8 @@ use http::HeaderValue;
 use super::time::UnixMillis;
 use crate::error::Failure;
 
-/// A token older than this is replaced: far below NocoBase's `tokenExpirationTime` (a day by default), so
-/// that NocoBase never sees a stale one.
+/// A token older than this is replaced: far below NocoBase's `tokenExpirationTime` (a day by default), so that NocoBase never
+/// sees an expired one.
 pub(crate) const REMINT_AFTER: Duration = Duration::from_secs(10 * 60);
 
 /// NocoBase's token for a session, in the forms in which requests need it.
@@ -16,7 +16,7 @@ pub struct Token {
     bearer: HeaderValue,
     cookies: String,
     minted_at: UnixMillis,
-    /// Used for this long, at most [`REMINT_AFTER`].
+    /// How long it is used, at most [`REMINT_AFTER`].
     reuse: Duration,
 }
 
@@ -29,7 +29,7 @@ impl std::fmt::Debug for Token {
 impl Token {
     const SCHEME: &str = "Bearer ";
 
-    /// `jwt` as minted at `now`; `cookies` as to be added to the forwarded `Cookie` header (`name=value;
+    /// `jwt` as minted at `now`; `cookies` in the form in which they are added to the forwarded `Cookie` header (`name=value;
     /// name=value`).
     pub fn new(jwt: &str, cookies: String, now: UnixMillis) -> Result<Self, Failure> {
         let text = format!("{}{jwt}", Self::SCHEME);
@@ -38,7 +38,7 @@ impl Token {
         Ok(Token { bearer, cookies, minted_at: now, reuse: REMINT_AFTER })
     }
 
-    /// The same, used for no longer than this.
+    /// The same, used for at most this long.
     #[must_use]
     pub(crate) fn used_for(mut self, reuse: Duration) -> Self {
         self.reuse = self.reuse.min(reuse);
@@ -58,7 +58,7 @@ impl Token {
     pub fn jwt(&self) -> &str {
         self.bearer.to_str().ok().and_then(|b| b.strip_prefix(Self::SCHEME)).unwrap_or_default()
     }
-    /// What the forwarded `Cookie` header gets in addition.
+    /// The cookies added to the forwarded `Cookie` header.
     pub fn cookies(&self) -> &str {
         &self.cookies
     }

@@ -1,5 +1,5 @@
-//! Each callback is processed once, by the node that it reaches first. WeCom's webviews may send the same one twice, and
-//! a load balancer may send the second to another node, which then gets the session that the first has made.
+//! Each callback is processed once, by the node that it reaches first. WeCom's webviews may send the same one twice, and a load
+//! balancer may send the second to another node, which then gets the session that the first has created.
 
 use std::time::Duration;
 
@@ -35,13 +35,13 @@ impl CallbackId {
 /// Who processes a callback.
 #[derive(Debug)]
 pub(crate) enum Claim {
-    /// This node, since then, and no other. Must be followed by [`Shared::complete`].
+    /// This node, from this time on, and no other. Must be followed by [`Shared::complete`].
     Ours(UnixMillis),
     /// Unknown, because Redis is unreachable: this node processes it.
     Alone,
     /// Another node has processed it, and this is the session.
     Session(Box<Session>),
-    /// Another node has processed it, without a session for this one.
+    /// Another node has processed it, and this one gets no session for it.
     Used,
 }
 
@@ -85,7 +85,7 @@ impl Shared {
         }
     }
 
-    /// Publishes the result of a callback that this node claimed at that time.
+    /// Publishes the result of a callback that this node claimed at this time.
     pub(crate) async fn complete(&self, id: &CallbackId, at: UnixMillis, session: Option<&Session>) {
         let name = self.names.callback(&id.state);
         let outcome = session

@@ -19,13 +19,13 @@ use crate::session::{Purpose, UnixMillis};
 
 /// How long Redis blocks a read that finds nothing new. The next read then shows that Redis still responds.
 const LISTEN: Duration = Duration::from_secs(1);
-/// How often [`Shared::all_published`] looks.
+/// How often [`Shared::all_published`] checks.
 const LOOK: Duration = Duration::from_millis(10);
 /// Pause before connecting again.
 const RETRY: Duration = Duration::from_secs(1);
 /// Redis drops endings beyond about this number ...
 const MOST: usize = 50_000;
-/// ... and all of them when none has been added for this time.
+/// ... and all of them if none has been added for this time.
 const KEPT: Duration = Duration::from_secs(24 * 3600);
 /// Most endings in one response.
 const AT_ONCE: usize = 1000;
@@ -42,7 +42,7 @@ impl Shared {
         self.ledger.news.notify_one();
     }
 
-    /// Waits until Redis has all that was published, for this long at most; returns whether it has.
+    /// Waits until everything published is in Redis, at most this long; returns whether it is.
     pub(crate) async fn all_published(&self, patience: Duration) -> bool {
         let published = async {
             while self.ledger.outbox.lock().next().is_some() {
@@ -52,7 +52,7 @@ impl Shared {
         timeout(patience, published).await.is_ok()
     }
 
-    /// Connects, and again after a failure; publishes, and hands what it reads to `on_event` (also what this node has
+    /// Connects, reconnecting after a failure; publishes, and passes what it reads to `on_event` (including what this node has
     /// published itself). Runs until it is dropped.
     pub(crate) async fn run(&self, on_event: impl Fn(Ending)) {
         loop {
@@ -62,7 +62,7 @@ impl Shared {
                     tokio::select! {
                         why = self.listen(listening, &on_event) => self.link.is_away(RedisOperation::Listen, why),
                         why = self.publish_loop(publishing) => self.link.is_away(RedisOperation::Publish, why),
-                        // The failed command has logged it.
+                        // The failed command has been logged already.
                         () = self.link.broken() => {}
                     }
                 }
@@ -72,7 +72,7 @@ impl Shared {
         }
     }
 
-    /// Opens two connections, one of which waits for news, and tests that Redis supports all that is needed.
+    /// Opens two connections, one of which waits for new entries, and tests that Redis supports everything needed.
     async fn connect(&self) -> Result<(MultiplexedConnection, MultiplexedConnection), RedisError> {
         let mut publishing = self.link.connect().await?;
         let listening = self.link.connect().await?;

@@ -14,15 +14,15 @@ pub(crate) enum RedisError {
     Address,
     #[error("the connection is refused")]
     Refused,
-    #[error("no answer within a second")]
+    #[error("no response within a second")]
     Slow,
     #[error("the connection fails: {0}")]
     Io(String),
     #[error("the password is wrong")]
     Password,
-    #[error("it asks for a password (NOAUTH)")]
+    #[error("a password is required (NOAUTH)")]
     NoPassword,
-    #[error("this user may not do what is needed (NOPERM)")]
+    #[error("this user lacks a permission that is needed (NOPERM)")]
     MayNot,
     #[error("it is a replica (READONLY)")]
     Replica,
@@ -42,7 +42,7 @@ impl From<&redis::RedisError> for RedisError {
             _ if error.is_connection_refusal() => RedisError::Refused,
             ErrorKind::AuthenticationFailed => RedisError::Password,
             ErrorKind::Io => {
-                // An error of the system or of TLS, about addresses and certificates.
+                // A system or TLS error, about addresses and certificates.
                 RedisError::Io(error.source().map_or_else(|| "closed".into(), ToString::to_string))
             }
             ErrorKind::Parse | ErrorKind::UnexpectedReturnType => RedisError::NotRedis,

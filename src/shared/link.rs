@@ -1,5 +1,5 @@
-//! The connection to Redis and its state. Nothing waits for a connection: without one every command fails at once, so that
-//! a sign-in is not delayed while Redis is unreachable. (`redis::aio::ConnectionManager` would queue commands meanwhile.)
+//! The connection to Redis and its state. Nothing waits for a connection: without one, every command fails at once, so that a
+//! sign-in is not delayed while Redis is unreachable. (`redis::aio::ConnectionManager` would queue commands meanwhile.)
 
 use std::future::Future;
 use std::pin::pin;
@@ -31,7 +31,7 @@ pub(super) struct Link {
 
 struct LinkState {
     connection: Option<MultiplexedConnection>,
-    /// Number of the connection: distinguishes an old one from its successor.
+    /// Number of the connection: tells an old one from its successor.
     number: u64,
     /// Why there is no connection.
     trouble: RedisError,
@@ -94,7 +94,7 @@ impl Link {
         self.away(operation, why, None);
     }
 
-    /// Returns whether the connection of this number was in use until now.
+    /// Returns whether the connection with this number was in use until now.
     fn away(&self, operation: RedisOperation, why: RedisError, number: Option<u64>) -> bool {
         let mut state = self.state.lock();
         if number.is_some_and(|number| number != state.number) {
@@ -123,8 +123,8 @@ impl Link {
         self.broken.notified().await;
     }
 
-    /// Sends a command. `None` without a connection, or when the command fails; after that all commands fail at once until
-    /// there is another connection.
+    /// Sends a command. `None` without a connection, or if the command fails; after that all commands fail at once until there is
+    /// a new connection.
     pub(super) async fn ask<T: FromRedisValue>(&self, operation: RedisOperation, command: &Cmd) -> Option<T> {
         let (mut connection, number) = {
             let state = self.state.lock();

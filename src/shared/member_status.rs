@@ -1,5 +1,5 @@
-//! Which member may still use the app, as far as one node has asked WeCom: the others need not ask again. So several nodes cost
-//! WeCom no more calls than one, however its requests are spread.
+//! Which members may still use the app, as far as one node has asked WeCom: the others need not ask again. So several nodes cost
+//! WeCom no more calls than one, however requests are spread over them.
 
 use std::time::Duration;
 
@@ -13,13 +13,13 @@ use crate::config::WeComEntry;
 use crate::metrics::RedisOperation::MemberStatus as OPERATION;
 use crate::session::{Purpose, UnixMillis};
 
-/// How long a node may take to ask before another does so.
+/// How long a node may take before another one asks.
 const LEASE: Duration = Duration::from_secs(15);
 
-/// What a node has found out of a member.
+/// What a node has found out about a member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct SharedStatus {
-    /// The member could use the app then; the request to WeCom began.
+    /// When the request to WeCom began that confirmed that the member may use the app.
     good_at: UnixMillis,
 }
 
@@ -30,21 +30,21 @@ impl SharedStatus {
     }
 }
 
-/// The names of a member's keys in Redis. They depend on everything that decides who may use the app: with other rules, or
-/// another app, what was found out does not count.
+/// The names of a member's keys in Redis. They depend on everything that decides who may use the app: results found with other
+/// rules, or for another app, do not count.
 pub(crate) struct MemberKey {
     status: String,
     lease: String,
 }
 
-/// The node that asks WeCom about a member.
+/// Which node asks WeCom about a member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RecheckTurn {
     /// This node.
     Ours,
     /// Another one, right now.
     Elsewhere,
-    /// Nobody: a node asked then, and the member may use the app.
+    /// None: a node has asked at this time, and the member may use the app.
     GoodAt(UnixMillis),
 }
 
@@ -57,8 +57,8 @@ impl Shared {
         MemberKey { status: self.names.member_status(&hash), lease: self.names.member_status_lease(&hash) }
     }
 
-    /// Whether this node asks about a member whose last confirmation may be `every` old. While Redis is unreachable each node
-    /// asks.
+    /// Whether this node asks about a member whose last confirmation may be at most `every` old. While Redis is unreachable, each
+    /// node asks.
     pub(crate) async fn turn(&self, member: &MemberKey, every: Duration) -> RecheckTurn {
         let mut get = cmd("GET");
         get.arg(&member.status);
@@ -81,7 +81,7 @@ impl Shared {
         }
     }
 
-    /// Publishes that WeCom, asked at this time, let the member use the app.
+    /// Publishes that WeCom, asked at this time, confirmed that the member may use the app.
     pub(crate) async fn good(&self, member: &MemberKey, good_at: UnixMillis, every: Duration) {
         let status = SharedStatus { good_at };
         let context = member.status.as_bytes();
@@ -104,7 +104,7 @@ mod tests {
         assert_eq!(status.recent(after(0), every), Some(good_at));
         assert_eq!(status.recent(after(899), every), Some(good_at));
         assert_eq!(status.recent(after(900), every), None);
-        // A clock that is a little behind, and one that is wrong.
+        // A clock that is slightly slow, and one that is wrong.
         assert_eq!(status.recent(UnixMillis(good_at.0 - 300_000), every), Some(good_at));
         assert_eq!(status.recent(UnixMillis(good_at.0 - 300_001), every), None);
     }

@@ -1,13 +1,12 @@
-//! What the nodes of one gate share through Redis (`session.redis`): WeCom's access token, which callbacks have been
-//! used, which members may still use the app, which sessions have ended, and who was not let in. Without it, and while Redis is unreachable, each node works on its own.
+//! What the nodes of one gate share through Redis (`session.redis`): WeCom's access token, used callbacks, members who may still
+//! use the app, ended sessions, and refused sign-ins. Without Redis, and while it is unreachable, each node works on its own.
 //!
-//! - `names`: the keys in Redis; `payload`: what is in them, sealed; `outbox`: what is still to be
-//!   published. All pure.
-//! - `link`: the connection and its state; `probe`: whether Redis supports all that is needed; `node`: this node's part;
+//! - `names`: the keys in Redis; `payload`: their values, sealed; `outbox`: what is still to be published. All pure.
+//! - `link`: the connection and its state; `probe`: whether Redis supports everything needed; `node`: this node's part;
 //!   `endings`, `token`, `callback`, `member_status`, `refusals`: one shared thing each.
 //!
-//! A reader of Redis learns no token and no session. A writer can make the nodes forget, but not accept anything: a value
-//! that was not sealed with `session.keys` is ignored.
+//! Someone who can read Redis learns no token and no session. Someone who can write to it can make the nodes forget, but not
+//! accept anything: a value that was not sealed with `session.keys` is ignored.
 //!
 //! Must never: make a signed-in request wait, delay a sign-in for longer than a second, or store anything in Redis that
 //! is not sealed.

@@ -1,5 +1,5 @@
-//! Names of the keys in Redis. All begin with the origin, so that two gates can use one Redis, and an operator sees which
-//! gate a key belongs to.
+//! Names of the keys in Redis. All begin with the origin, so that two gates can use one Redis, and an operator can see which gate
+//! a key belongs to.
 
 /// The names of one gate.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -8,12 +8,12 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// `origin` as people open it; the same on all nodes.
+    /// `origin` as users open it; the same on all nodes.
     pub(super) fn new(origin: &str) -> Names {
         Names { prefix: format!("wecom-gate:{origin}") }
     }
 
-    /// Those of one of several applications (`[[nocobase.apps]]`): what one publishes is nothing to the others.
+    /// The names of one of several applications (`[[nocobase.apps]]`): the others do not read what it publishes.
     pub(super) fn of_application(origin: &str, app: &str) -> Names {
         Names { prefix: format!("wecom-gate:{origin}:app:{app}") }
     }
@@ -23,7 +23,7 @@ impl Names {
         format!("{}:endings", self.prefix)
     }
 
-    /// The list of those who were not let in.
+    /// The list of refused sign-ins.
     pub(super) fn refusals(&self) -> String {
         format!("{}:refusals", self.prefix)
     }
@@ -43,7 +43,7 @@ impl Names {
         format!("{}:fetching:{corp_id}:{agent_id}", self.prefix)
     }
 
-    /// What is known of a member, by the hash of all that it depends on.
+    /// What is known of a member, by the hash of everything that it depends on.
     pub(super) fn member_status(&self, member: &[u8]) -> String {
         format!("{}:member:{}", self.prefix, hex::encode(member))
     }
@@ -53,7 +53,7 @@ impl Names {
         format!("{}:asking:{}", self.prefix, hex::encode(member))
     }
 
-    /// Written to test whether writing works.
+    /// Written to test whether Redis accepts writes.
     pub(super) fn probe(&self) -> String {
         format!("{}:probe", self.prefix)
     }

@@ -1,4 +1,4 @@
-//! This node's part in what the nodes share: its connection, its keys, and the values that it ignored.
+//! This node's part: its connection, its keys, and the values that it has ignored.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use super::ledger::Ledger;
 use super::link::Link;
 use super::names::Names;
 
-/// Shortest time between two warnings about values that no node has made.
+/// Shortest time between two warnings about values that were not sealed with our keys.
 const WARN_EVERY: Duration = Duration::from_secs(10);
 
 /// What this node shares with the others.
@@ -36,11 +36,11 @@ impl std::fmt::Debug for Shared {
 }
 
 impl Shared {
-    /// Replaces `before` after a change of the configuration; keeps the connection if the Redis is the same. `None`
-    /// without `session.redis`. Opens no connection: [`Shared::run`] does.
+    /// Replaces `before` after a change of the configuration; keeps the connection if the Redis is the same. `None` without
+    /// `session.redis`. Opens no connection: [`Shared::run`] does.
     ///
     /// # Errors
-    /// An address that passed validation and that the client library does not accept; the error does not repeat it.
+    /// An address that passed validation but is not accepted by the client library; the error does not repeat it.
     pub(crate) fn after(
         before: Option<&Shared>,
         config: &Config,
@@ -81,7 +81,7 @@ impl Shared {
         self.link.tried().await;
     }
 
-    /// Counts, and logs from time to time, values that no node has made.
+    /// Counts ignored values, and logs them from time to time.
     pub(super) fn ignored(&self, operation: RedisOperation, count: usize) {
         self.metrics.ignored(operation, count);
         let mut ignored = self.ignored.lock();

@@ -1,4 +1,4 @@
-//! Endings that this node publishes: kept until Redis has them, and for a while longer, because Redis may lose them.
+//! Endings that this node publishes: kept until Redis has them, and for some time after that, because Redis may lose them.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::payload::Ending;
 use crate::session::UnixMillis;
 
-/// Most entries kept; beyond it the oldest are dropped. NocoBase has recorded them too, and is asked about every session
-/// at each `session.recheck`.
+/// Most entries kept; beyond this the oldest are dropped. NocoBase has recorded them too, and is asked about every session at
+/// each `session.recheck`.
 const CAPACITY: usize = 20_000;
 /// How long a published entry is kept.
 const MEMORY: Duration = Duration::from_secs(3600);
@@ -15,9 +15,9 @@ const MEMORY: Duration = Duration::from_secs(3600);
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
     all: VecDeque<Entry>,
-    /// Serial of the newest entry.
+    /// Serial number of the newest entry.
     serial: u64,
-    /// Serial of the newest published entry.
+    /// Serial number of the newest published entry.
     published: u64,
 }
 
@@ -41,13 +41,13 @@ impl Outbox {
         self.all.push_back(Entry { serial: self.serial, at: now, ending });
     }
 
-    /// The next ending to publish, and its serial for [`Outbox::mark_published`].
+    /// The next ending to publish, and its serial number for [`Outbox::mark_published`].
     pub(super) fn next(&self) -> Option<(u64, Ending)> {
         let at = self.all.partition_point(|e| e.serial <= self.published);
         self.all.get(at).map(|e| (e.serial, e.ending.clone()))
     }
 
-    /// The entry with this serial has been published.
+    /// The entry with this serial number has been published.
     pub(super) fn mark_published(&mut self, serial: u64) {
         self.published = self.published.max(serial);
     }

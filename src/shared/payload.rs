@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::session::{Session, UnixMillis};
 
-/// Sessions that have ended. An ending that arrives twice, or late, changes nothing. New kinds come last: postcard numbers
+/// Sessions that have ended. An ending that arrives twice, or late, changes nothing. Add new kinds at the end: postcard numbers
 /// them, and a node that does not know one ignores it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ending {
@@ -18,30 +18,30 @@ pub enum Ending {
     Member {
         /// Name of the WeCom entry.
         entry: String,
-        /// As WeCom spells it.
+        /// As spelled by WeCom.
         userid: String,
         /// When the member left.
         at: UnixMillis,
     },
     /// One session that NocoBase still has to block.
     ToBlock(ToBlock),
-    /// The one of this id: NocoBase has it on record now.
+    /// The session with this id: NocoBase has recorded its end.
     Blocked {
         /// The `jti` of its tokens.
         id: String,
     },
 }
 
-/// A session that has ended and that NocoBase has to block, so that another node can see to it (R36).
+/// A session that has ended and that NocoBase has to block, so that another node can take over (R36).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ToBlock {
     /// The `jti` of its tokens.
     pub id: String,
-    /// Whose it is.
+    /// The user.
     pub owner: BlockOwner,
     /// When it began.
     pub signed_in_at: UnixMillis,
-    /// From then on there is nothing to block.
+    /// After this time there is nothing to block.
     pub until: UnixMillis,
 }
 
@@ -54,7 +54,7 @@ pub enum BlockOwner {
     Member {
         /// Name of the WeCom entry.
         entry: String,
-        /// As WeCom spells it.
+        /// As spelled by WeCom.
         userid: String,
     },
 }
@@ -104,7 +104,7 @@ impl AccessToken {
     }
 }
 
-/// SHA-256 over the parts, each with its length before it (R13).
+/// SHA-256 over the parts, each preceded by its length (R13).
 pub(super) fn fingerprint(parts: &[&str]) -> [u8; 32] {
     let mut context = Context::new(&SHA256);
     for part in parts {
@@ -153,7 +153,7 @@ mod tests {
         assert_eq!(empty.life(&empty.app, None, NOW), None);
     }
 
-    /// What a node of before has published stays readable.
+    /// What an older version has published stays readable.
     #[test]
     fn kinds_of_endings_keep_their_numbers() {
         let first = |ending: &Ending| postcard::to_stdvec(ending).unwrap()[0];

@@ -1,5 +1,5 @@
-//! Whether Redis supports all commands that the nodes use, for them and for `wecom-gate check`. What is written expires
-//! within ten seconds.
+//! Whether Redis supports all commands that the nodes use, for them and for `wecom-gate check`. Everything written expires within
+//! ten seconds.
 
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, Value, cmd};
@@ -14,7 +14,7 @@ use crate::config::Redis;
 pub(crate) struct ProbeResult {
     /// `redis_version`; `None` if Redis does not report it.
     pub(crate) version: Option<String>,
-    /// Redis has a memory limit, and discards keys by this policy when it is reached.
+    /// Redis has a memory limit, and evicts keys by this policy when it is reached.
     pub(crate) eviction_policy: Option<String>,
     /// Commands that Redis refused, and why.
     pub(crate) refused: Vec<(&'static str, RedisError)>,
@@ -38,7 +38,7 @@ pub(crate) async fn probe(redis: &Redis, origin: &str) -> Result<ProbeResult, Re
     Ok(found)
 }
 
-/// The commands that Redis refuses, of those that the nodes use.
+/// Which of the commands used by the nodes Redis refuses.
 pub(super) async fn refused(
     connection: &mut MultiplexedConnection,
     names: &Names,
@@ -60,7 +60,7 @@ pub(super) async fn refused(
         command.arg(arguments);
         match within(command.query_async::<Value>(connection)).await {
             Ok(_) => {}
-            // No other command can succeed after that.
+            // After that no other command can succeed.
             Err(
                 why @ (RedisError::Slow | RedisError::Io(_) | RedisError::NoPassword | RedisError::NotRedis),
             ) => return Err(why),

@@ -1,4 +1,4 @@
-//! Who was not let in, for the console of every node: a list of the latest, sealed, of all nodes.
+//! Refused sign-ins, for the console of every node: a sealed list of the latest, from all nodes.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -10,19 +10,19 @@ use super::node::Shared;
 use crate::metrics::RedisOperation::Refusals as OPERATION;
 use crate::session::{Purpose, UnixMillis};
 
-/// Redis keeps so many ...
+/// Redis keeps this many ...
 const MOST: usize = 400;
-/// ... until none has come for this time.
+/// ... until none has been added for this time.
 const KEPT: Duration = Duration::from_secs(24 * 3600);
 
-/// One of them. Fields do not change without another label of [`Purpose::Refusal`].
+/// A refused sign-in. If its fields change, [`Purpose::Refusal`] needs another label.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct SharedRefusal {
     pub(crate) at: UnixMillis,
     pub(crate) entry: Option<String>,
     pub(crate) userid: Option<String>,
     pub(crate) name: Option<String>,
-    /// The failure's.
+    /// The failure's label.
     pub(crate) label: String,
     pub(crate) reason: Option<String>,
     pub(crate) request_id: Option<String>,
@@ -30,7 +30,7 @@ pub(crate) struct SharedRefusal {
 }
 
 impl Shared {
-    /// Adds these to the list. What Redis does not take is lost to the other nodes.
+    /// Adds these to the list. If Redis does not accept them, the other nodes never see them.
     pub(crate) async fn add_refusals(&self, refusals: &[SharedRefusal]) {
         let key = self.names.refusals();
         let mut push = cmd("RPUSH");

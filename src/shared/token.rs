@@ -13,12 +13,12 @@ use crate::config::WeComEntry;
 use crate::metrics::RedisOperation::Token as OPERATION;
 use crate::session::Purpose;
 
-/// How long a node waits for the token that another fetches; then it fetches one itself.
+/// How long a node waits for the token that another one fetches; after that it fetches one itself.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// How long a node may take to fetch one before another does so.
+/// How long a node may take to fetch one before another node does.
 const LEASE: Duration = Duration::from_secs(10);
-/// WeCom's tokens are valid for two hours; more than a day is not accepted.
+/// WeCom's tokens are valid for two hours; one of more than a day is not accepted.
 const LONGEST_LIFE: Duration = Duration::from_secs(24 * 3600);
 
 /// The app that a token is for.
@@ -38,13 +38,13 @@ pub(crate) struct SharedToken {
 
 /// Where to get the token.
 pub(crate) enum Token {
-    /// From another node: this one.
+    /// From another node.
     SharedToken(SharedToken),
     /// From WeCom. The lease must be returned with [`Shared::fetched`].
     Fetch(Lease),
 }
 
-/// The right to fetch the token while other nodes wait; none while Redis is unreachable.
+/// The right to fetch the token while other nodes wait; empty while Redis is unreachable.
 pub(crate) struct Lease {
     until: Option<Instant>,
 }
@@ -60,7 +60,7 @@ impl Shared {
         }
     }
 
-    /// The token of this app, but never the one that WeCom has `refused`; or the task of fetching one.
+    /// This app's token, but never the one that WeCom has `refused`; or the task of fetching one.
     pub(crate) async fn token(&self, app: &App, refused: Option<&SecretString>) -> Token {
         let until = Instant::now() + LONGEST_WAIT;
         let mut take = cmd("SET");
@@ -74,7 +74,7 @@ impl Shared {
                 // While Redis is unreachable each node fetches its own.
                 None => return Token::Fetch(Lease { until: None }),
                 Some(Some(_)) => {
-                    // The node that held the lease before may have stored the token between the two commands.
+                    // The previous holder of the lease may have stored the token between the two commands.
                     return match self.shared_token(app, refused).await {
                         Some(shared_token) => {
                             self.give_back(app, &Lease { until: Some(asked_at + LEASE) }).await;
@@ -103,7 +103,7 @@ impl Shared {
         Some(SharedToken { value: token.value.into(), life: life.min(LONGEST_LIFE) })
     }
 
-    /// Shares a fetched token (value, validity, time until it is to be renewed), or nothing, and returns the lease.
+    /// Shares a fetched token (value, validity, time until renewal), or nothing, and returns the lease.
     pub(crate) async fn fetched(
         &self,
         app: &App,

@@ -1,5 +1,5 @@
-//! Addresses of WeCom's sign-in pages. Parameters stand in the documented order and are encoded like
-//! `encodeURIComponent` and stricter: everything outside RFC 3986's unreserved set becomes `%XX`.
+//! Addresses of WeCom's sign-in pages. Parameters are in the documented order and encoded more strictly than by
+//! `encodeURIComponent`: everything outside RFC 3986's unreserved set becomes `%XX`.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use url::Url;
@@ -9,14 +9,14 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b
 /// What WeCom asks the member for inside its client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scope {
-    /// `snsapi_base`: silent, gives the userid.
+    /// `snsapi_base`: silent, returns the userid.
     Base,
-    /// `snsapi_privateinfo`: a consent page, gives a `user_ticket` for phone and e-mail.
+    /// `snsapi_privateinfo`: a consent page, returns a `user_ticket` for phone and e-mail.
     PrivateInfo,
 }
 
 impl Scope {
-    /// WeCom's name.
+    /// The name used by WeCom.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Scope::Base => "snsapi_base",
@@ -44,7 +44,7 @@ pub(super) fn with_query(base: &str, params: &[(&str, &str)]) -> String {
     out
 }
 
-/// In-client OAuth (doc 91022). `agentid` is always sent: without it WeCom gives no ticket.
+/// In-client OAuth (doc 91022). `agentid` is always sent: without it WeCom returns no ticket.
 pub(super) fn authorize(
     base: &Url,
     corp: &str,
@@ -68,7 +68,7 @@ pub(super) fn authorize(
     out
 }
 
-/// Web login (doc 98152). `lang` is `zh` or `en`; anything else than a `zh` tag becomes `en`.
+/// Web login (doc 98152). `lang` is `zh` or `en`; every tag other than `zh` becomes `en`.
 pub(super) fn web_login(
     base: &Url,
     corp: &str,

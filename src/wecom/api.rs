@@ -1,5 +1,5 @@
-//! How a call to WeCom's API is made: with the access token, a bounded number of times, its errors distinguished by
-//! class. Every error is logged here, once, where WeCom's response turns into an error of the gate.
+//! How calls to WeCom's API are made: with the access token, with a bounded number of attempts, and with errors sorted into
+//! classes. Every error is logged once, here, where WeCom's response becomes an error of the gate.
 
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -18,10 +18,10 @@ use crate::config::WeComEntry;
 use crate::metrics::WeComCalls;
 use crate::shared::{App, Shared, SharedToken, Token};
 
-/// WeCom's own bound on tries when the system is busy (doc 90313, code -1).
+/// Most attempts while the system is busy, as WeCom asks for (doc 90313, code -1).
 const TRIES_WHEN_BUSY: u32 = 3;
 
-/// A call whose connection broke is made once more, if that has taken no longer than half of this; the second try ends
+/// A call whose connection broke is repeated once, if the first attempt took at most half of this time; the second attempt ends
 /// within it. A person is waiting.
 const REPEAT_WITHIN: Duration = Duration::from_secs(3);
 
@@ -31,7 +31,7 @@ pub(super) struct Api {
     transport: Transport,
     tuning: Tuning,
     token: Arc<TokenCache>,
-    /// Counters of calls, once they are set.
+    /// Counters of calls, once set.
     pub(super) calls: OnceLock<WeComCalls>,
     /// Shares the access token of this app with the other nodes.
     pub(super) shared: OnceLock<(Arc<Shared>, App)>,
@@ -46,10 +46,10 @@ pub(super) struct Api {
 pub(super) struct Request<'a> {
     pub(super) call: Call,
     pub(super) path: &'a str,
-    /// Without the access token, until the call is made with one.
+    /// Without the access token, which is added when the call is made.
     pub(super) params: &'a [(&'a str, &'a str)],
     pub(super) body: Option<&'a serde_json::Value>,
-    /// What must never be logged.
+    /// Values that must never be logged.
     pub(super) hidden: &'a [&'a str],
     pub(super) tries_when_busy: u32,
 }
@@ -60,7 +60,7 @@ impl<'a> Request<'a> {
     }
 }
 
-/// An error and what to write into the log with it (redacted).
+/// An error and its redacted text for the log.
 type Failed = (WeComError, String);
 
 impl Api {
@@ -78,7 +78,7 @@ impl Api {
         })
     }
 
-    /// Keeps the access token of `before`, if both are the same app.
+    /// Takes over the access token of `before`, if both are the same app.
     pub(super) fn after(mut self, before: &Api) -> Self {
         let (old, new) = (&before.entry, &self.entry);
         let same = (&old.corp_id, &old.agent_id, &old.api_base, &old.http_proxy)
@@ -92,7 +92,7 @@ impl Api {
         self
     }
 
-    /// One call with the access token: a refused token is replaced once, a busy system asked again.
+    /// One call with the access token: a refused token is replaced once, and a call to a busy system is repeated.
     pub(super) async fn call<T: DeserializeOwned>(
         self: &Arc<Self>,
         request: &Request<'_>,
@@ -117,17 +117,17 @@ impl Api {
         result.map_err(|(error, text)| error.because(text))
     }
 
-    /// A picture, without the access token.
+    /// An image, requested without the access token.
     pub(super) async fn picture(&self, address: url::Url) -> Result<Vec<u8>, String> {
         self.transport.picture(address).await
     }
 
-    /// Fetches a token if there is none.
+    /// Fetches an access token if there is none.
     pub(super) async fn obtain(self: &Arc<Self>) -> Result<(), WeComError> {
         self.token.get(|| obtain_token(Arc::clone(self), None)).await.map(drop)
     }
 
-    /// The call with this token, again while WeCom is busy. `replaced`: the token took the place of a refused one.
+    /// The call with this token, repeated while WeCom is busy. `replaced`: the token replaces a refused one.
     async fn call_with<T: DeserializeOwned>(
         &self,
         request: &Request<'_>,
@@ -151,7 +151,7 @@ impl Api {
         tries.run(self.tuning.backoff, attempt).await
     }
 
-    /// One exchange, or two when the connection of the first broke; gives the body of a success.
+    /// One exchange, or two if the connection of the first broke; returns the body of a success.
     async fn send(&self, request: &Request<'_>) -> Result<Vec<u8>, Failed> {
         let began = Instant::now();
         let result = self.exchange(request).await;
@@ -159,13 +159,13 @@ impl Api {
         result
     }
 
-    /// Counts a call, and remembers how it ended where an operator has to know.
+    /// Counts a call, and keeps its result if an operator has to know.
     fn note(&self, call: Call, error: Option<&WeComError>, took: Duration) {
         if let Some(calls) = self.calls.get() {
             calls.done(&self.entry.name, call.name(), error.map_or("ok", |e| e.class().name()), took);
         }
         match error.map(WeComError::class) {
-            // The token has a state of its own, and nobody needs the app's name and picture to sign in.
+            // The token has a state of its own, and no sign-in needs the app's name and picture.
             _ if matches!(call, Call::GetToken | Call::Agent) => {}
             None | Some(Class::User | Class::Code | Class::Detail) => {
                 if self.call_error.load().is_some() {
@@ -184,7 +184,7 @@ impl Api {
             Ok(body) => return Ok(body),
             Err(failed) => failed,
         };
-        // A code can be used once: it is sent again only when nothing was sent.
+        // A code can be used once: it is sent again only if nothing was sent.
         let again = match broken {
             Broken::NothingSent => true,
             Broken::Midway => call != Call::UserInfo && began.elapsed() < REPEAT_WITHIN / 2,
@@ -218,7 +218,7 @@ impl Api {
     }
 }
 
-/// The token that another node has fetched, unless WeCom has refused it; else one from WeCom.
+/// The token that another node has fetched, unless WeCom has refused it; otherwise one from WeCom.
 async fn obtain_token(api: Arc<Api>, refused: Option<SecretString>) -> Result<Fetched, WeComError> {
     let Some((shared, app)) = api.shared.get() else { return fetch_token(&api).await };
     let lease = match shared.token(app, refused.as_ref()).await {
@@ -242,7 +242,7 @@ async fn obtain_token(api: Arc<Api>, refused: Option<SecretString>) -> Result<Fe
     fetched
 }
 
-/// `gettoken`: tried again only while WeCom is busy; [`TokenCache`] decides when it is called next.
+/// `gettoken`: repeated only while WeCom is busy; [`TokenCache`] decides when it is called next.
 async fn fetch_token(api: &Api) -> Result<Fetched, WeComError> {
     let secret = api.entry.secret.expose_secret();
     let params = [("corpid", api.entry.corp_id.as_str()), ("corpsecret", secret)];
@@ -272,7 +272,7 @@ async fn fetch_token(api: &Api) -> Result<Fetched, WeComError> {
     }
 }
 
-/// The tries that are left while WeCom is busy.
+/// The attempts left while WeCom is busy.
 struct Tries(u32);
 
 impl Tries {
@@ -280,7 +280,7 @@ impl Tries {
         Tries(tries)
     }
 
-    /// Makes a call, again while WeCom is busy.
+    /// Makes a call, repeatedly while WeCom is busy.
     async fn run<T, F>(&mut self, backoff: Duration, call: impl FnMut() -> F) -> Result<T, Failed>
     where
         F: Future<Output = Result<T, Failed>>,
@@ -288,26 +288,26 @@ impl Tries {
         call.retry(busy_backoff(backoff)).when(|failed| self.again(failed)).await
     }
 
-    /// Whether a call that failed so is made again.
+    /// Whether a call that failed like this is repeated.
     fn again(&mut self, (error, _): &Failed) -> bool {
         self.0 = self.0.saturating_sub(1);
         error.class() == Class::Transient && self.0 > 0
     }
 }
 
-/// Has a connection broken, so that the same call may well succeed over another one?
+/// Has a connection broken, so that the same call may succeed over another one?
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Broken {
-    /// WeCom has responded, or there was no time left to.
+    /// WeCom has responded, or the time limit was reached.
     No,
     /// Before anything was sent.
     NothingSent,
-    /// Afterwards: the call may have been carried out.
+    /// Afterwards: the call may have been processed.
     Midway,
 }
 
-/// The body of a success, or the error and whether it is a broken connection: a reset, a 5xx of something in between, a
-/// response that ends early.
+/// The body of a success, or the error and whether the connection broke: a reset, a 5xx from an intermediary, a response that
+/// ends early.
 fn read_reply(
     call: Call,
     reply: Result<RawResponse, TransportError>,
@@ -340,7 +340,7 @@ fn midway((error, text): Failed) -> (Failed, Broken) {
     ((error.broken_midway(), text), Broken::Midway)
 }
 
-/// Does a success end before its JSON does, or before it begins?
+/// Does a successful response end before its JSON does, or before it begins?
 fn is_cut_off(reply: &RawResponse) -> bool {
     reply.status.is_success()
         && serde_json::from_slice::<serde::de::IgnoredAny>(&reply.body).is_err_and(|e| e.is_eof())
@@ -354,11 +354,11 @@ fn check_errcode(call: Call, reply: RawResponse, hidden: &[&str]) -> Result<Vec<
         Some(b'{') => {}
         None => return Err(unreadable("an empty response")),
         Some(b'<') => return Err(unreadable("HTML instead of JSON")),
-        // Serde would read an array as a struct's fields in order.
+        // Serde would read an array as the fields of a struct, in order.
         Some(_) => return Err(unreadable("not a JSON object")),
     }
     let envelope: responses::Envelope = serde_json::from_slice(&reply.body)
-        .map_err(|_| unreadable("broken JSON, or errcode is no number"))?;
+        .map_err(|_| unreadable("broken JSON, or errcode is not a number"))?;
     if envelope.errcode != 0 {
         let errmsg = envelope.errmsg.unwrap_or_default();
         return Err((WeComError::from_errcode(call, envelope.errcode, &errmsg), redact(&errmsg, hidden)));
@@ -369,8 +369,8 @@ fn check_errcode(call: Call, reply: RawResponse, hidden: &[&str]) -> Result<Vec<
     Ok(reply.body)
 }
 
-/// The documented fields of a success. serde's message may quote a value (a token, R27): only a missing field's
-/// name is passed on.
+/// The documented fields of a successful response. serde's message may quote a value (a token, R27): only the name of a missing
+/// field is passed on.
 fn read<T: DeserializeOwned>(call: Call, body: &[u8]) -> Result<T, Failed> {
     serde_json::from_slice(body).map_err(|error| {
         let said = error.to_string();
@@ -380,8 +380,8 @@ fn read<T: DeserializeOwned>(call: Call, body: &[u8]) -> Result<T, Failed> {
     })
 }
 
-/// `backoff` before the second try, twice that before the third; and up to as much again at random, so that many clients
-/// do not come back at once.
+/// `backoff` before the second attempt, twice that before the third, plus a random part of up to the same length, so that many
+/// clients do not retry at once.
 pub(super) fn busy_backoff(backoff: Duration) -> ExponentialBuilder {
     ExponentialBuilder::default().with_min_delay(backoff).with_factor(2.0).with_jitter().without_max_times()
 }

@@ -18,7 +18,7 @@ use crate::error::Failure;
 use crate::metrics::WeComCalls;
 use crate::shared::Shared;
 
-/// Documented bound of a code, in bytes (doc 91022).
+/// Documented maximum length of a code, in bytes (doc 91022).
 const LONGEST_CODE: usize = 512;
 
 /// Client of one `[[wecom]]` entry; a clone shares token, caches and connections.
@@ -38,7 +38,7 @@ impl Client {
     /// Opens no connection yet.
     ///
     /// # Errors
-    /// The TLS set-up of this machine (root certificates) or `http_proxy` cannot be used.
+    /// The TLS setup of this machine (root certificates) or `http_proxy` cannot be used.
     pub(crate) fn new(entry: &WeComEntry) -> Result<Self, reqwest::Error> {
         Self::tuned(entry, Tuning::default())
     }
@@ -80,7 +80,8 @@ impl Client {
         self.api.call_error.load_full()
     }
 
-    /// What the latest calls found, with the remedy: `wecom_calls` or `wecom_token`, and why. Empty while there is nothing.
+    /// What is wrong according to the latest calls, with the remedy: `wecom_calls` or `wecom_token`, and why. Empty if nothing
+    /// is.
     pub(crate) fn troubles(&self) -> Vec<(&'static str, String)> {
         let found = [("wecom_calls", self.call_error()), ("wecom_token", self.token_error())];
         let words = |error: &WeComError| {
@@ -97,11 +98,11 @@ impl Client {
         found.into_iter().filter_map(|(what, error)| Some((what, words(&*error?)))).collect()
     }
 
-    /// Whether WeCom gives an access token: shows a wrong corp id or secret before a member meets it. Makes no call while
+    /// Whether WeCom issues an access token: shows a wrong corp id or secret before a member is affected. Makes no call while
     /// there is a token.
     ///
     /// # Errors
-    /// WeCom's.
+    /// Those of [`WeComError`].
     pub(crate) async fn probe(&self) -> Result<(), WeComError> {
         self.api.obtain().await
     }
@@ -118,11 +119,11 @@ impl Client {
         address::web_login(&e.web_login_url, &e.corp_id, &e.agent_id, state, redirect_uri, lang)
     }
 
-    /// Whom a code belongs to (`getuserinfo`). A code can be used once: it is sent again only when WeCom refused the
-    /// access token, or when nothing of the first request was sent. This authorises nothing: see [`Client::member`].
+    /// Which person a code belongs to (`getuserinfo`). A code can be used once: it is sent again only if WeCom refused the access
+    /// token, or if nothing of the first request was sent. This authorises nothing: see [`Client::member`].
     ///
     /// # Errors
-    /// [`Failure::CodeRejected`], [`Failure::NotAMember`], [`Failure::OtherCompany`] (R21), or WeCom's side.
+    /// [`Failure::CodeRejected`], [`Failure::NotAMember`], [`Failure::OtherCompany`] (R21), or an error from WeCom.
     pub(crate) async fn identify(&self, code: &str) -> Result<Identity, WeComError> {
         if code.is_empty() || code.len() > LONGEST_CODE {
             return Err(WeComError::code_rejected().because("a code that cannot be WeCom's"));
@@ -147,11 +148,11 @@ impl Client {
         Ok(Identity { userid, ticket })
     }
 
-    /// What the member agreed to show (`getuserdetail`).
+    /// The data that the member agreed to share (`getuserdetail`).
     ///
     /// # Errors
-    /// [`Class::Detail`] when the ticket is used up; a response about another member than `userid` is
-    /// [`Failure::WeComBadAnswer`] (R21).
+    /// [`Class::Detail`] if the ticket is used up; a response about another member than `userid` is [`Failure::WeComBadAnswer`]
+    /// (R21).
     pub(crate) async fn details(&self, userid: &str, ticket: &SecretString) -> Result<Details, WeComError> {
         let ticket = ticket.expose_secret();
         let (body, hidden) = (json!({ "user_ticket": ticket }), [ticket]);
@@ -170,10 +171,10 @@ impl Client {
         })
     }
 
-    /// The member (`user/get`): its success is the proof that the person may use the app.
+    /// The member (`user/get`): its success proves that the person may use the app.
     ///
     /// # Errors
-    /// [`Failure::NotVisible`], [`Failure::MemberDisabled`], or WeCom's side.
+    /// [`Failure::NotVisible`], [`Failure::MemberDisabled`], or an error from WeCom.
     pub(crate) async fn member(&self, userid: &str) -> Result<Member, WeComError> {
         self.check_userid(Call::UserGet, userid)?;
         let params = [("userid", userid)];
@@ -197,11 +198,11 @@ impl Client {
         })
     }
 
-    /// Do `allow_users`, `allow_departments`, `allow_tags` let this member in? Without any: yes.
+    /// Do `allow_users`, `allow_departments`, `allow_tags` let this member in? If none is set: yes.
     ///
     /// # Errors
-    /// [`Failure::NotAllowed`]; [`Failure::RuleUnevaluable`] when nothing allows and something could not be
-    /// evaluated (R22); or WeCom's side.
+    /// [`Failure::NotAllowed`]; [`Failure::RuleUnevaluable`] if no rule allows the member and one could not be evaluated (R22);
+    /// or an error from WeCom.
     pub(crate) async fn admit(&self, member: &Member) -> Result<(), WeComError> {
         self.rules.admit(member).await
     }
@@ -209,20 +210,20 @@ impl Client {
     /// The roles of `[[wecom.roles]]` whose rules match this member.
     ///
     /// # Errors
-    /// [`Failure::RuleUnevaluable`] when one of the rules cannot be evaluated with certainty; or WeCom's side.
+    /// [`Failure::RuleUnevaluable`] if one of the rules cannot be evaluated with certainty; or an error from WeCom.
     pub(crate) async fn roles(&self, member: &Member) -> Result<BTreeSet<&str>, WeComError> {
         self.rules.roles(member).await
     }
 
-    /// Do all departments and tags that the allow-lists name exist, as far as the app can see (R22)?
+    /// Do all departments and tags in the allow-lists exist, as far as the app can see (R22)?
     ///
     /// # Errors
-    /// [`Failure::RuleUnevaluable`] with the id in the log, or WeCom's side.
+    /// [`Failure::RuleUnevaluable`] with the id in the log, or an error from WeCom.
     pub(crate) async fn check_rules(&self) -> Result<(), WeComError> {
         self.rules.check().await
     }
 
-    /// The same for those of `[[wecom.roles]]`.
+    /// The same for the departments and tags in `[[wecom.roles]]`.
     ///
     /// # Errors
     /// As [`Client::check_rules`].
@@ -230,10 +231,10 @@ impl Client {
         self.rules.check_roles().await
     }
 
-    /// Whether the member may still sign in, for the periodic recheck of those who are signed in.
+    /// Whether the member may still sign in, for the periodic recheck of signed-in members.
     ///
     /// # Errors
-    /// WeCom could not be asked: sessions continue, but no new one is made. It is for the caller to log that.
+    /// WeCom could not be asked: sessions continue, but no new one begins. The caller has to log it.
     pub(crate) async fn member_status(&self, userid: &str) -> Result<MemberStatus, WeComError> {
         let result = match self.member(userid).await {
             Ok(member) => self.admit(&member).await,
@@ -251,12 +252,12 @@ impl Client {
         }
     }
 
-    /// Forgets departments and tags: WeCom reported a change.
+    /// Drops cached departments and tags: WeCom has reported a change.
     pub(crate) fn drop_caches(&self) {
         self.rules.forget();
     }
 
-    /// The picture of an app ([`Agent::picture`]), of 100 KiB at most: over https, or from the server of `api_base`.
+    /// The picture of an app ([`Agent::picture`]), at most 100 KiB: over https, or from the server of `api_base`.
     ///
     /// # Errors
     /// What went wrong, for the log.
@@ -272,7 +273,7 @@ impl Client {
     /// How the app is set up in WeCom's console (`agent/get`).
     ///
     /// # Errors
-    /// 301002 or 40056 where `agent_id` is not the app that the secret belongs to; or WeCom's side.
+    /// Error 301002 or 40056 if the secret does not belong to the app `agent_id`; or an error from WeCom.
     pub(crate) async fn agent(&self) -> Result<Agent, WeComError> {
         let params = [("agentid", self.api.entry.agent_id.as_str())];
         let a: responses::Agent =

@@ -1,5 +1,5 @@
-//! The error that the rest of the gate sees of WeCom. It carries numbers, the gate's own words and at most a parsed
-//! address; WeCom's own text only redacted, for the log.
+//! Errors of WeCom, as the rest of the gate sees them. They hold numbers, the gate's own texts and at most a parsed address;
+//! WeCom's text only redacted, for the log.
 
 mod errcode;
 
@@ -10,8 +10,8 @@ use crate::error::{Cause, Failure, FailureWithCause, log_cause};
 use errcode::classify;
 pub(crate) use errcode::{Call, Class};
 
-/// Why a call to WeCom failed. Holds no secret (R27). WeCom's own text is in it for the log alone, redacted, and is never
-/// shown to a member (R24).
+/// Why a call to WeCom failed. Holds no secret (R27). WeCom's own text is kept for the log only, redacted, and is never shown to
+/// a member (R24).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct WeComError {
     call: Call,
@@ -19,9 +19,9 @@ pub(crate) struct WeComError {
     errcode: Option<i64>,
     failure: Failure,
     address: Option<IpAddr>,
-    /// Redacted; for the log alone.
+    /// Redacted; for the log only.
     reason: String,
-    /// An error from before, which has been logged.
+    /// An earlier error, which has been logged already.
     repeated: bool,
     /// The connection broke after the request was sent.
     broken: bool,
@@ -35,7 +35,7 @@ impl WeComError {
             Class::Transient => Failure::WeComBusy,
             Class::Config if errcode == 60020 => Failure::WeComIpNotTrusted,
             Class::Token | Class::Config | Class::ThirdParty => Failure::WeComConfig,
-            // A used-up ticket is cured like a used-up code: by a new OAuth round.
+            // A used-up ticket needs the same as a used-up code: a new OAuth round.
             Class::Code | Class::Detail => Failure::CodeRejected,
             Class::User => Failure::NotVisible,
             Class::Rate => Failure::WeComRateLimited,
@@ -61,7 +61,7 @@ impl WeComError {
         Self::plain(call, Class::Transport, Failure::WeComUnreachable)
     }
 
-    /// A response that is not the documented one.
+    /// A response that differs from the documentation.
     pub(crate) fn bad_answer(call: Call) -> Self {
         Self::plain(call, Class::BadAnswer, Failure::WeComBadAnswer)
     }
@@ -71,7 +71,7 @@ impl WeComError {
         Self::plain(call, Class::Rate, Failure::WeComRateLimited)
     }
 
-    /// The code cannot be from WeCom (empty, too long).
+    /// The code cannot be WeCom's (empty, too long).
     pub(super) fn code_rejected() -> Self {
         Self::plain(Call::UserInfo, Class::Code, Failure::CodeRejected)
     }
@@ -81,7 +81,7 @@ impl WeComError {
         Self::plain(call, Class::User, failure)
     }
 
-    /// An allow rule could not be evaluated (R22); the code that was the reason is kept.
+    /// An allow rule could not be evaluated (R22); keeps the error code that was the reason.
     pub(crate) fn rule_unevaluable(call: Call, errcode: Option<i64>) -> Self {
         Self { errcode, ..Self::plain(call, Class::Config, Failure::RuleUnevaluable) }
     }
@@ -99,17 +99,17 @@ impl WeComError {
         }
     }
 
-    /// The same with a reason for the log; `reason` must be redacted.
+    /// Adds a reason for the log; `reason` must be redacted.
     pub(super) fn because(self, reason: impl Into<String>) -> Self {
         Self { reason: reason.into(), ..self }
     }
 
-    /// The same, because the connection broke after the request was sent.
+    /// Notes that the connection broke after the request was sent.
     pub(super) fn broken_midway(self) -> Self {
         Self { broken: true, ..self }
     }
 
-    /// The same error without another call, which [`WeComError::log`] does not log.
+    /// The same error, returned again without another call; [`WeComError::log`] does not log it.
     pub(super) fn repeated(&self) -> Self {
         Self { repeated: true, ..self.clone() }
     }
@@ -119,7 +119,7 @@ impl WeComError {
         &self.reason
     }
 
-    /// Writes a line of its own, as loud as the failure's: for tasks that have no line to put the cause into.
+    /// Writes a log line, with the failure's level: for tasks that have no line of their own for the cause.
     pub(crate) fn log(&self, entry: &str) {
         if self.repeated {
             return;
@@ -133,7 +133,7 @@ impl WeComError {
     pub(crate) fn call(&self) -> Call {
         self.call
     }
-    /// What may be done about it.
+    /// How the error is handled.
     pub(crate) fn class(&self) -> Class {
         self.class
     }
@@ -141,7 +141,7 @@ impl WeComError {
     pub(crate) fn errcode(&self) -> Option<i64> {
         self.errcode
     }
-    /// Did the connection break after the request was sent? Then WeCom may have carried it out.
+    /// Did the connection break after the request was sent? Then WeCom may have processed it.
     pub(crate) fn is_broken_midway(&self) -> bool {
         self.broken
     }
@@ -149,12 +149,12 @@ impl WeComError {
     pub(crate) fn failure(&self) -> Failure {
         self.failure
     }
-    /// With 60020: the address that must be added to the app's trusted ones.
+    /// For 60020: the address that must be added to the app's trusted ones.
     pub(crate) fn address(&self) -> Option<IpAddr> {
         self.address
     }
 
-    /// What the operator can do. Never empty where WeCom gave an `errcode`.
+    /// What the operator can do. Never empty if WeCom returned an `errcode`.
     pub(crate) fn remedy(&self) -> String {
         match (self.errcode, self.failure) {
             (Some(60020), _) => match self.address {
@@ -162,8 +162,8 @@ impl WeComError {
                 None => "add the gate's public address to the app's trusted IPs: console -> app -> 企业可信IP".into(),
             },
             (Some(40058 | 40063), _) => match self.call {
-                Call::GetToken => "check corp_id and secret: WeCom does not take them as they are".into(),
-                Call::Agent => "check agent_id: WeCom does not take it as it is".into(),
+                Call::GetToken => "check corp_id and secret: WeCom does not accept them".into(),
+                Call::Agent => "check agent_id: WeCom does not accept it".into(),
                 Call::Departments | Call::Tag => RULES.into(),
                 _ => remedy(self.class).into(),
             },
@@ -184,7 +184,7 @@ impl WeComError {
         }
     }
 
-    /// The rule is the cause, not a temporary fault: trying again is of no use (R22).
+    /// The rule is the cause, not a temporary error: repeating the call does not help (R22).
     pub(super) fn spoils_rule(&self) -> bool {
         match self.class {
             Class::Transient | Class::Rate | Class::Transport | Class::Token => false,
@@ -205,7 +205,7 @@ const RULES: &str = "check the ids in allow_departments, allow_tags and roles; t
 /// WeCom's page that explains an `errcode`.
 const EXPLAINS: &str = "https://open.work.weixin.qq.com/devtool/query?e=";
 
-/// What an operator can do about a code that has no remedy of its own.
+/// What an operator can do about a code without a remedy of its own.
 fn remedy(class: Class) -> &'static str {
     match class {
         Class::Transient => "wait: WeCom is busy, and the gate has tried again",
@@ -228,7 +228,7 @@ fn remedy(class: Class) -> &'static str {
     }
 }
 
-/// What an operator can do about this code in particular.
+/// What an operator can do about this particular code.
 fn known_remedy(errcode: i64) -> Option<&'static str> {
     Some(match errcode {
         40001 | 40091 | 41004 => {
@@ -261,14 +261,14 @@ fn known_remedy(errcode: i64) -> Option<&'static str> {
             "WeCom asks for its two-factor check, which sign-in by the gate does not have: turn it off for this app in the console"
         }
         84025 => {
-            "WeCom does not take the state parameter: is authorize_url WeCom's, or your private deployment's, own?"
+            "WeCom does not accept the state parameter: is authorize_url WeCom's, or your private deployment's, own?"
         }
         _ => return None,
     })
 }
 
-/// Takes the address out of "... from ip: 1.2.3.4, more info at ..." (doc 90313, code 60020). Only what
-/// parses as an address is returned, so that no other part of WeCom's text is passed on.
+/// Extracts the address from "... from ip: 1.2.3.4, more info at ..." (doc 90313, code 60020). Returns only what parses as an
+/// address, so that no other part of WeCom's text is passed on.
 fn refused_address(errmsg: &str) -> Option<IpAddr> {
     let (_, rest) = errmsg.split_once("from ip:")?;
     let rest = rest.strip_prefix(' ').unwrap_or(rest);

@@ -1,4 +1,4 @@
-//! Members and apps, as WeCom describes them. `Debug` shows no phone number and no address.
+//! Members and apps, as described by WeCom. `Debug` shows no phone number and no address.
 
 use std::fmt;
 
@@ -6,57 +6,57 @@ use secrecy::SecretString;
 
 use crate::error::Failure;
 
-/// Whom a code belongs to.
+/// The person whom a code belongs to.
 #[derive(Debug, Clone)]
 pub(crate) struct Identity {
-    /// As WeCom spells it; compare with [`same_userid`].
+    /// As spelled by WeCom; compare with [`same_userid`].
     pub(crate) userid: String,
-    /// Given after a consent (`snsapi_privateinfo`): opens [`Details`] for 30 minutes.
+    /// Returned after consent (`snsapi_privateinfo`): gives access to [`Details`] for 30 minutes.
     pub(crate) ticket: Option<SecretString>,
 }
 
-/// What the member agreed to show; a field that was not agreed to is absent.
+/// The data that the member agreed to share; any other field is absent.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub(crate) struct Details {
     /// Verified by WeCom.
     pub(crate) mobile: Option<String>,
-    /// May have been typed in by the member.
+    /// May have been entered by the member.
     pub(crate) email: Option<String>,
-    /// The company's own mail address.
+    /// The company's own e-mail address.
     pub(crate) biz_mail: Option<String>,
-    /// Address of a picture: data, never fetched by the gate (R24).
+    /// Address of a picture: only data, never fetched by the gate (R24).
     pub(crate) avatar: Option<String>,
 }
 
 /// An active member inside the app's visible range.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Member {
-    /// As WeCom spells it.
+    /// As spelled by WeCom.
     pub(crate) userid: String,
-    /// Display name; the userid if WeCom gives none.
+    /// Display name; the userid if WeCom returns none.
     pub(crate) name: String,
-    /// Direct departments that the app may see.
+    /// Direct departments that are visible to the app.
     pub(crate) departments: Vec<u64>,
-    /// What apps made before 2022-06-20 still get without consent.
+    /// Data that apps created before 2022-06-20 still get without consent.
     pub(crate) details: Details,
 }
 
-/// An app, as WeCom's console has it.
+/// An app, as configured in WeCom's console.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Agent {
-    /// Its name, as the administrator wrote it.
+    /// Its name, as entered by the administrator.
     pub(crate) name: String,
     /// Address of its picture.
     pub(crate) picture: String,
     /// Switched on.
     pub(crate) enabled: bool,
-    /// The trusted domain for OAuth: host, and port where there is one; empty: none is set.
+    /// The trusted domain for OAuth: host, with a port if there is one; empty: none is set.
     pub(crate) oauth_domain: String,
-    /// How many members its visible range names one by one.
+    /// Number of members listed in its visible range.
     pub(crate) users: usize,
-    /// How many departments.
+    /// Number of departments listed.
     pub(crate) departments: usize,
-    /// How many tags.
+    /// Number of tags listed.
     pub(crate) tags: usize,
 }
 
@@ -90,7 +90,7 @@ impl fmt::Debug for Member {
     }
 }
 
-/// WeCom takes userids as equal whatever the case of their ASCII letters (doc 90196); no other folding (R21).
+/// WeCom ignores the case of ASCII letters in userids (doc 90196); no other folding (R21).
 pub(crate) fn same_userid(a: &str, b: &str) -> bool {
     a.eq_ignore_ascii_case(b)
 }
@@ -116,7 +116,7 @@ mod tests {
             ("ZhangSan", "zhangsan", true),
             ("a.b-c_d@e", "A.B-C_D@E", true),
             ("zhangsan", "zhangsan ", false),
-            ("k", "\u{212a}", false), // KELVIN SIGN lower-cases to k in Unicode
+            ("k", "\u{212a}", false), // KELVIN SIGN becomes k in Unicode case folding
             ("i", "İ", false),
             ("ß", "ss", false),
             ("zhangsan", "zhangsan@corp", false),

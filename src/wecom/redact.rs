@@ -1,18 +1,17 @@
-//! Makes text from outside fit for a log line: without known secrets, words that look like secrets, and control
-//! characters; short.
+//! Makes external text fit for a log line: without known secrets, words that look like secrets, and control characters; short.
 
 use super::address::encode;
 
 /// Longest text from WeCom in a log line, in bytes.
 const LONGEST: usize = 300;
 
-/// From this length on an opaque word may be a secret: WeCom's secrets, codes, tickets and tokens are longer.
+/// An opaque word of at least this length may be a secret: WeCom's secrets, codes, tickets and tokens are longer.
 const OPAQUE: usize = 24;
 
-/// `text` without any of `secrets` (as they are, and percent-encoded) and without opaque words that the gate does
-/// not know, on one line, cut to [`LONGEST`]. WeCom's hint ids (`[1655882753557010848204971]`) stay.
+/// `text` without any of `secrets` (as they are, and percent-encoded) and without opaque words that the gate does not know, on
+/// one line, cut to [`LONGEST`]. WeCom's hint ids (`[1655882753557010848204971]`) stay.
 pub(super) fn redact(text: &str, secrets: &[&str]) -> String {
-    // Longest first: a secret that is part of another must not leave the other's rest behind.
+    // Longest first: if one secret is part of another, no remainder of the longer one must be left.
     let mut secrets: Vec<&str> = secrets.iter().copied().filter(|s| !s.is_empty()).collect();
     secrets.sort_by_key(|s| std::cmp::Reverse(s.len()));
     let mut out = text.to_owned();

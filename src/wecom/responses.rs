@@ -1,10 +1,10 @@
-//! The JSON of WeCom's responses, as far as the gate reads it; both spellings of a field where WeCom has had two
-//! (docs 91023, 90196). Unknown fields are ignored: WeCom adds some at any time.
+//! The parts of WeCom's JSON responses that the gate reads; both spellings of a field if WeCom has used two (docs 91023, 90196).
+//! Unknown fields are ignored: WeCom may add some at any time.
 
 use secrecy::SecretString;
 use serde::Deserialize;
 
-/// In every response; absent or 0 is success (doc 90664).
+/// In every response; an absent `errcode` or 0 means success (doc 90664).
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Envelope {
@@ -16,7 +16,7 @@ pub(super) struct Envelope {
 #[derive(Deserialize)]
 pub(super) struct Token {
     pub(super) access_token: SecretString,
-    /// Seconds; may be what is left of an older token.
+    /// Seconds; may be the remaining time of an older token.
     #[serde(default)]
     pub(super) expires_in: i64,
 }
@@ -55,7 +55,7 @@ pub(super) struct User {
     pub(super) name: Option<String>,
     #[serde(default)]
     pub(super) department: Option<Vec<u64>>,
-    /// 1 active, 2 disabled, 4 not activated, 5 left.
+    /// 1 active, 2 disabled, 4 not activated, 5 has left.
     pub(super) status: i64,
     #[serde(default)]
     pub(super) mobile: Option<String>,
@@ -81,7 +81,7 @@ pub(super) struct Department {
     pub(super) parentid: u64,
 }
 
-/// `tag/get`; not expanded: a department in `partylist` stands for all below it.
+/// `tag/get`; not expanded: a department in `partylist` includes all below it.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Tag {
@@ -89,14 +89,14 @@ pub(super) struct Tag {
     pub(super) partylist: Vec<u64>,
 }
 
-/// A member that bears the tag.
+/// A member with the tag.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(super) struct TagUser {
     pub(super) userid: String,
 }
 
-/// `agent/get`; the app's visible range is what the three lists name.
+/// `agent/get`; the app's visible range consists of the three lists.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Agent {

@@ -1,5 +1,5 @@
-//! Who may sign in, and who gets which role: users, departments, tags (docs 90196, 95350, 90213). A rule that cannot be
-//! evaluated denies (R22), and changes no role.
+//! Who may sign in, and who gets which role: users, departments, tags (docs 90196, 95350, 90213). A rule that cannot be evaluated
+//! denies access (R22), and changes no role.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -29,17 +29,17 @@ pub(super) struct Rules {
 /// Department id -> id of its parent.
 struct Tree(HashMap<u64, u64>);
 
-/// Who bears a tag.
+/// Who has a tag.
 struct Bearers {
     /// In ASCII lower case.
     users: HashSet<String>,
     departments: HashSet<u64>,
 }
 
-/// The departments that a member is in, directly or from below.
+/// The departments that a member belongs to, directly or through sub-departments.
 struct Ancestors {
     ids: HashSet<u64>,
-    /// Every line ends at the root.
+    /// Every path ends at the root.
     complete: bool,
 }
 
@@ -48,7 +48,7 @@ impl Tree {
         let mut found = Ancestors { ids: HashSet::new(), complete: true };
         for start in direct {
             let mut id = *start;
-            // What is in the set already has been walked: this ends cycles, too.
+            // Departments already in the set have been walked; this also ends cycles.
             while found.ids.insert(id) && id != ROOT {
                 match self.0.get(&id) {
                     Some(0) => break,
@@ -63,14 +63,14 @@ impl Tree {
         found
     }
 
-    /// Whether "not a member of `id`" is certain enough to take a role away. WeCom lists only departments that the app
-    /// sees, and a member's department that is not listed is newer than the cache.
+    /// Whether "not a member of `id`" is certain enough to remove a role. WeCom lists only departments that the app sees, and a
+    /// department of the member that is not listed is newer than the cache.
     fn knows(&self, member: &Member, id: u64) -> bool {
         self.0.contains_key(&id) && member.departments.iter().all(|d| self.0.contains_key(d))
     }
 
-    /// Whether a member with these ancestors is below `id`; `None` if it cannot be known. A department that the app sees it
-    /// sees with all below it, so an incomplete line can only lead to one that it does not see.
+    /// Whether a member with these ancestors is below `id`; `None` if that cannot be known. If the app sees a department, it sees
+    /// everything below it, so an incomplete path can only lead to one that it does not see.
     fn below(&self, ancestors: &Ancestors, id: u64) -> Option<bool> {
         if ancestors.ids.contains(&id) {
             Some(true)
@@ -111,7 +111,7 @@ impl Rules {
         for group in groups {
             match self.is_in(member, group).await {
                 Ok(true) => {
-                    // Another rule lets the member in, and still an operator should know.
+                    // Another rule lets the member in, but an operator should know.
                     if let Some(error) = unevaluable {
                         error.log(&self.api.entry.name);
                     }
@@ -127,7 +127,7 @@ impl Rules {
         }))
     }
 
-    /// The roles of the rules that match. An error if one of them cannot be evaluated.
+    /// The roles of the rules that match. An error if one of the rules cannot be evaluated.
     pub(super) async fn roles(&self, member: &Member) -> Result<BTreeSet<&str>, WeComError> {
         let mut roles = BTreeSet::new();
         for rule in &self.api.entry.roles {
@@ -169,7 +169,7 @@ impl Rules {
         }
     }
 
-    /// Is the member in one of these departments, or below?
+    /// Is the member in one of these departments, or below one?
     async fn is_below(&self, member: &Member, ids: &[u64], call: Call) -> Result<bool, WeComError> {
         if ids.is_empty() {
             return Ok(false);
@@ -195,7 +195,7 @@ impl Rules {
         Ok(false)
     }
 
-    /// Every id of the allow-lists must be one that the app sees.
+    /// The app must see every id in the allow-lists.
     pub(super) async fn check(&self) -> Result<(), WeComError> {
         let groups = self.api.entry.allow_departments.iter().map(|id| Group::Department(*id));
         self.check_groups(groups.chain(self.api.entry.allow_tags.iter().map(|id| Group::Tag(*id)))).await
@@ -251,7 +251,7 @@ impl Rules {
     }
 }
 
-/// Distinguishes a wrong rule from a temporary fault of WeCom.
+/// Tells a wrong rule from a temporary error of WeCom.
 fn rule_error(error: &WeComError) -> WeComError {
     if error.spoils_rule() {
         WeComError::rule_unevaluable(error.call(), error.errcode()).because(error.reason())

@@ -1,5 +1,5 @@
-//! For unit tests: clients of the WeCom simulator (`sim/`), started in the test's own process. What WeCom never sends (two
-//! userids in one response, an `errcode` that is a string) the simulator sends by a fault.
+//! For unit tests: clients of the WeCom simulator (`sim/`), started in the test's own process. Responses that WeCom never sends
+//! (two userids in one, an `errcode` that is a string) come from the simulator's faults.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -15,10 +15,10 @@ use crate::config::WeComEntry;
 
 pub(super) const CORP: &str = "ww0123456789abcdef";
 const AGENT: u64 = 1_000_002;
-/// No log may hold it, and a URL only escaped.
+/// No log may contain it; a URL contains it only percent-encoded.
 const SECRET: &str = "CANARY-secret/1";
 
-/// A simulator whose app has the secret of [`entry`], and which gives another access token each time.
+/// A simulator whose app has the secret of [`entry`], and which issues a different access token each time.
 pub(super) struct Simulated(Running);
 
 impl Deref for Simulated {
@@ -58,7 +58,7 @@ impl Simulated {
         client(&self.entry())
     }
 
-    /// A code of this member, who agreed to show `fields`.
+    /// A code of this member, who agreed to share `fields`.
     pub(super) fn code(&self, member: &str, fields: Option<&[&str]>) -> String {
         let fields = fields.map(|all| all.iter().map(|field| (*field).to_owned()).collect());
         let (corp_id, member) = (CORP.into(), member.into());
@@ -66,18 +66,18 @@ impl Simulated {
             .unwrap()
     }
 
-    /// From now on this is what happens to every call of `path` (`*`: of any), and nothing else is wrong.
+    /// From now on this happens to every call of `path` (`*`: any), and nothing else is wrong.
     pub(super) fn only(&self, path: &str, kind: FaultKind) {
         self.only_fault(Fault::new(path, kind));
     }
 
-    /// From now on this is wrong and nothing else.
+    /// From now on this is wrong, and nothing else.
     pub(super) fn only_fault(&self, fault: Fault) {
         self.clear_faults();
         self.add_fault(fault);
     }
 
-    /// How many calls there were in all.
+    /// The total number of calls.
     pub(super) fn total_calls(&self) -> u64 {
         self.all_calls().values().map(|path| path.calls).sum()
     }
@@ -122,7 +122,7 @@ pub(super) fn entry(api_base: &Url) -> WeComEntry {
     }
 }
 
-/// What was logged while the guard lives, on this thread.
+/// Everything logged on this thread while the guard exists.
 #[derive(Clone, Default)]
 pub(super) struct Log(Arc<Mutex<Vec<u8>>>);
 

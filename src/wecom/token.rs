@@ -1,5 +1,5 @@
-//! The app's access token: fetched by one at a time, renewed before its end, replaced when WeCom refuses it,
-//! and not asked for again at once after a failure (repeated wrong secrets get an address banned for an hour).
+//! The app's access token: fetched by one caller at a time, renewed before it expires, replaced when WeCom refuses it, and not
+//! requested again immediately after a failure (repeated wrong secrets get an address banned for an hour).
 
 use std::future::Future;
 use std::sync::Arc;
@@ -15,11 +15,11 @@ use tracing::Instrument as _;
 
 use super::error::{Call, Class, WeComError};
 
-/// The token is renewed this long before its end (half of its life, when that is shorter).
+/// The token is renewed this long before it expires (half its lifetime, if that is shorter).
 const MARGIN: Duration = Duration::from_secs(200);
-/// Even a token that WeCom calls expired is used this long, so that `gettoken` is never called in a row.
+/// Even a token whose lifetime is shorter or zero is used this long, so that `gettoken` is never called in quick succession.
 const SHORTEST_LIFE: Duration = Duration::from_secs(5);
-/// Pause after the first failure that an operator must cure; doubles up to [`LONGEST_PAUSE`].
+/// Pause after the first failure that an operator must fix; doubles up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// Pause after a temporary failure: long enough for all waiting calls to share one result.
@@ -35,12 +35,12 @@ pub(super) struct AccessToken {
     end: Instant,
 }
 
-/// After which part of its life a token is renewed.
+/// How much of its lifetime passes before a token is renewed.
 pub(super) fn renew_after(life: Duration) -> Duration {
     life - MARGIN.min(life / 2)
 }
 
-/// What `gettoken` gave: the token and its `expires_in`.
+/// The result of `gettoken`: the token and its `expires_in`.
 pub(super) struct Fetched {
     pub(super) value: SecretString,
     pub(super) life: Duration,
@@ -50,8 +50,8 @@ type Refreshed = Result<Arc<AccessToken>, WeComError>;
 
 /// The one token of one app.
 pub(super) struct TokenCache {
-    /// Moka drops the token at its end, so that no dead secret stays in memory. Single flight is `state`'s: moka's
-    /// own gives up after 200 waiters that went away, and could not pause after a failure.
+    /// Moka drops the token when it expires, so that no useless secret stays in memory. `state` ensures that there is one fetch
+    /// at a time: moka's own gives up after 200 dropped waiters, and could not pause after a failure.
     current: Cache<(), Arc<AccessToken>>,
     state: Arc<Mutex<RefreshState>>,
     /// Name of the entry, for log lines about a renewal in the background.
@@ -91,11 +91,11 @@ impl Default for TokenCache {
 #[derive(Default)]
 struct RefreshState {
     serial: u64,
-    /// Failures in a row of `gettoken`.
+    /// Consecutive failures of `gettoken`.
     failures: u32,
     /// No `gettoken` until then; all calls get this error instead.
     paused: Option<(Instant, WeComError)>,
-    /// Fresh tokens in a row that WeCom refused.
+    /// Consecutive fresh tokens that WeCom refused.
     refusals: u32,
     refused_serial: u64,
     /// Refused tokens are not replaced until then.
@@ -118,7 +118,7 @@ impl TokenCache {
         if let Some(token) = self.current.get(&())
             && now < token.end
         {
-            // Valid, but near its end: the first call renews it in the background.
+            // Valid, but about to expire: the first call renews it in the background.
             if now >= token.renew_at
                 && let Ok(state) = Arc::clone(&self.state).try_lock_owned()
                 && !state.is_paused(now)
@@ -140,8 +140,8 @@ impl TokenCache {
         finished(self.refresh(state, fetch())).await
     }
 
-    /// A token instead of `stale`, which WeCom refused: a newer one that is cached, or a fetched one. Clears the
-    /// cache only if it still holds `stale`.
+    /// A token instead of `stale`, which WeCom refused: a newer one from the cache, or a fetched one. Clears the cache only if it
+    /// still holds `stale`.
     pub(super) async fn replace<F, Fut>(
         &self,
         stale: &AccessToken,
@@ -167,8 +167,8 @@ impl TokenCache {
         finished(self.refresh(state, fetch())).await
     }
 
-    /// Whether WeCom took a token that [`TokenCache::replace`] gave. While it refuses even fresh ones, they are
-    /// not replaced again at once: a broken app must not use up the quota of `gettoken`.
+    /// Whether WeCom accepted a token from [`TokenCache::replace`]. While it refuses even fresh ones, they are not replaced
+    /// immediately: a misconfigured app must not use up the quota of `gettoken`.
     pub(super) async fn report(&self, token: &AccessToken, accepted: bool) {
         let Ok(mut state) = self.lock().await else { return };
         if accepted {
@@ -187,7 +187,7 @@ impl TokenCache {
             .map_err(|_| WeComError::unreachable(Call::GetToken))
     }
 
-    /// Runs as its own task: a browser that disconnects must not undo the count of failures (R23).
+    /// Runs as a task of its own: a browser that disconnects must not undo the count of failures (R23).
     fn refresh<Fut>(&self, mut state: OwnedMutexGuard<RefreshState>, fetch: Fut) -> JoinHandle<Refreshed>
     where
         Fut: Future<Output = Result<Fetched, WeComError>> + Send + 'static,

@@ -1,5 +1,5 @@
-//! One HTTP exchange with WeCom: time, size and redirects bounded, nothing read from the environment, and no
-//! address (they carry secrets) in what goes wrong.
+//! One HTTP exchange with WeCom: time, size and redirects limited, nothing read from the environment, and no address in errors
+//! (addresses contain secrets).
 
 use std::time::Duration;
 
@@ -11,17 +11,17 @@ use super::address::with_query;
 /// Longest response that is read, in bytes.
 const LARGEST_RESPONSE: usize = 1024 * 1024;
 
-/// Longest picture: it becomes part of every page.
+/// Largest picture, in bytes: it becomes part of every page.
 const LARGEST_PICTURE: usize = 100 * 1024;
 
-/// Times; tests shorten them.
+/// Time limits; tests shorten them.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Tuning {
     /// To open a connection.
     pub(super) connect: Duration,
-    /// For a whole exchange (WeCom's own advice is 5 to 10 s).
+    /// For a whole exchange (WeCom itself recommends 5 to 10 s).
     pub(super) total: Duration,
-    /// Before the second try when the system is busy; as much again, at random, and more before the third.
+    /// Before the second attempt while the system is busy; plus the same again at random, and more before the third.
     pub(super) backoff: Duration,
 }
 
@@ -60,7 +60,7 @@ pub(super) struct Transport {
 
 impl Transport {
     pub(super) fn new(base: &Url, proxy: Option<&Url>, tuning: Tuning) -> Result<Self, reqwest::Error> {
-        // Errors when one is installed already: then that one is used.
+        // An error means that a provider is installed already; that one is used.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("wecom-gate/", env!("CARGO_PKG_VERSION")))
@@ -77,7 +77,7 @@ impl Transport {
         Ok(Self { http, base: base.as_str().trim_end_matches('/').to_owned() })
     }
 
-    /// The bytes of a picture at this whole address.
+    /// The bytes of the picture at this address.
     pub(super) async fn picture(&self, address: Url) -> Result<Vec<u8>, String> {
         let cause = |error: reqwest::Error| error.without_url().to_string();
         let mut response = self.http.get(address).send().await.map_err(cause)?;
@@ -142,7 +142,7 @@ fn unreachable(error: reqwest::Error) -> TransportError {
     } else {
         "connection lost"
     };
-    // The outermost text may hold the address, the innermost shows what happened.
+    // The outermost text may contain the address; the innermost shows what happened.
     let error = error.without_url();
     let mut innermost: &dyn std::error::Error = &error;
     while let Some(source) = innermost.source() {

@@ -10,11 +10,11 @@ fn code(code: &str, message: &str) -> ApiResult {
     responds(401, &json!({ "errors": [{ "message": message, "code": code }] }).to_string())
 }
 
-/// What NocoBase responds where it has no application of the name in `X-App`.
+/// NocoBase's response if it has no application with the name in `X-App`.
 const NO_APPLICATION: &str =
     r#"{"error":{"status":404,"message":"application main not found","code":"APP_NOT_FOUND"}}"#;
 
-/// `[nocobase]` as it is for one of `[[nocobase.apps]]`.
+/// `[nocobase]` as for one of `[[nocobase.apps]]`.
 fn of_crm(service: ServiceAccount) -> config::NocoBase {
     config::NocoBase { app: "crm".into(), beside_others: true, service, ..rules(&[], false) }
 }
@@ -52,7 +52,7 @@ fn nodes_and_version() {
         (vec![well(), Err(HttpError::Connect)], Some(info("2.2.15")), StepOutcome::Warning, "1 of 2"),
         (vec![Err(HttpError::Connect)], None, StepOutcome::Failed, "start NocoBase"),
         (vec![Err(HttpError::Timeout), responds(503, "{}")], None, StepOutcome::Failed, "HTTP 503"),
-        // With a wrong path NocoBase responds with its page, 200.
+        // If the path is wrong, NocoBase responds with its page and 200.
         (vec![responds(200, "<!DOCTYPE html>")], None, StepOutcome::Failed, "APP_PUBLIC_PATH"),
         (
             vec![responds(200, "<script>window['__nocobase_public_path__'] = '/nocobase/';</script>")],

@@ -2,7 +2,7 @@ use super::*;
 use crate::check::http::{HttpError, HttpResponse};
 use crate::check::links::tests::two;
 
-/// As NocoBase 2.2.15 responds for the role of docs/install.md.
+/// As returned by NocoBase 2.2.15 for the role of docs/install.md.
 fn role() -> Value {
     json!({
         "role": "wecom_gate", "allowAll": false, "strategy": { "actions": [] },
@@ -72,7 +72,7 @@ fn each_missing_field_is_named() {
         assert_eq!((got.outcome, got.findings.len()), (StepOutcome::Failed, 1), "{path} {field}");
         assert!(got.findings[0].what.contains(&format!("not with the fields {field};")), "{got:?}");
     }
-    // No field at all was ticked: NocoBase shows hardly more than the id.
+    // No field was ticked at all: NocoBase shows hardly more than the id.
     let mut bare = role();
     *bare.pointer_mut("/actions/users:view/fields").unwrap() = json!(["id", "createdAt", "updatedAt"]);
     assert!(verdict(&allowed, Some(&bare), None).findings[0].what.contains("phone, email, username"));
@@ -108,7 +108,7 @@ fn what_a_response_means() {
         (with(403), RightStatus::Denied),
         (with(401), RightStatus::Unclear("HTTP 401".into())),
         (with(500), RightStatus::Unclear("HTTP 500".into())),
-        (Err(HttpError::Timeout), RightStatus::Unclear("no answer within 10 seconds".into())),
+        (Err(HttpError::Timeout), RightStatus::Unclear("no response within 10 seconds".into())),
     ] {
         assert_eq!(tried(&response), want);
     }
@@ -151,7 +151,7 @@ fn rules_about_roles_need_two_rights_more() {
         let got = verdict(&tries, Some(&role), None);
         assert!(got.outcome == outcome && got.findings[0].what.contains(words), "{path}: {got:?}");
     }
-    // Without such rules they are too many.
+    // Without such rules these are too many.
     let few: Vec<_> = needed(&two()).into_iter().map(|r| (r, RightStatus::Allowed)).collect();
     assert_eq!(verdict(&few, Some(&good), None).outcome, StepOutcome::Warning);
     assert!(needed(&two()).iter().all(|r| r.action != "update" && !r.fields.contains(&"roles")));

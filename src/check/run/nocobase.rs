@@ -1,4 +1,4 @@
-//! The steps with NocoBase.
+//! The steps about NocoBase.
 
 use std::time::SystemTime;
 
@@ -12,17 +12,17 @@ use crate::check::users::{self, Users};
 use crate::config::ServiceAccount;
 use crate::nocobase::About;
 
-/// What NocoBase's steps have found for those that follow.
+/// Results of these steps that later ones need.
 #[derive(Default)]
 pub(super) struct NocoBaseSteps<'a> {
-    /// None of those failed that a sign-in depends on.
+    /// No step has failed that a sign-in depends on.
     pub(super) healthy: bool,
     /// A node that responds.
     pub(super) node: Option<&'a str>,
     pub(super) users: Option<Users>,
 }
 
-/// NocoBase's steps.
+/// Runs the steps about NocoBase.
 pub(super) async fn steps<'a>(
     api: &Api<'a>,
     steps: &mut Steps<'_>,

@@ -1,4 +1,4 @@
-//! The steps that have been taken, and the printer that shows each.
+//! The steps that have been run, and the printer that shows each.
 
 use std::future::Future;
 use std::time::Duration;
@@ -7,16 +7,16 @@ use crate::check::printer::Printer;
 use crate::check::report::{Step, StepOutcome, Verdict};
 use crate::check::steps::Id;
 
-/// Longest time for one step. Every request has a limit of its own; a step may make several.
+/// Longest time for one step. Every request has its own limit; a step may make several.
 pub(super) const LIMIT: Duration = Duration::from_secs(30);
 
-/// The steps that have been taken.
+/// The steps that have been run.
 pub(super) struct Steps<'a> {
     pub(super) done: Vec<Step>,
     /// [`Options::only`](super::Options::only).
     pub(super) only: Vec<Id>,
     pub(super) printer: Option<&'a mut Printer>,
-    /// `apps/<name>`: what a step of no entry is about, where it is not the main application.
+    /// `apps/<name>`: what a step without an entry is about, unless it is the main application.
     pub(super) application: Option<String>,
     pub(super) gone: std::io::Result<()>,
 }
@@ -52,8 +52,7 @@ impl Steps<'_> {
         self.end(id, entry, verdict);
     }
 
-    /// Works on a step, but not for ever.
-    /// One that is not wanted counts as passed.
+    /// Runs a step within the time limit. A step that is not wanted counts as passed.
     pub(super) async fn take(
         &mut self,
         id: Id,
@@ -72,7 +71,7 @@ impl Steps<'_> {
 }
 
 fn too_slow() -> Verdict {
-    let what = format!("not done after {} seconds: given up", LIMIT.as_secs());
+    let what = format!("not finished after {} seconds", LIMIT.as_secs());
     Verdict::failed("time", what, "see whether the network, WeCom or NocoBase is slow, and check again")
 }
 
@@ -81,7 +80,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_step_that_never_ends_is_given_up() {
+    async fn a_step_that_never_ends_times_out() {
         let mut steps =
             Steps { done: Vec::new(), only: Vec::new(), printer: None, application: None, gone: Ok(()) };
         assert!(!steps.take(Id::Origin, None, std::future::pending()).await);

@@ -1,4 +1,4 @@
-//! The steps with WeCom.
+//! The steps about WeCom.
 
 use std::time::SystemTime;
 
@@ -12,7 +12,7 @@ use crate::config::{Config, WeComEntry};
 use crate::error::Failure;
 use crate::wecom::{Client, WeComError};
 
-/// WeCom's side of one entry; the client, where WeCom takes its calls.
+/// WeCom's side of one entry; returns the client if WeCom accepts its calls.
 pub(super) async fn entry(
     config: &Config,
     entry: &WeComEntry,
@@ -33,7 +33,7 @@ pub(super) async fn entry(
     };
     let response = tokio::time::timeout(LIMIT, client.agent()).await;
     let response = response.unwrap_or(Err(WeComError::unreachable(crate::wecom::Call::Agent)));
-    // The gate's own client reports only that there was no response.
+    // The gate's own client only reports that there was no response.
     let plain = match &response {
         Err(error) if error.failure() == Failure::WeComUnreachable && entry.api_base.scheme() == "https" => {
             match Http::new(entry.http_proxy.as_ref()) {

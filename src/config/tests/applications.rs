@@ -1,4 +1,4 @@
-//! Several applications: what each of them has of the configuration.
+//! Several applications: which part of the configuration each of them gets.
 
 use super::*;
 
@@ -54,7 +54,7 @@ fn each_application_has_its_entries_rules_and_addresses() {
         (vec!["wecom".into()], vec!["wecom".into()], vec!["desk".into()])
     );
     assert_eq!(main.entry_names(), ["wecom", "desk"]);
-    // Each of the two is the only one where it belongs.
+    // Each of the two is the only entry of its application.
     assert!(main.wecom[0].auto_login && crm.wecom[0].auto_login && sales.wecom[0].auto_login);
     assert_eq!(
         [&main, &crm, &sales].map(|config| config.origin.url()),
@@ -89,7 +89,7 @@ fn an_entry_of_another_application_is_no_administrator_and_no_rival() {
     let with = |from: &str, to: &str| load_str(&text("").replace(from, to), []);
     let errors = with("public = [\"GET /api/main\"]", "admins = [\"desk/zhangsan\"]").unwrap_err();
     assert_eq!((errors.0.len(), errors.0[0].key.as_str()), (1, "access.admins[0]"));
-    // Two of one application are rivals.
+    // Two entries of one application compete.
     let third = "\n[[wecom]]\nname = \"third\"\ncorp_id = \"ww0123456789abcdef\"\nagent_id = \"1000004\"\nsecret = \"x-secret\"\n";
     let config = load_str(&text(third), []).unwrap().config;
     assert!(!config.wecom.iter().any(|entry| entry.auto_login), "which of the two?");

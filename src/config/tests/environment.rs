@@ -1,4 +1,4 @@
-//! Variables over the file.
+//! Environment variables override the file.
 
 use secrecy::ExposeSecret;
 
@@ -74,7 +74,7 @@ fn empty_ones_unset_text_and_leave_the_rest() {
 }
 
 #[test]
-fn other_variables_are_none_of_ours() {
+fn other_variables_are_ignored() {
     let vars = ["WECOM_GATE_SERVICE_HOST", "WECOM_GATE_CONF", "WECOM_GATE", "PATH", "wecom_gate__origin"];
     load_str(&file(&[]), vars.map(|v| (v.to_owned(), "x".to_owned()))).unwrap();
 }

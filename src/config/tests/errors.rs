@@ -1,4 +1,4 @@
-//! Every way for a file to be wrong: the key that is named, the problem, the remedy.
+//! Every way in which a file can be wrong: the key that is named, the problem, the remedy.
 
 mod shapes;
 mod values;
@@ -98,13 +98,13 @@ fn r03_trusted_and_bypassing_networks_are_never_everyone() {
             );
             assert!(errors[0].remedy.contains("list the actual networks"));
         }
-        assert!(good(&[]).config.access.trusted_proxies.is_empty(), "nobody is trusted who is not named");
+        assert!(good(&[]).config.access.trusted_proxies.is_empty(), "only named proxies are trusted");
         good(&[(key, "['10.0.0.0/8', '192.0.2.1', 'fd00::/8', '::1']")]);
     }
 }
 
 #[test]
-fn r14_session_keys_have_64_bytes_and_none_is_there_twice() {
+fn r14_session_keys_have_64_bytes_and_none_occurs_twice() {
     use base64::Engine;
     use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
     use secrecy::ExposeSecret;
@@ -119,11 +119,11 @@ fn r14_session_keys_have_64_bytes_and_none_is_there_twice() {
         let config = good(&[("session.keys", &format!("['{}']", engine.encode(bytes(64))))]).config;
         assert_eq!(config.session.keys[0].expose_secret(), bytes(64));
     }
-    // The same bytes in another spelling are the same key.
+    // The same bytes in another encoding are the same key.
     let twice =
         format!("['{}', '{KEY}', '{}']", STANDARD.encode(bytes(64)), URL_SAFE_NO_PAD.encode(bytes(64)));
     let errors = bad(&[("session.keys", &twice)]);
-    assert_eq!((errors[0].key.as_str(), errors[0].problem.as_str()), ("session.keys[2]", "is there twice"));
+    assert_eq!((errors[0].key.as_str(), errors[0].problem.as_str()), ("session.keys[2]", "occurs twice"));
     let two = good(&[("session.keys", &format!("['{}', '{KEY}']", STANDARD.encode(bytes(64))))]).config;
     assert_eq!(two.session.keys.len(), 2, "an old key for opening beside the new one");
 }

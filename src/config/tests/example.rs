@@ -1,4 +1,4 @@
-//! What is written about the configuration elsewhere is true of it.
+//! The example, the reference and the schema agree with the program.
 
 use std::collections::BTreeSet;
 
@@ -29,7 +29,7 @@ fn the_example_works_once_the_secrets_are_filled_in() {
     assert_eq!(load_str(&filled, []).unwrap().warnings, Vec::<String>::new());
 }
 
-/// `#key = value` lines claim to show what holds while the key is not set.
+/// `#key = value` lines show the value of a key that is not set.
 #[test]
 fn the_example_shows_every_key_and_its_true_default() {
     let schema = schema();

@@ -21,7 +21,7 @@ fn the_jwt_secret_is_text_or_raw_bytes() {
         (b"0123456789abcdef\n", b"0123456789abcdef"),
         (b"0123456789abcdef\r\n\n", b"0123456789abcdef"),
         (b" with spaces around ", b" with spaces around "),
-        (&raw, &raw), // NocoBase's jwt_secret.dat: a newline at its end belongs to it
+        (&raw, &raw), // NocoBase's jwt_secret.dat: a trailing newline is part of it
         ("sécret-sécret\n".as_bytes(), "sécret-sécret\n".as_bytes()),
     ];
     for (content, expected) in table {
@@ -59,7 +59,7 @@ fn every_secret_can_be_a_file() {
     assert_eq!(config.session.keys.len(), 1);
 }
 
-/// The schema knows which keys are secrets; each of them has its file.
+/// The schema knows which keys are secrets; each of them has a `_file` key.
 #[test]
 fn every_secret_has_its_file_key() {
     fn walk(node: schema::Node<'_>, seen: &mut usize) {
@@ -86,7 +86,7 @@ fn both_at_once_is_an_error_of_either_source() {
     let env = |value: &str| [("WECOM_GATE__NOCOBASE__JWT_SECRET".to_owned(), value.to_owned())];
     let text = file(&[("nocobase.jwt_secret", ""), ("nocobase.jwt_secret_file", &path)]);
     assert!(load_str(&text, env("0123456789abcdef")).is_err());
-    load_str(&text, env("")).unwrap(); // an empty variable is none
+    load_str(&text, env("")).unwrap(); // an empty variable counts as unset
     let errors = bad(&[("session.keys_file", &path)]);
     assert!(errors[0].problem.contains("`keys` is set, too"));
 }

@@ -1,4 +1,4 @@
-//! Secrets stay inside, and nothing panics, whatever is written.
+//! Secrets are never shown, and nothing panics, whatever the configuration contains.
 
 use proptest::prelude::*;
 
@@ -6,7 +6,7 @@ use super::*;
 
 const CANARY: &str = "CANARY";
 
-/// Nothing that can be shown of the outcome contains the canary.
+/// No output about the result contains the canary.
 fn silent(text: &str, env: Vec<(String, String)>) {
     let shown = match load_str(text, env) {
         Ok(loaded) => format!("{loaded:?} {loaded:#?}"),
@@ -51,7 +51,7 @@ fn r27_secrets_are_in_no_error_warning_or_debug_output() {
     }
     silent(&file(&[]), vec![("WECOM_GATE__SESSION__KEYS".into(), CANARY.into())]);
     silent(&file(&[]), vec![("WECOM_GATE__SESSION__KEYS__0".into(), CANARY.into())]);
-    // A password where none belongs, and secrets under names that we do not know.
+    // A password in the wrong place, and secrets under unknown names.
     silent(&file(&[("origin", "'https://user:CANARY@nb.example.com'")]), vec![]);
     silent(&file(&[("wecom.0.api_base", "'https://user:CANARY@nb.example.com'")]), vec![]);
     silent(&file(&[("nocobase.jwtsecret", "'CANARY'")]), vec![]);
@@ -97,7 +97,7 @@ fn deep_nesting_ends_in_an_error() {
     assert!(load_str("", [(format!("WECOM_GATE__{}", ["A"; 5000].join("__")), "1".to_owned())]).is_err());
 }
 
-/// Text that looks like our files, so that it gets far.
+/// Text that resembles our files, so that it gets far.
 fn configuration_like() -> impl Strategy<Value = String> {
     let word = prop_oneof![
         Just("origin"),
@@ -146,7 +146,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn any_text_gives_an_answer(text in any::<String>()) {
+    fn any_text_is_accepted_or_refused(text in any::<String>()) {
         prop_assert!(load_str(&text, []).is_err());
     }
 
@@ -157,7 +157,7 @@ proptest! {
         let _ = load_str(&text, [(format!("WECOM_GATE__{name}"), value)]);
     }
 
-    /// A valid file with one value replaced by anything: an answer, and never an error without a key and a remedy.
+    /// A valid file with one value replaced by anything: a result, and never an error without a key and a remedy.
     #[test]
     fn any_value_is_accepted_or_refused(i in 0..ONE_OF_EACH.len(), value in any::<String>(), number in any::<i64>()) {
         let quoted = toml::Value::from(value.as_str()).to_string();

@@ -14,7 +14,7 @@ use super::*;
 pub(super) const KEY: &str =
     "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8gISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0-Pw";
 
-/// The smallest file that is valid.
+/// The smallest valid file.
 fn smallest() -> toml::Table {
     let text = format!(
         r#"
@@ -111,7 +111,7 @@ fn the_smallest_file_gets_the_documented_defaults() {
 }
 
 #[test]
-fn values_are_taken_as_they_are_meant() {
+fn values_are_read_as_intended() {
     let origin = |text: &str| good(&[("origin", text)]).config.origin.url();
     assert_eq!(origin("'https://NB.Example.COM:443/'"), "https://nb.example.com");
     assert_eq!(origin("'http://localhost:80'"), "http://localhost");

@@ -1,9 +1,9 @@
-//! What is accepted, but deserves a second look.
+//! What is accepted with a warning.
 
 use super::*;
 
 #[test]
-fn each_is_said_with_its_key() {
+fn each_warning_names_its_key() {
     #[rustfmt::skip]
     let table: &[(&[(&str, &str)], &str)] = &[
         (&[("origin", "'http://nb.example.com'")], "origin: is plain http"),
@@ -15,7 +15,7 @@ fn each_is_said_with_its_key() {
         (&[("nocobase.public_path", "'/crm/'"), ("wecom.0.home", "'/admin'")], "wecom[0].home: lies outside"),
         (&[("wecom.0.api_base", "'http://wecom.example'")], "wecom[0].api_base: is plain http"),
         (&[("wecom.0.corp_id", "'wwcompany'")], "wecom[0].corp_id: does not look like"),
-        (&[("access.public", "['* /**']")], "access.public[0]: \"* /**\" lets everybody pass"),
+        (&[("access.public", "['* /**']")], "access.public[0]: \"* /**\" lets everyone pass"),
         (&[("access.trusted_proxies", "['16.0.0.0/4']")], "access.trusted_proxies[0]: 16.0.0.0/4 is a very large"),
         (&[("session.keys", "['AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA']")], "session.keys[0]: does not look random"),
     ];

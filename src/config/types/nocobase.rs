@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::wecom::{RoleRule, WeComEntry};
 
-/// How the page gets its token.
+/// What the page gets in place of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum TokenDelivery {
@@ -16,7 +16,7 @@ pub(crate) enum TokenDelivery {
     Browser,
 }
 
-/// What makes a WeCom member and a NocoBase user the same person, before there is a binding.
+/// How a WeCom member without a binding is matched with a NocoBase user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum MatchBy {
@@ -28,7 +28,7 @@ pub(crate) enum MatchBy {
     Email,
 }
 
-/// What of a NocoBase user is kept as WeCom has it.
+/// A field of the NocoBase user that is updated from WeCom.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum ProfileField {
@@ -57,57 +57,57 @@ pub(crate) struct NocoBase {
     pub(crate) service: ServiceAccount,
     /// NocoBase's application name.
     pub(crate) app: String,
-    /// It is one of several: of `apps`, in the configuration that [`crate::config::Config::of_application`] makes.
+    /// It is one of several: one of `apps`, in a configuration made by [`crate::config::Config::of_application`].
     pub(crate) beside_others: bool,
-    /// It has a host name of its own, and so the whole of its paths.
+    /// It has a host name of its own, and therefore all paths there.
     pub(crate) own_host: bool,
-    /// The applications beside `app`; none in the configuration of one of them.
+    /// The other applications besides `app`; empty in the configuration of one of them.
     pub(crate) apps: Vec<Application>,
     /// `APP_PUBLIC_PATH`: begins and ends with `/`.
     pub(crate) public_path: String,
-    /// What the browser gets to hold.
+    /// What the browser gets in place of a token.
     pub(crate) token_delivery: TokenDelivery,
-    /// In this order.
+    /// Tried in this order.
     pub(crate) match_by: Vec<MatchBy>,
-    /// Make a NocoBase user for a member who matches nobody.
+    /// Create a NocoBase user for a member who matches none.
     pub(crate) auto_create_user: bool,
-    /// Roles of users that the gate makes; empty: NocoBase's default role. Also of users whom rules would leave without a role.
+    /// Roles of users that the gate creates; empty: NocoBase's default role. Also of users whom rules would leave without a role.
     pub(crate) default_roles: Vec<String>,
-    /// Kept as WeCom has them, at each sign-in.
+    /// Updated from WeCom at each sign-in.
     pub(crate) update_profile: Vec<ProfileField>,
-    /// Send `X-WeCom-User` and its companions to NocoBase.
+    /// Send `X-WeCom-User` and the other identity headers to NocoBase.
     pub(crate) identity_headers: bool,
 }
 
-/// `[[nocobase.apps]]`: one more application at the same gate.
+/// `[[nocobase.apps]]`: another application at the same gate.
 #[derive(Debug, Clone)]
 pub(crate) struct Application {
     /// NocoBase's name for it.
     pub(crate) name: String,
-    /// The host name under which it is opened, lower-case; `None`: below `/apps/<name>/`.
+    /// The host name at which it is opened, lower-case; `None`: below `/apps/<name>/`.
     pub(crate) host: Option<String>,
-    /// With `host`, the names of the entries that lead there, as written.
+    /// With `host`, the names of the entries that belong to it, as written.
     pub(crate) claimed: Vec<String>,
-    /// The same as entries: they belong to no other application.
+    /// The entries themselves: they belong to no other application.
     pub(crate) entries: Vec<WeComEntry>,
-    /// Without `host`, rules about roles there, each with the name of its entry.
+    /// Without `host`, rules about roles in this application, each with the name of its entry.
     pub(crate) roles: Vec<(String, RoleRule)>,
-    /// What passes there without a session, as `access.public`.
+    /// What passes without a session in this application, as in `access.public`.
     pub(crate) public: Vec<String>,
-    /// How the gate itself signs in to it.
+    /// How the gate itself signs in to this application.
     pub(crate) service: ServiceAccount,
-    /// Where a member lands who opened `/apps/<name>/`.
+    /// Where a member who opened `/apps/<name>/` arrives.
     pub(crate) home: String,
     /// The same on a phone.
     pub(crate) home_mobile: String,
-    /// Make a user there for a member who matches nobody.
+    /// Create a user in this application for a member who matches none.
     pub(crate) auto_create_user: bool,
-    /// Roles of users that the gate makes there; empty: the application's default role.
+    /// Roles of users that the gate creates there; empty: the application's default role.
     pub(crate) default_roles: Vec<String>,
 }
 
 impl NocoBase {
-    /// Does it lie below `/apps/<name>/`, at the main application's host name?
+    /// Is it below `/apps/<name>/`, at the main application's host name?
     pub(crate) fn is_below_apps(&self) -> bool {
         self.beside_others && !self.own_host
     }
@@ -121,10 +121,10 @@ impl NocoBase {
     }
 }
 
-/// The account that finds, makes and binds users.
+/// The account that finds, creates and binds users.
 #[derive(Debug, Clone)]
 pub(crate) enum ServiceAccount {
-    /// An API key made in NocoBase.
+    /// An API key created in NocoBase.
     Token(SecretString),
     /// The gate mints a token for this user id.
     User(u64),

@@ -8,7 +8,7 @@ use crate::pages::Appearance;
 /// `[pages]`
 #[derive(Debug, Clone)]
 pub(crate) struct Pages {
-    /// How they look.
+    /// Their appearance.
     pub(crate) appearance: Arc<Appearance>,
     /// While it exists, the app is closed for maintenance.
     pub(crate) maintenance_file: Option<PathBuf>,

@@ -8,7 +8,7 @@ use url::Url;
 pub(crate) struct WeComEntry {
     /// Name of the authenticator in NocoBase's binding table: `[A-Za-z0-9_-]{1,50}`.
     pub(crate) name: String,
-    /// What people read on buttons.
+    /// Text of the sign-in button.
     pub(crate) title: String,
     /// CorpID.
     pub(crate) corp_id: String,
@@ -16,9 +16,9 @@ pub(crate) struct WeComEntry {
     pub(crate) agent_id: String,
     /// Secret of the app.
     pub(crate) secret: SecretString,
-    /// Sign in by itself inside WeCom; at most one entry.
+    /// Sign members in automatically inside WeCom; at most one entry.
     pub(crate) auto_login: bool,
-    /// Where a member lands who opened `/`.
+    /// Where a member who opened `/` arrives.
     pub(crate) home: String,
     /// The same on a phone.
     pub(crate) home_mobile: String,
@@ -48,7 +48,7 @@ pub(crate) struct WeComEntry {
     pub(crate) roles: Vec<RoleRule>,
 }
 
-/// By hand, because `http_proxy` may carry a password.
+/// Written by hand, because `http_proxy` may contain a password.
 impl std::fmt::Debug for WeComEntry {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("WeComEntry")
@@ -76,7 +76,7 @@ pub struct EventKeys {
 /// `[[wecom.roles]]`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RoleRule {
-    /// Whom it is for.
+    /// The department or tag that it applies to.
     pub(crate) group: Group,
     /// NocoBase role name.
     pub(crate) role: String,

@@ -1,4 +1,4 @@
-//! `[access]`: who gets in without a session, and which proxies are trusted.
+//! `[access]`: who passes without a session, and which proxies are trusted.
 
 use secrecy::ExposeSecret;
 
@@ -9,7 +9,7 @@ use super::super::types::{Access, Admins};
 use super::{secrets, values};
 use crate::decide::rules::PublicRules;
 
-/// Characters of `access.forward_auth_secret`.
+/// Shortest `access.forward_auth_secret`, in characters.
 const LEAST_FORWARD_AUTH_SECRET: usize = 16;
 
 pub(super) fn access(
@@ -54,7 +54,7 @@ pub(super) fn public_rules(key: &str, rules: &[String], public_path: &str, repor
     }
     let everywhere = |rule: &str| rule.trim_end_matches('/').ends_with(" /**");
     for (i, rule) in rules.iter().enumerate().filter(|(_, rule)| everywhere(rule)) {
-        report.warn(&format!("{key}[{i}]"), format_args!("\"{rule}\" lets everybody pass everywhere"));
+        report.warn(&format!("{key}[{i}]"), format_args!("\"{rule}\" lets everyone pass everywhere"));
     }
 }
 
@@ -89,7 +89,7 @@ fn admins(raw: &[String], entries: &[String], report: &mut Report) -> Option<Adm
     good.then_some(admins)
 }
 
-/// As WeCom forms them (document 90195): up to 64 letters, digits, and `_-@.`
+/// The form of WeCom's userids (document 90195): up to 64 letters, digits, and `_-@.`
 fn is_userid(text: &str) -> bool {
     (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-@.".contains(&b))
 }

@@ -1,7 +1,8 @@
 //! `[[nocobase.apps]]`: more applications at one gate.
 //!
-//! NocoBase signs the tokens of all its applications with one secret, and each takes the others'. So whatever lets a token of
-//! NocoBase's own pass that the gate has not put in would open one application with another's (R44), and is refused here.
+//! NocoBase signs the tokens of all its applications with one secret, and each application accepts the others' tokens. So every
+//! setting that lets a NocoBase token pass that the gate has not inserted itself would open one application with another's token
+//! (R44), and is refused here.
 
 use std::collections::HashMap;
 
@@ -12,7 +13,7 @@ use super::super::types::{Access, Application, NocoBase, Origin, TokenDelivery, 
 use super::{access, secrets, service_account, values};
 use crate::decide::Browsers;
 
-/// The application that NocoBase begins with.
+/// NocoBase's main application.
 const MAIN: &str = "main";
 
 /// May this be the name of an application?
@@ -20,7 +21,7 @@ pub(super) fn is_name(name: &str) -> bool {
     (1..=64).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b))
 }
 
-/// The applications beside `nocobase.app`; `None` with errors in the report.
+/// The applications besides `nocobase.app`; `None` with errors in the report.
 pub(super) fn applications(
     raw: Vec<raw::Application>,
     app: &str,
@@ -60,7 +61,7 @@ fn application(
         let problem = "is nocobase.app, which the gate serves anyway";
         report.bad(&name_key, &raw.name, problem, "name only the others");
     } else if twice {
-        report.bad(&name_key, &raw.name, "is there twice", "remove one of the two");
+        report.bad(&name_key, &raw.name, "occurs twice", "remove one of the two");
     }
     let own = match raw.host.is_empty() {
         true => format!("{public_path}apps/{}/", raw.name),
@@ -118,7 +119,7 @@ fn application(
     })
 }
 
-/// A host name, and who signs in there.
+/// A host name, and the entries of its sign-ins.
 fn host(host: &str, entries: &[String], key: &str, report: &mut Report) {
     let wecom = format!("{key}.wecom");
     if host.is_empty() {
@@ -142,18 +143,18 @@ fn host(host: &str, entries: &[String], key: &str, report: &mut Report) {
     }
 }
 
-/// Which application an entry belongs to, where that is not the main one: by the entry's name.
+/// The application that an entry belongs to, by the entry's name, unless it is the main one.
 pub(super) fn owners(raw: &[raw::Application]) -> HashMap<String, String> {
     let with_host = raw.iter().filter(|app| !app.host.is_empty());
     with_host.flat_map(|app| app.wecom.iter().map(|entry| (entry.clone(), app.name.clone()))).collect()
 }
 
-/// The applications that rules about roles name: for each entry, for each of its rules.
+/// The applications named by rules about roles: for each entry, for each of its rules.
 pub(super) fn role_apps(raw: &[raw::WeCom]) -> Vec<Vec<String>> {
     raw.iter().map(|entry| entry.roles.iter().map(|rule| rule.app.clone()).collect()).collect()
 }
 
-/// Gives each application its rules about roles, and each with a host name its entries. `wecom` keeps the main one's.
+/// Gives each application its rules about roles, and each application with a host name its entries. `wecom` keeps the main one's.
 pub(super) fn distribute(
     nocobase: &mut NocoBase,
     wecom: &mut Vec<WeComEntry>,
@@ -227,13 +228,13 @@ fn hosts(apps: &[Application], origin: &Origin, report: &mut Report) {
     }
 }
 
-/// What cannot be together with more than one application.
+/// Settings that are not possible with more than one application.
 pub(super) fn tokens_that_pass(nocobase: &NocoBase, access: &Access, report: &mut Report) {
     if nocobase.apps.is_empty() {
         return;
     }
     const WHY: &str =
-        "lets NocoBase's own tokens pass, and with [[nocobase.apps]] one application would take another's";
+        "lets NocoBase's own tokens pass, and with [[nocobase.apps]] one application would accept another's";
     let mut refuse = |key: &str, is_on: bool, remedy: &str| {
         if is_on {
             report.error(key, WHY, remedy);
@@ -249,7 +250,7 @@ pub(super) fn tokens_that_pass(nocobase: &NocoBase, access: &Access, report: &mu
             "access.forward_auth_secret",
             "hands out tokens for requests whose path and query the gate does not see, and with [[nocobase.apps]] these \
              may name another application than the token's",
-            "leave it out, and let all requests go through the gate; /wecom-gate/auth without it still tells who somebody is",
+            "leave it out, and let all requests go through the gate; /wecom-gate/auth without it still reports who is signed in",
         );
     }
     let mut refuse = |key: &str, is_on: bool, remedy: &str| {

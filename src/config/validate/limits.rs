@@ -9,17 +9,17 @@ use super::super::report::Report;
 use super::super::types::{Cache, Limits, Log};
 use super::values::{self, SECOND};
 
-/// Less than this holds not even one version of NocoBase's files.
+/// A smaller cache cannot hold even one version of NocoBase's files.
 const LEAST_CACHE: u64 = 16 << 20;
 
 pub(super) fn log(raw: raw::Log, report: &mut Report) -> Option<Log> {
     const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
-    // A lone word that is no level would be read as the name of a module.
+    // A single word that is not a level would be read as the name of a module.
     let word = raw.level.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
     let fits = if word {
         LEVELS.iter().any(|l| l.eq_ignore_ascii_case(&raw.level))
     } else {
-        // A directive that begins with a blank and has a character of several bytes makes its parser panic.
+        // A directive that begins with a blank and contains a multi-byte character makes its parser panic.
         raw.level.is_ascii() && EnvFilter::try_new(&raw.level).is_ok()
     };
     if !fits {
@@ -47,10 +47,10 @@ pub(super) fn limits(raw: raw::Limits, report: &mut Report) -> Option<Limits> {
     }
     let body_bytes = values::size("limits.body_bytes", &raw.body_bytes, report);
     if raw.connections == 0 {
-        report.bad("limits.connections", "0", "lets nobody in", "give 1 or more");
+        report.bad("limits.connections", "0", "lets no one in", "give 1 or more");
     }
     if raw.sign_ins_at_once == 0 {
-        report.bad("limits.sign_ins_at_once", "0", "lets nobody sign in", "give 1 or more");
+        report.bad("limits.sign_ins_at_once", "0", "lets no one sign in", "give 1 or more");
     }
     let head = values::duration("limits.head_timeout", &raw.head_timeout, SECOND, 3600 * SECOND, report);
     let keepalive =

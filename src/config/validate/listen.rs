@@ -108,7 +108,7 @@ fn listeners(
         let key = format!("{key}[{i}]");
         let Some(address) = values::listener(&key, text, report) else { continue };
         if address.port() != 0 && !taken.insert(address) {
-            report.bad(&key, text, "is there twice", "remove one of the two");
+            report.bad(&key, text, "occurs twice", "remove one of the two");
         }
         list.push(address);
     }

@@ -1,5 +1,5 @@
-//! From the file as written to the configuration that the program uses. Every check reports and goes on, so that
-//! one run shows everything that is wrong.
+//! From the file as written to the configuration that the program uses. Every check reports and continues, so that one run shows
+//! all errors.
 //!
 //! Must never: stop at the first error, or put a secret into a report.
 

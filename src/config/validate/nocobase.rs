@@ -8,12 +8,12 @@ use super::super::role;
 use super::super::types::{MatchBy, NocoBase};
 use super::{applications, secrets, service_account, values};
 
-/// Shorter secrets of NocoBase are mistakes.
+/// A NocoBase secret shorter than this is a mistake.
 const LEAST_JWT_SECRET: usize = 8;
-/// Shorter secrets of NocoBase can be guessed from one token.
+/// A NocoBase secret shorter than this can be guessed from one token.
 const WEAK_JWT_SECRET: usize = 16;
 
-/// `roles`: some entry has rules about roles.
+/// `roles`: an entry has rules about roles.
 pub(super) fn nocobase(raw: raw::NocoBase, roles: bool, report: &mut Report) -> Option<NocoBase> {
     let jwt_secret = secrets::raw("nocobase", "jwt_secret", &raw.jwt_secret, &raw.jwt_secret_file, report);
     match &jwt_secret {
@@ -30,7 +30,7 @@ pub(super) fn nocobase(raw: raw::NocoBase, roles: bool, report: &mut Report) -> 
         Ok(Some(secret)) if secret.expose_secret().len() < WEAK_JWT_SECRET => {
             report.warn(
                 "nocobase.jwt_secret",
-                "is short: a person who has a token could find the secret by trying",
+                "is short: anyone who has a token could find the secret by brute force",
             );
         }
         _ => {}
@@ -58,17 +58,17 @@ pub(super) fn nocobase(raw: raw::NocoBase, roles: bool, report: &mut Report) -> 
     }
     for (i, by) in raw.match_by.iter().enumerate() {
         if raw.match_by.iter().take(i).any(|b| b == by) {
-            report.error(&format!("nocobase.match_by[{i}]"), "is there twice", "remove one of the two");
+            report.error(&format!("nocobase.match_by[{i}]"), "occurs twice", "remove one of the two");
         }
     }
     for (i, field) in raw.update_profile.iter().enumerate() {
         if raw.update_profile.iter().take(i).any(|f| f == field) {
-            report.error(&format!("nocobase.update_profile[{i}]"), "is there twice", "remove one of the two");
+            report.error(&format!("nocobase.update_profile[{i}]"), "occurs twice", "remove one of the two");
         }
     }
     for (by, name, why) in [
-        (MatchBy::Email, "email", "a member may have entered somebody else's address"),
-        (MatchBy::Username, "username", "somebody else may have registered the name in NocoBase"),
+        (MatchBy::Email, "email", "a member may have entered someone else's address"),
+        (MatchBy::Username, "username", "someone else may have registered the name in NocoBase"),
     ] {
         if raw.match_by.contains(&by) {
             report.warn("nocobase.match_by", format_args!("contains \"{name}\": {why}"));
@@ -83,7 +83,7 @@ pub(super) fn nocobase(raw: raw::NocoBase, roles: bool, report: &mut Report) -> 
                 "give the role's name, or remove it",
             );
         }
-        // NocoBase gives `root` to new users if its administrator asks, and the service account may be one.
+        // NocoBase assigns `root` to new users if its administrator asks for it, and the service account may be one.
         if role::is_root(name) {
             report.bad(
                 &format!("nocobase.default_roles[{i}]"),

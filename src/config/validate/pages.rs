@@ -10,10 +10,10 @@ use super::super::types::Pages;
 use super::values;
 use crate::pages::{Accent, Appearance, BadAccent, Choices, Lang, OwnTexts, PerLanguage, Picture};
 
-/// Bytes of a picture, which every page contains, and of a file of texts.
+/// Largest picture, which every page contains, and largest file of texts, in bytes.
 const MOST_PICTURE: u64 = 100 << 10;
 const MOST_TEXTS: u64 = 1 << 20;
-/// Characters of a line that people read.
+/// Longest line that people read, in characters.
 const MOST_CHARACTERS: usize = 200;
 
 pub(super) fn pages(raw: raw::Pages, report: &mut Report) -> Option<Pages> {
@@ -58,7 +58,7 @@ fn accent(text: &str, report: &mut Report) -> Option<Option<Accent>> {
     }
     match Accent::parse(text) {
         Ok(accent) => return Some(Some(accent)),
-        Err(BadAccent::Form) => report.bad(KEY, text, "is no colour", "write it like \"#0958d9\""),
+        Err(BadAccent::Form) => report.bad(KEY, text, "is not a colour", "write it like \"#0958d9\""),
         Err(BadAccent::Contrast(contrast)) => {
             let problem = format!("is too light: white text on it has a contrast of {contrast:.1} to 1");
             report.bad(KEY, text, problem, "choose a darker one: 4.5 to 1 at least");
@@ -75,7 +75,7 @@ fn logo(path: &str, report: &mut Report) -> Option<Option<Picture>> {
     match read(Path::new(path), MOST_PICTURE) {
         Ok(bytes) => match Picture::new(&bytes) {
             Some(picture) => return Some(Some(picture)),
-            None => report.bad(KEY, path, "is no picture", "give a PNG, JPEG, GIF, WebP or SVG file"),
+            None => report.bad(KEY, path, "is not a picture", "give a PNG, JPEG, GIF, WebP or SVG file"),
         },
         Err(problem) => {
             report.bad(KEY, path, problem, "give a file of 100 KiB at most that the gate's user may read");
@@ -113,12 +113,12 @@ fn help(raw: &[raw::Help], report: &mut Report) -> Option<(PerLanguage, PerLangu
         };
         if !help.language.is_empty() && !known.contains(&help.language) {
             let remedy = format!("give one of: {}", known.join(", "));
-            report.bad(&key("language"), &help.language, "is no language of the pages", remedy);
+            report.bad(&key("language"), &help.language, "is not a language of the pages", remedy);
             good = false;
             continue;
         }
         if texts.set(&help.language, Some(text)) {
-            report.error(&key("language"), "is there twice", "keep one block for each language");
+            report.error(&key("language"), "occurs twice", "keep one block for each language");
             good = false;
         }
         links.set(&help.language, link);
@@ -126,7 +126,7 @@ fn help(raw: &[raw::Help], report: &mut Report) -> Option<(PerLanguage, PerLangu
     good.then_some((texts, links))
 }
 
-/// What a page may lead to: no script.
+/// Links that a page may have: no scripts.
 fn link(key: &str, text: &str, report: &mut Report) -> Option<Option<String>> {
     const REMEDY: &str = "begin it with https:, http:, mailto: or tel:";
     if text.is_empty() {

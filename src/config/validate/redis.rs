@@ -1,4 +1,4 @@
-//! `session.redis`: an address that may carry a password, so that nothing of it but the host is ever shown.
+//! `session.redis`: an address that may contain a password, so that only its host is ever shown.
 
 use redis::{ConnectionAddr, IntoConnectionInfo as _};
 use secrecy::ExposeSecret;
@@ -11,7 +11,7 @@ const SCHEMES: [&str; 3] = ["redis", "rediss", "unix"];
 const REMEDY: &str = "write redis://:password@host:6379/0, rediss:// for TLS, or unix:///run/redis/redis.sock; \
     percent-encode special characters in the password";
 
-/// `Err` when it is wrong (reported), `Ok(None)` when it is not given.
+/// `Err` if it is invalid (reported), `Ok(None)` if it is not given.
 pub(super) fn redis(inline: &str, file: &str, report: &mut Report) -> Result<Option<Redis>, ()> {
     let Some(url) = secrets::text("session", "redis", inline, file, report)? else { return Ok(None) };
     let key = if file.is_empty() { "session.redis".to_owned() } else { join("session", "redis_file") };
@@ -24,7 +24,7 @@ pub(super) fn redis(inline: &str, file: &str, report: &mut Report) -> Result<Opt
     }
 }
 
-/// Where it leads, without the password.
+/// The address without the password.
 fn address(url: &str) -> Result<String, &'static str> {
     let parsed = url::Url::parse(url).map_err(|_| "is not an address of Redis")?;
     if !SCHEMES.contains(&parsed.scheme()) {

@@ -1,4 +1,4 @@
-//! Secrets: given in place, or as a file. What is reported about one is its key, never its value.
+//! Secrets, given directly or as a file. Reports name a secret's key, never its value.
 
 use std::io::Read as _;
 use std::path::Path;
@@ -10,13 +10,13 @@ use super::values::base64_bytes;
 
 /// Larger files are not secrets.
 const MOST_BYTES: u64 = 64 * 1024;
-/// What `wecom-gate keygen` makes.
+/// Length of a key from `wecom-gate keygen`.
 const KEY_BYTES: usize = 64;
 
-/// The bytes of a secret; `None` when it is not given or not readable (then it is reported).
+/// The bytes of a secret; `None` if it is not given or not readable (which is reported).
 ///
-/// A file of printable ASCII is text that somebody wrote, so the newlines at its end are not part of it. Any other
-/// is taken as it is: NocoBase keeps 32 random bytes in `jwt_secret.dat`.
+/// A file of printable ASCII is text that someone has written, so trailing newlines are not part of it. Any other file is used as
+/// it is: NocoBase keeps 32 random bytes in `jwt_secret.dat`.
 fn bytes(section: &str, key: &str, inline: &str, file: &str, report: &mut Report) -> Given {
     if file.is_empty() {
         return if inline.is_empty() { Given::Nothing } else { Given::Bytes(inline.as_bytes().to_vec()) };
@@ -50,7 +50,7 @@ fn bytes(section: &str, key: &str, inline: &str, file: &str, report: &mut Report
 
 enum Given {
     Nothing,
-    /// Already reported.
+    /// Reported already.
     Wrong,
     Bytes(Vec<u8>),
 }
@@ -65,7 +65,7 @@ fn read(path: &Path) -> Result<Vec<u8>, String> {
     Ok(content)
 }
 
-/// A secret that may be any bytes. `Err` when it is wrong (reported), `Ok(None)` when it is not given.
+/// A secret that may be any bytes. `Err` if it is invalid (reported), `Ok(None)` if it is not given.
 pub(super) fn raw(
     section: &str,
     key: &str,
@@ -80,8 +80,7 @@ pub(super) fn raw(
     }
 }
 
-/// A secret that is sent to somebody as text: visible ASCII. `Err` when it is wrong (reported), `Ok(None)` when it
-/// is not given.
+/// A secret that is sent as text: visible ASCII. `Err` if it is invalid (reported), `Ok(None)` if it is not given.
 pub(super) fn text(
     section: &str,
     key: &str,
@@ -135,9 +134,7 @@ pub(super) fn keys(inline: &[String], file: &str, report: &mut Report) -> Option
                 let problem = format!("is {} bytes long, not {KEY_BYTES}", key.len());
                 report.error(place, problem, MAKE_ONE);
             }
-            Some(key) if keys.contains(&key) => {
-                report.error(place, "is there twice", "remove one of the two")
-            }
+            Some(key) if keys.contains(&key) => report.error(place, "occurs twice", "remove one of the two"),
             Some(key) => {
                 let mut seen = key.clone();
                 seen.sort_unstable();

@@ -1,11 +1,11 @@
-//! How the gate signs in to an application of NocoBase: an API key, or the id of a user.
+//! How the gate signs in to a NocoBase application: with an API key, or as the user with this id.
 
 use secrecy::SecretString;
 
 use super::super::report::Report;
 use super::super::types::ServiceAccount;
 
-/// How the gate signs in to the application of this section.
+/// How the gate signs in to this section's application.
 pub(super) fn service(
     section: &str,
     token: Result<Option<SecretString>, ()>,

@@ -34,8 +34,8 @@ pub(super) fn session(raw: raw::Session, report: &mut Report) -> Option<Session>
     })
 }
 
-/// A name that is not one of another gate's cookies: `wecom_gate_out` is both the second cookie of `wecom_gate` and, if it
-/// were allowed, the first of another gate.
+/// A name that cannot be one of another gate's cookies: `wecom_gate_out` is the second cookie of `wecom_gate`, so it must not be
+/// the first cookie of another gate.
 fn cookie_name(name: String, report: &mut Report) -> Option<String> {
     const LONGEST: usize = 40;
     let letters = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');

@@ -7,7 +7,7 @@ use super::super::report::Report;
 use super::super::types::Upstream;
 use super::values::{self, DAY, SECOND};
 
-/// A request remembers the nodes that it has tried in one word.
+/// A request records the nodes that it has tried in one machine word.
 const MOST_NODES: usize = 64;
 
 pub(super) fn upstream(raw: raw::Upstream, report: &mut Report) -> Option<Upstream> {
@@ -26,7 +26,7 @@ pub(super) fn upstream(raw: raw::Upstream, report: &mut Report) -> Option<Upstre
         let key = format!("upstream.nodes[{i}]");
         let Some(node) = values::node(&key, text, report) else { continue };
         if nodes.contains(&node) {
-            report.bad(&key, text, "is there twice", "remove one of the two");
+            report.bad(&key, text, "occurs twice", "remove one of the two");
         }
         nodes.push(node);
     }

@@ -1,4 +1,4 @@
-//! Single values: text in, a type that cannot be wrong out. Each takes the key's path and reports under it.
+//! Single values: text in, a type that cannot be invalid out. Each function gets the key's path and reports under it.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -13,7 +13,7 @@ use super::super::raw::{MaxRequests, Size};
 use super::super::report::Report;
 use super::super::types::{self, Origin};
 
-/// One day.
+/// One second.
 pub(super) const SECOND: Duration = Duration::from_secs(1);
 pub(super) const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -36,7 +36,7 @@ pub(super) fn origin(key: &str, text: &str, report: &mut Report) -> Option<Origi
     Some(Origin { https, host: url.host_str()?.to_owned(), port: url.port() })
 }
 
-/// An http(s) address for calls to WeCom or pages of WeCom. Plain http only gives a warning, for private networks.
+/// An http(s) address for calls to WeCom or WeCom's pages. Plain http only causes a warning, for private networks.
 pub(super) fn address(key: &str, text: &str, query: bool, report: &mut Report) -> Option<Url> {
     const FORM: &str = "write it like \"https://qyapi.weixin.qq.com\"";
     let mut url = without_user(key, text, FORM, report)?;
@@ -52,7 +52,7 @@ pub(super) fn address(key: &str, text: &str, query: bool, report: &mut Report) -
     Some(url)
 }
 
-/// An http(s) address without user and password, or a report that it is none.
+/// An http(s) address without user and password; otherwise reports an error.
 fn without_user(key: &str, text: &str, form: &str, report: &mut Report) -> Option<Url> {
     match web_address(text) {
         Ok(url) if url.username().is_empty() && url.password().is_none() => return Some(url),
@@ -62,7 +62,7 @@ fn without_user(key: &str, text: &str, form: &str, report: &mut Report) -> Optio
     None
 }
 
-/// An absolute http(s) address, without what `url` would quietly repair.
+/// An absolute http(s) address, without anything that `url` would silently repair.
 pub(super) fn web_address(text: &str) -> Result<Url, &'static str> {
     let lower = text.get(..8).unwrap_or(text).to_ascii_lowercase();
     if !lower.starts_with("http://") && !lower.starts_with("https://") {
@@ -127,7 +127,7 @@ pub(super) fn node(key: &str, text: &str, report: &mut Report) -> Option<String>
         host_fits && port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|p| p != 0)
     });
     if !fits {
-        // None can be configured: Pingora's pool would lend a connection verified by one CA to a peer with another.
+        // No CA can be configured: Pingora's pool would reuse a connection verified with one CA for a peer with another.
         let remedy = if text.starts_with("https:") {
             "the gate connects to NocoBase by plain HTTP, on the same machine or in a private network; write host:port"
         } else {
@@ -138,7 +138,7 @@ pub(super) fn node(key: &str, text: &str, report: &mut Report) -> Option<String>
     fits.then(|| text.to_owned())
 }
 
-/// Text such as `15m`, within bounds.
+/// A duration such as `15m`, within limits.
 pub(super) fn duration(
     key: &str,
     text: &str,
@@ -200,9 +200,9 @@ pub(super) fn max_requests(key: &str, raw: &MaxRequests, report: &mut Report) ->
     }
 }
 
-/// Networks whose members are believed or let in: single addresses or CIDRs, never everyone.
+/// Networks whose addresses are trusted or let in: single addresses or CIDRs, never everyone.
 pub(super) fn networks(key: &str, list: &[String], report: &mut Report) -> Option<Vec<IpNet>> {
-    const EVERYONE: &str = "covers every address: anybody could claim it";
+    const EVERYONE: &str = "covers every address: anyone could claim it";
     const NAME_THEM: &str = "list the actual networks, such as \"10.1.2.0/24\" or \"192.0.2.7\"";
     let before = report.errors.len();
     let mut nets = Vec::with_capacity(list.len());
@@ -241,7 +241,7 @@ fn plain_v4(net: IpNet) -> IpNet {
     net
 }
 
-/// All of IPv4, all of IPv6, or an IPv6 network that holds all of IPv4.
+/// All of IPv4, all of IPv6, or an IPv6 network that contains all of IPv4.
 fn everyone(net: &IpNet) -> bool {
     let mapped = std::net::Ipv4Addr::UNSPECIFIED.to_ipv6_mapped();
     net.prefix_len() == 0 || matches!(net, IpNet::V6(v6) if v6.prefix_len() <= 96 && v6.contains(&mapped))
@@ -256,7 +256,7 @@ pub(super) fn base64_bytes(text: &str) -> Option<Vec<u8>> {
     GeneralPurpose::new(&STANDARD, config).decode(standard).ok()
 }
 
-/// A path of the origin: one `/` at the start, nothing that a browser reads as something else (`//host`, `/\host`).
+/// A path on the origin: one `/` at the start, nothing that a browser reads differently (`//host`, `/\host`).
 pub(super) fn is_path(text: &str) -> bool {
     text.starts_with('/')
         && !text.starts_with("//")

@@ -11,13 +11,13 @@ use super::super::role;
 use super::super::types::{EventKeys, Group, RoleRule, WeComEntry};
 use super::{secrets, values};
 
-/// Where the gate's own pages are; they cannot be a home page.
+/// The gate's own pages, which cannot be a home page.
 const OWN_PATHS: &str = "/wecom-gate/";
-/// WeCom's own API, where CorpIDs have one well-known form.
+/// WeCom's public API, where CorpIDs have one well-known form.
 const PUBLIC_API: &str = "qyapi.weixin.qq.com";
 
-/// `owners`: the application that an entry belongs to, where that is not the main one. What is said of "the only entry" and of
-/// "one of them" is said of those of one application.
+/// `owners`: the application that an entry belongs to, unless it is the main one. Rules about "the only entry" and "one of them"
+/// apply to the entries of one application.
 pub(super) fn entries(
     raw: Vec<raw::WeCom>,
     owners: &HashMap<String, String>,
@@ -198,7 +198,7 @@ fn usual_corp_id(text: &str) -> bool {
     rest.is_some_and(|r| r.len() == 16 && r.bytes().all(|b| b.is_ascii_hexdigit()))
 }
 
-/// Also the form of every name of ours that appears in paths and NocoBase's tables.
+/// Also the form of every name of ours in paths and in NocoBase's tables.
 fn name_fits(text: &str) -> bool {
     (1..=50).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b))
 }
@@ -207,7 +207,7 @@ fn alphanumeric(text: &str, least: usize, most: usize) -> bool {
     (least..=most).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric())
 }
 
-/// `Err` when wrong (reported), `Ok(None)` when not given.
+/// `Err` if invalid (reported), `Ok(None)` if not given.
 fn events(at: &str, raw: &raw::WeCom, report: &mut Report) -> Result<Option<EventKeys>, ()> {
     let token = secrets::text(at, "event_token", &raw.event_token, &raw.event_token_file, report);
     let aes_key = secrets::text(at, "event_aes_key", &raw.event_aes_key, &raw.event_aes_key_file, report);
@@ -243,7 +243,7 @@ fn events(at: &str, raw: &raw::WeCom, report: &mut Report) -> Result<Option<Even
     }
 }
 
-/// `Err` when wrong (reported), `Ok(None)` when not given. The address may carry a password: never shown.
+/// `Err` if invalid (reported), `Ok(None)` if not given. The address may contain a password: never shown.
 fn http_proxy(at: &str, inline: &str, file: &str, report: &mut Report) -> Result<Option<Url>, ()> {
     let Some(text) = secrets::text(at, "http_proxy", inline, file, report)? else { return Ok(None) };
     let url = values::web_address(text.expose_secret());
@@ -271,7 +271,7 @@ fn roles(key: &str, raw: Vec<raw::Role>, report: &mut Report) -> Vec<RoleRule> {
             report.bad(
                 &join(&key, "role"),
                 &name,
-                "would make everybody in a department or with a tag an administrator of everything",
+                "would make everyone in a department or with a tag an administrator of everything",
                 "give another role; make single users root in NocoBase itself",
             );
         } else if !role::is_plain(&name) {

@@ -22,7 +22,7 @@ fn r36_another_nodes_unsent_sign_outs_are_taken_over() {
     assert!(blocks.take_over(start + OTHERS_TIME) && !blocks.take_over(start + OTHERS_TIME));
     let due: Vec<String> = blocks.due().into_iter().map(|b| b.id).collect();
     assert_eq!((due, blocks.left()), (vec!["left".to_owned()], 1));
-    // The echo of this node's own news starts no second call.
+    // The echo of this node's own message starts no second call.
     blocks.begun_elsewhere(block("left"), start + OTHERS_TIME * 2);
     assert!(!blocks.take_over(start + OTHERS_TIME * 9));
     blocks.done("left");
@@ -73,10 +73,10 @@ fn r36_what_waits_is_bounded() {
     assert_eq!((blocks.left(), others), (MOST, MOST));
 }
 
-/// Fails as it is told to, and notes when it was called.
+/// Fails as configured, and records when it was called.
 struct Scripted {
     began: tokio::time::Instant,
-    /// While there are any, a call has the last of them.
+    /// As long as there are any, each call takes the last one.
     failures: Mutex<Vec<Failure>>,
     calls: Mutex<Vec<(u64, String)>>,
 }
@@ -87,7 +87,7 @@ impl Scripted {
         Arc::new(Scripted { began, failures: Mutex::new(failures), calls: Mutex::default() })
     }
 
-    /// At which second each call was.
+    /// The second at which each call was made.
     fn seconds(&self) -> Vec<u64> {
         self.calls.lock().iter().map(|(second, _)| *second).collect()
     }
@@ -115,14 +115,14 @@ async fn r36_calls_are_repeated_with_longer_and_longer_pauses_until_one_succeeds
     let blocks = Arc::new(Blocks::default());
     blocks.add(&mine("a"), in_an_hour());
     assert!(blocks.begins(weak(&reporter)));
-    assert!(!blocks.begins(weak(&reporter)), "somebody works on them already");
+    assert!(!blocks.begins(weak(&reporter)), "a task is working on them already");
     blocks.clone().work().await;
     assert_eq!(reporter.seconds(), [1, 3, 7, 15, 30, 45, 60]);
     assert_eq!(blocks.left(), 0);
     assert!(blocks.begins(weak(&reporter)), "the next one starts again");
 }
 
-/// One call is enough to see that NocoBase is away; what fails for another reason keeps nobody else waiting.
+/// One call is enough to see that NocoBase is unavailable; a call that fails for another reason does not delay the others.
 #[tokio::test(start_paused = true)]
 async fn r36_while_nocobase_is_away_one_call_is_made_and_a_failure_of_its_own_holds_up_no_other() {
     for (failure, at_first) in [(Failure::NocoBaseStarting, 1), (Failure::NocoBaseBadAnswer, 20)] {
@@ -143,11 +143,11 @@ async fn r36_the_sessions_in_use_make_the_calls_and_without_any_the_work_ends() 
     let (before, after) = (Scripted::new(Vec::new()), Scripted::new(Vec::new()));
     blocks.add(&mine("a"), in_an_hour());
     assert!(blocks.begins(weak(&before)));
-    // A reload: the sessions of before are given up.
+    // After a reload, the previous sessions are dropped.
     blocks.set_reporter(weak(&after));
     blocks.clone().work().await;
     assert_eq!((before.seconds().len(), after.seconds().len()), (0, 1));
-    // Those that are there are asked, whichever sessions find that there is work.
+    // The current ones make the calls, whichever sessions added them.
     blocks.add(&mine("b"), in_an_hour());
     assert!(blocks.begins(weak(&before)));
     blocks.clone().work().await;
@@ -158,7 +158,7 @@ async fn r36_the_sessions_in_use_make_the_calls_and_without_any_the_work_ends() 
     blocks.clone().work().await;
     assert_eq!(blocks.left(), 1);
     let back = Scripted::new(Vec::new());
-    assert!(blocks.begins(weak(&back)), "nobody works on them now");
+    assert!(blocks.begins(weak(&back)), "no task is working on them now");
     blocks.clone().work().await;
     assert_eq!((back.seconds().len(), blocks.left()), (1, 0));
 }

@@ -30,7 +30,7 @@ fn a_probe_that_never_ends_makes_way_for_another_and_does_not_count_any_more() {
     assert!(breaker.begin(now + 64 * S).is_none());
     let next = breaker.begin(now + 65 * S).unwrap();
     assert_eq!(breaker.end(&next, CallOutcome::Answered, now + 66 * S, 0), Some(News::Ended(66 * S)));
-    // It opens again: the probe of the opening before is none of this one.
+    // It opens again: the probe of the previous opening does not count for this one.
     let ticket = breaker.begin(now + 67 * S).unwrap();
     assert_eq!(breaker.end(&ticket, CallOutcome::Overloaded, now + 67 * S, 0), Some(News::Began));
     assert_eq!(breaker.end(&lost, CallOutcome::Answered, now + 68 * S, 0), None);
@@ -74,7 +74,7 @@ fn what_continues_is_logged_once_a_minute() {
 }
 
 #[test]
-fn a_pace_that_nobody_used_for_a_while_begins_anew() {
+fn a_pace_that_was_unused_for_a_while_begins_anew() {
     let (mut pace, now, gap) = (Pace::default(), Instant::now(), S);
     for _ in 0..7 {
         pace.wait(now, gap);

@@ -7,7 +7,7 @@ use crate::nocobase::UserId;
 
 use super::*;
 
-/// Long after every session was seen.
+/// Long after every session was last seen.
 const LATER: Duration = Duration::from_secs(3600);
 
 async fn open(sessions: &Arc<Sessions>) -> (Box<Session>, Arc<CachedSession>) {
@@ -33,7 +33,7 @@ async fn wecom_that_is_away_pauses_the_rechecks_and_ends_no_session() {
     sessions.recheck_member(&one.0, &queue, order).await;
     assert!(!queue.allows(), "no further calls");
     assert!(!one.1.is_ended() && !other.1.is_ended());
-    assert!(!one.1.is_member_due(later, every), "not at once again");
+    assert!(!one.1.is_member_due(later, every), "not again at once");
     assert!(one.1.is_member_due(later.plus(LATER), every), "but later");
     assert_eq!(standin.calls("auth:check"), asked, "NocoBase is not asked because WeCom failed");
 }

@@ -12,13 +12,13 @@ async fn gate() -> (StandIn, Arc<Sessions>) {
     (standin, sessions)
 }
 
-/// A token as NocoBase makes it at its own sign-in.
+/// A token as issued by NocoBase's own sign-in.
 fn token(sessions: &Sessions, jti: &str, signed_in_at: UnixMillis) -> String {
     let user = UserId::new(7).unwrap();
     sessions.minter.session(user, jti, signed_in_at.0, now().as_secs()).unwrap().as_str().to_owned()
 }
 
-/// What a browser sends once NocoBase has accepted this token.
+/// The cookies of a browser after NocoBase has accepted this token.
 fn opened(sessions: &Arc<Sessions>, token: &str) -> OwnCookies<'static> {
     let sign_in = sessions.password_sign_in(token).unwrap();
     cookies(sessions, &[sessions.open_password(&sign_in, None, &Source::default()).unwrap()])
@@ -47,7 +47,7 @@ async fn r15_another_node_asks_nocobase_and_sees_that_the_session_ended() {
     assert_eq!(standin.calls("auth:check"), 1);
     here.sign_out_passwords(&browser, &Source::default()).await;
     assert!(!is_live(&here, &browser).await);
-    // NocoBase knows the session and the token: no restarted node takes either.
+    // NocoBase has recorded the end of session and token: a restarted node accepts neither.
     let fresh = sessions(standin.address);
     assert!(!is_live(&fresh, &browser).await);
     assert!(standin.data().blocked.contains("a"));
@@ -63,13 +63,13 @@ async fn r16_the_end_reaches_the_cookies_from_before_a_renewal() {
     let line = sessions.renew_password(&found, Some("b")).expect("another token");
     let new = cookies(&sessions, &[line]);
     let renewed = token(&sessions, "b", began);
-    // NocoBase itself carries out the sign-out of the token that the page shows.
+    // NocoBase itself processes the sign-out of the page's token.
     sessions.password_signs_out(&sessions.password_sign_in(&renewed).unwrap(), &Source::default());
     assert!(!is_live(&sessions, &old).await && !is_live(&sessions, &new).await);
     let verified = |token: &str| sessions.minter.verify(token, now().as_secs()).unwrap();
-    assert!(sessions.is_token_over(&verified(&renewed)), "nor do its tokens count");
+    assert!(sessions.is_token_over(&verified(&renewed)), "its tokens do not count either");
     assert!(!sessions.is_token_over(&verified(&token(&sessions, "b", began.plus(Duration::from_millis(1))))));
-    // Not while NocoBase carries out the user's sign-out, but after it.
+    // Not while NocoBase processes the user's sign-out, but afterwards.
     assert_eq!(standin.calls("auth:signOut"), 0);
     sessions.password_signed_out(&renewed);
     blocked(&standin, &found.own.session.sid.to_string()).await;
@@ -91,7 +91,7 @@ async fn r15_a_new_sign_in_ends_the_one_before() {
 }
 
 #[tokio::test]
-async fn r36_the_end_holds_while_nocobase_is_away() {
+async fn r36_a_session_stays_ended_while_nocobase_is_unavailable() {
     let (standin, sessions) = gate().await;
     let token = token(&sessions, "a", now());
     let browser = opened(&sessions, &token);

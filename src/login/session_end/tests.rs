@@ -53,7 +53,7 @@ async fn eventually(what: &str, holds: impl Fn() -> bool) {
     }
 }
 
-/// Without a code that says why, NocoBase alone knows.
+/// Without an error code that says why, only NocoBase knows.
 #[tokio::test]
 async fn r16_after_a_refusal_without_a_reason_nocobase_is_asked_and_its_response_counts() {
     let folder = tempfile::tempdir().unwrap();
@@ -81,7 +81,7 @@ async fn records_of_an_end_say_whose_session_it_was_and_why() {
     let (standin, sessions) = stage(&path).await;
     let session = open(&sessions).await;
     sessions.end_member("wecom", "ZhangSan", "deleted in WeCom");
-    // A token whose id is too long to be that of a sign-in at NocoBase's own form.
+    // A token whose id is too long for a sign-in at NocoBase's own form.
     let (id, at) = ("z".repeat(65), now());
     let own = sessions.minter.session(UserId::new(7).unwrap(), &id, at.0, at.as_secs()).unwrap();
     sessions.end_own("no token", &Source::default()).await;
@@ -132,7 +132,7 @@ async fn a_sign_out_deletes_what_there_is_below_nocobases_path() {
     }
 }
 
-/// What a gate that stops has to send.
+/// The calls that a stopping gate has to make.
 async fn unsent(standin: &StandIn, sessions: &Arc<Sessions>, count: usize) -> Vec<Session> {
     let mut all = Vec::new();
     for _ in 0..count {
@@ -159,7 +159,7 @@ async fn r36_before_a_stop_what_is_left_is_sent_and_nothing_is_waited_for_afterw
     let waited = tokio::time::timeout(SOON, report_the_rest(&sessions, hour)).await;
     assert!(waited.is_ok(), "nothing is left");
     let sessions_ended = unsent(&standin, &sessions, 3).await;
-    // Away at first: one call in each round is enough to see it, and the next round is half a second later.
+    // Unavailable at first: one call per round is enough to notice, and the next round is half a second later.
     standin.fail("auth:signOut", 503, "{}", 3);
     let took = tokio::time::timeout(SOON, report_the_rest(&sessions, hour)).await.expect("all are sent");
     assert!(took >= 3 * BEFORE_STOP, "{took:?}");
@@ -169,7 +169,7 @@ async fn r36_before_a_stop_what_is_left_is_sent_and_nothing_is_waited_for_afterw
     }
 }
 
-/// Where NocoBase cannot list bindings, one call fails each time. The others are made, and the wait ends when it is to end.
+/// If NocoBase cannot list bindings, one call fails each time. The others are made, and the wait ends in time.
 #[tokio::test]
 async fn r36_before_a_stop_a_failure_of_one_holds_up_no_other_and_the_end_of_the_wait_is_kept() {
     const MANY: usize = 20;

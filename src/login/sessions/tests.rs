@@ -55,8 +55,8 @@ async fn a_session_is_registered_and_then_found_without_a_question() {
     assert_eq!(name_of(&sessions.find(&OwnCookies::default()).await), "nothing");
 }
 
-/// While NocoBase does not know of a sign-out it accepts the session's tokens: that counts for nothing then, also where this
-/// node has forgotten the session meanwhile.
+/// While NocoBase has not recorded a sign-out it accepts the session's tokens: that does not count, even if this node has dropped
+/// the session from its cache meanwhile.
 #[tokio::test]
 async fn r36_nocobase_cannot_revive_a_session_whose_end_it_has_not_recorded() {
     let (standin, addr) = nocobase().await;
@@ -177,7 +177,7 @@ async fn r35_forwarded_tokens_expire_soon_and_end_with_their_session() {
     let left = |token: &str| end_of(token).saturating_sub(now().as_secs());
     let token = sessions.token(&session, &seen).unwrap();
     assert!((29 * 60..=30 * 60).contains(&left(token.jwt())), "{}", left(token.jwt()));
-    // Near the session's end, with it; at the very end, as long as clocks may differ.
+    // Near the end of the session, the token expires with it; at the very end, after the largest difference between clocks.
     for (minutes, least, most) in [(20, 19 * 60, 20 * 60), (1, 4 * 60, 5 * 60)] {
         let before_end = sessions.limits().absolute - Duration::from_secs(minutes * 60);
         session.signed_in_at = UnixMillis(now().0 - u64::try_from(before_end.as_millis()).unwrap());

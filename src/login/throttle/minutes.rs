@@ -1,4 +1,4 @@
-//! What a minute gives back.
+//! What becomes available again after a minute.
 
 use super::*;
 

@@ -18,7 +18,7 @@ fn r17_as_many_at_once_and_again_over_the_next_minute() {
     assert_eq!(passes(&rate, "10.0.0.1", 15 * S, 100), 10);
     assert_eq!(passes(&rate, "10.0.0.1", 600 * S, 100), 60);
     assert_eq!(passes(&rate, "10.0.0.2", 5 * S, 100), 60, "another address has a measure of its own");
-    // Evenly, for ever.
+    // At an even rate, without end.
     assert!((0..1000).all(|i| passes(&rate, "10.0.0.3", i * S, 1) == 1));
 }
 
@@ -35,7 +35,7 @@ fn throttle(bad_callbacks_per_minute: u32, sign_ins_at_once: usize) -> Throttle 
 }
 
 #[test]
-fn r34_what_was_not_deserved_is_given_back_and_the_rest_is_kept() {
+fn r34_the_charge_of_an_accepted_callback_is_given_back_and_no_other() {
     let throttle = throttle(3, 1);
     let (client, now) = (ip("10.0.0.1"), Instant::now());
     for _ in 0..100 {
@@ -49,7 +49,7 @@ fn r34_what_was_not_deserved_is_given_back_and_the_rest_is_kept() {
     }
     throttle.callback(client, now).unwrap().keep();
     assert!(throttle.callback(client, now).is_err(), "a rejected callback counts for a minute");
-    // Given back late, it is not worth more than it was.
+    // Given back late, it adds no more than was charged.
     let late = throttle.callback(ip("10.0.0.3"), now).unwrap();
     let later = now + Duration::from_secs(600);
     drop(late);
@@ -57,7 +57,7 @@ fn r34_what_was_not_deserved_is_given_back_and_the_rest_is_kept() {
     assert_eq!(taken.len(), 3);
 }
 
-/// From 8 threads at once.
+/// With 8 threads at once.
 fn at_once<T: Send>(tries: usize, take: impl Fn() -> Option<T> + Sync) -> Vec<T> {
     let barrier = std::sync::Barrier::new(8);
     std::thread::scope(|scope| {
@@ -128,7 +128,7 @@ fn r17_zero_is_no_bound() {
 }
 
 #[test]
-fn r17_a_flood_of_addresses_takes_bounded_room_and_hides_nobody() {
+fn r17_a_flood_of_addresses_takes_bounded_room_and_hides_no_address() {
     let rate = Rate::new(3).unwrap();
     assert_eq!(passes(&rate, "10.0.0.1", S, 10), 3);
     for i in 0..200_000_u32 {

@@ -1,4 +1,4 @@
-//! What is known of a WeCom member, and which of it is good enough to match by.
+//! What is known of a WeCom member, and which of it may be used for matching.
 
 use crate::config::MatchBy;
 use crate::nocobase::phone::Phone;
@@ -8,12 +8,12 @@ pub(super) const MAX_TEXT: usize = 255;
 /// NocoBase's own limit for user names.
 const MAX_USERNAME: usize = 50;
 
-/// A WeCom member, as far as accounts are concerned. Everything in it is data from outside.
+/// A WeCom member, as far as accounts are concerned. Everything in it is external data.
 #[derive(Clone, Default)]
 pub(crate) struct Person {
     /// Name of the WeCom entry = name of the authenticator in NocoBase's binding table.
     pub entry: String,
-    /// As WeCom returned it.
+    /// As returned by WeCom.
     pub userid: String,
     /// Display name; may be empty.
     pub name: String,
@@ -21,7 +21,7 @@ pub(crate) struct Person {
     pub avatar: String,
     /// Verified by WeCom.
     pub mobile: Option<String>,
-    /// The company's mailbox. WeCom's other address, `email`, is not here on purpose: members type it in themselves.
+    /// The company's own e-mail address. WeCom's other address, `email`, is left out on purpose: members enter it themselves.
     pub biz_mail: Option<String>,
 }
 
@@ -41,12 +41,12 @@ impl Person {
         self.mobile.as_deref().and_then(Phone::parse)
     }
 
-    /// The address to match by.
+    /// The e-mail address to match by.
     pub(super) fn email(&self) -> Option<&str> {
         self.biz_mail.as_deref().filter(|e| is_email(e))
     }
 
-    /// The userid, where NocoBase takes it for a user name. An `@` is out: NocoBase signs in by "user name or
+    /// The userid, if NocoBase accepts it as a user name. One with an `@` is excluded: NocoBase signs in by "user name or
     /// e-mail", and a user name that is another user's address would be both.
     pub(super) fn username(&self) -> Option<&str> {
         let ok = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
@@ -54,7 +54,7 @@ impl Person {
         ((1..=MAX_USERNAME).contains(&name.len()) && name.bytes().all(ok)).then_some(name)
     }
 
-    /// Whether there is something to match by this key.
+    /// Whether the person has this key.
     pub(super) fn has(&self, key: MatchBy) -> bool {
         match key {
             MatchBy::Phone => self.phone().is_some(),
@@ -64,7 +64,7 @@ impl Person {
     }
 }
 
-/// Something that can only be an address: no blanks, one `@` with text on both sides.
+/// A text that can only be an e-mail address: no blanks, one `@` with text on both sides.
 fn is_email(text: &str) -> bool {
     let plain = text.len() <= MAX_TEXT && !text.chars().any(|c| c.is_whitespace() || c.is_control());
     plain

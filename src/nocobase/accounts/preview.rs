@@ -1,4 +1,4 @@
-//! What would become of a member's first sign-in, found without writing anything.
+//! What a member's first sign-in would lead to, found without writing anything.
 
 use serde_json::json;
 
@@ -15,14 +15,14 @@ pub(crate) enum Preview {
     Bound(UserId),
     /// Would be bound to this user from now on.
     Match(UserId),
-    /// A user would be made.
+    /// A user would be created.
     Create,
-    /// Unknown: phone or e-mail are needed, which WeCom gives only when the member agrees at the sign-in.
+    /// Unknown: phone or e-mail are needed, which WeCom returns only if the member consents at the sign-in.
     NeedsConsent,
 }
 
 impl Accounts {
-    /// Goes the way of a sign-in up to its first write.
+    /// Follows the steps of a sign-in up to its first write.
     pub(crate) async fn preview(&self, person: &Person) -> Result<Preview, FailureWithCause> {
         if let Some(user) = self.find_binding(&person.entry, &person.userid).await? {
             return Ok(Preview::Bound(user));
@@ -41,7 +41,7 @@ impl Accounts {
         }
     }
 
-    /// A user who belongs to another member matches nobody.
+    /// A user who belongs to another member does not match.
     async fn unbound(&self, user: UserId, person: &Person) -> Result<Preview, FailureWithCause> {
         let filter = json!({ "$and": [{ "authenticator": person.entry }, { "userId": user }] });
         let fields = ["uuid", "userId", "authenticator"];

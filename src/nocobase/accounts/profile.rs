@@ -1,4 +1,4 @@
-//! Name and e-mail address of a user, kept as WeCom has them.
+//! Name and e-mail address of a user, updated from WeCom.
 
 use serde_json::{Map, Value, json};
 
@@ -11,7 +11,7 @@ use crate::nocobase::UserId;
 use crate::nocobase::client::{Call, ServiceOutcome, bad_response, user_id_of};
 
 impl Accounts {
-    /// Changes what differs of these fields, in one call; what WeCom does not give stays. Returns the changed ones.
+    /// Changes those of these fields that differ, in one call; fields that WeCom does not return stay. Returns the changed ones.
     pub(crate) async fn update_profile(
         &self,
         user: UserId,

@@ -11,7 +11,7 @@ use crate::nocobase::{Class, Turn, UserId};
 pub(super) const PAGE: usize = 100;
 
 impl NocoBase {
-    /// Rows with the named fields; far too many are an error.
+    /// Rows with the named fields; too many rows are an error.
     pub(super) async fn rows(
         &self,
         action: &str,
@@ -39,7 +39,7 @@ impl NocoBase {
         if rows.len() < PAGE {
             return Ok(rows);
         }
-        // `a_` asks for all that begins with `a`: then only the likely spellings.
+        // `a_` would match everything that begins with `a`: then only the likely spellings are asked for.
         self.rows(action, json!({ "$and": [filter, exact] }), fields).await
     }
 
@@ -50,7 +50,7 @@ impl NocoBase {
         filter: Value,
         fields: &[&str],
     ) -> Result<Vec<Value>, FailureWithCause> {
-        // A sign-in begins with the binding; sign-ins in progress come before new ones.
+        // A sign-in begins with the binding; sign-ins in progress have precedence over new ones.
         let class = if action == "usersAuthenticators:list" { Class::New } else { Class::In };
         let call = Call::get(action)
             .in_turn(Turn::of_call(class))
@@ -58,20 +58,20 @@ impl NocoBase {
             .query("fields", fields.join(","))
             .query("pageSize", PAGE.to_string());
         let rows = self.service_list(&call).await?;
-        // Taken for "no phone number", a field that is left out would hide every user.
+        // A missing field, taken for "no phone number", would hide every user.
         with_all(&call, rows, fields)
     }
 }
 
-/// A filter for `value` as it is, and in small and capital letters.
+/// A filter for `value` as it is, in lower case and in upper case.
 fn exactly(field: &str, value: &str) -> Value {
     let spellings = [value.to_owned(), value.to_ascii_lowercase(), value.to_ascii_uppercase()];
     json!({ field: { "$in": spellings } })
 }
 
-/// A filter for all that begins and ends as `value` does: NocoBase has no comparison that ignores case, but
-/// `$startsWith` and `$endWith` do. On SQLite they find nothing by a text with a character that is special to LIKE,
-/// so only what is before and after such characters is asked for.
+/// A filter for everything that begins and ends like `value`: NocoBase has no case-insensitive comparison, but `$startsWith` and
+/// `$endWith` ignore case. On SQLite they do not find texts that contain a special character of LIKE, so only what is before and
+/// after such characters is asked for.
 fn letters(field: &str, value: &str) -> Value {
     let special = |c: char| matches!(c, '_' | '%' | '\\' | '[');
     let begin = value.split(special).next().unwrap_or_default();
@@ -79,7 +79,7 @@ fn letters(field: &str, value: &str) -> Value {
     json!({ "$and": [{ field: { "$startsWith": begin } }, { field: { "$endWith": end } }] })
 }
 
-/// The one user among the rows whose `field` is the `same`; two are [`Failure::AmbiguousUser`].
+/// The one user among the rows whose `field` is the `same`; two of them are [`Failure::AmbiguousUser`].
 pub(super) fn user_in(
     rows: &[Value],
     field: &str,
@@ -98,7 +98,7 @@ pub(super) fn text<'a>(row: &'a Value, field: &str) -> &'a str {
     row.get(field).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// None or one; more than one is for an administrator to sort out.
+/// None or one; if there are more, an administrator has to resolve that.
 pub(super) fn one_of(
     mut users: Vec<UserId>,
     entry: &str,

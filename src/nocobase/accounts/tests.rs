@@ -73,7 +73,7 @@ async fn r21_phone_numbers_in_every_spelling_but_of_one_person_only() {
 }
 
 #[tokio::test]
-async fn r21_two_users_with_one_number_are_nobody() {
+async fn r21_two_users_with_one_number_match_no_one() {
     let (standin, accounts) = accounts(&[ByPhone], true).await;
     standin.user_with_id(7, json!({"phone": "13800001234"}));
     standin.user_with_id(8, json!({"phone": "+8613800001234"}));
@@ -125,7 +125,7 @@ async fn r21_a_binding_to_a_user_that_is_gone_signs_nobody_in() {
     let (standin, accounts) = accounts(&[ByPhone], false).await;
     standin.bind("ZhangSan", 66);
     assert_eq!(accounts.find_binding("wecom", "ZhangSan").await.plain(), Ok(None));
-    // The leftover does not stand in the way of a new binding.
+    // The leftover does not prevent a new binding.
     standin.user_with_id(7, json!({"phone": "13800001234"}));
     assert_eq!(accounts.settle(&zhang()).await.plain(), Ok(user(7)));
     assert_eq!(accounts.find_binding("wecom", "ZhangSan").await.plain(), Ok(Some(user(7))));
@@ -135,10 +135,10 @@ async fn r21_a_binding_to_a_user_that_is_gone_signs_nobody_in() {
 async fn r21_a_user_of_another_member_is_not_taken_over() {
     let (standin, accounts) = accounts(&[ByPhone], true).await;
     standin.user_with_id(7, json!({"phone": "13800001234"}));
-    standin.bind("LiSi", 7); // who had the number before
+    standin.bind("LiSi", 7); // had the number before
     assert_eq!(accounts.settle(&zhang()).await.plain(), Err(Failure::AlreadyBound));
     assert_eq!(standin.rows("usersAuthenticators").len(), 1);
-    // The same member in another case is the same member.
+    // Another spelling of the same member.
     let lisi = Person { userid: "lisi".into(), ..zhang() };
     assert_eq!(accounts.bind(user(7), &lisi).await.plain(), Ok(()));
 }
@@ -168,7 +168,7 @@ async fn r21_e_mail_addresses() {
 }
 
 #[tokio::test]
-async fn r21_user_names_to_the_letter() {
+async fn r21_user_names_are_compared_exactly() {
     for (stored, userid, want) in [
         ("ZhangSan", "ZhangSan", Ok(Some(user(7)))),
         ("zhangsan", "ZhangSan", Ok(None)),
@@ -208,7 +208,7 @@ async fn a_member_without_a_match() {
     let bare = Person { mobile: Some("138****1234".into()), ..zhang() };
     assert_eq!(accounts.settle(&bare).await.plain(), Err(Failure::NothingToMatch));
     assert_eq!(accounts.create(&bare).await.plain(), Err(Failure::NothingToMatch));
-    assert_eq!(standin.rows("users").len(), 1, "nobody is made who could not be found again");
+    assert_eq!(standin.rows("users").len(), 1, "no user is created that could not be found again");
 }
 
 #[tokio::test]
@@ -271,7 +271,7 @@ async fn a_refusal_for_an_unknown_reason_ends() {
 #[tokio::test]
 async fn two_nodes_at_once_end_with_one_user_and_one_binding() {
     for match_by in [&[ByPhone][..], &[Email], &[Username], &[ByPhone, Email, Username]] {
-        // Both are to look before either makes; on a machine that is busy one may be done first.
+        // Both are to look before either creates; on a busy machine one may have finished first.
         let mut met = false;
         for _ in 0..20 {
             let (standin, a) = accounts(match_by, true).await;
@@ -334,13 +334,13 @@ async fn a_member_bound_to_two_users_at_once_is_refused() {
     let (standin, accounts) = accounts(&[ByPhone], true).await;
     standin.user_with_id(7, json!({"phone": "13800001234"}));
     standin.user_with_id(8, json!({}));
-    // Another node bound another user while this one was matching.
+    // Another node has bound another user while this one was matching.
     standin.bind("ZhangSan", 8);
     assert_eq!(accounts.settle(&zhang()).await.plain(), Err(Failure::AmbiguousUser));
 }
 
 #[tokio::test]
-async fn a_role_that_may_not_see_the_fields_is_named_and_nobody_is_made() {
+async fn a_role_that_may_not_see_the_fields_is_named_and_no_user_is_created() {
     for hidden in ["phone", "uuid", "userId", "authenticator"] {
         let (standin, accounts) = accounts(&[ByPhone], true).await;
         standin.user_with_id(7, json!({"phone": "13800001234"}));

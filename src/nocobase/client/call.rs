@@ -13,7 +13,7 @@ pub(in crate::nocobase) struct Call<'a> {
     pub method: Method,
     pub query: Vec<(&'static str, String)>,
     pub body: Option<Value>,
-    /// When it is sent, where NocoBase has much to do.
+    /// Its precedence while NocoBase is busy.
     pub turn: Turn,
 }
 

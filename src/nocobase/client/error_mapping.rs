@@ -1,4 +1,4 @@
-//! Maps unexpected responses to failures, with what an operator has to do.
+//! Maps unexpected responses to failures, including what an operator has to do.
 
 use serde_json::Value;
 
@@ -18,7 +18,7 @@ pub(super) fn data_of(call: &Call<'_>, response: &Response) -> Result<Value, Fai
     }
 }
 
-/// NocoBase refuses a token that the gate minted a moment ago.
+/// NocoBase refuses a token that the gate has just minted.
 pub(super) fn session_token_refused(call: &Call<'_>, code: Option<Code>) -> FailureWithCause {
     match code {
         Some(Code::InvalidToken) => call.failed(
@@ -38,7 +38,7 @@ pub(super) fn session_token_refused(call: &Call<'_>, code: Option<Code>) -> Fail
     }
 }
 
-/// The service account may not do this.
+/// The service account has no permission for this.
 pub(super) fn denied(call: &Call<'_>) -> FailureWithCause {
     let reason = if call.action == "users:update" {
         "the service account may not change roles ([[wecom.roles]]): in NocoBase, under Users & Permissions, give its \
@@ -50,13 +50,13 @@ pub(super) fn denied(call: &Call<'_>) -> FailureWithCause {
     call.failed(Failure::NocoBaseServiceDenied, reason)
 }
 
-/// NocoBase's multi-app manager has no application of the name that the gate gave.
+/// NocoBase's multi-app manager has no application with the configured name.
 fn is_no_application(response: &Response) -> bool {
     let body = serde_json::from_slice::<Value>(&response.body).unwrap_or_default();
     response.status == 404 && body.pointer("/error/code").is_some_and(|code| code == "APP_NOT_FOUND")
 }
 
-/// These rows, if each has all of these fields. NocoBase leaves out, in silence, what the role may not see.
+/// These rows, if each has all of these fields. NocoBase silently leaves out fields that the role may not see.
 pub(in crate::nocobase) fn with_all(
     call: &Call<'_>,
     rows: Vec<Value>,
@@ -70,7 +70,7 @@ pub(in crate::nocobase) fn with_all(
     Err(failed)
 }
 
-/// Anything that no call expects.
+/// A response that no call expects.
 pub(super) fn unexpected(call: &Call<'_>, response: &Response) -> FailureWithCause {
     if is_no_application(response) {
         let reason = "NocoBase has no application of this name: correct nocobase.apps (or nocobase.app), or create it in \
@@ -80,7 +80,7 @@ pub(super) fn unexpected(call: &Call<'_>, response: &Response) -> FailureWithCau
     let Some(body) = ErrorBody::parse(&response.body).filter(|b| !b.errors.is_empty()) else {
         return bad_response(call, response.status, "not NocoBase's JSON; is nocobase.public_path right?");
     };
-    // A role above the service account's own is refused with 500 and this text.
+    // A role above the service account's own is refused with status 500 and this text.
     if response.status == 500 && body.errors.iter().any(|e| e.message == "No permissions") {
         return denied(call);
     }
@@ -109,7 +109,7 @@ pub(super) fn causes(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// A 500 of a node that has closed its database and not yet its listener.
+/// A 500 from a node that has closed its database but not yet its listener.
 pub(super) fn stopping(response: &Response) -> bool {
     response.status == 500
         && ErrorBody::parse(&response.body).is_some_and(|body| {
@@ -117,7 +117,7 @@ pub(super) fn stopping(response: &Response) -> bool {
         })
 }
 
-/// A 500 because two transactions were in conflict; the database has undone this one.
+/// A 500 because two transactions conflicted; the database has rolled this one back.
 pub(super) fn database_busy(response: &Response) -> bool {
     const SIGNS: [&str; 5] =
         ["sqlite_busy", "database is locked", "deadlock", "lock wait timeout", "could not serialize"];

@@ -1,4 +1,4 @@
-//! How a call is sent: to which node, how long it waits for its place, and when it is sent again.
+//! How a call is sent: to which node, how long it waits for its turn, and when it is repeated.
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use super::{NocoBase, Node};
 use crate::error::{Failure, FailureWithCause, is_out_of_files};
 use crate::nocobase::{NoPlace, Permit};
 
-/// First and last pause before a call is tried again that found NocoBase's database busy (1.5 to 3 s in all).
+/// First and last pause before a call is repeated because NocoBase's database was busy (1.5 to 3 s in all).
 const BUSY_PAUSE: Duration = Duration::from_millis(50);
 const BUSY_PAUSE_MAX: Duration = Duration::from_millis(800);
 const BUSY_RETRIES: usize = 5;
@@ -25,8 +25,8 @@ impl NocoBase {
         self.send_to(&self.nodes, token, call).await
     }
 
-    /// One call; again, up to [`BUSY_RETRIES`] times, if NocoBase's database was busy with another one: it has undone
-    /// this one.
+    /// One call; repeated, up to [`BUSY_RETRIES`] times, if NocoBase's database was busy with another one and has rolled this one
+    /// back.
     pub(super) async fn send_to(
         &self,
         nodes: &[Node],
@@ -42,7 +42,7 @@ impl NocoBase {
             let response = self.send_once(nodes, token, call).await.map_err(Attempt::Failed)?;
             if database_busy(&response) { Err(Attempt::Busy(response)) } else { Ok(response) }
         };
-        // Two calls that collided must not wait equally long.
+        // Two calls that conflicted must not wait equally long.
         let pauses = ExponentialBuilder::new()
             .with_min_delay(BUSY_PAUSE)
             .with_max_delay(BUSY_PAUSE_MAX)
@@ -55,7 +55,7 @@ impl NocoBase {
         })
     }
 
-    /// One call on the first node that takes the connection and is neither starting nor stopping.
+    /// One call to the first node that accepts the connection and is neither starting nor stopping.
     async fn send_once(
         &self,
         nodes: &[Node],
@@ -67,7 +67,7 @@ impl NocoBase {
         auth.set_sensitive(true);
         let first = self.first_of(nodes);
         let mut failure = Failure::NocoBaseUnreachable;
-        // Why the nodes before this one could not be used.
+        // Why the previous nodes could not be used.
         let mut reasons: Vec<String> = Vec::new();
         for i in 0..nodes.len() {
             let at = first.wrapping_add(i) % nodes.len().max(1);
@@ -76,13 +76,11 @@ impl NocoBase {
             let permit = match node.limiter.enter(call.turn).await {
                 Ok(permit) => permit.sent(),
                 Err(NoPlace::Crowded) => {
-                    reasons.push(format!(
-                        "{base}: NocoBase has as much to do as it can (upstream.max_requests)"
-                    ));
+                    reasons.push(format!("{base}: NocoBase is at its limit (upstream.max_requests)"));
                     return Err(call.failed(Failure::NocoBaseBusy, &reasons.join("; ")));
                 }
                 Err(NoPlace::Away) => {
-                    reasons.push(format!("{base}: NocoBase does not respond any more"));
+                    reasons.push(format!("{base}: NocoBase has stopped responding"));
                     failure = Failure::NocoBaseBusy;
                     continue;
                 }
@@ -118,10 +116,10 @@ impl NocoBase {
                     return Ok(response);
                 }
                 Err(error) => {
-                    let error = error.without_url(); // its query holds phone numbers
+                    let error = error.without_url(); // its query contains phone numbers
                     let causes = causes(&error);
                     if error.is_timeout() && !error.is_connect() {
-                        // Not tried elsewhere: it may have been done, and the member has waited enough.
+                        // Not repeated on another node: it may have been processed, and the member has waited long enough.
                         reasons.push(format!("{base}: NocoBase did not respond in time"));
                         return Err(call.failed(Failure::NocoBaseTimeout, &reasons.join("; ")));
                     }
@@ -132,8 +130,8 @@ impl NocoBase {
                     if error.is_connect() {
                         reasons.push(format!("{base}: cannot connect to NocoBase: {causes}"));
                     } else {
-                        reasons.push(format!("{base}: NocoBase broke off its response: {causes}"));
-                        // What changes something may have been done already.
+                        reasons.push(format!("{base}: NocoBase's response was interrupted: {causes}"));
+                        // A call that changes something may have been processed already.
                         if call.method != Method::GET {
                             break;
                         }
@@ -144,7 +142,7 @@ impl NocoBase {
         Err(call.failed(failure, &reasons.join("; ")))
     }
 
-    /// The node that is asked first: the one that responded last, unless it is overloaded and another one is not.
+    /// The node that is tried first: the one that responded last, unless it is overloaded and another one is not.
     fn first_of(&self, nodes: &[Node]) -> usize {
         let preferred = self.preferred.load(Ordering::Relaxed);
         if nodes.len() < 2 || nodes.get(preferred).is_none_or(|node| node.limiter.has_room()) {
@@ -173,7 +171,7 @@ impl NocoBase {
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await? {
             if body.len().saturating_add(chunk.len()) > MAX_ANSWER {
-                // Not JSON any more: fails as a response that is not understood.
+                // No longer JSON: fails as a response that is not understood.
                 body.clear();
                 break;
             }
@@ -183,7 +181,7 @@ impl NocoBase {
     }
 }
 
-/// The call has ended so.
+/// The call has ended with this response.
 fn give_back(permit: Permit, call: &Call<'_>, response: &Result<Response, reqwest::Error>) {
     match response {
         Ok(_) => permit.responded(call.action),

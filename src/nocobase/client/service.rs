@@ -10,19 +10,19 @@ use crate::error::{Failure, FailureWithCause};
 use crate::nocobase::error_body::{Code, ErrorBody};
 use crate::nocobase::{Minted, UserId};
 
-/// The result of a call of the service account, where NocoBase responded.
+/// The result of a call as the service account to which NocoBase responded.
 #[derive(Debug)]
 pub(in crate::nocobase) enum ServiceOutcome {
-    /// `data` of a 2xx response; `Null` without.
+    /// `data` of a 2xx response; `Null` if there is none.
     Data(Value),
-    /// 400: the values were not accepted (a duplicate, for one). The reasons are in the language of the request and
-    /// without codes, so nothing can be decided by them.
+    /// 400: the values were not accepted (for example a duplicate). The reasons are in the language of the request and without
+    /// codes, so no decision can depend on them.
     Rejected(ErrorBody),
 }
 
 impl NocoBase {
-    /// Registers a session (`sid` = the `jti` of its tokens, a uuid), so that NocoBase knows and renews it.
-    /// Done already is a success: the same sign-in may arrive twice.
+    /// Registers a session (`sid` = the `jti` of its tokens, a UUID), so that NocoBase knows and renews it. If it is registered
+    /// already, that is a success: the same sign-in may arrive twice.
     pub(crate) async fn register_session(
         &self,
         sid: &str,
@@ -36,7 +36,7 @@ impl NocoBase {
         });
         let create = Call::post("issuedTokens:create", Some(row));
         let ServiceOutcome::Rejected(why) = self.service(&create).await? else { return Ok(()) };
-        // Most likely "id already exists", but the wording depends on version and language: look.
+        // Probably "id already exists", but the wording depends on version and language, so look it up.
         let list = Call::get("issuedTokens:list")
             .query("filter", json!({ "id": sid }).to_string())
             .query("fields", "id")
@@ -47,7 +47,7 @@ impl NocoBase {
         }
     }
 
-    /// The user behind the gate's own calls. `None`: `service_token` does not show it.
+    /// The user behind the gate's own calls. `None`: `service_token` does not reveal it.
     pub(crate) fn service_user(&self) -> Option<UserId> {
         match &self.service {
             Service::User(id) => Some(*id),
@@ -65,8 +65,8 @@ impl NocoBase {
         }
     }
 
-    /// A token of a session that NocoBase does not know, for the service account or, where that is not known, for user 1:
-    /// shows whether NocoBase accepts the gate's signature.
+    /// A token of a session unknown to NocoBase, for the service account or, if that is not known, for user 1: shows whether
+    /// NocoBase accepts the gate's signature.
     pub(crate) fn trial_token(&self) -> Result<Minted, Failure> {
         let user = self.service_user().or_else(|| UserId::new(1)).ok_or(Failure::Internal)?;
         let (now, sid) = (now_s(), uuid::Uuid::new_v4().to_string());
@@ -101,7 +101,7 @@ impl NocoBase {
         }
     }
 
-    /// NocoBase does not take the service account's token.
+    /// NocoBase does not accept the service account's token.
     fn service_refused(&self, call: &Call<'_>, code: Option<Code>) -> FailureWithCause {
         let refused = |failure, reason: &str, service_user: Option<UserId>| {
             let mut failed = call.failed(failure, reason);
@@ -112,7 +112,7 @@ impl NocoBase {
         match (&self.service, code) {
             (Service::Token(_), Some(Code::InvalidToken)) => refused(
                 Failure::NocoBaseSecretWrong,
-                "NocoBase does not accept nocobase.service_token: make a new API key in NocoBase",
+                "NocoBase does not accept nocobase.service_token: create a new API key in NocoBase",
                 None,
             ),
             (Service::Token(_), _) => refused(

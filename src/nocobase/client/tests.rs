@@ -30,7 +30,7 @@ async fn one() -> (StandIn, NocoBase) {
     (standin.clone(), client(&[standin.address], &rules(&[], false)).with_timeout(Duration::from_millis(500)))
 }
 
-/// A port on which nobody listens.
+/// A port on which nothing listens.
 async fn closed_port() -> SocketAddr {
     tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
 }
@@ -139,7 +139,7 @@ async fn a_wrong_secret_is_not_the_end_of_a_session() {
 }
 
 #[tokio::test]
-async fn a_service_account_that_does_not_count() {
+async fn an_invalid_service_account() {
     let standin = StandIn::start().await;
     standin.user_with_id(1, serde_json::json!({}));
     let mut conf = rules(&[], false);

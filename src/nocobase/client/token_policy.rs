@@ -1,4 +1,4 @@
-//! NocoBase's token policy: the age up to which a token is fresh.
+//! NocoBase's token policy: the age up to which a token counts as fresh.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::error::FailureWithCause;
 use crate::nocobase::{Class, Turn};
 
 impl NocoBase {
-    /// `tokenExpirationTime` of NocoBase's token policy: the age up to which it takes a session's token for fresh. `None`: the
+    /// `tokenExpirationTime` of NocoBase's token policy: the age up to which it considers a session's token fresh. `None`: the
     /// service account may not see the policy, or NocoBase has none.
     ///
     /// # Errors
@@ -33,7 +33,7 @@ impl NocoBase {
     }
 }
 
-/// A span of time as NocoBase writes it, with one unit: `30m`, `1d`.
+/// A duration as NocoBase writes it, with one unit: `30m`, `1d`.
 pub(super) fn policy_span(text: &str) -> Option<Duration> {
     let text = text.trim();
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());

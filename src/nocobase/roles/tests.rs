@@ -22,23 +22,23 @@ fn user(id: u64) -> UserId {
 fn what_a_user_gets() {
     type Names = &'static [&'static str];
     let table: [(Names, Names, Names, Names, Names); 15] = [
-        // rules name, of these match, instead of none; has; gets
+        // named by rules, of these matching, instead of none; has; gets
         (&["sales"], &["sales"], &[], &["member"], &["member", "sales"]),
         (&["sales"], &["sales"], &[], &["member", "sales"], &["member", "sales"]),
         (&["sales"], &[], &[], &["member", "sales"], &["member"]),
         (&["sales"], &[], &[], &["member", "boss"], &["member", "boss"]),
         (&["sales", "ops"], &["ops"], &[], &["sales", "boss"], &["ops", "boss"]),
         (&[], &[], &["member"], &["boss"], &["boss"]),
-        // Nobody is left without a role by the gate if it can be helped ...
+        // The gate leaves no one without a role if that can be avoided ...
         (&["sales"], &[], &["member"], &["sales"], &["member"]),
         (&["sales"], &[], &[], &["sales"], &[]),
         (&["sales"], &[], &["sales"], &["sales"], &["sales"]),
-        // A role that the next sign-in would take away again is not given.
+        // A role that the next sign-in would remove again is not assigned.
         (&["sales", "ops"], &[], &["ops", "member"], &["sales"], &["member"]),
-        // ... but who had none before gets the roles of the rules, and nothing else.
+        // ... but a user who had none before gets the roles of the rules, and nothing else.
         (&["sales"], &[], &["member"], &[], &[]),
         (&["sales"], &["sales"], &["member"], &[], &["sales"]),
-        // Root is neither given nor taken, and who has it is left alone.
+        // Root is neither assigned nor removed, and a user who has it is left alone.
         (&["root", "ops"], &["root", "ops"], &["Root "], &["member"], &["member", "ops"]),
         (&["root", "ops"], &["ops"], &[], &["root", "sales"], &["root", "sales"]),
         (&["ROOT", "r oot"], &["ROOT", "r oot"], &["root"], &["x"], &["x"]),

@@ -55,7 +55,7 @@ fn ends_and_beginnings_have_a_minute_of_leeway() {
     assert!(ok(&format!(r#"{{"userId":1,"exp":{},"nbf":{}}}"#, NOW + 9, NOW + 60)));
     assert!(!ok(&format!(r#"{{"userId":1,"exp":{},"nbf":{}}}"#, NOW + 9, NOW + 61)));
     assert!(ok(r#"{"userId":"1","roleName":"admin"}"#));
-    // Claims that are not what they must be do not count as absent.
+    // Invalid claims do not count as absent.
     assert!(!ok(r#"{"userId":1,"exp":"never"}"#));
     assert!(!ok(r#"{"userId":1,"exp":-5}"#));
     assert!(!ok(r#"{"userId":1,"temp":"yes"}"#));
@@ -75,7 +75,7 @@ fn r13_another_algorithm_or_secret_is_refused() {
         let header = format!(r#"{{"alg":"{alg}"}}"#);
         assert!(m.verify(&forge(SECRET, &header, claims), NOW).is_err(), "{alg}");
     }
-    // `none` with an empty signature, and a signature cut off.
+    // `none` with an empty signature, and a truncated signature.
     let none = format!("{}.{}.", B64.encode(r#"{"alg":"none"}"#), B64.encode(claims));
     assert!(m.verify(&none, NOW).is_err());
     let good = forge(SECRET, HS256, claims);
@@ -93,7 +93,7 @@ fn every_changed_byte_is_refused() {
     let good = m.session(user(1), "sid", 1, NOW).unwrap();
     let good = good.as_str().as_bytes();
     for i in 0..good.len() {
-        // The last character of an unpadded part may carry unused bits; the decoder refuses those, too.
+        // The last character of an unpadded part may contain unused bits; the decoder refuses those, too.
         let mut bad = good.to_vec();
         bad[i] = if bad[i] == b'A' { b'B' } else { b'A' };
         assert!(m.verify(std::str::from_utf8(&bad).unwrap(), NOW).is_err(), "byte {i}");

@@ -13,7 +13,7 @@ fn later(secs: u64) -> UnixMillis {
     NOW.plus(Duration::from_secs(secs))
 }
 
-/// Callbacks whose outcome is the number of the run.
+/// Callbacks whose result is the number of the run.
 struct Counter {
     callbacks: CallbackDedup<usize>,
     runs: Arc<AtomicUsize>,
@@ -89,7 +89,7 @@ async fn r23_the_work_continues_when_the_browser_disconnects() {
 }
 
 #[tokio::test]
-async fn work_that_dies_is_a_failure_and_not_a_panic() {
+async fn a_panic_in_the_task_is_a_failure_and_no_panic_of_the_caller() {
     let callbacks: CallbackDedup<usize> = CallbackDedup::new();
     let done = callbacks.once(callback(), NOW, async { panic!("a defect") }).await;
     assert_eq!(done, Err(CallbackRefused::Died));

@@ -25,9 +25,9 @@ fn r11_ours_go_and_the_others_stay() {
         ("__Host-wecom_gate_flow_0abcdefg=F; wecom_gate_out=1; __Host-wecom_gate_tries=2", None),
         ("wecom_gate_tries=2 ;wecom_gate_out=1; a=1", Some("a=1")),
         ("a=1; wecom_gate_lang=de-DE; wecom_gates=mine", Some("a=1; wecom_gates=mine")),
-        // Of another gate on this host name.
+        // Cookies of another gate on this host name.
         ("a=1; wecom_gate_crm=S; __Host-wecom_gate_crm_out=1; wecom_gate_crm_flow_0abcdefg=F", Some("a=1")),
-        // Not ours, though it looks like it.
+        // Names that only resemble ours.
         (
             "wecom_gate2=x; xwecom_gate=y; wecom_gate-1=z",
             Some("wecom_gate2=x; xwecom_gate=y; wecom_gate-1=z"),
@@ -63,11 +63,11 @@ fn r37_a_name_of_its_own_is_kept_from_nocobase_too() {
 }
 
 #[test]
-fn identity_cookies_of_the_client_go_only_while_a_session_is_in_force() {
+fn the_clients_identity_cookies_are_removed_only_while_a_session_is_valid() {
     let header = b"nb_auth_token_main=x; nb_role_main=r; nb_authenticator_main=y; nb_csrf_token_main=z; nb_auth_token_=q";
     assert_eq!(run(&[header], true, None).as_deref(), Some("nb_role_main=r; nb_csrf_token_main=z"));
     assert_eq!(run(&[header], false, None).as_deref(), std::str::from_utf8(header).ok());
-    // JavaScript's trim() would read this one's name without the 0xA0.
+    // JavaScript's trim() would read this name without the 0xA0.
     assert_eq!(run(&[b"\xa0nb_auth_token_main=x"], true, None), None);
 }
 
@@ -104,13 +104,13 @@ fn r17_too_many_cookies_or_bytes_are_refused() {
     assert_eq!(forwardable(&names(), [&semicolons[..]], true, None), Ok(None));
 }
 
-/// The cookies of a header as any server reads them.
+/// The cookies of a header as any server parses them.
 fn cookies(headers: &[Vec<u8>]) -> Vec<Vec<u8>> {
     let parts = headers.iter().flat_map(|h| h.split(|b| *b == b';'));
     parts.map(<[u8]>::trim_ascii).filter(|c| !c.is_empty()).map(<[u8]>::to_vec).collect()
 }
 
-/// Written again instead of called: what must not get through.
+/// Written independently of the code under test: which cookies must not get through.
 fn must_go(cookie: &[u8], in_session: bool) -> bool {
     let text: String = cookie.iter().map(|b| char::from(*b)).collect();
     let Some((name, _)) = text.split_once('=') else { return false };

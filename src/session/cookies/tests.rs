@@ -28,7 +28,7 @@ fn names_follow_the_scheme() {
 }
 
 #[test]
-fn lines_to_the_letter() {
+fn set_cookie_lines_are_exact() {
     let week = Some(Duration::from_millis(604_800_999));
     assert_eq!(
         SECURE.set(SECURE.session(), "v-_1", week),
@@ -86,7 +86,7 @@ fn ours_are_found_among_others_and_across_headers() {
 }
 
 #[test]
-fn names_of_the_other_scheme_and_lookalikes_count_for_nothing() {
+fn names_of_the_other_scheme_and_similar_names_are_ignored() {
     let lookalikes = "wecom_gate=S; wecom_gate_out=1; wecom_gate_tries=9; wecom_gate_flow_0abcdefg=F; \
         __Host-wecom_gate_flow_=F; __Host-wecom_gate_flow_0abcdefgh=F; __Host-wecom_gate_flow_0abcdef\u{fc}=F; \
         __host-wecom_gate=S; __Host-wecom_gate2=S; __Host-wecom_gat=S; x__Host-wecom_gate=S; __Host-wecom_gate";
@@ -95,7 +95,7 @@ fn names_of_the_other_scheme_and_lookalikes_count_for_nothing() {
 }
 
 #[test]
-fn marks_with_odd_values_count_for_nothing() {
+fn flag_cookies_with_other_values_are_ignored() {
     let own =
         parse(&PLAIN, &[b"wecom_gate_out=0; wecom_gate_out=; wecom_gate_tries=-1; wecom_gate_tries=999"]);
     assert!(!own.signed_out && own.tries == 0);
@@ -182,7 +182,7 @@ fn r44_no_application_has_a_cookie_of_another() {
         for name in [names.session(), names.password(), names.out(), names.tries(), names.flow_prefix()] {
             assert!(seen.insert(name.to_owned()), "{name}");
             assert!(name.starts_with("__Host-"), "{name}");
-            // None goes on to NocoBase, whichever application a request is for.
+            // NocoBase gets none of them, whichever application a request is for.
             assert!(self::names_take(&PLAIN, name) && self::names_take(&names.clone(), name), "{name}");
         }
     }

@@ -130,7 +130,7 @@ fn r19_state_expired() {
     for (now, result) in [
         (later(599_999), None),
         (later(600_000), Some(Failure::FlowExpired)),
-        (UnixMillis(NOW.0 - 300_000), None), // the node that began it is ahead
+        (UnixMillis(NOW.0 - 300_000), None), // the clock of the node that began it is ahead
         (UnixMillis(NOW.0 - 300_001), Some(Failure::FlowExpired)),
     ] {
         assert_eq!(check(&flows, &header, begun.flow.state(), now).err(), result);
@@ -151,7 +151,7 @@ fn r19_cookie_duplicate() {
     assert_eq!(check(&flows, &crowd, state, NOW), Err(Failure::FlowMissing), "trying is bounded");
 }
 
-/// What a browser keeps, as a `Cookie` header.
+/// The cookies that a browser keeps, as a `Cookie` header.
 fn keep(jar: &mut std::collections::BTreeMap<String, String>, begun: &Begun) -> String {
     for line in &begun.set_cookies {
         let (name, value) = pair(line).split_once('=').map(|(n, v)| (n.to_owned(), v.to_owned())).unwrap();
@@ -178,7 +178,7 @@ fn r17_thirty_tabs_keep_their_flows_and_a_further_one_ends_the_oldest() {
     for flow in &states {
         assert_eq!(check(&flows, &header, flow.state(), later(60_000)).as_ref(), Ok(flow));
     }
-    // Far more: the newest stay, the oldest go, and the bytes stay bounded.
+    // Many more: the newest stay, the oldest are deleted, and the total stays bounded.
     for i in 30..200 {
         let begun = flows.begin(&parse(&flows, &header), request(target), 0, later(i)).unwrap();
         states.push(begun.flow.clone());

@@ -26,7 +26,7 @@ fn open(cache: &SessionCache, session: &Arc<Session>) -> Attached {
     cache.attach(&seen, OpenStream::new(session.clone(), Vec::new(), 0))
 }
 
-/// Sessions that are looked at, and their streams.
+/// The number of streams of each session that is looked at.
 fn listed(cache: &SessionCache) -> Vec<usize> {
     let mut all = Vec::new();
     cache.open_sessions(|_, streams| all.push(streams.len()));
@@ -80,12 +80,12 @@ fn r32_a_forgotten_session_with_an_open_stream_still_ends() {
     let seen = cache.get(session.sid).unwrap();
     assert!(cache.keep(session.sid, &seen));
     cache.forget(session.sid);
-    // Seen again by itself.
+    // The next request brings it back.
     assert!(cache.keep(session.sid, &seen));
     assert!(Arc::ptr_eq(&cache.get(session.sid).unwrap(), &seen));
     cache.end_member("wecom", "ZhangSan", NOW);
     assert!(stream.stream().is_ended());
-    // Ended while it was forgotten.
+    // It ended while it was forgotten.
     cache.forget(session.sid);
     cache.end(session.sid);
     assert!(!cache.keep(session.sid, &seen));

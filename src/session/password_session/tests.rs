@@ -71,7 +71,7 @@ fn r13_neither_kind_of_session_opens_as_the_other() {
     let own = OwnCookies::parse(all.names(), [as_member.as_bytes()]).unwrap();
     assert_eq!(all.read(&own, UnixMillis(T0)), None, "no member");
     assert!(read(&all, &format!("__Host-wecom_gate_password={}", value(&member)), T0).is_empty());
-    // Nor with other keys, nor at all.
+    // Nor with other keys, nor otherwise.
     assert!(read(&cookies(2), pair(&password), T0).is_empty());
     assert!(read(&all, "__Host-wecom_gate_password=AAAA", T0).is_empty());
 }
@@ -87,7 +87,7 @@ fn r32_streams_know_its_cookie_and_r11_nocobase_never_sees_it() {
     assert!(!cookies.hold(&parsed, uuid::Uuid::nil()));
     let left = crate::session::forwardable(cookies.names(), [header.as_bytes()], false, None).unwrap();
     assert_eq!(left.as_deref(), Some(&b"a=b; c=d"[..]));
-    // It is deleted with all its attributes, where it is there (R16).
+    // It is deleted with all its attributes, if it is there (R16).
     let deleted = cookies.delete_password(&parsed).unwrap();
     assert!(
         deleted.starts_with("__Host-wecom_gate_password=;") && deleted.contains("Max-Age=0"),

@@ -124,7 +124,7 @@ fn r37_the_same_keys_open_nothing_of_another_origin() {
         ] {
             assert_eq!(open(other), None, "{other}");
         }
-        // Nothing of the context can be taken for a part of the origin, nor the other way round.
+        // No part of the context can be taken for a part of the origin, nor the reverse.
         let shifted = ring_of(&[1], "https://gate.testwecom");
         assert_eq!(shifted.open::<Value>(purpose, b"_gate", text.as_bytes()), None);
     }
@@ -162,7 +162,7 @@ proptest! {
     fn r07_no_bytes_that_we_did_not_make_open(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
         let ring = ring(&[1, 2]);
         prop_assert_eq!(ring.open::<Value>(Purpose::Session, b"c", &bytes), None);
-        // The same with our own head, which gets past the first checks.
+        // The same with a valid header, which passes the first checks.
         let mut raw = vec![VERSION];
         raw.extend_from_slice(&ring.first.id);
         raw.extend_from_slice(&bytes);

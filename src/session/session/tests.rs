@@ -66,7 +66,7 @@ fn idle_absolute_and_skew() {
         (160 * h, 168 * h - 1, SessionValidity::Valid),
         (160 * h, 168 * h, SessionValidity::Expired),
         (0, 1000 * h, SessionValidity::Expired),
-        // The node that sealed it is ahead of this one.
+        // The clock of the node that sealed it is ahead.
         (0, -5 * MINUTE as i64, SessionValidity::Valid),
         (0, -5 * MINUTE as i64 - 1, SessionValidity::FromTheFuture),
         (10 * h, 10 * h - 5 * MINUTE as i64, SessionValidity::Valid),
@@ -95,11 +95,11 @@ fn ordinary_requests_write_no_cookie_and_the_cookie_ends_with_the_session() {
     let line = sc.renew(&session, at(30 * m)).unwrap().unwrap();
     let renewed = read(&sc, &pair(&line), at(30 * m)).unwrap();
     assert_eq!(renewed, Session { last_seen: at(30 * m), ..session.clone() }, "nothing else changes");
-    // Near the absolute end the cookie's life is what is left.
+    // Near the absolute end, the cookie lives for the remaining time.
     let late = Session { last_seen: at(167 * 60 * m), ..session.clone() };
     let line = sc.renew(&late, at((167 * 60 + 30) * m)).unwrap().unwrap();
     assert!(line.contains("Max-Age=1800"), "{line}");
-    // What is over is not brought back.
+    // A session that has ended is not revived.
     assert_eq!(sc.renew(&session, at(13 * 60 * m)).unwrap(), None);
     assert_eq!(sc.renew(&late, at(169 * 60 * m)).unwrap(), None);
 }
@@ -114,7 +114,7 @@ fn renewal_fits_short_idle_times() {
 }
 
 #[test]
-fn a_session_dies_with_its_entry_or_company() {
+fn a_session_ends_with_its_entry_or_company() {
     let session = Session::begin(member(), at(0)).unwrap();
     let header = pair(&cookies().write(&session, at(0)).unwrap());
     for (companies, lives) in [
@@ -169,7 +169,7 @@ fn r15_each_sign_in_has_a_new_id_and_phantom() {
 }
 
 #[test]
-fn r15_a_planted_cookie_is_passed_over_and_never_adopted() {
+fn r15_a_planted_cookie_is_skipped_and_never_adopted() {
     let sc = cookies();
     let session = Session::begin(member(), at(0)).unwrap();
     let own = pair(&sc.write(&session, at(0)).unwrap());
@@ -183,7 +183,7 @@ fn r15_a_planted_cookie_is_passed_over_and_never_adopted() {
     {
         assert_eq!(read(&sc, &header, at(0)).as_ref(), Some(&session));
     }
-    // Trying is bounded.
+    // The number of attempts is limited.
     assert_eq!(read(&sc, &format!("{planted}; {planted}; {planted}; {own}"), at(0)), None);
 }
 

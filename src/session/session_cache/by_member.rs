@@ -1,4 +1,4 @@
-//! Sessions by member, for ends that name a member instead of a session.
+//! Sessions by member, for endings that name a member instead of a session.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,8 +8,8 @@ use uuid::Uuid;
 
 use crate::session::member_check::MemberCheck;
 
-/// A member of one entry, as events name the member. WeCom's userids are case-insensitive: ASCII lower
-/// case here, no other folding (R21).
+/// A member of one entry, as named by events. WeCom's userids are case-insensitive: ASCII lower case here, no other folding
+/// (R21).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct MemberKey {
     pub(super) entry: String,
@@ -22,7 +22,7 @@ impl MemberKey {
     }
 }
 
-/// Sessions by member, for ends that name a member instead of a session.
+/// Sessions by member.
 #[derive(Debug, Default)]
 pub(super) struct ByMember(Mutex<HashMap<MemberKey, SeenMember>>);
 
@@ -34,7 +34,7 @@ struct SeenMember {
 }
 
 impl ByMember {
-    /// `check`: of a member who has no session here yet.
+    /// `check`: for a member who has no session here yet.
     pub(super) fn add(
         &self,
         member: &MemberKey,

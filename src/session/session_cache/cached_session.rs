@@ -1,4 +1,4 @@
-//! What this node knows of one session, and the order to ask NocoBase about it again.
+//! What this node knows of one session, and the task of asking NocoBase about it again.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -14,16 +14,16 @@ use crate::session::session::Session;
 use crate::session::time::UnixMillis;
 use crate::session::token::Token;
 
-/// After a recheck without a response, the next attempt is this much later.
+/// Delay before the next attempt if a recheck got no response.
 pub(super) const RECHECK_RETRY: Duration = Duration::from_secs(30);
 
 /// What is known of one session.
 #[derive(Debug)]
 pub struct CachedSession {
     ended: AtomicBool,
-    /// Requests under way.
+    /// Open requests.
     pub(in crate::session) streams: StreamList,
-    /// [`UnixMillis`] at which the newest cookie that this node knows of was sealed.
+    /// [`UnixMillis`] at which the newest known cookie was sealed.
     last_seen: AtomicU64,
     /// [`UnixMillis`] of NocoBase's last response.
     checked_at: AtomicU64,
@@ -36,12 +36,12 @@ pub struct CachedSession {
     /// Shared by all sessions of the member.
     pub(super) member_check: Option<Arc<MemberCheck>>,
     pub(super) signed_in_at: UnixMillis,
-    /// A random byte of the session's own, see [`CachedSession::due_recheck`].
+    /// A random byte of the session, see [`CachedSession::due_recheck`].
     spread: u8,
 }
 
 impl CachedSession {
-    /// One that NocoBase let pass, or registered.
+    /// A session that NocoBase accepted or registered.
     pub(super) fn live(
         session: &Session,
         member: MemberKey,
@@ -58,7 +58,7 @@ impl CachedSession {
         seen
     }
 
-    /// One that ended before it was seen.
+    /// A session that ended before it was seen.
     pub(super) fn over(sid: Uuid) -> Self {
         CachedSession {
             ended: AtomicBool::new(true),
@@ -75,7 +75,7 @@ impl CachedSession {
         }
     }
 
-    /// Whether it has ended. What has ended never lives again.
+    /// Whether it has ended. An ended session never becomes valid again.
     pub fn is_ended(&self) -> bool {
         self.ended.load(Ordering::Acquire)
     }
@@ -96,19 +96,19 @@ impl CachedSession {
         self.member.as_ref().map_or(("", ""), |member| (&member.entry, &member.userid))
     }
 
-    /// Whether it is this session's turn in this second, one of so many: each has its own.
+    /// Whether it is this session's turn in this second, out of `of` turns: each session has its own.
     pub(crate) fn is_turn(&self, second: u64, of: u64) -> bool {
         second % of == u64::from(self.spread) % of
     }
 
-    /// When the member was last seen: from a request's cookie, or from the cookie that went back with the response.
+    /// When the member was last seen: from a request's cookie, or from the cookie set by the response.
     pub(crate) fn last_seen(&self) -> UnixMillis {
         UnixMillis(self.last_seen.load(Ordering::Relaxed))
     }
 
     /// Notes that the member was seen.
     pub(crate) fn saw(&self, at: UnixMillis) {
-        // Nearly always known: a read is cheaper than a write.
+        // Nearly always known already: a read is cheaper than a write.
         if self.last_seen() < at {
             self.last_seen.fetch_max(at.0, Ordering::Relaxed);
         }
@@ -123,15 +123,15 @@ impl CachedSession {
         self.checked_at.fetch_max(now.0, Ordering::AcqRel);
     }
 
-    /// Whether it is time to ask again, `every` so often: exactly one caller gets the order to do so, until
-    /// it is carried out or dropped. Up to an eighth earlier, each session by its own part, so that sessions
-    /// seen in the same moment (after a restart) do not ask in the same moment from then on.
+    /// Whether a recheck is due, once per `every`: exactly one caller gets the task, until it is completed or dropped. Up to an
+    /// eighth earlier, by an offset of the session's own, so that sessions first seen at the same moment (after a restart) do not
+    /// ask at the same moment from then on.
     pub fn due_recheck(self: &Arc<Self>, now: UnixMillis, every: Duration) -> Option<Recheck> {
         if !self.is_due(now, every) || self.recheck_running.swap(true, Ordering::AcqRel) {
             return None;
         }
         let order = Recheck { seen: Arc::clone(self), began: now, retry: RECHECK_RETRY.min(every) };
-        // Another order may have been carried out between the two looks.
+        // Another recheck may have been completed between the two checks.
         self.is_due(now, every).then_some(order)
     }
 
@@ -142,18 +142,18 @@ impl CachedSession {
         old && now.0 >= self.not_before.load(Ordering::Acquire) && !self.is_ended()
     }
 
-    /// Is it time to ask WeCom about the member, `every` so often?
+    /// Is a recheck of the member with WeCom due, once per `every`?
     pub(crate) fn is_member_due(&self, now: UnixMillis, every: Duration) -> bool {
         !self.is_ended() && self.member_check.as_ref().is_some_and(|check| check.is_due(now, every))
     }
 
-    /// The order to do so: exactly one caller gets it, for all sessions of the member.
+    /// The task of doing so: exactly one caller gets it, for all sessions of the member.
     pub(crate) fn due_member_recheck(&self, now: UnixMillis, every: Duration) -> Option<MemberRecheck> {
         self.member_check.as_ref()?.order(now, every)
     }
 
-    /// The token, minted by `mint` when there is none or it has been used for long enough. Two requests at
-    /// the same moment may both mint; either token is good.
+    /// The token; `mint` creates one if there is none or it has been used for long enough. Two requests at the same moment may
+    /// both mint one; either token is valid.
     pub fn token<E>(
         &self,
         now: UnixMillis,
@@ -169,14 +169,14 @@ impl CachedSession {
         Ok(token)
     }
 
-    /// Forgets the token, so that the next request mints one.
+    /// Drops the token, so that the next request mints one.
     pub(crate) fn drop_token(&self) {
         self.token.store(None);
     }
 }
 
-/// The order to ask NocoBase about a session again. Dropped without a result, it is given again
-/// after `RECHECK_RETRY`: the session continues meanwhile.
+/// The task of asking NocoBase about a session again. Dropped without a result, it is handed out again after `RECHECK_RETRY`; the
+/// session continues meanwhile.
 #[derive(Debug)]
 #[must_use = "report how the recheck ended"]
 pub struct Recheck {
@@ -186,7 +186,7 @@ pub struct Recheck {
 }
 
 impl Recheck {
-    /// The session counts.
+    /// The session is valid.
     pub(crate) fn passed(self) {
         self.seen.checked(self.began);
     }

@@ -41,7 +41,7 @@ fn r16_an_end_is_remembered_for_good_also_before_first_sight() {
     seen.end(b.sid);
     for s in [&a, &b] {
         assert!(seen.get(s.sid).unwrap().is_ended());
-        // A response that was under way when it ended does not bring it back.
+        // A response that was on its way when the session ended does not revive it.
         assert!(seen.insert_checked(s, later(1)).is_ended());
         assert!(seen.get(s.sid).unwrap().is_ended());
     }
@@ -55,7 +55,7 @@ fn r21_a_member_who_leaves_loses_all_sessions_and_others_keep_theirs() {
         session_of("wecom", "ZhangSan2", NOW),
         session_of("other", "ZhangSan", NOW),
         session_of("wecom", "ZhangSan ", NOW),
-        session_of("wecom", "Zhang\u{17f}an", NOW), // long s: lower-cases to s only in Unicode
+        session_of("wecom", "Zhang\u{17f}an", NOW), // long s: becomes s only in Unicode case folding
     ];
     for s in mine.iter().chain(&others) {
         seen.insert_checked(s, NOW);
@@ -72,7 +72,7 @@ fn r21_a_member_who_leaves_loses_all_sessions_and_others_keep_theirs() {
     for s in &others {
         assert!(!seen.get(s.sid).unwrap().is_ended(), "{}", s.userid);
     }
-    // A session of the same member that another node made before, seen here for the first time now.
+    // A session of the same member, created earlier by another node, first seen here now.
     assert!(seen.insert_checked(&session_of("wecom", "zhangSan", later(9)), later(20)).is_ended());
     // The member is back.
     assert!(!seen.insert_checked(&session_of("wecom", "ZhangSan", later(11)), later(20)).is_ended());
@@ -88,7 +88,7 @@ fn r21_an_event_that_arrives_late_or_twice_ends_only_what_began_before_it() {
     assert_eq!(seen.end_member("wecom", "ZhangSan", later(10)), [old.sid]);
     assert!(seen.end_member("wecom", "ZhangSan", later(10)).is_empty(), "it has ended already");
     assert!(seen.get(old.sid).unwrap().is_ended() && !seen.get(new.sid).unwrap().is_ended());
-    // The moment of the event itself is before it.
+    // A session that began at the moment of the event ends too.
     assert_eq!(seen.end_member("wecom", "ZhangSan", later(20)), [new.sid]);
 }
 
@@ -113,7 +113,7 @@ fn r32_a_forgotten_session_is_kept_again_unless_its_member_left_meanwhile() {
 fn recheck_is_due_once() {
     let seen = store();
     let mut s = session();
-    s.sid = Uuid::from_bytes([0; 16]); // spread 0: to the second
+    s.sid = Uuid::from_bytes([0; 16]); // spread 0: exactly on time
     let seen = seen.insert_checked(&s, NOW);
     assert!(seen.due_recheck(later(899), EVERY).is_none());
     let order = seen.due_recheck(later(900), EVERY).unwrap();
@@ -130,8 +130,8 @@ fn recheck_is_due_once() {
     assert!(seen.due_recheck(later(9999), EVERY).is_none(), "nothing to ask any more");
 }
 
-/// From two hundred threads: of those who see that a recheck is due, one gets the order; the same for WeCom's, which all sessions
-/// of the member share. Once it is carried out, or given up, there is one again, and only when it is due.
+/// With two hundred threads: of those that see that a recheck is due, one gets the task; likewise for the recheck with WeCom,
+/// which all sessions of the member share. Once it is completed or dropped, there is another one, but only when it is due.
 #[test]
 fn r34_two_hundred_requests_at_once_are_one_recheck() {
     const MANY: usize = 200;
@@ -253,7 +253,7 @@ fn tokens_are_minted_again_after_ten_minutes() {
     assert_eq!(seen.token(later(601), || token("e", later(601))).unwrap().jwt(), "e");
     store.forget_tokens();
     assert_eq!(seen.token(later(601), || token("f", later(601))).unwrap().jwt(), "f");
-    // The clock was put back.
+    // The clock was set back.
     assert_eq!(seen.token(NOW, || token("g", NOW)).unwrap().jwt(), "g");
 }
 
@@ -285,7 +285,7 @@ fn memory_is_bounded_the_index_too_and_newcomers_are_let_in() {
 }
 
 #[test]
-fn absurd_spans_do_no_harm() {
+fn absurd_durations_do_no_harm() {
     SessionCache::new(Duration::MAX).insert_checked(&session(), UnixMillis(u64::MAX));
 }
 

@@ -1,4 +1,4 @@
-//! How long what has been published is kept.
+//! How long published endings are kept.
 
 use super::*;
 

@@ -88,7 +88,7 @@ async fn codes_that_cannot_be_wecoms_are_not_sent() {
     assert_eq!(wecom.total_calls(), 0);
 }
 
-/// Every code, as the response of getuserinfo: the result, and how often the code was sent.
+/// Every code as the response of getuserinfo: the result, and how often the code was sent.
 #[tokio::test]
 async fn every_error_code_becomes_its_failure_and_only_a_stale_token_sends_the_code_again() {
     use Failure::*;
@@ -150,7 +150,7 @@ async fn a_busy_system_is_asked_three_times() {
     assert!(client.member_status("zhangsan").await.is_err());
 }
 
-/// Rate limits and refusals are never asked again.
+/// Calls that hit a rate limit or a refusal are never repeated.
 #[tokio::test]
 async fn only_a_busy_system_is_asked_again() {
     let wecom = simulator().await;
@@ -162,7 +162,7 @@ async fn only_a_busy_system_is_asked_again() {
     }
 }
 
-/// The simulator takes the ticket from the body alone.
+/// The simulator accepts the ticket in the body only.
 #[tokio::test]
 async fn details_are_what_was_agreed_to() {
     let wecom = simulator().await;
@@ -184,7 +184,7 @@ async fn details_are_what_was_agreed_to() {
 }
 
 #[tokio::test]
-async fn r21_details_of_somebody_else_are_refused() {
+async fn r21_details_of_another_member_are_refused() {
     let wecom = simulator().await;
     let client = wecom.client();
     for response in [
@@ -254,7 +254,7 @@ async fn inactive_members_are_refused() {
 }
 
 #[tokio::test]
-async fn how_a_member_stands() {
+async fn member_status_at_a_recheck() {
     use Failure::{MemberDisabled, NotVisible};
     use FaultKind::Errcode;
     let table: &[(FaultKind, Option<MemberStatus>)] = &[

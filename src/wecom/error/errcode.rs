@@ -37,25 +37,25 @@ impl Call {
 /// The class of an error, which decides how it is handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Class {
-    /// System busy: at most three tries.
+    /// System busy: at most three attempts.
     Transient,
-    /// The access token is stale: refresh it, try once more.
+    /// The access token has expired: refresh it, repeat once.
     Token,
-    /// The code is used, old or unknown: start the sign-in again, once.
+    /// The code is used, expired or unknown: start the sign-in again, once.
     Code,
-    /// This person may not: deny, end the session.
+    /// This person is not allowed: deny, end the session.
     User,
-    /// An operator must act; never tried again in a loop.
+    /// An operator must act; never repeated in a loop.
     Config,
     /// Rate limit: back off.
     Rate,
     /// The `user_ticket` is used up: a new OAuth round.
     Detail,
-    /// The gate made a wrong request.
+    /// The gate made an invalid request.
     Bug,
     /// No response, or none in time.
     Transport,
-    /// Codes of third-party apps, which the gate is not.
+    /// Codes for third-party apps, which the gate is not.
     ThirdParty,
     /// Not JSON, not the documented fields, or a code that is not in the table.
     BadAnswer,
@@ -80,8 +80,7 @@ impl Class {
     }
 }
 
-/// The codes that matter for signing in (doc 90313), sorted; where a call gives a code another meaning, see
-/// [`classify`].
+/// The codes that matter for signing in (doc 90313), sorted. [`classify`] handles those whose meaning depends on the call.
 pub(super) const TABLE: &[(i64, Class)] = &[
     (-1, Class::Transient),
     (40001, Class::Token), // from gettoken: Config
@@ -91,13 +90,13 @@ pub(super) const TABLE: &[(i64, Class)] = &[
     (40029, Class::Code),
     (40056, Class::Config),
     (40057, Class::Config),
-    (40058, Class::Bug), // a parameter is refused; what that means depends on the call
+    (40058, Class::Bug), // a parameter is refused; the meaning depends on the call
     (40063, Class::Bug),
     (40068, Class::Config),
     (40078, Class::Code),
     (40082, Class::ThirdParty),
     (40091, Class::Config),
-    (40163, Class::Code), // not in WeCom's list; official accounts' "code been used"
+    (40163, Class::Code), // not in WeCom's list; "code been used" of official accounts
     (41001, Class::Token),
     (41002, Class::Bug), // from gettoken: Config
     (41004, Class::Bug), // from gettoken: Config
@@ -145,9 +144,9 @@ pub(super) const TABLE: &[(i64, Class)] = &[
 /// The class of `errcode` (not 0) in the response to `call`.
 pub(in crate::wecom) fn classify(call: Call, errcode: i64) -> Class {
     match (call, errcode) {
-        // Refreshing a token cannot cure a refused request for a token.
+        // If the request for a token is refused, refreshing the token cannot help.
         (Call::GetToken, 40001 | 40014 | 41001 | 41002 | 41004 | 42001) => Class::Config,
-        // The values sent are from the configuration, or from the browser.
+        // The values come from the configuration, or from the browser.
         (Call::GetToken | Call::Departments | Call::Tag | Call::Agent, 40058 | 40063) => Class::Config,
         (Call::UserInfo, 40058 | 40063 | 41008) => Class::Code,
         // A department or tag that the app may not read: the rule is wrong, not the member.

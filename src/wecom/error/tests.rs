@@ -1,7 +1,7 @@
 use super::errcode::TABLE;
 use super::*;
 
-/// Every row of the table of codes (doc 90313), written down again by hand: (code, class, failure).
+/// Every row of the table of codes (doc 90313), written again by hand: (code, class, failure).
 const REFERENCE: &[(i64, Class, Failure)] = &[
     (-1, Class::Transient, Failure::WeComBusy),
     (40001, Class::Token, Failure::WeComConfig),
@@ -115,8 +115,8 @@ const CALLS: [Call; 7] = [
     Call::Agent,
 ];
 
-/// Every code of the reference, those without a row too (two-factor check, callback library, web login panel), and some
-/// that is not documented.
+/// Every code of the reference, including those without a row (two-factor check, callback library, web login panel), and some
+/// undocumented ones.
 #[test]
 fn no_code_is_without_a_label_and_a_remedy() {
     let listed = REFERENCE.iter().map(|row| row.0);

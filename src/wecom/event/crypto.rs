@@ -14,17 +14,17 @@ use subtle::ConstantTimeEq as _;
 use super::rejected::{BadAesKey, RejectedEvent};
 use crate::config::EventKeys;
 
-/// WeCom's 43-character keys may end in bits that the canonical encoding leaves zero: the official sample does.
+/// WeCom's 43-character keys may end in bits that a canonical encoding leaves zero; the official sample does.
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new()
         .with_decode_allow_trailing_bits(true)
         .with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
-/// Random bytes in front of the message, then its length in four bytes.
+/// Random bytes before the message, followed by its length in four bytes.
 const PREFIX: usize = 16;
 const HEAD: usize = PREFIX + 4;
-/// WeCom pads to multiples of 32, so a pad is up to 32 long: a 16-byte unpadder refuses the official sample.
+/// WeCom pads to multiples of 32, so the padding has up to 32 bytes: a 16-byte unpadder refuses the official sample.
 const LONGEST_PAD: usize = 32;
 
 /// Token and AES key of one app.
@@ -44,7 +44,7 @@ impl Keys {
         Ok(Self { token: keys.token.clone(), aes: Zeroizing::new(aes) })
     }
 
-    /// SHA-1 over the four strings, sorted and joined, in lower-case hex; compared in constant time.
+    /// SHA-1 over the four strings, sorted and concatenated, in lower-case hex; compared in constant time.
     pub(super) fn check_signature(
         &self,
         signature: &str,
@@ -63,7 +63,7 @@ impl Keys {
             Ok(())
         } else {
             Err(RejectedEvent::new(
-                "wrong signature: event_token is not the console's, or the request is not WeCom's",
+                "wrong signature: event_token differs from the console's, or the request is not WeCom's",
             ))
         }
     }
@@ -71,7 +71,7 @@ impl Keys {
     /// The message and its recipient. Only after [`Keys::check_signature`].
     pub(super) fn decrypt(&self, encrypted: &str) -> Result<(Vec<u8>, Vec<u8>), RejectedEvent> {
         const BROKEN: RejectedEvent =
-            RejectedEvent::new("does not decrypt: event_aes_key is not the console's");
+            RejectedEvent::new("does not decrypt: event_aes_key differs from the console's");
         let mut buffer = LENIENT.decode(encrypted).map_err(|_| BROKEN)?;
         let (iv, _) = self.aes.split_at(16);
         let plain = cbc::Decryptor::<Aes256>::new_from_slices(self.aes.as_slice(), iv)

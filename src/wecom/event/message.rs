@@ -1,4 +1,4 @@
-//! From the bytes of a callback to an [`Event`]: the envelope around the cipher, and the message inside.
+//! From the bytes of a callback to an [`Event`]: the envelope around the ciphertext, and the message inside.
 
 use std::collections::HashMap;
 
@@ -6,42 +6,42 @@ use super::rejected::RejectedEvent;
 use super::xml;
 use crate::wecom::member::is_userid;
 
-/// What the gate acts on (docs 90240, 90970).
+/// The events that the gate acts on (docs 90240, 90970).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// Left the app's visible range or the company, or was disabled: end the sessions.
+    /// The member has left the app's visible range or the company, or was disabled: end the sessions.
     Unsubscribe {
-        /// Who.
+        /// The member.
         userid: String,
     },
     /// Deleted from the address book: end the sessions.
     DeleteUser {
-        /// Who.
+        /// The member.
         userid: String,
     },
-    /// Changed departments, or was renamed: drop the caches; with a new userid, end the old one's sessions.
+    /// Changed departments, or was renamed: clear the caches; with a new userid, end the old one's sessions.
     UpdateUser {
-        /// Who, by the old id.
+        /// The member, by the old id.
         userid: String,
         /// The new id, if it was changed.
         new_userid: Option<String>,
     },
-    /// Departments or tags changed: drop the caches.
+    /// Departments or tags have changed: clear the caches.
     PartyOrTagChanged,
     /// Nothing that concerns the gate.
     Other,
 }
 
-/// An event and a key that is the same for its repetitions: WeCom sends an event up to three times.
+/// An event, and a key that is the same for its repetitions: WeCom sends an event up to three times.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notice {
     /// What happened.
     pub event: Event,
-    /// Sender, time and kind: equal for repetitions.
+    /// Sender, time and kind: the same for repetitions.
     pub key: String,
 }
 
-/// Takes the cipher out of its envelope: XML, or JSON where the console is set so.
+/// Takes the ciphertext out of its envelope: XML, or JSON if the console is set to that.
 pub(super) fn encrypted(body: &[u8]) -> Result<String, RejectedEvent> {
     fields(body)?
         .remove("encrypt")

@@ -1,4 +1,4 @@
-//! From query and body of a callback to a [`Notice`]: signature, time, cipher, addressee, content.
+//! From query and body of a callback to a [`Notice`]: signature, time, decryption, recipient, content.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use crate::config::EventKeys;
 
 /// Longest body of a callback, in bytes.
 pub const LARGEST_BODY: usize = 64 * 1024;
-/// How far WeCom's timestamp may be from ours, in seconds, either way.
+/// How far WeCom's timestamp may differ from our clock, in seconds, either way.
 const WINDOW: u64 = 10 * 60;
 
 /// Opens what WeCom sends to one app.
@@ -28,7 +28,7 @@ impl fmt::Debug for Receiver {
 
 impl Receiver {
     /// # Errors
-    /// The AES key is not one.
+    /// The AES key is invalid.
     pub fn new(corp_id: &str, keys: &EventKeys) -> Result<Self, BadAesKey> {
         Ok(Self { corp_id: corp_id.to_owned(), keys: Keys::new(keys)? })
     }
@@ -58,10 +58,11 @@ impl Receiver {
         message::notice(&plain)
     }
 
-    /// Signature, then time, then decryption, then addressee.
+    /// Signature, then time, then decryption, then recipient.
     fn open(&self, query: &Query, encrypted: &str, now: u64) -> Result<Vec<u8>, RejectedEvent> {
         self.keys.check_signature(&query.msg_signature, &query.timestamp, &query.nonce, encrypted)?;
-        let sent: u64 = query.timestamp.parse().map_err(|_| RejectedEvent::new("timestamp is no number"))?;
+        let sent: u64 =
+            query.timestamp.parse().map_err(|_| RejectedEvent::new("timestamp is not a number"))?;
         if sent.abs_diff(now) > WINDOW {
             return Err(RejectedEvent::new("timestamp too far from now: an old request, or a wrong clock"));
         }
@@ -73,7 +74,7 @@ impl Receiver {
     }
 }
 
-/// The parameters, percent-decoded once; `+` stays `+` (it is base64 here, not a form).
+/// The parameters, percent-decoded once; `+` stays `+` (this is base64, not a form).
 struct Query {
     msg_signature: String,
     timestamp: String,

@@ -1,4 +1,4 @@
-//! Why a callback is not taken.
+//! Why a callback is rejected.
 
 use std::fmt;
 

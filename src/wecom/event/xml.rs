@@ -1,6 +1,6 @@
-//! The flat XML of WeCom's callbacks: the children of the root, name to text. Document types, entities of their own and
-//! processing instructions are refused, and so are names that occur twice. quick-xml's serde reader ignores the first
-//! three and unknown names that occur twice, so the events are read one by one.
+//! The flat XML of WeCom's callbacks: the children of the root, name to text. Document types, custom entities and processing
+//! instructions are refused, and so are names that occur twice. quick-xml's serde reader ignores the first three, and unknown
+//! names that occur twice, so the events are read one by one.
 
 use std::collections::HashMap;
 
@@ -10,7 +10,7 @@ use quick_xml::reader::Reader;
 use super::rejected::RejectedEvent;
 
 const BROKEN: RejectedEvent = RejectedEvent::new("not the XML of a callback");
-/// Deeper nesting is nothing that WeCom sends.
+/// Deepest nesting that is read; WeCom sends less.
 const DEEPEST: usize = 8;
 
 /// Texts of the root's children; deeper ones are skipped, a repeated name is refused.
@@ -109,9 +109,9 @@ mod tests {
         }
     }
 
-    /// Why the events are read one by one: quick-xml's serde reader takes all of these.
+    /// Why the events are read one by one: quick-xml's serde reader accepts all of these.
     #[test]
-    fn r24_the_serde_reader_takes_what_is_refused_here() {
+    fn r24_the_serde_reader_accepts_what_is_refused_here() {
         #[derive(serde::Deserialize)]
         struct Message {
             #[serde(rename = "A")]
@@ -128,7 +128,7 @@ mod tests {
             let read = quick_xml::de::from_str::<Message>(bad);
             assert_eq!(read.map(|message| message.a).ok().as_deref(), Some("1"), "{bad}");
         }
-        // As a map, even of a name that the gate acts on the last one counts.
+        // Even as a map, the last of two equal names counts, also for a name that the gate acts on.
         let twice = "<xml><A>1</A><A>2</A></xml>";
         assert_eq!(quick_xml::de::from_str::<HashMap<String, String>>(twice).unwrap()["A"], "2");
     }

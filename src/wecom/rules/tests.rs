@@ -8,7 +8,7 @@ use crate::wecom::test_simulator::{CORP, Simulated, body, client, simulator};
 
 const SIMPLELIST: &str = "/cgi-bin/department/simplelist";
 const TAG: &str = "/cgi-bin/tag/get";
-/// More than one company can show: 1 - 2 - 3 - 4, 1 - 5; 8 - 9 hangs below 7, which the app does not see.
+/// More than a real company can have: 1 - 2 - 3 - 4, 1 - 5; 8 - 9 is below 7, which the app does not see.
 const DEPARTMENTS: &str = r#"{"errcode":0,"department_id":[
     {"id":1,"parentid":0,"order":1},{"id":2,"parentid":1,"order":1},{"id":3,"parentid":2,"order":1},
     {"id":4,"parentid":3,"order":1},{"id":5,"parentid":1,"order":1},{"id":8,"parentid":7,"order":1},
@@ -61,7 +61,7 @@ async fn r22_members_who_are_allowed() {
         Row(&[], &[2, 5], &[], "x", &[5], Ok(())),
         Row(&[], &[2], &[], "x", &[], Err(NotAllowed)),
         Row(&[], &[2], &[], "x", &[5, 3], Ok(())),
-        // Parents outside the visible range: the id is known, what is above it is not.
+        // Parents outside the visible range: the id is known, its parents are not.
         Row(&[], &[8], &[], "x", &[9], Ok(())),
         Row(&[], &[7], &[], "x", &[9], Ok(())),
         Row(&[], &[2], &[], "x", &[9], Err(NotAllowed)),
@@ -69,7 +69,7 @@ async fn r22_members_who_are_allowed() {
         Row(&[], &[6], &[], "x", &[5], Err(NotAllowed)),
         Row(&[], &[6, 2], &[], "x", &[9, 3], Ok(())),
         Row(&[], &[6], &[], "x", &[77], Err(RuleUnevaluable)),
-        // Tags: members, and departments with all below them.
+        // Tags: members, and departments with everything below them.
         Row(&[], &[], &[10], "lisi", &[], Ok(())),
         Row(&[], &[], &[10], "x", &[4], Ok(())),
         Row(&[], &[], &[10], "x", &[5], Err(NotAllowed)),
@@ -93,7 +93,7 @@ async fn r22_members_who_are_allowed() {
 }
 
 #[tokio::test]
-async fn r22_trouble_of_the_moment_denies_too_but_keeps_sessions() {
+async fn r22_a_temporary_error_denies_too_but_keeps_sessions() {
     let gone = || Some(MemberStatus::Gone(Failure::RuleUnevaluable));
     let table = [
         (FaultKind::Errcode(-1), Failure::WeComBusy, None),
@@ -196,7 +196,8 @@ async fn which_roles_match() {
         (&[(tag(10), "a"), (tag(12), "b")], "lisi", &[], Ok(&["a"])),
         (&[(tag(10), "a")], "x", &[4], Ok(&["a"])),
         (&[(tag(10), "a")], "x", &[5], Ok(&[])),
-        // A "no" that is not certain is none: the app does not see the department, a tag's department, the member's own.
+        // A "no" that is not certain does not count: the app does not see the department, a tag's department, or the member's
+        // own.
         (&[(dep(77), "a")], "x", &[5], Err(Failure::RuleUnevaluable)),
         (&[(dep(5), "b"), (dep(77), "a")], "x", &[5], Err(Failure::RuleUnevaluable)),
         (&[(tag(11), "a")], "x", &[5], Err(Failure::RuleUnevaluable)),
@@ -216,7 +217,7 @@ async fn which_roles_match() {
 }
 
 #[test]
-fn circles_among_departments_end() {
+fn cycles_among_departments_end() {
     let tree = Tree(HashMap::from([(2, 3), (3, 4), (4, 2), (5, 5)]));
     let ancestors = tree.ancestors(&[2, 5]);
     assert_eq!(ancestors.ids, HashSet::from([2, 3, 4, 5]));

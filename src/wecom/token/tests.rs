@@ -80,7 +80,7 @@ async fn a_thousand_at_once_share_one_failure() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn renewed_before_its_end_without_anybody_waiting() {
+async fn renewed_before_it_expires_while_no_one_waits() {
     let (cache, wecom) = (TokenCache::default(), Wecom::default());
     assert_eq!(text(&cache.get(|| wecom.ok(2 * HOUR)).await.ok().unwrap()), "token-1");
     advance(2 * HOUR - MARGIN - Duration::from_secs(1)).await;
@@ -109,7 +109,7 @@ async fn the_margin_of_a_short_life_is_half_of_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_life_of_nothing_does_not_make_gettoken_run_in_a_loop() {
+async fn a_lifetime_of_zero_does_not_call_gettoken_in_a_loop() {
     let (cache, wecom) = (TokenCache::default(), Wecom::default());
     for _ in 0..50 {
         assert!(cache.get(|| wecom.ok(Duration::ZERO)).await.is_ok());
@@ -184,7 +184,7 @@ async fn a_refused_token_is_replaced_once_for_all_callers() {
         assert_eq!(one.unwrap(), "token-2");
     }
     assert_eq!(wecom.count(), 2);
-    // Late news about the old token does not touch the new one.
+    // A late report about the old token does not affect the new one.
     assert_eq!(text(&cache.replace(&stale, || wecom.ok(HOUR)).await.ok().unwrap()), "token-2");
     assert_eq!(wecom.count(), 2);
 }
@@ -212,7 +212,7 @@ async fn fresh_tokens_that_are_refused_are_not_replaced_for_ever() {
 async fn r23_a_browser_that_leaves_does_not_undo_the_refresh() {
     let (cache, wecom) = (TokenCache::default(), Wecom::default());
     let waited = timeout(Duration::from_millis(1), cache.get(|| wecom.ok(HOUR))).await;
-    assert!(waited.is_err(), "gone before the answer");
+    assert!(waited.is_err(), "gone before the response");
     assert_eq!(text(&cache.get(|| wecom.ok(HOUR)).await.ok().unwrap()), "token-1");
     assert_eq!(wecom.count(), 1);
 }

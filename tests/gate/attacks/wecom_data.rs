@@ -135,7 +135,7 @@ async fn r24_invalid_userids_sign_nobody_in() {
         stage.wecom().clear_faults();
     }
     assert!(stage.nocobase.data().tokens.is_empty());
-    assert_eq!(stage.nocobase.data().users.len(), 1, "nobody is made");
+    assert_eq!(stage.nocobase.data().users.len(), 1, "no user is created");
     let written = stage.gate.everything_written().await;
     assert!(written.contains("\"sign_in\""), "{written}");
     for line in written.lines() {

@@ -66,7 +66,7 @@ async fn redis_that_is_not_there_or_does_not_let_in() {
     scene.check(&[]).await.only_failure("redis", "correct the host");
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     scene.config.set("session.redis", format!("redis://{}", silent.local_addr().unwrap()));
-    scene.check(&[]).await.only_failure("redis", "no answer within a second");
+    scene.check(&[]).await.only_failure("redis", "no response within a second");
     // NocoBase is not Redis, and Redis without TLS is no Redis with it.
     scene.config.set("session.redis", format!("redis://{}", scene.nocobase.address));
     scene.check(&[]).await.only_failure("redis", "another program");

@@ -74,7 +74,7 @@ async fn a_redis_that_hangs_delays_no_request() {
     println!("sign-in with a silent Redis: {took:?}");
     assert!(took < SOON, "{took:?}");
     assert!(
-        trouble(&stage.gate).await.unwrap()["why"].as_str().unwrap().contains("no answer within a second")
+        trouble(&stage.gate).await.unwrap()["why"].as_str().unwrap().contains("no response within a second")
     );
     assert_eq!(phone.api(Method::GET, "/api/orders:list").await.status, 200);
 

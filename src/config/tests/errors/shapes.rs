@@ -1,4 +1,4 @@
-//! Names and types, and what several sections have in common.
+//! Names and types, and checks that several sections share.
 
 use super::Row;
 
@@ -35,14 +35,14 @@ pub(super) const TABLE: &[Row<'_>] = &[
     (&[("log.format", "'xml'")], "log.format", "not one of", "\"json\", \"pretty\""),
     (&[("nocobase.match_by", "['mail']")], "nocobase.match_by[0]", "not one of", "\"email\""),
     // Pages.
-    (&[("pages.accent", "'blue'")], "pages.accent", "no colour", "#0958d9"),
+    (&[("pages.accent", "'blue'")], "pages.accent", "not a colour", "#0958d9"),
     (&[("pages.accent", "'#ffd700'")], "pages.accent", "too light", "darker"),
     (&[("pages.title", "\"a\\nb\"")], "pages.title", "line break", "one line"),
     (&[("pages.logo_file", "'/nonexistent.png'")], "pages.logo_file", "cannot be read", "100 KiB"),
     (&[("pages.logo_file", "'/dev/zero'")], "pages.logo_file", "too large", "100 KiB"),
     (&[("pages.logo_file", "'/etc/hostname'")], "pages.logo_file", "no picture", "PNG"),
     (&[("pages.help", "[{}]")], "pages.help[0].text", "missing", "whom to ask"),
-    (&[("pages.help", "[{text='x', language='fr'}]")], "pages.help[0].language", "no language", "zh"),
+    (&[("pages.help", "[{text='x', language='fr'}]")], "pages.help[0].language", "not a language", "zh"),
     (&[("pages.help", "[{text='x'}, {text='y'}]")], "pages.help[1].language", "twice", "one block"),
     (&[("pages.help", "[{text='x', link='javascript:alert(1)'}]")], "pages.help[0].link", "not an address", "https:"),
     (&[("pages.help", "[{text='x', link='data:text/html,x'}]")], "pages.help[0].link", "not an address", "https:"),

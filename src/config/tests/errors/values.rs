@@ -1,4 +1,4 @@
-//! Values that no key accepts, section by section.
+//! Invalid values, section by section.
 
 use super::Row;
 
@@ -142,8 +142,8 @@ pub(super) const TABLE: &[Row<'_>] = &[
     (&[("log.level", "''")], "log.level", "not a level", "error, warn, info"),
     (&[("log.level", "'info,a=b=c'")], "log.level", "not a level", "directives"),
     (&[("limits.header_bytes", "100")], "limits.header_bytes", "out of range", "4KiB to 1MiB"),
-    (&[("limits.connections", "0")], "limits.connections", "lets nobody in", "1 or more"),
-    (&[("limits.sign_ins_at_once", "0")], "limits.sign_ins_at_once", "lets nobody sign in", "1 or more"),
+    (&[("limits.connections", "0")], "limits.connections", "lets no one in", "1 or more"),
+    (&[("limits.sign_ins_at_once", "0")], "limits.sign_ins_at_once", "lets no one sign in", "1 or more"),
     (&[("limits.head_timeout", "'0s'")], "limits.head_timeout", "out of range", "1s to 1h"),
     (&[("limits.body_timeout", "'0s'")], "limits.body_timeout", "out of range", "1s to 1h"),
     (&[("limits.keepalive_timeout", "'2h'")], "limits.keepalive_timeout", "out of range", "1s to 1h"),

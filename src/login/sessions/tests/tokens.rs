@@ -1,4 +1,4 @@
-//! Cookies and tokens of a session, and what a reload does to them.
+//! Cookies and tokens of a session, and how a reload changes them.
 
 use super::super::super::test_gate::{config, cookies};
 use super::*;
@@ -26,7 +26,7 @@ async fn the_tokens_cookie_is_named_after_the_application() {
     assert_eq!(sessions(addr).token_cookie(), "nb_auth_token_main");
 }
 
-/// With another secret the old tokens are worth nothing; without a change there is no reason to mint.
+/// With another secret the old tokens are useless; without a change there is no reason to mint new ones.
 #[tokio::test]
 async fn after_a_reload_tokens_are_minted_again_only_where_they_would_differ() {
     let (_standin, addr) = nocobase().await;
@@ -50,7 +50,7 @@ async fn after_a_reload_tokens_are_minted_again_only_where_they_would_differ() {
     assert_ne!(token(&other), first);
 }
 
-/// Near the session's end its tokens live for five minutes, and each is used for a third of that.
+/// Near the end of the session its tokens are valid for five minutes, and each is used for a third of that.
 #[tokio::test]
 async fn r35_a_token_is_used_for_a_third_of_its_life() {
     let (_standin, addr) = nocobase().await;

@@ -11,7 +11,7 @@ fn user(id: u64) -> UserId {
     UserId::new(id).unwrap()
 }
 
-/// NocoBase with this one user beside the service account.
+/// NocoBase with only this user besides the service account.
 async fn with(match_by: &[MatchBy], auto_create: bool, fields: Value) -> (StandIn, Accounts) {
     let standin = StandIn::start().await;
     standin.user_with_id(1, json!({ "username": "service" }));
@@ -20,7 +20,7 @@ async fn with(match_by: &[MatchBy], auto_create: bool, fields: Value) -> (StandI
     (standin.clone(), Accounts::new(Arc::new(client(&[standin.address], &conf)), &conf))
 }
 
-/// A member of whom nothing is known but the userid.
+/// A member of whom only the userid is known.
 fn silent() -> Person {
     Person { entry: "wecom".into(), userid: "zhangsan".into(), ..Person::default() }
 }
@@ -47,7 +47,7 @@ async fn what_matches_is_seen_and_nothing_is_written() {
         (&[Phone], json!({ "phone": "13800001234" }), silent(), Ok(Preview::NeedsConsent)),
         (&[Username, Email], json!({}), silent(), Ok(Preview::NeedsConsent)),
         (&[Phone, Email], json!({}), with_phone(), Err(Failure::NoMatchingUser)),
-        // Consent would bring nothing.
+        // Consent would add nothing.
         (&[Username], json!({}), silent(), Err(Failure::NoMatchingUser)),
     ] {
         let (standin, accounts) = with(match_by, false, fields).await;

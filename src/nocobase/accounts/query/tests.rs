@@ -29,7 +29,7 @@ fn r21_two_users_are_named_to_the_operator_and_one_twice_is_one() {
 }
 
 #[test]
-fn a_row_counts_whose_text_is_the_same() {
+fn a_row_with_the_same_text_counts() {
     let person = Person { entry: "wecom".into(), userid: "a".into(), ..Person::default() };
     let rows = [
         json!({ "id": 7, "phone": "1" }),

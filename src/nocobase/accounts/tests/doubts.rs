@@ -1,8 +1,8 @@
-//! What NocoBase responds is compared once more, and a doubt is no match.
+//! NocoBase's responses are compared again, and a doubt is not a match.
 
 use super::*;
 
-/// Called with what its role may not do, or by a defect, a list may hold rows that were not asked for.
+/// If the role may not filter, or because of a defect, a list may contain rows that were not asked for.
 #[tokio::test]
 async fn r21_a_row_of_another_entry_or_user_says_nothing_about_a_binding() {
     let row = |authenticator: &str, user: u64, userid: &str| {
@@ -41,9 +41,9 @@ async fn r21_a_binding_counts_only_if_it_is_found_afterwards_and_leads_to_this_u
     }
 }
 
-/// An address that two users have is taken, and a NocoBase that does not respond has said nothing.
+/// An address that two users have counts as taken, and if NocoBase does not respond, nothing is known.
 #[tokio::test]
-async fn r21_an_address_of_two_users_is_left_to_them_and_a_failed_look_is_no_answer() {
+async fn r21_an_address_of_two_users_is_taken_and_a_failed_lookup_is_an_error() {
     let person = Person { biz_mail: Some("zhang@corp.example".into()), ..zhang() };
     let (standin, accounts) = accounts(&[ByPhone], true).await;
     standin.user_with_id(7, json!({ "email": "zhang@corp.example" }));
@@ -58,5 +58,5 @@ async fn r21_an_address_of_two_users_is_left_to_them_and_a_failed_look_is_no_ans
     standin.fault("users:list", Fault::default(), 2);
     standin.fail("users:list", 503, "{}", 1);
     assert_eq!(accounts.settle(&person).await.plain(), Err(Failure::NocoBaseStarting));
-    assert_eq!(standin.rows("users").len(), 2, "nobody is made");
+    assert_eq!(standin.rows("users").len(), 2, "no user is created");
 }

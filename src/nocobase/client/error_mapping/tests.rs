@@ -10,7 +10,7 @@ fn error(status: u16, message: &str) -> Response {
     response(status, &json!({ "errors": [{ "message": message }] }))
 }
 
-/// Failure and reason of what nobody expects.
+/// Failure and reason of an unexpected response.
 fn of(action: &str, response: &Response) -> (Failure, String) {
     let failed = unexpected(&Call::get(action), response);
     assert_eq!(failed.cause.call.as_deref(), Some(action));

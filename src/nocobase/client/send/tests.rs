@@ -9,7 +9,7 @@ use crate::config::MaxRequests;
 use crate::nocobase::test_client::{client, rules};
 use crate::nocobase::{Class, Minter, Turn, UserId};
 
-/// A NocoBase whose user 1 exists.
+/// A NocoBase that has user 1.
 async fn standin() -> StandIn {
     let standin = StandIn::start().await;
     standin.user_with_id(1, serde_json::json!({}));
@@ -22,7 +22,7 @@ fn token() -> String {
     Minter::new(SECRET.as_bytes()).session(user, "a-session", now * 1000, now).unwrap().as_str().to_owned()
 }
 
-/// A node that takes connections and breaks each off, and how many there were.
+/// A node that accepts connections and closes each without a response, and the number of connections.
 async fn breaks_off() -> (std::net::SocketAddr, Arc<AtomicUsize>) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (address, count) = (listener.local_addr().unwrap(), Arc::new(AtomicUsize::new(0)));
@@ -36,7 +36,7 @@ async fn breaks_off() -> (std::net::SocketAddr, Arc<AtomicUsize>) {
     (address, count)
 }
 
-/// A node that is full is passed over as long as it is, and no longer.
+/// A node that is at its limit is skipped as long as it is.
 #[tokio::test]
 async fn a_call_goes_to_a_node_with_room() {
     let (first, second) = (standin().await, standin().await);
@@ -55,7 +55,7 @@ async fn a_call_goes_to_a_node_with_room() {
     assert_eq!(asked(), (2, 2));
 }
 
-/// What changes something may have been done already: it is not sent to another node.
+/// A call that changes something may have been processed already: it is not sent to another node.
 #[tokio::test]
 async fn what_was_broken_off_is_sent_again_only_if_it_changes_nothing() {
     let (broken, count) = breaks_off().await;
@@ -74,7 +74,7 @@ async fn what_was_broken_off_is_sent_again_only_if_it_changes_nothing() {
     assert_eq!(whole.calls("issuedTokens:create"), 0);
 }
 
-/// The same that is understood where it is short.
+/// The same content is understood if it is short.
 #[tokio::test]
 async fn r17_a_response_is_read_up_to_its_bound_and_not_beyond() {
     let standin = standin().await;

@@ -30,7 +30,7 @@ async fn two_stale_responses_at_once_cost_one_refetch() {
         let (a, b) = tokio::join!(client.identify(&a), client.identify(&b));
         assert!(a.is_ok() && b.is_ok(), "{stale}");
         assert_eq!((wecom.calls(GETTOKEN), wecom.calls(USERINFO)), (2, 4), "{stale}");
-        // And the new one stays.
+        // And the new one is kept.
         client.identify(&c).await.unwrap();
         assert_eq!((wecom.calls(GETTOKEN), wecom.calls(USERINFO)), (2, 5), "{stale}");
     }

@@ -1,4 +1,4 @@
-//! What the log has of a call that failed, and what it must never have.
+//! What the log says about a failed call, and what it must never say.
 
 use super::*;
 
@@ -26,12 +26,12 @@ async fn the_log_names_what_to_do() {
     assert_eq!(text.matches("WeCom call failed").count(), 1, "{text}");
 }
 
-/// WeCom, or something in its place, may send secrets back in any response: none may reach a log line or an error.
+/// WeCom, or a server in its place, may return secrets in any response: none may reach a log line or an error.
 #[tokio::test]
 async fn r27_no_secret_in_logs_or_errors() {
     let (log, _guard) = Log::capture();
     let mut errors = Vec::new();
-    // As long as WeCom's: then even those are masked that the call does not know.
+    // As long as WeCom's: secrets of this length are masked even if the call does not know them.
     let (code, ticket) = ("CANARY-code+0123456789abcdef", "CANARY-ticket-0123456789abcdef");
     let everything = "CANARY-secret/1 CANARY-secret%2F1 CANARY-token-0123456789abcdef CANARY-code+0123456789abcdef \
                       CANARY-code%2B0123456789abcdef CANARY-ticket-0123456789abcdef CANARY-secret/1";
@@ -78,7 +78,7 @@ async fn r27_no_secret_in_logs_or_errors() {
         wecom.only("*", response);
         errors.extend(wecom.client().identify(code).await.err());
     }
-    // Addresses carry secrets: no connection, no response in time, a proxy that refuses.
+    // Addresses contain secrets: no connection, no response in time, a proxy that refuses.
     wecom.only("*", FaultKind::Hang);
     errors.extend(wecom.client().identify(code).await.err());
     let mut nowhere = entry(&Url::parse("http://127.0.0.1:1").unwrap());

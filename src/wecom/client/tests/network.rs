@@ -1,4 +1,4 @@
-//! What lies between the gate and WeCom: responses that are not WeCom's, lost connections, proxies, other addresses.
+//! What may be between the gate and WeCom: responses that are not WeCom's, lost connections, proxies, other addresses.
 
 use super::*;
 
@@ -38,7 +38,7 @@ async fn answers_that_are_not_wecoms() {
 
         wecom.only("*", kind);
         let error = wecom.client().identify("c").await.unwrap_err();
-        // A userid and no token: still not what gettoken promises.
+        // A userid but no token: not what gettoken promises.
         assert_eq!((error.call(), error.failure()), (Call::GetToken, want), "{what} from gettoken");
     }
     wecom.only(USERINFO, FaultKind::response(400, r#"{"errcode":40029,"errmsg":"invalid code"}"#));
@@ -85,7 +85,8 @@ async fn private_deployments_have_other_paths() {
     assert_eq!(wecom.calls("/cgi-bin/user/getuserdetail"), 1);
 }
 
-/// What may be repeated is, once: a reset or a 5xx of something in between ends no sign-in. A code is not: it may be spent.
+/// What may be repeated is repeated once: a reset or a 5xx from an intermediary ends no sign-in. A code is not sent again: it may
+/// be used up.
 #[tokio::test]
 async fn a_broken_connection_is_tried_once_more() {
     let wecom = simulator().await;
@@ -115,7 +116,7 @@ async fn a_broken_connection_is_tried_once_more() {
         assert_eq!((error.failure(), error.is_broken_midway()), (failure_of(&kind), true), "{kind:?}");
         assert_eq!(wecom.calls(USERINFO), 1, "a code can be used once");
     }
-    // What is no broken connection is not repeated.
+    // Only broken connections are repeated.
     for kind in [body("<html>"), FaultKind::Status(429), FaultKind::Hang] {
         wecom.only_fault(Fault::new(USER_GET, kind).times(1));
         wecom.clear_calls();

@@ -1,8 +1,8 @@
-//! What WeCom repeats of what it was sent.
+//! Error messages in which WeCom repeats what it was sent.
 
 use super::*;
 
-/// An error message of WeCom's is kept for the log, without what must not be there.
+/// WeCom's error message is kept for the log, without secrets.
 #[tokio::test]
 async fn r27_what_is_secret_in_a_request_is_not_in_its_error() {
     const SECRET: &str = "CANARY-0123456789abcdef";

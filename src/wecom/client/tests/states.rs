@@ -1,4 +1,4 @@
-//! What an operator sees of the last calls, and what a reload keeps.
+//! What an operator sees of the last calls, and what survives a reload.
 
 use super::*;
 
@@ -17,13 +17,13 @@ async fn the_last_error_is_kept_until_a_call_succeeds() {
     wecom.only(USER_GET, body(r#"{"errcode":48002,"errmsg":"api forbidden"}"#));
     assert!(other.member("zhangsan").await.is_err());
     assert_eq!(other.call_error().and_then(|error| error.errcode()), Some(48002));
-    // Nobody needs the app's name and picture to sign in: whatever comes of asking for them, it is not an operator's trouble.
+    // No sign-in needs the app's name and picture: a failure to fetch them is not reported to the operator.
     wecom.only("/cgi-bin/agent/get", body(r#"{"errcode":0,"errmsg":"ok","agentid":1000002}"#));
     assert!(other.agent().await.is_ok() && other.call_error().is_some());
     let cosmetic = wecom.client();
     wecom.only("/cgi-bin/agent/get", body(r#"{"errcode":48002,"errmsg":"api forbidden"}"#));
     assert!(cosmetic.agent().await.is_err() && cosmetic.call_error().is_none());
-    // The member's own matter is no trouble of the operator's.
+    // A failure caused by the member is not reported to the operator either.
     wecom.only(USER_GET, body(r#"{"errcode":60111,"errmsg":"userid not found"}"#));
     assert!(other.member("nobody").await.is_err());
     assert!(other.call_error().is_none());
@@ -51,7 +51,7 @@ async fn a_reload_keeps_the_token_of_the_same_app_alone() {
         change(&mut entry);
         let before = wecom.calls(GETTOKEN);
         let asked = Client::after(&client, &entry).unwrap().probe().await;
-        // WeCom is asked, or cannot be: never is the token of before taken.
+        // WeCom is asked, or cannot be: the old token is never used.
         assert!(asked.is_err() || wecom.calls(GETTOKEN) > before, "{}", entry.agent_id);
     }
 }

@@ -1,4 +1,4 @@
-//! What an operator is told to do.
+//! The remedies that an operator is given.
 
 use super::*;
 
@@ -48,8 +48,8 @@ fn another_code_has_the_remedy_of_its_class() {
 fn a_refused_parameter_has_the_remedy_of_its_call() {
     for code in [40058, 40063] {
         for (call, words) in [
-            (Call::GetToken, "check corp_id and secret: WeCom does not take them"),
-            (Call::Agent, "check agent_id: WeCom does not take it"),
+            (Call::GetToken, "check corp_id and secret: WeCom does not accept them"),
+            (Call::Agent, "check agent_id: WeCom does not accept it"),
             (Call::Departments, "allow_departments"),
             (Call::Tag, "allow_departments"),
             (Call::UserInfo, "starts over by itself"),
@@ -100,8 +100,8 @@ fn an_error_once_more_is_the_same_and_a_broken_call_says_so() {
     assert!(!error.is_broken_midway() && error.broken_midway().is_broken_midway());
 }
 
-/// Whatever WeCom sends, in the ranges that its reference has and outside them: an operator is told what to do, in words that
-/// name no code of ours and no secret, and the label is one of the documented.
+/// Whatever WeCom sends, inside the ranges of its reference or outside: the operator gets a remedy, which contains no secret and
+/// none of the gate's own labels, and the label is a documented one.
 #[test]
 fn whatever_code_wecom_sends_there_is_something_to_do() {
     let ranges = [

@@ -50,7 +50,7 @@ fn sign(timestamp: &str, nonce: &str, encrypted: &str) -> String {
     hex::encode(digest)
 }
 
-/// Encrypts a plaintext that is padded already.
+/// Encrypts a plaintext that is already padded.
 fn seal_raw(plain: &[u8]) -> String {
     let key = STANDARD.decode(format!("{}E=", &AES_KEY[..42])).unwrap();
     let mut buffer = plain.to_vec();
@@ -77,7 +77,7 @@ fn seal(message: &[u8]) -> String {
     seal_raw(&padded(frame(u32::try_from(message.len()).unwrap(), message, CORP)))
 }
 
-/// Receives `encrypted` with a right signature over it.
+/// Receives `encrypted` with a valid signature.
 fn deliver(encrypted: &str) -> Result<Notice, RejectedEvent> {
     let query = query(&sign("1700000001", "n", encrypted), "1700000001", "n");
     receiver().receive(&query, &envelope(encrypted), NOW)

@@ -1,4 +1,4 @@
-//! Characters that XML has names for.
+//! XML's predefined entities.
 
 use super::*;
 

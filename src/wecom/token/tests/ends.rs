@@ -1,4 +1,4 @@
-//! To the moment.
+//! The exact moments of expiry and renewal.
 
 use moka::Expiry as _;
 
