@@ -1,4 +1,4 @@
-//! The colour of buttons that a company chooses, and what follows from it.
+//! The colour of buttons that a company chooses, and the colours derived from it.
 
 use std::fmt;
 
@@ -7,21 +7,21 @@ type Rgb = [u8; 3];
 
 const WHITE: Rgb = [255, 255, 255];
 const BLACK: Rgb = [0, 0, 0];
-/// The card of the dark style, on which the icon stands.
+/// Background of the card in dark mode, on which the icon is shown.
 const DARK_CARD: Rgb = [0x1f, 0x1f, 0x1f];
-/// Contrast of text (WCAG 2.2, 1.4.3, level AA).
+/// Minimum contrast of text (WCAG 2.2, 1.4.3, level AA).
 const READABLE: f64 = 4.5;
 
-/// A colour on which white text can be read.
+/// A colour on which white text is readable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Accent(Rgb);
 
-/// Why a colour is none to choose.
+/// Why a colour cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum BadAccent {
     /// Not `#rrggbb`.
     Form,
-    /// White text has this contrast.
+    /// White text on it has only this contrast.
     Contrast(f64),
 }
 
@@ -34,10 +34,10 @@ impl Accent {
         if contrast < READABLE { Err(BadAccent::Contrast(contrast)) } else { Ok(Accent(rgb)) }
     }
 
-    /// The rules that come after the style sheet.
+    /// The rules that follow the style sheet.
     pub(super) fn style(self) -> String {
         let (main, over) = (Css(self.0), Css(mixed(self.0, BLACK, 20)));
-        // On the dark card the icon is lighter, as much as it takes.
+        // On the dark card the icon is lighter, as much as necessary.
         let lighter = (0..=20).map(|step| mixed(self.0, WHITE, step * 5));
         let tint = Css(lighter.into_iter().find(|c| contrast(*c, DARK_CARD) >= READABLE).unwrap_or(WHITE));
         format!(
@@ -91,7 +91,7 @@ mod tests {
         for (a, b, want) in [
             (WHITE, BLACK, 21.0),
             (WHITE, WHITE, 1.0),
-            // Examples of WCAG's own calculators.
+            // Examples from WCAG contrast calculators.
             ([0x76, 0x76, 0x76], WHITE, 4.54),
             ([0x77, 0x77, 0x77], WHITE, 4.48),
             ([0, 0, 255], WHITE, 8.59),
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a_colour_is_one_that_can_be_read_on() {
+    fn a_colour_must_be_readable_under_white_text() {
         assert_eq!(Accent::parse("#0958d9"), Ok(Accent([9, 0x58, 0xd9])));
         assert!(matches!(Accent::parse("#ffd700"), Err(BadAccent::Contrast(c)) if c < 2.0));
         for bad in
@@ -114,7 +114,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_is_taken_can_be_read(rgb in any::<[u8; 3]>()) {
+        fn every_accepted_colour_is_readable(rgb in any::<[u8; 3]>()) {
             let text = format!("#{}", hex::encode(rgb));
             if let Ok(accent) = Accent::parse(&text) {
                 prop_assert!(contrast(rgb, WHITE) >= READABLE);

@@ -1,6 +1,6 @@
-//! What a company has made its own: name, picture and colour of the pages, whom to ask, and texts.
+//! A company's customisation of the pages: name, picture and colour, whom to ask, and texts.
 //!
-//! Made once from the configuration. What is wrong with it is found there, and not when a page is shown.
+//! Created once from the configuration, so that errors are found there and not when a page is shown.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -12,17 +12,17 @@ use super::lang::Lang;
 use super::own_texts::OwnTexts;
 use super::rendered::{self, STYLE};
 
-/// One text for all, or one for each language.
+/// One text for all languages, or one per language.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct PerLanguage {
     /// By BCP 47 tag, as in [`Lang::tag`].
     pub by_language: BTreeMap<String, String>,
-    /// For every other language.
+    /// For all other languages.
     pub others: Option<String>,
 }
 
 impl PerLanguage {
-    /// Sets the text of a language (`""`: of all others). Was there one?
+    /// Sets the text of a language (`""`: of all others). Returns whether there was one.
     pub(crate) fn set(&mut self, language: &str, text: Option<String>) -> bool {
         match (language, text) {
             (_, None) => false,
@@ -36,7 +36,7 @@ impl PerLanguage {
     }
 }
 
-/// Kinds of pictures that every browser shows.
+/// Image formats that every browser shows.
 const PICTURES: [(&[u8], &str); 5] = [
     (b"\x89PNG\r\n\x1a\n", "image/png"),
     (b"\xff\xd8\xff", "image/jpeg"),
@@ -45,12 +45,12 @@ const PICTURES: [(&[u8], &str); 5] = [
     (b"<?xml", "image/svg+xml"),
 ];
 
-/// A picture as part of a page: nothing has to be fetched, and a script in it does not run.
+/// An image embedded in a page: nothing has to be fetched, and scripts in it do not run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Picture(String);
 
 impl Picture {
-    /// From the bytes of a PNG, JPEG, GIF, WebP or SVG file; `None`: it is none of them.
+    /// From the bytes of a PNG, JPEG, GIF, WebP or SVG file; `None` if it is none of these.
     pub(crate) fn new(bytes: &[u8]) -> Option<Picture> {
         let kind = PICTURES.iter().find(|(magic, _)| bytes.starts_with(magic)).map(|(_, kind)| *kind);
         let webp = bytes.starts_with(b"RIFF") && bytes.get(8..12) == Some(b"WEBP");
@@ -61,13 +61,13 @@ impl Picture {
         )))
     }
 
-    /// For `src`.
+    /// Value of `src`.
     pub(super) fn source(&self) -> &str {
         &self.0
     }
 }
 
-/// What the configuration gives.
+/// The settings of the configuration.
 #[derive(Debug, Default)]
 pub(crate) struct Choices {
     /// Name of the company or the app.
@@ -78,13 +78,13 @@ pub(crate) struct Choices {
     pub accent: Option<Accent>,
     /// Whom to ask.
     pub help: PerLanguage,
-    /// Where that leads.
+    /// The link of that text.
     pub help_link: PerLanguage,
-    /// Texts in place of the gate's own.
+    /// Texts that replace the gate's own.
     pub texts: OwnTexts,
 }
 
-/// How pages look.
+/// The appearance of the pages.
 #[derive(Debug)]
 pub(crate) struct Appearance {
     choices: Choices,
@@ -93,11 +93,11 @@ pub(crate) struct Appearance {
     framed_csp: String,
 }
 
-/// Without anybody's choices.
+/// Without any customisation.
 static PLAIN: LazyLock<Appearance> = LazyLock::new(|| Appearance::new(Choices::default()));
 
 impl Appearance {
-    /// With these choices.
+    /// With these settings.
     pub(crate) fn new(choices: Choices) -> Appearance {
         let mut style = STYLE.to_owned();
         if let Some(accent) = &choices.accent {
@@ -107,12 +107,12 @@ impl Appearance {
         Appearance { choices, style, csp, framed_csp }
     }
 
-    /// The gate's own, where there is no configuration.
+    /// The gate's own, used without a configuration.
     pub(crate) fn plain() -> &'static Appearance {
         &PLAIN
     }
 
-    /// The name that somebody chose.
+    /// The configured name.
     pub(crate) fn title(&self) -> Option<&str> {
         self.choices.title.as_deref()
     }
@@ -130,7 +130,7 @@ impl Appearance {
         if framed { &self.framed_csp } else { &self.csp }
     }
 
-    /// Whom to ask, and where that leads.
+    /// Whom to ask, and the link of that text.
     pub(super) fn help(&self, lang: Lang) -> Option<(&str, Option<&str>)> {
         Some((self.choices.help.get(lang)?, self.choices.help_link.get(lang)))
     }
@@ -140,7 +140,7 @@ impl Appearance {
         self.choices.texts.find(lang, key, app).or_else(|| lang.find_with(key, app))
     }
 
-    /// The same; the key itself should it be missing, which a test rules out.
+    /// The same; falls back to the key if the text is missing, which a test rules out.
     pub(super) fn text(&self, lang: Lang, key: &str) -> String {
         self.find(lang, key, None).unwrap_or_else(|| key.to_owned())
     }

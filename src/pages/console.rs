@@ -1,4 +1,4 @@
-//! The console's pages, for those whom `access.admins` names.
+//! The console's pages, for the administrators named in `access.admins`.
 //!
 //! Plain data in, a finished response out, as for every other page. They contain no script.
 
@@ -18,7 +18,7 @@ use super::remedies;
 use super::rendered::{self, CONSOLE_STYLE, Rendered};
 use crate::error::Failure;
 
-/// What every page of the console shows.
+/// Shown on every page of the console.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Frame<'a> {
     /// See [`super::language`].
@@ -32,22 +32,22 @@ pub(crate) struct Frame<'a> {
 /// The status of a node, an entry, Redis or a reload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PartStatus {
-    /// Of what.
+    /// Its name.
     pub name: String,
-    /// What is wrong with it, with the remedy; `None`: it works.
+    /// The problem and its remedy; `None`: it works.
     pub problem: Option<String>,
 }
 
-/// How many sign-ins there were in ten minutes.
+/// The sign-ins of ten minutes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Bar {
-    /// That ended in a session.
+    /// Those that ended in a session.
     pub signed_in: u32,
-    /// That did not.
+    /// Those that did not.
     pub refused: u32,
 }
 
-/// How many sign-ins had this outcome.
+/// The number of sign-ins with this outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Outcome {
     /// A session, or this failure.
@@ -65,23 +65,23 @@ pub(crate) struct Now {
     pub nodes: Vec<PartStatus>,
     /// The WeCom entries.
     pub wecom: Vec<PartStatus>,
-    /// Redis, where it is configured.
+    /// Redis, if it is configured.
     pub redis: Option<PartStatus>,
-    /// The certificates' files, and when each expires.
+    /// The certificate files, and the expiry of each.
     pub certificates: Vec<(String, SystemTime)>,
-    /// Failed reloads, and why they failed.
+    /// Failed reloads, with the reasons.
     pub reloads: Vec<PartStatus>,
     /// Since when the configuration is in use.
     pub loaded: SystemTime,
-    /// Of the program.
+    /// Version of the program.
     pub version: &'static str,
-    /// In the memory of this process.
+    /// Sessions in the memory of this process.
     pub sessions: u64,
     /// Requests in progress.
     pub requests: usize,
     /// Since when sign-ins are counted.
     pub since: SystemTime,
-    /// The last 24 hours, the oldest first.
+    /// The last 24 hours, oldest first.
     pub bars: Vec<Bar>,
     /// The same by outcome.
     pub outcomes: Vec<Outcome>,
@@ -92,13 +92,13 @@ pub(crate) struct Now {
 pub(crate) struct Refusal {
     /// When.
     pub at: SystemTime,
-    /// `entry/userid`, as far as it is known.
+    /// `entry/userid`, as far as known.
     pub member: Option<String>,
     /// The member's name in WeCom.
     pub name: Option<String>,
     /// What was wrong.
     pub failure: Failure,
-    /// What the log has about it.
+    /// The reason according to the log.
     pub reason: Option<String>,
     /// The id that the person sees on the page.
     pub request_id: Option<String>,
@@ -111,13 +111,13 @@ pub(crate) struct Refusal {
 pub(crate) struct Refusals {
     /// What was searched for.
     pub query: String,
-    /// Since when this process keeps them; `None`: those of all nodes are there.
+    /// Since when this process keeps them; `None`: those of all nodes are included.
     pub since: Option<SystemTime>,
-    /// The latest first.
+    /// Newest first.
     pub rows: Vec<Refusal>,
 }
 
-/// A member whom a search has found.
+/// A member found by a search.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Member {
     /// Name of the WeCom entry.
@@ -140,17 +140,17 @@ impl Member {
         format!("{MEMBERS}?q={}", encoded(&self.id()))
     }
 
-    /// What ends the session with this (short) id.
+    /// The request that ends the session with this (short) id.
     fn ends(&self, session: &SessionRow) -> String {
         format!("{}&session={}", self.href(), encoded(&session.id))
     }
 
-    /// What takes the binding away.
+    /// The request that removes the binding.
     fn unbinds(&self) -> String {
         format!("{}&unbind=1", self.href())
     }
 
-    /// What tries the member's sign-in.
+    /// The request that tries the member's sign-in.
     fn tries(&self) -> String {
         format!("{CHECK}?q={}", encoded(&self.id()))
     }
@@ -161,7 +161,7 @@ impl Member {
 pub(crate) struct SessionRow {
     /// The first characters of its id, as in the audit log.
     pub id: String,
-    /// When it began, where that may be seen.
+    /// When it began, if that is visible.
     pub since: Option<SystemTime>,
 }
 
@@ -170,21 +170,21 @@ pub(crate) struct SessionRow {
 pub(crate) struct Members {
     /// What was searched for.
     pub query: String,
-    /// Who was found.
+    /// The members that were found.
     pub found: Vec<Member>,
-    /// The sessions, where one was found.
+    /// The sessions, if exactly one member was found.
     pub sessions: Option<Vec<SessionRow>>,
-    /// The names of the user's roles, where one was found and they may be seen.
+    /// The names of the user's roles, if exactly one member was found and they are visible.
     pub roles: Vec<String>,
-    /// NocoBase did not let the gate's account take the binding away.
+    /// NocoBase did not let the gate's account remove the binding.
     pub unbind_denied: bool,
 }
 
-/// Path of the page about those who were not let in.
+/// Path of the page about refused sign-ins.
 const REFUSED: &str = "/wecom-gate/console/refused";
 
-/// Path of the page about members; POST ends the sessions of the one that `q` names, or the one that `session` names, or takes
-/// the binding away (`unbind`).
+/// Path of the page about members; POST ends all sessions of the member `q`, or only the one given by `session`, or removes the
+/// binding (`unbind`).
 pub(crate) const MEMBERS: &str = "/wecom-gate/console/members";
 
 /// The page "Members".
@@ -221,7 +221,7 @@ enum Tab {
     Check,
 }
 
-/// What the templates ask for.
+/// The data of the templates.
 struct Page<'a> {
     frame: &'a Frame<'a>,
     tab: Tab,
@@ -253,12 +253,12 @@ impl<'a> Page<'a> {
         text.replace('T', " ").replace('Z', " UTC")
     }
 
-    /// What a person reads about a failure.
+    /// The text about a failure for members.
     fn failure(&self, failure: &Failure) -> String {
         self.frame.lang.text(kinds::of(*failure).key)
     }
 
-    /// What an administrator can do about it, and in which language that is.
+    /// What an administrator can do about it, and the language of that text.
     fn remedy(&self, failure: &Failure) -> Option<(&'static str, &'static str)> {
         remedies::remedy(*failure, self.frame.lang)
     }
@@ -282,7 +282,7 @@ const SOON: Duration = Duration::from_secs(7 * 24 * 3600);
 /// Height of the chart, in its own units.
 const HEIGHT: u32 = 40;
 
-/// One bar of the chart: where it stands, and how high each part is.
+/// One bar of the chart: its position, and the height of each part.
 struct Drawn {
     x: usize,
     signed_in: u32,

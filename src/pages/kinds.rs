@@ -1,11 +1,11 @@
-//! What each failure looks like to a person: which text, which picture, which way on.
+//! How each failure is presented to people: text, icon and next step.
 //!
-//! Several failures share one text where a person can do the same about them. Above all, what only an operator can
-//! repair is one page: it names the person to contact, not what is broken inside.
+//! Several failures share one text if a person can do the same about them. In particular, everything that only an operator can
+//! fix has one page: it names the person to contact, not what is broken.
 
 use crate::error::Failure;
 
-/// The picture above the title; its colour goes with it.
+/// The icon above the title, which also determines the colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Icon {
     /// Sign in, or give consent.
@@ -14,24 +14,24 @@ pub(super) enum Icon {
     Check,
     /// Not allowed.
     Lock,
-    /// It gets better by itself.
+    /// Resolves itself.
     Clock,
     /// Something to do.
     Info,
     /// Something is broken.
     Alert,
-    /// On to WeCom's client.
+    /// Continue in WeCom's client.
     Phone,
 }
 
-/// The way on that the page offers.
+/// The next step that the page offers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum NextStep {
-    /// Signing in is the very next thing to do.
+    /// Signing in is the next step.
     SignIn,
-    /// Trying again may well help.
+    /// Trying again will probably help.
     Again,
-    /// Trying again helps only after somebody has done something.
+    /// Trying again helps only after someone has done something.
     AgainLater,
     /// To the start page.
     Start,
@@ -39,7 +39,7 @@ pub(super) enum NextStep {
     Nowhere,
 }
 
-/// A page without its words.
+/// A page without its texts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Kind {
     /// Message in `texts/*/pages.ftl`.
@@ -87,7 +87,7 @@ pub(super) const fn of(failure: Failure) -> Kind {
         F::NotVisible => kind("not-visible", Icon::Lock, NextStep::AgainLater),
         F::MemberDisabled => kind("member-disabled", Icon::Lock, NextStep::AgainLater),
         F::NotAllowed => kind("not-allowed", Icon::Lock, NextStep::AgainLater),
-        // Once that is done, this is where to go on.
+        // Once that is done, this is where to continue.
         F::FirstTimeInWeCom => Kind { way: NextStep::AgainLater, ..with_link("first-time-in-wecom") },
         F::NothingToMatch => kind("nothing-to-match", Icon::Info, NextStep::Again),
         F::NoMatchingUser => kind("no-matching-user", Icon::Lock, NextStep::AgainLater),
@@ -111,9 +111,9 @@ pub(super) const fn of(failure: Failure) -> Kind {
     }
 }
 
-/// Pages that are no failure.
+/// Pages that are not about a failure.
 pub(super) const SIGNED_OUT: Kind = kind("signed-out", Icon::Check, NextStep::SignIn);
 /// A button per entry.
 pub(super) const SIGN_IN: Kind = kind("sign-in", Icon::Key, NextStep::Nowhere);
-/// Are you sure?
+/// Asks for confirmation.
 pub(super) const LOGOUT: Kind = kind("logout", Icon::Key, NextStep::Nowhere);

@@ -1,6 +1,6 @@
-//! Languages of the pages: the texts themselves, and which of them a person reads.
+//! Languages of the pages: the texts, and the choice of a language for a person.
 //!
-//! A language is a folder of `texts/`; nothing else has to change when one is added.
+//! A language is a folder of `texts/`; nothing else has to change to add one.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -14,7 +14,7 @@ static_loader! {
     static TEXTS = {
         locales: "./src/pages/texts",
         fallback_language: "en",
-        // Without the invisible marks that Fluent puts around arguments: old webviews draw them as boxes.
+        // Without the invisible isolation marks that Fluent puts around arguments: old webviews draw them as boxes.
         customise: |bundle| { bundle.set_use_isolating(false) },
     };
 }
@@ -46,7 +46,7 @@ impl Lang {
         TEXTS.try_lookup_with_args(self.0, key, &arguments(app))
     }
 
-    /// The text with this key; the key itself should it be missing, which a test rules out.
+    /// The text with this key; falls back to the key if it is missing, which a test rules out.
     pub(super) fn text(self, key: &str) -> String {
         self.find(key).unwrap_or_else(|| key.to_owned())
     }
@@ -57,7 +57,7 @@ impl Lang {
         TEXTS.try_lookup_with_args(self.0, key, &args).unwrap_or_else(|| name.to_owned())
     }
 
-    /// The best of our languages for these, best first; none if none fits.
+    /// The best of our languages for these, given in order of preference; `None` if none fits.
     fn best(wanted: &[LanguageIdentifier]) -> Option<Lang> {
         let ours: Vec<&'static LanguageIdentifier> = TEXTS.locales().collect();
         let found = negotiate_languages(wanted, &ours, None, NegotiationStrategy::Lookup);
@@ -65,10 +65,10 @@ impl Lang {
     }
 }
 
-/// WeCom's name, which is another one in Chinese.
+/// WeCom's name, which differs in Chinese.
 pub(super) const WECOM: &str = "wecom-name";
 
-/// What every text of a page may mention: `$app`, and `$named`, which is `yes` where the app's name is known.
+/// Arguments for the texts of all pages: `$app`, and `$named`, which is `yes` if the app's name is known.
 pub(super) fn arguments(app: Option<&str>) -> HashMap<Cow<'static, str>, FluentValue<'_>> {
     let named = if app.is_some() { "yes" } else { "no" };
     HashMap::from([("app".into(), app.unwrap_or_default().into()), ("named".into(), named.into())])
@@ -80,7 +80,7 @@ impl Default for Lang {
     }
 }
 
-/// Constants for the keys of texts, and `ALL` of them, which a test compares with the texts.
+/// Constants for the keys of texts, and a list `ALL` of them, which a test compares with the texts.
 macro_rules! text_keys {
     ($($name:ident = $key:literal),+ $(,)?) => {
         $(pub(crate) const $name: &str = $key;)+
@@ -91,12 +91,12 @@ macro_rules! text_keys {
 }
 pub(super) use text_keys;
 
-/// How many languages of a header are looked at.
+/// Most languages of a header that are considered.
 const MOST_WANTED: usize = 16;
 
-/// The language for a person: the one chosen in NocoBase (`X-Locale` of its calls, else the copy of `NOCOBASE_LOCALE`
-/// that `gate.js` keeps in a cookie), else that of their WeCom
-/// client, else what the browser accepts (RFC 9110 12.5.4), else English.
+/// The language for a person: the one chosen in NocoBase (`X-Locale` of its calls, otherwise the copy of `NOCOBASE_LOCALE` that
+/// `gate.js` keeps in a cookie), otherwise that of the WeCom client, otherwise the browser's preference (RFC 9110, 12.5.4),
+/// otherwise English.
 pub fn language(
     accept_language: Option<&str>,
     wecom_hint: Option<&str>,
@@ -109,7 +109,7 @@ pub fn language(
         .unwrap_or_default()
 }
 
-/// `Accept-Language`, best first. Own code, because the crate for it sorts by raw floats and can panic on `q=NaN`.
+/// Parses `Accept-Language`, best first. Not with the crate for it, which sorts by raw floats and can panic on `q=NaN`.
 fn accepted(header: &str) -> Vec<LanguageIdentifier> {
     let mut all: Vec<(u16, LanguageIdentifier)> =
         header.split(',').take(MOST_WANTED).filter_map(accepted_item).collect();
@@ -117,7 +117,8 @@ fn accepted(header: &str) -> Vec<LanguageIdentifier> {
     all.into_iter().map(|(_, language)| language).collect()
 }
 
-/// One `zh-CN;q=0.9`: its weight in thousandths, and the language; none if not wanted (`q=0`) or not readable.
+/// One item such as `zh-CN;q=0.9`: its weight in thousandths, and the language; `None` if it is not acceptable (`q=0`) or
+/// invalid.
 fn accepted_item(item: &str) -> Option<(u16, LanguageIdentifier)> {
     let mut parts = item.split(';').map(str::trim);
     let language = parts.next()?.parse().ok()?;

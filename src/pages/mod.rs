@@ -1,7 +1,7 @@
-//! What people see of the gate: pages, their texts in people's languages, and the script for NocoBase's pages.
+//! What people see of the gate: pages, their texts in several languages, and the script for NocoBase's pages.
 //!
-//! Must never: contain anything from outside unescaped, or load anything from elsewhere.
-//! Plain data in, a finished response out: nothing here reads a clock, a request or the configuration.
+//! Must never: contain external data without escaping, or load anything from another site. Plain data in, a finished response
+//! out: nothing here reads a clock, a request or the configuration.
 
 mod accent;
 mod appearance;

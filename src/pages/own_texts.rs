@@ -1,4 +1,4 @@
-//! Texts that a company has written in place of the gate's own: files `<language>.ftl`, with the same keys.
+//! A company's texts that replace the gate's own: files `<language>.ftl`, with the same keys.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,12 +10,12 @@ use unic_langid::LanguageIdentifier;
 
 use super::lang::{Lang, WECOM};
 
-/// By the tag of their language.
+/// By language tag.
 #[derive(Default)]
 pub(crate) struct OwnTexts(BTreeMap<String, FluentBundle<FluentResource>>);
 
 impl OwnTexts {
-    /// Adds the text of a file for this language. Problems are reported all at once, and then nothing is added.
+    /// Adds the text of a file for this language. All problems are reported at once, and then nothing is added.
     pub(crate) fn add(&mut self, language: &str, text: &str) -> Result<(), Vec<String>> {
         let lang = Lang::all().into_iter().find(|lang| lang.tag() == language);
         let Some(lang) = lang else {
@@ -36,7 +36,7 @@ impl OwnTexts {
         let tag: LanguageIdentifier = language.parse().map_err(|_| vec!["no language".to_owned()])?;
         let mut bundle = FluentBundle::new_concurrent(vec![tag]);
         bundle.set_use_isolating(false);
-        // The one word that all languages define; files may use it, and may give another one.
+        // The one term that all languages define; files may use it, and may redefine it.
         let term = FluentResource::try_new(format!("-wecom = {}\n", lang.text(WECOM)));
         for resource in term.into_iter().chain([resource]) {
             bundle.add_resource_overriding(resource);
@@ -45,7 +45,7 @@ impl OwnTexts {
         Ok(())
     }
 
-    /// The text with this key (`message` or `message.attribute`), if there is one that can be made.
+    /// The text with this key (`message` or `message.attribute`), if there is one that can be formatted.
     pub(super) fn find(&self, lang: Lang, key: &str, app: Option<&str>) -> Option<String> {
         if self.0.is_empty() {
             return None;
@@ -70,25 +70,25 @@ impl fmt::Debug for OwnTexts {
     }
 }
 
-/// Counted from 1.
+/// Line number, counted from 1.
 fn line(text: &str, position: usize) -> usize {
     text.bytes().take(position).filter(|b| *b == b'\n').count() + 1
 }
 
-/// Keys that no page has.
+/// Keys that no page uses.
 fn problems(lang: Lang, resource: &FluentResource) -> Vec<String> {
     let mut problems = Vec::new();
     for entry in resource.entries() {
         let ast::Entry::Message(message) = entry else { continue };
         let id = message.id.name;
         if lang.find_with(id, None).is_none() {
-            problems.push(format!("{id}: no page has a text of this name"));
+            problems.push(format!("{id}: no page has a text with this key"));
             continue;
         }
         for attribute in &message.attributes {
             let key = format!("{id}.{}", attribute.id.name);
             if lang.find_with(&key, None).is_none() {
-                problems.push(format!("{key}: no page has a text of this name"));
+                problems.push(format!("{key}: no page has a text with this key"));
             }
         }
     }

@@ -1,9 +1,10 @@
-/* wecom-gate's own pages: what stands after the # stays when they try again, and the address that is to be opened in WeCom
-   is copied. Old webviews too (ES5). */
+/* wecom-gate's own pages: keeps the fragment when a page tries again, and copies the address to open in WeCom
+   to the clipboard. For old webviews too (ES5). */
 (function () {
   'use strict';
 
-  // Going to one's own address is no load where it has a #, and in the page's refresh and its link the # is not there.
+  // Navigating to the current address does not reload it if there is a fragment, and the page's refresh and link lack the
+  // fragment.
   var here = location.pathname + location.search;
   var refresh = document.querySelector('meta[http-equiv=refresh]');
   var when = refresh && /^(\d+)(?:;url=(.*))?$/.exec(refresh.getAttribute('content'));
@@ -18,14 +19,14 @@
     return false;
   }
 
-  // The person's own time, with its zone: an administrator elsewhere can tell which moment is meant.
+  // The user's local time, with its zone: an administrator elsewhere can tell which moment is meant.
   var time = document.getElementById('time');
   var moment = time && new Date(time.getAttribute('datetime'));
   if (moment && !isNaN(moment)) {
     try {
       time.textContent = moment.toLocaleString(document.documentElement.lang, { dateStyle: 'medium', timeStyle: 'long' });
     } catch (e) {
-      /* It stays in UTC. */
+      /* Keeps UTC. */
     }
   }
 
@@ -55,7 +56,7 @@
     try {
       if (document.execCommand('copy')) copied();
     } catch (e) {
-      /* It is selected: a long press copies it. */
+      /* The address is selected: a long press copies it. */
     }
   }
 

@@ -1,5 +1,5 @@
-//! What an administrator can do about a failure: the paragraph "Do" of its label in `docs/troubleshooting.md`, so that the console
-//! and the document cannot differ.
+//! What an administrator can do about a failure: the paragraph "Do" of its label in `docs/troubleshooting.md`, so that the
+//! console and the document cannot differ.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -15,7 +15,7 @@ type Remedies = HashMap<String, String>;
 
 static REMEDIES: LazyLock<[Remedies; 2]> = LazyLock::new(|| [of(ENGLISH), of(CHINESE)]);
 
-/// In Chinese for Chinese pages, else in English, with the language it is in; none where the document has none.
+/// In Chinese for Chinese pages, otherwise in English, with the language of the text; `None` if the document has none.
 pub(super) fn remedy(failure: Failure, lang: Lang) -> Option<(&'static str, &'static str)> {
     let [english, chinese] = &*REMEDIES;
     let label = failure.response().label;
@@ -34,13 +34,13 @@ fn of((document, mark): (&str, &str)) -> Remedies {
         }
         let text = match line.strip_prefix(mark) {
             Some(text) => Some(text),
-            // The lines that belong to a list's item.
+            // Continuation lines of the list item.
             None => line.strip_prefix("  ").filter(|_| inside),
         };
         inside = text.is_some();
         if let (Some(label), Some(text)) = (label, text) {
             let remedy = found.entry(label.to_owned()).or_default();
-            // Chinese has no space where a line ends.
+            // Chinese has no space at a line break.
             if remedy.ends_with(|c: char| c.is_ascii())
                 || text.starts_with(|c: char| c.is_ascii()) && !remedy.is_empty()
             {
@@ -52,7 +52,7 @@ fn of((document, mark): (&str, &str)) -> Remedies {
     found.into_iter().map(|(label, text)| (label, plain(&text))).collect()
 }
 
-/// Without what makes Markdown of it: `[text](address)` is its text, and marks go.
+/// Removes Markdown: `[text](address)` becomes its text, and other marks are dropped.
 fn plain(markdown: &str) -> String {
     let mut text = String::with_capacity(markdown.len());
     let mut rest = markdown;

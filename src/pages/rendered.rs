@@ -1,4 +1,4 @@
-//! A finished response: status, headers and body. Every header that keeps a page harmless is set here, once.
+//! A finished response: status, headers and body. The security headers of all pages are set here, once.
 
 use std::sync::LazyLock;
 
@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::error::Failure;
 
-/// Where the NocoBase page (through `gate.js`) and programs can sign in.
+/// Header with the sign-in address, for NocoBase's page (through `gate.js`) and for programs.
 pub(crate) const LOGIN_HEADER: &str = "X-WeCom-Gate-Login";
 
 /// Ready to be sent.
@@ -17,7 +17,7 @@ pub(crate) struct Rendered {
     pub status: u16,
     /// The whole body.
     pub body: String,
-    /// All headers but `Content-Length`, `Date`, `Set-Cookie` and HSTS.
+    /// All headers except `Content-Length`, `Date`, `Set-Cookie` and HSTS.
     pub headers: Vec<(&'static str, String)>,
 }
 
@@ -29,16 +29,16 @@ impl Rendered {
     }
 }
 
-/// The one style sheet; inline, so that a page is one response.
+/// The only style sheet; inline, so that a page is one response.
 pub(super) const STYLE: &str = include_str!("style.css");
 
-/// The one script, for pages with an address to copy and for those that try again; inline for the same reason.
+/// The only script, for pages with an address to copy and for those that try again; inline for the same reason.
 pub(super) const SCRIPT: &str = include_str!("page.js");
 
 /// The style sheet of the console.
 pub(super) const CONSOLE_STYLE: &str = include_str!("console.css");
 
-/// For the console: no script at all, and no frame.
+/// For the console: no scripts, no frames.
 static CONSOLE_CSP: LazyLock<String> = LazyLock::new(|| {
     format!(
         "default-src 'none'; style-src 'sha256-{}'; img-src data:; form-action 'self'; frame-ancestors 'none'; \
@@ -52,10 +52,10 @@ fn hash(text: &str) -> String {
     base64::engine::general_purpose::STANDARD.encode(hash.as_ref())
 }
 
-/// Nothing may be loaded, run or sent anywhere but what the page itself needs. The one style and the one
-/// script are named by their hashes, so injected markup could not even restyle the page.
+/// Only what the page itself needs may be loaded, run or sent. The style and the script are allowed by their hashes, so injected
+/// markup could not even restyle the page.
 ///
-/// `frame_ancestors`: `*` for a page that frames of other sites may show. It holds nothing but links that open in a new window.
+/// `frame_ancestors`: `*` for a page that other sites may show in a frame. It contains only links that open in a new window.
 pub(super) fn csp(style: &str, frame_ancestors: &str) -> String {
     let (script, style) = (hash(SCRIPT), hash(style));
     format!(
@@ -64,7 +64,7 @@ pub(super) fn csp(style: &str, frame_ancestors: &str) -> String {
     )
 }
 
-/// A gate page.
+/// A page of the gate.
 pub(super) fn html(
     status: u16,
     body: String,
@@ -102,8 +102,8 @@ pub(super) fn console(body: String, language: String) -> Rendered {
     Rendered { status: 200, body, headers }
 }
 
-/// For everything that is not a page load: NocoBase's error shape, so that its page and its client libraries
-/// understand it. `login` is the address to sign in at, where signing in would help.
+/// For everything that is not a page load: in NocoBase's error format, so that its page and its client libraries understand it.
+/// `login` is the sign-in address, if signing in would help.
 pub(crate) fn json_error(failure: Failure, message: &str, login: Option<&str>) -> Rendered {
     let response = failure.response();
     let mut headers = vec![

@@ -1,4 +1,4 @@
-//! The script for NocoBase's pages (`gate.js`, made of the files in `gate/`): serving it, and the attributes of its tag.
+//! The script for NocoBase's pages (`gate.js`, built from the files in `gate/`): its response, and the attributes of its tag.
 
 use std::sync::LazyLock;
 
@@ -9,18 +9,18 @@ use super::lang::Lang;
 use super::rendered::Rendered;
 use super::view::{LOGIN, parts};
 
-/// A file that is part of the program.
+/// A file that is compiled into the program.
 #[derive(Debug)]
 pub(crate) struct Script {
     /// Its text.
     pub body: String,
     /// The beginning of its SHA-256 in hex: changes when the text does.
     pub version: String,
-    /// The address under which browsers may keep it for good.
+    /// The address under which browsers may cache it permanently.
     pub src: String,
 }
 
-/// The parts of `gate.js`, one function together: the first two end it where a page has no use for the rest.
+/// The parts of `gate.js`, which together form one function: the first two end it early if a page does not need the rest.
 const GATE_JS_PARTS: &str = concat!(
     "(function () {\n'use strict';\n",
     include_str!("gate/begin.js"),
@@ -38,13 +38,13 @@ static GATE_JS: LazyLock<Script> = LazyLock::new(|| {
     Script { body, src: format!("/wecom-gate/gate.js?v={version}"), version }
 });
 
-/// The beginning of a text's SHA-256.
+/// The first digits of a text's SHA-256.
 fn version_of(body: &str) -> String {
     let hash = ring::digest::digest(&ring::digest::SHA256, body.as_bytes());
     hex::encode(hash.as_ref().get(..8).unwrap_or_default())
 }
 
-/// The script's texts, by language: it knows better than any header which one NocoBase's page shows.
+/// The script's texts, by language: the script knows better than any header which one NocoBase's page shows.
 fn texts() -> serde_json::Value {
     let of = |lang: Lang| {
         json!({
@@ -63,8 +63,8 @@ pub(crate) fn script() -> &'static Script {
     &GATE_JS
 }
 
-/// The response to `GET /wecom-gate/gate.js?v=...`. Only the address that names this very text may be kept for good: after an
-/// update, or from another node, another text must not be kept under it.
+/// The response to `GET /wecom-gate/gate.js?v=...`. Only the address with this version may be cached permanently: after an
+/// update, or on another node, the content may differ.
 pub(crate) fn gate_js(version: Option<&str>) -> Rendered {
     let cache = if version == Some(GATE_JS.version.as_str()) {
         "public, max-age=31536000, immutable"
@@ -85,8 +85,8 @@ pub(crate) fn gate_js(version: Option<&str>) -> Rendered {
 
 /// Attributes of the script's tag, which is the first element in the `<head>` of NocoBase's index.html.
 ///
-/// `token` is what the page is to use as its token: the phantom (`sealed`) or NocoBase's own. `user` is NocoBase's
-/// user id: when it changes, what the person before left in the browser is removed.
+/// `token` is the page's token: the phantom (`sealed`) or NocoBase's own. `user` is NocoBase's user id: when it changes, the
+/// previous user's data in the browser is removed.
 pub(crate) fn script_attributes<'a>(
     token: &'a str,
     app: &'a str,
@@ -102,10 +102,10 @@ pub(crate) fn script_attributes<'a>(
     ]
 }
 
-/// The same for pages without a session of the gate: NocoBase's own sign-in page, and the pages of people who signed in there.
+/// The same for pages without a session of the gate: NocoBase's own sign-in page, and pages of users who signed in there.
 ///
-/// `entries` is a JSON list of `[name, title]`, a button each below NocoBase's form; `lang` the language for it where
-/// NocoBase's page has none stored.
+/// `entries` is a JSON list of `[name, title]`, each a button below NocoBase's form; `lang` is its language if NocoBase's page
+/// has stored none.
 pub(crate) fn form_attributes<'a>(
     app: &'a str,
     entries: &'a str,
@@ -114,8 +114,8 @@ pub(crate) fn form_attributes<'a>(
     [("data-app", app), ("data-login", LOGIN), ("data-entries", entries), ("data-lang", lang)]
 }
 
-/// `<script src="..." data-...="..."></script>`. Values are escaped; a name that is not of lower-case letters,
-/// digits and `-` is left out.
+/// `<script src="..." data-...="..."></script>`. Values are escaped; a name that does not consist of lower-case letters, digits
+/// and `-` is left out.
 pub(crate) fn script_tag(src: &str, attributes: &[(&str, &str)]) -> Bytes {
     let mut tag = String::from("<script");
     for (name, value) in std::iter::once(&("src", src)).chain(attributes) {
@@ -160,7 +160,7 @@ mod tests {
 
     #[test]
     fn the_script_runs_in_old_webviews() {
-        // A rough sieve.
+        // A rough check.
         let comment = |line: &&str| ["*", "/*", "//"].iter().any(|c| line.trim_start().starts_with(c));
         let code: String = script().body.lines().filter(|line| !comment(line)).collect();
         let code = code + super::super::rendered::SCRIPT;
@@ -189,7 +189,7 @@ mod tests {
     #[test]
     fn the_script_reads_every_attribute_that_it_is_given() {
         for (name, value) in script_attributes("wcg_x", "main", true, "7") {
-            // The script treats both deliveries alike; which one it is, is for people who look at the page.
+            // The script handles both deliveries alike; this attribute is for people who inspect the page.
             let read = script().body.contains(&format!("'{name}'"));
             assert!((read || name == "data-delivery") && !value.is_empty(), "{name}");
         }

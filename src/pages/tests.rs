@@ -1,4 +1,4 @@
-//! What must be true of all pages, in all languages.
+//! Properties of all pages, in all languages.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -135,14 +135,14 @@ fn sign_in_has_a_button_per_entry() {
     let body = render(&View { entries: &entries, password: None, ..view(Lang::default(), page) }).body;
     assert!(body.contains("href=\"/wecom-gate/login?with=wecom\">Sign in with Example Ltd</a>"), "{body}");
     assert!(!body.contains("evil.example") && !body.contains("password\"><a"), "{body}");
-    // Where it is offered, it is offered everywhere that signing in may not work.
+    // If it is enabled, it is offered wherever signing in may fail.
     for page in [page, Page::SignedOut, Page::Failure(Failure::WeComUnreachable)] {
         let body = render(&view(Lang::default(), page)).body;
         assert!(body.contains("<a href=\"/signin\">Sign in with a password</a>"), "{body}");
     }
 }
 
-/// The default title is WeCom's name, which is another one in Chinese; a title that somebody chose stays.
+/// The default title is WeCom's name, which differs in Chinese; a configured title is kept.
 #[test]
 fn the_default_title_is_wecoms_name_in_the_language_of_the_page() {
     let chinese = crate::pages::language(Some("zh-CN"), None, None);
@@ -194,14 +194,14 @@ fn a_strange_clock_is_no_reason_to_fail() {
     }
 }
 
-/// Writes all pages into the file `WECOM_GATE_PAGES`, for the test that looks at them in Chromium:
+/// Writes all pages into the file `WECOM_GATE_PAGES`, for the test that checks them in Chromium:
 /// `WECOM_GATE_PAGES=/tmp/pages.json cargo test --lib pages::tests::write_pages -- --ignored`
 #[test]
 #[ignore = "writes a file to be looked at"]
 fn write_pages() {
     let file = PathBuf::from(std::env::var_os("WECOM_GATE_PAGES").expect("WECOM_GATE_PAGES"));
     let pages = all().chain(console::samples()).chain(appearance::samples()).map(|(name, page)| {
-        // Without the reload, which would take the page away from under the camera.
+        // Without the refresh, which would reload the page during the test.
         let still = page.body.lines().filter(|line| !line.contains("http-equiv=\"refresh\""));
         let headers: BTreeMap<_, _> = page.headers.iter().map(|(name, value)| (*name, value)).collect();
         serde_json::json!({ "name": name, "headers": headers, "body": still.collect::<Vec<_>>().join("\n") })

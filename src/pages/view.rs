@@ -14,9 +14,9 @@ use super::lang::{Lang, WECOM};
 use super::rendered::{self, Rendered};
 use crate::error::Failure;
 
-/// Where signing in begins.
+/// Path at which a sign-in begins.
 pub(super) const LOGIN: &str = "/wecom-gate/login";
-/// Where signing out is done.
+/// Path of the sign-out.
 const LOGOUT: &str = "/wecom-gate/logout";
 
 /// Which page.
@@ -24,7 +24,7 @@ const LOGOUT: &str = "/wecom-gate/logout";
 pub(crate) enum Page {
     /// A failure.
     Failure(Failure),
-    /// After signing out: does not sign in again by itself.
+    /// Shown after signing out: does not sign in again automatically.
     SignedOut,
     /// The gate's own sign-in page.
     SignIn,

@@ -1,4 +1,4 @@
-//! One line per request: who, what, how it ended, how long it took. Never a query, a cookie or a token (R27).
+//! One line per request: client, request, result, duration. Never a query, a cookie or a token (R27).
 
 use std::time::Instant;
 
@@ -8,7 +8,7 @@ use pingora::proxy::Session as HttpSession;
 use super::context::Context;
 use super::gate::Gate;
 
-/// Writes the line, where `log.access_log` is on.
+/// Writes the line, if `log.access_log` is on.
 pub(super) fn write(gate: &Gate, downstream: &HttpSession, error: Option<&Error>, ctx: &Context) {
     if !gate.config.log.access_log {
         return;
@@ -35,7 +35,7 @@ pub(super) fn write(gate: &Gate, downstream: &HttpSession, error: Option<&Error>
     );
 }
 
-/// The same for a request that was given up because its session had ended: Pingora has dropped it.
+/// The same for a request that was cancelled because its session had ended: Pingora has dropped it.
 pub(super) fn cut_off(gate: &Gate, ctx: &Context) {
     let Some((method, uri)) = ctx.target.as_ref().filter(|_| gate.config.log.access_log) else { return };
     tracing::info!(
@@ -57,7 +57,7 @@ pub(super) fn cut_off(gate: &Gate, ctx: &Context) {
     );
 }
 
-/// Milliseconds until NocoBase's head was there; absent where it had no part.
+/// Milliseconds until the head of NocoBase's response arrived; absent if NocoBase was not involved.
 fn upstream_ms(ctx: &Context) -> Option<f64> {
     Some(ctx.answered_at?.saturating_duration_since(ctx.sent_at?).as_secs_f64() * 1000.0)
 }

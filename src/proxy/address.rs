@@ -1,20 +1,20 @@
-//! A client's address as the value of a header, which every request gets. `benches/text.rs` measures it.
+//! A client's address as a header value, which every request gets. `benches/text.rs` measures it.
 
 use std::io::Write as _;
 use std::net::IpAddr;
 
 use http::HeaderValue;
 
-/// The longest: `ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255`.
+/// The longest address: `ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255`.
 const LONGEST: usize = 45;
 
-/// Written in place first: text that grows piece by piece costs an allocation for each. `None` never happens.
+/// Formatted in a fixed buffer: growing a string would cost several allocations. Never returns `None` in practice.
 pub(crate) fn header_value(address: IpAddr) -> Option<HeaderValue> {
     let mut text = [0_u8; LONGEST];
     let mut rest = &mut text[..];
     match address {
         IpAddr::V4(v4) => {
-            // By hand: about half the time of `Display` (docs/performance.md).
+            // Written by hand: about half the time of `Display` (docs/performance.md).
             for (at, octet) in v4.octets().into_iter().enumerate() {
                 let dot = (at > 0).then_some(b'.');
                 let hundreds = (octet > 99).then_some(b'0' + octet / 100);

@@ -24,20 +24,20 @@ use crate::error::Failure;
 use crate::login::{FoundSession, Start};
 use crate::session::OwnCookies;
 
-/// Redirects of one browser to NocoBase's form within a minute: more than tabs that are restored, less than a loop.
+/// Redirects of one browser to NocoBase's form per minute: more than restored tabs cause, fewer than a loop does.
 const MOST_FORM_REDIRECTS: u8 = 60;
 
 /// What happens to a request.
 pub(super) enum Admitted {
-    /// It goes to NocoBase, with the options in the context.
+    /// Forward it to NocoBase, with the options in the context.
     Forward,
     /// The gate responds itself.
     Respond(Reply),
-    /// The client is not there any more.
+    /// The client has disconnected.
     Gone,
 }
 
-/// Reads, decides, does. `gate` becomes the one of the application that the request is for.
+/// Reads, decides, acts. `gate` becomes the one of the application that the request is for.
 pub(super) async fn admit(gate: &mut Arc<Gate>, downstream: &mut HttpSession, ctx: &mut Context) -> Admitted {
     client::identify(gate, downstream, ctx);
     let mut chosen = None;
@@ -47,7 +47,7 @@ pub(super) async fn admit(gate: &mut Arc<Gate>, downstream: &mut HttpSession, ct
             ctx.failure = Some(failure);
             let mut reply = failure::failed(chosen.as_ref().unwrap_or(gate), downstream, ctx, failure);
             if failure == Failure::HeadersTooLarge {
-                // The gate's own cookies may be too many; then only the gate can delete them.
+                // The gate's own cookies may be too many; only the gate can delete them.
                 for sessions in gate.all_sessions() {
                     let headers = downstream.req_header().headers.get_all(header::COOKIE).iter();
                     let names = sessions.cookies.names();
@@ -63,14 +63,14 @@ pub(super) async fn admit(gate: &mut Arc<Gate>, downstream: &mut HttpSession, ct
     admitted
 }
 
-/// `chosen`: the gate of the application that the request is for, where that is not `main`.
+/// `chosen`: the gate of the request's application, unless that is `main`.
 async fn read(
     main: &Gate,
     chosen: &mut Option<Arc<Gate>>,
     downstream: &mut HttpSession,
     ctx: &mut Context,
 ) -> Result<Admitted, Failure> {
-    // By its host name, before anything else: redirects and pages are at that name.
+    // By host name, before anything else: redirects and pages depend on that name.
     *chosen = applications::at_host(main, downstream.req_header());
     let gate: &Gate = chosen.as_deref().unwrap_or(main);
     let limits = &gate.config.limits;
@@ -78,7 +78,7 @@ async fn read(
     let checked = framing::check(request, limits.header_bytes, limits.body_bytes);
     if let Err(failure) = checked.and_then(|()| framing::check_removed_length(downstream)) {
         ctx.close = true;
-        // Too many cookies, most likely: no attack, and the page explains what to do.
+        // Probably too many cookies: not an attack, and the page explains what to do.
         ctx.as_page = failure == Failure::HeadersTooLarge && facts::is_window(request);
         return Err(failure);
     }
@@ -105,13 +105,13 @@ async fn read(
         *chosen = applications::choose(main, request);
     }
     let gate: &Gate = chosen.as_deref().unwrap_or(main);
-    // Cheap copies (they share the bytes), so that the gate's routes may read the request's body meanwhile.
+    // Cheap copies (they share the bytes), so that the gate's routes can read the request's body meanwhile.
     let values: Vec<HeaderValue> = request.headers.get_all(header::COOKIE).iter().cloned().collect();
     let cookies = OwnCookies::parse(gate.sessions.cookies.names(), values.iter().map(HeaderValue::as_bytes))?;
 
     let mut facts = facts::facts(request, ctx.client, cookies.signed_out);
     ctx.page_load = decide::is_page_load(&gate.policy(), &facts);
-    // Before anybody is asked about the session: NocoBase is away, most likely.
+    // Before the session is looked up: NocoBase is probably down.
     if gate.maintenance.is_on() && decide::stops_for_maintenance(&gate.policy(), facts.path) {
         ctx.as_page =
             decide::own_path(&gate.policy(), facts.path).is_some() && decide::is_for_a_person(&facts);
@@ -171,7 +171,7 @@ async fn read(
                 }
             }
             if let Some(member) = member {
-                // In a tunnel that another site opened under a public rule nothing is the member's.
+                // In a tunnel that another site opened under a public rule, nothing is done on the member's behalf.
                 let as_member = options.identity == decide::Identity::Member;
                 if facts.upgrade
                     && as_member
@@ -184,7 +184,7 @@ async fn read(
                     ctx.cookies.extend(gate.sessions.renew(&member.session));
                 }
                 gate.sessions.recheck_if_due(&member.session, &member.seen);
-                // What ends the session must not end the response that does it.
+                // Ending the session must not end the response of the request that ends it.
                 if (as_member || options.identity_allowed) && !options.signs_out {
                     ctx.stream = Some(gate.sessions.attach(&member.session, &member.seen, values));
                 }
@@ -198,7 +198,8 @@ async fn read(
             Ok(Admitted::Forward)
         }
         Decision::Redirect(target) => Ok(Admitted::Respond(Reply::redirect(&target))),
-        // A browser that keeps no cookies has no count: its page would be redirected for ever if NocoBase's form redirects elsewhere.
+        // A browser that keeps no cookies has no counter: it would be redirected for ever if NocoBase's form redirects to another
+        // page.
         Decision::Form(_)
             if cookies.forms == 0 && !gate.sign_ins.throttle.form(ctx.client, Instant::now()) =>
         {
@@ -222,12 +223,12 @@ async fn read(
             Ok(Admitted::Respond(routes::sign_in::start_login(gate, ctx, &cookies, &start)?))
         }
         Decision::Own(path) => {
-            // To most people it is not there: as a path that is not.
+            // For most users it does not exist, so it looks like a path that does not exist.
             ctx.as_page = matches!(path, OwnPath::Console(_)) && decide::is_for_a_person(&facts);
             let caller = decide::client::caller(facts.user_agent);
             let others = applications::others(main, gate, &values);
             let request = routes::request::RouteRequest { path, cookies, caller, others };
-            // Boxed here, so that not every request's future has room for a whole sign-in.
+            // Boxed, so that the future of an ordinary request does not have room for a whole sign-in.
             Box::pin(routes::serve(gate, downstream, ctx, request)).await.map(Admitted::Respond)
         }
         Decision::VerifyFile(index) => Ok(Admitted::Respond(routes::verify_file::serve(gate, index))),
@@ -239,8 +240,8 @@ async fn read(
     }
 }
 
-/// A redirect to NocoBase's sign-in form. Where NocoBase's page leads away from there (a prefix that the gate does not
-/// know), the gate would send it back for ever.
+/// A redirect to NocoBase's sign-in form. If NocoBase's page redirects away from there (a prefix that the gate does not know),
+/// the gate would redirect back for ever.
 fn to_form(
     gate: &Gate,
     ctx: &mut Context,
@@ -264,7 +265,7 @@ fn to_form(
     Ok(Admitted::Respond(Reply::redirect(address).with_cookies(vec![count])))
 }
 
-/// Notes in the context how the request is forwarded. `query`: with the phantom replaced, if it was there.
+/// Records in the context how the request is forwarded. `query`: with the phantom replaced, if there was one.
 fn forward(request: &RequestHeader, ctx: &mut Context, options: ForwardOptions, query: Option<String>) {
     ctx.forward = Some(options);
     ctx.query = query.filter(|_| options.identity == Identity::Member);
@@ -273,14 +274,14 @@ fn forward(request: &RequestHeader, ctx: &mut Context, options: ForwardOptions, 
     }
 }
 
-/// The same page at the origin. 308, so that a method and a body stay what they are.
+/// The same page at the origin. 308, so that method and body are kept.
 fn to_https(gate: &Gate, request: &RequestHeader) -> Reply {
-    // Canonical by now: it begins with a slash, so that nothing can turn the origin into another one.
+    // Canonical by now: it begins with a slash, so it cannot turn the origin into another one.
     let target = request.uri.path_and_query().map_or("/", |target| target.as_str());
     Reply::empty(308).with(header::LOCATION, &format!("{}{target}", gate.config.origin.url()))
 }
 
-/// A gate page in place of the one that was requested.
+/// A page of the gate instead of the requested one.
 fn page_instead(gate: &Gate, downstream: &HttpSession, ctx: &mut Context, page: Page) -> Reply {
     let request = downstream.req_header();
     let here = decide::target::of_request(request.uri.path(), request.uri.query());

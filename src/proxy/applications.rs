@@ -1,5 +1,5 @@
-//! Which of NocoBase's applications a request is for, where the gate serves several (`[[nocobase.apps]]`). Chosen before
-//! anything else is known of the request: from then on it meets the gate of that application alone.
+//! Which of NocoBase's applications a request is for, if the gate serves several (`[[nocobase.apps]]`). Chosen before anything
+//! else is known about the request: from then on, it is handled by that application's gate only.
 
 use std::sync::Arc;
 
@@ -14,19 +14,19 @@ use crate::decide::{self, OwnPath, application, target};
 use crate::login::{FoundSession, OtherApplication};
 use crate::session::OwnCookies;
 
-/// The gate of the application whose host name this request names. Whatever else it names is for that application's policy to
-/// refuse.
+/// The gate of the application whose host name this request has. If the request names another application too, that application's
+/// policy refuses it.
 pub(super) fn at_host(main: &Gate, request: &RequestHeader) -> Option<Arc<Gate>> {
     if main.with_host().is_empty() {
         return None;
     }
-    // Whatever the port: WeCom asks for verification files at another, and the application's policy refuses the rest (R4).
+    // On any port: WeCom asks for verification files on another one, and the application's policy refuses the rest (R4).
     let host = without_port(framing::host(request)?);
     main.with_host().iter().find(|app| host.eq_ignore_ascii_case(&app.config.origin.host)).cloned()
 }
 
-/// The gate of the application that this request to the main one's host name is for, if that is not the main one. Its target is
-/// canonical.
+/// The gate of the application that this request to the main host name is for, unless that is the main one. The request's target
+/// is canonical.
 pub(super) fn choose(main: &Gate, request: &RequestHeader) -> Option<Arc<Gate>> {
     if main.below().is_empty() {
         return None;
@@ -39,9 +39,9 @@ pub(super) fn choose(main: &Gate, request: &RequestHeader) -> Option<Arc<Gate>> 
     main.below().get(index).cloned()
 }
 
-/// A sign-in begins for the application of its target, and ends where it began: its cookie names the place. Who somebody is is
-/// asked for the application in `X-App`. Everything else below the gate's own addresses is the main application's, or no
-/// application's.
+/// A sign-in begins for the application of its target, and ends where it began: its cookie identifies the application. A
+/// forward-auth check is for the application in `X-App`. All other requests below the gate's own addresses are for the main
+/// application, or for none.
 fn of_own(main: &Gate, request: &RequestHeader, own: OwnPath) -> Option<usize> {
     let parameter = |name: &str| {
         let mut pairs = url::form_urlencoded::parse(request.uri.query()?.as_bytes());
@@ -67,7 +67,7 @@ fn of_own(main: &Gate, request: &RequestHeader, own: OwnPath) -> Option<usize> {
     }
 }
 
-/// Every application at the same host name but the one of `gate`, with this browser's cookies for it.
+/// All applications at the same host name except that of `gate`, with this browser's cookies for them.
 pub(super) fn others<'a>(
     main: &'a Gate,
     gate: &Gate,
@@ -82,7 +82,7 @@ pub(super) fn others<'a>(
         .collect()
 }
 
-/// Has this browser a live session in an application beside the main one?
+/// Does this browser have a live session in an application other than the main one?
 pub(super) async fn is_elsewhere(main: &Gate, values: &[HeaderValue]) -> bool {
     for app in main.below() {
         if let Some(cookies) = cookies(app, values)

@@ -1,28 +1,28 @@
-//! Content codings: which one a client gets, and how they are made.
+//! Content codings: which one a client gets, and how they are created.
 
 use std::io::{self, Write as _};
 
 use bytes::Bytes;
 use http::{HeaderMap, header};
 
-/// zstd, for a first response: 100 MB/s and more, a quarter of the size.
+/// zstd, for a first response: at least 100 MB/s, a quarter of the size.
 const QUICK_ZSTD: i32 = 6;
 /// zstd, for all later ones.
 const BEST_ZSTD: i32 = 19;
 /// brotli, for a first response.
 const QUICK_BROTLI: u32 = 5;
-/// brotli, for all later ones: an eighth smaller, and a hundred times slower to make.
+/// brotli, for all later ones: an eighth smaller, and a hundred times slower.
 const BEST_BROTLI: u32 = 11;
-/// Of brotli's window: 4 MiB.
+/// Logarithm of brotli's window: 4 MiB.
 const BROTLI_WINDOW: u32 = 22;
 const GZIP: u32 = 6;
-/// Of a quality value: three digits (RFC 9110, 12.4.2).
+/// The quality value 1, in thousandths (RFC 9110, 12.4.2).
 const ONE: u16 = 1000;
 
-/// How a body is coded.
+/// The coding of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Coding {
-    /// As it is.
+    /// Not compressed.
     Identity,
     /// RFC 1952.
     Gzip,
@@ -33,7 +33,7 @@ pub(crate) enum Coding {
 }
 
 impl Coding {
-    /// In `Content-Encoding`; `None` where there is no such header.
+    /// Value of `Content-Encoding`; `None` if there is no such header.
     pub(crate) fn name(self) -> Option<&'static str> {
         match self {
             Coding::Identity => None,
@@ -43,7 +43,7 @@ impl Coding {
         }
     }
 
-    /// Is there a better and slower way to make it?
+    /// Is there a slower and better compression?
     pub(super) fn can_be_better(self) -> bool {
         matches!(self, Coding::Brotli | Coding::Zstd)
     }
@@ -52,24 +52,24 @@ impl Coding {
 /// How well something is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Effort {
-    /// Somebody waits for it.
+    /// A client is waiting.
     Quick,
-    /// As small as it gets.
+    /// As small as possible.
     Best,
 }
 
-/// What a client accepts, with quality values from 0 to 1000.
+/// The codings that a client accepts, with quality values from 0 to 1000.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Accepted {
     gzip: u16,
     brotli: u16,
     zstd: u16,
-    /// Only where it is named.
+    /// Only if it is named.
     identity: u16,
 }
 
 impl Accepted {
-    /// `Accept-Encoding` (RFC 9110, 12.5.3). Without this header only identity is used.
+    /// From `Accept-Encoding` (RFC 9110, 12.5.3). Without this header only identity is used.
     pub(crate) fn of(headers: &HeaderMap) -> Accepted {
         let mut named = [None; 4];
         let mut others = 0;
@@ -104,7 +104,7 @@ impl Accepted {
         }
     }
 
-    /// The coding that the client likes best; the first one of `preferred` where it has no preference.
+    /// The coding that the client prefers; if it has no preference, the first one of `preferred`.
     pub(crate) fn best(self, preferred: [Coding; 3]) -> Coding {
         let mut best = (Coding::Identity, self.identity);
         for coding in preferred.into_iter().rev() {
@@ -117,23 +117,23 @@ impl Accepted {
     }
 }
 
-/// `q=` among these parameters; 0 if it cannot be read.
+/// The value of `q=` among these parameters; 0 if it is invalid.
 fn quality(parameters: &str) -> u16 {
     let given = parameters.split(';').filter_map(|p| p.split_once('=')).find_map(|(name, value)| {
         name.trim().eq_ignore_ascii_case("q").then(|| value.trim().parse::<f32>().unwrap_or(0.0))
     });
     match given {
         None => ONE,
-        // Between 0 and 1000 after `clamp`; what is no number becomes 0.
+        // Between 0 and 1000 after `clamp`; NaN becomes 0.
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
         Some(given) => (given.clamp(0.0, 1.0) * f32::from(ONE)) as u16,
     }
 }
 
-/// Compresses. Takes long: not for a thread that serves requests.
+/// Compresses. Slow: not for a thread that serves requests.
 ///
 /// # Errors
-/// Fails only if there is no memory.
+/// Only if there is not enough memory.
 pub(super) fn compress(raw: &[u8], coding: Coding, effort: Effort) -> io::Result<Bytes> {
     let quick = effort == Effort::Quick;
     let mut out = Vec::with_capacity(raw.len() / 3);
@@ -157,7 +157,7 @@ pub(super) fn compress(raw: &[u8], coding: Coding, effort: Effort) -> io::Result
             let level = if quick { QUICK_ZSTD } else { BEST_ZSTD };
             let mut encoder = zstd::stream::write::Encoder::new(&mut out, level)?;
             encoder.set_pledged_src_size(u64::try_from(raw.len()).ok())?;
-            // Browsers take windows of up to 8 MiB (RFC 9659).
+            // Browsers accept windows of up to 8 MiB (RFC 9659).
             encoder.window_log(23)?;
             encoder.write_all(raw)?;
             encoder.finish()?;
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn the_client_gets_what_it_likes_best() {
+    fn the_client_gets_the_coding_that_it_prefers() {
         for (value, expected) in [
             ("gzip, deflate, br, zstd", Coding::Brotli),
             ("gzip, deflate", Coding::Gzip),

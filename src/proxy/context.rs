@@ -25,12 +25,12 @@ use crate::nocobase::error_body::CodeReader;
 use crate::nocobase::{Class, Permit, Turn, Who};
 use crate::session::{Attached, PasswordSession, PasswordSignIn};
 
-/// A token younger than this was not refused for its age.
+/// A token younger than this was not refused because of its age.
 pub(super) const FRESH: Duration = Duration::from_secs(1);
 
-/// What NocoBase's response decides for somebody who signed in at NocoBase's own form.
+/// What depends on NocoBase's response, for a user who signs in or out with NocoBase's own form.
 pub(super) enum PasswordPending {
-    /// If NocoBase accepts the token, its session begins, in place of the one before.
+    /// If NocoBase accepts the token, this session begins and replaces the previous one.
     Opens(PasswordSignIn, Option<PasswordSession>),
     /// If NocoBase does not block this token, the gate does.
     SignsOut(String),
@@ -42,39 +42,39 @@ pub(super) struct Context {
     pub started: Instant,
     /// The same for NocoBase, the response and the log.
     pub request_id: HeaderValue,
-    /// The client's address, as trusted proxies report it; `decide::address::UNKNOWN` where it is unknown.
+    /// The client's address, as reported by trusted proxies; `decide::address::UNKNOWN` if it is unknown.
     pub client: IpAddr,
-    /// How it is forwarded, once that has been decided.
+    /// How it is forwarded, once decided.
     pub forward: Option<ForwardOptions>,
-    /// Whose session it is.
+    /// The member whose session it has.
     pub member: Option<Box<Member>>,
-    /// This request as one of its session's: it ends with it.
+    /// The request registered with its session, with which it ends.
     pub stream: Option<Attached>,
-    /// A page load.
+    /// It is a page load.
     pub page_load: bool,
-    /// `Set-Cookie` for the response to NocoBase's own sign-out: a member's in any case, a user's if it succeeds.
+    /// `Set-Cookie` for the response to NocoBase's own sign-out: a member's in any case, a user's only if it succeeds.
     pub sign_out_cookies: Vec<String>,
-    /// What NocoBase's response decides for somebody who signed in at its own form.
+    /// What depends on NocoBase's response, for a user who signed in with its own form.
     pub password: Option<Box<PasswordPending>>,
-    /// Query with the phantom replaced by the token, when it was there.
+    /// Query with the phantom replaced by the token, if it was there.
     pub query: Option<String>,
     /// `Set-Cookie` for the response.
     pub cookies: Vec<String>,
     /// Nodes that it has been sent to, or could not be sent to.
     pub attempted_nodes: AttemptedNodes,
-    /// Index of the node that has it.
+    /// Index of the node that handles it.
     pub node: Option<usize>,
-    /// Its place before that node, until the head of the response is there.
+    /// Its permit for that node, until the head of the response has arrived.
     pub permit: Option<Permit>,
     /// Bytes of the request's body so far.
     pub body_in: u64,
     /// Bytes of the response's body so far.
     pub body_out: u64,
-    /// What was requested, and the status of the response: see [`super::access_log::cut_off`].
+    /// What was requested, for [`super::access_log::cut_off`].
     pub target: Option<(http::Method, http::Uri)>,
-    /// 0 before the response.
+    /// Status of the response; 0 before the response.
     pub status: u16,
-    /// Puts the script into the page.
+    /// Inserts the script into the page.
     pub injector: Option<Box<Injector>>,
     /// The page has no place for the script.
     pub without_head: bool,
@@ -82,23 +82,23 @@ pub(super) struct Context {
     pub body_coder: Option<Box<BodyCoder>>,
     /// Reads the code of a 401.
     pub error_code_reader: Option<Box<CodeReader>>,
-    /// Swaps the token in a WebSocket.
+    /// Replaces the token in a WebSocket.
     pub swapper: Option<Box<Swapper<TokenSwap>>>,
     /// Why it was refused, for the log.
     pub failure: Option<Failure>,
-    /// The connection is not used again.
+    /// The connection must not be reused.
     pub close: bool,
-    /// A person looks at this, whatever the request's headers are.
+    /// A person sees the response, whatever the request's headers are.
     pub as_page: bool,
-    /// How old the member's token was that went with it.
+    /// Age of the member's token that was forwarded with it.
     pub token_age: Option<Duration>,
-    /// The same of a token that NocoBase refused, where the request has been sent once more with a fresh one.
+    /// Age of a token that NocoBase refused, if the request was repeated with a fresh one.
     pub refused_token_age: Option<Duration>,
     /// When it was first sent to NocoBase.
     pub sent_at: Option<Instant>,
     /// When the head of NocoBase's response arrived.
     pub answered_at: Option<Instant>,
-    /// The node that responded 500 before another node was tried.
+    /// A node that responded with 500, after which another one was tried.
     pub suspect_node: Option<usize>,
     /// A WebSocket, while it is open.
     pub tunnel: Option<Open>,
@@ -110,7 +110,7 @@ pub(super) struct Context {
 }
 
 impl Context {
-    /// The request, as the audit log names it.
+    /// The request as recorded in the audit log.
     pub(super) fn source(&self) -> Source {
         Source {
             request_id: self.request_id.to_str().ok().map(str::to_owned),
@@ -118,7 +118,7 @@ impl Context {
         }
     }
 
-    /// A new request.
+    /// The context of a new request.
     pub(super) fn new(gate: &Arc<Gate>) -> Context {
         Context {
             started: Instant::now(),
@@ -159,13 +159,13 @@ impl Context {
         }
     }
 
-    /// A member signs out in NocoBase.
+    /// Does a member sign out in NocoBase with this request?
     pub(super) fn signs_out(&self) -> bool {
         self.forward.is_some_and(|f| f.signs_out && f.identity == Identity::Member)
     }
 
-    /// May a request to which NocoBase responded 401 be sent once more with a fresh token? Only one that changes nothing, since the
-    /// 401 may mean something else; and a token that is fresh already would only be refused again.
+    /// May a request to which NocoBase responded with 401 be repeated with a fresh token? Only one that changes nothing, since
+    /// the 401 may have another meaning; and a token that is fresh already would only be refused again.
     pub(super) fn may_ask_again(&self, request: &RequestHeader) -> bool {
         request.method.is_safe()
             && self.refused_token_age.is_none()
@@ -173,7 +173,7 @@ impl Context {
             && self.token_age.is_some_and(|age| age >= FRESH)
     }
 
-    /// Whose turn it is with this request, where NocoBase has much to do.
+    /// The precedence of this request while NocoBase is busy.
     pub(super) fn turn(&self) -> Turn {
         match (&self.member, self.forward.map(|f| f.identity)) {
             (Some(member), _) => Turn { class: Class::In, who: Who::User(member.session.user_id) },
@@ -187,7 +187,7 @@ impl Context {
         self.in_flight = None;
     }
 
-    /// Has the session behind this request ended meanwhile?
+    /// Has the session of this request ended meanwhile?
     pub(super) fn member_ended(&self) -> bool {
         self.stream.as_ref().is_some_and(|s| s.stream().is_ended())
     }

@@ -1,4 +1,4 @@
-//! Everything that the phases share: made once from the configuration, read by every request, locked by none.
+//! Everything that the phases share: created once from the configuration, read by every request, without locks.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
@@ -25,21 +25,21 @@ use crate::nocobase::page_settings::Mismatch;
 use crate::nocobase::versions::Support;
 use crate::pages;
 
-/// The gate as the last good configuration describes it. A request takes it once, at its beginning.
+/// The gate of the last valid configuration. A request uses the one that is current when it begins.
 pub(crate) struct CurrentGate(ArcSwap<Gate>);
 
 impl CurrentGate {
-    /// Begins with this one.
+    /// With this gate first.
     pub(crate) fn new(gate: Arc<Gate>) -> CurrentGate {
         CurrentGate(ArcSwap::new(gate))
     }
 
-    /// The one that new requests get. Takes no lock.
+    /// The gate for new requests. Takes no lock.
     pub(crate) fn now(&self) -> Arc<Gate> {
         self.0.load_full()
     }
 
-    /// Ends what outlives its session, for ever.
+    /// Ends streams that outlive their sessions. Never returns.
     pub(crate) async fn watch_streams(&self) {
         loop {
             let gate = self.now();
@@ -50,12 +50,12 @@ impl CurrentGate {
                 false => Poll::Pending,
             })
             .await;
-            // The gate may be another by now.
+            // Meanwhile the gate may have been replaced.
             self.now().all_sessions().for_each(Sessions::end_streams);
         }
     }
 
-    /// New requests get this one from now on.
+    /// New requests get this gate from now on.
     pub(crate) fn replace(&self, gate: Arc<Gate>) {
         let before = self.0.swap(gate.clone());
         gate.sessions.took_over(&before.sessions);
@@ -87,49 +87,49 @@ pub(crate) struct Gate {
     pub config: Arc<Config>,
     /// Since when this configuration is in use.
     pub loaded: SystemTime,
-    /// What decisions rest on; changes when NocoBase's page has other addresses.
+    /// The basis of decisions; changes when NocoBase's page has other addresses.
     policy: ArcSwap<Policy>,
-    /// What NocoBase reported about itself when it was asked last.
+    /// What NocoBase last reported about itself.
     about: ArcSwap<About>,
     /// What every request with a session needs.
     pub(crate) sessions: Arc<Sessions>,
-    /// What signing in needs besides.
+    /// What signing in needs in addition.
     pub(crate) sign_ins: Arc<SignIns>,
-    /// The gate as it is for each of `nocobase.apps`: another policy, other cookies, sessions and accounts. A request is
-    /// for one of them or for none. First those at the main one's host name.
+    /// The gate for each of `nocobase.apps`: with its own policy, cookies, sessions and accounts. A request is for one of them or
+    /// for none. Those at the main host name come first.
     pub(crate) apps: Vec<Arc<Gate>>,
-    /// Names of those at the main one's host name.
+    /// Names of the applications at the main host name.
     pub(crate) app_names: Vec<String>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
-    /// What is counted for each node.
+    /// The metrics of each node.
     pub nodes: Vec<crate::metrics::Node>,
     /// NocoBase's nodes.
     pub upstreams: Arc<Upstreams>,
-    /// Files of NocoBase's client that are kept; `None`: none are.
+    /// Cached files of NocoBase's client; `None`: no cache.
     pub assets: Option<Assets>,
-    /// `Host` and its companions.
+    /// `Host` and the other forwarding headers.
     pub origin: headers::Origin,
-    /// Makes request ids.
+    /// Creates request ids.
     pub request_ids: Arc<RequestIds>,
     /// Requests in flight.
     pub in_flight: Arc<AtomicUsize>,
-    /// How many requests may be on their way to NocoBase at once.
+    /// Limits the requests to NocoBase that are in progress at once.
     pub(crate) places: Arc<Places>,
     /// The app's name and picture in WeCom, once they are known.
     pub(crate) app_card: Arc<ArcSwapOption<AppCard>>,
-    /// Closed for maintenance?
+    /// Whether the app is closed for maintenance.
     pub(crate) maintenance: Arc<Maintenance>,
-    /// Pages that could not get the gate's script.
+    /// Reasons for which pages did not get the gate's script.
     pub without_script: WithoutScript,
     /// The gate is stopping: it is not ready.
     pub stopping: Arc<AtomicBool>,
-    /// Turns true when WebSockets have to end, because the gate stops.
+    /// Becomes true when WebSockets have to end, because the gate is stopping.
     pub tunnels_end: watch::Sender<bool>,
 }
 
 impl Gate {
-    /// Builds everything; an error names what of the configuration cannot be built.
+    /// Builds everything; an error says what cannot be built from the configuration.
     pub(crate) fn new(config: Config) -> Result<Gate, String> {
         Self::after(None, config)
     }
@@ -188,7 +188,7 @@ impl Gate {
         Ok(gate)
     }
 
-    /// The gate for another application of the same NocoBase. `config`: as [`Config::of_application`] makes it.
+    /// The gate for another application of the same NocoBase. `config`: from [`Config::of_application`].
     fn beside(&self, before: Option<&Gate>, config: Arc<Config>) -> Result<Gate, String> {
         let before_it = before.map(|before| &*before.sign_ins);
         let sign_ins = SignIns::beside(&self.sign_ins, before_it, config.clone())?;
@@ -205,7 +205,7 @@ impl Gate {
             nodes: self.metrics.nodes.of(&self.nodes.iter().map(|n| n.name.as_str()).collect::<Vec<_>>()),
             metrics: self.metrics.clone(),
             upstreams: self.upstreams.clone(),
-            // Files of the client are the main application's.
+            // The client's files belong to the main application.
             assets: None,
             origin,
             request_ids: self.request_ids.clone(),
@@ -243,14 +243,13 @@ impl Gate {
         std::iter::once(&self.sessions).chain(self.apps.iter().map(|app| &app.sessions))
     }
 
-    /// What decisions rest on. Takes no lock.
+    /// The basis of decisions. Takes no lock.
     pub(crate) fn policy(&self) -> arc_swap::Guard<Arc<Policy>> {
         self.policy.load()
     }
 
-    /// Asks the first healthy node of NocoBase for its version and its settings, and goes by them from then on. What is
-    /// new is logged, what does not fit with its remedy. Where none is healthy, the page of one that responds may show why: its
-    /// API is elsewhere.
+    /// Asks the first healthy NocoBase node for its version and settings, and uses them from then on. Changes are logged,
+    /// mismatches with their remedy. If no node is healthy, the page of one that responds may show why: its API has another path.
     pub(crate) async fn learn(&self) {
         let nodes = self.upstreams.nodes();
         let in_state = |state| nodes.iter().find(|node| node.state() == state);
@@ -273,14 +272,14 @@ impl Gate {
         }
     }
 
-    /// Settings of NocoBase that do not fit the gate's, as they were when NocoBase was asked last.
+    /// NocoBase's settings that do not fit the gate's, as last reported.
     pub(crate) fn mismatches(&self) -> Vec<Mismatch> {
         let (about, nocobase) = (self.about.load(), &self.config.nocobase);
         let page = about.page.as_ref();
         page.map(|page| page.mismatches(&nocobase.public_path, &self.config.origin.url())).unwrap_or_default()
     }
 
-    /// Asks WeCom for the app's name and picture. Was there a response?
+    /// Asks WeCom for the app's name and picture. Returns whether there was a response.
     pub(crate) async fn learn_app_card(&self) -> bool {
         let Some(card) = self.sign_ins.app_card().await else { return false };
         let picture = card.picture.as_deref().and_then(pages::Picture::new);
@@ -316,7 +315,7 @@ impl Gate {
     }
 }
 
-/// `Host` and its companions.
+/// `Host` and the other forwarding headers.
 fn origin(config: &Config) -> Result<headers::Origin, String> {
     let authority = config.origin.authority();
     Ok(headers::Origin {
@@ -326,7 +325,7 @@ fn origin(config: &Config) -> Result<headers::Origin, String> {
     })
 }
 
-/// The configuration, as far as decisions rest on it.
+/// The part of the configuration on which decisions are based.
 fn policy(config: &Config, about: &About) -> Result<Policy, String> {
     let page = about.page.as_ref();
     Ok(Policy {
@@ -354,7 +353,7 @@ fn policy(config: &Config, about: &About) -> Result<Policy, String> {
     })
 }
 
-/// What is new in `about`.
+/// Logs what has changed in `about`.
 fn log_about(node: &str, about: &About, before: &About, public_path: &str, origin: &str) {
     if let Some(version) = about.version.as_ref().filter(|version| before.version.as_ref() != Some(version)) {
         let row = version.row();

@@ -1,13 +1,13 @@
 //! Headers between the client and NocoBase: what no client may set, and what only the gate sets.
 //!
-//! Must never: leave a protected header of a client in place, whatever its spelling and whether or not the gate
-//! has something to put there (R3, R8, R9). Called only from the phase that runs after Pingora's hop-by-hop
-//! scrub, so that nothing set here can be nominated away in `Connection` (R10).
+//! Must never: leave a protected header of a client in place, whatever its spelling and whether or not the gate has a value of
+//! its own (R3, R8, R9). Called only from the phase that runs after Pingora's removal of hop-by-hop headers, so that `Connection`
+//! cannot remove anything that is set here (R10).
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
-/// Identity headers for the application, and the families that proxies use to talk about a request's origin.
-/// Compared by `folded`, so aliases such as `X_WeCom_User` and `x.wecom.user` are the same name.
+/// Identity headers for the application, and the headers in which proxies report a request's origin. Names are compared by
+/// `folded`, so aliases such as `X_WeCom_User` and `x.wecom.user` are the same name.
 const PROTECTED: &[&str] = &[
     "forwarded",
     "x-real-ip",
@@ -33,7 +33,7 @@ const PROTECTED_PREFIXES: &[&str] =
 /// Is this header one that only the gate may set?
 pub(super) fn is_protected(name: &str) -> bool {
     let b = name.as_bytes();
-    // Nearly every header of an ordinary request leaves here.
+    // Nearly every header of an ordinary request returns here.
     if !matches!(b.first().map(u8::to_ascii_lowercase), Some(b'x' | b'f' | b't' | b'r' | b'p')) {
         return false;
     }
@@ -41,7 +41,7 @@ pub(super) fn is_protected(name: &str) -> bool {
         || PROTECTED_PREFIXES.iter().any(|p| folded_starts_with(b, p.as_bytes()))
 }
 
-/// Case is folded and every byte that is neither letter nor digit counts as `-` (R8).
+/// Ignores case, and treats every byte that is neither a letter nor a digit as `-` (R8).
 fn folded_starts_with(name: &[u8], prefix: &[u8]) -> bool {
     name.len() >= prefix.len()
         && name.iter().zip(prefix).all(|(n, p)| {
@@ -50,7 +50,7 @@ fn folded_starts_with(name: &[u8], prefix: &[u8]) -> bool {
         })
 }
 
-/// Does this value of `Connection` name a header that the gate protects, or one it relies on? Then the request is refused
+/// Does this value of `Connection` name a header that the gate protects, or one that it relies on? Then the request is refused
 /// (R10).
 pub(super) fn nominates_protected(connection: &HeaderValue) -> bool {
     connection.as_bytes().split(|b| *b == b',').any(|token| {
@@ -70,8 +70,8 @@ pub(super) fn strip_protected(headers: &mut HeaderMap) {
     }
 }
 
-/// Removes the hop-by-hop headers of a response: the well-known headers, and those that `Connection` names
-/// (RFC 9110, 7.6.1). Framing stays; Pingora sets `Connection` itself and passes no trailers on.
+/// Removes the hop-by-hop headers of a response: the well-known ones, and those named in `Connection` (RFC 9110, 7.6.1). Framing
+/// headers stay; Pingora sets `Connection` itself and does not forward trailers.
 pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap, status: StatusCode) {
     const ALWAYS: [HeaderName; 5] = [
         HeaderName::from_static("keep-alive"),
@@ -96,8 +96,8 @@ pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap, status: StatusCode) {
     }
 }
 
-/// Leaves one reading of a response's length: none where there is no body or it is chunked, else one number. Pingora has
-/// refused those that differ.
+/// Leaves only one possible length of a response: none if it has no body or is chunked, otherwise one number. Pingora has refused
+/// differing values.
 pub(super) fn mend_length(headers: &mut HeaderMap, status: StatusCode) {
     if status == StatusCode::NO_CONTENT {
         headers.remove(header::TRANSFER_ENCODING);
@@ -130,10 +130,10 @@ const APP: HeaderName = HeaderName::from_static("x-app");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-/// Correlates the log lines of everybody on a request's way.
+/// Correlates the log lines of all servers that handle a request.
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Sets the forwarding headers; clients' own have been removed before.
+/// Sets the forwarding headers; the client's own have been removed before.
 pub(super) fn set_forwarding(
     headers: &mut HeaderMap,
     origin: &Origin,
@@ -163,8 +163,8 @@ pub(super) struct Identity<'a> {
     pub user_id: u64,
 }
 
-/// Sets the identity headers. A name outside ASCII is percent-encoded; a userid that cannot be a header is refused
-/// by leaving all of them out.
+/// Sets the identity headers. A name with non-ASCII characters is percent-encoded; if the userid cannot be a header value, none
+/// of them is set.
 pub(super) fn set_identity(headers: &mut HeaderMap, who: &Identity<'_>) {
     for (name, value) in identity_headers(who) {
         headers.insert(name, value);
@@ -187,12 +187,12 @@ pub(super) fn identity_headers(who: &Identity<'_>) -> Vec<(HeaderName, HeaderVal
     pairs.into_iter().filter_map(|(n, v)| v.map(|v| (n, v))).collect()
 }
 
-/// The text of the first header of this name, when it is ASCII.
+/// The first header with this name, if it is ASCII text.
 pub(super) fn text<'a>(request: &'a pingora::http::RequestHeader, name: &HeaderName) -> Option<&'a str> {
     ascii(request.headers.get(name)?)
 }
 
-/// A header's text, when it is ASCII. `HeaderValue::to_str` looks at each byte by itself.
+/// A header's text, if it is ASCII. `HeaderValue::to_str` checks each byte separately.
 pub(super) fn ascii(value: &HeaderValue) -> Option<&str> {
     let bytes = value.as_bytes();
     if bytes.is_ascii() { std::str::from_utf8(bytes).ok() } else { None }

@@ -1,6 +1,6 @@
-//! Closed for maintenance, for as long as a file is there: what requests see of it.
+//! Maintenance: the app is closed as long as a file exists.
 //!
-//! Requests read what the last look found; none of them waits for a file system.
+//! Requests read the result of the last check; none of them waits for a file system.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -13,7 +13,7 @@ use tokio::io::AsyncReadExt as _;
 const MOST_BYTES: u64 = 4096;
 const MOST_CHARACTERS: usize = 500;
 
-/// Whether the app is closed, and what people are told about it.
+/// Whether the app is closed, and the text for people.
 #[derive(Debug, Default)]
 pub(crate) struct Maintenance(ArcSwapOption<String>);
 
@@ -23,17 +23,17 @@ impl Maintenance {
         self.0.load().is_some()
     }
 
-    /// What people are told, where the app is closed and the file has a text.
+    /// The text for people, if the app is closed and the file has one.
     pub(crate) fn text(&self) -> Option<Arc<String>> {
         self.0.load_full().filter(|text| !text.is_empty())
     }
 
-    /// Looks at the file. A change is logged.
+    /// Checks the file. A change is logged.
     pub(crate) async fn look(&self, file: Option<&Path>) {
         let found = match file {
             Some(file) => match read(file).await {
                 Ok(found) => found,
-                // The file system cannot tell: it stays as it is.
+                // The file system cannot tell: no change.
                 Err(_) => return,
             },
             None => None,
@@ -56,7 +56,7 @@ impl Maintenance {
     }
 }
 
-/// The text of the file; `None`: there is none.
+/// The text of the file; `None`: there is no file.
 async fn read(file: &Path) -> Result<Option<String>, std::io::Error> {
     let open = async {
         let mut bytes = Vec::new();
@@ -66,7 +66,7 @@ async fn read(file: &Path) -> Result<Option<String>, std::io::Error> {
     match open.await {
         Ok(bytes) => Ok(Some(shown(&bytes))),
         Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
-        // It is there, and that is what counts.
+        // The file exists, and that is what counts.
         Err(e) if matches!(e.kind(), ErrorKind::PermissionDenied | ErrorKind::IsADirectory) => {
             match tokio::fs::metadata(file).await {
                 Ok(_) => Ok(Some(String::new())),
@@ -77,7 +77,7 @@ async fn read(file: &Path) -> Result<Option<String>, std::io::Error> {
     }
 }
 
-/// As it is shown: one paragraph, no control characters.
+/// The text as shown: one paragraph, no control characters.
 fn shown(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     let words: Vec<&str> =
@@ -101,7 +101,7 @@ mod tests {
         std::fs::write(&file, "Back at\n 14:00\u{7}\n").unwrap();
         maintenance.look(Some(&file)).await;
         assert_eq!(maintenance.text().unwrap().as_str(), "Back at 14:00");
-        // Whatever is there under this name.
+        // Anything with this name counts.
         std::fs::remove_file(&file).unwrap();
         std::fs::create_dir(&file).unwrap();
         maintenance.look(Some(&file)).await;
@@ -112,7 +112,7 @@ mod tests {
         std::fs::write(&file, "").unwrap();
         maintenance.look(Some(&file)).await;
         maintenance.look(None).await;
-        assert!(!maintenance.is_on(), "the key was taken away");
+        assert!(!maintenance.is_on(), "the key was removed");
     }
 
     #[test]

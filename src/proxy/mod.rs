@@ -1,8 +1,9 @@
-//! One request, from its first byte to its log line. Read from the top down:
+//! One request, from its first byte to its log line. Read from top to bottom:
 //!
-//! `phases` are Pingora's hooks, which call the others. `connection` guards the socket, `request` reads what the client
-//! sent, `admission` asks `decide` and acts on the decision. Then either `routes` and `response` (the gate responds), `assets` (a file of NocoBase's client that the gate keeps), or `forward`,
-//! `rewrite` and `upstream` (NocoBase responds), and at the end `access_log` and `request_metrics`.
+//! `phases` are Pingora's hooks, which call the others. `connection` guards the socket, `request` parses what the client sent,
+//! `admission` asks `decide` and acts on the decision. Then either `routes` and `response` (the gate responds), `assets` (a
+//! cached file of NocoBase's client), or `forward`, `rewrite` and `upstream` (NocoBase responds), and at the end `access_log` and
+//! `request_metrics`.
 //!
 //! Must never: decide by itself who gets in, set a protected header outside `headers`, or know how the process starts.
 

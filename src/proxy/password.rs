@@ -1,4 +1,4 @@
-//! Requests of people who signed in at NocoBase's own form, and of programs with a NocoBase token: what its session means for
+//! Requests of users who signed in with NocoBase's own form, and of programs with a NocoBase token: what that session means for
 //! the request and its response.
 
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::decide::{Credential, ForwardOptions, Request};
 use crate::login::{FoundPassword, Sessions};
 use crate::session::PasswordSignIn;
 
-/// A request without a member's session goes to NocoBase. `cookies`: its `Cookie` headers.
+/// A request without a member's session is forwarded to NocoBase. `cookies`: its `Cookie` headers.
 pub(super) fn forwarded(
     gate: &Gate,
     request: &RequestHeader,
@@ -53,13 +53,14 @@ pub(super) fn forwarded(
         ctx.password = Some(PasswordPending::Opens(sign_in, other.map(|found| found.own)).into());
     }
     if options.own_tokens || facts.upgrade && facts.own_cookie {
-        // The one that it ends with already.
+        // The session with which it ends already.
         own_tunnel(gate, ctx, same.map(|found| found.own.session.sid));
     }
 }
 
-/// A request goes on in the name of a token that it brings, or of the one in NocoBase's cookie. One of a session that this node
-/// knows ends with that session, from whatever client (R32, R35); in a WebSocket, that is so for each token that is shown in it.
+/// A request is forwarded on the strength of its own token, or of the one in NocoBase's cookie. If the token belongs to a session
+/// that this node knows, the request ends with that session, for any kind of client (R32, R35); in a WebSocket, that applies to
+/// each token sent in it.
 pub(super) fn forwarded_with_token(
     gate: &Gate,
     request: &RequestHeader,
@@ -81,7 +82,8 @@ pub(super) fn forwarded_with_token(
     }
 }
 
-/// In this WebSocket the tokens pass that pass over HTTP too, and it ends with the session of each. `known`: it does already.
+/// In this WebSocket the same tokens pass as over HTTP, and it ends with the session of each of them. `known`: a session with
+/// which it ends already.
 fn own_tunnel(gate: &Gate, ctx: &mut Context, mut known: Option<uuid::Uuid>) {
     let (sessions, close) = (gate.sessions.clone(), ctx.tunnel_close.clone());
     let swap = credential::own_tokens_only(gate, move |sign_in| {
@@ -92,7 +94,7 @@ fn own_tunnel(gate: &Gate, ctx: &mut Context, mut known: Option<uuid::Uuid>) {
     ctx.swapper = Some(Box::new(Swapper::new(swap)));
 }
 
-/// The `Set-Cookie` of a session that begins with this response.
+/// Adds the `Set-Cookie` of a session that begins with this response.
 pub(super) fn answered(gate: &Gate, status: u16, ctx: &mut Context) {
     if status == 200
         && let Some(PasswordPending::Opens(sign_in, before)) = ctx.password.as_deref()
@@ -101,7 +103,7 @@ pub(super) fn answered(gate: &Gate, status: u16, ctx: &mut Context) {
     }
 }
 
-/// The request is over. A sign-out that NocoBase has not carried out is carried out in the background (R36).
+/// The request is over. A sign-out that NocoBase has not processed is done in the background (R36).
 pub(super) fn done(gate: &Gate, status: u16, ctx: &mut Context) {
     let Some(PasswordPending::SignsOut(token)) = ctx.password.take().map(|pending| *pending) else { return };
     if (200..300).contains(&status) {
@@ -111,7 +113,7 @@ pub(super) fn done(gate: &Gate, status: u16, ctx: &mut Context) {
     tokio::spawn(async move { sessions.end_own(&token, &source).await });
 }
 
-/// Ends a WebSocket with the session of somebody who signed in while it was open.
+/// Ends a WebSocket with the session of a user who signed in while it was open.
 fn end_with(sessions: Arc<Sessions>, sign_in: PasswordSignIn, close: watch::Sender<Option<&'static [u8]>>) {
     tokio::spawn(async move {
         tokio::select! {

@@ -23,7 +23,7 @@ use super::gate::{CurrentGate, Gate};
 use super::response::{failure, reply};
 use super::{access_log, admission, assets, connection, forward, password, request_metrics};
 
-/// Longest silence of a tunnel in both directions. NocoBase's page pings every 30 seconds or so.
+/// Longest time that a tunnel may be silent in both directions. NocoBase's page sends a ping about every 30 seconds.
 const TUNNEL_SILENCE: Duration = Duration::from_secs(3600);
 
 /// The proxy.
@@ -31,7 +31,7 @@ pub(crate) struct Phases {
     current: Arc<CurrentGate>,
 }
 
-/// A request, and the gate as it was when the request began: later changes of the configuration do not affect it.
+/// A request, and the gate that was current when the request began: later changes of the configuration do not affect it.
 pub(crate) struct Carried {
     gate: Arc<Gate>,
     ctx: Context,
@@ -40,7 +40,7 @@ pub(crate) struct Carried {
 
 impl Drop for Carried {
     fn drop(&mut self) {
-        // Given up from outside (`connection::session_end`): Pingora's last phase was not reached.
+        // Cancelled from outside (`connection::session_end`): Pingora's last phase was not reached.
         if !self.logged && self.ctx.member_ended() {
             access_log::cut_off(&self.gate, &self.ctx);
             request_metrics::cut_off(&self.gate, &mut self.ctx);
@@ -60,7 +60,8 @@ impl ProxyHttp for Phases {
     type CTX = Carried;
 
     fn init_downstream_modules(&self, _modules: &mut HttpModules) {
-        // None. Pingora's own, compression, is switched off and yet looks at each request and each piece of a response.
+        // None. Pingora's own module, compression, would process each request and each piece of a response even when it is
+        // switched off.
     }
 
     fn new_ctx(&self) -> Carried {
@@ -90,7 +91,7 @@ impl ProxyHttp for Phases {
                     ctx.target = Some((head.method.clone(), head.uri.clone()));
                     connection::bind(attached.stream(), session.is_upgrade_req());
                 }
-                // A cached file. Boxed, so that not every request's future has room for it.
+                // A cached file. Boxed, so that the future of an ordinary request does not have room for it.
                 let kept = match assets::respond::wanted(gate, session, ctx) {
                     Some(wanted) => {
                         Box::pin(assets::respond::respond(gate, session.req_header(), wanted)).await
@@ -134,7 +135,7 @@ impl ProxyHttp for Phases {
         if let Some(node) = ctx.node {
             gate.upstreams.avoid(node);
         }
-        // Nothing has been sent: the next node may have it, whatever the method.
+        // Nothing has been sent: the next node may get it, whatever the method.
         e.set_retry(ctx.attempted_nodes.count() < gate.upstreams.len());
         e
     }
@@ -175,8 +176,8 @@ impl ProxyHttp for Phases {
         if session.was_upgraded() {
             return upgrade::to_nocobase(body, ctx);
         }
-        // Pingora's open bug 935: an empty last piece would be written as a second end of the body, and the pooled
-        // connection would be out of step from then on.
+        // Pingora's open bug 935: an empty last piece would be written as a second end of the body, after which the pooled
+        // connection would be out of step.
         if end && body.as_ref().is_some_and(Bytes::is_empty) {
             *body = None;
         }
@@ -191,7 +192,7 @@ impl ProxyHttp for Phases {
     ) -> Result<()> {
         let Carried { gate, ctx, .. } = carried;
         request_metrics::answered(gate, session.req_header().uri.path(), response.status.as_u16(), ctx);
-        // What the client sends after an upgrade that was not made was meant for a tunnel: it is no request (R31).
+        // Bytes that the client sends after an upgrade that did not happen were meant for a tunnel: they are not a request (R31).
         if session.is_upgrade_req() && response.status != 101 {
             session.set_keepalive(None);
         }
@@ -243,7 +244,7 @@ impl ProxyHttp for Phases {
                 reply.cookies.append(&mut ctx.sign_out_cookies);
             }
             let reply = reply::stay_with_https(gate, session, reply);
-            // An error here means that the client is gone.
+            // An error here means that the client has disconnected.
             let _ = reply::send(session, reply, &ctx.request_id, true).await;
         }
         FailToProxy { error_code: code, can_reuse_downstream: false }
@@ -258,7 +259,7 @@ impl ProxyHttp for Phases {
     }
 
     fn suppress_error_log(&self, _session: &Session, _carried: &Carried, _e: &Error) -> bool {
-        // Pingora's line would hold the whole target, query included; ours does not.
+        // Pingora's line would contain the whole target, including the query; ours does not.
         true
     }
 

@@ -57,7 +57,7 @@ pub(super) fn done(gate: &Gate, downstream: &HttpSession, error: Option<&Error>,
     });
 }
 
-/// The request was given up because its session had ended.
+/// The request was cancelled because its session had ended.
 pub(super) fn cut_off(gate: &Gate, ctx: &mut Context) {
     let now = Instant::now();
     gate.metrics.requests.record(&RequestRecord {
@@ -72,7 +72,7 @@ pub(super) fn cut_off(gate: &Gate, ctx: &mut Context) {
     });
 }
 
-/// The node that has the request.
+/// The node that handles the request.
 fn node<'a>(gate: &'a Gate, ctx: &Context) -> Option<&'a Node> {
     gate.nodes.get(ctx.node?)
 }

@@ -1,4 +1,4 @@
-//! For tests: a gate whose NocoBase and WeCom are away.
+//! For tests: a gate whose NocoBase and WeCom are unreachable.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ pub(crate) const SECRET: &str = "0123456789abcdef0123456789abcdef";
 /// 64 bytes in base64, all different.
 const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8gISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0-Pw";
 
-/// With this `[access]` (lines of TOML). Only on a runtime.
+/// With this `[access]` (lines of TOML). Must be called within a runtime.
 pub(crate) fn gate(access: &str) -> Arc<Gate> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let text = format!(

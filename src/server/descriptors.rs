@@ -1,13 +1,13 @@
-//! How many connections the descriptors of this process are enough for. A client's connection and the one to NocoBase for it
-//! take one each; some are left for the operator's listener, files and the calls of the gate itself (R38).
+//! How many connections this process has file descriptors for. A client's connection and its connection to NocoBase need one
+//! each; some are left for the operator's listener, files and the gate's own calls (R38).
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// For everything but clients.
+/// Descriptors for everything except clients.
 const RESERVED: u64 = 64;
 
-/// As many places as `limits.connections`, or fewer. Raises the limit of this process (soft) as far as that needs, and as
-/// far as it may (hard).
+/// As many places as `limits.connections`, or fewer. Raises the soft limit of this process as far as needed, at most to the hard
+/// limit.
 pub(super) fn places(wanted: usize) -> usize {
     let limit = getrlimit(Resource::Nofile);
     let Some(raised) = raised(&limit, wanted) else { return wanted };
@@ -28,7 +28,7 @@ pub(super) fn places(wanted: usize) -> usize {
     wanted.min(places)
 }
 
-/// What the soft limit should be for so many places: never lower than it is, never above the hard one. `None`: there is no limit.
+/// The soft limit for this many places: never lower than it is, never above the hard limit. `None`: there is no limit.
 fn raised(limit: &Rlimit, places: usize) -> Option<u64> {
     let needed = u64::try_from(places).unwrap_or(u64::MAX).saturating_mul(2).saturating_add(RESERVED);
     let current = limit.current?;

@@ -1,9 +1,9 @@
-//! The queue of a listening socket when the gate stops (R43): connections that the kernel has already accepted are served, not
-//! reset.
+//! The accept queue of a listening socket when the gate stops (R43): connections that the kernel has accepted already are served,
+//! not reset.
 //!
-//! Pingora stops accepting at once, and closing the socket would reset whatever is queued. So new connections are turned away
-//! first (their SYN gets no response: they are refused when they try again, a second later, or reach the process that listens then), what
-//! is in the queue is taken, and only then is the socket closed.
+//! Pingora stops accepting at once, and closing the socket would reset all queued connections. So new connections are blocked
+//! first (their SYN gets no response: the client's retry, a second later, is refused or reaches the process that listens then),
+//! the queue is served, and only then is the socket closed.
 
 use std::io;
 use std::net::TcpListener;
@@ -17,9 +17,9 @@ use pingora::server::ShutdownWatch;
 use socket2::{SockFilter, SockRef};
 use std::os::fd::AsRawFd as _;
 
-/// Time for handshakes that have begun: most round trips are shorter.
+/// Time for TCP handshakes in progress: longer than most round trips.
 const SETTLE: Duration = Duration::from_millis(100);
-/// Most connections taken from one queue: it holds no more.
+/// Most connections accepted from one queue: it cannot hold more.
 const MOST: usize = 8192;
 
 /// Loads a byte, relative to the TCP header (`linux/filter.h`: `BPF_LD | BPF_B | BPF_ABS`).
@@ -40,11 +40,11 @@ const NO_SYN: [SockFilter; 5] = [
     SockFilter::new(RETURN, 0, 0, u32::MAX),
 ];
 
-/// Stops new connections on these sockets; handshakes in progress get a moment. Only for sockets that no other process
-/// listens on.
+/// Blocks new connections on these sockets; handshakes in progress get a moment. Only for sockets on which no other process
+/// listens.
 pub(super) async fn turn_away(sockets: &[TcpListener]) {
     for socket in sockets {
-        // Where the kernel does not allow it, connections of the last microseconds are reset, as they always were.
+        // If the kernel does not allow it, connections of the last microseconds are reset.
         if let Err(error) = SockRef::from(socket).attach_filter(&NO_SYN) {
             tracing::debug!(event = "stopping", %error, "cannot refuse new connections");
         }
@@ -52,7 +52,7 @@ pub(super) async fn turn_away(sockets: &[TcpListener]) {
     tokio::time::sleep(SETTLE).await;
 }
 
-/// Serves what is left in the queue of this socket; the app shakes hands where that is needed.
+/// Serves what is left in the queue of this socket; the app does the TLS handshake if needed.
 pub(super) async fn serve_queued<A>(socket: &TcpListener, app: &Arc<A>, stop: &ShutdownWatch)
 where
     A: ServerApp + Send + Sync + 'static,
@@ -71,12 +71,12 @@ where
             Err(e) if matches!(e.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted) => {}
             Err(_) => return,
         }
-        // So that those that have been taken begin.
+        // Lets the accepted ones begin.
         tokio::task::yield_now().await;
     }
 }
 
-/// The connection as Pingora's own loop makes it.
+/// The connection, set up as Pingora's own loop does it.
 fn prepared(stream: std::net::TcpStream) -> Option<Stream> {
     stream.set_nonblocking(true).ok()?;
     let mut stream = TcpStream::from(tokio::net::TcpStream::from_std(stream).ok()?);
@@ -93,7 +93,7 @@ mod tests {
 
     use super::*;
 
-    /// Says a word and ends.
+    /// Writes a few bytes and ends.
     struct Says(&'static [u8]);
 
     #[async_trait]
@@ -124,7 +124,7 @@ mod tests {
         }
     }
 
-    /// What is queued stays, what comes later waits, and is refused once the socket is closed.
+    /// Queued connections are kept; later ones wait, and are refused once the socket is closed.
     #[tokio::test]
     async fn r43_connections_of_before_are_kept_and_later_ones_do_not_begin() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();

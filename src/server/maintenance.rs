@@ -1,13 +1,13 @@
-//! Looks again and again whether the file is there that closes the app for maintenance.
+//! Checks periodically whether the file exists that closes the app for maintenance.
 
 use std::time::Duration;
 
 use crate::proxy::CurrentGate;
 
-/// Between two looks.
+/// Between two checks.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// Runs for ever. After a reload it is the new configuration's file that counts.
+/// Runs for ever. After a reload, the new configuration's file counts.
 pub(super) async fn watch(current: &CurrentGate) {
     loop {
         tokio::time::sleep(EVERY).await;

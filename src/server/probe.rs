@@ -1,23 +1,23 @@
-//! Asks WeCom for an access token now and then, so that a wrong secret shows before the first member meets it.
+//! Asks WeCom for an access token periodically, so that a wrong secret shows before a member is affected.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::proxy::CurrentGate;
 
-/// Between two questions for the app's name and picture; and after one without a response.
+/// Between two requests for the app's name and picture; also after one without a response.
 const APP_CARD: Duration = Duration::from_secs(24 * 3600);
 const NO_APP_CARD: Duration = Duration::from_secs(3600);
 
-/// From the start to the first time: sign-ins that begin at once have fetched a token by then.
+/// From the start to the first probe: sign-ins that begin at once have fetched a token by then.
 const FIRST: Duration = Duration::from_secs(10);
-/// While WeCom gives tokens; there is no call as long as there is one.
+/// While WeCom issues tokens; as long as there is one, no call is made.
 const USUAL: Duration = Duration::from_secs(5 * 60);
-/// After the first failure, and at most. WeCom bans an address for an hour that sends wrong secrets again and again.
+/// After the first failure; and the longest pause. WeCom bans an address for an hour if it sends wrong secrets repeatedly.
 const AFTER_FAILURE: Duration = Duration::from_secs(60);
 const LONGEST: Duration = Duration::from_secs(30 * 60);
 
-/// Until the next time, after so many failures in a row: 5 min, or 1, 2, 4, 8, 16, 30 min.
+/// Pause after this many consecutive failures: 5 min, or 1, 2, 4, 8, 16, 30 min.
 fn pause(failures: u32) -> Duration {
     match failures {
         0 => USUAL,
@@ -25,7 +25,7 @@ fn pause(failures: u32) -> Duration {
     }
 }
 
-/// Runs for ever. After a reload it is the new gate that asks.
+/// Runs for ever. After a reload, the new gate asks.
 pub(super) async fn probe_wecom(current: Arc<CurrentGate>) {
     let mut failures: u32 = 0;
     let mut next_card: Option<Instant> = None;

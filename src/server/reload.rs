@@ -1,4 +1,5 @@
-//! A changed configuration while the gate serves: read and built completely before it is used. An invalid one changes nothing.
+//! Changes the configuration while the gate serves: the new one is read and built completely before it is used. An invalid one
+//! changes nothing.
 
 use std::sync::Arc;
 
@@ -11,16 +12,16 @@ use crate::proxy::Gate;
 /// Reads the configuration again.
 pub type Reread = Arc<dyn Fn() -> Result<Loaded, ConfigErrors> + Send + Sync>;
 
-/// Why the configuration before stays.
+/// Why the previous configuration stays in use.
 enum Bad {
-    /// It is not valid.
+    /// The new one is invalid.
     Errors(ConfigErrors),
-    /// It is, but describes something that cannot be.
+    /// It is valid, but cannot be built.
     Build(String),
 }
 
 impl Running {
-    /// Takes the configuration as it is now, and the certificates. What is bad leaves in use what was before, and the log,
+    /// Applies the current configuration and certificates. If one of them is invalid the previous one stays in use, and the log,
     /// the metrics and `/readyz` show it. May be dropped at any point: then nothing has changed.
     pub(super) async fn reload(&mut self, reread: &Reread) {
         let before = self.current.now();
@@ -74,7 +75,7 @@ impl Running {
 
     async fn build(&self, before: &Arc<Gate>, reread: &Reread) -> Result<Arc<Gate>, Bad> {
         let (before, reread) = (before.clone(), reread.clone());
-        // Reads files and resolves names, which may take long: on a thread of its own, so that signals are received (R43).
+        // Reads files and resolves names, which may take long: on a separate thread, so that signals are received (R43).
         let built = tokio::task::spawn_blocking(move || {
             let Loaded { config, warnings, .. } = reread().map_err(Bad::Errors)?;
             for warning in warnings {
@@ -88,7 +89,7 @@ impl Running {
     }
 }
 
-/// Whatever becomes of the configuration: the file may have been renamed (logrotate), and would not be written any more.
+/// Whatever happens to the configuration: the file may have been renamed (logrotate), and would not be written any more.
 async fn reopen_audit_file(gate: &Arc<Gate>) {
     let audit = gate.sessions.audit().clone();
     let reopened = tokio::task::spawn_blocking(move || audit.reopen().map_err(|e| e.to_string())).await;
@@ -97,7 +98,7 @@ async fn reopen_audit_file(gate: &Arc<Gate>) {
     }
 }
 
-/// Keys that have changed and are looked at only when the gate starts.
+/// Changed keys that only take effect at the start.
 fn needs_restart(started: &Config, now: &Config) -> Vec<&'static str> {
     let (old, new) = (&started.listen, &now.listen);
     let (limits, changed) = (&started.limits, &now.limits);

@@ -16,14 +16,14 @@ use crate::config::{Config, Loaded};
 use crate::metrics::Reload;
 use crate::ops::logging;
 
-/// Longest wait for requests in flight when the gate stops.
+/// Longest wait for requests in progress when the gate stops.
 const GRACE: Duration = Duration::from_secs(30);
 
 /// `wecom-gate run`: starts, reports where it listens, and runs until a signal ends it.
 ///
-/// `conf`: where the configuration is from, for the log; the environment alone if there is no file.
+/// `conf`: the configuration file, for the log; `None`: only the environment.
 pub fn run(loaded: Loaded, conf: Option<&Path>, reread: Reread) -> Result<(), StartError> {
-    // Dropped last: it writes out the last lines.
+    // Dropped last: it flushes the last lines.
     let _logging = logging::init(&loaded.config.log).map_err(|e| StartError::Build(e.to_string()))?;
     tracing::info!(
         event = "start",
@@ -53,7 +53,7 @@ fn serve(config: Config, reread: Reread) -> Result<(), StartError> {
         let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
         let mut hangup = signal(SignalKind::hangup()).map_err(failed)?;
         let mut upgrade = signal(SignalKind::user_defined2()).map_err(failed)?;
-        // What it waits for (WeCom, for the allow rules) may hang.
+        // The calls that it waits for (WeCom, for the allow rules) may hang.
         let mut running = tokio::select! {
             started = start(config) => started?,
             _ = terminate.recv() => return Ok(()),
@@ -85,7 +85,7 @@ fn serve(config: Config, reread: Reread) -> Result<(), StartError> {
                     _ = terminate.recv() => break,
                     _ = interrupt.recv() => break,
                 },
-                // Without a handler the signal would kill the process and with it every request.
+                // Without a handler the signal would kill the process and all its requests.
                 _ = hangup.recv() => {
                     if let Ok(now) = NotifyState::monotonic_usec_now() {
                         notify(&[NotifyState::Reloading, now]);
@@ -111,12 +111,12 @@ fn serve(config: Config, reread: Reread) -> Result<(), StartError> {
         gate.sessions.audit().close();
         Ok(())
     });
-    // A reload that was given up may still wait for a name server.
+    // A dropped reload may still be waiting for a name server.
     runtime.shutdown_background();
     done
 }
 
-/// Starts the program that is on disk now. True if it serves, so that this process may end.
+/// Starts the program that is on disk now. True if it serves, so that this process can end.
 async fn hand_over(running: &Running) -> bool {
     tracing::info!(event = "upgrade", "starting the program that is now on disk");
     let gate = running.current.now();

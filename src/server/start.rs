@@ -1,4 +1,4 @@
-//! Start and stop of one process: sockets, certificates, Pingora's service on our own runtime, the drain.
+//! Start and stop of one process: sockets, certificates, Pingora's service on our own runtime, draining.
 
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::IntoRawFd;
@@ -29,19 +29,19 @@ use crate::config::Config;
 use crate::proxy::connection::{App, LINGER, Refusals, Times};
 use crate::proxy::{CurrentGate, Gate, Phases};
 
-/// As many as there can be nodes.
+/// The largest possible number of nodes.
 const MOST_RETRIES: usize = 64;
-/// Most idle connections to NocoBase that are kept for the next request.
+/// Most idle connections to NocoBase that are kept.
 const MOST_IDLE: usize = 512;
-/// Read and write buffer of a connection, for as long as it lasts, in bytes. Heads and bodies have room of their own to
-/// be read into, so a read buffer only copies; this write buffer sends head and body of a small response in one piece.
-/// `docs/performance.md` has the measurements.
+/// Read and write buffers of a connection for its lifetime, in bytes. Heads and bodies have buffers of their own, so a read
+/// buffer would only copy; the write buffer lets head and body of a small response be sent in one packet. See
+/// `docs/performance.md` for measurements.
 const READ_BUFFER: usize = 0;
 const WRITE_BUFFER: usize = 4096;
 
-/// How long a stop waits for NocoBase, which still has to record the end of sessions.
+/// How long a stop waits for NocoBase to record the end of sessions.
 const TELL: Duration = Duration::from_secs(5);
-/// How long a stop waits for connections without a response: those whose request's head is still on its way.
+/// How long a stop waits for connections whose request head is still arriving.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A gate that is listening.
@@ -53,39 +53,39 @@ pub struct Running {
     /// The operator's listener, as bound.
     pub ops: Option<SocketAddr>,
     pub(super) current: Arc<CurrentGate>,
-    /// As it was at the start: some of it stays until the end.
+    /// As at the start: parts of it stay in use until the end.
     pub(super) started: Arc<Config>,
     pub(super) certificates: Option<Arc<Certificates>>,
     pub(super) tickets: Arc<Tickets>,
     pub(super) stop: watch::Sender<bool>,
-    /// Checks the nodes of the gate that is live.
+    /// Checks the nodes of the current gate.
     pub(super) checks: JoinHandle<()>,
-    /// Shares with the other nodes.
+    /// Exchanges shared data with the other nodes.
     pub(super) sharing: JoinHandle<()>,
     service: JoinHandle<()>,
-    /// Ends what outlives its session.
+    /// Ends streams that outlive their sessions.
     streams: JoinHandle<()>,
     app: Arc<App<Phases>>,
-    /// The same, where TLS is spoken.
+    /// The same for TLS.
     secure: Arc<App<Phases>>,
     /// Copies of the listening sockets: HTTP, TLS, the operator's. For the next program, and for what is left in their queues.
     pub(super) sockets: Vec<TcpListener>,
-    /// systemd holds them, too.
+    /// systemd keeps them open, too.
     pub(super) kept: bool,
 }
 
 impl Running {
-    /// Stops accepting, and waits for what is in flight, up to `grace`. `replaced`: another process listens on the same
+    /// Stops accepting, and waits for requests in progress, up to `grace`. `replaced`: another process listens on the same
     /// sockets.
     pub async fn stop(mut self, grace: Duration, replaced: bool) {
         let until = Instant::now() + grace;
         let sockets = std::mem::take(&mut self.sockets);
-        // If another process listens too, its queue is not ours; otherwise it would be served here for ever.
+        // If another process listens too, the queue belongs to it; this process would serve it for ever.
         let alone = !replaced && !self.kept;
         if alone {
             drain::turn_away(&sockets).await;
         }
-        // These are the same for every gate that has been live.
+        // These are the same for every gate of this process.
         let gate = self.current.now();
         gate.stopping.store(true, Ordering::Relaxed);
         let _ = self.stop.send(true);
@@ -104,8 +104,8 @@ impl Running {
         }
         drop(sockets);
         let drained = tokio::time::timeout_at(until, async {
-            // What has been accepted and not been read yet counts too, and so does what is just on its way. A client that
-            // does not get on with its request is not waited for.
+            // Connections that have been accepted but not read yet count too, and so do requests that are just arriving. A client
+            // that does not finish its request head is not waited for.
             let closed = async {
                 while self.app.open() > 0 {
                     tokio::time::sleep(Duration::from_millis(20)).await;
@@ -129,7 +129,7 @@ impl Running {
     }
 }
 
-/// Starts the gate on the runtime it is called on.
+/// Starts the gate on the current runtime.
 pub async fn start(config: Config) -> Result<Running, StartError> {
     pingora_rustls::install_default_crypto_provider();
     let bound = Bound::new(&config.listen)?;
@@ -138,7 +138,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         true => None,
         false => Some(Certificates::load(&config.listen.pairs())?),
     };
-    // Resolves names, which may take long: on a thread of its own, so that signals are received meanwhile (R43).
+    // Resolves names, which may take long: on a separate thread, so that signals are received meanwhile (R43).
     let built = tokio::task::spawn_blocking(|| Gate::new(config)).await;
     let gate = built.map_err(|e| StartError::Build(e.to_string()))?.map_err(StartError::Build)?;
     let gate = Arc::new(gate);
@@ -157,7 +157,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         Some(certificates) => app.with_tls(certificates.acceptor(tickets.clone())),
         None => app.clone(),
     };
-    // Pingora would shake hands itself, before it counts a connection.
+    // Pingora would do the handshake itself, before it counts a connection.
     let mut secure_service = Service::new("wecom-gate TLS".into(), secure.clone());
     let (app, secure, kept) = (Arc::new(app), Arc::new(secure), bound.kept);
     let mut fds = Fds::new();
@@ -205,7 +205,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
             }
         }
     });
-    // While the gate stops, too: what is under way then still ends with its session.
+    // Also while the gate is stopping: streams in progress still end with their sessions.
     let streams = tokio::spawn({
         let current = current.clone();
         async move { current.watch_streams().await }
@@ -272,27 +272,27 @@ pub(super) fn share(gate: &Gate) -> JoinHandle<()> {
     for sessions in gate.all_sessions() {
         all.spawn(sessions.clone().run_sync());
     }
-    // Aborted, it drops the set, and with it all of them.
+    // When aborted, it drops the set, and with it all tasks.
     tokio::spawn(async move { while all.join_next().await.is_some() {} })
 }
 
 /// Bytes that a client may send over HTTP/2 before the gate has read them, in all streams of a connection together (RFC 9113,
-/// 5.2), and so the most that an upload holds in memory. Over a round trip of 40 ms the default of 64 KiB makes an upload
+/// 5.2), and so the most memory that an upload needs. With a round trip of 40 ms, the default of 64 KiB would make an upload
 /// thirty times slower than over HTTP/1.1.
 const H2_WINDOW: u32 = 2 << 20;
 
 fn app(gate: &Gate, current: &Arc<CurrentGate>) -> App<Phases> {
     let places = descriptors::places(gate.config.limits.connections);
-    // As many to NocoBase as clients' connections, and idle ones beside them.
+    // As many to NocoBase as clients' connections, and idle ones in addition.
     gate.places.limit(places);
     let threads = std::thread::available_parallelism().map_or(2, usize::from);
     let conf = ServerConf {
         threads,
         upstream_keepalive_pool_size: MOST_IDLE.min(places / 4).max(1),
-        // A request remembers what it has tried; nodes may be added later.
+        // A request records what it has tried; nodes may be added later.
         max_retries: MOST_RETRIES,
-        // Connections to NocoBase are plain HTTP, so no trust store is needed; without a file Pingora loads the
-        // system's and panics when it is broken.
+        // Connections to NocoBase are plain HTTP, so no trust store is needed; without a file Pingora loads the system's, and
+        // panics if it is broken.
         ca_file: Some("/dev/null".into()),
         ..ServerConf::default()
     };

@@ -1,4 +1,4 @@
-//! What operators see of the running gate: from the gate to the plain data that `ops` shows. Makes no calls.
+//! The status of the running gate, as plain data that `ops` shows. Makes no calls.
 
 use std::sync::atomic::Ordering;
 
@@ -9,7 +9,7 @@ use crate::proxy::upstream::NodeState;
 /// Name of the state of a node that responds.
 const HEALTHY: &str = "ok";
 
-/// The status now. The gauges of NocoBase's nodes show the same from then on.
+/// The current status. Also sets the gauges of NocoBase's nodes.
 pub(super) fn status(gate: &Gate) -> Status {
     let problem = |state: NodeState| Some(state.name()).filter(|name| *name != HEALTHY);
     let nodes: Vec<_> = gate.upstreams.nodes().iter().map(|n| (n.name.clone(), problem(n.state()))).collect();
@@ -39,10 +39,10 @@ pub(super) fn status(gate: &Gate) -> Status {
     }
 }
 
-/// What the latest calls to WeCom found: while they fail nobody can sign in; members who are signed in can continue.
+/// What the latest calls to WeCom found: while they fail no one can sign in; signed-in members can continue.
 fn wecom(gate: &Gate) -> Vec<Degraded> {
     let mut all = Vec::new();
-    // Entries of applications with a host name are theirs alone; the others share the main one's clients.
+    // Applications with a host name have entries of their own; the others share the main one's clients.
     let own = gate.with_host().iter().flat_map(|app| app.sign_ins.wecom());
     let mut clients: Vec<_> = gate.sign_ins.wecom().chain(own).collect();
     clients.sort_by_key(|(entry, _)| *entry);

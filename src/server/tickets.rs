@@ -1,7 +1,7 @@
-//! TLS session tickets: a returning client resumes its session and spares both sides the certificate, on every node,
-//! because the keys of the tickets are derived from `session.keys`, and follow them at a reload: the first one makes tickets, all
-//! open them, so that a key that is on its way out still opens those that it made, and one that is gone opens none. The keys
-//! change with time too, so that none is in use for more than twelve hours.
+//! TLS session tickets: a returning client resumes its session without a full handshake, on every node, because the ticket keys
+//! are derived from `session.keys` and follow them at a reload. The first key creates tickets, all open them: an old key still
+//! opens the tickets that it created, and a removed one opens none. The keys also change with time, so that none is in use for
+//! more than twelve hours.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -15,21 +15,21 @@ use secrecy::ExposeSecret as _;
 
 use crate::config::Config;
 
-/// How long one key makes tickets, and how long a client may use one.
+/// How long one key creates tickets, and how long a client may use one.
 const PERIOD: Duration = Duration::from_secs(6 * 3600);
 const PERIOD_BYTES: usize = 8;
 
-/// Makes and opens tickets.
+/// Creates and opens tickets.
 pub(super) struct Tickets {
     secrets: ArcSwap<Secrets>,
     random: SystemRandom,
 }
 
-/// What tickets are sealed with.
+/// The keys of tickets.
 struct Secrets {
-    /// The first makes tickets, all open them.
+    /// The first creates tickets, all open them.
     keys: Vec<Prk>,
-    /// The installation, so that copied keys do not open another's tickets.
+    /// The installation, so that copied keys do not open another installation's tickets.
     origin: Vec<u8>,
 }
 
@@ -58,7 +58,7 @@ impl Tickets {
         Tickets { secrets: ArcSwap::from_pointee(Secrets::of(config)), random: SystemRandom::new() }
     }
 
-    /// With those of this one from now on.
+    /// Uses the keys of this configuration from now on.
     pub(super) fn follow(&self, config: &Config) {
         self.secrets.store(Arc::new(Secrets::of(config)));
     }
@@ -75,7 +75,7 @@ impl Tickets {
         Some([&period[..], &nonce, &body].concat())
     }
 
-    /// `now`: the period; tickets of the one before and, since clocks differ, of the one after open too.
+    /// `now`: the period; tickets of the previous one and, since clocks differ, of the next one are accepted too.
     fn open(&self, ticket: &[u8], now: u64) -> Option<Vec<u8>> {
         let (period, rest) = ticket.split_first_chunk::<PERIOD_BYTES>()?;
         let (nonce, body) = rest.split_first_chunk::<NONCE_LEN>()?;

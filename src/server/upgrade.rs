@@ -1,9 +1,9 @@
-//! SIGUSR2: the program as it is on disk now takes the listening sockets over, and this one ends when its requests
-//! have. No connection is refused meanwhile: both accept until the new one reports that it is ready.
+//! SIGUSR2: the program that is on disk now takes over the listening sockets, and this process ends once its requests have ended.
+//! No connection is refused meanwhile: both accept until the new one reports that it is ready.
 //!
-//! The new program gets the sockets as systemd hands them over (`LISTEN_FDS`), and a socket as its standard input, into
-//! which it writes one byte when it serves. If it ends before that, what it was started with closes, and this one
-//! goes on; if this one has stopped waiting, the new one cannot write, and ends.
+//! The new program gets the sockets in the same way as from systemd (`LISTEN_FDS`), and a socket as its standard input, to which
+//! it writes one byte once it serves. If it ends before that, its end of that socket closes, and this process continues; if this
+//! process has stopped waiting, the new one cannot write, and ends.
 
 use std::ffi::OsString;
 use std::io::{self, Write as _};
@@ -17,18 +17,17 @@ use command_fds::{CommandFdExt as _, FdMapping};
 use tokio::io::AsyncReadExt as _;
 use tokio::process::Command;
 
-/// Set for a new gate: another one waits for it.
+/// Set for a new gate: the previous one waits for it.
 const EXPECTED: &str = "WECOM_GATE_EXPECTED";
-/// Its value where systemd handed the sockets over.
+/// Its value if systemd handed over the sockets.
 const KEPT: &str = "kept";
 /// The first descriptor of `LISTEN_FDS`.
 const FIRST: i32 = 3;
 /// How long the new program may take until it serves.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Starts the program again, with these sockets, and waits until it serves. Its process id; or why it does not serve: then
-/// it has ended.
-/// `kept`: systemd holds the sockets too.
+/// Starts the program again with these sockets, and waits until it serves. Returns its process id, or why it does not serve; then
+/// it has ended. `kept`: systemd keeps the sockets open too.
 pub(super) async fn start(sockets: &[TcpListener], kept: bool) -> Result<u32, String> {
     let mut arguments = std::env::args_os();
     let program = arguments.next().ok_or("the name of this program is not known")?;
@@ -40,7 +39,7 @@ pub(super) async fn start(sockets: &[TcpListener], kept: bool) -> Result<u32, St
     let mut ready = [0];
     let failure = match tokio::time::timeout(PATIENCE, ours.read_exact(&mut ready)).await {
         Ok(Ok(_)) => {
-            // Waited for, so that nothing of it is left should it end first.
+            // Waited for, so that it does not become a zombie if it ends first.
             tokio::spawn(async move { child.wait().await });
             return Ok(id);
         }
@@ -68,7 +67,7 @@ fn prepare(
     }
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::from(OwnedFd::from(theirs))).kill_on_drop(false);
-    // Without LISTEN_PID: it is not known before the program runs.
+    // Without LISTEN_PID, which is not known before the program runs.
     command
         .env("LISTEN_FDS", sockets.len().to_string())
         .env_remove("LISTEN_PID")
@@ -78,13 +77,13 @@ fn prepare(
     Ok((tokio::net::UnixStream::from_std(ours)?, command))
 }
 
-/// Whether systemd holds the sockets that were handed over, from it or by the gate before this one.
+/// Whether systemd keeps the handed-over sockets open, whether they came from it or from the previous gate.
 pub(super) fn are_sockets_kept() -> bool {
     std::env::var_os(EXPECTED).is_none_or(|value| value == KEPT)
 }
 
-/// Reports to the previous gate, if there is one, that this one serves. An error: that gate no longer waits, and goes on by
-/// itself or was asked to stop.
+/// Reports to the previous gate, if there is one, that this one serves. An error: that gate no longer waits, and continues on its
+/// own or was asked to stop.
 pub(super) fn notify_predecessor() -> io::Result<()> {
     if std::env::var_os(EXPECTED).is_none() {
         return Ok(());

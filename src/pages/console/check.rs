@@ -1,16 +1,16 @@
-//! What the page "Check" shows: the steps of `wecom-gate check`.
+//! The data of the page "Check": the steps of `wecom-gate check`.
 
 use super::texts;
 
-/// Path of the page about the check; POST starts it, for the member that `q` names.
+/// Path of the page about the check; POST runs it, for the member `q`.
 pub(super) const CHECK: &str = "/wecom-gate/console/check";
 
-/// How a step of the check ended.
+/// The outcome of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum StepOutcome {
     /// As it should be.
     Ok,
-    /// Should be looked at.
+    /// Someone should look at it.
     Warning,
     /// Must be corrected.
     Failed,
@@ -33,10 +33,10 @@ impl StepOutcome {
     }
 }
 
-/// Something that a step found.
+/// A problem found by a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Finding {
-    /// A key, or what was looked at.
+    /// A configuration key, or the thing that was checked.
     pub about: String,
     /// What was found.
     pub what: String,
@@ -49,7 +49,7 @@ pub(crate) struct Finding {
 pub(crate) struct CheckStep {
     /// What was looked at.
     pub name: String,
-    /// How it ended.
+    /// Its outcome.
     pub outcome: StepOutcome,
     /// What was seen.
     pub detail: String,
@@ -57,12 +57,12 @@ pub(crate) struct CheckStep {
     pub findings: Vec<Finding>,
 }
 
-/// What `wecom-gate check` would print.
+/// The output of `wecom-gate check`.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Check {
     /// Whose sign-in is tried, as `entry/userid`.
     pub member: Option<String>,
-    /// The steps; none before it was started.
+    /// The steps; empty before the check was started.
     pub steps: Vec<CheckStep>,
 }
 
@@ -74,7 +74,7 @@ impl Check {
     }
 }
 
-/// As a value in a query.
+/// Encoded as a query value.
 pub(super) fn encoded(text: &str) -> String {
     url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }

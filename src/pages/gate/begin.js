@@ -1,14 +1,14 @@
 /*
- * wecom-gate in NocoBase's pages. Runs before the page's own code, in every webview that WeCom still ships (ES5).
+ * wecom-gate's script in NocoBase's pages. Runs before the page's own code, in every webview that WeCom still uses (ES5).
  *
- * 1. Puts the token that the gate gave (its tag's data-token) where NocoBase's client looks for it, and takes away
- *    what another member left in this browser.
- * 2. Takes WeCom's `#wechat_redirect` off the address.
- * 3. When the session ends while the page is open, starts a new sign-in that returns to the same place; after a sign-out it
- *    shows the signed-out page instead. A form that is not saved stays open, and the person is asked first.
- * 4. Where NocoBase's own sign-in page is in use: puts a button per WeCom entry below its form.
+ * 1. Puts the token from the gate (the tag's data-token) where NocoBase's client looks for it, and removes what another member
+ * has left in this browser.
+ * 2. Removes WeCom's `#wechat_redirect` from the address.
+ * 3. When the session ends while the page is open, starts a new sign-in that returns to the same place; after a sign-out it shows
+ * the signed-out page instead. An unsaved form stays open, and the user is asked first.
+ * 4. If NocoBase's own sign-in page is in use: adds a button per WeCom entry below its form.
  *
- * It holds no secret of its own, and writes the token nowhere but there.
+ * It holds no secret of its own, and writes the token nowhere else.
  */
 
 var PREFIX = '__nocobase_api_client_storage_prefix__';
@@ -17,15 +17,15 @@ var SHARE = '__nocobase_api_client_share_token__';
 var PUBLIC_PATH = '__nocobase_public_path__';
 var DEFAULT_PREFIX = 'NOCOBASE_';
 var LOGIN_HEADER = 'X-WeCom-Gate-Login';
-var MARK_USER = 'WECOM_GATE_USER_'; // + app: whose leftovers these are
+var MARK_USER = 'WECOM_GATE_USER_'; // + app: the user whose data this is
 var MARK_LANGUAGE = 'WECOM_GATE_LOCALE'; // NocoBase's language when first seen, or CHOSEN once it changed
 var CHOSEN = '*';
-var MARK_OUT = 'WECOM_GATE_SIGNED_OUT'; // somebody signed out on purpose, in any tab
-var MARK_BACK = 'WECOM_GATE_BACK'; // when this tab was sent to sign in by itself
+var MARK_OUT = 'WECOM_GATE_SIGNED_OUT'; // the user signed out on purpose, in any tab
+var MARK_BACK = 'WECOM_GATE_BACK'; // times of automatic redirects to the sign-in in this tab
 var COOKIE_LANGUAGE = 'wecom_gate_lang';
 var PHANTOM = /^wcg_/;
 var SIGN_OUT = /(^|\/)auth(:|%3A)signOut([\/?#]|$)/i;
-// Error codes by which NocoBase's page knows that the session has ended.
+// Error codes that tell NocoBase's page that the session has ended.
 var OVER = /"code":"(EMPTY_TOKEN|EXPIRED_TOKEN|INVALID_TOKEN|TOKEN_RENEW_FAILED|BLOCKED_TOKEN|EXPIRED_SESSION|NOT_EXIST_USER)"/;
 var MOST_BACK = 2;
 var MINUTE = 60000;
@@ -41,7 +41,7 @@ var spoken = tag.getAttribute('data-lang');
 var TEXTS = {} /* texts */;
 tag.removeAttribute('data-token');
 
-// The fragment of WeCom's own link, which browsers keep through every redirect: not a place in NocoBase.
+// The fragment of WeCom's own link, which browsers keep through every redirect: it is no place in NocoBase.
 if (location.hash === '#wechat_redirect') {
   history.replaceState(history.state, '', location.pathname + location.search);
 }
@@ -62,21 +62,21 @@ function list(json) {
   }
 }
 
-/* The script's texts: in the language that NocoBase's page speaks, else in the one that the gate chose. */
+/* The script's texts: in the language of NocoBase's page, else in the one that the gate chose. */
 function text(name, title) {
   var lang = String(read(local, prefix() + 'LOCALE') || document.documentElement.lang || '').split('-')[0];
   var texts = TEXTS[lang] || TEXTS[spoken] || TEXTS.en || {};
-  // The title that is there unless another is configured: each language has its own name for it.
+  // The default title: each language has its own name for WeCom.
   return (texts[name] || '').replace('{title}', title === 'WeCom' ? texts.wecom : title);
 }
 
-/* What the names in the browser's storage begin with: the default until the page's inline script, which comes after us, has
-   said so. */
+/* Prefix of the names in the browser's storage: the default until the page's inline script, which runs after this one,
+   sets it. */
 function prefix() {
   return String(window[PREFIX] || DEFAULT_PREFIX).toUpperCase();
 }
 
-/* Storage may be switched off, full or forbidden: then nothing is kept, and nothing breaks here. */
+/* Storage may be disabled or full: then nothing is kept, and nothing fails. */
 function storage(name) {
   try {
     return window[name] || null;
@@ -102,8 +102,8 @@ function write(store, key, value) {
 }
 
 /*
- * The gate's own pages speak the language chosen in NocoBase: only a script can read where NocoBase keeps it. It
- * keeps its default there too, which nobody has chosen: what the browser does not speak counts only once it changed.
+ * The gate's own pages use the language chosen in NocoBase: only a script can read where NocoBase stores it. NocoBase also stores
+ * its default there, which no one has chosen: a language that the browser does not prefer counts only once it has changed.
  */
 function tellLanguage() {
   var store = storage('localStorage');

@@ -1,11 +1,11 @@
-/* 3. The calls of the page, and its history: where the end of a session shows. */
+/* 3. The calls of the page, and its history: which reveal the end of a session. */
 
 function hookXhr() {
   var proto = window.XMLHttpRequest && XMLHttpRequest.prototype;
   if (!proto) return;
   var open = proto.open;
 
-  /* First to see every response. To the page, one that would cost a form is a failure of the network. */
+  /* Sees every response first. If it would make the page discard a form, the page gets a network error instead. */
   function hold(event) {
     var xhr = this;
     if (xhr.readyState !== 4 || !(xhr.wecomGateHeld || (isOver(xhr) && offer()))) return;
@@ -49,7 +49,7 @@ function hookFetch() {
   };
 }
 
-/* Asking another site's response for its headers makes browsers complain. */
+/* Browsers log an error when a script reads headers of another site's response. */
 function isOurs(url) {
   var link = document.createElement('a');
   link.href = url;
@@ -68,7 +68,7 @@ window.addEventListener('storage', function (event) {
   if (user !== null && event.key === MARK_USER + app && event.newValue && event.newValue !== user) {
     location.reload();
   }
-  // The same member has signed in again there: this page continues, with the token that is there now.
+  // The same member has signed in again there: this page continues with the new token.
   var strip = document.getElementById('wecom-gate-over');
   if (strip && placed && event.key === placed.key && event.newValue) strip.parentNode.removeChild(strip);
 });

@@ -1,14 +1,14 @@
 /* 4. NocoBase's own sign-in page: the buttons below its form. */
 
-/* Runs in pages without a session of the gate: NocoBase's form, and the pages of those who signed in there. */
+/* Runs in pages without a session of the gate: NocoBase's form, and the pages of users who signed in there. */
 function form() {
-  // NocoBase's page goes to `redirect`; the fragment of a deep link is kept.
+  // NocoBase's page navigates to `redirect`; keeps the fragment of a deep link.
   var hash = isSignIn(location.pathname) ? location.hash : '';
   if (hash) {
     var to = /[?&]redirect=[^&#]/.test(location.search) && location.search.indexOf('%23') < 0;
     history.replaceState(history.state, '', location.pathname + location.search + (to ? encodeURIComponent(hash) : ''));
   }
-  // NocoBase draws its form at any time, and draws it again when the language changes.
+  // NocoBase may draw its form at any time, and redraws it when the language changes.
   if (window.MutationObserver) new MutationObserver(soon).observe(document.documentElement, { childList: true, subtree: true });
   document.addEventListener('readystatechange', soon);
   window.addEventListener('storage', function (event) {
@@ -28,7 +28,7 @@ function form() {
   }
 }
 
-/* The buttons, once, below the form with the password; nothing where there is none. */
+/* Adds the buttons, once, below the password form, if there is one. */
 function buttons() {
   if (!isSignIn(location.pathname)) return;
   var password = document.querySelector('form input[type="password"]');
@@ -47,7 +47,7 @@ function buttons() {
   if (box && box.previousSibling === place && box.getAttribute('data-words') === words) return;
   if (box) box.parentNode.removeChild(box);
   var submit = form.querySelector('button[type="submit"]') || form.querySelector('button');
-  // NocoBase's own class for this very theme, on buttons that are not the main one.
+  // NocoBase's own class for this theme, on buttons that are not primary.
   var hashed = /(^|\s)(css-[\w-]+)/.exec((submit && submit.className) || '');
   var look = 'ant-btn ant-btn-default ant-btn-color-default ant-btn-variant-outlined ant-btn-block ';
   if (submit && /ant-btn-lg/.test(submit.className)) look += 'ant-btn-lg ';

@@ -1,4 +1,4 @@
-/* 3. The way back in, when the session has ended. */
+/* 3. Signing in again when the session has ended. */
 
 var gate = login.replace(/login$/, '');
 var leaving = false;
@@ -9,12 +9,12 @@ function here() {
   return location.pathname + location.search + location.hash;
 }
 
-/* NocoBase's own sign-in page, of any of its clients; what lies below /admin/ is pages that people made. */
+/* NocoBase's own sign-in page, of any of its clients; pages below /admin/ are user-defined. */
 function isSignIn(path) {
   return /\/signin\/?$/.test(path) && path.indexOf('/admin/') < 0;
 }
 
-/* `?redirect=` of NocoBase's sign-in page, where we did not see the page before; it may lack the public path. */
+/* `?redirect=` of NocoBase's sign-in page, if we did not see the previous page; it may lack the public path. */
 function asked() {
   var found = /[?&]redirect=([^&]*)/.exec(location.search);
   var path = '';
@@ -27,7 +27,7 @@ function asked() {
   return path.indexOf(root()) === 0 ? path : root().replace(/\/$/, '') + path;
 }
 
-/* At most twice a minute by itself: whatever goes wrong, nobody is caught in a redirect loop. */
+/* At most two automatic redirects a minute, so that there is never a redirect loop. */
 function mayGo() {
   var store = storage('sessionStorage');
   var now = new Date().getTime();
@@ -60,7 +60,7 @@ function leave() {
   location.replace(to);
 }
 
-/* No flash of NocoBase's own sign-in form on the way out. */
+/* Prevents a flash of NocoBase's own sign-in form before the redirect. */
 function hide() {
   var root = document.documentElement;
   root.style.visibility = 'hidden';
@@ -85,7 +85,7 @@ function hookHistory(name) {
   };
 }
 
-/* Every response to a call of the page. */
+/* Called for every response to a call of the page. */
 function answered(url, status, loginHeader) {
   if (SIGN_OUT.test(url)) {
     // 401: the session had ended already, so the sign-out is done.
@@ -99,7 +99,7 @@ function answered(url, status, loginHeader) {
   }
 }
 
-/* Does this response tell NocoBase's page that the session is over? It would put its sign-in form in place of all else. */
+/* Does this response tell NocoBase's page that the session is over? It would replace everything with its sign-in form. */
 function isOver(xhr) {
   if (xhr.status !== 401 || !isOurs(xhr.wecomGate) || SIGN_OUT.test(xhr.wecomGate)) return false;
   if (xhr.getResponseHeader(LOGIN_HEADER)) return true;

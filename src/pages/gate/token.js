@@ -1,12 +1,12 @@
-/* 1. The token: where NocoBase's client looks for it, and what another member left. */
+/* 1. The token: stored where NocoBase's client looks for it; and what another member has left. */
 
 var local = storage('localStorage');
 var placed = null; // where the token is now
 var noLaterSettings = document.readyState !== 'loading';
 
 /*
- * The page's inline script, which comes after us, sets where its client keeps things; its client, a module, runs
- * after that. So we watch for those settings.
+ * The page's inline script, which runs after this one, sets where its client stores things; the client, a module, runs after
+ * that. So we watch for those settings.
  */
 function watch(name) {
   var value = window[name];
@@ -27,13 +27,13 @@ function watch(name) {
   }
 }
 
-/* NocoBase's sub-applications live below /apps/<name>/ and keep their things under names of their own. */
+/* NocoBase's sub-applications are below /apps/<name>/ and use names of their own in the storage. */
 function subApp() {
   var root = publicPath() + 'apps/';
   if (location.pathname.indexOf(root) !== 0) return '';
   return location.pathname.slice(root.length).split('/')[0];
 }
-/* Where the pages of this application lie. */
+/* Path prefix of this application's pages. */
 function root() {
   var name = subApp();
   return publicPath() + (name ? 'apps/' + name + '/' : '');
@@ -60,21 +60,21 @@ function place() {
   }
   forgetOthers(store, base);
   write(store, key, token);
-  // Without a name NocoBase takes its default authenticator, which is what checks our token.
+  // Without a name NocoBase uses its default authenticator, which is the one that accepts our token.
   write(store, own + 'AUTH', null);
   placed = { store: store, key: key };
 }
 
-/* Another member used this browser before: role, tokens of sub-applications and the like are theirs. */
+/* Another member used this browser before: role, tokens of sub-applications etc. belong to them. */
 function forgetOthers(store, base) {
   var mark = MARK_USER + app;
   if (user === null || read(store, mark) === user) return;
-  // Another application has other users: the main one's entries stay.
+  // Another application has other users: the main one's entries are kept.
   if (subApp() === app) base += app.toUpperCase() + '_';
   try {
     for (var i = store.length - 1; i >= 0; i--) {
       var key = store.key(i);
-      // The language is a setting of the device as much as of the person.
+      // The language is a setting of the device as much as of the user.
       if (key && key.indexOf(base) === 0 && !/LOCALE$/.test(key)) store.removeItem(key);
     }
     var cookie = 'nb_role_' + app + '=; Max-Age=0; Path=';
@@ -94,7 +94,7 @@ function forgetPhantom() {
 }
 
 if (entries) {
-  // No session of the gate: what the gate put here has ended, and the person who signs in now leaves their own entries.
+  // No session of the gate: the gate's token has become invalid, and the user who signs in now has entries of their own.
   forgetPhantom();
   document.addEventListener('readystatechange', forgetPhantom);
   write(local, MARK_USER + app, null);
@@ -106,7 +106,7 @@ if (token) {
   watch(SHARE);
   place();
   document.addEventListener('readystatechange', function () {
-    // "interactive" comes before deferred scripts and modules run.
+    // "interactive" is fired before deferred scripts and modules run.
     if (noLaterSettings) return;
     noLaterSettings = true;
     place();

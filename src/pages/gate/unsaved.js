@@ -1,12 +1,12 @@
-/* 3. A form that is not saved stays open, and the person is asked. */
+/* 3. An unsaved form stays open, and the user is asked. */
 
-var edited = []; // fields that somebody has typed into
+var edited = []; // fields that the user has typed into
 
 document.addEventListener('input', function (event) {
   if (event.target && edited.indexOf(event.target) < 0) edited.push(event.target);
 }, true);
 
-/* Is there, on the page as it is now, something that somebody has typed? */
+/* Does the page currently contain anything that the user has typed? */
 function isBusy() {
   edited = edited.filter(function (field) {
     return document.documentElement.contains(field);
@@ -16,7 +16,7 @@ function isBusy() {
   });
 }
 
-/* Asks a person who has a form open, and keeps the form; true if so. */
+/* If a form is open, asks the user and keeps the form; returns whether it did. */
 function offer() {
   if (signedOut || leaving || !isBusy()) return false;
   var strip = document.getElementById('wecom-gate-over');
@@ -34,7 +34,7 @@ function offer() {
   style(words, { margin: '4px 16px 4px 0' });
   var link = document.createElement('a');
   link.href = login + '?rd=' + encodeURIComponent(here());
-  // In another window: this one continues with the session that begins there.
+  // In another window: this page continues with the session that begins there.
   link.target = '_blank';
   link.appendChild(document.createTextNode(text('again')));
   style(link, {
@@ -48,15 +48,15 @@ function offer() {
 }
 
 /*
- * In NocoBase's drawers and dialogs the tab key cycles and never leaves them: where it starts again, `link` is one
- * more stop on the way.
+ * In NocoBase's drawers and dialogs the tab key cycles and never leaves them: where the cycle restarts, `link` becomes an
+ * additional stop.
  */
 function joinRound(link) {
-  var next = null; // where the round goes on
+  var next = null; // where the cycle continues
   document.addEventListener('keydown', function (event) {
     if (event.keyCode !== 9 || !document.documentElement.contains(link)) return;
     var from = document.activeElement;
-    // Backwards a round starts again where the next in focus is later in the document.
+    // Backwards, the cycle restarts if the next focused element is later in the document.
     var wraps = event.shiftKey ? 4 : 2;
     if (from === link) {
       if (next) event.preventDefault();

@@ -70,7 +70,7 @@ fn the_companys_name_picture_and_colour_are_on_every_page() {
         ] {
             assert!(rendered.body.contains(part), "{name}: {part}: {}", rendered.body);
         }
-        // The policy names the style that is there.
+        // The policy contains the hash of the style.
         let (_, style) = rendered.body.split_once("<style>").unwrap();
         let (style, _) = style.split_once("</style>").unwrap();
         let hash = ring::digest::digest(&ring::digest::SHA256, style.as_bytes());
@@ -93,7 +93,7 @@ fn the_apps_name_and_picture_are_wecoms_until_somebody_chooses() {
     let title = Choices { title: Some("示例公司".into()), ..Choices::default() };
     let ours = with(&Appearance::new(title));
     assert!(ours.contains("<span>示例公司</span>") && !ours.contains("image/png"), "{ours}");
-    // What there is to look for in the workbench is the app.
+    // In WeCom's workbench, users look for the app's name.
     assert!(ours.contains("打开“订单”"), "{ours}");
     let none = render(&view(chinese(), DENIED)).body;
     assert!(none.contains("<li>向下滑动，打开该应用。</li>") && !none.contains("class=\"brand\""), "{none}");
@@ -131,7 +131,7 @@ fn own_texts_take_the_place_of_the_gates() {
     assert_eq!(message(Failure::NoMatchingUser, Lang::default(), &appearance), "Hello!");
     let named = View { app: Some("Orders"), appearance: &appearance, ..view(Lang::default(), DENIED) };
     assert!(render(&named).body.contains("<li>Tap Orders</li>"));
-    // Other languages keep theirs.
+    // Other languages keep their own.
     let other = render(&View { appearance: &appearance, ..view(chinese(), DENIED) }).body;
     assert!(other.contains("向下滑动"), "{other}");
 }
@@ -144,13 +144,13 @@ fn own_texts_that_no_page_would_show_are_refused_all_at_once() {
     let text = problems("zh", "no-matching-usr = x\nlogout =\n    .wht = y\n    .what = z\n");
     assert_eq!(
         text,
-        "no-matching-usr: no page has a text of this name; logout.wht: no page has a text of this name"
+        "no-matching-usr: no page has a text with this key; logout.wht: no page has a text with this key"
     );
     let text = problems("en", "logout = Fine\n\nthis is no text\n");
     assert!(text.starts_with("line 3: "), "{text}");
 }
 
-/// Whatever is chosen, it is text.
+/// All configured texts are treated as text.
 #[test]
 fn r27_what_is_chosen_is_escaped() {
     let mut texts = OwnTexts::default();
@@ -177,7 +177,7 @@ fn r27_what_is_chosen_is_escaped() {
     }
 }
 
-/// The address as a picture, for the phone's camera; not where it would be too fine to read.
+/// The address as a QR code for the phone's camera; not if it would be too dense to scan.
 #[test]
 fn pages_to_be_opened_in_wecom_have_a_code_to_scan() {
     for failure in [Failure::BrowserDenied, Failure::OpenInWeCom, Failure::FirstTimeInWeCom] {

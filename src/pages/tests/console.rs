@@ -146,7 +146,7 @@ fn what_is_wrong_is_marked_and_what_happened_is_drawn() {
     assert!(
         now.body.contains("<rect class=\"in\" x=\"1\"") && now.body.contains("<rect class=\"out\" x=\"1\"")
     );
-    assert!(!now.body.contains("<rect class=\"in\" x=\"0\""), "nothing where nobody came");
+    assert!(!now.body.contains("<rect class=\"in\" x=\"0\""), "nothing where there were no sign-ins");
     assert!(now.body.contains("no_matching_user</code></th><td>0</td><td>4</td>"), "{}", now.body);
     assert_eq!(refused.body.matches("<li>").count(), 2, "{}", refused.body);
     assert!(refused.body.contains("value=\"word\"") && refused.body.contains("2026-01-02 03:04:05 UTC"));
@@ -176,7 +176,7 @@ fn what_is_wrong_is_marked_and_what_happened_is_drawn() {
     assert_eq!(two.body.matches(link).count(), 2, "{}", two.body);
 }
 
-/// The chart holds every number, and what there is at all is seen.
+/// The chart shows every number, and no bar is too small to see.
 #[test]
 fn bars_stay_within_the_chart() {
     let (mut now, _) = sample("");

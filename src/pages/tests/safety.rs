@@ -1,4 +1,4 @@
-//! What keeps a page harmless: headers, escaping, no other script and nothing from elsewhere.
+//! Page security: headers, escaping, no other scripts, no external resources.
 
 use base64::Engine;
 use proptest::prelude::*;
@@ -46,7 +46,7 @@ fn r27_a_page_in_a_frame_is_shown_there_and_opens_its_links_in_a_new_window() {
             "{}",
             framed.body
         );
-        assert!(!framed.body.contains("<form"), "nothing to be clicked by mistake");
+        assert!(!framed.body.contains("<form"), "nothing to click by mistake");
         view.framed = false;
         assert!(!render(&view).body.contains("target="));
     }
@@ -75,7 +75,7 @@ fn r27_the_policy_allows_exactly_the_one_style_and_the_one_script() {
     }
 }
 
-/// The one script, as it stands in pages with an address to copy, and in those that try again by themselves.
+/// The only script, as in pages with an address to copy and in those that try again automatically.
 fn ours() -> String {
     format!("<script>{SCRIPT}</script>")
 }
@@ -122,7 +122,7 @@ proptest! {
             let tame_entries = [Entry { title: "x", href: "/x" }];
             let tame = View { entries: &tame_entries, retry: Some("/x"), link: Some("x"), password: Some("/x"), ..View::new(Lang::default(), page, "x", now()) };
             let wild = View { entries: &entries, request_id: &text, retry: Some(&path), link: Some(&text), password: Some(&path), home: &path, ..View::new(Lang::default(), page, &text, now()) };
-            // A path that is refused takes its button away; nothing ever adds an element.
+            // A refused path removes its button; nothing ever adds an element.
             let count = |body: &str| body.matches('<').count();
             prop_assert!(count(&render(&wild).body) <= count(&render(&tame).body));
         }

@@ -9,7 +9,7 @@ use super::*;
 use crate::pages::console;
 
 impl Lang {
-    /// The text as a page shows it.
+    /// The text as shown on a page.
     fn sample(self, key: &str) -> String {
         match parts::ALL.iter().chain(console::texts::ALL).find(|part| **part == key) {
             Some(part) => self.text_with_name(part, "Example Ltd"),
@@ -22,7 +22,7 @@ fn texts() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src/pages/texts")
 }
 
-/// `message` and `message.attribute` -> the names of its arguments, of one language.
+/// `message` and `message.attribute` -> the names of its arguments, in one language.
 fn keys(folder: &Path) -> BTreeMap<String, BTreeSet<String>> {
     let mut keys = BTreeMap::new();
     for file in std::fs::read_dir(folder).unwrap() {
@@ -42,7 +42,7 @@ fn keys(folder: &Path) -> BTreeMap<String, BTreeSet<String>> {
     keys
 }
 
-/// Names of the arguments, however deep.
+/// Names of the arguments, at any depth.
 fn arguments(pattern: &ast::Pattern<&str>) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     for element in &pattern.elements {
@@ -58,7 +58,7 @@ fn arguments(pattern: &ast::Pattern<&str>) -> BTreeSet<String> {
     names
 }
 
-/// The languages of the contract.
+/// The supported languages.
 const LANGUAGES: [&str; 7] = ["de", "en", "es", "nl", "ru", "sv", "zh"];
 
 #[test]
@@ -76,7 +76,7 @@ fn every_language_has_every_text() {
     }
 }
 
-/// Words that are the same in English.
+/// Texts that are the same in English.
 const SAME: [(&str, &str); 2] = [("de", "support-code"), ("nl", "support-code")];
 
 #[test]
@@ -86,10 +86,10 @@ fn every_text_is_translated() {
     for lang in Lang::all() {
         for key in keys(&texts().join("en")).keys() {
             let text = lang.sample(key);
-            // What Fluent cannot resolve it writes out as it is.
+            // Fluent writes out unresolved references as they are.
             assert!(!text.contains(['{', '}', '$']), "{}: {key} = {text}", lang.tag());
             assert!(!text.trim().is_empty() && text.trim() == text, "{}: {key} = {text:?}", lang.tag());
-            // WeCom is called so everywhere but in China.
+            // WeCom has this name everywhere except in China.
             let is_name = key == parts::WECOM && lang.tag() != "zh";
             if lang != english && !is_name && text == english.sample(key) {
                 same.push((lang.tag(), key.clone()));

@@ -1,4 +1,4 @@
-//! Compresses cached files as well as possible, in a thread of low priority.
+//! Compresses cached files as well as possible, in a low-priority thread.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -13,25 +13,25 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 use super::file::{Digest, Encoded, Entry, File, Key};
 use crate::proxy::coding::{Coding, Effort, compress};
 
-/// Most files that wait. One that finds no room is queued at the next request for it.
+/// Most files in the queue. One that does not fit is queued at the next request for it.
 const WAITING: usize = 1024;
-/// What has been done, or could not be kept for lack of memory, is not done again for this long.
+/// A file that has been compressed, or could not be kept for lack of memory, is not compressed again for this long.
 const DONE_FOR: Duration = Duration::from_secs(600);
 
 struct Job {
-    /// Not if it has been evicted meanwhile.
+    /// Dangling if the file has been evicted meanwhile.
     file: Weak<File>,
     coding: Coding,
 }
 
-/// The thread; it ends when this is dropped.
+/// The thread, which ends when this is dropped.
 pub(super) struct Compressor {
     jobs: Sender<Job>,
     begun: moka::sync::Cache<(Digest, Coding), ()>,
 }
 
 impl Compressor {
-    /// Starts it. What it makes goes into `cache`.
+    /// Starts it. Results go into `cache`.
     pub(super) fn start(cache: Cache<Key, Entry>) -> Result<Compressor, String> {
         let (jobs, waiting) = channel(WAITING);
         let failed = |e| format!("cannot start a thread: {e}");
@@ -39,7 +39,7 @@ impl Compressor {
         std::thread::Builder::new()
             .name("compressor".into())
             .spawn(move || {
-                // If the system does not allow it, the thread works at normal priority.
+                // If the system does not allow this, the thread works at normal priority.
                 let last = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Batch);
                 let _ = set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, last);
                 runtime.block_on(work(waiting, cache));
@@ -49,7 +49,7 @@ impl Compressor {
         Ok(Compressor { jobs, begun })
     }
 
-    /// Queues this content, to be compressed as well as possible.
+    /// Queues this content for the best compression.
     pub(super) fn improve(&self, file: &Arc<File>, coding: Coding) {
         let key = (file.digest, coding);
         if !coding.can_be_better() || !self.begun.entry(key).or_insert_with(|| ()).is_fresh() {

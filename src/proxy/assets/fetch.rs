@@ -1,4 +1,4 @@
-//! Asks NocoBase for a file: anonymously, whole, uncompressed. And decides which responses may be kept (R25).
+//! Fetches a file from NocoBase: anonymously, whole, uncompressed. Decides which responses may be cached (R25).
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,24 +15,24 @@ use crate::decide::{ClientFile, FileKind, Naming};
 use crate::proxy::headers::Origin;
 use crate::proxy::upstream::{AttemptedNodes, Upstreams};
 
-/// Largest file that is kept; larger ones are forwarded piece by piece. NocoBase's largest has 4 MB.
+/// Largest file that is cached, in bytes; larger ones are streamed. NocoBase's largest has 4 MB.
 const LARGEST: usize = 8 << 20;
-/// Longest list of plugins that is read.
+/// Largest list of plugins that is read, in bytes.
 const LARGEST_LIST: usize = 4 << 20;
-/// For a whole file. Members wait for it; after that they get it as if nothing were kept.
+/// Time limit for a whole file. Members wait for it; after that they get it as if there were no cache.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Longest pause within a response.
 const SILENCE: Duration = Duration::from_secs(8);
-/// Node closes idle connections after 5 s.
+/// Node.js closes idle connections after 5 s.
 const POOL_IDLE: Duration = Duration::from_secs(4);
-/// Files that are fetched at once: what is not kept yet is in memory without being counted.
+/// Files fetched at once: until they are cached, their memory is not counted.
 const AT_ONCE: usize = 16;
 /// How long a node's list of plugins is used. A node needs longer than this to restart with another version.
 const LIST_FRESH: Duration = Duration::from_secs(3);
 /// Distinguishes these requests from members' in NocoBase's log.
 const AGENT: &str = concat!("wecom-gate-cache/", env!("CARGO_PKG_VERSION"));
 
-/// What is kept of a response's headers.
+/// Response headers that are cached.
 const KEPT: [HeaderName; 8] = [
     header::CONTENT_TYPE,
     header::ACCESS_CONTROL_ALLOW_ORIGIN,
@@ -46,31 +46,31 @@ const KEPT: [HeaderName; 8] = [
 
 /// NocoBase's response.
 pub(super) enum Fetched {
-    /// Here it is.
+    /// A new file.
     New(Arc<File>),
-    /// The cached file is current. `lasting`: no other content will ever have its name.
+    /// The cached file is current. `lasting`: its name will never stand for other content.
     Same {
         /// See [`File::is_lasting`].
         lasting: bool,
     },
 }
 
-/// There is nothing to keep.
+/// Why nothing is cached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum NotKept {
-    /// NocoBase's response is not the same for everybody, or is not a file of its client.
+    /// NocoBase's response is not the same for everyone, or is not a file of its client.
     Refused,
-    /// NocoBase has not responded, or not to its end.
+    /// NocoBase has not responded, or not completely.
     Away,
 }
 
-/// Asks NocoBase.
+/// Fetches files from NocoBase.
 pub(super) struct Fetcher {
     http: reqwest::Client,
     origin: Origin,
     public_path: String,
     at_once: Semaphore,
-    /// The plugins' files of each node at the moment.
+    /// The current list of plugin files of each node.
     lists: moka::future::Cache<SocketAddr, Bytes>,
 }
 
@@ -99,7 +99,7 @@ impl Fetcher {
         })
     }
 
-    /// Asks one node after the other, until one has the file: while NocoBase is being upgraded, not every node has every file.
+    /// Tries one node after another until one has the file: while NocoBase is being upgraded, not every node has every file.
     pub(super) async fn fetch(
         &self,
         upstreams: &Upstreams,
@@ -123,7 +123,7 @@ impl Fetcher {
     }
 
     fn request(&self, node: SocketAddr, target: &str) -> reqwest::RequestBuilder {
-        // What every forwarded request has too (R44), and nothing else.
+        // The same headers as in every forwarded request (R44), and no others.
         self.http
             .get(format!("http://{node}{target}"))
             .header(header::HOST, self.origin.authority.clone())
@@ -177,8 +177,8 @@ impl Fetcher {
         Ok(Fetched::New(Arc::new(File::new(bytes, wanted.kind, headers_kept, validators, lasting))))
     }
 
-    /// Will nothing else ever have its name? Of a file with `?hash=` only NocoBase knows: any node responds with what it has,
-    /// whatever the hash.
+    /// Will the name never stand for other content? For a file with `?hash=` only NocoBase knows: a node responds with the
+    /// content that it has, whatever the hash.
     async fn is_lasting(&self, node: SocketAddr, wanted: &ClientFile<'_>, target: &str) -> bool {
         match wanted.naming {
             Naming::Hashed => true,
@@ -191,7 +191,7 @@ impl Fetcher {
         }
     }
 
-    /// A node's list of its plugins' files, the same for every client. Empty: it has none.
+    /// A node's list of plugin files, which is the same for every client. Empty: it has none.
     async fn plugins(&self, node: SocketAddr) -> Bytes {
         let mut all = BytesMut::new();
         for list in ["pm:listEnabled", "pm:listEnabledV2"] {
@@ -207,7 +207,7 @@ impl Fetcher {
     }
 }
 
-/// The body, if it arrives whole and is not larger than this.
+/// The body, if it is complete and not larger than this.
 async fn whole(response: &mut reqwest::Response, largest: usize) -> Result<Bytes, NotKept> {
     let mut body = BytesMut::new();
     while let Some(piece) = response.chunk().await.map_err(|_| NotKept::Away)? {
@@ -219,7 +219,7 @@ async fn whole(response: &mut reqwest::Response, largest: usize) -> Result<Bytes
     Ok(body.freeze())
 }
 
-/// Is this response the same for everybody, and the file that was asked for?
+/// Is this response the same for everyone, and is it the requested file?
 fn may_be_kept(status: StatusCode, headers: &HeaderMap, kind: FileKind) -> bool {
     let texts = |name: HeaderName| {
         headers.get_all(name).iter().map(|value| value.to_str().unwrap_or("?").to_ascii_lowercase())
@@ -239,7 +239,7 @@ fn may_be_kept(status: StatusCode, headers: &HeaderMap, kind: FileKind) -> bool 
         .split(',')
         .map(str::trim)
         .any(|name| !matches!(name, "" | "accept-encoding") && (kind != FileKind::Texts || name != "origin"));
-    // The end of a body with neither is the end of the connection: one that is cut short looks the same.
+    // A body with neither ends with the connection, so a truncated one would look complete.
     let framed =
         headers.contains_key(header::CONTENT_LENGTH) || headers.contains_key(header::TRANSFER_ENCODING);
     let mut kinds = texts(header::CONTENT_TYPE);

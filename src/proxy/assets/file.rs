@@ -1,4 +1,4 @@
-//! What is kept: files as NocoBase sent them, and the same compressed.
+//! Cached files, as NocoBase sent them and compressed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -10,10 +10,10 @@ use http::{HeaderName, HeaderValue};
 use crate::decide::FileKind;
 use crate::proxy::coding::{Coding, Effort};
 
-/// What an entry costs besides its bytes.
+/// Memory of an entry besides its content, in bytes.
 const OVERHEAD: usize = 512;
 
-/// Identifies a content: the first half of their SHA-256.
+/// Identifies content: the first half of its SHA-256.
 pub(super) type Digest = [u8; 16];
 
 /// A file as NocoBase sent it.
@@ -21,22 +21,22 @@ pub(super) type Digest = [u8; 16];
 pub(super) struct File {
     /// The content.
     pub bytes: Bytes,
-    /// Of the content.
+    /// Digest of the content.
     pub digest: Digest,
-    /// By its name; its `Content-Type` agrees.
+    /// By its extension; `Content-Type` agrees.
     pub kind: FileKind,
-    /// The headers that go out with it, `Content-Type` among them.
+    /// The headers of the response, including `Content-Type`.
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// NocoBase's `ETag`.
     pub etag: Option<HeaderValue>,
     /// NocoBase's `Last-Modified`.
     pub last_modified: Option<HeaderValue>,
-    /// Nothing else will ever have its name.
+    /// Its name will never stand for other content.
     lasting: AtomicBool,
     /// Milliseconds between `began` and the last time that NocoBase confirmed this file.
     checked: AtomicU64,
     began: Instant,
-    /// Held while NocoBase is asked whether it still is.
+    /// Held while NocoBase is asked whether the file is current.
     pub checking: tokio::sync::Mutex<()>,
 }
 
@@ -71,12 +71,12 @@ impl File {
         }
     }
 
-    /// Will nothing else ever have its name?
+    /// Will its name never stand for other content?
     pub(super) fn is_lasting(&self) -> bool {
         self.lasting.load(Ordering::Relaxed)
     }
 
-    /// NocoBase has just confirmed that this still is the file.
+    /// NocoBase has just confirmed that the file is current.
     pub(super) fn confirmed(&self, lasting: bool) {
         self.lasting.store(lasting, Ordering::Relaxed);
         self.checked();
@@ -99,16 +99,16 @@ impl File {
 pub(super) struct Encoded {
     /// Compressed.
     pub bytes: Bytes,
-    /// How well.
+    /// How well it is compressed.
     pub effort: Effort,
 }
 
-/// What an entry is found by.
+/// The key of an entry.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Key {
     /// Path and query.
     File(Box<str>),
-    /// A content, whatever its name is.
+    /// Content, under any name.
     Encoded(Digest, Coding),
 }
 

@@ -1,10 +1,11 @@
-//! Files of NocoBase's client, kept and compressed once for everybody. NocoBase itself compresses each again for every browser.
+//! Files of NocoBase's client, cached and compressed once for everyone. NocoBase itself compresses each file again for every
+//! browser.
 //!
-//! Asked after the decision to forward a request, so who may have a file does not change. `fetch` asks NocoBase, `store`
-//! keeps, `compressor` compresses, `respond` makes the response.
+//! Used only once a request has been admitted, so the cache does not change who may have a file. `fetch` asks NocoBase, `store`
+//! caches, `compressor` compresses, `respond` builds the response.
 //!
-//! Must never: send NocoBase anything of a member (no token, no cookie, no header of theirs), keep what is not the same for
-//! everybody, or respond with anything that it has not seen whole.
+//! Must never: send NocoBase any data of a member (no token, cookie or header of theirs), cache what is not the same for
+//! everyone, or respond with a file that was not received completely.
 
 mod compressor;
 mod fetch;

@@ -1,4 +1,4 @@
-//! The response with a file that is kept.
+//! The response with a cached file.
 
 use http::{HeaderMap, HeaderValue, header};
 use pingora::http::RequestHeader;
@@ -12,14 +12,13 @@ use crate::proxy::context::Context;
 use crate::proxy::gate::Gate;
 use crate::proxy::response::reply::Reply;
 
-/// A smaller file is sent as it is.
+/// A smaller file is sent uncompressed.
 const LEAST_COMPRESSED: usize = 512;
-/// In the member's browser, never in a shared cache (R25); a year is the usual "for ever".
+/// In the member's browser, never in a shared cache (R25); a year is the usual value for "permanently".
 const LASTING: &str = "private, max-age=31536000, immutable";
 const CHECKED: &str = "private, no-cache";
 
-/// The files that are kept, and the one that this request asks for, if it asks for one: once it has been decided that the
-/// request may be forwarded.
+/// The cache, and the file that this request asks for, if any. Called once the request has been admitted.
 pub(crate) fn wanted<'a>(
     gate: &'a Gate,
     downstream: &'a HttpSession,
@@ -33,7 +32,7 @@ pub(crate) fn wanted<'a>(
         && !downstream.is_upgrade_req()
         && ctx.cookies.is_empty()
         && ctx.sign_out_cookies.is_empty();
-    // CORS makes the response of an API depend on it.
+    // With CORS, an API response depends on the origin.
     let cross = file.kind == FileKind::Texts && head.headers.contains_key(header::ORIGIN);
     (plain && !cross).then_some((assets, file))
 }
@@ -51,7 +50,7 @@ pub(crate) async fn respond(
     reply.body = file.bytes.clone();
     if text {
         let accepted = Accepted::of(&head.headers);
-        // Until there is a small one, the one that is made fastest.
+        // Until the best version is available, the one that is created fastest.
         let small = [Coding::Brotli, Coding::Zstd, Coding::Gzip];
         let fast = [Coding::Zstd, Coding::Brotli, Coding::Gzip];
         let mut coding = accepted.best(small);
@@ -84,7 +83,7 @@ pub(crate) async fn respond(
     Some(reply.with(header::CACHE_CONTROL, if file.is_lasting() { LASTING } else { CHECKED }))
 }
 
-/// A strong tag: each coding of a content, made in each way, has other bytes.
+/// A strong ETag: each coding of the content, at each effort, has different bytes.
 fn tag(digest: &Digest, coding: Coding, effort: Effort) -> String {
     let effort = if effort == Effort::Best { "-best" } else { "" };
     match coding.name() {
@@ -93,7 +92,7 @@ fn tag(digest: &Digest, coding: Coding, effort: Effort) -> String {
     }
 }
 
-/// The tag in `If-None-Match` that stands for this content, in whatever coding the client has it.
+/// The tag in `If-None-Match` that stands for this content, in any coding.
 fn held(headers: &HeaderMap, file: &File) -> Option<String> {
     let content = hex::encode(file.digest);
     let values = headers.get_all(header::IF_NONE_MATCH).iter();

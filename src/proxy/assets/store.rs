@@ -1,4 +1,4 @@
-//! The cache, bounded by memory. Many requests for a file lead to one request to NocoBase.
+//! The cache, limited by memory. Concurrent requests for a file cause one request to NocoBase.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,22 +16,22 @@ use crate::proxy::coding::{Coding, Effort, compress};
 use crate::proxy::headers::Origin;
 use crate::proxy::upstream::Upstreams;
 
-/// A file whose name does not depend on its content is asked for again after this time.
+/// A file whose name does not depend on its content is revalidated after this time.
 const FRESH: Duration = Duration::from_secs(5);
-/// What could not be kept is forwarded like everything else for this long.
+/// A file that could not be cached is forwarded without another attempt for this long.
 const FORWARDED_FOR: Duration = Duration::from_secs(5);
 
-/// The files that are kept.
+/// The cached files.
 pub(crate) struct Assets {
     fetcher: Fetcher,
     kept: Arc<Kept>,
     metrics: FileCache,
 }
 
-/// What stays when the configuration changes.
+/// The part that survives a change of the configuration.
 struct Kept {
     cache: Cache<Key, Entry>,
-    /// Names of what could not be kept.
+    /// Names of files that could not be cached.
     not_kept: Cache<Box<str>, ()>,
     compressor: Compressor,
     /// The part of the configuration that the content depends on.
@@ -47,7 +47,7 @@ struct Basis {
 }
 
 impl Assets {
-    /// `None`: nothing is to be kept. `before`: what was kept until the configuration changed.
+    /// `None`: nothing is cached. `before`: the cache from before a change of the configuration.
     pub(crate) fn new(
         config: &Config,
         origin: &Origin,
@@ -92,10 +92,10 @@ impl Assets {
         }
     }
 
-    /// A file that is not there.
+    /// Fetches a file that is not cached.
     async fn first(&self, upstreams: &Upstreams, wanted: &ClientFile<'_>, key: &Key) -> Option<Arc<File>> {
         let fetch = async {
-            // Another request may have failed to fetch it since this one looked.
+            // Another request may have failed to fetch it meanwhile.
             if self.kept.is_refused(key) {
                 return Err(NotKept::Refused);
             }
@@ -105,7 +105,7 @@ impl Assets {
                 Ok(Fetched::Same { .. }) => NotKept::Refused,
                 Err(not_kept) => not_kept,
             };
-            // Before the next one may ask (R34).
+            // Before the next request may ask (R34).
             self.kept.refuse(key).await;
             Err(fetched)
         };
@@ -114,7 +114,7 @@ impl Assets {
         entry.file()
     }
 
-    /// A file that may be another one by now.
+    /// Revalidates a file that may have changed.
     async fn again(
         &self,
         upstreams: &Upstreams,
@@ -123,7 +123,7 @@ impl Assets {
         old: Arc<File>,
     ) -> Option<Arc<File>> {
         let _one_at_a_time = old.checking.lock().await;
-        // Another request may have tried to fetch it meanwhile, and failed.
+        // Another request may have tried and failed to fetch it meanwhile.
         if self.kept.is_refused(key) {
             return None;
         }
@@ -152,7 +152,7 @@ impl Assets {
         Some(old)
     }
 
-    /// The content in this coding: the best that there is. `None`: it cannot be compressed.
+    /// The content in this coding, at the best available effort. `None`: it cannot be compressed.
     pub(super) async fn encoded(&self, file: &Arc<File>, coding: Coding) -> Option<Arc<Encoded>> {
         let raw = file.bytes.clone();
         let quick = async {
@@ -164,18 +164,18 @@ impl Assets {
         entry.ok()?.encoded()
     }
 
-    /// Is the content there, in this coding, compressed as well as it can be?
+    /// Is there a version of the content in this coding with the best compression?
     pub(super) async fn is_best(&self, file: &File, coding: Coding) -> bool {
         let found = self.kept.cache.get(&Key::Encoded(file.digest, coding)).await;
         found.and_then(Entry::encoded).is_some_and(|encoded| encoded.effort == Effort::Best)
     }
 
-    /// Next time, the content in this coding should be as small as it can be.
+    /// From the next request on, the content should have the best compression in this coding.
     pub(super) fn improve(&self, file: &Arc<File>, coding: Coding) {
         self.kept.compressor.improve(file, coding);
     }
 
-    /// So many bytes of a file did not have to be sent.
+    /// This many bytes of a file did not have to be sent.
     pub(super) fn saved(&self, bytes: usize) {
         self.metrics.saved(bytes as u64);
     }
@@ -197,12 +197,12 @@ impl Kept {
         Ok(Kept { cache, not_kept, compressor, basis })
     }
 
-    /// Has it turned out a moment ago that this cannot be kept?
+    /// Did a recent attempt show that this cannot be cached?
     fn is_refused(&self, key: &Key) -> bool {
         matches!(key, Key::File(name) if self.not_kept.contains_key(name))
     }
 
-    /// It has turned out now.
+    /// Records that it cannot.
     async fn refuse(&self, key: &Key) {
         if let Key::File(name) = key {
             self.not_kept.insert(name.clone(), ()).await;

@@ -1,25 +1,25 @@
-//! Follows a request on its way in: has more arrived than its chunked body?
+//! Follows the bytes of a request: has more arrived than its chunked body?
 //!
-//! Pingora does not show what it has read beyond such a body, and the response must announce that the next request is not served
-//! (RFC 9112, 9.3.2 and 9.6). Nothing is decided on what is read here: Pingora refuses chunks that are none.
+//! Pingora does not show what it has read beyond such a body, and the response must announce that the next request will not be
+//! served (RFC 9112, 9.3.2 and 9.6). No decision depends on what is parsed here: Pingora refuses invalid chunks.
 
 use memchr::memmem;
 
-/// Ends a head, and the trailers.
+/// Ends the head, and the trailers.
 const END_OF_LINES: &[u8] = b"\n\r\n";
 
-/// Where in the request the next byte is. A body without chunks is read as if it had some, and means nothing.
+/// The position in the request. A body without chunks is parsed as if it had some; the result is then meaningless.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Chunks {
-    /// In the head, or in the lines behind the last chunk: so many bytes of [`END_OF_LINES`] were received in a row.
+    /// In the head, or in the trailers after the last chunk: this many bytes of [`END_OF_LINES`] have been matched.
     Lines { matched: u8, last: bool },
-    /// In a chunk's size, or, once it is over, in the rest of that line.
+    /// In a chunk's size or, if `over`, in the rest of that line.
     Size { size: u64, digits: u8, over: bool },
-    /// So many bytes of a chunk and its end of line are to come.
+    /// This many bytes of a chunk and its line end are still to come.
     Data(u64),
-    /// The body has ended, and more has arrived, or not.
+    /// The body has ended; whether more has arrived.
     Ended { more: bool },
-    /// These are no chunks.
+    /// These are not chunks.
     Lost,
 }
 
@@ -29,12 +29,12 @@ impl Chunks {
 
     const SIZE: Chunks = Chunks::Size { size: 0, digits: 0, over: false };
 
-    /// The body has ended, and something has arrived behind it.
+    /// The body has ended, and more bytes have arrived after it.
     pub(super) fn is_followed(self) -> bool {
         self == Chunks::Ended { more: true }
     }
 
-    /// Takes the next bytes.
+    /// Reads the next bytes.
     pub(super) fn push(&mut self, mut bytes: &[u8]) {
         while let Some((&byte, rest)) = bytes.split_first() {
             bytes = rest;
@@ -83,7 +83,7 @@ impl Chunks {
 fn size_line(byte: u8, size: u64, digits: u8, over: bool) -> Chunks {
     match (byte, char::from(byte).to_digit(16)) {
         (b'\n', _) if digits == 0 => Chunks::Lost,
-        // The trailers begin where a line has just ended.
+        // The trailers begin as if a line had just ended.
         (b'\n', _) if size == 0 => Chunks::Lines { matched: 1, last: true },
         (b'\n', _) => Chunks::Data(size.saturating_add(2)),
         (_, Some(digit)) if !over && digits < 16 => {

@@ -1,10 +1,10 @@
-//! What Pingora lacks in front of a request: one deadline for a whole request head (not one per read), a limit on idle
-//! keep-alive connections and HTTP/2 prefaces that never come, a cap on connections, and idle connections that cost
+//! What Pingora lacks before a request: one deadline for a whole request head (not one per read), a time limit for idle
+//! keep-alive connections and for HTTP/2 prefaces that never arrive, a limit on connections, and idle connections that need
 //! little memory.
 //!
-//! `App` takes every accepted connection, counts it, does the TLS handshake on TLS listeners (R38), wraps it in a `Guarded` stream (`stream`) and gives it a task: `http1` waits
-//! for requests and has Pingora serve them, one by one; HTTP/2 is Pingora's from the start. Nothing here looks into a
-//! request.
+//! `App` accepts each connection, counts it, does the TLS handshake on TLS listeners (R38), wraps it in a `Guarded` stream
+//! (`stream`) and spawns a task for it: `http1` waits for requests and lets Pingora serve them one by one; HTTP/2 is handled by
+//! Pingora from the start. Nothing here looks at a request.
 
 mod chunks;
 mod http1;
@@ -35,13 +35,13 @@ use crate::error::OnceAMinute;
 use crate::metrics::Connections;
 use crate::proxy::request::framing;
 
-/// The guard of this request's connection. HTTP/2 streams have none: there the connection is Pingora's.
+/// The guard of this request's connection. HTTP/2 streams have none: their connection belongs to Pingora.
 pub(crate) fn of(session: &Session) -> Option<&Guarded> {
     session.stream().and_then(|s| s.as_any().downcast_ref::<Guarded>())
 }
 
-/// Has more arrived than this request: another one behind it, before there was a response? That one will not be served,
-/// because the connection is closed after this response, and the response has to announce it (RFC 9112, 9.6).
+/// Has more arrived than this request: another one after it, before there was a response? That one will not be served, because
+/// the connection is closed after this response, and the response has to announce it (RFC 9112, 9.6).
 pub(crate) fn is_pipelined(session: &Session) -> bool {
     let (Some(guard), Some(h1)) = (of(session), session.as_http1()) else { return false };
     let request = session.req_header();
@@ -55,24 +55,24 @@ pub(crate) fn is_pipelined(session: &Session) -> bool {
     guard.received() > (h1.get_headers_raw_bytes().len() as u64).saturating_add(body)
 }
 
-/// The proxy behind its guard.
+/// The proxy, with guarded connections.
 pub(crate) struct App<P> {
     proxy: Arc<EndsWithSession<P>>,
     /// The same for connections of the reserve.
     reserve: Arc<EndsWithSession<P>>,
     times: Times,
     places: Places,
-    /// The line about connections that are closed at once.
+    /// The log line about connections that are closed at once.
     over_limit: Arc<OnceAMinute>,
     counts: Connections,
     refusals: Refusals,
-    /// Shakes hands; `None`: plain HTTP.
+    /// Does TLS handshakes; `None`: plain HTTP.
     tls: Option<Arc<Acceptor>>,
 }
 
 impl<P> App<P> {
-    /// `connections`: open at once; over it a few more get a response about it, further ones are closed. `is_shared`: addresses of
-    /// which one may have all of them.
+    /// `connections`: most open connections; beyond that a few more get a response that says so, and further ones are closed.
+    /// `is_shared`: addresses that may use all of them.
     pub(crate) fn new(
         proxy: HttpProxy<P>,
         times: Times,
@@ -89,31 +89,31 @@ impl<P> App<P> {
         App { proxy, reserve, times, places, over_limit, counts, refusals, tls: None }
     }
 
-    /// The same for listeners that speak TLS; both count together.
+    /// The same for TLS listeners; connections of both count together.
     pub(crate) fn with_tls(&self, acceptor: Acceptor) -> Self {
         App { tls: Some(Arc::new(acceptor)), ..self.clone() }
     }
 
-    /// The TLS connection. The handshake may take as long as the head of a request.
+    /// Does the TLS handshake, which may take as long as the head of a request.
     async fn shake_hands(&self, stream: Stream, within: Duration) -> Option<Stream> {
         let Some(tls) = &self.tls else { return Some(stream) };
-        // Only for its traits: the time is limited as a whole.
+        // Only for its traits: the time limit applies to the whole handshake.
         let raw = Guarded::new(stream, within, false);
         raw.disarm();
         match tokio::time::timeout(within, Box::pin(tls.tls_handshake(raw))).await {
             Ok(Ok(stream)) => Some(Box::new(stream)),
-            // Scanners and clients that go away: not worth a line.
+            // Scanners and clients that disconnect: not worth a line.
             Ok(Err(_)) | Err(_) => None,
         }
     }
 
-    /// How many are open, without the reserve.
+    /// The number of open connections, without the reserve.
     pub(crate) fn open(&self) -> usize {
         self.places.taken()
     }
 }
 
-// Derived, it would ask the same of `P`.
+// A derived implementation would require `P: Clone`.
 impl<P> Clone for App<P> {
     fn clone(&self) -> Self {
         App {
@@ -161,8 +161,8 @@ where
         let guarded = Guarded::new(stream, times.head, h2).with_refusals(&self.refusals);
         let stream: Stream = Box::new(guarded);
         let shutdown = shutdown.clone();
-        // Tasks of their own, because Pingora's, which ends here, is as large as the TLS handshake that it has
-        // done, for as long as the connection lasts.
+        // In tasks of their own, because Pingora's task, which ends here, keeps the memory of the TLS handshake for as long as it
+        // lives.
         if h2 {
             tokio::spawn(async move {
                 let _held = (place, open);

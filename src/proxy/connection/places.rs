@@ -1,5 +1,5 @@
-//! How many connections there may be: in all, of one address, and a few more that only the gate's own pages are for, so that
-//! a gate whose connections are all taken still responds (R38).
+//! How many connections there may be: in total, per address, and a few more that only get the gate's own pages, so that a gate
+//! whose connections are all taken still responds (R38).
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -9,16 +9,16 @@ use parking_lot::Mutex;
 
 use crate::nocobase::Who;
 
-/// One address never takes more than this many times what it leaves to the others.
+/// One address never gets more than this many times the number of places that are free.
 const SHARE: usize = 3;
-/// Connections that one address may always have, as long as there is room.
+/// Connections that one address may always have, while there is room.
 const LEAST: usize = 8;
-/// The reserve, as a part of all, and its bounds: it has to fit into the descriptors that are left for the operator.
+/// The reserve, as a fraction of all places, and its limits: it has to fit into the descriptors that are left for the operator.
 const RESERVE_PART: usize = 16;
 const LEAST_RESERVE: usize = 4;
 const MOST_RESERVE: usize = 32;
 
-/// The places, as plain data: how many are taken, and by which address.
+/// The places as plain data: how many are taken, and by which address.
 #[derive(Debug)]
 struct Ledger {
     most: usize,
@@ -79,7 +79,7 @@ impl Places {
         self.all.lock().taken
     }
 
-    /// A place for a connection from there, or one of the reserve.
+    /// A place for a connection from this address, or one of the reserve.
     pub(super) fn take(&self, address: Option<IpAddr>) -> Option<Place> {
         let who = address.filter(|address| !(self.is_shared)(*address)).map(Who::at);
         [(&self.all, false), (&self.reserve, true)].into_iter().find_map(|(ledger, reserve)| {

@@ -1,5 +1,5 @@
-//! What Pingora refuses by itself, before any phase has seen a request: its response has no body and the client learns nothing.
-//! Here it gets the gate's: JSON, a request id, and a line in the log.
+//! Pingora refuses some requests before any phase has seen them, with a response without a body. Here the client gets the gate's
+//! response instead: JSON with a request id; and there is a log line.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,10 +13,10 @@ use crate::metrics::Connections;
 use crate::pages::{self, Lang};
 use crate::proxy::request::request_id::RequestIds;
 
-/// How much of a target is remembered, in bytes.
+/// How much of a target is kept for the log, in bytes.
 const TARGET: usize = 120;
 
-/// Responds to what Pingora refuses, and counts it.
+/// Responds to requests that Pingora refuses, and counts them.
 #[derive(Clone)]
 pub(crate) struct Refusals {
     counts: Connections,
@@ -30,12 +30,12 @@ impl std::fmt::Debug for Refusals {
 }
 
 impl Refusals {
-    /// Counts here, and gives out these ids.
+    /// With these counters and request ids.
     pub(crate) fn new(counts: Connections, request_ids: Arc<RequestIds>) -> Refusals {
         Refusals { counts, request_ids }
     }
 
-    /// The response in place of Pingora's.
+    /// The response instead of Pingora's.
     pub(crate) fn respond(&self, theirs: &[u8], asked: &RequestName, client: Option<SocketAddr>) -> Bytes {
         self.counts.malformed();
         let (failure, reason) = match theirs.get(9..12) {
@@ -81,14 +81,14 @@ impl Refusals {
     }
 }
 
-/// Pingora's date.
+/// The date in Pingora's response.
 fn date(theirs: &[u8]) -> Option<&str> {
     let head = std::str::from_utf8(theirs).ok()?;
     let mut lines = head.split("\r\n").filter_map(|line| line.split_once(": "));
     lines.find_map(|(name, value)| name.eq_ignore_ascii_case("date").then_some(value))
 }
 
-/// Method and path of the request in progress, shortened. Never a query (R27).
+/// Method and path of the current request, shortened. Never a query (R27).
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RequestName {
     bytes: [u8; TARGET],
@@ -97,7 +97,7 @@ pub(crate) struct RequestName {
 }
 
 impl RequestName {
-    /// Nothing yet.
+    /// No request yet.
     pub(crate) const NOTHING: RequestName = RequestName { bytes: [0; TARGET], method: 0, end: 0 };
 
     /// From a request line.
@@ -121,7 +121,7 @@ impl RequestName {
     }
 }
 
-/// The target without its query, and without what precedes a path, which may contain a password (`http://user:word@host/`).
+/// The target without its query, and without anything before the path, which may contain a password (`http://user:word@host/`).
 fn path(target: &[u8]) -> &[u8] {
     let end = target.iter().position(|b| matches!(b, b'?' | b'#')).unwrap_or(target.len());
     let target = target.get(..end).unwrap_or_default();

@@ -1,8 +1,8 @@
-//! Ends a request whose session has ended (R32), over HTTP/1.1 and HTTP/2 alike: Pingora waits for NocoBase's next bytes and
-//! calls no hook meanwhile, so the request as a whole is cancelled from outside. The client sees that the response is incomplete:
-//! the connection closes, over HTTP/2 the stream is reset.
+//! Ends a request whose session has ended (R32), over HTTP/1.1 and HTTP/2 alike: while Pingora waits for NocoBase's next bytes it
+//! calls no hook, so the whole request is cancelled from outside. The client sees that the response is incomplete: the connection
+//! is closed, or over HTTP/2 the stream is reset.
 //!
-//! A WebSocket gets a Close frame first, where the connection to NocoBase is (`upstream::tunnel`); here it only gets the time for it.
+//! A WebSocket gets a Close frame first, from the connection to NocoBase (`upstream::tunnel`); here it only gets the time for it.
 
 use std::future::{Future, poll_fn};
 use std::sync::{Arc, OnceLock};
@@ -19,9 +19,9 @@ use tokio::time::Instant;
 
 use crate::session::OpenStream;
 
-/// A response that began less than this ago may still be finished: the response to a click is no stream.
+/// A response that is younger than this may still finish: the response to a click is not a stream.
 const YOUNG: Duration = Duration::from_secs(1);
-/// Time for a WebSocket's Close frame to go out.
+/// Time for sending a WebSocket's Close frame.
 const FAREWELL: Duration = Duration::from_secs(2);
 
 tokio::task_local! {
@@ -42,7 +42,7 @@ struct Bound {
     tunnel: bool,
 }
 
-/// From now on the request that is being served ends with this stream. `tunnel`: it is a WebSocket.
+/// From now on the current request ends with this stream. `tunnel`: it is a WebSocket.
 pub(crate) fn bind(stream: &Arc<OpenStream>, tunnel: bool) {
     let bound = Bound { stream: stream.clone(), began: Instant::now(), tunnel };
     // Without a request (in tests) there is nothing to end.
@@ -50,9 +50,9 @@ pub(crate) fn bind(stream: &Arc<OpenStream>, tunnel: bool) {
 }
 
 impl Bond {
-    /// Done when the request must not go on.
+    /// Completes when the request must end.
     async fn broken(&self) {
-        // It is set while the request is polled, which happens right before this is.
+        // It is set while the request is polled, which happens right before this is polled.
         let bound = poll_fn(|_| self.on.get().map_or(Poll::Pending, Poll::Ready)).await;
         bound.stream.until_ended().await;
         let until = if bound.tunnel { Instant::now() + FAREWELL } else { bound.began + YOUNG };
@@ -60,12 +60,12 @@ impl Bond {
     }
 }
 
-/// Is the request that is being served on a connection that only the gate's own pages are for?
+/// Is the current request on a connection of the reserve, which is only for the gate's own pages?
 pub(crate) fn is_reserve() -> bool {
     REQUEST.try_with(|bond| bond.reserve).unwrap_or(false)
 }
 
-/// The request, or nothing once what it depends on has ended.
+/// Runs the request; `None` once what it depends on has ended.
 async fn while_bound<T>(reserve: bool, request: impl Future<Output = Option<T>>) -> Option<T> {
     let bond = Arc::new(Bond { on: OnceLock::new(), reserve });
     let request = REQUEST.scope(bond.clone(), request);
@@ -121,7 +121,7 @@ mod tests {
         OpenStream::new(Arc::new(Session::begin(member, UnixMillis(1)).unwrap()), Vec::new(), 0)
     }
 
-    /// How long a request goes on that is bound after `before` and whose session ends `after` that.
+    /// How long a request lasts that is bound after `before` and whose session ends `after` that.
     async fn lasts(tunnel: bool, before: Duration, after: Duration) -> Duration {
         let (stream, began) = (stream(), Instant::now());
         let ended = stream.clone();
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn r32_what_is_done_is_done() {
+    async fn r32_a_completed_request_is_not_affected() {
         let stream = stream();
         let request = async {
             bind(&stream, false);

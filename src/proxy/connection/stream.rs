@@ -1,4 +1,4 @@
-//! A connection whose reads have one deadline in common, however many there are.
+//! A connection whose reads share one deadline, however many there are.
 
 use std::io;
 use std::pin::Pin;
@@ -22,7 +22,7 @@ use tokio::time::{Instant, Sleep};
 use super::chunks::Chunks;
 use super::refusal::{Refusals, RequestName};
 
-/// How long a client may take.
+/// Time limits for a client.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Times {
     /// For a whole request head.
@@ -54,20 +54,20 @@ pub(crate) struct Guarded {
     timer: Option<Pin<Box<Sleep>>>,
     timer_at: u64,
     h2_read: Option<usize>,
-    /// Makes the response when Pingora responds by itself. Not on HTTP/2, where it writes at any time.
+    /// Creates the response if Pingora refuses a request by itself. Not on HTTP/2, where it writes at any time.
     refusals: Option<Refusals>,
-    /// What is left to write of that response; Pingora's own goes nowhere.
+    /// The rest of that response still to be written; Pingora's own is discarded.
     refusal: Option<Bytes>,
-    /// The request in progress.
+    /// The current request.
     asked: Mutex<RequestName>,
     /// Bytes read since it began.
     received: AtomicU64,
-    /// Where in it the next byte is, if it is chunked.
+    /// The position in its body, if that is chunked.
     chunks: Mutex<Chunks>,
 }
 
 impl Guarded {
-    /// `first`: the deadline from now on; `h2`: it ends by itself once HTTP/2 has begun.
+    /// `first`: the deadline from now on; `h2`: it is disarmed automatically once HTTP/2 has begun.
     pub(crate) fn new(inner: Stream, first: Duration, h2: bool) -> Self {
         let deadline = AtomicU64::new(millis(first));
         Guarded {
@@ -85,7 +85,7 @@ impl Guarded {
         }
     }
 
-    /// Responds in place of Pingora to what it refuses by itself (HTTP/1).
+    /// Responds instead of Pingora to requests that it refuses by itself (HTTP/1).
     pub(crate) fn with_refusals(mut self, refusals: &Refusals) -> Self {
         if self.h2_read.is_none() {
             self.refusals = Some(refusals.clone());
@@ -93,7 +93,7 @@ impl Guarded {
         self
     }
 
-    /// A request begins, and this much of it is there.
+    /// A request begins, of which this much has arrived.
     pub(crate) fn begins(&self, asked: RequestName, received: &[u8]) {
         *self.asked.lock() = asked;
         self.received.store(received.len() as u64, Ordering::Relaxed);
@@ -102,18 +102,18 @@ impl Guarded {
         *self.chunks.lock() = chunks;
     }
 
-    /// Has something arrived behind the chunked body of the request in progress?
+    /// Have more bytes arrived after the chunked body of the current request?
     pub(crate) fn is_chunked_body_followed(&self) -> bool {
         self.chunks.lock().is_followed()
     }
 
-    /// Bytes that have been read since the request began.
+    /// Bytes read since the request began.
     pub(crate) fn received(&self) -> u64 {
         self.received.load(Ordering::Relaxed)
     }
 
-    /// A response before any phase has seen a request: Pingora refuses what it received by itself, calls no hook, and closes
-    /// the connection. Writes the gate's response instead; `None`: this is no such response.
+    /// A response before any phase has seen a request: Pingora has refused it by itself, calls no hook, and closes the
+    /// connection. Writes the gate's response instead; `None`: this is not such a response.
     fn answers_by_itself(&mut self, cx: &mut Context<'_>, theirs: &[u8]) -> Option<Poll<io::Result<usize>>> {
         if self.refusal.is_none() {
             if self.deadline.load(Ordering::Relaxed) == DISARMED {
@@ -135,12 +135,12 @@ impl Guarded {
         Some(Poll::Ready(Ok(theirs.len())))
     }
 
-    /// Reads may take their time: the request head is complete.
+    /// Removes the deadline: the request head is complete.
     pub(crate) fn disarm(&self) {
         self.deadline.store(DISARMED, Ordering::Relaxed);
     }
 
-    /// Reads fail from then on.
+    /// Reads fail after this time.
     pub(crate) fn arm(&self, within: Duration) {
         self.deadline.store(millis(self.start.elapsed().saturating_add(within)), Ordering::Relaxed);
     }
@@ -178,9 +178,8 @@ impl AsyncRead for Guarded {
         if deadline == DISARMED {
             return Poll::Pending;
         }
-        // Timers are made lazily: a connection that always has bytes ready never pays for one. And they are set again
-        // only to go off earlier: one that goes off too early for the deadline of now is cheaper than moving it with
-        // each request.
+        // Timers are created lazily: a connection that always has bytes ready never needs one. They are reset only to fire
+        // earlier: a timer that fires too early for the current deadline is cheaper than resetting it with each request.
         let at = |deadline| me.start + Duration::from_millis(deadline);
         let timer = me.timer.get_or_insert_with(|| {
             me.timer_at = deadline;
@@ -234,7 +233,7 @@ impl AsyncWrite for Guarded {
     }
 }
 
-// Everything else is the inner stream's.
+// Everything else is delegated to the inner stream.
 #[async_trait]
 impl Shutdown for Guarded {
     async fn shutdown(&mut self) {

@@ -1,7 +1,7 @@
-//! Which responses of NocoBase are compressed on their way: its API sends everything as it is.
+//! Which NocoBase responses are compressed when forwarded: NocoBase's API sends everything uncompressed.
 //!
-//! Must never: compress what another site can have caused (`ForwardOptions::may_compress`). Its size would reveal whether the
-//! text that the site chose is in the response (BREACH).
+//! Must never: compress a response that another site may have requested (`ForwardOptions::may_compress`). Its size would reveal
+//! whether a text chosen by that site is in the response (BREACH).
 
 use http::response::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
@@ -11,12 +11,12 @@ use crate::proxy::coding::{Accepted, Coding};
 use crate::proxy::context::Context;
 use crate::proxy::rewrite::body_coder::BodyCoder;
 
-/// A smaller one fits into a packet or two.
+/// A smaller body fits into one or two packets.
 const LEAST: u64 = 1024;
 /// Fastest first.
 const PREFERRED: [Coding; 3] = [Coding::Zstd, Coding::Brotli, Coding::Gzip];
 
-/// Has the body of this response compressed, if it is worth it, allowed and wanted.
+/// Has the body of this response compressed, if that is worthwhile, allowed and accepted.
 pub(super) fn prepare(downstream: &HttpSession, response: &mut Parts, ctx: &mut Context) {
     let request = downstream.req_header();
     let whole = ctx.injector.is_none() && request.method != Method::HEAD && !downstream.is_upgrade_req();
@@ -37,7 +37,7 @@ pub(super) fn prepare(downstream: &HttpSession, response: &mut Parts, ctx: &mut 
     for gone in [header::CONTENT_LENGTH, header::ACCEPT_RANGES, HeaderName::from_static("content-md5")] {
         headers.remove(gone);
     }
-    // The bytes are others, the content is the same (RFC 9110, 8.8.3.3).
+    // The bytes differ, the content is the same (RFC 9110, 8.8.3.3).
     let weak = headers
         .get(header::ETAG)
         .filter(|tag| tag.as_bytes().starts_with(b"\""))
@@ -50,7 +50,7 @@ pub(super) fn prepare(downstream: &HttpSession, response: &mut Parts, ctx: &mut 
     }
 }
 
-/// Text of some length, whole, as it is. A page holds a secret of its session, and a stream of events must not wait.
+/// Text of some length, complete, uncompressed. A page contains a secret of its session, and an event stream must not be delayed.
 fn is_worth_it(status: StatusCode, headers: &HeaderMap) -> bool {
     let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     let length = text(header::CONTENT_LENGTH).map(|length| length.trim().parse::<u64>().unwrap_or(0));
@@ -75,7 +75,7 @@ fn is_worth_it(status: StatusCode, headers: &HeaderMap) -> bool {
         }
 }
 
-/// The response depends on `Accept-Encoding` too.
+/// Adds `Accept-Encoding` to `Vary`.
 fn append_vary(headers: &mut HeaderMap) {
     let named = headers.get_all(header::VARY).iter().any(|value| {
         value.to_str().is_ok_and(|value| {

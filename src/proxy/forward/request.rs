@@ -1,5 +1,5 @@
-//! A request as NocoBase gets it: protected headers removed and set, the phantom replaced by the token, cookies
-//! without the gate's own.
+//! The request as NocoBase gets it: protected headers removed and set, the phantom replaced by the token, cookies without the
+//! gate's own.
 
 use std::sync::Arc;
 
@@ -16,11 +16,10 @@ use crate::proxy::gate::Gate;
 use crate::proxy::headers::{self, Identity as Who};
 use crate::session;
 
-/// Makes the head that goes to NocoBase. Runs after Pingora's hop-by-hop scrub and again for every attempt.
+/// Builds the head for NocoBase. Runs after Pingora's removal of hop-by-hop headers, and again for every attempt.
 ///
-/// Works on plain parts: Pingora's own type keeps the spelling of every header's name beside it, and each change of a
-/// header there costs several allocations. NocoBase gets names in lower case, as from any HTTP/2 client, and the target
-/// that was decided on (R1).
+/// Works on plain parts: Pingora's own type also stores the case of every header name, and each change of a header there costs
+/// several allocations. NocoBase gets names in lower case, as from any HTTP/2 client, and the target that was decided on (R1).
 pub(crate) fn prepare(
     gate: &Gate,
     downstream: &HttpSession,
@@ -36,7 +35,7 @@ pub(crate) fn prepare(
 
 fn change(gate: &Gate, downstream: &HttpSession, request: &mut Parts, ctx: &mut Context) -> Result<()> {
     headers::strip_protected(&mut request.headers);
-    // Pingora does not pass trailers on.
+    // Pingora does not forward trailers.
     request.headers.remove(header::TRAILER);
     headers::set_forwarding(
         &mut request.headers,
@@ -44,8 +43,8 @@ fn change(gate: &Gate, downstream: &HttpSession, request: &mut Parts, ctx: &mut 
         address::header_value(ctx.client).or_err(InternalError, "address")?,
         ctx.request_id.clone(),
     );
-    // The options are always there: nothing else reaches this phase. Without them nothing is added, and NocoBase sees an
-    // anonymous request.
+    // There are always options: nothing reaches this phase without them. If there were none, nothing would be added, and NocoBase
+    // would see an anonymous request.
     let member = ctx.member.as_deref();
     let as_member = ctx.forward.is_some_and(|p| p.identity == decide::Identity::Member);
     let put_cookies = ctx.forward.is_some_and(|p| p.put_cookies);
@@ -88,7 +87,7 @@ fn change(gate: &Gate, downstream: &HttpSession, request: &mut Parts, ctx: &mut 
         headers::set_identity(&mut request.headers, &who);
     }
     if ctx.page_load && ctx.forward.is_some_and(|p| p.put_script) {
-        // The page is changed on its way: it must come whole, plain and fresh.
+        // The page will be changed: it must be complete, uncompressed and current.
         request.headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         for name in [
             header::IF_NONE_MATCH,
@@ -102,13 +101,13 @@ fn change(gate: &Gate, downstream: &HttpSession, request: &mut Parts, ctx: &mut 
         }
     }
     if downstream.is_upgrade_req() {
-        // Compressed frames could not be read.
+        // Compressed frames could not be parsed.
         request.headers.remove(header::SEC_WEBSOCKET_EXTENSIONS);
     }
     Ok(())
 }
 
-/// `Cookie` without what is the gate's, and with what NocoBase reads for downloads.
+/// `Cookie` without the gate's cookies, and with those that NocoBase reads for downloads.
 fn rewrite_cookies(
     gate: &Gate,
     headers: &mut HeaderMap,

@@ -1,5 +1,5 @@
-//! A response on its way from NocoBase to the browser: protected headers removed, cookies added, the gate's script put
-//! into pages, and a 401 read for its code.
+//! The response from NocoBase to the browser: protected headers removed, cookies added, the gate's script inserted into pages,
+//! and a 401 read for its code.
 
 use bytes::Bytes;
 use http::response::Parts;
@@ -26,8 +26,8 @@ const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 /// Changes the head of NocoBase's response.
 ///
-/// Works on plain parts, as `request` does: browsers get names in lower case, as over HTTP/2. The response to an
-/// upgrade keeps its spelling, since some clients of WebSockets are case-sensitive.
+/// Works on plain parts, as `request` does: browsers get names in lower case, as over HTTP/2. The response to an upgrade keeps
+/// its case, since some WebSocket clients are case-sensitive.
 pub(crate) fn head(
     gate: &Gate,
     downstream: &HttpSession,
@@ -50,7 +50,7 @@ fn change(gate: &Gate, downstream: &HttpSession, response: &mut Parts, ctx: &mut
     headers::strip_hop_by_hop(&mut response.headers, response.status);
     headers::mend_length(&mut response.headers, response.status);
     if downstream.req_header().version < Version::HTTP_11 {
-        // What it knows is a length, or the end of the connection (RFC 9112, 6.1).
+        // An HTTP/1.0 client knows only a length, or the end of the connection (RFC 9112, 6.1).
         response.headers.remove(header::TRANSFER_ENCODING);
     }
     response.headers.insert(REQUEST_ID, ctx.request_id.clone());
@@ -58,7 +58,7 @@ fn change(gate: &Gate, downstream: &HttpSession, response: &mut Parts, ctx: &mut
         response.headers.insert(header::STRICT_TRANSPORT_SECURITY, HSTS);
     }
     if ctx.member.is_some() {
-        // What the gate put in must not come out again. In browser delivery the page has a token of its own.
+        // A token that the gate has inserted must not get out. In browser delivery the page has a token of its own.
         let renewed = response.headers.remove(X_NEW_TOKEN).is_some();
         note_token_age(gate, ctx, renewed, response.status.as_u16());
         if !ctx.signs_out() {
@@ -67,7 +67,7 @@ fn change(gate: &Gate, downstream: &HttpSession, response: &mut Parts, ctx: &mut
         in_session(gate, downstream, response, ctx)?;
     }
     if !ctx.sign_out_cookies.is_empty() && (ctx.signs_out() || response.status.is_success()) {
-        // Also if NocoBase refuses: a member's session has ended before the request went on (R36).
+        // Even if NocoBase refuses: a member's session has ended before the request was forwarded (R36).
         ctx.cookies = std::mem::take(&mut ctx.sign_out_cookies);
     }
     if ctx.member.is_none()
@@ -87,8 +87,8 @@ fn change(gate: &Gate, downstream: &HttpSession, response: &mut Parts, ctx: &mut
     Ok(())
 }
 
-/// Learns from what NocoBase made of the token that went with the request: renewed, it was too old; refused, it was if a fresh
-/// one has now been taken.
+/// Learns from how NocoBase treated the token of this request: if it renewed the token, the token was too old; if it refused one
+/// and accepts a fresh one now, likewise.
 fn note_token_age(gate: &Gate, ctx: &mut Context, renewed: bool, status: u16) {
     let renewed = ctx.token_age.filter(|age| renewed && *age >= FRESH);
     let refused = ctx.refused_token_age.filter(|_| status != 401);
@@ -100,7 +100,7 @@ fn note_token_age(gate: &Gate, ctx: &mut Context, renewed: bool, status: u16) {
 fn in_session(gate: &Gate, downstream: &HttpSession, response: &mut Parts, ctx: &mut Context) -> Result<()> {
     let Some(member) = &ctx.member else { return Ok(()) };
     let as_member = ctx.forward.is_some_and(|p| p.identity == decide::Identity::Member);
-    // Depends on the user: no cache on the way may keep it (R25). NocoBase's API sets no such header.
+    // Depends on the user: no shared cache may store it (R25). NocoBase's API does not set this header.
     if as_member && !response.headers.contains_key(header::CACHE_CONTROL) {
         response.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
     }
@@ -119,7 +119,7 @@ fn in_session(gate: &Gate, downstream: &HttpSession, response: &mut Parts, ctx: 
         } else {
             Ok(session.phantom.text())
         };
-        // Without a token the page would come up signed out; better no page than that.
+        // Without a token the page would appear signed out; an error is better.
         let token = token.map_err(|_| Error::explain(InternalError, "token"))?;
         let tag = gate.script_tag(&token, session.user_id);
         inject(downstream, response, ctx, tag)?;
@@ -127,7 +127,7 @@ fn in_session(gate: &Gate, downstream: &HttpSession, response: &mut Parts, ctx: 
     Ok(())
 }
 
-/// Puts the gate's script into this page.
+/// Inserts the gate's script into this page.
 fn inject(downstream: &HttpSession, response: &mut Parts, ctx: &mut Context, tag: Bytes) -> Result<()> {
     ctx.injector = Some(Box::new(Injector::new(tag)));
     for name in [header::CONTENT_LENGTH, header::ETAG, header::LAST_MODIFIED, header::ACCEPT_RANGES] {
@@ -140,7 +140,7 @@ fn inject(downstream: &HttpSession, response: &mut Parts, ctx: &mut Context, tag
     Ok(())
 }
 
-/// Is this a NocoBase page that can be changed on its way? If it is one that cannot, that is logged.
+/// Is this a NocoBase page that can be changed? If it is one that cannot, that is logged.
 fn is_plain_page(gate: &Gate, downstream: &HttpSession, response: &Parts) -> bool {
     let kind = response.headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
     let html = kind.get(..9).is_some_and(|t| t.eq_ignore_ascii_case("text/html"));
@@ -159,7 +159,7 @@ fn is_plain_page(gate: &Gate, downstream: &HttpSession, response: &Parts) -> boo
     false
 }
 
-/// NocoBase's own token cookies stay out of the browser.
+/// NocoBase's own token cookies must not reach the browser.
 fn drop_token_cookies(headers: &mut HeaderMap) {
     let is_token = |v: &HeaderValue| {
         let v = v.as_bytes();
@@ -203,7 +203,7 @@ pub(crate) fn body(
             {
                 gate.sessions.token_was_too_old(age);
             }
-            // This very response reports the end of the session: it is sent whole.
+            // This response itself reports the end of the session: it is sent completely.
             ctx.stream = None;
             gate.sessions.refused_by_nocobase(&member.session, &member.seen, code);
             ctx.error_code_reader = None;

@@ -1,25 +1,25 @@
-//! Pages of NocoBase that cannot get the gate's script for a technical reason: a member who opens one is not signed in there.
-//! An operator has to know that once, not with each page.
+//! NocoBase pages that cannot get the gate's script for a technical reason: a member who opens one is not signed in there. An
+//! operator has to know that once, not for each page.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
 /// Why a page does not get the script.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NoScript {
-    /// It is compressed, although the gate asked for it plain.
+    /// It is compressed, although the gate asked for it uncompressed.
     Encoded = 1,
-    /// Its charset does not have the letters of ASCII in their places.
+    /// Its charset is not ASCII-compatible.
     Charset = 2,
     /// It has no head, or one that begins too late.
     NoHead = 4,
 }
 
-/// The kinds that have been reported.
+/// The reasons that have been reported.
 #[derive(Debug, Default)]
 pub(crate) struct WithoutScript(AtomicU8);
 
 impl WithoutScript {
-    /// Writes a line, the first time that this happens.
+    /// Writes a log line, the first time that this happens.
     pub(crate) fn warn(&self, why: NoScript, path: &str) {
         if self.0.fetch_or(why as u8, Ordering::Relaxed) & why as u8 != 0 {
             return;
@@ -40,12 +40,12 @@ impl WithoutScript {
             path,
             reason,
             remedy,
-            "a page did not get the gate's script: nobody is signed in on it"
+            "a page did not get the gate's script: no one is signed in on it"
         );
     }
 }
 
-/// Is the charset of this `Content-Type` one in which `<head>` is not the bytes of ASCII?
+/// Is this `Content-Type`'s charset one in which `<head>` is not encoded as in ASCII?
 pub(crate) fn is_strange(content_type: &str) -> bool {
     let mut parameters = content_type.split(';').skip(1).filter_map(|p| p.split_once('='));
     let charset = parameters.find(|(name, _)| name.trim().eq_ignore_ascii_case("charset"));

@@ -1,4 +1,4 @@
-//! What the gate sets.
+//! The headers that the gate sets.
 
 use super::*;
 
@@ -53,7 +53,7 @@ fn r08_each_protected_name_is_so_by_itself() {
     for name in PROTECTED {
         assert!(is_protected(name) && is_protected(&name.to_uppercase().replace('-', "_")), "{name}");
     }
-    // A family is one with all that begins like it; a single name is only itself.
+    // A prefix protects every name that begins with it; a single name protects only itself.
     for prefix in PROTECTED_PREFIXES {
         assert!(is_protected(prefix) && is_protected(&format!("{prefix}-anything")), "{prefix}");
     }

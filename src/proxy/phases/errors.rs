@@ -1,22 +1,22 @@
-//! Errors on a request's way through Pingora: the gate's own kinds, and which failure each one is.
+//! Errors that occur in Pingora's phases: the gate's own types, and the failure that each one stands for.
 
 use pingora::prelude::*;
 
 use crate::error::{Failure, is_out_of_files};
 
-/// NocoBase responded as it does while it starts or stops.
+/// NocoBase responded as it does while starting or stopping.
 pub(super) const STARTING: ErrorType = ErrorType::Custom("NocoBase is starting");
-/// As many requests are on their way to NocoBase as there are descriptors for.
+/// All descriptors for requests to NocoBase are in use.
 pub(super) const NO_PLACE: ErrorType = ErrorType::Custom("no descriptor left");
-/// There was no place before NocoBase.
+/// NocoBase's request limit was reached.
 pub(super) const BUSY: ErrorType = ErrorType::Custom("no place before NocoBase");
-/// NocoBase's response is one that no client may get.
+/// NocoBase's response must not be forwarded.
 pub(super) const BAD_ANSWER: ErrorType = ErrorType::Custom("a response that cannot be passed on");
 /// The gate itself ends a tunnel.
 pub(super) const TUNNEL_ENDED: ErrorType = ErrorType::Custom("the session has ended");
-/// NocoBase refused a token that may have been too old for it.
+/// NocoBase refused a token, possibly because of its age.
 pub(super) const STALE_TOKEN: ErrorType = ErrorType::Custom("stale token");
-/// Pingora's, for a body whose chunks cannot be read.
+/// Pingora's error for a body whose chunks are invalid.
 const INVALID_CHUNK: ErrorType = ErrorType::Custom("InvalidChunk");
 
 /// The node closed the connection before it responded.
@@ -24,7 +24,7 @@ pub(super) fn is_lost(e: &Error) -> bool {
     *e.esource() == ErrorSource::Upstream && matches!(e.etype(), ConnectionClosed | ReadError | WriteError)
 }
 
-/// Status for Pingora's statistics (0: the client is gone), and what went wrong.
+/// Status for Pingora's statistics (0: the client has disconnected), and the failure.
 pub(super) fn classify(e: &Error) -> (u16, Option<Failure>) {
     let failure = match e.etype() {
         HTTPStatus(413) => Failure::TooLarge,
@@ -43,13 +43,13 @@ pub(super) fn classify(e: &Error) -> (u16, Option<Failure>) {
             },
             ErrorSource::Downstream => match t {
                 ReadTimedout => return (408, None),
-                // What the client sent is wrong: a nomination in `Connection`, a chunk, more than the body.
+                // The client's request is invalid: a name in `Connection`, a chunk, more than the body.
                 InvalidHTTPHeader | ConnectError => Failure::BadRequest,
                 t if *t == INVALID_CHUNK => Failure::BadRequest,
-                // Everything else is a client that went away: in the middle of a body, with a reset, with a stream cancelled.
+                // In all other cases the client has disconnected: in the middle of a body, with a reset, with a cancelled stream.
                 _ => return (0, None),
             },
-            // Pingora does not always name the side; towards NocoBase it does.
+            // Pingora does not always name the side; for errors with NocoBase it does.
             _ => match t {
                 H1Error | H2Error | ReadError | WriteError | WriteTimedout | ConnectionClosed => {
                     return (0, None);

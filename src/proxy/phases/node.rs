@@ -1,4 +1,4 @@
-//! The node that a request goes to, and the wait for a place before it.
+//! The node that a request goes to, and the wait for its permit.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -16,9 +16,9 @@ use crate::proxy::upstream::tunnel;
 /// Chooses a node that this request has not tried.
 ///
 /// # Errors
-/// There is none, there is no place before it, no descriptor is left, or the client has gone.
+/// There is none, its request limit is reached, no descriptor is left, or the client has disconnected.
 pub(super) async fn choose(gate: &Gate, session: &mut Session, ctx: &mut Context) -> Result<Box<HttpPeer>> {
-    // That of the node before.
+    // The permit of the previous node.
     ctx.permit = None;
     let Some((node, mut peer)) = gate.upstreams.pick(&mut ctx.attempted_nodes, session.is_upgrade_req())
     else {
@@ -27,7 +27,7 @@ pub(super) async fn choose(gate: &Gate, session: &mut Session, ctx: &mut Context
     if let Some(limiter) = gate.upstreams.limiter(node) {
         ctx.permit = Some(permit(limiter, session, ctx.turn()).await?);
     }
-    // Not before: a request that waits needs no descriptor.
+    // Not earlier: a waiting request needs no descriptor.
     if ctx.place.is_none() {
         ctx.place = gate.places.take();
         if ctx.place.is_none() {
@@ -48,7 +48,7 @@ pub(super) async fn choose(gate: &Gate, session: &mut Session, ctx: &mut Context
     Ok(Box::new(peer))
 }
 
-/// A place before NocoBase, at once or after a wait that the client waits too.
+/// A permit for a NocoBase node, at once or after a wait, as long as the client is there.
 async fn permit(limiter: &Arc<NodeLimiter>, client: &mut Session, turn: Turn) -> Result<Permit> {
     match while_open(client, limiter.enter(turn)).await {
         Ok(Ok(permit)) => Ok(permit.sent()),

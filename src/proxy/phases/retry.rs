@@ -1,4 +1,4 @@
-//! Which requests are sent again, to the same node or to another one.
+//! Which requests are repeated, on the same node or on another one.
 
 use pingora::http::ResponseHeader;
 use pingora::prelude::*;
@@ -11,7 +11,7 @@ fn is_another_node(gate: &Gate, ctx: &Context) -> bool {
     ctx.attempted_nodes.count() < gate.upstreams.len()
 }
 
-/// After an error on the way to NocoBase or back: marks it as one after which the request is sent again, or not.
+/// After an error with NocoBase: marks whether the request is repeated.
 pub(super) fn after_error(
     gate: &Gate,
     session: &Session,
@@ -22,7 +22,7 @@ pub(super) fn after_error(
     let method = &session.req_header().method;
     let whole = !session.as_ref().retry_buffer_truncated() && session.response_written().is_none();
     if whole && *e.etype() == STALE_TOKEN {
-        // The same node may have it: it only needs another token.
+        // The same node may get it: it only needs another token.
         if let Some(node) = ctx.node {
             ctx.attempted_nodes.forget(node);
         }
@@ -49,11 +49,10 @@ pub(super) fn after_error(
     e
 }
 
-/// Whether the client may have this response.
+/// Whether this response may be forwarded to the client.
 ///
 /// # Errors
-/// Those after which the request is sent again: NocoBase refused a token that may have been too old, is starting, or
-/// is stopping.
+/// Those after which the request is repeated: NocoBase refused a token that may have been too old, is starting, or is stopping.
 pub(super) fn after_head(
     gate: &Gate,
     session: &Session,
@@ -74,7 +73,8 @@ pub(super) fn after_head(
     if response.status == 503 && (ctx.page_load || again) {
         return Error::e_explain(STARTING, "503");
     }
-    // NocoBase responds 500 for a moment while it stops, although its health check passes. Is it the request, or the node?
+    // While stopping, NocoBase responds with 500 for a moment, although its health check passes. Is the request the cause, or the
+    // node?
     if response.status == 500
         && again
         && ctx.suspect_node.is_none()

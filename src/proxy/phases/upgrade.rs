@@ -1,4 +1,4 @@
-//! WebSockets in Pingora's hooks: what the client sends through a tunnel, and whether it asked for one.
+//! WebSockets in Pingora's hooks: bytes from the client through a tunnel, and whether the client asked for one.
 
 use bytes::Bytes;
 use http::header;
@@ -10,7 +10,7 @@ use crate::proxy::context::Context;
 use crate::proxy::rewrite::token_swapper::WsError;
 use crate::proxy::rewrite::websocket_frames as frames;
 
-/// Bytes from the browser into a tunnel: the token is swapped, and an ended session ends the tunnel.
+/// Bytes from the browser into a tunnel: the token is replaced, and an ended session ends the tunnel.
 pub(super) fn to_nocobase(body: &mut Option<Bytes>, ctx: &mut Context) -> Result<()> {
     if ctx.member_ended() {
         return Error::e_explain(TUNNEL_ENDED, "the session has ended");
@@ -18,7 +18,7 @@ pub(super) fn to_nocobase(body: &mut Option<Bytes>, ctx: &mut Context) -> Result
     if let (Some(piece), Some(swapper)) = (body.as_mut(), &mut ctx.swapper) {
         match swapper.push(std::mem::take(piece)) {
             Ok(bytes) => *piece = bytes,
-            // Nothing more goes to NocoBase (an empty piece is not sent), and `tunnel` sends the reason before it ends.
+            // Nothing more is sent to NocoBase (an empty piece is not sent), and `tunnel` sends the reason before it ends.
             Err(e) => {
                 let frame =
                     if e == WsError::HiddenToken { frames::NOT_ALLOWED } else { frames::PROTOCOL_ERROR };

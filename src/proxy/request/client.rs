@@ -1,5 +1,5 @@
-//! The client: its address, its request id, and whether it uses TLS. The one place that decides
-//! whether a peer is a trusted proxy.
+//! The client: its address, its request id, and whether it uses TLS. The only place that decides whether a peer is a trusted
+//! proxy.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -15,7 +15,7 @@ use crate::proxy::headers::REQUEST_ID;
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// The address at the other end of the connection.
+/// The address of the connection's peer.
 fn peer(downstream: &HttpSession) -> Option<IpAddr> {
     downstream.client_addr().and_then(|a| a.as_inet()).map(SocketAddr::ip).map(|ip| ip.to_canonical())
 }
@@ -43,7 +43,7 @@ pub(crate) fn identify(gate: &Gate, downstream: &HttpSession, ctx: &mut Context)
     }
 }
 
-/// Is this request sent without TLS? For a trusted proxy, its header counts instead of the connection.
+/// Was this request sent without TLS? From a trusted proxy, its header counts instead of the connection.
 pub(crate) fn is_plain(gate: &Gate, downstream: &HttpSession) -> bool {
     if downstream.digest().is_some_and(|d| d.ssl_digest.is_some()) {
         return false;

@@ -1,4 +1,4 @@
-//! What a request shows besides the session cookie: the page's token, an API key, or a token from NocoBase's own sign-in.
+//! Credentials of a request besides the session cookie: the page's token, an API key, or a token from NocoBase's own sign-in.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ pub(crate) enum PageToken {
 }
 
 impl PageToken {
-    /// Is this the session's?
+    /// Is `token` this one?
     pub(crate) fn is(&self, sessions: &Sessions, token: &str) -> bool {
         match self {
             PageToken::Phantom(phantom) => phantom.matches(token.as_bytes()),
@@ -42,8 +42,8 @@ pub(crate) fn page_token(gate: &Gate, member: &Member) -> PageToken {
     }
 }
 
-/// Swaps tokens in a session's tunnel for as long as it is open: each time with one that is fresh. No other token than the
-/// session's own passes (R41), an API key does not, whatever `access.api_keys` is: to NocoBase the page is then anonymous.
+/// Replaces tokens in a session's tunnel as long as it is open, each time with a fresh one. Only the session's own token passes
+/// (R41), not even an API key, whatever `access.api_keys` is: for NocoBase the page is then anonymous.
 pub(crate) fn swap(sessions: Arc<Sessions>, member: &Member, page_token: PageToken) -> TokenSwap {
     let (session, seen) = (member.session.clone(), member.seen.clone());
     Box::new(move |token| {
@@ -55,10 +55,10 @@ pub(crate) fn swap(sessions: Arc<Sessions>, member: &Member, page_token: PageTok
     })
 }
 
-/// In a tunnel that is no member's: of a person who signed in with NocoBase's own form, or of a program with a token. The tokens
-/// pass that pass over HTTP too.
+/// For a tunnel without a member's session: of a user who signed in with NocoBase's own form, or of a program with a token. The
+/// same tokens pass as over HTTP.
 ///
-/// `on_sign_in` gets the sign-in that a token belongs to.
+/// `on_sign_in` is called with the sign-in that a token belongs to.
 pub(crate) fn own_tokens_only(
     gate: &Gate,
     mut on_sign_in: impl FnMut(PasswordSignIn) + Send + Sync + 'static,
@@ -77,7 +77,7 @@ pub(crate) fn own_tokens_only(
     })
 }
 
-/// What the request shows besides cookies, and its query with the phantom replaced, if it was there.
+/// The request's credential, and its query with the phantom replaced, if there was one.
 pub(crate) fn credential(
     gate: &Gate,
     request: &RequestHeader,
@@ -109,21 +109,21 @@ pub(crate) fn credential(
     (credential, None)
 }
 
-/// The kind of a NocoBase token that is not this session's.
+/// The type of a NocoBase token that does not belong to this session.
 fn token_kind(sessions: &Sessions, password: bool, token: &str) -> Credential {
     let (minter, now) = (&sessions.minter, login::now().as_secs());
     let verified = if password { minter.verify_renewable(token, now) } else { minter.verify(token, now) };
     match verified {
         Ok(verified) if verified.api_key => Credential::ApiToken,
-        // A token that was kept from an earlier session: it is valid no longer than that session.
+        // A token kept from an earlier session: it is not valid longer than that session.
         Ok(verified) if sessions.is_token_over(&verified) => Credential::Invalid,
         Ok(_) => Credential::OwnToken,
         Err(_) => Credential::Invalid,
     }
 }
 
-/// The token in NocoBase's own cookie, if it is of NocoBase's own sign-in and valid. The first cookie of that name
-/// is the one that NocoBase reads. Only where NocoBase's form is in use.
+/// The token in NocoBase's own cookie, if it is a valid one from NocoBase's own sign-in. NocoBase reads the first cookie with
+/// that name. Only if NocoBase's form is in use.
 pub(crate) fn own_token(gate: &Gate, request: &RequestHeader) -> Option<String> {
     if !gate.policy().password {
         return None;
@@ -135,15 +135,15 @@ pub(crate) fn own_token(gate: &Gate, request: &RequestHeader) -> Option<String> 
     (kind == Credential::OwnToken).then(|| token.to_owned())
 }
 
-/// The one token in `Authorization`.
+/// The token in `Authorization`, if there is exactly one.
 pub(crate) fn bearer(request: &RequestHeader) -> Option<&str> {
     let mut all = request.headers.get_all(header::AUTHORIZATION).iter();
     let first = all.next()?;
     all.next().is_none().then(|| first.to_str().ok().map(token_of))?
 }
 
-/// The token in `Authorization`: after `Bearer`, in any case (RFC 9110, 11.1), or the whole value, since NocoBase takes
-/// a bare token too. What is no token does not verify.
+/// The token in `Authorization`: after `Bearer`, in any case (RFC 9110, 11.1), or the whole value, since NocoBase accepts a bare
+/// token too. Anything that is not a token fails verification.
 fn token_of(value: &str) -> &str {
     match value.split_once(' ') {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim(),
@@ -152,7 +152,7 @@ fn token_of(value: &str) -> &str {
     }
 }
 
-/// The query without `token`, when it has one.
+/// The query without `token`, if it has one.
 pub(crate) fn foreign_token_removed(request: &RequestHeader) -> Option<String> {
     let query = request.uri.query().filter(|q| decide::query::has(q, "token"))?;
     Some(decide::query::without(query, &["token"]).unwrap_or_default())
@@ -163,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bearers_are_read_to_the_letter() {
+    fn bearer_tokens_are_parsed_exactly() {
         for (value, token) in [
             ("Bearer abc", "abc"),
             ("bearer  abc ", "abc"),

@@ -1,4 +1,4 @@
-//! A request as the plain facts that `decide` takes.
+//! A request as plain facts for `decide`.
 
 use std::net::IpAddr;
 
@@ -10,7 +10,7 @@ use crate::decide::application::{AppHeader, Named};
 use crate::decide::{Credential, Request, SessionState};
 use crate::proxy::headers::ascii;
 
-/// Whether the browser announces that it opens a window with this: for requests that cannot be read as a whole.
+/// Does the browser announce that the response opens in a window? For requests that cannot be read completely.
 pub(crate) fn is_window(request: &RequestHeader) -> bool {
     let has = |name: &str, value: &str| request.headers.get(name).is_some_and(|v| v == value);
     matches!(request.method, http::Method::GET | http::Method::HEAD)
@@ -18,9 +18,9 @@ pub(crate) fn is_window(request: &RequestHeader) -> bool {
         && has("sec-fetch-dest", "document")
 }
 
-/// The facts that the head alone shows; session and credential are filled in by who has looked at them.
+/// The facts in the head; the caller adds session and credential once it has checked them.
 pub(crate) fn facts<'a>(request: &'a RequestHeader, client_ip: IpAddr, signed_out: bool) -> Request<'a> {
-    // One look at each header instead of a search for each name. Of several under one name the first counts.
+    // One pass over all headers instead of a lookup for each name. If a name occurs several times, the first value counts.
     let (mut user_agent, mut accept, mut origin, mut x_requested_with) = (None, None, None, None);
     let (mut sec_fetch_mode, mut sec_fetch_dest, mut sec_fetch_site) = (None, None, None);
     let (mut app, mut hostname) = (Named::Nothing, Named::Nothing);

@@ -1,5 +1,5 @@
-//! What a request must be before anything is decided about it. Where Pingora is lenient, the gate refuses: a
-//! message that two servers could read differently never reaches NocoBase (R6, R10, R17, R28).
+//! What a request must comply with before anything is decided about it. Where Pingora is lenient, the gate refuses: a message
+//! that two servers could read differently never reaches NocoBase (R6, R10, R17, R28).
 
 use http::{Method, Version, header};
 use pingora::http::RequestHeader;
@@ -8,7 +8,7 @@ use pingora::proxy::Session as HttpSession;
 use crate::error::Failure;
 use crate::proxy::headers;
 
-/// The refusals. Each closes the connection: what follows on it cannot be trusted.
+/// The checks. A refusal closes the connection: nothing that follows on it can be trusted.
 pub(crate) fn check(
     request: &RequestHeader,
     header_bytes: usize,
@@ -21,12 +21,12 @@ pub(crate) fn check(
         match *name {
             header::CONTENT_LENGTH => {
                 lengths += 1;
-                // A list, a sign or a blank is read differently by different servers.
+                // Servers read a list, a sign or a blank in different ways.
                 odd |= value.is_empty() || !value.as_bytes().iter().all(u8::is_ascii_digit);
             }
             header::TRANSFER_ENCODING => {
                 codings += 1;
-                // And so is anything but plain `chunked`.
+                // The same for anything but plain `chunked`.
                 odd |= !value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked");
             }
             header::CONNECTION => nominates |= headers::nominates_protected(value),
@@ -57,8 +57,8 @@ pub(crate) fn check(
     Ok(())
 }
 
-/// Pingora takes `Content-Length` out of a request that is chunked as well, before any hook runs (its issue 945).
-/// The bytes as received still have it.
+/// If a request is also chunked, Pingora removes `Content-Length` before any hook runs (its issue 945). The raw bytes still
+/// contain it.
 pub(crate) fn check_removed_length(downstream: &HttpSession) -> Result<(), Failure> {
     let chunked = downstream.req_header().headers.contains_key(header::TRANSFER_ENCODING);
     match downstream.as_http1() {
@@ -67,7 +67,7 @@ pub(crate) fn check_removed_length(downstream: &HttpSession) -> Result<(), Failu
     }
 }
 
-/// Does this head, as received, have a `Content-Length`? Folded lines have been refused before.
+/// Does this raw head have a `Content-Length`? Folded lines have been refused before.
 pub(crate) fn has_length(head: &[u8]) -> bool {
     const NAME: &[u8] = b"content-length";
     head.split(|b| *b == b'\n')
@@ -80,7 +80,7 @@ pub(crate) fn content_length(request: &RequestHeader) -> Option<u64> {
     request.headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// The one value of `Host`, or HTTP/2's `:authority`.
+/// The only value of `Host`, or HTTP/2's `:authority`.
 pub(crate) fn host(request: &RequestHeader) -> Option<&str> {
     let mut values = request.headers.get_all(header::HOST).iter();
     match (values.next(), values.next()) {
@@ -90,9 +90,9 @@ pub(crate) fn host(request: &RequestHeader) -> Option<&str> {
     }
 }
 
-/// Takes out an `Upgrade` that is none: not to WebSocket, or not named in `Connection`. Pingora takes any request with
-/// this header for an upgrade, so one that stays in must be one that is decided on as an upgrade. What is left without
-/// it is an ordinary request, as RFC 9110 (7.8) allows.
+/// Removes an invalid `Upgrade`: not to WebSocket, or not named in `Connection`. Pingora treats any request with this header as
+/// an upgrade, so one that stays must be one that is decided on as an upgrade. Without it, the request is an ordinary one, as RFC
+/// 9110 (7.8) allows.
 pub(crate) fn drop_idle_upgrade(request: &mut RequestHeader) {
     if request.headers.contains_key(header::UPGRADE) && !is_upgrade(request) {
         request.remove_header(&header::UPGRADE);

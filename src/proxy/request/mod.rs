@@ -1,7 +1,7 @@
-//! What the client sent, read into plain facts.
+//! What the client sent, parsed into plain facts.
 //!
-//! `client` finds the client's address, `framing` refuses messages that two servers could read differently, `target`
-//! makes the path canonical, `credential` reads tokens, `facts` collects all of it for `decide`, `request_id` makes ids.
+//! `client` determines the client's address, `framing` refuses messages that two servers could read differently, `target` makes
+//! the path canonical, `credential` reads tokens, `facts` collects everything for `decide`, `request_id` creates ids.
 //!
 //! Must never: decide who gets in, or respond.
 

@@ -4,12 +4,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::HeaderValue;
 
-/// Characters of what begins all ids of a process: 16 hexadecimal digits and a dash.
+/// Length of a process's common prefix: 16 hexadecimal digits and a dash.
 const PREFIX: usize = 17;
-/// Most characters of an id.
+/// Longest id, in characters.
 const LONGEST: usize = PREFIX + 16;
 
-/// Makes ids.
+/// Creates request ids.
 pub(crate) struct RequestIds {
     prefix: String,
     count: AtomicU64,
@@ -48,7 +48,7 @@ impl Default for RequestIds {
     }
 }
 
-/// Is this an id that a trusted proxy may have made? Nothing else goes into logs and headers.
+/// Is this a plausible id from a trusted proxy? Nothing else gets into logs and headers.
 pub(crate) fn acceptable(id: &str) -> bool {
     (1..=128).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:/+=".contains(&b))
 }

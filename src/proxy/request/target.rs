@@ -1,4 +1,4 @@
-//! The request target: the canonical path in origin form, and nothing of how it was spelled (R1).
+//! The request target: the canonical path in origin form, and nothing of its original spelling (R1).
 
 use pingora::http::RequestHeader;
 
@@ -10,8 +10,8 @@ pub(crate) fn canonicalise(request: &mut RequestHeader, public_path: &str) -> Re
     if !request.raw_path_is_utf8() {
         return Err(Failure::BadPath);
     }
-    // Pingora shows a path for every form of target and keeps the form as received for the next server: `GET ?x` and `GET x`
-    // have no path that all agree on, and the absolute form becomes the usual one.
+    // Pingora shows a path for every form of target, but keeps the received form for the next server: `GET ?x` and `GET x` have
+    // no path that all servers agree on, and the absolute form becomes the origin form.
     let raw = request.raw_path();
     let absolute = raw.first() != Some(&b'/');
     let begins = |scheme: &[u8]| raw.get(..scheme.len()).is_some_and(|s| s.eq_ignore_ascii_case(scheme));
@@ -23,7 +23,7 @@ pub(crate) fn canonicalise(request: &mut RequestHeader, public_path: &str) -> Re
         Ok(canonical) => canonical,
         Err(_) => decide::path::association(path, public_path)?.into(),
     };
-    // Over HTTP/1 that has been done before Pingora read the head (`connection::http1`).
+    // Over HTTP/1 that was done before Pingora parsed the head (`connection::http1`).
     let encoded =
         request.uri.query().filter(|query| query.bytes().any(decide::query::is_foreign)).map(encoded);
     if matches!(canonical, std::borrow::Cow::Borrowed(_)) && !absolute && encoded.is_none() {
@@ -49,8 +49,8 @@ fn encoded(query: &str) -> String {
     decide::query::encoded(query.as_bytes()).map(char::from).collect()
 }
 
-/// Pingora keeps the spelling of every header's name beside the header, and would copy both for NocoBase, which gets names
-/// in lower case, as from any HTTP/2 client. Keeps no target but the canonical one: call it afterwards.
+/// Pingora also stores the case of every header name, and would copy it for NocoBase, which gets names in lower case, as from any
+/// HTTP/2 client. Keeps no target except the canonical one: call this afterwards.
 pub(crate) fn forget_spelling(request: &mut RequestHeader) {
     if request.has_case() {
         let nothing = RequestHeader::from(http::Request::new(()).into_parts().0);
@@ -132,7 +132,7 @@ mod tests {
     #[test]
     fn r06_what_is_no_path_is_refused() {
         for target in [&b"?x"[..], b"api/x", b"*", b"gate.test:80", b"file:///x", b"http:/x"] {
-            // What Pingora refuses itself does not get as far as here.
+            // Targets that Pingora itself refuses do not get this far.
             if let Ok(mut r) = RequestHeader::build("GET", target, None) {
                 assert_eq!(canonicalise(&mut r, "/"), Err(Failure::BadPath), "{}", target.escape_ascii());
             }

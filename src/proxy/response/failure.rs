@@ -25,7 +25,7 @@ pub(crate) fn failed(gate: &Gate, downstream: &HttpSession, ctx: &mut Context, f
     respond(gate, downstream, ctx, failure, None)
 }
 
-/// The response to a failure that may have a way to try again: a page for people, JSON for programs.
+/// The response to a failure, possibly with a link to try again: a page for people, JSON for programs.
 pub(crate) fn respond(
     gate: &Gate,
     downstream: &HttpSession,
@@ -39,7 +39,7 @@ pub(crate) fn respond(
     let rendered = if ctx.as_page || ctx.page_load {
         remember(gate, ctx, failure);
         let own = request.uri.path().starts_with("/wecom-gate/");
-        // WeCom's redirect names neither target nor entry; the retry does.
+        // WeCom's redirect contains neither target nor entry; the retry does.
         let here = match retry.and_then(|retry| retry.target.as_deref()) {
             Some(target) => decide::target::sanitize(target).unwrap_or_else(|| "/".into()),
             None if own => links::asked_for(request.uri.query()),
@@ -71,7 +71,7 @@ pub(crate) fn respond(
         };
         let entries = links::buttons(&others);
         view.entries = &entries;
-        // Where signing in does not work, or not here, a password may: that is what it is for.
+        // If signing in does not work, or not here, a password may: that is its purpose.
         let password =
             (own || failure == Failure::OpenInWeCom).then(|| links::password_address(gate, &here)).flatten();
         view.password = password.as_deref();
@@ -96,7 +96,7 @@ pub(crate) fn respond(
     reply
 }
 
-/// Remembers pages that a person may report, so that the console finds them. A page that offers to sign in is not one of them.
+/// Remembers pages that a person may report, so that the console can find them. Pages that offer a sign-in are not among them.
 fn remember(gate: &Gate, ctx: &Context, failure: Failure) {
     if matches!(failure, Failure::NoSession | Failure::SessionEnded | Failure::Maintenance) {
         return;
@@ -114,7 +114,7 @@ fn remember(gate: &Gate, ctx: &Context, failure: Failure) {
     });
 }
 
-/// What a 401 announces about signing in (RFC 9110, 15.5.2). Browsers show no dialog for this scheme, and API keys use it.
+/// The challenge of a 401 (RFC 9110, 15.5.2). Browsers show no dialog for this scheme, and API keys use it.
 fn challenge(failure: Failure) -> Option<&'static str> {
     match failure {
         Failure::InvalidToken => Some("Bearer realm=\"wecom-gate\", error=\"invalid_token\""),
@@ -123,21 +123,21 @@ fn challenge(failure: Failure) -> Option<&'static str> {
     }
 }
 
-/// The line about a request whose client went away, which is no error.
+/// The log line about a request whose client has disconnected, which is not an error.
 pub(crate) fn aborted(ctx: &Context, request: &RequestHeader, error: &str) {
     tracing::debug!(event = "aborted", request_id = ctx.request_id.to_str().unwrap_or_default(),
         method = %request.method, path = request.uri.path(), client = %ctx.client, error, "the client went away");
 }
 
-/// The line about a failure that has no line of its own.
+/// The log line about a failure that has none of its own.
 pub(crate) fn log(ctx: &Context, request: &RequestHeader, failure: Failure) {
-    // These have lines of their own: one for many, and one of the sign-in.
+    // These have log lines of their own: one for many, and the line of the sign-in.
     if matches!(failure, Failure::TooManyRequests | Failure::LoginLoop) {
         return;
     }
     let a = failure.response();
     let (id, path) = (ctx.request_id.to_str().unwrap_or_default(), request.uri.path());
-    // Where everybody's requests fail alike.
+    // Failures that affect everyone's requests alike.
     let due = line_due("refused", failure);
     let left_out = due.filter(|lines| *lines > 0);
     macro_rules! line {

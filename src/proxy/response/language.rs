@@ -19,7 +19,7 @@ pub(crate) fn lang(request: &RequestHeader) -> Lang {
     pages::language(text(request, &header::ACCEPT_LANGUAGE), hint, locale)
 }
 
-/// The language of WeCom's own pages, which have two.
+/// The language of WeCom's own pages, which exist in two.
 pub(crate) fn wecom_lang(request: &RequestHeader) -> &'static str {
     if lang(request).tag().starts_with("zh") { "zh" } else { "en" }
 }

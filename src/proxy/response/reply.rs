@@ -1,4 +1,4 @@
-//! The responses that the gate sends itself, and the one way in which they are written to a connection.
+//! The responses that the gate sends itself, and the only code that writes them to a connection.
 
 use std::time::Duration;
 
@@ -14,8 +14,8 @@ use crate::proxy::gate::Gate;
 use crate::proxy::headers::REQUEST_ID;
 use crate::proxy::request::client;
 
-/// How long the rest of a request's body is taken in after the response, in all and between two pieces. A connection that
-/// is closed, or a stream that is reset, while the client still sends can lose the response on its way.
+/// How long the rest of a request's body is read after the response, in total and between two pieces. If a connection is closed,
+/// or a stream is reset, while the client is still sending, the response can get lost on its way.
 const DRAIN_TIME: Duration = Duration::from_secs(15);
 const DRAIN_SILENCE: Duration = Duration::from_secs(2);
 /// Most bytes of a body that are written at once.
@@ -26,7 +26,7 @@ const PIECE: usize = 64 * 1024;
 pub(crate) struct Reply {
     /// HTTP status.
     pub status: u16,
-    /// Everything but framing and cookies.
+    /// All headers except framing and cookies.
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// `Set-Cookie` values.
     pub cookies: Vec<String>,
@@ -35,12 +35,12 @@ pub(crate) struct Reply {
 }
 
 impl Reply {
-    /// A response without a body. Never cached: it depends on who asks (R25).
+    /// A response without a body. Never cached: it depends on the user (R25).
     pub(crate) fn empty(status: u16) -> Reply {
         Reply { status, ..Reply::default() }.with(header::CACHE_CONTROL, "no-store")
     }
 
-    /// A redirect, 302 so that no webview remembers it.
+    /// A redirect with 302, so that no webview caches it.
     pub(crate) fn redirect(location: &str) -> Reply {
         Reply::empty(302).with(header::LOCATION, location).with(header::REFERRER_POLICY, "no-referrer")
     }
@@ -54,7 +54,7 @@ impl Reply {
         reply
     }
 
-    /// Adds a header; a value that cannot be one is left out.
+    /// Adds a header; an invalid value is left out.
     pub(crate) fn with(mut self, name: HeaderName, value: &str) -> Reply {
         if let Ok(value) = HeaderValue::from_str(value) {
             self.headers.push((name, value));
@@ -69,7 +69,7 @@ impl Reply {
     }
 }
 
-/// Adds HSTS where the origin is https and this request was sent with TLS (RFC 6797, 7.2).
+/// Adds HSTS if the origin is https and this request was sent with TLS (RFC 6797, 7.2).
 pub(crate) fn stay_with_https(gate: &Gate, session: &Session, reply: Reply) -> Reply {
     if gate.config.origin.https && !client::is_plain(gate, session) {
         reply.with(header::STRICT_TRANSPORT_SECURITY, "max-age=31536000")
@@ -90,11 +90,11 @@ impl From<Rendered> for Reply {
     }
 }
 
-/// Writes the response, then takes in what the client still sends. `close`: the connection is not used again (refused
-/// framing, upgrade requests: R31).
+/// Writes the response, then reads what the client still sends. `close`: the connection is not reused (refused framing, upgrade
+/// requests: R31).
 ///
 /// # Errors
-/// If the client is gone.
+/// If the client has disconnected.
 pub(crate) async fn send(
     session: &mut Session,
     reply: Reply,
@@ -138,12 +138,12 @@ async fn write(session: &mut Session, reply: Reply, request_id: &HeaderValue) ->
 
 async fn drain(session: &mut Session) {
     if !session.is_http2() {
-        // The client sees at once that there is no more to come: a body that it has announced may never follow.
+        // The client sees at once that the response is complete: a body that it has announced may never follow.
         session.as_downstream_mut().shutdown().await;
     }
     let all = async {
         while let Ok(Ok(Some(_))) = tokio::time::timeout(DRAIN_SILENCE, session.read_request_body()).await {}
     };
-    // Running out of time only means that this response may be lost.
+    // A timeout only means that this response may get lost.
     let _ = tokio::time::timeout(DRAIN_TIME, all).await;
 }

@@ -1,42 +1,43 @@
-//! The message with which a NocoBase page authenticates: `{"type":"auth:token","payload":{"token":"..."}}`, and what of it is forwarded.
+//! The message with which a NocoBase page authenticates: `{"type":"auth:token","payload":{"token":"..."}}`, and how it is
+//! forwarded.
 //!
-//! NocoBase reads every message, text or binary, with `JSON.parse`, and turns any value of `type` into a text. So what
-//! could be such a message to NocoBase and is none to the gate must not pass (R41).
+//! NocoBase parses every message, text or binary, with `JSON.parse`, and converts any value of `type` to a string. So a message
+//! that could be an `auth:token` message for NocoBase, but is not one for the gate, must not pass (R41).
 
 use memchr::memmem;
 use serde_json::Value;
 
 /// `type` of the message.
 const NAME: &str = "auth:token";
-/// Bytes of a message's beginning that are looked at again with what follows: one less than the longer sign has.
+/// Bytes at the end of a piece that are searched again with the next one: one fewer than the name has.
 const OVERLAP: usize = NAME.len() - 1;
 
-/// What becomes of a token that a page shows.
+/// What happens to a token that a page sends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TokenVerdict {
     /// The message is forwarded unchanged.
     Keep,
     /// This message is forwarded instead.
     Replace(String),
-    /// Nothing is forwarded: to NocoBase the page is anonymous.
+    /// Nothing is forwarded: for NocoBase the page is anonymous.
     Refuse,
 }
 
-/// It could name a user, and the gate cannot see which.
+/// The message may name a user, but the gate cannot tell which.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Unclear;
 
-/// The message to send instead; `None`: as it is.
+/// The message to send instead; `None`: unchanged.
 pub(super) fn rewritten(
     text: &[u8],
     swap: &mut impl FnMut(&str) -> TokenVerdict,
 ) -> Result<Option<String>, Unclear> {
-    // Most messages are none.
+    // Most messages are something else.
     if !may_name(text) {
         return Ok(None);
     }
     let Ok(mut message) = serde_json::from_slice::<Value>(text) else {
-        // Too deep, half a surrogate, a number without bounds, bytes that are no UTF-8: NocoBase may read it anyway.
+        // Too deep, half a surrogate pair, an unbounded number, invalid UTF-8: NocoBase may accept it anyway.
         let first = text.iter().find(|b| !b.is_ascii_whitespace());
         return if first == Some(&b'{') { Err(Unclear) } else { Ok(None) };
     };
@@ -70,17 +71,17 @@ fn holds_name(value: &Value) -> bool {
     }
 }
 
-/// Could `type` in this text be the name? It is there as it is, or some ASCII character is written as an escape
-/// (`\u0061`), which no page does that has none to hide.
+/// Could `type` in this text be the name? It is there literally, or an ASCII character is written as an escape (`\u0061`), which
+/// no ordinary page does.
 fn may_name(text: &[u8]) -> bool {
     memmem::find(text, NAME.as_bytes()).is_some()
         || memmem::find_iter(text, b"\\u00").any(|at| matches!(text.get(at + 4), Some(b'2'..=b'7')))
 }
 
-/// Looks at a message that is too long to be held back while it passes by, piece by piece.
+/// Searches a message that is too long to be held back, piece by piece as it is forwarded.
 #[derive(Debug, Default)]
 pub(super) struct Watch {
-    /// The end of what has passed.
+    /// The last bytes that were forwarded.
     tail: Vec<u8>,
 }
 
@@ -96,7 +97,7 @@ impl Watch {
         Ok(())
     }
 
-    /// Another message begins.
+    /// A new message begins.
     pub(super) fn restart(&mut self) {
         self.tail.clear();
     }

@@ -1,4 +1,4 @@
-//! Compresses the body of a response piece by piece, fast rather than small.
+//! Compresses the body of a response piece by piece, optimised for speed.
 
 use std::io;
 
@@ -6,11 +6,11 @@ use bytes::Bytes;
 
 use crate::proxy::coding::Coding;
 
-/// Somebody waits for every byte: levels at which a core does 100 MB/s or more.
+/// A client waits for every byte: levels at which one core does at least 100 MB/s.
 const ZSTD: i32 = 3;
 const BROTLI: u32 = 4;
 const GZIP: u32 = 4;
-/// Logarithms of windows: a response takes no more than a MiB or two while it is under way.
+/// Logarithms of window sizes: a response needs no more than a MiB or two while it is being sent.
 const ZSTD_WINDOW: u32 = 19;
 const BROTLI_WINDOW: u32 = 18;
 const BROTLI_BUFFER: usize = 16 * 1024;
@@ -21,7 +21,7 @@ enum Encoder {
     Zstd(zstd::stream::write::Encoder<'static, Vec<u8>>),
 }
 
-/// The body of one response on its way.
+/// The body of one response.
 pub(crate) struct BodyCoder {
     /// `None` at the end.
     encoder: Option<Encoder>,
@@ -30,10 +30,10 @@ pub(crate) struct BodyCoder {
 }
 
 impl BodyCoder {
-    /// `streamed`: the length is not known, so the response may take as long as it likes.
+    /// `streamed`: the length is not known, so the response may last any time.
     ///
     /// # Errors
-    /// `Coding::Identity`, or there is no memory.
+    /// For `Coding::Identity`, or if there is not enough memory.
     pub(crate) fn new(coding: Coding, streamed: bool) -> io::Result<BodyCoder> {
         let out = Vec::new();
         let encoder = match coding {
@@ -52,10 +52,10 @@ impl BodyCoder {
         Ok(BodyCoder { encoder: Some(encoder), streamed })
     }
 
-    /// Takes the next piece; gives what can go out now.
+    /// Compresses the next piece; returns what can be sent now.
     ///
     /// # Errors
-    /// There is no memory.
+    /// There is not enough memory.
     pub(crate) fn push(&mut self, piece: &[u8], end: bool) -> io::Result<Bytes> {
         let Some(encoder) = &mut self.encoder else { return Ok(Bytes::new()) };
         let flush = self.streamed && !end && !piece.is_empty();

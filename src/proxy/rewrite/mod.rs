@@ -1,4 +1,4 @@
-//! Bytes that are changed on their way: the script in NocoBase's pages, the token in its WebSocket, the coding of bodies.
+//! Bytes that are changed when forwarded: the script in NocoBase's pages, the token in its WebSocket, the coding of bodies.
 //!
 //! Pure: bytes in, bytes out. Must never: know a session, Pingora or a socket.
 

@@ -1,51 +1,51 @@
-//! Puts the gate's script into NocoBase's pages while they stream by: as the first thing inside `<head>`, so that
-//! it runs before any script of the page.
+//! Inserts the gate's script into NocoBase's pages while they are streamed: as the first element of `<head>`, so that it runs
+//! before any script of the page.
 //!
-//! It reads just enough of HTML's tokenization (comments, doctype, tags with quoted attributes) not to be fooled by a
-//! `<head>` in a comment or an attribute. The body must not be compressed and must be of an ASCII-compatible charset.
+//! It parses just enough of HTML's tokenization (comments, doctype, tags with quoted attributes) not to be fooled by a `<head>`
+//! in a comment or an attribute. The body must not be compressed and must have an ASCII-compatible charset.
 
 use bytes::{Bytes, BytesMut};
 use memchr::memchr;
 use memchr::memmem;
 
-/// A page whose head has not begun after this many bytes is passed on as it is.
+/// A page whose head has not begun after this many bytes is forwarded unchanged.
 pub const LIMIT: usize = 64 * 1024;
 
-/// Elements that HTML puts into a head even where no `<head>` was written: the head begins before the first of them.
+/// Elements that belong into a head even if there is no `<head>` tag: the head begins before the first of them.
 const HEAD_CONTENT: [&[u8]; 8] =
     [b"script", b"meta", b"title", b"link", b"style", b"base", b"noscript", b"template"];
 
-/// The state of one page on its way.
+/// The state of one page.
 #[derive(Debug)]
 pub struct Injector {
     tag: Bytes,
-    /// What was held back: the page up to here. At most [`LIMIT`] bytes and one piece.
+    /// The part of the page that is held back. At most [`LIMIT`] bytes and one piece.
     held: BytesMut,
-    /// Everything before this offset of `held` has been read.
+    /// Everything before this offset of `held` has been parsed.
     read: usize,
     done: bool,
     missed: bool,
 }
 
 enum HeadSearch {
-    /// The tag goes in here.
+    /// The tag goes here.
     Here(usize),
-    /// Undecided; everything before this offset has been read.
+    /// Undecided; everything before this offset has been parsed.
     More(usize),
 }
 
 impl Injector {
-    /// `tag` as made by `pages::script_tag`.
+    /// `tag`: from `pages::script_tag`.
     pub fn new(tag: Bytes) -> Self {
         Self { tag, held: BytesMut::new(), read: 0, done: false, missed: false }
     }
 
-    /// The page has passed without a place for the tag.
+    /// The page has been forwarded, and there was no place for the tag.
     pub fn found_no_head(&self) -> bool {
         self.missed
     }
 
-    /// Takes the next piece of the page, gives what can be sent on. With `end`, everything.
+    /// Reads the next piece of the page, returns what can be forwarded. With `end`, everything.
     pub fn push(&mut self, piece: Bytes, end: bool) -> Bytes {
         if self.done {
             return piece;
@@ -66,7 +66,7 @@ impl Injector {
             }
             HeadSearch::More(_) if end || full => {
                 self.done = true;
-                // A response without a body, as to HEAD, is no page.
+                // A response without a body, as to HEAD, is not a page.
                 self.missed = !self.held.is_empty();
                 std::mem::take(&mut self.held).freeze()
             }
@@ -78,7 +78,7 @@ impl Injector {
     }
 }
 
-/// Where in `page` the head begins, reading on at `from` (the beginning of a token).
+/// Where in `page` the head begins, continuing at `from` (the beginning of a token).
 fn head_begins(page: &[u8], mut from: usize) -> HeadSearch {
     while let Some(open) = page.get(from..).and_then(|rest| memchr(b'<', rest)) {
         let start = from.saturating_add(open);
@@ -87,7 +87,7 @@ fn head_begins(page: &[u8], mut from: usize) -> HeadSearch {
         let length = match second {
             b'!' => markup_declaration(token),
             b'?' => past(token, b">"),
-            // Without a name it is a comment, in which quotes are characters.
+            // Without a name it is a comment, in which quotes have no meaning.
             b'/' if token.get(2).is_some_and(|third| !third.is_ascii_alphabetic()) => past(token, b">"),
             b'/' | b'a'..=b'z' | b'A'..=b'Z' => tag(token),
             _ => Some(1), // a lone `<` is text
@@ -106,15 +106,15 @@ fn head_begins(page: &[u8], mut from: usize) -> HeadSearch {
     HeadSearch::More(page.len())
 }
 
-/// Length of the token up to and with `mark`.
+/// Length of the token up to and including `mark`.
 fn past(token: &[u8], mark: &[u8]) -> Option<usize> {
     memmem::find(token, mark).map(|at| at.saturating_add(mark.len()))
 }
 
-/// Length of a comment, a doctype, or whatever else begins with `<!`.
+/// Length of a comment, a doctype, or anything else that begins with `<!`.
 fn markup_declaration(token: &[u8]) -> Option<usize> {
     let Some(comment) = token.strip_prefix(b"<!--") else {
-        // `<!` or `<!-` so far may become a comment.
+        // `<!` or `<!-` may still become a comment.
         return if b"<!--".starts_with(token) { None } else { past(token, b">") };
     };
     // `<!-->` and `<!--->` are complete.
@@ -127,25 +127,26 @@ fn markup_declaration(token: &[u8]) -> Option<usize> {
         return None;
     }
     let ends = [&b"-->"[..], b"--!>"].iter().filter_map(|mark| past(comment, mark)).min()?;
-    // `--` at the very end of `comment` may become `--!>`, later than a `-->`, never earlier: the minimum is final.
+    // `--` at the very end of `comment` may become `--!>`, which would be later than a `-->`, never earlier: the minimum is
+    // final.
     Some(ends.saturating_add(4))
 }
 
-/// Where in a tag a byte is.
+/// The position in a tag.
 #[derive(Clone, Copy)]
 enum InTag {
     Name,
     /// Before the name of an attribute.
     Between,
-    /// In the name of an attribute, or after it.
+    /// In or after the name of an attribute.
     Attribute,
     BeforeValue,
     Quoted(u8),
     Unquoted,
 }
 
-/// Length of a start or end tag: up to the `>` that is not in a quoted attribute value. A quote begins a value only right
-/// after the `=` that follows an attribute's name (WHATWG HTML, 13.2.5.32 to 13.2.5.40).
+/// Length of a start or end tag: up to the first `>` outside a quoted attribute value. A quote begins a value only directly after
+/// the `=` that follows an attribute's name (WHATWG HTML, 13.2.5.32 to 13.2.5.40).
 fn tag(token: &[u8]) -> Option<usize> {
     let mut state = InTag::Name;
     for (at, &b) in token.iter().enumerate().skip(2) {
@@ -192,7 +193,7 @@ mod tests {
         out
     }
 
-    /// `|` is where the tag must go.
+    /// `|` marks where the tag must go.
     const PAGES: &[&str] = &[
         "<!DOCTYPE html><html lang=\"en\"><head>|<meta charset=utf-8><script>1</script></head><body></body></html>",
         "<HTML><HEAD\n class='x>y' data-a=\"<head>\" >|<title>t</title>",
@@ -205,7 +206,7 @@ mod tests {
         "<?xml version='1.0'?><!doctype html SYSTEM \"about:legacy-compat\"><head>|",
         "<html data-x='<head>'><head/>|",
         "<html a=\"'\" b='\"' c = \">\"><head>|",
-        // A quote is a character inside an unquoted value, a name, and a comment that begins as an end tag.
+        // A quote is an ordinary character inside an unquoted value, a name, or a comment that begins as an end tag.
         "<html a=b\"c><head>|",
         "<html a=b=\"><head>|\">",
         "<html =\"><head>|\">",

@@ -1,10 +1,10 @@
-//! Swaps the token in the frames that NocoBase's page sends over its WebSocket: bytes from browser to NocoBase go
-//! through a [`Swapper`], which replaces the token in `{"type":"auth:token","payload":{"token":"..."}}` and passes
-//! everything else on unchanged (RFC 6455, section 5).
+//! Replaces the token in the frames that NocoBase's page sends over its WebSocket: bytes from browser to NocoBase go through a
+//! [`Swapper`], which replaces the token in `{"type":"auth:token","payload":{"token":"..."}}` and forwards everything else
+//! unchanged (RFC 6455, section 5).
 //!
-//! A message is held back until it is complete: unfragmented or not, text or binary (NocoBase reads both alike), at most
-//! [`MAX_MESSAGE`] bytes. Of a longer one only what cannot name a token passes. No extension may have been negotiated:
-//! strip `Sec-WebSocket-Extensions` from the upgrade.
+//! A message is held back until it is complete: fragmented or not, text or binary (NocoBase parses both alike), at most
+//! [`MAX_MESSAGE`] bytes. Of a longer one, only parts that cannot name a token pass. No extension may have been negotiated:
+//! remove `Sec-WebSocket-Extensions` from the upgrade request.
 
 use std::ops::Range;
 
@@ -12,22 +12,22 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use super::auth_message::{self, TokenVerdict, Unclear, Watch};
 
-/// Longest message that is looked into. One with a token has about 500 bytes.
+/// Longest message that is parsed, in bytes. One with a token has about 500 bytes.
 pub const MAX_MESSAGE: usize = 16 * 1024;
-/// Most bytes held back for a message in fragments, headers included.
+/// Most bytes held back for a fragmented message, including headers.
 const MAX_HELD: usize = 2 * MAX_MESSAGE;
 /// Longest header of a masked frame.
 const MAX_HEADER: usize = 14;
 
 const TEXT: u8 = 1;
 
-/// The client broke the protocol; the tunnel has to be closed.
+/// The client violated the protocol; the tunnel must be closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum WsError {
     /// A reserved bit without an extension, or a reserved opcode.
     #[error("a WebSocket frame with reserved bits or opcode")]
     Reserved,
-    /// Browsers must mask.
+    /// Clients must mask.
     #[error("a WebSocket frame without a mask")]
     Unmasked,
     /// A control frame that is fragmented or longer than 125 bytes.
@@ -36,11 +36,11 @@ pub enum WsError {
     /// A length that is not in its shortest form, or above 2^63.
     #[error("a WebSocket frame with a wrong length")]
     Length,
-    /// A continuation of nothing, or a new message within another.
+    /// A continuation without a message, or a new message within another.
     #[error("a WebSocket message with fragments out of order")]
     Fragments,
-    /// A message that could name somebody, and that the gate cannot read (R41).
-    #[error("a WebSocket message that hides whose token it carries")]
+    /// A message that may name a user, but that the gate cannot parse (R41).
+    #[error("a WebSocket message that hides whose token it contains")]
     HiddenToken,
 }
 
@@ -50,7 +50,7 @@ struct Header {
     size: usize,
     fin: bool,
     opcode: u8,
-    /// Of the payload.
+    /// Length of the payload.
     length: u64,
     mask: [u8; 4],
 }
@@ -95,12 +95,12 @@ impl Header {
     }
 }
 
-/// What happens to the next payload.
+/// What to do with the next bytes.
 #[derive(Debug)]
 enum PayloadState {
-    /// The next byte is one of a header.
+    /// The next byte belongs to a header.
     Header,
-    /// This many bytes pass; those of a message (with its mask, at this place in it) are looked at.
+    /// This many bytes pass; those of a message (with its mask and offset) are searched.
     Passing { left: u64, data: Option<([u8; 4], usize)> },
     /// This many bytes belong to a message that is held back.
     Holding { left: usize, fin: bool, mask: [u8; 4], at: usize },
@@ -108,11 +108,11 @@ enum PayloadState {
     Broken,
 }
 
-/// The message in progress, across its fragments.
+/// The current message, across its fragments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Message {
     None,
-    /// Some of it has passed already.
+    /// Part of it has been forwarded already.
     Passing,
     Held,
 }
@@ -122,15 +122,15 @@ pub struct Swapper<F> {
     swap: F,
     state: PayloadState,
     message: Message,
-    /// The beginning of a header whose rest has not arrived.
+    /// The beginning of an incomplete header.
     partial: BytesMut,
-    /// The frames of the message that is held back, as received.
+    /// The frames of the held-back message, as received.
     raw: BytesMut,
     /// Their payload, unmasked.
     text: Vec<u8>,
-    /// What the message that is held back began as: text or binary.
+    /// The opcode with which the held-back message began: text or binary.
     opcode: u8,
-    /// Sees what passes of a message that is too long.
+    /// Searches what is forwarded of a message that is too long.
     watch: Watch,
 }
 
@@ -147,7 +147,7 @@ impl From<Unclear> for WsError {
 }
 
 impl<F: FnMut(&str) -> TokenVerdict> Swapper<F> {
-    /// `swap` gets the token of each `auth:token` message and decides what becomes of it.
+    /// `swap` gets the token of each `auth:token` message and decides what happens to it.
     pub fn new(swap: F) -> Self {
         Self {
             swap,
@@ -161,7 +161,7 @@ impl<F: FnMut(&str) -> TokenVerdict> Swapper<F> {
         }
     }
 
-    /// Takes bytes from the browser, gives those to send to NocoBase. After an error every call is an error.
+    /// Reads bytes from the browser, returns those to send to NocoBase. After an error, every call is an error.
     pub fn push(&mut self, piece: Bytes) -> Result<Bytes, WsError> {
         let mut out = Out::new(piece);
         let result = self.read(&mut out);
@@ -235,7 +235,7 @@ impl<F: FnMut(&str) -> TokenVerdict> Swapper<F> {
             }
             (message, _) => message,
         };
-        // Parsing consumed `partial` and the rest of the header from this piece.
+        // Parsing has consumed `partial` and the rest of the header from this piece.
         let from_piece = header.size.saturating_sub(self.partial.len());
         let held = self.raw.len().saturating_add(header.size);
         let fits = usize::try_from(header.length).is_ok_and(|n| {
@@ -249,7 +249,7 @@ impl<F: FnMut(&str) -> TokenVerdict> Swapper<F> {
             self.message = Message::Held;
             let left = usize::try_from(header.length).unwrap_or(0);
             self.state = PayloadState::Holding { left, fin: header.fin, mask: header.mask, at: 0 };
-            // An empty fragment has no byte that would come by later.
+            // An empty fragment has no byte that would follow later.
             return self.fragment_end(out);
         }
         if !header.is_control() {
@@ -272,7 +272,7 @@ impl<F: FnMut(&str) -> TokenVerdict> Swapper<F> {
         Ok(())
     }
 
-    /// If the fragment that is held back is complete: go on, or, after the last one, send the message.
+    /// If the held-back fragment is complete: continues or, after the last one, sends the message.
     fn fragment_end(&mut self, out: &mut Out) -> Result<(), WsError> {
         let PayloadState::Holding { left: 0, fin, mask, .. } = self.state else { return Ok(()) };
         self.state = PayloadState::Header;
@@ -299,7 +299,7 @@ impl<F: FnMut(&str) -> TokenVerdict> Swapper<F> {
     }
 }
 
-/// The bytes of a payload, of which `at` have been before.
+/// The bytes of a payload, from offset `at`.
 fn unmasked(part: &[u8], mask: [u8; 4], at: usize) -> impl Iterator<Item = u8> {
     let mut mask = mask;
     mask.rotate_left(at % 4);
@@ -326,7 +326,7 @@ fn frame(opcode: u8, text: &str, mask: [u8; 4]) -> BytesMut {
     out
 }
 
-/// What goes out for one piece. As long as that is one range of the piece itself, nothing is copied.
+/// The output for one piece. As long as it is one range of the piece itself, nothing is copied.
 struct Out {
     piece: Bytes,
     /// Everything before has been read.
@@ -343,7 +343,7 @@ impl Out {
     fn rest(&self) -> &[u8] {
         self.piece.get(self.at..).unwrap_or_default()
     }
-    /// The next `n` bytes go out.
+    /// Sends the next `n` bytes.
     fn pass(&mut self, n: usize) {
         let end = self.at.saturating_add(n).min(self.piece.len());
         if self.range.end != self.at {
@@ -355,11 +355,11 @@ impl Out {
         self.range.end = end;
         self.at = end;
     }
-    /// The next `n` bytes do not.
+    /// Drops the next `n` bytes.
     fn skip(&mut self, n: usize) {
         self.at = self.at.saturating_add(n).min(self.piece.len());
     }
-    /// Other bytes go out here.
+    /// Sends other bytes here.
     fn insert(&mut self, bytes: &[u8]) {
         if !bytes.is_empty() {
             self.flush();

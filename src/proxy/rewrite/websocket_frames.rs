@@ -1,14 +1,14 @@
-//! Follows the frames of a WebSocket from NocoBase: may a frame of the gate come next (RFC 6455, section 5.2)?
+//! Follows the frames of a WebSocket from NocoBase: may a frame of the gate be inserted here (RFC 6455, section 5.2)?
 
-/// "Going away": the server is stopping (RFC 6455, section 7.4.1). The page connects again.
+/// "Going away": the server is stopping (RFC 6455, section 7.4.1). The page reconnects.
 pub const GOING_AWAY: &[u8] = &[0x88, 2, 0x03, 0xe9];
-/// "Protocol error": the page sent what is no frame.
+/// "Protocol error": the page sent an invalid frame.
 pub const PROTOCOL_ERROR: &[u8] = &[0x88, 2, 0x03, 0xea];
 /// "Policy violation": the session has ended.
 pub const NOT_ALLOWED: &[u8] = &[0x88, 2, 0x03, 0xf0];
 
-/// NocoBase's message when its application runs. A node that stops sends its pages "App stopped"; they connect again, to
-/// another node, which sends nothing because it has been running all the time, so they would show that for ever.
+/// NocoBase's message that its application is running. A node that stops sends "App stopped" to its pages; they reconnect to
+/// another node, which sends nothing because it has been running all along, so they would show that message for ever.
 pub const RUNNING: &[u8] = b"\x81\x37{\"type\":\"maintaining\",\"payload\":{\"code\":\"APP_RUNNING\"}}";
 
 const SWITCHING: &[u8] = b"HTTP/1.1 101";
@@ -20,13 +20,13 @@ pub struct Frames(At);
 
 #[derive(Debug)]
 enum At {
-    /// In the status line: so many bytes of [`SWITCHING`] were received.
+    /// In the status line: this many bytes of [`SWITCHING`] have been matched.
     Status(usize),
-    /// In the head: so many bytes of [`END_OF_HEAD`] were received in a row.
+    /// In the head: this many bytes of [`END_OF_HEAD`] have been matched.
     Head(usize),
     /// In a frame's header.
     Header { first: [u8; 10], have: usize },
-    /// So many bytes of payload are to come.
+    /// This many bytes of payload are still to come.
     Payload(u64),
     /// This is not a WebSocket.
     Other,
@@ -46,12 +46,12 @@ impl Frames {
         Frames(At::Status(0))
     }
 
-    /// May a frame come next?
+    /// May a frame begin here?
     pub fn at_boundary(&self) -> bool {
         matches!(self.0, At::Header { have: 0, .. })
     }
 
-    /// How many bytes may be read without reading beyond the frame that is under way; `None` where no frame is.
+    /// How many bytes may be read without reading beyond the current frame; `None` if there is none.
     pub fn left(&self) -> Option<usize> {
         match self.0 {
             At::Payload(left) => Some(usize::try_from(left).unwrap_or(usize::MAX)),
@@ -60,7 +60,7 @@ impl Frames {
         }
     }
 
-    /// Takes the next bytes.
+    /// Reads the next bytes.
     pub fn push(&mut self, mut bytes: &[u8]) {
         while let Some((&byte, rest)) = bytes.split_first() {
             self.0 = match std::mem::replace(&mut self.0, At::Other) {
@@ -98,7 +98,7 @@ impl Frames {
     }
 }
 
-/// Length of what follows the header's first `have` bytes; `None` while the header is not complete. A server does not mask.
+/// Number of bytes after the header's first `have` bytes; `None` while the header is incomplete. A server does not mask.
 fn payload(first: &[u8; 10], have: usize) -> Option<u64> {
     let [_, short, digits @ ..] = first;
     let short = short & 0x7f;
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_is_one_whole_frame() {
+    fn each_inserted_frame_is_complete() {
         for message in [GOING_AWAY, PROTOCOL_ERROR, NOT_ALLOWED, RUNNING] {
             let mut frames = Frames(BOUNDARY);
             frames.push(message);

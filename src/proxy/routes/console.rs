@@ -1,4 +1,5 @@
-//! `console`: the state of the gate and who was refused, for those whom `access.admins` names. For everybody else it does not exist.
+//! `console`: the state of the gate and refused sign-ins, for the administrators in `access.admins`. For everyone else it does
+//! not exist.
 
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -27,7 +28,7 @@ use crate::session::Session;
 /// Characters of a search that count.
 const LONGEST_QUERY: usize = 100;
 
-/// A page of the console, or the same as for a path that does not exist: nobody else learns that it exists.
+/// A page of the console, or the response for a path that does not exist: others must not learn that it exists.
 pub(crate) async fn serve(
     gate: &Gate,
     request: &RouteRequest<'_>,
@@ -71,10 +72,11 @@ pub(crate) async fn serve(
     Ok(page.into())
 }
 
-/// One at a time, and the next one waits: each asks WeCom and NocoBase some twenty times.
+/// One check at a time, and the next one waits: each calls WeCom and NocoBase about twenty times.
 static CHECKING: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
-/// What `wecom-gate check` finds with the configuration in use. Its own steps about the file are left out: the gate runs with it.
+/// What `wecom-gate check` finds with the current configuration. The steps about the file itself are left out: the gate runs with
+/// it.
 async fn checked(gate: &Gate, member: Option<String>) -> Result<Vec<CheckStep>, Failure> {
     let _one = CHECKING.lock().await;
     let config = Config::clone(&gate.config);
@@ -104,12 +106,12 @@ async fn checked(gate: &Gate, member: Option<String>) -> Result<Vec<CheckStep>, 
     Ok(report.steps.into_iter().map(step).collect())
 }
 
-/// Ends the sessions of the member that the query names as `entry/userid`, all of them or the one of `session`; with `unbind`, takes
-/// the binding away first. Then the page shows what is left.
+/// Ends sessions of the member `entry/userid` in the query, all of them or the one in `session`; with `unbind`, removes the
+/// binding first. Then the page shows what is left.
 async fn change(gate: &Gate, session: &Session, query: &str, head: &Head) -> Result<Reply, Failure> {
     let failed = |failed: FailureWithCause| failure(&failed, session);
     let found = gate.sessions.find_members(query).await.map_err(failed)?;
-    // A part of a name finds members, too; ending takes the whole.
+    // A search finds members by part of a name, too; ending sessions needs the whole id.
     let named = |b: &Binding| format!("{}/{}", b.entry, b.userid).eq_ignore_ascii_case(query);
     let [member] = &found[..] else { return Err(Failure::BadRequest) };
     if !named(member) {
@@ -120,7 +122,7 @@ async fn change(gate: &Gate, session: &Session, query: &str, head: &Head) -> Res
     if let Some(id) = head.parameter("session") {
         gate.sessions.end_session_of(member, &id, &by).await.map_err(failed)?;
     } else if head.parameter("unbind").is_some() {
-        // First of all: a session that ended before could be opened again with the next tap.
+        // First of all: otherwise the member's next tap could sign in with the old binding.
         match gate.sessions.unbind_by_administrator(member, &by).await {
             Ok(()) => drop(gate.sessions.end_sessions_of(member, &by).await.map_err(failed)?),
             Err(error) if error.failure == Failure::NocoBaseServiceDenied => denied = "&denied=1",
@@ -140,7 +142,7 @@ fn failure(failed: &FailureWithCause, session: &Session) -> Failure {
     failed.failure
 }
 
-/// Whom the query finds, and the sessions where that is one member.
+/// The members that the query finds, and the sessions if there is exactly one.
 async fn members(gate: &Gate, query: String) -> Result<Members, FailureWithCause> {
     let found = match query.is_empty() {
         true => Vec::new(),
@@ -150,7 +152,7 @@ async fn members(gate: &Gate, query: String) -> Result<Members, FailureWithCause
         [member] => Some(gate.sessions.sessions_of(member).await?),
         _ => None,
     };
-    // Only with rules for roles may the service account see them.
+    // The service account may see roles only if there are rules for roles.
     let roles = match &found[..] {
         [member] => gate.sessions.nocobase().roles(member.user).await.ok().flatten(),
         _ => None,
@@ -177,7 +179,7 @@ fn who(session: &Session) -> String {
     }
 }
 
-/// How things are, without asking anybody.
+/// The current state, without any calls.
 fn now(gate: &Gate, history: &History, now: SystemTime) -> Now {
     let metrics = &gate.metrics.state;
     let nodes = gate.upstreams.nodes().iter().map(|node| PartStatus {

@@ -38,7 +38,7 @@ pub(crate) async fn serve(
     Ok(reply)
 }
 
-/// The reason goes to the log; the sender always gets the same response.
+/// The reason is only logged; the sender always gets the same response.
 fn refused(entry: &str, why: &event::RejectedEvent) -> Failure {
     tracing::warn!(event = "wecom_event", entry, reason = why.reason(), "a callback was refused");
     why.failure()

@@ -1,7 +1,7 @@
-//! `/wecom-gate/auth`: lets another proxy find out who sent a request (`docs/forward-auth.md`).
+//! `/wecom-gate/auth`: lets another proxy ask who sent a request (`docs/forward-auth.md`).
 //!
-//! Must never: decide on anything that the proxy reports about the request in question (its path, its method: R3), or
-//! reveal NocoBase's token to anything but a proxy that has proved that it is one.
+//! Must never: base a decision on what the proxy reports about that request (its path, its method: R3), or reveal NocoBase's
+//! token to anything but an authenticated proxy.
 
 use http::{HeaderName, HeaderValue, header};
 use pingora::http::RequestHeader;
@@ -20,13 +20,13 @@ use crate::proxy::request::{client, credential};
 use crate::proxy::response::reply::Reply;
 use crate::session;
 
-/// Proves that the sender is a proxy, and not a script in a page behind it.
+/// Proves that the sender is the proxy, and not a script in a page behind it.
 const SECRET: HeaderName = HeaderName::from_static("x-wecom-gate-secret");
-/// The request's `Cookie` for NocoBase: without the gate's own cookies, and without foreign tokens.
+/// `Cookie` for NocoBase: without the gate's own cookies, and without foreign tokens.
 const COOKIE: HeaderName = HeaderName::from_static("x-wecom-gate-cookie");
 
-/// 204 with the member, or 401 with the way in. To a proxy with the secret, 204 also has the `Authorization` and
-/// `Cookie` to send to NocoBase in place of the client's: the same that the gate itself would send.
+/// 204 with the member, or 401 with the sign-in address. For a proxy with the secret, 204 also has the `Authorization` and
+/// `Cookie` to send to NocoBase instead of the client's: the same that the gate itself would send.
 pub(crate) async fn auth(
     gate: &Gate,
     downstream: &HttpSession,
@@ -49,7 +49,7 @@ pub(crate) async fn auth(
     let (credential, in_query) = credential::credential(gate, request, page_token.as_ref(), member.as_ref());
     let mut reply = Reply::empty(204);
     match (credential, &member) {
-        // The query is of this very call: a token in it is not the client's.
+        // The query belongs to this subrequest: a token in it is not the client's.
         (Credential::Phantom, Some(member)) if in_query.is_none() => {
             let token = gate.sessions.token(&member.session, &member.seen)?;
             reply.headers.push((header::AUTHORIZATION, token.bearer().clone()));
@@ -71,8 +71,8 @@ pub(crate) async fn auth(
     Ok(reply)
 }
 
-/// Every header is there, if only empty: Caddy before 2.9 would send NocoBase the name of a placeholder in place of one that
-/// is missing, and later ones the client's own.
+/// Sets every header, even if empty: for a missing one, Caddy before 2.9 would send NocoBase the name of a placeholder, and later
+/// versions the client's own value.
 fn leave_none_out(reply: &mut Reply) {
     let identity = ["x-wecom-user", "x-wecom-corp", "x-wecom-entry", "x-wecom-name", "x-forwarded-user"];
     for name in [header::AUTHORIZATION, COOKIE].into_iter().chain(identity.map(HeaderName::from_static)) {
@@ -82,7 +82,7 @@ fn leave_none_out(reply: &mut Reply) {
     }
 }
 
-/// Is this request from the proxy, by its address and the secret?
+/// Is this request from the proxy, according to its address and the secret?
 fn is_proxy(gate: &Gate, downstream: &HttpSession) -> bool {
     let Some(secret) = &gate.config.access.forward_auth_secret else { return false };
     let mut shown = downstream.req_header().headers.get_all(SECRET).iter();

@@ -1,4 +1,4 @@
-//! `logout`: POST ends the session; GET shows a confirm page.
+//! `logout`: POST ends the session; GET shows a confirmation page.
 
 use super::request::RouteRequest;
 use crate::audit::Source;
@@ -6,16 +6,15 @@ use crate::error::Failure;
 use crate::proxy::gate::Gate;
 use crate::proxy::response::reply::Reply;
 
-/// Ends the session here, in NocoBase and so everywhere. The cookies go in any case, also if NocoBase cannot be reached now
-/// (R36). The mark keeps the browser from being signed straight in
-/// again.
+/// Ends the session here, in NocoBase and so everywhere. The cookies are deleted in any case, even if NocoBase cannot be reached
+/// now (R36). The sign-out cookie prevents the browser from being signed in again at once.
 pub(crate) async fn logout(
     gate: &Gate,
     own_token: Option<String>,
     request: &RouteRequest<'_>,
     source: &Source,
 ) -> Result<Reply, Failure> {
-    // All of them: what a neighbour has planted beside the browser's own must not live on (R42).
+    // All of them: a session planted by a neighbouring site must not survive (R42).
     let sessions: Vec<_> = gate.sessions.cookies.read_all(&request.cookies, crate::login::now()).collect();
     for session in sessions {
         gate.sessions.sign_out(&session, "signed out", source).await;

@@ -1,4 +1,4 @@
-//! `me`: the person of the session, as JSON.
+//! `me`: the user of the session, as JSON.
 
 use serde_json::json;
 
@@ -28,7 +28,7 @@ pub(crate) async fn me(gate: &Gate, request: &RouteRequest<'_>) -> Result<Reply,
     }
 }
 
-/// Seconds since 1970 as NocoBase's API writes times.
+/// A Unix time in the format of NocoBase's API.
 fn rfc3339(ms: u64) -> String {
     let time = std::time::UNIX_EPOCH + std::time::Duration::from_millis(ms);
     humantime::format_rfc3339_millis(time).to_string()

@@ -8,7 +8,7 @@ use crate::login::OtherApplication;
 use crate::proxy::response::language;
 use crate::session::OwnCookies;
 
-/// Which address, and who asks.
+/// The address, and the client.
 pub(crate) struct RouteRequest<'a> {
     /// The address.
     pub path: OwnPath,
@@ -20,7 +20,7 @@ pub(crate) struct RouteRequest<'a> {
     pub others: Vec<OtherApplication<'a>>,
 }
 
-/// What a route needs of the request's head, copied so that the body can be read.
+/// The parts of the request head that a route needs, copied so that the body can be read.
 pub(crate) struct Head {
     /// As sent.
     pub method: Method,
@@ -31,7 +31,7 @@ pub(crate) struct Head {
 }
 
 impl Head {
-    /// Copies it.
+    /// Copies them.
     pub(crate) fn of(request: &RequestHeader) -> Head {
         Head {
             method: request.method.clone(),

@@ -14,7 +14,7 @@ use crate::proxy::response::reply::Reply;
 use crate::proxy::response::{failure, pages};
 use crate::session::{OwnCookies, Via};
 
-/// `login?rd=&via=&with=`: starts a flow. A person who is signed in already goes straight to the target.
+/// `login?rd=&via=&with=`: starts a flow. A signed-in user is redirected straight to the target.
 pub(crate) async fn login(
     gate: &Gate,
     ctx: &Context,
@@ -100,7 +100,7 @@ pub(crate) async fn callback(
             ctx.cookies = cookies;
             if !logged {
                 failure::log(ctx, downstream.req_header(), failure);
-                // A flood must not become a flood of records, and a loop has one already.
+                // A flood must not create a flood of records, and a loop has one already.
                 if !matches!(failure, Failure::TooManyRequests | Failure::LoginLoop) {
                     let entry = retry.as_ref().and_then(|retry| retry.entry.as_deref());
                     gate.sessions.record_refusal(entry, failure, &source);

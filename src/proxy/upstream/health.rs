@@ -1,5 +1,5 @@
-//! NocoBase's health check: `GET <public path>api/__health_check` responds 200 `ok`, and 503 while NocoBase starts. The
-//! body counts: under any path that is not its API, NocoBase responds 200 with its page.
+//! NocoBase's health check: `GET <public path>api/__health_check` returns 200 `ok`, and 503 while NocoBase is starting. The body
+//! counts: under any path outside its API, NocoBase returns 200 with its page.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,14 +17,14 @@ use crate::config;
 
 /// How long a node may take to respond to a health check.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Failures in a row until a node is passed over: one slow response is no outage.
+/// Consecutive failures after which a node is skipped: one slow response is not an outage.
 const FAILURES: usize = 2;
 /// The body of a healthy node.
 const HEALTHY: &[u8] = b"ok";
 /// 2xx, but not with that body.
 const NOT_NOCOBASE: ErrorType = ErrorType::Custom("not NocoBase's health check");
 
-/// Asks, and keeps what it found in the node.
+/// Runs health checks, and stores the results in the node.
 pub(super) struct Check {
     nodes: Arc<[Node]>,
     began: Instant,
@@ -40,7 +40,7 @@ impl Check {
         upstream: &config::Upstream,
         public_path: &str,
     ) -> Result<Check> {
-        // Without a file Pingora loads the system's trust store, and panics when that is broken. Checks are plain HTTP.
+        // Without a file Pingora loads the system's trust store, and panics if that is broken. Checks use plain HTTP.
         let mut options = ConnectorOptions::new(1);
         options.ca_file = Some("/dev/null".into());
         let path = format!("{public_path}api/__health_check");
@@ -83,7 +83,7 @@ impl Check {
     }
 }
 
-/// Was there no response, though the node could be reached?
+/// Was there no response, although the node could be reached?
 fn is_silent(error: &Error) -> bool {
     matches!(error.etype(), ErrorType::ReadTimedout | ErrorType::WriteTimedout)
 }
@@ -119,7 +119,7 @@ impl HealthCheck for Check {
         let address = target.addr.as_inet();
         if let Some(node) = self.nodes.iter().find(|n| Some(&n.address) == address) {
             let before = node.found(found, self.began.elapsed());
-            // A node that hangs and one that only has much to do look alike here; the latter responds to others.
+            // A node that hangs and one that is only busy look alike here; the latter responds to other requests.
             let hangs = done.as_ref().is_err_and(|e| is_silent(e)) && node.limiter.silence() >= PATIENCE;
             node.limiter.set_away(hangs);
             match (before, found) {

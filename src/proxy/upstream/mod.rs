@@ -1,9 +1,9 @@
-//! NocoBase's nodes: which one a request goes to, how connections to it are made, and which of them are healthy.
+//! NocoBase's nodes: which one a request goes to, how connections to it are opened, and which of them are healthy.
 //!
-//! A node is passed over while its health check fails (`health`), and for a moment after it refused a connection or
-//! responded 500 where another one did not. It gets less than its share while it warms up (`node`). If that leaves no node,
-//! every node is tried: a wrong check must not cause an outage. Only a node that hangs, and has responded to nobody since its
-//! check began, gets nothing (`nocobase::concurrency`, which also bounds what each node has to do at once).
+//! A node is skipped while its health check fails (`health`), and for a moment after it refused a connection or responded with
+//! 500 where another one did not. While it warms up it gets less than its share (`node`). If that leaves no node, every node is
+//! tried: a wrong check must not cause an outage. Only a node that hangs, and has not responded to any request since its check
+//! began, gets nothing (`nocobase::concurrency`, which also limits the requests to each node).
 
 mod health;
 mod node;
@@ -26,7 +26,7 @@ pub(crate) use places::{Place, Places};
 use crate::config;
 use crate::nocobase::{Concurrency, NodeLimiter};
 
-/// A request remembers the nodes that it has tried in one word; the configuration allows no more of them.
+/// A request records the nodes that it has tried in one machine word; the configuration allows no more of them.
 const WORD: usize = 64;
 
 /// Nodes that cannot be used.
@@ -40,17 +40,17 @@ pub(crate) enum NodesError {
         /// The resolver's error.
         why: String,
     },
-    /// Two names of one node.
+    /// Two names of the same node.
     #[error("upstream.nodes: {one} and {other} are both {address}; remove one of the two")]
     Same {
         /// As configured.
         one: String,
         /// As configured.
         other: String,
-        /// Where both lead.
+        /// The address of both.
         address: SocketAddr,
     },
-    /// Pingora does not take them.
+    /// Pingora does not accept them.
     #[error("upstream.nodes: {0}")]
     Balancer(String),
 }
@@ -68,7 +68,7 @@ impl AttemptedNodes {
         self.0 |= 1 << (index % WORD);
     }
 
-    /// It may be tried again.
+    /// Allows the node to be tried again.
     pub(crate) fn forget(&mut self, index: usize) {
         self.0 &= !(1 << (index % WORD));
     }
@@ -79,7 +79,7 @@ impl AttemptedNodes {
     }
 }
 
-/// The nodes, ready to be dialled.
+/// The nodes, ready to connect to.
 pub(crate) struct Upstreams {
     nodes: Arc<[Node]>,
     balancer: LoadBalancer<RoundRobin>,
@@ -89,8 +89,8 @@ pub(crate) struct Upstreams {
 }
 
 impl Upstreams {
-    /// Resolves every node once. `public_path` leads to NocoBase's health check. What was known `before` of a node that stays
-    /// is known from the beginning.
+    /// Resolves every node once. `public_path` leads to NocoBase's health check. What was known `before` about a node that
+    /// remains is taken over.
     pub(crate) fn new(
         upstream: &config::Upstream,
         public_path: &str,
@@ -116,7 +116,7 @@ impl Upstreams {
         for node in nodes.iter() {
             let same = before.and_then(|b| b.nodes.iter().find(|n| n.address == node.address));
             if let Some(same) = same {
-                // The balancer counts every node as healthy until it has failed twice more.
+                // The load balancer considers every node healthy until it has failed twice more.
                 node.goes_on_as(same, began.elapsed() + upstream.health_interval * 3);
             }
         }
@@ -138,7 +138,7 @@ impl Upstreams {
         &self.nodes
     }
 
-    /// The next node (its index) for a request, and how to dial it. `None` when all have been tried.
+    /// The next node (its index) for a request, and how to connect to it. `None` if all have been tried.
     pub(crate) fn pick(&self, tried: &mut AttemptedNodes, tunnel: bool) -> Option<(usize, HttpPeer)> {
         let index = if self.nodes.len() < 2 {
             (tried.count() == 0).then_some(0)?
@@ -180,15 +180,15 @@ impl Upstreams {
         self.nodes.iter().enumerate().any(|(i, node)| !tried.has(i) && node.state() == NodeState::Healthy)
     }
 
-    /// A node did not take a connection, or could not do what another one could: it is passed over until its next health
-    /// check, wherever there is another.
+    /// A node did not accept a connection, or failed where another one succeeded: it is skipped until its next health check, if
+    /// there is another.
     pub(crate) fn avoid(&self, index: usize) {
         if let Some(node) = self.nodes.get(index) {
             node.avoid_until(self.began.elapsed() + self.interval);
         }
     }
 
-    /// The place before a node.
+    /// The request limit of a node.
     pub(crate) fn limiter(&self, index: usize) -> Option<&Arc<NodeLimiter>> {
         self.nodes.get(index).map(|node| &node.limiter)
     }
@@ -198,8 +198,8 @@ impl Upstreams {
         self.nodes.get(index).map_or("", |n| &n.name)
     }
 
-    /// Checks the nodes for ever, and notifies `news` when one responds, and in another way than before: as NocoBase, or as
-    /// something else; NocoBase's page may show why.
+    /// Checks the nodes for ever, and notifies `news` when a node responds, and in a different way than before: as NocoBase, or
+    /// as something else; NocoBase's page may show why.
     pub(crate) async fn watch(&self, news: &Notify) {
         let mut before = vec![NodeState::Unreachable; self.nodes.len()];
         let mut ticks = tokio::time::interval(self.interval);

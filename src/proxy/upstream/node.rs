@@ -1,5 +1,5 @@
-//! One node of NocoBase: how it is dialled, and what is known of its health. Written by the health check, read by every
-//! request, so all of it is atomic.
+//! One NocoBase node: how to connect to it, and what is known of its health. Written by the health check, read by every request,
+//! so everything is atomic.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,16 +12,16 @@ use crate::config;
 use crate::nocobase::NodeLimiter;
 use crate::proxy::lost_peers;
 
-/// Keeps connections that carry tunnels apart from pooled ones: they are made by another connector.
+/// Keeps connections of tunnels apart from pooled ones: another connector opens them.
 const TUNNEL_GROUP: u64 = 1 << 63;
-/// A node that is back gets less than its share for this long: Node.js compiles what it runs first.
+/// A node that is back gets less than its share for this long: Node.js has to compile its code first.
 const WARM_UP: Duration = Duration::from_secs(20);
-/// What it gets at least, in thousandths of its share.
+/// Its minimum share, in thousandths.
 const LEAST_SHARE: u64 = 100;
 /// No warm-up.
 const WARM: u64 = 0;
 
-/// How a node is.
+/// The state of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum NodeState {
@@ -51,16 +51,16 @@ impl NodeState {
 pub(crate) struct Node {
     /// As configured.
     pub name: String,
-    /// Where it is.
+    /// Its address.
     pub address: SocketAddr,
     http: HttpPeer,
     tunnel: HttpPeer,
-    /// The place before it.
+    /// Its request limit.
     pub limiter: Arc<NodeLimiter>,
     state: AtomicU8,
-    /// Milliseconds; before it, other nodes are preferred.
+    /// Milliseconds; until then, other nodes are preferred.
     avoid_until: AtomicU64,
-    /// Milliseconds: when it was healthy again, or [`WARM`].
+    /// Milliseconds: when it became healthy again, or [`WARM`].
     back_since: AtomicU64,
     turn: AtomicU32,
 }
@@ -77,13 +77,13 @@ impl Node {
         http.options.total_connection_timeout = Some(upstream.connect_timeout);
         http.options.read_timeout = Some(upstream.read_timeout);
         http.options.write_timeout = Some(upstream.read_timeout);
-        // Below Node's own keep-alive time-out (5 s by default), so that a request is not sent into a
-        // connection that is just being closed.
+        // Below Node.js's own keep-alive timeout (5 s by default), so that a request is not sent on a connection that is just
+        // being closed.
         http.options.idle_timeout = Some(Duration::from_secs(4));
         http.options.tcp_keepalive = Some(lost_peers::keepalive());
         let mut tunnel = http.clone();
         tunnel.group_key = TUNNEL_GROUP;
-        // Silence is normal in a tunnel; TCP keep-alive shows when the other side is gone.
+        // Silence is normal in a tunnel; TCP keep-alive detects when the peer is gone.
         tunnel.options.read_timeout = None;
         tunnel.options.write_timeout = None;
         Node {
@@ -103,7 +103,7 @@ impl Node {
         if tunnel { self.tunnel.clone() } else { self.http.clone() }
     }
 
-    /// As of the last health check. A node counts as healthy until one has failed.
+    /// As of the last health check. A node is considered healthy until one has failed.
     pub(crate) fn state(&self) -> NodeState {
         match self.state.load(Ordering::Relaxed) {
             1 => NodeState::Starting,
@@ -113,7 +113,8 @@ impl Node {
         }
     }
 
-    /// What a health check found. A node that is back warms up; `now` is time since the start. Gives the state before.
+    /// Stores the result of a health check. A node that is back warms up; `now` is the time since the start. Returns the previous
+    /// state.
     pub(super) fn found(&self, state: NodeState, now: Duration) -> NodeState {
         let before = self.state();
         self.state.store(state as u8, Ordering::Relaxed);
@@ -140,7 +141,7 @@ impl Node {
         self.avoid_until.store(millis(when), Ordering::Relaxed);
     }
 
-    /// Is it this node's turn, though it may be warming up, or have been away a moment ago?
+    /// Is it this node's turn, although it may be warming up, or was unavailable a moment ago?
     pub(super) fn takes(&self, now: Duration) -> bool {
         let now = millis(now);
         if now < self.avoid_until.load(Ordering::Relaxed) {

@@ -1,5 +1,5 @@
-//! How many requests may be on their way to NocoBase at once: each takes a descriptor, and over HTTP/2 one client's connection
-//! brings a hundred of them. Without a bound they would take the last one, and the operator's listener with it (R38).
+//! How many requests to NocoBase may be in progress at once: each needs a descriptor, and over HTTP/2 one client connection can
+//! have a hundred of them. Without a limit they would use up all descriptors, including those of the operator's listener (R38).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,7 +11,7 @@ pub(crate) struct Places {
 }
 
 impl Default for Places {
-    /// Without a bound.
+    /// Without a limit.
     fn default() -> Places {
         Places { most: AtomicUsize::new(usize::MAX), taken: AtomicUsize::new(0) }
     }
@@ -23,7 +23,7 @@ impl Places {
         self.most.store(most, Ordering::Relaxed);
     }
 
-    /// One of them until it is dropped; `None` where all are taken. Counted before it is looked at (R34).
+    /// A place until it is dropped; `None` if all are taken. Incremented before it is compared (R34).
     pub(crate) fn take(self: &Arc<Places>) -> Option<Place> {
         let place = Place(self.clone());
         let before = self.taken.fetch_add(1, Ordering::Relaxed);

@@ -1,11 +1,10 @@
 //! Connections to NocoBase for WebSockets.
 //!
-//! Pingora 0.9.1 tears a tunnel down right after the 101 when the upstream responds before the request's empty
-//! body has been consumed (its open bug 946). A connection that yields once before the first read after a write
-//! lets the proxy consume that body first.
+//! Pingora 0.9.1 closes a tunnel right after the 101 if the upstream responds before the request's empty body has been consumed
+//! (its open bug 946). A connection that yields once before the first read after a write lets the proxy consume that body first.
 //!
-//! And a tunnel ends when the session behind it does, or when the gate stops, even when it is silent: the page gets a Close frame,
-//! never inside a NocoBase frame. One that is under way is waited for, a short time, unless the session has ended (R32).
+//! A tunnel ends when its session ends, or when the gate stops, even if it is silent: the page gets a Close frame, never inside a
+//! NocoBase frame. If a frame is incomplete its rest is waited for, a short time, unless the session has ended (R32).
 
 use std::fmt;
 use std::future::Future;
@@ -31,20 +30,20 @@ use crate::proxy::lost_peers;
 use crate::proxy::rewrite::websocket_frames::{Frames, GOING_AWAY, NOT_ALLOWED, RUNNING};
 use crate::session::OpenStream;
 
-/// How long a frame that is under way may take before the tunnel ends without a Close frame.
+/// How long the rest of a frame may take before the tunnel ends without a Close frame.
 const REST_OF_FRAME: Duration = Duration::from_secs(2);
 
-/// Dials TCP for one tunnel.
+/// Opens a TCP connection for one tunnel.
 pub(crate) struct Connect {
     /// Time to open the connection.
     pub timeout: Duration,
-    /// The session behind it, if there is one.
+    /// Its session, if there is one.
     pub session: Option<Arc<OpenStream>>,
-    /// Send the page the message that NocoBase runs: see [`RUNNING`].
+    /// Send the page the message that NocoBase is running: see [`RUNNING`].
     pub running: bool,
     /// The Close frame to end with, once there is a reason to.
     pub close: watch::Receiver<Option<&'static [u8]>>,
-    /// Turns true when the gate stops.
+    /// Becomes true when the gate stops.
     pub stopping: watch::Receiver<bool>,
 }
 
@@ -57,7 +56,7 @@ impl fmt::Debug for Connect {
 type End = Pin<Box<dyn Future<Output = &'static [u8]> + Send + Sync>>;
 
 impl Connect {
-    /// Done when the tunnel has to end: the Close frame with the reason.
+    /// Completes when the tunnel has to end, with the Close frame for the reason.
     fn end(&self) -> End {
         let (session, mut stopping) = (self.session.clone(), self.stopping.clone());
         let mut close = self.close.clone();
@@ -116,15 +115,15 @@ struct Tunnel {
     /// Yield before the next read.
     wrote: bool,
     frames: Frames,
-    /// A frame to send first, where no NocoBase frame is under way.
+    /// A frame to send first, as soon as no NocoBase frame is in progress.
     greeting: Option<&'static [u8]>,
-    /// Taken when it is done.
+    /// Taken once it has completed.
     end: Option<End>,
     /// As in [`Connect`].
     session: Option<Arc<OpenStream>>,
-    /// The Close frame to send when the frame under way has ended, and until when.
+    /// The Close frame to send when the current frame has ended, and the time limit for that.
     closing: Option<(&'static [u8], Pin<Box<Sleep>>)>,
-    /// What is left to send to the page; then the tunnel ends.
+    /// What is still to be sent to the page; then the tunnel ends.
     farewell: Option<&'static [u8]>,
 }
 
@@ -146,7 +145,7 @@ impl Tunnel {
         true
     }
 
-    /// No more frames from NocoBase follow; the page gets a Close frame, after the frame that is under way.
+    /// No more frames from NocoBase follow; the page gets a Close frame after the current frame.
     fn begin_farewell(&mut self, close: &'static [u8]) {
         self.end = None;
         if self.frames.left().is_some() && close != NOT_ALLOWED {
@@ -157,7 +156,7 @@ impl Tunnel {
         }
     }
 
-    /// The rest of the frame that is under way, and no byte more; then the Close frame. Without its rest in time, no more.
+    /// Reads the rest of the current frame, and no byte more; then comes the Close frame, if the rest arrived in time.
     fn poll_rest(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let Some((close, timer)) = self.closing.as_mut() else { return Poll::Pending };
         let close = *close;
@@ -174,7 +173,7 @@ impl Tunnel {
                 }
             }
             Poll::Pending if !late => return Poll::Pending,
-            // NocoBase is gone, or too slow.
+            // NocoBase has disconnected, or is too slow.
             _ => {
                 self.closing = None;
                 self.farewell = Some(&[]);
@@ -199,7 +198,7 @@ impl AsyncRead for Tunnel {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let me = &mut *self;
-        // Checked before each read, since `end` is polled only when there is nothing to read.
+        // Checked before each read, since `end` is polled only if there is nothing to read.
         if me.farewell.is_none() && me.session.as_ref().is_some_and(|s| s.is_ended()) {
             me.begin_farewell(NOT_ALLOWED);
         }

@@ -1,8 +1,8 @@
 //! One HTTP/1 connection: wait, let Pingora serve a request, wait for the next.
 //!
-//! Pingora has such a loop itself (`ServerApp::process_new` of `pingora_core::apps`), but begins a request before its
-//! first byte is there: an idle connection then holds buffers and the state of a whole request, more than 20 KiB.
-//! Here a request begins with its first bytes, which Pingora takes as if left over from the request before.
+//! Pingora has such a loop itself (`ServerApp::process_new` of `pingora_core::apps`), but creates a request before its first byte
+//! has arrived: an idle connection then holds buffers and the state of a whole request, more than 20 KiB. Here a request is
+//! created with its first bytes, which Pingora treats as left over from the previous request.
 
 mod request_line;
 
@@ -24,13 +24,13 @@ use self::request_line::{self as line, RequestLine};
 use super::refusal::RequestName;
 use super::stream::{Guarded, Times};
 
-/// Room for a request's head at first, as in Pingora. Most fit.
+/// Initial size of the buffer for a request's head, as in Pingora. Most heads fit.
 const HEAD: usize = 4096;
-/// Pingora's own for a connection's first request, in seconds. The phases set it again when they see the request.
+/// Pingora's own default for the first request of a connection, in seconds. The phases set it again when they see the request.
 const KEEPALIVE: u64 = 60;
 
-/// How long a connection without a request stays open when the gate stops. A request that is on its way in that moment is
-/// served, with `Connection: close`, and not lost.
+/// How long a connection without a request stays open when the gate stops. A request that is on its way at that moment is served,
+/// with `Connection: close`, and not lost.
 pub(crate) const LINGER: Duration = Duration::from_millis(500);
 
 /// How long a client may take to close its side of a connection that the gate has closed.
@@ -56,8 +56,8 @@ where
                 session.set_keepalive_reuses_remaining(limit);
             }
         }
-        // Nothing else is in that place: Pingora fills it with requests that arrived too early (pipelining), but only
-        // when asked to; otherwise it closes the connection, and we never see it again.
+        // Nothing else is stored there: Pingora fills it with requests that arrived early (pipelining), but only if configured
+        // to; otherwise it closes the connection, and we never see it again.
         session.set_pipelined_prefix(first);
         let Some(reused) = app.process_new_http(session, &shutdown).await else { return };
         (stream, settings) = reused.consume();
@@ -65,7 +65,7 @@ where
     }
 }
 
-/// Waits for the whole first line, and makes of it what Pingora can read.
+/// Waits for the whole request line, and turns it into one that Pingora can parse.
 async fn request_line(stream: &mut Stream, mut first: BytesMut) -> Option<BytesMut> {
     let (method, target) = loop {
         match line::read(&first) {
@@ -89,10 +89,10 @@ fn arm(stream: &Stream, within: Duration) {
     }
 }
 
-/// What begins the next request, or nothing when there will be none.
+/// The first bytes of the next request; `None` if there will be none.
 async fn first_bytes(stream: &mut Stream, shutdown: &mut ShutdownWatch) -> Option<BytesMut> {
     tokio::select! {
-        // A request that has arrived is served, also when the gate stops.
+        // A request that has arrived is served, even when the gate is stopping.
         biased;
         first = poll_fn(|cx| poll_first(stream, cx)) => return first,
         () = stopped(shutdown) => {}
@@ -105,8 +105,8 @@ async fn first_bytes(stream: &mut Stream, shutdown: &mut ShutdownWatch) -> Optio
     last.ok().flatten()
 }
 
-/// Ends a connection without a request. A request that is already on its way meets a closed connection, which clients recognise,
-/// and not a reset.
+/// Closes a connection without a request. If a request is on its way already, its client sees a closed connection, which it can
+/// recognise, and not a reset.
 async fn close(stream: &mut Stream) {
     let closed = async {
         let _ = AsyncWriteExt::shutdown(stream).await;
@@ -115,7 +115,7 @@ async fn close(stream: &mut Stream) {
     let _ = tokio::time::timeout(CLOSING, closed).await;
 }
 
-/// The bytes go through the stack: a connection that waits holds no room for them.
+/// The bytes go through the stack: a waiting connection holds no buffer.
 fn poll_first(stream: &mut Stream, cx: &mut Context<'_>) -> Poll<Option<BytesMut>> {
     let mut room = [const { MaybeUninit::uninit() }; HEAD];
     let mut read = ReadBuf::uninit(&mut room);
@@ -131,7 +131,7 @@ fn poll_first(stream: &mut Stream, cx: &mut Context<'_>) -> Poll<Option<BytesMut
 
 /// Waits until the gate stops.
 async fn stopped(shutdown: &mut ShutdownWatch) {
-    // An error means that the sender is gone.
+    // An error means that the sender was dropped.
     let _ = shutdown.wait_for(|stop| *stop).await;
 }
 

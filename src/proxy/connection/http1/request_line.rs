@@ -1,8 +1,8 @@
-//! The first line of a request, before Pingora reads it.
+//! The request line, before Pingora parses it.
 //!
-//! Programs send `?filter={"id":1}` as it is, and NocoBase's server (Node) takes it; Pingora's parser does not. The characters
-//! that RFC 3986 does not allow in a query, and that mean nothing there, are percent-encoded here, so that what is decided on
-//! is what is forwarded (R1). Path, spaces and control characters stay as they are, and with them every refusal.
+//! Programs send `?filter={"id":1}` unencoded, and NocoBase's server (Node.js) accepts it; Pingora's parser does not. Characters
+//! that RFC 3986 does not allow in a query, and that have no meaning there, are percent-encoded here, so that what is decided on
+//! is what is forwarded (R1). Path, spaces and control characters stay as they are, and are refused as before.
 
 use std::ops::Range;
 
@@ -10,24 +10,24 @@ use bytes::BytesMut;
 
 use crate::decide::query;
 
-/// Longest line that is waited for. Over it, the line is passed on as it is.
+/// Longest line that is waited for, in bytes. A longer one is passed on as it is.
 const LONGEST: usize = 64 * 1024;
 
-/// What is known of the line.
+/// What is known about the line.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum RequestLine {
-    /// The target may go on.
+    /// The target may continue.
     Incomplete,
     /// Method and target are there, or this is no request line.
     Complete {
-        /// Where the method is.
+        /// Position of the method.
         method: Range<usize>,
-        /// Where the target is.
+        /// Position of the target.
         target: Range<usize>,
     },
 }
 
-/// Reads as much of the line as there is.
+/// Parses as much of the line as there is.
 pub(super) fn read(bytes: &[u8]) -> RequestLine {
     let skipped = bytes.iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
     let end_of_word = |from: usize| {
@@ -51,7 +51,7 @@ pub(super) fn read(bytes: &[u8]) -> RequestLine {
     }
 }
 
-/// Encodes what has to be encoded in the query of this target.
+/// Encodes what has to be encoded in this target's query.
 pub(super) fn encode_query(bytes: BytesMut, target: Range<usize>) -> BytesMut {
     let whole = bytes.get(target.clone()).unwrap_or_default();
     let Some(mark) = memchr::memchr(b'?', whole) else { return bytes };
@@ -85,13 +85,13 @@ mod tests {
             ("\r\nGET /x?名 HTTP/1.1", "\r\nGET /x?%E5%90%8D HTTP/1.1"),
             ("GET /x?a%7B?b\" HTTP/1.1", "GET /x?a%7B?b%22 HTTP/1.1"),
             ("GET http://a/x?\" HTTP/1.1", "GET http://a/x?%22 HTTP/1.1"),
-            // No query, or none any more.
+            // No query, or no longer in the query.
             ("GET /\"{名 HTTP/1.1", "GET /\"{名 HTTP/1.1"),
             ("GET /x?a \"b HTTP/1.1", "GET /x?a \"b HTTP/1.1"),
             ("GET /x?a\t\" HTTP/1.1", "GET /x?a\t\" HTTP/1.1"),
             ("GET /x?a\r\nX: \"{", "GET /x?a\r\nX: \"{"),
             ("GET /x HTTP/1.1\r\nA: ?\"", "GET /x HTTP/1.1\r\nA: ?\""),
-            // No request line.
+            // Not a request line.
             ("GET\t/x?\" HTTP/1.1", "GET\t/x?\" HTTP/1.1"),
             ("\u{16}\u{3}\u{1}?\" ", "\u{16}\u{3}\u{1}?\" "),
             ("?\"\r\n", "?\"\r\n"),

@@ -54,7 +54,7 @@ fn client() -> (DuplexStream, watch::Sender<bool>) {
     (far, stop)
 }
 
-/// Writes, and reads one response's body; empty when the connection ends instead.
+/// Writes a request, and reads the body of one response; empty if the connection ends instead.
 async fn ask(far: &mut DuplexStream, request: &[u8]) -> String {
     let (mut reader, mut writer) = tokio::io::split(far);
     let write = async { writer.write_all(request).await };
@@ -142,7 +142,7 @@ async fn r43_a_stop_ends_idle_connections_and_serves_what_has_begun() {
     assert_eq!(ask(&mut idle, b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n").await, "/a 0");
     stop_idle.send(true).unwrap();
     assert_eq!(ended(&mut idle).await, super::LINGER);
-    // A request that crosses the end on its way is not met by a reset.
+    // A request that is already on its way when the connection ends does not get a reset.
     idle.write_all(b"GET /late HTTP/1.1\r\n").await.unwrap();
     sleep(S).await;
     idle.write_all(b"Host: a\r\n\r\n").await.unwrap_err();

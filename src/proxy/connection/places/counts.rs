@@ -1,4 +1,4 @@
-//! What is counted, place by place.
+//! Counting, place by place.
 
 use super::*;
 
@@ -16,13 +16,13 @@ fn r38_a_place_that_is_given_back_is_one_and_no_more() {
     assert_eq!((own(), places.taken()), (None, 0));
 }
 
-/// Where many are free, one address may have many; where few are, as many as each may at least.
+/// If many places are free, one address may have many; if few are, as many as any address may always have.
 #[test]
 fn r38_a_share_is_of_what_is_free() {
     let who = |n: u8| Some(Who::at(IpAddr::from([192, 0, 2, n])));
     let mut ledger = Ledger::new(LEAST + 1);
     assert!((0..LEAST).all(|_| ledger.take(who(1))));
-    // One is free: nobody who has so many gets it, and somebody else does.
+    // One is free: an address that has this many does not get it, but another one does.
     assert!(!ledger.take(who(1)));
     assert!(ledger.take(who(2)));
     assert!(!ledger.take(who(3)) && !ledger.take(None), "all are taken");

@@ -1,4 +1,4 @@
-//! The responses in place of Pingora's.
+//! The responses that replace Pingora's.
 
 use super::*;
 use crate::metrics::Metrics;
@@ -11,7 +11,7 @@ fn refusals() -> Refusals {
     Refusals::new(metrics.connections.clone(), Arc::new(RequestIds::new()))
 }
 
-/// Head and body of the response to this.
+/// Head and body of the response to this request.
 fn respond(theirs: &[u8], method: &[u8]) -> (String, String) {
     let bytes = refusals().respond(theirs, &RequestName::new(method, b"/x"), None);
     let text = String::from_utf8(bytes.to_vec()).unwrap();

@@ -1,4 +1,4 @@
-//! Whose fault an error is, and which failure.
+//! Which side caused an error, and which failure it is.
 
 use super::*;
 
@@ -36,7 +36,7 @@ fn each_error_has_its_failure() {
 }
 
 #[test]
-fn a_client_that_is_gone_or_too_slow_is_nobodys_failure() {
+fn a_client_that_disconnects_or_is_too_slow_is_no_failure_of_a_server() {
     assert_eq!(classify(&down(ReadTimedout)), (408, None));
     for error in [
         up(TUNNEL_ENDED),

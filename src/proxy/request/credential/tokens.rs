@@ -15,7 +15,7 @@ fn now() -> u64 {
     login::now().as_secs()
 }
 
-/// A token as NocoBase makes them at its own form.
+/// A token as issued by NocoBase's own form.
 fn of_form() -> String {
     let user = UserId::new(7).unwrap();
     let minted = Minter::new(SECRET.as_bytes()).session(user, "a-sign-in", now() * 1000, now());

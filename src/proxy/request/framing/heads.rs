@@ -1,4 +1,4 @@
-//! What a head may be, to the byte.
+//! Limits of a request head, exactly.
 
 use super::*;
 
@@ -57,7 +57,7 @@ fn methods_for_proxies_and_nominations_are_refused() {
 }
 
 #[test]
-fn r17_a_body_may_be_as_long_as_the_limit_and_without_one_as_long_as_it_likes() {
+fn r17_a_body_may_be_as_long_as_the_limit_and_any_length_without_one() {
     for (length, limit, verdict) in [
         ("10", Some(10), Ok(())),
         ("11", Some(10), Err(Failure::TooLarge)),

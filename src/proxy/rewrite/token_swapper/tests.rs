@@ -8,7 +8,7 @@ use super::*;
 
 const MASK: [u8; 4] = [0x11, 0x22, 0x33, 0xf0];
 
-/// A frame with any first byte, masked.
+/// A masked frame with any first byte.
 fn raw(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut f = vec![first];
     match payload.len() {
@@ -35,7 +35,7 @@ fn keep(_: &str) -> TokenVerdict {
     TokenVerdict::Keep
 }
 
-/// Feeds `input` cut at the given places. `phantom` becomes `real...`; other tokens stay.
+/// Pushes `input`, cut at the given places. `phantom` becomes `real...`; other tokens stay.
 fn run(input: &[u8], cuts: &[usize]) -> Result<Vec<u8>, WsError> {
     let mut s = Swapper::new(|t: &str| match t {
         "phantom" => TokenVerdict::Replace("real".repeat(50)),
@@ -59,7 +59,7 @@ fn real() -> Vec<u8> {
 
 const AUTH: &str = r#"{"type":"auth:token","payload":{"token":"phantom","authenticator":null}}"#;
 
-/// JSON of both, since the order of keys is of no meaning.
+/// Compares as JSON, since the order of keys has no meaning.
 fn same_message(a: &[u8], b: &[u8]) {
     let open = |f: &[u8]| {
         let h = Header::parse(f).unwrap().unwrap();
@@ -73,7 +73,7 @@ fn same_message(a: &[u8], b: &[u8]) {
 #[test]
 fn the_token_is_swapped_and_the_mask_kept() {
     same_message(&run(&text(AUTH), &[]).unwrap(), &real());
-    // Escapes and blanks are the same message.
+    // Escapes and blanks do not change the message.
     let spelled =
         r#" { "payload" : {"token":"ph\u0061ntom","authenticator":null}, "type":"\u0061uth:token" } "#;
     same_message(&run(&text(spelled), &[]).unwrap(), &real());
@@ -164,10 +164,10 @@ fn fragments_are_put_together() {
         assert!(out.starts_with(&ping), "the ping need not wait");
         same_message(&out[ping.len()..], &real());
     }
-    // No token: the fragments come out as they went in.
+    // No token: the fragments are forwarded unchanged.
     let other = [raw(0x01, b"ab"), raw(0x00, b"cd"), raw(0x80, b"ef")].concat();
     assert_eq!(run(&other, &[]).unwrap(), other);
-    // Too long in the end: likewise, and the next message is looked at again.
+    // Too long in the end: the same, and the next message is parsed again.
     let big = [
         raw(0x01, b"{\"type\":\"other\""),
         raw(0x00, &[b' '; MAX_MESSAGE]),
@@ -269,7 +269,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_kept_comes_out_as_it_went_in(input in frames()) {
+    fn kept_messages_are_unchanged(input in frames()) {
         let mut s = Swapper::new(keep);
         let mut out = Vec::new();
         for piece in input.chunks(97) {
@@ -278,7 +278,7 @@ proptest! {
                 Err(_) => return Ok(()),
             }
         }
-        // Control frames may overtake a message that is held back; nothing is lost or made up.
+        // Control frames may overtake a message that is held back; nothing is lost or invented.
         if s.message == Message::None {
             let (mut a, mut b) = (out, input);
             a.sort_unstable();

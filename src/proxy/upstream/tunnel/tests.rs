@@ -8,16 +8,16 @@ use super::*;
 use crate::proxy::rewrite::websocket_frames::PROTOCOL_ERROR;
 use crate::session::{Member, Session, UnixMillis};
 
-/// When everything works, no test waits this long.
+/// No test waits this long if everything works.
 const PATIENCE: Duration = Duration::from_secs(30);
 const HEAD: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\n\r\n";
 /// A text frame of three bytes.
 const FRAME: &[u8] = b"\x81\x03abc";
 
-/// A tunnel that has passed the head of the response, and what it depends on.
+/// A tunnel after the head of the response, and what it depends on.
 struct Open {
     tunnel: Tunnel,
-    /// NocoBase's end.
+    /// NocoBase's end of the connection.
     nocobase: TcpStream,
     session: Arc<OpenStream>,
     close: watch::Sender<Option<&'static [u8]>>,
@@ -25,7 +25,7 @@ struct Open {
 }
 
 impl Open {
-    /// The head goes out together with `first`, so that this is there as soon as the head has been read.
+    /// The head is sent together with `first`, so that this is available as soon as the head has been read.
     async fn with(running: bool, first: &[u8]) -> Open {
         let (entry, corp_id, userid) = ("wecom".into(), "ww1".into(), "zhangsan".into());
         let member = Member { entry, corp_id, userid, name: String::new(), user_id: 1 };
@@ -48,21 +48,21 @@ impl Open {
         Self::with(false, b"").await
     }
 
-    /// Exactly this comes next.
+    /// These exact bytes follow.
     async fn exactly(&mut self, expected: &[u8]) {
         let mut read = vec![0; expected.len()];
         timeout(PATIENCE, self.tunnel.read_exact(&mut read)).await.unwrap().unwrap();
         assert_eq!(read, expected);
     }
 
-    /// This comes, and then the tunnel ends.
+    /// These bytes follow, and then the tunnel ends.
     async fn ends_with(&mut self, expected: &[u8]) {
         let mut read = Vec::new();
         timeout(PATIENCE, self.tunnel.read_to_end(&mut read)).await.expect("it stays open").unwrap();
         assert_eq!(read, expected);
     }
 
-    /// Asks once: what is there.
+    /// Polls once: the available bytes.
     async fn read_once(&mut self) -> Option<Vec<u8>> {
         let mut room = [0; 64];
         let mut room = ReadBuf::new(&mut room);
@@ -75,7 +75,7 @@ impl Open {
     }
 }
 
-/// Frames are there to be read, and none passes.
+/// Frames are available, and none passes.
 #[tokio::test]
 async fn r32_a_busy_tunnel_ends_before_the_next_read() {
     let mut open = Open::with(false, &[FRAME, FRAME].concat()).await;
@@ -84,7 +84,7 @@ async fn r32_a_busy_tunnel_ends_before_the_next_read() {
     open.ends_with(NOT_ALLOWED).await;
 }
 
-/// Nothing is there to be read, and nothing comes that would wake it.
+/// Nothing is available, and nothing arrives that would wake it.
 #[tokio::test]
 async fn r32_a_silent_tunnel_is_woken_by_the_end() {
     let mut open = Open::silent().await;
@@ -94,16 +94,16 @@ async fn r32_a_silent_tunnel_is_woken_by_the_end() {
         open.tunnel.read_to_end(&mut read).await.unwrap();
         read
     });
-    // It waits by then, and nothing but the end wakes it.
+    // By then it is waiting, and only the end wakes it.
     for _ in 0..100 {
         tokio::task::yield_now().await;
     }
     session.end();
-    let read = timeout(PATIENCE, reads).await.expect("nobody wakes it").unwrap();
+    let read = timeout(PATIENCE, reads).await.expect("nothing wakes it").unwrap();
     assert_eq!(read, NOT_ALLOWED);
 }
 
-/// A Close frame inside of another would be its payload.
+/// A Close frame inside another frame would be part of its payload.
 #[tokio::test]
 async fn r32_inside_a_frame_a_tunnel_ends_without_a_word() {
     for cut in 1..FRAME.len() {
@@ -147,7 +147,7 @@ async fn the_rest_of_a_frame_is_not_waited_for_long() {
     let began = Instant::now();
     open.ends_with(b"").await;
     assert_eq!(began.elapsed().as_secs(), REST_OF_FRAME.as_secs());
-    // NocoBase is gone before that.
+    // NocoBase disconnects before that.
     let mut open = Open::with(false, &FRAME[..3]).await;
     open.exactly(&FRAME[..3]).await;
     open.stop.send_replace(true);
@@ -155,7 +155,7 @@ async fn the_rest_of_a_frame_is_not_waited_for_long() {
     open.ends_with(b"").await;
 }
 
-/// While it waits for the rest of a frame, the session ends: nothing more of it passes.
+/// The session ends while the rest of a frame is awaited: nothing more of it passes.
 #[tokio::test]
 async fn r32_a_session_that_ends_during_a_stop_ends_the_tunnel_at_once() {
     let mut open = Open::with(false, &FRAME[..3]).await;
@@ -180,7 +180,7 @@ async fn a_close_frame_fits_into_small_pieces() {
 #[tokio::test]
 async fn the_greeting_comes_between_frames_and_in_one_piece() {
     let mut open = Open::with(true, &[FRAME, FRAME].concat()).await;
-    // Too little room for it, and inside of a frame.
+    // Too little room for it, and inside a frame.
     open.exactly(&FRAME[..2]).await;
     open.exactly(&FRAME[2..]).await;
     open.exactly(RUNNING).await;
@@ -189,7 +189,7 @@ async fn the_greeting_comes_between_frames_and_in_one_piece() {
     open.ends_with(NOT_ALLOWED).await;
 }
 
-/// Pingora is to take note of the request's end first.
+/// Pingora has to notice the request's end first.
 #[tokio::test]
 async fn the_first_read_after_a_write_waits_a_turn() {
     let mut open = Open::with(false, &[FRAME, FRAME].concat()).await;
@@ -200,7 +200,7 @@ async fn the_first_read_after_a_write_waits_a_turn() {
     let mut byte = [0];
     open.nocobase.read_exact(&mut byte).await.unwrap();
     assert_eq!(byte, *b"x");
-    // Its reader is woken for the next one by itself.
+    // Its reader is woken for the next one without further input.
     let mut open = Open::with(false, &[FRAME, FRAME].concat()).await;
     open.exactly(FRAME).await;
     open.tunnel.write_all(b"x").await.unwrap();

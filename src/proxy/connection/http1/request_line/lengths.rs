@@ -1,4 +1,4 @@
-//! How long a line is waited for, to the byte.
+//! Exactly how long a line is waited for.
 
 use super::*;
 
