@@ -1,4 +1,4 @@
-# make demo: see it work. make test: prove it. Both install what is missing (Debian packages as root, npm, cargo).
+# make demo: see it work. make test: run all tests. Both install what is missing (Debian packages as root, npm, cargo).
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
@@ -22,7 +22,7 @@ test-rust: ## Unit and integration tests
 	$(CARGO) test --workspace --no-fail-fast
 
 RUNS ?= 20
-test-repeat: ## The Rust tests again and again on a busy machine (RUNS=...)
+test-repeat: ## The Rust tests repeatedly on a busy machine (RUNS=...)
 	./tests/setup/repeat.sh $(RUNS)
 
 test-browser: packages nocobase ## Chromium against the real NocoBase through the gate
@@ -58,7 +58,7 @@ fuzz: nocobase-packages ## Each fuzz target for ten minutes (SECONDS_EACH=...)
 	./fuzz/run.sh $(SECONDS_EACH)
 
 FOLDER ?= decide
-mutants: ## Which changes in a folder of src/ no test notices (FOLDER=... SHARD=K/N)
+mutants: ## Which changes in a folder of src/ no test detects (FOLDER=... SHARD=K/N)
 	./tests/setup/mutants.sh $(FOLDER) $(SHARD)
 
 bench: ## Side by side with bare Pingora and nginx: ratios and medians
@@ -75,7 +75,7 @@ bench-micro: ## Criterion: decision core, cookies, token swap, text
 
 VERSION = $(shell $(CARGO) pkgid -p wecom-gate | sed 's/.*[\#@]//')
 ARCH = $(shell dpkg --print-architecture 2>/dev/null || uname -m)
-# Where this machine has its crates must not show: paths in messages are those of the package.
+# Must not show where this machine keeps its crates: paths in messages are those of the package.
 REMAP = --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo --remap-path-prefix=$(CURDIR)=/wecom-gate
 
 release: nocobase-packages ## The program as it is released, optimised for what it does: target/release/wecom-gate

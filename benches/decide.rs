@@ -77,7 +77,7 @@ fn benches(c: &mut Criterion) {
         ),
         ..request("/api/users:list", json, "cors", "empty")
     };
-    // Browsers without Sec-Fetch leave more to look at.
+    // Browsers without Fetch metadata need more checks.
     let old_api = Request { sec_fetch_mode: None, sec_fetch_dest: None, sec_fetch_site: None, ..api };
     let asset = request("/assets/index-93181bbb.js", "*/*", "no-cors", "script");
     let page = request("/admin/settings/users", html, "navigate", "document");

@@ -1,6 +1,5 @@
-//! What a signed-in request costs in `session`: finding and opening the cookie, looking up what is known of
-//! it, comparing the phantom, and the `Cookie` header for NocoBase. Budget for all of it together: 3
-//! microseconds.
+//! The cost of a signed-in request in `session`: finding and opening the cookie, looking up what is known of the session,
+//! comparing the phantom, and the `Cookie` header for NocoBase. Budget for all of it: 3 microseconds.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -37,7 +36,7 @@ fn world() -> Option<World> {
     let session = Session::begin(support::member(), NOW).ok()?;
     let line = cookies.write(&session, NOW).ok()?;
     let own = line.split(';').next()?;
-    // Ten cookies, as a browser that has been around sends them.
+    // Ten cookies, as a real browser sends them.
     let header = format!(
         "_ga=GA1.2.1234567890.1700000000; _gid=GA1.2.987654321.1700000000; nb_role_main=member; \
          nb_csrf_token_main=0123456789abcdef0123456789abcdef; {own}; nb_auth_token_main=old; \
@@ -58,7 +57,7 @@ fn parse<'a>(w: &World, header: &'a str) -> Option<OwnCookies<'a>> {
     OwnCookies::parse(w.cookies.names(), [header.as_bytes()]).ok()
 }
 
-/// All that one request does.
+/// Everything that one request does.
 fn request(w: &World, header: &str, authorization: &str) -> Option<Vec<u8>> {
     let own = parse(w, header)?;
     let session = w.cookies.read(&own, NOW)?;

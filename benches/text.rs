@@ -1,6 +1,6 @@
-//! Text that every request needs: what is written by hand, or by a crate, against the library's way.
+//! Text that every request needs: written by hand or by a crate, compared with the standard library.
 //!
-//! The gate's own is not public: its two files are compiled into this benchmark as they are.
+//! The gate's own code is not public: its two files are compiled into this benchmark.
 
 use std::hint::black_box;
 use std::io::Write as _;
@@ -19,7 +19,7 @@ mod request_id;
 /// Four numbers of all lengths.
 const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 42));
 
-/// What `write` writes into place, as a header's value: the rest is the same as in the gate's own.
+/// The output of `write` as a header value; everything else is as in the gate's own code.
 fn in_place(write: impl FnOnce(&mut &mut [u8]) -> std::io::Result<()>) -> Option<HeaderValue> {
     let mut text = [0_u8; 45];
     let mut rest = &mut text[..];
@@ -28,12 +28,12 @@ fn in_place(write: impl FnOnce(&mut &mut [u8]) -> std::io::Result<()>) -> Option
     HeaderValue::from_bytes(text.get(..text.len() - left)?).ok()
 }
 
-/// The same as `address::header_value`, by `Display`.
+/// Like `address::header_value`, with `Display`.
 fn displayed(address: IpAddr) -> Option<HeaderValue> {
     in_place(|rest| write!(rest, "{address}"))
 }
 
-/// The same as an id of `request_id`, by `{:x}`.
+/// Like an id of `request_id`, with `{:x}`.
 fn formatted(prefix: &str, count: u64) -> Option<HeaderValue> {
     in_place(|rest| write!(rest, "{prefix}{count:x}"))
 }

@@ -1,5 +1,5 @@
-//! What putting NocoBase's token in the place of the page's costs: in a header, in `Cookie`, in the first frame of a
-//! WebSocket. Budget for all that one request needs: 10 microseconds.
+//! The cost of replacing the page's token with NocoBase's: in a header, in `Cookie`, in the first frame of a WebSocket. Budget
+//! for all that one request needs: 10 microseconds.
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -58,7 +58,7 @@ fn benches(c: &mut Criterion) {
         page.insert(name, value);
     }
 
-    // All that a signed-in request does about its token: compare, look up, put into both headers.
+    // Everything that a signed-in request does with its token: compare, look up, put into both headers.
     let swap = |headers: &mut HeaderMap| -> Option<()> {
         let shown = headers.get(header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ")?;
         if !session.phantom.matches(shown.as_bytes()) {

@@ -1,9 +1,9 @@
-// A small application for the demo's NocoBase: customers and orders, a page that greets who is signed in, a table, a form, the
-// same on a phone, and two users with roles of their own. Node runs it, which NocoBase needs anyway:
+// A small application for the demo's NocoBase: customers and orders, a page that greets the user, a table, a form, the same for
+// phones, and two users with roles of their own. Runs with Node.js, which NocoBase needs anyway:
 //
 //   node app.mjs http://127.0.0.1:13000 admin@nocobase.com admin123
 //
-// A second time it changes nothing.
+// Running it again changes nothing.
 const [base, account, password] = process.argv.slice(-3);
 let token;
 
@@ -49,7 +49,7 @@ const rows = (prefix, blocks) =>
     return [row, component(row, 'Grid.Row', { properties: { [column]: component(column, 'Grid.Col', { properties: { [block.name]: block } }) } })];
   }));
 
-/** Words on a page; `$user` is who is signed in. */
+/** Text on a page; `$user` is the signed-in user. */
 const words = (name, content) =>
   component(name, 'Markdown.Void', {
     'x-decorator': 'CardItem', 'x-editable': false, 'x-toolbar': 'BlockSchemaToolbar', 'x-settings': 'blockSettings:markdown',
@@ -174,7 +174,7 @@ for (const [i, [title, amount, state]] of [['Pumps 水泵', 12800, 'open'], ['Va
   await call('demo_orders:create', { title, amount, state, customer: made[i].id });
 }
 
-// Members see and enter orders; managers change and remove them too.
+// Members see and create orders; managers change and delete them too.
 await call('roles:create', {
   name: 'demo_manager', title: 'Sales manager 销售经理', snippets: ['!ui.*', '!pm', '!pm.*'], allowNewMenu: true,
   strategy: { actions: ['create', 'view', 'update', 'destroy', 'export'] },

@@ -5,18 +5,18 @@
 #   nocobase.sh install [DIR]                           install NocoBase (about 4 minutes and 1.2 GB, once)
 #   nocobase.sh start DIR STATE_DIR PORT APP_KEY [NAME=value...] [--stop-on-eof]
 #                                                       run one instance in the foreground until SIGTERM or SIGINT
-#   nocobase.sh fill DIR STATE_DIR NAME=value...        make NocoBase's tables in the empty database that DB_... name
+#   nocobase.sh fill DIR STATE_DIR NAME=value...        create NocoBase's tables in the empty database named by DB_...
 #   nocobase.sh dir                                     print the default DIR
 #
-# `start` prints "nocobase: ready at http://127.0.0.1:PORT..." on standard output once the health check answers, and
-# ends with status 1 if that takes more than 300 s or the port is taken. It becomes the one NocoBase process: one
-# signal ends it. With --stop-on-eof it also ends when its standard input does, that is, when the process that started it with
-# a pipe is gone, for whatever reason. NAME=value are more settings of NocoBase, e.g. APP_PUBLIC_PATH=/crm/. With
-# DB_DIALECT and the like an instance uses another database than a SQLite file of its own; `fill` makes that ready.
+# `start` prints "nocobase: ready at http://127.0.0.1:PORT..." on standard output once the health check succeeds, and ends with
+# status 1 if that takes more than 300 s or the port is taken. It becomes the NocoBase process itself: one signal ends it. With
+# --stop-on-eof it also ends when its standard input is closed, that is, when the process that started it with a pipe has ended
+# for any reason. NAME=value are further settings of NocoBase, e.g. APP_PUBLIC_PATH=/crm/. With DB_DIALECT etc. an instance uses
+# another database than an SQLite file of its own; `fill` prepares it.
 #
-# DIR defaults to ${XDG_CACHE_HOME:-$HOME/.cache}/wecom-gate/nocobase-<version>. It is shared and read only after
-# `install`; whatever an instance writes goes to its STATE_DIR (database, uploads, logs), so several instances can
-# run from one DIR at once, each with its own port. A STATE_DIR that already holds a database is started as it is.
+# DIR defaults to ${XDG_CACHE_HOME:-$HOME/.cache}/wecom-gate/nocobase-<version>. It is shared, and only read after `install`;
+# everything that an instance writes goes to its STATE_DIR (database, uploads, logs), so several instances can run from one DIR at
+# once, each with its own port. A STATE_DIR that already contains a database is started as it is.
 #
 # The root user of a new instance: e-mail admin@nocobase.com, user name nocobase, password admin123, id 1.
 
@@ -25,7 +25,7 @@ set -euo pipefail
 readonly VERSION=2.2.15
 readonly YARN_VERSION=1.22.22
 readonly SQLITE3_VERSION=5.1.7
-readonly STAMP=.wecom-gate-installed        # written last: its content is what exactly was installed
+readonly STAMP=.wecom-gate-installed        # written last: identifies exactly what was installed
 RECIPE="nocobase $VERSION recipe 1 $(uname -sm)" # change the number when the recipe below changes
 readonly RECIPE
 
@@ -35,14 +35,14 @@ usage() { sed -n '3,10s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2; exit 64; }
 default_dir() { printf '%s\n' "${XDG_CACHE_HOME:-$HOME/.cache}/wecom-gate/nocobase-$VERSION"; }
 have() { command -v "$1" >/dev/null 2>&1; }
 
-# Runs "$@" with its output in $LOG and a line of progress every 10 s; on failure shows the end of the log and gives up.
+# Runs "$@" with its output in $LOG and a line of progress every 10 s; on failure shows the end of the log and exits.
 LOG=/dev/null
 step() {
   local title=$1 dir=$2 started=$SECONDS pid size status=0
   shift 2
   say "$title"
   printf '\n=== %s\n' "$title" >>"$LOG"
-  # A process group of its own, so that an interrupted install takes npm, yarn and the compilers with it.
+  # A process group of its own, so that interrupting an install also ends npm, yarn and the compilers.
   set -m
   "$@" >>"$LOG" 2>&1 </dev/null &
   pid=$!
@@ -69,7 +69,7 @@ step() {
 
 # --- install ---------------------------------------------------------------------------------------------------------
 
-# sqlite3 is compiled where no ready-made binary can be had.
+# sqlite3 is compiled if no prebuilt binary is available.
 ensure_tools() {
   { have node && have npm; } || die "Node.js (18 or newer) and npm are needed; on Debian: apt-get install nodejs npm"
   local major
@@ -89,7 +89,7 @@ ensure_tools() {
   fi
 }
 
-# The prefix below which the headers of exactly this Node lie, if they are on this machine; else nothing.
+# The prefix with the headers of exactly this Node.js version, if they are on this machine; otherwise nothing.
 node_headers() {
   local prefix header want
   want=$(node -p 'process.versions.node')
@@ -104,8 +104,8 @@ node_headers() {
   done
 }
 
-# What `create-nocobase-app` would write, without what only developers of NocoBase need. The resolutions stand in for
-# versions that some package registries do not carry.
+# What `create-nocobase-app` would write, without the parts for NocoBase's developers. The resolutions replace versions that some
+# package registries do not have.
 write_project() {
   local dir=$1
   cat >"$dir/package.json" <<JSON
@@ -137,7 +137,7 @@ JSON
 yarn_install() {
   local dir=$1 headers registry cafile
   cd "$dir"
-  # yarn has a registry of its own by default: give it npm's.
+  # yarn uses a registry of its own by default: set it to npm's.
   registry=$(npm config get registry)
   cafile=$(npm config get cafile 2>/dev/null || true)
   [[ -z $cafile || $cafile == null || $cafile == undefined ]] || export npm_config_cafile=$cafile
@@ -150,11 +150,11 @@ yarn_install() {
   export YARN_CACHE_FOLDER=$dir/.yarn-cache npm_config_update_notifier=false JOBS=max
   npm exec --yes "--package=yarn@$YARN_VERSION" -- yarn install --production --no-lockfile --ignore-engines \
     --non-interactive --no-progress --network-timeout 300000 --registry "$registry"
-  # Does what was compiled work?
+  # Does the compiled module work?
   node -e 'new (require("sqlite3").Database)(":memory:").get("select 1", (error) => { if (error) throw error; })'
 }
 
-# A ready database with nothing in it but the root user, and the logo: an instance starts from a copy of them.
+# A complete database with only the root user, and the logo: instances start with a copy of them.
 make_template() {
   local dir=$1 state=$1/.template-state
   rm -rf "$state" "$dir/template"
@@ -162,15 +162,15 @@ make_template() {
   node_env "$state" 0 "$(head -c 24 /dev/urandom | base64)"
   (cd "$state" && node launch.cjs install --lang=en-US)
   [[ -s $state/storage/db/nocobase.sqlite ]]
-  # Write-ahead logging (the file remembers it): readers and writers do not lock each other out, writes are 2-3 times
-  # as fast.
+  # Write-ahead logging (stored in the file): readers and writers do not block each other, and writes are two to three times as
+  # fast.
   (cd "$state" && node -e '
     const db = new (require("sqlite3").Database)("storage/db/nocobase.sqlite");
     db.get("PRAGMA journal_mode=WAL", (error, row) => {
       if (error || row.journal_mode !== "wal") throw error || new Error(row.journal_mode);
       db.close((error) => { if (error) throw error; });
     });')
-  # Keys, logs and the like belong to an instance.
+  # Keys, logs etc. belong to an instance.
   mkdir -p "$dir/template/db" "$state/storage/uploads"
   mv "$state/storage/db/nocobase.sqlite" "$dir/template/db/"
   mv "$state/storage/uploads" "$dir/template/"
@@ -181,7 +181,7 @@ install() {
   local dir=$1
   mkdir -p "$dir"
   dir=$(cd "$dir" && pwd)
-  [[ $dir != *' '* ]] || die "NocoBase cannot live below a path with spaces: $dir"
+  [[ $dir != *' '* ]] || die "NocoBase does not work below a path with spaces: $dir"
   installed "$dir" && return
   LOG=$dir/install.log
   have flock || ensure_tools
@@ -206,8 +206,8 @@ installed() { [[ $(cat "$1/$STAMP" 2>/dev/null) == "$RECIPE" ]]; }
 
 # --- start -----------------------------------------------------------------------------------------------------------
 
-# A state directory is the working directory of one instance: a link to the shared packages, its own storage, and its
-# own index.html (NocoBase writes public path and the like into it) next to links to the rest of the client.
+# A state directory is the working directory of one instance: a link to the shared packages, its own storage, and its own
+# index.html (NocoBase writes the public path etc. into it) next to links to the rest of the client.
 prepare_state() {
   local dir=$1 state=$2 client=$1/node_modules/@nocobase/app/dist/client entry
   mkdir -p "$state/storage/db" "$state/app/dist"
@@ -222,7 +222,7 @@ prepare_state() {
       cp "$entry" "$state/app/dist/client/"
     fi
   done
-  # NocoBase makes index.html from index.html.tpl, if there is an index.html.
+  # NocoBase generates index.html from index.html.tpl, if there is an index.html.
   cp "$client/index.html.tpl" "$state/app/dist/client/index.html"
   cat >"$state/launch.cjs" <<'JS'
 // NocoBase in one process: what its own command line does, without pm2, yarn and shells in between, so that one
@@ -260,7 +260,7 @@ main().catch((error) => fail(error.stack));
 JS
 }
 
-# The environment of an instance. None of the caller's own NocoBase settings may leak in.
+# The environment of an instance. None of the caller's own NocoBase settings must be passed on.
 node_env() {
   local state=$1 port=$2 key=$3 name
   for name in $(compgen -e); do
@@ -277,10 +277,9 @@ node_env() {
   export DB_DIALECT=sqlite DB_STORAGE=$state/storage/db/nocobase.sqlite DB_LOGGING=off TZ=UTC DB_TIMEZONE=+00:00
   export INIT_ROOT_EMAIL=admin@nocobase.com INIT_ROOT_PASSWORD=admin123 INIT_ROOT_NICKNAME="Super Admin" \
     INIT_ROOT_USERNAME=nocobase
-  # Logs go to storage/logs; at "info" each request is a line, which costs time.
+  # Logs go to storage/logs; at "info" each request is logged, which is slow.
   export LOGGER_LEVEL=warn LOGGER_TRANSPORT=dailyRotateFile TELEMETRY_ENABLED=off
-  # A write that waits for its turn in SQLite holds a thread; with Node's usual four, they wait for each other for
-  # seconds.
+  # A write that waits for SQLite blocks a thread; with Node's usual four threads, writes would wait for each other for seconds.
   export UV_THREADPOOL_SIZE=32
   export NODE_PATH=$state/node_modules NODE_OPTIONS=--preserve-symlinks
 }
@@ -297,7 +296,7 @@ start() {
   dir=$(cd "$dir" && pwd)
   mkdir -p "$state"
   state=$(cd "$state" && pwd)
-  [[ $state != *' '* ]] || die "NocoBase cannot live below a path with spaces: $state"
+  [[ $state != *' '* ]] || die "NocoBase does not work below a path with spaces: $state"
   exec 8>"$state/.lock" # held by NocoBase until it ends
   flock -n 8 || die "an instance is already running in $state"
   prepare_state "$dir" "$state"

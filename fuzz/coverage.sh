@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# rustc with coverage for libFuzzer, for the gate and the targets only: what they stand on is built as everywhere else.
-# These are the flags of cargo-fuzz; stable Rust takes them.
+# rustc with libFuzzer coverage, for the gate and the targets only: dependencies are built as everywhere else. The flags are
+# cargo-fuzz's; stable Rust accepts them.
 set -euo pipefail
 rustc=$1
 shift

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Fuzzes: run.sh SECONDS [TARGET...], each target so long. Stable Rust; deterministic with SEED=1.
-# What a target finds stays in fuzz/artifacts/TARGET, what it learns in fuzz/corpus/TARGET.
+# Fuzzes: run.sh SECONDS [TARGET...], each target for that long. Stable Rust; deterministic with SEED=1. Findings are stored in
+# fuzz/artifacts/TARGET, the corpus in fuzz/corpus/TARGET.
 set -euo pipefail
 cd "$(dirname "$0")"
 seconds=${1:?how long, in seconds}
@@ -8,7 +8,7 @@ shift
 targets=("$@")
 [ ${#targets[@]} -gt 0 ] || mapfile -t targets < <(basename -s .rs fuzz_targets/*.rs)
 
-# The folder of the gate's own builds holds all dependencies already, in the versions of the gate's own lock file.
+# The folder of the gate's own builds already contains all dependencies, in the versions of the gate's own lock file.
 cp ../Cargo.lock Cargo.lock
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/../target}
 RUSTC_WRAPPER=$PWD/coverage.sh cargo build --quiet "${targets[@]/#/--bin=}"

@@ -1,5 +1,5 @@
-//! The yardstick of `make bench`: a Pingora proxy that does nothing, from the same dependencies, profile, allocator and
-//! listener buffers as the gate. Besides, it prepares what the run needs: a signed-in member's cookie, a certificate.
+//! The baseline of `make bench`: a Pingora proxy that does nothing, built from the same dependencies with the same profile,
+//! allocator and listener buffers as the gate. It also prepares what the run needs: a signed-in member's cookie, a certificate.
 
 use std::error::Error as StdError;
 use std::io::Write as _;
@@ -26,7 +26,7 @@ static ALLOC: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 enum Command {
     /// Proxies everything to one upstream and changes nothing.
     Proxy(Proxy),
-    /// Prints, as JSON, cookie and phantom of a member who has just signed in.
+    /// Prints, as JSON, cookie and phantom of a newly signed-in member.
     Member(SignedIn),
     /// Writes a self-signed certificate for `localhost`: `cert.pem` and `key.pem`.
     Certificate {
@@ -56,7 +56,7 @@ struct Proxy {
     /// Seconds that an idle connection of a client is kept.
     #[arg(long, default_value_t = 75)]
     keepalive: u64,
-    /// Adds the five headers that any proxy in front of an application adds: what these alone cost.
+    /// Adds the five headers that any proxy in front of an application adds, to measure their cost.
     #[arg(long)]
     headers: bool,
 }
@@ -131,7 +131,7 @@ fn proxy(args: Proxy) -> std::result::Result<(), Box<dyn StdError>> {
     let mut server = Server::new_with_opt_and_conf(None, conf);
     server.bootstrap();
     let mut peer = HttpPeer::new(&args.upstream, false, String::new());
-    // As the gate's: every read and write under a time limit, pooled connections not older than Node's.
+    // As in the gate: a time limit on every read and write, pooled connections closed before Node.js closes them.
     peer.options.connection_timeout = Some(Duration::from_secs(3));
     peer.options.total_connection_timeout = Some(Duration::from_secs(3));
     peer.options.read_timeout = Some(Duration::from_secs(300));

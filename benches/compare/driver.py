@@ -41,7 +41,7 @@ def wrk(world, port, size, seconds, connections):
 
 
 class Candidate:
-    """A way to the upstream: its processes (all count for CPU and memory) and the port to ask."""
+    """A proxy to measure: its processes (all count for CPU and memory) and its port."""
 
     def __init__(self, name, *processes):
         self.name, self.processes = name, processes
@@ -81,7 +81,7 @@ def start(world):
 
 
 def check(world, candidates):
-    """Before anything is measured: everybody answers rightly, and the gate is really signed in."""
+    """Before anything is measured: every candidate responds correctly, and the gate has a session."""
     for candidate in candidates:
         for size, length in SIZES.items():
             status, body = world.get(candidate.port, f"/api/bench:{size}")
@@ -118,7 +118,7 @@ def throughput(world, plan):
             rows.append(row)
         yardstick = runs["bare Pingora"]
         for row in rows:
-            # Each run against the one of bare Pingora in the same round: what disturbs a round disturbs both.
+            # Each run is compared with bare Pingora's in the same round: a disturbance affects both.
             pairs = list(zip(runs[row["name"]], yardstick))
             row["rps_ratio"] = statistics.median(m["rps"] / b["rps"] for m, b in pairs)
             row["cpu_ratio"] = statistics.median(m["cpu_us"] / max(b["cpu_us"], 1e-9) for m, b in pairs)

@@ -11,7 +11,7 @@ PATH=$PATH:/usr/sbin
 release=target/release
 "${CARGO:-cargo}" build --release --example bare --target-dir target
 make target/release/wecom-gate
-# Bare Pingora with the gate's profile: what the profile gains for anybody.
+# Bare Pingora with the gate's profile: how much the profile gains for any program.
 rm -f "$release/examples/bare-same-profile"
 if [ -f target/profile/wecom-gate.profdata ]; then
     host=$(rustc -vV | sed -n 's/^host: //p')

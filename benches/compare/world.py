@@ -109,7 +109,7 @@ class World:
         processes = list(self.running if processes is None else processes)
         for process in processes:
             if process.poll() is None:
-                # nginx and the gate wait for idle clients at SIGTERM; bare ends at once at SIGINT.
+                # At SIGTERM nginx and the gate wait for idle clients; bare ends at once at SIGINT.
                 process.send_signal(signal.SIGINT)
         end = time.monotonic() + 3
         for process in processes:
@@ -160,7 +160,7 @@ http {{
     }}"""
 
     def nginx_proxy(self, gate_port=None):
-        """proxy_pass as in everybody's handbook; with `gate_port`, auth_request to the gate before it."""
+        """an ordinary proxy_pass; with `gate_port`, auth_request to the gate before it."""
         auth = auth_location = ""
         if gate_port:
             auth = "auth_request /wecom-gate/auth;"

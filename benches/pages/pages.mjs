@@ -1,8 +1,8 @@
-// `make bench-pages`: how long NocoBase's page takes until it is there, with NocoBase alone and through the gate, and what is
-// transferred for it. Real NocoBase, real Chromium, networks as Chromium itself emulates them. Prints a table in Markdown.
+// `make bench-pages`: how long NocoBase's page takes to load, with NocoBase alone and through the gate, and how much is
+// transferred. Real NocoBase, real Chromium, networks emulated by Chromium itself. Prints a table in Markdown.
 //
-// RUNS=5 (loads of each kind; medians are shown), NETWORKS=loopback,4g,slow, OUT=file for all figures as JSON. SETTLE=900: so many
-// seconds at most are waited until the gate has compressed every file as well as it can; 0: the first visitors' figures.
+// RUNS=5 (loads of each kind; medians are shown), NETWORKS=loopback,4g,slow, OUT=file for all figures as JSON. SETTLE=900: how
+// many seconds to wait at most until the gate has compressed every file as well as it can; 0: the figures of the first visitors.
 import { writeFileSync } from 'node:fs';
 import { cpus, loadavg } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -10,19 +10,19 @@ import { stage } from '../../tests/browser/stage.mjs';
 
 const RUNS = Number(process.env.RUNS ?? 5);
 const SETTLE = Number(process.env.SETTLE ?? 900);
-/** Bits per second, and milliseconds there and back. */
+/** Bits per second, and round-trip time in milliseconds. */
 const NETWORKS = {
   loopback: null,
   '4g': { rate: 9_000_000, latency: 60 },
   slow: { rate: 1_600_000, latency: 150 },
 };
 const NAMES = (process.env.NETWORKS ?? 'loopback,4g,slow').split(',');
-/** The page is there when its menu is. */
+/** The page is loaded when this menu entry is shown. */
 const THERE = 'Orders 订单';
-/** Nothing has been transferred for so long: the page has all that it wants. */
+/** After this many milliseconds without a transfer the page is complete. */
 const QUIET = 700;
 
-/** One load in this context: seconds until the page is there, KB and requests until it is quiet. */
+/** One load in this context: seconds until the page is shown, KB and requests until it is complete. */
 async function load(context, address, network) {
   const page = await context.newPage();
   const cdp = await context.newCDPSession(page);
@@ -81,7 +81,7 @@ const median = (numbers) => {
 };
 const round = (x, digits = 0) => x.toLocaleString('en-US', { minimumFractionDigits: digits, maximumFractionDigits: digits });
 
-/** Waits until the gate has made the small form of every file. */
+/** Waits until the gate has compressed every file as well as it can. */
 async function settled(urls, cookie) {
   const files = [...new Set(urls)].filter((u) => /\/(assets|static)\/.*\.(js|css)(\?|$)/.test(u)).map((u) => new URL(u));
   const began = Date.now();

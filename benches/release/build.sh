@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
-# make release: builds the program twice. The first build counts what runs while it does a company's work (the workload of
-# tests/gate/workload.rs); the second is laid out for that. Ends with target/release/wecom-gate. Where the tools are missing, it
-# says so and builds once, without a profile.
+# make release: builds the program twice. The first build is instrumented and runs a typical workload (tests/gate/workload.rs);
+# the second is optimised with that profile. Ends with target/release/wecom-gate. If the tools are missing, it says so and builds
+# once, without a profile.
 #
 #   benches/release/build.sh          PROFILE_SECONDS (a unit of work, 1) and REMAP (flags for rustc) come from the environment
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 cargo=${CARGO:-cargo}
 work="$PWD/target/profile"
-# rustc writes and reads profiles in the format of its own LLVM; a tool of the same major version reads it.
+# rustc writes and reads profiles in the format of its LLVM; a tool of the same major version can process them.
 llvm=$(rustc -vV | sed -n 's/^LLVM version: \([0-9]*\).*/\1/p')
 host=$(rustc -vV | sed -n 's/^host: //p')
 
-# llvm-profdata of this LLVM: rustup's, the system's, or Debian's package where root may install it.
+# llvm-profdata of this LLVM: from rustup, from the system, or from Debian's package if it can be installed.
 find_profdata() {
     local own
     own="$(rustc --print sysroot)/lib/rustlib/$host/bin/llvm-profdata"
@@ -39,7 +39,7 @@ fi
 
 rm -rf "$work/counts" && mkdir -p "$work/counts"
 echo "make release: 1 of 4: the program that counts"
-# With --target, flags are for the program alone, not for build scripts and macros.
+# With --target, the flags apply to the program only, not to build scripts and macros.
 RUSTFLAGS="${REMAP:-} -Cprofile-generate=$work/counts ${RUSTFLAGS:-}" \
     "$cargo" build --release --locked --bin wecom-gate --target "$host" --target-dir "$work"
 echo "make release: 2 of 4: its work"

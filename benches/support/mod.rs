@@ -1,8 +1,8 @@
-//! What several benchmarks need.
+//! Shared by several benchmarks.
 
 use wecom_gate::session::Member;
 
-/// A member who is signed in.
+/// A signed-in member.
 pub(crate) fn member() -> Member {
     Member {
         entry: "wecom".into(),

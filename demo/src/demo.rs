@@ -1,4 +1,4 @@
-//! Starts everything in order, and stops it in the opposite one.
+//! Starts everything in order, and stops it in reverse order.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -21,21 +21,21 @@ pub(crate) struct Options {
     pub(crate) nocobase: Option<PathBuf>,
     /// The demo's own folder with configuration and database; default: in the user's cache.
     pub(crate) state: Option<PathBuf>,
-    /// Port of the gate; another one is taken if it is in use.
+    /// Port of the gate; if it is in use, another one is used.
     pub(crate) port: u16,
 }
 
-/// Everything that runs.
+/// All running parts.
 struct Demo {
     gate: server::Running,
     simulator: wecom_sim::Running,
     nocobase: nocobase::Instance,
 }
 
-/// Starts everything, prints what to open, and runs until a signal.
+/// Starts everything, prints the addresses to open, and runs until a signal.
 ///
 /// # Errors
-/// When NocoBase, the simulator or the gate does not start.
+/// If NocoBase, the simulator or the gate does not start.
 pub(crate) async fn run(options: Options, out: &mut (dyn Write + Send)) -> Result<(), DemoError> {
     let cache = cache_dir();
     let state = options.state.clone().unwrap_or_else(|| cache.join("demo"));
@@ -89,7 +89,7 @@ pub(crate) async fn run(options: Options, out: &mut (dyn Write + Send)) -> Resul
     Ok(())
 }
 
-/// Prints a line. A closed terminal is no reason to stop.
+/// Prints a line. A closed terminal does not stop the demo.
 fn print(out: &mut (dyn Write + Send), line: &str) {
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-/// Why the demo does not start. Each names the place to look at.
+/// Why the demo does not start. Each error says where to look.
 #[derive(Debug, Error)]
 pub(crate) enum DemoError {
     /// A folder or a file cannot be written.
@@ -21,10 +21,10 @@ pub(crate) enum DemoError {
     /// The simulator does not start.
     #[error("WeCom simulator: {0}")]
     Simulator(String),
-    /// The gate does not start, or does not take its configuration.
+    /// The gate does not start, or refuses its configuration.
     #[error("gate: {0}")]
     Gate(String),
-    /// No TCP port can be listened on.
+    /// No TCP port is available.
     #[error("no free port: {0}")]
     Port(String),
 }

@@ -1,12 +1,12 @@
 //! The demo: the WeCom simulator, a real NocoBase and the gate on one machine.
 //!
-//! The gate is started from a TOML file as an administrator would write it; the file stays in the demo's folder, to be
+//! The gate is started with a TOML file as an administrator would write it; the file stays in the demo's folder, where it can be
 //! read and changed.
 //!
 //! - `demo`: starts and stops everything
 //! - `configuration`: the gate's TOML file
-//! - `nocobase`: a real NocoBase, by `nocobase.sh`, with the small application that `app.mjs` makes
-//! - `system`, `error`: folders and ports; what can fail
+//! - `nocobase`: a real NocoBase, run by `nocobase.sh`, with the small application that `app.mjs` creates
+//! - `system`, `error`: folders and ports; errors
 //!
 //! Must never: be part of a deployment.
 
@@ -44,7 +44,7 @@ struct Args {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    // As the gate does: whatever speaks TLS uses ring. A provider that is already there stays.
+    // As in the gate: all TLS uses ring. A provider that is installed already is kept.
     let _ = rustls::crypto::ring::default_provider().install_default();
     program("wecom-gate-demo", run).await
 }

@@ -1,4 +1,4 @@
-//! A real NocoBase: installed and run by `nocobase.sh`, which is part of the program.
+//! A real NocoBase: installed and run by `nocobase.sh`, which is compiled into the program.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -10,7 +10,7 @@ use tokio::process::{Child, Command};
 use crate::error::DemoError;
 use crate::system::cache_dir;
 
-/// NocoBase's administrator in a new instance, as `nocobase.sh` makes it.
+/// NocoBase's administrator in a new instance, as created by `nocobase.sh`.
 const ADMINISTRATOR: &str = "admin@nocobase.com";
 const PASSWORD: &str = "admin123";
 const SCRIPT: &str = include_str!("../nocobase.sh");
@@ -29,7 +29,7 @@ pub(crate) struct Instance {
 impl Instance {
     /// Stops it, and waits until it has stopped.
     pub(crate) async fn stop(mut self) {
-        // It ends when its standard input does.
+        // It ends when its standard input is closed.
         drop(self.child.stdin.take());
         if tokio::time::timeout(Duration::from_secs(15), self.child.wait()).await.is_err() {
             let _ = self.child.kill().await;
@@ -43,7 +43,7 @@ fn script() -> Command {
     command
 }
 
-/// Installs NocoBase unless it is there; progress goes to the terminal. Returns its folder.
+/// Installs NocoBase unless it is installed; progress is printed on the terminal. Returns its folder.
 pub(crate) async fn install(dir: Option<PathBuf>) -> Result<PathBuf, DemoError> {
     let dir = dir.unwrap_or_else(|| cache_dir().join("nocobase-2.2.15"));
     let status = script()
@@ -59,9 +59,9 @@ pub(crate) async fn install(dir: Option<PathBuf>) -> Result<PathBuf, DemoError> 
     Ok(dir)
 }
 
-/// Makes the small application, unless it is there. Node is there: NocoBase runs on it.
+/// Creates the small application, unless it exists. Node.js is available: NocoBase runs on it.
 pub(crate) async fn fill(instance: &Instance) -> Result<(), DemoError> {
-    let failed = |why: String| DemoError::NocoBase(format!("its application cannot be made: {why}"));
+    let failed = |why: String| DemoError::NocoBase(format!("its application cannot be created: {why}"));
     let output = Command::new("node")
         .args(["--input-type=module", "--eval", APP, "--"])
         .arg(format!("http://127.0.0.1:{}", instance.port))
@@ -78,7 +78,7 @@ pub(crate) async fn fill(instance: &Instance) -> Result<(), DemoError> {
 
 /// Starts an instance and waits until it responds.
 pub(crate) async fn start(home: &Path, state: &Path, key: &str, port: u16) -> Result<Instance, DemoError> {
-    // The key changes with every run of the demo; nothing but old sign-ins depends on it.
+    // The key changes with every run of the demo; only old sign-ins depend on it.
     let mut child = script()
         .arg("start")
         .arg(home)
@@ -112,7 +112,7 @@ pub(crate) async fn start(home: &Path, state: &Path, key: &str, port: u16) -> Re
             )));
         }
     }
-    // Its output has to be read on: a full pipe would block it.
+    // Its output must be read to the end: a full pipe would block it.
     tokio::spawn(async move {
         let mut sink = tokio::io::sink();
         while let Ok(Some(line)) = lines.next_line().await {

@@ -1,11 +1,11 @@
-//! What the demo asks of the operating system: a cache folder, free ports.
+//! What the demo needs from the operating system: a cache folder, free ports.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 
 use crate::error::DemoError;
 
-/// Where everything is kept unless an option gives another place.
+/// The folder for everything, unless an option names another one.
 pub(crate) fn cache_dir() -> PathBuf {
     let base = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|p| p.is_absolute());
     let base = base.or_else(|| std::env::var_os("HOME").map(|h| PathBuf::from(h).join(".cache")));
@@ -20,7 +20,7 @@ pub(crate) fn free_port() -> Result<u16, DemoError> {
         .map_err(|e| DemoError::Port(e.to_string()))
 }
 
-/// Whether the port can be listened on.
+/// Whether it is possible to listen on this port.
 pub(crate) fn port_is_free(port: u16) -> bool {
     TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).is_ok()
 }

@@ -1,4 +1,4 @@
-//! R27: no text panics the configuration, and its errors hold no secret.
+//! R27: no text makes the configuration panic, and its errors contain no secret.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,16 +1,16 @@
-//! R11: `Cookie` goes on without the gate's cookies, the others byte for byte and in order. Lines are headers.
+//! R11: `Cookie` is forwarded without the gate's cookies, the others byte for byte and in order. Each line is a header.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use wecom_gate::session::{Names, forwardable};
 
-/// The cookies as any server reads them: between semicolons, without blanks around.
+/// The cookies as any server parses them: between semicolons, trimmed.
 fn read<'a>(headers: impl IntoIterator<Item = &'a [u8]>) -> Vec<&'a [u8]> {
     let all = headers.into_iter().flat_map(|h| h.split(|b| *b == b';'));
     all.map(<[u8]>::trim_ascii).filter(|c| !bare(c).is_empty()).collect()
 }
 
-/// Without what any parser takes for blanks, JavaScript's 0x85 and 0xA0 too.
+/// Without anything that a parser treats as blank, including JavaScript's 0x85 and 0xA0.
 fn bare(text: &[u8]) -> &[u8] {
     let solid = |b: &u8| *b > b' ' && !matches!(b, 0x7f | 0x85 | 0xa0);
     let Some(first) = text.iter().position(solid) else { return b"" };
@@ -22,7 +22,7 @@ fn name(cookie: &[u8]) -> &[u8] {
     bare(cookie.split(|b| *b == b'=').next().unwrap_or_default())
 }
 
-/// Only names of the gate's own: `wecom_gatekeeper` is somebody else's.
+/// Only names of the gate: `wecom_gatekeeper` is someone else's.
 fn is_ours(cookie: &[u8]) -> bool {
     let name = name(cookie);
     let name = name.strip_prefix(b"__Host-").unwrap_or(name);

@@ -1,5 +1,5 @@
-//! R3, R4: a stranger's `X-Forwarded-For` and `Host` count for nothing; behind a trusted proxy, what a client prepends
-//! changes nothing. Lines are headers.
+//! R3, R4: `X-Forwarded-For` and `Host` from an untrusted client are ignored; behind a trusted proxy, what a client prepends
+//! changes nothing. Each line is a header.
 #![no_main]
 
 use std::net::IpAddr;

@@ -1,4 +1,4 @@
-//! R19: no cookie and no state make a flow that the gate did not begin. Input: state, newline, cookie header.
+//! R19: no cookie and no state form a flow that the gate did not begin. Input: state, newline, cookie header.
 #![no_main]
 
 use std::sync::{Arc, LazyLock};
@@ -19,12 +19,12 @@ fuzz_target!(|data: &[u8]| {
     let (state, rest) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
     attempt_of(state);
     let Ok(state) = std::str::from_utf8(state) else { return };
-    // The cookie of this very state, and whatever else there is.
+    // The cookie of this state, and anything else.
     let name: String = state.chars().take(8).collect();
     let own = [format!("__Host-wecom_gate_flow_{name}=").as_bytes(), rest].concat();
     for header in [&own[..], rest] {
         let Ok(cookies) = OwnCookies::parse(&Names::new(true, "wecom_gate"), [header]) else { continue };
-        let failure = FLOWS.check(&cookies, state, NOW).expect_err("nothing was begun");
+        let failure = FLOWS.check(&cookies, state, NOW).expect_err("no flow was begun");
         assert!(matches!(failure, Failure::BadCallback | Failure::FlowMissing), "{failure:?}");
     }
 });

@@ -1,4 +1,4 @@
-//! R20: whatever is asked for, browsers stay at our origin, sign in nobody, and come to no page of the gate's.
+//! R20: for every target, browsers stay on our origin, no one is signed in, and no page of the gate is reached.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -10,7 +10,7 @@ fuzz_target!(|rd: &str| {
     assert!(target.len() <= MAX_LEN && target.starts_with('/'), "{rd:?} -> {target:?}");
     assert!(target.bytes().all(|b| b.is_ascii_graphic()), "{rd:?} -> {target:?}");
     let base = Url::parse("https://gate.test/wecom-gate/callback").expect("a URL");
-    let url = base.join(&target).expect("a target that browsers understand");
+    let url = base.join(&target).expect("a target that browsers can parse");
     assert_eq!(url.origin(), base.origin(), "{rd:?} -> {target:?}");
     assert!(!url.path().starts_with("/wecom-gate/"), "{rd:?} -> {target:?}");
     assert!(url.query_pairs().all(|(name, _)| name != "token"), "{rd:?} -> {target:?}");

@@ -1,5 +1,5 @@
-//! The script in pages: it goes in once at most, at the place that HTML's own tokenization gives, nothing else changes, and
-//! where the pieces of the page end makes no difference.
+//! The script in pages: it is inserted once at most, at the place given by HTML's own tokenization, nothing else changes, and the
+//! boundaries of the pieces make no difference.
 #![no_main]
 
 use arbitrary::Arbitrary;
@@ -7,7 +7,7 @@ use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
 use wecom_gate::proxy::rewrite::script_injector::{Injector, LIMIT};
 
-/// Nothing of a page is like it: no input may contain it by chance.
+/// Unlike anything in a page: no input may contain it by chance.
 const TAG: &[u8] = b"<script src=\"/.wecom-gate/gate-1f0c9d.js\"></script>";
 
 #[derive(Debug, Arbitrary)]
@@ -15,9 +15,9 @@ struct Input {
     parts: Vec<Part>,
     /// Lengths of the pieces; the rest is one piece. Zero is one too.
     pieces: Vec<u16>,
-    /// Before this part, where there is one, so much text that the next place is as many bytes from the limit.
+    /// Before this part, if it exists, enough text that the next place is this many bytes from the limit.
     pad: (u8, u8),
-    /// The end is reported with the last bytes, or in a piece without any.
+    /// The end is reported with the last bytes, or in an empty piece.
     end_alone: bool,
 }
 
@@ -99,11 +99,11 @@ enum Value {
     Double(Vec<u8>),
     Single(Vec<u8>),
     Bare(Vec<u8>),
-    /// A quote that nothing closes.
+    /// A quote that is never closed.
     Open(Vec<u8>),
 }
 
-/// Upper and lower case by turns, which names do not mind.
+/// Alternating upper and lower case, which names ignore.
 fn mixed(name: &str, turn: usize) -> Vec<u8> {
     name.bytes()
         .enumerate()
@@ -111,7 +111,7 @@ fn mixed(name: &str, turn: usize) -> Vec<u8> {
         .collect()
 }
 
-/// Text in which much of the markup of HTML occurs.
+/// Text with much HTML markup.
 fn dense(bytes: &[u8]) -> Vec<u8> {
     const MARKS: [&[u8]; 16] = [
         b"<", b">", b"=", b"\"", b"'", b"/", b" ", b"\n", b"-", b"!", b"?", b"a", b"<head>", b"<head",
@@ -196,7 +196,7 @@ impl Part {
     }
 }
 
-/// States of a tokenizer, after WHATWG HTML, section 13.2.5; those that make no difference here are one.
+/// States of a tokenizer, after WHATWG HTML, section 13.2.5; states that do not differ here are merged.
 enum TokenizerState {
     Data,
     TagOpen,
@@ -219,7 +219,7 @@ enum TokenizerState {
     CommentEndBang,
 }
 
-/// Where the script belongs: after the first `<head>`, or before what HTML puts into a head by itself.
+/// Where the script belongs: after the first `<head>`, or before the first element that HTML puts into an implied head.
 fn place(page: &[u8]) -> Option<usize> {
     use TokenizerState::*;
     let (mut state, mut start, mut end_tag, mut name) = (Data, 0, false, Vec::new());
@@ -354,7 +354,7 @@ fuzz_target!(|input: Input| {
         part.write(turn, &mut page);
     }
     let (whole, missed) = run(&page, &[], false);
-    // Only the beginning is looked at.
+    // Only the beginning is searched.
     let expected = match place(&page[..page.len().min(LIMIT)]) {
         Some(place) => [&page[..place], TAG, &page[place..]].concat(),
         None => page.clone(),

@@ -1,4 +1,4 @@
-//! R7, R12: no bytes open as a session but those that the gate sealed, to the letter. The first byte decides whether the
+//! R7, R12: the only bytes that open as a session are those that the gate sealed, unchanged. The first byte decides whether the
 //! rest is a cookie or a change to a genuine one.
 #![no_main]
 
@@ -44,7 +44,7 @@ fuzz_target!(|data: &[u8]| {
     let header = if kind & 1 == 0 {
         [b"__Host-wecom_gate=", data].concat()
     } else {
-        // Pairs of a place and a byte to put there.
+        // Pairs of an offset and the byte to put there.
         let mut header = genuine.clone().into_bytes();
         let length = header.len();
         for change in data.chunks_exact(3) {

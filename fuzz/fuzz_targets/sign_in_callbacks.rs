@@ -1,6 +1,6 @@
-//! The way of a sign-in through browsers, tabs and two nodes against a simple model: no session without the cookie of this
-//! very flow (R19), one session at most for each code and each state (R18), nothing after the end of a flow, the same
-//! answer to the same callback for a minute, and every redirect within the gate's own origin (R20).
+//! Sign-ins in several browsers, tabs and two nodes, against a simple model: no session without the cookie of the same flow
+//! (R19), at most one session for each code and each state (R18), nothing after the end of a flow, the same response to the same
+//! callback for a minute, and every redirect within the gate's own origin (R20).
 #![no_main]
 
 #[path = "sign_in_callbacks/input.rs"]

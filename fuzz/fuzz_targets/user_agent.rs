@@ -1,4 +1,4 @@
-//! A User-Agent chooses between ways to ask for a sign-in, and its language is a short tag.
+//! A User-Agent chooses between ways to sign in, and its language is a short tag.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! The token swap in WebSockets: pieces make no difference, nothing gets lost or made up, and memory is bounded.
+//! The token replacement in WebSockets: pieces make no difference, nothing is lost or invented, and memory is bounded.
 #![no_main]
 
 use bytes::Bytes;
@@ -31,7 +31,7 @@ fuzz_target!(|data: &[u8]| {
     }
     let (mut out, fine) = run(input, usize::from(*first).max(1), false);
     if fine {
-        // What is held back at the end is missing, and control frames overtake it; nothing else changes.
+        // The message held back at the end is missing, and control frames overtake it; nothing else changes.
         let mut input = input.to_vec();
         assert!(out.len() <= input.len());
         if out.len() == input.len() {

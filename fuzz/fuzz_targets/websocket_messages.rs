@@ -1,5 +1,5 @@
-//! The token swap in WebSockets against a simple model that reads whole frames: fragments, control frames between them,
-//! sizes, masks and the pieces in which the bytes come make no difference; only the token of `auth:token` changes.
+//! The token replacement in WebSockets against a simple model that reads whole frames: fragments, control frames between them,
+//! sizes, masks and the boundaries of pieces make no difference; only the token of `auth:token` changes.
 #![no_main]
 
 #[path = "websocket_messages/input.rs"]
@@ -20,15 +20,15 @@ fn verdict(token: &str) -> TokenVerdict {
     }
 }
 
-/// A frame of the stream; the last may lack a part of its payload.
+/// A frame of the stream; part of the last one's payload may be missing.
 struct Frame<'a> {
     whole: &'a [u8],
     header: usize,
     opcode: u8,
     fin: bool,
-    /// As its header states it.
+    /// As stated in its header.
     length: u64,
-    /// As far as it is there.
+    /// The part that is present.
     payload: Vec<u8>,
 }
 
@@ -87,7 +87,7 @@ fn contains_name(value: &Value) -> bool {
     }
 }
 
-/// What goes on instead of a whole message, if something does.
+/// What is forwarded instead of a whole message, if anything.
 fn replaced(text: &[u8]) -> Result<Option<Value>, WsError> {
     if !may_name(text) {
         return Ok(None);
@@ -98,7 +98,7 @@ fn replaced(text: &[u8]) -> Result<Option<Value>, WsError> {
     };
     match &message["type"] {
         Value::String(name) if name == "auth:token" => {}
-        // NocoBase makes one text of a list.
+        // NocoBase converts a list to one string.
         kind @ (Value::Array(_) | Value::Object(_)) if contains_name(kind) => {
             return Err(WsError::HiddenToken);
         }
@@ -127,9 +127,9 @@ enum Sent {
     Message(u8, Value),
 }
 
-/// What becomes of the stream, and the error that ends it.
+/// The output for the stream, and the error that ends it.
 fn model(mut bytes: &[u8]) -> (Vec<Sent>, Option<WsError>) {
-    // Of the message in progress: what it began as, its frames, its payload, and whether it is held back.
+    // The current message: its opcode, its frames, its payload, and whether it is held back.
     let mut message: Option<(u8, Vec<u8>, Vec<u8>, bool)> = None;
     let mut out = Vec::new();
     loop {
@@ -193,7 +193,7 @@ fn run(bytes: &[u8], pieces: &[u16]) -> (Vec<u8>, Option<WsError>) {
         match swapper.push(Bytes::copy_from_slice(piece)) {
             Ok(sent) => out.extend_from_slice(&sent),
             Err(why) => {
-                assert!(swapper.push(Bytes::from_static(b"x")).is_err(), "goes on after an error");
+                assert!(swapper.push(Bytes::from_static(b"x")).is_err(), "continues after an error");
                 return (out, Some(why));
             }
         }
@@ -202,7 +202,7 @@ fn run(bytes: &[u8], pieces: &[u16]) -> (Vec<u8>, Option<WsError>) {
     (out, None)
 }
 
-/// Takes what the model expects off the beginning of what was sent; `false`: only a beginning of it was sent.
+/// Removes what the model expects from the beginning of the output; `false`: the output contains only a prefix of it.
 fn compare(out: &mut &[u8], expected: &Sent) -> bool {
     match expected {
         Sent::Bytes(expected) => {
@@ -235,10 +235,10 @@ fuzz_target!(|input: Input| {
         assert_eq!(error, ends);
         let mut out = &out[..];
         let whole = expected.iter().all(|expected| compare(&mut out, expected));
-        // What arrived in one piece with an error is not sent; of a message that is too long, a part may have been.
+        // Bytes that arrived in one piece with an error are not sent; part of a message that is too long may have been.
         if error.is_none() {
             assert!(whole, "something is missing");
-            assert!(out.is_empty(), "{} bytes that nobody sent", out.len());
+            assert!(out.is_empty(), "{} bytes that were never sent", out.len());
         }
     }
 });

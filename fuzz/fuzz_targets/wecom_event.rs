@@ -1,4 +1,4 @@
-//! WeCom's event callback as a stranger calls it: nothing passes without the signature. Input: query, newline, body.
+//! WeCom's event callback, called by a stranger: nothing passes without the signature. Input: query, newline, body.
 #![no_main]
 
 use std::sync::LazyLock;

@@ -1,4 +1,4 @@
-//! WeCom's event callback by somebody who knows the keys: whatever is sealed, XML or JSON, nothing panics.
+//! WeCom's event callback, called by someone who knows the keys: whatever is sealed, XML or JSON, nothing panics.
 #![no_main]
 
 use std::sync::LazyLock;
@@ -26,6 +26,6 @@ fuzz_target!(|message: &str| {
     if let Ok(notice) = RECEIVER.receive(&query(&sealed), body.as_bytes(), 1_700_000_000) {
         assert!(!notice.key.is_empty());
     }
-    // The envelope, too: whatever it is, its signature is right.
+    // The envelope too: its signature is valid, whatever its content.
     let _ = RECEIVER.receive(&query(message), message.as_bytes(), 1_700_000_000);
 });

@@ -1,4 +1,4 @@
-//! `/sim/…`: the [`Handle`] over HTTP, for tests in other languages and for curious people with curl.
+//! `/sim/…`: the [`Handle`] over HTTP, for tests in other languages and for experiments with curl.
 
 use std::time::Duration;
 
@@ -142,7 +142,7 @@ async fn get_settings(State(sim): State<Handle>) -> Json<Value> {
     to_json(&sim.settings())
 }
 
-/// Merges objects; what is not named stays.
+/// Merges objects; fields that are not named keep their values.
 fn merge(into: &mut Value, patch: Value) {
     match (into, patch) {
         (Value::Object(old), Value::Object(new)) => {

@@ -1,4 +1,4 @@
-//! Who works where and which apps there are: the file `members.toml`.
+//! Companies, departments, members and apps: the file `members.toml`.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -18,7 +18,7 @@ pub struct Data {
     pub companies: Vec<Company>,
 }
 
-/// Only sizes: the data holds the apps' secrets.
+/// Shows only sizes: the data contains the apps' secrets.
 impl fmt::Debug for Data {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Data").field("companies", &self.companies.len()).finish_non_exhaustive()
@@ -71,7 +71,7 @@ pub struct Department {
     pub name_en: String,
 }
 
-/// A tag: members, and departments with everybody below them.
+/// A tag: members, and departments with everyone below them.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tag {
@@ -94,17 +94,17 @@ pub struct Tag {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Member {
-    /// 1-64 bytes, a key without regard to case.
+    /// 1-64 bytes, unique, case-insensitive.
     pub userid: String,
     /// Name.
     pub name: String,
     /// Name in Latin letters; `alias` in the API.
     #[serde(default)]
     pub name_en: String,
-    /// Phone number as WeCom holds it: `138…`, or `+44-…` abroad; empty: none.
+    /// Phone number as stored by WeCom: `138…`, or `+44-…` abroad; empty: none.
     #[serde(default)]
     pub mobile: String,
-    /// E-mail address that the member gave.
+    /// E-mail address entered by the member.
     #[serde(default)]
     pub email: String,
     /// E-mail address in the company's domain.
@@ -134,7 +134,7 @@ fn active() -> u8 {
     1
 }
 
-/// Somebody who is not a member, but opens a link of the company in WeCom or WeChat.
+/// Someone who is not a member, but opens a link of the company in WeCom or WeChat.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct External {
@@ -163,7 +163,7 @@ pub struct App {
     /// Name of the `[[wecom]]` entry in the gate's configuration.
     #[serde(default = "default_entry")]
     pub entry: String,
-    /// Where the gate is: scheme, host, port.
+    /// The gate's scheme, host and port.
     #[serde(default = "default_gate")]
     pub gate: String,
     /// Home page on a desktop: a path at the gate.
@@ -184,11 +184,11 @@ pub struct App {
     /// 可见范围.
     #[serde(default)]
     pub visible: Visible,
-    /// Sensitive fields that the administrator chose: `mobile`, `email`, `biz_mail`, `gender`, `avatar`,
-    /// `qr_code`, `address`.
+    /// Sensitive fields that the administrator has selected: `mobile`, `email`, `biz_mail`, `gender`, `avatar`, `qr_code`,
+    /// `address`.
     #[serde(default)]
     pub sensitive: Vec<String>,
-    /// Made before 2022-06-20 20:00: `user/get` still gives sensitive fields.
+    /// Created before 2022-06-20 20:00: `user/get` still returns sensitive fields.
     #[serde(default)]
     pub full_profile: bool,
     /// Switched off: 50003.
@@ -209,10 +209,10 @@ pub struct App {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Visible {
-    /// Departments with everything below them.
+    /// Departments, with everything below them.
     #[serde(default)]
     pub departments: Vec<u64>,
-    /// Tags with their members and departments.
+    /// Tags, with their members and departments.
     #[serde(default)]
     pub tags: Vec<u64>,
     /// Userids.
@@ -254,7 +254,7 @@ impl Data {
     /// The built-in companies.
     ///
     /// # Errors
-    /// Never for a tested build.
+    /// Never, in a tested build.
     pub fn embedded() -> Result<Data, DataError> {
         Data::parse(EMBEDDED)
     }
@@ -262,19 +262,19 @@ impl Data {
     /// Reads a members file.
     ///
     /// # Errors
-    /// When it cannot be read, or [`Data::parse`] refuses it.
+    /// If it cannot be read, or [`Data::parse`] refuses it.
     pub fn load(path: &Path) -> Result<Data, DataError> {
         let text =
             std::fs::read_to_string(path).map_err(|e| DataError::Read(path.display().to_string(), e))?;
         Data::parse(&text)
     }
 
-    /// Reads TOML.
+    /// Parses TOML.
     ///
     /// # Errors
-    /// When it is not of the right shape, or contradicts itself.
+    /// If it has the wrong structure, or contradicts itself.
     pub fn parse(text: &str) -> Result<Data, DataError> {
-        // `message()` alone: the whole error quotes the line, which may hold a secret.
+        // `message()` only: the whole error quotes the line, which may contain a secret.
         let data: Data = toml::from_str(text).map_err(|e| DataError::Parse(e.message().to_owned()))?;
         data.validated()
     }
@@ -313,7 +313,7 @@ impl Data {
         self.company(corp_id)?.app(agent_id)
     }
 
-    /// Points every app at the gate at `origin`: home pages, trusted domain, callback domain, events.
+    /// Points every app to the gate at `origin`: home pages, trusted domain, callback domain, events.
     pub fn set_gate(&mut self, origin: &Url) {
         for app in self.companies.iter_mut().flat_map(|c| c.apps.iter_mut()) {
             app.gate = origin.origin().ascii_serialization();

@@ -1,4 +1,4 @@
-//! Why the simulator does not start, or does not do what a test asks of it.
+//! Why the simulator does not start, or does not do what a test asks for.
 
 use std::io;
 use std::net::SocketAddr;
@@ -10,13 +10,13 @@ use crate::data::DataError;
 /// Why the simulator did not do what it was asked to do.
 #[derive(Debug, Error)]
 pub enum SimError {
-    /// There is no such company, app, member or the like.
+    /// There is no such company, app, member etc.
     #[error("{0}")]
     Unknown(&'static str),
     /// The data contradicts itself.
     #[error(transparent)]
     Data(#[from] DataError),
-    /// The address cannot be listened on.
+    /// It is not possible to listen on this address.
     #[error("cannot listen on {0}: {1}")]
     Bind(SocketAddr, io::Error),
     /// The HTTP client that sends events cannot be built.

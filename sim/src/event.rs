@@ -14,7 +14,7 @@ use crate::data::App;
 use crate::error::SimError;
 use crate::state::random;
 
-/// EncodingAESKey may end in bits that mean nothing; the strict engine would refuse it.
+/// EncodingAESKey may end in unused bits; the strict engine would refuse it.
 const KEY_ENGINE: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true),
@@ -26,41 +26,41 @@ const KEY_ENGINE: GeneralPurpose = GeneralPurpose::new(
 pub enum Event {
     /// A member was added to the visible range.
     Subscribe {
-        /// Who.
+        /// The member.
         userid: String,
     },
     /// A member left the visible range or the company, or was disabled.
     Unsubscribe {
-        /// Who.
+        /// The member.
         userid: String,
     },
     /// `change_contact`: deleted.
     DeleteUser {
-        /// Who.
+        /// The member.
         userid: String,
     },
     /// `change_contact`: another department, or another userid.
     UpdateUser {
-        /// Who; the old userid, where there is a new one.
+        /// The member; the old userid if there is a new one.
         userid: String,
         /// The new userid.
         #[serde(default)]
         new_userid: Option<String>,
-        /// The departments now.
+        /// The current departments.
         #[serde(default)]
         departments: Vec<u64>,
     },
     /// `change_contact`: a department changed.
     UpdateParty {
-        /// Which.
+        /// Its id.
         id: u64,
     },
     /// `change_contact`: a tag changed.
     UpdateTag {
-        /// Which.
+        /// Its id.
         id: u64,
     },
-    /// Any plaintext, for tests of bad input.
+    /// Any plaintext, for tests with bad input.
     Raw {
         /// The XML.
         xml: String,
@@ -82,7 +82,7 @@ pub enum Forgery {
     Stale,
 }
 
-/// How the delivery of an event ended.
+/// The result of a delivery.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Delivery {
     /// How often it was sent: more than once only after a connection failure or a timeout.
@@ -105,7 +105,7 @@ pub fn sign(token: &str, timestamp: &str, nonce: &str, encrypt: &str) -> String 
 
 /// Encrypts a message: 16 random bytes, length, message, receiveid; AES-256-CBC, padded to 32 bytes.
 ///
-/// `None` when the key is not an EncodingAESKey.
+/// `None` if the key is not an EncodingAESKey.
 pub fn seal(aes_key: &str, prefix: &[u8; 16], message: &str, receiveid: &str) -> Option<String> {
     let key: [u8; 32] = KEY_ENGINE.decode(format!("{aes_key}=")).ok()?.try_into().ok()?;
     let iv: [u8; 16] = key.first_chunk().copied()?;
@@ -166,7 +166,7 @@ impl Event {
     }
 }
 
-/// One message, ready to be sent: the address with its signature, and the ciphertext.
+/// A message to send: the address with its signature, and the ciphertext.
 struct Sealed {
     url: String,
     encrypt: String,
@@ -203,14 +203,14 @@ fn prepare(
     Ok(Sealed { url: format!("{}?{}", app.events(), query.finish()), encrypt })
 }
 
-/// How to deliver: pause between tries, longest wait for a response.
+/// Timing of deliveries: pause between attempts, longest wait for a response.
 #[derive(Clone, Copy)]
 pub(crate) struct Timing {
     pub(crate) retry: Duration,
     pub(crate) timeout: Duration,
 }
 
-/// Sends an event as WeCom does: up to three attempts, the next one only after no response at all.
+/// Sends an event as WeCom does: up to three attempts, another one only if there was no response at all.
 pub(crate) async fn send(
     http: &reqwest::Client,
     corp: &str,

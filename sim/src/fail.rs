@@ -32,7 +32,7 @@ impl Fail {
     }
 }
 
-/// WeCom's English text of an errcode; clients must not rely on it (docs 90664, 90313).
+/// WeCom's English text for an errcode; clients must not rely on it (docs 90664, 90313).
 fn text_of(code: i64) -> &'static str {
     match code {
         -1 => "system busy",

@@ -1,10 +1,10 @@
-//! Faults on demand: what a call to a path does instead of what it should.
+//! Faults on demand: what a call to a path does instead of its normal behaviour.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// One fault. The oldest one that fits a call is applied; used up, it goes away.
+/// One fault. The oldest one that matches a call is applied; once used up, it is removed.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fault {
@@ -13,16 +13,16 @@ pub struct Fault {
     /// Only calls that have these parameters in their query.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub params: BTreeMap<String, String>,
-    /// This many calls pass first.
+    /// This many calls are not affected at first.
     #[serde(default)]
     pub skip: u32,
-    /// For this many calls; `None`: until it is cleared.
+    /// Applies to this many calls; `None`: until it is cleared.
     #[serde(default)]
     pub count: Option<u32>,
-    /// Wait first, milliseconds.
+    /// Wait first, in milliseconds.
     #[serde(default)]
     pub latency_ms: u64,
-    /// Then this.
+    /// What happens then.
     #[serde(default)]
     pub kind: FaultKind,
 }
@@ -31,26 +31,26 @@ pub struct Fault {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FaultKind {
-    /// Nothing but the latency.
+    /// Only the latency.
     #[default]
     None,
-    /// WeCom's error with this number; the call is not carried out.
+    /// WeCom's error with this number; the call is not processed.
     Errcode(i64),
-    /// This HTTP status with an empty body; not carried out.
+    /// This HTTP status with an empty body; not processed.
     Status(u16),
-    /// 200 with an HTML page (a captive portal, a proxy's error page); not carried out.
+    /// 200 with an HTML page (a captive portal, a proxy's error page); not processed.
     Html,
-    /// 200 with this body; not carried out.
+    /// 200 with this body; not processed.
     Body(String),
-    /// This response; not carried out.
+    /// This response; not processed.
     Response(CannedResponse),
-    /// No response ever; not carried out.
+    /// No response ever; not processed.
     Hang,
-    /// The connection is cut; not carried out.
+    /// The connection is cut; not processed.
     Drop,
-    /// Carried out, then the connection is cut: the caller cannot know.
+    /// Processed, then the connection is cut: the caller cannot know.
     Lost,
-    /// Carried out; the response ends in the middle of its JSON.
+    /// Processed; the response ends in the middle of its JSON.
     Truncated,
 }
 
@@ -60,10 +60,10 @@ pub enum FaultKind {
 pub struct CannedResponse {
     /// HTTP status.
     pub status: u16,
-    /// Where a redirect leads.
+    /// Target of a redirect.
     #[serde(default)]
     pub location: Option<String>,
-    /// The body, sent as JSON whatever it is.
+    /// The body, sent as JSON whatever its content.
     #[serde(default)]
     pub body: String,
 }
@@ -74,7 +74,7 @@ impl FaultKind {
         FaultKind::Response(CannedResponse { status, location: None, body: body.into() })
     }
 
-    /// The HTTP status of what takes the response's place; 0 where there is none.
+    /// The HTTP status of the replacement response; 0 if there is none.
     pub(crate) fn status(&self) -> u16 {
         match self {
             FaultKind::Status(status) | FaultKind::Response(CannedResponse { status, .. }) => *status,
@@ -127,7 +127,7 @@ impl Fault {
     }
 }
 
-/// Takes the fault for this call, and counts it.
+/// Finds the fault for this call, and counts it.
 pub(crate) fn take(faults: &mut Vec<Fault>, path: &str, query: &str) -> Option<Fault> {
     let mut hit = None;
     for f in faults.iter_mut().filter(|f| f.fits(path, query)) {

@@ -1,4 +1,4 @@
-//! What a test, the demo or the control API may do to a running simulator.
+//! What a test, the demo or the control API may do with a running simulator.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -14,13 +14,13 @@ use crate::fault::Fault;
 use crate::settings::Settings;
 use crate::state::{Calls, Code, ConsentGiven, LogLine, Shared};
 
-/// A running simulator, from the outside. Cheap to clone.
+/// Controls a running simulator. Cheap to clone.
 #[derive(Clone)]
 pub struct Handle {
     pub(crate) shared: Arc<Shared>,
 }
 
-/// Asks for a code without a browser.
+/// A request for a code without a browser.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CodeRequest {
@@ -30,10 +30,10 @@ pub struct CodeRequest {
     pub agent_id: u64,
     /// Userid, `corpid/userid`, or openid.
     pub member: String,
-    /// Fields agreed to; if set: scope `snsapi_privateinfo`, so a ticket follows.
+    /// Fields agreed to; if set, the scope is `snsapi_privateinfo`, so a ticket follows.
     #[serde(default)]
     pub fields: Option<Vec<String>>,
-    /// Where the code has supposedly been sent; if set, checked against the trusted domain (50001).
+    /// Address to which the code was supposedly sent; if set, checked against the trusted domain (50001).
     #[serde(default)]
     pub redirect_uri: Option<String>,
 }
@@ -49,7 +49,7 @@ impl Handle {
     /// Replaces all companies.
     ///
     /// # Errors
-    /// When they contradict themselves; then nothing changes.
+    /// If they contradict themselves; then nothing changes.
     pub fn set_data(&self, data: Data) -> Result<(), SimError> {
         let data = data.validated()?;
         self.shared.lock().data = data;
@@ -59,7 +59,7 @@ impl Handle {
     /// Changes the companies; the closure works on a copy.
     ///
     /// # Errors
-    /// When the result contradicts itself; then nothing changes.
+    /// If the result contradicts itself; then nothing changes.
     pub fn edit_data(&self, change: impl FnOnce(&mut Data)) -> Result<(), SimError> {
         let mut data = self.data();
         change(&mut data);
@@ -82,7 +82,7 @@ impl Handle {
     /// Adds a member, or replaces the one with this userid.
     ///
     /// # Errors
-    /// No such company, or the member is not possible there.
+    /// No such company, or the member is invalid there.
     pub fn set_member(&self, corp_id: &str, member: Member) -> Result<(), SimError> {
         self.set_members(corp_id, vec![member])
     }
@@ -90,7 +90,7 @@ impl Handle {
     /// Adds or replaces many members.
     ///
     /// # Errors
-    /// No such company, or one of the members is not possible there; then none is set.
+    /// No such company, or one of the members is invalid there; then none is set.
     pub fn set_members(&self, corp_id: &str, members: Vec<Member>) -> Result<(), SimError> {
         let mut data = self.data();
         let company = data.company_mut(corp_id).ok_or(SimError::Unknown("no such company"))?;
@@ -145,7 +145,7 @@ impl Handle {
         self.shared.lock().faults.push(fault);
     }
 
-    /// The faults that are left.
+    /// The remaining faults.
     pub fn faults(&self) -> Vec<Fault> {
         self.shared.lock().faults.clone()
     }
@@ -155,14 +155,14 @@ impl Handle {
         self.shared.lock().faults.clear();
     }
 
-    /// The access tokens that are valid now.
+    /// The currently valid access tokens.
     pub fn tokens(&self) -> Vec<String> {
         let now = self.shared.now_ms();
         let inner = self.shared.lock();
         inner.tokens.iter().filter(|(_, token)| now < token.until_ms).map(|(name, _)| name.clone()).collect()
     }
 
-    /// Lets every access token expire: 42001.
+    /// Makes every access token expire: 42001.
     pub fn expire_tokens(&self) {
         let now = self.shared.now_ms();
         for token in self.shared.lock().tokens.values_mut() {
@@ -175,13 +175,13 @@ impl Handle {
         self.shared.lock().tokens.clear();
     }
 
-    /// Moves the simulator's clock forward; the real time stays.
+    /// Moves the simulator's clock forward; the real clock is not affected.
     pub fn advance(&self, by: Duration) {
         let ms = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
         self.shared.set_offset_ms(self.shared.offset_ms().saturating_add(ms));
     }
 
-    /// Sets the simulator's clock this far ahead of the real one (or behind), milliseconds.
+    /// Sets how far the simulator's clock is ahead of (or behind) the real one, in milliseconds.
     pub fn set_clock_offset_ms(&self, ms: i64) {
         self.shared.set_offset_ms(ms);
     }
@@ -191,7 +191,7 @@ impl Handle {
         self.shared.now_ms()
     }
 
-    /// Back to the state after the start: data, settings, clock; no tokens, codes, faults, counts.
+    /// Restores the state after the start: data, settings, clock; no tokens, codes, faults, counts.
     pub fn reset(&self) {
         self.shared.set_offset_ms(0);
         self.shared.lock().reset();
@@ -199,7 +199,7 @@ impl Handle {
 
     // Signing in.
 
-    /// Makes a code, as if the member had just opened the link.
+    /// Issues a code, as if the member had just opened the link.
     ///
     /// # Errors
     /// No such app or person.
@@ -223,7 +223,7 @@ impl Handle {
         }))
     }
 
-    /// Remembers that a member agreed to these fields for an app, as the consent page does; `None`: all.
+    /// Records that a member agreed to share these fields with an app, as the consent page does; `None`: all.
     pub fn grant_consent(&self, corp_id: &str, agent_id: u64, userid: &str, fields: Option<&[&str]>) {
         let fields = fields.unwrap_or(&SENSITIVE).iter().map(|f| (*f).to_owned()).collect();
         let now = self.shared.now_ms();
@@ -283,7 +283,7 @@ impl Handle {
         event::verify(&self.shared.http, corp_id, &app, Forgery::None, self.now_ms() / 1000).await
     }
 
-    // What happened.
+    // Records of what happened.
 
     /// How often this path has been called.
     pub fn calls(&self, path: &str) -> u64 {
@@ -295,7 +295,7 @@ impl Handle {
         self.shared.lock().calls.clone()
     }
 
-    /// Counts from zero again, and empties the log.
+    /// Resets the counters, and empties the log.
     pub fn clear_calls(&self) {
         let mut inner = self.shared.lock();
         inner.calls.clear();

@@ -1,14 +1,14 @@
 //! The WeCom simulator: the calls, responses, errors and limits of WeCom's API, and the pages of its client and QR
 //! login, for tests and the demo.
 //!
-//! - `data`, `range`: companies, apps, members; who may see what
+//! - `data`, `range`: companies, apps, members; who can see what
 //! - `api`: `/cgi-bin/…`
 //! - `pages`: the client, the consent page, the QR page
 //! - `handle`, `control`: what tests may do, in Rust and over HTTP (`/sim/…`)
 //! - `server`, `net`, `responses`: the HTTP server
-//! - `program`: how `wecom-sim` and the demo read their arguments and end
-//! - `state`, `error`: what it remembers; its errors
-//! - `fault`, `limit`, `settings`: faults on purpose, rate limits, choices
+//! - `program`: how `wecom-sim` and the demo parse their arguments and end
+//! - `state`, `error`: its state; its errors
+//! - `fault`, `limit`, `settings`: deliberate faults, rate limits, settings
 //! - `event`: callbacks to the app
 //!
 //! It shares no code with the gate, so that a mistake in the gate is not repeated here.

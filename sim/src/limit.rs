@@ -1,4 +1,4 @@
-//! Counting calls in windows. Past the limit the caller is blocked for as long as the window (doc 90312).
+//! Counts calls in windows. Beyond the limit the caller is blocked for the length of the window (doc 90312).
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -33,8 +33,7 @@ pub(crate) struct Limiter {
 }
 
 impl Limiter {
-    /// Counts one call; false when it is one too many, or the caller is blocked. A blocked call does not
-    /// lengthen the block.
+    /// Counts one call; false if it is one too many, or the caller is blocked. A blocked call does not extend the block.
     pub(crate) fn hit(&mut self, key: Key, length: i64, limit: u32, now: i64) -> bool {
         let w = self.windows.entry((key, length)).or_default();
         if now < w.blocked_until {

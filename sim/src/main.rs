@@ -56,7 +56,7 @@ async fn run(args: Args) -> Result<(), SimError> {
     Ok(())
 }
 
-/// Where it is, and the `[[wecom]]` entries for the gate's configuration.
+/// The address of the simulator, and the `[[wecom]]` entries for the gate's configuration.
 fn introduction(running: &Running) -> String {
     let base = running.base();
     let mut text = format!("WeCom simulator at {base}/\n\nIn the gate's configuration, for each app:\n");

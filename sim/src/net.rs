@@ -1,4 +1,5 @@
-//! A TCP listener whose connections can be cut from within a request, and all at once at the end; who asks for what host.
+//! A TCP listener whose connections can be cut from within a request, and all at once at the end; and the host that a request
+//! names.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -29,7 +30,7 @@ impl Peer {
     }
 }
 
-/// The host (and port) that a request asks for.
+/// The host (and port) named by a request.
 pub(crate) fn host(parts: &Parts) -> String {
     let header = || parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
     parts.uri.authority().map(|a| a.as_str()).or_else(header).unwrap_or_default().to_owned()
@@ -48,7 +49,7 @@ impl Listener for CuttableListener {
                     let _ = stream.set_nodelay(true);
                     return (CuttableStream { stream, cut: Arc::default() }, addr);
                 }
-                // Out of file descriptors, or a client that went away at once: neither ends the simulator.
+                // Out of file descriptors, or a client that disconnected at once: neither ends the simulator.
                 Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
             }
         }

@@ -1,4 +1,4 @@
-//! What this workspace's programs share: arguments, exit codes, how an error is shown.
+//! Shared by this workspace's programs: arguments, exit codes, how an error is shown.
 
 use std::fmt::Display;
 use std::io::{self, Write as _};

@@ -1,4 +1,4 @@
-//! What follows from the data: who is where, and who may see what.
+//! What follows from the data: who belongs where, and who can see what.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ impl Company {
         self.apps.iter().find(|a| a.agent_id == agent_id)
     }
 
-    /// The member, without regard to case.
+    /// The member, case-insensitive.
     pub fn member(&self, userid: &str) -> Option<&Member> {
         self.members.iter().find(|m| m.userid.eq_ignore_ascii_case(userid))
     }
@@ -31,7 +31,7 @@ impl Company {
         self.department(id).map(|d| d.parent)
     }
 
-    /// The department and all above it, lowest first; ends where a parent is missing or repeats.
+    /// The department and all above it, lowest first; ends if a parent is missing or repeated.
     pub fn ancestors(&self, id: u64) -> Vec<u64> {
         let mut chain = Vec::new();
         let mut at = id;
@@ -105,7 +105,7 @@ impl App {
         }
     }
 
-    /// An address that signs in through the gate as a browser in WeCom, and lands on `rd`.
+    /// An address that signs in through the gate like a browser in WeCom, and ends at `rd`.
     pub fn entrance(&self, rd: &str) -> String {
         let mut query = url::form_urlencoded::Serializer::new(String::new());
         query.append_pair("via", "wecom");
@@ -117,9 +117,9 @@ impl App {
     }
 }
 
-/// `host`, or `host:port` where the port is not the default one of the scheme.
+/// `host`, or `host:port` unless the port is the scheme's default.
 ///
-/// WeCom compares text: there `https://host:443/` is *not* `https://host/`. [`raw_authority`] keeps that.
+/// WeCom compares text: there `https://host:443/` is *not* `https://host/`. [`raw_authority`] preserves that.
 pub(crate) fn authority(url: &Url) -> String {
     match (url.host_str(), url.port()) {
         (Some(host), Some(port)) => format!("{host}:{port}"),
@@ -128,11 +128,11 @@ pub(crate) fn authority(url: &Url) -> String {
     }
 }
 
-/// The authority as it is written: between `//` and the next `/`, `?` or `#`, default port kept.
+/// The authority as written: between `//` and the next `/`, `?` or `#`, including a default port.
 pub(crate) fn raw_authority(address: &str) -> Option<&str> {
     let rest = address.strip_prefix("https://").or_else(|| address.strip_prefix("http://"))?;
     let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
-    // `user@host` and a backslash are the classic ways to look like another host.
+    // `user@host` and a backslash are the classic ways to imitate another host.
     let plain = !authority.is_empty() && !authority.contains(['@', '\\']);
     (plain && Url::parse(address).is_ok()).then_some(authority)
 }

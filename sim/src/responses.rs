@@ -7,7 +7,7 @@ use crate::fault::FaultKind;
 use crate::net::Peer;
 use crate::state::Shared;
 
-/// The response for an unknown address: a web server's page, no JSON.
+/// The response for an unknown address: a web server's page, not JSON.
 pub(crate) fn not_found() -> Response {
     let page = "<html>\r\n<head><title>404 Not Found</title></head>\r\n<body>\r\n\
                 <center><h1>404 Not Found</h1></center>\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n";
@@ -18,7 +18,7 @@ fn status(number: u16) -> StatusCode {
     StatusCode::from_u16(number).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
-/// Carries out a fault in place of a response.
+/// Applies a fault instead of a response.
 pub(crate) async fn misbehave(sim: &Shared, peer: &Peer, kind: &FaultKind) -> Response {
     match kind {
         FaultKind::Status(number) => status(*number).into_response(),

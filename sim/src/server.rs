@@ -1,4 +1,4 @@
-//! The simulator as a server: starts, hands each request to the API or the pages, stops.
+//! The simulator as a server: starts, passes each request to the API or the pages, stops.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -23,19 +23,19 @@ use crate::settings::Settings;
 use crate::state::{LogLine, Shared};
 use crate::{api, control, pages, responses};
 
-/// Largest request body, bytes.
+/// Largest request body, in bytes.
 const BODY_LIMIT: usize = 1024 * 1024;
 
-/// How to start.
+/// Options for the start.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Where to listen; port 0 takes a free one.
+    /// Where to listen; port 0 selects a free one.
     pub bind: SocketAddr,
     /// Companies; `None`: the built-in ones.
     pub data: Option<Data>,
     /// Behaviour.
     pub settings: Settings,
-    /// Where the gate is: trusted domain, callback domain, home page and event URL of every app.
+    /// The gate's address: trusted domain, callback domain, home page and event URL of every app.
     pub app_origin: Option<Url>,
 }
 
@@ -64,9 +64,9 @@ impl Simulator {
     /// Starts on the current Tokio runtime.
     ///
     /// # Errors
-    /// The data contradicts itself, or the address cannot be listened on.
+    /// The data contradicts itself, or it is not possible to listen on the address.
     pub async fn start(options: Options) -> Result<Running, SimError> {
-        // Events may go to https. A provider that is already there stays.
+        // Events may be sent to https. A provider that is installed already is kept.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http =
             reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build()?;
@@ -138,13 +138,13 @@ impl Drop for Running {
     }
 }
 
-/// The `Date` header, on the simulator's clock.
+/// The `Date` header, from the simulator's clock.
 fn date(now_ms: i64) -> Option<(header::HeaderName, header::HeaderValue)> {
     let now = SystemTime::UNIX_EPOCH + Duration::from_millis(u64::try_from(now_ms).ok()?);
     Some((header::DATE, httpdate::fmt_http_date(now).parse().ok()?))
 }
 
-/// Everything but the control API.
+/// Everything except the control API.
 async fn front(sim: Arc<Shared>, peer: Peer, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let Ok(body) = to_bytes(body, BODY_LIMIT).await else {

@@ -1,17 +1,17 @@
-//! How the simulator behaves where WeCom leaves a choice, or where a test needs other values.
+//! The simulator's behaviour where WeCom leaves a choice, or where a test needs other values.
 
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-/// All settings; the defaults are those of WeCom.
+/// All settings; the defaults are WeCom's.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// Lifetime of an access token, seconds.
     pub token_ttl: u64,
-    /// A repeated `gettoken` gives the same token and its remaining lifetime (as WeCom used to document).
+    /// A repeated `gettoken` returns the same token and its remaining lifetime (as WeCom used to document).
     pub same_token: bool,
     /// Lifetime of a code, seconds.
     pub code_ttl: u64,
@@ -21,7 +21,7 @@ pub struct Settings {
     pub consent_ttl: u64,
     /// 企业可信IP; `None`: not set up, every address may call.
     pub trusted_ips: Option<Vec<IpNet>>,
-    /// All callers seem to have this address.
+    /// All callers appear to have this address.
     pub apparent_ip: Option<IpAddr>,
     /// Rate limits.
     pub limits: RateLimits,
@@ -33,11 +33,11 @@ pub struct Settings {
     pub foreign_code: i64,
     /// errcode of `user/get` outside the visible range: 60011, 60021, 60111 or 50002.
     pub outside_range: i64,
-    /// A code is used up even by a call that fails for its token or its address (unconfirmed).
+    /// A code is used up even by a call that fails because of its token or its address (unconfirmed).
     pub code_dies_on_failure: bool,
-    /// `auth/getuserinfo` also responds with `UserId`, `OpenId` (seen in practice).
+    /// `auth/getuserinfo` also returns `UserId`, `OpenId` (seen in practice).
     pub legacy_spelling: bool,
-    /// A private deployment without the `auth/` paths: they are 404.
+    /// A private deployment without the `auth/` paths: they return 404.
     pub legacy_only: bool,
     /// What the consent page does.
     pub consent: Consent,
@@ -63,7 +63,7 @@ pub struct RateLimits {
     pub ip_minute: u32,
     /// Per source address, in an hour.
     pub ip_hour: u32,
-    /// Failing `gettoken` calls of one address in an hour; then the address is kept from it for an hour.
+    /// Failing `gettoken` calls of one address per hour; beyond that the address is blocked from it for an hour.
     pub gettoken_failures: u32,
 }
 
@@ -73,13 +73,13 @@ pub struct RateLimits {
 pub enum Consent {
     /// Asks.
     Ask,
-    /// Everybody agrees to everything at once.
+    /// Everyone agrees to everything at once.
     Allow,
-    /// Everybody refuses at once.
+    /// Everyone refuses at once.
     Refuse,
 }
 
-/// What happens after "refuse" (WeCom's documents leave it open).
+/// What happens after "refuse" (WeCom's documentation does not say).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Refusal {

@@ -1,4 +1,4 @@
-//! What the simulator remembers, behind one lock that is never held across an await.
+//! The simulator's state, behind one lock that is never held across an await.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::net::IpAddr;
@@ -14,17 +14,17 @@ use crate::fault::Fault;
 use crate::limit::Limiter;
 use crate::settings::Settings;
 
-/// Longest log of requests.
+/// Most log lines of requests.
 const LOG_LIMIT: usize = 2000;
-/// Codes, tokens and tickets are dropped this long after their end, milliseconds: until then WeCom still
-/// distinguishes "used" and "expired" from "unknown".
+/// Codes, tokens and tickets are dropped this long after they have expired, in milliseconds: until then WeCom distinguishes
+/// "used" and "expired" from "unknown".
 const AFTERLIFE: i64 = 86_400_000;
 
 /// Shared by the listener's tasks and the handles.
 pub(crate) struct Shared {
     inner: Mutex<Inner>,
     offset_ms: AtomicI64,
-    /// Turns true when the simulator stops: ends the calls that hang.
+    /// Becomes true when the simulator stops: ends hanging calls.
     pub(crate) stop: watch::Receiver<bool>,
     pub(crate) http: reqwest::Client,
 }
@@ -43,7 +43,7 @@ pub(crate) struct Inner {
     pub(crate) log: VecDeque<LogLine>,
     pub(crate) serial: u64,
     swept_ms: i64,
-    /// What a reset goes back to.
+    /// The state that a reset restores.
     first: (Data, Settings),
 }
 
@@ -55,14 +55,14 @@ pub(crate) struct Token {
     pub(crate) until_ms: i64,
 }
 
-/// Who is at the other end of a WeCom client, as the company that owns the app sees them.
+/// The person using a WeCom client, as the company that owns the app sees them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Person {
     /// A member: userid.
     Member(String),
     /// A member of a linked company.
     Linked { corp: String, userid: String },
-    /// Anybody who is no member.
+    /// Someone who is not a member.
     External { openid: String },
 }
 
@@ -70,12 +70,12 @@ pub(crate) enum Person {
 #[derive(Clone)]
 pub(crate) struct Code {
     pub(crate) corp: String,
-    /// The app; none when the link named none.
+    /// The app; `None` if the link named none.
     pub(crate) agent: Option<u64>,
     pub(crate) person: Person,
     /// Fields agreed to; `None`: silent scope or web login, so no ticket.
     pub(crate) consent: Option<BTreeSet<String>>,
-    /// Where the code was sent; none when a test asked for the code itself.
+    /// Where the code was sent; `None` if a test asked for the code itself.
     pub(crate) redirect_uri: Option<String>,
     pub(crate) until_ms: i64,
     pub(crate) used: bool,
@@ -91,10 +91,10 @@ pub(crate) struct Ticket {
     pub(crate) until_ms: i64,
 }
 
-/// What a consent is remembered by: corp, agent, userid in lower case.
+/// The key of a consent: corp, agent, userid in lower case.
 pub(crate) type ConsentKey = (String, u64, String);
 
-/// A consent that a member has given.
+/// A consent given by a member.
 #[derive(Clone)]
 pub(crate) struct ConsentGiven {
     pub(crate) fields: BTreeSet<String>,
@@ -106,7 +106,7 @@ pub(crate) struct ConsentGiven {
 pub struct Calls {
     /// In total.
     pub calls: u64,
-    /// How many of these did not end with errcode 0 (pages: not with the page or redirect asked for).
+    /// How many of these did not end with errcode 0 (pages: not with the requested page or redirect).
     pub failed: u64,
 }
 
@@ -117,21 +117,21 @@ pub struct LogLine {
     pub at_ms: i64,
     /// Who called.
     pub ip: IpAddr,
-    /// The host (and port) that was asked for.
+    /// The requested host (and port).
     pub host: String,
     /// Method.
     pub method: String,
     /// Path.
     pub path: String,
-    /// Parameters; the value of a secret one is `***`.
+    /// Parameters; secret values are `***`.
     pub query: String,
-    /// WeCom's errcode, where there is one.
+    /// WeCom's errcode, if there is one.
     pub errcode: Option<i64>,
     /// HTTP status; 0 when the caller got no response.
     pub status: u16,
 }
 
-/// A random text of letters and digits, at least as hard to guess as those of WeCom.
+/// A random text of letters and digits, at least as hard to guess as WeCom's.
 pub(crate) fn random(prefix: &str, length: usize) -> String {
     let mut s = String::from(prefix);
     while s.len() < length {
@@ -152,7 +152,7 @@ impl Shared {
         Shared { inner, offset_ms: AtomicI64::new(0), stop, http }
     }
 
-    /// The state. A panic elsewhere must not take the simulator down with it.
+    /// The state. A panic elsewhere must not bring the simulator down.
     pub(crate) fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock()
     }
@@ -165,7 +165,7 @@ impl Shared {
             .saturating_add(self.offset_ms.load(Ordering::Relaxed))
     }
 
-    /// How far the simulator's clock is ahead of the real one, milliseconds.
+    /// How far the simulator's clock is ahead of the real one, in milliseconds.
     pub(crate) fn offset_ms(&self) -> i64 {
         self.offset_ms.load(Ordering::Relaxed)
     }
@@ -200,7 +200,7 @@ impl Inner {
         }
     }
 
-    /// As on the first day.
+    /// Restores the initial state.
     pub(crate) fn reset(&mut self) {
         let (data, settings) = self.first.clone();
         *self = Inner::new(data, settings);
@@ -212,7 +212,7 @@ impl Inner {
     }
 
     pub(crate) fn write_log(&mut self, line: LogLine) {
-        // A response of the API without an errcode is not WeCom's.
+        // An API response without an errcode is not WeCom's.
         let ok = line.errcode == Some(0) || (line.errcode.is_none() && !line.path.starts_with("/cgi-bin/"));
         let failed = line.status == 0 || line.status >= 400 || !ok;
         if let (true, Some(c)) = (failed, self.calls.get_mut(&line.path)) {
@@ -224,7 +224,7 @@ impl Inner {
         self.log.push_back(line);
     }
 
-    /// Forgets what ended long ago.
+    /// Drops what expired long ago.
     pub(crate) fn sweep(&mut self, now: i64) {
         if now - self.swept_ms < 60_000 {
             return;
@@ -235,7 +235,7 @@ impl Inner {
         self.tickets.retain(|_, t| now - t.until_ms < AFTERLIFE);
     }
 
-    /// Makes a code.
+    /// Creates a code.
     pub(crate) fn new_code(&mut self, code: Code) -> String {
         let name = random("SimCode", 64);
         self.codes.insert(name.clone(), code);
@@ -258,7 +258,7 @@ impl Inner {
             Some(m) if company.linked.iter().any(|l| l == home) => {
                 Some(Person::Linked { corp: home.to_owned(), userid: m.userid.clone() })
             }
-            // A member of a company that has nothing to do with this one is anybody.
+            // A member of an unrelated company is a stranger.
             Some(m) => Some(Person::External { openid: foreign_openid(corp, home, &m.userid) }),
             None => {
                 let e = other.externals.iter().find(|e| e.openid == id)?;
@@ -267,7 +267,7 @@ impl Inner {
         }
     }
 
-    /// Fields that the member agreed to for this app, and still does.
+    /// Fields that the member agreed to share with this app, if the consent has not expired.
     pub(crate) fn consent(&self, key: &ConsentKey, now: i64) -> Option<&BTreeSet<String>> {
         self.consents.get(key).filter(|c| now < c.until_ms).map(|c| &c.fields)
     }

@@ -1,4 +1,4 @@
-//! Which of WeCom's events have been acted upon.
+//! WeCom's events that have been processed.
 
 use std::time::Duration;
 
@@ -6,10 +6,10 @@ use moka::sync::Cache;
 
 /// WeCom repeats an event up to three times within seconds.
 const REPEATED: Duration = Duration::from_secs(15 * 60);
-/// Most events remembered.
+/// Most events kept.
 const CAPACITY: u64 = 10_000;
 
-/// The events that have been acted upon, by entry and key.
+/// Events that have been processed, by entry and key.
 #[derive(Clone)]
 pub(super) struct SeenEvents(Cache<String, ()>);
 
@@ -18,7 +18,7 @@ impl SeenEvents {
         SeenEvents(Cache::builder().max_capacity(CAPACITY).time_to_live(REPEATED).build())
     }
 
-    /// Is this its first arrival? Of any number of arrivals at once exactly one is (R34).
+    /// Is this the first arrival of the event? Of any number of concurrent arrivals exactly one is (R34).
     pub(super) fn is_first(&self, entry: &str, key: &str) -> bool {
         self.0.entry(format!("{entry}|{key}")).or_insert_with(|| ()).is_fresh()
     }
@@ -30,7 +30,7 @@ mod tests {
 
     use super::SeenEvents;
 
-    /// With a look followed by an insertion, two threads were first after a few rounds on two cores.
+    /// With a check followed by a separate insertion, two threads were first after a few rounds on two cores.
     #[test]
     fn r34_of_arrivals_at_once_exactly_one_is_the_first() {
         const AT_ONCE: usize = 8;

@@ -1,4 +1,4 @@
-//! What browsers do, and the people in front of them.
+//! Actions of browsers, and of the people who use them.
 
 use arbitrary::Arbitrary;
 
@@ -30,14 +30,14 @@ pub(super) enum Step {
     Callback(Arrival),
     /// Two arrive at once, at one node or two.
     Together(Arrival, Arrival),
-    /// One is given up by its browser.
+    /// One is cancelled by its browser.
     GivenUp(Arrival),
     /// A browser loses a cookie.
     Lose {
         browser: u8,
         flow: u8,
     },
-    /// A cookie changes: a byte of it, or it is put under the name of another flow.
+    /// A cookie changes: one of its bytes, or its name becomes that of another flow.
     Damage {
         browser: u8,
         flow: u8,
@@ -49,7 +49,7 @@ pub(super) enum Step {
         from: u8,
         to: u8,
     },
-    /// A cookie gets from one browser into another: whose cookie that is, the gate cannot know.
+    /// A cookie is copied from one browser to another: the gate cannot know whose it is.
     Steal {
         flow: u8,
         from: u8,
@@ -61,7 +61,7 @@ pub(super) enum Step {
 pub(super) struct Arrival {
     pub(super) browser: u8,
     pub(super) node: bool,
-    /// Whose state.
+    /// Which flow's state.
     pub(super) flow: u8,
     pub(super) edit: Edit,
     pub(super) code: u8,

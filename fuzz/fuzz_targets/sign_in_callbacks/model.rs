@@ -1,4 +1,4 @@
-//! The model: what must come of each step of a sign-in.
+//! The model: the expected result of each step of a sign-in.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -25,7 +25,7 @@ static NAMES: LazyLock<Names> = LazyLock::new(|| Names::new(true, "wecom_gate"))
 static RUNTIME: LazyLock<tokio::runtime::Runtime> =
     LazyLock::new(|| tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime"));
 
-/// A sign-in on its way, as the model knows it.
+/// A pending sign-in, in the model.
 pub(crate) struct PendingSignIn {
     state: String,
     pub(crate) name: String,
@@ -42,7 +42,7 @@ pub(crate) struct Cookie {
 
 pub(crate) type Jar = HashMap<String, Cookie>;
 
-/// A session: the code that it was made from, and whose it is.
+/// A session: the code that it was created with, and whose it is.
 #[derive(Debug, Clone, PartialEq)]
 struct SignedIn {
     id: usize,
@@ -56,7 +56,7 @@ enum Outcome {
     CodeRejected,
 }
 
-/// What a node remembers of a state, to the model.
+/// What a node remembers of a state, in the model.
 struct Used {
     code: u8,
     cookie: String,
@@ -64,9 +64,9 @@ struct Used {
     outcome: Option<Outcome>,
 }
 
-/// WeCom: each code is good once.
+/// WeCom: each code is valid once.
 struct WeCom {
-    /// How often each code was shown.
+    /// How often each code was used.
     spent: [AtomicUsize; 256],
     sessions: AtomicUsize,
 }
@@ -85,7 +85,7 @@ impl WeCom {
     }
 }
 
-/// Browsers, nodes and WeCom, and what the model knows of them.
+/// Browsers, nodes and WeCom, and what the model knows about them.
 pub(crate) struct World {
     pub(crate) now: u64,
     ahead: i64,
@@ -94,7 +94,7 @@ pub(crate) struct World {
     nodes: [CallbackDedup<Outcome>; NODES],
     used: [HashMap<String, Used>; NODES],
     wecom: Arc<WeCom>,
-    /// What became of each code, to the model.
+    /// The result of each code, in the model.
     codes: HashMap<u8, SignedIn>,
 }
 
@@ -105,7 +105,7 @@ fn header(jar: &Jar, now: u64) -> String {
     pairs.join("; ")
 }
 
-/// As a browser takes a `Set-Cookie` line.
+/// Stores a `Set-Cookie` line as a browser does.
 fn take(jar: &mut Jar, line: &str, now: u64) {
     let mut parts = line.split("; ");
     let (name, value) = parts.next().and_then(|p| p.split_once('=')).expect("a name and a value");
@@ -120,7 +120,7 @@ fn take(jar: &mut Jar, line: &str, now: u64) {
     }
 }
 
-/// The browser goes where a redirect leads: it must be the gate's own host.
+/// The browser follows a redirect: it must lead to the gate's own host.
 fn lands_here(location: &str) {
     let base = url::Url::parse(ORIGIN).expect("an address");
     let there = base.join(location).expect("a redirect that a browser can follow");
@@ -133,7 +133,7 @@ fn lands_here(location: &str) {
 }
 
 impl World {
-    /// `ahead`: by how many seconds the clock of the second node is ahead.
+    /// `ahead`: how many seconds the clock of the second node is ahead.
     pub(crate) fn new(ahead: i64) -> Self {
         World {
             now: BEGIN,
@@ -152,7 +152,7 @@ impl World {
     }
 
     pub(crate) fn begin(&mut self, browser: usize, node: usize, rd: &str, mut request: SignInRequest, attempt: u8) {
-        // As `routes/sign_in.rs` does it.
+        // As in `routes/sign_in.rs`.
         request.target = target::sanitize(rd).unwrap_or_else(|| "/".into());
         lands_here(&request.target);
         let clock = self.clock(node);
@@ -179,7 +179,7 @@ impl World {
         self.pending.push(PendingSignIn { state, name, value, request, begun: clock });
     }
 
-    /// Why this callback leads to nothing, to the model, or the number of its flow.
+    /// Why this callback is refused, according to the model, or the number of its flow.
     fn checked(&self, arrival: &Arrival, state: &str) -> Result<usize, Failure> {
         let shape = state.len() == 32 && state.bytes().all(|b| b.is_ascii_alphanumeric());
         if !shape || !state.as_bytes()[0].is_ascii_digit() {
@@ -199,7 +199,7 @@ impl World {
         Ok(flow)
     }
 
-    /// What must come of a callback whose flow is good; `None`: it is carried out now.
+    /// The expected result of a callback whose flow is valid; `None`: it is processed now.
     fn expected(
         &self,
         node: usize,
@@ -213,9 +213,9 @@ impl World {
         Some(if same && again { Ok(used.outcome.clone()) } else { Err(CallbackRefused::Replayed) })
     }
 
-    /// Callbacks that arrive at once. `give_up`: the first browser does not wait.
+    /// Callbacks that arrive at once. `give_up`: the first browser disconnects.
     pub(crate) fn callbacks(&mut self, arrivals: &[&Arrival], give_up: bool) {
-        // Each with its place among the arrivals.
+        // Each with its index among the arrivals.
         let mut good = Vec::new();
         let states: Vec<String> = arrivals
             .iter()
@@ -268,7 +268,7 @@ impl World {
             let mut results = Vec::new();
             if give_up {
                 for mut once in waiting {
-                    // Begun, and dropped before its end: the work goes on all the same.
+                    // Begun, and dropped before its end: the work continues.
                     std::future::poll_fn(|cx| {
                         let _ = once.as_mut().poll(cx);
                         std::task::Poll::Ready(())
@@ -303,14 +303,14 @@ impl World {
                 self.used[node].entry(state).or_insert(Used { code, cookie, at, outcome: None });
                 if self.used[node].len() > used {
                     let spent = self.wecom.spent[usize::from(code)].load(Ordering::SeqCst);
-                    assert!(spent > 0, "the work of a callback that was given up has stopped");
+                    assert!(spent > 0, "the work of a cancelled callback has stopped");
                 }
                 continue;
             }
             let result = results[number].clone();
             match expected {
                 Some(Err(refused)) => assert_eq!(result, Err(refused)),
-                // One that was given up before: WeCom knows its outcome.
+                // One that was cancelled before: WeCom knows its result.
                 Some(Ok(None)) => assert!(result.is_ok()),
                 Some(Ok(Some(outcome))) => assert_eq!(result, Ok(outcome)),
                 None => assert!(result.is_ok()),

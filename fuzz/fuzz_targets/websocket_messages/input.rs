@@ -1,4 +1,4 @@
-//! What a client sends: messages in fragments, and the stream of bytes that they become.
+//! What a client sends: fragmented messages, and the resulting stream of bytes.
 
 use arbitrary::Arbitrary;
 use wecom_gate::proxy::rewrite::token_swapper::MAX_MESSAGE;
@@ -6,11 +6,11 @@ use wecom_gate::proxy::rewrite::token_swapper::MAX_MESSAGE;
 #[derive(Debug, Arbitrary)]
 pub(super) struct Input {
     messages: Vec<Message>,
-    /// Lengths of the pieces, again and again.
+    /// Lengths of the pieces, repeated.
     pub(super) pieces: Vec<u16>,
-    /// A frame of other bytes, before this message.
+    /// A frame with arbitrary bytes, before this message.
     odd: Option<(u8, Vec<u8>)>,
-    /// So many bytes are missing at the end.
+    /// This many bytes are missing at the end.
     missing: u16,
 }
 
@@ -21,7 +21,7 @@ struct Message {
     /// Where fragments end.
     fragments: Vec<Fragment>,
     mask: [u8; 4],
-    /// Lengths in the longer forms where a shorter one would do: a fault.
+    /// Lengths in a longer form than necessary: an error.
     long_form: bool,
 }
 
@@ -29,7 +29,7 @@ struct Message {
 struct Fragment {
     length: u16,
     mask: [u8; 4],
-    /// Sent after it.
+    /// Sent after the fragment.
     control: Option<(Control, Vec<u8>)>,
 }
 
@@ -50,7 +50,7 @@ enum Body {
     },
     Text(String),
     Bytes(Vec<u8>),
-    /// About as long as the longest message that is looked into, with this in the middle.
+    /// About as long as the longest message that is parsed, with this in the middle.
     Long {
         around: i8,
         times: bool,

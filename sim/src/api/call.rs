@@ -1,4 +1,4 @@
-//! One call of the API as its functions see it, and the owner of its access token.
+//! One API call, as its handlers see it, and the owner of its access token.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -10,7 +10,7 @@ use crate::fail::{Fail, fail};
 
 /// One call of the API.
 pub(super) struct Call<'a> {
-    /// The simulator's, as the caller knows it.
+    /// The simulator's host, as used by the caller.
     pub(super) host: String,
     /// The path, which is also the key of counters and limits.
     pub(super) path: &'static str,
@@ -42,7 +42,7 @@ pub(super) struct Caller<'a> {
 }
 
 impl<'a> Caller<'a> {
-    /// The app; the contact-sync assistant may not make this call.
+    /// The app; an error if this is the contact-sync assistant.
     pub(super) fn app(&self) -> Result<&'a App, Fail> {
         self.app.ok_or_else(|| fail(48002))
     }

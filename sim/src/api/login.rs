@@ -1,4 +1,4 @@
-//! Who a code belongs to (docs 91023, 98176), and the fields that a member agreed to give (doc 95833).
+//! Whom a code belongs to (docs 91023, 98176), and the fields that a member agreed to share (doc 95833).
 
 use serde_json::{Map, Value};
 
@@ -29,7 +29,7 @@ impl Inner {
     ) -> Result<Map<String, Value>, Fail> {
         let code = call.param("code").ok_or_else(|| fail(41008))?;
         let code = self.codes.get(code).cloned().ok_or_else(|| fail(40029))?;
-        // The contact-sync secret may not consume codes.
+        // The contact-sync secret may not use codes.
         let agent = token.agent.ok_or_else(|| fail(50001))?;
         if code.corp != token.corp || code.agent.is_some_and(|a| a != agent) {
             return Err(fail(self.settings.foreign_code));
@@ -130,8 +130,8 @@ impl Inner {
     }
 }
 
-/// A sensitive field as the API gives it; without permission absent, but for gender and avatar, which then
-/// have the value for "not known" (doc 95833).
+/// A sensitive field as the API returns it; without permission it is absent, except gender and avatar, which then have the value
+/// for "unknown" (doc 95833).
 pub(super) fn sensitive(member: &Member, field: &str, given: bool) -> Option<String> {
     let text = |s: &str| (given && !s.is_empty()).then(|| s.to_owned());
     match field {

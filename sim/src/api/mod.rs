@@ -65,7 +65,7 @@ const APIS: [(&str, Api, Method); 17] = [
     ("/cgi-bin/getcallbackip", Api::CallbackIp, Method::GET),
 ];
 
-/// Where the picture of every app is.
+/// Path of the picture of every app.
 pub(super) const LOGO: &str = "/logo/app.png";
 
 /// The picture itself.
@@ -178,7 +178,7 @@ fn find(path: &str, legacy_only: bool) -> Option<(&'static str, Api, Method)> {
     APIS.iter().find(|(p, ..)| *p == path).cloned()
 }
 
-/// Parameters; of a repeated one the first counts.
+/// Parameters; if one is repeated, the first value counts.
 fn pairs(query: &str) -> HashMap<String, String> {
     let mut all = HashMap::new();
     for (k, v) in url::form_urlencoded::parse(query.as_bytes()) {
@@ -244,7 +244,7 @@ impl Inner {
         }
     }
 
-    /// Token, address and frequency: what every call but `gettoken` has to pass.
+    /// Token, address and frequency: checks that every call except `gettoken` has to pass.
     fn admit(&mut self, api: Api, call: &Call<'_>, exempt: bool) -> Result<Token, Fail> {
         let name = call.param("access_token").ok_or_else(|| fail(41001))?;
         let token = self.tokens.get(name).cloned().ok_or_else(|| fail(40014))?;
@@ -265,7 +265,7 @@ impl Inner {
             return Err(fail(45009));
         }
         match token.agent.map(|a| self.data.app(&token.corp, a)) {
-            // The app was deleted; its token means nothing any more.
+            // The app was deleted, so its token is invalid.
             Some(None) => Err(fail(40014)),
             Some(Some(app)) if app.closed && api != Api::AgentGet => Err(fail(50003)),
             _ => Ok(token),

@@ -12,7 +12,7 @@ use super::request::{COOKIE, Lang, PageRequest};
 use crate::data::{App, Company, Data};
 use crate::state::Shared;
 
-/// Asks for the member of this client; then goes on to `next`.
+/// Asks for the member of this client, and then continues with `next`.
 pub(super) fn members(sim: &Shared, request: &PageRequest, next: &str) -> Response {
     #[derive(Template)]
     #[template(path = "members.html")]
@@ -25,7 +25,7 @@ pub(super) fn members(sim: &Shared, request: &PageRequest, next: &str) -> Respon
     page(&Members { l: request.lang, next, groups: everybody(request.lang, &data, request.picked()) })
 }
 
-/// The path if it stays on this server whatever a browser makes of it, else `/`.
+/// The path if every browser stays on this server with it, otherwise `/`.
 fn own_path(next: &str) -> &str {
     let fine = next.starts_with('/')
         && !next.starts_with("//")
@@ -88,12 +88,12 @@ enum Near {
     Mine,
     /// Of a company that shares its apps.
     Shared,
-    /// Reached only by a link that a colleague has shared.
+    /// Reached only through a link that a colleague has shared.
     Link,
 }
 
-/// The apps that matter to this person: those of their company and of companies linked to it; for somebody who is
-/// not a member, all apps of the company.
+/// The apps that this person may see: those of their company and of companies linked to it; for someone who is not a member, all
+/// apps of the company.
 fn apps<'a>(data: &'a Data, key: &str) -> Vec<(&'a Company, &'a App, Near)> {
     let (corp, id) = key.split_once('/').unwrap_or(("", ""));
     let mut out = Vec::new();
@@ -193,7 +193,7 @@ pub(super) fn open(sim: &Shared, request: &PageRequest) -> Response {
     }
 }
 
-/// The link that opens this page of the app; `None` when it does not belong to the app.
+/// The link that opens this page of the app; `None` if it does not belong to the app.
 fn deep_link(app: &App, link: &str) -> Option<String> {
     let gate = Url::parse(&app.gate).ok()?;
     let url = gate.join(link).ok()?;

@@ -1,6 +1,6 @@
-//! The pages of WeCom that people see: the client, the consent page, the QR page.
+//! WeCom's pages: the client, the consent page, the QR page.
 //!
-//! They work without scripts and load nothing but their own style sheet.
+//! They work without scripts and load only their own style sheet.
 
 mod client;
 mod oauth;

@@ -21,9 +21,9 @@ const PARAMS: [&str; 6] = ["appid", "redirect_uri", "response_type", "scope", "s
 /// A valid link.
 struct Link {
     company: Company,
-    /// The app; none when the link names none.
+    /// The app; `None` if the link names none.
     app: Option<App>,
-    /// With consent; without an `agentid` WeCom takes the link for a silent one.
+    /// With consent; without an `agentid` WeCom treats the link as a silent one.
     consent: bool,
 }
 
@@ -103,8 +103,7 @@ fn check(sim: &Shared, request: &PageRequest) -> Result<Link, Refused> {
     Ok(Link { consent: consent && app.is_some(), app: app.cloned(), company: company.clone() })
 }
 
-/// `redirect_uri` with `code` (if there is one) and `state`: an existing query is kept, and a fragment stays
-/// behind them.
+/// `redirect_uri` with `code` (if there is one) and `state`: an existing query is kept, and a fragment stays at the end.
 pub(super) fn back(redirect_uri: &str, code: Option<&str>, state: &str) -> String {
     let (base, fragment) = match redirect_uri.split_once('#') {
         Some((base, fragment)) => (base, format!("#{fragment}")),
@@ -161,7 +160,7 @@ pub(super) fn authorize(sim: &Shared, request: &PageRequest) -> Response {
     }
 }
 
-/// Back to the app with a code.
+/// Redirects to the app with a code.
 fn go(
     sim: &Shared,
     request: &PageRequest,
@@ -185,7 +184,7 @@ fn go(
     redirect(status, &back(request.get("redirect_uri"), Some(&code), request.get("state")))
 }
 
-/// Remembers what was agreed to, for 30 days, and goes back with a code.
+/// Records the consent for 30 days, and redirects with a code.
 fn agree(
     sim: &Shared,
     request: &PageRequest,

@@ -1,4 +1,4 @@
-//! How people and apps look on the pages.
+//! People and apps on the pages.
 
 use super::request::Lang;
 use crate::data::{App, Company, Data, Member};
@@ -8,7 +8,7 @@ pub(super) struct Card {
     /// `corpid/userid` or `corpid/openid`.
     pub(super) key: String,
     pub(super) name: String,
-    /// The name in Latin letters, where it is another.
+    /// The name in Latin letters, if it differs.
     pub(super) latin: String,
     /// Departments.
     pub(super) place: String,
@@ -27,13 +27,13 @@ pub(super) struct Group {
     pub(super) people: Vec<Card>,
 }
 
-/// A colour that stays the same for the same key.
+/// A colour that is always the same for the same key.
 pub(super) fn hue(key: &str) -> u8 {
     let sum = key.bytes().fold(7_u32, |h, b| h.wrapping_mul(31).wrapping_add(u32::from(b)));
     u8::try_from((sum >> 3) % 8).unwrap_or(0)
 }
 
-/// The letters on an avatar: the given name of a Chinese name, else the first letters of two words.
+/// The letters on an avatar: the given name of a Chinese name, otherwise the initials of two words.
 pub(super) fn initials(name: &str) -> String {
     let mut chars = name.chars();
     if chars.next().is_some_and(|c| !c.is_ascii()) {
@@ -43,7 +43,7 @@ pub(super) fn initials(name: &str) -> String {
     name.split_whitespace().filter_map(|w| w.chars().next()).take(2).collect::<String>().to_uppercase()
 }
 
-/// The card of a member; `app`: whose visible range counts, by default that of any app of the company.
+/// The card of a member; `app`: whose visible range counts; by default that of any app of the company.
 pub(super) fn member_card(
     l: Lang,
     company: &Company,
@@ -81,7 +81,7 @@ pub(super) fn member_card(
     }
 }
 
-/// The people who are not members of this company.
+/// People who are not members of this company.
 fn external_cards(l: Lang, company: &Company, current: Option<&str>) -> Vec<Card> {
     let card = |e: &crate::data::External| {
         let key = format!("{}/{}", company.corp_id, e.openid);
@@ -100,7 +100,7 @@ fn external_cards(l: Lang, company: &Company, current: Option<&str>) -> Vec<Card
     company.externals.iter().map(card).collect()
 }
 
-/// Everybody, by company.
+/// Everyone, by company.
 pub(super) fn everybody(l: Lang, data: &Data, current: Option<&str>) -> Vec<Group> {
     let mut groups = Vec::new();
     let mut others = Vec::new();

@@ -31,7 +31,7 @@ pub(super) fn redirect(status: StatusCode, to: &str) -> Response {
 
 /// A page with one message; its status is 200, as with WeCom.
 ///
-/// `code` is WeCom's number (0: none); tests find it in the header `x-sim-error`.
+/// `code` is WeCom's error code (0: none); tests find it in the header `x-sim-error`.
 pub(super) fn message(
     l: Lang,
     code: i64,

@@ -44,7 +44,7 @@ impl Lang {
 
 /// A request for a page.
 pub(super) struct PageRequest {
-    /// Parameters of the query, or of the form; of a repeated one the first counts.
+    /// Parameters of the query, or of the form; if one is repeated, the first value counts.
     params: HashMap<String, String>,
     /// All values of the form field `field`.
     pub(super) fields: Vec<String>,
@@ -93,7 +93,7 @@ impl PageRequest {
         }
     }
 
-    /// A parameter; empty when it is not there.
+    /// A parameter; empty if it is absent.
     pub(super) fn get(&self, name: &str) -> &str {
         self.params.get(name).map_or("", String::as_str)
     }
@@ -104,19 +104,19 @@ impl PageRequest {
         found.collect()
     }
 
-    /// Whether it is of WeCom's client, personal WeChat, or a browser that plays one.
+    /// Whether the client is WeCom, personal WeChat, or a browser that imitates one.
     pub(super) fn in_client(&self) -> bool {
         ["wxwork/", "wxworklocal/", "micromessenger/"].iter().any(|p| self.user_agent.contains(p))
             || self.cookie.is_some()
             || self.header.is_some()
     }
 
-    /// Whether it is of a phone's browser.
+    /// Whether the client is a phone's browser.
     pub(super) fn mobile(&self) -> bool {
         ["mobile", "iphone", "ipad", "android", "harmony"].iter().any(|p| self.user_agent.contains(p))
     }
 
-    /// The member that a test names in the header.
+    /// The member named by a test in the header.
     pub(super) fn scripted(&self) -> Option<&str> {
         self.header.as_deref()
     }

@@ -1,4 +1,4 @@
-//! `/wwlogin/sso/login`: the QR page for ordinary browsers (docs 98151, 98152), and the old link (91019).
+//! `/wwlogin/sso/login`: the QR page for ordinary browsers (docs 98151, 98152), and the older link (91019).
 
 use askama::Template;
 use axum::http::StatusCode;
@@ -20,7 +20,7 @@ type Refused = (i64, (&'static str, &'static str));
 
 /// Checks a link: the company and its app, or the error.
 fn check(sim: &Shared, request: &PageRequest) -> Result<(Company, App), Refused> {
-    // The old link has no login_type.
+    // The older link has no login_type.
     match request.get("login_type") {
         "CorpApp" => {}
         "" if request.address.starts_with("/wwopen/") => {}
@@ -81,7 +81,7 @@ pub(super) fn login(sim: &Shared, request: &PageRequest) -> Response {
     if request.get("login_type").is_empty() {
         params.push(("login_type", "CorpApp".to_owned()));
     }
-    // One-click sign-in: who is signed in to WeCom on this computer, if of this company.
+    // One-click sign-in: the member signed in to WeCom on this computer, if they belong to this company.
     let me = request.picked().filter(|k| k.starts_with(&format!("{}/", company.corp_id)));
     page(&WebLogin {
         l,
@@ -155,7 +155,7 @@ fn scanned(
     redirect(status, &back(request.get("redirect_uri"), Some(&code), request.get("state")))
 }
 
-/// A picture that looks like a QR code but encodes nothing.
+/// An image that looks like a QR code but encodes nothing.
 fn qr(seed: &str) -> String {
     const SIZE: u32 = 25;
     let digest = ring::digest::digest(&ring::digest::SHA256, seed.as_bytes());
@@ -171,7 +171,7 @@ fn qr(seed: &str) -> String {
         };
         at(0, 0).or_else(|| at(SIZE - 7, 0)).or_else(|| at(0, SIZE - 7))
     };
-    // The finders keep one free module around them.
+    // The finder patterns keep one free module around them.
     let free = |x: u32, y: u32| (x <= 7 || x >= SIZE - 8) && y <= 7 || x <= 7 && y >= SIZE - 8;
     let mut path = String::new();
     for y in 0..SIZE {

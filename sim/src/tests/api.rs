@@ -65,7 +65,7 @@ async fn token_errors() {
     assert_eq!(b.call_with("", "getcallbackip").await["errcode"], 41001);
     assert_eq!(b.call_with("unknown", "getcallbackip").await["errcode"], 40014);
     let in_body = b.post("/cgi-bin/auth/getuserdetail", json!({ "access_token": b.token().await })).await;
-    assert_eq!(in_body["errcode"], 41001, "the token belongs into the address");
+    assert_eq!(in_body["errcode"], 41001, "the token must be in the query");
 
     let token = b.token().await;
     b.advance(seconds(7199));
@@ -163,11 +163,11 @@ async fn getuserinfo_names_each_kind_of_person() {
     let b = bench().await;
     let mut seen = Vec::new();
     for member in [
-        "outsider",                      // outside the range: returned anyway
+        "outsider",                      // outside the visible range: returned nevertheless
         "zhaoliu",                       // disabled
         "wwfedcba9876543210/chenyi",     // of a linked company
         "oExternalCustomer000000000001", // a customer
-        "oStranger00000000000000000002", // anybody
+        "oStranger00000000000000000002", // a stranger
     ] {
         let v = b.call(&format!("auth/getuserinfo?code={}", b.code(member))).await;
         assert_eq!(v["errcode"], 0);
@@ -254,7 +254,7 @@ async fn sensitive_fields_need_the_member_and_the_administrator() {
     assert_eq!((v["gender"].as_str(), v.get("mobile")), (Some("0"), None));
     let all = ticket(&b, "zhouba", &SENSITIVE).await.unwrap();
     let v = detail(&b, "auth/getuserdetail", json!({ "user_ticket": all })).await;
-    assert_eq!(v.get("mobile"), None, "who has no phone number gives none");
+    assert_eq!(v.get("mobile"), None, "a member without a phone number");
     assert_eq!(v["biz_mail"], "zhouba@example.com");
 }
 

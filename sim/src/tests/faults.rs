@@ -39,7 +39,7 @@ async fn statuses_and_bodies() {
     assert_eq!(get().await.json::<Value>().await.unwrap()["errcode"], 0);
 }
 
-/// A script: one fault after another, each for one call.
+/// A script: a sequence of faults, each for one call.
 #[tokio::test]
 async fn faults_for_one_call_each_are_a_script() {
     let b = bench().await;

@@ -1,4 +1,4 @@
-//! Against a started simulator, over HTTP, as the gate and browsers see it.
+//! Tests of a started simulator, over HTTP, as the gate and browsers see it.
 
 mod api;
 mod contacts;

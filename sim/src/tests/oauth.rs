@@ -10,7 +10,7 @@ pub(super) const WECOM_UA: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like 
 
 const CALLBACK: &str = "https://nocobase.example.com/wecom-gate/callback";
 
-/// The link with some parameters changed; an empty value takes the parameter away.
+/// The link with some parameters changed; an empty value removes the parameter.
 fn link(changes: &[(&str, &str)]) -> String {
     let usual = [
         ("appid", CORP),
@@ -43,7 +43,7 @@ impl Bench {
     }
 }
 
-/// The address that an answer leads to.
+/// The target of a redirect.
 pub(super) fn location(response: &Response) -> String {
     assert!(matches!(response.status().as_u16(), 302 | 303), "{}", response.status());
     response.headers()["location"].to_str().unwrap().to_owned()
@@ -102,7 +102,7 @@ async fn outside_a_client_there_is_only_a_hint() {
     assert!(plain.text().await.unwrap().contains("Please open the link in the WeChat client"));
     let zh = b.http.get(b.url(&link(&[]))).header("accept-language", "zh-CN,en;q=0.5").send().await.unwrap();
     assert!(zh.text().await.unwrap().contains("请在微信客户端打开链接"));
-    // A real WeCom that nobody holds yet asks who it is, then goes on.
+    // A real WeCom client on which no member has been picked asks for one, and then continues.
     let wecom = || b.http.get(b.url(&link(&[]))).header("user-agent", WECOM_UA);
     let picker = wecom().send().await.unwrap().text().await.unwrap();
     assert!(
@@ -224,7 +224,7 @@ async fn consent_is_asked_once_in_thirty_days() {
     }
     b.expire_tokens();
     assert_eq!(b.open_as("zhangsan", &link(CONSENT)).await.status(), 200, "asked again after 30 days");
-    assert_eq!(b.open_as("lisi", &link(CONSENT)).await.status(), 200, "everybody for themselves");
+    assert_eq!(b.open_as("lisi", &link(CONSENT)).await.status(), 200, "each member separately");
 }
 
 #[tokio::test]
