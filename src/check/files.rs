@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn whom_a_mode_allows() {
+    fn modes_and_what_they_allow() {
         let gate = Reader { user: 998, groups: vec![997] };
         for (user, group, mode, want) in [
             (0, 997, 0o640, true),
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_that_everybody_can_read() {
+    fn secrets_that_everyone_can_read() {
         let dir = tempfile::tempdir_in("/tmp").unwrap();
         let path = dir.path().join("secret");
         fs::write(&path, "x").unwrap();

@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn r03_by_default_nobody_is_trusted() {
+    fn r03_by_default_no_proxy_is_trusted() {
         let peer = "127.0.0.1".parse().unwrap();
         assert_eq!(client_ip(peer, &[b"10.0.0.1"], &[]), peer);
     }

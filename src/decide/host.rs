@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn r04_an_invalid_host_is_told_from_an_unknown_one() {
+    fn r04_an_invalid_host_is_distinguished_from_an_unknown_one() {
         for good in ["a", "evil.com", "a:80", "a:", "a.b.", "[::1]", "[::1]:80", "192.0.2.1", "a,b", "a_b"] {
             assert!(is_host(good), "{good}");
         }

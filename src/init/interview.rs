@@ -144,7 +144,7 @@ impl Interview<'_> {
     }
 
     /// After a wrong answer: whether to continue with it.
-    fn go_on_all_the_same(&self) -> Result<bool, InitError> {
+    fn continue_anyway(&self) -> Result<bool, InitError> {
         match &self.terminal {
             Some(terminal) => Ok(!terminal.confirm(self.texts.again, true)?),
             None => Err(InitError::Refused),
@@ -178,7 +178,7 @@ impl Interview<'_> {
                 continue;
             }
             let steps = self.attempt(answers, &[Id::NocobaseReachable]).await?;
-            if stopping(&steps).is_none() || self.go_on_all_the_same()? {
+            if stopping(&steps).is_none() || self.continue_anyway()? {
                 return Ok(());
             }
         }
@@ -310,7 +310,7 @@ impl Interview<'_> {
                 }
                 return Ok(());
             }
-            if self.go_on_all_the_same()? {
+            if self.continue_anyway()? {
                 return Ok(());
             }
         }

@@ -180,7 +180,7 @@ fn with_several_entries_people_choose_after_signing_out_and_after_a_refusal() {
 }
 
 #[test]
-fn the_first_time_leads_on_where_it_began() {
+fn the_first_sign_in_returns_to_its_page() {
     let body = render(&view(Lang::default(), Page::Failure(Failure::FirstTimeInWeCom))).body;
     assert!(body.contains(&format!("href=\"{RETRY}\">Try again</a>")), "{body}");
 }

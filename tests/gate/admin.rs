@@ -1,4 +1,4 @@
-//! `wecom-gate sessions` and `wecom-gate members`: against NocoBase alone, and what running gates make of it.
+//! `wecom-gate sessions` and `wecom-gate members`: what they do with NocoBase alone, and how running gates react.
 
 use http::Method;
 use serde_json::{Value, json};
@@ -79,7 +79,7 @@ async fn the_list_has_the_sessions_that_are_live() {
     assert!(table.out.contains("SIGNED IN") && table.out.contains(" +08:00 "), "{}", table.out);
     assert!(table.out.contains(&id[..8]) && !table.out.contains(&id[..10]), "{}", table.out);
 
-    // What the role may not see is missing, and no reason to fail.
+    // Missing read permissions leave columns out and are not an error.
     stage.nocobase.data().hidden = ["signInTime", "nickname"].into();
     let table = run(&stage, &["sessions", "list"]);
     assert!(
@@ -90,7 +90,7 @@ async fn the_list_has_the_sessions_that_are_live() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r16_a_session_that_is_ended_from_the_shell_is_over() {
+async fn r16_a_session_can_be_ended_from_the_shell() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("audit.log");
     let stage = Stage::start(|c| _ = c.set("log.audit_file", path.to_str().unwrap())).await;
@@ -100,7 +100,7 @@ async fn r16_a_session_that_is_ended_from_the_shell_is_over() {
     let mut other = stage.signed_in("zhangsan").await;
     let mut lisi = stage.signed_in("lisi").await;
 
-    // Shown, not ended.
+    // Without `--yes`: shown, not ended.
     let end = ["sessions", "end", "--session", &id[..8]];
     let shown = run(&stage, &end);
     assert!(shown.code == 64 && shown.err.contains("--yes") && shown.err.contains(&id[..8]), "{}", shown.err);
@@ -147,7 +147,7 @@ async fn r16_a_session_that_began_at_nocobases_own_form_can_be_ended_too() {
     let id = list[0]["session"].as_str().unwrap();
     assert_eq!(run(&stage, &["sessions", "end", "--session", id, "--yes"]).code, 0);
     assert_eq!(chrome.send(check(&chrome)).await.status, 401);
-    // A node that has not seen its cookie before does not take it, either.
+    // A node that has not seen its cookie before refuses it too.
     let node = stage.second_node().await;
     assert_eq!(chrome.go_to(&node).visit("/admin").await.status, 302);
 }
@@ -170,7 +170,7 @@ async fn r16_nodes_with_redis_know_within_a_second() {
     }
     assert_eq!([status(&mut browser).await, status(&mut there).await], [401, 401]);
     assert_eq!(stage.nocobase.calls("orders:list"), calls, "the nodes refuse it themselves");
-    // Redis is away: NocoBase has it anyway, and the command explains what that means.
+    // Redis is unreachable: NocoBase records the end anyway, and the command explains what that means.
     let mut again = stage.signed_in("zhangsan").await;
     drop(redis);
     let ended = run(&stage, &["sessions", "end", "--all", "--yes"]);

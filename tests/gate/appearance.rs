@@ -1,4 +1,4 @@
-//! A company's own pages: what WeCom's console has about the app, and what the configuration puts in its place.
+//! The appearance of the gate's pages: what WeCom's console has about the app, and what the configuration sets instead.
 
 use crate::support::browser::CHROME;
 use crate::support::{Browser, Config, Stage, eventually};
@@ -51,7 +51,7 @@ async fn what_the_configuration_gives_is_on_the_pages_and_in_json() {
     let call = browser.fetch(reqwest::Method::GET, "/api/orders:list");
     let call = browser.send(call).await;
     assert_eq!(call.json()["errors"][0]["message"], "请重新进入", "{}", call.body);
-    // A reload reads the files again; what is wrong leaves the old one in use.
+    // A reload reads the files again; after an invalid one the previous texts stay in use.
     std::fs::write(&texts, "no-sesion = x\n").unwrap();
     stage.gate.signal("HUP");
     stage.gate.wait_for_log(&["\"event\":\"reload\"", "no-sesion"]).await;

@@ -9,24 +9,24 @@ use crate::support::{Config, NocoBase, Stage};
 
 pub(crate) mod host;
 
-/// Id of the user in `crm` that the gate works as: another one than in `main`.
+/// Id of the gate's service user in `crm`; different from the one in `main`.
 const CRM_SERVICE: u64 = 41;
 /// Cookie of a session in `crm`.
 pub(crate) const CRM_COOKIE: &str = "wecom_gate_app.crm";
 
-/// What a gate for `main` and `crm` has in its configuration.
+/// Configures a gate for `main` and `crm`.
 fn with_crm(config: &mut Config) {
     let app: toml::Value =
         toml::from_str(&format!("name = \"crm\"\nservice_user = {CRM_SERVICE}\nauto_create_user = true\n"))
             .unwrap();
-    // By user name, so that no consent is asked for.
+    // Matched by user name, so that no consent is requested.
     config
         .set("nocobase.apps", vec![app])
         .set("nocobase.match_by", vec!["username"])
         .set("access.api_keys", false);
 }
 
-/// A stage with both, and `crm`'s NocoBase.
+/// A stage with both applications, and `crm`'s NocoBase.
 pub(crate) async fn with_both(change: impl FnOnce(&mut Config)) -> (Stage, NocoBase) {
     let stage = Stage::start(|config| {
         with_crm(config);
@@ -68,19 +68,19 @@ async fn a_member_is_created_bound_and_has_a_session_in_each() {
     let token = nocobase_standin::claims(seen.header("authorization").unwrap());
     assert_eq!(token["userId"], crm.rows("usersAuthenticators")[0]["userId"]);
     phone.extra.clear();
-    // A file of the client, which belongs to all applications; a file of this one.
+    // One file of the client, which all applications share; one file of this application.
     let asset = phone.fetch(Method::GET, "/assets/a.js");
     assert_eq!(phone.send(asset).await.status, 200);
     let file = phone.fetch(Method::GET, "/files/crm/main/attachments/1.png");
     let file = phone.send(file).await;
     assert_eq!((file.status, file.body.as_str()), (200, "content of /files/crm/main/attachments/1.png"));
-    // Nothing of the main application, not even its texts.
+    // Nothing of the main application, not even its translations.
     for path in ["/api/auth:check", "/api/app:getLang?locale=en-US", "/files/main/main/attachments/1.png"] {
         let call = phone.fetch(Method::GET, path);
         assert_eq!(phone.send(call).await.status, 401, "{path}");
     }
 
-    // The other application is signed in to for itself.
+    // The other application needs a sign-in of its own.
     stage.bound("zhangsan");
     let page = phone.open("/admin").await;
     assert_eq!((page.status, page.at.as_str()), (200, "/admin"), "{}", page.body);
@@ -92,11 +92,11 @@ async fn a_member_is_created_bound_and_has_a_session_in_each() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_signs_out_is_out_of_all_and_nobody_else_stays_in_one() {
+async fn signing_out_ends_the_sessions_of_all_applications() {
     let (stage, crm) = with_both(|_| {}).await;
     let mut phone = stage.signed_in("zhangsan").await;
     assert_eq!(phone.open("/apps/crm/").await.status, 200);
-    // By NocoBase's own menu, in one of them.
+    // With NocoBase's own menu item, in one of them.
     phone.extra.insert("x-app", "crm".parse().unwrap());
     assert_eq!(phone.api(Method::POST, "/api/auth:signOut").await.status, 200);
     phone.extra.clear();
@@ -107,7 +107,7 @@ async fn who_signs_out_is_out_of_all_and_nobody_else_stays_in_one() {
     })
     .await;
 
-    // By the gate's own page.
+    // With the gate's own page.
     let mut phone = stage.signed_in("zhangsan").await;
     assert_eq!(phone.open("/apps/crm/").await.status, 200);
     let before = phone.cookies[CRM_COOKIE].clone();
@@ -118,7 +118,7 @@ async fn who_signs_out_is_out_of_all_and_nobody_else_stays_in_one() {
     let kept: Response = send_raw(stage.gate.http, get("/api/auth:check", &line)).await;
     assert_eq!(kept.status(), 401, "{}", kept.text());
 
-    // Another member signs in to one: the other one is not left to the one before.
+    // Another member signs in to one application: the previous member's session in the other one ends too.
     let mut shared = stage.signed_in("zhangsan").await;
     assert_eq!(shared.open("/apps/crm/").await.status, 200);
     shared.cookies.remove("wecom_gate");
@@ -129,7 +129,7 @@ async fn who_signs_out_is_out_of_all_and_nobody_else_stays_in_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_application_that_is_not_there_is_one_page() {
+async fn an_unknown_application_gets_one_page() {
     let (stage, _) = with_both(|config| {
         let gone: toml::Value = toml::from_str("name = \"gone\"\nservice_user = 1").unwrap();
         let apps = config.0["nocobase"]["apps"].as_array_mut().unwrap();
@@ -141,7 +141,7 @@ async fn an_application_that_is_not_there_is_one_page() {
         assert_eq!(page.status, 403, "{path}: {}", page.body);
         assert!(page.body.contains("This application is not open here"), "{path}: {}", page.body);
     }
-    // In a browser nobody is sent round first.
+    // A browser is not redirected anywhere first.
     let page = stage.phone("zhangsan").user_agent(CHROME).visit("/apps/nosuch/admin").await;
     assert_eq!(page.status, 403);
 }
@@ -168,7 +168,7 @@ async fn roles_in_each_application_follow_its_own_rules() {
         names.sort();
         names
     };
-    // Of the other application's rules nothing is given, and nothing taken.
+    // Rules of the other application neither give nor remove roles here.
     assert_eq!(roles(&stage.nocobase, users[0]), ["crm_engineer", "member", "sales"]);
     assert_eq!(roles(&crm, users[1]), ["crm_sales", "member", "sales"]);
 }
@@ -202,7 +202,7 @@ async fn r44_public_rules_of_an_application_are_its_own() {
             );
             let before = crm.count(path);
             let response = send_raw(stage.gate.http, head).await;
-            // What the stand-in responds to somebody without a session is its own.
+            // For a request without a session the stand-in responds itself.
             assert_eq!(crm.count(path) > before, reached, "{method} {path}{query}: {}", response.text());
             if let Some(seen) = crm.last(path) {
                 let cookie = seen.header("cookie").unwrap_or_default();
@@ -210,7 +210,7 @@ async fn r44_public_rules_of_an_application_are_its_own() {
                 assert_eq!(seen.header("x-app"), Some("crm"));
             }
         }
-        // In a WebSocket the token comes later.
+        // In a WebSocket the token is sent later, in a message.
         let response = send_raw(stage.gate.http, upgrade(&format!("/ws{query}"), naming)).await;
         assert_eq!(response.status(), 401, "{}", response.text());
     }
@@ -226,7 +226,7 @@ async fn r44_public_rules_of_an_application_are_its_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_somebody_is_is_told_for_each_application() {
+async fn me_and_auth_respond_for_each_application() {
     let (stage, crm) = with_both(|_| {}).await;
     crm.user(json!({ "nickname": "so that ids differ" }));
     let mut phone = stage.signed_in("zhangsan").await;
@@ -249,13 +249,13 @@ async fn who_somebody_is_is_told_for_each_application() {
             (204, Some(user.to_string().as_str())),
             "{app:?}"
         );
-        // Without the secret, which there cannot be with several applications, no token is told.
+        // The secret cannot be set with several applications; without it no token is sent.
         assert!(auth.header("authorization").is_none() && auth.header("x-wecom-gate-cookie").is_none());
     }
     for app in [&["nosuch"][..], &["crm", "main"], &["crm, main"], &["CRM"]] {
         assert_eq!(ask("/wecom-gate/auth", app).await.status, 403, "{app:?}");
     }
-    // The query is that of the question.
+    // `/wecom-gate/me` takes the application from its query.
     assert_eq!(&ask("/wecom-gate/me?__appName=crm", &[]).await.json()["nocobase_user_id"], &in_main);
     let jti = crm.rows("issuedTokens")[0]["jti"].as_str().unwrap().to_owned();
     crm.data().blocked.insert(jti);

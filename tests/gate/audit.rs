@@ -1,5 +1,4 @@
-//! The audit log: each action once, in a file of its own that can be renamed at any time, and nothing in it that opens a
-//! door.
+//! The audit log: each action once, in its own file, which can be renamed at any time, and without any credential.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -15,7 +14,7 @@ use crate::support::browser::CHROME;
 use crate::support::config::KEY;
 use crate::support::{APP_SECRET, Browser, CORP, Gate, Stage, becomes, eventually};
 
-/// A name that would forge a line, if it could.
+/// A name that would forge a log line if it were not escaped.
 const HOSTILE: &str =
     "x\",\"actor\":\"administrator\"}\n{\"event\":\"audit\",\"action\":\"sign_in\"}\r\n\u{1b}[31m\\";
 
@@ -28,12 +27,12 @@ impl Written {
         self.folder.path().join("audit.log")
     }
 
-    /// All lines so far, each of which is one object.
+    /// All lines so far, each of which is one JSON object.
     fn lines(&self) -> Vec<Value> {
         lines(&self.path())
     }
 
-    /// Waits until there is a record of this action, and then for the only one.
+    /// Waits until there is a record of this action; it must be the only one.
     async fn only(&self, action: &str) -> Value {
         let all = || self.lines().into_iter().filter(|l| l["action"] == action).collect::<Vec<_>>();
         eventually(action, async || !all().is_empty()).await;
@@ -45,7 +44,7 @@ impl Written {
 
 fn lines(path: &Path) -> Vec<Value> {
     let text = std::fs::read_to_string(path).unwrap_or_default();
-    // The last one may be on its way.
+    // The last line may be incomplete.
     let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
     whole.lines().map(|l| serde_json::from_str(l).unwrap_or_else(|e| panic!("{e}: {l}"))).collect()
 }
@@ -114,7 +113,7 @@ async fn each_action_is_recorded_once() {
         assert_eq!(record["request_id"], *id);
     }
 
-    // Twice: the second time there is nothing to end.
+    // Twice: the second time there is no session to end.
     let mut copy = phone.clone();
     sign_out(&mut phone).await;
     sign_out(&mut copy).await;
@@ -140,13 +139,13 @@ async fn each_action_is_recorded_once() {
     assert_eq!((&reload["actor"], &reload["userid"]), (&json!("administrator"), &Value::Null));
 
     let all = written.lines();
-    // `binding_removed` is the shell's, see `admin`.
+    // `binding_removed` comes from the command line, see `admin`.
     for action in Action::ALL.iter().map(|a| a.name()).filter(|a| *a != "binding_removed") {
         assert!(all.iter().any(|l| l["action"] == action), "{action}");
     }
     let members = |line: &Value| line.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
     assert!(all.iter().all(|l| members(l) == members(&all[0])), "every line has every member");
-    // Quieter than `info`, the log has none of it; the file has.
+    // With the log's level above `info` the records are only in the file.
     assert!(!stage.gate.written_until_now().await.contains("\"audit\""));
 }
 
@@ -164,7 +163,7 @@ async fn the_log_has_the_same_records() {
 async fn ends_by_nocobase_and_replaced_sessions_are_distinguished() {
     let (stage, written) = stage().await;
     let browser = stage.signed_in("zhangsan").await;
-    // The same browser signs in as somebody else.
+    // The same browser signs in as another user.
     stage.bound("lisi");
     let mut other = browser.clone().member("lisi");
     let callback = {
@@ -178,7 +177,7 @@ async fn ends_by_nocobase_and_replaced_sessions_are_distinguished() {
     let ended = written.only("session_ended").await;
     let who = (&ended["userid"], &ended["actor"], &ended["reason"]);
     assert_eq!(who, (&json!("zhangsan"), &json!("member"), &json!("replaced by a new sign-in")));
-    // And NocoBase ends the new one.
+    // And NocoBase ends the new session.
     other.visit("/admin").await;
     let jti = stage.nocobase.data().tokens.last().unwrap()["jti"].as_str().unwrap().to_owned();
     stage.nocobase.data().blocked.insert(jti.clone());
@@ -226,12 +225,12 @@ async fn the_file_can_be_renamed_and_is_opened_again_at_sighup() {
     written.only("sign_in").await;
     let old = written.folder.path().join("audit.log.1");
     std::fs::rename(written.path(), &old).unwrap();
-    // Until then the gate goes on in the old one.
+    // Until then the gate keeps writing to the old file.
     stage.signed_in("lisi").await;
     eventually("the old file", async || lines(&old).iter().any(|l| l["userid"] == "lisi")).await;
     assert!(!written.path().exists());
 
-    // The configuration is invalid meanwhile: the file is opened again anyway.
+    // The configuration is invalid meanwhile: the file is reopened anyway.
     stage.gate.rewrite("oirgin = 1");
     stage.gate.signal("HUP");
     stage.gate.wait_for_log(&["\"reload\"", "\"ERROR\"", "oirgin"]).await;
@@ -259,7 +258,7 @@ async fn a_file_that_cannot_be_written_is_an_error_at_the_start_and_changes_noth
     stage.signed_in("zhangsan").await;
     assert_eq!(written.only("sign_in").await["userid"], "zhangsan");
 
-    // At SIGHUP it cannot be opened under its name: the old one goes on.
+    // At SIGHUP it cannot be opened under its name: the gate keeps writing to the old one.
     let old = written.folder.path().join("old");
     std::fs::rename(written.path(), &old).unwrap();
     std::fs::create_dir(written.path()).unwrap();
@@ -297,7 +296,7 @@ async fn every_line_is_there_when_the_gate_has_stopped() {
     stage.gate.end().await;
     let signed_in = written.lines().iter().filter(|l| l["action"] == "sign_in").count();
     assert_eq!(signed_in, 3);
-    // Another one appends.
+    // Another gate appends to it.
     stage.gate = Gate::start(&stage.config).await;
     stage.signed_in("lisi").await;
     eventually("one more", async || written.lines().iter().filter(|l| l["action"] == "sign_in").count() == 4)
@@ -326,7 +325,7 @@ async fn r27_nothing_secret_is_in_the_audit_log() {
     let token = seen.header("authorization").unwrap().trim_start_matches("Bearer ").to_owned();
     let jti = nocobase_standin::claims(&token)["jti"].as_str().unwrap().to_owned();
     secrets.extend([token, jti.clone()]);
-    // What strangers send, and a User-Agent that would forge a line.
+    // What unauthenticated clients send, and a User-Agent that would forge a line.
     for target in
         ["/wecom-gate/callback?code=CANARY-CODE&state=CANARYSTATE", "/wecom-gate/callback?code=CANARY"]
     {

@@ -1,4 +1,4 @@
-//! Certificates by name, their change while the gate serves, and the way from plain HTTP to TLS.
+//! Certificates by server name, their renewal while the gate serves, and the redirect from plain HTTP to TLS.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use crate::support::raw::{HOST, Process, Setup, gate_with, get, read_response, r
 
 const VERIFY: &str = "WW_verify_7rG3kjVbXHngiald.txt";
 
-/// A pair in a folder of its own: its certificate.
+/// Writes a certificate and its key into this folder; the certificate.
 fn write_pair(dir: &Path, host: &str) -> CertificateDer<'static> {
     std::fs::create_dir_all(dir).unwrap();
     let made = rcgen::generate_simple_self_signed(vec![host.to_owned()]).unwrap();
@@ -22,7 +22,7 @@ fn write_pair(dir: &Path, host: &str) -> CertificateDer<'static> {
     made.cert.der().clone()
 }
 
-/// A connection that trusts these, and the certificate that the gate shows for this name.
+/// A connection that trusts these certificates, to this server name.
 async fn connect(
     gate: &Process,
     trusted: &[&CertificateDer<'static>],
@@ -44,7 +44,7 @@ async fn the_name_chooses_the_certificate_and_new_files_are_taken_up() {
     let files = tempfile::tempdir().unwrap();
     let (old, new) = (files.path().join("1"), files.path().join("2"));
     let second = write_pair(&old, "second.test");
-    // As certbot and Kubernetes do: the configuration names links.
+    // As with certbot and Kubernetes, the configuration names symbolic links.
     let live = files.path().join("live");
     std::os::unix::fs::symlink(&old, &live).unwrap();
     let mut table = toml::Table::new();
@@ -59,7 +59,7 @@ async fn the_name_chooses_the_certificate_and_new_files_are_taken_up() {
     let mut open = connect(&gate, &[&second], "second.test").await.unwrap();
     assert_eq!(shown(&open), second);
     assert_eq!(shown(&connect(&gate, &[&first], HOST).await.unwrap()), first);
-    // No certificate is for it: the first is shown, and the client does not take it.
+    // No certificate matches: the first one is presented, and the client refuses it.
     assert!(connect(&gate, &[&first, &second], "third.test").await.is_err());
 
     let swap = |to: &Path| {
@@ -73,13 +73,13 @@ async fn the_name_chooses_the_certificate_and_new_files_are_taken_up() {
         assert!(began.elapsed() < Duration::from_secs(30), "never taken up:\n{}", gate.output());
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    // What was open before goes on.
+    // Open connections continue.
     for _ in 0..2 {
         open.write_all(get("/api/public", "").as_bytes()).await.unwrap();
         assert_eq!(read_response(&mut open).await.status(), 200);
     }
 
-    // A key that does not fit: the certificate in use stays, and the operator sees it.
+    // A key that does not match: the certificate in use stays, and the operator is informed.
     let broken = files.path().join("3");
     write_pair(&broken, "second.test");
     std::fs::copy(old.join("key.pem"), broken.join("key.pem")).unwrap();
@@ -100,7 +100,7 @@ async fn the_name_chooses_the_certificate_and_new_files_are_taken_up() {
     }
 }
 
-/// The signal reads them at once, changed or not: `systemctl reload` need not be waited for.
+/// The signal reads them at once, changed or not, so `systemctl reload` takes effect immediately.
 #[tokio::test(flavor = "multi_thread")]
 async fn sighup_reads_the_certificates_too() {
     let (_upstream, _setup, gate) = gate_with(Setup::https).await;
@@ -113,7 +113,7 @@ async fn sighup_reads_the_certificates_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn plain_http_is_led_to_the_origin() {
+async fn plain_http_is_redirected_to_the_origin() {
     let change = |s: Setup| {
         s.https()
             .set("listen.redirect_http", true)
@@ -136,7 +136,7 @@ async fn plain_http_is_led_to_the_origin() {
         assert_eq!(response.header("location"), Some(format!("https://{HOST}{place}")), "{what}");
         assert!(response.cookies().is_empty());
     }
-    // Two slashes at the beginning would be another host, were they alone.
+    // Two leading slashes would mean another host in a relative redirect.
     let doubled = send_raw(gate.http, get("//evil.test/x", "")).await;
     let place = doubled.header("location").unwrap_or_else(|| format!("https://{HOST}/"));
     assert!(place.starts_with(&format!("https://{HOST}/")), "{}", doubled.text());

@@ -1,5 +1,5 @@
-//! `wecom-gate check` against the simulator and the stand-in: each thing that can be wrong is found, by the step whose
-//! business it is, with a remedy; and nothing is left behind.
+//! `wecom-gate check` against the simulator and the stand-in: each problem is found by the responsible step, with a remedy; and
+//! no test data is left behind.
 
 use std::io::Write as _;
 use std::net::TcpListener;
@@ -17,7 +17,7 @@ mod applications;
 mod redis;
 mod wecom;
 
-/// Everything is right but one thing: nobody listens at `origin`.
+/// Everything is right except that no gate listens at `origin`.
 struct Scene {
     sim: Running,
     nocobase: NocoBase,
@@ -26,7 +26,7 @@ struct Scene {
 
 impl Scene {
     async fn set() -> Scene {
-        // The port is for the gate, or for nobody.
+        // The port stays free unless a test starts something there.
         let (sim, free) = simulator_of_a_free_port().await;
         let origin = format!("http://{free}");
         let nocobase = NocoBase::start().await;
@@ -55,7 +55,7 @@ impl Scene {
     }
 }
 
-/// The command, with no other environment than this; its output never shows a secret.
+/// Runs the command with this environment only; its output never shows a secret.
 async fn run(config: &Config, arguments: &[&str], env: &[(&str, &str)]) -> Output {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(config.text().as_bytes()).unwrap();
@@ -94,7 +94,7 @@ impl Checked {
         steps.iter().filter(|s| s["outcome"] == outcome).map(|s| s["name"].as_str().unwrap()).collect()
     }
 
-    /// This step, and no other, has failed; it shows that, and the remedy.
+    /// Only this step has failed; its message contains these words, and a remedy.
     fn only_failure(&self, name: &str, words: &str) {
         assert_eq!((self.with("failed"), self.code), (vec![name], 1), "{:#}", self.report);
         self.shows(name, words);
@@ -128,7 +128,7 @@ async fn a_working_setup_passes_and_nothing_is_changed() {
         assert!(data.blocked.is_empty());
     }
 
-    // For people: no colours where there is no terminal, or where they are not wanted.
+    // As text: no colours without a terminal, or when they are disabled.
     let plain = run(&scene.config, &[], &[]).await;
     let text = String::from_utf8(plain.stdout).unwrap();
     assert!(text.contains("\nok      wecom_trusted_ip ") && !text.contains('\x1b'), "{text}");
@@ -140,7 +140,7 @@ async fn a_working_setup_passes_and_nothing_is_changed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nocobases_side() {
+async fn findings_about_nocobase() {
     let mut scene = Scene::set().await;
     let good = scene.config.clone();
     for (key, value, step, words) in [
@@ -161,7 +161,7 @@ async fn nocobases_side() {
     scene.check(&[]).await.only_failure("nocobase_service", "new API key");
     scene.config = good.clone();
 
-    // Each right, and what is not needed is not asked for.
+    // Each missing right is reported, and no right is checked that is not needed.
     scene.config.set("nocobase.auto_create_user", true);
     for right in [
         "users:list",
@@ -216,9 +216,9 @@ async fn nocobases_side() {
     );
 }
 
-/// The first tap would be refused: the administrator knows before.
+/// The first sign-in would be refused: the administrator learns that before.
 #[tokio::test(flavor = "multi_thread")]
-async fn whom_members_can_be_matched_with() {
+async fn how_many_users_members_can_be_matched_with() {
     let mut scene = Scene::set().await;
     scene.check(&[]).await.shows("nocobase_users", "of 1 NocoBase users 1 have a phone number");
     scene.nocobase.data().users[0]["phone"] = Value::Null;
@@ -235,7 +235,7 @@ async fn whom_members_can_be_matched_with() {
     checked.shows("member", "a user is created for a member who matches none");
 }
 
-/// https where plain HTTP is spoken: the message names it.
+/// https configured for a plain HTTP port: the message says so.
 #[tokio::test(flavor = "multi_thread")]
 async fn https_to_a_plain_port() {
     let mut scene = Scene::set().await;
@@ -260,7 +260,7 @@ async fn origin_and_certificate() {
     assert_eq!((checked.code, &checked.step("origin")["outcome"]), (0, &json!("warning")));
     checked.shows("origin", "start it and check again");
 
-    // NocoBase itself is reached where the gate should be.
+    // NocoBase itself listens where the gate should.
     let good = scene.config.clone();
     let past = scene.nocobase.address;
     scene.config.set("origin", format!("http://{past}"));
@@ -283,7 +283,7 @@ async fn origin_and_certificate() {
     scene.check(&["--offline"]).await.only_failure("tls", "self-signed");
 }
 
-/// What the stage of the other tests has: an origin whose name nobody knows.
+/// As on the stage of the other tests: an origin whose name does not resolve.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_name_that_does_not_resolve() {
     let stage = Stage::start(|_| {}).await;

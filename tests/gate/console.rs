@@ -1,4 +1,4 @@
-//! The console: what an administrator finds there, and that to everybody else it is not there.
+//! The console: what it shows to an administrator, and that for everyone else it does not exist.
 
 use reqwest::Method;
 use serde_json::json;
@@ -13,7 +13,7 @@ const CONSOLE: &str = "/wecom-gate/console";
 const REFUSED: &str = "/wecom-gate/console/refused";
 const CHECK: &str = "/wecom-gate/console/check";
 const MEMBERS: &str = "/wecom-gate/console/members";
-/// What is not there for anybody.
+/// A path that does not exist for anyone.
 const NOTHING: &str = "/wecom-gate/consol";
 
 async fn stage(admins: &[&str]) -> Stage {
@@ -47,7 +47,7 @@ async fn an_administrator_sees_how_things_are() {
         assert!(page.body.contains(text), "{text}: {}", page.body);
     }
     assert!(!page.body.contains("class=\"bad\""), "{}", page.body);
-    // What does not work is there with its reason.
+    // What does not work is shown with the reason.
     stage.nocobase.down().await;
     eventually("the console shows it", async || admin.visit(CONSOLE).await.body.contains("unreachable"))
         .await;
@@ -59,14 +59,14 @@ async fn an_administrator_sees_how_things_are() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_was_refused_is_found_by_what_they_can_tell() {
+async fn refusals_are_found_by_userid_name_or_request_id() {
     let stage = stage(&["wecom/ZhangSan"]).await;
     let mut admin = stage.signed_in("zhangsan").await;
-    // A member without an account calls, and reads the page's number.
+    // A member without an account calls and reads out the page's request id.
     let page = stage.phone("lisi").open("/admin").await;
     stage.refused(&page, Failure::NoMatchingUser, "You have no account here yet").await;
     let id = request_id(&page.body);
-    // A visitor has another one.
+    // Another visitor has another request id.
     let other = Browser::new(&stage.gate, CHROME).visit("/wecom-gate/callback?code=x").await;
     assert_eq!(other.status, 400);
     let other = request_id(&other.body);
@@ -84,13 +84,13 @@ async fn who_was_refused_is_found_by_what_they_can_tell() {
     assert!(admin.visit(&format!("{REFUSED}?q=nobody")).await.body.contains("Nothing was found."));
     let counted = admin.visit(CONSOLE).await.body;
     assert!(counted.contains("<code>no_matching_user</code></th><td>1</td><td>1</td>"), "{counted}");
-    // In the language of the person who looks at it.
+    // In the language of the administrator.
     let german = admin.request(Method::GET, REFUSED).header("cookie", "wecom_gate_lang=de");
     let german = admin.send(navigation(german).header("accept-language", "de")).await.body;
     assert!(german.contains("lang=\"de\"") && german.contains("Nicht eingelassen"), "{german}");
 }
 
-/// What a response shows, without what is another one each time.
+/// The parts of a response that are not different each time.
 fn shown(response: &crate::support::browser::Response) -> (u16, Vec<(String, String)>, String) {
     let mut headers: Vec<(String, String)> = response
         .headers
@@ -120,7 +120,7 @@ async fn ask(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn to_everybody_else_it_is_not_there() {
+async fn the_console_does_not_exist_for_others() {
     let stage = stage(&["wecom/zhangsan", "role:boss"]).await;
     let mut strangers = vec![
         ("a member", stage.signed_in("lisi").await),
@@ -142,7 +142,7 @@ async fn to_everybody_else_it_is_not_there() {
             }
         }
     }
-    // Those who may see it may read it, and no more.
+    // Those who may see it may only read it.
     let mut admin = stage.signed_in("zhangsan").await;
     let mut request = admin.request(Method::POST, CONSOLE);
     for (name, value) in OWN_FORM {
@@ -150,7 +150,7 @@ async fn to_everybody_else_it_is_not_there() {
     }
     let refused = admin.send(request).await;
     assert_eq!((refused.status, refused.header("allow")), (405, Some("GET, HEAD")));
-    // Another site's page cannot look at it by an administrator's cookie.
+    // Another site's page cannot read it with an administrator's cookie.
     let request = admin
         .request(Method::GET, CONSOLE)
         .header("sec-fetch-site", "cross-site")
@@ -158,7 +158,7 @@ async fn to_everybody_else_it_is_not_there() {
     assert_eq!(admin.send(request).await.status, 404);
 }
 
-/// The console is asked for again while it is open: rights that are taken away count at once.
+/// The role is checked at each request while the console is open: a removed right takes effect at once.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_role_counts_as_long_as_the_user_has_it() {
     let stage = stage(&["role:boss"]).await;
@@ -181,7 +181,7 @@ async fn a_role_counts_as_long_as_the_user_has_it() {
         give(roles.clone());
         assert_eq!(browser.visit(CONSOLE).await.status, status, "{roles}");
     }
-    // What NocoBase does not say is no right, and the log has the reason.
+    // When NocoBase does not report the rights, there are none, and the log has the reason.
     give(json!([{ "name": "boss" }]));
     stage.nocobase.fail("users:get", 403, "No permissions", 1);
     assert_eq!(browser.visit(CONSOLE).await.status, 404);
@@ -201,7 +201,7 @@ async fn a_userid_counts_at_its_own_entry_alone() {
         }
     })
     .await;
-    // Of the same name in the first company.
+    // A member with the same userid in the other company.
     let mut other = stage.signed_in("zhangsan").await;
     assert_eq!(other.visit(CONSOLE).await.status, 404);
     let id = stage.nocobase.user(json!({ "nickname": "Zhang Shan" }));
@@ -244,7 +244,7 @@ async fn r27_nothing_that_a_member_or_stranger_chose_is_markup_in_the_console() 
     }
 }
 
-/// The button of the page about a member.
+/// Presses the button of a member's page.
 async fn end(browser: &mut Browser, member: &str, headers: &[(&'static str, &'static str)]) -> u16 {
     let mut request = browser.request(Method::POST, &format!("{MEMBERS}?q={member}"));
     for (name, value) in headers {
@@ -270,7 +270,7 @@ async fn an_administrator_ends_the_sessions_of_a_member() {
     assert!(!found.contains("method=\"post\""), "not several at once: {found}");
     let page = admin.visit(&format!("{MEMBERS}?q=wecom%2Flisi")).await.body;
     assert_eq!(page.matches("Signed in since").count(), 2, "{page}");
-    // Who is meant must be clear.
+    // The member must be identified unambiguously.
     assert_eq!(end(&mut admin, "i", OWN_FORM).await, 400);
     assert_eq!(end(&mut admin, "", OWN_FORM).await, 400);
     assert_eq!(end(&mut admin, "lisi", OWN_FORM).await, 400, "one member, but not by the whole name");
@@ -289,13 +289,13 @@ async fn an_administrator_ends_the_sessions_of_a_member() {
             "in the console, by wecom/zhangsan",
         ])
         .await;
-    // And may come back.
+    // The member may sign in again.
     assert_eq!(stage.phone("lisi").open("/admin").await.status, 200);
 }
 
-/// What another site makes an administrator's browser send, and what a member sends, ends nothing.
+/// Requests that another site causes in an administrator's browser, and a member's own, end nothing.
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_else_ends_the_sessions_of_a_member() {
+async fn only_administrators_end_the_sessions_of_a_member() {
     let stage = stage(&["wecom/zhangsan"]).await;
     let mut admin = stage.signed_in("zhangsan").await;
     let mut member = stage.signed_in("anna.smith").await;
@@ -310,7 +310,7 @@ async fn nobody_else_ends_the_sessions_of_a_member() {
     }
     assert_eq!(end(&mut member, "wecom%2Flisi", OWN_FORM).await, 404);
     assert_eq!(end(&mut victim, "wecom%2Fzhangsan", OWN_FORM).await, 404);
-    // A link is no button.
+    // A GET request does not press the button.
     assert_eq!(admin.visit(&format!("{MEMBERS}?q=wecom%2Flisi")).await.status, 200);
     assert_eq!(victim.api(Method::GET, "/api/orders:list").await.status, 200);
 }

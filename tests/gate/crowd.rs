@@ -1,5 +1,5 @@
-//! Nine o'clock: more people come at once than NocoBase can serve. The stand-in does as much as it can and no more, and works
-//! on what it was sent, whether or not somebody waits for it.
+//! Nine o'clock: more users at once than NocoBase can serve. The stand-in has a fixed capacity, and processes what it was sent
+//! even if the client has gone.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 
 use super::support::raw::{Process, SECRET, Setup, get, read_response};
 
-/// What NocoBase can do here.
+/// Requests that NocoBase can process at once here.
 const AT_ONCE: usize = 20;
 const EACH: Duration = Duration::from_millis(100);
 const NAVIGATION: &str = "Sec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\nAccept: text/html\r\n";
@@ -29,7 +29,7 @@ async fn stage(people: u64, change: impl FnOnce(Setup) -> Setup) -> (NocoBase, S
     (nocobase, setup, gate)
 }
 
-/// One page load over a connection of its own; 0: no response in time.
+/// One page load on its own connection; 0: no response in time.
 async fn page(gate: SocketAddr, cookie: &str, patience: Duration) -> u16 {
     let ask = async {
         let mut stream = TcpStream::connect(gate).await.unwrap();
@@ -40,7 +40,7 @@ async fn page(gate: SocketAddr, cookie: &str, patience: Duration) -> u16 {
     tokio::time::timeout(patience, ask).await.unwrap_or(0)
 }
 
-/// Tries as the waiting page does, until the page is there: how often it was refused.
+/// Retries as the waiting page does, until the page loads: how often it was refused.
 async fn comes_in(gate: SocketAddr, cookie: String, patience: Duration) -> usize {
     let until = Instant::now() + Duration::from_secs(120);
     let mut refused = 0;
@@ -72,7 +72,7 @@ async fn a_crowd_signs_in_and_nocobase_is_never_idle() {
             })
         })
         .collect();
-    // Somebody who is in already goes on meanwhile: the crowd is not half way when five pages are there.
+    // Signed-in users continue meanwhile: fewer than half of the crowd are served before five pages of theirs.
     for _ in 0..5 {
         assert_eq!(page(gate.http, &inside.cookie_line(), Duration::from_secs(30)).await, 200);
     }
@@ -83,7 +83,7 @@ async fn a_crowd_signs_in_and_nocobase_is_never_idle() {
     let done = nocobase.done();
     println!("{done:?}; {before} of the crowd came before who was in");
     assert!(done.for_nobody * 50 <= done.requests, "{done:?}");
-    // How many NocoBase can do is found by its response times, which a busy machine blurs; without a bound it is all of them.
+    // The limit is found from response times, which a busy machine blurs; without a limit all requests would be sent at once.
     assert!(done.most_at_once as u64 * 3 < PEOPLE, "{done:?}");
     assert!(before as u64 * 2 < PEOPLE, "{before}");
 }
@@ -92,7 +92,7 @@ async fn a_crowd_signs_in_and_nocobase_is_never_idle() {
 async fn nothing_is_sent_for_clients_that_have_gone() {
     const PEOPLE: u64 = 300;
     let (nocobase, setup, gate) = stage(PEOPLE, |setup| setup.set("upstream.max_requests", 20)).await;
-    // They have half a second; NocoBase needs three for all of them.
+    // They wait half a second; NocoBase would need three for all of them.
     let crowd: Vec<_> = (1..=PEOPLE)
         .map(|n| {
             let (gate, cookie) = (gate.http, setup.visitor_number(n).cookie_line());
@@ -102,14 +102,14 @@ async fn nothing_is_sent_for_clients_that_have_gone() {
     for person in crowd {
         person.await.unwrap();
     }
-    // Whatever was still waiting is not sent afterwards, and the place is free again.
+    // Requests still in the queue are not sent afterwards, and their places are free again.
     let late = setup.visitor_number(PEOPLE + 1);
     assert_eq!(page(gate.http, &late.cookie_line(), Duration::from_secs(30)).await, 200);
     let done = nocobase.done();
     println!("{done:?}");
-    // A place is free when its client has left; NocoBase notices the end of that connection a moment later.
+    // A place is free when its client has left; NocoBase notices the closed connection a moment later.
     assert!(done.most_at_once <= 2 * AT_ONCE, "{done:?}");
-    // What was under way when people left: one round of places, and what was granted until that was noticed.
+    // Requests in progress when the clients left: one round of places, and those admitted until that was noticed.
     assert!(done.requests <= 8 * AT_ONCE, "{done:?}");
 }
 

@@ -1,4 +1,4 @@
-//! Uploads from far away: a relay that delays every byte stands between client and gate.
+//! Uploads over a long distance: a relay that delays every byte stands between client and gate.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -9,10 +9,10 @@ use tokio::sync::mpsc;
 
 use crate::support::raw::{HOST, gate_with};
 
-/// Each way; there and back is twice as long.
+/// One-way delay; the round trip takes twice as long.
 const DELAY: Duration = Duration::from_millis(20);
 
-/// Passes on what it reads after [`DELAY`], however much that is.
+/// Forwards what it reads after [`DELAY`], however much that is.
 async fn delayed(mut from: tokio::net::tcp::OwnedReadHalf, mut to: tokio::net::tcp::OwnedWriteHalf) {
     let (sender, mut receiver) = mpsc::unbounded_channel::<(Instant, Vec<u8>)>();
     tokio::spawn(async move {
@@ -31,7 +31,7 @@ async fn delayed(mut from: tokio::net::tcp::OwnedReadHalf, mut to: tokio::net::t
     }
 }
 
-/// A relay to this address, from far away.
+/// A delaying relay to this address.
 async fn far_from(gate: SocketAddr) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -49,14 +49,14 @@ async fn far_from(gate: SocketAddr) -> SocketAddr {
     address
 }
 
-/// An upload of 10 MB over a round trip of 40 ms, by HTTP/1.1 and HTTP/2 in turn; prints the times. Wants an optimised build on
-/// a quiet machine: `cargo test --release --test gate -- --ignored distance --nocapture`.
+/// An upload of 10 MB over a round trip of 40 ms, by HTTP/1.1 and HTTP/2 in turn; prints the times. Needs an optimised build on
+/// an idle machine: `cargo test --release --test gate -- --ignored distance --nocapture`.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "a measurement"]
 async fn uploads_over_a_distance() {
     let (_upstream, setup, gate) = gate_with(|s| s.https().set("log.access_log", false)).await;
     let far = far_from(gate.https).await;
-    // One is there already where another test was faster.
+    // Fails if another test has already installed one.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let certificate = reqwest::Certificate::from_der(&setup.certificate()).unwrap();
     let client =
@@ -67,7 +67,7 @@ async fn uploads_over_a_distance() {
     for _ in 0..7 {
         for ((name, client), times) in clients.iter().zip(&mut all) {
             let began = Instant::now();
-            // Without a port: the one of the address that the name is resolved to.
+            // Without a port the port of the resolved address is used.
             let url = format!("https://{HOST}/api/public");
             let response = client.post(url).body(vec![b'x'; 10_000_000]).send().await.unwrap();
             assert_eq!(response.status(), 200, "{name}");

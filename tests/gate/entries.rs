@@ -1,4 +1,4 @@
-//! Two companies at one gate: a member of the other one always finds their own way in.
+//! Two companies at one gate: members of the other one always find their own sign-in.
 
 use wecom_gate::error::Failure;
 
@@ -18,7 +18,7 @@ fn two(config: &mut Config) {
     }
 }
 
-/// The address of the button "Sign in with Partner", if there is one.
+/// The target of the button "Sign in with Partner", if there is one.
 fn button(page: &str) -> Option<String> {
     let (before, _) = page.split_once(">Sign in with Partner</a>")?;
     let (_, href) = before.rsplit_once("href=\"")?;
@@ -42,7 +42,7 @@ async fn members_of_another_company_are_offered_its_entry() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_page_for_phones_leads_to_the_entry_that_was_chosen() {
+async fn the_page_for_phones_links_to_the_chosen_entry() {
     let stage = Stage::start(two).await;
     let page = Browser::new(&stage.gate, CHROME_PHONE).visit(WAY_IN).await;
     stage.refused(&page, Failure::OpenInWeCom, "Open this page in").await;

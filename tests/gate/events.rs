@@ -1,4 +1,4 @@
-//! What WeCom tells the gate by itself: signed, sealed, and acted on at once.
+//! Events that WeCom sends to the gate: signed, encrypted, and acted on immediately.
 
 use reqwest::Method;
 use wecom_sim::{seal, sign};
@@ -26,7 +26,7 @@ fn encoded(text: &str) -> String {
     url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }
 
-/// An event as WeCom sends it; `forge` may spoil the parts: signature, time, message for which company.
+/// An event as WeCom sends it; `forge` may falsify signature, time, or recipient company.
 async fn send(stage: &Stage, message: &str, forge: impl FnOnce(&mut [String; 3])) -> Response {
     let mut parts = [String::new(), now(), CORP.to_owned()];
     forge(&mut parts);
@@ -51,19 +51,19 @@ fn left(userid: &str) -> String {
     )
 }
 
-/// WeCom reports it; the entry has the token and the key of this file.
+/// WeCom reports that the member left; the entry has the token and key of this file.
 pub(crate) async fn member_left(stage: &Stage, userid: &str) {
     assert_eq!(send(stage, &left(userid), |_| {}).await.status, 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_member_who_leaves_is_out_at_once_on_every_node() {
+async fn a_member_who_leaves_is_signed_out_at_once_on_every_node() {
     let stage = stage().await;
     stage.bound("zhangsan");
     stage.bound("lisi");
     let mut leaver = stage.signed_in("zhangsan").await;
     let mut other = stage.signed_in("lisi").await;
-    // In another case: WeCom's userids are case-insensitive.
+    // In different case: WeCom's userids are case-insensitive.
     let response = send(&stage, &left("ZhangSan"), |_| {}).await;
     assert_eq!((response.status, response.body.as_str()), (200, "success"));
     assert_eq!(leaver.api(Method::GET, "/api/orders:list").await.status, 401);
@@ -114,7 +114,7 @@ async fn without_keys_there_is_no_such_page() {
     assert_eq!(send(&stage, &left("zhangsan"), |_| {}).await.status, 404);
 }
 
-/// WeCom repeats what got no response, and anybody who has seen an event can repeat it.
+/// WeCom repeats an event without a response, and anyone who has seen one can replay it.
 #[tokio::test(flavor = "multi_thread")]
 async fn r34_one_event_two_hundred_times_at_once_is_acted_on_once() {
     let stage = stage().await;
@@ -154,7 +154,7 @@ fn change(kind: &str, fields: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r15_a_member_who_is_deleted_or_gets_another_userid_is_out_at_once_and_no_other_is() {
+async fn r15_a_member_who_is_deleted_or_renamed_is_signed_out_at_once_and_no_other_is() {
     for (userid, kind, fields, is_out) in [
         ("zhangsan", "delete_user", "<UserID>zhangsan</UserID>", true),
         ("zhangsan", "update_user", "<UserID>zhangsan</UserID><NewUserID>zhangsan2</NewUserID>", true),
@@ -169,7 +169,7 @@ async fn r15_a_member_who_is_deleted_or_gets_another_userid_is_out_at_once_and_n
     }
 }
 
-/// Which departments there are is remembered until an event reports a change.
+/// The departments are cached until an event reports a change.
 #[tokio::test(flavor = "multi_thread")]
 async fn r22_changed_departments_count_from_the_next_sign_in_on() {
     let stage = Stage::start(|config| {

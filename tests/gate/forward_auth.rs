@@ -1,5 +1,5 @@
-//! The examples in `conf/` for those who keep their own proxy, run as they are by the real nginx, Caddy and HAProxy; only
-//! addresses are replaced.
+//! The examples in `conf/` for operators who keep their own proxy, run unchanged except for addresses by the real nginx, Caddy
+//! and HAProxy.
 
 use std::net::SocketAddr;
 use std::time::SystemTime;
@@ -14,7 +14,7 @@ mod proxies;
 
 use proxies::Proxy;
 
-/// What the examples have in its place.
+/// The placeholder for the secret in the examples.
 const SECRET: &str = "change-this-secret";
 const PROXIES: [&str; 3] = ["nginx", "caddy", "haproxy"];
 
@@ -35,7 +35,7 @@ fn api_key() -> String {
     Minter::new(NOCOBASE_SECRET.as_bytes()).service(UserId::new(3).unwrap(), now).unwrap().as_str().to_owned()
 }
 
-/// The upstream tells requests of clients from the gate's own calls by their id.
+/// The upstream distinguishes client requests from the gate's own calls by their id.
 fn request(method: &str, target: &str, headers: &str) -> String {
     raw::request(method, target, &format!("X-Request-Id: of-a-test\r\n{headers}"))
 }
@@ -44,7 +44,7 @@ fn get(target: &str, headers: &str) -> String {
     request("GET", target, headers)
 }
 
-/// The one request that arrived.
+/// The only request that arrived.
 fn only(upstream: &Upstream, what: &str) -> Request {
     let mut all = upstream.take();
     assert_eq!(all.len(), 1, "{what}: {all:?}");
@@ -84,7 +84,7 @@ async fn members_work_through_other_proxies() {
         );
         assert!(seen.header("authorization").unwrap().starts_with("Bearer ey"), "{name}: {}", seen.head);
 
-        // The cookie alone is no credential for NocoBase, here as in front (CSRF).
+        // The cookie alone is not a credential for NocoBase, here as with the gate in front (CSRF).
         let response = send_raw(proxy.at, get("/api/users:list", &others)).await;
         assert_eq!(response.status(), 200, "{name}: {}", response.text());
         let seen = only(&upstream, name);
@@ -100,7 +100,7 @@ async fn members_work_through_other_proxies() {
             "{name}"
         );
 
-        // What NocoBase sends about tokens stays behind the proxy.
+        // What NocoBase sends about tokens is removed by the proxy.
         upstream.set_response(
             "/api/renews",
             "200 OK",
@@ -112,7 +112,7 @@ async fn members_work_through_other_proxies() {
         assert!(!response.text().contains("eyReal"), "{name}: {}", response.text());
         assert_eq!(only(&upstream, name).target(), "/api/renews");
 
-        // Through the gate: the WebSocket, signing in, WeCom's file.
+        // Through the gate: the WebSocket, sign-in, WeCom's verification file.
         let tunnel = format!("{others}Origin: http://gate.test\r\n");
         let response = send_raw(proxy.at, raw::upgrade("/ws", &tunnel)).await;
         assert_eq!(response.status(), 101, "{name}: {}", response.text());
@@ -133,7 +133,7 @@ async fn members_work_through_other_proxies() {
 async fn strangers_are_refused_whatever_they_send() {
     let (upstream, setup, gate) = stage(|s| s).await;
     let member = setup.visitor();
-    // R3: neither what the client sends about the path nor what the proxy passes on of it changes anything.
+    // R3: neither the client's claims about the path nor what the proxy forwards of them change anything.
     let lies = "X-Original-URI: /api/public\r\nX-Forwarded-Uri: /api/public\r\nX-Original-URL: /api/public\r\n\
                 X-Forwarded-Method: OPTIONS\r\nX-Original-Method: OPTIONS\r\n";
     for name in PROXIES {
@@ -151,7 +151,7 @@ async fn strangers_are_refused_whatever_they_send() {
             assert_eq!(response.header("x-wecom-gate-login").as_deref(), Some("/wecom-gate/login"), "{name}");
             assert!(upstream.take().is_empty(), "{name}, {headers}");
         }
-        // The response that is for the proxy only.
+        // The response intended for the proxy only.
         for path in ["/wecom-gate/auth", "/wecom-gate/auth?x=1", "/.wecom-gate-auth", "/%77ecom-gate/auth"] {
             let headers = format!("{}X-WeCom-Gate-Secret: {SECRET}\r\n", member.lines());
             let response = send_raw(proxy.at, get(path, &headers)).await;
@@ -177,7 +177,7 @@ async fn cors_preflights_pass_through_other_proxies_anonymously() {
             for seen in seen {
                 assert_eq!((seen.header("authorization"), seen.header("cookie")), (None, None), "{name}");
             }
-            // A method that is only named changes nothing, and a program is no browser.
+            // A method that is only named in a header changes nothing, and a program is not a browser.
             for (method, headers) in [
                 ("POST", headers.to_owned() + "X-Forwarded-Method: OPTIONS\r\n"),
                 ("GET", headers.to_owned() + "X-HTTP-Method-Override: OPTIONS\r\n"),
@@ -253,7 +253,7 @@ async fn only_the_proxy_gets_the_token() {
         assert!(response.header("authorization").is_none(), "{wrong}: {}", response.text());
         assert_eq!(response.header("x-wecom-user").as_deref(), Some("zhangsan"), "{wrong}");
     }
-    // A peer that is no trusted proxy, whatever it knows; and a gate that has no secret.
+    // A peer that is not a trusted proxy, even with the secret; and a gate without a secret.
     let (_upstream, setup, gate) = stage(|s| s.set("access.trusted_proxies", vec!["10.0.0.1"])).await;
     let response = send_raw(gate.http, ask(&setup, &right)).await;
     assert!(response.header("authorization").is_none(), "{}", response.text());

@@ -1,4 +1,4 @@
-//! `wecom-gate init` against the simulator and the stand-in: from nothing to a gate that starts, twice, after damage, and
+//! `wecom-gate init` against the simulator and the stand-in: from nothing to a gate that starts, run twice, after damage, and
 //! after an interruption at each of its calls.
 
 use std::fs;
@@ -50,7 +50,7 @@ impl Scene {
         self.dir.path().join("conf").join(name)
     }
 
-    /// Without what is secret; those come from the environment.
+    /// Without secrets, which come from the environment.
     fn arguments(&self) -> Vec<String> {
         let address = self.nocobase.address.to_string();
         let dir = self.dir.path().join("conf").display().to_string();
@@ -88,7 +88,7 @@ impl Scene {
         ran(self.command(&[&["--yes"], more].concat())).await
     }
 
-    /// Everything in NocoBase and in the folder is there once, and as it should be.
+    /// Everything in NocoBase and in the folder exists once and is correct.
     fn assert_complete(&self) -> String {
         let data = self.nocobase.data();
         let ours = |rows: &[Value], key: &str, value: &str| rows.iter().filter(|r| r[key] == value).count();
@@ -175,7 +175,7 @@ async fn from_nothing_and_a_second_time() {
     second.shows("应用主页");
     assert_eq!(scene.assert_complete(), key, "a new session key signs everybody out");
 
-    // What the person has changed since stays; what is answered differently is changed.
+    // What has been edited since stays; what is answered differently is changed.
     let path = scene.path("wecom-gate.toml");
     let text = fs::read_to_string(&path).unwrap().replace("#idle = \"12h\"", "idle = \"8h\" # ours");
     fs::write(&path, text).unwrap();
@@ -195,7 +195,7 @@ async fn damage_is_repaired() {
     assert_eq!(scene.init(&[]).await.code, 0);
     let key = scene.assert_complete();
 
-    // Somebody has cleaned up in NocoBase by hand, as its pages do it: the rows of the rights stay.
+    // An administrator has removed things in NocoBase's pages: the rows of the rights stay.
     {
         let mut data = scene.nocobase.data();
         data.roles.retain(|r| r["name"] != "wecom_gate");
@@ -213,7 +213,7 @@ async fn damage_is_repaired() {
     again.shows("correct owner and mode of");
     assert_eq!(scene.assert_complete(), key);
 
-    // The role may do more than it should, the user has another one beside it.
+    // The role has too many rights, and the user has a second role.
     {
         let mut data = scene.nocobase.data();
         for role in data.roles.iter_mut().filter(|r| r["name"] == "wecom_gate") {
@@ -250,7 +250,7 @@ async fn wrong_answers_are_found_at_once_and_change_nothing() {
         ("--corp-id", "ww9999999999999999", "errcode 40013"),
         ("--agent-id", "1000003", "FAILED  wecom_agent"),
     ] {
-        // The last one of an option counts.
+        // The last occurrence of an option counts.
         let mut command = Command::new(env!("CARGO_BIN_EXE_wecom-gate"));
         let mut arguments = scene.arguments();
         let at = arguments.iter().position(|a| a == option).unwrap();
@@ -264,7 +264,7 @@ async fn wrong_answers_are_found_at_once_and_change_nothing() {
     }
     assert!(!scene.path("").exists() && scene.nocobase.data().roles.len() == 1, "something was made");
 
-    // Nobody to ask: everything that is missing, at once.
+    // Without a terminal: all missing values are listed at once.
     let mut command = Command::new(env!("CARGO_BIN_EXE_wecom-gate"));
     command.args(["init", "--yes", "--group", "root", "--dir", "/nonexistent/wecom-gate"]).env_clear();
     let missing = ran(command).await;
@@ -286,7 +286,7 @@ async fn wrong_answers_are_found_at_once_and_change_nothing() {
     nobody.shows("no terminal");
 }
 
-/// Whatever belongs to WeCom's console can come later.
+/// Settings in WeCom's console can be made later.
 #[tokio::test(flavor = "multi_thread")]
 async fn wecoms_console_may_be_behind() {
     let scene = Scene::set().await;
@@ -307,7 +307,7 @@ async fn nocobases_secret_is_found_in_its_folder() {
     let folder = scene.dir.path().join("nocobase");
     fs::create_dir_all(folder.join("storage/apps/main")).unwrap();
     fs::write(folder.join(".env"), format!("APP_ENV=production\nAPP_KEY={SECRET}\n")).unwrap();
-    // Of another NocoBase: found, tried, not accepted.
+    // The secret of another NocoBase: found, tried, refused.
     fs::write(folder.join("storage/apps/main/jwt_secret.dat"), b"\x00\xffother bytes").unwrap();
     let mut command = scene.command(&["--yes", "--nocobase-dir", folder.to_str().unwrap()]);
     command.env_remove("WECOM_GATE_INIT_JWT_SECRET");
@@ -317,9 +317,9 @@ async fn nocobases_secret_is_found_in_its_folder() {
     assert_eq!(fs::read_to_string(scene.path("app_key")).unwrap(), SECRET);
 }
 
-/// Killed while each of the calls is under way, carried out or not: the next run mends it.
+/// Killed during each of the calls, before or after it takes effect: the next run completes it.
 #[tokio::test(flavor = "multi_thread")]
-async fn interrupted_anywhere_a_second_run_mends() {
+async fn a_second_run_completes_an_interrupted_one() {
     for call in ["roles:create", "roles/wecom_gate/resources:create", "users:create", "auth:signOut"] {
         for carried_out in [true, false] {
             let scene = Scene::set().await;

@@ -1,4 +1,4 @@
-//! Which language a person gets: the one chosen in NocoBase, else that of WeCom's client, else the browser's.
+//! The language of a page: the one chosen in NocoBase, else that of WeCom's client, else the browser's.
 
 use crate::support::raw::{gate, get, send_raw};
 
@@ -17,7 +17,7 @@ async fn pages_speak_the_persons_language() {
         ("Accept-Language: ru-RU\r\n".into(), "ru", "Страница не найдена"),
         ("Accept-Language: sv-SE,en;q=0.1\r\n".into(), "sv", "Sidan hittades inte"),
         ("Accept-Language: zh-TW\r\n".into(), "zh", "页面不存在"),
-        // Chosen in NocoBase: what its page sends, or what gate.js has kept of it.
+        // Chosen in NocoBase: the header that its page sends, or the cookie in which gate.js keeps it.
         ("Accept-Language: en\r\nX-Locale: ru-RU\r\n".into(), "ru", "Страница не найдена"),
         (
             "Accept-Language: en\r\nCookie: a=b; wecom_gate_lang=nl-NL\r\n".into(),

@@ -1,4 +1,4 @@
-//! How members get in, and how the gate tells those who do not.
+//! How members sign in, and what those see who cannot.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::support::{Browser, Response, Stage};
 
 const USERINFO: &str = "/cgi-bin/auth/getuserinfo";
 
-/// Everybody agrees to be asked for the phone number.
+/// Every member consents to sharing the phone number.
 async fn agreeing(change: impl FnOnce(&mut crate::support::Config)) -> Stage {
     Stage::with(Settings { consent: Consent::Allow, ..Settings::default() }, change).await
 }
@@ -154,7 +154,7 @@ async fn a_callback_without_code_gets_a_page_with_a_way_on() {
     landed(&phone.open(&retry(&page)).await, "/admin");
 }
 
-/// Where the button of a page leads.
+/// Target of the page's button.
 fn retry(page: &Response) -> String {
     let start =
         page.body.find("href=\"/wecom-gate/login").unwrap_or_else(|| panic!("no way on: {}", page.body));
@@ -167,7 +167,7 @@ async fn a_redirect_loop_ends_with_a_page() {
     stage.bound("zhangsan");
     let mut phone = stage.phone("zhangsan");
     for _ in 0..8 {
-        // Back from WeCom each time, without a session that stays.
+        // Back from WeCom each time, but the session cookie is lost.
         let callback = phone.up_to_callback("/admin").await;
         assert!(phone.visit(&callback).await.sets("wecom_gate"));
         phone.cookies.remove("wecom_gate");
@@ -176,7 +176,7 @@ async fn a_redirect_loop_ends_with_a_page() {
     stage.refused(&page, Failure::LoginLoop, "Sign-in keeps starting over").await;
 }
 
-/// Tabs that a browser restores, one after another: each gets WeCom's page, and ends where it wanted.
+/// Tabs that a browser restores, one after another: each gets WeCom's page, and ends at its own page.
 async fn many_tabs(user_agent: &'static str, first: usize) {
     let stage = Stage::start(|_| {}).await;
     stage.bound("zhangsan");
@@ -235,7 +235,7 @@ async fn thirty_tabs_at_once_each_end_where_they_wanted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_page_of_wecom_that_waits_for_a_person_is_no_circle() {
+async fn a_page_of_wecom_that_waits_for_a_person_is_no_redirect_loop() {
     let stage = Stage::start(|_| {}).await;
     for user_agent in [CHROME, WECOM_PHONE] {
         let mut browser = stage.phone("zhangsan").user_agent(user_agent);

@@ -1,4 +1,4 @@
-//! Closed for maintenance: a page for people, 503 for programs, nothing for NocoBase; and open again without a restart.
+//! Maintenance mode: a page for people, 503 for programs, no request to NocoBase; and open again without a restart.
 
 use reqwest::Method;
 
@@ -50,7 +50,7 @@ async fn while_the_file_is_there_nothing_reaches_nocobase() {
         assert!(page.body.contains(text), "{text}: {}", page.body);
     }
     assert_eq!(page.header("retry-after"), Some("30"));
-    // Neither for those who are in, nor for anybody else, by any door.
+    // Neither signed-in users nor others get through, on any path.
     let call = member.api(Method::GET, "/api/orders:list").await;
     assert_eq!((call.status, call.header("retry-after")), (503, Some("30")), "{}", call.body);
     assert_eq!(call.json()["errors"][0]["code"], "MAINTENANCE", "{}", call.body);
@@ -72,7 +72,7 @@ async fn while_the_file_is_there_nothing_reaches_nocobase() {
             assert!(response.body.contains("Back soon"), "{path}: {}", response.body);
         }
     }
-    // What the gate does alone goes on.
+    // What the gate does without NocoBase continues.
     for (path, status) in [("/wecom-gate/me", 200), ("/wecom-gate/logout", 200), ("/wecom-gate/console", 200)]
     {
         assert_eq!(member.visit(path).await.status, status, "{path}");
@@ -95,7 +95,7 @@ async fn while_the_file_is_there_nothing_reaches_nocobase() {
     stage.gate.wait_for_log(&["\"event\":\"maintenance\"", "\"on\":false"]).await;
 }
 
-/// Nobody gets in between the start and the first look.
+/// No request gets through between the start and the first check of the file.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gate_that_starts_meanwhile_is_closed_from_its_first_request() {
     let dir = tempfile::tempdir().unwrap();
@@ -107,7 +107,7 @@ async fn a_gate_that_starts_meanwhile_is_closed_from_its_first_request() {
     let page = phone.visit("/admin").await;
     assert_eq!(page.status, 503, "{}", page.body);
     assert!(!page.body.contains("class=\"note\""), "{}", page.body);
-    // The key may change, too.
+    // The configuration key may change too.
     let mut config = stage.config.clone();
     config.set("pages.maintenance_file", "");
     stage.gate.rewrite(&config.text());

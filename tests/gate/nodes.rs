@@ -1,4 +1,4 @@
-//! Several nodes of NocoBase: requests are spread, and none is lost while one of them is away.
+//! Several nodes of NocoBase: requests are distributed, and none is lost while one of them is unreachable.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,12 +16,12 @@ const STOPPING: &str = "HTTP/1.1 500 Internal Server Error\r\nContent-Type: appl
                         Connection: close\r\n\r\n{}";
 const WELL: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok";
 
-/// A scripted node: responds to every request with these bytes, or closes the connection when there are none.
+/// A scripted node: responds to every request with these bytes, or closes the connection when they are empty.
 struct Puppet {
     address: SocketAddr,
     requests: Arc<AtomicUsize>,
     checks: Arc<AtomicUsize>,
-    /// Its health check passes.
+    /// Whether its health check passes.
     pretends: Arc<AtomicBool>,
 }
 
@@ -63,7 +63,7 @@ impl Puppet {
     }
 }
 
-/// A member who is signed in, before a gate with two nodes: the stage's and this one.
+/// A signed-in member at a gate with two nodes: the stage's and this one.
 async fn two(stage: &mut Stage, other: SocketAddr) -> Browser {
     let both = vec![stage.nocobase.address.to_string(), other.to_string()];
     stage
@@ -74,7 +74,7 @@ async fn two(stage: &mut Stage, other: SocketAddr) -> Browser {
     stage.signed_in("zhangsan").await
 }
 
-/// The nodes that the access log names for so many requests to this path.
+/// The nodes that the access log names for this many requests to this path.
 async fn nodes(stage: &Stage, path: &str, count: usize) -> Vec<String> {
     let lines = stage.gate.wait_for_lines("path", path, count).await;
     lines.iter().map(|line| line["node"].as_str().unwrap_or_default().to_owned()).collect()
@@ -136,7 +136,7 @@ async fn a_node_that_hangs_up_costs_no_safe_request_and_repeats_no_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_node_that_is_starting_is_passed_over() {
+async fn a_node_that_is_starting_is_skipped() {
     let puppet = Puppet::start(STARTING).await;
     let mut stage = Stage::start(|_| {}).await;
     let mut phone = two(&mut stage, puppet.address).await;
@@ -147,7 +147,7 @@ async fn a_node_that_is_starting_is_passed_over() {
     assert!(puppet.requests() > 0, "the node was tried");
     puppet.pretends.store(false, Ordering::Relaxed);
     stage.gate.wait_for_log(&["upstream", "starting"]).await;
-    // The second failure in a row counts: when the third check comes, it has been seen.
+    // The second consecutive failure counts: when the third check arrives, it has been seen.
     let checks = puppet.checks();
     eventually("two more checks", async || puppet.checks() >= checks + 2).await;
     let before = puppet.requests();
@@ -173,7 +173,7 @@ async fn a_node_that_responds_500_while_it_stops_costs_no_safe_request() {
     }
     let doubted = puppet.requests();
     assert!(doubted > 0, "the node was tried");
-    // Until its next health check, two seconds later, requests that cannot be repeated do not go there either.
+    // Until its next health check, two seconds later, requests that must not be repeated do not go there either.
     for _ in 0..4 {
         assert_eq!(phone.api(Method::POST, "/api/orders:create").await.status, 200);
     }

@@ -1,4 +1,4 @@
-//! What the operator's port shows: readiness with its reasons, and numbers that are right and stay few.
+//! The operator's port: readiness with its reasons, and metrics that are correct and of bounded cardinality.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,7 +30,7 @@ pub(crate) async fn numbers(stage: &Stage) -> BTreeMap<String, f64> {
         .collect()
 }
 
-/// How many requests have been counted, of whatever kind.
+/// How many requests have been counted, of any kind.
 async fn requests(stage: &Stage) -> f64 {
     let all = numbers(stage).await;
     all.iter().filter(|(name, _)| name.starts_with("wecom_gate_requests_total{")).map(|(_, n)| n).sum()
@@ -124,7 +124,7 @@ async fn what_happens_is_counted() {
     let expected = [
         (r#"wecom_gate_requests_total{code="2xx",outcome="nocobase"}"#, 5.0),
         (r#"wecom_gate_requests_total{code="5xx",outcome="nocobase"}"#, 1.0),
-        // The stray program, and the member whom WeCom does not show.
+        // The unauthenticated program, and the member who is not visible in WeCom.
         (r#"wecom_gate_requests_total{code="4xx",outcome="refused"}"#, 2.0),
         (r#"wecom_gate_refusals_total{label="no_session"}"#, 1.0),
         (r#"wecom_gate_refusals_total{label="not_visible"}"#, 1.0),
@@ -164,7 +164,7 @@ async fn what_happens_is_counted() {
     assert_eq!(browser.api(Method::GET, "/api/orders:list").await.status, 502);
     let lost = format!(r#"wecom_gate_upstream_responses_total{{code="none",node="{node}"}}"#);
     becomes("the lost request is counted", 1.0, async || numbers(&stage).await[&lost]).await;
-    // And the line of a request has how long NocoBase took, and nothing where it had no part.
+    // The request's log line has NocoBase's response time, and no such field where NocoBase was not involved.
     let broken = &stage.gate.wait_for_lines("path", "/api/broken", 1).await[0];
     assert!(broken["upstream_ms"].as_f64().unwrap() <= broken["ms"].as_f64().unwrap(), "{broken}");
     assert_eq!(broken["node"], node.to_string());
@@ -209,7 +209,7 @@ async fn a_hostile_client_makes_no_new_series() {
         .await;
         send_raw(stage.gate.http, format!("NONSENSE{i}\r\n\r\n")).await;
     }
-    // What NocoBase sends is as far away from labels.
+    // Status codes of NocoBase do not become labels either.
     for status in [299, 418, 599] {
         stage.nocobase.fail("/api/odd", status, "{}", 1);
         browser.api(Method::GET, "/api/odd").await;
@@ -219,8 +219,7 @@ async fn a_hostile_client_makes_no_new_series() {
     assert!(new.is_empty(), "{new:#?}");
 }
 
-/// Whatever responds 200 is not NocoBase's health check: its page does so under any path, and other servers send other
-/// things.
+/// A 200 alone is not NocoBase's health check: its page responds 200 to any path, and other servers send other bodies.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_health_check_that_gets_anything_but_ok_is_not_ready() {
     let stage = Stage::start(|c| _ = c.set("upstream.health_interval", "1s")).await;

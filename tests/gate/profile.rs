@@ -1,14 +1,14 @@
-//! `nocobase.update_profile`: a user's name and address follow WeCom's, and nothing that goes wrong keeps anybody out.
+//! `nocobase.update_profile`: a user's name and email address follow WeCom's, and no failure prevents the sign-in.
 
 use serde_json::{Value, json};
 
 use crate::support::{CORP, Stage, eventually};
 
 const UPDATE: &str = "users:update";
-/// Agent id and secret of the simulator's app from before June 2022.
+/// Agent id and secret of the simulator's app created before June 2022.
 const OLD_APP: (&str, &str) = ("1000003", "SimAppSecret1000003-BBBBBBBBBBBBBBBBBBBBBBB");
 
-/// Behind an app from before June 2022, to which WeCom gives addresses without asking the member.
+/// With an app created before June 2022, to which WeCom gives email addresses without consent.
 async fn stage(fields: Vec<&str>) -> Stage {
     Stage::start(|c| {
         c.set("nocobase.update_profile", fields)
@@ -38,7 +38,7 @@ async fn name_and_address_follow_wecom_and_nothing_is_written_when_nothing_diffe
     let id = bound(&stage, json!({ "nickname": "Old", "email": "old@example.com", "username": "u" }));
     signs_in(&stage).await;
     let now = user(&stage, id);
-    // Not the address that the member has typed in.
+    // Not the address that the member entered.
     assert_eq!((&now["nickname"], &now["email"]), (&json!("张三"), &json!("zhangsan@example.com")));
     assert_eq!(now["username"], "u");
     let line = stage.gate.wait_for_log(&["\"profile\"", "profile updated"]).await;
@@ -46,7 +46,7 @@ async fn name_and_address_follow_wecom_and_nothing_is_written_when_nothing_diffe
     assert_eq!(stage.nocobase.calls(UPDATE), 1, "one call for both");
     signs_in(&stage).await;
     assert_eq!(stage.nocobase.calls(UPDATE), 1);
-    // WeCom has no name and no address any more: what is there stays.
+    // WeCom has no name and no address any more: the existing ones stay.
     let mut member = stage.wecom().members(CORP).into_iter().find(|m| m.userid == "zhangsan").unwrap();
     member.biz_mail.clear();
     member.name = "张三丰".into();
@@ -70,10 +70,10 @@ async fn only_what_is_configured_changes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_updated_keeps_nobody_out_and_is_one_warning() {
+async fn a_failed_profile_update_is_one_warning_and_does_not_prevent_the_sign_in() {
     let stage = stage(vec!["nickname", "email"]).await;
     let id = bound(&stage, json!({ "nickname": "Old", "email": "old@example.com" }));
-    // The address belongs to somebody else.
+    // The address belongs to another user.
     stage.nocobase.user(json!({ "email": "zhangsan@example.com" }));
     signs_in(&stage).await;
     assert_eq!(user(&stage, id)["email"], "old@example.com");
@@ -84,7 +84,7 @@ async fn what_cannot_be_updated_keeps_nobody_out_and_is_one_warning() {
         signs_in(&stage).await;
         eventually(label, async || stage.nocobase.calls(UPDATE) >= 2).await;
     }
-    // A name that the role may not see is not taken for another one.
+    // A name that the role cannot read is not treated as different.
     let before = stage.nocobase.calls(UPDATE);
     stage.nocobase.data().hidden = ["nickname"].into();
     signs_in(&stage).await;

@@ -1,4 +1,4 @@
-//! A real Prometheus reads the gate: every query of the dashboard and of the alert rules finds something.
+//! A real Prometheus scrapes the gate: every query of the dashboard and of the alert rules returns data.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// A Prometheus of this test's own; dropped, it is gone.
+/// This test's own Prometheus; dropped, it is stopped.
 struct Prometheus {
     child: Child,
     address: String,
@@ -33,7 +33,7 @@ impl Drop for Prometheus {
 }
 
 impl Prometheus {
-    /// Reads this gate every second, with our alert rules.
+    /// Scrapes this gate every second, with our alert rules.
     async fn start(gate: std::net::SocketAddr) -> Prometheus {
         let folder = tempfile::tempdir().unwrap();
         let conf = folder.path().join("prometheus.yml");
@@ -73,7 +73,7 @@ impl Prometheus {
         Ok(values.filter(|v: &f64| !v.is_nan()).collect())
     }
 
-    /// Waits until the query finds something.
+    /// Waits until the query returns data.
     async fn finds(&self, what: &str, query: &str) -> Vec<f64> {
         let mut last = Ok(Vec::new());
         for _ in 0..150 {
@@ -88,7 +88,7 @@ impl Prometheus {
     }
 }
 
-/// Sign-ins, one that is refused, members' requests, NocoBase's errors, a connection too many.
+/// Sign-ins, a refused one, members' requests, errors of NocoBase, a connection beyond the limit.
 async fn traffic(stage: &Stage) {
     let mut browser = stage.signed_in("zhangsan").await;
     for _ in 0..20 {
@@ -106,7 +106,7 @@ async fn traffic(stage: &Stage) {
     send_raw(stage.gate.http, "nonsense\r\n\r\n").await;
 }
 
-/// The queries of the dashboard: panel, query.
+/// The dashboard's queries: panel, query.
 fn dashboard() -> Vec<(String, String)> {
     let text = std::fs::read_to_string(root().join("conf/grafana/wecom-gate.json")).unwrap();
     let dashboard: Value = serde_json::from_str(&text).unwrap();
@@ -125,7 +125,7 @@ fn dashboard() -> Vec<(String, String)> {
     queries
 }
 
-/// The parts of a query that choose series: names with their braces.
+/// The selectors of a query: names with their braces.
 fn selectors(query: &str) -> Vec<String> {
     let mut found = Vec::new();
     for (at, _) in query.match_indices("wecom_gate_") {
@@ -190,7 +190,7 @@ async fn every_query_of_the_dashboard_and_of_the_alerts_finds_something() {
         }
     }
 
-    // What is documented is what Prometheus got, by its own reading.
+    // What is documented is what Prometheus has scraped.
     let names = prometheus.get("label/__name__/values", &[]).await.unwrap();
     let got: BTreeSet<String> =
         names.as_array().unwrap().iter().map(|n| n.as_str().unwrap().to_owned()).collect();

@@ -1,4 +1,4 @@
-//! What NocoBase does, done through the gate: large files, streams, WebSockets, caching, and what it gets.
+//! NocoBase's features through the gate: large files, streams, WebSockets, caching, and the requests it receives.
 
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ use crate::support::{Browser, HOST, Stage, eventually};
 
 const MIB: usize = 1 << 20;
 const ORIGIN: &str = "http://gate.test";
-/// A debug build of the gate with a few connections takes about half of this.
+/// A debug build of the gate with a few connections uses about half of this.
 const MOST_KIB: u64 = 80 * 1024;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -142,7 +142,7 @@ async fn r16_a_websocket_ends_with_its_session() {
     assert!(!matches!(next, Some(Ok(Message::Text(_)))), "{next:?}");
 }
 
-/// The code with which a silent socket is closed.
+/// The code with which an idle WebSocket is closed.
 async fn close_code(ws: &mut Socket) -> Option<u16> {
     match tokio::time::timeout(Duration::from_secs(5), ws.next()).await.expect("an end") {
         Some(Ok(Message::Close(Some(frame)))) => Some(frame.code.into()),

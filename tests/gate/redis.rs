@@ -1,4 +1,4 @@
-//! Several nodes and one Redis (the real server): what they share, and that nobody is the worse off while it is away.
+//! Several nodes and one Redis (the real server): what they share, and that users are not affected while it is unreachable.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ mod outages;
 
 pub(crate) const GETTOKEN: &str = "/cgi-bin/gettoken";
 const GETUSERINFO: &str = "/cgi-bin/auth/getuserinfo";
-/// What NocoBase gives to everybody: without Redis a node goes on giving it until it asks about the session again.
+/// What NocoBase serves without a session: without Redis a node serves it until its next recheck of the session.
 const FILE: &str = "/assets/index.js";
 
 /// Two nodes and what they share.
@@ -33,7 +33,7 @@ pub(crate) async fn ops(gate: &Gate, path: &str) -> String {
     send_raw(gate.ops, format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")).await.body()
 }
 
-/// This number of `/metrics`.
+/// This value of `/metrics`.
 pub(crate) async fn number(gate: &Gate, name: &str) -> Option<f64> {
     let text = ops(gate, "/metrics").await;
     text.lines().find_map(|l| l.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
@@ -63,10 +63,10 @@ pub(crate) fn state_of(callback: &str) -> &str {
     callback.split("state=").nth(1).unwrap().split('&').next().unwrap()
 }
 
-/// Far less than `session.recheck`, and enough for a busy machine; how long it really takes is printed.
+/// Far less than `session.recheck`, and enough for a busy machine; the actual time is printed.
 pub(crate) const SOON: Duration = Duration::from_secs(10);
 
-/// Waits until this node refuses what NocoBase would not: how long that takes.
+/// Waits until this node refuses what NocoBase would allow; how long that takes.
 pub(crate) async fn refused_after(browser: &mut Browser) -> Duration {
     let began = Instant::now();
     while file(browser).await == 200 {
@@ -103,7 +103,7 @@ async fn one_access_token_for_all_nodes() {
     for userid in ["zhangsan", "lisi"] {
         stage.bound(userid);
     }
-    // At the same moment, and WeCom takes its time.
+    // At the same moment, and WeCom is slow.
     stage.wecom().add_fault(Fault::latency(GETTOKEN, 300));
     let (mut a, mut b) = (stage.phone("zhangsan"), stage.phone("lisi"));
     b.go_to(&other);
@@ -115,7 +115,7 @@ async fn one_access_token_for_all_nodes() {
     stage.restart().await;
     assert_eq!(stage.phone("zhangsan").open("/admin").await.status, 200);
     assert_eq!(stage.wecom().calls(GETTOKEN), 1);
-    // One that WeCom does not take any more is replaced once, for both.
+    // A token that WeCom no longer accepts is replaced once, for both.
     stage.wecom().forget_tokens();
     for gate in [&stage.gate, &other, &stage.gate] {
         let mut phone = stage.phone("zhangsan");
@@ -145,21 +145,21 @@ async fn the_same_callback_on_two_nodes_gives_one_session() {
     assert_eq!(stage.wecom().calls(GETUSERINFO), 1);
     assert_eq!(stage.nocobase.data().tokens.len(), 1, "one session");
     assert_eq!((file(&mut here).await, file(&mut there).await), (200, 200));
-    // And one for both: it ends for both.
+    // One session for both nodes: it ends on both.
     here.visit("/admin").await;
     assert_eq!(here.api(Method::POST, "/api/auth:signOut").await.status, 200);
     refused_after(&mut there).await;
 
-    // With another code: the state is used, wherever.
+    // With another code: the state is already used, on every node.
     let replay = format!("/wecom-gate/callback?code=another&state={}", state_of(&callback));
     let response = late.clone().visit(&replay).await;
     assert!(!response.sets("wecom_gate") && response.body.contains("flow_missing"), "{}", response.body);
     assert_eq!(stage.wecom().calls(GETUSERINFO), 1, "WeCom is not asked about it");
 }
 
-/// The node that carries a callback out has claimed it before it asks WeCom: two hundred at once, on two nodes, are one sign-in.
+/// A node claims a callback before it asks WeCom: two hundred at once, on two nodes, are one sign-in.
 #[tokio::test(flavor = "multi_thread")]
-async fn r34_one_callback_two_hundred_times_at_once_on_two_nodes_is_carried_out_once() {
+async fn r34_one_callback_two_hundred_times_at_once_on_two_nodes_is_processed_once() {
     let redis = Redis::start();
     let (stage, other) = two(&redis).await;
     let (callback, here, there) = callback_on_both(&stage, &other).await;
@@ -191,7 +191,7 @@ async fn r16_a_session_that_ends_on_one_node_ends_on_all_within_a_second() {
     assert_eq!(here.api(Method::GET, "/api/orders:list").await.status, 401);
     refused_after(&mut there).await;
 
-    // WeCom tells one node that a member has left; this session only the other knows, and NocoBase records its end.
+    // WeCom reports to one node that a member has left; only the other knows this session, and NocoBase records its end.
     let (mut here, _) = on_both(&stage, &other, "anna.smith").await;
     let mut phone = stage.phone("anna.smith");
     phone.go_to(&other);
@@ -220,7 +220,7 @@ async fn it_can_be_set_and_taken_away_while_the_gate_serves() {
     is_up(&stage.gate, true).await;
     assert_eq!(here.api(Method::POST, "/api/auth:signOut").await.status, 200);
     refused_after(&mut there).await;
-    // The same again: the connection stays.
+    // The same again: the connection stays open.
     let (mut here, mut there) = on_both(&stage, &other, "lisi").await;
     stage.gate.signal("HUP");
     assert_eq!(here.api(Method::POST, "/api/auth:signOut").await.status, 200);
@@ -285,7 +285,7 @@ async fn by_tls_and_by_a_socket_of_the_machine() {
     stage.signed_in("zhangsan").await;
 }
 
-/// However many nodes a member's requests go to, WeCom is asked about the member once in `session.recheck`.
+/// However many nodes a member's requests reach, WeCom is asked about the member once per `session.recheck`.
 #[tokio::test(flavor = "multi_thread")]
 async fn several_nodes_recheck_a_member_as_often_as_one() {
     const USER_GET: &str = "/cgi-bin/user/get";
@@ -299,7 +299,7 @@ async fn several_nodes_recheck_a_member_as_often_as_one() {
     is_up(&other, true).await;
     let (here, there) = on_both(&stage, &other, "zhangsan").await;
     let signed_in = stage.wecom().calls(USER_GET);
-    // Both nodes see the session all the time; each by itself would ask every ten seconds.
+    // Both nodes get requests of the session all the time; each alone would ask every ten seconds.
     let mut asked = Vec::new();
     while asked.len() < 3 {
         for page in [&here, &there] {
@@ -310,7 +310,7 @@ async fn several_nodes_recheck_a_member_as_often_as_one() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let apart: Vec<Duration> = asked.windows(2).map(|pair| pair[1] - pair[0]).collect();
-    // A call is seen up to a round of this loop late.
+    // A call is seen up to one round of this loop late.
     assert!(apart.iter().all(|apart| *apart > RECHECK / 2), "asked again after {apart:?}");
     assert_eq!(redis.keys(":member:").len(), 1);
 }

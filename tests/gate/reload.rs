@@ -1,4 +1,4 @@
-//! A changed configuration while the gate serves: taken as a whole, or not at all, and no request is lost over it.
+//! A changed configuration while the gate serves: applied as a whole or not at all, and no request is lost.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -14,14 +14,14 @@ use crate::support::load::Load;
 use crate::support::raw::{get, read_response, send_raw};
 use crate::support::{Gate, Stage, becomes, eventually};
 
-/// How often the gate has logged that it took a new configuration, before now.
+/// How often the gate has logged a successful reload so far.
 async fn reloads(stage: &Stage) -> usize {
     let log = stage.gate.log_until_now().await;
     log.iter().filter(|l| l["event"] == "reload" && l["message"] == "configuration reloaded").count()
 }
 
 impl Stage {
-    /// Changes the file, has it read, and waits until it counts.
+    /// Changes the file, reloads it, and waits until it is in effect.
     async fn reload_with(&mut self, change: impl FnOnce(&mut crate::support::Config)) {
         change(&mut self.config);
         let before = reloads(self).await;
@@ -32,7 +32,7 @@ impl Stage {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_valid_configuration_takes_effect_at_once_and_signs_nobody_out() {
+async fn a_valid_configuration_takes_effect_at_once_and_keeps_sessions() {
     let mut stage = Stage::start(|_| {}).await;
     let mut phone = stage.signed_in("zhangsan").await;
     let asked = |stage: &Stage| stage.nocobase.calls("auth:check");
@@ -41,7 +41,7 @@ async fn a_valid_configuration_takes_effect_at_once_and_signs_nobody_out() {
     let (checks, tokens) = (asked(&stage), numbers(&stage).await);
     let fetched = r#"wecom_gate_wecom_token_refreshes_total{entry="wecom",result="ok"}"#;
 
-    // A new key, and a rule; secrets come from files, read again.
+    // A new key, and a rule; secrets in files are read again.
     let keys = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(keys.path(), format!("{OTHER_KEY}\n{KEY}\n")).unwrap();
     let path = keys.path().to_str().unwrap().to_owned();
@@ -52,10 +52,10 @@ async fn a_valid_configuration_takes_effect_at_once_and_signs_nobody_out() {
         })
         .await;
     assert_eq!(send_raw(stage.gate.http, get("/big/64", "")).await.status(), 200);
-    // The old cookie opens, and NocoBase is not asked about it again.
+    // The old cookie is still valid, and NocoBase is not asked about it again.
     assert_eq!(phone.api(Method::GET, "/api/orders:list").await.status, 200);
     assert_eq!(asked(&stage), checks);
-    // WeCom's access token goes on, numbers too.
+    // WeCom's access token is kept, and so are counters.
     let mut later = stage.signed_in("lisi").await;
     let served = r#"wecom_gate_requests_total{code="2xx",outcome="nocobase"}"#;
     eventually("counters go on", async || numbers(&stage).await[served] > tokens[served]).await;
@@ -63,7 +63,7 @@ async fn a_valid_configuration_takes_effect_at_once_and_signs_nobody_out() {
     assert_eq!(after[fetched], tokens[fetched], "no gettoken more");
     assert_eq!(after[r#"wecom_gate_reloads_total{result="ok",what="configuration"}"#], 1.0);
 
-    // What was sealed since does not need the old key; what was sealed before does.
+    // Cookies sealed since then do not need the old key; earlier ones do.
     std::fs::write(keys.path(), format!("{OTHER_KEY}\n")).unwrap();
     stage.reload_with(|_| {}).await;
     assert_eq!(later.api(Method::GET, "/api/orders:list").await.status, 200);
@@ -93,7 +93,7 @@ async fn an_invalid_configuration_changes_nothing_and_is_reported() {
     })
     .await;
 
-    // Nodes that do not exist show only when it is built.
+    // Nodes that do not exist are only detected when it is applied.
     let mut unbuilt = good.clone();
     unbuilt.set("upstream.nodes", vec!["no-such-host.invalid:1"]);
     stage.gate.rewrite(&unbuilt.text());
@@ -101,7 +101,7 @@ async fn an_invalid_configuration_changes_nothing_and_is_reported() {
     stage.gate.wait_for_log(&["\"reload\"", "\"ERROR\"", "no-such-host.invalid"]).await;
     assert_eq!(phone.api(Method::GET, "/api/orders:list").await.status, 200);
 
-    // Good again, with something that only a restart changes.
+    // Valid again, with a key that takes effect only at a restart.
     stage.reload_with(|c| _ = c.set("limits.connections", 7).set("log.level", "info")).await;
     for key in ["limits.connections", "log.level"] {
         stage.gate.wait_for_log(&["\"WARN\"", "restart", &format!("\"key\":\"{key}\"")]).await;

@@ -1,4 +1,4 @@
-//! Departments and tags become roles: what is given, what is taken, and that nothing that goes wrong keeps anybody out.
+//! Departments and tags become roles: which are given, which are removed, and that no failure prevents the sign-in.
 
 use serde_json::{Value, json};
 use toml::Value as Toml;
@@ -56,7 +56,7 @@ fn moved(stage: &Stage, userid: &str, departments: &[u64]) {
     stage.wecom().set_member(CORP, member).unwrap();
 }
 
-/// The warning of the last sign-in about roles.
+/// The warning about roles of the last sign-in.
 async fn warned(stage: &Stage, words: &[&str]) -> String {
     let mut all = vec!["\"roles\"", "\"WARN\""];
     all.extend(words);
@@ -75,12 +75,12 @@ async fn roles_follow_the_member_at_each_sign_in() {
     let before = stage.nocobase.calls(UPDATE);
     stage.signed_in("lisi").await;
     assert_eq!(stage.nocobase.calls(UPDATE), before);
-    // Moved; and what was given by hand meanwhile stays.
+    // Moved to another department; a role given manually meanwhile stays.
     moved(&stage, "lisi", &[2]);
     set(&stage, lisi, &["member", "sales", "manager", "by-hand-2"]);
     stage.signed_in("lisi").await;
     assert_eq!(roles(&stage, lisi), ["by-hand-2", "engineer", "manager", "member"]);
-    // A department counts with all below it.
+    // A department includes its sub-departments.
     let wang = bound(&stage, "WangWu", &["member"]);
     stage.signed_in("WangWu").await;
     assert_eq!(roles(&stage, wang), ["engineer", "member", "sales"]);
@@ -107,7 +107,7 @@ async fn without_rules_nothing_is_asked() {
     stage.signed_in("lisi").await;
     assert_eq!((stage.nocobase.calls("users:get"), stage.nocobase.calls(UPDATE)), (0, 0));
     assert_eq!(stage.wecom().calls(TREE), 0);
-    // Nor does an entry touch the roles of another one's rules.
+    // Nor does an entry change roles of another entry's rules.
     stage
         .restart_with(|c| {
             c.another_entry("other");
@@ -119,8 +119,8 @@ async fn without_rules_nothing_is_asked() {
     assert_eq!(stage.nocobase.calls("users:get"), 0);
 }
 
-/// A role that the rules of two entries name goes with the entry of the last sign-in, other roles stay; and a rule that is gone
-/// takes no role along.
+/// A role that rules of two entries name follows the entry of the last sign-in, other roles stay; and a removed rule does not
+/// remove its role.
 #[tokio::test(flavor = "multi_thread")]
 async fn roles_of_two_entries_and_of_rules_that_are_gone() {
     let mut stage = Stage::start(|c| {
@@ -152,7 +152,7 @@ async fn a_rule_that_wecom_cannot_evaluate_changes_no_role() {
         ("/cgi-bin/tag/get", 40068, "rule_unevaluable"),
         (TREE, -1, "wecom_busy"),
     ] {
-        // The tree and the tags are remembered, from the start on.
+        // The departments and tags are cached from the start on.
         stage.wecom().add_fault(Fault::errcode(api, errcode, 99));
         stage.restart().await;
         stage.signed_in("lisi").await;
@@ -172,7 +172,7 @@ async fn a_rule_that_wecom_cannot_evaluate_changes_no_role() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nocobase_may_refuse_and_the_member_is_in_all_the_same() {
+async fn a_refused_role_update_does_not_prevent_the_sign_in() {
     let stage = stage().await;
     let lisi = bound(&stage, "lisi", &["member"]);
     let denied = r#"{"errors":[{"message":"No permissions"}]}"#;
@@ -184,7 +184,7 @@ async fn nocobase_may_refuse_and_the_member_is_in_all_the_same() {
     stage.nocobase.fail("users:get", 200, r#"{"data":{"id":1}}"#, 1);
     stage.signed_in("lisi").await;
     warned(&stage, &["nocobase_bad_answer"]).await;
-    // It responds 200, and does nothing: the right without the field.
+    // It responds 200 and changes nothing: the permission lacks the field.
     stage.nocobase.fail(UPDATE, 200, r#"{"data":[]}"#, usize::MAX);
     stage.signed_in("lisi").await;
     warned(&stage, &["did not take", "sales", "manager"]).await;
@@ -208,16 +208,16 @@ async fn a_role_that_nocobase_does_not_know_is_named() {
 async fn a_user_who_would_be_left_without_a_role() {
     let mut stage =
         Stage::start(|c| rules(c, &[("department", 2, "dev"), ("department", 3, "nosuch")])).await;
-    // Without anything to fall back to: NocoBase lets nobody in without a role, and a page explains it.
+    // Without default roles: NocoBase refuses a user without a role, and a page explains it.
     let lisi = bound(&stage, "lisi", &["dev"]);
     let page = stage.phone("lisi").open("/admin").await;
     stage.refused(&page, Failure::NoRole, "has no role").await;
     assert_eq!(roles(&stage, lisi), Vec::<String>::new());
-    // Who had none before gets none: an administrator may have taken them.
+    // A user who had none before gets none: an administrator may have removed them.
     stage.restart_with(|c| _ = c.set("nocobase.default_roles", vec!["member"])).await;
     let page = stage.phone("lisi").open("/admin").await;
     stage.refused(&page, Failure::NoRole, "has no role").await;
-    // With default_roles there is something; and once it is there, it stays.
+    // With default_roles there is one; and once given, it stays.
     set(&stage, lisi, &["dev"]);
     stage.signed_in("lisi").await;
     assert_eq!(roles(&stage, lisi), ["member"]);
@@ -233,7 +233,7 @@ async fn root_and_the_service_account_are_left_alone() {
     let lisi = bound(&stage, "lisi", &["root", "engineer"]);
     stage.signed_in("lisi").await;
     assert_eq!(roles(&stage, lisi), ["engineer", "root"]);
-    // Somebody has bound a member to the gate's own account.
+    // An administrator has bound a member to the gate's service user.
     set(&stage, SERVICE_USER, &["wecom_gate"]);
     let row = json!({ "authenticator": "wecom", "uuid": "zhangsan", "userId": SERVICE_USER });
     stage.nocobase.data().bindings.push(row);

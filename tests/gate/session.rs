@@ -1,4 +1,4 @@
-//! What a signed-in browser holds, what NocoBase sees of it, and how it ends.
+//! What a signed-in browser has, what NocoBase sees of it, and how it ends.
 
 use std::time::Duration;
 
@@ -18,14 +18,14 @@ fn now_s() -> u64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
 }
 
-/// Whose request it was for NocoBase: user and session.
+/// User and session that NocoBase sees in the request.
 fn bearer(seen: &ReceivedRequest) -> Option<(u64, Option<String>)> {
     let token = seen.header("authorization")?.strip_prefix("Bearer ")?;
     let verified = Minter::new(SECRET.as_bytes()).verify(token, now_s()).expect("a NocoBase token");
     Some((verified.user_id.get(), verified.jti))
 }
 
-/// A token as NocoBase makes them.
+/// A token as NocoBase issues them.
 fn token(user: u64, secret: &str, issued: u64, until: u64) -> String {
     let minter = Minter::new(secret.as_bytes());
     let user = UserId::new(user).unwrap();
@@ -141,7 +141,7 @@ async fn the_page_has_the_script_first_and_is_kept_nowhere() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn r34_a_session_seen_for_the_first_time_by_two_hundred_requests_is_asked_about_once() {
-    // Too many at once for NocoBase is another matter.
+    // More at once than NocoBase accepts is a different subject.
     let mut stage = Stage::start(|c| _ = c.set("upstream.max_requests", 0)).await;
     let mut phone = stage.signed_in("zhangsan").await;
     stage.restart().await;
@@ -158,13 +158,13 @@ async fn r34_a_session_seen_for_the_first_time_by_two_hundred_requests_is_asked_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r14_changing_the_key_signs_nobody_out() {
+async fn r14_changing_the_key_keeps_sessions() {
     let mut stage = Stage::start(|_| {}).await;
     let mut phone = stage.signed_in("zhangsan").await;
     stage.restart_with(|c| _ = c.set("session.keys", vec![OTHER_KEY, KEY])).await;
     phone.go_to(&stage.gate);
     assert_eq!(phone.api(Method::GET, "/api/orders:list").await.status, 200);
-    // What is sealed now does not need the old key; what was sealed then does.
+    // Cookies sealed now do not need the old key; earlier ones do.
     let mut later = stage.signed_in("zhangsan").await;
     stage.restart_with(|c| _ = c.set("session.keys", vec![OTHER_KEY])).await;
     assert_eq!(later.go_to(&stage.gate).api(Method::GET, "/api/orders:list").await.status, 200);

@@ -1,4 +1,4 @@
-//! A member is asked to quote a request id: all that the log has about a sign-in must be found by it.
+//! A member is asked to quote a request id: every log line about the sign-in must be found by it.
 
 use serde_json::Value;
 use wecom_gate::error::Failure;
@@ -14,12 +14,12 @@ async fn lines_of(stage: &Stage, request_id: &str) -> Vec<Value> {
     stage.gate.wait_for_lines("request_id", request_id, 1).await
 }
 
-/// The line of the request itself and the records of the audit log say nothing of the cause.
+/// The request's own line and the audit records do not give the cause.
 fn is_telling(line: &Value) -> bool {
     line["event"] != "request" && line["event"] != "audit" && line["level"] != "DEBUG"
 }
 
-/// Lines that are about signing in but have no request id.
+/// Lines about sign-ins without a request id.
 async fn anonymous(stage: &Stage) -> Vec<Value> {
     let about = ["sign_in", "roles", "refused"];
     let mut lines = stage.gate.log_until_now().await;
@@ -42,7 +42,7 @@ async fn a_sign_in_that_succeeds_is_one_line_with_its_request_id() {
     assert_eq!(request["path"], "/wecom-gate/callback", "{lines:?}");
     assert!(lines.iter().all(|l| l.get("label").is_none_or(|label| label == "")), "{lines:?}");
     assert_eq!(anonymous(&stage).await, Vec::<Value>::new());
-    // What happens afterwards is no part of it.
+    // What happens afterwards is not part of it.
     phone.open("/admin").await;
 }
 

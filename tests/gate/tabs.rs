@@ -1,4 +1,4 @@
-//! Many tabs of one browser at once, as a browser restores them or as people open them: each ends where it wanted.
+//! Many tabs of one browser at once, as a browser restores them or as people open them: each ends at its own page.
 
 use serde_json::json;
 
@@ -6,19 +6,19 @@ use crate::applications::with_both;
 use crate::support::browser::{CHROME, WECOM_PHONE};
 use crate::support::{Browser, Response, Stage};
 
-/// A tab: the page that it wants, and its callback.
+/// A tab: its page, and its callback.
 type Tab = (String, String);
 
 fn landed(page: &Response, at: &str) {
     assert_eq!((page.status, page.at.as_str()), (200, at), "{}", page.body);
 }
 
-/// Opens a tab at this page by this address.
+/// Opens a tab for this page with this address.
 async fn open(browser: &mut Browser, page: &str, by: &str) -> Tab {
     (page.to_owned(), browser.up_to_callback(by).await)
 }
 
-/// Every tab comes back from WeCom.
+/// Every tab returns from WeCom.
 async fn finish(browser: &mut Browser, tabs: Vec<Tab>) {
     for (page, callback) in tabs {
         let back = browser.visit(&callback).await;
@@ -53,7 +53,7 @@ async fn thirty_tabs_through_two_entries_each_end_where_they_wanted() {
     }
 }
 
-/// Nobody scans, and each tab is loaded again and again: what counts is where each is now.
+/// No one scans the QR code, and each tab is reloaded repeatedly: each ends at its latest page.
 #[tokio::test(flavor = "multi_thread")]
 async fn tabs_that_are_reloaded_keep_their_last_start() {
     let stage = Stage::start(|_| {}).await;
@@ -72,11 +72,11 @@ async fn tabs_that_are_reloaded_keep_their_last_start() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn cookies_of_flows_long_over_take_no_tab_its_place() {
+async fn cookies_of_old_flows_displace_no_tab() {
     let stage = Stage::start(|_| {}).await;
     stage.bound("zhangsan");
     let mut browser = stage.phone("zhangsan").user_agent(CHROME);
-    // One that was finished; one of another installation; some that are cut off, empty, or of a value that is too long.
+    // A finished flow; one of another installation; some that are truncated, empty, or too long.
     let tab = open(&mut browser, "/admin/before", "/admin/before").await;
     let finished = browser.cookies.clone();
     finish(&mut browser, vec![tab]).await;
@@ -142,7 +142,7 @@ async fn tabs_that_begin_on_one_node_end_on_another() {
     }
 }
 
-/// Half are closed before anybody scans; a member who scans one, and opens more.
+/// Half are closed before any QR code is scanned; a member scans one, and opens more.
 #[tokio::test(flavor = "multi_thread")]
 async fn tabs_that_are_closed_take_none_of_the_others_away() {
     let stage = Stage::start(|_| {}).await;
@@ -158,7 +158,7 @@ async fn tabs_that_are_closed_take_none_of_the_others_away() {
     }
     let first = tabs.split_off(14);
     finish(&mut browser, first).await;
-    // Now there is a session: new tabs just open, and those that wait for WeCom end where they wanted.
+    // Now there is a session: new tabs just open, and those that wait for WeCom end at their pages.
     for tab in 15..20 {
         let page = format!("/admin/page{tab}");
         landed(&browser.visit(&page).await, &page);
@@ -166,8 +166,8 @@ async fn tabs_that_are_closed_take_none_of_the_others_away() {
     finish(&mut browser, tabs).await;
 }
 
-/// Addresses so long that the cookies of thirty do not fit: the newest keep theirs, an older one that is scanned after them
-/// still gets in, and no tab ends on an error.
+/// Addresses so long that the cookies of thirty tabs do not fit: the newest keep theirs, an older one that is scanned after them
+/// still gets signed in, and no tab ends at an error.
 #[tokio::test(flavor = "multi_thread")]
 async fn tabs_with_long_addresses_stay_within_the_bytes_and_end_signed_in() {
     let stage = Stage::start(|_| {}).await;
@@ -184,7 +184,7 @@ async fn tabs_with_long_addresses_stay_within_the_bytes_and_end_signed_in() {
     for (page, callback) in tabs {
         let back = browser.visit(&callback).await;
         let end = browser.follow(back).await;
-        // The page that such a tab wanted is forgotten; with a session it begins at NocoBase's start page.
+        // The page of such a tab is lost; with a session it begins at NocoBase's start page.
         let at_start = end.at == "/";
         assert!(end.status == 200 && (at_start || end.at == page), "{} {}", end.status, end.at);
     }

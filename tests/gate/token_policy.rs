@@ -1,4 +1,4 @@
-//! A NocoBase whose token policy is short (`tokenControlConfig`): no session ends because of it.
+//! A NocoBase with a short token policy (`tokenControlConfig`): no session ends because of it.
 
 use std::time::{Duration, Instant};
 
@@ -6,7 +6,7 @@ use reqwest::Method;
 
 use crate::support::{Browser, Stage};
 
-/// Calls, changing and not, until so much time has passed; every one must get its response.
+/// Calls, safe and changing, for this long; each must get its response.
 async fn work(member: &mut Browser, time: Duration) {
     let began = Instant::now();
     while began.elapsed() < time {
@@ -19,7 +19,7 @@ async fn work(member: &mut Browser, time: Duration) {
     }
 }
 
-/// Tokens are fresh for so long.
+/// Age at which NocoBase renews tokens.
 const FRESH: Duration = Duration::from_secs(4);
 
 #[tokio::test(flavor = "multi_thread")]
@@ -61,7 +61,7 @@ async fn a_token_that_is_not_renewed_is_replaced_and_the_request_repeated() {
 }
 
 /// Many calls of one page at the moment when NocoBase finds their token too old: it renews one of them, and refuses the others,
-/// which name the session that it has just renamed.
+/// because it has just replaced their session id.
 #[tokio::test(flavor = "multi_thread")]
 async fn renewals_that_race_end_no_session() {
     for seen in [true, false] {
@@ -87,7 +87,7 @@ async fn renewals_that_race_end_no_session() {
     }
 }
 
-/// NocoBase's clock is a little ahead of the gate's: tokens look older there than they are.
+/// NocoBase's clock is slightly ahead of the gate's: tokens look older there than they are.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_clock_that_is_ahead_ends_no_session() {
     let stage = Stage::start(|_| {}).await;
@@ -101,7 +101,7 @@ async fn a_clock_that_is_ahead_ends_no_session() {
     assert!(member.cookie("wecom_gate").is_some());
 }
 
-/// The administrator shortens the policy while people work, and makes it longer again.
+/// The administrator shortens the policy while users work, and extends it again.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_policy_that_changes_while_people_work_ends_no_session() {
     let stage = Stage::start(|_| {}).await;
@@ -113,8 +113,8 @@ async fn a_policy_that_changes_while_people_work_ends_no_session() {
     }
 }
 
-/// A session that NocoBase ends by its own policy, long before its tokens: the page is told, and the next page load signs in
-/// again, as often as that happens.
+/// NocoBase ends a session by its own policy, long before its tokens expire: the page gets the refusal, and the next page load
+/// signs in again, as often as that happens.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_shorter_than_its_tokens_ends_and_begins_anew() {
     let stage = Stage::start(|_| {}).await;

@@ -1,4 +1,4 @@
-//! SIGUSR2: another program takes over while people go on asking.
+//! SIGUSR2: another program takes over while clients keep sending requests.
 
 use std::net::SocketAddr;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -21,7 +21,7 @@ use crate::support::{Gate, HOST, Stage, becomes, eventually};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_wecom-gate");
 
-/// A gate that was started by a name which may lead elsewhere later. Dropped, whatever runs by then is killed.
+/// A gate started through a path that can be changed to another program. Dropped, whatever runs by then is killed.
 struct Replaceable {
     stage: Stage,
     dir: tempfile::TempDir,
@@ -47,7 +47,7 @@ impl Replaceable {
         Replaceable { stage, dir, https, certificate: made.cert.der().clone(), heirs: Vec::new() }
     }
 
-    /// From now on the name leads there.
+    /// From now on the path leads to this program.
     fn install(&self, program: &Path) {
         let new = self.dir.path().join("new");
         symlink(program, &new).unwrap();
@@ -70,7 +70,7 @@ impl Replaceable {
         path
     }
 
-    /// Process ids of those that have taken over, once there are so many.
+    /// Process ids of the successors, once there are this many.
     async fn taken(&self, count: usize) -> Vec<u32> {
         let lines = self.stage.gate.output().lines("another took over", count, has_taken_over).await;
         lines.iter().filter_map(|l| l["pid"].as_u64()).map(|pid| pid.try_into().unwrap()).collect()
@@ -104,13 +104,13 @@ impl Drop for Replaceable {
     }
 }
 
-/// Is this the log line of another program that has taken over?
+/// Is this the log line of a successor that has taken over?
 fn has_taken_over(line: &serde_json::Value) -> bool {
     line["event"] == "upgrade" && line["pid"].is_u64()
 }
 
-/// Copies a program, by another process: a child that one of the other tests starts meanwhile would keep a file open that this
-/// process writes, and what is open for writing cannot be executed (`ETXTBSY`).
+/// Copies a program in another process: a child that another test starts meanwhile would inherit a file that this process has
+/// open for writing, and such a file cannot be executed (`ETXTBSY`).
 fn copy_program(from: &Path, to: &Path) {
     assert!(Command::new("cp").arg("-L").arg(from).arg(to).status().unwrap().success());
 }
@@ -135,19 +135,19 @@ async fn no_request_is_lost_while_a_new_program_takes_over() {
     assert_eq!(gate.heirs.len(), 3);
     let runs = std::fs::read_link(format!("/proc/{}/exe", gate.current())).unwrap();
     assert_eq!(runs, copy.canonicalize().unwrap());
-    // The operator's listener went along, and nobody was signed out.
+    // The operator's listener was handed over too, and no one was signed out.
     assert_eq!(phone.api(Method::GET, "/api/orders:list").await.status, 200);
     becomes("it is ready", 1.0, async || numbers(&gate.stage).await["wecom_gate_ready"]).await;
     println!("{} requests over 3 upgrades", load.end().await);
-    // The last one ends as any gate does, and then nobody listens.
+    // The last one stops normally, and then nothing listens.
     signal("TERM", gate.current());
     eventually("it ends", async || !Path::new(&format!("/proc/{}", gate.current())).exists()).await;
     assert!(std::net::TcpStream::connect(gate.stage.gate.http).is_err());
 }
 
-/// A client may send again what the server reports as not processed (RFC 9113, 8.7); nothing else may fail.
+/// A client may repeat what the server reports as not processed (RFC 9113, 8.7); nothing else may fail.
 #[tokio::test(flavor = "multi_thread")]
-async fn http2_connections_go_over_without_losing_a_request() {
+async fn http2_connections_move_over_without_losing_a_request() {
     let mut gate = Replaceable::start(&[]).await;
     let stop = Arc::new(AtomicBool::new(false));
     let clients: Vec<_> = (0..3)
@@ -195,7 +195,7 @@ async fn http2_connections_go_over_without_losing_a_request() {
 async fn a_program_that_does_not_serve_changes_nothing() {
     let gate = Replaceable::start(&[]).await;
     let (load, http) = (Load::on(gate.stage.gate.http), gate.stage.gate.http);
-    // Ends at once; is no program; reads a configuration that is wrong by now.
+    // Ends at once; is not a program; reads an invalid configuration.
     gate.install(&gate.script("exit 3"));
     signal("USR2", gate.current());
     gate.stage.gate.wait_for_log(&["\"upgrade\"", "\"ERROR\"", "exit status: 3"]).await;
@@ -247,7 +247,7 @@ async fn systemd_gets_the_new_main_process() {
         let n = socket.recv(&mut room).unwrap();
         said.push(String::from_utf8(room[..n].to_vec()).unwrap());
     }
-    // The old one announces the new one, and the new one itself, in any order; neither that the service stops.
+    // The old process announces the new one, and the new one itself, in any order; neither reports that the service stops.
     said[1..].sort();
     socket.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
     assert!(socket.recv(&mut [0; 256]).is_err());

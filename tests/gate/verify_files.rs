@@ -1,4 +1,4 @@
-//! WeCom's domain verification files: exactly the names that are configured, before everything else.
+//! WeCom's domain verification files: exactly the configured names, before all other rules.
 
 use tokio::io::AsyncWriteExt as _;
 
@@ -8,7 +8,7 @@ const NAME: &str = "WW_verify_7rG3kjVbXHngiald.txt";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn wecom_finds_its_file_over_http_and_https() {
-    // The origin is https: WeCom comes by http as well, where the gate listens for it.
+    // The origin is https: WeCom uses http as well, where the gate listens for it.
     let change = |s: crate::support::raw::Setup| s.https().set("wecom.verify_files", vec![NAME]);
     let (upstream, setup, gate) = gate_with(change).await;
     let path = format!("/{NAME}");

@@ -1,4 +1,4 @@
-//! NocoBase's versions and its settings: what the gate reports about them, and that it goes by the index page.
+//! NocoBase's versions and its settings: what the gate reports about them, and that it follows the index page.
 
 use http::Method;
 use serde_json::Value;
@@ -50,7 +50,7 @@ async fn a_version_without_issued_tokens_is_refused_with_the_reason() {
     assert!(page.status >= 400 && !page.sets("wecom_gate"), "{} {}", page.status, page.body);
 }
 
-/// The password form of 1.9 and 2.0 has its scripts beside the pages, and all of them connect before anybody signs in.
+/// The password form of 1.9 and 2.0 has its scripts beside the pages, and all versions open a WebSocket before the sign-in.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_password_form_of_each_version_gets_its_scripts_and_its_websocket() {
     for (version, script) in [
@@ -95,7 +95,7 @@ async fn addresses_come_from_the_index_page_at_start_and_when_nocobase_is_back()
     let status = socket(&stage, "/socket", "Origin: http://gate.test\r\n").await;
     assert_eq!(status, 200, "the stand-in's page: it went through");
 
-    // An administrator changes it and starts NocoBase again.
+    // An administrator changes it and restarts NocoBase.
     stage.nocobase.data().settings = vec![("modern_client_prefix", "next")];
     stage.nocobase.down().await;
     stage.gate.wait_for_log(&["\"upstream\"", "unreachable"]).await;
@@ -118,7 +118,8 @@ async fn settings_that_do_not_fit_are_named() {
     }
 }
 
-/// With `API_BASE_PATH` the API is elsewhere, and its old address is NocoBase's page: no node is healthy, and the log has the reason.
+/// With `API_BASE_PATH` the API is elsewhere, and its usual path serves NocoBase's page: no node is healthy, and the log has the
+/// reason.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_api_that_has_moved_is_refused_with_the_reason() {
     let mut stage = Stage::start(|_| {}).await;
@@ -126,7 +127,7 @@ async fn an_api_that_has_moved_is_refused_with_the_reason() {
     stage.restart().await;
     stage.gate.wait_for_log(&["\"upstream\"", "unhealthy"]).await;
     stage.gate.wait_for_log(&["\"nocobase_settings\"", "ERROR", "API_BASE_PATH", "/rest/"]).await;
-    // So has what an operator asks for, in the same words.
+    // `/readyz` gives the same reason.
     eventually("readyz names it", async || {
         let ready: Value = serde_json::from_str(&ops(&stage.gate, "/readyz").await).unwrap();
         let found = ready["degraded"].as_array().unwrap().iter().find(|d| d["name"] == "API_BASE_PATH");
@@ -134,7 +135,7 @@ async fn an_api_that_has_moved_is_refused_with_the_reason() {
         ready["status"] == "unavailable" && why.contains("leave API_BASE_PATH out")
     })
     .await;
-    // And it is over when NocoBase is as it should be.
+    // It ends when NocoBase is configured correctly.
     stage.nocobase.data().settings.clear();
     eventually("readyz reports no trouble", async || {
         let ready: Value = serde_json::from_str(&ops(&stage.gate, "/readyz").await).unwrap();
@@ -143,7 +144,7 @@ async fn an_api_that_has_moved_is_refused_with_the_reason() {
     .await;
 }
 
-/// Visits a page of an unknown prefix until the gate no longer redirects; how often it did, and its last response.
+/// Visits a page of an unknown prefix until the gate no longer redirects; the number of redirects, and the last response.
 async fn visits_until_a_page(browser: &mut Browser, most: usize) -> (usize, Response) {
     for redirects in 0..most {
         let response = browser.visit("/new/admin").await;
@@ -154,23 +155,23 @@ async fn visits_until_a_page(browser: &mut Browser, most: usize) -> (usize, Resp
     panic!("more than {most} redirects");
 }
 
-/// NocoBase's page leads from its form to a page that the gate does not know, for ever.
+/// NocoBase's page redirects from its form to a page that the gate does not know, endlessly.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_redirect_to_the_form_is_endless() {
     let stage = Stage::start(|c| _ = c.set("access.browsers", "nocobase")).await;
     let mut chrome = Browser::new(&stage.gate, CHROME);
-    // A sign-in page of an unknown prefix is not sent on at all.
+    // A sign-in page of an unknown prefix is not redirected at all.
     let page = chrome.visit("/new/signin?redirect=%2Fadmin").await;
     assert_eq!(page.status, 200, "{}", page.body);
     assert!(page.body.contains("/wecom-gate/login"), "the gate's own sign-in page: {}", page.body);
-    // Anything else is, a bounded number of times.
+    // Other pages are, a bounded number of times.
     let (redirects, last) = visits_until_a_page(&mut chrome, 100).await;
     assert!(redirects >= 30, "{redirects}: tabs that are restored are no loop");
     stage.refused(&last, Failure::LoginLoop, "Sign-in keeps starting over").await;
     stage.gate.wait_for_log(&["NocoBase's sign-in form redirects to another page"]).await;
 }
 
-/// The same in a browser that keeps no cookies: it ends on a page of the gate's, which leads to the form by a click.
+/// The same in a browser that keeps no cookies: it ends on a page of the gate, with a link to the form.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_redirect_to_the_form_is_endless_without_cookies() {
     let stage = Stage::start(|c| _ = c.set("access.browsers", "nocobase")).await;
@@ -180,14 +181,14 @@ async fn no_redirect_to_the_form_is_endless_without_cookies() {
     assert!(redirects >= 30, "{redirects}: an office that opens its browsers is no loop");
     assert_eq!(last.status, 200, "{}", last.body);
     assert!(last.body.contains("/signin?redirect="), "with a link to the form: {}", last.body);
-    // A browser that shows its count goes by that alone, whatever its neighbours do.
+    // A browser that sends its counter is limited by that alone, whatever others at its address do.
     let mut other = Browser::new(&stage.gate, CHROME);
     other.cookies.insert("wecom_gate_tries".into(), "0.1".into());
     assert_eq!(other.visit("/admin").await.status, 302);
 }
 
-/// Every redirect of the gate's own, followed by a browser that keeps no cookies and comes back again and again, as a page that
-/// reloads does: each way ends, and each visit after that ends at once or with a bounded number of redirects.
+/// Every redirect of the gate, followed by a browser that keeps no cookies and returns repeatedly, as a reloading page does: each
+/// path ends, and each visit after that ends immediately or with a bounded number of redirects.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_redirect_is_endless_in_a_browser_without_cookies() {
     for browsers in ["nocobase", "web-login", "sign-in-page", "deny"] {
@@ -208,7 +209,7 @@ async fn no_redirect_is_endless_in_a_browser_without_cookies() {
             ] {
                 let mut browser = Browser::new(&stage.gate, agent).member("zhangsan");
                 browser.cookies_blocked = true;
-                // `follow` panics beyond fifteen redirects. WeCom's QR page is no redirect: it waits for a person.
+                // `follow` panics beyond fifteen redirects. WeCom's QR page is not a redirect: it waits for a person.
                 let end = browser.open(path).await;
                 assert!(!(300..400).contains(&end.status), "{browsers} {path}: {}", end.status);
             }

@@ -1,5 +1,4 @@
-//! Work of every kind, as a company does it. Among the tests for a moment; `make release` lets it go on for longer, with a
-//! program that counts what runs.
+//! A realistic mix of work. Short among the tests; `make release` runs it for longer, with an instrumented program.
 
 use std::future::Future;
 use std::time::{Duration, Instant};
@@ -14,7 +13,7 @@ use crate::support::raw::{
 
 /// Sign-ins that one address may begin in a minute.
 const MANY: i64 = 1_000_000;
-/// What a NocoBase page sends with each of its API calls, beside cookie and token.
+/// What NocoBase's page sends with each of its API calls, besides cookie and token.
 const PAGE: &str = "User-Agent: Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) \
     Chrome/129.0.6668.101 Safari/537.36 Language/zh wxwork/5.0.8 (MicroMessenger/6.2) WindowsWechat\r\n\
     Accept: application/json, text/plain, */*\r\nAccept-Language: zh-CN,zh;q=0.9,en;q=0.8\r\n\
@@ -22,14 +21,14 @@ const PAGE: &str = "User-Agent: Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleW
     X-Locale: zh-CN\r\nX-Role: member\r\nX-Authenticator: basic\r\nX-Timezone: +08:00\r\n";
 const DOCUMENT: &str = "Accept: text/html\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\n";
 
-/// Each kind of work is done for some units of this. A moment, unless `WECOM_GATE_WORKLOAD_SECONDS` is more.
+/// Each kind of work runs for some multiples of this. Short, unless `WECOM_GATE_WORKLOAD_SECONDS` is larger.
 fn unit() -> Duration {
     let seconds =
         std::env::var("WECOM_GATE_WORKLOAD_SECONDS").ok().and_then(|s| s.parse().ok()).unwrap_or(0.02);
     Duration::from_secs_f64(seconds)
 }
 
-/// Repeats this on so many tasks until the time is over.
+/// Repeats this on this many tasks until the time is up.
 #[expect(clippy::print_stdout, reason = "shows how far the work is")]
 async fn repeat<F: Future<Output = ()> + Send>(
     what: &str,
@@ -43,7 +42,7 @@ async fn repeat<F: Future<Output = ()> + Send>(
     println!("{what}: done");
 }
 
-/// One request after the other over one connection.
+/// One request after the other on one connection.
 async fn keep_asking(mut line: Box<dyn Line>, bytes: String, status: u16, until: Instant) {
     loop {
         line.write_all(bytes.as_bytes()).await.unwrap();
@@ -56,7 +55,7 @@ async fn keep_asking(mut line: Box<dyn Line>, bytes: String, status: u16, until:
     }
 }
 
-/// The responses of an upstream of all kinds.
+/// Sets the upstream's responses of all kinds.
 fn furnish(upstream: &Upstream) {
     let line = r#"{"id":1,"name":"0123456789abcdef0123456789abcdef","ok":true},"#;
     for (name, size) in [("1k", 1024), ("64k", 64 << 10)] {
@@ -167,7 +166,7 @@ async fn requests(setup: &Setup, gate: &Process, upstream: &Upstream, member: &V
     forget.abort();
 }
 
-/// Does every kind of work for some seconds, and ends the gate as an administrator does.
+/// Does every kind of work for some seconds, and stops the gate as an administrator does.
 #[tokio::test(flavor = "multi_thread")]
 async fn workload_of_a_company() {
     let (upstream, setup, mut gate) =

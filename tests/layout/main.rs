@@ -22,7 +22,7 @@ fn root() -> PathBuf {
 }
 
 #[test]
-fn no_files_form_a_circle() {
+fn no_files_form_a_cycle() {
     let sources = sources();
     assert!(sources.len() > 100, "only {} files found", sources.len());
     let arrows = arrows(&sources);

@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn only_own_paths_are_gone_to() {
+    fn only_own_paths_are_redirect_targets() {
         for bad in ["", "https://x", "//x", "/\\x", "/a\nb", "x"] {
             assert_eq!(own_path(bad), "/", "{bad}");
         }

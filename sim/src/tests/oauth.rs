@@ -228,7 +228,7 @@ async fn consent_is_asked_once_in_thirty_days() {
 }
 
 #[tokio::test]
-async fn refusing_leads_back_without_a_code_or_stays() {
+async fn refusing_redirects_back_without_a_code_or_stays() {
     let b = bench().await;
     let response = b.post_form("zhangsan", "/connect/oauth2/consent", &form("refuse", &["mobile"])).await;
     assert_eq!(location(&response), format!("{CALLBACK}?state=abc123"));

@@ -39,7 +39,7 @@ async fn the_qr_page_needs_no_client() {
 }
 
 #[tokio::test]
-async fn a_scan_leads_back_without_a_ticket() {
+async fn a_scan_redirects_back_without_a_ticket() {
     let b = bench().await;
     for response in [
         b.post_form("", "/wwlogin/sso/scan", &form(&[("member", "zhangsan")])).await,
@@ -57,7 +57,7 @@ async fn a_scan_leads_back_without_a_ticket() {
 }
 
 #[tokio::test]
-async fn giving_up_leads_back_without_a_code() {
+async fn giving_up_redirects_back_without_a_code() {
     let b = bench().await;
     let response = b.post_form("", "/wwlogin/sso/scan", &form(&[("decision", "cancel")])).await;
     assert_eq!(location(&response), format!("{CALLBACK}?state=web%40gyoss9"));

@@ -43,7 +43,7 @@ fn alone_they_are_a_configuration() {
 }
 
 #[test]
-fn they_win_over_the_file() {
+fn they_override_the_file() {
     let config = over(&[("session.idle", "'1h'")], &[("SESSION__IDLE", "2h"), ("WECOM__0__SECRET", "other")]);
     assert_eq!(config.session.idle.as_secs(), 7200);
     assert_eq!(config.wecom[0].secret.expose_secret(), "other");

@@ -70,7 +70,7 @@ fn same(via: Via) -> Option<Retry> {
 }
 
 #[tokio::test]
-async fn r19_a_callback_without_its_sign_in_goes_nowhere() {
+async fn r19_a_callback_without_its_sign_in_is_refused() {
     let (_standin, sign_ins) = stage().await;
     let nobody = OwnCookies::default();
     let start_page = Some(Retry::default());

@@ -90,7 +90,7 @@ fn r34_of_two_hundred_at_once_as_many_pass_as_the_limit_allows() {
 }
 
 #[test]
-fn r34_one_place_goes_to_the_first_request() {
+fn r34_one_slot_goes_to_the_first_request() {
     let throttle = throttle(5, 1);
     let now = Instant::now();
     let held = throttle.permit(ip("10.0.0.1"), now).unwrap();
@@ -128,7 +128,7 @@ fn r17_zero_is_no_bound() {
 }
 
 #[test]
-fn r17_a_flood_of_addresses_takes_bounded_room_and_hides_no_address() {
+fn r17_a_flood_of_addresses_uses_bounded_memory_and_hides_no_address() {
     let rate = Rate::new(3).unwrap();
     assert_eq!(passes(&rate, "10.0.0.1", S, 10), 3);
     for i in 0..200_000_u32 {

@@ -121,7 +121,7 @@ async fn a_short_userid_is_found_among_many() {
 }
 
 #[tokio::test]
-async fn r21_a_binding_to_a_user_that_is_gone_signs_nobody_in() {
+async fn r21_a_binding_to_a_deleted_user_is_refused() {
     let (standin, accounts) = accounts(&[ByPhone], false).await;
     standin.bind("ZhangSan", 66);
     assert_eq!(accounts.find_binding("wecom", "ZhangSan").await.plain(), Ok(None));
@@ -320,7 +320,7 @@ async fn r23_what_was_left_half_made_is_finished_by_the_next_attempt() {
 }
 
 #[tokio::test]
-async fn r23_a_client_that_goes_away_leaves_nothing_that_cannot_be_finished() {
+async fn r23_a_client_that_disconnects_leaves_nothing_that_cannot_be_finished() {
     let (standin, accounts) = accounts(&[ByPhone], true).await;
     standin.fault("usersAuthenticators:create", Fault::late(Duration::from_secs(9)), 1);
     let gone = tokio::time::timeout(Duration::from_millis(300), accounts.settle(&zhang())).await;

@@ -57,7 +57,7 @@ async fn check_returns_the_user_or_that_the_session_has_ended() {
 }
 
 #[tokio::test]
-async fn r16_after_sign_out_the_session_is_over_for_every_token_of_it() {
+async fn r16_after_sign_out_every_token_of_the_session_is_refused() {
     let (_standin, nb) = one().await;
     nb.sign_out(token(1).as_str()).await.unwrap();
     assert_eq!(

@@ -257,7 +257,7 @@ mod tests {
     proptest! {
         /// Each one leaves once, nobody is forgotten, and each person's go in their order.
         #[test]
-        fn nobody_is_lost(steps in proptest::collection::vec(step(), 0..300)) {
+        fn no_waiting_request_is_lost(steps in proptest::collection::vec(step(), 0..300)) {
             let mut queue = WaitQueue::new();
             let mut inside: Vec<(Class, Who, u64)> = Vec::new();
             for (id, step) in (0u64..).zip(steps) {

@@ -59,7 +59,7 @@ async fn no_more_than_the_limit_at_once_and_signed_in_users_go_first() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_waits_longer_than_people_do() {
+async fn waiting_requests_time_out_before_their_users_give_up() {
     let limiter = limiter(1);
     let _held = limiter.enter(user(1)).await.unwrap();
     let began = tokio::time::Instant::now();

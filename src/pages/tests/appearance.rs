@@ -81,7 +81,7 @@ fn the_companys_name_picture_and_colour_are_on_every_page() {
 }
 
 #[test]
-fn the_apps_name_and_picture_are_wecoms_until_somebody_chooses() {
+fn the_apps_name_and_picture_are_wecoms_unless_configured() {
     let picture = Picture::new(PNG).unwrap();
     let with = |appearance: &Appearance| {
         render(&View { app: Some("订单"), picture: Some(&picture), appearance, ..view(chinese(), DENIED) })

@@ -127,7 +127,7 @@ fn r25_r27_the_console_runs_nothing_and_loads_nothing() {
 }
 
 #[test]
-fn the_console_speaks_the_language_of_the_person_who_looks_at_it() {
+fn the_console_is_in_the_language_of_its_user() {
     for lang in Lang::all() {
         for page in pages_with(lang, "x") {
             assert!(page.body.contains(&format!("<html lang=\"{}\">", lang.tag())));

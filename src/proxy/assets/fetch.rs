@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn r25_only_what_is_the_same_for_everybody_is_kept() {
+    fn r25_only_what_is_the_same_for_all_users_is_cached() {
         for good in [
             &[][..],
             &[("vary", "Accept-Encoding")],

@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn r38_one_address_leaves_room_for_others() {
+    fn r38_one_address_leaves_capacity_for_others() {
         let places = Places::new(1000, |_| false);
         let one = from(&places, "192.0.2.1", 2000);
         assert_eq!(one.len(), 750);

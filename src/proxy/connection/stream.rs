@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn r17_a_timer_that_goes_off_early_is_no_deadline() {
+    async fn r17_a_timer_that_fires_early_is_no_deadline() {
         let (_far, mut guarded, _) = guarded();
         assert!(timeout(S, guarded.read(&mut [0; 8])).await.is_err());
         guarded.disarm();

@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn r41_a_foreign_token_goes_no_further_in_any_spelling() {
+    fn r41_a_foreign_token_is_not_forwarded_in_any_spelling() {
         for message in [
             KEY.to_owned(),
             KEY.replace("KEY", "wcg_of-another-session"),

@@ -108,7 +108,7 @@ fn r32_cookies_are_opened_again_under_each_new_configuration() {
 }
 
 #[tokio::test]
-async fn r32_the_sessions_are_looked_at_again_when_they_are_to_be() {
+async fn r32_the_sessions_are_rechecked_when_due() {
     let cache = cache();
     let waiting = tokio::spawn({
         let cache = cache.clone();

@@ -1,4 +1,4 @@
-//! An application at a host name of its own: its own addresses, its own app in WeCom's console, and nothing of the others'.
+//! An application at its own host name: its own addresses, its own app in WeCom's console, and nothing of the other applications.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -11,12 +11,12 @@ use crate::support::browser::{CHROME, WECOM_PHONE};
 use crate::support::raw::{frame, get, read_response, request, send_raw, upgrade};
 use crate::support::{Browser, CORP, Config, NocoBase, Stage, eventually};
 
-/// Where `crm` is.
+/// Host name of `crm`.
 pub(crate) const CRM_HOST: &str = "crm.gate.test";
-/// Another app of the company, whose trusted domain that is.
+/// Agent id of another app of the company, whose trusted domain is that host name.
 const SALES_AGENT: u64 = 1_000_003;
 
-/// What a gate has in its configuration whose `crm` is at [`CRM_HOST`].
+/// Configures a gate whose `crm` is at [`CRM_HOST`].
 fn with_host(config: &mut Config) {
     with_crm(config);
     let app = config.0["nocobase"]["apps"][0].as_table_mut().unwrap();
@@ -28,12 +28,12 @@ fn with_host(config: &mut Config) {
     entry.insert("verify_files".into(), vec!["WW_verify_ofcrm.txt"].into());
     entry.insert("event_token".into(), "testToken0123456789".into());
     entry.insert("event_aes_key".into(), "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG".into());
-    // The only one of its application.
+    // It is the only entry of its application.
     entry.remove("auto_login");
     config.set("wecom.verify_files", vec!["WW_verify_ofmain.txt"]);
 }
 
-/// A stage with both, and `crm`'s NocoBase.
+/// A stage with both applications, and `crm`'s NocoBase.
 pub(crate) async fn at_hosts(change: impl FnOnce(&mut Config)) -> (Stage, NocoBase) {
     let stage = Stage::start(|config| {
         with_host(config);
@@ -74,7 +74,7 @@ async fn an_application_at_a_host_name_of_its_own_is_entered_there() {
         let cookies: Vec<_> =
             browser.cookies.keys().filter(|n| !n.contains("flow_") && !n.contains("tries")).collect();
         assert_eq!(cookies, [CRM_COOKIE]);
-        // The page's own calls name no application: their host does.
+        // The page's own calls name no application: their host selects it.
         browser.extra.insert("x-hostname", CRM_HOST.parse().unwrap());
         let check = browser.api(Method::GET, "/api/auth:check").await;
         assert_eq!(check.status, 200, "{}", check.body);
@@ -111,11 +111,11 @@ async fn an_application_at_a_host_name_of_its_own_is_entered_there() {
         })
     })
     .await;
-    // Not for a page of the main application, which is another site's as any.
+    // Not for a page of the main application, which is a different site like any other.
     let foreign = send_raw(stage.gate.http, here(&upgrade("/ws", &lines("gate.test")))).await;
     assert_eq!(foreign.status(), 403, "{}", foreign.text());
 
-    // The main application knows nothing of it.
+    // The main application has no session from it.
     stage.bound("zhangsan");
     let mut main = stage.phone("zhangsan");
     let page = main.open("/admin").await;
@@ -146,7 +146,7 @@ async fn each_host_name_has_its_own_verification_file_events_and_way_out() {
         assert_eq!(ask(own).await, (200, own.to_owned()), "{host}");
         assert_ne!(ask(other).await.0, 200, "{host}");
     }
-    // Signing out of one leaves the other: a browser shows neither the cookies of the other.
+    // Signing out at one host leaves the other signed in: a browser sends neither the cookies of the other.
     stage.bound("zhangsan");
     let mut main = stage.phone("zhangsan");
     assert_eq!(main.open("/admin").await.status, 200);
@@ -157,7 +157,7 @@ async fn each_host_name_has_its_own_verification_file_events_and_way_out() {
     eventually("blocked in crm", async || crm.data().blocked.len() == 1).await;
     assert_eq!(main.api(Method::GET, "/api/auth:check").await.status, 200);
     assert_eq!(stage.nocobase.data().blocked.len(), 0);
-    // It does not sign straight in again, and does so by a click.
+    // It is not signed in again automatically, only by a click.
     let page = own.visit("/admin").await;
     assert!(page.status == 200 && page.body.contains("You are signed out"), "{}", page.body);
     assert_eq!(own.open("/wecom-gate/login?rd=/admin").await.status, 200);
@@ -167,7 +167,7 @@ async fn each_host_name_has_its_own_verification_file_events_and_way_out() {
     assert_eq!(main.api(Method::GET, "/api/auth:check").await.status, 200);
 }
 
-/// WeCom redirects to the app's own domain alone, so what the gate is told by the console's mistakes has its own words.
+/// WeCom redirects only to the app's own domain, so mistakes in the console get messages of their own.
 #[tokio::test(flavor = "multi_thread")]
 async fn check_looks_at_each_host_name_and_its_app() {
     let (stage, _) = at_hosts(|_| {}).await;
@@ -178,7 +178,7 @@ async fn check_looks_at_each_host_name_and_its_app() {
     };
     assert_eq!(find("wecom_callback_domain", "sales")["outcome"], "ok");
     assert_eq!(find("nocobase_service", "apps/crm")["outcome"], "ok");
-    // Nobody resolves the name here: what is looked at is named.
+    // The name does not resolve here; the finding names the host that was checked.
     assert!(find("origin", "apps/crm").to_string().contains(CRM_HOST));
     let edit = |data: &mut wecom_sim::Data| {
         let company = data.companies.iter_mut().find(|c| c.corp_id == CORP).unwrap();
@@ -194,7 +194,7 @@ async fn check_looks_at_each_host_name_and_its_app() {
 
 /// R4, R37, R44: a session counts at its own host name, in its own application, and at no other.
 #[tokio::test(flavor = "multi_thread")]
-async fn r37_a_session_of_one_host_name_is_none_at_another() {
+async fn r37_a_session_of_one_host_name_is_invalid_at_another() {
     let (stage, crm) = at_hosts(|config| _ = config.set("access.public", vec!["* /api/public"])).await;
     let main = stage.signed_in("zhangsan").await;
     let mut own = in_crm(&stage, "zhangsan");
@@ -223,7 +223,7 @@ async fn r37_a_session_of_one_host_name_is_none_at_another() {
             assert_eq!(response.status(), 401, "{host} {session}: {}", response.text());
         }
     }
-    // Whatever names another application than that of the host name is refused, from everybody.
+    // A request that names a different application than its host name does is refused, with any session.
     let in_main = format!("Cookie: wecom_gate={of_main}\r\n{}", bearer(&main.phantom()));
     let in_crm = format!("Cookie: {CRM_COOKIE}={of_crm}\r\n{}", bearer(&own.phantom()));
     for (host, who, ours, theirs) in
@@ -256,7 +256,7 @@ async fn r37_a_session_of_one_host_name_is_none_at_another() {
         }
     }
     assert_eq!((stage.nocobase.count("/api/users:list"), crm.count("/api/users:list")), users);
-    // A rule is that of its application alone.
+    // A rule applies only to its application.
     assert_eq!(send_raw(stage.gate.http, get("/api/public", "")).await.status(), 200);
     assert_eq!(send_raw(stage.gate.http, at(CRM_HOST, get("/api/public", ""))).await.status(), 401);
 }
@@ -293,7 +293,7 @@ async fn r04_a_host_name_leads_to_its_application_and_no_other_name_does() {
         let reached = crm.calls("auth:check") + stage.nocobase.calls("auth:check") > before;
         assert_eq!(reached, status == 200, "{host:?}");
     }
-    // Two, or one in the request's first line that differs: of no application.
+    // Two hosts, or a different one in the request line: no application.
     for head in [
         get("/api/auth:check", &format!("{who}Host: {CRM_HOST}\r\n")),
         get(&format!("http://{CRM_HOST}/api/auth:check"), &who),
@@ -301,7 +301,7 @@ async fn r04_a_host_name_leads_to_its_application_and_no_other_name_does() {
         let response = send_raw(stage.gate.http, head).await;
         assert_eq!(response.status(), 400, "{}", response.text());
     }
-    // What a trusted proxy, or anybody, says of the host counts for nothing (R3).
+    // What a proxy, trusted or not, reports about the host is ignored (R3).
     let lines = format!("{who}X-Forwarded-Host: {CRM_HOST}\r\nForwarded: host={CRM_HOST}\r\n");
     assert_eq!(send_raw(stage.gate.http, get("/api/auth:check", &lines)).await.status(), 401);
 }
@@ -313,7 +313,7 @@ async fn r19_a_sign_in_ends_at_the_host_name_where_it_began() {
     stage.bound("zhangsan");
     let mut own = in_crm(&stage, "zhangsan");
     let callback = own.up_to_callback("/admin/x").await;
-    // At the main application's, with all cookies there are.
+    // At the main application's host, with all cookies that exist.
     let mut main = stage.phone("zhangsan");
     main.cookies.extend(own.cookies.clone());
     let page = main.visit(&callback).await;
@@ -328,7 +328,7 @@ async fn r19_a_sign_in_ends_at_the_host_name_where_it_began() {
         let page = browser.open(&format!("/wecom-gate/login?rd={rd}")).await;
         assert_eq!((page.status, page.at.as_str()), (200, "/admin"), "{rd}");
     }
-    // What is refused is refused on a page of this host name, with its way in.
+    // Refusals are shown on a page of this host name, with its sign-in link.
     let page = in_crm(&stage, "nobody").visit("/wecom-gate/callback?code=x&state=y").await;
     assert!(page.status >= 400 && !page.body.contains("http://gate.test"), "{} {}", page.status, page.body);
     let page =
@@ -337,9 +337,9 @@ async fn r19_a_sign_in_ends_at_the_host_name_where_it_began() {
     assert!(page.body.contains("http://crm.gate.test/admin/y"), "{}", page.body);
 }
 
-/// A host name that a reload takes away leads nowhere; back again, the sessions of before count.
+/// A host name that a reload removes serves nothing; when it is back, the earlier sessions are valid.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reload_moves_an_application_and_signs_nobody_out() {
+async fn a_reload_moves_an_application_and_keeps_sessions() {
     let (stage, crm) = at_hosts(|_| {}).await;
     let mut own = in_crm(&stage, "zhangsan");
     assert_eq!(own.open("/admin").await.status, 200);

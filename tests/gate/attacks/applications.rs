@@ -1,4 +1,4 @@
-//! R44: one application. Whatever names another one of NocoBase's is refused, and what goes on to NocoBase names ours.
+//! R44: one application. Requests that name another of NocoBase's applications are refused, and forwarded requests name ours.
 
 use reqwest::Method;
 use serde_json::json;
@@ -9,7 +9,7 @@ use crate::support::Stage;
 use crate::support::browser::CURL;
 use crate::support::raw::{gate_with, get, read_response, request, send_raw, upgrade};
 
-/// Header lines, and what follows the path, that name another application.
+/// Header lines and path suffixes that name another application.
 const OTHERS: &[(&str, &str)] = &[
     ("X-App: sub1\r\n", ""),
     ("x-app: sub1\r\n", ""),
@@ -56,7 +56,7 @@ fn refused(response: &crate::support::raw::Response, what: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r44_nobody_reaches_another_application() {
+async fn r44_no_request_reaches_another_application() {
     let open = |s: crate::support::raw::Setup| {
         s.set("access.public", vec!["GET /open/**", "GET /api/open:list"]).set("access.password_login", true)
     };
@@ -116,7 +116,7 @@ async fn r44_forwarded_requests_name_our_application() {
     ] {
         assert_eq!(send_raw(gate.http, get(target, &lines)).await.status(), 200, "{target}");
         let seen = upstream.take().remove(0);
-        // A rule of NocoBase's about hosts counts only where no application is named.
+        // A NocoBase rule about hosts counts only where no application is named.
         assert_eq!(seen.all("x-app"), ["crm"], "{}", seen.head);
     }
     refused(
@@ -126,7 +126,7 @@ async fn r44_forwarded_requests_name_our_application() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r44_no_websocket_leads_to_another_application() {
+async fn r44_no_websocket_reaches_another_application() {
     let (upstream, setup, gate) = gate_with(|s| s).await;
     let member = setup.visitor();
     for who in [format!("{}Origin: http://gate.test\r\n", member.cookie_line()), String::new()] {
@@ -146,9 +146,9 @@ async fn r44_no_websocket_leads_to_another_application() {
     assert_eq!(upstream.take().remove(0).all("x-app"), ["main"]);
 }
 
-/// The stand-in chooses its application as NocoBase 2.2.15 with the multi-app manager does; in sub1 everybody is root.
+/// The stand-in chooses its application as NocoBase 2.2.15 with the multi-app manager does; in sub1 every user is root.
 #[tokio::test(flavor = "multi_thread")]
-async fn r44_a_member_of_main_is_nobody_in_another_application() {
+async fn r44_a_member_of_main_is_anonymous_in_another_application() {
     let stage = Stage::start(|_| {}).await;
     let mut member = stage.signed_in("zhangsan").await;
     let direct = stage.nocobase.last("/admin").unwrap();

@@ -1,4 +1,4 @@
-//! R34: limits hold at once, also those that no single client reaches. Two hundred requests in the same moment.
+//! R34: limits hold under concurrency, also those that no single client reaches. Two hundred simultaneous requests.
 //! Sign-ins: `sign_in_floods`; events: `events`; what nodes share: `redis`.
 
 use std::time::{Duration, Instant};
@@ -10,13 +10,13 @@ use crate::support::raw::{SECRET, Setup, gate_with, get, send_raw};
 
 const MANY: usize = 200;
 const STYLE: &str = "Content-Type: text/css\r\n";
-/// For so long a file is not looked at again, and one that could not be kept is not asked for again.
+/// How long a file is considered fresh, and one that could not be cached is not requested again.
 const FRESH: Duration = Duration::from_secs(5);
 
-/// However many ask at once, NocoBase is asked once: for a file that is new, for one that has to be looked at again, and for one
-/// that turns out not to be kept. Requests for that one are then forwarded.
+/// However many requests arrive at once, NocoBase gets one: for a new file, for one to revalidate, and for one that turns out not
+/// to be cacheable. Requests for that one are then forwarded.
 #[tokio::test(flavor = "multi_thread")]
-async fn r34_two_hundred_who_ask_for_a_file_at_once_are_one_question() {
+async fn r34_two_hundred_requests_for_a_file_at_once_are_one_fetch() {
     let (upstream, setup, gate) = gate_with(|s| s.set("upstream.max_requests", 0)).await;
     let member = setup.visitor();
     let rush = async |path: &'static str| {
@@ -27,7 +27,7 @@ async fn r34_two_hundred_who_ask_for_a_file_at_once_are_one_question() {
         }
         all.join_all().await
     };
-    // One question, and one more for each time that the response has grown old meanwhile.
+    // One request, and one more for each time the response has become stale meanwhile.
     let once = |questions: usize, began: Instant| {
         assert!(
             questions > 0 && questions <= 1 + began.elapsed().div_duration_f32(FRESH) as usize,
@@ -43,7 +43,7 @@ async fn r34_two_hundred_who_ask_for_a_file_at_once_are_one_question() {
     assert_eq!(rush(path).await, vec!["one {}"; MANY]);
     once(fetches(path), began);
     assert_eq!(forwarded(), 0);
-    // Not what it was: nobody is to ask one after the other.
+    // No longer cacheable: requests must not be sent to NocoBase one after the other.
     upstream.set_response(&own(path), "200 OK", "Content-Type: text/html\r\n", "POISON");
     upstream.set_response(path, "404 Not Found", "", "GONE");
     tokio::time::sleep(FRESH + FRESH / 20).await;
@@ -51,7 +51,7 @@ async fn r34_two_hundred_who_ask_for_a_file_at_once_are_one_question() {
     assert_eq!(rush(path).await, vec!["GONE"; MANY]);
     once(fetches(path) - before, began);
     assert_eq!(forwarded(), MANY);
-    // One that never was there.
+    // One that never existed.
     let other = "/browser-checker.js";
     upstream.set_response(&own(other), "404 Not Found", STYLE, "POISON");
     upstream.set_response(other, "404 Not Found", "", "NONE");
@@ -60,7 +60,7 @@ async fn r34_two_hundred_who_ask_for_a_file_at_once_are_one_question() {
     once(fetches(other), began);
 }
 
-/// The places before NocoBase: however many people come, it never has more than so many requests, the gate's own included.
+/// Concurrency limit before NocoBase: however many users come, it never has more requests at once, the gate's own included.
 #[tokio::test(flavor = "multi_thread")]
 async fn r34_two_hundred_people_at_once_find_as_many_places_as_there_are() {
     const PLACES: usize = 5;
@@ -77,7 +77,7 @@ async fn r34_two_hundred_people_at_once_find_as_many_places_as_there_are() {
         all.spawn(async move { send_raw(to, get("/api/orders:list", &lines)).await.status() });
     }
     let statuses = all.join_all().await;
-    // A request that would have waited too long gets a response about it.
+    // A request that would have waited too long gets 503.
     assert!(statuses.iter().all(|status| [200, 503].contains(status)), "{statuses:?}");
     let done = nocobase.done();
     assert!(statuses.contains(&200) && done.most_at_once <= PLACES, "{done:?} {statuses:?}");

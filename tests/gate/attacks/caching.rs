@@ -1,4 +1,4 @@
-//! R25, R26: no response for one person reaches another through a cache, and refusals carry nothing of NocoBase.
+//! R25, R26: no personal response reaches another user through a cache, and refusals contain nothing from NocoBase.
 
 use crate::support::raw::{Response, WECOM, gate, gate_with, get, request, send_raw};
 
@@ -42,7 +42,7 @@ async fn r25_no_response_of_the_gates_own_may_be_stored() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn r25_what_depends_on_the_person_is_not_to_be_stored() {
-    // Cookies are due all the time.
+    // With this setting the cookie is renewed all the time.
     let (upstream, setup, gate) = gate_with(|s| s.set("session.idle", "1m")).await;
     let html = "Content-Type: text/html; charset=utf-8\r\nCache-Control: public, max-age=31536000\r\nETag: \"a\"\r\nLast-Modified: Sat, 21 Nov 2026 00:00:00 GMT\r\n";
     upstream.set_response(
@@ -62,12 +62,12 @@ async fn r25_what_depends_on_the_person_is_not_to_be_stored() {
     assert!(is_not_stored(&response) && !response.text().contains("max-age=31536000"), "{}", response.text());
     assert!(response.header("etag").is_none() && response.header("last-modified").is_none());
     assert!(upstream.take()[0].all("if-none-match").is_empty());
-    // A renewed cookie on a response that NocoBase wants cached.
+    // A renewed cookie on a response that NocoBase marks as cacheable.
     upstream.set_response("/api/x", "200 OK", "Cache-Control: public, max-age=600\r\n", "{}");
     let response = send_raw(gate.http, get("/api/x", &member.lines())).await;
     assert!(!response.all("set-cookie").is_empty(), "{}", response.text());
     assert!(is_not_stored(&response) && response.all("cache-control").len() == 1, "{}", response.text());
-    // No response is repeated from memory: each asks NocoBase.
+    // No response comes from a cache: each request reaches NocoBase.
     for _ in 0..3 {
         send_raw(gate.http, get("/api/x", &member.lines())).await;
     }
@@ -92,14 +92,14 @@ async fn r26_refusals_and_redirects_carry_nothing_of_nocobases() {
     }
     assert!(upstream.take().is_empty());
     assert!(upstream.recorded().own.is_empty(), "NocoBase is not even asked");
-    // It is there, for a member.
+    // A member gets the resource.
     let response = send_raw(gate.http, get("/api/x", &setup.visitor().lines())).await;
     assert_eq!((response.status(), response.body().as_str()), (200, "PROTECTED"), "{}", response.text());
 }
 
-/// A session that has ended, a cookie that is none, HTTP/2: the page that is there for members stays where it is.
+/// A session that has ended, an invalid cookie, HTTP/2: the members' page is not sent.
 #[tokio::test(flavor = "multi_thread")]
-async fn r26_nor_with_a_session_that_is_over() {
+async fn r26_nor_with_a_session_that_has_ended() {
     let (upstream, setup, gate) = gate_with(|s| s.https()).await;
     upstream.set_response("/admin", "200 OK", "X-Secret: PROTECTED\r\n", "PROTECTED");
     upstream.set_response(
@@ -125,8 +125,8 @@ async fn r26_nor_with_a_session_that_is_over() {
     assert!(upstream.take().is_empty());
 }
 
-/// NocoBase ends a session that the gate knows well: its own response goes to the page that asked, and from then on
-/// nothing of NocoBase does.
+/// NocoBase ends a session that the gate has confirmed before: its own response goes to the page that sent the request, and from
+/// then on no response of NocoBase does.
 #[tokio::test(flavor = "multi_thread")]
 async fn r26_neither_does_the_response_to_a_session_that_nocobase_ends() {
     let (upstream, setup, gate) = gate().await;

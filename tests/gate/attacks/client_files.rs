@@ -1,5 +1,5 @@
-//! R25: files of NocoBase's client are kept for everybody, and nothing else is: nothing that belongs to a person, and nothing
-//! that somebody could make the gate take for such a file.
+//! R25: files of NocoBase's client are cached for all users, and nothing else is: nothing personal, and nothing that an attacker
+//! could make the gate take for such a file.
 
 use std::collections::BTreeSet;
 use std::io::Read as _;
@@ -21,7 +21,7 @@ fn file(upstream: &Upstream, path: &str, headers: &str, body: &str) {
     upstream.set_response(&format!("own:{path}"), "200 OK", headers, body);
 }
 
-/// How often the gate itself has asked for this.
+/// How many requests for this the gate itself has sent.
 fn fetches(upstream: &Upstream, target: &str) -> usize {
     upstream.recorded().own.iter().filter(|r| r.target() == target).count()
 }
@@ -47,7 +47,7 @@ fn content(response: &Response) -> Vec<u8> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r25_a_file_is_fetched_once_and_as_nobody() {
+async fn r25_a_file_is_fetched_once_and_anonymously() {
     let (upstream, setup, gate) = gate_with(|s| s).await;
     let path = "/assets/index-0a1b2c3d.js";
     file(&upstream, path, SCRIPT, &script());
@@ -82,9 +82,9 @@ async fn r25_a_file_is_fetched_once_and_as_nobody() {
     assert!(own.header("user-agent").unwrap().starts_with("wecom-gate-cache/"), "{}", own.head);
 }
 
-/// Who may have a file is decided before anything is looked up.
+/// Access to a file is decided before the cache lookup.
 #[tokio::test(flavor = "multi_thread")]
-async fn r25_what_is_kept_is_for_those_who_may_have_it() {
+async fn r25_cached_files_are_sent_to_authorised_clients_only() {
     let (upstream, setup, gate) = gate_with(|s| s).await;
     let path = "/assets/index-0a1b2c3d.js";
     file(&upstream, path, SCRIPT, &script());
@@ -102,7 +102,7 @@ async fn r25_what_is_kept_is_for_those_who_may_have_it() {
         assert!(!response.text().contains("export const"), "{lines}: {}", response.text());
         assert!(cache_control(&response).contains("no-store"), "{lines}: {}", response.text());
     }
-    // A program with a NocoBase API key is no browser, and gets what it gets from NocoBase.
+    // A program with a NocoBase API key is not a browser; its requests go to NocoBase.
     let key = format!("Authorization: Bearer {}\r\n", setup.api_key());
     assert_eq!(send_raw(gate.http, get(path, &key)).await.status(), 200);
     assert_eq!(fetches(&upstream, path), 1);
@@ -146,7 +146,7 @@ async fn r25_codings_tags_and_heads() {
         let other = ask("GET", &format!("{accept}If-None-Match: \"other\"\r\n")).await;
         assert_eq!(other.status(), 200);
     }
-    // Later the small one, under a tag of its own.
+    // Later the smaller encoding, with its own ETag.
     let accept = "Accept-Encoding: gzip, deflate, br, zstd\r\n";
     let first = ask("GET", accept).await;
     eventually("the small one is there", async || {
@@ -157,7 +157,7 @@ async fn r25_codings_tags_and_heads() {
     assert_eq!(small.header("content-encoding").as_deref(), Some("br"));
     assert_eq!(content(&small), script().into_bytes());
     assert!(small.raw.len() <= first.raw.len(), "{} {}", small.raw.len(), first.raw.len());
-    // The older one is still good.
+    // The older ETag is still valid.
     let tag = first.header("etag").unwrap();
     assert_eq!(ask("GET", &format!("{accept}If-None-Match: {tag}\r\n")).await.status(), 304);
     // HTTP/2 and HTTP/1.0.
@@ -172,7 +172,7 @@ async fn r25_codings_tags_and_heads() {
     assert_eq!(fetches(&upstream, path), 1);
 }
 
-/// Asks again and again until it is so; each time the file has to be there.
+/// Requests the file repeatedly until the condition holds; every response must have the file.
 async fn until(
     gate: &crate::support::raw::Process,
     member: &Visitor,
@@ -204,7 +204,7 @@ async fn r25_a_file_without_a_hash_is_asked_about_again_and_outlives_nocobase() 
     until(&gate, &member, path, |_| fetches(&upstream, path) == 2).await;
     let asked = upstream.recorded().own.iter().rfind(|r| r.target() == path).unwrap().clone();
     assert_eq!(asked.header("if-none-match"), Some("\"one\""));
-    // NocoBase stops, then it is away.
+    // NocoBase stops, then it is unreachable.
     upstream.set_response(&format!("own:{path}"), "503 Service Unavailable", style, "POISON");
     until(&gate, &member, path, |response| {
         assert_eq!(response.body(), "one {}");
@@ -214,7 +214,7 @@ async fn r25_a_file_without_a_hash_is_asked_about_again_and_outlives_nocobase() 
     // Another version.
     file(&upstream, path, "Content-Type: text/css\r\n", "two {}");
     until(&gate, &member, path, |response| response.body() == "two {}").await;
-    // It is gone: so it is here.
+    // It no longer exists in NocoBase: nor here.
     upstream.set_response(&format!("own:{path}"), "200 OK", "Content-Type: text/html\r\n", "POISON");
     upstream.set_response(path, "404 Not Found", "", "GONE");
     eventually("it is gone", async || {
@@ -225,7 +225,8 @@ async fn r25_a_file_without_a_hash_is_asked_about_again_and_outlives_nocobase() 
     .await;
 }
 
-/// `?hash=` promises nothing about the content: a node responds with what it has. It lasts only where NocoBase itself names it.
+/// `?hash=` does not identify the content: a node responds with the version it has. Cached long-term only where NocoBase itself
+/// names it.
 #[tokio::test(flavor = "multi_thread")]
 async fn r25_a_hash_in_the_query_lasts_where_nocobase_names_it() {
     let (upstream, setup, gate) = gate_with(|s| s).await;
@@ -245,7 +246,7 @@ async fn r25_a_hash_in_the_query_lasts_where_nocobase_names_it() {
     }
 }
 
-/// While NocoBase is upgraded, one node has the page's files and the other one has not.
+/// While NocoBase is being upgraded, one node has the page's files and the other does not.
 #[tokio::test(flavor = "multi_thread")]
 async fn r25_of_two_nodes_the_one_that_has_the_file_is_found() {
     let old = Upstream::start().await;
@@ -288,9 +289,9 @@ async fn r25_files_below_a_public_path() {
     }
 }
 
-/// The texts of the page are the same for everybody who asks for one language by name.
+/// The page's translations are the same for all users who request a language by name.
 #[tokio::test(flavor = "multi_thread")]
-async fn r25_the_texts_of_the_page_are_kept_where_they_are_everybodys() {
+async fn r25_the_texts_of_the_page_are_cached_where_all_users_share_them() {
     let (upstream, setup, gate) = gate_with(|s| s).await;
     let member = setup.visitor();
     let json = "Content-Type: application/json; charset=utf-8\r\nVary: Origin\r\n";
@@ -318,7 +319,7 @@ async fn r25_the_texts_of_the_page_are_kept_where_they_are_everybodys() {
     assert!(upstream.take().is_empty());
     let own = upstream.recorded().own.iter().find(|r| r.target().starts_with(path)).unwrap().clone();
     assert!(own.header("authorization").is_none() && own.header("cookie").is_none(), "{}", own.head);
-    // A language that NocoBase does not know: it gives the user's own, so this is not for everybody.
+    // For a language that NocoBase does not know it returns the user's own, so the response is not shared.
     for (query, more) in [
         ("?locale=xx-XX", ""),
         ("", ""),

@@ -1,5 +1,5 @@
-//! What NocoBase sends uncompressed goes out compressed, and only where no other site can have asked for it: else the size of
-//! a response would tell that site whether a text of its choice stands in it (BREACH).
+//! Responses that NocoBase sends uncompressed are compressed only where no other site can have requested them: otherwise the size
+//! of a response would tell that site whether it contains a text of its choice (BREACH).
 
 use std::io::Read as _;
 
@@ -15,7 +15,7 @@ fn body() -> String {
     format!("{{\"data\":[{}]}}", rows.join(","))
 }
 
-/// The body without its chunks, decoded; `None` if it is not whole.
+/// The body after removing chunks and content coding; `None` if it is incomplete.
 fn content(response: &Response) -> Option<String> {
     let at = response.raw.windows(4).position(|w| w == b"\r\n\r\n").unwrap() + 4;
     let mut rest = &response.raw[at..];
@@ -114,7 +114,7 @@ async fn r25_the_size_of_a_response_reveals_nothing_to_another_site() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn responses_are_compressed_as_the_client_likes() {
+async fn responses_are_compressed_as_the_client_accepts() {
     let (upstream, setup, gate) = gate_with(|s| s.https()).await;
     upstream.set_response(
         "/api/x",
@@ -143,7 +143,7 @@ async fn responses_are_compressed_as_the_client_likes() {
             assert_eq!(response.count(), 1);
         }
     }
-    // HTTP/1.0 knows no chunks: the body ends with the connection.
+    // HTTP/1.0 has no chunked coding: the body ends with the connection.
     let old =
         get("/api/x", &format!("{lines}{ACCEPT}Connection: keep-alive\r\n")).replace("HTTP/1.1", "HTTP/1.0");
     let response = setup.send_raw_over(&gate, false, old).await;
@@ -157,7 +157,7 @@ async fn responses_are_compressed_as_the_client_likes() {
     let (status, head) = setup.h2(&gate).await.ask("GET", "/api/x", &headers, &[]).await;
     assert_eq!((status, head["content-encoding"].to_str().unwrap()), (200, "br"));
     assert!(!head.contains_key("content-length") && !head.contains_key("transfer-encoding"), "{head:?}");
-    // The response to HEAD has no body, and the length of the plain one.
+    // A response to HEAD has no body, and the uncompressed length.
     let head =
         setup.send_raw_over(&gate, false, request("HEAD", "/api/x", &format!("{lines}{ACCEPT}"))).await;
     assert_eq!((head.status(), coding(&head)), (200, None), "{}", head.text());
@@ -166,7 +166,7 @@ async fn responses_are_compressed_as_the_client_likes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_must_stay_as_it_is_does() {
+async fn what_must_not_be_compressed_is_not() {
     let (upstream, setup, gate) = gate().await;
     let lines = format!("{}{ACCEPT}Sec-Fetch-Site: same-origin\r\n", setup.visitor().lines());
     let coded = format!("{JSON}Content-Encoding: gzip\r\n");
@@ -184,7 +184,7 @@ async fn what_must_stay_as_it_is_does() {
         assert_eq!(response.body(), body, "{status} {headers}");
         assert_eq!(response.header("content-length").unwrap(), body.len().to_string());
     }
-    // A page gets the script, and holds the session's phantom: never compressed.
+    // A page gets the script and contains the session's phantom: never compressed.
     let member = setup.visitor();
     let html = format!("<!DOCTYPE html><html><head></head><body>{}</body></html>", body());
     upstream.set_response("/admin", "200 OK", "Content-Type: text/html\r\n", &html);
@@ -196,9 +196,9 @@ async fn what_must_stay_as_it_is_does() {
     assert!(coding(&response).is_none() && response.body().contains(&member.phantom), "{}", response.text());
 }
 
-/// A response without a length: each piece goes out as it comes. One that is cut short is not whole afterwards either.
+/// A response without a length: each piece is forwarded as it arrives. A truncated response stays truncated.
 #[tokio::test(flavor = "multi_thread")]
-async fn pieces_do_not_wait_and_a_cut_stays_a_cut() {
+async fn pieces_are_not_delayed_and_truncation_is_preserved() {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let (upstream, setup, gate) = gate().await;
     let lines = format!("{}{ACCEPT}", setup.visitor().lines());

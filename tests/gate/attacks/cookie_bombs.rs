@@ -1,4 +1,4 @@
-//! R17: what a client may send is bounded, and what is over the bounds costs nothing.
+//! R17: what a client may send is bounded, and requests beyond the bounds are cheap to refuse.
 
 use crate::support::raw::{gate, gate_with, get, send_raw};
 
@@ -39,7 +39,7 @@ async fn r17_cookie_bombs_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r17_what_is_under_the_bounds_but_ours_in_name_only_is_passed_over() {
+async fn r17_invalid_cookies_with_our_names_within_the_bounds_are_ignored() {
     let (upstream, setup, gate) = gate().await;
     let member = setup.visitor();
     let flows: Vec<String> = (0..60).map(|i| format!("wecom_gate_flow_{i:08}={}", "x".repeat(100))).collect();
@@ -52,7 +52,7 @@ async fn r17_what_is_under_the_bounds_but_ours_in_name_only_is_passed_over() {
     let response = send_raw(gate.http, get("/api/users:list", &headers)).await;
     assert_eq!(response.status(), 200, "{}", response.text());
     assert!(!upstream.take()[0].head.contains("wecom_gate"));
-    // The response to a sign-in with them does not have as many deletions, nor adds to them.
+    // The response to a sign-in with them neither deletes that many cookies nor adds to them.
     let response =
         send_raw(gate.http, get("/wecom-gate/login?via=wecom", &format!("Cookie: {}\r\n", flows.join("; "))))
             .await;
@@ -61,7 +61,7 @@ async fn r17_what_is_under_the_bounds_but_ours_in_name_only_is_passed_over() {
 
 /// Browsers keep 180 cookies for a domain, and any neighbouring site can set them.
 #[tokio::test(flavor = "multi_thread")]
-async fn r17_as_many_cookies_as_browsers_keep_are_no_bomb() {
+async fn r17_as_many_cookies_as_browsers_keep_are_accepted() {
     let (upstream, setup, gate) = gate().await;
     let member = setup.visitor();
     for (count, size) in [(100, 1), (101, 1), (150, 60), (180, 70), (199, 1)] {
@@ -74,7 +74,7 @@ async fn r17_as_many_cookies_as_browsers_keep_are_no_bomb() {
             assert_eq!(upstream.take()[0].all("cookie"), [others.as_str()], "{count} x {size}");
         }
     }
-    // Over the bound a person sees the page about cookies, and a program the same in JSON.
+    // Beyond the bound a person gets the page about cookies, and a program the same as JSON.
     let many = format!("Cookie: {}\r\n", (0..201).map(|i| format!("c{i}=x; ")).collect::<String>());
     let page = "Accept: text/html\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64) Chrome/140.0\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\n";
     let response = send_raw(gate.http, get("/admin", &format!("{many}{page}"))).await;

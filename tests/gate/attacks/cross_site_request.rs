@@ -1,10 +1,10 @@
-//! A cookie alone never acts as the member, and other sites act not at all (CSRF, WebSocket hijacking).
+//! A cookie alone never acts as the member, and requests from other sites never do (CSRF, WebSocket hijacking).
 
 use crate::support::raw::{frame, gate, gate_with, get, read_response, request, send_raw, upgrade};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
-/// How browsers mark what another site made them send.
+/// How browsers mark requests that another site caused.
 const ELSEWHERE: &[&str] = &[
     "Origin: http://evil.test\r\n",
     "Origin: null\r\nSec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: cors\r\n",
@@ -38,7 +38,7 @@ async fn a_cookie_alone_never_acts_as_the_member() {
         assert_eq!(seen.len(), 1, "{method} {target}");
         assert!(seen[0].all("authorization").is_empty(), "{method} {target}: {}", seen[0].head);
         assert!(!seen[0].head.contains("eyJ"), "{method} {target} carries a token: {}", seen[0].head);
-        // The same with what only the page knows: now it carries the member's token.
+        // The same with the phantom, which only the page has: now it carries the member's token.
         let headers = format!("{}Origin: http://gate.test\r\nContent-Length: 0\r\n", member.lines());
         let response = send_raw(gate.http, request(method, target, &headers)).await;
         assert_eq!(response.status(), 200, "{method} {target}: {}", response.text());
@@ -52,7 +52,7 @@ async fn a_cookie_alone_never_acts_as_the_member() {
 async fn requests_of_another_site_carry_no_identity() {
     let (upstream, setup, gate) = gate_with(|s| s.set("nocobase.identity_headers", true)).await;
     let member = setup.visitor();
-    // From the site itself all of this is the member's.
+    // From the site itself all of this works as the member.
     assert_eq!(send_raw(gate.http, get("/api/public", &member.lines())).await.status(), 200);
     assert_eq!(upstream.take()[0].all("x-wecom-user"), ["zhangsan"]);
     assert_eq!(send_raw(gate.http, get("/files/1.png", &member.cookie_line())).await.status(), 200);
@@ -72,7 +72,7 @@ async fn requests_of_another_site_carry_no_identity() {
             );
             assert!(upstream.take().is_empty(), "{method} {target} {elsewhere}");
         }
-        // Where everybody may go, other sites may too, but not in the member's name.
+        // What is public is public for other sites too, but never as the member.
         for method in ["GET", "POST"] {
             let headers = format!("{}{elsewhere}Content-Length: 0\r\n", member.cookie_line());
             assert_eq!(send_raw(gate.http, request(method, "/api/public", &headers)).await.status(), 200);
@@ -104,8 +104,8 @@ async fn websockets_of_other_sites_are_refused() {
         assert!((400..500).contains(&response.status()), "{origin}: {}", response.text());
     }
     assert!(upstream.take().is_empty());
-    // Where a public rule lets them through, the page's token is worth nothing in them: it arrives as it was sent. From
-    // the site itself the same message brings the member's token.
+    // Where a public rule lets them through, the page's phantom is not replaced in them: it arrives as it was sent. From the site
+    // itself the same message is sent with the member's token.
     let message = format!(r#"{{"type":"auth:token","payload":{{"token":"{}"}}}}"#, member.phantom);
     for (origin, foreign) in
         ELSEWHERE.iter().map(|origin| (*origin, true)).chain([("Origin: http://gate.test\r\n", false)])
@@ -124,7 +124,7 @@ async fn websockets_of_other_sites_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn other_sites_sign_nobody_out() {
+async fn other_sites_cannot_sign_out() {
     let (_upstream, setup, gate) = gate().await;
     let member = setup.visitor();
     let me = get("/wecom-gate/me", &member.cookie_line());
@@ -134,7 +134,7 @@ async fn other_sites_sign_nobody_out() {
         let response = send_raw(gate.http, request("POST", "/wecom-gate/logout", &headers)).await;
         assert_eq!(response.status(), 403, "{elsewhere}: {}", response.text());
     }
-    // A link or an image only asks.
+    // A link or an image only gets the confirmation page.
     let response = send_raw(gate.http, get("/wecom-gate/logout", &member.cookie_line())).await;
     assert_eq!(response.status(), 200, "{}", response.text());
     assert!(response.all("set-cookie").is_empty(), "{}", response.text());

@@ -1,4 +1,4 @@
-//! R23: clients that go away, at whatever moment, are no error: never `internal`, never a warning.
+//! R23: clients that disconnect, at whatever moment, are not an error: never `internal`, never a warning.
 
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
@@ -11,7 +11,7 @@ use crate::support::raw::{
     Line, Process, Setup, Upstream, Visitor, frame, gate_with, get, read_response, request, upgrade,
 };
 
-/// What `/api/public` never finishes: `wait` has no response at all, `part` only the beginning of one.
+/// Requests of `/api/public` that never finish: `wait` gets no response at all, `part` only the beginning of one.
 const WAIT: &[u8] = b"";
 const PART: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\nonly this";
 
@@ -19,12 +19,12 @@ async fn stage() -> (Upstream, Setup, Process) {
     gate_with(|s| s.https().set("limits.keepalive_timeout", "1s").set("limits.connections", 100)).await
 }
 
-/// Leaves with a reset, as a device does that loses its network or a browser that is in a hurry.
+/// Closes with a TCP reset, as when a device loses its network or a browser aborts.
 fn reset(stream: &TcpStream) {
     socket2::SockRef::from(stream).set_linger(Some(std::time::Duration::ZERO)).unwrap();
 }
 
-async fn nobody_is_blamed(gate: &Process, what: &str) {
+async fn logs_only_aborts(gate: &Process, what: &str) {
     let written = gate.written_until_now().await;
     for line in parsed(&written) {
         let level = line["level"].as_str().unwrap_or_default();
@@ -55,7 +55,7 @@ async fn r23_streams_of_http_2_that_are_cancelled_are_aborted() {
                 (&whole, None),
                 (&half, None),
             ] {
-                // At once, so that the gate sees both together; and when NocoBase has the request.
+                // Once immediately, so that the gate sees both together; once when NocoBase has the request.
                 for at_once in [true, false] {
                     let mut frames = setup.frames(&gate).await;
                     frames.send(opening).await;
@@ -68,7 +68,7 @@ async fn r23_streams_of_http_2_that_are_cancelled_are_aborted() {
                     }
                     left += 1;
                     if !at_once && end.is_some() {
-                        // The connection goes on for a while.
+                        // The connection stays usable.
                         let again =
                             h2_frame(HEADERS, END_STREAM | END_HEADERS, 3, &block(&pseudo("GET", "/api/x")));
                         frames.send(&again).await;
@@ -79,7 +79,7 @@ async fn r23_streams_of_http_2_that_are_cancelled_are_aborted() {
         }
     }
     gate.wait_for_lines("event", "aborted", left / 8).await;
-    nobody_is_blamed(&gate, "HTTP/2").await;
+    logs_only_aborts(&gate, "HTTP/2").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -104,7 +104,7 @@ async fn r23_connections_of_http_1_that_break_off_are_aborted() {
             for (with_reset, tls) in [(false, false), (true, false), (true, true)] {
                 let tcp = if tls {
                     let mut line = setup.tls(&gate, "http/1.1").await;
-                    // The handshake is behind it.
+                    // The handshake has finished.
                     line.write_all(get("/wecom-gate/gate.js", "").as_bytes()).await.unwrap();
                     line.flush().await.unwrap();
                     assert_eq!(read_response(&mut line).await.status(), 200);
@@ -125,7 +125,7 @@ async fn r23_connections_of_http_1_that_break_off_are_aborted() {
         }
     }
     gate.wait_for_lines("event", "aborted", 12).await;
-    nobody_is_blamed(&gate, "HTTP/1").await;
+    logs_only_aborts(&gate, "HTTP/1").await;
 }
 
 async fn arrived(upstream: &Upstream, what: &str) {
@@ -167,5 +167,5 @@ async fn r23_tunnels_that_break_off_are_no_errors() {
         reset(&tcp);
     }
     gate.wait_for_lines("event", "aborted", 1).await;
-    nobody_is_blamed(&gate, "WebSocket").await;
+    logs_only_aborts(&gate, "WebSocket").await;
 }

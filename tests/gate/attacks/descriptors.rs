@@ -1,5 +1,5 @@
-//! R38: few descriptors. Whatever connections or streams clients open, the gate's own pages and the operator's listener still respond,
-//! the log has one line about it, and afterwards everything goes on.
+//! R38: few file descriptors. Whatever connections or streams clients open, the gate's own pages and the operator's listener
+//! still respond, the log has one line about it, and afterwards the gate works normally.
 
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
@@ -13,7 +13,7 @@ async fn operator(gate: &Process) -> u16 {
     send_raw(gate.ops, LIVEZ).await.status()
 }
 
-/// The status of this path on a connection of its own.
+/// The status of this path on a new connection.
 async fn status(gate: &Process, path: &str) -> u16 {
     send_raw(gate.http, get(path, "")).await.status()
 }
@@ -34,7 +34,7 @@ async fn r38_the_limit_of_open_files_is_raised_to_what_connections_need() {
     gate.output().line(&["enough for 118"]).await;
 }
 
-/// 400 clients that open a connection, and half of them a WebSocket, where 300 descriptors are all there is.
+/// 400 clients that open a connection, half of them with a WebSocket, with a limit of 300 descriptors.
 #[tokio::test(flavor = "multi_thread")]
 async fn r38_connections_leave_descriptors_for_the_operator() {
     let (upstream, _setup, gate) = gate_with(|s| s.ulimit("-n 300")).await;
@@ -112,7 +112,7 @@ async fn r38_streams_leave_descriptors_for_the_operator() {
     eventually("there is room again", async || status(&gate, "/api/public").await == 200).await;
 }
 
-/// The limit is lowered while the gate runs: not one descriptor is left.
+/// The limit is lowered while the gate runs: no descriptor is left.
 #[tokio::test(flavor = "multi_thread")]
 async fn r38_without_any_descriptor_own_pages_respond_and_it_recovers() {
     let (_upstream, _setup, gate) = gate_with(|s| s).await;
@@ -120,7 +120,7 @@ async fn r38_without_any_descriptor_own_pages_respond_and_it_recovers() {
     assert_eq!(on(&mut known, "/wecom-gate/sign-in").await, 200);
     let most = gate.most_files();
     gate.limit_files(10);
-    // Keep-alive is over after a refusal.
+    // After a refusal the connection is not kept alive.
     assert_eq!(on(&mut known, "/wecom-gate/sign-in").await, 200);
     assert_eq!(on(&mut known, "/api/public").await, 503);
     gate.wait_for_lines("label", "too_many_open_files", 1).await;

@@ -1,4 +1,4 @@
-//! R7, R23: whatever goes wrong while a session is read or made, nobody gets in by it.
+//! R7, R23: whatever fails while a session is read or created, access is denied.
 
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
@@ -7,7 +7,7 @@ use wecom_sim::Fault;
 use crate::support::raw::{HOST, Setup, Upstream, WECOM, gate, get, send_raw, upgrade};
 use crate::support::{Stage, eventually};
 
-/// The same bytes each time.
+/// Pseudo-random bytes, the same for the same seed.
 fn noise(seed: u64, length: usize) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut bytes = Vec::with_capacity(length);
@@ -16,7 +16,7 @@ fn noise(seed: u64, length: usize) -> Vec<u8> {
         state ^= state >> 7;
         state ^= state << 17;
         let byte = state.to_le_bytes()[3];
-        // No line end and no NUL: those never get as far as the cookies.
+        // No line end and no NUL: the request would be refused before its cookies are read.
         bytes.push(if matches!(byte, b'\r' | b'\n' | 0) { b'x' } else { byte });
     }
     bytes
@@ -28,7 +28,7 @@ async fn r07_no_cookie_bytes_pass() {
     let member = setup.visitor();
     let (name, value) = member.cookie.split_once('=').unwrap();
     let mut cookies: Vec<Vec<u8>> = Vec::new();
-    // One character changed, cut off, added, twice.
+    // One character changed, removed, added; doubled.
     for at in (0..value.len()).step_by(9) {
         let mut changed = value.as_bytes().to_vec();
         changed[at] = if changed[at] == b'A' { b'B' } else { b'A' };
@@ -56,15 +56,15 @@ async fn r07_no_cookie_bytes_pass() {
     }
     assert!(upstream.take().is_empty());
     gate.is_unharmed("after all of these").await;
-    // The cookie as it was made does.
+    // The unchanged cookie works.
     assert_eq!(send_raw(gate.http, get("/api/users:list", &member.lines())).await.status(), 200);
     assert_eq!(send_raw(gate.http, get("/files/1.png", &member.cookie_line())).await.status(), 200);
     assert_eq!(upstream.take().len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r07_a_session_that_nobody_can_confirm_is_refused() {
-    // NocoBase is away, responds nonsense, responds with another user, responds that the session has ended.
+async fn r07_a_session_that_cannot_be_confirmed_is_refused() {
+    // NocoBase is unreachable, responds nonsense, with another user, or that the session has ended.
     let nowhere = Setup::new("127.0.0.2:9".parse().unwrap());
     let gate = nowhere.start().await;
     let member = nowhere.visitor();
@@ -98,7 +98,7 @@ async fn r07_a_session_that_nobody_can_confirm_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r23_a_browser_that_goes_away_leaves_nothing_half_made() {
+async fn r23_a_browser_that_disconnects_leaves_nothing_incomplete() {
     for path in ["/cgi-bin/auth/getuserinfo", "/cgi-bin/user/get", "/cgi-bin/gettoken"] {
         let stage = Stage::start(|_| {}).await;
         stage.bound("zhangsan");
@@ -111,11 +111,11 @@ async fn r23_a_browser_that_goes_away_leaves_nothing_half_made() {
         stream.write_all(get(&callback, &headers).as_bytes()).await.unwrap();
         eventually("WeCom is asked", async || stage.wecom().calls(path) == 1).await;
         drop(stream);
-        // The work goes on; what it makes is whole.
+        // The sign-in continues; its result is complete.
         eventually("the sign-in is done", async || stage.nocobase.data().tokens.len() == 1).await;
         stage.gate.wait_for_log(&["signed in", "zhangsan"]).await;
         stage.wecom().clear_faults();
-        // The same browser comes back with the same callback, and is in: one session, one code spent.
+        // The same browser sends the same callback again and is signed in: one session, one code used.
         let done = browser.visit(&callback).await;
         assert!(done.sets("wecom_gate"), "{path}: {} {}", done.status, done.body);
         assert_eq!(stage.nocobase.data().tokens.len(), 1, "{path}");

@@ -1,8 +1,8 @@
-//! R33: what a client writes into `X-Forwarded-For` never makes it the proxy.
+//! R33: no `X-Forwarded-For` of a client makes it count as the proxy.
 
 use crate::support::raw::{Process, Response, WECOM, gate_with, send_raw};
 
-/// A request with these bytes as `X-Forwarded-For`, once for each.
+/// A request with each of these values as an `X-Forwarded-For` header.
 async fn ask(gate: &Process, target: &str, forwarded_for: &[&[u8]]) -> Response {
     let page = format!("User-Agent: {WECOM}\r\nAccept: text/html\r\n");
     let head = format!("GET {target} HTTP/1.1\r\nHost: gate.test\r\nConnection: close\r\n{page}");
@@ -14,7 +14,7 @@ async fn ask(gate: &Process, target: &str, forwarded_for: &[&[u8]]) -> Response 
     send_raw(gate.http, bytes).await
 }
 
-/// Programs on the proxy's own machine pass without a session, and the proxy passes on what clients send.
+/// Programs on the proxy's own machine pass without a session, and the proxy forwards what clients send.
 #[tokio::test(flavor = "multi_thread")]
 async fn r33_an_address_that_cannot_be_read_opens_no_bypass() {
     let networks = vec!["127.0.0.0/8", "::1/128"];
@@ -46,7 +46,7 @@ async fn r33_an_address_that_cannot_be_read_opens_no_bypass() {
     ] {
         let response = ask(&gate, "/api/users:list", lie).await;
         assert_eq!(response.status(), 401, "{lie:?}: {}", response.text());
-        // And with the client's true address appended, as nginx does it.
+        // And with the client's real address appended, as nginx does.
         let appended = lie.iter().map(|l| [*l, b", 198.51.100.7"].concat()).next_back().unwrap();
         let mut all = lie[..lie.len() - 1].to_vec();
         all.push(&appended);
@@ -55,7 +55,7 @@ async fn r33_an_address_that_cannot_be_read_opens_no_bypass() {
     assert!(upstream.take().is_empty());
 }
 
-/// They are limited together, and use up nobody else's share: not the proxy's, and not that of `::1`.
+/// They share one limit, which is neither the proxy's nor that of `::1`.
 #[tokio::test(flavor = "multi_thread")]
 async fn r33_clients_of_unknown_address_have_a_share_of_their_own() {
     let (_upstream, _setup, gate) = gate_with(|s| {

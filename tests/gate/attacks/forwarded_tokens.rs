@@ -1,4 +1,4 @@
-//! R35: the token that NocoBase sees, and hands on to others, is worth little outside.
+//! R35: the token that NocoBase sees, and may pass on to third parties, is of little use elsewhere.
 
 use std::time::Duration;
 
@@ -13,11 +13,11 @@ use crate::support::browser::{CHROME, CURL, navigation};
 use crate::support::raw::{frame, read_response, upgrade};
 use crate::support::{Browser, PATIENCE, Response, Stage, eventually};
 
-/// Longest life of what goes on to NocoBase.
+/// Longest remaining lifetime of a forwarded token, seconds.
 const HALF_AN_HOUR: u64 = 30 * 60;
 const A_WEEK: u64 = 7 * 24 * 3600;
 
-/// Every token in a request, wherever it is.
+/// All tokens in a request, wherever they are.
 fn tokens(seen: &ReceivedRequest) -> Vec<String> {
     let text = format!("{} {:?}", seen.target, seen.headers);
     let parts = text.split(|c: char| !(c.is_ascii_alphanumeric() || "-_.".contains(c)));
@@ -41,7 +41,7 @@ async fn with(stage: &Stage, token: &str) -> Response {
     program.send(request).await
 }
 
-/// What NocoBase saw of the member's token with an ordinary call.
+/// The member's token as NocoBase received it with an ordinary call.
 async fn kept(stage: &Stage, member: &mut Browser) -> String {
     assert_eq!(member.api(Method::GET, "/api/customRequests:send").await.status, 200);
     tokens(&stage.nocobase.last("/api/customRequests:send").unwrap()).remove(0)
@@ -76,10 +76,10 @@ async fn r35_a_kept_token_is_valid_only_as_long_as_its_session() {
     let user = stage.bound("zhangsan");
     let mut member = stage.signed_in("zhangsan").await;
     let token = kept(&stage, &mut member).await;
-    // A custom request that calls back into the same NocoBase.
+    // A custom request of NocoBase's that calls the same NocoBase.
     let back = with(&stage, &token).await;
     assert_eq!((back.status, &back.json()["data"]["as"]), (200, &json!(user)), "{}", back.body);
-    // NocoBase does not record it for a while: the gate refuses it anyway.
+    // NocoBase cannot record the sign-out for a while: the gate refuses the token anyway.
     stage.nocobase.fail("auth:signOut", 503, "", usize::MAX);
     let post = member.request(Method::POST, "/wecom-gate/logout").header("origin", "http://gate.test");
     member.send(post).await;
@@ -99,7 +99,7 @@ async fn r35_a_kept_token_is_valid_only_as_long_as_its_session() {
     assert_eq!(with(&stage, &token).await.code(), "BLOCKED_TOKEN");
 }
 
-/// NocoBase remembers a blocked session as long as the token that blocked it would have lasted, whatever signed out.
+/// NocoBase keeps a session blocked for as long as the token used to block it would have been valid, wherever the sign-out began.
 #[tokio::test(flavor = "multi_thread")]
 async fn r35_the_block_outlives_the_session_and_its_token_stays_in_the_gate() {
     for own_page in [true, false] {
@@ -126,7 +126,7 @@ async fn r35_the_block_outlives_the_session_and_its_token_stays_in_the_gate() {
             let left = block["exp"].as_u64().unwrap() - block["iat"].as_u64().unwrap();
             assert!(left > A_WEEK, "{block}");
         }
-        // The session's own id would be remembered only as long as the token that went on.
+        // NocoBase would keep the session's own id blocked only for the lifetime of the forwarded token.
         for sent in signs_out(&forwarded) {
             assert_ne!(sent["jti"], json!(sid));
             assert!(sent["exp"].as_u64().unwrap() - sent["iat"].as_u64().unwrap() <= HALF_AN_HOUR, "{sent}");
@@ -140,7 +140,7 @@ async fn r35_a_member_who_leaves_keeps_no_valid_token() {
     let stage = Stage::start(|c| _ = c.set("session.recheck", "10s")).await;
     let mut member = stage.signed_in("zhangsan").await;
     let token = kept(&stage, &mut member).await;
-    // NocoBase cannot record it: the gate knows by itself.
+    // NocoBase cannot record it: the gate refuses it by itself.
     stage.nocobase.fail("auth:signOut", 503, "", usize::MAX);
     assert!(stage.wecom().remove_member(crate::support::CORP, "zhangsan"));
     let began = std::time::Instant::now();
@@ -151,7 +151,7 @@ async fn r35_a_member_who_leaves_keeps_no_valid_token() {
     assert_eq!(with(&stage, &token).await.status, 401);
 }
 
-/// A stream of events that a program has opened with this token alone.
+/// An event stream that a program has opened with this token alone.
 async fn events(stage: &Stage, token: &str) -> reqwest::Response {
     let program = Browser::new(&stage.gate, CURL);
     let request =
@@ -161,7 +161,7 @@ async fn events(stage: &Stage, token: &str) -> reqwest::Response {
     events
 }
 
-/// Nobody is to take it for whole.
+/// It must not look complete.
 async fn breaks_off(mut events: reqwest::Response) {
     let end = tokio::time::timeout(PATIENCE, events.chunk()).await.expect("the stream goes on");
     assert!(end.is_err(), "it looks whole: {end:?}");
@@ -175,7 +175,7 @@ async fn tunnel(stage: &Stage, headers: &str) -> TcpStream {
     stream
 }
 
-/// With a stolen token of a member one may open long requests: it ends with the session, however the token was shown.
+/// A stolen member's token can open long requests: they end with the session, however the token was sent.
 #[tokio::test(flavor = "multi_thread")]
 async fn r32_what_a_kept_token_has_opened_ends_with_its_session() {
     for form in [false, true] {
@@ -195,7 +195,7 @@ async fn r32_what_a_kept_token_has_opened_ends_with_its_session() {
         };
         let line = |token: &str| format!("Authorization: Bearer {token}\r\n");
         let (of_member, of_program) = (events(&stage, &token).await, events(&stage, &key).await);
-        // Where NocoBase's own cookie counts, as that.
+        // In NocoBase's own cookie, where that is accepted.
         let mut by_cookie = Browser::new(&stage.gate, CHROME);
         by_cookie.cookies.insert("nb_auth_token_main".into(), token.clone());
         let mut page = navigation(by_cookie.request(Method::GET, "/sse/open")).send().await.unwrap();
@@ -229,7 +229,7 @@ async fn r32_what_a_kept_token_has_opened_ends_with_its_session() {
             assert!(end.is_ok(), "opened with {opened_with}: it goes on");
             assert!(rest.ends_with(&[0x88, 2, 0x03, 0xf0]), "opened with {opened_with}: {rest:?}");
         }
-        // What is not the member's goes on; and the token is worth nothing any more.
+        // Connections of others continue; and the token is no longer accepted.
         program.write_all(&frame("still here")).await.unwrap();
         program.write_all(&frame(&message)).await.unwrap();
         program.write_all(&frame("after it")).await.unwrap();
@@ -240,7 +240,7 @@ async fn r32_what_a_kept_token_has_opened_ends_with_its_session() {
     }
 }
 
-/// Nothing else of the session comes: what the token has opened is rechecked by itself.
+/// No other request of the session arrives: what the token has opened is rechecked by a timer.
 #[tokio::test(flavor = "multi_thread")]
 async fn r32_what_a_kept_token_has_opened_is_rechecked() {
     let stage = Stage::start(|c| _ = c.set("session.recheck", "10s")).await;

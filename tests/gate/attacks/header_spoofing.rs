@@ -1,4 +1,4 @@
-//! R3, R4, R8 to R11: what a client claims about itself in headers never reaches NocoBase, on no way through the gate.
+//! R3, R4, R8 to R11: identity headers of a client never reach NocoBase, on no path through the gate.
 
 use std::time::SystemTime;
 
@@ -11,7 +11,7 @@ use crate::support::raw::{
     request, send_raw, upgrade,
 };
 
-/// Names that applications and proxies believe, in the spellings that have passed filters elsewhere.
+/// Names that applications and proxies trust, in spellings that have passed other filters.
 const BELIEVED: &[&str] = &[
     "X-WeCom-User",
     "x-wecom-user",
@@ -81,7 +81,7 @@ fn api_token() -> String {
     token.as_str().to_owned()
 }
 
-/// Every way to NocoBase: what it is called, the request, and whether it is in the member's name.
+/// Every kind of request to NocoBase: its name, its bytes, and whether it is sent as the member.
 fn ways(member: &Visitor, headers: &str) -> Vec<(&'static str, String, bool)> {
     let session = format!("{}{headers}", member.lines());
     let page = format!("{}Accept: text/html\r\nUser-Agent: {WECOM}\r\n{headers}", member.cookie_line());
@@ -104,7 +104,7 @@ fn ways(member: &Visitor, headers: &str) -> Vec<(&'static str, String, bool)> {
     ]
 }
 
-/// Sends it and returns the one request that NocoBase got.
+/// Sends it and returns the one request that NocoBase received.
 async fn through(gate: &raw::Process, upstream: &Upstream, what: &str, bytes: &str) -> Request {
     let response = send_raw(gate.http, bytes).await;
     assert!(matches!(response.status(), 200 | 101), "{what}: {}", response.text());
@@ -113,14 +113,14 @@ async fn through(gate: &raw::Process, upstream: &Upstream, what: &str, bytes: &s
     seen.remove(0)
 }
 
-/// Header names that mean the same to somebody, folded.
+/// Header names that some servers treat as equal, folded.
 fn folded(name: &str) -> String {
     name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn r08_identity_headers_of_clients_are_stripped_on_every_way() {
-    // With identity headers and without; with a node that is down, so that requests are tried again.
+    // With identity headers and without; with an unreachable node, so that requests are retried.
     for (identity, dead_node) in [(false, false), (true, false), (true, true)] {
         let (upstream, setup, gate) = gate_with(|s| set_up(s, identity, dead_node)).await;
         let member = setup.visitor();
@@ -173,7 +173,7 @@ async fn r08_identity_headers_are_stripped_in_http_2() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r09_nothing_to_set_is_no_reason_to_leave_it() {
+async fn r09_identity_headers_are_removed_even_if_none_is_set() {
     let (upstream, setup, gate) = gate().await;
     let member = setup.visitor();
     for (what, bytes, _) in
@@ -186,7 +186,7 @@ async fn r09_nothing_to_set_is_no_reason_to_leave_it() {
     }
 }
 
-/// Networks that need no session pass as nobody.
+/// Clients from networks that need no session pass anonymously.
 #[tokio::test(flavor = "multi_thread")]
 async fn r09_clients_that_pass_by_address_have_no_identity() {
     let (upstream, setup, gate) = gate_with(|s| {
@@ -247,7 +247,7 @@ async fn r10_what_the_gate_sets_cannot_be_nominated_away() {
         }
     }
     assert!(upstream.take().is_empty());
-    // What is not ours may be nominated, and takes nothing of ours along.
+    // Other headers may be nominated; ours are not removed with them.
     let headers = format!("{}Connection: close, X-Role\r\nX-Role: admin\r\n", member.lines());
     let seen = through(&gate, &upstream, "X-Role", &get("/api/users:list", &headers)).await;
     assert_eq!(seen.all("x-wecom-user"), ["zhangsan"]);
@@ -281,7 +281,7 @@ async fn r03_a_trusted_proxy_is_believed_about_the_last_hop_only() {
         s.set("access.bypass_networks", vec!["10.0.0.0/8"]).set("access.trusted_proxies", vec!["127.0.0.0/8"])
     })
     .await;
-    // Whatever the client wrote stands to the left of what the proxy wrote.
+    // What the client sent stands to the left of what the proxy appended.
     let response = send_raw(gate.http, get("/api/secret", "X-Forwarded-For: 10.1.2.3, 192.0.2.7\r\n")).await;
     assert_eq!(response.status(), 401, "{}", response.text());
     let response = send_raw(
@@ -290,7 +290,7 @@ async fn r03_a_trusted_proxy_is_believed_about_the_last_hop_only() {
     )
     .await;
     assert_eq!(response.status(), 401, "{}", response.text());
-    // Not even a trusted proxy changes the path or method that is decided on.
+    // Not even a trusted proxy changes the path or method that the decision uses.
     for header in
         ["X-Forwarded-Uri: /api/public", "X-Original-URI: /api/public", "X-Forwarded-Method: OPTIONS"]
     {
@@ -333,7 +333,7 @@ async fn r04_only_the_configured_host_is_served() {
         assert!((400..500).contains(&response.status()), "{hosts}: {}", response.text());
     }
     assert!(upstream.take().is_empty());
-    // Nor do headers change the address to which WeCom redirects the browser.
+    // Nor do headers change the `redirect_uri` sent to WeCom.
     let lies = "X-Forwarded-Host: evil.test\r\nX-Forwarded-Proto: javascript\r\nX-Forwarded-Port: 666\r\nForwarded: host=evil.test\r\n";
     let page = format!("Accept: text/html\r\nUser-Agent: {WECOM}\r\n{lies}");
     let location = send_raw(gate.http, get("/admin", &page)).await.header("location").unwrap();

@@ -1,5 +1,5 @@
-//! R6, R28, R29 and their like on HTTP/2, frame by frame: what no library would send. NocoBase, which speaks HTTP/1.1, sees
-//! one plain request or none; floods end with the connection that they come on, and others notice nothing.
+//! R6, R28, R29 on HTTP/2, frame by frame: what no library would send. NocoBase, which gets HTTP/1.1, sees one plain request or
+//! none; floods end with their connection, and other clients are not affected.
 
 use crate::support::raw::frames::{DATA, END_HEADERS, END_STREAM, HEADERS, RST_STREAM, block, frame, pseudo};
 use crate::support::raw::{Process, Setup, Upstream, gate_with, get};
@@ -12,7 +12,7 @@ async fn stage() -> (Upstream, Setup, Process) {
     gate_with(|s| s.https().set("log.level", "info").set("log.access_log", false)).await
 }
 
-/// What is sent in place of, or besides, the four fields of `GET /api/public`.
+/// What is sent instead of, or besides, the four fields of `GET /api/public`.
 fn malformed() -> Vec<(&'static str, Vec<(&'static str, &'static str)>)> {
     let with = |more: &[(&'static str, &'static str)]| {
         pseudo("GET", "/api/public").into_iter().chain(more.iter().copied()).collect::<Vec<_>>()
@@ -22,14 +22,14 @@ fn malformed() -> Vec<(&'static str, Vec<(&'static str, &'static str)>)> {
         vec![(":method", "GET"), (":scheme", "https"), (":authority", host), (":path", "/api/public")]
     };
     vec![
-        // RFC 9113, 8.2.2: there is no connection to speak about.
+        // RFC 9113, 8.2.2: connection-specific header fields.
         ("transfer-encoding", with(&[("transfer-encoding", "chunked")])),
         ("connection", with(&[("connection", "x-wecom-user")])),
         ("upgrade", with(&[("upgrade", "websocket")])),
         ("keep-alive", with(&[("keep-alive", "timeout=5")])),
         ("proxy-connection", with(&[("proxy-connection", "keep-alive")])),
         ("te", with(&[("te", "gzip")])),
-        // 8.2.1: what would be something else in HTTP/1.1.
+        // 8.2.1: what would have another meaning in HTTP/1.1.
         ("line in a value", with(&[("x-a", "b\r\nX-WeCom-User: boss")])),
         ("LF in a value", with(&[("x-a", "b\nX-WeCom-User: boss")])),
         ("NUL in a value", with(&[("x-a", "b\0c")])),
@@ -66,7 +66,7 @@ fn malformed() -> Vec<(&'static str, Vec<(&'static str, &'static str)>)> {
             all
         }),
         ("TRACE", pseudo("TRACE", "/api/public").to_vec()),
-        // Whose host?
+        // Host and authority.
         ("other authority", host("evil.test")),
         ("authority with user", host("gate.test@evil.test")),
         ("own authority with user", host("boss@gate.test")),
@@ -88,7 +88,7 @@ fn malformed() -> Vec<(&'static str, Vec<(&'static str, &'static str)>)> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r06_r28_malformed_requests_of_http_2_reach_nobody() {
+async fn r06_r28_malformed_requests_of_http_2_are_not_forwarded() {
     let (upstream, setup, mut gate) = stage().await;
     for (what, fields) in malformed() {
         let mut frames = setup.frames(&gate).await;
@@ -100,7 +100,7 @@ async fn r06_r28_malformed_requests_of_http_2_reach_nobody() {
         let garbage = std::mem::take(&mut upstream.recorded().garbage);
         assert!(garbage.is_empty(), "{what}: {garbage:?}");
     }
-    // The same four fields alone are a good request, so all that was refused was refused for its flaw.
+    // The four fields alone are a valid request, so each refusal was for the flaw.
     let mut frames = setup.frames(&gate).await;
     frames.send(&frame(HEADERS, END_STREAM | END_HEADERS, 1, &block(&pseudo("GET", "/api/public")))).await;
     assert_eq!(frames.status(1).await, 200);
@@ -167,7 +167,7 @@ async fn r28_trailers_of_http_2_are_no_headers() {
     frames.send(&all).await;
     let status = frames.status(1).await;
     assert!(matches!(status, 0 | 200 | 400), "{status}");
-    // Nothing is left over for the next request on the connection to NocoBase.
+    // Nothing is left for the next request on the connection to NocoBase.
     let h2 = setup.h2(&gate).await;
     for _ in 0..3 {
         assert_eq!(h2.ask("GET", "/api/public?next", &[], &[]).await.0, 200);
@@ -182,8 +182,8 @@ async fn r28_trailers_of_http_2_are_no_headers() {
     );
 }
 
-/// What Node takes in a query is encoded on HTTP/2 as on HTTP/1. Quotes, angle brackets and bytes that are no UTF-8 cannot be: the
-/// HTTP/2 library resets such a stream (RFC 9113, 8.1.1) before the gate sees it, and the others go on.
+/// Characters that Node.js accepts in a query are encoded on HTTP/2 as on HTTP/1. Quotes, angle brackets and bytes that are not
+/// UTF-8 cannot be: the HTTP/2 library resets such a stream (RFC 9113, 8.1.1) before the gate sees it; other streams continue.
 #[tokio::test(flavor = "multi_thread")]
 async fn r01_characters_that_node_takes_in_a_query_are_encoded_on_http_2() {
     let (upstream, setup, gate) = stage().await;
@@ -202,7 +202,7 @@ async fn r01_characters_that_node_takes_in_a_query_are_encoded_on_http_2() {
         ("/api//public?{", 400, ""),
         ("/api/public/..?{", 400, ""),
         ("/api/x?filter={}&token=xxxxxxxx", 401, ""),
-        // By the library.
+        // Refused by the library.
         ("/api/public?filter={\"id\":1}", 0, ""),
         ("/api/public?a=<b>", 0, ""),
         ("/api/public?a=b c", 0, ""),
@@ -228,7 +228,7 @@ async fn r01_characters_that_node_takes_in_a_query_are_encoded_on_http_2() {
     }
 }
 
-/// A refusal of the gate on HTTP/2 has a body, an id and a line in the log, as on HTTP/1.
+/// A refusal by the gate on HTTP/2 has a body, a request id and a log line, as on HTTP/1.
 #[tokio::test(flavor = "multi_thread")]
 async fn r27_refusals_on_http_2_are_complete() {
     let (_upstream, setup, gate) = gate_with(|s| s.https()).await;
@@ -247,8 +247,8 @@ async fn r27_refusals_on_http_2_are_complete() {
     assert!(!written.contains("secret"), "{written}");
 }
 
-/// What Pingora refuses by itself on HTTP/2, before the gate sees the request: a status without a body, or a reset of the stream.
-/// It does not reveal what the proxy is made of, and the other streams of the connection go on.
+/// What Pingora refuses itself on HTTP/2, before the gate sees the request: a status without a body, or a reset of the stream. It
+/// does not reveal the proxy's software, and other streams of the connection continue.
 #[tokio::test(flavor = "multi_thread")]
 async fn refusals_of_pingora_on_http_2_do_not_name_it() {
     let (upstream, setup, gate) = stage().await;
@@ -272,7 +272,7 @@ async fn refusals_of_pingora_on_http_2_do_not_name_it() {
         assert!(!text.contains("pingora"), "{what}: {text}");
         match expected {
             0 => assert_eq!(found.kind, RST_STREAM, "{what}"),
-            // Nothing but the status, and no body.
+            // Only the status, no body.
             _ => assert_eq!(
                 (found.kind, found.flags & END_STREAM, found.payload.as_slice()),
                 (HEADERS, END_STREAM, &[0x8c][..]),
@@ -287,7 +287,7 @@ async fn refusals_of_pingora_on_http_2_do_not_name_it() {
     }
 }
 
-/// Pingora 0.9.1 has no way to write an informational response over HTTP/2: they are left out, and the response is whole.
+/// Pingora 0.9.1 cannot send an informational response over HTTP/2: it is left out, and the response is complete.
 #[tokio::test(flavor = "multi_thread")]
 async fn informational_responses_are_left_out_on_http_2() {
     let (upstream, setup, gate) = stage().await;

@@ -12,10 +12,10 @@ async fn ask(gate: &Process, authority: &str, line: &str, headers: &str) -> Resp
         .await
 }
 
-/// Two installations were given the same keys, perhaps by copying a configuration. Their users with the same number are
-/// two people.
+/// Two installations with the same keys, perhaps from a copied configuration. Their users with the same id are two different
+/// people.
 #[tokio::test(flavor = "multi_thread")]
-async fn r37_a_session_of_another_installation_is_nobody() {
+async fn r37_a_session_of_another_installation_is_invalid() {
     let (_upstream, here, gate_here) = gate().await;
     let (upstream, there, gate_there) = gate_with(|s| s.at(OTHER)).await;
     let (member, stranger) = (there.visitor(), here.visitor());
@@ -56,7 +56,7 @@ async fn r37_a_sign_in_of_another_installation_is_not_finished_here() {
         let line = format!("GET /wecom-gate/callback?code=any&state={state}");
         let cookie = format!("{headers}Cookie: {name}={value}\r\n");
         let response = ask(gate, authority, &line, &cookie).await;
-        // Without WeCom in reach, a sign-in that is known ends with that.
+        // WeCom is unreachable here; a known sign-in gets as far as that.
         assert_eq!(response.body().contains("flow_missing"), !known, "{}", response.text());
     }
 }
@@ -80,10 +80,10 @@ async fn r37_two_gates_on_one_host_name_leave_each_other_alone() {
         assert!(response.cookies().is_empty(), "{authority}: {:?}", response.cookies());
         let seen = upstream.take();
         let cookie = seen[0].header("cookie").unwrap();
-        // The other one's cookie is worth a session there.
+        // The other cookie contains a valid session there.
         assert!(cookie.contains("theme=dark") && !cookie.contains("wecom_gate"), "{authority}: {cookie}");
     }
-    // Signing in and out here changes no cookie of the other.
+    // Signing in and out here does not change the other's cookies.
     let own = "Origin: http://gate.test:8081\r\nSec-Fetch-Site: same-origin\r\nContent-Length: 0\r\n";
     let out = ask(&gate_b, "gate.test:8081", "POST /wecom-gate/logout", &format!("{own}{both}")).await;
     let page = format!("User-Agent: {WECOM}\r\nAccept: text/html\r\nCookie: {}\r\n", in_a.cookie);

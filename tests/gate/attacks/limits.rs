@@ -1,4 +1,4 @@
-//! R17, R29, R38: time and room that one client may take.
+//! R17, R29, R38: time and connections that one client may use.
 
 use std::time::{Duration, Instant};
 
@@ -9,13 +9,13 @@ use crate::support::eventually;
 use crate::support::raw::frames::{DATA, END_HEADERS, HEADERS, RST_STREAM, block, frame, pseudo};
 use crate::support::raw::{gate_with, get, read_response, request, send_raw};
 
-/// Sends one line each quarter of a second until the gate has had enough; how long that took.
+/// Sends one line each quarter of a second until the gate closes the connection; how long that took.
 async fn drip(address: std::net::SocketAddr, first: &[u8], line: &[u8]) -> Duration {
     let stream = TcpStream::connect(address).await.unwrap();
     drip_on(stream, first, line).await
 }
 
-/// The same after one request.
+/// The same after one complete request.
 async fn drip_second(address: std::net::SocketAddr, first: &[u8], line: &[u8]) -> Duration {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(get("/api/public", "").as_bytes()).await.unwrap();
@@ -73,14 +73,14 @@ async fn r17_slow_heads_and_idle_connections_are_closed() {
         assert!(took < bound, "{what}: open after {took:?}");
         assert!(took > Duration::from_millis(500), "{what}: closed after {took:?}");
     }
-    // The two whole requests, and no other.
+    // The two complete requests, and no other.
     let seen = upstream.take();
     assert_eq!(seen.iter().map(|r| r.target()).collect::<Vec<_>>(), ["/api/public"; 2]);
 }
 
-/// A body of which a byte comes now and then, which no deadline for one read ends.
+/// A body of single bytes with pauses, which the timeout of a single read never ends.
 #[tokio::test(flavor = "multi_thread")]
-async fn r17_bodies_that_trickle_are_given_up() {
+async fn r17_trickling_bodies_time_out() {
     let (upstream, setup, mut gate) = gate_with(|s| s.https().set("limits.body_timeout", "1s")).await;
     let bound = Duration::from_secs(6);
     for tls in [false, true] {
@@ -105,7 +105,7 @@ async fn r17_bodies_that_trickle_are_given_up() {
     let mut ended = false;
     while !ended && began.elapsed() < bound {
         frames.send(&frame(DATA, 0, 1, b"x")).await;
-        // Settings, windows and the like come too.
+        // SETTINGS, WINDOW_UPDATE and other frames arrive too.
         while let Ok(Some(frame)) = tokio::time::timeout(Duration::from_millis(250), frames.next()).await {
             ended |= matches!(frame.kind, HEADERS | RST_STREAM) && frame.stream == 1;
         }
@@ -115,9 +115,9 @@ async fn r17_bodies_that_trickle_are_given_up() {
     assert!(gate.is_alive().await);
 }
 
-/// HTTP/2 has no time for one read; what ends a silent body there is the wait for NocoBase's response.
+/// HTTP/2 has no read timeout; a silent body ends with the timeout of NocoBase's response.
 #[tokio::test(flavor = "multi_thread")]
-async fn r17_silent_bodies_of_http_2_are_given_up() {
+async fn r17_silent_bodies_of_http_2_time_out() {
     let (upstream, setup, gate) = gate_with(|s| s.https().set("upstream.read_timeout", "1s")).await;
     let mut frames = setup.frames(&gate).await;
     let post = block(&pseudo("POST", "/api/public"));
@@ -125,7 +125,7 @@ async fn r17_silent_bodies_of_http_2_are_given_up() {
     let all: Vec<u8> = (0..50).flat_map(|i| frame(HEADERS, END_HEADERS, 2 * i + 1, &post)).collect();
     frames.send(&all).await;
     let mut ended = std::collections::HashSet::new();
-    // The second, and five more in which the response waits for the rest of the body.
+    // After one second, and five more during which the response waits for the rest of the body.
     while ended.len() < 50 && began.elapsed() < Duration::from_secs(20) {
         if let Some(frame) = frames.next().await
             && matches!(frame.kind, HEADERS | RST_STREAM)
@@ -178,7 +178,7 @@ async fn r17_connections_are_capped() {
     .await;
 }
 
-/// From this address of this machine.
+/// From this local address.
 async fn from(address: &str, to: std::net::SocketAddr) -> TcpStream {
     let socket = tokio::net::TcpSocket::new_v4().unwrap();
     socket.bind(format!("{address}:0").parse().unwrap()).unwrap();
@@ -186,13 +186,13 @@ async fn from(address: &str, to: std::net::SocketAddr) -> TcpStream {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r38_one_address_that_opens_all_connections_leaves_room_for_others() {
+async fn r38_one_address_that_opens_all_connections_leaves_capacity_for_others() {
     let (_upstream, _setup, gate) = gate_with(|s| s.set("limits.connections", 40)).await;
     let mut held = Vec::new();
     for _ in 0..80 {
         held.push(from("127.0.0.9", gate.http).await);
     }
-    // Also while these are silent and their deadline is far away.
+    // Also while these are silent and far from their deadline.
     for _ in 0..20 {
         let mut other = from("127.0.0.2", gate.http).await;
         other.write_all(get("/api/public", "Connection: close\r\n").as_bytes()).await.unwrap();
@@ -207,7 +207,7 @@ async fn r17_bodies_are_bounded() {
     let response = send_raw(gate.http, request("POST", "/api/public", "Content-Length: 65537\r\n")).await;
     assert_eq!(response.status(), 413, "{}", response.text());
     assert!(upstream.take().is_empty());
-    // Without a length it is noticed on the way; NocoBase never gets the end of it.
+    // Without a length the limit is detected while reading; NocoBase never gets the end.
     let chunk = format!("4000\r\n{}\r\n", "x".repeat(0x4000));
     let chunked = format!(
         "{}{}0\r\n\r\n",
@@ -221,7 +221,7 @@ async fn r17_bodies_are_bounded() {
     let (status, _) = h2.ask("POST", "/api/public", &[], &[&frame, &frame]).await;
     assert!(matches!(status, 0 | 413), "{status}");
     assert!(upstream.take().is_empty());
-    // As much as is allowed comes through.
+    // The largest allowed body is forwarded.
     let whole = format!(
         "{}{}0\r\n\r\n",
         request("POST", "/api/public", "Transfer-Encoding: chunked\r\n"),
@@ -250,7 +250,7 @@ async fn r29_http_2_announces_its_limits_and_keeps_them() {
     let list = value(6).expect("a bound on the size of a head");
     assert!((1..=1000).contains(&streams), "{streams}");
     assert!((1..=1 << 20).contains(&list), "{list}");
-    // A head beyond the gate's own bound is refused, by the gate or before it.
+    // A header list beyond the gate's own bound is refused, by the gate or before it.
     let big: Vec<(String, String)> = (0..200).map(|i| (format!("x-{i}"), "y".repeat(1000))).collect();
     let (status, _) = setup.h2(&gate).await.ask("GET", "/api/public", &big, &[]).await;
     assert!(matches!(status, 0 | 400 | 431), "{status}");
@@ -258,14 +258,13 @@ async fn r29_http_2_announces_its_limits_and_keeps_them() {
     assert!(gate.is_alive().await);
 }
 
-/// A connection counts, and has a deadline, from its first moment: also where it is silent before the TLS handshake, or in
-/// the midst of it.
+/// A connection is counted and has a deadline from its beginning, also while it is silent before or during the TLS handshake.
 #[tokio::test(flavor = "multi_thread")]
 async fn r38_connections_that_do_not_finish_a_handshake_count_and_end() {
     let (_upstream, setup, gate) =
         gate_with(|s| s.https().set("limits.connections", 20).set("limits.head_timeout", "2s")).await;
     let to = gate.https;
-    // The beginning of a ClientHello that never comes whole, or nothing.
+    // The beginning of an incomplete ClientHello, or nothing.
     let mut silent = Vec::new();
     for i in 0..150 {
         let mut stream = TcpStream::connect(to).await.unwrap();
@@ -274,7 +273,7 @@ async fn r38_connections_that_do_not_finish_a_handshake_count_and_end() {
         }
         silent.push(stream);
     }
-    // Those over the limit are closed at once, the others after the time for a head.
+    // Those over the limit are closed immediately, the others after the header timeout.
     let began = Instant::now();
     let mut closed = Vec::new();
     for mut stream in silent {
@@ -291,7 +290,7 @@ async fn r38_connections_that_do_not_finish_a_handshake_count_and_end() {
     let late = took.iter().filter(|t| **t > Duration::from_millis(1200)).count();
     assert!(took.iter().all(|t| *t < Duration::from_secs(10)), "{took:?}");
     assert!(late <= 20, "{late} were open at once: {took:?}");
-    // And then there is room again.
+    // Then new connections are accepted again.
     let h2 = setup.h2(&gate).await;
     assert_eq!(h2.ask("GET", "/api/public", &[], &[]).await.0, 200);
 }

@@ -1,4 +1,4 @@
-//! R19: a callback counts only in the browser that began the flow, and is looked at before the code is spent.
+//! R19: a callback is accepted only in the browser that started the flow, and is checked before the code is used.
 
 use http::Method;
 use wecom_gate::error::Failure;
@@ -39,7 +39,7 @@ async fn r19_without_its_own_state_no_code_is_spent() {
         ("garbage", "&state=%00%ff..%2f".into(), 400),
         ("very long", format!("&state={}", "a".repeat(4000)), 400),
     ] {
-        // A browser of its own for each: a refusal may start the sign-in again.
+        // Each with its own browser: a refusal may restart the sign-in.
         let mut attempt = browser.clone();
         let response = attempt.visit(&with_state(&callback, &tail)).await;
         assert!(!response.sets("wecom_gate"), "{what}: {:?}", response.headers);
@@ -48,17 +48,17 @@ async fn r19_without_its_own_state_no_code_is_spent() {
     }
     let page = browser.clone().visit(&with_state(&callback, "")).await;
     stage.refused(&page, Failure::BadCallback, "Sign-in did not work").await;
-    // A browser in which no sign-in has begun.
+    // A browser without a sign-in in progress.
     let invented = "/wecom-gate/callback?code=abc&state=0aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
     let response = stage.phone("zhangsan").user_agent(CHROME).visit(invented).await;
     assert_eq!((response.status, stage.wecom().calls(SPENT)), (400, 0), "{}", response.body);
-    // The code is still good where it belongs.
+    // The code is still valid in its own browser.
     assert!(browser.visit(&callback).await.sets("wecom_gate"));
     assert_eq!(stage.wecom().calls(SPENT), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r19_a_callback_planted_by_somebody_else_signs_nobody_in() {
+async fn r19_a_planted_callback_is_refused() {
     let stage = Stage::start(|_| {}).await;
     for userid in ["zhangsan", "lisi"] {
         stage.bound(userid);
@@ -67,17 +67,17 @@ async fn r19_a_callback_planted_by_somebody_else_signs_nobody_in() {
     let planted = attacker.up_to_callback("/admin").await;
     let mut victim = stage.phone("zhangsan");
     assert!(!victim.visit(&planted).await.sets("wecom_gate"));
-    // With a flow of the victim's own under way too.
+    // Also when the victim has a sign-in of its own in progress.
     let mut victim = stage.phone("zhangsan");
     victim.up_to_callback("/admin").await;
     assert!(!victim.visit(&planted).await.sets("wecom_gate"));
     assert_eq!(stage.wecom().calls(SPENT), 0);
-    // A victim who follows where the gate leads from there is signed in as themselves.
+    // A victim who follows the gate's redirects from there is signed in as themselves.
     let mut follower = stage.phone("zhangsan");
     assert_eq!(follower.open(&planted).await.status, 200);
     assert_eq!(follower.api(Method::GET, "/wecom-gate/me").await.json()["userid"], "zhangsan");
     assert_eq!(stage.wecom().calls(SPENT), 1);
-    // Used by its owner, it is still nobody else's, neither at once nor later.
+    // After its owner has used it, it is still invalid for others, immediately and later.
     assert!(attacker.visit(&planted).await.sets("wecom_gate"));
     assert!(!stage.phone("zhangsan").visit(&planted).await.sets("wecom_gate"));
     assert_eq!(stage.wecom().calls(SPENT), 2);

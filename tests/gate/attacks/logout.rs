@@ -1,4 +1,4 @@
-//! R16, R36: signed out is signed out, on every node, and the browser gets the headers for it.
+//! R16, R36: a sign-out holds on every node, and the browser gets its response headers.
 
 use http::Method;
 use tokio::io::AsyncWriteExt as _;
@@ -12,7 +12,7 @@ async fn me(browser: &Browser) -> u16 {
     browser.clone().send(request).await.status
 }
 
-/// At the gate, or by NocoBase's own sign-out.
+/// With the gate's page, or with NocoBase's own sign-out.
 async fn sign_out(browser: &mut Browser, at_the_gate: bool) -> Response {
     if at_the_gate {
         let post = browser.request(Method::POST, "/wecom-gate/logout").header("origin", "http://gate.test");
@@ -38,7 +38,7 @@ async fn r16_a_cookie_replayed_after_sign_out_is_refused_everywhere() {
         let mut elsewhere = copy.clone();
         elsewhere.go_to(&node);
         assert_eq!(me(&elsewhere).await, 401, "own: {own_sign_out}");
-        // The page that still holds the phantom gets nothing either.
+        // The page that still has the phantom is refused too.
         let call = copy.clone().api(Method::GET, "/api/users:list").await;
         assert_eq!(call.status, 401, "{}", call.body);
     }
@@ -73,7 +73,7 @@ async fn r16_the_deleting_cookie_has_every_attribute_of_the_real_one() {
     assert!(!line.contains("Domain"));
 }
 
-/// NocoBase is away while members sign out: both ways end the session anyway, and NocoBase learns it when it is back.
+/// NocoBase is unreachable while members sign out: both ways end the session anyway, and NocoBase records it when it is back.
 #[tokio::test(flavor = "multi_thread")]
 async fn r36_signing_out_ends_the_session_also_while_nocobase_is_away() {
     for own_sign_out in [true, false] {
@@ -87,7 +87,7 @@ async fn r36_signing_out_ends_the_session_also_while_nocobase_is_away() {
         assert!(browser.cookie("wecom_gate").is_none(), "own {own_sign_out}: {:?}", response.set_cookies());
         assert_eq!(browser.cookie("wecom_gate_out"), Some("1"), "own {own_sign_out}");
         assert_eq!(me(&copy).await, 401, "own {own_sign_out}: this node refuses it at once");
-        // NocoBase starts: it responds, and does not work yet. Then it does, and has recorded nothing.
+        // NocoBase starts: it responds but does not work yet. Then it works, and has recorded nothing.
         stage.nocobase.up().await;
         stage.nocobase.fail("auth:signOut", 503, "{}", 2);
         assert_eq!(me(&copy).await, 401, "own {own_sign_out}: this node refuses it before NocoBase knows");
@@ -99,8 +99,8 @@ async fn r36_signing_out_ends_the_session_also_while_nocobase_is_away() {
     }
 }
 
-/// A change of the configuration does not make the gate forget what NocoBase still has to record; and a hundred sign-outs
-/// at once are a hundred blocks.
+/// A changed configuration does not lose what NocoBase still has to record; and a hundred simultaneous sign-outs are a hundred
+/// blocks.
 #[tokio::test(flavor = "multi_thread")]
 async fn r36_unsent_sign_outs_survive_a_reload() {
     let stage = Stage::start(|_| {}).await;
@@ -130,13 +130,13 @@ async fn r36_unsent_sign_outs_survive_a_reload() {
     }
 }
 
-/// Entries in the stream through which nodes tell each other of sessions that have ended.
+/// Entries in the stream with which nodes announce ended sessions to each other.
 fn published(redis: &Redis) -> usize {
     let count = |key: &String| redis.ask_parts::<usize>(&["XLEN", key]);
     redis.keys("endings").iter().map(count).sum()
 }
 
-/// NocoBase is away, a member signs out, and the gate is killed before NocoBase is back.
+/// NocoBase is unreachable, a member signs out, and the gate is killed before NocoBase is back.
 #[tokio::test(flavor = "multi_thread")]
 async fn r36_with_redis_unsent_sign_outs_survive_a_kill() {
     for comes_back in [true, false] {
@@ -146,7 +146,7 @@ async fn r36_with_redis_unsent_sign_outs_survive_a_kill() {
         let copy = stage.signed_in("zhangsan").await;
         stage.nocobase.down().await;
         assert_eq!(sign_out(&mut copy.clone(), true).await.status, 303);
-        // It has ended, and it is to be blocked.
+        // The end of the session, and the request to block it.
         eventually("Redis has it", async || published(&redis) == 2).await;
         let dump = redis.dump();
         assert!(!dump.contains("zhangsan"), "{dump}");
@@ -168,14 +168,14 @@ async fn r36_with_redis_unsent_sign_outs_survive_a_kill() {
     }
 }
 
-/// Without Redis the gate tells NocoBase when it stops, without waiting for the next attempt.
+/// Without Redis the gate sends pending sign-outs to NocoBase when it stops, without waiting for the next attempt.
 #[tokio::test(flavor = "multi_thread")]
 async fn r36_without_redis_sign_outs_are_sent_before_an_orderly_stop() {
     let mut stage = Stage::start(|_| {}).await;
     let copy = stage.signed_in("zhangsan").await;
     stage.nocobase.fail("auth:signOut", 503, "{}", 3);
     assert_eq!(sign_out(&mut copy.clone(), true).await.status, 303);
-    // The next attempt is four seconds away.
+    // The next attempt is due in four seconds.
     eventually("it has failed three times", async || stage.nocobase.calls("auth:signOut") == 3).await;
     stage.gate.end().await;
     assert_eq!(stage.nocobase.data().blocked.len(), 1);
@@ -185,7 +185,7 @@ async fn r36_without_redis_sign_outs_are_sent_before_an_orderly_stop() {
     assert_eq!(me(&elsewhere).await, 401);
 }
 
-/// A stop waits a few seconds for NocoBase and no longer, and logs what is left.
+/// A stop waits a few seconds for NocoBase and no longer, and logs the sign-outs that are left.
 #[tokio::test(flavor = "multi_thread")]
 async fn r36_sign_outs_that_cannot_be_sent_before_a_stop_are_logged() {
     let mut stage = Stage::start(|_| {}).await;
@@ -201,8 +201,8 @@ async fn r36_sign_outs_that_cannot_be_sent_before_a_stop_are_logged() {
     assert!(left.iter().any(|l| l["message"].as_str().unwrap().starts_with("the gate stops")), "{lines:?}");
 }
 
-/// How far that goes: without Redis, a gate that is killed forgets what NocoBase had not been told, and a kept cookie opens the
-/// session again.
+/// The limit of this: without Redis, a gate that is killed loses the sign-outs that NocoBase has not recorded, and a kept cookie
+/// is valid again.
 #[tokio::test(flavor = "multi_thread")]
 async fn r36_without_redis_a_gate_that_is_killed_forgets_what_it_had_to_tell() {
     let mut stage = Stage::start(|_| {}).await;

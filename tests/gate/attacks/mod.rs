@@ -1,4 +1,4 @@
-//! What attackers send. Everything goes to the binary over sockets, and the upstream shows what it got.
+//! What attackers send. Everything is sent to the binary over sockets, and the upstream records what arrives.
 
 mod applications;
 mod at_once;

@@ -1,4 +1,4 @@
-//! R20: every way back ends on our own origin.
+//! R20: every redirect after a sign-in stays on our own origin.
 
 use crate::support::Stage;
 use crate::support::raw::{gate, get, send_raw};
@@ -64,7 +64,7 @@ const TARGETS: &[&str] = &[
     "/wecom-gate/../%2f/evil.test",
 ];
 
-/// A browser that gets this stays with us: it begins with one slash, and has nothing in it that browsers drop or turn
+/// A browser that gets this stays on the origin: it begins with a single slash and contains nothing that browsers drop or convert
 /// into a second one.
 fn stays(location: &str) -> bool {
     let bytes = location.as_bytes();
@@ -80,11 +80,11 @@ fn encoded(target: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r20_login_leads_nowhere_else() {
+async fn r20_login_redirects_nowhere_else() {
     let (_upstream, setup, gate) = gate().await;
     let cookie = setup.visitor().cookie_line();
     for target in TARGETS {
-        // As it is, and encoded once more, in case somebody decodes twice.
+        // As it is, and encoded once more, in case something decodes twice.
         for rd in [encoded(target), encoded(&encoded(target))] {
             let response = send_raw(gate.http, get(&format!("/wecom-gate/login?rd={rd}"), &cookie)).await;
             assert_eq!(response.status(), 302, "{target:?}: {}", response.text());
@@ -93,7 +93,7 @@ async fn r20_login_leads_nowhere_else() {
             assert!(response.all("set-cookie").iter().all(|c| !c.starts_with("a=b")), "{target:?}");
         }
     }
-    // Twice: neither the first nor the last may get through.
+    // Repeated: neither the first nor the last may get through.
     for rd in ["rd=/a&rd=//evil.test", "rd=//evil.test&rd=/a", "rd[]=//evil.test", "RD=//evil.test"] {
         let response = send_raw(gate.http, get(&format!("/wecom-gate/login?{rd}"), &cookie)).await;
         assert!(stays(&response.header("location").unwrap()), "{rd}");

@@ -1,4 +1,4 @@
-//! R32: nothing outlives its session: no WebSocket, no stream of events, no long poll, no download.
+//! R32: nothing outlives its session: no WebSocket, no event stream, no long poll, no download.
 
 use std::time::{Duration, Instant};
 
@@ -19,14 +19,14 @@ mod password;
 const CLOSED_1008: &[u8] = &[0x88, 2, 0x03, 0xf0];
 const EVENTS: &[u8] =
     b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n8\r\ndata: 0\n\r\n";
-/// More than the gate's buffer holds: it goes out at once.
+/// More than the gate's buffer holds: it is sent at once.
 fn half() -> Vec<u8> {
     format!("HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n{}half", "x".repeat(20_000)).into_bytes()
 }
-/// Of the seconds that the gate may take to notice what nobody tells it.
+/// Interval at which the gate checks open streams.
 const TICK: Duration = Duration::from_secs(1);
 
-/// What stays open: its path, and what is there of the response when it is.
+/// What stays open: its path, and the part of the response that arrives at first.
 const KINDS: [(&str, &[u8]); 4] =
     [("/ws", b"\r\n\r\n"), ("/events", b"data: 0\n\r\n"), ("/file", b"half"), ("/poll", b"")];
 
@@ -52,7 +52,7 @@ struct Open {
 }
 
 impl Open {
-    /// Opens it as this visitor, and waits until NocoBase has it.
+    /// Opens it as this visitor, and waits until NocoBase has the request.
     async fn new(
         upstream: &Upstream,
         gate: &Process,
@@ -74,12 +74,12 @@ impl Open {
         Open { path, stream, since: Instant::now() }
     }
 
-    /// All four.
+    /// All four kinds.
     async fn all(upstream: &Upstream, gate: &Process, visitor: &Visitor) -> Vec<Open> {
         Self::each(upstream, gate, visitor, &KINDS).await
     }
 
-    /// Each of these.
+    /// Each of these kinds.
     async fn each(
         upstream: &Upstream,
         gate: &Process,
@@ -93,7 +93,7 @@ impl Open {
         all
     }
 
-    /// Waits until it ends; what comes until then, and how long it was open. Nobody is to take it for whole.
+    /// Waits until it ends; the bytes until then, and how long it was open. It must not look complete.
     async fn ended(mut self) -> (Vec<u8>, Duration) {
         let (mut rest, within) = (Vec::new(), Duration::from_secs(30));
         let end = tokio::time::timeout(within, self.stream.read_to_end(&mut rest)).await;
@@ -119,13 +119,13 @@ fn secs(n: u64) -> Duration {
     Duration::from_secs(n)
 }
 
-/// A page that is open and silent is idle, whatever its WebSocket sends: the cookie of 55 seconds ago lives 5 more.
+/// An open page without requests is idle, whatever its WebSocket sends: the cookie of 55 seconds ago is valid for 5 more.
 #[tokio::test(flavor = "multi_thread")]
 async fn r32_streams_end_when_the_session_is_idle() {
     let (upstream, setup, gate) = stage(|s| s.set("session.idle", "60s")).await;
     let mut streams = Open::all(&upstream, &gate, &setup.visitor_seen_ago(secs(54))).await;
     let mut fresh = Open::new(&upstream, &gate, &setup.visitor(), KINDS[1]).await;
-    // Bytes in a tunnel are no use of a session.
+    // Bytes in a tunnel do not keep a session alive.
     streams[0].stream.write_all(&frame("I am here")).await.unwrap();
     for stream in streams.split_off(1) {
         let (_, after) = stream.ended().await;
@@ -135,7 +135,7 @@ async fn r32_streams_end_when_the_session_is_idle() {
     fresh.stays().await;
 }
 
-/// What counts is the newest cookie of the session that this node has sent, or has seen.
+/// The newest cookie of the session that this node has sent or received counts.
 #[tokio::test(flavor = "multi_thread")]
 async fn r32_streams_stay_as_long_as_the_newest_cookie_lives() {
     let (upstream, setup, here) = stage(|s| s.set("session.idle", "60s")).await;
@@ -166,7 +166,7 @@ async fn r32_streams_end_at_the_absolute_end() {
     assert_eq!(send_raw(gate.http, get("/api/x", &visitor.lines())).await.status(), 401);
 }
 
-/// NocoBase has ended it, and nothing else of this session comes that could bring the news.
+/// NocoBase has ended it, and no other request of this session arrives.
 #[tokio::test(flavor = "multi_thread")]
 async fn r32_streams_are_checked_by_themselves() {
     let (upstream, setup, gate) = stage(|s| s.set("session.recheck", "10s")).await;
@@ -218,7 +218,7 @@ async fn r32_streams_end_when_a_reload_takes_their_key_away() {
     let visitor = setup.visitor();
     let mut streams = Open::all(&upstream, &gate, &visitor).await;
     let old = setup.get("session.keys").as_array().unwrap()[0].as_str().unwrap().to_owned();
-    // Both for now: nothing happens.
+    // Both keys for now: nothing happens.
     let setup = setup.rewrite("session.keys", vec![OTHER_KEY, &old]);
     gate.signal("HUP");
     gate.wait_for_lines("message", "configuration reloaded", 1).await;
@@ -235,7 +235,7 @@ async fn r32_streams_end_when_a_reload_takes_their_key_away() {
     assert!(at.elapsed() < secs(5), "{:?}", at.elapsed());
 }
 
-/// Where NocoBase never stops sending, there is never a moment in which nothing is to be read.
+/// When NocoBase sends without a pause there is always something to read.
 #[tokio::test(flavor = "multi_thread")]
 async fn r32_busy_streams_end_too() {
     let (upstream, setup, gate) = stage(|s| s).await;
@@ -269,7 +269,7 @@ async fn r32_busy_streams_end_too() {
     }
 }
 
-/// Whole frames after the response's head, and then the Close frame; or a frame that was under way and is not whole.
+/// Whole frames after the response's header section, and then the Close frame; or an incomplete frame that was being sent.
 fn is_closed(bytes: &[u8]) -> bool {
     let head = bytes.windows(4).position(|w| w == b"\r\n\r\n").unwrap() + 4;
     let mut rest = &bytes[head..];
@@ -283,13 +283,13 @@ fn is_closed(bytes: &[u8]) -> bool {
     !rest.is_empty()
 }
 
-/// Reads until the end, and forgets what comes.
+/// Reads until the end, and discards the bytes.
 async fn ends<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) {
     let mut room = vec![0; 16 * 1024];
     while matches!(stream.read(&mut room).await, Ok(n) if n > 0) {}
 }
 
-/// Over HTTP/2 the stream ends, and the connection, which may be a proxy's for many people, does not.
+/// Over HTTP/2 the stream ends, and the connection, which may be a proxy's for many users, does not.
 #[tokio::test(flavor = "multi_thread")]
 async fn r32_streams_of_http_2_end_one_by_one() {
     let (upstream, setup, gate) = stage(Setup::https).await;
@@ -318,7 +318,7 @@ async fn r32_streams_of_http_2_end_one_by_one() {
     assert!(upstream.recorded().garbage.is_empty());
 }
 
-/// A tunnel whose other side reads nothing gets no Close frame; it ends anyway.
+/// A tunnel whose client does not read gets no Close frame; it ends anyway.
 #[tokio::test(flavor = "multi_thread")]
 async fn r32_a_tunnel_that_is_not_read_ends() {
     let (upstream, setup, gate) = stage(|s| s).await;
@@ -353,7 +353,7 @@ async fn r32_a_tunnel_that_is_not_read_ends() {
     eventually("it ends", async || tunnels().await == "0").await;
 }
 
-/// Nothing passes into a tunnel after the end, not even what is sent in the same moment.
+/// Nothing passes into a tunnel after its end, not even what is sent at the same moment.
 #[tokio::test(flavor = "multi_thread")]
 async fn r32_nothing_passes_after_the_end() {
     let (upstream, setup, gate) = stage(|s| s).await;
@@ -366,8 +366,8 @@ async fn r32_nothing_passes_after_the_end() {
     assert!(upstream.recorded().tunnelled.is_empty());
 }
 
-/// What it costs to look after many WebSockets on which nothing happens; prints it. Takes a minute, and wants an optimised
-/// build on a quiet machine: `cargo test --release --test gate -- --ignored r32_cost --nocapture`.
+/// The cost of checking many idle WebSockets; prints it. Takes a minute and needs an optimised build on an idle machine: `cargo
+/// test --release --test gate -- --ignored r32_cost --nocapture`.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "a measurement"]
 async fn r32_cost_of_five_thousand_idle_websockets() {
@@ -381,7 +381,7 @@ async fn r32_cost_of_five_thousand_idle_websockets() {
         assert_eq!(read_response(&mut stream).await.status(), 101);
         open.push(stream);
     }
-    // What opening them has left to do.
+    // Work that opening them has left.
     tokio::time::sleep(5 * TICK).await;
     let (before, since) = (gate.cpu(), Instant::now());
     tokio::time::sleep(secs(60)).await;

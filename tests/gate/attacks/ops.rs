@@ -1,11 +1,11 @@
-//! R5: the operator's paths are on the operator's listener, by exact path, and nowhere else.
+//! R5: the operator's paths exist on the operator's listener only, by exact path.
 
 use crate::support::raw::{WECOM, gate, get, request, send_raw};
 
 const PATHS: [&str; 5] = ["/livez", "/readyz", "/servez", "/metrics", "/version"];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r05_on_the_public_listener_the_operators_paths_are_nothing_special() {
+async fn r05_on_the_public_listener_the_operators_paths_are_nocobases() {
     let (upstream, setup, gate) = gate().await;
     let member = setup.visitor();
     for path in PATHS.iter().chain(&["/healthz", "/debug/pprof/", "/ping", "/-/healthy"]) {
@@ -31,7 +31,7 @@ async fn r05_the_operators_listener_serves_five_paths_and_forwards_nothing() {
     let (upstream, setup, gate) = gate().await;
     let member = setup.visitor();
     for path in PATHS {
-        // The stand-in has no health check, so it may not be ready; it responds anyway.
+        // The stand-in has no health check, so the gate may not be ready; it responds anyway.
         let status = send_raw(gate.ops, get(path, "")).await.status();
         assert!(matches!(status, 200 | 503), "{path}: {status}");
     }

@@ -1,5 +1,5 @@
-//! Sign-ins by password: they come from our own pages, whichever way NocoBase's sign-in is open (R40), and what they leave in the
-//! browser ends as every session does (R16, R32, R36).
+//! Sign-ins by password: they come from our own pages, however NocoBase's sign-in is opened (R40), and what they leave in the
+//! browser ends like every session (R16, R32, R36).
 
 use http::Method;
 use serde_json::json;
@@ -34,7 +34,7 @@ const CALLS: &[(&str, &str)] = &[
     ("POST", "/api/auth:syncCookies?token=x"),
 ];
 
-/// Opens NocoBase's sign-in in the gate's configuration.
+/// Makes NocoBase's sign-in accessible in the gate's configuration.
 type Open = fn(Setup) -> Setup;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -65,7 +65,7 @@ async fn r40_no_other_site_signs_a_browser_in() {
             }
         }
         assert!(upstream.take().is_empty(), "{way}");
-        // NocoBase's own page still does.
+        // NocoBase's own page still works.
         for own in ["Origin: http://gate.test\r\n", "Sec-Fetch-Site: same-origin\r\nSec-Fetch-Mode: cors\r\n"]
         {
             let headers = format!("{own}Content-Length: 0\r\n");
@@ -84,8 +84,8 @@ async fn form(version: &'static str) -> Stage {
     stage
 }
 
-/// A browser in which somebody has signed in at the form, and the page's token. NocoBase's own cookies are left out: before
-/// 2.2 there are none.
+/// A browser that is signed in with the form, and the page's token. NocoBase's own cookies are left out: before 2.2 there are
+/// none.
 async fn signed_in(stage: &Stage) -> (Browser, String) {
     let mut chrome = Browser::new(&stage.gate, CHROME);
     let sign_in = chrome.fetch(Method::POST, "/api/auth:signIn").header("origin", "http://gate.test");
@@ -109,7 +109,7 @@ fn sign_out(browser: &Browser, token: &str) -> reqwest::RequestBuilder {
     call.header("authorization", format!("Bearer {token}"))
 }
 
-/// What this browser gets: the page, and a file.
+/// Status of the page and of a file in this browser.
 async fn reaches(browser: &Browser) -> [u16; 2] {
     let page = browser.clone().visit("/admin").await.status;
     let file = browser.fetch(Method::GET, "/storage/uploads/a.png");
@@ -126,7 +126,7 @@ async fn open(stage: &Stage, browser: &Browser, path: &str) -> TcpStream {
     stream
 }
 
-/// Reads until the gate has ended the stream: the last bytes.
+/// Reads until the gate has ended the stream; the last bytes.
 async fn rest(stream: &mut TcpStream) -> Vec<u8> {
     let mut rest = Vec::new();
     let read = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut rest)).await;
@@ -147,14 +147,14 @@ async fn r16_a_sign_in_by_password_lasts_until_its_sign_out_at_each_version() {
         let (mut chrome, token) = signed_in(&stage).await;
         assert_eq!(reaches(&chrome).await, PASSED, "{version}");
         drop(open(&stage, &chrome, "/ws").await);
-        // NocoBase gets none of it, and in a call the cookie identifies nobody.
+        // NocoBase gets none of it, and the cookie does not authenticate API calls.
         let seen = stage.nocobase.last("/storage/uploads/a.png").unwrap();
         assert!(!seen.header("cookie").unwrap_or_default().contains("wecom_gate"), "{version}");
         let call = chrome.send(chrome.fetch(Method::GET, "/api/users:list")).await;
         assert_eq!(call.status, 401, "{version}");
         let me = chrome.send(chrome.fetch(Method::GET, "/wecom-gate/me")).await;
         assert_eq!(me.status, 401, "{version}: no member");
-        // A restarted gate knows it too.
+        // A restarted gate accepts it too.
         stage.restart().await;
         chrome.go_to(&stage.gate);
         assert_eq!(reaches(&chrome).await, PASSED, "{version}: after a restart");
@@ -191,7 +191,7 @@ async fn r40_no_other_site_gives_a_browser_the_session_of_its_choice() {
         let response = victim.clone().send(request).await;
         assert!(!response.sets(COOKIE), "{what}: {:?}", response.set_cookies());
     }
-    // Nor does a cookie count for what another site asks for.
+    // Nor does the cookie authenticate requests from another site.
     let file = theirs.request(Method::GET, "/storage/uploads/a.png");
     let foreign = file.header("sec-fetch-site", "cross-site").header("sec-fetch-mode", "no-cors");
     assert_eq!(theirs.clone().send(foreign).await.status, 401);
@@ -199,13 +199,13 @@ async fn r40_no_other_site_gives_a_browser_the_session_of_its_choice() {
         let mut forger = Browser::new(&stage.gate, CHROME);
         forger.cookies.insert(COOKIE.into(), forged.into());
         assert_eq!(reaches(&forger).await, CLOSED, "{forged}");
-        // Nor as a member's session, nor a member's as this one.
+        // Nor does it count as a member's session, or the other way round.
         forger.cookies.insert("wecom_gate".into(), theirs.cookie(COOKIE).unwrap().into());
         assert_eq!(reaches(&forger).await, CLOSED);
     }
 }
 
-/// An API key of NocoBase's for the user.
+/// A NocoBase API key of the user.
 fn raw_key(stage: &Stage) -> String {
     let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
     let id = stage.nocobase.rows("users").last().unwrap()["id"].as_u64().unwrap();
@@ -216,7 +216,7 @@ fn raw_key(stage: &Stage) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn r32_a_websocket_ends_with_the_sign_in_by_password() {
     let stage = form("2.1.45").await;
-    // One that was open before anybody signed in, as NocoBase's page has it, and one that began with the cookie.
+    // One that was open before the sign-in, as NocoBase's page has it, and one that was opened with the cookie.
     let nobody = Browser::new(&stage.gate, CHROME);
     let mut before = open(&stage, &nobody, "/ws").await;
     let (mut chrome, token) = signed_in(&stage).await;
@@ -251,8 +251,8 @@ async fn r41_in_the_websocket_of_the_form_no_key_passes_that_does_not_over_http(
     assert!(frames.iter().all(|f| !f.contains(&key)), "{frames:?}");
 }
 
-/// In the WebSocket that the gate's own cookie opens, the same tokens pass as over HTTP: those of sign-ins by password, API keys
-/// where they are on, and nothing forged, ended or of a member's page.
+/// In a WebSocket opened with the gate's own cookie, the same tokens pass as over HTTP: those of sign-ins by password, API keys
+/// where they are enabled, and none that is forged, ended or of a member's page.
 #[tokio::test(flavor = "multi_thread")]
 async fn r41_in_the_websocket_of_the_sealed_cookie_only_tokens_pass_that_pass_over_http() {
     for api_keys in [false, true] {
@@ -300,7 +300,7 @@ async fn r36_a_sign_out_by_password_holds_while_nocobase_is_away() {
     stage.nocobase.heal();
     eventually("NocoBase has recorded it", async || stage.nocobase.data().blocked.len() >= 2).await;
 
-    // By the gate's own page, which knows the session by its cookie alone.
+    // With the gate's own page, which identifies the session by its cookie alone.
     let (mut chrome, token) = signed_in(&stage).await;
     let stolen = chrome.clone();
     let post = chrome.request(Method::POST, "/wecom-gate/logout").header("sec-fetch-site", "same-origin");

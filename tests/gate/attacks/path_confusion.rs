@@ -1,4 +1,4 @@
-//! R1, R2, R6: what is decided on is what is forwarded, and nothing but method and path makes a request public.
+//! R1, R2, R6: the request that is decided on is the one that is forwarded, and only method and path make a request public.
 
 use crate::support::raw::{gate, gate_with, get, request, send_raw};
 
@@ -53,7 +53,7 @@ async fn r01_what_parsers_read_differently_never_reaches_nocobase() {
             assert_eq!(response.status(), 400, "{path}: {}", response.text());
         }
     }
-    // Bytes that no URL has: refused, or at most not a pass.
+    // Bytes that are invalid in a URL: refused, or at most not let through.
     for path in
         [&b"/api/public\x80"[..], b"/api/\xff\xfe", b"/api/public\x01", b"/api/\xc0\xae\xc0\xae/secret"]
     {
@@ -131,11 +131,11 @@ async fn r02_nothing_but_method_and_path_makes_a_request_public() {
         let response = send_raw(gate.http, request(method, target, headers)).await;
         assert!((400..500).contains(&response.status()), "{method} {target} {headers}: {}", response.text());
     }
-    // `#` is no part of any request's target.
+    // `#` is not part of a request target.
     let response = send_raw(gate.http, get("/api/secret#/api/public", "")).await;
     assert!((400..500).contains(&response.status()), "{}", response.text());
     assert!(upstream.take().is_empty());
-    // The public path itself is open, whatever else the request has.
+    // The public path itself is open, whatever else the request contains.
     for headers in ["", "User-Agent: GoogleHC/1.0\r\nX-Original-URI: /api/secret\r\n"] {
         let response = send_raw(gate.http, get("/api/public?x=/api/secret", headers)).await;
         assert_eq!((response.status(), upstream.take().len()), (200, 1), "{}", response.text());
@@ -143,7 +143,7 @@ async fn r02_nothing_but_method_and_path_makes_a_request_public() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r06_requests_without_a_path_are_refused_and_harm_nobody() {
+async fn r06_requests_without_a_path_are_refused() {
     let (upstream, setup, mut gate) = gate_with(|s| s.https()).await;
     let cookie = setup.visitor().lines();
     let h = format!("Host: gate.test\r\n{cookie}\r\n");
@@ -174,7 +174,7 @@ async fn r06_requests_without_a_path_are_refused_and_harm_nobody() {
         assert!(upstream.recorded().garbage.is_empty(), "{line}: {:?}", upstream.recorded().garbage);
     }
     gate.is_unharmed("after all of these").await;
-    // The absolute form of our own address is the same request, and is forwarded in the usual form.
+    // The absolute form of our own address is the same request, and is forwarded in origin form.
     for (tls, scheme) in [(false, "http"), (true, "https")] {
         let absolute = get(&format!("{scheme}://gate.test/api/public?x"), "");
         let response = setup.send_raw_over(&gate, tls, absolute).await;

@@ -1,4 +1,4 @@
-//! Known traps of Pingora 0.9.1, each shown to be shut on the wire. WebSockets torn down after 101 (its issue 946) are in
+//! Known problems of Pingora 0.9.1, each shown to be avoided on the wire. WebSockets closed after 101 (its issue 946) are in
 //! `websocket`, two ends of a body (935) in `smuggling`, nominated headers in `header_spoofing`.
 
 use std::time::{Duration, Instant};
@@ -9,8 +9,8 @@ use crate::support::raw::{
     HOST, Setup, Upstream, gate_with, get, read_all, read_response, request, send_raw,
 };
 
-/// Keep-alive that Pingora switched off must not be switched on again: what follows on the connection is not to be
-/// trusted, or the client does not expect more.
+/// Keep-alive that Pingora disabled must stay disabled: the next bytes on the connection cannot be trusted, or the client expects
+/// no further response.
 #[tokio::test(flavor = "multi_thread")]
 async fn r28_connections_that_are_to_be_closed_are_closed() {
     let (upstream, setup, gate) = gate_with(|s| s.https()).await;
@@ -31,7 +31,7 @@ async fn r28_connections_that_are_to_be_closed_are_closed() {
         ] {
             upstream.take();
             let second = get("/api/public?second", "");
-            // Alone too: Pingora closes a connection on which more has come already, whatever its keep-alive.
+            // Alone too: Pingora closes a connection that already has more input, whatever its keep-alive.
             for behind in ["", &second] {
                 let response = setup.send_raw_over(&gate, tls, format!("{bytes}{behind}")).await;
                 assert!(response.closed, "{what}: left open: {}", response.text());
@@ -49,7 +49,7 @@ async fn r28_connections_that_are_to_be_closed_are_closed() {
     }
 }
 
-/// More of a body than one window (64 KiB) unread: Pingora would reset the stream, and the response would be lost.
+/// More than one window (64 KiB) of an unread body: Pingora would reset the stream, and the response would be lost.
 #[tokio::test(flavor = "multi_thread")]
 async fn r17_responses_of_http_2_arrive_while_a_body_is_unread() {
     let (upstream, setup, gate) = gate_with(|s| s.https().set("limits.body_bytes", "4MiB")).await;
@@ -59,7 +59,7 @@ async fn r17_responses_of_http_2_arrive_while_a_body_is_unread() {
     for (path, status) in [("/api/x", 401), ("/wecom-gate/none", 404), ("/a/../b", 400)] {
         assert_eq!(h2.ask("POST", path, &[], &many).await.0, status, "{path}");
     }
-    // Announced and then not sent: the response does not wait for it for long.
+    // Announced but not sent: the response does not wait long for it.
     let began = Instant::now();
     let length = [("content-length".to_owned(), "4194305".to_owned())];
     let (status, _) = h2.ask("POST", "/api/public", &length, &[b"x", b"y"]).await;
@@ -69,7 +69,7 @@ async fn r17_responses_of_http_2_arrive_while_a_body_is_unread() {
     assert_eq!(h2.ask("GET", "/api/public", &[], &[]).await.0, 200, "the connection goes on");
 }
 
-/// A body that the gate reads itself: over 64 KiB, Pingora would forward the head and lose the body.
+/// A body that the gate reads itself: beyond 64 KiB, Pingora would forward the header section and lose the body.
 #[tokio::test(flavor = "multi_thread")]
 async fn r17_bodies_that_the_gate_reads_are_never_forwarded() {
     let (upstream, setup, mut gate) = gate_with(|s| {
@@ -85,7 +85,7 @@ async fn r17_bodies_that_the_gate_reads_are_never_forwarded() {
         for tls in [false, true] {
             let began = Instant::now();
             let response = setup.send_raw_over(&gate, tls, &bytes).await;
-            // A client that is refused in the middle of a large body may find the connection gone.
+            // A client that is refused in the middle of a large body may find the connection closed.
             assert!(matches!(response.status(), 0 | 400 | 403 | 413), "{size}: {}", response.text());
             assert!(began.elapsed() < Duration::from_secs(7), "{size}: {:?}", began.elapsed());
         }
@@ -94,7 +94,7 @@ async fn r17_bodies_that_the_gate_reads_are_never_forwarded() {
     assert!(gate.is_alive().await);
 }
 
-/// Large bodies of members go through whole, with either way to give their length.
+/// Large bodies of members are forwarded completely, with either way to give their length.
 #[tokio::test(flavor = "multi_thread")]
 async fn r17_large_bodies_are_streamed_to_the_last_byte() {
     let (upstream, setup, gate) = gate_with(|s| s.https()).await;
@@ -114,8 +114,8 @@ async fn r17_large_bodies_are_streamed_to_the_last_byte() {
     }
 }
 
-/// With an odd trust store Pingora panics when it starts; the gate gives it none. Its calls to WeCom need one: that they
-/// fail is reported when they are made, not by dying.
+/// With an invalid trust store Pingora panics when it starts; the gate gives it none. The gate's calls to WeCom need one: the
+/// failure is reported when they are made, not by terminating.
 #[tokio::test(flavor = "multi_thread")]
 async fn odd_trust_stores_do_not_keep_the_gate_from_starting() {
     let dir = tempfile::tempdir().unwrap();
@@ -137,9 +137,9 @@ async fn odd_trust_stores_do_not_keep_the_gate_from_starting() {
     }
 }
 
-/// A body that stops, and a response that nobody reads, hold a connection to NocoBase no longer than is allowed.
+/// A stalled body, and a response that the client does not read, occupy a connection to NocoBase no longer than allowed.
 #[tokio::test(flavor = "multi_thread")]
-async fn r17_stalled_bodies_are_given_up_in_both_directions() {
+async fn r17_stalled_bodies_time_out_in_both_directions() {
     let upstream = Upstream::start().await;
     let setup = Setup::new(upstream.address).https().set("limits.body_timeout", "1s");
     let gate = setup.start().await;
@@ -155,7 +155,7 @@ async fn r17_stalled_bodies_are_given_up_in_both_directions() {
         let response = read_all(&mut line).await;
         assert!(response.closed && response.status() != 200, "tls {tls}: {}", response.text());
         assert!(began.elapsed() < Duration::from_secs(6), "tls {tls}: {:?}", began.elapsed());
-        // Asks for 64 MiB and reads none of it until long after.
+        // Requests 64 MiB and reads nothing for a long time.
         let mut line = setup.line(&gate, tls).await;
         line.write_all(get("/api/public", "").as_bytes()).await.unwrap();
         line.flush().await.unwrap();

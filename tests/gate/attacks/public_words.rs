@@ -1,4 +1,4 @@
-//! R2: the words of `access.public` open calls for visitors without a name. What passes by a word passes anonymously.
+//! R2: the keywords of `access.public` open calls for anonymous visitors. What passes by a keyword passes anonymously.
 
 use crate::support::raw::{Process, Setup, Upstream, get, request, send_raw};
 
@@ -35,13 +35,13 @@ async fn r02_no_credential_passes_by_a_word() {
         assert!(!seen[0].head.contains(&key), "{target} {headers}: {}", seen[0].head);
         assert_eq!(seen[0].header("authorization"), None, "{}", seen[0].head);
     }
-    // A form's own cookie passes, one that identifies somebody does not.
+    // The form's own cookie passes; a cookie that identifies a user does not.
     let headers = format!(
         "Cookie: nb_pf_1=a; nb_auth_token_main={key}; nb_authenticator_main=basic\r\nContent-Length: 0\r\n"
     );
     assert_eq!(send_raw(gate.http, request("POST", "/api/orders:create", &headers)).await.status(), 200);
     assert_eq!(upstream.take()[0].header("cookie"), Some("nb_pf_1=a"));
-    // Where the word opens nothing, a key that does not count opens nothing either.
+    // Where the keyword opens nothing, an invalid key opens nothing either.
     for target in ["/api/orders:update", "/api/users:list", "/api/orders:createMany"] {
         let headers = format!("Authorization: Bearer {key}\r\nX-Form-Token: form\r\nContent-Length: 0\r\n");
         assert_eq!(send_raw(gate.http, request("POST", target, &headers)).await.status(), 401, "{target}");
@@ -94,7 +94,7 @@ async fn r02_an_installed_app_finds_its_files_without_a_session() {
     }
 }
 
-/// A link for an outside viewer opens its file by its own token, and by nothing that comes with it.
+/// A link for an external viewer opens its file by its own token, and by no other credential in the request.
 #[tokio::test(flavor = "multi_thread")]
 async fn r02_no_credential_passes_by_a_temporary_link() {
     let (upstream, setup, gate) = gate_with(&[], false).await;

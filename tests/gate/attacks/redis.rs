@@ -1,4 +1,4 @@
-//! Somebody else writes into the Redis that the nodes share, reads it, or has it for something else.
+//! A third party writes into the Redis that the nodes share, or reads it.
 
 use reqwest::Method;
 use secrecy::SecretSlice;
@@ -39,7 +39,7 @@ async fn r07_r13_entries_of_others_in_redis_are_ignored() {
     let token = redis.keys(":token:").pop().expect("the shared token");
     let good: String = redis.ask_parts(&["GET", &token]);
 
-    // Endings: in clear, sealed with another key, and with ours but for another purpose or name.
+    // Endings: in clear text, sealed with another key, and with our key but for another purpose or name.
     let sealed = |key: [u8; 64], purpose, name: &str| {
         let ring = Keyring::new(&[SecretSlice::from(key.to_vec())], &format!("http://{HOST}")).unwrap();
         let member =
@@ -70,7 +70,7 @@ async fn r07_r13_entries_of_others_in_redis_are_ignored() {
     }
     assert_eq!((file(&mut here).await, file(&mut there).await), (200, 200), "nobody is signed out");
 
-    // The token: garbage, and the sealed one of another app.
+    // The token: garbage, and the sealed token of another app.
     let elsewhere = "wecom-gate:http://gate.test:token:another:1";
     let moved = {
         let ring = Keyring::new(&[SecretSlice::from(ours.to_vec())], &format!("http://{HOST}")).unwrap();
@@ -88,7 +88,7 @@ async fn r07_r13_entries_of_others_in_redis_are_ignored() {
         becomes("both readings are counted", Some(2.0), async || number(&node, ignored).await).await;
     }
 
-    // A callback that somebody has marked in advance cannot be given a session.
+    // A callback that was marked by an attacker in advance cannot be given a session.
     let mut phone = stage.phone("zhangsan");
     let callback = phone.up_to_callback("/admin").await;
     let state = state_of(&callback);
@@ -100,12 +100,12 @@ async fn r07_r13_entries_of_others_in_redis_are_ignored() {
     let ignored = r#"wecom_gate_redis_ignored_total{operation="callback"}"#;
     becomes("it is counted", Some(1.0), async || number(&stage.gate, ignored).await).await;
 
-    // What is real still arrives.
+    // Genuine entries still arrive.
     assert_eq!(here.api(Method::POST, "/api/auth:signOut").await.status, 200);
     refused_after(&mut there).await;
 }
 
-/// Writing into Redis keeps no member in who has left: neither another member's status does, nor any text.
+/// Writing into Redis keeps no departed member signed in: neither another member's status does, nor any other text.
 #[tokio::test(flavor = "multi_thread")]
 async fn r13_the_status_of_one_member_is_not_taken_for_anothers() {
     let redis = Redis::start();
@@ -151,7 +151,7 @@ async fn two_installations_on_one_redis_do_not_meet() {
     })
     .await;
     is_up(&another.gate, true).await;
-    // What one node tells is known to the other of the same installation, and so would be to all.
+    // What one node publishes is known to the other of the same installation, and so would reach all.
     let (mut here, mut there) = on_both(&stage, &other, "zhangsan").await;
     assert_eq!(here.api(Method::POST, "/api/auth:signOut").await.status, 200);
     refused_after(&mut there).await;
@@ -168,7 +168,7 @@ async fn r13_a_replayed_ending_ends_no_later_session() {
     crate::events::member_left(&stage, "zhangsan").await;
     refused_after(&mut there).await;
     assert_eq!(file(&mut here).await, 401);
-    // The member is back, and somebody adds what is in Redis once more.
+    // The member is back, and an attacker adds the entries of Redis once more.
     let (mut here, mut there) = on_both(&stage, &other, "zhangsan").await;
     let stream = format!("wecom-gate:http://{HOST}:endings");
     let published: redis::streams::StreamRangeReply = redis.ask_parts(&["XRANGE", &stream, "-", "+"]);
@@ -177,7 +177,7 @@ async fn r13_a_replayed_ending_ends_no_later_session() {
         let text: String = entry.get("e").unwrap();
         let _: String = redis.ask_parts(&["XADD", &stream, "*", "e", &text]);
     }
-    // Read in order: once a later entry has arrived, this one has.
+    // Entries are read in order: once a later one has arrived, this one has.
     let (mut other_here, mut other_there) = on_both(&stage, &other, "lisi").await;
     assert_eq!(other_here.api(Method::POST, "/api/auth:signOut").await.status, 200);
     refused_after(&mut other_there).await;
@@ -185,8 +185,8 @@ async fn r13_a_replayed_ending_ends_no_later_session() {
     assert_eq!(number(&other, r#"wecom_gate_redis_ignored_total{operation="listen"}"#).await, Some(0.0));
 }
 
-/// What is still to be published is counted in one place: two hundred sign-outs at once, while Redis is away, are two hundred on
-/// the other node.
+/// Pending publications are counted in one place: two hundred simultaneous sign-outs while Redis is unreachable are two hundred
+/// on the other node.
 #[tokio::test(flavor = "multi_thread")]
 async fn r34_two_hundred_sign_outs_at_once_all_reach_the_other_node() {
     let mut redis = Redis::start();

@@ -1,4 +1,4 @@
-//! What the standards of HTTP and WebSocket ask of a proxy, and what clients would meet without it.
+//! What the HTTP and WebSocket standards require of a proxy.
 
 use std::time::Duration;
 
@@ -69,7 +69,7 @@ async fn clients_of_http_1_0_get_no_chunks_and_nothing_in_between() {
         assert_eq!(got.count(), 1, "{what}: {}", got.text());
         assert!(got.closed || got.header("content-length").is_some(), "{what}: {}", got.text());
     }
-    // The same of pages that the gate changes.
+    // The same for pages that the gate changes.
     set_raw_response(
         &upstream,
         &chunked.replace("OK\r\n", "OK\r\nContent-Type: text/html\r\n").replace("hello", "<head"),
@@ -120,7 +120,7 @@ async fn nothing_of_the_connection_to_nocobase_reaches_the_client() {
         assert_eq!(status, 200, "{headers:?}");
         assert!(["x-hop", "x-other", "trailer", "te"].iter().all(|n| !got.contains_key(*n)), "{got:?}");
     }
-    // What frames the body is no header of the connection, whatever `Connection` names.
+    // Fields that frame the body are not removed, whatever `Connection` names.
     set_raw_response(
         &upstream,
         "HTTP/1.1 200 OK\r\nConnection: content-length, close\r\nContent-Length: 2\r\n\r\nhi",
@@ -170,7 +170,7 @@ async fn r28_responses_have_one_length_or_none() {
 
 /// RFC 9110, 15.2.2 and 7.8.
 #[tokio::test(flavor = "multi_thread")]
-async fn r31_a_101_that_nobody_asked_for_is_502() {
+async fn r31_an_unrequested_101_is_502() {
     let (upstream, setup, gate) = gate_with(|s| s.https()).await;
     let switch = |headers: &str| format!("HTTP/1.1 101 Switching Protocols\r\n{headers}\r\n");
     for headers in
@@ -190,7 +190,7 @@ async fn r31_a_101_that_nobody_asked_for_is_502() {
         }
         assert_eq!(setup.h2(&gate).await.ask("GET", "/api/public", &[], &[]).await.0, 502, "{headers:?}");
     }
-    // Asked for, but not this one.
+    // An upgrade was requested, but to another protocol.
     for headers in ["", "Connection: Upgrade\r\nUpgrade: h2c\r\n", "Upgrade: websocket\r\nUpgrade: h2c\r\n"] {
         upstream.recorded().responses.insert("/ws-public".into(), switch(headers).into_bytes());
         let got = send_raw(gate.http, upgrade("/ws-public", "")).await;
@@ -272,9 +272,9 @@ async fn tunnel(gate: &Process, member: &Visitor) -> tokio::net::TcpStream {
     stream
 }
 
-/// RFC 6455, 7.1.7 and 7.4.1: a browser that only sees the end of a connection learns nothing.
+/// RFC 6455, 7.1.7 and 7.4.1: a browser learns no reason from a closed connection alone.
 #[tokio::test(flavor = "multi_thread")]
-async fn frames_that_are_none_are_answered_with_1002() {
+async fn invalid_frames_are_answered_with_1002() {
     let (upstream, setup, gate) = gate().await;
     let member = setup.visitor();
     for (what, bytes) in [
@@ -292,7 +292,7 @@ async fn frames_that_are_none_are_answered_with_1002() {
         for hello in [false, true] {
             let mut stream = tunnel(&gate, &member).await;
             if hello {
-                // The stand-in sends it back as it is: this one is whole frames without a mask too.
+                // The stand-in echoes it: the bytes are whole frames without a mask too.
                 let hello = [0x81, 0x80, 0, 0, 0, 0];
                 stream.write_all(&hello).await.unwrap();
                 let mut back = vec![0; hello.len()];

@@ -1,4 +1,4 @@
-//! R22: rules about who may sign in, when they cannot be checked.
+//! R22: rules about who may sign in, when they cannot be evaluated.
 
 use std::io::Read as _;
 use std::process::Stdio;
@@ -13,10 +13,10 @@ use crate::support::{Stage, eventually, program};
 const DEPARTMENTS: &str = "/cgi-bin/department/simplelist";
 const TAG: &str = "/cgi-bin/tag/get";
 
-/// Whatever wrong response WeCom sends, nobody gets in; and when it works again, allowed members do.
+/// Whatever invalid response WeCom sends, members are refused; and when it works again, allowed members get in.
 #[tokio::test(flavor = "multi_thread")]
-async fn r22_a_rule_that_cannot_be_checked_lets_nobody_in() {
-    // A department that the member belongs to by one below it, and a tag that the member has.
+async fn r22_a_rule_that_cannot_be_evaluated_refuses() {
+    // A department that the member belongs to through a sub-department, and a tag that the member has.
     for (key, path, userid) in
         [("wecom.allow_departments", DEPARTMENTS, "zhangsan"), ("wecom.allow_tags", TAG, "lisi")]
     {
@@ -33,7 +33,7 @@ async fn r22_a_rule_that_cannot_be_checked_lets_nobody_in() {
         ] {
             let mut stage = Stage::start(|_| {}).await;
             stage.bound(userid);
-            // WeCom is away when the gate starts, which is no reason not to.
+            // WeCom is unreachable when the gate starts; the gate starts anyway.
             stage.wecom().add_fault(Fault::new(path, FaultKind::Drop));
             stage.restart_with(|c| _ = c.set(key, vec![1])).await;
             stage.wecom().clear_faults();
@@ -44,7 +44,7 @@ async fn r22_a_rule_that_cannot_be_checked_lets_nobody_in() {
             assert!(stage.nocobase.data().tokens.is_empty(), "{key} {kind:?}: a session in NocoBase");
             stage.gate.wait_for_log(&["\"sign_in\""]).await;
             stage.wecom().clear_faults();
-            // A tag without anybody is one that nobody has, and is remembered as such.
+            // A tag without members matches no one, and is cached as such.
             let is_empty_tag =
                 path == TAG && matches!(&kind, FaultKind::Body(body) if !body.contains("list"));
             if !is_empty_tag {
@@ -63,7 +63,7 @@ async fn r22_members_outside_the_rules_are_refused() {
     stage.refused(&page, Failure::NotAllowed, "You have no access to this app").await;
 }
 
-/// A rule about what does not exist would let nobody in for ever, or, worse, be taken for none.
+/// A rule about something that does not exist would refuse everyone for ever or, worse, be treated as no rule.
 #[tokio::test(flavor = "multi_thread")]
 async fn r22_a_rule_about_what_does_not_exist_stops_the_start() {
     let mut stage = Stage::start(|_| {}).await;

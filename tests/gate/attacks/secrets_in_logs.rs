@@ -1,4 +1,4 @@
-//! R27: no secret is in anything that the gate writes, when all goes well and when nothing does.
+//! R27: no secret is in anything that the gate writes, when everything works and when nothing does.
 
 use http::Method;
 use wecom_sim::{Fault, FaultKind};
@@ -36,10 +36,10 @@ async fn nothing_secret_is_written(format: &str) {
         ("phone number", "13800000001".into()),
         ("mail address", "zhangsan@".into()),
     ];
-    // Somebody new: consent, phone number, a user that is made.
+    // A new member: consent, phone number, a user that is created.
     let mut browser = stage.phone("zhangsan");
     let page = browser.open("/admin?secret-query=CANARY-QUERY").await;
-    // What browsers and programs get to see of the gate, heads included; WeCom's own pages know the phone number.
+    // What browsers and programs receive from the gate, header sections included; WeCom's own pages contain the phone number.
     let mut responses = Vec::new();
     secrets.push(("query", "CANARY-QUERY".into()));
     for hop in &page.hops {
@@ -56,7 +56,7 @@ async fn nothing_secret_is_written(format: &str) {
     assert_eq!(browser.api(Method::GET, "/api/users:list?token=CANARY-TOKEN-IN-QUERY").await.status, 200);
     secrets.push(("token in a query", "CANARY-TOKEN-IN-QUERY".into()));
 
-    // Failures: WeCom's, NocoBase's, and of what clients send.
+    // Failures of WeCom, of NocoBase, and in what clients send.
     for fault in [
         Fault::errcode("/cgi-bin/auth/getuserinfo", 40029, 1),
         Fault::errcode("/cgi-bin/auth/getuserinfo", 60020, 1),
@@ -104,7 +104,7 @@ async fn nothing_secret_is_written(format: &str) {
     let version = send_raw(stage.gate.ops, "GET /version HTTP/1.1\r\nHost: x\r\n\r\n").await.text();
     let ops = [metrics, ready, degraded, version].concat();
     let output = stage.gate.everything_written().await;
-    // Everybody got something to look at: nothing is shown only where nothing is.
+    // Every source has content, so the search below is meaningful.
     assert!(responses.len() >= 9 && responses.iter().all(|a| a.len() > 40), "{responses:?}");
     assert!(ops.contains("wecom_gate_requests_total") && ops.contains("degraded"), "{ops}");
     assert!(
@@ -122,8 +122,8 @@ async fn nothing_secret_is_written(format: &str) {
         let line = output.lines().find(|l| l.contains(secret.as_str()));
         assert!(line.is_none(), "{what} ({secret}) is in the logs: {}", line.unwrap());
         assert!(!ops.contains(secret.as_str()), "{what} is on the ops listener");
-        // A page may lead back to where its reader wanted to go: their own query is no secret to them. Their session's cookie
-        // and phantom are theirs too.
+        // A page may link back to the address that its user requested: their own query is not secret to them, nor are their
+        // session's cookie and phantom.
         if !matches!(
             *what,
             "query" | "token in a query" | "whatever a client sent" | "session cookie" | "phantom"

@@ -1,4 +1,4 @@
-//! R15: each sign-in is a new session; what was planted before is never adopted.
+//! R15: each sign-in creates a new session; a planted one is never adopted.
 
 use crate::support::raw::{WECOM, gate, get, request, send_raw, upgrade};
 use crate::support::{Stage, browser::on_gate, eventually};
@@ -26,7 +26,7 @@ async fn r15_a_new_sign_in_ends_the_session_before() {
     let stage = Stage::start(|_| {}).await;
     stage.bound("zhangsan");
     let mut browser = stage.phone("zhangsan");
-    // Two flows, begun side by side.
+    // Two flows, started in parallel.
     let first = browser.up_to_callback("/admin").await;
     let second = browser.up_to_callback("/m").await;
     assert!(browser.visit(&first).await.sets("wecom_gate"));
@@ -41,7 +41,7 @@ async fn r15_a_new_sign_in_ends_the_session_before() {
     let me = |b: &crate::support::Browser| b.fetch(http::Method::GET, "/wecom-gate/me");
     assert_eq!(before.clone().send(me(&before)).await.status, 401);
     assert_eq!(browser.clone().send(me(&browser)).await.status, 200);
-    // On other nodes too, as soon as NocoBase knows.
+    // On other nodes too, as soon as NocoBase has recorded it.
     let node = stage.second_node().await;
     eventually("the other node refuses the old session", async || {
         let mut replayed = before.clone();
@@ -71,10 +71,10 @@ async fn r15_a_copy_beside_the_real_cookie_changes_nothing() {
     }
 }
 
-/// Over plain http another host of the domain can plant a cookie of its own session. It does not make the browser act as
-/// somebody else, wherever it stands.
+/// Over plain http another host of the domain can plant a cookie of its own session. It does not make the browser act as another
+/// user, whatever its position in the header.
 #[tokio::test(flavor = "multi_thread")]
-async fn r42_two_live_sessions_in_one_request_are_none() {
+async fn r42_two_live_sessions_in_one_request_count_as_none() {
     let (upstream, setup, gate) = gate().await;
     let (member, planted) = (setup.visitor(), setup.visitor());
     let name = member.cookie.split('=').next().unwrap();
@@ -83,7 +83,7 @@ async fn r42_two_live_sessions_in_one_request_are_none() {
         format!("{}; {}", member.cookie, planted.cookie),
         format!("{}; x=1\r\nCookie: {}", planted.cookie, member.cookie),
         format!("{name}=junk; {}; {}", planted.cookie, member.cookie),
-        // More of them than are looked at.
+        // More of them than the gate reads.
         format!("{}; {name}=a; {name}=b; {}", planted.cookie, member.cookie),
         format!("{}; {name}=a; {name}=b; {name}=c", member.cookie),
     ] {
@@ -105,13 +105,13 @@ async fn r42_two_live_sessions_in_one_request_are_none() {
         assert!(response.status() != 200 && !response.text().contains("data-token"), "{}", response.text());
     }
     assert!(upstream.take().is_empty());
-    // The same session twice, as after a renewal, is one.
+    // The same session twice, as after a renewal, counts as one.
     let lines = format!(
         "Cookie: {}; {}\r\nAuthorization: Bearer {}\r\n",
         member.cookie, member.cookie, member.phantom
     );
     assert_eq!(send_raw(gate.http, get("/api/x", &lines)).await.status(), 200);
-    // One that has ended does not count.
+    // A session that has ended does not count.
     assert_eq!(
         send_raw(
             gate.http,
@@ -143,13 +143,13 @@ async fn r42_signing_out_ends_a_planted_session_too() {
     }
 }
 
-/// So does signing in again, which is what a browser with both is led to.
+/// So does signing in again, to which a browser with both is redirected.
 #[tokio::test(flavor = "multi_thread")]
 async fn r42_signing_in_ends_both_sessions() {
     let stage = Stage::start(|_| {}).await;
     let (member, planted) = (stage.signed_in("zhangsan").await, stage.signed_in("lisi").await);
     let old = [member.clone(), planted.clone()];
-    // The jar of the tests keeps one cookie of a name, as browsers do; a header of its own brings the other.
+    // The cookie jar of the tests keeps one cookie per name, as browsers do; an extra header brings the other.
     let mut both = member.clone();
     let name = "wecom_gate";
     let line = format!("{name}={}", planted.cookie(name).unwrap());

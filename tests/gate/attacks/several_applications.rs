@@ -1,5 +1,5 @@
-//! R44 where the gate serves several applications: they take each other's tokens, and no session, key or rule of one opens
-//! another.
+//! R44 where the gate serves several applications: their tokens are valid in all of them, but no session, key or rule of one
+//! gives access to another.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::applications::{CRM_COOKIE, with_both};
 use crate::support::raw::{frame, get, read_response, request, send_raw, upgrade};
 use crate::support::{NocoBase, eventually};
 
-/// Header lines, and what follows the path, that name `crm`.
+/// Header lines and path suffixes that name `crm`.
 const CRM: &[(&str, &str)] = &[
     ("X-App: crm\r\n", ""),
     ("x_app: crm\r\n", ""),
@@ -19,7 +19,7 @@ const CRM: &[(&str, &str)] = &[
     ("X-App: crm\r\n", "?a=b&__appName=crm"),
     ("X-App: crm\r\nX-Hostname: gate.test\r\n", ""),
 ];
-/// The same, that name `crm` and another one, or `crm` in a way that nothing may be named in.
+/// The same, naming `crm` and another one, or naming `crm` in an unsupported way.
 const NEITHER: &[(&str, &str)] = &[
     ("X-App: main\r\n", "?__appName=crm"),
     ("X-App: crm\r\n", "?__appName=main"),
@@ -36,7 +36,7 @@ const NEITHER: &[(&str, &str)] = &[
     ("", "?__appName=sub1"),
 ];
 
-/// Calls that carried anybody's token, to any path but those of the gate itself.
+/// Calls with any token, to any path but those of the gate itself.
 fn with_token(nocobase: &NocoBase, path: &str) -> usize {
     let data = nocobase.data();
     let is_it = |seen: &&nocobase_standin::ReceivedRequest| {
@@ -112,7 +112,7 @@ async fn r44_a_session_of_one_application_opens_no_other() {
     }
     assert_eq!(stage.nocobase.count("/api/users:list"), calls);
 
-    // Two names are none, in every session.
+    // Two names select none, in every session.
     for who in
         [both.clone() + &bearer(&other.phantom()), both.clone() + &bearer(&main.phantom()), String::new()]
     {
@@ -130,7 +130,7 @@ async fn r44_a_session_of_one_application_opens_no_other() {
         }
     }
 
-    // A public rule is the main application's, and lets no token pass: not even there.
+    // A public rule belongs to the main application and lets no token pass, not even there.
     let token = real.trim_start_matches("Bearer ");
     for (headers, query) in CRM {
         let response = send_raw(stage.gate.http, get(&format!("/api/public{query}"), headers)).await;
@@ -158,7 +158,7 @@ async fn r44_each_websocket_has_its_own_applications_token() {
         let mut stream = TcpStream::connect(stage.gate.http).await.unwrap();
         stream.write_all(upgrade(path, &lines).as_bytes()).await.unwrap();
         assert_eq!(read_response(&mut stream).await.status(), 101, "{path}");
-        // The other one's phantom first: it becomes no token.
+        // The other application's phantom first: it is not replaced by a token.
         for foreign in phantoms.values().filter(|other| *other != phantom) {
             stream.write_all(&frame(&message(foreign))).await.unwrap();
         }
@@ -176,7 +176,7 @@ async fn r44_each_websocket_has_its_own_applications_token() {
         assert!(tokens().iter().all(|token| token["userId"] == bound), "{path}: {:?}", tokens());
         assert_eq!(tokens().len(), 1, "{path}");
     }
-    // With a session in main alone there is none of crm, and the other way round.
+    // With a session in main alone crm gets no token, and the other way round.
     for (path, cookie) in [("/ws?__appName=crm", "wecom_gate"), ("/ws", CRM_COOKIE)] {
         let lines = format!("Cookie: {cookie}={}\r\nOrigin: http://gate.test\r\n", phone.cookies[cookie]);
         assert_eq!(send_raw(stage.gate.http, upgrade(path, &lines)).await.status(), 401, "{path}");

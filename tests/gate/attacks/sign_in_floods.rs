@@ -1,4 +1,4 @@
-//! R17, R34: what one address may ask of WeCom, and what many may ask at once. Who is signed in notices nothing.
+//! R17, R34: how many WeCom calls one address may cause, and many at once. Signed-in users are not affected.
 
 use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
@@ -48,7 +48,7 @@ async fn r17_sign_ins_of_one_address_are_counted_and_nothing_else_is() {
         let body: serde_json::Value = serde_json::from_str(&response.body()).unwrap_or_default();
         assert_eq!(body["errors"][0]["code"], "TOO_MANY_REQUESTS", "{asks}: {}", response.text());
     }
-    // A session, a public path and a program that is refused anyway do not count.
+    // Requests with a session, to a public path, and of a program that is refused anyway do not count.
     for _ in 0..20 {
         let lines = member.lines();
         assert_eq!(send_raw(gate.http, get("/api/x", &lines)).await.status(), 200);
@@ -83,7 +83,7 @@ async fn r17_behind_a_proxy_each_client_is_counted_and_forged_addresses_are_not(
         ("198.51.100.1", false),
         ("203.0.113.8, 198.51.100.1", false),
         ("198.51.100.2", true),
-        // A network of IPv6 is one address.
+        // An IPv6 /64 network counts as one address.
         ("2001:db8:1:2::1", true),
         ("2001:db8:1:2:ffff::7", true),
         ("2001:db8:1:2:3:4:5:6", false),
@@ -138,13 +138,13 @@ async fn r17_rejected_callbacks_are_counted_and_real_ones_are_not() {
         browser.extra.insert("x-forwarded-for", address.parse().unwrap());
         browser
     };
-    // However many sign in for real.
+    // However many really sign in.
     stage.bound("zhangsan");
     for _ in 0..8 {
         let page = from("198.51.100.1", "zhangsan").open("/admin").await;
         assert_eq!(page.status, 200, "{}", page.body);
     }
-    // A flow of one's own, and codes that WeCom has never seen.
+    // A valid flow, and codes that WeCom has never issued.
     let mut calls = 0;
     for i in 0..10 {
         let mut attacker = from("198.51.100.9", "lisi");
@@ -168,7 +168,7 @@ async fn r17_rejected_callbacks_are_counted_and_real_ones_are_not() {
         assert_eq!(response.status == 429, i >= 4, "{i}: {}", response.status);
     }
     assert_eq!(stage.wecom().calls(SPENT), before);
-    // Nobody else notices.
+    // Other addresses are not affected.
     assert_eq!(from("198.51.100.1", "zhangsan").open("/admin").await.status, 200);
     let log = stage.gate.log_until_now().await;
     assert_eq!(log.iter().filter(|l| l["event"] == "throttled").count(), 2);
@@ -207,7 +207,7 @@ async fn r17_sign_ins_that_wait_for_wecom_are_bounded_and_no_code_is_lost() {
     assert_eq!(lines[0]["key"], json!("limits.sign_ins_at_once"));
 }
 
-/// A callback of a sign-in that has begun, with an invented code.
+/// A callback of a started sign-in, with an invented code.
 async fn invented(mut browser: Browser, number: usize) -> (Browser, String) {
     let begun = browser.visit("/wecom-gate/login?via=wecom").await;
     let state = begun.location().split("state=").nth(1).unwrap().split(['&', '#']).next().unwrap().to_owned();
@@ -230,7 +230,7 @@ async fn two_hundred_invented(stage: &Stage, address: &str) -> Vec<(Browser, Str
     all
 }
 
-/// All at once: the statuses that they get.
+/// All at once; the statuses of the responses.
 async fn rush(all: Vec<(Browser, String)>) -> Vec<u16> {
     let mut rush = tokio::task::JoinSet::new();
     for (mut browser, callback) in all {
@@ -252,15 +252,15 @@ async fn r34_two_hundred_invented_codes_at_once_are_as_many_calls_as_the_limit_a
     let statuses = rush(all).await;
     assert_eq!(statuses.iter().filter(|s| **s != 429).count(), 5, "{statuses:?}");
     assert_eq!(stage.wecom().calls(SPENT) - before, 5);
-    // Those of others are not counted with them, and real ones are not counted at all.
+    // Those of other addresses are not counted with them, and valid ones are not counted at all.
     for _ in 0..10 {
         assert_eq!(phone_from(&stage, "198.51.100.2").open("/admin").await.status, 200);
     }
 }
 
-/// Sign-ins that wait for WeCom, all from one address, leave room for everybody else.
+/// Sign-ins that wait for WeCom, all from one address, leave capacity for others.
 #[tokio::test(flavor = "multi_thread")]
-async fn r34_one_address_does_not_take_all_places() {
+async fn r34_one_address_does_not_use_all_capacity() {
     let stage = Stage::start(|c| {
         c.set("limits.sign_ins_at_once", 20);
         c.set("access.trusted_proxies", vec!["127.0.0.0/8"]);
@@ -287,9 +287,9 @@ async fn r34_one_address_does_not_take_all_places() {
     assert!(statuses.iter().filter(|s| **s != 429).count() >= 5, "{statuses:?}");
 }
 
-/// The same callback two hundred times at once is one sign-in.
+/// Two hundred simultaneous requests of the same callback are one sign-in.
 #[tokio::test(flavor = "multi_thread")]
-async fn r34_one_callback_two_hundred_times_at_once_is_carried_out_once() {
+async fn r34_one_callback_two_hundred_times_at_once_is_processed_once() {
     let stage = Stage::start(|c| _ = c.set("limits.bad_callbacks_per_minute", 250)).await;
     stage.bound("zhangsan");
     let mut browser = stage.phone("zhangsan");
@@ -314,8 +314,8 @@ async fn r34_two_hundred_sign_ins_begun_at_once_are_counted() {
     assert!(refused.iter().all(|s| *s == 429), "{statuses:?}");
 }
 
-/// Two hundred pages opened at once each begin a sign-in, and no response knows of the others' cookies. The browser is then left
-/// with more than any request may have; it is not locked out.
+/// Two hundred pages opened at once each start a sign-in, and no response knows of the others' cookies. The browser then has more
+/// cookies than any request may have; it is not locked out.
 #[tokio::test(flavor = "multi_thread")]
 async fn r34_two_hundred_sign_ins_begun_at_once_do_not_lock_a_browser_out() {
     let (_upstream, _setup, gate) = gate_with(|s| s).await;

@@ -1,4 +1,4 @@
-//! R28, R31: whatever the framing, NocoBase sees one request or none, and nothing is left over for the next one.
+//! R28, R31: whatever the framing, NocoBase sees one request or none, and no bytes are left for the next one.
 
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
@@ -90,7 +90,7 @@ fn attempts() -> Vec<(&'static str, String, bool)> {
     ]
 }
 
-/// At most one request arrived, whole; the next client gets the response to its own request.
+/// At most one request arrived, complete; the next client gets the response to its own request.
 async fn nothing_is_left_over(upstream: &Upstream, gate: &crate::support::raw::Process, what: &str) {
     for _ in 0..3 {
         let response = send_raw(gate.http, get("/api/public?stranger", "")).await;
@@ -101,7 +101,7 @@ async fn nothing_is_left_over(upstream: &Upstream, gate: &crate::support::raw::P
     assert_eq!(strangers, 3, "{what}");
     let garbage: Vec<String> =
         recorded.garbage.iter().map(|g| String::from_utf8_lossy(g).into_owned()).collect();
-    // What breaks off in the middle is no request; what stands where one should begin is an attack that worked.
+    // An incomplete request is not a request; bytes where one should begin are a successful attack.
     assert!(
         garbage
             .iter()
@@ -232,7 +232,7 @@ async fn r31_upgrades_that_are_not_made_close_the_connection() {
     ];
     let both = [false, true].into_iter();
     for (tls, (what, bytes)) in both.flat_map(|tls| attempts.iter().map(move |a| (tls, a))) {
-        // Alone too: Pingora closes a connection on which more has come already, whatever the gate does.
+        // Alone too: Pingora closes a connection that already has more input, whatever the gate does.
         for behind in ["", SMUGGLED] {
             let response = setup.send_raw_over(&gate, tls, format!("{bytes}{behind}")).await;
             assert!(response.closed, "{what} leaves the connection open: {}", response.text());
@@ -249,13 +249,13 @@ async fn r31_upgrades_that_are_not_made_close_the_connection() {
 #[tokio::test(flavor = "multi_thread")]
 async fn r31_bytes_behind_an_upgrade_are_no_request() {
     let (upstream, _setup, gate) = gate().await;
-    // CVE-2026-2833: sent before the 101, and the upstream does not switch.
+    // CVE-2026-2833: sent before the 101, and the upstream does not switch protocols.
     upstream.set_response("/ws-refused", "200 OK", "", "no");
     let mut stream = TcpStream::connect(gate.http).await.unwrap();
     stream.write_all(upgrade("/ws-refused", "").as_bytes()).await.unwrap();
     stream.write_all(SMUGGLED.as_bytes()).await.unwrap();
     let response = read_all(&mut stream).await;
-    // NocoBase's response, or a refusal when the bytes were there before it.
+    // NocoBase's response, or a refusal when the bytes arrived before it.
     assert!(
         matches!(response.status(), 200 | 400) && response.count() == 1 && response.closed,
         "{}",

@@ -1,4 +1,4 @@
-//! R43: a stop is a stop, whatever the gate waits for; and who has come in by then is served.
+//! R43: a stop is never delayed by what the gate waits for, and requests that have arrived by then are served.
 
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
@@ -13,9 +13,9 @@ use crate::support::raw::{frame, gate, gate_with, get, read_response, tls, upgra
 use crate::support::{HOST, Stage, eventually, program};
 
 const DEPARTMENTS: &str = "/cgi-bin/department/simplelist";
-/// Far below the time that WeCom is waited for.
+/// Far below the timeout of calls to WeCom.
 const AT_ONCE: Duration = Duration::from_secs(4);
-/// Longer than anything waits.
+/// Longer than any timeout.
 const LONG_MS: u64 = 60_000;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -51,12 +51,12 @@ async fn r43_a_stop_does_not_wait_for_a_start() {
     assert!(ended.unwrap().success(), "{ended:?}");
 }
 
-/// Connections that the kernel has accepted while the gate looks elsewhere, and a stop before it looks at them.
+/// Connections that the kernel has accepted but the gate has not, and a stop before it does.
 #[tokio::test(flavor = "multi_thread")]
 async fn r43_connections_in_the_queue_at_a_stop_are_served() {
     const PLAIN: usize = 300;
     const TLS: usize = 20;
-    // All at once is too many for NocoBase, which is another matter.
+    // More at once than NocoBase accepts is a different subject.
     let (_upstream, setup, gate) = gate_with(|s| s.https().set("upstream.max_requests", 0)).await;
     gate.signal("STOP");
     let mut plain = Vec::new();
@@ -94,12 +94,12 @@ async fn r43_connections_in_the_queue_at_a_stop_are_served() {
     assert!(lost.is_empty(), "{} of {PLAIN} and {TLS}, such as {:?}", lost.len(), lost.first());
 }
 
-/// Before the socket is closed there is a moment in which no connection begins: a client that tries then gets no response, tries
-/// again a second later, and is refused. Nobody is accepted and then reset.
+/// Before the socket is closed there is a moment in which no connection is established: a client that tries then gets no
+/// response, retries a second later, and is refused. No connection is accepted and then reset.
 #[tokio::test(flavor = "multi_thread")]
-async fn r43_new_connections_are_turned_away_before_the_socket_is_closed() {
+async fn r43_new_connections_are_refused_before_the_socket_is_closed() {
     const SECOND_TRY: Duration = Duration::from_millis(900);
-    // A client that gets no turn in that tenth of a second sees nothing of it, and looks at another stop.
+    // A client that is not scheduled in that tenth of a second misses it, and tries another stop.
     for _ in 0..10 {
         let (_upstream, _setup, gate) = gate().await;
         gate.signal("TERM");
@@ -120,15 +120,15 @@ async fn r43_no_connection_is_reset_by_a_stop() {
     println!("{:?} answered, refused, lost", nothing_is_lost_by(3).await);
 }
 
-/// The same so often that what happens now and then happens: `cargo test --test gate -- --ignored r43_ --nocapture`.
+/// The same often enough for rare events: `cargo test --test gate -- --ignored r43_ --nocapture`.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "takes a minute"]
 async fn r43_no_connection_is_reset_by_twenty_stops() {
     println!("{:?} answered, refused, lost", nothing_is_lost_by(20).await);
 }
 
-/// New connections all the time, over so many stops: each is refused, or answered. How many requests were answered, refused,
-/// lost.
+/// New connections all the time, over this many stops: each request gets a response, or its connection is refused. How many were
+/// answered, refused, lost.
 async fn nothing_is_lost_by(stops: usize) -> [usize; 3] {
     let (mut done, mut all) = ([0; 3], 0);
     for stop in 0..stops {
@@ -137,7 +137,7 @@ async fn nothing_is_lost_by(stops: usize) -> [usize; 3] {
                 .set("access.public", vec!["GET /big/64"])
                 .set("log.level", "info")
                 .set("log.access_log", false)
-                // Too many at once for NocoBase is another matter.
+                // More at once than NocoBase accepts is a different subject.
                 .set("upstream.max_requests", 0)
         })
         .await;
@@ -150,7 +150,7 @@ async fn nothing_is_lost_by(stops: usize) -> [usize; 3] {
             })
             .collect();
         tokio::time::sleep(Duration::from_millis(700)).await;
-        // Every other time the gate has been busy with something else for a moment, so that some are in its queue.
+        // Every other time the gate has been busy for a moment, so that some connections are in its queue.
         if stop % 2 == 0 {
             stage.gate.signal("STOP");
             clients.extend((0..8).map(|_| tokio::spawn(client(stage.gate.http, None))));
@@ -173,7 +173,7 @@ async fn nothing_is_lost_by(stops: usize) -> [usize; 3] {
     done
 }
 
-/// Asks until it is refused: how many requests got a response, were refused, were lost.
+/// Sends requests until the connection is refused: how many were answered, refused, lost.
 #[expect(clippy::print_stdout, reason = "shown where the test fails")]
 async fn client(address: SocketAddr, keep: Option<Duration>) -> [usize; 3] {
     let (mut done, mut open) = ([0; 3], None);
@@ -199,7 +199,7 @@ async fn client(address: SocketAddr, keep: Option<Duration>) -> [usize; 3] {
                 open = Some(stream);
             }
         } else if reused && response.raw.is_empty() && (sent.is_err() || has_ended(&mut stream).await) {
-            // It was idle, and closed as idle connections are: the client tries again (RFC 9112, 9.3.1).
+            // It was closed as an idle connection: the client retries (RFC 9112, 9.3.1).
         } else {
             println!(
                 "lost ({reused}, {sent:?}): {:?}",
@@ -210,12 +210,12 @@ async fn client(address: SocketAddr, keep: Option<Duration>) -> [usize; 3] {
     }
 }
 
-/// Was it closed in good order?
+/// Was it closed gracefully?
 async fn has_ended(stream: &mut TcpStream) -> bool {
     matches!(stream.read(&mut [0; 1]).await, Ok(0))
 }
 
-/// A peer that has vanished is found by keep-alive: on clients' sockets, to NocoBase, and in tunnels.
+/// A peer that has vanished is detected by TCP keep-alive: on client sockets, to NocoBase, and in tunnels.
 #[tokio::test(flavor = "multi_thread")]
 async fn half_open_connections_are_looked_for() {
     let (upstream, _setup, gate) = gate().await;
@@ -227,7 +227,7 @@ async fn half_open_connections_are_looked_for() {
     assert_eq!(read_response(&mut tunnel).await.status(), 101);
     tunnel.write_all(&frame("hello")).await.unwrap();
     upstream.frame().await;
-    // Of the gate's sides: two with clients; to NocoBase the tunnel, and the one of the pool until it has been idle for 4 s.
+    // The gate's sockets: two with clients; to NocoBase the tunnel, and the pooled one until it has been idle for 4 s.
     let timers = || {
         let all = sockets();
         let of = |own: fn(&Socket) -> u16, port: u16| {
@@ -248,7 +248,7 @@ struct Socket {
     remote: u16,
     established: bool,
     listening: bool,
-    /// Connections in the queue of one that listens.
+    /// Connections in the accept queue of a listening socket.
     queue: usize,
     /// 2: keep-alive.
     timer: u8,

@@ -1,4 +1,4 @@
-//! R39: a code of WeCom's that is sent to another page than the callback is seen by nobody.
+//! R39: a WeCom code that is sent to any page but the callback is disclosed to no one.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use crate::support::browser::{CHROME, navigation};
 use crate::support::{AGENT, Browser, CORP, HOST, Stage};
 use reqwest::Method;
 
-/// What a link in a chat can be: WeCom's own page, with an address of ours that is not the callback.
+/// What a link in a chat can be: WeCom's own page, with one of our addresses that is not the callback.
 fn lure(stage: &Stage, redirect_uri: &str, state: &str) -> String {
     let uri: String = url::form_urlencoded::byte_serialize(redirect_uri.as_bytes()).collect();
     format!(
@@ -43,16 +43,16 @@ async fn r39_a_code_in_a_pages_address_is_not_seen_by_nocobase() {
     }
 }
 
-/// Somebody without a session is not led round: the way in begins at the page without the code, and ends there.
+/// A browser without a session is not redirected in a circle: the sign-in starts at the page without the code, and returns there.
 #[tokio::test(flavor = "multi_thread")]
-async fn r39_the_way_in_begins_without_the_foreign_code() {
+async fn r39_the_sign_in_starts_without_the_foreign_code() {
     let stage = Stage::start(|_| {}).await;
     stage.bound("zhangsan");
     let mut phone = stage.phone("zhangsan");
     let page = phone.open("/admin/x?a=1&code=stolen&state=attacker1").await;
     assert_eq!((page.status, page.at.as_str()), (200, "/admin/x?a=1"));
     assert_eq!(stage.nocobase.last("/admin/x").unwrap().target, "/admin/x?a=1");
-    // An ordinary sign-in is as it was.
+    // An ordinary sign-in is not affected.
     let callback = stage.phone("zhangsan").up_to_callback("/admin").await;
     assert!(callback.starts_with("/wecom-gate/callback?code="), "{callback}");
     let mut browser = Browser::new(&stage.gate, CHROME);

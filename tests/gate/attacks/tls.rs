@@ -1,5 +1,5 @@
-//! Old TLS, weak ciphers and downgrades: a handshake is made with TLS 1.2 or 1.3 and forward secrecy, or not at all; and
-//! where the origin is https, every response has HSTS.
+//! Old TLS, weak ciphers and downgrades: a handshake uses TLS 1.2 or 1.3 with forward secrecy, or fails; and where the origin is
+//! https, every response has HSTS.
 
 use std::time::Duration;
 
@@ -9,14 +9,14 @@ use tokio::net::TcpStream;
 use crate::support::config::OTHER_KEY;
 use crate::support::raw::{HOST, Process, Setup, WECOM, gate_with, get, read_response, request};
 
-/// Suites of TLS 1.2 with forward secrecy and AEAD, for ECDSA and RSA certificates, as hello messages name them.
+/// Cipher suites of TLS 1.2 with forward secrecy and AEAD, for ECDSA and RSA certificates, as numbered in hello messages.
 const MODERN: [u16; 6] = [0xc02b, 0xc02c, 0xcca9, 0xc02f, 0xc030, 0xcca8];
 /// Without forward secrecy, CBC, 3DES, RC4, export, anonymous, NULL.
 const WEAK: [u16; 12] =
     [0x009c, 0x009d, 0x002f, 0x0035, 0xc009, 0xc00a, 0xc013, 0xc014, 0x000a, 0x0005, 0x0003, 0x0001];
 
-/// The gate's response to a hello of this version with these suites and nothing of TLS 1.3: the type of its first record
-/// (22: the handshake goes on; 21: an alert), and the alert, or the version of its hello.
+/// The gate's response to a ClientHello of this version with these suites and without TLS 1.3: the type of its first record (22:
+/// handshake; 21: alert), and the alert, or the version of its ServerHello.
 async fn hello(gate: &Process, version: u16, suites: &[u16]) -> (u8, u16) {
     let extension = |kind: u16, body: &[u8]| {
         let length = u16::try_from(body.len()).unwrap();
@@ -26,7 +26,7 @@ async fn hello(gate: &Process, version: u16, suites: &[u16]) -> (u8, u16) {
     let name = [&(host + 3).to_be_bytes()[..], &[0], &host.to_be_bytes(), HOST.as_bytes()].concat();
     let extensions = [
         extension(0, &name),
-        // Groups: x25519, secp256r1. Point format. Signatures: ECDSA and RSA with SHA-256, and SHA-1 as of old.
+        // Groups: x25519, secp256r1. Point format. Signatures: ECDSA and RSA with SHA-256, and the old SHA-1.
         extension(10, &[0, 4, 0, 29, 0, 23]),
         extension(11, &[1, 0]),
         extension(13, &[0, 8, 4, 3, 4, 1, 2, 3, 2, 1]),
@@ -73,11 +73,11 @@ async fn r28_old_tls_and_weak_ciphers_are_refused() {
         assert_eq!(hello(&gate, version, &MODERN).await, (21, 70), "{version:#06x}");
     }
     assert_eq!(hello(&gate, 0x0303, &MODERN).await, (22, 0x0303));
-    // handshake_failure, each by itself, so that none hides behind another.
+    // handshake_failure, each suite alone, so that each is tested.
     for suite in WEAK {
         assert_eq!(hello(&gate, 0x0303, &[suite]).await, (21, 40), "{suite:#06x}");
     }
-    // And TLS 1.3 with who knows it.
+    // TLS 1.3 works with clients that support it.
     let line = setup.tls(&gate, "http/1.1").await;
     let (_, connection) = line.get_ref();
     assert_eq!(connection.protocol_version(), Some(rustls::ProtocolVersion::TLSv1_3));
@@ -105,12 +105,12 @@ async fn r27_with_https_every_response_has_hsts() {
         for tls in [true, false] {
             let response = setup.send_raw_over(&gate, tls, &bytes).await;
             assert_eq!(response.status(), status, "{what}: {}", response.text());
-            // Over plain HTTP anybody could have sent it (RFC 6797, 7.2).
+            // Over plain HTTP anyone could have sent it (RFC 6797, 7.2).
             let expected: &[&str] = if tls { &["max-age=31536000"] } else { &[] };
             assert_eq!(response.all("strict-transport-security"), expected, "{what}");
         }
     }
-    // A plain origin must not lock browsers out of itself.
+    // An http origin must not lock browsers out of itself.
     let (_upstream, _setup, gate) = gate_with(|s| s).await;
     for bytes in [get("/admin", &page), get("/api/public", ""), get("/wecom-gate/me", "")] {
         let response = crate::support::raw::send_raw(gate.http, bytes).await;
@@ -118,8 +118,8 @@ async fn r27_with_https_every_response_has_hsts() {
     }
 }
 
-/// A returning client resumes its session, with TLS 1.2 and 1.3, also on another node, and whatever other clients have connected
-/// meanwhile.
+/// A returning client resumes its session, with TLS 1.2 and 1.3, also on another node, and however many other clients have
+/// connected meanwhile.
 #[tokio::test(flavor = "multi_thread")]
 async fn r38_tls_sessions_are_resumed_on_every_node() {
     let (_upstream, first, one) = gate_with(|s| s.https()).await;
@@ -141,7 +141,7 @@ async fn r38_tls_sessions_are_resumed_on_every_node() {
             let name = rustls::pki_types::ServerName::try_from("gate.test").unwrap();
             let mut stream = connector.connect(name, tcp).await.unwrap();
             kinds.push(stream.get_ref().1.handshake_kind());
-            // With the response come the tickets.
+            // The session tickets arrive with the response.
             stream.write_all(get("/api/public", "").as_bytes()).await.unwrap();
             assert_eq!(read_response(&mut stream).await.status(), 200);
         }
@@ -150,12 +150,12 @@ async fn r38_tls_sessions_are_resumed_on_every_node() {
     }
 }
 
-/// A client of TLS 1.3 that keeps its tickets.
+/// A TLS 1.3 client that keeps its tickets.
 fn client(setup: &Setup) -> tokio_rustls::TlsConnector {
     client_of(setup, &rustls::version::TLS13, "http/1.1")
 }
 
-/// The same that speaks this version, and this protocol.
+/// The same with this TLS version and this ALPN protocol.
 fn client_of(
     setup: &Setup,
     version: &'static rustls::SupportedProtocolVersion,
@@ -175,7 +175,7 @@ fn client_of(
 
 const VERSIONS: [&rustls::SupportedProtocolVersion; 2] = [&rustls::version::TLS12, &rustls::version::TLS13];
 
-/// Connects, and asks, because tickets come with the response; was the session resumed?
+/// Connects and sends a request, because tickets arrive with the response; was the session resumed?
 async fn resumes(client: &tokio_rustls::TlsConnector, to: std::net::SocketAddr) -> bool {
     let tcp = tokio::net::TcpStream::connect(to).await.unwrap();
     let name = rustls::pki_types::ServerName::try_from(HOST).unwrap();
@@ -194,8 +194,8 @@ async fn resumes(client: &tokio_rustls::TlsConnector, to: std::net::SocketAddr) 
     kind == Some(rustls::HandshakeKind::Resumed)
 }
 
-/// Another listener of the same gate, more clients than a memory of sessions would hold, a reload that changes nothing, a renewed
-/// certificate, a restart: a session goes on over each of them, whatever version and protocol the client speaks.
+/// Another listener of the same gate, more clients than a session cache would hold, a reload without changes, a renewed
+/// certificate, a restart: the session is resumed after each of them, with every TLS version and protocol.
 #[tokio::test(flavor = "multi_thread")]
 async fn r38_tls_sessions_outlive_what_happens_between_two_connections() {
     let two = vec!["127.0.0.1:0", "127.0.0.1:0"];
@@ -239,7 +239,7 @@ async fn r38_tls_sessions_outlive_what_happens_between_two_connections() {
     resumed("a restart", again.https).await;
 }
 
-/// What was sealed with a key that is gone opens nothing any more; one that is on its way out does no harm.
+/// A ticket sealed with a removed key is not accepted any more; one sealed with a key that is being replaced still is.
 #[tokio::test(flavor = "multi_thread")]
 async fn r14_tickets_follow_session_keys_at_a_reload() {
     let (_upstream, setup, gate) = gate_with(|s| s.https()).await;
@@ -265,7 +265,7 @@ async fn r14_tickets_follow_session_keys_at_a_reload() {
     }
 }
 
-/// What a resumed session spares the gate: CPU time of full and of resumed handshakes, one after the other on one machine.
+/// What a resumed session saves the gate: CPU time of full and of resumed handshakes, one after the other on one machine.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "a measurement, for a machine with nothing else to do: --ignored tls_cost --nocapture"]
 async fn tls_cost_of_full_and_resumed_handshakes() {

@@ -1,4 +1,4 @@
-//! A body that the gate does not want must not cost the client the response.
+//! A body that the gate does not read must not lose the response.
 
 use std::time::{Duration, Instant};
 
@@ -6,7 +6,7 @@ use tokio::io::AsyncWriteExt as _;
 
 use crate::support::raw::{gate_with, read_all, request};
 
-/// A body that is not wanted: the response arrives anyway, at once, and the connection serves the next request.
+/// An unread body: the response arrives anyway, immediately, and the connection serves the next request.
 #[tokio::test(flavor = "multi_thread")]
 async fn responses_arrive_however_large_the_unread_body() {
     let (upstream, setup, gate) = gate_with(|s| s.https().set("limits.body_bytes", "1GiB")).await;

@@ -1,4 +1,4 @@
-//! R18: what was found out for one request counts for no other one, on whatever connection.
+//! R18: the result for one request is never used for another, on whatever connection.
 
 use tokio::io::AsyncWriteExt as _;
 
@@ -63,7 +63,7 @@ async fn r18_streams_of_one_connection_know_nothing_of_each_other() {
     assert_eq!(upstream.take().len(), 30);
 }
 
-/// NocoBase is asked about each session by itself: that it knows one shows nothing about another of the same member.
+/// NocoBase is asked about each session separately: another valid session of the same member proves nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn r18_nocobases_response_about_one_session_counts_for_no_other() {
     let (upstream, setup, gate) = gate_with(|s| s).await;
@@ -79,7 +79,7 @@ async fn r18_nocobases_response_about_one_session_counts_for_no_other() {
     assert_eq!(ask(first.lines()).await, 200, "and of that one only");
 }
 
-/// The outcome of a repeated callback goes to the same browser only.
+/// The outcome of a repeated callback is given to the same browser only.
 #[tokio::test(flavor = "multi_thread")]
 async fn r18_an_outcome_goes_only_to_the_browser_that_signed_in() {
     let stage = Stage::start(|_| {}).await;
@@ -88,9 +88,9 @@ async fn r18_an_outcome_goes_only_to_the_browser_that_signed_in() {
     let callback = browser.up_to_callback("/admin").await;
     let before = browser.clone();
     assert!(browser.visit(&callback).await.sets("wecom_gate"));
-    // The same browser twice: once signed in.
+    // The same browser twice: one sign-in.
     assert!(before.clone().visit(&callback).await.sets("wecom_gate"));
-    // Another one with the same address, with nothing, with a flow of its own, and with this flow's name and another's seal.
+    // Other browsers with the same address: with nothing, with a flow of their own, and with this flow's name but another seal.
     let mut nobody = stage.phone("lisi");
     assert!(!nobody.visit(&callback).await.sets("wecom_gate"));
     let mut other = stage.phone("lisi");

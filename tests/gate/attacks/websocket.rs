@@ -1,4 +1,4 @@
-//! R30: tunnels come up, however fast the upstream, and end with their session.
+//! R30: tunnels are established, however fast the upstream, and end with their session.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,7 +16,7 @@ use crate::support::raw::{
 const UPGRADES: usize = 10_000;
 const AT_ONCE: usize = 32;
 
-/// Says 101 as soon as anything arrives, and sends back what comes after.
+/// Responds 101 as soon as anything arrives, and echoes what follows.
 async fn eager() -> std::net::SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -40,7 +40,7 @@ async fn eager() -> std::net::SocketAddr {
     address
 }
 
-/// One upgrade and one frame there and back.
+/// One upgrade and one echoed frame.
 async fn echoes(gate: std::net::SocketAddr) -> bool {
     let Ok(mut stream) = TcpStream::connect(gate).await else { return false };
     stream.set_nodelay(true).unwrap();
@@ -103,7 +103,7 @@ async fn r16_tunnels_end_with_their_session() {
     assert!(end.is_ok(), "the tunnel stays open");
     assert!(rest.is_empty(), "{rest:?}");
     assert!(upstream.recorded().tunnelled.is_empty(), "a frame was forwarded after the end");
-    // Only that session's.
+    // Only that session's tunnel ends.
     tunnels[1].write_all(&late).await.unwrap();
     let mut back = vec![0; late.len()];
     tunnels[1].read_exact(&mut back).await.unwrap();
@@ -111,7 +111,7 @@ async fn r16_tunnels_end_with_their_session() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_token_goes_in_where_the_phantom_was_and_nowhere_else() {
+async fn the_token_replaces_the_phantom_and_nothing_else() {
     let (upstream, setup, gate) = gate().await;
     let (member, other) = (setup.visitor(), setup.visitor());
     for (token, swapped) in [(&member.phantom, true), (&other.phantom, false)] {
@@ -130,8 +130,8 @@ async fn the_token_goes_in_where_the_phantom_was_and_nowhere_else() {
     }
 }
 
-/// A page may come from a node that has told it "App stopped": one healthy node of several is reported to run. A lone
-/// node speaks for itself.
+/// A page may come from a node that has reported "App stopped" to it: one healthy node of several is reported as running. A
+/// single node reports for itself.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_on_another_node_learns_that_it_runs() {
     const RUNNING: &[u8] = b"\x81\x37{\"type\":\"maintaining\",\"payload\":{\"code\":\"APP_RUNNING\"}}";
@@ -144,7 +144,7 @@ async fn a_page_on_another_node_learns_that_it_runs() {
         };
         let (_upstream, setup, gate) = gate_with(change).await;
         let member = setup.visitor();
-        // What the gate sends by itself comes before the echo of what the page sends.
+        // What the gate sends itself arrives before the echo of what the page sends.
         let is_told = async || {
             let mut stream = TcpStream::connect(gate.http).await.unwrap();
             let headers = format!("{}Origin: http://gate.test\r\n", member.cookie_line());
@@ -205,7 +205,7 @@ async fn r41_only_the_sessions_own_token_passes_in_its_websocket() {
                 let headers = format!("{}Origin: http://gate.test\r\n", member.cookie_line());
                 stream.write_all(upgrade("/ws", &headers).as_bytes()).await.unwrap();
                 assert_eq!(read_response(&mut stream).await.status(), 101);
-                // What comes after shows that the message has gone by, or that the tunnel has ended.
+                // What follows shows that the message has been handled, or that the tunnel has ended.
                 let _ = stream.write_all(&bytes).await;
                 let _ = stream.write_all(&frame("after it")).await;
                 let mut back = Vec::new();
@@ -234,7 +234,7 @@ async fn r41_only_the_sessions_own_token_passes_in_its_websocket() {
     }
 }
 
-/// The page of somebody who signed in by password holds NocoBase's own token.
+/// The page of a user who signed in by password has NocoBase's own token.
 #[tokio::test(flavor = "multi_thread")]
 async fn r41_in_the_websocket_of_a_password_sign_in_such_tokens_pass_and_api_keys_where_they_are_on() {
     for api_keys in [false, true] {

@@ -1,6 +1,6 @@
-//! A WebSocket through the gate is the WebSocket without it: the same bytes go to the same server by both ways, and what comes
-//! back is the same. The cases are those of the Autobahn test suite in kind: framing, pings, reserved bits, opcodes, fragments,
-//! UTF-8, closing, limits. R30.
+//! R30: a WebSocket through the gate behaves like one without it: the same bytes sent to the same server bring the same bytes
+//! back. The cases are of the kinds in the Autobahn test suite: framing, pings, reserved bits, opcodes, fragments, UTF-8,
+//! closing, limits.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::support::raw::{SWITCH, Setup, read_response, upgrade};
 
 const CLOSE: &[u8] = &[0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe8];
 
-/// A server that sends every message back, and responds to the gate's own calls as NocoBase does.
+/// A server that echoes every message, and responds to the gate's own calls as NocoBase does.
 async fn server() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -30,7 +30,7 @@ async fn server() -> SocketAddr {
 
 async fn serve(mut stream: TcpStream) {
     loop {
-        // Byte by byte, so that nothing of the first frame is taken.
+        // Byte by byte, so that nothing of the first frame is consumed.
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             let mut byte = [0];
@@ -58,7 +58,7 @@ async fn serve(mut stream: TcpStream) {
     }
 }
 
-/// Sends the upgrade and then these pieces; all that comes back after the 101.
+/// Sends the upgrade and then these pieces; all bytes received after the 101.
 async fn send_raw(to: SocketAddr, head: &str, pieces: &[Vec<u8>]) -> Vec<u8> {
     let mut stream = TcpStream::connect(to).await.unwrap();
     stream.set_nodelay(true).unwrap();
@@ -183,7 +183,7 @@ async fn r30_what_is_valid_passes_as_without_the_gate() {
     }
 }
 
-/// What is invalid as UTF-8, or by its close code, is for the server to refuse: the gate forwards it.
+/// Invalid UTF-8 and invalid close codes are for the server to refuse: the gate forwards them.
 #[tokio::test(flavor = "multi_thread")]
 async fn r30_what_is_invalid_is_for_the_server_to_refuse() {
     let server = server().await;
@@ -208,8 +208,8 @@ async fn r30_what_is_invalid_is_for_the_server_to_refuse() {
     }
 }
 
-/// What a server that writes frames by hand sends after the upgrade: it waits for a byte of the client, then these pieces go
-/// out one by one, and the connection ends.
+/// A server that writes frames itself after the upgrade: it waits for a byte of the client, then sends these pieces one by one,
+/// and the connection ends.
 async fn by_hand(pieces: Vec<Vec<u8>>, pause: Duration, ends: bool) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -235,7 +235,7 @@ async fn by_hand(pieces: Vec<Vec<u8>>, pause: Duration, ends: bool) -> SocketAdd
                 stream.write_all(SWITCH).await.ok()?;
                 for piece in pieces {
                     stream.write_all(&piece).await.ok()?;
-                    // Sets the pieces apart in time; no result depends on how far.
+                    // Separates the pieces in time; no result depends on how far.
                     tokio::time::sleep(pause).await;
                 }
                 if !ends {
@@ -248,7 +248,7 @@ async fn by_hand(pieces: Vec<Vec<u8>>, pause: Duration, ends: bool) -> SocketAdd
     address
 }
 
-/// Sends the upgrade; all that comes back after the head of the 101.
+/// Sends the upgrade; all bytes received after the header section of the 101.
 async fn listen(to: SocketAddr, head: &str) -> Vec<u8> {
     let mut stream = TcpStream::connect(to).await.unwrap();
     stream.write_all(head.as_bytes()).await.unwrap();
@@ -260,7 +260,7 @@ async fn listen(to: SocketAddr, head: &str) -> Vec<u8> {
     all.split_off(end)
 }
 
-/// Whatever the server sends, right or wrong, reaches the page as it was sent, and nothing of the gate's comes in between.
+/// Whatever the server sends, valid or not, reaches the page as it was sent, and the gate inserts nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn r30_frames_of_the_server_pass_unchanged() {
     let text = |payload: &[u8]| [&[0x81, u8::try_from(payload.len()).unwrap()], payload].concat();
@@ -291,8 +291,8 @@ async fn r30_frames_of_the_server_pass_unchanged() {
     }
 }
 
-/// RFC 6455, 5.4: a Close frame never stands inside another frame. The one that is under way comes to its end first, if it does
-/// so soon.
+/// RFC 6455, 5.4: a Close frame never stands inside another frame. The frame in progress is completed first, if its end arrives
+/// soon.
 #[tokio::test(flavor = "multi_thread")]
 async fn r30_a_protocol_error_is_sent_after_the_frame_in_progress() {
     const PROTOCOL_ERROR: [u8; 4] = [0x88, 2, 0x03, 0xea];
@@ -319,7 +319,7 @@ async fn r30_a_protocol_error_is_sent_after_the_frame_in_progress() {
             vec![whole[..1].to_vec(), whole[1..900].to_vec(), whole[900..].to_vec()],
             [&whole[..], &PROTOCOL_ERROR].concat(),
         ),
-        // Never: the connection ends, without a byte that would be read as part of the frame.
+        // Its end never arrives: the connection ends, without a byte that would be read as part of the frame.
         ("and never ends", vec![whole[..400].to_vec()], whole[..400].to_vec()),
     ] {
         let server = by_hand(pieces, Duration::from_millis(300), false).await;
@@ -328,7 +328,7 @@ async fn r30_a_protocol_error_is_sent_after_the_frame_in_progress() {
         let headers = format!("{}Origin: http://gate.test\r\n", setup.visitor().cookie_line());
         let mut stream = TcpStream::connect(gate.http).await.unwrap();
         stream.write_all(upgrade("/ws", &headers).as_bytes()).await.unwrap();
-        // The beginning of the frame has arrived, so the gate knows that it is under way.
+        // The beginning of the frame has arrived, so the gate knows that one is in progress.
         let mut back = Vec::new();
         let end = loop {
             if let Some(at) = back.windows(4).position(|w| w == b"\r\n\r\n")

@@ -1,11 +1,11 @@
-//! R24: what WeCom sends is data. Names are text in pages, logs, headers and NocoBase; an invalid userid signs nobody in.
+//! R24: what WeCom sends is data. Names are text in pages, logs, headers and NocoBase; an invalid userid signs no one in.
 
 use http::Method;
 use wecom_sim::{Consent, Fault, FaultKind, Settings};
 
 use crate::support::{CORP, Stage};
 
-/// Names that would be something else to somebody who does not take them for text.
+/// Names that would be interpreted wherever they are not treated as text.
 const NAMES: &[&str] = &[
     "<script>alert(1)</script>",
     "\"><img src=x onerror=alert(1)>",
@@ -28,7 +28,7 @@ const NAMES: &[&str] = &[
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r24_a_name_is_text_wherever_it_goes() {
+async fn r24_a_name_is_text_everywhere() {
     let settings = Settings { consent: Consent::Allow, ..Settings::default() };
     let mut stage = Stage::with(settings, |c| {
         c.set("nocobase.auto_create_user", true).set("nocobase.identity_headers", true);
@@ -48,12 +48,12 @@ async fn r24_a_name_is_text_wherever_it_goes() {
         let mut browser = stage.phone(&userid);
         let page = browser.open("/admin").await;
         assert_eq!(page.status, 200, "{name:?}: {}", page.body);
-        // The page, its head and its cookies.
+        // The page, its header section and its cookies.
         let whole = format!("{:?}{}", page.headers, page.body);
         for never in ["<script>alert", "<img", "<base", "X-Injected", "planted", "evil.test", "split"] {
             assert!(!whole.contains(never), "{name:?}: {never} in {whole}");
         }
-        // What NocoBase gets: one value per header, in ASCII, and nothing more than for anybody else.
+        // What NocoBase gets: one value per header, in ASCII, and nothing more than for other members.
         assert_eq!(browser.api(Method::GET, "/api/orders:list").await.status, 200, "{name:?}");
         let seen = stage.nocobase.last("/api/orders:list").unwrap();
         assert_eq!(seen.headers.get_all("x-wecom-user").iter().collect::<Vec<_>>(), [userid.as_str()]);
@@ -95,9 +95,9 @@ async fn r24_a_name_is_text_wherever_it_goes() {
     assert!(!written.contains("panicked"));
 }
 
-/// A userid is what WeCom documents as one, everything else signs nobody in: it goes into queries, headers and logs.
+/// Only the syntax that WeCom documents for a userid is accepted: it goes into queries, headers and logs.
 #[tokio::test(flavor = "multi_thread")]
-async fn r24_invalid_userids_sign_nobody_in() {
+async fn r24_invalid_userids_are_refused() {
     let mut stage = Stage::start(|c| {
         c.set("nocobase.auto_create_user", true).set("nocobase.identity_headers", true);
     })

@@ -1,4 +1,4 @@
-//! Pages of NocoBase that cannot get the gate's script.
+//! Pages of NocoBase into which the gate's script cannot be inserted.
 
 use crate::support::raw::{gate, get, request, send_raw};
 
@@ -12,7 +12,7 @@ async fn pages_that_cannot_get_the_script_are_reported_once_for_each_reason() {
     );
     let html = "Content-Type: text/html; charset=utf-8\r\n";
     let reports = async || gate.written_until_now().await.matches("page_without_script").count();
-    // These need no word: they got the script, or are no pages.
+    // These are not reported: they got the script, or are not pages.
     for (status, headers, body) in [
         ("200 OK", html, "<html><head></head></html>"),
         ("200 OK", "Content-Type: text/html\r\nContent-Encoding: identity\r\n", "<head>"),

@@ -1,13 +1,13 @@
-//! `check` where the gate serves several applications: each has steps of its own, and what is wrong in one is shown there.
+//! `check` where the gate serves several applications: each has its own steps, and a problem is shown at its application.
 
 use serde_json::{Value, json};
 
 use super::{Checked, Scene};
 use crate::support::NocoBase;
 
-/// Id of the user in `crm` that the gate works as.
+/// Id of the gate's service user in `crm`.
 const CRM_SERVICE: u64 = 41;
-/// What each application is asked.
+/// Steps of each application.
 const STEPS: [&str; 6] = [
     "nocobase_reachable",
     "nocobase_secret",
@@ -17,7 +17,7 @@ const STEPS: [&str; 6] = [
     "nocobase_users",
 ];
 
-/// With `main` and `crm`, where everything is right, and `crm`'s NocoBase.
+/// With `main` and `crm`, both set up correctly, and `crm`'s NocoBase.
 async fn with_crm() -> (Scene, NocoBase) {
     let mut scene = Scene::set().await;
     let crm = scene.nocobase.application("crm");
@@ -28,20 +28,20 @@ async fn with_crm() -> (Scene, NocoBase) {
     (scene, crm)
 }
 
-/// What a finding about NocoBase's one node is about.
+/// The subject of a finding about NocoBase's only node.
 fn nodes(scene: &Scene) -> String {
     format!("upstream.nodes: {}", scene.nocobase.address)
 }
 
 impl Checked {
-    /// This step for an application: `apps/crm`; for the main one, none.
+    /// This step of an application: `apps/crm`; without one, of the main application.
     fn of(&self, app: Option<&str>, name: &str) -> &Value {
         let steps = self.report["steps"].as_array().unwrap();
         let is_it = |step: &&Value| step["name"] == name && step["entry"].as_str() == app;
         steps.iter().find(is_it).unwrap_or_else(|| panic!("no step {name} of {app:?}: {:#}", self.report))
     }
 
-    /// This step of `crm` has failed, with a finding about this key, and none of the main application has.
+    /// This step of `crm` has failed, with a finding about this key, and no step of the main application has.
     fn only_crm_failed(&self, name: &str, about: &str, words: &str) {
         assert_eq!((self.with("failed"), self.code), (vec![name], 1), "{:#}", self.report);
         let step = self.of(Some("apps/crm"), name);
@@ -63,7 +63,7 @@ async fn each_application_is_looked_at_for_itself() {
             assert_eq!(checked.of(app, name)["outcome"], "ok", "{app:?} {:#}", checked.report);
         }
     }
-    // Its own version and service account, and nothing is left behind in either.
+    // Each with its own version and service account, and no test data is left in either.
     for (app, version, user) in [(None, "2.2.15", "user 1 "), (Some("apps/crm"), "2.1.45", "user 41 ")] {
         assert!(checked.of(app, "nocobase_reachable").to_string().contains(version), "{app:?}");
         assert!(checked.of(app, "nocobase_service").to_string().contains(user), "{app:?}");
@@ -73,7 +73,7 @@ async fn each_application_is_looked_at_for_itself() {
         assert_eq!((data.users.len(), data.bindings.len(), data.tokens.len()), (1, 0, 0));
     }
 
-    // What it is opened for is needed there alone.
+    // A right that only this application needs is checked there alone.
     crm.fail("users:create", 403, r#"{"errors":[{"message":"No permissions"}]}"#, usize::MAX);
     assert_eq!(scene.check(&[]).await.code, 0, "not needed");
     let app: toml::Value =

@@ -14,7 +14,7 @@ async fn redis_is_tried_with_everything_that_the_gate_does() {
     checked.shows("redis", &format!("at {}", open.address));
     assert!(open.keys("").is_empty(), "nothing is left behind");
 
-    // It may throw away what it is given.
+    // An eviction policy under which entries may be lost.
     let _: String = open.ask("CONFIG SET maxmemory 100mb");
     let _: String = open.ask("CONFIG SET maxmemory-policy allkeys-lru");
     let checked = scene.check(&[]).await;
@@ -22,7 +22,7 @@ async fn redis_is_tried_with_everything_that_the_gate_does() {
     checked.shows("redis", "noeviction");
     let _: String = open.ask("CONFIG SET maxmemory-policy noeviction");
 
-    // A replica, a user of few rights, a database that is not there.
+    // A replica, a user with too few rights, a database that does not exist.
     let _: String = open.ask("REPLICAOF 127.0.0.1 1");
     scene.check(&[]).await.only_failure("redis", "name the primary");
     let _: String = open.ask("REPLICAOF NO ONE");
@@ -48,7 +48,7 @@ async fn redis_is_tried_with_everything_that_the_gate_does() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn redis_that_is_not_there_or_does_not_let_in() {
+async fn redis_that_is_unreachable_or_refuses_the_connection() {
     let mut scene = Scene::set().await;
     let mut redis = Redis::start_with(&["--requirepass", "the right one"]);
     let url = |password: &str| format!("redis://{password}{}", redis.address);
@@ -67,7 +67,7 @@ async fn redis_that_is_not_there_or_does_not_let_in() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     scene.config.set("session.redis", format!("redis://{}", silent.local_addr().unwrap()));
     scene.check(&[]).await.only_failure("redis", "no response within a second");
-    // NocoBase is not Redis, and Redis without TLS is no Redis with it.
+    // NocoBase is not a Redis, and a Redis without TLS does not accept TLS.
     scene.config.set("session.redis", format!("redis://{}", scene.nocobase.address));
     scene.check(&[]).await.only_failure("redis", "another program");
     redis.up();

@@ -9,7 +9,7 @@ const TOKEN: &str = "/cgi-bin/gettoken";
 const AGENT_GET: &str = "/cgi-bin/agent/get";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn wecoms_side() {
+async fn findings_about_wecom() {
     let mut scene = Scene::set().await;
     let good = scene.config.clone();
     let sim = scene.sim.handle.clone();

@@ -1,9 +1,9 @@
-//! What its buttons do: one session, a binding, the check; and what the nodes tell each other.
+//! The console's buttons: end one session, remove a binding, run the check; and the refusals that nodes share.
 
 use super::*;
 use crate::support::Redis;
 
-/// A button of a page of the console.
+/// Presses a button of a page of the console.
 async fn press(browser: &mut Browser, path: &str) -> crate::support::browser::Response {
     let mut request = browser.request(Method::POST, path);
     for (name, value) in OWN_FORM {
@@ -12,7 +12,7 @@ async fn press(browser: &mut Browser, path: &str) -> crate::support::browser::Re
     browser.send(request).await
 }
 
-/// What the buttons of a page lead to.
+/// The targets of a page's buttons.
 fn buttons(page: &str) -> Vec<String> {
     let actions = page.split("<form method=\"post\" action=\"").skip(1);
     actions.filter_map(|rest| Some(rest.split_once('"')?.0.replace("&#38;", "&"))).collect()
@@ -31,12 +31,12 @@ async fn one_session_ends_and_the_others_go_on() {
     };
     let mut second = stage.signed_in("lisi").await;
     let (path, id) = ends.rsplit_once('=').unwrap();
-    // Nothing that is not the whole of what is shown.
+    // Only the complete id is accepted.
     for wrong in ["", "4", &id[..7], "00000000", "%25"] {
         assert_eq!(press(&mut admin, &format!("{path}={wrong}")).await.status, 303);
     }
     assert_eq!(first.api(Method::GET, "/api/orders:list").await.status, 200);
-    // Nor by another member's page.
+    // Nor through another member's page.
     assert_eq!(press(&mut admin, &ends.replace("lisi", "zhangsan")).await.status, 303);
     assert_eq!(first.api(Method::GET, "/api/orders:list").await.status, 200);
     assert_eq!(press(&mut admin, ends).await.status, 303);
@@ -83,26 +83,26 @@ async fn the_check_is_a_page_and_tries_a_members_sign_in() {
     for secret in [crate::support::APP_SECRET, nocobase_standin::SECRET] {
         assert!(!page.body.contains(secret), "{}", page.body);
     }
-    // Nobody is bound to this user name yet, and nobody is afterwards.
+    // No member is bound to this user name, before and after.
     stage.nocobase.user(json!({ "nickname": "Li Si", "username": "lisi" }));
     let bound = stage.nocobase.rows("usersAuthenticators").len();
     let page = press(&mut admin, &format!("{CHECK}?q=wecom%2Flisi")).await;
     assert!(page.body.contains("</span> member") && page.body.contains("wecom/lisi"), "{}", page.body);
     assert_eq!(stage.nocobase.rows("usersAuthenticators").len(), bound);
-    // Members who do not exist, and what is no userid.
+    // Members who do not exist, and invalid userids.
     for strange in ["wecom%2Fnobody", "other%2Flisi", "%3Cscript%3E", "--conf"] {
         let page = press(&mut admin, &format!("{CHECK}?q={strange}")).await;
         assert_eq!(page.status, 200, "{strange}: {}", page.body);
         assert!(!page.body.contains("<script"), "{}", page.body);
     }
-    // Not for another site, nor for another member.
+    // Not from another site, nor for another member.
     let cross = admin.request(Method::POST, CHECK).header("sec-fetch-site", "cross-site");
     assert_eq!(admin.send(cross).await.status, 404);
     let mut member = stage.signed_in("anna.smith").await;
     assert_eq!(press(&mut member, CHECK).await.status, 404);
 }
 
-/// The help desk's administrator is on any node; so was the member.
+/// The administrator and the member may be on different nodes.
 #[tokio::test(flavor = "multi_thread")]
 async fn through_redis_the_refusals_of_all_nodes_are_on_each() {
     let redis = Redis::start();
@@ -124,14 +124,14 @@ async fn through_redis_the_refusals_of_all_nodes_are_on_each() {
         found.contains("wecom/lisi") && found.contains("no_matching_user")
     })
     .await;
-    // Once on each, also where it happened; and the page does not restrict itself to this node.
+    // Once on each, also on the node where it happened; and the page does not claim to cover this node only.
     for gate in [&stage.gate, &other] {
         admin.go_to(gate);
         let found = admin.visit(&format!("{REFUSED}?q={id}")).await.body;
         assert_eq!(found.matches("<li>").count(), 1, "{found}");
         assert!(!found.contains("on this node"), "{found}");
     }
-    // A reader of Redis learns nothing of it, and what somebody else writes there is ignored.
+    // A reader of Redis learns nothing from it, and foreign entries are ignored.
     let dump = redis.dump();
     for plain in ["lisi", "no_matching_user", &id] {
         assert!(!dump.contains(plain), "{plain} is readable in Redis");

@@ -25,7 +25,7 @@ async fn nginx_in_front_passes_everything_through_the_gate() {
     assert_eq!((file.status(), file.body().as_str()), (200, "7rG3kjVbXHngiald"));
     let tunnel = send_raw(proxy.at, raw::upgrade("/ws-public", "")).await;
     assert_eq!(tunnel.status(), 101, "{}", tunnel.text());
-    // The client's word about its address does not count; nginx's does.
+    // The client's claim about its address does not count; nginx's does.
     let lines = gate.wait_for_lines("event", "request", 4).await;
     assert!(lines.iter().all(|l| l["client"] == "127.0.0.1"), "{lines:?}");
 }
@@ -64,7 +64,7 @@ async fn nginx_behind_serves_files_and_passes_on_the_rest() {
     assert_eq!(tunnel.status(), 101, "{}", tunnel.text());
     assert_eq!(send_raw(gate.http, get("/api/users:list", "")).await.status(), 401);
 
-    // NocoBase is away, nginx is not: pages wait, programs get Retry-After.
+    // NocoBase is unreachable, nginx is not: pages wait, programs get Retry-After.
     upstream.take();
     drop(proxy);
     let _proxy = Proxy::start_at(at, "nginx behind", gate.http, gate.ops, free()).await;
@@ -83,7 +83,7 @@ async fn nginx_behind_serves_files_and_passes_on_the_rest() {
     assert!(response.body().contains("http-equiv=\"refresh\""), "{}", response.text());
 }
 
-/// Passes connections on to `ops`, and counts them.
+/// Forwards connections to `ops`, and counts them.
 async fn counted(ops: SocketAddr) -> (SocketAddr, Arc<AtomicUsize>) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (at, count) = (listener.local_addr().unwrap(), Arc::new(AtomicUsize::new(0)));
@@ -118,7 +118,7 @@ async fn without_nocobase_balancers_keep_serving_the_gates_own_pages() {
     for name in balancers {
         proxies.push(Proxy::start_at(free(), name, gate.http, ops, nobody).await);
     }
-    // More than HAProxy needs to take a server away.
+    // More checks than HAProxy needs to remove a server.
     eventually("HAProxy has checked the gate", async || checks.load(Ordering::SeqCst) >= 6).await;
     for (name, proxy) in balancers.iter().zip(&proxies) {
         let person = format!("Accept: text/html\r\nUser-Agent: {}\r\n", raw::WECOM);

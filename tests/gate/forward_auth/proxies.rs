@@ -1,4 +1,4 @@
-//! The proxies: their examples with other addresses, and their processes.
+//! The proxies: their example configurations with other addresses, and their processes.
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::*;
 
-/// A proxy that runs; dropped, it is ended.
+/// A running proxy; dropped, it is stopped.
 pub(super) struct Proxy {
     pub(super) at: SocketAddr,
     child: Child,
@@ -85,7 +85,7 @@ impl Proxy {
                     ("/etc/haproxy/haproxy-forward-auth.lua", lua.as_str()),
                     ("bind :80", &format!("bind {at}")),
                     ("check port 9090 inter 2s", &format!("check port {} inter 50ms", ops.port())),
-                    // Without it a check that takes longer than `inter` has failed: on a busy machine many do.
+                    // The default timeout is `inter`: on a busy machine many checks would exceed it.
                     ("option httpchk", "timeout check 10s\n    option httpchk"),
                 ];
                 let mut command = Command::new("/usr/sbin/haproxy");

@@ -2,8 +2,8 @@
 
 use super::*;
 
-/// What conf/docker-compose.yml gives to `init`, filled in as its example of an `.env` wants it, makes a gate that can start: with
-/// the files of the container's user, and again at each `up`.
+/// What conf/docker-compose.yml passes to `init`, filled in as its example `.env` shows, makes a gate that can start: with the
+/// files of the container's user, and again at each `up`.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_compose_file_gives_all_that_it_needs() {
     let scene = Scene::set().await;
@@ -21,7 +21,7 @@ async fn the_compose_file_gives_all_that_it_needs() {
         ("${VERIFY_FILE:-}", ""),
         ("${ACCOUNTS:-match}", "match"),
         ("${ADMIN_EMAIL:?}", "admin@nocobase.com"),
-        // Of the network of the containers.
+        // An address in the containers' network.
         ("nocobase:80", &address),
         ("0.0.0.0:8080", scene.origin.strip_prefix("http://").unwrap()),
         ("/run/secrets", secrets.to_str().unwrap()),
@@ -42,12 +42,12 @@ async fn the_compose_file_gives_all_that_it_needs() {
     for _ in 0..2 {
         let mut command = Command::new(env!("CARGO_BIN_EXE_wecom-gate"));
         command.args(["init", "--yes", "--group", "root", "--dir"]).arg(scene.path("")).env_clear();
-        // Whatever else there is, unset and passed on.
+        // The other variables, unset and passed on.
         for name in ["PUBLIC_PATH", "API_BASE", "AUTHORIZE_URL", "WEB_LOGIN_URL", "SECRET", "JWT_SECRET"] {
             command.env(format!("WECOM_GATE_INIT_{name}"), "");
         }
         command.envs(given.iter().cloned());
-        // The simulator stands for WeCom.
+        // The simulator in place of WeCom.
         command.args([
             "--api-base",
             api.as_str(),

@@ -1,15 +1,15 @@
-//! A person at a terminal, who is asked.
+//! `init` with a person at a terminal.
 
 use std::process::Child;
 
 use super::*;
 
-/// A terminal that can only print lines, in front of a person who types; nothing that steers a terminal is sent to it.
+/// A terminal that can only print lines, and a person who types; no control sequences are sent to it.
 struct Typist {
     child: Child,
     seen: String,
     output: std::sync::mpsc::Receiver<u8>,
-    /// What the key Enter sends.
+    /// What the Enter key sends.
     enter: &'static str,
 }
 
@@ -56,7 +56,7 @@ impl Typist {
         }
     }
 
-    /// Waits until what is typed is not shown: what was typed before that is lost, as it should be.
+    /// Waits until echo is off: earlier input is discarded, as intended.
     fn wait_for_no_echo(&self) {
         let children = format!("/proc/{0}/task/{0}/children", self.child.id());
         let began = std::time::Instant::now();
@@ -117,7 +117,7 @@ async fn a_person_answers_on_a_dumb_terminal() {
     assert!(fs::read_to_string(scene.path("wecom-gate.toml")).unwrap().contains("auto_create_user = true"));
 }
 
-/// Questions with a cursor, and a "no" before anything is done.
+/// Questions with a cursor, and a "no" before anything is changed.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_person_declines() {
     let scene = Scene::set().await;

@@ -1,4 +1,4 @@
-//! Several applications on two nodes: what ends in one of them ends there on every node, and nowhere else.
+//! Several applications on two nodes: a session that ends in one application ends there on every node, and nowhere else.
 
 use reqwest::Method;
 
@@ -20,7 +20,7 @@ async fn two(redis: &Redis) -> (Stage, NocoBase, Gate) {
     (stage, crm, other)
 }
 
-/// What NocoBase itself gives to everybody, so that a refusal is the gate's: status in `main`, and in `crm`.
+/// What NocoBase serves without a session, so that a refusal is the gate's: status in `main`, and in `crm`.
 async fn seen(browser: &Browser) -> (u16, u16) {
     let ask = async |path: &str| {
         let request = browser.fetch(Method::GET, path);
@@ -62,7 +62,7 @@ async fn r16_a_session_that_ends_in_one_application_ends_there_on_every_node() {
     soon("crm's ends on the other node", (200, 401), &there).await;
     assert_eq!(seen(&bystander).await, (200, 200), "another member's goes on");
 
-    // And main's its own.
+    // And main's NocoBase its own.
     let data = stage.nocobase.rows("issuedTokens");
     let jti = data[0]["jti"].as_str().unwrap().to_owned();
     let (mut here, there) = on_both(&stage, &other, "anna.smith").await;
@@ -76,11 +76,11 @@ async fn r16_a_session_that_ends_in_one_application_ends_there_on_every_node() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_signs_out_in_one_application_is_out_of_all_on_every_node() {
+async fn signing_out_in_one_application_ends_all_on_every_node() {
     let redis = Redis::start();
     let (stage, crm, other) = two(&redis).await;
     let (_, bystander) = on_both(&stage, &other, "lisi").await;
-    // By NocoBase's own menu in each of the two, and by the gate's page.
+    // With NocoBase's own menu item in each of the two, and with the gate's page.
     for way in ["crm", "main", "page"] {
         let (mut here, there) = on_both(&stage, &other, "zhangsan").await;
         let checks = (stage.nocobase.calls("auth:check"), crm.calls("auth:check"));
@@ -96,7 +96,7 @@ async fn who_signs_out_in_one_application_is_out_of_all_on_every_node() {
         assert_eq!((stage.nocobase.calls("auth:check"), crm.calls("auth:check")), checks, "nobody asked");
         assert_eq!(seen(&bystander).await, (200, 200), "another member's goes on");
     }
-    // WeCom tells one node that a member has left.
+    // WeCom reports to one node that a member has left.
     let (_, there) = on_both(&stage, &other, "anna.smith").await;
     let blocked = || (stage.nocobase.data().blocked.len(), crm.data().blocked.len());
     let before = blocked();
@@ -107,7 +107,7 @@ async fn who_signs_out_in_one_application_is_out_of_all_on_every_node() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_applications_callback_is_carried_out_once_by_all_nodes() {
+async fn an_applications_callback_is_processed_once_by_all_nodes() {
     let redis = Redis::start();
     let (stage, crm, other) = two(&redis).await;
     let mut here = stage.phone("zhangsan");
@@ -121,7 +121,7 @@ async fn an_applications_callback_is_carried_out_once_by_all_nodes() {
     }
     let sessions = (stage.nocobase.rows("issuedTokens").len(), crm.rows("issuedTokens").len());
     assert_eq!((stage.wecom().calls(GETUSERINFO), sessions), (1, (0, 1)));
-    // WeCom's access token is one for all applications and nodes.
+    // WeCom's access token is shared by all applications and nodes.
     stage.bound("lisi");
     for gate in [&stage.gate, &other] {
         for page in ["/admin", "/apps/crm/admin"] {

@@ -1,4 +1,4 @@
-//! Redis is away, hangs, loses its data or does not allow everything.
+//! Redis is unreachable, hangs, loses its data, or refuses commands.
 
 use std::net::TcpListener;
 
@@ -31,7 +31,7 @@ async fn while_redis_is_away_everything_works_and_missed_endings_follow() {
     stage.bound("anna.smith");
     assert_eq!(stage.phone("anna.smith").open("/admin").await.status, 200);
     assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
-    // Ended now: the other node learns it as soon as possible.
+    // Ended now: the other node is informed as soon as possible.
     assert_eq!(here.api(Method::POST, "/api/auth:signOut").await.status, 200);
     assert_eq!(file(&mut there).await, 200);
     redis.up();
@@ -43,7 +43,7 @@ async fn while_redis_is_away_everything_works_and_missed_endings_follow() {
     assert_eq!(trouble(&stage.gate).await, None);
     assert_eq!(file(&mut stays).await, 200, "and nobody else is signed out");
 
-    // One node is away, and learns it when it is back.
+    // One node is unreachable, and is informed when it is back.
     let (mut here, mut there) = on_both(&stage, &other, "zhangsan").await;
     other.signal("STOP");
     assert_eq!(here.api(Method::POST, "/api/auth:signOut").await.status, 200);
@@ -51,7 +51,7 @@ async fn while_redis_is_away_everything_works_and_missed_endings_follow() {
     other.signal("CONT");
     refused_after(&mut there).await;
 
-    // A node that starts later learns it too, although NocoBase forgets.
+    // A node that starts later is informed too, although NocoBase has forgotten it.
     let (mut here, _) = on_both(&stage, &other, "lisi").await;
     let mut kept = here.clone();
     assert_eq!(here.api(Method::POST, "/api/auth:signOut").await.status, 200);
@@ -63,7 +63,7 @@ async fn while_redis_is_away_everything_works_and_missed_endings_follow() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redis_that_hangs_delays_no_request() {
-    // One that accepts and never says a word.
+    // One that accepts connections and never responds.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut stage =
         Stage::start(|c| _ = c.set("session.redis", format!("redis://{}", silent.local_addr().unwrap())))
@@ -78,7 +78,7 @@ async fn a_redis_that_hangs_delays_no_request() {
     );
     assert_eq!(phone.api(Method::GET, "/api/orders:list").await.status, 200);
 
-    // One that stops in the middle.
+    // One that stops while in use.
     let redis = Redis::start();
     stage.restart_with(|c| _ = c.set("session.redis", redis.url())).await;
     let mut phone = stage.signed_in("zhangsan").await;
@@ -121,7 +121,7 @@ async fn what_redis_loses_is_published_again() {
     refused_after(&mut there).await;
 }
 
-/// After a failover to a Redis without the stream, whose clock is behind: its numbers are lower than those that were read.
+/// After a failover to a Redis without the stream and with a slower clock: its entry ids are lower than those already read.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_that_begins_again_with_lower_numbers_is_read_from_its_beginning() {
     let mut redis = Redis::start();
@@ -179,7 +179,7 @@ async fn missing_rights_in_redis_are_reported_once() {
     let log = stage.gate.log_until_now().await;
     let said: Vec<_> = log.iter().filter(|l| l["event"] == "redis").collect();
     assert_eq!(said.len(), 1, "{said:?}");
-    // As soon as the rights are there, without a restart.
+    // As soon as the permissions exist, without a restart.
     let _: String = redis.ask("ACL SETUSER less +xadd");
     is_up(&stage.gate, true).await;
 }

@@ -22,8 +22,7 @@ async fn r15_r16_signing_out_in_nocobase_ends_the_session_everywhere() {
     assert!(page.body.contains("You are signed out"), "{}", page.body);
     assert_eq!(page.hops.len(), 1, "not signed straight in again: {:?}", page.hops);
 
-    // The old cookie, kept by somebody who does not let the gate delete it: here, on another node, and after a
-    // restart.
+    // The old cookie, in a client that ignores its deletion: here, on another node, and after a restart.
     assert_eq!(before.clone().api(Method::GET, "/api/orders:list").await.status, 401);
     before.go_to(&other);
     assert_eq!(before.clone().api(Method::GET, "/api/orders:list").await.status, 401);
@@ -32,7 +31,7 @@ async fn r15_r16_signing_out_in_nocobase_ends_the_session_everywhere() {
     assert_eq!(before.clone().api(Method::GET, "/api/orders:list").await.status, 401);
     assert_eq!(stage.nocobase.count("/api/orders:list"), 0);
 
-    // By hand there is a way back in.
+    // The user can sign in again by a click.
     phone.go_to(&stage.gate);
     let page = phone.open("/wecom-gate/login?rd=%2Fadmin%2Fx").await;
     assert_eq!((page.status, page.at.as_str()), (200, "/admin/x"));
@@ -66,7 +65,7 @@ async fn r15_r16_signing_out_at_the_gate_ends_the_session_everywhere() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_session_that_nocobase_ends_is_over() {
+async fn a_session_ended_by_nocobase_is_refused() {
     let stage = Stage::start(|_| {}).await;
     let mut phone = stage.signed_in("zhangsan").await;
     let jti = stage.nocobase.data().tokens[0]["jti"].as_str().unwrap().to_owned();
@@ -76,7 +75,7 @@ async fn a_session_that_nocobase_ends_is_over() {
     assert_eq!(page.status, 302, "straight to WeCom: nobody has signed out");
     assert_eq!(phone.follow(page).await.at, "/admin/x");
 
-    // Its user is gone.
+    // Its user was deleted.
     let user = stage.bound("lisi");
     let mut phone = stage.signed_in("lisi").await;
     stage.nocobase.data().users.retain(|row| row["id"] != user);
@@ -85,7 +84,7 @@ async fn a_session_that_nocobase_ends_is_over() {
     assert_eq!(phone.send(me).await.status, 401);
 }
 
-/// Moves the times in the session cookie, as if the browser or another node's clock were that far away.
+/// Shifts the times in the session cookie, as if the other clock differed by this much.
 fn shift(browser: &mut Browser, seconds: i64) {
     let key = STANDARD_NO_PAD.decode(KEY.replace('-', "+").replace('_', "/")).unwrap();
     let ring = Keyring::new(&[SecretSlice::from(key)], &format!("http://{HOST}")).unwrap();
@@ -99,7 +98,7 @@ fn shift(browser: &mut Browser, seconds: i64) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_session_ends_when_idle_and_in_the_end() {
+async fn a_session_ends_when_idle_and_at_its_maximum_age() {
     for (key, other) in [("session.idle", "session.absolute"), ("session.absolute", "session.idle")] {
         let stage = Stage::start(|c| {
             _ = c.set(key, "1h").set(other, if key.ends_with("idle") { "2h" } else { "1h" })
@@ -137,9 +136,9 @@ async fn a_member_who_leaves_loses_the_session_within_the_recheck() {
     eventually("NocoBase has recorded it", async || stage.nocobase.data().blocked.len() == 1).await;
 }
 
-/// A recheck asks what a sign-in asks: is the member active, sees the app, and is named by the allow-lists?
+/// A recheck applies the conditions of a sign-in: is the member active, visible to the app, and in the allow-lists?
 #[tokio::test(flavor = "multi_thread")]
-async fn who_may_not_sign_in_any_more_is_out_within_the_recheck() {
+async fn members_who_may_no_longer_sign_in_are_signed_out_within_the_recheck() {
     let stage = Stage::start(|c| {
         c.set("session.recheck", "10s").set("wecom.allow_departments", vec![3, 5]);
     })
@@ -149,7 +148,7 @@ async fn who_may_not_sign_in_any_more_is_out_within_the_recheck() {
         leaving.push((userid, stage.signed_in(userid).await));
     }
     let mut stays = stage.signed_in("anna.smith").await;
-    // Disabled; in a department that is not allowed; in one that does not see the app.
+    // Disabled; in a department that is not allowed; in one to which the app is not visible.
     let wecom = stage.wecom();
     wecom.set_status(CORP, "lisi", 2).unwrap();
     for (userid, department) in [("WangWu", 2), ("sunqi", 6)] {

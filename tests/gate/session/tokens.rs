@@ -1,4 +1,4 @@
-//! Tokens: the phantom, NocoBase's own, API keys and those of others.
+//! Tokens: the phantom, NocoBase's own, API keys and foreign ones.
 
 use super::*;
 use crate::support::SERVICE_USER;
@@ -148,7 +148,7 @@ async fn delivered_to_the_browser_the_token_works_and_stays_the_sessions() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r18_r25_a_foreign_token_in_the_address_goes_no_further_and_answers_are_not_kept() {
+async fn r18_r25_a_foreign_token_in_the_address_is_not_forwarded_and_responses_are_not_cached() {
     let stage = Stage::start(|_| {}).await;
     stage.bound("zhangsan");
     let mut member = stage.signed_in("zhangsan").await;

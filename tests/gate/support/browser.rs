@@ -17,7 +17,7 @@ pub const CHROME: &str =
 pub const CHROME_PHONE: &str = "Mozilla/5.0 (Linux; Android 14; Pixel 8) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Mobile Safari/537.36";
 pub const CURL: &str = "curl/8.5.0";
 
-/// Most redirects that are followed.
+/// Redirects that are followed at most.
 const MOST_HOPS: usize = 15;
 
 #[derive(Clone)]
@@ -31,7 +31,7 @@ pub struct Browser {
     pub cookies: BTreeMap<String, String>,
     /// Sent with every request to the gate.
     pub extra: HeaderMap,
-    /// Keeps no cookies.
+    /// Discards all cookies.
     pub cookies_blocked: bool,
     page: String,
 }
@@ -42,9 +42,9 @@ pub struct Response {
     pub status: u16,
     pub headers: HeaderMap,
     pub body: String,
-    /// Path and query on the gate, or the whole address elsewhere.
+    /// Path and query on the gate, or the whole URL elsewhere.
     pub at: String,
-    /// Everything that was asked for on the way, in the same form.
+    /// All addresses requested on the way, in the same form.
     pub hops: Vec<String>,
 }
 
@@ -61,7 +61,7 @@ impl Response {
         serde_json::from_str(&self.body).unwrap_or_else(|e| panic!("{e}: {} {}", self.status, self.body))
     }
 
-    /// `code` of an error in NocoBase's shape.
+    /// `code` of an error in NocoBase's format.
     pub fn code(&self) -> String {
         self.json()["errors"][0]["code"].as_str().unwrap_or_default().to_owned()
     }
@@ -71,7 +71,7 @@ impl Response {
         all.map(|v| v.to_str().unwrap().to_owned()).collect()
     }
 
-    /// Does a cookie of this name come with it (and is not deleted)?
+    /// Does the response set a cookie of this name (and not delete it)?
     pub fn sets(&self, name: &str) -> bool {
         self.set_cookies().iter().any(|c| c.starts_with(&format!("{name}=")) && !c.contains("Max-Age=0"))
     }
@@ -94,7 +94,7 @@ impl Browser {
         }
     }
 
-    /// Whose device it is, for the simulator.
+    /// The member whose device it is, for the simulator.
     pub fn member(mut self, userid: &str) -> Browser {
         self.member = Some(userid.to_owned());
         self
@@ -105,19 +105,19 @@ impl Browser {
         self
     }
 
-    /// At this host name in place of the usual one.
+    /// At this host name instead of the usual one.
     pub fn at(mut self, host: &'static str) -> Browser {
         self.host = host;
         self
     }
 
-    /// From now on the name leads to this node.
+    /// From now on the name resolves to this node.
     pub fn go_to(&mut self, gate: &Gate) -> &mut Browser {
         self.gate = gate.http;
         self
     }
 
-    /// One request to the gate, without anything but host, User-Agent and cookies.
+    /// A request to the gate with only host, User-Agent and cookies.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let mut request =
             self.http.request(method, format!("http://{}{path}", self.gate)).header("host", self.host);
@@ -129,7 +129,7 @@ impl Browser {
         request.header("cookie", all.join("; "))
     }
 
-    /// Sends it, and keeps the cookies of the response.
+    /// Sends it, and stores the cookies of the response.
     pub async fn send(&mut self, request: RequestBuilder) -> Response {
         let response = self.exchange(request).await;
         self.keep(&response);
@@ -146,13 +146,13 @@ impl Browser {
         response
     }
 
-    /// Loads a page, and goes where it leads, to WeCom's pages too. Ends at a response that is no redirect.
+    /// Loads a page and follows redirects, also to WeCom's pages. Ends at a response that is not a redirect.
     pub async fn open(&mut self, path: &str) -> Response {
         let first = self.visit(path).await;
         self.follow(first).await
     }
 
-    /// Goes on from a response.
+    /// Follows the redirects of a response.
     pub async fn follow(&mut self, mut response: Response) -> Response {
         let mut hops = vec![response.at.clone()];
         while (300..400).contains(&response.status) && response.status != 304 {
@@ -179,7 +179,7 @@ impl Browser {
         response
     }
 
-    /// Starts a sign-in at this page and stops before the callback: its path and query.
+    /// Starts a sign-in at this page and stops before the callback; its path and query.
     pub async fn up_to_callback(&mut self, path: &str) -> String {
         let to_wecom = self.visit(path).await;
         assert_eq!(to_wecom.status, 302, "{}", to_wecom.body);
@@ -187,7 +187,7 @@ impl Browser {
         on(self.host, back.location()).expect("back to the gate").to_owned()
     }
 
-    /// An API call as NocoBase's page makes it: with what the page holds as its token.
+    /// An API call as NocoBase's page makes it, with the page's token.
     pub async fn api(&mut self, method: Method, path: &str) -> Response {
         let phantom = self.phantom();
         let request = self.fetch(method, path).header("authorization", format!("Bearer {phantom}"));
@@ -203,7 +203,7 @@ impl Browser {
             .header("sec-fetch-dest", "empty")
     }
 
-    /// What the page that was loaded last got as its token.
+    /// The token in the page that was loaded last.
     pub fn phantom(&self) -> String {
         let (_, rest) =
             self.page.split_once("data-token=\"").unwrap_or_else(|| panic!("no token in: {}", self.page));
@@ -214,7 +214,7 @@ impl Browser {
         self.cookies.get(name).map(String::as_str)
     }
 
-    /// Address that the gate's name leads to.
+    /// Address to which the gate's name resolves.
     pub fn address(&self) -> SocketAddr {
         self.gate
     }
@@ -252,12 +252,12 @@ pub fn navigation(request: RequestBuilder) -> RequestBuilder {
         .header("sec-fetch-dest", header("document"))
 }
 
-/// The path of an address of the gate.
+/// The path of a URL of the gate.
 pub fn on_gate(address: &str) -> Option<&str> {
     on(HOST, address)
 }
 
-/// The path of an address at this host name.
+/// The path of a URL at this host name.
 fn on<'a>(host: &str, address: &'a str) -> Option<&'a str> {
     if address.starts_with('/') {
         return Some(address);

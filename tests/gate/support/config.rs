@@ -1,4 +1,4 @@
-//! The gate's configuration, to be changed key by key.
+//! The gate's configuration, which tests change key by key.
 
 use std::net::SocketAddr;
 
@@ -7,7 +7,7 @@ use wecom_sim::Running;
 
 use super::{AGENT, APP_SECRET, CORP, HOST, SERVICE_USER};
 
-/// Two keys of 64 bytes; the first seals.
+/// Two keys of 64 bytes; the first is used for sealing.
 pub const KEY: &str =
     "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8gISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0-Pw";
 pub const OTHER_KEY: &str =
@@ -17,7 +17,7 @@ pub const OTHER_KEY: &str =
 pub struct Config(pub Table);
 
 impl Config {
-    /// One WeCom entry, everything on this machine, ports as they come.
+    /// One WeCom entry, everything on this machine, on free ports.
     pub fn new(sim: &Running, nocobase: SocketAddr) -> Config {
         let text = format!(
             r#"
@@ -64,14 +64,14 @@ impl Config {
         self
     }
 
-    /// Takes a key out.
+    /// Removes a key.
     pub fn unset(&mut self, key: &str) -> &mut Config {
         let (section, name) = key.rsplit_once('.').unwrap_or(("", key));
         self.section(section).remove(name);
         self
     }
 
-    /// One more `[[wecom]]`, a copy of the first.
+    /// Adds another `[[wecom]]`, a copy of the first.
     pub fn another_entry(&mut self, name: &str) -> &mut Config {
         let all = self.0["wecom"].as_array_mut().unwrap();
         let mut copy = all[0].clone();

@@ -26,7 +26,7 @@ impl DerefMut for Gate {
     }
 }
 
-/// `wecom-gate run` with this configuration, and nothing in its environment.
+/// `wecom-gate run` with this configuration and an empty environment.
 pub fn run_command(program: &Path, config: &Config) -> (Command, tempfile::NamedTempFile) {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(config.text().as_bytes()).unwrap();
@@ -46,14 +46,14 @@ impl Gate {
         Self::start_program(&super::program(), config, environment).await
     }
 
-    /// Starts it by this name of it.
+    /// Starts the program at this path.
     pub async fn start_program(program: &Path, config: &Config, environment: &[(&str, &str)]) -> Gate {
         let (mut command, file) = run_command(program, config);
         command.envs(environment.iter().copied());
         Self::launch(command, file).await
     }
 
-    /// Starts it as systemd does when it holds the public socket itself.
+    /// Starts it as systemd does with socket activation.
     pub async fn start_on(config: &Config, socket: &std::net::TcpListener) -> Gate {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(config.text().as_bytes()).unwrap();
@@ -68,7 +68,7 @@ impl Gate {
         Gate { process: Process::start(command).await, config: file }
     }
 
-    /// Writes another configuration file in place of the one it was started with.
+    /// Overwrites the configuration file it was started with.
     pub fn rewrite(&self, text: &str) {
         std::fs::write(self.config.path(), text).unwrap();
     }

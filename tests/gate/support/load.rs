@@ -1,4 +1,4 @@
-//! People who ask all the time, while something is done to the gate.
+//! Clients that send requests continuously while something happens to the gate.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,8 +12,8 @@ use tokio::task::JoinHandle;
 use super::eventually;
 use super::raw::{get, read_response};
 
-/// Five clients that ask for `/big/64` until they are stopped: as fast as they can, and with pauses in which the
-/// connection is idle. The first request that fails ends its client.
+/// Five clients that request `/big/64` until they are stopped: as fast as they can, and with pauses in which the connection is
+/// idle. The first failed request ends its client.
 pub struct Load {
     stop: Arc<AtomicBool>,
     done: Arc<AtomicUsize>,
@@ -50,7 +50,7 @@ impl Load {
         eventually("requests go on", async || self.done.load(Ordering::Relaxed) > before + 20).await;
     }
 
-    /// How many got their response. Panics if one did not.
+    /// How many requests got a response. Panics if one did not.
     pub async fn end(self) -> usize {
         self.stop.store(true, Ordering::Relaxed);
         for client in self.clients {

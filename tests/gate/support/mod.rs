@@ -1,4 +1,4 @@
-//! The stage: the real binary, the WeCom simulator, a stand-in for NocoBase, and browsers.
+//! The test environment: the real binary, the WeCom simulator, a stand-in for NocoBase, and browsers.
 
 pub mod browser;
 pub mod config;
@@ -27,23 +27,23 @@ pub use output::Output;
 pub use process::Process;
 pub use redis::Redis;
 
-/// Host of the gate's origin. No name server knows it: browsers of the tests send it as `Host`.
+/// Host of the gate's origin. It does not resolve: the tests' browsers send it as `Host`.
 pub const HOST: &str = "gate.test";
 /// The company, and its app, in the simulator's data.
 pub const CORP: &str = "ww0123456789abcdef";
 pub const AGENT: u64 = 1_000_002;
 pub const APP_SECRET: &str = "SimAppSecret1000002-AAAAAAAAAAAAAAAAAAAAAAA";
-/// NocoBase's user that the gate works as.
+/// Id of the gate's service user in NocoBase.
 pub const SERVICE_USER: u64 = 1;
 
-/// The simulator, and the address of its app's gate, which is no other test's.
+/// The simulator, and a free address for its app's gate that no other test uses.
 pub async fn simulator_of_a_free_port() -> (Running, SocketAddr) {
     let free = SocketAddr::from(([127, 0, 0, 2], nocobase_standin::free().port()));
     let origin = Some(format!("http://{free}").parse().unwrap());
     (Simulator::start(Options { app_origin: origin, ..Options::default() }).await.unwrap(), free)
 }
 
-/// Everything that a test needs. Dropped, it is gone.
+/// Everything that a test needs. Dropped, it is stopped.
 pub struct Stage {
     pub gate: Gate,
     pub sim: Running,
@@ -52,7 +52,7 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Simulator, stand-in and gate, with a configuration to change first.
+    /// Starts simulator, stand-in and gate, with a changed configuration.
     pub async fn start(change: impl FnOnce(&mut Config)) -> Stage {
         Self::with(Settings::default(), change).await
     }
@@ -75,7 +75,7 @@ impl Stage {
         &self.sim.handle
     }
 
-    /// The gate stops and starts again: same configuration and keys, empty memory.
+    /// Restarts the gate: same configuration and keys, empty memory.
     pub async fn restart(&mut self) {
         self.gate.stop();
         self.gate = Gate::start(&self.config).await;
@@ -99,7 +99,7 @@ impl Stage {
         id
     }
 
-    /// A page refuses: status, title, and a line in the log.
+    /// The page is this refusal: status, title, and a line in the log.
     pub async fn refused(&self, page: &Response, failure: Failure, title: &str) {
         let response = failure.response();
         assert_eq!(page.status, response.status, "{failure}: {}", page.body);
@@ -137,8 +137,8 @@ pub fn program() -> PathBuf {
     std::env::var_os("WECOM_GATE_BIN").map_or_else(|| env!("CARGO_BIN_EXE_wecom-gate").into(), PathBuf::from)
 }
 
-/// Lets a gate trust one authority in place of all those of the system: reading these is most of the work of a start
-/// when nothing is optimised, and no test meets a server that they vouch for. What a test sets itself stays.
+/// Lets a gate trust one certificate authority instead of the system's: reading those is most of the start time of a debug build,
+/// and no test contacts a server that they certify. What a test sets itself stays.
 pub fn few_roots(command: &mut Command) {
     static ROOT: LazyLock<tempfile::NamedTempFile> = LazyLock::new(|| {
         let root = rcgen::generate_simple_self_signed(vec!["root.test".to_owned()]).unwrap();
@@ -152,17 +152,17 @@ pub fn few_roots(command: &mut Command) {
     command.env("SSL_CERT_FILE", ROOT.path());
 }
 
-/// How long a test waits for something that happens in the background before it fails. When everything works no test waits
-/// this long: it is for a slow machine with other work to do.
+/// How long a test waits for something that happens in the background before it fails. No test waits this long when everything
+/// works: it is for a slow, busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Asks again and again until it holds.
+/// Polls until the condition holds.
 pub async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     becomes(what, true, async || holds().await).await;
 }
 
-/// Asks again and again until the value is the expected one. Logs, metrics and counters are written after the response
-/// has been sent, so a test never reads them only once.
+/// Polls until the value is the expected one. Logs, metrics and counters are written after the response has been sent, so a test
+/// never reads them only once.
 pub async fn becomes<T: PartialEq + std::fmt::Debug>(
     what: &str,
     expected: T,

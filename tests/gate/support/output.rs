@@ -1,7 +1,7 @@
-//! What a gate writes: its log, and everything else.
+//! The output of a gate: its log, and everything else.
 //!
-//! The line of a request is written after its response, by a thread of its own, so nothing here can be read once and
-//! compared: a test waits for what it expects, or reads what was written before the line of a request that it sends now.
+//! A request's line is written after its response, by another thread, so no output can be read once and compared: a test waits
+//! for what it expects, or reads what was written before the line of a request that it sends now.
 
 use std::fmt;
 use std::io::{BufRead as _, BufReader, Read};
@@ -18,7 +18,7 @@ use serde_json::Value;
 use super::PATIENCE;
 use super::raw::{get, send_raw};
 
-/// Standard output and standard error of a process. `Display` shows what there is so far, for the message of a failure.
+/// Standard output and standard error of a process. `Display` shows what there is so far, for failure messages.
 pub struct Output {
     lines: Arc<Mutex<Vec<String>>>,
     readers: Vec<JoinHandle<()>>,
@@ -43,7 +43,7 @@ impl Output {
         self.lines.lock().iter().filter_map(|l| serde_json::from_str(l).ok()).collect()
     }
 
-    /// The address on which it listens, once the log has it, in either format.
+    /// The address on which it listens, once the log contains it, in either format.
     pub(super) fn listens(&self, scheme: &str) -> Option<SocketAddr> {
         let mark = format!("scheme=\"{scheme}\"");
         self.find(|text| match serde_json::from_str::<Value>(text) {
@@ -64,7 +64,7 @@ impl Output {
         self.wait(&format!("a line with {parts:?}"), find).await
     }
 
-    /// Waits until at least this many log lines are as expected; all of those.
+    /// Waits until at least this many log lines match; all of those.
     pub async fn lines(&self, what: &str, count: usize, is: impl Fn(&Value) -> bool) -> Vec<Value> {
         assert!(count > 0, "nothing to wait for; see `until_now`");
         let find = || {
@@ -86,8 +86,8 @@ impl Output {
         }
     }
 
-    /// What was written before a response that the test has received: sends one more request, and waits for its line.
-    /// (The line of a request itself is written after its response.) Needs the access log.
+    /// What was written before a response that the test has received: sends one more request, and waits for its line. (The line
+    /// of a request itself is written after its response.) Needs the access log.
     pub async fn until_now(&self, http: SocketAddr) -> String {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let path = format!("/wecom-gate/marker-{}", COUNT.fetch_add(1, Ordering::Relaxed));
@@ -96,7 +96,7 @@ impl Output {
         self.to_string()
     }
 
-    /// Waits until the process, which has ended, has written everything, and returns all that it ever wrote.
+    /// Waits until the process, which has ended, has written everything; its whole output.
     pub(super) fn whole(&mut self) -> String {
         for reader in self.readers.drain(..) {
             reader.join().unwrap();

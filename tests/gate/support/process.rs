@@ -1,4 +1,4 @@
-//! A gate as a process: where it listens, and what it writes.
+//! A gate as a process: where it listens, and its output.
 
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
@@ -9,10 +9,10 @@ use serde_json::Value;
 use super::output::parsed;
 use super::{Output, PATIENCE};
 
-/// A gate that runs; dropped, it is killed.
+/// A running gate; dropped, it is killed.
 pub struct Process {
     pub http: SocketAddr,
-    /// Port 0 where it has none.
+    /// Port 0 without HTTPS.
     pub https: SocketAddr,
     pub ops: SocketAddr,
     pub(super) child: Child,
@@ -60,7 +60,7 @@ impl Process {
         send_signal(self.pid(), name);
     }
 
-    /// What it writes.
+    /// Its output.
     pub fn output(&self) -> &Output {
         &self.output
     }
@@ -75,17 +75,17 @@ impl Process {
         self.output.lines(&format!("{field} = {value}"), count, |l| l[field] == value).await
     }
 
-    /// Everything that it wrote before a response that the test has received, see [`Output::until_now`].
+    /// Its output before a response that the test has received, see [`Output::until_now`].
     pub async fn written_until_now(&self) -> String {
         self.output.until_now(self.http).await
     }
 
-    /// The log lines among these.
+    /// The log lines of that output.
     pub async fn log_until_now(&self) -> Vec<Value> {
         parsed(&self.written_until_now().await)
     }
 
-    /// Asks it to end, and waits until it has.
+    /// Sends SIGTERM, and waits until it has ended.
     pub async fn end(&mut self) {
         self.signal("TERM");
         self.ended().await;
@@ -100,13 +100,13 @@ impl Process {
         }
     }
 
-    /// Stops it gracefully; everything that it ever wrote.
+    /// Stops it gracefully; its whole output.
     pub async fn everything_written(&mut self) -> String {
         self.end().await;
         self.stop()
     }
 
-    /// Kills it, unless it has ended; everything that it ever wrote.
+    /// Kills it, unless it has ended; its whole output.
     pub fn stop(&mut self) -> String {
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -121,7 +121,7 @@ impl Drop for Process {
     }
 }
 
-/// Sends a signal. Every thread stands still when `STOP` has been sent: until then a process goes on accepting connections.
+/// Sends a signal. After `STOP` it waits until every thread has stopped: until then a process accepts connections.
 pub fn send_signal(pid: u32, name: &str) {
     let sent = Command::new("kill").arg(format!("-{name}")).arg(pid.to_string()).status().unwrap();
     assert!(sent.success());

@@ -1,4 +1,4 @@
-//! A Redis of the test's own: the real server, which can be stopped, held and started again.
+//! The test's own Redis: the real server, which can be stopped, paused and restarted.
 
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
@@ -27,7 +27,7 @@ impl Redis {
         Self::start_on("--port", options)
     }
 
-    /// One that speaks TLS alone, with this certificate and key.
+    /// One that accepts TLS only, with this certificate and key.
     pub fn start_tls(cert: &str, key: &str) -> Redis {
         let files = ["--tls-cert-file", cert, "--tls-key-file", key, "--tls-ca-cert-file", cert];
         let options = [&["--port", "0", "--tls-auth-clients", "no"], &files[..]].concat();
@@ -59,7 +59,7 @@ impl Redis {
         }
     }
 
-    /// Ends it.
+    /// Stops it.
     pub fn down(&mut self) {
         if let Some(mut child) = self.child.take() {
             let _ = child.kill();
@@ -67,17 +67,17 @@ impl Redis {
         }
     }
 
-    /// Stops it where it is, connections and all (`STOP`), or lets it go on (`CONT`).
+    /// Pauses the process with its connections (`STOP`), or continues it (`CONT`).
     pub fn signal(&self, name: &str) {
         send_signal(self.child.as_ref().unwrap().id(), name);
     }
 
-    /// For `session.redis`.
+    /// The value for `session.redis`.
     pub fn url(&self) -> String {
         format!("redis://{}", self.address)
     }
 
-    /// To ask for more at once.
+    /// A connection for several commands.
     pub fn connection(&self) -> Connection {
         Client::open(self.url()).unwrap().get_connection().unwrap()
     }
@@ -97,7 +97,7 @@ impl Redis {
         self.ask(&format!("KEYS *{part}*"))
     }
 
-    /// Everything in it that can be read.
+    /// Everything readable in it.
     pub fn dump(&self) -> String {
         let mut all = String::new();
         for key in self.keys("") {

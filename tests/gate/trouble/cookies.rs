@@ -1,4 +1,4 @@
-//! Cookies, secrets and requests that are wrong.
+//! Invalid cookies, secrets and requests.
 
 use reqwest::Method;
 use wecom_sim::{Fault, FaultKind};
@@ -61,7 +61,8 @@ async fn r27_no_secret_is_ever_written() {
     }
 }
 
-/// Nobody has tried to sign in: the operator knows before the first member does, and the first line names what runs.
+/// No one has tried to sign in: the operator learns it before the first member, and the first log line names the version and
+/// settings.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_secret_shows_without_a_sign_in() {
     let stage = Stage::start(|config| {
@@ -85,7 +86,7 @@ async fn a_wrong_secret_shows_without_a_sign_in() {
     .await;
 }
 
-/// What a browser opens in a window gets a page, whatever is wrong with it; the same from a script by JSON.
+/// A request of a browser window gets a page, whatever is wrong with it; a request of a script gets JSON.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_window_gets_a_page_for_requests_that_cannot_be_read() {
     let stage = Stage::start(|_| {}).await;
@@ -103,7 +104,7 @@ async fn a_window_gets_a_page_for_requests_that_cannot_be_read() {
         let json = send_raw(stage.gate.http, get(path, &format!("{script}{more}"))).await;
         assert!(json.text().contains("\"errors\""), "{}", json.text());
     }
-    // At another address: on to the right one, on the same page.
+    // At another host: a link to the right one, with the same path.
     let other = get("/admin/orders", window).replace(&format!("Host: {HOST}"), "Host: other.test");
     let page = send_raw(stage.gate.http, other).await;
     assert_eq!(page.status(), 421);

@@ -6,7 +6,7 @@ use wecom_sim::{Consent, Settings};
 use super::creating;
 use crate::support::{CORP, Stage};
 
-/// A person who may not: no user, no binding, no session.
+/// A member who may not sign in: no user, no binding, no session.
 async fn is_refused(stage: &Stage, person: &str, failure: Failure, title: &str) {
     let mut phone = stage.phone(person);
     let page = phone.open("/admin").await;
@@ -15,7 +15,7 @@ async fn is_refused(stage: &Stage, person: &str, failure: Failure, title: &str) 
     assert_eq!((data.users.len(), data.bindings.len(), data.tokens.len()), (1, 0, 0), "{person}");
 }
 
-/// A code that WeCom gave out although its own page would have refused, brought to the gate by this browser.
+/// The same with a code that WeCom's own page would not have issued, sent by this browser.
 async fn is_refused_with_code(stage: &Stage, person: &str, failure: Failure, title: &str) {
     let code = wecom_sim::CodeRequest {
         corp_id: CORP.into(),

@@ -1,5 +1,5 @@
-//! When something is wrong: with WeCom, with NocoBase, with the member, with the cookies. Each time the person sees
-//! what to do, the log tells the operator, and nothing half-made is left behind.
+//! When something is wrong with WeCom, NocoBase, the member, or the cookies. Each time the page says what to do, the log informs
+//! the operator, and nothing incomplete is left behind.
 
 mod cookies;
 mod members;
@@ -15,7 +15,7 @@ const TOKEN: &str = "/cgi-bin/gettoken";
 const USERINFO: &str = "/cgi-bin/auth/getuserinfo";
 const USER_GET: &str = "/cgi-bin/user/get";
 
-/// Nobody has been made, bound or signed in.
+/// No user was created or bound, and no session exists.
 fn nothing_is_left(stage: &Stage, browser: &Browser) {
     assert_eq!(browser.cookie("wecom_gate"), None);
     let data = stage.nocobase.data();
@@ -48,7 +48,7 @@ async fn bound() -> Stage {
     stage
 }
 
-/// Everybody agrees, and unknown members get a user.
+/// Every member consents, and unknown members get a user.
 async fn creating() -> Stage {
     let settings = Settings { consent: Consent::Allow, ..Settings::default() };
     Stage::with(settings, |c| _ = c.set("nocobase.auto_create_user", true)).await

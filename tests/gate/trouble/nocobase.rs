@@ -1,4 +1,4 @@
-//! NocoBase is away, starting, slow, or wrongly configured.
+//! NocoBase is unreachable, starting, slow, or misconfigured.
 
 use reqwest::Method;
 use serde_json::json;
@@ -45,7 +45,7 @@ async fn an_unknown_session_waits_until_nocobase_confirms_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nocobase_dies_during_a_sign_in_and_the_next_attempt_continues_with_the_same_user() {
-    // Before the binding; after a user was made whose number was not returned; after the binding; at the end.
+    // Before the binding; after a user was created whose id was not returned; after the binding; at the end.
     for (on, lost) in [
         ("usersAuthenticators:create", false),
         ("users:create", true),
@@ -155,7 +155,7 @@ async fn the_service_account_may_not_do_it_and_the_log_names_the_rights() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_users_with_one_phone_number_match_nobody() {
+async fn two_users_with_one_phone_number_are_no_match() {
     let stage = creating().await;
     let one = stage.nocobase.user(json!({ "phone": "13800000001" }));
     let two = stage.nocobase.user(json!({ "phone": "+86-13800000001" }));

@@ -1,4 +1,4 @@
-//! WeCom is away, slow, busy, or wrongly configured.
+//! WeCom is unreachable, slow, busy, or misconfigured.
 
 use std::time::{Duration, Instant};
 
@@ -35,7 +35,7 @@ async fn wecom_is_down() {
     fails(&stage, Failure::WeComUnreachable, "cannot be reached").await;
 }
 
-/// The ways in which one connection to WeCom breaks: before the call is carried out, and after.
+/// How one connection to WeCom fails: before the call takes effect, and after.
 const BREAKS: [FaultKind; 6] = [
     FaultKind::Drop,
     FaultKind::Lost,
@@ -50,7 +50,7 @@ async fn one_broken_connection_to_wecom_does_not_end_a_sign_in() {
     let stage = creating().await;
     for path in [TOKEN, USERINFO, "/cgi-bin/auth/getuserdetail", USER_GET] {
         for kind in BREAKS {
-            // Another access token each time, and a member who is not bound.
+            // With a new access token each time, and a member who is not bound.
             stage.wecom().clear_faults();
             stage.nocobase.data().bindings.clear();
             stage.wecom().add_fault(Fault::new(path, kind.clone()).times(1));
@@ -139,7 +139,7 @@ async fn while_wecom_limits_the_rate_members_are_rechecked_by_one_probe_at_a_tim
     let about: Vec<_> = log.iter().filter(is_about).collect();
     assert_eq!(about.len(), 1, "one line reports it: {about:?}");
     assert_eq!((&about[0]["errcode"], &about[0]["level"]), (&json!(45009), &json!("ERROR")));
-    // Each session asks NocoBase in at least 7/8 of the time, whatever WeCom responds.
+    // Each session is rechecked at NocoBase at intervals of at least 7/8 of the setting, whatever WeCom responds.
     let rounds = usize::try_from(began.elapsed().as_secs() / 8 + 1).unwrap();
     let checks = stage.nocobase.count("/api/auth:check") - checks;
     assert!(checks <= 3 * rounds, "{checks} in {rounds} rounds");
@@ -188,7 +188,7 @@ async fn an_access_token_that_died_early_is_replaced() {
     assert_eq!(stage.wecom().calls(TOKEN), 2);
 }
 
-/// Who has no session begins again, with a code of its own; who has one goes where the sign-in was to lead, in that session.
+/// A member without a session starts again with a new code; one with a session goes to the requested page in it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_code_that_wecom_rejects_leads_a_member_who_is_signed_in_to_the_page_and_others_to_wecom() {
     let stage = bound().await;

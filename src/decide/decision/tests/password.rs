@@ -122,7 +122,7 @@ fn the_form_and_its_files_and_calls_pass_by_exact_name() {
 }
 
 #[test]
-fn a_link_to_the_form_signs_nobody_in_as_another_user() {
+fn a_link_to_the_form_cannot_sign_in_as_another_user() {
     let request = Request { query: Some("redirect=/x&token=eyJ&authenticator=basic"), ..page("/signin") };
     assert_eq!(decide(&with_password(), &request), Decision::Redirect("/signin?redirect=/x".to_owned()));
 }

@@ -147,7 +147,7 @@ fn check_one(policy: &Policy, request: &Request<'_>) {
 }
 
 #[test]
-fn r07_nobody_passes_without_session_token_network_or_rule() {
+fn r07_nothing_passes_without_session_token_network_or_rule() {
     let (mut seen, mut by_password) = (0, 0);
     for_all(|policy, request| {
         seen += 1;

@@ -197,7 +197,7 @@ fn a_token_keeps_its_identity_where_anonymous_clients_may_pass_too() {
 }
 
 #[test]
-fn a_token_in_the_address_signs_nobody_in() {
+fn a_token_in_the_address_does_not_sign_in() {
     for (path, query, want) in [
         ("/admin", "token=x", "/admin"),
         ("/admin", "token=x&authenticator=basic", "/admin"),
@@ -237,7 +237,7 @@ fn a_token_in_the_address_signs_nobody_in() {
 }
 
 #[test]
-fn r27_the_script_goes_into_nocobases_pages_and_never_into_files() {
+fn r27_the_script_is_inserted_into_nocobases_pages_and_never_into_files() {
     for (path, script) in [
         ("/admin", true),
         ("/admin/x/schema.json", true),

@@ -59,7 +59,7 @@ fn r02_a_word_passes_anonymously_and_opens_nothing_else() {
 }
 
 #[test]
-fn r03_bypass_goes_by_the_address_alone() {
+fn r03_bypass_depends_on_the_address_alone() {
     for (ip, passes) in [
         ("10.255.0.1", true),
         ("::ffff:10.0.0.1", true),

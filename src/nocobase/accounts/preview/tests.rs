@@ -30,7 +30,7 @@ fn with_phone() -> Person {
 }
 
 #[tokio::test]
-async fn a_bound_member_stays_who_they_are() {
+async fn a_bound_member_keeps_the_user() {
     let (standin, accounts) = with(&[Phone], false, json!({})).await;
     standin.bind("zhangsan", 7);
     for person in [silent(), with_phone()] {
@@ -66,7 +66,7 @@ async fn a_user_would_be_made_where_that_is_allowed() {
 }
 
 #[tokio::test]
-async fn r21_a_user_of_another_member_matches_nobody() {
+async fn r21_a_user_of_another_member_is_no_match() {
     for (match_by, person) in [(Username, silent()), (Phone, with_phone())] {
         let fields = json!({ "username": "zhangsan", "phone": "13800001234" });
         let (standin, accounts) = with(&[match_by], false, fields).await;

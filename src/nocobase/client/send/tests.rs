@@ -38,7 +38,7 @@ async fn breaks_off() -> (std::net::SocketAddr, Arc<AtomicUsize>) {
 
 /// A node that is at its limit is skipped as long as it is.
 #[tokio::test]
-async fn a_call_goes_to_a_node_with_room() {
+async fn a_call_goes_to_a_node_with_capacity() {
     let (first, second) = (standin().await, standin().await);
     let nocobase = client(&[first.address, second.address], &rules(&[], false));
     let asked = || (first.calls("auth:check"), second.calls("auth:check"));

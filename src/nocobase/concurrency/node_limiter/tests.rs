@@ -16,7 +16,7 @@ fn mean(limiter: &NodeLimiter) -> u64 {
 }
 
 #[tokio::test]
-async fn there_is_room_below_the_limit_at_a_node_that_responds() {
+async fn there_is_capacity_below_the_limit_at_a_node_that_responds() {
     let limiter = old(MaxRequests::Fixed(2));
     let one = limiter.enter(TURN).await.unwrap();
     assert!(limiter.has_room());
@@ -31,7 +31,7 @@ async fn there_is_room_below_the_limit_at_a_node_that_responds() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_others_wait_there_is_no_room_and_a_node_that_is_back_sends_nobody_away() {
+async fn where_requests_wait_there_is_no_capacity_and_a_recovered_node_refuses_none() {
     let limiter = old(MaxRequests::Fixed(1));
     let held = limiter.enter(TURN).await.unwrap();
     let other = limiter.clone();
@@ -165,7 +165,7 @@ fn window(limiter: &Arc<NodeLimiter>, each: Duration) {
 
 /// The limit grows as long as somebody waits, also where nobody has come since it was looked at, and not without.
 #[tokio::test(start_paused = true)]
-async fn a_limit_grows_while_somebody_waits() {
+async fn a_limit_grows_while_requests_wait() {
     let first = AdaptiveLimit::new().now();
     let (limiter, held) = crowded(first).await;
     window(&limiter, MS);

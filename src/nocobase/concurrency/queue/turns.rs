@@ -14,7 +14,7 @@ fn filled(inside: u64, new: u64) -> WaitQueue<u64> {
 }
 
 #[test]
-fn all_who_are_in_go_before_a_newcomer() {
+fn signed_in_users_are_served_before_newcomers() {
     let queue = filled(5, 3);
     assert_eq!(queue.ahead(Class::New, Who::User(9)), 8);
     assert_eq!(queue.ahead(Class::In, Who::User(9)), 5);

@@ -98,7 +98,7 @@ async fn r41_in_a_websocket_that_is_no_members_pass_the_tokens_that_pass_over_ht
 }
 
 #[test]
-fn a_foreign_token_goes_from_the_query() {
+fn a_foreign_token_is_removed_from_the_query() {
     for (target, left) in
         [("/x?a=b&token=c&d=e", Some("a=b&d=e")), ("/x?token=c", Some("")), ("/x?a=b", None), ("/x", None)]
     {

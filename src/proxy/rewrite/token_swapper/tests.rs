@@ -118,7 +118,7 @@ fn r41_binary_messages_are_read_too() {
 }
 
 #[test]
-fn r41_a_foreign_token_goes_no_further_however_it_is_cut() {
+fn r41_a_foreign_token_is_not_forwarded_however_it_is_split() {
     let foreign = AUTH.replace("phantom", "foreign");
     let (a, b) = foreign.as_bytes().split_at(30);
     let padded = format!("{}{foreign}", " ".repeat(MAX_MESSAGE));

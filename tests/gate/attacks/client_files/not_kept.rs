@@ -1,10 +1,10 @@
-//! What must not be kept, and how much may be.
+//! What must not be cached, and how much may be.
 
 use super::*;
 
-/// What may be personal, is no such file, or is not whole: forwarded each time, as if nothing were kept.
+/// What may be personal, is not such a file, or is incomplete: forwarded each time, as if there were no cache.
 #[tokio::test(flavor = "multi_thread")]
-async fn r25_what_is_not_for_everybody_is_not_kept() {
+async fn r25_personal_responses_are_not_cached() {
     let (upstream, setup, gate) = gate_with(|s| s).await;
     let member = setup.visitor();
     let page = "Content-Type: text/html; charset=utf-8\r\n";
@@ -82,7 +82,7 @@ async fn r25_responses_of_the_wrong_length_are_not_kept() {
     assert!(gate.rss_kib() < before + 64 * 1024, "{before} {}", gate.rss_kib());
 }
 
-/// Cache deception: an address that looks like a file, but is none of NocoBase's client.
+/// Web cache deception: an address that looks like a file of NocoBase's client but is not one.
 #[tokio::test(flavor = "multi_thread")]
 async fn r25_other_addresses_are_never_kept() {
     let (upstream, setup, gate) = gate_with(|s| s).await;
@@ -120,7 +120,7 @@ async fn r25_other_addresses_are_never_kept() {
         let own = upstream.recorded().own[before..].iter().any(|r| r.target().contains("x"));
         assert!(!own || upstream.recorded().own[before..].iter().all(|r| r.target().contains(":check")));
     }
-    // One spelling, and a part of a file.
+    // A different spelling, and a range request.
     file(&upstream, "/assets/x-0a1b2c3d.js", SCRIPT, &script());
     assert_eq!(
         content(&send_raw(gate.http, get("/assets/%78-0a1b2c3d.js", &member.cookie_line())).await).len(),
@@ -145,7 +145,7 @@ async fn r25_nothing_is_kept_where_that_is_switched_off() {
     assert_eq!((fetches(&upstream, path), upstream.take().len()), (0, 2));
 }
 
-/// Versions that do not exist take the place of nothing, and cost a bounded amount of memory.
+/// Versions that do not exist evict nothing and cost a bounded amount of memory.
 #[tokio::test(flavor = "multi_thread")]
 async fn r25_memory_is_bounded() {
     let (upstream, setup, gate) = gate_with(|s| s.set("cache.memory", "1MiB")).await;
@@ -163,7 +163,7 @@ async fn r25_memory_is_bounded() {
             metrics.lines().find_map(|l| l.strip_prefix(name)?.trim().parse().ok()).unwrap()
         };
         let (misses, bytes) = (value("wecom_gate_cache_misses_total"), value("wecom_gate_cache_bytes"));
-        // One more is fetched each time: the bound is on what is kept.
+        // Each is fetched once more: only what is cached is bounded.
         send_raw(gate.http, get(&format!("{path}?v={misses}x"), &member.cookie_line())).await;
         misses >= 40 && bytes <= 1 << 20
     })

@@ -1,12 +1,12 @@
-//! Floods of frames and streams, and how much of a body is taken at once.
+//! Floods of frames and streams, and how much of a body is accepted at once.
 
 use std::time::{Duration, Instant};
 
 use super::*;
 use crate::support::raw::frames::{CONTINUATION, PING, SETTINGS, field};
 
-/// Sends this again and again on one connection until the gate has had enough or all is sent, while somebody else is
-/// served; the gate's growth in KiB.
+/// Sends these frames repeatedly on one connection until the gate closes it or all are sent, while another client is served; the
+/// growth of the gate's memory in KiB.
 async fn flood(what: &str, first: Vec<u8>, times: usize, mut piece: impl FnMut(u32) -> Vec<u8>) -> u64 {
     let (_upstream, setup, mut gate) = stage().await;
     let good = setup.h2(&gate).await;
@@ -14,7 +14,7 @@ async fn flood(what: &str, first: Vec<u8>, times: usize, mut piece: impl FnMut(u
     let before = gate.rss_kib();
     let mut peak = before;
     let mut frames = setup.frames(&gate).await;
-    // The gate talks to this connection, so what is sent on it is not lost on the way.
+    // Wait for the gate's first frame, so that the connection is established.
     assert_eq!(frames.next().await.map(|f| f.kind), Some(SETTINGS), "{what}: the connection does not begin");
     assert!(frames.send(&first).await, "{what}: the flood does not begin");
     let began = Instant::now();
@@ -32,7 +32,7 @@ async fn flood(what: &str, first: Vec<u8>, times: usize, mut piece: impl FnMut(u
             );
             assert!(slow.elapsed() < Duration::from_secs(5), "{what}: others wait {:?}", slow.elapsed());
         }
-        // Closed, or not read from any more: either way it goes no further.
+        // Closed, or no longer read from.
         if sent != Ok(true) || began.elapsed() > Duration::from_secs(20) {
             break;
         }
@@ -50,7 +50,7 @@ async fn r29_floods_of_http_2_end_with_their_connection() {
     let open = frame(HEADERS, END_HEADERS, 1, &block(&pseudo("POST", "/api/public")));
     let filler = field(b"x-filler", "y".repeat(CHUNK as usize - 100).as_bytes());
     let mut grown = Vec::new();
-    // CVE-2023-44487, once with requests that go to NocoBase and once with such as the gate responds to itself.
+    // CVE-2023-44487, with requests that go to NocoBase and with requests that the gate answers itself.
     for (what, block) in [("rapid reset", &request), ("rapid reset, refused", &stranger)] {
         let piece = |i: u32| {
             let stream = 2 * i + 1;
@@ -60,14 +60,14 @@ async fn r29_floods_of_http_2_end_with_their_connection() {
         };
         grown.push((what, flood(what, Vec::new(), 30_000, piece).await));
     }
-    // CVE-2024-27316: a head that never ends. 160 MB of it.
+    // CVE-2024-27316: a header block that never ends, 160 MB of it.
     let what = "continuation";
     let first = frame(HEADERS, END_STREAM, 1, &request);
     grown.push((what, flood(what, first, 10_000, |_| frame(CONTINUATION, 0, 1, &filler)).await));
     let what = "empty continuation";
     let first = frame(HEADERS, END_STREAM, 1, &request);
     grown.push((what, flood(what, first, 100_000, |_| frame(CONTINUATION, 0, 1, b"")).await));
-    // CVE-2019-9512, -9515, -9518: responses that nobody reads, and frames without content.
+    // CVE-2019-9512, -9515, -9518: responses that the client does not read, and frames without content.
     let what = "ping";
     grown.push((
         what,
@@ -78,7 +78,7 @@ async fn r29_floods_of_http_2_end_with_their_connection() {
         .push((what, flood(what, Vec::new(), 200_000, |_| frame(SETTINGS, 0, 0, &[0, 3, 0, 0, 0, 1])).await));
     let what = "empty data";
     grown.push((what, flood(what, open, 100_000, |_| frame(DATA, 0, 1, b"")).await));
-    // More than the window allows, to a request that waits for it and to one that was refused.
+    // More than the window allows, for a request that waits for it and for one that was refused.
     let kilobyte = [0; 1024];
     for (what, path) in [("data beyond the window", "/api/public"), ("data, refused", "/api/x")] {
         let open = frame(HEADERS, END_HEADERS, 1, &block(&pseudo("POST", path)));
@@ -90,8 +90,8 @@ async fn r29_floods_of_http_2_end_with_their_connection() {
     }
 }
 
-/// What a client may send before it is read is bounded, and enough for an upload from far away: 2 MiB for each stream, and for
-/// all of a connection together.
+/// What a client may send before it is read is bounded, and enough for an upload over a long distance: 2 MiB for each stream, and
+/// for all streams of a connection together.
 #[tokio::test(flavor = "multi_thread")]
 async fn r29_windows_of_http_2_are_bounded_and_wide() {
     const MAX_CONCURRENT_STREAMS: u16 = 3;
@@ -115,7 +115,7 @@ async fn r29_windows_of_http_2_are_bounded_and_wide() {
             break u32::from_be_bytes(frame.payload.try_into().unwrap());
         }
     };
-    // RFC 9113, 6.9.2: what it begins with.
+    // RFC 9113, 6.9.2: the initial window.
     assert_eq!(more + 65_535, 2 << 20);
 }
 

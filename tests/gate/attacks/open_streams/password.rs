@@ -2,12 +2,12 @@
 
 use super::*;
 
-/// The same for somebody who signed in at NocoBase's own form, whose cookie is for files and the WebSocket.
+/// The same for a user who signed in with NocoBase's own form, whose cookie is for files and the WebSocket.
 const PASSWORD_KINDS: [(&str, &[u8]); 3] =
     [("/ws", b"\r\n\r\n"), ("/storage/events", b"data: 0\n\r\n"), ("/storage/file", b"half")];
 
-/// What somebody opened who signed in at NocoBase's own form ends in the same ways: idle, too old, ended by NocoBase although
-/// nothing else of the session comes, its key gone.
+/// Streams of a user who signed in with NocoBase's own form end in the same ways: idle, too old, ended by NocoBase without
+/// another request of the session, key removed.
 #[tokio::test(flavor = "multi_thread")]
 async fn r32_streams_of_a_sign_in_by_password_end_like_all() {
     let form = |s: Setup| s.set("access.browsers", "nocobase");
@@ -50,9 +50,9 @@ async fn r32_streams_of_a_sign_in_by_password_end_like_all() {
     }
 }
 
-/// Without a stream one request brings the recheck.
+/// Without a stream a request causes the recheck.
 #[tokio::test(flavor = "multi_thread")]
-async fn r16_a_sign_in_by_password_that_nocobase_has_ended_is_over_within_the_recheck() {
+async fn r16_a_sign_in_by_password_that_nocobase_has_ended_ends_within_the_recheck() {
     let (upstream, setup, gate) =
         stage(|s| s.set("access.browsers", "nocobase").set("session.recheck", "10s")).await;
     let visitor = setup.password_visitor_of(secs(0), secs(0));

@@ -1,4 +1,4 @@
-//! Requests: their scheme, their target, one after the other.
+//! Requests: their scheme, their target, and pipelining.
 
 use super::*;
 
@@ -25,7 +25,7 @@ async fn r03_only_a_trusted_proxy_may_report_tls() {
     }
 }
 
-/// Node's server takes these in a query, and so do the programs that were written for it.
+/// Node.js accepts these in a query, and so do programs written for it.
 #[tokio::test(flavor = "multi_thread")]
 async fn r01_characters_that_node_takes_in_a_query_are_encoded_on_the_way() {
     let (upstream, setup, gate) =
@@ -69,7 +69,7 @@ async fn r01_characters_that_node_takes_in_a_query_are_encoded_on_the_way() {
     let long = format!("/api/public?{}", "{".repeat(6000));
     assert_eq!(send_raw(gate.http, get(&long, "")).await.status(), 200);
     assert_eq!(upstream.take()[0].target().len(), "/api/public?".len() + 3 * 6000);
-    // Nothing of this makes a path or a second request of anything.
+    // None of this creates a path or a second request.
     for target in [
         "/api/{public",
         "/api/public\"",
@@ -105,7 +105,7 @@ fn chunked_with(target: &str, headers: &str, chunks: &str) -> String {
     request("POST", target, &format!("Transfer-Encoding: chunked\r\n{headers}")) + chunks
 }
 
-/// RFC 9112, 9.3.2 and 9.6: the second request is not served, and the first response announces it.
+/// RFC 9112, 9.3.2 and 9.6: the second request is not served, and the first response announces the close.
 #[tokio::test(flavor = "multi_thread")]
 async fn r28_pipelining_is_refused_explicitly() {
     let (upstream, setup, gate) = gate_with(|s| s.https()).await;
@@ -143,7 +143,7 @@ async fn r28_pipelining_is_refused_explicitly() {
             }
         }
     }
-    // One after another is no pipelining.
+    // One request after the other is not pipelining.
     let mut line = setup.line(&gate, true).await;
     for _ in 0..3 {
         for bytes in [
@@ -161,7 +161,7 @@ async fn r28_pipelining_is_refused_explicitly() {
     }
 }
 
-/// What the gate neither sets nor removes is between the page and NocoBase: method, target, other headers and the body.
+/// What the gate neither sets nor removes is forwarded unchanged: method, target, other headers and the body.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_the_gates_arrives_as_it_was_sent() {
     const SENT: [(&str, &str); 11] = [
@@ -217,7 +217,7 @@ async fn what_is_not_the_gates_arrives_as_it_was_sent() {
     }
 }
 
-/// The gate could not find a token in compressed frames (RFC 7692): no WebSocket has any.
+/// The gate could not find a token in compressed frames (RFC 7692): compression is never negotiated.
 #[tokio::test(flavor = "multi_thread")]
 async fn r41_no_websocket_is_compressed() {
     let (upstream, setup, gate) = gate().await;

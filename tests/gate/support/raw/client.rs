@@ -41,7 +41,7 @@ impl Response {
         let at = find(&self.raw, b"\r\n\r\n").map_or(self.raw.len(), |a| a + 4);
         String::from_utf8_lossy(&self.raw[at..]).into_owned()
     }
-    /// How many responses these bytes hold.
+    /// How many responses these bytes contain.
     pub fn count(&self) -> usize {
         self.raw.windows(9).filter(|w| *w == b"HTTP/1.1 " || *w == b"HTTP/1.0 ").count()
     }
@@ -51,7 +51,7 @@ impl Response {
         let pairs = lines.iter().map(|l| l.split(';').next().unwrap().split_once('=').unwrap());
         pairs.map(|(n, v)| (n.to_owned(), v.to_owned())).collect()
     }
-    /// One response is there, whole: one to a HEAD request ends with its head, whatever length it states.
+    /// Is one response complete? One to a HEAD request ends with its header section, whatever length it states.
     fn complete(&self, to_head: bool) -> bool {
         let Some(end) = find(&self.raw, b"\r\n\r\n") else { return false };
         if to_head || matches!(self.status(), 101 | 204 | 304) {
@@ -64,7 +64,7 @@ impl Response {
     }
 }
 
-/// Reads one whole response, or until the connection is closed.
+/// Reads one complete response, or until the connection is closed.
 pub async fn read_response<S: AsyncRead + Unpin>(stream: &mut S) -> Response {
     read_response_to(stream, b"").await
 }
@@ -80,7 +80,7 @@ pub async fn read_all<S: AsyncRead + Unpin>(stream: &mut S) -> Response {
     read_all_after(stream, b"").await
 }
 
-/// The same for what this request brings.
+/// The same for the response to this request.
 async fn read_all_after<S: AsyncRead + Unpin>(stream: &mut S, request: &[u8]) -> Response {
     let mut response = read_response_to(stream, request).await;
     if !response.closed {
@@ -110,7 +110,7 @@ async fn read_while<S: AsyncRead + Unpin>(
     response
 }
 
-/// Sends bytes on a connection of their own; the one response to them.
+/// Sends bytes on a new connection; the one response to them.
 pub async fn send_raw(to: SocketAddr, bytes: impl AsRef<[u8]>) -> Response {
     let mut stream = TcpStream::connect(to).await.unwrap();
     // The gate may respond and close before it has read everything.
@@ -132,7 +132,7 @@ impl Setup {
         }
     }
 
-    /// Sends bytes on a connection of their own; whatever comes back on it.
+    /// Sends bytes on a new connection; everything received on it.
     pub async fn send_raw_over(&self, gate: &Process, tls: bool, bytes: impl AsRef<[u8]>) -> Response {
         let mut line = self.line(gate, tls).await;
         let _ = line.write_all(bytes.as_ref()).await;
@@ -141,7 +141,7 @@ impl Setup {
     }
 }
 
-/// A request for the gate, with its `Host`. Header lines end with CRLF.
+/// A request to the gate, with its `Host`. Header lines end with CRLF.
 pub fn request(method: &str, target: &str, headers: &str) -> String {
     format!("{method} {target} HTTP/1.1\r\nHost: {HOST}\r\n{headers}\r\n")
 }
@@ -150,7 +150,7 @@ pub fn get(target: &str, headers: &str) -> String {
     request("GET", target, headers)
 }
 
-/// An upgrade to a WebSocket.
+/// A WebSocket upgrade request.
 pub fn upgrade(target: &str, headers: &str) -> String {
     get(
         target,

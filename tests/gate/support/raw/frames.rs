@@ -8,7 +8,7 @@ use tokio_rustls::client::TlsStream;
 
 use super::{HOST, Process, Setup};
 
-/// Kinds of frames (RFC 9113, 6).
+/// Frame types (RFC 9113, 6).
 pub const DATA: u8 = 0;
 pub const HEADERS: u8 = 1;
 pub const RST_STREAM: u8 = 3;
@@ -29,7 +29,7 @@ pub struct Frame {
     pub payload: Vec<u8>,
 }
 
-/// A connection; both directions apart, so that a flood does not wait for responses.
+/// A connection; with separate directions, so that a flood does not wait for responses.
 pub struct Frames {
     pub write: WriteHalf<TlsStream<TcpStream>>,
     pub read: ReadHalf<TlsStream<TcpStream>>,
@@ -46,7 +46,7 @@ impl Setup {
 }
 
 impl Frames {
-    /// Did it go out? Not, once the gate has had enough.
+    /// Was it sent? Not after the gate has closed the connection.
     pub async fn send(&mut self, bytes: &[u8]) -> bool {
         self.write.write_all(bytes).await.is_ok() && self.write.flush().await.is_ok()
     }
@@ -65,7 +65,7 @@ impl Frames {
         tokio::time::timeout(Duration::from_secs(4), whole).await.ok().flatten()
     }
 
-    /// How this stream ends: with a status, or 0 when it is reset or the connection goes away.
+    /// How this stream ends: with a status, or 0 when it is reset or the connection closes.
     pub async fn status(&mut self, stream: u32) -> u16 {
         while let Some(frame) = self.next().await {
             match frame.kind {
@@ -88,7 +88,7 @@ pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// A header as HPACK's plainest form has it: literal, not indexed, not compressed (RFC 7541, 6.2.2).
+/// A header field in HPACK's simplest form: literal, not indexed, not compressed (RFC 7541, 6.2.2).
 pub fn field(name: &[u8], value: &[u8]) -> Vec<u8> {
     let mut bytes = vec![0];
     for text in [name, value] {
@@ -109,19 +109,19 @@ pub fn field(name: &[u8], value: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// A block of headers; names and values as given.
+/// A header block; names and values as given.
 pub fn block(fields: &[(&str, &str)]) -> Vec<u8> {
     fields.iter().flat_map(|(name, value)| field(name.as_bytes(), value.as_bytes())).collect()
 }
 
-/// The four fields that every request has.
+/// The four fields of every request.
 pub fn pseudo<'a>(method: &'a str, path: &'a str) -> [(&'a str, &'a str); 4] {
     [(":method", method), (":scheme", "https"), (":authority", HOST), (":path", path)]
 }
 
-/// `:status` at the beginning of the first block of a connection.
+/// `:status` at the beginning of the first header block of a connection.
 fn status(block: &[u8]) -> u16 {
-    // An update of the table's size may stand before it.
+    // A dynamic table size update may precede it.
     let at = block.iter().position(|b| b & 0xe0 != 0x20).unwrap_or(0);
     let first = block[at];
     match first {
@@ -139,7 +139,7 @@ fn status(block: &[u8]) -> u16 {
     }
 }
 
-/// Three digits in HPACK's code (RFC 7541, appendix B): 0 to 2 have 5 bits, 3 to 9 have 6.
+/// Three digits in HPACK's Huffman code (RFC 7541, appendix B): 0 to 2 have 5 bits, 3 to 9 have 6.
 fn digits(code: &[u8]) -> u16 {
     let bits: Vec<u8> = code.iter().flat_map(|b| (0..8).rev().map(move |i| b >> i & 1)).collect();
     let (mut at, mut number) = (0, 0);

@@ -14,7 +14,7 @@ use tokio_rustls::client::TlsStream;
 
 use super::{HOST, Process, Setup};
 
-/// A TLS connection for this name that trusts these certificates alone, and speaks this protocol.
+/// A TLS connection to this server name that trusts these certificates alone, with this ALPN protocol.
 pub async fn tls(
     to: SocketAddr,
     trusted: &[&CertificateDer<'static>],
@@ -37,12 +37,12 @@ pub async fn tls(
 }
 
 impl Setup {
-    /// A TLS connection to the gate that speaks this protocol.
+    /// A TLS connection to the gate with this ALPN protocol.
     pub async fn tls(&self, gate: &Process, alpn: &str) -> TlsStream<TcpStream> {
         tls(gate.https, &[&self.certificate()], HOST, Some(alpn)).await.unwrap()
     }
 
-    /// What the gate shows.
+    /// The gate's certificate.
     pub fn certificate(&self) -> CertificateDer<'static> {
         let pem = std::fs::read(self.dir.path().join("cert.pem")).unwrap();
         CertificateDer::from_pem_slice(&pem).unwrap()
@@ -61,8 +61,8 @@ impl Setup {
 pub struct H2(h2::client::SendRequest<Bytes>);
 
 impl H2 {
-    /// Sends a request whose body is these DATA frames, the last of which ends the stream; no frame: no body. The
-    /// status is 0 when the stream is reset.
+    /// Sends a request whose body is these DATA frames, the last of which ends the stream; no frame: no body. The status is 0
+    /// when the stream is reset.
     pub async fn ask(
         &self,
         method: &str,
@@ -81,7 +81,7 @@ impl H2 {
             return failed;
         };
         for (i, frame) in frames.iter().enumerate() {
-            // Apart in time, so that they are read one by one.
+            // Separated in time, so that they are read one by one.
             tokio::time::sleep(Duration::from_millis(30)).await;
             if body.send_data(Bytes::copy_from_slice(frame), i + 1 == frames.len()).is_err() {
                 break;
@@ -93,7 +93,7 @@ impl H2 {
         }
     }
 
-    /// Asks, and leaves the body of the response unread.
+    /// Sends a request, and leaves the body of the response unread.
     pub async fn held(&self, path: &str) -> (u16, h2::RecvStream) {
         let request = http::Request::builder().uri(format!("https://{HOST}{path}")).body(()).unwrap();
         let mut client = self.0.clone().ready().await.unwrap();
@@ -103,7 +103,7 @@ impl H2 {
     }
 
     /// Sends a body of this many bytes in pieces of 64 KiB, with a pause before each, until there is a response; its status (0:
-    /// none arrived whole) and when it was there.
+    /// none arrived completely) and when it arrived.
     pub async fn upload(&self, path: &str, mut left: usize, pause: Duration) -> (u16, Duration) {
         let began = std::time::Instant::now();
         let request = http::Request::builder()

@@ -1,5 +1,5 @@
-//! The gate's binary, and both of its sides as raw sockets: a client that sends bytes as they are, and an upstream
-//! that keeps what arrived and in which order.
+//! The gate's binary, and both of its sides as raw sockets: a client that sends bytes as they are, and an upstream that records
+//! what arrives and in which order.
 
 mod client;
 pub mod frames;
@@ -22,7 +22,7 @@ pub const SECRET: &str = "raw-upstream-secret-of-nocobase";
 pub const CORP: &str = "ww0123456789abcdef";
 /// Secret of the simulator's app 1000002.
 pub const APP_SECRET: &str = "SimAppSecret1000002-AAAAAAAAAAAAAAAAAAAAAAA";
-/// A WeCom client.
+/// User-Agent of a WeCom client.
 pub const WECOM: &str = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/116.0 Safari/537.36 wxwork/4.1.28 (MicroMessenger/6.2) WindowsWechat MailPlugin_Electron WeMail embeddisk wwmver/3.26.28.608";
 /// The response to an upgrade.
 pub const SWITCH: &[u8] =

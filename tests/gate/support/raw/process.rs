@@ -12,13 +12,13 @@ impl Setup {
 }
 
 impl Process {
-    /// It lives, serves, and no thread of it has panicked.
+    /// It runs, serves, and no thread of it has panicked.
     pub async fn is_unharmed(&mut self, what: &str) {
         assert!(self.is_alive().await, "{what}: {}", self.output());
         assert!(!self.written_until_now().await.contains("panicked"), "{what}: {}", self.output());
     }
 
-    /// The same, once and for all: afterwards it is gone. Needs no access log.
+    /// The same at the end of a test: it is stopped afterwards. Needs no access log.
     pub async fn ends_unharmed(&mut self, what: &str) {
         assert!(self.is_alive().await, "{what}: {}", self.output());
         let written = self.stop();
@@ -32,7 +32,7 @@ impl Process {
         line.split_whitespace().next().unwrap().parse().unwrap()
     }
 
-    /// Sets it.
+    /// Sets that limit.
     pub fn limit_files(&self, most: u64) {
         let (pid, most) = (self.pid().to_string(), format!("--nofile={most}:"));
         assert!(Command::new("prlimit").args(["--pid", &pid, &most]).status().unwrap().success());
@@ -43,14 +43,14 @@ impl Process {
         std::fs::read_dir(format!("/proc/{}/fd", self.pid())).unwrap().count()
     }
 
-    /// CPU time used so far, of all threads, in hundredths of a second.
+    /// CPU time used so far by all threads, in hundredths of a second.
     pub fn cpu(&self) -> u64 {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();
         let fields: Vec<&str> = stat.rsplit(") ").next().unwrap().split(' ').collect();
         fields[11..13].iter().map(|ticks| ticks.parse::<u64>().unwrap()).sum()
     }
 
-    /// It lives and serves.
+    /// It runs and serves.
     pub async fn is_alive(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
             && send_raw(self.ops, "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n").await.status() == 200

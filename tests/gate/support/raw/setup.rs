@@ -1,4 +1,4 @@
-//! How the gate is configured, and who has signed in at it.
+//! The gate's configuration, and visitors who are signed in.
 
 use std::net::SocketAddr;
 use std::process::Command;
@@ -46,7 +46,7 @@ impl Visitor {
 }
 
 impl Setup {
-    /// Plain HTTP, no WeCom in reach.
+    /// Plain HTTP, no reachable WeCom.
     pub fn new(upstream: SocketAddr) -> Setup {
         let key = base64::engine::general_purpose::STANDARD.encode(key_bytes());
         let toml = format!(
@@ -86,7 +86,7 @@ level = "debug"
         }
     }
 
-    /// `section.key`, or `wecom.key` of the one entry.
+    /// Sets `section.key`, or `wecom.key` of the only entry.
     pub fn set(mut self, key: &str, value: impl Into<toml::Value>) -> Setup {
         let (section, key) = key.split_once('.').unwrap();
         let section = self.toml.get_mut(section).unwrap();
@@ -98,13 +98,13 @@ level = "debug"
         self
     }
 
-    /// What `section.key` is set to.
+    /// The value of `section.key`.
     pub fn get(&self, key: &str) -> toml::Value {
         let (section, key) = key.split_once('.').unwrap();
         self.toml[section][key].clone()
     }
 
-    /// In the environment of the process.
+    /// Sets a variable in the environment of the process.
     pub fn environment(mut self, name: &'static str, value: &str) -> Setup {
         self.environment.push((name, value.to_owned()));
         self
@@ -116,7 +116,7 @@ level = "debug"
         self
     }
 
-    /// TLS too, and an `https` origin.
+    /// With TLS and an `https` origin.
     pub fn https(mut self) -> Setup {
         let made = rcgen::generate_simple_self_signed(vec![HOST.to_owned()]).unwrap();
         let path = |name: &str| self.dir.path().join(name).to_str().unwrap().to_owned();
@@ -128,14 +128,14 @@ level = "debug"
         self.set("listen.https", vec!["127.0.0.1:0"]).set("listen.cert", cert).set("listen.key", key)
     }
 
-    /// Another certificate and key in the same files, after [`Setup::https`].
+    /// Writes another certificate and key into the same files, after [`Setup::https`].
     pub fn renew_certificate(&self) {
         let made = rcgen::generate_simple_self_signed(vec![HOST.to_owned()]).unwrap();
         std::fs::write(self.dir.path().join("cert.pem"), made.cert.pem()).unwrap();
         std::fs::write(self.dir.path().join("key.pem"), made.signing_key.serialize_pem()).unwrap();
     }
 
-    /// With a certificate of RSA, 2048 bits, after [`Setup::https`].
+    /// With an RSA certificate, 2048 bits, after [`Setup::https`].
     pub fn rsa(self) -> Setup {
         let path = |name: &str| self.dir.path().join(name).to_str().unwrap().to_owned();
         let (cert, key) = (path("cert.pem"), path("key.pem"));
@@ -151,7 +151,7 @@ level = "debug"
         self
     }
 
-    /// Another installation, with the same keys.
+    /// Another installation with the same keys.
     pub fn at(mut self, origin: &str) -> Setup {
         self.toml.insert("origin".into(), origin.into());
         self
@@ -205,7 +205,7 @@ level = "debug"
         SessionCookies::new(Arc::new(ring), Names::new(self.https, name), limits, vec![company])
     }
 
-    /// An API key as NocoBase makes them.
+    /// An API key as NocoBase issues them.
     pub fn api_key(&self) -> String {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
         let user = wecom_gate::nocobase::UserId::new(9).unwrap();
@@ -213,7 +213,7 @@ level = "debug"
         minter.service(user, now).unwrap().as_str().to_owned()
     }
 
-    /// A token as NocoBase makes them for somebody who has signed in there by password.
+    /// A token as NocoBase issues them to a user who signs in by password.
     pub fn password_token(&self) -> String {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
         let user = wecom_gate::nocobase::UserId::new(9).unwrap();
@@ -223,32 +223,32 @@ level = "debug"
         minter.session(user, &sid, signed_in, now.as_secs()).unwrap().as_str().to_owned()
     }
 
-    /// Somebody who has signed in on another node that shares the keys.
+    /// A user who has signed in on another node with the same keys.
     pub fn visitor(&self) -> Visitor {
         self.visitor_seen_ago(Duration::ZERO)
     }
 
-    /// The same, some time ago.
+    /// The same, last seen this long ago.
     pub fn visitor_seen_ago(&self, ago: Duration) -> Visitor {
         self.visitor_of(ago, ago)
     }
 
-    /// One of many, each with a user of their own: [`Setup::user_of`].
+    /// One of many, each with a different user: [`Setup::user_of`].
     pub fn visitor_number(&self, number: u64) -> Visitor {
         self.visitor_who(&format!("person{number}"), Self::user_of(number), Duration::ZERO, Duration::ZERO)
     }
 
-    /// NocoBase's user of one of many.
+    /// NocoBase user id of one of many.
     pub fn user_of(number: u64) -> u64 {
         10_000 + number
     }
 
-    /// Signed in so long ago, and seen last so long ago.
+    /// Signed in and last seen this long ago.
     pub fn visitor_of(&self, signed_in_ago: Duration, seen_ago: Duration) -> Visitor {
         self.visitor_who("zhangsan", 7, signed_in_ago, seen_ago)
     }
 
-    /// Somebody who signed in at NocoBase's own form so long ago, and was seen last so long ago. There is no phantom.
+    /// A user who signed in with NocoBase's own form, and was last seen, this long ago. There is no phantom.
     pub fn password_visitor_of(&self, signed_in_ago: Duration, seen_ago: Duration) -> Visitor {
         let signed_in_at = (SystemTime::now() - signed_in_ago).into();
         let jti = uuid::Uuid::new_v4().to_string();

@@ -1,4 +1,4 @@
-//! An upstream that keeps what arrived.
+//! An upstream that records what arrives.
 
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
@@ -29,7 +29,7 @@ impl Request {
     pub fn target(&self) -> &str {
         self.line().split(' ').nth(1).unwrap()
     }
-    /// Names as sent, values without blanks around them.
+    /// Names as sent, values without surrounding blanks.
     pub fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
         self.head.split("\r\n").skip(1).filter_map(|l| l.split_once(':')).map(|(n, v)| (n, v.trim()))
     }
@@ -43,18 +43,18 @@ impl Request {
 
 #[derive(Default)]
 pub struct Recorded {
-    /// Of clients; the gate's own calls are in `own`.
+    /// Requests of clients; the gate's own calls are in `own`.
     pub requests: Vec<Request>,
     pub own: Vec<Request>,
     /// Bytes where a request should have begun.
     pub garbage: Vec<Vec<u8>>,
-    /// The response for a path, instead of a small 200; `own:` before it: the gate's own calls.
+    /// The response for a path, instead of a small 200; with the prefix `own:`, for the gate's own calls.
     pub responses: HashMap<String, Vec<u8>>,
-    /// What follows the response of a path again and again, until the connection ends.
+    /// Repeated after the response of a path, until the connection ends.
     pub endless: HashMap<String, Vec<u8>>,
-    /// Responses (keys as in `answers`) after which the connection is closed.
+    /// Responses (keys as in `responses`) after which the connection is closed.
     pub closing: HashSet<String>,
-    /// How often that has been.
+    /// How often `endless` has been sent.
     pub repeated: usize,
     /// `auth:check` responds that the session has ended.
     pub ended: bool,
@@ -94,12 +94,12 @@ impl Upstream {
         self.recorded.lock()
     }
 
-    /// What clients' requests have come so far; forgets them.
+    /// The client requests received so far; clears them.
     pub fn take(&self) -> Vec<Request> {
         std::mem::take(&mut self.recorded().requests)
     }
 
-    /// Waits for a client's whole WebSocket frame in any tunnel; its text. Forgets what tunnels have brought so far.
+    /// Waits for a complete WebSocket frame of a client in any tunnel; its text. Clears what tunnels have received so far.
     pub async fn frame(&self) -> String {
         eventually("a frame reaches the upstream", async || unmasked(&self.recorded().tunnelled).is_some())
             .await;
@@ -176,7 +176,7 @@ async fn serve(mut stream: TcpStream, connection: usize, recorded: Arc<Mutex<Rec
                 r.responses.get(&path).cloned().unwrap_or_else(|| json("200 OK", r#"{"data":"upstream"}"#))
             };
             if own && (path == HEALTH || request.header("user-agent").is_some_and(|a| a.starts_with(ABOUT))) {
-                // The gate asks at any time how NocoBase is, and what it is.
+                // The gate asks for NocoBase's health and version at any time.
             } else if own {
                 r.own.push(request)
             } else {
@@ -242,7 +242,7 @@ async fn body(stream: &mut TcpStream, buffer: &mut Vec<u8>, request: &Request) -
     }
 }
 
-/// Text of the first frame, when it has arrived whole.
+/// Text of the first frame, when it has arrived completely.
 fn unmasked(bytes: &[u8]) -> Option<String> {
     let masked = bytes.get(1)? & 0x80 != 0;
     let (length, at) = match bytes[1] & 0x7f {
@@ -255,7 +255,7 @@ fn unmasked(bytes: &[u8]) -> Option<String> {
     Some(String::from_utf8_lossy(&text).into_owned())
 }
 
-/// Says 101 at once and sends everything back.
+/// Responds 101 at once and echoes everything.
 async fn tunnel(mut stream: TcpStream, early: Vec<u8>, recorded: Arc<Mutex<Recorded>>) {
     if stream.write_all(SWITCH).await.is_err() {
         return;
