@@ -1,5 +1,5 @@
-//! The Helm chart fits the program: its configuration is valid, its variables are keys, its ports,
-//! paths and user are those of the image. `make chart` runs the real `helm` over it.
+//! The Helm chart matches the program: its configuration is valid, its variables are keys, and its ports, paths and user are
+//! those of the image. `make chart` runs the real `helm` on it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::fs;
@@ -12,7 +12,7 @@ fn text(path: &str) -> String {
     fs::read_to_string(root.join(path)).unwrap_or_else(|e| panic!("{path}: {e}"))
 }
 
-/// The block of text under this key of `values.yaml`.
+/// The text block under this key of `values.yaml`.
 fn block(values: &str, key: &str) -> String {
     let rest = values.split(&format!("\n{key}: |\n")).nth(1).unwrap_or_else(|| panic!("no {key}"));
     let lines = rest.lines().take_while(|l| l.is_empty() || l.starts_with("  "));
@@ -73,7 +73,7 @@ fn the_chart_fits_the_image() {
     let version = env!("CARGO_PKG_VERSION");
     let chart = text("conf/helm/Chart.yaml");
     assert!(chart.contains(&format!("\nappVersion: \"{version}\"\n")), "{version}: {chart}");
-    // The files that the default configuration names are those that its comment tells to make.
+    // The files that the default configuration names are those that its comment says to create.
     let values = text("conf/helm/values.yaml");
     for name in ["app_key", "wecom_secret", "session_key"] {
         assert!(values.contains(&format!("/run/secrets/wecom-gate/{name}\"")), "{name}");

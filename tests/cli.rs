@@ -1,4 +1,4 @@
-//! The binary as people and containers call it: exit codes, and what goes where.
+//! The command line as people and containers use it: exit codes, and which output goes where.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::io::{Read, Write};
@@ -10,7 +10,7 @@ use std::process::{Command, Output};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-/// Valid, with canaries as secrets.
+/// A valid configuration with canaries as secrets.
 const VALID: &str = r#"
 origin = "https://nb.example.com"
 upstream.nodes = ["127.0.0.1:13000"]
@@ -158,7 +158,7 @@ fn schema_and_reference() {
     assert_eq!(out(&gate(&["schema", "--markdown"], &[])), include_str!("../docs/configuration.md"));
 }
 
-/// Answers one request with this status line; gives the request back.
+/// Answers one request with this status line; returns the request.
 fn answering(status: &'static str) -> (String, std::thread::JoinHandle<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -177,7 +177,7 @@ fn healthcheck_asks_the_ops_listener() {
     let (address, asked) = answering("200 OK");
     let valid = file(VALID);
     let conf = valid.path().to_str().unwrap();
-    // A proxy in the environment is not for this.
+    // A proxy in the environment is ignored.
     let env = [("WECOM_GATE__LISTEN__OPS", address.as_str()), ("http_proxy", "http://127.0.0.1:1")];
     let output = gate(&["healthcheck", "--conf", conf], &env);
     assert_eq!(code(&output), 0, "{}", err(&output));
@@ -270,7 +270,7 @@ fn folders_are_made() {
     }
 }
 
-/// Root reads everything, so this shows nothing when root runs it.
+/// Root can read everything, so run by root this shows nothing.
 #[test]
 fn a_configuration_that_may_not_be_read_is_not_called_missing() {
     let missing = gate(&["run", "--conf", "/nonexistent.toml"], &[]);
@@ -284,10 +284,10 @@ fn a_configuration_that_may_not_be_read_is_not_called_missing() {
     std::fs::set_permissions(conf.parent().unwrap(), std::fs::Permissions::from_mode(0o700)).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_wecom-gate"));
     if root {
-        // The program may lie where nobody else may go.
+        // The program may be in a directory that other users cannot enter.
         let program = dir.path().join("wecom-gate");
-        // By another process: a child of another test would keep a file open that this process writes, and what is open for
-        // writing cannot be executed (ETXTBSY).
+        // Copied in another process: a child of another test would inherit a file that this process has open for writing, and
+        // such a file cannot be executed (ETXTBSY).
         let copied = Command::new("cp").args([env!("CARGO_BIN_EXE_wecom-gate")]).arg(&program).status();
         assert!(copied.unwrap().success());
         command = Command::new(program);

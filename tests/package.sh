@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# The Debian package in a clean Debian root: installed, set up with `init`, upgraded under load, removed, purged. As root.
+# The Debian package in a clean Debian root: installed, configured with `init`, upgraded under load, removed, purged. As root.
 #
 #   make test-package          (makes the package first)
 #   tests/package.sh OLD.deb NEW.deb
 #
-# Nothing of this machine is changed: everything happens below a folder of its own, which is removed at the end. The root
-# shares this machine's network, where the WeCom simulator and a real NocoBase run for it.
+# Nothing on this machine is changed: everything happens below a temporary folder, which is removed at the end. The root shares
+# this machine's network, where the WeCom simulator and a real NocoBase run for it.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -21,7 +21,7 @@ root=$work/root
 pids=()
 cleanup() {
     for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done
-    # What still runs from the root, such as a gate after a failed test.
+    # What still runs in the root, such as a gate after a failed test.
     for exe in /proc/[0-9]*/root; do
         [ "$(readlink "$exe" 2>/dev/null)" = "$root" ] || continue
         pid=${exe#/proc/}
@@ -36,7 +36,7 @@ say() { printf '\n== %s\n' "$*"; }
 fail() { echo "FAILED: $*" >&2; exit 1; }
 inside() { chroot "$root" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root DEBIAN_FRONTEND=noninteractive "$@"; }
 free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
-# Waits for a command to succeed, a minute at most.
+# Waits for a command to succeed, for at most a minute.
 until_ok() {
     for _ in $(seq 600); do "$@" >/dev/null 2>&1 && return; sleep 0.1; done
     fail "after a minute: $*"
@@ -74,7 +74,7 @@ for file in usr/bin/wecom-gate usr/lib/systemd/system/wecom-gate.service usr/lib
     usr/share/man/man1/wecom-gate.1.gz usr/share/man/man1/wecom-gate-init.1.gz \
     usr/share/bash-completion/completions/wecom-gate usr/share/zsh/vendor-completions/_wecom-gate \
     usr/share/fish/vendor_completions.d/wecom-gate.fish; do
-    # A minimal Debian may leave manual pages and documents out.
+    # A minimal Debian may exclude manual pages and documents.
     [ -e "$root/$file" ] || grep -qs man "$root"/etc/dpkg/dpkg.cfg.d/* || fail "$file is not there"
 done
 grep -q /usr/bin/wecom-gate "$root/usr/lib/systemd/system/wecom-gate.service" || fail "the unit starts another program"
@@ -91,7 +91,7 @@ inside WECOM_GATE_INIT_NOCOBASE_PASSWORD=admin123 WECOM_GATE_INIT_SECRET="$secre
     --nocobase-account admin@nocobase.com --corp-id ww0123456789abcdef --agent-id 1000002 --accounts create \
     --api-base "http://127.0.0.1:$sim" --authorize-url "http://127.0.0.1:$sim/connect/oauth2/authorize" \
     --web-login-url "http://127.0.0.1:$sim/wwlogin/sso/login" | tee "$work/init.log" | tail -n 30
-# NocoBase's secret was given to nobody: it was found in the environment of the process on this machine.
+# NocoBase's secret was not given: it was found in the environment of the process on this machine.
 grep -q 'found in' "$work/init.log" || fail "NocoBase's secret was not found"
 for file in app_key secret session.key wecom-gate.toml; do
     [ "$(inside stat -c '%a %U %G' "/etc/wecom-gate/$file")" = '640 root wecom-gate' ] || fail "modes of $file"
@@ -121,7 +121,7 @@ inside dpkg -i /tmp/new.deb
 until_ok grep -q 'the new process serves from now on' "$work/gate.log"
 until_ok grep -q '"event":"stopped"' "$work/gate.log"
 served=$(wc -l <"$work/codes.1")
-# Some more from the new one.
+# Some more from the new process.
 until_ok eval '[ "$(wc -l <"$work/codes.1")" -gt $((served + 20)) ]'
 touch "$work/enough"
 wait "$first" "$second"

@@ -1,4 +1,4 @@
-//! The Chinese documents have the same content as the English ones: headings, labels, commands, configuration, the titles of pages.
+//! The Chinese documents have the same content as the English ones: headings, labels, commands, configuration, titles of pages.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::collections::BTreeSet;
@@ -33,13 +33,13 @@ fn parts(text: &str) -> (String, Vec<String>) {
     (prose, blocks)
 }
 
-/// What a program reads of a line: comments may be in either language.
+/// The part of a line that is not a comment: comments may be in either language.
 fn without_comment(line: &str) -> String {
     let code = if line.trim_start().starts_with('#') { "" } else { line };
     code.split("  #").next().unwrap().trim_end().to_owned()
 }
 
-/// Level of each heading, and what of it is in no language: a number, code.
+/// Level of each heading, and its language-independent parts: numbers, code.
 fn headings(prose: &str) -> Vec<(usize, String)> {
     let lines = prose.lines().filter(|l| l.starts_with('#'));
     lines
@@ -52,19 +52,19 @@ fn headings(prose: &str) -> Vec<(usize, String)> {
         .collect()
 }
 
-/// What stands between backticks, with the breaks of lines as spaces.
+/// Text between backticks, with line breaks as spaces.
 fn codes(prose: &str) -> BTreeSet<String> {
     let words = |code: &str| code.split_whitespace().collect::<Vec<_>>().join(" ");
     prose.split('`').skip(1).step_by(2).map(words).collect()
 }
 
-/// Where links lead, without `../` and the folder of translations; fragments are headings, which differ.
+/// Targets of links, without `../` and the folder of translations; fragments are headings, which differ.
 fn targets(prose: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for link in prose.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
         let path = link.split('#').next().unwrap();
         let path = path.trim_start_matches("../").trim_start_matches("docs/").trim_start_matches("zh/");
-        // Each README leads to the other.
+        // Each README links to the other.
         if !path.starts_with("README") {
             found.insert(path.to_owned());
         }
@@ -92,7 +92,7 @@ fn chinese_documents_have_the_headings_and_commands_of_the_english_ones() {
     }
 }
 
-/// A key, label, command or field that one document names and the other does not is a sentence that one of them lacks.
+/// A key, label, command or field that only one document names means that a sentence is missing in the other.
 #[test]
 fn chinese_documents_name_the_keys_labels_and_fields_of_the_english_ones() {
     for (english, chinese) in PAIRS {
@@ -124,7 +124,7 @@ fn titles(language: &str, wecom: &str) -> Vec<String> {
         .collect()
 }
 
-/// Somebody who looks a page up must find it under the words that the page has.
+/// A reader must find a page under the words that it shows.
 #[test]
 fn troubleshooting_quotes_the_titles_of_pages() {
     let documents = [

@@ -1,4 +1,4 @@
-// `wecom-gate sessions` and `members` against the real NocoBase: who is shown out, and what the next tap matches.
+// `wecom-gate sessions` and `members` against the real NocoBase: whose session ends, and which user the next sign-in matches.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { describe, test } from 'node:test';
@@ -18,7 +18,7 @@ async function json(...args) {
   return JSON.parse(out);
 }
 
-/** What a program needs to go on as this window. */
+/** The credentials with which a program can act as this window. */
 async function credentials(client) {
   const cookies = await client.context.cookies(stage.origin);
   const phantom = await client.page.evaluate(() => localStorage.getItem('NOCOBASE_TOKEN'));
@@ -28,7 +28,7 @@ async function credentials(client) {
 const status = async (headers) => (await stage.ask(stage.gate, '/api/auth:check', { headers })).status;
 
 describe('an administrator at the shell', () => {
-  test('sees who is signed in and shows one out: the open page starts again', async () => {
+  test('sees who is signed in and ends one session: the open page starts again', async () => {
     await stage.member({ userid: 'shown-out', name: 'Shown out', mobile: '13800000078' });
     const [one, other] = [await stage.client('shown-out'), await stage.client('shown-out', 'phone')];
     await enter(one, { consent: true });
@@ -60,7 +60,7 @@ describe('an administrator at the shell', () => {
     await other.close();
   });
 
-  test('unbinds a member: the next tap matches the user who has the phone number now', async () => {
+  test('unbinds a member: the next sign-in matches the user who has the phone number now', async () => {
     const make = (username, phone) => stage.nocobase.call('users:create', { username, nickname: username, phone, roles: ['member'] });
     const old = await make('moved-old', '13800000077');
     await stage.member({ userid: 'moved', name: 'Moved', mobile: '13800000077' });
@@ -72,7 +72,7 @@ describe('an administrator at the shell', () => {
     await stage.nocobase.call(`users:update?filterByTk=${old.id}`, { phone: null });
     const now = await make('moved-now', '13800000077');
 
-    // The least of rights does not include deleting.
+    // The minimal role does not include deleting bindings.
     const denied = await gate('members', 'unbind', 'moved');
     assert.equal(denied.code, 1);
     assert.match(denied.err, /--as-user/);

@@ -1,4 +1,4 @@
-// One application (R44), shown with the real multi-app manager: a member of main is nobody in any other application.
+// One application (R44), shown with the real multi-app manager: a member of main is anonymous in any other application.
 // `node --test --test-reporter=spec applications.test.mjs`; `make test-browser` runs it too.
 import assert from 'node:assert/strict';
 import http from 'node:http';
@@ -11,7 +11,7 @@ const PLUGIN = 'multi-app-manager';
 
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** Asks until it holds: NocoBase restarts with a new plugin, and installs an application for half a minute. */
+/** Polls until the condition holds: NocoBase restarts with a new plugin, and takes half a minute to install an application. */
 async function eventually(what, holds) {
   const until = Date.now() + 180_000;
   for (;;) {
@@ -22,7 +22,7 @@ async function eventually(what, holds) {
   }
 }
 
-/** Past the gate, as the root user. Some ways of naming an application NocoBase never answers. */
+/** Directly to NocoBase, as the root user. To some ways of naming an application NocoBase never responds. */
 async function direct(path, headers = {}) {
   const all = { authorization: `Bearer ${stage.nocobase.mint(1, 'root')}`, ...headers };
   try {
@@ -33,7 +33,7 @@ async function direct(path, headers = {}) {
   }
 }
 
-/** Whose root user it was: each application has one, with a name of its own. */
+/** The root user that the response is about: each application has one, with a name of its own. */
 const nameOf = ({ body }) => {
   try {
     return JSON.parse(body).data?.nickname;
@@ -64,7 +64,7 @@ afterEach(async (t) => {
   if (t.error) await stage.pictures(t.name);
 });
 
-/** What an administrator does in the application. */
+/** The application as an administrator creates it. */
 function application() {
   const sub = Object.create(stage.nocobase);
   sub.call = async (path, body) => {
@@ -80,7 +80,7 @@ function application() {
   return sub;
 }
 
-/** Ways to name the application: what follows the path, header lines, another path. */
+/** Ways to name the application: path suffix, headers, another path. */
 const WAYS = [
   ['', { 'X-App': SUB }],
   ['', { 'x-app': SUB }],
@@ -113,7 +113,7 @@ test('the plugin takes an application from header, query and path', async () => 
   for (const way of ['X-App', `?__appName=${SUB}`, PATHS[0]]) assert.ok(reached.includes(way), way);
 });
 
-test('R44: nobody reaches another application through the gate', async () => {
+test('R44: no request reaches another application through the gate', async () => {
   const client = await stage.client('zhangsan', 'desktop');
   const { page, context } = client;
   await enter(client, { consent: true });
@@ -142,7 +142,7 @@ test('R44: nobody reaches another application through the gate', async () => {
     }
   }
 
-  // In the browser: the page of another application is the gate's own, and no WebSocket of it opens.
+  // In the browser: the page of another application is the gate's own, and its WebSocket is refused.
   await page.goto(`${stage.origin}/apps/${SUB}/admin`);
   await page.getByText('This application is not open here').waitFor();
   await stage.picture(page, 'other-application');
@@ -197,7 +197,7 @@ test('several applications at one gate: accounts, sessions and tokens of each, a
   const names = () => context.cookies().then((all) => all.map((c) => c.name).filter((n) => n.startsWith('wecom_gate') && !n.includes('lang') && !n.includes('flow')));
   assert.deepEqual(await names().then((all) => all.filter((n) => !n.endsWith('tries'))), [`wecom_gate_app.${SUB}`]);
 
-  // The main application is entered for itself; both go on side by side.
+  // The main application needs a sign-in of its own; both work side by side.
   await page.goto(`${stage.origin}/admin`);
   await page.getByText('Orders 订单').first().waitFor();
   const [, ofMain] = await phantoms();
@@ -227,7 +227,7 @@ test('several applications at one gate: accounts, sessions and tokens of each, a
   await page.goto(`${stage.origin}/apps/nosuch/admin`);
   await page.getByText('This application is not open here').waitFor();
 
-  // Signing out of one is signing out of both.
+  // Signing out of one signs out of both.
   await page.goto(`${stage.origin}/wecom-gate/logout`);
   await page.getByRole('button', { name: 'Sign out' }).click();
   await page.getByText('You are signed out').waitFor();
@@ -241,7 +241,7 @@ test('an application at a host name of its own works there, and only there (R4, 
   const sub = application();
   const host = 'crm.test';
   const own = `http://${host}:${new URL(stage.origin).port}`;
-  // Its own app in WeCom's console, whose domain that is.
+  // Its own app in WeCom's console, with that host name as its trusted domain.
   const data = await stage.simulate('GET', 'data');
   data.companies.find((c) => c.corp_id === CORP).apps.find((a) => a.agent_id === 1000003).gate = own;
   await stage.simulate('PUT', 'data', data);
@@ -262,7 +262,7 @@ test('an application at a host name of its own works there, and only there (R4, 
     if (response.status() >= 400) failed.push(`${response.status()} ${response.url()}`);
   });
   const checked = page.waitForResponse((response) => response.url().startsWith(`${own}/api/auth:check`) && response.ok(), { timeout: 120_000 });
-  // Without a question: WeCom gives this app the phone number.
+  // Without consent: WeCom gives this app the phone number.
   await page.goto(`${own}/`);
   const { data: user } = await (await checked).json();
   await page.waitForURL(`${own}/admin**`);
@@ -272,7 +272,7 @@ test('an application at a host name of its own works there, and only there (R4, 
   assert.match(await page.evaluate(() => localStorage.getItem('NOCOBASE_TOKEN')), /^wcg_/);
   await stage.picture(page, 'application-at-host');
   assert.deepEqual(failed, [], 'NocoBase\'s own client misses nothing');
-  // Its WebSocket knows it, with what the page sends by itself.
+  // Its WebSocket is authenticated by what the page sends itself.
   const authorized = await page.evaluate(() => new Promise((resolve) => {
     const socket = new WebSocket(`ws://${location.host}/ws`);
     socket.onmessage = ({ data }) => { if (data.includes('authorized')) resolve('authorized'); };
@@ -296,10 +296,10 @@ test('an application at a host name of its own works there, and only there (R4, 
     const response = await stage.ask(stage.gate, `/api/auth:check${query}`, { headers: { ...member, ...headers } });
     assert.equal(response.status, status, `${JSON.stringify(headers)}${query}: ${response.body}`);
   }
-  // At the main application's host name it is closed.
+  // At the main application's host name it is refused.
   await page.goto(`${stage.origin}/apps/${SUB}/admin`);
   await page.getByText('This application is not open here').waitFor();
-  // Out by NocoBase's own menu: the page does not sign straight in again.
+  // Signed out with NocoBase's own menu: the page does not sign in again.
   await page.goto(`${own}/wecom-gate/logout`);
   await page.getByRole('button', { name: 'Sign out' }).click();
   await page.getByText('You are signed out').waitFor();
@@ -308,7 +308,7 @@ test('an application at a host name of its own works there, and only there (R4, 
 });
 
 test('R44: a rule of the plugin about host names chooses no other application', async () => {
-  // A session first: afterwards everything that comes under the gate's own name is for the other application.
+  // A session first: afterwards NocoBase takes everything under the gate's host name for the other application.
   const client = await stage.client('lisi', 'desktop');
   const { page, context } = client;
   await enter(client, { consent: true });

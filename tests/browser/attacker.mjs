@@ -1,8 +1,8 @@
-// A page of somebody else, and every way in which it can make a member's browser send a request.
+// An attacker's page, and every way in which it can make a member's browser send a request.
 import { createServer } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** Ways that need no click and leave the page where it is, by what they put into it. */
+/** Ways that need no click and do not leave the page, by what they insert into it. */
 const QUIET = {
   'an image': (url) => `<img src="${url}">`,
   'a source set': (url) => `<img srcset="${url} 2x, ${url} 1x">`,
@@ -58,7 +58,7 @@ const LEAVING = {
   'a window': (url) => `<button id="go" onclick="window.open('${url}')">Win a prize</button>`,
 };
 
-/** Serves the pages under every name that leads to this machine. */
+/** Serves the pages under every host name of this machine. */
 export class Attacker {
   static async start() {
     const attacker = new Attacker();
@@ -84,15 +84,15 @@ export class Attacker {
     return `http://${host}:${this.server.address().port}`;
   }
 
-  /** Opens a page of `host` that holds `html`. */
+  /** Opens a page of `host` with `html` in it. */
   async show(page, host, html) {
     this.body = html;
     await page.goto(`${this.at(host)}/`);
   }
 
   /**
-   * Goes through all ways from pages of `host`. `aim(way)` gives the address that a way is to reach, `reached(way)`
-   * resolves when the request is there and answered.
+   * Tries all ways from pages of `host`. `aim(way)` returns the URL that a way requests, `reached(way)` resolves when the request
+   * has arrived and got its response.
    */
   async tryEverything(client, host, aim, reached) {
     const away = (url, status) => `${this.at(host)}/away?status=${status}&to=${encodeURIComponent(url)}`;
@@ -105,7 +105,7 @@ export class Attacker {
       if (html('', () => '').includes('id="go"')) await page.locator('#go').click({ noWaitAfter: true });
       await reached(way);
       const others = client.context.pages().filter((p) => p !== client.page);
-      // Chromium takes its time over pages that are on their way elsewhere.
+      // Chromium is slow to close pages that are being redirected.
       await Promise.race([Promise.all(others.map((p) => p.close())), sleep(300)]);
     }
   }
@@ -113,7 +113,7 @@ export class Attacker {
 
 export const WAYS = [...Object.keys(QUIET), ...Object.keys(LEAVING)];
 
-/** What the gate must not be: something that acts for whatever comes with the session cookie. It shows that the attacks are attacks. */
+/** A server that trusts the session cookie alone, as the gate must not. It shows that the attacks work. */
 export class Naive {
   answered = []; // paths
   acted = [];

@@ -1,11 +1,11 @@
-// axe-core on parts of a page that also has parts which are not ours.
+// axe-core on parts of a page whose other parts are not ours.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
-/** Nothing to complain of in what `selector` finds, by the rules of WCAG 2.2 AA and the best practices. */
+/** axe-core finds no violation of WCAG 2.2 AA and its best practices in `selector`. */
 export async function assertAccessible(page, selector) {
   await page.evaluate(AXE);
   const { violations, passes } = await page.evaluate((selector) => {
@@ -17,7 +17,7 @@ export async function assertAccessible(page, selector) {
   assert.ok(passes.some((p) => p.id === 'color-contrast'), `${selector}: contrast was measured`);
 }
 
-/** The tab key leads from where the focus is to what `selector` finds, and there it shows. */
+/** The tab key reaches `selector`, and its focus is visible. */
 export async function assertReachable(page, selector, most = 40) {
   for (let i = 0; i < most; i++) {
     await page.keyboard.press('Tab');

@@ -1,4 +1,4 @@
-// The gate behind an https origin of its own.
+// The gate with an https origin and its own certificate.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { call } from './member.mjs';

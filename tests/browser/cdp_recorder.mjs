@@ -1,4 +1,4 @@
-// Records everything that a browser window sends and receives, by the Chrome DevTools Protocol (CDP).
+// Records everything that a browser window sends and receives, with the Chrome DevTools Protocol (CDP).
 import assert from 'node:assert/strict';
 
 /** A JSON Web Token, anywhere. */
@@ -20,7 +20,7 @@ export class CdpRecorder {
     const cdp = await page.context().newCDPSession(page);
     const on = (event, f) => cdp.on(`Network.${event}`, f);
     on('requestWillBeSent', ({ requestId, request, type, redirectResponse }) => {
-      // A redirect is the next request by the same id.
+      // A redirect continues under the same id.
       if (redirectResponse) recorder.responses.push(redirectResponse);
       const { url, method, headers, postData } = request;
       recorder.#add(recorder.requests, { id: requestId, url, method, type, headers, postData });
@@ -39,7 +39,7 @@ export class CdpRecorder {
       const response = recorder.responses.find((r) => r.id === requestId && r.url.includes('/api/'));
       if (!response) return;
       const read = cdp.send('Network.getResponseBody', { requestId });
-      // Gone with its page: nobody sees it any more.
+      // Discarded with its page.
       recorder.#reading.push(read.then(({ body }) => recorder.bodies.push({ url: response.url, text: body }), () => {}));
     });
     on('webSocketFrameSent', ({ response }) => {
@@ -64,7 +64,7 @@ export class CdpRecorder {
     this.#waiting = this.#waiting.filter((w) => !(w.list === list && w.test(item) && (w.resolve(item), true)));
   }
 
-  /** The first item, past or to come, of `requests`, `responses` or `frames` for which `test` holds. */
+  /** The first item, recorded already or later, of `requests`, `responses` or `frames` for which `test` holds. */
   async first(list, test, what, timeout = 60_000) {
     const there = this[list].find(test);
     if (there) return there;
@@ -76,29 +76,29 @@ export class CdpRecorder {
     return Promise.race([waited, late]).finally(() => clearTimeout(timer));
   }
 
-  /** Forgets what was, from here on. */
+  /** Clears everything recorded so far. */
   clear() {
     for (const list of [this.requests, this.responses, this.frames, this.bodies, this.console]) list.length = 0;
     this.#headers.clear();
   }
 
-  /** Document requests: what a person goes through. */
+  /** Document requests: the pages a person sees. */
   documents() {
     return this.requests.filter((r) => r.type === 'Document');
   }
 
-  /** Calls of NocoBase's API by its own pages. */
+  /** API calls by NocoBase's own pages. */
   apiCalls(origin) {
     return this.requests.filter((r) => r.url.startsWith(`${origin}/api/`));
   }
 
-  /** The values of a header that really went out with this request. */
+  /** The values of a header that was actually sent with this request. */
   sentHeader(request, name) {
     const all = [request.headers ?? {}, ...(this.#headers.get(request.id) ?? []).map((h) => h.headers)];
     return all.flatMap((h) => Object.entries(h)).filter(([k]) => k.toLowerCase() === name).map(([, v]) => v);
   }
 
-  /** No token of NocoBase in anything that the browser sent, saw or keeps. */
+  /** No token of NocoBase's in anything that the browser sent, received or stores. */
   async assertNoToken() {
     await Promise.allSettled(this.#reading);
     const places = {

@@ -1,11 +1,11 @@
-// `wecom-gate check` against the real NocoBase: which rights it finds missing, and that it leaves nothing behind.
+// `wecom-gate check` against the real NocoBase: which missing rights it finds, and that it leaves no test data behind.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import { GATE, stage } from './stage.mjs';
 
-/** What `check` reports for this file. */
+/** The report of `check` for this file. */
 function check(file, ...more) {
   return new Promise((resolve, reject) => {
     execFile(GATE, ['check', '--json', '--conf', file, ...more], (error, stdout, stderr) => {
@@ -20,13 +20,13 @@ function check(file, ...more) {
   });
 }
 
-/** How many rows there are of everything that the gate can make. */
+/** How many rows there are in every table that the gate can write. */
 async function rows() {
   const tables = ['users', 'usersAuthenticators', 'issuedTokens', 'tokenBlacklist'];
   return Promise.all(tables.map(async (t) => [t, (await stage.nocobase.call(`${t}:list?paginate=false`)).length]));
 }
 
-/** The gate's file with another service account. */
+/** The gate's configuration file with another service account. */
 function fileFor(user, name) {
   const file = stage.gate.file.replace(/\.toml$/, `-${name}.toml`);
   const text = readFileSync(stage.gate.file, 'utf8');

@@ -1,4 +1,4 @@
-// The console in Chromium: for a member whose user has a role of `access.admins` in the real NocoBase, as long as that is so.
+// The console in Chromium, for a member whose user has a role of `access.admins` in the real NocoBase, as long as it has.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { assertAccessible } from './axe.mjs';
@@ -29,7 +29,7 @@ describe('the console', () => {
   });
 
   for (const device of ['desktop', 'phone']) {
-    test(`shows on a ${device} what was refused, while its reader has the role`, async () => {
+    test(`shows on a ${device} what was refused, while its user has the role`, async () => {
       const client = await stage.client('olga', device);
       const { page } = client;
       await enter(client, { consent: device === 'desktop' });
@@ -41,7 +41,7 @@ describe('the console', () => {
       await page.getByRole('heading', { name: 'Page not found' }).waitFor();
       await roles('overseer');
 
-      // Somebody without a session reads a number to the help desk.
+      // A visitor without a session reads a request id to the help desk.
       const other = await stage.client(null, 'desktop', { userAgent: undefined });
       await other.page.goto(`${stage.origin}/wecom-gate/callback?code=abc&state=nothing`);
       const number = await other.page.locator('dl dd').nth(1).innerText();
@@ -59,7 +59,7 @@ describe('the console', () => {
       await stage.picture(page, `console-refused-${device}`);
       await assertAccessible(page, 'body');
 
-      // A member is shown out: their open page sends them to sign in again.
+      // An administrator ends a member's sessions: the open page redirects to sign-in.
       const guest = await stage.client('lisi', device);
       await enter(guest);
       await page.getByRole('link', { name: 'Members' }).click();
@@ -74,7 +74,7 @@ describe('the console', () => {
       assert.equal(me.status(), 401);
       await guest.close();
 
-      // The whole of `wecom-gate check`, and only when the button is pressed.
+      // The complete `wecom-gate check`, only after the button is pressed.
       await page.getByRole('link', { name: 'Check' }).click();
       assert.equal(await page.locator('.rows').count(), 0);
       await page.getByRole('button', { name: 'Check now' }).click();

@@ -1,5 +1,5 @@
-// Pages of other sites, and of this site's other hosts and ports: they never act as the member, whatever they make the
-// member's browser send. NocoBase executes actions by GET.
+// Pages of other sites, and of this site's other hosts and ports: they never act as the member, whatever requests they cause in
+// the member's browser. NocoBase executes actions by GET.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -8,9 +8,9 @@ import { call } from './member.mjs';
 import { stage } from './stage.mjs';
 
 /**
- * Where the gate is and who attacks. Browsers send `SameSite=Lax` cookies to the neighbours' requests as to one's own.
- * They mark requests (`Sec-Fetch-Site`) only where an address counts as trustworthy: `127.0.0.1` does, a name with plain
- * HTTP does not, and is what an old browser is like.
+ * The gate's host, and the attackers'. Browsers send `SameSite=Lax` cookies with requests from sibling hosts as from the own
+ * host. They send `Sec-Fetch-Site` only to trustworthy origins: `127.0.0.1` is one, a name with plain HTTP is not and stands for
+ * an old browser.
  */
 const PLACES = {
   'by address': { gate: '127.0.0.1', stranger: 'localhost', neighbour: '127.0.0.1', marks: true },
@@ -23,7 +23,7 @@ describe('pages of other sites', () => {
   let targets;
   before(async () => {
     attacker = await Attacker.start();
-    // Somebody who could do it; otherwise nothing would be shown.
+    // A user with the rights to do it; otherwise the test would show nothing.
     await stage.nocobase.call('users:create', { nickname: 'Boss', phone: '13800000001', roles: ['admin'] });
     const client = await stage.client('zhangsan');
     await client.page.goto(`${stage.origin}/wecom-gate/login?rd=/global.css`);
@@ -38,15 +38,15 @@ describe('pages of other sites', () => {
   /** The member's browser, signed in at this host. */
   async function member(host, { name, value } = cookie) {
     const client = await stage.client(null, 'desktop', { userAgent: undefined });
-    // The page's own scripts take long, and are not what this is about: the gate's comes first.
+    // The page's own scripts are slow to load and not part of this test: the gate's script runs first.
     await client.page.route('**/assets/**', (route) => route.abort());
     await client.context.addCookies([{ name, value, domain: host, path: '/', httpOnly: true, sameSite: 'Lax' }]);
     return client;
   }
 
-  /** The session cookie of a sign-in at this gate: another gate's does not count, even with the same keys (R37). */
+  /** The session cookie of a sign-in at this gate: another gate's is invalid even with the same keys (R37). */
   async function cookieOf(base) {
-    // WeCom sends codes to the app's trusted domain alone.
+    // WeCom redirects codes to the app's trusted domain alone.
     const trust = async (gate) => {
       const data = await stage.simulate('GET', 'data');
       const apps = data.companies.flatMap((company) => company.apps);
@@ -56,7 +56,7 @@ describe('pages of other sites', () => {
     await trust(base);
     const client = await stage.client('zhangsan');
     await client.page.goto(`${base}/wecom-gate/login?rd=/global.css`);
-    // With the fragment that WeCom's address ends in.
+    // With the fragment at the end of WeCom's URL.
     await client.page.waitForURL(/\/global\.css/);
     const all = await client.context.cookies(base);
     await client.close();
@@ -64,7 +64,7 @@ describe('pages of other sites', () => {
     return all.find((c) => c.name === 'wecom_gate');
   }
 
-  /** A user for each way, who is to be destroyed by it: `[[way, id]]`. */
+  /** A user for each way, who is deleted if it works: `[[way, id]]`. */
   async function victims() {
     const all = [];
     for (const way of WAYS) {
@@ -73,7 +73,7 @@ describe('pages of other sites', () => {
     return all;
   }
 
-  /** Attacks `base` from `host`. `answered()` tells the paths that were asked for and answered since. */
+  /** Attacks `base` from `host`. `answered()` returns the paths that have got a response since. */
   async function attack(client, host, base, targets, answered) {
     const path = (way) => `/api/users:destroy/${new Map(targets).get(way)}`;
     const reached = async (way) => {
@@ -83,7 +83,7 @@ describe('pages of other sites', () => {
     await attacker.tryEverything(client, host, (way) => base + path(way), reached);
   }
 
-  /** The ways whose victim is gone. */
+  /** The ways whose victim was deleted. */
   async function gone(targets) {
     const filter = JSON.stringify({ id: { $in: targets.map(([, id]) => id) } });
     const left = (await stage.nocobase.call(`users:list?paginate=false&filter=${filter}`)).map((u) => u.id);
@@ -99,7 +99,7 @@ describe('pages of other sites', () => {
         naive.stop();
         return targets.filter(([, id]) => naive.acted.includes(`/api/users:destroy/${id}`)).map(([way]) => way);
       };
-      // `SameSite=Lax` stops strangers only where nobody goes anywhere.
+      // `SameSite=Lax` protects only against requests that are not a navigation.
       const byStranger = await ways(stranger);
       for (const way of ['a link', 'a form', 'a refresh', 'a redirect', 'a window', 'a script that goes there']) {
         assert.ok(byStranger.includes(way), `${way}: ${byStranger}`);
@@ -129,7 +129,7 @@ describe('pages of other sites', () => {
           await gate.stop();
         });
 
-        /** NocoBase's page, and its token works. */
+        /** NocoBase's page is loaded, and its token works. */
         async function signedIn() {
           await client.page.goto(base + stage.page);
           assert.equal((await call(client.page, 'auth:check')).data.nickname, 'Boss');
@@ -174,7 +174,7 @@ describe('pages of other sites', () => {
             assert.equal(opened, false);
           });
 
-          test(`a ${who} signs nobody out`, async () => {
+          test(`a ${who} cannot sign the member out`, async () => {
             for (const path of ['/wecom-gate/logout', '/api/auth:signOut']) {
               await attacker.show(client.page, from, `<form method="post" action="${base}${path}"><button>Go</button></form>`);
               await client.page.getByRole('button').click();

@@ -1,4 +1,4 @@
-// The other way of delivery. It also shows that the search for tokens finds one where there is one.
+// The other mode of token delivery. It also shows that the search for tokens finds one.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { call, enter } from './member.mjs';

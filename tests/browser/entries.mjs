@@ -8,7 +8,7 @@ import { CORP, stage } from './stage.mjs';
 const PARTNER = 'wwfedcba9876543210';
 const BROWSER = { userAgent: undefined };
 
-/** To the page, past consent where WeCom asks for it; who NocoBase takes them for. */
+/** Waits for the page, past consent where WeCom asks for it; the user that NocoBase sees. */
 async function arrive({ page }) {
   const there = page.waitForURL(stage.origin + stage.page);
   const allow = page.getByRole('button', { name: 'Allow' });
@@ -19,14 +19,14 @@ async function arrive({ page }) {
   return { id: data.id, nickname: data.nickname };
 }
 
-/** A window with nothing of NocoBase's but the page itself. */
+/** A window that loads only the page itself from NocoBase. */
 async function open(member, device, options) {
   return bare(await stage.client(member, device, options));
 }
 
 describe('two WeCom entries', () => {
   before(async () => {
-    // The same userid is another person in each company; one person works for both.
+    // The same userid is a different person in each company; one person works for both.
     await stage.member({ userid: 'same.id', name: 'Same Here', mobile: '13800000051' });
     await stage.member({ userid: 'same.id', name: 'Same There', mobile: '13900000051' }, PARTNER);
     await stage.member({ userid: 'both.here', name: 'Works For Both', mobile: '13800000052' });
@@ -41,7 +41,7 @@ describe('two WeCom entries', () => {
     stage.gate = await stage.startGate('a');
   });
 
-  /** Inside WeCom: the first entry by itself, another one by the link that `check` prints for its workbench. */
+  /** Inside WeCom: the first entry automatically, another one with the link that `check` prints for its workbench. */
   async function enter(client, entry) {
     const login = `${stage.origin}/wecom-gate/login?rd=${encodeURIComponent(stage.page)}&with=${entry}`;
     await client.page.goto(entry ? login : stage.origin + stage.page);
@@ -69,7 +69,7 @@ describe('two WeCom entries', () => {
     assert.deepEqual([a.nickname, b.nickname], ['Same Here', 'Same There']);
     assert.notEqual(a.id, b.id);
 
-    // Each cookie is its own entry's, and nobody else's phantom goes with it.
+    // Each cookie belongs to its own entry, and no other phantom is accepted with it.
     const held = async ({ page, context }) => ({
       cookie: (await context.cookies(stage.origin)).map((c) => `${c.name}=${c.value}`).join('; '),
       authorization: `Bearer ${await page.evaluate(() => localStorage.getItem('NOCOBASE_TOKEN'))}`,
@@ -83,7 +83,7 @@ describe('two WeCom entries', () => {
       assert.equal((await stage.ask(stage.gate, '/api/auth:check', { headers: mixed })).status, 401);
     }
 
-    // One signs out; the other one's session is another.
+    // One signs out; the other's session continues.
     await here.page.goto(`${stage.origin}/wecom-gate/logout`);
     await here.page.getByRole('button', { name: 'Sign out' }).click();
     await here.page.getByRole('heading', { name: 'You are signed out' }).waitFor();
@@ -92,7 +92,7 @@ describe('two WeCom entries', () => {
     assert.equal((await stage.ask(stage.gate, '/api/auth:check', { headers: two })).status, 200);
     await here.close();
 
-    // In one window, one company's member after the other's: a choice, and another session.
+    // In one window, members of both companies one after the other: the entry is chosen, and the session is a new one.
     await there.page.goto(`${stage.origin}/wecom-gate/logout`);
     await there.page.getByRole('button', { name: 'Sign out' }).click();
     await there.page.goto(stage.origin + stage.page);
@@ -102,7 +102,7 @@ describe('two WeCom entries', () => {
     assert.equal((await arrive(there)).id, a.id);
     await there.close();
 
-    // And the bindings: an entry does not find the other one's.
+    // And the bindings: an entry does not find those of the other.
     for (const [entry, id] of [['wecom', a.id], ['partner', b.id]]) {
       const filter = encodeURIComponent(JSON.stringify({ authenticator: entry, uuid: 'same.id' }));
       const rows = await stage.nocobase.call(`usersAuthenticators:list?filter=${filter}`);
@@ -125,7 +125,7 @@ describe('two WeCom entries', () => {
     const first = await enter(here);
     await here.close();
 
-    // By QR code, and on a phone's own browser: either way the link names the company.
+    // By QR code, and in a phone's own browser: either way the link contains the entry.
     const desk = await open(null, 'desktop', BROWSER);
     await desk.page.goto(stage.origin + stage.page);
     await desk.page.getByRole('link', { name: /^Sign in with / }).nth(1).click();

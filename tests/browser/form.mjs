@@ -1,4 +1,4 @@
-// NocoBase's own sign-in form with our buttons below it: in both of its clients, in every language, for everybody.
+// NocoBase's own sign-in form with our buttons below it: in both of its clients, in every language, accessible.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
@@ -13,18 +13,18 @@ const BROWSER = { userAgent: undefined };
 const TEXTS = new URL('../../src/pages/texts/', import.meta.url);
 const LANGUAGES = ['de', 'en', 'es', 'nl', 'ru', 'sv', 'zh'];
 
-/** A text of the gate's in that language. */
+/** A text of the gate in that language. */
 function text(lang, key) {
   const found = new RegExp(`^${key} = (.+)$`, 'm').exec(readFileSync(new URL(`${lang}/parts.ftl`, TEXTS), 'utf8'));
   return found[1].trim();
 }
 
-/** The words of what the gate has put below the form. */
+/** The text that the gate has put below the form. */
 function words(page) {
   return page.locator('#wecom-gate').evaluate((box) => [...box.children].map((c) => c.textContent));
 }
 
-/** The form, as a visitor without a session gets it on that NocoBase page. */
+/** The form, as a visitor without a session gets it at this NocoBase path. */
 async function form(path) {
   const client = await stage.client(null, 'desktop', BROWSER);
   await client.page.goto(stage.origin + path);
@@ -58,7 +58,7 @@ describe('the buttons below NocoBase’s form', () => {
     stage.gate = await stage.startGate('a');
   });
 
-  // The form of the new client is light for visitors who are not signed in.
+  // The new client's form is light for visitors who are not signed in.
   for (const [look, path, signIn] of [
     ['compact', '/v/admin', '/v/signin'], ['compact', '/admin', '/signin'], ['compact_dark', '/admin', '/signin'],
   ]) {
@@ -70,7 +70,7 @@ describe('the buttons below NocoBase’s form', () => {
         const dark = look === 'compact_dark';
         for (let i = 0; i < 50 && (await isDark(client.page)) !== dark; i++) await pause(100);
         assert.equal(await isDark(client.page), dark);
-        // Colours change slowly.
+        // Colours change with a transition.
         await client.page.evaluate(() => Promise.all(document.getAnimations()
           .filter((a) => Number.isFinite(a.effect.getComputedTiming().endTime)).map((a) => a.finished.catch(() => {}))));
       });
@@ -99,7 +99,7 @@ describe('the buttons below NocoBase’s form', () => {
       test('speak seven languages', async () => {
         const { page } = client;
         for (const lang of LANGUAGES) {
-          // As when a language is chosen in NocoBase, which then draws its form again.
+          // As when a language is chosen in NocoBase, which then renders its form again.
           await page.evaluate((lang) => {
             localStorage.setItem('NOCOBASE_LOCALE', lang);
             document.body.append(document.createElement('i'));
@@ -117,7 +117,7 @@ describe('the buttons below NocoBase’s form', () => {
         const refused = recorder.responses.filter((r) => r.status === 401 && r.url.startsWith(`${stage.origin}/`));
         for (const { url, id } of refused) {
           const { method, type } = recorder.requests.find((r) => r.id === id);
-          // The page asks for the one again as soon as somebody is signed in, and tries the other until then.
+          // The page requests the first again after a sign-in, and retries the other until then.
           if (url.endsWith('/api/app:getInfo') || type === 'WebSocket') continue;
           const bare = await fetch(url.replace(stage.origin, stage.nocobase.base), { method });
           assert.equal(bare.status, 401, `${method} ${url} without the gate`);

@@ -1,4 +1,4 @@
-// Forward-auth: each proxy of docs/forward-auth.md with its example from conf/, before the real NocoBase.
+// Forward-auth: each proxy of docs/forward-auth.md with its example from conf/, in front of the real NocoBase.
 import assert from 'node:assert/strict';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
@@ -12,7 +12,7 @@ import { UA, stage } from './stage.mjs';
 const CONF = fileURLToPath(new URL('../../conf/', import.meta.url));
 const SECRET = 'change-this-secret'; // as in the examples
 
-/** What passes through to NocoBase, and what it sends about itself. */
+/** Forwards connections to NocoBase and records the header sections. */
 class Relay {
   #received = [];
 
@@ -34,7 +34,7 @@ class Relay {
     return relay;
   }
 
-  /** Heads of the requests so far, but for those that ask NocoBase how it is, and what version. */
+  /** Header sections of the requests so far, without the gate's own calls for health and version. */
   heads() {
     const texts = this.#received.map((received) => Buffer.concat(received).toString('latin1'));
     const heads = texts.flatMap((text) => text.match(/[A-Z]+ \/\S* HTTP\/1\.[01]\r\n[\s\S]*?\r\n\r\n/g) ?? []);
@@ -42,7 +42,7 @@ class Relay {
   }
 }
 
-/** The values of a header in a head. */
+/** The values of a field in a header section. */
 function values(head, name) {
   const lines = head.split('\r\n').map((line) => line.split(/:\s*/, 2));
   return lines.filter(([n]) => n.toLowerCase() === name).map(([, value]) => value);
@@ -112,11 +112,11 @@ describe('forward-auth', () => {
   });
 
   for (const name of Object.keys(PROXIES)) {
-    test(`a member works behind ${name}, and nobody else gets past it`, async () => {
+    test(`a member works behind ${name}, and no one else gets past it`, async () => {
       const proxy = await start(name, gate, direct);
       const at = { origin: stage.origin, port: new URL(stage.origin).port };
       try {
-        // Without a session nothing of NocoBase, whatever the request has.
+        // Without a session nothing from NocoBase, whatever the request contains.
         const [before, others] = [direct.heads().length, behind.heads().length];
         const lies = { 'x-wecom-user': 'boss', 'x-forwarded-user': '1', 'x-wecom-gate-secret': SECRET };
         for (const [path, headers, status] of [
@@ -148,7 +148,7 @@ describe('forward-auth', () => {
         });
         assert.equal(file, 'past the proxy');
 
-        // What NocoBase sees: the member, whatever the page claims, and nothing of the gate.
+        // What NocoBase sees: the member, whatever the page claims, and nothing of the gate's.
         await page.evaluate(async (lies) => {
           const headers = { Authorization: `Bearer ${localStorage.getItem('NOCOBASE_TOKEN')}`, ...lies };
           await fetch('/api/roles:check?spoofed', { headers });
@@ -167,7 +167,7 @@ describe('forward-auth', () => {
         assert.deepEqual(recorder.console, []);
         await stage.picture(page, `forward-${name}`);
 
-        // Out for good.
+        // Signed out.
         const cookies = (await client.context.cookies(stage.origin)).map((c) => `${c.name}=${c.value}`).join('; ');
         const phantom = await page.evaluate(() => localStorage.getItem('NOCOBASE_TOKEN'));
         const stolen = { cookie: cookies, authorization: `Bearer ${phantom}` };

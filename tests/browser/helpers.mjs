@@ -1,20 +1,20 @@
-// What members do, shared by the tests.
+// Actions of members, shared by the tests.
 import assert from 'node:assert/strict';
 import { stage } from './stage.mjs';
 
-/** Signs in from a NocoBase page on, past consent where WeCom asks for it. */
+/** Signs in from a NocoBase page, past consent where WeCom asks for it. */
 export async function enter(client, { path = stage.page, consent = false } = {}) {
   await client.page.goto(stage.origin + path);
   if (consent) await client.page.getByRole('button', { name: 'Allow' }).click();
   await menu(client.page);
 }
 
-/** NocoBase is there, with its menu. */
+/** Waits until NocoBase has loaded, with its menu. */
 export async function menu(page) {
   await page.getByText('Orders 订单').first().waitFor();
 }
 
-/** A call as NocoBase's page makes it, with the token that it keeps. */
+/** A call as NocoBase's page makes it, with its stored token. */
 export function call(page, path, { method = 'GET', json } = {}) {
   return page.evaluate(
     async ([path, method, json]) => {
@@ -30,7 +30,7 @@ export function call(page, path, { method = 'GET', json } = {}) {
   );
 }
 
-/** What the page asks next, as NocoBase's client asks. The page may be on its way already: the end of its WebSocket tells it, too. */
+/** A call as NocoBase's client makes it. The page may be leaving already: the end of its WebSocket tells it too. */
 export async function ask(page) {
   try {
     await page.evaluate(() => {
@@ -44,7 +44,7 @@ export async function ask(page) {
   }
 }
 
-/** Marks what the window shows now; waits, later, until it shows something else, even at the same address. */
+/** Marks what the window shows now; the returned function waits until it shows something else, even at the same URL. */
 export async function marked(page) {
   await page.evaluate(() => { window.shown = true; });
   return () => page.waitForFunction(() => !window.shown);

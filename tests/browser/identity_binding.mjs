@@ -1,11 +1,11 @@
-// Which NocoBase user a WeCom member is bound to. No account is taken over: every doubt is a refusal.
+// Which NocoBase user a WeCom member is bound to. No account is taken over: every ambiguity is refused.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { CORP, stage } from './stage.mjs';
 
 const PARTNER = 'wwfedcba9876543210';
 
-/** Changes WeCom's address book: `members` are added, or take the place of those with their userid. */
+/** Changes WeCom's address book: adds `members`, or replaces those with the same userid. */
 async function members(...members) {
   const data = await stage.simulate('GET', 'data');
   const company = data.companies.find((c) => c.corp_id === CORP);
@@ -17,7 +17,7 @@ async function members(...members) {
 
 const user = (fields) => stage.nocobase.call('users:create', { nickname: 'Somebody', ...fields });
 
-/** A member's first way in or a later one, as far as it goes: NocoBase's user id, or the heading of the page that refuses. */
+/** A member's sign-in, as far as it gets: NocoBase's user id, or the heading of the page that refuses. */
 async function signIn(member) {
   const client = await stage.client(member, 'phone');
   const { page } = client;
@@ -36,7 +36,7 @@ async function signIn(member) {
   return id ?? heading;
 }
 
-/** The gate with other rules, for the tests of one group. */
+/** The gate with other rules, for one group of tests. */
 function rules(...nocobase) {
   before(async () => {
     await stage.gate.stop();
@@ -63,7 +63,7 @@ describe('an account is not taken over', () => {
       assert.equal(await signIn(`${PARTNER}/zhangsan`), LINKED);
     });
 
-    test('by somebody outside of the company', async () => {
+    test('by someone outside the company', async () => {
       await user({ username: 'oStranger00000000000000000002' });
       for (const openid of ['oExternalCustomer000000000001', 'oStranger00000000000000000002']) {
         assert.equal(await signIn(openid), STRANGER);
@@ -84,7 +84,7 @@ describe('an account is not taken over', () => {
       assert.ok(Number.isInteger(id) && id !== american.id, `${id}`);
     });
 
-    test('by registering somebody’s name in advance', async () => {
+    test('by registering someone else’s name in advance', async () => {
       const early = await user({ username: 'yangtao', password: 'known-to-mallory', email: 'yangtao@example.com' });
       await members({ userid: 'yangtao', mobile: '13800000033', biz_mail: 'yangtao@example.com' });
       const id = await signIn('yangtao');
@@ -100,7 +100,7 @@ describe('an account is not taken over', () => {
       await members({ userid: 'feng', mobile: '13800000035' }, { userid: 'he', mobile: '13800000034' });
       assert.equal(await signIn('he'), TAKEN);
       assert.equal(await signIn('feng'), id, 'the binding counts');
-      // Nor by a user who writes it into their own account.
+      // Nor by a user who enters it in their own account.
       const other = await user({ phone: '13800000035' });
       assert.equal(await signIn('feng'), id);
       assert.notEqual(id, other.id);

@@ -1,5 +1,5 @@
-// `wecom-gate init` against the real NocoBase: two commands from nothing to a member's tap that ends in NocoBase, a second run
-// that changes nothing, and one after somebody has cleaned up by hand.
+// `wecom-gate init` against the real NocoBase: two commands from nothing to a member's sign-in that ends in NocoBase, a second
+// run that changes nothing, and one after a manual clean-up.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
@@ -13,7 +13,7 @@ const ROLE = 'wecom_gate';
 let folder;
 let gate;
 
-/** Everything that a gate has in NocoBase goes, as by NocoBase's pages: those leave the rows of a role's rights. */
+/** Removes everything that the gate has in NocoBase, as NocoBase's pages do: those leave the rows of a role's rights. */
 async function cleanUp({ rights }) {
   const { nocobase } = stage;
   const rows = await nocobase.call(`roles/${ROLE}/resources:list?paginate=false`);
@@ -22,7 +22,7 @@ async function cleanUp({ rights }) {
   for (const { id } of await nocobase.users({ username: 'wecom-gate' })) await nocobase.call(`users:destroy?filterByTk=${id}`, {});
 }
 
-/** What there is of the gate in NocoBase. */
+/** The gate's rows in NocoBase. */
 async function ours() {
   const { nocobase } = stage;
   const roles = await nocobase.call(`roles:list?filter=${encodeURIComponent(JSON.stringify({ name: ROLE }))}`);
@@ -31,7 +31,7 @@ async function ours() {
   return { roles: roles.length, rights: rights.map((r) => r.name).sort(), users: users.map((u) => u.id) };
 }
 
-/** Runs it with everything given. */
+/** Runs it with all answers given. */
 async function init(...more) {
   const { companies } = await stage.simulate('GET', 'data');
   const { secret } = companies.find((c) => c.corp_id === CORP).apps.find((a) => a.agent_id === 1000002);
@@ -56,7 +56,7 @@ async function start() {
   await gate.line(/"listening".*"http"/);
 }
 
-/** A member taps the app for the first time. */
+/** A member opens the app for the first time. */
 async function tap(member, name) {
   const client = await stage.client(member);
   await client.page.goto(`${stage.origin}/admin`);
@@ -81,7 +81,7 @@ afterEach(async (t) => {
   if (t.passed === false || t.error) await stage.pictures(t.name);
 });
 
-test('init makes everything, and the first tap ends in NocoBase', async () => {
+test('init creates everything, and the first sign-in ends in NocoBase', async () => {
   assert.deepEqual(await ours(), { roles: 0, rights: [], users: [] });
   const began = Date.now();
   const made = await init('--accounts', 'create');
@@ -104,7 +104,7 @@ test('init a second time changes nothing', async () => {
   assert.deepEqual([await ours(), readFileSync(join(folder, 'wecom-gate.toml'), 'utf8')], [before, file]);
 });
 
-test('init mends what a clean-up by hand has broken', async () => {
+test('init repairs what a manual clean-up has broken', async () => {
   await cleanUp({ rights: false });
   const left = await ours();
   assert.deepEqual([left.roles, left.users], [0, []]);

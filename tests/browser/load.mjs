@@ -1,4 +1,4 @@
-// Requests without a pause, and what became of each.
+// Continuous requests, and the result of each.
 import http from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 
@@ -9,7 +9,8 @@ export class Load {
   #agent = new http.Agent({ keepAlive: true });
   #on = true;
 
-  /** `gets` are `[path, headers, what the response has]`; `post(name)` gives a request that makes one thing of that name. */
+  /** `gets` are `[path, headers, expected part of the response]`; `post(name)` returns a request that creates one thing of that
+      name. */
   constructor(gate, gets, post) {
     this.gate = gate;
     this.#workers = [...gets.map((get) => this.#get(...get)), this.#post(post)];

@@ -1,10 +1,10 @@
-// NocoBase's page through the gate: its files are fetched once, sent compressed, and stay in the browser.
+// NocoBase's page through the gate: its files are fetched once, sent compressed, and stay in the browser's cache.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { call, enter, menu } from './helpers.mjs';
 import { stage } from './stage.mjs';
 
-/** Files of NocoBase's client, and the texts of the page. */
+/** Files of NocoBase's client, and the translations of the page. */
 const FILE = /\/(assets|static)\/|\/(global\.css|browser-checker\.js)(\?|$)|\/api\/app:getLang/;
 const HASHED = /\/assets\/[^?]*-[0-9a-f]{8}\.(js|css)$|\?hash=/;
 
@@ -13,13 +13,13 @@ describe('files of the client', () => {
   let cdp;
   let transferred; // bytes per request
   before(async () => {
-    // A window of its own: nothing is in its cache.
+    // A new window with an empty cache.
     client = await stage.client('lisi', 'desktop', { colorScheme: 'dark' });
     cdp = await client.context.newCDPSession(client.page);
     transferred = new Map();
     cdp.on('Network.loadingFinished', ({ requestId, encodedDataLength }) => transferred.set(requestId, encodedDataLength));
     await cdp.send('Network.enable');
-    // The first visitor signs in, agrees where WeCom asks, and fills the gate's memory.
+    // The first visitor signs in, consents where WeCom asks, and fills the gate's cache.
     await client.page.goto(stage.origin + stage.page);
     const allow = client.page.getByRole('button', { name: 'Allow' });
     await allow.or(client.page.getByText('Orders 订单')).first().waitFor();
@@ -46,7 +46,7 @@ describe('files of the client', () => {
     }
   });
 
-  /** Bytes of files and texts that one more load transfers. */
+  /** Bytes of files and translations that one more page load transfers. */
   async function again() {
     await client.page.goto('about:blank');
     client.recorder.clear();
@@ -59,7 +59,7 @@ describe('files of the client', () => {
   }
 
   test('are not transferred again', async () => {
-    // NocoBase's page asks for its texts by a language only from the second time on: under another address, so once more.
+    // NocoBase's page requests its translations by language only from the second load on: under another URL, so once more.
     const second = await again();
     assert.ok(second.sum < 75_000, `${second.sum} bytes: ${second.most}`);
     const third = await again();
@@ -70,7 +70,7 @@ describe('files of the client', () => {
     await client.recorder.assertNoToken();
   });
 
-  test('are there for nobody without a session', async () => {
+  test('are not sent without a session', async () => {
     const file = client.recorder.requests.find((r) => HASHED.test(r.url)).url.replace(stage.origin, '');
     assert.equal((await stage.ask(stage.gate, file)).status, 401);
   });

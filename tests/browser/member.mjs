@@ -6,7 +6,7 @@ import { stage } from './stage.mjs';
 
 export { ask, call, enter, marked, menu };
 
-/** The pages of WeCom that a person saw: not those that only sent on. */
+/** The pages of WeCom that a person saw: not those that only redirected. */
 function seenOfWeCom(recorder) {
   const pages = recorder.responses.filter((r) => r.url.startsWith(stage.sim) && r.status === 200);
   return pages.map((r) => r.url);
@@ -186,7 +186,7 @@ describe('a member', () => {
       for (const value of other.recorder.sentHeader(call, 'authorization')) assert.match(value, /^Bearer wcg_/);
     }
     await other.recorder.assertNoToken();
-    // This client tries to save a model that members may not save; whatever is refused, NocoBase refuses it.
+    // This client tries to save a model that members may not save; NocoBase itself refuses it.
     const { id } = (await call(other.page, 'auth:check')).data;
     const refused = other.recorder.responses.filter((r) => [401, 403].includes(r.status));
     for (const { url, id: requestId, status } of refused) {

@@ -14,7 +14,7 @@ const ROOT = 1;
 const base64url = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
 
 export class NocoBase {
-  /** Starts one with an empty database below `state`, or with more `settings`: those of another one. */
+  /** Starts one with an empty database below `state`, or with more `settings`, such as another database's. */
   static async start(state, key, settings = []) {
     await NocoBase.install();
     const nocobase = new NocoBase(join(state, 'nocobase'), await freePort(), key, settings);
@@ -33,13 +33,13 @@ export class NocoBase {
     this.args = [SCRIPT, 'start', HOME, state, String(port), key, ...settings, '--stop-on-eof'];
   }
 
-  /** Also once more, after it was stopped. */
+  /** Starts it, also again after a stop. */
   async start() {
     this.program = new Program('NocoBase', 'bash', this.args);
     await this.program.line(/ready at/);
   }
 
-  /** A token as NocoBase makes them: for `roleName` it is an API key, without one a session's. */
+  /** A token as NocoBase issues them: with `roleName` an API key, without one a session's. */
   mint(userId, roleName, lifetime = 3600, jti = randomUUID()) {
     const now = Math.floor(Date.now() / 1000);
     const claims = { userId, ...(roleName ? { roleName } : { temp: true, jti, signInTime: now * 1000 }) };
@@ -47,7 +47,7 @@ export class NocoBase {
     return `${body}.${createHmac('sha256', this.key).update(body).digest('base64url')}`;
   }
 
-  /** A call past the gate, by default as the root user. Returns `data` of the response. */
+  /** A call directly to NocoBase, by default as the root user. Returns `data` of the response. */
   async call(path, body, token = this.mint(ROOT, 'root')) {
     const response = await fetch(`${this.base}/api/${path}`, {
       method: body === undefined ? 'GET' : 'POST',
@@ -65,8 +65,8 @@ export class NocoBase {
   }
 
   /**
-   * A user who may do what the gate needs and nothing else; returns the id. `change` takes something away from its
-   * rights: table -> action -> fields.
+   * A user with only the rights that the gate needs; returns the id. `change` removes some of its rights: table -> action ->
+   * fields.
    */
   async serviceUser(name = 'wecom_gate', change = () => {}) {
     await this.call('roles:create', {

@@ -1,7 +1,6 @@
-// Two NocoBase nodes on one PostgreSQL, as a company runs them: Chromium, the gate, and one node after the other going away.
+// Two NocoBase nodes on one PostgreSQL, as a company runs them: Chromium, the gate, and one node after the other stopping.
 //
-// The nodes share database and files and nothing else: NocoBase's own means of telling each other news are not part of
-// its free edition.
+// The nodes share only database and files: NocoBase's own messaging between nodes is not part of its free edition.
 import assert from 'node:assert/strict';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -28,7 +27,7 @@ before(async () => {
     a = await NocoBase.start(join(dir, 'a'), secret, settings);
     return a;
   };
-  // The other one afterwards: it reads roles when it starts, and nobody tells it of new ones.
+  // The other one afterwards: it reads roles when it starts, and is not informed of new ones.
   const more = async () => {
     b = await NocoBase.start(join(stage.dir, 'b'), stage.secret, settings);
     stage.nodes.push(b);
@@ -42,7 +41,7 @@ afterEach(async (t) => {
 
 const name = (node) => `127.0.0.1:${node.port}`;
 
-/** The value of a metric for this node; all its codes together. */
+/** The value of a metric for this node, summed over its codes. */
 async function metric(metric, node) {
   const text = await (await fetch(`http://${stage.gate.ops}/metrics`)).text();
   const lines = text.split('\n').filter((l) => l.startsWith(`${metric}{`) && l.includes(`node="${name(node)}"`));
@@ -59,7 +58,7 @@ async function until(what, holds, timeout = 60_000) {
   }
 }
 
-/** The gate has found out that this node is up, or that it is not. */
+/** Waits until the gate has found this node up, or down. */
 const found = (node, up) => until(`${name(node)}: up ${up}`, async () => (await metric('wecom_gate_upstream_up', node)) === up);
 
 async function kill(node) {
@@ -74,13 +73,13 @@ async function credentials(client) {
   return { cookie: cookies.map((c) => `${c.name}=${c.value}`).join('; '), authorization: `Bearer ${phantom}` };
 }
 
-/** The sessions of a user, the newest first. */
+/** The sessions of a user, newest first. */
 function sessions(userId) {
   const filter = encodeURIComponent(JSON.stringify({ userId }));
   return stage.nocobase.call(`issuedTokens:list?sort=-createdAt&filter=${filter}`);
 }
 
-/** What this node, past the gate, responds to a token of this session: `signed in`, or NocoBase's error code. */
+/** What this node itself responds to a token of this session: `signed in`, or NocoBase's error code. */
 async function checkSession(node, userId, jti) {
   const headers = { authorization: `Bearer ${stage.nocobase.mint(userId, undefined, 3600, jti)}` };
   const response = await fetch(`${node.base}/api/auth:check`, { headers });
@@ -164,7 +163,7 @@ test('no request is lost while one node after the other is away', async (t) => {
     await b.start();
     await found(b, 1);
     tell('it is back');
-    // It gets its share little by little: time is what this is about.
+    // It gets its share gradually.
     const before = [await responses(a), await responses(b)];
     await sleep(3000);
     const now = [await responses(a), await responses(b)];
@@ -193,7 +192,7 @@ test('no request is lost while one node after the other is away', async (t) => {
     const times = made.filter((n) => n === nickname).length;
     if (status === 200) assert.equal(times, 1, `${nickname} was done ${times} times`);
     else {
-      // NocoBase answers for itself until it has stopped.
+      // NocoBase responds itself until it has stopped.
       const stopping = status === 500 && text.includes('connection manager was closed');
       assert.ok(stopping || ([502, 503].includes(status) && Number(retryAfter) > 0), `${nickname}: ${status} ${text}`);
       assert.ok(times <= 1, `${nickname} was done ${times} times`);
@@ -203,11 +202,11 @@ test('no request is lost while one node after the other is away', async (t) => {
   t.diagnostic(`${load.posts.size} POSTs, refused: ${refused.join() || 'none'}`);
   assert.ok(refused.length <= 4, `${refused}`);
 
-  // The open page has noticed nothing; its WebSocket is on the node that is there.
+  // The open page is not affected; its WebSocket is on the node that runs.
   assert.deepEqual(client.recorder.documents().map((d) => d.url), []);
   assert.deepEqual(client.recorder.responses.filter((r) => r.status >= 400).map((r) => `${r.status} ${r.url}`), []);
   await client.recorder.first('frames', (f) => f.way === 'received' && f.text.includes('"authorized"'), 'authorized');
-  // A node that stops tells its pages. The next one has been running all the time: the gate tells them in its place.
+  // A node that stops informs its pages. The other one has been running all the time: the gate informs the pages instead.
   await client.page.getByText('App stopped').waitFor({ state: 'hidden' });
   await stage.picture(client.page, 'nodes-open-page');
   await client.close();

@@ -1,4 +1,4 @@
-// Browsers outside of WeCom's client: the QR page, the first sign-in, one that is abandoned or stolen; phones.
+// Browsers outside WeCom's client: the QR page, the first sign-in, one that is abandoned or stolen; phones.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { call, menu } from './member.mjs';
@@ -15,13 +15,13 @@ const FRIDA = { userid: 'first.time', name: 'Frida First', mobile: '13800000041'
 const OLGA = { userid: 'outside.one', name: 'Olga Outside', mobile: '13800000042' };
 const TOM = { userid: 'outside.two', name: 'Tom Outside', mobile: '13800000043' };
 
-/** The QR page, and somebody of its list scans, or a button of it. */
+/** On the QR page, scans as one of its members, or presses a button. */
 export async function scan(page, who) {
   await page.waitForURL(`${stage.sim}/**`);
   await page.getByRole('button', { name: who }).first().click();
 }
 
-/** Who a window is, as `/wecom-gate/me` tells; undefined for nobody. */
+/** The member of a window, from `/wecom-gate/me`; undefined without one. */
 export async function whoami(context, gate = stage.gate) {
   const cookie = (await context.cookies(stage.origin)).map((c) => `${c.name}=${c.value}`).join('; ');
   const { status, body } = await stage.ask(gate, '/wecom-gate/me', { headers: { cookie } });
@@ -29,13 +29,13 @@ export async function whoami(context, gate = stage.gate) {
   return status === 200 ? JSON.parse(body) : undefined;
 }
 
-/** A NocoBase page without what it loads, where only arriving counts: loading takes long. */
+/** A NocoBase page without its files, where only the redirect matters: loading is slow. */
 export async function bare(client) {
   await client.page.route('**/assets/**', (route) => route.abort());
   return client;
 }
 
-/** This member has been inside WeCom once, and is bound. */
+/** Signs these members in inside WeCom once, so that they are bound. */
 export async function bind(...members) {
   for (const member of members) {
     await stage.member(member);
@@ -79,7 +79,7 @@ describe('outside of WeCom', () => {
       else first = { page, context, close };
     }
 
-    // She opens the app inside WeCom; at first she does not agree.
+    // She opens the app inside WeCom; at first she does not consent.
     const phone = await stage.client(FRIDA.userid, 'phone');
     await phone.page.goto(deep);
     await phone.page.getByRole('button', { name: 'Refuse' }).click();
@@ -93,7 +93,7 @@ describe('outside of WeCom', () => {
     assert.deepEqual([user.nickname, user.phone], [FRIDA.name, FRIDA.mobile]);
     await phone.close();
 
-    // The browser in which it began goes on from the page that it shows; after a sign-out the QR code is all it takes.
+    // The first browser continues from the page that it shows; after a sign-out the QR code is enough.
     const { page, close } = first;
     await page.getByRole('link', { name: 'Try again' }).click();
     for (const time of ['first', 'second']) {
@@ -117,7 +117,7 @@ describe('outside of WeCom', () => {
     await scan(page, 'Cancel');
     await page.getByRole('heading', { name: 'Sign-in was cancelled' }).waitFor();
     await stage.picture(page, 'web-login-cancelled');
-    // A reload does no harm.
+    // A reload is harmless.
     await page.reload();
     await page.getByRole('heading', { name: 'Sign-in was interrupted' }).waitFor();
     assert.equal(await whoami(context), undefined);
@@ -135,7 +135,7 @@ describe('outside of WeCom', () => {
     const other = await bare(await stage.client(null, 'desktop', { ...BROWSER, locale: 'en-GB' }));
     await mine.page.goto(stage.origin + stage.page);
     await mine.page.waitForURL(`${stage.sim}/**`);
-    // What the QR page would send, up to the address of the way back.
+    // What the QR page would send, and the URL to which it would redirect.
     const form = await mine.page.evaluate(() => Object.fromEntries(new FormData(document.querySelector('form'))));
     const sent = await mine.context.request.post(`${stage.sim}/wwlogin/sso/scan`, {
       form: { ...form, member: `${CORP}/${OLGA.userid}` }, maxRedirects: 0,
@@ -143,7 +143,7 @@ describe('outside of WeCom', () => {
     const back = sent.headers().location;
     assert.match(back, new RegExp(`^${stage.origin}/wecom-gate/callback\\?.*code=.`));
 
-    // By hand, and by another person's page: following the link makes nobody Olga.
+    // With another browser and another person's session: following the link signs no one in as Olga.
     const lines = stage.gate.lines.length;
     await other.page.goto(back);
     await other.page.getByRole('heading', { name: 'Sign-in was interrupted' }).waitFor();
@@ -153,11 +153,11 @@ describe('outside of WeCom', () => {
     await other.page.getByRole('link', { name: 'Try again' }).click();
     await scan(other.page, TOM.name);
     await other.page.waitForURL((url) => url.origin === stage.origin && !url.pathname.startsWith('/wecom-gate/'));
-    // Nor does who is signed in already.
+    // Nor someone who is signed in already.
     await other.page.goto(back);
     assert.equal((await whoami(other.context)).userid, TOM.userid);
 
-    // Nor has the code been spent by all this.
+    // Nor has any of this used the code.
     await mine.page.goto(back);
     await mine.page.waitForURL(stage.origin + stage.page);
     assert.equal((await whoami(mine.context)).userid, OLGA.userid);
@@ -222,7 +222,7 @@ describe('outside of WeCom', () => {
       });
 
       if (browsers !== 'nocobase') return;
-      // A QR page would be of no use on the phone that is to scan it.
+      // A QR page is useless on the phone that is to scan it.
       test('on a phone, the button below NocoBase’s form leads to what helps there', async () => {
         const { page, close } = await stage.client(null, 'phone', { userAgent: PHONE });
         await page.goto(`${stage.origin}${stage.page}?tab=6#row-9`);

@@ -1,7 +1,7 @@
-// Every page of the gate, looked at in Chromium: in every language, on a small phone and on a desktop, light and dark.
+// Every page of the gate in Chromium: in every language, on a small phone and on a desktop, light and dark.
 //
-// The pages come from `write_pages` in src/pages/tests.rs, made by the templates that the gate uses, and are served here
-// with the headers that the gate sends. Nothing else is on stage, so all of them take about a minute.
+// The pages come from `write_pages` in src/pages/tests.rs, rendered from the gate's templates, and are served here with the
+// headers that the gate sends. Nothing else runs, so all of them take about a minute.
 import assert from 'node:assert/strict';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import http from 'node:http';
@@ -18,7 +18,7 @@ const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.mi
 const SCREENSHOTS = process.env.WECOM_GATE_SCREENSHOTS; // a folder: a picture of every page
 const LANGUAGES = ['de', 'en', 'es', 'nl', 'ru', 'sv', 'zh'];
 const SIZES = {
-  // As narrow as a page may become before one has to scroll sideways (WCAG 1.4.10).
+  // As narrow as a page may be without horizontal scrolling (WCAG 1.4.10).
   phone: { viewport: { width: 320, height: 640 }, isMobile: true, hasTouch: true },
   desktop: { viewport: { width: 1280, height: 800 } },
 };
@@ -54,7 +54,7 @@ after(async () => {
   rmSync(stage.dir, { recursive: true, force: true });
 });
 
-/** Pages of this language, one of each that differs in more than its code. */
+/** Pages of this language, one of each that differs in more than its error code. */
 function pagesOf(lang) {
   const seen = new Set();
   return stage.pages.filter(({ name, body }) => {
@@ -63,7 +63,7 @@ function pagesOf(lang) {
   });
 }
 
-/** What is wrong with the page that is open, as far as measuring tells. Runs in the page. */
+/** Layout faults of the open page that can be measured. Runs in the page. */
 function layout(phone) {
   const wrong = [];
   const root = document.documentElement;
@@ -86,31 +86,31 @@ function layout(phone) {
   return wrong;
 }
 
-// What words can break; the other rules look at what all languages have in common.
+// What translations can break; the other rules check what all languages have in common.
 const OF_WORDS = { type: 'rule', values: ['color-contrast', 'target-size', 'html-lang-valid', 'document-title', 'empty-heading'] };
 const ALL_RULES = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
 
-/** What axe-core finds, a line each. */
+/** Violations found by axe-core, one line each. */
 async function axe(page, rules) {
   const found = await page.evaluate((runOnly) => window.axe.run(document, { runOnly, resultTypes: ['violations'] }), rules);
   return found.violations.flatMap((v) => v.nodes.map((n) => `${v.id}: ${n.target} ${n.any[0]?.message ?? v.help}`));
 }
 
-/** Puts another page into the window: no new one is loaded, so axe-core need not be read again. */
+/** Replaces the page in the window without a new load, so axe-core need not be loaded again. */
 function swap(html) {
   const next = new DOMParser().parseFromString(html, 'text/html').documentElement;
   document.documentElement.innerHTML = next.innerHTML;
   document.documentElement.lang = next.lang;
-  // Scripts do not run in what is put in so; this is what the page's own does first.
+  // Scripts do not run in content inserted this way; this is what the page's own script does first.
   for (const button of document.querySelectorAll('button[hidden]')) button.hidden = false;
 }
 
-/** Goes through the page with the tab key: everything that can be used is reached, and shows it. */
+/** Goes through the page with the tab key: every control is reached, and its focus is visible. */
 async function keyboard(page) {
   const all = await page.locator('a[href], button, [tabindex="0"]').count();
   const reached = new Set();
   const wrong = [];
-  // Behind the last comes the page itself, and then the first again.
+  // After the last one the focus moves to the page itself, and then to the first again.
   for (let i = 0; i < 2 * all + 2 && reached.size < all; i++) {
     await page.keyboard.press('Tab');
     const [index, outline] = await page.evaluate(() => {
@@ -129,7 +129,7 @@ async function keyboard(page) {
 test('the pages are there in seven languages', () => {
   const count = pagesOf('en').length;
   assert.ok(count > 35, `${count} pages`);
-  // Two failures may read the same in one language only by accident.
+  // Two failures may have the same text in one language only by accident.
   assert.deepEqual(LANGUAGES.map((lang) => [lang, pagesOf(lang).length]), LANGUAGES.map((lang) => [lang, count]));
   assert.equal(stage.pages.length % LANGUAGES.length, 0);
   for (const { name, body } of stage.pages) assert.ok(body.includes(`<html lang="${name.split('.')[1]}">`), name);
@@ -143,7 +143,7 @@ for (const [size, device] of Object.entries(SIZES)) {
       const page = await context.newPage();
       page.on('console', (line) => line.type() === 'error' && wrong.push(`${page.url()}: ${line.text()}`));
       for (const [i, { name, body }] of pagesOf(lang).entries()) {
-        // The console, and a company with a colour of its own, have another style, which the policy of other pages forbids.
+        // The console, and a company with a colour of its own, have another style sheet, which the policy of other pages forbids.
         const loaded = lang === 'en' || i === 0 || /^(console|company)-/.test(name);
         if (loaded) {
           await page.goto(`${stage.base}/${name}`);
@@ -153,7 +153,7 @@ for (const [size, device] of Object.entries(SIZES)) {
         }
         const note = (what) => wrong.push(...what.map((w) => `${name}: ${w}`));
         note(await page.evaluate(layout, size === 'phone'));
-        // Colours do not hang on words: where the full rules do not run, one scheme a page is enough.
+        // Colours do not depend on the language: where the full rules do not run, one scheme per page is enough.
         for (const colorScheme of loaded || SCREENSHOTS ? SCHEMES : [SCHEMES[i % 2]]) {
           await page.emulateMedia({ colorScheme });
           note((await axe(page, loaded ? ALL_RULES : OF_WORDS)).map((w) => `${colorScheme}: ${w}`));

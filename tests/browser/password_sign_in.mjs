@@ -15,7 +15,7 @@ async function password(page) {
   await page.locator('form button[type="submit"]').click();
 }
 
-/** 李四 has been inside WeCom once, whichever tests ran before. */
+/** Binds 李四 with a sign-in inside WeCom, whichever tests ran before. */
 async function bound() {
   const client = await stage.client('lisi');
   await client.page.goto(stage.origin + stage.page);
@@ -26,7 +26,7 @@ async function bound() {
   await client.close();
 }
 
-/** The QR page: somebody of the list scans. */
+/** On the QR page, scans as one of its members. */
 async function scan(page, who) {
   await page.getByRole('button', { name: who }).first().click();
 }
@@ -81,12 +81,12 @@ describe('with access.browsers = "nocobase"', () => {
     assert.equal(page.url(), `${stage.origin}${stage.page}?tab=3#row-9`);
     assert.equal((await call(page, 'auth:check')).data.nickname, '李四');
 
-    // And out again: NocoBase's form does not sign anybody in by itself, and nothing of the session is left.
+    // And signed out: NocoBase's form signs no one in automatically, and nothing of the session is left.
     await page.getByTestId('user-center-button').hover();
     await page.getByRole('menu').getByText('Sign out').click();
     await page.getByText('You are signed out').waitFor();
     const left = (await context.cookies(stage.origin)).filter((c) => c.value).map((c) => c.name);
-    // The simulator's cookie is of the same host; the language is the browser's; redirects to the form are counted for a minute.
+    // The simulator's cookie is at the same host; the language is the browser's; redirects to the form are counted for a minute.
     const kept = ['sim_member', 'wecom_gate_lang', 'wecom_gate_tries'];
     assert.deepEqual(left.filter((name) => !kept.includes(name)), ['wecom_gate_out']);
     await page.goto(stage.origin + stage.page);
@@ -110,7 +110,7 @@ describe('with access.browsers = "nocobase"', () => {
     assert.match(await page.evaluate(() => localStorage.getItem('NOCOBASE_TOKEN')), /^eyJ/);
     await recorder.first('frames', (f) => f.way === 'received' && f.text.includes('"authorized"'), 'authorized');
 
-    // Pages, files and the WebSocket after a reload, and files as a link asks for them.
+    // Pages, files and the WebSocket after a reload, and files as a link requests them.
     recorder.clear();
     await page.reload();
     await menu(page);
@@ -128,7 +128,7 @@ describe('with access.browsers = "nocobase"', () => {
     assert.deepEqual([file.status, file.text], [200, 'by password']);
     assert.deepEqual(recorder.responses.filter((r) => r.status >= 400).map((r) => `${r.status} ${r.url}`), []);
 
-    // Only what is in the token: the same without it, or with a token of the wrong secret.
+    // The token is what counts: the same without it, or with a token signed with a wrong secret.
     const cookie = (await context.cookies(stage.origin)).map((c) => `${c.name}=${c.value}`).join('; ');
     const browser = { 'user-agent': PHONE, 'sec-fetch-site': 'same-origin' };
     for (const [headers, status] of [[{ cookie }, 200], [{}, 401], [{ cookie: 'nb_auth_token_main=eyJhbGciOiJIUzI1NiJ9.e30.x' }, 401]]) {
@@ -142,7 +142,7 @@ describe('with access.browsers = "nocobase"', () => {
     const key = await stage.ask(stage.gate, '/api/users:list', { headers: { authorization: `Bearer ${token}` } });
     assert.equal(key.status, 401, 'API keys are not allowed here');
 
-    // Out with NocoBase's own menu: back at the form, with nothing that still works.
+    // Signed out with NocoBase's own menu: back at the form, and no credential works any more.
     const stolen = await page.evaluate(() => localStorage.getItem('NOCOBASE_TOKEN'));
     await page.getByTestId('user-center-button').hover();
     await page.getByRole('menu').getByText('Sign out').click();

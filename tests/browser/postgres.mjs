@@ -1,4 +1,4 @@
-// A real PostgreSQL of the run's own, from Debian's package: nothing of the package's own cluster is used.
+// The run's own real PostgreSQL, from Debian's package: the package's own cluster is not used.
 import { execFileSync } from 'node:child_process';
 import { chownSync, cpSync, existsSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -9,7 +9,7 @@ import { Program, freePort, run } from './process.mjs';
 const PROGRAMS = '/usr/lib/postgresql';
 const USER = 'postgres';
 
-/** The server's programs: the newest that is installed. */
+/** Directory of the newest installed server's programs. */
 function bin(name) {
   const versions = existsSync(PROGRAMS) ? readdirSync(PROGRAMS).sort((a, b) => Number(b) - Number(a)) : [];
   const all = versions.map((version) => join(PROGRAMS, version, 'bin', name));
@@ -19,7 +19,7 @@ function bin(name) {
 }
 
 export class Postgres {
-  /** An empty server. It refuses to run as root, so it runs as the package's user there. */
+  /** Starts an empty server. It refuses to run as root, so it runs as the package's user there. */
   static async start() {
     const dir = mkdtempSync(join(tmpdir(), 'wecom-gate-postgres-'));
     const as = { cwd: dir };
@@ -35,7 +35,7 @@ export class Postgres {
       full_page_writes: 'off', max_connections: 50,
     };
     const args = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
-    // It ends with the process that holds the other side of its standard input, and it takes the clients that are left with it.
+    // It stops with the process that holds the other end of its standard input, and disconnects the remaining clients.
     const script = '"$@" </dev/null & while read -r _; do :; done; kill -INT $!; wait';
     const program = new Program('PostgreSQL', 'sh', ['-c', script, 'sh', bin('postgres'), '-D', data, ...args], as);
     await program.line(/ready to accept connections/);
@@ -61,8 +61,8 @@ export class Postgres {
   }
 
   /**
-   * A database with NocoBase's tables and nothing in them but the root user; its files go below `storage`. Made once by
-   * NocoBase, which takes 40 seconds, and kept beside it.
+   * A database with NocoBase's tables and only the root user; its files go below `storage`. Created once by NocoBase, which takes
+   * 40 seconds, and kept as a template.
    */
   async nocobase(database, storage) {
     const kept = join(HOME, 'template', 'postgres');

@@ -1,14 +1,14 @@
-// Programs that a run starts, and that end with it whatever happens.
+// Programs that a run starts, and that are stopped with it whatever happens.
 import { spawn } from 'node:child_process';
 import { createServer } from 'node:net';
 import { createInterface } from 'node:readline';
 
 const alive = new Set();
 
-// The last resort: a run that dies leaves nothing behind.
+// The last resort: an aborted run leaves no process behind.
 process.on('exit', () => alive.forEach((p) => p.child.kill('SIGKILL')));
 
-/** A program that runs; its output is kept and can be waited for. */
+/** A running program; its output is kept and can be waited for. */
 export class Program {
   lines = [];
   #waiting = [];
@@ -36,7 +36,7 @@ export class Program {
     this.#waiting = this.#waiting.filter((w) => !(w.pattern.test(line) && (w.resolve(line), true)));
   }
 
-  /** The first line, past or to come, that matches. */
+  /** The first line, printed already or later, that matches. */
   line(pattern) {
     const there = this.lines.find((l) => pattern.test(l));
     if (there !== undefined) return Promise.resolve(there);
@@ -48,7 +48,7 @@ export class Program {
     return this.lines.slice(-n).join('\n');
   }
 
-  /** Asks it to end, and insists after `patience` milliseconds. */
+  /** Sends SIGTERM, and SIGKILL after `patience` milliseconds. */
   async stop(patience = 10_000) {
     if (this.over) return;
     this.child.stdin.end();
@@ -59,13 +59,13 @@ export class Program {
   }
 }
 
-/** Below the ports that the system gives away by itself, to Chromium's connections above all: one of those is soon somebody else's
-    where nobody listens on it for a while. Above 10,080, which browsers refuse. */
+/** Below the system's ephemeral ports, which Chromium's connections use above all: such a port may be taken by another program
+    while nothing listens on it for a while. Above 10,080, which browsers refuse. */
 const FIRST = 11_000;
 const COUNT = 21_000;
 let taken = 0;
 
-/** A port of 127.0.0.1 that nobody uses now. */
+/** A free port of 127.0.0.1. */
 export async function freePort() {
   for (;;) {
     const port = FIRST + (((process.pid % 199) * 105 + taken) % COUNT);
@@ -79,7 +79,7 @@ export async function freePort() {
   }
 }
 
-/** Runs a command to its end. */
+/** Runs a command until it ends. */
 export async function run(command, args, options) {
   const program = new Program(command, command, args, options);
   await program.ended;

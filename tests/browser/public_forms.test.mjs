@@ -1,4 +1,4 @@
-// "@public-forms" with the real plugin: a visitor without a session fills in a form, with a file, and reaches nothing else.
+// "@public-forms" with the real plugin: a visitor without a session fills in a form, with a file, and has no other access.
 // `node --test --test-reporter=spec public_forms.test.mjs`; `make test-browser` runs it too.
 import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
@@ -13,7 +13,7 @@ const VISITOR = { userAgent: undefined };
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const forms = {};
 
-/** NocoBase restarts with a new plugin. */
+/** Enables the plugin; NocoBase restarts with it. */
 async function enable() {
   await stage.nocobase.call(`pm:enable?filterByTk=${PLUGIN}`, {}).catch(() => {});
   const until = Date.now() + 180_000;
@@ -24,7 +24,7 @@ async function enable() {
   }
 }
 
-/** A table with a text and a field for files. */
+/** Creates a table with a text field and a file field. */
 function table() {
   return stage.nocobase.call('collections:create', {
     name: TABLE, title: 'Applicants', template: 'general', autoGenId: true,
@@ -55,7 +55,7 @@ function withIds(model, path = model.uid) {
   return { uid: path, ...model, ...(below.length && { subModels: Object.fromEntries(below) }) };
 }
 
-/** What an administrator clicks together: a form with both fields, and a text that thanks. */
+/** A form as an administrator makes it: with both fields, and a text after submission. */
 async function form(title, more = {}) {
   const made = await stage.nocobase.call('publicForms:create', {
     title, collection: `main:${TABLE}`, type: 'form', version: 'v2', enabled: true, ...more,
@@ -125,7 +125,7 @@ afterEach(async (t) => {
   if (t.error) await stage.pictures(t.name);
 });
 
-/** What is in the table under this name, with its files. */
+/** The records of the table under this name, with their files. */
 function records(name) {
   const filter = encodeURIComponent(JSON.stringify({ fullname: name }));
   return stage.nocobase.call(`${TABLE}:list?filter=${filter}&appends=papers`);
@@ -133,7 +133,7 @@ function records(name) {
 
 /** Fills in the form and submits it. */
 async function fill(page, name, content) {
-  // The dialog that asked for a password has a text box too, and is there a moment longer than the form needs.
+  // The dialog that asked for a password has a text box too, and stays a moment longer than the form needs.
   const field = page.locator('input[type=text]').first();
   await field.fill(name);
   const uploaded = page.waitForResponse((r) => r.url().includes('/api/attachments:create'), { timeout: 240_000 });
@@ -151,7 +151,7 @@ for (const [name, prefix, key] of [
   ['in the page of the modern client', '/v', 'open'],
   ['behind a password', '', 'locked'],
 ]) {
-  test(`somebody without a session fills in a form with a file, ${name}`, async () => {
+  test(`a visitor without a session fills in a form with a file, ${name}`, async () => {
     const { page, context, recorder, close } = await stage.client(null, 'desktop', VISITOR);
     const refused = [];
     page.on('response', (r) => {
@@ -180,10 +180,10 @@ for (const [name, prefix, key] of [
     });
     assert.equal(await file.text(), `the papers of ${who}`);
 
-    // NocoBase's client asks for more than a form needs; it gets on without.
+    // NocoBase's client requests more than a form needs; it works without.
     const known = /^(POST \/api\/ai|GET \/api\/(auth:check|app:getInfo)|GET \/v\/favicon_no_exist|GET \/api\/publicForms:getMeta)/;
     assert.deepEqual(refused.filter((r) => !known.test(r)), []);
-    // No session has come of it, and nothing else is open to this browser.
+    // No session was created, and nothing else is accessible to this browser.
     const cookies = (await context.cookies()).map((c) => c.name);
     assert.deepEqual(cookies.filter((c) => c.startsWith('wecom_gate')), []);
     const statuses = await page.evaluate((paths) => Promise.all(paths.map(async ([method, path]) => {
@@ -235,7 +235,7 @@ test('a browser with the token of a session that has ended fills it in as well',
 const send = (method, path, headers = {}, body) =>
   stage.ask(stage.gate, path, { method, body, headers: { ...(body && { 'content-type': 'application/json' }), ...headers } });
 
-test('R2: with the word, a stranger gets what forms need from NocoBase, and nothing else', async () => {
+test('R2: with the keyword, an anonymous client gets what forms need from NocoBase, and nothing else', async () => {
   for (const [method, path] of [
     ['GET', '/admin'], ['GET', '/'], ['GET', '/v/admin'], ['GET', '/signin'], ['GET', '/m'], ['GET', '/ws'],
     ['GET', '/api/publicForms:list'], ['POST', '/api/publicForms:update'], ['POST', '/api/publicForms:destroy?filterByTk=1'],
@@ -254,7 +254,7 @@ test('R2: with the word, a stranger gets what forms need from NocoBase, and noth
   assert.equal((await send('GET', '/api/.well-known/oauth-protected-resource')).status, 200);
 });
 
-test('R2: without a form’s token NocoBase creates nothing, whatever else the stranger shows', async () => {
+test('R2: without a form’s token NocoBase creates nothing, whatever else the client sends', async () => {
   const count = async () => (await stage.nocobase.call('users:list?pageSize=200')).length;
   const before = [await count(), (await stage.nocobase.call(`${TABLE}:list?pageSize=200`)).length];
   const meta = JSON.parse((await send('GET', `/api/publicForms:getMeta/${forms.open}`)).body);
@@ -275,19 +275,19 @@ test('R2: without a form’s token NocoBase creates nothing, whatever else the s
     const { status, body: response } = await send('POST', path, headers, body);
     assert.ok([401, 403].includes(status), `${what}: ${status} ${response}`);
   }
-  // The form that has been closed meanwhile takes nothing with a token of before.
+  // A form that has been disabled meanwhile accepts nothing with an earlier token.
   await stage.nocobase.call(`publicForms:update?filterByTk=${forms.open}`, { enabled: false });
   const late = await send('POST', `/api/${TABLE}:publicSubmit`, { 'X-Form-Token': token }, body);
   assert.equal(late.status, 401, late.body);
   await stage.nocobase.call(`publicForms:update?filterByTk=${forms.open}`, { enabled: true });
   assert.deepEqual([await count(), (await stage.nocobase.call(`${TABLE}:list?pageSize=200`)).length], before);
-  // The older kind of form submits this way.
+  // The older kind of form is submitted this way.
   const good = await send('POST', `/api/${TABLE}:publicSubmit`, { 'X-Form-Token': token }, body);
   assert.equal(good.status, 200, good.body);
   assert.equal((await records('Mallory')).length, 1);
 });
 
-test('R2: no key passes by the word that does not pass without it', async () => {
+test('R2: the keyword lets no key pass that does not pass without it', async () => {
   await stage.gate.stop();
   stage.gate = await stage.startGate('forms-without-keys', { access: [...RULES, 'api_keys = false'] });
   const key = stage.nocobase.mint(1, 'root');

@@ -1,4 +1,4 @@
-// Departments become roles: in the real NocoBase, with a service account that may do no more than it needs.
+// Departments become roles: in the real NocoBase, with a service account that has only the rights it needs.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { UA, stage } from './stage.mjs';
@@ -27,7 +27,7 @@ describe('roles', () => {
     stage.gate = await stage.startGate('a-after-roles');
   });
 
-  /** Signs in, and asks NocoBase with the session which of the roles it may act as. */
+  /** Signs in, and asks NocoBase with the session which of the roles it may use. */
   async function signIn() {
     const client = await stage.client('roland', 'phone');
     const { page } = client;
@@ -41,7 +41,7 @@ describe('roles', () => {
     const id = me.nocobase_user_id;
     const can = [];
     for (const role of ['member', ...ROLES]) {
-      // What NocoBase has in its memory counts, not its table: a session of this user's own.
+      // What NocoBase has in memory counts, not its table: a new session of this user.
       const response = await fetch(`${stage.nocobase.base}/api/roles:check`, {
         headers: { authorization: `Bearer ${stage.nocobase.mint(id)}`, 'x-role': role, 'user-agent': UA.phone },
       });

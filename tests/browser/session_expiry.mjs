@@ -23,7 +23,7 @@ async function inside(url) {
   return client;
 }
 
-/** The same, and then goes to a place in the page, as a click in it does. */
+/** The same, and then navigates inside the page, as a click does. */
 async function at(url) {
   const client = await inside(url);
   await client.page.evaluate((to) => (location.hash = to), FRAGMENT);
@@ -42,18 +42,18 @@ function askedOfWeCom(recorder) {
   return recorder.documents().filter((d) => d.url.startsWith(`${stage.sim}/connect`)).length;
 }
 
-/** The browser forgets who it is. */
+/** Deletes the browser's cookies. */
 async function forget({ context }) {
   await context.clearCookies({ name: 'wecom_gate' });
 }
 
-/** Somebody else ends the session, so that its token is blocked in NocoBase. */
+/** Another client ends the session, so that its token is blocked in NocoBase. */
 async function block(client) {
   const authorization = `Bearer ${await client.page.evaluate(() => localStorage.getItem('NOCOBASE_TOKEN'))}`;
   await signOutElsewhere({ cookie: await cookies(client), authorization });
 }
 
-/** The page comes back by itself to where it was, through WeCom, once. */
+/** The page returns automatically to where it was, through WeCom, once. */
 async function heals(client, end) {
   const { page, recorder, place } = client;
   assert.ok(place.endsWith(`${stage.page}${QUERY}${FRAGMENT}`), place);
@@ -73,7 +73,7 @@ async function heals(client, end) {
   assert.ok(now && now !== before);
 }
 
-/** What is typed stays, until its person has signed in again in another tab, and then it can be saved. */
+/** Typed text stays until the user has signed in again in another tab, and then it can be saved. */
 async function keeps(client, end, name) {
   const { page, context, recorder, place } = client;
   await page.getByTestId('user-center-button').first().hover();
@@ -81,9 +81,9 @@ async function keeps(client, end, name) {
   const dialog = page.getByRole('dialog');
   const field = dialog.getByRole('textbox').first();
   await field.waitFor();
-  // The form is filled in by then, and does not undo what is typed.
+  // The form is filled in by then, and does not overwrite what is typed.
   await recorder.first('responses', (r) => /\/api\/users:get\?|\/api\/auth:check/.test(r.url), 'the profile');
-  // Nothing on the page shows when React has put it in: a moment, and then until the page has nothing to do, and what is typed stays.
+  // Nothing on the page shows when React has rendered it: wait a moment, then until the page is idle and the typed text stays.
   const until = Date.now() + 60_000;
   do {
     assert.ok(Date.now() < until, 'the form keeps nothing');
@@ -133,7 +133,7 @@ async function refused({ page, recorder, place, ...client }, end) {
     await end({ page, ...client });
     await ask(page);
     await no.waitFor();
-    // Time is what this is about: a page in a redirect loop would have asked again by then.
+    // A page in a redirect loop would have sent another request within this time.
     await pause(2000);
     assert.equal(askedOfWeCom(recorder), 1);
     await no.waitFor();
@@ -165,7 +165,7 @@ describe('a session that ends while the page is open', () => {
     await old?.stop();
   });
 
-  // Each way in one of NocoBase's clients, all of it in one window.
+  // Each way in one of NocoBase's clients, all of them in one window.
   for (const [how, end, prefix] of [['its token is blocked', block, '/v'], ['the cookies are gone', forget, '']]) {
     describe(how, () => {
       let client;
@@ -187,14 +187,14 @@ describe('a session that ends while the page is open', () => {
     });
     after(() => client.close());
 
-    // A fragment of WeCom's own takes its place on the way: see docs/how-it-works.md.
+    // WeCom's own fragment replaces it during the sign-in: see docs/how-it-works.md.
     test('loses its fragment, and only that', () => {
       const asked = client.recorder.documents().map((d) => d.url);
       assert.ok(asked.some((url) => url.startsWith(`${stage.sim}/connect`)), asked.join(' '));
       assert.equal(client.page.url(), `${stage.origin}${stage.page}${QUERY}`);
     });
 
-    test('is not followed without a click in any window once somebody has signed out in one', async () => {
+    test('is not followed without a click in any window once the member has signed out in one', async () => {
       const { page, context, recorder } = client;
       const other = await context.newPage();
       const seen = await CdpRecorder.on(other);
@@ -206,7 +206,7 @@ describe('a session that ends while the page is open', () => {
       await page.getByText('You are signed out').waitFor();
       await ask(other);
       await other.getByText('You are signed out').waitFor();
-      // Time is what this is about: a page that went on without a click would have done so by then.
+      // A page that continued without a click would have done so within this time.
       await pause(1000);
       assert.deepEqual([askedOfWeCom(recorder), askedOfWeCom(seen)], [0, 0]);
       await other.close();

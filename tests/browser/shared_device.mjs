@@ -9,7 +9,7 @@ const BROWSER = { userAgent: undefined };
 const ONE = { userid: 'shift.one', name: 'Una One', mobile: '13800000044' };
 const TWO = { userid: 'shift.two', name: 'Theo Two', mobile: '13800000045' };
 
-/** What this window would have to show to be who it is. */
+/** The credentials of this window. */
 async function held({ page, context }) {
   return {
     cookie: (await context.cookies(stage.origin)).map((c) => `${c.name}=${c.value}`).join('; '),
@@ -32,7 +32,7 @@ describe('a shared device', () => {
   let second;
   before(async () => {
     await bind(ONE, TWO);
-    // It knows the keys and NocoBase, nothing else.
+    // It has the keys and NocoBase, and shares nothing else.
     second = await stage.startGate('shared-device', { port: await stage.freePort() });
   });
   after(() => second.stop());
@@ -81,7 +81,7 @@ describe('a shared device', () => {
       await leave(page);
       await page.getByRole('heading', { name: 'You are signed out' }).waitFor();
       await refusedEverywhere(before, way);
-      // Nothing is left but the mark of this, the browser's language, and the simulator's own cookie.
+      // Only the sign-out marker, the browser's language, and the simulator's own cookie are left.
       const left = (await context.cookies(stage.origin)).filter((c) => c.value).map((c) => c.name);
       assert.deepEqual(left.filter((name) => !['sim_member', 'wecom_gate_lang'].includes(name)), ['wecom_gate_out']);
       assert.equal(await whoami(context), undefined);
@@ -101,7 +101,7 @@ describe('a shared device', () => {
       await bare(client);
       await page.getByRole('link', { name: 'Sign in again' }).click();
       await page.waitForURL(stage.origin + stage.page);
-      // And from then on by itself, as ever.
+      // And from then on automatically again.
       await context.clearCookies({ name: 'wecom_gate' });
       await page.goto(stage.origin + stage.page);
       await page.waitForURL(stage.origin + stage.page);

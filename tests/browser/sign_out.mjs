@@ -28,7 +28,7 @@ describe('signing out', () => {
     await stage.picture(leaving.page, 'signed-out-desktop');
     assert.equal((await leaving.page.goto(`${stage.origin}/wecom-gate/me`)).status(), 401);
 
-    // The second node knows the keys and NocoBase, nothing else.
+    // The second node has the keys and NocoBase, and shares nothing else.
     const second = await stage.startGate('b', { port: await stage.freePort() });
     const kept = { cookie: await cookies(staying), authorization: `Bearer ${await phantom(staying.page)}` };
     for (const node of [stage.gate, second]) {
@@ -38,7 +38,7 @@ describe('signing out', () => {
     }
     await second.stop();
 
-    // Back in takes a click.
+    // Signing in again takes a click.
     await leaving.page.goto(`${stage.origin}/wecom-gate/sign-in?out=1`);
     await leaving.page.getByRole('link', { name: /Sign in/i }).first().click();
     await leaving.page.waitForURL((url) => !url.pathname.startsWith('/wecom-gate/'));
@@ -65,7 +65,7 @@ describe('signing out', () => {
     await client.page.goto(`${stage.origin}${stage.page}?tab=3#row-9`);
     await menu(client.page);
     const before = await client.context.cookies(stage.origin);
-    // From here on: the end of its WebSocket tells the page, maybe before this request is answered.
+    // From here on: the end of its WebSocket informs the page, possibly before this request gets its response.
     const changed = await marked(client.page);
     client.recorder.clear();
     await signOutElsewhere({ cookie: await cookies(client), authorization: `Bearer ${await phantom(client.page)}` });
@@ -94,16 +94,16 @@ describe('who a member is in NocoBase', () => {
     await client.close();
   });
 
-  test('nobody, where two users have that number', async () => {
+  test('no user, where two users have that number', async () => {
     for (const phone of ['13800000007', '+8613800000007']) {
       await stage.nocobase.call('users:create', { nickname: phone, phone });
     }
     await refused('sunqi', 'Several accounts could be yours', { consent: true });
   });
 
-  test('nobody, where the member is disabled', () => refused('zhaoliu', 'Your account is not active'));
+  test('no user, where the member is disabled', () => refused('zhaoliu', 'Your account is not active'));
 
-  test('nobody, where the app is not visible to the member', () => refused('outsider', 'You cannot use this app yet'));
+  test('no user, where the app is not visible to the member', () => refused('outsider', 'You cannot use this app yet'));
 
   async function refused(member, title, { consent = false } = {}) {
     const client = await stage.client(member, 'phone');

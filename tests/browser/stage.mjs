@@ -1,4 +1,4 @@
-// Everything on one stage: the real NocoBase, the simulator as WeCom, gates, Chromium.
+// The test environment: the real NocoBase, the simulator as WeCom, gates, Chromium.
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -36,7 +36,8 @@ class Stage {
   #closing = [];
   #idle = new Map(); // windows that wait for the next test, by kind
 
-  /** `nocobase(dir, secret)` starts another NocoBase than one with SQLite, `more` what is to be there before the gate is. */
+  /** `nocobase(dir, secret)` starts NocoBase with another database than SQLite, `more` prepares what must exist before the gate
+      starts. */
   async start({ nocobase = NocoBase.start, more } = {}) {
     rmSync(SCREENSHOTS, { recursive: true, force: true });
     mkdirSync(SCREENSHOTS, { recursive: true });
@@ -44,7 +45,7 @@ class Stage {
     this.#closing.push(() => rmSync(this.dir, { recursive: true, force: true, maxRetries: 5 }));
     this.secret = randomBytes(32).toString('base64url');
     this.sessionKey = randomBytes(64).toString('base64');
-    // Each its own host name: cookies know no ports.
+    // Each with its own host name: cookies do not distinguish ports.
     this.origin = `http://127.0.0.1:${await freePort()}`;
     this.tlsOrigin = `https://localhost:${await freePort()}`;
     const [started, sim, browser] = await Promise.allSettled([this.#nocobase(nocobase), this.#simulator(), this.#chromium()]);
@@ -55,7 +56,7 @@ class Stage {
     this.gate = await this.startGate('a');
   }
 
-  /** Done at the end, in reverse order. */
+  /** Runs at the end, in reverse order. */
   closing(close) {
     this.#closing.push(close);
   }
@@ -104,7 +105,7 @@ class Stage {
     return freePort();
   }
 
-  /** A request as a program sends it: no header but these. The `Host` is the origin's, whichever node answers. */
+  /** A request as a program sends it, with only these headers. The `Host` is the origin's, whichever node it is sent to. */
   ask(gate, path, { method = 'GET', headers = {}, body } = {}) {
     return new Promise((resolve, reject) => {
       const host = new URL(gate.origin).host;
@@ -122,7 +123,7 @@ class Stage {
     });
   }
 
-  /** What `/sim/...` of the simulator answers. */
+  /** The response of the simulator's `/sim/...`. */
   async simulate(method, path, body) {
     const response = await fetch(`${this.sim}/sim/${path}`, {
       method,
@@ -135,7 +136,7 @@ class Stage {
   }
 
   /**
-   * A gate. `port` is where (default: the origin's own), `nodes` is before what, `nocobase`, `access`, `session` are more
+   * A gate. `port` is its port (default: the origin's), `nodes` are its upstreams, `nocobase`, `access` and `session` are more
    * lines of its file; `agent` is one of the simulator's apps, `others` are more of them, as `corpid/agentid`,
    * `corpid/agentid/title` or `corpid/agentid/title/auto`; `entry` is more of the first one's lines.
    */
@@ -195,8 +196,8 @@ class Stage {
   }
 
   /**
-   * WeCom's client in the hands of `member`: a window with nothing in it but the browser's cache of NocoBase's files,
-   * which would take ten seconds each time. `closed` keeps the window for the next test.
+   * WeCom's client of `member`: a window with nothing but the browser's cache of NocoBase's files, which would take ten seconds
+   * to load each time. `closed` keeps the window for the next test.
    */
   async client(member, device = 'desktop', { state, ...options } = {}) {
     const kind = JSON.stringify([device, options, 'userAgent' in options]);
@@ -216,7 +217,7 @@ class Stage {
     return { context, page, recorder, close };
   }
 
-  /** No cookies, nothing kept. */
+  /** Deletes all cookies and stored data. */
   async #wipe(context, page) {
     await page.goto('about:blank');
     const cdp = await context.newCDPSession(page);
@@ -226,7 +227,7 @@ class Stage {
     await context.clearCookies();
   }
 
-  /** One more member of a company of the simulator's, or a member as they are from now on. */
+  /** Adds a member to a company of the simulator, or changes an existing one. */
   async member(member, corp = CORP) {
     const data = await this.simulate('GET', 'data');
     const company = data.companies.find((c) => c.corp_id === corp);
@@ -237,7 +238,7 @@ class Stage {
     await this.simulate('PUT', 'data', data);
   }
 
-  /** This window counts as that member's client. */
+  /** Makes this window that member's client. */
   async pick(context, member) {
     const response = await context.request.post(`${this.sim}/client/member`, {
       form: { member: member.includes('/') ? member : `${CORP}/${member}`, next: '/' },
@@ -246,12 +247,12 @@ class Stage {
     assert.equal(response.status(), 303);
   }
 
-  /** The page as it looks now, for the report. */
+  /** A screenshot of the page, for the report. */
   async picture(page, name) {
     await page.screenshot({ path: join(SCREENSHOTS, `${name}.png`) }).catch(() => {});
   }
 
-  /** Pictures of every window that is open: something went wrong. */
+  /** Screenshots of every open window, after a failure. */
   async pictures(name) {
     const pages = (this.browser?.contexts() ?? []).flatMap((c) => c.pages());
     const file = name.replace(/[^\p{L}\p{N}]+/gu, '-').slice(0, 80);

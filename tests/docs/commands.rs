@@ -1,4 +1,4 @@
-//! Commands and configurations that the documents and the files for containers show.
+//! Commands and configurations shown in the documents and container files.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,7 +8,7 @@ use wecom_gate::config;
 
 use crate::{markdown, prose, root, text};
 
-/// Words after `prefix` at the beginning of code (lines of fenced blocks, and what is between backticks).
+/// Words after `prefix` at the beginning of code (lines of fenced blocks, and text between backticks).
 fn mentioned(prefix: &str) -> Vec<(PathBuf, String)> {
     let mut found = Vec::new();
     for file in markdown().into_iter().filter(|f| !f.ends_with("CHANGELOG.md")) {
@@ -44,7 +44,7 @@ fn commands_exist() {
     }
 }
 
-/// The configuration that the README shows is one that the gate takes.
+/// The configuration that the README shows is valid.
 #[test]
 fn configuration_in_the_documents_is_valid() {
     let mut checked = 0;
@@ -75,7 +75,7 @@ fn configuration_in_the_documents_is_valid() {
     assert!(checked >= 1, "no configuration found");
 }
 
-/// Without an engine for containers: what the files expect of the program, of each other, and of their images.
+/// Without a container engine: what the files require of the program, of each other, and of their images.
 #[test]
 fn the_files_for_containers_fit() {
     let (docker, compose) = (text("Dockerfile"), text("conf/docker-compose.yml"));
@@ -111,7 +111,7 @@ fn the_files_for_containers_fit() {
     let (_, declared) = compose.split_once("\nsecrets:\n").unwrap();
     let declared = declared.lines().map(|l| l.trim().split(':').next().unwrap().to_owned()).collect();
     assert_eq!(used, declared);
-    // What `init` is given is what it takes, and each variable is in the file that people fill in.
+    // The arguments of `init` exist, and each variable is in the file that users fill in.
     let help = std::process::Command::new(env!("CARGO_BIN_EXE_wecom-gate")).args(["init", "--help"]).output();
     let help = String::from_utf8(help.unwrap().stdout).unwrap();
     let given = compose.lines().filter_map(|l| l.trim().strip_prefix("WECOM_GATE_INIT_")?.split(':').next());

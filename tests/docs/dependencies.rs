@@ -1,4 +1,4 @@
-//! Every dependency has a reason, and what is no part of a deployment is no dependency of the gate.
+//! Every dependency has a reason, and the gate does not depend on what is not deployed.
 
 use std::collections::BTreeSet;
 
@@ -19,8 +19,7 @@ fn every_dependency_has_a_reason() {
     }
 }
 
-/// What must never be part of a deployment is no part of the binary, and the simulator and the stand-in check the gate
-/// independently.
+/// What must never be deployed is not linked into the binary, and the simulator and the stand-in check the gate independently.
 #[test]
 fn neither_the_gate_nor_what_tests_it_uses_the_other() {
     let uses = |path: &str, name: &str| {
@@ -33,7 +32,7 @@ fn neither_the_gate_nor_what_tests_it_uses_the_other() {
     assert!(uses("demo/Cargo.toml", "wecom-sim") && uses("demo/Cargo.toml", "wecom-gate"));
 }
 
-/// Names of the dependencies in a table of a manifest, but for the crates of this workspace.
+/// Names of the dependencies in a table of a manifest, without the crates of this workspace.
 fn others(table: &toml::Value) -> BTreeSet<String> {
     table
         .as_table()
@@ -44,8 +43,8 @@ fn others(table: &toml::Value) -> BTreeSet<String> {
         .collect()
 }
 
-/// What the threat model says of the supply chain: one crypto library, nothing that could panic on input, and a fuzz target that
-/// is built for each file.
+/// What the threat model says about the supply chain: one crypto library, nothing that could panic on input, and a fuzz target
+/// for each file that is built.
 #[test]
 fn there_is_one_crypto_library_and_what_could_panic_is_denied() {
     let lock: toml::Table = text("Cargo.lock").parse().unwrap();

@@ -40,7 +40,7 @@ fn check_has_a_description_of_every_step_in_order() {
             assert_eq!(entry.matches(part).count(), 1, "{name}: {part}");
         }
     }
-    // The example of the JSON has the fields of the real thing.
+    // The example of the JSON output has the actual fields.
     let example: serde_json::Value =
         serde_json::from_str(text.split("```json\n").nth(1).unwrap().split("```").next().unwrap()).unwrap();
     let step = check::Step::new(
@@ -55,7 +55,7 @@ fn check_has_a_description_of_every_step_in_order() {
     assert_eq!(keys(&example["steps"][0]["findings"][0]), keys(&report["steps"][0]["findings"][0]));
 }
 
-/// `docs/check.md` shows a line for every step that `check` takes; the details of WeCom and NocoBase are examples.
+/// `docs/check.md` shows a line for every step of `check`; the details of WeCom and NocoBase are examples.
 #[test]
 fn the_example_of_check_has_every_step() {
     let text = text("docs/check.md");

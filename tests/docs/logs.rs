@@ -68,7 +68,7 @@ fn arguments(rest: &str) -> Vec<String> {
 
 fn read_line(arguments: &[String]) -> (BTreeSet<String>, Option<String>) {
     let (mut fields, mut event) = (BTreeSet::new(), None);
-    // What a macro passes on is read where the macro is used; the first field of its own stands behind it.
+    // Arguments that a macro passes on are read where the macro is used; its own first field follows them.
     for argument in arguments.iter().map(|a| a.trim().trim_start_matches("$($field)*").trim_start()) {
         if argument.is_empty()
             || argument.starts_with('$')

@@ -1,4 +1,4 @@
-//! The documentation describes what is there: labels, events, fields, dependencies, links, commands, paths.
+//! The documentation matches the code: labels, events, fields, dependencies, links, commands, paths.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod commands;
@@ -20,7 +20,7 @@ fn text(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|e| panic!("{path}: {e}"))
 }
 
-/// Files below `folder` with this ending; what is built or fetched is left out.
+/// Files below `folder` with this suffix, without built or downloaded ones.
 fn files(folder: &Path, ending: &str, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -38,13 +38,13 @@ fn files(folder: &Path, ending: &str, found: &mut Vec<PathBuf>) {
 fn markdown() -> Vec<PathBuf> {
     let mut found = Vec::new();
     files(root(), ".md", &mut found);
-    // A part of docs/configuration.md: its links are right from there.
+    // It is part of docs/configuration.md: its links are relative to that.
     found.retain(|f| !f.ends_with("src/config/reference_intro.md"));
     assert!(found.len() > 8, "{found:?}");
     found
 }
 
-/// What stands between backticks in the first cells of tables.
+/// Text between backticks in the first cells of tables.
 fn first_cells(text: &str) -> BTreeSet<String> {
     let cells = text.lines().filter(|l| l.starts_with("| `")).filter_map(|l| l.split('|').nth(1));
     cells.flat_map(|c| c.split('`').skip(1).step_by(2)).map(str::to_owned).collect()

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::{files, markdown, prose, root, text};
 
-/// As GitHub makes them out of headings.
+/// The anchor that GitHub generates from a heading.
 fn anchor(heading: &str) -> String {
     let kept = heading.trim().chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
     kept.collect::<String>().to_lowercase().replace(' ', "-")
@@ -51,7 +51,7 @@ fn lines_of_markdown_stay_below_160_characters() {
     assert!(long.is_empty(), "break these lines: {long:#?}");
 }
 
-/// Phrases that only this project used, and that cost every reader a moment.
+/// Phrases that only this project used, and that slow every reader down.
 const PHRASES: [&str; 20] = [
     "whoever",
     "worthless",
@@ -104,7 +104,7 @@ fn paths_in_the_documents_exist() {
         let text = prose(&text(file));
         for code in text.split('`').skip(1).step_by(2).filter(|c| !c.contains(['*', ' ', '<', '=', ':'])) {
             let first = code.split('/').next().unwrap();
-            // Not in git: what fuzzing has found.
+            // Not in git: results of fuzzing.
             if code.starts_with("fuzz/corpus") || code.starts_with("fuzz/artifacts") {
                 continue;
             }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::{files, root, text};
 
-/// Numbers are never reused: a requirement whose tests have gone is one that nobody checks.
+/// Numbers are never reused: a requirement without tests is not checked.
 #[test]
 fn every_security_requirement_has_a_defence_and_tests() {
     let model = text("docs/threat-model.md");

@@ -18,17 +18,17 @@ fn resolve(sources: &Sources, target: &[String], depth: usize) -> (Segments, boo
     }
 }
 
-/// What each module's file uses of others, with the path that it names for it.
+/// What each module's file uses of others, with the path by which it names it.
 pub(crate) fn arrows(sources: &Sources) -> BTreeMap<Segments, BTreeMap<Segments, String>> {
     let mut all = BTreeMap::new();
     for (module, source) in sources {
         let mut used = BTreeMap::new();
         for mention in &source.mentions {
-            // A name that is only passed on is not used here.
+            // A re-exported name is not a use.
             let passed_on = mention.public
                 && mention.binds.as_ref().is_some_and(|name| !source.identifiers.contains(name));
             let (target, is_module) = resolve(sources, &mention.target, 0);
-            // What is used of an imported module stands where it is used.
+            // Uses of an imported module are counted where they occur.
             if !(passed_on || is_module && mention.binds.is_some()) && target != *module {
                 used.entry(target).or_insert_with(|| mention.target.join("::"));
             }

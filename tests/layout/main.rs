@@ -1,8 +1,8 @@
-//! Which file of `src` uses which: arrows between modules run as in the table of `docs/architecture.md`, and no files form a
+//! Which file of `src` uses which: dependencies between modules follow the table of `docs/architecture.md`, and no files form a
 //! cycle.
 //!
-//! The sources are read as tokens, so comments and texts do not count. Tests are left out. A name that a module
-//! re-exports counts as the file that defines it.
+//! The sources are read as tokens, so comments and strings do not count. Tests are left out. A name that a module re-exports
+//! counts as the file that defines it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod graph;
@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use graph::{arrows, cycles};
 use sources::{Segments, sources};
 
-/// The repository: as cargo gives it when it runs the test, so that a built test can look at another checkout.
+/// The repository: from cargo's environment at run time, so that a built test can check another checkout.
 fn root() -> PathBuf {
     std::env::var("CARGO_MANIFEST_DIR").unwrap_or_else(|_| env!("CARGO_MANIFEST_DIR").to_owned()).into()
 }

@@ -23,13 +23,13 @@ pub(crate) struct Mention {
     pub(crate) target: Segments,
     /// In a `use` declaration: the name that it brings into the file.
     pub(crate) binds: Option<String>,
-    /// That declaration is `pub`, in whatever degree.
+    /// That declaration is `pub`, with any visibility.
     pub(crate) public: bool,
 }
 
 /// One file of the sources.
 pub(crate) struct Source {
-    /// Below the repository, such as `src/proxy/phases.rs`.
+    /// Relative to the repository, such as `src/proxy/phases.rs`.
     pub(crate) path: String,
     pub(crate) mentions: Vec<Mention>,
     /// Every identifier outside `use` declarations.
@@ -89,7 +89,7 @@ fn group(token: Option<&TokenTree>, delimiter: Delimiter) -> Option<Vec<TokenTre
     }
 }
 
-/// Is this the content of `#[...]` one that only tests see?
+/// Is this the content of a `#[...]` attribute that restricts an item to tests?
 fn only_for_tests(attribute: &[TokenTree]) -> bool {
     let condition = group(attribute.get(1), Delimiter::Parenthesis).unwrap_or_default();
     let all = TokenStream::from_iter(condition).to_string();
@@ -97,7 +97,7 @@ fn only_for_tests(attribute: &[TokenTree]) -> bool {
     is_ident(attribute.first(), "cfg") && words.contains("test") && !words.contains("not")
 }
 
-/// The tokens without items that only tests see; the names of modules among those.
+/// The tokens without items for tests; the names of modules among those.
 fn without_tests(tokens: Vec<TokenTree>) -> (Vec<TokenTree>, BTreeSet<String>) {
     let (mut kept, mut test_modules, mut at) = (Vec::new(), BTreeSet::new(), 0);
     while at < tokens.len() {
@@ -125,12 +125,12 @@ fn without_tests(tokens: Vec<TokenTree>) -> (Vec<TokenTree>, BTreeSet<String>) {
     (kept, test_modules)
 }
 
-/// Reads one file's tokens.
+/// Reads the tokens of one file.
 struct Reader<'a> {
-    /// The module that `self` means.
+    /// The module that `self` refers to.
     here: Segments,
     modules: &'a BTreeSet<Segments>,
-    /// Names that `use` declarations bring in.
+    /// Names that `use` declarations import.
     bound: BTreeMap<String, Segments>,
     mentions: Vec<Mention>,
     identifiers: BTreeSet<String>,
@@ -141,7 +141,7 @@ impl Reader<'_> {
         self.here.first().is_some_and(|s| s == BINARY)
     }
 
-    /// What the first segment of a path stands for; `None`: something outside this package, or local.
+    /// What the first segment of a path refers to; `None`: something outside this package, or local.
     fn start(&self, first: &str) -> Option<Segments> {
         let child = |name: &str| [self.here.as_slice(), &[name.to_owned()]].concat();
         match first {
@@ -155,7 +155,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Reads `a::b::{c, d as e}` from here on. Returns where it ends.
+    /// Reads `a::b::{c, d as e}` from this position. Returns the position after it.
     fn path(
         &mut self,
         tokens: &[TokenTree],
@@ -218,7 +218,7 @@ impl Reader<'_> {
         at
     }
 
-    /// A path that leads out of this package.
+    /// Skips a path that leads out of this package.
     fn skip(&mut self, tokens: &[TokenTree], mut at: usize, public: Option<bool>) -> usize {
         if public.is_none() {
             self.identifiers.extend(ident(tokens.get(at)));
@@ -255,7 +255,7 @@ impl Reader<'_> {
             } else if is_ident(tokens.get(at), "pub")
                 && group(tokens.get(at + 1), Delimiter::Parenthesis).is_some()
             {
-                // `pub(in crate::x)` uses nothing.
+                // `pub(in crate::x)` is not a use.
                 at += 2;
             } else if let Some(TokenTree::Group(inner)) = tokens.get(at) {
                 self.read(&inner.stream().into_iter().collect::<Vec<_>>(), pass);
@@ -277,14 +277,14 @@ impl Reader<'_> {
     }
 }
 
-/// Imports first: what they bring in gives the other paths their meaning.
+/// Imports first: other paths are resolved with them.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Scan {
     Imports,
     Uses,
 }
 
-/// Every file of `src` but those of tests.
+/// Every file of `src` except tests.
 pub(crate) fn sources() -> Sources {
     let mut paths = Vec::new();
     rust_files(&root().join("src"), &mut paths);

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Runs h2spec (https://github.com/summerwind/h2spec) against the gate: does its HTTP/2 keep to RFC 9113 and RFC 7541?
+# Runs h2spec (https://github.com/summerwind/h2spec) against the gate: does its HTTP/2 conform to RFC 9113 and RFC 7541?
 # Needs go and python3; h2spec is built from its module once.
 #
-#   tests/peers/h2spec.sh [ARGUMENTS OF h2spec...]     without any: the generic cases and those of the two RFCs
+#   tests/peers/h2spec.sh [ARGUMENTS OF h2spec...]     default: the generic cases and those of the two RFCs
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 cache="${XDG_CACHE_HOME:-$HOME/.cache}/wecom-gate/h2spec"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The real helm over the chart: lint, and what it renders with several values. Builds helm from its Go module where it is missing.
+# The real helm on the chart: lint, and rendering with several values. Builds helm from its Go module if it is not installed.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 cache="${XDG_CACHE_HOME:-$HOME/.cache}/wecom-gate/helm"
@@ -38,7 +38,7 @@ has all 'value: "10.0.0.0/8,fd00::/8"'
 has all 'secretKeyRef: \{ name: redis, key: url \}'
 hasnt all 'gate-wecom-gate-redis'
 
-# Another configuration makes other pods.
+# A changed configuration replaces the pods.
 render other --set 'config=[nocobase]'
 sum() { sed -n 's|.*checksum/config: ||p' "$out/$1.yaml"; }
 [ "$(sum default)" != "$(sum other)" ] || { echo "the pods stay when the configuration changes" >&2; exit 1; }

@@ -1,21 +1,21 @@
-// What a fleet of gates asks of WeCom, NocoBase and Redis: the figures of docs/scale.md. `node tests/scale/model.mjs` prints its
-// tables; model.test.mjs checks the formulas by playing a small fleet request by request, and the document against this.
+// The load of many gates on WeCom, NocoBase and Redis: the figures of docs/scale.md. `node tests/scale/model.mjs` prints its
+// tables; model.test.mjs checks the formulas by simulating a few gates request by request, and the document against this file.
 
-/** `session.recheck` as it is by default, in seconds. */
+/** Default of `session.recheck`, in seconds. */
 export const RECHECK = 15 * 60;
 
-/** WeCom's limits (documents 90312 and 90313), for each company and call. */
+/** WeCom's limits (documents 90312 and 90313), per company and call. */
 export const WECOM = { minute: 10_000, hour: 150_000 };
-/** For each address that calls, over all companies. */
+/** Per calling address, over all companies. */
 export const WECOM_ADDRESS = { minute: 20_000, hour: 600_000 };
 
-/** Redis: entries of the stream of ended sessions that are kept, and bytes of one (`MEMORY USAGE`, 50,000 entries of 72 characters). */
+/** Redis: entries that the stream of ended sessions keeps, and bytes of one (`MEMORY USAGE`, 50,000 entries of 72 characters). */
 export const STREAM = { entries: 50_000, bytes: 92 };
 
 /** Bytes of a row of issuedTokens with its three indexes (PostgreSQL 15, 200,000 rows). */
 export const ROW = 201;
 
-/** How people behave; assumptions, all of them, to be replaced by one's own figures. */
+/** How people behave; all of these are assumptions, to be replaced by your own figures. */
 export const PEOPLE = {
   online: 0.6, // of all members in the busiest hour
   requests: 6, // a minute, of somebody who is online
@@ -24,7 +24,7 @@ export const PEOPLE = {
   nine: 15 * 60, // seconds in which those who are online arrive in the morning
 };
 
-/** What one thing can do in a second on one core. */
+/** What each component can do per second on one core. */
 export const CAPACITY = {
   gate: 12_000, // signed-in requests of 1 KiB (docs/performance.md)
   signIn: 1250, // sign-ins: 0.8 ms each (docs/performance.md)
@@ -32,16 +32,16 @@ export const CAPACITY = {
   redis: 100_000, // commands (assumed)
 };
 
-/** Of `nodes`, how many somebody meets who sends `requests` requests, each to any of them. */
+/** How many of `nodes` a user meets who sends `requests` requests, each to a random one. */
 export const met = (nodes, requests) => (nodes <= 1 ? nodes : nodes * (1 - (1 - 1 / nodes) ** requests));
 
 /**
- * How often a second `nodes` nodes ask about somebody who sends `rate` requests a second, each to any of them: a node asks with
- * the first request that it sees after `recheck`.
+ * How often per second `nodes` nodes recheck a user who sends `rate` requests per second, each to a random one: a node rechecks
+ * with the first request that it sees after `recheck`.
  */
 export const asked = (nodes, rate, recheck = RECHECK) => nodes / (recheck + nodes / rate);
 
-/** What a fleet costs. `sticky`: the balancer sends a session to the same node; `redis`: the nodes share one. */
+/** The load of all gates. `sticky`: the balancer sends a session to the same node; `redis`: the nodes share one. */
 export function load({ members, companies, nodes, sticky = false, redis = false }) {
   const online = members * PEOPLE.online;
   const rate = PEOPLE.requests / 60;
@@ -59,7 +59,7 @@ export function load({ members, companies, nodes, sticky = false, redis = false 
     nocobaseCores: checks / CAPACITY.nocobase,
     wecomHour,
     wecomShare: wecomHour / WECOM.hour,
-    // Each node has an address of its own, or all have one: the worst case.
+    // Each node has its own address, or all share one: the worst case.
     addressShare: (wecomHour * companies) / WECOM_ADDRESS.hour,
     nine: online / PEOPLE.nine,
     nineCores: online / PEOPLE.nine / CAPACITY.signIn,
@@ -74,7 +74,7 @@ export function load({ members, companies, nodes, sticky = false, redis = false 
   };
 }
 
-/** The cases of the document. */
+/** The document's cases. */
 export const CASES = [
   ['a company', { members: 2_000, companies: 1, nodes: 2 }],
   ['x10', { members: 20_000, companies: 1, nodes: 2 }],
@@ -108,7 +108,7 @@ const ROWS = [
   ['GiB of them after a year', (l) => number(l.rowsGibYear)],
 ];
 
-/** A table in Markdown: a column for each case. */
+/** A table in Markdown with a column for each case. */
 export function table(options) {
   const loads = CASES.map(([, fleet]) => load({ ...fleet, ...options }));
   const rows = [

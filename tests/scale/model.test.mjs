@@ -1,10 +1,10 @@
-// The formulas of model.mjs against a small fleet that is played request by request, and docs/scale.md against the formulas.
+// The formulas of model.mjs against a simulation of a few gates, request by request, and docs/scale.md against the formulas.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { RECHECK, asked, load, met, table } from './model.mjs';
 
-/** The same numbers at each run (mulberry32). */
+/** The same numbers in each run (mulberry32). */
 function random(seed) {
   return () => {
     seed = (seed + 0x6d2b79f5) | 0;
@@ -15,9 +15,9 @@ function random(seed) {
 }
 
 /**
- * Members who send `rate` requests a second each, at random times and to random nodes, for `seconds`. A node asks about a member
- * with the first request that it sees `recheck` after it last knew; where the nodes share, it knows what another has asked. As
- * in src/session/member_check.rs, but for what spreads the first questions.
+ * Members who send `rate` requests per second each, at random times and to random nodes, for `seconds`. A node rechecks a member
+ * with the first request that it sees `recheck` after its last result; where the nodes share, it has the results of the others.
+ * As in src/session/member_check.rs, except for the spreading of the first rechecks.
  */
 function play({ members, nodes, rate, seconds, shared, next }) {
   let questions = 0;
@@ -31,7 +31,7 @@ function play({ members, nodes, rate, seconds, shared, next }) {
         known[node] = last;
         continue;
       }
-      // The first of all is the sign-in, and no recheck.
+      // The very first is the sign-in, not a recheck.
       if (known[node] !== -Infinity) questions++;
       known[node] = last = now;
     }
@@ -42,11 +42,11 @@ function play({ members, nodes, rate, seconds, shared, next }) {
 const close = (measured, expected, what) =>
   assert.ok(Math.abs(measured / expected - 1) < 0.05, `${what}: ${measured} in place of ${expected}`);
 
-test('a fleet that is played asks as often as by the formula', () => {
+test('a simulated fleet rechecks as often as the formula says', () => {
   const next = random(20261128);
   const day = { members: 60, rate: 0.1, seconds: 40 * RECHECK, next };
   for (const nodes of [1, 2, 8, 40]) {
-    // The first question of each node is none: so much of the time is lost.
+    // The first one of each node is not a recheck: this much of the time is lost.
     const whole = (day.seconds - RECHECK - nodes / day.rate) / day.seconds;
     close(play({ ...day, nodes, shared: false }), asked(nodes, day.rate) * whole, `${nodes} nodes`);
   }
@@ -61,7 +61,7 @@ test('nodes that share ask as often as one', () => {
   }
 });
 
-test('somebody meets as many nodes as by the formula', () => {
+test('a user meets as many nodes as the formula says', () => {
   const next = random(9);
   for (const [nodes, requests] of [[1, 5], [2, 2], [8, 90], [100, 90], [1000, 90]]) {
     let all = 0;

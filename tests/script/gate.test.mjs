@@ -120,7 +120,7 @@ describe('another member on the same computer', () => {
     });
     assert.ok(page.cookies.some((c) => c.startsWith('nb_role_main=; Max-Age=0; Path=/')));
   });
-  test('neither does the first who comes through the gate', () => {
+  test('nor does the first one who signs in through the gate', () => {
     const { WECOM_GATE_USER_main: _, ...unmarked } = left;
     const page = open('/admin', { local: new Store(unmarked) });
     page.settings();
@@ -164,7 +164,7 @@ describe('the language chosen in NocoBase', () => {
     assert.deepEqual(next(), []);
     local.setItem('NOCOBASE_LOCALE', 'de-DE');
     assert.match(next()[0], /^wecom_gate_lang=de-DE;/);
-    // Back to the default, on purpose this time.
+    // Back to the default, this time deliberately.
     local.setItem('NOCOBASE_LOCALE', 'en-US');
     assert.match(next()[0], /^wecom_gate_lang=en-US;/);
     assert.match(next()[0], /^wecom_gate_lang=en-US;/);

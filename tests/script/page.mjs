@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import vm from 'node:vm';
 
 const PAGES = new URL('../../src/pages/', import.meta.url);
-/** The script as `script.rs` puts it together. */
+/** The script as `script.rs` assembles it. */
 const PARTS = readFileSync(new URL('script.rs', PAGES), 'utf8').matchAll(/include_str!\("(gate\/\w+\.js)"\)/g);
 const SOURCE = `(function () {\n'use strict';\n${[...PARTS].map(([, path]) => readFileSync(new URL(path, PAGES), 'utf8')).join('')}})();`;
 export const ORIGIN = 'https://nocobase.example.com';
@@ -45,7 +45,7 @@ class Emitter {
   }
 }
 
-/** A page at `path`, with the gate's tag in it; the script has run, NocoBase's own code has not. */
+/** A page at `path` with the gate's tag; the script has run, NocoBase's own code has not. */
 export function open(path, options = {}) {
   const { data = {}, local = new Store(), session = new Store(), readyState = 'loading', response } = options;
   const window = new Emitter();
@@ -133,7 +133,7 @@ export function open(path, options = {}) {
     Object.entries(settings).map(([k, v]) => `window['${k}'] = ${JSON.stringify(v)};`).join('\n'), context);
   return {
     window, local, session, document, history, gone, cookies, attributes, timers, context, inline,
-    /** Cookies but the one of the language. */
+    /** Cookies except the language's. */
     get roles() { return cookies.filter((c) => !c.startsWith('wecom_gate_lang=')); },
     /** What NocoBase's inline script does. */
     settings: (prefix = 'NOCOBASE_', more = {}) => inline({

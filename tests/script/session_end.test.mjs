@@ -1,4 +1,4 @@
-// The script for NocoBase's pages when the session ends: the way back in, sign-outs, forms that are not saved.
+// The script for NocoBase's pages when the session ends: sign-in, sign-outs, unsaved forms.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 
@@ -7,7 +7,7 @@ import { LOGIN, ORIGIN, Store, open } from './page.mjs';
 describe('when the session ends', () => {
   const rd = (path) => `${LOGIN}?rd=${encodeURIComponent(path)}`;
 
-  test('the way in begins again and keeps the place', () => {
+  test('the sign-in starts again and keeps the place', () => {
     for (const how of ['pushState', 'replaceState']) {
       const page = open('/admin');
       page.history.pushState(null, '', '/admin/orders?id=1&b=%20#top');
@@ -26,7 +26,7 @@ describe('when the session ends', () => {
     assert.deepEqual(page.gone, [rd('/admin/b')]);
   });
 
-  test('a page that was opened at the sign-in page goes where that was to lead', () => {
+  test('a page opened at the sign-in page continues at its redirect target', () => {
     for (const [path, publicPath, want] of [
       ['/signin?redirect=%2Fadmin%2Fx%3Fa%3D1', '/', '/admin/x?a=1'],
       ['/signin', '/', '/'],
@@ -94,7 +94,7 @@ describe('when the session ends', () => {
     assert.deepEqual(page.gone, ['/wecom-gate/sign-in?rd=%2Fadmin']);
   });
 
-  test('without a way in nothing is hooked', () => {
+  test('without a sign-in address nothing is hooked', () => {
     const page = open('/signin', { data: { 'data-login': null, 'data-token': null } });
     page.history.pushState(null, '', '/signin');
     page.xhr('/api/a', 401, LOGIN);
@@ -103,7 +103,7 @@ describe('when the session ends', () => {
 });
 
 describe('after signing out on purpose', () => {
-  test('nobody is signed in again', () => {
+  test('no one is signed in again', () => {
     for (const url of ['/api/auth:signOut', 'auth:signOut', `${ORIGIN}/nb/api/auth%3AsignOut?x=1`]) {
       const page = open('/admin');
       page.settings();
@@ -113,7 +113,7 @@ describe('after signing out on purpose', () => {
       assert.deepEqual(page.gone, ['/wecom-gate/sign-in?out=1'], url);
     }
   });
-  test('in other tabs neither, until somebody has signed in', () => {
+  test('in other tabs neither, until a user has signed in', () => {
     const local = new Store();
     const tabs = [open('/admin', { local }), open('/admin', { local })];
     tabs[0].xhr('/api/auth:signOut', 200);
@@ -142,7 +142,7 @@ describe('a form that is not saved', () => {
   const OVER = '{"errors":[{"message":"x","code":"BLOCKED_TOKEN"}]}';
   const strip = (page) => page.document.getElementById('wecom-gate-over');
 
-  test('stays when the session ends, and its person is asked', () => {
+  test('stays when the session ends, and the user is asked', () => {
     for (const [login, body] of [[LOGIN, ''], [null, OVER]]) {
       const page = open('/admin/x?a=1#y');
       page.settings();
@@ -160,20 +160,20 @@ describe('a form that is not saved', () => {
     }
   });
 
-  test('has its link on the way of the tab key that cycles in a dialog', () => {
+  test('has its link in the tab order of a dialog that traps the focus', () => {
     const page = open('/admin');
     page.type();
     page.xhr('/api/a', 401, LOGIN);
     const link = strip(page).children[1];
     const { document } = page;
-    // In the order of the document.
+    // In document order.
     const stops = ['first', 'second', 'last'].map((name, i) => ({
       name, focus() { document.activeElement = this; },
       compareDocumentPosition: (other) => (stops.indexOf(other) < i ? 2 : 4),
     }));
     link.focus = () => { document.activeElement = link; };
     const [first, second, last] = stops;
-    /** The key is pressed in `from`; the browser, or the dialog, goes to `to`. */
+    /** The key is pressed in `from`; the browser or the dialog moves the focus to `to`. */
     const tab = (from, to, shiftKey = false) => {
       let prevented = false;
       document.activeElement = from;
@@ -191,7 +191,7 @@ describe('a form that is not saved', () => {
     assert.equal(tab(link, document.body), 'body', 'out of the page, where no round led here');
     assert.equal(tab(last, document.body), 'body');
     document.emit('keydown', { keyCode: 13 });
-    // Signed in again: the key does what it did.
+    // Signed in again: the key works as before.
     page.settings();
     page.window.emit('storage', { key: 'NOCOBASE_TOKEN', newValue: 'wcg_new' });
     assert.equal(strip(page), null);
@@ -207,7 +207,7 @@ describe('a form that is not saved', () => {
     assert.deepEqual(page.gone, []);
   });
 
-  test('is none once it is gone, empty or out of sight', () => {
+  test('is ignored once it is removed, empty or hidden', () => {
     for (const change of [{ gone: true }, { value: '' }, { getClientRects: () => [] }]) {
       const page = open('/admin');
       Object.assign(page.type(), change);
@@ -228,7 +228,7 @@ describe('a form that is not saved', () => {
     assert.equal(strip(page), null);
   });
 
-  test('does not keep anybody from signing out', () => {
+  test('does not prevent signing out', () => {
     const page = open('/admin');
     page.type();
     page.xhr('/api/auth:signOut', 401, LOGIN);

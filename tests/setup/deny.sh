@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# cargo-deny: bans, licences and sources always; advisories where the advisory database can be fetched.
+# cargo-deny: bans, licences and sources always; advisories where the advisory database can be downloaded.
 set -euo pipefail
 
 if ! cargo deny --version >/dev/null 2>&1; then

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Does deny.toml deny? A crate that depends on everything it must not: empty crates of those names, no network.
+# Does deny.toml deny? A crate that depends on everything that is banned: empty crates of those names, no network.
 set -euo pipefail
 config=$(cd "$(dirname "$0")/../.." && pwd)/deny.toml
 forbidden=(aws-lc-rs=1.13.0 aws-lc-sys=0.30.0 openssl=0.10.70 openssl-sys=0.9.100 native-tls=0.2.14 boring-sys=4.0.0

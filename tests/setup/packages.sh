@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs the named Debian packages, and what compiles C and C++: cmake (zlib-ng) and python3 (npm's sqlite3) too,
-# unless they are there. Needs root only when something is missing.
+# Installs the named Debian packages and the C and C++ toolchain (cmake for zlib-ng, python3 for npm's sqlite3) unless they are
+# installed. Needs root only when something is missing.
 set -euo pipefail
 
 missing=()
@@ -23,7 +23,7 @@ if ! { "${as_root[@]}" apt-get update -qq && "${as_root[@]}" apt-get install -y 
     exit 1
 fi
 rm -f "$log"
-# Debian starts servers as it installs them; the tests start their own.
+# Debian starts servers when it installs them; the tests start their own.
 for service in nginx haproxy caddy redis-server prometheus postgresql; do
     if [ -x "/etc/init.d/$service" ] && printf '%s\n' "${missing[@]}" | grep -q "$service"; then
         "${as_root[@]}" "/etc/init.d/$service" stop >/dev/null 2>&1 || true

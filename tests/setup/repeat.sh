@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs the Rust tests again and again while two other processes keep two cores busy, and prints how many runs passed.
-# A test that waits a fixed time, or reads a log before it is written, fails here sooner or later.
+# Runs the Rust tests repeatedly while two other processes keep two cores busy, and prints how many runs passed. A test that waits
+# for a fixed time, or reads a log before it is written, fails here sooner or later.
 #
 #   tests/setup/repeat.sh [RUNS] [ARGUMENTS OF cargo test...]     RUNS is 20 unless given
 set -euo pipefail
@@ -9,7 +9,7 @@ runs=${1:-20}
 shift || true
 logs=$(mktemp -d)
 
-# Compiling is no part of it.
+# Compile first.
 "${CARGO:-cargo}" test --no-run --quiet "$@"
 
 busy=()

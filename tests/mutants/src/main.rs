@@ -1,9 +1,10 @@
-//! Says which changes of the code no test notices: all mutants that `cargo mutants` lists, in one build (`switch`), each tried with the tests
-//! that reach it (`tests`). `tests/setup/mutants.sh` prepares what this reads.
+//! Reports which changes of the code no test detects: all mutants that `cargo mutants` lists, in one build (`switch`), each run
+//! with the tests that reach it (`tests`). `tests/setup/mutants.sh` prepares its input.
 //!
 //!     wecom-gate-mutants TREE LIST RESULTS
 //!
-//! TREE is a copy of the repository that may be changed, LIST the mutants, RESULTS the file for one line of JSON a mutant.
+//! TREE is a copy of the repository that may be changed, LIST the mutants, RESULTS the output file with one line of JSON per
+//! mutant.
 mod switch;
 mod tests;
 mod tree;
@@ -25,23 +26,23 @@ use crate::{
     tests::{Kind, Tests},
 };
 
-/// What became of a mutant.
+/// The result for a mutant.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(tag = "outcome", content = "why", rename_all = "snake_case")]
 pub enum Outcome {
     /// This test failed.
     Caught(String),
-    /// The tests ran for too long.
+    /// The tests exceeded their time limit.
     TimedOut,
-    /// So many tests that reach it passed.
+    /// This many tests that reach it passed.
     Missed(usize),
-    /// The unit tests that reach it, if any, passed; those of the whole process were not asked (GATE_TESTS=0).
+    /// The unit tests that reach it, if any, passed; the process tests were not run (GATE_TESTS=0).
     Survived,
     /// No test reaches it.
     NotReached,
-    /// It does not compile: the code of the error.
+    /// It does not compile: the error code.
     Unviable(String),
-    /// It cannot be written into a build with others.
+    /// It cannot be part of a build with others.
     NotTried(String),
 }
 
@@ -98,7 +99,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .for_each(|(id, o)| tell(id, o));
     let is_viable = |id: &usize| !matches!(outcomes[*id], Some(Outcome::Unviable(_) | Outcome::NotTried(_)));
     let mut order: Vec<usize> = (0..mutants.len()).filter(is_viable).collect();
-    // In no order of the source, so that what is tried before the time is up is a fair sample.
+    // In an order independent of the source, so that the mutants tried before the time limit are a fair sample.
     order.sort_by_key(|id| {
         let first = FIRST.iter().any(|folder| mutants[*id].file.starts_with(folder));
         (!first, id.wrapping_mul(2_654_435_761) % 65_521)
@@ -107,7 +108,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut todo: Vec<usize> = order.iter().copied().filter(is_open).collect();
     let (begun, minutes) = (Instant::now(), number("MINUTES", 6000) as u32);
     let most = number("GATE_TESTS", 24);
-    // Half of the time is for the tests of the whole process.
+    // Half of the time is for the process tests.
     let half = begun + Duration::from_secs(60) * minutes / if most > 0 { 2 } else { 1 };
     let end = begun + Duration::from_secs(60) * minutes;
     let outcomes = Mutex::new(outcomes);
@@ -129,7 +130,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         });
     };
     let whole = std::thread::scope(|scope| {
-        // Building these, and looking what they reach, takes long.
+        // Building these and recording what they reach takes long.
         let whole = || Tests::prepare(tree, Kind::Whole, mutants.len(), keep).map_err(|e| e.to_string());
         let whole = (most > 0).then(|| scope.spawn(whole));
         let fresh: Vec<usize> =
@@ -148,7 +149,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let mut outcomes = outcomes.into_inner()?;
     if most > 0 {
-        // What comes after the first that was not tried with all tests is no fair sample: only its survivors are missing.
+        // After the first mutant that was not run with all tests the rest is not a fair sample: only its survivors are missing.
         let tried = |id: &&usize| !matches!(outcomes[**id], None | Some(Outcome::Survived));
         let sample = order.iter().take_while(tried).count();
         order[sample..].iter().for_each(|id| outcomes[*id] = None);
@@ -157,14 +158,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The name of a mutant, which holds when lines are added above it.
+/// The name of a mutant without its position, so that it stays the same when lines are added above.
 fn without_position(name: &str) -> String {
     let (place, what) = name.split_once(' ').unwrap_or((name, ""));
     let file = place.split(':').next().unwrap_or_default();
     format!("{file} {what}")
 }
 
-/// Takes over the results of before, as far as there are any.
+/// Reads the results of earlier runs, as far as there are any.
 fn known(results: &Path, mutants: &[Mutant], outcomes: &mut [Option<Outcome>]) -> Result<(), Box<dyn Error>> {
     #[derive(Deserialize)]
     struct Known {
@@ -182,7 +183,7 @@ fn known(results: &Path, mutants: &[Mutant], outcomes: &mut [Option<Outcome>]) -
     Ok(())
 }
 
-/// The mutants of earlier results that no test noticed.
+/// The mutants of earlier results that no test detected.
 fn missed_in(results: &str) -> Result<HashSet<String>, serde_json::Error> {
     let mut missed = HashSet::new();
     for line in results.lines() {

@@ -1,4 +1,4 @@
-//! Writes a source file in which every mutant is present and asleep: `crate::mutant(7)` is true in a process that was started with `MUTANT=7`.
+//! Writes a source file that contains every mutant, inactive: `crate::mutant(7)` is true in a process started with `MUTANT=7`.
 //!
 //! `a == b` becomes `(if crate::mutant(7) { (a) != (b) } else { a == b })`, and a function gets `if crate::mutant(8) { return None; }` as its
 //! first statement. One build then serves all mutants, where cargo-mutants needs one each.
@@ -9,7 +9,7 @@ use proc_macro2::LineColumn;
 use serde::Deserialize;
 use syn::{spanned::Spanned, visit::Visit};
 
-/// One mutant, as `cargo mutants --list --json` names it.
+/// One mutant, as in the output of `cargo mutants --list --json`.
 #[derive(Clone, Deserialize)]
 pub struct Mutant {
     pub name: String,
@@ -24,7 +24,7 @@ pub struct Place {
     pub start: Position,
 }
 
-/// Both from 1, as cargo-mutants counts them.
+/// Both from 1, as in cargo-mutants.
 #[derive(Clone, Copy, Deserialize, PartialEq, Eq, Hash)]
 pub struct Position {
     pub line: usize,
@@ -34,20 +34,20 @@ pub struct Position {
 /// Source text with the mutants in it.
 pub struct Switched {
     pub text: String,
-    /// Which bytes of `text` are there for which mutants: those of its replacement, then those of the whole expression.
+    /// Which bytes of `text` belong to which mutants: those of its replacement, then those of the whole expression.
     pub regions: Vec<(Range<usize>, Vec<usize>)>,
     /// Mutants that cannot be written in this way, and why.
     pub not_tried: Vec<(usize, &'static str)>,
 }
 
-/// What stands in the text for a mutant.
+/// The syntax node that a mutant changes.
 #[derive(Clone)]
 enum Node {
     /// An operator with its operands (none on the left: a unary one).
     Operator { whole: Range<usize>, left: Option<Range<usize>>, right: Range<usize>, chained: bool },
     /// The first statement of a function.
     Body { start: usize, constant: bool, hidden: bool },
-    /// An arm: its guard, or where one would begin. Is there no other arm for what it matches?
+    /// A match arm: its guard, or where one would begin. Is there no other arm for its pattern?
     Arm { guard: Option<Range<usize>>, end_of_pattern: usize, needed: bool },
     /// The condition of an arm.
     Guard { whole: Range<usize>, chained: bool },
@@ -55,7 +55,7 @@ enum Node {
     Field { value: Range<usize>, instead: String, prefix: String },
 }
 
-/// A place where text is put: in front of `range` if that is empty, around it otherwise.
+/// A place where text is inserted: before `range` if that is empty, around it otherwise.
 struct Site {
     range: Range<usize>,
     /// Of two with the same range, the lower one is outside.
@@ -64,7 +64,7 @@ struct Site {
     choices: Vec<(usize, String)>,
 }
 
-/// Puts `mutants` (with their numbers) into `source`.
+/// Inserts `mutants` (with their numbers) into `source`.
 pub fn switch(source: &str, mutants: &[(usize, &Mutant)]) -> Result<Switched, syn::Error> {
     let mut finder = Finder {
         lines: line_starts(source),
@@ -188,14 +188,14 @@ fn kind_of(genre: &str) -> Kind {
     }
 }
 
-/// Finds the nodes that mutants may stand for, by where these begin.
+/// Finds the nodes that mutants may refer to, by start position.
 struct Finder<'a> {
     source: &'a str,
     lines: Vec<usize>,
     nodes: HashMap<(Kind, Position), Node>,
     /// Is the function const; does it return `impl Trait`?
     function: (bool, bool),
-    /// Has the `match` another arm that is for everything?
+    /// Does the `match` have another arm that matches everything?
     catches_all: bool,
 }
 
@@ -235,7 +235,7 @@ impl Finder<'_> {
     }
 }
 
-/// Is there a `let` that binds names for what follows?
+/// Is there a `let` that binds names for later code?
 fn has_let(expression: &syn::Expr) -> bool {
     match expression {
         syn::Expr::Let(_) => true,

@@ -1,4 +1,4 @@
-//! Builds the tests once, finds which tests reach which mutants, and tries a mutant with those.
+//! Builds the tests once, finds which tests reach which mutants, and runs a mutant with those.
 
 use std::{
     collections::HashMap,
@@ -16,13 +16,13 @@ use serde_json::Value;
 
 use crate::Outcome;
 
-/// So many tests of the whole process are run at once: they mostly wait.
+/// How many process tests run at once: they mostly wait.
 const AT_ONCE: usize = 6;
 
-/// A test that takes longer without a mutant would take longer than all others together: a unit test, one of the whole process.
+/// A test that is slower than this without a mutant is left out: a unit test, a process test.
 const SLOW: [Duration; 2] = [Duration::from_secs(20), Duration::from_secs(60)];
 
-/// The unit tests, or those of the whole process.
+/// Unit tests, or process tests.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Unit,
@@ -33,22 +33,22 @@ pub struct Tests {
     tree: PathBuf,
     kind: Kind,
     program: PathBuf,
-    /// For each mutant the tests that reach it, those that reach least first.
+    /// For each mutant the tests that reach it, beginning with those that reach least.
     reaching: Vec<Vec<String>>,
-    /// How many mutants of a file each test of the whole process has caught.
+    /// How many mutants of a file each process test has detected.
     useful: Mutex<HashMap<(String, String), usize>>,
 }
 
 enum Verdict {
     Passed,
     Failed(String),
-    /// With these tests not ended.
+    /// These tests had not finished.
     TimedOut(Vec<String>),
 }
 
 impl Tests {
-    /// Builds the tests, and runs each alone and without a mutant. What fails or is slow is left out. `keep`: what is known from
-    /// before holds.
+    /// Builds the tests, and runs each alone without a mutant. Failing or slow ones are left out. `keep`: earlier results are
+    /// reused.
     pub fn prepare(tree: &Path, kind: Kind, mutants: usize, keep: bool) -> Result<Tests, Box<dyn Error>> {
         let mut tests = Tests {
             tree: std::path::absolute(tree)?,
@@ -148,13 +148,13 @@ impl Tests {
         !self.reaching[id].is_empty()
     }
 
-    /// Tries one mutant with all tests that reach it, first with those that reach little else.
+    /// Runs one mutant with all tests that reach it, beginning with those that reach little else.
     pub fn attempt_all(&self, id: usize, worker: usize) -> Option<Outcome> {
         let (first, rest) = self.reaching[id].split_at(self.reaching[id].len().min(12));
         self.batches(id, [first, rest].map(<[String]>::to_vec).into(), worker)
     }
 
-    /// Tries one mutant with at most `most` tests, the most promising first.
+    /// Runs one mutant with at most `most` tests, the most promising first.
     pub fn attempt(&self, id: usize, file: &str, most: usize, worker: usize) -> Outcome {
         let mut names: Vec<String> = self.reaching[id].clone();
         {
@@ -170,8 +170,8 @@ impl Tests {
         outcome.unwrap_or(Outcome::Missed(names.len()))
     }
 
-    /// Tries one mutant with these tests; none if all pass. A test that fails is run again alone, and one that has no time to
-    /// end gets as much again, for as long as others end meanwhile: a machine with other work to do is slow.
+    /// Runs one mutant with these tests; `None` if all pass. A failing test is run again alone, and one that times out gets as
+    /// much time again, as long as others finish meanwhile: a busy machine is slow.
     fn batches(&self, id: usize, batches: Vec<Vec<String>>, worker: usize) -> Option<Outcome> {
         let awake = id.to_string();
         let awake = ("MUTANT", awake.as_str());
@@ -180,7 +180,7 @@ impl Tests {
                 match self.run(&names, awake, worker) {
                     Verdict::Passed => break,
                     Verdict::Failed(name) => {
-                        // If the process itself ended, no test has a name.
+                        // If the process itself ended, no test is named.
                         let named = names.contains(&name);
                         let again = if named { vec![name.clone()] } else { names.clone() };
                         match self.run(&again, awake, worker) {
@@ -230,7 +230,7 @@ impl Tests {
     }
 }
 
-/// Does the test's name have a word of the file's?
+/// Does the test's name share a word with the file's?
 fn is_about(test: &str, file: &str) -> bool {
     let words = |text: &str| -> Vec<String> {
         let all = text.split(|c: char| !c.is_alphanumeric()).filter(|word| word.len() > 3);

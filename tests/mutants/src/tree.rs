@@ -1,4 +1,4 @@
-//! Writes the mutants into the tree, and takes out again what does not compile.
+//! Writes the mutants into the tree, and removes those that do not compile.
 
 use std::{collections::BTreeMap, error::Error, ops::Range, path::Path, process::Command, process::Stdio};
 
@@ -9,7 +9,7 @@ use crate::{
     switch::{Mutant, switch},
 };
 
-/// What `crate::mutant` is.
+/// Definition of `crate::mutant`.
 const SWITCH: &str = r#"
 /// Is this mutant awake?
 #[doc(hidden)]
@@ -107,7 +107,7 @@ fn check(tree: &Path) -> Result<Vec<Value>, Box<dyn Error>> {
     Ok(errors)
 }
 
-/// Gives the mutants that an error is about their outcome, and returns how many.
+/// Records the outcome of the mutants that an error is about; returns how many.
 fn take_out(error: &Value, regions: &BTreeMap<&str, Regions>, outcomes: &mut [Option<Outcome>]) -> usize {
     let mut spans: Vec<&Value> = Vec::new();
     for span in error["spans"].as_array().into_iter().flatten() {
@@ -130,7 +130,7 @@ fn take_out(error: &Value, regions: &BTreeMap<&str, Regions>, outcomes: &mut [Op
             continue;
         };
         let code = error["code"]["code"].as_str().unwrap_or("no code").to_string();
-        // About one replacement: it is wrong. About several or what surrounds them: the `if` is.
+        // About one replacement: it is invalid. About several or the code around them: the inserted `if` is.
         let outcome = if ids.len() == 1 && !matches!(code.as_str(), "E0015" | "E0716" | "E0505" | "E0382") {
             Outcome::Unviable(code)
         } else {

@@ -116,7 +116,7 @@ fn signed_in(
         },
         "roles:check" if data.roles.is_empty() => axum::Json(json!({ "data": data.role })).into_response(),
         "roles:check" => axum::Json(json!({ "data": roles::check(&data, &user) })).into_response(),
-        // No rows are made of an empty list.
+        // An empty list creates no rows.
         _ if action.ends_with(":create") && body == json!([]) => {
             axum::Json(json!({ "data": [] })).into_response()
         }
@@ -147,7 +147,7 @@ fn signed_in(
                 row.map(|u| json!({ "id": u["id"], "roles": u["roles"].as_array().unwrap_or(&vec![]) }));
             axum::Json(json!({ "data": row })).into_response()
         }
-        // As NocoBase does it: a user that does not exist is no error, and unknown roles are left out.
+        // As in NocoBase: a user that does not exist is not an error, and unknown roles are left out.
         "users:update" => {
             if body["roles"].as_array().is_some_and(|roles| roles.contains(&json!("root"))) {
                 return error(500, "No permissions", None);
@@ -215,7 +215,7 @@ fn signed_in(
     }
 }
 
-/// These roles as a user's row has them, but for `nosuch...`, which NocoBase does not know.
+/// These roles as a user's row has them, except `nosuch...`, which NocoBase does not know.
 fn known_roles(names: &Value) -> Value {
     let names = names.as_array().into_iter().flatten();
     let known = names.filter(|name| !name.as_str().unwrap_or_default().starts_with("nosuch"));

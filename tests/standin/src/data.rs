@@ -1,4 +1,4 @@
-//! Tables, settings, and what was asked.
+//! Tables, settings, and recorded requests.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::fault::Planned;
 
-/// One request as the stand-in saw it.
+/// One request as the stand-in received it.
 #[derive(Debug, Clone)]
 pub struct ReceivedRequest {
     /// Method.
@@ -28,7 +28,7 @@ impl ReceivedRequest {
     }
 }
 
-/// All that it has, knows and remembers.
+/// All of its data and settings.
 #[derive(Default)]
 pub struct Data {
     /// Table `users`.
@@ -39,49 +39,49 @@ pub struct Data {
     pub tokens: Vec<Value>,
     /// Sessions (`jti`) that have been signed out.
     pub blocked: HashSet<String>,
-    /// Fields that the service account's role may not see.
+    /// Fields that the service account's role cannot read.
     pub hidden: HashSet<&'static str>,
     pub(crate) faults: Vec<Planned>,
     pub(crate) work: Option<crate::work::Work>,
-    /// Requests, but for health checks.
+    /// Requests, except health checks.
     pub requests: Vec<ReceivedRequest>,
     /// Text frames of all WebSockets.
     pub frames: Vec<String>,
-    /// A response had a token in a header and in cookies.
+    /// Whether a response had a token in a header and in cookies.
     pub sent_tokens: bool,
     /// How often each `resource:action` was called.
     pub calls: HashMap<String, usize>,
     /// `data` of `roles:check`, as long as `roles` is empty.
     pub role: Value,
-    /// Table `roles`, where a test makes the gate's role.
+    /// Table `roles`, in which a test lets the gate create its role.
     pub roles: Vec<Value>,
-    /// Rights of the roles to tables, a row for each. Rows of a role that is deleted stay, and two may be for one table.
+    /// The roles' permissions for tables, one row each. Rows of a deleted role stay, and two rows may be for one table.
     pub resources: Vec<Value>,
-    /// Rows of `resources` that this NocoBase goes by: those that were written while their role existed.
+    /// Rows of `resources` that are in effect: those written while their role existed.
     pub(crate) in_force: HashSet<u64>,
-    /// Bindings may be deleted by user 2 alone.
+    /// Bindings can be deleted by user 2 only.
     pub undeletable: bool,
     /// NocoBase's administrator: id, account and password of the form.
     pub administrator: Option<(u64, &'static str, &'static str)>,
-    /// The version that it gives and behaves like; what differs is in `version.rs`.
+    /// The version that it reports and behaves like; the differences are in `version.rs`.
     pub version: &'static str,
-    /// Settings in the index page, besides those that it always has.
+    /// Settings in the index page, besides those that are always there.
     pub settings: Vec<(&'static str, &'static str)>,
-    /// The age up to which a session's token is fresh (`tokenExpirationTime`), and whether the service account may see it.
-    /// `None`: whatever its age.
+    /// The age up to which a session's token is accepted (`tokenExpirationTime`), and whether the service account can read it.
+    /// `None`: any age.
     pub token_policy: Option<(Duration, bool)>,
-    /// How far its clock is ahead where it looks at the age of tokens.
+    /// How far its clock is ahead when it checks the age of tokens.
     pub ahead: Duration,
-    /// How long a session lasts after its sign-in (`sessionExpirationTime`). `None`: for ever.
+    /// Maximum age of a session (`sessionExpirationTime`). `None`: unlimited.
     pub session_expiration: Option<Duration>,
-    /// Tokens that were renewed because of it.
+    /// Number of tokens renewed because of their age.
     pub renewed: usize,
-    /// NocoBase's own sign-up is open.
+    /// NocoBase's own sign-up is enabled.
     pub sign_up: bool,
     next_id: u64,
 }
 
-/// The response of NocoBase 2.2.15's `roles:check` about the role of docs/install.md.
+/// The response of NocoBase 2.2.15's `roles:check` for the role of docs/install.md.
 fn least_role() -> Value {
     json!({
         "role": "wecom_gate", "allowAll": false, "strategy": { "actions": [] }, "snippets": ["!pm", "!pm.*", "!ui.*"],
@@ -97,7 +97,7 @@ fn least_role() -> Value {
 }
 
 impl Data {
-    /// Nobody, and the role of docs/install.md.
+    /// No users, and the role of docs/install.md.
     pub(crate) fn new() -> Data {
         Data { next_id: 100, role: least_role(), version: "2.2.15", ..Data::default() }
     }

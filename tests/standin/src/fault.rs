@@ -1,52 +1,52 @@
-//! What goes wrong on purpose.
+//! Deliberate faults.
 
 use std::time::Duration;
 
 /// What happens to a call.
 #[derive(Debug, Clone, Default)]
 pub struct Fault {
-    /// The call is carried out before anything else; what it does stays, whatever becomes of its response.
+    /// The call takes effect before anything else, whatever its response is.
     pub carried_out: bool,
-    /// Then it waits.
+    /// Delay before the response.
     pub delay: Duration,
-    /// The response's status; 0: the real response.
+    /// Status of the response; 0: the real response.
     pub status: u16,
-    /// The response's body, if it is not the real response.
+    /// Body of the response, if it is not the real one.
     pub body: String,
 }
 
 impl Fault {
-    /// This response; the call is not carried out.
+    /// This response; the call does not take effect.
     pub fn response(status: u16, body: &str) -> Fault {
         Fault { status, body: body.into(), ..Fault::default() }
     }
 
-    /// Carried out, but the response is lost: 502.
+    /// The call takes effect, but the response is lost: 502.
     pub fn lost() -> Fault {
         Fault { carried_out: true, ..Fault::response(502, "<h1>Bad gateway</h1>") }
     }
 
-    /// Carried out; the real response is late.
+    /// The call takes effect; the real response is delayed.
     pub fn late(delay: Duration) -> Fault {
         Fault { carried_out: true, delay, ..Fault::default() }
     }
 
-    /// Waits, and is carried out then.
+    /// The call is delayed, and then takes effect.
     pub fn slow(delay: Duration) -> Fault {
         Fault { delay, ..Fault::default() }
     }
 }
 
-/// A fault that waits for its calls.
+/// A fault for future calls.
 pub(crate) struct Planned {
     /// `resource:action`, or a prefix of a path.
     pub(crate) on: String,
     pub(crate) fault: Fault,
-    /// Calls left; `usize::MAX`: all.
+    /// Remaining calls; `usize::MAX`: all.
     pub(crate) times: usize,
 }
 
-/// Takes the oldest fault that a request to this path has.
+/// Removes and returns the oldest fault for a request to this path.
 pub(crate) fn take(faults: &mut Vec<Planned>, path: &str) -> Option<Fault> {
     faults.retain(|f| f.times > 0);
     let hit = faults.iter_mut().find(|f| path.ends_with(&f.on) || path.starts_with(&f.on))?;

@@ -1,15 +1,15 @@
-//! A stand-in for NocoBase, for the gate's tests: unit tests and those with the whole gate. For where a test needs faults,
-//! races, or the bytes of a request. It responds to the calls that the gate makes as NocoBase 2.2.15 does; what NocoBase
-//! really does is shown by the tests against the real one.
+//! A stand-in for NocoBase in the gate's tests: unit tests and those with the whole gate. For tests that need faults, races, or
+//! the bytes of a request. It responds to the gate's calls as NocoBase 2.2.15 does; the tests against the real NocoBase show what
+//! that really does.
 //!
-//! - `data`: its tables, and what it has seen
-//! - `fault`: what goes wrong on purpose
+//! - `data`: its tables, and recorded requests
+//! - `fault`: deliberate faults
 //! - `api`, `table`: `/api/…`: actions, lists and filters
-//! - `port`: ports that a test can come back to
-//! - `roles`: roles, their rights, users' roles, and the administrator's sign-in by password
-//! - `token`: whom a token is for
-//! - `version`: how versions of NocoBase differ
-//! - `work`: how much it can do at once
+//! - `port`: ports that a test can reuse
+//! - `roles`: roles, their permissions, users' roles, and the administrator's sign-in by password
+//! - `token`: which user a token belongs to
+//! - `version`: differences between versions of NocoBase
+//! - `work`: its capacity
 //! - `site`: pages, files, streams, WebSockets
 //!
 //! It shares no code with the gate, so that a mistake in the gate is not repeated here.
@@ -52,12 +52,12 @@ pub use work::WorkDone;
 pub const SECRET: &str = "stand-in-secret-of-nocobase";
 /// Path of its health check.
 pub const HEALTH: &str = "/api/__health_check";
-/// How the `User-Agent` of the gate begins where it asks for NocoBase's version and settings.
+/// Beginning of the gate's `User-Agent` in its calls for NocoBase's version and settings.
 pub const ABOUT: &str = "wecom-gate/";
-/// Body of every page, but for its settings.
+/// Body of every page, without its settings.
 pub const PAGE: &str = "<!DOCTYPE html>\n<html>\n\n<head>\n  <meta charset=\"UTF-8\" />\n<script>window['__nocobase_api_client_storage_prefix__'] = 'NOCOBASE_';</script></head><body><div id=\"root\"></div></body></html>\n";
 
-/// One node. A clone is another handle of it; without any it stops.
+/// One node. A clone is another handle to it; it stops when the last one is dropped.
 #[derive(Clone)]
 pub struct NocoBase {
     /// Where it listens.
@@ -66,20 +66,20 @@ pub struct NocoBase {
     stop: Arc<Mutex<Option<tokio::sync::oneshot::Sender<()>>>>,
 }
 
-/// What its tasks need: no handle that keeps the server alive.
+/// What its tasks need; not a handle, which would keep the server running.
 #[derive(Clone)]
 struct Node {
     data: Arc<Mutex<Data>>,
     secret: Arc<str>,
-    /// The application whose data that is.
+    /// The application that the data belongs to.
     app: Arc<str>,
     /// The other applications of the multi-app manager, which all have the same secret.
     others: Arc<Mutex<HashMap<String, Arc<Mutex<Data>>>>>,
 }
 
 impl Node {
-    /// As the application that a request is for; `None`: there is none of that name. Whatever a request names counts only once
-    /// there are others.
+    /// The application that a request is for; `None`: none has that name. Names in a request are ignored unless there are other
+    /// applications.
     fn of_request(&self, parts: &axum::http::request::Parts) -> Option<Node> {
         let others = self.others.lock();
         let path = parts.uri.path();
@@ -99,7 +99,7 @@ impl Node {
 }
 
 impl NocoBase {
-    /// With [`SECRET`], at a free port of this machine.
+    /// With [`SECRET`], on a free local port.
     pub async fn start() -> NocoBase {
         Self::start_with(SECRET).await
     }
@@ -131,7 +131,7 @@ impl NocoBase {
         node
     }
 
-    /// Another application of the multi-app manager at the same address, with data of its own; made when it is first asked for.
+    /// Another application of the multi-app manager at the same address, with its own data; created at the first call.
     pub fn application(&self, name: &str) -> NocoBase {
         let data = self
             .node
@@ -153,7 +153,7 @@ impl NocoBase {
         });
     }
 
-    /// Nothing listens any more, until [`NocoBase::up`].
+    /// Stops listening, until [`NocoBase::up`].
     pub async fn down(&self) {
         drop(self.stop.lock().take());
         while tokio::net::TcpStream::connect(self.address).await.is_ok() {
@@ -171,7 +171,7 @@ impl NocoBase {
         self.node.data.lock()
     }
 
-    /// The rows of one of its three tables. Unlike [`NocoBase::data`] this may stand twice in one expression.
+    /// The rows of one of its three tables. Unlike [`NocoBase::data`] this may be called twice in one expression.
     pub fn rows(&self, table: &str) -> Vec<Value> {
         let data = self.data();
         match table {
@@ -197,8 +197,8 @@ impl NocoBase {
         self.data().bindings.push(json!({ "authenticator": "wecom", "uuid": userid, "userId": user }));
     }
 
-    /// The next `times` calls of `on` (`resource:action`, or a prefix of a path) have this fault; after those that have one
-    /// already. `usize::MAX`: all calls.
+    /// The next `times` calls of `on` (`resource:action`, or a prefix of a path) have this fault, after those planned before.
+    /// `usize::MAX`: all calls.
     pub fn fault(&self, on: &str, fault: Fault, times: usize) {
         self.data().faults.push(fault::Planned { on: on.into(), fault, times });
     }
@@ -208,27 +208,28 @@ impl NocoBase {
         self.fault(on, Fault::response(status, body), times);
     }
 
-    /// The next `times` calls are carried out, and then get 502, as from a proxy in front of a NocoBase that has just died.
+    /// The next `times` calls take effect and then get 502, as from a proxy in front of a NocoBase that has just stopped.
     pub fn lose_response(&self, on: &str, times: usize) {
         self.fault(on, Fault::lost(), times);
     }
 
-    /// The next `times` calls wait before they are carried out.
+    /// The next `times` calls are delayed before they take effect.
     pub fn delay(&self, on: &str, delay: Duration, times: usize) {
         self.fault(on, Fault::slow(delay), times);
     }
 
-    /// From now on it does so many requests at once, each for so long; health checks and questions about itself go before.
+    /// From now on it processes this many requests at once, each for this long; health checks and calls for its version are not
+    /// limited.
     pub fn capacity(&self, at_once: usize, each: Duration) {
         self.data().work = Some(work::Work::new(at_once, each));
     }
 
-    /// What it has done since [`NocoBase::capacity`].
+    /// Its statistics since [`NocoBase::capacity`].
     pub fn done(&self) -> WorkDone {
         self.data().work.as_ref().unwrap().done()
     }
 
-    /// No faults any more.
+    /// Removes all faults.
     pub fn heal(&self) {
         self.data().faults.clear();
     }
@@ -249,7 +250,7 @@ impl NocoBase {
     }
 }
 
-/// An error in NocoBase's shape.
+/// An error in NocoBase's format.
 fn error(status: u16, message: &str, code: Option<&str>) -> Response {
     let mut entry = json!({ "message": message });
     if let Some(code) = code {
@@ -271,7 +272,7 @@ async fn respond(State(node): State<Node>, request: Request) -> Response {
     let (body, body_len) = read(body).await;
     let (fault, work) = {
         let mut data = node.data.lock();
-        // The gate asks for health, version and settings all the time; `seen` holds what a test asked for.
+        // The gate calls for health, version and settings at any time; `seen` contains only what a test sent.
         let agent = parts.headers.get(header::USER_AGENT);
         let about = agent.is_some_and(|a| a.as_bytes().starts_with(ABOUT.as_bytes()));
         if path != HEALTH && !about {
@@ -307,7 +308,7 @@ async fn respond(State(node): State<Node>, request: Request) -> Response {
     }
 }
 
-/// Keeps what an API call may send; of more only the length.
+/// Keeps a body up to the limit of API calls; of a longer one only the length.
 async fn read(body: Body) -> (Bytes, usize) {
     const KEPT: usize = 1 << 20;
     let (mut kept, mut length) = (Vec::new(), 0);

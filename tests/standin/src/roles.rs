@@ -1,4 +1,4 @@
-//! Roles, their rights to tables, and users' roles, as NocoBase 2.2.15 has them; only for its administrator.
+//! Roles, their permissions for tables, and users' roles, as in NocoBase 2.2.15; only for its administrator.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! What is not the API: pages, files, streams, WebSockets.
+//! Everything but the API: pages, files, streams, WebSockets.
 
 use std::time::Duration;
 
@@ -45,7 +45,7 @@ pub(crate) async fn respond(node: Node, parts: &mut Parts) -> Response {
     }
 }
 
-/// So many bytes, made while they are sent.
+/// This many bytes, generated while they are sent.
 fn big(length: usize) -> Response {
     static PIECE: [u8; 64 * 1024] = [b'x'; 64 * 1024];
     let stream = futures_util::stream::unfold(length, |left| async move {
@@ -64,7 +64,7 @@ fn asset(headers: &HeaderMap) -> Response {
     (tags, [(header::CONTENT_TYPE, "text/javascript")], "export default 1;\n").into_response()
 }
 
-/// Records every frame, and sends it back.
+/// Records every frame, and echoes it.
 async fn echo(node: Node, mut socket: WebSocket) {
     while let Some(Ok(message)) = socket.recv().await {
         if let Message::Text(text) = &message {
@@ -76,7 +76,7 @@ async fn echo(node: Node, mut socket: WebSocket) {
     }
 }
 
-/// One event, and then none, with the connection open.
+/// One event, then nothing more on the open connection.
 fn open() -> Response {
     let first = futures_util::stream::iter([Ok::<_, std::io::Error>(Bytes::from_static(b"data: 0\n\n"))]);
     let body = Body::from_stream(first.chain(futures_util::stream::pending()));

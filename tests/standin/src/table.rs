@@ -16,7 +16,7 @@ pub(crate) fn row_number(query: &str) -> u64 {
     param(query, "filterByTk").and_then(|v| v.parse().ok()).unwrap_or(0)
 }
 
-/// The rows that the query asks for, with the fields that it names but for those that the role may not see.
+/// The rows that the query selects, with the fields that it names except those that the role cannot read.
 pub(crate) fn list(rows: &[Value], query: &str, is_hidden: impl Fn(&str) -> bool) -> Response {
     let filter = param(query, "filter").map_or(json!({}), |v| serde_json::from_str(&v).unwrap());
     let paginated = param(query, "paginate").is_none_or(|value| value != "false");
@@ -40,7 +40,7 @@ pub(crate) fn list(rows: &[Value], query: &str, is_hidden: impl Fn(&str) -> bool
     axum::Json(json!({ "data": found, "meta": { "count": count, "page": 1 } })).into_response()
 }
 
-/// A refusal if another row has the same in one of these unique keys; each key: fields, and its name in the message.
+/// A refusal if another row has the same values in one of these unique keys; each key: fields, and its name in the message.
 pub(crate) fn taken(rows: &[Value], row: &Value, keys: &[(&[&str], &str)]) -> Option<Response> {
     let same = |field: &&str, other: &Value| !other[*field].is_null() && other[*field] == row[*field];
     let taken =
@@ -66,7 +66,7 @@ fn field_matches(value: &Value, want: &Value) -> bool {
         "$in" => want.as_array().unwrap().contains(value),
         "$eq" => value == want,
         "$notEmpty" => value.as_str().is_some_and(|text| !text.is_empty()),
-        // LIKE without regard to the case of ASCII letters, and with SQLite's habit of finding nothing by what is special to it.
+        // LIKE, ASCII case-insensitive, and as with SQLite without a match for special characters.
         "$startsWith" => plain(want) && lower(value).starts_with(&lower(want)),
         "$endWith" => plain(want) && lower(value).ends_with(&lower(want)),
         "$includes" => plain(want) && lower(value).contains(&lower(want)),

@@ -1,5 +1,5 @@
-//! NocoBase's tokens, read without the gate's code: HS256 by ring, as `jsonwebtoken` would need one crypto provider for the
-//! whole process, which is the gate's.
+//! NocoBase's tokens, read without the gate's code: HS256 by ring, because `jsonwebtoken` allows one crypto provider per process,
+//! which is the gate's.
 
 use axum::http::{HeaderMap, header};
 use base64::Engine as _;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::Node;
 
-/// Seconds by which a token may be over its end: clocks differ.
+/// Seconds by which a token may have expired: clocks differ.
 const LEEWAY_S: u64 = 60;
 const EXPIRED: &str = "Your session has expired. Please sign in again.";
 
@@ -18,13 +18,13 @@ pub(crate) type SignedIn = (Value, Option<String>);
 /// Message and code of a refusal.
 pub(crate) type Refusal = (&'static str, &'static str);
 
-/// The claims of a token, unchecked; `Null` if that is nothing.
+/// The claims of a token, unverified; `Null` if it cannot be decoded.
 pub fn claims(token: &str) -> Value {
     let payload = token.split('.').nth(1).unwrap_or_default();
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).unwrap_or_default()).unwrap_or_default()
 }
 
-/// The claims of a token whose signature is right and whose time is not over.
+/// The claims of a token with a valid signature that has not expired.
 fn verified(token: &str, secret: &str, now_s: u64) -> Option<Value> {
     let (message, signature) = token.rsplit_once('.')?;
     let (header, _) = message.split_once('.')?;
@@ -41,7 +41,7 @@ pub(crate) fn mint(secret: &str, user: u64, jti: &str) -> String {
     sign(&json!({ "alg": "HS256" }), &json!({ "userId": user, "temp": true, "jti": jti }), secret)
 }
 
-/// The user and `jti` of a token, as NocoBase judges it.
+/// The user and `jti` of a token, as NocoBase checks it.
 pub(crate) fn who(node: &Node, token: Option<&str>) -> Result<SignedIn, Refusal> {
     let token = token
         .filter(|t| !t.is_empty())
@@ -64,14 +64,14 @@ pub(crate) fn who(node: &Node, token: Option<&str>) -> Result<SignedIn, Refusal>
     Ok((user, jti))
 }
 
-/// A token of its own sign-in, as NocoBase makes it: good for `life_s` seconds.
+/// A token of its own sign-in, as NocoBase issues it: valid for `life_s` seconds.
 pub(crate) fn signed(secret: &str, user: &Value, jti: &str, now: std::time::Duration, life_s: u64) -> String {
     let claims = json!({ "userId": user["id"], "temp": true, "iat": now.as_secs(), "signInTime": u64::try_from(now.as_millis()).unwrap(),
         "exp": now.as_secs() + life_s, "jti": jti });
     sign(&json!({ "alg": "HS256", "typ": "JWT" }), &claims, secret)
 }
 
-/// Signs as NocoBase does, by RFC 7515 alone.
+/// Signs as NocoBase does, following RFC 7515.
 fn sign(header: &Value, claims: &Value, secret: &str) -> String {
     let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
     let message = format!("{}.{}", part(header), part(claims));
@@ -87,8 +87,8 @@ pub(crate) fn bearer(headers: &HeaderMap, query: &str) -> Option<String> {
     })
 }
 
-/// What NocoBase does with a session's token that is older than its policy allows: it renews it and gives the session another
-/// id, once; a client that presents the old id again, and no fresher token, is refused. Says whether it was renewed.
+/// What NocoBase does with a session's token that is older than its policy allows: it renews it and gives the session another id,
+/// once; a client that sends the old id again, without a newer token, is refused. Returns whether it was renewed.
 pub(crate) fn renew(node: &Node, token: &str, jti: Option<&str>) -> Result<bool, Refusal> {
     let mut data = node.data.lock();
     let (Some((fresh, _)), Some(jti)) = (data.token_policy, jti) else { return Ok(false) };

@@ -1,19 +1,19 @@
-//! How the versions of NocoBase differ, as seen on running ones.
+//! Differences between versions of NocoBase, as observed on running ones.
 
 use crate::{Node, PAGE};
 
-/// What a version has and has not.
+/// Features of a version.
 #[derive(Clone, Copy)]
 pub(crate) struct Shape {
-    /// Scripts beside the pages (`/umi.<hash>.js`), not in `/assets/`.
+    /// Scripts beside the pages (`/umi.<hash>.js`) instead of in `/assets/`.
     pub(crate) root_bundles: bool,
-    /// `/files/...`, and cookies that open them.
+    /// `/files/...`, and cookies that give access to them.
     pub(crate) files: bool,
-    /// Sign-ins leave their token in a cookie.
+    /// Sign-ins set a cookie with their token.
     pub(crate) token_cookies: bool,
-    /// A modern client below `/v`; the page names the prefix.
+    /// A modern client below `/v`; the page contains the prefix.
     pub(crate) modern: bool,
-    /// `issuedTokens`.
+    /// Has the table `issuedTokens`.
     pub(crate) issued_tokens: bool,
 }
 
@@ -36,7 +36,7 @@ pub(crate) fn is_root_bundle(path: &str) -> bool {
     path.starts_with("/umi.") || path.ends_with(".async.js")
 }
 
-/// Where its API is (`API_BASE_PATH`).
+/// Path of its API (`API_BASE_PATH`).
 pub(crate) fn api(node: &Node) -> String {
     let data = node.data.lock();
     let set = data.settings.iter().find(|(name, value)| *name == "api_base_url" && value.starts_with('/'));

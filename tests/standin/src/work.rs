@@ -1,5 +1,5 @@
-//! How much it can do: so many requests at once, each for so long. Like Node.js it works on what it was sent, whether or not
-//! somebody still waits for the response.
+//! Its capacity: this many requests at once, each for this long. Like Node.js it processes what it was sent, even if the client
+//! no longer waits for the response.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, oneshot};
 
-/// Its capacity, and what it has done.
+/// Its capacity and statistics.
 #[derive(Clone)]
 pub(crate) struct Work {
     places: Arc<Semaphore>,
@@ -23,14 +23,14 @@ struct Counts {
     for_nobody: AtomicUsize,
 }
 
-/// What it has done.
+/// Statistics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WorkDone {
-    /// Most requests that it had at once, those that waited in it included.
+    /// Most requests at once, including waiting ones.
     pub most_at_once: usize,
-    /// Requests that it has worked on.
+    /// Processed requests.
     pub requests: usize,
-    /// Of these, those whose client had gone by the end.
+    /// Of these, those whose client had disconnected by the end.
     pub for_nobody: usize,
 }
 
@@ -48,7 +48,7 @@ impl Work {
         }
     }
 
-    /// Works on one request. Dropped, the work goes on.
+    /// Processes one request. If the future is dropped, the work continues.
     pub(crate) async fn on_one(&self) {
         let work = self.clone();
         let inside = work.counts.inside.fetch_add(1, Ordering::SeqCst) + 1;
