@@ -12,7 +12,7 @@
 # status 1 if that takes more than 300 s or the port is taken. It becomes the NocoBase process itself: one signal ends it. With
 # --stop-on-eof it also ends when its standard input is closed, that is, when the process that started it with a pipe has ended
 # for any reason. NAME=value are further settings of NocoBase, e.g. APP_PUBLIC_PATH=/crm/. With DB_DIALECT etc. an instance uses
-# another database than an SQLite file of its own; `fill` prepares it.
+# another database than its own SQLite file; `fill` prepares it.
 #
 # DIR defaults to ${XDG_CACHE_HOME:-$HOME/.cache}/wecom-gate/nocobase-<version>. It is shared, and only read after `install`;
 # everything that an instance writes goes to its STATE_DIR (database, uploads, logs), so several instances can run from one DIR at
@@ -42,7 +42,7 @@ step() {
   shift 2
   say "$title"
   printf '\n=== %s\n' "$title" >>"$LOG"
-  # A process group of its own, so that interrupting an install also ends npm, yarn and the compilers.
+  # Its own process group, so that interrupting an install also ends npm, yarn and the compilers.
   set -m
   "$@" >>"$LOG" 2>&1 </dev/null &
   pid=$!
@@ -137,7 +137,7 @@ JSON
 yarn_install() {
   local dir=$1 headers registry cafile
   cd "$dir"
-  # yarn uses a registry of its own by default: set it to npm's.
+  # yarn uses its own registry by default: set it to npm's.
   registry=$(npm config get registry)
   cafile=$(npm config get cafile 2>/dev/null || true)
   [[ -z $cafile || $cafile == null || $cafile == undefined ]] || export npm_config_cafile=$cafile

@@ -21,7 +21,7 @@ pub(crate) struct Options {
     pub(crate) nocobase: Option<PathBuf>,
     /// The demo's own folder with configuration and database; default: in the user's cache.
     pub(crate) state: Option<PathBuf>,
-    /// Port of the gate; if it is in use, another one is used.
+    /// Port of the gate; if it is in use, another is used.
     pub(crate) port: u16,
 }
 

@@ -31,7 +31,7 @@ use wecom_sim::program;
 #[derive(Debug, Parser)]
 #[command(version, after_long_help = "Examples:\n  wecom-gate-demo\n  wecom-gate-demo --port 8090")]
 struct Args {
-    /// Port of the gate; another one is taken if it is in use
+    /// Port of the gate; another is taken if it is in use
     #[arg(long, default_value_t = 8080)]
     port: u16,
     /// Where NocoBase is installed, or is to be; default: the cache of this user

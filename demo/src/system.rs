@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::error::DemoError;
 
-/// The folder for everything, unless an option names another one.
+/// The folder for everything, unless an option names another.
 pub(crate) fn cache_dir() -> PathBuf {
     let base = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|p| p.is_absolute());
     let base = base.or_else(|| std::env::var_os("HOME").map(|h| PathBuf::from(h).join(".cache")));

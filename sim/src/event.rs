@@ -210,7 +210,7 @@ pub(crate) struct Timing {
     pub(crate) timeout: Duration,
 }
 
-/// Sends an event as WeCom does: up to three attempts, another one only if there was no response at all.
+/// Sends an event as WeCom does: up to three attempts, another only if there was no response at all.
 pub(crate) async fn send(
     http: &reqwest::Client,
     corp: &str,

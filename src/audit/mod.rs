@@ -1,5 +1,5 @@
 //! The audit log: who signed in, who was refused, which session ended and by whom, what was bound, which roles changed. One
-//! record each, in the log and, with `log.audit_file`, in a file of its own.
+//! record each, in the log and, with `log.audit_file`, in a separate file.
 //!
 //! Must never: hold a secret, a token, a code, a cookie or a whole session id; make a request wait for the disk; or import any
 //! module except `error`.

@@ -4,7 +4,7 @@ use super::http::{Http, HttpError, HttpResponse};
 use super::report::{Finding, StepOutcome, Verdict};
 use crate::config::{Config, WeComEntry};
 
-/// A path for which the gate responds with 401 and a header of its own to a client without a session.
+/// A path for which the gate responds with 401 and the gate's own header to a client without a session.
 const PROBE: &str = "/wecom-gate/me";
 
 /// Sends a request to the origin; the second value: the gate has responded.

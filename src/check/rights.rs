@@ -153,7 +153,7 @@ impl Role<'_> {
     /// Fields of the permission that this role may not see or fill.
     fn missing(&self, right: &Right) -> Vec<&'static str> {
         let action = self.0.get("actions").and_then(|a| a.get(format!("{}:{}", right.table, right.action)));
-        // A table without an entry of its own follows the role's general permissions, which list no fields.
+        // A table without its own entry follows the role's general permissions, which list no fields.
         let Some(action) = action else { return Vec::new() };
         let named = |key: &str| action.get(key).and_then(Value::as_array);
         let allowed = match right.action {

@@ -30,7 +30,7 @@ pub struct Options {
     pub only: Vec<Id>,
 }
 
-/// Runs all steps; the printer is told when each begins and ends.
+/// Runs all steps; reports to the printer when each begins and ends.
 pub async fn run(
     loaded: &Result<Loaded, ConfigErrors>,
     options: &Options,
@@ -180,7 +180,7 @@ async fn online(config: &Config, options: &Options, steps: &mut Steps<'_>) {
         .await;
 }
 
-/// The steps for one of `nocobase.apps`: NocoBase's, and if it has a host name of its own, those about that name and about WeCom.
+/// The steps for one of `nocobase.apps`: NocoBase's, and if it has its own host name, those about that name and about WeCom.
 async fn application_steps(http: &Http, config: &Config, steps: &mut Steps<'_>) {
     let minter = Arc::new(Minter::new(config.nocobase.jwt_secret.expose_secret()));
     let Ok(nocobase) = NocoBase::new(&config.upstream, &config.nocobase, minter) else { return };

@@ -3,7 +3,7 @@
 //!
 //! NocoBase's multi-app manager lets a request choose its application by a header (`X-App`; `X-Hostname`, which it compares
 //! with the domain of each application), by `__appName` in the query, and by its path (`/api/__app/<name>/`,
-//! `/files/<name>/`; the page of an application is below `/apps/<name>/`). An application accepts another one's token, and the
+//! `/files/<name>/`; the page of an application is below `/apps/<name>/`). An application accepts another's token, and the
 //! user with the same id there may be an administrator.
 
 use std::borrow::Cow;
@@ -58,7 +58,7 @@ pub(super) fn is_other_by_header(policy: &Policy, request: &Request<'_>) -> bool
 }
 
 /// Which of these applications a request is for: the one that it names, if it names no other anywhere. `None`: it names none of
-/// them, or more than one. It then goes to the main application's policy, which refuses a request that names another one.
+/// them, or more than one. It then goes to the main application's policy, which refuses a request that names another.
 pub fn find(policy: &Policy, apps: &[String], request: &Request<'_>) -> Option<usize> {
     apps.iter().position(|app| {
         let named = request.app == Named::One(app)

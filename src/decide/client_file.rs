@@ -90,7 +90,7 @@ impl FileKind {
         }
     }
 
-    /// Is it worth compressing? Images and fonts are compressed already.
+    /// Should it be compressed? Images and fonts are compressed already.
     pub fn is_text(self) -> bool {
         !matches!(self, FileKind::Image | FileKind::Font)
     }

@@ -122,7 +122,7 @@ pub enum SessionState {
     None,
     /// A live session.
     Valid,
-    /// A session that is over: idle, too old, signed out, revoked.
+    /// A session that has ended: idle, too old, signed out, revoked.
     Ended,
 }
 

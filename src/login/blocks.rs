@@ -21,7 +21,7 @@ use crate::shared::{BlockOwner, ToBlock};
 /// Between two attempts at first; doubled up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
-/// How long a node leaves the calls to another one that has begun them.
+/// How long a node leaves the calls to another that has begun them.
 const OTHERS_TIME: Duration = Duration::from_secs(5);
 /// Most calls remembered. Each was a session until it ended, so no outsider can fill this.
 const MOST: usize = 100_000;

@@ -35,7 +35,7 @@ impl Sessions {
         }
     }
 
-    /// Ends the streams whose session is over, and rechecks the other sessions when that is due.
+    /// Ends the streams whose session has ended, and rechecks the other sessions when that is due.
     ///
     /// A stream does not count as use of a session: what counts is when the member was last seen, according to the newest cookie
     /// that this node knows of. The session itself continues if the browser has a newer one, from another node.
@@ -64,7 +64,7 @@ impl Sessions {
         });
     }
 
-    /// Why a session's streams are over, if they are. Nearly always they are not, and then only `seen` is looked at.
+    /// Why a session's streams must end, if they must. Nearly always they need not, and then only `seen` is read.
     fn over(&self, stream: &OpenStream, seen: &Arc<CachedSession>, now: UnixMillis) -> Option<&'static str> {
         if seen.is_turn(now.as_secs(), KEEP_EVERY) && !self.cache.keep(stream.session.sid, seen) {
             return Some("ended");

@@ -19,7 +19,7 @@ use crate::session::{CachedSession, OwnCookies, PasswordSession, PasswordSignIn,
 const LONGEST_JTI: usize = 64;
 /// While NocoBase cannot confirm a session, it is asked again after this time.
 const RETRY: Duration = Duration::from_secs(30);
-/// Why a session ends when another one begins in its browser.
+/// Why a session ends when another begins in its browser.
 const REPLACED: &str = "replaced by a new sign-in";
 
 /// A live session that began at NocoBase's own form.
@@ -37,7 +37,7 @@ impl Sessions {
         sign_in_of(verified)
     }
 
-    /// Does this token belong to a session that is over, as far as this node knows?
+    /// Does this token belong to a session that has ended, as far as this node knows?
     pub(crate) fn is_token_over(&self, verified: &Verified) -> bool {
         let is_over = |sid: uuid::Uuid| self.cache.get(sid).is_some_and(|seen| seen.is_ended());
         verified.jti.as_ref().is_some_and(|jti| self.is_over(jti))

@@ -266,7 +266,7 @@ impl Sessions {
     }
 
     /// Remembers that NocoBase has to block these sessions, and informs the other nodes: if this node is killed before it has
-    /// made the calls, another one makes them.
+    /// made the calls, another makes them.
     pub(super) fn block_later(&self, blocks: &[Block]) {
         let until = now().plus(self.limits().absolute);
         for block in blocks {

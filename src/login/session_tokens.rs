@@ -19,7 +19,7 @@ const LONGEST_TOKEN: Duration = Duration::from_secs(crate::nocobase::token::LIFE
 const SHORTEST_TOKEN: Duration = Duration::from_secs(5 * 60);
 
 impl Sessions {
-    /// A token with a short lifetime and a fresh `iat`: whatever NocoBase sees of it or passes on is worth little afterwards
+    /// A token with a short lifetime and a fresh `iat`: whatever NocoBase sees of it or passes on is of little use afterwards
     /// (R35). It expires with its session, or a few minutes later if the session ends very soon, because clocks differ.
     pub(super) fn mint(&self, session: &Session) -> Result<Minted, Failure> {
         let user = UserId::new(session.user_id).ok_or(Failure::Internal)?;

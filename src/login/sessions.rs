@@ -28,7 +28,7 @@ use crate::wecom::{self, Member};
 pub(crate) enum FoundSession {
     /// No session, or a cookie that cannot be opened (R7).
     Nothing,
-    /// A session that is over.
+    /// A session that has ended.
     Ended,
     /// A session that this node sees for the first time, and NocoBase cannot confirm.
     Unknown(Failure),
@@ -310,7 +310,7 @@ impl Sessions {
         Some(cookie)
     }
 
-    /// Is this the id of a session that is over, as far as this node knows? Its tokens may still be in use (R35).
+    /// Is this the id of a session that has ended, as far as this node knows? Its tokens may still be in use (R35).
     pub(crate) fn is_over(&self, jti: &str) -> bool {
         let known = uuid::Uuid::parse_str(jti).ok().and_then(|sid| self.cache.get(sid));
         known.is_some_and(|seen| seen.is_ended())

@@ -272,7 +272,7 @@ impl Accounts {
                 return Err(failed);
             }
         }
-        // NocoBase would allow two users for one member: another node may have bound another one meanwhile.
+        // NocoBase would allow two users for one member: another node may have bound another user meanwhile.
         match self.find_binding(entry, userid).await? {
             Some(bound) if bound == user => Ok(()),
             _ => Err(bad_response(&create, 200, "the binding just written does not exist")),

@@ -43,7 +43,7 @@ pub(crate) enum CheckOutcome {
         /// The user that it identifies.
         user_id: UserId,
     },
-    /// The session is over: `BLOCKED_TOKEN`, `EXPIRED_SESSION` or `NOT_EXIST_USER`.
+    /// The session has ended: `BLOCKED_TOKEN`, `EXPIRED_SESSION` or `NOT_EXIST_USER`.
     Ended(Code),
 }
 
@@ -180,7 +180,7 @@ impl NocoBase {
         }
     }
 
-    /// Ends a session in NocoBase, on all its nodes and for good: the token's `jti` is blocked. A session that is over already is
+    /// Ends a session in NocoBase, on all its nodes and for good: the token's `jti` is blocked. A session that has ended already is
     /// a success.
     ///
     /// Every node gets the call: each keeps a filter of blocked sessions in its own memory, and reads the shared table only for
@@ -216,7 +216,7 @@ fn base(node: &str, public_path: &str) -> String {
     format!("http://{node}{public_path}api/")
 }
 
-/// Whether the session is over after this response; one that was over already is a success.
+/// Whether the session has ended after this response; one that had ended already is a success.
 fn signed_out(call: &Call<'_>, response: &Response) -> Result<(), FailureWithCause> {
     match response.status {
         200..=299 => Ok(()),

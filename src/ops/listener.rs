@@ -1,4 +1,4 @@
-//! The operator's listener: `/livez`, `/readyz`, `/servez`, `/version`, `/metrics`, by exact path, on a port of its own (R5) and
+//! The operator's listener: `/livez`, `/readyz`, `/servez`, `/version`, `/metrics`, by exact path, on its own port (R5) and
 //! with its own thread and runtime, so that it responds even if everything else is stuck.
 
 use std::io;

@@ -76,7 +76,7 @@ pub(crate) struct View<'a> {
 }
 
 impl<'a> View<'a> {
-    /// A page with nothing but its own words.
+    /// A page with only its own text.
     pub(crate) fn new(lang: Lang, page: Page, request_id: &'a str, now: SystemTime) -> Self {
         View {
             lang,
@@ -102,7 +102,7 @@ pub(crate) fn message(failure: Failure, lang: Lang, appearance: &Appearance) -> 
     appearance.text(lang, kinds::of(failure).key)
 }
 
-/// Makes the page. The status is the failure's, 200 for pages that are none.
+/// Makes the page. The status is the failure's, 200 for pages that are not about a failure.
 pub(crate) fn render(view: &View<'_>) -> Rendered {
     let (status, retry_after) = match view.page {
         Page::Failure(failure) => (failure.response().status, failure.response().retry_after),
@@ -283,7 +283,7 @@ fn buttons<'a>(view: &View<'a>, kind: Kind, retry: Option<&'a str>) -> Vec<Butto
         (Page::SignedOut, _) => vec![button(retry.unwrap_or(LOGIN), parts::SIGN_IN_AGAIN, true)],
         (_, NextStep::SignIn) => vec![button(retry.unwrap_or(LOGIN), parts::SIGN_IN, true)],
         (_, NextStep::Again) => retry.map(|href| button(href, parts::TRY_AGAIN, true)).into_iter().collect(),
-        // Not with this company: perhaps with another one.
+        // Not with this company: perhaps with another.
         (_, NextStep::AgainLater) => {
             entries.chain(retry.map(|href| button(href, parts::TRY_AGAIN, false))).collect()
         }

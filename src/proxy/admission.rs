@@ -276,7 +276,7 @@ fn forward(request: &RequestHeader, ctx: &mut Context, options: ForwardOptions, 
 
 /// The same page at the origin. 308, so that method and body are kept.
 fn to_https(gate: &Gate, request: &RequestHeader) -> Reply {
-    // Canonical by now: it begins with a slash, so it cannot turn the origin into another one.
+    // Canonical by now: it begins with a slash, so it cannot turn the origin into another.
     let target = request.uri.path_and_query().map_or("/", |target| target.as_str());
     Reply::empty(308).with(header::LOCATION, &format!("{}{target}", gate.config.origin.url()))
 }

@@ -20,7 +20,7 @@ pub(super) fn at_host(main: &Gate, request: &RequestHeader) -> Option<Arc<Gate>>
     if main.with_host().is_empty() {
         return None;
     }
-    // On any port: WeCom asks for verification files on another one, and the application's policy refuses the rest (R4).
+    // On any port: WeCom asks for verification files on another, and the application's policy refuses the rest (R4).
     let host = without_port(framing::host(request)?);
     main.with_host().iter().find(|app| host.eq_ignore_ascii_case(&app.config.origin.host)).cloned()
 }

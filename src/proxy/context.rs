@@ -98,7 +98,7 @@ pub(super) struct Context {
     pub sent_at: Option<Instant>,
     /// When the head of NocoBase's response arrived.
     pub answered_at: Option<Instant>,
-    /// A node that responded with 500, after which another one was tried.
+    /// A node that responded with 500, after which another was tried.
     pub suspect_node: Option<usize>,
     /// A WebSocket, while it is open.
     pub tunnel: Option<Open>,

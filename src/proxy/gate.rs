@@ -211,7 +211,7 @@ impl Gate {
             request_ids: self.request_ids.clone(),
             in_flight: self.in_flight.clone(),
             places: self.places.clone(),
-            // At a host name of its own it is another app in WeCom.
+            // At its own host name it is another app in WeCom.
             app_card: match config.nocobase.own_host {
                 true => Arc::default(),
                 false => self.app_card.clone(),

@@ -122,7 +122,7 @@ pub(crate) struct Origin {
     pub authority: HeaderValue,
     /// `X-Forwarded-Proto`.
     pub scheme: HeaderValue,
-    /// `X-App`: NocoBase's application, so that no rule about hosts chooses another one (R44).
+    /// `X-App`: NocoBase's application, so that no rule about hosts chooses another (R44).
     pub app: HeaderValue,
 }
 

@@ -103,7 +103,7 @@ pub(super) fn answered(gate: &Gate, status: u16, ctx: &mut Context) {
     }
 }
 
-/// The request is over. A sign-out that NocoBase has not processed is done in the background (R36).
+/// The request has ended. A sign-out that NocoBase has not processed is done in the background (R36).
 pub(super) fn done(gate: &Gate, status: u16, ctx: &mut Context) {
     let Some(PasswordPending::SignsOut(token)) = ctx.password.take().map(|pending| *pending) else { return };
     if (200..300).contains(&status) {

@@ -34,7 +34,7 @@ pub(super) fn upstream_failed(gate: &Gate, ctx: &Context) {
     }
 }
 
-/// The request is over.
+/// The request has ended.
 pub(super) fn done(gate: &Gate, downstream: &HttpSession, error: Option<&Error>, ctx: &mut Context) {
     let now = Instant::now();
     let status = downstream.response_written().map_or(0, |r| r.status.as_u16());

@@ -268,7 +268,7 @@ impl<'a> OwnCookies<'a> {
         self.passwords.iter().copied().flatten()
     }
 
-    /// Whether there are more cookies with the session's name than are looked at: then it is impossible to tell which of them is
+    /// Whether there are more cookies with the session's name than are read: then it is impossible to tell which of them is
     /// the browser's own (R42).
     pub(crate) fn is_crowded(&self) -> bool {
         self.crowded

@@ -1,4 +1,4 @@
-//! Pending sign-ins. Each is kept in a sealed cookie of its own, so several tabs can sign in at once and any node can finish what
+//! Pending sign-ins. Each is kept in its own sealed cookie, so several tabs can sign in at once and any node can finish what
 //! another began.
 
 use std::sync::Arc;
@@ -179,7 +179,7 @@ impl PendingSignIns {
         Ok(Begun { flow, set_cookies })
     }
 
-    /// Names of the flow cookies to delete so that another one fits.
+    /// Names of the flow cookies to delete so that another fits.
     fn superfluous<'a>(&self, cookies: &OwnCookies<'a>, mut room: usize, now: UnixMillis) -> Vec<&'a str> {
         let mut open = Vec::new();
         let mut gone = Vec::new();

@@ -122,11 +122,11 @@ impl StreamList {
     }
 }
 
-/// Sessions that have had a stream since they were last looked at.
+/// Sessions that have had a stream since they were last checked.
 #[derive(Debug)]
 pub(super) struct Listed<S> {
     pub(super) sessions: Mutex<Vec<Arc<S>>>,
-    /// Wakes the task that looks at them.
+    /// Wakes the task that checks them.
     pub(super) look: Notify,
 }
 

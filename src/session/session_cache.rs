@@ -43,7 +43,7 @@ pub struct SessionCache {
     by_member: Arc<ByMember>,
     /// Sessions with open requests.
     pub(super) open: Arc<Listed<CachedSession>>,
-    /// Members who left, and when: sessions that began before are over, even those not seen yet.
+    /// Members who left, and when: sessions that began before have ended, even those not seen yet.
     left: moka::sync::Cache<MemberKey, UnixMillis>,
 }
 

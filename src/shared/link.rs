@@ -31,7 +31,7 @@ pub(super) struct Link {
 
 struct LinkState {
     connection: Option<MultiplexedConnection>,
-    /// Number of the connection: tells an old one from its successor.
+    /// Number of the connection: distinguishes an old one from its successor.
     number: u64,
     /// Why there is no connection.
     trouble: RedisError,

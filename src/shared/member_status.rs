@@ -13,7 +13,7 @@ use crate::config::WeComEntry;
 use crate::metrics::RedisOperation::MemberStatus as OPERATION;
 use crate::session::{Purpose, UnixMillis};
 
-/// How long a node may take before another one asks.
+/// How long a node may take before another asks.
 const LEASE: Duration = Duration::from_secs(15);
 
 /// What a node has found out about a member.

@@ -1,4 +1,4 @@
-//! The values in Redis before they are sealed. Each kind has a purpose of its own and is bound to its key in Redis.
+//! The values in Redis before they are sealed. Each kind has its own purpose and is bound to its key in Redis.
 
 use std::time::Duration;
 
@@ -91,7 +91,7 @@ pub(super) struct AccessToken {
     /// Hash of corp, app, secret and API address.
     pub(super) app: [u8; 32],
     pub(super) value: String,
-    /// From then on another one is fetched.
+    /// From then on another is fetched.
     pub(super) renew_at: UnixMillis,
     pub(super) end: UnixMillis,
 }

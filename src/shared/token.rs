@@ -13,7 +13,7 @@ use crate::config::WeComEntry;
 use crate::metrics::RedisOperation::Token as OPERATION;
 use crate::session::Purpose;
 
-/// How long a node waits for the token that another one fetches; after that it fetches one itself.
+/// How long a node waits for the token that another fetches; after that it fetches one itself.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// How long a node may take to fetch one before another node does.

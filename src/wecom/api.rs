@@ -295,7 +295,7 @@ impl Tries {
     }
 }
 
-/// Has a connection broken, so that the same call may succeed over another one?
+/// Has a connection broken, so that the same call may succeed over another?
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Broken {
     /// WeCom has responded, or the time limit was reached.

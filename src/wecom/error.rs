@@ -205,7 +205,7 @@ const RULES: &str = "check the ids in allow_departments, allow_tags and roles; t
 /// WeCom's page that explains an `errcode`.
 const EXPLAINS: &str = "https://open.work.weixin.qq.com/devtool/query?e=";
 
-/// What an operator can do about a code without a remedy of its own.
+/// What an operator can do about a code without its own remedy.
 fn remedy(class: Class) -> &'static str {
     match class {
         Class::Transient => "wait: WeCom is busy, and the gate has tried again",

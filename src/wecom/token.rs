@@ -187,7 +187,7 @@ impl TokenCache {
             .map_err(|_| WeComError::unreachable(Call::GetToken))
     }
 
-    /// Runs as a task of its own: a browser that disconnects must not undo the count of failures (R23).
+    /// Runs as a separate task: a browser that disconnects must not undo the count of failures (R23).
     fn refresh<Fut>(&self, mut state: OwnedMutexGuard<RefreshState>, fetch: Fut) -> JoinHandle<Refreshed>
     where
         Fut: Future<Output = Result<Fetched, WeComError>> + Send + 'static,

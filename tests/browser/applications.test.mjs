@@ -197,7 +197,7 @@ test('several applications at one gate: accounts, sessions and tokens of each, a
   const names = () => context.cookies().then((all) => all.map((c) => c.name).filter((n) => n.startsWith('wecom_gate') && !n.includes('lang') && !n.includes('flow')));
   assert.deepEqual(await names().then((all) => all.filter((n) => !n.endsWith('tries'))), [`wecom_gate_app.${SUB}`]);
 
-  // The main application needs a sign-in of its own; both work side by side.
+  // The main application needs its own sign-in; both work side by side.
   await page.goto(`${stage.origin}/admin`);
   await page.getByText('Orders 订单').first().waitFor();
   const [, ofMain] = await phantoms();

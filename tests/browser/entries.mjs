@@ -41,7 +41,7 @@ describe('two WeCom entries', () => {
     stage.gate = await stage.startGate('a');
   });
 
-  /** Inside WeCom: the first entry automatically, another one with the link that `check` prints for its workbench. */
+  /** Inside WeCom: the first entry automatically, another with the link that `check` prints for its workbench. */
   async function enter(client, entry) {
     const login = `${stage.origin}/wecom-gate/login?rd=${encodeURIComponent(stage.page)}&with=${entry}`;
     await client.page.goto(entry ? login : stage.origin + stage.page);

@@ -143,7 +143,7 @@ for (const [size, device] of Object.entries(SIZES)) {
       const page = await context.newPage();
       page.on('console', (line) => line.type() === 'error' && wrong.push(`${page.url()}: ${line.text()}`));
       for (const [i, { name, body }] of pagesOf(lang).entries()) {
-        // The console, and a company with a colour of its own, have another style sheet, which the policy of other pages forbids.
+        // The console, and a company with its own colour, have another style sheet, which the policy of other pages forbids.
         const loaded = lang === 'en' || i === 0 || /^(console|company)-/.test(name);
         if (loaded) {
           await page.goto(`${stage.base}/${name}`);

@@ -80,7 +80,7 @@ async fn a_member_is_created_bound_and_has_a_session_in_each() {
         assert_eq!(phone.send(call).await.status, 401, "{path}");
     }
 
-    // The other application needs a sign-in of its own.
+    // The other application needs its own sign-in.
     stage.bound("zhangsan");
     let page = phone.open("/admin").await;
     assert_eq!((page.status, page.at.as_str()), (200, "/admin"), "{}", page.body);

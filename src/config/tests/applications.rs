@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// The main application, `crm` below `/apps/crm/`, and `sales` at a host name of its own.
+/// The main application, `crm` below `/apps/crm/`, and `sales` at its own host name.
 const THREE: &str = r#"
     origin = "https://nb.example.com:8443"
     upstream.nodes = ["127.0.0.1:13000"]

@@ -59,7 +59,7 @@ pub(crate) struct NocoBase {
     pub(crate) app: String,
     /// It is one of several: one of `apps`, in a configuration made by [`crate::config::Config::of_application`].
     pub(crate) beside_others: bool,
-    /// It has a host name of its own, and therefore all paths there.
+    /// It has its own host name, and therefore all paths there.
     pub(crate) own_host: bool,
     /// The other applications besides `app`; empty in the configuration of one of them.
     pub(crate) apps: Vec<Application>,

@@ -209,7 +209,7 @@ pub(super) fn distribute(
     }
 }
 
-/// Each host name leads to one application.
+/// Each host name belongs to one application.
 fn hosts(apps: &[Application], origin: &Origin, report: &mut Report) {
     for (i, app) in apps.iter().enumerate() {
         let Some(host) = &app.host else { continue };

@@ -25,7 +25,7 @@ impl NocoBase {
         self.send_to(&self.nodes, token, call).await
     }
 
-    /// One call; repeated, up to [`BUSY_RETRIES`] times, if NocoBase's database was busy with another one and has rolled this one
+    /// One call; repeated, up to [`BUSY_RETRIES`] times, if NocoBase's database was busy with another and has rolled this one
     /// back.
     pub(super) async fn send_to(
         &self,
@@ -142,7 +142,7 @@ impl NocoBase {
         Err(call.failed(failure, &reasons.join("; ")))
     }
 
-    /// The node that is tried first: the one that responded last, unless it is overloaded and another one is not.
+    /// The node that is tried first: the one that responded last, unless it is overloaded and another is not.
     fn first_of(&self, nodes: &[Node]) -> usize {
         let preferred = self.preferred.load(Ordering::Relaxed);
         if nodes.len() < 2 || nodes.get(preferred).is_none_or(|node| node.limiter.has_room()) {

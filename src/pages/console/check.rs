@@ -47,7 +47,7 @@ pub(crate) struct Finding {
 /// A step of the check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct CheckStep {
-    /// What was looked at.
+    /// What was checked.
     pub name: String,
     /// Its outcome.
     pub outcome: StepOutcome,

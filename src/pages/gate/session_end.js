@@ -99,7 +99,7 @@ function answered(url, status, loginHeader) {
   }
 }
 
-/* Does this response tell NocoBase's page that the session is over? It would replace everything with its sign-in form. */
+/* Does this response tell NocoBase's page that the session has ended? It would replace everything with its sign-in form. */
 function isOver(xhr) {
   if (xhr.status !== 401 || !isOurs(xhr.wecomGate) || SIGN_OUT.test(xhr.wecomGate)) return false;
   if (xhr.getResponseHeader(LOGIN_HEADER)) return true;

@@ -40,7 +40,7 @@ pub(crate) fn of(session: &Session) -> Option<&Guarded> {
     session.stream().and_then(|s| s.as_any().downcast_ref::<Guarded>())
 }
 
-/// Has more arrived than this request: another one after it, before there was a response? That one will not be served, because
+/// Has more arrived than this request: another after it, before there was a response? That one will not be served, because
 /// the connection is closed after this response, and the response has to announce it (RFC 9112, 9.6).
 pub(crate) fn is_pipelined(session: &Session) -> bool {
     let (Some(guard), Some(h1)) = (of(session), session.as_http1()) else { return false };
@@ -102,7 +102,7 @@ impl<P> App<P> {
         raw.disarm();
         match tokio::time::timeout(within, Box::pin(tls.tls_handshake(raw))).await {
             Ok(Ok(stream)) => Some(Box::new(stream)),
-            // Scanners and clients that disconnect: not worth a line.
+            // Scanners and clients that disconnect: not logged.
             Ok(Err(_)) | Err(_) => None,
         }
     }

@@ -58,7 +58,7 @@ fn change(gate: &Gate, downstream: &HttpSession, response: &mut Parts, ctx: &mut
         response.headers.insert(header::STRICT_TRANSPORT_SECURITY, HSTS);
     }
     if ctx.member.is_some() {
-        // A token that the gate has inserted must not get out. In browser delivery the page has a token of its own.
+        // A token that the gate has inserted must not be sent to the browser. In browser delivery the page has a token of its own.
         let renewed = response.headers.remove(X_NEW_TOKEN).is_some();
         note_token_age(gate, ctx, renewed, response.status.as_u16());
         if !ctx.signs_out() {

@@ -1,4 +1,4 @@
-//! Which requests are repeated, on the same node or on another one.
+//! Which requests are repeated, on the same node or on another.
 
 use pingora::http::ResponseHeader;
 use pingora::prelude::*;

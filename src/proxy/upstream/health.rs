@@ -55,7 +55,7 @@ impl Check {
         })
     }
 
-    /// One health check, over a connection of its own.
+    /// One health check, over a new connection.
     async fn ask(&self, target: &Backend) -> Result<()> {
         let Some(address) = target.addr.as_inet() else {
             return Error::e_explain(ErrorType::ConnectError, "no address");

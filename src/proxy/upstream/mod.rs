@@ -1,7 +1,7 @@
 //! NocoBase's nodes: which one a request goes to, how connections to it are opened, and which of them are healthy.
 //!
 //! A node is skipped while its health check fails (`health`), and for a moment after it refused a connection or responded with
-//! 500 where another one did not. While it warms up it gets less than its share (`node`). If that leaves no node, every node is
+//! 500 where another did not. While it warms up it gets less than its share (`node`). If that leaves no node, every node is
 //! tried: a wrong check must not cause an outage. Only a node that hangs, and has not responded to any request since its check
 //! began, gets nothing (`nocobase::concurrency`, which also limits the requests to each node).
 
@@ -180,7 +180,7 @@ impl Upstreams {
         self.nodes.iter().enumerate().any(|(i, node)| !tried.has(i) && node.state() == NodeState::Healthy)
     }
 
-    /// A node did not accept a connection, or failed where another one succeeded: it is skipped until its next health check, if
+    /// A node did not accept a connection, or failed where another succeeded: it is skipped until its next health check, if
     /// there is another.
     pub(crate) fn avoid(&self, index: usize) {
         if let Some(node) = self.nodes.get(index) {

@@ -26,7 +26,7 @@ fn open(cache: &SessionCache, session: &Arc<Session>) -> Attached {
     cache.attach(&seen, OpenStream::new(session.clone(), Vec::new(), 0))
 }
 
-/// The number of streams of each session that is looked at.
+/// The number of streams of each session that is checked.
 fn listed(cache: &SessionCache) -> Vec<usize> {
     let mut all = Vec::new();
     cache.open_sessions(|_, streams| all.push(streams.len()));

@@ -131,7 +131,7 @@ fn recheck_is_due_once() {
 }
 
 /// With two hundred threads: of those that see that a recheck is due, one gets the task; likewise for the recheck with WeCom,
-/// which all sessions of the member share. Once it is completed or dropped, there is another one, but only when it is due.
+/// which all sessions of the member share. Once it is completed or dropped, there is another, but only when it is due.
 #[test]
 fn r34_two_hundred_requests_at_once_are_one_recheck() {
     const MANY: usize = 200;

@@ -75,7 +75,7 @@ async fn r22_members_who_are_allowed() {
         Row(&[], &[], &[10], "x", &[5], Err(NotAllowed)),
         Row(&[], &[], &[11], "x", &[9], Err(RuleUnevaluable)),
         Row(&[], &[], &[12], "x", &[1], Err(NotAllowed)),
-        // A rule that fails denies, unless another one allows.
+        // A rule that fails denies, unless another allows.
         Row(&[], &[], &[99], "x", &[1], Err(RuleUnevaluable)),
         Row(&[], &[5], &[99], "x", &[5], Ok(())),
         Row(&[], &[], &[99, 10], "lisi", &[], Ok(())),

@@ -67,7 +67,7 @@ async fn r19_a_planted_callback_is_refused() {
     let planted = attacker.up_to_callback("/admin").await;
     let mut victim = stage.phone("zhangsan");
     assert!(!victim.visit(&planted).await.sets("wecom_gate"));
-    // Also when the victim has a sign-in of its own in progress.
+    // Also when the victim has its own sign-in in progress.
     let mut victim = stage.phone("zhangsan");
     victim.up_to_callback("/admin").await;
     assert!(!victim.visit(&planted).await.sets("wecom_gate"));

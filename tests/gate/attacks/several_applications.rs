@@ -19,7 +19,7 @@ const CRM: &[(&str, &str)] = &[
     ("X-App: crm\r\n", "?a=b&__appName=crm"),
     ("X-App: crm\r\nX-Hostname: gate.test\r\n", ""),
 ];
-/// The same, naming `crm` and another one, or naming `crm` in an unsupported way.
+/// The same, naming `crm` and another, or naming `crm` in an unsupported way.
 const NEITHER: &[(&str, &str)] = &[
     ("X-App: main\r\n", "?__appName=crm"),
     ("X-App: crm\r\n", "?__appName=main"),

@@ -48,7 +48,7 @@ pub use port::free;
 pub use token::claims;
 pub use work::WorkDone;
 
-/// Its secret for tokens, unless a test gives another one.
+/// Its secret for tokens, unless a test gives another.
 pub const SECRET: &str = "stand-in-secret-of-nocobase";
 /// Path of its health check.
 pub const HEALTH: &str = "/api/__health_check";

@@ -28,7 +28,7 @@ const SESSIONS: [SessionState; 3] = [SessionState::None, SessionState::Valid, Se
 
 /// Calls `check` with every combination of the relevant values, with NocoBase's password form on and off.
 fn for_all(mut check: impl FnMut(&Policy, &Request<'_>)) {
-    // NocoBase's own cookie is looked at only if its form is on.
+    // NocoBase's own cookie is read only if its form is on.
     for (api_keys, browsers, password, own_cookie) in [
         (true, Browsers::WebLogin, false, false),
         (false, Browsers::Deny, false, false),

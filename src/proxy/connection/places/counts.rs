@@ -22,7 +22,7 @@ fn r38_a_share_is_of_what_is_free() {
     let who = |n: u8| Some(Who::at(IpAddr::from([192, 0, 2, n])));
     let mut ledger = Ledger::new(LEAST + 1);
     assert!((0..LEAST).all(|_| ledger.take(who(1))));
-    // One is free: an address that has this many does not get it, but another one does.
+    // One is free: an address that has this many does not get it, but another does.
     assert!(!ledger.take(who(1)));
     assert!(ledger.take(who(2)));
     assert!(!ledger.take(who(3)) && !ledger.take(None), "all are taken");

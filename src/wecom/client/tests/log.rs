@@ -26,7 +26,7 @@ async fn the_log_names_what_to_do() {
     assert_eq!(text.matches("WeCom call failed").count(), 1, "{text}");
 }
 
-/// WeCom, or a server in its place, may return secrets in any response: none may reach a log line or an error.
+/// WeCom, or a server instead of it, may return secrets in any response: none may reach a log line or an error.
 #[tokio::test]
 async fn r27_no_secret_in_logs_or_errors() {
     let (log, _guard) = Log::capture();

@@ -29,7 +29,7 @@ async fn the_last_error_is_kept_until_a_call_succeeds() {
     assert!(other.call_error().is_none());
 }
 
-/// The same app keeps its access token over a reload, another one does not.
+/// The same app keeps its access token over a reload, another does not.
 #[tokio::test]
 async fn a_reload_keeps_the_token_of_the_same_app_alone() {
     let wecom = simulator().await;
