@@ -243,7 +243,7 @@ async fn what_is_unclear_or_impossible_changes_nothing() {
     assert!(away.code == 1 && away.err.contains("nocobase_unreachable"), "{}", away.err);
     stage.config.set("oirgin", "x");
     assert_eq!(run(&stage, &["sessions", "list"]).code, 78);
-    eventually("the gate goes on", async || {
+    eventually("the gate continues", async || {
         stage.phone("zhangsan").visit("/wecom-gate/sign-in").await.status == 200
     })
     .await;

@@ -212,7 +212,7 @@ async fn findings_about_nocobase() {
     assert_eq!(
         (data.users.len(), data.bindings.len(), data.tokens.len()),
         (1, 0, 0),
-        "something is left behind"
+        "test data is left behind"
     );
 }
 

@@ -106,7 +106,7 @@ impl Scene {
             assert_eq!(mode, if root { 0o640 } else { 0o600 }, "{name}");
         }
         let names = fs::read_dir(self.path("")).unwrap().count();
-        assert_eq!(names, 4, "something is left behind");
+        assert_eq!(names, 4, "test data is left behind");
         assert!(!text.contains(APP_SECRET) && !text.contains("admin@nocobase.com"), "{text}");
         fs::read_to_string(self.path("session.key")).unwrap()
     }
@@ -167,13 +167,13 @@ async fn from_nothing_and_a_second_time() {
         first.shows(words);
     }
     let key = scene.assert_complete();
-    assert!(!scene.nocobase.data().blocked.is_empty(), "the administrator's session goes on");
+    assert!(!scene.nocobase.data().blocked.is_empty(), "the administrator's session has not ended");
 
     let second = scene.init(&["--lang", "zh"]).await;
     assert_eq!(second.code, 0, "{}{}", second.out, second.err);
     second.shows("无需执行任何操作");
     second.shows("应用主页");
-    assert_eq!(scene.assert_complete(), key, "a new session key signs everybody out");
+    assert_eq!(scene.assert_complete(), key, "a new session key signs everyone out");
 
     // What has been edited since stays; what is answered differently is changed.
     let path = scene.path("wecom-gate.toml");

@@ -98,7 +98,7 @@ async fn requests_are_spread_and_none_is_lost_while_a_node_restarts() {
     for _ in 0..20 {
         assert_eq!(phone.visit("/admin/away").await.status, 200);
         let post = phone.api(Method::POST, "/api/orders:create").await;
-        assert_eq!(post.status, 200, "nothing was sent to the node that is away: {}", post.body);
+        assert_eq!(post.status, 200, "nothing was sent to the unreachable node: {}", post.body);
     }
     stage.gate.wait_for_log(&["upstream", "unreachable"]).await;
     other.up().await;

@@ -160,7 +160,7 @@ async fn r16_a_silent_websocket_ends_with_its_session_too() {
     assert_eq!(echoed(&mut talked, &"x".repeat(70_000)).await.len(), 70_000);
     phone.api(Method::POST, "/api/auth:signOut").await;
     assert_eq!((close_code(&mut silent).await, close_code(&mut talked).await), (Some(1008), Some(1008)));
-    assert_eq!(echoed(&mut other, "ping").await, "ping", "somebody else's goes on");
+    assert_eq!(echoed(&mut other, "ping").await, "ping", "another member's stays open");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -70,7 +70,7 @@ pub(crate) const SOON: Duration = Duration::from_secs(10);
 pub(crate) async fn refused_after(browser: &mut Browser) -> Duration {
     let began = Instant::now();
     while file(browser).await == 200 {
-        assert!(began.elapsed() < SOON, "it goes on");
+        assert!(began.elapsed() < SOON, "the session has not ended");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     assert_eq!(file(browser).await, 401);
@@ -181,7 +181,7 @@ async fn r16_a_session_that_ends_on_one_node_ends_on_all_within_a_second() {
     assert_eq!(here.api(Method::POST, "/api/auth:signOut").await.status, 200);
     let took = refused_after(&mut there).await;
     println!("signed out on the other node after {took:?}");
-    assert_eq!(stage.nocobase.calls("auth:check"), checks, "nobody had to ask NocoBase");
+    assert_eq!(stage.nocobase.calls("auth:check"), checks, "no node had to ask NocoBase");
 
     // NocoBase ends it, and one node notices.
     let (mut here, mut there) = on_both(&stage, &other, "lisi").await;
@@ -257,7 +257,7 @@ async fn a_node_that_starts_reads_fifty_thousand_endings_without_anybody_waiting
     let mut phone = stage.phone("zhangsan");
     phone.go_to(&node);
     assert_eq!(phone.open("/admin").await.status, 200);
-    println!("somebody is signed in after {:?}", began.elapsed());
+    println!("a member is signed in after {:?}", began.elapsed());
     assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
 }
 

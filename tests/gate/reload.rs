@@ -58,7 +58,7 @@ async fn a_valid_configuration_takes_effect_at_once_and_keeps_sessions() {
     // WeCom's access token is kept, and so are counters.
     let mut later = stage.signed_in("lisi").await;
     let served = r#"wecom_gate_requests_total{code="2xx",outcome="nocobase"}"#;
-    eventually("counters go on", async || numbers(&stage).await[served] > tokens[served]).await;
+    eventually("counters continue", async || numbers(&stage).await[served] > tokens[served]).await;
     let after = numbers(&stage).await;
     assert_eq!(after[fetched], tokens[fetched], "no gettoken more");
     assert_eq!(after[r#"wecom_gate_reloads_total{result="ok",what="configuration"}"#], 1.0);
@@ -156,7 +156,7 @@ async fn no_request_is_lost_over_twenty_reloads() {
         let keys = if i % 2 == 0 { vec![OTHER_KEY, KEY] } else { vec![KEY, OTHER_KEY] };
         let before = done.load(Ordering::Relaxed);
         stage.reload_with(|c| _ = c.set("session.keys", keys)).await;
-        eventually("requests go on", async || done.load(Ordering::Relaxed) > before + 8).await;
+        eventually("requests continue", async || done.load(Ordering::Relaxed) > before + 8).await;
     }
     stop.store(true, Ordering::Relaxed);
     for client in clients {
@@ -176,11 +176,11 @@ async fn no_request_is_lost_over_restarts_while_systemd_holds_the_socket() {
     assert_eq!(stage.gate.http, address);
     let load = Load::on(address);
     for _ in 0..3 {
-        load.goes_on().await;
+        load.continues().await;
         stage.gate.end().await;
         stage.gate = Gate::start_on(&stage.config, &socket).await;
     }
-    load.goes_on().await;
+    load.continues().await;
     println!("{} requests over 3 restarts", load.end().await);
 }
 

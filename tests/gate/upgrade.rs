@@ -128,9 +128,9 @@ async fn no_request_is_lost_while_a_new_program_takes_over() {
     copy_program(Path::new(PROGRAM), &copy);
     gate.install(&copy);
     for _ in 0..3 {
-        load.goes_on().await;
+        load.continues().await;
         gate.upgrade().await;
-        load.goes_on().await;
+        load.continues().await;
     }
     assert_eq!(gate.heirs.len(), 3);
     let runs = std::fs::read_link(format!("/proc/{}/exe", gate.current())).unwrap();
@@ -206,7 +206,7 @@ async fn a_program_that_does_not_serve_changes_nothing() {
     gate.stage.gate.rewrite("origin = 1");
     signal("USR2", gate.current());
     gate.stage.gate.wait_for_log(&["\"upgrade\"", "\"ERROR\"", "exit status: 78"]).await;
-    load.goes_on().await;
+    load.continues().await;
     let log = gate.stage.gate.log_until_now().await;
     assert!(log.iter().all(|line| !has_taken_over(line)), "{log:?}");
     becomes("three failures are counted", (3.0, 1.0), async || {

@@ -117,7 +117,7 @@ impl Upstreams {
             let same = before.and_then(|b| b.nodes.iter().find(|n| n.address == node.address));
             if let Some(same) = same {
                 // The load balancer considers every node healthy until it has failed twice more.
-                node.goes_on_as(same, began.elapsed() + upstream.health_interval * 3);
+                node.inherit_state(same, began.elapsed() + upstream.health_interval * 3);
             }
         }
         let mut balancer = LoadBalancer::try_from_iter(nodes.iter().map(|n| n.address))

@@ -128,7 +128,7 @@ impl Node {
     }
 
     /// This is the same node after a change of the configuration; if it is not healthy, others are preferred until `then`.
-    pub(super) fn goes_on_as(&self, before: &Node, then: Duration) {
+    pub(super) fn inherit_state(&self, before: &Node, then: Duration) {
         self.state.store(before.state() as u8, Ordering::Relaxed);
         self.back_since.store(before.back_since.load(Ordering::Relaxed), Ordering::Relaxed);
         self.avoid_until.store(before.avoid_until.load(Ordering::Relaxed), Ordering::Relaxed);

@@ -56,7 +56,7 @@ async fn r19_state_replayed() {
         assert_eq!(c.run(callback(), NOW).await, Ok(1));
         assert_eq!(c.run(other, later(1)).await, Err(CallbackRefused::Replayed));
         assert_eq!(c.run(callback(), later(2)).await, Ok(1), "the first one's outcome is untouched");
-        assert_eq!(c.run(callback(), later(60)).await, Err(CallbackRefused::Replayed), "a minute is over");
+        assert_eq!(c.run(callback(), later(60)).await, Err(CallbackRefused::Replayed), "after a minute");
         assert_eq!(c.run(callback(), later(599)).await, Err(CallbackRefused::Replayed));
         assert_eq!(c.runs(), 1);
     }

@@ -95,7 +95,7 @@ fn r32_a_forgotten_session_with_an_open_stream_still_ends() {
     let seen = cache.get(session.sid).unwrap();
     cache.forget(session.sid);
     cache.end_member("wecom", "ZhangSan", NOW);
-    assert!(!stream.stream().is_ended(), "nobody knew of it");
+    assert!(!stream.stream().is_ended(), "no node knew of it");
     assert!(!cache.keep(session.sid, &seen));
 }
 

@@ -224,7 +224,7 @@ async fn a_member_is_active_and_visible() {
     assert_eq!(member.details.mobile.as_deref(), Some("138"));
     assert_eq!(failure(client.member("outsider").await), Failure::NotVisible);
     wecom.only(USER_GET, body(user(1)));
-    assert_eq!(failure(client.member("lisi").await), Failure::WeComBadAnswer, "somebody else");
+    assert_eq!(failure(client.member("lisi").await), Failure::WeComBadAnswer, "another member");
 
     let before = wecom.total_calls();
     for bad in ["", "a/b", "a b", "a&status=1"] {

@@ -92,7 +92,7 @@ async fn renewed_before_it_expires_while_no_one_waits() {
     for _ in 0..10 {
         assert_eq!(text(&cache.get(|| wecom.ok(2 * HOUR)).await.ok().unwrap()), "token-1");
     }
-    assert_eq!(Instant::now(), before, "nobody waits");
+    assert_eq!(Instant::now(), before, "no wait");
     settle().await;
     assert_eq!(text(&cache.get(|| wecom.ok(2 * HOUR)).await.ok().unwrap()), "token-2");
     assert_eq!(wecom.count(), 2);

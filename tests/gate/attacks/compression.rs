@@ -95,7 +95,7 @@ async fn r25_the_size_of_a_response_reveals_nothing_to_another_site() {
             format!("{cookie}Sec-Fetch-Site: cross-site\r\n"),
             false,
         ),
-        ("a public rule, nobody", "/api/public", String::new(), false),
+        ("a public rule, anonymous", "/api/public", String::new(), false),
         (
             "a key, from another site's script",
             "/api/x",

@@ -60,8 +60,10 @@ async fn r23_streams_of_http_2_that_are_cancelled_are_aborted() {
                     let mut frames = setup.frames(&gate).await;
                     frames.send(opening).await;
                     if !at_once && path == "/api/public" && *opening == whole {
-                        crate::support::eventually("NocoBase has it", async || !upstream.take().is_empty())
-                            .await;
+                        crate::support::eventually("NocoBase has the request", async || {
+                            !upstream.take().is_empty()
+                        })
+                        .await;
                     }
                     if let Some(end) = &end {
                         frames.send(end).await;
@@ -130,7 +132,7 @@ async fn r23_connections_of_http_1_that_break_off_are_aborted() {
 
 async fn arrived(upstream: &Upstream, what: &str) {
     if what == "waiting" {
-        crate::support::eventually("NocoBase has it", async || !upstream.take().is_empty()).await;
+        crate::support::eventually("NocoBase has the request", async || !upstream.take().is_empty()).await;
     }
 }
 

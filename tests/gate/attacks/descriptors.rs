@@ -59,7 +59,7 @@ async fn r38_connections_leave_descriptors_for_the_operator() {
     let refused = gate.wait_for_lines("label", "too_many_connections", 1).await;
     assert_eq!(operator(&gate).await, 200);
     assert!(gate.open_files() < 300, "{}", gate.open_files());
-    assert_eq!(on(&mut known, "/wecom-gate/sign-in").await, 200, "who is in is served");
+    assert_eq!(on(&mut known, "/wecom-gate/sign-in").await, 200, "a known connection is served");
     assert_eq!(on(&mut known, "/api/public").await, 200, "by NocoBase, too");
     let lines = refused.iter().filter(|l| l["level"] == "WARN").count();
     assert!(
@@ -67,7 +67,7 @@ async fn r38_connections_leave_descriptors_for_the_operator() {
         "one line for those that get a response, one for those that are closed: {lines}"
     );
     drop(open);
-    eventually("there is room again", async || status(&gate, "/api/public").await == 200).await;
+    eventually("there is capacity again", async || status(&gate, "/api/public").await == 200).await;
     assert!(!upstream.take().is_empty());
 }
 
@@ -102,14 +102,14 @@ async fn r38_streams_leave_descriptors_for_the_operator() {
     assert_eq!((through.len(), refused), (118, 282));
     assert_eq!(operator(&gate).await, 200);
     assert!(gate.open_files() < 300, "{}", gate.open_files());
-    assert_eq!(status(&gate, "/wecom-gate/sign-in").await, 200, "own pages need no place");
+    assert_eq!(status(&gate, "/wecom-gate/sign-in").await, 200, "own pages need no slot");
     assert_eq!(status(&gate, "/api/public").await, 503);
     let refused = gate.wait_for_lines("event", "refused", 283).await;
     assert!(refused.iter().all(|l| l["label"] == "too_many_open_files"), "{refused:?}");
     assert_eq!(refused.iter().filter(|l| l["level"] != "DEBUG").count(), 1, "one line for all");
     drop(through);
     upstream.recorded().responses.clear();
-    eventually("there is room again", async || status(&gate, "/api/public").await == 200).await;
+    eventually("there is capacity again", async || status(&gate, "/api/public").await == 200).await;
 }
 
 /// The limit is lowered while the gate runs: no descriptor is left.
@@ -125,6 +125,6 @@ async fn r38_without_any_descriptor_own_pages_respond_and_it_recovers() {
     assert_eq!(on(&mut known, "/api/public").await, 503);
     gate.wait_for_lines("label", "too_many_open_files", 1).await;
     gate.limit_files(most);
-    eventually("it goes on", async || status(&gate, "/api/public").await == 200).await;
+    eventually("it serves again", async || status(&gate, "/api/public").await == 200).await;
     eventually("the operator too", async || operator(&gate).await == 200).await;
 }

@@ -145,7 +145,7 @@ async fn r35_a_member_who_leaves_keeps_no_valid_token() {
     assert!(stage.wecom().remove_member(crate::support::CORP, "zhangsan"));
     let began = std::time::Instant::now();
     while member.api(Method::GET, "/api/orders:list").await.status == 200 {
-        assert!(began.elapsed() < Duration::from_secs(60), "the session goes on");
+        assert!(began.elapsed() < Duration::from_secs(60), "the session has not ended");
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     assert_eq!(with(&stage, &token).await.status, 401);
@@ -163,8 +163,8 @@ async fn events(stage: &Stage, token: &str) -> reqwest::Response {
 
 /// It must not look complete.
 async fn breaks_off(mut events: reqwest::Response) {
-    let end = tokio::time::timeout(PATIENCE, events.chunk()).await.expect("the stream goes on");
-    assert!(end.is_err(), "it looks whole: {end:?}");
+    let end = tokio::time::timeout(PATIENCE, events.chunk()).await.expect("the stream has not ended");
+    assert!(end.is_err(), "it looks complete: {end:?}");
 }
 
 /// A WebSocket.
@@ -226,7 +226,7 @@ async fn r32_what_a_kept_token_has_opened_ends_with_its_session() {
         for (opened_with, mut stream) in tunnels {
             let mut rest = Vec::new();
             let end = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut rest)).await;
-            assert!(end.is_ok(), "opened with {opened_with}: it goes on");
+            assert!(end.is_ok(), "opened with {opened_with}: it stays open");
             assert!(rest.ends_with(&[0x88, 2, 0x03, 0xf0]), "opened with {opened_with}: {rest:?}");
         }
         // Connections of others continue; and the token is no longer accepted.
@@ -234,8 +234,8 @@ async fn r32_what_a_kept_token_has_opened_ends_with_its_session() {
         program.write_all(&frame(&message)).await.unwrap();
         program.write_all(&frame("after it")).await.unwrap();
         let last = async || stage.nocobase.data().frames.iter().any(|f| f == "after it");
-        eventually("the program's goes on", last).await;
-        assert_eq!(shown().await, if form { 3 } else { 2 }, "the token of a session that is over");
+        eventually("the program's stays open", last).await;
+        assert_eq!(shown().await, if form { 3 } else { 2 }, "the token of an ended session");
         drop(of_program);
     }
 }

@@ -172,7 +172,7 @@ async fn r17_connections_are_capped() {
     let own = send_raw(gate.http, get("/wecom-gate/gate.js", "")).await;
     assert_eq!((own.status(), own.header("connection").as_deref()), (200, Some("close")), "{}", own.text());
     drop(open);
-    eventually("there is room again", async || {
+    eventually("there is capacity again", async || {
         send_raw(gate.http, get("/api/public", "")).await.status() == 200
     })
     .await;

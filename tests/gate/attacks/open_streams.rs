@@ -65,7 +65,7 @@ impl Open {
         let headers = format!("{}Origin: http://gate.test\r\n", visitor.cookie_line());
         let bytes = if path == "/ws" { upgrade(path, &headers) } else { get(path, &headers) };
         stream.write_all(bytes.as_bytes()).await.unwrap();
-        eventually("NocoBase has it", async || upstream.recorded().requests.len() > before).await;
+        eventually("NocoBase has the request", async || upstream.recorded().requests.len() > before).await;
         let mut received = Vec::new();
         while !first.is_empty() && !received.ends_with(first) {
             let read = tokio::time::timeout(PATIENCE, stream.read_buf(&mut received)).await;
@@ -188,7 +188,7 @@ async fn r32_streams_of_a_member_who_has_left_end() {
     assert_eq!(events.chunk().await.unwrap().unwrap(), "data: 0\n\n");
     assert!(stage.wecom().remove_member(crate::support::CORP, "zhangsan"));
     let end = tokio::time::timeout(secs(30), events.chunk()).await.expect("the stream stays open");
-    assert!(end.is_err(), "it looks whole: {end:?}");
+    assert!(end.is_err(), "it looks complete: {end:?}");
     stage.gate.wait_for_log(&["\"request\"", "/sse/open", "SessionEnded", "zhangsan"]).await;
 }
 
@@ -260,7 +260,7 @@ async fn r32_busy_streams_end_too() {
     assert_eq!(send_raw(gate.http, request("POST", "/api/auth:signOut", &headers)).await.status(), 200);
     for (path, mut stream, mut received) in streams {
         let ended = tokio::time::timeout(secs(10), stream.read_to_end(&mut received)).await;
-        assert!(ended.is_ok(), "{path} goes on");
+        assert!(ended.is_ok(), "{path} stays open");
         assert!(
             path != "/ws" || is_closed(&received),
             "it ends without a Close frame: {} bytes",
@@ -312,7 +312,7 @@ async fn r32_streams_of_http_2_end_one_by_one() {
     }
     assert_eq!(ask("/api/auth:signOut", &member, "POST").await.status(), 200);
     let end = tokio::time::timeout(secs(10), mine.data()).await.expect("the stream stays open");
-    assert!(end.is_none_or(|end| end.is_err_and(|e| e.is_reset())), "it looks whole");
+    assert!(end.is_none_or(|end| end.is_err_and(|e| e.is_reset())), "it looks complete");
     assert!(tokio::time::timeout(2 * TICK, theirs.data()).await.is_err(), "another's ends");
     assert_eq!(ask("/api/x", &other, "GET").await.status(), 200);
     assert!(upstream.recorded().garbage.is_empty());
@@ -342,7 +342,7 @@ async fn r32_a_tunnel_that_is_not_read_ends() {
     };
     eventually("it is open", async || tunnels().await == "1").await;
     let repeated = || upstream.recorded().repeated;
-    eventually("all on the way is full", async || {
+    eventually("all buffers are full", async || {
         let before = repeated();
         tokio::time::sleep(TICK / 2).await;
         before > 0 && repeated() == before

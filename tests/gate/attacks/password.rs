@@ -130,7 +130,7 @@ async fn open(stage: &Stage, browser: &Browser, path: &str) -> TcpStream {
 async fn rest(stream: &mut TcpStream) -> Vec<u8> {
     let mut rest = Vec::new();
     let read = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut rest)).await;
-    assert!(read.is_ok(), "it goes on");
+    assert!(read.is_ok(), "it stays open");
     rest
 }
 
@@ -271,7 +271,7 @@ async fn r41_in_the_websocket_of_the_sealed_cookie_only_tokens_pass_that_pass_ov
             ("its own token", &token, true),
             ("an API key", &key, api_keys),
             ("a forged token", &forged, false),
-            ("one that is over", &ended, false),
+            ("an ended one", &ended, false),
             ("a phantom", &phantom, false),
         ] {
             let before = stage.nocobase.data().frames.len();

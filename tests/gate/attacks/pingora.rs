@@ -66,7 +66,7 @@ async fn r17_responses_of_http_2_arrive_while_a_body_is_unread() {
     assert!(matches!(status, 0 | 400 | 413), "{status}");
     assert!(began.elapsed() < Duration::from_secs(9), "{:?}", began.elapsed());
     assert!(upstream.take().is_empty());
-    assert_eq!(h2.ask("GET", "/api/public", &[], &[]).await.0, 200, "the connection goes on");
+    assert_eq!(h2.ask("GET", "/api/public", &[], &[]).await.0, 200, "the connection stays open");
 }
 
 /// A body that the gate reads itself: beyond 64 KiB, Pingora would forward the header section and lose the body.

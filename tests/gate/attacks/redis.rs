@@ -68,7 +68,7 @@ async fn r07_r13_entries_of_others_in_redis_are_ignored() {
         eventually("all are read", async || number(gate, ignored).await == Some(9.0)).await;
         gate.wait_for_log(&["\"redis\"", "\"WARN\"", "not sealed with session.keys"]).await;
     }
-    assert_eq!((file(&mut here).await, file(&mut there).await), (200, 200), "nobody is signed out");
+    assert_eq!((file(&mut here).await, file(&mut there).await), (200, 200), "no one is signed out");
 
     // The token: garbage, and the sealed token of another app.
     let elsewhere = "wecom-gate:http://gate.test:token:another:1";

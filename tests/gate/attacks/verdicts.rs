@@ -73,7 +73,7 @@ async fn r18_nocobases_response_about_one_session_counts_for_no_other() {
     };
     assert_eq!(ask(first.lines()).await, 200);
     upstream.recorded().ended = true;
-    assert_eq!(ask(second.lines()).await, 401, "another session, about which nobody has been asked");
+    assert_eq!(ask(second.lines()).await, 401, "another session, about which NocoBase has not been asked");
     upstream.recorded().ended = false;
     assert_eq!(ask(second.lines()).await, 401, "an end is an end");
     assert_eq!(ask(first.lines()).await, 200, "and of that one only");

@@ -115,7 +115,7 @@ async fn the_sign_in_of_a_member_is_tried_without_its_effects() {
     assert_eq!(
         (data.users.len(), data.bindings.len(), data.tokens.len()),
         (2, 1, 0),
-        "something is left behind"
+        "test data is left behind"
     );
     assert!(
         data.requests.iter().all(|s| !s.target.contains(":create") || s.body_len <= 2),

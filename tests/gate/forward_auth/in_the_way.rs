@@ -53,7 +53,7 @@ async fn nginx_behind_serves_files_and_passes_on_the_rest() {
     assert_eq!(script.header("content-type").as_deref(), Some("application/javascript"));
     assert!(
         upstream.take().iter().all(|r| !r.target().starts_with("/assets")),
-        "it was not NocoBase's answer"
+        "it was not NocoBase's response"
     );
 
     let tunnel = send_raw(
@@ -108,7 +108,7 @@ async fn without_nocobase_balancers_keep_serving_the_gates_own_pages() {
     let setup = Setup::new(nobody).set("access.trusted_proxies", vec!["127.0.0.1"]);
     let gate = setup.start().await;
     let member = setup.visitor();
-    eventually("NocoBase is away", async || {
+    eventually("NocoBase is unreachable", async || {
         send_raw(gate.ops, raw::get("/readyz", "Connection: close\r\n")).await.status() == 503
     })
     .await;
@@ -131,7 +131,7 @@ async fn without_nocobase_balancers_keep_serving_the_gates_own_pages() {
         assert!(matches!(response.status(), 200 | 302), "{name}: {}", response.text());
     }
     drop(gate);
-    eventually("HAProxy takes away a gate that is gone", async || {
+    eventually("HAProxy removes a stopped gate", async || {
         send_raw(proxies[0].at, get("/admin", "")).await.status() == 503
     })
     .await;

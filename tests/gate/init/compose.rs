@@ -60,7 +60,7 @@ async fn the_compose_file_gives_all_that_it_needs() {
         assert_eq!(init.code, 0, "{}{}", init.out, init.err);
         keys.push(scene.assert_complete());
     }
-    assert_eq!(keys[0], keys[1], "nobody is signed out");
+    assert_eq!(keys[0], keys[1], "no one is signed out");
     let text = fs::read_to_string(scene.path("wecom-gate.toml")).unwrap();
     assert!(text.contains("172.31.80.1"), "{text}");
 }

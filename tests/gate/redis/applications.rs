@@ -60,7 +60,7 @@ async fn r16_a_session_that_ends_in_one_application_ends_there_on_every_node() {
     assert_eq!(here.api(Method::GET, "/api/orders:list").await.status, 401);
     here.extra.clear();
     soon("crm's ends on the other node", (200, 401), &there).await;
-    assert_eq!(seen(&bystander).await, (200, 200), "another member's goes on");
+    assert_eq!(seen(&bystander).await, (200, 200), "another member's continues");
 
     // And main's NocoBase its own.
     let data = stage.nocobase.rows("issuedTokens");
@@ -72,7 +72,7 @@ async fn r16_a_session_that_ends_in_one_application_ends_there_on_every_node() {
     here.visit("/admin").await;
     assert_eq!(here.api(Method::GET, "/api/orders:list").await.status, 401);
     soon("main's ends on the other node", (401, 200), &there).await;
-    assert_eq!(seen(&bystander).await, (200, 200), "another member's goes on");
+    assert_eq!(seen(&bystander).await, (200, 200), "another member's continues");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -93,8 +93,12 @@ async fn signing_out_in_one_application_ends_all_on_every_node() {
             assert_eq!(here.api(Method::POST, "/api/auth:signOut").await.status, 200, "{way}");
         }
         soon(way, (401, 401), &there).await;
-        assert_eq!((stage.nocobase.calls("auth:check"), crm.calls("auth:check")), checks, "nobody asked");
-        assert_eq!(seen(&bystander).await, (200, 200), "another member's goes on");
+        assert_eq!(
+            (stage.nocobase.calls("auth:check"), crm.calls("auth:check")),
+            checks,
+            "NocoBase was not asked"
+        );
+        assert_eq!(seen(&bystander).await, (200, 200), "another member's continues");
     }
     // WeCom reports to one node that a member has left.
     let (_, there) = on_both(&stage, &other, "anna.smith").await;
@@ -103,7 +107,7 @@ async fn signing_out_in_one_application_ends_all_on_every_node() {
     crate::events::member_left(&stage, "anna.smith").await;
     soon("a member who left", (401, 401), &there).await;
     eventually("blocked in both", async || blocked() == (before.0 + 1, before.1 + 1)).await;
-    assert_eq!(seen(&bystander).await, (200, 200), "another member's goes on");
+    assert_eq!(seen(&bystander).await, (200, 200), "another member's continues");
 }
 
 #[tokio::test(flavor = "multi_thread")]

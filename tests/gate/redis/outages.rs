@@ -41,7 +41,7 @@ async fn while_redis_is_away_everything_works_and_missed_endings_follow() {
     let took = refused_after(&mut there).await;
     println!("known {took:?} after Redis was back");
     assert_eq!(trouble(&stage.gate).await, None);
-    assert_eq!(file(&mut stays).await, 200, "and nobody else is signed out");
+    assert_eq!(file(&mut stays).await, 200, "and no one else is signed out");
 
     // One node is unreachable, and is informed when it is back.
     let (mut here, mut there) = on_both(&stage, &other, "zhangsan").await;
@@ -157,7 +157,7 @@ async fn a_node_that_dies_while_it_fetches_the_token_delays_others_only_briefly(
     let began = Instant::now();
     assert_eq!(stage.phone("zhangsan").open("/admin").await.status, 200);
     let took = began.elapsed();
-    println!("sign-in while somebody else seems to fetch the token: {took:?}");
+    println!("sign-in while another node seems to fetch the token: {took:?}");
     assert!(took > Duration::from_secs(2) && took < 2 * SOON, "{took:?}");
 }
 

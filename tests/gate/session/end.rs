@@ -72,7 +72,7 @@ async fn a_session_ended_by_nocobase_is_refused() {
     stage.nocobase.data().blocked.insert(jti);
     assert_eq!(phone.api(Method::GET, "/api/orders:list").await.code(), "BLOCKED_TOKEN");
     let page = phone.visit("/admin/x").await;
-    assert_eq!(page.status, 302, "straight to WeCom: nobody has signed out");
+    assert_eq!(page.status, 302, "directly to WeCom: no one has signed out");
     assert_eq!(phone.follow(page).await.at, "/admin/x");
 
     // Its user was deleted.

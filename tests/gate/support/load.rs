@@ -45,9 +45,9 @@ impl Load {
     }
 
     /// Waits for twenty more responses.
-    pub async fn goes_on(&self) {
+    pub async fn continues(&self) {
         let before = self.done.load(Ordering::Relaxed);
-        eventually("requests go on", async || self.done.load(Ordering::Relaxed) > before + 20).await;
+        eventually("requests continue", async || self.done.load(Ordering::Relaxed) > before + 20).await;
     }
 
     /// How many requests got a response. Panics if one did not.

@@ -95,7 +95,7 @@ async fn wecom_is_busy() {
     assert_eq!(
         stage.phone("zhangsan").open("/admin/x").await.at,
         "/admin/x",
-        "twice busy is nothing to speak of"
+        "being busy twice is not reported"
     );
 
     let stage = bound().await;

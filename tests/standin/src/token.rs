@@ -118,7 +118,7 @@ mod tests {
         assert_eq!(verified(&token, "k", 1061), None, "over");
         assert_eq!(verified(&token, "another", 0), None);
         assert_eq!(verified(&sign(&json!({ "alg": "none" }), &claims, "k"), "k", 0), None);
-        assert_eq!(verified(&sign(&hs256, &json!({}), "k"), "k", 0), None, "for nobody");
+        assert_eq!(verified(&sign(&hs256, &json!({}), "k"), "k", 0), None, "an empty payload");
         for broken in ["", "a", "a.b", "a.b.c", &token[1..], &token[..token.len() - 2]] {
             assert_eq!(verified(broken, "k", 0), None, "{broken}");
         }

@@ -63,5 +63,5 @@ async fn r16_a_sign_in_by_password_that_nocobase_has_ended_ends_within_the_reche
     tokio::time::sleep(secs(10)).await;
     assert_eq!(ask().await, 200, "NocoBase is asked in the background");
     eventually("NocoBase is asked again", async || checks() == 2).await;
-    eventually("the session is over", async || ask().await == 401).await;
+    eventually("the session has ended", async || ask().await == 401).await;
 }
