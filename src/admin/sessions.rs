@@ -14,7 +14,7 @@ use crate::nocobase::records::{Binding, IssuedSession};
 /// Concurrent requests to NocoBase.
 const AT_ONCE: usize = 8;
 /// Shortest prefix that identifies a session: the part of the id that lists show.
-const SHORTEST_ID: usize = 8;
+const MIN_ID_LENGTH: usize = 8;
 
 /// A session that NocoBase accepts, and the binding of its user.
 pub(super) struct LiveSession {
@@ -36,9 +36,9 @@ impl Admin<'_> {
         let live = match which {
             Which::All => self.live(None).await?,
             Which::Member(userid) => self.live(Some(self.binding(userid).await?.user)).await?,
-            Which::Session(id) if id.len() < SHORTEST_ID => {
+            Which::Session(id) if id.len() < MIN_ID_LENGTH => {
                 return Err(AdminError::Usage(format!(
-                    "--session: give at least {SHORTEST_ID} characters of the id"
+                    "--session: give at least {MIN_ID_LENGTH} characters of the id"
                 )));
             }
             Which::Session(id) => {

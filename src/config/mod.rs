@@ -36,7 +36,7 @@ pub(crate) use types::*;
 use report::Report;
 
 /// A larger file is not a configuration.
-const MOST_BYTES: u64 = 1024 * 1024;
+const MAX_BYTES: u64 = 1024 * 1024;
 
 /// A valid configuration, and its warnings.
 #[derive(Debug, Clone)]
@@ -116,7 +116,7 @@ fn read(path: &Path) -> Result<String, Unread> {
     };
     let wrong = |problem: &str| Unread { problem: problem.into(), remedy: WHICH };
     let meta = std::fs::metadata(path).map_err(failed)?;
-    if meta.len() > MOST_BYTES {
+    if meta.len() > MAX_BYTES {
         return Err(wrong("is too large for a configuration file"));
     }
     let bytes = std::fs::read(path).map_err(failed)?;

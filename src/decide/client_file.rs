@@ -8,13 +8,13 @@ use super::password::is_client_file;
 use super::policy::Policy;
 
 /// Longest value of a parameter that names a file's version, in bytes.
-const LONGEST_VERSION: usize = 40;
+const MAX_VERSION_LENGTH: usize = 40;
 /// Names of these parameters. NocoBase itself ignores them.
 const VERSIONS: [&str; 4] = ["hash", "v", "t", "version"];
 /// The API call that returns the texts of the page.
 const TEXTS: &str = "app:getLang";
 /// Shortest hash in a file name, in digits.
-const LEAST_HASH: usize = 8;
+const MIN_HASH_LENGTH: usize = 8;
 
 /// What distinguishes a file's versions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -173,7 +173,7 @@ fn language(query: &str) -> Option<&str> {
 fn version(query: &str) -> Option<&'static str> {
     let (name, value) = query.split_once('=')?;
     let good = !value.is_empty()
-        && value.len() <= LONGEST_VERSION
+        && value.len() <= MAX_VERSION_LENGTH
         && value.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
     VERSIONS.into_iter().find(|known| good && *known == name)
 }
@@ -187,7 +187,7 @@ fn is_hashed(stem: &str, libraries: bool) -> bool {
         .unwrap_or(stem);
     let Some((name, hash)) = stem.rsplit_once(['-', '.']) else { return false };
     !name.is_empty()
-        && hash.len() >= LEAST_HASH
+        && hash.len() >= MIN_HASH_LENGTH
         && hash.bytes().all(|b| b.is_ascii_hexdigit() && !b.is_ascii_uppercase())
         && (!libraries
             || hash.bytes().any(|b| b.is_ascii_digit()) && hash.bytes().any(|b| b.is_ascii_alphabetic()))

@@ -10,7 +10,7 @@ use secrecy::SecretString;
 use super::error::InitError;
 
 /// Most empty answers to a question that needs one.
-const MOST_EMPTY: usize = 3;
+const MAX_EMPTY: usize = 3;
 
 /// An interactive terminal.
 pub(super) struct Terminal {
@@ -37,7 +37,7 @@ impl Terminal {
             }
             return input.interact_text_on(&self.term).map(|text| text.trim().to_owned()).map_err(gone);
         }
-        for _ in 0..MOST_EMPTY {
+        for _ in 0..MAX_EMPTY {
             let shown = default.map(|d| format!(" [{d}]")).unwrap_or_default();
             let answer = self.read(&format!("{question}{shown}: "))?;
             match (answer.is_empty(), default) {
@@ -55,7 +55,7 @@ impl Terminal {
             let password = Password::new().with_prompt(question).allow_empty_password(may_be_empty);
             return password.interact_on(&self.term).map(|text| text.trim().to_owned().into()).map_err(gone);
         }
-        for _ in 0..MOST_EMPTY {
+        for _ in 0..MAX_EMPTY {
             self.write(&format!("{question}: "))?;
             let answer = self.term.read_secure_line()?;
             if may_be_empty || !answer.trim().is_empty() {

@@ -19,7 +19,7 @@ const LIKELY: [&str; 7] = [
 /// Docker's volumes.
 const VOLUMES: &str = "/var/lib/docker/volumes";
 /// A larger file is something else.
-const MOST_BYTES: u64 = 64 * 1024;
+const MAX_BYTES: u64 = 64 * 1024;
 /// Most candidates that are tried.
 const MOST: usize = 16;
 
@@ -98,7 +98,7 @@ fn push(from: String, secret: Option<Vec<u8>>, all: &mut Vec<Candidate>) {
 
 fn read(path: &Path) -> Option<Vec<u8>> {
     let meta = fs::metadata(path).ok()?;
-    (meta.is_file() && meta.len() <= MOST_BYTES).then(|| fs::read(path).ok())?
+    (meta.is_file() && meta.len() <= MAX_BYTES).then(|| fs::read(path).ok())?
 }
 
 /// `APP_KEY` of an `.env` file.

@@ -18,9 +18,9 @@ use crate::nocobase::UserId;
 use crate::session::UnixMillis;
 use crate::shared::{BlockOwner, ToBlock};
 
-/// Between two attempts at first; doubled up to [`LONGEST_PAUSE`].
+/// Between two attempts at first; doubled up to [`MAX_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+const MAX_PAUSE: Duration = Duration::from_secs(15);
 /// How long a node leaves the calls to another that has begun them.
 const OTHERS_TIME: Duration = Duration::from_secs(5);
 /// Most calls remembered. Each was a session until it ended, so no outsider can fill this.
@@ -196,7 +196,7 @@ impl Blocks {
                 self.state.lock().working = false;
                 return;
             };
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            pause = (pause * 2).min(MAX_PAUSE);
             for block in self.due() {
                 match sessions.report(&block).await {
                     Ok(()) => {

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 /// First pause after a failure; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
 /// Longest pause, to which up to half is added at random.
-const LONGEST_PAUSE: Duration = Duration::from_secs(40);
+const MAX_PAUSE: Duration = Duration::from_secs(40);
 /// A probe that has not ended after this time no longer counts.
-const LONGEST_PROBE: Duration = Duration::from_secs(60);
+const MAX_PROBE: Duration = Duration::from_secs(60);
 /// Consecutive failures that open the breaker; a single one says little about WeCom as a whole.
 const FEW: u32 = 3;
 /// Interval of log lines while the breaker is open.
@@ -74,7 +74,7 @@ impl Breaker {
         match &mut self.open {
             None => Some(Ticket { probe: None }),
             Some(open) if now >= open.until => {
-                open.until = now + LONGEST_PROBE;
+                open.until = now + MAX_PROBE;
                 Some(Ticket { probe: Some(self.openings) })
             }
             Some(_) => None,
@@ -109,7 +109,7 @@ impl Breaker {
                     self.open = None;
                     return Some(News::Ended(lasted));
                 }
-                open.pause = (open.pause * 2).min(LONGEST_PAUSE);
+                open.pause = (open.pause * 2).min(MAX_PAUSE);
                 open.until = now + random(open.pause);
                 let line = now.saturating_duration_since(open.line_at) >= LINE_EVERY;
                 line.then(|| {

@@ -16,7 +16,7 @@ use crate::nocobase::token::Verified;
 use crate::session::{CachedSession, OwnCookies, PasswordSession, PasswordSignIn, Session, UnixMillis};
 
 /// Longest `jti` of a token that can have a session. NocoBase's are UUIDs.
-const LONGEST_JTI: usize = 64;
+const MAX_JTI_LENGTH: usize = 64;
 /// While NocoBase cannot confirm a session, it is asked again after this time.
 const RETRY: Duration = Duration::from_secs(30);
 /// Why a session ends when another begins in its browser.
@@ -186,7 +186,7 @@ impl Sessions {
 
 fn sign_in_of(verified: Verified) -> Option<PasswordSignIn> {
     let (jti, signed_in_at) = (verified.jti?, UnixMillis(verified.sign_in_ms?));
-    let good = !verified.api_key && jti.len() <= LONGEST_JTI;
+    let good = !verified.api_key && jti.len() <= MAX_JTI_LENGTH;
     good.then(|| PasswordSignIn { user_id: verified.user_id.get(), signed_in_at, jti })
 }
 

@@ -14,9 +14,9 @@ use crate::session::{CachedSession, Session, Token, UnixMillis};
 const BLOCK_MARGIN: Duration = Duration::from_secs(24 * 3600);
 
 /// Longest lifetime of a token that is forwarded with a request (R35).
-const LONGEST_TOKEN: Duration = Duration::from_secs(crate::nocobase::token::LIFETIME_S);
+const MAX_TOKEN_LIFETIME: Duration = Duration::from_secs(crate::nocobase::token::LIFETIME_S);
 /// Shortest lifetime: NocoBase's clock may be ahead by this much.
-const SHORTEST_TOKEN: Duration = Duration::from_secs(5 * 60);
+const MIN_TOKEN_LIFETIME: Duration = Duration::from_secs(5 * 60);
 
 impl Sessions {
     /// A token with a short lifetime and a fresh `iat`: whatever NocoBase sees of it or passes on is of little use afterwards
@@ -32,7 +32,7 @@ impl Sessions {
     fn token_life(&self, session: &Session, now: UnixMillis) -> Duration {
         let limits = self.limits();
         let left = session.signed_in_at.plus(limits.absolute).since(now);
-        LONGEST_TOKEN.min(limits.idle).min(left).max(SHORTEST_TOKEN)
+        MAX_TOKEN_LIFETIME.min(limits.idle).min(left).max(MIN_TOKEN_LIFETIME)
     }
 
     /// The token that is forwarded with NocoBase's own sign-out, once the gate has blocked the session itself. NocoBase blocks

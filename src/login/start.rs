@@ -10,7 +10,7 @@ use crate::wecom::Scope;
 
 /// Automatic returns from WeCom within a minute after which the gate stops redirecting the browser. Starts are not counted: many
 /// tabs may start at once, but a loop has to return.
-const MOST_TRIES: u8 = 8;
+const MAX_TRIES: u8 = 8;
 
 /// What to start.
 #[derive(Debug, Clone)]
@@ -54,7 +54,7 @@ impl Start<'_> {
 impl SignIns {
     /// Starts a flow.
     pub(crate) fn start(&self, cookies: &OwnCookies<'_>, start: &Start<'_>) -> Result<Started, Failure> {
-        if start.is_unattended() && cookies.tries >= MOST_TRIES {
+        if start.is_unattended() && cookies.tries >= MAX_TRIES {
             tracing::warn!(
                 event = "sign_in",
                 outcome = "refused",

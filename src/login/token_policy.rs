@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::session::REMINT_AFTER;
 
 /// A token is used for at least this long: NocoBase counts its age in whole seconds.
-const LEAST_REUSE: Duration = Duration::from_secs(1);
+const MIN_REUSE: Duration = Duration::from_secs(1);
 
 /// What is known about NocoBase's token policy.
 #[derive(Debug)]
@@ -38,13 +38,13 @@ impl TokenPolicy {
 
     /// NocoBase accepts tokens up to this age as fresh. Returns whether tokens must be minted more often than before.
     pub(super) fn learn(&self, token_expiration: Duration) -> bool {
-        let reuse = (token_expiration / 2).clamp(LEAST_REUSE, REMINT_AFTER);
+        let reuse = (token_expiration / 2).clamp(MIN_REUSE, REMINT_AFTER);
         self.reuse_ms.swap(millis(reuse), Ordering::Relaxed) > millis(reuse)
     }
 
     /// NocoBase refused a token of this age as too old. Returns whether tokens must be minted more often than before.
     pub(super) fn too_old(&self, age: Duration) -> bool {
-        let reuse = millis((age / 2).clamp(LEAST_REUSE, REMINT_AFTER));
+        let reuse = millis((age / 2).clamp(MIN_REUSE, REMINT_AFTER));
         self.reuse_ms.fetch_min(reuse, Ordering::Relaxed) > reuse
     }
 }
@@ -66,7 +66,7 @@ mod tests {
         assert!(!policy.learn(120 * S), "longer again");
         assert_eq!(policy.reuse(), 60 * S);
         assert!(policy.learn(Duration::ZERO));
-        assert_eq!(policy.reuse(), LEAST_REUSE);
+        assert_eq!(policy.reuse(), MIN_REUSE);
     }
 
     /// With policies from immediate expiry to a year: a token is never used for longer than half of that, nor for longer than
@@ -95,7 +95,7 @@ mod tests {
         }
         let policy = TokenPolicy::default();
         policy.learn(Duration::from_millis(1));
-        assert_eq!(policy.reuse(), LEAST_REUSE);
+        assert_eq!(policy.reuse(), MIN_REUSE);
     }
 
     /// NocoBase refuses tokens of different ages at once, in any order, while its policy is read again.
@@ -115,7 +115,7 @@ mod tests {
         // A token that was too old when it was minted (a wrong clock) does not make the gate mint without end.
         let policy = TokenPolicy::default();
         assert!(policy.too_old(Duration::ZERO));
-        assert_eq!(policy.reuse(), LEAST_REUSE);
+        assert_eq!(policy.reuse(), MIN_REUSE);
         assert!(!policy.too_old(Duration::ZERO), "nothing is shorter");
     }
 

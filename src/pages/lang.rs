@@ -92,7 +92,7 @@ macro_rules! text_keys {
 pub(super) use text_keys;
 
 /// Most languages of a header that are considered.
-const MOST_WANTED: usize = 16;
+const MAX_WANTED: usize = 16;
 
 /// The language for a person: the one chosen in NocoBase (`X-Locale` of its calls, otherwise the copy of `NOCOBASE_LOCALE` that
 /// `gate.js` keeps in a cookie), otherwise that of the WeCom client, otherwise the browser's preference (RFC 9110, 12.5.4),
@@ -112,7 +112,7 @@ pub fn language(
 /// Parses `Accept-Language`, best first. Not with the crate for it, which sorts by raw floats and can panic on `q=NaN`.
 fn accepted(header: &str) -> Vec<LanguageIdentifier> {
     let mut all: Vec<(u16, LanguageIdentifier)> =
-        header.split(',').take(MOST_WANTED).filter_map(accepted_item).collect();
+        header.split(',').take(MAX_WANTED).filter_map(accepted_item).collect();
     all.sort_by_key(|(weight, _)| std::cmp::Reverse(*weight));
     all.into_iter().map(|(_, language)| language).collect()
 }

@@ -25,7 +25,7 @@ use crate::login::{FoundSession, Start};
 use crate::session::OwnCookies;
 
 /// Redirects of one browser to NocoBase's form per minute: more than restored tabs cause, fewer than a loop does.
-const MOST_FORM_REDIRECTS: u8 = 60;
+const MAX_FORM_REDIRECTS: u8 = 60;
 
 /// What happens to a request.
 pub(super) enum Admitted {
@@ -249,7 +249,7 @@ fn to_form(
     address: &str,
 ) -> Result<Admitted, Failure> {
     ctx.as_page = true;
-    if cookies.forms >= MOST_FORM_REDIRECTS {
+    if cookies.forms >= MAX_FORM_REDIRECTS {
         tracing::warn!(
             event = "sign_in",
             outcome = "refused",

@@ -10,8 +10,8 @@ use arc_swap::ArcSwapOption;
 use tokio::io::AsyncReadExt as _;
 
 /// Bytes of the file that are read, and characters of it that are shown.
-const MOST_BYTES: u64 = 4096;
-const MOST_CHARACTERS: usize = 500;
+const MAX_BYTES: u64 = 4096;
+const MAX_CHARACTERS: usize = 500;
 
 /// Whether the app is closed, and the text for people.
 #[derive(Debug, Default)]
@@ -60,7 +60,7 @@ impl Maintenance {
 async fn read(file: &Path) -> Result<Option<String>, std::io::Error> {
     let open = async {
         let mut bytes = Vec::new();
-        tokio::fs::File::open(file).await?.take(MOST_BYTES).read_to_end(&mut bytes).await?;
+        tokio::fs::File::open(file).await?.take(MAX_BYTES).read_to_end(&mut bytes).await?;
         Ok::<_, std::io::Error>(bytes)
     };
     match open.await {
@@ -82,7 +82,7 @@ fn shown(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     let words: Vec<&str> =
         text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()).collect();
-    words.join(" ").chars().filter(|c| *c != char::REPLACEMENT_CHARACTER).take(MOST_CHARACTERS).collect()
+    words.join(" ").chars().filter(|c| *c != char::REPLACEMENT_CHARACTER).take(MAX_CHARACTERS).collect()
 }
 
 #[cfg(test)]
@@ -119,6 +119,6 @@ mod tests {
     fn any_bytes_become_a_short_text() {
         assert_eq!(shown(&[0xff; 10]), "");
         assert_eq!(shown("维护到 18:00\r\n\r\n".as_bytes()), "维护到 18:00");
-        assert_eq!(shown(&"字".repeat(2000).into_bytes()[..4096]).chars().count(), MOST_CHARACTERS);
+        assert_eq!(shown(&"字".repeat(2000).into_bytes()[..4096]).chars().count(), MAX_CHARACTERS);
     }
 }

@@ -30,9 +30,9 @@ use crate::proxy::connection::{App, LINGER, Refusals, Times};
 use crate::proxy::{CurrentGate, Gate, Phases};
 
 /// The largest possible number of nodes.
-const MOST_RETRIES: usize = 64;
+const MAX_RETRIES: usize = 64;
 /// Most idle connections to NocoBase that are kept.
-const MOST_IDLE: usize = 512;
+const MAX_IDLE: usize = 512;
 /// Read and write buffers of a connection for its lifetime, in bytes. Heads and bodies have buffers of their own, so a read
 /// buffer would only copy; the write buffer lets head and body of a small response be sent in one packet. See
 /// `docs/performance.md` for measurements.
@@ -288,9 +288,9 @@ fn app(gate: &Gate, current: &Arc<CurrentGate>) -> App<Phases> {
     let threads = std::thread::available_parallelism().map_or(2, usize::from);
     let conf = ServerConf {
         threads,
-        upstream_keepalive_pool_size: MOST_IDLE.min(places / 4).max(1),
+        upstream_keepalive_pool_size: MAX_IDLE.min(places / 4).max(1),
         // A request records what it has tried; nodes may be added later.
-        max_retries: MOST_RETRIES,
+        max_retries: MAX_RETRIES,
         // Connections to NocoBase are plain HTTP, so no trust store is needed; without a file Pingora loads the system's, and
         // panics if it is broken.
         ca_file: Some("/dev/null".into()),

@@ -23,7 +23,7 @@ pub use cached_session::{CachedSession, Recheck};
 /// Most sessions kept. Beyond this, the least recently used one is dropped, and NocoBase is asked again when it is next used.
 pub(crate) const CAPACITY: u64 = 200_000;
 /// moka refuses durations of centuries.
-const LONGEST_MEMORY: Duration = Duration::from_secs(366 * 24 * 3600);
+const MAX_RETENTION: Duration = Duration::from_secs(366 * 24 * 3600);
 
 /// The state of a session in NocoBase.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,7 +62,7 @@ impl SessionCache {
 
     /// With room for this many sessions.
     pub(crate) fn with_capacity(absolute: Duration, capacity: u64) -> Self {
-        let memory = absolute.saturating_add(CLOCK_SKEW).min(LONGEST_MEMORY);
+        let memory = absolute.saturating_add(CLOCK_SKEW).min(MAX_RETENTION);
         let by_member = Arc::new(ByMember::default());
         let index = Arc::clone(&by_member);
         SessionCache {

@@ -15,7 +15,7 @@ use crate::session::time::CLOCK_SKEW;
 use crate::session::{Callback, Purpose, Session, UnixMillis};
 
 /// How long a node waits for another node to complete a callback.
-const LONGEST_WAIT: Duration = Duration::from_secs(10);
+const MAX_WAIT: Duration = Duration::from_secs(10);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// Identifies a callback without its secrets.
@@ -64,7 +64,7 @@ impl Shared {
         }
         let mut get = cmd("GET");
         get.arg(&name);
-        let until = Instant::now() + LONGEST_WAIT;
+        let until = Instant::now() + MAX_WAIT;
         loop {
             let Some(Some(text)) = self.link.ask::<Option<Vec<u8>>>(OPERATION, &get).await else {
                 return Claim::Alone;

@@ -14,12 +14,12 @@ use crate::metrics::RedisOperation::Token as OPERATION;
 use crate::session::Purpose;
 
 /// How long a node waits for the token that another fetches; after that it fetches one itself.
-const LONGEST_WAIT: Duration = Duration::from_secs(2);
+const MAX_WAIT: Duration = Duration::from_secs(2);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// How long a node may take to fetch one before another node does.
 const LEASE: Duration = Duration::from_secs(10);
 /// WeCom's tokens are valid for two hours; one of more than a day is not accepted.
-const LONGEST_LIFE: Duration = Duration::from_secs(24 * 3600);
+const MAX_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 
 /// The app that a token is for.
 pub(crate) struct App {
@@ -62,7 +62,7 @@ impl Shared {
 
     /// This app's token, but never the one that WeCom has `refused`; or the task of fetching one.
     pub(crate) async fn token(&self, app: &App, refused: Option<&SecretString>) -> Token {
-        let until = Instant::now() + LONGEST_WAIT;
+        let until = Instant::now() + MAX_WAIT;
         let mut take = cmd("SET");
         take.arg(&app.lease).arg("1").arg("NX").arg("PX").arg(millis(LEASE));
         loop {
@@ -100,7 +100,7 @@ impl Shared {
             return None;
         };
         let life = token.life(&app.fingerprint, refused.map(|r| r.expose_secret()), now())?;
-        Some(SharedToken { value: token.value.into(), life: life.min(LONGEST_LIFE) })
+        Some(SharedToken { value: token.value.into(), life: life.min(MAX_LIFETIME) })
     }
 
     /// Shares a fetched token (value, validity, time until renewal), or nothing, and returns the lease.

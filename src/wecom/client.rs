@@ -19,7 +19,7 @@ use crate::metrics::WeComCalls;
 use crate::shared::Shared;
 
 /// Documented maximum length of a code, in bytes (doc 91022).
-const LONGEST_CODE: usize = 512;
+const MAX_CODE_LENGTH: usize = 512;
 
 /// Client of one `[[wecom]]` entry; a clone shares token, caches and connections.
 #[derive(Clone)]
@@ -125,7 +125,7 @@ impl Client {
     /// # Errors
     /// [`Failure::CodeRejected`], [`Failure::NotAMember`], [`Failure::OtherCompany`] (R21), or an error from WeCom.
     pub(crate) async fn identify(&self, code: &str) -> Result<Identity, WeComError> {
-        if code.is_empty() || code.len() > LONGEST_CODE {
+        if code.is_empty() || code.len() > MAX_CODE_LENGTH {
             return Err(WeComError::code_rejected().because("a code that cannot be WeCom's"));
         }
         let (params, hidden) = ([("code", code)], [code]);

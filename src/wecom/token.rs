@@ -18,14 +18,14 @@ use super::error::{Call, Class, WeComError};
 /// The token is renewed this long before it expires (half its lifetime, if that is shorter).
 const MARGIN: Duration = Duration::from_secs(200);
 /// Even a token whose lifetime is shorter or zero is used this long, so that `gettoken` is never called in quick succession.
-const SHORTEST_LIFE: Duration = Duration::from_secs(5);
-/// Pause after the first failure that an operator must fix; doubles up to [`LONGEST_PAUSE`].
+const MIN_LIFETIME: Duration = Duration::from_secs(5);
+/// Pause after the first failure that an operator must fix; doubles up to [`MAX_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+const MAX_PAUSE: Duration = Duration::from_secs(60);
 /// Pause after a temporary failure: long enough for all waiting calls to share one result.
 const SHORT_PAUSE: Duration = Duration::from_secs(1);
 /// Longest wait for a refresh that another call has begun.
-const LONGEST_WAIT: Duration = Duration::from_secs(20);
+const MAX_WAIT: Duration = Duration::from_secs(20);
 
 /// One access token and its validity.
 pub(super) struct AccessToken {
@@ -182,7 +182,7 @@ impl TokenCache {
     }
 
     async fn lock(&self) -> Result<OwnedMutexGuard<RefreshState>, WeComError> {
-        timeout(LONGEST_WAIT, Arc::clone(&self.state).lock_owned())
+        timeout(MAX_WAIT, Arc::clone(&self.state).lock_owned())
             .await
             .map_err(|_| WeComError::unreachable(Call::GetToken))
     }
@@ -197,7 +197,7 @@ impl TokenCache {
             match fetch.await {
                 Ok(fetched) => {
                     let now = Instant::now();
-                    let life = fetched.life.max(SHORTEST_LIFE);
+                    let life = fetched.life.max(MIN_LIFETIME);
                     state.serial += 1;
                     state.failures = 0;
                     state.paused = None;
@@ -247,7 +247,7 @@ async fn finished(refresh: JoinHandle<Refreshed>) -> Refreshed {
 /// 5 s, 10 s, 20 s, 40 s, 60 s, 60 s, ...
 fn growing_pause(times: u32) -> Duration {
     let factor = 1u32 << times.saturating_sub(1).min(10);
-    FIRST_PAUSE.saturating_mul(factor).min(LONGEST_PAUSE)
+    FIRST_PAUSE.saturating_mul(factor).min(MAX_PAUSE)
 }
 
 #[cfg(test)]

@@ -9,10 +9,10 @@ use url::Url;
 use super::address::with_query;
 
 /// Longest response that is read, in bytes.
-const LARGEST_RESPONSE: usize = 1024 * 1024;
+const MAX_RESPONSE: usize = 1024 * 1024;
 
 /// Largest picture, in bytes: it becomes part of every page.
-const LARGEST_PICTURE: usize = 100 * 1024;
+const MAX_PICTURE: usize = 100 * 1024;
 
 /// Time limits; tests shorten them.
 #[derive(Debug, Clone, Copy)]
@@ -41,7 +41,7 @@ pub(super) enum TransportError {
     Unreachable { cause: String, nothing_sent: bool, timed_out: bool },
     /// HTTP 429.
     RateLimited,
-    /// Longer than [`LARGEST_RESPONSE`], or a redirect.
+    /// Longer than [`MAX_RESPONSE`], or a redirect.
     BadAnswer { cause: String },
 }
 
@@ -86,7 +86,7 @@ impl Transport {
         }
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(cause)? {
-            if body.len() + chunk.len() > LARGEST_PICTURE {
+            if body.len() + chunk.len() > MAX_PICTURE {
                 return Err("more than 100 KiB".into());
             }
             body.extend_from_slice(&chunk);
@@ -123,7 +123,7 @@ impl Transport {
         }
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
-            if body.len() + chunk.len() > LARGEST_RESPONSE {
+            if body.len() + chunk.len() > MAX_RESPONSE {
                 return Err(TransportError::BadAnswer { cause: "a response of more than 1 MiB".into() });
             }
             body.extend_from_slice(&chunk);

@@ -18,7 +18,7 @@ use crate::support::{Browser, HOST, Stage, eventually};
 const MIB: usize = 1 << 20;
 const ORIGIN: &str = "http://gate.test";
 /// A debug build of the gate with a few connections uses about half of this.
-const MOST_KIB: u64 = 80 * 1024;
+const MAX_KIB: u64 = 80 * 1024;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn r17_200_mb_go_up_and_down_without_being_held() {
@@ -43,7 +43,7 @@ async fn r17_200_mb_go_up_and_down_without_being_held() {
     }
     assert_eq!(length, 200 * MIB);
     assert!(
-        after_upload < MOST_KIB && most < MOST_KIB,
+        after_upload < MAX_KIB && most < MAX_KIB,
         "{after_upload} KiB after the upload, {most} KiB while downloading"
     );
 }

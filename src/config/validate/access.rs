@@ -10,7 +10,7 @@ use super::{secrets, values};
 use crate::decide::rules::PublicRules;
 
 /// Shortest `access.forward_auth_secret`, in characters.
-const LEAST_FORWARD_AUTH_SECRET: usize = 16;
+const MIN_FORWARD_AUTH_SECRET: usize = 16;
 
 pub(super) fn access(
     raw: raw::Access,
@@ -26,7 +26,7 @@ pub(super) fn access(
     let forward_auth_secret = secrets::text("access", "forward_auth_secret", inline, file, report);
     if let Ok(Some(secret)) = &forward_auth_secret {
         let key = "access.forward_auth_secret";
-        if secret.expose_secret().len() < LEAST_FORWARD_AUTH_SECRET {
+        if secret.expose_secret().len() < MIN_FORWARD_AUTH_SECRET {
             report.error(key, "is short enough to be guessed", "create one: openssl rand -base64 24");
         }
         if raw.trusted_proxies.is_empty() {

@@ -10,7 +10,7 @@ use super::super::types::{Cache, Limits, Log};
 use super::values::{self, SECOND};
 
 /// A smaller cache cannot hold even one version of NocoBase's files.
-const LEAST_CACHE: u64 = 16 << 20;
+const MIN_CACHE: u64 = 16 << 20;
 
 pub(super) fn log(raw: raw::Log, report: &mut Report) -> Option<Log> {
     const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
@@ -33,7 +33,7 @@ pub(super) fn log(raw: raw::Log, report: &mut Report) -> Option<Log> {
 
 pub(super) fn cache(raw: &raw::Cache, report: &mut Report) -> Option<Cache> {
     let memory = values::size("cache.memory", &raw.memory, report)?;
-    if (1..LEAST_CACHE).contains(&memory) {
+    if (1..MIN_CACHE).contains(&memory) {
         report
             .warn("cache.memory", "is too small for NocoBase's files: use 128MiB or more, \"0\" keeps none");
     }

@@ -9,7 +9,7 @@ use super::super::types::{MatchBy, NocoBase};
 use super::{applications, secrets, service_account, values};
 
 /// A NocoBase secret shorter than this is a mistake.
-const LEAST_JWT_SECRET: usize = 8;
+const MIN_JWT_SECRET: usize = 8;
 /// A NocoBase secret shorter than this can be guessed from one token.
 const WEAK_JWT_SECRET: usize = 16;
 
@@ -22,9 +22,9 @@ pub(super) fn nocobase(raw: raw::NocoBase, roles: bool, report: &mut Report) -> 
             "is missing",
             "give NocoBase's APP_KEY, or its storage/apps/main/jwt_secret.dat as nocobase.jwt_secret_file",
         ),
-        Ok(Some(secret)) if secret.expose_secret().len() < LEAST_JWT_SECRET => report.error(
+        Ok(Some(secret)) if secret.expose_secret().len() < MIN_JWT_SECRET => report.error(
             "nocobase.jwt_secret",
-            format!("is shorter than {LEAST_JWT_SECRET} bytes"),
+            format!("is shorter than {MIN_JWT_SECRET} bytes"),
             "give the whole secret; if NocoBase's APP_KEY is that short, set a longer one there too",
         ),
         Ok(Some(secret)) if secret.expose_secret().len() < WEAK_JWT_SECRET => {

@@ -11,10 +11,10 @@ use super::values;
 use crate::pages::{Accent, Appearance, BadAccent, Choices, Lang, OwnTexts, PerLanguage, Picture};
 
 /// Largest picture, which every page contains, and largest file of texts, in bytes.
-const MOST_PICTURE: u64 = 100 << 10;
-const MOST_TEXTS: u64 = 1 << 20;
+const MAX_PICTURE: u64 = 100 << 10;
+const MAX_TEXTS: u64 = 1 << 20;
 /// Longest line that people read, in characters.
-const MOST_CHARACTERS: usize = 200;
+const MAX_CHARACTERS: usize = 200;
 
 pub(super) fn pages(raw: raw::Pages, report: &mut Report) -> Option<Pages> {
     let title = line("pages.title", &raw.title, report);
@@ -33,12 +33,12 @@ fn line(key: &str, text: &str, report: &mut Report) -> Option<Option<String>> {
     let text = text.trim();
     let problem = if text.chars().any(char::is_control) {
         "contains a line break or a control character"
-    } else if text.chars().count() > MOST_CHARACTERS {
+    } else if text.chars().count() > MAX_CHARACTERS {
         "is too long to be read"
     } else {
         return Some((!text.is_empty()).then(|| text.to_owned()));
     };
-    report.error(key, problem, format!("give one line of at most {MOST_CHARACTERS} characters"));
+    report.error(key, problem, format!("give one line of at most {MAX_CHARACTERS} characters"));
     None
 }
 
@@ -72,7 +72,7 @@ fn logo(path: &str, report: &mut Report) -> Option<Option<Picture>> {
     if path.is_empty() {
         return Some(None);
     }
-    match read(Path::new(path), MOST_PICTURE) {
+    match read(Path::new(path), MAX_PICTURE) {
         Ok(bytes) => match Picture::new(&bytes) {
             Some(picture) => return Some(Some(picture)),
             None => report.bad(KEY, path, "is not a picture", "give a PNG, JPEG, GIF, WebP or SVG file"),
@@ -174,7 +174,7 @@ fn texts(folder: &str, report: &mut Report) -> Option<OwnTexts> {
     for file in &files {
         let shown = file.display().to_string();
         let language = file.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
-        let text = read(file, MOST_TEXTS)
+        let text = read(file, MAX_TEXTS)
             .and_then(|bytes| String::from_utf8(bytes).map_err(|_| "is not UTF-8".to_owned()));
         let problems = match text {
             Ok(text) => texts.add(language, &text).err().unwrap_or_default(),

@@ -9,7 +9,7 @@ use super::super::report::{Report, join};
 use super::values::base64_bytes;
 
 /// Larger files are not secrets.
-const MOST_BYTES: u64 = 64 * 1024;
+const MAX_BYTES: u64 = 64 * 1024;
 /// Length of a key from `wecom-gate keygen`.
 const KEY_BYTES: usize = 64;
 
@@ -58,8 +58,8 @@ enum Given {
 fn read(path: &Path) -> Result<Vec<u8>, String> {
     let file = std::fs::File::open(path).map_err(|e| format!("cannot be read: {e}"))?;
     let mut content = Vec::new();
-    file.take(MOST_BYTES + 1).read_to_end(&mut content).map_err(|e| format!("cannot be read: {e}"))?;
-    if content.len() as u64 > MOST_BYTES {
+    file.take(MAX_BYTES + 1).read_to_end(&mut content).map_err(|e| format!("cannot be read: {e}"))?;
+    if content.len() as u64 > MAX_BYTES {
         return Err("is too large for a secret".into());
     }
     Ok(content)

@@ -8,7 +8,7 @@ use super::super::types::Upstream;
 use super::values::{self, DAY, SECOND};
 
 /// A request records the nodes that it has tried in one machine word.
-const MOST_NODES: usize = 64;
+const MAX_NODES: usize = 64;
 
 pub(super) fn upstream(raw: raw::Upstream, report: &mut Report) -> Option<Upstream> {
     if raw.nodes.is_empty() {
@@ -18,8 +18,8 @@ pub(super) fn upstream(raw: raw::Upstream, report: &mut Report) -> Option<Upstre
             "give NocoBase's host:port, such as [\"127.0.0.1:13000\"]",
         );
     }
-    if raw.nodes.len() > MOST_NODES {
-        report.error("upstream.nodes", format!("has more than {MOST_NODES} nodes"), "remove some");
+    if raw.nodes.len() > MAX_NODES {
+        report.error("upstream.nodes", format!("has more than {MAX_NODES} nodes"), "remove some");
     }
     let mut nodes = Vec::with_capacity(raw.nodes.len());
     for (i, text) in raw.nodes.iter().enumerate() {

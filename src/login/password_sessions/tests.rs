@@ -114,6 +114,6 @@ async fn api_keys_and_tokens_without_a_sign_in_have_no_session() {
     let key = sessions.minter.service(user, now().as_secs()).unwrap();
     assert_eq!(sessions.password_sign_in(key.as_str()), None);
     assert_eq!(sessions.password_sign_in("a.b.c"), None);
-    let long = token(&sessions, &"x".repeat(LONGEST_JTI + 1), now());
+    let long = token(&sessions, &"x".repeat(MAX_JTI_LENGTH + 1), now());
     assert_eq!(sessions.password_sign_in(&long), None);
 }

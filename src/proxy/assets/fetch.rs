@@ -18,7 +18,7 @@ use crate::proxy::upstream::{AttemptedNodes, Upstreams};
 /// Largest file that is cached, in bytes; larger ones are streamed. NocoBase's largest has 4 MB.
 const LARGEST: usize = 8 << 20;
 /// Largest list of plugins that is read, in bytes.
-const LARGEST_LIST: usize = 4 << 20;
+const MAX_LIST: usize = 4 << 20;
 /// Time limit for a whole file. Members wait for it; after that they get it as if there were no cache.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Longest pause within a response.
@@ -198,7 +198,7 @@ impl Fetcher {
             let request = self.request(node, &format!("{}api/{list}", self.public_path));
             let Ok(mut response) = request.send().await else { continue };
             if response.status().is_success()
-                && let Ok(list) = whole(&mut response, LARGEST_LIST).await
+                && let Ok(list) = whole(&mut response, MAX_LIST).await
             {
                 all.extend_from_slice(&list);
             }

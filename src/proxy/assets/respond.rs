@@ -13,7 +13,7 @@ use crate::proxy::gate::Gate;
 use crate::proxy::response::reply::Reply;
 
 /// A smaller file is sent uncompressed.
-const LEAST_COMPRESSED: usize = 512;
+const MIN_COMPRESSED: usize = 512;
 /// In the member's browser, never in a shared cache (R25); a year is the usual value for "permanently".
 const LASTING: &str = "private, max-age=31536000, immutable";
 const CHECKED: &str = "private, no-cache";
@@ -44,7 +44,7 @@ pub(crate) async fn respond(
     (assets, wanted): (&Assets, ClientFile<'_>),
 ) -> Option<Reply> {
     let file = assets.find(&gate.upstreams, &wanted).await?;
-    let text = file.kind.is_text() && file.bytes.len() >= LEAST_COMPRESSED;
+    let text = file.kind.is_text() && file.bytes.len() >= MIN_COMPRESSED;
     let mut reply = Reply::default();
     let mut tag = tag(&file.digest, Coding::Identity, Effort::Quick);
     reply.body = file.bytes.clone();

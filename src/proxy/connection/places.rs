@@ -15,8 +15,8 @@ const SHARE: usize = 3;
 const LEAST: usize = 8;
 /// The reserve, as a fraction of all places, and its limits: it has to fit into the descriptors that are left for the operator.
 const RESERVE_PART: usize = 16;
-const LEAST_RESERVE: usize = 4;
-const MOST_RESERVE: usize = 32;
+const MIN_RESERVE: usize = 4;
+const MAX_RESERVE: usize = 32;
 
 /// The places as plain data: how many are taken, and by which address.
 #[derive(Debug)]
@@ -66,7 +66,7 @@ pub(super) struct Places {
 impl Places {
     /// `is_shared`: is this the address of a proxy, whose connections belong to many clients?
     pub(super) fn new(most: usize, is_shared: impl Fn(IpAddr) -> bool + Send + Sync + 'static) -> Places {
-        let reserve = (most / RESERVE_PART).clamp(LEAST_RESERVE, MOST_RESERVE);
+        let reserve = (most / RESERVE_PART).clamp(MIN_RESERVE, MAX_RESERVE);
         Places {
             all: Arc::new(Mutex::new(Ledger::new(most))),
             reserve: Arc::new(Mutex::new(Ledger::new(reserve))),

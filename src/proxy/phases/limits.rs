@@ -14,7 +14,7 @@ use crate::proxy::gate::Gate;
 const DRAIN: Duration = Duration::from_secs(5);
 /// Minimum rate of a request body, once `limits.body_timeout` has passed. Slower than any real line, but enough against a
 /// trickle.
-const LEAST_BYTES_PER_SECOND: u64 = 500;
+const MIN_BYTES_PER_SECOND: u64 = 500;
 
 /// Sets the limits for a request whose head has been read.
 pub(super) fn set(session: &mut Session, gate: &Gate) {
@@ -57,7 +57,7 @@ pub(super) fn count_body(body: Option<&Bytes>, end: bool, gate: &Gate, ctx: &mut
 /// Is a body too slow? On HTTP/1.1 a pause ends it; but a byte now and then would hold NocoBase's connection for ever, and on
 /// HTTP/2 each of a hundred streams could do so.
 fn is_too_slow(body: u64, after: Duration, body_timeout: Duration) -> bool {
-    after > body_timeout.saturating_add(Duration::from_secs(body / LEAST_BYTES_PER_SECOND))
+    after > body_timeout.saturating_add(Duration::from_secs(body / MIN_BYTES_PER_SECOND))
 }
 
 #[cfg(test)]

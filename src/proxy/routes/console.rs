@@ -26,7 +26,7 @@ use crate::proxy::upstream;
 use crate::session::Session;
 
 /// Characters of a search that count.
-const LONGEST_QUERY: usize = 100;
+const MAX_QUERY: usize = 100;
 
 /// A page of the console, or the response for a path that does not exist: others must not learn that it exists.
 pub(crate) async fn serve(
@@ -42,7 +42,7 @@ pub(crate) async fn serve(
     if !gate.sessions.is_admin(&session).await {
         return Err(Failure::NotFound);
     }
-    let query: String = head.parameter("q").unwrap_or_default().trim().chars().take(LONGEST_QUERY).collect();
+    let query: String = head.parameter("q").unwrap_or_default().trim().chars().take(MAX_QUERY).collect();
     match (&head.method, page) {
         (&Method::GET | &Method::HEAD, _) => {}
         (&Method::POST, ConsolePage::Members) => return change(gate, &session, &query, head).await,

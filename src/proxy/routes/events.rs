@@ -27,7 +27,7 @@ pub(crate) async fn serve(
         reply.body = Bytes::from(echo);
         return Ok(reply);
     }
-    let body = read_body(downstream, event::LARGEST_BODY).await?;
+    let body = read_body(downstream, event::MAX_BODY).await?;
     let notice = receiver.receive(query, &body, now_s).map_err(|e| refused(&entry.name, &e))?;
     for app in &gate.apps {
         app.sign_ins.on_event(&entry.name, notice.clone());

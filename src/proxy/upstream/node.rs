@@ -17,7 +17,7 @@ const TUNNEL_GROUP: u64 = 1 << 63;
 /// A node that is back gets less than its share for this long: Node.js has to compile its code first.
 const WARM_UP: Duration = Duration::from_secs(20);
 /// Its minimum share, in thousandths.
-const LEAST_SHARE: u64 = 100;
+const MIN_SHARE: u64 = 100;
 /// No warm-up.
 const WARM: u64 = 0;
 
@@ -151,7 +151,7 @@ impl Node {
         if back == WARM {
             return true;
         }
-        let share = (now.saturating_sub(back).saturating_mul(1000) / millis(WARM_UP)).max(LEAST_SHARE);
+        let share = (now.saturating_sub(back).saturating_mul(1000) / millis(WARM_UP)).max(MIN_SHARE);
         if share >= 1000 {
             self.back_since.store(WARM, Ordering::Relaxed);
             return true;

@@ -25,7 +25,7 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
 const PREFIX: usize = 16;
 const HEAD: usize = PREFIX + 4;
 /// WeCom pads to multiples of 32, so the padding has up to 32 bytes: a 16-byte unpadder refuses the official sample.
-const LONGEST_PAD: usize = 32;
+const MAX_PADDING: usize = 32;
 
 /// Token and AES key of one app.
 pub(super) struct Keys {
@@ -79,7 +79,7 @@ impl Keys {
             .decrypt_padded::<NoPadding>(&mut buffer)
             .map_err(|_| BROKEN)?;
         let pad = usize::from(*plain.last().ok_or(BROKEN)?);
-        if pad == 0 || pad > LONGEST_PAD {
+        if pad == 0 || pad > MAX_PADDING {
             return Err(BROKEN);
         }
         let plain = plain.get(..plain.len().checked_sub(pad).ok_or(BROKEN)?).ok_or(BROKEN)?;

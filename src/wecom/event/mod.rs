@@ -11,5 +11,5 @@ mod rejected;
 mod xml;
 
 pub use message::{Event, Notice};
-pub use receiver::{LARGEST_BODY, Receiver};
+pub use receiver::{MAX_BODY, Receiver};
 pub use rejected::{BadAesKey, RejectedEvent};

@@ -10,7 +10,7 @@ use super::rejected::{BadAesKey, RejectedEvent};
 use crate::config::EventKeys;
 
 /// Longest body of a callback, in bytes.
-pub const LARGEST_BODY: usize = 64 * 1024;
+pub const MAX_BODY: usize = 64 * 1024;
 /// How far WeCom's timestamp may differ from our clock, in seconds, either way.
 const WINDOW: u64 = 10 * 60;
 
@@ -49,7 +49,7 @@ impl Receiver {
     /// # Errors
     /// [`RejectedEvent`].
     pub fn receive(&self, query: &str, body: &[u8], now: u64) -> Result<Notice, RejectedEvent> {
-        if body.len() > LARGEST_BODY {
+        if body.len() > MAX_BODY {
             return Err(RejectedEvent::new("body too large"));
         }
         let query = Query::parse(query)?;

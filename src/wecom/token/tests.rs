@@ -159,7 +159,7 @@ async fn a_corrected_secret_is_used_and_the_pause_starts_small_again() {
     let (cache, wecom) = (TokenCache::default(), Wecom::default());
     for _ in 0..4 {
         assert!(cache.get(|| wecom.fail(40001)).await.is_err());
-        advance(LONGEST_PAUSE).await;
+        advance(MAX_PAUSE).await;
     }
     let token = cache.get(|| wecom.ok(HOUR)).await.ok().unwrap();
     assert_eq!(text(&token), "token-5");
@@ -202,7 +202,7 @@ async fn fresh_tokens_that_are_refused_are_not_replaced_for_ever() {
         advance(Duration::from_secs(1)).await;
     }
     assert!(wecom.count() < 18, "in ten minutes: {}", wecom.count());
-    advance(LONGEST_PAUSE).await;
+    advance(MAX_PAUSE).await;
     let next = cache.replace(&token, || wecom.ok(HOUR)).await.ok().unwrap();
     cache.report(&next, true).await;
     assert!(cache.replace(&next, || wecom.ok(HOUR)).await.is_ok(), "taken again: no pause any more");
@@ -226,7 +226,7 @@ async fn no_caller_waits_for_ever_for_another_callers_refresh() {
     let before = Instant::now();
     let error = cache.get(|| Wecom::default().ok(HOUR)).await.err().unwrap();
     assert_eq!(error.class(), Class::Transport);
-    assert_eq!(Instant::now() - before, LONGEST_WAIT);
+    assert_eq!(Instant::now() - before, MAX_WAIT);
 }
 
 #[tokio::test(start_paused = true)]

@@ -18,7 +18,7 @@ pub const CHROME_PHONE: &str = "Mozilla/5.0 (Linux; Android 14; Pixel 8) AppleWe
 pub const CURL: &str = "curl/8.5.0";
 
 /// Redirects that are followed at most.
-const MOST_HOPS: usize = 15;
+const MAX_HOPS: usize = 15;
 
 #[derive(Clone)]
 pub struct Browser {
@@ -156,7 +156,7 @@ impl Browser {
     pub async fn follow(&mut self, mut response: Response) -> Response {
         let mut hops = vec![response.at.clone()];
         while (300..400).contains(&response.status) && response.status != 304 {
-            assert!(hops.len() < MOST_HOPS, "a redirect loop: {hops:#?}");
+            assert!(hops.len() < MAX_HOPS, "a redirect loop: {hops:#?}");
             let to = response.location().to_owned();
             response = match on(self.host, &to) {
                 Some(path) => self.visit(path).await,

@@ -34,7 +34,7 @@ fn r38_a_share_is_of_what_is_free() {
 #[test]
 fn r38_the_reserve_is_a_part_of_all_within_bounds() {
     let reserve = |most| Places::new(most, |_| false).reserve.lock().most;
-    assert_eq!(reserve(0), LEAST_RESERVE);
-    assert_eq!(reserve(LEAST_RESERVE * RESERVE_PART * 2), LEAST_RESERVE * 2);
-    assert_eq!(reserve(usize::MAX), MOST_RESERVE);
+    assert_eq!(reserve(0), MIN_RESERVE);
+    assert_eq!(reserve(MIN_RESERVE * RESERVE_PART * 2), MIN_RESERVE * 2);
+    assert_eq!(reserve(usize::MAX), MAX_RESERVE);
 }

@@ -241,7 +241,7 @@ fn queries_that_are_not_wecoms_are_refused() {
 fn r17_bodies_are_bounded() {
     let query = query(EVENT_SIGNATURE, "1700000001", "nonce456");
     let mut body = envelope(EVENT);
-    let spaces = LARGEST_BODY - body.len();
+    let spaces = MAX_BODY - body.len();
     body.extend(std::iter::repeat_n(b' ', spaces));
     assert!(receiver().receive(&query, &body, NOW).is_ok());
     body.push(b' ');
