@@ -218,7 +218,7 @@ mod tests {
         assert!(look(&path, &nobody).contains("may not write it"));
         set(&path, 0o622);
         assert_eq!((look(&path, &mine), look(&path, &nobody)), (String::new(), String::new()));
-        assert!(look(dir.path(), &mine).contains("no file"));
+        assert!(look(dir.path(), &mine).contains("not a file"));
         assert!(look(&dir.path().join("missing/audit.log"), &mine).contains("does not exist"));
         let verdict = check(&[], Some(&dir.path().join("missing/audit.log")));
         assert_eq!(

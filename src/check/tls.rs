@@ -144,7 +144,7 @@ mod tests {
             (Leaf { names: vec![], addresses: vec![], ..leaf() }, host, StepOutcome::Failed, "no name"),
             (Leaf { not_after: NOW, ..leaf() }, host, StepOutcome::Failed, "expired on 2027-01-15"),
             (Leaf { not_after: NOW + 13 * DAY, ..leaf() }, host, StepOutcome::Warning, "ends on 2027-01-28"),
-            (Leaf { not_before: NOW + 1, ..leaf() }, host, StepOutcome::Failed, "only from"),
+            (Leaf { not_before: NOW + 1, ..leaf() }, host, StepOutcome::Failed, "not valid before"),
             (Leaf { self_signed: true, chain: 1, ..leaf() }, host, StepOutcome::Warning, "self-signed"),
             (Leaf { chain: 1, ..leaf() }, host, StepOutcome::Warning, "intermediate"),
         ] {
