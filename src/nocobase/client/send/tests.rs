@@ -57,7 +57,7 @@ async fn a_call_goes_to_a_node_with_capacity() {
 
 /// A call that changes something may have been processed already: it is not sent to another node.
 #[tokio::test]
-async fn what_was_broken_off_is_sent_again_only_if_it_changes_nothing() {
+async fn an_interrupted_call_is_repeated_only_if_it_changes_nothing() {
     let (broken, count) = breaks_off().await;
     let whole = standin().await;
     let nodes = [broken, whole.address];
@@ -69,7 +69,7 @@ async fn what_was_broken_off_is_sent_again_only_if_it_changes_nothing() {
     let failed =
         nocobase.register_session("a-session", UserId::new(1).unwrap(), "wecom", 1).await.unwrap_err();
     assert_eq!(failed.failure, Failure::NocoBaseUnreachable);
-    assert!(failed.cause.reason.contains("broke off"), "{}", failed.cause.reason);
+    assert!(failed.cause.reason.contains("was interrupted"), "{}", failed.cause.reason);
     assert_eq!(count.load(Ordering::SeqCst), before + 1);
     assert_eq!(whole.calls("issuedTokens:create"), 0);
 }
