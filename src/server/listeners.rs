@@ -1,4 +1,4 @@
-//! Listening sockets: bound here, or taken over from systemd or from the gate that ran before.
+//! Listening sockets: bound here, or inherited from systemd or from the previous gate process.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -11,17 +11,17 @@ use super::upgrade;
 use crate::config::Listen;
 use crate::proxy::lost_peers;
 
-/// Bound and not yet served: errors show before anything else starts.
+/// Bound but not yet served: errors are reported before anything else starts.
 pub(super) struct Bound {
     pub(super) http: Vec<(SocketAddr, TcpListener)>,
     pub(super) https: Vec<(SocketAddr, TcpListener)>,
     pub(super) ops: Option<(SocketAddr, TcpListener)>,
-    /// Somebody else (systemd) keeps them open when this process ends, so that what is in their queues is not lost.
+    /// Another process (systemd) keeps them open when this process ends, so that connections in their queues are not lost.
     pub(super) kept: bool,
 }
 
 impl Bound {
-    /// All that `[listen]` names; takes what was handed over (`LISTEN_FDS`), and binds the rest.
+    /// All sockets in `[listen]`; takes those that were passed on (`LISTEN_FDS`), and binds the rest.
     pub(super) fn new(listen: &Listen) -> Result<Bound, StartError> {
         let mut handed = handed_over();
         let kept = !handed.is_empty() && upgrade::are_sockets_kept();
@@ -46,21 +46,21 @@ impl Bound {
         Ok(Bound { http, https, ops, kept })
     }
 
-    /// The same sockets once more, for the gate that will take them over.
+    /// Duplicates of the sockets, for the gate that will take over.
     pub(super) fn copies(&self) -> io::Result<Vec<TcpListener>> {
         self.http.iter().chain(&self.https).chain(&self.ops).map(|(_, l)| l.try_clone()).collect()
     }
 }
 
-/// Sockets that systemd has opened, or the gate before this one.
+/// Sockets opened by systemd or the previous gate process.
 fn handed_over() -> Vec<TcpListener> {
     let mut all = ListenFd::from_env();
     let taken = (0..all.len()).filter_map(|i| all.take_tcp_listener(i).ok().flatten());
-    // As copies: these close by themselves when another program is started, the ones handed over do not.
+    // As duplicates, which close automatically when another program is started; the inherited ones do not.
     taken.filter_map(|l| l.try_clone().ok()).collect()
 }
 
-/// The one for this address, if it was handed over.
+/// The socket for this address, if it was passed on.
 fn take(address: SocketAddr, handed: &mut Vec<TcpListener>) -> Option<io::Result<TcpListener>> {
     let at = handed.iter().position(|l| l.local_addr().is_ok_and(|a| a == address))?;
     let listener = handed.swap_remove(at);

@@ -14,7 +14,7 @@ async fn stage() -> (StandIn, Arc<SignIns>) {
     (standin.clone(), sign_ins(standin.address))
 }
 
-/// A sign-in that has begun: the browser's cookies, and the state.
+/// A started sign-in: the browser's cookies, and the state.
 fn begun(sign_ins: &SignIns, via: Via) -> (OwnCookies<'static>, String) {
     let start = Start {
         via,
@@ -57,7 +57,7 @@ async fn finish(
     sign_ins.finish(callback).await
 }
 
-/// Failure, retry, and whether it is in the log.
+/// Failure, retry, and whether it has been logged.
 fn failed(response: CallbackResponse) -> (Failure, Option<Retry>, bool) {
     match response {
         CallbackResponse::Failed { failure, retry, logged } => (failure, retry, logged),

@@ -1,42 +1,42 @@
-//! How many requests at once: found from how long NocoBase takes. Plain data; the caller brings the measurements.
+//! The number of requests at once, derived from NocoBase's response times. Plain data; the caller provides the measurements.
 //!
-//! Additive increase, multiplicative decrease, by latency: NocoBase never reports that it is overloaded, it only becomes slow.
-//! What is compared is each kind of request with itself, so that a slow export does not look like an overload.
+//! Additive increase, multiplicative decrease, by latency: NocoBase never reports an overload, it only becomes slow. Each kind of
+//! request is compared with itself, so that a slow export does not look like an overload.
 
-/// Kinds of requests, measured apart.
+/// Kinds of requests, measured separately.
 pub(super) const KINDS: usize = 16;
-/// Never fewer at once: one slow query must not stop everybody.
+/// Lower bound: one slow query must not stop all requests.
 const LEAST: f64 = 8.0;
-/// At first.
+/// Initial limit.
 const FIRST: f64 = 16.0;
-/// Never more at once.
+/// Upper bound.
 const MOST: f64 = 1024.0;
-/// Faster than this is never an overload, in seconds.
+/// A shorter response time is never an overload, seconds.
 const QUICK: f64 = 0.025;
-/// Up to this slowdown there may be more at once.
+/// Up to this slowdown the limit grows.
 const GROWS_UP_TO: f64 = 1.25;
-/// Until it is so much slower for the first time, the limit grows by half each time.
+/// Until this slowdown is first reached, the limit grows by half each time.
 const SEEKS_UP_TO: f64 = 1.05;
-/// From this slowdown on there are fewer at once.
+/// From this slowdown on the limit shrinks.
 const SHRINKS_FROM: f64 = 1.6;
-/// The limit never shrinks below this part of itself in one step.
+/// The limit never shrinks below this fraction of itself in one step.
 const STEEPEST: f64 = 0.8;
 
-/// The responses of one kind in a span of time.
+/// The responses of one kind in a period.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Responses {
     pub(super) count: u32,
-    /// Until their heads arrived, added up, in seconds.
+    /// Sum of the times until their header sections arrived, seconds.
     pub(super) seconds: f64,
 }
 
-/// A limit that goes with the latency.
+/// A limit that follows the latency.
 #[derive(Debug)]
 pub(super) struct AdaptiveLimit {
     limit: f64,
-    /// Usual seconds of each kind, without an overload.
+    /// Usual seconds of each kind, without overload.
     usual: [Option<f64>; KINDS],
-    /// It was never slower than usual.
+    /// No slowdown has been seen yet.
     seeking: bool,
 }
 
@@ -45,13 +45,13 @@ impl AdaptiveLimit {
         AdaptiveLimit { limit: FIRST, usual: [None; KINDS], seeking: true }
     }
 
-    /// The limit now.
+    /// The current limit.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between LEAST and MOST")]
     pub(super) fn now(&self) -> usize {
         self.limit as usize
     }
 
-    /// These responses arrived. `full`: at times there was no room for more.
+    /// These responses arrived. `full`: the limit was reached at times.
     pub(super) fn observe(&mut self, responses: &[Responses; KINDS], full: bool) {
         let (mut expected, mut actual) = (0.0, 0.0);
         // A limit that was raised without effect is lowered slowly; faster if the limit cannot be the reason any more.
@@ -97,7 +97,7 @@ mod tests {
         all
     }
 
-    /// Where the limit is when a NocoBase that does `capacity` at once, each in `seconds`, has been crowded for so long.
+    /// The limit after a NocoBase that processes `capacity` at once, each in `seconds`, has been saturated for this many windows.
     fn crowded(limit: &mut AdaptiveLimit, capacity: f64, seconds: f64, windows: usize) -> f64 {
         for _ in 0..windows {
             let mean = seconds * (limit.limit / capacity).max(1.0);

@@ -1,17 +1,17 @@
-//! The requests that wait for a place before NocoBase, and which is next. Plain data.
+//! The requests that wait for a slot at NocoBase, and which is next. Plain data.
 //!
-//! Signed-in users go before newcomers, so that work in progress continues; one place in eight is a newcomer's. Within
-//! a class people take turns: a user with many requests waits for them, and nobody else does.
+//! Signed-in users go before newcomers, so that work in progress continues; one slot in eight is for a newcomer. Within a class
+//! users take turns: a user with many requests waits for them, and no one else does.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Most that wait for one node.
+/// Waiting requests for one node at most.
 const MOST: usize = 4096;
-/// Most that wait for one person, or at one address.
+/// Waiting requests of one user, or from one address, at most.
 const MOST_OF_ONE: usize = 1024;
-/// One place in so many is a newcomer's.
+/// One slot in this many is for a newcomer.
 const NEWCOMERS_TURN: u32 = 8;
 
 /// Which requests go first.
@@ -19,20 +19,20 @@ const NEWCOMERS_TURN: u32 = 8;
 pub(crate) enum Class {
     /// Does not wait: it ends something.
     Urgent,
-    /// Of a signed-in user, or of a sign-in that has begun.
+    /// From a signed-in user, or from a started sign-in.
     In,
-    /// Of a person who has not signed in yet.
+    /// From a user who has not signed in yet.
     New,
 }
 
-/// Whose requests take turns with others'.
+/// The user or client with whose requests others take turns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Who {
-    /// NocoBase's user.
+    /// A NocoBase user.
     User(u64),
     /// A client without a session.
     Address(IpAddr),
-    /// A call of the gate's own, each by itself.
+    /// One of the gate's own calls, each separately.
     Call(u64),
 }
 
@@ -49,25 +49,25 @@ impl Who {
 /// The user or address behind a request, and how urgent it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Turn {
-    /// Which go first.
+    /// Its class.
     pub class: Class,
-    /// Whose.
+    /// Its user or address.
     pub who: Who,
 }
 
 impl Turn {
-    /// A turn of its own for one call.
+    /// A separate turn for one call.
     pub(crate) fn of_call(class: Class) -> Turn {
         static CALLS: AtomicU64 = AtomicU64::new(0);
         Turn { class, who: Who::Call(CALLS.fetch_add(1, Ordering::Relaxed)) }
     }
 }
 
-/// There is no room for one more.
+/// The queue is full.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Full;
 
-/// One class: people in the order of their turns, and what each of them waits with.
+/// One class: users in the order of their turns, with their waiting requests.
 #[derive(Debug)]
 struct Ring<T> {
     turns: VecDeque<Who>,
@@ -120,19 +120,19 @@ impl<T> Ring<T> {
         Some(item)
     }
 
-    /// How many go before one more of this person.
+    /// How many go before another request of this user.
     fn ahead(&self, who: Who) -> usize {
         let rounds = self.of.get(&who).map_or(0, VecDeque::len) + 1;
         self.len.min(self.turns.len().saturating_mul(rounds))
     }
 }
 
-/// All who wait.
+/// All waiting requests.
 #[derive(Debug)]
 pub(super) struct WaitQueue<T> {
     inside: Ring<T>,
     new: Ring<T>,
-    /// How many of those who are in have gone before newcomers.
+    /// How many requests of signed-in users have gone before newcomers.
     passed: u32,
 }
 
@@ -159,7 +159,7 @@ impl<T> WaitQueue<T> {
         self.ring(class).push(who, id, item)
     }
 
-    /// Roughly how many go before one more of this person.
+    /// Roughly how many go before another request of this user.
     pub(super) fn ahead(&self, class: Class, who: Who) -> usize {
         match class {
             Class::New => self.inside.len + self.new.ahead(who),
@@ -167,7 +167,7 @@ impl<T> WaitQueue<T> {
         }
     }
 
-    /// Whose turn it is.
+    /// Removes the next request.
     pub(super) fn pop(&mut self) -> Option<T> {
         let both = self.inside.len > 0 && self.new.len > 0;
         if self.inside.len == 0 || (both && self.passed + 1 >= NEWCOMERS_TURN) {
@@ -178,7 +178,7 @@ impl<T> WaitQueue<T> {
         self.inside.pop()
     }
 
-    /// Somebody does not wait any more.
+    /// A request does not wait any more.
     pub(super) fn remove(&mut self, class: Class, who: Who, id: u64) -> Option<T> {
         self.ring(class).remove(who, id)
     }
@@ -255,7 +255,7 @@ mod tests {
     }
 
     proptest! {
-        /// Each one leaves once, nobody is forgotten, and each person's go in their order.
+        /// Each request leaves once, none is lost, and each user's leave in their order.
         #[test]
         fn no_waiting_request_is_lost(steps in proptest::collection::vec(step(), 0..300)) {
             let mut queue = WaitQueue::new();

@@ -18,7 +18,7 @@ fn newcomer(id: u64) -> Turn {
     Turn { class: Class::New, who: Who::User(id) }
 }
 
-/// Waits in a task of its own, and is put into `order` when it is its turn.
+/// Waits in a separate task, and is added to `order` when it gets its slot.
 fn waits(
     limiter: &Arc<NodeLimiter>,
     turn: Turn,
@@ -107,7 +107,7 @@ async fn a_wait_ends_at_once_when_the_node_stops_responding() {
     assert!(limiter.enter(user(3)).await.is_ok());
 }
 
-/// Real time: how long requests take is measured with the clock of the machine.
+/// Real time: the duration of requests is measured with the machine's clock.
 #[tokio::test]
 async fn a_wait_that_would_be_too_long_is_refused_at_once() {
     let limiter = limiter(1);
@@ -122,7 +122,7 @@ async fn a_wait_that_would_be_too_long_is_refused_at_once() {
     while order.lock().is_empty() {
         tokio::task::yield_now().await;
     }
-    // About 225 of them fit into nine seconds, each with 40 ms.
+    // About 225 of them fit into nine seconds, at 40 ms each.
     let waiting = limiter.queued();
     assert!((30..=240).contains(&waiting), "{waiting}");
     assert_eq!(limiter.in_use(), 1);
@@ -158,7 +158,7 @@ async fn no_place_is_lost_among_many() {
                 let turn = if (id + round) % 3 == 0 { newcomer(id) } else { user(id) };
                 let entered = limiter.enter(turn);
                 if round % 7 == 0 {
-                    // Some go away.
+                    // Some leave the queue.
                     let _ = tokio::time::timeout(Duration::from_micros(id), entered).await;
                 } else if let Ok(permit) = entered.await {
                     most.fetch_max(limiter.in_use(), Ordering::Relaxed);

@@ -13,7 +13,7 @@ fn near(value: f64, expected: f64) {
     assert!((value - expected).abs() < 1e-6, "{value}, not {expected}");
 }
 
-/// With a usual time of a tenth of a second, this limit, and the first search over.
+/// With a usual time of a tenth of a second, this limit, and the initial search completed.
 fn at(limit: f64) -> AdaptiveLimit {
     let mut usual = [None; KINDS];
     usual[3] = Some(0.1);
@@ -29,7 +29,7 @@ fn each_slowdown_has_its_step() {
         (160.0, 0.159, 160.0),
         (160.0, 0.18, 160.0 * 1.6 / 1.8),
         (160.0, 0.5, 128.0),
-        // In whole places, and within the bounds.
+        // Whole numbers, within the bounds.
         (8.0, 0.1, 9.0),
         (8.5, 0.5, 8.0),
         (1020.0, 0.1, 1024.0),

@@ -4,7 +4,7 @@ use crate::nocobase::concurrency::queue::Who;
 const TURN: Turn = Turn { class: Class::In, who: Who::User(1) };
 const MS: Duration = Duration::from_millis(1);
 
-/// One that began so long ago that the limit may be looked at.
+/// A limiter old enough for the limit to be adapted.
 fn old(limit: MaxRequests) -> Arc<NodeLimiter> {
     let mut limiter = NodeLimiter::new(limit, None);
     limiter.began -= Duration::from_secs(10);
@@ -71,7 +71,7 @@ fn the_mean_is_taken_of_a_window_with_enough_responses() {
     }
     limiter.responded(1, 90 * MS);
     assert_eq!(mean(&limiter), 20_000, "of all kinds");
-    // The next window begins with nothing.
+    // The next window begins empty.
     for _ in 0..20 {
         limiter.responded(0, 40 * MS);
     }
@@ -107,7 +107,7 @@ fn silence_ends_with_a_response() {
     let before = Instant::now();
     limiter.responded(0, MS);
     let silence = limiter.silence();
-    // A microsecond is the measure.
+    // The resolution is a microsecond.
     assert!(silence <= before.elapsed() + MS, "{silence:?}");
 }
 
@@ -143,7 +143,7 @@ fn the_kind_of_a_request_is_its_action() {
     assert!(kinds.iter().all(|kind| *kind < KINDS));
 }
 
-/// One whose limit is found, with so many places taken.
+/// A limiter with an adaptive limit, with this many slots taken.
 async fn crowded(places: usize) -> (Arc<NodeLimiter>, Vec<Permit>) {
     let limiter = old(MaxRequests::Auto);
     let mut held = Vec::new();
@@ -153,7 +153,7 @@ async fn crowded(places: usize) -> (Arc<NodeLimiter>, Vec<Permit>) {
     (limiter, held)
 }
 
-/// So many responses of one kind, each after so long; the limit is looked at after the last.
+/// Many responses of one kind, each after this time; the limit is adapted after the last.
 fn window(limiter: &Arc<NodeLimiter>, each: Duration) {
     for _ in 1..WINDOW_RESPONSES {
         limiter.looked_at.store(u64::MAX, Ordering::Relaxed);
@@ -163,7 +163,7 @@ fn window(limiter: &Arc<NodeLimiter>, each: Duration) {
     limiter.responded(0, each);
 }
 
-/// The limit grows as long as somebody waits, also where nobody has come since it was looked at, and not without.
+/// The limit grows as long as requests wait, also without a new one since it was last adapted, and not otherwise.
 #[tokio::test(start_paused = true)]
 async fn a_limit_grows_while_requests_wait() {
     let first = AdaptiveLimit::new().now();
@@ -188,7 +188,7 @@ async fn a_limit_grows_while_requests_wait() {
     drop((held, waiting));
 }
 
-/// What is quicker than 25 ms is no overload, and what takes many times as long as before is one.
+/// A request faster than 25 ms is not an overload; one that takes many times as long as before is.
 #[tokio::test(start_paused = true)]
 async fn a_limit_shrinks_where_the_same_takes_longer_and_not_below_what_is_quick() {
     for (before, after, shrinks) in [(1, 20, false), (50, 500, true), (900, 1500, true)] {

@@ -1,4 +1,4 @@
-//! How many go first, and when a newcomer does.
+//! How many go first, and when a newcomer is next.
 
 use super::*;
 
@@ -27,7 +27,7 @@ fn the_eighth_place_is_a_newcomers_and_they_wait_only_while_others_do() {
     let first: Vec<_> = (0..20).filter_map(|_| queue.pop()).collect();
     let at: Vec<_> = first.iter().enumerate().filter(|(_, n)| **n < 100).map(|(at, _)| at).collect();
     assert_eq!(at, [7, 15], "{first:?}");
-    // Those who went while no newcomer waited do not count.
+    // Requests that left while no newcomer waited do not count.
     let mut queue = filled(20, 0);
     for _ in 0..6 {
         queue.pop().unwrap();
@@ -35,7 +35,7 @@ fn the_eighth_place_is_a_newcomers_and_they_wait_only_while_others_do() {
     queue.push(Class::New, Who::User(1), 1, 1).unwrap();
     let next: Vec<_> = (0..8).filter_map(|_| queue.pop()).collect();
     assert_eq!(next.iter().position(|n| *n == 1), Some(7), "{next:?}");
-    // Nor do newcomers who went while nobody else waited.
+    // Nor do newcomers who left while no one else waited.
     let mut queue = filled(0, 5);
     assert_eq!((queue.pop(), queue.pop()), (Some(0), Some(1)));
     queue.push(Class::In, Who::User(1), 9, 101).unwrap();
