@@ -31,7 +31,7 @@ const USAGE: u8 = 64;
 /// `EX_CONFIG` of sysexits.h.
 const CONFIGURATION: u8 = 78;
 /// Time limit of `healthcheck`.
-const PATIENCE: Duration = Duration::from_secs(3);
+const TIMEOUT: Duration = Duration::from_secs(3);
 
 type Environment = Vec<(String, String)>;
 
@@ -246,7 +246,7 @@ fn healthcheck(ops: SocketAddr) -> Result<(), String> {
     let url = format!("http://{}/readyz", reachable(ops));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let response = runtime.map_err(|e| e.to_string())?.block_on(async {
-        let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build()?;
+        let client = reqwest::Client::builder().no_proxy().timeout(TIMEOUT).build()?;
         client.get(&url).send().await
     });
     match response {

@@ -12,7 +12,7 @@ use crate::nocobase::UserId;
 use crate::nocobase::records::{Binding, IssuedSession};
 
 /// Concurrent requests to NocoBase.
-const AT_ONCE: usize = 8;
+const CONCURRENCY: usize = 8;
 /// Shortest prefix that identifies a session: the part of the id that lists show.
 const MIN_ID_LENGTH: usize = 8;
 
@@ -92,7 +92,7 @@ impl Admin<'_> {
         let issued = self.sessions.nocobase().issued_sessions(user).await?;
         let bindings = self.sessions.nocobase().bindings(&self.entries).await?;
         let of_user: HashMap<UserId, Binding> = bindings.into_iter().map(|b| (b.user, b)).collect();
-        let places = Arc::new(Semaphore::new(AT_ONCE));
+        let places = Arc::new(Semaphore::new(CONCURRENCY));
         let mut asked = JoinSet::new();
         for session in issued {
             let binding = of_user.get(&session.user).cloned();

@@ -10,15 +10,15 @@ use crate::error::Failure;
 
 /// How many are kept of each kind. Failed sign-ins have a list of their own: only sign-ins, whose number is limited, can push
 /// them out, not other requests of strangers.
-const MOST: usize = 200;
+const MAX_ENTRIES: usize = 200;
 /// Characters of a text that are kept.
-const LONGEST: usize = 300;
+const MAX_CHARS: usize = 300;
 /// The time that one bar of the chart covers.
 const SLOT: Duration = Duration::from_secs(600);
 /// Bars per day.
 pub(crate) const SLOTS: usize = 144;
 /// Bars per hour.
-const HOUR: u64 = 6;
+const BARS_PER_HOUR: u64 = 6;
 
 /// A refused sign-in, or a page that could not be shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -153,7 +153,7 @@ impl History {
         }
         all.retain(|refusal| word.is_empty() || refusal.is_about(&word));
         all.sort_by_key(|refusal| std::cmp::Reverse(refusal.at));
-        all.truncate(MOST);
+        all.truncate(MAX_ENTRIES);
         all
     }
 
@@ -171,7 +171,7 @@ impl History {
                 *part = part.saturating_add(*n);
                 let (hour, day) = outcomes.entry(*outcome).or_default();
                 *day = day.saturating_add(*n);
-                if age < HOUR {
+                if age < BARS_PER_HOUR {
                     *hour = hour.saturating_add(*n);
                 }
             }
@@ -196,7 +196,8 @@ fn millis(at: SystemTime) -> u128 {
 /// Without empty texts and overlong ones.
 fn bounded(mut refusal: Refusal) -> Refusal {
     for text in [&mut refusal.entry, &mut refusal.userid, &mut refusal.name, &mut refusal.reason] {
-        *text = text.take().filter(|text| !text.is_empty()).map(|text| text.chars().take(LONGEST).collect());
+        *text =
+            text.take().filter(|text| !text.is_empty()).map(|text| text.chars().take(MAX_CHARS).collect());
     }
     refusal
 }
@@ -204,7 +205,7 @@ fn bounded(mut refusal: Refusal) -> Refusal {
 fn push(list: &Mutex<VecDeque<Refusal>>, refusal: Refusal) {
     let mut list = list.lock();
     list.push_back(refusal);
-    if list.len() > MOST {
+    if list.len() > MAX_ENTRIES {
         list.pop_front();
     }
 }
@@ -265,12 +266,12 @@ mod tests {
         let all = history.refusals("first", Vec::new());
         assert_eq!(users(&all), ["first"]);
         let kept = history.pages.lock().len();
-        assert_eq!((kept, history.refusals("", Vec::new()).len()), (MOST, MOST));
-        assert_eq!(history.pages.lock()[0].reason.as_ref().map(String::len), Some(LONGEST));
+        assert_eq!((kept, history.refusals("", Vec::new()).len()), (MAX_ENTRIES, MAX_ENTRIES));
+        assert_eq!(history.pages.lock()[0].reason.as_ref().map(String::len), Some(MAX_CHARS));
         for i in 0..5_000 {
             history.refused(refusal(i, &i.to_string(), &format!("s{i}")));
         }
-        assert_eq!(history.sign_ins.lock().len(), MOST);
+        assert_eq!(history.sign_ins.lock().len(), MAX_ENTRIES);
     }
 
     #[test]

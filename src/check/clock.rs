@@ -5,9 +5,9 @@ use std::time::{Duration, SystemTime};
 use super::report::Verdict;
 
 /// More than the resolution of `Date` (a second) plus the time that a response takes.
-const NOTEWORTHY: Duration = Duration::from_secs(30);
+const WARNING_SKEW: Duration = Duration::from_secs(30);
 /// Tokens minted by the gate are valid for 30 minutes, and are replaced after 10.
-const TOO_MUCH: Duration = Duration::from_secs(300);
+const MAX_SKEW: Duration = Duration::from_secs(300);
 
 /// One comparison: whose clock, its time, and ours when the response arrived.
 #[derive(Debug, Clone)]
@@ -34,7 +34,7 @@ pub(super) fn verdict(samples: &[Sample]) -> Verdict {
     };
     let (difference, ahead) = worst.difference();
     let who = samples.iter().map(|s| s.who.as_str()).collect::<Vec<_>>().join(", ");
-    if difference < NOTEWORTHY {
+    if difference < WARNING_SKEW {
         return Verdict::ok(format!("agrees with {who}"));
     }
     let seconds = difference.as_secs();
@@ -42,7 +42,7 @@ pub(super) fn verdict(samples: &[Sample]) -> Verdict {
         format!("this machine is {seconds} s {} {}", if ahead { "ahead of" } else { "behind" }, worst.who);
     let remedy =
         "switch on time synchronisation (timedatectl set-ntp true) on the machine whose clock is wrong";
-    if difference < TOO_MUCH {
+    if difference < MAX_SKEW {
         Verdict::warning("clock", what, remedy)
     } else {
         Verdict::failed("clock", format!("{what}: NocoBase will treat the gate's tokens as expired"), remedy)

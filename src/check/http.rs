@@ -8,7 +8,7 @@ use url::Url;
 /// Time limit for opening a connection.
 const CONNECT: Duration = Duration::from_secs(5);
 /// Time limit for a whole request.
-pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest response that is read, in bytes.
 const LARGEST: usize = 1024 * 1024;
 
@@ -66,7 +66,7 @@ impl Http {
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("wecom-gate/", env!("CARGO_PKG_VERSION"), " check"))
             .connect_timeout(CONNECT)
-            .timeout(PATIENCE)
+            .timeout(TIMEOUT)
             .redirect(redirect::Policy::none())
             .referer(false)
             .no_proxy();

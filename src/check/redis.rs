@@ -5,7 +5,7 @@ use crate::config::Redis;
 use crate::shared::{ProbeResult, RedisError};
 
 /// Oldest major version that has streams.
-const OLDEST: u32 = 5;
+const MIN_VERSION: u32 = 5;
 const ABOUT: &str = "session.redis";
 const RIGHTS: &str = "give its user what the gate needs, in redis-cli: ACL SETUSER <user> ~wecom-gate:* +set +get +del \
     +expire +xadd +xread +xrevrange +select +info";
@@ -23,7 +23,7 @@ pub(super) fn verdict(redis: &Redis, response: &Result<ProbeResult, RedisError>)
         outcome = StepOutcome::Failed;
     }
     let version = found.version.as_deref();
-    if version.is_some_and(|version| major(version).is_none_or(|major| major < OLDEST)) {
+    if version.is_some_and(|version| major(version).is_none_or(|major| major < MIN_VERSION)) {
         let what = format!("Redis at {at} has version {}", version.unwrap_or_default());
         findings.push(Finding::new(ABOUT, what, "install Redis 5 or newer, or Valkey"));
         outcome = StepOutcome::Failed;

@@ -143,13 +143,13 @@ pub(super) fn within(inner: &str, outer: &str) -> bool {
 
 /// The text in quotes, with control characters escaped, shortened if it is long, and without the user and password of an address.
 pub(super) fn quote(text: &str) -> String {
-    const MOST: usize = 80;
+    const MAX_CHARS: usize = 80;
     let masked = match text.split_once("://") {
         Some((scheme, rest)) => rest.rsplit_once('@').map(|(_, host)| format!("{scheme}://...@{host}")),
         None => None,
     };
     let text = masked.as_deref().unwrap_or(text);
-    match text.char_indices().nth(MOST) {
+    match text.char_indices().nth(MAX_CHARS) {
         Some((end, _)) => format!("{:?}...", text.get(..end).unwrap_or_default()),
         None => format!("{text:?}"),
     }

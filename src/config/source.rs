@@ -11,7 +11,7 @@ use super::schema::{Kind, Node};
 /// Variables with this prefix are configuration. Others, such as `WECOM_GATE_SERVICE_HOST` in Kubernetes, are not.
 const PREFIX: &str = "WECOM_GATE__";
 /// No key is nested more deeply; anything deeper is unknown further up already.
-const DEEPEST: usize = 16;
+const MAX_DEPTH: usize = 16;
 
 /// Parses TOML. Each syntax error is reported with its place; texts of the file are never repeated, because they may be secrets.
 pub(super) fn from_toml(text: &str, report: &mut Report) -> Option<Value> {
@@ -62,7 +62,7 @@ fn plain(
     report: &mut Report,
 ) -> Value {
     match value {
-        _ if depth > DEEPEST => Value::Null,
+        _ if depth > MAX_DEPTH => Value::Null,
         DeValue::String(text) => Value::String(text.clone().into_owned()),
         DeValue::Integer(n) => match i64::from_str_radix(n.as_str(), n.radix()) {
             Ok(n) => Value::from(n),
@@ -104,7 +104,7 @@ pub(super) fn overlay(
         let steps: Vec<Step> = rest
             .split("__")
             .map(|s| s.parse().map_or_else(|_| Step::Key(s.to_ascii_lowercase()), Step::Index))
-            .take(DEEPEST)
+            .take(MAX_DEPTH)
             .collect();
         sorted.insert(steps, (name, text));
     }

@@ -4,14 +4,14 @@ use std::error::Error;
 use std::io;
 
 /// This process, or the whole system, has no descriptor left (EMFILE, ENFILE; the same numbers on every Linux).
-const NONE_LEFT: [i32; 2] = [24, 23];
+const ERRNOS: [i32; 2] = [24, 23];
 
 /// Is this the cause of the error?
 pub(crate) fn is_out_of_files(error: &(dyn Error + 'static)) -> bool {
     let mut cause = Some(error);
     while let Some(error) = cause {
         let of_io = error.downcast_ref::<io::Error>();
-        if of_io.and_then(io::Error::raw_os_error).is_some_and(|code| NONE_LEFT.contains(&code)) {
+        if of_io.and_then(io::Error::raw_os_error).is_some_and(|code| ERRNOS.contains(&code)) {
             return true;
         }
         // Its `source` is the source of the error that it wraps.

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 
 use super::Failure;
 
-const EVERY: Duration = Duration::from_secs(60);
+const INTERVAL: Duration = Duration::from_secs(60);
 
 /// When a line was last written, and how many have been left out since; `None`: never written.
 type Line = Option<(Instant, u64)>;
@@ -60,7 +60,7 @@ fn due(lines: &mut Lines, place: &'static str, failure: Failure, now: Instant) -
 
 fn due_at(line: &mut Line, now: Instant) -> Option<u64> {
     match line {
-        Some((at, left_out)) if now.saturating_duration_since(*at) < EVERY => {
+        Some((at, left_out)) if now.saturating_duration_since(*at) < INTERVAL => {
             *left_out = left_out.saturating_add(1);
             None
         }

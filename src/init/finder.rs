@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use secrecy::SecretSlice;
 
 /// Where NocoBase probably is.
-const LIKELY: [&str; 7] = [
+const COMMON_PATHS: [&str; 7] = [
     "/opt/nocobase",
     "/srv/nocobase",
     "/var/www/nocobase",
@@ -21,7 +21,7 @@ const VOLUMES: &str = "/var/lib/docker/volumes";
 /// A larger file is something else.
 const MAX_BYTES: u64 = 64 * 1024;
 /// Most candidates that are tried.
-const MOST: usize = 16;
+const MAX_CANDIDATES: usize = 16;
 
 /// A secret, and where it was found.
 #[derive(Debug, Clone)]
@@ -38,7 +38,7 @@ pub(super) fn candidates(given: Option<&Path>) -> Vec<Candidate> {
         return all;
     }
     of_processes(&mut all);
-    for folder in LIKELY {
+    for folder in COMMON_PATHS {
         of_folder(Path::new(folder), &mut all);
     }
     let volumes = fs::read_dir(VOLUMES).into_iter().flatten().flatten();
@@ -91,7 +91,7 @@ fn of_processes(all: &mut Vec<Candidate>) {
 fn push(from: String, secret: Option<Vec<u8>>, all: &mut Vec<Candidate>) {
     use secrecy::ExposeSecret as _;
     let Some(secret) = secret.filter(|s| !s.is_empty()) else { return };
-    if all.len() < MOST && !all.iter().any(|c| c.secret.expose_secret() == secret) {
+    if all.len() < MAX_CANDIDATES && !all.iter().any(|c| c.secret.expose_secret() == secret) {
         all.push(Candidate { from, secret: secret.into() });
     }
 }

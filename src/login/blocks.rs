@@ -22,9 +22,9 @@ use crate::shared::{BlockOwner, ToBlock};
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const MAX_PAUSE: Duration = Duration::from_secs(15);
 /// How long a node leaves the calls to another that has begun them.
-const OTHERS_TIME: Duration = Duration::from_secs(5);
+const TAKEOVER_DELAY: Duration = Duration::from_secs(5);
 /// Most calls remembered. Each was a session until it ended, so no outsider can fill this.
-const MOST: usize = 100_000;
+const MAX_BLOCKS: usize = 100_000;
 
 /// The user whose session it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,7 +110,7 @@ impl Blocks {
 
     pub(super) fn add(&self, block: &Block, until: UnixMillis) {
         let mut state = self.state.lock();
-        if state.pending.len() >= MOST {
+        if state.pending.len() >= MAX_BLOCKS {
             tracing::error!(
                 event = "session_ended",
                 session = block.id,
@@ -126,7 +126,7 @@ impl Blocks {
     /// A node, possibly this one, has begun the call to NocoBase.
     pub(super) fn begun_elsewhere(&self, block: ToBlock, at: Instant) {
         let (until, mut state) = (block.until, self.state.lock());
-        if state.pending.contains_key(&block.id) || state.others.len() >= MOST || until <= now() {
+        if state.pending.contains_key(&block.id) || state.others.len() >= MAX_BLOCKS || until <= now() {
             return;
         }
         if let Some(block) = Block::from_shared(block) {
@@ -140,7 +140,7 @@ impl Blocks {
         let overdue: Vec<String> = state
             .others
             .iter()
-            .filter(|(_, (_, _, since))| at.saturating_duration_since(*since) >= OTHERS_TIME)
+            .filter(|(_, (_, _, since))| at.saturating_duration_since(*since) >= TAKEOVER_DELAY)
             .map(|(id, _)| id.clone())
             .collect();
         for id in &overdue {

@@ -19,7 +19,7 @@ use crate::session::{PasswordSession, PasswordSignIn, UnixMillis};
 use crate::shared::Ending;
 
 /// How long to wait until the nodes of the gate are informed. NocoBase has recorded the end by then.
-const PATIENCE: Duration = Duration::from_secs(3);
+const TIMEOUT: Duration = Duration::from_secs(3);
 
 impl Sessions {
     /// Without a running gate. The audit log's file is written only if it exists: the gate could not write to one created by root
@@ -114,7 +114,7 @@ impl Sessions {
     /// Flushes the audit log. Returns whether the nodes have been informed, if they share a Redis.
     pub(crate) async fn finish_from_shell(&self) -> bool {
         let told = match &self.shared {
-            Some(shared) => shared.all_published(PATIENCE).await,
+            Some(shared) => shared.all_published(TIMEOUT).await,
             None => true,
         };
         self.audit.close();

@@ -16,7 +16,7 @@ use crate::shared::{CallbackId, Claim, Ending, Shared, SharedRefusal};
 const ELSEWHERE: &str = "ended on another node";
 
 /// How often refused sign-ins are sent to the other nodes.
-const TELL: Duration = Duration::from_millis(500);
+const REFUSALS_INTERVAL: Duration = Duration::from_millis(500);
 
 fn shared_refusal(one: Refusal) -> SharedRefusal {
     let Refusal { at, entry, userid, name, failure, reason, request_id, client } = one;
@@ -56,7 +56,7 @@ impl Sessions {
     async fn tell_refusals(&self, shared: &Shared) {
         if self.config.access.has_admins() && !self.config.nocobase.beside_others {
             loop {
-                sleep(TELL).await;
+                sleep(REFUSALS_INTERVAL).await;
                 let pending: Vec<SharedRefusal> =
                     self.audit.history().take_pending().into_iter().map(shared_refusal).collect();
                 if !pending.is_empty() {

@@ -12,7 +12,7 @@ use super::sessions::Sessions;
 use crate::session::{Attached, CachedSession, OpenStream, OwnCookies, Session, SessionValidity, UnixMillis};
 
 /// How often open streams are checked; a stream may end this much later than its session.
-const TICK: Duration = Duration::from_secs(1);
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// How often, in seconds, a session with open streams is kept from being dropped from the cache.
 const KEEP_EVERY: u64 = 16;
 
@@ -30,7 +30,7 @@ impl Sessions {
     /// Waits until open streams have to be checked: for one tick, or until the configuration has changed.
     pub(crate) async fn next_look(&self) {
         tokio::select! {
-            () = tokio::time::sleep(TICK) => {}
+            () = tokio::time::sleep(CHECK_INTERVAL) => {}
             () = self.cache.changed() => {}
         }
     }

@@ -13,7 +13,7 @@ use crate::nocobase::UserId;
 use crate::wecom::Member;
 
 /// How long a sign-in waits for the update.
-const PATIENCE: Duration = Duration::from_secs(3);
+const TIMEOUT: Duration = Duration::from_secs(3);
 
 impl SignIns {
     /// One call to NocoBase, and a second one if something differs.
@@ -28,7 +28,7 @@ impl SignIns {
             person.name.clear();
         }
         let update = self.sessions.accounts.update_profile(user, &person, fields);
-        let failed = match tokio::time::timeout(PATIENCE, update).await {
+        let failed = match tokio::time::timeout(TIMEOUT, update).await {
             Ok(Ok(changed)) if changed.is_empty() => return,
             Ok(Ok(changed)) => {
                 tracing::info!(event = "profile", entry = entry.name, userid = member.userid, nocobase_user = %user,

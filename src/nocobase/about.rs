@@ -9,7 +9,7 @@ use super::versions::Version;
 use super::{NocoBase, PageSettings};
 
 /// How long a node may take to respond; the request is made in the background.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest response that is read: an index page has a few KiB.
 const LARGEST: usize = 512 * 1024;
 
@@ -41,7 +41,7 @@ impl NocoBase {
 
 /// The body of a success.
 async fn read(request: reqwest::RequestBuilder) -> Option<Vec<u8>> {
-    let mut response = request.header(USER_AGENT, AGENT).timeout(PATIENCE).send().await.ok()?;
+    let mut response = request.header(USER_AGENT, AGENT).timeout(TIMEOUT).send().await.ok()?;
     if !response.status().is_success() {
         return None;
     }

@@ -4,7 +4,7 @@
 use memchr::memmem;
 
 /// Longest value that is accepted.
-const LONGEST: usize = 512;
+const MAX_LENGTH: usize = 512;
 
 /// The settings of one index page. `None`: the page does not have it (older versions lack some of them).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -141,7 +141,7 @@ fn assigned(after: &[u8]) -> Option<String> {
         }
     };
     // No escapes: addresses do not need them, and anything else is ignored.
-    let good = text.len() <= LONGEST && text.iter().all(|b| (b' '..0x7f).contains(b) && *b != b'\\');
+    let good = text.len() <= MAX_LENGTH && text.iter().all(|b| (b' '..0x7f).contains(b) && *b != b'\\');
     good.then(|| String::from_utf8_lossy(text).into_owned())
 }
 
@@ -221,7 +221,7 @@ window['__nocobase_ws_path__'] = window['__nocobase_ws_path__'] || "/ws";</scrip
 
     #[test]
     fn anything_but_a_nocobase_page_has_no_settings() {
-        let long = format!("window['__nocobase_ws_path__'] = '{}'", "x".repeat(LONGEST + 1));
+        let long = format!("window['__nocobase_ws_path__'] = '{}'", "x".repeat(MAX_LENGTH + 1));
         for other in [
             "",
             "ok",

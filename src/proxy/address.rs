@@ -6,11 +6,11 @@ use std::net::IpAddr;
 use http::HeaderValue;
 
 /// The longest address: `ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255`.
-const LONGEST: usize = 45;
+const MAX_LENGTH: usize = 45;
 
 /// Formatted in a fixed buffer: growing a string would cost several allocations. Never returns `None` in practice.
 pub(crate) fn header_value(address: IpAddr) -> Option<HeaderValue> {
-    let mut text = [0_u8; LONGEST];
+    let mut text = [0_u8; MAX_LENGTH];
     let mut rest = &mut text[..];
     match address {
         IpAddr::V4(v4) => {
@@ -27,7 +27,7 @@ pub(crate) fn header_value(address: IpAddr) -> Option<HeaderValue> {
         IpAddr::V6(v6) => write!(rest, "{v6}").ok()?,
     }
     let left = rest.len();
-    HeaderValue::from_bytes(text.get(..LONGEST - left)?).ok()
+    HeaderValue::from_bytes(text.get(..MAX_LENGTH - left)?).ok()
 }
 
 #[cfg(test)]

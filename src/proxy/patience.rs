@@ -8,7 +8,7 @@ use std::time::Duration;
 use pingora::proxy::Session as HttpSession;
 
 /// How often it is looked whether the client is still there.
-const LOOK: Duration = Duration::from_millis(200);
+const CHECK_INTERVAL: Duration = Duration::from_millis(200);
 /// `TCP_ESTABLISHED`, as the kernel counts the states of a connection.
 const ESTABLISHED: u8 = 1;
 
@@ -27,7 +27,7 @@ pub(super) async fn while_there<T>(client: &HttpSession, work: impl Future<Outpu
 
 async fn watched<T>(client: &HttpSession, mut work: Pin<&mut impl Future<Output = T>>) -> Result<T, Gone> {
     loop {
-        match tokio::time::timeout(LOOK, work.as_mut()).await {
+        match tokio::time::timeout(CHECK_INTERVAL, work.as_mut()).await {
             // The client may have left while this waited.
             Ok(done) => return if is_gone(client) { Err(Gone) } else { Ok(done) },
             Err(_) if is_gone(client) => return Err(Gone),

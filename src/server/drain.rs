@@ -20,7 +20,7 @@ use std::os::fd::AsRawFd as _;
 /// Time for TCP handshakes in progress: longer than most round trips.
 const SETTLE: Duration = Duration::from_millis(100);
 /// Most connections accepted from one queue: it cannot hold more.
-const MOST: usize = 8192;
+const MAX_ACCEPTED: usize = 8192;
 
 /// Loads a byte, relative to the TCP header (`linux/filter.h`: `BPF_LD | BPF_B | BPF_ABS`).
 const LOAD_BYTE: u16 = 0x30;
@@ -57,7 +57,7 @@ pub(super) async fn serve_queued<A>(socket: &TcpListener, app: &Arc<A>, stop: &S
 where
     A: ServerApp + Send + Sync + 'static,
 {
-    for _ in 0..MOST {
+    for _ in 0..MAX_ACCEPTED {
         match socket.accept() {
             Ok((stream, _)) => {
                 let (app, stop) = (app.clone(), stop.clone());

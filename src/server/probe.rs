@@ -10,18 +10,18 @@ const APP_CARD: Duration = Duration::from_secs(24 * 3600);
 const NO_APP_CARD: Duration = Duration::from_secs(3600);
 
 /// From the start to the first probe: sign-ins that begin at once have fetched a token by then.
-const FIRST: Duration = Duration::from_secs(10);
+const INITIAL_DELAY: Duration = Duration::from_secs(10);
 /// While WeCom issues tokens; as long as there is one, no call is made.
-const USUAL: Duration = Duration::from_secs(5 * 60);
+const INTERVAL: Duration = Duration::from_secs(5 * 60);
 /// After the first failure; and the longest pause. WeCom bans an address for an hour if it sends wrong secrets repeatedly.
-const AFTER_FAILURE: Duration = Duration::from_secs(60);
-const LONGEST: Duration = Duration::from_secs(30 * 60);
+const FIRST_RETRY: Duration = Duration::from_secs(60);
+const MAX_PAUSE: Duration = Duration::from_secs(30 * 60);
 
 /// Pause after this many consecutive failures: 5 min, or 1, 2, 4, 8, 16, 30 min.
 fn pause(failures: u32) -> Duration {
     match failures {
-        0 => USUAL,
-        n => AFTER_FAILURE.saturating_mul(1 << n.saturating_sub(1).min(10)).min(LONGEST),
+        0 => INTERVAL,
+        n => FIRST_RETRY.saturating_mul(1 << n.saturating_sub(1).min(10)).min(MAX_PAUSE),
     }
 }
 
@@ -29,7 +29,7 @@ fn pause(failures: u32) -> Duration {
 pub(super) async fn probe_wecom(current: Arc<CurrentGate>) {
     let mut failures: u32 = 0;
     let mut next_card: Option<Instant> = None;
-    tokio::time::sleep(FIRST).await;
+    tokio::time::sleep(INITIAL_DELAY).await;
     loop {
         let gate = current.now();
         failures = if gate.sign_ins.probe().await { 0 } else { failures.saturating_add(1) };

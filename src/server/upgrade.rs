@@ -24,7 +24,7 @@ const KEPT: &str = "kept";
 /// The first descriptor of `LISTEN_FDS`.
 const FIRST: i32 = 3;
 /// How long the new program may take until it serves.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Starts the program again with these sockets, and waits until it serves. Returns its process id, or why it does not serve; then
 /// it has ended. `kept`: systemd keeps the sockets open too.
@@ -37,14 +37,14 @@ pub(super) async fn start(sockets: &[TcpListener], kept: bool) -> Result<u32, St
     drop(command);
     let id = child.id().unwrap_or_default();
     let mut ready = [0];
-    let failure = match tokio::time::timeout(PATIENCE, ours.read_exact(&mut ready)).await {
+    let failure = match tokio::time::timeout(TIMEOUT, ours.read_exact(&mut ready)).await {
         Ok(Ok(_)) => {
             // Waited for, so that it does not become a zombie if it ends first.
             tokio::spawn(async move { child.wait().await });
             return Ok(id);
         }
         Ok(Err(_)) => None,
-        Err(_) => Some(format!("the new program does not serve after {} seconds", PATIENCE.as_secs())),
+        Err(_) => Some(format!("the new program does not serve after {} seconds", TIMEOUT.as_secs())),
     };
     if failure.is_some() {
         let _ = child.start_kill();

@@ -16,7 +16,7 @@ use crate::session::{Callback, Purpose, Session, UnixMillis};
 
 /// How long a node waits for another node to complete a callback.
 const MAX_WAIT: Duration = Duration::from_secs(10);
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Identifies a callback without its secrets.
 #[derive(Debug, Clone, Copy)]
@@ -80,7 +80,7 @@ impl Shared {
                 Some(CallbackOutcome::Session(session)) => return Claim::Session(session),
                 Some(CallbackOutcome::Other) => return Claim::Used,
                 None if Instant::now() >= until => return Claim::Used,
-                None => sleep(LOOK_EVERY).await,
+                None => sleep(POLL_INTERVAL).await,
             }
         }
     }

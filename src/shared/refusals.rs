@@ -11,7 +11,7 @@ use crate::metrics::RedisOperation::Refusals as OPERATION;
 use crate::session::{Purpose, UnixMillis};
 
 /// Redis keeps this many ...
-const MOST: usize = 400;
+const MAX_ENTRIES: usize = 400;
 /// ... until none has been added for this time.
 const KEPT: Duration = Duration::from_secs(24 * 3600);
 
@@ -46,7 +46,7 @@ impl Shared {
             return;
         }
         let mut trim = cmd("LTRIM");
-        trim.arg(&key).arg(-i64::try_from(MOST).unwrap_or(i64::MAX)).arg(-1);
+        trim.arg(&key).arg(-i64::try_from(MAX_ENTRIES).unwrap_or(i64::MAX)).arg(-1);
         self.link.ask::<()>(OPERATION, &trim).await;
         let mut expire = cmd("EXPIRE");
         expire.arg(&key).arg(KEPT.as_secs());
@@ -59,10 +59,10 @@ impl Shared {
         let mut range = cmd("LRANGE");
         range.arg(&key).arg(0).arg(-1);
         let texts: Vec<Vec<u8>> = self.link.ask(OPERATION, &range).await?;
-        let found = texts.len().min(MOST);
+        let found = texts.len().min(MAX_ENTRIES);
         let opened: Vec<SharedRefusal> = texts
             .iter()
-            .take(MOST)
+            .take(MAX_ENTRIES)
             .filter_map(|text| self.keyring.open(Purpose::Refusal, key.as_bytes(), text))
             .collect();
         if opened.len() < found {

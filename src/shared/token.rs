@@ -15,7 +15,7 @@ use crate::session::Purpose;
 
 /// How long a node waits for the token that another fetches; after that it fetches one itself.
 const MAX_WAIT: Duration = Duration::from_secs(2);
-const LOOK_EVERY: Duration = Duration::from_millis(50);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 /// How long a node may take to fetch one before another node does.
 const LEASE: Duration = Duration::from_secs(10);
 /// WeCom's tokens are valid for two hours; one of more than a day is not accepted.
@@ -84,7 +84,7 @@ impl Shared {
                     };
                 }
                 Some(None) if Instant::now() >= until => return Token::Fetch(Lease { until: None }),
-                Some(None) => sleep(LOOK_EVERY).await,
+                Some(None) => sleep(POLL_INTERVAL).await,
             }
         }
     }

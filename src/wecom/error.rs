@@ -169,7 +169,7 @@ impl WeComError {
             },
             (Some(code), _) => match known_remedy(code) {
                 Some(remedy) => remedy.into(),
-                None if self.class == Class::BadAnswer => format!("look the code up: {EXPLAINS}{code}"),
+                None if self.class == Class::BadAnswer => format!("look the code up: {ERRCODE_PAGE}{code}"),
                 None => remedy(self.class).into(),
             },
             (None, Failure::WeComRateLimited) => remedy(Class::Rate).into(),
@@ -203,7 +203,7 @@ const RULES: &str = "check the ids in allow_departments, allow_tags and roles; t
                      these departments and their parents";
 
 /// WeCom's page that explains an `errcode`.
-const EXPLAINS: &str = "https://open.work.weixin.qq.com/devtool/query?e=";
+const ERRCODE_PAGE: &str = "https://open.work.weixin.qq.com/devtool/query?e=";
 
 /// What an operator can do about a code without its own remedy.
 fn remedy(class: Class) -> &'static str {

@@ -3,13 +3,13 @@
 use super::address::encode;
 
 /// Longest text from WeCom in a log line, in bytes.
-const LONGEST: usize = 300;
+const MAX_LENGTH: usize = 300;
 
 /// An opaque word of at least this length may be a secret: WeCom's secrets, codes, tickets and tokens are longer.
 const OPAQUE: usize = 24;
 
 /// `text` without any of `secrets` (as they are, and percent-encoded) and without opaque words that the gate does not know, on
-/// one line, cut to [`LONGEST`]. WeCom's hint ids (`[1655882753557010848204971]`) stay.
+/// one line, cut to [`MAX_LENGTH`]. WeCom's hint ids (`[1655882753557010848204971]`) stay.
 pub(super) fn redact(text: &str, secrets: &[&str]) -> String {
     // Longest first: if one secret is part of another, no remainder of the longer one must be left.
     let mut secrets: Vec<&str> = secrets.iter().copied().filter(|s| !s.is_empty()).collect();
@@ -24,7 +24,7 @@ pub(super) fn redact(text: &str, secrets: &[&str]) -> String {
     }
     let mut line = String::new();
     for c in mask_opaque(&out).chars() {
-        if line.len() >= LONGEST {
+        if line.len() >= MAX_LENGTH {
             line.push('…');
             break;
         }

@@ -233,11 +233,11 @@ pub(super) fn tokens_that_pass(nocobase: &NocoBase, access: &Access, report: &mu
     if nocobase.apps.is_empty() {
         return;
     }
-    const WHY: &str =
+    const REASON: &str =
         "lets NocoBase's own tokens pass, and with [[nocobase.apps]] one application would accept another's";
     let mut refuse = |key: &str, is_on: bool, remedy: &str| {
         if is_on {
-            report.error(key, WHY, remedy);
+            report.error(key, REASON, remedy);
         }
     };
     refuse("access.api_keys", access.api_keys, "set it to false, or leave out [[nocobase.apps]]");
@@ -255,7 +255,7 @@ pub(super) fn tokens_that_pass(nocobase: &NocoBase, access: &Access, report: &mu
     }
     let mut refuse = |key: &str, is_on: bool, remedy: &str| {
         if is_on {
-            report.error(key, WHY, remedy);
+            report.error(key, REASON, remedy);
         }
     };
     refuse(

@@ -105,7 +105,7 @@ pub(super) fn text(
 
 /// `session.keys`, or the lines of `session.keys_file`.
 pub(super) fn keys(inline: &[String], file: &str, report: &mut Report) -> Option<Vec<SecretSlice<u8>>> {
-    const MAKE_ONE: &str = "create one with `wecom-gate keygen`";
+    const REMEDY: &str = "create one with `wecom-gate keygen`";
     let mut texts: Vec<(String, String)> =
         inline.iter().enumerate().map(|(i, t)| (format!("session.keys[{i}]"), t.clone())).collect();
     if !file.is_empty() {
@@ -122,17 +122,17 @@ pub(super) fn keys(inline: &[String], file: &str, report: &mut Report) -> Option
         }
     }
     if texts.is_empty() {
-        report.error("session.keys", "is missing", MAKE_ONE);
+        report.error("session.keys", "is missing", REMEDY);
         return None;
     }
     let mut keys: Vec<Vec<u8>> = Vec::with_capacity(texts.len());
     let before = report.errors.len();
     for (place, text) in &texts {
         match base64_bytes(text) {
-            None => report.error(place, "is not base64", MAKE_ONE),
+            None => report.error(place, "is not base64", REMEDY),
             Some(key) if key.len() != KEY_BYTES => {
                 let problem = format!("is {} bytes long, not {KEY_BYTES}", key.len());
-                report.error(place, problem, MAKE_ONE);
+                report.error(place, problem, REMEDY);
             }
             Some(key) if keys.contains(&key) => report.error(place, "occurs twice", "remove one of the two"),
             Some(key) => {
@@ -140,7 +140,7 @@ pub(super) fn keys(inline: &[String], file: &str, report: &mut Report) -> Option
                 seen.sort_unstable();
                 seen.dedup();
                 if seen.len() < KEY_BYTES / 4 {
-                    report.warn(place, format_args!("does not look random: {MAKE_ONE}"));
+                    report.warn(place, format_args!("does not look random: {REMEDY}"));
                 }
                 keys.push(key);
             }

@@ -37,13 +37,13 @@ pub(super) fn session(raw: raw::Session, report: &mut Report) -> Option<Session>
 /// A name that cannot be one of another gate's cookies: `wecom_gate_out` is the second cookie of `wecom_gate`, so it must not be
 /// the first cookie of another gate.
 fn cookie_name(name: String, report: &mut Report) -> Option<String> {
-    const LONGEST: usize = 40;
+    const MAX_LENGTH: usize = 40;
     let letters = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
     let reserved = ["_out", "_tries", "_lang", "_"].iter().any(|end| name.ends_with(end))
         || name.contains("_flow_")
         || name.starts_with("__")
         || name.starts_with("nb_");
-    let problem = if name.is_empty() || name.len() > LONGEST || !letters {
+    let problem = if name.is_empty() || name.len() > MAX_LENGTH || !letters {
         "is not the name of a cookie"
     } else if reserved || name.ends_with("_flow") {
         "is the name of another cookie"

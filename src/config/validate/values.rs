@@ -203,28 +203,28 @@ pub(super) fn max_requests(key: &str, raw: &MaxRequests, report: &mut Report) ->
 /// Networks whose addresses are trusted or let in: single addresses or CIDRs, never everyone.
 pub(super) fn networks(key: &str, list: &[String], report: &mut Report) -> Option<Vec<IpNet>> {
     const EVERYONE: &str = "covers every address: anyone could claim it";
-    const NAME_THEM: &str = "list the actual networks, such as \"10.1.2.0/24\" or \"192.0.2.7\"";
+    const REMEDY: &str = "list the actual networks, such as \"10.1.2.0/24\" or \"192.0.2.7\"";
     let before = report.errors.len();
     let mut nets = Vec::with_capacity(list.len());
     for (i, text) in list.iter().enumerate() {
         let key = format!("{key}[{i}]");
         let parsed = text.parse::<IpNet>().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
         match parsed.map(|net| plain_v4(net.trunc())) {
-            Some(net) if everyone(&net) => report.bad(&key, text, EVERYONE, NAME_THEM),
+            Some(net) if everyone(&net) => report.bad(&key, text, EVERYONE, REMEDY),
             Some(net) => {
                 if net.prefix_len() < if net.addr().is_ipv4() { 8 } else { 16 } {
                     report.warn(&key, format_args!("{net} is a very large network"));
                 }
                 nets.push(net);
             }
-            None => report.bad(&key, text, "is not a network or address", NAME_THEM),
+            None => report.bad(&key, text, "is not a network or address", REMEDY),
         }
     }
     if report.errors.len() > before {
         return None;
     }
     if IpNet::aggregate(&nets).iter().any(everyone) {
-        report.error(key, format!("taken together {EVERYONE}"), NAME_THEM);
+        report.error(key, format!("taken together {EVERYONE}"), REMEDY);
         return None;
     }
     Some(nets)

@@ -12,19 +12,19 @@ fn r36_another_nodes_unsent_sign_outs_are_taken_over() {
     let (blocks, start) = (Blocks::default(), Instant::now());
     for id in ["recorded", "left"] {
         blocks.begun_elsewhere(block(id), start);
-        blocks.begun_elsewhere(block(id), start + OTHERS_TIME / 2);
+        blocks.begun_elsewhere(block(id), start + TAKEOVER_DELAY / 2);
         assert!(blocks.is_pending(id), "this node refuses it already");
     }
     blocks.begun_elsewhere(ToBlock { until: now(), ..block("over") }, start);
     blocks.begun_elsewhere(ToBlock { owner: BlockOwner::User(0), ..block("nobody") }, start);
-    assert!(!blocks.take_over(start + OTHERS_TIME / 2), "the other node is at it");
+    assert!(!blocks.take_over(start + TAKEOVER_DELAY / 2), "the other node is at it");
     blocks.done("recorded");
-    assert!(blocks.take_over(start + OTHERS_TIME) && !blocks.take_over(start + OTHERS_TIME));
+    assert!(blocks.take_over(start + TAKEOVER_DELAY) && !blocks.take_over(start + TAKEOVER_DELAY));
     let due: Vec<String> = blocks.due().into_iter().map(|b| b.id).collect();
     assert_eq!((due, blocks.left()), (vec!["left".to_owned()], 1));
     // The echo of this node's own message starts no second call.
-    blocks.begun_elsewhere(block("left"), start + OTHERS_TIME * 2);
-    assert!(!blocks.take_over(start + OTHERS_TIME * 9));
+    blocks.begun_elsewhere(block("left"), start + TAKEOVER_DELAY * 2);
+    assert!(!blocks.take_over(start + TAKEOVER_DELAY * 9));
     blocks.done("left");
     assert!(!blocks.is_pending("left") && blocks.left() == 0);
 }
@@ -65,12 +65,12 @@ fn r36_what_is_pending_stays_until_it_is_done_or_over() {
 #[test]
 fn r36_what_waits_is_bounded() {
     let (blocks, start) = (Blocks::default(), Instant::now());
-    for number in 0..=MOST {
+    for number in 0..=MAX_BLOCKS {
         blocks.add(&mine(&number.to_string()), in_an_hour());
         blocks.begun_elsewhere(block(&format!("other-{number}")), start);
     }
     let others = blocks.state.lock().others.len();
-    assert_eq!((blocks.left(), others), (MOST, MOST));
+    assert_eq!((blocks.left(), others), (MAX_BLOCKS, MAX_BLOCKS));
 }
 
 /// Fails as configured, and records when it was called.

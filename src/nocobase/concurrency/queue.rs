@@ -8,9 +8,9 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Waiting requests for one node at most.
-const MOST: usize = 4096;
+const MAX_WAITING: usize = 4096;
 /// Waiting requests of one user, or from one address, at most.
-const MOST_OF_ONE: usize = 1024;
+const MAX_WAITING_PER_USER: usize = 1024;
 /// One slot in this many is for a newcomer.
 const NEWCOMERS_TURN: u32 = 8;
 
@@ -84,7 +84,7 @@ impl<T> Default for Ring<T> {
 impl<T> Ring<T> {
     fn push(&mut self, who: Who, id: u64, item: T) -> Result<(), Full> {
         let own = self.of.entry(who).or_default();
-        if own.len() >= MOST_OF_ONE {
+        if own.len() >= MAX_WAITING_PER_USER {
             return Err(Full);
         }
         if own.is_empty() {
@@ -153,7 +153,7 @@ impl<T> WaitQueue<T> {
     }
 
     pub(super) fn push(&mut self, class: Class, who: Who, id: u64, item: T) -> Result<(), Full> {
-        if self.len() >= MOST {
+        if self.len() >= MAX_WAITING {
             return Err(Full);
         }
         self.ring(class).push(who, id, item)

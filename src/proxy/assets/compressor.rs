@@ -16,7 +16,7 @@ use crate::proxy::coding::{Coding, Effort, compress};
 /// Most files in the queue. One that does not fit is queued at the next request for it.
 const WAITING: usize = 1024;
 /// A file that has been compressed, or could not be kept for lack of memory, is not compressed again for this long.
-const DONE_FOR: Duration = Duration::from_secs(600);
+const REPEAT_AFTER: Duration = Duration::from_secs(600);
 
 struct Job {
     /// Dangling if the file has been evicted meanwhile.
@@ -45,7 +45,7 @@ impl Compressor {
                 runtime.block_on(work(waiting, cache));
             })
             .map_err(failed)?;
-        let begun = moka::sync::Cache::builder().max_capacity(16_384).time_to_live(DONE_FOR).build();
+        let begun = moka::sync::Cache::builder().max_capacity(16_384).time_to_live(REPEAT_AFTER).build();
         Ok(Compressor { jobs, begun })
     }
 

@@ -20,13 +20,13 @@ const LARGEST: usize = 8 << 20;
 /// Largest list of plugins that is read, in bytes.
 const MAX_LIST: usize = 4 << 20;
 /// Time limit for a whole file. Members wait for it; after that they get it as if there were no cache.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 /// Longest pause within a response.
-const SILENCE: Duration = Duration::from_secs(8);
+const READ_TIMEOUT: Duration = Duration::from_secs(8);
 /// Node.js closes idle connections after 5 s.
 const POOL_IDLE: Duration = Duration::from_secs(4);
 /// Files fetched at once: until they are cached, their memory is not counted.
-const AT_ONCE: usize = 16;
+const MAX_CONCURRENT: usize = 16;
 /// How long a node's list of plugins is used. A node needs longer than this to restart with another version.
 const LIST_FRESH: Duration = Duration::from_secs(3);
 /// Distinguishes these requests from members' in NocoBase's log.
@@ -84,7 +84,7 @@ impl Fetcher {
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(upstream.connect_timeout)
-            .read_timeout(SILENCE)
+            .read_timeout(READ_TIMEOUT)
             .pool_idle_timeout(POOL_IDLE)
             .http1_only()
             .user_agent(AGENT)
@@ -94,7 +94,7 @@ impl Fetcher {
             http,
             origin,
             public_path: public_path.to_owned(),
-            at_once: Semaphore::new(AT_ONCE),
+            at_once: Semaphore::new(MAX_CONCURRENT),
             lists: moka::future::Cache::builder().max_capacity(64).time_to_live(LIST_FRESH).build(),
         })
     }
@@ -111,7 +111,7 @@ impl Fetcher {
         let mut result = Err(NotKept::Away);
         while let Some((index, _)) = upstreams.pick(&mut tried, false) {
             let Some(node) = upstreams.nodes().get(index) else { break };
-            let asked = tokio::time::timeout(PATIENCE, self.ask(node.address, wanted, old)).await;
+            let asked = tokio::time::timeout(TIMEOUT, self.ask(node.address, wanted, old)).await;
             match asked.unwrap_or(Err(NotKept::Away)) {
                 Ok(fetched) => return Ok(fetched),
                 // "No such file" takes precedence over no response.

@@ -15,7 +15,7 @@ use crate::proxy::response::reply::Reply;
 /// A smaller file is sent uncompressed.
 const MIN_COMPRESSED: usize = 512;
 /// In the member's browser, never in a shared cache (R25); a year is the usual value for "permanently".
-const LASTING: &str = "private, max-age=31536000, immutable";
+const IMMUTABLE: &str = "private, max-age=31536000, immutable";
 const CHECKED: &str = "private, no-cache";
 
 /// The cache, and the file that this request asks for, if any. Called once the request has been admitted.
@@ -80,7 +80,7 @@ pub(crate) async fn respond(
         reply.headers.extend(file.headers.iter().cloned());
     }
     assets.saved(file.bytes.len().saturating_sub(reply.body.len()));
-    Some(reply.with(header::CACHE_CONTROL, if file.is_lasting() { LASTING } else { CHECKED }))
+    Some(reply.with(header::CACHE_CONTROL, if file.is_lasting() { IMMUTABLE } else { CHECKED }))
 }
 
 /// A strong ETag: each coding of the content, at each effort, has different bytes.

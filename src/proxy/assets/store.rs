@@ -17,7 +17,7 @@ use crate::proxy::headers::Origin;
 use crate::proxy::upstream::Upstreams;
 
 /// A file whose name does not depend on its content is revalidated after this time.
-const FRESH: Duration = Duration::from_secs(5);
+const FRESHNESS: Duration = Duration::from_secs(5);
 /// A file that could not be cached is forwarded without another attempt for this long.
 const FORWARDED_FOR: Duration = Duration::from_secs(5);
 
@@ -83,7 +83,7 @@ impl Assets {
             return None;
         }
         match self.kept.cache.get(&key).await.and_then(Entry::file) {
-            Some(file) if file.is_lasting() || file.age() < FRESH => {
+            Some(file) if file.is_lasting() || file.age() < FRESHNESS => {
                 self.metrics.hit();
                 Some(file)
             }
@@ -128,7 +128,7 @@ impl Assets {
             return None;
         }
         let now = self.kept.cache.get(key).await.and_then(Entry::file);
-        if let Some(file) = now.filter(|file| file.is_lasting() || file.age() < FRESH) {
+        if let Some(file) = now.filter(|file| file.is_lasting() || file.age() < FRESHNESS) {
             self.metrics.hit();
             return Some(file);
         }

@@ -12,7 +12,7 @@ use crate::proxy::context::Context;
 use crate::proxy::rewrite::body_coder::BodyCoder;
 
 /// A smaller body fits into one or two packets.
-const LEAST: u64 = 1024;
+const MIN_BYTES: u64 = 1024;
 /// Fastest first.
 const PREFERRED: [Coding; 3] = [Coding::Zstd, Coding::Brotli, Coding::Gzip];
 
@@ -64,7 +64,7 @@ fn is_worth_it(status: StatusCode, headers: &HeaderMap) -> bool {
     let kind = text(header::CONTENT_TYPE).unwrap_or_default();
     let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     status == StatusCode::OK
-        && length.is_none_or(|length| length >= LEAST)
+        && length.is_none_or(|length| length >= MIN_BYTES)
         && !fixed
         && !coded
         && !headers.contains_key(header::CONTENT_RANGE)

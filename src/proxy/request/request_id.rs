@@ -7,7 +7,7 @@ use http::HeaderValue;
 /// Length of a process's common prefix: 16 hexadecimal digits and a dash.
 const PREFIX: usize = 17;
 /// Longest id, in characters.
-const LONGEST: usize = PREFIX + 16;
+const MAX_LENGTH: usize = PREFIX + 16;
 
 /// Creates request ids.
 pub(crate) struct RequestIds {
@@ -28,7 +28,7 @@ impl RequestIds {
     }
 
     fn id(&self, n: u64) -> HeaderValue {
-        let mut text = [0_u8; LONGEST];
+        let mut text = [0_u8; MAX_LENGTH];
         let (begin, digits) = text.split_at_mut(PREFIX);
         if self.prefix.len() != PREFIX || hex::encode_to_slice(n.to_be_bytes(), digits).is_err() {
             return HeaderValue::from_static("-");
@@ -37,7 +37,7 @@ impl RequestIds {
         // Without leading zeros.
         let zeros = (n.max(1).leading_zeros() / 4) as usize;
         digits.copy_within(zeros.., 0);
-        let written = text.get(..LONGEST.saturating_sub(zeros)).unwrap_or_default();
+        let written = text.get(..MAX_LENGTH.saturating_sub(zeros)).unwrap_or_default();
         HeaderValue::from_bytes(written).unwrap_or(HeaderValue::from_static("-"))
     }
 }

@@ -11,7 +11,7 @@ use super::rejected::RejectedEvent;
 
 const BROKEN: RejectedEvent = RejectedEvent::new("not the XML of a callback");
 /// Deepest nesting that is read; WeCom sends less.
-const DEEPEST: usize = 8;
+const MAX_DEPTH: usize = 8;
 
 /// Texts of the root's children; deeper ones are skipped, a repeated name is refused.
 pub(super) fn fields(xml: &str) -> Result<HashMap<String, String>, RejectedEvent> {
@@ -26,7 +26,7 @@ pub(super) fn fields(xml: &str) -> Result<HashMap<String, String>, RejectedEvent
             Event::Start(start) => {
                 depth += 1;
                 roots += usize::from(depth == 1);
-                if depth > DEEPEST || roots > 1 {
+                if depth > MAX_DEPTH || roots > 1 {
                     return Err(BROKEN);
                 }
                 if depth == 2 {

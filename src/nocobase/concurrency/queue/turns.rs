@@ -49,7 +49,7 @@ fn it_holds_so_many_and_no_more() {
     while queue.push(Class::In, Who::Call(id), id, ()).is_ok() {
         id += 1;
     }
-    assert_eq!((id, queue.len()), (MOST as u64, MOST));
+    assert_eq!((id, queue.len()), (MAX_WAITING as u64, MAX_WAITING));
     assert_eq!(queue.push(Class::New, Who::Call(id), id, ()), Err(Full));
     queue.pop().unwrap();
     assert_eq!(queue.push(Class::New, Who::Call(id), id, ()), Ok(()));

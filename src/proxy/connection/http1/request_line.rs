@@ -11,7 +11,7 @@ use bytes::BytesMut;
 use crate::decide::query;
 
 /// Longest line that is waited for, in bytes. A longer one is passed on as it is.
-const LONGEST: usize = 64 * 1024;
+const MAX_LENGTH: usize = 64 * 1024;
 
 /// What is known about the line.
 #[derive(Debug, PartialEq, Eq)]
@@ -38,7 +38,7 @@ pub(super) fn read(bytes: &[u8]) -> RequestLine {
     let Some(end_of_method) = end_of_word(skipped) else {
         let letters =
             bytes.iter().skip(skipped).all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(b));
-        return if letters && bytes.len() < LONGEST { RequestLine::Incomplete } else { nothing };
+        return if letters && bytes.len() < MAX_LENGTH { RequestLine::Incomplete } else { nothing };
     };
     if bytes.get(end_of_method) != Some(&b' ') {
         return nothing;
@@ -46,7 +46,7 @@ pub(super) fn read(bytes: &[u8]) -> RequestLine {
     let (method, start) = (skipped..end_of_method, end_of_method + 1);
     match end_of_word(start) {
         Some(end) => RequestLine::Complete { method, target: start..end },
-        None if bytes.len() < LONGEST => RequestLine::Incomplete,
+        None if bytes.len() < MAX_LENGTH => RequestLine::Incomplete,
         None => RequestLine::Complete { method, target: start..bytes.len() },
     }
 }
@@ -108,7 +108,7 @@ mod tests {
         for enough in ["GET / ", "GET /x\r", "GET\r\n", "\u{16}\u{3}\u{1}", "G(T", "GET /x?\0"] {
             assert_ne!(read(enough.as_bytes()), RequestLine::Incomplete, "{enough}");
         }
-        let long = format!("GET /x?{}", "{".repeat(LONGEST));
+        let long = format!("GET /x?{}", "{".repeat(MAX_LENGTH));
         assert!(encoded(long.as_bytes()).ends_with("%7B%7B"));
     }
 }
