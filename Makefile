@@ -6,7 +6,7 @@ CARGO ?= cargo
 # Real NocoBase, cached between runs.
 export WECOM_GATE_NOCOBASE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/wecom-gate/nocobase-2.2.15
 
-.PHONY: help demo test test-rust test-repeat test-browser peers chart lint deny fuzz fuzz-short mutants fmt bench bench-micro bench-pages certs packages nocobase-packages nocobase docs release package-files deb dist test-package
+.PHONY: help demo test test-rust test-repeat test-browser peers acme chart lint deny fuzz fuzz-short mutants fmt bench bench-micro bench-pages certs packages nocobase-packages nocobase docs release package-files deb dist test-package
 
 help: ## What there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -38,6 +38,9 @@ test-browser: packages nocobase ## Chromium against the real NocoBase through th
 
 peers: ## h2spec against the gate's HTTP/2 (needs go)
 	./tests/peers/h2spec.sh
+
+acme: ## Certificates from the real Pebble (needs go)
+	./tests/peers/pebble.sh
 
 chart: ## The real helm over the Helm chart (needs go where helm is missing)
 	./tests/peers/helm.sh

@@ -110,15 +110,57 @@ pub(crate) fn read(files: &CertificateFiles) -> Result<Certificate, (File, PathB
         .and_then(Iterator::collect)
         .map_err(|e| cert(Problem::Unreadable(e.to_string())))?;
     let first = chain.first().ok_or_else(|| cert(Problem::Empty))?;
-    let mut leaf = parse(first).ok_or_else(|| cert(Problem::NotX509))?;
-    leaf.chain = chain.len();
+    let leaf = parse(first).ok_or_else(|| cert(Problem::NotX509))?;
     let secret =
         PrivateKeyDer::from_pem_file(&files.key).map_err(|e| key(Problem::Unreadable(e.to_string())))?;
+    pair(leaf, chain, secret).map_err(key)
+}
+
+/// A certificate that nobody trusts, for these names.
+///
+/// # Errors
+/// It cannot be made.
+pub(crate) fn self_signed(names: &[String]) -> Result<Certificate, Problem> {
+    let failed = |e: rcgen::Error| Problem::Mismatch(e.to_string());
+    let made = rcgen::generate_simple_self_signed(names).map_err(failed)?;
+    let der = made.cert.der().clone();
+    let leaf = parse(&der).ok_or(Problem::NotX509)?;
+    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der());
+    pair(leaf, vec![der], key.map_err(|e| Problem::Mismatch(e.to_owned()))?)
+}
+
+/// The certificate that proves to an authority that a name leads here (RFC 8737). `digest`: SHA-256 of the key authorization.
+///
+/// # Errors
+/// It cannot be made.
+pub(crate) fn for_challenge(name: &str, digest: &[u8]) -> Result<Arc<CertifiedKey>, Problem> {
+    let failed = |e: rcgen::Error| Problem::Mismatch(e.to_string());
+    let mut params = rcgen::CertificateParams::new(vec![name.to_owned()]).map_err(failed)?;
+    params.custom_extensions = vec![rcgen::CustomExtension::new_acme_identifier(digest)];
+    let signing_key = rcgen::KeyPair::generate().map_err(failed)?;
+    let made = params.self_signed(&signing_key).map_err(failed)?;
+    let key = PrivateKeyDer::try_from(signing_key.serialize_der());
+    let key = key.map_err(|e| Problem::Mismatch(e.to_owned()))?;
+    // Not compared with the certificate: what that is for is critical, and unknown to rustls.
+    let key = provider()?.key_provider.load_private_key(key).map_err(|e| Problem::Mismatch(e.to_string()))?;
+    Ok(Arc::new(CertifiedKey::new(vec![made.der().clone()], key)))
+}
+
+fn provider() -> Result<&'static Arc<CryptoProvider>, Problem> {
     // An error means that a provider is installed already; that one is used.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let mismatch = |why: String| key(Problem::Mismatch(why));
-    let provider = CryptoProvider::get_default().ok_or_else(|| mismatch("no crypto provider".into()))?;
-    let pair = CertifiedKey::from_der(chain, secret, provider).map_err(|e| mismatch(e.to_string()))?;
+    CryptoProvider::get_default().ok_or_else(|| Problem::Mismatch("no crypto provider".into()))
+}
+
+/// For rustls, if they belong together.
+fn pair(
+    mut leaf: Leaf,
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+) -> Result<Certificate, Problem> {
+    leaf.chain = chain.len();
+    let pair =
+        CertifiedKey::from_der(chain, key, provider()?).map_err(|e| Problem::Mismatch(e.to_string()))?;
     Ok(Certificate { key: Arc::new(pair), leaf })
 }
 
@@ -163,7 +205,7 @@ mod tests {
         let made = rcgen::generate_simple_self_signed(vec!["GATE.test".into(), "127.0.0.1".into()]).unwrap();
         let other = rcgen::generate_simple_self_signed(vec!["gate.test".into()]).unwrap();
         let (cert, key) = (write("c", &made.cert.pem()), write("k", &made.signing_key.serialize_pem()));
-        let files = |cert: &PathBuf, key: &PathBuf| CertificateFiles { cert: cert.clone(), key: key.clone() };
+        let files = |cert: &PathBuf, key: &PathBuf| CertificateFiles::new(cert, key);
         let leaf = read(&files(&cert, &key)).unwrap().leaf;
         assert_eq!((leaf.names, leaf.chain, leaf.self_signed), (vec!["gate.test".to_owned()], 1, true));
         assert_eq!(leaf.addresses, ["127.0.0.1".parse::<IpAddr>().unwrap()]);

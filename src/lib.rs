@@ -4,6 +4,7 @@
 //! `decide` and `pages` import none of them: they take plain data and return plain data.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
+mod acme;
 pub mod admin;
 pub mod audit;
 mod certificate;

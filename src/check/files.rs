@@ -51,9 +51,19 @@ impl Permissions {
     }
 }
 
-/// The step. `audit_file`: the file that the gate writes.
-pub(super) fn check(files: &[NamedFile], audit_file: Option<&Path>) -> Verdict {
-    if files.is_empty() && audit_file.is_none() {
+/// What the gate writes.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Written<'a> {
+    /// `log.audit_file`.
+    pub(super) audit_file: Option<&'a Path>,
+    /// `listen.acme.cache`, a folder.
+    pub(super) acme_cache: Option<&'a Path>,
+}
+
+/// The step.
+pub(super) fn check(files: &[NamedFile], written: &Written<'_>) -> Verdict {
+    let Written { audit_file, acme_cache } = *written;
+    if files.is_empty() && audit_file.is_none() && acme_cache.is_none() {
         return Verdict::skipped("everything comes from the environment");
     }
     let root = fs::metadata("/proc/self").is_ok_and(|m| m.uid() == 0);
@@ -61,6 +71,7 @@ pub(super) fn check(files: &[NamedFile], audit_file: Option<&Path>) -> Verdict {
     let unit = root.then(|| reader(&read("/etc/passwd"), &read("/etc/group"), USER)).flatten();
     let mut findings: Vec<Finding> = files.iter().filter_map(|file| finding(file, unit.as_ref())).collect();
     findings.extend(audit_file.and_then(|path| unwritable(path, unit.as_ref().or(own().as_ref())?)));
+    findings.extend(acme_cache.and_then(|path| closed_folder(path, unit.as_ref().or(own().as_ref())?)));
     if !findings.is_empty() {
         return Verdict::found(StepOutcome::Failed, findings);
     }
@@ -117,6 +128,21 @@ fn unwritable(path: &Path, user: &Reader) -> Option<Finding> {
         }
         Err(_) => None,
     }
+}
+
+/// Why this user cannot write to the folder of ACME, or make it.
+fn closed_folder(folder: &Path, user: &Reader) -> Option<Finding> {
+    let of = |path: &Path| fs::metadata(path).ok().map(|meta| Permissions::from(&meta));
+    let shown =
+        |path: &Path| if path.as_os_str().is_empty() { ".".to_owned() } else { path.display().to_string() };
+    let there = folder.ancestors().map(shown).find(|path| Path::new(path).exists())?;
+    if of(Path::new(&there)).is_some_and(|p| p.allow(user, 3)) && Path::new(&there).is_dir() {
+        return None;
+    }
+    let value = Some(format!("{:?}", folder.display().to_string()));
+    let what = format!("user {} cannot create files in {there}", user.user);
+    let remedy = format!("install -d -o {USER} -g {USER} -m 700 {}", folder.display());
+    Some(Finding { value, ..Finding::new("listen.acme.cache", what, remedy) })
 }
 
 /// A user of this machine.
@@ -220,11 +246,29 @@ mod tests {
         assert_eq!((look(&path, &mine), look(&path, &nobody)), (String::new(), String::new()));
         assert!(look(dir.path(), &mine).contains("not a file"));
         assert!(look(&dir.path().join("missing/audit.log"), &mine).contains("does not exist"));
-        let verdict = check(&[], Some(&dir.path().join("missing/audit.log")));
+        let missing = dir.path().join("missing/audit.log");
+        let verdict = check(&[], &Written { audit_file: Some(&missing), acme_cache: None });
         assert_eq!(
             (verdict.outcome, verdict.findings[0].about.as_str()),
             (StepOutcome::Failed, "log.audit_file")
         );
+    }
+
+    #[test]
+    fn the_folder_of_acme_can_be_made_by_the_gates_user() {
+        let dir = tempfile::tempdir_in("/tmp").unwrap();
+        let (cache, nobody) = (dir.path().join("a/acme"), Reader { user: 65_534, groups: vec![65_534] });
+        assert_eq!(closed_folder(&cache, &own().unwrap()), None);
+        assert!(!cache.exists(), "and not by the check");
+        let found = closed_folder(&cache, &nobody).unwrap();
+        assert!(
+            found.what.contains("cannot create files in /tmp/") && found.remedy.ends_with("a/acme"),
+            "{found:?}"
+        );
+        fs::create_dir_all(&cache).unwrap();
+        fs::set_permissions(&cache, fs::Permissions::from_mode(0o700)).unwrap();
+        assert!(closed_folder(&cache, &nobody).is_some());
+        assert_eq!(closed_folder(Path::new("made-here"), &own().unwrap()), None);
     }
 
     #[test]

@@ -3,12 +3,13 @@
 //!
 //! - `report`: the result as plain data; `printer`: the same for people; `links`: for WeCom's console
 //! - `steps`: the steps and their names; `run`: their order
-//! - `http`: one request with limits; `clock`, `files`, `tls`, `origin`, `private`, `wecom`, `nocobase`, `rights`, `users`,
+//! - `http`: one request with limits; `clock`, `files`, `tls`, `acme`, `origin`, `private`, `wecom`, `nocobase`, `rights`, `users`,
 //!   `member`, `redis`: the calls to each service, and separately the verdicts, which are pure: plain responses in, a [`Verdict`]
 //!   out
 //!
 //! Must never: change anything anywhere (except for a probe in Redis, which is deleted at once), or show a secret.
 
+mod acme;
 mod clock;
 mod files;
 mod http;

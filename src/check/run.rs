@@ -14,7 +14,7 @@ use super::nocobase::Api;
 use super::printer::Printer;
 use super::report::{Finding, Report, StepOutcome, Verdict};
 use super::steps::Id;
-use super::{clock, files, member, origin, private, redis, tls};
+use super::{acme, clock, files, member, origin, private, redis, tls};
 use crate::config::{Config, ConfigError, ConfigErrors, Loaded};
 use crate::nocobase::{Accounts, Minter, NocoBase};
 use progress::Steps;
@@ -48,7 +48,11 @@ pub async fn run(
             steps.application = None;
         }
         let named = loaded.as_ref().map(|l| l.files.as_slice()).unwrap_or_default();
-        steps.add(Id::Files, None, files::check(named, config.log.audit_file.as_deref()));
+        let written = files::Written {
+            audit_file: config.log.audit_file.as_deref(),
+            acme_cache: config.listen.acme.as_ref().map(|acme| acme.cache.as_path()),
+        };
+        steps.add(Id::Files, None, files::check(named, &written));
         if options.offline {
             for id in Id::ALL.into_iter().skip(3) {
                 steps.add(id, None, Verdict::skipped("--offline"));
@@ -101,6 +105,7 @@ async fn online(config: &Config, options: &Options, steps: &mut Steps<'_>) {
             return;
         }
     };
+    steps.take(Id::Acme, None, acme::check(&http, config)).await;
     let mut there = false;
     steps
         .take(Id::Origin, None, async {

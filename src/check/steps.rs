@@ -9,6 +9,8 @@ pub enum Id {
     Tls,
     /// The gate's user can read its files, and no one else can read secrets.
     Files,
+    /// The authority of `listen.acme` can be reached, and can reach the gate.
+    Acme,
     /// The address that people open leads to the gate.
     Origin,
     /// WeCom's domain verification file is served.
@@ -60,10 +62,11 @@ impl Id {
         Id::WecomVisibleRange,
     ];
     /// In the order in which they are run.
-    pub const ALL: [Id; 22] = [
+    pub const ALL: [Id; 23] = [
         Id::Configuration,
         Id::Tls,
         Id::Files,
+        Id::Acme,
         Id::Origin,
         Id::VerificationFile,
         Id::WecomReachable,
@@ -91,6 +94,7 @@ impl Id {
             Id::Configuration => "configuration",
             Id::Tls => "tls",
             Id::Files => "files",
+            Id::Acme => "acme",
             Id::Origin => "origin",
             Id::VerificationFile => "verification_file",
             Id::WecomReachable => "wecom_reachable",

@@ -6,10 +6,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::report::{Finding, StepOutcome, Verdict};
 use crate::certificate::{self, File, Leaf, Problem, section};
-use crate::config::Config;
+use crate::config::{CertificateFiles, Config};
 
 /// Leaves enough time to renew it.
 const SOON: Duration = Duration::from_secs(14 * 86_400);
+
+/// The key of the certificate that the gate orders itself.
+const ORDERED: &str = "listen.acme";
 
 /// The step: every pair, and whether one of them is for the host of the origin.
 pub(super) fn check(config: &Config, now: SystemTime) -> Verdict {
@@ -19,14 +22,59 @@ pub(super) fn check(config: &Config, now: SystemTime) -> Verdict {
             "the gate has no TLS listener (listen.https): a proxy in front has the certificate",
         );
     }
-    let read: Vec<_> = pairs.iter().map(|pair| certificate::read(pair).map(|c| c.leaf)).collect();
+    let read: Vec<_> = pairs.iter().map(read).collect();
     let host = &config.origin.host;
-    let for_origin = read.iter().position(|r| r.as_ref().is_ok_and(|leaf| covers(leaf, host))).unwrap_or(0);
-    let verdicts = read.into_iter().enumerate().map(|(i, read)| match read {
-        Ok(leaf) => verdict(&section(i), &leaf, (i == for_origin).then_some(host), now),
-        Err(problem) => Verdict::found(StepOutcome::Failed, vec![unusable(&section(i), &problem)]),
+    let covering = |read: &Read| matches!(read, Read::Leaf(leaf) if covers(leaf, host));
+    let for_origin = read.iter().position(covering).unwrap_or(0);
+    let verdicts = read.into_iter().zip(&pairs).enumerate().map(|(i, (read, pair))| match read {
+        Read::Leaf(leaf) if pair.ordered_for.is_empty() => {
+            verdict(&section(i), &leaf, (i == for_origin).then_some(host), now)
+        }
+        Read::Leaf(leaf) => ordered(&leaf, (i == for_origin).then_some(host), now),
+        Read::Awaited => Verdict::warning(
+            ORDERED,
+            "there is no certificate yet, or this user cannot see it",
+            "start the gate: it orders one (the step acme, the log and /readyz show why if none comes)",
+        ),
+        Read::Unusable(problem) => Verdict::found(StepOutcome::Failed, vec![unusable(pair, i, &problem)]),
     });
     together(verdicts.collect())
+}
+
+/// What there is of a certificate.
+enum Read {
+    Leaf(Leaf),
+    /// The gate orders it itself, and it is not there yet.
+    Awaited,
+    Unusable((File, PathBuf, Problem)),
+}
+
+fn read(files: &CertificateFiles) -> Read {
+    if !files.ordered_for.is_empty() && !files.cert.exists() {
+        return Read::Awaited;
+    }
+    certificate::read(files).map_or_else(Read::Unusable, |certificate| Read::Leaf(certificate.leaf))
+}
+
+/// The certificate that the gate has ordered itself. It is renewed when a third of its lifetime is left.
+fn ordered(leaf: &Leaf, host: Option<&String>, now: SystemTime) -> Verdict {
+    let lifetime = leaf.not_after.saturating_sub(leaf.not_before);
+    let now = now.duration_since(UNIX_EPOCH).map_or(0, |d| i64::try_from(d.as_secs()).unwrap_or(i64::MAX));
+    let remedy = "the gate's log and /readyz show why it has not been renewed";
+    if now >= leaf.not_after {
+        return Verdict::failed(ORDERED, "the certificate has expired", remedy);
+    }
+    if leaf.not_after.saturating_sub(now) < lifetime / 4 {
+        let hours = leaf.not_after.saturating_sub(now) / 3600;
+        return Verdict::warning(ORDERED, format!("the certificate ends in {hours} hours"), remedy);
+    }
+    if let Some(host) = host
+        && !covers(leaf, host)
+    {
+        let what = format!("the certificate is for {}; people open {host}", leaf.names.join(", "));
+        return Verdict::failed(ORDERED, what, "name the host of origin in listen.acme.domains");
+    }
+    Verdict::ok(format!("for {}, ordered by the gate, renewed in time", leaf.names.join(", ")))
 }
 
 /// The worst outcome counts; all findings are reported.
@@ -43,11 +91,21 @@ fn together(verdicts: Vec<Verdict>) -> Verdict {
 }
 
 /// The finding about files that cannot be used.
-fn unusable(section: &str, (file, path, problem): &(File, PathBuf, Problem)) -> Finding {
-    Finding {
-        value: Some(format!("{:?}", path.display().to_string())),
-        ..Finding::new(format!("{section}.{}", file.name()), problem.to_string(), problem.remedy())
-    }
+fn unusable(
+    files: &CertificateFiles,
+    index: usize,
+    (file, path, problem): &(File, PathBuf, Problem),
+) -> Finding {
+    let value = Some(format!("{:?}", path.display().to_string()));
+    let finding = match files.ordered_for.is_empty() {
+        true => {
+            Finding::new(format!("{}.{}", section(index), file.name()), problem.to_string(), problem.remedy())
+        }
+        false => {
+            Finding::new(ORDERED, problem.to_string(), "remove the file: the gate orders a new certificate")
+        }
+    };
+    Finding { value, ..finding }
 }
 
 /// Does one of the names match `host`? A star stands for one label (RFC 6125).
@@ -157,10 +215,38 @@ mod tests {
     #[test]
     fn files_that_cannot_be_used() {
         let path = PathBuf::from("/etc/a.pem");
-        let finding = unusable("listen", &(File::Key, path, Problem::Mismatch("x".into())));
+        let files = CertificateFiles::new(&path, &path);
+        let problem = (File::Key, path, Problem::Mismatch("x".into()));
+        let finding = unusable(&files, 0, &problem);
         assert_eq!(finding.about, "listen.key");
         assert_eq!(finding.value.as_deref(), Some("\"/etc/a.pem\""));
         assert!(finding.what.contains("does not belong") && !finding.remedy.is_empty());
+        let ordered = CertificateFiles { ordered_for: vec!["a.test".into()], ..files };
+        assert_eq!(unusable(&ordered, 0, &problem).about, "listen.acme");
+    }
+
+    #[test]
+    fn a_certificate_that_the_gate_orders() {
+        let now = |days: i64| UNIX_EPOCH + Duration::from_secs((NOW + days * DAY).unsigned_abs());
+        let leaf = Leaf { not_before: NOW, not_after: NOW + 6 * DAY, ..leaf() };
+        let host = "nb.example.com".to_owned();
+        for (day, host, want, words) in [
+            (0, Some(&host), StepOutcome::Ok, "ordered by the gate"),
+            (4, Some(&host), StepOutcome::Ok, "nb.example.com"),
+            (5, Some(&host), StepOutcome::Warning, "ends in 24 hours"),
+            (6, Some(&host), StepOutcome::Failed, "has expired"),
+            (0, Some(&"other.test".to_owned()), StepOutcome::Failed, "people open other.test"),
+            (0, None, StepOutcome::Ok, ""),
+        ] {
+            let got = ordered(&leaf, host, now(day));
+            assert_eq!(got.outcome, want, "{got:?}");
+            assert!(format!("{got:?}").contains(words), "{got:?}");
+        }
+        let missing = CertificateFiles {
+            ordered_for: vec!["a.test".into()],
+            ..CertificateFiles::new(&PathBuf::from("/none"), &PathBuf::from("/none"))
+        };
+        assert!(matches!(read(&missing), Read::Awaited));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //!
 //! Text that is empty counts as not given. Nothing here implements `Debug`: these types hold secrets.
 
+mod acme;
 mod application;
 mod pages;
 mod values;
@@ -13,6 +14,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::types::{Browsers, LogFormat, MatchBy, ProfileField, TokenDelivery};
+pub(super) use acme::Acme;
 pub(super) use application::Application;
 pub(super) use pages::{Help, Pages};
 pub(super) use values::{MaxRequests, Size};
@@ -56,7 +58,7 @@ pub(super) struct Listen {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Vec<String>")]
     pub http: Option<Vec<String>>,
-    /// Addresses for TLS (HTTP/1.1 and HTTP/2); needs `cert` and `key`.
+    /// Addresses for TLS (HTTP/1.1 and HTTP/2); needs `cert` and `key`, or `[listen.acme]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Vec<String>")]
     pub https: Option<Vec<String>>,
@@ -69,6 +71,11 @@ pub(super) struct Listen {
     pub redirect_http: bool,
     /// More certificates. A client gets the one for the name that it requests (SNI), or `cert` if none matches.
     pub certificates: Vec<Certificate>,
+    /// A certificate that the gate orders and renews itself, in place of `cert` and `key`. The section counts as soon as it is
+    /// there, even if it is empty. Using it means agreeing to the authority's terms of service. See [install.md](install.md#8-tls).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Acme")]
+    pub acme: Option<Acme>,
     /// The operator's listener (`/livez`, `/readyz`, `/servez`, `/metrics`, `/version`); `""` switches it off.
     pub ops: String,
 }
@@ -82,6 +89,7 @@ impl Default for Listen {
             key: String::new(),
             redirect_http: false,
             certificates: Vec::new(),
+            acme: None,
             ops: "127.0.0.1:9090".into(),
         }
     }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use super::raw::{Application, Certificate, Help, Listen, NocoBase, Pages, Raw, Role, WeCom};
+use super::raw::{Acme, Application, Certificate, Help, Listen, NocoBase, Pages, Raw, Role, WeCom};
 use super::report::join;
 use super::schema::{Kind, Node, schema};
 
@@ -103,6 +103,7 @@ fn declared_order() -> String {
             http: some(),
             https: some(),
             certificates: vec![Certificate::default()],
+            acme: Some(Acme::default()),
             ..Listen::default()
         },
         nocobase: NocoBase {
@@ -123,6 +124,11 @@ fn in_order<'a>(node: Node<'a>, order: &str, section: &str) -> Vec<(&'a str, Nod
     let from = begins("[{").or_else(|| begins("{")).unwrap_or(0);
     let rest = order.get(from..).unwrap_or_default();
     let mut keys: Vec<_> = node.keys().collect();
-    keys.sort_by_key(|(name, _)| rest.find(&format!("\"{name}\":")).unwrap_or(usize::MAX));
+    // A key deeper down may have the name of a section.
+    keys.sort_by_key(|(name, node)| {
+        let opens: &[&str] = if below(*node).is_some() { &["[{", "{"] } else { &[""] };
+        let found = opens.iter().filter_map(|open| rest.find(&format!("\"{name}\":{open}")));
+        found.min().unwrap_or(usize::MAX)
+    });
     keys
 }

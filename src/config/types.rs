@@ -1,6 +1,5 @@
 //! The configuration as the rest of the program sees it: parsed, validated, with defaults filled in.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,11 +9,14 @@ use secrecy::{SecretSlice, SecretString};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use crate::decide::Browsers;
+pub use listen::Listen;
+pub(crate) use listen::{Acme, CertificateFiles};
 pub(crate) use nocobase::{Application, MatchBy, NocoBase, ProfileField, ServiceAccount, TokenDelivery};
 pub(crate) use pages::Pages;
 pub use wecom::EventKeys;
 pub(crate) use wecom::{Group, RoleRule, WeComEntry};
 
+mod listen;
 mod nocobase;
 mod pages;
 mod wecom;
@@ -133,46 +135,6 @@ impl Origin {
     pub(crate) fn url(&self) -> String {
         format!("{}://{}", self.scheme(), self.authority())
     }
-}
-
-/// `[listen]`
-#[derive(Debug, Clone)]
-pub struct Listen {
-    /// Plain HTTP listeners.
-    pub(crate) http: Vec<SocketAddr>,
-    /// TLS listeners (HTTP/1.1 and HTTP/2).
-    pub(crate) https: Vec<SocketAddr>,
-    /// Certificate chain (PEM), required if `https` is set.
-    pub(crate) cert: Option<PathBuf>,
-    /// Private key (PEM), required if `https` is set.
-    pub(crate) key: Option<PathBuf>,
-    /// Whether plain HTTP is redirected to the origin.
-    pub(crate) redirect_http: bool,
-    /// Certificates for other names.
-    pub(crate) certificates: Vec<CertificateFiles>,
-    /// The operator's listener: `/livez`, `/readyz`, `/servez`, `/metrics`, `/version`.
-    pub ops: Option<SocketAddr>,
-}
-
-impl Listen {
-    /// Every pair, `cert` and `key` first: that one is the default.
-    pub(crate) fn pairs(&self) -> Vec<CertificateFiles> {
-        let first = self
-            .cert
-            .iter()
-            .zip(&self.key)
-            .map(|(cert, key)| CertificateFiles { cert: cert.clone(), key: key.clone() });
-        first.chain(self.certificates.iter().cloned()).collect()
-    }
-}
-
-/// A certificate and its key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct CertificateFiles {
-    /// Certificate chain (PEM).
-    pub(crate) cert: PathBuf,
-    /// Private key (PEM).
-    pub(crate) key: PathBuf,
 }
 
 /// `[upstream]`

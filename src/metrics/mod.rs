@@ -5,6 +5,7 @@
 //!
 //! Must never: hold anything about a person, or import any module except `error`.
 
+mod acme;
 mod calls;
 mod files;
 mod nodes;
@@ -26,6 +27,7 @@ pub(crate) use requests::{Connections, Open, RequestOutcome, RequestRecord, Requ
 pub(crate) use sign_ins::{SignIns, StartPage};
 pub(crate) use state::{GateState, Reload};
 
+use acme::AcmeOrders;
 use registrar::Registrar;
 
 /// Everything that is counted in one gate.
@@ -50,6 +52,8 @@ pub struct Metrics {
     pub redis: Redis,
     /// The current state.
     pub state: GateState,
+    /// Certificates that the gate orders itself.
+    pub acme_orders: AcmeOrders,
     /// Lines of the audit log's file that could not be written.
     pub audit_lines_lost: IntCounter,
     sessions: IntGauge,
@@ -78,6 +82,7 @@ impl Metrics {
         let files = FileCache::new(&mut registrar)?;
         let redis = Redis::new(&mut registrar)?;
         let state = GateState::new(&mut registrar)?;
+        let acme_orders = AcmeOrders::new(&mut registrar)?;
         let audit_lines_lost = registrar
             .counter("audit_lines_lost_total", "Lines of log.audit_file that could not be written.")?;
         let sessions = registrar
@@ -100,6 +105,7 @@ impl Metrics {
             files,
             redis,
             state,
+            acme_orders,
             audit_lines_lost,
             sessions,
             in_flight,

@@ -21,10 +21,12 @@ pub enum RedisOperation {
     Listen,
     /// Refused sign-ins, for the console.
     Refusals,
+    /// The certificate that one node orders for all.
+    Acme,
 }
 
 impl RedisOperation {
-    const ALL: [RedisOperation; 7] = [
+    const ALL: [RedisOperation; 8] = [
         RedisOperation::Connect,
         RedisOperation::Token,
         RedisOperation::Callback,
@@ -32,6 +34,7 @@ impl RedisOperation {
         RedisOperation::Publish,
         RedisOperation::Listen,
         RedisOperation::Refusals,
+        RedisOperation::Acme,
     ];
 
     /// As used in labels.
@@ -44,6 +47,7 @@ impl RedisOperation {
             RedisOperation::Publish => "tell",
             RedisOperation::Listen => "listen",
             RedisOperation::Refusals => "refusals",
+            RedisOperation::Acme => "acme",
         }
     }
 }

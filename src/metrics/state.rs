@@ -32,13 +32,14 @@ impl Reload {
 }
 
 /// What `/readyz` may name as degraded.
-pub(crate) const DEGRADED: [&str; 9] = [
+pub(crate) const DEGRADED: [&str; 10] = [
     "nocobase",
     "wecom_token",
     "wecom_calls",
     "redis",
     "maintenance",
     "certificate",
+    "acme",
     "reload_configuration",
     "reload_certificate",
     "reload_program",

@@ -89,6 +89,11 @@ async fn read(
         ctx.as_page = facts::is_window(request);
         return Err(failure);
     }
+    if routes::acme_challenge::may_be_one(request)
+        && let Some(reply) = Box::pin(routes::acme_challenge::response(main, request)).await
+    {
+        return Ok(Admitted::Respond(reply));
+    }
     if plain && !decide::is_verify_file(&gate.policy(), request.uri.path()) {
         return Ok(Admitted::Respond(to_https(gate, request)));
     }

@@ -16,6 +16,7 @@ use super::headers;
 use super::maintenance::Maintenance;
 use super::request::request_id::RequestIds;
 use super::upstream::{NodeState, Places, Upstreams};
+use crate::acme;
 use crate::config::{Config, TokenDelivery};
 use crate::decide::{self, Policy};
 use crate::login::{Sessions, SignIns};
@@ -120,6 +121,8 @@ pub(crate) struct Gate {
     pub(crate) app_card: Arc<ArcSwapOption<AppCard>>,
     /// Whether the app is closed for maintenance.
     pub(crate) maintenance: Arc<Maintenance>,
+    /// The certificate that the gate orders itself.
+    pub(crate) acme: Arc<acme::State>,
     /// Reasons for which pages did not get the gate's script.
     pub without_script: WithoutScript,
     /// The gate is stopping: it is not ready.
@@ -174,6 +177,7 @@ impl Gate {
             places: before.map(|b| b.places.clone()).unwrap_or_default(),
             app_card: before.map(|b| b.app_card.clone()).unwrap_or_default(),
             maintenance: before.map(|b| b.maintenance.clone()).unwrap_or_default(),
+            acme: before.map(|b| b.acme.clone()).unwrap_or_default(),
             without_script: WithoutScript::default(),
             stopping: before.map(|b| b.stopping.clone()).unwrap_or_default(),
             tunnels_end: before.map_or_else(|| watch::Sender::new(false), |b| b.tunnels_end.clone()),
@@ -217,6 +221,7 @@ impl Gate {
                 false => self.app_card.clone(),
             },
             maintenance: self.maintenance.clone(),
+            acme: self.acme.clone(),
             without_script: WithoutScript::default(),
             stopping: self.stopping.clone(),
             tunnels_end: self.tunnels_end.clone(),

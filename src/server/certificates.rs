@@ -17,7 +17,8 @@ use rustls::sign::CertifiedKey;
 use rustls::version;
 use thiserror::Error;
 
-use crate::certificate::{self, Certificate, Problem, section};
+use crate::acme::{self, Challenges};
+use crate::certificate::{self, Certificate, Leaf, Problem, section};
 use crate::config::CertificateFiles;
 use crate::metrics::{GateState, Reload};
 
@@ -35,12 +36,30 @@ pub struct TlsError {
 }
 
 /// A certificate in use.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Pair {
     key: Arc<CertifiedKey>,
-    file: String,
-    /// In seconds since 1970.
-    not_after: i64,
+    file: PathBuf,
+    leaf: Leaf,
+    /// The gate orders it itself.
+    ordered: bool,
+    /// Self-signed, until the one that has been ordered is there.
+    placeholder: bool,
+}
+
+impl Pair {
+    /// In place of a certificate that is still being ordered: the one before, else a self-signed one.
+    fn meanwhile(files: &CertificateFiles, before: Option<&Set>) -> Result<Pair, Problem> {
+        let same = |set: &&Set| set.pairs.iter().position(|pair| pair.file == files.cert);
+        let old = before.and_then(|set| set.pairs.get(same(&set).unwrap_or(0)));
+        if let Some(old) = old {
+            let placeholder = old.placeholder || old.file != files.cert;
+            return Ok(Pair { file: files.cert.clone(), ordered: true, placeholder, ..old.clone() });
+        }
+        let certificate = certificate::self_signed(&files.ordered_for)?;
+        let Certificate { key, leaf } = certificate;
+        Ok(Pair { key, file: files.cert.clone(), leaf, ordered: true, placeholder: true })
+    }
 }
 
 /// Certificates that were read together, by the names that they are for.
@@ -53,21 +72,35 @@ struct Set {
 }
 
 impl Set {
-    /// All of them, or what is wrong with the first bad one.
-    fn read(files: &[CertificateFiles]) -> Result<Set, TlsError> {
+    /// All of them, or what is wrong with the first bad one. `before`: those in use, one of which stays while the gate still
+    /// orders its own.
+    fn read(files: &[CertificateFiles], before: Option<&Set>) -> Result<Set, TlsError> {
         let mut set = Set::default();
         for (i, files) in files.iter().enumerate() {
-            let Certificate { key, leaf } = certificate::read(files).map_err(|(file, path, problem)| {
-                TlsError { key: format!("{}.{}", section(i), file.name()), path, problem }
-            })?;
-            let not_after = leaf.not_after;
-            for name in leaf.names {
+            let ordered = !files.ordered_for.is_empty();
+            let pair = match ordered && !files.cert.exists() {
+                true => Pair::meanwhile(files, before).map_err(|problem| TlsError {
+                    key: "listen.acme".into(),
+                    path: files.cert.clone(),
+                    problem,
+                })?,
+                false => {
+                    let Certificate { key, leaf } =
+                        certificate::read(files).map_err(|(file, path, problem)| TlsError {
+                            key: key_of(files, i, file),
+                            path,
+                            problem,
+                        })?;
+                    Pair { key, file: files.cert.clone(), leaf, ordered, placeholder: false }
+                }
+            };
+            for name in &pair.leaf.names {
                 match name.strip_prefix("*.") {
                     Some(parent) => set.wild.entry(parent.to_owned()).or_insert(i),
-                    None => set.exact.entry(name).or_insert(i),
+                    None => set.exact.entry(name.clone()).or_insert(i),
                 };
             }
-            set.pairs.push(Pair { key, file: files.cert.display().to_string(), not_after });
+            set.pairs.push(pair);
         }
         Ok(set)
     }
@@ -80,6 +113,14 @@ impl Set {
             self.exact.get(name).or_else(wild).copied()
         });
         self.pairs.get(by_name.unwrap_or(0)).map(|pair| pair.key.clone())
+    }
+}
+
+/// The configuration key of the file.
+fn key_of(files: &CertificateFiles, index: usize, file: certificate::File) -> String {
+    match files.ordered_for.is_empty() {
+        true => format!("{}.{}", section(index), file.name()),
+        false => "listen.acme".into(),
     }
 }
 
@@ -104,9 +145,21 @@ pub(super) struct Certificates {
     read: Mutex<Vec<Stamp>>,
 }
 
-impl ResolvesServerCert for Certificates {
+/// Chooses among the certificates in use, and the challenges of `listen.acme`.
+#[derive(Debug)]
+struct Resolver {
+    certificates: Arc<Certificates>,
+    challenges: Arc<Challenges>,
+}
+
+impl ResolvesServerCert for Resolver {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        self.set.load().choose(hello.server_name())
+        let mut protocols = hello.alpn().into_iter().flatten();
+        match (protocols.next(), protocols.next()) {
+            // Without a challenge that is pending, the handshake fails.
+            (Some(acme::PROTOCOL), None) => self.challenges.certificate(hello.server_name()),
+            _ => self.certificates.set.load().choose(hello.server_name()),
+        }
     }
 }
 
@@ -114,14 +167,15 @@ impl Certificates {
     /// Loads and checks every pair; the first is the default.
     pub(super) fn load(files: &[CertificateFiles]) -> Result<Arc<Certificates>, TlsError> {
         let read = Mutex::new(Stamp::of(files));
-        Ok(Arc::new(Certificates { set: ArcSwap::from_pointee(Set::read(files)?), read }))
+        Ok(Arc::new(Certificates { set: ArcSwap::from_pointee(Set::read(files, None)?), read }))
     }
 
     /// Takes new certificates into use for new connections; if one of them is bad, all stay as they were, and the log
     /// and the metrics show it.
     pub(super) fn reload(&self, files: &[CertificateFiles], state: &GateState) {
         *self.read.lock() = Stamp::of(files);
-        match Set::read(files) {
+        let before = self.set.load_full();
+        match Set::read(files, Some(&before)) {
             Ok(set) => {
                 self.set.store(Arc::new(set));
                 state.certificates(self.ends());
@@ -152,16 +206,30 @@ impl Certificates {
 
     /// The files of the certificates in use, and the end of each in seconds since 1970.
     pub(super) fn ends(&self) -> Vec<(String, i64)> {
-        self.set.load().pairs.iter().map(|pair| (pair.file.clone(), pair.not_after)).collect()
+        let set = self.set.load();
+        let real = set.pairs.iter().filter(|pair| !pair.placeholder);
+        real.map(|pair| (pair.file.display().to_string(), pair.leaf.not_after)).collect()
     }
 
-    /// Shakes hands with these certificates: TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1.
-    pub(super) fn acceptor(self: &Arc<Self>, tickets: Arc<dyn ProducesTickets>) -> Acceptor {
+    /// The certificate that the gate has ordered itself, if it is in use.
+    pub(super) fn ordered(&self) -> Option<Leaf> {
+        let set = self.set.load();
+        set.pairs.iter().find(|pair| pair.ordered && !pair.placeholder).map(|pair| pair.leaf.clone())
+    }
+
+    /// Shakes hands with these certificates: TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1; with an authority also to show a challenge.
+    pub(super) fn acceptor(
+        self: &Arc<Self>,
+        tickets: Arc<dyn ProducesTickets>,
+        challenges: Arc<Challenges>,
+    ) -> Acceptor {
         let versions = [&version::TLS12, &version::TLS13];
+        let resolver = Resolver { certificates: self.clone(), challenges };
         let mut config = ServerConfig::builder_with_protocol_versions(&versions)
             .with_no_client_auth()
-            .with_cert_resolver(self.clone());
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+            .with_cert_resolver(Arc::new(resolver));
+        // The last is for authorities alone: who knows another one gets that, and a connection of this one ends at once.
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec(), acme::PROTOCOL.to_vec()];
         config.ticketer = tickets;
         Acceptor::from_server_config(Arc::new(config))
     }
@@ -179,7 +247,7 @@ mod tests {
         let (cert, key) = (dir.join(format!("{name}.pem")), dir.join(format!("{name}.key")));
         std::fs::write(&cert, made.cert.pem()).unwrap();
         std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
-        CertificateFiles { cert, key }
+        CertificateFiles::new(&cert, &key)
     }
 
     fn metrics() -> crate::metrics::Metrics {
@@ -217,11 +285,14 @@ mod tests {
     fn the_name_chooses() {
         let dir = tempfile::tempdir().unwrap();
         let make = |name: &str, hosts: &[&str]| pair(dir.path(), name, hosts);
-        let set = Set::read(&[
-            make("first", &["gate.test"]),
-            make("wild", &["*.Wild.test", "x.y.test"]),
-            make("one", &["one.wild.test", "gate.test"]),
-        ])
+        let set = Set::read(
+            &[
+                make("first", &["gate.test"]),
+                make("wild", &["*.Wild.test", "x.y.test"]),
+                make("one", &["one.wild.test", "gate.test"]),
+            ],
+            None,
+        )
         .unwrap();
         for (name, index) in [
             (None, 0),
@@ -240,12 +311,49 @@ mod tests {
     }
 
     #[test]
+    fn until_the_ordered_one_is_there_another_is_in_use() {
+        let dir = tempfile::tempdir().unwrap();
+        let own = pair(dir.path(), "own", &["own.test"]);
+        let file = dir.path().join("certificate.pem");
+        let ordered =
+            CertificateFiles { ordered_for: vec!["gate.test".into()], ..CertificateFiles::new(&file, &file) };
+        let metrics = metrics();
+        let loaded = Certificates::load(std::slice::from_ref(&ordered)).unwrap();
+        assert_eq!((loaded.ends(), loaded.ordered()), (vec![], None));
+        let set = loaded.set.load_full();
+        assert_eq!(set.pairs[0].leaf.names, ["gate.test"]);
+        // A reload meanwhile changes nothing; nor does it if another certificate was in use before.
+        loaded.reload(std::slice::from_ref(&ordered), &metrics.state);
+        assert!(Arc::ptr_eq(&set.pairs[0].key, &loaded.set.load().pairs[0].key));
+        let files = Certificates::load(std::slice::from_ref(&own)).unwrap();
+        let before = files.set.load_full();
+        files.reload(std::slice::from_ref(&ordered), &metrics.state);
+        assert!(Arc::ptr_eq(&before.pairs[0].key, &files.set.load().pairs[0].key));
+        assert_eq!((files.ends(), files.ordered()), (vec![], None), "not the one that was ordered");
+
+        let made = rcgen::generate_simple_self_signed(vec!["gate.test".to_owned()]).unwrap();
+        std::fs::write(&file, made.cert.pem() + &made.signing_key.serialize_pem()).unwrap();
+        loaded.reload(std::slice::from_ref(&ordered), &metrics.state);
+        assert_eq!(loaded.ordered().unwrap().names, ["gate.test"]);
+        assert_eq!(loaded.ends()[0].0, file.display().to_string());
+        // Somebody removes the file, or spoils it: the certificate stays.
+        let good = loaded.set.load_full();
+        std::fs::write(&file, "").unwrap();
+        loaded.reload(std::slice::from_ref(&ordered), &metrics.state);
+        assert!(metrics.state.failed_reloads()[0].1.starts_with("listen.acme: "));
+        std::fs::remove_file(&file).unwrap();
+        loaded.reload(std::slice::from_ref(&ordered), &metrics.state);
+        assert!(Arc::ptr_eq(&good.pairs[0].key, &loaded.set.load().pairs[0].key));
+        assert!(loaded.ordered().is_some());
+    }
+
+    #[test]
     fn a_link_that_leads_elsewhere_is_a_change() {
         let dir = tempfile::tempdir().unwrap();
         let (a, b) = (pair(dir.path(), "a", &["a.test"]), pair(dir.path(), "b", &["b.test"]));
         let link = dir.path().join("live");
         std::os::unix::fs::symlink(&a.cert, &link).unwrap();
-        let files = [CertificateFiles { cert: link.clone(), key: a.key.clone() }];
+        let files = [CertificateFiles::new(&link, &a.key)];
         let before = Stamp::of(&files);
         assert_eq!(before, Stamp::of(&files));
         std::os::unix::fs::symlink(&b.cert, dir.path().join("new")).unwrap();

@@ -1,11 +1,12 @@
 //! A process: it starts, listens, reloads its configuration, hands its sockets over, and stops.
 //!
 //! `run` is the whole life of a process in one function; `start` builds it and `reload` changes it; `listeners` binds sockets or
-//! takes them over, `certificates` reads and watches TLS files, `upgrade` starts the next program, `systemd` reports to the
-//! service manager, `status` is what operators see.
+//! takes them over, `certificates` reads and watches TLS files, `acme` orders one in time, `upgrade` starts the next program,
+//! `systemd` reports to the service manager, `status` is what operators see.
 //!
 //! Must never: look at a request, or decide anything about one.
 
+mod acme;
 mod certificates;
 mod descriptors;
 mod drain;

@@ -154,7 +154,9 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let mut service = Service::new("wecom-gate".into(), app.clone());
     let tickets = Arc::new(Tickets::new(&gate.config));
     let secure = match &certificates {
-        Some(certificates) => app.with_tls(certificates.acceptor(tickets.clone())),
+        Some(certificates) => {
+            app.with_tls(certificates.acceptor(tickets.clone(), gate.acme.challenges.clone()))
+        }
         None => app.clone(),
     };
     // Pingora would do the handshake itself, before it counts a connection.
@@ -183,6 +185,15 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         tokio::spawn(async move {
             tokio::select! {
                 () = watched.watch(|| current.now().config.listen.pairs(), &metrics.state) => {}
+                _ = until.wait_for(|stopped| *stopped) => {}
+            }
+        });
+    }
+    if let Some(certificates) = &certificates {
+        let (certificates, current, mut until) = (certificates.clone(), current.clone(), stopped.clone());
+        tokio::spawn(async move {
+            tokio::select! {
+                () = super::acme::renew(&current, &certificates) => {}
                 _ = until.wait_for(|stopped| *stopped) => {}
             }
         });

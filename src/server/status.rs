@@ -25,6 +25,9 @@ pub(super) fn status(gate: &Gate) -> Status {
         .extend(mismatches.map(|m| Degraded::new("nocobase", m.about, &format!("{}; {}", m.what, m.remedy))));
     let redis = gate.sessions.shared().and_then(|shared| shared.trouble());
     degraded.extend(redis.map(|(address, why)| Degraded::new("redis", address, &why)));
+    if let (Some(acme), Some(problem)) = (&gate.config.listen.acme, gate.acme.problem()) {
+        degraded.push(Degraded::new("acme", &acme.domains.join(", "), &problem));
+    }
     if gate.maintenance.is_on() {
         let file = gate.config.pages.maintenance_file.as_ref().map(|file| file.display().to_string());
         degraded.push(Degraded::new("maintenance", &file.unwrap_or_default(), "the file is there"));

@@ -56,6 +56,10 @@ pub enum Purpose {
     MemberStatus,
     /// A refused sign-in, as the nodes share it.
     Refusal,
+    /// What an authority asks any node for, as the nodes share it.
+    AcmeChallenge,
+    /// A part of a certificate with its key, as the nodes share it.
+    AcmeCertificate,
 }
 
 impl Purpose {
@@ -71,6 +75,8 @@ impl Purpose {
             Purpose::Ending => b"ending.1",
             Purpose::MemberStatus => b"standing.1",
             Purpose::Refusal => b"refusal.1",
+            Purpose::AcmeChallenge => b"acme challenge.1",
+            Purpose::AcmeCertificate => b"acme certificate.1",
         }
     }
 }
@@ -125,6 +131,8 @@ struct Keys {
     ending: LessSafeKey,
     member_status: LessSafeKey,
     refusal: LessSafeKey,
+    acme_challenge: LessSafeKey,
+    acme_certificate: LessSafeKey,
 }
 
 /// HKDF output of four bytes.
@@ -150,6 +158,8 @@ impl Keys {
             ending: Self::aead(&prk, Purpose::Ending)?,
             member_status: Self::aead(&prk, Purpose::MemberStatus)?,
             refusal: Self::aead(&prk, Purpose::Refusal)?,
+            acme_challenge: Self::aead(&prk, Purpose::AcmeChallenge)?,
+            acme_certificate: Self::aead(&prk, Purpose::AcmeCertificate)?,
         })
     }
 
@@ -169,6 +179,8 @@ impl Keys {
             Purpose::Ending => &self.ending,
             Purpose::MemberStatus => &self.member_status,
             Purpose::Refusal => &self.refusal,
+            Purpose::AcmeChallenge => &self.acme_challenge,
+            Purpose::AcmeCertificate => &self.acme_certificate,
         }
     }
 }

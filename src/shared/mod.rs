@@ -1,9 +1,9 @@
 //! What the nodes of one gate share through Redis (`session.redis`): WeCom's access token, used callbacks, members who may still
-//! use the app, ended sessions, and refused sign-ins. Without Redis, and while it is unreachable, each node works on its own.
+//! use the app, ended sessions, refused sign-ins, and a TLS certificate. Without Redis, and while it is unreachable, each node works on its own.
 //!
 //! - `names`: the keys in Redis; `payload`: their values, sealed; `outbox`: what is still to be published. All pure.
 //! - `link`: the connection and its state; `probe`: whether Redis supports everything needed; `node`: this node's part;
-//!   `endings`, `token`, `callback`, `member_status`, `refusals`: one shared thing each.
+//!   `endings`, `token`, `callback`, `member_status`, `refusals`, `acme`: one shared thing each.
 //!
 //! Someone who can read Redis learns no token and no session. Someone who can write to it can make the nodes forget, but not
 //! accept anything: a value that was not sealed with `session.keys` is ignored.
@@ -11,6 +11,7 @@
 //! Must never: make a signed-in request wait, delay a sign-in for longer than a second, or store anything in Redis that
 //! is not sealed.
 
+mod acme;
 mod callback;
 mod endings;
 mod error;
@@ -25,6 +26,7 @@ mod probe;
 mod refusals;
 mod token;
 
+pub(crate) use acme::{AcmeOrder, OrderTurn};
 pub(crate) use callback::{CallbackId, Claim};
 pub(crate) use error::RedisError;
 pub(crate) use member_status::{MemberKey, RecheckTurn};

@@ -53,6 +53,21 @@ impl Names {
         format!("{}:asking:{}", self.prefix, hex::encode(member))
     }
 
+    /// A challenge of ACME, by the hash of its token.
+    pub(super) fn acme_challenge(&self, token: &[u8]) -> String {
+        format!("{}:acme:challenge:{}", self.prefix, hex::encode(token))
+    }
+
+    /// Held by the node that orders this certificate.
+    pub(super) fn acme_turn(&self, order: &[u8]) -> String {
+        format!("{}:acme:ordering:{}", self.prefix, hex::encode(order))
+    }
+
+    /// A certificate, by the hash of what was ordered.
+    pub(super) fn acme_certificate(&self, order: &[u8]) -> String {
+        format!("{}:acme:certificate:{}", self.prefix, hex::encode(order))
+    }
+
     /// Written to test whether Redis accepts writes.
     pub(super) fn probe(&self) -> String {
         format!("{}:probe", self.prefix)
@@ -80,6 +95,9 @@ mod tests {
             n.token_lease(corp, agent),
             n.member_status(&[1, 0xab]),
             n.member_status_lease(&[1, 0xab]),
+            n.acme_challenge(&[1, 0xab]),
+            n.acme_turn(&[1, 0xab]),
+            n.acme_certificate(&[1, 0xab]),
             n.probe(),
             n.probe_stream(),
         ]

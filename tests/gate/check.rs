@@ -117,7 +117,10 @@ async fn a_working_setup_passes_and_nothing_is_changed() {
     let checked = scene.check(&[]).await;
     assert_eq!((checked.code, checked.with("failed")), (0, vec![]), "{:#}", checked.report);
     assert!(checked.with("warning").is_empty(), "{:#}", checked.report);
-    assert_eq!(checked.with("skipped"), ["tls", "wecom_rules", "nocobase_private", "member", "redis"]);
+    assert_eq!(
+        checked.with("skipped"),
+        ["tls", "acme", "wecom_rules", "nocobase_private", "member", "redis"]
+    );
     checked.shows("nocobase_reachable", "NocoBase 2.2.15");
     scene.nocobase.data().token_policy = Some((std::time::Duration::from_secs(300), true));
     scene.check(&[]).await.shows("nocobase_secret", "its token policy: 300000ms, sessions 7d");

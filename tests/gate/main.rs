@@ -8,6 +8,7 @@
 )]
 #![allow(missing_docs)]
 
+mod acme;
 mod admin;
 mod appearance;
 mod applications;

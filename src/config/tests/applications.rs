@@ -3,7 +3,7 @@
 use super::*;
 
 /// The main application, `crm` below `/apps/crm/`, and `sales` at its own host name.
-const THREE: &str = r#"
+pub(super) const THREE: &str = r#"
     origin = "https://nb.example.com:8443"
     upstream.nodes = ["127.0.0.1:13000"]
     access = { api_keys = false, public = ["GET /api/main"] }

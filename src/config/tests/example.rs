@@ -72,7 +72,7 @@ fn the_reference_is_up_to_date() {
 fn the_reference_has_every_key() {
     fn walk(node: schema::Node<'_>, text: &str) {
         for (name, child) in node.keys() {
-            let section = text.contains(&format!("[{name}]")) || text.contains(&format!(".{name}]]`"));
+            let section = text.contains(&format!("[{name}]")) || text.contains(&format!(".{name}]"));
             assert!(section || text.contains(&format!("| `{name}` |")), "{name}");
             assert!(!child.description().is_empty(), "{name} is not described");
             walk(child.item().unwrap_or(child), text);

@@ -1,5 +1,6 @@
 //! Whole files in, a configuration or errors out.
 
+mod acme;
 mod applications;
 mod environment;
 mod errors;

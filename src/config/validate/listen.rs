@@ -2,17 +2,19 @@
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::super::raw;
 use super::super::report::Report;
 use super::super::types::{CertificateFiles, Listen, Origin};
-use super::values;
+use super::{acme, values};
 
+/// `hosts`: names of applications besides the origin's.
 pub(super) fn listen(
     raw: raw::Listen,
     origin: Option<&Origin>,
     behind_proxy: bool,
+    hosts: &[String],
     report: &mut Report,
 ) -> Option<Listen> {
     let before = report.errors.len();
@@ -42,8 +44,10 @@ pub(super) fn listen(
         [("listen.cert", &raw.cert, "the certificate chain"), ("listen.key", &raw.key, "the private key")]
     {
         if file.is_empty() {
-            if !https.is_empty() {
-                let remedy = format!("give the file with {what} (PEM), or remove listen.https");
+            if !https.is_empty() && raw.acme.is_none() {
+                let remedy = format!(
+                    "give the file with {what} (PEM), or a section [listen.acme], or remove listen.https"
+                );
                 report.error(key, "is missing, but listen.https is set", remedy);
             }
         } else if let Err(e) = std::fs::File::open(file) {
@@ -53,6 +57,11 @@ pub(super) fn listen(
     if origin.is_some_and(|o| !o.https) && !https.is_empty() {
         report.warn("origin", "is plain http although the gate listens for TLS");
     }
+    let has_files = !raw.cert.is_empty() || !raw.key.is_empty();
+    let acme = raw.acme.and_then(|acme| {
+        let around = acme::Around { https: !https.is_empty(), has_files };
+        acme::acme(acme, origin, hosts, &around, report)
+    });
     let certificates = certificates(&raw.certificates, report);
     if !raw.certificates.is_empty() && https.is_empty() {
         report.warn("listen.certificates", "has no effect without listen.https");
@@ -74,6 +83,7 @@ pub(super) fn listen(
         key: file(raw.key),
         redirect_http: raw.redirect_http,
         certificates,
+        acme,
         ops,
     })
 }
@@ -92,7 +102,7 @@ fn certificates(raw: &[raw::Certificate], report: &mut Report) -> Vec<Certificat
                 report.bad(&key, file, format!("cannot be read: {e}"), remedy);
             }
         }
-        all.push(CertificateFiles { cert: PathBuf::from(&pair.cert), key: PathBuf::from(&pair.key) });
+        all.push(CertificateFiles::new(Path::new(&pair.cert), Path::new(&pair.key)));
     }
     all
 }

@@ -4,6 +4,7 @@
 //! Must never: stop at the first error, or put a secret into a report.
 
 mod access;
+mod acme;
 mod applications;
 mod limits;
 mod listen;
@@ -25,7 +26,8 @@ use super::types::Config;
 pub(super) fn resolve(raw: Raw, report: &mut Report) -> Option<Config> {
     let origin = values::origin("origin", &raw.origin, report);
     let behind_proxy = !raw.access.trusted_proxies.is_empty();
-    let listen = listen::listen(raw.listen, origin.as_ref(), behind_proxy, report);
+    let hosts: Vec<String> = raw.nocobase.apps.iter().map(|app| app.host.clone()).collect();
+    let listen = listen::listen(raw.listen, origin.as_ref(), behind_proxy, &hosts, report);
     let upstream = upstream::upstream(raw.upstream, report);
     let public_path = raw.nocobase.public_path.clone();
     let roles = raw.wecom.iter().any(|entry| !entry.roles.is_empty());

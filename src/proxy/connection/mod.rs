@@ -157,7 +157,11 @@ where
         // Counted before it has sent anything: silent connections must not be free.
         let open = self.counts.accepted();
         let stream = self.shake_hands(stream, times.head).await?;
-        let h2 = matches!(stream.selected_alpn_proto(), Some(ALPN::H2));
+        let h2 = match stream.selected_alpn_proto() {
+            // The challenge of an authority, which has seen what it wanted: nothing follows (RFC 8737, 3).
+            Some(ALPN::Custom(_)) => return None,
+            protocol => matches!(protocol, Some(ALPN::H2)),
+        };
         let guarded = Guarded::new(stream, times.head, h2).with_refusals(&self.refusals);
         let stream: Stream = Box::new(guarded);
         let shutdown = shutdown.clone();

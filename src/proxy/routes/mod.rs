@@ -1,7 +1,9 @@
-//! The gate's own addresses below `/wecom-gate/`, one file each, and the domain verification files.
+//! The gate's own addresses below `/wecom-gate/`, one file each, the domain verification files, and the
+//! challenges of ACME.
 //!
 //! Must never: forward anything to NocoBase's address space, or decide who may call a route: `decide` has done that.
 
+pub(super) mod acme_challenge;
 pub(super) mod console;
 pub(super) mod events;
 pub(super) mod forward_auth;

@@ -11,6 +11,7 @@ use super::{Output, PATIENCE};
 
 /// A running gate; dropped, it is killed.
 pub struct Process {
+    /// Port 0 where it has none.
     pub http: SocketAddr,
     /// Port 0 without HTTPS.
     pub https: SocketAddr,
@@ -30,9 +31,11 @@ impl Process {
         let until = Instant::now() + PATIENCE;
         loop {
             let address = |scheme| process.output.listens(scheme);
-            if let (Some(http), Some(ops)) = (address("http"), address("ops")) {
+            // The operator's is the last of them.
+            if let Some(ops) = address("ops") {
+                process.http = address("http").unwrap_or(unbound);
                 process.https = address("https").unwrap_or(unbound);
-                (process.http, process.ops) = (http, ops);
+                process.ops = ops;
                 return process;
             }
             if let Some(status) = process.child.try_wait().unwrap() {

@@ -1,0 +1,70 @@
+//! The gate's HTTP client for the ACME library: bounded in time and size, with the gate's own TLS.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use instant_acme::{BodyWrapper, BytesResponse, Error, HttpClient};
+use reqwest::redirect;
+
+/// To open a connection.
+const CONNECT: Duration = Duration::from_secs(10);
+/// For a whole request.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Longest response that is read, in bytes: a chain of certificates is a few thousand.
+const LARGEST: usize = 256 * 1024;
+
+/// A client without redirects, and with no proxy.
+pub(super) struct Http(reqwest::Client);
+
+impl Http {
+    pub(super) fn new() -> Result<Http, Error> {
+        let client = reqwest::Client::builder()
+            .connect_timeout(CONNECT)
+            .timeout(PATIENCE)
+            .redirect(redirect::Policy::none())
+            .referer(false)
+            .https_only(true)
+            .no_proxy()
+            .build();
+        Ok(Http(client.map_err(other)?))
+    }
+}
+
+impl HttpClient for Http {
+    fn request(
+        &self,
+        request: http::Request<BodyWrapper<Bytes>>,
+    ) -> Pin<Box<dyn Future<Output = Result<BytesResponse, Error>> + Send>> {
+        let client = self.0.clone();
+        Box::pin(async move {
+            let request = reqwest::Request::try_from(request.map(reqwest::Body::wrap)).map_err(other)?;
+            let mut response = client.execute(request).await.map_err(other)?;
+            let (mut parts, ()) = http::Response::new(()).into_parts();
+            parts.status = response.status();
+            parts.headers = response.headers().clone();
+            let mut body = BytesMut::new();
+            while let Some(chunk) = response.chunk().await.map_err(other)? {
+                if body.len().saturating_add(chunk.len()) > LARGEST {
+                    return Err(Error::Str("a response that is not too long"));
+                }
+                body.extend_from_slice(&chunk);
+            }
+            Ok(BytesResponse { parts, body: Box::new(body.freeze()) })
+        })
+    }
+}
+
+/// With its causes: the outermost text only says that a request failed.
+fn other(error: reqwest::Error) -> Error {
+    use std::error::Error as _;
+    let mut text = error.to_string();
+    let mut below = error.source();
+    while let Some(cause) = below {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        below = cause.source();
+    }
+    Error::Other(text.into())
+}

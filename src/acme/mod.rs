@@ -1,0 +1,27 @@
+//! Certificates by ACME (RFC 8555): an account at an authority, and one order at a time, proven by HTTP-01 or TLS-ALPN-01.
+//!
+//! - `order`: from an account to a certificate in its file; `account`, `http` and `files` are what it needs for that.
+//! - `nodes`: one of several nodes orders, and the others take the certificate over.
+//! - `challenges`: what the authority asks for while an order is under way; `proxy` and the TLS listeners respond with it.
+//! - `schedule`: when a certificate is to be renewed, and how long to wait after a failure. Pure.
+//! - `state`: what the rest of the gate sees of it.
+//!
+//! Must never: put a key into an error or a log line, or leave a file that others can read.
+
+mod account;
+mod challenges;
+mod clock;
+mod error;
+mod files;
+mod http;
+mod nodes;
+mod order;
+mod schedule;
+mod state;
+
+pub(crate) use challenges::{Challenges, PROTOCOL};
+pub(crate) use clock::now;
+pub(crate) use nodes::{Obtained, obtain};
+pub(crate) use order::Proof;
+pub(crate) use schedule::{is_due, pause};
+pub(crate) use state::State;

@@ -1,0 +1,123 @@
+//! Orders the certificate of `listen.acme` when there is none yet, and again in time.
+
+use std::time::{Duration, Instant};
+
+use super::certificates::Certificates;
+use crate::acme::{self, Obtained};
+use crate::config::Acme;
+use crate::proxy::{CurrentGate, Gate};
+
+/// Between two looks whether it is time.
+const LOOK: Duration = Duration::from_secs(1);
+/// Between two looks whether another node, whose turn it is, has a certificate.
+const OTHER_ORDERS: Duration = Duration::from_secs(2);
+/// Between two warnings while orders fail.
+const WARN_EVERY: Duration = Duration::from_secs(3600);
+
+/// Orders that have failed, one after the other.
+#[derive(Default)]
+struct Failures {
+    count: usize,
+    next: Option<Instant>,
+    /// That there is no certificate yet has been said.
+    announced: bool,
+    warned: Option<Instant>,
+}
+
+/// Runs for ever. After a reload it is the new configuration that counts, and what failed before is tried again at once.
+pub(super) async fn renew(current: &CurrentGate, certificates: &Certificates) {
+    let jitter = jitter();
+    let mut failures = Failures::default();
+    let mut before: Option<Acme> = None;
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let gate = current.now();
+        let Some(acme) = &gate.config.listen.acme else { continue };
+        if before.as_ref() != Some(acme) {
+            before = Some(acme.clone());
+            failures = Failures::default();
+            gate.acme.set_problem(None);
+        }
+        let leaf = certificates.ordered();
+        if !acme::is_due(leaf.as_ref(), &acme.domains, acme::now(), jitter) {
+            if failures.count > 0 || failures.announced {
+                // Somebody else has: another process with the same folder.
+                failures = Failures::default();
+                gate.acme.set_problem(None);
+            }
+            continue;
+        }
+        if failures.next.is_some_and(|next| Instant::now() < next) {
+            continue;
+        }
+        if leaf.is_none() && !failures.announced {
+            failures.announced = true;
+            let why = "there is no certificate yet: it is being ordered, and a self-signed one is in use until then";
+            gate.acme.set_problem(Some(why.into()));
+            tracing::info!(event = "acme", domains = acme.domains.join(","), "{why}");
+        }
+        order(&gate, acme, certificates, &mut failures).await;
+    }
+}
+
+async fn order(gate: &Gate, acme: &Acme, certificates: &Certificates, failures: &mut Failures) {
+    let domains = acme.domains.join(",");
+    let shared = gate.sessions.shared().map(|shared| &**shared);
+    // Other nodes can respond by HTTP for this one, not within a TLS handshake.
+    let turns = if shared.is_some() { 0 } else { failures.count };
+    let proof = acme::Proof::choose(!gate.config.listen.http.is_empty(), turns);
+    let pause = acme::pause(failures.count.saturating_add(1), jitter());
+    let obtained = acme::obtain(acme, &gate.acme.challenges, proof, shared, pause).await;
+    let (error, remedy) = match obtained {
+        Ok(Obtained::Elsewhere) => {
+            failures.next = Instant::now().checked_add(OTHER_ORDERS);
+            return;
+        }
+        Ok(obtained) => {
+            *failures = Failures::default();
+            gate.acme.set_problem(None);
+            match obtained {
+                Obtained::Ordered => {
+                    gate.metrics.acme_orders.ordered(true);
+                    tracing::info!(event = "acme", domains, "a new certificate has come");
+                }
+                _ => tracing::info!(event = "acme", domains, "another node has ordered a new certificate"),
+            }
+            certificates.reload(&gate.config.listen.pairs(), &gate.metrics.state);
+            return;
+        }
+        Err(error) => (error.to_string(), error.remedy()),
+    };
+    gate.metrics.acme_orders.ordered(false);
+    failures.count = failures.count.saturating_add(1);
+    failures.next = Instant::now().checked_add(pause);
+    gate.acme.set_problem(Some(format!("{error}; {remedy}")));
+    let seconds = pause.as_secs();
+    if failures.warned.is_none_or(|at| at.elapsed() >= WARN_EVERY) {
+        failures.warned = Some(Instant::now());
+        tracing::warn!(
+            event = "acme",
+            domains,
+            error,
+            remedy,
+            challenge = proof.name(),
+            seconds,
+            "no new certificate: the one in use stays, and the gate tries again"
+        );
+    } else {
+        tracing::debug!(
+            event = "acme",
+            domains,
+            error,
+            remedy,
+            challenge = proof.name(),
+            seconds,
+            "no new certificate yet"
+        );
+    }
+}
+
+/// From 0 to 1.
+fn jitter() -> f64 {
+    f64::from(uuid::Uuid::new_v4().as_u128() as u16) / f64::from(u16::MAX)
+}
