@@ -100,7 +100,7 @@ pub(super) fn verdict(
                 }
                 Ok(Preview::Create) => Verdict::ok(format!("{who} would get a new NocoBase user")),
                 Ok(Preview::NeedsConsent)
-                    if !config.nocobase.auto_create_user && found.is_some_and(Users::nobody) =>
+                    if !config.nocobase.auto_create_user && found.is_some_and(Users::none) =>
                 {
                     let what = format!(
                         "{who} is let in by WeCom, then refused: no_matching_user, because {}",

@@ -37,7 +37,7 @@ pub(super) async fn count(api: &Api<'_>, node: &str, token: &str) -> Option<User
 
 impl Users {
     /// No user can be matched.
-    pub(super) fn nobody(&self) -> bool {
+    pub(super) fn none(&self) -> bool {
         self.with.iter().all(|(_, count)| *count == 0)
     }
 
@@ -75,7 +75,7 @@ pub(super) fn verdict(users: Option<&Users>, rules: &NocoBase) -> Verdict {
         return Verdict::skipped("the service account cannot see how many users can be matched");
     };
     let detail = format!("{}; {}", users.sentence(), otherwise(rules));
-    if !users.nobody() || rules.auto_create_user {
+    if !users.none() || rules.auto_create_user {
         return Verdict::ok(detail);
     }
     let keys: Vec<_> = users.with.iter().map(|(key, _)| words(*key)).collect();
@@ -109,6 +109,6 @@ mod tests {
         assert_eq!(verdict(Some(&users(0)), &rules).outcome, StepOutcome::Ok);
         assert_eq!(verdict(None, &rules).outcome, StepOutcome::Skipped);
         let both = Users { all: 2, with: vec![(MatchBy::Phone, 0), (MatchBy::Username, 1)] };
-        assert!(!both.nobody() && both.sentence().ends_with("0 have a phone number, 1 have a user name"));
+        assert!(!both.none() && both.sentence().ends_with("0 have a phone number, 1 have a user name"));
     }
 }

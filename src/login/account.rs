@@ -53,7 +53,7 @@ impl SignIns {
                 }
             }
         }
-        let user = accounts.settle(&person).await?;
+        let user = accounts.match_or_create(&person).await?;
         self.record_binding(&person, user, source);
         Ok(Account::User(user))
     }

@@ -153,7 +153,7 @@ impl SignIns {
                 written.store(true, Ordering::Release);
                 finished
             };
-            let finished = sign_ins.once_in_all(id, carry_out).await;
+            let finished = sign_ins.process_once(id, carry_out).await;
             if is_rejected(&finished) {
                 charge.keep();
                 counts.store(true, Ordering::Release);

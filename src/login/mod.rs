@@ -41,7 +41,7 @@ pub(crate) use admins::log_console;
 pub(crate) use clock::now;
 pub(crate) use finish::{Callback, CallbackResponse, Retry};
 pub(crate) use other_applications::OtherApplication;
-pub(crate) use password_sessions::FoundPassword;
+pub(crate) use password_sessions::FoundPasswordSession;
 pub(crate) use sessions::{FoundSession, Sessions};
 pub(crate) use sign_ins::SignIns;
 pub(crate) use start::Start;

@@ -45,7 +45,7 @@ impl Sessions {
                 tokio::select! {
                     () = shared.run(|ending| self.on_ending(ending)) => {}
                     () = self.take_over_blocks() => {}
-                    () = self.tell_refusals(shared) => {}
+                    () = self.share_refusals(shared) => {}
                 }
             }
             None => self.metrics.redis.up(None),
@@ -53,7 +53,7 @@ impl Sessions {
     }
 
     /// Sends refused sign-ins to the other nodes, for their consoles. Those of all applications are sent by the main one.
-    async fn tell_refusals(&self, shared: &Shared) {
+    async fn share_refusals(&self, shared: &Shared) {
         if self.config.access.has_admins() && !self.config.nocobase.beside_others {
             loop {
                 sleep(REFUSALS_INTERVAL).await;
@@ -118,7 +118,11 @@ impl Sessions {
 
 impl SignIns {
     /// Processes a callback, unless another node does or has done so.
-    pub(super) async fn once_in_all(&self, id: CallbackId, work: impl Future<Output = Finished>) -> Finished {
+    pub(super) async fn process_once(
+        &self,
+        id: CallbackId,
+        work: impl Future<Output = Finished>,
+    ) -> Finished {
         let Some(shared) = &self.sessions.shared else { return work.await };
         match shared.claim(&id).await {
             Claim::Alone => work.await,

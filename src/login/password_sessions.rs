@@ -23,7 +23,7 @@ const RETRY: Duration = Duration::from_secs(30);
 const REPLACED: &str = "replaced by a new sign-in";
 
 /// A live session that began at NocoBase's own form.
-pub(crate) struct FoundPassword {
+pub(crate) struct FoundPasswordSession {
     /// From the cookie.
     pub(crate) own: PasswordSession,
     /// What this node knows of it.
@@ -63,10 +63,10 @@ impl Sessions {
     pub(crate) async fn find_password(
         self: &Arc<Self>,
         cookies: &OwnCookies<'_>,
-    ) -> Result<Option<FoundPassword>, Failure> {
+    ) -> Result<Option<FoundPasswordSession>, Failure> {
         for own in self.cookies.read_passwords(cookies, now()) {
             match self.status(own.session.clone()).await {
-                FoundSession::Active { seen, .. } => return Ok(Some(FoundPassword { own, seen })),
+                FoundSession::Active { seen, .. } => return Ok(Some(FoundPasswordSession { own, seen })),
                 FoundSession::Unknown(failure) => return Err(failure),
                 FoundSession::Ended | FoundSession::Nothing => {}
             }
@@ -96,7 +96,7 @@ impl Sessions {
     }
 
     /// A new `Set-Cookie`, if one is due, or if NocoBase has renewed the page's token since (`jti`).
-    pub(crate) fn renew_password(&self, found: &FoundPassword, jti: Option<&str>) -> Option<String> {
+    pub(crate) fn renew_password(&self, found: &FoundPasswordSession, jti: Option<&str>) -> Option<String> {
         let (own, now) = (&found.own, now());
         let jti = jti.filter(|jti| **jti != own.jti);
         let session = match own.session.renewed(self.limits(), now) {
@@ -104,7 +104,7 @@ impl Sessions {
             None if jti.is_some() => Session { last_seen: now, ..own.session.clone() },
             None => return None,
         };
-        found.seen.saw(session.last_seen);
+        found.seen.touch(session.last_seen);
         let own = PasswordSession { session, jti: jti.unwrap_or(&own.jti).to_owned() };
         self.cookies.write_password(&own, now).ok()
     }

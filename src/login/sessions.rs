@@ -148,7 +148,7 @@ impl Sessions {
     }
 
     /// These sessions have replaced `before`: tokens are minted again if they would differ now.
-    pub(crate) fn took_over(&self, before: &Sessions) {
+    pub(crate) fn replaces(&self, before: &Sessions) {
         let made_of = |s: &Sessions| {
             let nocobase = &s.config.nocobase;
             (nocobase.jwt_secret.expose_secret().to_vec(), nocobase.app.clone())
@@ -219,16 +219,17 @@ impl Sessions {
     pub(super) async fn status(self: &Arc<Self>, session: Session) -> FoundSession {
         let seen = match self.cache.get(session.sid) {
             Some(seen) => seen,
-            None => match Box::pin(self.cache.first_sight(&session, now(), self.ask_and_log(&session))).await
-            {
-                Ok(seen) => {
-                    self.learn_token_policy();
-                    seen
+            None => {
+                match Box::pin(self.cache.first_lookup(&session, now(), self.ask_and_log(&session))).await {
+                    Ok(seen) => {
+                        self.learn_token_policy();
+                        seen
+                    }
+                    Err(failure) => return FoundSession::Unknown(failure),
                 }
-                Err(failure) => return FoundSession::Unknown(failure),
-            },
+            }
         };
-        seen.saw(session.last_seen);
+        seen.touch(session.last_seen);
         if seen.is_ended() { FoundSession::Ended } else { FoundSession::Active { session, seen } }
     }
 
@@ -305,7 +306,7 @@ impl Sessions {
         let now = now();
         let cookie = self.cookies.renew(session, now).ok().flatten()?;
         if let Some(seen) = self.cache.get(session.sid) {
-            seen.saw(now);
+            seen.touch(now);
         }
         Some(cookie)
     }

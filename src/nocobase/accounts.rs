@@ -281,7 +281,7 @@ impl Accounts {
 
     /// Matches or creates a user, then binds it: what remains to be done once everything about a member without a binding is
     /// known.
-    pub(crate) async fn settle(&self, person: &Person) -> Result<UserId, FailureWithCause> {
+    pub(crate) async fn match_or_create(&self, person: &Person) -> Result<UserId, FailureWithCause> {
         let user = match self.match_full(person).await? {
             Some(user) => user,
             None => self.create(person).await?,

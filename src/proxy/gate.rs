@@ -59,11 +59,11 @@ impl CurrentGate {
     /// New requests get this gate from now on.
     pub(crate) fn replace(&self, gate: Arc<Gate>) {
         let before = self.0.swap(gate.clone());
-        gate.sessions.took_over(&before.sessions);
+        gate.sessions.replaces(&before.sessions);
         gate.sessions.report_from_now_on();
         for app in &gate.apps {
             if let Some(before) = before.application(&app.config.nocobase.app) {
-                app.sessions.took_over(&before.sessions);
+                app.sessions.replaces(&before.sessions);
             }
             app.sessions.report_from_now_on();
         }

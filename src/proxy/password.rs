@@ -13,7 +13,7 @@ use super::request::credential;
 use super::rewrite::token_swapper::Swapper;
 use super::rewrite::websocket_frames::NOT_ALLOWED;
 use crate::decide::{Credential, ForwardOptions, Request};
-use crate::login::{FoundPassword, Sessions};
+use crate::login::{FoundPasswordSession, Sessions};
 use crate::session::PasswordSignIn;
 
 /// A request without a member's session is forwarded to NocoBase. `cookies`: its `Cookie` headers.
@@ -22,7 +22,7 @@ pub(super) fn forwarded(
     request: &RequestHeader,
     ctx: &mut Context,
     (facts, options): (&Request<'_>, ForwardOptions),
-    found: Option<FoundPassword>,
+    found: Option<FoundPasswordSession>,
     cookies: Vec<HeaderValue>,
 ) {
     let sessions = &gate.sessions;

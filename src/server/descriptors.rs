@@ -18,7 +18,7 @@ pub(super) fn places(wanted: usize) -> usize {
             limit.current.unwrap_or(raised)
         }
     };
-    let places = enough_for(soft);
+    let places = connections_for(soft);
     if places < wanted {
         tracing::warn!(
             "limits.connections is {wanted}, but the limit of {soft} open files (RLIMIT_NOFILE) is enough for {places}: raise \
@@ -35,7 +35,7 @@ fn raised(limit: &Rlimit, places: usize) -> Option<u64> {
     Some(needed.min(limit.maximum.unwrap_or(u64::MAX)).max(current))
 }
 
-fn enough_for(descriptors: u64) -> usize {
+fn connections_for(descriptors: u64) -> usize {
     usize::try_from(descriptors.saturating_sub(RESERVED) / 2).unwrap_or(usize::MAX).max(1)
 }
 
@@ -46,7 +46,7 @@ mod tests {
     #[test]
     fn r38_descriptors_are_left_for_the_operator() {
         for (descriptors, places) in [(300, 118), (1024, 480), (65_536, 32_736), (10, 1)] {
-            assert_eq!(enough_for(descriptors), places);
+            assert_eq!(connections_for(descriptors), places);
             let needed = 2 * u64::try_from(places).unwrap() + RESERVED;
             assert!(descriptors < RESERVED || needed <= descriptors);
         }
@@ -60,6 +60,6 @@ mod tests {
         assert_eq!(raise(Some(1024), None, 20_000), Some(40_064));
         assert_eq!(raise(Some(65_536), Some(65_536), 20_000), Some(65_536), "never lowered");
         assert_eq!(raise(None, None, 20_000), None);
-        assert_eq!(enough_for(raise(Some(1024), None, 20_000).unwrap()), 20_000);
+        assert_eq!(connections_for(raise(Some(1024), None, 20_000).unwrap()), 20_000);
     }
 }

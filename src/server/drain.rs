@@ -42,7 +42,7 @@ const NO_SYN: [SockFilter; 5] = [
 
 /// Blocks new connections on these sockets; handshakes in progress get a moment. Only for sockets on which no other process
 /// listens.
-pub(super) async fn turn_away(sockets: &[TcpListener]) {
+pub(super) async fn block_new_connections(sockets: &[TcpListener]) {
     for socket in sockets {
         // If the kernel does not allow it, connections of the last microseconds are reset.
         if let Err(error) = SockRef::from(socket).attach_filter(&NO_SYN) {
@@ -132,7 +132,7 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let before = tokio::net::TcpStream::connect(address).await.unwrap();
         let sockets = [listener];
-        turn_away(&sockets).await;
+        block_new_connections(&sockets).await;
         let mut late = tokio::spawn(tokio::net::TcpStream::connect(address));
         assert!(tokio::time::timeout(Duration::from_millis(200), &mut late).await.is_err(), "it has begun");
         assert_eq!(sockets[0].accept().unwrap().1, before.local_addr().unwrap());

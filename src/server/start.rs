@@ -83,7 +83,7 @@ impl Running {
         // If another process listens too, the queue belongs to it; this process would serve it for ever.
         let alone = !replaced && !self.kept;
         if alone {
-            drain::turn_away(&sockets).await;
+            drain::block_new_connections(&sockets).await;
         }
         // These are the same for every gate of this process.
         let gate = self.current.now();

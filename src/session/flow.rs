@@ -175,12 +175,12 @@ impl PendingSignIns {
         let text = self.keyring.seal(Purpose::Flow, name.as_bytes(), &flow)?;
         let mut set_cookies = vec![self.names.set(&name, &text, Some(LIFE))];
         let room = MAX_FLOW_BYTES.saturating_sub(name.len() + text.len() + COOKIE_OVERHEAD);
-        set_cookies.extend(self.superfluous(cookies, room, now).into_iter().map(|n| self.names.delete(n)));
+        set_cookies.extend(self.flows_to_drop(cookies, room, now).into_iter().map(|n| self.names.delete(n)));
         Ok(Begun { flow, set_cookies })
     }
 
     /// Names of the flow cookies to delete so that another fits.
-    fn superfluous<'a>(&self, cookies: &OwnCookies<'a>, mut room: usize, now: UnixMillis) -> Vec<&'a str> {
+    fn flows_to_drop<'a>(&self, cookies: &OwnCookies<'a>, mut room: usize, now: UnixMillis) -> Vec<&'a str> {
         let mut open = Vec::new();
         let mut gone = Vec::new();
         for cookie in &cookies.flows {

@@ -185,7 +185,7 @@ impl SessionCache {
 
     /// Asks NocoBase about a session that this node sees for the first time. However many requests arrive at once, only one
     /// lookup is in progress; if its request is dropped, the next one asks. A failure is not remembered.
-    pub(crate) async fn first_sight(
+    pub(crate) async fn first_lookup(
         &self,
         session: &Session,
         now: UnixMillis,

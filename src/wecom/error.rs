@@ -185,7 +185,7 @@ impl WeComError {
     }
 
     /// The rule is the cause, not a temporary error: repeating the call does not help (R22).
-    pub(super) fn spoils_rule(&self) -> bool {
+    pub(super) fn invalidates_rule(&self) -> bool {
         match self.class {
             Class::Transient | Class::Rate | Class::Transport | Class::Token => false,
             Class::Config => {

@@ -253,7 +253,7 @@ impl Rules {
 
 /// Tells a wrong rule from a temporary error of WeCom.
 fn rule_error(error: &WeComError) -> WeComError {
-    if error.spoils_rule() {
+    if error.invalidates_rule() {
         WeComError::rule_unevaluable(error.call(), error.errcode()).because(error.reason())
     } else {
         error.clone()

@@ -6,7 +6,7 @@ use axum::response::Response;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use url::Url;
 
-use super::people::{Card, Group, card_of, everybody, hue, initials};
+use super::people::{Card, Group, all_groups, card_of, hue, initials};
 use super::reply::{page, redirect};
 use super::request::{COOKIE, Lang, PageRequest};
 use crate::data::{App, Company, Data};
@@ -22,7 +22,7 @@ pub(super) fn members(sim: &Shared, request: &PageRequest, next: &str) -> Respon
         groups: Vec<Group>,
     }
     let data = sim.lock().data.clone();
-    page(&Members { l: request.lang, next, groups: everybody(request.lang, &data, request.picked()) })
+    page(&Members { l: request.lang, next, groups: all_groups(request.lang, &data, request.picked()) })
 }
 
 /// The path if every browser stays on this server with it, otherwise `/`.

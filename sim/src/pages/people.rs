@@ -101,7 +101,7 @@ fn external_cards(l: Lang, company: &Company, current: Option<&str>) -> Vec<Card
 }
 
 /// Everyone, by company.
-pub(super) fn everybody(l: Lang, data: &Data, current: Option<&str>) -> Vec<Group> {
+pub(super) fn all_groups(l: Lang, data: &Data, current: Option<&str>) -> Vec<Group> {
     let mut groups = Vec::new();
     let mut others = Vec::new();
     for c in &data.companies {

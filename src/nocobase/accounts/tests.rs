@@ -35,14 +35,14 @@ async fn a_member_is_matched_bound_and_known_from_then_on() {
     let (standin, accounts) = accounts(&[ByPhone], false).await;
     standin.user_with_id(7, json!({"phone": "13800001234"}));
     assert_eq!(accounts.find_binding("wecom", "ZhangSan").await.plain(), Ok(None));
-    assert_eq!(accounts.settle(&zhang()).await.plain(), Ok(user(7)));
+    assert_eq!(accounts.match_or_create(&zhang()).await.plain(), Ok(user(7)));
     assert_eq!(accounts.find_binding("wecom", "ZhangSan").await.plain(), Ok(Some(user(7))));
     assert_eq!(accounts.find_binding("another", "ZhangSan").await.plain(), Ok(None));
     let want = json!({"userId": 7, "uuid": "ZhangSan", "authenticator": "wecom", "nickname": "张三",
         "avatar": "https://wework.example/a.png", "meta": {}});
     assert_eq!(standin.rows("usersAuthenticators"), [want]);
     // Again, as after a lost response: no second row.
-    assert_eq!(accounts.settle(&zhang()).await.plain(), Ok(user(7)));
+    assert_eq!(accounts.match_or_create(&zhang()).await.plain(), Ok(user(7)));
     assert_eq!(standin.rows("usersAuthenticators").len(), 1);
 }
 
@@ -77,7 +77,7 @@ async fn r21_two_users_with_one_number_match_no_one() {
     let (standin, accounts) = accounts(&[ByPhone], true).await;
     standin.user_with_id(7, json!({"phone": "13800001234"}));
     standin.user_with_id(8, json!({"phone": "+8613800001234"}));
-    assert_eq!(accounts.settle(&zhang()).await.plain(), Err(Failure::AmbiguousUser));
+    assert_eq!(accounts.match_or_create(&zhang()).await.plain(), Err(Failure::AmbiguousUser));
     assert!(standin.rows("usersAuthenticators").is_empty());
 }
 
@@ -127,7 +127,7 @@ async fn r21_a_binding_to_a_deleted_user_is_refused() {
     assert_eq!(accounts.find_binding("wecom", "ZhangSan").await.plain(), Ok(None));
     // The leftover does not prevent a new binding.
     standin.user_with_id(7, json!({"phone": "13800001234"}));
-    assert_eq!(accounts.settle(&zhang()).await.plain(), Ok(user(7)));
+    assert_eq!(accounts.match_or_create(&zhang()).await.plain(), Ok(user(7)));
     assert_eq!(accounts.find_binding("wecom", "ZhangSan").await.plain(), Ok(Some(user(7))));
 }
 
@@ -136,7 +136,7 @@ async fn r21_a_user_of_another_member_is_not_taken_over() {
     let (standin, accounts) = accounts(&[ByPhone], true).await;
     standin.user_with_id(7, json!({"phone": "13800001234"}));
     standin.bind("LiSi", 7); // had the number before
-    assert_eq!(accounts.settle(&zhang()).await.plain(), Err(Failure::AlreadyBound));
+    assert_eq!(accounts.match_or_create(&zhang()).await.plain(), Err(Failure::AlreadyBound));
     assert_eq!(standin.rows("usersAuthenticators").len(), 1);
     // Another spelling of the same member.
     let lisi = Person { userid: "lisi".into(), ..zhang() };
@@ -202,11 +202,11 @@ async fn the_order_of_match_by_counts_and_silence_does_not_change_it() {
 #[tokio::test]
 async fn a_member_without_a_match() {
     let (standin, accounts) = accounts(&[ByPhone], false).await;
-    assert_eq!(accounts.settle(&zhang()).await.plain(), Err(Failure::NoMatchingUser));
+    assert_eq!(accounts.match_or_create(&zhang()).await.plain(), Err(Failure::NoMatchingUser));
     assert_eq!(standin.rows("users").len(), 1);
     let (standin, accounts) = self::accounts(&[ByPhone, Email], true).await;
     let bare = Person { mobile: Some("138****1234".into()), ..zhang() };
-    assert_eq!(accounts.settle(&bare).await.plain(), Err(Failure::NothingToMatch));
+    assert_eq!(accounts.match_or_create(&bare).await.plain(), Err(Failure::NothingToMatch));
     assert_eq!(accounts.create(&bare).await.plain(), Err(Failure::NothingToMatch));
     assert_eq!(standin.rows("users").len(), 1, "no user is created that could not be found again");
 }
@@ -220,7 +220,7 @@ async fn a_user_is_made_with_what_is_known() {
         biz_mail: Some("zhang@corp.example".into()),
         ..zhang()
     };
-    let id = accounts.settle(&person).await.unwrap();
+    let id = accounts.match_or_create(&person).await.unwrap();
     let want = json!({"id": id, "nickname": "张三", "username": "ZhangSan", "phone": "13800001234",
         "email": "zhang@corp.example", "roles": [{"name": "sales"}]});
     assert_eq!(standin.rows("users").last(), Some(&want));
@@ -233,7 +233,7 @@ async fn a_user_is_made_with_what_is_known() {
         mobile: Some("+1 3800001234".into()),
         ..zhang()
     };
-    let id = accounts.settle(&person).await.unwrap();
+    let id = accounts.match_or_create(&person).await.unwrap();
     let want = json!({"id": id, "nickname": "li@corp", "username": null, "phone": "+13800001234",
         "email": null, "roles": [{"name": "member"}]});
     assert_eq!(standin.rows("users").last(), Some(&want));
@@ -245,7 +245,7 @@ async fn r21_what_belongs_to_another_user_is_left_to_them() {
     standin.user_with_id(7, json!({"username": "ZhangSan", "phone": "13900009999"}));
     standin.user_with_id(8, json!({"email": "zhang@corp.example"}));
     let person = Person { biz_mail: Some("zhang@corp.example".into()), ..zhang() };
-    let id = accounts.settle(&person).await.unwrap();
+    let id = accounts.match_or_create(&person).await.unwrap();
     assert!(id != user(7) && id != user(8));
     let made = standin.rows("users").pop().unwrap();
     assert_eq!(
@@ -255,7 +255,7 @@ async fn r21_what_belongs_to_another_user_is_left_to_them() {
     // Only the name is taken: the address stays.
     let (standin, accounts) = self::accounts(&[ByPhone], true).await;
     standin.user_with_id(7, json!({"username": "ZhangSan"}));
-    accounts.settle(&person).await.unwrap();
+    accounts.match_or_create(&person).await.unwrap();
     let made = standin.rows("users").pop().unwrap();
     assert_eq!((&made["username"], &made["email"]), (&Value::Null, &json!("zhang@corp.example")));
 }
@@ -264,7 +264,7 @@ async fn r21_what_belongs_to_another_user_is_left_to_them() {
 async fn a_refusal_for_an_unknown_reason_ends() {
     let (standin, accounts) = accounts(&[ByPhone], true).await;
     standin.fail("users:create", 400, r#"{"errors":[{"message":"no"}]}"#, 9);
-    assert_eq!(accounts.settle(&zhang()).await.plain(), Err(Failure::NocoBaseBadAnswer));
+    assert_eq!(accounts.match_or_create(&zhang()).await.plain(), Err(Failure::NocoBaseBadAnswer));
     assert_eq!(standin.calls("users:create"), 2, "with everything, and with the keys alone");
 }
 
@@ -278,7 +278,7 @@ async fn two_nodes_at_once_end_with_one_user_and_one_binding() {
             let b = a.clone();
             let person = Person { biz_mail: Some("zhang@x.example".into()), ..zhang() };
             standin.fault("users:list", Fault::late(Duration::from_millis(100)), 4);
-            let (x, y) = tokio::join!(a.settle(&person), b.settle(&person));
+            let (x, y) = tokio::join!(a.match_or_create(&person), b.match_or_create(&person));
             assert_eq!(x, y);
             assert_eq!((x.is_ok(), standin.rows("users").len()), (true, 2));
             assert_eq!(standin.rows("usersAuthenticators").len(), 1);
@@ -306,8 +306,8 @@ async fn r23_what_was_left_half_made_is_finished_by_the_next_attempt() {
             let (standin, accounts) = accounts(&[key], true).await;
             let person = Person { biz_mail: Some("zhang@x.example".into()), ..zhang() };
             standin.fault(action, fault.clone(), 1);
-            assert_eq!(accounts.settle(&person).await.plain(), Err(want), "{action}");
-            let id = accounts.settle(&person).await.unwrap();
+            assert_eq!(accounts.match_or_create(&person).await.plain(), Err(want), "{action}");
+            let id = accounts.match_or_create(&person).await.unwrap();
             assert_eq!(
                 standin.rows("users").len(),
                 2,
@@ -323,9 +323,9 @@ async fn r23_what_was_left_half_made_is_finished_by_the_next_attempt() {
 async fn r23_a_client_that_disconnects_leaves_nothing_that_cannot_be_finished() {
     let (standin, accounts) = accounts(&[ByPhone], true).await;
     standin.fault("usersAuthenticators:create", Fault::late(Duration::from_secs(9)), 1);
-    let gone = tokio::time::timeout(Duration::from_millis(300), accounts.settle(&zhang())).await;
+    let gone = tokio::time::timeout(Duration::from_millis(300), accounts.match_or_create(&zhang())).await;
     assert!(gone.is_err());
-    accounts.settle(&zhang()).await.unwrap();
+    accounts.match_or_create(&zhang()).await.unwrap();
     assert_eq!((standin.rows("users").len(), standin.rows("usersAuthenticators").len()), (2, 1));
 }
 
@@ -336,7 +336,7 @@ async fn a_member_bound_to_two_users_at_once_is_refused() {
     standin.user_with_id(8, json!({}));
     // Another node has bound another user while this one was matching.
     standin.bind("ZhangSan", 8);
-    assert_eq!(accounts.settle(&zhang()).await.plain(), Err(Failure::AmbiguousUser));
+    assert_eq!(accounts.match_or_create(&zhang()).await.plain(), Err(Failure::AmbiguousUser));
 }
 
 #[tokio::test]
@@ -347,7 +347,7 @@ async fn a_role_that_may_not_see_the_fields_is_named_and_no_user_is_created() {
         standin.bind("ZhangSan", 7);
         standin.data().hidden.insert(hidden);
         let got = match accounts.find_binding("wecom", "ZhangSan").await {
-            Ok(_) => accounts.settle(&zhang()).await,
+            Ok(_) => accounts.match_or_create(&zhang()).await,
             Err(e) => Err(e),
         };
         assert_eq!(got.plain(), Err(Failure::NocoBaseServiceDenied), "{hidden}");
@@ -363,7 +363,7 @@ async fn r24_names_from_wecom_are_data() {
         avatar: "x".repeat(4000),
         ..zhang()
     };
-    accounts.settle(&person).await.unwrap();
+    accounts.match_or_create(&person).await.unwrap();
     let (made, bound) =
         (standin.rows("users").pop().unwrap(), standin.rows("usersAuthenticators").pop().unwrap());
     let name = made["nickname"].as_str().unwrap();

@@ -95,7 +95,7 @@ impl<P> App<P> {
     }
 
     /// Does the TLS handshake, which may take as long as the head of a request.
-    async fn shake_hands(&self, stream: Stream, within: Duration) -> Option<Stream> {
+    async fn handshake(&self, stream: Stream, within: Duration) -> Option<Stream> {
         let Some(tls) = &self.tls else { return Some(stream) };
         // Only for its traits: the time limit applies to the whole handshake.
         let raw = Guarded::new(stream, within, false);
@@ -156,7 +156,7 @@ where
         };
         // Counted before it has sent anything: silent connections must not be free.
         let open = self.counts.accepted();
-        let stream = self.shake_hands(stream, times.head).await?;
+        let stream = self.handshake(stream, times.head).await?;
         let h2 = match stream.selected_alpn_proto() {
             // The challenge of an authority, which has seen what it wanted: nothing follows (RFC 8737, 3).
             Some(ALPN::Custom(_)) => return None,

@@ -114,7 +114,7 @@ impl Guarded {
 
     /// A response before any phase has seen a request: Pingora has refused it by itself, calls no hook, and closes the
     /// connection. Writes the gate's response instead; `None`: this is not such a response.
-    fn answers_by_itself(&mut self, cx: &mut Context<'_>, theirs: &[u8]) -> Option<Poll<io::Result<usize>>> {
+    fn pingora_refuses(&mut self, cx: &mut Context<'_>, theirs: &[u8]) -> Option<Poll<io::Result<usize>>> {
         if self.refusal.is_none() {
             if self.deadline.load(Ordering::Relaxed) == DISARMED {
                 return None;
@@ -206,7 +206,7 @@ impl AsyncRead for Guarded {
 
 impl AsyncWrite for Guarded {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, b: &[u8]) -> Poll<io::Result<usize>> {
-        if let Some(done) = self.answers_by_itself(cx, b) {
+        if let Some(done) = self.pingora_refuses(cx, b) {
             return done;
         }
         Pin::new(&mut self.inner).poll_write(cx, b)
@@ -223,7 +223,7 @@ impl AsyncWrite for Guarded {
         b: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let first = b.iter().find(|b| !b.is_empty()).map_or(&[][..], |b| b);
-        if let Some(done) = self.answers_by_itself(cx, first) {
+        if let Some(done) = self.pingora_refuses(cx, first) {
             return done;
         }
         Pin::new(&mut self.inner).poll_write_vectored(cx, b)

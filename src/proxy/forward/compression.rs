@@ -94,7 +94,7 @@ fn append_vary(headers: &mut HeaderMap) {
 mod tests {
     use super::*;
 
-    fn worth(status: u16, lines: &[(&'static str, &'static str)]) -> bool {
+    fn compressible(status: u16, lines: &[(&'static str, &'static str)]) -> bool {
         let mut headers = HeaderMap::new();
         for (name, value) in lines {
             headers.append(*name, HeaderValue::from_static(value));
@@ -113,7 +113,7 @@ mod tests {
             &[("content-type", "Text/CSV")],
             &[("content-type", "application/vnd.api+json")],
         ] {
-            assert!(worth(200, good), "{good:?}");
+            assert!(compressible(200, good), "{good:?}");
         }
         for bad in [
             &[][..],
@@ -126,10 +126,10 @@ mod tests {
             &[("content-type", "image/png")],
             &[("content-type", "application/octet-stream")],
         ] {
-            assert!(!worth(200, bad), "{bad:?}");
+            assert!(!compressible(200, bad), "{bad:?}");
         }
         for status in [201, 204, 206, 304, 401, 500] {
-            assert!(!worth(status, &[json]), "{status}");
+            assert!(!compressible(status, &[json]), "{status}");
         }
     }
 

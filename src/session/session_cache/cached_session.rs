@@ -54,7 +54,7 @@ impl CachedSession {
         seen.member = Some(member);
         seen.member_check = Some(check);
         seen.signed_in_at = session.signed_in_at;
-        seen.saw(session.last_seen);
+        seen.touch(session.last_seen);
         seen
     }
 
@@ -107,7 +107,7 @@ impl CachedSession {
     }
 
     /// Notes that the member was seen.
-    pub(crate) fn saw(&self, at: UnixMillis) {
+    pub(crate) fn touch(&self, at: UnixMillis) {
         // Nearly always known already: a read is cheaper than a write.
         if self.last_seen() < at {
             self.last_seen.fetch_max(at.0, Ordering::Relaxed);

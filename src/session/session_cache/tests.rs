@@ -210,7 +210,7 @@ fn each_session_has_its_turn_once_in_a_round() {
 fn what_is_known_of_the_last_visit_only_goes_forward() {
     let seen = store().insert_checked(&session(), NOW);
     for (saw, known) in [(5, 5), (3, 5), (5, 5), (9, 9)] {
-        seen.saw(later(saw));
+        seen.touch(later(saw));
         assert_eq!(seen.signed_in_at(), NOW);
         assert_eq!(seen.last_seen(), later(known));
     }
@@ -301,7 +301,7 @@ async fn first_sight_asks_once_for_many_requests() {
                     tokio::time::sleep(Duration::from_millis(50)).await;
                     Ok(SessionStatus::Active)
                 };
-                seen.first_sight(&s, NOW, ask).await.unwrap().is_ended()
+                seen.first_lookup(&s, NOW, ask).await.unwrap().is_ended()
             })
         })
         .collect();
@@ -315,21 +315,21 @@ async fn first_sight_asks_once_for_many_requests() {
 async fn first_sight_remembers_results_but_no_failures() {
     let (seen, s) = (store(), session());
     let down = async { Err(Failure::NocoBaseUnreachable) };
-    assert_eq!(seen.first_sight(&s, NOW, down).await.unwrap_err(), Failure::NocoBaseUnreachable);
+    assert_eq!(seen.first_lookup(&s, NOW, down).await.unwrap_err(), Failure::NocoBaseUnreachable);
     assert!(seen.get(s.sid).is_none());
-    assert!(seen.first_sight(&s, NOW, async { Ok(SessionStatus::Ended) }).await.unwrap().is_ended());
+    assert!(seen.first_lookup(&s, NOW, async { Ok(SessionStatus::Ended) }).await.unwrap().is_ended());
     let again = async { panic!("asked again") };
-    assert!(seen.first_sight(&s, NOW, again).await.unwrap().is_ended());
+    assert!(seen.first_lookup(&s, NOW, again).await.unwrap().is_ended());
 }
 
 #[tokio::test]
 async fn r23_first_sight_given_up_by_one_request_is_taken_on_by_the_next() {
     let (seen, s) = (store(), session());
-    let slow = seen.first_sight(&s, NOW, async {
+    let slow = seen.first_lookup(&s, NOW, async {
         std::future::pending::<()>().await;
         Ok(SessionStatus::Ended)
     });
-    let next = seen.first_sight(&s, NOW, async { Ok(SessionStatus::Active) });
+    let next = seen.first_lookup(&s, NOW, async { Ok(SessionStatus::Active) });
     assert!(tokio::time::timeout(Duration::from_millis(20), slow).await.is_err());
     assert!(!next.await.unwrap().is_ended());
 }
@@ -341,13 +341,13 @@ async fn an_end_during_first_sight_wins() {
         seen.end(s.sid);
         Ok(SessionStatus::Active)
     };
-    assert!(seen.first_sight(&s, NOW, ask).await.unwrap().is_ended());
+    assert!(seen.first_lookup(&s, NOW, ask).await.unwrap().is_ended());
     let t = session();
     let ask = async {
         seen.end_member("wecom", "zhangsan", later(1));
         Ok(SessionStatus::Active)
     };
-    assert!(seen.first_sight(&t, later(2), ask).await.unwrap().is_ended());
+    assert!(seen.first_lookup(&t, later(2), ask).await.unwrap().is_ended());
 }
 
 #[test]

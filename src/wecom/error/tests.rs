@@ -189,13 +189,13 @@ fn r22_a_wrong_rule_differs_from_a_temporary_error() {
     for (code, spoils) in
         [(40068, true), (60003, true), (60123, true), (81011, true), (60011, true), (48002, true)]
     {
-        assert_eq!(WeComError::from_errcode(Call::Tag, code, "").spoils_rule(), spoils, "{code}");
+        assert_eq!(WeComError::from_errcode(Call::Tag, code, "").invalidates_rule(), spoils, "{code}");
     }
     for code in [-1, 45009, 42001, 60020, 40013, 50003] {
-        assert!(!WeComError::from_errcode(Call::Tag, code, "").spoils_rule(), "{code}");
+        assert!(!WeComError::from_errcode(Call::Tag, code, "").invalidates_rule(), "{code}");
     }
-    assert!(!WeComError::unreachable(Call::Tag).spoils_rule());
-    assert!(WeComError::bad_answer(Call::Tag).spoils_rule());
+    assert!(!WeComError::unreachable(Call::Tag).invalidates_rule());
+    assert!(WeComError::bad_answer(Call::Tag).invalidates_rule());
 }
 
 mod remedies;

@@ -41,12 +41,12 @@ async fn after_a_reload_tokens_are_minted_again_only_where_they_would_differ() {
         Sessions::after(Some(&before), Arc::new(config), metrics, &keyring).unwrap()
     };
     let same = after((*config(addr)).clone());
-    same.took_over(&before);
+    same.replaces(&before);
     assert_eq!(token(&same), first);
     let mut other = (*config(addr)).clone();
     other.nocobase.jwt_secret = b"another secret that is long enough".to_vec().into();
     let other = after(other);
-    other.took_over(&before);
+    other.replaces(&before);
     assert_ne!(token(&other), first);
 }
 

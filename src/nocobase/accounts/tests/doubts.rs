@@ -48,7 +48,7 @@ async fn r21_an_address_of_two_users_is_taken_and_a_failed_lookup_is_an_error() 
     let (standin, accounts) = accounts(&[ByPhone], true).await;
     standin.user_with_id(7, json!({ "email": "zhang@corp.example" }));
     standin.user_with_id(8, json!({ "email": "Zhang@corp.example" }));
-    let id = accounts.settle(&person).await.unwrap();
+    let id = accounts.match_or_create(&person).await.unwrap();
     assert!(id != user(7) && id != user(8));
     assert_eq!(standin.rows("users").pop().unwrap()["email"], Value::Null);
 
@@ -57,6 +57,6 @@ async fn r21_an_address_of_two_users_is_taken_and_a_failed_lookup_is_an_error() 
     // The phone number is looked for twice, then the address.
     standin.fault("users:list", Fault::default(), 2);
     standin.fail("users:list", 503, "{}", 1);
-    assert_eq!(accounts.settle(&person).await.plain(), Err(Failure::NocoBaseStarting));
+    assert_eq!(accounts.match_or_create(&person).await.plain(), Err(Failure::NocoBaseStarting));
     assert_eq!(standin.rows("users").len(), 2, "no user is created");
 }
