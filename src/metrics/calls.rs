@@ -63,13 +63,13 @@ impl WeComCalls {
             )?,
             seconds: registrar.histograms(
                 "wecom_call_duration_seconds",
-                "How long WeCom's API took.",
+                "Duration of calls to WeCom's API.",
                 &["call"],
                 &SECONDS,
             )?,
             refreshes: registrar.counters(
                 "wecom_token_refreshes_total",
-                "Access tokens asked for, by result: ok, or the class of WeCom's error.",
+                "Requests for an access token by result: ok, or the class of WeCom's error.",
                 &["entry", "result"],
             )?,
             token_ok: registrar.gauges(
@@ -140,7 +140,7 @@ impl NocoBaseCalls {
         )?;
         let seconds = registrar.histograms(
             "nocobase_call_duration_seconds",
-            "How long NocoBase's API took for them.",
+            "Duration of the gate's own calls to NocoBase's API.",
             &["call"],
             &SECONDS,
         )?;

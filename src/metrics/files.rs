@@ -19,19 +19,19 @@ impl FileCache {
         Ok(FileCache {
             hits: registrar.counter(
                 "cache_hits_total",
-                "Requests for files of NocoBase's client that the gate had, and did not have to ask NocoBase about.",
+                "Requests for files of NocoBase's client served from the gate's cache without a request to NocoBase.",
             )?,
             misses: registrar.counter(
                 "cache_misses_total",
-                "Files of NocoBase's client that the gate asked NocoBase for.",
+                "Files of NocoBase's client that the gate requested from NocoBase.",
             )?,
             evictions: registrar.counter(
                 "cache_evictions_total",
-                "Files that were dropped for lack of memory (cache.memory).",
+                "Files evicted for lack of memory (cache.memory).",
             )?,
             saved: registrar.counter(
                 "cache_saved_bytes_total",
-                "Bytes of kept files that were not sent to browsers: compressed away, or not modified.",
+                "Bytes of cached files saved by compression or 304 responses.",
             )?,
             bytes: registrar.gauge("cache_bytes", "Memory that kept files take.")?,
         })

@@ -87,10 +87,7 @@ impl Metrics {
             .counter("audit_lines_lost_total", "Lines of log.audit_file that could not be written.")?;
         let sessions = registrar
             .gauge("sessions_seen", "Sessions that this process knows of: live ones, and ended ones.")?;
-        let in_flight = registrar.gauge(
-            "requests_in_flight",
-            "Requests that have begun and not ended; WebSockets do not count.",
-        )?;
+        let in_flight = registrar.gauge("requests_in_flight", "Requests in progress, without WebSockets.")?;
         registrar.process()?;
         let (registry, described) = registrar.close();
         Ok(Metrics {

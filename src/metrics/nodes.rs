@@ -59,35 +59,35 @@ impl Nodes {
         )?;
         let answers = registrar.counters(
             "upstream_responses_total",
-            "Answers of this node by the first digit of the status; none: it could not be reached or broke off.",
+            "Responses of this node by the first digit of the status; none: unreachable or interrupted.",
             &["node", "code"],
         )?;
         let seconds = registrar.histograms(
             "upstream_duration_seconds",
-            "From when NocoBase has the request to the head of its response.",
+            "Time from sending the request to NocoBase until the header section of its response.",
             &["node"],
             &TOTAL,
         )?;
         let requests = registrar.gauges(
             "upstream_requests",
-            "Requests that this node works on, as far as the gate knows: without WebSockets and responses that have begun.",
+            "Requests in progress at this node, without WebSockets and responses that have begun.",
             &["node"],
         )?;
         let limit = registrar.gauges(
             "upstream_requests_limit",
-            "Most of them at once (upstream.max_requests); 0: any number.",
+            "Limit of requests at once (upstream.max_requests); 0: none.",
             &["node"],
         )?;
         let queued =
             registrar.gauges("upstream_requests_queued", "Requests that wait for a place.", &["node"])?;
         let refused = registrar.counters(
             "upstream_requests_refused_total",
-            "Requests that got no place in time (503).",
+            "Requests refused because they waited too long for a free slot (503).",
             &["node"],
         )?;
         let waits = registrar.histograms(
             "upstream_queue_duration_seconds",
-            "How long requests waited for a place; those that did not wait do not count.",
+            "Waiting time of the requests that had to wait for a free slot.",
             &["node"],
             &TOTAL,
         )?;

@@ -70,12 +70,12 @@ impl Redis {
             )?,
             errors: registrar.counters(
                 "redis_errors_total",
-                "What Redis did not do or not in time, by what it was asked for.",
+                "Failed or late operations of Redis, by operation.",
                 &["operation"],
             )?,
             ignored: registrar.counters(
                 "redis_ignored_total",
-                "Values in Redis that were not sealed with session.keys, and so ignored, by what they were found as.",
+                "Values in Redis ignored because they were not sealed with session.keys, by kind.",
                 &["operation"],
             )?,
         };

@@ -97,19 +97,19 @@ impl Requests {
     pub(super) fn new(registrar: &mut Registrar) -> Result<Requests> {
         let counts = registrar.counters(
             "requests_total",
-            "Requests by what became of them and by the first digit of the status.",
+            "Requests by outcome and by the first digit of the status.",
             &["outcome", "code"],
         )?;
         let refusals = registrar.counters(
             "refusals_total",
-            "Requests that the gate refused or could not do, by reason label.",
+            "Requests that the gate refused or could not serve, by reason label.",
             &["label"],
         )?;
         let mut failures = Failure::ALL.to_vec();
         failures.sort_by_key(|f| *f as usize);
         let limits = registrar.counters(
             "limits_hit_total",
-            "Refused because of a limit: of requests, of body bytes, of header bytes.",
+            "Requests refused because of a limit: of requests, of body bytes, of header bytes.",
             &["limit"],
         )?;
         let name = |names: &[&'static str], i: usize| names.get(i).copied().unwrap_or_default();
@@ -119,12 +119,12 @@ impl Requests {
             refusals: failures.iter().map(|f| refusals.with_label_values(&[f.response().label])).collect(),
             total: registrar.histogram(
                 "request_duration_seconds",
-                "From the head of a request to the end of its response; WebSockets do not count.",
+                "Time from the header section of a request to the end of its response, without WebSockets.",
                 &TOTAL,
             )?,
             own: registrar.histogram(
                 "own_duration_seconds",
-                "The gate's own part of it: until NocoBase has the request, or all of it where the gate answers.",
+                "The gate's own part: until the request is sent to NocoBase, or the whole time if the gate responds itself.",
                 &OWN,
             )?,
             bytes_in: registrar.counter("request_bytes_total", "Bytes of request bodies.")?,
@@ -214,11 +214,11 @@ impl Connections {
             open: registrar.gauge("connections_open", "Connections of clients that are open.")?,
             over_limit: registrar.counter(
                 "connections_over_limit_total",
-                "Connections over limits.connections, or over their address's share: told so, or closed at once.",
+                "Connections beyond limits.connections, or beyond their address's share: refused with a response, or closed.",
             )?,
             malformed: registrar.counter(
                 "malformed_requests_total",
-                "Answers to what is no request (HTTP/1): refused before any rule, and in no other count.",
+                "Responses to invalid requests (HTTP/1): refused before any rule, and in no other count.",
             )?,
         })
     }

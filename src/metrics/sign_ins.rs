@@ -50,22 +50,22 @@ impl SignIns {
             entries: Entries::default(),
             started: registrar.counters(
                 "sign_ins_started_total",
-                "Browsers sent to WeCom, by entry and by which of its pages.",
+                "Browsers redirected to WeCom, by entry and by WeCom's page.",
                 &["entry", "via"],
             )?,
             ended: registrar.counters(
                 "sign_ins_total",
-                "Sign-ins that ended: signed_in, needs_consent, refused; why, if refused.",
+                "Completed sign-ins by result (signed_in, needs_consent, refused) and, if refused, by reason.",
                 &["entry", "outcome", "reason"],
             )?,
             seconds: registrar.histogram(
                 "sign_in_duration_seconds",
-                "From WeCom's callback to the session: the calls to WeCom and NocoBase.",
+                "Time from WeCom's callback to the session: the calls to WeCom and NocoBase.",
                 &SECONDS,
             )?,
             sessions_ended: registrar.counters(
                 "sessions_ended_total",
-                "Sessions that were over before their time, by who ended them.",
+                "Sessions that ended early, by who ended them.",
                 &["by"],
             )?,
         };

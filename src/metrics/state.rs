@@ -61,7 +61,7 @@ impl GateState {
         let me = GateState {
             not_after: registrar.gauges(
                 "certificate_not_after_seconds",
-                "When this certificate ends, in seconds since 1970.",
+                "Expiry of this certificate, in seconds since 1970.",
                 &["file"],
             )?,
             reloads: registrar.counters(
