@@ -1,5 +1,5 @@
-//! Certificates of the TLS listeners: checked before anything listens, chosen by the name that the client asks for, swapped
-//! without a restart when their files change.
+//! Certificates of the TLS listeners: checked before anything listens, chosen by the server name that the client sends (SNI),
+//! replaced without a restart when their files change.
 
 use std::collections::HashMap;
 use std::fs::Metadata;
@@ -22,11 +22,11 @@ use crate::certificate::{self, Certificate, Leaf, Problem, section};
 use crate::config::CertificateFiles;
 use crate::metrics::{GateState, Reload};
 
-/// How often the files are looked at. A change is taken up once it has lasted from one look to the next, because a
-/// certificate and its key are never written at the same moment.
+/// How often the files are checked. A change is applied once it has lasted from one check to the next, because a certificate and
+/// its key are never written at the same moment.
 const LOOK: Duration = Duration::from_secs(2);
 
-/// What is wrong with a certificate or its key: the configuration key, the file, and what to do.
+/// What is wrong with a certificate or its key: the configuration key, the file, and the remedy.
 #[derive(Debug, Error)]
 #[error("{key}: {} {problem}; {}", path.display(), problem.remedy())]
 pub struct TlsError {
@@ -62,12 +62,12 @@ impl Pair {
     }
 }
 
-/// Certificates that were read together, by the names that they are for.
+/// Certificates that were read together, by their names.
 #[derive(Debug, Default)]
 struct Set {
     pairs: Vec<Pair>,
     exact: HashMap<String, usize>,
-    /// By what follows `*.`
+    /// By the part after `*.`
     wild: HashMap<String, usize>,
 }
 
@@ -105,8 +105,8 @@ impl Set {
         Ok(set)
     }
 
-    /// The one for this name: the very name before one with a star, which stands for one label (RFC 6125); else the
-    /// first of all.
+    /// The certificate for this name: the exact name before a wildcard, which stands for one label (RFC 6125); else the first of
+    /// all.
     fn choose(&self, name: Option<&str>) -> Option<Arc<CertifiedKey>> {
         let by_name = name.and_then(|name| {
             let wild = || self.wild.get(name.split_once('.')?.1);
@@ -141,7 +141,7 @@ impl Stamp {
 #[derive(Debug)]
 pub(super) struct Certificates {
     set: ArcSwap<Set>,
-    /// Of the files when they were last read, with or without success.
+    /// Of the files when they were last read, successfully or not.
     read: Mutex<Vec<Stamp>>,
 }
 
@@ -170,8 +170,8 @@ impl Certificates {
         Ok(Arc::new(Certificates { set: ArcSwap::from_pointee(Set::read(files, None)?), read }))
     }
 
-    /// Takes new certificates into use for new connections; if one of them is bad, all stay as they were, and the log
-    /// and the metrics show it.
+    /// Uses new certificates for new connections; if one of them is invalid, all stay as they were, and the log and the metrics
+    /// report it.
     pub(super) fn reload(&self, files: &[CertificateFiles], state: &GateState) {
         *self.read.lock() = Stamp::of(files);
         let before = self.set.load_full();
@@ -190,7 +190,7 @@ impl Certificates {
         }
     }
 
-    /// Looks at the files for ever, and reloads them when they have changed.
+    /// Checks the files for ever, and reloads them when they have changed.
     pub(super) async fn watch(&self, files: impl Fn() -> Vec<CertificateFiles>, state: &GateState) {
         let mut before = self.read.lock().clone();
         loop {
@@ -204,7 +204,7 @@ impl Certificates {
         }
     }
 
-    /// The files of the certificates in use, and the end of each in seconds since 1970.
+    /// The files of the certificates in use, and the expiry of each in seconds since 1970.
     pub(super) fn ends(&self) -> Vec<(String, i64)> {
         let set = self.set.load();
         let real = set.pairs.iter().filter(|pair| !pair.placeholder);
