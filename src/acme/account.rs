@@ -1,4 +1,4 @@
-//! The account at the authority: its key and address, in a file beside the certificate.
+//! The account at the certificate authority: its key and URL, in a file beside the certificate.
 
 use std::path::Path;
 
@@ -9,12 +9,12 @@ use super::files;
 use super::http::Http;
 use crate::config::Acme;
 
-/// In the folder of the authority.
+/// File name in the authority's folder.
 const FILE: &str = "account.json";
 /// The authority does not know the account (RFC 8555, 6.7).
 const UNKNOWN: &str = "urn:ietf:params:acme:error:accountDoesNotExist";
 
-/// The account of the file, or a new one.
+/// The account from the file, or a new one.
 pub(super) async fn account(acme: &Acme, folder: &Path) -> Result<Account, AcmeError> {
     const STEP: &str = "the authority's directory";
     let failed = AcmeError::authority;
@@ -41,7 +41,7 @@ pub(super) async fn account(acme: &Acme, folder: &Path) -> Result<Account, AcmeE
     Ok(account)
 }
 
-/// The error of a new order. If the authority does not know the account any more, the next order has a new one.
+/// The error of a new order. If the authority no longer knows the account, the next order creates a new one.
 pub(super) fn order_refused(error: instant_acme::Error, folder: &Path) -> AcmeError {
     if let instant_acme::Error::Api(problem) = &error
         && problem.r#type.as_deref() == Some(UNKNOWN)

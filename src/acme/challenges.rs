@@ -1,5 +1,5 @@
-//! Challenges that are pending, by HTTP-01 (the token that the authority asks for, and what it expects to read: RFC 8555, 8.3) and by
-//! TLS-ALPN-01 (the name that it connects to, and the certificate that it expects: RFC 8737).
+//! Pending challenges: HTTP-01 (the token that the authority requests, and the expected response: RFC 8555, 8.3) and TLS-ALPN-01
+//! (the name to which it connects, and the expected certificate: RFC 8737).
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,9 +10,9 @@ use rustls::sign::CertifiedKey;
 use super::error::AcmeError;
 use crate::certificate;
 
-/// What the paths of challenges begin with.
+/// Prefix of the challenges' paths.
 const PREFIX: &str = "/.well-known/acme-challenge/";
-/// The protocol of connections that ask for a challenge, in ALPN.
+/// ALPN protocol of connections for a challenge.
 pub(crate) const PROTOCOL: &[u8] = b"acme-tls/1";
 
 /// The pending challenges of this process.
@@ -24,14 +24,14 @@ pub(crate) struct Challenges {
     tls: RwLock<HashMap<String, Arc<CertifiedKey>>>,
 }
 
-/// Which of them.
+/// Identifies a challenge.
 #[derive(Debug)]
 enum Key {
     Token(String),
     Name(String),
 }
 
-/// A pending challenge; dropped, it is over.
+/// A pending challenge; it ends when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Pending {
     challenges: Arc<Challenges>,
@@ -39,19 +39,19 @@ pub(crate) struct Pending {
 }
 
 impl Challenges {
-    /// Is there a challenge at this path (canonical), if anywhere?
+    /// Can this path (canonical) be one of a challenge?
     pub(crate) fn is_path(path: &str) -> bool {
         path.starts_with(PREFIX)
     }
 
-    /// The key authorization for this path (canonical), if it is the one of a pending challenge. It is no secret: it proves that
-    /// who serves it knows of the account's key, which cannot be found out from it.
+    /// The key authorization for this path (canonical), if its challenge is pending. It is not secret: it proves knowledge of the
+    /// account key, which cannot be derived from it.
     pub(crate) fn response(&self, path: &str) -> Option<String> {
         let token = path.strip_prefix(PREFIX)?;
         self.http.read().get(token).cloned()
     }
 
-    /// The token in this path (canonical), if it can be one (RFC 8555, 8.3: base64url, 128 bits or more).
+    /// The token in this path (canonical), if its syntax is valid (RFC 8555, 8.3: base64url, 128 bits or more).
     pub(crate) fn token(path: &str) -> Option<&str> {
         let is_one = |token: &&str| {
             (22..=128).contains(&token.len())
@@ -60,7 +60,7 @@ impl Challenges {
         path.strip_prefix(PREFIX).filter(is_one)
     }
 
-    /// The certificate for a connection to this name, if a challenge is pending. It is good for nothing else: it is self-signed.
+    /// The certificate for a connection to this name, if a challenge is pending. It is self-signed and of no other use.
     pub(crate) fn certificate(&self, name: Option<&str>) -> Option<Arc<CertifiedKey>> {
         self.tls.read().get(&name?.to_ascii_lowercase()).cloned()
     }

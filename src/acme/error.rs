@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-/// Longest text of the authority that is repeated, in characters.
+/// Maximum length of the authority's text in an error, in characters.
 const LONGEST: usize = 500;
 
 /// Why an order has no certificate.
@@ -13,20 +13,20 @@ pub(crate) enum AcmeError {
     /// A file or folder in `listen.acme.cache`.
     #[error("{}: {source}", path.display())]
     File {
-        /// Which.
+        /// The file or folder.
         path: PathBuf,
         /// The system's message.
         source: std::io::Error,
     },
-    /// The authority cannot be reached, or refuses.
+    /// The authority cannot be reached, or refuses the request.
     #[error("{step}: {}", shortened(why))]
     Authority {
-        /// What was being done.
+        /// The failed step.
         step: &'static str,
-        /// Its message, or the client library's.
+        /// The message of the authority or of the client library.
         why: String,
     },
-    /// The authority could not convince itself that the name leads to this gate.
+    /// The authority could not validate that the name is served by this gate.
     #[error("{domain}: {}", shortened(why))]
     Challenge {
         /// The name.
@@ -34,7 +34,7 @@ pub(crate) enum AcmeError {
         /// The authority's message.
         why: String,
     },
-    /// What came is no certificate for this key and these names.
+    /// The received certificate is not for this key and these names.
     #[error("the certificate that came {0}")]
     Unusable(String),
 }

@@ -1,4 +1,4 @@
-//! Files that nobody else can read, and that are always whole.
+//! Files that only this user can read, written atomically.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{ErrorKind, Write as _};
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::error::AcmeError;
 
-/// Makes the folder, for this user alone; folders above it that are missing, too.
+/// Creates the folder for this user alone, with missing parent folders.
 pub(super) fn make_folder(folder: &Path) -> Result<(), AcmeError> {
     let failed = |e| AcmeError::file(folder, e);
     DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
@@ -23,8 +23,8 @@ pub(super) fn read(path: &Path) -> Result<Option<Vec<u8>>, AcmeError> {
     }
 }
 
-/// Writes a file, for this user alone. It takes its place once it is complete and `check`, which gets its path until then, has
-/// nothing against it.
+/// Writes a file for this user alone. It replaces the old one once it is complete and `check`, which gets its temporary path,
+/// accepts it.
 pub(super) fn write(
     path: &Path,
     content: &[u8],
@@ -51,7 +51,7 @@ pub(super) fn write(
     }
 }
 
-/// The path of a file until it is complete.
+/// The temporary path of a file.
 fn beside(path: &Path) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     path.with_file_name(format!(".{name}.new"))
@@ -74,7 +74,7 @@ mod tests {
 
         let path = folder.join("certificate.pem");
         assert_eq!(read(&path).unwrap(), None);
-        // An earlier run was interrupted here, and its file is open to everybody.
+        // An interrupted earlier run has left a file that everyone can read.
         fs::write(beside(&path), "half").unwrap();
         fs::set_permissions(beside(&path), Permissions::from_mode(0o644)).unwrap();
         write(&path, b"one", |_| Ok(())).unwrap();

@@ -1,4 +1,4 @@
-//! The gate's HTTP client for the ACME library: bounded in time and size, with the gate's own TLS.
+//! The gate's HTTP client for the ACME library: with limits of time and size, and the gate's own TLS settings.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -8,14 +8,14 @@ use bytes::{Bytes, BytesMut};
 use instant_acme::{BodyWrapper, BytesResponse, Error, HttpClient};
 use reqwest::redirect;
 
-/// To open a connection.
+/// Timeout of a new connection.
 const CONNECT: Duration = Duration::from_secs(10);
-/// For a whole request.
+/// Timeout of a whole request.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Longest response that is read, in bytes: a chain of certificates is a few thousand.
+/// Maximum size of a response, in bytes: a certificate chain has a few thousand.
 const LARGEST: usize = 256 * 1024;
 
-/// A client without redirects, and with no proxy.
+/// A client that follows no redirects and uses no proxy.
 pub(super) struct Http(reqwest::Client);
 
 impl Http {
@@ -56,7 +56,7 @@ impl HttpClient for Http {
     }
 }
 
-/// With its causes: the outermost text only says that a request failed.
+/// Includes the causes: the outermost text only says that a request failed.
 fn other(error: reqwest::Error) -> Error {
     use std::error::Error as _;
     let mut text = error.to_string();

@@ -1,10 +1,10 @@
-//! Certificates by ACME (RFC 8555): an account at an authority, and one order at a time, proven by HTTP-01 or TLS-ALPN-01.
+//! Certificates by ACME (RFC 8555): an account at an authority, and one order at a time, validated by HTTP-01 or TLS-ALPN-01.
 //!
-//! - `order`: from an account to a certificate in its file; `account`, `http` and `files` are what it needs for that.
-//! - `nodes`: one of several nodes orders, and the others take the certificate over.
-//! - `challenges`: what the authority asks for while an order is under way; `proxy` and the TLS listeners respond with it.
-//! - `schedule`: when a certificate is to be renewed, and how long to wait after a failure. Pure.
-//! - `state`: what the rest of the gate sees of it.
+//! - `order`: from an account to a certificate in its file; uses `account`, `http` and `files`
+//! - `nodes`: one of several nodes orders, and the others take the certificate over
+//! - `challenges`: what the authority requests during an order; `proxy` and the TLS listeners respond with it
+//! - `schedule`: when to renew a certificate, and how long to wait after a failure (pure)
+//! - `state`: what the rest of the gate sees of it
 //!
 //! Must never: put a key into an error or a log line, or leave a file that others can read.
 

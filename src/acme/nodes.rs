@@ -1,4 +1,4 @@
-//! One order for all nodes: the one whose turn it is orders, and the others take the certificate over.
+//! One order for all nodes: the node with the lease orders, and the others take the certificate over.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,29 +11,29 @@ use super::{files, schedule};
 use crate::config::Acme;
 use crate::shared::{AcmeOrder, OrderTurn, Shared};
 
-/// Longest time for one order.
+/// Timeout of an order.
 const PATIENCE: Duration = Duration::from_secs(10 * 60);
-/// How long it keeps other nodes from ordering; most take a few seconds. A node that ends meanwhile gives nothing back.
+/// How long the lease excludes other nodes; most orders take a few seconds. A node that stops meanwhile does not release it.
 const TURN: Duration = Duration::from_secs(2 * 60);
-/// How long a failure does so at most: one node, or what was wrong, may have been restarted or mended.
+/// Maximum time for which a failure excludes other nodes: a node may have been restarted, or the cause removed.
 const LONGEST_PAUSE: Duration = Duration::from_secs(15 * 60);
 
-/// Where a certificate has come from.
+/// Origin of a certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Obtained {
-    /// From the authority.
+    /// Issued by the authority to this node.
     Ordered,
-    /// From another node, which has ordered it.
+    /// Taken over from the node that ordered it.
     TakenOver,
-    /// From nowhere yet: another node orders it, or has just failed.
+    /// Not available yet: another node is ordering it, or has just failed.
     Elsewhere,
 }
 
-/// Gets a certificate into its file. `pause`: how long this node will not order after a failure; the
-/// others do not either, for a quarter of an hour at most.
+/// Gets a certificate into its file. `pause`: how long this node does not order after a failure; the others do not either, but
+/// for at most a quarter of an hour.
 ///
 /// # Errors
-/// Why there is none; the file is as it was.
+/// The reason why there is none; the file is unchanged.
 pub(crate) async fn obtain(
     acme: &Acme,
     challenges: &Arc<Challenges>,
@@ -52,7 +52,7 @@ pub(crate) async fn obtain(
     if turn == OrderTurn::Other {
         return Ok(Obtained::Elsewhere);
     }
-    // The node whose turn it was may have stored its certificate between the two.
+    // The node with the previous lease may have stored its certificate meanwhile.
     if turn == OrderTurn::Ours && take_over(acme, shared, &order).await? {
         shared.end_order_turn(&order, None).await;
         return Ok(Obtained::TakenOver);
@@ -79,7 +79,7 @@ async fn bounded(
     }
 }
 
-/// True if another node has shared a certificate for all names that need not be renewed yet: then it is in its file.
+/// True if another node has shared a certificate for all names that is not due for renewal: it is in the file then.
 async fn take_over(acme: &Acme, shared: &Shared, order: &AcmeOrder) -> Result<bool, AcmeError> {
     let Some(pem) = shared.certificate(order).await else { return Ok(false) };
     files::make_folder(&acme.folder())?;
@@ -100,7 +100,7 @@ async fn take_over(acme: &Acme, shared: &Shared, order: &AcmeOrder) -> Result<bo
     }
 }
 
-/// Gives the certificate in the file to the other nodes, as long as it is valid.
+/// Shares the certificate in the file with the other nodes, as long as it is valid.
 async fn share(acme: &Acme, shared: &Shared, order: &AcmeOrder) -> Result<(), AcmeError> {
     let file = acme.files().cert;
     let Some(pem) = files::read(&file)?.and_then(|pem| String::from_utf8(pem).ok()) else { return Ok(()) };

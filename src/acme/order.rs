@@ -17,13 +17,13 @@ use crate::certificate::{self, Leaf};
 use crate::config::{Acme, CertificateFiles};
 use crate::shared::Shared;
 
-/// How long the authority may take for the challenges, and for the certificate.
+/// How long the authority may take to validate the challenges, and to issue the certificate.
 const POLL: RetryPolicy = RetryPolicy::new()
     .initial_delay(Duration::from_millis(500))
     .backoff(1.5)
     .timeout(Duration::from_secs(120));
 
-/// How the authority convinces itself that a name leads to this gate.
+/// How the authority validates that a name is served by this gate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Proof {
     /// HTTP-01, on port 80.
@@ -33,8 +33,8 @@ pub(crate) enum Proof {
 }
 
 impl Proof {
-    /// The usual one, and after each failure the other in turn, as far as there are listeners for them. A TLS listener is always
-    /// there.
+    /// The usual one, and after each failure the next one, as far as there are listeners for them. There is always a TLS
+    /// listener.
     pub(crate) fn choose(has_http: bool, failures: usize) -> Proof {
         if has_http && failures.is_multiple_of(2) { Proof::Http } else { Proof::Tls }
     }
@@ -46,7 +46,7 @@ impl Proof {
         }
     }
 
-    /// As in RFC 8555.
+    /// The name in RFC 8555.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Proof::Http => "http-01",
@@ -55,11 +55,11 @@ impl Proof {
     }
 }
 
-/// Orders a certificate for all names; afterwards it is in its file. While the order is under way, `challenges` has what the
-/// authority asks for. Nothing of a failed one is left.
+/// Orders a certificate for all names and writes it to its file. During the order, `challenges` has what the authority requests.
+/// A failed order leaves nothing behind.
 ///
 /// # Errors
-/// Why there is none; the file is as it was.
+/// The reason why there is none; the file is unchanged.
 pub(super) async fn order(
     acme: &Acme,
     challenges: &Arc<Challenges>,
@@ -109,7 +109,7 @@ pub(super) async fn order(
     match status {
         Ok(OrderStatus::Ready) => {}
         Ok(_) => return Err(refusal(&mut order).await),
-        // An invalid order may have an error of its own, which says less than the challenge's.
+        // An invalid order may have its own error, which is less specific than the challenge's.
         Err(error) => {
             return Err(match order.state().status {
                 OrderStatus::Invalid => refusal(&mut order).await,
@@ -124,7 +124,7 @@ pub(super) async fn order(
     files::write(&file, content.as_bytes(), |new| check(new, &acme.domains, now()).map(drop))
 }
 
-/// Why the order has become invalid: what the authority says of the challenges.
+/// Why the order has become invalid: the authority's errors about the challenges.
 async fn refusal(order: &mut Order) -> AcmeError {
     let mut authorizations = order.authorizations();
     while let Some(authorization) = authorizations.next().await {
@@ -140,7 +140,7 @@ async fn refusal(order: &mut Order) -> AcmeError {
     AcmeError::Authority { step: "the challenges", why: "the order has become invalid".into() }
 }
 
-/// `now`: in seconds since 1970.
+/// `now`: seconds since 1970.
 pub(super) fn check(file: &Path, domains: &[String], now: i64) -> Result<Leaf, AcmeError> {
     let files = CertificateFiles::new(file, file);
     let read = certificate::read(&files);

@@ -1,21 +1,21 @@
-//! When a certificate is ordered. Pure: times in seconds since 1970, `jitter` from 0 to 1, so that many gates do not order at
-//! the same moment.
+//! When to order a certificate. Pure: times in seconds since 1970, `jitter` from 0 to 1, so that many gates do not order at the
+//! same moment.
 
 use std::time::Duration;
 
 use crate::certificate::Leaf;
 
-/// After the first failure and those that follow, in minutes; from then on the last one. Let's Encrypt allows five failed
-/// challenges an hour for an account and a name, and counts on clients that do not knock for ever.
+/// Pauses after the first and the following failures, in minutes; the last one is repeated. Let's Encrypt allows five failed
+/// validations per hour for an account and a name, and expects clients to back off.
 const PAUSES: [u64; 6] = [1, 5, 15, 60, 180, 360];
 
-/// Is a certificate to be ordered now? `leaf`: the one in use, if there is one.
+/// Should a certificate be ordered now? `leaf`: the one in use, if there is one.
 pub(crate) fn is_due(leaf: Option<&Leaf>, domains: &[String], now: i64, jitter: f64) -> bool {
     let Some(leaf) = leaf else { return true };
     now >= renewal(leaf, jitter) || domains.iter().any(|name| !leaf.names.contains(name))
 }
 
-/// When a third of its lifetime is left, or a little earlier: up to a thirtieth of the lifetime.
+/// When a third of its lifetime is left, or up to a thirtieth of the lifetime earlier.
 fn renewal(leaf: &Leaf, jitter: f64) -> i64 {
     let lifetime = leaf.not_after.saturating_sub(leaf.not_before).max(0);
     let earlier = Duration::from_secs(lifetime.unsigned_abs() / 30).mul_f64(jitter.clamp(0.0, 1.0));
@@ -23,7 +23,7 @@ fn renewal(leaf: &Leaf, jitter: f64) -> i64 {
     leaf.not_after.saturating_sub(lifetime / 3).saturating_sub(earlier)
 }
 
-/// How long to wait after so many failures in a row: up to a fifth longer than the table says.
+/// How long to wait after this many consecutive failures: up to a fifth longer than in the table.
 pub(crate) fn pause(failures: usize, jitter: f64) -> Duration {
     let last = PAUSES.len().saturating_sub(1);
     let minutes = PAUSES.get(failures.saturating_sub(1).min(last)).copied().unwrap_or(360);
@@ -48,13 +48,13 @@ mod tests {
         assert!(!due(1_059, 0.0) && due(1_060, 0.0));
         assert!(!due(1_056, 1.0) && due(1_057, 1.0), "three days earlier at most");
         assert!(due(1_200, 0.0), "expired");
-        // Six days, as Let's Encrypt's short-lived ones.
+        // Six days, as for Let's Encrypt's short-lived certificates.
         let short = Leaf { not_after: leaf.not_before + 6 * DAY, ..leaf.clone() };
         assert!(!is_due(Some(&short), &[], 1_003 * DAY, 1.0) && is_due(Some(&short), &[], 1_004 * DAY, 0.0));
         assert!(is_due(None, &[], 0, 0.0), "there is none");
         let more = ["a.test".to_owned(), "c.test".to_owned()];
         assert!(is_due(Some(&leaf), &more, 1_001 * DAY, 0.0), "not for all names");
-        // Dates that make no sense end nothing.
+        // Invalid dates do not cause a panic.
         let odd = Leaf { not_before: i64::MAX, not_after: i64::MIN, ..Leaf::default() };
         assert!(is_due(Some(&odd), &[], 0, 1.0));
     }
@@ -64,7 +64,7 @@ mod tests {
         let minutes = |n| pause(n, 0.0).as_secs() / 60;
         assert_eq!([1, 2, 3, 4, 5, 6, 7, 999].map(minutes), [1, 5, 15, 60, 180, 360, 360, 360]);
         assert_eq!(pause(1, 1.0), Duration::from_secs(72));
-        // However often it fails, in no hour more than five times.
+        // However often it fails, at most five times in any hour.
         let mut times = vec![0];
         (1..20).for_each(|n| times.push(times.last().unwrap() + pause(n, 0.0).as_secs()));
         for begin in &times {

@@ -1,4 +1,4 @@
-//! What the rest of the gate sees of the certificate's order.
+//! What the rest of the gate sees of the certificate order.
 
 use std::sync::Arc;
 
@@ -9,13 +9,13 @@ use super::challenges::Challenges;
 /// Kept when the configuration is reloaded.
 #[derive(Debug, Default)]
 pub(crate) struct State {
-    /// What the authority may ask for now.
+    /// What the authority may request now.
     pub(crate) challenges: Arc<Challenges>,
     problem: Mutex<Option<String>>,
 }
 
 impl State {
-    /// Why the certificate in use is not as it should be.
+    /// Why the certificate in use is not the desired one.
     pub(crate) fn problem(&self) -> Option<String> {
         self.problem.lock().clone()
     }

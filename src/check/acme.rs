@@ -1,13 +1,13 @@
-//! Can a certificate be ordered? The authority's directory responds, and port 80 of each name leads to the gate.
+//! Can a certificate be ordered? The authority's directory responds, and port 80 of each name is served by the gate.
 
 use super::http::{Http, HttpError, HttpResponse};
 use super::report::{Finding, StepOutcome, Verdict};
 use crate::config::Config;
 
-/// A path of the gate that responds 401 with a header of its own to a client without a session.
+/// A path for which the gate responds with 401 and its own header to a client without a session.
 const PROBE: &str = "/wecom-gate/me";
 
-/// The step. What the authority sees from outside may differ from what this machine sees.
+/// The step. From outside, the authority may see something other than this machine does.
 pub(super) async fn check(http: &Http, config: &Config) -> Verdict {
     let Some(acme) = &config.listen.acme else {
         return Verdict::skipped("listen.acme is not set: the gate orders no certificate");
@@ -55,7 +55,7 @@ fn directory_finding(directory: &str, response: &Result<HttpResponse, HttpError>
     })
 }
 
-/// Does plain HTTP lead to the gate? With `listen.redirect_http` it redirects to its origin.
+/// Is plain HTTP served by the gate? With `listen.redirect_http` it redirects to its origin.
 fn port_finding(domain: &str, origin: &str, response: &Result<HttpResponse, HttpError>) -> Option<Finding> {
     let redirected = format!("{origin}{PROBE}");
     let what = match response {

@@ -1,4 +1,4 @@
-//! Orders the certificate of `listen.acme` when there is none yet, and again in time.
+//! Orders the certificate of `listen.acme` if there is none, and renews it in time.
 
 use std::time::{Duration, Instant};
 
@@ -7,24 +7,24 @@ use crate::acme::{self, Obtained};
 use crate::config::Acme;
 use crate::proxy::{CurrentGate, Gate};
 
-/// Between two looks whether it is time.
+/// Interval at which it checks whether an order is due.
 const LOOK: Duration = Duration::from_secs(1);
-/// Between two looks whether another node, whose turn it is, has a certificate.
+/// Interval at which it checks whether the node with the lease has a certificate.
 const OTHER_ORDERS: Duration = Duration::from_secs(2);
-/// Between two warnings while orders fail.
+/// Interval of warnings while orders fail.
 const WARN_EVERY: Duration = Duration::from_secs(3600);
 
-/// Orders that have failed, one after the other.
+/// Consecutive failed orders.
 #[derive(Default)]
 struct Failures {
     count: usize,
     next: Option<Instant>,
-    /// That there is no certificate yet has been said.
+    /// The missing certificate has been logged.
     announced: bool,
     warned: Option<Instant>,
 }
 
-/// Runs for ever. After a reload it is the new configuration that counts, and what failed before is tried again at once.
+/// Runs for ever. After a reload the new configuration is used, and what failed before is retried at once.
 pub(super) async fn renew(current: &CurrentGate, certificates: &Certificates) {
     let jitter = jitter();
     let mut failures = Failures::default();
@@ -41,7 +41,7 @@ pub(super) async fn renew(current: &CurrentGate, certificates: &Certificates) {
         let leaf = certificates.ordered();
         if !acme::is_due(leaf.as_ref(), &acme.domains, acme::now(), jitter) {
             if failures.count > 0 || failures.announced {
-                // Somebody else has: another process with the same folder.
+                // Another process with the same folder has ordered it.
                 failures = Failures::default();
                 gate.acme.set_problem(None);
             }
@@ -63,7 +63,7 @@ pub(super) async fn renew(current: &CurrentGate, certificates: &Certificates) {
 async fn order(gate: &Gate, acme: &Acme, certificates: &Certificates, failures: &mut Failures) {
     let domains = acme.domains.join(",");
     let shared = gate.sessions.shared().map(|shared| &**shared);
-    // Other nodes can respond by HTTP for this one, not within a TLS handshake.
+    // Other nodes can respond by HTTP for this one, but not in a TLS handshake.
     let turns = if shared.is_some() { 0 } else { failures.count };
     let proof = acme::Proof::choose(!gate.config.listen.http.is_empty(), turns);
     let pause = acme::pause(failures.count.saturating_add(1), jitter());
@@ -117,7 +117,7 @@ async fn order(gate: &Gate, acme: &Acme, certificates: &Certificates, failures: 
     }
 }
 
-/// From 0 to 1.
+/// A random number from 0 to 1.
 fn jitter() -> f64 {
     f64::from(uuid::Uuid::new_v4().as_u128() as u16) / f64::from(u16::MAX)
 }

@@ -41,14 +41,14 @@ struct Pair {
     key: Arc<CertifiedKey>,
     file: PathBuf,
     leaf: Leaf,
-    /// The gate orders it itself.
+    /// Whether the gate orders it itself.
     ordered: bool,
-    /// Self-signed, until the one that has been ordered is there.
+    /// Self-signed, in use until the ordered one is available.
     placeholder: bool,
 }
 
 impl Pair {
-    /// In place of a certificate that is still being ordered: the one before, else a self-signed one.
+    /// The replacement for a certificate that is still being ordered: the previous one, else a self-signed one.
     fn meanwhile(files: &CertificateFiles, before: Option<&Set>) -> Result<Pair, Problem> {
         let same = |set: &&Set| set.pairs.iter().position(|pair| pair.file == files.cert);
         let old = before.and_then(|set| set.pairs.get(same(&set).unwrap_or(0)));
@@ -72,8 +72,8 @@ struct Set {
 }
 
 impl Set {
-    /// All of them, or what is wrong with the first bad one. `before`: those in use, one of which stays while the gate still
-    /// orders its own.
+    /// All of them, or the error of the first invalid one. `before`: those in use, one of which stays while the gate is still
+    /// ordering its own.
     fn read(files: &[CertificateFiles], before: Option<&Set>) -> Result<Set, TlsError> {
         let mut set = Set::default();
         for (i, files) in files.iter().enumerate() {
@@ -124,8 +124,8 @@ fn key_of(files: &CertificateFiles, index: usize, file: certificate::File) -> St
     }
 }
 
-/// Where and when the bytes of a file were written, as far as can be seen without reading them. Follows links, so that a
-/// link that leads somewhere else is a change as well.
+/// Identity and modification time of a file, to detect a change without reading it. Follows links, so that a link with another
+/// target is a change as well.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Stamp(Option<(u64, u64, u64, i64, i64)>);
 
@@ -145,7 +145,7 @@ pub(super) struct Certificates {
     read: Mutex<Vec<Stamp>>,
 }
 
-/// Chooses among the certificates in use, and the challenges of `listen.acme`.
+/// Chooses among the certificates in use and the challenge certificates of `listen.acme`.
 #[derive(Debug)]
 struct Resolver {
     certificates: Arc<Certificates>,
@@ -156,7 +156,7 @@ impl ResolvesServerCert for Resolver {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let mut protocols = hello.alpn().into_iter().flatten();
         match (protocols.next(), protocols.next()) {
-            // Without a challenge that is pending, the handshake fails.
+            // Without a pending challenge the handshake fails.
             (Some(acme::PROTOCOL), None) => self.challenges.certificate(hello.server_name()),
             _ => self.certificates.set.load().choose(hello.server_name()),
         }
@@ -217,7 +217,8 @@ impl Certificates {
         set.pairs.iter().find(|pair| pair.ordered && !pair.placeholder).map(|pair| pair.leaf.clone())
     }
 
-    /// Shakes hands with these certificates: TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1; with an authority also to show a challenge.
+    /// The TLS acceptor with these certificates: TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1; for an authority also with challenge
+    /// certificates.
     pub(super) fn acceptor(
         self: &Arc<Self>,
         tickets: Arc<dyn ProducesTickets>,
@@ -228,7 +229,8 @@ impl Certificates {
         let mut config = ServerConfig::builder_with_protocol_versions(&versions)
             .with_no_client_auth()
             .with_cert_resolver(Arc::new(resolver));
-        // The last is for authorities alone: who knows another one gets that, and a connection of this one ends at once.
+        // The last one is for authorities only: a client that offers another protocol gets that one, and a connection with this
+        // one ends at once.
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec(), acme::PROTOCOL.to_vec()];
         config.ticketer = tickets;
         Acceptor::from_server_config(Arc::new(config))
@@ -322,7 +324,7 @@ mod tests {
         assert_eq!((loaded.ends(), loaded.ordered()), (vec![], None));
         let set = loaded.set.load_full();
         assert_eq!(set.pairs[0].leaf.names, ["gate.test"]);
-        // A reload meanwhile changes nothing; nor does it if another certificate was in use before.
+        // A reload meanwhile changes nothing, whether or not another certificate was in use before.
         loaded.reload(std::slice::from_ref(&ordered), &metrics.state);
         assert!(Arc::ptr_eq(&set.pairs[0].key, &loaded.set.load().pairs[0].key));
         let files = Certificates::load(std::slice::from_ref(&own)).unwrap();
@@ -336,7 +338,7 @@ mod tests {
         loaded.reload(std::slice::from_ref(&ordered), &metrics.state);
         assert_eq!(loaded.ordered().unwrap().names, ["gate.test"]);
         assert_eq!(loaded.ends()[0].0, file.display().to_string());
-        // Somebody removes the file, or spoils it: the certificate stays.
+        // The file is removed or damaged: the certificate stays in use.
         let good = loaded.set.load_full();
         std::fs::write(&file, "").unwrap();
         loaded.reload(std::slice::from_ref(&ordered), &metrics.state);

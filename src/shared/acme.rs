@@ -1,4 +1,5 @@
-//! The certificate that one node orders for all (`listen.acme`), and the challenges that the authority may ask any node for.
+//! The certificate that one node orders for all (`listen.acme`), and the challenges for which the authority may connect to any
+//! node.
 
 use std::time::Duration;
 
@@ -10,37 +11,37 @@ use super::payload::fingerprint;
 use crate::metrics::RedisOperation::Acme as OPERATION;
 use crate::session::Purpose;
 
-/// As long as an order may take.
+/// Maximum duration of an order.
 const CHALLENGE_LIFE: Duration = Duration::from_secs(15 * 60);
-/// Bytes of a certificate in one sealed text, which has to be short.
+/// Bytes of a certificate in one sealed text, which must be short.
 const PART: usize = 2500;
-/// More parts are no certificate.
+/// More parts than this are invalid.
 const MOST_PARTS: usize = 32;
 
-/// What is ordered: the same authority and names are the same on every node.
+/// Identifies an order: the same authority and names are the same on every node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct AcmeOrder([u8; 32]);
 
 impl AcmeOrder {
-    /// These names, from this authority's directory.
+    /// The order of these names, at this authority's directory.
     pub(crate) fn of(directory: &str, domains: &[String]) -> AcmeOrder {
         let parts: Vec<&str> = std::iter::once(directory).chain(domains.iter().map(String::as_str)).collect();
         AcmeOrder(fingerprint(&parts))
     }
 }
 
-/// Who orders.
+/// Which node orders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum OrderTurn {
-    /// This node, and no other meanwhile.
+    /// This node has the lease.
     Ours,
-    /// Another one, or one has just failed.
+    /// Another node has it, or has just failed.
     Other,
     /// Unknown, because Redis is unreachable: this node orders.
     Alone,
 }
 
-/// A piece of a certificate. Fields do not change without another label of [`Purpose::AcmeCertificate`].
+/// A part of a certificate. A change of the fields needs a new label of [`Purpose::AcmeCertificate`].
 #[derive(Serialize, Deserialize)]
 struct Part {
     whole: [u8; 32],
@@ -50,7 +51,7 @@ struct Part {
 }
 
 impl Shared {
-    /// Takes the turn to order, for so long at most.
+    /// Takes the lease for orders, for at most this time.
     pub(crate) async fn take_order_turn(&self, order: &AcmeOrder, within: Duration) -> OrderTurn {
         let mut set = cmd("SET");
         set.arg(self.names.acme_turn(&order.0)).arg("1").arg("NX").arg("PX").arg(millis(within));
@@ -61,7 +62,7 @@ impl Shared {
         }
     }
 
-    /// Ends this node's turn; after a failure nobody has one for this `pause`.
+    /// Releases this node's lease; after a failure no node gets it for this `pause`.
     pub(crate) async fn end_order_turn(&self, order: &AcmeOrder, pause: Option<Duration>) {
         let name = self.names.acme_turn(&order.0);
         let mut end = cmd(if pause.is_some() { "SET" } else { "DEL" });
@@ -82,7 +83,7 @@ impl Shared {
         self.link.ask::<()>(OPERATION, &set).await;
     }
 
-    /// The challenge is over.
+    /// The challenge has ended.
     pub(crate) async fn end_challenge(&self, token: &str) {
         let mut del = cmd("DEL");
         del.arg(self.names.acme_challenge(&fingerprint(&[token])));
@@ -102,7 +103,7 @@ impl Shared {
         opened
     }
 
-    /// Gives the certificate with its key (PEM) to the other nodes, for so long.
+    /// Shares the certificate with its key (PEM) with the other nodes, for this time.
     pub(crate) async fn publish_certificate(&self, order: &AcmeOrder, pem: &str, life: Duration) {
         let name = self.names.acme_certificate(&order.0);
         let sealed: Option<Vec<String>> = parts(pem)
@@ -135,7 +136,7 @@ impl Shared {
 }
 
 fn parts(pem: &str) -> Vec<Part> {
-    // PEM is ASCII: what is not would not be one.
+    // PEM is ASCII: anything else is invalid.
     let pieces: Vec<String> =
         pem.as_bytes().chunks(PART).map(|piece| String::from_utf8_lossy(piece).into_owned()).collect();
     let count = u16::try_from(pieces.len()).unwrap_or(u16::MAX);
@@ -143,7 +144,7 @@ fn parts(pem: &str) -> Vec<Part> {
     all.map(|(index, text)| Part { whole: fingerprint(&[pem]), index, count, text }).collect()
 }
 
-/// All parts of one, in their order; anything else is none.
+/// The whole, from all its parts in order; `None` otherwise.
 fn whole(parts: &[Part]) -> Option<String> {
     let first = parts.first()?;
     let in_order = (0..).zip(parts).all(|(index, part)| part.index == index && part.whole == first.whole);

@@ -1,4 +1,5 @@
-//! Certificates that the gate orders itself (`listen.acme`), without an authority in reach. `pebble` has the real one.
+//! Certificates that the gate orders itself (`listen.acme`), without a reachable authority. The tests with a real one are in
+//! `pebble`.
 
 mod pebble;
 
@@ -12,10 +13,10 @@ use serde_json::Value;
 use crate::support::eventually;
 use crate::support::raw::{HOST, Process, Setup, gate_with, get, request, send_raw, tls};
 
-/// Nobody listens there.
+/// Nothing listens there.
 const NOBODY: &str = "https://127.0.0.1:1/dir";
 
-/// TLS with `listen.acme` in place of files.
+/// TLS with `listen.acme` instead of files.
 fn with_acme(setup: Setup, directory: &str, cache: &Path) -> Setup {
     let mut acme = toml::Table::new();
     acme.insert("directory".into(), directory.into());
@@ -40,21 +41,21 @@ async fn ops(gate: &Process, path: &str) -> String {
     send_raw(gate.ops, format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")).await.body()
 }
 
-/// Why `/readyz` names the certificate, if it does.
+/// The certificate's problem in `/readyz`, if there is one.
 async fn problem(gate: &Process) -> Option<String> {
     let ready: Value = serde_json::from_str(&ops(gate, "/readyz").await).unwrap();
     let all = ready["degraded"].as_array().unwrap();
     all.iter().find(|d| d["what"] == "acme").map(|d| d["why"].as_str().unwrap().to_owned())
 }
 
-/// Orders with this result.
+/// Number of orders with this result.
 async fn orders(gate: &Process, result: &str) -> u64 {
     let name = format!("wecom_gate_acme_orders_total{{result=\"{result}\"}} ");
     let metrics = ops(gate, "/metrics").await;
     metrics.lines().find_map(|line| line.strip_prefix(&name)).unwrap().parse().unwrap()
 }
 
-/// What it shows to a client that trusts these.
+/// The certificate presented to a client that trusts these.
 async fn shown(
     gate: &Process,
     trusted: &CertificateDer<'static>,
@@ -67,7 +68,7 @@ async fn shown(
 async fn a_certificate_that_cannot_be_renewed_stays_in_use() {
     let dir = tempfile::tempdir().unwrap();
     let cache = dir.path().join("acme");
-    // As the gate keeps it, 80 of its 90 days old.
+    // A certificate as stored by the gate, 80 of its 90 days old.
     let day = Duration::from_secs(86_400);
     let mut params = rcgen::CertificateParams::new(vec![HOST.to_owned()]).unwrap();
     params.not_before = (SystemTime::now() - 80 * day).into();
@@ -89,7 +90,7 @@ async fn a_certificate_that_cannot_be_renewed_stays_in_use() {
     let ends = format!("wecom_gate_certificate_not_after_seconds{{file=\"{}\"}}", file.display());
     assert!(metrics.contains(&ends), "{metrics}");
     assert_eq!(mode(&kept), 0o700, "closed, although it was not");
-    // It waits before it tries again: a reload alone is no reason.
+    // It pauses before it retries: a reload alone does not cause an order.
     gate.signal("HUP");
     gate.wait_for_lines("message", "certificates reloaded", 1).await;
     let log = gate.everything_written().await;
@@ -108,7 +109,7 @@ async fn without_a_certificate_the_gate_serves_and_says_so() {
         !ops(&gate, "/metrics").await.contains("certificate_not_after_seconds{"),
         "it has no certificate"
     );
-    // There is one that nobody trusts.
+    // The certificate in use is one that no client trusts.
     let stranger = rcgen::generate_simple_self_signed(vec![HOST.to_owned()]).unwrap();
     let error = shown(&gate, stranger.cert.der()).await.unwrap_err().to_string();
     assert!(error.contains("invalid peer certificate"), "{error}");
@@ -118,7 +119,7 @@ async fn without_a_certificate_the_gate_serves_and_says_so() {
     assert_eq!(std::fs::read_dir(only).unwrap().count(), 0, "nothing of a failed order is left");
 }
 
-/// Without an order nothing is different there: not for strangers, and not for NocoBase.
+/// Without an order the path behaves as any other, for clients and for NocoBase.
 #[tokio::test(flavor = "multi_thread")]
 async fn r45_the_path_of_challenges_is_as_any_other_while_nothing_is_pending() {
     let dir = tempfile::tempdir().unwrap();
@@ -149,7 +150,7 @@ async fn r45_the_path_of_challenges_is_as_any_other_while_nothing_is_pending() {
     assert!(upstream.take().is_empty(), "nothing of it reaches NocoBase");
 }
 
-/// A gate with certificates of its own has no challenges, and its other clients get what they got.
+/// A gate with its own certificates has no challenges, and its other clients are not affected.
 #[tokio::test(flavor = "multi_thread")]
 async fn r45_a_handshake_for_a_challenge_fails_while_nothing_is_pending() {
     let (_upstream, setup, gate) = gate_with(Setup::https).await;

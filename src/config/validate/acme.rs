@@ -10,14 +10,14 @@ use super::super::report::Report;
 use super::super::types::{Acme, Origin};
 use super::values;
 
-/// Names in one certificate of Let's Encrypt.
+/// Maximum number of names in one certificate of Let's Encrypt.
 const MOST_DOMAINS: usize = 100;
 
-/// What the rest of `[listen]` has.
+/// Related settings in `[listen]`.
 pub(super) struct Around {
     /// There is a TLS listener.
     pub(super) https: bool,
-    /// `cert` or `key` is given.
+    /// `cert` or `key` is set.
     pub(super) has_files: bool,
 }
 
@@ -87,7 +87,7 @@ fn domains(given: &[String], origin: Option<&Origin>, hosts: &[String], report: 
             );
         }
         add(&origin.host);
-        // What is wrong with them is reported where they are.
+        // Invalid ones are reported at their own keys.
         hosts.iter().filter(|host| is_domain(host)).for_each(|host| add(host));
     }
     for (i, name) in given.iter().enumerate() {

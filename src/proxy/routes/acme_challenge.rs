@@ -1,5 +1,6 @@
-//! `/.well-known/acme-challenge/<token>`: proves to a certificate authority that a name leads to this gate (RFC 8555, 8.3). Anybody may
-//! ask, without a session, and at any of the gate's names; there is a response only while this gate, or another node, orders a certificate.
+//! `/.well-known/acme-challenge/<token>`: proves to a certificate authority that a name is served by this gate (RFC 8555, 8.3).
+//! Available without a session and at all of the gate's names; there is a response only while this gate or another node orders a
+//! certificate.
 
 use bytes::Bytes;
 use http::{Method, header};
@@ -9,12 +10,12 @@ use crate::acme::Challenges;
 use crate::proxy::gate::Gate;
 use crate::proxy::response::reply::Reply;
 
-/// Whether the request (with its canonical path) may ask for a challenge: cheap, because every request is looked at.
+/// Can the request (with its canonical path) be for a challenge? Cheap, because it is checked for every request.
 pub(crate) fn may_be_one(request: &RequestHeader) -> bool {
     matches!(request.method, Method::GET | Method::HEAD) && Challenges::is_path(request.uri.path())
 }
 
-/// The response, if the request asks for a challenge that is pending, here or on another node.
+/// The response, if the request is for a pending challenge, here or on another node.
 pub(crate) async fn response(gate: &Gate, request: &RequestHeader) -> Option<Reply> {
     let path = request.uri.path();
     let key_authorization = match gate.acme.challenges.response(path) {

@@ -15,13 +15,13 @@ use crate::support::{Redis, eventually, raw};
 
 const NEEDS: &str = "needs Pebble: make acme";
 
-/// An authority of this test's own, and the name server that it asks; dropped, they are gone.
+/// The test's own authority and its name server; dropped, they are stopped.
 struct Pebble {
     programs: Vec<Child>,
     dir: tempfile::TempDir,
     directory: String,
     roots: String,
-    /// Where it looks for challenges.
+    /// Where it connects for challenges.
     http: SocketAddr,
     tls: SocketAddr,
 }
@@ -40,7 +40,7 @@ fn program(name: &str) -> Command {
 }
 
 impl Pebble {
-    /// Its certificates are valid for so many seconds.
+    /// Its certificates are valid for this many seconds.
     async fn start(seconds: u64) -> Pebble {
         let dir = tempfile::tempdir().unwrap();
         let [listen, management, dns, dns_management, http, tls] =
@@ -84,9 +84,9 @@ impl Pebble {
         }
     }
 
-    /// What its certificates lead to.
+    /// The root of its certificates.
     async fn root(&self) -> CertificateDer<'static> {
-        // For reqwest. An error means that there is one already.
+        // For reqwest. An error means that one is installed already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let own = std::fs::read(self.dir.path().join("own.pem")).unwrap();
         let own = reqwest::Certificate::from_pem(&own).unwrap();
@@ -95,7 +95,7 @@ impl Pebble {
         CertificateDer::from_pem_slice(&pem).unwrap()
     }
 
-    /// A gate that orders here.
+    /// A gate that orders from this authority.
     fn setup(&self, setup: Setup, cache: &Path) -> Setup {
         let own = self.dir.path().join("own.pem");
         let setup = setup.environment("SSL_CERT_FILE", own.to_str().unwrap());
@@ -138,7 +138,7 @@ async fn from_nothing_to_a_certificate_that_a_restart_keeps() {
     assert_eq!(std::fs::read_dir(&only).unwrap().count(), 2);
     let text = std::fs::read_to_string(only.join("certificate.pem")).unwrap();
     assert!(text.matches("BEGIN CERTIFICATE").count() >= 2, "with its chain");
-    // The authority has asked, and nothing of that reached NocoBase; its path is shut again.
+    // The authority has sent its request, none of which reached NocoBase; the path does not respond any more.
     let asked = gate.wait_for_log(&["/.well-known/acme-challenge/", "\"status\":200"]).await;
     let line: serde_json::Value = serde_json::from_str(&asked).unwrap();
     let path = line["path"].as_str().unwrap();
@@ -165,12 +165,12 @@ async fn by_tls_alone() {
     let (_upstream, _setup, gate) = raw::gate_with(change).await;
     becomes_trusted(&gate, &pebble.root().await).await;
     assert_eq!((orders(&gate, "ok").await, orders(&gate, "failed").await), (1, 0));
-    // The order is over: who asks as an authority does gets no handshake.
+    // The order has ended: a client that connects like an authority gets no handshake.
     let refused = raw::tls(gate.https, &[&pebble.root().await], HOST, Some("acme-tls/1")).await;
     assert!(refused.is_err());
 }
 
-/// Connections to this address go to these in turn, once they are known.
+/// Forwards connections to this address to these in turn, once they are known.
 async fn take_turns(listen: SocketAddr, mut to: tokio::sync::watch::Receiver<Vec<SocketAddr>>) {
     let listener = tokio::net::TcpListener::bind(listen).await.unwrap();
     for n in 0.. {
@@ -235,7 +235,7 @@ async fn renewed_in_time_and_kept_when_that_fails() {
     let (_upstream, _setup, gate) = pebble.gate(dir.path()).await;
     let root = pebble.root().await;
     let first = becomes_trusted(&gate, &root).await;
-    // A third of 12 seconds is left when it is renewed.
+    // It is renewed when a third of its 12 seconds is left.
     eventually("another one", async || {
         shown(&gate, &root).await.is_ok_and(|certificate| certificate != first)
     })
@@ -247,7 +247,7 @@ async fn renewed_in_time_and_kept_when_that_fails() {
     eventually("a failed order", async || orders(&gate, "failed").await > 0).await;
     assert!(problem(&gate).await.unwrap().contains("directory"));
     gate.wait_for_log(&["\"WARN\"", "the one in use stays"]).await;
-    // Expired or not, it is the last one that there was.
+    // Expired or not, the last certificate stays in use.
     let metrics = super::ops(&gate, "/metrics").await;
     assert!(metrics.contains("certificate_not_after_seconds{"), "{metrics}");
 }
@@ -257,7 +257,7 @@ async fn renewed_in_time_and_kept_when_that_fails() {
 async fn a_name_that_leads_elsewhere_is_explained() {
     let pebble = Pebble::start(3600).await;
     let dir = tempfile::tempdir().unwrap();
-    // The gate is not where the authority looks for it.
+    // The gate does not listen where the authority connects.
     let change = |setup| pebble.setup(setup, dir.path()).set("listen.http", vec!["127.0.0.1:0"]);
     let (_upstream, _setup, gate) = raw::gate_with(change).await;
     eventually("a failed order", async || orders(&gate, "failed").await == 1).await;
