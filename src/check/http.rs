@@ -47,7 +47,7 @@ pub(super) enum HttpError {
     )]
     Tls,
     /// The response is not TLS.
-    #[error("the server speaks plain HTTP, but https is expected")]
+    #[error("the server speaks plain HTTP")]
     Plain,
     /// Too slow.
     #[error("no response within 10 seconds")]

@@ -27,7 +27,7 @@ pub(super) fn verdicts(
                 match plain && id == Id::WecomReachable {
                     true => Verdict::failed(
                         "wecom.api_base",
-                        format!("{} begins with https://, but plain HTTP is spoken there", entry.api_base),
+                        format!("{} begins with https://, but the server speaks plain HTTP", entry.api_base),
                         "correct the scheme or the port",
                     ),
                     false => refusal(id, error, entry),

@@ -249,11 +249,11 @@ async fn https_to_a_plain_port() {
     scene
         .check(&[])
         .await
-        .only_failure("wecom_reachable", "begins with https://, but plain HTTP is spoken there");
+        .only_failure("wecom_reachable", "begins with https://, but the server speaks plain HTTP");
     scene.config = good;
     let origin = scene.config.0["origin"].as_str().unwrap().replace("http://", "https://");
     scene.config.set("origin", origin);
-    scene.check(&[]).await.shows("origin", "begins with https://, but plain HTTP is spoken there");
+    scene.check(&[]).await.shows("origin", "begins with https://, but the server speaks plain HTTP");
 }
 
 #[tokio::test(flavor = "multi_thread")]
