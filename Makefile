@@ -6,7 +6,7 @@ CARGO ?= cargo
 # Real NocoBase, cached between runs.
 export WECOM_GATE_NOCOBASE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/wecom-gate/nocobase-2.2.15
 
-.PHONY: help demo test test-rust test-repeat test-browser peers acme chart lint deny fuzz fuzz-short mutants fmt bench bench-micro bench-pages certs packages nocobase-packages nocobase docs release package-files deb dist test-package
+.PHONY: help demo test test-rust test-repeat test-browser peers acme chart lint deny fuzz fuzz-short mutants fmt bench bench-micro bench-pages certs packages nocobase-packages nocobase docs release package-files deb dist image test-package
 
 help: ## What there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -26,8 +26,9 @@ test-repeat: ## The Rust tests repeatedly on a busy machine (RUNS=...)
 	./tests/setup/repeat.sh $(RUNS)
 
 test-browser: packages nocobase ## Chromium against the real NocoBase through the gate
-	$(CARGO) build -p wecom-gate -p wecom-sim
+	$(CARGO) build -p wecom-gate -p wecom-sim -p wecom-gate-demo
 	cd tests/browser && npm ci --no-audit --no-fund --loglevel=error
+	cd tests/browser && node --test --test-reporter=spec demo.test.mjs
 	cd tests/browser && node --test --test-reporter=spec browser.test.mjs
 	cd tests/browser && node --test --test-reporter=spec init.test.mjs
 	cd tests/browser && node --test --test-reporter=spec nodes.test.mjs
@@ -106,6 +107,10 @@ dist: package-files ## A tarball with its checksum in target/dist
 	cd target/dist && tar --owner=0 --group=0 --numeric-owner --sort=name -czf wecom-gate-$(VERSION)-linux-$(ARCH).tar.gz wecom-gate-$(VERSION)
 	rm -r target/dist/wecom-gate-$(VERSION)
 	cd target/dist && sha256sum *.tar.gz > SHA256SUMS && cat SHA256SUMS
+
+image: target/release/wecom-gate ## A container image in target/dist, made without a registry (as root)
+	@./tests/setup/packages.sh buildah debootstrap
+	./conf/image.sh target/release/wecom-gate $(VERSION) target/dist/wecom-gate-$(VERSION)-linux-$(ARCH).image.tar
 
 test-package: nocobase ## The package in a clean Debian: install, init, upgrade under load, remove (as root)
 	@./tests/setup/packages.sh debootstrap

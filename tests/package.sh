@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The Debian package in a clean Debian root: installed, configured with `init`, upgraded under load, removed, purged. As root.
+# The Debian package in a clean Debian root: installed, configured with `init`, a member's first tap in Chromium, its audit log rotated,
+# upgraded under load, removed, purged. As root.
 #
 #   make test-package          (makes the package first)
 #   tests/package.sh OLD.deb NEW.deb
@@ -61,6 +62,7 @@ pids+=($!)
 key=$(head -c 24 /dev/urandom | base64 | tr -d '/+=')
 "$here/demo/nocobase.sh" start "$nocobase" "$work/nocobase" "$nb" "$key" >"$work/nocobase.log" 2>&1 &
 pids+=($!)
+npm --prefix "$here/tests/browser" ci --no-audit --no-fund --loglevel=error
 until_ok grep -q 'ready at' "$work/nocobase.log"
 
 say "Command 1: install"
@@ -99,14 +101,37 @@ done
 
 say "Command 3: start (by hand, as the unit does: there is no systemd here)"
 sed -i 's/^#ops = .*/ops = "127.0.0.1:0"/' "$root/etc/wecom-gate/wecom-gate.toml"
-run() { inside setpriv --reuid=wecom-gate --regid=wecom-gate --clear-groups /usr/bin/wecom-gate run --conf /etc/wecom-gate/wecom-gate.toml; }
+# What systemd makes by the unit's LogsDirectory.
+inside install -d -m 750 -o wecom-gate -g wecom-gate /var/log/wecom-gate
+audit=/var/log/wecom-gate/audit.log
+run() { inside WECOM_GATE__LOG__AUDIT_FILE=$audit setpriv --reuid=wecom-gate --regid=wecom-gate --clear-groups /usr/bin/wecom-gate run --conf /etc/wecom-gate/wecom-gate.toml; }
 run >"$work/gate.log" 2>&1 &
 pids+=($!)
 until_ok grep -q '"listening".*"http"' "$work/gate.log"
 status=$(curl -s -o /dev/null -w '%{http_code}' -A 'Mozilla/5.0 wxwork/4.1.30 MicroMessenger/7.0.1' \
     -H 'Accept: text/html' "http://127.0.0.1:$gate/admin")
 [ "$status" = 302 ] || fail "no redirect to WeCom: $status"
-echo "3 commands, $((SECONDS - began)) s from the installation to the redirect to WeCom"
+
+say "A member's first tap"
+node "$here/tests/browser/first_tap.mjs" "http://127.0.0.1:$sim" "http://127.0.0.1:$gate" 'Li Si' '李四'
+took=$((SECONDS - began))
+echo "3 commands, $took s from the installation to NocoBase"
+[ "$took" -lt 120 ] || fail "it took longer than two minutes"
+
+say "The audit log is rotated"
+until_ok grep -q '"action":"sign_in"' "$root$audit"
+inside apt-get update -qq && inside apt-get install -y -qq --no-install-recommends logrotate >/dev/null 2>&1
+# There is no systemd here that would send SIGHUP. Other gates may run on this machine: it goes to the one of this root.
+for exe in /proc/[0-9]*/exe; do
+    [ "$(readlink "$exe" 2>/dev/null)" = "$root/usr/bin/wecom-gate" ] && pid=${exe#/proc/} && pid=${pid%/exe}
+done
+sed "s/systemctl reload wecom-gate.service/kill -HUP $pid/" "$here/conf/wecom-gate.logrotate" >"$root/etc/logrotate.d/wecom-gate"
+chmod 644 "$root/etc/logrotate.d/wecom-gate"
+inside logrotate --force /etc/logrotate.d/wecom-gate
+until_ok test -e "$root$audit"
+[ "$(inside stat -c '%a %U' "$audit")" = '600 wecom-gate' ] || fail "modes of the new audit log"
+grep -q '"action":"sign_in"' "$root$audit.1" || fail "the old lines are not in $audit.1"
+! grep -q '"action":"sign_in"' "$root$audit" || fail "the new file has the old lines"
 
 say "Upgrade under load"
 requests() {

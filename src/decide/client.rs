@@ -72,7 +72,7 @@ fn word(haystack: &str, needle: &str) -> bool {
 }
 
 /// Like [`find`], but only at the beginning of a word.
-fn find_word(haystack: &str, needle: &str) -> Option<usize> {
+pub(super) fn find_word(haystack: &str, needle: &str) -> Option<usize> {
     let mut from = 0;
     loop {
         let at = from + find(haystack.get(from..)?, needle)?;
@@ -85,7 +85,7 @@ fn find_word(haystack: &str, needle: &str) -> Option<usize> {
 }
 
 /// The position of `needle` (lower-case ASCII), ignoring case.
-fn find(haystack: &str, needle: &str) -> Option<usize> {
+pub(super) fn find(haystack: &str, needle: &str) -> Option<usize> {
     haystack.as_bytes().windows(needle.len()).position(|w| w.eq_ignore_ascii_case(needle.as_bytes()))
 }
 

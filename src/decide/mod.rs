@@ -7,6 +7,7 @@
 
 pub mod address;
 pub mod application;
+pub mod browser;
 pub mod client;
 mod client_file;
 mod decision;

@@ -1,12 +1,19 @@
 //! A member and their sessions, as an administrator finds and ends them in the console.
 
 use std::cmp::Reverse;
+use std::time::Duration;
 
+use super::clock::now;
 use super::sessions::Sessions;
 use crate::audit::shown_of_session;
+use crate::decide::browser::Browser;
 use crate::error::FailureWithCause;
 use crate::nocobase::records::{Binding, IssuedSession};
+use crate::session::{CachedSession, UnixMillis};
+use crate::wecom::Department;
 
+/// How long the page about a member waits for WeCom.
+const PATIENCE: Duration = Duration::from_secs(3);
 /// Most members found by one search.
 const MOST: usize = 50;
 
@@ -41,6 +48,25 @@ impl Sessions {
         }
         accepted.sort_by_key(|session| Reverse(session.signed_in_ms));
         Ok(accepted)
+    }
+
+    /// Notes a request with this session, for those who look at it later.
+    pub(crate) fn used(&self, seen: &CachedSession, user_agent: Option<&str>) {
+        seen.used(now(), || Browser::of(user_agent).number());
+    }
+
+    /// When this node last saw the session, to the minute, and in which browser.
+    pub(crate) fn last_use(&self, session: &IssuedSession) -> Option<(UnixMillis, Browser)> {
+        let sid = uuid::Uuid::parse_str(&session.jti).ok()?;
+        let (at, browser) = self.cache.get(sid)?.last_use()?;
+        Some((at, Browser::from_number(browser)))
+    }
+
+    /// The departments of a member, as far as the app may see them; none where WeCom does not answer soon.
+    pub(crate) async fn departments_of(&self, member: &Binding) -> Vec<Department> {
+        let Some(client) = self.wecom.get(&member.entry) else { return Vec::new() };
+        let asked = tokio::time::timeout(PATIENCE, client.departments_of(&member.userid)).await;
+        asked.ok().and_then(Result::ok).unwrap_or_default()
     }
 
     /// Ends the session whose id is shown like this, if it is one of the member's.

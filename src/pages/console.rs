@@ -1,6 +1,7 @@
 //! The console's pages, for the administrators named in `access.admins`.
 //!
-//! Plain data in, a finished response out, as for every other page. They contain no script.
+//! Plain data in, a finished response out, as for every other page. Their one script shows
+//! times in the zone of the person who reads them; without it they are in UTC.
 
 mod check;
 pub(super) mod texts;
@@ -15,7 +16,7 @@ pub(crate) use check::{Check, CheckStep, Finding, StepOutcome};
 use super::kinds;
 use super::lang::Lang;
 use super::remedies;
-use super::rendered::{self, CONSOLE_STYLE, Rendered};
+use super::rendered::{self, CONSOLE_SCRIPT, CONSOLE_STYLE, Rendered};
 use crate::error::Failure;
 
 /// Shown on every page of the console.
@@ -163,6 +164,21 @@ pub(crate) struct SessionRow {
     pub id: String,
     /// When it began, if that is visible.
     pub since: Option<SystemTime>,
+    /// Its last request on this node of the gate, to the minute.
+    pub last_seen: Option<SystemTime>,
+    /// The program that sent it, as far as it is known.
+    pub program: Option<Program>,
+    /// Name of the system that it runs on, likewise.
+    pub system: Option<&'static str>,
+}
+
+/// A browser.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Program {
+    /// WeCom's own, which has another name in each language.
+    WeCom,
+    /// Another, by its name.
+    Named(&'static str),
 }
 
 /// Members, and the sessions of one of them.
@@ -176,6 +192,8 @@ pub(crate) struct Members {
     pub sessions: Option<Vec<SessionRow>>,
     /// The names of the user's roles, if exactly one member was found and they are visible.
     pub roles: Vec<String>,
+    /// The member's departments in WeCom, likewise.
+    pub departments: Vec<String>,
     /// NocoBase did not let the gate's account remove the binding.
     pub unbind_denied: bool,
 }
@@ -244,13 +262,34 @@ impl<'a> Page<'a> {
         self.frame.lang.text(key)
     }
 
-    fn with(&self, key: &'static str, name: String) -> String {
-        self.frame.lang.text_with_name(key, &name)
+    fn script(&self) -> &'static str {
+        CONSOLE_SCRIPT
     }
 
+    /// Markup: a text with a time in it.
+    fn with_time(&self, key: &'static str, time: &SystemTime) -> String {
+        /// Occurs in no text.
+        const HERE: &str = "\u{e000}";
+        let text = self.frame.lang.text_with_name(key, HERE);
+        let (before, after) = text.split_once(HERE).unwrap_or((text.as_str(), ""));
+        format!("{}{}{}", escaped(before), self.time(time), escaped(after))
+    }
+
+    /// Markup: a time, which the script shows in the person's own zone.
     fn time(&self, time: &SystemTime) -> String {
-        let text = humantime::format_rfc3339_seconds((*time).max(UNIX_EPOCH)).to_string();
-        text.replace('T', " ").replace('Z', " UTC")
+        let exact = humantime::format_rfc3339_seconds((*time).max(UNIX_EPOCH)).to_string();
+        let utc = exact.replace('T', " ").replace('Z', " UTC");
+        format!("<time datetime=\"{exact}\">{utc}</time>")
+    }
+
+    /// The browser in words; empty: not known.
+    fn browser(&self, session: &SessionRow) -> String {
+        let program = session.program.map(|program| match program {
+            Program::WeCom => self.text(texts::WECOM_NAME),
+            Program::Named(name) => name.to_owned(),
+        });
+        let words: Vec<String> = program.into_iter().chain(session.system.map(str::to_owned)).collect();
+        words.join(", ")
     }
 
     /// The text about a failure for members.
@@ -274,6 +313,10 @@ impl<'a> Page<'a> {
     fn is_soon(&self, end: &SystemTime) -> bool {
         *end <= self.frame.now + SOON
     }
+}
+
+fn escaped(text: &str) -> String {
+    askama::filters::escape(text, askama::filters::Html).map(|text| text.to_string()).unwrap_or_default()
 }
 
 /// A certificate that expires within this time should have been renewed.

@@ -38,11 +38,15 @@ pub(super) const SCRIPT: &str = include_str!("page.js");
 /// The style sheet of the console.
 pub(super) const CONSOLE_STYLE: &str = include_str!("console.css");
 
-/// For the console: no scripts, no frames.
+/// The script of the console.
+pub(super) const CONSOLE_SCRIPT: &str = include_str!("console.js");
+
+/// For the console: its own script alone, which connects to nothing, and no frame.
 static CONSOLE_CSP: LazyLock<String> = LazyLock::new(|| {
     format!(
-        "default-src 'none'; style-src 'sha256-{}'; img-src data:; form-action 'self'; frame-ancestors 'none'; \
-         base-uri 'none'",
+        "default-src 'none'; script-src 'sha256-{}'; style-src 'sha256-{}'; img-src data:; form-action 'self'; \
+         frame-ancestors 'none'; base-uri 'none'",
+        hash(CONSOLE_SCRIPT),
         hash(CONSOLE_STYLE)
     )
 });

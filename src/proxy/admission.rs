@@ -189,6 +189,7 @@ async fn read(
                     ctx.cookies.extend(gate.sessions.renew(&member.session));
                 }
                 gate.sessions.recheck_if_due(&member.session, &member.seen);
+                gate.sessions.used(&member.seen, facts.user_agent);
                 // Ending the session must not end the response of the request that ends it.
                 if (as_member || options.identity_allowed) && !options.signs_out {
                     ctx.stream = Some(gate.sessions.attach(&member.session, &member.seen, values));

@@ -9,7 +9,9 @@ use serde_json::json;
 use super::address::{self, Scope};
 use super::api::{Api, Request};
 use super::error::{Call, Class, WeComError};
-use super::member::{Agent, Details, Identity, Member, MemberStatus, filled, is_userid, same_userid};
+use super::member::{
+    Agent, Department, Details, Identity, Member, MemberStatus, filled, is_userid, same_userid,
+};
 use super::responses;
 use super::rules::Rules;
 use super::transport::Tuning;
@@ -20,6 +22,9 @@ use crate::shared::Shared;
 
 /// Documented maximum length of a code, in bytes (doc 91022).
 const MAX_CODE_LENGTH: usize = 512;
+
+/// Most departments of one member whose names are asked for.
+const MOST_DEPARTMENTS: usize = 10;
 
 /// Client of one `[[wecom]]` entry; a clone shares token, caches and connections.
 #[derive(Clone)]
@@ -196,6 +201,22 @@ impl Client {
                 avatar: filled(u.avatar),
             },
         })
+    }
+
+    /// The departments of a member, as far as the app may see them: for an administrator to look at, not for rules.
+    ///
+    /// # Errors
+    /// As [`Client::member`]. A name that WeCom does not tell is left out.
+    pub(crate) async fn departments_of(&self, userid: &str) -> Result<Vec<Department>, WeComError> {
+        let ids = self.member(userid).await?.departments;
+        let mut departments = Vec::new();
+        for id in ids.into_iter().take(MOST_DEPARTMENTS) {
+            let (text, path) = (id.to_string(), "/cgi-bin/department/get");
+            let answer: Result<responses::OneDepartment, _> =
+                self.api.call(&Request::get(Call::Department, path, &[("id", &text)])).await;
+            departments.push(Department { id, name: filled(answer.ok().and_then(|a| a.department.name)) });
+        }
+        Ok(departments)
     }
 
     /// Do `allow_users`, `allow_departments`, `allow_tags` let this member in? If none is set: yes.

@@ -41,6 +41,15 @@ pub(crate) struct Member {
     pub(crate) details: Details,
 }
 
+/// A department, for people to read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Department {
+    /// Its id in WeCom.
+    pub(crate) id: u64,
+    /// Its name, where the app may see it.
+    pub(crate) name: Option<String>,
+}
+
 /// An app, as configured in WeCom's console.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Agent {

@@ -20,4 +20,4 @@ mod transport;
 pub(crate) use address::Scope;
 pub(crate) use client::Client;
 pub(crate) use error::{Call, Class, WeComError};
-pub(crate) use member::{Agent, Details, Identity, Member, MemberStatus};
+pub(crate) use member::{Agent, Department, Details, Identity, Member, MemberStatus};

@@ -81,6 +81,19 @@ pub(super) struct Department {
     pub(super) parentid: u64,
 }
 
+/// `department/get`
+#[derive(Deserialize)]
+pub(super) struct OneDepartment {
+    pub(super) department: NamedDepartment,
+}
+
+/// The name, where the app may see it.
+#[derive(Deserialize)]
+pub(super) struct NamedDepartment {
+    #[serde(default)]
+    pub(super) name: Option<String>,
+}
+
 /// `tag/get`; not expanded: a department in `partylist` includes all below it.
 #[derive(Default, Deserialize)]
 #[serde(default)]

@@ -66,6 +66,9 @@ describe('the console', () => {
       await page.getByLabel('Userid or name').fill('wecom/lisi');
       await page.getByRole('button', { name: 'Search' }).click();
       await page.getByText('Signed in since').first().waitFor();
+      await page.getByText(/Last seen .*(AM|PM)/).first().waitFor();
+      await page.getByText(/WeCom, \w+/).first().waitFor();
+      await page.getByText('销售部 (3)').waitFor();
       await stage.picture(page, `console-member-${device}`);
       await assertAccessible(page, 'body');
       await page.getByRole('button', { name: 'End all sessions' }).click();

@@ -14,6 +14,7 @@ import { CdpRecorder } from './cdp_recorder.mjs';
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const TARGET = process.env.CARGO_TARGET_DIR || join(ROOT, 'target');
 export const GATE = process.env.WECOM_GATE_BIN || join(TARGET, 'debug', 'wecom-gate');
+export const DEMO = process.env.WECOM_GATE_DEMO_BIN || join(TARGET, 'debug', 'wecom-gate-demo');
 const SIMULATOR = process.env.WECOM_SIM_BIN || join(TARGET, 'debug', 'wecom-sim');
 const CHROMIUM = process.env.CHROMIUM || '/usr/bin/chromium';
 const SCREENSHOTS = join(ROOT, 'target', 'browser-screenshots');

@@ -86,7 +86,20 @@ fn the_files_for_containers_fit() {
         let name = command.rsplit('"').nth(1).unwrap();
         assert!(help.contains(&format!("\n  {name} ")), "wecom-gate {name}");
     }
-    assert!(docker.contains("--bin wecom-gate\n") && docker.contains("/target/release/wecom-gate "));
+    assert!(
+        docker.contains("./benches/release/build.sh\n") && docker.contains("/target/release/wecom-gate ")
+    );
+    // The image made without a registry is the same one.
+    let image = text("conf/image.sh");
+    for same in [
+        "65532:65532",
+        "WECOM_GATE_CONF=/etc/wecom-gate/wecom-gate.toml",
+        "8080",
+        "SIGTERM",
+        "/usr/local/bin/wecom-gate",
+    ] {
+        assert!(docker.contains(same.trim_start_matches("65532:")) && image.contains(same), "{same}");
+    }
     let least = text("Cargo.toml");
     let least = least.lines().find_map(|l| l.strip_prefix("rust-version = \"")?.strip_suffix('"')).unwrap();
     let images: Vec<&str> = docker.lines().filter_map(|l| l.strip_prefix("FROM ")).collect();

@@ -10,9 +10,10 @@ use wecom_gate::audit::Action;
 
 use crate::events::member_left;
 use crate::numbers::numbers;
+use crate::redis::two;
 use crate::support::browser::CHROME;
 use crate::support::config::KEY;
-use crate::support::{APP_SECRET, Browser, CORP, Gate, Stage, becomes, eventually};
+use crate::support::{APP_SECRET, Browser, CORP, Gate, Redis, Stage, becomes, eventually};
 
 /// A name that would forge a log line if it were not escaped.
 const HOSTILE: &str =
@@ -344,4 +345,21 @@ async fn r27_nothing_secret_is_in_the_audit_log() {
     for secret in secrets {
         assert!(secret.len() >= 3 && !text.contains(&secret), "{secret} is in the audit log: {text}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_node_ends_because_another_was_told_to_is_recorded_as_the_nodes() {
+    let redis = Redis::start();
+    let (stage, other) = two(&redis).await;
+    stage.bound("lisi");
+    let mut member = stage.phone("lisi");
+    member.go_to(&other);
+    assert_eq!(member.open("/admin").await.status, 200);
+    // WeCom tells the node that does not know the session.
+    member_left(&stage, "lisi").await;
+    let records = other.wait_for_lines("actor", "node", 1).await;
+    let [record] = &records[..] else { panic!("once: {records:?}") };
+    assert_eq!((&record["action"], &record["userid"]), (&json!("session_ended"), &json!("lisi")), "{record}");
+    assert_eq!(record["session"].as_str().unwrap().len(), 8, "{record}");
+    assert_eq!(member.api(Method::GET, "/api/orders:list").await.status, 401);
 }

@@ -20,6 +20,7 @@ async fn while_the_file_is_there_nothing_reaches_nocobase() {
     let stage = Stage::start(move |c: &mut Config| {
         c.set("pages.maintenance_file", path).set("wecom.verify_files", vec![VERIFY]);
         c.set("access.admins", vec!["wecom/zhangsan"]).set("access.public", vec!["GET /api/open:list"]);
+        c.set("access.password_login", true);
     })
     .await;
     let mut member = stage.signed_in("zhangsan").await;
@@ -70,6 +71,11 @@ async fn while_the_file_is_there_nothing_reaches_nocobase() {
             let response = browser.visit(path).await;
             assert_eq!(response.status, 503, "{path}: {}", response.body);
             assert!(response.body.contains("Back soon"), "{path}: {}", response.body);
+            assert!(
+                !response.body.contains("Sign in with a password"),
+                "it leads here: {path}: {}",
+                response.body
+            );
         }
     }
     // What the gate does without NocoBase continues.

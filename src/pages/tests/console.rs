@@ -4,10 +4,10 @@ use base64::Engine as _;
 
 use super::*;
 use crate::pages::console::{
-    self, Bar, Check, CheckStep, Finding, Frame, Member, Members, Now, Outcome, PartStatus, Refusal,
+    self, Bar, Check, CheckStep, Finding, Frame, Member, Members, Now, Outcome, PartStatus, Program, Refusal,
     Refusals, SessionRow, StepOutcome,
 };
-use crate::pages::rendered::CONSOLE_STYLE;
+use crate::pages::rendered::{CONSOLE_SCRIPT, CONSOLE_STYLE};
 
 fn state(name: &str, problem: Option<&str>) -> PartStatus {
     PartStatus { name: name.to_owned(), problem: problem.map(str::to_owned) }
@@ -53,14 +53,21 @@ fn member(text: &str) -> Members {
     let member =
         Member { entry: "wecom".to_owned(), userid: text.to_owned(), name: text.to_owned(), user: 7 };
     let sessions = vec![
-        SessionRow { id: "4f7c0d5e".to_owned(), since: Some(now()) },
-        SessionRow { id: text.to_owned(), since: None },
+        SessionRow {
+            id: "4f7c0d5e".to_owned(),
+            since: Some(now()),
+            last_seen: Some(now()),
+            program: Some(Program::WeCom),
+            system: Some("iPhone"),
+        },
+        SessionRow { id: text.to_owned(), since: None, last_seen: None, program: None, system: None },
     ];
     Members {
         query: text.to_owned(),
         found: vec![member],
         sessions: Some(sessions),
         roles: vec![text.to_owned()],
+        departments: vec![format!("{text} (2)"), "3".to_owned()],
         unbind_denied: true,
     }
 }
@@ -104,22 +111,28 @@ pub(super) fn samples() -> impl Iterator<Item = (String, Rendered)> {
 }
 
 #[test]
-fn r25_r27_the_console_runs_nothing_and_loads_nothing() {
-    let hash = ring::digest::digest(&ring::digest::SHA256, CONSOLE_STYLE.as_bytes());
-    let hash = base64::engine::general_purpose::STANDARD.encode(hash.as_ref());
+fn r25_r27_the_console_runs_its_own_script_alone_and_loads_nothing() {
+    let hash = |text: &str| {
+        let hash = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
+        base64::engine::general_purpose::STANDARD.encode(hash.as_ref())
+    };
+    let (script, style) = (hash(CONSOLE_SCRIPT), hash(CONSOLE_STYLE));
+    for word in ["fetch", "XMLHttpRequest", "innerHTML", "location", "eval"] {
+        assert!(!CONSOLE_SCRIPT.contains(word), "{word}");
+    }
     for lang in Lang::all() {
         for page in pages_with(lang, HOSTILE) {
             assert_eq!((page.status, page.header("cache-control")), (200, Some("no-store")));
             let policy = page.header("content-security-policy").unwrap();
-            assert!(
-                policy.starts_with(&format!("default-src 'none'; style-src 'sha256-{hash}';")),
-                "{policy}"
+            let exact = format!(
+                "default-src 'none'; script-src 'sha256-{script}'; style-src 'sha256-{style}'; img-src data:; form-action \
+                 'self'; frame-ancestors 'none'; base-uri 'none'"
             );
-            assert!(!policy.contains("script-src") && policy.contains("frame-ancestors 'none'"), "{policy}");
+            assert_eq!(policy, exact);
+            assert_eq!(page.body.matches("<script").count(), 1, "{}", page.body);
+            assert!(page.body.contains(&format!("<script>{CONSOLE_SCRIPT}</script>")));
             assert!(page.body.contains(&format!("<style>{CONSOLE_STYLE}</style>")));
-            for bad in
-                ["<script", "<img", "<link rel=\"style", " style=", " onerror=alert(2)>", "http:", "https:"]
-            {
+            for bad in ["<img", "<link rel=\"style", " style=", " onerror=alert(2)>", "http:", "https:"] {
                 assert!(!page.body.contains(bad), "{bad}: {}", page.body);
             }
         }
@@ -137,12 +150,24 @@ fn the_console_is_in_the_language_of_its_user() {
     }
 }
 
+const TIME: &str = "<time datetime=\"2026-01-02T03:04:05Z\">2026-01-02 03:04:05 UTC</time>";
+
 #[test]
 fn what_is_wrong_is_marked_and_what_happened_is_drawn() {
     let [now, refused, nothing, one, two, check] = pages_with(Lang::default(), "word");
     assert_eq!(now.body.matches("<li class=\"bad\">").count(), 5, "{}", now.body);
-    assert!(now.body.contains("Expired on 2026-01-02 03:04:04 UTC"), "{}", now.body);
-    assert!(now.body.contains("Valid until 2026-04-02 03:04:05 UTC"), "{}", now.body);
+    assert!(
+        now.body
+            .contains("Expired on <time datetime=\"2026-01-02T03:04:04Z\">2026-01-02 03:04:04 UTC</time>"),
+        "{}",
+        now.body
+    );
+    assert!(
+        now.body
+            .contains("Valid until <time datetime=\"2026-04-02T03:04:05Z\">2026-04-02 03:04:05 UTC</time>"),
+        "{}",
+        now.body
+    );
     assert!(
         now.body.contains("<rect class=\"in\" x=\"1\"") && now.body.contains("<rect class=\"out\" x=\"1\"")
     );
@@ -153,7 +178,11 @@ fn what_is_wrong_is_marked_and_what_happened_is_drawn() {
     assert!(nothing.body.contains("Nothing was found."), "{}", nothing.body);
     let form = "<form method=\"post\" action=\"/wecom-gate/console/members?q=wecom%2Fword\">";
     assert!(one.body.contains(form), "{}", one.body);
-    assert!(one.body.contains("Signed in since 2026-01-02 03:04:05 UTC"), "{}", one.body);
+    assert!(
+        one.body.contains(&format!("Signed in since {TIME}<br>Last seen {TIME}<br>WeCom, iPhone <form")),
+        "{}",
+        one.body
+    );
     for action in [
         "members?q=wecom%2Fword&#38;session=4f7c0d5e",
         "members?q=wecom%2Fword&#38;unbind=1",
@@ -162,6 +191,9 @@ fn what_is_wrong_is_marked_and_what_happened_is_drawn() {
         let form = format!("<form method=\"post\" action=\"/wecom-gate/console/{action}\">");
         assert!(one.body.contains(&form), "{action}: {}", one.body);
     }
+    assert!(one.body.contains("<dd><span>word (2)</span>, <span>3</span></dd>"), "{}", one.body);
+    let zh = Lang::all().into_iter().find(|lang| lang.tag() == "zh").unwrap();
+    assert!(pages_with(zh, "word")[3].body.contains("企业微信, iPhone"));
     assert!(!two.body.contains("method=\"post\""), "one member at a time");
     assert!(refused.body.contains("What to do:"), "{}", refused.body);
     for outcome in [

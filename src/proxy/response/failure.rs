@@ -71,9 +71,9 @@ pub(crate) fn respond(
         };
         let entries = links::buttons(&others);
         view.entries = &entries;
-        // If signing in does not work, or not here, a password may: that is its purpose.
-        let password =
-            (own || failure == Failure::OpenInWeCom).then(|| links::password_address(gate, &here)).flatten();
+        // If signing in does not work, or not here, a password may: that is its purpose. During maintenance it does not.
+        let by_password = failure == Failure::OpenInWeCom || (own && failure != Failure::Maintenance);
+        let password = by_password.then(|| links::password_address(gate, &here)).flatten();
         view.password = password.as_deref();
         let note = (failure == Failure::Maintenance).then(|| gate.maintenance.text()).flatten();
         view.note = note.as_ref().map(|note| note.as_str());

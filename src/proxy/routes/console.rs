@@ -10,15 +10,15 @@ use super::request::{Head, RouteRequest};
 use crate::audit::{self, History};
 use crate::check;
 use crate::config::{Config, Loaded};
-use crate::decide::ConsolePage;
+use crate::decide::{ConsolePage, browser};
 use crate::error::{Failure, FailureWithCause};
 use crate::login::{FoundSession, log_console};
 use crate::metrics::Reload;
 use crate::nocobase::records::{Binding, IssuedSession};
 use crate::pages::Lang;
 use crate::pages::console::{
-    self, Bar, Check, CheckStep, Finding, Frame, Member, Members, Now, Outcome, PartStatus, Refusals,
-    SessionRow, StepOutcome,
+    self, Bar, Check, CheckStep, Finding, Frame, Member, Members, Now, Outcome, PartStatus, Program,
+    Refusals, SessionRow, StepOutcome,
 };
 use crate::proxy::gate::Gate;
 use crate::proxy::response::reply::Reply;
@@ -158,9 +158,23 @@ async fn members(gate: &Gate, query: String) -> Result<Members, FailureWithCause
         _ => None,
     };
     let roles: Vec<String> = roles.into_iter().flatten().collect();
-    let row = |session: IssuedSession| SessionRow {
-        id: audit::shown_of_session(&session.jti),
-        since: session.signed_in_ms.and_then(|ms| UNIX_EPOCH.checked_add(Duration::from_millis(ms))),
+    let departments = match &found[..] {
+        [member] => gate.sessions.departments_of(member).await,
+        _ => Vec::new(),
+    };
+    let at = |ms: u64| UNIX_EPOCH.checked_add(Duration::from_millis(ms));
+    let row = |session: IssuedSession| {
+        let last_use = gate.sessions.last_use(&session);
+        SessionRow {
+            id: audit::shown_of_session(&session.jti),
+            since: session.signed_in_ms.and_then(at),
+            last_seen: last_use.and_then(|(time, _)| at(time.0)),
+            program: last_use.and_then(|(_, browser)| browser.program()).map(|name| match name {
+                browser::WECOM => Program::WeCom,
+                name => Program::Named(name),
+            }),
+            system: last_use.and_then(|(_, browser)| browser.system()),
+        }
     };
     let member = |b: Binding| Member { entry: b.entry, userid: b.userid, name: b.name, user: b.user.get() };
     Ok(Members {
@@ -168,6 +182,10 @@ async fn members(gate: &Gate, query: String) -> Result<Members, FailureWithCause
         found: found.into_iter().map(member).collect(),
         sessions: sessions.map(|sessions| sessions.into_iter().map(row).collect()),
         roles,
+        departments: departments
+            .into_iter()
+            .map(|d| d.name.map_or_else(|| d.id.to_string(), |name| format!("{name} ({})", d.id)))
+            .collect(),
         unbind_denied: false,
     })
 }

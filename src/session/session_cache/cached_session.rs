@@ -1,7 +1,7 @@
 //! What this node knows of one session, and the task of asking NocoBase about it again.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -17,6 +17,8 @@ use crate::session::token::Token;
 /// Delay before the next attempt if a recheck got no response.
 pub(super) const RECHECK_RETRY: Duration = Duration::from_secs(30);
 
+const MINUTE_MS: u64 = 60_000;
+
 /// What is known of one session.
 #[derive(Debug)]
 pub struct CachedSession {
@@ -25,6 +27,10 @@ pub struct CachedSession {
     pub(in crate::session) streams: StreamList,
     /// [`UnixMillis`] at which the newest known cookie was sealed.
     last_seen: AtomicU64,
+    /// Minute since 1970 of the last request on this node; 0: none yet.
+    used_at: AtomicU32,
+    /// The browser that sent it, as the caller numbers browsers.
+    browser: AtomicU8,
     /// [`UnixMillis`] of NocoBase's last response.
     checked_at: AtomicU64,
     /// [`UnixMillis`] before which no recheck begins.
@@ -64,6 +70,8 @@ impl CachedSession {
             ended: AtomicBool::new(true),
             streams: StreamList::default(),
             last_seen: AtomicU64::new(0),
+            used_at: AtomicU32::new(0),
+            browser: AtomicU8::new(0),
             checked_at: AtomicU64::new(0),
             not_before: AtomicU64::new(0),
             recheck_running: AtomicBool::new(false),
@@ -112,6 +120,23 @@ impl CachedSession {
         if self.last_seen() < at {
             self.last_seen.fetch_max(at.0, Ordering::Relaxed);
         }
+    }
+
+    /// Notes a request, to the minute. `browser` is called in the first one of a minute.
+    pub(crate) fn used(&self, now: UnixMillis, browser: impl FnOnce() -> u8) {
+        let minute = u32::try_from(now.0 / MINUTE_MS).unwrap_or(u32::MAX);
+        // Nearly always known: a read is cheaper than a write.
+        if self.used_at.load(Ordering::Relaxed) < minute {
+            self.used_at.fetch_max(minute, Ordering::Relaxed);
+            self.browser.store(browser(), Ordering::Relaxed);
+        }
+    }
+
+    /// The last request on this node, to the minute, and its browser.
+    pub(crate) fn last_use(&self) -> Option<(UnixMillis, u8)> {
+        let minute = self.used_at.load(Ordering::Relaxed);
+        (minute > 0)
+            .then(|| (UnixMillis(u64::from(minute) * MINUTE_MS), self.browser.load(Ordering::Relaxed)))
     }
 
     /// When NocoBase last confirmed it.

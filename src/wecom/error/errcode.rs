@@ -13,6 +13,8 @@ pub(crate) enum Call {
     UserGet,
     /// `department/simplelist` (doc 95350).
     Departments,
+    /// `department/get` (doc 95351).
+    Department,
     /// `tag/get` (doc 90213).
     Tag,
     /// `agent/get` (doc 90227).
@@ -28,6 +30,7 @@ impl Call {
             Call::UserDetail => "getuserdetail",
             Call::UserGet => "user/get",
             Call::Departments => "department/simplelist",
+            Call::Department => "department/get",
             Call::Tag => "tag/get",
             Call::Agent => "agent/get",
         }
@@ -149,6 +152,8 @@ pub(in crate::wecom) fn classify(call: Call, errcode: i64) -> Class {
         // The values come from the configuration, or from the browser.
         (Call::GetToken | Call::Departments | Call::Tag | Call::Agent, 40058 | 40063) => Class::Config,
         (Call::UserInfo, 40058 | 40063 | 41008) => Class::Code,
+        // Asked for an administrator to look at; nothing is wrong if the app may not see it.
+        (Call::Department, 60003 | 60011 | 60123) => Class::User,
         // A department or tag that the app may not read: the rule is wrong, not the member.
         (Call::Departments | Call::Tag | Call::Agent, 60011) => Class::Config,
         _ => TABLE

@@ -105,12 +105,13 @@ fn some_codes_mean_something_else_to_some_calls() {
     }
 }
 
-const CALLS: [Call; 7] = [
+const CALLS: [Call; 8] = [
     Call::GetToken,
     Call::UserInfo,
     Call::UserDetail,
     Call::UserGet,
     Call::Departments,
+    Call::Department,
     Call::Tag,
     Call::Agent,
 ];

@@ -1,5 +1,7 @@
 //! The console's buttons: end one session, remove a binding, run the check; and the refusals that nodes share.
 
+use wecom_sim::Fault;
+
 use super::*;
 use crate::support::Redis;
 
@@ -93,7 +95,8 @@ async fn the_check_is_a_page_and_tries_a_members_sign_in() {
     for strange in ["wecom%2Fnobody", "other%2Flisi", "%3Cscript%3E", "--conf"] {
         let page = press(&mut admin, &format!("{CHECK}?q={strange}")).await;
         assert_eq!(page.status, 200, "{strange}: {}", page.body);
-        assert!(!page.body.contains("<script"), "{}", page.body);
+        // The console's own script alone.
+        assert_eq!(page.body.matches("<script").count(), 1, "{}", page.body);
     }
     // Not from another site, nor for another member.
     let cross = admin.request(Method::POST, CHECK).header("sec-fetch-site", "cross-site");
@@ -140,5 +143,35 @@ async fn through_redis_the_refusals_of_all_nodes_are_on_each() {
     let _: i64 = redis.ask_parts(&["RPUSH", key, "<script>alert(1)</script>"]);
     let page = admin.visit(REFUSED).await;
     assert_eq!(page.status, 200);
-    assert!(page.body.contains("wecom/lisi") && !page.body.contains("<script"), "{}", page.body);
+    assert!(page.body.contains("wecom/lisi") && !page.body.contains("<script>alert"), "{}", page.body);
+}
+
+/// Whether it was them, on the phone that is gone: departments, the last request, its browser.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_members_page_shows_departments_the_last_request_and_its_browser() {
+    let stage = stage(&["wecom/zhangsan"]).await;
+    let mut admin = stage.signed_in("zhangsan").await;
+    let mut member = stage.signed_in("lisi").await;
+    let lisi = format!("{MEMBERS}?q=wecom%2Flisi");
+    assert_eq!(member.api(Method::GET, "/api/orders:list").await.status, 200);
+    let page = admin.visit(&lisi).await.body;
+    let year = humantime::format_rfc3339(std::time::SystemTime::now()).to_string()[..4].to_owned();
+    for text in [
+        &format!("<br>Last seen <time datetime=\"{year}-"),
+        "<br>WeCom, Android",
+        ">Departments<",
+        ">销售部 (3)<",
+    ] {
+        assert!(page.contains(text), "{text}: {page}");
+    }
+    // Another node has not seen the session, and a WeCom that does not answer takes nothing else away.
+    let node = stage.second_node().await;
+    admin.go_to(&node);
+    stage.wecom().add_fault(Fault::errcode("/cgi-bin/department/get", 60011, 1));
+    let page = admin.visit(&lisi).await.body;
+    assert!(page.contains("Signed in since") && !page.contains("Last seen"), "{page}");
+    assert!(page.contains("<span>3</span>"), "a name that the app may not see: {page}");
+    stage.wecom().add_fault(Fault::errcode("/cgi-bin/user/get", 60020, 1));
+    let page = admin.visit(&lisi).await.body;
+    assert!(page.contains("Signed in since") && !page.contains(">Departments<"), "{page}");
 }
