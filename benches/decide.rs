@@ -30,6 +30,7 @@ fn policy() -> Policy {
         bypass: Vec::new(),
         verify_files: vec!["WW_verify_7rG3kjVbXHngiald.txt".to_owned()],
         entries: vec!["wecom".to_owned()],
+        link: false,
         console: false,
         auto_entry: Some(0),
     }

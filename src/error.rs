@@ -87,6 +87,10 @@ pub enum Failure {
     AmbiguousUser,
     /// The matching NocoBase user is bound to another member already.
     AlreadyBound,
+    /// NocoBase does not take the account and password that the member has entered to link it.
+    PasswordRejected,
+    /// The account that the member wants to link is an administrator's, or the gate's own.
+    LinkDenied,
     /// The NocoBase user has no role, and NocoBase requires one.
     NoRole,
     // WeCom's side.
@@ -210,6 +214,8 @@ responses! {
     (NoMatchingUser, 403, "no_matching_user", Info, "NO_MATCHING_USER", None),
     (AmbiguousUser, 403, "ambiguous_user", Warn, "AMBIGUOUS_USER", None),
     (AlreadyBound, 403, "already_bound", Warn, "ALREADY_BOUND", None),
+    (PasswordRejected, 403, "password_rejected", Info, "PASSWORD_REJECTED", None),
+    (LinkDenied, 403, "link_denied", Warn, "LINK_DENIED", None),
     (NoRole, 403, "no_role", Info, "NO_ROLE", None),
     (WeComConfig, 502, "wecom_config", Error, "WECOM_CONFIG", None),
     (WeComIpNotTrusted, 502, "wecom_ip_not_trusted", Error, "WECOM_IP_NOT_TRUSTED", None),

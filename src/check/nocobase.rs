@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::http::{self, HttpError, HttpResponse};
 use super::report::{Finding, StepOutcome, Verdict};
 use crate::config::{self, Config, MatchBy, ServiceAccount};
+use crate::nocobase::client::AUTHENTICATOR;
 use crate::nocobase::error_body::{Code, ErrorBody};
 use crate::nocobase::page_settings::Mismatch;
 use crate::nocobase::versions::{Support, TESTED};
@@ -274,8 +275,12 @@ pub(super) fn with_policy(verdict: Verdict, policy: &ApiResult) -> Verdict {
     }
 }
 
+/// NocoBase's type of authenticators for passwords.
+const PASSWORD_TYPE: &str = "Email/Password";
+
 /// The step `nocobase_sign_up`, from `authenticators:publicList`.
-pub(super) fn sign_up(response: &ApiResult, match_by: &[MatchBy]) -> Verdict {
+pub(super) fn sign_up(response: &ApiResult, rules: &config::NocoBase) -> Verdict {
+    let match_by = &rules.match_by;
     let list = match response {
         Ok(a) if a.status == 200 => a.json(),
         Ok(a) => {
@@ -284,6 +289,18 @@ pub(super) fn sign_up(response: &ApiResult, match_by: &[MatchBy]) -> Verdict {
         Err(t) => return Verdict::warning("sign-up", format!("cannot be seen: {t}"), "look by hand"),
     };
     let all = list.get("data").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let passwords = |a: &Value| {
+        a.get("name") == Some(&json!(AUTHENTICATOR)) && a.get("authType") == Some(&json!(PASSWORD_TYPE))
+    };
+    if rules.link_by_password && !all.iter().any(passwords) {
+        return Verdict::failed(
+            "nocobase.link_by_password",
+            format!(
+                "NocoBase's sign-in by password (its authenticator {AUTHENTICATOR:?}) is not there, or is disabled"
+            ),
+            "NocoBase → Settings → Authentication → enable Password; or set link_by_password = false",
+        );
+    }
     let open: Vec<&Value> =
         all.iter().filter(|a| a.pointer("/options/allowSignUp") == Some(&json!(true))).collect();
     if open.is_empty() {

@@ -165,6 +165,9 @@ pub(super) struct NocoBase {
     pub match_by: Vec<MatchBy>,
     /// Create a NocoBase user for a member who matches none.
     pub auto_create_user: bool,
+    /// Let a member whom nobody matches show once, by account and password of NocoBase's own sign-in, which user is theirs; that user is
+    /// then bound to them. Not for users with the role `root` or `admin`, and not together with `nocobase.apps`.
+    pub link_by_password: bool,
     /// Roles of users that the gate creates; empty: NocoBase's default role. With `[[wecom.roles]]`, also the roles of a
     /// user who would be left without any.
     pub default_roles: Vec<String>,
@@ -192,6 +195,7 @@ impl Default for NocoBase {
             token_delivery: TokenDelivery::Sealed,
             match_by: vec![MatchBy::Phone],
             auto_create_user: false,
+            link_by_password: false,
             default_roles: Vec::new(),
             update_profile: Vec::new(),
             identity_headers: false,

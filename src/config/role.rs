@@ -8,6 +8,11 @@ pub(crate) fn is_root(name: &str) -> bool {
     name.trim().eq_ignore_ascii_case("root")
 }
 
+/// Could this name `admin`, NocoBase's role for those who configure it?
+pub(crate) fn is_admin(name: &str) -> bool {
+    name.trim().eq_ignore_ascii_case("admin")
+}
+
 /// A name that is the same to every database: letters, digits, `_`, `-`.
 pub(crate) fn is_plain(name: &str) -> bool {
     (1..=LONGEST).contains(&name.len())
@@ -23,13 +28,16 @@ mod tests {
         for name in ["root", "Root", "ROOT", " root", "root ", "root\t", "rOOt\u{a0}"] {
             assert!(is_root(name), "{name:?}");
         }
+        for name in ["admin", "Admin", " ADMIN"] {
+            assert!(is_admin(name) && !is_root(name), "{name:?}");
+        }
         for name in
             ["root ", "röot", "ｒｏｏｔ", "ro\u{200b}ot", "", "a b", "a.b", "a,b", "[\"root\"]", "root\0"]
         {
             assert!(!is_plain(name), "{name:?}");
         }
         for name in ["sales", "r_x1-2", "rooter", "member"] {
-            assert!(is_plain(name) && !is_root(name), "{name:?}");
+            assert!(is_plain(name) && !is_root(name) && !is_admin(name), "{name:?}");
         }
     }
 }

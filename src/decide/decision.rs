@@ -75,7 +75,10 @@ pub fn needs_session(policy: &Policy, path: &str) -> bool {
 pub fn stops_for_maintenance(policy: &Policy, path: &str) -> bool {
     if is_own(path) {
         let own = own::own_path(policy, path);
-        return matches!(own, Some(OwnPath::Login | OwnPath::Callback | OwnPath::SignIn | OwnPath::Auth));
+        return matches!(
+            own,
+            Some(OwnPath::Login | OwnPath::Callback | OwnPath::SignIn | OwnPath::Link | OwnPath::Auth)
+        );
     }
     !is_verify_file(policy, path)
 }
@@ -158,6 +161,8 @@ fn own(policy: &Policy, request: &Request<'_>) -> Decision {
         Ok(OwnPath::Logout) if request.method == "POST" && from_another_site(policy, request) => {
             refuse(request, Failure::CrossSite)
         }
+        // Another site would let this browser's member link an account of its choice (R40).
+        Ok(OwnPath::Link) if from_another_site(policy, request) => refuse(request, Failure::CrossSite),
         Ok(own) => Decision::Own(own),
         Err(failure) => refuse(request, failure),
     }

@@ -16,6 +16,8 @@ pub enum OwnPath {
     SignIn,
     /// `logout`: GET asks for confirmation, POST signs out.
     Logout,
+    /// `link`: a member whom nobody matches proves which account is theirs, where `nocobase.link_by_password` is on.
+    Link,
     /// `me`: who is signed in.
     Me,
     /// `auth`: the forward-auth check.
@@ -65,6 +67,7 @@ impl OwnPath {
             "callback" => OwnPath::Callback,
             "sign-in" => OwnPath::SignIn,
             "logout" => OwnPath::Logout,
+            "link" if policy.link => OwnPath::Link,
             "me" => OwnPath::Me,
             "auth" => OwnPath::Auth,
             "gate.js" => OwnPath::Script,
@@ -90,6 +93,7 @@ impl OwnPath {
     fn methods(self) -> &'static str {
         match self {
             OwnPath::Login | OwnPath::Callback => "GET",
+            OwnPath::Link => "POST",
             OwnPath::Logout | OwnPath::Console(ConsolePage::Members | ConsolePage::Check) => {
                 "GET, HEAD, POST"
             }

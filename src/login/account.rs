@@ -35,7 +35,7 @@ impl SignIns {
         let mut person = person(entry, member, &member.details);
         if let Some(user) = accounts.match_silent(&person).await? {
             accounts.bind(user, &person).await?;
-            self.record_binding(&person, user, source);
+            self.record_binding(&person, user, (Actor::Gate, None), source);
             return Ok(Account::User(user));
         }
         let wants = |by| self.config.nocobase.match_by.contains(&by);
@@ -54,17 +54,24 @@ impl SignIns {
             }
         }
         let user = accounts.match_or_create(&person).await?;
-        self.record_binding(&person, user, source);
+        self.record_binding(&person, user, (Actor::Gate, None), source);
         Ok(Account::User(user))
     }
 
-    fn record_binding(&self, person: &Person, user: UserId, source: &Source) {
+    pub(super) fn record_binding(
+        &self,
+        person: &Person,
+        user: UserId,
+        (actor, reason): (Actor, Option<&str>),
+        source: &Source,
+    ) {
         let record = Record {
             entry: Some(person.entry.clone()),
             userid: Some(person.userid.clone()),
             name: Some(person.name.clone()),
             nocobase_user: Some(user.get()),
-            ..Record::new(Action::BindingMade, Actor::Gate)
+            reason: reason.map(str::to_owned),
+            ..Record::new(Action::BindingMade, actor)
         };
         self.sessions.audit().write(source, &record);
     }

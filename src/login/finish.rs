@@ -10,6 +10,7 @@ use tracing::Instrument as _;
 use super::callback_query::{CallbackQuery, Code};
 use super::clock::now;
 use super::finished::Finished;
+use super::link_offer::LinkOffer;
 use super::other_applications::OtherApplication;
 use super::sign_in::{refused, sign_in};
 use super::sign_ins::SignIns;
@@ -19,7 +20,7 @@ use crate::audit::Source;
 use crate::decide::target::landing;
 use crate::error::Failure;
 use crate::session::flow::attempt_of;
-use crate::session::{self, OwnCookies, SignInRequest, Stage, Via};
+use crate::session::{self, OwnCookies, Session, SignInRequest, Stage, Via};
 use crate::shared::CallbackId;
 
 /// A callback request.
@@ -68,6 +69,8 @@ pub(crate) struct Retry {
     pub(crate) via: Option<Via>,
     /// Name of the WeCom entry.
     pub(crate) entry: Option<String>,
+    /// The member may show which user is theirs.
+    pub(crate) link: Option<LinkOffer>,
 }
 
 impl From<&SignInRequest> for Retry {
@@ -76,13 +79,14 @@ impl From<&SignInRequest> for Retry {
             target: Some(request.target.clone()),
             via: Some(request.via),
             entry: Some(request.entry.clone()),
+            link: None,
         }
     }
 }
 
 impl CallbackResponse {
     /// A failure that has no line in the log yet.
-    fn failed(failure: Failure, retry: Option<Retry>) -> Self {
+    pub(super) fn failed(failure: Failure, retry: Option<Retry>) -> Self {
         CallbackResponse::Failed { failure, retry, logged: false }
     }
 }
@@ -168,28 +172,16 @@ impl SignIns {
             let _ = self.throttle.callback(client, Instant::now()).map(Charge::keep);
         }
         let response = match finished {
-            Finished::SignedIn(session) => match self.sessions.cookies.write(&session, now()) {
-                Ok(cookie) => {
+            Finished::SignedIn(session) => match self.hand_out(&callback, &session, before) {
+                Ok(session_cookies) => {
                     // The flow stays for a minute: WeCom's webviews may request the callback twice.
                     cookies = self.pending.keep_briefly(&checked).into_iter().collect();
-                    cookies.push(cookie);
+                    cookies.extend(session_cookies);
                     // A browser that keeps its session does not return, so a browser with a session is in no loop.
                     let unattended = request.via == Via::WeCom && request.stage == Stage::Silent;
                     if unattended && !signed_in {
                         cookies.push(self.count_return(callback.cookies));
                     }
-                    if callback.cookies.signed_out {
-                        cookies.push(self.cookie_names().delete(self.cookie_names().out()));
-                    }
-                    if self.config.password_form() {
-                        // A user who signed in by password before is signed out: their cookies must not open files any more.
-                        cookies.extend(self.sessions.forget_nocobase());
-                        cookies.extend(self.sessions.cookies.delete_password(callback.cookies));
-                        self.sessions.end_passwords(callback.cookies, callback.source);
-                    }
-                    self.sessions.replace(before, &session, callback.source);
-                    let others = callback.others.iter();
-                    cookies.extend(others.flat_map(|other| other.end_of_others(&session, callback.source)));
                     CallbackResponse::Redirect(self.landing(request))
                 }
                 Err(failure) => CallbackResponse::failed(failure, retry),
@@ -208,12 +200,42 @@ impl SignIns {
                 let logged = logged.load(Ordering::Acquire);
                 CallbackResponse::Failed { failure, retry, logged }
             }
+            Finished::Unmatched(failure, link) => {
+                let retry = self.offer(&link, LinkOffer::new(&link), &mut cookies);
+                let logged = logged.load(Ordering::Acquire);
+                CallbackResponse::Failed { failure, retry: Some(retry), logged }
+            }
+            Finished::PasswordRejected(_) => CallbackResponse::failed(Failure::Internal, retry),
         };
         (response, cookies)
     }
 
+    /// The cookies with which a browser gets this session. What it had before ends.
+    pub(super) fn hand_out(
+        &self,
+        callback: &Callback<'_>,
+        session: &Session,
+        before: Vec<Session>,
+    ) -> Result<Vec<String>, Failure> {
+        let mut cookies = vec![self.sessions.cookies.write(session, now())?];
+        if callback.cookies.signed_out {
+            cookies.push(self.cookie_names().delete(self.cookie_names().out()));
+        }
+        cookies.extend(self.links.delete(callback.cookies));
+        if self.config.password_form() {
+            // A user who signed in by password before is signed out: their cookies must not open files any more.
+            cookies.extend(self.sessions.forget_nocobase());
+            cookies.extend(self.sessions.cookies.delete_password(callback.cookies));
+            self.sessions.end_passwords(callback.cookies, callback.source);
+        }
+        self.sessions.replace(before, session, callback.source);
+        let others = callback.others.iter();
+        cookies.extend(others.flat_map(|other| other.end_of_others(session, callback.source)));
+        Ok(cookies)
+    }
+
     /// Gives every line of a sign-in its request id. At the level of errors, so that no `log.level` hides it.
-    fn span(callback: &Callback<'_>) -> tracing::Span {
+    pub(super) fn span(callback: &Callback<'_>) -> tracing::Span {
         tracing::error_span!("sign_in", request_id = callback.source.request_id.as_deref())
     }
 
@@ -306,7 +328,7 @@ impl SignIns {
     }
 
     /// A new attempt where nothing is known of the one before.
-    fn retry_from_the_start(&self) -> Retry {
+    pub(super) fn retry_from_the_start(&self) -> Retry {
         let target = self.config.nocobase.is_below_apps().then(|| self.start_page());
         Retry { target, ..Retry::default() }
     }
@@ -317,7 +339,7 @@ impl SignIns {
         if nocobase.is_below_apps() { nocobase.start_page() } else { "/".into() }
     }
 
-    fn landing(&self, request: &SignInRequest) -> String {
+    pub(super) fn landing(&self, request: &SignInRequest) -> String {
         match self.config.entry(&request.entry) {
             Some(e) => {
                 let path = self.config.nocobase.start_page();

@@ -1,7 +1,7 @@
 //! How a sign-in ended.
 
 use crate::error::Failure;
-use crate::session::Session;
+use crate::session::{PendingLink, Session};
 
 /// How a sign-in ended, which is also the result of a repeated callback.
 #[derive(Debug, Clone)]
@@ -12,6 +12,10 @@ pub(crate) enum Finished {
     NeedsConsent,
     /// Not signed in.
     Failed(Failure),
+    /// The same, because nobody in NocoBase matches; this member may show which user is theirs.
+    Unmatched(Failure, Box<PendingLink>),
+    /// NocoBase does not take account and password; its words.
+    PasswordRejected(String),
     /// The same, because the connection broke during the call that uses the code: it is unknown whether the code has been used.
     CodeLost(Failure),
 }

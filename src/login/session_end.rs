@@ -103,9 +103,11 @@ impl Sessions {
         let flows = cookies.flows.iter().map(|flow| names.delete(flow.name));
         let tries = (cookies.tries > 0).then(|| names.delete(names.tries()));
         let password = self.cookies.delete_password(cookies);
+        let link = cookies.has_link().then(|| names.delete(names.link()));
         [self.cookies.delete(), names.set_out()]
             .into_iter()
             .chain(password)
+            .chain(link)
             .chain(flows)
             .chain(tries)
             .collect()

@@ -55,7 +55,10 @@ pub(super) async fn sign_in(
             if progress.code_lost && took < LOST_WITHIN {
                 return Finished::CodeLost(failed.failure);
             }
-            Finished::Failed(failed.failure)
+            match sign_ins.unmatched(request, (userid, &progress.name), failed.failure) {
+                Some(link) => Finished::Unmatched(failed.failure, Box::new(link)),
+                None => Finished::Failed(failed.failure),
+            }
         }
     }
 }
@@ -109,6 +112,8 @@ fn why(cause: &Cause) -> Option<String> {
 struct Progress {
     /// Empty until WeCom has identified the member.
     userid: String,
+    /// The member's name.
+    name: String,
     /// The connection broke during the call that uses the code.
     code_lost: bool,
 }
@@ -126,6 +131,7 @@ async fn steps(
     // getuserinfo (doc 91023) also returns members outside the visible range: user/get (doc 90196) is the permission check.
     let member = client.member(&identity.userid).await?;
     client.admit(&member).await?;
+    progress.name.clone_from(&member.name);
     match sign_ins.account(entry, client, (request, source), &identity, &member).await? {
         Account::NeedsConsent => Ok(Finished::NeedsConsent),
         Account::User(user) => {

@@ -10,7 +10,7 @@ use super::throttle::Throttle;
 use crate::config::{Config, WeComEntry};
 use crate::error::{Failure, OnceAMinute};
 use crate::metrics::Metrics;
-use crate::session::{CallbackDedup, Keyring, Names, OwnCookies, PendingSignIns};
+use crate::session::{CallbackDedup, Keyring, Names, OwnCookies, PendingLinks, PendingSignIns};
 use crate::wecom::{self, event::Receiver};
 
 /// Path at which every sign-in ends.
@@ -34,6 +34,8 @@ pub(crate) struct SignIns {
     /// Limits on signing in.
     pub(crate) throttle: Arc<Throttle>,
     pub(super) pending: PendingSignIns,
+    /// Members whom nobody matches yet.
+    pub(super) links: PendingLinks,
     pub(super) callbacks: CallbackDedup<Finished>,
     receivers: HashMap<String, Receiver>,
     pub(super) events: SeenEvents,
@@ -87,6 +89,7 @@ impl SignIns {
     ) -> Result<SignIns, String> {
         Ok(SignIns {
             throttle,
+            links: PendingLinks::new(keyring.clone(), sessions.cookies.names().clone()),
             pending: PendingSignIns::new(keyring, sessions.cookies.names().clone()),
             metrics: sessions.metrics.clone(),
             sessions: Arc::new(sessions),

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use moka::sync::Cache;
 use parking_lot::Mutex;
@@ -19,10 +19,14 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::config;
 use crate::error::Failure;
 
-/// The period of a rate, and the time for which one log line covers further refusals.
-const WINDOW: Duration = Duration::from_secs(60);
-/// Most addresses remembered per rate. Beyond that, moka keeps those that recur.
-const ADDRESSES: u64 = 50_000;
+mod gcra;
+mod links;
+
+pub(crate) use gcra::Charge;
+use gcra::{ADDRESSES, Address, Over, WINDOW, first, nanos, next};
+pub(crate) use links::LinkCharge;
+use links::Links;
+
 /// One address may take one in this many of the places of `limits.sign_ins_at_once`.
 const SHARE: usize = 4;
 /// Redirects of one address to NocoBase's form per minute, for browsers without a counter cookie: new ones, and those that keep
@@ -37,6 +41,7 @@ pub(crate) struct Throttle {
     starts: Option<Rate>,
     rejected: Option<Rate>,
     forms: Option<Rate>,
+    links: Links,
     at_once: Arc<Semaphore>,
     shares: Arc<Shares>,
     logged_at: AtomicU64,
@@ -50,6 +55,7 @@ impl Throttle {
             starts: Rate::new(limits.sign_ins_per_minute),
             rejected: Rate::new(limits.bad_callbacks_per_minute),
             forms: Rate::new(FORMS_PER_MINUTE),
+            links: Links::new(),
             at_once: Arc::new(Semaphore::new(limits.sign_ins_at_once.min(Semaphore::MAX_PERMITS))),
             shares: Arc::new(Shares::new(limits.sign_ins_at_once)),
             logged_at: AtomicU64::new(0),
@@ -88,6 +94,22 @@ impl Throttle {
             .map_err(|over| refuse(client, "limits.bad_callbacks_per_minute", over.first))
     }
 
+    /// A member tries to link this account by its password. It counts until the charge is dropped, and for good if
+    /// [`LinkCharge::keep`] records that it was wrong.
+    ///
+    /// # Errors
+    /// [`Failure::TooManyRequests`] when there were too many of this member or for this account, or another one is worked on.
+    pub(crate) fn link(
+        &self,
+        client: IpAddr,
+        member: &str,
+        account: &str,
+        now: Instant,
+    ) -> Result<LinkCharge, Failure> {
+        let taken = self.links.take(member, account, self.nanos(now));
+        taken.map_err(|over| refuse(client, "nocobase.link_by_password", over.first))
+    }
+
     /// A permit to process a sign-in, held until it is dropped.
     ///
     /// # Errors
@@ -103,26 +125,6 @@ impl Throttle {
     /// Nanoseconds since the creation of this value, up to the year 2500.
     fn nanos(&self, now: Instant) -> u64 {
         u64::try_from(now.saturating_duration_since(self.born).as_nanos()).unwrap_or(u64::MAX / 2)
-    }
-}
-
-/// The charge for a callback, given back when this is dropped.
-#[must_use]
-pub(crate) struct Charge(Option<(Arc<Address>, u64)>);
-
-impl Charge {
-    /// The callback was rejected: keeps the charge.
-    pub(crate) fn keep(mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for Charge {
-    fn drop(&mut self) {
-        if let Some((address, every)) = self.0.take() {
-            let less = |due: u64| Some(due.saturating_sub(every));
-            let _ = address.due.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
-        }
     }
 }
 
@@ -186,25 +188,11 @@ fn refuse(client: IpAddr, key: &'static str, first: bool) -> Failure {
     failure
 }
 
-/// Over the rate.
-#[derive(Debug)]
-struct Over {
-    /// The first within the period, which is logged.
-    first: bool,
-}
-
 /// A number of requests per period and address, at once or spread out, and the same number again in each further period (GCRA,
 /// the generic cell rate algorithm, which needs one number per address).
 struct Rate {
     every: u64,
     seen: Cache<IpAddr, Arc<Address>>,
-}
-
-#[derive(Default)]
-struct Address {
-    /// When the latest one would have been due at even intervals.
-    due: AtomicU64,
-    logged_at: AtomicU64,
 }
 
 impl Rate {
@@ -218,28 +206,18 @@ impl Rate {
 
     fn take(&self, client: IpAddr, now: u64) -> Result<Arc<Address>, Over> {
         let address = self.seen.get_with(network(client), Arc::default);
-        let taken = address.due.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |due| self.next(due, now));
+        let step = (self.every, window());
+        let taken =
+            address.due.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |due| next(due, now, step));
         match taken {
             Ok(_) => Ok(address),
             Err(_) => Err(Over { first: first(&address.logged_at, now) }),
         }
     }
-
-    fn next(&self, due: u64, now: u64) -> Option<u64> {
-        let next = due.max(now).saturating_add(self.every);
-        (next <= now.saturating_add(window())).then_some(next)
-    }
 }
 
 fn window() -> u64 {
-    u64::try_from(WINDOW.as_nanos()).unwrap_or(u64::MAX)
-}
-
-/// Has nothing been logged for a whole period? Then a line is due.
-fn first(logged_at: &AtomicU64, now: u64) -> bool {
-    // 0 is never.
-    let next = |last: u64| (last == 0 || now >= last.saturating_add(window())).then_some(now.max(1));
-    logged_at.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).is_ok()
+    nanos(WINDOW)
 }
 
 /// What counts as one address: IPv6 customers can choose from whole networks. All clients with unknown addresses

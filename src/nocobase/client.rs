@@ -4,6 +4,7 @@
 
 mod call;
 mod error_mapping;
+mod password;
 mod send;
 mod service;
 mod token_policy;
@@ -27,6 +28,7 @@ pub(super) use call::Call;
 use call::Response;
 pub(super) use error_mapping::{bad_response, with_all};
 use error_mapping::{data_of, session_token_refused, token_code, unexpected};
+pub(crate) use password::{AUTHENTICATOR, OwnSession, PasswordAnswer, PasswordLogin};
 pub(super) use service::ServiceOutcome;
 
 /// From the first byte sent to the last byte read. NocoBase responds to these calls within milliseconds; after this time a member
@@ -190,7 +192,7 @@ impl NocoBase {
         let mut done = None;
         let mut failed = None;
         for node in &self.nodes {
-            let response = self.send_to(std::slice::from_ref(node), token, &call).await;
+            let response = self.send_to(std::slice::from_ref(node), Some(token), &call).await;
             match response.and_then(|response| signed_out(&call, &response)) {
                 Ok(()) => done = Some(()),
                 Err(failure) => failed = Some(failure),

@@ -20,7 +20,7 @@ pub(crate) mod versions;
 
 pub use about::About;
 pub(crate) use accounts::{Accounts, Person, Preview};
-pub(crate) use client::{CheckOutcome, NocoBase};
+pub(crate) use client::{CheckOutcome, NocoBase, OwnSession, PasswordAnswer, PasswordLogin};
 pub(crate) use concurrency::{Class, Concurrency, NoPlace, NodeLimiter, Permit, Turn, Who};
 pub(crate) use page_settings::PageSettings;
 pub use token::{Minted, Minter, TokenError, Verified};

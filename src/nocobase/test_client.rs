@@ -36,6 +36,7 @@ pub(crate) fn rules(match_by: &[MatchBy], auto_create_user: bool) -> config::Noc
         auto_create_user,
         default_roles: Vec::new(),
         update_profile: Vec::new(),
+        link_by_password: false,
         identity_headers: false,
     }
 }

@@ -93,6 +93,8 @@ pub(super) const fn of(failure: Failure) -> Kind {
         F::NoMatchingUser => kind("no-matching-user", Icon::Lock, NextStep::AgainLater),
         F::AmbiguousUser => kind("ambiguous-user", Icon::Lock, NextStep::AgainLater),
         F::AlreadyBound => kind("already-bound", Icon::Lock, NextStep::AgainLater),
+        F::PasswordRejected => kind("password-rejected", Icon::Lock, NextStep::AgainLater),
+        F::LinkDenied => kind("link-denied", Icon::Lock, NextStep::AgainLater),
         F::NoRole => kind("no-role", Icon::Lock, NextStep::AgainLater),
         F::RuleUnevaluable
         | F::WeComConfig

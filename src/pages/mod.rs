@@ -4,11 +4,13 @@
 //! out: nothing here reads a clock, a request or the configuration.
 
 mod accent;
+mod account_form;
 mod appearance;
 pub(crate) mod console;
 mod kinds;
 mod lang;
 mod own_texts;
+mod parts;
 mod remedies;
 mod rendered;
 mod script;
@@ -18,6 +20,7 @@ mod view;
 mod tests;
 
 pub(crate) use accent::{Accent, BadAccent};
+pub(crate) use account_form::AccountForm;
 pub(crate) use appearance::{Appearance, Choices, PerLanguage, Picture};
 pub use lang::{Lang, language};
 pub(crate) use own_texts::OwnTexts;

@@ -6,8 +6,9 @@ use bytes::Bytes;
 use serde_json::json;
 
 use super::lang::Lang;
+use super::parts;
 use super::rendered::Rendered;
-use super::view::{LOGIN, parts};
+use super::view::LOGIN;
 
 /// A file that is compiled into the program.
 #[derive(Debug)]

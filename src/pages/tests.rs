@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use super::parts;
 use super::rendered::{SCRIPT, STYLE};
-use super::view::{STEPS, parts};
-use super::{Appearance, Entry, Lang, Page, Rendered, View, json_error, kinds, message, render};
+use super::view::STEPS;
+use super::{AccountForm, Appearance, Entry, Lang, Page, Rendered, View, json_error, kinds, message, render};
 use crate::error::Failure;
 
 mod appearance;
@@ -39,12 +40,28 @@ fn pages() -> Vec<(String, Page)> {
 }
 
 fn view<'a>(lang: Lang, page: Page) -> View<'a> {
+    let linking = matches!(
+        page,
+        Page::Failure(Failure::NoMatchingUser | Failure::NothingToMatch | Failure::PasswordRejected)
+    );
+    let form = AccountForm {
+        id: "0a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P",
+        member: "张三 (zhangsan)",
+        account: "",
+        words: "",
+    };
+    let rejected =
+        AccountForm {
+            account: "zhang.san@example.com", words: "用户名/邮箱或密码有误，请重新输入", ..form
+        };
+    let form = if matches!(page, Page::Failure(Failure::PasswordRejected)) { rejected } else { form };
     let choice = matches!(page, Page::SignIn | Page::Failure(Failure::OtherCompany));
     View {
         entries: if choice { &ENTRIES } else { &[] },
         retry: Some(RETRY),
         link: Some(LINK),
         password: Some("/signin"),
+        account_form: linking.then_some(form),
         ..View::new(lang, page, "7f3c9a41d2e84b06", now())
     }
 }

@@ -8,9 +8,11 @@ use askama::Template;
 use base64::Engine as _;
 use qrcode::render::svg;
 
+use super::account_form::{Account, AccountForm};
 use super::appearance::{Appearance, Picture};
 use super::kinds::{self, Icon, Kind, NextStep};
 use super::lang::{Lang, WECOM};
+use super::parts;
 use super::rendered::{self, Rendered};
 use crate::error::Failure;
 
@@ -67,6 +69,8 @@ pub(crate) struct View<'a> {
     pub password: Option<&'a str>,
     /// What an administrator has to add.
     pub note: Option<&'a str>,
+    /// An account can be linked.
+    pub account_form: Option<AccountForm<'a>>,
     /// How pages look here.
     pub appearance: &'a Appearance,
     /// The app's name in WeCom, where it is known.
@@ -90,6 +94,7 @@ impl<'a> View<'a> {
             framed: false,
             password: None,
             note: None,
+            account_form: None,
             appearance: Appearance::plain(),
             app: None,
             picture: None,
@@ -134,6 +139,7 @@ struct PageTemplate<'a> {
     script: &'static str,
     reloads: String,
     form: Option<Form>,
+    account: Option<Account<'a>>,
     buttons: Vec<Button<'a>>,
     password: Option<Button<'a>>,
     help: Option<Help<'a>>,
@@ -232,6 +238,7 @@ impl<'a> PageTemplate<'a> {
             reloads: text(parts::RELOADS),
             form: matches!(view.page, Page::Logout)
                 .then(|| Form { action: LOGOUT, label: text(parts::SIGN_OUT) }),
+            account: view.account_form.map(|form| Account::of(form, lang, look)),
             buttons: buttons(view, kind, retry),
             password: view.password.filter(|href| is_own_path(href)).map(|href| Button {
                 href,
@@ -346,33 +353,6 @@ const fn drawing(icon: Icon) -> Drawing {
 /// language has its own.
 fn title(lang: Lang, configured: &str) -> Cow<'_, str> {
     if configured == "WeCom" { lang.text(WECOM).into() } else { configured.into() }
-}
-
-/// Keys of `texts/*/parts.ftl`.
-pub(super) mod parts {
-    use crate::pages::lang::text_keys;
-
-    text_keys! {
-        SIGN_IN = "button-sign-in",
-        SIGN_IN_AGAIN = "button-sign-in-again",
-        SIGN_IN_WITH = "button-sign-in-with",
-        WECOM = "wecom-name",
-        SCAN = "scan",
-        COPY = "button-copy",
-        COPIED = "button-copied",
-        OR = "or",
-        SESSION_OVER = "session-over",
-        TRY_AGAIN = "button-try-again",
-        START = "button-start",
-        SIGN_OUT = "button-sign-out",
-        STAY = "button-stay",
-        PASSWORD = "link-password",
-        RELOADS = "reloads",
-        SUPPORT = "support",
-        SUPPORT_CODE = "support-code",
-        SUPPORT_REQUEST = "support-request",
-        SUPPORT_TIME = "support-time",
-    }
 }
 
 #[cfg(test)]

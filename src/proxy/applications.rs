@@ -63,7 +63,7 @@ fn of_own(main: &Gate, request: &RequestHeader, own: OwnPath) -> Option<usize> {
             let facts = facts::facts(request, UNKNOWN, false);
             application::of_headers(&main.policy(), &main.app_names, &facts)
         }
-        OwnPath::Logout | OwnPath::Events(_) | OwnPath::Script | OwnPath::Console(_) => None,
+        OwnPath::Logout | OwnPath::Link | OwnPath::Events(_) | OwnPath::Script | OwnPath::Console(_) => None,
     }
 }
 

@@ -353,6 +353,7 @@ fn policy(config: &Config, about: &About) -> Result<Policy, String> {
         bypass: config.access.bypass_networks.clone(),
         verify_files: config.wecom.iter().flat_map(|e| e.verify_files.iter().cloned()).collect(),
         entries: config.wecom.iter().map(|e| e.name.clone()).collect(),
+        link: config.nocobase.link_by_password,
         console: config.access.has_admins(),
         auto_entry: config.wecom.iter().position(|e| e.auto_login),
     })

@@ -43,6 +43,7 @@ struct AllNames {
     password: String,
     out: String,
     tries: String,
+    link: String,
     flow_prefix: String,
 }
 
@@ -66,6 +67,7 @@ impl Names {
             password: format!("{session}{mark}password"),
             out: format!("{session}{mark}out"),
             tries: format!("{session}{mark}tries"),
+            link: format!("{session}{mark}link"),
             flow_prefix: format!("{session}{mark}flow_"),
             session,
         }))
@@ -89,6 +91,11 @@ impl Names {
     /// How many sign-ins have returned within a minute without any action of the user.
     pub(crate) fn tries(&self) -> &str {
         &self.0.tries
+    }
+
+    /// A member whom WeCom has named and whom nobody in NocoBase matches.
+    pub(crate) fn link(&self) -> &str {
+        &self.0.link
     }
 
     /// The common prefix of the names of all flow cookies.
@@ -189,6 +196,9 @@ pub struct OwnCookies<'a> {
     /// There are more of them than that.
     crowded: bool,
     passwords: [Option<&'a [u8]>; MAX_SESSIONS],
+    link: Option<&'a [u8]>,
+    /// There are several of them.
+    several_links: bool,
     /// Cookies of pending sign-ins, in the order of the header.
     pub(crate) flows: Vec<FlowCookie<'a>>,
     /// Signed out deliberately.
@@ -248,6 +258,8 @@ impl<'a> OwnCookies<'a> {
             if let Some(free) = self.passwords.iter_mut().find(|s| s.is_none()) {
                 *free = Some(value);
             }
+        } else if name == names.link().as_bytes() {
+            self.several_links |= self.link.replace(value).is_some();
         } else if name == names.out().as_bytes() {
             self.signed_out |= value == b"1";
         } else if name == names.tries().as_bytes() {
@@ -266,6 +278,16 @@ impl<'a> OwnCookies<'a> {
     /// Values of the first few cookies of sessions that began at NocoBase's own form.
     pub fn passwords(&self) -> impl Iterator<Item = &'a [u8]> + '_ {
         self.passwords.iter().copied().flatten()
+    }
+
+    /// The cookie of a member whom nobody matches yet. Of several, which of them is the browser's own cannot be told: none (R42).
+    pub(crate) fn link(&self) -> Option<&'a [u8]> {
+        self.link.filter(|_| !self.several_links)
+    }
+
+    /// Whether the browser sent such a cookie, good or not.
+    pub(crate) fn has_link(&self) -> bool {
+        self.link.is_some()
     }
 
     /// Whether there are more cookies with the session's name than are read: then it is impossible to tell which of them is

@@ -174,7 +174,8 @@ impl PendingSignIns {
         let name = self.name_of(flow.state())?;
         let text = self.keyring.seal(Purpose::Flow, name.as_bytes(), &flow)?;
         let mut set_cookies = vec![self.names.set(&name, &text, Some(LIFE))];
-        let room = MAX_FLOW_BYTES.saturating_sub(name.len() + text.len() + COOKIE_OVERHEAD);
+        let link = cookies.link().map_or(0, |link| self.names.link().len() + link.len() + COOKIE_OVERHEAD);
+        let room = MAX_FLOW_BYTES.saturating_sub(name.len() + text.len() + COOKIE_OVERHEAD + link);
         set_cookies.extend(self.flows_to_drop(cookies, room, now).into_iter().map(|n| self.names.delete(n)));
         Ok(Begun { flow, set_cookies })
     }

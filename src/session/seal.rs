@@ -46,6 +46,8 @@ pub enum Purpose {
     PasswordSession,
     /// The cookie of a pending sign-in. The name is part of what is sealed (`flow.1`), so it stays.
     Flow,
+    /// The cookie of a member whom nobody in NocoBase matches yet.
+    Link,
     /// What the nodes share about a callback.
     Claim,
     /// WeCom's access token, as the nodes share it.
@@ -70,6 +72,7 @@ impl Purpose {
             Purpose::Session => b"session.2",
             Purpose::PasswordSession => b"password session.1",
             Purpose::Flow => b"flow.1",
+            Purpose::Link => b"link.1",
             Purpose::Claim => b"claim.2",
             Purpose::AccessToken => b"access token.1",
             Purpose::Ending => b"ending.1",
@@ -126,6 +129,7 @@ struct Keys {
     session: LessSafeKey,
     password_session: LessSafeKey,
     flow: LessSafeKey,
+    link: LessSafeKey,
     claim: LessSafeKey,
     access_token: LessSafeKey,
     ending: LessSafeKey,
@@ -153,6 +157,7 @@ impl Keys {
             session: Self::aead(&prk, Purpose::Session)?,
             password_session: Self::aead(&prk, Purpose::PasswordSession)?,
             flow: Self::aead(&prk, Purpose::Flow)?,
+            link: Self::aead(&prk, Purpose::Link)?,
             claim: Self::aead(&prk, Purpose::Claim)?,
             access_token: Self::aead(&prk, Purpose::AccessToken)?,
             ending: Self::aead(&prk, Purpose::Ending)?,
@@ -174,6 +179,7 @@ impl Keys {
             Purpose::Session => &self.session,
             Purpose::PasswordSession => &self.password_session,
             Purpose::Flow => &self.flow,
+            Purpose::Link => &self.link,
             Purpose::Claim => &self.claim,
             Purpose::AccessToken => &self.access_token,
             Purpose::Ending => &self.ending,

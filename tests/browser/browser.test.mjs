@@ -19,6 +19,7 @@ await import('./console.mjs');
 await import('./behind_tls.mjs');
 await import('./crosssite.mjs');
 await import('./identity_binding.mjs');
+await import('./link.mjs');
 await import('./roles.mjs');
 await import('./password_sign_in.mjs');
 await import('./outside.mjs');

@@ -24,6 +24,7 @@ mod events;
 mod forward_auth;
 mod init;
 mod languages;
+mod link;
 mod login;
 mod maintenance;
 mod nodes;

@@ -144,6 +144,27 @@ fn sign_up_matters_where_it_can_steal_an_account() {
         (responds(404, ""), &[Username], StepOutcome::Warning),
         (Err(HttpError::Timeout), &[Username], StepOutcome::Warning),
     ] {
-        assert_eq!(sign_up(&response, keys).outcome, want, "{response:?} {keys:?}");
+        assert_eq!(sign_up(&response, &rules(keys, false)).outcome, want, "{response:?} {keys:?}");
+    }
+}
+
+#[test]
+fn linking_by_password_needs_nocobases_passwords() {
+    let list = |name: &str, kind: &str| {
+        let all =
+            json!({ "data": [{ "name": "sms", "authType": "SMS" }, { "name": name, "authType": kind }] });
+        responds(200, &all.to_string())
+    };
+    for (response, link, want) in [
+        (list("basic", "Email/Password"), true, StepOutcome::Ok),
+        (list("basic", "LDAP"), true, StepOutcome::Failed),
+        (list("other", "Email/Password"), true, StepOutcome::Failed),
+        (list("other", "SMS"), false, StepOutcome::Ok),
+        (responds(500, "x"), true, StepOutcome::Warning),
+    ] {
+        let rules = config::NocoBase { link_by_password: link, ..rules(&[MatchBy::Phone], false) };
+        let got = sign_up(&response, &rules);
+        assert_eq!(got.outcome, want, "{response:?} {link}");
+        assert_eq!(format!("{got:?}").contains("nocobase.link_by_password"), want == StepOutcome::Failed);
     }
 }

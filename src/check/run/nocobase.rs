@@ -112,7 +112,7 @@ pub(super) async fn steps<'a>(
         .take(Id::NocobaseSignUp, None, async {
             let response =
                 api.ask(node, "authenticators:publicList", None, Some(&serde_json::json!({}))).await;
-            nocobase::sign_up(&response, &api.config.nocobase.match_by)
+            nocobase::sign_up(&response, &api.config.nocobase)
         })
         .await;
     let mut counted = None;

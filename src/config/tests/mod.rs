@@ -84,6 +84,7 @@ fn the_smallest_file_gets_the_documented_defaults() {
     assert_eq!(config.nocobase.token_delivery, TokenDelivery::Sealed);
     assert_eq!(config.nocobase.match_by, [MatchBy::Phone]);
     assert!(!config.nocobase.auto_create_user && !config.nocobase.identity_headers);
+    assert!(!config.nocobase.link_by_password);
     let entry = &config.wecom[0];
     assert_eq!((entry.name.as_str(), entry.title.as_str(), entry.auto_login), ("wecom", "WeCom", true));
     assert_eq!((entry.home.as_str(), entry.home_mobile.as_str()), ("/admin", "/admin"));

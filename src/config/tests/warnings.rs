@@ -12,6 +12,7 @@ fn each_warning_names_its_key() {
         (&[("nocobase.match_by", "['username']")], "nocobase.match_by: contains \"username\""),
         (&[("nocobase.jwt_secret", "'0123456789'")], "nocobase.jwt_secret: is short"),
         (&[("nocobase.default_roles", "['member']")], "nocobase.default_roles: has no effect"),
+        (&[("nocobase.link_by_password", "true"), ("nocobase.auto_create_user", "true")], "nocobase.link_by_password: has little effect"),
         (&[("nocobase.public_path", "'/crm/'"), ("wecom.0.home", "'/admin'")], "wecom[0].home: lies outside"),
         (&[("wecom.0.api_base", "'http://wecom.example'")], "wecom[0].api_base: is plain http"),
         (&[("wecom.0.corp_id", "'wwcompany'")], "wecom[0].corp_id: does not look like"),

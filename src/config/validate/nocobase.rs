@@ -98,6 +98,17 @@ pub(super) fn nocobase(raw: raw::NocoBase, roles: bool, report: &mut Report) -> 
             "has no effect while nocobase.auto_create_user is false and there are no [[wecom.roles]]";
         report.warn("nocobase.default_roles", without);
     }
+    if raw.link_by_password && apps.as_ref().is_some_and(|apps| !apps.is_empty()) {
+        report.error(
+            "nocobase.link_by_password",
+            "is not possible together with nocobase.apps",
+            "set it to false, or remove nocobase.apps",
+        );
+    }
+    if raw.link_by_password && raw.auto_create_user {
+        let seldom = "has little effect while nocobase.auto_create_user is true: a member who matches nobody gets a new user";
+        report.warn("nocobase.link_by_password", seldom);
+    }
     Some(NocoBase {
         jwt_secret: jwt_secret.ok()??,
         service: service?,
@@ -109,6 +120,7 @@ pub(super) fn nocobase(raw: raw::NocoBase, roles: bool, report: &mut Report) -> 
         token_delivery: raw.token_delivery,
         match_by: raw.match_by,
         auto_create_user: raw.auto_create_user,
+        link_by_password: raw.link_by_password,
         default_roles: raw.default_roles,
         update_profile: raw.update_profile,
         identity_headers: raw.identity_headers,

@@ -58,6 +58,7 @@ fn policy() -> Policy {
         bypass: vec!["10.0.0.0/8".parse().unwrap()],
         verify_files: vec!["WW_verify_a.txt".to_owned(), "WW_verify_b.txt".to_owned()],
         entries: vec!["first".to_owned(), "second".to_owned()],
+        link: false,
         console: false,
         auto_entry: Some(1),
     }

@@ -66,7 +66,12 @@ fn failed(response: CallbackResponse) -> (Failure, Option<Retry>, bool) {
 }
 
 fn same(via: Via) -> Option<Retry> {
-    Some(Retry { target: Some("/admin/a?b=1".into()), via: Some(via), entry: Some("wecom".into()) })
+    Some(Retry {
+        target: Some("/admin/a?b=1".into()),
+        via: Some(via),
+        entry: Some("wecom".into()),
+        link: None,
+    })
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! What becomes available again after a minute.
 
+use std::time::Duration;
+
 use super::*;
 
 fn throttle(per_minute: u32) -> Throttle {
@@ -8,6 +10,7 @@ fn throttle(per_minute: u32) -> Throttle {
         starts: Rate::new(per_minute),
         rejected: Rate::new(per_minute),
         forms: Rate::new(per_minute),
+        links: Links::new(),
         at_once: Arc::new(Semaphore::new(4)),
         shares: Arc::new(Shares::new(4)),
         logged_at: AtomicU64::new(0),

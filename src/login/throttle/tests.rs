@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::*;
 
 const S: u64 = 1_000_000_000;
@@ -28,6 +30,7 @@ fn throttle(bad_callbacks_per_minute: u32, sign_ins_at_once: usize) -> Throttle 
         starts: Rate::new(bad_callbacks_per_minute),
         rejected: Rate::new(bad_callbacks_per_minute),
         forms: Rate::new(FORMS_PER_MINUTE),
+        links: Links::new(),
         at_once: Arc::new(Semaphore::new(sign_ins_at_once)),
         shares: Arc::new(Shares::new(sign_ins_at_once)),
         logged_at: AtomicU64::new(0),

@@ -22,7 +22,12 @@ const MAX_ANSWER: usize = 2 * 1024 * 1024;
 
 impl NocoBase {
     pub(super) async fn send(&self, token: &str, call: &Call<'_>) -> Result<Response, FailureWithCause> {
-        self.send_to(&self.nodes, token, call).await
+        self.send_to(&self.nodes, Some(token), call).await
+    }
+
+    /// A call without a token.
+    pub(super) async fn send_anonymously(&self, call: &Call<'_>) -> Result<Response, FailureWithCause> {
+        self.send_to(&self.nodes, None, call).await
     }
 
     /// One call; repeated, up to [`BUSY_RETRIES`] times, if NocoBase's database was busy with another and has rolled this one
@@ -30,7 +35,7 @@ impl NocoBase {
     pub(super) async fn send_to(
         &self,
         nodes: &[Node],
-        token: &str,
+        token: Option<&str>,
         call: &Call<'_>,
     ) -> Result<Response, FailureWithCause> {
         /// Why a call has no response yet.
@@ -59,12 +64,13 @@ impl NocoBase {
     async fn send_once(
         &self,
         nodes: &[Node],
-        token: &str,
+        token: Option<&str>,
         call: &Call<'_>,
     ) -> Result<Response, FailureWithCause> {
-        let mut auth = HeaderValue::from_str(&format!("Bearer {token}"))
+        let auth = token
+            .map(bearer)
+            .transpose()
             .map_err(|_| call.failed(Failure::NocoBaseSecretWrong, "the token cannot be sent in a header"))?;
-        auth.set_sensitive(true);
         let first = self.first_of(nodes);
         let mut failure = Failure::NocoBaseUnreachable;
         // Why the previous nodes could not be used.
@@ -86,7 +92,7 @@ impl NocoBase {
                 }
             };
             let began = Instant::now();
-            let response = self.attempt(base, &auth, call).await;
+            let response = self.attempt(base, auth.as_ref(), call).await;
             give_back(permit, call, &response);
             if let Some(calls) = &self.calls {
                 calls.done(call.action, result(&response), began.elapsed());
@@ -154,15 +160,18 @@ impl NocoBase {
     async fn attempt(
         &self,
         base: &str,
-        auth: &HeaderValue,
+        auth: Option<&HeaderValue>,
         call: &Call<'_>,
     ) -> Result<Response, reqwest::Error> {
         let mut request = self
             .http
             .request(call.method.clone(), format!("{base}{}", call.action))
-            .header(AUTHORIZATION, auth.clone())
+            .headers(call.headers.iter().cloned().collect())
             .timeout(self.timeout)
             .query(&call.query);
+        if let Some(auth) = auth {
+            request = request.header(AUTHORIZATION, auth.clone());
+        }
         if let Some(body) = &call.body {
             request = request.json(body);
         }
@@ -179,6 +188,12 @@ impl NocoBase {
         }
         Ok(Response { status, body })
     }
+}
+
+fn bearer(token: &str) -> Result<HeaderValue, http::header::InvalidHeaderValue> {
+    let mut auth = HeaderValue::from_str(&format!("Bearer {token}"))?;
+    auth.set_sensitive(true);
+    Ok(auth)
 }
 
 /// The call has ended with this response.

@@ -103,6 +103,12 @@ fn r27_what_comes_from_outside_is_escaped() {
                 link: Some(HOSTILE),
                 entries: &entries,
                 password: Some("/\"><b>"),
+                account_form: Some(AccountForm {
+                    id: HOSTILE,
+                    member: HOSTILE,
+                    account: HOSTILE,
+                    words: HOSTILE,
+                }),
                 ..View::new(lang, *page, HOSTILE, now())
             })
             .body;

@@ -52,6 +52,7 @@ pub(crate) fn respond(
             None => own.then(|| links::with(gate, request.uri.query())).flatten(),
         };
         let link = format!("{}{}", gate.config.origin.url(), links::inside_wecom(with, &here));
+        let offer = retry.and_then(|retry| retry.link.as_ref());
         let retry = retry.map(links::retry_address).or_else(|| (!own).then(|| here.clone()));
         let id = ctx.request_id.to_str().unwrap_or_default();
         let mut view = View::new(lang, Page::Failure(failure), id, std::time::SystemTime::now());
@@ -75,6 +76,12 @@ pub(crate) fn respond(
         let by_password = failure == Failure::OpenInWeCom || (own && failure != Failure::Maintenance);
         let password = by_password.then(|| links::password_address(gate, &here)).flatten();
         view.password = password.as_deref();
+        view.account_form = offer.map(|offer| pages::AccountForm {
+            id: &offer.id,
+            member: &offer.member,
+            account: &offer.account,
+            words: &offer.words,
+        });
         let note = (failure == Failure::Maintenance).then(|| gate.maintenance.text()).flatten();
         view.note = note.as_ref().map(|note| note.as_str());
         pages::render(&view)

@@ -8,7 +8,11 @@ use crate::proxy::gate::Gate;
 
 /// `/wecom-gate/login` with this target.
 pub(crate) fn login_address(target: &str, with: Option<&str>) -> String {
-    retry_address(&Retry { target: Some(target.to_owned()), via: None, entry: with.map(str::to_owned) })
+    retry_address(&Retry {
+        target: Some(target.to_owned()),
+        entry: with.map(str::to_owned),
+        ..Retry::default()
+    })
 }
 
 /// `/wecom-gate/login` for another attempt at a failed sign-in.

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::{Method, header};
 use pingora::proxy::Session as HttpSession;
 
+use super::body;
 use super::request::Head;
 use crate::error::Failure;
 use crate::proxy::gate::Gate;
@@ -27,7 +28,7 @@ pub(crate) async fn serve(
         reply.body = Bytes::from(echo);
         return Ok(reply);
     }
-    let body = read_body(downstream, event::MAX_BODY).await?;
+    let body = body::read(downstream, event::MAX_BODY).await?;
     let notice = receiver.receive(query, &body, now_s).map_err(|e| refused(&entry.name, &e))?;
     for app in &gate.apps {
         app.sign_ins.on_event(&entry.name, notice.clone());
@@ -42,21 +43,4 @@ pub(crate) async fn serve(
 fn refused(entry: &str, why: &event::RejectedEvent) -> Failure {
     tracing::warn!(event = "wecom_event", entry, reason = why.reason(), "a callback was refused");
     why.failure()
-}
-
-async fn read_body(downstream: &mut HttpSession, limit: usize) -> Result<Vec<u8>, Failure> {
-    let mut body = Vec::new();
-    let all = async {
-        while let Ok(Some(piece)) = downstream.read_request_body().await {
-            if body.len() + piece.len() > limit {
-                return Err(Failure::TooLarge);
-            }
-            body.extend_from_slice(&piece);
-        }
-        Ok(())
-    };
-    match tokio::time::timeout(std::time::Duration::from_secs(5), all).await {
-        Ok(done) => done.map(|()| body),
-        Err(_) => Err(Failure::BadRequest),
-    }
 }

@@ -4,9 +4,11 @@
 //! Must never: forward anything to NocoBase's address space, or decide who may call a route: `decide` has done that.
 
 pub(super) mod acme_challenge;
+mod body;
 pub(super) mod console;
 pub(super) mod events;
 pub(super) mod forward_auth;
+pub(super) mod link;
 pub(super) mod logout;
 pub(super) mod me;
 pub(super) mod request;
@@ -40,16 +42,19 @@ pub(super) async fn serve(
     let sent = downstream.req_header();
     let head = Head::of(sent);
     ctx.as_page = ctx.as_page
-        || matches!(request.path, OwnPath::Login | OwnPath::Callback | OwnPath::SignIn | OwnPath::Logout)
-            && decide::takes_page(
-                text(sent, &X_REQUESTED_WITH),
-                text(sent, &SEC_FETCH_MODE),
-                text(sent, &header::ACCEPT),
-            );
+        || matches!(
+            request.path,
+            OwnPath::Login | OwnPath::Callback | OwnPath::SignIn | OwnPath::Link | OwnPath::Logout
+        ) && decide::takes_page(
+            text(sent, &X_REQUESTED_WITH),
+            text(sent, &SEC_FETCH_MODE),
+            text(sent, &header::ACCEPT),
+        );
     match request.path {
         OwnPath::Login => sign_in::login(gate, ctx, &request, &head).await,
         OwnPath::Callback => Ok(sign_in::callback(gate, downstream, ctx, &request, &head).await),
         OwnPath::SignIn => Ok(sign_in::page(gate, downstream, ctx, &request, &head)),
+        OwnPath::Link => link::link(gate, downstream, ctx, &request).await,
         OwnPath::Logout if head.method == Method::POST => {
             logout::logout(gate, credential::own_token(gate, sent), &request, &ctx.source()).await
         }

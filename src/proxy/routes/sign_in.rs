@@ -5,6 +5,7 @@ use std::time::Instant;
 use pingora::proxy::Session as HttpSession;
 
 use super::request::{Head, RouteRequest};
+use crate::audit::Source;
 use crate::decide::{self, target};
 use crate::error::Failure;
 use crate::login::{Callback, CallbackResponse, FoundSession, Start};
@@ -83,17 +84,38 @@ pub(crate) async fn callback(
     head: &Head,
 ) -> Reply {
     let source = ctx.source();
-    let callback = Callback {
-        source: &source,
-        query: head.query.as_deref(),
+    let callback = callback_of(ctx, request, &source, head.lang);
+    let finished = gate.sign_ins.finish(Callback { query: head.query.as_deref(), ..callback }).await;
+    respond(gate, downstream, ctx, finished, &source)
+}
+
+/// A request that ends a sign-in.
+pub(super) fn callback_of<'a>(
+    ctx: &Context,
+    request: &'a RouteRequest<'a>,
+    source: &'a Source,
+    lang: &'static str,
+) -> Callback<'a> {
+    Callback {
+        source,
+        query: None,
         cookies: &request.cookies,
         client: ctx.client,
         in_wecom: matches!(request.caller, decide::Caller::WeCom { .. }),
         mobile: request.caller.is_mobile(),
-        lang: head.lang,
+        lang,
         others: &request.others,
-    };
-    let (response, cookies) = gate.sign_ins.finish(callback).await;
+    }
+}
+
+/// The response to a sign-in that has ended.
+pub(super) fn respond(
+    gate: &Gate,
+    downstream: &HttpSession,
+    ctx: &mut Context,
+    (response, cookies): (CallbackResponse, Vec<String>),
+    source: &Source,
+) -> Reply {
     match response {
         CallbackResponse::Redirect(location) => Reply::redirect(&location).with_cookies(cookies),
         CallbackResponse::Failed { failure, retry, logged } => {
@@ -103,7 +125,7 @@ pub(crate) async fn callback(
                 // A flood must not create a flood of records, and a loop has one already.
                 if !matches!(failure, Failure::TooManyRequests | Failure::LoginLoop) {
                     let entry = retry.as_ref().and_then(|retry| retry.entry.as_deref());
-                    gate.sessions.record_refusal(entry, failure, &source);
+                    gate.sessions.record_refusal(entry, failure, source);
                 }
             }
             failure::respond(gate, downstream, ctx, failure, retry.as_ref())

@@ -16,6 +16,7 @@ mod header_spoofing;
 mod http2;
 mod installations;
 mod limits;
+mod link;
 mod login_csrf;
 mod logout;
 mod open_redirect;

@@ -25,7 +25,10 @@ pub(crate) fn call(node: &Node, action: &str, headers: &HeaderMap, query: &str, 
     if action == "authenticators:publicList" {
         let form = json!([{ "field": "username", "show": true, "required": true }]);
         let options = json!({ "allowSignUp": node.data.lock().sign_up, "signupForm": form });
-        return axum::Json(json!({ "data": [{ "name": "basic", "options": options }] })).into_response();
+        return axum::Json(
+            json!({ "data": [{ "name": "basic", "authType": "Email/Password", "options": options }] }),
+        )
+        .into_response();
     }
     if action == "auth:signIn" {
         return sign_in(node, body);
@@ -100,7 +103,7 @@ fn signed_in(
                 let message = "The current user has no roles. Please try another account.";
                 return error(401, message, Some("USER_HAS_NO_ROLES_ERR"));
             }
-            if data.roles.is_empty() {
+            if data.roles.is_empty() && user["roles"].is_null() {
                 user["roles"] = json!([{ "name": data.role["role"] }]);
             }
             axum::Json(json!({ "data": user })).into_response()

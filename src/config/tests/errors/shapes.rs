@@ -55,6 +55,7 @@ pub(super) const TABLE: &[Row<'_>] = &[
     (&[("nocobase.apps", "[{name='a.b',service_user=1}]"), ("access.api_keys", "false")], "nocobase.apps[0].name", "not the name", "multi-app manager"),
     (&[("nocobase.apps", "[{name='main',service_user=1}]"), ("access.api_keys", "false")], "nocobase.apps[0].name", "serves anyway", "only the others"),
     (&[("nocobase.apps", "[{name='a',service_user=1},{name='a',service_user=1}]"), ("access.api_keys", "false")], "nocobase.apps[1].name", "twice", "remove"),
+    (&[("nocobase.apps", "[{name='a',service_user=1}]"), ("access.api_keys", "false"), ("nocobase.link_by_password", "true")], "nocobase.link_by_password", "together with nocobase.apps", "set it to false"),
     (&[("nocobase.apps", "[{name='a'}]"), ("access.api_keys", "false")], "nocobase.apps[0].service_token", "missing", "nocobase.apps[0].service_user"),
     (&[("nocobase.apps", "[{name='a',service_user=0}]"), ("access.api_keys", "false")], "nocobase.apps[0].service_user", "not a user", "1 or more"),
     (&[("nocobase.apps", "[{name='a',service_user=1,home='/admin'}]"), ("access.api_keys", "false")], "nocobase.apps[0].home", "not a page of this application", "/apps/a/"),

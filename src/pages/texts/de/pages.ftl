@@ -161,6 +161,14 @@ already-bound = Dieses Konto gehört jemand anderem
     .what = Das Konto, das zu Ihrem { -wecom }-Profil passt, ist bereits mit einem anderen Mitglied verknüpft.
     .do = Bitten Sie den Administrator der App, die Verknüpfung zu prüfen, und nennen Sie ihm den Code unten.
 
+password-rejected = Dieses Konto wurde nicht verknüpft
+    .what = Die App hat dieses Konto und Passwort nicht angenommen.
+    .do = Prüfen Sie beides und versuchen Sie es noch einmal. Wenn Sie das Passwort vergessen haben, fragen Sie den Administrator der App.
+
+link-denied = Dieses Konto kann hier nicht verknüpft werden
+    .what = Konten von Administratoren werden zur Sicherheit nicht mit einem Passwort verknüpft.
+    .do = Bitten Sie den Administrator der App, Ihr Konto zu verknüpfen, und nennen Sie ihm den Code unten.
+
 no-role = Ihr Konto hat hier keine Rolle
     .what = Die App lässt niemanden ohne Rolle ein, und Ihr Konto hat keine.
     .do = Bitten Sie den Administrator der App, Ihrem Konto eine Rolle zu geben. Versuchen Sie es dann noch einmal.

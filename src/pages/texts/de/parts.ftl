@@ -23,3 +23,9 @@ support-time = Zeit
 # Zwischen der Anmeldemaske von NocoBase und den Schaltflächen darunter.
 or = oder
 session-over = Ihre Sitzung ist abgelaufen. Ihre Eingaben sind noch da, können aber erst gespeichert werden, wenn Sie sich wieder anmelden.
+# The form with which a member whom no account matches links one by its password, once.
+account-about = Haben Sie in dieser App ein Konto mit Passwort? Geben Sie es hier einmal ein. Danach meldet { -wecom } Sie an.
+account-member = In { -wecom } sind Sie { $name }
+account-name = Benutzername oder E-Mail
+account-password = Passwort
+button-link = Konto verknüpfen und anmelden

@@ -161,6 +161,14 @@ already-bound = This account belongs to someone else
     .what = The account that matches your { -wecom } profile is already linked to another member.
     .do = Ask the administrator of the app to check the link, and tell them the code below.
 
+password-rejected = This account was not linked
+    .what = The app did not accept this account and password.
+    .do = Check both and try again. If you have forgotten the password, ask the administrator of the app.
+
+link-denied = This account cannot be linked here
+    .what = Accounts of administrators are not linked with a password, to keep them safe.
+    .do = Ask the administrator of the app to link your account, and tell them the code below.
+
 no-role = Your account has no role here
     .what = The app lets nobody in without a role, and your account has none.
     .do = Ask the administrator of the app to give your account a role. Then try again.

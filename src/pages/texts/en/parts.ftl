@@ -24,3 +24,9 @@ support-time = Time
 or = or
 # In a strip above an open page of the app with a form that has not been saved.
 session-over = Your session has ended. What you entered is still here, but cannot be saved until you sign in again.
+# The form with which a member whom no account matches links one by its password, once.
+account-about = Do you have an account with a password in this app? Enter it once here. From then on, { -wecom } signs you in.
+account-member = In { -wecom } you are { $name }
+account-name = User name or e-mail
+account-password = Password
+button-link = Link account and sign in

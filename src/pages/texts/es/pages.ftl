@@ -161,6 +161,14 @@ already-bound = Esta cuenta es de otra persona
     .what = La cuenta que coincide con su perfil de { -wecom } ya está vinculada a otro miembro.
     .do = Pida al administrador de la aplicación que revise el vínculo e indíquele el código de abajo.
 
+password-rejected = Esta cuenta no se ha vinculado
+    .what = La aplicación no aceptó esta cuenta y contraseña.
+    .do = Compruebe ambas e inténtelo de nuevo. Si ha olvidado la contraseña, pregunte al administrador de la aplicación.
+
+link-denied = Esta cuenta no se puede vincular aquí
+    .what = Por seguridad, las cuentas de administradores no se vinculan con una contraseña.
+    .do = Pida al administrador de la aplicación que vincule su cuenta e indíquele el código de abajo.
+
 no-role = Su cuenta no tiene ningún rol
     .what = La aplicación no deja entrar a nadie sin rol, y su cuenta no tiene ninguno.
     .do = Pida al administrador de la aplicación que asigne un rol a su cuenta. Después, inténtelo de nuevo.

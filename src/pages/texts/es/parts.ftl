@@ -23,3 +23,9 @@ support-time = Hora
 # Entre el formulario de NocoBase y los botones de debajo.
 or = o
 session-over = Su sesión ha terminado. Lo que ha escrito sigue aquí, pero no podrá guardarse hasta que vuelva a iniciar sesión.
+# The form with which a member whom no account matches links one by its password, once.
+account-about = ¿Tiene una cuenta con contraseña en esta aplicación? Introdúzcala aquí una vez. Después, { -wecom } iniciará su sesión.
+account-member = En { -wecom } usted es { $name }
+account-name = Usuario o correo electrónico
+account-password = Contraseña
+button-link = Vincular la cuenta e iniciar sesión

@@ -161,6 +161,14 @@ already-bound = Dit account is van iemand anders
     .what = Het account dat bij je { -wecom }-profiel past, is al aan een ander lid gekoppeld.
     .do = Vraag de beheerder van de app om de koppeling te controleren, en geef de code hieronder door.
 
+password-rejected = Dit account is niet gekoppeld
+    .what = De app heeft dit account en wachtwoord niet geaccepteerd.
+    .do = Controleer beide en probeer het opnieuw. Ben je het wachtwoord vergeten, vraag het dan aan de beheerder van de app.
+
+link-denied = Dit account kan hier niet worden gekoppeld
+    .what = Accounts van beheerders worden voor de veiligheid niet met een wachtwoord gekoppeld.
+    .do = Vraag de beheerder van de app om je account te koppelen, en geef de code hieronder door.
+
 no-role = Je account heeft hier geen rol
     .what = De app laat niemand zonder rol binnen, en je account heeft er geen.
     .do = Vraag de beheerder van de app om je account een rol te geven. Probeer het daarna opnieuw.

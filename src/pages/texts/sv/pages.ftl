@@ -161,6 +161,14 @@ already-bound = Kontot tillhör någon annan
     .what = Kontot som stämmer med din { -wecom }-profil är redan kopplat till en annan medlem.
     .do = Be appens administratör att kontrollera kopplingen och uppge koden nedan.
 
+password-rejected = Kontot kopplades inte
+    .what = Appen godtog inte kontot och lösenordet.
+    .do = Kontrollera båda och försök igen. Om du har glömt lösenordet, fråga appens administratör.
+
+link-denied = Kontot kan inte kopplas här
+    .what = Administratörers konton kopplas av säkerhetsskäl inte med lösenord.
+    .do = Be appens administratör att koppla ditt konto och uppge koden nedan.
+
 no-role = Ditt konto har ingen roll här
     .what = Appen släpper inte in någon utan roll, och ditt konto har ingen.
     .do = Be appens administratör att ge ditt konto en roll. Försök sedan igen.

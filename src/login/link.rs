@@ -1,0 +1,306 @@
+//! A member whom nobody in NocoBase matches links an account, once, by its password (`nocobase.link_by_password`).
+//!
+//! WeCom has named the member a moment ago; the sealed cookie beside the form holds who that is. NocoBase checks whose account it is.
+//! Then the binding is made as at any first sign-in, by the same rules, and only the binding counts from then on. The session that
+//! NocoBase opened for the password ends at once.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use secrecy::{ExposeSecret, SecretString};
+use tracing::Instrument as _;
+
+use super::account::person;
+use super::blocks::{Block, Owner};
+use super::clock::now;
+use super::finish::{Callback, CallbackResponse, Retry};
+use super::finished::Finished;
+use super::link_offer::LinkOffer;
+use super::records::of_session;
+use super::sign_in::refused;
+use super::sign_ins::SignIns;
+use super::throttle::{Charge, LinkCharge};
+use crate::audit::{Action, Actor, Record, Source};
+use crate::config::role;
+use crate::error::{Cause, Failure, FailureWithCause};
+use crate::nocobase::{OwnSession, PasswordAnswer, PasswordLogin};
+use crate::session::{self, PendingLink, Session, SignInRequest, UnixMillis};
+use crate::shared::CallbackId;
+
+/// In the audit record of a binding.
+const REASON: &str = "linked by password";
+
+/// What a member has sent. All of it may be forged.
+pub(crate) struct LinkForm {
+    /// The form's id.
+    pub(crate) id: String,
+    /// User name or e-mail address in NocoBase.
+    pub(crate) account: String,
+    /// As entered.
+    pub(crate) password: SecretString,
+    /// The language of the page (BCP 47).
+    pub(crate) lang: String,
+}
+
+impl fmt::Debug for LinkForm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LinkForm(..)")
+    }
+}
+
+/// What an attempt needs besides the form.
+struct Attempt {
+    request: SignInRequest,
+    userid: String,
+    account: String,
+    password: SecretString,
+    lang: String,
+    source: Source,
+    client: std::net::IpAddr,
+}
+
+/// Why an attempt did not succeed.
+enum NotLinked {
+    /// NocoBase does not take account and password; its words.
+    Rejected(String),
+    Failed(FailureWithCause),
+}
+
+impl From<FailureWithCause> for NotLinked {
+    fn from(failed: FailureWithCause) -> Self {
+        NotLinked::Failed(failed)
+    }
+}
+
+impl From<Failure> for NotLinked {
+    fn from(failure: Failure) -> Self {
+        NotLinked::Failed(failure.into())
+    }
+}
+
+impl SignIns {
+    /// The member whom nobody matches, if such members may show which user is theirs.
+    pub(super) fn unmatched(
+        &self,
+        request: &SignInRequest,
+        (userid, name): (&str, &str),
+        failure: Failure,
+    ) -> Option<PendingLink> {
+        let nobody = matches!(failure, Failure::NoMatchingUser | Failure::NothingToMatch);
+        if !self.config.nocobase.link_by_password || !nobody || userid.is_empty() {
+            return None;
+        }
+        PendingLink::begin(request, userid, name, now()).ok()
+    }
+
+    /// The way on from a page with this form, whose cookie is added.
+    pub(super) fn offer(&self, link: &PendingLink, offer: LinkOffer, cookies: &mut Vec<String>) -> Retry {
+        let cookie = self.links.write(link).ok();
+        let offer = cookie.is_some().then_some(offer);
+        cookies.extend(cookie);
+        Retry { link: offer, ..Retry::from(&link.request) }
+    }
+
+    /// Handles a form. Returns the response and its cookies.
+    pub(crate) async fn link(
+        self: &Arc<Self>,
+        callback: Callback<'_>,
+        form: LinkForm,
+    ) -> (CallbackResponse, Vec<String>) {
+        let client = callback.client;
+        let failed = |failure, retry| (CallbackResponse::failed(failure, Some(retry)), Vec::new());
+        let charge = match self.throttle.callback(client, Instant::now()) {
+            Ok(charge) => charge,
+            Err(failure) => return failed(failure, self.retry_from_the_start()),
+        };
+        // Before anything else: was this form made for this browser, and is it the last one (R19)?
+        let checked = match self.links.check(callback.cookies, &form.id, now()) {
+            Ok(checked) => checked,
+            Err(failure) => {
+                charge.keep();
+                return failed(failure, self.retry_from_the_start());
+            }
+        };
+        let pending = checked.pending;
+        let retry = Retry::from(&pending.request);
+        let permit = match self.throttle.permit(client, Instant::now()) {
+            Ok(permit) => permit,
+            Err(failure) => return failed(failure, retry),
+        };
+        // A form is good for one attempt: the same once more gets its outcome, another one with its id nothing (R18).
+        let state = format!("link {}", form.id);
+        let entered = SecretString::from(format!("{}\n{}", form.account, form.password.expose_secret()));
+        let once = session::Callback { code: entered.expose_secret(), state: &state, cookie: checked.cookie };
+        let id = CallbackId::of(&once);
+        let attempt = Attempt {
+            request: pending.request.clone(),
+            userid: pending.userid.clone(),
+            account: form.account.clone(),
+            password: form.password,
+            lang: form.lang,
+            source: callback.source.clone(),
+            client,
+        };
+        let (sign_ins, logged) = (self.clone(), Arc::new(AtomicBool::new(false)));
+        let written = logged.clone();
+        // Permit and charges are held for as long as the work goes on, also when the browser does not wait for it.
+        let work = async move {
+            let _permit = permit;
+            let carry_out = async {
+                let member = format!("{}/{}", attempt.request.entry, attempt.userid);
+                let charged = sign_ins.throttle.link(client, &member, &attempt.account, Instant::now());
+                match charged {
+                    Ok(charged) => {
+                        let finished = sign_ins.attempt(&attempt, charged).await;
+                        written.store(true, Ordering::Release);
+                        finished
+                    }
+                    Err(failure) => Finished::Failed(failure),
+                }
+            };
+            let finished = sign_ins.process_once(id, carry_out).await;
+            if is_deserved(&finished) {
+                charge.keep();
+            }
+            finished
+        }
+        .instrument(Self::span(&callback));
+        let finished = self.callbacks.once(once, now(), work).await;
+        let finished = finished.unwrap_or_else(|refused| {
+            // A form that was used before: nobody was asked. If there is no room left, the next one is refused anyway.
+            let _ = self.throttle.callback(client, Instant::now()).map(Charge::keep);
+            Finished::Failed(refused.into())
+        });
+        let logged = logged.load(Ordering::Acquire);
+        let mut cookies = Vec::new();
+        let response = match finished {
+            Finished::SignedIn(session) => {
+                let before = self.sessions.live(callback.cookies);
+                match self.hand_out(&callback, &session, before) {
+                    Ok(handed_out) => {
+                        cookies = handed_out;
+                        CallbackResponse::Redirect(self.landing(&pending.request))
+                    }
+                    Err(failure) => CallbackResponse::failed(failure, Some(retry)),
+                }
+            }
+            Finished::PasswordRejected(words) => {
+                let retry = match pending.again() {
+                    Ok(next) => {
+                        let offer = LinkOffer { account: form.account, words, ..LinkOffer::new(&next) };
+                        self.offer(&next, offer, &mut cookies)
+                    }
+                    Err(_) => retry,
+                };
+                CallbackResponse::Failed { failure: Failure::PasswordRejected, retry: Some(retry), logged }
+            }
+            Finished::Failed(failure) | Finished::CodeLost(failure) | Finished::Unmatched(failure, _) => {
+                cookies.extend(self.links.delete(callback.cookies));
+                CallbackResponse::Failed { failure, retry: Some(retry), logged }
+            }
+            Finished::NeedsConsent => CallbackResponse::failed(Failure::Internal, Some(retry)),
+        };
+        (response, cookies)
+    }
+
+    /// One attempt, counted, with the one line about its outcome.
+    async fn attempt(&self, attempt: &Attempt, charged: LinkCharge) -> Finished {
+        let began = Instant::now();
+        let result = self.attempt_steps(attempt).await;
+        let took = began.elapsed();
+        let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        let Attempt { request, source, .. } = attempt;
+        let (metrics, entry, via) = (&self.metrics.sign_ins, request.entry.as_str(), request.via.name());
+        let finished = match result {
+            Ok(s) => {
+                metrics.signed_in(entry, took);
+                tracing::info!(event = "sign_in", outcome = "signed_in", entry, via, userid = s.userid, name = s.name,
+                    nocobase_user = s.user_id, session = %s.sid, ms, reason = REASON, "signed in");
+                let record = of_session(Action::SignIn, Actor::Member, &s);
+                self.sessions.audit().write(source, &Record { via: Some(via), ..record });
+                Finished::SignedIn(s)
+            }
+            Err(not_linked) => {
+                let (failed, words) = match not_linked {
+                    NotLinked::Rejected(words) => (Failure::PasswordRejected.into(), Some(words)),
+                    NotLinked::Failed(failed) => (failed, None),
+                };
+                self.refused_link(attempt, &failed, (took, ms));
+                match words {
+                    Some(words) => Finished::PasswordRejected(words),
+                    None => Finished::Failed(failed.failure),
+                }
+            }
+        };
+        if is_deserved(&finished) {
+            charged.keep();
+        }
+        finished
+    }
+
+    fn refused_link(&self, attempt: &Attempt, failed: &FailureWithCause, (took, ms): (Duration, u64)) {
+        let Attempt { request, userid, source, .. } = attempt;
+        self.metrics.sign_ins.refused(&request.entry, failed.failure, took);
+        refused(self, failed, request, (userid, Some(ms)), source);
+    }
+
+    async fn attempt_steps(&self, attempt: &Attempt) -> Result<Box<Session>, NotLinked> {
+        let Attempt { request, userid, lang, source, .. } = attempt;
+        let (entry, client) = self.entry(&request.entry).ok_or(Failure::NotFound)?;
+        let (accounts, nocobase) = (&self.sessions.accounts, self.sessions.nocobase());
+        // WeCom named the member some minutes ago: may they still use the app?
+        let member = client.member(userid).await.map_err(FailureWithCause::from)?;
+        client.admit(&member).await.map_err(FailureWithCause::from)?;
+        if accounts.find_binding(&entry.name, &member.userid).await?.is_some() {
+            return Err(Failure::FlowMissing.into());
+        }
+        let login = PasswordLogin {
+            account: &attempt.account,
+            password: &attempt.password,
+            client: attempt.client,
+            lang,
+        };
+        let own = match nocobase.sign_in_by_password(&login).await? {
+            PasswordAnswer::Accepted(own) => own,
+            PasswordAnswer::Rejected(words) => return Err(NotLinked::Rejected(words)),
+        };
+        let roles = nocobase.own_roles(&own, lang).await;
+        let user = own.user;
+        self.end_own_session(own).await;
+        let roles = match roles? {
+            PasswordAnswer::Accepted(roles) => roles,
+            PasswordAnswer::Rejected(words) => return Err(NotLinked::Rejected(words)),
+        };
+        let is_administrator = roles.iter().any(|name| role::is_root(name) || role::is_admin(name));
+        if is_administrator || nocobase.service_user().is_none_or(|own| own == user) {
+            let reason =
+                "an administrator's account, or the gate's own, is not linked by its password".to_owned();
+            let cause = Cause { reason, users: Some(user.to_string()), ..Cause::default() };
+            return Err(FailureWithCause::new(Failure::LinkDenied, cause).into());
+        }
+        let person = person(entry, &member, &member.details);
+        accounts.bind(user, &person).await?;
+        self.record_binding(&person, user, (Actor::Member, Some(REASON)), source);
+        self.roles(entry, client, &member, (user, source)).await;
+        self.update_profile(entry, &member, user).await;
+        Ok(self.sessions.open(entry, &member, user).await?)
+    }
+
+    /// Ends the session that NocoBase has opened for the password; nobody has its token.
+    async fn end_own_session(&self, own: OwnSession) {
+        let signed_in_at = own.sign_in_ms.map_or_else(now, UnixMillis);
+        let owner = Owner::User(own.user);
+        self.sessions.block(vec![Block { id: own.jti, owner, signed_in_at }]).await;
+    }
+}
+
+/// Was the attempt one that somebody makes who does not know the account? The others count for nothing.
+fn is_deserved(finished: &Finished) -> bool {
+    matches!(
+        finished,
+        Finished::PasswordRejected(_)
+            | Finished::Failed(Failure::LinkDenied | Failure::AlreadyBound | Failure::FlowMissing)
+    )
+}
