@@ -14,28 +14,40 @@ const FILE: &str = "account.json";
 /// The authority does not know the account (RFC 8555, 6.7).
 const UNKNOWN: &str = "urn:ietf:params:acme:error:accountDoesNotExist";
 
+const STEP: &str = "the authority's directory";
+
+fn builder() -> Result<AccountBuilder, AcmeError> {
+    Ok(Account::builder_with_http(Box::new(Http::new().map_err(AcmeError::authority(STEP))?)))
+}
+
+/// The account from the file; `None` if there is none, or if it cannot be used.
+pub(super) async fn existing(folder: &Path) -> Result<Option<Account>, AcmeError> {
+    let path = folder.join(FILE);
+    let Some(text) = files::read(&path)? else { return Ok(None) };
+    match serde_json::from_slice::<AccountCredentials>(&text) {
+        Ok(credentials) => {
+            let account = builder()?.from_credentials(credentials).await;
+            account.map(Some).map_err(AcmeError::authority(STEP))
+        }
+        Err(error) => {
+            tracing::warn!(event = "acme", file = %path.display(), %error,
+                "the account's file cannot be used: a new account is made");
+            Ok(None)
+        }
+    }
+}
+
 /// The account from the file, or a new one.
 pub(super) async fn account(acme: &Acme, folder: &Path) -> Result<Account, AcmeError> {
-    const STEP: &str = "the authority's directory";
-    let failed = AcmeError::authority;
     let path = folder.join(FILE);
-    let builder = || -> Result<AccountBuilder, AcmeError> {
-        Ok(Account::builder_with_http(Box::new(Http::new().map_err(failed(STEP))?)))
-    };
-    if let Some(text) = files::read(&path)? {
-        match serde_json::from_slice::<AccountCredentials>(&text) {
-            Ok(credentials) => return builder()?.from_credentials(credentials).await.map_err(failed(STEP)),
-            Err(error) => {
-                tracing::warn!(event = "acme", file = %path.display(), %error,
-                    "the account's file cannot be used: a new account is made");
-            }
-        }
+    if let Some(account) = existing(folder).await? {
+        return Ok(account);
     }
     let contact = acme.email.as_ref().map(|email| format!("mailto:{email}"));
     let contact: Vec<&str> = contact.iter().map(String::as_str).collect();
     let new = NewAccount { contact: &contact, terms_of_service_agreed: true, only_return_existing: false };
     let made = builder()?.create(&new, acme.directory.to_string(), None).await;
-    let (account, credentials) = made.map_err(failed("a new account"))?;
+    let (account, credentials) = made.map_err(AcmeError::authority("a new account"))?;
     let text = serde_json::to_vec(&credentials).map_err(|e| AcmeError::file(&path, e.into()))?;
     files::write(&path, &text, |_| Ok(()))?;
     Ok(account)

@@ -65,6 +65,14 @@ pub(crate) async fn obtain(
     ordered.map(|()| Obtained::Ordered)
 }
 
+/// Takes over a newer certificate that another node has ordered before the time, as its authority suggested; true if there was one.
+///
+/// # Errors
+/// It cannot be written.
+pub(crate) async fn take_newer(acme: &Acme, shared: &Shared) -> Result<bool, AcmeError> {
+    take_over(acme, shared, &AcmeOrder::of(acme.directory.as_str(), &acme.domains)).await
+}
+
 async fn bounded(
     acme: &Acme,
     challenges: &Arc<Challenges>,

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::certificates::Certificates;
 use crate::acme::{self, Obtained};
+use crate::certificate::Leaf;
 use crate::config::Acme;
 use crate::proxy::{CurrentGate, Gate};
 
@@ -11,6 +12,10 @@ use crate::proxy::{CurrentGate, Gate};
 const LOOK: Duration = Duration::from_secs(1);
 /// Interval at which it checks whether the node with the lease has a certificate.
 const OTHER_ORDERS: Duration = Duration::from_secs(2);
+/// Interval at which the authority is asked when it suggests a renewal.
+const ASK_INTERVAL: Duration = Duration::from_secs(6 * 3600);
+/// Timeout of that request.
+const ASK_TIMEOUT: Duration = Duration::from_secs(60);
 /// Interval of warnings while orders fail.
 const WARN_EVERY: Duration = Duration::from_secs(3600);
 
@@ -24,10 +29,38 @@ struct Failures {
     warned: Option<Instant>,
 }
 
+/// The renewal that the authority suggests for the certificate in use.
+#[derive(Default)]
+struct Suggestion {
+    asked: Option<Instant>,
+    /// End of the certificate that the suggestion is for, in seconds since 1970.
+    not_after: i64,
+    renew_at: Option<i64>,
+}
+
+impl Suggestion {
+    /// Whether this certificate is due for renewal. The authority is asked at the start, and then every six hours, so that its
+    /// suggestions never lead to more orders than that.
+    async fn is_due(&mut self, acme: &Acme, leaf: &Leaf, jitter: f64) -> bool {
+        if self.must_ask() {
+            self.asked = Some(Instant::now());
+            self.not_after = leaf.not_after;
+            self.renew_at =
+                tokio::time::timeout(ASK_TIMEOUT, acme::suggested(acme, jitter)).await.ok().flatten();
+        }
+        self.not_after == leaf.not_after && self.renew_at.is_some_and(|at| acme::now() >= at)
+    }
+
+    fn must_ask(&self) -> bool {
+        self.asked.is_none_or(|at| at.elapsed() >= ASK_INTERVAL)
+    }
+}
+
 /// Runs for ever. After a reload the new configuration is used, and what failed before is retried at once.
 pub(super) async fn renew(current: &CurrentGate, certificates: &Certificates) {
     let jitter = jitter();
     let mut failures = Failures::default();
+    let mut suggestion = Suggestion::default();
     let mut before: Option<Acme> = None;
     loop {
         tokio::time::sleep(LOOK).await;
@@ -36,10 +69,18 @@ pub(super) async fn renew(current: &CurrentGate, certificates: &Certificates) {
         if before.as_ref() != Some(acme) {
             before = Some(acme.clone());
             failures = Failures::default();
+            suggestion = Suggestion::default();
             gate.acme.set_problem(None);
         }
         let leaf = certificates.ordered();
-        if !acme::is_due(leaf.as_ref(), &acme.domains, acme::now(), jitter) {
+        let mut is_due = acme::is_due(leaf.as_ref(), &acme.domains, acme::now(), jitter);
+        if let (false, Some(leaf)) = (is_due, &leaf) {
+            if suggestion.must_ask() && take_newer(&gate, acme, certificates).await {
+                continue;
+            }
+            is_due = suggestion.is_due(acme, leaf, jitter).await;
+        }
+        if !is_due {
             if failures.count > 0 || failures.announced {
                 // Another process with the same folder has ordered it.
                 failures = Failures::default();
@@ -58,6 +99,16 @@ pub(super) async fn renew(current: &CurrentGate, certificates: &Certificates) {
         }
         order(&gate, acme, certificates, &mut failures).await;
     }
+}
+
+/// True if another node had a newer certificate, which is in use now.
+async fn take_newer(gate: &Gate, acme: &Acme, certificates: &Certificates) -> bool {
+    let Some(shared) = gate.sessions.shared() else { return false };
+    let taken = acme::take_newer(acme, shared).await.unwrap_or(false);
+    if taken {
+        certificates.reload(&gate.config.listen.pairs(), &gate.metrics.state);
+    }
+    taken
 }
 
 async fn order(gate: &Gate, acme: &Acme, certificates: &Certificates, failures: &mut Failures) {

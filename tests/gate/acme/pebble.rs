@@ -95,6 +95,19 @@ impl Pebble {
         CertificateDer::from_pem_slice(&pem).unwrap()
     }
 
+    /// Suggests a renewal of this certificate in this period.
+    async fn suggest(&self, certificate: &str, start: &str, end: &str) {
+        let own = std::fs::read(self.dir.path().join("own.pem")).unwrap();
+        let own = reqwest::Certificate::from_pem(&own).unwrap();
+        let client =
+            reqwest::Client::builder().no_proxy().user_agent("a test").tls_certs_only([own]).build().unwrap();
+        let window = json!({ "suggestedWindow": { "start": start, "end": end } }).to_string();
+        let body = json!({ "certificate": certificate, "ariResponse": window }).to_string();
+        let address = self.roots.replace("roots/0", "set-renewal-info/");
+        let response = client.post(address).body(body).send().await.unwrap();
+        assert_eq!(response.status(), 200);
+    }
+
     /// A gate that orders from this authority.
     fn setup(&self, setup: Setup, cache: &Path) -> Setup {
         let own = self.dir.path().join("own.pem");
@@ -150,6 +163,13 @@ async fn from_nothing_to_a_certificate_that_a_restart_keeps() {
     let again = setup.start().await;
     assert_eq!(shown(&again, &root).await.unwrap(), first, "from the file, at once");
     assert_eq!((orders(&again, "ok").await, problem(&again).await), (0, None));
+    drop(again);
+
+    // The authority has to revoke it, and suggests another one.
+    pebble.suggest(&text, "2020-01-01T00:00:00Z", "2020-01-02T00:00:00Z").await;
+    let third = setup.start().await;
+    eventually("another one", async || shown(&third, &root).await.is_ok_and(|now| now != first)).await;
+    assert_eq!((orders(&third, "ok").await, problem(&third).await), (1, None));
 }
 
 #[tokio::test(flavor = "multi_thread")]
