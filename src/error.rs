@@ -6,10 +6,12 @@
 mod cause;
 mod descriptors;
 mod once_a_minute;
+mod outage;
 
 pub(crate) use cause::{Cause, FailureWithCause, log_cause};
 pub(crate) use descriptors::is_out_of_files;
 pub(crate) use once_a_minute::{OnceAMinute, line_due};
+pub(crate) use outage::{Outage, STEADY};
 
 /// Why the gate did not do what was requested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -51,6 +51,8 @@ pub(super) struct Breaker {
     failures: u32,
     openings: u64,
     open: Option<Open>,
+    /// When there was a line about it, and whether about the present opening.
+    line: Option<(Instant, bool)>,
 }
 
 #[derive(Debug)]
@@ -60,10 +62,21 @@ struct Open {
     until: Instant,
     /// The latest pause.
     pause: Duration,
-    line_at: Instant,
 }
 
 impl Breaker {
+    fn line_due(&mut self, now: Instant) -> bool {
+        let due = self.line.is_none_or(|(at, _)| now.saturating_duration_since(at) >= LINE_EVERY);
+        if due {
+            self.line = Some((now, true));
+        }
+        due
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.open.is_some()
+    }
+
     /// May a call be made now?
     pub(super) fn allows(&self, now: Instant) -> bool {
         self.open.as_ref().is_none_or(|open| now >= open.until)
@@ -95,27 +108,27 @@ impl Breaker {
             (None, _) => {
                 self.failures = if outcome == CallOutcome::Answered { 0 } else { self.failures + 1 };
                 let opens = outcome == CallOutcome::Overloaded || self.failures >= FEW;
-                opens.then(|| {
+                if opens {
                     self.openings += 1;
                     self.failures = 0;
                     let until = now + random(FIRST_PAUSE);
-                    self.open = Some(Open { since: now, until, pause: FIRST_PAUSE, line_at: now });
-                    News::Began
-                })
+                    self.open = Some(Open { since: now, until, pause: FIRST_PAUSE });
+                    // One that opens again and again has a line a minute, too.
+                    self.line = self.line.map(|(at, _)| (at, false));
+                    return self.line_due(now).then_some(News::Began);
+                }
+                None
             }
             (Some(open), Some(probe)) if probe == self.openings => {
                 let lasted = now.saturating_duration_since(open.since);
                 if outcome == CallOutcome::Answered {
                     self.open = None;
-                    return Some(News::Ended(lasted));
+                    let logged = self.line.is_some_and(|(_, about_it)| about_it);
+                    return logged.then_some(News::Ended(lasted));
                 }
                 open.pause = (open.pause * 2).min(MAX_PAUSE);
                 open.until = now + random(open.pause);
-                let line = now.saturating_duration_since(open.line_at) >= LINE_EVERY;
-                line.then(|| {
-                    open.line_at = now;
-                    News::GoesOn(lasted)
-                })
+                self.line_due(now).then_some(News::GoesOn(lasted))
             }
             // Begun before the breaker opened.
             (Some(_), _) => None,

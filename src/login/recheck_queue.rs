@@ -65,8 +65,9 @@ impl Queue {
         };
         let chance = uuid::Uuid::new_v4().as_bytes().first().copied().unwrap_or_default();
         let mut state = self.state.lock();
+        let was_open = state.0.is_open();
         let news = state.0.end(ticket, outcome, Instant::now(), chance);
-        if news == Some(News::Began) {
+        if !was_open && state.0.is_open() {
             state.1.forget();
         }
         news

@@ -64,6 +64,7 @@ impl Shared {
                         why = self.publish_loop(publishing) => self.link.is_away(RedisOperation::Publish, why),
                         // The failed command has been logged already.
                         () = self.link.broken() => {}
+                        () = self.link.holds() => {}
                     }
                 }
                 Err(why) => self.link.is_away(RedisOperation::Connect, why),

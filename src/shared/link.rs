@@ -3,7 +3,7 @@
 
 use std::future::Future;
 use std::pin::pin;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use redis::aio::MultiplexedConnection;
@@ -14,6 +14,7 @@ use tokio::time::timeout;
 
 use super::error::RedisError;
 use crate::config::Redis;
+use crate::error::{Outage, STEADY};
 use crate::metrics::{self, RedisOperation};
 
 /// Longest wait for one command.
@@ -35,11 +36,13 @@ struct LinkState {
     number: u64,
     /// Why there is no connection.
     trouble: RedisError,
+    outage: Outage<()>,
 }
 
 impl Link {
     pub(super) fn new(redis: &Redis, metrics: &metrics::Redis) -> Result<Link, RedisError> {
-        let state = LinkState { connection: None, number: 0, trouble: RedisError::NotYet };
+        let trouble = RedisError::NotYet;
+        let state = LinkState { connection: None, number: 0, trouble, outage: Outage::new() };
         Ok(Link {
             client: client(redis)?,
             address: redis.address.clone(),
@@ -70,22 +73,34 @@ impl Link {
 
     /// All commands use this connection from now on.
     pub(super) fn is_up(&self, connection: MultiplexedConnection) {
-        let was_away = {
+        let is_first = {
             let mut state = self.state.lock();
             state.number += 1;
-            state.connection.replace(connection).is_none()
+            state.outage.works(Instant::now());
+            state.connection = Some(connection);
+            state.trouble == RedisError::NotYet && state.number == 1
         };
         // A notice about the previous connection is outdated.
         pin!(self.broken.notified()).as_mut().enable();
         self.metrics.up(Some(true));
-        if was_away {
-            tracing::info!(
-                event = "redis",
-                address = self.address,
-                "connected to Redis: the nodes share again"
-            );
+        // Later, when it has held for a while: `holds`.
+        if is_first {
+            self.log_connected();
         }
         self.tried.send_replace(true);
+    }
+
+    fn log_connected(&self) {
+        tracing::info!(event = "redis", address = self.address, "connected to Redis: the nodes share again");
+    }
+
+    /// Never done. Logs the end of an outage when the connection has held for a while; to be dropped with the connection.
+    pub(super) async fn holds(&self) {
+        tokio::time::sleep(STEADY).await;
+        if self.state.lock().outage.works(Instant::now()) {
+            self.log_connected();
+        }
+        std::future::pending().await
     }
 
     /// There is no connection, or it must not be used any more.
@@ -103,14 +118,17 @@ impl Link {
         let was_up = state.connection.take().is_some();
         let news = was_up || state.trouble != why;
         state.trouble.clone_from(&why);
+        let left_out = state.outage.failed((), news, Instant::now());
         drop(state);
         self.metrics.up(Some(false));
-        if news {
+        if let Some(left_out) = left_out {
+            let left_out = Some(left_out).filter(|lines| *lines > 0);
             tracing::warn!(
                 event = "redis",
                 address = self.address,
                 operation = operation.name(),
                 reason = %why,
+                left_out,
                 "Redis is unreachable: this node works on its own"
             );
         }

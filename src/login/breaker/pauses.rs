@@ -50,7 +50,25 @@ fn after_an_end_three_failures_are_needed_again() {
     assert_eq!(fails(CallOutcome::Answered, now + 5 * S), Some(News::Ended(5 * S)));
     assert_eq!(fails(CallOutcome::Failed, now + 6 * S), None);
     assert_eq!(fails(CallOutcome::Failed, now + 6 * S), None);
-    assert_eq!(fails(CallOutcome::Failed, now + 6 * S), Some(News::Began));
+    assert_eq!(fails(CallOutcome::Failed, now + 6 * S), None, "it opens, but there was a line a moment ago");
+    assert!(!breaker.allows(now + 7 * S));
+}
+
+/// WeCom answers every probe and refuses what follows.
+#[test]
+fn what_begins_and_ends_again_and_again_is_logged_once_a_minute() {
+    let (mut breaker, now) = (Breaker::default(), Instant::now());
+    let (mut began, mut ended) = (0, 0);
+    for at in 0..180 {
+        let Some(ticket) = breaker.begin(now + at * S) else { continue };
+        let outcome = if ticket.probe.is_some() { CallOutcome::Answered } else { CallOutcome::Overloaded };
+        match breaker.end(&ticket, outcome, now + at * S, 0) {
+            Some(News::Began) => began += 1,
+            Some(News::Ended(_)) => ended += 1,
+            other => assert_eq!(other, None),
+        }
+    }
+    assert_eq!((began, ended), (3, 3));
 }
 
 #[test]

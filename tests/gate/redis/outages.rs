@@ -1,8 +1,11 @@
 //! Redis is unreachable, hangs, loses its data, or refuses commands.
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use serde_json::json;
+use tokio::net::TcpStream;
 
 use super::*;
 use crate::support::{AGENT, CORP};
@@ -182,4 +185,63 @@ async fn missing_rights_in_redis_are_reported_once() {
     // As soon as the permissions exist, without a restart.
     let _: String = redis.ask("ACL SETUSER less +xadd");
     is_up(&stage.gate, true).await;
+}
+
+/// A proxy in front of Redis that resets each connection after a while, as long as it is told to.
+struct Resetting {
+    address: SocketAddr,
+    resets: Arc<AtomicBool>,
+    count: Arc<AtomicUsize>,
+}
+
+impl Resetting {
+    async fn start(redis: SocketAddr) -> Resetting {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (resets, count) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicUsize::new(0)));
+        let proxy = Resetting { address, resets: resets.clone(), count: count.clone() };
+        tokio::spawn(async move {
+            while let Ok((mut client, _)) = listener.accept().await {
+                let (resets, count) = (resets.clone(), count.clone());
+                tokio::spawn(async move {
+                    let mut server = TcpStream::connect(redis).await.unwrap();
+                    let piped = tokio::io::copy_bidirectional(&mut client, &mut server);
+                    if tokio::time::timeout(Duration::from_millis(700), piped).await.is_ok() {
+                        return;
+                    }
+                    if resets.load(Ordering::SeqCst) {
+                        socket2::SockRef::from(&client).set_linger(Some(Duration::ZERO)).unwrap();
+                        count.fetch_add(1, Ordering::SeqCst);
+                    } else {
+                        _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+                    }
+                });
+            }
+        });
+        proxy
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_that_breaks_again_and_again_has_one_line_when_it_begins_and_one_when_it_ends() {
+    let redis = Redis::start();
+    let proxy = Resetting::start(redis.address).await;
+    let stage = Stage::start(|c| _ = c.set("session.redis", format!("redis://{}", proxy.address))).await;
+    let began = Instant::now();
+    // Two connections, about every other second.
+    eventually("it has broken often", async || proxy.count.load(Ordering::SeqCst) >= 10).await;
+    let log = stage.gate.log_until_now().await;
+    let lines = |log: &[Value], level: &str| {
+        log.iter().filter(|line| line["event"] == "redis" && line["level"] == level).count()
+    };
+    assert!(began.elapsed() < Duration::from_secs(60), "{:?}", began.elapsed());
+    assert_eq!(lines(&log, "WARN"), 1, "{log:?}");
+    // The first connection, before anything was wrong.
+    let connected = lines(&log, "INFO");
+    assert!(connected <= 1, "{log:?}");
+    proxy.resets.store(false, Ordering::SeqCst);
+    let over = "connected to Redis: the nodes share again";
+    stage.gate.wait_for_lines("message", over, connected + 1).await;
+    let log = stage.gate.log_until_now().await;
+    assert_eq!((lines(&log, "WARN"), lines(&log, "INFO")), (1, connected + 1), "{log:?}");
 }
