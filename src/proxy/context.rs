@@ -15,7 +15,7 @@ use super::request::credential::TokenSwap;
 use super::rewrite::body_coder::BodyCoder;
 use super::rewrite::script_injector::Injector;
 use super::rewrite::token_swapper::Swapper;
-use super::upstream::{AttemptedNodes, Place};
+use super::upstream::{AttemptedNodes, Place, Upload};
 use crate::audit::Source;
 use crate::decide::address::UNKNOWN;
 use crate::decide::{ForwardOptions, Identity};
@@ -66,6 +66,10 @@ pub(super) struct Context {
     pub node: Option<usize>,
     /// Its permit for that node, until the head of the response has arrived.
     pub permit: Option<Permit>,
+    /// Its place among the uploads, until its body has arrived.
+    pub upload: Option<Upload>,
+    /// How long its body took to arrive, where the request was sent only then.
+    pub body_took: Duration,
     /// Bytes of the request's body so far.
     pub body_in: u64,
     /// Bytes of the response's body so far.
@@ -135,6 +139,8 @@ impl Context {
             attempted_nodes: AttemptedNodes::default(),
             node: None,
             permit: None,
+            upload: None,
+            body_took: Duration::ZERO,
             body_in: 0,
             body_out: 0,
             target: None,

@@ -15,7 +15,7 @@ use super::forward::without_script::WithoutScript;
 use super::headers;
 use super::maintenance::Maintenance;
 use super::request::request_id::RequestIds;
-use super::upstream::{NodeState, Places, Upstreams};
+use super::upstream::{NodeState, Places, Uploads, Upstreams};
 use crate::acme;
 use crate::config::{Config, TokenDelivery};
 use crate::decide::{self, Policy};
@@ -117,6 +117,8 @@ pub(crate) struct Gate {
     pub in_flight: Arc<AtomicUsize>,
     /// Limits the requests to NocoBase that are in progress at once.
     pub(crate) places: Arc<Places>,
+    /// How many bodies may be on their way to NocoBase at once.
+    pub(crate) uploads: Arc<Uploads>,
     /// The app's name and picture in WeCom, once they are known.
     pub(crate) app_card: Arc<ArcSwapOption<AppCard>>,
     /// Whether the app is closed for maintenance.
@@ -175,6 +177,7 @@ impl Gate {
             request_ids: before.map(|b| b.request_ids.clone()).unwrap_or_default(),
             in_flight: before.map(|b| b.in_flight.clone()).unwrap_or_default(),
             places: before.map(|b| b.places.clone()).unwrap_or_default(),
+            uploads: before.map(|b| b.uploads.clone()).unwrap_or_default(),
             app_card: before.map(|b| b.app_card.clone()).unwrap_or_default(),
             maintenance: before.map(|b| b.maintenance.clone()).unwrap_or_default(),
             acme: before.map(|b| b.acme.clone()).unwrap_or_default(),
@@ -215,6 +218,7 @@ impl Gate {
             request_ids: self.request_ids.clone(),
             in_flight: self.in_flight.clone(),
             places: self.places.clone(),
+            uploads: self.uploads.clone(),
             // At its own host name it is another app in WeCom.
             app_card: match config.nocobase.own_host {
                 true => Arc::default(),

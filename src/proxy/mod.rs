@@ -29,6 +29,7 @@ mod request_metrics;
 mod response;
 pub mod rewrite;
 mod routes;
+mod shares;
 #[cfg(test)]
 mod test_gate;
 pub(crate) mod upstream;

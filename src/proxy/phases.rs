@@ -3,9 +3,11 @@
 mod errors;
 mod limits;
 mod node;
+mod place;
 mod retry;
 mod upgrade;
 
+use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +17,7 @@ use http::{Version, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
 use pingora::prelude::*;
+use pingora::protocols::Digest;
 use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use pingora::upstreams::peer::HttpPeer;
 
@@ -120,6 +123,20 @@ impl ProxyHttp for Phases {
         node::choose(gate, session, ctx).await
     }
 
+    async fn connected_to_upstream(
+        &self,
+        session: &mut Session,
+        _reused: bool,
+        _peer: &HttpPeer,
+        fd: RawFd,
+        digest: Option<&Digest>,
+        carried: &mut Carried,
+    ) -> Result<()> {
+        let Carried { gate, ctx, .. } = carried;
+        node::sent(gate, session, ctx, fd, digest);
+        Ok(())
+    }
+
     fn fail_to_connect(
         &self,
         _session: &mut Session,
@@ -149,6 +166,7 @@ impl ProxyHttp for Phases {
         client_reused: bool,
     ) -> Box<Error> {
         let Carried { gate, ctx, .. } = carried;
+        connection::response_began();
         if *e.esource() == ErrorSource::Upstream {
             request_metrics::upstream_failed(gate, ctx);
         }
@@ -181,7 +199,11 @@ impl ProxyHttp for Phases {
         if end && body.as_ref().is_some_and(Bytes::is_empty) {
             *body = None;
         }
-        limits::count_body(body.as_ref(), end, gate, ctx)
+        limits::count_body(body.as_ref(), end, gate, ctx)?;
+        if end {
+            place::take_at_end(gate, session, ctx).await?;
+        }
+        Ok(())
     }
 
     async fn response_filter(
@@ -192,6 +214,9 @@ impl ProxyHttp for Phases {
     ) -> Result<()> {
         let Carried { gate, ctx, .. } = carried;
         request_metrics::answered(gate, session.req_header().uri.path(), response.status.as_u16(), ctx);
+        if ctx.answered_at.is_some() {
+            connection::response_began();
+        }
         // Bytes that the client sends after an upgrade that did not happen were meant for a tunnel: they are not a request (R31).
         if session.is_upgrade_req() && response.status != 101 {
             session.set_keepalive(None);

@@ -1,6 +1,6 @@
 //! What a request adds to the metrics. Every count is an atomic addition to a counter that was looked up at the start.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use pingora::prelude::Error;
 use pingora::proxy::Session as HttpSession;
@@ -50,7 +50,7 @@ pub(super) fn done(gate: &Gate, downstream: &HttpSession, error: Option<&Error>,
         status,
         failure: ctx.failure,
         total: now.saturating_duration_since(ctx.started),
-        own: ctx.sent_at.unwrap_or(now).saturating_duration_since(ctx.started),
+        own: own(now, ctx),
         tunnel: ctx.tunnel.take().is_some(),
         bytes_in: downstream.body_bytes_read() as u64,
         bytes_out: downstream.body_bytes_sent() as u64,
@@ -65,11 +65,16 @@ pub(super) fn cut_off(gate: &Gate, ctx: &mut Context) {
         status: ctx.status,
         failure: None,
         total: now.saturating_duration_since(ctx.started),
-        own: ctx.sent_at.unwrap_or(now).saturating_duration_since(ctx.started),
+        own: own(now, ctx),
         tunnel: ctx.tunnel.take().is_some(),
         bytes_in: ctx.body_in,
         bytes_out: ctx.body_out,
     });
+}
+
+/// What the gate took until NocoBase had the request, without the time that the client took for its body.
+fn own(now: Instant, ctx: &Context) -> Duration {
+    ctx.sent_at.unwrap_or(now).saturating_duration_since(ctx.started).saturating_sub(ctx.body_took)
 }
 
 /// The node that handles the request.

@@ -296,6 +296,7 @@ fn app(gate: &Gate, current: &Arc<CurrentGate>) -> App<Phases> {
     let places = descriptors::places(gate.config.limits.connections);
     // As many to NocoBase as clients' connections, and idle ones in addition.
     gate.places.limit(places);
+    gate.uploads.limit(places);
     let threads = std::thread::available_parallelism().map_or(2, usize::from);
     let conf = ServerConf {
         threads,

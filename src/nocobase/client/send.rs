@@ -92,7 +92,20 @@ impl NocoBase {
                 }
             };
             let began = Instant::now();
-            let response = self.attempt(base, auth.as_ref(), call).await;
+            // What changes something is waited for: it may be done.
+            let reads = call.method == Method::GET;
+            let response = tokio::select! {
+                response = self.attempt(base, auth.as_ref(), call) => response,
+                () = node.limiter.until_silent(Duration::ZERO), if reads => {
+                    permit.unused();
+                    if let Some(calls) = &self.calls {
+                        calls.done(call.action, "timeout", began.elapsed());
+                    }
+                    reasons.push(format!("{base}: NocoBase does not respond any more"));
+                    failure = Failure::NocoBaseBusy;
+                    continue;
+                }
+            };
             give_back(permit, call, &response);
             if let Some(calls) = &self.calls {
                 calls.done(call.action, result(&response), began.elapsed());

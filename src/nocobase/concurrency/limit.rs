@@ -85,6 +85,19 @@ impl AdaptiveLimit {
     }
 }
 
+/// The kind of a request: by the first two segments of its path, which for an API call is the action.
+pub(super) fn kind(path: &str) -> usize {
+    let mut hash: u32 = 0x811c_9dc5;
+    let mut slashes = 0;
+    for byte in path.bytes().take_while(|b| {
+        slashes += u32::from(*b == b'/');
+        slashes < 3
+    }) {
+        hash = (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
+    }
+    (hash ^ (hash >> 16)) as usize % KINDS
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -3,14 +3,18 @@
 //! NocoBase itself accepts any number of requests, and too many make it so slow that none is served in time.
 //!
 //! - `limit`: how many at once, found from the latency (plain data)
+//! - `places`: how many are taken (plain data)
 //! - `queue`: who is next (plain data)
-//! - `node_limiter`: both at work for one node
+//! - `silence`: for how long the node has not responded
+//! - `node_limiter`: these at work for one node
 //!
 //! Must never: know what a request is, or hold a place for a response that is on its way already.
 
 mod limit;
 mod node_limiter;
+mod places;
 mod queue;
+mod silence;
 
 use std::sync::Arc;
 

@@ -1,5 +1,6 @@
 //! The place before one node. Where there is room, a request costs two atomic operations and no lock.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -7,8 +8,10 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-use super::limit::{AdaptiveLimit, KINDS, Responses};
+use super::limit::{AdaptiveLimit, KINDS, Responses, kind};
+use super::places::{Generation, Places};
 use super::queue::{Class, Turn, WaitQueue};
+use super::silence::Silence;
 use crate::config::MaxRequests;
 use crate::metrics::QueueCounts;
 
@@ -51,10 +54,11 @@ struct KindCounts {
 /// The place before one node.
 #[derive(Debug)]
 pub(crate) struct NodeLimiter {
-    in_use: AtomicUsize,
+    places: Places,
     limit: AtomicUsize,
     waiting: AtomicUsize,
     away: AtomicBool,
+    silence: Silence,
     state: Mutex<QueueState>,
     /// Since the last look at the limit.
     kinds: [KindCounts; KINDS],
@@ -72,10 +76,11 @@ pub(crate) struct NodeLimiter {
 impl NodeLimiter {
     pub(crate) fn new(limit: MaxRequests, counts: Option<QueueCounts>) -> NodeLimiter {
         let limiter = NodeLimiter {
-            in_use: AtomicUsize::new(0),
+            places: Places::default(),
             limit: AtomicUsize::new(usize::MAX),
             waiting: AtomicUsize::new(0),
             away: AtomicBool::new(false),
+            silence: Silence::default(),
             state: Mutex::new(QueueState { queue: WaitQueue::new(), adaptive: None, next_id: 0 }),
             kinds: Default::default(),
             responses: AtomicU32::new(0),
@@ -106,7 +111,7 @@ impl NodeLimiter {
 
     /// How many have a place now.
     pub(crate) fn in_use(&self) -> usize {
-        self.in_use.load(Ordering::Relaxed)
+        self.places.taken()
     }
 
     /// How many may have one; `usize::MAX`: any number.
@@ -135,12 +140,25 @@ impl NodeLimiter {
         self.began.elapsed().saturating_sub(last)
     }
 
-    /// The node does not respond any more, or does so again. Waiting requests are notified.
-    pub(crate) fn set_away(self: &Arc<Self>, away: bool) {
-        self.away.store(away, Ordering::SeqCst);
-        if !away {
+    /// For how long health checks have found the node silent; `None`: it responds.
+    pub(crate) fn silent_for(&self) -> Option<Duration> {
+        self.silence.lasts()
+    }
+
+    /// Done when health checks have found the node silent for so long.
+    pub(crate) fn until_silent(&self, long: Duration) -> impl Future<Output = ()> + Send + Sync + use<> {
+        self.silence.until(long)
+    }
+
+    /// A health check has found the node silent, or that it responds. While it is silent, waiting requests are refused, and every
+    /// place is free: what a node that hangs has swallowed may never get a response.
+    pub(crate) fn set_silent(self: &Arc<Self>, silent: bool) {
+        self.away.store(silent, Ordering::SeqCst);
+        self.silence.set(silent);
+        if !silent {
             return;
         }
+        self.places.free_all();
         let waiting: Vec<Grant> = {
             let mut state = self.state.lock();
             let all = std::iter::from_fn(|| state.queue.pop()).collect();
@@ -156,8 +174,7 @@ impl NodeLimiter {
     /// A place, at once or after a wait. Dropped, the future leaves the queue.
     pub(crate) async fn enter(self: &Arc<Self>, turn: Turn) -> Result<Permit, NoPlace> {
         if turn.class == Class::Urgent {
-            self.in_use.fetch_add(1, Ordering::SeqCst);
-            return Ok(Permit::new(self));
+            return Ok(Permit::new(self, self.places.take_more()));
         }
         if let Some(permit) = self.try_enter() {
             return Ok(permit);
@@ -172,14 +189,10 @@ impl NodeLimiter {
     }
 
     fn try_enter(self: &Arc<Self>) -> Option<Permit> {
-        let open = !self.away.load(Ordering::Relaxed) && self.waiting.load(Ordering::SeqCst) == 0;
-        (open && self.take()).then(|| Permit::new(self))
-    }
-
-    fn take(&self) -> bool {
-        let limit = self.limit.load(Ordering::Relaxed);
-        let one_more = |n| (n < limit).then_some(n + 1);
-        self.in_use.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_more).is_ok()
+        if self.away.load(Ordering::Relaxed) || self.waiting.load(Ordering::SeqCst) > 0 {
+            return None;
+        }
+        self.places.take(self.limit()).map(|generation| Permit::new(self, generation))
     }
 
     async fn wait(self: &Arc<Self>, turn: Turn) -> Result<Permit, NoPlace> {
@@ -222,18 +235,19 @@ impl NodeLimiter {
     /// Gives the free places to those who wait.
     fn hand_out(self: &Arc<Self>) {
         loop {
-            let grant = {
+            let (grant, place) = {
                 let mut state = self.state.lock();
-                if state.queue.len() == 0 || !self.take() {
+                if state.queue.len() == 0 {
                     return;
                 }
+                let Some(place) = self.places.take(self.limit()) else { return };
                 let grant = state.queue.pop();
                 self.waiting.store(state.queue.len(), Ordering::SeqCst);
-                grant
+                (grant, place)
             };
             let unused = match grant {
-                Some(grant) => grant.send(Ok(Permit::new(self))).err().and_then(Result::ok),
-                None => Some(Permit::new(self)),
+                Some(grant) => grant.send(Ok(Permit::new(self, place))).err().and_then(Result::ok),
+                None => Some(Permit::new(self, place)),
             };
             if let Some(permit) = unused {
                 permit.forget();
@@ -241,11 +255,16 @@ impl NodeLimiter {
         }
     }
 
-    fn release(self: &Arc<Self>) {
-        self.in_use.fetch_sub(1, Ordering::SeqCst);
+    fn release(self: &Arc<Self>, place: Generation) {
+        self.places.give_back(place);
         if self.waiting.load(Ordering::SeqCst) > 0 {
             self.hand_out();
         }
+    }
+
+    /// A node sent a response to a request that had lost its place: it does not hang, but how long this took says nothing.
+    fn responded_late(&self) {
+        self.last_response.store(micros(self.began.elapsed()), Ordering::Relaxed);
     }
 
     /// A request of this kind got its response after so long.
@@ -319,14 +338,15 @@ impl Drop for Waiting<'_> {
 pub(crate) struct Permit {
     /// `None`: it has been given back.
     limiter: Option<Arc<NodeLimiter>>,
+    generation: Generation,
     since: Instant,
     /// The request has been sent.
     sent: bool,
 }
 
 impl Permit {
-    fn new(limiter: &Arc<NodeLimiter>) -> Permit {
-        Permit { limiter: Some(limiter.clone()), since: Instant::now(), sent: false }
+    fn new(limiter: &Arc<NodeLimiter>, generation: Generation) -> Permit {
+        Permit { limiter: Some(limiter.clone()), generation, since: Instant::now(), sent: false }
     }
 
     /// NocoBase is about to get the request: it works on it from now on, even if the request is cancelled.
@@ -338,8 +358,12 @@ impl Permit {
     /// The head of the response is there. `path`: of the request, for its kind.
     pub(crate) fn responded(mut self, path: &str) {
         if let Some(limiter) = self.limiter.take() {
-            limiter.responded(kind(path), self.since.elapsed());
-            limiter.release();
+            if limiter.places.is_current(self.generation) {
+                limiter.responded(kind(path), self.since.elapsed());
+            } else {
+                limiter.responded_late();
+            }
+            limiter.release(self.generation);
         }
     }
 
@@ -351,7 +375,7 @@ impl Permit {
     /// Gives it back without handing it on.
     fn forget(mut self) {
         if let Some(limiter) = self.limiter.take() {
-            limiter.in_use.fetch_sub(1, Ordering::SeqCst);
+            limiter.places.give_back(self.generation);
         }
     }
 }
@@ -360,30 +384,18 @@ impl Drop for Permit {
     fn drop(&mut self) {
         let Some(limiter) = self.limiter.take() else { return };
         let usual = Duration::from_micros(limiter.mean_us.load(Ordering::Relaxed)).min(LONGEST_AFTERMATH);
+        let generation = self.generation;
         let aftermath = usual.saturating_sub(self.since.elapsed());
         match tokio::runtime::Handle::try_current() {
             Ok(runtime) if self.sent && !aftermath.is_zero() => {
                 runtime.spawn(async move {
                     tokio::time::sleep(aftermath).await;
-                    limiter.release();
+                    limiter.release(generation);
                 });
             }
-            _ => limiter.release(),
+            _ => limiter.release(generation),
         }
     }
-}
-
-/// The kind of a request: by the first two segments of its path, which for an API call is the action.
-fn kind(path: &str) -> usize {
-    let mut hash: u32 = 0x811c_9dc5;
-    let mut slashes = 0;
-    for byte in path.bytes().take_while(|b| {
-        slashes += u32::from(*b == b'/');
-        slashes < 3
-    }) {
-        hash = (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
-    }
-    (hash ^ (hash >> 16)) as usize % KINDS
 }
 
 #[cfg(test)]

@@ -84,9 +84,9 @@ async fn a_client_that_leaves_gets_no_place() {
 async fn what_ends_something_never_waits() {
     let limiter = limiter(1);
     let _held = limiter.enter(user(1)).await.unwrap();
-    limiter.set_away(true);
+    limiter.set_silent(true);
     let urgent = limiter.enter(Turn::of_call(Class::Urgent)).await.unwrap();
-    assert_eq!(limiter.in_use(), 2);
+    assert_eq!(limiter.in_use(), 1);
     drop(urgent);
 }
 
@@ -98,11 +98,11 @@ async fn a_wait_ends_at_once_when_the_node_stops_responding() {
     let waiting = waits(&limiter, user(2), &order);
     queued(&limiter, 1).await;
     let began = tokio::time::Instant::now();
-    limiter.set_away(true);
+    limiter.set_silent(true);
     assert_eq!(waiting.await.unwrap().err(), Some(NoPlace::Away));
     assert_eq!(limiter.enter(user(3)).await.err(), Some(NoPlace::Away));
     assert!(began.elapsed().is_zero());
-    limiter.set_away(false);
+    limiter.set_silent(false);
     limiter.set_limit(MaxRequests::Unbounded);
     assert!(limiter.enter(user(3)).await.is_ok());
 }

@@ -10,6 +10,7 @@ mod chunks;
 mod http1;
 mod places;
 mod refusal;
+mod response_wait;
 mod session_end;
 mod stream;
 
@@ -28,7 +29,7 @@ use pingora::server::ShutdownWatch;
 use places::Places;
 pub(crate) use refusal::Refusals;
 use session_end::EndsWithSession;
-pub(crate) use session_end::{bind, is_reserve};
+pub(crate) use session_end::{bind, expect_response, is_reserve, response_began};
 pub(crate) use stream::{Guarded, Times};
 
 use crate::error::OnceAMinute;

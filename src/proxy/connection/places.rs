@@ -1,59 +1,18 @@
 //! How many connections there may be: in total, per address, and a few more that only get the gate's own pages, so that a gate
 //! whose connections are all taken still responds (R38).
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
 use crate::nocobase::Who;
+use crate::proxy::shares::Ledger;
 
-/// One address never gets more than this many times the number of places that are free.
-const SHARE: usize = 3;
-/// Connections that one address may always have, while there is room.
-const LEAST: usize = 8;
 /// The reserve, as a fraction of all places, and its limits: it has to fit into the descriptors that are left for the operator.
 const RESERVE_PART: usize = 16;
 const MIN_RESERVE: usize = 4;
 const MAX_RESERVE: usize = 32;
-
-/// The places as plain data: how many are taken, and by which address.
-#[derive(Debug)]
-struct Ledger {
-    most: usize,
-    taken: usize,
-    of: HashMap<Who, usize>,
-}
-
-impl Ledger {
-    fn new(most: usize) -> Ledger {
-        Ledger { most, taken: 0, of: HashMap::new() }
-    }
-
-    /// `who`: `None` for an address that many clients share, such as a load balancer's.
-    fn take(&mut self, who: Option<Who>) -> bool {
-        let free = self.most.saturating_sub(self.taken);
-        let own = who.and_then(|who| self.of.get(&who).copied()).unwrap_or(0);
-        if free == 0 || (own >= LEAST && own >= free.saturating_mul(SHARE)) {
-            return false;
-        }
-        self.taken += 1;
-        if let Some(who) = who {
-            self.of.insert(who, own + 1);
-        }
-        true
-    }
-
-    fn give_back(&mut self, who: Option<Who>) {
-        self.taken = self.taken.saturating_sub(1);
-        let Some(who) = who else { return };
-        match self.of.get_mut(&who) {
-            Some(own) if *own > 1 => *own -= 1,
-            _ => drop(self.of.remove(&who)),
-        }
-    }
-}
 
 /// All places.
 #[derive(Clone)]

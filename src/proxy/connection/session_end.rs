@@ -2,21 +2,28 @@
 //! calls no hook, so the whole request is cancelled from outside. The client sees that the response is incomplete: the connection
 //! is closed, or over HTTP/2 the stream is reset.
 //!
+//! It also ends the wait for a node that hangs (`response_wait`), for the same reason.
+//!
 //! A WebSocket gets a Close frame first, from the connection to NocoBase (`upstream::tunnel`); here it only gets the time for it.
 
+use std::convert::Infallible;
 use std::future::{Future, poll_fn};
+use std::os::fd::RawFd;
 use std::sync::{Arc, OnceLock};
 use std::task::Poll;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use pingora::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream};
+use pingora::protocols::Digest;
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::http::v2::server::H2Options;
 use pingora::proxy::{HttpProxy, ProxyHttp};
 use pingora::server::ShutdownWatch;
 use tokio::time::Instant;
 
+use super::response_wait::ResponseWait;
 use crate::session::OpenStream;
 
 /// A response that is younger than this may still finish: the response to a click is not a stream.
@@ -32,6 +39,8 @@ tokio::task_local! {
 /// What a request depends on, once that is known.
 struct Bond {
     on: OnceLock<Bound>,
+    /// Its wait for NocoBase's response.
+    wait: Mutex<Option<ResponseWait>>,
     /// Its connection is one of the reserve.
     reserve: bool,
 }
@@ -49,7 +58,38 @@ pub(crate) fn bind(stream: &Arc<OpenStream>, tunnel: bool) {
     let _ = REQUEST.try_with(|bond| bond.on.set(bound).is_ok());
 }
 
+/// The request that is being served has been sent over this connection. `hangs`: done when its response is not to be waited for any
+/// more.
+pub(crate) fn expect_response(
+    fd: RawFd,
+    connection: Option<&Digest>,
+    hangs: impl Future<Output = ()> + Send + 'static,
+) {
+    set_wait(ResponseWait::new(fd, connection, hangs));
+}
+
+/// It has its response, or none is waited for any more.
+pub(crate) fn response_began() {
+    set_wait(None);
+}
+
+fn set_wait(wait: Option<ResponseWait>) {
+    let _ = REQUEST.try_with(|bond| *bond.wait.lock() = wait);
+}
+
 impl Bond {
+    /// Never done. Ends waits for a node that hangs, which wakes the request.
+    async fn waits(&self) -> Infallible {
+        poll_fn(|cx| {
+            let mut wait = self.wait.lock();
+            if wait.as_mut().is_some_and(|wait| wait.poll(cx).is_ready()) {
+                *wait = None;
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
     /// Completes when the request must end.
     async fn broken(&self) {
         // It is set while the request is polled, which happens right before this is polled.
@@ -67,12 +107,13 @@ pub(crate) fn is_reserve() -> bool {
 
 /// Runs the request; `None` once what it depends on has ended.
 async fn while_bound<T>(reserve: bool, request: impl Future<Output = Option<T>>) -> Option<T> {
-    let bond = Arc::new(Bond { on: OnceLock::new(), reserve });
+    let bond = Arc::new(Bond { on: OnceLock::new(), wait: Mutex::new(None), reserve });
     let request = REQUEST.scope(bond.clone(), request);
     tokio::select! {
         biased;
         done = request => done,
         () = bond.broken() => None,
+        never = bond.waits() => match never {},
     }
 }
 

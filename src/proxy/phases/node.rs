@@ -1,17 +1,23 @@
-//! The node that a request goes to, and the wait for its permit.
+//! The node that a request goes to, and how long its response is waited for.
 
+use std::os::fd::RawFd;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use http::Method;
 use pingora::prelude::*;
+use pingora::protocols::Digest;
 use pingora::upstreams::peer::HttpPeer;
 
-use super::errors::{BUSY, NO_PLACE};
-use crate::nocobase::{NodeLimiter, Permit, Turn};
+use super::errors::NO_PLACE;
+use super::place;
+use crate::proxy::connection;
 use crate::proxy::context::Context;
 use crate::proxy::gate::Gate;
-use crate::proxy::patience::{Gone, while_open};
 use crate::proxy::upstream::tunnel;
+
+/// Longest silence of a node that has a request which changes something.
+const WRITE_PATIENCE: Duration = Duration::from_secs(15);
 
 /// Chooses a node that this request has not tried.
 ///
@@ -20,13 +26,15 @@ use crate::proxy::upstream::tunnel;
 pub(super) async fn choose(gate: &Gate, session: &mut Session, ctx: &mut Context) -> Result<Box<HttpPeer>> {
     // The permit of the previous node.
     ctx.permit = None;
+    place::await_body(gate, session, ctx).await?;
     let Some((node, mut peer)) = gate.upstreams.pick(&mut ctx.attempted_nodes, session.is_upgrade_req())
     else {
         return Error::e_explain(ConnectError, "no node");
     };
-    if let Some(limiter) = gate.upstreams.limiter(node) {
-        ctx.permit = Some(permit(limiter, session, ctx.turn()).await?);
-    }
+    let Some(limiter) = gate.upstreams.limiter(node) else {
+        return Error::e_explain(ConnectError, "no node");
+    };
+    place::take(limiter, session, ctx).await?;
     // Not earlier: a waiting request needs no descriptor.
     if ctx.place.is_none() {
         ctx.place = gate.places.take();
@@ -43,16 +51,30 @@ pub(super) async fn choose(gate: &Gate, session: &mut Session, ctx: &mut Context
             session: ctx.stream.as_ref().map(|s| s.stream().clone()),
             close: ctx.tunnel_close.subscribe(),
             stopping: gate.tunnels_end.subscribe(),
+            node: limiter.clone(),
         }));
     }
     Ok(Box::new(peer))
 }
 
-/// A permit for a NocoBase node, at once or after a wait, as long as the client is there.
-async fn permit(limiter: &Arc<NodeLimiter>, client: &mut Session, turn: Turn) -> Result<Permit> {
-    match while_open(client, limiter.enter(turn)).await {
-        Ok(Ok(permit)) => Ok(permit.sent()),
-        Ok(Err(_)) => Error::e_explain(BUSY, "upstream.max_requests"),
-        Err(Gone) => Err(Error::explain(ConnectionClosed, "while it waited for a place").into_down()),
+/// The request is about to be sent over this connection. Once the node hangs, its response is not waited for any more.
+pub(super) fn sent(gate: &Gate, session: &Session, ctx: &Context, fd: RawFd, connection: Option<&Digest>) {
+    let limiter = ctx.node.and_then(|node| gate.upstreams.limiter(node));
+    if let Some(limiter) = limiter {
+        let patience = patience_with_silence(&session.req_header().method);
+        connection::expect_response(fd, connection, limiter.until_silent(patience));
     }
+}
+
+/// Has the wait for a response been ended because the node hangs?
+pub(super) fn is_hung(gate: &Gate, session: &Session, ctx: &Context) -> bool {
+    let limiter = ctx.node.and_then(|node| gate.upstreams.limiter(node));
+    let patience = Some(patience_with_silence(&session.req_header().method));
+    ctx.answered_at.is_none() && limiter.is_some_and(|limiter| limiter.silent_for() >= patience)
+}
+
+/// How long health checks may find the node silent before a request is given up. Without its response, nobody knows whether what
+/// changes something has been done: a NocoBase that was only busy for some seconds gets the time to respond.
+fn patience_with_silence(method: &Method) -> Duration {
+    if method.is_safe() { Duration::ZERO } else { WRITE_PATIENCE }
 }

@@ -3,7 +3,8 @@
 use pingora::http::ResponseHeader;
 use pingora::prelude::*;
 
-use super::errors::{STALE_TOKEN, STARTING, is_lost};
+use super::errors::{BUSY, STALE_TOKEN, STARTING, is_lost};
+use super::node;
 use crate::proxy::context::Context;
 use crate::proxy::gate::Gate;
 
@@ -21,6 +22,16 @@ pub(super) fn after_error(
 ) -> Box<Error> {
     let method = &session.req_header().method;
     let whole = !session.as_ref().retry_buffer_truncated() && session.response_written().is_none();
+    if is_lost(&e) && node::is_hung(gate, session, ctx) {
+        if let Some(permit) = ctx.permit.take() {
+            permit.unused();
+        }
+        // Whether what changes something has been done is unknown: nobody is asked to try again.
+        let kind = if method.is_safe() { BUSY } else { ReadTimedout };
+        let mut e = Error::explain(kind, "the node hangs").into_up();
+        e.set_retry(whole && method.is_safe() && is_another_node(gate, ctx));
+        return e;
+    }
     if whole && *e.etype() == STALE_TOKEN {
         // The same node may get it: it only needs another token.
         if let Some(node) = ctx.node {

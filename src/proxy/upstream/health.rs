@@ -83,9 +83,9 @@ impl Check {
     }
 }
 
-/// Was there no response, although the node could be reached?
+/// Was there no response, and no refusal either? A process that hangs accepts until its queue is full; then connecting takes too long.
 fn is_silent(error: &Error) -> bool {
-    matches!(error.etype(), ErrorType::ReadTimedout | ErrorType::WriteTimedout)
+    matches!(error.etype(), ErrorType::ReadTimedout | ErrorType::WriteTimedout | ErrorType::ConnectTimedout)
 }
 
 fn state_of(error: &Error) -> NodeState {
@@ -110,6 +110,33 @@ const fn remedy(state: NodeState) -> &'static str {
     }
 }
 
+/// Logs that a node does not work (`is_news`: another state than at the check before), or works again.
+fn log(node: &Node, found: NodeState, is_news: bool) {
+    let now = Instant::now();
+    if found == NodeState::Healthy {
+        if node.outage.lock().works(now) {
+            tracing::info!(
+                event = "upstream",
+                node = node.name,
+                state = found.name(),
+                "NocoBase's node is back"
+            );
+        }
+        return;
+    }
+    let left_out = node.outage.lock().failed(found, is_news, now);
+    if let Some(left_out) = left_out {
+        tracing::warn!(
+            event = "upstream",
+            node = node.name,
+            state = found.name(),
+            remedy = remedy(found),
+            left_out = Some(left_out).filter(|lines| *lines > 0),
+            "the NocoBase node is not healthy"
+        );
+    }
+}
+
 #[async_trait]
 impl HealthCheck for Check {
     async fn check(&self, target: &Backend) -> Result<()> {
@@ -121,25 +148,8 @@ impl HealthCheck for Check {
             let before = node.found(found, self.began.elapsed());
             // A node that hangs and one that is only busy look alike here; the latter responds to other requests.
             let hangs = done.as_ref().is_err_and(|e| is_silent(e)) && node.limiter.silence() >= PATIENCE;
-            node.limiter.set_away(hangs);
-            match (before, found) {
-                _ if before == found => {}
-                (_, NodeState::Healthy) => {
-                    tracing::info!(
-                        event = "upstream",
-                        node = node.name,
-                        state = found.name(),
-                        "NocoBase's node is back"
-                    );
-                }
-                _ => tracing::warn!(
-                    event = "upstream",
-                    node = node.name,
-                    state = found.name(),
-                    remedy = remedy(found),
-                    "the NocoBase node is not healthy"
-                ),
-            }
+            node.limiter.set_silent(hangs);
+            log(node, found, before != found);
         }
         done
     }

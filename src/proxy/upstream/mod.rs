@@ -9,6 +9,7 @@ mod health;
 mod node;
 mod places;
 pub(crate) mod tunnel;
+mod uploads;
 
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use tokio::sync::Notify;
 
 pub(crate) use node::{Node, NodeState};
 pub(crate) use places::{Place, Places};
+pub(crate) use uploads::{Upload, Uploads};
 
 use crate::config;
 use crate::nocobase::{Concurrency, NodeLimiter};

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use pingora::prelude::HttpPeer;
 
 use crate::config;
+use crate::error::Outage;
 use crate::nocobase::NodeLimiter;
 use crate::proxy::lost_peers;
 
@@ -63,6 +65,8 @@ pub(crate) struct Node {
     /// Milliseconds: when it became healthy again, or [`WARM`].
     back_since: AtomicU64,
     turn: AtomicU32,
+    /// What was logged about its state.
+    pub(super) outage: Mutex<Outage<NodeState>>,
 }
 
 impl Node {
@@ -96,6 +100,7 @@ impl Node {
             avoid_until: AtomicU64::new(0),
             back_since: AtomicU64::new(WARM),
             turn: AtomicU32::new(0),
+            outage: Mutex::new(Outage::new()),
         }
     }
 
@@ -132,6 +137,7 @@ impl Node {
         self.state.store(before.state() as u8, Ordering::Relaxed);
         self.back_since.store(before.back_since.load(Ordering::Relaxed), Ordering::Relaxed);
         self.avoid_until.store(before.avoid_until.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.outage.lock().clone_from(&before.outage.lock());
         if before.state() != NodeState::Healthy {
             self.avoid_until(then);
         }

@@ -26,6 +26,7 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::Sleep;
 
+use crate::nocobase::NodeLimiter;
 use crate::proxy::lost_peers;
 use crate::proxy::rewrite::websocket_frames::{Frames, GOING_AWAY, NOT_ALLOWED, RUNNING};
 use crate::session::OpenStream;
@@ -45,6 +46,8 @@ pub(crate) struct Connect {
     pub close: watch::Receiver<Option<&'static [u8]>>,
     /// Becomes true when the gate stops.
     pub stopping: watch::Receiver<bool>,
+    /// Its node: while the tunnel waits for its 101, a node that hangs ends it.
+    pub node: Arc<NodeLimiter>,
 }
 
 impl fmt::Debug for Connect {
@@ -53,7 +56,8 @@ impl fmt::Debug for Connect {
     }
 }
 
-type End = Pin<Box<dyn Future<Output = &'static [u8]> + Send + Sync>>;
+type Waiting<T> = Pin<Box<dyn Future<Output = T> + Send + Sync>>;
+type End = Waiting<&'static [u8]>;
 
 impl Connect {
     /// Completes when the tunnel has to end, with the Close frame for the reason.
@@ -89,6 +93,7 @@ impl Connect {
             frames: Frames::new(),
             greeting: self.running.then_some(RUNNING),
             end: Some(self.end()),
+            hangs: Some(Box::pin(self.node.until_silent(Duration::ZERO))),
             session: self.session.clone(),
             closing: None,
             farewell: None,
@@ -119,6 +124,8 @@ struct Tunnel {
     greeting: Option<&'static [u8]>,
     /// Taken once it has completed.
     end: Option<End>,
+    /// Done when the node hangs; `None` once it has responded.
+    hangs: Option<Waiting<()>>,
     /// As in [`Connect`].
     session: Option<Arc<OpenStream>>,
     /// The Close frame to send when the current frame has ended, and the time limit for that.
@@ -218,7 +225,13 @@ impl AsyncRead for Tunnel {
         let before = buf.filled().len();
         if let Poll::Ready(done) = Pin::new(&mut me.stream).poll_read(cx, buf) {
             me.frames.push(buf.filled().get(before..).unwrap_or_default());
+            me.hangs = None;
             return Poll::Ready(done);
+        }
+        if me.hangs.as_mut().is_some_and(|hangs| hangs.as_mut().poll(cx).is_ready()) {
+            // To Pingora the node has closed the connection.
+            me.hangs = None;
+            return Poll::Ready(Ok(()));
         }
         let Some(end) = me.end.as_mut() else { return Poll::Pending };
         let Poll::Ready(close) = end.as_mut().poll(cx) else { return Poll::Pending };

@@ -4,6 +4,7 @@
 //!
 //! - `data`: its tables, and recorded requests
 //! - `fault`: deliberate faults
+//! - `hang`: it accepts and never responds
 //! - `api`, `table`: `/api/…`: actions, lists and filters
 //! - `port`: ports that a test can reuse
 //! - `roles`: roles, their permissions, users' roles, and the administrator's sign-in by password
@@ -20,6 +21,7 @@
 mod api;
 mod data;
 mod fault;
+mod hang;
 mod port;
 mod roles;
 mod site;
@@ -75,6 +77,8 @@ struct Node {
     app: Arc<str>,
     /// The other applications of the multi-app manager, which all have the same secret.
     others: Arc<Mutex<HashMap<String, Arc<Mutex<Data>>>>>,
+    /// Whether this node hangs.
+    hang: Arc<hang::Hang>,
 }
 
 impl Node {
@@ -115,6 +119,7 @@ impl NocoBase {
                 secret: secret.into(),
                 app: "main".into(),
                 others: Arc::default(),
+                hang: Arc::default(),
             },
             stop: Arc::default(),
         };
@@ -126,7 +131,8 @@ impl NocoBase {
     pub async fn another_node(&self) -> NocoBase {
         let listener = port::listen().await;
         let address = listener.local_addr().unwrap();
-        let node = NocoBase { address, stop: Arc::default(), ..self.clone() };
+        let node = Node { hang: Arc::default(), ..self.node.clone() };
+        let node = NocoBase { address, node, stop: Arc::default() };
         node.serve(listener);
         node
     }
@@ -229,6 +235,21 @@ impl NocoBase {
         self.data().work.as_ref().unwrap().done()
     }
 
+    /// From now on it accepts and never responds, also to health checks. What arrives meanwhile is lost.
+    pub fn hang(&self) {
+        self.node.hang.begin();
+    }
+
+    /// It responds to new requests again.
+    pub fn recover(&self) {
+        self.node.hang.end();
+    }
+
+    /// How many requests of clients it has swallowed while it hung.
+    pub fn swallowed(&self) -> usize {
+        self.node.hang.swallowed()
+    }
+
     /// Removes all faults.
     pub fn heal(&self) {
         self.data().faults.clear();
@@ -260,6 +281,7 @@ fn error(status: u16, message: &str, code: Option<&str>) -> Response {
 }
 
 async fn respond(State(node): State<Node>, request: Request) -> Response {
+    node.hang.swallow(request.headers().contains_key("x-request-id")).await;
     let (mut parts, body) = request.into_parts();
     let Some(node) = node.of_request(&parts) else {
         let body = json!({ "error": { "status": 404, "message": "application not found", "code": "APP_NOT_FOUND" } });

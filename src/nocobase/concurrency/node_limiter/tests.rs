@@ -24,9 +24,9 @@ async fn there_is_capacity_below_the_limit_at_a_node_that_responds() {
     assert!(!limiter.has_room(), "it is full");
     drop((one, two));
     assert!(limiter.has_room());
-    limiter.set_away(true);
+    limiter.set_silent(true);
     assert!(!limiter.has_room() && limiter.is_away());
-    limiter.set_away(false);
+    limiter.set_silent(false);
     assert!(limiter.has_room() && !limiter.is_away());
 }
 
@@ -39,12 +39,33 @@ async fn where_requests_wait_there_is_no_capacity_and_a_recovered_node_refuses_n
     while limiter.queued() == 0 {
         tokio::task::yield_now().await;
     }
-    limiter.set_away(false);
+    limiter.set_silent(false);
     assert_eq!(limiter.queued(), 1);
     limiter.limit.store(5, Ordering::SeqCst);
     assert!(!limiter.has_room(), "the one who waits is first");
     drop(held);
     assert!(waiting.await.unwrap().is_ok());
+}
+
+/// What a node that hung has swallowed holds no place, whatever becomes of it; what was sent since does.
+#[tokio::test]
+async fn at_a_silent_node_every_place_is_free() {
+    let limiter = old(MaxRequests::Fixed(2));
+    let (one, two) = (limiter.enter(TURN).await.unwrap().sent(), limiter.enter(TURN).await.unwrap().sent());
+    limiter.set_silent(true);
+    assert_eq!((limiter.in_use(), limiter.silent_for().is_some()), (0, true));
+    limiter.set_silent(true);
+    limiter.set_silent(false);
+    let (three, four) = (limiter.enter(TURN).await.unwrap(), limiter.enter(TURN).await.unwrap());
+    let (before, looked_at) = (limiter.silence(), limiter.responses.load(Ordering::Relaxed));
+    drop(one);
+    two.responded("/api/users:list");
+    assert_eq!((limiter.in_use(), limiter.has_room()), (2, false));
+    assert!(limiter.silence() < before, "it responds");
+    assert_eq!(limiter.responses.load(Ordering::Relaxed), looked_at, "how long that took says nothing");
+    three.responded("/api/users:list");
+    four.unused();
+    assert_eq!(limiter.in_use(), 0);
 }
 
 #[test]

@@ -16,21 +16,6 @@ fn r38_a_place_that_is_given_back_is_one_and_no_more() {
     assert_eq!((own(), places.taken()), (None, 0));
 }
 
-/// If many places are free, one address may have many; if few are, as many as any address may always have.
-#[test]
-fn r38_a_share_is_of_what_is_free() {
-    let who = |n: u8| Some(Who::at(IpAddr::from([192, 0, 2, n])));
-    let mut ledger = Ledger::new(LEAST + 1);
-    assert!((0..LEAST).all(|_| ledger.take(who(1))));
-    // One is free: an address that has this many does not get it, but another does.
-    assert!(!ledger.take(who(1)));
-    assert!(ledger.take(who(2)));
-    assert!(!ledger.take(who(3)) && !ledger.take(None), "all are taken");
-    ledger.give_back(who(2));
-    assert!(ledger.take(None));
-    assert_eq!(ledger.taken, LEAST + 1);
-}
-
 #[test]
 fn r38_the_reserve_is_a_part_of_all_within_bounds() {
     let reserve = |most| Places::new(most, |_| false).reserve.lock().most;

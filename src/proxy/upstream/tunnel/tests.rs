@@ -33,8 +33,10 @@ impl Open {
         let session = OpenStream::new(session, Vec::new(), 0);
         let (close, closed) = watch::channel(None);
         let (stop, stopping) = watch::channel(false);
+        let node = Arc::new(NodeLimiter::new(crate::config::MaxRequests::Unbounded, None));
+        let session_of_it = Some(session.clone());
         let connect =
-            Connect { timeout: PATIENCE, session: Some(session.clone()), running, close: closed, stopping };
+            Connect { timeout: PATIENCE, session: session_of_it, running, close: closed, stopping, node };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let tunnel = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let mut nocobase = listener.accept().await.unwrap().0;
