@@ -116,7 +116,7 @@ pub(crate) fn read(files: &CertificateFiles) -> Result<Certificate, (File, PathB
     pair(leaf, chain, secret).map_err(key)
 }
 
-/// A certificate that nobody trusts, for these names.
+/// A certificate that no client trusts, for these names.
 ///
 /// # Errors
 /// It cannot be made.

@@ -89,7 +89,7 @@ pub enum Failure {
     AmbiguousUser,
     /// The matching NocoBase user is bound to another member already.
     AlreadyBound,
-    /// NocoBase does not take the account and password that the member has entered to link it.
+    /// NocoBase does not accept the account and password that the member has entered to link it.
     PasswordRejected,
     /// The account that the member wants to link is an administrator's, or the gate's own.
     LinkDenied,

@@ -65,7 +65,7 @@ pub(super) fn otherwise(rules: &NocoBase) -> &'static str {
     }
 }
 
-/// What to do if nobody matches.
+/// What to do if no user matches.
 pub(super) const REMEDY: &str = "enter the members' phone numbers in NocoBase (Settings → Users & Permissions → Users), or set \
                                  nocobase.auto_create_user = true";
 

@@ -8,7 +8,7 @@ pub(crate) fn is_root(name: &str) -> bool {
     name.trim().eq_ignore_ascii_case("root")
 }
 
-/// Could this name `admin`, NocoBase's role for those who configure it?
+/// Could this be `admin`, NocoBase's role for administrators?
 pub(crate) fn is_admin(name: &str) -> bool {
     name.trim().eq_ignore_ascii_case("admin")
 }

@@ -1,4 +1,4 @@
-//! A browser in words, for people who look at a list of sessions. Nothing is decided by it.
+//! A browser's name, for people who read a list of sessions. No decision depends on it.
 
 use super::client::{find, find_word};
 
@@ -53,7 +53,7 @@ impl Browser {
         Browser(u8::try_from(number(program) << 4 | number(system)).unwrap_or_default())
     }
 
-    /// The byte that stands for it.
+    /// Its number.
     pub fn number(self) -> u8 {
         self.0
     }
@@ -135,7 +135,7 @@ mod tests {
             assert_eq!((got, on), (program, system), "{user_agent}");
         }
         assert_eq!(Browser::of(None).number(), 0);
-        // Every number, also one that a change of the list left behind, is harmless.
+        // Every number is harmless, also one left by an older list.
         for number in 0..=u8::MAX {
             let browser = Browser::from_number(number);
             assert!(

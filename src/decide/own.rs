@@ -16,7 +16,7 @@ pub enum OwnPath {
     SignIn,
     /// `logout`: GET asks for confirmation, POST signs out.
     Logout,
-    /// `link`: a member whom nobody matches proves which account is theirs, where `nocobase.link_by_password` is on.
+    /// `link`: a member without a matching user proves which account is theirs, where `nocobase.link_by_password` is on.
     Link,
     /// `me`: who is signed in.
     Me,

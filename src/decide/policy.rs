@@ -91,7 +91,7 @@ pub struct Policy {
     pub verify_files: Vec<String>,
     /// Names of the WeCom entries, in the order of the configuration.
     pub entries: Vec<String>,
-    /// A member whom nobody matches may link an account by its password (`nocobase.link_by_password`).
+    /// A member without a matching user may link an account by its password (`nocobase.link_by_password`).
     pub link: bool,
     /// The console has administrators (`access.admins`).
     pub console: bool,

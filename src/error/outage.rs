@@ -1,35 +1,35 @@
-//! Lines about a link that breaks and comes back: one when it begins, at most one a minute as long as it goes on, one when it is over.
-//! Plain data; the caller brings the time.
+//! Log lines about a connection that fails and recovers: one at the beginning, at most one per minute during the outage, one at its end.
+//! Plain data; the caller provides the time.
 
 use std::time::{Duration, Instant};
 
-/// Between two lines about the same.
+/// Minimum time between two lines about the same problem.
 const EVERY: Duration = Duration::from_secs(60);
-/// An outage is over when the link has held for this long: one that breaks again at once was not back.
+/// An outage has ended when the connection has worked for this long: one that fails again at once had not recovered.
 pub(crate) const STEADY: Duration = Duration::from_secs(5);
 
-/// What has been logged about one link. `K`: kinds of trouble, each with lines of its own.
+/// What has been logged about one connection. `K`: kinds of problems, each with its own lines.
 #[derive(Clone, Debug)]
 pub(crate) struct Outage<K> {
-    /// When there was a line about each.
+    /// When each was last logged.
     lines: Vec<(K, Instant)>,
-    /// Trouble that there was no line about yet.
+    /// A problem that has not been logged yet.
     pending: Option<K>,
-    /// Changes without a line, since the last one.
+    /// Changes not logged since the last line.
     left_out: u64,
-    /// There was a line about this outage.
+    /// This outage has been logged.
     logged: bool,
-    /// Since when the link has held again.
+    /// Since when the connection has worked again.
     held_since: Option<Instant>,
 }
 
 impl<K: Copy + PartialEq> Outage<K> {
-    /// Nothing is known to be wrong.
+    /// No problem is known.
     pub(crate) const fn new() -> Outage<K> {
         Outage { lines: Vec::new(), pending: None, left_out: 0, logged: false, held_since: None }
     }
 
-    /// It does not work; `is_news`: it did until now, or the trouble was another one. Whether a line is due: how many were left out
+    /// It does not work; `is_news`: it did until now, or the problem was different. Whether a line is due: how many were left out
     /// since the last.
     pub(crate) fn failed(&mut self, kind: K, is_news: bool, now: Instant) -> Option<u64> {
         self.held_since = None;
@@ -50,7 +50,7 @@ impl<K: Copy + PartialEq> Outage<K> {
         Some(std::mem::take(&mut self.left_out))
     }
 
-    /// It works. Whether a line is due: that the outage is over.
+    /// It works. Whether a line about the end of the outage is due.
     pub(crate) fn works(&mut self, now: Instant) -> bool {
         let since = *self.held_since.get_or_insert(now);
         if now.duration_since(since) < STEADY {
@@ -98,7 +98,7 @@ mod tests {
         assert!(!outage.works(last) && outage.works(last + STEADY));
     }
 
-    /// It breaks again soon after the end, and stays away: that is told as soon as a line is due.
+    /// It fails again soon after the end, and does not recover: logged as soon as a line is due.
     #[test]
     fn trouble_that_lasts_is_told_within_a_minute() {
         let (mut outage, t) = (Outage::new(), Instant::now());
@@ -110,7 +110,7 @@ mod tests {
         assert_eq!(outage.failed((), false, at(60)), Some(1));
         assert_eq!(outage.failed((), false, at(130)), None, "the same still");
         assert!(!outage.works(at(131)) && outage.works(at(136)));
-        // What there was no line about has no end either.
+        // The end of a problem that was not logged is not logged either.
         assert_eq!(outage.failed((), true, at(137)), Some(0));
         assert!(!outage.works(at(138)) && outage.works(at(143)));
         assert_eq!(outage.failed((), true, at(144)), None);

@@ -51,7 +51,7 @@ pub(super) struct Breaker {
     failures: u32,
     openings: u64,
     open: Option<Open>,
-    /// When there was a line about it, and whether about the present opening.
+    /// When it was last logged, and whether that was about the current opening.
     line: Option<(Instant, bool)>,
 }
 
@@ -113,7 +113,7 @@ impl Breaker {
                     self.failures = 0;
                     let until = now + random(FIRST_PAUSE);
                     self.open = Some(Open { since: now, until, pause: FIRST_PAUSE });
-                    // One that opens again and again has a line a minute, too.
+                    // One that opens repeatedly is logged once a minute too.
                     self.line = self.line.map(|(at, _)| (at, false));
                     return self.line_due(now).then_some(News::Began);
                 }

@@ -1,4 +1,4 @@
-//! The end of a flow: WeCom sends the browser back, with a code or without.
+//! The end of a sign-in: WeCom redirects the browser back, with a code or without.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -34,9 +34,9 @@ pub(crate) struct Callback<'a> {
     pub(crate) cookies: &'a OwnCookies<'a>,
     /// The client's address.
     pub(crate) client: IpAddr,
-    /// The browser is WeCom's.
+    /// The browser is WeCom's client.
     pub(crate) in_wecom: bool,
-    /// The browser is a phone's.
+    /// The browser is on a phone.
     pub(crate) mobile: bool,
     /// Language of WeCom's page, if the sign-in starts over.
     pub(crate) lang: &'static str,
@@ -44,32 +44,32 @@ pub(crate) struct Callback<'a> {
     pub(crate) others: &'a [OtherApplication<'a>],
 }
 
-/// Where a callback leads.
+/// The response to a callback.
 #[derive(Debug, Clone)]
 pub(crate) enum CallbackResponse {
     /// A redirect to this target.
     Redirect(String),
     /// A page with the reason.
     Failed {
-        /// Why not.
+        /// The reason.
         failure: Failure,
         /// How to try again, where that makes sense.
         retry: Option<Retry>,
-        /// The log has a line about it already, with its cause.
+        /// The failure has been logged already, with its cause.
         logged: bool,
     },
 }
 
-/// What a new attempt needs to lead to the same place.
+/// What a new attempt needs to return to the same page.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Retry {
-    /// Where to go afterwards; the start page by default.
+    /// The page after the sign-in; the start page by default.
     pub(crate) target: Option<String>,
-    /// Through which of WeCom's pages.
+    /// Which of WeCom's pages to use.
     pub(crate) via: Option<Via>,
     /// Name of the WeCom entry.
     pub(crate) entry: Option<String>,
-    /// The member may show which user is theirs.
+    /// The member may prove which user is theirs.
     pub(crate) link: Option<LinkOffer>,
 }
 
@@ -85,7 +85,7 @@ impl From<&SignInRequest> for Retry {
 }
 
 impl CallbackResponse {
-    /// A failure that has no line in the log yet.
+    /// A failure that has not been logged yet.
     pub(super) fn failed(failure: Failure, retry: Option<Retry>) -> Self {
         CallbackResponse::Failed { failure, retry, logged: false }
     }
@@ -136,7 +136,7 @@ impl SignIns {
             }
         };
 
-        // The flow's cookie stays: the page repeats the callback by itself, with the same code.
+        // The flow cookie stays: the page repeats the callback automatically, with the same code.
         let permit = match self.throttle.permit(client, Instant::now()) {
             Ok(permit) => permit,
             Err(failure) => return (CallbackResponse::failed(failure, None), Vec::new()),
@@ -144,7 +144,7 @@ impl SignIns {
         let once = session::Callback { code: &code, state: &state, cookie: checked.cookie };
         let (sign_ins, work, spent) = (self.clone(), request.clone(), code.clone());
         let source = callback.source.clone();
-        // Permit and charge are held for as long as the work goes on, also when the browser does not wait for it.
+        // Permit and charge are held until the work ends, even if the browser no longer waits for it.
         let id = CallbackId::of(&once);
         let logged = Arc::new(AtomicBool::new(false));
         let written = Arc::clone(&logged);
@@ -168,16 +168,16 @@ impl SignIns {
         let finished = self.callbacks.once(once, now(), work).await;
         let finished = finished.unwrap_or_else(|refused| Finished::Failed(refused.into()));
         if is_rejected(&finished) && !counted.load(Ordering::Acquire) {
-            // A repeated callback, for which WeCom was not called. If there is no room left, the next one is refused anyway.
+            // A repeated callback, for which WeCom was not called. Without capacity the next one is refused anyway.
             let _ = self.throttle.callback(client, Instant::now()).map(Charge::keep);
         }
         let response = match finished {
             Finished::SignedIn(session) => match self.hand_out(&callback, &session, before) {
                 Ok(session_cookies) => {
-                    // The flow stays for a minute: WeCom's webviews may request the callback twice.
+                    // The flow stays valid for a minute: WeCom's webviews may send the callback twice.
                     cookies = self.pending.keep_briefly(&checked).into_iter().collect();
                     cookies.extend(session_cookies);
-                    // A browser that keeps its session does not return, so a browser with a session is in no loop.
+                    // A browser that keeps its session does not return, so a browser with a session is not in a redirect loop.
                     let unattended = request.via == Via::WeCom && request.stage == Stage::Silent;
                     if unattended && !signed_in {
                         cookies.push(self.count_return(callback.cookies));
@@ -196,7 +196,7 @@ impl SignIns {
                 self.again(&callback, request, request.stage == Stage::Consent, 1, &mut cookies)
             }
             Finished::Failed(failure) | Finished::CodeLost(failure) => {
-                // A repeated callback was carried out, and logged, under the request id of the first.
+                // A repeated callback was processed, and logged, under the request id of the first.
                 let logged = logged.load(Ordering::Acquire);
                 CallbackResponse::Failed { failure, retry, logged }
             }
@@ -210,7 +210,7 @@ impl SignIns {
         (response, cookies)
     }
 
-    /// The cookies with which a browser gets this session. What it had before ends.
+    /// The cookies with which a browser gets this session. Its previous sessions end.
     pub(super) fn hand_out(
         &self,
         callback: &Callback<'_>,
@@ -223,7 +223,7 @@ impl SignIns {
         }
         cookies.extend(self.links.delete(callback.cookies));
         if self.config.password_form() {
-            // A user who signed in by password before is signed out: their cookies must not open files any more.
+            // A user who signed in by password before is signed out: their cookies must not give access to files any more.
             cookies.extend(self.sessions.forget_nocobase());
             cookies.extend(self.sessions.cookies.delete_password(callback.cookies));
             self.sessions.end_passwords(callback.cookies, callback.source);
@@ -239,7 +239,7 @@ impl SignIns {
         tracing::error_span!("sign_in", request_id = callback.source.request_id.as_deref())
     }
 
-    /// The same sign-in once more.
+    /// Starts the same sign-in once more.
     fn again(
         &self,
         callback: &Callback<'_>,
@@ -274,8 +274,8 @@ impl SignIns {
         }
     }
 
-    /// A callback without a flow of this browser: it is old, belongs to another browser, or this one keeps no cookies. It starts over once,
-    /// with a code of its own; the second time in a row the page explains that cookies are blocked.
+    /// A callback without a flow of this browser: it is old, belongs to another browser, or this one stores no cookies. The
+    /// sign-in starts over once, with a new code; the second time in a row the page explains that cookies are blocked.
     fn no_flow(
         &self,
         callback: &Callback<'_>,
@@ -318,7 +318,7 @@ impl SignIns {
         }
     }
 
-    /// A browser that is signed in already and opens an old callback goes to the start page.
+    /// A signed-in browser that opens an old callback goes to the start page.
     fn stray(&self, signed_in: bool, failure: Failure) -> CallbackResponse {
         if signed_in {
             CallbackResponse::Redirect(self.start_page())
@@ -327,13 +327,13 @@ impl SignIns {
         }
     }
 
-    /// A new attempt where nothing is known of the one before.
+    /// A new attempt where nothing is known about the previous one.
     pub(super) fn retry_from_the_start(&self) -> Retry {
         let target = self.config.nocobase.is_below_apps().then(|| self.start_page());
         Retry { target, ..Retry::default() }
     }
 
-    /// A target that means the entry's home.
+    /// A target that stands for the entry's home page.
     fn start_page(&self) -> String {
         let nocobase = &self.config.nocobase;
         if nocobase.is_below_apps() { nocobase.start_page() } else { "/".into() }
@@ -350,7 +350,7 @@ impl SignIns {
     }
 }
 
-/// Was the callback's state or code rejected?
+/// Were the callback's state or code rejected?
 fn is_rejected(finished: &Finished) -> bool {
     matches!(finished, Finished::Failed(Failure::CodeRejected | Failure::FlowMissing))
 }

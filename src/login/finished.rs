@@ -12,9 +12,9 @@ pub(crate) enum Finished {
     NeedsConsent,
     /// Not signed in.
     Failed(Failure),
-    /// The same, because nobody in NocoBase matches; this member may show which user is theirs.
+    /// The same, because no NocoBase user matches; this member may prove which user is theirs.
     Unmatched(Failure, Box<PendingLink>),
-    /// NocoBase does not take account and password; its words.
+    /// NocoBase does not accept account and password; its message.
     PasswordRejected(String),
     /// The same, because the connection broke during the call that uses the code: it is unknown whether the code has been used.
     CodeLost(Failure),

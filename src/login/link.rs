@@ -1,6 +1,6 @@
-//! A member whom nobody in NocoBase matches links an account, once, by its password (`nocobase.link_by_password`).
+//! A member without a matching NocoBase user links an account, once, by its password (`nocobase.link_by_password`).
 //!
-//! WeCom has named the member a moment ago; the sealed cookie beside the form holds who that is. NocoBase checks whose account it is.
+//! WeCom has just identified the member; the sealed cookie that belongs to the form contains the identity. NocoBase checks whose account it is.
 //! Then the binding is made as at any first sign-in, by the same rules, and only the binding counts from then on. The session that
 //! NocoBase opened for the password ends at once.
 
@@ -32,7 +32,7 @@ use crate::shared::CallbackId;
 /// In the audit record of a binding.
 const REASON: &str = "linked by password";
 
-/// What a member has sent. All of it may be forged.
+/// The form as sent. All of it may be forged.
 pub(crate) struct LinkForm {
     /// The form's id.
     pub(crate) id: String,
@@ -50,7 +50,7 @@ impl fmt::Debug for LinkForm {
     }
 }
 
-/// What an attempt needs besides the form.
+/// The other inputs of an attempt.
 struct Attempt {
     request: SignInRequest,
     userid: String,
@@ -63,7 +63,7 @@ struct Attempt {
 
 /// Why an attempt did not succeed.
 enum NotLinked {
-    /// NocoBase does not take account and password; its words.
+    /// NocoBase does not accept account and password; its message.
     Rejected(String),
     Failed(FailureWithCause),
 }
@@ -81,7 +81,7 @@ impl From<Failure> for NotLinked {
 }
 
 impl SignIns {
-    /// The member whom nobody matches, if such members may show which user is theirs.
+    /// The member without a matching user, if such members may prove which user is theirs.
     pub(super) fn unmatched(
         &self,
         request: &SignInRequest,
@@ -95,7 +95,7 @@ impl SignIns {
         PendingLink::begin(request, userid, name, now()).ok()
     }
 
-    /// The way on from a page with this form, whose cookie is added.
+    /// The response with a new form, whose cookie is added.
     pub(super) fn offer(&self, link: &PendingLink, offer: LinkOffer, cookies: &mut Vec<String>) -> Retry {
         let cookie = self.links.write(link).ok();
         let offer = cookie.is_some().then_some(offer);
@@ -115,7 +115,7 @@ impl SignIns {
             Ok(charge) => charge,
             Err(failure) => return failed(failure, self.retry_from_the_start()),
         };
-        // Before anything else: was this form made for this browser, and is it the last one (R19)?
+        // First of all: was this form issued to this browser, and is it the latest one (R19)?
         let checked = match self.links.check(callback.cookies, &form.id, now()) {
             Ok(checked) => checked,
             Err(failure) => {
@@ -129,7 +129,7 @@ impl SignIns {
             Ok(permit) => permit,
             Err(failure) => return failed(failure, retry),
         };
-        // A form is good for one attempt: the same once more gets its outcome, another one with its id nothing (R18).
+        // A form is valid for one attempt: a repetition gets the same outcome, different content with its id is refused (R18).
         let state = format!("link {}", form.id);
         let entered = SecretString::from(format!("{}\n{}", form.account, form.password.expose_secret()));
         let once = session::Callback { code: entered.expose_secret(), state: &state, cookie: checked.cookie };
@@ -145,7 +145,7 @@ impl SignIns {
         };
         let (sign_ins, logged) = (self.clone(), Arc::new(AtomicBool::new(false)));
         let written = logged.clone();
-        // Permit and charges are held for as long as the work goes on, also when the browser does not wait for it.
+        // Permit and charges are held until the work ends, even if the browser no longer waits for it.
         let work = async move {
             let _permit = permit;
             let carry_out = async {
@@ -169,7 +169,7 @@ impl SignIns {
         .instrument(Self::span(&callback));
         let finished = self.callbacks.once(once, now(), work).await;
         let finished = finished.unwrap_or_else(|refused| {
-            // A form that was used before: nobody was asked. If there is no room left, the next one is refused anyway.
+            // A form that was used before: NocoBase was not called. Without capacity the next one is refused anyway.
             let _ = self.throttle.callback(client, Instant::now()).map(Charge::keep);
             Finished::Failed(refused.into())
         });
@@ -205,7 +205,7 @@ impl SignIns {
         (response, cookies)
     }
 
-    /// One attempt, counted, with the one line about its outcome.
+    /// One attempt: counted, with one log line about its outcome.
     async fn attempt(&self, attempt: &Attempt, charged: LinkCharge) -> Finished {
         let began = Instant::now();
         let result = self.attempt_steps(attempt).await;
@@ -250,7 +250,7 @@ impl SignIns {
         let Attempt { request, userid, lang, source, .. } = attempt;
         let (entry, client) = self.entry(&request.entry).ok_or(Failure::NotFound)?;
         let (accounts, nocobase) = (&self.sessions.accounts, self.sessions.nocobase());
-        // WeCom named the member some minutes ago: may they still use the app?
+        // WeCom identified the member some minutes ago: may they still use the app?
         let member = client.member(userid).await.map_err(FailureWithCause::from)?;
         client.admit(&member).await.map_err(FailureWithCause::from)?;
         if accounts.find_binding(&entry.name, &member.userid).await?.is_some() {
@@ -288,7 +288,7 @@ impl SignIns {
         Ok(self.sessions.open(entry, &member, user).await?)
     }
 
-    /// Ends the session that NocoBase has opened for the password; nobody has its token.
+    /// Ends the session that NocoBase has opened for the password; its token was given to no one.
     async fn end_own_session(&self, own: OwnSession) {
         let signed_in_at = own.sign_in_ms.map_or_else(now, UnixMillis);
         let owner = Owner::User(own.user);
@@ -296,7 +296,7 @@ impl SignIns {
     }
 }
 
-/// Was the attempt one that somebody makes who does not know the account? The others count for nothing.
+/// Could the attempt be a guess? Other attempts are not charged.
 fn is_deserved(finished: &Finished) -> bool {
     matches!(
         finished,

@@ -1,19 +1,19 @@
-//! A form with which a member can show which user is theirs.
+//! A form with which a member can prove which user is theirs.
 
 use std::fmt;
 
 use crate::session::PendingLink;
 
-/// A form with which a member can show which user is theirs.
+/// A form with which a member can prove which user is theirs.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub(crate) struct LinkOffer {
     /// The form's id.
     pub(crate) id: String,
-    /// The member, as WeCom named them.
+    /// The member, as identified by WeCom.
     pub(crate) member: String,
     /// What was entered before.
     pub(crate) account: String,
-    /// NocoBase's words about that; may be empty.
+    /// NocoBase's message about that; may be empty.
     pub(crate) words: String,
 }
 

@@ -50,7 +50,7 @@ impl Sessions {
         Ok(accepted)
     }
 
-    /// Notes a request with this session, for those who look at it later.
+    /// Records a request of this session, for the console.
     pub(crate) fn used(&self, seen: &CachedSession, user_agent: Option<&str>) {
         seen.used(now(), || Browser::of(user_agent).number());
     }
@@ -62,7 +62,7 @@ impl Sessions {
         Some((at, Browser::from_number(browser)))
     }
 
-    /// The departments of a member, as far as the app may see them; none where WeCom does not answer soon.
+    /// The departments of a member, as far as the app can see them; none if WeCom does not respond soon.
     pub(crate) async fn departments_of(&self, member: &Binding) -> Vec<Department> {
         let Some(client) = self.wecom.get(&member.entry) else { return Vec::new() };
         let asked = tokio::time::timeout(PATIENCE, client.departments_of(&member.userid)).await;

@@ -34,7 +34,7 @@ pub(crate) struct SignIns {
     /// Limits on signing in.
     pub(crate) throttle: Arc<Throttle>,
     pub(super) pending: PendingSignIns,
-    /// Members whom nobody matches yet.
+    /// Members without a matching user.
     pub(super) links: PendingLinks,
     pub(super) callbacks: CallbackDedup<Finished>,
     receivers: HashMap<String, Receiver>,

@@ -98,7 +98,7 @@ impl Throttle {
     /// [`LinkCharge::keep`] records that it was wrong.
     ///
     /// # Errors
-    /// [`Failure::TooManyRequests`] when there were too many of this member or for this account, or another one is worked on.
+    /// [`Failure::TooManyRequests`] when there were too many of this member or for this account, or another attempt is in progress.
     pub(crate) fn link(
         &self,
         client: IpAddr,

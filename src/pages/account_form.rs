@@ -1,10 +1,10 @@
-//! The form with which a member whom no account matches links one by its password.
+//! The form with which a member without a matching account links one by its password.
 
 use super::appearance::Appearance;
 use super::lang::Lang;
 use super::parts;
 
-/// Where it goes.
+/// Its target.
 const ACTION: &str = "/wecom-gate/link";
 
 /// A form for account and password of the app. Everything in it may come from outside.
@@ -12,15 +12,15 @@ const ACTION: &str = "/wecom-gate/link";
 pub(crate) struct AccountForm<'a> {
     /// Its id.
     pub id: &'a str,
-    /// The member, as WeCom named them.
+    /// The member, as identified by WeCom.
     pub member: &'a str,
     /// What was entered before.
     pub account: &'a str,
-    /// The app's words about that.
+    /// The app's message about that.
     pub words: &'a str,
 }
 
-/// The same with its own words.
+/// The same with its texts.
 pub(super) struct Account<'a> {
     pub(super) form: AccountForm<'a>,
     pub(super) action: &'static str,

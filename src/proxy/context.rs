@@ -66,9 +66,9 @@ pub(super) struct Context {
     pub node: Option<usize>,
     /// Its permit for that node, until the head of the response has arrived.
     pub permit: Option<Permit>,
-    /// Its place among the uploads, until its body has arrived.
+    /// Its slot among the uploads, until its body has arrived.
     pub upload: Option<Upload>,
-    /// How long its body took to arrive, where the request was sent only then.
+    /// How long its body took to arrive, if the request was sent only then.
     pub body_took: Duration,
     /// Bytes of the request's body so far.
     pub body_in: u64,

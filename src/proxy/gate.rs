@@ -117,7 +117,7 @@ pub(crate) struct Gate {
     pub in_flight: Arc<AtomicUsize>,
     /// Limits the requests to NocoBase that are in progress at once.
     pub(crate) places: Arc<Places>,
-    /// How many bodies may be on their way to NocoBase at once.
+    /// Limit of uploads to NocoBase in progress.
     pub(crate) uploads: Arc<Uploads>,
     /// The app's name and picture in WeCom, once they are known.
     pub(crate) app_card: Arc<ArcSwapOption<AppCard>>,

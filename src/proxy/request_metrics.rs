@@ -72,7 +72,7 @@ pub(super) fn cut_off(gate: &Gate, ctx: &mut Context) {
     });
 }
 
-/// What the gate took until NocoBase had the request, without the time that the client took for its body.
+/// Time until the request was sent to NocoBase, without the time that the client took for its body.
 fn own(now: Instant, ctx: &Context) -> Duration {
     ctx.sent_at.unwrap_or(now).saturating_duration_since(ctx.started).saturating_sub(ctx.body_took)
 }

@@ -1,14 +1,14 @@
-//! Places of which one client leaves some to the others, as plain data: how many are taken, and by whom (R34, R38).
+//! Slots of which one client must leave some to others, as plain data: how many are taken, and by which client (R34, R38).
 
 use std::collections::HashMap;
 
 use crate::nocobase::Who;
 
-/// One client never takes more than this many times what it leaves to the others.
+/// One client never takes more than this many times what it leaves to others.
 const SHARE: usize = 3;
-/// Places that one client may always have, as long as there is room.
+/// Slots that one client may always have, as long as any are free.
 pub(super) const LEAST: usize = 8;
-/// The places, as plain data: how many are taken, and by which address.
+/// The slots, as plain data: how many are taken, and by which address.
 #[derive(Debug)]
 pub(super) struct Ledger {
     pub(super) most: usize,
@@ -21,7 +21,7 @@ impl Ledger {
         Ledger { most, taken: 0, of: HashMap::new() }
     }
 
-    /// A place, if there is one for `who`: `None` for an address that many clients share, such as a load balancer's.
+    /// Takes a slot, if there is one for `who`: `None` for an address that many clients share, such as a load balancer's.
     pub(super) fn take(&mut self, who: Option<Who>) -> bool {
         let free = self.most.saturating_sub(self.taken);
         let own = who.and_then(|who| self.of.get(&who).copied()).unwrap_or(0);
@@ -51,13 +51,13 @@ mod tests {
 
     use super::*;
 
-    /// Where many are free, one address may have many; where few are, as many as each may at least.
+    /// With many free slots one address may have many; with few, only the minimum per address.
     #[test]
     fn r38_a_share_is_of_what_is_free() {
         let who = |n: u8| Some(Who::at(IpAddr::from([192, 0, 2, n])));
         let mut ledger = Ledger::new(LEAST + 1);
         assert!((0..LEAST).all(|_| ledger.take(who(1))));
-        // One is free: nobody who has so many gets it, and somebody else does.
+        // One is free: a client that has this many does not get it, but another does.
         assert!(!ledger.take(who(1)));
         assert!(ledger.take(who(2)));
         assert!(!ledger.take(who(3)) && !ledger.take(None), "all are taken");

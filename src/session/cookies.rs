@@ -93,7 +93,7 @@ impl Names {
         &self.0.tries
     }
 
-    /// A member whom WeCom has named and whom nobody in NocoBase matches.
+    /// A member whom WeCom has identified and who has no matching NocoBase user.
     pub(crate) fn link(&self) -> &str {
         &self.0.link
     }
@@ -280,12 +280,12 @@ impl<'a> OwnCookies<'a> {
         self.passwords.iter().copied().flatten()
     }
 
-    /// The cookie of a member whom nobody matches yet. Of several, which of them is the browser's own cannot be told: none (R42).
+    /// The cookie of a member without a matching user. With several, the browser's own cannot be determined: none counts (R42).
     pub(crate) fn link(&self) -> Option<&'a [u8]> {
         self.link.filter(|_| !self.several_links)
     }
 
-    /// Whether the browser sent such a cookie, good or not.
+    /// Whether the browser sent such a cookie, valid or not.
     pub(crate) fn has_link(&self) -> bool {
         self.link.is_some()
     }

@@ -1,8 +1,8 @@
-//! A member whom WeCom has named and whom nobody in NocoBase matches (`nocobase.link_by_password`). Who that is stays in a sealed
-//! cookie until the member has shown, by its password, which NocoBase user is theirs.
+//! A member whom WeCom has identified and who has no matching NocoBase user (`nocobase.link_by_password`). Who that is stays in a sealed
+//! cookie until the member has proved, by its password, which NocoBase user is theirs.
 //!
-//! The page's form holds the cookie's id, so that it works only beside the cookie that it was made with: not in another browser,
-//! and not after somebody else has signed in at a device that several people use. Each form is good for one attempt.
+//! The page's form contains the cookie's id, so that it works only with the cookie that was set with it: not in another browser,
+//! and not after another member has signed in on a shared device. Each form is valid for one attempt.
 
 use std::fmt;
 use std::sync::Arc;
@@ -25,17 +25,17 @@ const MAX_TARGET: usize = 512;
 /// Longest name in characters.
 const MAX_NAME: usize = 64;
 
-/// A member who may show which NocoBase user is theirs.
+/// A member who may prove which NocoBase user is theirs.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct PendingLink {
     id: String,
-    /// The sign-in that found nobody.
+    /// The sign-in that found no user.
     pub(crate) request: SignInRequest,
     /// As WeCom spells it.
     pub(crate) userid: String,
     /// The member's name.
     pub(crate) name: String,
-    /// When WeCom named the member.
+    /// When WeCom identified the member.
     started: UnixMillis,
 }
 
@@ -45,17 +45,17 @@ impl fmt::Debug for PendingLink {
     }
 }
 
-/// One that has come back, with its form, to the browser that it was made in.
+/// A member whose form was submitted in the browser to which it was issued.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct CheckedLink<'a> {
-    /// Who it is.
+    /// The member.
     pub(crate) pending: PendingLink,
     /// The sealed cookie, by which a repeated form is recognised.
     pub(crate) cookie: &'a [u8],
 }
 
 impl PendingLink {
-    /// WeCom has just named this member.
+    /// WeCom has just identified this member.
     pub(crate) fn begin(
         request: &SignInRequest,
         userid: &str,
@@ -75,12 +75,12 @@ impl PendingLink {
         })
     }
 
-    /// For another attempt: a new form, which ends when the first one would have.
+    /// For another attempt: a new form, which expires when the first one would have.
     pub(crate) fn again(&self) -> Result<PendingLink, Failure> {
         Ok(PendingLink { id: random::alphanumeric(ID_CHARS)?, ..self.clone() })
     }
 
-    /// What the form holds.
+    /// The id in the form.
     pub(crate) fn id(&self) -> &str {
         &self.id
     }
@@ -112,8 +112,8 @@ impl PendingLinks {
 
     /// The member of this browser's cookie, if the form with this id was made with it.
     ///
-    /// - [`Failure::FlowMissing`]: no cookie, or several, or one that we did not make, or another form's;
-    /// - [`Failure::FlowExpired`]: WeCom named the member more than ten minutes ago.
+    /// - [`Failure::FlowMissing`]: no cookie, or several, or an invalid one, or another form's;
+    /// - [`Failure::FlowExpired`]: WeCom identified the member more than ten minutes ago.
     pub(crate) fn check<'a>(
         &self,
         cookies: &OwnCookies<'a>,
@@ -131,7 +131,7 @@ impl PendingLinks {
         if pending.is_over(now) { Err(Failure::FlowExpired) } else { Ok(CheckedLink { pending, cookie }) }
     }
 
-    /// `Set-Cookie` that deletes it, where the browser has one.
+    /// `Set-Cookie` that deletes it, if the browser has one.
     pub(crate) fn delete(&self, cookies: &OwnCookies<'_>) -> Option<String> {
         cookies.has_link().then(|| self.names.delete(self.names.link()))
     }
@@ -208,7 +208,7 @@ mod tests {
             let header = format!("{name}={text}");
             assert_eq!(check(&links, &header, one.id(), START), Err(Failure::FlowMissing), "{purpose:?}");
         }
-        // Nor does it count under another name.
+        // It is not accepted under another name either.
         let text = links.keyring.seal(Purpose::Link, b"wecom_gate_link", &one).unwrap();
         assert_eq!(check(&links, &format!("{name}={text}"), one.id(), START), Err(Failure::FlowMissing));
     }

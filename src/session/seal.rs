@@ -46,7 +46,7 @@ pub enum Purpose {
     PasswordSession,
     /// The cookie of a pending sign-in. The name is part of what is sealed (`flow.1`), so it stays.
     Flow,
-    /// The cookie of a member whom nobody in NocoBase matches yet.
+    /// The cookie of a member without a matching NocoBase user.
     Link,
     /// What the nodes share about a callback.
     Claim,

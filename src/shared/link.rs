@@ -94,7 +94,7 @@ impl Link {
         tracing::info!(event = "redis", address = self.address, "connected to Redis: the nodes share again");
     }
 
-    /// Never done. Logs the end of an outage when the connection has held for a while; to be dropped with the connection.
+    /// Never completes. Logs the end of an outage when the connection has worked for a while; dropped with the connection.
     pub(super) async fn holds(&self) {
         tokio::time::sleep(STEADY).await;
         if self.state.lock().outage.works(Instant::now()) {

@@ -206,7 +206,7 @@ impl Client {
     /// The departments of a member, as far as the app may see them: for an administrator to look at, not for rules.
     ///
     /// # Errors
-    /// As [`Client::member`]. A name that WeCom does not tell is left out.
+    /// As [`Client::member`]. A name that WeCom does not return is left out.
     pub(crate) async fn departments_of(&self, userid: &str) -> Result<Vec<Department>, WeComError> {
         let ids = self.member(userid).await?.departments;
         let mut departments = Vec::new();

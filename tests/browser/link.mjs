@@ -1,4 +1,4 @@
-// A member whom nobody in NocoBase matches links an account by its password, with `nocobase.link_by_password`.
+// A member without a matching NocoBase user links an account by its password, with `nocobase.link_by_password`.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { assertAccessible } from './axe.mjs';

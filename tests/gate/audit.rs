@@ -355,7 +355,7 @@ async fn what_a_node_ends_because_another_was_told_to_is_recorded_as_the_nodes()
     let mut member = stage.phone("lisi");
     member.go_to(&other);
     assert_eq!(member.open("/admin").await.status, 200);
-    // WeCom tells the node that does not know the session.
+    // WeCom's event reaches the node that does not know the session.
     member_left(&stage, "lisi").await;
     let records = other.wait_for_lines("actor", "node", 1).await;
     let [record] = &records[..] else { panic!("once: {records:?}") };

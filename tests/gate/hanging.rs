@@ -45,7 +45,7 @@ fn call_of(visitor: &Visitor) -> String {
     get("/api/orders:list", &visitor.lines())
 }
 
-/// One request over a connection of its own. The client is patient; `closed` without a byte: there was none to be had.
+/// One request over a connection of its own. The client waits long; `closed` without a byte: there was no connection.
 async fn ask(gate: SocketAddr, request: String) -> Response {
     let mut stream = TcpStream::connect(gate).await.unwrap();
     let _ = stream.write_all(request.as_bytes()).await;
@@ -91,7 +91,7 @@ async fn everybody_is_told_in_time_and_no_place_is_kept() {
         waiting.spawn(async move { (is_page, ask(gate, request).await) });
     }
     eventually("NocoBase has swallowed requests", async || nocobase.swallowed() > 0).await;
-    // More clients than there are connections: they are turned away, and do not take the place of anything.
+    // More clients than connections: they are refused, and displace nothing.
     let mut over = JoinSet::new();
     for person in people.iter().chain(&people) {
         let (gate, request) = (gate.http, page_of(person));
@@ -119,7 +119,7 @@ async fn everybody_is_told_in_time_and_no_place_is_kept() {
     for status in over.join_all().await {
         assert!([0, 503].contains(&status), "{status}");
     }
-    // It still hangs, and has a request in it that nobody waits for any more.
+    // It still hangs, with a request for which no client waits any more.
     no_place_is_taken(&gate).await;
     nocobase.recover();
     eventually("a page", async || ask(gate.http, page_of(&people[0])).await.status() == 200).await;
@@ -148,7 +148,7 @@ async fn what_changes_something_keeps_no_place_and_is_told_later() {
     }
     eventually("NocoBase has all of them", async || nocobase.swallowed() >= PLACES).await;
     no_place_is_taken(&gate).await;
-    // Its outcome is unknown: nobody is told to do it again.
+    // Its outcome is unknown: the client is not told to retry.
     for response in writes.join_all().await {
         assert_eq!((response.status(), response.header("retry-after")), (504, None), "{}", response.text());
         assert!(response.body().contains("NOCOBASE_TIMEOUT"), "{}", response.body());

@@ -1,4 +1,4 @@
-//! `nocobase.link_by_password`: a member whom nobody matches shows once, by its password, which user is theirs. What attackers make
+//! `nocobase.link_by_password`: a member without a matching user proves once, by its password, which user is theirs. What attackers make
 //! of it is in `attacks/link.rs`.
 
 use http::Method;
@@ -38,7 +38,7 @@ pub(crate) fn form(page: &str) -> Option<String> {
     Some(rest.split('"').next()?.to_owned())
 }
 
-/// The form as a browser sends it, but for what tells where it is from.
+/// The form as a browser sends it, without the headers that show its origin.
 pub(crate) fn sent(browser: &Browser, id: &str, account: &str, password: &str) -> reqwest::RequestBuilder {
     let fields = [("link", id), ("account", account), ("password", password)];
     let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
@@ -60,7 +60,7 @@ pub(crate) async fn submit(browser: &mut Browser, id: &str, account: &str, passw
     browser.send(request).await
 }
 
-/// A member whom nobody matches, and the form that they see.
+/// A member without a matching user, and the form that they see.
 pub(crate) async fn unmatched(stage: &Stage, userid: &str) -> (Browser, String) {
     let mut browser = stage.phone(userid);
     let page = browser.open("/admin?tab=2").await;
@@ -112,7 +112,7 @@ async fn a_member_whom_nobody_matches_links_an_account_and_is_then_signed_in_at_
         assert!(record.contains(part), "{part}: {record}");
     }
 
-    // From now on WeCom is enough.
+    // From now on the sign-in through WeCom is enough.
     let mut next = stage.phone("lisi");
     assert_eq!(next.open("/admin").await.status, 200);
     assert_eq!(stage.nocobase.calls(SIGN_IN), 1);
@@ -147,7 +147,7 @@ async fn it_is_off_by_default_and_then_it_is_not_there() {
     assert!(!page.set_cookies().iter().any(|c| c.starts_with("wecom_gate_link")));
     let response = submit(&mut browser, "a", "old.li", PASSWORD).await;
     assert_eq!((response.status, stage.nocobase.calls(SIGN_IN)), (404, 0));
-    // Where it is on, it takes the form and nothing else.
+    // If it is enabled, it accepts the form and nothing else.
     let stage = stage_with(|_| {}).await;
     let (mut browser, id) = unmatched(&stage, "lisi").await;
     assert_eq!(browser.visit(&format!("{LINK}?link={id}&account=a&password=b")).await.status, 405);
@@ -157,7 +157,7 @@ async fn it_is_off_by_default_and_then_it_is_not_there() {
     assert_eq!(stage.nocobase.calls(SIGN_IN), 0);
 }
 
-/// What NocoBase and its plugins may ask for besides a password, and what they say to somebody whom they have locked out.
+/// What NocoBase and its plugins may require besides a password, and their response to a user who is locked out.
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_else_nocobase_asks_for_is_refused_in_its_own_words() {
     let stage = stage().await;
@@ -176,12 +176,12 @@ async fn whatever_else_nocobase_asks_for_is_refused_in_its_own_words() {
         is_refused(&stage, &page, Failure::PasswordRejected, words).await;
         assert!(bound(&stage, "lisi").is_empty(), "{call} {status}");
         stage.nocobase.heal();
-        // What was opened has ended.
+        // The opened session has ended.
         for row in stage.nocobase.rows("issuedTokens") {
             assert!(stage.nocobase.data().blocked.contains(row["jti"].as_str().unwrap()), "{call} {status}");
         }
     }
-    // A fault of NocoBase is no refusal, and costs no attempt.
+    // An error of NocoBase is not a refusal and is not charged.
     let (mut browser, id) = unmatched(&stage, "lisi").await;
     stage.nocobase.fail("/api/auth:signIn", 500, r#"{"errors":[{"message":"boom"}]}"#, 1);
     let page = submit(&mut browser, &id, "old.li", PASSWORD).await;
@@ -214,7 +214,7 @@ async fn accounts_of_administrators_and_the_gates_own_are_not_linked() {
         is_refused(&stage, &page, Failure::LinkDenied, "This account cannot be linked here").await;
         assert!(bound(&stage, "lisi").is_empty(), "{account}");
     }
-    // Roles that cannot be seen are no reason to let somebody in.
+    // Without visible roles the link is refused.
     user(&stage, "old.li", &["member"]);
     let (mut browser, id) = unmatched(&stage, "WangWu").await;
     stage.nocobase.fail("/api/auth:check", 200, r#"{"data":{"id":999}}"#, 1);

@@ -1,4 +1,4 @@
-//! Clients that send their bodies slowly: they hold no place before NocoBase, and leave uploads to others.
+//! Clients that send their bodies slowly: they hold no slot at NocoBase, and leave uploads to others.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -32,7 +32,7 @@ async fn call(gate: SocketAddr, setup: &Setup, person: u64) -> Response {
     send_raw(gate, get("/api/orders:list", &format!("{lines}Connection: close\r\n"))).await
 }
 
-/// An upload of so many bytes of which the first ten have been sent.
+/// An upload of this many bytes, of which the first ten have been sent.
 async fn begins(gate: &Process, setup: &Setup, person: u64, length: usize) -> TcpStream {
     let lines = setup.visitor_number(person).lines();
     let head = request("POST", PATH, &format!("{lines}Content-Length: {length}\r\n"));
@@ -71,7 +71,7 @@ async fn r34_slow_uploads_hold_no_place_before_nocobase() {
         assert_eq!(call(gate.http, &setup, person).await.status(), 200, "{person}");
     }
     eventually("nobody has a place", async || taken(&gate).await == "0").await;
-    // And each of the uploads arrives, whole.
+    // And each of the uploads arrives completely.
     for (length, mut stream) in uploads {
         assert_eq!(ends(&mut stream, length).await.status(), 200, "{length}");
         assert_eq!(nocobase.last(PATH).unwrap().body_len, length);
@@ -124,7 +124,7 @@ async fn r34_one_person_leaves_uploads_to_others() {
     assert_eq!((more.status(), more.header("retry-after").as_deref()), (503, Some("3")), "{}", more.text());
     let mut other = begins(&gate, &setup, 2, LONG).await;
     assert_eq!(ends(&mut other, LONG).await.status(), 200);
-    // Short bodies are no uploads.
+    // Short bodies do not count as uploads.
     let mut short = begins(&gate, &setup, 1, 1000).await;
     assert_eq!(ends(&mut short, 1000).await.status(), 200);
     assert_eq!(ends(&mut uploads[0], LONG).await.status(), 200);

@@ -71,7 +71,7 @@ pub(crate) struct NocoBase {
     pub(crate) match_by: Vec<MatchBy>,
     /// Create a NocoBase user for a member who matches none.
     pub(crate) auto_create_user: bool,
-    /// Let a member who matches nobody bind a user by its password.
+    /// Let a member without a matching user bind one by its password.
     pub(crate) link_by_password: bool,
     /// Roles of users that the gate creates; empty: NocoBase's default role. Also of users whom rules would leave without a role.
     pub(crate) default_roles: Vec<String>,

@@ -54,7 +54,7 @@ fn after_an_end_three_failures_are_needed_again() {
     assert!(!breaker.allows(now + 7 * S));
 }
 
-/// WeCom answers every probe and refuses what follows.
+/// WeCom answers every probe and refuses the following calls.
 #[test]
 fn what_begins_and_ends_again_and_again_is_logged_once_a_minute() {
     let (mut breaker, now) = (Breaker::default(), Instant::now());

@@ -1,4 +1,4 @@
-//! The generic cell rate algorithm, which needs one number for each of those who are counted.
+//! The generic cell rate algorithm, which needs one number per counted client.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -43,7 +43,7 @@ pub(super) struct Address {
     pub(super) logged_at: AtomicU64,
 }
 
-/// When the next one is due, if that is within this window; one is due `every` so many nanoseconds.
+/// When the next one is due, if that is within this window; `every`: nanoseconds between two.
 pub(super) fn next(due: u64, now: u64, (every, window): (u64, u64)) -> Option<u64> {
     let next = due.max(now).saturating_add(every);
     (next <= now.saturating_add(window)).then_some(next)

@@ -1,4 +1,4 @@
-//! Attempts to link an account by its password: how many one member may make, and how many are made for one account. The requests
+//! Attempts to link an account by its password: limits per member and per account. The requests
 //! to NocoBase come from the gate's address, so that a limit of NocoBase's by address might not hold.
 
 use std::collections::HashSet;
@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 
 use super::gcra::{ADDRESSES, Address, Charge, Over, first, nanos, next};
 
-/// So many wrong attempts in this time, of one member and for one account.
+/// Wrong attempts within this time, per member and per account.
 const ATTEMPTS: u64 = 5;
 const SPAN: Duration = Duration::from_secs(15 * 60);
 
@@ -21,7 +21,7 @@ pub(super) struct Links {
     at_work: Arc<Mutex<HashSet<String>>>,
 }
 
-/// What an attempt has been charged, given back when this is dropped; and the member's turn.
+/// The charge for an attempt, given back when this is dropped; and the member's turn.
 #[must_use]
 pub(crate) struct LinkCharge {
     member: Charge,
@@ -30,7 +30,7 @@ pub(crate) struct LinkCharge {
 }
 
 impl LinkCharge {
-    /// It was deserved. The turn ends.
+    /// Keeps the charge. The turn ends.
     pub(crate) fn keep(self) {
         self.member.keep();
         self.account.keep();
@@ -45,13 +45,13 @@ impl Links {
         }
     }
 
-    /// An attempt of this member for this account: charged before it is worked on (R34), and one at a time of one member, who could
+    /// An attempt of this member for this account: charged before it is processed (R34), and one at a time per member, who could
     /// else get two users at once.
     pub(super) fn take(&self, member: &str, account: &str, now: u64) -> Result<LinkCharge, Over> {
         let member = format!("member {}", member.to_ascii_lowercase());
         let turn = Turn::take(&self.at_work, &member).ok_or(Over { first: true })?;
         let member = self.charge(member, now)?;
-        // Some databases compare without regard to case.
+        // Some databases compare case-insensitively.
         let account = self.charge(format!("account {}", account.trim().to_lowercase()), now)?;
         Ok(LinkCharge { member, account, _turn: turn })
     }
@@ -68,7 +68,7 @@ impl Links {
     }
 }
 
-/// Nobody else works for this member.
+/// No other attempt of this member is in progress.
 struct Turn {
     at_work: Arc<Mutex<HashSet<String>>>,
     key: String,

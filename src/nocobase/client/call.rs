@@ -14,7 +14,7 @@ pub(in crate::nocobase) struct Call<'a> {
     pub method: Method,
     pub query: Vec<(&'static str, String)>,
     pub body: Option<Value>,
-    /// In place of the usual ones of these names.
+    /// Replaces the usual headers of these names.
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// Its precedence while NocoBase is busy.
     pub turn: Turn,
@@ -43,7 +43,7 @@ impl<'a> Call<'a> {
         let call = Some(self.action.to_owned());
         FailureWithCause::new(failure, Cause { reason: reason.to_owned(), call, ..Cause::default() })
     }
-    /// With this header; a value that cannot be one is left out.
+    /// With this header; an invalid value is left out.
     pub(in crate::nocobase) fn header(mut self, name: HeaderName, value: &str) -> Self {
         self.headers.extend(HeaderValue::from_str(value).ok().map(|value| (name, value)));
         self

@@ -1,9 +1,9 @@
-//! NocoBase's own sign-in, by account and password, for a member who shows which user is theirs (`nocobase.link_by_password`).
+//! NocoBase's own sign-in, by account and password, for a member who proves which user is theirs (`nocobase.link_by_password`).
 //!
 //! NocoBase decides, with all its own limits. What it asks for besides (a second factor, a captcha) the gate does not have, so such a
-//! sign-in is refused with NocoBase's own words.
+//! sign-in is refused with NocoBase's own message.
 //!
-//! Must never: put a password, or NocoBase's words about one, into an error or a log.
+//! Must never: put a password, or NocoBase's message about one, into an error or a log.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -24,7 +24,7 @@ pub(crate) const AUTHENTICATOR: &str = "basic";
 const X_AUTHENTICATOR: HeaderName = HeaderName::from_static("x-authenticator");
 const X_LOCALE: HeaderName = HeaderName::from_static("x-locale");
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-/// Characters of NocoBase's words that a person sees.
+/// Maximum length of NocoBase's message on the page, in characters.
 const MAX_WORDS: usize = 200;
 
 /// Who signs in, and where.
@@ -43,16 +43,16 @@ pub(crate) struct PasswordLogin<'a> {
 /// NocoBase's answer.
 #[derive(Debug)]
 pub(crate) enum PasswordAnswer<T> {
-    /// It accepts that.
+    /// Accepted.
     Accepted(T),
-    /// It does not, and says so in these words, which may be empty.
+    /// Refused, with this message, which may be empty.
     Rejected(String),
 }
 
-/// A session of NocoBase's own that a sign-in by password has opened. To be ended: nobody uses it.
+/// A session of NocoBase's own that a sign-in by password has opened. It must be ended: it is not used.
 pub(crate) struct OwnSession {
     token: SecretString,
-    /// Whose password it was.
+    /// The user whose password it was.
     pub(crate) user: UserId,
     /// The session's id.
     pub(crate) jti: String,
@@ -84,7 +84,7 @@ impl NocoBase {
         }
         let data = data_of(&call, &response)?;
         let Some(token) = data.get("token").and_then(Value::as_str) else {
-            // Something is still to be done.
+            // A further step is required.
             return Ok(PasswordAnswer::Rejected(String::new()));
         };
         let verified = self
@@ -102,7 +102,7 @@ impl NocoBase {
         }))
     }
 
-    /// The roles of the user who has signed in so. Shows that the session is whole, too: one that waits for a second factor is
+    /// The roles of the user who has signed in this way. Also shows that the session is complete: one that waits for a second factor is
     /// refused.
     pub(crate) async fn own_roles(
         &self,
@@ -130,20 +130,20 @@ impl NocoBase {
     }
 }
 
-/// NocoBase refuses with these; anything else is a fault.
+/// Status codes of a refusal; anything else is an error.
 fn rejected<T>(call: &Call<'_>, response: &Response) -> Result<PasswordAnswer<T>, FailureWithCause> {
     let body = ErrorBody::parse(&response.body).filter(|body| !body.errors.is_empty());
     match body {
         Some(body) if matches!(response.status, 400 | 401 | 403 | 423 | 429) => {
             Ok(PasswordAnswer::Rejected(words(&body)))
         }
-        // Its words may be about the password.
+        // Its message may be about the password.
         Some(_) => Err(bad_response(call, response.status, "an error")),
         None => Err(unexpected(call, response)),
     }
 }
 
-/// For a person: one line, and not long.
+/// One short line for the page.
 fn words(body: &ErrorBody) -> String {
     let first = body.errors.first().map(|error| error.message.as_str()).unwrap_or_default();
     first

@@ -92,7 +92,7 @@ impl NocoBase {
                 }
             };
             let began = Instant::now();
-            // What changes something is waited for: it may be done.
+            // The response to a call that changes something is awaited: it may have been processed.
             let reads = call.method == Method::GET;
             let response = tokio::select! {
                 response = self.attempt(base, auth.as_ref(), call) => response,

@@ -85,7 +85,7 @@ impl AdaptiveLimit {
     }
 }
 
-/// The kind of a request: by the first two segments of its path, which for an API call is the action.
+/// The kind of a request: from the first two segments of its path, which for an API call are the action.
 pub(super) fn kind(path: &str) -> usize {
     let mut hash: u32 = 0x811c_9dc5;
     let mut slashes = 0;

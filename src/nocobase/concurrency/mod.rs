@@ -1,14 +1,14 @@
-//! Limits the requests that NocoBase works on at once: a bounded number of places for each node, for proxied requests and for the
-//! gate's own calls alike. A request without a place waits for a moment in a fair queue, or is refused at once if that would take too long.
-//! NocoBase itself accepts any number of requests, and too many make it so slow that none is served in time.
+//! Limits the requests that NocoBase works on at once: each node has a bounded number of slots, for proxied requests and the
+//! gate's own calls alike. A request without a slot waits for a moment in a fair queue, or is refused at once if that would take
+//! too long. NocoBase itself accepts any number of requests, and too many make it so slow that none is served in time.
 //!
-//! - `limit`: how many at once, found from the latency (plain data)
-//! - `places`: how many are taken (plain data)
-//! - `queue`: who is next (plain data)
-//! - `silence`: for how long the node has not responded
-//! - `node_limiter`: these at work for one node
+//! - `limit`: how many at once, derived from the latency (plain data)
+//! - `places`: how many slots are taken (plain data)
+//! - `queue`: which is next (plain data)
+//! - `silence`: how long the node has not responded
+//! - `node_limiter`: these applied to one node
 //!
-//! Must never: know what a request is, or hold a place for a response that is on its way already.
+//! Must never: know what a request is, or hold a slot for a response that has begun.
 
 mod limit;
 mod node_limiter;
@@ -24,14 +24,14 @@ pub(crate) use queue::{Class, Turn, Who};
 use crate::config;
 use crate::metrics::Nodes;
 
-/// The limiters of all nodes. They are kept over changes of the configuration.
+/// The limiters of all nodes. They are kept when the configuration changes.
 #[derive(Debug, Default)]
 pub(crate) struct Concurrency {
     nodes: Vec<(String, Arc<NodeLimiter>)>,
 }
 
 impl Concurrency {
-    /// In place of `before`. Counts into `counts`.
+    /// Replaces `before`. Counts into `counts`.
     pub(crate) fn after(
         before: Option<&Concurrency>,
         upstream: &config::Upstream,
@@ -48,7 +48,7 @@ impl Concurrency {
         Concurrency { nodes: upstream.nodes.iter().map(limiter).collect() }
     }
 
-    /// That of the node with this name.
+    /// The limiter of the node with this name.
     pub(crate) fn of(&self, node: &str) -> Option<Arc<NodeLimiter>> {
         self.nodes.iter().find(|(name, _)| name == node).map(|(_, limiter)| limiter.clone())
     }

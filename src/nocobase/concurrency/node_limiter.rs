@@ -1,4 +1,4 @@
-//! The place before one node. Where there is room, a request costs two atomic operations and no lock.
+//! The limiter of one node. Below the limit, a request costs two atomic operations and no lock.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -15,27 +15,27 @@ use super::silence::Silence;
 use crate::config::MaxRequests;
 use crate::metrics::QueueCounts;
 
-/// Longest wait for a place: people go away, or try again, not long after it.
+/// Longest wait for a slot: users leave or retry not long after it.
 pub(super) const PATIENCE: Duration = Duration::from_secs(3);
-/// A request that would have to wait this long at the present pace is refused at once. Much longer than [`PATIENCE`]: the limit grows
-/// within a second if NocoBase can do more, and a premature error page is worse than a wait that fails.
+/// A request that would have to wait this long at the present rate is refused at once. Much longer than [`PATIENCE`]: the limit
+/// grows within a second if NocoBase has more capacity, and a premature error page is worse than a wait that fails.
 const HOPELESS: Duration = Duration::from_secs(9);
-/// How often the limit is looked at, in microseconds, and how many responses it takes.
+/// Interval at which the limit is adapted, in microseconds, and how many responses that takes.
 const WINDOW_US: u64 = 250_000;
 const WINDOW_RESPONSES: u32 = 8;
-/// A request that was given up occupies NocoBase as long as others do, but no longer than this.
+/// A request whose client has left occupies NocoBase as long as others do, but no longer than this.
 const LONGEST_AFTERMATH: Duration = Duration::from_secs(2);
 
-/// Why there is no place.
+/// Why there is no slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NoPlace {
     /// It would take too long, or has.
     Crowded,
-    /// The node does not respond any more.
+    /// The node has stopped responding.
     Away,
 }
 
-/// How a wait ends.
+/// Receives the result of a wait.
 type Grant = oneshot::Sender<Result<Permit, NoPlace>>;
 
 #[derive(Debug)]
@@ -51,7 +51,7 @@ struct KindCounts {
     micros: AtomicU64,
 }
 
-/// The place before one node.
+/// The limiter of one node.
 #[derive(Debug)]
 pub(crate) struct NodeLimiter {
     places: Places,
@@ -60,14 +60,14 @@ pub(crate) struct NodeLimiter {
     away: AtomicBool,
     silence: Silence,
     state: Mutex<QueueState>,
-    /// Since the last look at the limit.
+    /// Since the limit was last adapted.
     kinds: [KindCounts; KINDS],
     responses: AtomicU32,
     was_full: AtomicBool,
     /// Microseconds after `began`.
     looked_at: AtomicU64,
     last_response: AtomicU64,
-    /// Microseconds that a request takes at present; 0: unknown.
+    /// Mean duration of a request at present, microseconds; 0: unknown.
     mean_us: AtomicU64,
     began: Instant,
     counts: Option<QueueCounts>,
@@ -95,7 +95,7 @@ impl NodeLimiter {
         limiter
     }
 
-    /// Another limit, as configured.
+    /// Sets another limit, as configured.
     pub(crate) fn set_limit(&self, limit: MaxRequests) {
         let mut state = self.state.lock();
         let now = match limit {
@@ -109,49 +109,49 @@ impl NodeLimiter {
         self.limit.store(now, Ordering::SeqCst);
     }
 
-    /// How many have a place now.
+    /// How many slots are in use.
     pub(crate) fn in_use(&self) -> usize {
         self.places.taken()
     }
 
-    /// How many may have one; `usize::MAX`: any number.
+    /// The number of slots; `usize::MAX`: unlimited.
     pub(crate) fn limit(&self) -> usize {
         self.limit.load(Ordering::Relaxed)
     }
 
-    /// How many wait.
+    /// How many requests wait.
     pub(crate) fn queued(&self) -> usize {
         self.waiting.load(Ordering::Relaxed)
     }
 
-    /// Would one more find a place at once?
+    /// Would another request get a slot at once?
     pub(crate) fn has_room(&self) -> bool {
         !self.is_away() && self.queued() == 0 && self.in_use() < self.limit()
     }
 
-    /// Does the node not respond any more?
+    /// Has the node stopped responding?
     pub(crate) fn is_away(&self) -> bool {
         self.away.load(Ordering::Relaxed)
     }
 
-    /// Since when it has sent no response.
+    /// How long it has sent no response.
     pub(crate) fn silence(&self) -> Duration {
         let last = Duration::from_micros(self.last_response.load(Ordering::Relaxed));
         self.began.elapsed().saturating_sub(last)
     }
 
-    /// For how long health checks have found the node silent; `None`: it responds.
+    /// How long health checks have found the node silent; `None`: it responds.
     pub(crate) fn silent_for(&self) -> Option<Duration> {
         self.silence.lasts()
     }
 
-    /// Done when health checks have found the node silent for so long.
+    /// Completes when health checks have found the node silent for this long.
     pub(crate) fn until_silent(&self, long: Duration) -> impl Future<Output = ()> + Send + Sync + use<> {
         self.silence.until(long)
     }
 
     /// A health check has found the node silent, or that it responds. While it is silent, waiting requests are refused, and every
-    /// place is free: what a node that hangs has swallowed may never get a response.
+    /// slot is free: requests that a hanging node has accepted may never get a response.
     pub(crate) fn set_silent(self: &Arc<Self>, silent: bool) {
         self.away.store(silent, Ordering::SeqCst);
         self.silence.set(silent);
@@ -166,12 +166,12 @@ impl NodeLimiter {
             all
         };
         for grant in waiting {
-            // An error means that nobody waits for it any more.
+            // An error means that the waiting request has gone.
             let _ = grant.send(Err(NoPlace::Away));
         }
     }
 
-    /// A place, at once or after a wait. Dropped, the future leaves the queue.
+    /// Enters, at once or after a wait. Dropping the future leaves the queue.
     pub(crate) async fn enter(self: &Arc<Self>, turn: Turn) -> Result<Permit, NoPlace> {
         if turn.class == Class::Urgent {
             return Ok(Permit::new(self, self.places.take_more()));
@@ -213,7 +213,7 @@ impl NodeLimiter {
             self.waiting.store(state.queue.len(), Ordering::SeqCst);
             Waiting { limiter: self, turn, id }
         };
-        // A place may have become free before this one was in the queue.
+        // A slot may have become free before this request was queued.
         self.hand_out();
         let result = match tokio::time::timeout(PATIENCE, granted).await {
             Ok(Ok(result)) => result,
@@ -225,14 +225,14 @@ impl NodeLimiter {
         result
     }
 
-    /// How long so many requests take, as far as that is known.
+    /// How long this many requests take, as far as known.
     fn time_for(&self, requests: usize) -> Duration {
         let each = Duration::from_micros(self.mean_us.load(Ordering::Relaxed));
         let rounds = requests.div_ceil(self.limit().max(1));
         each.saturating_mul(u32::try_from(rounds).unwrap_or(u32::MAX))
     }
 
-    /// Gives the free places to those who wait.
+    /// Gives the free slots to waiting requests.
     fn hand_out(self: &Arc<Self>) {
         loop {
             let (grant, place) = {
@@ -262,7 +262,7 @@ impl NodeLimiter {
         }
     }
 
-    /// A node sent a response to a request that had lost its place: it does not hang, but how long this took says nothing.
+    /// A node sent a response to a request that had lost its place: it does not hang, but the duration is not representative.
     fn responded_late(&self) {
         self.last_response.store(micros(self.began.elapsed()), Ordering::Relaxed);
     }
@@ -287,7 +287,7 @@ impl NodeLimiter {
 
     #[expect(clippy::cast_precision_loss, reason = "times are short")]
     fn look(self: &Arc<Self>, now: u64) {
-        // Somebody else is at it.
+        // Another task is doing it.
         let Some(mut state) = self.state.try_lock() else { return };
         self.looked_at.store(now, Ordering::Relaxed);
         self.responses.store(0, Ordering::Relaxed);
@@ -332,11 +332,11 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// A place before NocoBase, until it is dropped or the response is there.
+/// A slot at a NocoBase node, until it is dropped or the response has begun.
 #[derive(Debug)]
 #[must_use = "what is dropped at once holds no place"]
 pub(crate) struct Permit {
-    /// `None`: it has been given back.
+    /// `None`: it has been released.
     limiter: Option<Arc<NodeLimiter>>,
     generation: Generation,
     since: Instant,
@@ -349,13 +349,13 @@ impl Permit {
         Permit { limiter: Some(limiter.clone()), generation, since: Instant::now(), sent: false }
     }
 
-    /// NocoBase is about to get the request: it works on it from now on, even if the request is cancelled.
+    /// NocoBase is about to get the request: from now on it works on it, even if the request is cancelled.
     pub(crate) fn sent(mut self) -> Permit {
         self.sent = true;
         self
     }
 
-    /// The head of the response is there. `path`: of the request, for its kind.
+    /// The response has begun. `path`: of the request, for its kind.
     pub(crate) fn responded(mut self, path: &str) {
         if let Some(limiter) = self.limiter.take() {
             if limiter.places.is_current(self.generation) {
@@ -367,12 +367,12 @@ impl Permit {
         }
     }
 
-    /// NocoBase never got the request, or is gone.
+    /// NocoBase never got the request, or is unreachable.
     pub(crate) fn unused(mut self) {
         self.sent = false;
     }
 
-    /// Gives it back without handing it on.
+    /// Drops it without releasing the slot.
     fn forget(mut self) {
         if let Some(limiter) = self.limiter.take() {
             limiter.places.give_back(self.generation);

@@ -1,15 +1,15 @@
-//! The places before one node: how many are taken. One word, so that all of them can be made free at once.
+//! The slots of one node: how many are taken. One atomic word, so that all of them can be released at once.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// One more generation; below it is the count.
 const NEXT: u64 = 1 << 32;
 
-/// Places that are made free at once are of one generation.
+/// Slots that are released at once belong to one generation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Generation(u64);
 
-/// How many places are taken, and in the upper half their generation.
+/// How many slots are taken, and in the upper half their generation.
 #[derive(Debug, Default)]
 pub(super) struct Places(AtomicU64);
 
@@ -18,31 +18,31 @@ impl Places {
         count(self.0.load(Ordering::Relaxed))
     }
 
-    /// One more, where fewer than `limit` are taken.
+    /// Takes one, if fewer than `limit` are taken.
     pub(super) fn take(&self, limit: usize) -> Option<Generation> {
         let one_more = |word| (count(word) < limit).then_some(word + 1);
         self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_more).ok().map(generation)
     }
 
-    /// One more, whatever the limit is.
+    /// Takes one, whatever the limit is.
     pub(super) fn take_more(&self) -> Generation {
         generation(self.0.fetch_add(1, Ordering::SeqCst))
     }
 
-    /// Gives one of this generation back; one of a generation before is free already.
+    /// Releases one of this generation; one of an earlier generation is free already.
     pub(super) fn give_back(&self, place: Generation) {
         let one_less = |word| (generation(word) == place && count(word) > 0).then(|| word - 1);
-        // An error means that there is nothing to give back.
+        // An error means that there is nothing to release.
         let _ = self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less);
     }
 
-    /// Makes all of them free; what is taken from now on is of another generation.
+    /// Releases all of them; those taken from now on belong to another generation.
     pub(super) fn free_all(&self) {
         let next = |word: u64| Some((word | (NEXT - 1)).wrapping_add(1));
         let _ = self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, next);
     }
 
-    /// Is a place of this generation still taken?
+    /// Is a slot of this generation still taken?
     pub(super) fn is_current(&self, place: Generation) -> bool {
         generation(self.0.load(Ordering::Relaxed)) == place
     }

@@ -1,4 +1,4 @@
-//! For how long health checks have found a node silent. Who waits for its response learns it.
+//! How long health checks have found a node silent. Requests that wait for its response are notified.
 
 use std::future::Future;
 use std::time::{Duration, Instant};
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-/// Since when, and for how long at the last check.
+/// Since when, and how long at the last check.
 #[derive(Debug, Default)]
 pub(super) struct Silence {
     since: Mutex<Option<Instant>>,
@@ -29,11 +29,11 @@ impl Silence {
         *self.lasts.borrow()
     }
 
-    /// Done when it has been silent for so long.
+    /// Completes when it has been silent for this long.
     pub(super) fn until(&self, long: Duration) -> impl Future<Output = ()> + Send + Sync + use<> {
         let mut lasts = self.lasts.subscribe();
         async move {
-            // An error means that the node is none of the gate's any more.
+            // An error means that the node is no longer configured.
             if lasts.wait_for(|now| now.is_some_and(|now| now >= long)).await.is_err() {
                 std::future::pending().await
             }

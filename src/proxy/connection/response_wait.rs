@@ -1,5 +1,5 @@
-//! Ends the wait for the response of a node that hangs. Pingora waits as long as `upstream.read_timeout` allows, and calls no hook
-//! meanwhile: so the connection to the node is shut down, and Pingora goes on as if the node had closed it.
+//! Ends the wait for the response of a hanging node. Pingora waits as long as `upstream.read_timeout` allows, and calls no hook
+//! meanwhile: so the connection to the node is shut down, and Pingora continues as if the node had closed it.
 
 use std::future::Future;
 use std::os::fd::RawFd;
@@ -18,7 +18,7 @@ pub(super) struct ResponseWait {
 }
 
 impl ResponseWait {
-    /// Over this connection. `hangs`: done when it is not to be waited for any more. A WebSocket has no descriptor here, and its own
+    /// Over this connection. `hangs`: completes when the wait must end. A WebSocket has no descriptor here, and its own
     /// way to end: `upstream::tunnel`.
     pub(super) fn new(
         fd: RawFd,
@@ -29,7 +29,7 @@ impl ResponseWait {
         Some(ResponseWait { fd, socket, hangs: Box::pin(hangs) })
     }
 
-    /// Done when it has been ended. To be called by the task that serves the request, between two polls of it: that task alone closes
+    /// Completes when it has been ended. To be called by the task that serves the request, between two polls of it: only that task closes
     /// the connection, so the descriptor is still that of this connection.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         ready!(self.hangs.as_mut().poll(cx));
@@ -40,7 +40,7 @@ impl ResponseWait {
         Poll::Ready(())
     }
 
-    /// To be sure: does the descriptor lead from where to where it did?
+    /// Does the descriptor still have the same local and remote address?
     fn is_same_connection(&self) -> bool {
         let now = SocketDigest::from_raw_fd(self.fd);
         let ends = |socket: &SocketDigest| (socket.local_addr().cloned(), socket.peer_addr().cloned());

@@ -2,7 +2,7 @@
 //! calls no hook, so the whole request is cancelled from outside. The client sees that the response is incomplete: the connection
 //! is closed, or over HTTP/2 the stream is reset.
 //!
-//! It also ends the wait for a node that hangs (`response_wait`), for the same reason.
+//! It also ends the wait for a hanging node (`response_wait`), for the same reason.
 //!
 //! A WebSocket gets a Close frame first, from the connection to NocoBase (`upstream::tunnel`); here it only gets the time for it.
 
@@ -58,7 +58,7 @@ pub(crate) fn bind(stream: &Arc<OpenStream>, tunnel: bool) {
     let _ = REQUEST.try_with(|bond| bond.on.set(bound).is_ok());
 }
 
-/// The request that is being served has been sent over this connection. `hangs`: done when its response is not to be waited for any
+/// The request that is being served has been sent over this connection. `hangs`: completes when its response must not be awaited any
 /// more.
 pub(crate) fn expect_response(
     fd: RawFd,
@@ -68,7 +68,7 @@ pub(crate) fn expect_response(
     set_wait(ResponseWait::new(fd, connection, hangs));
 }
 
-/// It has its response, or none is waited for any more.
+/// It has its response, or the wait has ended.
 pub(crate) fn response_began() {
     set_wait(None);
 }
@@ -78,7 +78,7 @@ fn set_wait(wait: Option<ResponseWait>) {
 }
 
 impl Bond {
-    /// Never done. Ends waits for a node that hangs, which wakes the request.
+    /// Never completes. Ends waits for a hanging node, which wakes the request.
     async fn waits(&self) -> Infallible {
         poll_fn(|cx| {
             let mut wait = self.wait.lock();

@@ -51,10 +51,10 @@ pub(super) fn count_body(body: Option<&Bytes>, end: bool, gate: &Gate, ctx: &mut
     check_speed(ctx.body_in, end, gate, ctx)
 }
 
-/// Checks the speed of a request's body, of which so many bytes have arrived.
+/// Checks the speed of a request's body, of which this many bytes have arrived.
 ///
 /// # Errors
-/// It only trickles.
+/// It is too slow.
 pub(super) fn check_speed(bytes: u64, end: bool, gate: &Gate, ctx: &Context) -> Result<()> {
     if !end && is_too_slow(bytes, ctx.started.elapsed(), gate.config.limits.body_timeout) {
         return Err(Error::explain(ReadTimedout, "request body slower than a trickle").into_down());

@@ -1,4 +1,4 @@
-//! The node that a request goes to, and how long its response is waited for.
+//! The node that a request is sent to, and how long its response is awaited.
 
 use std::os::fd::RawFd;
 use std::sync::Arc;
@@ -57,7 +57,7 @@ pub(super) async fn choose(gate: &Gate, session: &mut Session, ctx: &mut Context
     Ok(Box::new(peer))
 }
 
-/// The request is about to be sent over this connection. Once the node hangs, its response is not waited for any more.
+/// The request is about to be sent over this connection. If the node hangs, its response is not awaited any more.
 pub(super) fn sent(gate: &Gate, session: &Session, ctx: &Context, fd: RawFd, connection: Option<&Digest>) {
     let limiter = ctx.node.and_then(|node| gate.upstreams.limiter(node));
     if let Some(limiter) = limiter {
@@ -73,7 +73,7 @@ pub(super) fn is_hung(gate: &Gate, session: &Session, ctx: &Context) -> bool {
     ctx.answered_at.is_none() && limiter.is_some_and(|limiter| limiter.silent_for() >= patience)
 }
 
-/// How long health checks may find the node silent before a request is given up. Without its response, nobody knows whether what
+/// How long health checks may find the node silent before a request is given up. Without its response, it is unknown whether a request that
 /// changes something has been done: a NocoBase that was only busy for some seconds gets the time to respond.
 fn patience_with_silence(method: &Method) -> Duration {
     if method.is_safe() { Duration::ZERO } else { WRITE_PATIENCE }

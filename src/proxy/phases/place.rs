@@ -1,6 +1,6 @@
-//! The place before NocoBase, and bodies on their way to it. A request has its place before NocoBase from when its body is there, so that a client that sends
-//! slowly takes nothing from others: a short body is read first; a long one is passed on as it arrives, with a place among the
-//! uploads, and its end is held back until there is a place before NocoBase.
+//! Slots at NocoBase, and request bodies. A request gets its slot at NocoBase when its body has arrived, so that slow clients take
+//! no capacity from others: a short body is read first; a long one is forwarded as it arrives, with a slot among the uploads, and
+//! its end is held back until there is a slot at NocoBase.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -20,10 +20,10 @@ use crate::proxy::request::framing;
 /// Longest body that is read before the request is sent, in bytes: as much as Pingora keeps for a second attempt anyway.
 const SHORT: u64 = 64 * 1024;
 
-/// Waits for a short body; a long one gets a place among the uploads.
+/// Waits for a short body; a long one gets a slot among the uploads.
 ///
 /// # Errors
-/// There is none, or the client sends its body too slowly, or has gone.
+/// There is no slot, or the client sends its body too slowly, or has disconnected.
 pub(super) async fn await_body(gate: &Gate, session: &mut Session, ctx: &mut Context) -> Result<()> {
     if ctx.upload.is_some() || session.is_upgrade_req() || session.as_mut().is_body_done() {
         return Ok(());
@@ -38,10 +38,10 @@ pub(super) async fn await_body(gate: &Gate, session: &mut Session, ctx: &mut Con
     }
 }
 
-/// Takes a place before NocoBase, unless the body is still on its way.
+/// Takes a slot at NocoBase, unless the body is still arriving.
 ///
 /// # Errors
-/// There is none, or the client has gone.
+/// There is no slot, or the client has disconnected.
 pub(super) async fn take(limiter: &Arc<NodeLimiter>, session: &mut Session, ctx: &mut Context) -> Result<()> {
     if ctx.upload.is_none() {
         ctx.permit = Some(permit(limiter, session, ctx.turn()).await?);
@@ -51,10 +51,10 @@ pub(super) async fn take(limiter: &Arc<NodeLimiter>, session: &mut Session, ctx:
     Ok(())
 }
 
-/// The end of a body is about to be sent: from now on the request needs a place before NocoBase.
+/// The end of a body is about to be sent: from now on the request needs a slot at NocoBase.
 ///
 /// # Errors
-/// There is none, or the client has gone.
+/// There is no slot, or the client has disconnected.
 pub(super) async fn take_at_end(gate: &Gate, session: &mut Session, ctx: &mut Context) -> Result<()> {
     // NocoBase may respond before it has the whole body.
     if ctx.upload.is_none() || ctx.answered_at.is_some() {
@@ -67,7 +67,7 @@ pub(super) async fn take_at_end(gate: &Gate, session: &mut Session, ctx: &mut Co
     Ok(())
 }
 
-/// A place before NocoBase, at once or after a wait that the client waits too.
+/// A slot at NocoBase, at once or after a wait, unless the client disconnects.
 async fn permit(limiter: &Arc<NodeLimiter>, client: &mut Session, turn: Turn) -> Result<Permit> {
     match while_open(client, limiter.enter(turn)).await {
         Ok(Ok(permit)) => Ok(permit.sent()),
@@ -76,7 +76,7 @@ async fn permit(limiter: &Arc<NodeLimiter>, client: &mut Session, turn: Turn) ->
     }
 }
 
-/// Is its body short, and sent without being asked for?
+/// Is its body short, and sent without `Expect: 100-continue`?
 fn is_short(request: &RequestHeader) -> bool {
     framing::content_length(request).is_some_and(|length| length <= SHORT)
         && !request.headers.contains_key(header::EXPECT)

@@ -26,7 +26,7 @@ pub(super) fn after_error(
         if let Some(permit) = ctx.permit.take() {
             permit.unused();
         }
-        // Whether what changes something has been done is unknown: nobody is asked to try again.
+        // It is unknown whether a request that changes something has been processed: the client is not told to retry.
         let kind = if method.is_safe() { BUSY } else { ReadTimedout };
         let mut e = Error::explain(kind, "the node hangs").into_up();
         e.set_retry(whole && method.is_safe() && is_another_node(gate, ctx));

@@ -72,7 +72,7 @@ pub(crate) fn respond(
         };
         let entries = links::buttons(&others);
         view.entries = &entries;
-        // If signing in does not work, or not here, a password may: that is its purpose. During maintenance it does not.
+        // If sign-in fails, or does not work here, a password may work: that is its purpose. Not during maintenance.
         let by_password = failure == Failure::OpenInWeCom || (own && failure != Failure::Maintenance);
         let password = by_password.then(|| links::password_address(gate, &here)).flatten();
         view.password = password.as_deref();

@@ -6,10 +6,10 @@ use pingora::proxy::Session as HttpSession;
 
 use crate::error::Failure;
 
-/// A body that has not arrived by then is given up.
+/// Timeout of a body.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The whole body, of at most so many bytes.
+/// The whole body, of at most this many bytes.
 pub(super) async fn read(downstream: &mut HttpSession, limit: usize) -> Result<Vec<u8>, Failure> {
     let mut body = Vec::new();
     let all = async {

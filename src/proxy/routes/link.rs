@@ -1,7 +1,7 @@
-//! `link`: the form with which a member whom nobody matches shows, by its password, which NocoBase user is theirs. Only where
+//! `link`: the form with which a member without a matching user proves, by its password, which NocoBase user is theirs. Only where
 //! `nocobase.link_by_password` is on.
 //!
-//! Must never: put account or password into an address, a log or, the password, a page.
+//! Must never: put account or password into an address or a log, or the password into a page.
 
 use http::header;
 use pingora::proxy::Session as HttpSession;
@@ -19,12 +19,12 @@ use crate::proxy::response::reply::Reply;
 
 /// Longest body in bytes: three fields, each character percent-encoded.
 const LARGEST_BODY: usize = 16 * 1024;
-/// Longest account in characters, as NocoBase's columns have it.
+/// Longest account in characters, as in NocoBase's columns.
 const MAX_ACCOUNT: usize = 255;
 /// Longest password in bytes.
 const MAX_PASSWORD: usize = 1024;
 
-/// Reads the form, and does it.
+/// Handles the form.
 pub(crate) async fn link(
     gate: &Gate,
     downstream: &mut HttpSession,
@@ -44,13 +44,13 @@ pub(crate) async fn link(
     let (response, cookies) = gate.sign_ins.link(callback, form).await;
     let mut reply = sign_in::respond(gate, downstream, ctx, (response, cookies), &source);
     if reply.status == 302 {
-        // The next request must not send the password once more.
+        // The next request must not send the password again.
         reply.status = 303;
     }
     Ok(reply)
 }
 
-/// `None`: not this form, or a field is there twice, empty or too long.
+/// `None`: not this form, or a field is repeated, empty or too long.
 fn read(body: &[u8], lang: String) -> Option<LinkForm> {
     let mut fields = [None, None, None];
     for (name, value) in url::form_urlencoded::parse(body) {

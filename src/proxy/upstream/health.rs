@@ -83,7 +83,7 @@ impl Check {
     }
 }
 
-/// Was there no response, and no refusal either? A process that hangs accepts until its queue is full; then connecting takes too long.
+/// Was there neither a response nor a refusal? A hanging process accepts until its queue is full; then connecting times out.
 fn is_silent(error: &Error) -> bool {
     matches!(error.etype(), ErrorType::ReadTimedout | ErrorType::WriteTimedout | ErrorType::ConnectTimedout)
 }

@@ -65,7 +65,7 @@ pub(crate) struct Node {
     /// Milliseconds: when it became healthy again, or [`WARM`].
     back_since: AtomicU64,
     turn: AtomicU32,
-    /// What was logged about its state.
+    /// What has been logged about its state.
     pub(super) outage: Mutex<Outage<NodeState>>,
 }
 

@@ -124,7 +124,7 @@ struct Tunnel {
     greeting: Option<&'static [u8]>,
     /// Taken once it has completed.
     end: Option<End>,
-    /// Done when the node hangs; `None` once it has responded.
+    /// Completes when the node hangs; `None` once it has responded.
     hangs: Option<Waiting<()>>,
     /// As in [`Connect`].
     session: Option<Arc<OpenStream>>,

@@ -1,6 +1,6 @@
-//! Requests whose body is still on its way to NocoBase. They hold no place before it (`nocobase::concurrency`) as long as it arrives, so
-//! they have places of their own, of which one person leaves some to the others: what is sent slowly takes nothing from anybody
-//! else (R34).
+//! Requests whose body is still on its way to NocoBase. They hold no slot there (`nocobase::concurrency`) while it
+//! arrives, but a slot of their own, of which one client must leave some to others: slow uploads take no capacity from others
+//! (R34).
 
 use std::sync::Arc;
 
@@ -13,11 +13,11 @@ use crate::proxy::shares::Ledger;
 const PART: usize = 4;
 const LEAST: usize = 8;
 
-/// Places for uploads.
+/// Slots for uploads.
 pub(crate) struct Uploads(Arc<Mutex<Ledger>>);
 
 impl Default for Uploads {
-    /// Without a bound.
+    /// Without a limit.
     fn default() -> Uploads {
         Uploads(Arc::new(Mutex::new(Ledger::new(usize::MAX))))
     }
@@ -29,7 +29,7 @@ impl Uploads {
         self.0.lock().most = (connections / PART).max(LEAST);
     }
 
-    /// A place for an upload of this person; `None` where all are taken, or this person has used their share.
+    /// A slot for an upload of this client; `None` if all are taken, or the client has used its share.
     pub(crate) fn take(&self, who: Who) -> Option<Upload> {
         self.0.lock().take(Some(who)).then(|| Upload { ledger: self.0.clone(), who })
     }

@@ -152,7 +152,7 @@ pub(in crate::wecom) fn classify(call: Call, errcode: i64) -> Class {
         // The values come from the configuration, or from the browser.
         (Call::GetToken | Call::Departments | Call::Tag | Call::Agent, 40058 | 40063) => Class::Config,
         (Call::UserInfo, 40058 | 40063 | 41008) => Class::Code,
-        // Asked for an administrator to look at; nothing is wrong if the app may not see it.
+        // For display only; it is not an error if the app cannot see it.
         (Call::Department, 60003 | 60011 | 60123) => Class::User,
         // A department or tag that the app may not read: the rule is wrong, not the member.
         (Call::Departments | Call::Tag | Call::Agent, 60011) => Class::Config,

@@ -1,4 +1,4 @@
-//! Linking an account by its password (`nocobase.link_by_password`): whose it is, who asked for it, how often, and what is seen of it.
+//! Linking an account by its password (`nocobase.link_by_password`): whose account it is, who asks for it, how often, and what is disclosed.
 
 use wecom_gate::error::Failure;
 
@@ -29,7 +29,7 @@ async fn r40_no_other_site_links_an_account() {
         assert_eq!(response.status, 403, "{origin} {site:?}: {}", response.body);
         assert!(response.body.contains("Please open this page yourself"), "{}", response.body);
     }
-    // An old browser sends neither header, as a form of another site does: without the page's id it is nothing.
+    // An old browser sends neither header, as a form of another site does: without the page's id it is refused.
     for id in ["", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", &id.to_lowercase()] {
         let response = browser.clone().send(sent(&browser, id, "attacker", PASSWORD)).await;
         assert_eq!(response.status, 400, "{id}: {}", response.body);
@@ -45,7 +45,7 @@ async fn r19_a_form_counts_in_its_own_browser_and_once() {
     let stage = stage().await;
     let account = user(&stage, "old.li", &["member"]);
     let (browser, id) = unmatched(&stage, "lisi").await;
-    // A link or form with the attacker's id, in a browser without a cookie, or with that of somebody else.
+    // A link or form with the attacker's id, in a browser without a cookie, or with another member's.
     let (victim, of_victim) = unmatched(&stage, "WangWu").await;
     let refused = async |mut browser: crate::support::Browser, id: &str, password: &str| {
         let response = submit(&mut browser, id, "old.li", password).await;
@@ -55,7 +55,7 @@ async fn r19_a_form_counts_in_its_own_browser_and_once() {
     refused(victim.clone(), &id, PASSWORD).await;
     refused(browser.clone(), &of_victim, PASSWORD).await;
     assert_eq!(stage.nocobase.calls(SIGN_IN), 0);
-    // Two cookies: which of them is the browser's own cannot be told (R42).
+    // Two cookies: the browser's own cannot be determined (R42).
     let mut both = browser.clone();
     let header = format!("wecom_gate_link={}", victim.cookie("wecom_gate_link").unwrap());
     both.extra.insert("cookie", header.parse().unwrap());
@@ -70,12 +70,12 @@ async fn r19_a_form_counts_in_its_own_browser_and_once() {
     let kept = attempt.clone();
     assert_eq!(submit(&mut attempt, &next, "old.li", PASSWORD).await.status, 303);
     assert_eq!(stage.nocobase.calls(SIGN_IN), 2);
-    // Twice the same at once, or by a second tap, is one; with another password it is nothing.
+    // The same form sent twice is one attempt; with another password it is refused.
     let mut again = kept.clone();
     assert_eq!(submit(&mut again, &next, "old.li", PASSWORD).await.status, 303);
     refused(kept.clone(), &next, "wrong").await;
     assert_eq!((stage.nocobase.calls(SIGN_IN), bound(&stage, "lisi")), (2, vec![account.into()]));
-    // A gate that remembers nothing of it: the member is bound.
+    // A gate without memory of it: the member is bound.
     let other = stage.second_node().await;
     let mut elsewhere = kept.clone();
     elsewhere.go_to(&other);
@@ -119,7 +119,7 @@ async fn r34_passwords_are_guessed_a_few_times_only() {
     assert_eq!(guess("WangWu", " BOSS ", PASSWORD).await, 429, "nor by another member");
     assert_eq!((stage.nocobase.calls(SIGN_IN), bound(&stage, "lisi").len()), (ATTEMPTS, 0));
     stage.gate.wait_for_log(&["throttled", "nocobase.link_by_password"]).await;
-    // Everybody else goes on.
+    // Other members are not affected.
     assert_eq!(guess("WangWu", "old.li", PASSWORD).await, 303);
 }
 
@@ -205,7 +205,7 @@ async fn r27_no_password_is_written_or_shown() {
         let secrets = ["CANARY-WRONG", "CANARY-ECHO", "CANARY-FAULT", PASSWORD, "battery"];
         let (mut browser, id) = unmatched(&stage, "lisi").await;
         let mut seen = Vec::new();
-        // A NocoBase that gives the password back shows it to the person alone, whose page that is.
+        // If NocoBase's message contains the password, only the person who entered it sees it.
         let page = submit(&mut browser, &id, "old.li", "CANARY-WRONG").await;
         seen.push(format!("{:?}{}", page.headers, page.body));
         let id = form(&page.body).unwrap();

@@ -146,7 +146,7 @@ async fn through_redis_the_refusals_of_all_nodes_are_on_each() {
     assert!(page.body.contains("wecom/lisi") && !page.body.contains("<script>alert"), "{}", page.body);
 }
 
-/// Whether it was them, on the phone that is gone: departments, the last request, its browser.
+/// Details for recognising a session: departments, the last request, its browser.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_members_page_shows_departments_the_last_request_and_its_browser() {
     let stage = stage(&["wecom/zhangsan"]).await;
@@ -164,7 +164,7 @@ async fn a_members_page_shows_departments_the_last_request_and_its_browser() {
     ] {
         assert!(page.contains(text), "{text}: {page}");
     }
-    // Another node has not seen the session, and a WeCom that does not answer takes nothing else away.
+    // Another node has not seen the session, and without a response of WeCom the rest is still shown.
     let node = stage.second_node().await;
     admin.go_to(&node);
     stage.wecom().add_fault(Fault::errcode("/cgi-bin/department/get", 60011, 1));

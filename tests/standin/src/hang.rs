@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-/// Whether it hangs, and what it has swallowed.
+/// Whether it hangs, and the requests it has accepted meanwhile.
 #[derive(Default)]
 pub(crate) struct Hang {
     hangs: AtomicBool,
@@ -22,7 +22,7 @@ impl Hang {
         self.swallowed.load(Ordering::SeqCst)
     }
 
-    /// Never done while it hangs, nor afterwards. `counts`: it is a client's.
+    /// Never completes while it hangs, nor afterwards. `counts`: it is a client's.
     pub(crate) async fn swallow(&self, counts: bool) {
         if !self.hangs.load(Ordering::SeqCst) {
             return;

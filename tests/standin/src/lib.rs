@@ -245,7 +245,7 @@ impl NocoBase {
         self.node.hang.end();
     }
 
-    /// How many requests of clients it has swallowed while it hung.
+    /// How many client requests it has accepted while it hung.
     pub fn swallowed(&self) -> usize {
         self.node.hang.swallowed()
     }

@@ -47,7 +47,7 @@ async fn where_requests_wait_there_is_no_capacity_and_a_recovered_node_refuses_n
     assert!(waiting.await.unwrap().is_ok());
 }
 
-/// What a node that hung has swallowed holds no place, whatever becomes of it; what was sent since does.
+/// Requests that a hanging node has accepted hold no slot, whatever their outcome; those sent since do.
 #[tokio::test]
 async fn at_a_silent_node_every_place_is_free() {
     let limiter = old(MaxRequests::Fixed(2));
