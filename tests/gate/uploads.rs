@@ -9,7 +9,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
 use super::support::eventually;
-use super::support::raw::{Process, Response, SECRET, Setup, get, read_response, request, send_raw};
+use super::support::raw::{Process, Response, SECRET, Setup, Visitor, get, read_response, request, send_raw};
 
 const PLACES: u64 = 4;
 const PEOPLE: u64 = 12;
@@ -27,15 +27,22 @@ async fn stage(change: impl FnOnce(Setup) -> Setup) -> (NocoBase, Setup, Process
     (nocobase, setup, gate)
 }
 
-async fn call(gate: SocketAddr, setup: &Setup, person: u64) -> Response {
-    let lines = setup.visitor_number(person).lines();
-    send_raw(gate, get("/api/orders:list", &format!("{lines}Connection: close\r\n"))).await
+async fn call(gate: SocketAddr, person: &Visitor) -> Response {
+    send_raw(gate, get("/api/orders:list", &format!("{}Connection: close\r\n", person.lines()))).await
+}
+
+/// This many people whose sessions the gate knows: their next requests need no question to NocoBase first.
+async fn known(gate: &Process, setup: &Setup, many: u64) -> Vec<Visitor> {
+    let people: Vec<_> = (1..=many).map(|person| setup.visitor_number(person)).collect();
+    for person in &people {
+        assert_eq!(call(gate.http, person).await.status(), 200);
+    }
+    people
 }
 
 /// An upload of this many bytes, of which the first ten have been sent.
-async fn begins(gate: &Process, setup: &Setup, person: u64, length: usize) -> TcpStream {
-    let lines = setup.visitor_number(person).lines();
-    let head = request("POST", PATH, &format!("{lines}Content-Length: {length}\r\n"));
+async fn begins(gate: &Process, person: &Visitor, length: usize) -> TcpStream {
+    let head = request("POST", PATH, &format!("{}Content-Length: {length}\r\n", person.lines()));
     let mut stream = TcpStream::connect(gate.http).await.unwrap();
     stream.write_all(format!("{head}{}", "x".repeat(10)).as_bytes()).await.unwrap();
     stream
@@ -57,18 +64,16 @@ async fn taken(gate: &Process) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r34_slow_uploads_hold_no_place_before_nocobase() {
     let (nocobase, setup, gate) = stage(|setup| setup).await;
-    for person in 1..=PEOPLE {
-        assert_eq!(call(gate.http, &setup, person).await.status(), 200);
-    }
+    let people = known(&gate, &setup, PEOPLE).await;
     let mut uploads = Vec::new();
-    for person in 1..=PLACES + 2 {
+    for person in &people[..6] {
         for length in [1000, LONG] {
-            uploads.push((length, begins(&gate, &setup, person, length).await));
+            uploads.push((length, begins(&gate, person, length).await));
         }
     }
     // Other people's requests are served meanwhile, and those of the same people as well.
-    for person in 1..=PEOPLE {
-        assert_eq!(call(gate.http, &setup, person).await.status(), 200, "{person}");
+    for person in &people {
+        assert_eq!(call(gate.http, person).await.status(), 200, "{}", person.session.userid);
     }
     eventually("nobody has a place", async || taken(&gate).await == "0").await;
     // And each of the uploads arrives completely.
@@ -83,11 +88,12 @@ async fn r34_slow_uploads_hold_no_place_before_nocobase() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r34_the_end_of_an_upload_needs_a_place() {
     let (nocobase, setup, gate) = stage(|setup| setup.set("upstream.max_requests", 1)).await;
-    let (mut waits, mut late) = (begins(&gate, &setup, 1, LONG).await, begins(&gate, &setup, 2, LONG).await);
+    let people = known(&gate, &setup, 3).await;
+    let (mut waits, mut late) =
+        (begins(&gate, &people[0], LONG).await, begins(&gate, &people[1], LONG).await);
     nocobase.delay("/api/slow:list", Duration::from_secs(60), 1);
     let slow = {
-        let lines = setup.visitor_number(3).lines();
-        let (gate, slow) = (gate.http, get("/api/slow:list", &lines));
+        let (gate, slow) = (gate.http, get("/api/slow:list", &people[2].lines()));
         tokio::spawn(async move { send_raw(gate, slow).await })
     };
     eventually("NocoBase works on a request", async || nocobase.count("/api/slow:list") == 1).await;
@@ -105,10 +111,11 @@ async fn r34_the_end_of_an_upload_needs_a_place() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r34_one_person_leaves_uploads_to_others() {
     let (_nocobase, setup, gate) = stage(|setup| setup.set("limits.connections", 80)).await;
+    let people = known(&gate, &setup, 2).await;
     // Twenty in all: fifteen for one person.
     let mut uploads = Vec::new();
     for _ in 0..16 {
-        uploads.push(begins(&gate, &setup, 1, LONG).await);
+        uploads.push(begins(&gate, &people[0], LONG).await);
     }
     let mut refused = None;
     eventually("one of them is refused", async || {
@@ -122,13 +129,13 @@ async fn r34_one_person_leaves_uploads_to_others() {
     .await;
     let more = read_response(&mut uploads.remove(refused.unwrap())).await;
     assert_eq!((more.status(), more.header("retry-after").as_deref()), (503, Some("3")), "{}", more.text());
-    let mut other = begins(&gate, &setup, 2, LONG).await;
+    let mut other = begins(&gate, &people[1], LONG).await;
     assert_eq!(ends(&mut other, LONG).await.status(), 200);
     // Short bodies do not count as uploads.
-    let mut short = begins(&gate, &setup, 1, 1000).await;
+    let mut short = begins(&gate, &people[0], 1000).await;
     assert_eq!(ends(&mut short, 1000).await.status(), 200);
     assert_eq!(ends(&mut uploads[0], LONG).await.status(), 200);
-    assert_eq!(ends(&mut begins(&gate, &setup, 1, LONG).await, LONG).await.status(), 200);
+    assert_eq!(ends(&mut begins(&gate, &people[0], LONG).await, LONG).await.status(), 200);
 }
 
 /// The same over HTTP/2, where one connection brings a hundred streams: a body in several frames, of known length and not.
