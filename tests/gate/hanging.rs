@@ -60,6 +60,13 @@ async fn gauge(gate: &Process, name: &str) -> f64 {
     lines.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
 }
 
+/// How many client connections there have been.
+async fn connections_made(gate: &Process) -> usize {
+    let text = ops(gate, "/metrics").await.text();
+    let line = text.lines().find_map(|line| line.strip_prefix("wecom_gate_connections_total "));
+    line.unwrap().trim().parse().unwrap()
+}
+
 async fn ops(gate: &Process, path: &str) -> Response {
     send_raw(gate.ops, format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")).await
 }
@@ -82,7 +89,7 @@ async fn everybody_is_told_in_time_and_no_place_is_kept() {
         assert_eq!(ask(gate.http, page_of(person)).await.status(), 200);
     }
     nocobase.hang();
-    let began = Instant::now();
+    let (before, began) = (connections_made(&gate).await, Instant::now());
     // Pages and calls of people who are in, and pages of people whose sessions NocoBase has to confirm first.
     let mut waiting = JoinSet::new();
     let pages = people.iter().map(|person| (true, page_of(person)));
@@ -91,6 +98,9 @@ async fn everybody_is_told_in_time_and_no_place_is_kept() {
         waiting.spawn(async move { (is_page, ask(gate, request).await) });
     }
     eventually("NocoBase has swallowed requests", async || nocobase.swallowed() > 0).await;
+    let first = waiting.len();
+    eventually("each of them has a connection", async || connections_made(&gate).await >= before + first)
+        .await;
     // More clients than connections: they are refused, and displace nothing.
     let mut over = JoinSet::new();
     for person in people.iter().chain(&people) {
