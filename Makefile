@@ -65,7 +65,7 @@ FOLDER ?= decide
 mutants: ## Which changes in a folder of src/ no test detects (FOLDER=... SHARD=K/N)
 	./tests/setup/mutants.sh $(FOLDER) $(SHARD)
 
-bench: ## Side by side with bare Pingora and nginx: ratios and medians
+bench: ## Side by side with bare Pingora, nginx, oauth2-proxy and mod_auth_openidc (needs go)
 	./benches/compare/run.sh
 
 bench-pages: packages nocobase ## Page loads in Chromium, NocoBase alone and through the gate (RUNS=..., NETWORKS=...)

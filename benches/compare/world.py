@@ -2,9 +2,11 @@
 
 import base64
 import getpass
+import gzip
 import http.client
 import json
 import os
+import random
 import re
 import signal
 import socket
@@ -15,7 +17,10 @@ from pathlib import Path
 HOST = "gate.bench"
 CORP = "ww0123456789abcdef"
 SIZES = {"1k": 1024, "64k": 64 * 1024, "1m": 1024 * 1024}
+# A script as NocoBase's client has them: its name contains a hash.
+FILE, FILE_SIZE = "/assets/app-3fa9c1e07b52.js", 300 * 1024
 CHECK = '{"data":{"id":1,"nickname":"Zhang San","username":"zhangsan"}}'
+GATE_SESSION = "the gate's"
 TICK = os.sysconf("SC_CLK_TCK")
 
 
@@ -23,6 +28,21 @@ def free_port():
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         return s.getsockname()[1]
+
+
+def script(size):
+    """JavaScript of this size that compresses about as well as a bundle (the same each time)."""
+    chance = random.Random(1)
+    names = ["".join(chance.choices("abcdefghijklmnopqrstuvwxyz", k=chance.randint(1, 9))) for _ in range(300)]
+    statements = [
+        "{0}.exports=function({1}){{return {2}({3}.{4},{{children:{1}}})}};\n",
+        'const {0}=({1},{2})=>{3}.createElement("{4}",{{className:{1},key:{2}}});\n',
+        "var {0}=Object.assign({{}},{1}.{2},{{{3}:{4}}});\n",
+    ]
+    text = ""
+    while len(text) < size:
+        text += chance.choice(statements).format(*chance.choices(names, k=5))
+    return text[:size].encode()
 
 
 def tree(pid):
@@ -71,11 +91,15 @@ class World:
         self.running = []
         self.key = base64.b64encode(os.urandom(64)).decode()
         self.scratch.mkdir(parents=True, exist_ok=True)
+        self.host = HOST
         self.www = self.scratch / "www"
-        self.www.mkdir(exist_ok=True)
+        (self.www / "assets").mkdir(parents=True, exist_ok=True)
         for name, size in SIZES.items():
             line = b'{"id":1,"name":"0123456789abcdef0123456789abcdef","ok":true},\n'
             (self.www / name).write_bytes((line * (size // len(line) + 1))[:size])
+        self.file = script(FILE_SIZE)
+        (self.www / FILE[1:]).write_bytes(self.file)
+        (self.www / f"{FILE[1:]}.gz").write_bytes(gzip.compress(self.file, 9))
         told = self.tool("member", "--key", self.key, "--origin", f"http://{HOST}", "--corp-id", CORP, "--entry", "wecom", "--user-id", "1")
         self.member = json.loads(told)
         self.tool("certificate", str(self.scratch))
@@ -88,14 +112,16 @@ class World:
         done = subprocess.run([self.binaries / "examples/bare", *args], check=True, capture_output=True, text=True)
         return done.stdout
 
-    def spawn(self, name, core, command, port):
+    def spawn(self, name, core, command, port, stop=signal.SIGINT):
+        """Starts a program and waits until it listens on `port`. At SIGTERM nginx and the gate would wait for idle clients."""
         pinned = command if core is None else ["taskset", "-c", str(core), *command]
         with open(self.scratch / f"{name}.err", "wb") as err:
             process = subprocess.Popen(
                 [str(c) for c in pinned], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=err
             )
+        process.port, process.stop_signal = port, stop
         self.running.append(process)
-        for _ in range(200):
+        for _ in range(400):
             if process.poll() is not None:
                 break
             try:
@@ -109,8 +135,7 @@ class World:
         processes = list(self.running if processes is None else processes)
         for process in processes:
             if process.poll() is None:
-                # At SIGTERM nginx and the gate wait for idle clients; bare ends at once at SIGINT.
-                process.send_signal(signal.SIGINT)
+                process.send_signal(process.stop_signal)
         end = time.monotonic() + 3
         for process in processes:
             try:
@@ -141,9 +166,7 @@ http {{
 {http_block(port)}
 }}
 """)
-        process = self.spawn(name, core, ["nginx", "-p", home, "-c", home / "nginx.conf"], port)
-        process.port = port
-        return process
+        return self.spawn(name, core, ["nginx", "-p", home, "-c", home / "nginx.conf"], port)
 
     def answers(self, port):
         files = "\n".join(f"location = /api/bench:{n} {{ alias {self.www}/{n}; }}" for n in SIZES if n != "1k")
@@ -155,6 +178,7 @@ http {{
         location = /api/bench:who {{ return 200 '$http_authorization'; }}
         location = /api/__health_check {{ return 200 ok; }}
         location = /api/auth:check {{ return 200 '{CHECK}'; }}
+        location /assets/ {{ root {self.www}; types {{ text/javascript js; }} }}
         {files}
         location / {{ return 404; }}
     }}"""
@@ -193,6 +217,16 @@ http {{
     }}"""
         return self.nginx("nginx-auth" if gate_port else "nginx", self.proxy_core, block)
 
+    def nginx_files(self):
+        """nginx with the file itself, compressed in advance; nobody has to sign in."""
+        block = lambda port: f"""
+    server {{
+        listen 127.0.0.1:{port} backlog=4096;
+        location /assets/ {{ root {self.www}; types {{ text/javascript js; }} gzip_static on; gzip_vary on; }}
+        location / {{ return 404; }}
+    }}"""
+        return self.nginx("nginx-files", self.proxy_core, block)
+
     # Pingora
 
     def has(self, program):
@@ -206,7 +240,7 @@ http {{
             command += ["--tls-listen", f"127.0.0.1:{tls_port}"]
             command += ["--cert", self.scratch / "cert.pem", "--key", self.scratch / "key.pem"]
         process = self.spawn("bare", self.proxy_core, command, port)
-        process.port, process.tls_port = port, tls_port
+        process.tls_port = tls_port
         return process
 
     def gate(self, access_log=False, tls=False):
@@ -242,22 +276,23 @@ recheck = "12h"
 access_log = {str(access_log).lower()}
 """)
         process = self.spawn("gate", self.proxy_core, [self.binaries / "wecom-gate", "run", "--conf", conf], port)
-        process.port, process.tls_port = port, tls_port
+        process.tls_port = tls_port
         return process
 
     # The request: what NocoBase's page sends with each of its API calls.
 
-    def headers(self, signed_in=True):
+    def headers(self, session=GATE_SESSION, coding="identity"):
+        """`session`: the cookies of a proxy's session; `None`: a stranger. A signed-in client also sends the phantom."""
         cookies = "nb_role_main=member; theme=dark; _ga=GA1.2.1234567890.1700000000; lang=zh-CN; sidebar=collapsed"
-        phantom, own = self.member["phantom"], self.member["cookie"]
-        given = {"Authorization": f"Bearer {phantom}", "Cookie": f"{cookies}; {own}"} if signed_in else {}
+        own = self.member["cookie"] if session is GATE_SESSION else session
+        given = {"Authorization": f"Bearer {self.member['phantom']}", "Cookie": f"{cookies}; {own}"} if own else {}
         return {
             "Host": HOST,
             "User-Agent": "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) "
             "Chrome/129.0.6668.101 Safari/537.36 Language/zh wxwork/5.0.8 (MicroMessenger/6.2) WindowsWechat",
             "Accept": "application/json, text/plain, */*",
             "Accept-Language": "zh-CN,zh;q=0.9,en;q=0.8",
-            "Accept-Encoding": "gzip, deflate",
+            "Accept-Encoding": coding,
             **given,
             "Referer": f"http://{HOST}/admin/settings/users",
             "Sec-Fetch-Site": "same-origin",
@@ -269,10 +304,11 @@ access_log = {str(access_log).lower()}
             "X-Timezone": "+08:00",
         }
 
-    def get(self, port, path, signed_in=True):
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-        connection.request("GET", path, headers=self.headers(signed_in))
+    def get(self, port, path, session=GATE_SESSION, coding="identity"):
+        """Status, body and headers of one response."""
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+        connection.request("GET", path, headers=self.headers(session, coding))
         response = connection.getresponse()
         body = response.read()
         connection.close()
-        return response.status, body
+        return response.status, body, response.headers
