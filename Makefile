@@ -6,7 +6,7 @@ CARGO ?= cargo
 # Real NocoBase, cached between runs.
 export WECOM_GATE_NOCOBASE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/wecom-gate/nocobase-2.2.15
 
-.PHONY: help demo test test-rust test-repeat test-browser peers acme chart lint deny fuzz fuzz-short mutants fmt bench bench-micro bench-pages certs packages nocobase-packages nocobase docs release package-files deb dist image test-package
+.PHONY: help demo test test-rust test-repeat test-browser peers acme chart lint deny fuzz fuzz-short mutants fmt bench bench-micro bench-pages bench-nine-oclock certs packages nocobase-packages nocobase docs release package-files deb dist image test-package
 
 help: ## What there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -73,6 +73,12 @@ bench-pages: packages nocobase ## Page loads in Chromium, NocoBase alone and thr
 	$(CARGO) build -p wecom-sim
 	cd tests/browser && npm ci --no-audit --no-fund --loglevel=error
 	WECOM_GATE_BIN="$${CARGO_TARGET_DIR:-target}/release/wecom-gate" node benches/pages/pages.mjs
+
+bench-nine-oclock: packages nocobase ## 200 members open NocoBase within a minute, NocoBase alone and through the gate (MEMBERS=...)
+	$(CARGO) build --release -p wecom-gate
+	$(CARGO) build -p wecom-sim
+	cd tests/browser && npm ci --no-audit --no-fund --loglevel=error
+	WECOM_GATE_BIN="$${CARGO_TARGET_DIR:-target}/release/wecom-gate" node benches/pages/nine_oclock.mjs
 
 bench-micro: ## Criterion: decision core, cookies, token swap, text
 	$(CARGO) bench

@@ -7,6 +7,7 @@ import { writeFileSync } from 'node:fs';
 import { cpus, loadavg } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { stage } from '../../tests/browser/stage.mjs';
+import { THERE, median, round, settled, signedIn } from './shared.mjs';
 
 const RUNS = Number(process.env.RUNS ?? 5);
 const SETTLE = Number(process.env.SETTLE ?? 900);
@@ -17,8 +18,6 @@ const NETWORKS = {
   slow: { rate: 1_600_000, latency: 150 },
 };
 const NAMES = (process.env.NETWORKS ?? 'loopback,4g,slow').split(',');
-/** The page is loaded when this menu entry is shown. */
-const THERE = 'Orders 订单';
 /** After this many milliseconds without a transfer the page is complete. */
 const QUIET = 700;
 
@@ -74,37 +73,9 @@ async function pair(how, network) {
   return { cold, warm };
 }
 
-const median = (numbers) => {
-  const sorted = [...numbers].sort((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
-};
-const round = (x, digits = 0) => x.toLocaleString('en-US', { minimumFractionDigits: digits, maximumFractionDigits: digits });
-
-/** Waits until the gate has compressed every file as well as it can. */
-async function settled(urls, cookie) {
-  const files = [...new Set(urls)].filter((u) => /\/(assets|static)\/.*\.(js|css)(\?|$)/.test(u)).map((u) => new URL(u));
-  const began = Date.now();
-  for (;;) {
-    let waiting = 0;
-    for (const file of files) {
-      const response = await stage.ask(stage.gate, file.pathname + file.search, { method: 'HEAD', headers: { cookie, 'accept-encoding': 'br' } });
-      if (response.headers['content-encoding'] === 'br' && !response.headers.etag?.includes('-best')) waiting += 1;
-    }
-    if (waiting === 0) return `all files compressed as well as they can be ${round((Date.now() - began) / 1000)} s later`;
-    if (Date.now() - began > SETTLE * 1000) return `${waiting} of ${files.length} files not yet compressed as well as they can be`;
-    await sleep(2000);
-  }
-}
-
 await stage.start();
 try {
-  const client = await stage.client('lisi');
-  await client.page.goto(stage.origin + stage.page);
-  const allow = client.page.getByRole('button', { name: 'Allow' });
-  await allow.or(client.page.getByText(THERE)).first().waitFor();
-  if (await allow.isVisible()) await allow.click();
-  await client.page.getByText(THERE).first().waitFor();
+  const client = await signedIn();
   const { cookies } = await client.context.storageState();
   const [user] = await stage.nocobase.users({ phone: '13800000002' });
   const gate = { name: 'through the gate', address: stage.origin + stage.page, cookies };
@@ -115,7 +86,7 @@ try {
   stage.gate = await stage.startGate('a');
   const first = await pair(gate, null);
   const cookie = cookies.map((c) => `${c.name}=${c.value}`).join('; ');
-  const compressing = await settled(first.cold.urls, cookie);
+  const compressing = await settled(first.cold.urls, cookie, SETTLE);
   await pair(alone, null); // NocoBase is warm too.
 
   const results = {};
