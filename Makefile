@@ -43,6 +43,10 @@ peers: ## h2spec against the gate's HTTP/2 (needs go)
 acme: ## Certificates from the real Pebble (needs go)
 	./tests/peers/pebble.sh
 
+.PHONY: traefik
+traefik: ## The example for Traefik with the real one (needs go where traefik is missing)
+	./tests/peers/traefik.sh
+
 chart: ## The real helm over the Helm chart (needs go where helm is missing)
 	./tests/peers/helm.sh
 

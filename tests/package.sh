@@ -67,7 +67,7 @@ until_ok grep -q 'ready at' "$work/nocobase.log"
 
 say "Command 1: install"
 began=$SECONDS
-inside dpkg -i /tmp/old.deb
+inside apt-get install -y -qq /tmp/old.deb >"$work/apt.log" 2>&1 || { cat "$work/apt.log" >&2; fail "apt-get install"; }
 inside getent passwd wecom-gate >/dev/null || fail "no user"
 [ "$(stat -c '%a %U' "$root/etc/wecom-gate")" = '750 root' ] || fail "modes of /etc/wecom-gate"
 [ "$(inside stat -c '%a %U %G' /etc/wecom-gate/wecom-gate.example.toml)" = '640 root wecom-gate' ] || fail "modes of the example"
@@ -80,6 +80,8 @@ for file in usr/bin/wecom-gate usr/lib/systemd/system/wecom-gate.service usr/lib
     [ -e "$root/$file" ] || grep -qs man "$root"/etc/dpkg/dpkg.cfg.d/* || fail "$file is not there"
 done
 grep -q /usr/bin/wecom-gate "$root/usr/lib/systemd/system/wecom-gate.service" || fail "the unit starts another program"
+# Messages with a path show the package's, not that of the machine which built it.
+! grep -aqF "${CARGO_HOME:-$HOME/.cargo}/" "$root/usr/bin/wecom-gate" || fail "the program shows where its builder keeps crates"
 ! grep -q /usr/local "$root/usr/lib/systemd/system/wecom-gate.service" || fail "the unit starts another program"
 
 say "Command 2: init"
@@ -118,9 +120,28 @@ took=$((SECONDS - began))
 echo "3 commands, $took s from the installation to NocoBase"
 [ "$took" -lt 120 ] || fail "it took longer than two minutes"
 
+say "nginx in front, as the README says"
+# Debian would start it at once, on port 80 of this machine.
+printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d" && chmod +x "$root/usr/sbin/policy-rc.d"
+{ inside apt-get update -qq && inside apt-get install -y -qq --no-install-recommends nginx-light; } >"$work/apt.log" 2>&1 ||
+    { cat "$work/apt.log" >&2; fail "apt-get install nginx-light"; }
+front=$(free_port)
+cp "$root/usr/share/doc/wecom-gate/examples/nginx-in-front.conf" "$root/etc/nginx/conf.d/"
+sed -i "s/listen 80;/listen 127.0.0.1:$front;/; s/127.0.0.1:8080/127.0.0.1:$gate/; s/nocobase.example.com/127.0.0.1/" \
+    "$root/etc/nginx/conf.d/nginx-in-front.conf"
+rm "$root/etc/nginx/sites-enabled/default"
+inside nginx -g 'daemon off;' >"$work/nginx.log" 2>&1 &
+pids+=($!)
+through() {
+    curl -s -o /dev/null -w '%{http_code}' -A 'Mozilla/5.0 wxwork/4.1.30 MicroMessenger/7.0.1' -H 'Accept: text/html' \
+        -H "Host: 127.0.0.1:$gate" "http://127.0.0.1:$front/admin"
+}
+redirects() { [ "$(through)" = 302 ]; }
+until_ok redirects
+
 say "The audit log is rotated"
 until_ok grep -q '"action":"sign_in"' "$root$audit"
-inside apt-get update -qq && inside apt-get install -y -qq --no-install-recommends logrotate >/dev/null 2>&1
+inside apt-get install -y -qq --no-install-recommends logrotate >/dev/null 2>&1
 # There is no systemd here that would send SIGHUP. Other gates may run on this machine: it goes to the one of this root.
 for exe in /proc/[0-9]*/exe; do
     [ "$(readlink "$exe" 2>/dev/null)" = "$root/usr/bin/wecom-gate" ] && pid=${exe#/proc/} && pid=${pid%/exe}

@@ -48,7 +48,7 @@ function values(head, name) {
   return lines.filter(([n]) => n.toLowerCase() === name).map(([, value]) => value);
 }
 
-/** Starts the proxy with its example; only addresses are replaced. */
+/** The program of a proxy, with its example; only addresses are replaced. */
 const PROXIES = {
   nginx(dir, example, listen) {
     const conf = example('nginx-auth-request.conf', { 'listen 80;': `listen ${listen};` });
@@ -72,6 +72,19 @@ const PROXIES = {
     return ['/usr/sbin/haproxy', ['-db', '-f', conf]];
   },
 };
+// In no Debian package: `make traefik` builds it and names it here.
+if (process.env.WECOM_GATE_TRAEFIK) {
+  PROXIES.Traefik = (dir, example, listen, gate, auth) => {
+    const routes = example('traefik-wecom-gate.yml', {
+      'Host(`nocobase.example.com`)': 'Host(`127.0.0.1`)', 'nocobase.example.com': listen, '127.0.0.1:8079': auth,
+      'port: 9090, interval: 2s': `port: ${gate.ops.split(':')[1]}, interval: 50ms`,
+    });
+    const conf = example('traefik.yml', {
+      '":80"': `"${listen}"`, '127.0.0.1:8079': auth, '/etc/traefik/traefik-wecom-gate.yml': routes,
+    });
+    return [process.env.WECOM_GATE_TRAEFIK, [`--configFile=${conf}`]];
+  };
+}
 
 async function start(name, gate, nocobase) {
   const listen = new URL(stage.origin).host;
@@ -83,10 +96,12 @@ async function start(name, gate, nocobase) {
     writeFileSync(join(dir, file), text);
     return join(dir, file);
   };
-  const proxy = new Program(name, ...PROXIES[name](dir, example, listen));
+  const proxy = new Program(name, ...PROXIES[name](dir, example, listen, gate, `127.0.0.1:${await stage.freePort()}`));
   for (;;) {
     if (proxy.over) throw new Error(`${proxy.over}\n${proxy.tail()}`);
-    if (await fetch(`${stage.origin}/wecom-gate/auth`).then((a) => a.status === 404, () => false)) return proxy;
+    const status = (path) => fetch(stage.origin + path).then((response) => response.status, () => undefined);
+    // Traefik listens before it knows its routes: until then nothing is there.
+    if (await status('/wecom-gate/auth') === 404 && await status('/wecom-gate/me') === 401) return proxy;
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { ask, call, enter, marked, menu } from './member.mjs';
 import { signOutElsewhere } from './helpers.mjs';
-import { stage } from './stage.mjs';
+import { UA, stage } from './stage.mjs';
 
 /** The gate's cookies of a window, as a `Cookie` header. */
 async function cookies(client) {
@@ -44,6 +44,20 @@ describe('signing out', () => {
     await leaving.page.waitForURL((url) => !url.pathname.startsWith('/wecom-gate/'));
     await leaving.close();
     await staying.close();
+  });
+
+  test('in a Chinese browser ends on a Chinese page, although NocoBase’s own default is English', async () => {
+    const userAgent = UA.desktop.replace('Lang/en', 'Lang/zh');
+    const client = await stage.client('lisi', 'desktop', { locale: 'zh-CN', userAgent });
+    await enter(client);
+    // No one has chosen it: NocoBase stores its default.
+    assert.equal(await client.page.evaluate(() => localStorage.getItem('NOCOBASE_LOCALE')), 'en-US');
+    await client.page.getByTestId('user-center-button').hover();
+    await client.page.getByRole('menu').getByText('Sign out').click();
+    await client.page.getByText('您已退出登录').waitFor();
+    assert.equal(await client.page.locator('html').getAttribute('lang'), 'zh');
+    await client.page.getByRole('link', { name: '重新登录' }).waitFor();
+    await client.close();
   });
 
   test('with the gate’s own page ends NocoBase’s session, too', async () => {

@@ -3,6 +3,7 @@
 
 mod commands;
 mod dependencies;
+mod installation;
 mod labels;
 mod logs;
 mod markdown;

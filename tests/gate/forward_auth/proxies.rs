@@ -79,6 +79,29 @@ impl Proxy {
                 command.env("HOME", here).env("XDG_DATA_HOME", here).env("XDG_CONFIG_HOME", here);
                 command
             }
+            "traefik" => {
+                let auth = free().to_string();
+                let health = format!("port: {}, interval: 50ms, timeout: 10s", ops.port());
+                let routes = write(
+                    "traefik-wecom-gate.yml",
+                    &[
+                        ("nocobase.example.com", raw::HOST),
+                        ("127.0.0.1:8079", &auth),
+                        ("port: 9090, interval: 2s, timeout: 2s", &health),
+                    ],
+                );
+                let conf = write(
+                    "traefik.yml",
+                    &[
+                        ("\":80\"", &format!("\"{at}\"")),
+                        ("127.0.0.1:8079", &auth),
+                        ("/etc/traefik/traefik-wecom-gate.yml", &routes),
+                    ],
+                );
+                let mut command = Command::new(std::env::var_os("WECOM_GATE_TRAEFIK").unwrap());
+                command.arg(format!("--configFile={conf}"));
+                command
+            }
             _ => {
                 let lua = write("haproxy-forward-auth.lua", &[]);
                 let more = [
@@ -97,7 +120,10 @@ impl Proxy {
         let command = command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         let mut child = command.spawn().unwrap_or_else(|e| panic!("{name}: {e}; try `make packages`"));
         for _ in 0..1500 {
-            if tokio::net::TcpStream::connect(at).await.is_ok() {
+            // Traefik listens before it knows its routes.
+            if tokio::net::TcpStream::connect(at).await.is_ok()
+                && (name != "traefik" || send_raw(at, raw::get("/wecom-gate/me", "")).await.status() == 401)
+            {
                 return Proxy { at, child, _dir: dir };
             }
             if let Some(status) = child.try_wait().unwrap() {
