@@ -7,21 +7,20 @@ use std::time::SystemTime;
 use serde::Serialize;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
-use tracing_subscriber::fmt::format::{Format, Json, Writer};
+use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields};
 use tracing_subscriber::registry::LookupSpan;
 
 /// Room for any JSON number.
 const NUMBER: usize = 48;
-/// Target of events that are records of the `log` crate.
+/// Target of events that are records of the `log` crate. Their module and their place in the source are fields.
 const LOG_CRATE: &str = "log";
+const LOG_CRATE_FIELDS: &str = "log.";
+const LOG_CRATE_TARGET: &str = "log.target";
 
-/// Writes the lines. Fields of the surrounding spans are members of the object too. Records of the `log` crate are passed to
-/// `others`.
-pub(crate) struct JsonLine {
-    /// Configured to write the same format.
-    pub(crate) others: Format<Json>,
-}
+/// Writes the lines. Fields of the surrounding spans are members of the object too. Of a record of the `log` crate the place in
+/// the source is left out: it is a path on the machine that built the program.
+pub(crate) struct JsonLine;
 
 impl<S, N> FormatEvent<S, N> for JsonLine
 where
@@ -30,16 +29,15 @@ where
 {
     fn format_event(&self, ctx: &FmtContext<'_, S, N>, mut to: Writer<'_>, event: &Event<'_>) -> fmt::Result {
         let meta = event.metadata();
-        if meta.target() == LOG_CRATE {
-            return self.others.format_event(ctx, to, event);
-        }
         write!(to, "{{\"timestamp\":\"{}\"", humantime::format_rfc3339_micros(SystemTime::now()))?;
         to.write_str(",\"level\":\"")?;
         to.write_str(meta.level().as_str())?;
         to.write_char('"')?;
-        let mut fields = Fields { to: to.by_ref(), done: Ok(()) };
+        let of_log_crate = meta.target() == LOG_CRATE;
+        let mut fields = Fields { to: to.by_ref(), done: Ok(()), of_log_crate, target: None };
         event.record(&mut fields);
-        fields.done?;
+        let Fields { done, target, .. } = fields;
+        done?;
         for span in ctx.event_scope().into_iter().flatten() {
             let extensions = span.extensions();
             let Some(fields) = extensions.get::<FormattedFields<N>>() else { continue };
@@ -51,7 +49,7 @@ where
             }
         }
         to.write_str(",\"target\":\"")?;
-        escape(&mut to, meta.target())?;
+        escape(&mut to, target.as_deref().unwrap_or(meta.target()))?;
         to.write_str("\"}\n")
     }
 }
@@ -60,10 +58,16 @@ where
 struct Fields<'w> {
     to: Writer<'w>,
     done: fmt::Result,
+    of_log_crate: bool,
+    /// The module that a record of the `log` crate names.
+    target: Option<String>,
 }
 
 impl Fields<'_> {
     fn member(&mut self, field: &Field, value: impl FnOnce(&mut Writer<'_>) -> fmt::Result) {
+        if self.of_log_crate && field.name().starts_with(LOG_CRATE_FIELDS) {
+            return;
+        }
         let to = &mut self.to;
         self.done = self.done.and_then(|()| {
             to.write_str(",\"")?;
@@ -76,6 +80,9 @@ impl Fields<'_> {
 
 impl Visit for Fields<'_> {
     fn record_str(&mut self, field: &Field, value: &str) {
+        if self.of_log_crate && field.name() == LOG_CRATE_TARGET {
+            self.target = Some(value.to_owned());
+        }
         self.member(field, |to| {
             to.write_char('"')?;
             escape(to, value)?;
@@ -181,7 +188,7 @@ mod tests {
         let builder =
             fmt().with_writer(move || copy.clone()).json().flatten_event(true).with_span_list(false);
         if ours {
-            let subscriber = builder.map_event_format(|others| JsonLine { others }).finish();
+            let subscriber = builder.map_event_format(|_| JsonLine).finish();
             tracing::subscriber::with_default(subscriber, events);
         } else {
             tracing::subscriber::with_default(builder.finish(), events);
@@ -245,6 +252,27 @@ mod tests {
             (&"a-\"1\"".into(), &7.into(), &1.into())
         );
         assert!(line.get("span").is_none() && !lines[1].contains("request_id"), "{lines:?}");
+    }
+
+    #[test]
+    fn a_record_of_the_log_crate_names_its_module_and_no_path() {
+        let lines = lines(true, || {
+            tracing::event!(
+                target: "log",
+                tracing::Level::ERROR,
+                {
+                    "log.target" = "pingora_core::server",
+                    "log.module_path" = "pingora_core::server",
+                    "log.file" = "/home/builder/.cargo/server.rs",
+                    "log.line" = 7_u64
+                },
+                "no \"sockets\""
+            );
+        });
+        assert_eq!(
+            lines,
+            [r#","level":"ERROR","message":"no \"sockets\"","target":"pingora_core::server"}"#]
+        );
     }
 
     proptest::proptest! {

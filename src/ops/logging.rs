@@ -95,7 +95,7 @@ where
     Ok(match log.format {
         LogFormat::Json => {
             let json = builder.json().flatten_event(true).with_span_list(false);
-            Box::new(json.map_event_format(|others| JsonLine { others }).finish())
+            Box::new(json.map_event_format(|_| JsonLine).finish())
         }
         LogFormat::Pretty => Box::new(builder.with_ansi(io::IsTerminal::is_terminal(&io::stdout())).finish()),
     })

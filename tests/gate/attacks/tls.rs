@@ -83,6 +83,29 @@ async fn r28_old_tls_and_weak_ciphers_are_refused() {
     assert_eq!(connection.protocol_version(), Some(rustls::ProtocolVersion::TLSv1_3));
 }
 
+/// Scanners and old clients make mistakes all day: no line in the log is about them.
+#[tokio::test(flavor = "multi_thread")]
+async fn tls_mistakes_of_clients_are_no_errors_in_the_log() {
+    let (_upstream, setup, mut gate) = gate_with(|s| s.https()).await;
+    assert_eq!(hello(&gate, 0x0301, &MODERN).await, (21, 70));
+    assert_eq!(hello(&gate, 0x0303, &[WEAK[0]]).await, (21, 40));
+    for bytes in [&b""[..], b"\x16\x03\x01", b"GET / HTTP/1.1\r\nHost: gate.test\r\n\r\n", &[0xff; 3000]] {
+        let mut stream = TcpStream::connect(gate.https).await.unwrap();
+        let _ = stream.write_all(bytes).await;
+        let _ = stream.shutdown().await;
+        let _ = stream.read_to_end(&mut Vec::new()).await;
+    }
+    // A request without mistakes is served, and logged.
+    let response = setup.send_raw_over(&gate, true, get("/wecom-gate/me", "")).await;
+    assert_eq!(response.status(), 401, "{}", response.text());
+    let written = gate.everything_written().await;
+    assert!(written.contains("\"event\":\"request\""), "{written}");
+    // The gate's own lines name their cause in `event`; Pingora's name its modules, and no path of the machine that built it.
+    for part in ["andshake", "pingora_core", "rustls", ".rs\""] {
+        assert!(!written.contains(part), "{part}: {written}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn r27_with_https_every_response_has_hsts() {
     let (_upstream, setup, gate) = gate_with(|s| s.https()).await;
