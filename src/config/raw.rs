@@ -173,7 +173,7 @@ pub(super) struct NocoBase {
     pub default_roles: Vec<String>,
     /// Fields of the NocoBase user that each sign-in updates from WeCom: `nickname` (the member's name), `email` (the company's
     /// `biz_mail`, if WeCom returns it without asking the member). The service account needs Update with these fields on
-    /// `users`. If an update fails, the member is signed in nevertheless.
+    /// `users`. If an update fails, the member is signed in nevertheless. There is no picture: NocoBase's users have no field for one.
     pub update_profile: Vec<ProfileField>,
     /// Send `X-WeCom-User` and the other identity headers to NocoBase.
     pub identity_headers: bool,

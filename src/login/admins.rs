@@ -1,9 +1,13 @@
-//! Who may see the console.
+//! Who may see the console, and use the app while it is closed for maintenance.
 
-use super::sessions::Sessions;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::clock::now;
+use super::sessions::{FoundSession, Sessions};
 use crate::error::{FailureWithCause, Level, OnceAMinute, log_cause};
 use crate::nocobase::UserId;
-use crate::session::Session;
+use crate::session::{OwnCookies, Session};
 
 /// Logs that NocoBase could not be asked for data that the console, or the check who may see it, needs.
 pub(crate) fn log_console(failed: &FailureWithCause, session: &Session, left_out: Option<u64>) {
@@ -21,9 +25,40 @@ pub(crate) fn log_console(failed: &FailureWithCause, session: &Session, left_out
     );
 }
 
+/// How long a page for maintenance waits to know whether its reader is an administrator: NocoBase may be down.
+const TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Users who have a role of `access.admins`, or none, as NocoBase has said recently. A page load consists of a hundred requests.
+pub(crate) struct KnownAdmins(moka::future::Cache<u64, bool>);
+
+impl KnownAdmins {
+    const CAPACITY: u64 = 10_000;
+    const TIME_TO_LIVE: Duration = Duration::from_secs(10);
+
+    pub(super) fn new() -> KnownAdmins {
+        let cache = moka::future::Cache::builder();
+        KnownAdmins(cache.max_capacity(Self::CAPACITY).time_to_live(Self::TIME_TO_LIVE).build())
+    }
+}
+
 static NOT_KNOWN: OnceAMinute = OnceAMinute::new();
 
 impl Sessions {
+    /// May the browser with these cookies use the app while it is closed for maintenance? NocoBase is asked only if the answer
+    /// depends on it, and not for long.
+    pub(crate) async fn is_open_for(self: &Arc<Self>, cookies: &OwnCookies<'_>) -> bool {
+        let admins = &self.config.access.admins;
+        let is_named = |session: &Session| admins.names(&session.entry, &session.userid);
+        if admins.roles.is_empty() && !self.cookies.read_all(cookies, now()).any(|s| is_named(&s)) {
+            return false;
+        }
+        let is_admin = async {
+            let FoundSession::Active { session, .. } = self.find(cookies).await else { return false };
+            is_named(&session) || self.known_admins.0.get_with(session.user_id, self.is_admin(&session)).await
+        };
+        tokio::time::timeout(TIMEOUT, is_admin).await.unwrap_or(false)
+    }
+
     /// Does `access.admins` name this member, or a role that their user has now? NocoBase is asked each time, so that a removed
     /// role no longer counts; while NocoBase cannot be reached, no role counts.
     pub(crate) async fn is_admin(&self, session: &Session) -> bool {

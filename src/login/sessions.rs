@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use secrecy::ExposeSecret;
 
+use super::admins::KnownAdmins;
 use super::blocks::Blocks;
 use super::clock::now;
 use super::recheck_queue::MemberRechecks;
@@ -66,6 +67,7 @@ pub(crate) struct Sessions {
     pub(super) blocks: Arc<Blocks>,
     /// The queues for asking WeCom about signed-in members.
     pub(super) member_rechecks: Arc<MemberRechecks>,
+    pub(super) known_admins: KnownAdmins,
     /// Number of the configuration, see [`super::open_streams`].
     pub(super) generation: u64,
 }
@@ -140,6 +142,7 @@ impl Sessions {
             token_cookie: format!("nb_auth_token_{}", config.nocobase.app),
             authenticator_cookie: format!("nb_authenticator_{}", config.nocobase.app),
             member_rechecks: before.map(|b| b.member_rechecks.clone()).unwrap_or_default(),
+            known_admins: KnownAdmins::new(),
             generation: before.map_or(0, |before| before.generation.wrapping_add(1)),
             audit,
             config,

@@ -11,19 +11,10 @@ use crate::config::{Config, WeComEntry};
 use crate::error::{Failure, OnceAMinute};
 use crate::metrics::Metrics;
 use crate::session::{CallbackDedup, Keyring, Names, OwnCookies, PendingLinks, PendingSignIns};
-use crate::wecom::{self, event::Receiver};
+use crate::wecom::{self, Agent, event::Receiver};
 
 /// Path at which every sign-in ends.
 pub(crate) const CALLBACK: &str = "/wecom-gate/callback";
-
-/// An app as WeCom's console shows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct AppCard {
-    /// Its name.
-    pub(crate) name: String,
-    /// The bytes of its picture.
-    pub(crate) picture: Option<Vec<u8>>,
-}
 
 /// The sign-ins of one gate.
 pub(crate) struct SignIns {
@@ -166,11 +157,22 @@ impl SignIns {
         all
     }
 
-    /// Name and picture of the app in WeCom's console, if one app represents this gate: the only one, or the one that signs
-    /// members in automatically.
-    pub(crate) async fn app_card(&self) -> Option<AppCard> {
+    /// The entry of the app whose name and picture the pages show: the only one, or the one that signs members in automatically.
+    fn shown_entry(&self) -> Option<&WeComEntry> {
         let only = self.config.wecom.first().filter(|_| self.config.wecom.len() == 1);
-        let (entry, client) = self.entry(&only.or_else(|| self.config.auto_entry())?.name)?;
+        only.or_else(|| self.config.auto_entry())
+    }
+
+    /// Do the pages show the same app as those of `other`?
+    pub(crate) fn shows_app_of(&self, other: &SignIns) -> bool {
+        let app =
+            |entry: &WeComEntry| (entry.corp_id.clone(), entry.agent_id.clone(), entry.api_base.clone());
+        self.shown_entry().map(app) == other.shown_entry().map(app)
+    }
+
+    /// The app that the pages show, as it is in WeCom's console, and the bytes of its picture.
+    pub(crate) async fn shown_app(&self) -> Option<(Agent, Option<Vec<u8>>)> {
+        let (entry, client) = self.entry(&self.shown_entry()?.name)?;
         let agent = match client.agent().await {
             Ok(agent) => agent,
             Err(error) => {
@@ -186,7 +188,7 @@ impl SignIns {
                 None
             }
         };
-        Some(AppCard { name: agent.name, picture })
+        Some((agent, picture))
     }
 
     pub(super) fn entry(&self, name: &str) -> Option<(&WeComEntry, &wecom::Client)> {

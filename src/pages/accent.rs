@@ -34,6 +34,11 @@ impl Accent {
         if contrast < READABLE { Err(BadAccent::Contrast(contrast)) } else { Ok(Accent(rgb)) }
     }
 
+    /// As `#rrggbb`.
+    pub(super) fn css(self) -> String {
+        Css(self.0).to_string()
+    }
+
     /// The rules that follow the style sheet.
     pub(super) fn style(self) -> String {
         let (main, over) = (Css(self.0), Css(mixed(self.0, BLACK, 20)));

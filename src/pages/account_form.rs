@@ -38,7 +38,7 @@ impl<'a> Account<'a> {
             form,
             action: ACTION,
             about: text(parts::ACCOUNT_ABOUT),
-            member: lang.text_with_name(parts::ACCOUNT_MEMBER, form.member),
+            member: look.text_with_name(lang, parts::ACCOUNT_MEMBER, form.member),
             account: text(parts::ACCOUNT_NAME),
             password: text(parts::ACCOUNT_PASSWORD),
             send: text(parts::LINK),

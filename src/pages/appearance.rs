@@ -3,14 +3,15 @@
 //! Created once from the configuration, so that errors are found there and not when a page is shown.
 
 use std::collections::BTreeMap;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 
 use base64::Engine as _;
 
 use super::accent::Accent;
-use super::lang::Lang;
+use super::lang::{Arguments, Lang, arguments, named};
 use super::own_texts::OwnTexts;
 use super::rendered::{self, STYLE};
+use super::script::Script;
 
 /// One text for all languages, or one per language.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -91,6 +92,7 @@ pub(crate) struct Appearance {
     style: String,
     csp: String,
     framed_csp: String,
+    script: OnceLock<Script>,
 }
 
 /// Without any customisation.
@@ -104,7 +106,7 @@ impl Appearance {
             style.push_str(&accent.style());
         }
         let (csp, framed_csp) = (rendered::csp(&style, "'self'"), rendered::csp(&style, "*"));
-        Appearance { choices, style, csp, framed_csp }
+        Appearance { choices, style, csp, framed_csp, script: OnceLock::new() }
     }
 
     /// The gate's own, used without a configuration.
@@ -115,6 +117,16 @@ impl Appearance {
     /// The configured name.
     pub(crate) fn title(&self) -> Option<&str> {
         self.choices.title.as_deref()
+    }
+
+    /// The colour of buttons, if one is configured.
+    pub(super) fn accent(&self) -> Option<Accent> {
+        self.choices.accent
+    }
+
+    /// The script for NocoBase's pages, with this company's texts.
+    pub(crate) fn script(&self) -> &Script {
+        self.script.get_or_init(|| Script::new(self))
     }
 
     /// The picture, ready for `src`.
@@ -137,12 +149,22 @@ impl Appearance {
 
     /// The text with this key (`message` or `message.attribute`), if there is one. `app`: the name of the app.
     pub(super) fn find(&self, lang: Lang, key: &str, app: Option<&str>) -> Option<String> {
-        self.choices.texts.find(lang, key, app).or_else(|| lang.find_with(key, app))
+        self.find_with(lang, key, &arguments(app))
+    }
+
+    fn find_with(&self, lang: Lang, key: &str, arguments: &Arguments<'_>) -> Option<String> {
+        let own = self.choices.texts.find(lang, key, arguments);
+        own.or_else(|| lang.find_with_arguments(key, arguments))
     }
 
     /// The same; falls back to the key if the text is missing, which a test rules out.
     pub(super) fn text(&self, lang: Lang, key: &str) -> String {
         self.find(lang, key, None).unwrap_or_else(|| key.to_owned())
+    }
+
+    /// The same with one argument, `$name`.
+    pub(super) fn text_with_name(&self, lang: Lang, key: &str, name: &str) -> String {
+        self.find_with(lang, key, &named(name)).unwrap_or_else(|| name.to_owned())
     }
 }
 

@@ -38,12 +38,19 @@ impl Lang {
 
     /// The text with this key (`message` or `message.attribute`), if there is one.
     pub(super) fn find(self, key: &str) -> Option<String> {
-        self.find_with(key, None)
+        self.find_with_arguments(key, &arguments(None))
     }
 
-    /// The same; `app`: the name of the app, which some texts mention.
-    pub(super) fn find_with(self, key: &str, app: Option<&str>) -> Option<String> {
-        TEXTS.try_lookup_with_args(self.0, key, &arguments(app))
+    /// The same with any arguments.
+    pub(super) fn find_with_arguments(self, key: &str, arguments: &Arguments<'_>) -> Option<String> {
+        TEXTS.try_lookup_with_args(self.0, key, arguments)
+    }
+
+    /// Is there a text with this key?
+    pub(super) fn has(self, key: &str) -> bool {
+        let mut arguments = arguments(None);
+        arguments.extend(named(""));
+        self.find_with_arguments(key, &arguments).is_some()
     }
 
     /// The text with this key; falls back to the key if it is missing, which a test rules out.
@@ -52,9 +59,8 @@ impl Lang {
     }
 
     /// The same with one argument, `$name`.
-    pub(super) fn text_with_name(self, key: &'static str, name: &str) -> String {
-        let args = HashMap::from([(Cow::Borrowed("name"), name.into())]);
-        TEXTS.try_lookup_with_args(self.0, key, &args).unwrap_or_else(|| name.to_owned())
+    pub(super) fn text_with_name(self, key: &str, name: &str) -> String {
+        self.find_with_arguments(key, &named(name)).unwrap_or_else(|| name.to_owned())
     }
 
     /// The best of our languages for these, given in order of preference; `None` if none fits.
@@ -68,8 +74,16 @@ impl Lang {
 /// WeCom's name, which differs in Chinese.
 pub(super) const WECOM: &str = "wecom-name";
 
+/// Arguments of a text, by name.
+pub(super) type Arguments<'a> = HashMap<Cow<'static, str>, FluentValue<'a>>;
+
+/// The argument `$name`.
+pub(super) fn named(name: &str) -> Arguments<'_> {
+    HashMap::from([(Cow::Borrowed("name"), name.into())])
+}
+
 /// Arguments for the texts of all pages: `$app`, and `$named`, which is `yes` if the app's name is known.
-pub(super) fn arguments(app: Option<&str>) -> HashMap<Cow<'static, str>, FluentValue<'_>> {
+pub(super) fn arguments(app: Option<&str>) -> Arguments<'_> {
     let named = if app.is_some() { "yes" } else { "no" };
     HashMap::from([("app".into(), app.unwrap_or_default().into()), ("named".into(), named.into())])
 }

@@ -5,6 +5,7 @@
 
 mod accent;
 mod account_form;
+mod app_card;
 mod appearance;
 pub(crate) mod console;
 mod kinds;
@@ -21,9 +22,10 @@ mod tests;
 
 pub(crate) use accent::{Accent, BadAccent};
 pub(crate) use account_form::AccountForm;
+pub(crate) use app_card::AppCard;
 pub(crate) use appearance::{Appearance, Choices, PerLanguage, Picture};
 pub use lang::{Lang, language};
 pub(crate) use own_texts::OwnTexts;
 pub(crate) use rendered::{LOGIN_HEADER, Rendered, json_error};
-pub(crate) use script::{form_attributes, gate_js, script, script_attributes, script_tag};
+pub(crate) use script::{form_attributes, gate_js, script_attributes, script_tag};
 pub(crate) use view::{Entry, Page, View, message, render};

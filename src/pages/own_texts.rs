@@ -8,7 +8,7 @@ use fluent_templates::fluent_bundle::concurrent::FluentBundle;
 use fluent_templates::fluent_bundle::{FluentArgs, FluentResource};
 use unic_langid::LanguageIdentifier;
 
-use super::lang::{Lang, WECOM};
+use super::lang::{Arguments, Lang, WECOM};
 
 /// By language tag.
 #[derive(Default)]
@@ -46,7 +46,7 @@ impl OwnTexts {
     }
 
     /// The text with this key (`message` or `message.attribute`), if there is one that can be formatted.
-    pub(super) fn find(&self, lang: Lang, key: &str, app: Option<&str>) -> Option<String> {
+    pub(super) fn find(&self, lang: Lang, key: &str, arguments: &Arguments<'_>) -> Option<String> {
         if self.0.is_empty() {
             return None;
         }
@@ -58,7 +58,7 @@ impl OwnTexts {
             None => message.value()?,
         };
         let mut errors = Vec::new();
-        let args: FluentArgs<'_> = super::lang::arguments(app).into_iter().collect();
+        let args: FluentArgs<'_> = arguments.iter().map(|(name, value)| (&**name, value.clone())).collect();
         let text = bundle.format_pattern(pattern, Some(&args), &mut errors);
         errors.is_empty().then(|| text.into_owned())
     }
@@ -81,13 +81,13 @@ fn problems(lang: Lang, resource: &FluentResource) -> Vec<String> {
     for entry in resource.entries() {
         let ast::Entry::Message(message) = entry else { continue };
         let id = message.id.name;
-        if lang.find_with(id, None).is_none() {
+        if !lang.has(id) {
             problems.push(format!("{id}: no page has a text with this key"));
             continue;
         }
         for attribute in &message.attributes {
             let key = format!("{id}.{}", attribute.id.name);
-            if lang.find_with(&key, None).is_none() {
+            if !lang.has(&key) {
                 problems.push(format!("{key}: no page has a text with this key"));
             }
         }

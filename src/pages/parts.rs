@@ -12,6 +12,7 @@ text_keys! {
     COPIED = "button-copied",
     OR = "or",
     SESSION_OVER = "session-over",
+    CLOSED_FOR_OTHERS = "closed-for-others",
     TRY_AGAIN = "button-try-again",
     START = "button-start",
     SIGN_OUT = "button-sign-out",

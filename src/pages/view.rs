@@ -9,6 +9,7 @@ use base64::Engine as _;
 use qrcode::render::svg;
 
 use super::account_form::{Account, AccountForm};
+use super::app_card::AppCard;
 use super::appearance::{Appearance, Picture};
 use super::kinds::{self, Icon, Kind, NextStep};
 use super::lang::{Lang, WECOM};
@@ -73,10 +74,8 @@ pub(crate) struct View<'a> {
     pub account_form: Option<AccountForm<'a>>,
     /// How pages look here.
     pub appearance: &'a Appearance,
-    /// The app's name in WeCom, where it is known.
-    pub app: Option<&'a str>,
-    /// The app's picture in WeCom, where it is known.
-    pub picture: Option<&'a Picture>,
+    /// The app in WeCom, where it is known.
+    pub app: Option<&'a AppCard>,
 }
 
 impl<'a> View<'a> {
@@ -97,7 +96,6 @@ impl<'a> View<'a> {
             account_form: None,
             appearance: Appearance::plain(),
             app: None,
-            picture: None,
         }
     }
 }
@@ -204,17 +202,18 @@ impl<'a> PageTemplate<'a> {
             Page::Logout => kinds::LOGOUT,
         };
         let look = view.appearance;
-        let app = look.title().or(view.app);
+        let app = view.app.and_then(AppCard::name);
         // A company that gives a name wants to be seen under it, not under the app's picture.
-        let theirs = view.picture.filter(|_| look.title().is_none()).map(Picture::source);
+        let theirs =
+            view.app.and_then(AppCard::picture).filter(|_| look.title().is_none()).map(Picture::source);
         let text = |key: &str| look.text(lang, key);
-        let part = |attribute: &str| look.find(lang, &format!("{}.{attribute}", kind.key), view.app);
+        let part = |attribute: &str| look.find(lang, &format!("{}.{attribute}", kind.key), app);
         let retry = view.retry.filter(|href| is_own_path(href));
         PageTemplate {
             lang: lang.tag(),
             framed: view.framed,
             style: look.style(),
-            brand: Brand { name: app, picture: look.logo().or(theirs) },
+            brand: Brand { name: look.title().or(app), picture: look.logo().or(theirs) },
             refresh: retry_after.map(|seconds| match retry {
                 Some(href) => format!("{seconds};url={href}"),
                 None => seconds.to_string(),
@@ -276,7 +275,7 @@ fn buttons<'a>(view: &View<'a>, kind: Kind, retry: Option<&'a str>) -> Vec<Butto
     };
     let entries = view.entries.iter().filter(|entry| is_own_path(entry.href)).map(|entry| Button {
         href: entry.href,
-        label: view.lang.text_with_name(parts::SIGN_IN_WITH, &title(view.lang, entry.title)),
+        label: view.appearance.text_with_name(view.lang, parts::SIGN_IN_WITH, &title(view, entry.title)),
         main: true,
     });
     match (view.page, kind.way) {
@@ -351,8 +350,8 @@ const fn drawing(icon: Icon) -> Drawing {
 
 /// What the button of an entry names. The title that is there unless another is configured is WeCom's name, and each
 /// language has its own.
-fn title(lang: Lang, configured: &str) -> Cow<'_, str> {
-    if configured == "WeCom" { lang.text(WECOM).into() } else { configured.into() }
+fn title<'a>(view: &View<'_>, configured: &'a str) -> Cow<'a, str> {
+    if configured == "WeCom" { view.appearance.text(view.lang, WECOM).into() } else { configured.into() }
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use super::applications;
 use super::connection;
 use super::context::Context;
 use super::gate::Gate;
+use super::maintenance;
 use super::member::Member;
 use super::password;
 use super::patience::{Gone, while_there};
@@ -116,11 +117,17 @@ async fn read(
 
     let mut facts = facts::facts(request, ctx.client, cookies.signed_out);
     ctx.page_load = decide::is_page_load(&gate.policy(), &facts);
-    // Before the session is looked up: NocoBase is probably down.
+    // Before anybody else's session is looked up: NocoBase is probably down.
     if gate.maintenance.is_on() && decide::stops_for_maintenance(&gate.policy(), facts.path) {
-        ctx.as_page =
-            decide::own_path(&gate.policy(), facts.path).is_some() && decide::is_for_a_person(&facts);
-        return Err(Failure::Maintenance);
+        match while_there(downstream, Box::pin(maintenance::is_open_for(main, &values))).await {
+            Ok(true) => {}
+            Ok(false) => {
+                ctx.as_page =
+                    decide::own_path(&gate.policy(), facts.path).is_some() && decide::is_for_a_person(&facts);
+                return Err(Failure::Maintenance);
+            }
+            Err(Gone) => return Ok(Admitted::Gone),
+        }
     }
     let found = match decide::needs_session(&gate.policy(), facts.path) {
         true => match while_there(downstream, gate.sessions.find(&cookies)).await {

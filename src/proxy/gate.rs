@@ -74,14 +74,6 @@ impl CurrentGate {
     }
 }
 
-/// The app as WeCom's console shows it.
-pub(crate) struct AppCard {
-    /// Its name.
-    pub(crate) name: Option<String>,
-    /// Its picture.
-    pub(crate) picture: Option<pages::Picture>,
-}
-
 /// The gate.
 pub(crate) struct Gate {
     /// As loaded.
@@ -120,7 +112,7 @@ pub(crate) struct Gate {
     /// Limit of uploads to NocoBase in progress.
     pub(crate) uploads: Arc<Uploads>,
     /// The app's name and picture in WeCom, once they are known.
-    pub(crate) app_card: Arc<ArcSwapOption<AppCard>>,
+    pub(crate) app_card: Arc<ArcSwapOption<pages::AppCard>>,
     /// Whether the app is closed for maintenance.
     pub(crate) maintenance: Arc<Maintenance>,
     /// The certificate that the gate orders itself.
@@ -161,6 +153,7 @@ impl Gate {
         let (below, with_host): (Vec<_>, Vec<_>) =
             config.nocobase.apps.iter().cloned().partition(|app| app.host.is_none());
         let app_names = below.iter().map(|app| app.name.clone()).collect();
+        let app_card = app_card(&sign_ins, [before, None]);
         let mut gate = Gate {
             loaded: SystemTime::now(),
             policy: ArcSwap::from_pointee(policy),
@@ -178,7 +171,7 @@ impl Gate {
             in_flight: before.map(|b| b.in_flight.clone()).unwrap_or_default(),
             places: before.map(|b| b.places.clone()).unwrap_or_default(),
             uploads: before.map(|b| b.uploads.clone()).unwrap_or_default(),
-            app_card: before.map(|b| b.app_card.clone()).unwrap_or_default(),
+            app_card,
             maintenance: before.map(|b| b.maintenance.clone()).unwrap_or_default(),
             acme: before.map(|b| b.acme.clone()).unwrap_or_default(),
             without_script: WithoutScript::default(),
@@ -201,6 +194,8 @@ impl Gate {
         let sign_ins = SignIns::beside(&self.sign_ins, before_it, config.clone())?;
         let origin = origin(&config)?;
         let about = self.about.load_full();
+        // At its own host name it is another app in WeCom.
+        let app_card = app_card(&sign_ins, [Some(self), before]);
         Ok(Gate {
             loaded: SystemTime::now(),
             policy: ArcSwap::from_pointee(policy(&config, &about)?),
@@ -219,11 +214,7 @@ impl Gate {
             in_flight: self.in_flight.clone(),
             places: self.places.clone(),
             uploads: self.uploads.clone(),
-            // At its own host name it is another app in WeCom.
-            app_card: match config.nocobase.own_host {
-                true => Arc::default(),
-                false => self.app_card.clone(),
-            },
+            app_card,
             maintenance: self.maintenance.clone(),
             acme: self.acme.clone(),
             without_script: WithoutScript::default(),
@@ -288,13 +279,25 @@ impl Gate {
         page.map(|page| page.mismatches(&nocobase.public_path, &self.config.origin.url())).unwrap_or_default()
     }
 
-    /// Asks WeCom for the app's name and picture. Returns whether there was a response.
-    pub(crate) async fn learn_app_card(&self) -> bool {
-        let Some(card) = self.sign_ins.app_card().await else { return false };
-        let picture = card.picture.as_deref().and_then(pages::Picture::new);
-        let name = Some(card.name.trim().to_owned()).filter(|name| !name.is_empty());
-        self.app_card.store(Some(Arc::new(AppCard { name, picture })));
-        true
+    /// Asks WeCom for the app's name and picture, also for the applications at host names of their own. Returns whether there was
+    /// a response each time. `missing`: only where they are not known.
+    pub(crate) async fn learn_app_cards(&self, missing: bool) -> bool {
+        let mut all = true;
+        let others = self.with_host().iter().map(|app| &**app);
+        let others = others.filter(|app| !Arc::ptr_eq(&app.app_card, &self.app_card));
+        for gate in std::iter::once(self).chain(others) {
+            if missing && gate.app_card.load().is_some() {
+                continue;
+            }
+            match gate.sign_ins.shown_app().await {
+                Some((agent, picture)) => {
+                    let card = pages::AppCard::new(&agent.name, picture.as_deref());
+                    gate.app_card.store(Some(Arc::new(card)));
+                }
+                None => all = false,
+            }
+        }
+        all
     }
 
     /// Does the browser hold NocoBase's real token?
@@ -305,9 +308,10 @@ impl Gate {
     /// The script tag for a page of this session.
     pub(crate) fn script_tag(&self, token: &str, user: u64) -> Bytes {
         let (user, sealed) = (user.to_string(), !self.delivers_tokens());
+        let closed = self.maintenance.is_on();
         pages::script_tag(
-            &pages::script().src,
-            &pages::script_attributes(token, &self.config.nocobase.app, sealed, &user),
+            &self.config.pages.appearance.script().src,
+            &pages::script_attributes(token, &self.config.nocobase.app, sealed, &user, closed),
         )
     }
 }
@@ -318,10 +322,16 @@ impl Gate {
         let entries: Vec<_> = self.config.wecom.iter().map(|e| (&e.name, &e.title)).collect();
         let entries = serde_json::to_string(&entries).unwrap_or_default();
         pages::script_tag(
-            &pages::script().src,
+            &self.config.pages.appearance.script().src,
             &pages::form_attributes(&self.config.nocobase.app, &entries, &lang.tag()),
         )
     }
+}
+
+/// The name and picture that one of these gates knows of the same app.
+fn app_card(sign_ins: &SignIns, known: [Option<&Gate>; 2]) -> Arc<ArcSwapOption<pages::AppCard>> {
+    let same = known.into_iter().flatten().find(|gate| gate.sign_ins.shows_app_of(sign_ins));
+    same.map(|gate| gate.app_card.clone()).unwrap_or_default()
 }
 
 /// `Host` and the other forwarding headers.

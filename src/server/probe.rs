@@ -34,7 +34,7 @@ pub(super) async fn probe_wecom(current: Arc<CurrentGate>) {
         let gate = current.now();
         failures = if gate.sign_ins.probe().await { 0 } else { failures.saturating_add(1) };
         if failures == 0 && next_card.is_none_or(|at| at <= Instant::now()) {
-            let pause = if gate.learn_app_card().await { APP_CARD } else { NO_APP_CARD };
+            let pause = if gate.learn_app_cards(false).await { APP_CARD } else { NO_APP_CARD };
             next_card = Instant::now().checked_add(pause);
         }
         drop(gate);

@@ -35,6 +35,9 @@ impl Running {
                 self.checks = check_nodes(&gate, &self.stop.subscribe());
                 self.sharing.abort();
                 self.sharing = share(&gate);
+                let new = gate.clone();
+                // Pages must not show another app's name until tomorrow.
+                tokio::spawn(async move { new.learn_app_cards(true).await });
                 state.reloaded(Reload::Configuration, None);
                 tracing::info!(event = "reload", what = "configuration", "configuration reloaded");
                 let record = Record::new(Action::ConfigurationReloaded, Actor::Administrator);

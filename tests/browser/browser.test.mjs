@@ -26,6 +26,7 @@ await import('./outside.mjs');
 await import('./shared_device.mjs');
 await import('./entries.mjs');
 await import('./form.mjs');
+await import('./company.mjs');
 await import('./session_expiry.mjs');
 await import('./delivery.mjs');
 await import('./forward.mjs');

@@ -1,6 +1,8 @@
-//! Maintenance mode: a page for people, 503 for programs, no request to NocoBase; and open again without a restart.
+//! Maintenance mode: a page for people, 503 for programs, no request to NocoBase, except for administrators; and open again without
+//! a restart.
 
 use reqwest::Method;
+use serde_json::json;
 
 use crate::support::browser::CHROME;
 use crate::support::raw::send_raw;
@@ -23,7 +25,8 @@ async fn while_the_file_is_there_nothing_reaches_nocobase() {
         c.set("access.password_login", true);
     })
     .await;
-    let mut member = stage.signed_in("zhangsan").await;
+    let mut admin = stage.signed_in("zhangsan").await;
+    let mut member = stage.signed_in("lisi").await;
     let mut other = stage.signed_in("lisi").await;
     assert_eq!(member.visit("/admin").await.status, 200);
 
@@ -79,10 +82,10 @@ async fn while_the_file_is_there_nothing_reaches_nocobase() {
         }
     }
     // What the gate does without NocoBase continues.
-    for (path, status) in [("/wecom-gate/me", 200), ("/wecom-gate/logout", 200), ("/wecom-gate/console", 200)]
-    {
-        assert_eq!(member.visit(path).await.status, status, "{path}");
+    for path in ["/wecom-gate/me", "/wecom-gate/logout"] {
+        assert_eq!(member.visit(path).await.status, 200, "{path}");
     }
+    assert_eq!(admin.visit("/wecom-gate/console").await.status, 200);
     assert_eq!(member.visit(&format!("/{VERIFY}")).await.body, "7rG3kjVbXHngiald");
     let out = other.request(Method::POST, "/wecom-gate/logout").header("Origin", "http://gate.test");
     let out = other.send(out).await;
@@ -90,15 +93,60 @@ async fn while_the_file_is_there_nothing_reaches_nocobase() {
     let asked: Vec<String> =
         checks(&stage).into_iter().filter(|t| !t.contains("auth:") && !t.contains("tokenControl")).collect();
     assert_eq!(asked, [] as [&str; 0]);
+
+    // Administrators who are signed in see whether all is well before everybody else does, and that it is closed.
+    let page = admin.visit("/admin/orders").await;
+    assert_eq!(page.status, 200, "{}", page.body);
+    assert!(page.body.contains("data-maintenance=\"on\""), "{}", page.body);
+    assert_eq!(admin.api(Method::GET, "/api/orders:list").await.status, 200);
+    assert_eq!(admin.visit("/wecom-gate/auth").await.status, 204);
+    assert_eq!(admin.visit("/wecom-gate/login").await.status, 302);
+    // Not by somebody else's cookie beside a token, nor once they have signed out.
+    let out = admin.request(Method::POST, "/wecom-gate/logout").header("Origin", "http://gate.test");
+    assert!(admin.clone().send(out).await.status < 400);
+    assert_eq!(admin.visit("/admin/orders").await.status, 503);
     let ready = readyz(&stage).await;
     assert!(ready.contains("\"what\":\"maintenance\"") && ready.contains("degraded"), "{ready}");
     stage.gate.wait_for_log(&["\"event\":\"maintenance\"", "\"on\":true"]).await;
 
     std::fs::remove_file(&file).unwrap();
     eventually("it is open again", async || member.visit("/admin").await.status == 200).await;
+    let page = member.visit("/admin").await;
+    assert!(page.body.contains("data-maintenance=\"off\""), "{}", page.body);
     assert_eq!(member.api(Method::GET, "/api/orders:list").await.status, 200);
     assert!(!readyz(&stage).await.contains("maintenance"));
     stage.gate.wait_for_log(&["\"event\":\"maintenance\"", "\"on\":false"]).await;
+}
+
+/// With a role in `access.admins`, NocoBase is asked; what it does not confirm stays closed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_opens_the_app_for_those_who_have_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("maintenance");
+    let path = file.to_str().unwrap().to_owned();
+    let stage = Stage::start(move |c: &mut Config| {
+        c.set("pages.maintenance_file", path).set("access.admins", vec!["role:boss"]);
+    })
+    .await;
+    let user = stage.bound("zhangsan");
+    for row in &mut stage.nocobase.data().users {
+        if row["id"] == json!(user) {
+            row["roles"] = json!([{ "name": "boss" }]);
+        }
+    }
+    let mut boss = stage.signed_in("zhangsan").await;
+    let mut member = stage.signed_in("lisi").await;
+    std::fs::write(&file, "").unwrap();
+    eventually("it is closed", async || member.visit("/admin").await.status == 503).await;
+    let asked = stage.nocobase.calls("users:get");
+    for _ in 0..20 {
+        assert_eq!(boss.visit("/admin").await.status, 200);
+    }
+    // A page load has a hundred requests.
+    assert!(stage.nocobase.calls("users:get") - asked < 10, "{}", stage.nocobase.calls("users:get"));
+    assert_eq!(member.visit("/admin").await.status, 503);
+    let mut stranger = Browser::new(&stage.gate, CHROME);
+    assert_eq!(stranger.visit("/admin").await.status, 503);
 }
 
 /// No request gets through between the start and the first check of the file.

@@ -1,4 +1,5 @@
 // A stub of a browser window, in which the script for NocoBase's pages runs.
+import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import vm from 'node:vm';
 
@@ -45,9 +46,14 @@ class Emitter {
   }
 }
 
+/** Texts as `script.rs` puts them there, of which a test has some. */
+function source(texts) {
+  return SOURCE.replace('{} /* texts */', JSON.stringify(texts));
+}
+
 /** A page at `path` with the gate's tag; the script has run, NocoBase's own code has not. */
 export function open(path, options = {}) {
-  const { data = {}, local = new Store(), session = new Store(), readyState = 'loading', response } = options;
+  const { data = {}, texts = {}, local = new Store(), session = new Store(), readyState = 'loading', response } = options;
   const window = new Emitter();
   const attributes = {
     'data-token': TOKEN, 'data-app': 'main', 'data-delivery': 'sealed', 'data-login': LOGIN, 'data-user': '7', ...data,
@@ -84,7 +90,6 @@ export function open(path, options = {}) {
     body,
     getElementById: (id) => body.children.find((c) => c.id === id) ?? null,
     createTextNode: (text) => ({ text }),
-    createEvent: () => ({ initEvent(type) { this.type = type; } }),
     currentScript: options.noCurrentScript ? null : tag,
     readyState,
     documentElement: { style: {}, contains: (e) => !e.gone },
@@ -97,16 +102,11 @@ export function open(path, options = {}) {
     getResponseHeader(n) { return n.toLowerCase() === HEADER ? this.login ?? null : null; }
     finish(status, login, response = '') {
       Object.assign(this, { status, login, response, readyState: 4 });
-      let events = [];
+      const events = [];
       const emit = (type) => {
-        for (const f of this.listeners[type] ?? []) {
-          let stop = false;
-          f.call(this, { type, stopImmediatePropagation: () => (stop = true) });
-          if (stop) return;
-        }
+        for (const f of this.listeners[type] ?? []) f.call(this, { type });
         events.push(type);
       };
-      this.dispatchEvent = (event) => events.push(event.type);
       ['readystatechange', 'load', 'loadend'].forEach(emit);
       this.events = events;
     }
@@ -114,7 +114,7 @@ export function open(path, options = {}) {
   const timers = [];
   let now = 1_000_000_000_000;
   const context = Object.assign(window, {
-    window, document, location, history, XMLHttpRequest, encodeURIComponent, decodeURIComponent, JSON, Math, String, Object,
+    window, document, location, history, XMLHttpRequest, Blob, Response, encodeURIComponent, decodeURIComponent, JSON, Math, String, Object,
     setTimeout: (f, ms) => timers.push([f, ms]),
     Date: class { getTime() { return options.clock ? options.clock() : now; } },
     fetch: async () => response ?? { status: 200, headers: new Map() },
@@ -128,7 +128,7 @@ export function open(path, options = {}) {
       },
     });
   }
-  vm.runInContext(SOURCE, vm.createContext(context));
+  vm.runInContext(source(texts), vm.createContext(context));
   const inline = (settings) => vm.runInContext(
     Object.entries(settings).map(([k, v]) => `window['${k}'] = ${JSON.stringify(v)};`).join('\n'), context);
   return {
@@ -140,12 +140,14 @@ export function open(path, options = {}) {
       __nocobase_public_path__: '/', __nocobase_api_client_storage_prefix__: prefix,
       __nocobase_api_client_storage_type__: 'localStorage', __nocobase_api_client_share_token__: false, ...more,
     }),
-    xhr(to, status, login, response) {
+    /** A call of the page and its response; returns what the page sees of it. */
+    xhr(to, status, login, response, responseType = '') {
       const xhr = new window.XMLHttpRequest();
+      xhr.responseType = responseType;
       xhr.open('GET', to);
       xhr.finish(status, login, response);
-      timers.splice(0).forEach(([f, ms]) => ms === 0 && f());
-      return xhr.events;
+      assert.deepEqual(xhr.events, ['readystatechange', 'load', 'loadend']);
+      return xhr;
     },
     type(value = 'a draft') {
       const field = { value, getClientRects: () => [{}] };

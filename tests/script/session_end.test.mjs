@@ -140,6 +140,8 @@ describe('after signing out on purpose', () => {
 
 describe('a form that is not saved', () => {
   const OVER = '{"errors":[{"message":"x","code":"BLOCKED_TOKEN"}]}';
+  // An error for which NocoBase's clients show no message.
+  const HELD = '{"errors":[]}';
   const strip = (page) => page.document.getElementById('wecom-gate-over');
 
   test('stays when the session ends, and the user is asked', () => {
@@ -147,8 +149,10 @@ describe('a form that is not saved', () => {
       const page = open('/admin/x?a=1#y');
       page.settings();
       page.type();
-      assert.deepEqual(page.xhr('/api/a', 401, login, body), ['error'], 'the page does not hear of the end');
-      page.xhr('/api/b', 401, login, body);
+      for (const path of ['/api/a', '/api/b']) {
+        const seen = page.xhr(path, 401, login, body);
+        assert.deepEqual([seen.status, seen.response, seen.responseText], [409, HELD, HELD], 'the page does not hear of the end');
+      }
       assert.deepEqual(page.gone, []);
       assert.equal(page.document.body.children.length, 1);
       assert.equal(strip(page).attributes.role, 'alert');
@@ -158,6 +162,42 @@ describe('a form that is not saved', () => {
       page.window.emit('storage', { key: 'NOCOBASE_TOKEN', newValue: 'wcg_new' });
       assert.equal(strip(page), null);
     }
+  });
+
+  test('gets a response of the kind that it has asked for', async () => {
+    const page = open('/admin');
+    page.type();
+    assert.deepEqual({ ...page.xhr('/api/a', 401, LOGIN, '', 'json').response }, { errors: [] });
+    assert.equal(await page.xhr('/api/a', 401, LOGIN, '', 'blob').response.text(), HELD);
+    assert.equal(page.xhr('/api/a', 401, LOGIN, '', 'arraybuffer').response, null);
+  });
+
+  test('sees the response of the next call of the same request object', () => {
+    const page = open('/admin');
+    page.type();
+    const xhr = page.xhr('/api/a', 401, LOGIN);
+    assert.equal(xhr.status, 409);
+    xhr.open('GET', '/api/b');
+    xhr.finish(200, null, 'fine');
+    assert.deepEqual([xhr.status, xhr.response], [200, 'fine']);
+  });
+
+  test('says whom to ask, in the language of the page', () => {
+    const texts = {
+      en: { out: 'Over', again: 'Again', help: 'Ask IT', link: null },
+      zh: { out: '已失效', again: '重新登录', help: '请联系 IT', link: 'tel:114' },
+    };
+    const shown = (locale) => {
+      const page = open('/admin', { texts, local: new Store(locale ? { NOCOBASE_LOCALE: locale } : {}) });
+      page.type();
+      page.xhr('/api/a', 401, LOGIN);
+      return strip(page).children;
+    };
+    const [, , english] = shown();
+    assert.deepEqual([english.tagName, english.to, english.children[0].text], ['span', undefined, 'Ask IT']);
+    const [words, , chinese] = shown('zh-CN');
+    assert.equal(words.children[0].text, '已失效');
+    assert.deepEqual([chinese.tagName, chinese.to, chinese.target, chinese.rel], ['a', 'tel:114', '_blank', 'noopener noreferrer']);
   });
 
   test('has its link in the tab order of a dialog that traps the focus', () => {
@@ -202,7 +242,8 @@ describe('a form that is not saved', () => {
   test('by fetch as well', async () => {
     const page = open('/admin', { response: { status: 401, headers: new Map([['X-WeCom-Gate-Login', LOGIN]]) } });
     page.type();
-    await assert.rejects(page.window.fetch('/api/a'), { name: 'TypeError' });
+    const response = await page.window.fetch('/api/a');
+    assert.deepEqual([response.status, await response.text()], [409, HELD]);
     assert.ok(strip(page));
     assert.deepEqual(page.gone, []);
   });
@@ -211,7 +252,7 @@ describe('a form that is not saved', () => {
     for (const change of [{ gone: true }, { value: '' }, { getClientRects: () => [] }]) {
       const page = open('/admin');
       Object.assign(page.type(), change);
-      assert.deepEqual(page.xhr('/api/a', 401, LOGIN), ['readystatechange', 'load', 'loadend']);
+      assert.equal(page.xhr('/api/a', 401, LOGIN).status, 401);
       assert.deepEqual(page.gone, [`${LOGIN}?rd=%2Fadmin`]);
     }
   });
@@ -223,7 +264,8 @@ describe('a form that is not saved', () => {
       ['/api/a', 200, null, OVER], ['/api/a', 403, LOGIN, OVER], ['/api/a', 401, null, '{"errors":[{"code":"USER_HAS_NO_ROLES_ERR"}]}'],
       ['https://elsewhere.example/a', 401, LOGIN, OVER],
     ]) {
-      assert.deepEqual(page.xhr(to, status, login, body), ['readystatechange', 'load', 'loadend'], `${to} ${status}`);
+      const seen = page.xhr(to, status, login, body);
+      assert.deepEqual([seen.status, seen.response], [status, body], to);
     }
     assert.equal(strip(page), null);
   });
@@ -234,5 +276,26 @@ describe('a form that is not saved', () => {
     page.xhr('/api/auth:signOut', 401, LOGIN);
     page.history.pushState(null, '', '/signin?redirect=');
     assert.deepEqual(page.gone, ['/wecom-gate/sign-in?out=1']);
+  });
+});
+
+describe('while the app is closed for maintenance', () => {
+  const bar = (page) => page.document.getElementById('wecom-gate-closed');
+  const texts = { en: { closed: 'Closed for the others' } };
+
+  test('an administrator sees that it is, once', () => {
+    const page = open('/admin', { texts, data: { 'data-maintenance': 'on' } });
+    page.document.emit('readystatechange');
+    page.document.emit('readystatechange');
+    assert.equal(page.document.body.children.length, 1);
+    assert.deepEqual([bar(page).attributes.role, bar(page).children[0].children[0].text], ['status', 'Closed for the others']);
+    assert.equal(bar(page).style.pointerEvents, 'none', 'what is below it can be clicked');
+  });
+  test('and otherwise nothing', () => {
+    for (const data of [{ 'data-maintenance': 'off' }, {}]) {
+      const page = open('/admin', { texts, data });
+      page.document.emit('readystatechange');
+      assert.equal(bar(page), null);
+    }
   });
 });

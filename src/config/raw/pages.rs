@@ -13,14 +13,14 @@ pub(in crate::config) struct Pages {
     pub logo_file: String,
     /// Colour of buttons, such as `#0958d9`; white text on it must be readable.
     pub accent: String,
-    /// Whom to ask, below every page.
+    /// Whom to ask, below every page, below NocoBase's own sign-in form, and in the strip after the end of a session.
     pub help: Vec<Help>,
     /// Folder with texts in place of the gate's own: files `zh.ftl`, `en.ftl` and so on, in Fluent's syntax, with the keys of
     /// `src/pages/texts`. Keys that are not there keep the gate's text.
     pub texts: String,
     /// While this file exists, the app is closed for maintenance: people see a page with the file's text (up to 500 characters),
-    /// programs get 503 as JSON. `wecom-gate maintenance on` makes it, `off` removes it; the gate looks once a second. `""` switches
-    /// this off.
+    /// programs get 503 as JSON; members in `access.admins` who are signed in work on. `wecom-gate maintenance on` makes it, `off`
+    /// removes it; the gate looks once a second. `""` switches this off.
     pub maintenance_file: String,
 }
 

@@ -7,6 +7,7 @@
  * 3. When the session ends while the page is open, starts a new sign-in that returns to the same place; after a sign-out it shows
  * the signed-out page instead. An unsaved form stays open, and the user is asked first.
  * 4. If NocoBase's own sign-in page is in use: adds a button per WeCom entry below its form.
+ * 5. While the app is closed for maintenance, tells administrators, who may still use it.
  *
  * It holds no secret of its own, and writes the token nowhere else.
  */
@@ -38,6 +39,7 @@ var user = tag.getAttribute('data-user');
 var login = tag.getAttribute('data-login');
 var entries = list(tag.getAttribute('data-entries')); // [name, title]: a page without a session of the gate
 var spoken = tag.getAttribute('data-lang');
+var ACCENT = '#0958d9' /* accent */;
 var TEXTS = {} /* texts */;
 tag.removeAttribute('data-token');
 
@@ -68,6 +70,27 @@ function text(name, title) {
   var texts = TEXTS[lang] || TEXTS[spoken] || TEXTS.en || {};
   // The default title: each language has its own name for WeCom.
   return (texts[name] || '').replace('{title}', title === 'WeCom' ? texts.wecom : title);
+}
+
+/* Whom to ask, if the company's configuration says so. */
+function help() {
+  var words = text('help');
+  if (!words) return null;
+  var to = text('link');
+  var element = document.createElement(to ? 'a' : 'span');
+  element.appendChild(document.createTextNode(words));
+  if (to) {
+    element.href = to;
+    // What is on this page is not lost.
+    element.target = '_blank';
+    element.rel = 'noopener noreferrer';
+    style(element, { color: 'inherit', textDecoration: 'underline' });
+  }
+  return element;
+}
+
+function style(element, rules) {
+  for (var name in rules) element.style[name] = rules[name];
 }
 
 /* Prefix of the names in the browser's storage: the default until the page's inline script, which runs after this one,

@@ -74,5 +74,12 @@ function buttons() {
     link.appendChild(label);
     box.appendChild(link);
   }
+  var whom = help();
+  if (whom) {
+    var below = document.createElement('div');
+    style(below, { marginTop: '16px', textAlign: 'center', opacity: '.65', fontSize: '14px' });
+    below.appendChild(whom);
+    box.appendChild(below);
+  }
   place.parentNode.insertBefore(box, place.nextSibling);
 }

@@ -32,49 +32,53 @@ function offer() {
   var words = document.createElement('span');
   words.appendChild(document.createTextNode(text('out')));
   style(words, { margin: '4px 16px 4px 0' });
+  var whom = help();
   var link = document.createElement('a');
   link.href = login + '?rd=' + encodeURIComponent(here());
   // In another window: this page continues with the session that begins there.
   link.target = '_blank';
   link.appendChild(document.createTextNode(text('again')));
   style(link, {
-    padding: '8px 16px', borderRadius: '6px', background: '#0958d9', color: '#fff', textDecoration: 'none', whiteSpace: 'nowrap'
+    padding: '8px 16px', borderRadius: '6px', background: ACCENT, color: '#fff', textDecoration: 'none', whiteSpace: 'nowrap'
   });
   strip.appendChild(words);
   strip.appendChild(link);
+  if (whom) {
+    style(whom, { margin: '8px 0 8px 16px' });
+    strip.appendChild(whom);
+  }
   document.body.appendChild(strip);
-  joinRound(link);
+  joinRound(whom && whom.href ? [link, whom] : [link]);
   return true;
 }
 
 /*
- * In NocoBase's drawers and dialogs the tab key cycles and never leaves them: where the cycle restarts, `link` becomes an
- * additional stop.
+ * In NocoBase's drawers and dialogs the tab key cycles and never leaves them: where the cycle restarts, `links` become additional
+ * stops.
  */
-function joinRound(link) {
+function joinRound(links) {
   var next = null; // where the cycle continues
   document.addEventListener('keydown', function (event) {
-    if (event.keyCode !== 9 || !document.documentElement.contains(link)) return;
+    if (event.keyCode !== 9 || !document.documentElement.contains(links[0])) return;
     var from = document.activeElement;
     // Backwards, the cycle restarts if the next focused element is later in the document.
     var wraps = event.shiftKey ? 4 : 2;
-    if (from === link) {
-      if (next) event.preventDefault();
-      if (next) next.focus();
-      next = null;
+    if (links.indexOf(from) >= 0) {
+      var other = links[links.indexOf(from) + (event.shiftKey ? -1 : 1)];
+      if (other || next) {
+        event.preventDefault();
+        (other || next).focus();
+      }
+      if (!other) next = null;
       return;
     }
     // By then the browser has moved the focus.
     setTimeout(function () {
       var now = document.activeElement;
-      if (!from || !now || now === from || now === link || from === document.body || now === document.body) return;
+      if (!from || !now || now === from || links.indexOf(now) >= 0 || from === document.body || now === document.body) return;
       if (!(from.compareDocumentPosition(now) & wraps)) return;
       next = now;
-      link.focus();
+      links[event.shiftKey ? links.length - 1 : 0].focus();
     }, 0);
   }, true);
-}
-
-function style(element, rules) {
-  for (var name in rules) element.style[name] = rules[name];
 }

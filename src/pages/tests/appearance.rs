@@ -1,7 +1,7 @@
 //! A company's own name, picture, colour, help and texts.
 
 use super::*;
-use crate::pages::{Accent, Choices, OwnTexts, PerLanguage, Picture};
+use crate::pages::{Accent, AppCard, Choices, OwnTexts, PerLanguage, Picture};
 
 const PNG: &[u8] = b"\x89PNG\r\n\x1a\nnot much of a picture";
 
@@ -31,6 +31,7 @@ pub(super) fn samples() -> impl Iterator<Item = (String, Rendered)> {
         help_link,
         ..Choices::default()
     });
+    let app = AppCard::new("订单管理", None);
     let pages = [
         ("denied", DENIED),
         ("maintenance", Page::Failure(Failure::Maintenance)),
@@ -41,7 +42,7 @@ pub(super) fn samples() -> impl Iterator<Item = (String, Rendered)> {
         for (name, page) in pages {
             let branded = View {
                 appearance: &appearance,
-                app: Some("订单管理"),
+                app: Some(&app),
                 note: matches!(page, Page::Failure(Failure::Maintenance)).then_some("14:00"),
                 ..view(lang, page)
             };
@@ -82,10 +83,9 @@ fn the_companys_name_picture_and_colour_are_on_every_page() {
 
 #[test]
 fn the_apps_name_and_picture_are_wecoms_unless_configured() {
-    let picture = Picture::new(PNG).unwrap();
+    let app = AppCard::new(" 订单\n", Some(PNG));
     let with = |appearance: &Appearance| {
-        render(&View { app: Some("订单"), picture: Some(&picture), appearance, ..view(chinese(), DENIED) })
-            .body
+        render(&View { app: Some(&app), appearance, ..view(chinese(), DENIED) }).body
     };
     let theirs = with(Appearance::plain());
     assert!(theirs.contains("<span>订单</span>") && theirs.contains("image/png"), "{theirs}");
@@ -129,7 +129,8 @@ fn own_texts_take_the_place_of_the_gates() {
     assert!(body.contains("No account in this app matches"), "what is not there stays: {body}");
     let appearance = Appearance::new(Choices { texts: texts(own).unwrap(), ..Choices::default() });
     assert_eq!(message(Failure::NoMatchingUser, Lang::default(), &appearance), "Hello!");
-    let named = View { app: Some("Orders"), appearance: &appearance, ..view(Lang::default(), DENIED) };
+    let app = AppCard::new("Orders", None);
+    let named = View { app: Some(&app), appearance: &appearance, ..view(Lang::default(), DENIED) };
     assert!(render(&named).body.contains("<li>Tap Orders</li>"));
     // Other languages keep their own.
     let other = render(&View { appearance: &appearance, ..view(chinese(), DENIED) }).body;
@@ -163,10 +164,11 @@ fn r27_what_is_chosen_is_escaped() {
     help_link.set("", Some("https://help.example/?\"><script>".into()));
     let choices = Choices { title: Some(HOSTILE.into()), help, help_link, texts, ..Choices::default() };
     let appearance = Appearance::new(choices);
+    let app = AppCard::new(HOSTILE, None);
     for (name, page) in pages() {
         let hostile = View {
             appearance: &appearance,
-            app: Some(HOSTILE),
+            app: Some(&app),
             note: Some(HOSTILE),
             ..view(Lang::default(), page)
         };

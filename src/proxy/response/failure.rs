@@ -57,10 +57,8 @@ pub(crate) fn respond(
         let id = ctx.request_id.to_str().unwrap_or_default();
         let mut view = View::new(lang, Page::Failure(failure), id, std::time::SystemTime::now());
         let card = gate.app_card.load();
-        let card = card.as_deref();
         view.appearance = &gate.config.pages.appearance;
-        (view.app, view.picture) =
-            (card.and_then(|card| card.name.as_deref()), card.and_then(|card| card.picture.as_ref()));
+        view.app = card.as_deref();
         view.retry = retry.as_deref();
         view.framed = matches!(failure, Failure::NoSession | Failure::SessionEnded)
             && text(request, &SEC_FETCH_DEST).is_some_and(decide::is_frame);

@@ -31,10 +31,8 @@ fn render(gate: &Gate, downstream: &HttpSession, ctx: &Context, page: Page, targ
     let retry = target.map(|target| links::login_address(target, None));
     let password = target.and_then(|target| links::password_address(gate, target));
     let card = gate.app_card.load();
-    let card = card.as_deref();
     view.appearance = &gate.config.pages.appearance;
-    (view.app, view.picture) =
-        (card.and_then(|card| card.name.as_deref()), card.and_then(|card| card.picture.as_ref()));
+    view.app = card.as_deref();
     view.retry = retry.as_deref();
     view.password = password.as_deref();
     let ways = target.map(|target| links::ways(gate, target, None)).unwrap_or_default();

@@ -66,6 +66,9 @@ pub(super) async fn serve(
             let lang = lang(downstream.req_header());
             console::serve(gate, &request, &head, page, lang).await
         }
-        OwnPath::Script => Ok(crate::pages::gate_js(head.parameter("v").as_deref()).into()),
+        OwnPath::Script => {
+            let look = &gate.config.pages.appearance;
+            Ok(crate::pages::gate_js(look, head.parameter("v").as_deref()).into())
+        }
     }
 }

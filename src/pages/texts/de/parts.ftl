@@ -23,6 +23,7 @@ support-time = Zeit
 # Zwischen der Anmeldemaske von NocoBase und den Schaltflächen darunter.
 or = oder
 session-over = Ihre Sitzung ist abgelaufen. Ihre Eingaben sind noch da, können aber erst gespeichert werden, wenn Sie sich wieder anmelden.
+closed-for-others = Wegen Wartungsarbeiten geschlossen. Derzeit können nur Administratoren die App nutzen.
 # The form with which a member whom no account matches links one by its password, once.
 account-about = Haben Sie in dieser App ein Konto mit Passwort? Geben Sie es hier einmal ein. Danach meldet { -wecom } Sie an.
 account-member = In { -wecom } sind Sie { $name }

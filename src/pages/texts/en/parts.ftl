@@ -24,6 +24,8 @@ support-time = Time
 or = or
 # In a strip above an open page of the app with a form that has not been saved.
 session-over = Your session has ended. What you entered is still here, but cannot be saved until you sign in again.
+# On the page of an administrator, while the app is closed for maintenance.
+closed-for-others = Closed for maintenance. Only administrators can use the app now.
 # The form with which a member whom no account matches links one by its password, once.
 account-about = Do you have an account with a password in this app? Enter it once here. From then on, { -wecom } signs you in.
 account-member = In { -wecom } you are { $name }

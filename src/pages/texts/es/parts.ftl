@@ -23,6 +23,7 @@ support-time = Hora
 # Entre el formulario de NocoBase y los botones de debajo.
 or = o
 session-over = Su sesión ha terminado. Lo que ha escrito sigue aquí, pero no podrá guardarse hasta que vuelva a iniciar sesión.
+closed-for-others = Cerrada por mantenimiento. Ahora solo los administradores pueden usar la aplicación.
 # The form with which a member whom no account matches links one by its password, once.
 account-about = ¿Tiene una cuenta con contraseña en esta aplicación? Introdúzcala aquí una vez. Después, { -wecom } iniciará su sesión.
 account-member = En { -wecom } usted es { $name }

@@ -23,6 +23,7 @@ support-time = Tijd
 # Tussen het aanmeldformulier van NocoBase en de knoppen eronder.
 or = of
 session-over = Uw sessie is beëindigd. Wat u hebt ingevuld staat er nog, maar kan pas worden opgeslagen als u zich opnieuw aanmeldt.
+closed-for-others = Gesloten voor onderhoud. Alleen beheerders kunnen de app nu gebruiken.
 # The form with which a member whom no account matches links one by its password, once.
 account-about = Heb je in deze app een account met wachtwoord? Vul het hier één keer in. Daarna logt { -wecom } je in.
 account-member = In { -wecom } ben je { $name }

@@ -23,6 +23,7 @@ support-time = Время
 # Между формой входа NocoBase и кнопками под ней.
 or = или
 session-over = Сеанс завершён. Введённые данные ещё здесь, но сохранить их можно будет только после повторного входа.
+closed-for-others = Приложение закрыто на техническое обслуживание. Сейчас им могут пользоваться только администраторы.
 # The form with which a member whom no account matches links one by its password, once.
 account-about = У вас есть учётная запись с паролем в этом приложении? Введите её здесь один раз. После этого вас будет впускать { -wecom }.
 account-member = В { -wecom } вы — { $name }

@@ -23,6 +23,7 @@ support-time = Tid
 # Mellan NocoBase eget inloggningsformulär och knapparna under det.
 or = eller
 session-over = Din session har avslutats. Det du har skrivit finns kvar, men kan inte sparas förrän du loggar in igen.
+closed-for-others = Stängd för underhåll. Bara administratörer kan använda appen just nu.
 # The form with which a member whom no account matches links one by its password, once.
 account-about = Har du ett konto med lösenord i appen? Ange det här en gång. Sedan loggar { -wecom } in dig.
 account-member = I { -wecom } är du { $name }

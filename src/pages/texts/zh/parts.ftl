@@ -24,6 +24,7 @@ support-time = 时间
 or = 或
 # In a strip above an open page of the app with a form that has not been saved.
 session-over = 您的登录已失效。已填写的内容仍保留在此页面，重新登录后才能保存。
+closed-for-others = 应用正在维护，目前仅管理员可以使用。
 # The form with which a member whom no account matches links one by its password, once.
 account-about = 您在该应用中已有账号和密码吗？请在此输入一次，以后用{ -wecom }即可直接登录。
 account-member = 您在{ -wecom }中的身份：{ $name }
