@@ -16,6 +16,7 @@ const ADMIN = { userid: 'keeper', name: 'Karl Keeper', mobile: '13800000092' };
 
 describe('a company’s own', () => {
   let file;
+  let own;
   before(async () => {
     const texts = join(stage.dir, 'texts');
     file = join(stage.dir, 'maintenance');
@@ -24,6 +25,8 @@ describe('a company’s own', () => {
     await stage.member(MEMBER);
     await stage.member(ADMIN);
     await stage.gate.stop();
+    own = stage.serviceUser;
+    stage.serviceUser = await stage.nocobase.serviceUser('wecom_gate_company', ({ users }) => { users.update = ['nickname']; });
     stage.gate = await stage.startGate('company', {
       nocobase: ['update_profile = ["nickname"]'],
       access: ['browsers = "nocobase"', `admins = ["wecom/${ADMIN.userid}"]`],
@@ -37,6 +40,7 @@ describe('a company’s own', () => {
   });
   after(async () => {
     await stage.gate.stop();
+    stage.serviceUser = own;
     stage.gate = await stage.startGate('a-after-company');
   });
 
@@ -67,7 +71,7 @@ describe('a company’s own', () => {
           localStorage.setItem('NOCOBASE_LOCALE', locale);
           document.body.append(document.createElement('i'));
         }, locale);
-        await page.getByRole('link', { name: locale === 'zh-CN' ? /^使用企业微信登录$/ : /WeCom/ }).first().waitFor();
+        await page.locator('#wecom-gate').getByText(locale === 'zh-CN' ? '或' : 'или', { exact: true }).waitFor();
         await page.locator('#wecom-gate').getByText(whom).waitFor();
         await stage.picture(page, `${picture}-${locale}`);
       }
