@@ -84,6 +84,13 @@ bench-nine-oclock: packages nocobase ## 200 members open NocoBase within a minut
 	cd tests/browser && npm ci --no-audit --no-fund --loglevel=error
 	WECOM_GATE_BIN="$${CARGO_TARGET_DIR:-target}/release/wecom-gate" node benches/pages/nine_oclock.mjs
 
+.PHONY: fleet fleet-short
+fleet: ## Thousands of people at several gates, NocoBase, WeCom and Redis in trouble (needs go)
+	./benches/fleet/run.sh
+
+fleet-short: ## The same with few people, within a minute
+	./benches/fleet/run.sh --quick
+
 bench-micro: ## Criterion: decision core, cookies, token swap, text
 	$(CARGO) bench
 

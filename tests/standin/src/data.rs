@@ -45,6 +45,8 @@ pub struct Data {
     pub(crate) work: Option<crate::work::Work>,
     /// Requests, except health checks.
     pub requests: Vec<ReceivedRequest>,
+    /// Requests are not added to `requests`: there are too many.
+    pub unrecorded: bool,
     /// Text frames of all WebSockets.
     pub frames: Vec<String>,
     /// Whether a response had a token in a header and in cookies.
@@ -79,6 +81,8 @@ pub struct Data {
     /// NocoBase's own sign-up is enabled.
     pub sign_up: bool,
     next_id: u64,
+    /// Where in `users` each of them was added.
+    rows: HashMap<u64, usize>,
 }
 
 /// The response of NocoBase 2.2.15's `roles:check` for the role of docs/install.md.
@@ -115,6 +119,33 @@ impl Data {
         for column in ["nickname", "username", "email", "phone"] {
             fields.as_object_mut().unwrap().entry(column).or_insert(Value::Null);
         }
+        self.rows.insert(id, self.users.len());
         self.users.push(fields);
+    }
+
+    /// The user with this id. Where users have been removed or added otherwise, it is searched for.
+    pub(crate) fn user_of(&self, id: &Value) -> Option<&Value> {
+        let row = id.as_u64().and_then(|id| self.users.get(*self.rows.get(&id)?));
+        row.filter(|user| user["id"] == *id).or_else(|| self.users.iter().find(|user| user["id"] == *id))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn users_are_found_wherever_their_rows_are() {
+        let mut data = Data::new();
+        for id in [7, 8, 9] {
+            data.add_user_with_id(id, json!({}));
+        }
+        data.users.remove(0);
+        data.users.push(json!({ "id": "a text" }));
+        let found = |id: Value| data.user_of(&id).map(|user| user["id"].clone());
+        for id in [json!(8), json!(9), json!("a text")] {
+            assert_eq!(found(id.clone()), Some(id));
+        }
+        assert_eq!(found(json!(7)), None);
     }
 }

@@ -33,6 +33,7 @@ mod work;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -40,6 +41,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use axum::serve::ListenerExt as _;
 use futures_util::StreamExt as _;
 use parking_lot::{Mutex, MutexGuard};
 use serde_json::{Value, json};
@@ -79,6 +81,8 @@ struct Node {
     others: Arc<Mutex<HashMap<String, Arc<Mutex<Data>>>>>,
     /// Whether this node hangs.
     hang: Arc<hang::Hang>,
+    /// Connections to this node so far.
+    connections: Arc<AtomicUsize>,
 }
 
 impl Node {
@@ -120,6 +124,7 @@ impl NocoBase {
                 app: "main".into(),
                 others: Arc::default(),
                 hang: Arc::default(),
+                connections: Arc::default(),
             },
             stop: Arc::default(),
         };
@@ -131,7 +136,7 @@ impl NocoBase {
     pub async fn another_node(&self) -> NocoBase {
         let listener = port::listen().await;
         let address = listener.local_addr().unwrap();
-        let node = Node { hang: Arc::default(), ..self.node.clone() };
+        let node = Node { hang: Arc::default(), connections: Arc::default(), ..self.node.clone() };
         let node = NocoBase { address, node, stop: Arc::default() };
         node.serve(listener);
         node
@@ -153,6 +158,10 @@ impl NocoBase {
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         *self.stop.lock() = Some(stop);
         let app = Router::new().fallback(respond).with_state(self.node.clone());
+        let connections = self.node.connections.clone();
+        let listener = listener.tap_io(move |_| {
+            connections.fetch_add(1, Ordering::Relaxed);
+        });
         tokio::spawn(async move {
             let done = async { stopped.await.unwrap_or(()) };
             axum::serve(listener, app).with_graceful_shutdown(done).await.unwrap();
@@ -227,7 +236,12 @@ impl NocoBase {
     /// From now on it processes this many requests at once, each for this long; health checks and calls for its version are not
     /// limited.
     pub fn capacity(&self, at_once: usize, each: Duration) {
-        self.data().work = Some(work::Work::new(at_once, each));
+        self.data().work = Some(work::Work::new(None, at_once, each));
+    }
+
+    /// The same for calls of one action only (`resource:action`); the others are not limited.
+    pub fn capacity_of(&self, action: &str, at_once: usize, each: Duration) {
+        self.data().work = Some(work::Work::new(Some(action), at_once, each));
     }
 
     /// Its statistics since [`NocoBase::capacity`].
@@ -248,6 +262,11 @@ impl NocoBase {
     /// How many client requests it has accepted while it hung.
     pub fn swallowed(&self) -> usize {
         self.node.hang.swallowed()
+    }
+
+    /// How many connections it has accepted.
+    pub fn connections(&self) -> usize {
+        self.node.connections.load(Ordering::Relaxed)
     }
 
     /// Removes all faults.
@@ -297,14 +316,15 @@ async fn respond(State(node): State<Node>, request: Request) -> Response {
         // The gate calls for health, version and settings at any time; `seen` contains only what a test sent.
         let agent = parts.headers.get(header::USER_AGENT);
         let about = agent.is_some_and(|a| a.as_bytes().starts_with(ABOUT.as_bytes()));
-        if path != HEALTH && !about {
+        if path != HEALTH && !about && !data.unrecorded {
             let (method, headers) = (parts.method.clone(), parts.headers.clone());
             data.requests.push(ReceivedRequest { method, target, headers, body_len });
         }
         if let Some(action) = path.strip_prefix(&api) {
             *data.calls.entry(action.to_owned()).or_default() += 1;
         }
-        let work = data.work.clone().filter(|_| path != HEALTH && !about);
+        let work =
+            data.work.clone().filter(|work| path != HEALTH && !about && work.limits(path.strip_prefix(&api)));
         (fault::take(&mut data.faults, &path), work)
     };
     if let Some(work) = work {

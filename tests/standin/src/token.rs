@@ -59,7 +59,7 @@ pub(crate) fn who(node: &Node, token: Option<&str>) -> Result<SignedIn, Refusal>
     {
         return Err((EXPIRED, "EXPIRED_SESSION"));
     }
-    let user = data.users.iter().find(|u| u["id"] == claims["userId"]).cloned();
+    let user = data.user_of(&claims["userId"]).cloned();
     let user = user.ok_or(("User not found. Please sign in again to continue.", "NOT_EXIST_USER"))?;
     Ok((user, jti))
 }

@@ -1,4 +1,4 @@
-//! Its capacity: this many requests at once, each for this long. Like Node.js it processes what it was sent, even if the client
+//! Its capacity: this many requests at once, each for this long, or so many calls of one action. Like Node.js it processes what it was sent, even if the client
 //! no longer waits for the response.
 
 use std::sync::Arc;
@@ -10,6 +10,8 @@ use tokio::sync::{Semaphore, oneshot};
 /// Its capacity and statistics.
 #[derive(Clone)]
 pub(crate) struct Work {
+    /// The only action that is limited; `None`: all requests are.
+    only: Option<Arc<str>>,
     places: Arc<Semaphore>,
     each: Duration,
     counts: Arc<Counts>,
@@ -35,8 +37,18 @@ pub struct WorkDone {
 }
 
 impl Work {
-    pub(crate) fn new(at_once: usize, each: Duration) -> Work {
-        Work { places: Arc::new(Semaphore::new(at_once)), each, counts: Arc::default() }
+    pub(crate) fn new(only: Option<&str>, at_once: usize, each: Duration) -> Work {
+        Work {
+            only: only.map(Arc::from),
+            places: Arc::new(Semaphore::new(at_once)),
+            each,
+            counts: Arc::default(),
+        }
+    }
+
+    /// Is this action limited? `None`: not a call of the API.
+    pub(crate) fn limits(&self, action: Option<&str>) -> bool {
+        self.only.as_deref().is_none_or(|only| action == Some(only))
     }
 
     pub(crate) fn done(&self) -> WorkDone {
@@ -65,5 +77,20 @@ impl Work {
             }
         });
         let _ = told.await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_action_is_limited_or_all_are() {
+        let each = Duration::from_millis(1);
+        let (all, checks) = (Work::new(None, 1, each), Work::new(Some("auth:check"), 1, each));
+        for action in [None, Some("auth:check"), Some("posts:list")] {
+            assert!(all.limits(action));
+            assert_eq!(checks.limits(action), action == Some("auth:check"), "{action:?}");
+        }
     }
 }
