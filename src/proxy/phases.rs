@@ -120,7 +120,9 @@ impl ProxyHttp for Phases {
 
     async fn upstream_peer(&self, session: &mut Session, carried: &mut Carried) -> Result<Box<HttpPeer>> {
         let Carried { gate, ctx, .. } = carried;
-        node::choose(gate, session, ctx).await
+        let peer = node::choose(gate, session, ctx).await?;
+        connection::connecting(true);
+        Ok(peer)
     }
 
     async fn connected_to_upstream(
@@ -133,6 +135,7 @@ impl ProxyHttp for Phases {
         carried: &mut Carried,
     ) -> Result<()> {
         let Carried { gate, ctx, .. } = carried;
+        connection::connecting(false);
         node::sent(gate, session, ctx, fd, digest);
         Ok(())
     }
@@ -145,6 +148,7 @@ impl ProxyHttp for Phases {
         mut e: Box<Error>,
     ) -> Box<Error> {
         let Carried { gate, ctx, .. } = carried;
+        connection::connecting(false);
         request_metrics::upstream_failed(gate, ctx);
         if let Some(permit) = ctx.permit.take() {
             permit.unused();

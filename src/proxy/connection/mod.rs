@@ -8,6 +8,7 @@
 
 mod chunks;
 mod http1;
+mod late_wake;
 mod places;
 mod refusal;
 mod response_wait;
@@ -29,7 +30,7 @@ use pingora::server::ShutdownWatch;
 use places::Places;
 pub(crate) use refusal::Refusals;
 use session_end::EndsWithSession;
-pub(crate) use session_end::{bind, expect_response, is_reserve, response_began};
+pub(crate) use session_end::{bind, connecting, expect_response, is_reserve, response_began};
 pub(crate) use stream::{Guarded, Times};
 
 use crate::error::OnceAMinute;

@@ -9,8 +9,9 @@
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::os::fd::RawFd;
+use std::pin::pin;
 use std::sync::{Arc, OnceLock};
-use std::task::Poll;
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -23,6 +24,7 @@ use pingora::proxy::{HttpProxy, ProxyHttp};
 use pingora::server::ShutdownWatch;
 use tokio::time::Instant;
 
+use super::late_wake::LateWake;
 use super::response_wait::ResponseWait;
 use crate::session::OpenStream;
 
@@ -43,6 +45,17 @@ struct Bond {
     wait: Mutex<Option<ResponseWait>>,
     /// Its connection is one of the reserve.
     reserve: bool,
+    /// Wakes it.
+    wake: LateWake,
+}
+
+impl Wake for Bond {
+    fn wake(self: Arc<Self>) {
+        self.wake.wake();
+    }
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.wake.wake();
+    }
 }
 
 struct Bound {
@@ -71,6 +84,11 @@ pub(crate) fn expect_response(
 /// It has its response, or the wait has ended.
 pub(crate) fn response_began() {
     set_wait(None);
+}
+
+/// The current request gets a connection to NocoBase now, see [`super::late_wake`]; false: it has one, or none.
+pub(crate) fn connecting(now: bool) {
+    let _ = REQUEST.try_with(|bond| bond.wake.set(now));
 }
 
 fn set_wait(wait: Option<ResponseWait>) {
@@ -107,8 +125,14 @@ pub(crate) fn is_reserve() -> bool {
 
 /// Runs the request; `None` once what it depends on has ended.
 async fn while_bound<T>(reserve: bool, request: impl Future<Output = Option<T>>) -> Option<T> {
-    let bond = Arc::new(Bond { on: OnceLock::new(), wait: Mutex::new(None), reserve });
-    let request = REQUEST.scope(bond.clone(), request);
+    let (wait, wake) = (Mutex::new(None), LateWake::default());
+    let bond = Arc::new(Bond { on: OnceLock::new(), wait, reserve, wake });
+    let mut request = pin!(REQUEST.scope(bond.clone(), request));
+    let waker = Waker::from(bond.clone());
+    let request = poll_fn(|cx| match bond.wake.is_of(cx.waker()) {
+        true => request.as_mut().poll(&mut Context::from_waker(&waker)),
+        false => request.as_mut().poll(cx),
+    });
     tokio::select! {
         biased;
         done = request => done,
