@@ -44,7 +44,7 @@ fn world() -> Option<World> {
     );
     let seen = SessionCache::new(limits.absolute);
     let known = seen.insert_checked(&session, NOW);
-    known.token(NOW, || Token::new(&"x".repeat(260), extra(), NOW)).ok()?;
+    seen.token(&known, NOW, || Token::new(&"x".repeat(260), extra(), NOW)).ok()?;
     let phantom = session.phantom.text();
     Some(World { cookies, seen, session, header, phantom })
 }
@@ -67,7 +67,7 @@ fn request(w: &World, header: &str, authorization: &str) -> Option<Vec<u8>> {
     {
         return None;
     }
-    let token = known.token(NOW, || Err(())).ok()?;
+    let token = w.seen.token(&known, NOW, || Err(())).ok()?;
     black_box(token.bearer().clone());
     forwardable(w.cookies.names(), [header.as_bytes()], true, Some(token.cookies())).ok()?
 }

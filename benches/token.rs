@@ -50,7 +50,8 @@ fn benches(c: &mut Criterion) {
     let Some(session) = session() else { return };
     let names = Names::new(false, "wecom_gate");
     let minter = Minter::new(b"a secret of the benchmark, known to all");
-    let seen = SessionCache::new(Duration::from_secs(604_800)).insert_checked(&session, NOW);
+    let store = SessionCache::new(Duration::from_secs(604_800));
+    let seen = store.insert_checked(&session, NOW);
     let (phantom, cookies) = (session.phantom.text(), format!("{COOKIES}{}", "x".repeat(250)));
     let mut page = HeaderMap::new();
     for (name, value) in [(header::AUTHORIZATION, format!("Bearer {phantom}")), (header::COOKIE, cookies)] {
@@ -64,7 +65,7 @@ fn benches(c: &mut Criterion) {
         if !session.phantom.matches(shown.as_bytes()) {
             return None;
         }
-        let token = seen.token(NOW, || mint(&minter, &session)).ok()?;
+        let token = store.token(&seen, NOW, || mint(&minter, &session)).ok()?;
         let cookie =
             forwardable(&names, [headers.get(header::COOKIE)?.as_bytes()], true, Some(token.cookies()))
                 .ok()??;
@@ -75,7 +76,9 @@ fn benches(c: &mut Criterion) {
     assert!(swap(&mut page.clone()).is_some(), "the measured request must be a good one");
 
     c.bench_function("token/mint (every ten minutes)", |b| b.iter(|| mint(&minter, black_box(&session))));
-    c.bench_function("token/cached", |b| b.iter(|| seen.token(NOW, || mint(&minter, black_box(&session)))));
+    c.bench_function("token/cached", |b| {
+        b.iter(|| store.token(&seen, NOW, || mint(&minter, black_box(&session))))
+    });
     c.bench_function("token/swap in header and cookie", |b| {
         b.iter_batched_ref(|| page.clone(), swap, BatchSize::SmallInput);
     });
@@ -87,7 +90,7 @@ fn benches(c: &mut Criterion) {
     let swapper = || {
         Swapper::new(|shown: &str| {
             let own = session.phantom.matches(shown.as_bytes());
-            match own.then(|| seen.token(NOW, || mint(&minter, &session))) {
+            match own.then(|| store.token(&seen, NOW, || mint(&minter, &session))) {
                 Some(Ok(token)) => TokenVerdict::Replace(token.jwt().to_owned()),
                 _ => TokenVerdict::Refuse,
             }

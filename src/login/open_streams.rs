@@ -41,6 +41,7 @@ impl Sessions {
     /// that this node knows of. The session itself continues if the browser has a newer one, from another node.
     pub(crate) fn end_streams(self: &Arc<Self>) {
         let now = now();
+        while self.cache.drop_expired(now) {}
         self.cache.open_sessions(|seen, streams| {
             let Some(first) = streams.first() else { return };
             // All streams of a session have the same times.

@@ -56,8 +56,8 @@ impl Sessions {
 
     /// NocoBase's token for a request of this session: minted every ten minutes, or more often if NocoBase's token policy or the
     /// end of the session requires it.
-    pub(crate) fn token(&self, session: &Session, seen: &CachedSession) -> Result<Arc<Token>, Failure> {
-        seen.token(now(), || {
+    pub(crate) fn token(&self, session: &Session, seen: &Arc<CachedSession>) -> Result<Arc<Token>, Failure> {
+        self.cache.token(seen, now(), || {
             let reuse = self.token_policy.reuse().min(self.token_life(session, now()) / 3);
             Ok(self.as_token(&self.mint(session)?)?.used_for(reuse))
         })

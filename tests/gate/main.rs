@@ -28,6 +28,7 @@ mod languages;
 mod link;
 mod login;
 mod maintenance;
+mod memory;
 mod nodes;
 mod numbers;
 mod profile;

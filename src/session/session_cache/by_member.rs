@@ -1,6 +1,9 @@
 //! Sessions by member, for endings that name a member instead of a session.
 
+use std::borrow::Borrow;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -12,56 +15,74 @@ use crate::session::member_check::MemberCheck;
 /// (R21).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct MemberKey {
-    pub(super) entry: String,
-    pub(super) userid: String,
+    pub(super) entry: Box<str>,
+    pub(super) userid: Box<str>,
 }
 
 impl MemberKey {
     pub(super) fn new(entry: &str, userid: &str) -> Self {
-        MemberKey { entry: entry.to_owned(), userid: userid.to_ascii_lowercase() }
+        MemberKey { entry: entry.into(), userid: userid.to_ascii_lowercase().into() }
+    }
+}
+
+/// What all sessions of a member share, so that there is one copy of it.
+#[derive(Debug)]
+pub(super) struct SeenMember {
+    pub(super) key: MemberKey,
+    pub(super) check: Arc<MemberCheck>,
+}
+
+impl PartialEq for SeenMember {
+    fn eq(&self, other: &Self) -> bool {
+        self.key == other.key
+    }
+}
+impl Eq for SeenMember {}
+impl Hash for SeenMember {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.key.hash(state);
+    }
+}
+impl Borrow<MemberKey> for Arc<SeenMember> {
+    fn borrow(&self) -> &MemberKey {
+        &self.key
     }
 }
 
 /// Sessions by member.
 #[derive(Debug, Default)]
-pub(super) struct ByMember(Mutex<HashMap<MemberKey, SeenMember>>);
-
-/// A member with sessions here.
-#[derive(Debug)]
-struct SeenMember {
-    sids: Vec<Uuid>,
-    check: Arc<MemberCheck>,
-}
+pub(super) struct ByMember(Mutex<HashMap<Arc<SeenMember>, Vec<Uuid>>>);
 
 impl ByMember {
-    /// `check`: for a member who has no session here yet.
-    pub(super) fn add(
-        &self,
-        member: &MemberKey,
-        sid: Uuid,
-        check: impl FnOnce() -> Arc<MemberCheck>,
-    ) -> Arc<MemberCheck> {
+    /// The member as known here: `member`, unless there are sessions already.
+    pub(super) fn add(&self, member: Arc<SeenMember>, sid: Uuid) -> Arc<SeenMember> {
         let mut map = self.0.lock();
-        let seen = map
-            .entry(member.clone())
-            .or_insert_with(|| SeenMember { sids: Vec::with_capacity(1), check: check() });
-        if !seen.sids.contains(&sid) {
-            seen.sids.push(sid);
+        match map.entry(member) {
+            Entry::Occupied(mut known) => {
+                if !known.get().contains(&sid) {
+                    known.get_mut().push(sid);
+                }
+                known.key().clone()
+            }
+            Entry::Vacant(new) => {
+                let member = new.key().clone();
+                new.insert(vec![sid]);
+                member
+            }
         }
-        seen.check.clone()
     }
     pub(super) fn remove(&self, member: &MemberKey, sid: Uuid) {
         let mut map = self.0.lock();
-        if let Some(seen) = map.get_mut(member) {
-            seen.sids.retain(|s| *s != sid);
-            if seen.sids.is_empty() {
+        if let Some(sids) = map.get_mut(member) {
+            sids.retain(|s| *s != sid);
+            if sids.is_empty() {
                 map.remove(member);
             }
         }
     }
     pub(super) fn of(&self, member: &MemberKey) -> Vec<Uuid> {
         let map = self.0.lock();
-        map.get(member).map(|seen| seen.sids.clone()).unwrap_or_default()
+        map.get(member).cloned().unwrap_or_default()
     }
     pub(super) fn count(&self) -> usize {
         self.0.lock().len()

@@ -7,8 +7,8 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use uuid::Uuid;
 
-use super::by_member::MemberKey;
-use crate::session::member_check::{MemberCheck, MemberRecheck};
+use super::by_member::SeenMember;
+use crate::session::member_check::MemberRecheck;
 use crate::session::open_streams::StreamList;
 use crate::session::session::Session;
 use crate::session::time::UnixMillis;
@@ -38,9 +38,7 @@ pub struct CachedSession {
     recheck_running: AtomicBool,
     token: ArcSwapOption<Token>,
     /// `None`: ended before it was seen.
-    pub(super) member: Option<MemberKey>,
-    /// Shared by all sessions of the member.
-    pub(super) member_check: Option<Arc<MemberCheck>>,
+    pub(super) member: Option<Arc<SeenMember>>,
     pub(super) signed_in_at: UnixMillis,
     /// A random byte of the session, see [`CachedSession::due_recheck`].
     spread: u8,
@@ -48,17 +46,11 @@ pub struct CachedSession {
 
 impl CachedSession {
     /// A session that NocoBase accepted or registered.
-    pub(super) fn live(
-        session: &Session,
-        member: MemberKey,
-        check: Arc<MemberCheck>,
-        checked_at: UnixMillis,
-    ) -> Self {
+    pub(super) fn live(session: &Session, member: Arc<SeenMember>, checked_at: UnixMillis) -> Self {
         let mut seen = CachedSession::over(session.sid);
         seen.ended = AtomicBool::new(false);
         seen.checked_at = AtomicU64::new(checked_at.0);
         seen.member = Some(member);
-        seen.member_check = Some(check);
         seen.signed_in_at = session.signed_in_at;
         seen.touch(session.last_seen);
         seen
@@ -77,7 +69,6 @@ impl CachedSession {
             recheck_running: AtomicBool::new(false),
             token: ArcSwapOption::empty(),
             member: None,
-            member_check: None,
             signed_in_at: UnixMillis(0),
             spread: sid.as_bytes().first().copied().unwrap_or_default(),
         }
@@ -101,7 +92,7 @@ impl CachedSession {
 
     /// The member's entry and userid (in lower case); empty if it ended before it was seen.
     pub(in crate::session) fn member_names(&self) -> (&str, &str) {
-        self.member.as_ref().map_or(("", ""), |member| (&member.entry, &member.userid))
+        self.member.as_ref().map_or(("", ""), |member| (&member.key.entry, &member.key.userid))
     }
 
     /// Whether it is this session's turn in this second, out of `of` turns: each session has its own.
@@ -169,29 +160,37 @@ impl CachedSession {
 
     /// Is a recheck of the member with WeCom due, once per `every`?
     pub(crate) fn is_member_due(&self, now: UnixMillis, every: Duration) -> bool {
-        !self.is_ended() && self.member_check.as_ref().is_some_and(|check| check.is_due(now, every))
+        !self.is_ended() && self.member.as_ref().is_some_and(|member| member.check.is_due(now, every))
     }
 
     /// The task of doing so: exactly one caller gets it, for all sessions of the member.
     pub(crate) fn due_member_recheck(&self, now: UnixMillis, every: Duration) -> Option<MemberRecheck> {
-        self.member_check.as_ref()?.order(now, every)
+        self.member.as_ref()?.check.order(now, every)
     }
 
-    /// The token; `mint` creates one if there is none or it has been used for long enough. Two requests at the same moment may
-    /// both mint one; either token is valid.
-    pub fn token<E>(
-        &self,
-        now: UnixMillis,
-        mint: impl FnOnce() -> Result<Token, E>,
-    ) -> Result<Arc<Token>, E> {
-        if let Some(token) = self.token.load_full()
-            && !token.is_stale(now)
-        {
-            return Ok(token);
+    /// The token, if it may still be used.
+    pub(super) fn held_token(&self, now: UnixMillis) -> Option<Arc<Token>> {
+        self.token.load_full().filter(|token| !token.is_stale(now))
+    }
+
+    pub(super) fn hold_token(&self, token: &Arc<Token>) {
+        self.token.store(Some(Arc::clone(token)));
+    }
+
+    /// Drops the token that was minted at this time, if it is still held.
+    pub(super) fn drop_token_of(&self, minted_at: UnixMillis) {
+        if self.token.load().as_ref().is_some_and(|token| token.minted_at() == minted_at) {
+            self.drop_token();
         }
-        let token = Arc::new(mint()?);
-        self.token.store(Some(Arc::clone(&token)));
-        Ok(token)
+    }
+
+    /// For how long nothing has been known to be new, see [`super::SessionCache::drop_expired`]. One that ended before it was seen has no
+    /// times: it counts from the first call.
+    pub(super) fn age(&self, now: UnixMillis) -> Duration {
+        if self.member.is_none() {
+            let _ = self.checked_at.compare_exchange(0, now.0, Ordering::AcqRel, Ordering::Acquire);
+        }
+        now.since(self.checked_at().max(self.signed_in_at).max(self.last_seen()))
     }
 
     /// Drops the token, so that the next request mints one.

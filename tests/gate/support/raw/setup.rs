@@ -238,6 +238,11 @@ level = "debug"
         self.visitor_who(&format!("person{number}"), Self::user_of(number), Duration::ZERO, Duration::ZERO)
     }
 
+    /// One of many, all with the NocoBase user of [`Setup::visitor`].
+    pub fn visitor_called(&self, userid: &str) -> Visitor {
+        self.visitor_who(userid, 7, Duration::ZERO, Duration::ZERO)
+    }
+
     /// NocoBase user id of one of many.
     pub fn user_of(number: u64) -> u64 {
         10_000 + number

@@ -1,0 +1,134 @@
+//! What the gate's memory grows by, and whether it is given back.
+//!
+//! The measurements print it: `cargo test --test gate -- --ignored memory_cost --nocapture --test-threads 1`, with `COUNT` sessions,
+//! WebSockets or event streams.
+
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+
+use crate::support::raw::{Process, Setup, Upstream, gate_with, get, read_response, upgrade};
+
+/// Clients that send requests at the same time.
+const AT_ONCE: usize = 8;
+/// How long memory may take to be given back.
+const GIVEN_BACK: Duration = Duration::from_secs(60);
+
+fn count(otherwise: usize) -> usize {
+    std::env::var("COUNT").ok().and_then(|count| count.parse().ok()).unwrap_or(otherwise)
+}
+
+async fn stage() -> (Upstream, Setup, Process) {
+    gate_with(|s| s.set("log.level", "info").set("log.access_log", false).set("limits.connections", 20_000))
+        .await
+}
+
+/// Sends one request of each of these sessions.
+async fn see(gate: &Process, setup: &Setup, from: usize, to: usize) {
+    let one = |client: usize| async move {
+        let mut stream = TcpStream::connect(gate.http).await.unwrap();
+        for number in (from..to).filter(|number| number % AT_ONCE == client) {
+            let visitor = setup.visitor_called(&format!("person{number}"));
+            let lines = format!("{}Authorization: Bearer {}\r\n", visitor.cookie_line(), visitor.phantom);
+            stream.write_all(get("/api/x", &lines).as_bytes()).await.unwrap();
+            assert_eq!(read_response(&mut stream).await.status(), 200);
+        }
+    };
+    join_all((0..AT_ONCE).map(one)).await;
+}
+
+async fn websocket(gate: &Process, setup: &Setup) -> TcpStream {
+    let mut stream = TcpStream::connect(gate.http).await.unwrap();
+    let lines = format!("{}Origin: http://gate.test\r\n", setup.visitor().cookie_line());
+    stream.write_all(upgrade("/ws", &lines).as_bytes()).await.unwrap();
+    assert_eq!(read_response(&mut stream).await.status(), 101);
+    stream
+}
+
+#[expect(clippy::print_stdout, reason = "the result of a measurement")]
+fn show(what: &str, count: usize, before: u64, after: u64) {
+    let each = (after as f64 - before as f64) / count as f64;
+    println!("{count} {what}: from {before} to {after} KiB, {each:.2} KiB each");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a measurement"]
+async fn memory_cost_of_sessions() {
+    let (upstream, setup, gate) = stage().await;
+    let (first, count) = (2_000, count(50_000));
+    see(&gate, &setup, 0, first).await;
+    let before = gate.rss_kib();
+    for part in 0..10 {
+        see(&gate, &setup, first + part * count / 10, first + (part + 1) * count / 10).await;
+        upstream.take();
+        upstream.recorded().own.clear();
+    }
+    show("sessions", count, before, gate.rss_kib());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a measurement"]
+async fn memory_cost_of_websockets() {
+    let (_upstream, setup, gate) = stage().await;
+    cost("WebSockets", &gate, async || websocket(&gate, &setup).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a measurement"]
+async fn memory_cost_of_event_streams() {
+    let (upstream, setup, gate) = stage().await;
+    let events =
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n8\r\ndata: 0\n\r\n";
+    upstream.recorded().responses.insert("/events".to_owned(), events.to_vec());
+    let open = async || {
+        let mut stream = TcpStream::connect(gate.http).await.unwrap();
+        let lines = setup.visitor().cookie_line();
+        stream.write_all(get("/events", &lines).as_bytes()).await.unwrap();
+        let mut byte = [0; 512];
+        assert!(tokio::io::AsyncReadExt::read(&mut stream, &mut byte).await.unwrap() > 0);
+        stream
+    };
+    cost("event streams", &gate, open).await;
+}
+
+/// What connections of this kind cost while they are open, and what is left of it once they are closed.
+async fn cost(what: &str, gate: &Process, open: impl AsyncFn() -> TcpStream) {
+    let few = join_all((0..50).map(|_| open())).await;
+    let before = gate.rss_kib();
+    let mut held = Vec::new();
+    for _ in 0..count(1_000) / 50 {
+        held.extend(join_all((0..50).map(|_| open())).await);
+    }
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    show(what, held.len(), before, gate.rss_kib());
+    let count = held.len();
+    drop((held, few));
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    show("of them, closed 20 seconds ago", count, before, gate.rss_kib());
+}
+
+/// The allocator gives memory back by itself, not only when there is more work.
+#[tokio::test(flavor = "multi_thread")]
+async fn memory_of_a_crowd_is_given_back_while_nothing_happens() {
+    const CROWD: usize = 600;
+    let (_upstream, setup, gate) = stage().await;
+    drop(websocket(&gate, &setup).await);
+    let before = gate.rss_kib();
+    let mut crowd = Vec::new();
+    for _ in 0..CROWD {
+        crowd.push(websocket(&gate, &setup).await);
+    }
+    let with_crowd = gate.rss_kib();
+    drop(crowd);
+    let began = Instant::now();
+    while gate.rss_kib() > before + (with_crowd - before) / 3 {
+        assert!(
+            began.elapsed() < GIVEN_BACK,
+            "{before} KiB before, {with_crowd} with a crowd, {} now",
+            gate.rss_kib()
+        );
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
