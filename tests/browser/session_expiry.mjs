@@ -101,7 +101,9 @@ async function keeps(client, end, name) {
   await strip.waitFor();
   // NocoBase's client would have shown its own message about the failed call within this time.
   await pause(1000);
-  assert.deepEqual(await page.locator('.ant-notification-notice, .ant-message-notice').allInnerTexts(), []);
+  const messages = await page.locator('.ant-notification-notice, .ant-message-notice').allInnerTexts();
+  // About a call of its own when a page opens (`flowModels:save`), which NocoBase refuses to this role.
+  assert.deepEqual(messages.filter((message) => message !== 'No permissions'), []);
   const picture = `session-over-${new URL(place).pathname.replaceAll('/', '-')}`;
   await stage.picture(page, picture);
   if (place.includes('/v/')) {
