@@ -94,7 +94,7 @@ async fn while_the_file_is_there_nothing_reaches_nocobase() {
         checks(&stage).into_iter().filter(|t| !t.contains("auth:") && !t.contains("tokenControl")).collect();
     assert_eq!(asked, [] as [&str; 0]);
 
-    // Administrators who are signed in see whether all is well before everybody else does, and that it is closed.
+    // Administrators who are signed in can look at the app before everybody else, and see that it is closed.
     let page = admin.visit("/admin/orders").await;
     assert_eq!(page.status, 200, "{}", page.body);
     assert!(page.body.contains("data-maintenance=\"on\""), "{}", page.body);

@@ -72,7 +72,7 @@ function text(name, title) {
   return (texts[name] || '').replace('{title}', title === 'WeCom' ? texts.wecom : title);
 }
 
-/* Whom to ask, if the company's configuration says so. */
+/* Whom to ask, if the configuration has it. */
 function help() {
   var words = text('help');
   if (!words) return null;
