@@ -28,19 +28,6 @@ pub(crate) fn log_console(failed: &FailureWithCause, session: &Session, left_out
 /// How long a page for maintenance waits to know whether its reader is an administrator: NocoBase may be down.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Users who have a role of `access.admins`, or none, as NocoBase has said recently. A page load consists of a hundred requests.
-pub(crate) struct KnownAdmins(moka::future::Cache<u64, bool>);
-
-impl KnownAdmins {
-    const CAPACITY: u64 = 10_000;
-    const TIME_TO_LIVE: Duration = Duration::from_secs(10);
-
-    pub(super) fn new() -> KnownAdmins {
-        let cache = moka::future::Cache::builder();
-        KnownAdmins(cache.max_capacity(Self::CAPACITY).time_to_live(Self::TIME_TO_LIVE).build())
-    }
-}
-
 static NOT_KNOWN: OnceAMinute = OnceAMinute::new();
 
 impl Sessions {
@@ -54,7 +41,7 @@ impl Sessions {
         }
         let is_admin = async {
             let FoundSession::Active { session, .. } = self.find(cookies).await else { return false };
-            is_named(&session) || self.known_admins.0.get_with(session.user_id, self.is_admin(&session)).await
+            is_named(&session) || self.known_admins.get(session.user_id, self.is_admin(&session)).await
         };
         tokio::time::timeout(TIMEOUT, is_admin).await.unwrap_or(false)
     }

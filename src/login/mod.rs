@@ -13,6 +13,7 @@ mod events;
 mod finish;
 mod finished;
 mod from_shell;
+mod known_admins;
 mod link;
 mod link_offer;
 mod member_rechecks;

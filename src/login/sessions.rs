@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use secrecy::ExposeSecret;
 
-use super::admins::KnownAdmins;
 use super::blocks::Blocks;
 use super::clock::now;
+use super::known_admins::KnownAdmins;
 use super::recheck_queue::MemberRechecks;
 use super::token_policy::TokenPolicy;
 use crate::audit::{Action, Actor, Audit, Source};

@@ -11,7 +11,7 @@ use super::accent::Accent;
 use super::lang::{Arguments, Lang, arguments, named};
 use super::own_texts::OwnTexts;
 use super::rendered::{self, STYLE};
-use super::script::Script;
+use super::script_file::Script;
 
 /// One text for all languages, or one per language.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -124,9 +124,9 @@ impl Appearance {
         self.choices.accent
     }
 
-    /// The script for NocoBase's pages, with this company's texts.
-    pub(crate) fn script(&self) -> &Script {
-        self.script.get_or_init(|| Script::new(self))
+    /// The script for NocoBase's pages, which `make` makes once.
+    pub(super) fn script(&self, make: impl FnOnce() -> Script) -> &Script {
+        self.script.get_or_init(make)
     }
 
     /// The picture, ready for `src`.

@@ -15,6 +15,7 @@ mod parts;
 mod remedies;
 mod rendered;
 mod script;
+mod script_file;
 mod view;
 
 #[cfg(test)]
@@ -27,5 +28,5 @@ pub(crate) use appearance::{Appearance, Choices, PerLanguage, Picture};
 pub use lang::{Lang, language};
 pub(crate) use own_texts::OwnTexts;
 pub(crate) use rendered::{LOGIN_HEADER, Rendered, json_error};
-pub(crate) use script::{form_attributes, gate_js, script_attributes, script_tag};
+pub(crate) use script::{form_attributes, gate_js, script, script_attributes, script_tag};
 pub(crate) use view::{Entry, Page, View, message, render};

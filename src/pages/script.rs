@@ -7,18 +7,8 @@ use super::appearance::Appearance;
 use super::lang::Lang;
 use super::parts;
 use super::rendered::Rendered;
+use super::script_file::Script;
 use super::view::LOGIN;
-
-/// A file that is compiled into the program.
-#[derive(Debug)]
-pub(crate) struct Script {
-    /// Its text.
-    pub body: String,
-    /// The beginning of its SHA-256 in hex: changes when the text does.
-    pub version: String,
-    /// The address under which browsers may cache it permanently.
-    pub src: String,
-}
 
 /// The parts of `gate.js`, which together form one function: the first two end it early if a page does not need the rest.
 const GATE_JS_PARTS: &str = concat!(
@@ -37,9 +27,9 @@ const GATE_JS_PARTS: &str = concat!(
 const ACCENT: &str = "'#0958d9' /* accent */";
 const TEXTS: &str = "{} /* texts */";
 
-impl Script {
-    /// With a company's texts and colour.
-    pub(super) fn new(look: &Appearance) -> Script {
+/// The script itself, with a company's texts and colour.
+pub(crate) fn script(look: &Appearance) -> &Script {
+    look.script(|| {
         // Old webviews end a line at these two characters, even within a string.
         let texts = texts(look).to_string().replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029");
         let accent = look.accent().map(|accent| format!("'{}'", accent.css()));
@@ -47,7 +37,7 @@ impl Script {
         let body = GATE_JS_PARTS.replacen(ACCENT, accent, 1).replacen(TEXTS, &texts, 1);
         let version = version_of(&body);
         Script { body, src: format!("/wecom-gate/gate.js?v={version}"), version }
-    }
+    })
 }
 
 /// The first digits of a text's SHA-256.
@@ -78,7 +68,7 @@ fn texts(look: &Appearance) -> serde_json::Value {
 /// The response to `GET /wecom-gate/gate.js?v=...`. Only the address with this version may be cached permanently: after an
 /// update, or on another node, the content may differ.
 pub(crate) fn gate_js(look: &Appearance, version: Option<&str>) -> Rendered {
-    let script = look.script();
+    let script = script(look);
     let cache = if version == Some(script.version.as_str()) {
         "public, max-age=31536000, immutable"
     } else {
@@ -166,7 +156,7 @@ mod tests {
     #[test]
     fn only_the_right_version_is_kept_for_good() {
         let gate_js = |version| gate_js(Appearance::plain(), version);
-        let right = gate_js(Some(&Appearance::plain().script().version));
+        let right = gate_js(Some(&script(Appearance::plain()).version));
         assert_eq!(right.header("cache-control"), Some("public, max-age=31536000, immutable"));
         for wrong in [None, Some(""), Some("0123456789abcdef")] {
             assert_eq!(gate_js(wrong).header("cache-control"), Some("no-cache"));
@@ -180,7 +170,7 @@ mod tests {
     fn the_script_runs_in_old_webviews() {
         // A rough check.
         let comment = |line: &&str| ["*", "/*", "//"].iter().any(|c| line.trim_start().starts_with(c));
-        let code: String = Appearance::plain().script().body.lines().filter(|line| !comment(line)).collect();
+        let code: String = script(Appearance::plain()).body.lines().filter(|line| !comment(line)).collect();
         let code = code + super::super::rendered::SCRIPT;
         for newer in ["=>", "`", "const ", "let ", "class ", "...", "async ", "for (var x of"] {
             assert!(!code.contains(newer), "{newer}");
@@ -201,7 +191,7 @@ mod tests {
             assert_eq!(seen.len(), langs.len(), "{name}: two languages have the same text: {seen:?}");
         }
         assert_eq!((&texts["zh"]["wecom"], &texts["sv"]["wecom"]), (&"企业微信".into(), &"WeCom".into()));
-        assert!(Appearance::plain().script().body.contains(&texts.to_string()));
+        assert!(script(Appearance::plain()).body.contains(&texts.to_string()));
     }
 
     #[test]
@@ -217,9 +207,9 @@ mod tests {
         assert_eq!(texts["en"]["with"], "{title}, please");
         assert_eq!((&texts["en"]["help"], &texts["en"]["link"]), (&"Ask <IT>".into(), &json!(null)));
         assert_eq!((&texts["zh"]["help"], &texts["zh"]["link"]), (&"请联系 IT".into(), &"tel:114".into()));
-        let plain = Appearance::plain().script();
+        let plain = script(Appearance::plain());
         assert_eq!(texts["de"]["out"], super::texts(Appearance::plain())["de"]["out"], "the others stay");
-        let script = look.script();
+        let script = script(&look);
         assert!(script.body.contains("var ACCENT = '#8a1538';"), "{}", script.body);
         assert!(script.body.contains("Wait\\u2028a moment") && !script.body.contains('\u{2028}'));
         // Browsers keep the script by its version.
@@ -229,7 +219,7 @@ mod tests {
 
     #[test]
     fn the_script_reads_every_attribute_that_it_is_given() {
-        let script = Appearance::plain().script();
+        let script = script(Appearance::plain());
         for (name, value) in script_attributes("wcg_x", "main", true, "7", true) {
             // The script handles both deliveries alike; this attribute is for people who inspect the page.
             let read = script.body.contains(&format!("'{name}'"));

@@ -11,7 +11,6 @@ use super::applications;
 use super::connection;
 use super::context::Context;
 use super::gate::Gate;
-use super::maintenance;
 use super::member::Member;
 use super::password;
 use super::patience::{Gone, while_there};
@@ -119,7 +118,7 @@ async fn read(
     ctx.page_load = decide::is_page_load(&gate.policy(), &facts);
     // Before anybody else's session is looked up: NocoBase is probably down.
     if gate.maintenance.is_on() && decide::stops_for_maintenance(&gate.policy(), facts.path) {
-        match while_there(downstream, Box::pin(maintenance::is_open_for(main, &values))).await {
+        match while_there(downstream, Box::pin(is_open_for(main, &values))).await {
             Ok(true) => {}
             Ok(false) => {
                 ctx.as_page =
@@ -250,6 +249,16 @@ async fn read(
             ctx.as_page = page;
             Err(failure)
         }
+    }
+}
+
+/// May the browser with these `Cookie` headers use the app while it is closed for maintenance? Administrators of the main application may, in all
+/// applications at its host name.
+async fn is_open_for(main: &Gate, cookies: &[HeaderValue]) -> bool {
+    let cookies = cookies.iter().map(HeaderValue::as_bytes);
+    match OwnCookies::parse(main.sessions.cookies.names(), cookies) {
+        Ok(cookies) => main.sessions.is_open_for(&cookies).await,
+        Err(_) => false,
     }
 }
 

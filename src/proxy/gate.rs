@@ -310,7 +310,7 @@ impl Gate {
         let (user, sealed) = (user.to_string(), !self.delivers_tokens());
         let closed = self.maintenance.is_on();
         pages::script_tag(
-            &self.config.pages.appearance.script().src,
+            &pages::script(&self.config.pages.appearance).src,
             &pages::script_attributes(token, &self.config.nocobase.app, sealed, &user, closed),
         )
     }
@@ -322,7 +322,7 @@ impl Gate {
         let entries: Vec<_> = self.config.wecom.iter().map(|e| (&e.name, &e.title)).collect();
         let entries = serde_json::to_string(&entries).unwrap_or_default();
         pages::script_tag(
-            &self.config.pages.appearance.script().src,
+            &pages::script(&self.config.pages.appearance).src,
             &pages::form_attributes(&self.config.nocobase.app, &entries, &lang.tag()),
         )
     }

@@ -7,11 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
-use http::HeaderValue;
 use tokio::io::AsyncReadExt as _;
-
-use super::gate::Gate;
-use crate::session::OwnCookies;
 
 /// Bytes of the file that are read, and characters of it that are shown.
 const MAX_BYTES: u64 = 4096;
@@ -57,16 +53,6 @@ impl Maintenance {
         }
         drop(was);
         self.0.store(found.map(Arc::new));
-    }
-}
-
-/// May the browser with these `Cookie` headers use the app nevertheless? Administrators of the main application may, in all
-/// applications at its host name.
-pub(super) async fn is_open_for(main: &Gate, cookies: &[HeaderValue]) -> bool {
-    let cookies = cookies.iter().map(HeaderValue::as_bytes);
-    match OwnCookies::parse(main.sessions.cookies.names(), cookies) {
-        Ok(cookies) => main.sessions.is_open_for(&cookies).await,
-        Err(_) => false,
     }
 }
 
