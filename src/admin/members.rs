@@ -31,7 +31,7 @@ impl Admin<'_> {
         let binding = self.binding(userid).await?;
         let live = self.live(Some(binding.user)).await?;
         // Before the sessions are ended: otherwise the member's next tap could sign in with the old binding.
-        self.sessions.unbind_by_administrator(&binding, &self.by()).await.map_err(|failed| {
+        self.sessions.unbind_by_administrator(&binding, (&self.by(), None)).await.map_err(|failed| {
             let refused = failed.failure == crate::error::Failure::NocoBaseServiceDenied;
             match AdminError::from(failed) {
                 AdminError::Failed(why) if refused && self.options.as_user.is_none() => AdminError::Failed(format!(

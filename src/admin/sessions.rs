@@ -76,7 +76,7 @@ impl Admin<'_> {
         let mut failed = None;
         let mut done = 0;
         for LiveSession { session, binding } in live {
-            match self.sessions.end_by_administrator(session, binding.as_ref(), &self.by()).await {
+            match self.sessions.end_by_administrator(session, binding.as_ref(), (&self.by(), None)).await {
                 Ok(()) => done += 1,
                 Err(failure) => failed = Some(failure),
             }

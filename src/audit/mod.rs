@@ -63,6 +63,8 @@ names! {
         RoleTaken = "role_taken",
         /// Another configuration is in use.
         ConfigurationReloaded = "configuration_reloaded",
+        /// The check was run in the console, perhaps with a member's sign-in.
+        CheckRun = "check_run",
     }
 }
 

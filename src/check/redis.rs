@@ -8,7 +8,7 @@ use crate::shared::{ProbeResult, RedisError};
 const MIN_VERSION: u32 = 5;
 const ABOUT: &str = "session.redis";
 const RIGHTS: &str = "give its user what the gate needs, in redis-cli: ACL SETUSER <user> ~wecom-gate:* +set +get +del \
-    +expire +xadd +xread +xrevrange +select +info";
+    +expire +xadd +xread +xrevrange +select +info, with access.admins also +rpush +ltrim +lrange";
 
 pub(super) fn verdict(redis: &Redis, response: &Result<ProbeResult, RedisError>) -> Verdict {
     let at = &redis.address;

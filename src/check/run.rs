@@ -177,7 +177,8 @@ async fn online(config: &Config, options: &Options, steps: &mut Steps<'_>) {
         .take(Id::Redis, None, async {
             match &config.session.redis {
                 Some(redis) => {
-                    redis::verdict(redis, &crate::shared::probe(redis, &config.origin.url()).await)
+                    let lists = config.access.has_admins();
+                    redis::verdict(redis, &crate::shared::probe(redis, &config.origin.url(), lists).await)
                 }
                 None => Verdict::skipped("session.redis is empty: each node works alone"),
             }

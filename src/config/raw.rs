@@ -166,7 +166,8 @@ pub(super) struct NocoBase {
     /// Create a NocoBase user for a member who matches none.
     pub auto_create_user: bool,
     /// Let a member whom nobody matches show once, by account and password of NocoBase's own sign-in, which user is theirs; that user is
-    /// then bound to them. Not for users with the role `root` or `admin`, and not together with `nocobase.apps`.
+    /// then bound to them. Not for users with the role `root` or `admin`, and not together with `nocobase.apps`, since the form does not
+    /// name an application.
     pub link_by_password: bool,
     /// Roles of users that the gate creates; empty: NocoBase's default role. With `[[wecom.roles]]`, also the roles of a
     /// user who would be left without any.

@@ -18,6 +18,9 @@ use crate::nocobase::{CheckOutcome, Class, NocoBase, Turn};
 use crate::session::{PasswordSession, PasswordSignIn, UnixMillis};
 use crate::shared::Ending;
 
+/// Where something is done and by whom, in words; and the request, if there is one.
+pub(crate) type By<'a> = (&'a str, Option<&'a Source>);
+
 /// How long to wait until the nodes of the gate are informed. NocoBase has recorded the end by then.
 const TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -59,13 +62,12 @@ impl Sessions {
         }
     }
 
-    /// An administrator ends a session: it ends here, NocoBase blocks it, and the other nodes are informed. `by`: where this was
-    /// done and by whom, in words.
+    /// An administrator ends a session: it ends here, NocoBase blocks it, and the other nodes are informed.
     pub(crate) async fn end_by_administrator(
         &self,
         session: &IssuedSession,
         binding: Option<&Binding>,
-        by: &str,
+        (by, source): By<'_>,
     ) -> Result<(), FailureWithCause> {
         let user = session.user;
         let at = session.signed_in_ms.map(UnixMillis);
@@ -94,7 +96,7 @@ impl Sessions {
             session: Some(sid.map_or_else(|| session.jti.clone(), |sid| sid.to_string())),
             ..of_binding(Action::SessionEnded, binding, by)
         };
-        self.audit.write(&Source::default(), &record);
+        self.audit.write(source.unwrap_or(&Source::default()), &record);
         Ok(())
     }
 
@@ -102,12 +104,12 @@ impl Sessions {
     pub(crate) async fn unbind_by_administrator(
         &self,
         binding: &Binding,
-        by: &str,
+        (by, source): By<'_>,
     ) -> Result<(), FailureWithCause> {
         self.nocobase.unbind(binding).await?;
         let user = Some(binding.user.get());
         let record = Record { nocobase_user: user, ..of_binding(Action::BindingRemoved, Some(binding), by) };
-        self.audit.write(&Source::default(), &record);
+        self.audit.write(source.unwrap_or(&Source::default()), &record);
         Ok(())
     }
 

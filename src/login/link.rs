@@ -21,13 +21,13 @@ use super::link_offer::LinkOffer;
 use super::records::of_session;
 use super::sign_in::refused;
 use super::sign_ins::SignIns;
-use super::throttle::{Charge, LinkCharge};
+use super::throttle::{Charge, LINK_ATTEMPTS, LINK_SPAN, LinkCharge, counted};
 use crate::audit::{Action, Actor, Record, Source};
 use crate::config::role;
 use crate::error::{Cause, Failure, FailureWithCause};
 use crate::nocobase::{OwnSession, PasswordAnswer, PasswordLogin};
 use crate::session::{self, PendingLink, Session, SignInRequest, UnixMillis};
-use crate::shared::CallbackId;
+use crate::shared::{CallbackId, LinkTurn};
 
 /// In the audit record of a binding.
 const REASON: &str = "linked by password";
@@ -151,14 +151,11 @@ impl SignIns {
             let carry_out = async {
                 let member = format!("{}/{}", attempt.request.entry, attempt.userid);
                 let charged = sign_ins.throttle.link(client, &member, &attempt.account, Instant::now());
-                match charged {
-                    Ok(charged) => {
-                        let finished = sign_ins.attempt(&attempt, charged).await;
-                        written.store(true, Ordering::Release);
-                        finished
-                    }
-                    Err(failure) => Finished::Failed(failure),
-                }
+                let charged = match charged {
+                    Ok(charged) => charged,
+                    Err(failure) => return Finished::Failed(failure),
+                };
+                sign_ins.attempt_on_all_nodes(&attempt, &member, charged, &written).await
             };
             let finished = sign_ins.process_once(id, carry_out).await;
             if is_deserved(&finished) {
@@ -203,6 +200,35 @@ impl SignIns {
             Finished::NeedsConsent => CallbackResponse::failed(Failure::Internal, Some(retry)),
         };
         (response, cookies)
+    }
+
+    /// One attempt, if the other nodes have not had too many of this member or for this account, and none is at work.
+    async fn attempt_on_all_nodes(
+        &self,
+        attempt: &Attempt,
+        member: &str,
+        charged: LinkCharge,
+        logged: &AtomicBool,
+    ) -> Finished {
+        let shared = self.sessions.shared();
+        let turn = match shared {
+            Some(shared) => {
+                let most = (LINK_ATTEMPTS, LINK_SPAN);
+                match shared.begin_link(&counted(member, &attempt.account), most).await {
+                    LinkTurn::Ours(turn) => Some((shared, turn)),
+                    LinkTurn::TooMany => {
+                        return Finished::Failed(self.throttle.refuse_link(attempt.client, Instant::now()));
+                    }
+                }
+            }
+            None => None,
+        };
+        let finished = self.attempt(attempt, charged).await;
+        logged.store(true, Ordering::Release);
+        if let Some((shared, turn)) = turn {
+            shared.end_link(turn, is_deserved(&finished)).await;
+        }
+        finished
     }
 
     /// One attempt: counted, with one log line about its outcome.

@@ -4,8 +4,9 @@ use std::cmp::Reverse;
 use std::time::Duration;
 
 use super::clock::now;
+use super::from_shell::By;
 use super::sessions::Sessions;
-use crate::audit::shown_of_session;
+use crate::audit::{Action, Actor, Record, Source, shown_of_session};
 use crate::decide::browser::Browser;
 use crate::error::FailureWithCause;
 use crate::nocobase::records::{Binding, IssuedSession};
@@ -16,6 +17,15 @@ use crate::wecom::Department;
 const PATIENCE: Duration = Duration::from_secs(3);
 /// Most members found by one search.
 const MOST: usize = 50;
+
+/// When a session was last used.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct LastUse {
+    /// To the minute, and the browser; `None`: not known.
+    pub(crate) at: Option<(UnixMillis, Browser)>,
+    /// On all nodes; else on this one.
+    pub(crate) everywhere: bool,
+}
 
 impl Sessions {
     /// Members by `entry/userid`, which finds at most one, otherwise by part of their userid or of the name that they had when
@@ -55,11 +65,19 @@ impl Sessions {
         seen.used(now(), || Browser::of(user_agent).number());
     }
 
-    /// When this node last saw the session, to the minute, and in which browser.
-    pub(crate) fn last_use(&self, session: &IssuedSession) -> Option<(UnixMillis, Browser)> {
-        let sid = uuid::Uuid::parse_str(&session.jti).ok()?;
-        let (at, browser) = self.cache.get(sid)?.last_use()?;
-        Some((at, Browser::from_number(browser)))
+    /// When the session was last used, to the minute, and in which browser: on any node, as far as the nodes share it.
+    pub(crate) async fn last_use(&self, session: &IssuedSession) -> LastUse {
+        let Ok(sid) = uuid::Uuid::parse_str(&session.jti) else { return LastUse::default() };
+        let here = self.cache.get(sid).and_then(|seen| seen.last_use());
+        let (elsewhere, everywhere) = match &self.shared {
+            Some(shared) => match shared.last_use(sid).await {
+                Ok(used) => (used.map(|used| (used.at, used.browser)), true),
+                Err(()) => (None, false),
+            },
+            None => (None, false),
+        };
+        let latest = here.into_iter().chain(elsewhere).max_by_key(|(at, _)| *at);
+        LastUse { at: latest.map(|(at, number)| (at, Browser::from_number(number))), everywhere }
     }
 
     /// The departments of a member, as far as the app can see them; none if WeCom does not respond soon.
@@ -67,6 +85,17 @@ impl Sessions {
         let Some(client) = self.wecom.get(&member.entry) else { return Vec::new() };
         let asked = tokio::time::timeout(PATIENCE, client.departments_of(&member.userid)).await;
         asked.ok().and_then(Result::ok).unwrap_or_default()
+    }
+
+    /// The check was run; `member`: whose sign-in was tried, as `entry/userid`.
+    pub(crate) fn record_check(&self, member: Option<&str>, (by, source): By<'_>) {
+        let (entry, userid) = match member.map(|member| member.split_once('/').unwrap_or(("", member))) {
+            Some((entry, userid)) => (Some(entry.to_owned()), Some(userid.to_owned())),
+            None => (None, None),
+        };
+        let reason = Some(by.to_owned());
+        let record = Record { entry, userid, reason, ..Record::new(Action::CheckRun, Actor::Administrator) };
+        self.audit.write(source.unwrap_or(&Source::default()), &record);
     }
 
     /// Ends the session whose id is shown like this, if it is one of the member's.
@@ -77,7 +106,7 @@ impl Sessions {
         &self,
         member: &Binding,
         id: &str,
-        by: &str,
+        by: By<'_>,
     ) -> Result<(), FailureWithCause> {
         let sessions = self.sessions_of(member).await?;
         for session in sessions.iter().filter(|session| shown_of_session(&session.jti) == id) {
@@ -86,15 +115,14 @@ impl Sessions {
         Ok(())
     }
 
-    /// Ends all sessions of the member, here and on the other nodes; `by`: where and by whom, for the audit log. Returns their
-    /// number.
+    /// Ends all sessions of the member, here and on the other nodes. Returns their number.
     ///
     /// # Errors
     /// Some may have ended already; another attempt ends the rest.
     pub(crate) async fn end_sessions_of(
         &self,
         member: &Binding,
-        by: &str,
+        by: By<'_>,
     ) -> Result<usize, FailureWithCause> {
         let sessions = self.sessions_of(member).await?;
         for session in &sessions {

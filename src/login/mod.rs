@@ -43,6 +43,7 @@ pub(crate) use account::person;
 pub(crate) use admins::log_console;
 pub(crate) use clock::now;
 pub(crate) use finish::{Callback, CallbackResponse, Retry};
+pub(crate) use from_shell::By;
 pub(crate) use link::LinkForm;
 pub(crate) use other_applications::OtherApplication;
 pub(crate) use password_sessions::FoundPasswordSession;

@@ -11,12 +11,17 @@ use super::sessions::Sessions;
 use super::sign_ins::SignIns;
 use crate::audit::{Actor, Refusal};
 use crate::error::Failure;
-use crate::shared::{CallbackId, Claim, Ending, Shared, SharedRefusal};
+use crate::shared::{CallbackId, Claim, Ending, Shared, SharedRefusal, SharedUse};
 
 const ELSEWHERE: &str = "ended on another node";
 
 /// How often refused sign-ins are sent to the other nodes.
 const REFUSALS_INTERVAL: Duration = Duration::from_millis(500);
+
+/// How often the other nodes are told which sessions have been used: each at most once a minute.
+const USES_INTERVAL: Duration = Duration::from_secs(5);
+/// For how long they are told, at most.
+const USES_KEPT: Duration = Duration::from_secs(24 * 3600);
 
 fn shared_refusal(one: Refusal) -> SharedRefusal {
     let Refusal { at, entry, userid, name, failure, reason, request_id, client } = one;
@@ -46,6 +51,7 @@ impl Sessions {
                     () = shared.run(|ending| self.on_ending(ending)) => {}
                     () = self.take_over_blocks() => {}
                     () = self.share_refusals(shared) => {}
+                    () = self.share_uses(shared) => {}
                 }
             }
             None => self.metrics.redis.up(None),
@@ -65,6 +71,26 @@ impl Sessions {
             }
         }
         std::future::pending().await
+    }
+
+    /// Tells the other nodes when sessions were last used here, for their consoles.
+    async fn share_uses(&self, shared: &Shared) {
+        if !self.config.access.has_admins() {
+            return std::future::pending().await;
+        }
+        // A session that was used before that has ended.
+        let kept = self.config.session.idle.min(USES_KEPT);
+        loop {
+            sleep(USES_INTERVAL).await;
+            let cache = self.cache.clone();
+            // With very many sessions that takes a while.
+            let uses = tokio::task::spawn_blocking(move || cache.unshared_uses()).await.unwrap_or_default();
+            let uses: Vec<_> =
+                uses.into_iter().map(|(sid, at, browser)| (sid, SharedUse { at, browser })).collect();
+            if !uses.is_empty() {
+                shared.add_uses(&uses, kept).await;
+            }
+        }
     }
 
     /// Refused sign-ins of this member or request (all: ""), of this node and of the others; and whether those of the others are

@@ -24,8 +24,8 @@ mod links;
 
 pub(crate) use gcra::Charge;
 use gcra::{ADDRESSES, Address, Over, WINDOW, first, nanos, next};
-pub(crate) use links::LinkCharge;
 use links::Links;
+pub(crate) use links::{ATTEMPTS as LINK_ATTEMPTS, LinkCharge, SPAN as LINK_SPAN, counted};
 
 /// One address may take one in this many of the places of `limits.sign_ins_at_once`.
 const SHARE: usize = 4;
@@ -86,7 +86,6 @@ impl Throttle {
     /// # Errors
     /// [`Failure::TooManyRequests`] if this address has sent too many rejected callbacks, or would have if all those in progress
     /// were rejected.
-    /// worked on were.
     pub(crate) fn callback(&self, client: IpAddr, now: Instant) -> Result<Charge, Failure> {
         let Some(rate) = &self.rejected else { return Ok(Charge(None)) };
         rate.take(client, self.nanos(now))
@@ -108,6 +107,11 @@ impl Throttle {
     ) -> Result<LinkCharge, Failure> {
         let taken = self.links.take(member, account, self.nanos(now));
         taken.map_err(|over| refuse(client, "nocobase.link_by_password", over.first))
+    }
+
+    /// The nodes together refuse such an attempt.
+    pub(crate) fn refuse_link(&self, client: IpAddr, now: Instant) -> Failure {
+        refuse(client, "nocobase.link_by_password", first(&self.logged_at, self.nanos(now)))
     }
 
     /// A permit to process a sign-in, held until it is dropped.

@@ -23,10 +23,14 @@ pub enum RedisOperation {
     Refusals,
     /// The certificate that one node orders for all.
     Acme,
+    /// When each session was last used, for the console.
+    LastUse,
+    /// Attempts to link an account by its password.
+    Link,
 }
 
 impl RedisOperation {
-    const ALL: [RedisOperation; 8] = [
+    const ALL: [RedisOperation; 10] = [
         RedisOperation::Connect,
         RedisOperation::Token,
         RedisOperation::Callback,
@@ -35,6 +39,8 @@ impl RedisOperation {
         RedisOperation::Listen,
         RedisOperation::Refusals,
         RedisOperation::Acme,
+        RedisOperation::LastUse,
+        RedisOperation::Link,
     ];
 
     /// As used in labels.
@@ -48,6 +54,8 @@ impl RedisOperation {
             RedisOperation::Listen => "listen",
             RedisOperation::Refusals => "refusals",
             RedisOperation::Acme => "acme",
+            RedisOperation::LastUse => "last_use",
+            RedisOperation::Link => "link",
         }
     }
 }

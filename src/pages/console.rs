@@ -164,8 +164,10 @@ pub(crate) struct SessionRow {
     pub id: String,
     /// When it began, if that is visible.
     pub since: Option<SystemTime>,
-    /// Its last request on this node of the gate, to the minute.
+    /// Its last request, to the minute.
     pub last_seen: Option<SystemTime>,
+    /// Of all nodes of the gate; else of this one.
+    pub on_all_nodes: bool,
     /// The program that sent it, as far as it is known.
     pub program: Option<Program>,
     /// Name of the system that it runs on, likewise.
@@ -297,8 +299,8 @@ impl<'a> Page<'a> {
         self.frame.lang.text(kinds::of(*failure).key)
     }
 
-    /// What an administrator can do about it, and the language of that text.
-    fn remedy(&self, failure: &Failure) -> Option<(&'static str, &'static str)> {
+    /// What an administrator can do about it.
+    fn remedy(&self, failure: &Failure) -> Option<String> {
         remedies::remedy(*failure, self.frame.lang)
     }
 

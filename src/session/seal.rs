@@ -21,6 +21,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::hkdf::{HKDF_SHA256, KeyType, Prk, Salt};
+use ring::hmac;
 use secrecy::{ExposeSecret, SecretSlice};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -36,6 +37,8 @@ pub(crate) const MAX_TEXT: usize = 3900;
 
 const VERSION: u8 = 2;
 const KEY_ID_BYTES: usize = 4;
+/// Bytes of a name from [`Keyring::blind`].
+const NAME_BYTES: usize = 16;
 
 /// What a sealed text is for. Each purpose has its own keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -62,6 +65,10 @@ pub enum Purpose {
     AcmeChallenge,
     /// A part of a certificate with its key, as the nodes share it.
     AcmeCertificate,
+    /// When a session was last used, as the nodes share it.
+    LastUse,
+    /// An attempt to link an account by its password, as the nodes count it.
+    LinkAttempt,
 }
 
 impl Purpose {
@@ -80,6 +87,8 @@ impl Purpose {
             Purpose::Refusal => b"refusal.1",
             Purpose::AcmeChallenge => b"acme challenge.1",
             Purpose::AcmeCertificate => b"acme certificate.1",
+            Purpose::LastUse => b"last use.1",
+            Purpose::LinkAttempt => b"link attempt.1",
         }
     }
 }
@@ -137,6 +146,10 @@ struct Keys {
     refusal: LessSafeKey,
     acme_challenge: LessSafeKey,
     acme_certificate: LessSafeKey,
+    last_use: LessSafeKey,
+    link_attempt: LessSafeKey,
+    /// For [`Keyring::blind`].
+    names: hmac::Key,
 }
 
 /// HKDF output of four bytes.
@@ -165,6 +178,9 @@ impl Keys {
             refusal: Self::aead(&prk, Purpose::Refusal)?,
             acme_challenge: Self::aead(&prk, Purpose::AcmeChallenge)?,
             acme_certificate: Self::aead(&prk, Purpose::AcmeCertificate)?,
+            last_use: Self::aead(&prk, Purpose::LastUse)?,
+            link_attempt: Self::aead(&prk, Purpose::LinkAttempt)?,
+            names: prk.expand(&[b"names"], hmac::HMAC_SHA256).ok()?.into(),
         })
     }
 
@@ -187,6 +203,8 @@ impl Keys {
             Purpose::Refusal => &self.refusal,
             Purpose::AcmeChallenge => &self.acme_challenge,
             Purpose::AcmeCertificate => &self.acme_certificate,
+            Purpose::LastUse => &self.last_use,
+            Purpose::LinkAttempt => &self.link_attempt,
         }
     }
 }
@@ -250,6 +268,21 @@ impl Keyring {
             keys.of(purpose).open_in_place(nonce, Aad::from(self.aad(purpose, context)), body).ok()?;
         let (value, rest) = postcard::take_from_bytes(plain).ok()?;
         rest.is_empty().then_some(value)
+    }
+
+    /// A name for these parts, the same on all nodes with the same first key: nobody without the key can tell what it stands for,
+    /// or find it by trying.
+    pub(crate) fn blind(&self, parts: &[&str]) -> [u8; NAME_BYTES] {
+        let mut context = hmac::Context::with_key(&self.first.names);
+        for part in std::iter::once(&&*self.origin).chain(parts) {
+            context.update(&(part.len() as u64).to_be_bytes());
+            context.update(part.as_bytes());
+        }
+        let mut name = [0; NAME_BYTES];
+        for (to, from) in name.iter_mut().zip(context.sign().as_ref()) {
+            *to = *from;
+        }
+        name
     }
 
     /// Version, purpose, origin and context, encoded unambiguously: each variable part is preceded by its length (8 bytes,

@@ -212,6 +212,12 @@ impl SessionCache {
         self.tokens.drop_stale(now)
     }
 
+    /// The sessions that have been used since the last call: when, to the minute, and in which browser. Walks through all of them.
+    pub(crate) fn unshared_uses(&self) -> Vec<(Uuid, UnixMillis, u8)> {
+        let all = self.seen.iter();
+        all.filter_map(|(sid, seen)| seen.unshared_use().map(|(at, browser)| (sid, at, browser))).collect()
+    }
+
     /// How many sessions are kept, roughly.
     pub(crate) fn count(&self) -> u64 {
         self.seen.len() as u64

@@ -78,7 +78,7 @@ impl Shared {
         let mut publishing = self.link.connect().await?;
         let listening = self.link.connect().await?;
         // Otherwise the state would change with every command that Redis refuses.
-        if let Some((_, why)) = refused(&mut publishing, &self.names).await?.into_iter().next() {
+        if let Some((_, why)) = refused(&mut publishing, &self.names, self.lists).await?.into_iter().next() {
             return Err(why);
         }
         let mut newest = cmd("XREVRANGE");

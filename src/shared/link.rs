@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, Cmd, FromRedisValue, IntoConnectionInfo as _, ProtocolVersion};
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, FromRedisValue, IntoConnectionInfo as _, Pipeline, ProtocolVersion,
+};
 use secrecy::ExposeSecret as _;
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
@@ -144,11 +146,24 @@ impl Link {
     /// Sends a command. `None` without a connection, or if the command fails; after that all commands fail at once until there is
     /// a new connection.
     pub(super) async fn ask<T: FromRedisValue>(&self, operation: RedisOperation, command: &Cmd) -> Option<T> {
-        let (mut connection, number) = {
-            let state = self.state.lock();
-            (state.connection.clone()?, state.number)
-        };
-        match within(command.query_async(&mut connection)).await {
+        let (mut connection, number) = self.connection()?;
+        self.noted(operation, number, within(command.query_async(&mut connection)).await)
+    }
+
+    /// Sends several commands at once, whose replies are not needed; otherwise as [`Link::ask`].
+    pub(super) async fn send(&self, operation: RedisOperation, commands: &Pipeline) -> Option<()> {
+        let (mut connection, number) = self.connection()?;
+        self.noted(operation, number, within(commands.query_async(&mut connection)).await)
+    }
+
+    /// The connection and its number.
+    fn connection(&self) -> Option<(MultiplexedConnection, u64)> {
+        let state = self.state.lock();
+        Some((state.connection.clone()?, state.number))
+    }
+
+    fn noted<T>(&self, operation: RedisOperation, number: u64, result: Result<T, RedisError>) -> Option<T> {
+        match result {
             Ok(reply) => Some(reply),
             Err(why) => {
                 self.metrics.failed(operation);

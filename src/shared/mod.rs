@@ -1,9 +1,11 @@
 //! What the nodes of one gate share through Redis (`session.redis`): WeCom's access token, used callbacks, members who may still
-//! use the app, ended sessions, refused sign-ins, and a TLS certificate. Without Redis, and while it is unreachable, each node works on its own.
+//! use the app, ended sessions, refused sign-ins, when sessions were last used, attempts to link an account, and a TLS
+//! certificate. Without Redis, and while it is unreachable, each node works on its own.
 //!
 //! - `names`: the keys in Redis; `payload`: their values, sealed; `outbox`: what is still to be published. All pure.
 //! - `link`: the connection and its state; `probe`: whether Redis supports everything needed; `node`: this node's part;
-//!   `endings`, `token`, `callback`, `member_status`, `refusals`, `acme`: one shared thing each.
+//!   `endings`, `token`, `callback`, `member_status`, `refusals`, `last_use`, `link_attempts`, `acme`: one
+//!   shared thing each.
 //!
 //! Someone who can read Redis learns no token and no session. Someone who can write to it can make the nodes forget, but not
 //! accept anything: a value that was not sealed with `session.keys` is ignored.
@@ -15,8 +17,10 @@ mod acme;
 mod callback;
 mod endings;
 mod error;
+mod last_use;
 mod ledger;
 mod link;
+mod link_attempts;
 mod member_status;
 mod names;
 mod node;
@@ -29,6 +33,8 @@ mod token;
 pub(crate) use acme::{AcmeOrder, OrderTurn};
 pub(crate) use callback::{CallbackId, Claim};
 pub(crate) use error::RedisError;
+pub(crate) use last_use::SharedUse;
+pub(crate) use link_attempts::LinkTurn;
 pub(crate) use member_status::{MemberKey, RecheckTurn};
 pub(crate) use node::Shared;
 pub use payload::{BlockOwner, Ending, ToBlock};

@@ -53,6 +53,21 @@ impl Names {
         format!("{}:asking:{}", self.prefix, hex::encode(member))
     }
 
+    /// When a session was last used, by its blind name.
+    pub(super) fn last_use(&self, session: &[u8]) -> String {
+        format!("{}:used:{}", self.prefix, hex::encode(session))
+    }
+
+    /// One of the attempts to link an account that a member, or an account, has; by its blind name.
+    pub(super) fn link_attempt(&self, counted: &[u8], number: u32) -> String {
+        format!("{}:link:{}:{number}", self.prefix, hex::encode(counted))
+    }
+
+    /// Held by the node that works on a member's attempt.
+    pub(super) fn link_lease(&self, member: &[u8]) -> String {
+        format!("{}:linking:{}", self.prefix, hex::encode(member))
+    }
+
     /// A challenge of ACME, by the hash of its token.
     pub(super) fn acme_challenge(&self, token: &[u8]) -> String {
         format!("{}:acme:challenge:{}", self.prefix, hex::encode(token))
@@ -71,6 +86,11 @@ impl Names {
     /// Written to test whether Redis accepts writes.
     pub(super) fn probe(&self) -> String {
         format!("{}:probe", self.prefix)
+    }
+
+    /// The same, as a list.
+    pub(super) fn probe_list(&self) -> String {
+        format!("{}:probe-list", self.prefix)
     }
 
     /// The same, as a stream.
@@ -95,10 +115,15 @@ mod tests {
             n.token_lease(corp, agent),
             n.member_status(&[1, 0xab]),
             n.member_status_lease(&[1, 0xab]),
+            n.last_use(&[1, 0xab]),
+            n.link_attempt(&[1, 0xab], 0),
+            n.link_attempt(&[1, 0xab], 1),
+            n.link_lease(&[1, 0xab]),
             n.acme_challenge(&[1, 0xab]),
             n.acme_turn(&[1, 0xab]),
             n.acme_certificate(&[1, 0xab]),
             n.probe(),
+            n.probe_list(),
             n.probe_stream(),
         ]
     }

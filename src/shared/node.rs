@@ -25,6 +25,8 @@ pub(crate) struct Shared {
     pub(super) link: Arc<Link>,
     pub(super) ledger: Arc<Ledger>,
     metrics: metrics::Redis,
+    /// There is a console, whose refused sign-ins are a list.
+    pub(super) lists: bool,
     /// Time of the latest warning about ignored values, and how many there have been since.
     ignored: Mutex<(Option<Instant>, usize)>,
 }
@@ -67,6 +69,7 @@ impl Shared {
             link,
             ledger,
             metrics: metrics.clone(),
+            lists: config.access.has_admins(),
             ignored: Mutex::default(),
         })))
     }

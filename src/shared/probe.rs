@@ -20,10 +20,10 @@ pub(crate) struct ProbeResult {
     pub(crate) refused: Vec<(&'static str, RedisError)>,
 }
 
-/// Tries each command once.
-pub(crate) async fn probe(redis: &Redis, origin: &str) -> Result<ProbeResult, RedisError> {
+/// Tries each command once; `lists`: also those for the console.
+pub(crate) async fn probe(redis: &Redis, origin: &str, lists: bool) -> Result<ProbeResult, RedisError> {
     let mut connection = connect_to(redis).await?;
-    let refused = refused(&mut connection, &Names::new(origin)).await?;
+    let refused = refused(&mut connection, &Names::new(origin), lists).await?;
     let mut found = ProbeResult { refused, ..ProbeResult::default() };
     let mut info = async |section: &str| {
         let command: Cmd = cmd("INFO").arg(section).take();
@@ -38,12 +38,13 @@ pub(crate) async fn probe(redis: &Redis, origin: &str) -> Result<ProbeResult, Re
     Ok(found)
 }
 
-/// Which of the commands used by the nodes Redis refuses.
+/// Which of the commands used by the nodes Redis refuses. `lists`: there is a console, which needs some more.
 pub(super) async fn refused(
     connection: &mut MultiplexedConnection,
     names: &Names,
+    lists: bool,
 ) -> Result<Vec<(&'static str, RedisError)>, RedisError> {
-    let (key, stream) = (names.probe(), names.probe_stream());
+    let (key, stream, list) = (names.probe(), names.probe_stream(), names.probe_list());
     let tries: [(&'static str, &[&str]); 8] = [
         ("SET", &[&key, "1", "NX", "EX", "10"]),
         ("GET", &[&key]),
@@ -54,8 +55,15 @@ pub(super) async fn refused(
         ("XREVRANGE", &[&stream, "+", "-", "COUNT", "1"]),
         ("DEL", &[&stream]),
     ];
+    let of_lists: [(&'static str, &[&str]); 5] = [
+        ("RPUSH", &[&list, "1"]),
+        ("EXPIRE", &[&list, "10"]),
+        ("LTRIM", &[&list, "-1", "-1"]),
+        ("LRANGE", &[&list, "0", "-1"]),
+        ("DEL", &[&list]),
+    ];
     let mut refused: Vec<(&'static str, RedisError)> = Vec::new();
-    for (name, arguments) in tries {
+    for (name, arguments) in tries.into_iter().chain(of_lists.into_iter().filter(|_| lists)) {
         let mut command = cmd(name);
         command.arg(arguments);
         match within(command.query_async::<Value>(connection)).await {

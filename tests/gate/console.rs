@@ -8,6 +8,8 @@ use crate::support::browser::{CHROME, CURL, navigation};
 use crate::support::{Browser, CORP, Config, Stage, eventually};
 
 mod buttons;
+mod nodes;
+mod records;
 
 const CONSOLE: &str = "/wecom-gate/console";
 const REFUSED: &str = "/wecom-gate/console/refused";

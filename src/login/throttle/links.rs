@@ -12,8 +12,8 @@ use parking_lot::Mutex;
 use super::gcra::{ADDRESSES, Address, Charge, Over, first, nanos, next};
 
 /// Wrong attempts within this time, per member and per account.
-const ATTEMPTS: u64 = 5;
-const SPAN: Duration = Duration::from_secs(15 * 60);
+pub(crate) const ATTEMPTS: u32 = 5;
+pub(crate) const SPAN: Duration = Duration::from_secs(15 * 60);
 
 /// The attempts of this node.
 pub(super) struct Links {
@@ -48,17 +48,16 @@ impl Links {
     /// An attempt of this member for this account: charged before it is processed (R34), and one at a time per member, who could
     /// else get two users at once.
     pub(super) fn take(&self, member: &str, account: &str, now: u64) -> Result<LinkCharge, Over> {
-        let member = format!("member {}", member.to_ascii_lowercase());
+        let [member, account] = counted(member, account);
         let turn = Turn::take(&self.at_work, &member).ok_or(Over { first: true })?;
         let member = self.charge(member, now)?;
-        // Some databases compare case-insensitively.
-        let account = self.charge(format!("account {}", account.trim().to_lowercase()), now)?;
+        let account = self.charge(account, now)?;
         Ok(LinkCharge { member, account, _turn: turn })
     }
 
     fn charge(&self, key: String, now: u64) -> Result<Charge, Over> {
         let (span, seen) = (nanos(SPAN), self.seen.get_with(key, Arc::default));
-        let every = span / ATTEMPTS;
+        let every = span / u64::from(ATTEMPTS);
         let taken =
             seen.due.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |due| next(due, now, (every, span)));
         match taken {
@@ -66,6 +65,12 @@ impl Links {
             Err(_) => Err(Over { first: first(&seen.logged_at, now) }),
         }
     }
+}
+
+/// What an attempt counts for: the member, and the account.
+pub(crate) fn counted(member: &str, account: &str) -> [String; 2] {
+    // Some databases compare case-insensitively.
+    [format!("member {}", member.to_ascii_lowercase()), format!("account {}", account.trim().to_lowercase())]
 }
 
 /// No other attempt of this member is in progress.

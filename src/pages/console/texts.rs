@@ -38,6 +38,7 @@ text_keys! {
     USER = "console-user",
     SIGNED_IN_SINCE = "console-signed-in-since",
     LAST_SEEN = "console-last-seen",
+    LAST_SEEN_HERE = "console-last-seen-here",
     DEPARTMENTS = "console-departments",
     NOT_SIGNED_IN = "console-not-signed-in",
     END = "console-end",

@@ -57,10 +57,18 @@ fn member(text: &str) -> Members {
             id: "4f7c0d5e".to_owned(),
             since: Some(now()),
             last_seen: Some(now()),
+            on_all_nodes: false,
             program: Some(Program::WeCom),
             system: Some("iPhone"),
         },
-        SessionRow { id: text.to_owned(), since: None, last_seen: None, program: None, system: None },
+        SessionRow {
+            id: text.to_owned(),
+            since: None,
+            last_seen: None,
+            on_all_nodes: false,
+            program: None,
+            system: None,
+        },
     ];
     Members {
         query: text.to_owned(),
@@ -179,7 +187,9 @@ fn what_is_wrong_is_marked_and_what_happened_is_drawn() {
     let form = "<form method=\"post\" action=\"/wecom-gate/console/members?q=wecom%2Fword\">";
     assert!(one.body.contains(form), "{}", one.body);
     assert!(
-        one.body.contains(&format!("Signed in since {TIME}<br>Last seen {TIME}<br>WeCom, iPhone <form")),
+        one.body.contains(&format!(
+            "Signed in since {TIME}<br>Last seen {TIME}, on this node of the gate<br>WeCom, iPhone <form"
+        )),
         "{}",
         one.body
     );

@@ -7,12 +7,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use http::Method;
 
 use super::request::{Head, RouteRequest};
-use crate::audit::{self, History};
+use crate::audit::{self, History, Source};
 use crate::check;
 use crate::config::{Config, Loaded};
 use crate::decide::{ConsolePage, browser};
 use crate::error::{Failure, FailureWithCause};
-use crate::login::{FoundSession, log_console};
+use crate::login::{By, FoundSession, log_console};
 use crate::metrics::Reload;
 use crate::nocobase::records::{Binding, IssuedSession};
 use crate::pages::Lang;
@@ -34,7 +34,7 @@ pub(crate) async fn serve(
     request: &RouteRequest<'_>,
     head: &Head,
     page: ConsolePage,
-    lang: Lang,
+    (lang, source): (Lang, &Source),
 ) -> Result<Reply, Failure> {
     let FoundSession::Active { session, .. } = gate.sessions.find(&request.cookies).await else {
         return Err(Failure::NotFound);
@@ -43,9 +43,11 @@ pub(crate) async fn serve(
         return Err(Failure::NotFound);
     }
     let query: String = head.parameter("q").unwrap_or_default().trim().chars().take(MAX_QUERY).collect();
+    let by = format!("in the console, by {}/{}", session.entry, session.userid);
+    let by = (by.as_str(), Some(source));
     match (&head.method, page) {
         (&Method::GET | &Method::HEAD, _) => {}
-        (&Method::POST, ConsolePage::Members) => return change(gate, &session, &query, head).await,
+        (&Method::POST, ConsolePage::Members) => return change(gate, &session, &query, head, by).await,
         (&Method::POST, ConsolePage::Check) => {}
         _ => return Err(Failure::MethodNotAllowed),
     }
@@ -63,7 +65,10 @@ pub(crate) async fn serve(
         ConsolePage::Check => {
             let member = Some(query).filter(|query| !query.is_empty());
             let steps = match head.method {
-                Method::POST => checked(gate, member.clone()).await?,
+                Method::POST => {
+                    gate.sessions.record_check(member.as_deref(), by);
+                    checked(gate, member.clone()).await?
+                }
                 _ => Vec::new(),
             };
             console::check(&frame, &Check { member, steps })
@@ -108,7 +113,13 @@ async fn checked(gate: &Gate, member: Option<String>) -> Result<Vec<CheckStep>, 
 
 /// Ends sessions of the member `entry/userid` in the query, all of them or the one in `session`; with `unbind`, removes the
 /// binding first. Then the page shows what is left.
-async fn change(gate: &Gate, session: &Session, query: &str, head: &Head) -> Result<Reply, Failure> {
+async fn change(
+    gate: &Gate,
+    session: &Session,
+    query: &str,
+    head: &Head,
+    by: By<'_>,
+) -> Result<Reply, Failure> {
     let failed = |failed: FailureWithCause| failure(&failed, session);
     let found = gate.sessions.find_members(query).await.map_err(failed)?;
     // A search finds members by part of a name, too; ending sessions needs the whole id.
@@ -117,19 +128,18 @@ async fn change(gate: &Gate, session: &Session, query: &str, head: &Head) -> Res
     if !named(member) {
         return Err(Failure::BadRequest);
     }
-    let by = format!("in the console, by {}/{}", session.entry, session.userid);
     let mut denied = "";
     if let Some(id) = head.parameter("session") {
-        gate.sessions.end_session_of(member, &id, &by).await.map_err(failed)?;
+        gate.sessions.end_session_of(member, &id, by).await.map_err(failed)?;
     } else if head.parameter("unbind").is_some() {
         // First of all: otherwise the member's next tap could sign in with the old binding.
-        match gate.sessions.unbind_by_administrator(member, &by).await {
-            Ok(()) => drop(gate.sessions.end_sessions_of(member, &by).await.map_err(failed)?),
+        match gate.sessions.unbind_by_administrator(member, by).await {
+            Ok(()) => drop(gate.sessions.end_sessions_of(member, by).await.map_err(failed)?),
             Err(error) if error.failure == Failure::NocoBaseServiceDenied => denied = "&denied=1",
             Err(error) => return Err(failed(error)),
         }
     } else {
-        gate.sessions.end_sessions_of(member, &by).await.map_err(failed)?;
+        gate.sessions.end_sessions_of(member, by).await.map_err(failed)?;
     }
     let query: String = url::form_urlencoded::byte_serialize(query.as_bytes()).collect();
     let mut reply = Reply::redirect(&format!("{}?q={query}{denied}", console::MEMBERS));
@@ -149,7 +159,13 @@ async fn members(gate: &Gate, query: String) -> Result<Members, FailureWithCause
         false => gate.sessions.find_members(&query).await?,
     };
     let sessions = match &found[..] {
-        [member] => Some(gate.sessions.sessions_of(member).await?),
+        [member] => {
+            let mut rows = Vec::new();
+            for session in gate.sessions.sessions_of(member).await? {
+                rows.push(row(gate, &session).await);
+            }
+            Some(rows)
+        }
         _ => None,
     };
     // The service account may see roles only if there are rules for roles.
@@ -162,25 +178,11 @@ async fn members(gate: &Gate, query: String) -> Result<Members, FailureWithCause
         [member] => gate.sessions.departments_of(member).await,
         _ => Vec::new(),
     };
-    let at = |ms: u64| UNIX_EPOCH.checked_add(Duration::from_millis(ms));
-    let row = |session: IssuedSession| {
-        let last_use = gate.sessions.last_use(&session);
-        SessionRow {
-            id: audit::shown_of_session(&session.jti),
-            since: session.signed_in_ms.and_then(at),
-            last_seen: last_use.and_then(|(time, _)| at(time.0)),
-            program: last_use.and_then(|(_, browser)| browser.program()).map(|name| match name {
-                browser::WECOM => Program::WeCom,
-                name => Program::Named(name),
-            }),
-            system: last_use.and_then(|(_, browser)| browser.system()),
-        }
-    };
     let member = |b: Binding| Member { entry: b.entry, userid: b.userid, name: b.name, user: b.user.get() };
     Ok(Members {
         query,
         found: found.into_iter().map(member).collect(),
-        sessions: sessions.map(|sessions| sessions.into_iter().map(row).collect()),
+        sessions,
         roles,
         departments: departments
             .into_iter()
@@ -188,6 +190,22 @@ async fn members(gate: &Gate, query: String) -> Result<Members, FailureWithCause
             .collect(),
         unbind_denied: false,
     })
+}
+
+async fn row(gate: &Gate, session: &IssuedSession) -> SessionRow {
+    let at = |ms: u64| UNIX_EPOCH.checked_add(Duration::from_millis(ms));
+    let last_use = gate.sessions.last_use(session).await;
+    SessionRow {
+        id: audit::shown_of_session(&session.jti),
+        since: session.signed_in_ms.and_then(at),
+        last_seen: last_use.at.and_then(|(time, _)| at(time.0)),
+        on_all_nodes: last_use.everywhere,
+        program: last_use.at.and_then(|(_, browser)| browser.program()).map(|name| match name {
+            browser::WECOM => Program::WeCom,
+            name => Program::Named(name),
+        }),
+        system: last_use.at.and_then(|(_, browser)| browser.system()),
+    }
 }
 
 fn who(session: &Session) -> String {

@@ -64,7 +64,7 @@ pub(super) async fn serve(
         OwnPath::Events(entry) => events::serve(gate, downstream, &head, entry).await,
         OwnPath::Console(page) => {
             let lang = lang(downstream.req_header());
-            console::serve(gate, &request, &head, page, lang).await
+            console::serve(gate, &request, &head, page, (lang, &ctx.source())).await
         }
         OwnPath::Script => {
             let look = &gate.config.pages.appearance;

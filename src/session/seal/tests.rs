@@ -31,6 +31,21 @@ fn what_is_sealed_opens_and_never_looks_the_same_twice() {
     assert!(a.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-' || c == b'_'));
 }
 
+/// Names are the same on all nodes, and differ with each part, key and origin.
+#[test]
+fn blind_names_tell_apart_and_need_the_key() {
+    let name = ring(&[1, 2]).blind(&["account", "li"]);
+    assert_eq!(name, ring(&[1]).blind(&["account", "li"]));
+    for other in [
+        ring(&[1]).blind(&["account", "l", "i"]),
+        ring(&[1]).blind(&["accountl", "i"]),
+        ring(&[2]).blind(&["account", "li"]),
+        ring_of(&[1], "https://other.test").blind(&["account", "li"]),
+    ] {
+        assert_ne!(name, other);
+    }
+}
+
 #[test]
 fn keys_of_the_wrong_length_or_none_are_refused() {
     assert_eq!(Keyring::new(&[], "").unwrap_err(), KeyringError::Empty);

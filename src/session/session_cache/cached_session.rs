@@ -29,6 +29,8 @@ pub struct CachedSession {
     last_seen: AtomicU64,
     /// Minute since 1970 of the last request on this node; 0: none yet.
     used_at: AtomicU32,
+    /// The one that the other nodes know.
+    shared_use: AtomicU32,
     /// The browser that sent it, as the caller numbers browsers.
     browser: AtomicU8,
     /// [`UnixMillis`] of NocoBase's last response.
@@ -63,6 +65,7 @@ impl CachedSession {
             streams: StreamList::default(),
             last_seen: AtomicU64::new(0),
             used_at: AtomicU32::new(0),
+            shared_use: AtomicU32::new(0),
             browser: AtomicU8::new(0),
             checked_at: AtomicU64::new(0),
             not_before: AtomicU64::new(0),
@@ -128,6 +131,17 @@ impl CachedSession {
         let minute = self.used_at.load(Ordering::Relaxed);
         (minute > 0)
             .then(|| (UnixMillis(u64::from(minute) * MINUTE_MS), self.browser.load(Ordering::Relaxed)))
+    }
+
+    /// The same, once for each minute: for the other nodes.
+    pub(crate) fn unshared_use(&self) -> Option<(UnixMillis, u8)> {
+        let used = self.last_use()?;
+        let minute = u32::try_from(used.0.0 / MINUTE_MS).unwrap_or(u32::MAX);
+        // Nearly always known: a read is cheaper than a write.
+        if self.shared_use.load(Ordering::Relaxed) >= minute || self.is_ended() {
+            return None;
+        }
+        (self.shared_use.fetch_max(minute, Ordering::Relaxed) < minute).then_some(used)
     }
 
     /// When NocoBase last confirmed it.

@@ -31,6 +31,23 @@ fn token(text: &str, now: UnixMillis) -> Result<Token, Failure> {
     Token::new(text, format!("nb_auth_token_main={text}"), now)
 }
 
+/// For the other nodes: each session at most once a minute, and none that has ended.
+#[test]
+fn each_session_tells_its_last_use_once_a_minute() {
+    let store = store();
+    let (one, other) = (session(), session());
+    let (seen, ended) = (store.insert_checked(&one, NOW), store.insert_checked(&other, NOW));
+    assert!(store.unshared_uses().is_empty(), "not used yet");
+    seen.used(later(1), || 7);
+    ended.used(later(1), || 8);
+    store.end(other.sid);
+    assert_eq!(store.unshared_uses(), [(one.sid, NOW, 7)]);
+    seen.used(later(59), || 9);
+    assert!(store.unshared_uses().is_empty(), "the same minute");
+    seen.used(later(60), || 9);
+    assert_eq!(store.unshared_uses(), [(one.sid, later(60), 9)]);
+}
+
 #[test]
 fn r16_an_end_is_remembered_for_good_also_before_first_sight() {
     let seen = store();

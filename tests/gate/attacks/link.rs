@@ -3,7 +3,8 @@
 use wecom_gate::error::Failure;
 
 use crate::link::{PASSWORD, SIGN_IN, bound, form, sent, stage, stage_with, submit, unmatched, user};
-use crate::support::Redis;
+use crate::redis::is_up;
+use crate::support::{Gate, Redis, eventually};
 
 /// Attempts of a member, and for an account, in a quarter of an hour.
 const ATTEMPTS: usize = 5;
@@ -123,6 +124,58 @@ async fn r34_passwords_are_guessed_a_few_times_only() {
     assert_eq!(guess("WangWu", "old.li", PASSWORD).await, 303);
 }
 
+/// Nodes that share a Redis count together; without it each counts its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn r34_nodes_count_guesses_together() {
+    let mut redis = Redis::start();
+    let stage = stage_with(|c| {
+        c.set("limits.bad_callbacks_per_minute", 1000).set("limits.sign_ins_per_minute", 1000);
+        c.set("session.redis", redis.url());
+    })
+    .await;
+    let other = stage.second_node().await;
+    for gate in [&stage.gate, &other] {
+        is_up(gate, true).await;
+    }
+    user(&stage, "boss", &["member"]);
+    user(&stage, "old.li", &["member"]);
+    let guess = async |gate: &Gate, userid: &str, account: &str, password: &str| {
+        let (mut browser, id) = unmatched(&stage, userid).await;
+        browser.go_to(gate);
+        submit(&mut browser, &id, account, password).await.status
+    };
+    for i in 0..ATTEMPTS {
+        let gate = [&stage.gate, &other][i % 2];
+        assert_eq!(guess(gate, "lisi", "boss", &format!("guess {i}")).await, 403);
+    }
+    for gate in [&stage.gate, &other] {
+        assert_eq!(guess(gate, "lisi", "boss", PASSWORD).await, 429);
+        assert_eq!(guess(gate, "lisi", "old.li", PASSWORD).await, 429, "nor for another account");
+        assert_eq!(guess(gate, "WangWu", " BOSS ", PASSWORD).await, 429, "nor by another member");
+        gate.wait_for_log(&["throttled", "nocobase.link_by_password"]).await;
+    }
+    assert_eq!((stage.nocobase.calls(SIGN_IN), bound(&stage, "lisi").len()), (ATTEMPTS, 0));
+    // Others are not affected, and what was no guess is not counted.
+    assert_eq!(guess(&other, "WangWu", "old.li", PASSWORD).await, 303);
+    eventually("it is given back", async || {
+        (redis.keys(":link:").len(), redis.keys(":linking:").len()) == (2 * ATTEMPTS, 0)
+    })
+    .await;
+    let dump = redis.dump();
+    for plain in ["lisi", "boss", "old.li"] {
+        assert!(!dump.contains(plain), "{plain} is readable in Redis: {dump}");
+    }
+    // Those who can write to Redis refuse nobody: what they have written does not count.
+    for key in redis.keys(":link:") {
+        let _: String = redis.ask_parts(&["SET", &key, "forged"]);
+    }
+    assert_eq!(guess(&other, "lisi", "boss", "guess").await, 403);
+    // While Redis is away, each node has its own limit.
+    redis.down();
+    is_up(&other, false).await;
+    assert_eq!(guess(&other, "anna.smith", "nobody", "guess").await, 403);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn r34_guesses_at_once_are_one_at_a_time() {
     let stage = stage().await;
@@ -188,6 +241,32 @@ async fn r21_of_two_at_once_one_wins() {
     let of_zhang = bound(&stage, "zhangsan");
     assert!(of_zhang == [first] || of_zhang == [second], "{of_zhang:?}");
     assert_eq!(stage.phone("zhangsan").open("/admin").await.status, 200);
+}
+
+/// The same member, with two accounts, on two nodes: two bindings would be ambiguous at the next sign-in.
+#[tokio::test(flavor = "multi_thread")]
+async fn r21_of_two_accounts_on_two_nodes_at_once_one_is_linked() {
+    let redis = Redis::start();
+    let stage = stage_with(|c| _ = c.set("session.redis", redis.url())).await;
+    let other = stage.second_node().await;
+    for gate in [&stage.gate, &other] {
+        is_up(gate, true).await;
+    }
+    let accounts = [user(&stage, "first", &["member"]), user(&stage, "second", &["member"])];
+    let (mut here, of_here) = unmatched(&stage, "lisi").await;
+    let (mut there, of_there) = unmatched(&stage, "lisi").await;
+    there.go_to(&other);
+    stage.nocobase.delay("/api/auth:signIn", std::time::Duration::from_secs(1), 2);
+    let (one, second) = tokio::join!(
+        submit(&mut here, &of_here, "first", PASSWORD),
+        submit(&mut there, &of_there, "second", PASSWORD)
+    );
+    let mut statuses = [one.status, second.status];
+    statuses.sort_unstable();
+    assert!(statuses == [303, 429] || statuses == [303, 400], "{statuses:?}");
+    let of_lisi = bound(&stage, "lisi");
+    assert!(of_lisi.len() == 1 && accounts.iter().any(|id| of_lisi[0] == *id), "{of_lisi:?}");
+    assert_eq!(stage.phone("lisi").open("/admin").await.status, 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -36,6 +36,16 @@ async fn redis_is_tried_with_everything_that_the_gate_does() {
         "ok",
         "the rights of the documentation are enough"
     );
+    // The console needs some more.
+    let admins = scene.config.clone();
+    scene.config.set("access.admins", vec!["wecom/zhangsan"]);
+    let checked = scene.check(&[]).await;
+    for command in ["RPUSH", "LTRIM", "LRANGE"] {
+        checked.shows("redis", &format!("refuses {command}:"));
+    }
+    let _: String = open.ask("ACL SETUSER gate +rpush +ltrim +lrange");
+    assert_eq!(scene.check(&[]).await.step("redis")["outcome"], "ok");
+    scene.config = admins;
     scene.config.set("session.redis", as_user("less", "0"));
     let checked = scene.check(&[]).await;
     checked.only_failure("redis", "NOPERM");

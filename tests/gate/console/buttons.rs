@@ -6,7 +6,7 @@ use super::*;
 use crate::support::Redis;
 
 /// Presses a button of a page of the console.
-async fn press(browser: &mut Browser, path: &str) -> crate::support::browser::Response {
+pub(super) async fn press(browser: &mut Browser, path: &str) -> crate::support::browser::Response {
     let mut request = browser.request(Method::POST, path);
     for (name, value) in OWN_FORM {
         request = request.header(*name, *value);

@@ -35,6 +35,7 @@ console-find-member = Userid oder Name
 console-user = Benutzer in NocoBase
 console-signed-in-since = Angemeldet seit { $name }
 console-last-seen = Zuletzt gesehen: { $name }
+console-last-seen-here = Zuletzt gesehen: { $name }, auf diesem Knoten des Gates
 console-departments = Abteilungen
 console-not-signed-in = Ist nicht angemeldet.
 console-end = Alle Sitzungen beenden

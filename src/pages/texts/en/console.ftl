@@ -35,6 +35,7 @@ console-find-member = Userid or name
 console-user = User in NocoBase
 console-signed-in-since = Signed in since { $name }
 console-last-seen = Last seen { $name }
+console-last-seen-here = Last seen { $name }, on this node of the gate
 console-departments = Departments
 console-not-signed-in = Is not signed in.
 console-end = End all sessions

@@ -35,6 +35,7 @@ console-find-member = Userid o nombre
 console-user = Usuario en NocoBase
 console-signed-in-since = Sesión iniciada el { $name }
 console-last-seen = Última actividad: { $name }
+console-last-seen-here = Última actividad: { $name }, en este nodo de la puerta
 console-departments = Departamentos
 console-not-signed-in = No ha iniciado sesión.
 console-end = Cerrar todas las sesiones

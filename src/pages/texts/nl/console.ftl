@@ -35,6 +35,7 @@ console-find-member = Userid of naam
 console-user = Gebruiker in NocoBase
 console-signed-in-since = Aangemeld sinds { $name }
 console-last-seen = Laatst gezien: { $name }
+console-last-seen-here = Laatst gezien: { $name }, op deze node van de gate
 console-departments = Afdelingen
 console-not-signed-in = Is niet aangemeld.
 console-end = Alle sessies beëindigen

@@ -35,6 +35,7 @@ console-find-member = Userid или имя
 console-user = Пользователь в NocoBase
 console-signed-in-since = Вход выполнен { $name }
 console-last-seen = Последняя активность: { $name }
+console-last-seen-here = Последняя активность: { $name }, на этом узле шлюза
 console-departments = Отделы
 console-not-signed-in = Вход не выполнен.
 console-end = Завершить все сеансы

@@ -35,6 +35,7 @@ console-find-member = Userid eller namn
 console-user = Användare i NocoBase
 console-signed-in-since = Inloggad sedan { $name }
 console-last-seen = Senast sedd { $name }
+console-last-seen-here = Senast sedd { $name }, på den här noden av grinden
 console-departments = Avdelningar
 console-not-signed-in = Är inte inloggad.
 console-end = Avsluta alla sessioner

@@ -35,6 +35,7 @@ console-find-member = 账号或姓名
 console-user = NocoBase 用户
 console-signed-in-since = 自 { $name } 起登录
 console-last-seen = 最近使用：{ $name }
+console-last-seen-here = 最近使用：{ $name }，仅限网关的此节点
 console-departments = 部门
 console-not-signed-in = 目前没有登录。
 console-end = 结束全部会话
