@@ -16,6 +16,7 @@ await import('./loading.mjs');
 await import('./sign_out.mjs');
 await import('./administration.mjs');
 await import('./console.mjs');
+await import('./console_nodes.mjs');
 await import('./behind_tls.mjs');
 await import('./crosssite.mjs');
 await import('./identity_binding.mjs');
