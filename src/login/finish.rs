@@ -127,7 +127,7 @@ impl SignIns {
                 };
                 self.metrics.sign_ins.refused(&request.entry, failure, Duration::ZERO);
                 let span = Self::span(&callback);
-                span.in_scope(|| refused(self, &failure.into(), request, ("", None), callback.source));
+                span.in_scope(|| refused(self, &failure.into(), request, ("", "", None), callback.source));
                 return (CallbackResponse::Failed { failure, retry, logged: true }, cookies);
             }
             Code::Several => {

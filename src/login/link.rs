@@ -54,6 +54,7 @@ impl fmt::Debug for LinkForm {
 struct Attempt {
     request: SignInRequest,
     userid: String,
+    name: String,
     account: String,
     password: SecretString,
     lang: String,
@@ -137,6 +138,7 @@ impl SignIns {
         let attempt = Attempt {
             request: pending.request.clone(),
             userid: pending.userid.clone(),
+            name: pending.name.clone(),
             account: form.account.clone(),
             password: form.password,
             lang: form.lang,
@@ -267,9 +269,9 @@ impl SignIns {
     }
 
     fn refused_link(&self, attempt: &Attempt, failed: &FailureWithCause, (took, ms): (Duration, u64)) {
-        let Attempt { request, userid, source, .. } = attempt;
+        let Attempt { request, userid, name, source, .. } = attempt;
         self.metrics.sign_ins.refused(&request.entry, failed.failure, took);
-        refused(self, failed, request, (userid, Some(ms)), source);
+        refused(self, failed, request, (userid, name, Some(ms)), source);
     }
 
     async fn attempt_steps(&self, attempt: &Attempt) -> Result<Box<Session>, NotLinked> {

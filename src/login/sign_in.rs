@@ -51,7 +51,7 @@ pub(super) async fn sign_in(
         }
         Err(failed) => {
             metrics.refused(entry, failed.failure, took);
-            refused(sign_ins, &failed, request, (userid, Some(ms)), source);
+            refused(sign_ins, &failed, request, (userid, &progress.name, Some(ms)), source);
             if progress.code_lost && took < LOST_WITHIN {
                 return Finished::CodeLost(failed.failure);
             }
@@ -68,12 +68,13 @@ pub(super) fn refused(
     sign_ins: &SignIns,
     failed: &FailureWithCause,
     request: &SignInRequest,
-    (userid, ms): (&str, Option<u64>),
+    (userid, name, ms): (&str, &str, Option<u64>),
     source: &Source,
 ) {
     let record = Record {
         entry: Some(request.entry.clone()),
         userid: Some(userid.to_owned()),
+        name: Some(name.to_owned()),
         via: Some(request.via.name()),
         label: Some(failed.failure.response().label),
         reason: why(&failed.cause),
@@ -81,6 +82,7 @@ pub(super) fn refused(
     };
     sign_ins.sessions.audit().write(source, &record);
     let failure = failed.failure.response();
+    let name = Some(name).filter(|name| !name.is_empty());
     let reason = Some(failed.cause.reason.as_str()).filter(|reason| !reason.is_empty());
     log_cause!(
         failure.level,
@@ -92,6 +94,7 @@ pub(super) fn refused(
             entry = request.entry,
             via = request.via.name(),
             userid,
+            name,
             ms,
             reason,
         ],
@@ -112,7 +115,7 @@ fn why(cause: &Cause) -> Option<String> {
 struct Progress {
     /// Empty until WeCom has identified the member.
     userid: String,
-    /// The member's name.
+    /// The member's name; empty until WeCom has told it.
     name: String,
     /// The connection broke during the call that uses the code.
     code_lost: bool,
@@ -130,8 +133,8 @@ async fn steps(
     progress.userid.clone_from(&identity.userid);
     // getuserinfo (doc 91023) also returns members outside the visible range: user/get (doc 90196) is the permission check.
     let member = client.member(&identity.userid).await?;
-    client.admit(&member).await?;
     progress.name.clone_from(&member.name);
+    client.admit(&member).await?;
     match sign_ins.account(entry, client, (request, source), &identity, &member).await? {
         Account::NeedsConsent => Ok(Finished::NeedsConsent),
         Account::User(user) => {

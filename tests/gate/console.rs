@@ -73,9 +73,11 @@ async fn refusals_are_found_by_userid_name_or_request_id() {
     assert_eq!(other.status, 400);
     let other = request_id(&other.body);
 
-    for query in ["lisi", "LISI", &id] {
+    for query in ["lisi", "LISI", "%E6%9D%8E%E5%9B%9B", &id] {
         let found = admin.visit(&format!("{REFUSED}?q={query}")).await.body;
-        for text in ["wecom/lisi", &id, "You have no account here yet", "no_matching_user", "127.0.0.1"] {
+        for text in
+            ["wecom/lisi", "李四", &id, "You have no account here yet", "no_matching_user", "127.0.0.1"]
+        {
             assert!(found.contains(text), "{query}: {text}: {found}");
         }
         assert!(!found.contains(&other), "{query}: {found}");
