@@ -281,6 +281,10 @@ pub(super) struct Session {
     pub absolute: String,
     /// How often a session in use is checked again in NocoBase and WeCom; 10 seconds to 24 hours.
     pub recheck: String,
+    /// How often a member is looked up in WeCom instead while WeCom's events arrive (`event_token`), such as `24h`; `recheck` to
+    /// 24 hours. Empty: as `recheck`. Events count as arriving for an hour after each one. Without effect for an entry with
+    /// `allow_departments` or `allow_tags`. Several nodes need `redis` for this: each event reaches one node.
+    pub recheck_with_events: String,
     /// Redis, or Valkey, for several nodes of the gate: `redis://:password@host:6379/0`, `rediss://...` with TLS, or
     /// `unix:///run/redis/redis.sock`. The nodes then share WeCom's access token, end a session on all nodes within a
     /// second, and use each callback once. See [install.md](install.md#12-several-nodes). Special characters in the
@@ -300,6 +304,7 @@ impl Default for Session {
             idle: "12h".into(),
             absolute: "7d".into(),
             recheck: "15m".into(),
+            recheck_with_events: String::new(),
             redis: String::new(),
             redis_file: String::new(),
         }

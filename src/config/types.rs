@@ -224,6 +224,8 @@ pub(crate) struct Session {
     pub(crate) absolute: Duration,
     /// How often a session in use is checked again with NocoBase and WeCom.
     pub(crate) recheck: Duration,
+    /// How often a member is looked up in WeCom instead, while WeCom's events arrive.
+    pub(crate) recheck_with_events: Option<Duration>,
     /// Redis, in which the nodes of the gate share state.
     pub(crate) redis: Option<Redis>,
 }

@@ -21,6 +21,10 @@ impl Sessions {
         if !seen.is_member_due(now, every) || !self.wecom.contains_key(&session.entry) {
             return;
         }
+        let events = self.events(&session.entry, now);
+        if events.is_some_and(|events| seen.postpone_member_recheck(now, events)) {
+            return;
+        }
         let queue = self.member_rechecks.of(&session.entry);
         if !queue.allows() {
             return;
@@ -41,7 +45,8 @@ impl Sessions {
         let shared = self.shared_member(session);
         let every = self.config.session.recheck;
         if let Some((shared, member)) = &shared {
-            match shared.turn(member, every).await {
+            let from = order.counts_from(every, self.events(&session.entry, now()));
+            match shared.turn(member, from).await {
                 RecheckTurn::Ours => {}
                 RecheckTurn::GoodAt(at) => return order.answered_at(at.min(now())),
                 // Its result will be available when this recheck is due again.
@@ -63,7 +68,8 @@ impl Sessions {
                 let good_at = order.began();
                 order.answered();
                 if let Some((shared, member)) = &shared {
-                    shared.good(member, good_at, every).await;
+                    let kept = self.config.session.recheck_with_events.unwrap_or(every);
+                    shared.good(member, good_at, kept).await;
                 }
             }
             Err(_) => {}

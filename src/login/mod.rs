@@ -9,6 +9,7 @@ mod blocks;
 mod breaker;
 mod callback_query;
 mod clock;
+mod event_arrivals;
 mod events;
 mod finish;
 mod finished;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 use tokio::time::sleep;
 use uuid::Uuid;
 
+use super::clock::now;
 use super::finished::Finished;
 use super::sessions::Sessions;
 use super::sign_ins::SignIns;
@@ -131,6 +132,7 @@ impl Sessions {
                     tracing::info!(event = "session_ended", session = %sid, reason = ELSEWHERE, "session ended");
                 }
             }
+            Ending::Event { entry, change, at } => _ = self.note_event(&entry, &change, at.min(now())),
             Ending::Member { entry, userid, at } => {
                 let sids = self.cache.end_member(&entry, &userid, at);
                 if !sids.is_empty() {

@@ -8,6 +8,7 @@ use secrecy::ExposeSecret;
 
 use super::blocks::Blocks;
 use super::clock::now;
+use super::event_arrivals::EventArrivals;
 use super::known_admins::KnownAdmins;
 use super::recheck_queue::MemberRechecks;
 use super::token_policy::TokenPolicy;
@@ -68,6 +69,8 @@ pub(crate) struct Sessions {
     /// The queues for asking WeCom about signed-in members.
     pub(super) member_rechecks: Arc<MemberRechecks>,
     pub(super) known_admins: KnownAdmins,
+    /// Whether WeCom's events arrive.
+    pub(super) event_arrivals: Arc<EventArrivals>,
     /// Number of the configuration, see [`super::open_streams`].
     pub(super) generation: u64,
 }
@@ -143,6 +146,7 @@ impl Sessions {
             authenticator_cookie: format!("nb_authenticator_{}", config.nocobase.app),
             member_rechecks: before.map(|b| b.member_rechecks.clone()).unwrap_or_default(),
             known_admins: KnownAdmins::new(),
+            event_arrivals: before.map(|b| b.event_arrivals.clone()).unwrap_or_default(),
             generation: before.map_or(0, |before| before.generation.wrapping_add(1)),
             audit,
             config,

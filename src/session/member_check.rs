@@ -10,6 +10,15 @@ use super::time::UnixMillis;
 /// Delay before the next attempt if a recheck was not completed.
 const RETRY: Duration = Duration::from_secs(30);
 
+/// WeCom's events arrive: a member who leaves is reported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Events {
+    /// Since when without a gap.
+    pub(crate) since: UnixMillis,
+    /// How often members are looked up nevertheless.
+    pub(crate) every: Duration,
+}
+
 /// What this node knows about a member's status in WeCom.
 #[derive(Debug)]
 pub(super) struct MemberCheck {
@@ -17,6 +26,8 @@ pub(super) struct MemberCheck {
     checked_at: AtomicU64,
     /// [`UnixMillis`] before which no recheck begins.
     not_before: AtomicU64,
+    /// [`UnixMillis`] of WeCom's latest event about a change of the member; 0: none.
+    changed_at: AtomicU64,
     running: AtomicBool,
     /// No recheck has been completed yet.
     first: AtomicBool,
@@ -30,6 +41,7 @@ impl MemberCheck {
         MemberCheck {
             checked_at: AtomicU64::new(now.0),
             not_before: AtomicU64::new(0),
+            changed_at: AtomicU64::new(0),
             running: AtomicBool::new(false),
             first: AtomicBool::new(true),
             phase,
@@ -45,7 +57,33 @@ impl MemberCheck {
             false => every,
         };
         let old = now.since(checked_at) >= wait || checked_at.is_from_the_future(now);
-        old && now.0 >= self.not_before.load(Ordering::Acquire) && !self.running.load(Ordering::Acquire)
+        (old || checked_at < self.changed_at())
+            && now.0 >= self.not_before.load(Ordering::Acquire)
+            && !self.running.load(Ordering::Acquire)
+    }
+
+    /// WeCom has reported a change of the member: what was found out before no longer counts.
+    pub(super) fn changed(&self, at: UnixMillis) {
+        self.changed_at.fetch_max(at.0, Ordering::AcqRel);
+        self.not_before.store(0, Ordering::Release);
+    }
+
+    fn changed_at(&self) -> UnixMillis {
+        UnixMillis(self.changed_at.load(Ordering::Acquire))
+    }
+
+    /// Can a recheck that is due wait, because WeCom's events would have reported a change? Only if WeCom has confirmed the member
+    /// since they arrive. If so, this is asked again half a minute later.
+    pub(super) fn postpone(&self, now: UnixMillis, events: Events) -> bool {
+        let checked_at = UnixMillis(self.checked_at.load(Ordering::Acquire));
+        let confirmed = !self.first.load(Ordering::Acquire)
+            && checked_at >= events.since.max(self.changed_at())
+            && now.since(checked_at) < events.every
+            && !checked_at.is_from_the_future(now);
+        if confirmed {
+            self.not_before.fetch_max(now.plus(RETRY).0, Ordering::AcqRel);
+        }
+        confirmed
     }
 
     /// Exactly one caller gets the task, until it is completed or dropped.
@@ -71,6 +109,18 @@ impl MemberRecheck {
     /// When the recheck began.
     pub(crate) const fn began(&self) -> UnixMillis {
         self.began
+    }
+
+    /// From what time on a confirmation that another node got from WeCom counts.
+    pub(crate) fn counts_from(&self, every: Duration, events: Option<Events>) -> UnixMillis {
+        let usual = self.began.minus(every);
+        let earliest = match events {
+            Some(events) if !self.check.first.load(Ordering::Acquire) => {
+                self.began.minus(events.every).max(events.since).min(usual)
+            }
+            _ => usual,
+        };
+        earliest.max(self.check.changed_at())
     }
 
     /// WeCom has responded.
@@ -137,6 +187,61 @@ mod tests {
         // Older than what this node knows: no change.
         member.order(later(910), EVERY).unwrap().answered_at(later(5));
         assert!(!member.is_due(later(939), EVERY) && member.is_due(later(940), EVERY));
+    }
+
+    const DAY: Duration = Duration::from_secs(24 * 3600);
+
+    #[test]
+    fn while_events_arrive_a_member_is_looked_up_once_a_day() {
+        let member = Arc::new(MemberCheck::new(NOW, 1000));
+        let events = Events { since: NOW, every: DAY };
+        let mut orders = Vec::new();
+        for minute in 0..3 * 24 * 60 {
+            let now = later(minute * 60);
+            if member.is_due(now, EVERY) && !member.postpone(now, events) {
+                orders.push(minute);
+                member.order(now, EVERY).unwrap().answered();
+            }
+        }
+        assert_eq!(orders, [1, 1 + 24 * 60, 1 + 2 * 24 * 60], "the first one as usual");
+    }
+
+    #[test]
+    fn what_was_found_out_before_the_events_or_before_a_change_does_not_count() {
+        let member = Arc::new(MemberCheck::new(NOW, 0));
+        let events = |since| Events { since, every: DAY };
+        assert!(!member.postpone(later(1000), events(NOW)), "not confirmed by WeCom yet");
+        member.order(later(1000), EVERY).unwrap().answered();
+        assert!(member.is_due(later(2000), EVERY));
+        assert!(!member.postpone(later(2000), events(later(1001))), "events may have been lost before");
+        assert!(member.postpone(later(2000), events(later(1000))));
+        assert!(!member.is_due(later(2029), EVERY) && member.is_due(later(2030), EVERY), "asked again soon");
+        // An event about this member: at once, however short ago the last confirmation was.
+        member.order(later(2100), EVERY).unwrap().answered();
+        assert!(!member.is_due(later(2200), EVERY));
+        member.changed(later(2150));
+        assert!(member.is_due(later(2200), EVERY) && !member.postpone(later(2200), events(NOW)));
+        member.order(later(2200), EVERY).unwrap().answered();
+        assert!(!member.is_due(later(2300), EVERY));
+    }
+
+    #[test]
+    fn another_nodes_confirmation_counts_if_it_is_recent_or_events_vouch_for_it() {
+        let member = Arc::new(MemberCheck::new(NOW, 0));
+        let events = Some(Events { since: later(100), every: DAY });
+        let order = member.order(later(50_000), EVERY).unwrap();
+        assert_eq!(order.counts_from(EVERY, None), later(49_100));
+        assert_eq!(order.counts_from(EVERY, events), later(49_100), "the first of this node");
+        order.answered_at(later(49_200));
+        let order = member.order(later(60_000), EVERY).unwrap();
+        assert_eq!(order.counts_from(EVERY, events), later(100));
+        assert_eq!(
+            order.counts_from(EVERY, Some(Events { since: later(59_999), every: DAY })),
+            later(59_100)
+        );
+        member.changed(later(59_500));
+        assert_eq!(order.counts_from(EVERY, events), later(59_500));
+        assert_eq!(order.counts_from(EVERY, None), later(59_500));
     }
 
     #[test]

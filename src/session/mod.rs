@@ -38,7 +38,7 @@ pub use time::UnixMillis;
 pub use token::Token;
 
 pub(crate) use cookies::{LANGUAGE, first_cookie};
-pub(crate) use member_check::MemberRecheck;
+pub(crate) use member_check::{Events, MemberRecheck};
 pub(crate) use open_sessions::Attached;
 pub(crate) use open_streams::OpenStream;
 pub(crate) use pending_link::{PendingLink, PendingLinks};

@@ -228,6 +228,11 @@ impl SessionCache {
         self.by_member.count()
     }
 
+    /// WeCom has reported a change of this member, or of any of the entry: they are rechecked soon.
+    pub(crate) fn member_changed(&self, entry: &str, userid: Option<&str>, at: UnixMillis) {
+        self.by_member.changed(entry, userid, at);
+    }
+
     /// Notes that NocoBase accepted this session at `now`, or that it was registered there at that time. If it has ended
     /// meanwhile, it stays ended.
     pub fn insert_checked(&self, session: &Session, now: UnixMillis) -> Arc<CachedSession> {

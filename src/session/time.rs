@@ -22,6 +22,11 @@ impl UnixMillis {
         UnixMillis(self.0.saturating_add(millis(span)))
     }
 
+    /// This much earlier.
+    pub(crate) fn minus(self, span: Duration) -> UnixMillis {
+        UnixMillis(self.0.saturating_sub(millis(span)))
+    }
+
     /// Whether this is further ahead of `now` than `CLOCK_SKEW` explains.
     pub(crate) fn is_from_the_future(self, now: UnixMillis) -> bool {
         self > now.plus(CLOCK_SKEW)
@@ -54,6 +59,8 @@ mod tests {
         assert_eq!(UnixMillis(9).since(UnixMillis(5)), Duration::from_millis(4));
         assert_eq!(UnixMillis(u64::MAX).plus(Duration::from_secs(1)), UnixMillis(u64::MAX));
         assert_eq!(UnixMillis(1).plus(Duration::MAX), UnixMillis(u64::MAX));
+        assert_eq!(UnixMillis(1).minus(Duration::MAX), UnixMillis(0));
+        assert_eq!(UnixMillis(1500).minus(Duration::from_secs(1)), UnixMillis(500));
         assert_eq!(UnixMillis::from(UNIX_EPOCH - Duration::from_secs(1)), UnixMillis(0));
         assert_eq!(UnixMillis::from(UNIX_EPOCH + Duration::from_secs(2)).as_secs(), 2);
     }

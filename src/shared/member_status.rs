@@ -24,9 +24,9 @@ struct SharedStatus {
 }
 
 impl SharedStatus {
-    /// When WeCom confirmed it, if that is recent enough to count.
-    fn recent(self, now: UnixMillis, every: Duration) -> Option<UnixMillis> {
-        (now.since(self.good_at) < every && !self.good_at.is_from_the_future(now)).then_some(self.good_at)
+    /// When WeCom confirmed it, if that is after `from`.
+    fn recent(self, now: UnixMillis, from: UnixMillis) -> Option<UnixMillis> {
+        (self.good_at > from && !self.good_at.is_from_the_future(now)).then_some(self.good_at)
     }
 }
 
@@ -57,16 +57,15 @@ impl Shared {
         MemberKey { status: self.names.member_status(&hash), lease: self.names.member_status_lease(&hash) }
     }
 
-    /// Whether this node asks about a member whose last confirmation may be at most `every` old. While Redis is unreachable, each
-    /// node asks.
-    pub(crate) async fn turn(&self, member: &MemberKey, every: Duration) -> RecheckTurn {
+    /// Whether this node asks about a member; a confirmation after `from` counts. While Redis is unreachable, each node asks.
+    pub(crate) async fn turn(&self, member: &MemberKey, from: UnixMillis) -> RecheckTurn {
         let mut get = cmd("GET");
         get.arg(&member.status);
         if let Some(Some(text)) = self.link.ask::<Option<Vec<u8>>>(OPERATION, &get).await {
             let context = member.status.as_bytes();
             match self.keyring.open::<SharedStatus>(Purpose::MemberStatus, context, &text) {
                 Some(status) => {
-                    if let Some(at) = status.recent(now(), every) {
+                    if let Some(at) = status.recent(now(), from) {
                         return RecheckTurn::GoodAt(at);
                     }
                 }
@@ -81,7 +80,7 @@ impl Shared {
         }
     }
 
-    /// Publishes that WeCom, asked at this time, confirmed that the member may use the app.
+    /// Publishes that WeCom, asked at this time, confirmed that the member may use the app. Kept for `every`.
     pub(crate) async fn good(&self, member: &MemberKey, good_at: UnixMillis, every: Duration) {
         let status = SharedStatus { good_at };
         let context = member.status.as_bytes();
@@ -98,14 +97,13 @@ mod tests {
 
     #[test]
     fn only_a_recent_status_counts() {
-        let (good_at, every) = (UnixMillis(1_000_000_000), Duration::from_secs(900));
+        let good_at = UnixMillis(1_000_000_000);
         let status = SharedStatus { good_at };
-        let after = |secs| good_at.plus(Duration::from_secs(secs));
-        assert_eq!(status.recent(after(0), every), Some(good_at));
-        assert_eq!(status.recent(after(899), every), Some(good_at));
-        assert_eq!(status.recent(after(900), every), None);
+        let (now, from) = (good_at.plus(Duration::from_secs(899)), |ms| UnixMillis(ms));
+        assert_eq!(status.recent(now, from(good_at.0 - 1)), Some(good_at));
+        assert_eq!(status.recent(now, from(good_at.0)), None);
         // A clock that is slightly slow, and one that is wrong.
-        assert_eq!(status.recent(UnixMillis(good_at.0 - 300_000), every), Some(good_at));
-        assert_eq!(status.recent(UnixMillis(good_at.0 - 300_001), every), None);
+        assert_eq!(status.recent(UnixMillis(good_at.0 - 300_000), from(0)), Some(good_at));
+        assert_eq!(status.recent(UnixMillis(good_at.0 - 300_001), from(0)), None);
     }
 }

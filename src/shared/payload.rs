@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::session::{Session, UnixMillis};
 
-/// Sessions that have ended. An ending that arrives twice, or late, changes nothing. Add new kinds at the end: postcard numbers
+/// What nodes publish: above all sessions that have ended. An ending that arrives twice, or late, changes nothing. Add new kinds at the end: postcard numbers
 /// them, and a node that does not know one ignores it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ending {
@@ -30,6 +30,26 @@ pub enum Ending {
         /// The `jti` of its tokens.
         id: String,
     },
+    /// No ending: WeCom's events arrive at a node, and this one reports a change.
+    Event {
+        /// Name of the WeCom entry.
+        entry: String,
+        /// Who has changed.
+        change: Change,
+        /// When it arrived.
+        at: UnixMillis,
+    },
+}
+
+/// Whose status in WeCom may have changed, according to an event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Change {
+    /// No member's.
+    None,
+    /// This member's, as spelled by WeCom.
+    Member(String),
+    /// That of any member.
+    Any,
 }
 
 /// A session that has ended and that NocoBase has to block, so that another node can take over (R36).
@@ -159,9 +179,10 @@ mod tests {
         let first = |ending: &Ending| postcard::to_stdvec(ending).unwrap()[0];
         let member = Ending::Member { entry: "a".into(), userid: "b".into(), at: NOW };
         let to_block = ToBlock { id: "i".into(), owner: BlockOwner::User(1), signed_in_at: NOW, until: NOW };
-        let all =
-            [Ending::Session([1; 16]), member, Ending::ToBlock(to_block), Ending::Blocked { id: "i".into() }];
-        assert_eq!(all.each_ref().map(first), [0, 1, 2, 3]);
+        let blocked = Ending::Blocked { id: "i".into() };
+        let event = Ending::Event { entry: "a".into(), change: Change::None, at: NOW };
+        let all = [Ending::Session([1; 16]), member, Ending::ToBlock(to_block), blocked, event];
+        assert_eq!(all.each_ref().map(first), [0, 1, 2, 3, 4]);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Events that WeCom sends to the gate: signed, encrypted, and acted on immediately.
 
+use std::time::{Duration, Instant};
+
 use reqwest::Method;
 use wecom_sim::{seal, sign};
 
@@ -7,8 +9,10 @@ use crate::support::browser::CHROME;
 use crate::support::raw::{request, send_raw};
 use crate::support::{Browser, CORP, Response, Stage, eventually};
 
-const TOKEN: &str = "testToken0123456789";
-const AES_KEY: &str = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG";
+/// Enough for some rounds of rechecks on a busy machine.
+pub(crate) const LONG: Duration = Duration::from_secs(180);
+pub(crate) const TOKEN: &str = "testToken0123456789";
+pub(crate) const AES_KEY: &str = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG";
 const ADDRESS: &str = "/wecom-gate/events/wecom";
 
 async fn stage() -> Stage {
@@ -27,7 +31,7 @@ fn encoded(text: &str) -> String {
 }
 
 /// An event as WeCom sends it; `forge` may falsify signature, time, or recipient company.
-async fn send(stage: &Stage, message: &str, forge: impl FnOnce(&mut [String; 3])) -> Response {
+pub(crate) async fn send(stage: &Stage, message: &str, forge: impl FnOnce(&mut [String; 3])) -> Response {
     let mut parts = [String::new(), now(), CORP.to_owned()];
     forge(&mut parts);
     let [signature, time, company] = parts;
@@ -144,7 +148,7 @@ async fn r34_one_event_two_hundred_times_at_once_is_acted_on_once() {
 }
 
 /// An event about the address book: `change_contact` of this type, with these fields.
-fn change(kind: &str, fields: &str) -> String {
+pub(crate) fn change(kind: &str, fields: &str) -> String {
     format!(
         "<xml><ToUserName><![CDATA[{CORP}]]></ToUserName><FromUserName><![CDATA[sys]]></FromUserName>\
          <CreateTime>{}</CreateTime><MsgType><![CDATA[event]]></MsgType><Event><![CDATA[change_contact]]></Event>\
@@ -192,4 +196,64 @@ async fn r22_changed_departments_count_from_the_next_sign_in_on() {
         stage.signed_in("WangWu").await;
         assert!(asked() > before, "{kind}");
     }
+}
+
+/// A member opens the app in WeCom: an event that changes nothing.
+pub(crate) fn entered(userid: &str, at: usize) -> String {
+    format!(
+        "<xml><ToUserName><![CDATA[{CORP}]]></ToUserName><FromUserName><![CDATA[{userid}]]></FromUserName>\
+         <CreateTime>{at}</CreateTime><MsgType><![CDATA[event]]></MsgType><Event><![CDATA[enter_agent]]></Event>\
+         <EventKey></EventKey><AgentID>1000002</AgentID></xml>"
+    )
+}
+
+/// A stage whose members are looked up in WeCom every 10 seconds, or once a day while events arrive.
+async fn seldom(rules: &[(&str, Vec<u32>)]) -> (Stage, Browser) {
+    let stage = Stage::start(|config| {
+        config.set("wecom.event_token", TOKEN).set("wecom.event_aes_key", AES_KEY);
+        config.set("session.recheck", "10s").set("session.recheck_with_events", "24h");
+        for (key, value) in rules {
+            config.set(key, value.clone());
+        }
+    })
+    .await;
+    let member = stage.signed_in("zhangsan").await;
+    (stage, member)
+}
+
+/// Three gates: at the first, events arrive; at the second, none; at the third they do, but departments decide who may use the
+/// app, and WeCom does not report their changes to an app.
+#[tokio::test(flavor = "multi_thread")]
+async fn while_events_arrive_a_member_is_looked_up_only_when_one_says_so() {
+    const USER_GET: &str = "/cgi-bin/user/get";
+    let (with, mut a) = seldom(&[]).await;
+    let (without, mut b) = seldom(&[]).await;
+    let (with_rules, mut c) = seldom(&[("wecom.allow_departments", vec![2])]).await;
+    let calls = |stage: &Stage| stage.wecom().calls(USER_GET);
+    let begin = [calls(&with), calls(&without), calls(&with_rules)];
+    let mut events = 0;
+    // Until three rounds of rechecks have passed where they are made as usual.
+    let started = Instant::now();
+    while calls(&without) < begin[1] + 3 || calls(&with_rules) < begin[2] + 3 {
+        assert!(started.elapsed() < LONG, "no rechecks");
+        events += 1;
+        for stage in [&with, &with_rules] {
+            assert_eq!(send(stage, &entered("lisi", events), |_| {}).await.status, 200);
+        }
+        for browser in [&mut a, &mut b, &mut c] {
+            assert_eq!(browser.api(Method::GET, "/api/orders:list").await.status, 200);
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    // The first recheck of a node is made in any case, and another one if that was before the first event.
+    let looked_up = calls(&with) - begin[0];
+    assert!((1..=2).contains(&looked_up), "{looked_up}");
+    // An event about the member.
+    assert!(with.wecom().remove_member(CORP, "zhangsan"));
+    assert_eq!(a.api(Method::GET, "/api/orders:list").await.status, 200);
+    assert_eq!(send(&with, &change("update_user", "<UserID>ZhangSan</UserID>"), |_| {}).await.status, 200);
+    eventually("the member is looked up", async || {
+        a.api(Method::GET, "/api/orders:list").await.status == 401
+    })
+    .await;
 }

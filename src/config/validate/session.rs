@@ -14,6 +14,13 @@ pub(super) fn session(raw: raw::Session, report: &mut Report) -> Option<Session>
     let idle = values::duration("session.idle", &raw.idle, 60 * SECOND, year, report);
     let absolute = values::duration("session.absolute", &raw.absolute, 60 * SECOND, year, report);
     let recheck = values::duration("session.recheck", &raw.recheck, 10 * SECOND, DAY, report);
+    let with_events = match (raw.recheck_with_events.is_empty(), recheck) {
+        (false, Some(recheck)) => {
+            values::duration("session.recheck_with_events", &raw.recheck_with_events, recheck, DAY, report)
+                .map(Some)
+        }
+        _ => Some(None),
+    };
     if let (Some(idle), Some(absolute)) = (idle, absolute) {
         if idle > absolute {
             let problem = "is longer than session.absolute";
@@ -30,6 +37,7 @@ pub(super) fn session(raw: raw::Session, report: &mut Report) -> Option<Session>
         idle: idle?,
         absolute: absolute?,
         recheck: recheck?,
+        recheck_with_events: with_events?,
         redis: redis.ok()?,
     })
 }

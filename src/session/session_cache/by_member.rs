@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use uuid::Uuid;
 
 use crate::session::member_check::MemberCheck;
+use crate::session::time::UnixMillis;
 
 /// A member of one entry, as named by events. WeCom's userids are case-insensitive: ASCII lower case here, no other folding
 /// (R21).
@@ -83,6 +84,18 @@ impl ByMember {
     pub(super) fn of(&self, member: &MemberKey) -> Vec<Uuid> {
         let map = self.0.lock();
         map.get(member).cloned().unwrap_or_default()
+    }
+    /// WeCom has reported a change of this member, or of any of the entry.
+    pub(super) fn changed(&self, entry: &str, userid: Option<&str>, at: UnixMillis) {
+        let map = self.0.lock();
+        match userid {
+            Some(userid) => {
+                if let Some((member, _)) = map.get_key_value(&MemberKey::new(entry, userid)) {
+                    member.check.changed(at);
+                }
+            }
+            None => map.keys().filter(|m| &*m.key.entry == entry).for_each(|m| m.check.changed(at)),
+        }
     }
     pub(super) fn count(&self) -> usize {
         self.0.lock().len()

@@ -8,7 +8,7 @@ use arc_swap::ArcSwapOption;
 use uuid::Uuid;
 
 use super::by_member::SeenMember;
-use crate::session::member_check::MemberRecheck;
+use crate::session::member_check::{Events, MemberRecheck};
 use crate::session::open_streams::StreamList;
 use crate::session::session::Session;
 use crate::session::time::UnixMillis;
@@ -175,6 +175,11 @@ impl CachedSession {
     /// Is a recheck of the member with WeCom due, once per `every`?
     pub(crate) fn is_member_due(&self, now: UnixMillis, every: Duration) -> bool {
         !self.is_ended() && self.member.as_ref().is_some_and(|member| member.check.is_due(now, every))
+    }
+
+    /// Can that wait, because WeCom's events arrive?
+    pub(crate) fn postpone_member_recheck(&self, now: UnixMillis, events: Events) -> bool {
+        self.member.as_ref().is_some_and(|member| member.check.postpone(now, events))
     }
 
     /// The task of doing so: exactly one caller gets it, for all sessions of the member.

@@ -132,6 +132,8 @@ pub(super) const TABLE: &[Row<'_>] = &[
     (&[("session.cookie_name", "'nb_auth_token_main'")], "session.cookie_name", "another cookie", "wecom_gate_crm"),
     (&[("session.recheck", "'9s'")], "session.recheck", "out of range", "10s to 1day"),
     (&[("session.recheck", "'25h'")], "session.recheck", "out of range", "10s to 1day"),
+    (&[("session.recheck_with_events", "'14m'")], "session.recheck_with_events", "out of range", "15m to 1day"),
+    (&[("session.recheck_with_events", "'25h'")], "session.recheck_with_events", "out of range", "15m to 1day"),
     (&[("session.redis", "'redis'")], "session.redis", "not an address", "redis://:password@host"),
     (&[("session.redis", "'http://:secret@h'")], "session.redis", "does not begin with redis://", "rediss://"),
     (&[("session.redis", "'rediss://h#insecure'")], "session.redis", "has a #", "rediss://"),
