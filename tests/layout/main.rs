@@ -87,3 +87,49 @@ fn arrows_between_modules_are_those_of_the_table() {
     }
     assert!(wrong.is_empty(), "docs/architecture.md, \"Which module may import which\":\n{wrong}");
 }
+
+/// What lies in the top folder of the repository: a file that someone left there would be published with it.
+#[test]
+fn only_known_files_lie_in_the_top_folder() {
+    const KNOWN: [&str; 29] = [
+        ".cargo",
+        ".ci",
+        ".dockerignore",
+        ".github",
+        ".gitignore",
+        "CHANGELOG.md",
+        "CONTRIBUTING.md",
+        "Cargo.lock",
+        "Cargo.toml",
+        "Dockerfile",
+        "LICENSE",
+        "Makefile",
+        "README.md",
+        "README.zh-CN.md",
+        "RELEASE.md",
+        "SECURITY.md",
+        "benches",
+        "certs",
+        "clippy.toml",
+        "conf",
+        "demo",
+        "deny.toml",
+        "docs",
+        "fuzz",
+        "proptest-regressions",
+        "rustfmt.toml",
+        "sim",
+        "src",
+        "tests",
+    ];
+    let git = std::process::Command::new("git")
+        .arg("-C")
+        .arg(root())
+        .args(["ls-tree", "--name-only", "HEAD"])
+        .output();
+    // A source archive has no repository.
+    let Some(listed) = git.ok().filter(|git| git.status.success()) else { return };
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    let unknown: Vec<&str> = listed.lines().filter(|name| !KNOWN.contains(name)).collect();
+    assert!(unknown.is_empty(), "{unknown:?}");
+}
