@@ -70,7 +70,7 @@ async fn members_work_through_other_proxies() {
 
         let response = send_raw(proxy.at, get("/api/users:list?page=2", &call)).await;
         assert_eq!(response.status(), 200, "{name}: {}", response.text());
-        assert!(!response.text().contains("ey"), "{name}: a token was sent: {}", response.text());
+        assert!(!response.text().contains("eyJ0eXAi"), "{name}: a token was sent: {}", response.text());
         let seen = only(&upstream, name);
         assert_eq!(seen.target(), "/api/users:list?page=2", "{name}");
         assert!(seen.header("authorization").unwrap().starts_with("Bearer ey"), "{name}: {}", seen.head);

@@ -338,7 +338,7 @@ async fn r04_only_the_configured_host_is_served() {
     let page = format!("Accept: text/html\r\nUser-Agent: {WECOM}\r\n{lies}");
     let location = send_raw(gate.http, get("/admin", &page)).await.header("location").unwrap();
     assert!(location.contains("redirect_uri=http%3A%2F%2Fgate.test%2Fwecom-gate%2Fcallback"), "{location}");
-    assert!(!location.contains("evil"), "{location}");
+    assert!(!location.contains("evil.test"), "{location}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

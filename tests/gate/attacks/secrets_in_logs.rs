@@ -113,7 +113,7 @@ async fn nothing_secret_is_written(format: &str) {
             .data()
             .requests
             .iter()
-            .any(|s| s.header("authorization").is_some_and(|a| a.contains("eyJ")))
+            .any(|s| s.header("authorization").is_some_and(|a| a.contains("eyJ0eXAi")))
     );
     assert!(output.contains("signed in") && output.contains("refused"), "{output}");
     assert_eq!(output.lines().any(|l| l.starts_with('{')), format == "json");
