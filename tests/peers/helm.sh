@@ -26,15 +26,16 @@ hasnt() { ! grep -qE -- "$2" "$out/$1.yaml" || { echo "$1: a line $2" >&2; exit 
 render default
 for kind in ConfigMap Deployment Service PodDisruptionBudget NetworkPolicy; do has default "^kind: $kind$"; done
 has default 'value: "redis://gate-wecom-gate-redis:6379/0"'
-hasnt default '^kind: (Ingress|PodMonitor|Secret)$'
+hasnt default '^kind: (Ingress|ServiceMonitor|Secret)$'
 
 render one --set replicas=1 --set redis.enabled=false
 hasnt one '^kind: PodDisruptionBudget$|REDIS'
 
-render all --set ingress.enabled=true --set ingress.tlsSecretName=tls --set podMonitor.enabled=true \
+render all --set ingress.enabled=true --set ingress.tlsSecretName=tls --set serviceMonitor.enabled=true \
     --set redis.existingUrlSecret=redis --set origin=https://nb.example.org:8443 --set 'nocobase.trustedProxies={10.0.0.0/8,fd00::/8}'
 has all '^kind: Ingress$'
-has all '^kind: PodMonitor$'
+has all '^kind: ServiceMonitor$'
+has all '^  clusterIP: None$'
 has all '- host: "nb.example.org"'
 has all 'value: "10.0.0.0/8,fd00::/8"'
 has all 'secretKeyRef: \{ name: redis, key: url \}'
