@@ -106,8 +106,9 @@ def main():
     Path(args.out).write_text(json.dumps(found, indent=1) + "\n")
     missed = [f"{s['name']}: {row[0]}: {row[1]}" for s in scenarios for row in s["rows"] if row[3] is False]
     print(f"\n{m['seconds']} s, load {m['load']:.1f} before and {m['load_after']:.1f} after; {args.out}")
-    print("\n".join(["Missed:", *missed] if missed else ["Every aim is kept."]))
-    sys.exit(bool(missed))
+    print("\n".join(["Missed:", *missed] if missed else ["Every aim that this run judges is kept."]))
+    # The short form shows that every scenario runs: its figures are of few people, on a machine that may have other work.
+    sys.exit(bool(missed) and not args.quick)
 
 
 if __name__ == "__main__":
